@@ -77,7 +77,7 @@ impl Case {
         let x = base + counted;
         let enqueue = if self.enqueue_many { queue.enqueue_many(&x) } else { queue.enqueue(&x) };
         let taken = if self.many > 1 { queue.dequeue_many(self.many) } else { queue.dequeue() };
-        let sum = math::reduce_sum(taken.output(), .., false);
+        let sum = math::reduce_sum(taken.output(), ..);
         QueueRunner::for_queue(&queue, vec![enqueue; self.producers])?.add_to_graph()?;
 
         let config = SessionConfig::with_threads(threads());
@@ -93,7 +93,7 @@ impl Case {
         let rate = format!("\"mb_per_s\": {:.1}", sorted[sorted.len() / 2] * bytes / 1e6);
         emit(&self.name(), "elements_per_s", "1/s", &runs, &rate);
         coordinator.request_stop();
-        coordinator.join_with(&[], &JoinOptions::with_grace(Duration::from_secs(10)))?;
+        coordinator.join_with(&[], &JoinOptions::default().stop_grace_period(Duration::from_secs(10)))?;
         session.close()
     }
 }

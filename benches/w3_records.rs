@@ -54,7 +54,7 @@ fn specs() -> [(&'static str, FeatureSpec); 2] {
 }
 
 fn decoded(parsed: &Parsed, shape: &[i64]) -> [Output; 2] {
-    let bytes = reshape(decode_raw(parsed.dense("image"), DType::UInt8, true), shape);
+    let bytes = reshape(decode_raw(parsed.dense("image"), DType::UInt8), shape);
     let image = cast(bytes, DType::Float32);
     let image = &image / constant(&image.graph(), 255.0f32);
     [image, cast(parsed.dense("label"), DType::Int32)]
@@ -71,19 +71,19 @@ fn pipeline(graph: &Graph, path: &Path, row: &str) -> [Output; 2] {
         "shuffle_batch/1thread" => {
             let (_, record) = reader.read(&files);
             let element = decoded(&parse_single_example(&record, &specs()), &[PIXELS as i64]);
-            pair(&shuffle_batch(graph, element, BATCH, 5000, 2000, &options))
+            pair(&shuffle_batch(graph, element, BATCH, 2000, &options.clone().capacity(5000)))
         }
         "shuffle_batch/read_up_to/1thread" => {
             let (_, records) = reader.read_up_to(&files, BATCH);
             let elements = decoded(&parse_example(&records, &specs()), &[-1, PIXELS as i64]);
             let options =
                 options.enqueue_many(true).shapes([PartialShape::from([PIXELS]), PartialShape::scalar()]);
-            pair(&shuffle_batch(graph, elements, BATCH, 5000, 2000, &options))
+            pair(&shuffle_batch(graph, elements, BATCH, 2000, &options.clone().capacity(5000)))
         }
         _ => {
             let (_, records) = reader.read_up_to(&files, BATCH);
             let options = options.enqueue_many(true);
-            let batch = shuffle_batch(graph, &records, BATCH, 5000, 2000, &options).output();
+            let batch = shuffle_batch(graph, &records, BATCH, 2000, &options.clone().capacity(5000)).output();
             decoded(&parse_example(&batch, &specs()), &[-1, PIXELS as i64])
         }
     }
@@ -92,8 +92,8 @@ fn pipeline(graph: &Graph, path: &Path, row: &str) -> [Output; 2] {
 fn measure(path: &Path, row: &str) -> Result<()> {
     let graph = Graph::new();
     let [images, labels] = pipeline(&graph, path, row);
-    let label_sum = cast(reduce_sum(labels, .., false), DType::Float32);
-    let sum = add(reduce_sum(images, .., false), label_sum);
+    let label_sum = cast(reduce_sum(labels, ..), DType::Float32);
+    let sum = add(reduce_sum(images, ..), label_sum);
     graph.finalize()?;
     let session = EmbeddedEngine::new().new_session(&graph, "", &SessionConfig::default())?;
     let coordinator = Coordinator::new();
@@ -112,7 +112,7 @@ fn measure(path: &Path, row: &str) -> Result<()> {
     let extra = format!("\"rss_mb\": {:.0}", status_mb("VmRSS:"));
     emit(&format!("w3/ours/tfrecord/{row}"), "elements_per_s", "1/s", &runs, &extra);
     coordinator.request_stop();
-    coordinator.join_with(&threads, &JoinOptions::with_grace(Duration::from_secs(10)))
+    coordinator.join_with(&threads, &JoinOptions::default().stop_grace_period(Duration::from_secs(10)))
 }
 
 fn main() -> Result<()> {

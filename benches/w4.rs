@@ -79,7 +79,7 @@ fn model(graph: &Graph, workload: &str, batch: usize) -> Model {
     let x = array::placeholder(graph, DType::Float32, [batch, 784]);
     let y = array::placeholder(graph, DType::Int32, [batch]);
     let logits = logits(graph, workload, &x, batch);
-    let loss = math::reduce_mean(nn::sparse_softmax_cross_entropy_with_logits(&y, &logits), .., false);
+    let loss = math::reduce_mean(nn::sparse_softmax_cross_entropy_with_logits(&y, &logits), ..);
     let step = global_step::get_or_create_global_step(graph);
     let train_op = match workload {
         "mlp" | "cnn" => AdamOptimizer::new(1e-3).minimize(&loss, Some(&step)),

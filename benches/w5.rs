@@ -39,7 +39,7 @@ fn first_step(dir: &Path, save: bool) -> Result<()> {
     let h = nn::relu(dense(&graph, &x, 0, [784, 512]));
     let h = nn::relu(dense(&graph, &h, 2, [512, 256]));
     let logits = dense(&graph, &h, 4, [256, 10]);
-    let loss = math::reduce_mean(nn::sparse_softmax_cross_entropy_with_logits(&y, &logits), .., false);
+    let loss = math::reduce_mean(nn::sparse_softmax_cross_entropy_with_logits(&y, &logits), ..);
     let step = global_step::get_or_create_global_step(&graph);
     let train_op = AdamOptimizer::new(1e-3).minimize(&loss, Some(&step));
     let mut builder = SingularMonitoredSession::builder(&graph).checkpoint_dir(dir);

@@ -62,7 +62,7 @@ fn stop(kind: &str) -> Result<Stopped> {
     wait_until_blocked(&*session, &size)?;
     let (start, clock) = (SystemTime::now(), Instant::now());
     coordinator.request_stop();
-    coordinator.join_with(&[], &JoinOptions::with_grace(Duration::from_secs(30)))?;
+    coordinator.join_with(&[], &JoinOptions::default().stop_grace_period(Duration::from_secs(30)))?;
     let joined = clock.elapsed();
     session.close()?;
     Ok(Stopped { start, joined, closed: clock.elapsed() })

@@ -33,10 +33,10 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
     let h = layers::max_pooling2d(&h, [2, 2], [2, 2], Padding::Valid);
     let h = layers::dense(layers::flatten(&h), 64, &relu);
     let logits = layers::dense(&h, 10, &LayerOptions::default());
-    let loss = math::reduce_mean(nn::sparse_softmax_cross_entropy_with_logits(&labels, &logits), .., false);
+    let loss = math::reduce_mean(nn::sparse_softmax_cross_entropy_with_logits(&labels, &logits), ..);
     let correct =
         math::cast(math::equal(math::cast(math::argmax(&logits, 1), DType::Int32), &labels), DType::Float32);
-    let accuracy = math::reduce_mean(&correct, .., false);
+    let accuracy = math::reduce_mean(&correct, ..);
     let step = global_step::get_or_create_global_step(&graph);
     let train_op = AdamOptimizer::new(2e-3).minimize(&loss, Some(&step));
 

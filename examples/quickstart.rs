@@ -10,7 +10,7 @@ fn main() -> Result<()> {
     let y = array::placeholder(&graph.named("y"), DType::Float32, [None]);
     let w = variables::variable(&graph.named("w"), 0.0f32);
     let b = variables::variable(&graph.named("b"), 0.0f32);
-    let loss = math::reduce_mean(math::square(&x * &w + &b - &y), .., false);
+    let loss = math::reduce_mean(math::square(&x * &w + &b - &y), ..);
     let train_op = GradientDescentOptimizer::new(0.1).minimize(&loss, None);
 
     let mut session = SingularMonitoredSession::builder(&graph).build()?;

@@ -11,7 +11,7 @@
 
 mod support;
 
-use monitored_session::dataset::{Compression, Dataset};
+use monitored_session::dataset::{Compression, Dataset, Remainder};
 use monitored_session::ops::parsing::{FeatureSpec, parse_single_example};
 use monitored_session::ops::{array, global_step, math};
 use monitored_session::prelude::*;
@@ -38,7 +38,7 @@ fn batches(graph: &Graph, dir: &Path) -> Dataset {
             let example = parse_single_example(&record[0], &features);
             vec![example.dense("image"), math::cast(example.dense("label"), DType::Int32)]
         })
-        .batch(BATCH, false)
+        .batch(BATCH, Remainder::Keep)
         .prefetch(2)
 }
 

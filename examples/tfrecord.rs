@@ -41,7 +41,7 @@ fn input(graph: &Graph, files: &[PathBuf]) -> (Output, Output) {
     let example = parse_single_example(&record, &features);
     let element = [example.dense("image"), example.dense("label")];
     let options = BatchOptions::default().exact_resume().allow_smaller_final_batch(true);
-    let batch = shuffle_batch(&input, element, BATCH, 2000, 1000, &options);
+    let batch = shuffle_batch(&input, element, BATCH, 1000, &options.clone().capacity(2000));
     (batch[0].clone(), batch[1].clone())
 }
 
@@ -64,9 +64,9 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
     let h = layers::dense(images.named("hidden"), 128, &relu);
     let logits = layers::dense(h.named("logits"), 10, &LayerOptions::default());
     let losses = nn::sparse_softmax_cross_entropy_with_logits(&labels, &logits);
-    let loss = math::reduce_mean(losses.named("loss"), .., false);
+    let loss = math::reduce_mean(losses.named("loss"), ..);
     let correct = math::equal(math::argmax(&logits, 1), &labels);
-    let accuracy = math::reduce_mean(math::cast(correct, DType::Float32), .., false);
+    let accuracy = math::reduce_mean(math::cast(correct, DType::Float32), ..);
     let step = global_step::get_or_create_global_step(&graph);
     let train_op = AdamOptimizer::new(1e-3).minimize(&loss, Some(&step));
 

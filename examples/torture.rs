@@ -124,8 +124,13 @@ fn input(graph: &Graph, kind: &str, dir: &Path, seed: u64) -> Outcome<(Output, O
             ];
             let example = parse_single_example(&record, &features);
             let element = [example.dense("image"), example.dense("label")];
-            let batch =
-                shuffle_batch(graph, element, BATCH, 800, 400, &BatchOptions::default().exact_resume());
+            let batch = shuffle_batch(
+                graph,
+                element,
+                BATCH,
+                400,
+                &BatchOptions::default().exact_resume().capacity(800),
+            );
             Ok((batch[0].clone(), math::cast(&batch[1], DType::Int32), None))
         }
         other => Err(format!("no input {other}; there are hook, slices, records and host").into()),
@@ -168,10 +173,10 @@ fn train(dir: &Path, steps: i64, seed: u64, kind: &str) -> Outcome<()> {
     let relu = LayerOptions::default().activation(|x| nn::relu(x));
     let (images, labels, batches) = input(&graph, kind, dir, seed)?;
     let hidden = layers::dense(images.named("hidden"), 48, &relu);
-    let dropped = layers::dropout(&hidden, 0.4, true, None);
+    let dropped = layers::dropout(&hidden, 0.4, layers::Training::On, None);
     let logits = layers::dense(dropped.named("logits"), 10, &LayerOptions::default());
     let losses = nn::sparse_softmax_cross_entropy_with_logits(&labels, &logits);
-    let loss = math::reduce_mean(losses.named("loss"), .., false);
+    let loss = math::reduce_mean(losses.named("loss"), ..);
     summary::scalar("loss", &loss);
     summary::histogram("hidden", &hidden);
     let step = global_step::get_or_create_global_step(&graph);

@@ -42,7 +42,8 @@ fn drain<F: Fetch + Clone>(graph: &Graph, fetch: &F) -> (Vec<F::Value>, Error, R
         }
     };
     coordinator.request_stop();
-    let joined = coordinator.join_with(&threads, &JoinOptions::with_grace(Duration::from_secs(20)));
+    let joined =
+        coordinator.join_with(&threads, &JoinOptions::default().stop_grace_period(Duration::from_secs(20)));
     (found, error, joined)
 }
 
@@ -361,7 +362,7 @@ fn s_270_chosen_elements_of_several_sources() {
         let options = BatchOptions::default().allow_smaller_final_batch(true).seed(1);
         let batch = match shuffled {
             false => maybe_batch_join(&graph, &sources, &keep, 3, &options),
-            true => maybe_shuffle_batch_join(&graph, &sources, &keep, 3, 16, 2, &options),
+            true => maybe_shuffle_batch_join(&graph, &sources, &keep, 3, 2, &options.clone().capacity(16)),
         };
         let runners = graph.collection(&QUEUE_RUNNERS);
         assert_eq!(runners.last().unwrap().enqueue_ops().len(), 2);
@@ -412,7 +413,7 @@ fn errors_of_batches_and_producers_name_them() {
         (
             &|graph| {
                 let options = BatchOptions::default().allow_smaller_final_batch(true);
-                drop(shuffle_batch(&named(graph), constant(graph, 1), 2, 4, 4, &options));
+                drop(shuffle_batch(&named(graph), constant(graph, 1), 2, 4, &options.clone().capacity(4)));
             },
             "QueueDequeueUpToV2",
         ),
@@ -467,7 +468,7 @@ fn batches_larger_than_their_queue_are_build_errors() {
             "PaddingFIFOQueue 'batch_join/padding_fifo_queue'",
         ),
         (
-            &|graph, number| shuffle_batch(graph, number, 9, 8, 2, &options),
+            &|graph, number| shuffle_batch(graph, number, 9, 2, &options.clone().capacity(8)),
             "shuffle_batch",
             "RandomShuffleQueue 'shuffle_batch/random_shuffle_queue'",
         ),
@@ -524,7 +525,7 @@ fn s_268_shuffled_batches_hold_every_element_once() {
         let graph = Graph::new();
         let number = numbers(&graph, 50, 2);
         let options = BatchOptions::default().seed(seed).exact_resume().allow_smaller_final_batch(true);
-        let batch = shuffle_batch(&graph, &number, 8, 40, 10, &options);
+        let batch = shuffle_batch(&graph, &number, 8, 10, &options.clone().capacity(40));
         let (found, error, joined) = drain(&graph, &batch.output());
         assert!(error.is_end_of_input(), "{error}");
         joined.unwrap();
@@ -554,7 +555,7 @@ fn s_269_joined_inputs_are_all_consumed() {
 
     let text = build_error(|graph| {
         let parts = [[constant(graph, 1i32)], [constant(graph, 1.0f32)]];
-        let _ = shuffle_batch_join(graph, parts, 2, 10, 5, &BatchOptions::default());
+        let _ = shuffle_batch_join(graph, parts, 2, 5, &BatchOptions::default().capacity(10));
     });
     assert!(text.contains("different dtypes"), "{text}");
 }
@@ -574,7 +575,7 @@ fn s_266_s_268_build_errors_are_recorded() {
         ),
         (&|graph| drop(batch(graph, open(graph, PartialShape::from([None])), 2, &options)), "fully defined"),
         (
-            &|graph| drop(shuffle_batch(graph, constant(graph, 1i32), 2, 10, 10, &options)),
+            &|graph| drop(shuffle_batch(graph, constant(graph, 1i32), 2, 10, &options.clone().capacity(10))),
             "must be bigger than min_after_dequeue",
         ),
         (
@@ -607,7 +608,7 @@ fn operations_runners_and_summaries_are_named_as_in_tensorflow() {
     let rows = constant(&graph.named("rows"), Tensor::from([1i32, 2]));
     let slices = slice_input_producer(&graph.named("slices"), &[rows], &options);
     let _ = batch(&graph, &slices, 2, &BatchOptions::default());
-    let _ = shuffle_batch(&graph.named("mixed"), &slices, 2, 20, 10, &BatchOptions::default());
+    let _ = shuffle_batch(&graph.named("mixed"), &slices, 2, 10, &BatchOptions::default().capacity(20));
     let names: BTreeSet<String> =
         graph.operations().iter().map(|operation| operation.name().to_owned()).collect();
     for name in [

@@ -94,7 +94,9 @@ fn both(python: &Path, build: impl FnOnce(&Graph) -> Vec<Output>) -> [Vec<Json>;
     };
     assert!(error.is_end_of_input(), "{error}");
     coordinator.request_stop();
-    coordinator.join_with(&threads, &JoinOptions::with_grace(Duration::from_secs(20))).unwrap();
+    coordinator
+        .join_with(&threads, &JoinOptions::default().stop_grace_period(Duration::from_secs(20)))
+        .unwrap();
     [here, there]
 }
 
@@ -188,7 +190,7 @@ fn tensorflow_gives_the_same_elements() {
     };
     let [here, there] = both(&python, |graph| {
         let ways = [one(graph, &records[..1]), one(graph, &records[1..])];
-        parts(&shuffle_batch_join(graph, ways, 4, 20, 8, &smaller), 1)
+        parts(&shuffle_batch_join(graph, ways, 4, 8, &smaller.clone().capacity(20)), 1)
     });
     assert_eq!(multiset(&here), multiset(&there));
     assert_eq!(sparse_multiset(&here), sparse_multiset(&there));
@@ -230,7 +232,7 @@ fn tensorflow_gives_the_same_elements() {
         let (_, record) = Reader::tf_record(graph, Compression::None).read(&queue);
         let element = parse_single_example(&record, &features).dense("id");
         let options = BatchOptions::default().seed(2).allow_smaller_final_batch(true);
-        shuffle_batch(graph, &element, 4, 20, 8, &options).to_vec()
+        shuffle_batch(graph, &element, 4, 8, &options.clone().capacity(20)).to_vec()
     });
     assert_eq!(multiset(&here), multiset(&there));
     assert_ne!(here.iter().map(|batch| batch[0].clone()).collect::<Vec<_>>(), Vec::<Json>::new());

@@ -42,7 +42,7 @@ fn elements(graph: &Graph, kind: &str, folder: &Path) -> Output {
             // Random operations of the pipeline's threads are replayed too.
             let noise = random::random_uniform_int(graph, [0usize; 0], 0, 1000, DType::Int64, Some(9));
             let id = math::add(math::mul(id, constant(graph, 1000i64)), noise);
-            shuffle_batch(graph, &id, 5, 30, 12, &batches).output()
+            shuffle_batch(graph, &id, 5, 12, &batches.clone().capacity(30)).output()
         }
         "slices" => {
             let rows = constant(graph, Tensor::from((0..41i64).collect::<Vec<_>>()));
@@ -56,7 +56,7 @@ fn elements(graph: &Graph, kind: &str, folder: &Path) -> Output {
                 (0..120i64).map(|number| Ok::<_, Error>(vec![Tensor::scalar(number * number)]))
             });
             let number = queue.dequeue().output();
-            shuffle_batch(graph, &number, 5, 30, 12, &batches).output()
+            shuffle_batch(graph, &number, 5, 12, &batches.clone().capacity(30)).output()
         }
     }
 }
@@ -66,7 +66,7 @@ fn run(folder: &Path, kind: &str) -> Result<()> {
     let graph = Graph::new();
     let elements = elements(&graph, kind, folder);
     let step = global_step::get_or_create_global_step(&graph);
-    let count = math::reduce_sum(&elements, .., false);
+    let count = math::reduce_sum(&elements, ..);
     let train = monitored_session::ops::state::assign_add_variable_op(
         step.handle().within(&graph.control_dependencies([count.operation()])),
         constant(&graph, 1i64),

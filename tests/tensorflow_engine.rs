@@ -48,7 +48,7 @@ fn model() -> Model {
     let w = variables::variable(&graph.named("w"), weights);
     let b = variables::variable(&graph.named("b"), [0.0f32, 0.0, 0.0]);
     let logits = nn::bias_add(math::matmul(&x, &w), &b);
-    let loss = math::reduce_mean(nn::sparse_softmax_cross_entropy_with_logits(&y, &logits), .., false);
+    let loss = math::reduce_mean(nn::sparse_softmax_cross_entropy_with_logits(&y, &logits), ..);
     let step = global_step::get_or_create_global_step(&graph);
     let train_op = MomentumOptimizer::new(0.5, 0.9).minimize(&loss, Some(&step));
     Model { graph, x, y, loss, train_op }

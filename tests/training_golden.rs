@@ -45,7 +45,7 @@ fn train(optimizer: &dyn Optimizer) -> (Vec<f32>, BTreeMap<String, Tensor>) {
     let initial = CheckpointReader::open(golden("initial")).unwrap();
     let h = nn::relu(nn::bias_add(math::matmul(&x, &w1), &b1));
     let logits = nn::bias_add(math::matmul(&h, &w2), &b2);
-    let loss = math::reduce_mean(nn::sparse_softmax_cross_entropy_with_logits(&y, &logits), .., false);
+    let loss = math::reduce_mean(nn::sparse_softmax_cross_entropy_with_logits(&y, &logits), ..);
     let step = global_step::get_or_create_global_step(&graph);
     let train_op = optimizer.minimize(&loss, Some(&step));
     let init = variables::global_variables_initializer(&graph);

@@ -21,7 +21,7 @@ fn trained(folder: &Path) {
     let step = global_step::get_or_create_global_step(&graph);
     let train = [w.assign_add(1f32), step.assign_add(1i64)];
     let product = math::mul(x.named("product"), &w);
-    let _once = math::reduce_mean(product.named("once"), .., false);
+    let _once = math::reduce_mean(product.named("once"), ..);
     let mean = metrics::mean(product.named("metric"));
     let _value = array::identity(mean.value.named("value"));
     let _update = array::identity(mean.update_op.named("update"));

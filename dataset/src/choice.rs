@@ -1,6 +1,7 @@
 //! Elements that are chosen among several datasets.
 
 use crate::Dataset;
+use crate::Remainder;
 use crate::op::{invalid, op};
 use ops::{array, math};
 use session_core::{AsOutput, Error, Graph, Output, Tensor};
@@ -74,7 +75,7 @@ impl Dataset {
             return (*single).clone();
         }
         let graph = datasets.first().map_or_else(Graph::new, |first| first.graph());
-        let choice = Dataset::random(&graph, seed).batch(2, false).map(|body, words| {
+        let choice = Dataset::random(&graph, seed).batch(2, Remainder::Keep).map(|body, words| {
             let drawn = op(body, "StatelessMultinomial").input(logits(body)).constant(Tensor::scalar(1i32));
             vec![array::squeeze(drawn.input(&words[0]).finish_output(), [0, 1])]
         });

@@ -3,7 +3,7 @@
 use crate::Dataset;
 use crate::elements::Spec;
 use crate::op::{define_dataset, invalid, with_function};
-use crate::order::{batch_shape, number};
+use crate::order::{Remainder, batch_shape, number};
 use ops::functions::{FunctionWithCaptures, define};
 use session_core::{DType, Graph, Output, Result, Tensor};
 
@@ -48,12 +48,12 @@ impl Dataset {
     /// element, its whole batch is left out.
     ///
     /// ```
-    /// use dataset::Dataset;
+    /// use dataset::{Dataset, Remainder};
     /// use session_core::Graph;
     ///
     /// let graph = Graph::new();
     /// let numbers = Dataset::range(&graph, 0, 100, 1);
-    /// let squares = numbers.map_and_batch(32, true, 2, |_, element| vec![&element[0] * &element[0]]);
+    /// let squares = numbers.map_and_batch(32, Remainder::Drop, 2, |_, element| vec![&element[0] * &element[0]]);
     /// assert_eq!(squares.components()[0].shape.to_string(), "[32]");
     /// # graph.finalize().unwrap();
     /// ```
@@ -62,13 +62,14 @@ impl Dataset {
     pub fn map_and_batch(
         &self,
         batch_size: u64,
-        drop_remainder: bool,
+        remainder: Remainder,
         num_parallel_calls: u64,
         build: impl FnOnce(&Graph, &[Output]) -> Vec<Output>,
     ) -> Dataset {
         let function = define(&self.graph(), "Dataset_map_and_batch", &self.spec.arguments(), build);
-        let arguments = [number(batch_size), number(num_parallel_calls), Tensor::scalar(drop_remainder)];
-        let rows = batch_shape(batch_size, drop_remainder);
+        let arguments =
+            [number(batch_size), number(num_parallel_calls), Tensor::scalar(remainder.is_dropped())];
+        let rows = batch_shape(batch_size, remainder);
         self.mapped_to(
             "MapAndBatchDataset",
             function,

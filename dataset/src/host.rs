@@ -32,14 +32,14 @@ impl Dataset {
     /// cost.
     ///
     /// ```
-    /// use dataset::Dataset;
+    /// use dataset::{Dataset, Remainder};
     /// use session_core::{DType, Graph, OutputInfo, PartialShape, Tensor};
     ///
     /// let graph = Graph::new();
     /// let rows: Vec<[f32; 2]> = vec![[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]];
     /// let row = OutputInfo { dtype: DType::Float32, shape: PartialShape::from([2]), is_ref: false };
     /// let dataset = Dataset::from_rows(&graph, 3, [row], move |index| Ok(vec![Tensor::from(rows[index as usize])]));
-    /// let batches = dataset.shuffle(3, Some(1)).repeat(None).batch(2, true);
+    /// let batches = dataset.shuffle(3, Some(1)).repeat(None).batch(2, Remainder::Drop);
     /// # let _ = batches;
     /// # graph.finalize().unwrap();
     /// ```

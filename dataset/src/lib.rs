@@ -5,12 +5,12 @@
 //! the elements to steps: [`get_next`](Iterator::get_next) returns outputs that stand for the components of the next one.
 //!
 //! ```
-//! use dataset::Dataset;
+//! use dataset::{Dataset, Remainder};
 //! use session_core::Graph;
 //!
 //! let graph = Graph::new();
 //! let numbers = Dataset::range(&graph, 0, 10, 1).map(|_, element| vec![&element[0] * &element[0]]);
-//! let batches = numbers.shuffle(10, Some(7)).repeat(None).batch(4, true).prefetch(2);
+//! let batches = numbers.shuffle(10, Some(7)).repeat(None).batch(4, Remainder::Drop).prefetch(2);
 //! let iterator = batches.make_initializable_iterator();
 //! let squares = iterator.get_next().remove(0);
 //! assert_eq!(squares.shape().to_string(), "[4]");
@@ -45,6 +45,7 @@ use std::fmt;
 
 pub use iterator::{Iterator, Optional};
 pub use ops::io::Compression;
+pub use order::Remainder;
 
 /// A description of elements, each of which has one component or more.
 ///

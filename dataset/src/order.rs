@@ -33,16 +33,44 @@ fn epochs(count: Option<u64>) -> Tensor {
     count.map_or_else(|| Tensor::scalar(-1i64), number)
 }
 
+/// The elements at the end of the input that do not fill a batch or window: TensorFlow's `drop_remainder`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Remainder {
+    /// They form a smaller batch, so the number of rows is not known: TensorFlow's default.
+    #[default]
+    Keep,
+    /// They are left out, so all batches have the same number of rows: TensorFlow's `drop_remainder=True`.
+    Drop,
+}
+
+impl Remainder {
+    /// Returns the value of TensorFlow's `drop_remainder`.
+    pub(crate) fn is_dropped(self) -> bool {
+        self == Remainder::Drop
+    }
+}
+
 impl Dataset {
-    /// Returns batches of `size` elements, their components stacked. The last one may be smaller, and is left out with
-    /// `drop_remainder`.
+    /// Returns batches of `size` elements, their components stacked.
+    ///
+    /// ```
+    /// use dataset::{Dataset, Remainder};
+    /// use session_core::Graph;
+    ///
+    /// let graph = Graph::new();
+    /// let numbers = Dataset::range(&graph, 0, 10, 1);
+    /// // Four, four and two numbers, or only the two batches of four.
+    /// assert_eq!(numbers.batch(4, Remainder::Keep).components()[0].shape.to_string(), "[?]");
+    /// assert_eq!(numbers.batch(4, Remainder::Drop).components()[0].shape.to_string(), "[4]");
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     #[track_caller]
-    pub fn batch(&self, size: u64, drop_remainder: bool) -> Dataset {
-        let rows = batch_shape(size, drop_remainder);
+    pub fn batch(&self, size: u64, remainder: Remainder) -> Dataset {
+        let rows = batch_shape(size, remainder);
         let spec = self.spec.with_shapes(|_, shape| rows.concat(shape));
-        let builder =
-            self.op("BatchDatasetV2").constant(number(size)).constant(Tensor::scalar(drop_remainder));
+        let dropped = Tensor::scalar(remainder.is_dropped());
+        let builder = self.op("BatchDatasetV2").constant(number(size)).constant(dropped);
         Dataset::described(builder, spec)
     }
 
@@ -50,9 +78,9 @@ impl Dataset {
     /// largest element of the batch. Numbers are padded with 0, strings with empty ones.
     #[must_use]
     #[track_caller]
-    pub fn padded_batch(&self, size: u64, shapes: &[PartialShape], drop_remainder: bool) -> Dataset {
+    pub fn padded_batch(&self, size: u64, shapes: &[PartialShape], remainder: Remainder) -> Dataset {
         let builder = self.op("PaddedBatchDatasetV2").constant(number(size));
-        self.padded(builder, &batch_shape(size, drop_remainder), shapes, drop_remainder)
+        self.padded(builder, &batch_shape(size, remainder), shapes, remainder)
     }
 
     /// Padded batches of an operation that has their size, and so these rows.
@@ -62,7 +90,7 @@ impl Dataset {
         builder: OpBuilder,
         rows: &PartialShape,
         shapes: &[PartialShape],
-        drop_remainder: bool,
+        remainder: Remainder,
     ) -> Dataset {
         let graph = self.graph();
         let known = |place: usize| shapes.get(place).cloned().unwrap_or_default();
@@ -77,7 +105,8 @@ impl Dataset {
             ops::array::constant(&graph, zero)
         });
         let zeros: Vec<Output> = zeros.collect();
-        let builder = builder.input_list(&sizes).input_list(&zeros).constant(Tensor::scalar(drop_remainder));
+        let builder =
+            builder.input_list(&sizes).input_list(&zeros).constant(Tensor::scalar(remainder.is_dropped()));
         let variant = builder.attr("output_shapes", spec.shapes()).finish_output();
         Dataset { variant, spec }
     }
@@ -234,7 +263,7 @@ impl Dataset {
 }
 
 /// The dimension of rows in front of a batch.
-pub(crate) fn batch_shape(size: u64, drop_remainder: bool) -> PartialShape {
-    let rows = if drop_remainder { i64::try_from(size).unwrap_or(-1) } else { -1 };
+pub(crate) fn batch_shape(size: u64, remainder: Remainder) -> PartialShape {
+    let rows = if remainder.is_dropped() { i64::try_from(size).unwrap_or(-1) } else { -1 };
     PartialShape::from_sizes([rows])
 }

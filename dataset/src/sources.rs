@@ -136,7 +136,19 @@ impl Dataset {
     /// empty; an empty tensor means that the field must be there.
     #[must_use]
     #[track_caller]
-    pub fn csv(graph: &Graph, files: &[&str], defaults: &[Tensor], header: bool) -> Dataset {
+    pub fn csv(graph: &Graph, files: &[&str], defaults: &[Tensor]) -> Dataset {
+        Dataset::of_csv(graph, files, defaults, false)
+    }
+
+    /// Works as [`csv`](Dataset::csv), for files whose first line names the columns and is skipped: TensorFlow's `header=True`.
+    #[must_use]
+    #[track_caller]
+    pub fn csv_with_header(graph: &Graph, files: &[&str], defaults: &[Tensor]) -> Dataset {
+        Dataset::of_csv(graph, files, defaults, true)
+    }
+
+    #[track_caller]
+    fn of_csv(graph: &Graph, files: &[&str], defaults: &[Tensor], header: bool) -> Dataset {
         let columns = || Tensor::from(Vec::<i64>::new());
         let defaults: Vec<Output> =
             defaults.iter().map(|value| ops::array::constant(graph, value.clone())).collect();

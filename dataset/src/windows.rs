@@ -3,39 +3,39 @@
 use crate::Dataset;
 use crate::elements::{Spec, info};
 use crate::op::{define_dataset, invalid, with_function};
-use crate::order::number;
+use crate::order::{Remainder, number};
 use ops::functions::define;
 use ops::{array, math};
 use session_core::{DType, Error, Graph, Output, PartialShape, Tensor};
 
 impl Dataset {
     /// Returns windows of `size` elements, each window a dataset. A window begins `shift` elements behind the one before, and
-    /// takes every `stride`-th element. The last ones may be shorter, and are left out with `drop_remainder`.
+    /// takes every `stride`-th element. The last ones may be shorter; [`Remainder::Drop`] leaves them out.
     ///
     /// A window has a dataset for each component, which [`from_variant`](Dataset::from_variant) makes of its output:
     ///
     /// ```
-    /// use dataset::Dataset;
+    /// use dataset::{Dataset, Remainder};
     /// use session_core::Graph;
     ///
     /// let graph = Graph::new();
     /// let numbers = Dataset::range(&graph, 0, 10, 1);
     /// let components = numbers.components().to_vec();
     /// let triples = numbers
-    ///     .window(3, 1, 1, true)
-    ///     .flat_map(|_, window| Dataset::from_variant(&window[0], components).batch(3, true));
+    ///     .window(3, 1, 1, Remainder::Drop)
+    ///     .flat_map(|_, window| Dataset::from_variant(&window[0], components).batch(3, Remainder::Drop));
     /// assert_eq!(triples.components()[0].shape.to_string(), "[3]");
     /// # graph.finalize().unwrap();
     /// ```
     #[must_use]
     #[track_caller]
-    pub fn window(&self, size: u64, shift: u64, stride: u64, drop_remainder: bool) -> Dataset {
+    pub fn window(&self, size: u64, shift: u64, stride: u64, remainder: Remainder) -> Dataset {
         let variant = || info(DType::Variant, PartialShape::scalar());
         let spec = Spec(self.spec.0.iter().map(|_| variant()).collect());
         let builder = [size, shift, stride]
             .into_iter()
             .fold(self.op("WindowDataset"), |builder, value| builder.constant(number(value)));
-        Dataset::described(builder.constant(Tensor::scalar(drop_remainder)), spec)
+        Dataset::described(builder.constant(Tensor::scalar(remainder.is_dropped())), spec)
     }
 
     /// Returns the elements of datasets that a closure makes of elements with the same key.
@@ -46,14 +46,14 @@ impl Dataset {
     ///   the groups that are left, in the order of their keys.
     ///
     /// ```
-    /// use dataset::Dataset;
+    /// use dataset::{Dataset, Remainder};
     /// use ops::array::constant;
     /// use session_core::Graph;
     ///
     /// let graph = Graph::new();
     /// let by_parity = Dataset::range(&graph, 0, 10, 1).group_by_window(
     ///     |graph, element| &element[0] % constant(graph, 2i64),
-    ///     |_, _, group| group.batch(4, false),
+    ///     |_, _, group| group.batch(4, Remainder::Keep),
     ///     |graph, _| constant(graph, 4i64),
     /// );
     /// assert_eq!(by_parity.components()[0].shape.to_string(), "[?]");
@@ -94,10 +94,10 @@ impl Dataset {
     ///
     /// `bucket_boundaries` ascend: the first bucket takes elements that are shorter than the first boundary, the last one takes
     /// those that are at least as long as the last boundary. `bucket_batch_sizes` has a size for each bucket, one more than there
-    /// are boundaries. With `drop_remainder` the batches that are not full at the end of the input are left out.
+    /// are boundaries. [`Remainder::Drop`] leaves out the batches that are not full at the end of the input.
     ///
     /// ```
-    /// use dataset::Dataset;
+    /// use dataset::{Dataset, Remainder};
     /// use ops::array;
     /// use session_core::{Graph, PartialShape};
     ///
@@ -105,7 +105,7 @@ impl Dataset {
     /// let words = Dataset::range(&graph, 0, 100, 1)
     ///     .map(|_, number| vec![array::fill(array::expand_dims(&number[0] % 7i64, 0), &number[0])]);
     /// let length = |_: &Graph, element: &[session_core::Output]| array::size(&element[0]);
-    /// let batches = words.bucket_by_sequence_length(length, &[3, 5], &[32, 16, 8], false);
+    /// let batches = words.bucket_by_sequence_length(length, &[3, 5], &[32, 16, 8], Remainder::Keep);
     /// assert_eq!(batches.components()[0].shape, PartialShape::from_sizes([-1, -1]));
     /// # graph.finalize().unwrap();
     /// ```
@@ -116,7 +116,7 @@ impl Dataset {
         element_length_func: impl FnOnce(&Graph, &[Output]) -> Output,
         bucket_boundaries: &[i64],
         bucket_batch_sizes: &[u64],
-        drop_remainder: bool,
+        remainder: Remainder,
     ) -> Dataset {
         let fail = |text: String| {
             invalid(&self.graph(), "GroupByWindowDataset", self.spec.clone(), Error::value(text))
@@ -142,11 +142,11 @@ impl Dataset {
             |graph, element| {
                 let length = math::cast(element_length_func(graph, element), DType::Int64);
                 let reached = math::greater_equal(length, array::constant(graph, boundaries));
-                math::reduce_sum(math::cast(reached, DType::Int64), .., false)
+                math::reduce_sum(math::cast(reached, DType::Int64), ..)
             },
             |graph, bucket, group| {
                 let builder = group.op("PaddedBatchDatasetV2").input(size_of(graph, bucket));
-                group.padded(builder, &PartialShape::from_sizes([-1]), &shapes, drop_remainder)
+                group.padded(builder, &PartialShape::from_sizes([-1]), &shapes, remainder)
             },
             size_of,
         )

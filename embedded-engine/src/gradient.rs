@@ -51,7 +51,7 @@ fn with_gradients(function: &Function, library: &Graph) -> Result<(Graph, PlanKe
             grad_ys.push(Some(gradient));
         }
     }
-    let options = GradientOptions { grad_ys, ..GradientOptions::default() };
+    let options = GradientOptions::default().grad_ys(grad_ys);
     let found = gradients_with(&results, &arguments, &options)?;
     let gradients = found.into_iter().zip(&arguments);
     let gradients = gradients.map(|(found, argument)| found.unwrap_or_else(|| array::zeros_like(argument)));

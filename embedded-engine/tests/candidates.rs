@@ -9,8 +9,8 @@ use ops::nn::{
 };
 use session_core::{Code, Engine, Graph, SessionConfig, SessionExt, Tensor};
 
-fn options(unique: bool, range_max: i64) -> SamplerOptions {
-    SamplerOptions { num_sampled: 6, unique, range_max, seed: Some(5) }
+fn options(unique: bool) -> SamplerOptions {
+    SamplerOptions::default().unique(unique).seed(5)
 }
 
 /// What two runs in a row sample, and the counts that the second expects.
@@ -38,7 +38,7 @@ fn near(found: &[f32], expected: &[f32]) {
 fn log_uniform_samples() {
     let draw = |unique, range| {
         move |classes: &Tensor, graph: &Graph| {
-            log_uniform_candidate_sampler(constant(graph, classes.clone()), options(unique, range))
+            log_uniform_candidate_sampler(constant(graph, classes.clone()), 6, range, options(unique))
         }
     };
     let (runs, truths, expected) = two_runs(draw(true, 10));
@@ -56,7 +56,7 @@ fn log_uniform_samples() {
 fn uniform_samples() {
     let draw = |unique, range| {
         move |classes: &Tensor, graph: &Graph| {
-            uniform_candidate_sampler(constant(graph, classes.clone()), options(unique, range))
+            uniform_candidate_sampler(constant(graph, classes.clone()), 6, range, options(unique))
         }
     };
     let (runs, truths, expected) = two_runs(draw(true, 10));
@@ -71,7 +71,7 @@ fn uniform_samples() {
 fn more_unique_classes_than_there_are_is_an_error() {
     let graph = Graph::new();
     let classes = constant(&graph, Tensor::from_vec(vec![0i64], [1, 1]).unwrap());
-    let found = uniform_candidate_sampler(&classes, options(true, 5));
+    let found = uniform_candidate_sampler(&classes, 6, 5, options(true));
     let session = EmbeddedEngine::new().new_session(&graph, "", &SessionConfig::default()).unwrap();
     let error = session.run(&found.sampled, ()).unwrap_err();
     assert_eq!(error.code(), Code::InvalidArgument);

@@ -4,6 +4,7 @@
 use embedded_engine::EmbeddedEngine;
 use graph_def::{ImportOptions, import_graph_def, proto::GraphDef};
 use ops::array::placeholder;
+use ops::keep_dims;
 use ops::math::{add_n, reduce_mean, reduce_sum, rsqrt, sigmoid, square, tanh};
 use prost::Message;
 use session_core::{
@@ -53,9 +54,9 @@ fn agree(graph: &Graph, fetches: &[Output], feeds: &[(Output, Tensor)]) {
 fn model(graph: &Graph) -> (Output, Output) {
     let x = placeholder(&graph.named("x"), DType::Float32, [None, Some(64)]);
     let row = placeholder(&graph.named("row"), DType::Float32, [Some(64)]);
-    let mean = reduce_mean(&x, 1, true);
+    let mean = reduce_mean(&x, keep_dims(1));
     let centered = &x - &mean;
-    let scaled = &centered * rsqrt(reduce_mean(square(&centered), 1, true) + 1e-3f32);
+    let scaled = &centered * rsqrt(reduce_mean(square(&centered), keep_dims(1)) + 1e-3f32);
     let gate = sigmoid(&scaled * &row + 0.5f32);
     let y = add_n(&[tanh(&scaled) * &gate, &gate * &gate, &x * 2.0f32]);
     (x, y)
@@ -81,7 +82,7 @@ fn chains_have_the_bits_of_their_operations() {
 fn what_gradients_and_fetches_need_of_a_chain_is_there() {
     let graph = Graph::new();
     let (x, y) = model(&graph);
-    let loss = reduce_sum(square(&y), .., false);
+    let loss = reduce_sum(square(&y), ..);
     let gradient = ops::gradients(&[&loss], &[&x]).unwrap().remove(0).unwrap();
     agree(&graph, &[loss.clone(), gradient.clone()], &feeds(&graph, 40));
     let tanh = graph.output("Tanh:0").unwrap();

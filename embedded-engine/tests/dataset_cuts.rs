@@ -1,7 +1,7 @@
 //! A pipeline of any transformations, cut anywhere, goes on as if it had not been cut.
 #![allow(clippy::unwrap_used)] // a panic is the report
 
-use dataset::Dataset;
+use dataset::{Dataset, Remainder};
 use embedded_engine::EmbeddedEngine;
 use proptest::prelude::*;
 use session_core::keys::TABLE_INITIALIZERS;
@@ -94,12 +94,13 @@ fn build(graph: &Graph, pipeline: &Pipeline) -> Dataset {
         }
         Pipeline::Map(x) => build(graph, x).map(|_, x| vec![&x[0] * 3i64 + 1i64]),
         Pipeline::Filter(x, divisor) => build(graph, x).filter(|graph, x| {
-            let rest = ops::math::reduce_sum(&x[0], .., false) % *divisor;
+            let rest = ops::math::reduce_sum(&x[0], ..) % *divisor;
             ops::math::equal(rest, ops::array::constant(graph, 0i64))
         }),
         // Ragged elements fail, and are the same error at the same place with and without a cut.
         Pipeline::Batch(x, size, drop) => {
-            build(graph, x).batch(*size, *drop).map(|_, x| vector(x[0].clone()))
+            let remainder = if *drop { Remainder::Drop } else { Remainder::Keep };
+            build(graph, x).batch(*size, remainder).map(|_, x| vector(x[0].clone()))
         }
         Pipeline::Shuffle(x, buffer, seed) => build(graph, x).shuffle(*buffer, Some(*seed)),
         Pipeline::ShuffleOnce(x, buffer, seed) => build(graph, x).shuffle_once(*buffer, Some(*seed)),
@@ -118,11 +119,11 @@ fn build(graph: &Graph, pipeline: &Pipeline) -> Dataset {
         Pipeline::Window(x, size, shift) => {
             let dataset = build(graph, x);
             let components = dataset.components().to_vec();
-            let windows = dataset.window(*size, *shift, 1, false);
+            let windows = dataset.window(*size, *shift, 1, Remainder::Keep);
             windows.flat_map(|_, window| Dataset::from_variant(&window[0], components))
         }
         Pipeline::Group(x, keys) => build(graph, x).group_by_window(
-            |_, x| ops::math::reduce_sum(&x[0], .., false) % *keys,
+            |_, x| ops::math::reduce_sum(&x[0], ..) % *keys,
             |_, _, group| group.shuffle(2, Some(4)),
             |graph, _| ops::array::constant(graph, 3i64),
         ),

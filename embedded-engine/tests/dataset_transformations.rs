@@ -1,7 +1,7 @@
 //! Transformations that Rust programs build give TensorFlow's elements in TensorFlow's order, and go on after a restore.
 #![allow(clippy::unwrap_used)] // a panic is the report
 
-use dataset::Dataset;
+use dataset::{Dataset, Remainder};
 use embedded_engine::EmbeddedEngine;
 use ops::array::{self, constant};
 use session_core::keys::TABLE_INITIALIZERS;
@@ -52,9 +52,9 @@ fn numbers(graph: &Graph, stop: i64) -> Dataset {
 
 #[test]
 fn map_and_batch_makes_batches_of_results() {
-    for (drop_remainder, expected) in [(false, 3), (true, 2)] {
+    for (remainder, expected) in [(Remainder::Keep, 3), (Remainder::Drop, 2)] {
         let graph = Graph::new();
-        let squares = numbers(&graph, 7).map_and_batch(3, drop_remainder, 2, |_, x| vec![&x[0] * &x[0]]);
+        let squares = numbers(&graph, 7).map_and_batch(3, remainder, 2, |_, x| vec![&x[0] * &x[0]]);
         let all: [&[i64]; 3] = [&[0, 1, 4], &[9, 16, 25], &[36]];
         gives(&graph, &squares, &all[..expected]);
     }
@@ -69,18 +69,18 @@ fn shuffle_and_repeat_gives_tensorflows_order() {
 
 #[test]
 fn windows_are_datasets() {
-    let windows = |stop, size, shift, stride, drop_remainder, expected: &[&[i64]]| {
+    let windows = |stop, size, shift, stride, remainder, expected: &[&[i64]]| {
         let graph = Graph::new();
         let numbers = numbers(&graph, stop);
         let components = numbers.components().to_vec();
-        let windows = numbers.window(size, shift, stride, drop_remainder);
-        let batches =
-            windows.flat_map(|_, window| Dataset::from_variant(&window[0], components).batch(size, false));
+        let windows = numbers.window(size, shift, stride, remainder);
+        let batches = windows
+            .flat_map(|_, window| Dataset::from_variant(&window[0], components).batch(size, Remainder::Keep));
         gives(&graph, &batches, expected);
     };
-    windows(7, 3, 2, 1, false, &[&[0, 1, 2], &[2, 3, 4], &[4, 5, 6], &[6]]);
-    windows(10, 2, 4, 3, true, &[&[0, 3], &[4, 7]]);
-    windows(0, 2, 1, 1, false, &[]);
+    windows(7, 3, 2, 1, Remainder::Keep, &[&[0, 1, 2], &[2, 3, 4], &[4, 5, 6], &[6]]);
+    windows(10, 2, 4, 3, Remainder::Drop, &[&[0, 3], &[4, 7]]);
+    windows(0, 2, 1, 1, Remainder::Keep, &[]);
 }
 
 #[test]
@@ -88,27 +88,27 @@ fn groups_come_when_they_are_full_and_the_rest_by_their_keys() {
     let graph = Graph::new();
     let groups = numbers(&graph, 10).group_by_window(
         |graph, x| &x[0] % constant(graph, 3i64),
-        |_, _, group| group.batch(4, false),
+        |_, _, group| group.batch(4, Remainder::Keep),
         |graph, _| constant(graph, 2i64),
     );
     gives(&graph, &groups, &[&[0, 3], &[1, 4], &[2, 5], &[6, 9], &[7], &[8]]);
 }
 
 /// Number n as often as n modulo 5, in buckets by how often.
-fn bucketed(graph: &Graph, boundaries: &[i64], sizes: &[u64], drop_remainder: bool) -> Dataset {
+fn bucketed(graph: &Graph, boundaries: &[i64], sizes: &[u64], remainder: Remainder) -> Dataset {
     let rows = Dataset::range(graph, 1, 13, 1)
         .map(|_, x| vec![array::fill(array::expand_dims(&x[0] % 5i64, 0), &x[0])]);
-    rows.bucket_by_sequence_length(|_, row| array::size(&row[0]), boundaries, sizes, drop_remainder)
+    rows.bucket_by_sequence_length(|_, row| array::size(&row[0]), boundaries, sizes, remainder)
 }
 
 #[test]
 fn buckets_hold_rows_of_about_the_same_length() {
     let full: [&[i64]; 4] = [&[2, 2, 0, 3, 3, 3], &[1, 0, 6], &[7, 7, 0, 8, 8, 8], &[4, 4, 4, 4, 9, 9, 9, 9]];
     let graph = Graph::new();
-    gives(&graph, &bucketed(&graph, &[2, 4], &[3, 2, 2], true), &full);
+    gives(&graph, &bucketed(&graph, &[2, 4], &[3, 2, 2], Remainder::Drop), &full);
     let graph = Graph::new();
     let rest: [&[i64]; 2] = [&[0, 11], &[12, 12]];
-    gives(&graph, &bucketed(&graph, &[2, 4], &[3, 2, 2], false), &[&full[..], &rest[..]].concat());
+    gives(&graph, &bucketed(&graph, &[2, 4], &[3, 2, 2], Remainder::Keep), &[&full[..], &rest[..]].concat());
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn buckets_that_do_not_fit_are_refused() {
         [(&[2i64, 4][..], &[3u64, 2][..], "3 buckets"), (&[4, 2], &[1, 1, 1], "ascend")]
     {
         let graph = Graph::new();
-        let _ = bucketed(&graph, boundaries, sizes, false);
+        let _ = bucketed(&graph, boundaries, sizes, Remainder::Keep);
         let error = graph.finalize().unwrap_err();
         assert!(error.message().contains(reason), "{error}");
     }
@@ -168,7 +168,8 @@ fn datasets_that_do_not_go_together_are_refused() {
 #[test]
 fn chosen_elements_have_the_shape_that_fits_all_datasets() {
     let graph = Graph::new();
-    let (pairs, triples) = (numbers(&graph, 4).batch(2, true), numbers(&graph, 3).batch(3, true));
+    let (pairs, triples) =
+        (numbers(&graph, 4).batch(2, Remainder::Drop), numbers(&graph, 3).batch(3, Remainder::Drop));
     let order = Dataset::from_tensor_slices(&graph, [constant(&graph, vec![0i64, 1, 0, 1, 1])]);
     let chosen = Dataset::choose_from_datasets(&[&pairs, &triples], &order);
     assert_eq!(chosen.components()[0].shape.to_string(), "[?]");

@@ -1,7 +1,7 @@
 //! Datasets that Rust programs build, and where a resumed run goes on.
 #![allow(clippy::unwrap_used)] // a panic is the report
 
-use dataset::{Compression, Dataset, Iterator};
+use dataset::{Compression, Dataset, Iterator, Remainder};
 use embedded_engine::EmbeddedEngine;
 use session_core::keys::TABLE_INITIALIZERS;
 use session_core::{
@@ -69,9 +69,10 @@ fn shuffle_gives_tensorflows_order() {
 #[test]
 fn one_shot_reinitializable_and_feedable_iterators_take_turns() {
     let graph = Graph::new();
-    let training = Iterator::one_shot(&graph, |graph| Dataset::range(graph, 0, 100, 1).batch(2, false));
+    let training =
+        Iterator::one_shot(&graph, |graph| Dataset::range(graph, 0, 100, 1).batch(2, Remainder::Keep));
     let validation = Iterator::from_structure(&graph, training.components().to_vec());
-    let begin = validation.make_initializer(&Dataset::range(&graph, 1000, 1003, 1).batch(2, false));
+    let begin = validation.make_initializer(&Dataset::range(&graph, 1000, 1003, 1).batch(2, Remainder::Keep));
     let handle = ops::array::placeholder(&graph, DType::String, PartialShape::scalar());
     let next = Iterator::from_string_handle(&handle, training.components().to_vec()).get_next().remove(0);
     let (train, validate) = (training.string_handle(), validation.string_handle());
@@ -119,7 +120,7 @@ fn rows(graph: &Graph) -> (Output, Arc<AtomicU64>) {
         count.fetch_add(1, Ordering::Relaxed);
         Ok(vec![Tensor::scalar(index as i64)])
     });
-    let batches = dataset.shuffle(1000, Some(3)).repeat(None).batch(10, true).prefetch(1);
+    let batches = dataset.shuffle(1000, Some(3)).repeat(None).batch(10, Remainder::Drop).prefetch(1);
     (batches.make_initializable_iterator().get_next().remove(0), asked)
 }
 
@@ -150,7 +151,8 @@ fn generators_restart_in_each_epoch_and_are_replayed() {
         let dataset = Dataset::from_generator(&graph, [int64()], || {
             (0..4).map(|i| Ok(vec![Tensor::scalar(10i64 * i)]))
         });
-        let next = dataset.repeat(2).batch(1, false).make_initializable_iterator().get_next().remove(0);
+        let next =
+            dataset.repeat(2).batch(1, Remainder::Keep).make_initializable_iterator().get_next().remove(0);
         (graph, next)
     };
     let (graph, next) = make();

@@ -191,12 +191,12 @@ fn a_dtype_is_listed_before_the_first_step_or_runs() {
 fn what_a_dtype_lacks_is_listed_with_the_others_also_in_functions() {
     let body = Graph::new();
     let x = array::placeholder(&body, DType::Complex64, [2, 2]);
-    let (q, _) = math::qr(&x, false);
+    let (q, _) = math::qr(&x);
     let function = Function::new("f", &body, [x], [("q".to_owned(), q)]).unwrap();
     let graph = Graph::new();
     graph.add_function(function).unwrap();
     let x = array::placeholder(&graph.named("x"), DType::Float16, [2, 2]);
-    let (y, _) = math::qr(&x, false);
+    let (y, _) = math::qr(&x);
     let missing = missing_kernels(&graph);
     let expected = "Qr (f/Qr): dtype complex64 is not supported; Qr (Qr): dtype float16 is not supported";
     assert_eq!(missing.to_string(), expected);

@@ -35,7 +35,7 @@ fn scalar(graph: &Graph, outputs: &[Output], shapes: &[Vec<usize>]) -> Output {
             .take(count)
             .collect();
             let weights = array::constant(graph, Tensor::from_vec(weights, shape.clone()).unwrap());
-            math::reduce_sum(output * &weights, .., false)
+            math::reduce_sum(output * &weights, ..)
         })
         .collect();
     if parts.is_empty() { array::constant(graph, 0f64) } else { math::add_n(&parts) }

@@ -71,7 +71,7 @@ fn the_mean_of_gamma_samples_moves_with_their_shape() {
     let alpha = array::constant(&graph, [0.4f64, 2.5, 30.0]);
     let builder = graph.op(library().find("RandomGamma").unwrap()).constant([20_000i32]).input(&alpha);
     let samples = builder.attr("seed", 7i64).attr("seed2", 1i64).finish_output();
-    let mean = math::reduce_mean(&samples, 0, false);
+    let mean = math::reduce_mean(&samples, 0);
     let found = gradients(&[&mean], &[&alpha]).unwrap()[0].clone().unwrap();
     assert_eq!(found.shape().to_string(), "[3]");
     // The mean of a gamma distribution of scale 1 is its shape.

@@ -213,7 +213,7 @@ fn gradients_flow_through_the_gradient_closure() {
             let squares: Vec<f32> = inputs[0].as_slice::<f32>()?.iter().map(|x| x * x * scale).collect();
             Ok(vec![Tensor::from(squares)])
         });
-    let loss = y.output(0).reduce_sum(.., false);
+    let loss = y.output(0).reduce_sum(..);
     let dx = gradients(&[&loss], &[&x]).unwrap().remove(0).unwrap();
     assert_eq!(evaluate(&dx).unwrap(), Tensor::from([4.0f32, 8.0, 12.0]));
 

@@ -86,7 +86,7 @@ fn embedded(x: &Output, weighted: bool, parts: usize, options: EmbeddingOptions)
     let ids = sparse(Tensor::from([4i64, 0, 4, 2, 1, 3]));
     let weights = weighted.then(|| sparse(Tensor::from([0.5f64, 2.0, 1.0, 3.0, 0.25, 1.5])));
     let rows = nn::embedding_lookup_sparse(&tables, &ids, weights.as_ref(), &options);
-    &rows + &(&reduce_sum(x, .., false) * 0.0)
+    &rows + &(&reduce_sum(x, ..) * 0.0)
 }
 
 fn combined(combiner: Combiner) -> EmbeddingOptions {
@@ -188,7 +188,7 @@ const MODELS: &[(&str, &[usize], Build)] = &[
         sampled(x, [[3], [5]], true, &given(x, 1).remove_accidental_hits(true))
     }),
     ("lrn", &[1, 2, 2, 7], |x| {
-        let options = nn::LocalResponse { depth_radius: 2, bias: 1.5, alpha: 0.5, beta: 0.75 };
+        let options = nn::LocalResponseOptions::default().depth_radius(2).bias(1.5).alpha(0.5).beta(0.75);
         single(x, |x| nn::local_response_normalization(x, options))
     }),
 ];
@@ -224,7 +224,7 @@ fn check_model(name: &str, shape: &[usize], build: Build, expected: &Value) {
     let of: Vec<Output> = std::iter::once(x.clone())
         .chain(variables.iter().map(|variable| variable.handle().clone()))
         .collect();
-    let grads = gradients(&[&reduce_sum(square(&output), .., false)], &of).unwrap();
+    let grads = gradients(&[&reduce_sum(square(&output), ..)], &of).unwrap();
     let session = open(&graph);
     for variable in &variables {
         let value = values(variable.name(), variable.shape().to_shape().unwrap().dims());

@@ -126,7 +126,7 @@ fn sparse_tensors_and_rows_are_fetched_and_fed() {
     let doubled = SparseTensor { values: &sparse.values * 2.0, ..sparse.clone() };
     let table = get_variable(&graph, "table", [4, 2], DType::Float32, &glorot_uniform());
     let ids = array::constant(&graph, [3i32, 1]);
-    let loss = math::reduce_sum(nn::embedding_lookup(&table, ids), .., false);
+    let loss = math::reduce_sum(nn::embedding_lookup(&table, ids), ..);
     let gradient = gradients(&[loss], &[&table]).unwrap().remove(0).unwrap();
     let rows = IndexedSlices::of(&gradient).unwrap();
     let session = session(&graph);
@@ -191,14 +191,21 @@ fn an_int32_global_step_serves_optimizers_schedules_and_helpers() {
     let step = builder.collection(&GLOBAL_STEP).build();
     let w = get_variable(&graph, "w", [2], DType::Float32, &ops::initializers::ones());
     let rates = [
-        learning_rate::exponential_decay(0.1f32, &step, 10.0f32, 0.5f32, false),
+        learning_rate::exponential_decay(0.1f32, &step, 10.0f32, 0.5f32, learning_rate::Decay::Smooth),
         learning_rate::piecewise_constant(&step, &[1, 2], &[0.1, 0.2, 0.3]),
-        learning_rate::polynomial_decay(0.1f32, &step, 10.0f32, 0.0001f32, 1.0f32, false),
+        learning_rate::polynomial_decay(
+            0.1f32,
+            &step,
+            10.0f32,
+            0.0001f32,
+            1.0f32,
+            learning_rate::AfterDecay::Hold,
+        ),
         learning_rate::cosine_decay(0.1f32, &step, 10.0f32, 0.0),
-        learning_rate::inverse_time_decay(0.1f32, &step, 10.0f32, 0.5f32, false),
-        learning_rate::natural_exp_decay(0.1f32, &step, 10.0f32, 0.5f32, false),
+        learning_rate::inverse_time_decay(0.1f32, &step, 10.0f32, 0.5f32, learning_rate::Decay::Smooth),
+        learning_rate::natural_exp_decay(0.1f32, &step, 10.0f32, 0.5f32, learning_rate::Decay::Smooth),
     ];
-    let loss = math::reduce_sum(&w * &w, .., false);
+    let loss = math::reduce_sum(&w * &w, ..);
     let first = GradientDescentOptimizer::new(&rates[0]).minimize(&loss, Some(&step));
     let second = AdamOptimizer::new(0.1f32).minimize(&loss, Some(&step));
     let third = global_step::increment_global_step(&graph, 2);

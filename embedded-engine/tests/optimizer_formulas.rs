@@ -29,7 +29,7 @@ fn session(graph: &Graph) -> Arc<dyn Session> {
 
 fn loss(w: &dyn AsOutput) -> Output {
     let w = w.as_output();
-    reduce_sum(mul(square(w), constant(&w.graph(), CURVATURE)), .., false)
+    reduce_sum(mul(square(w), constant(&w.graph(), CURVATURE)), ..)
 }
 
 /// Returns the values of `w` and `bias` after some steps.
@@ -257,7 +257,7 @@ fn a_limit_is_of_each_gradient_or_of_all() {
         let graph = Graph::new();
         let (a, b) =
             (variable(&graph.named("a"), [3.0f64, 4.0]), variable(&graph.named("b"), [12.0f64, 0.0]));
-        let all = reduce_sum(square(&a) / 2.0, .., false) + reduce_sum(square(&b) / 2.0, .., false);
+        let all = reduce_sum(square(&a) / 2.0, ..) + reduce_sum(square(&b) / 2.0, ..);
         let train_op = optimizer.minimize(&all, None);
         let init = global_variables_initializer(&graph);
         let session = session(&graph);
@@ -315,7 +315,7 @@ fn updates_made_of_operations_take_reference_variables() {
         let graph = Graph::new();
         let handle = variable_v2(&graph.named("r"), DType::Float64, [3]);
         let value = constant(&graph.named("initial"), INITIAL);
-        let initializer = assign(&handle, &value, true).operation().clone();
+        let initializer = assign(&handle, &value).operation().clone();
         let snapshot = identity(&handle);
         let parts = VariableParts {
             handle,
@@ -366,7 +366,7 @@ fn slots_have_the_names_of_the_originals() {
 fn a_variable_of_zeros_has_the_learning_rate_as_it_is() {
     let graph = Graph::new();
     let w = variable(&graph.named("w"), [0.0f64, 0.0]);
-    let all = reduce_sum(mul(&w, constant(&graph, [2.0f64, -4.0])), .., false);
+    let all = reduce_sum(mul(&w, constant(&graph, [2.0f64, -4.0])), ..);
     let train_op = LarsOptimizer::new(0.5).minimize(&all, None);
     let init = global_variables_initializer(&graph);
     let session = session(&graph);

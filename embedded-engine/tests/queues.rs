@@ -266,7 +266,7 @@ fn s_231_size_and_is_closed_are_answered_at_once() {
     session.run(&queue.enqueue(1.0f32), ()).unwrap();
     let waiting = run_aside(&session, queue.enqueue(2.0f32), RunOptions::default());
     assert_eq!(see(), (1, false));
-    session.run(&queue.close(true), ()).unwrap();
+    session.run(&queue.close_and_cancel_pending_enqueues(), ()).unwrap();
     assert_eq!(see(), (1, true));
     assert_eq!(waiting.join().unwrap().unwrap_err().code(), Code::Cancelled);
 }
@@ -291,7 +291,7 @@ fn s_234_no_slices_are_nothing_even_when_closed() {
     let queue = fifo(&graph, 3);
     let none = queue.enqueue_many(Tensor::from(Vec::<f32>::new()));
     let session = session(&graph);
-    session.run(&queue.close(false), ()).unwrap();
+    session.run(&queue.close(), ()).unwrap();
     session.run(&none, ()).unwrap();
 }
 
@@ -370,7 +370,7 @@ fn s_238_dequeue_up_to_gives_what_is_left() {
     assert_eq!(floats(&session.run(&up_to, ()).unwrap()), [1.0, 2.0]);
     let error = session.run_with(&up_to, (), &soon(), None).unwrap_err();
     assert_eq!(error.code(), Code::DeadlineExceeded, "an open queue is waited for");
-    session.run(&queue.close(false), ()).unwrap();
+    session.run(&queue.close(), ()).unwrap();
     assert_eq!(floats(&session.run(&up_to, ()).unwrap()), [3.0]);
     let error = session.run(&up_to, ()).unwrap_err();
     assert_eq!(error.code(), Code::OutOfRange);
@@ -411,7 +411,7 @@ fn s_240_s_243_s_245_after_a_close_the_rest_can_be_taken() {
     let (two, five) = (queue.dequeue_many(2).output(), queue.dequeue_many(5).output());
     let session = session(&graph);
     session.run(&add, ()).unwrap();
-    session.run(&queue.close(false), ()).unwrap();
+    session.run(&queue.close(), ()).unwrap();
     let error = session.run(&add, ()).unwrap_err();
     assert_eq!((error.code(), error.message()), (Code::Cancelled, "FIFOQueue 'q' is closed."));
     let error = session.run(&five, ()).unwrap_err();
@@ -434,15 +434,15 @@ fn s_241_q_56_a_close_does_not_wait_for_pending_enqueues_which_are_served() {
     session.run(&first, ()).unwrap();
     let waiting = run_aside(&session, second.clone(), RunOptions::default());
     wait_until_waiting(&session, &queue, 1);
-    session.run(&queue.close(false), ()).unwrap();
+    session.run(&queue.close(), ()).unwrap();
     assert_eq!(session.run(&second, ()).unwrap_err().code(), Code::Cancelled);
     assert_eq!(session.run(&dequeue, ()).unwrap(), Tensor::from(1.0f32));
     waiting.join().unwrap().unwrap();
     assert_eq!(session.run(&dequeue, ()).unwrap(), Tensor::from(2.0f32));
     assert_eq!(session.run(&dequeue, ()).unwrap_err().code(), Code::OutOfRange);
     // S-244, where TensorFlow fails without cancel.
-    session.run(&queue.close(false), ()).unwrap();
-    session.run(&queue.close(true), ()).unwrap();
+    session.run(&queue.close(), ()).unwrap();
+    session.run(&queue.close_and_cancel_pending_enqueues(), ()).unwrap();
 }
 
 #[test]
@@ -453,7 +453,7 @@ fn s_242_a_close_can_cancel_pending_enqueues() {
     session.run(&queue.enqueue(1.0f32), ()).unwrap();
     let waiting = run_aside(&session, queue.enqueue(2.0f32), RunOptions::default());
     wait_until_waiting(&session, &queue, 1);
-    session.run(&queue.close(true), ()).unwrap();
+    session.run(&queue.close_and_cancel_pending_enqueues(), ()).unwrap();
     let error = waiting.join().unwrap().unwrap_err();
     assert_eq!(error.code(), Code::Cancelled);
     assert!(error.message().contains("operation was cancelled"), "{error}");
@@ -471,7 +471,7 @@ fn s_245_a_waiting_dequeue_many_puts_back_what_it_took_when_the_queue_is_closed(
     session.run(&add, ()).unwrap();
     let waiting = run_aside(&session, five, RunOptions::default());
     wait_for_size(&*session, &size, 0);
-    session.run(&queue.close(false), ()).unwrap();
+    session.run(&queue.close(), ()).unwrap();
     let error = waiting.join().unwrap().unwrap_err();
     assert_eq!(error.code(), Code::OutOfRange);
     assert!(error.message().ends_with("(requested 2, current size 0)"), "{error}");
@@ -510,7 +510,7 @@ fn s_248_shuffle_keeps_a_minimum_while_it_is_open() {
     let mut taken = floats(&session.run(&three, ()).unwrap());
     let error = session.run_with(&one, (), &soon(), None).unwrap_err();
     assert_eq!(error.code(), Code::DeadlineExceeded);
-    session.run(&queue.close(false), ()).unwrap();
+    session.run(&queue.close(), ()).unwrap();
     taken.extend(drain(&*session, &queue));
     taken.sort_by(f32::total_cmp);
     assert_eq!(taken, [0.0, 1.0, 2.0, 3.0, 4.0]);
@@ -727,7 +727,7 @@ fn many_threads_lose_and_double_nothing() {
         })
         .collect();
     producers.into_iter().for_each(|thread| thread.join().unwrap());
-    session.run(&queue.close(false), ()).unwrap();
+    session.run(&queue.close(), ()).unwrap();
     let taken: Vec<Vec<i32>> = consumers.into_iter().map(|thread| thread.join().unwrap()).collect();
     for taken in &taken {
         // The elements of one producer come in its order.
@@ -756,7 +756,7 @@ fn queues_of_older_graphs_are_references() {
     let session = session(&graph);
     session.run(&add, ()).unwrap();
     assert_eq!(floats(&session.run(&two, ()).unwrap()), [1.0, 2.0]);
-    session.run(&queue.close(false), ()).unwrap();
+    session.run(&queue.close(), ()).unwrap();
     assert_eq!(session.run(&queue.is_closed(), ()).unwrap(), Tensor::from(true));
     assert_eq!(floats(&session.run(&rest, ()).unwrap()), [3.0]);
     assert_eq!(session.run(queue.dequeue().operation(), ()).unwrap_err().code(), Code::OutOfRange);
@@ -886,7 +886,7 @@ fn s_230_a_queue_is_selected_by_its_number() {
     assert_eq!((chosen.dtypes(), chosen.shapes().unwrap()), (&[DType::Float32][..], &scalars()[..]));
     let (enqueue, two) = (chosen.enqueue(7.0f32), chosen.dequeue_many(2));
     assert_eq!(two[0].shape(), &PartialShape::from([2]));
-    let (size, close) = (chosen.size(), chosen.close(false));
+    let (size, close) = (chosen.size(), chosen.close());
     let inside = ops::control_flow::group(&graph, [&enqueue]);
     let session = session(&graph);
     let run = |fetch: &Operation, index: i32| session.run(fetch, [(&which, index)]).map(drop);

@@ -65,7 +65,7 @@ fn read(
         FifoQueue::new(&graph.named("files"), 20, DType::String).shapes([PartialShape::scalar()]).build();
     let names = files.iter().map(|file| folder.join(file).to_str().unwrap().to_owned().into_bytes());
     let fill = queue.enqueue_many(Tensor::from_strings(names, [files.len()]).unwrap());
-    let close = queue.close(false);
+    let close = queue.close();
     let reader = make(&graph);
     let (keys, values) = match up_to {
         Some(count) => reader.read_up_to(&queue, count),

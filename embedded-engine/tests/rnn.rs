@@ -88,7 +88,7 @@ fn run(build: Build) -> (Vec<f64>, Vec<Vec<f64>>, f64, Vec<(Variable, Vec<f64>)>
     let graph = Graph::new();
     let x = constant(&graph.named("x"), values("input", &[2, 5, 3]));
     let (outputs, states) = build(&x);
-    let sum = |output: &Output| math::reduce_sum(output, .., false);
+    let sum = |output: &Output| math::reduce_sum(output, ..);
     let parts: Vec<Output> = states.iter().map(sum).chain([sum(&math::square(&outputs))]).collect();
     let loss = math::add_n(&parts);
     let variables = graph.collection(&keys::VARIABLES);

@@ -125,8 +125,8 @@ fn complete_elements_are_waited_for() {
     let first = barrier.insert_many(0, &keys, constant(&graph, Tensor::from([[1.0f32, 2.0], [3.0, 4.0]])));
     let second = barrier.insert_many(1, &keys, constant(&graph, Tensor::from([10i32, 20])));
     let wide = barrier.insert_many(0, &keys, constant(&graph, Tensor::from([[1.0f32], [2.0]])));
-    let (_, _, values) = barrier.take_many(constant(&graph, 2i32), false);
-    let close = barrier.close(true);
+    let (_, _, values) = barrier.take_many(constant(&graph, 2i32));
+    let close = barrier.close_and_cancel_pending_enqueues();
     let session = session(&graph);
     let error = session.run(&wide, ()).unwrap_err();
     assert_eq!(error.code(), Code::InvalidArgument);

@@ -33,10 +33,10 @@ pub(crate) fn logits(images: &Output) -> Output {
 pub(crate) fn model_of(graph: &Graph, images: Output, labels: Output) -> Model {
     let logits = logits(&images);
     let losses = nn::sparse_softmax_cross_entropy_with_logits(&labels, &logits);
-    let loss = math::reduce_mean(losses.named("loss"), .., false);
+    let loss = math::reduce_mean(losses.named("loss"), ..);
     let correct = math::equal(math::cast(math::argmax(&logits, 1), DType::Int32), &labels);
     let correct = math::cast(correct, DType::Float32);
-    let accuracy = math::reduce_mean(correct.named("accuracy"), .., false);
+    let accuracy = math::reduce_mean(correct.named("accuracy"), ..);
     summary::scalar("loss", &loss);
     summary::scalar("accuracy", &accuracy);
 

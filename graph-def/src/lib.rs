@@ -12,7 +12,7 @@
 //!     let graph = Graph::new();
 //!     let x = placeholder(&graph.named("x"), DType::Float32, [None]);
 //!     let w = variable(&graph.named("w"), 0.5f32);
-//!     let loss = math::reduce_mean(math::square(&x * &w), .., false);
+//!     let loss = math::reduce_mean(math::square(&x * &w), ..);
 //!     GradientDescentOptimizer::new(0.1).minimize(&loss, None);
 //!
 //!     // What `tf.train.import_meta_graph` reads, with operations that save and restore.

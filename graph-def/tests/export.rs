@@ -24,7 +24,7 @@ fn model() -> Graph {
     let product = x.named("product").matmul(&w);
     let h = relu(bias_add(product.named("biased"), &b).named("relu"));
     let losses = sparse_softmax_cross_entropy_with_logits(y.named("xent"), &h);
-    let loss = math::reduce_mean(losses.named("loss"), .., false);
+    let loss = math::reduce_mean(losses.named("loss"), ..);
     let step = get_or_create_global_step(&graph);
     AdamOptimizer::new(0.01).minimize(&loss, Some(&step));
     graph.check().unwrap();

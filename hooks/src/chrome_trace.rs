@@ -9,20 +9,46 @@ use std::time::Duration;
 ///
 /// ```
 /// use hooks::TraceOptions;
-/// let options = TraceOptions { memory: true, ..TraceOptions::default() };
-/// assert!(options.dataflow);
+/// let options = TraceOptions::default().memory(true);
+/// # let _ = options;
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct TraceOptions {
-    /// Draws arrows from each operation to those that use its outputs. Default: `true`.
-    pub dataflow: bool,
-    /// Draws the number of bytes that outputs hold over time. Default: `false`.
-    pub memory: bool,
+    dataflow: bool,
+    memory: bool,
 }
 
 impl Default for TraceOptions {
     fn default() -> TraceOptions {
         TraceOptions { dataflow: true, memory: false }
+    }
+}
+
+impl TraceOptions {
+    /// Sets whether arrows lead from each operation to those that use its outputs. Default: true.
+    ///
+    /// ```
+    /// use hooks::TraceOptions;
+    /// let options = TraceOptions::default().dataflow(false);
+    /// # let _ = options;
+    /// ```
+    #[must_use]
+    pub fn dataflow(mut self, dataflow: bool) -> TraceOptions {
+        self.dataflow = dataflow;
+        self
+    }
+
+    /// Sets whether the trace shows the number of bytes that outputs hold over time. Default: false.
+    ///
+    /// ```
+    /// use hooks::TraceOptions;
+    /// let options = TraceOptions::default().memory(true);
+    /// # let _ = options;
+    /// ```
+    #[must_use]
+    pub fn memory(mut self, memory: bool) -> TraceOptions {
+        self.memory = memory;
+        self
     }
 }
 

@@ -33,11 +33,11 @@ const NAME: &str = "EvaluatorHook";
 /// ```
 /// use hooks::EvaluatorHook;
 /// use ops::array::placeholder;
-/// use ops::layers::{LayerOptions, dense, dropout};
+/// use ops::layers::{LayerOptions, Training, dense, dropout};
 /// use ops::math::{argmax, cast, equal, reduce_mean};
 /// use session_core::{DType, Graph, Output, Reuse, SessionExt, Tensor};
 ///
-/// fn model(graph: &Graph, images: &Output, training: bool) -> Output {
+/// fn model(graph: &Graph, images: &Output, training: Training) -> Output {
 ///     let images = images.within(&graph.variable_scope("model", Reuse::Auto));
 ///     let hidden = dense(&images, 32, &LayerOptions::default());
 ///     dense(dropout(&hidden, 0.5, training, None), 10, &LayerOptions::default())
@@ -46,9 +46,9 @@ const NAME: &str = "EvaluatorHook";
 /// let graph = Graph::new();
 /// let images = placeholder(&graph.named("images"), DType::Float32, [None, Some(64)]);
 /// let labels = placeholder(&graph.named("labels"), DType::Int64, [None]);
-/// let logits = model(&graph, &images, true); // the loss is that of these
-/// let found = argmax(model(&graph, &images, false), 1);
-/// let accuracy = reduce_mean(cast(equal(found, &labels), DType::Float32), .., false);
+/// let logits = model(&graph, &images, Training::On); // the loss is that of these
+/// let found = argmax(model(&graph, &images, Training::Off), 1);
+/// let accuracy = reduce_mean(cast(equal(found, &labels), DType::Float32), ..);
 /// # let (test_images, test_labels) = (Tensor::from(vec![0f32; 64]), Tensor::from(vec![0i64]));
 /// let hook = EvaluatorHook::every_steps(500, move |session| {
 ///     let feeds = [(&images, test_images.clone()), (&labels, test_labels.clone())];

@@ -91,23 +91,19 @@ impl LoggingTensorHook {
         LoggingTensorHook::of(Interval::EndOnly, SecondOrStepTimer::never()).at_end(true)
     }
 
-    /// Creates a hook with at most one of the two intervals, for programs that receive them as options.
+    /// Creates a hook with exactly one of the two intervals, for programs that receive them as options. A hook without an interval
+    /// is [`only_at_end`](LoggingTensorHook::only_at_end).
     ///
     /// # Errors
-    /// A value error if both are given, if none is given and `at_end` is false, or if the interval is 0 runs (S-335).
-    pub fn new(
-        every_n_iter: Option<u64>,
-        every_n_secs: Option<Duration>,
-        at_end: bool,
-    ) -> Result<LoggingTensorHook> {
+    /// A value error if both or none are given, or if the interval is 0 runs (S-335).
+    pub fn new(every_n_iter: Option<u64>, every_n_secs: Option<Duration>) -> Result<LoggingTensorHook> {
         let hook = match (every_n_iter, every_n_secs) {
-            (None, None) if at_end => LoggingTensorHook::only_at_end(),
             (Some(runs), None) => LoggingTensorHook::every_n_iter(runs),
             (None, Some(time)) => LoggingTensorHook::every_n_secs(time),
             _ => return Err(Error::value("exactly one of every_n_iter and every_n_secs must be provided")),
         };
         hook.check()?;
-        Ok(hook.at_end(at_end))
+        Ok(hook)
     }
 
     fn of(interval: Interval, timer: SecondOrStepTimer) -> LoggingTensorHook {

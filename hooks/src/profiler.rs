@@ -83,14 +83,14 @@ impl ProfilerHook {
     /// Sets whether arrows show which operation uses which outputs. Default: `true`.
     #[must_use]
     pub fn show_dataflow(mut self, show: bool) -> ProfilerHook {
-        self.options.dataflow = show;
+        self.options = self.options.dataflow(show);
         self
     }
 
     /// Sets whether the trace shows the bytes held by outputs. Default: `false`.
     #[must_use]
     pub fn show_memory(mut self, show: bool) -> ProfilerHook {
-        self.options.memory = show;
+        self.options = self.options.memory(show);
         self
     }
 

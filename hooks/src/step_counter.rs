@@ -99,7 +99,7 @@ impl StepCounterHook {
     /// assert!(StepCounterHook::new(None, None).is_err());
     /// ```
     pub fn new(every_n_steps: Option<u64>, every_n_secs: Option<Duration>) -> Result<StepCounterHook> {
-        let timer = SecondOrStepTimer::new(every_n_secs, every_n_steps)
+        let timer = SecondOrStepTimer::new(every_n_steps, every_n_secs)
             .map_err(|_| Error::value("exactly one of every_n_steps and every_n_secs should be provided"))?;
         Ok(StepCounterHook::of(timer))
     }

@@ -76,10 +76,10 @@ impl SecondOrStepTimer {
     ///
     /// ```
     /// use hooks::SecondOrStepTimer;
-    /// assert!(SecondOrStepTimer::new(None, Some(10)).is_ok());
+    /// assert!(SecondOrStepTimer::new(Some(10), None).is_ok());
     /// assert!(SecondOrStepTimer::new(None, None).is_err());
     /// ```
-    pub fn new(every_secs: Option<Duration>, every_steps: Option<u64>) -> Result<SecondOrStepTimer> {
+    pub fn new(every_steps: Option<u64>, every_secs: Option<Duration>) -> Result<SecondOrStepTimer> {
         match (every_secs, every_steps) {
             (None, None) => Err(Error::value("either every_secs or every_steps must be provided")),
             (Some(_), Some(_)) => Err(Error::value("can not provide both every_secs and every_steps")),
@@ -105,11 +105,11 @@ impl SecondOrStepTimer {
     /// ```
     /// use hooks::SecondOrStepTimer;
     /// use std::time::Duration;
-    /// let timer = SecondOrStepTimer::either(Duration::from_secs(600), 1000);
+    /// let timer = SecondOrStepTimer::either(1000, Duration::from_secs(600));
     /// assert!(timer.should_trigger(0));
     /// ```
     #[must_use]
-    pub fn either(time: Duration, steps: u64) -> SecondOrStepTimer {
+    pub fn either(steps: u64, time: Duration) -> SecondOrStepTimer {
         SecondOrStepTimer::of(Some(time), Some(steps))
     }
 
@@ -245,9 +245,9 @@ mod tests {
     fn s_325_exactly_one_interval() {
         let none = SecondOrStepTimer::new(None, None).unwrap_err();
         assert!(none.message().contains("either every_secs or every_steps"));
-        let both = SecondOrStepTimer::new(Some(Duration::ZERO), Some(0)).unwrap_err();
+        let both = SecondOrStepTimer::new(Some(0), Some(Duration::ZERO)).unwrap_err();
         assert!(both.message().contains("can not provide both"), "zero counts as given");
-        assert!(SecondOrStepTimer::new(None, Some(0)).is_ok());
+        assert!(SecondOrStepTimer::new(Some(0), None).is_ok());
     }
 
     #[test]
@@ -309,7 +309,7 @@ mod tests {
     #[test]
     fn q_41_time_or_steps() {
         let hand = Arc::new(Hand::default());
-        let mut timer = SecondOrStepTimer::either(Duration::from_secs(1), 10).clock(hand.clone());
+        let mut timer = SecondOrStepTimer::either(10, Duration::from_secs(1)).clock(hand.clone());
         timer.update(0);
         assert!(!timer.should_trigger(9));
         assert!(timer.should_trigger(10));

@@ -129,7 +129,7 @@ impl CoordinatedSession {
         }
         self.coordinator.request_stop_because("the session is closed");
         self.release_threads();
-        let options = JoinOptions::with_grace(self.grace).ignore_live_threads(true);
+        let options = JoinOptions::default().stop_grace_period(self.grace).ignore_live_threads(true);
         let joined = self.coordinator.join_with(&self.threads, &options);
         if let Err(error) = self.hooked.raw().close() {
             if error.is_recoverable() {

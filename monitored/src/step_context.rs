@@ -63,7 +63,7 @@ impl<'m> StepContext<'m> {
     ///
     /// # Errors
     /// Returns the errors of `run`.
-    pub fn run_with_hooks_with<F: Fetch>(
+    pub fn run_with_hooks_and_options<F: Fetch>(
         &mut self,
         fetch: F,
         feeds: impl Feeds,

@@ -96,7 +96,7 @@ fn timer(secs: Option<Duration>, steps: Option<u64>, what: &str) -> Result<Optio
             Err(Error::value(format!("Can not provide both save_{what}_secs and save_{what}_steps")))
         }
         (Some(Duration::ZERO), None) | (None, Some(0) | None) => Ok(None),
-        (secs, steps) => SecondOrStepTimer::new(secs, steps).map(Some),
+        (secs, steps) => SecondOrStepTimer::new(steps, secs).map(Some),
     }
 }
 

@@ -135,6 +135,37 @@ impl Axes {
     }
 }
 
+/// The axes of a reduction, and whether they stay in the result with size 1.
+///
+/// Everything that is [`Axes`] removes its axes, as TensorFlow's `keepdims=False` does; [`keep_dims`] keeps them.
+#[derive(Clone, Debug)]
+pub struct ReductionAxes {
+    pub(crate) axes: Axes,
+    pub(crate) keep_dims: bool,
+}
+
+impl<T: Into<Axes>> From<T> for ReductionAxes {
+    fn from(axes: T) -> ReductionAxes {
+        ReductionAxes { axes: axes.into(), keep_dims: false }
+    }
+}
+
+/// Keeps the axes of a reduction in its result, with size 1: TensorFlow's `keepdims=True`.
+///
+/// ```
+/// use ops::{array, keep_dims, math};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(math::reduce_sum(&x, 1).shape().to_string(), "[2]");
+/// assert_eq!(math::reduce_sum(&x, keep_dims(1)).shape().to_string(), "[2,1]");
+/// assert_eq!(math::reduce_mean(&x, keep_dims(..)).shape().to_string(), "[1,1]");
+/// ```
+#[must_use]
+pub fn keep_dims(axes: impl Into<Axes>) -> ReductionAxes {
+    ReductionAxes { axes: axes.into(), keep_dims: true }
+}
+
 impl From<RangeFull> for Axes {
     fn from(_: RangeFull) -> Axes {
         Axes::All

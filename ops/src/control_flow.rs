@@ -15,8 +15,8 @@ pub(crate) mod tensor_list;
 
 pub use arrays::TensorArray;
 pub use assertion::*;
-pub use conditional::{Branch, case, cond, switch_case};
+pub use conditional::{Branch, case, case_exclusive, cond, switch_case};
 pub use grouping::*;
 pub use loops::{WhileOptions, while_loop, while_loop_with};
-pub use mapping::{foldl, foldr, map_fn, scan, scan_with};
+pub use mapping::{foldl, foldr, map_fn, scan, scan_reverse};
 pub use structure::Structure;

@@ -16,7 +16,7 @@
 //! let batch = queue.dequeue_many(8).output();
 //! assert_eq!(enqueue.name(), "fifo_queue_enqueue");
 //! assert_eq!(batch.shape(), &PartialShape::from([8, 2]));
-//! let _sum = math::reduce_sum(&batch, .., false);
+//! let _sum = math::reduce_sum(&batch, ..);
 //! graph.finalize()?;
 //! # Ok::<(), session_core::Error>(())
 //! ```

@@ -69,16 +69,56 @@ pub enum UnconnectedGradients {
 }
 
 /// Options of [`gradients_with`].
+///
+/// ```
+/// # use session_core::{DType, Graph};
+/// # use ops::{array::placeholder, math::{mul, square}};
+/// use ops::{GradientOptions, gradients_with};
+/// let graph = Graph::new();
+/// let x = placeholder(&graph, DType::Float32, [3]);
+/// let a = square(&x);
+/// // As if `a` were a constant: the gradient is a, not 3 * a.
+/// let options = GradientOptions::default().stop_gradients([a.clone()]);
+/// let found = gradients_with(&[mul(&a, &x)], &[&x], &options)?;
+/// assert_eq!(found[0].as_ref().expect("y depends on x").shape(), x.shape());
+/// # Ok::<(), session_core::Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct GradientOptions {
-    /// The incoming gradients of the results, in order. The default is ones.
-    pub grad_ys: Vec<Option<Output>>,
-    /// Outputs at which differentiation stops: they count as constants.
-    pub stop_gradients: Vec<Output>,
-    /// The gradient of tensors that the results do not depend on.
-    pub unconnected: UnconnectedGradients,
-    /// True if gradients of one operation's inputs are used only when all of them have been computed.
-    pub gate: bool,
+    grad_ys: Vec<Option<Output>>,
+    stop_gradients: Vec<Output>,
+    unconnected_gradients: UnconnectedGradients,
+    gate_gradients: bool,
+}
+
+impl GradientOptions {
+    /// Sets the incoming gradient of each result, in order; `None` stands for ones. Default: ones.
+    #[must_use]
+    pub fn grad_ys(mut self, grad_ys: impl IntoIterator<Item = Option<Output>>) -> Self {
+        self.grad_ys = grad_ys.into_iter().collect();
+        self
+    }
+
+    /// Sets the outputs at which differentiation stops: they count as constants. Default: none.
+    #[must_use]
+    pub fn stop_gradients(mut self, outputs: impl IntoIterator<Item = Output>) -> Self {
+        self.stop_gradients = outputs.into_iter().collect();
+        self
+    }
+
+    /// Sets the gradient of tensors that the results do not depend on. Default: [`UnconnectedGradients::None`].
+    #[must_use]
+    pub fn unconnected_gradients(mut self, unconnected: UnconnectedGradients) -> Self {
+        self.unconnected_gradients = unconnected;
+        self
+    }
+
+    /// Sets whether the gradients of an operation's inputs are used only after all of them have been computed. Default: false.
+    #[must_use]
+    pub fn gate_gradients(mut self, gate: bool) -> Self {
+        self.gate_gradients = gate;
+        self
+    }
 }
 
 /// Returns the gradients of the sum of `ys` with respect to each of `xs`; `None` where the results do not depend on it.
@@ -357,7 +397,7 @@ fn propagate(
     let within = scope.operation_by_id(operation.id()).unwrap_or_else(|| operation.clone());
     let found = function(&within, &grads).map_err(|error| operation.place(error))?;
     check_found(operation, &found)?;
-    let found = if options.gate { gated(found) } else { found };
+    let found = if options.gate_gradients { gated(found) } else { found };
     for (input, grad) in operation.inputs().iter().zip(found) {
         if let Some(grad) = grad.filter(|_| reach.wants(input)) {
             sums.add(input.endpoint(), grad);
@@ -417,7 +457,7 @@ fn unconnected(xs: &[Output], options: &GradientOptions) -> Result<Vec<Option<Ou
 }
 
 fn missing(x: &Output, options: &GradientOptions) -> Result<Option<Output>> {
-    match options.unconnected {
+    match options.unconnected_gradients {
         UnconnectedGradients::None => Ok(None),
         UnconnectedGradients::Error => {
             let text =

@@ -216,7 +216,7 @@ impl Initializer for Orthogonal {
         let wide = rows < columns;
         let flat = if wide { Shape::from([columns, rows]) } else { Shape::from([rows, columns]) };
         let drawn = random::random_normal(graph, &flat, 0.0, 1.0, dtype, self.seed);
-        let (q, r) = math::qr(&drawn, false);
+        let (q, r) = math::qr(&drawn);
         // With the signs of the diagonal undone, no orthogonal matrix is likelier than another.
         let signs = math::sign(array::tensor_diag_part(r));
         let q = graph.op(&MUL).default_name("mul").input(q).input(signs).finish_output();

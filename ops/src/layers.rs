@@ -1,8 +1,16 @@
 //! Layers: operations with the variables they need, under the names of `tf.layers`.
 //!
-//! ```ignore
+//! ```
+//! use ops::layers::{LayerOptions, dense};
+//! use ops::nn::relu;
+//! # use session_core::{DType, Graph};
+//! # let graph = Graph::new();
+//! # let x = ops::array::placeholder(&graph, DType::Float32, [None, Some(64)]);
 //! let hidden = dense(&x, 128, &LayerOptions::default().activation(|x| relu(x))); // dense/kernel, dense/bias
 //! let logits = dense(hidden.named("logits"), 10, &LayerOptions::default()); // logits/kernel, logits/bias
+//! assert_eq!(logits.shape().to_string(), "[?,10]");
+//! # graph.finalize()?;
+//! # Ok::<(), session_core::Error>(())
 //! ```
 //!
 //! A layer's scope is named by its first argument's handle, or after the layer, and made unique.
@@ -15,19 +23,19 @@
 //!
 //! ```
 //! use ops::array::placeholder;
-//! use ops::layers::{BatchNormalizationOptions, LayerOptions, batch_normalization, dense, dropout};
+//! use ops::layers::{BatchNormalizationOptions, LayerOptions, Training, batch_normalization, dense, dropout};
 //! use session_core::{DType, Graph, Output, Reuse};
 //!
-//! fn model(scope: &Graph, images: &Output, training: bool) -> Output {
+//! fn model(scope: &Graph, images: &Output, training: Training) -> Output {
 //!     let hidden = dense(images.within(scope), 32, &LayerOptions::default());
-//!     let hidden = batch_normalization(&hidden, training, &BatchNormalizationOptions::default());
+//!     let hidden = batch_normalization(&hidden, training.clone(), &BatchNormalizationOptions::default());
 //!     dense(dropout(&hidden, 0.5, training, None), 10, &LayerOptions::default())
 //! }
 //!
 //! let graph = Graph::new();
 //! let images = placeholder(&graph, DType::Float32, [None, Some(64)]);
-//! let logits = model(&graph.variable_scope("model", Reuse::Auto), &images, true);
-//! let evaluated = model(&graph.variable_scope("model", Reuse::Auto), &images, false);
+//! let logits = model(&graph.variable_scope("model", Reuse::Auto), &images, Training::On);
+//! let evaluated = model(&graph.variable_scope("model", Reuse::Auto), &images, Training::Off);
 //! assert_eq!(graph.collection(&session_core::keys::VARIABLES).len(), 8); // two kernels and biases, four of the norm
 //! # let _ = (logits, evaluated);
 //! # graph.finalize()?;
@@ -306,27 +314,23 @@ pub fn flatten(inputs: impl AsOutput) -> Output {
 /// ```
 #[derive(Clone, Debug)]
 pub enum Training {
-    /// The same in all runs.
-    Fixed(bool),
-    /// As this tensor says.
-    Tensor(Output),
-}
-
-impl From<bool> for Training {
-    fn from(training: bool) -> Training {
-        Training::Fixed(training)
-    }
+    /// All runs train: TensorFlow's `training=True`.
+    On,
+    /// No run trains: TensorFlow's `training=False`.
+    Off,
+    /// The runs train in which this bool is true.
+    When(Output),
 }
 
 impl From<Output> for Training {
     fn from(training: Output) -> Training {
-        Training::Tensor(training)
+        Training::When(training)
     }
 }
 
 impl From<&Output> for Training {
     fn from(training: &Output) -> Training {
-        Training::Tensor(training.clone())
+        Training::When(training.clone())
     }
 }
 
@@ -357,7 +361,7 @@ pub fn dropout(inputs: impl AsOutput, rate: f64, training: impl Into<Training>, 
         return scope.leave(inputs);
     }
     let training = training.into();
-    if matches!(training, Training::Fixed(false)) || rate == 0.0 {
+    if matches!(training, Training::Off) || rate == 0.0 {
         return scope.leave(identity(&inputs));
     }
     let number = |value: f64| number(scope.graph(), inputs.dtype(), value);
@@ -370,24 +374,25 @@ pub fn dropout(inputs: impl AsOutput, rate: f64, training: impl Into<Training>, 
     let kept = greater_equal(drawn, number(rate));
     let dropped = select(kept, grown, number(0.0));
     scope.leave(match &training {
-        Training::Fixed(_) => dropped,
-        Training::Tensor(training) => Training::choose(&scope, training, dropped, &inputs),
+        Training::On | Training::Off => dropped,
+        Training::When(training) => Training::choose(&scope, training, dropped, &inputs),
     })
 }
 
 /// Options of [`batch_normalization`].
+///
+/// ```
+/// use ops::layers::BatchNormalizationOptions;
+/// let options = BatchNormalizationOptions::default().momentum(0.9).scale(false);
+/// # let _ = options;
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchNormalizationOptions {
-    /// The share of the running moments that each step keeps. Default: 0.99.
-    pub momentum: f64,
-    /// A small number added to the variance. Default: 0.001.
-    pub epsilon: f64,
-    /// True to add a learned offset (`beta`). Default: true.
-    pub center: bool,
-    /// True to multiply by a learned scale (`gamma`). Default: true.
-    pub scale: bool,
-    /// True if the offset and scale are trained. Default: true.
-    pub trainable: bool,
+    momentum: f64,
+    epsilon: f64,
+    center: bool,
+    scale: bool,
+    trainable: bool,
 }
 
 impl Default for BatchNormalizationOptions {
@@ -399,6 +404,43 @@ impl Default for BatchNormalizationOptions {
             scale: true,
             trainable: true,
         }
+    }
+}
+
+impl BatchNormalizationOptions {
+    /// Sets the share of the running moments that each step keeps. Default: 0.99.
+    #[must_use]
+    pub fn momentum(mut self, momentum: f64) -> Self {
+        self.momentum = momentum;
+        self
+    }
+
+    /// Sets the small number that is added to the variance. Default: 0.001.
+    #[must_use]
+    pub fn epsilon(mut self, epsilon: f64) -> Self {
+        self.epsilon = epsilon;
+        self
+    }
+
+    /// Sets whether a learned offset (`beta`) is added. Default: true.
+    #[must_use]
+    pub fn center(mut self, center: bool) -> Self {
+        self.center = center;
+        self
+    }
+
+    /// Sets whether the result is multiplied by a learned scale (`gamma`). Default: true.
+    #[must_use]
+    pub fn scale(mut self, scale: bool) -> Self {
+        self.scale = scale;
+        self
+    }
+
+    /// Sets whether optimizers train the offset and the scale. Default: true.
+    #[must_use]
+    pub fn trainable(mut self, trainable: bool) -> Self {
+        self.trainable = trainable;
+        self
     }
 }
 
@@ -425,14 +467,15 @@ pub fn batch_normalization(
         _ => parameters.plain(&scope, &inputs, training, options),
     };
     let result = match &training.into() {
-        Training::Fixed(training) => {
-            let (result, moments) = normalize(*training);
+        Training::Off => normalize(false).0,
+        Training::On => {
+            let (result, moments) = normalize(true);
             if let Some((mean, variance)) = moments {
                 parameters.follow(&scope, &mean, &variance, options.momentum);
             }
             result
         }
-        Training::Tensor(training) => {
+        Training::When(training) => {
             let (trained, moments) = normalize(true);
             let (otherwise, _) = normalize(false);
             let choose =
@@ -495,12 +538,8 @@ impl NormParameters {
             }
         };
         let running = (self.moving_mean.as_output().clone(), self.moving_variance.as_output().clone());
-        let fused = BatchNormOptions {
-            moments: (!training).then_some(running),
-            epsilon: options.epsilon as f32,
-            is_training: training,
-            ..BatchNormOptions::default()
-        };
+        let fused = BatchNormOptions::default().epsilon(options.epsilon as f32).is_training(training);
+        let fused = if training { fused } else { fused.moments(running.0, running.1) };
         let found = fused_batch_norm(inputs, value(&self.gamma, 1.0), value(&self.beta, 0.0), &fused);
         (found.y, training.then_some((found.mean, found.variance)))
     }
@@ -515,7 +554,7 @@ impl NormParameters {
     ) -> (Output, Moments) {
         let (mean, variance) = if training {
             let axes: Vec<i64> = (0..inputs.shape().rank().unwrap_or(2) as i64 - 1).collect();
-            moments(inputs, axes, false)
+            moments(inputs, axes)
         } else {
             (scope.enter(&self.moving_mean), scope.enter(&self.moving_variance))
         };

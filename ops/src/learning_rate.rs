@@ -4,10 +4,19 @@
 //! rate's dtype (32-bit floats for a number) for the optimizers. Formulas and names are those of
 //! `tf.compat.v1.train`.
 //!
-//! ```ignore
+//! ```
+//! use ops::global_step::get_or_create_global_step;
+//! use ops::learning_rate::{Decay, exponential_decay};
+//! use ops::optimizers::{GradientDescentOptimizer, Optimizer};
+//! # use ops::{math::square, variables::Variable};
+//! # let graph = session_core::Graph::new();
+//! # let loss = square(&Variable::new(&graph, 3.0f32));
+//!
 //! let step = get_or_create_global_step(&graph);
-//! let rate = exponential_decay(0.1, &step, 1000, 0.96, true);
+//! let rate = exponential_decay(0.1, &step, 1000, 0.96, Decay::Staircase);
 //! let train_op = GradientDescentOptimizer::new(rate).minimize(&loss, Some(&step));
+//! # graph.finalize()?;
+//! # Ok::<(), session_core::Error>(())
 //! ```
 
 use crate::array::constants::number;
@@ -56,9 +65,12 @@ impl Schedule {
     }
 
     /// Returns the number of times that `decay_steps` have passed; whole times only if it goes down in stairs.
-    fn passed(&self, decay_steps: Scalar, staircase: bool) -> Output {
+    fn passed(&self, decay_steps: Scalar, decay: Decay) -> Output {
         let passed = real_div(&self.step, self.scalar("decay_steps", decay_steps));
-        if staircase { floor(passed) } else { passed }
+        match decay {
+            Decay::Smooth => passed,
+            Decay::Staircase => floor(passed),
+        }
     }
 
     /// `rate * factor`, the result.
@@ -67,7 +79,27 @@ impl Schedule {
     }
 }
 
-/// Returns `rate * decay_rate ^ (step / decay_steps)`. With `staircase`, the exponent is rounded down.
+/// The shape of a decay between the multiples of its `decay_steps`: TensorFlow's `staircase`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Decay {
+    /// The rate changes with each step.
+    #[default]
+    Smooth,
+    /// The rate changes only every `decay_steps` steps: TensorFlow's `staircase=True`.
+    Staircase,
+}
+
+/// The rate after the last step of a [`polynomial_decay`]: TensorFlow's `cycle`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AfterDecay {
+    /// The rate stays at its end.
+    #[default]
+    Hold,
+    /// The decay restarts from the initial rate, stretched to the next multiple of `decay_steps`.
+    Cycle,
+}
+
+/// Returns `rate * decay_rate ^ (step / decay_steps)`. With [`Decay::Staircase`], the exponent is rounded down.
 #[must_use]
 #[track_caller]
 pub fn exponential_decay(
@@ -75,15 +107,15 @@ pub fn exponential_decay(
     global_step: impl AsOutput,
     decay_steps: impl Into<Scalar>,
     decay_rate: impl Into<Scalar>,
-    staircase: bool,
+    decay: Decay,
 ) -> Output {
     let schedule = Schedule::new("ExponentialDecay", learning_rate.into(), global_step.as_output());
-    let passed = schedule.passed(decay_steps.into(), staircase);
+    let passed = schedule.passed(decay_steps.into(), decay);
     let base = schedule.scalar("decay_rate", decay_rate.into());
     schedule.scaled(&pow(base, passed))
 }
 
-/// Returns `rate * exp(-decay_rate * step / decay_steps)`. With `staircase`, the quotient is rounded down.
+/// Returns `rate * exp(-decay_rate * step / decay_steps)`. With [`Decay::Staircase`], the quotient is rounded down.
 #[must_use]
 #[track_caller]
 pub fn natural_exp_decay(
@@ -91,15 +123,15 @@ pub fn natural_exp_decay(
     global_step: impl AsOutput,
     decay_steps: impl Into<Scalar>,
     decay_rate: impl Into<Scalar>,
-    staircase: bool,
+    decay: Decay,
 ) -> Output {
     let schedule = Schedule::new("NaturalExpDecay", learning_rate.into(), global_step.as_output());
-    let passed = schedule.passed(decay_steps.into(), staircase);
+    let passed = schedule.passed(decay_steps.into(), decay);
     let exponent = mul(neg(schedule.scalar("decay_rate", decay_rate.into())), passed);
     schedule.scaled(&exp(exponent))
 }
 
-/// Returns `rate / (1 + decay_rate * step / decay_steps)`. With `staircase`, the quotient is rounded down.
+/// Returns `rate / (1 + decay_rate * step / decay_steps)`. With [`Decay::Staircase`], the quotient is rounded down.
 #[must_use]
 #[track_caller]
 pub fn inverse_time_decay(
@@ -107,10 +139,10 @@ pub fn inverse_time_decay(
     global_step: impl AsOutput,
     decay_steps: impl Into<Scalar>,
     decay_rate: impl Into<Scalar>,
-    staircase: bool,
+    decay: Decay,
 ) -> Output {
     let schedule = Schedule::new("InverseTimeDecay", learning_rate.into(), global_step.as_output());
-    let passed = schedule.passed(decay_steps.into(), staircase);
+    let passed = schedule.passed(decay_steps.into(), decay);
     let growth = mul(schedule.scalar("decay_rate", decay_rate.into()), passed);
     let divisor = add(schedule.number(1.0), growth);
     schedule.scope.leave(real_div(schedule.scope.enter_last(&schedule.rate), divisor))
@@ -140,8 +172,8 @@ pub fn piecewise_constant(global_step: impl AsOutput, boundaries: &[i64], values
 }
 
 /// Decays from `rate` to `end_learning_rate` within `decay_steps` steps: `(rate - end) * (1 - step /
-/// decay_steps) ^ power + end`. Afterward the rate stays at the end, or with `cycle` restarts with the next
-/// multiple of `decay_steps`.
+/// decay_steps) ^ power + end`. Afterward the rate stays at the end, or with [`AfterDecay::Cycle`] the decay restarts, to end
+/// at the next multiple of `decay_steps`.
 #[must_use]
 #[track_caller]
 pub fn polynomial_decay(
@@ -150,16 +182,17 @@ pub fn polynomial_decay(
     decay_steps: impl Into<Scalar>,
     end_learning_rate: impl Into<Scalar>,
     power: impl Into<Scalar>,
-    cycle: bool,
+    after: AfterDecay,
 ) -> Output {
     let schedule = Schedule::new("PolynomialDecay", learning_rate.into(), global_step.as_output());
     let steps = schedule.scalar("decay_steps", decay_steps.into());
-    let (step, steps) = if cycle {
-        let begun = equal(&schedule.step, schedule.number(0.0));
-        let cycles = select(begun, schedule.number(1.0), ceil(real_div(&schedule.step, &steps)));
-        (schedule.step.clone(), mul(steps, cycles))
-    } else {
-        (minimum(&schedule.step, &steps), steps)
+    let (step, steps) = match after {
+        AfterDecay::Hold => (minimum(&schedule.step, &steps), steps),
+        AfterDecay::Cycle => {
+            let begun = equal(&schedule.step, schedule.number(0.0));
+            let cycles = select(begun, schedule.number(1.0), ceil(real_div(&schedule.step, &steps)));
+            (schedule.step.clone(), mul(steps, cycles))
+        }
     };
     let end = schedule.scalar("end_learning_rate", end_learning_rate.into());
     let left = sub(schedule.number(1.0), real_div(step, steps));
@@ -210,7 +243,7 @@ pub fn cosine_decay_restarts(
     alpha: f64,
 ) -> Output {
     let schedule = Schedule::new("SGDRDecay", learning_rate.into(), global_step.as_output());
-    let completed = schedule.passed(first_decay_steps.into(), false);
+    let completed = schedule.passed(first_decay_steps.into(), Decay::Smooth);
     let one = schedule.number(1.0);
     let (restarts, fraction) = if t_mul == 1.0 {
         let restarts = floor(&completed);
@@ -257,7 +290,7 @@ pub fn noisy_linear_cosine_decay(
     learning_rate: impl Into<Scalar>,
     global_step: impl AsOutput,
     decay_steps: impl Into<Scalar>,
-    noise: Noise,
+    noise: NoiseOptions,
     num_periods: f64,
     alpha: f64,
     beta: f64,
@@ -274,19 +307,38 @@ pub fn noisy_linear_cosine_decay(
 
 /// The noise of [`noisy_linear_cosine_decay`].
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Noise {
-    /// The variance at step 0.
-    pub initial_variance: f64,
-    /// The decay of the variance.
-    pub variance_decay: f64,
-    /// A seed of its own; see [`crate::random::get_seed`].
-    pub seed: Option<i64>,
+pub struct NoiseOptions {
+    initial_variance: f64,
+    variance_decay: f64,
+    seed: Option<i64>,
 }
 
-impl Default for Noise {
-    /// TensorFlow's: a variance of 1, falling with 0.55, no seed.
-    fn default() -> Noise {
-        Noise { initial_variance: 1.0, variance_decay: 0.55, seed: None }
+impl Default for NoiseOptions {
+    fn default() -> NoiseOptions {
+        NoiseOptions { initial_variance: 1.0, variance_decay: 0.55, seed: None }
+    }
+}
+
+impl NoiseOptions {
+    /// Sets the variance at step 0. Default: 1.
+    #[must_use]
+    pub fn initial_variance(mut self, variance: f64) -> Self {
+        self.initial_variance = variance;
+        self
+    }
+
+    /// Sets the exponent by which the variance decreases. Default: 0.55.
+    #[must_use]
+    pub fn variance_decay(mut self, exponent: f64) -> Self {
+        self.variance_decay = exponent;
+        self
+    }
+
+    /// Sets the operation-level seed; see [`get_seed`](crate::random::get_seed). Default: none.
+    #[must_use]
+    pub fn seed(mut self, seed: i64) -> Self {
+        self.seed = Some(seed);
+        self
     }
 }
 

@@ -27,7 +27,7 @@
 //!
 //!     // A loss, its gradients and a training step.
 //!     let losses = sparse_softmax_cross_entropy_with_logits(&labels, &hidden);
-//!     let loss = losses.named("loss").reduce_mean(.., false);
+//!     let loss = losses.named("loss").reduce_mean(..);
 //!     let step = get_or_create_global_step(&graph);
 //!     let train = GradientDescentOptimizer::new(0.1).minimize(&loss, Some(&step));
 //!
@@ -128,7 +128,7 @@ pub mod samples;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
-pub use arguments::{Axes, Ints};
+pub use arguments::{Axes, Ints, ReductionAxes, keep_dims};
 pub use composite_values::{IndexedSlicesValue, SparseTensorValue};
 pub use gradients::{
     Differentiable, GradientOptions, IndexedSlices, UnconnectedGradients, gradients, gradients_with,

@@ -113,9 +113,9 @@ fn reduced(scope: &Composite, losses: Output, options: &LossOptions) -> Output {
     let value = |output: &Output| output.within(&inner.named("value"));
     let loss = match options.reduction {
         Reduction::None => crate::array::identity(value(&weighted)),
-        Reduction::Sum => reduce_sum(value(&weighted), .., false),
+        Reduction::Sum => reduce_sum(value(&weighted), ..),
         Reduction::Mean | Reduction::SumOverBatchSize | Reduction::SumByNonzeroWeights => {
-            let sum = reduce_sum(&weighted, .., false);
+            let sum = reduce_sum(&weighted, ..);
             let count = divisor(&losses, weights.as_ref(), options.reduction);
             div_no_nan(value(&sum), count)
         }
@@ -134,7 +134,7 @@ fn reduced(scope: &Composite, losses: Output, options: &LossOptions) -> Output {
 fn divisor(losses: &Output, weights: Option<&Output>, reduction: Reduction) -> Output {
     let elements = || cast(size(losses), losses.dtype());
     let Some(weights) = weights else { return elements() };
-    let spread = |weights: &Output| reduce_sum(mul(weights, ones_like(losses)), .., false);
+    let spread = |weights: &Output| reduce_sum(mul(weights, ones_like(losses)), ..);
     match reduction {
         Reduction::SumOverBatchSize => elements(),
         Reduction::Mean => spread(weights),
@@ -429,22 +429,41 @@ pub fn regularization_loss(graph: &Graph) -> Output {
     }
 }
 
-/// Returns the sum of all losses, optionally including the regularization losses, named `total_loss`. A graph
-/// without losses is a build error.
+/// Returns the sum of all losses and regularization losses, named `total_loss`. A graph without losses is a build error.
+///
+/// ```
+/// use ops::{array, losses};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let y = array::zeros(&graph, DType::Float32, [2, 3]);
+/// let _ = losses::mean_squared_error(&y, array::ones_like(&y));
+/// let _ = losses::l2_regularization(&y, 0.01);
+/// assert_eq!(losses::total_loss(&graph).operation().num_inputs(), 2);
+/// ```
 #[must_use]
 #[track_caller]
-pub fn total_loss(graph: &Graph, add_regularization_losses: bool) -> Output {
+pub fn total_loss(graph: &Graph) -> Output {
     let mut all = losses(graph);
-    if add_regularization_losses {
-        all.extend(regularization_losses(graph));
-    }
+    all.extend(regularization_losses(graph));
+    total_of(graph, &all)
+}
+
+/// Works as [`total_loss`], without the regularization losses: TensorFlow's `add_regularization_losses=False`.
+#[must_use]
+#[track_caller]
+pub fn total_loss_without_regularization(graph: &Graph) -> Output {
+    total_of(graph, &losses(graph))
+}
+
+#[track_caller]
+fn total_of(graph: &Graph, all: &[Output]) -> Output {
     let named = graph.named(graph.pending_name().unwrap_or("total_loss"));
     if all.is_empty() {
         let error = Error::value("the graph has no losses");
         graph.add_error(error.clone());
         return graph.invalid_output("total_loss", DType::Float32, error);
     }
-    sum_of(&named, &all)
+    sum_of(&named, all)
 }
 
 #[track_caller]

@@ -69,10 +69,10 @@ fn mean_over(scope: &Composite, values: &Output, weights: Option<&Output>) -> Me
     let inner = scope.graph();
     let (total, count) = (accumulator(inner, "total"), accumulator(inner, "count"));
     let (sum, number) = match weights {
-        None => (reduce_sum(values, .., false), cast(size(values), DType::Float32)),
+        None => (reduce_sum(values, ..), cast(size(values), DType::Float32)),
         Some(weights) => {
             let weights = mul(cast_to_float(scope, weights), ones_like(values));
-            (reduce_sum(mul(values, &weights), .., false), reduce_sum(weights, .., false))
+            (reduce_sum(mul(values, &weights), ..), reduce_sum(weights, ..))
         }
     };
     let updates = [total.assign_add(scope.enter(sum)), count.assign_add(scope.enter(number))];
@@ -137,7 +137,7 @@ fn hits_of(
 fn counter(graph: &Graph, name: &str, events: &Output) -> (Variable, Operation) {
     let scope = graph.scope(name);
     let count = accumulator(&scope, "count");
-    let number = reduce_sum(cast(events.within(&scope), DType::Float32), .., false);
+    let number = reduce_sum(cast(events.within(&scope), DType::Float32), ..);
     let update = count.assign_add(&number);
     (count, update)
 }

@@ -1,7 +1,7 @@
 //! The everyday functions as methods.
 
 use crate::array::slicing::Index;
-use crate::{Axes, Ints, array, math, nn};
+use crate::{Axes, Ints, ReductionAxes, array, math, nn};
 use session_core::{AsOutput, DType, Output};
 
 macro_rules! methods {
@@ -19,7 +19,7 @@ macro_rules! methods {
         /// let graph = Graph::new();
         /// let x = placeholder(&graph.named("x"), DType::Float32, [None, Some(4)]);
         /// let w = placeholder(&graph.named("w"), DType::Float32, [4, 2]);
-        /// let y = x.matmul(&w).relu().reduce_mean(0, false);
+        /// let y = x.matmul(&w).relu().reduce_mean(0);
         /// assert_eq!(y.shape().to_string(), "[2]");
         /// ```
         pub trait OutputExt: AsOutput {
@@ -75,13 +75,13 @@ methods! {
     /// See [`math::minimum`].
     minimum(other: impl AsOutput) => math::minimum;
     /// See [`math::reduce_sum`].
-    reduce_sum(axes: impl Into<Axes>, keep_dims: bool) => math::reduce_sum;
+    reduce_sum(axes: impl Into<ReductionAxes>) => math::reduce_sum;
     /// See [`math::reduce_mean`].
-    reduce_mean(axes: impl Into<Axes>, keep_dims: bool) => math::reduce_mean;
+    reduce_mean(axes: impl Into<ReductionAxes>) => math::reduce_mean;
     /// See [`math::reduce_max`].
-    reduce_max(axes: impl Into<Axes>, keep_dims: bool) => math::reduce_max;
+    reduce_max(axes: impl Into<ReductionAxes>) => math::reduce_max;
     /// See [`math::reduce_min`].
-    reduce_min(axes: impl Into<Axes>, keep_dims: bool) => math::reduce_min;
+    reduce_min(axes: impl Into<ReductionAxes>) => math::reduce_min;
     /// See [`math::argmax`].
     argmax(axis: impl Into<Ints>) => math::argmax;
     /// See [`math::argmin`].

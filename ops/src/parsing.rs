@@ -26,7 +26,7 @@ pub(crate) mod example;
 pub(crate) mod raw;
 
 pub use example::{FeatureSpec, Parsed, parse_example, parse_single_example};
-pub use raw::{CsvOptions, decode_csv, decode_raw, sparse_to_dense};
+pub use raw::{CsvOptions, decode_csv, decode_raw, decode_raw_big_endian, sparse_to_dense};
 
 use session_core::{Graph, Operation, Output};
 

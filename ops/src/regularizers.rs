@@ -82,7 +82,7 @@ impl Regularizer for SizeRegularizer {
         let alone = self.l1 == 0.0 || self.l2 == 0.0;
         let mut parts = Vec::new();
         if self.l1 > 0.0 {
-            parts.push(scaled(reduce_sum(abs(scope.enter(weights)), .., false), self.l1, alone));
+            parts.push(scaled(reduce_sum(abs(scope.enter(weights)), ..), self.l1, alone));
         }
         if self.l2 > 0.0 {
             parts.push(scaled(l2_loss(scope.enter(weights)), self.l2, alone));

@@ -7,7 +7,7 @@ use session_core::{AsOutput, DType, Graph, Output, Variable};
 /// A number, or an output that yields one at each step.
 /// ```ignore
 /// GradientDescentOptimizer::new(0.1);
-/// GradientDescentOptimizer::new(exponential_decay(0.1, &global_step, 1000, 0.96, false));
+/// GradientDescentOptimizer::new(exponential_decay(0.1, &global_step, 1000, 0.96, Decay::Smooth));
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Scalar {

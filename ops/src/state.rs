@@ -367,11 +367,19 @@ pub fn var_is_initialized_op(resource: impl AsOutput) -> Output {
     on(&resource, &VAR_IS_INITIALIZED_OP).finish_output()
 }
 
-/// Takes the variable's value away. One that is not there is an error unless `ignore_lookup_error`.
+/// Removes the variable's value. Without a value it does nothing; TensorFlow's `ignore_lookup_error=False` makes that an error,
+/// which [`destroy_existing_resource_op`] does.
 #[must_use]
 #[track_caller]
-pub fn destroy_resource_op(resource: impl AsOutput, ignore_lookup_error: bool) -> Operation {
-    on(&resource, &DESTROY_RESOURCE_OP).attr("ignore_lookup_error", ignore_lookup_error).finish()
+pub fn destroy_resource_op(resource: impl AsOutput) -> Operation {
+    on(&resource, &DESTROY_RESOURCE_OP).attr("ignore_lookup_error", true).finish()
+}
+
+/// Works as [`destroy_resource_op`], but fails if the variable has no value.
+#[must_use]
+#[track_caller]
+pub fn destroy_existing_resource_op(resource: impl AsOutput) -> Operation {
+    on(&resource, &DESTROY_RESOURCE_OP).attr("ignore_lookup_error", false).finish()
 }
 
 /// Returns the shape of the variable's value.
@@ -470,12 +478,19 @@ pub fn is_variable_initialized(reference: impl AsOutput) -> Output {
     on(&reference, &IS_VARIABLE_INITIALIZED).finish_output()
 }
 
-/// Assigns a value to the reference variable, of the same shape if `validate_shape`. The output is the
-/// variable.
+/// Assigns a value of the same shape to the reference variable. The output is the variable.
 #[must_use]
 #[track_caller]
-pub fn assign(reference: impl AsOutput, value: impl AsOutput, validate_shape: bool) -> Output {
-    on(&reference, &ASSIGN).input(value).attr("validate_shape", validate_shape).finish_output()
+pub fn assign(reference: impl AsOutput, value: impl AsOutput) -> Output {
+    on(&reference, &ASSIGN).input(value).attr("validate_shape", true).finish_output()
+}
+
+/// Assigns a value of any shape to the reference variable: TensorFlow's `validate_shape=False`. The output is the variable,
+/// whose static shape is then unknown.
+#[must_use]
+#[track_caller]
+pub fn assign_any_shape(reference: impl AsOutput, value: impl AsOutput) -> Output {
+    on(&reference, &ASSIGN).input(value).attr("validate_shape", false).finish_output()
 }
 
 /// Adds to the reference variable's value. The output is the variable.

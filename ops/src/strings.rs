@@ -1,6 +1,6 @@
 //! Byte strings: joined, split, cut, formatted, read as numbers.
 
-use crate::arguments::{Axes, Ints};
+use crate::arguments::{Axes, Ints, ReductionAxes};
 use crate::library::op_defs;
 use crate::parsing::SparseTensor;
 use crate::shapes::{self, broadcast_shapes, unchanged};
@@ -106,11 +106,12 @@ pub fn string_join<O: AsOutput>(inputs: &[O], separator: &str) -> Output {
 }
 
 /// Joins strings along axes, the one listed first varying fastest. Over all axes, the last one varies
-/// fastest.
+/// fastest. The axes are removed unless they are given as [`keep_dims(axes)`](crate::keep_dims).
 #[must_use]
 #[track_caller]
-pub fn reduce_join(inputs: impl AsOutput, axes: impl Into<Axes>, separator: &str, keep_dims: bool) -> Output {
-    let axes = match axes.into() {
+pub fn reduce_join(inputs: impl AsOutput, axes: impl Into<ReductionAxes>, separator: &str) -> Output {
+    let ReductionAxes { axes, keep_dims } = axes.into();
+    let axes = match axes {
         Axes::Listed(axes) => axes,
         Axes::All => {
             let rank = inputs.as_output().shape().rank().unwrap_or(0);
@@ -184,10 +185,22 @@ pub fn as_string(input: impl AsOutput, options: &AsStringOptions) -> Output {
 }
 
 /// Splits each string of a vector at every byte of `delimiter`, or into single bytes if it is empty. Each
-/// string yields a row.
+/// string yields a row, without its empty parts.
 #[must_use]
 #[track_caller]
-pub fn string_split(source: impl AsOutput, delimiter: &str, skip_empty: bool) -> SparseTensor {
+pub fn string_split(source: impl AsOutput, delimiter: &str) -> SparseTensor {
+    split(source.as_output(), delimiter, true)
+}
+
+/// Works as [`string_split`], with the empty parts between two delimiters: TensorFlow's `skip_empty=False`.
+#[must_use]
+#[track_caller]
+pub fn string_split_keep_empty(source: impl AsOutput, delimiter: &str) -> SparseTensor {
+    split(source.as_output(), delimiter, false)
+}
+
+#[track_caller]
+fn split(source: &Output, delimiter: &str, skip_empty: bool) -> SparseTensor {
     let builder = on(&source, &STRING_SPLIT).constant(Tensor::from(delimiter)).attr("skip_empty", skip_empty);
     SparseTensor::of(&builder.finish(), [0, 1, 2])
 }

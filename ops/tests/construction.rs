@@ -42,7 +42,7 @@ build_errors! {
     elements_of_a_reshape: |g| reshape(float(g, &[2, 3]), [4, 2]) => "[2,3]", "[4,2]";
     a_reshape_without_remainder: |g| reshape(float(g, &[2, 3]), [4, -1]) => "[2,3]", "[4,?]";
     two_open_sizes: |g| reshape(float(g, &[2, 3]), [-1, -1]) => "only one";
-    an_axis_outside: |g| reduce_sum(float(g, &[2, 3]), 2, false) => "axis 2";
+    an_axis_outside: |g| reduce_sum(float(g, &[2, 3]), 2) => "axis 2";
     a_permutation_of_other_axes: |g| transpose(float(g, &[2, 3]), [0, 0]) => "[0, 0]", "[2,3]";
     joined_shapes_that_differ: |g| concat(&[float(g, &[2, 3]), float(g, &[3, 4])], 0) => "[2,3]", "[3,4]", "axis 0";
     an_uneven_split: |g| split(float(g, &[2, 5]), 3, 1) => "[2,5]", "3 equal parts";
@@ -75,7 +75,7 @@ build_errors! {
 fn building_continues_after_an_error_and_the_first_is_reported() {
     let graph = Graph::new();
     let wrong = matmul(float(&graph, &[2, 3]), float(&graph, &[4, 5]));
-    let built_on_it = relu(&wrong).reduce_mean(.., false);
+    let built_on_it = relu(&wrong).reduce_mean(..);
     assert!(built_on_it.operation().error().is_some());
     let error = graph.finalize().unwrap_err();
     assert_eq!((error.kind(), error.op_type()), (ErrorKind::Value, Some("MatMul")));
@@ -87,7 +87,7 @@ fn names_are_tensorflows() {
     let graph = Graph::new();
     let x = placeholder(&graph.named("x"), DType::Float32, [None, Some(6)]);
     let y = x.reshape([-1, 2, 3]).transpose([1, 0, 2]);
-    let z = concat(&[&y, &y], 0).reduce_sum([0, 1], false);
+    let z = concat(&[&y, &y], 0).reduce_sum([0, 1]);
     let w = strided_slice(&z, &[Index::At(0)]).named("w").expand_dims(0);
     let names: Vec<String> = graph.operations().iter().map(|operation| operation.name().to_owned()).collect();
     assert_eq!(
@@ -118,7 +118,7 @@ fn functions_of_several_operations_keep_to_their_scope() {
     let graph = Graph::new();
     let layer = graph.scope("layer");
     let x = float(&graph, &[4, 3]).within(&layer);
-    let (mean, _) = moments(&x, 0, false);
+    let (mean, _) = moments(&x, 0);
     assert!(mean.name().starts_with("layer/moments/"), "{}", mean.name());
     assert_eq!(relu(&mean).name(), "layer/Relu:0");
     let dropped = dropout(x.named("drop"), 0.5, Some(1));

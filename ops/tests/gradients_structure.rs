@@ -32,7 +32,7 @@ fn mlp(batch: Option<usize>) -> Mlp {
     let (w2, b2) = (float(&graph, "w2", &[32, 10]), float(&graph, "b2", &[10]));
     let hidden = relu(bias_add(matmul(&x, &w1), &b1));
     let logits = bias_add(matmul(hidden, &w2), &b2);
-    let loss = reduce_mean(sparse_softmax_cross_entropy_with_logits(&labels, &logits), .., false);
+    let loss = reduce_mean(sparse_softmax_cross_entropy_with_logits(&labels, &logits), ..);
     Mlp { graph, loss, parameters: vec![w1, b1, w2, b2] }
 }
 
@@ -68,7 +68,7 @@ fn a_network_of_unknown_batch_computes_the_share_alone() {
 fn contributions_are_summed_once() {
     let graph = Graph::new();
     let x = float(&graph, "x", &[3]);
-    let y = reduce_sum(&mul(&x, &x) + &square(&x), .., false);
+    let y = reduce_sum(&mul(&x, &x) + &square(&x), ..);
     let grad = gradients(&[y], &[&x]).unwrap().remove(0).unwrap();
     assert_eq!((grad.operation().op_type(), grad.operation().num_inputs()), ("AddN", 3));
 }
@@ -145,10 +145,10 @@ fn what_the_result_does_not_depend_on() {
     let (x, y) = (float(&graph, "x", &[3]), float(&graph, "lonely", &[2, 2]));
     let loss = [square(&x)];
     assert_eq!(gradients(&loss, &[&y]).unwrap(), [None]);
-    let zero = GradientOptions { unconnected: UnconnectedGradients::Zero, ..Default::default() };
+    let zero = GradientOptions::default().unconnected_gradients(UnconnectedGradients::Zero);
     let found = gradients_with(&loss, &[&y], &zero).unwrap().remove(0).unwrap();
     assert_eq!(found.shape(), y.shape());
-    let strict = GradientOptions { unconnected: UnconnectedGradients::Error, ..Default::default() };
+    let strict = GradientOptions::default().unconnected_gradients(UnconnectedGradients::Error);
     let error = gradients_with(&loss, &[&y], &strict).unwrap_err();
     assert!(error.to_string().contains("'lonely'"), "{error}");
     assert_eq!(gradients(&[stop_gradient(&x)], &[&x]).unwrap(), [None]);
@@ -159,7 +159,7 @@ fn stops_are_constants() {
     let graph = Graph::new();
     let x = float(&graph, "x", &[3]);
     let a = square(&x);
-    let options = GradientOptions { stop_gradients: vec![a.clone()], ..Default::default() };
+    let options = GradientOptions::default().stop_gradients([a.clone()]);
     let found = gradients_with(&[mul(&a, &x)], &[&x, &a], &options).unwrap();
     assert!(found.iter().all(Option::is_some));
     // x counts only as the factor itself, not through a.
@@ -171,7 +171,7 @@ fn gradients_come_in_from_outside_and_must_fit() {
     let graph = Graph::new();
     let x = float(&graph, "x", &[3]);
     let y = [square(&x)];
-    let with = |grad: Output| GradientOptions { grad_ys: vec![Some(grad)], ..Default::default() };
+    let with = |grad: Output| GradientOptions::default().grad_ys([Some(grad)]);
     assert!(gradients_with(&y, &[&x], &with(constant(&graph, [1f32, 2.0, 3.0]))).is_ok());
     let error = gradients_with(&y, &[&x], &with(constant(&graph, [1f32, 2.0]))).unwrap_err();
     assert!(error.message().contains("[2]") && error.message().contains("[3]"), "{error}");
@@ -199,7 +199,7 @@ fn gradients_of_an_intermediate_result() {
 fn gated_gradients_wait_for_each_other() {
     let graph = Graph::new();
     let (x, y) = (float(&graph, "x", &[3]), float(&graph, "y", &[3]));
-    let options = GradientOptions { gate: true, ..Default::default() };
+    let options = GradientOptions::default().gate_gradients(true);
     let found = gradients_with(&[mul(&x, &y)], &[&x, &y], &options).unwrap();
     for grad in found {
         assert_eq!(grad.unwrap().operation().control_inputs().len(), 1);
@@ -222,7 +222,7 @@ fn all_reads_of_a_variable_count() {
     let graph = Graph::new();
     let variable = ops::variables::variable(&graph.named("v"), constant(&graph, [1f32, 2.0]));
     let again = ops::state::read_variable_op(variable.handle(), DType::Float32);
-    let loss = reduce_sum(mul(&variable, again), .., false);
+    let loss = reduce_sum(mul(&variable, again), ..);
     let grad = gradients(&[loss], &[&variable]).unwrap().remove(0).unwrap();
     assert_eq!((grad.operation().op_type(), grad.operation().num_inputs()), ("AddN", 2));
     assert_eq!(grad.shape().to_string(), "[2]");
@@ -236,15 +236,15 @@ fn gradients_of_lookups_tell_their_rows() {
     let table = float(&graph, "table", &[100, 8]);
     let words = placeholder(&graph, DType::Int32, [4, 5]);
     let tags = placeholder(&graph, DType::Int32, [7]);
-    let loss = reduce_sum(embedding_lookup(&table, &words), .., false)
-        + reduce_sum(square(embedding_lookup(&table, &tags)), .., false);
+    let loss = reduce_sum(embedding_lookup(&table, &words), ..)
+        + reduce_sum(square(embedding_lookup(&table, &tags)), ..);
     let grad = gradients(&[loss], &[&table]).unwrap().remove(0).unwrap();
     assert_eq!(grad.shape(), table.shape());
     let slices = IndexedSlices::of(&grad).unwrap();
     assert_eq!(slices.values.shape().to_string(), "[27,8]");
     assert_eq!(slices.indices.shape().to_string(), "[27]");
     // What is not looked up only is dense.
-    let loss = reduce_sum(embedding_lookup(&table, &tags), .., false) + reduce_sum(&table, .., false);
+    let loss = reduce_sum(embedding_lookup(&table, &tags), ..) + reduce_sum(&table, ..);
     let grad = gradients(&[loss], &[&table]).unwrap().remove(0).unwrap();
     assert_eq!(IndexedSlices::of(&grad), None);
     graph.finalize().unwrap();

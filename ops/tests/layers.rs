@@ -94,7 +94,7 @@ fn regularizers_pay_for_kernel_and_bias() {
         .kernel_regularizer(l1_l2_regularizer(0.1, 0.01))
         .bias_regularizer(l1_regularizer(0.0)); // pays nothing
     let _ = dense(&x, 4, &options);
-    let own = |weights: &Output| reduce_max(weights, .., false);
+    let own = |weights: &Output| reduce_max(weights, ..);
     let _ = dense(&x, 4, &LayerOptions::default().bias_regularizer(own));
     graph.check().unwrap();
     let losses: Vec<String> = regularization_losses(&graph).iter().map(Output::name).collect();
@@ -185,7 +185,7 @@ fn attention_has_the_variables_of_its_projections() {
     let scope = graph.variable_scope("model", Reuse::Auto);
     let x = input(&graph, &[None, Some(4), Some(6)]);
     let options = AttentionOptions::default()
-        .dropout(0.1, true, Some(1))
+        .dropout(0.1, Training::On, Some(1))
         .layer(LayerOptions::default().use_bias(false));
     let y = multi_head_attention(x.within(&scope), &x, 2, 3, &options);
     let again = graph.variable_scope("model", Reuse::Auto);
@@ -211,11 +211,11 @@ fn flattening_copes_with_what_is_unknown() {
 fn dropout_leaves_everything_outside_training() {
     let graph = Graph::new();
     let x = input(&graph, &[None, Some(3)]);
-    assert_eq!(dropout(&x, 0.4, false, None).operation().op_type(), "Identity");
-    let dropped = dropout(&x, 0.4, true, Some(1));
+    assert_eq!(dropout(&x, 0.4, Training::Off, None).operation().op_type(), "Identity");
+    let dropped = dropout(&x, 0.4, Training::On, Some(1));
     assert_eq!((dropped.operation().op_type(), shape(&dropped).as_str()), ("SelectV2", "[?,3]"));
     graph.check().unwrap();
-    let _ = dropout(&x, 1.0, true, None);
+    let _ = dropout(&x, 1.0, Training::On, None);
     assert!(graph.check().unwrap_err().message().contains("lies in [0, 1), not at 1"));
 }
 
@@ -226,7 +226,7 @@ fn batch_normalization_follows_the_moments_in_training_only() {
         let graph = Graph::new();
         let x = input(&graph, dims);
         let options = BatchNormalizationOptions::default();
-        let trained = batch_normalization(&x, true, &options);
+        let trained = batch_normalization(&x, Training::On, &options);
         assert_eq!(trained.shape(), x.shape());
         let scope = "batch_normalization";
         let expected =
@@ -237,7 +237,7 @@ fn batch_normalization_follows_the_moments_in_training_only() {
         assert_eq!(updates.len(), 2);
         assert_eq!(updates[0].input(0).operation().name(), expected[2]);
 
-        let used = batch_normalization(&x, false, &options);
+        let used = batch_normalization(&x, Training::Off, &options);
         assert_eq!(used.shape(), x.shape());
         assert_eq!(graph.collection(&keys::UPDATE_OPS).len(), 2);
 
@@ -314,7 +314,7 @@ fn the_total_loss_has_all_parts() {
     let x = input(&graph, &[None, Some(3)]);
     let y = dense(&x, 3, &LayerOptions::default().kernel_l2(0.01));
     let loss = mean_squared_error(&x, &y);
-    let total = total_loss(&graph, true);
+    let total = total_loss(&graph);
     graph.check().unwrap();
     let regularization = regularization_losses(&graph);
     assert_eq!(regularization.len(), 1);
@@ -322,7 +322,7 @@ fn the_total_loss_has_all_parts() {
     assert_eq!(total.name(), "total_loss:0");
     assert_eq!(total.operation().inputs(), [loss, regularization[0].clone()]);
     let empty = Graph::new();
-    let _ = total_loss(&empty, true);
+    let _ = total_loss(&empty);
     assert!(empty.check().unwrap_err().message().contains("no losses"));
 }
 
@@ -363,7 +363,7 @@ fn metrics_keep_local_variables() {
 /// Two dense layers, one of them with a name, and a norm.
 fn model(scope: &Graph, x: &Output) -> Output {
     let hidden = dense(x.within(scope), 4, &LayerOptions::default().kernel_l2(0.1));
-    let normed = batch_normalization(&hidden, true, &BatchNormalizationOptions::default());
+    let normed = batch_normalization(&hidden, Training::On, &BatchNormalizationOptions::default());
     dense(normed.named("logits"), 2, &LayerOptions::default())
 }
 

@@ -60,7 +60,7 @@ fn check(schedule: impl Fn(&Output) -> Output, expected: [f64; 12]) {
 #[test]
 fn exponential() {
     check(
-        |step| exponential_decay(0.1, step, 100, 0.96, false),
+        |step| exponential_decay(0.1, step, 100, 0.96, Decay::Smooth),
         [
             0.100000001,
             0.0999591872,
@@ -77,7 +77,7 @@ fn exponential() {
         ],
     );
     check(
-        |step| exponential_decay(0.1, step, 100, 0.96, true),
+        |step| exponential_decay(0.1, step, 100, 0.96, Decay::Staircase),
         [
             0.1,
             0.1,
@@ -98,7 +98,7 @@ fn exponential() {
 #[test]
 fn natural_exponential() {
     check(
-        |step| natural_exp_decay(0.1, step, 100, 0.5, false),
+        |step| natural_exp_decay(0.1, step, 100, 0.5, Decay::Smooth),
         [
             0.100000001,
             0.0995012447,
@@ -115,7 +115,7 @@ fn natural_exponential() {
         ],
     );
     check(
-        |step| natural_exp_decay(0.1, step, 100, 0.5, true),
+        |step| natural_exp_decay(0.1, step, 100, 0.5, Decay::Staircase),
         [
             0.1,
             0.1,
@@ -136,7 +136,7 @@ fn natural_exponential() {
 #[test]
 fn inverse_time() {
     check(
-        |step| inverse_time_decay(0.1, step, 100, 0.5, false),
+        |step| inverse_time_decay(0.1, step, 100, 0.5, Decay::Smooth),
         [
             0.100000001,
             0.099502489,
@@ -153,7 +153,7 @@ fn inverse_time() {
         ],
     );
     check(
-        |step| inverse_time_decay(0.1, step, 100, 0.5, true),
+        |step| inverse_time_decay(0.1, step, 100, 0.5, Decay::Staircase),
         [
             0.1,
             0.1,
@@ -188,7 +188,7 @@ fn pieces() {
 #[test]
 fn polynomial() {
     check(
-        |step| polynomial_decay(0.1, step, 100, 0.01, 2.0, false),
+        |step| polynomial_decay(0.1, step, 100, 0.01, 2.0, AfterDecay::Hold),
         [
             0.100000001,
             0.0982090011,
@@ -205,7 +205,7 @@ fn polynomial() {
         ],
     );
     check(
-        |step| polynomial_decay(0.1, step, 100, 0.01, 0.5, true),
+        |step| polynomial_decay(0.1, step, 100, 0.01, 0.5, AfterDecay::Cycle),
         [
             0.100000001,
             0.0995488688,
@@ -308,8 +308,8 @@ fn rates_keep_their_dtype() {
     let graph = Graph::new();
     let step = placeholder(&graph, DType::Int64, PartialShape::scalar());
     let rate = ops::array::constant(&graph, 0.1f64);
-    assert_eq!(exponential_decay(&rate, &step, 100, 0.96, false).dtype(), DType::Float64);
-    let noisy = noisy_linear_cosine_decay(0.1, &step, 100, Noise::default(), 0.5, 0.0, 0.001);
+    assert_eq!(exponential_decay(&rate, &step, 100, 0.96, Decay::Smooth).dtype(), DType::Float64);
+    let noisy = noisy_linear_cosine_decay(0.1, &step, 100, NoiseOptions::default(), 0.5, 0.0, 0.001);
     assert_eq!((noisy.dtype(), noisy.shape().rank()), (DType::Float32, Some(0)));
     graph.check().unwrap();
 }

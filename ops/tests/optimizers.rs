@@ -6,7 +6,7 @@ use ops::array::{constant, placeholder};
 use ops::control_flow::no_op;
 use ops::global_step::{create_global_step, global_step_read};
 use ops::initializers::zeros;
-use ops::learning_rate::exponential_decay;
+use ops::learning_rate::{Decay, exponential_decay};
 use ops::math::{reduce_sum, square};
 use ops::optimizers::*;
 use ops::state::variable_v2;
@@ -21,7 +21,7 @@ fn names(operations: &[Operation]) -> Vec<&str> {
 fn model(graph: &Graph) -> (Vec<Variable>, Output) {
     let make = |name: &str| get_variable(graph, name, [2], DType::Float32, &zeros());
     let variables = vec![make("a"), make("b")];
-    let loss = reduce_sum(square(&variables[0]), .., false) + reduce_sum(square(&variables[1]), .., false);
+    let loss = reduce_sum(square(&variables[0]), ..) + reduce_sum(square(&variables[1]), ..);
     (variables, loss)
 }
 
@@ -63,7 +63,7 @@ fn without_a_global_step_the_updates_are_grouped() {
 fn variables_without_gradient_are_left_alone() {
     let graph = Graph::new();
     let (variables, _) = model(&graph);
-    let loss = reduce_sum(square(&variables[0]), .., false);
+    let loss = reduce_sum(square(&variables[0]), ..);
     let optimizer = MomentumOptimizer::new(0.1, 0.9);
     let gradients = optimizer.compute_gradients(&loss, &variables);
     assert!(gradients[0].0.is_some() && gradients[1].0.is_none());
@@ -146,7 +146,7 @@ fn learning_rates_can_follow_the_global_step() {
     let graph = Graph::new();
     let step = create_global_step(&graph);
     let (_, loss) = model(&graph);
-    let rate = exponential_decay(0.1, &step, 10, 0.5, false);
+    let rate = exponential_decay(0.1, &step, 10, 0.5, Decay::Smooth);
     GradientDescentOptimizer::new(&rate).minimize(&loss, Some(&step));
     graph.check().unwrap();
     let update = graph.operation("GradientDescent/update_a/ResourceApplyGradientDescent").unwrap();
@@ -158,7 +158,7 @@ fn learning_rates_can_follow_the_global_step() {
 fn slots_and_updates_stand_on_the_variables_device() {
     let graph = Graph::new();
     let v = get_variable(&graph.device("/job:ps/task:1"), "v", [2], DType::Float32, &zeros());
-    let loss = reduce_sum(square(v.snapshot().within(&graph)), .., false);
+    let loss = reduce_sum(square(v.snapshot().within(&graph)), ..);
     AdagradOptimizer::new(0.1).minimize(&loss, None);
     graph.check().unwrap();
     for name in ["v/Adagrad", "v/Adagrad/Assign", "Adagrad/update_v/ResourceApplyAdagrad"] {
@@ -171,7 +171,7 @@ fn doubles_are_trained_with_doubles() {
     let graph = Graph::new();
     let v = variable(&graph.named("v"), [1.0f64, 2.0]);
     let optimizer = AdamOptimizer::new(0.1);
-    optimizer.minimize(&reduce_sum(square(&v), .., false), None);
+    optimizer.minimize(&reduce_sum(square(&v), ..), None);
     graph.check().unwrap();
     assert_eq!(optimizer.slot(&v, "m").unwrap().dtype(), DType::Float64);
     let update = graph.operation("Adam/update_v/ResourceApplyAdam").unwrap();
@@ -188,7 +188,7 @@ fn reference_variables_have_updates_of_their_own() {
     let graph = Graph::new();
     let reference = variable_v2(&graph.named("r"), DType::Float32, [2]);
     let value = constant(&graph.named("initial"), [1.0f32, 2.0]);
-    let initializer = ops::state::assign(&reference, &value, true).operation().clone();
+    let initializer = ops::state::assign(&reference, &value).operation().clone();
     let snapshot = ops::array::identity(&reference);
     let parts = VariableParts {
         handle: reference.clone(),
@@ -199,7 +199,7 @@ fn reference_variables_have_updates_of_their_own() {
         slice: None,
     };
     graph.add_to_collection(&keys::TRAINABLE_VARIABLES, Variable::new(parts)).unwrap();
-    GradientDescentOptimizer::new(0.1).minimize(&reduce_sum(square(&snapshot), .., false), None);
+    GradientDescentOptimizer::new(0.1).minimize(&reduce_sum(square(&snapshot), ..), None);
     graph.check().unwrap();
     let update = graph.operation("GradientDescent/update_r/ApplyGradientDescent").unwrap();
     assert_eq!(update.input(0), reference);

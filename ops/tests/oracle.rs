@@ -236,7 +236,7 @@ fn trained(optimizer: &dyn Optimizer) -> Json {
     let layer = graph.scope("layer");
     let w = get_variable(&layer, "w", [2, 3], DType::Float32, &init::glorot_uniform());
     let b = get_variable(&layer, "b", [3], DType::Float32, &init::zeros());
-    let loss = reduce_mean(square(matmul(&x, &w) + &b), .., false);
+    let loss = reduce_mean(square(matmul(&x, &w) + &b), ..);
     optimizer.minimize(&loss, Some(&step));
     graph.check().unwrap();
 

@@ -9,7 +9,7 @@ use ops::data_flow::{
 };
 use ops::global_step::{get_or_create_global_step, increment_global_step};
 use ops::io::{Compression, IndexOptions, Reader, index_batch};
-use ops::layers::{self, AttentionOptions, BatchNormalizationOptions, LayerOptions, NormOptions};
+use ops::layers::{self, AttentionOptions, BatchNormalizationOptions, LayerOptions, NormOptions, Training};
 use ops::learning_rate as rates;
 use ops::losses::{self, LossOptions};
 use ops::nn::{ConvOptions, DataFormat, EmbeddingOptions, Padding, SampledLossOptions};
@@ -55,13 +55,14 @@ fn layers_and_losses() {
         let hidden = layers::dense(&x, 8, &options);
         next!(hidden);
         next!(layers::dense(floats(graph, &[2, 4, 6]), 8, &options));
-        let normal = layers::batch_normalization(&hidden, true, &BatchNormalizationOptions::default());
+        let normal =
+            layers::batch_normalization(&hidden, Training::On, &BatchNormalizationOptions::default());
         next!(normal);
-        next!(layers::batch_normalization(&hidden, false, &BatchNormalizationOptions::default()));
-        next!(layers::dropout(&normal, 0.5, true, Some(1)));
+        next!(layers::batch_normalization(&hidden, Training::Off, &BatchNormalizationOptions::default()));
+        next!(layers::dropout(&normal, 0.5, Training::On, Some(1)));
         let images = floats(graph, &[2, 8, 8, 3]);
         let conv = layers::conv2d(&images, 4, [3, 3], ConvOptions::default(), &options);
-        next!(layers::batch_normalization(&conv, true, &BatchNormalizationOptions::default()));
+        next!(layers::batch_normalization(&conv, Training::On, &BatchNormalizationOptions::default()));
         next!(layers::max_pooling2d(&conv, [2, 2], [2, 2], Padding::Same));
         next!(layers::average_pooling2d(&conv, [2, 2], [2, 2], Padding::Same));
         next!(layers::flatten(&conv));
@@ -121,7 +122,7 @@ fn layers_and_losses() {
         losses::l1_regularization(&logits, 0.1);
         losses::l2_regularization(&logits, 0.1);
         next!(losses::regularization_loss(graph));
-        next!(losses::total_loss(graph, true));
+        next!(losses::total_loss(graph));
         next!(losses::compute_weighted_loss(&logits, &options));
     });
     check(|graph| {
@@ -150,7 +151,7 @@ fn optimizers_and_their_rates() {
         check(|graph| {
             let w = variable(&graph.named("w"), [1.0f32, 2.0]);
             let step = get_or_create_global_step(graph);
-            let loss = math::reduce_sum(nn::softmax(&w * 3.0), .., false);
+            let loss = math::reduce_sum(nn::softmax(&w * 3.0), ..);
             let found = optimizer.compute_gradients(&loss, std::slice::from_ref(&w));
             let (grads, variables): (Vec<Option<Output>>, Vec<Variable>) = found.into_iter().unzip();
             let (clipped, norm) = clip_by_global_norm(&grads, 1.0).unwrap();
@@ -168,7 +169,7 @@ fn optimizers_and_their_rates() {
     }
     check(|graph| {
         let step = get_or_create_global_step(graph);
-        next!(rates::exponential_decay(0.1, &step, 10, 0.5, true));
+        next!(rates::exponential_decay(0.1, &step, 10, 0.5, rates::Decay::Staircase));
         next!(rates::piecewise_constant(&step, &[5, 10], &[0.1, 0.2, 0.3]));
         next!(rates::cosine_decay(0.1, &step, 100, 0.0));
         let _ = increment_global_step(graph, 1);
@@ -182,7 +183,11 @@ fn state_queues_and_input() {
         let x = floats(graph, &[2]);
         let queue = FifoQueue::new(graph, 4, DType::Float32).shapes([[2]]).build();
         let shuffled = RandomShuffleQueue::new(graph, 4, 1, DType::Float32).shapes([[2]]).build();
-        let _ = (queue.enqueue(&x), queue.enqueue_many(floats(graph, &[3, 2])), queue.close(true));
+        let _ = (
+            queue.enqueue(&x),
+            queue.enqueue_many(floats(graph, &[3, 2])),
+            queue.close_and_cancel_pending_enqueues(),
+        );
         let _ = queue.enqueue(Tensor::from([1, 2]));
         next!(queue.dequeue().output());
         next!(queue.dequeue_many(2).output());
@@ -198,7 +203,7 @@ fn state_queues_and_input() {
         let (indices, values) = (constant(graph, [0i64]), floats(graph, &[1, 2]));
         let _ = rows.apply_grad(indices, values, constant(graph, 0i64));
         let barrier = Barrier::shared(graph, [(DType::Float32, PartialShape::scalar())], "b");
-        next!(barrier.take_many(constant(graph, 1), true).0);
+        next!(barrier.take_up_to(constant(graph, 1)).0);
         let names = FifoQueue::new(graph, 4, DType::String).shapes([PartialShape::scalar()]).build();
         next!(Reader::tf_record(graph, Compression::Gzip).read(&names).1);
         next!(index_batch(graph, 10, 2, &IndexOptions::default()));
@@ -216,7 +221,7 @@ fn state_queues_and_input() {
             (variables::global_variables_initializer(graph), variables::local_variables_initializer(graph));
         next!(variables::report_uninitialized_variables(graph));
         let _ = get_variable(graph, "k", [4, 4], DType::Float32, &initializers::identity());
-        summary::scalar("norm", math::reduce_sum(&v, .., false));
+        summary::scalar("norm", math::reduce_sum(&v, ..));
         summary::histogram("v", &v);
         next!(summary::merge_all(graph).unwrap());
     });
@@ -225,7 +230,7 @@ fn state_queues_and_input() {
         next!(control_flow::checked(&x, &control_flow::assert_less(&x, 2.0 * &x)));
         next!(control_flow::tuple(&[&x, &x], &[])[0]);
         next!(nn::dropout(&x, 0.5, None));
-        next!(nn::moments(&x, 0, false).1);
+        next!(nn::moments(&x, 0).1);
         next!(random::random_uniform(graph, [2], 0.0, 1.0, DType::Float32, None));
         next!(random::random_uniform_int(graph, [2], 0, 9, DType::Int32, None));
         next!(random::truncated_normal(graph, [2], 0.0, 1.0, DType::Float32, None));
@@ -264,7 +269,7 @@ fn errors_of_composite_functions_name_the_callers_line() {
             let boxed: Box<dyn Optimizer> = Box::new(MomentumOptimizer::new(0.1, 0.9));
             drop(boxed.minimize(&constant(graph, 1i32), None));
         }),
-        reported(|graph| drop(losses::total_loss(graph, true))),
+        reported(|graph| drop(losses::total_loss(graph))),
         reported(|graph| drop(index_batch(graph, 10, 0, &IndexOptions::default()))),
         reported(|graph| drop(index_batch(graph, [1i64, 2], 2, &IndexOptions::default()))),
         reported(|graph| drop(layers::dense(unknown(graph), 3, &LayerOptions::default()))),
@@ -277,9 +282,13 @@ fn errors_of_composite_functions_name_the_callers_line() {
             ));
         }),
         reported(|graph| {
-            drop(layers::batch_normalization(unknown(graph), true, &BatchNormalizationOptions::default()));
+            drop(layers::batch_normalization(
+                unknown(graph),
+                Training::On,
+                &BatchNormalizationOptions::default(),
+            ));
         }),
-        reported(|graph| drop(layers::dropout(unknown(graph), 1.5, true, None))),
+        reported(|graph| drop(layers::dropout(unknown(graph), 1.5, Training::On, None))),
         reported(|graph| drop(nn::dropout(unknown(graph), 1.5, None))),
         reported(|graph| drop(losses::mean_squared_error(floats(graph, &[2]), floats(graph, &[3])))),
         reported(|graph| drop(FifoQueue::new(graph, 2, DType::Int32).shapes([[1], [2]]).build())),

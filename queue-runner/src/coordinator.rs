@@ -82,20 +82,14 @@ struct State {
 /// ```
 /// use queue_runner::JoinOptions;
 /// use std::time::Duration;
-/// let options = JoinOptions::with_grace(Duration::from_secs(5)).ignore_live_threads(true);
+/// let options = JoinOptions::default().stop_grace_period(Duration::from_secs(5)).ignore_live_threads(true);
 /// # let _ = options;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct JoinOptions {
-    /// The time to wait for threads after a stop request. Default: 120 s. TensorFlow's
-    /// `stop_grace_period_secs`.
-    pub stop_grace_period: Duration,
-    /// True if threads that still run are logged instead of being an error. Default: false.
-    pub ignore_live_threads: bool,
-    /// The time to wait for the threads to end, or for a stop, before requesting a stop. Default: no limit,
-    /// as in TensorFlow.
-    pub limit: Option<Duration>,
+    stop_grace_period: Duration,
+    ignore_live_threads: bool,
+    limit: Option<Duration>,
 }
 
 impl Default for JoinOptions {
@@ -105,7 +99,7 @@ impl Default for JoinOptions {
 }
 
 impl JoinOptions {
-    /// Returns the default options with this grace period.
+    /// Sets the time to wait for threads after a stop request: TensorFlow's `stop_grace_period_secs`. Default: 120 s.
     ///
     /// ```
     /// use queue_runner::{Coordinator, JoinOptions};
@@ -116,12 +110,13 @@ impl JoinOptions {
     ///     Ok(())
     /// })?;
     /// coordinator.request_stop();
-    /// coordinator.join_with(&[], &JoinOptions::with_grace(Duration::from_secs(10)))?;
+    /// coordinator.join_with(&[], &JoinOptions::default().stop_grace_period(Duration::from_secs(10)))?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
-    pub fn with_grace(stop_grace_period: Duration) -> JoinOptions {
-        JoinOptions { stop_grace_period, ..JoinOptions::default() }
+    pub fn stop_grace_period(mut self, grace: Duration) -> JoinOptions {
+        self.stop_grace_period = grace;
+        self
     }
 
     /// Sets whether threads that still run are only logged. Default: false.
@@ -137,7 +132,7 @@ impl JoinOptions {
         self
     }
 
-    /// Sets the time after which a stop is requested if the threads have not ended. Default: no limit.
+    /// Sets the time after which a stop is requested if the threads have not ended. Default: no limit, as in TensorFlow.
     ///
     /// ```
     /// use queue_runner::{Coordinator, JoinOptions};
@@ -571,7 +566,7 @@ impl Coordinator {
     /// use std::time::Duration;
     /// let coordinator = Coordinator::new();
     /// coordinator.request_stop();
-    /// coordinator.join_with(&[], &JoinOptions::with_grace(Duration::from_secs(1)))?;
+    /// coordinator.join_with(&[], &JoinOptions::default().stop_grace_period(Duration::from_secs(1)))?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///

@@ -22,7 +22,7 @@
 //!     ],
 //! );
 //! let element = [example.dense("image"), example.dense("label")];
-//! let batch = shuffle_batch(&graph, element, 32, 2000, 1000, &BatchOptions::default().seed(2));
+//! let batch = shuffle_batch(&graph, element, 32, 1000, &BatchOptions::default().seed(2).capacity(2000));
 //! assert_eq!(batch[0].shape().to_string(), "[32,64]");
 //! assert_eq!(files.name(), "input_producer");
 //! graph.finalize()?;

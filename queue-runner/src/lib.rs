@@ -16,7 +16,7 @@
 //!         Ok(())
 //!     })?;
 //! }
-//! let options = JoinOptions::with_grace(Duration::from_secs(10));
+//! let options = JoinOptions::default().stop_grace_period(Duration::from_secs(10));
 //! let error = coordinator.join_with(&[], &options).unwrap_err();
 //! assert_eq!(error.code(), Code::Unavailable);
 //! assert_eq!(coordinator.stop_reason().unwrap().to_string(), "failure: the peer is gone");

@@ -149,7 +149,7 @@ impl QueueRunner {
         queue: &Queue,
         enqueue_ops: impl IntoIterator<Item = O>,
     ) -> Result<QueueRunner> {
-        let (close, cancel) = (queue.close(false), queue.close(true));
+        let (close, cancel) = (queue.close(), queue.close_and_cancel_pending_enqueues());
         let enqueue_ops = enqueue_ops.into_iter().map(|operation| operation.borrow().clone());
         QueueRunner::new(queue.name(), enqueue_ops, &close, &cancel)
     }

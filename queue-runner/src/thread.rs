@@ -71,7 +71,7 @@ thread_local! {
 /// })?;
 /// is_ready.recv().ok();
 /// coordinator.request_stop();
-/// let error = coordinator.join_with(&[], &JoinOptions::with_grace(Duration::ZERO)).unwrap_err();
+/// let error = coordinator.join_with(&[], &JoinOptions::default().stop_grace_period(Duration::ZERO)).unwrap_err();
 /// assert!(error.message().ends_with("reader (reader: waiting for the answer of the file server)"));
 /// # drop(answer);
 /// # Ok::<(), session_core::Error>(())

@@ -17,7 +17,7 @@ fn ended() -> Error {
 
 /// Never waits for a thread that does not end.
 fn no_grace() -> JoinOptions {
-    JoinOptions::with_grace(Duration::ZERO)
+    JoinOptions::default().stop_grace_period(Duration::ZERO)
 }
 
 /// A thread that ends when the sender is dropped or used.

@@ -49,7 +49,7 @@ fn s_192_s_198_s_218_what_is_logged() {
     straggler.start().unwrap();
     coordinator.register(&straggler);
     coordinator.request_stop();
-    let options = JoinOptions::with_grace(Duration::ZERO).ignore_live_threads(true);
+    let options = JoinOptions::default().stop_grace_period(Duration::ZERO).ignore_live_threads(true);
     coordinator.join_with(&[], &options).unwrap();
     assert!(was_logged(Level::Info, "Coordinator stopped with threads still running: straggler"), "S-198");
     drop(release);

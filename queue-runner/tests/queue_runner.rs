@@ -250,7 +250,9 @@ fn s_219_a_closed_session_is_an_error_like_any_other() {
     f.session.close().unwrap();
     let coordinator = Coordinator::new();
     start_all(&f.runner.create_threads(&f.session, Some(&coordinator)));
-    let error = coordinator.join_with(&[], &JoinOptions::with_grace(Duration::from_secs(60))).unwrap_err();
+    let error = coordinator
+        .join_with(&[], &JoinOptions::default().stop_grace_period(Duration::from_secs(60)))
+        .unwrap_err();
     assert!(error.message().contains("a closed Session"), "{error}");
 }
 

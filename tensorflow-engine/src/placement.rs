@@ -224,7 +224,7 @@ mod tests {
                 false => vec![get_variable(&graph, "w", [4, 3], DType::Float32, &zeros())],
             };
             all.push(get_variable(&graph, "b", [3], DType::Float32, &zeros()));
-            let sums: Vec<Output> = all.iter().map(|v| reduce_sum(square(v), .., false)).collect();
+            let sums: Vec<Output> = all.iter().map(|v| reduce_sum(square(v), ..)).collect();
             let loss = ops::math::add_n(&sums);
             let adam = AdamOptimizer::new(0.1);
             let _ = adam.minimize(&loss, Some(&step));

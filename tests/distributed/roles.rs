@@ -92,7 +92,7 @@ fn train(task: &Task) {
     let x = array::placeholder(&graph.named("x"), DType::Float32, [None]);
     let w = variables::variable(&graph.named("w"), 0.0f32);
     let b = variables::variable(&graph.named("b"), 0.0f32);
-    let loss = math::reduce_mean(math::square(&x * &w + &b - (&x * 3.0 + 1.0)), .., false);
+    let loss = math::reduce_mean(math::square(&x * &w + &b - (&x * 3.0 + 1.0)), ..);
     let step = global_step::get_or_create_global_step(&graph);
     let train_op = GradientDescentOptimizer::new(0.1).minimize(&loss, Some(&step));
 

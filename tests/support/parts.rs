@@ -36,7 +36,7 @@ pub(crate) fn model(rows: usize, optimizer: Box<dyn Optimizer>) -> Model {
     let values: Vec<Output> = parts.iter().map(|part| part.snapshot().clone()).collect();
     let whole = if values.len() == 1 { values[0].clone() } else { array::concat(&values, 0) };
     let target = array::constant(&graph, Tensor::from([[1f32, -2.0, 3.0]]));
-    let loss = math::reduce_sum(math::square(&whole - &target + &b), .., false);
+    let loss = math::reduce_sum(math::square(&whole - &target + &b), ..);
     let train = optimizer.minimize_over(&loss, &variables::trainable_variables(&graph), None);
     graph.check().unwrap();
     Model { graph, train, parts }

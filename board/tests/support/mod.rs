@@ -118,7 +118,7 @@ pub(crate) fn graph() -> bytes::Bytes {
         Tensor::from_vec(vec![0.5f32, 0.1, 0.2, 0.3], [2usize, 2]).unwrap(),
     );
     let out = math::matmul(x.named("hidden/product"), &w);
-    let loss = math::reduce_mean(math::square(&out - &y).named("loss/mean"), .., false);
+    let loss = math::reduce_mean(math::square(&out - &y).named("loss/mean"), ..);
     GradientDescentOptimizer::new(0.1).minimize(&loss, None);
     graph_def::to_graph_def(&graph).unwrap().to_bytes()
 }

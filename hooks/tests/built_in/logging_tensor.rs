@@ -9,13 +9,13 @@ use std::time::Duration;
 #[test]
 fn s_335_intervals() {
     let second = Some(Duration::from_secs(1));
-    for wrong in [LoggingTensorHook::new(None, None, false), LoggingTensorHook::new(Some(1), second, true)] {
+    for wrong in [LoggingTensorHook::new(None, None), LoggingTensorHook::new(Some(1), second)] {
         assert!(wrong.unwrap_err().message().contains("must be provided"));
     }
-    for right in [(Some(1), None, false), (None, second, true), (None, None, true)] {
-        LoggingTensorHook::new(right.0, right.1, right.2).unwrap();
-    }
-    let zero = LoggingTensorHook::new(Some(0), None, false).unwrap_err();
+    LoggingTensorHook::new(Some(1), None).unwrap();
+    LoggingTensorHook::new(None, second).unwrap();
+    LoggingTensorHook::only_at_end().begin(&Program::new().graph).unwrap();
+    let zero = LoggingTensorHook::new(Some(0), None).unwrap_err();
     assert_eq!(zero.message(), "invalid every_n_iter=0");
     let program = Program::new();
     let error = LoggingTensorHook::every_n_iter(0).begin(&program.graph).unwrap_err();

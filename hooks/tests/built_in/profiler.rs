@@ -115,7 +115,7 @@ fn events(options: TraceOptions, phase: &str) -> Vec<Value> {
 
 #[test]
 fn a_trace_has_devices_and_operations() {
-    let options = TraceOptions { dataflow: false, memory: false };
+    let options = TraceOptions::default().dataflow(false);
     let process = &events(options, "M")[0];
     assert_eq!((&process["name"], &process["args"]["name"]), (&"process_name".into(), &"/cpu:0".into()));
     let operations = events(options, "X");
@@ -141,7 +141,7 @@ fn arrows_go_from_an_operation_to_its_users() {
 
 #[test]
 fn memory_rises_and_falls() {
-    let counters = events(TraceOptions { dataflow: false, memory: true }, "C");
+    let counters = events(TraceOptions::default().dataflow(false).memory(true), "C");
     let held: Vec<_> = counters
         .iter()
         .map(|event| (event["ts"].as_f64().unwrap(), event["args"]["bytes"].as_i64().unwrap()))

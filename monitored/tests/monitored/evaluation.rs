@@ -13,11 +13,7 @@ fn model(scope: &Graph, x: &Output, training: impl Into<Training>) -> Output {
     let training = training.into();
     let hidden = dense(x.within(scope), 4, &LayerOptions::default());
     let normed = batch_normalization(&hidden, training.clone(), &BatchNormalizationOptions::default());
-    reduce_mean(
-        square(dense(dropout(&normed, 0.5, training, Some(3)), 1, &LayerOptions::default())),
-        ..,
-        false,
-    )
+    reduce_mean(square(dense(dropout(&normed, 0.5, training, Some(3)), 1, &LayerOptions::default())), ..)
 }
 
 /// Ways to build the loss that is trained on and the one that is evaluated, with what a training run is fed.
@@ -25,7 +21,7 @@ type Ways = fn(&Graph, &Output) -> (Output, Output, Option<Output>);
 
 fn built_twice(graph: &Graph, x: &Output) -> (Output, Output, Option<Output>) {
     let scope = || graph.variable_scope("model", Reuse::Auto);
-    (model(&scope(), x, true), model(&scope(), x, false), None)
+    (model(&scope(), x, Training::On), model(&scope(), x, Training::Off), None)
 }
 
 fn with_a_flag(graph: &Graph, x: &Output) -> (Output, Output, Option<Output>) {

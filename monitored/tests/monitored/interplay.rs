@@ -23,7 +23,7 @@ fn s_360_the_first_operation_with_nan_is_named() {
     let weights = variable(&graph.named("weights"), vec![1f32, 2.0]);
     let scaled = ops::math::mul(x.named("scaled"), &weights);
     let logarithm = ops::math::log(scaled.named("logarithm"));
-    let loss = ops::math::reduce_mean(logarithm.named("loss"), .., false);
+    let loss = ops::math::reduce_mean(logarithm.named("loss"), ..);
     let train = weights.assign_add(graph_constant(&graph));
     let hook = NanTensorHook::new(&loss).check_infinity(true).find_origin(true);
     let mut session = SingularMonitoredSession::builder(&graph).hook(hook).build().unwrap();

@@ -225,7 +225,7 @@ fn a_checkpoint_without_its_private_state_says_so() {
 fn the_best_checkpoint_holds_it() {
     let folder = tempfile::tempdir().unwrap();
     let training = training(nothing);
-    let metric = ops::math::reduce_sum(training.graph.output("update:0").unwrap(), .., false);
+    let metric = ops::math::reduce_sum(training.graph.output("update:0").unwrap(), ..);
     training
         .builder()
         .hook(BestCheckpointHook::new(folder.path(), &metric, Better::Higher))

@@ -156,7 +156,7 @@ pub(crate) fn pass_first(op: &Operation, grads: &[Option<Output>]) -> Result<Vec
 }
 
 fn fill_gradient(_: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
-    Ok(vec![None, grads[0].as_ref().map(|grad| crate::math::reduce_sum(grad, .., false))])
+    Ok(vec![None, grads[0].as_ref().map(|grad| crate::math::reduce_sum(grad, ..))])
 }
 
 /// Returns a tensor that is part of the graph.

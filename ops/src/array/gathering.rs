@@ -229,7 +229,7 @@ fn scatter_along(grad: &Output, indices: &Output, params: &Output, axis: usize) 
 fn scatter_batches(grad: &Output, indices: &Output, params: &Output, batch: usize) -> Output {
     let sizes = shape(params);
     let upto = |end: usize| Index::from(..i64::try_from(end).unwrap_or(i64::MAX));
-    let batches = reduce_prod(strided_slice(&sizes, &[upto(batch)]), .., false);
+    let batches = reduce_prod(strided_slice(&sizes, &[upto(batch)]), ..);
     let rows = strided_slice(&sizes, &[Index::At(i64::try_from(batch).unwrap_or(i64::MAX))]);
     let (zero, one) = (scalar_like(&rows, 0.0), scalar_like(&rows, 1.0));
     let starts = mul(range(zero, &batches, one), &rows);

@@ -127,7 +127,7 @@ fn tile_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<
         |number| super::shaping::broadcast_to(number, sizes.clone()),
     );
     let repeats: Vec<usize> = (0..rank).map(|axis| 2 * axis).collect();
-    Ok(vec![Some(reduce_sum(grad, repeats, false)), None])
+    Ok(vec![Some(reduce_sum(grad, repeats)), None])
 }
 
 fn reverse_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {

@@ -171,12 +171,35 @@ fn joined_axes(tensor: &Output, axes: usize) -> Output {
     reshape(tensor, concat(&[open, rest], 0))
 }
 
-/// Returns, for each value, the position in the same row of `sorted` at which it would be inserted: the first
-/// one, or with `right` the last one. Both arguments are matrices with the same number of rows.
+/// The position of a value among equal ones, for [`searchsorted`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Side {
+    /// Before all equal elements.
+    #[default]
+    Left,
+    /// After all equal elements.
+    Right,
+}
+
+/// Returns, for each value, the position in the same row of `sorted` at which it would be inserted, an `int32`. Both
+/// arguments are matrices with the same number of rows.
+///
+/// ```
+/// use ops::array::{Side, constant, searchsorted};
+/// use session_core::Graph;
+/// let graph = Graph::new();
+/// let sorted = constant(&graph, [[1.0f32, 2.0, 2.0, 3.0]]);
+/// // 2 would be inserted at 1, or after its equals at 3.
+/// let positions = searchsorted(&sorted, constant(&graph, [[2.0f32, 5.0]]), Side::Right);
+/// assert_eq!(positions.shape().to_string(), "[1,2]");
+/// ```
 #[must_use]
 #[track_caller]
-pub fn searchsorted(sorted: impl AsOutput, values: impl AsOutput, right: bool) -> Output {
-    let def: &'static OpDef = if right { &UPPER_BOUND } else { &LOWER_BOUND };
+pub fn searchsorted(sorted: impl AsOutput, values: impl AsOutput, side: Side) -> Output {
+    let def: &'static OpDef = match side {
+        Side::Left => &LOWER_BOUND,
+        Side::Right => &UPPER_BOUND,
+    };
     let builder = sorted.as_output().graph().op(def).default_name("searchsorted").input(sorted).input(values);
     builder.attr("out_type", DType::Int32).finish_output()
 }

@@ -3,7 +3,7 @@
 use super::{assert_close, list, open};
 use crate::array::{constant, placeholder};
 use crate::global_step::create_global_step;
-use crate::learning_rate::exponential_decay;
+use crate::learning_rate::{Decay, exponential_decay};
 use crate::math::{mul, reduce_sum, square};
 use crate::metrics;
 use crate::optimizers::{
@@ -21,7 +21,7 @@ list! {
 fn three_steps(engine: &dyn Engine, optimizer: &dyn Optimizer) -> Tensor {
     let graph = Graph::new();
     let w = variable(&graph.named("w"), [1.0f32, -2.0, 3.0]);
-    let loss = reduce_sum(mul(square(&w), constant(&graph, [1.0f32, 2.0, 0.5])), .., false);
+    let loss = reduce_sum(mul(square(&w), constant(&graph, [1.0f32, 2.0, 0.5])), ..);
     let train_op = optimizer.minimize(&loss, None);
     let init = global_variables_initializer(&graph);
     let session = open(engine, &graph);
@@ -59,8 +59,8 @@ pub fn schedules_follow_the_step(engine: &dyn Engine) {
     let graph = Graph::new();
     let step = create_global_step(&graph);
     let w = variable(&graph.named("w"), 0.0f32);
-    let rate = exponential_decay(1.0, &step, 1, 0.5, false);
-    let loss = reduce_sum(&w, .., false);
+    let rate = exponential_decay(1.0, &step, 1, 0.5, Decay::Smooth);
+    let loss = reduce_sum(&w, ..);
     let train_op = GradientDescentOptimizer::new(&rate).minimize(&loss, Some(&step));
     let init = global_variables_initializer(&graph);
     let session = open(engine, &graph);

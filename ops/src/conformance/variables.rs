@@ -148,7 +148,7 @@ pub fn s_330_s_380_the_step_is_read_before_it_grows(engine: &dyn Engine) {
     let graph = Graph::new();
     let step = create_global_step(&graph);
     let w = variable(&graph.named("w"), [1.0f32, 2.0]);
-    let loss = reduce_sum(square(&w), .., false);
+    let loss = reduce_sum(square(&w), ..);
     let train_op = GradientDescentOptimizer::new(0.0).minimize(&loss, Some(&step));
     let increment = increment_global_step(&graph, 1);
     let read = global_step_read(&graph).unwrap().unwrap();

@@ -59,7 +59,7 @@ fn assert_all(
         text(format!("y is {}", y.name())),
         y.clone(),
     ];
-    let holds = reduce_all(compare(&x, &y), .., false);
+    let holds = reduce_all(compare(&x, &y), ..);
     assert_true(&holds, &data, 3)
 }
 

@@ -27,7 +27,7 @@ pub type Branch<'a, S> = Box<dyn FnOnce(&Graph) -> S + 'a>;
 /// use session_core::{DType, Graph};
 /// let graph = Graph::new();
 /// let x = placeholder(&graph.named("x"), DType::Float32, [3]);
-/// let large = x.reduce_sum(.., false).greater(ops::array::constant(&graph, 10f32));
+/// let large = x.reduce_sum(..).greater(ops::array::constant(&graph, 10f32));
 /// let y = cond(&large, |_| math::log(&x), |_| math::square(&x));
 /// assert_eq!((y.name().as_str(), y.shape().to_string().as_str()), ("cond/Identity:0", "[3]"));
 /// assert_eq!(graph.operation("cond")?.op_type(), "StatelessIf");
@@ -85,13 +85,33 @@ pub fn switch_case<'a, S: Structure>(
     structure.rebuilt(outputs)
 }
 
-/// The results of the first branch whose predicate holds; of `default` when none does. Without default that is an error
-/// when the graph runs, except that a single branch is taken regardless. With `exclusive` it is an error when several hold.
+/// Returns the results of the first branch whose predicate is true, or of `default` when none is. Without a default that is
+/// an error when the graph runs, except that a single branch is taken regardless.
 ///
 /// # Panics
 /// Without any branch: nothing says what the results are.
 #[track_caller]
 pub fn case<'a, S: Structure + 'a>(
+    pred_fn_pairs: Vec<(Output, Branch<'a, S>)>,
+    default: Option<Branch<'a, S>>,
+) -> S {
+    first_true(pred_fn_pairs, default, false)
+}
+
+/// Works as [`case`], but fails when the graph runs and several predicates are true: TensorFlow's `exclusive=True`.
+///
+/// # Panics
+/// Without any branch, as [`case`].
+#[track_caller]
+pub fn case_exclusive<'a, S: Structure + 'a>(
+    pred_fn_pairs: Vec<(Output, Branch<'a, S>)>,
+    default: Option<Branch<'a, S>>,
+) -> S {
+    first_true(pred_fn_pairs, default, true)
+}
+
+#[track_caller]
+fn first_true<'a, S: Structure + 'a>(
     pred_fn_pairs: Vec<(Output, Branch<'a, S>)>,
     default: Option<Branch<'a, S>>,
     exclusive: bool,

@@ -17,7 +17,7 @@ use session_core::{DType, Error, Graph, Output, PartialShape, Phase, Result};
 /// use session_core::{DType, Graph};
 /// let graph = Graph::new();
 /// let rows = placeholder(&graph.named("rows"), DType::Float32, [None, Some(4)]);
-/// let sums = map_fn(&graph, |_, row| row.reduce_sum(.., false), rows);
+/// let sums = map_fn(&graph, |_, row| row.reduce_sum(..), rows);
 /// assert_eq!(sums.shape().to_string(), "[?]");
 /// # graph.finalize()?;
 /// # Ok::<(), session_core::Error>(())
@@ -56,12 +56,22 @@ pub fn scan<E: Structure, S: Structure>(
     elems: E,
     initializer: S,
 ) -> S {
-    scan_with(graph, build, elems, initializer, false)
+    scanned(graph, build, elems, initializer, false)
 }
 
-/// As [`scan`], from the last part to the first where `reverse` holds.
+/// Works as [`scan`], from the last part to the first: TensorFlow's `reverse=True`.
 #[track_caller]
-pub fn scan_with<E: Structure, S: Structure>(
+pub fn scan_reverse<E: Structure, S: Structure>(
+    graph: &Graph,
+    build: impl FnOnce(&Graph, S, E) -> S,
+    elems: E,
+    initializer: S,
+) -> S {
+    scanned(graph, build, elems, initializer, true)
+}
+
+#[track_caller]
+fn scanned<E: Structure, S: Structure>(
     graph: &Graph,
     build: impl FnOnce(&Graph, S, E) -> S,
     elems: E,

@@ -59,7 +59,7 @@ fn taken(context: &mut ShapeContext<'_>) -> Result<()> {
 /// let values = placeholder(&graph.named("values"), DType::Float32, [None, Some(4)]);
 /// let barrier = Barrier::new(&graph, [(DType::Float32, [4].into()), (DType::Int32, PartialShape::scalar())]);
 /// let insert = barrier.insert_many(0, &keys, &values);
-/// let (indices, keys, values) = barrier.take_many(constant(&graph, 8i32), false);
+/// let (indices, keys, values) = barrier.take_many(constant(&graph, 8i32));
 /// assert_eq!(values[0].shape().to_string(), "[?,4]");
 /// # let _ = (insert, indices, keys);
 /// # graph.finalize().unwrap();
@@ -107,15 +107,24 @@ impl Barrier {
     }
 
     /// Takes a number of complete elements (an `int32`), the oldest first, and waits for them. Returns
-    /// numbers that give their order, the keys, and each component stacked. With `allow_small_batch`, a
-    /// closed barrier yields what is left.
+    /// numbers that give their order, the keys, and each component stacked. A closed barrier with fewer elements is an
+    /// `OutOfRange` error; [`take_up_to`](Barrier::take_up_to) takes what is left.
     #[must_use]
     #[track_caller]
-    pub fn take_many(
-        &self,
-        num_elements: impl AsOutput,
-        allow_small_batch: bool,
-    ) -> (Output, Output, Vec<Output>) {
+    pub fn take_many(&self, num_elements: impl AsOutput) -> (Output, Output, Vec<Output>) {
+        self.take(num_elements.as_output(), false)
+    }
+
+    /// Works as [`take_many`](Barrier::take_many), but takes fewer elements from a closed barrier that has no more: TensorFlow's
+    /// `allow_small_batch=True`.
+    #[must_use]
+    #[track_caller]
+    pub fn take_up_to(&self, num_elements: impl AsOutput) -> (Output, Output, Vec<Output>) {
+        self.take(num_elements.as_output(), true)
+    }
+
+    #[track_caller]
+    fn take(&self, num_elements: &Output, allow_small_batch: bool) -> (Output, Output, Vec<Output>) {
         let builder = self.op(&BARRIER_TAKE_MANY).input(num_elements);
         let builder = builder.attr("component_types", self.dtypes.clone());
         let operation = builder.attr("allow_small_batch", allow_small_batch).finish();
@@ -123,10 +132,16 @@ impl Barrier {
         (operation.output(0), operation.output(1), values)
     }
 
-    /// Closes the barrier. With `cancel_pending_enqueues` it also drops incomplete elements.
+    /// Closes the barrier: no new element begins, but incomplete ones can still be completed.
     #[track_caller]
-    pub fn close(&self, cancel_pending_enqueues: bool) -> Operation {
-        self.op(&BARRIER_CLOSE).attr("cancel_pending_enqueues", cancel_pending_enqueues).finish()
+    pub fn close(&self) -> Operation {
+        self.op(&BARRIER_CLOSE).attr("cancel_pending_enqueues", false).finish()
+    }
+
+    /// Closes the barrier and drops incomplete elements: TensorFlow's `cancel_pending_enqueues=True`.
+    #[track_caller]
+    pub fn close_and_cancel_pending_enqueues(&self) -> Operation {
+        self.op(&BARRIER_CLOSE).attr("cancel_pending_enqueues", true).finish()
     }
 
     /// Returns the number of elements that are complete, an `int32`.

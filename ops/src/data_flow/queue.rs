@@ -227,12 +227,33 @@ impl Queue {
     }
 
     /// Closes the queue: new enqueues fail, dequeues go on until it is empty (S-240). Enqueues that wait at this moment
-    /// are still served, or with `cancel_pending_enqueues` fail with `Cancelled` (S-242).
+    /// are still served; [`close_and_cancel_pending_enqueues`](Queue::close_and_cancel_pending_enqueues) ends them.
     ///
     /// It does not wait, and closing again does nothing. In TensorFlow a close waits for the pending enqueues, and a
     /// second one fails (Q-56).
+    ///
+    /// ```
+    /// use ops::data_flow::FifoQueue;
+    /// use session_core::{DType, Graph};
+    /// let graph = Graph::new();
+    /// let queue = FifoQueue::new(&graph, 8, [DType::Int64]).build();
+    /// let close = queue.close();
+    /// assert_eq!(close.op_type(), "QueueCloseV2");
+    /// ```
     #[track_caller]
-    pub fn close(&self, cancel_pending_enqueues: bool) -> Operation {
+    pub fn close(&self) -> Operation {
+        self.closing(false)
+    }
+
+    /// Closes the queue as [`close`](Queue::close) does, and lets the enqueues that wait at this moment fail with `Cancelled`
+    /// (S-242): TensorFlow's `cancel_pending_enqueues=True`.
+    #[track_caller]
+    pub fn close_and_cancel_pending_enqueues(&self) -> Operation {
+        self.closing(true)
+    }
+
+    #[track_caller]
+    fn closing(&self, cancel_pending_enqueues: bool) -> Operation {
         let builder = self.op(&queue_ops::QUEUE_CLOSE_V2, &queue_ops::QUEUE_CLOSE, "Close");
         builder.attr("cancel_pending_enqueues", cancel_pending_enqueues).finish()
     }

@@ -3,6 +3,7 @@
 
 use crate::arguments::Ints;
 use crate::array::shaping::{BROADCAST_GRADIENT_ARGS, broadcast_to, reshape, shape};
+use crate::keep_dims;
 use crate::math::reduce::reduce_sum;
 use crate::shapes::broadcast_shapes;
 use session_core::{Output, PartialShape};
@@ -69,9 +70,9 @@ fn sum_over(grad: &Output, input: &Output, axes: &[usize]) -> Output {
     let own_rank = input.shape().rank().unwrap_or(0);
     let added = grad.shape().rank().map_or(0, |rank| rank.saturating_sub(own_rank));
     if added == 0 {
-        return reduce_sum(grad, axes, true);
+        return reduce_sum(grad, keep_dims(axes));
     }
-    let sum = reduce_sum(grad, axes, false);
+    let sum = reduce_sum(grad, axes);
     if axes.iter().all(|&axis| axis < added) { sum } else { reshape(&sum, shape_of(input)) }
 }
 
@@ -79,7 +80,7 @@ fn sum_over_computed(grad: &Output, input: &Output) -> Output {
     let input_shape = shape(input);
     let builder = grad.graph().op(&BROADCAST_GRADIENT_ARGS).input(&input_shape).input(shape(grad));
     let axes = builder.finish_output();
-    reshape(reduce_sum(grad, &axes, false), &input_shape)
+    reshape(reduce_sum(grad, &axes), &input_shape)
 }
 
 /// Returns the number that a gradient is everywhere, as a scalar, when the graph says so.

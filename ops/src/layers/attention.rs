@@ -13,8 +13,8 @@ use session_core::{AsOutput, DType, Error, Output, Reuse};
 /// Options of [`multi_head_attention`].
 ///
 /// ```
-/// use ops::layers::AttentionOptions;
-/// let options = AttentionOptions::default().use_causal_mask(true).dropout(0.1, true, None);
+/// use ops::layers::{AttentionOptions, Training};
+/// let options = AttentionOptions::default().use_causal_mask(true).dropout(0.1, Training::On, None);
 /// # let _ = options;
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -126,7 +126,7 @@ pub fn multi_head_attention(
     let values = heads.project("value", value, value_dim);
 
     let scale = number(scope.graph(), query.dtype(), 1.0 / (key_dim as f64).sqrt());
-    let transposed = MatMulOptions { transpose_b: true, ..MatMulOptions::default() };
+    let transposed = MatMulOptions::default().transpose_b(true);
     let mut scores = matmul_with(mul(queries, scale), keys, transposed);
     if let Some(mask) = mask_of(&scope, query, value, options) {
         // What is masked counts as good as nothing; a row without any place keeps finite numbers.

@@ -4,6 +4,7 @@ use super::known_size;
 use crate::array::{Index, concat, constant, reshape, shape, strided_slice};
 use crate::composite::Composite;
 use crate::initializers::{Initializer, ones, zeros};
+use crate::keep_dims;
 use crate::nn::{DataFormat, batch_normalization, moments};
 use crate::variables::VariableBuilder;
 use session_core::{AsOutput, Error, Output, Variable};
@@ -151,7 +152,7 @@ pub fn layer_norm(inputs: impl AsOutput, options: &NormOptions) -> Output {
     };
     let [beta, gamma] = options.parameters(&scope, inputs, sizes.dims());
     let inputs = scope.enter(inputs);
-    let (mean, variance) = moments(&inputs, (norm as i64..rank as i64).collect::<Vec<i64>>(), true);
+    let (mean, variance) = moments(&inputs, keep_dims((norm as i64..rank as i64).collect::<Vec<i64>>()));
     let narrow = inputs.dtype().size() == 2;
     let epsilon = options.epsilon.unwrap_or(if narrow { 1e-3 } else { 1e-12 });
     let [beta, gamma] = [&beta, &gamma].map(|variable| variable.as_ref().map(AsOutput::as_output));
@@ -230,7 +231,7 @@ fn normed_in_groups(
             (inputs.clone(), (first..first + rank as i64 - 2).collect())
         }
     };
-    let (mean, variance) = moments(&x, axes, true);
+    let (mean, variance) = moments(&x, keep_dims(axes));
     // The shape in which one number per channel stands for all of space.
     let mut wide = vec![1i64; rank + usize::from(split.is_some())];
     let at = if last { rank - 1 } else { 1 };

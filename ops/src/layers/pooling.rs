@@ -129,7 +129,7 @@ pub fn global_average_pooling(inputs: impl AsOutput, format: DataFormat) -> Outp
     let inputs = inputs.as_output();
     let scope = Composite::new(&inputs.graph(), "global_average_pooling");
     let axes = spatial_axes(&scope, inputs, format);
-    scope.leave(reduce_mean(scope.enter(inputs), axes, false))
+    scope.leave(reduce_mean(scope.enter(inputs), axes))
 }
 
 /// Returns the largest element of all of each sequence, image or volume: `[batch, channels]`.
@@ -139,5 +139,5 @@ pub fn global_max_pooling(inputs: impl AsOutput, format: DataFormat) -> Output {
     let inputs = inputs.as_output();
     let scope = Composite::new(&inputs.graph(), "global_max_pooling");
     let axes = spatial_axes(&scope, inputs, format);
-    scope.leave(reduce_max(scope.enter(inputs), axes, false))
+    scope.leave(reduce_max(scope.enter(inputs), axes))
 }

@@ -56,7 +56,7 @@ pub fn bincount(arr: impl AsOutput) -> Output {
     let scope = Composite::new(&arr.as_output().graph(), "bincount");
     let arr = scope.enter(arr);
     let one = crate::array::constants::constant(scope.graph(), 1i32);
-    let size = add(reduce_max(&arr, .., false), one);
+    let size = add(reduce_max(&arr, ..), one);
     let builder = scope.graph().op(&BINCOUNT).input(&arr).input(size);
     scope.leave(builder.constant(Tensor::from(Vec::<i32>::new())).finish_output())
 }

@@ -202,12 +202,12 @@ fn gradient_of(op: &Operation, grad: &Output, equation: &Equation, index: usize)
 /// Summed over all but the last axes.
 fn without_front(product: &Output, rest: usize) -> Output {
     if let Some(rank) = product.shape().rank() {
-        return reduce_sum(product, (0..rank.saturating_sub(rest)).collect::<Vec<usize>>(), false);
+        return reduce_sum(product, (0..rank.saturating_sub(rest)).collect::<Vec<usize>>());
     }
     let rank = rank(product);
     let (zero, one) = (scalar_like(&rank, 0.0), scalar_like(&rank, 1.0));
     let front = range(zero, sub(&rank, scalar_like(&rank, rest as f64)), one);
-    reduce_sum(product, front, false)
+    reduce_sum(product, front)
 }
 
 /// Repeated along the axes that the equation sums over for this operand alone.

@@ -86,8 +86,15 @@ fn solved(
 
 // ---- gradients -------------------------------------------------------------------------------------------
 
-const ADJOINT_A: MatMulOptions = MatMulOptions { transpose_a: true, transpose_b: false };
-const ADJOINT_B: MatMulOptions = MatMulOptions { transpose_a: false, transpose_b: true };
+/// The adjoint of the first factor, times the second.
+pub(super) fn adjoint_a() -> MatMulOptions {
+    MatMulOptions::default().transpose_a(true)
+}
+
+/// The first factor, times the adjoint of the second.
+pub(super) fn adjoint_b() -> MatMulOptions {
+    MatMulOptions::default().transpose_b(true)
+}
 
 fn flag(op: &Operation, name: &str) -> bool {
     op.attr(name).and_then(AttrValue::as_bool).unwrap_or(false)
@@ -126,8 +133,8 @@ fn inverse_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Opti
     let Some(grad) = &grads[0] else { return Ok(vec![None]) };
     let inverse = op.output(0);
     let found = match flag(op, "adjoint") {
-        false => matmul_with(&inverse, matmul_with(grad, &inverse, ADJOINT_B), ADJOINT_A),
-        true => matmul(&inverse, matmul_with(grad, &inverse, ADJOINT_A)),
+        false => matmul_with(&inverse, matmul_with(grad, &inverse, adjoint_b()), adjoint_a()),
+        true => matmul(&inverse, matmul_with(grad, &inverse, adjoint_a())),
     };
     Ok(vec![Some(neg(found))])
 }
@@ -136,8 +143,8 @@ fn inverse_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Opti
 fn of_matrix(op: &Operation, of_sides: &Output) -> Output {
     let solution = op.output(0);
     neg(match flag(op, "adjoint") {
-        false => matmul_with(of_sides, solution, ADJOINT_B),
-        true => matmul_with(solution, of_sides, ADJOINT_B),
+        false => matmul_with(of_sides, solution, adjoint_b()),
+        true => matmul_with(solution, of_sides, adjoint_b()),
     })
 }
 
@@ -166,7 +173,7 @@ fn cholesky_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Opt
     check_real(op)?;
     let Some(grad) = &grads[0] else { return Ok(vec![None]) };
     let factor = op.output(0);
-    let inner = matmul_with(&factor, grad, ADJOINT_A);
+    let inner = matmul_with(&factor, grad, adjoint_a());
     let half = scalar_like(grad, 0.5);
     let inner = matrix_set_diag(&inner, mul(&half, matrix_diag_part(&inner)));
     let left = triangular(&factor, &matrix_band_part(inner, -1, 0), true, true);

@@ -121,7 +121,7 @@ fn matmul_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Optio
     let (a, b) = (conj_of(&op.input(0)), conj_of(&op.input(1)));
     let turned = (flag(op, "transpose_a"), flag(op, "transpose_b"));
     let (of_a, of_b) = product_gradients((grad, &a, &b), turned, |a, b, ta, tb| {
-        matmul_with(a, b, MatMulOptions { transpose_a: ta, transpose_b: tb })
+        matmul_with(a, b, MatMulOptions::default().transpose_a(ta).transpose_b(tb))
     });
     Ok(vec![Some(of_a), Some(of_b)])
 }
@@ -154,11 +154,7 @@ pub(super) fn sum_batches(grad: &Output, input: &Output, other: &Output) -> Outp
         (Some(own), Some(others)) if own == others && own.is_fully_known() => grad.clone(),
         (Some(own), Some(_)) if own.rank() == Some(0) => {
             let added = grad.shape().rank().unwrap_or(2) - 2;
-            if added == 0 {
-                grad.clone()
-            } else {
-                super::reduce_sum(grad, (0..added).collect::<Vec<_>>(), false)
-            }
+            if added == 0 { grad.clone() } else { super::reduce_sum(grad, (0..added).collect::<Vec<_>>()) }
         }
         // The last two axes already have the input's sizes, so they are never summed.
         _ => match shape_of(input) {
@@ -171,10 +167,24 @@ pub(super) fn sum_batches(grad: &Output, input: &Output, other: &Output) -> Outp
 /// Options of [`matmul_with`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MatMulOptions {
-    /// True if `a` is transposed first.
-    pub transpose_a: bool,
-    /// True if `b` is transposed first.
-    pub transpose_b: bool,
+    transpose_a: bool,
+    transpose_b: bool,
+}
+
+impl MatMulOptions {
+    /// Sets whether the last two axes of `a` are exchanged first. Default: false.
+    #[must_use]
+    pub fn transpose_a(mut self, transpose: bool) -> Self {
+        self.transpose_a = transpose;
+        self
+    }
+
+    /// Sets whether the last two axes of `b` are exchanged first. Default: false.
+    #[must_use]
+    pub fn transpose_b(mut self, transpose: bool) -> Self {
+        self.transpose_b = transpose;
+        self
+    }
 }
 
 /// Returns the matrix product of `[n, k]` and `[k, m]`. Of higher ranks, the products of the matrices in the last two axes,
@@ -194,7 +204,16 @@ pub fn matmul(a: impl AsOutput, b: impl AsOutput) -> Output {
     matmul_with(a, b, MatMulOptions::default())
 }
 
-/// Works as [`matmul`], of factors that are transposed first (their last two axes).
+/// Works as [`matmul`], of factors that are transposed first.
+///
+/// ```
+/// use ops::{array, math};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// let options = math::MatMulOptions::default().transpose_b(true);
+/// assert_eq!(math::matmul_with(&x, &x, options).shape().to_string(), "[2,2]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn matmul_with(a: impl AsOutput, b: impl AsOutput, options: MatMulOptions) -> Output {

@@ -1,7 +1,7 @@
 //! The QR factorization of matrices.
 
-use super::linear::MATRIX_TRIANGULAR_SOLVE;
-use super::product::{MatMulOptions, matmul, matmul_with};
+use super::linear::{MATRIX_TRIANGULAR_SOLVE, adjoint_a, adjoint_b};
+use super::product::{matmul, matmul_with};
 use crate::array::{Index, concat, matrix_band_part, matrix_transpose, strided_slice, zeros_like};
 use crate::library::op_defs;
 use crate::shapes;
@@ -26,9 +26,6 @@ fn qr_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     context.set(1, stack.concat(&PartialShape::from([inner, columns])));
     Ok(())
 }
-
-const ADJOINT_A: MatMulOptions = MatMulOptions { transpose_a: true, transpose_b: false };
-const ADJOINT_B: MatMulOptions = MatMulOptions { transpose_a: false, transpose_b: true };
 
 fn qr_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let (q, r) = (op.output(0), op.output(1));
@@ -56,15 +53,15 @@ fn qr_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Ou
     let left = |x: &Output| strided_slice(x, &[Index::Ellipsis, (..at).into()]);
     let right = |x: &Output| strided_slice(x, &[Index::Ellipsis, (at..).into()]);
     let rest = matmul(&q, right(&dr));
-    let dq = dq + matmul_with(right(&op.input(0)), right(&dr), ADJOINT_B);
+    let dq = dq + matmul_with(right(&op.input(0)), right(&dr), adjoint_b());
     let square = of_deep(&q, &left(&r), &dq, &left(&dr));
     Ok(vec![Some(concat(&[square, rest], -1))])
 }
 
 /// Returns the gradient of a matrix of no more columns than rows.
 fn of_deep(q: &Output, r: &Output, dq: &Output, dr: &Output) -> Output {
-    let turning = matmul_with(q, dq, ADJOINT_A);
-    let stretching = matmul_with(r, dr, ADJOINT_B);
+    let turning = matmul_with(q, dq, adjoint_a());
+    let stretching = matmul_with(r, dr, adjoint_b());
     let skew = |x: &Output| x - matrix_transpose(x);
     let lower = matrix_band_part(skew(&turning) + skew(&stretching), -1, 0);
     matmul(q, dr + over(&lower, r)) + over(&(dq - matmul(q, &turning)), r)
@@ -78,19 +75,39 @@ fn over(x: &Output, r: &Output) -> Output {
 
 /// Factorizes the matrices in the last two axes into orthogonal and upper triangular ones: returns `(q, r)`.
 ///
-/// Without `full_matrices`, `q` has as many columns and `r` as many rows as the smaller side of a matrix.
+/// `q` has as many columns and `r` as many rows as the smaller side of a matrix; [`qr_full_matrices`] returns all of them.
 ///
 /// ```
 /// # use session_core::{DType, Graph};
 /// # use ops::{array::placeholder, math::qr};
 /// let graph = Graph::new();
-/// let (q, r) = qr(placeholder(&graph, DType::Float32, [5, 3]), false);
+/// let (q, r) = qr(placeholder(&graph, DType::Float32, [5, 3]));
 /// assert_eq!((q.shape().to_string(), r.shape().to_string()), ("[5,3]".into(), "[3,3]".into()));
 /// ```
 #[must_use]
 #[track_caller]
-pub fn qr(input: impl AsOutput, full_matrices: bool) -> (Output, Output) {
-    let builder = input.as_output().graph().op(&QR).input(input);
+pub fn qr(input: impl AsOutput) -> (Output, Output) {
+    factorized(input.as_output(), false)
+}
+
+/// Works as [`qr`], with all columns of `q` and all rows of `r`: TensorFlow's `full_matrices=True`.
+///
+/// ```
+/// # use session_core::{DType, Graph};
+/// # use ops::{array::placeholder, math::qr_full_matrices};
+/// let graph = Graph::new();
+/// let (q, r) = qr_full_matrices(placeholder(&graph, DType::Float32, [5, 3]));
+/// assert_eq!((q.shape().to_string(), r.shape().to_string()), ("[5,5]".into(), "[5,3]".into()));
+/// ```
+#[must_use]
+#[track_caller]
+pub fn qr_full_matrices(input: impl AsOutput) -> (Output, Output) {
+    factorized(input.as_output(), true)
+}
+
+#[track_caller]
+fn factorized(input: &Output, full_matrices: bool) -> (Output, Output) {
+    let builder = input.graph().op(&QR).input(input);
     let operation = builder.attr("full_matrices", full_matrices).finish();
     (operation.output(0), operation.output(1))
 }

@@ -3,9 +3,9 @@
 use super::binary::{add, div_no_nan, floor_div, floor_mod, maximum, mul, real_div, sub};
 use super::cast::cast;
 use super::compare::{equal, not_equal};
-use super::scan::cumprod_with;
+use super::scan::{CumulativeOptions, cumprod_with};
 use super::unary::{exp, is_finite, log, sqrt, square};
-use crate::arguments::{Axes, Ints};
+use crate::arguments::{Ints, ReductionAxes, keep_dims};
 use crate::array::constants::{constant, fill, range, scalar_like, scalar_tensor, zeros_like};
 use crate::array::identity::stop_gradient;
 use crate::array::joining::stack;
@@ -200,7 +200,8 @@ fn extreme_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Opti
     let reduction = Reduction::of(op)?;
     let (result, grad) = (reduction.with_axes(&op.output(0)), reduction.with_axes(grad));
     let taken = cast(equal(&reduction.input, result), grad.dtype());
-    let count = reduction.with_axes(&reduce_sum(&taken, &reduction.axes, reduction.keep_dims));
+    let axes = ReductionAxes { axes: (&reduction.axes).into(), keep_dims: reduction.keep_dims };
+    let count = reduction.with_axes(&reduce_sum(&taken, axes));
     Ok(vec![Some(mul(taken, real_div(grad, count))), None])
 }
 
@@ -231,8 +232,8 @@ fn prod_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<
         -1 => reshape(&turned, flat_shape(&turned, sorted.len())),
         count => reshape(&turned, [count, if count == 0 { 1 } else { -1 }]),
     };
-    let before = cumprod_with(&flat, 0, true, false);
-    let after = cumprod_with(&flat, 0, true, true);
+    let before = cumprod_with(&flat, 0, CumulativeOptions::default().exclusive(true));
+    let after = cumprod_with(&flat, 0, CumulativeOptions::default().exclusive(true).reverse(true));
     let others = reshape(mul(before, after), shape_of(&turned));
     let place = |axis: usize| order.iter().position(|&from| from == axis).unwrap_or(axis);
     let others = transpose(others, (0..rank).map(place).collect::<Vec<usize>>());
@@ -244,7 +245,7 @@ fn flat_shape(tensor: &Output, first: usize) -> Output {
     let sizes = shape(tensor);
     let part = |begin: usize, count: i64| {
         let part = slice(&sizes, [begin], [count]);
-        reduce_prod(part, .., false)
+        reduce_prod(part, ..)
     };
     let first_count = i64::try_from(first).unwrap_or(i64::MAX);
     stack(&[part(0, first_count), part(first, -1)], 0)
@@ -252,13 +253,13 @@ fn flat_shape(tensor: &Output, first: usize) -> Output {
 
 /// Builds a reduction over axes of which an empty list means none.
 #[track_caller]
-fn reduce(def: &'static OpDef, input: &Output, axes: Axes, keep_dims: bool) -> Output {
+fn reduce(def: &'static OpDef, input: &Output, axes: ReductionAxes) -> Output {
     let graph = input.graph();
-    let builder = match axes.into_ints(input.shape()) {
+    let builder = match axes.axes.into_ints(input.shape()) {
         Some(axes) => axes.input_of(graph.op(def).input(input)),
         None => graph.op(def).input(input).input(all_axes(&graph, input)),
     };
-    builder.attr("keep_dims", keep_dims).finish_output()
+    builder.attr("keep_dims", axes.keep_dims).finish_output()
 }
 
 /// Returns the axes of a tensor whose rank is known only when the graph runs.
@@ -271,11 +272,13 @@ fn all_axes(graph: &Graph, input: &Output) -> Output {
 macro_rules! reductions {
     ($($(#[$doc:meta])* $name:ident => $def:ident;)*) => {$(
         $(#[$doc])*
-        /// `axes` as [`Axes`]: `..` for all, one number, or a list. With `keep_dims` they stay, with size 1.
+        ///
+        /// `axes` is `..` for all axes, one number or a list; negative numbers count from the end. The axes are removed,
+        /// unless they are given as [`keep_dims(axes)`](crate::keep_dims).
         #[must_use]
         #[track_caller]
-        pub fn $name(input: impl AsOutput, axes: impl Into<Axes>, keep_dims: bool) -> Output {
-            reduce(&$def, input.as_output(), axes.into(), keep_dims)
+        pub fn $name(input: impl AsOutput, axes: impl Into<ReductionAxes>) -> Output {
+            reduce(&$def, input.as_output(), axes.into())
         }
     )*};
 }
@@ -306,19 +309,20 @@ reductions! {
 /// use session_core::{DType, Graph};
 /// let graph = Graph::new();
 /// let x = array::zeros(&graph, DType::Float32, [2, 3]);
-/// assert_eq!(math::reduce_logsumexp(&x, 1, false).shape().to_string(), "[2]");
+/// assert_eq!(math::reduce_logsumexp(&x, 1).shape().to_string(), "[2]");
 /// ```
 #[must_use]
 #[track_caller]
-pub fn reduce_logsumexp(input: impl AsOutput, axes: impl Into<Axes>, keep_dims: bool) -> Output {
+pub fn reduce_logsumexp(input: impl AsOutput, axes: impl Into<ReductionAxes>) -> Output {
     let axes = axes.into();
     let scope = Composite::new(&input.as_output().graph(), "ReduceLogSumExp");
     let input = scope.enter(input);
-    let largest = reduce_max(&input, axes.clone(), true);
+    let largest = reduce_max(&input, keep_dims(axes.axes.clone()));
     // Infinities would give NaN as a difference.
     let shift = stop_gradient(select(is_finite(&largest), &largest, zeros_like(&largest)));
-    let sum = log(reduce_sum(exp(sub(&input, &shift)), axes, keep_dims));
-    let shift = if keep_dims { shift } else { reshape(&shift, shape_of(&sum)) };
+    let kept = axes.keep_dims;
+    let sum = log(reduce_sum(exp(sub(&input, &shift)), axes));
+    let shift = if kept { shift } else { reshape(&shift, shape_of(&sum)) };
     scope.leave(add(sum, shift))
 }
 
@@ -329,16 +333,16 @@ pub fn reduce_logsumexp(input: impl AsOutput, axes: impl Into<Axes>, keep_dims: 
 /// use session_core::{DType, Graph};
 /// let graph = Graph::new();
 /// let x = array::zeros(&graph, DType::Float32, [2, 3]);
-/// assert_eq!(math::reduce_variance(&x, 0, false).shape().to_string(), "[3]");
+/// assert_eq!(math::reduce_variance(&x, 0).shape().to_string(), "[3]");
 /// ```
 #[must_use]
 #[track_caller]
-pub fn reduce_variance(input: impl AsOutput, axes: impl Into<Axes>, keep_dims: bool) -> Output {
+pub fn reduce_variance(input: impl AsOutput, axes: impl Into<ReductionAxes>) -> Output {
     let axes = axes.into();
     let scope = Composite::new(&input.as_output().graph(), "reduce_variance");
     let input = scope.enter(input);
-    let mean = reduce_mean(&input, axes.clone(), true);
-    scope.leave(reduce_mean(square(sub(&input, mean)), axes, keep_dims))
+    let mean = reduce_mean(&input, keep_dims(axes.axes.clone()));
+    scope.leave(reduce_mean(square(sub(&input, mean)), axes))
 }
 
 /// Returns the standard deviation over axes: the square root of the variance.
@@ -348,13 +352,13 @@ pub fn reduce_variance(input: impl AsOutput, axes: impl Into<Axes>, keep_dims: b
 /// use session_core::{DType, Graph};
 /// let graph = Graph::new();
 /// let x = array::zeros(&graph, DType::Float32, [2, 3]);
-/// assert_eq!(math::reduce_std(&x, .., false).shape().to_string(), "[]");
+/// assert_eq!(math::reduce_std(&x, ..).shape().to_string(), "[]");
 /// ```
 #[must_use]
 #[track_caller]
-pub fn reduce_std(input: impl AsOutput, axes: impl Into<Axes>, keep_dims: bool) -> Output {
+pub fn reduce_std(input: impl AsOutput, axes: impl Into<ReductionAxes>) -> Output {
     let scope = Composite::new(&input.as_output().graph(), "reduce_std");
-    let variance = reduce_variance(scope.enter(input), axes, keep_dims);
+    let variance = reduce_variance(scope.enter(input), axes);
     scope.leave(sqrt(variance))
 }
 
@@ -395,14 +399,14 @@ pub fn argmin(input: impl AsOutput, axis: impl Into<Ints>) -> Output {
 /// use session_core::{DType, Graph};
 /// let graph = Graph::new();
 /// let x = array::zeros(&graph, DType::Float32, [2, 3]);
-/// assert_eq!(math::count_nonzero(&x, .., false).shape().to_string(), "[]");
+/// assert_eq!(math::count_nonzero(&x, ..).shape().to_string(), "[]");
 /// ```
 #[must_use]
 #[track_caller]
-pub fn count_nonzero(input: impl AsOutput, axes: impl Into<Axes>, keep_dims: bool) -> Output {
+pub fn count_nonzero(input: impl AsOutput, axes: impl Into<ReductionAxes>) -> Output {
     let scope = Composite::new(&input.as_output().graph(), "count_nonzero");
     let input = scope.enter(input);
     let zero = constant(scope.graph(), scalar_tensor(input.dtype(), 0.0));
     let nonzero = cast(not_equal(&input, zero), DType::Int64);
-    scope.leave(reduce_sum(nonzero, axes, keep_dims))
+    scope.leave(reduce_sum(nonzero, axes))
 }

@@ -87,10 +87,34 @@ fn cumulative_logsumexp_gradient(op: &Operation, grads: &[Option<Output>]) -> Re
     Ok(vec![Some(sub(above, below)), None])
 }
 
+/// Options of [`cumsum_with`], [`cumprod_with`] and [`cumulative_logsumexp`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CumulativeOptions {
+    exclusive: bool,
+    reverse: bool,
+}
+
+impl CumulativeOptions {
+    /// Sets whether each element is left out of its own result, which then begins with 0 for sums, 1 for products and the
+    /// smallest number of the dtype for logarithms. Default: false.
+    #[must_use]
+    pub fn exclusive(mut self, exclusive: bool) -> Self {
+        self.exclusive = exclusive;
+        self
+    }
+
+    /// Sets whether the result accumulates from the last element to the first. Default: false.
+    #[must_use]
+    pub fn reverse(mut self, reverse: bool) -> Self {
+        self.reverse = reverse;
+        self
+    }
+}
+
 #[track_caller]
-fn scan(def: &'static OpDef, x: &Output, axis: Ints, exclusive: bool, reverse: bool) -> Output {
+fn scan(def: &'static OpDef, x: &Output, axis: Ints, options: CumulativeOptions) -> Output {
     let builder = axis.input_of(x.graph().op(def).input(x));
-    builder.attr("exclusive", exclusive).attr("reverse", reverse).finish_output()
+    builder.attr("exclusive", options.exclusive).attr("reverse", options.reverse).finish_output()
 }
 
 /// Returns the running sum along an axis: each element plus all before it.
@@ -105,14 +129,24 @@ fn scan(def: &'static OpDef, x: &Output, axis: Ints, exclusive: bool, reverse: b
 #[must_use]
 #[track_caller]
 pub fn cumsum(x: impl AsOutput, axis: impl Into<Ints>) -> Output {
-    scan(&CUMSUM, x.as_output(), axis.into(), false, false)
+    scan(&CUMSUM, x.as_output(), axis.into(), CumulativeOptions::default())
 }
 
-/// Works as [`cumsum`]; `exclusive` leaves the element itself out, `reverse` begins at the end.
+/// Works as [`cumsum`], with options.
+///
+/// ```
+/// use ops::{array, math};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [2, 3]);
+/// // [a, b, c] becomes [b + c, c, 0].
+/// let options = math::CumulativeOptions::default().exclusive(true).reverse(true);
+/// assert_eq!(math::cumsum_with(&x, 1, options).shape().to_string(), "[2,3]");
+/// ```
 #[must_use]
 #[track_caller]
-pub fn cumsum_with(x: impl AsOutput, axis: impl Into<Ints>, exclusive: bool, reverse: bool) -> Output {
-    scan(&CUMSUM, x.as_output(), axis.into(), exclusive, reverse)
+pub fn cumsum_with(x: impl AsOutput, axis: impl Into<Ints>, options: CumulativeOptions) -> Output {
+    scan(&CUMSUM, x.as_output(), axis.into(), options)
 }
 
 /// Returns the running product along an axis: each element times all before it.
@@ -127,24 +161,19 @@ pub fn cumsum_with(x: impl AsOutput, axis: impl Into<Ints>, exclusive: bool, rev
 #[must_use]
 #[track_caller]
 pub fn cumprod(x: impl AsOutput, axis: impl Into<Ints>) -> Output {
-    scan(&CUMPROD, x.as_output(), axis.into(), false, false)
+    scan(&CUMPROD, x.as_output(), axis.into(), CumulativeOptions::default())
 }
 
-/// Works as [`cumprod`]; `exclusive` leaves the element itself out, `reverse` begins at the end.
+/// Works as [`cumprod`], with options.
 #[must_use]
 #[track_caller]
-pub fn cumprod_with(x: impl AsOutput, axis: impl Into<Ints>, exclusive: bool, reverse: bool) -> Output {
-    scan(&CUMPROD, x.as_output(), axis.into(), exclusive, reverse)
+pub fn cumprod_with(x: impl AsOutput, axis: impl Into<Ints>, options: CumulativeOptions) -> Output {
+    scan(&CUMPROD, x.as_output(), axis.into(), options)
 }
 
 /// Returns the logarithm of the running sum of exponentials along an axis, without overflow.
 #[must_use]
 #[track_caller]
-pub fn cumulative_logsumexp(
-    x: impl AsOutput,
-    axis: impl Into<Ints>,
-    exclusive: bool,
-    reverse: bool,
-) -> Output {
-    scan(&CUMULATIVE_LOGSUMEXP, x.as_output(), axis.into(), exclusive, reverse)
+pub fn cumulative_logsumexp(x: impl AsOutput, axis: impl Into<Ints>, options: CumulativeOptions) -> Output {
+    scan(&CUMULATIVE_LOGSUMEXP, x.as_output(), axis.into(), options)
 }

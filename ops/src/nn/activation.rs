@@ -2,6 +2,7 @@
 
 use crate::array::constants::{scalar_like, zeros_like};
 use crate::composite::Composite;
+use crate::keep_dims;
 use crate::library::op_defs;
 use crate::math::binary::{add, mul, real_div, sub};
 use crate::math::compare::less;
@@ -168,7 +169,7 @@ fn softplus_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Ve
 fn softmax_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     one(grads, |grad| {
         let softmax = op.output(0);
-        let mean = reduce_sum(mul(grad, &softmax), -1, true);
+        let mean = reduce_sum(mul(grad, &softmax), keep_dims(-1));
         mul(sub(grad, mean), softmax)
     })
 }
@@ -176,7 +177,7 @@ fn softmax_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Opti
 fn log_softmax_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     one(grads, |grad| {
         let softmax = exp(op.output(0));
-        sub(grad, mul(reduce_sum(grad, -1, true), softmax))
+        sub(grad, mul(reduce_sum(grad, keep_dims(-1)), softmax))
     })
 }
 

@@ -177,16 +177,11 @@ pub struct BatchNorm {
 /// Options of [`fused_batch_norm`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchNormOptions {
-    /// The running moments of each channel, which a model uses outside of training.
-    pub moments: Option<(Output, Output)>,
-    /// A small number added to the variance. Default: 0.001.
-    pub epsilon: f32,
-    /// The order of the axes. Default: [`DataFormat::Nhwc`].
-    pub data_format: DataFormat,
-    /// True to use the moments of the batch. Default: true.
-    pub is_training: bool,
-    /// The share of the batch's moments in the returned moments; the rest is that of `moments`. Default: 1.
-    pub exponential_avg_factor: f32,
+    moments: Option<(Output, Output)>,
+    epsilon: f32,
+    data_format: DataFormat,
+    is_training: bool,
+    exponential_avg_factor: f32,
 }
 
 impl Default for BatchNormOptions {
@@ -198,6 +193,43 @@ impl Default for BatchNormOptions {
             is_training: true,
             exponential_avg_factor: 1.0,
         }
+    }
+}
+
+impl BatchNormOptions {
+    /// Sets the running mean and variance of each channel, which a model uses outside of training. Default: none.
+    #[must_use]
+    pub fn moments(mut self, mean: impl AsOutput, variance: impl AsOutput) -> Self {
+        self.moments = Some((mean.as_output().clone(), variance.as_output().clone()));
+        self
+    }
+
+    /// Sets the small number that is added to the variance. Default: 0.001.
+    #[must_use]
+    pub fn epsilon(mut self, epsilon: f32) -> Self {
+        self.epsilon = epsilon;
+        self
+    }
+
+    /// Sets the order of the axes. Default: [`DataFormat::Nhwc`].
+    #[must_use]
+    pub fn data_format(mut self, data_format: DataFormat) -> Self {
+        self.data_format = data_format;
+        self
+    }
+
+    /// Sets whether the moments of the batch are used, rather than the running moments. Default: true.
+    #[must_use]
+    pub fn is_training(mut self, is_training: bool) -> Self {
+        self.is_training = is_training;
+        self
+    }
+
+    /// Sets the share of the batch's moments in the returned moments; the rest is that of the running moments. Default: 1.
+    #[must_use]
+    pub fn exponential_avg_factor(mut self, factor: f32) -> Self {
+        self.exponential_avg_factor = factor;
+        self
     }
 }
 

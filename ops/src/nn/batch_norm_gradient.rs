@@ -3,6 +3,7 @@
 use crate::array::constants::scalar_like;
 use crate::array::reshape;
 use crate::gradients::{GradientOptions, gradients_with};
+use crate::keep_dims;
 use crate::math::{add, cast, mul, reduce_mean, reduce_sum, rsqrt, square, sub};
 use session_core::{AttrValue, DType, Operation, Output, Result};
 
@@ -18,8 +19,7 @@ pub(super) fn norm_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Re
         }
     }
     let inputs = [op.input(0), op.input(1), op.input(2)];
-    let stop_gradients = inputs.to_vec();
-    let options = GradientOptions { grad_ys, stop_gradients, ..GradientOptions::default() };
+    let options = GradientOptions::default().grad_ys(grad_ys).stop_gradients(inputs.to_vec());
     let mut found = gradients_with(&ys, &inputs, &options)?;
     found.resize(op.num_inputs(), None);
     Ok(found)
@@ -55,8 +55,8 @@ impl Formulas {
         let [dy, x, scale] = [0, 1, 2].map(|input| cast(op.input(input), DType::Float32));
         let [scale, mean, variance] =
             [scale, op.input(3), op.input(4)].map(|vector| reshape(vector, self.sizes.as_slice()));
-        let average = |x: &Output| reduce_mean(x, self.axes.as_slice(), true);
-        let total = |x: &Output| reduce_sum(x, self.axes.as_slice(), false);
+        let average = |x: &Output| reduce_mean(x, keep_dims(self.axes.as_slice()));
+        let total = |x: &Output| reduce_sum(x, self.axes.as_slice());
         let mean = if self.is_training { average(&x) } else { mean };
         let centered = sub(&x, mean);
         let variance = if self.is_training { average(&square(&centered)) } else { variance };

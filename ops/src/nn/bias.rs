@@ -69,7 +69,7 @@ fn bias_add_v1_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<
     let Some(rank) = op.input(0).shape().rank() else {
         return Err(op.place(Error::value("the gradient needs to know the rank of the value")));
     };
-    let of_bias = reduce_sum(grad, (0..rank - 1).collect::<Vec<usize>>(), false);
+    let of_bias = reduce_sum(grad, (0..rank - 1).collect::<Vec<usize>>());
     Ok(vec![Some(grad.clone()), Some(of_bias)])
 }
 

@@ -60,43 +60,77 @@ pub struct Candidates {
     pub sampled_expected_count: Output,
 }
 
-/// Options of a sampler: the range of classes and the sampling method.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Options of a sampler.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SamplerOptions {
-    /// The number of candidates drawn for the whole batch.
-    pub num_sampled: usize,
-    /// True if no class is drawn twice.
-    pub unique: bool,
-    /// The exclusive upper bound of the classes, which start at 0.
-    pub range_max: i64,
-    /// The operation-level seed, in addition to that of the graph.
-    pub seed: Option<i64>,
+    unique: bool,
+    seed: Option<i64>,
 }
 
-/// Draws classes with equal probability. `true_classes` is `[batch, num_true]`, `int64`.
+impl SamplerOptions {
+    /// Sets whether each class is drawn at most once. Default: false.
+    #[must_use]
+    pub fn unique(mut self, unique: bool) -> Self {
+        self.unique = unique;
+        self
+    }
+
+    /// Sets the operation-level seed, in addition to that of the graph. Default: none.
+    #[must_use]
+    pub fn seed(mut self, seed: i64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+}
+
+/// Draws `num_sampled` of the classes from 0 to `range_max`, exclusive, with equal probability, once for the whole batch.
+/// `true_classes` is `[batch, num_true]`, `int64`.
+///
+/// ```
+/// use ops::array::constant;
+/// use ops::nn::{SamplerOptions, uniform_candidate_sampler};
+/// use session_core::Graph;
+/// let graph = Graph::new();
+/// let labels = constant(&graph, [[3i64], [7]]);
+/// let drawn = uniform_candidate_sampler(&labels, 64, 10_000, SamplerOptions::default().unique(true));
+/// assert_eq!(drawn.sampled.shape().to_string(), "[64]");
+/// ```
 #[must_use]
 #[track_caller]
-pub fn uniform_candidate_sampler(true_classes: impl AsOutput, options: SamplerOptions) -> Candidates {
-    sample(&UNIFORM_CANDIDATE_SAMPLER, true_classes, options)
+pub fn uniform_candidate_sampler(
+    true_classes: impl AsOutput,
+    num_sampled: usize,
+    range_max: i64,
+    options: SamplerOptions,
+) -> Candidates {
+    sample(&UNIFORM_CANDIDATE_SAMPLER, true_classes.as_output(), (num_sampled, range_max), options)
 }
 
-/// Draws classes with a probability that decreases with their number, as for words sorted by frequency: class
-/// `k` with `(log(k + 2) - log(k + 1)) / log(range_max + 1)`. `true_classes` is `[batch, num_true]`, `int64`.
+/// Works as [`uniform_candidate_sampler`], with a probability that decreases with the class, as for words sorted by frequency:
+/// class `k` with `(log(k + 2) - log(k + 1)) / log(range_max + 1)`.
 #[must_use]
 #[track_caller]
-pub fn log_uniform_candidate_sampler(true_classes: impl AsOutput, options: SamplerOptions) -> Candidates {
-    sample(&LOG_UNIFORM_CANDIDATE_SAMPLER, true_classes, options)
+pub fn log_uniform_candidate_sampler(
+    true_classes: impl AsOutput,
+    num_sampled: usize,
+    range_max: i64,
+    options: SamplerOptions,
+) -> Candidates {
+    sample(&LOG_UNIFORM_CANDIDATE_SAMPLER, true_classes.as_output(), (num_sampled, range_max), options)
 }
 
 #[track_caller]
-fn sample(def: &'static OpDef, true_classes: impl AsOutput, options: SamplerOptions) -> Candidates {
-    let classes = true_classes.as_output();
+fn sample(
+    def: &'static OpDef,
+    classes: &Output,
+    (num_sampled, range_max): (usize, i64),
+    options: SamplerOptions,
+) -> Candidates {
     let graph = classes.graph();
     let (seed, seed2) = get_seed(&graph, options.seed);
     let truths = classes.shape().dim(1).unwrap_or(1);
-    let builder =
-        graph.op(def).input(classes).attr("num_true", truths).attr("num_sampled", options.num_sampled);
-    let builder = builder.attr("unique", options.unique).attr("range_max", options.range_max);
+    let builder = graph.op(def).input(classes).attr("num_true", truths).attr("num_sampled", num_sampled);
+    let builder = builder.attr("unique", options.unique).attr("range_max", range_max);
     candidates(&builder.attr("seed", seed).attr("seed2", seed2).finish())
 }
 

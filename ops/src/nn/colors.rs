@@ -1,6 +1,7 @@
 //! Colors of images: contrast, hue, saturation, and the HSV color space.
 
 use crate::array::{Index, one_hot_with, reverse, roll, scalar_tensor, strided_slice};
+use crate::keep_dims;
 use crate::library::op_defs;
 use crate::math::{argmax, argmin, cast, div_no_nan, greater, reduce_max, reduce_min, square};
 use crate::shapes;
@@ -56,13 +57,13 @@ fn rgb_to_hsv_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<O
         |index: Output| one_hot_with(index, 3, scalar_tensor(dtype, 1.0), scalar_tensor(dtype, 0.0), -1);
     let largest = chosen(argmax(&colors, -1));
     let smallest = reverse(chosen(argmin(reverse(&colors, [-1]), -1)), [-1]);
-    let (most, least) = (reduce_max(&colors, -1, true), reduce_min(&colors, -1, true));
+    let (most, least) = (reduce_max(&colors, keep_dims(-1)), reduce_min(&colors, keep_dims(-1)));
     let inverse = |x: &Output| div_no_nan(crate::array::ones_like(x), x);
     let positive = |x: &Output| cast(greater(x, crate::array::zeros_like(x)), dtype);
     // The hue is the difference of the two components behind the largest, in units of the range.
     let next = |x: &Output, by: i64| roll(x, [by], [-1]);
     let difference = next(&colors, -1) - next(&colors, 1);
-    let difference = crate::math::reduce_sum(&largest * difference, -1, true);
+    let difference = crate::math::reduce_sum(&largest * difference, keep_dims(-1));
     let per_range = inverse(&(&most - &least));
     let hue = (next(&largest, 1) - next(&largest, -1)) * &per_range
         - difference * square(&per_range) * (&largest - &smallest);

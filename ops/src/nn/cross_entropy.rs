@@ -6,6 +6,7 @@ use crate::array::shaping::{expand_dims, reshape, shape};
 use crate::array::slicing::{Index, strided_slice};
 use crate::composite::Composite;
 use crate::gradients::broadcasting::{shape_of, spread_scalar, sum_to_input};
+use crate::keep_dims;
 use crate::library::op_defs;
 use crate::math::binary::{add, mul, sub};
 use crate::math::reduce::reduce_sum;
@@ -61,7 +62,7 @@ fn of_logits(op: &Operation, grads: &[Option<Output>]) -> Option<Output> {
     });
     let by_backprop = grads[1].as_ref().map(|grad| {
         let softmax = softmax(op.input(0));
-        let mean = reduce_sum(mul(grad, &softmax), -1, true);
+        let mean = reduce_sum(mul(grad, &softmax), keep_dims(-1));
         mul(sub(grad, mean), softmax)
     });
     match (by_loss, by_backprop) {

@@ -7,6 +7,7 @@ use crate::array::searching::unique;
 use crate::array::shaping::reshape;
 use crate::array::slicing::{Index, strided_slice};
 use crate::composite::Composite;
+use crate::keep_dims;
 use crate::math::binary::{minimum, mul, real_div};
 use crate::math::cast::cast;
 use crate::math::reduce::reduce_sum;
@@ -140,7 +141,7 @@ fn weighted(
 /// Returns rows of at most this norm.
 fn limited(rows: &Output, limit: f64) -> Output {
     let axes: Vec<i64> = (1..rows.shape().rank().unwrap_or(2) as i64).collect();
-    let squares = reduce_sum(square(rows), axes, true);
+    let squares = reduce_sum(square(rows), keep_dims(axes));
     let factor = mul(rsqrt(&squares), scalar_like(rows, limit));
     mul(rows, minimum(factor, scalar_like(rows, 1.0)))
 }

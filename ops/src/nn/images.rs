@@ -113,20 +113,46 @@ fn resize_nearest_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<V
 
 /// Options of [`local_response_normalization`].
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LocalResponse {
-    /// The number of channels on each side that are included. Default: 5.
-    pub depth_radius: i64,
-    /// A number added to the sum of squares. Default: 1.
-    pub bias: f32,
-    /// The factor of the sum of squares. Default: 1.
-    pub alpha: f32,
-    /// The exponent of the divisor. Default: 0.5.
-    pub beta: f32,
+pub struct LocalResponseOptions {
+    depth_radius: i64,
+    bias: f32,
+    alpha: f32,
+    beta: f32,
 }
 
-impl Default for LocalResponse {
-    fn default() -> LocalResponse {
-        LocalResponse { depth_radius: 5, bias: 1.0, alpha: 1.0, beta: 0.5 }
+impl Default for LocalResponseOptions {
+    fn default() -> LocalResponseOptions {
+        LocalResponseOptions { depth_radius: 5, bias: 1.0, alpha: 1.0, beta: 0.5 }
+    }
+}
+
+impl LocalResponseOptions {
+    /// Sets the number of channels on each side that are included. Default: 5.
+    #[must_use]
+    pub fn depth_radius(mut self, channels: i64) -> Self {
+        self.depth_radius = channels;
+        self
+    }
+
+    /// Sets the number that is added to the sum of squares. Default: 1.
+    #[must_use]
+    pub fn bias(mut self, bias: f32) -> Self {
+        self.bias = bias;
+        self
+    }
+
+    /// Sets the factor of the sum of squares. Default: 1.
+    #[must_use]
+    pub fn alpha(mut self, alpha: f32) -> Self {
+        self.alpha = alpha;
+        self
+    }
+
+    /// Sets the exponent of the divisor. Default: 0.5.
+    #[must_use]
+    pub fn beta(mut self, beta: f32) -> Self {
+        self.beta = beta;
+        self
     }
 }
 
@@ -134,7 +160,7 @@ impl Default for LocalResponse {
 /// alpha * sum)^beta`.
 #[must_use]
 #[track_caller]
-pub fn local_response_normalization(input: impl AsOutput, options: LocalResponse) -> Output {
+pub fn local_response_normalization(input: impl AsOutput, options: LocalResponseOptions) -> Output {
     let builder = input.as_output().graph().op(&LRN).input(input);
     let builder = builder.attr("depth_radius", options.depth_radius).attr("bias", options.bias);
     builder.attr("alpha", options.alpha).attr("beta", options.beta).finish_output()

@@ -1,6 +1,6 @@
 //! Norms, moments, and bringing tensors to a scale.
 
-use crate::arguments::Axes;
+use crate::arguments::{Axes, ReductionAxes, keep_dims};
 use crate::array::constants::scalar_like;
 use crate::array::identity::stop_gradient;
 use crate::array::shaping::squeeze;
@@ -54,34 +54,35 @@ pub fn l2_loss(t: impl AsOutput) -> Output {
 pub fn l2_normalize(x: impl AsOutput, axes: impl Into<Axes>, epsilon: f64) -> Output {
     let scope = Composite::new(&x.as_output().graph(), "l2_normalize");
     let x = scope.enter(x);
-    let sum = reduce_sum(square(&x), axes, true);
+    let sum = reduce_sum(square(&x), keep_dims(axes));
     let norm = rsqrt(maximum(&sum, scalar_like(&sum, epsilon)));
     scope.leave(mul(x.within(&scope.graph().named_as_scope()), norm))
 }
 
-/// Returns the mean and variance over axes. 16-bit floats are accumulated in 32 bits.
+/// Returns the mean and variance over axes, which are removed unless they are given as
+/// [`keep_dims(axes)`](crate::keep_dims). 16-bit floats are accumulated in 32 bits.
 ///
 /// ```
 /// use ops::{array, nn};
 /// use session_core::{DType, Graph};
 /// let graph = Graph::new();
 /// let x = array::zeros(&graph, DType::Float32, [2, 3]);
-/// assert_eq!(nn::moments(&x, 0, false).0.shape().to_string(), "[3]");
+/// assert_eq!(nn::moments(&x, 0).0.shape().to_string(), "[3]");
 /// ```
 #[must_use]
 #[track_caller]
-pub fn moments(x: impl AsOutput, axes: impl Into<Axes>, keep_dims: bool) -> (Output, Output) {
-    let axes = axes.into();
+pub fn moments(x: impl AsOutput, axes: impl Into<ReductionAxes>) -> (Output, Output) {
+    let ReductionAxes { axes, keep_dims: kept } = axes.into();
     let scope = Composite::new(&x.as_output().graph(), "moments");
     let x = scope.enter(x);
     let narrow = matches!(x.dtype(), DType::Float16 | DType::BFloat16);
     let wide = if narrow { cast(&x, DType::Float32) } else { x.clone() };
-    let mean = reduce_mean(wide.named("mean"), axes.clone(), true);
+    let mean = reduce_mean(wide.named("mean"), keep_dims(axes.clone()));
     // The mean's own gradient through the variance is zero.
     let spread = squared_difference(&wide, stop_gradient(&mean));
-    let variance = reduce_mean(spread.named("variance"), axes.clone(), true);
+    let variance = reduce_mean(spread.named("variance"), keep_dims(axes.clone()));
     let finish = |moment: Output| {
-        let moment = if keep_dims { moment } else { without_axes(&moment, &axes) };
+        let moment = if kept { moment } else { without_axes(&moment, &axes) };
         scope.leave(cast(moment, x.dtype()))
     };
     (finish(mean), finish(variance))
@@ -94,7 +95,7 @@ fn without_axes(moment: &Output, axes: &Axes) -> Output {
         Some(axes) if axes.is_empty() => moment.clone(),
         Some(axes) => squeeze(moment, axes),
         // Nothing but the axes has size 1 by chance here: the mean over them alone removes them.
-        None => reduce_mean(moment, axes.clone(), false),
+        None => reduce_mean(moment, axes.clone()),
     }
 }
 

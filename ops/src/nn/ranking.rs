@@ -6,6 +6,7 @@ use crate::array::gathering::scatter_nd;
 use crate::array::shaping::{expand_dims, reshape, shape};
 use crate::array::slicing::{Index, strided_slice};
 use crate::gradients::broadcasting::shape_of;
+use crate::keep_dims;
 use crate::library::op_defs;
 use crate::math::binary::{add, mul, real_div};
 use crate::math::cast::cast;
@@ -80,7 +81,7 @@ fn nth_element_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<
     let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
     let found = equal(expand_dims(op.output(0), -1), op.input(0));
     let found = cast(found, grad.dtype());
-    let share = real_div(&found, reduce_sum(&found, -1, true));
+    let share = real_div(&found, reduce_sum(&found, keep_dims(-1)));
     Ok(vec![Some(mul(share, expand_dims(grad, -1))), None])
 }
 
@@ -91,7 +92,7 @@ fn top_k_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option
     let (input, indices) = (op.input(0), cast(op.output(1), DType::Int32));
     let sizes = shape(&input);
     let last = strided_slice(&sizes, &[Index::At(-1)]);
-    let count = reduce_prod(&sizes, .., false);
+    let count = reduce_prod(&sizes, ..);
     let k = strided_slice(shape(&indices), &[Index::At(-1)]);
     let rows = reshape(&indices, crate::array::joining::stack(&[scalar_like(&k, -1.0), k], 0));
     let starts = range(scalar_like(&count, 0.0), &count, &last);

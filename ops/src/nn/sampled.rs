@@ -109,7 +109,7 @@ pub fn nce_loss<W: Table, B: Table>(
     let scope = Composite::new(&inputs.as_output().graph(), "nce_loss");
     let sampled = Sampled { scope: &scope, options, num_sampled, num_classes, remove_by_default: false };
     let (logits, labels) = sampled.logits(weights, biases, labels.as_output(), inputs.as_output());
-    scope.leave(reduce_sum(sigmoid_cross_entropy_with_logits(labels, logits), 1, false))
+    scope.leave(reduce_sum(sigmoid_cross_entropy_with_logits(labels, logits), 1))
 }
 
 struct Sampled<'a> {
@@ -161,13 +161,13 @@ impl Sampled<'_> {
         let bias_of_truths = slice(&all, &zero, &count);
         let bias_of_sampled = slice(&all, &count, constant(graph, [sampled_count as i32]));
 
-        let transposed = MatMulOptions { transpose_b: true, ..MatMulOptions::default() };
+        let transposed = MatMulOptions::default().transpose_b(true);
         let mut of_sampled = add(matmul_with(&inputs, of_sampled, transposed), bias_of_sampled);
         let width = constant(graph, [-1i32, truths as i32]);
         let depth = strided_slice(shape(&of_truths), &[crate::array::Index::from(1..2)]);
         let of_truths = reshape(of_truths, concat(&[width.clone(), depth], 0));
         let products = mul(expand_dims(&inputs, 1), of_truths);
-        let mut of_truths = add(reduce_sum(products, 2, false), reshape(bias_of_truths, &width));
+        let mut of_truths = add(reduce_sum(products, 2), reshape(bias_of_truths, &width));
         if self.options.remove_accidental_hits.unwrap_or(self.remove_by_default) {
             of_sampled = add(&of_sampled, self.hits(&labels, &drawn.sampled, of_sampled.dtype()));
         }
@@ -182,13 +182,10 @@ impl Sampled<'_> {
 
     fn sample(&self, labels: &Output) -> Candidates {
         let drawn = self.options.sampled_values.clone().unwrap_or_else(|| {
-            let options = SamplerOptions {
-                num_sampled: self.num_sampled,
-                unique: true,
-                range_max: i64::try_from(self.num_classes).unwrap_or(i64::MAX),
-                seed: self.options.seed,
-            };
-            log_uniform_candidate_sampler(labels, options)
+            let options = SamplerOptions::default().unique(true);
+            let options = self.options.seed.map_or(options, |seed| options.seed(seed));
+            let range_max = i64::try_from(self.num_classes).unwrap_or(i64::MAX);
+            log_uniform_candidate_sampler(labels, self.num_sampled, range_max, options)
         });
         let constant = |output: &Output| stop_gradient(self.scope.enter(output));
         Candidates {

@@ -3,6 +3,7 @@
 use super::GradientAndVariable;
 use crate::array::{constant, identity, scalar_tensor, stack};
 use crate::composite::Composite;
+use crate::keep_dims;
 use crate::math::{add, greater, maximum, minimum, mul, neg, real_div, reduce_sum, select, sqrt, sub};
 use crate::nn::l2_loss;
 use crate::scalar::Scalar;
@@ -17,7 +18,7 @@ pub fn global_norm(tensors: &[Option<Output>]) -> Option<Output> {
     let first = tensors.iter().flatten().next()?;
     let scope = Composite::new(&first.graph(), "global_norm");
     let halves: Vec<Output> = tensors.iter().flatten().map(|tensor| l2_loss(scope.enter(tensor))).collect();
-    let sum = reduce_sum(stack(&halves, 0), .., false);
+    let sum = reduce_sum(stack(&halves, 0), ..);
     let two = constant(scope.graph(), scalar_tensor(sum.dtype(), 2.0));
     let square = mul(sum, two);
     Some(scope.leave(sqrt(square.within(&scope.graph().named("global_norm")))))
@@ -60,7 +61,7 @@ pub fn clip_by_norm(tensor: impl AsOutput, clip_norm: impl Into<Scalar>) -> Outp
     let (inner, dtype) = (scope.graph(), tensor.dtype());
     let limit = clip_norm.into().to_output(&inner.named("clip_norm"), dtype);
     let tensor = scope.enter(tensor);
-    let square = reduce_sum(mul(&tensor, &tensor), .., true);
+    let square = reduce_sum(mul(&tensor, &tensor), keep_dims(..));
     // The root of zero has an infinite gradient, so one is taken in its place.
     let positive = greater(&square, constant(inner, scalar_tensor(dtype, 0.0)));
     let one = constant(inner, scalar_tensor(dtype, 1.0));

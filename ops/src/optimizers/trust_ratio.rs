@@ -6,7 +6,7 @@ use session_core::{Output, Variable};
 
 /// Returns the Euclidean norm of a tensor.
 pub(super) fn norm(tensor: &Output) -> Output {
-    sqrt(reduce_sum(square(tensor), .., false))
+    sqrt(reduce_sum(square(tensor), ..))
 }
 
 /// Returns `numerator / denominator` where both norms are positive, and one elsewhere.

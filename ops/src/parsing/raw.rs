@@ -129,13 +129,28 @@ pub fn decode_csv(records: impl AsOutput, record_defaults: &[Tensor], options: &
     (0..record_defaults.len()).map(|index| operation.output(index)).collect()
 }
 
-/// Decodes byte strings of one length to numbers, little-endian or not, along a new last axis.
+/// Decodes little-endian byte strings of one length to numbers along a new last axis.
+///
 /// # Errors
 /// When it runs: `InvalidArgument` for strings of different lengths, or of a length that is no multiple of the dtype's.
 #[must_use]
 #[track_caller]
-pub fn decode_raw(bytes: impl AsOutput, out_type: DType, little_endian: bool) -> Output {
-    let bytes = bytes.as_output();
+pub fn decode_raw(bytes: impl AsOutput, out_type: DType) -> Output {
+    decoded(bytes.as_output(), out_type, true)
+}
+
+/// Works as [`decode_raw`], for big-endian bytes: TensorFlow's `little_endian=False`.
+///
+/// # Errors
+/// As [`decode_raw`].
+#[must_use]
+#[track_caller]
+pub fn decode_raw_big_endian(bytes: impl AsOutput, out_type: DType) -> Output {
+    decoded(bytes.as_output(), out_type, false)
+}
+
+#[track_caller]
+fn decoded(bytes: &Output, out_type: DType, little_endian: bool) -> Output {
     let builder = bytes.graph().op(&DECODE_RAW).input(bytes);
     builder.attr("out_type", out_type).attr("little_endian", little_endian).finish_output()
 }

@@ -7,6 +7,7 @@ use crate::Ints;
 use crate::array::concat;
 use crate::control_flow::Structure;
 use crate::initializers::{ones, zeros};
+use crate::keep_dims;
 use crate::math::{clip_by_value, matmul, rsqrt, sigmoid, square, tanh};
 use crate::nn::{bias_add, dropout};
 use session_core::{DType, Graph, Output};
@@ -296,9 +297,9 @@ impl LayerNormBasicLstmCell {
         if !self.layer_norm {
             return x;
         }
-        let mean = crate::math::reduce_mean(&x, -1, true);
+        let mean = crate::math::reduce_mean(&x, keep_dims(-1));
         let centered = &x - &mean;
-        let variance = crate::math::reduce_mean(square(&centered), -1, true);
+        let variance = crate::math::reduce_mean(square(&centered), keep_dims(-1));
         let scaled = &centered * &rsqrt(&variance + 1e-12);
         let [gamma, beta] =
             ["gamma", "beta"].map(|part| self.variables.get(scope, &format!("{name}/{part}")));

@@ -117,7 +117,7 @@ fn unrolled_in_loop<C: RnnCell>(
     let lengths = options.sequence_length.as_ref().map(|lengths| cast(lengths.within(scope), DType::Int32));
     let bound = match &lengths {
         Some(lengths) => {
-            let longest = reduce_max(lengths, .., false);
+            let longest = reduce_max(lengths, ..);
             minimum(&steps, maximum(longest, constant(scope, 1i32)))
         }
         None => steps.clone(),

@@ -186,14 +186,14 @@ const PARTS: &[Sample] = rows! {
     };
     "UniqueWithCounts" => |i| { let (y, at, counts) = unique_with_counts(i.other([3i32, 1, 3, 2])); [y, at, counts] };
     "ListDiff" => |i| { let (x, y) = (i.other([3i32, 1, 2]), i.other([1i32])); let (out, at) = setdiff1d(x, y); [out, at] };
-    "LowerBound" => |i| bounds(i, false);
-    "UpperBound" => |i| bounds(i, true);
+    "LowerBound" => |i| bounds(i, Side::Left);
+    "UpperBound" => |i| bounds(i, Side::Right);
 };
 
-fn bounds(i: &mut Inputs<'_>, right: bool) -> Vec<Output> {
+fn bounds(i: &mut Inputs<'_>, side: Side) -> Vec<Output> {
     let sorted = i.other(shaped(vec![1.0f32, 2.0, 2.0, 3.0], &[1, 4]));
     let values = i.other(shaped(vec![2.0f32, 0.0, 9.0], &[1, 3]));
-    vec![searchsorted(sorted, values, right)]
+    vec![searchsorted(sorted, values, side)]
 }
 
 const MOVES: &[Sample] = rows! {
@@ -265,7 +265,7 @@ const MOVES: &[Sample] = rows! {
     "Sum of a padded part" => |i| {
         let x = i.doubles(&[3, 4]);
         let doubled = mul(&x, cast(size(x.as_output()), DType::Float64));
-        [reduce_sum(pad(slice(doubled, [1, 1], [2, 2]), [[0, 1], [1, 0]]), 0, false)]
+        [reduce_sum(pad(slice(doubled, [1, 1], [2, 2]), [[0, 1], [1, 0]]), 0)]
     };
 };
 

@@ -30,13 +30,14 @@ fn triangular_solution(i: &mut Inputs<'_>, lower: bool, adjoint: bool) -> Vec<Ou
 /// A symmetric, positive definite matrix, that of a stack for each entry of a batch.
 fn definite(i: &mut Inputs<'_>, shape: &[usize]) -> Output {
     let x = i.doubles(shape);
-    let square = matmul_with(&x, &x, MatMulOptions { transpose_a: false, transpose_b: true });
+    let square = matmul_with(&x, &x, MatMulOptions::default().transpose_b(true));
     let last = shape.len() - 2;
     square + eye(i.graph, shape[last], DType::Float64)
 }
 
 fn factorized(i: &mut Inputs<'_>, shape: &[usize], full: bool) -> Vec<Output> {
-    let (q, r) = qr(i.doubles(shape), full);
+    let x = i.doubles(shape);
+    let (q, r) = if full { qr_full_matrices(x) } else { qr(x) };
     vec![q, r]
 }
 
@@ -65,7 +66,7 @@ const LINEAR: &[Sample] = rows! {
     "Cholesky" => |i| [cholesky(definite(i, &[3, 3]))];
     "Cholesky of stacked matrices" => |i| [cholesky(definite(i, &[2, 3, 3]))];
     "Qr" needs Shapes => |i| {
-        let (q, r) = qr(i.given(shaped(vec![2.0f64, 1.0, -1.0, 0.5, 3.0, 1.0, 1.0, -1.0, 2.5], &[3, 3])), false);
+        let (q, r) = qr(i.given(shaped(vec![2.0f64, 1.0, -1.0, 0.5, 3.0, 1.0, 1.0, -1.0, 2.5], &[3, 3])));
         [q, r]
     };
     "Qr of stacked matrices with more rows" needs Shapes => |i| factorized(i, &[2, 4, 3], false);
@@ -73,7 +74,7 @@ const LINEAR: &[Sample] = rows! {
     "Qr full" needs Shapes => |i| factorized(i, &[3, 4], true);
     "Qr full, of more rows" => |i| {
         let x = i.other(shaped(vec![1.0f64, 2.0, 3.0, 4.0, 5.0, -6.0], &[3, 2]));
-        let (q, r) = qr(&x, true);
+        let (q, r) = qr_full_matrices(&x);
         [q, r]
     };
 };

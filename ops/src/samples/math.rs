@@ -1,6 +1,7 @@
 //! Samples of arithmetic, reductions and products.
 
 use super::{Inputs, Known, Sample, shaped};
+use crate::keep_dims;
 use crate::math::*;
 use session_core::{DType, Output};
 use tensor::Complex;
@@ -130,24 +131,24 @@ const REDUCTIONS: &[Sample] = rows! {
     "Sum middle kept" => |i| reduction(i, "Sum", &[1], true);
     "Sum first" => |i| reduction(i, "Sum", &[0], false);
     "Sum nothing" => |i| reduction(i, "Sum", &[], false);
-    "Sum by method" => |i| [reduce_sum(i.doubles(&[2, 3]), .., false)];
+    "Sum by method" => |i| [reduce_sum(i.doubles(&[2, 3]), ..)];
     "Sum computed axes" => |i| {
         let (x, axes) = (i.doubles(&[2, 3, 4]), i.other([-2i32, 0]));
-        [reduce_sum(x, axes, false)]
+        [reduce_sum(x, axes)]
     };
     "Mean all" => |i| reduction(i, "Mean", &[0, 1, 2], false);
     "Mean outer" => |i| reduction(i, "Mean", &[0, 2], false);
     "Mean last kept" => |i| reduction(i, "Mean", &[2], true);
     "Mean computed axes" => |i| {
         let (x, axes) = (i.doubles(&[2, 3, 4]), i.other([1i32]));
-        [reduce_mean(x, axes, false)]
+        [reduce_mean(x, axes)]
     };
     "Prod all" needs Ranks => |i| reduction(i, "Prod", &[0, 1, 2], false);
     "Prod middle" needs Ranks => |i| reduction(i, "Prod", &[1], false);
     "Prod outer kept" needs Ranks => |i| reduction(i, "Prod", &[2, 0], true);
     "Prod with zeros" needs Ranks => |i| {
         let x = i.given(shaped(vec![0.0, 2.0, 3.0, 0.0, 0.0, 5.0f64], &[2, 3]));
-        [reduce_prod(x, 1, false)]
+        [reduce_prod(x, 1)]
     };
     "Max all" => |i| reduction(i, "Max", &[0, 1, 2], false);
     "Max last" => |i| reduction(i, "Max", &[2], false);
@@ -155,23 +156,23 @@ const REDUCTIONS: &[Sample] = rows! {
     "Min outer" => |i| reduction(i, "Min", &[0, 2], false);
     "EuclideanNorm middle" => |i| reduction(i, "EuclideanNorm", &[1], false);
     "EuclideanNorm all kept" => |i| reduction(i, "EuclideanNorm", &[0, 1, 2], true);
-    "All" => |i| { let x = i.doubles(&[2, 3]); [reduce_all(greater(&x, i.constant(0.0f64)), 1, false)] };
-    "Any" => |i| { let x = i.doubles(&[2, 3]); [reduce_any(greater(&x, i.constant(0.0f64)), 0, true)] };
+    "All" => |i| { let x = i.doubles(&[2, 3]); [reduce_all(greater(&x, i.constant(0.0f64)), 1)] };
+    "Any" => |i| { let x = i.doubles(&[2, 3]); [reduce_any(greater(&x, i.constant(0.0f64)), keep_dims(0))] };
     "ArgMax" => |i| { let x = i.doubles(&[2, 3, 4]); [argmax(&x, 1), argmax(&x, -1)] };
     "ArgMin" => |i| [argmin(i.doubles(&[2, 3, 4]), 0)];
-    "Log of a sum of exponentials" => |i| { let x = i.doubles(&[2, 3]); [reduce_logsumexp(&x, 1, false), reduce_logsumexp(&x, 0, true)] };
-    "Square of a difference, averaged" => |i| { let x = i.doubles(&[2, 3]); [reduce_variance(&x, 0, false), reduce_std(&x, 1, true)] };
-    "NotEqual counted" => |i| [count_nonzero(i.doubles(&[2, 3]), 1, false)];
+    "Log of a sum of exponentials" => |i| { let x = i.doubles(&[2, 3]); [reduce_logsumexp(&x, 1), reduce_logsumexp(&x, keep_dims(0))] };
+    "Square of a difference, averaged" => |i| { let x = i.doubles(&[2, 3]); [reduce_variance(&x, 0), reduce_std(&x, keep_dims(1))] };
+    "NotEqual counted" => |i| [count_nonzero(i.doubles(&[2, 3]), 1)];
 };
 
 const SCANS: &[Sample] = rows! {
     "Cumsum" => |i| [cumsum(i.doubles(&[2, 4]), 1)];
-    "Cumsum exclusive, reversed" => |i| [cumsum_with(i.doubles(&[3, 2]), 0, true, true)];
+    "Cumsum exclusive, reversed" => |i| [cumsum_with(i.doubles(&[3, 2]), 0, CumulativeOptions::default().exclusive(true).reverse(true))];
     "Cumprod" => |i| [cumprod(i.doubles(&[2, 4]), -1)];
-    "Cumprod exclusive" => |i| [cumprod_with(i.doubles(&[2, 4]), 1, true, false)];
-    "Cumprod reversed" => |i| [cumprod_with(i.doubles(&[2, 4]), 1, false, true)];
-    "CumulativeLogsumexp" => |i| [cumulative_logsumexp(i.doubles(&[2, 4]), 1, false, false)];
-    "CumulativeLogsumexp reversed" => |i| [cumulative_logsumexp(i.doubles(&[2, 4]), 1, false, true)];
+    "Cumprod exclusive" => |i| [cumprod_with(i.doubles(&[2, 4]), 1, CumulativeOptions::default().exclusive(true))];
+    "Cumprod reversed" => |i| [cumprod_with(i.doubles(&[2, 4]), 1, CumulativeOptions::default().reverse(true))];
+    "CumulativeLogsumexp" => |i| [cumulative_logsumexp(i.doubles(&[2, 4]), 1, CumulativeOptions::default())];
+    "CumulativeLogsumexp reversed" => |i| [cumulative_logsumexp(i.doubles(&[2, 4]), 1, CumulativeOptions::default().reverse(true))];
 };
 
 fn factors(
@@ -182,7 +183,7 @@ fn factors(
     transpose_b: bool,
 ) -> Vec<Output> {
     let (a, b) = (i.doubles(a), i.doubles(b));
-    vec![matmul_with(a, b, MatMulOptions { transpose_a, transpose_b })]
+    vec![matmul_with(a, b, MatMulOptions::default().transpose_a(transpose_a).transpose_b(transpose_b))]
 }
 
 /// Returns the op itself, whatever the ranks let a constructor choose.
@@ -320,11 +321,11 @@ const COMPLEX: &[Sample] = rows! {
     "Pow complex" => |i| { let (a, b) = (complexes(i, &[3]), complexes(i, &[3])); parts(pow(a, b)) };
     "MatMul complex" => |i| {
         let (a, b) = (complexes(i, &[2, 3]), complexes(i, &[2, 3]));
-        parts(matmul_with(a, b, MatMulOptions { transpose_b: true, ..Default::default() }))
+        parts(matmul_with(a, b, MatMulOptions::default().transpose_b(true)))
     };
     "BatchMatMulV2 complex" needs Ranks => |i| {
         let (a, b) = (complexes(i, &[2, 2, 3]), complexes(i, &[2, 2, 3]));
-        parts(matmul_with(a, b, MatMulOptions { transpose_a: true, ..Default::default() }))
+        parts(matmul_with(a, b, MatMulOptions::default().transpose_a(true)))
     };
     "Cast complex" => |i| { let x = i.doubles(&[3]); parts(cast(x, DType::Complex128)) };
     "Mul by a complex constant" => |i| {

@@ -67,7 +67,7 @@ const CROSS_ENTROPIES: &[Sample] = rows! {
     };
     "SoftmaxCrossEntropyWithLogits averaged" => |i| {
         let (labels, logits) = (probabilities(i, &[2, 3]), i.doubles(&[2, 3]));
-        [math::reduce_mean(softmax_cross_entropy_with_logits(labels, logits), .., false)]
+        [math::reduce_mean(softmax_cross_entropy_with_logits(labels, logits), ..)]
     };
     "SoftmaxCrossEntropyWithLogits of sequences" needs Ranks => |i| {
         let (labels, logits) = (probabilities(i, &[2, 2, 3]), i.doubles(&[2, 2, 3]));
@@ -91,7 +91,7 @@ const CROSS_ENTROPIES: &[Sample] = rows! {
     };
     "SparseSoftmaxCrossEntropyWithLogits averaged" => |i| {
         let (labels, logits) = (i.other([2i32, 0]), i.doubles(&[2, 3]));
-        [math::reduce_mean(sparse_softmax_cross_entropy_with_logits(labels, logits), .., false)]
+        [math::reduce_mean(sparse_softmax_cross_entropy_with_logits(labels, logits), ..)]
     };
     "SparseSoftmaxCrossEntropyWithLogits of sequences" needs Ranks => |i| {
         let (labels, logits) = (i.other(shaped(vec![2i32, 0, 1, 1], &[2, 2])), i.doubles(&[2, 2, 3]));
@@ -322,13 +322,13 @@ const NORMS: &[Sample] = rows! {
     "FusedBatchNormGradV3 not in training" => |i| batch_norm_grad_by_moments(i);
     "L2Loss" => |i| [l2_loss(i.doubles(&[2, 3]))];
     "Mul, to norm 1" => |i| [l2_normalize(i.doubles(&[2, 3]), 1, 1e-12)];
-    "Mean and SquaredDifference, as moments" => |i| { let (mean, variance) = moments(i.doubles(&[4, 3]), 0, false); [mean, variance] };
+    "Mean and SquaredDifference, as moments" => |i| { let (mean, variance) = moments(i.doubles(&[4, 3]), 0); [mean, variance] };
     "Rsqrt in a batch normalisation" => |i| {
         let (x, mean, variance) = (i.doubles(&[4, 3]), i.doubles(&[3]), i.between(0.5, 1.0, &[3]));
         let (offset, scale) = (i.doubles(&[3]), i.doubles(&[3]));
         [batch_normalization(x, mean, variance, Some(&offset), Some(&scale), 0.001)]
     };
-    "LRN" => |i| [local_response_normalization(i.singles(&[1, 1, 2, 6]), LocalResponse { depth_radius: 2, ..Default::default() })];
+    "LRN" => |i| [local_response_normalization(i.singles(&[1, 1, 2, 6]), LocalResponseOptions::default().depth_radius(2))];
     "LRNGrad" but not_numerical => |i| {
         let x = i.other(shaped(vec![1.0f32, 2.0, 3.0], &[1, 1, 1, 3]));
         [i.op("LRNGrad").input(&x).input(&x).input(&x).finish_output()]

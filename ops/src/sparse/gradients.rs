@@ -42,7 +42,7 @@ pub(super) fn matmul_gradient(op: &Operation, grads: &[Option<Output>]) -> Resul
     let (row, column) = if adjoint_a { (1, 0) } else { (0, 1) };
     // A value stands in one row of the product, times one row of the dense matrix.
     let pairs = mul(gather(grad, of_axis(row)), gather(columns, of_axis(column)));
-    Ok(vec![None, Some(reduce_sum(pairs, 1, false)), None, Some(of_b)])
+    Ok(vec![None, Some(reduce_sum(pairs, 1)), None, Some(of_b)])
 }
 
 pub(super) fn add_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
@@ -188,7 +188,7 @@ fn places(op: &Operation) -> Output {
 fn gathered(op: &Operation, values: &Output, places: &Output) -> Output {
     let dense = op.input(3);
     match dense.shape().rank() {
-        Some(0) => reduce_sum(values, .., false),
+        Some(0) => reduce_sum(values, ..),
         _ => scatter_nd(places, values, shape_as(dense, DType::Int64)),
     }
 }

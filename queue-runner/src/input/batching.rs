@@ -59,8 +59,8 @@ impl BatchOptions {
         self
     }
 
-    /// Sets the number of elements that the queue holds; by default 32, or as many as a batch has if that is more. The shuffling
-    /// functions take it as an argument.
+    /// Sets the number of elements that the queue holds. Default: 32, or the batch size if that is more; for the shuffling
+    /// functions `min_after_dequeue + (num_threads + 3) * batch_size`, which TensorFlow recommends.
     ///
     /// A batch that exceeds this capacity is a build error (`InvalidArgument`) that names the queue and the
     /// dequeue. TensorFlow fills such batches piece by piece.
@@ -232,7 +232,22 @@ pub fn maybe_batch_join<C: Into<BatchTensors>>(
     Maker::new(graph, "batch_join", batch_size, options, Order::Kept).join(list, keep)
 }
 
-/// Works as [`batch`], drawn at random among at least `min_after_dequeue` others (S-268).
+/// Works as [`batch`], of elements that are drawn at random from at least `min_after_dequeue` others (S-268).
+///
+/// The queue holds [`capacity`](BatchOptions::capacity) elements, which must exceed `min_after_dequeue`.
+///
+/// ```
+/// use queue_runner::input::{BatchOptions, ProducerOptions, shuffle_batch, slice_input_producer};
+/// use session_core::Graph;
+///
+/// let graph = Graph::new();
+/// let rows = ops::array::constant(&graph, [[1.0f32, 2.0], [3.0, 4.0], [5.0, 6.0]]);
+/// let row = slice_input_producer(&graph, &[rows], &ProducerOptions::default());
+/// let batch = shuffle_batch(&graph, &row, 32, 1000, &BatchOptions::default().capacity(2000));
+/// assert_eq!(batch[0].shape().to_string(), "[32,2]");
+/// graph.finalize()?;
+/// # Ok::<(), session_core::Error>(())
+/// ```
 ///
 /// # Errors
 /// As [`batch`]; a capacity that is not larger than `min_after_dequeue`.
@@ -242,11 +257,10 @@ pub fn shuffle_batch(
     graph: &Graph,
     tensors: impl Into<BatchTensors>,
     batch_size: usize,
-    capacity: i64,
     min_after_dequeue: i64,
     options: &BatchOptions,
 ) -> Batch {
-    Maker::shuffling(graph, "shuffle_batch", batch_size, [capacity, min_after_dequeue], options)
+    Maker::new(graph, "shuffle_batch", batch_size, options, Order::Shuffled { min_after_dequeue })
         .threads(tensors.into(), None)
 }
 
@@ -261,12 +275,11 @@ pub fn maybe_shuffle_batch(
     tensors: impl Into<BatchTensors>,
     keep_input: impl AsOutput,
     batch_size: usize,
-    capacity: i64,
     min_after_dequeue: i64,
     options: &BatchOptions,
 ) -> Batch {
     let keep = Some(keep_input.as_output().clone());
-    Maker::shuffling(graph, "shuffle_batch", batch_size, [capacity, min_after_dequeue], options)
+    Maker::new(graph, "shuffle_batch", batch_size, options, Order::Shuffled { min_after_dequeue })
         .threads(tensors.into(), keep)
 }
 
@@ -280,12 +293,11 @@ pub fn shuffle_batch_join<C: Into<BatchTensors>>(
     graph: &Graph,
     tensors_list: impl IntoIterator<Item = C>,
     batch_size: usize,
-    capacity: i64,
     min_after_dequeue: i64,
     options: &BatchOptions,
 ) -> Batch {
     let list = tensors_list.into_iter().map(Into::into).collect();
-    Maker::shuffling(graph, "shuffle_batch_join", batch_size, [capacity, min_after_dequeue], options)
+    Maker::new(graph, "shuffle_batch_join", batch_size, options, Order::Shuffled { min_after_dequeue })
         .join(list, None)
 }
 
@@ -300,13 +312,12 @@ pub fn maybe_shuffle_batch_join<C: Into<BatchTensors>>(
     tensors_list: impl IntoIterator<Item = C>,
     keep_input: impl AsOutput,
     batch_size: usize,
-    capacity: i64,
     min_after_dequeue: i64,
     options: &BatchOptions,
 ) -> Batch {
     let list = tensors_list.into_iter().map(Into::into).collect();
     let keep = Some(keep_input.as_output().clone());
-    Maker::shuffling(graph, "shuffle_batch_join", batch_size, [capacity, min_after_dequeue], options)
+    Maker::new(graph, "shuffle_batch_join", batch_size, options, Order::Shuffled { min_after_dequeue })
         .join(list, keep)
 }
 
@@ -354,19 +365,6 @@ impl Maker {
     fn new(graph: &Graph, default: &str, batch_size: usize, options: &BatchOptions, order: Order) -> Maker {
         let scope = graph.composite(default).located_at(Location::caller());
         Maker { scope, around: unnamed(graph), batch_size, options: options.clone(), order }
-    }
-
-    /// The maker of a function that shuffles, which takes the queue's capacity and how many elements stay in it.
-    #[track_caller]
-    fn shuffling(
-        graph: &Graph,
-        default: &str,
-        batch_size: usize,
-        [capacity, min_after_dequeue]: [i64; 2],
-        options: &BatchOptions,
-    ) -> Maker {
-        let options = options.clone().capacity(capacity);
-        Maker::new(graph, default, batch_size, &options, Order::Shuffled { min_after_dequeue })
     }
 
     fn record_error(&self, text: impl Into<String>) {
@@ -494,7 +492,14 @@ impl Maker {
 
     fn capacity(&self) -> i64 {
         let batch = i64::try_from(self.batch_size).unwrap_or(i64::MAX);
-        self.options.capacity.unwrap_or(batch.max(32))
+        self.options.capacity.unwrap_or_else(|| match self.order {
+            Order::Kept => batch.max(32),
+            Order::Shuffled { min_after_dequeue } => {
+                let threads = i64::try_from(self.options.num_threads).unwrap_or(i64::MAX);
+                let margin = threads.saturating_add(3).saturating_mul(batch);
+                min_after_dequeue.saturating_add(margin)
+            }
+        })
     }
 
     fn queue(&self, element: &Element, shapes: &[PartialShape]) -> Queue {

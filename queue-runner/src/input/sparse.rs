@@ -5,7 +5,7 @@ use ops::array::{
 };
 use ops::control_flow::with_dependencies;
 use ops::data_flow::{add_many_sparse, add_sparse, take_many_sparse};
-use ops::math::{cast, cumsum_with, reduce_sum};
+use ops::math::{CumulativeOptions, cast, cumsum_with, reduce_sum};
 use ops::parsing::SparseTensor;
 use session_core::{DType, Operation, Output};
 use tensor::Tensor;
@@ -62,13 +62,13 @@ pub(super) fn kept_rows(sparse: &SparseTensor, keep: &Output) -> SparseTensor {
     let row = strided_slice(&sparse.indices, &[Index::ALL, Index::At(0)]);
     let rest = strided_slice(&sparse.indices, &[Index::ALL, Index::from(1..)]);
     let numbers = cast(keep, DType::Int64);
-    let places = cumsum_with(&numbers, 0i64, true, false);
+    let places = cumsum_with(&numbers, 0i64, CumulativeOptions::default().exclusive(true));
     let mask = reshape(gather(keep, &row), [-1i64]);
     let indices = concat(&[expand_dims(gather(places, &row), 1i64), rest], 1i64);
     let sizes = strided_slice(&sparse.dense_shape, &[Index::from(1..)]);
     SparseTensor {
         indices: boolean_mask(indices, &mask),
         values: boolean_mask(&sparse.values, mask),
-        dense_shape: concat(&[expand_dims(reduce_sum(numbers, .., false), 0i64), sizes], 0i64),
+        dense_shape: concat(&[expand_dims(reduce_sum(numbers, ..), 0i64), sizes], 0i64),
     }
 }

@@ -4,8 +4,8 @@ use crate::functions::{agree_within, numbers};
 use embedded_engine::EmbeddedEngine;
 use ops::array::{constant, placeholder, zeros};
 use ops::control_flow::{
-    Branch, TensorArray, WhileOptions, case, cond, foldl, foldr, map_fn, scan, scan_with, switch_case,
-    while_loop, while_loop_with,
+    Branch, TensorArray, WhileOptions, case, case_exclusive, cond, foldl, foldr, map_fn, scan, scan_reverse,
+    switch_case, while_loop, while_loop_with,
 };
 use ops::state::assign_add_variable_op;
 use ops::variables::variable;
@@ -160,9 +160,9 @@ fn cases() {
             (is(2), Box::new(|_| math::sin(&x))),
         ]
     };
-    let y = case(pairs(), Some(Box::new(|_| &x * 3f64)), true);
+    let y = case_exclusive(pairs(), Some(Box::new(|_| &x * 3f64)));
     check(&graph, &y, &x, 1, &feeds);
-    let y = case(pairs(), None, false);
+    let y = case(pairs(), None);
     check(&graph, &y, &x, 1, &feeds[1..4]);
     let error = session(&graph).run(&y, feeds[5]).unwrap_err();
     assert!(error.message().contains("None of conditions evaluated as True"), "{error}");
@@ -222,7 +222,7 @@ fn loops_in_loops_and_conditionals_in_them() {
             let inner = while_loop(
                 body,
                 |body, (j, z)| {
-                    let small = math::reduce_sum(z, .., false).less(constant(body, 50f64));
+                    let small = math::reduce_sum(z, ..).less(constant(body, 50f64));
                     math::logical_and(j.less(&i), small)
                 },
                 |_, (j, z)| (&j + 1, &math::sin(&z) * &x + &y * 1.5f64),
@@ -277,7 +277,7 @@ fn maps_scans_and_folds() {
     let feeds: [&[(Output, Tensor)]; 2] = [&three, &one];
     let (mapped, sums) = map_fn(
         &graph,
-        |_, (a, b)| (math::sin(&a * &s), math::reduce_sum(&(&a * &b), .., false)),
+        |_, (a, b)| (math::sin(&a * &s), math::reduce_sum(&(&a * &b), ..)),
         (x.clone(), math::square(&x)),
     );
     assert_eq!((mapped.shape().to_string().as_str(), sums.shape().to_string().as_str()), ("[?,2]", "[?]"));
@@ -289,7 +289,7 @@ fn maps_scans_and_folds() {
     let scanned = scan(&graph, |_, sum, part| math::sin(&sum) * &part + &s, x.clone(), start.clone());
     check(&graph, &scanned, &s, 2, &feeds);
     check(&graph, &scanned, &x, 1, &feeds);
-    let backwards = scan_with(&graph, |_, sum, part| &sum * &part + &s, x.clone(), start.clone(), true);
+    let backwards = scan_reverse(&graph, |_, sum, part| &sum * &part + &s, x.clone(), start.clone());
     check(&graph, &backwards, &s, 1, &feeds);
     let left = foldl(&graph, |_, sum, part| &sum * 0.5f64 + &part, x.clone(), start.clone());
     let right = foldr(&graph, |_, sum, part| &sum * 0.5f64 + &part, x.clone(), start);

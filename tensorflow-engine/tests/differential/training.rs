@@ -94,7 +94,7 @@ fn dense(optimizer: &dyn Optimizer) -> Training {
     let w2 = variables::variable(&graph.named("w2"), tensor(&[16, 4], 2));
     let hidden = math::tanh(nn::bias_add(math::matmul(&x, &w1), &b1));
     let logits = math::matmul(&hidden, &w2);
-    let loss = math::reduce_mean(nn::sparse_softmax_cross_entropy_with_logits(&y, &logits), .., false);
+    let loss = math::reduce_mean(nn::sparse_softmax_cross_entropy_with_logits(&y, &logits), ..);
     let step = global_step::get_or_create_global_step(&graph);
     let train_op = optimizer.minimize(&loss, Some(&step));
     let classes = |seed: usize| Tensor::from((0..6).map(|i| ((i * 7 + seed) % 4) as i64).collect::<Vec<_>>());
@@ -110,7 +110,7 @@ fn embedded(optimizer: &dyn Optimizer) -> Training {
     let table = variables::variable(&graph.named("table"), tensor(&[10, 4], 3));
     let w = variables::variable(&graph.named("w"), tensor(&[4, 1], 4));
     let rows = nn::embedding_lookup(&table, &ids);
-    let loss = math::reduce_mean(math::square(math::matmul(&rows, &w) - 0.5), .., false);
+    let loss = math::reduce_mean(math::square(math::matmul(&rows, &w) - 0.5), ..);
     let step = global_step::get_or_create_global_step(&graph);
     let train_op = optimizer.minimize(&loss, Some(&step));
     let batch = |seed: i32| Tensor::from([seed % 10, 3, (seed * 7) % 10, 3, 9]);
@@ -129,9 +129,9 @@ fn images() -> Training {
     let pooled = nn::max_pool(&conv, [2, 2], [2, 2], nn::Padding::Same);
     let dropped = nn::dropout(&pooled, 0.25, None);
     let logits = math::matmul(array::reshape(&dropped, [-1, 64]), &w);
-    let loss = math::reduce_mean(nn::softmax_cross_entropy_with_logits(&y, &logits), .., false);
+    let loss = math::reduce_mean(nn::softmax_cross_entropy_with_logits(&y, &logits), ..);
     let step = global_step::get_or_create_global_step(&graph);
-    let rate = learning_rate::exponential_decay(0.1, &step, 5, 0.7, true);
+    let rate = learning_rate::exponential_decay(0.1, &step, 5, 0.7, learning_rate::Decay::Staircase);
     let train_op = MomentumOptimizer::new(&rate, 0.9).minimize(&loss, Some(&step));
     let average = ExponentialMovingAverage::new(0.9);
     let after = graph.control_dependencies([&train_op]);
