@@ -1,5 +1,6 @@
 //! The project's automation: `cargo xtask` prints what there is.
 
+mod adapters;
 mod bench;
 mod board;
 mod book;
@@ -31,6 +32,7 @@ cargo xtask COMMAND
   docs --stats | --check | --write | --places CRATE
                        print figures on the documentation of each crate, hold them against docs/documentation.tsv, write that
                        table, or list the places behind the counts of a crate
+  adapters             format, lint and test the crates in `adapters`, which are workspaces of their own
   bench [W..] [--python PY] [--rounds N] [--out FILE]
                        the workloads w1 w2 w3 w4 w5 w6 (all without names) in release mode, as JSON lines, in turn with
                        TensorFlow where a Python with it is found
@@ -59,6 +61,7 @@ fn main() -> Result<()> {
         "dependencies" => dependencies::check(),
         "docs" => docs::docs(&rest),
         "rules" => rules::rules(&rest),
+        "adapters" => adapters::adapters(),
         "board" => board::board(&rest),
         "book" => book::book(),
         "bench" => bench::bench(&rest),

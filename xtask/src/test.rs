@@ -2,7 +2,7 @@
 
 use crate::shell::{cargo, exists, section};
 use crate::skipped::Skipped;
-use crate::{board, book, dependencies, docs, features, fuzz, layers, rules, tensorflow, torture};
+use crate::{adapters, board, book, dependencies, docs, features, fuzz, layers, rules, tensorflow, torture};
 use anyhow::Result;
 
 /// Crates that people take alone: each builds without its default features and without the rest of the workspace.
@@ -88,6 +88,8 @@ pub(crate) fn ci() -> Result<()> {
     }
     board::board(&[])?;
     torture::torture(&[])?;
+    adapters::adapters()?;
+    torture::torture(&["--input".to_owned(), "candle".to_owned()])?;
     model("10000")?;
     fuzz::fuzz(&["--seconds".to_owned(), "10".to_owned()])
 }

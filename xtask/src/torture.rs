@@ -1,5 +1,6 @@
 //! Kills a training at random moments until it completes, and compares the result with an uninterrupted run.
 
+use crate::adapters;
 use crate::shell::{cargo, root, say, section};
 use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ struct Plan {
     inputs: Vec<String>,
 }
 
-/// The input methods of the training program.
+/// The input methods of the training program. There is one more, `candle`: a program of its own, which is slow to build.
 const INPUTS: [&str; 4] = ["hook", "slices", "records", "host"];
 
 impl Plan {
@@ -37,7 +38,7 @@ impl Plan {
                 "--input" => plan.inputs = vec![value.clone()],
                 other => {
                     let options =
-                        "--kills N, --steps N, --seed N, --input hook|slices|records|host, --release";
+                        "--kills N, --steps N, --seed N, --input hook|slices|records|host|candle, --release";
                     bail!("no option {other}; there are {options}")
                 }
             }
@@ -60,6 +61,8 @@ impl Drop for Running {
 /// The program, and the numbers that say when to kill it.
 struct Torture {
     program: PathBuf,
+    /// The training, if it is a program of its own.
+    candle: Option<PathBuf>,
     plan: Plan,
     numbers: u64,
     input: String,
@@ -80,7 +83,9 @@ pub(crate) fn torture(arguments: &[String]) -> Result<()> {
     }
     std::fs::create_dir_all(&folder)?;
     let (numbers, inputs) = (plan.seed, plan.inputs.clone());
-    let mut torture = Torture { program, plan, numbers, input: String::new() };
+    let wants_candle = inputs.iter().any(|input| input == "candle");
+    let candle = wants_candle.then(|| adapters::example("candle", "digits", plan.release)).transpose()?;
+    let mut torture = Torture { program, candle, plan, numbers, input: String::new() };
     for input in inputs {
         let folder = folder.join(&input);
         std::fs::create_dir_all(&folder)?;
@@ -135,9 +140,12 @@ impl Torture {
     }
 
     fn training(&self, directory: &Path) -> Command {
-        let mut command = Command::new(&self.program);
+        let candle = self.candle.as_ref().filter(|_| self.input == "candle");
+        let mut command = Command::new(candle.unwrap_or(&self.program));
         command.arg("--dir").arg(directory).args(["--steps", &self.plan.steps.to_string()]);
-        command.args(["--input", &self.input]);
+        if candle.is_none() {
+            command.args(["--input", &self.input]);
+        }
         command.stdout(Stdio::null());
         command
     }
