@@ -48,7 +48,7 @@ pub struct Sgd {
     pub learning_rate: f64,
     /// The share of the velocity that is kept. Default: 0, no velocity.
     pub momentum: f64,
-    /// Whether the gradient is that of the place where the velocity leads (Nesterov). Default: `false`.
+    /// Takes the gradient at the place where the velocity leads (Nesterov). Default: `false`.
     pub nesterov: bool,
 }
 
