@@ -1,6 +1,8 @@
 //! Crates that bring in other libraries, each a workspace of its own, so that nobody else pays for building these.
 
+use crate::dependencies;
 use crate::shell::{cargo, root, section};
+use crate::tensorflow;
 use anyhow::Result;
 use std::path::PathBuf;
 use std::process::Command;
@@ -8,15 +10,20 @@ use std::process::Command;
 /// The folders below `adapters`.
 const ADAPTERS: [&str; 1] = ["candle"];
 
-/// Formats, lints and tests all adapters.
+/// Checks the licenses, the format and the lints of all adapters, and tests them.
 pub(crate) fn adapters() -> Result<()> {
     for name in ADAPTERS {
+        dependencies::check_licenses(&root().join("adapters").join(name).join("Cargo.toml"))?;
         section(&format!("{name}: format"), command(name, &["fmt", "--check"]))?;
         section(
             &format!("{name}: clippy"),
             command(name, &["clippy", "--quiet", "--all-targets", "--", "-D", "warnings"]),
         )?;
-        section(&format!("{name}: tests"), command(name, &["test", "--quiet"]))?;
+        let mut tests = command(name, &["test", "--quiet"]);
+        if let Some(python) = tensorflow::python() {
+            tests.env("MONITORED_SESSION_TF_PYTHON", python);
+        }
+        section(&format!("{name}: tests"), tests)?;
     }
     Ok(())
 }

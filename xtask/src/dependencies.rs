@@ -14,18 +14,35 @@ pub(crate) fn check() -> Result<()> {
     let metadata = MetadataCommand::new().manifest_path(root().join("Cargo.toml")).exec()?;
     let accepted = Accepted::read()?;
     let mut problems = unused(&metadata)?;
-    for package in &metadata.packages {
-        let license = package.license.as_deref().unwrap_or("no license");
-        if !allows(&accepted.licenses, license) {
-            problems.push(format!("{} {}: {license} is not allowed", package.name, package.version));
-        }
-    }
+    problems.extend(forbidden(&metadata, &accepted));
     problems.extend(duplicates(&metadata, &accepted.duplicates));
     if !problems.is_empty() {
         bail!("dependencies:\n  {}", problems.join("\n  "));
     }
     say(&format!("dependencies: {} crates, all used, licensed and built once", metadata.packages.len()));
     Ok(())
+}
+
+/// Checks the licenses of a workspace of its own. Its crates may be built twice, since it is not part of what most people build.
+pub(crate) fn check_licenses(manifest: &Path) -> Result<()> {
+    let metadata = MetadataCommand::new().manifest_path(manifest).exec()?;
+    let problems = forbidden(&metadata, &Accepted::read()?);
+    if !problems.is_empty() {
+        bail!("dependencies of {}:\n  {}", manifest.display(), problems.join("\n  "));
+    }
+    Ok(())
+}
+
+/// Returns the packages whose license is not accepted.
+fn forbidden(metadata: &Metadata, accepted: &Accepted) -> Vec<String> {
+    let mut problems = Vec::new();
+    for package in &metadata.packages {
+        let license = package.license.as_deref().unwrap_or("no license");
+        if !allows(&accepted.licenses, license) {
+            problems.push(format!("{} {}: {license} is not allowed", package.name, package.version));
+        }
+    }
+    problems
 }
 
 /// The licenses and duplicates that `deny.toml` accepts.

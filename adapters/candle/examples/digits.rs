@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --release --example digits -- [--steps N] [--dir D] [--seed S]        in the folder adapters/candle
 //! ```
+#![allow(clippy::print_stdout)] // the output is meant to be read
 
 use candle_core::{D, DType, Device, Tensor};
 use candle_nn::{Conv2d, Conv2dConfig, Linear, Module, VarBuilder, conv2d, linear, loss::cross_entropy};
@@ -113,6 +114,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .seed(seed)
         .checkpoint_dir(&dir)
         .save_checkpoint_steps(20)
+        .save_summaries_steps(10)
         .hook(SignalHook::new())
         .hook(NanTensorHook::new("loss"))
         .hook(MetricsFileHook::json_lines(dir.join("metrics.jsonl"), 1).tensor("loss", "loss"))

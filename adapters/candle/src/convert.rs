@@ -3,10 +3,10 @@
 use candle_core::{CpuStorage, Device, Storage};
 use tensor::{BufferPool, DType, Element};
 
-/// The dtype that checkpoints have for one of candle's.
+/// Returns the dtype of checkpoints for one of candle's.
 ///
 /// # Errors
-/// For those that no checkpoint has, such as 8-bit floats.
+/// An error for dtypes that checkpoints do not have, such as 8-bit floats.
 pub(crate) fn dtype(dtype: candle_core::DType) -> candle_core::Result<DType> {
     use candle_core::DType as Of;
     Ok(match dtype {
@@ -23,11 +23,11 @@ pub(crate) fn dtype(dtype: candle_core::DType) -> candle_core::Result<DType> {
     })
 }
 
-/// Copies a tensor of candle, from whatever device, into memory of the pool. candle writes to a `Var`'s memory in place, so
-/// sharing it would not be a snapshot.
+/// Copies a tensor of candle from any device into memory of the pool. candle writes to a `Var`'s memory in place, so a shared
+/// tensor would not be a snapshot.
 ///
 /// # Errors
-/// For a dtype that checkpoints do not have, and of the device.
+/// An error for a dtype that checkpoints do not have; the errors of the device.
 pub fn from_candle(source: &candle_core::Tensor, pool: &BufferPool) -> candle_core::Result<tensor::Tensor> {
     dtype(source.dtype())?;
     let here = source.to_device(&Device::Cpu)?.contiguous()?;
@@ -69,7 +69,7 @@ fn copied<T: Element>(
 /// Copies a tensor to a device of candle.
 ///
 /// # Errors
-/// For a dtype that candle does not have, and of the device.
+/// An error for a dtype that candle does not have; the errors of the device.
 pub fn to_candle(source: &tensor::Tensor, device: &Device) -> candle_core::Result<candle_core::Tensor> {
     fn made<T: Element + candle_core::WithDType>(
         source: &tensor::Tensor,

@@ -1,8 +1,9 @@
 //! [candle](candle_core) models under a monitored session.
 //!
-//! A [`CandleModel`] is a set of named `Var`s with an optimizer, and can be a saved object: weights, moments and the optimizer's
-//! step are ordinary tensors of checkpoints, under stable names, that TensorFlow's and safetensors' tools read. With seeded
-//! [initialization](SeededVars) and [`dropout`], a run that was killed ends with the weights of an uninterrupted one.
+//! A [`CandleModel`] holds named `Var`s and an optimizer, and serves as a saved object: weights, moments and the optimizer's step are
+//! ordinary tensors of checkpoints under stable names, which the tools of TensorFlow and safetensors read. With seeded
+//! [initialization](SeededVars) and [`dropout`], a run that was killed and resumed ends with the weights of an uninterrupted one.
+//! [`SavedVars`] saves variables without an optimizer.
 //!
 //! ```
 //! use candle_core::{DType, Device, Tensor};
@@ -35,11 +36,28 @@
 //! # Ok::<(), candle_core::Error>(())
 //! ```
 //!
-//! # What it does not do
+//! # Names in checkpoints
 //!
-//! candle's own optimizers keep their moments private, so they cannot be saved; use the ones here. candle's own random numbers
-//! (`candle_nn::ops::dropout`, `Init` through a plain `VarMap`) depend on the process, so runs with them resume, but not
-//! exactly.
+//! | tensor | name, in a saved object `model` |
+//! | --- | --- |
+//! | weight `layer.weight` | `model/layer.weight` |
+//! | moments of [`Adam`] and [`AdamW`] | `model/layer.weight/Adam`, `model/layer.weight/Adam_1` |
+//! | velocity of [`Sgd`] with momentum | `model/layer.weight/Momentum` |
+//! | number of updates | `model/optimizer_step` |
+//!
+//! A saved object with an empty name leaves out the prefix. Moments are float64 for float64 weights and float32 for all others, also
+//! for 16-bit weights.
+//!
+//! # Limits
+//!
+//! - candle's own optimizers keep their moments private, so no crate can save them: use those of this crate.
+//! - candle's own random numbers (`candle_nn::ops::dropout`, initial values in a plain `VarMap`) depend on the process. Runs with
+//!   them resume, but not exactly.
+//! - 8-bit floating-point variables cannot be saved: checkpoints do not have these dtypes.
+//!
+//! # Features
+//!
+//! `cuda` and `metal` are candle's. Variables may live on any device; a save copies them to the host.
 
 mod convert;
 mod gradients;
@@ -55,19 +73,41 @@ pub use optimizer::{Adam, AdamW, OptimizerConfig, Sgd};
 pub use seeded::{SeededVars, dropout};
 pub use vars::SavedVars;
 
-/// Runs the candle part of a step; its error becomes that of the step.
+/// Runs the part of a step that uses candle, and turns its error into one of the step.
 ///
 /// # Errors
-/// As the function, with candle's message.
+/// The error of the function, with candle's message.
 pub fn or_step_error<T>(function: impl FnOnce() -> candle_core::Result<T>) -> session_core::Result<T> {
-    function().map_err(session_core::Error::other)
+    function().map_err(|error| session_core::Error::other(in_one_line(error)))
 }
 
-/// An error of candle, as savers report it.
+/// Removes what makes an error of candle longer than a line: backtraces, which go to the log, and line ends.
+fn in_one_line(error: candle_core::Error) -> candle_core::Error {
+    use candle_core::Error;
+    match error {
+        Error::WithBacktrace { inner, backtrace } => {
+            log::debug!("{inner}\n{backtrace}");
+            in_one_line(*inner)
+        }
+        Error::Context { inner, context } => Error::Msg(format!("{context}: {}", in_one_line(*inner))),
+        other => other,
+    }
+}
+
+/// Turns an error of candle into one that savers report.
 fn failed(operation: &'static str) -> impl Fn(candle_core::Error) -> checkpoint::Error {
     move |error| checkpoint::Error::Variables {
         operation,
         code: checkpoint::Code::Unknown,
-        source: checkpoint::BoxError::from(error),
+        source: checkpoint::BoxError::from(in_one_line(error)),
     }
+}
+
+/// Compiles and runs the programs of the README and of the guide.
+#[cfg(doctest)]
+mod guide {
+    #[doc = include_str!("../README.md")]
+    mod readme {}
+    #[doc = include_str!("../../../docs/candle.md")]
+    mod candle {}
 }

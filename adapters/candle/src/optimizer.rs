@@ -3,7 +3,7 @@
 use crate::{Gradients, SavedVars};
 use candle_core::{DType, Tensor, Var};
 
-/// Adam.
+/// Adam, with both moments corrected for their start at zero (as in candle and PyTorch).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Adam {
     /// The learning rate.
@@ -12,55 +12,55 @@ pub struct Adam {
     pub beta1: f64,
     /// The decay of the second moment. Default: 0.999.
     pub beta2: f64,
-    /// What is added to the deviation. Default: 1e-8.
+    /// The number that is added to the corrected deviation. Default: 1e-8.
     pub epsilon: f64,
 }
 
 impl Adam {
-    /// Adam with this learning rate.
+    /// Creates Adam with this learning rate.
     #[must_use]
     pub fn new(learning_rate: f64) -> Adam {
         Adam { learning_rate, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
     }
 }
 
-/// Adam with decoupled weight decay.
+/// Adam with decoupled weight decay, as candle's `AdamW`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamW {
-    /// What it has in common with Adam.
+    /// The settings of Adam.
     pub adam: Adam,
-    /// The share of a weight that goes in each step, times the learning rate. Default: 0.01.
+    /// The decay: each step multiplies weights by 1 minus the learning rate times this. Default: 0.01.
     pub weight_decay: f64,
 }
 
 impl AdamW {
-    /// AdamW with this learning rate.
+    /// Creates AdamW with this learning rate.
     #[must_use]
     pub fn new(learning_rate: f64) -> AdamW {
         AdamW { adam: Adam::new(learning_rate), weight_decay: 0.01 }
     }
 }
 
-/// Gradient descent, with momentum where it is given.
+/// Gradient descent, optionally with momentum.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sgd {
     /// The learning rate.
     pub learning_rate: f64,
-    /// The share of the velocity that is kept. Default: 0, no velocity.
+    /// The share of the velocity that a step keeps. Default: 0, which means no velocity.
     pub momentum: f64,
-    /// Takes the gradient at the place where the velocity leads (Nesterov). Default: `false`.
+    /// Uses Nesterov's momentum, which adds the gradient to the velocity's next step. Default: `false`.
     pub nesterov: bool,
 }
 
 impl Sgd {
-    /// Gradient descent with this learning rate.
+    /// Creates gradient descent with this learning rate, without momentum.
     #[must_use]
     pub fn new(learning_rate: f64) -> Sgd {
         Sgd { learning_rate, momentum: 0.0, nesterov: false }
     }
 }
 
-/// One of the optimizers.
+/// An optimizer with its settings.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum OptimizerConfig {
     /// [`Adam`].
@@ -90,7 +90,7 @@ impl From<Sgd> for OptimizerConfig {
 }
 
 impl OptimizerConfig {
-    /// The names of what is kept for each variable, as TensorFlow calls it.
+    /// Returns TensorFlow's names of the moments of each variable.
     pub(crate) fn slots(&self) -> &'static [&'static str] {
         match self {
             OptimizerConfig::Adam(_) | OptimizerConfig::AdamW(_) => &["Adam", "Adam_1"],
@@ -120,7 +120,7 @@ impl OptimizerConfig {
             let Some(gradient) = gradients.get(name) else { continue };
             let kept: Vec<&Var> =
                 self.slots().iter().filter_map(|slot| slots.vars().get(&slot_name(name, slot))).collect();
-            // Where weights are narrow, the arithmetic is not.
+            // The arithmetic of narrow weights is done in the dtype of their moments.
             let dtype = slot_dtype(var.dtype());
             let (value, gradient) = (var.to_dtype(dtype)?, gradient.to_dtype(dtype)?);
             let updated = match (self, kept.as_slice()) {
@@ -146,7 +146,7 @@ impl OptimizerConfig {
     }
 }
 
-/// Moves the moments, and gives what is taken from the weights.
+/// Updates the moments, and returns the difference to subtract from the weights.
 fn adam_update(
     adam: &Adam,
     first: &Var,
@@ -162,12 +162,12 @@ fn adam_update(
     (mean / deviation)? * adam.learning_rate
 }
 
-/// The name of what is kept for a variable.
+/// Returns the name of a variable's moment.
 pub(crate) fn slot_name(var: &str, slot: &str) -> String {
     format!("{var}/{slot}")
 }
 
-/// The dtype of what is kept for a variable of this dtype.
+/// Returns the dtype of the moments of a variable of this dtype.
 pub(crate) fn slot_dtype(dtype: DType) -> DType {
     match dtype {
         DType::F64 => DType::F64,

@@ -9,8 +9,21 @@ use monitored::StepRandom;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Variables that layers make, as in a `VarMap`, whose initial values depend on a seed and their names alone: not on the
+/// Variables that layers create, as in a `VarMap`, whose initial values depend only on a seed and on their names: not on the
 /// process, the order of the layers or the device.
+///
+/// ```
+/// use candle_core::{DType, Device};
+/// use monitored_candle::SeededVars;
+///
+/// let weight = || {
+///     let vars = SeededVars::new(7);
+///     candle_nn::linear(2, 1, vars.builder(DType::F32, &Device::Cpu).pp("layer"))?;
+///     vars.saved().vars()["layer.weight"].to_vec2::<f32>()
+/// };
+/// assert_eq!(weight()?, weight()?);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct SeededVars {
     seed: u64,
@@ -18,19 +31,19 @@ pub struct SeededVars {
 }
 
 impl SeededVars {
-    /// No variables yet.
+    /// Creates an empty set of variables.
     #[must_use]
     pub fn new(seed: u64) -> SeededVars {
         SeededVars { seed, vars: Arc::default() }
     }
 
-    /// Returns what layers are made with.
+    /// Returns the builder for layers.
     #[must_use]
     pub fn builder(&self, dtype: DType, device: &Device) -> VarBuilder<'static> {
         VarBuilder::from_backend(Box::new(self.clone()), dtype, device.clone())
     }
 
-    /// Returns all variables that were made up to now.
+    /// Returns the variables of all layers that were built so far.
     #[must_use]
     pub fn saved(&self) -> SavedVars {
         SavedVars::new(self.lock().clone())
@@ -101,11 +114,22 @@ impl SimpleBackend for SeededVars {
     }
 }
 
-/// Sets a share of the elements to zero and scales up the others, by random numbers that the step gives: a resumed run drops
-/// the same.
+/// Sets a share of the elements to zero and scales up the others. The random numbers are the step's, so a resumed run drops the same
+/// elements.
+///
+/// ```
+/// use candle_core::{DType, Device, Tensor};
+/// use monitored::StepRandom;
+/// use monitored_candle::dropout;
+///
+/// let x = Tensor::ones((4, 4), DType::F32, &Device::Cpu)?;
+/// let dropped = || dropout(&x, 0.5, &mut StepRandom::new(7, 100))?.to_vec2::<f32>();
+/// assert_eq!(dropped()?, dropped()?);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
 ///
 /// # Errors
-/// For a share that is not from 0 to 1; of candle.
+/// An error for a share outside of 0 (included) to 1 (excluded); the errors of candle.
 pub fn dropout(input: &Tensor, share: f64, random: &mut StepRandom) -> candle_core::Result<Tensor> {
     if !(0.0..1.0).contains(&share) {
         candle_core::bail!("the share of dropout must be from 0 (included) to 1 (excluded), not {share}")

@@ -1,15 +1,12 @@
-//! Models of candle as saved objects.
+//! Models, optimizers and gradients.
 
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::{Module, VarBuilder, VarMap, linear};
-use checkpoint::{RestoreOptions, RestoreTarget, SaveSource, Saver, SaverOptions, read_all};
-use monitored::{HostTraining, StepRandom};
+use checkpoint::{RestoreTarget, SaveSource, Saver, SaverOptions};
+use monitored::StepRandom;
 use monitored_candle::{
-    Adam, AdamW, CandleModel, Gradients, OptimizerConfig, SavedVars, SeededVars, Sgd, dropout, or_step_error,
+    Adam, AdamW, CandleModel, Gradients, OptimizerConfig, SavedVars, SeededVars, Sgd, dropout,
 };
-use monitored_session::prelude::StopAtStepHook;
-use std::path::Path;
-use std::sync::{Arc, Mutex};
 
 fn scalar(value: f32) -> Var {
     Var::from_tensor(&Tensor::new(&[value], &Device::Cpu).unwrap()).unwrap()
@@ -113,6 +110,60 @@ fn gradients_are_clipped_and_added_up() {
 }
 
 #[test]
+fn a_model_clips_before_each_update() {
+    let (a, b) = (scalar(3.0), scalar(4.0));
+    let vars = SavedVars::new([("a".to_owned(), a.clone()), ("b".to_owned(), b.clone())]);
+    let loss = || ((a.sqr().unwrap() + b.sqr().unwrap()).unwrap() * 0.5).unwrap().sum_all().unwrap();
+    let mut gradients = Gradients::of(&loss(), &vars).unwrap();
+    let mut model = CandleModel::new(vars, Sgd::new(1.0)).unwrap().clip_by_global_norm(0.5);
+    model.backward_step(&loss()).unwrap();
+    assert_close(&[one(&a), one(&b)], &[2.7, 3.6]);
+    gradients.clip_by_value(0.25).unwrap();
+    model.apply_gradients(gradients).unwrap();
+    let kept = 0.25; // its norm is below the limit
+    assert_close(&[one(&a), one(&b)], &[2.7 - kept, 3.6 - kept]);
+    assert_eq!(model.optimizer_step(), 2);
+}
+
+#[test]
+fn models_that_cannot_train_or_be_saved_are_errors() {
+    let w = scalar(1.0);
+    let vars = |name: &str| SavedVars::new([(name.to_owned(), w.clone())]);
+    let mut model = CandleModel::new(vars("w"), Adam::new(0.1)).unwrap();
+    let unrelated = scalar(2.0).sqr().unwrap().sum_all().unwrap();
+    let error = model.backward_step(&unrelated).unwrap_err().to_string();
+    assert!(error.contains("depends on none of the model's variables"), "{error}");
+    let error = CandleModel::new(vars("optimizer_step"), Adam::new(0.1)).unwrap_err().to_string();
+    assert!(error.contains("'optimizer_step'") && error.contains("rename it"), "{error}");
+    let mut both = vars("w");
+    both.insert("w/Adam", w.clone());
+    let error = CandleModel::new(both, Adam::new(0.1)).unwrap_err().to_string();
+    assert!(error.contains("'w/Adam'"), "{error}");
+    let narrow = Tensor::zeros(2, DType::F8E4M3, &Device::Cpu).unwrap();
+    let vars = SavedVars::new([("narrow".to_owned(), Var::from_tensor(&narrow).unwrap())]);
+    let error = vars.tensors().unwrap_err();
+    let text = std::error::Error::source(&error).map_or_else(String::new, ToString::to_string);
+    assert!(text.contains("variable 'narrow'") && text.contains("F8E4M3"), "{error}: {text}");
+    let error = CandleModel::new(vars, Adam::new(0.1)).unwrap_err().to_string();
+    assert!(error.contains("variable 'narrow'"), "{error}");
+}
+
+#[test]
+fn the_next_save_reuses_the_memory_of_the_last() {
+    let weights = Tensor::zeros((1024, 1024), DType::F32, &Device::Cpu).unwrap();
+    let vars = SavedVars::new([("w".to_owned(), Var::from_tensor(&weights).unwrap())]);
+    assert_eq!(vars.copied_bytes(), 0, "nothing was saved");
+    for _ in 0..3 {
+        let copies = vars.tensors().unwrap();
+        assert_eq!(vars.copied_bytes(), 4 << 20);
+        drop(copies);
+    }
+    let (one, other) = (vars.tensors().unwrap(), vars.tensors().unwrap());
+    assert_eq!(vars.copied_bytes(), 8 << 20, "two at once need twice the memory");
+    drop((one, other));
+}
+
+#[test]
 fn initial_values_depend_on_seed_and_name_alone() {
     let layer = |seed, first: &str| {
         let vars = SeededVars::new(seed);
@@ -135,55 +186,4 @@ fn initial_values_depend_on_seed_and_name_alone() {
     assert_eq!(dropped(1), dropped(1));
     assert!((dropped(1) - 1000.0).abs() < 150.0 && dropped(1) != dropped(2));
     assert!(dropout(&x, 1.0, &mut StepRandom::new(1, 1)).is_err());
-}
-
-/// Trains to a step in a folder, as a process of its own would.
-fn train(folder: &Path, last: i64) {
-    let vars = SeededVars::new(3);
-    let layer = linear(4, 1, vars.builder(DType::F32, &Device::Cpu).pp("layer")).unwrap();
-    let model = Arc::new(Mutex::new(CandleModel::new(vars.saved(), AdamW::new(0.05)).unwrap()));
-    let trained = model.clone();
-    HostTraining::new()
-        .saved_object("", &model)
-        .metrics(["loss"])
-        .seed(3)
-        .checkpoint_dir(folder)
-        .hook(StopAtStepHook::last_step(last))
-        .run(move |step| {
-            or_step_error(|| {
-                let mut random = step.random();
-                let x: Vec<f32> = (0..16).map(|_| random.uniform() as f32).collect();
-                let x = Tensor::from_vec(x, (4, 4), &Device::Cpu)?;
-                let found = layer.forward(&dropout(&x, 0.2, &mut random)?)?;
-                let loss = (found - x.sum_keepdim(1)?)?.sqr()?.mean_all()?;
-                trained.lock().unwrap().backward_step(&loss)?;
-                Ok([("loss", loss.to_scalar::<f32>()?)])
-            })
-        })
-        .unwrap();
-}
-
-#[test]
-fn a_resumed_run_ends_with_the_bits_of_an_uninterrupted_one() {
-    let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    train(whole.path(), 20);
-    [3, 4, 11, 20].into_iter().for_each(|last| train(parts.path(), last));
-    let read = |folder: &Path| read_all(folder.join("model.ckpt-20")).unwrap();
-    let (expected, found) = (read(whole.path()), read(parts.path()));
-    let names: Vec<&String> = expected.keys().collect();
-    let of_layer = ["bias", "bias/Adam", "bias/Adam_1", "weight", "weight/Adam", "weight/Adam_1"];
-    let mut wanted: Vec<String> = of_layer.iter().map(|name| format!("layer.{name}")).collect();
-    wanted.extend(["global_step".to_owned(), "optimizer_step".to_owned()]);
-    wanted.sort();
-    assert_eq!(names, wanted.iter().collect::<Vec<_>>());
-    for (name, tensor) in &expected {
-        assert_eq!(tensor.to_le_bytes().unwrap(), found[name].to_le_bytes().unwrap(), "{name}");
-    }
-    // A partial restore takes the weights alone.
-    let vars = SeededVars::new(9);
-    let _layer = linear(4, 1, vars.builder(DType::F32, &Device::Cpu).pp("layer")).unwrap();
-    let mut weights = vars.saved();
-    let prefix = whole.path().join("model.ckpt-20");
-    Saver::new(SaverOptions::new()).restore_with(&mut weights, prefix, &RestoreOptions::new()).unwrap();
-    assert_eq!(weights.tensors().unwrap()[1].1, expected["layer.weight"]);
 }
