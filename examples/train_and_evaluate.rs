@@ -10,7 +10,7 @@
 #![allow(clippy::print_stdout)] // the output is meant to be read
 
 use monitored_session::checkpoint::{Better, GraphSaver, SaverOptions};
-use monitored_session::dataset::Dataset;
+use monitored_session::dataset::{Dataset, Remainder};
 use monitored_session::monitored::TrainedAndEvaluated;
 use monitored_session::ops::layers::{self, LayerOptions};
 use monitored_session::ops::{array, control_flow, global_step, math, nn, optimizers::*, summary};
@@ -44,7 +44,7 @@ fn logits(points: &Output) -> Output {
 
 fn loss(labels: &Output, logits: &Output) -> Output {
     let losses = nn::sparse_softmax_cross_entropy_with_logits(labels, logits);
-    math::reduce_mean(losses.named("loss"), .., false)
+    math::reduce_mean(losses.named("loss"), ..)
 }
 
 fn averages() -> ExponentialMovingAverage {
@@ -69,7 +69,7 @@ fn training(dir: &Path, steps: i64, hook: impl SessionRunHook + 'static) -> Resu
     let (points, labels) = points(600, 1)?;
     let examples = [array::constant(&graph, points), array::constant(&graph, labels)];
     let batches =
-        Dataset::from_tensor_slices(&graph, examples).shuffle_and_repeat(600, None, None).batch(32, true);
+        Dataset::from_tensor_slices(&graph, examples).shuffle_and_repeat(600, None, None).batch(32, Remainder::Drop);
     let batch = batches.make_initializable_iterator().get_next();
     let loss = loss(&batch[1], &logits(&batch[0]));
     let step = global_step::get_or_create_global_step(&graph);
@@ -92,7 +92,7 @@ fn evaluation(dir: &Path) -> Result<Evaluation<BTreeMap<&'static str, Output>>> 
     let logits = logits(&points_in);
     let loss = loss(&labels_in, &logits);
     let correct = math::equal(math::cast(math::argmax(&logits, 1), DType::Int32), &labels_in);
-    let accuracy = math::reduce_mean(math::cast(correct, DType::Float32), .., false);
+    let accuracy = math::reduce_mean(math::cast(correct, DType::Float32), ..);
     global_step::get_or_create_global_step(&graph);
     summary::scalar("accuracy", &accuracy);
     let (points, labels) = points(400, 2)?;

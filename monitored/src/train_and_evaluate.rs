@@ -95,7 +95,7 @@ pub struct TrainedAndEvaluated {
 ///     let x = array::placeholder(&graph.named("x"), DType::Float32, [None]);
 ///     let w = variables::variable(&graph.named("w"), 0f32);
 ///     let error = math::square(&x * &w - &x * 3f32);
-///     (x, math::reduce_mean(error, .., false))
+///     (x, math::reduce_mean(error, ..))
 /// }
 ///
 /// let graph = Graph::new();
