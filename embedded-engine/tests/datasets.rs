@@ -3,10 +3,12 @@
 
 use dataset::{Compression, Dataset, Iterator, Remainder};
 use embedded_engine::EmbeddedEngine;
+use graph_def::{ImportOptions, import_graph_def, to_graph_def};
+use ops::script::host_func;
 use session_core::keys::TABLE_INITIALIZERS;
 use session_core::{
-    Code, DType, Engine, Error, Graph, Output, OutputInfo, PartialShape, Session, SessionConfig, SessionExt,
-    Tensor,
+    Code, DType, Engine, Error, Graph, HostFunction, Output, OutputInfo, PartialShape, Session,
+    SessionConfig, SessionExt, Tensor,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -227,4 +229,71 @@ fn a_dataset_without_end_is_not_cached() {
     let error = session.run(((), iterator.initializer().unwrap()), ()).unwrap_err();
     assert_eq!(error.code(), Code::InvalidArgument);
     assert!(error.message().contains("without end"), "{error}");
+}
+
+/// A dataset whose function calls a closure by its token.
+fn scaled(graph: &Graph, factor: i64) -> Output {
+    let dataset = Dataset::range(graph, 0, 4, 1).map(|body, element| {
+        let call =
+            host_func(&body.named("scale")).input(&element[0]).output(DType::Int64, PartialShape::scalar());
+        vec![call.token("scale").finish(times(factor)).output(0)]
+    });
+    dataset.make_initializable_iterator().get_next().remove(0)
+}
+
+fn times(factor: i64) -> HostFunction {
+    HostFunction::new(move |values, _| Ok(vec![Tensor::from(factor * values[0].value::<i64>()?)]))
+}
+
+#[test]
+fn a_py_func_within_an_imported_map_is_bound_by_its_token_and_resumes() {
+    let graph = Graph::new();
+    let next = scaled(&graph, 10);
+    assert_eq!(all(session(&graph).as_ref(), &next), [0, 10, 20, 30]);
+
+    let message = to_graph_def(&graph).unwrap();
+    let import = |options: &ImportOptions| {
+        let copy = Graph::new();
+        let imported = import_graph_def(&copy, &message, options).unwrap();
+        let initializers = graph.collection(&TABLE_INITIALIZERS);
+        let initializers: Vec<_> =
+            initializers.iter().map(|operation| copy.operation(operation.name()).unwrap()).collect();
+        let session = EmbeddedEngine::new().new_session(&copy, "", &SessionConfig::with_threads(1)).unwrap();
+        (imported.output(&next.name()).unwrap(), session, initializers)
+    };
+    let bound = ImportOptions::new().bind_py_func("scale", &times(-1));
+    let (copied, cut, initializers) = import(&bound);
+    cut.run(((), &initializers), ()).unwrap();
+    assert_eq!(cut.run(&copied, ()).unwrap(), Tensor::from(0i64));
+    assert_eq!(cut.run(&copied, ()).unwrap(), Tensor::from(-1i64));
+    let (copied, resumed, initializers) = import(&bound);
+    resumed.run(((), &initializers), ()).unwrap();
+    resumed.import_state(&cut.export_state().unwrap()).unwrap();
+    assert_eq!(all(resumed.as_ref(), &copied), [-2, -3]);
+
+    // Without a closure the operation is reported by name, and before an element is made.
+    let (_, unbound, initializers) = import(&ImportOptions::new());
+    let error = unbound.run(((), &initializers), ()).unwrap_err().chain();
+    assert!(
+        error.contains("no closure is bound to its token 'scale'") && error.contains("/scale"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_closure_that_panics_in_a_map_fails_the_step_and_names_the_element() {
+    let graph = Graph::new();
+    let dataset = Dataset::range(&graph, 0, 3, 1)
+        .map_host([int64()], |values| match values[0].value::<i64>()? {
+            1 => panic!("out of luck"),
+            other => Ok(vec![Tensor::scalar(other)]),
+        })
+        .repeat(None);
+    let next = dataset.make_initializable_iterator().get_next().remove(0);
+    let session = session(&graph);
+    let take = || session.run(&next, ()).map(|value| value.value::<i64>().unwrap());
+    assert_eq!(take().unwrap(), 0);
+    let error = take().unwrap_err().chain();
+    assert!(error.contains("panicked: out of luck") && error.contains("element 1"), "{error}");
+    assert_eq!([take().unwrap(), take().unwrap()], [2, 0], "the iterator goes on");
 }

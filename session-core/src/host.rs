@@ -3,8 +3,9 @@
 //! An operation of TensorFlow's types `PyFunc`, `PyFuncStateless` and `EagerPyFunc` carries the closure that it calls. In files
 //! it is known by its token only, as in TensorFlow; after an import the program binds the closure again.
 
-use crate::{CancellationGuard, CancellationToken, Code, Error, Operation, Result};
+use crate::{CancellationGuard, CancellationToken, Code, Error, Operation, OutputInfo, Result};
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -76,6 +77,27 @@ impl HostFunction {
         (self.call)(inputs, context)
     }
 
+    /// Calls the closure for an operation that has this token and declares these outputs: how engines call it.
+    ///
+    /// # Errors
+    /// The error of the closure; an error of kind [`Panic`](crate::ErrorKind::Panic) if it panics; `InvalidArgument` if it returns
+    /// other values than the operation declares.
+    pub fn call_declared(
+        &self,
+        token: &str,
+        declared: &[OutputInfo],
+        inputs: &[Tensor],
+        context: &HostContext<'_>,
+    ) -> Result<Vec<Tensor>> {
+        // The program owns the closure's state; the step fails and names the closure that panicked.
+        let called = catch_unwind(AssertUnwindSafe(|| self.call(inputs, context)));
+        let values = called.unwrap_or_else(|payload| {
+            Err(Error::from_panic(&format!("host function '{token}'"), &*payload))
+        })?;
+        check_values(token, declared, &values)?;
+        Ok(values)
+    }
+
     /// Returns the gradient as a function of its own, which takes `inputs` inputs, `outputs` outputs and as many gradients as
     /// outputs. `None` for a function without gradient.
     #[must_use]
@@ -104,6 +126,34 @@ impl fmt::Debug for HostFunction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "HostFunction({})", self.token)
     }
+}
+
+/// Checks the values that a closure returned against the outputs that its operation declares.
+fn check_values(token: &str, declared: &[OutputInfo], values: &[Tensor]) -> Result<()> {
+    let (found, expected) = (values.len(), declared.len());
+    if found != expected {
+        let text = format!("{token} returns {found} values, but expects to see {expected} values.");
+        return Err(Error::invalid_argument(text));
+    }
+    for (index, (value, declared)) in values.iter().zip(declared).enumerate() {
+        if value.dtype() != declared.dtype {
+            let text = format!(
+                "{index}-th value returned by {token} is {}, but expects {}",
+                value.dtype(),
+                declared.dtype
+            );
+            return Err(Error::invalid_argument(text));
+        }
+        if !declared.shape.is_compatible_with(value.shape()) {
+            let text = format!(
+                "{index}-th value returned by {token} has shape {}, but is declared as {}",
+                value.shape(),
+                declared.shape
+            );
+            return Err(Error::invalid_argument(text));
+        }
+    }
+    Ok(())
 }
 
 /// The values that the gradient of a host function is computed from.

@@ -1,6 +1,6 @@
 //! The engine, which creates sessions.
 
-use crate::growth::refuse_host_functions;
+use crate::host::check_closures;
 use crate::session::TensorFlowSession;
 use crate::{Library, ReplicaDeviceSetter};
 use session_core::{Code, Engine, Error, Graph, Result, Session, SessionConfig};
@@ -70,7 +70,7 @@ impl TensorFlowEngine {
     /// Returns the errors of [`Engine::new_session`].
     pub fn open(&self, graph: &Graph, target: &str, config: &SessionConfig) -> Result<TensorFlowSession> {
         graph.check()?;
-        refuse_host_functions(graph)?;
+        check_closures(graph, is_remote(target))?;
         if let Some(bytes) = config.memory_limit {
             let text = format!(
                 "memory_limit: {bytes}: TensorFlow's runtime takes no limit of a session's memory; leave it out, or use \

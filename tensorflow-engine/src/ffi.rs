@@ -8,6 +8,7 @@
 mod api;
 mod buffer;
 mod graph;
+mod kernel;
 mod server;
 mod session;
 mod status;
@@ -16,6 +17,7 @@ mod tensor;
 use api::Api;
 pub(crate) use buffer::Buffer;
 pub(crate) use graph::{ImportOptions, NativeGraph, NativeOperation, NativeOutput};
+pub(crate) use kernel::{HostKernel, register_kernels};
 pub(crate) use server::NativeServer;
 pub(crate) use session::{NativeSession, Run};
 pub(crate) use tensor::NativeTensor;

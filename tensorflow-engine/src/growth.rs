@@ -2,12 +2,12 @@
 
 use crate::ReplicaDeviceSetter;
 use crate::ffi::{ImportOptions, Native, NativeGraph, NativeOperation, NativeOutput};
+use crate::host::{Closures, Shared, check_closures};
 use crate::placement::Placement;
 use graph_def::proto::{FunctionDef, FunctionDefLibrary};
-use graph_def::{ExportOptions, py_funcs, to_graph_def_with};
+use graph_def::{ExportOptions, to_graph_def_with};
 use session_core::{Code, Endpoint, Error, Graph, OpId, Operation, Result};
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 /// A graph and TensorFlow's copy of it.
@@ -17,26 +17,33 @@ pub(crate) struct Mirror {
     copies: RwLock<Vec<NativeOperation>>,
     /// Held while both graphs are compared and missing operations are added.
     growing: Mutex<Growth>,
-    /// True if an operation outputs references to variables, which TensorFlow overwrites while others hold them.
-    has_references: AtomicBool,
+    /// True for a session on a server, which cannot call closures of this program.
+    remote: bool,
+    shared: Arc<Shared>,
 }
 
 /// The parts that were copied.
-#[derive(Default)]
 struct Growth {
     /// The names of the functions.
     functions: BTreeSet<String>,
     placement: Option<Placement>,
+    closures: Closures,
 }
 
 impl Mirror {
-    pub(crate) fn new(api: Native, device_setter: Option<ReplicaDeviceSetter>) -> Mirror {
-        let growth = Growth { placement: device_setter.map(Placement::new), ..Growth::default() };
+    pub(crate) fn new(api: Native, device_setter: Option<ReplicaDeviceSetter>, remote: bool) -> Mirror {
+        let shared = Arc::new(Shared::default());
+        let growth = Growth {
+            functions: BTreeSet::new(),
+            placement: device_setter.map(Placement::new),
+            closures: Closures::new(api, shared.clone()),
+        };
         Mirror {
             native: Arc::new(NativeGraph::new(api)),
             copies: RwLock::default(),
             growing: Mutex::new(growth),
-            has_references: AtomicBool::new(false),
+            remote,
+            shared,
         }
     }
 
@@ -44,9 +51,9 @@ impl Mirror {
         &self.native
     }
 
-    /// Returns true if later runs may change fetched values.
-    pub(crate) fn has_references(&self) -> bool {
-        self.has_references.load(Ordering::Relaxed)
+    /// Returns the state that the session shares with the closures that its graph calls.
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     /// Returns the copies, including those of all current operations.
@@ -71,10 +78,14 @@ impl Mirror {
         if added.is_empty() {
             return Ok(()); // another thread was first
         }
-        refuse_host_functions(graph)?;
+        check_closures(graph, self.remote)?;
         let mut options = ImportOptions::new(self.native.api());
         bind(&mut options, &added, &known)?;
         let names = retain_new(message.library.as_mut(), &growth.functions);
+        growth.closures.bind(&added, &mut message.node)?;
+        if let Some(library) = &mut message.library {
+            growth.closures.bind_functions(graph, library)?;
+        }
         if let Some(placement) = &mut growth.placement {
             for (operation, node) in added.iter().zip(&mut message.node) {
                 node.device = placement.device(operation);
@@ -85,7 +96,7 @@ impl Mirror {
         self.native.import(&bytes, &options).map_err(|error| locate(graph, error))?;
         let made = added.iter().map(|operation| self.find(operation)).collect::<Result<Vec<_>>>()?;
         if added.iter().flat_map(Operation::output_infos).any(|info| info.is_ref) {
-            self.has_references.store(true, Ordering::Relaxed);
+            self.shared.found_references();
         }
         self.copies.write().unwrap_or_else(PoisonError::into_inner).extend(made);
         growth.functions.extend(names);
@@ -171,21 +182,4 @@ pub(crate) fn locate(graph: &Graph, error: Error) -> Error {
         Some(operation) => operation.place(error),
         None => error,
     }
-}
-
-/// Rejects graphs with operations that call closures of this program, for which TensorFlow's runtime has no kernel.
-pub(crate) fn refuse_host_functions(graph: &Graph) -> Result<()> {
-    let mut names = py_funcs(graph);
-    if names.is_empty() {
-        return Ok(());
-    }
-    let count = names.len();
-    names.truncate(3);
-    let more = if count > 3 { ", ..." } else { "" };
-    let text = format!(
-        "TensorFlow's runtime cannot call closures of this program, as the graph does in {}{more}: run it on the embedded \
-        engine",
-        names.join(", ")
-    );
-    Err(Error::new(Code::Unimplemented, text))
 }

@@ -30,6 +30,8 @@
 //!
 //! - A cancellation token cannot stop a single run; see [`TensorFlowSession`].
 //! - The state of random operations is not part of a checkpoint.
+//! - Host functions run in sessions of this process only, since a server cannot call its clients' closures. They see the end of
+//!   the session, but not the cancellation of a single run.
 //! - A growing graph is copied in parts (S-56). A TensorFlow 1 loop must be complete when it is copied: a `Merge` whose
 //!   `NextIteration` is created after a run cannot be copied.
 
@@ -65,6 +67,7 @@ mod creation;
 mod engine;
 mod ffi;
 mod growth;
+mod host;
 mod library;
 mod messages;
 mod placement;

@@ -53,7 +53,7 @@ impl TensorFlowSession {
         device_setter: Option<ReplicaDeviceSetter>,
     ) -> Result<TensorFlowSession> {
         let api = library.api();
-        let mirror = Mirror::new(api, device_setter);
+        let mirror = Mirror::new(api, device_setter, is_remote(target));
         let master = is_remote(target).then(|| target.to_owned());
         let target = master.as_deref().unwrap_or("");
         let native =
@@ -149,7 +149,7 @@ impl Inner {
         if let Some(master) = &self.master {
             master.answered();
         }
-        let copied = self.mirror.has_references();
+        let copied = self.mirror.shared().has_references();
         values.into_iter().map(|value| value.into_tensor(copied)).collect()
     }
 
@@ -157,6 +157,9 @@ impl Inner {
     fn failed(&self, graph: &Graph, error: Error, options: &RunOptions) -> Error {
         if self.is_closed() && error.code() == Code::Cancelled {
             return error.context("the session was closed during the run"); // S-55
+        }
+        if let Some(cause) = self.mirror.shared().cause_of(&error) {
+            return cause;
         }
         let own_limit = messages::limit(options.timeout).is_some();
         match &self.master {
@@ -281,6 +284,7 @@ impl Session for TensorFlowSession {
             // TensorFlow would wait for the abandoned run, which never ends.
             return Ok(());
         }
+        self.inner.mirror.shared().close();
         self.inner.native.close()
     }
 

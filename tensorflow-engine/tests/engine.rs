@@ -6,6 +6,8 @@
 mod creation;
 #[path = "engine/growth.rs"]
 mod growth;
+#[path = "engine/host_functions.rs"]
+mod host_functions;
 mod support;
 #[path = "engine/values.rs"]
 mod values;

@@ -4,7 +4,6 @@ use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
 use session_core::{AttrValue, Code, Error, HostContext, HostFunction, OutputInfo, Result};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use tensor::Tensor;
 
 pub(crate) fn register(registry: &mut Registry) {
@@ -44,44 +43,8 @@ impl HostCall {
         let inputs: Vec<Tensor> = (0..context.num_inputs()).map(|input| context.take(input)).collect();
         let limits = context.limits;
         let host = HostContext::new(&self.node).ended_by(limits.session, limits.run, limits.deadline);
-        // The closure's state is the program's affair; the step fails and names the closure as what panicked.
-        let called = catch_unwind(AssertUnwindSafe(|| self.function.call(&inputs, &host)));
-        let values = called.unwrap_or_else(|payload| {
-            Err(Error::from_panic(&format!("host function '{}'", self.token), &*payload))
-        })?;
-        self.check(&values)?;
+        let values = self.function.call_declared(&self.token, &self.declared, &inputs, &host)?;
         values.into_iter().enumerate().for_each(|(output, value)| context.set(output, value));
-        Ok(())
-    }
-
-    /// Checks what the closure returned against what the operation declares.
-    fn check(&self, values: &[Tensor]) -> Result<()> {
-        let (found, expected) = (values.len(), self.declared.len());
-        if found != expected {
-            let text =
-                format!("{} returns {found} values, but expects to see {expected} values.", self.token);
-            return Err(Error::invalid_argument(text));
-        }
-        for (index, (value, declared)) in values.iter().zip(&self.declared).enumerate() {
-            if value.dtype() != declared.dtype {
-                let text = format!(
-                    "{index}-th value returned by {} is {}, but expects {}",
-                    self.token,
-                    value.dtype(),
-                    declared.dtype
-                );
-                return Err(Error::invalid_argument(text));
-            }
-            if !declared.shape.is_compatible_with(value.shape()) {
-                let text = format!(
-                    "{index}-th value returned by {} has shape {}, but is declared as {}",
-                    self.token,
-                    value.shape(),
-                    declared.shape
-                );
-                return Err(Error::invalid_argument(text));
-            }
-        }
         Ok(())
     }
 }

@@ -13,7 +13,10 @@ macro_rules! opaque {
     )*};
 }
 
-opaque! { TfStatus TfTensor TfGraph TfOperation TfSession TfSessionOptions TfImportOptions TfServer }
+opaque! {
+    TfStatus TfTensor TfGraph TfOperation TfSession TfSessionOptions TfImportOptions TfServer
+    TfKernelBuilder TfKernelConstruction TfKernelContext
+}
 
 /// One output of an operation, as the C API represents it.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +45,21 @@ impl TfString {
     /// Memory for a string that `TF_StringInit` has not initialized yet.
     pub(crate) const BLANK: TfString = TfString { _private: [0; 24] };
 }
+
+/// Characters that TensorFlow owns.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct TfStringView {
+    pub(crate) data: *const c_char,
+    pub(crate) len: usize,
+}
+
+/// Creates the state of a kernel.
+pub(crate) type CreateKernel = unsafe extern "C" fn(*mut TfKernelConstruction) -> *mut c_void;
+/// Runs a kernel.
+pub(crate) type ComputeKernel = unsafe extern "C" fn(*mut c_void, *mut TfKernelContext);
+/// Deletes the state of a kernel.
+pub(crate) type DeleteKernel = unsafe extern "C" fn(*mut c_void);
 
 pub(crate) type Deallocator = unsafe extern "C" fn(*mut c_void, usize, *mut c_void);
 
@@ -120,6 +138,25 @@ api! {
         *const *mut TfOperation, c_int,
         *mut TfBuffer, *mut TfStatus
     );
+
+    fn TF_SetStatus(*mut TfStatus, c_int, *const c_char);
+    fn TF_GetRegisteredKernelsForOp(*const c_char, *mut TfStatus) -> *mut TfBuffer;
+    fn TF_NewKernelBuilder(
+        *const c_char, *const c_char, CreateKernel, ComputeKernel, DeleteKernel
+    ) -> *mut TfKernelBuilder;
+    fn TF_RegisterKernelBuilder(*const c_char, *mut TfKernelBuilder, *mut TfStatus);
+    fn TF_OpKernelConstruction_GetName(*mut TfKernelConstruction) -> TfStringView;
+    fn TF_OpKernelConstruction_GetAttrSize(
+        *mut TfKernelConstruction, *const c_char, *mut i32, *mut i32, *mut TfStatus
+    );
+    fn TF_OpKernelConstruction_GetAttrString(
+        *mut TfKernelConstruction, *const c_char, *mut c_char, usize, *mut TfStatus
+    );
+    fn TF_OpKernelConstruction_Failure(*mut TfKernelConstruction, *mut TfStatus);
+    fn TF_NumInputs(*mut TfKernelContext) -> c_int;
+    fn TF_GetInput(*mut TfKernelContext, c_int, *mut *mut TfTensor, *mut TfStatus);
+    fn TF_SetOutput(*mut TfKernelContext, c_int, *const TfTensor, *mut TfStatus);
+    fn TF_OpKernelContext_Failure(*mut TfKernelContext, *mut TfStatus);
 
     fn TF_NewServer(*const c_void, usize, *mut TfStatus) -> *mut TfServer;
     fn TF_ServerStart(*mut TfServer, *mut TfStatus);

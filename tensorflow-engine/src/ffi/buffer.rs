@@ -28,6 +28,12 @@ impl Buffer {
         Buffer { api, pointer }
     }
 
+    /// # Safety
+    /// The pointer is a buffer that nobody else deletes.
+    pub(super) unsafe fn from_raw(api: Native, pointer: *mut TfBuffer) -> Buffer {
+        Buffer { api, pointer }
+    }
+
     pub(crate) fn as_ptr(&self) -> *const TfBuffer {
         self.pointer
     }

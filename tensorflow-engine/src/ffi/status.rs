@@ -3,7 +3,7 @@
 use super::Native;
 use super::api::TfStatus;
 use session_core::{Code, Error, Result};
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 
 /// A status that calls write to.
 pub(crate) struct Status {
@@ -19,6 +19,14 @@ impl Status {
 
     pub(crate) fn as_ptr(&mut self) -> *mut TfStatus {
         self.pointer
+    }
+
+    /// Sets an error to report to TensorFlow.
+    pub(crate) fn set(&mut self, error: &Error) {
+        // The text ends at a zero, as everywhere in C.
+        let text = CString::new(error.message().replace('\0', " ")).unwrap_or_default();
+        // SAFETY: the pointer is this status; the text is copied.
+        unsafe { (self.api.TF_SetStatus)(self.pointer, error.code().number(), text.as_ptr()) }
     }
 
     /// Returns the result of the last call, with TensorFlow's message.

@@ -4,9 +4,7 @@ use crate::support;
 use ops::array::{constant, identity};
 use ops::control_flow::group;
 use ops::variables::{VariableExt, variable};
-use session_core::{
-    Code, DType, Engine, Graph, PartialShape, RunMetadata, RunOptions, SessionConfig, SessionExt, Tensor,
-};
+use session_core::{Code, Engine, Graph, RunMetadata, RunOptions, SessionConfig, SessionExt, Tensor};
 use std::sync::Barrier;
 
 #[test]
@@ -80,25 +78,4 @@ fn s_64_metadata_has_tensorflows_own_record() {
     let stats = metadata.step_stats.iter().find(|stats| stats.node == "MatMul").unwrap();
     assert!(stats.op_type.ends_with("MatMul"), "{stats:?}"); // or a rewritten one, such as `_MklMatMul`
     assert!(stats.device.contains("CPU:0"), "{stats:?}");
-}
-
-#[test]
-fn closures_of_the_program_are_rejected_by_name() {
-    let Some(engine) = support::engine() else { return };
-    let call = |graph: &Graph, name: &str| {
-        let builder =
-            ops::script::host_func(&graph.named(name)).output(DType::Float32, PartialShape::scalar());
-        let _ = builder.call(|_, _| Ok(vec![Tensor::from(1.0f32)]));
-    };
-    let graph = Graph::new();
-    let session = engine.new_session(&graph, "", &SessionConfig::default()).unwrap();
-    call(&graph, "augment");
-    let x = constant(&graph, 2.0f32);
-    for error in [
-        engine.new_session(&graph, "", &SessionConfig::default()).err().unwrap(),
-        session.run(&x, ()).unwrap_err(), // added to a session that runs
-    ] {
-        assert_eq!(error.code(), Code::Unimplemented);
-        assert!(error.message().contains("in augment: run it on the embedded engine"), "{error}");
-    }
 }
