@@ -18,6 +18,7 @@ mod parallel;
 pub mod pooling;
 pub mod qr;
 pub mod random;
+pub mod recurrent;
 pub mod reduce;
 mod scratch;
 pub mod softmax;

@@ -147,6 +147,7 @@ fn families() -> Vec<(&'static str, Vec<File>)> {
         ("strings", vec![crate::strings::DEFS]),
         ("tables", vec![crate::tables::DEFS]),
         ("random", vec![crate::random::DEFS]),
+        ("rnn", vec![crate::rnn::block_ops::DEFS]),
         ("sparse", vec![crate::sparse::DEFS]),
         ("sets", vec![crate::sets::DEFS]),
         ("state", vec![crate::state::DEFS]),

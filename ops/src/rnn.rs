@@ -19,12 +19,15 @@
 //! # Ok::<(), session_core::Error>(())
 //! ```
 
+mod block;
+pub(crate) mod block_ops;
 mod cells;
 mod lstm;
 mod unrolled;
 mod variables;
 mod wrappers;
 
+pub use block::{GruBlockCellV2, LstmBlockCell, LstmBlockFusedCell};
 pub use cells::{BasicRnnCell, GruCell};
 pub use lstm::{BasicLstmCell, LayerNormBasicLstmCell, LstmCell, LstmStateTuple};
 pub use unrolled::{

@@ -8,6 +8,7 @@ mod array;
 mod linear;
 mod math;
 mod nn;
+mod rnn;
 mod sparse;
 
 use crate::array::{constant, placeholder};
@@ -97,7 +98,9 @@ impl Sample {
 /// Returns all samples.
 #[must_use]
 pub fn samples() -> Vec<Sample> {
-    [array::SAMPLES, math::SAMPLES, linear::SAMPLES, nn::SAMPLES, sparse::SAMPLES].concat().concat()
+    [array::SAMPLES, math::SAMPLES, linear::SAMPLES, nn::SAMPLES, rnn::SAMPLES, sparse::SAMPLES]
+        .concat()
+        .concat()
 }
 
 /// Makes the placeholders of one sample.

@@ -54,7 +54,7 @@ fn names_are_unique_and_begin_with_their_op_type() {
 
 /// The op types of the families that the samples are about.
 fn covered_families() -> Vec<&'static OpDef> {
-    let families = ["array", "math", "nn", "sparse"];
+    let families = ["array", "math", "nn", "rnn", "sparse"];
     library().families().filter(|(name, _)| families.contains(name)).flat_map(|(_, defs)| defs).collect()
 }
 

@@ -14,6 +14,7 @@ mod nn;
 mod optional;
 mod parsing;
 mod random;
+mod rnn;
 mod script;
 mod sets;
 mod sparse;
@@ -66,6 +67,7 @@ fn register(registry: &mut Registry) {
     optional::register(registry);
     parsing::register(registry);
     random::register(registry);
+    rnn::register(registry);
     script::register(registry);
     sets::register(registry);
     sparse::register(registry);

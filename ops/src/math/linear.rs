@@ -238,12 +238,21 @@ pub fn matrix_solve(matrix: impl AsOutput, rhs: impl AsOutput) -> Output {
     matrix.as_output().graph().op(&MATRIX_SOLVE).input(matrix).input(rhs).finish_output()
 }
 
-/// Solves `matrix * x = rhs` for the triangular matrices in the last two axes: their lower triangles are read if `lower` is
-/// true, else their upper ones. Stacks are broadcast.
+/// The half of a square matrix that is read, with its diagonal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Triangle {
+    /// The elements on and below the diagonal.
+    Lower,
+    /// The elements on and above the diagonal.
+    Upper,
+}
+
+/// Solves `matrix * x = rhs` for the triangular matrices in the last two axes, of which the other triangle is not read. Stacks are
+/// broadcast.
 #[must_use]
 #[track_caller]
-pub fn matrix_triangular_solve(matrix: impl AsOutput, rhs: impl AsOutput, lower: bool) -> Output {
-    triangular(matrix.as_output(), rhs.as_output(), lower, false)
+pub fn matrix_triangular_solve(matrix: impl AsOutput, rhs: impl AsOutput, triangle: Triangle) -> Output {
+    triangular(matrix.as_output(), rhs.as_output(), triangle == Triangle::Lower, false)
 }
 
 #[track_caller]

@@ -25,7 +25,7 @@ pub(super) fn norm_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Re
     Ok(found)
 }
 
-/// What the formulas have in common.
+/// The common parts of the formulas.
 struct Formulas {
     /// The axes over which a channel is normalized.
     axes: Vec<usize>,

@@ -61,7 +61,7 @@ const LINEAR: &[Sample] = rows! {
     "MatrixTriangularSolve upper adjoint" => |i| triangular_solution(i, false, true);
     "MatrixTriangularSolve broadcast" needs Ranks => |i| {
         let (x, y) = (matrices(i), i.doubles(&[3, 1, 2, 2]));
-        [matrix_triangular_solve(x, y, true)]
+        [matrix_triangular_solve(x, y, Triangle::Lower)]
     };
     "Cholesky" => |i| [cholesky(definite(i, &[3, 3]))];
     "Cholesky of stacked matrices" => |i| [cholesky(definite(i, &[2, 3, 3]))];

@@ -99,8 +99,14 @@ def close(a, b, loose):
     return a.shape == b.shape and np.allclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True)
 
 
+# The rule of BlockLSTMV2 takes the gates in the order that they have in BlockLSTM, which differences contradict.
+WRONG = ("BlockLSTMV2",)
+
+
 def twins_of(case, ys, xs):
     """What TensorFlow's own gradient functions build."""
+    if case["name"].split()[0] in WRONG:
+        return [None] * len(xs)
     try:
         return [None if grad is None else tf.convert_to_tensor(grad) for grad in tf.gradients(ys, xs)]
     except (LookupError, ValueError, TypeError, NotImplementedError, AttributeError) as error:

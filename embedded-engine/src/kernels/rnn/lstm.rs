@@ -1,0 +1,324 @@
+//! Long short-term memory, a step at a time and over whole sequences.
+//!
+//! The inputs of all steps of a sequence go through one product before the first step, and the gradients of the weights come
+//! from one product of all steps behind the last: a step itself has the product of its state.
+
+use super::{Products, check, deliver, elements, fresh};
+use crate::dispatch::unsupported;
+use crate::kernel::{Inputs, Kernel, KernelContext, NodeSpec};
+use crate::kernels::math::boxed;
+use crate::kernels::widened::widened;
+use crate::registry::Registry;
+use compute::matmul::Product;
+use compute::recurrent::{GateOrder, Lstm, LstmStep, lstm, lstm_gradient};
+use session_core::{Error, Result};
+use tensor::DType;
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add("LSTMBlockCell", |spec| {
+        let form = Form::of(spec, GateOrder::Icfo)?;
+        single(spec, boxed(move |context| step(context, form)))
+    });
+    registry.add("LSTMBlockCellGrad", |spec| {
+        let form = Form::of(spec, GateOrder::Icfo)?;
+        single(spec, boxed(move |context| step_gradient(context, form)))
+    });
+    registry.add("BlockLSTM", |spec| make_sequence(spec, GateOrder::Icfo));
+    registry.add("BlockLSTMV2", |spec| make_sequence(spec, GateOrder::Ifco));
+    registry.add("BlockLSTMGrad", |spec| make_sequence_gradient(spec, GateOrder::Icfo));
+    registry.add("BlockLSTMGradV2", |spec| make_sequence_gradient(spec, GateOrder::Ifco));
+}
+
+fn make_sequence(spec: &NodeSpec<'_>, order: GateOrder) -> Result<Box<dyn Kernel>> {
+    let form = Form::of(spec, order)?;
+    single(spec, boxed(move |context| sequence(context, form)))
+}
+
+fn make_sequence_gradient(spec: &NodeSpec<'_>, order: GateOrder) -> Result<Box<dyn Kernel>> {
+    let form = Form::of(spec, order)?;
+    single(spec, boxed(move |context| sequence_gradient(context, form)))
+}
+
+/// The kernel as it is, or for numbers of 16 bits.
+fn single(spec: &NodeSpec<'_>, kernel: Box<dyn Kernel>) -> Result<Box<dyn Kernel>> {
+    match spec.dtype("T")? {
+        DType::Float32 => Ok(kernel),
+        DType::Float16 => Ok(widened(spec, kernel)),
+        other => Err(unsupported(other)),
+    }
+}
+
+/// The attributes of a cell.
+#[derive(Clone, Copy)]
+struct Form {
+    order: GateOrder,
+    forget_bias: f32,
+    cell_clip: f32,
+    use_peephole: bool,
+}
+
+impl Form {
+    fn of(spec: &NodeSpec<'_>, order: GateOrder) -> Result<Form> {
+        let number = |name: &str| if spec.attr(name).is_ok() { spec.float(name) } else { Ok(0.0) };
+        Ok(Form {
+            order,
+            forget_bias: number("forget_bias")?,
+            cell_clip: number("cell_clip")?,
+            use_peephole: spec.bool("use_peephole")?,
+        })
+    }
+
+    fn cell(self, units: usize) -> Lstm {
+        let Form { order, forget_bias, cell_clip, use_peephole } = self;
+        Lstm { units, order, forget_bias, cell_clip, use_peephole }
+    }
+}
+
+/// The sizes of an operation.
+#[derive(Clone, Copy)]
+struct Sizes {
+    steps: usize,
+    batch: usize,
+    depth: usize,
+    units: usize,
+}
+
+impl Sizes {
+    /// Reads the sizes off the inputs, which begin with `x` at this place, and checks that they fit together.
+    fn of(context: &KernelContext<'_>, x: usize, form: Form) -> Result<Sizes> {
+        let (input, memory) = (context.input(x).shape(), context.input(x + 1).shape());
+        let (steps, batch, depth) = match (input.dims(), x) {
+            (&[batch, depth], 0) => (1, batch, depth),
+            (&[steps, batch, depth], 1) => (steps, batch, depth),
+            _ => {
+                let text = format!("x must have rank {}, not the shape {input}", 2 + x);
+                return Err(Error::invalid_argument(text));
+            }
+        };
+        let units = memory.dims().last().copied().unwrap_or(0);
+        check("cs_prev", memory, &[batch, units])?;
+        check("h_prev", context.input(x + 2).shape(), &[batch, units])?;
+        let gates = units.checked_mul(4).ok_or_else(|| Error::invalid_argument("too many units"))?;
+        check("w", context.input(x + 3).shape(), &[depth.saturating_add(units), gates])?;
+        check("b", context.input(x + 7).shape(), &[gates])?;
+        if form.use_peephole {
+            for (place, name) in ["wci", "wcf", "wco"].into_iter().enumerate() {
+                check(name, context.input(x + 4 + place).shape(), &[units])?;
+            }
+        }
+        Ok(Sizes { steps, batch, depth, units })
+    }
+
+    /// Returns the number of elements of a step's state.
+    fn state(self) -> usize {
+        self.batch * self.units
+    }
+
+    /// Checks that inputs have the shape of a state for each step.
+    fn check_steps(
+        self,
+        context: &KernelContext<'_>,
+        x: usize,
+        inputs: std::ops::Range<usize>,
+    ) -> Result<()> {
+        for input in inputs {
+            let expected = [self.steps, self.batch, self.units];
+            check(&format!("input {input}"), context.input(input).shape(), &expected[1 - x..])?;
+        }
+        Ok(())
+    }
+}
+
+fn peepholes<'a>(inputs: Inputs<'a>, x: usize) -> Result<[&'a [f32]; 3]> {
+    Ok([inputs.slice(x + 4)?, inputs.slice(x + 5)?, inputs.slice(x + 6)?])
+}
+
+fn step(context: &mut KernelContext<'_>, form: Form) -> Result<()> {
+    let sizes = Sizes::of(context, 0, form)?;
+    let Sizes { batch, depth, units, .. } = sizes;
+    let mut outputs = fresh::<7>(context, &[batch, units])?;
+    let mut sums = context.allocate::<f32>([batch, 4 * units])?;
+    let pool = context.pool();
+    let (inputs, scratch) = context.split();
+    let mut products = Products { pool, scratch };
+    let (of_x, of_h) = inputs.slice::<f32>(3)?.split_at(depth * 4 * units);
+    let gates = elements(&mut sums);
+    let by_input = Product::new(batch, depth, 4 * units);
+    products.with_bias(&by_input, inputs.slice(0)?, of_x, inputs.slice(7)?, gates)?;
+    let by_state = Product::new(batch, units, 4 * units).accumulate();
+    products.multiply(&by_state, inputs.slice(2)?, of_h, gates)?;
+    let slices = outputs.each_mut().map(elements);
+    lstm(pool, &form.cell(units), gates, inputs.slice(1)?, peepholes(inputs, 0)?, slices);
+    deliver(context, outputs);
+    Ok(())
+}
+
+fn step_gradient(context: &mut KernelContext<'_>, form: Form) -> Result<()> {
+    let sizes = Sizes::of(context, 0, form)?;
+    let Sizes { batch, units, .. } = sizes;
+    sizes.check_steps(context, 0, 8..16)?;
+    let mut of_memory = context.allocate::<f32>([batch, units])?;
+    let mut gates = context.allocate::<f32>([batch, 4 * units])?;
+    let mut of_peepholes = fresh::<3>(context, &[units])?;
+    let pool = context.pool();
+    let (inputs, _) = context.split();
+    let (cell, sums) = (form.cell(units), elements(&mut gates));
+    let memory = inputs.slice::<f32>(1)?;
+    let step = LstmStep { memory, outputs: kept(inputs, 8)? };
+    let grads = [inputs.slice(14)?, inputs.slice(15)?];
+    lstm_gradient(pool, &cell, step, grads, peepholes(inputs, 0)?, sums, elements(&mut of_memory));
+    let mut peephole_sums = of_peepholes.each_mut().map(elements);
+    peephole_sums.iter_mut().for_each(|sums| sums.fill(0.0));
+    if form.use_peephole {
+        add_peepholes(&cell, sums, memory, inputs.slice(9)?, &mut peephole_sums);
+    }
+    context.set(0, of_memory);
+    context.set(1, gates);
+    of_peepholes.into_iter().enumerate().for_each(|(place, sums)| context.set(2 + place, sums));
+    Ok(())
+}
+
+/// The outputs of the forward operation but the last, which are inputs of its gradient from this place.
+fn kept<'a>(inputs: Inputs<'a>, first: usize) -> Result<[&'a [f32]; 6]> {
+    let mut all: [&[f32]; 6] = [&[]; 6];
+    for (place, slice) in all.iter_mut().enumerate() {
+        *slice = inputs.slice(first + place)?;
+    }
+    Ok(all)
+}
+
+/// Adds the gradients of the weights of the memory: those of the gates' sums times the memory that the gates saw.
+fn add_peepholes(cell: &Lstm, gates: &[f32], before: &[f32], behind: &[f32], sums: &mut [&mut [f32]; 3]) {
+    let units = cell.units;
+    let forget = if cell.order == GateOrder::Icfo { 2 } else { 1 };
+    for (row, gates) in gates.chunks_exact((4 * units).max(1)).enumerate() {
+        let of_row = row * units..(row + 1) * units;
+        for (place, seen, total) in [(0, before, 0), (forget, before, 1), (3, behind, 2)] {
+            let pairs = gates[place * units..][..units].iter().zip(&seen[of_row.clone()]);
+            sums[total].iter_mut().zip(pairs).for_each(|(sum, (gate, memory))| *sum += gate * memory);
+        }
+    }
+}
+
+/// Returns the number of steps to be taken.
+fn taken(context: &KernelContext<'_>, steps: usize) -> Result<usize> {
+    let longest = context.int(0)?;
+    usize::try_from(longest).ok().filter(|&taken| taken <= steps).ok_or_else(|| {
+        Error::invalid_argument(format!(
+            "seq_len_max is {longest}, which is not in [0, {steps}], the steps of x"
+        ))
+    })
+}
+
+fn sequence(context: &mut KernelContext<'_>, form: Form) -> Result<()> {
+    let sizes = Sizes::of(context, 1, form)?;
+    let Sizes { steps, batch, depth, units } = sizes;
+    let taken = taken(context, steps)?;
+    let (state, mut watch) = (sizes.state(), context.watch());
+    let mut outputs = fresh::<7>(context, &[steps, batch, units])?;
+    let mut sums = context.allocate::<f32>([taken * batch, 4 * units])?;
+    let pool = context.pool();
+    let (inputs, scratch) = context.split();
+    let mut products = Products { pool, scratch };
+    let (of_x, of_h) = inputs.slice::<f32>(4)?.split_at(depth * 4 * units);
+    let gates = elements(&mut sums);
+    let x = &inputs.slice::<f32>(1)?[..taken * batch * depth];
+    let by_input = Product::new(taken * batch, depth, 4 * units);
+    products.with_bias(&by_input, x, of_x, inputs.slice(8)?, gates)?;
+    let by_state = Product::new(batch, units, 4 * units).accumulate();
+    let (cell, peepholes) = (form.cell(units), peepholes(inputs, 1)?);
+    let (first_memory, first_output) = (inputs.slice::<f32>(2)?, inputs.slice::<f32>(3)?);
+    let mut slices = outputs.each_mut().map(elements);
+    for step in 0..taken {
+        watch.tick(state)?;
+        // What was computed up to here, and what this step computes.
+        let [(_, i), (memory, cs), (_, f), (_, o), (_, ci), (_, co), (output, h)] =
+            slices.each_mut().map(|slice| {
+                let (before, rest) = slice.split_at_mut(step * state);
+                (&*before, &mut rest[..state])
+            });
+        let last = step.checked_sub(1).map(|step| step * state);
+        let memory = last.map_or(first_memory, |at| &memory[at..]);
+        let output = last.map_or(first_output, |at| &output[at..]);
+        let gates = &mut gates[4 * step * state..][..4 * state];
+        products.multiply(&by_state, output, of_h, gates)?;
+        lstm(pool, &cell, gates, memory, peepholes, [i, cs, f, o, ci, co, h]);
+    }
+    slices.iter_mut().for_each(|slice| slice[taken * state..].fill(0.0));
+    deliver(context, outputs);
+    Ok(())
+}
+
+fn sequence_gradient(context: &mut KernelContext<'_>, form: Form) -> Result<()> {
+    let sizes = Sizes::of(context, 1, form)?;
+    let Sizes { steps, batch, depth, units } = sizes;
+    let taken = taken(context, steps)?;
+    sizes.check_steps(context, 1, 9..18)?;
+    let (state, mut watch) = (sizes.state(), context.watch());
+    let mut of_x = context.allocate::<f32>([steps, batch, depth])?;
+    // What the step before is given, and what it gives on: memory and output each.
+    let [mut of_memory, mut of_output, mut next_memory, mut next_output] =
+        fresh::<4>(context, &[batch, units])?;
+    let mut of_weights = context.allocate::<f32>([depth + units, 4 * units])?;
+    let mut of_peepholes = fresh::<3>(context, &[units])?;
+    let mut of_bias = context.allocate::<f32>([4 * units])?;
+    let mut sums = context.allocate::<f32>([taken * batch, 4 * units])?;
+    let pool = context.pool();
+    let (inputs, scratch) = context.split();
+    let mut products = Products { pool, scratch };
+    let (by_x, by_h) = inputs.slice::<f32>(4)?.split_at(depth * 4 * units);
+    let (cell, weights, gates) = (form.cell(units), peepholes(inputs, 1)?, elements(&mut sums));
+    let (first_memory, first_output) = (inputs.slice::<f32>(2)?, inputs.slice::<f32>(3)?);
+    let kept = kept(inputs, 9)?;
+    let (memories, outputs) = (kept[1], inputs.slice::<f32>(15)?);
+    let (memory_grads, output_grads) = (inputs.slice::<f32>(16)?, inputs.slice::<f32>(17)?);
+    let mut peephole_sums = of_peepholes.each_mut().map(elements);
+    peephole_sums.iter_mut().for_each(|sums| sums.fill(0.0));
+    let [of_memory_now, of_output_now] = [&mut of_memory, &mut of_output].map(elements);
+    of_memory_now.fill(0.0);
+    of_output_now.fill(0.0);
+    let [total_memory, total_output] = [&mut next_memory, &mut next_output].map(elements);
+    for step in (0..taken).rev() {
+        watch.tick(state)?;
+        let own = step * state..(step + 1) * state;
+        add(total_memory, of_memory_now, &memory_grads[own.clone()]);
+        add(total_output, of_output_now, &output_grads[own.clone()]);
+        let memory = if step == 0 { first_memory } else { &memories[own.start - state..own.start] };
+        let gates = &mut gates[4 * step * state..][..4 * state];
+        let step = LstmStep { memory, outputs: kept.map(|all| &all[own.clone()]) };
+        let grads = [&*total_memory, &*total_output];
+        lstm_gradient(pool, &cell, step, grads, weights, gates, of_memory_now);
+        let to_output = Product::new(batch, 4 * units, units).transpose_b();
+        products.multiply(&to_output, gates, by_h, of_output_now)?;
+        if form.use_peephole {
+            add_peepholes(&cell, gates, memory, &memories[own], &mut peephole_sums);
+        }
+    }
+    let x = &inputs.slice::<f32>(1)?[..taken * batch * depth];
+    let (in_steps, behind) = elements(&mut of_x).split_at_mut(taken * batch * depth);
+    behind.fill(0.0);
+    products.multiply(&Product::new(taken * batch, 4 * units, depth).transpose_b(), gates, by_x, in_steps)?;
+    let (weights_x, weights_h) = elements(&mut of_weights).split_at_mut(depth * 4 * units);
+    products.multiply(&Product::new(depth, taken * batch, 4 * units).transpose_a(), x, gates, weights_x)?;
+    let (first, later) = gates.split_at(4 * state.min(taken * state));
+    let of_first = Product::new(units, batch.min(taken * batch), 4 * units).transpose_a();
+    products.multiply(&of_first, &first_output[..first.len() / 4], first, weights_h)?;
+    let of_later =
+        Product::new(units, later.len() / (4 * units).max(1), 4 * units).transpose_a().accumulate();
+    products.multiply(&of_later, &outputs[..later.len() / 4], later, weights_h)?;
+    let bias = elements(&mut of_bias);
+    bias.fill(0.0);
+    for row in gates.chunks_exact((4 * units).max(1)) {
+        bias.iter_mut().zip(row).for_each(|(sum, gate)| *sum += gate);
+    }
+    for (place, grad) in [of_x, of_memory, of_output, of_weights].into_iter().enumerate() {
+        context.set(place, grad);
+    }
+    of_peepholes.into_iter().enumerate().for_each(|(place, sums)| context.set(4 + place, sums));
+    context.set(7, of_bias);
+    Ok(())
+}
+
+fn add(to: &mut [f32], a: &[f32], b: &[f32]) {
+    to.iter_mut().zip(a.iter().zip(b)).for_each(|(to, (a, b))| *to = a + b);
+}
