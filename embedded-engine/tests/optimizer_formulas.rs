@@ -2,18 +2,15 @@
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
 use embedded_engine::EmbeddedEngine;
-use ops::array::{constant, gather, identity};
+use ops::array::{constant, gather};
 use ops::math::{mul, reduce_sum, square};
 use ops::optimizers::{
-    AdamOptimizer, AdamWOptimizer, AdamaxOptimizer, DecoupledWeightDecay, GradientDescentOptimizer,
-    LambOptimizer, LarsOptimizer, LionOptimizer, MomentumOptimizer, NadamOptimizer, Optimizer,
+    AdadeltaOptimizer, AdagradOptimizer, AdamOptimizer, AdamWOptimizer, AdamaxOptimizer,
+    DecoupledWeightDecay, FtrlOptimizer, GradientDescentOptimizer, LambOptimizer, LarsOptimizer,
+    LionOptimizer, MomentumOptimizer, NadamOptimizer, Optimizer, RMSPropOptimizer,
 };
-use ops::state::{assign, variable_v2};
-use ops::variables::{global_variables, global_variables_initializer, variable};
-use session_core::{
-    AsOutput, DType, Engine, Graph, Output, Session, SessionConfig, SessionExt, Tensor, Variable,
-    VariableParts, keys,
-};
+use ops::variables::{VariableBuilder, global_variables, global_variables_initializer, variable};
+use session_core::{AsOutput, Engine, Graph, Output, Session, SessionConfig, SessionExt, Tensor, Variable};
 use std::sync::Arc;
 
 const STEPS: i32 = 6;
@@ -36,14 +33,18 @@ fn loss(w: &dyn AsOutput) -> Output {
 fn trained(optimizer: &dyn Optimizer) -> [Vec<f64>; 2] {
     let graph = Graph::new();
     let (w, bias) = (variable(&graph.named("w"), INITIAL), variable(&graph.named("bias"), BIAS));
-    let train_op = optimizer.minimize(&(loss(&w) + loss(&bias)), None);
-    let init = global_variables_initializer(&graph);
-    let session = session(&graph);
+    trained_on(&graph, optimizer, [&w, &bias])
+}
+
+fn trained_on(graph: &Graph, optimizer: &dyn Optimizer, [w, bias]: [&Variable; 2]) -> [Vec<f64>; 2] {
+    let train_op = optimizer.minimize(&(loss(w) + loss(bias)), None);
+    let init = global_variables_initializer(graph);
+    let session = session(graph);
     session.run(&init, ()).unwrap();
     for _ in 0..STEPS {
         session.run(&train_op, ()).unwrap();
     }
-    [&w, &bias].map(|variable| session.run(variable, ()).unwrap().to_vec::<f64>().unwrap())
+    [w, bias].map(|variable| session.run(variable, ()).unwrap().to_vec::<f64>().unwrap())
 }
 
 /// Follows the formula: the step's number from one, the values, their gradient, and two slots.
@@ -307,37 +308,44 @@ fn rows_without_gradient_count_as_zero() {
 }
 
 #[test]
-fn updates_made_of_operations_take_reference_variables() {
-    let decayed = DecoupledWeightDecay::extend(GradientDescentOptimizer::new(0.1), 0.02);
-    let cases: [&dyn Optimizer; 3] =
-        [&LionOptimizer::new(0.1), &LambOptimizer::new(0.1).weight_decay_rate(0.05), &decayed];
+fn reference_variables_are_trained_as_resources_are() {
+    let centered = RMSPropOptimizer::new(0.1).momentum(0.5).centered(true);
+    let decayed = DecoupledWeightDecay::extend(MomentumOptimizer::new(0.1, 0.9), 0.02);
+    let cases: [&dyn Optimizer; 16] = [
+        &GradientDescentOptimizer::new(0.1),
+        &MomentumOptimizer::new(0.1, 0.9),
+        &MomentumOptimizer::new(0.1, 0.9).use_nesterov(true),
+        &AdagradOptimizer::new(0.1),
+        &AdadeltaOptimizer::new(0.1),
+        &AdamOptimizer::new(0.1),
+        &AdamaxOptimizer::new(0.1),
+        &NadamOptimizer::new(0.1),
+        &RMSPropOptimizer::new(0.1),
+        &centered,
+        &FtrlOptimizer::new(0.1).l1_regularization_strength(0.01),
+        &AdamWOptimizer::new(0.005, 0.1),
+        &decayed,
+        &LionOptimizer::new(0.1),
+        &LambOptimizer::new(0.1).weight_decay_rate(0.05),
+        &LarsOptimizer::new(0.5).momentum(0.8),
+    ];
     for optimizer in cases {
+        let name = optimizer.settings().name();
         let graph = Graph::new();
-        let handle = variable_v2(&graph.named("r"), DType::Float64, [3]);
-        let value = constant(&graph.named("initial"), INITIAL);
-        let initializer = assign(&handle, &value).operation().clone();
-        let snapshot = identity(&handle);
-        let parts = VariableParts {
-            handle,
-            initializer,
-            initial_value: value,
-            snapshot: snapshot.clone(),
-            trainable: true,
-            slice: None,
-        };
-        let reference = Variable::new(parts);
-        graph.add_to_collection(&keys::TRAINABLE_VARIABLES, reference.clone()).unwrap();
-        graph.add_to_collection(&keys::VARIABLES, reference).unwrap();
-        let train_op = optimizer.minimize(&loss(&snapshot), None);
-        let init = global_variables_initializer(&graph);
-        let session = session(&graph);
-        session.run(&init, ()).unwrap();
-        for _ in 0..STEPS {
-            session.run(&train_op, ()).unwrap();
+        let [w, bias] = [("w", INITIAL), ("bias", BIAS)].map(|(name, value)| {
+            VariableBuilder::new(&graph.named(name)).initial_value(value).use_resource(false).build()
+        });
+        let found = trained_on(&graph, optimizer, [&w, &bias]);
+        let kinds = optimizer.variables();
+        assert!(
+            kinds.iter().all(|slot| !slot.is_resource()),
+            "the slots of {name} are of the variables' kind"
+        );
+        let expected = trained(optimizer);
+        for (found, expected) in found.iter().zip(&expected) {
+            assert_close(name, found, expected, SLACK);
+            assert_ne!(found, &INITIAL, "{name} trains");
         }
-        let found = session.run(&snapshot, ()).unwrap().to_vec::<f64>().unwrap();
-        let [expected, _] = trained(optimizer);
-        assert_close(optimizer.settings().name(), &found, &expected, SLACK);
     }
 }
 

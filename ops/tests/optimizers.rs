@@ -9,9 +9,8 @@ use ops::initializers::zeros;
 use ops::learning_rate::{Decay, exponential_decay};
 use ops::math::{reduce_sum, square};
 use ops::optimizers::*;
-use ops::state::variable_v2;
-use ops::variables::{get_variable, global_variables, variable};
-use session_core::{DType, Graph, Operation, Output, PartialShape, Variable, VariableParts, keys};
+use ops::variables::{VariableBuilder, get_variable, global_variables, variable};
+use session_core::{DType, Graph, Operation, Output, PartialShape, Variable, keys};
 
 fn names(operations: &[Operation]) -> Vec<&str> {
     operations.iter().map(Operation::name).collect()
@@ -186,23 +185,17 @@ fn doubles_are_trained_with_doubles() {
 #[test]
 fn reference_variables_have_updates_of_their_own() {
     let graph = Graph::new();
-    let reference = variable_v2(&graph.named("r"), DType::Float32, [2]);
-    let value = constant(&graph.named("initial"), [1.0f32, 2.0]);
-    let initializer = ops::state::assign(&reference, &value).operation().clone();
-    let snapshot = ops::array::identity(&reference);
-    let parts = VariableParts {
-        handle: reference.clone(),
-        initializer,
-        initial_value: value,
-        snapshot: snapshot.clone(),
-        trainable: true,
-        slice: None,
-    };
-    graph.add_to_collection(&keys::TRAINABLE_VARIABLES, Variable::new(parts)).unwrap();
-    GradientDescentOptimizer::new(0.1).minimize(&reduce_sum(square(&snapshot), ..), None);
+    let builder = VariableBuilder::new(&graph.named("r")).initial_value([1.0f32, 2.0]).use_resource(false);
+    let reference = builder.build();
+    let optimizer = AdamOptimizer::new(0.1);
+    optimizer.minimize(&reduce_sum(square(&reference), ..), None);
     graph.check().unwrap();
-    let update = graph.operation("GradientDescent/update_r/ApplyGradientDescent").unwrap();
-    assert_eq!(update.input(0), reference);
+    let update = graph.operation("Adam/update_r/ApplyAdam").unwrap();
+    assert_eq!(update.input(0), *reference.handle());
+    let types = optimizer.variables().into_iter().map(|slot| slot.handle().operation().op_type().to_owned());
+    assert_eq!(types.collect::<Vec<_>>(), ["VariableV2"; 4]);
+    let parts = ["r", "r/Assign", "r/read"].map(|name| graph.operation(name).unwrap().op_type().to_owned());
+    assert_eq!(parts, ["VariableV2", "Assign", "Identity"]);
 }
 
 #[test]

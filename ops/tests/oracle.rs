@@ -13,7 +13,7 @@ use ops::global_step::get_or_create_global_step;
 use ops::initializers::{self as init, Distribution, Fan, Initializer};
 use ops::math::{matmul, reduce_mean, square};
 use ops::optimizers::*;
-use ops::variables::{get_variable, global_variables};
+use ops::variables::{VariableBuilder, get_variable, global_variables};
 use ops::{EXTENSIONS, library, random, summary};
 use python::python;
 use serde_json::{Map, Value as Json, json};
@@ -222,20 +222,26 @@ fn described(output: &Output) -> Json {
     let operation = output.operation();
     match operation.op_type() {
         "VarHandleOp" => json!(format!("variable {}", operation.name())),
+        "VariableV2" => json!(format!("variable {}", operation.name())),
         "ReadVariableOp" => json!(format!("read {}", operation.input(0).operation().name())),
+        "Identity" if operation.name().ends_with("/read") => {
+            json!(format!("read {}", operation.input(0).operation().name()))
+        }
         "Const" => numbers(output.constant_value().unwrap()),
         _ if operation.name().starts_with("gradients") => json!("gradient"),
         _ => json!(output.name()),
     }
 }
 
-fn trained(optimizer: &dyn Optimizer) -> Json {
+fn trained(optimizer: &dyn Optimizer, resource: bool) -> Json {
     let graph = Graph::new();
     let step = get_or_create_global_step(&graph);
     let x = placeholder(&graph.named("x"), DType::Float32, [4, 2]);
     let layer = graph.scope("layer");
-    let w = get_variable(&layer, "w", [2, 3], DType::Float32, &init::glorot_uniform());
-    let b = get_variable(&layer, "b", [3], DType::Float32, &init::zeros());
+    let (glorot, zeros) = (init::glorot_uniform(), init::zeros());
+    let builder = |name: &str| VariableBuilder::new(&layer).scoped_name(name).use_resource(resource);
+    let w = builder("w").initializer([2, 3], DType::Float32, &glorot).build();
+    let b = builder("b").initializer([3], DType::Float32, &zeros).build();
     let loss = reduce_mean(square(matmul(&x, &w) + &b), ..);
     optimizer.minimize(&loss, Some(&step));
     graph.check().unwrap();
@@ -261,6 +267,11 @@ fn trained(optimizer: &dyn Optimizer) -> Json {
 }
 
 fn optimizers() -> Json {
+    json!([true, false].map(optimizers_of))
+}
+
+fn optimizers_of(resource: bool) -> Json {
+    let trained = |optimizer: &dyn Optimizer| trained(optimizer, resource);
     json!({
         "gradient_descent": trained(&GradientDescentOptimizer::new(0.1)),
         "momentum": trained(&MomentumOptimizer::new(0.1, 0.9)),

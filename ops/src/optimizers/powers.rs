@@ -26,7 +26,7 @@ fn make(graph: &Graph, name: &str, decay: &Scalar, first: &Variable) -> Variable
         Scalar::Output(output) => Value::from(output),
     };
     let builder = VariableBuilder::new(&graph.named(name)).trainable(false).initial_value(initial);
-    builder.colocate_with(first).build()
+    builder.use_resource(first.is_resource()).colocate_with(first).build()
 }
 
 /// Returns the power of a decay, in the dtype of a variable that is updated.

@@ -76,7 +76,7 @@ impl OptimizerSettings {
         self.lock().in_order.clone()
     }
 
-    /// Returns a variable's slot, of the variable's shape and dtype, on its device, and saved as a part of a partitioned slot if the
+    /// Returns a variable's slot, of the variable's shape, dtype and kind, on its device, and saved as a part of a partitioned slot if the
     /// variable is a part; made if there is none.
     #[track_caller]
     pub fn slot_or_make(&self, variable: &Variable, name: &str, initializer: &dyn Initializer) -> Variable {

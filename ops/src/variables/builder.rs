@@ -2,12 +2,15 @@
 
 use super::initialized_value::initialized;
 use super::{Value, VariableExt};
+use crate::array::identity;
 use crate::initializers::{Initializer, default_initializer};
-use crate::state::{VAR_HANDLE_OP, assign_variable_op, read_variable_op, var_is_initialized_op};
+use crate::state::{
+    ASSIGN, VAR_HANDLE_OP, VARIABLE_V2, assign_variable_op, read_variable_op, var_is_initialized_op,
+};
 use session_core::keys::{LOCAL_VARIABLES, TRAINABLE_VARIABLES, VARIABLES};
 use session_core::{
-    AttrValue, CollectionKey, DType, Error, Graph, Output, PartialShape, Reuse, Shape, SliceInfo, Variable,
-    VariableParts,
+    AttrValue, CollectionKey, DType, Error, Graph, OpDef, Output, PartialShape, Reuse, Shape, SliceInfo,
+    Variable, VariableParts,
 };
 use std::panic::Location;
 
@@ -86,6 +89,7 @@ pub struct VariableBuilder<'a> {
     slice: Option<SliceInfo>,
     colocated_with: Option<&'a Variable>,
     slot: bool,
+    resource: bool,
     location: &'static Location<'static>,
 }
 
@@ -119,6 +123,7 @@ impl<'a> VariableBuilder<'a> {
             slice: None,
             colocated_with: None,
             slot: false,
+            resource: true,
             location: graph.location(),
         }
     }
@@ -192,6 +197,21 @@ impl<'a> VariableBuilder<'a> {
         self
     }
 
+    /// Sets whether the variable is a resource, which is the default. Otherwise it is a reference variable (`VariableV2`), the kind
+    /// that TensorFlow 1 makes by default: a reader sees its value at the moment of the read.
+    ///
+    /// ```
+    /// use ops::variables::VariableBuilder;
+    /// # let graph = session_core::Graph::new();
+    /// let w = VariableBuilder::new(&graph.named("w")).initial_value(1.0f32).use_resource(false).build();
+    /// assert_eq!((w.handle().operation().op_type(), w.initializer().name()), ("VariableV2", "w/Assign"));
+    /// # graph.finalize().unwrap();
+    /// ```
+    pub fn use_resource(mut self, resource: bool) -> Self {
+        self.resource = resource;
+        self
+    }
+
     /// Makes the variable a slice of a partitioned variable.
     pub fn slice(mut self, slice: SliceInfo) -> Self {
         self.slice = Some(slice);
@@ -205,11 +225,11 @@ impl<'a> VariableBuilder<'a> {
         self
     }
 
-    /// As a slot of another variable: on its device, and if that is a part of a partitioned variable, the same part of a
-    /// partitioned slot. That of `w/part_0/Adam` is a part of `w/Adam`, as TensorFlow saves it.
+    /// As a slot of another variable: of its kind, on its device, and if that is a part of a partitioned variable, the same part
+    /// of a partitioned slot. That of `w/part_0/Adam` is a part of `w/Adam`, as TensorFlow saves it.
     pub(crate) fn slot_of(mut self, variable: &'a Variable) -> Self {
         self.slot = true;
-        self.colocate_with(variable)
+        self.use_resource(variable.is_resource()).colocate_with(variable)
     }
 
     /// As made at this place in the program.
@@ -246,10 +266,16 @@ impl<'a> VariableBuilder<'a> {
         let scope = self.open_scope(&place);
         let initial_value = self.make_initial_value(&scope);
         let (dtype, shape) = (initial_value.dtype(), self.shape_of(&initial_value));
-        let handle = make_handle(&scope, dtype, &shape, self.colocated_with);
-        let _ = var_is_initialized_op(handle.within(&child(&scope, "IsInitialized")));
-        let initializer = assign_variable_op(handle.within(&scope.named("Assign")), &initial_value);
-        let snapshot = read_variable_op(handle.within(&child(&scope, "Read")), dtype);
+        let handle = self.make_handle(&scope, dtype, &shape);
+        let (initializer, snapshot) = if self.resource {
+            let _ = var_is_initialized_op(handle.within(&child(&scope, "IsInitialized")));
+            let initializer = assign_variable_op(handle.within(&scope.named("Assign")), &initial_value);
+            (initializer, read_variable_op(handle.within(&child(&scope, "Read")), dtype))
+        } else {
+            let assign = scope.named("Assign").op(&ASSIGN).input(&handle).input(&initial_value);
+            let assign = assign.attr("validate_shape", self.validate_shape).finish();
+            (assign, identity(handle.within(&scope.named("read"))))
+        };
 
         // What is built on the variable goes where the variable was asked for, not into its own scope, and is located where
         // it is built.
@@ -265,6 +291,25 @@ impl<'a> VariableBuilder<'a> {
         });
         self.collect(&variable);
         variable
+    }
+
+    fn definition(&self) -> &'static OpDef {
+        if self.resource { &VAR_HANDLE_OP } else { &VARIABLE_V2 }
+    }
+
+    fn make_handle(&self, scope: &Graph, dtype: DType, shape: &PartialShape) -> Output {
+        let graph = scope.named_as_scope();
+        let builder = graph.op(self.definition()).attr("dtype", dtype).attr("shape", shape.clone());
+        // A reference variable has its own name in the session.
+        let name = scope.scope_name().trim_end_matches('/');
+        let builder = if self.resource { builder.attr("shared_name", name) } else { builder };
+        match self.colocated_with {
+            None => builder.finish_output(),
+            Some(variable) => {
+                let class = format!("loc:@{}", variable.handle().operation().name());
+                builder.attr("_class", AttrValue::List(vec![AttrValue::from(class.as_str())])).finish_output()
+            }
+        }
     }
 
     fn slice_of(&self, handle: &Output) -> Option<SliceInfo> {
@@ -355,7 +400,7 @@ impl<'a> VariableBuilder<'a> {
     }
 
     fn record_error(&self, name: &str, error: Error) {
-        let error = error.with_node(name.trim_end_matches("/Initializer/"), "VarHandleOp");
+        let error = error.with_node(name.trim_end_matches("/Initializer/"), self.definition().name());
         self.graph.add_error(error.with_location(self.location).with_phase(session_core::Phase::Build));
     }
 
@@ -404,23 +449,4 @@ impl<'a> VariableBuilder<'a> {
 /// Returns the scope of this very name within another.
 fn child(scope: &Graph, name: &str) -> Graph {
     scope.scope(&format!("{}{name}/", scope.scope_name()))
-}
-
-fn make_handle(
-    scope: &Graph,
-    dtype: DType,
-    shape: &PartialShape,
-    colocated_with: Option<&Variable>,
-) -> Output {
-    let name = scope.scope_name().trim_end_matches('/');
-    let graph = scope.named_as_scope();
-    let builder = graph.op(&VAR_HANDLE_OP).attr("dtype", dtype).attr("shape", shape.clone());
-    let builder = builder.attr("shared_name", name);
-    match colocated_with {
-        None => builder.finish_output(),
-        Some(variable) => {
-            let class = format!("loc:@{}", variable.handle().operation().name());
-            builder.attr("_class", AttrValue::List(vec![AttrValue::from(class.as_str())])).finish_output()
-        }
-    }
 }

@@ -26,9 +26,9 @@ def constant(operation):
 
 def described(tensor):
     operation = tensor.op
-    if operation.type == "VarHandleOp":
+    if operation.type in ("VarHandleOp", "VariableV2"):
         return "variable " + operation.name
-    if operation.type == "ReadVariableOp":
+    if operation.type == "ReadVariableOp" or operation.name.endswith("/read"):
         return "read " + operation.inputs[0].op.name
     if operation.type == "Const":
         return constant(operation)
@@ -124,6 +124,10 @@ def seeds():
 
 
 def optimizers():
+    return [optimizers_of(True), optimizers_of(False)]
+
+
+def optimizers_of(resource):
     t = tf.train
     cases = {
         "gradient_descent": lambda: t.GradientDescentOptimizer(0.1),
@@ -140,8 +144,8 @@ def optimizers():
         step = tf.train.get_or_create_global_step()
         x = tf.placeholder(tf.float32, [4, 2], name="x")
         with tf.variable_scope("layer"):
-            w = tf.get_variable("w", [2, 3])
-            b = tf.get_variable("b", [3], initializer=tf.zeros_initializer())
+            w = tf.get_variable("w", [2, 3], use_resource=resource)
+            b = tf.get_variable("b", [3], initializer=tf.zeros_initializer(), use_resource=resource)
         loss = tf.reduce_mean(tf.square(tf.matmul(x, w) + b))
         optimizer().minimize(loss, step)
 
