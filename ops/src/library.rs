@@ -142,7 +142,10 @@ fn families() -> Vec<(&'static str, Vec<File>)> {
                 crate::data::wrappers::DEFS,
             ],
         ),
-        ("parsing", vec![crate::parsing::example::DEFS, crate::parsing::raw::DEFS]),
+        (
+            "parsing",
+            vec![crate::parsing::example::DEFS, crate::parsing::raw::DEFS, crate::parsing::serialized::DEFS],
+        ),
         ("script", vec![crate::script::DEFS]),
         ("strings", vec![crate::strings::DEFS]),
         ("tables", vec![crate::tables::DEFS]),

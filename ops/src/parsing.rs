@@ -24,9 +24,11 @@
 
 pub(crate) mod example;
 pub(crate) mod raw;
+pub(crate) mod serialized;
 
 pub use example::{FeatureSpec, Parsed, parse_example, parse_single_example};
 pub use raw::{CsvOptions, decode_csv, decode_raw, decode_raw_big_endian, sparse_to_dense};
+pub use serialized::{parse_tensor, serialize_tensor};
 
 use session_core::{Graph, Operation, Output};
 

@@ -4,6 +4,7 @@ mod csv;
 mod example;
 mod feature;
 mod raw;
+mod serialized;
 
 use crate::registry::Registry;
 
@@ -13,4 +14,5 @@ pub(crate) fn register(registry: &mut Registry) {
     csv::register(registry);
     example::register(registry);
     raw::register(registry);
+    serialized::register(registry);
 }

@@ -263,10 +263,33 @@ def example_cases():
     parse(one, [], [f], [("w", tf.string, tf.int64)])
 
 
+def serialized_cases():
+    dtypes = [tf.float32, tf.float64, tf.float16, tf.bfloat16, tf.int8, tf.int16, tf.int32, tf.int64, tf.uint8, tf.uint16,
+              tf.uint32, tf.uint64, tf.complex64, tf.complex128, tf.bool, tf.string]
+    for dtype in dtypes:
+        source = tf.constant([[0, 1, 7], [100, 5, 2]])
+        value = tf.as_string(source) if dtype == tf.string else tf.cast(source, dtype)
+        for value in [value, value[0, 1], value[:0], value[1]]:
+            case("SerializeTensor", {"tensor": value})
+            serialized = tf.raw_ops.SerializeTensor(tensor=value)
+            case("ParseTensor", {"serialized": serialized}, out_type=dtype)
+        case("ParseTensor", {"serialized": serialized}, out_type=tf.int32 if dtype != tf.int32 else tf.float32)
+    for value in [serialized.numpy()[:-1], serialized.numpy() + b"\0", b"", b"\xff"]:
+        case("ParseTensor", {"serialized": tf.constant(value)}, out_type=tf.string)
+    case("ParseTensor", {"serialized": serialized[tf.newaxis]}, out_type=tf.string)
+    proto = tf.make_tensor_proto(3.0, tf.float32, [4])
+    case("ParseTensor", {"serialized": tf.constant(proto.SerializeToString())}, out_type=tf.float32)
+    proto.tensor_shape.dim[0].size = -1
+    case("ParseTensor", {"serialized": tf.constant(proto.SerializeToString())}, out_type=tf.float32)
+    proto.dtype = 99
+    case("ParseTensor", {"serialized": tf.constant(proto.SerializeToString())}, out_type=tf.float32)
+
+
 text_cases()
 csv_cases()
 raw_cases()
 example_cases()
+serialized_cases()
 lines = ",\n".join(json.dumps(record, separators=(",", ":")) for record in CASES)
 pathlib.Path(__file__).with_name("input.json").write_text(f"[\n{lines}\n]\n")
 print(len(CASES), "cases")

@@ -4,6 +4,7 @@ use super::math::rows;
 use super::{Inputs, Known, Sample, shaped};
 use crate::array::*;
 use crate::math::{cast, greater, mul, reduce_sum};
+use crate::parsing::{parse_tensor, serialize_tensor};
 use session_core::{AsOutput, DType, Output, PartialShape};
 
 const PLAIN: &[Sample] = rows! {
@@ -13,6 +14,8 @@ const PLAIN: &[Sample] = rows! {
     "Identity" => |i| [identity(i.doubles(&[2, 3]))];
     "IdentityN" => |i| { let x = [i.doubles(&[2, 3]), i.doubles(&[2])]; identity_n(&x) };
     "StopGradient" => |i| [stop_gradient(i.doubles(&[2, 3]))];
+    "SerializeTensor" => |i| { let x = i.other([1i32, 2]); [serialize_tensor(x)] };
+    "ParseTensor" => |i| { let x = i.other([1i32, 2]); [parse_tensor(serialize_tensor(x), DType::Int32)] };
     "PreventGradient" but not_numerical => |i| { let x = i.other([1.0f64]); [prevent_gradient(x, "why")] };
     "Snapshot" => |i| { let x = i.doubles(&[2]); [i.op("Snapshot").input(x).finish_output()] };
     "DeepCopy" => |i| { let x = i.doubles(&[2]); [i.op("DeepCopy").input(x).finish_output()] };
