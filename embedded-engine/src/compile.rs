@@ -56,7 +56,6 @@ pub(crate) fn compile(
     compilation.compile_functions(calls(&ir))?;
     compilation.missing.check()?;
     let mut plan = emit(ir, &compilation.bodies)?;
-    check_depth(&plan)?;
     plan.folded += compilation.bodies.values().map(|body| body.folded).sum::<usize>();
     functions.keep(&compilation.bodies);
     Ok(plan)
@@ -72,6 +71,7 @@ struct Compilation<'a> {
 /// A function whose callees are being compiled.
 struct Opened {
     name: String,
+    caller: Operation,
     ir: Ir,
     callees: Vec<(String, Operation)>,
 }
@@ -108,10 +108,15 @@ impl Compilation<'_> {
                     return Err(place(Error::new(Code::Unimplemented, text)));
                 }
                 let ir = self.lower_function(&name).map_err(place)?;
-                stack.push(Opened { callees: calls(&ir), name, ir });
-            } else if let Some(Opened { name, ir, .. }) = stack.pop() {
+                stack.push(Opened { callees: calls(&ir), name, caller, ir });
+            } else if let Some(Opened { name, caller, ir, .. }) = stack.pop() {
                 let plan = emit(ir, &self.bodies)?;
-                check_depth(&plan)?;
+                if plan.depth > MAX_DEPTH {
+                    let text =
+                        format!("function '{name}' begins a row of more than {MAX_DEPTH} nested calls");
+                    let error = Error::new(Code::ResourceExhausted, text);
+                    return Err(caller.place(error).with_phase(Phase::Run));
+                }
                 open.remove(&name);
                 self.bodies.insert(name, Arc::new(plan));
             } else {
@@ -143,15 +148,6 @@ fn calls(ir: &Ir) -> Vec<(String, Operation)> {
     let mut seen = FxHashSet::default();
     let names = names.filter(|(_, name)| seen.insert(name.as_str()));
     names.map(|(node, name)| (name.clone(), node.operation().clone())).collect()
-}
-
-fn check_depth(plan: &Plan) -> Result<()> {
-    // The step's own graph is no function.
-    if plan.depth <= MAX_DEPTH + 1 {
-        return Ok(());
-    }
-    let text = format!("more than {MAX_DEPTH} functions that call each other in a row");
-    Err(Error::new(Code::ResourceExhausted, text))
 }
 
 /// Returns the operations that every call runs: those that the function declares, or else all with side effects.
