@@ -1,9 +1,10 @@
 //! Files that are something else than the part of a checkpoint that they are taken for.
 
 use crate::prefix::{self, Part};
+use crate::reader::checkpoints_by_step;
 use crate::storage::{ReadFile, Storage};
 use crate::{Error, index_path};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tensor::FileKind;
 
 /// Returns the kind of a file that is not part of a checkpoint, if its first bytes reveal it.
@@ -32,11 +33,15 @@ fn start(file: &dyn ReadFile) -> Option<Vec<u8>> {
 /// Returns the error for a path at which there is no checkpoint. It says what is there instead and which
 /// prefix was probably meant.
 pub(crate) fn no_checkpoint(storage: &dyn Storage, path: &Path) -> Error {
-    let not_found = || Error::NotFound { path: path.to_path_buf() };
-    if !storage.metadata(path).is_ok_and(|info| !info.is_dir) {
-        return not_found();
-    }
     let unsupported = |what: String| Error::Unsupported { path: path.to_path_buf(), what };
+    match storage.metadata(path) {
+        Ok(info) if info.is_dir => {
+            let found = in_folder(storage, path).map(unsupported);
+            return found.unwrap_or_else(|| Error::NotFound { path: path.to_path_buf() });
+        }
+        Ok(_) => {}
+        Err(_) => return Error::NotFound { path: path.to_path_buf() },
+    }
     if let Some((stem, part)) = path.file_name().and_then(|name| name.to_str()).and_then(prefix::parse) {
         let meant = path.with_file_name(stem);
         if storage.metadata(&index_path(&meant)).is_ok() {
@@ -57,4 +62,32 @@ pub(crate) fn no_checkpoint(storage: &dyn Storage, path: &Path) -> Error {
         Some(kind) => unsupported(format!("it is {kind}")),
         None => unsupported("it is neither a bundle's prefix nor a safetensors file".to_owned()),
     }
+}
+
+/// The number of folders that a message names.
+const SHOWN: usize = 5;
+
+/// Returns the place of the checkpoints of a folder that is not a checkpoint itself, if there are any in it or below it.
+fn in_folder(storage: &dyn Storage, folder: &Path) -> Option<String> {
+    let variables = folder.join("variables").join("variables");
+    if storage.metadata(&index_path(&variables)).is_ok() {
+        let variables = variables.display();
+        return Some(format!(
+            "it is the folder of a SavedModel: its variables are the checkpoint {variables}"
+        ));
+    }
+    if let Some(newest) = checkpoints_by_step(storage, folder).ok().and_then(|mut found| found.pop()) {
+        return Some(format!(
+            "it is a folder: give the prefix of a checkpoint in it, such as {}",
+            newest.display()
+        ));
+    }
+    let inner = storage.list(folder).ok()?.into_iter().map(|name| folder.join(name));
+    let is_run = |inner: &PathBuf| checkpoints_by_step(storage, inner).is_ok_and(|found| !found.is_empty());
+    let mut runs: Vec<String> = inner.filter(is_run).map(|run| run.display().to_string()).collect();
+    runs.sort();
+    let more = if runs.len() > SHOWN { ", ..." } else { "" };
+    runs.truncate(SHOWN);
+    let runs = runs.join(", ");
+    (!runs.is_empty()).then(|| format!("it is a folder without checkpoints, which are in {runs}{more}"))
 }

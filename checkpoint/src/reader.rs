@@ -1,6 +1,7 @@
 //! Reading a checkpoint of any format, wherever it is.
 
 use crate::bundle::{BundleReader, ReadOptions, is_index};
+use crate::foreign;
 use crate::prefix::{self, Part};
 #[cfg(feature = "safetensors")]
 use crate::safetensors::SafetensorsReader;
@@ -247,8 +248,9 @@ impl CheckpointReader {
         }
     }
 
-    /// Reads everything that can be checked and tells what is damaged. A safetensors file has no
-    /// checksums; of it only the structure is checked, and that tensors can be read.
+    /// Reads everything that can be checked and returns the damage that it finds. A safetensors file has no
+    /// checksums; of it only the structure is checked, and that tensors can be read. Of tensors of
+    /// [`unknown`](CheckpointReader::unknown) dtypes only the presence of their bytes is checked.
     ///
     /// ```
     /// # let folder = tempfile::tempdir()?;
@@ -264,13 +266,12 @@ impl CheckpointReader {
             CheckpointReader::Bundle(reader) => reader.verify(),
             #[cfg(feature = "safetensors")]
             CheckpointReader::Safetensors(reader) => {
-                let unknown = reader.unknown().map(|tensor| tensor.name);
-                let names = reader.entries().map(|info| info.name).chain(unknown);
-                let check = |name: String| {
-                    let error = reader.read(&name).err()?;
-                    Some(Problem { name: Some(name), error })
+                let known = reader.entries().map(|info| (reader.read(&info.name).err(), info.name));
+                let unknown = reader.unknown().map(|info| (reader.read_bytes(&info.name).err(), info.name));
+                let problem = |(error, name): (Option<Error>, String)| {
+                    Some(Problem { name: Some(name), error: error? })
                 };
-                names.filter_map(check).collect()
+                known.chain(unknown).filter_map(problem).collect()
             }
         }
     }
@@ -299,7 +300,7 @@ fn newest(directory: &Path, options: &ReadOptions) -> Result<BundleReader> {
             Some(prefix) => Some(prefix),
             None => checkpoints_by_step(storage, directory)?.pop(),
         };
-        found.ok_or_else(|| Error::NotFound { path: directory.to_path_buf() })
+        found.ok_or_else(|| foreign::no_checkpoint(storage, directory))
     };
     let mut prefix = find()?;
     for _ in 1..ATTEMPTS {

@@ -133,6 +133,22 @@ fn tensors_of_unknown_dtypes_are_named_and_never_silently_lost() {
     assert_eq!(listed["tensors"][1]["dtype"], "F4");
     assert_eq!(listed["tensors"][1]["sha256"].as_str().unwrap().len(), 64);
 
+    let bundle = fixture("unknown_dtype");
+    let verified = [
+        (
+            &one,
+            ["b.fp4: not verified, its dtype F4 is", ": 1 tensors are intact, 2 of unknown dtypes are not"],
+        ),
+        (
+            &bundle,
+            ["plain: not verified, its dtype 99 is", ": 2 tensors are intact, 2 of unknown dtypes are not"],
+        ),
+    ];
+    for (path, expected) in verified {
+        let (code, out, _) = run(&[&"verify", path]);
+        assert!(code == 0 && expected.iter().all(|words| out.contains(words)), "{out}");
+    }
+
     let (code, out, _) = run(&[&"diff", &one, &two]);
     assert_eq!(code, 1);
     for words in ["b.fp4: bytes differ", "c.scale: only in", "d: only in"] {

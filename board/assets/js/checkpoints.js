@@ -74,8 +74,9 @@ const checkpoints = {
     button.disabled = true;
     verdict.textContent = "reading…";
     try {
-      const { tensors, problems } = await ask("/api/verify", { run: this.run, name });
-      const text = problems.length === 0 ? `✓ ${tensors} tensors are intact` : `✗ ${problems.map((problem) => `${problem.tensor || "checkpoint"}: ${problem.error}`).join("; ")}`;
+      const { tensors, unknown, problems } = await ask("/api/verify", { run: this.run, name });
+      const unverified = unknown === 0 ? "" : `, ${unknown} of unknown dtypes are not verified`;
+      const text = problems.length === 0 ? `✓ ${tensors} tensors are intact${unverified}` : `✗ ${problems.map((problem) => `${problem.tensor || "checkpoint"}: ${problem.error}`).join("; ")}`;
       this.verified.set(`${this.run}\n${name}`, text);
       verdict.textContent = text;
       verdict.className = `verdict ${problems.length === 0 ? "good" : "bad"}`;

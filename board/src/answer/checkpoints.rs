@@ -76,8 +76,8 @@ impl Board {
         {
             problems.push(json!({"tensor": "(the session's state)", "error": error.to_string()}));
         }
-        let tensors = reader.variables().len() + reader.unknown().len();
-        Answer::json(&json!({"tensors": tensors, "problems": problems}))
+        let (tensors, unknown) = (reader.variables().len(), reader.unknown().len());
+        Answer::json(&json!({"tensors": tensors, "unknown": unknown, "problems": problems}))
     }
 
     /// The distribution of the elements of one `tensor` of the checkpoint `name`.

@@ -21,6 +21,11 @@ impl Arguments {
             let name = problem.name.as_deref().unwrap_or("(the checkpoint)");
             writeln!(out, "{}: {}", escaped(name), escaped(chain(&problem.error)))?;
         }
+        let unknown = reader.unknown();
+        for tensor in &unknown {
+            let (name, dtype) = (escaped(&tensor.name), escaped(&tensor.dtype));
+            writeln!(out, "{name}: not verified, its dtype {dtype} is not known here")?;
+        }
         let mut bad = problems.len();
         if let CheckpointReader::Bundle(bundle) = &reader {
             bad += usize::from(session_state_is_bad(bundle, out)?);
@@ -29,9 +34,13 @@ impl Arguments {
             writeln!(out, "{}: {bad} problems", escaped(reader.path().display()))?;
             return Ok(Outcome::Bad);
         }
+        let not_verified = match unknown.len() {
+            0 => String::new(),
+            count => format!(", {count} of unknown dtypes are not verified"),
+        };
         writeln!(
             out,
-            "{}: {} tensors are intact",
+            "{}: {} tensors are intact{not_verified}",
             escaped(reader.path().display()),
             reader.variables().len()
         )?;
