@@ -25,6 +25,8 @@ pub struct Status {
     pub checkpoint: Option<(i64, f64)>,
     /// The reason for its end or failure.
     pub state: Option<String>,
+    /// The last note on a file that cannot be read.
+    pub note: Option<String>,
 }
 
 impl Board {
@@ -66,6 +68,7 @@ fn of_run(run: &Run, name: &str, tag: Option<&str>) -> Status {
         value: point.map(|point| point.value),
         rate: rate.map(|point| point.value).filter(|rate| rate.is_finite()),
         tag,
+        note: run.notes.last().cloned(),
         ..Status::default()
     };
     for entry in &run.story {

@@ -101,7 +101,9 @@ impl Arguments {
         }
         let meta = import(&Graph::new(), &message, &self.meta)?;
         if let Some(folder) = self.folder()? {
-            std::fs::create_dir_all(folder)?;
+            std::fs::create_dir_all(folder).map_err(|error| {
+                Error::from(error).context(format!("cannot create the folder '{}'", folder.display()))
+            })?;
         }
         begin_iterators(&meta.graph)?;
         let plan = Plan::new(&self, &meta)?;

@@ -6,6 +6,7 @@ use board::{Board, Status};
 use std::io::{self, IsTerminal as _, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tensor::text::escaped;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -40,7 +41,7 @@ impl Arguments {
                     writeln!(out, "{}", line(status))?;
                 }
                 if status.is_empty() && count == 0 {
-                    writeln!(out, "no events yet in {}", self.path.display())?;
+                    writeln!(out, "no events yet in {}", escaped(self.path.display()))?;
                 }
             }
             out.flush()?;
@@ -58,7 +59,7 @@ impl Arguments {
     /// Draws over the previous output, and returns the number of lines.
     fn draw(&self, board: &Board, status: &[Status], drawn: usize, out: &mut dyn Write) -> io::Result<usize> {
         let columns = terminal::columns();
-        let mut lines = vec![format!("{}  (Ctrl-C stops)", self.path.display())];
+        let mut lines = vec![format!("{}  (Ctrl-C stops)", escaped(self.path.display()))];
         for status in status {
             lines.extend(wrapped(&line(status), columns));
         }
@@ -97,9 +98,9 @@ fn line(status: &Status) -> String {
     part("input wait", status.input_wait.map(|share| format!("{:.0} %", share * 100.0)));
     part("checkpoint", status.checkpoint.map(|(step, wall)| format!("{step} ({} ago)", ago(wall))));
     parts.extend(status.state.clone());
+    parts.extend(status.note.clone());
     let text = parts.join("  ");
-    // Names come from files, so their control characters must not reach the terminal.
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    escaped(text).to_string()
 }
 
 /// Wraps a line between its parts if it is longer than the terminal is wide.

@@ -23,7 +23,7 @@ fn refused(folder: &Path, arguments: &[&str]) -> String {
 fn other_files_given_as_graphs_are_identified() {
     let folder = tempfile::tempdir().unwrap();
     let meta = fs::read(fixture("mlp_resource/model.meta")).unwrap();
-    let rows: [(&str, &[u8], &[&str]); 12] = [
+    let rows: [(&str, &[u8], &[&str]); 17] = [
         ("lfs.meta", POINTER.as_bytes(), &["Git LFS pointer", "git lfs pull"]),
         ("page.pb", b"<!DOCTYPE html>\n<html><body>Sign in</body></html>", &["HTML", "download"]),
         ("graph.pb.gz", b"\x1f\x8b\x08\x00\x9b\x04\x0c\x6b\x02\xff", &["gzip", "gunzip"]),
@@ -43,6 +43,11 @@ fn other_files_given_as_graphs_are_identified() {
         ),
         ("utf16.pbtxt", b"\xff\xfen\0o\0d\0e\0", &["UTF-16"]),
         ("empty.meta", b"", &["empty"]),
+        ("model.meta.bz2", b"BZh91AY&SY", &["bzip2", "bunzip2"]),
+        ("model.meta.xz", b"\xfd7zXZ\0\0\x04", &["xz", "unxz"]),
+        ("model.meta.zst", b"\x28\xb5\x2f\xfd\x04", &["Zstandard", "unzstd"]),
+        ("graph.png", b"\x89PNG\r\n\x1a\n\0", &["a picture"]),
+        ("llama.gguf", b"GGUF\x03\0\0\0", &["llama.cpp"]),
         ("w.safetensors", b"\x02\0\0\0\0\0\0\0{}", &["safetensors", "no graph"]),
     ];
     for (name, content, words) in rows {
@@ -51,6 +56,13 @@ fn other_files_given_as_graphs_are_identified() {
         for word in words.iter().chain(&[name]) {
             assert!(said.contains(word), "{word}: {said}");
         }
+    }
+    let said = refused(folder.path(), &["graph", "show", "empty.meta/inner.meta"]);
+    assert!(said.contains("empty.meta/inner.meta"), "{said}");
+    for command in ["train", "evaluate"] {
+        let options = ["--checkpoint-dir", "runs", "--fetch", "x", "--steps", "1"];
+        let said = refused(folder.path(), &[&[command, "--meta", "."], &options[..]].concat());
+        assert!(said.contains("'.' is a folder: name the file in it"), "{said}");
     }
     let text = "\u{feff}node { name: \"c\" op: \"NoOp\" }\n";
     fs::write(folder.path().join("bom.pbtxt"), text).unwrap();
@@ -77,6 +89,14 @@ fn other_files_given_as_checkpoints_are_identified() {
     }
     fs::write(folder.path().join("weights.h5"), b"\x89HDF\r\n\x1a\n").unwrap();
     assert!(say("weights.h5").contains("HDF5"));
+    let model_folder = folder.path().join("export/variables");
+    fs::create_dir_all(&model_folder).unwrap();
+    checkpoint::Saver::default().save(&model, model_folder.join("variables"), None).unwrap();
+    assert!(say("export").contains("its variables are the checkpoint export/variables/variables"));
+    let run = folder.path().join("runs/first");
+    fs::create_dir_all(&run).unwrap();
+    checkpoint::Saver::default().save(&model, run.join("m.ckpt"), Some(1)).unwrap();
+    assert!(say("runs").contains("a folder without checkpoints, which are in runs/first"));
     fs::write(folder.path().join("m.ckpt-5.data-00000-of-00001"), "version https://git-lfs").unwrap();
     let answer = run_in(folder.path(), &[&"checkpoint", &"verify", &"m.ckpt-5"]);
     assert_eq!(answer.code, 1, "{answer:?}");
@@ -97,6 +117,30 @@ fn other_files_given_as_event_files_are_identified() {
     }
     let said = refused(folder.path(), &["events", "list", "logs"]);
     assert!(said.contains("logs/eval, logs/train"), "{said}");
+}
+
+#[test]
+fn other_files_given_as_arrays_or_folders_are_identified() {
+    let folder = tempfile::tempdir().unwrap();
+    let meta = fixture("mlp_resource/model.meta");
+    let meta = meta.to_str().unwrap();
+    let page = b"<!DOCTYPE html><html></html>";
+    for name in ["x.npy", "x.npz", "x.json", "x.txt", "page"] {
+        fs::write(folder.path().join(name), page).unwrap();
+        let input = format!("x={name}");
+        let said = refused(folder.path(), &["run", meta, "--input", &input, "--output", "loss"]);
+        assert!(said.contains("a web page (HTML)") && said.contains(name), "{said}");
+    }
+    for name in ["x.npy", "x.npz"] {
+        let feed = format!("x={name}");
+        let options = ["--checkpoint-dir", "run", "--steps", "1", "--feed", &feed];
+        let said = refused(folder.path(), &[&["train", "--meta", meta], &options[..]].concat());
+        assert!(said.contains("a web page (HTML)") && said.contains(name), "{said}");
+    }
+    let said = refused(folder.path(), &["train", "--meta", meta, "--steps", "1", "--checkpoint-dir", "page"]);
+    assert!(said.contains("cannot create the folder 'page'"), "{said}");
+    let watched = run_in(folder.path(), &[&"watch", &"page", &"--updates", &"1"]);
+    assert!(watched.out.contains("a web page (HTML)"), "{watched:?}");
 }
 
 #[test]

@@ -156,13 +156,24 @@ fn binary(bytes: Bytes) -> Result<MetaGraphDef> {
 /// Reads the content of a file.
 fn read_file(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|error| {
-        let code = match error.kind() {
-            std::io::ErrorKind::NotFound => Code::NotFound,
-            std::io::ErrorKind::PermissionDenied => Code::PermissionDenied,
-            _ => Code::Unavailable,
-        };
+        if path.is_dir() {
+            return is_folder(path);
+        }
+        let code = Error::from(std::io::Error::from(error.kind())).code();
         Error::new(code, format!("cannot read '{}'", path.display())).with_source(error)
     })
+}
+
+/// Returns the error for a folder where a file is asked for.
+fn is_folder(path: &Path) -> Error {
+    let is_saved_model = ["saved_model.pb", "saved_model.pbtxt"].iter().any(|name| path.join(name).exists());
+    let help = match is_saved_model {
+        true => {
+            "the folder of a SavedModel, as 'monitored run' and SavedModel::load take it; here a meta graph is asked for"
+        }
+        false => "a folder: name the file in it that holds the graph, such as a .meta, .pb or .pbtxt file",
+    };
+    Error::invalid_argument(format!("'{}' is {help}", path.display()))
 }
 
 /// Writes a meta graph to a file, in text form if its name ends with `.pbtxt`. An existing file is replaced atomically, and

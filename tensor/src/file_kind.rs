@@ -26,6 +26,12 @@ pub enum FileKind {
     Gzip,
     /// zlib-compressed data.
     Zlib,
+    /// bzip2-compressed data.
+    Bzip2,
+    /// xz-compressed data.
+    Xz,
+    /// Zstandard-compressed data.
+    Zstd,
     /// A zip archive, such as a Keras model or a PyTorch checkpoint.
     Zip,
     /// A tar archive.
@@ -40,6 +46,8 @@ pub enum FileKind {
     SavedModel,
     /// Values pickled by Python, such as a PyTorch checkpoint.
     Pickle,
+    /// A model in the format of llama.cpp.
+    Gguf,
     /// A NumPy array.
     NumPy,
     /// A safetensors file.
@@ -54,6 +62,10 @@ pub enum FileKind {
     MetaGraph,
     /// Text in UTF-16.
     Utf16,
+    /// A picture in PNG, JPEG or GIF.
+    Image,
+    /// A document in PDF.
+    Pdf,
 }
 
 impl FileKind {
@@ -71,11 +83,14 @@ impl FileKind {
         if start.is_empty() {
             return Some(FileKind::Empty);
         }
-        const MARKS: [(&[u8], FileKind); 12] = [
+        const MARKS: [(&[u8], FileKind); 19] = [
             (b"version https://git-lfs", FileKind::LfsPointer),
             (b"\x1f\x8b", FileKind::Gzip),
+            (b"\xfd7zXZ\0", FileKind::Xz),
+            (b"\x28\xb5\x2f\xfd", FileKind::Zstd),
             (b"PK\x03\x04", FileKind::Zip),
             (b"\x89HDF\r\n\x1a\n", FileKind::Hdf5),
+            (b"GGUF", FileKind::Gguf),
             (b"\x93NUMPY", FileKind::NumPy),
             (b"\x80\x02", FileKind::Pickle),
             (b"\x80\x03", FileKind::Pickle),
@@ -83,6 +98,10 @@ impl FileKind {
             (b"\x80\x05\x95", FileKind::Pickle),
             (b"\xff\xfe", FileKind::Utf16),
             (b"\xfe\xff", FileKind::Utf16),
+            (b"\x89PNG\r\n\x1a\n", FileKind::Image),
+            (b"\xff\xd8\xff", FileKind::Image),
+            (b"GIF8", FileKind::Image),
+            (b"%PDF-", FileKind::Pdf),
             (b"saved_model_schema_version:", FileKind::SavedModel),
         ];
         if let Some((_, kind)) = MARKS.iter().find(|(mark, _)| start.starts_with(mark)) {
@@ -95,6 +114,7 @@ impl FileKind {
             // The length of a JSON header.
             [_, _, _, _, _, 0, 0, 0, b'{', ..] => Some(FileKind::Safetensors),
             [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..] => Some(FileKind::Zlib),
+            [b'B', b'Z', b'h', b'1'..=b'9', ..] => Some(FileKind::Bzip2),
             // A version, then a message whose first field is a message, too: the tags or the graph of a meta
             // graph.
             [0x08, 0x01, 0x12, rest @ ..] if matches!(behind_length(rest), [0x0a | 0x12, ..]) => {
@@ -169,6 +189,9 @@ impl fmt::Display for FileKind {
             FileKind::Zlib => {
                 "compressed with zlib: decompress it first, or name the compression (ZLIB) to what reads records"
             }
+            FileKind::Bzip2 => "compressed with bzip2: decompress it first, as with 'bunzip2'",
+            FileKind::Xz => "compressed with xz: decompress it first, as with 'unxz'",
+            FileKind::Zstd => "compressed with Zstandard: decompress it first, as with 'unzstd'",
             FileKind::Zip => {
                 "a zip archive, such as a .keras model or a PyTorch checkpoint: unpack it, or export the model as a \
                  TensorFlow checkpoint or as safetensors"
@@ -193,6 +216,10 @@ impl fmt::Display for FileKind {
             FileKind::Pickle => {
                 "pickled by Python, as PyTorch's checkpoints are: save it as safetensors in PyTorch"
             }
+            FileKind::Gguf => {
+                "a GGUF model of llama.cpp, which is a different format: use the TensorFlow checkpoint or safetensors file \
+                 that it was made from"
+            }
             FileKind::NumPy => "a NumPy array (.npy), which has no names: give it where single values are fed",
             FileKind::Safetensors => {
                 "a safetensors file, which holds tensors and no graph: use it where a checkpoint is asked for, with \
@@ -213,6 +240,8 @@ impl fmt::Display for FileKind {
             FileKind::MetaGraph => {
                 "the meta graph of a checkpoint: where a checkpoint is asked for give its prefix, without .meta"
             }
+            FileKind::Image => "a picture (PNG, JPEG or GIF), which holds neither a graph nor tensors",
+            FileKind::Pdf => "a document (PDF), which holds neither a graph nor tensors",
             FileKind::Utf16 => "text in UTF-16: convert it to UTF-8, as with 'iconv -f utf-16 -t utf-8'",
         })
     }
@@ -226,7 +255,7 @@ mod tests {
     fn files_are_recognized_by_their_first_bytes() {
         let mut tar = vec![0; 300];
         tar[257..262].copy_from_slice(b"ustar");
-        let rows: [(&[u8], FileKind); 15] = [
+        let rows: [(&[u8], FileKind); 23] = [
             (b"", FileKind::Empty),
             (b"version https://git-lfs.github.com/spec/v1\noid", FileKind::LfsPointer),
             (b"\n <!DOCTYPE HTML><html>", FileKind::Html),
@@ -242,6 +271,14 @@ mod tests {
             (b"\x93NUMPY\x01\x00", FileKind::NumPy),
             (b"\x40\0\0\0\0\0\0\0{\"w\"", FileKind::Safetensors),
             (b"\xff\xfen\0o\0", FileKind::Utf16),
+            (b"BZh91AY&SY", FileKind::Bzip2),
+            (b"\xfd7zXZ\0\0\x04", FileKind::Xz),
+            (b"\x28\xb5\x2f\xfd\x04", FileKind::Zstd),
+            (b"GGUF\x03\0\0\0", FileKind::Gguf),
+            (b"\x89PNG\r\n\x1a\n\0\0", FileKind::Image),
+            (b"\xff\xd8\xff\xe0\0\x10JFIF", FileKind::Image),
+            (b"GIF89a", FileKind::Image),
+            (b"%PDF-1.7", FileKind::Pdf),
         ];
         for (start, kind) in rows {
             assert_eq!(FileKind::of("file", start), Some(kind), "{start:?}");
@@ -256,6 +293,7 @@ mod tests {
             b"node { name: \"c\" }",
             b"\0\0\x06\x08\x01\x1a\x02",
             b"\x12\x04\x08\x01",
+            b"BZhang { }",
         ] {
             assert_eq!(FileKind::of("graph.pb", start), None, "{start:?}");
         }

@@ -2,7 +2,7 @@
 
 use super::json;
 use crate::train::{arrays, feeds};
-use monitored_session::session_core::{DType, Error, PartialShape, Result, Tensor};
+use monitored_session::session_core::{Code, DType, Error, PartialShape, Result, Tensor};
 use serde_json::Value as Json;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -71,7 +71,7 @@ impl InputArgument {
         match &self.source {
             Source::Inline(value) => json::to_tensor(value, dtype),
             Source::Archive(file, array) => {
-                let array = arrays::read_npz(file, array).map_err(unreadable)?;
+                let array = arrays::read_npz(file, array)?;
                 feeds::converted(array, &self.name, dtype)
             }
             Source::Bytes(file) => {
@@ -91,22 +91,31 @@ impl InputArgument {
 
     fn of_file(&self, file: &Path, dtype: DType, shape: &PartialShape) -> Result<Tensor> {
         match file.extension().and_then(|ending| ending.to_str()) {
-            Some("npy") => feeds::converted(arrays::read_npy(file).map_err(unreadable)?, &self.name, dtype),
-            Some("npz") => {
-                let array = arrays::read_npz(file, &self.name).map_err(unreadable)?;
-                feeds::converted(array, &self.name, dtype)
-            }
-            Some("json") => json::to_tensor(
-                &serde_json::from_str(&std::fs::read_to_string(file)?).map_err(unreadable)?,
-                dtype,
-            ),
-            _ => of_text(&std::fs::read_to_string(file)?, dtype, shape),
+            Some("npy") => feeds::converted(arrays::read_npy(file)?, &self.name, dtype),
+            Some("npz") => feeds::converted(arrays::read_npz(file, &self.name)?, &self.name, dtype),
+            Some("json") => parsed(file, |text| {
+                let value = serde_json::from_str(text);
+                json::to_tensor(
+                    &value.map_err(|error| Error::value(format!("it is no JSON: {error}")))?,
+                    dtype,
+                )
+            }),
+            _ => parsed(file, |text| of_text(text, dtype, shape)),
         }
     }
 }
 
-fn unreadable(error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::other(error)
+/// Parses the text of a file. The error for a file of another kind says what it is.
+fn parsed(file: &Path, parse: impl FnOnce(&str) -> Result<Tensor>) -> Result<Tensor> {
+    let content = std::fs::read(file)?;
+    let text = str::from_utf8(&content).map_err(|_| {
+        Error::new(Code::DataLoss, "it is neither text in UTF-8 nor, by its name, a .npy or .npz file")
+    });
+    let value = text.and_then(parse);
+    value.map_err(|error| match arrays::other_kind(&content) {
+        Some(kind) => Error::new(Code::DataLoss, kind),
+        None => error,
+    })
 }
 
 /// Parses a text: one string per line, or rows of numbers separated by blanks or commas.

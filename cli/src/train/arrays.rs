@@ -1,10 +1,11 @@
 //! NumPy's files: `.npy` contains an array, `.npz` is an archive of arrays.
 
+use monitored_session::session_core::{Code, Error};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-use tensor::{DType, Tensor, TensorError};
+use tensor::{DType, FileKind, Tensor, TensorError};
 
 /// The reason why an array cannot be read.
 #[derive(Debug)]
@@ -47,8 +48,24 @@ impl From<TensorError> for ArrayError {
     }
 }
 
+impl From<ArrayError> for Error {
+    fn from(error: ArrayError) -> Error {
+        match error {
+            ArrayError::Io(error) => Error::from(error),
+            ArrayError::Tensor(error) => Error::from(error),
+            other => Error::new(Code::DataLoss, other.to_string()),
+        }
+    }
+}
+
 fn format_error(text: impl Into<String>) -> ArrayError {
     ArrayError::Format(text.into())
+}
+
+/// Returns the description of a file of another kind, if its first bytes identify it.
+pub(crate) fn other_kind(content: &[u8]) -> Option<String> {
+    let kind = FileKind::of("", &content[..content.len().min(FileKind::START)])?;
+    Some(format!("it is {kind}"))
 }
 
 /// Reads the array of a `.npy` file.
@@ -58,14 +75,24 @@ pub(crate) fn read_npy(path: &Path) -> Result<Tensor, ArrayError> {
 
 /// Returns the names of the arrays of a `.npz` file.
 pub(crate) fn names_in(path: &Path) -> Result<Vec<String>, ArrayError> {
-    let archive = zip::ZipArchive::new(File::open(path)?)?;
+    let archive = open_npz(path)?;
     let plain = |name: &str| name.strip_suffix(".npy").unwrap_or(name).to_owned();
     archive.file_names().map(|name| Ok(plain(&name?))).collect()
 }
 
+fn open_npz(path: &Path) -> Result<zip::ZipArchive<File>, ArrayError> {
+    zip::ZipArchive::new(File::open(path)?).map_err(|error| {
+        let mut start = Vec::new();
+        let read =
+            File::open(path).and_then(|file| file.take(FileKind::START as u64).read_to_end(&mut start));
+        let other = read.ok().filter(|_| !start.starts_with(b"PK")).and_then(|_| other_kind(&start));
+        other.map_or(ArrayError::Archive(error), ArrayError::Format)
+    })
+}
+
 /// Reads one array of a `.npz` file.
 pub(crate) fn read_npz(path: &Path, name: &str) -> Result<Tensor, ArrayError> {
-    let mut archive = zip::ZipArchive::new(File::open(path)?)?;
+    let mut archive = open_npz(path)?;
     let entry = format!("{name}.npy");
     if archive.index_for_name(&entry).is_none() {
         let names = names_in(path)?.join(", ");
@@ -80,7 +107,8 @@ const MAGIC: &[u8] = b"\x93NUMPY";
 
 pub(crate) fn parse(bytes: &[u8]) -> Result<Tensor, ArrayError> {
     let short = || format_error("it ends within its header");
-    let rest = bytes.strip_prefix(MAGIC).ok_or_else(|| format_error("it is not a NumPy array"))?;
+    let no_array = || other_kind(bytes).unwrap_or_else(|| "it is not a NumPy array".to_owned());
+    let rest = bytes.strip_prefix(MAGIC).ok_or_else(|| format_error(no_array()))?;
     let (&version, rest) = rest.split_first().ok_or_else(short)?;
     let rest = rest.get(1..).ok_or_else(short)?;
     let (length, rest) = match version {
