@@ -1,11 +1,12 @@
 //! Tensors as JSON: nested arrays of numbers, truth values or strings.
 //!
-//! Bytes that are not UTF-8 are written as `{"b64": "..."}`, numbers that JSON does not have by their names.
+//! Bytes that are not UTF-8 are written as `{"b64": "..."}`, numbers that JSON does not have by their names, complex numbers as
+//! arrays of two parts.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use monitored_session::session_core::{DType, Error, Result, Tensor};
-use monitored_session::tensor::{Bytes, Element};
+use monitored_session::tensor::{Bytes, Element, bf16, f16};
 use serde_json::{Value as Json, json};
 
 /// Converts a tensor to JSON.
@@ -33,7 +34,15 @@ pub(crate) fn from_tensor(tensor: &Tensor) -> Json {
         DType::UInt64 => plain::<u64>(tensor),
         DType::Bool => plain::<bool>(tensor),
         DType::String => tensor.as_strings().unwrap_or_default().iter().map(string).collect(),
-        _ => return tensor.to_string().into(),
+        dtype => {
+            let Some(numbers) = tensor.iter_f64() else { return tensor.to_string().into() };
+            let numbers: Vec<Json> = numbers.map(number).collect();
+            // A complex number is an array of its two parts.
+            match dtype.is_complex() {
+                true => numbers.chunks(2).map(|parts| Json::Array(parts.to_vec())).collect(),
+                false => numbers,
+            }
+        }
     };
     nested(&mut flat.into_iter(), tensor.shape().dims())
 }
@@ -76,15 +85,17 @@ pub(crate) fn to_tensor(value: &Json, dtype: DType) -> Result<Tensor> {
             Tensor::from_vec(values?, shape)?
         }};
     }
+    macro_rules! floats {
+        ($narrow:expr) => {{
+            let values: Result<Vec<_>> = flat.iter().map(|item| narrowed(item, dtype, $narrow)).collect();
+            Tensor::from_vec(values?, shape)?
+        }};
+    }
     Ok(match dtype {
-        DType::Float32 => {
-            let values: Result<Vec<f32>> = flat.iter().map(|item| Ok(float(item)? as f32)).collect();
-            Tensor::from_vec(values?, shape)?
-        }
-        DType::Float64 => {
-            let values: Result<Vec<f64>> = flat.iter().map(|item| float(item)).collect();
-            Tensor::from_vec(values?, shape)?
-        }
+        DType::Float32 => floats!(|wide| wide as f32),
+        DType::Float64 => floats!(|wide| wide),
+        DType::Float16 => floats!(f16::from_f64),
+        DType::BFloat16 => floats!(bf16::from_f64),
         DType::Int64 => integers!(i64),
         DType::Int32 => integers!(i32),
         DType::Int16 => integers!(i16),
@@ -134,6 +145,14 @@ fn float(item: &Json) -> Result<f64> {
     item.as_f64().or_else(named).ok_or_else(|| unfit(item, DType::Float64))
 }
 
+/// Converts a number to a floating dtype. A number beyond its range is an error.
+fn narrowed<T: Copy + Into<f64>>(item: &Json, dtype: DType, narrow: impl Fn(f64) -> T) -> Result<T> {
+    let wide = float(item)?;
+    let narrow = narrow(wide);
+    let held: f64 = narrow.into();
+    if held.is_infinite() && wide.is_finite() { Err(unfit(item, dtype)) } else { Ok(narrow) }
+}
+
 fn integer<T: TryFrom<i128>>(item: &Json) -> Result<T> {
     let whole = item.as_i64().map(i128::from).or_else(|| item.as_u64().map(i128::from));
     let fits = whole.and_then(|whole| T::try_from(whole).ok());
@@ -153,6 +172,7 @@ fn bytes(item: &Json) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use monitored_session::tensor::Complex;
 
     #[test]
     fn tensors_come_back_as_they_were() {
@@ -164,12 +184,16 @@ mod tests {
             Tensor::from([true, false]),
             Tensor::from_strings([&b"a"[..], b"\xff\0"], [2, 1]).unwrap(),
             Tensor::from_vec(Vec::<i32>::new(), [0]).unwrap(),
+            Tensor::from([f16::from_f64(1.5), f16::INFINITY]),
+            Tensor::from([[bf16::from_f64(-2.0)]]),
         ];
         for tensor in tensors {
             assert_eq!(to_tensor(&from_tensor(&tensor), tensor.dtype()).unwrap(), tensor);
         }
         let nan = to_tensor(&from_tensor(&Tensor::scalar(f32::NAN)), DType::Float32).unwrap();
         assert!(nan.value::<f32>().unwrap().is_nan());
+        let complex = Tensor::from([Complex::new(1.0f32, -2.0), Complex::new(0.5, 0.0)]);
+        assert_eq!(from_tensor(&complex), json!([[1.0, -2.0], [0.5, 0.0]]));
     }
 
     #[test]
@@ -186,6 +210,8 @@ mod tests {
             ("{\"b64\": \"?\"}", DType::String),
             ("null", DType::Float64),
             ("1", DType::Complex64),
+            ("1e39", DType::Float32),
+            ("-1e6", DType::Float16),
         ] {
             let value: Json = serde_json::from_str(text).unwrap();
             assert!(to_tensor(&value, dtype).is_err(), "{text}");
