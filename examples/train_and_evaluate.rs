@@ -68,8 +68,9 @@ fn training(dir: &Path, steps: i64, hook: impl SessionRunHook + 'static) -> Resu
     graph.set_random_seed(1);
     let (points, labels) = points(600, 1)?;
     let examples = [array::constant(&graph, points), array::constant(&graph, labels)];
-    let batches =
-        Dataset::from_tensor_slices(&graph, examples).shuffle_and_repeat(600, None, None).batch(32, Remainder::Drop);
+    let batches = Dataset::from_tensor_slices(&graph, examples)
+        .shuffle_and_repeat(600, None, None)
+        .batch(32, Remainder::Drop);
     let batch = batches.make_initializable_iterator().get_next();
     let loss = loss(&batch[1], &logits(&batch[0]));
     let step = global_step::get_or_create_global_step(&graph);

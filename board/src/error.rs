@@ -1,19 +1,20 @@
 //! Errors of the board.
 
 use std::path::PathBuf;
+use tensor::text::escaped;
 
 /// An error of the board.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// There is no such folder, run, tag, value, checkpoint or tensor, or it can no longer be read.
-    #[error("{0}")]
+    #[error("{}", escaped(_0))]
     NotFound(String),
     /// A request that makes no sense.
-    #[error("{0}")]
+    #[error("{}", escaped(_0))]
     Request(String),
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}")]
+    #[error("cannot listen on {}", escaped(address))]
     Listen {
         /// The address.
         address: String,
@@ -21,7 +22,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A file cannot be written.
-    #[error("cannot write {}", path.display())]
+    #[error("cannot write {}", escaped(path.display()))]
     Write {
         /// The file.
         path: PathBuf,

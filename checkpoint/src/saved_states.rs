@@ -3,6 +3,7 @@
 use crate::saved_object::Taken;
 use crate::{Result, SavedObject, Snapshot};
 use std::collections::HashSet;
+use tensor::text::escaped;
 
 /// Begins the key of an object's private state among the states of a session. No operation's name has a colon.
 const STATE_KEY: &str = "saved_object:";
@@ -46,7 +47,7 @@ pub(crate) fn adopt_states(
                 log::warn!(
                     "the checkpoint has no private state of saved object '{}', which restarts: it was saved by another \
                      program, or converted",
-                    object.name()
+                    escaped(object.name())
                 );
                 object.reset_state()?;
             }

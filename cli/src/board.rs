@@ -6,6 +6,7 @@ use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use tensor::text::escaped;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -37,7 +38,7 @@ impl Arguments {
             let page = board.html();
             let failed = |source| Error::Write { path: path.clone(), source };
             std::fs::write(&path, &page).map_err(failed)?;
-            writeln!(out, "{}: {} bytes", path.display(), page.len())?;
+            writeln!(out, "{}: {} bytes", escaped(path.display()), page.len())?;
             return Ok(Outcome::Good);
         }
         let server = Server::bind_to(board, SocketAddr::new(self.host, self.port))?;

@@ -6,7 +6,7 @@ use crate::model::graph_file::import;
 use crate::model::inputs::InputArgument;
 use crate::model::json;
 use crate::model::outputs::{OutputArgument, deliver};
-use crate::output::{Outcome, Result};
+use crate::output::{Outcome, Result, write_json};
 use crate::train::EngineName;
 use monitored_session::checkpoint::RestoreOptions;
 use monitored_session::graph_def::proto::MetaGraphDef;
@@ -234,7 +234,7 @@ impl Arguments {
             if self.json_lines {
                 let values = values.iter().map(|(name, value)| (name.clone(), json::from_tensor(value)));
                 let line = serde_json::json!({ "fetches": values.collect::<serde_json::Map<_, _>>() });
-                writeln!(out, "{line}")?;
+                write_json(out, &line, false)?;
             } else {
                 deliver(out, &values, &self.outputs, self.json)?;
             }

@@ -11,6 +11,7 @@ use checkpoint::{Better, GraphSaver, SaveOptions, SaverOptions, sidecar};
 use queue_runner::{Coordinator, StopHandle};
 use session_core::{Error, Graph, Result, Session};
 use std::path::{Path, PathBuf};
+use tensor::text::escaped;
 
 const NAME: &str = "BestCheckpointHook";
 
@@ -132,7 +133,7 @@ impl BestCheckpointHook {
         log::info!(
             "Saved the checkpoint with the best metric so far ({}) to {}.",
             significant(value, 6),
-            prefix.display()
+            escaped(prefix.display())
         );
         Ok(())
     }

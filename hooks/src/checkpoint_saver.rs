@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use summary::{EventWriter, SessionLog};
+use tensor::text::escaped;
 
 const NAME: &str = "CheckpointSaverHook";
 
@@ -377,7 +378,7 @@ impl CheckpointSaverHook {
         for listener in &mut self.listeners {
             listener.before_save(session, step)?;
         }
-        log::info!("Saving checkpoints for {step} into {}...", self.base().display());
+        log::info!("Saving checkpoints for {step} into {}...", escaped(self.base().display()));
         self.found()?.writer.flush()?;
         self.saving = Some(step);
         let states = point.hook_states(self).into_iter();

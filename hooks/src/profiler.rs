@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use summary::EventWriter;
+use tensor::text::escaped;
 
 const NAME: &str = "ProfilerHook";
 
@@ -109,7 +110,7 @@ impl ProfilerHook {
         let path = self.directory.join(format!("timeline-{step}.json"));
         let trace = chrome_trace(values.metadata(), session.graph(), self.options);
         if !self.dry {
-            log::info!("Saving timeline for {step} into '{}'.", path.display());
+            log::info!("Saving timeline for {step} into '{}'.", escaped(path.display()));
             replace_file(&path, trace.as_bytes())?;
         }
         let metadata = encode_run_metadata(values.metadata());

@@ -15,6 +15,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tensor::text::escaped;
 
 /// Evaluates checkpoints in a graph and sessions of its own: one with [`evaluate_once`](Evaluation::evaluate_once), or each
 /// as it appears with [`evaluate_repeatedly`](Evaluation::evaluate_repeatedly), in the process of the training or another one.
@@ -360,7 +361,7 @@ where
                 Ok(checkpoint) => match self.evaluation.evaluate_once(&checkpoint) {
                     Err(error) => match unusable(&checkpoint, &error) {
                         Some(reason) => {
-                            log::warn!("a checkpoint is not evaluated: {reason}");
+                            log::warn!("a checkpoint is not evaluated: {}", escaped(reason));
                             continue;
                         }
                         None => Err(error),

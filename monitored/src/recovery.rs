@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tensor::text::escaped;
 
 /// Decides how often, and after which pauses, a session that was lost to a preemption is recreated. TensorFlow tries without
 /// limit and without pause (S-144, S-147).
@@ -171,7 +172,7 @@ impl fmt::Display for Recovery {
         let attempts = self.attempts;
         write!(f, "recovered after {attempts} attempt(s) from {}", self.cause)?;
         match &self.checkpoint {
-            Some(prefix) => write!(f, "; restored {}", prefix.display())?,
+            Some(prefix) => write!(f, "; restored {}", escaped(prefix.display()))?,
             None => f.write_str("; without a checkpoint")?,
         }
         match self.lost_steps() {

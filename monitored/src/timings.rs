@@ -2,6 +2,7 @@
 
 use hooks::HookTiming;
 use std::time::{Duration, Instant};
+use tensor::text::escaped;
 
 /// Of fast runs only one in this many is measured, because reading clocks costs time.
 const EVERY: u64 = 64;
@@ -95,7 +96,8 @@ impl Timings {
                 self.hooks[hook].noticed = true;
                 let percent = share * 100.0;
                 log::warn!(
-                    "hook '{name}' is slow: it takes {per_run:.1?} of each run, {percent:.0} % of its time"
+                    "hook '{}' is slow: it takes {per_run:.1?} of each run, {percent:.0} % of its time",
+                    escaped(name)
                 );
             }
         }

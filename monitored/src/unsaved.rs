@@ -7,6 +7,7 @@ use scaffold::CheckpointSource;
 use session_core::Graph;
 use session_core::keys::TRAIN_OP;
 use std::path::PathBuf;
+use tensor::text::escaped;
 
 /// A folder that a session restores from, and into which nothing saves.
 #[derive(Debug)]
@@ -30,11 +31,11 @@ pub(crate) fn find(source: Option<&CheckpointSource>, hooks: &HookSet) -> Option
     let begins = match source {
         CheckpointSource::None => "starts from the initial values".to_owned(),
         CheckpointSource::Directory(path) | CheckpointSource::File(path) => {
-            format!("continues from '{}'", path.display())
+            format!("continues from '{}'", escaped(path.display()))
         }
     };
     let Some(into) = hooks.saved_into().next() else { return from.cloned() };
-    let into = into.display();
+    let into = escaped(into.display());
     warn!(
         "checkpoints are saved to '{into}', but the session does not restore from there: when the program is started again, \
         it {begins} and does not find what it has saved; add .checkpoint_dir(\"{into}\") to the session's builder to \
@@ -56,7 +57,7 @@ impl Unsaved {
             None => !graph.collection(&TRAIN_OP).is_empty(),
         };
         if trained {
-            let folder = self.folder.display();
+            let folder = escaped(self.folder.display());
             warn!(
                 "the session restores from '{folder}', but nothing saves to it: its training is lost when it ends; \
                 add CheckpointSaverHook::every_steps(\"{folder}\", ..), or use MonitoredTrainingSession"

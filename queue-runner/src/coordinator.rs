@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
+use tensor::text::escaped;
 
 /// Stops several threads together and reports the first failure to whoever joins them. Clones share one
 /// coordinator.
@@ -651,11 +652,11 @@ impl Coordinator {
         let text = format!("Coordinator stopped with threads still running: {}", stragglers(alive));
         match failure {
             Some(failure) => {
-                warn!("{text}");
+                warn!("{}", escaped(text));
                 Err(failure)
             }
             None if ignore_live_threads => {
-                info!("{text}");
+                info!("{}", escaped(text));
                 Ok(())
             }
             None => Err(Error::runtime(text)),

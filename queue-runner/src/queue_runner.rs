@@ -12,6 +12,7 @@ use session_core::{
 use std::borrow::Borrow;
 use std::fmt;
 use tensor::Tensor;
+use tensor::text::escaped;
 
 /// The queue runners of a graph, started with each monitored session (S-23, S-217).
 pub const QUEUE_RUNNERS: CollectionKey<QueueRunner> = CollectionKey::new("queue_runners");
@@ -431,7 +432,8 @@ impl Work {
 
     fn run_ignoring_errors(&self, operation: &Operation, callable: Result<Callable>) {
         if let Err(failure) = callable.and_then(|callable| callable.call(&[])) {
-            debug!("'{}' of queue '{}': {}", operation.name(), self.runner.queue(), failure.chain());
+            let queue = escaped(self.runner.queue());
+            debug!("'{}' of queue '{queue}': {}", escaped(operation.name()), failure.chain());
         }
     }
 }
@@ -466,7 +468,7 @@ impl CountDown<'_> {
                 if let Err(failure) = coordinator.report_error(failure.clone()) {
                     warn!(
                         "queue '{}' after the coordinator was joined: {}",
-                        self.work.runner.queue(),
+                        escaped(self.work.runner.queue()),
                         failure.chain()
                     );
                 }
@@ -545,7 +547,7 @@ pub fn start_queue_runners_in_scope(
 ) -> Result<Vec<ManagedThread>> {
     let runners = session.graph().collection_in_scope(collection, scope);
     if runners.is_empty() {
-        let name = collection.name();
+        let (name, scope) = (escaped(collection.name()), escaped(scope));
         warn!(
             "start_queue_runners was called, but the graph has no queue runner in '{name}' under '{scope}'"
         );

@@ -4,6 +4,7 @@ use crate::sync::{Arc, AtomicBool, Mutex, Ordering, lock};
 use session_core::CancellationToken;
 use std::borrow::Cow;
 use std::fmt;
+use tensor::text::escaped;
 
 /// The party that requested a stop.
 ///
@@ -34,7 +35,7 @@ pub enum StopSource {
 impl fmt::Display for StopSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StopSource::Hook(name) => write!(f, "hook '{name}'"),
+            StopSource::Hook(name) => write!(f, "hook '{}'", escaped(name)),
             StopSource::Coordinator => f.write_str("coordinator"),
             StopSource::Handle => f.write_str("outside"),
             StopSource::StepFn => f.write_str("step function"),
@@ -98,7 +99,7 @@ impl fmt::Display for StopReason {
         if self.text.is_empty() {
             write!(f, "{}", self.source)
         } else {
-            write!(f, "{}: {}", self.source, self.text)
+            write!(f, "{}: {}", self.source, escaped(&self.text))
         }
     }
 }

@@ -21,6 +21,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use tensor::text::escaped;
 
 /// Writes events into a file of a directory, from a thread of its own. TensorFlow's name for it is
 /// `FileWriter`.
@@ -281,7 +282,7 @@ impl EventWriter {
 
     fn push(&self, pending: Pending) -> Result<(), EventError> {
         if !self.queue.push(pending)? {
-            warn!("an event for {} was dropped: its writer is closed", self.directory.display());
+            warn!("an event for {} was dropped: its writer is closed", escaped(self.directory.display()));
         }
         Ok(())
     }
@@ -354,7 +355,7 @@ impl EventWriter {
             return Ok(());
         }
         if let Err(error) = self.stop(&mut worker) {
-            warn!("events for {} were lost: {error}", self.directory.display());
+            warn!("events for {} were lost: {error}", escaped(self.directory.display()));
         }
         self.start(&mut worker)
     }
@@ -397,7 +398,7 @@ fn decode<M: Message + Default>(
 impl Drop for EventWriter {
     fn drop(&mut self) {
         if let Err(failure) = self.close() {
-            error!("events for {} were lost: {failure}", self.directory.display());
+            error!("events for {} were lost: {failure}", escaped(self.directory.display()));
         }
     }
 }

@@ -10,6 +10,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use tensor::text::escaped;
 
 /// The clusters of the servers in this process, by target. Only the list is accessed while it is held.
 static SERVED: Mutex<Vec<(String, ClusterSpec)>> = Mutex::new(Vec::new());
@@ -91,7 +92,7 @@ impl Creation {
             },
         };
         let text = format!("the master {target} did not answer within the time limit; {why}");
-        log::warn!("{text}");
+        log::warn!("{}", escaped(&text));
         Error::new(Code::Unavailable, text).with_source(error)
     }
 }

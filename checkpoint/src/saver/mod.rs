@@ -25,6 +25,7 @@ use background::Job;
 use save::{Request, Shared};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tensor::text::escaped;
 
 /// Saves the variables of a program into checkpoints, keeps as many of them as wanted, and restores.
 ///
@@ -499,7 +500,7 @@ impl Drop for Saver {
     fn drop(&mut self) {
         if let Err(error) = self.wait() {
             let reason = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-            log::error!("{error}: {reason}");
+            log::error!("{error}: {}", escaped(reason));
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::RestoreReport;
 use std::fmt;
 use std::path::PathBuf;
+use tensor::text::escaped;
 use tensor::{DType, Shape};
 
 /// A restore that was planned without reading a tensor, and that can be printed.
@@ -45,7 +46,7 @@ pub struct PlannedVariable {
 
 impl fmt::Display for RestorePlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "from {}", self.prefix.display())?;
+        write!(f, "from {}", escaped(self.prefix.display()))?;
         let width = self.variables.iter().map(|variable| variable.name.chars().count()).max().unwrap_or(0);
         for PlannedVariable { name, stored_as, dtype, shape, stored_shape } in &self.variables {
             write!(f, "\n  {name:width$}")?;
@@ -64,17 +65,17 @@ impl fmt::Display for RestorePlan {
 
 impl fmt::Display for RestoreReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "restored {} variable(s) from {}", self.restored.len(), self.prefix.display())?;
+        write!(f, "restored {} variable(s) from {}", self.restored.len(), escaped(self.prefix.display()))?;
         listed(f, "stored with another shape", &self.reshaped)?;
         listed(f, "missing", &self.missing)?;
         listed(f, "in the checkpoint, not wanted", &self.unexpected)?;
         for (prefix, reason) in &self.rejected {
-            write!(f, "\nrejected {}: {reason}", prefix.display())?;
+            write!(f, "\nrejected {}: {reason}", escaped(prefix.display()))?;
         }
         Ok(())
     }
 }
 
 fn listed(f: &mut fmt::Formatter<'_>, what: &str, names: &[String]) -> fmt::Result {
-    if names.is_empty() { Ok(()) } else { write!(f, "\n{what}: {}", names.join(", ")) }
+    if names.is_empty() { Ok(()) } else { write!(f, "\n{what}: {}", escaped(names.join(", "))) }
 }

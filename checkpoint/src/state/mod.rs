@@ -11,6 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
+use tensor::text::escaped;
 
 /// The state file's usual name.
 pub const STATE_FILE: &str = "checkpoint";
@@ -148,12 +149,12 @@ pub fn get_checkpoint_state_with(
     };
     match parsed {
         Ok(state) if state.model_checkpoint_path.is_empty() => {
-            log::warn!("checkpoint ignored: {} names no checkpoint", path.display());
+            log::warn!("checkpoint ignored: {} names no checkpoint", escaped(path.display()));
             Ok(None)
         }
         Ok(state) => located(state, storage, directory).map(Some),
         Err(what) => {
-            log::warn!("checkpoint ignored: {}: {what}", path.display());
+            log::warn!("checkpoint ignored: {}: {}", escaped(path.display()), escaped(what));
             Ok(None)
         }
     }
@@ -341,7 +342,7 @@ pub fn latest_checkpoint_with(
     if exists(storage, &newest)? {
         return Ok(Some(newest));
     }
-    log::error!("couldn't match files for checkpoint {}", newest.display());
+    log::error!("couldn't match files for checkpoint {}", escaped(newest.display()));
     Ok(None)
 }
 

@@ -38,7 +38,7 @@ impl Arguments {
         let mut different = 0;
         for (name, row) in &in_a {
             let difference = match in_b.remove(name) {
-                None => Some(format!("only in {}", self.a.display())),
+                None => Some(format!("only in {}", escaped(self.a.display()))),
                 Some(other) => self.difference(&a, &b, row, &other)?,
             };
             if let Some(difference) = difference {

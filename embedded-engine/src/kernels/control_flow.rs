@@ -11,6 +11,7 @@ use crate::registry::{Call, Control, Registry, Role, Shares};
 use session_core::{Error, Result};
 use std::sync::atomic::{AtomicU64, Ordering};
 use tensor::Tensor;
+use tensor::text::escaped;
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add_compiled(["Placeholder", "PlaceholderV2"], Role::Placeholder);
@@ -43,7 +44,7 @@ pub(crate) fn register(registry: &mut Registry) {
                 if first.is_none_or(|first| printed.fetch_add(1, Ordering::Relaxed) < first) {
                     let shown: Vec<String> =
                         (1..context.num_inputs()).map(|i| format!("[{}]", context.input(i))).collect();
-                    log::info!("{message}{}", shown.concat());
+                    log::info!("{}", escaped_lines(&format!("{message}{}", shown.concat())));
                 }
                 let value = context.take(0);
                 context.set(0, value);
@@ -54,11 +55,16 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("PrintV2", |_| {
         Ok(boxed(|context| {
             for text in context.input(0).as_strings()? {
-                log::info!("{}", String::from_utf8_lossy(text));
+                log::info!("{}", escaped_lines(&String::from_utf8_lossy(text)));
             }
             Ok(())
         }))
     });
+}
+
+/// Returns a printed text without anything that a terminal obeys, except for its line ends.
+fn escaped_lines(text: &str) -> String {
+    text.split('\n').map(|line| escaped(line).to_string()).collect::<Vec<_>>().join("\n")
 }
 
 /// Fails with the data given when the condition does not hold.

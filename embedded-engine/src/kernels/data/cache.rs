@@ -13,6 +13,7 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tensor::text::escaped;
 use tensor::{DType, Tensor};
 
 pub(super) const OPS: &[Op] = &[Op { types: &["CacheDataset", "CacheDatasetV2"], functions: &[], make }];
@@ -328,7 +329,7 @@ impl Drop for ToFile {
     fn drop(&mut self) {
         self.writer = None;
         if let Err(error) = fs::remove_file(&self.lock) {
-            log::warn!("could not remove '{}': {error}", self.lock.display());
+            log::warn!("could not remove '{}': {error}", escaped(self.lock.display()));
         }
     }
 }
