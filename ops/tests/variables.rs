@@ -268,3 +268,14 @@ fn nothing_is_made_in_a_frozen_graph() {
     assert_eq!(names(&graph.collection(&keys::VARIABLES)), ["v"]);
     graph.check().unwrap();
 }
+
+#[test]
+fn a_variable_of_another_graph_is_no_place() {
+    let (graph, other) = (Graph::new(), Graph::new());
+    let primary = variable(&other.named("w"), 1.0f32);
+    let named = graph.named("v");
+    let _ = VariableBuilder::new(&named).initial_value(1.0f32).colocate_with(&primary).build();
+    let error = graph.check().unwrap_err();
+    assert!(error.message().contains("variable 'w' belongs to another graph"), "{error}");
+    assert!(error.location().is_some_and(|place| place.file() == file!()), "{error}");
+}

@@ -9,8 +9,8 @@ use crate::state::{
 };
 use session_core::keys::{LOCAL_VARIABLES, TRAINABLE_VARIABLES, VARIABLES};
 use session_core::{
-    AttrValue, CollectionKey, DType, Error, Graph, OpDef, Output, PartialShape, Reuse, Shape, SliceInfo,
-    Variable, VariableParts,
+    AttrValue, CollectionKey, DType, Error, Graph, GraphMember as _, OpDef, Output, PartialShape, Reuse,
+    Shape, SliceInfo, Variable, VariableParts,
 };
 use std::panic::Location;
 
@@ -261,6 +261,9 @@ impl<'a> VariableBuilder<'a> {
     }
 
     fn make(self) -> Variable {
+        if let Some(Err(error)) = self.colocated_with.map(|variable| variable.check_in(&self.graph)) {
+            self.record_error(self.graph.scope_name(), error);
+        }
         let place = self.graph.without_control_dependencies().located_at(self.location);
         let place = self.colocated_with.map_or(place.clone(), |variable| variable.beside(&place));
         let scope = self.open_scope(&place);
