@@ -59,7 +59,7 @@ pub(crate) struct Arguments {
     #[arg(long = "feed", value_name = "NAME=FILE")]
     feeds: Vec<FeedArgument>,
     /// The number of rows of the feeds that each step takes; the first row follows the last. Default: all rows.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", requires = "feeds", value_parser = clap::value_parser!(u64).range(1..))]
     batch: Option<u64>,
     /// The engine that runs the graph.
     #[arg(long, value_enum, default_value = "embedded")]
@@ -142,7 +142,7 @@ impl Arguments {
             .master(&self.master)
             .config(SessionConfig { file_access: self.file_access(), ..self.task.config() })
             .is_chief(self.task.is_chief)
-            .max_wait(Duration::from_secs(self.task.max_wait))
+            .max_wait(self.task.max_wait())
             .recovery_wait(task::RECOVERY_WAIT)
             .scaffold(plan.scaffold.clone())
             .save_checkpoint_secs(None)

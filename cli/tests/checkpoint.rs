@@ -79,6 +79,8 @@ fn show_prints_values_or_statistics() {
     assert!(out.contains("mean      1.5") && out.contains("std       0.5"), "{out}");
     let (code, _, err) = run(&[&"show", &prefix, &"absent"]);
     assert!(code == 1 && err.contains("absent"), "{err}");
+    let (code, _, err) = run(&[&"show", &prefix, &"scope/W"]);
+    assert!(code == 1 && err.contains("is 'w' meant?"), "{err}");
 }
 
 #[test]
@@ -87,6 +89,12 @@ fn convert_there_and_back_changes_nothing() {
     let path = |name: &str| folder.path().join(name);
     let source = fixture("tf_bundle/partitioned/model.ckpt");
     let file = path("m.safetensors");
+    for (to, target) in [("bundle", path("x.safetensors")), ("safetensors", path("x"))] {
+        let (code, _, err) = run(&[&"convert", &source, &target, &"--to", &to]);
+        assert!(code == 1 && err.contains("with .safetensors"), "{err}");
+    }
+    let (code, _, err) = run(&[&"convert", &source, &source, &"--to", &"bundle"]);
+    assert!(code == 1 && err.contains("is the checkpoint that is read"), "{err}");
     assert_eq!(run(&[&"convert", &source, &file, &"--to", &"safetensors"]).0, 0);
     assert_eq!(run(&[&"convert", &file, &path("m"), &"--to", &"bundle"]).0, 0);
     for other in [&file, &path("m")] {

@@ -59,9 +59,10 @@ fn other_files_given_as_graphs_are_identified() {
     }
     let said = refused(folder.path(), &["graph", "show", "empty.meta/inner.meta"]);
     assert!(said.contains("empty.meta/inner.meta"), "{said}");
-    for command in ["train", "evaluate"] {
-        let options = ["--checkpoint-dir", "runs", "--fetch", "x", "--steps", "1"];
-        let said = refused(folder.path(), &[&[command, "--meta", "."], &options[..]].concat());
+    let train: &[&str] = &["train", "--meta", ".", "--checkpoint-dir", "runs", "--steps", "1"];
+    let evaluate: &[&str] = &["evaluate", "--meta", ".", "--checkpoint-dir", "runs", "--fetch", "x"];
+    for command in [train, evaluate] {
+        let said = refused(folder.path(), command);
         assert!(said.contains("'.' is a folder: name the file in it"), "{said}");
     }
     let text = "\u{feff}node { name: \"c\" op: \"NoOp\" }\n";

@@ -351,17 +351,27 @@ fn an_interruption_sets_the_exit_code() {
 }
 
 #[test]
-fn a_worker_waits_for_its_chief() {
+fn options_of_clusters_need_an_engine_and_a_role_that_use_them() {
     let folder = tempfile::tempdir().unwrap();
     let meta = without_step(folder.path());
-    let answer = go_on(folder.path(), &meta, "1", &["--is-chief", "false", "--max-wait", "0"]);
-    assert_eq!(answer.code, 1);
-    assert!(answer.errors.contains("Session was not ready after waiting 0 secs"), "{}", answer.errors);
-    let answer = go_on(folder.path(), &meta, "1", &[]);
-    assert!(answer.errors.contains("--checkpoint-dir is missing"), "{}", answer.errors);
-    let cluster = ["--is-chief", "false", "--cluster", "ps=localhost:1,worker=localhost:2"];
-    let answer = go_on(folder.path(), &meta, "1", &cluster);
-    assert!(answer.errors.contains("--cluster needs --engine tensorflow"), "{}", answer.errors);
+    let refused: [(&[&str], &str); 6] = [
+        (&[], "--checkpoint-dir is missing"),
+        (&["--is-chief", "false", "--max-wait", "0"], "--is-chief false needs --engine tensorflow"),
+        (
+            &["--checkpoint-dir", "run", "--device-filter", "/job:ps"],
+            "--device-filter needs --engine tensorflow",
+        ),
+        (
+            &["--is-chief", "false", "--cluster", "ps=localhost:1,worker=localhost:2"],
+            "--cluster needs --engine tensorflow",
+        ),
+        (&["--checkpoint-dir", "run", "--max-wait", "5"], "--max-wait is the time of a worker"),
+        (&["--checkpoint-dir", "run", "--task-index", "1"], "--cluster <TASKS>"),
+    ];
+    for (options, expected) in refused {
+        let answer = go_on(folder.path(), &meta, "1", options);
+        assert!(answer.code != 0 && answer.errors.contains(expected), "{}", answer.errors);
+    }
 }
 
 /// TensorFlow's runtime, in this process and in servers of others.

@@ -3,7 +3,7 @@
 use crate::output::{Failure, Outcome, Result};
 use checkpoint::bundle::{BundleWriter, ReadOptions};
 use checkpoint::safetensors::{SafetensorsOptions, write_safetensors};
-use checkpoint::{CheckpointReader, Error, UnknownTensor};
+use checkpoint::{CheckpointReader, Error, UnknownTensor, is_same_folder};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use tensor::text::escaped;
@@ -39,6 +39,7 @@ impl Arguments {
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
         // Mapped and verified: damaged data is not copied, and at most one tensor is in memory.
         let reader = CheckpointReader::open_with(&self.source, ReadOptions::new().map(true))?;
+        self.check(&reader)?;
         for UnknownTensor { name, dtype, .. } in reader.unknown() {
             if !self.drop_unsupported {
                 // Fails with the reason.
@@ -53,6 +54,26 @@ impl Arguments {
         };
         writeln!(out, "{}: {written} tensors", escaped(self.destination.display()))?;
         Ok(Outcome::Good)
+    }
+
+    fn check(&self, reader: &CheckpointReader) -> std::result::Result<(), Error> {
+        let destination = escaped(self.destination.display());
+        let is_safetensors = self.destination.extension().is_some_and(|ending| ending == "safetensors");
+        if is_safetensors != (self.to == Format::Safetensors) {
+            let rule = if is_safetensors { "does not end" } else { "ends" };
+            return Err(Error::Invalid(format!(
+                "the destination is {destination}, but a checkpoint of the format asked for {rule} with .safetensors"
+            )));
+        }
+        let folder = |path: &Path| path.parent().map(Path::to_path_buf).unwrap_or_default();
+        let is_source = self.destination.file_name() == reader.path().file_name()
+            && is_same_folder(folder(&self.destination), folder(reader.path()));
+        if is_source {
+            let text =
+                format!("the destination {destination} is the checkpoint that is read: choose another one");
+            return Err(Error::Invalid(text));
+        }
+        Ok(())
     }
 
     fn to_safetensors(

@@ -17,8 +17,13 @@ pub(crate) struct Arguments {
     /// The second checkpoint.
     b: PathBuf,
     /// Treat numbers as equal if they differ by at most this much. NaN equals NaN.
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", value_parser = tolerance)]
     tolerance: Option<f64>,
+}
+
+fn tolerance(text: &str) -> std::result::Result<f64, String> {
+    let number: f64 = text.parse().map_err(|error| format!("{error}"))?;
+    if number >= 0.0 { Ok(number) } else { Err("it must be zero or more".to_owned()) }
 }
 
 impl Arguments {

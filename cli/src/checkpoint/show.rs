@@ -1,11 +1,12 @@
 //! `monitored checkpoint show`.
 
+use super::row::Row;
 use crate::output::{Outcome, Result};
-use checkpoint::CheckpointReader;
+use checkpoint::{CheckpointReader, Error};
 use std::io::Write;
 use std::path::PathBuf;
 use tensor::Tensor;
-use tensor::text::escaped;
+use tensor::text::{escaped, nearest};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -20,7 +21,15 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
-        let tensor = CheckpointReader::open(&self.path)?.read(&self.name)?;
+        let reader = CheckpointReader::open(&self.path)?;
+        let rows = Row::all(&reader);
+        let Some(row) = rows.iter().find(|row| row.name == self.name) else {
+            let meant = nearest(&self.name, rows.iter().map(|row| row.name.as_str()));
+            let help = meant.map_or_else(String::new, |meant| format!("; is '{meant}' meant?"));
+            let (name, path) = (&self.name, reader.path().display());
+            return Err(Error::Invalid(format!("there is no tensor '{name}' in {path}{help}")).into());
+        };
+        let tensor = reader.read(&row.name)?;
         writeln!(out, "{} {} {}", escaped(&self.name), tensor.dtype(), tensor.shape())?;
         if self.stats {
             stats(&tensor, out)?;

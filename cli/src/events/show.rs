@@ -3,6 +3,7 @@
 use super::run::each_event;
 use crate::output::{Result, write_json};
 use serde_json::{Value as Json, json};
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use summary::{EventData, Restarts, TagKind, Value, ValueData};
@@ -30,7 +31,7 @@ struct Point {
 
 impl Arguments {
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
-        let (mut points, mut known) = (Vec::new(), false);
+        let (mut points, mut known, mut others) = (Vec::new(), false, BTreeSet::new());
         // Only the first value of some tags names the plug-in.
         let mut plugin = None;
         let mut restarts = Restarts::new();
@@ -41,7 +42,11 @@ impl Arguments {
             }
             let (step, wall_time) = (event.step, event.wall_time);
             let Some(EventData::Summary(summary)) = event.data else { return };
-            for value in summary.values.into_iter().filter(|value| value.tag == self.tag) {
+            for value in summary.values {
+                if value.tag != self.tag {
+                    others.insert(value.tag);
+                    continue;
+                }
                 known = true;
                 plugin = plugin.take().or_else(|| value.shown_by().map(str::to_owned));
                 let is_scalar = TagKind::of(&value, plugin.as_deref()) == TagKind::Scalar;
@@ -59,10 +64,9 @@ impl Arguments {
             unreadable.report();
         }
         if !known {
-            let path = self.path.display();
-            return Err(
-                io::Error::new(io::ErrorKind::NotFound, format!("no tag '{}' in {path}", self.tag)).into()
-            );
+            let (path, tags) = (self.path.display(), Vec::from_iter(others).join(", "));
+            let text = format!("no tag '{}' in {path}; its tags are: {tags}", self.tag);
+            return Err(io::Error::new(io::ErrorKind::NotFound, text).into());
         }
         Ok(unreadable.outcome())
     }

@@ -147,7 +147,7 @@ fn float(item: &Json) -> Result<f64> {
 
 /// Converts a number to a floating dtype. A number beyond its range is an error.
 fn narrowed<T: Copy + Into<f64>>(item: &Json, dtype: DType, narrow: impl Fn(f64) -> T) -> Result<T> {
-    let wide = float(item)?;
+    let wide = float(item).map_err(|_| unfit(item, dtype))?;
     let narrow = narrow(wide);
     let held: f64 = narrow.into();
     if held.is_infinite() && wide.is_finite() { Err(unfit(item, dtype)) } else { Ok(narrow) }

@@ -165,18 +165,20 @@ pub(crate) fn converted(array: Tensor, name: &str, wanted: DType) -> Result<Tens
     };
     let numbers = as_f64(&array).ok_or_else(refused)?;
     let shape = array.shape().clone();
-    let whole = |least: f64, most: f64| {
-        let fits = numbers.iter().all(|&n| n.fract() == 0.0 && (least..=most).contains(&n));
-        if fits { Ok(()) } else { Err(refused()) }
-    };
     macro_rules! integers {
         ($type:ty) => {{
-            whole(<$type>::MIN as f64, <$type>::MAX as f64)?;
-            Tensor::from_vec(numbers.iter().map(|&n| n as $type).collect::<Vec<$type>>(), shape)?
+            let whole = |&n: &f64| <$type>::try_from(n as i128).ok().filter(|_| n.fract() == 0.0);
+            let values: Option<Vec<$type>> = numbers.iter().map(whole).collect();
+            Tensor::from_vec(values.ok_or_else(refused)?, shape)?
         }};
     }
     Ok(match wanted {
-        DType::Float32 => Tensor::from_vec(numbers.iter().map(|&n| n as f32).collect::<Vec<f32>>(), shape)?,
+        DType::Float32 => {
+            // A number beyond the range is refused; infinities and NaN stay what they are.
+            let narrow = |&n: &f64| Some(n as f32).filter(|held| held.is_finite() || !n.is_finite());
+            let values: Option<Vec<f32>> = numbers.iter().map(narrow).collect();
+            Tensor::from_vec(values.ok_or_else(refused)?, shape)?
+        }
         DType::Float64 => Tensor::from_vec(numbers, shape)?,
         DType::Int64 => integers!(i64),
         DType::Int32 => integers!(i32),

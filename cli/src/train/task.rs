@@ -3,6 +3,7 @@
 use super::engines::EngineName;
 use monitored_session::graph_def::proto::GraphDef;
 use monitored_session::session_core::{Error, Result, SessionConfig};
+use std::time::Duration;
 
 /// The role of the process in distributed training.
 #[derive(Debug, clap::Args)]
@@ -15,32 +16,48 @@ pub(crate) struct Task {
     #[arg(long, value_name = "TASKS")]
     cluster: Option<String>,
     /// The index of this process among the tasks of the job `worker`.
-    #[arg(long, value_name = "N", default_value = "0")]
+    #[arg(long, value_name = "N", default_value = "0", requires = "cluster")]
     task_index: usize,
     /// A device that the session may use, such as `/job:ps`. Repeatable. Default with `--cluster`: the parameter servers and this worker,
-    /// so that the failure of another worker has no effect; otherwise all devices.
+    /// so that the failure of another worker has no effect; otherwise all devices. Requires `--engine tensorflow`.
     #[arg(long = "device-filter", value_name = "DEVICE")]
     device_filters: Vec<String>,
     /// Ignore the devices that the graph's operations request.
     #[arg(long)]
     pub(crate) clear_devices: bool,
-    /// The time that a worker waits for the chief, in seconds.
-    #[arg(long, value_name = "SECONDS", default_value = "7200")]
-    pub(crate) max_wait: u64,
+    /// The time that a worker (`--is-chief false`) waits for the chief, in seconds. Default: 7200.
+    #[arg(long, value_name = "SECONDS")]
+    max_wait: Option<u64>,
 }
 
 /// The time between two attempts of a worker while it waits. Shorter than TensorFlow's 30 s, because a chief needs only a moment.
-pub(crate) const RECOVERY_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
+pub(crate) const RECOVERY_WAIT: Duration = Duration::from_secs(1);
 
 impl Task {
-    /// Checks the cluster, and that the engine can use it.
+    /// Checks that the engine and the role have a use for the options.
     pub(crate) fn check(&self, engine: EngineName) -> Result<()> {
-        match &self.cluster {
-            Some(_) if engine == EngineName::Embedded => Err(Error::value(
-                "--cluster needs --engine tensorflow: the embedded engine runs in one process",
-            )),
-            _ => Ok(()),
+        let of_clusters = [
+            (self.cluster.is_some(), "--cluster"),
+            (!self.device_filters.is_empty(), "--device-filter"),
+            (!self.is_chief, "--is-chief false"),
+        ];
+        if let Some((_, option)) = of_clusters.iter().find(|(given, _)| *given)
+            && engine == EngineName::Embedded
+        {
+            let text = format!("{option} needs --engine tensorflow: the embedded engine runs in one process");
+            return Err(Error::value(text));
         }
+        if self.is_chief && self.max_wait.is_some() {
+            return Err(Error::value(
+                "--max-wait is the time of a worker (--is-chief false); a chief does not wait",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Returns the time that a worker waits for the chief.
+    pub(crate) fn max_wait(&self) -> Duration {
+        Duration::from_secs(self.max_wait.unwrap_or(7200))
     }
 
     pub(crate) fn config(&self) -> SessionConfig {
@@ -88,17 +105,29 @@ mod tests {
     #[test]
     fn a_worker_sees_the_parameter_servers_and_itself() {
         let task = |cluster: Option<&str>, filters: &[&str]| Task {
-            is_chief: false,
+            is_chief: true,
             cluster: cluster.map(str::to_owned),
             task_index: 2,
             device_filters: filters.iter().map(|&filter| filter.to_owned()).collect(),
             clear_devices: false,
-            max_wait: 0,
+            max_wait: None,
         };
         assert_eq!(task(Some("ps=a:1"), &[]).config().device_filters, ["/job:ps", "/job:worker/task:2"]);
         assert_eq!(task(Some("ps=a:1"), &["/job:x"]).config().device_filters, ["/job:x"]);
         assert!(task(None, &[]).config().device_filters.is_empty());
-        assert!(task(Some("ps=a:1"), &[]).check(EngineName::Embedded).is_err());
         task(None, &[]).check(EngineName::Embedded).unwrap();
+        task(Some("ps=a:1"), &["/job:x"]).check(EngineName::Tensorflow).unwrap();
+        let worker = Task { is_chief: false, max_wait: Some(5), ..task(None, &[]) };
+        worker.check(EngineName::Tensorflow).unwrap();
+        let refused = [
+            (task(Some("ps=a:1"), &[]), "--cluster needs"),
+            (task(None, &["/job:x"]), "--device-filter needs"),
+            (worker, "--is-chief false needs"),
+            (Task { max_wait: Some(5), ..task(None, &[]) }, "--max-wait is"),
+        ];
+        for (task, text) in refused {
+            let error = task.check(EngineName::Embedded).unwrap_err();
+            assert!(error.message().contains(text), "{error}");
+        }
     }
 }
