@@ -14,7 +14,7 @@ use monitored_session::queue_runner::StopHandle;
 use monitored_session::saved_model::{find_operation, find_tensor};
 use monitored_session::scaffold::ScaffoldBuilder;
 use monitored_session::session_core::{DType, Error, FileAccess, Graph, Output, SessionConfig, Tensor};
-use serde_json::{Map, Value as Json};
+
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -148,8 +148,7 @@ impl Arguments {
     fn print(&self, out: &mut dyn Write, evaluated: &Evaluated<Vec<Tensor>>) -> std::io::Result<()> {
         let pairs = self.fetches.iter().zip(&evaluated.values);
         if self.json {
-            let fetches: Map<String, Json> =
-                pairs.map(|(name, value)| (name.clone(), json::from_tensor(value))).collect();
+            let fetches = json::from_tensors(pairs).map_err(std::io::Error::other)?;
             let checkpoint = evaluated.checkpoint.to_string_lossy();
             let line =
                 serde_json::json!({"checkpoint": checkpoint, "step": evaluated.step, "fetches": fetches});

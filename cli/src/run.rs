@@ -232,8 +232,8 @@ impl Arguments {
             runs += 1;
             let values: Vec<(String, Tensor)> = request.names.iter().cloned().zip(values).collect();
             if self.json_lines {
-                let values = values.iter().map(|(name, value)| (name.clone(), json::from_tensor(value)));
-                let line = serde_json::json!({ "fetches": values.collect::<serde_json::Map<_, _>>() });
+                let values = json::from_tensors(values.iter().map(|(name, value)| (name, value)))?;
+                let line = serde_json::json!({ "fetches": values });
                 write_json(out, &line, false)?;
             } else {
                 deliver(out, &values, &self.outputs, self.json)?;

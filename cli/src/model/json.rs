@@ -6,11 +6,26 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use monitored_session::session_core::{DType, Error, Result, Tensor};
-use monitored_session::tensor::{Bytes, Element, bf16, f16};
-use serde_json::{Value as Json, json};
+use monitored_session::tensor::{Bytes, Element, bf16, f16, memory};
+use serde_json::{Map, Value as Json, json};
+
+/// Converts named tensors to a JSON object.
+///
+/// # Errors
+/// [`from_tensor`]'s.
+pub(crate) fn from_tensors<'t>(
+    tensors: impl IntoIterator<Item = (&'t String, &'t Tensor)>,
+) -> Result<Map<String, Json>> {
+    tensors.into_iter().map(|(name, tensor)| Ok((name.clone(), from_tensor(tensor)?))).collect()
+}
 
 /// Converts a tensor to JSON.
-pub(crate) fn from_tensor(tensor: &Tensor) -> Json {
+///
+/// # Errors
+/// `ResourceExhausted` where the JSON, many times as large as the tensor, does not fit into the available memory.
+pub(crate) fn from_tensor(tensor: &Tensor) -> Result<Json> {
+    // The values of all elements, and again in nested arrays.
+    memory::check(tensor.elements().saturating_mul(2 * size_of::<Json>()))?;
     fn plain<T: Element + Copy + Into<Json>>(tensor: &Tensor) -> Vec<Json> {
         let values = tensor.as_slice::<T>().unwrap_or_default();
         values.iter().map(|&value| value.into()).collect()
@@ -35,7 +50,7 @@ pub(crate) fn from_tensor(tensor: &Tensor) -> Json {
         DType::Bool => plain::<bool>(tensor),
         DType::String => tensor.as_strings().unwrap_or_default().iter().map(string).collect(),
         dtype => {
-            let Some(numbers) = tensor.iter_f64() else { return tensor.to_string().into() };
+            let Some(numbers) = tensor.iter_f64() else { return Ok(tensor.to_string().into()) };
             let numbers: Vec<Json> = numbers.map(number).collect();
             // A complex number is an array of its two parts.
             match dtype.is_complex() {
@@ -44,7 +59,7 @@ pub(crate) fn from_tensor(tensor: &Tensor) -> Json {
             }
         }
     };
-    nested(&mut flat.into_iter(), tensor.shape().dims())
+    Ok(nested(&mut flat.into_iter(), tensor.shape().dims()))
 }
 
 /// Converts a number; NaN and infinities have names.
@@ -188,12 +203,12 @@ mod tests {
             Tensor::from([[bf16::from_f64(-2.0)]]),
         ];
         for tensor in tensors {
-            assert_eq!(to_tensor(&from_tensor(&tensor), tensor.dtype()).unwrap(), tensor);
+            assert_eq!(to_tensor(&from_tensor(&tensor).unwrap(), tensor.dtype()).unwrap(), tensor);
         }
-        let nan = to_tensor(&from_tensor(&Tensor::scalar(f32::NAN)), DType::Float32).unwrap();
+        let nan = to_tensor(&from_tensor(&Tensor::scalar(f32::NAN)).unwrap(), DType::Float32).unwrap();
         assert!(nan.value::<f32>().unwrap().is_nan());
         let complex = Tensor::from([Complex::new(1.0f32, -2.0), Complex::new(0.5, 0.0)]);
-        assert_eq!(from_tensor(&complex), json!([[1.0, -2.0], [0.5, 0.0]]));
+        assert_eq!(from_tensor(&complex).unwrap(), json!([[1.0, -2.0], [0.5, 0.0]]));
     }
 
     #[test]

@@ -49,9 +49,7 @@ pub(crate) fn deliver(
         }
     }
     if as_json {
-        let object: serde_json::Map<String, Json> =
-            printed.into_iter().map(|(name, value)| (name.clone(), json::from_tensor(value))).collect();
-        return Ok(write_json(out, &Json::Object(object), false)?);
+        return Ok(write_json(out, &Json::Object(json::from_tensors(printed)?), false)?);
     }
     for (name, value) in printed {
         let text = escaped_lines(&value.to_string());
@@ -71,7 +69,7 @@ fn write_file(file: &Path, value: &Tensor) -> Result<()> {
     let content = match file.extension().and_then(|ending| ending.to_str()) {
         Some("npy") => npy::write(value)?,
         Some("json") => {
-            let mut text = serde_json::to_vec(&json::from_tensor(value)).map_err(Error::other)?;
+            let mut text = serde_json::to_vec(&json::from_tensor(value)?).map_err(Error::other)?;
             text.push(b'\n');
             text
         }
@@ -93,7 +91,7 @@ fn text(value: &Tensor) -> Result<Vec<u8>> {
             other => other.to_string(),
         }
     }
-    let mut text = match json::from_tensor(value) {
+    let mut text = match json::from_tensor(value)? {
         Json::Array(rows) => rows.iter().map(|row| line(row) + "\n").collect::<String>(),
         single => line(&single) + "\n",
     };

@@ -8,7 +8,7 @@ use monitored_session::hooks::{
 use monitored_session::monitored::Recovery;
 use monitored_session::ops::global_step::evaluate;
 use monitored_session::session_core::{Result, Session, Tensor, Variable};
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -26,8 +26,7 @@ impl Reporter<'_> {
     pub(crate) fn step(&mut self, step: i64, names: &[String], values: &[Tensor]) -> io::Result<()> {
         let pairs = names.iter().zip(values);
         if self.json_lines {
-            let fetches: Map<String, Json> =
-                pairs.map(|(name, value)| (name.clone(), json::from_tensor(value))).collect();
+            let fetches = json::from_tensors(pairs).map_err(io::Error::other)?;
             return self.line(&json!({"step": step, "fetches": fetches}));
         }
         write!(self.out, "step {step}")?;
