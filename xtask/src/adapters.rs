@@ -3,17 +3,28 @@
 use crate::dependencies;
 use crate::shell::{cargo, root, section};
 use crate::tensorflow;
-use anyhow::Result;
+use anyhow::{Result, bail, ensure};
 use std::path::PathBuf;
 use std::process::Command;
 
-/// The folders below `adapters`.
-const ADAPTERS: [&str; 1] = ["candle"];
+/// The folders below `adapters`, with the licenses that each accepts in addition to those of `deny.toml`.
+const ADAPTERS: [(&str, &[&str]); 2] = [
+    ("candle", &[]),
+    // Of `colored`, which burn prints shapes with: it asks for changes of its own files only.
+    ("burn", &["MPL-2.0"]),
+];
 
-/// Checks the licenses, the format and the lints of all adapters, and tests them.
-pub(crate) fn adapters() -> Result<()> {
-    for name in ADAPTERS {
-        dependencies::check_licenses(&root().join("adapters").join(name).join("Cargo.toml"))?;
+/// Checks the licenses, the format and the lints of these adapters, or of all, and tests them.
+pub(crate) fn adapters(names: &[String]) -> Result<()> {
+    if let Some(other) = names.iter().find(|name| !ADAPTERS.iter().any(|(known, _)| known == name)) {
+        bail!("no adapter {other}; there are {}", ADAPTERS.map(|(known, _)| known).join(", "));
+    }
+    let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
+    for (name, licenses) in ADAPTERS.into_iter().filter(|(name, _)| wanted(name)) {
+        let edges = ["tree", "--prefix", "none", "--edges", "normal,build,dev", "--format", "{p}|{l}"];
+        let tree = command(name, &edges).output()?;
+        ensure!(tree.status.success(), "{name}: {}", String::from_utf8_lossy(&tree.stderr));
+        dependencies::check_licenses(&String::from_utf8_lossy(&tree.stdout), licenses)?;
         section(&format!("{name}: format"), command(name, &["fmt", "--check"]))?;
         section(
             &format!("{name}: clippy"),

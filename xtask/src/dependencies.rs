@@ -14,7 +14,12 @@ pub(crate) fn check() -> Result<()> {
     let metadata = MetadataCommand::new().manifest_path(root().join("Cargo.toml")).exec()?;
     let accepted = Accepted::read()?;
     let mut problems = unused(&metadata)?;
-    problems.extend(forbidden(&metadata, &accepted));
+    for package in &metadata.packages {
+        let license = package.license.as_deref().unwrap_or("no license");
+        if !allows(&accepted.licenses, license) {
+            problems.push(format!("{} {}: {license} is not allowed", package.name, package.version));
+        }
+    }
     problems.extend(duplicates(&metadata, &accepted.duplicates));
     if !problems.is_empty() {
         bail!("dependencies:\n  {}", problems.join("\n  "));
@@ -23,26 +28,21 @@ pub(crate) fn check() -> Result<()> {
     Ok(())
 }
 
-/// Checks the licenses of a workspace of its own. Its crates may be built twice, since it is not part of what most people build.
-pub(crate) fn check_licenses(manifest: &Path) -> Result<()> {
-    let metadata = MetadataCommand::new().manifest_path(manifest).exec()?;
-    let problems = forbidden(&metadata, &Accepted::read()?);
+/// Checks the licenses in the output of `cargo tree` with the format `{p}|{l}`, of a workspace of its own, which accepts some more. Its
+/// crates may be built twice, since it is not part of what most people build.
+pub(crate) fn check_licenses(tree: &str, also: &[&str]) -> Result<()> {
+    let mut accepted = Accepted::read()?.licenses;
+    accepted.extend(also.iter().map(|&license| license.to_owned()));
+    let lines: BTreeSet<&str> = tree.lines().map(|line| line.trim_end_matches(" (*)")).collect();
+    let problems = lines.into_iter().filter_map(|line| {
+        let (package, license) = line.split_once('|')?;
+        (!allows(&accepted, license)).then(|| format!("{package}: '{license}' is not allowed"))
+    });
+    let problems: Vec<String> = problems.collect();
     if !problems.is_empty() {
-        bail!("dependencies of {}:\n  {}", manifest.display(), problems.join("\n  "));
+        bail!("dependencies:\n  {}", problems.join("\n  "));
     }
     Ok(())
-}
-
-/// Returns the packages whose license is not accepted.
-fn forbidden(metadata: &Metadata, accepted: &Accepted) -> Vec<String> {
-    let mut problems = Vec::new();
-    for package in &metadata.packages {
-        let license = package.license.as_deref().unwrap_or("no license");
-        if !allows(&accepted.licenses, license) {
-            problems.push(format!("{} {}: {license} is not allowed", package.name, package.version));
-        }
-    }
-    problems
 }
 
 /// The licenses and duplicates that `deny.toml` accepts.

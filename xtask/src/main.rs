@@ -32,7 +32,7 @@ cargo xtask COMMAND
   docs --stats | --check | --write | --places CRATE
                        print figures on the documentation of each crate, hold them against docs/documentation.tsv, write that
                        table, or list the places behind the counts of a crate
-  adapters             format, lint and test the crates in `adapters`, which are workspaces of their own
+  adapters [NAME..]    format, lint and test the crates in `adapters` (candle and burn), which are workspaces of their own
   bench [W..] [--python PY] [--rounds N] [--out FILE]
                        the workloads w1 w2 w3 w4 w5 w6 (all without names) in release mode, as JSON lines, in turn with
                        TensorFlow where a Python with it is found
@@ -61,7 +61,7 @@ fn main() -> Result<()> {
         "dependencies" => dependencies::check(),
         "docs" => docs::docs(&rest),
         "rules" => rules::rules(&rest),
-        "adapters" => adapters::adapters(),
+        "adapters" => adapters::adapters(&rest),
         "board" => board::board(&rest),
         "book" => book::book(),
         "bench" => bench::bench(&rest),
