@@ -6,9 +6,12 @@ use super::slicing::{Index, strided_slice};
 use crate::arguments::Ints;
 use crate::gradients::broadcasting::shape_of;
 use crate::library::op_defs;
-use crate::math::binary::{add, mul};
+use crate::math::binary::{add, mul, real_div};
+use crate::math::cast::cast;
+use crate::math::compare::equal;
 use crate::math::reduce::reduce_prod;
 use crate::math::segment::unsorted_segment_sum;
+use crate::math::unary::neg;
 use crate::shapes::{self, shape_from};
 use crate::static_value;
 use session_core::{
@@ -44,6 +47,18 @@ op_defs! {
         .attrs("T: type, Tindices: indextype, bad_indices_policy: string = \"\"")
         .shape(tensor_scatter_shape)
         .gradient(tensor_scatter_add_gradient);
+    TENSOR_SCATTER_SUB: OpDef::new("TensorScatterSub", "tensor: T, indices: Tindices, updates: T -> output: T")
+        .attrs("T: type, Tindices: indextype, bad_indices_policy: string = \"\"")
+        .shape(tensor_scatter_shape)
+        .gradient(tensor_scatter_sub_gradient);
+    TENSOR_SCATTER_MIN: OpDef::new("TensorScatterMin", "tensor: T, indices: Tindices, updates: T -> output: T")
+        .attrs("T: type, Tindices: indextype, bad_indices_policy: string = \"\"")
+        .shape(tensor_scatter_shape)
+        .gradient(tensor_scatter_extreme_gradient);
+    TENSOR_SCATTER_MAX: OpDef::new("TensorScatterMax", "tensor: T, indices: Tindices, updates: T -> output: T")
+        .attrs("T: type, Tindices: indextype, bad_indices_policy: string = \"\"")
+        .shape(tensor_scatter_shape)
+        .gradient(tensor_scatter_extreme_gradient);
     ONE_HOT: OpDef::new("OneHot", "indices: TI, depth: int32, on_value: T, off_value: T -> output: T")
         .attrs("axis: int32 = -1, T: type, TI: {uint8, int8, int32, int64} = int64")
         .shape(one_hot_shape)
@@ -278,6 +293,22 @@ fn tensor_scatter_add_gradient(op: &Operation, grads: &[Option<Output>]) -> Resu
     Ok(vec![Some(grad.clone()), None, Some(gather_nd(grad, op.input(1)))])
 }
 
+fn tensor_scatter_sub_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
+    Ok(vec![Some(grad.clone()), None, Some(neg(gather_nd(grad, op.input(1))))])
+}
+
+/// Builds the gradient, which goes to the tensor or to the update that was taken; equal ones share it.
+fn tensor_scatter_extreme_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
+    let (tensor, indices, updates, result) = (op.input(0), op.input(1), op.input(2), op.output(0));
+    let kept = cast(equal(&tensor, &result), grad.dtype());
+    let taken = cast(equal(updates, gather_nd(&result, &indices)), grad.dtype());
+    let counts = add(&kept, scatter_nd(&indices, &taken, shape_for(&indices, &tensor)));
+    let share = real_div(grad, counts);
+    Ok(vec![Some(mul(&share, kept)), None, Some(mul(gather_nd(share, indices), taken))])
+}
+
 /// Returns the entries of `params` along its first axis that the integers `indices` name.
 ///
 /// ```
@@ -368,6 +399,30 @@ pub fn tensor_scatter_update(
 pub fn tensor_scatter_add(tensor: impl AsOutput, indices: impl AsOutput, updates: impl AsOutput) -> Output {
     let builder = tensor.as_output().graph().op(&TENSOR_SCATTER_ADD);
     builder.input(tensor).input(indices).input(updates).finish_output()
+}
+
+/// Returns a tensor with slices taken off: those of the same place add up.
+#[must_use]
+#[track_caller]
+pub fn tensor_scatter_sub(tensor: impl AsOutput, indices: impl AsOutput, updates: impl AsOutput) -> Output {
+    let builder = tensor.as_output().graph().op(&TENSOR_SCATTER_SUB).input(tensor);
+    builder.input(indices).input(updates).finish_output()
+}
+
+/// Returns a tensor whose slices are the smaller of their elements and those of all updates of their places.
+#[must_use]
+#[track_caller]
+pub fn tensor_scatter_min(tensor: impl AsOutput, indices: impl AsOutput, updates: impl AsOutput) -> Output {
+    let builder = tensor.as_output().graph().op(&TENSOR_SCATTER_MIN).input(tensor);
+    builder.input(indices).input(updates).finish_output()
+}
+
+/// Returns a tensor whose slices are the larger of their elements and those of all updates of their places.
+#[must_use]
+#[track_caller]
+pub fn tensor_scatter_max(tensor: impl AsOutput, indices: impl AsOutput, updates: impl AsOutput) -> Output {
+    let builder = tensor.as_output().graph().op(&TENSOR_SCATTER_MAX).input(tensor);
+    builder.input(indices).input(updates).finish_output()
 }
 
 /// For each index a vector of `depth` numbers along a new last axis: 1 at the index, 0 elsewhere. An index outside

@@ -157,6 +157,21 @@ const PARTS: &[Sample] = rows! {
         let at = i.other(shaped(vec![2i32, 0, 2], &[3, 1]));
         [tensor_scatter_add(x, at, updates)]
     };
+    "TensorScatterSub" => |i| {
+        let (x, updates) = (i.doubles(&[4, 2]), i.doubles(&[3, 2]));
+        let at = i.other(shaped(vec![2i32, 0, 2], &[3, 1]));
+        [tensor_scatter_sub(x, at, updates)]
+    };
+    "TensorScatterMin" => |i| {
+        let (x, updates) = (i.doubles(&[4, 2]), i.doubles(&[3, 2]));
+        let at = i.other(shaped(vec![2i32, 0, 2], &[3, 1]));
+        [tensor_scatter_min(x, at, updates)]
+    };
+    "TensorScatterMax" => |i| {
+        let (x, updates) = (i.doubles(&[4, 3]), i.doubles(&[3]));
+        let at = i.other(shaped(vec![2i32, 0, 2, 1, 3, 2], &[3, 2]));
+        [tensor_scatter_max(x, at, updates)]
+    };
     "OneHot" => |i| { let at = i.other([2i32, 0, 9]); [one_hot(&at, 3, DType::Float32), one_hot_with(at, 4, 2.0f64, -1.0f64, 0)] };
     "Tile" => |i| [tile(i.doubles(&[2, 3]), [3, 2])];
     "Tile computed" needs Ranks => |i| { let (x, times) = (i.doubles(&[2, 3]), i.other([3i32, 2])); [tile(x, times)] };

@@ -36,6 +36,28 @@ pub(crate) fn register(registry: &mut Registry) {
         "TensorScatterAdd",
         |spec| for_dtype!(number spec.input_dtype(0), T => Ok(boxed(tensor_scatter_add::<T>))),
     );
+    registry.add("TensorScatterSub", |spec| {
+        let dtype = spec.input_dtype(0);
+        if dtype.is_integer() {
+            return for_dtype!(@arms dtype, T => Ok(boxed(|context| tensor_scatter::<T>(context, T::wrapping_sub))),
+                Int8: i8, Int16: i16, Int32: i32, Int64: i64, UInt8: u8, UInt16: u16, UInt32: u32, UInt64: u64);
+        }
+        for_dtype!(float dtype, T => {
+            Ok(boxed(|context| tensor_scatter::<T>(context, |kept, update| kept - update)))
+        })
+    });
+    registry.add("TensorScatterMin", |spec| {
+        for_dtype!(real spec.input_dtype(0), T => {
+            let least = |kept: T, update: T| if update < kept { update } else { kept };
+            Ok(boxed(move |context| tensor_scatter::<T>(context, least)))
+        })
+    });
+    registry.add("TensorScatterMax", |spec| {
+        for_dtype!(real spec.input_dtype(0), T => {
+            let largest = |kept: T, update: T| if update > kept { update } else { kept };
+            Ok(boxed(move |context| tensor_scatter::<T>(context, largest)))
+        })
+    });
     registry.add("TensorScatterUpdate", |_| Ok(boxed(tensor_scatter_update)));
 }
 
@@ -156,6 +178,21 @@ fn tensor_scatter_add<T: Element + compute::elementwise::Element>(
     check_updates(&named.shape, context.input(2).shape())?;
     let mut data = context.take(0);
     add_rows(&named, data.make_mut::<T>(context.buffers())?, context.slice(2)?)?;
+    context.set(0, data);
+    Ok(())
+}
+
+/// Combines each element of the slices that are named with those of the updates, one after the other.
+fn tensor_scatter<T: Element>(context: &mut KernelContext<'_>, combine: fn(T, T) -> T) -> Result<()> {
+    let named = rows(context.input(1), context.input(0).shape())?;
+    check_updates(&named.shape, context.input(2).shape())?;
+    let mut data = context.take(0);
+    let elements = data.make_mut::<T>(context.buffers())?;
+    let (updates, width) = (context.slice::<T>(2)?, named.width);
+    for (&row, update) in named.rows.iter().zip(updates.chunks_exact(width.max(1))) {
+        let slice = &mut elements[row * width..][..width];
+        slice.iter_mut().zip(update).for_each(|(to, &from)| *to = combine(*to, from));
+    }
     context.set(0, data);
     Ok(())
 }
