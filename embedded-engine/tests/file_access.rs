@@ -120,3 +120,68 @@ fn data_that_lie_elsewhere_are_not_read() {
     assert_eq!(error.code(), Code::PermissionDenied, "{error}");
     ask(restore, &inside.join("saved"), &FileAccess::everything()).unwrap();
 }
+
+/// The datasets: what names the dataset that is read, true for those that write, and their nodes.
+const DATASETS: [(&str, bool, &str); 5] = [
+    (
+        "a.txt",
+        false,
+        "node { name: 'dataset' op: 'TextLineDataset' input: 'paths' input: 'none' input: 'zero' }",
+    ),
+    (
+        "a.txt",
+        false,
+        "node { name: 'dataset' op: 'TFRecordDataset' input: 'paths' input: 'none' input: 'zero' }",
+    ),
+    (
+        "a.txt",
+        false,
+        "node { name: 'dataset' op: 'FixedLengthRecordDatasetV2' input: 'paths' input: 'zero' input: 'one' input: 'zero' input: 'zero' input: 'none' }",
+    ),
+    (
+        "new",
+        true,
+        "node { name: 'lines' op: 'TensorDataset' input: 'none' attr { key: 'Toutput_types' value { list { type: DT_STRING } } } \
+         attr { key: 'output_shapes' value { list { shape { } } } } } node { name: 'dataset' op: 'CacheDataset' input: 'lines' input: 'path' \
+         attr { key: 'output_types' value { list { type: DT_STRING } } } attr { key: 'output_shapes' value { list { shape { } } } } }",
+    ),
+    (
+        "*.txt",
+        false,
+        "node { name: 'found' op: 'MatchingFiles' input: 'path' } node { name: 'dataset' op: 'TensorSliceDataset' input: 'found' \
+         attr { key: 'Toutput_types' value { list { type: DT_STRING } } } attr { key: 'output_shapes' value { list { shape { } } } } }",
+    ),
+];
+
+#[test]
+fn datasets_reach_only_what_is_allowed() {
+    let number = |name: &str, value: i64| {
+        format!(
+            "node {{ name: '{name}' op: 'Const' attr {{ key: 'dtype' value {{ type: DT_INT64 }} }} attr {{ key: 'value' value \
+             {{ tensor {{ dtype: DT_INT64 tensor_shape {{ }} int64_val: {value} }} }} }} }}\n"
+        )
+    };
+    let asked = "node { name: 'asked' op: 'DatasetToSingleElement' input: 'dataset' attr { key: 'output_types' value { list { type: DT_STRING } } } \
+                 attr { key: 'output_shapes' value { list { shape { } } } } }";
+    for (name, writes, nodes) in DATASETS {
+        let (_guard, inside, outside) = folders();
+        let nodes = [&number("zero", 0), &number("one", 2), &string("none", "", false), nodes, asked]
+            .map(ToString::to_string)
+            .concat();
+        let refused = |path: &Path, access: &FileAccess| {
+            let error = ask(&nodes, path, access).unwrap_err();
+            assert_eq!(error.code(), Code::PermissionDenied, "{nodes}: {error}");
+        };
+        refused(&outside.join(name), &FileAccess::nothing().and_write(&inside));
+        refused(&inside.join("../outside").join(name), &FileAccess::nothing().and_write(&inside));
+        refused(&inside.join(name), &FileAccess::nothing());
+        if writes {
+            refused(&inside.join(name), &FileAccess::nothing().and_read(&inside));
+        }
+        assert!(!outside.join("new.index").exists(), "nothing was written");
+        let allowed = ask(&nodes, &inside.join(name), &FileAccess::nothing().and_write(&inside));
+        // The text is no file of records.
+        assert!(allowed.is_ok() || nodes.contains("TFRecordDataset"), "{nodes}: {allowed:?}");
+        assert_ne!(allowed.err().map(|error| error.code()), Some(Code::PermissionDenied));
+    }
+}

@@ -101,6 +101,7 @@ pub mod data_flow;
 pub mod functions;
 pub mod io;
 pub mod parsing;
+mod ragged;
 pub mod random;
 pub mod script;
 pub mod sets;

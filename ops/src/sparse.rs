@@ -64,6 +64,12 @@ op_defs! {
         .attrs("T: {half, float, double}")
         .shape(values_shape)
         .gradient(softmax_gradient);
+    SPARSE_CROSS: OpDef::new("SparseCross", "indices: N * int64, values: sparse_types, shapes: N * int64, dense_inputs: dense_types -> output_indices: int64, output_values: out_type, output_shape: int64")
+        .attrs("N: int >= 0, hashed_output: bool, num_buckets: int >= 0, hash_key: int, sparse_types: list({int64, string}) >= 0, dense_types: list({int64, string}) >= 0, out_type: {int64, string}, internal_type: {int64, string}")
+        .not_differentiable();
+    EDIT_DISTANCE: OpDef::new("EditDistance", "hypothesis_indices: int64, hypothesis_values: T, hypothesis_shape: int64, truth_indices: int64, truth_values: T, truth_shape: int64 -> output: float")
+        .attrs("normalize: bool = true, T: type")
+        .not_differentiable();
     SPARSE_TENSOR_DENSE_ADD: OpDef::new("SparseTensorDenseAdd", "a_indices: Tindices, a_values: T, a_shape: Tindices, b: T -> output: T")
         .attrs("T: numbertype, Tindices: indextype")
         .shape(dense_add_shape)

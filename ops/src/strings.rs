@@ -1,5 +1,7 @@
 //! Byte strings: joined, split, cut, formatted, read as numbers.
 
+pub(crate) mod unicode;
+
 use crate::arguments::{Axes, Ints, ReductionAxes};
 use crate::library::op_defs;
 use crate::parsing::SparseTensor;
@@ -27,6 +29,10 @@ op_defs! {
         .attrs("T: indextype, unit: {\"BYTE\", \"UTF8_CHAR\"} = \"BYTE\"").shape(substr_shape).not_differentiable();
     STRING_TO_HASH_BUCKET_FAST: OpDef::new("StringToHashBucketFast", "input: string -> output: int64")
         .attrs("num_buckets: int >= 1").shape(unchanged).not_differentiable();
+    STRING_TO_HASH_BUCKET_STRONG: OpDef::new("StringToHashBucketStrong", "input: string -> output: int64")
+        .attrs("num_buckets: int >= 1, key: list(int)").shape(unchanged).not_differentiable();
+    UNSORTED_SEGMENT_JOIN: OpDef::new("UnsortedSegmentJoin", "inputs: string, segment_ids: Tindices, num_segments: Tnumsegments -> output: string")
+        .attrs("separator: string = \"\", Tindices: indextype, Tnumsegments: indextype = int32").not_differentiable();
     STRING_LOWER: OpDef::new("StringLower", "input: string -> output: string")
         .attrs("encoding: string = \"\"").shape(unchanged).not_differentiable();
     STRING_UPPER: OpDef::new("StringUpper", "input: string -> output: string")

@@ -18,7 +18,7 @@ mod slice;
 
 use crate::registry::Registry;
 
-pub(crate) use arrange::arrange;
+pub(crate) use arrange::{arrange, ravel, unravel};
 pub(crate) use coordinates::{Rows, check_updates, rows, updated};
 pub(crate) use index::outside;
 pub(crate) use shape::shape_tensor;

@@ -13,6 +13,7 @@ mod moved;
 mod nn;
 mod optional;
 mod parsing;
+mod ragged;
 mod random;
 mod rnn;
 mod script;
@@ -66,6 +67,7 @@ fn register(registry: &mut Registry) {
     nn::register(registry);
     optional::register(registry);
     parsing::register(registry);
+    ragged::register(registry);
     random::register(registry);
     rnn::register(registry);
     script::register(registry);

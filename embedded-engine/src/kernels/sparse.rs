@@ -1,5 +1,8 @@
 //! Sparse tensors: coordinates, one row for each value, in the order of rows; values; the dense shape.
 
+mod cross;
+mod edit_distance;
+
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::array::arrange;
 use crate::kernels::math::{axis, boxed};
@@ -10,6 +13,8 @@ use std::ops::{Add, Div, Mul};
 use tensor::{Element, Shape, Tensor, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
+    cross::register(registry);
+    edit_distance::register(registry);
     registry.add("SparseTensorDenseMatMul", |spec| {
         let adjoint = [spec.bool("adjoint_a")?, spec.bool("adjoint_b")?];
         for_dtype!(wide spec.input_dtype(1), T => Ok(boxed(move |context| matmul::<T>(context, adjoint))))

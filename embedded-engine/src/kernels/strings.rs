@@ -6,11 +6,13 @@ mod join;
 pub(super) mod number;
 mod pattern;
 mod split;
+mod unicode;
 
 use crate::kernel::{Kernel, KernelContext};
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
 
+pub(in crate::kernels) use farm_hash::fingerprint64;
 pub(in crate::kernels) use join::add;
 use session_core::{Code, Error, Result};
 use tensor::{Bytes, DType, Tensor, memory};
@@ -21,6 +23,7 @@ pub(crate) fn register(registry: &mut Registry) {
     number::register(registry);
     pattern::register(registry);
     split::register(registry);
+    unicode::register(registry);
     registry.add("StringLower", |spec| {
         changed(spec.str("encoding")?, char::to_lowercase, u8::to_ascii_lowercase)
     });
@@ -45,12 +48,35 @@ pub(crate) fn register(registry: &mut Registry) {
         let buckets = buckets.ok_or_else(|| Error::value("num_buckets must be at least 1"))?;
         Ok(boxed(move |context| {
             let shape = context.input(0).shape().clone();
-            let hash = |text: &Bytes| (farm_hash::fingerprint64(text) % buckets).cast_signed();
+            let hash = |text: &Bytes| (fingerprint64(text) % buckets).cast_signed();
             let hashes = memory::collected(context.input(0).as_strings()?.iter().map(hash))?;
             context.set(0, Tensor::from_vec(hashes, shape)?);
             Ok(())
         }))
     });
+    registry.add("StringToHashBucketStrong", |spec| {
+        let buckets = u64::try_from(spec.int("num_buckets")?).ok().filter(|&count| count > 0);
+        let buckets = buckets.ok_or_else(|| Error::value("num_buckets must be at least 1"))?;
+        let &[first, second] = spec.ints("key")?.as_slice() else {
+            return Err(Error::invalid_argument("Key must have 2 elements"));
+        };
+        let keys = [first.cast_unsigned(), second.cast_unsigned()];
+        Ok(boxed(move |context| {
+            let shape = context.input(0).shape().clone();
+            let hash = |text: &Bytes| (sip_hash(text, keys) % buckets).cast_signed();
+            let hashes = memory::collected(context.input(0).as_strings()?.iter().map(hash))?;
+            context.set(0, Tensor::from_vec(hashes, shape)?);
+            Ok(())
+        }))
+    });
+}
+
+/// Returns SipHash-2-4, whose values never change.
+#[allow(deprecated)] // for hash maps; here the algorithm itself is asked for
+fn sip_hash(text: &[u8], [first, second]: [u64; 2]) -> u64 {
+    let mut hasher = std::hash::SipHasher::new_with_keys(first, second);
+    std::hash::Hasher::write(&mut hasher, text);
+    std::hash::Hasher::finish(&hasher)
 }
 
 /// Returns true if lengths count characters.

@@ -13,6 +13,10 @@ op_defs! {
     BINCOUNT: OpDef::new("Bincount", "arr: int32, size: int32, weights: T -> bins: T")
         .attrs("T: {int32, int64, float, double}")
         .shape(bincount_shape);
+    DENSE_BINCOUNT: OpDef::new("DenseBincount", "input: Tidx, size: Tidx, weights: T -> output: T")
+        .attrs("Tidx: indextype, T: {int32, int64, float, double}, binary_output: bool = false")
+        .shape(dense_bincount_shape)
+        .not_differentiable();
     HISTOGRAM_FIXED_WIDTH: OpDef::new("HistogramFixedWidth", "values: T, value_range: T, nbins: int32 -> out: dtype")
         .attrs("T: {int32, int64, float, double}, dtype: indextype = int32")
         .shape(histogram_shape)
@@ -35,6 +39,19 @@ fn sized_by(context: &ShapeContext<'_>, index: usize) -> Result<PartialShape> {
 
 fn bincount_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = sized_by(context, 1)?;
+    context.set(0, shape);
+    Ok(())
+}
+
+/// One row of bins, or one for each row of the input.
+fn dense_bincount_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let bins = sized_by(context, 1)?;
+    let shape = match context.input(0).rank() {
+        Some(2) => PartialShape::from([context.input(0).dim(0)]).concat(&bins),
+        Some(0 | 1) => bins,
+        Some(rank) => return Err(Error::value(format!("input must have rank 1 or 2, not {rank}"))),
+        None => PartialShape::unknown(),
+    };
     context.set(0, shape);
     Ok(())
 }

@@ -6,10 +6,14 @@ use crate::kernel::KernelContext;
 use crate::registry::Registry;
 use compute::elementwise;
 use session_core::{AttrValue, Error, Result};
-use tensor::{DType, Element, memory};
+use tensor::{DType, Element, Shape, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("Bincount", |spec| for_dtype!(number spec.input_dtype(2), T => Ok(boxed(bincount::<T>))));
+    registry.add("DenseBincount", |spec| {
+        let binary = spec.bool("binary_output")?;
+        for_dtype!(number spec.input_dtype(2), T => Ok(boxed(move |context| dense_bincount::<T>(context, binary))))
+    });
     registry.add("HistogramFixedWidth", |spec| {
         let out = spec.dtype("dtype").unwrap_or(DType::Int32);
         check_real(spec.input_dtype(0))?;
@@ -84,6 +88,54 @@ where
     context.produce::<T>(0, [size], |context, output| {
         elementwise::layout::unsorted_segment_sum(context.pool(), 1, &weights, &bins, output)
             .map_err(crate::kernels::array::outside)
+    })
+}
+
+/// Returns the weights (1 without any) of the elements with each value below the given size: of all, or of each row of a matrix.
+/// Binary output only says whether there are any.
+fn dense_bincount<T>(context: &mut KernelContext<'_>, binary: bool) -> Result<()>
+where
+    T: Element + elementwise::Element + std::ops::AddAssign,
+    f64: elementwise::CastTo<T>,
+{
+    let size = context.int(1)?;
+    let size = usize::try_from(size)
+        .map_err(|_| Error::invalid_argument(format!("size ({size}) must be non-negative")))?;
+    let input = context.input(0).shape().clone();
+    let (rows, columns, shape) = match *input.dims() {
+        [rows, columns] => (rows, columns, Shape::from([rows, size])),
+        [columns] => (1, columns, Shape::from([size])),
+        [] => (1, 1, Shape::from([size])),
+        _ => return Err(Error::invalid_argument(format!("input must have rank 1 or 2, not shape {input}"))),
+    };
+    let values = context.ints(0)?;
+    if values.iter().any(|&value| value < 0) {
+        return Err(Error::invalid_argument("Input must be non-negative!"));
+    }
+    let given = context.input(2).shape().clone();
+    if given.elements() > 0 && given != input {
+        let text = format!("weights of shape {given} for values of shape {input}");
+        return Err(Error::invalid_argument(text));
+    }
+    let mut one = [T::default()];
+    elementwise::cast(context.pool(), &[1f64], &mut one);
+    context.produce::<T>(0, shape, |context, output| {
+        output.fill(T::default());
+        let weights = context.slice::<T>(2)?;
+        for row in 0..rows {
+            for place in row * columns..(row + 1) * columns {
+                let Some(bin) = usize::try_from(values[place]).ok().filter(|&bin| bin < size) else {
+                    continue;
+                };
+                let bin = &mut output[row * size + bin];
+                match weights.get(place) {
+                    _ if binary => *bin = one[0],
+                    Some(&weight) => *bin += weight,
+                    None => *bin += one[0],
+                }
+            }
+        }
+        Ok(())
     })
 }
 

@@ -88,7 +88,7 @@ fn weak(s: &[u8], at: usize, a: u64, b: u64) -> (u64, u64) {
 }
 
 /// Returns the fingerprint of a string.
-pub(super) fn fingerprint64(s: &[u8]) -> u64 {
+pub(in crate::kernels) fn fingerprint64(s: &[u8]) -> u64 {
     let len = s.len();
     match len {
         0..=16 => return up_to_16(s),

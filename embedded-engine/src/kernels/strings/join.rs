@@ -15,6 +15,10 @@ pub(super) fn register(registry: &mut Registry) {
         let (separator, keep) = (spec.str("separator")?.to_owned(), spec.bool("keep_dims")?);
         Ok(boxed(move |context| reduce(context, separator.as_bytes(), keep)))
     });
+    registry.add("UnsortedSegmentJoin", |spec| {
+        let separator = spec.str("separator")?.to_owned();
+        Ok(boxed(move |context| segments(context, separator.as_bytes())))
+    });
 }
 
 /// Each pair of strings joined.
@@ -44,6 +48,40 @@ fn join(context: &mut KernelContext<'_>, separator: &[u8]) -> Result<()> {
         with_separator(here, separator)
     }))?;
     let joined = Tensor::from_strings(joined, shape.clone())?;
+    context.set(0, joined);
+    Ok(())
+}
+
+/// Joins the strings, or rows of them, of each segment, in their order.
+fn segments(context: &mut KernelContext<'_>, separator: &[u8]) -> Result<()> {
+    let (inputs, ids) = (context.input(0).shape().clone(), context.input(1).shape().clone());
+    let count = usize::try_from(context.int(2)?)
+        .map_err(|_| Error::invalid_argument("num_segments must not be negative"))?;
+    if !inputs.dims().starts_with(ids.dims()) {
+        let text = format!("the shape of segment_ids, {ids}, is no prefix of that of inputs, {inputs}");
+        return Err(Error::invalid_argument(text));
+    }
+    let inner = &inputs.dims()[ids.rank()..];
+    let width: usize = inner.iter().product();
+    let mut members = memory::filled(Vec::new(), count)?;
+    for (row, id) in context.ints(1)?.into_iter().enumerate() {
+        let segment = usize::try_from(id).ok().and_then(|id| members.get_mut(id));
+        segment
+            .ok_or_else(|| {
+                let text = "segment_ids are not allowed to exceed num_segments or to have negative values";
+                Error::invalid_argument(format!("{text}: {id}"))
+            })?
+            .push(row);
+    }
+    let strings = context.input(0).as_strings()?;
+    let places =
+        count.checked_mul(width).ok_or_else(|| Error::invalid_argument("there are too many segments"))?;
+    let joined = memory::try_collected((0..places).map(|place| {
+        let rows = members[place / width].iter();
+        with_separator(rows.map(|row| &strings[row * width + place % width]), separator)
+    }))?;
+    let shape = Shape::from([&[count][..], inner].concat());
+    let joined = Tensor::from_strings(joined, shape)?;
     context.set(0, joined);
     Ok(())
 }

@@ -1,0 +1,247 @@
+//! Ragged tensors: values with the splits of their rows, one list of splits for each ragged axis, the outermost first.
+
+mod dense;
+mod ngrams;
+
+use crate::kernel::KernelContext;
+use crate::kernels::array::arrange;
+use crate::kernels::math::boxed;
+use crate::registry::Registry;
+use session_core::{Error, Result};
+use tensor::{DType, Shape, Tensor, memory};
+
+pub(crate) fn register(registry: &mut Registry) {
+    dense::register(registry);
+    ngrams::register(registry);
+    registry.add("RaggedTensorToSparse", |spec| {
+        let rank = spec.operation.num_inputs() - 1;
+        Ok(boxed(move |context| to_sparse(context, rank)))
+    });
+    registry.add("RaggedGather", |spec| {
+        let rank = spec.operation.num_inputs() - 2;
+        Ok(boxed(move |context| gather(context, rank)))
+    });
+    registry.add("RaggedRange", |spec| {
+        let splits = spec.dtype("Tsplits")?;
+        match spec.dtype("T")? {
+            DType::Float32 | DType::Float64 | DType::BFloat16 => {
+                Ok(boxed(move |context| range::<f64>(context, splits)))
+            }
+            _ => Ok(boxed(move |context| range::<i64>(context, splits))),
+        }
+    });
+}
+
+/// The splits of rows in an input, checked: from 0, never falling.
+pub(in crate::kernels) fn splits(context: &KernelContext<'_>, input: usize) -> Result<Vec<usize>> {
+    let given = context.ints(input)?;
+    let splits: Option<Vec<usize>> = given.iter().map(|&split| usize::try_from(split).ok()).collect();
+    let splits = splits.filter(|splits| splits.first() == Some(&0) && splits.is_sorted());
+    splits.ok_or_else(|| Error::invalid_argument("the splits of rows must begin with 0 and never fall"))
+}
+
+/// The splits of all axes, checked against one another and against the number of values.
+fn nested(context: &KernelContext<'_>, rank: usize, values: usize) -> Result<Vec<Vec<usize>>> {
+    let all: Vec<Vec<usize>> = (0..rank).map(|input| splits(context, input)).collect::<Result<_>>()?;
+    let rows = context.input(values).shape().dims().first().copied();
+    let rows =
+        rows.ok_or_else(|| Error::invalid_argument("the values of a ragged tensor must not be a scalar"))?;
+    let inner = all.iter().skip(1).map(|splits| splits.len() - 1).chain([rows]);
+    if all.iter().zip(inner).any(|(splits, rows)| splits.last() != Some(&rows)) {
+        let text = "the splits of each axis must end with the number of rows of the next one";
+        return Err(Error::invalid_argument(text));
+    }
+    Ok(all)
+}
+
+/// Integers as a tensor of an index dtype.
+pub(in crate::kernels) fn indices(values: Vec<usize>, dtype: DType) -> Result<Tensor> {
+    let count = values.len();
+    if dtype == DType::Int32 {
+        let narrow: Option<Vec<i32>> = values.into_iter().map(|value| i32::try_from(value).ok()).collect();
+        let narrow = narrow.ok_or_else(|| Error::invalid_argument("a split does not fit into int32"))?;
+        return Ok(Tensor::from_vec(narrow, [count])?);
+    }
+    let wide = memory::collected(values.into_iter().map(|value| value as i64))?;
+    Ok(Tensor::from_vec(wide, [count])?)
+}
+
+/// The number of elements of a row of the values, and the sizes of its axes.
+fn row_of(values: &Tensor) -> (usize, Vec<usize>) {
+    let inner = values.shape().dims().get(1..).unwrap_or_default().to_vec();
+    (inner.iter().product(), inner)
+}
+
+fn to_sparse(context: &mut KernelContext<'_>, rank: usize) -> Result<()> {
+    let nested = nested(context, rank, rank)?;
+    let values = context.input(rank);
+    let (width, inner) = row_of(values);
+    let count = values.elements();
+    let axes = rank + 1 + inner.len();
+    let mut dims = vec![nested.first().map_or(0, |splits| splits.len() - 1)];
+    for splits in &nested {
+        dims.push(splits.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0));
+    }
+    dims.extend(&inner);
+    let mut flat: Vec<i64> = memory::reserve(count.saturating_mul(axes))?;
+    // The coordinates of the rows of each axis, outermost first.
+    let mut rows: Vec<Vec<i64>> = (0..dims[0] as i64).map(|row| vec![row]).collect();
+    for splits in &nested {
+        let mut next = memory::reserve(*splits.last().unwrap_or(&0))?;
+        for (row, pair) in rows.iter().zip(splits.windows(2)) {
+            next.extend((0..pair[1] - pair[0]).map(|column| [row.as_slice(), &[column as i64]].concat()));
+        }
+        rows = next;
+    }
+    let mut coordinates = vec![0; inner.len()];
+    for row in &rows {
+        for element in 0..width {
+            crate::kernels::array::unravel(element, &inner, &mut coordinates);
+            flat.extend(row);
+            flat.extend(coordinates.iter().map(|&coordinate| coordinate as i64));
+        }
+    }
+    let shape: Vec<i64> = dims.iter().map(|&size| size as i64).collect();
+    let flat_values = context.input(rank).clone().reshaped([count])?;
+    context.set(0, Tensor::from_vec(flat, [count, axes])?);
+    context.set(1, flat_values);
+    context.set(2, Tensor::from(shape));
+    Ok(())
+}
+
+/// Rows of a ragged tensor by their numbers.
+fn gather(context: &mut KernelContext<'_>, rank: usize) -> Result<()> {
+    let nested = nested(context, rank, rank)?;
+    let dtype = context.input(0).dtype();
+    let places = context.input(rank + 1);
+    let outer = places.shape().dims().to_vec();
+    let count = nested[0].len() - 1;
+    let mut rows = memory::reserve(places.elements())?;
+    for index in context.ints(rank + 1)? {
+        let row = usize::try_from(index).ok().filter(|&row| row < count).ok_or_else(|| {
+            Error::invalid_argument(format!("indices holds {index}, which is not in [0, {count})"))
+        })?;
+        rows.push(row);
+    }
+    // Axes of the indices before the last are split evenly.
+    let mut output = 0;
+    let mut groups = 1usize;
+    for pair in outer.windows(2) {
+        groups = groups.saturating_mul(pair[0]);
+        let even = (0..groups + 1).map(|group| group.saturating_mul(pair[1]));
+        context.set(output, indices(memory::collected(even)?, dtype)?);
+        output += 1;
+    }
+    for splits in &nested {
+        let (mut made, mut next) = (vec![0], Vec::new());
+        for &row in &rows {
+            memory::grow(&mut next, splits[row + 1] - splits[row])?;
+            next.extend(splits[row]..splits[row + 1]);
+            made.push(next.len());
+        }
+        context.set(output, indices(made, dtype)?);
+        output += 1;
+        rows = next;
+    }
+    let values = context.input(rank);
+    let (width, inner) = row_of(values);
+    let shape = Shape::from([&[rows.len()][..], &inner].concat());
+    let gathered = arrange(context, &[values], shape, width, &|row| Some((0, rows[row])), None)?;
+    context.set(output, gathered);
+    Ok(())
+}
+
+/// Numbers that can be counted up.
+trait Countable: Copy + PartialOrd + Default {
+    fn of(context: &KernelContext<'_>, input: usize) -> Result<Vec<Self>>;
+    /// The number of steps from `start` to `limit`.
+    fn steps(start: Self, limit: Self, delta: Self) -> Option<usize>;
+    /// The value after some steps, as a double.
+    fn after(start: Self, delta: Self, steps: usize) -> Self;
+    fn tensor(values: Vec<Self>, dtype: DType) -> Result<Tensor>;
+}
+
+impl Countable for i64 {
+    fn of(context: &KernelContext<'_>, input: usize) -> Result<Vec<i64>> {
+        context.ints(input)
+    }
+
+    fn steps(start: i64, limit: i64, delta: i64) -> Option<usize> {
+        let distance = i128::from(limit) - i128::from(start);
+        let delta = i128::from(delta);
+        if distance == 0 || (distance < 0) != (delta < 0) {
+            return Some(0);
+        }
+        usize::try_from((distance.abs() + delta.abs() - 1) / delta.abs()).ok()
+    }
+
+    fn after(start: i64, delta: i64, steps: usize) -> i64 {
+        start.wrapping_add(delta.wrapping_mul(steps as i64))
+    }
+
+    fn tensor(values: Vec<i64>, dtype: DType) -> Result<Tensor> {
+        let count = values.len();
+        if dtype == DType::Int32 {
+            let narrow = memory::collected(values.into_iter().map(|value| value as i32))?;
+            return Ok(Tensor::from_vec(narrow, [count])?);
+        }
+        Ok(Tensor::from_vec(values, [count])?)
+    }
+}
+
+impl Countable for f64 {
+    fn of(context: &KernelContext<'_>, input: usize) -> Result<Vec<f64>> {
+        context.doubles(input)
+    }
+
+    fn steps(start: f64, limit: f64, delta: f64) -> Option<usize> {
+        let steps = ((limit - start) / delta).ceil();
+        if steps.is_nan() || steps <= 0.0 {
+            return Some(0);
+        }
+        (steps < usize::MAX as f64).then_some(steps as usize)
+    }
+
+    fn after(start: f64, delta: f64, steps: usize) -> f64 {
+        start + delta * steps as f64
+    }
+
+    fn tensor(values: Vec<f64>, dtype: DType) -> Result<Tensor> {
+        let count = values.len();
+        Ok(match dtype {
+            DType::Float32 => {
+                Tensor::from_vec(memory::collected(values.into_iter().map(|value| value as f32))?, [count])?
+            }
+            DType::BFloat16 => {
+                Tensor::from_vec(memory::collected(values.into_iter().map(tensor::bf16::from_f64))?, [count])?
+            }
+            _ => Tensor::from_vec(values, [count])?,
+        })
+    }
+}
+
+/// One row of numbers for each start, limit and step.
+fn range<T: Countable>(context: &mut KernelContext<'_>, dtype: DType) -> Result<()> {
+    let given: Vec<Vec<T>> = (0..3).map(|input| T::of(context, input)).collect::<Result<_>>()?;
+    let scalars: Vec<bool> = (0..3).map(|input| context.input(input).shape().rank() == 0).collect();
+    let rows = given.iter().zip(&scalars).find(|(_, scalar)| !**scalar).map_or(1, |(given, _)| given.len());
+    if (0..3).any(|input| !scalars[input] && given[input].len() != rows) {
+        return Err(Error::invalid_argument("starts, limits, and deltas must have the same shape"));
+    }
+    let (mut values, mut made) = (Vec::new(), vec![0]);
+    for row in 0..rows {
+        let [start, limit, delta] = [0, 1, 2].map(|input| given[input][if scalars[input] { 0 } else { row }]);
+        if delta == T::default() {
+            return Err(Error::invalid_argument("Requires delta != 0"));
+        }
+        let steps = T::steps(start, limit, delta)
+            .ok_or_else(|| Error::invalid_argument("the range has too many elements"))?;
+        memory::grow(&mut values, steps)?;
+        values.extend((0..steps).map(|step| T::after(start, delta, step)));
+        made.push(values.len());
+    }
+    let of = context.input(0).dtype();
+    context.set(0, indices(made, dtype)?);
+    context.set(1, T::tensor(values, of)?);
+    Ok(())
+}

@@ -1,0 +1,183 @@
+//! Strings and the numbers of their characters. Strings are UTF-8; numbers are also written as UTF-16 and UTF-32.
+
+use crate::kernel::{KernelContext, NodeSpec};
+use crate::kernels::math::boxed;
+use crate::registry::Registry;
+use session_core::{Code, Error, Result};
+use tensor::{Bytes, DType, Tensor, memory};
+
+pub(super) fn register(registry: &mut Registry) {
+    for op_type in ["UnicodeDecode", "UnicodeDecodeWithOffsets"] {
+        registry.add(op_type, |spec| {
+            let (reader, splits) = (Reader::of(spec)?, spec.dtype("Tsplits")?);
+            let offsets = spec.operation.op_type() == "UnicodeDecodeWithOffsets";
+            Ok(boxed(move |context| decode(context, &reader, splits, offsets)))
+        });
+    }
+    registry.add("UnicodeEncode", |spec| {
+        let (errors, form) = (Errors::of(spec)?, Form::of(spec)?);
+        Ok(boxed(move |context| encode(context, errors, form)))
+    });
+    registry.add("UnicodeTranscode", |spec| {
+        let (reader, form) = (Reader::of(spec)?, Form::of(spec)?);
+        Ok(boxed(move |context| {
+            super::map(context, |text| {
+                let mut written = Vec::new();
+                for (character, _) in reader.characters(text)? {
+                    form.write(character, &mut written);
+                }
+                Ok(written.into())
+            })
+        }))
+    });
+}
+
+/// What becomes of bytes and numbers that are no characters.
+#[derive(Clone, Copy)]
+enum Errors {
+    Strict,
+    Replace(char),
+    Ignore,
+}
+
+impl Errors {
+    fn of(spec: &NodeSpec<'_>) -> Result<Errors> {
+        Ok(match spec.str("errors")? {
+            "strict" => Errors::Strict,
+            "ignore" => Errors::Ignore,
+            _ => {
+                let number = spec.int("replacement_char")?;
+                let character = u32::try_from(number).ok().and_then(char::from_u32);
+                Errors::Replace(character.ok_or_else(|| {
+                    Error::invalid_argument(format!(
+                        "replacement_char {number} is not a valid unicode codepoint"
+                    ))
+                })?)
+            }
+        })
+    }
+
+    /// Returns the character in the place of what is none, if there is to be one.
+    fn instead(self) -> Result<Option<char>> {
+        match self {
+            Errors::Strict => Err(Error::invalid_argument("Invalid formatting on input string")),
+            Errors::Replace(character) => Ok(Some(character)),
+            Errors::Ignore => Ok(None),
+        }
+    }
+}
+
+/// The way to read strings.
+#[derive(Clone, Copy)]
+struct Reader {
+    errors: Errors,
+    replaces_control: bool,
+}
+
+impl Reader {
+    fn of(spec: &NodeSpec<'_>) -> Result<Reader> {
+        let encoding = spec.str("input_encoding")?;
+        if !matches!(encoding.to_ascii_uppercase().as_str(), "UTF-8" | "UTF8" | "US-ASCII" | "ASCII") {
+            let text = format!("strings in the encoding '{encoding}' are not read, only UTF-8");
+            return Err(Error::new(Code::Unimplemented, text));
+        }
+        Ok(Reader { errors: Errors::of(spec)?, replaces_control: spec.bool("replace_control_characters")? })
+    }
+
+    /// Returns the characters of a string, each with the place of its first byte.
+    fn characters(&self, text: &[u8]) -> Result<Vec<(char, usize)>> {
+        let mut characters = memory::reserve(text.len())?;
+        let mut at = 0;
+        for chunk in text.utf8_chunks() {
+            for (place, character) in chunk.valid().char_indices() {
+                let is_replaced = self.replaces_control && character <= '\u{1f}';
+                let read = if is_replaced { self.errors.instead()? } else { Some(character) };
+                characters.extend(read.map(|character| (character, at + place)));
+            }
+            at += chunk.valid().len();
+            if !chunk.invalid().is_empty() {
+                characters.extend(self.errors.instead()?.map(|character| (character, at)));
+                at += chunk.invalid().len();
+            }
+        }
+        Ok(characters)
+    }
+}
+
+fn decode(context: &mut KernelContext<'_>, reader: &Reader, splits: DType, offsets: bool) -> Result<()> {
+    let (mut numbers, mut starts, mut made) = (Vec::new(), Vec::new(), vec![0]);
+    for text in context.input(0).as_strings()? {
+        let characters = reader.characters(text)?;
+        memory::grow(&mut numbers, characters.len())?;
+        memory::grow(&mut starts, characters.len())?;
+        for (character, start) in characters {
+            numbers.push(u32::from(character).cast_signed());
+            starts.push(start as i64);
+        }
+        made.push(numbers.len());
+    }
+    let count = numbers.len();
+    context.set(0, crate::kernels::ragged::indices(made, splits)?);
+    context.set(1, Tensor::from_vec(numbers, [count])?);
+    if offsets {
+        context.set(2, Tensor::from_vec(starts, [count])?);
+    }
+    Ok(())
+}
+
+/// The form in which characters are written.
+#[derive(Clone, Copy)]
+enum Form {
+    Utf8,
+    Utf16,
+    Utf32,
+}
+
+impl Form {
+    fn of(spec: &NodeSpec<'_>) -> Result<Form> {
+        Ok(match spec.str("output_encoding")? {
+            "UTF-16-BE" => Form::Utf16,
+            "UTF-32-BE" => Form::Utf32,
+            _ => Form::Utf8,
+        })
+    }
+
+    fn write(self, character: char, to: &mut Vec<u8>) {
+        match self {
+            Form::Utf8 => to.extend(character.encode_utf8(&mut [0; 4]).as_bytes()),
+            Form::Utf16 => {
+                to.extend(character.encode_utf16(&mut [0; 2]).iter().flat_map(|unit| unit.to_be_bytes()));
+            }
+            Form::Utf32 => to.extend(u32::from(character).to_be_bytes()),
+        }
+    }
+}
+
+fn encode(context: &mut KernelContext<'_>, errors: Errors, form: Form) -> Result<()> {
+    let numbers = context.ints(0)?;
+    let splits = crate::kernels::ragged::splits(context, 1)?;
+    if splits.last() != Some(&numbers.len()) {
+        let text = format!("the splits must end with the number of values, {}", numbers.len());
+        return Err(Error::invalid_argument(text));
+    }
+    let mut texts = memory::reserve(splits.len() - 1)?;
+    for pair in splits.windows(2) {
+        let mut text = Vec::new();
+        for &number in &numbers[pair[0]..pair[1]] {
+            let character = u32::try_from(number).ok().and_then(char::from_u32);
+            let character = match character {
+                Some(character) => Some(character),
+                None => errors.instead().map_err(|_| {
+                    Error::invalid_argument(format!("{number} is not a valid unicode codepoint"))
+                })?,
+            };
+            if let Some(character) = character {
+                form.write(character, &mut text);
+            }
+        }
+        texts.push(Bytes::from(text));
+    }
+    let count = texts.len();
+    context.set(0, Tensor::from_strings(texts, [count])?);
+    Ok(())
+}
