@@ -4,8 +4,8 @@
 mod support;
 
 use graph_def::proto::{
-    AnyList, AssetFileDef, Collection, CollectionDef, MetaGraphDef, NodeList, SavedModel as Message,
-    TensorInfo, TensorInfoEncoding,
+    AnyList, AssetFileDef, Collection, CollectionDef, FunctionDef, MetaGraphDef, NodeList,
+    SavedModel as Message, TensorInfo, TensorInfoEncoding, Value,
 };
 use saved_model::{FrozenGraph, SavedModel, SavedModelFolder, SignatureValue, tags};
 use session_core::{Code, Error, ErrorKind, SessionExt, Tensor};
@@ -301,6 +301,67 @@ fn assets_stay_within_their_folder() {
     assert!(error.to_string().contains("assets/vocab.txt") && error.op_type_in_chain().is_some(), "{error}");
     let options = saved_model::LoadOptions::new().allow_files(secret.path());
     SavedModel::load_with(folder.path(), ["serve"], &options).unwrap();
+}
+
+#[test]
+fn a_shard_that_is_missing_or_cut_is_named() {
+    for shard in ["data-00000-of-00002", "data-00001-of-00002"] {
+        let folder = changed("partitioned", |_| {});
+        let file = folder.path().join(format!("variables/variables.{shard}"));
+        let bytes = fs::read(&file).unwrap();
+        fs::write(&file, &bytes[..bytes.len() - 1]).unwrap();
+        let cut = refused(folder.path());
+        assert!(matches!(cut.code(), Code::DataLoss | Code::OutOfRange), "{cut}");
+        assert!(cut.chain().contains(shard), "{}", cut.chain());
+        fs::remove_file(&file).unwrap();
+        let missing = refused(folder.path());
+        assert_eq!(missing.code(), Code::NotFound, "{missing}");
+        assert!(missing.chain().contains(shard), "{}", missing.chain());
+    }
+}
+
+#[test]
+fn a_text_that_ends_early_is_an_error() {
+    let whole = fs::read_to_string(case("text_form/model/saved_model.pbtxt")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("saved_model.pbtxt");
+    for length in (0..whole.len() - 2).step_by(211).filter(|&length| whole.is_char_boundary(length)) {
+        fs::write(&file, &whole[..length]).unwrap();
+        let error = refused(folder.path());
+        assert!(error.to_string().contains(&*folder.path().to_string_lossy()), "{length}: {error}");
+    }
+    fs::write(&file, b"meta_graphs { \xff }").unwrap();
+    assert_eq!(refused(folder.path()).code(), Code::DataLoss);
+}
+
+#[test]
+fn functions_and_nodes_that_need_themselves_are_errors() {
+    // The wrapper of a signature calls itself instead of the model.
+    let folder = changed("module_v2", |meta_graph| {
+        let library = meta_graph.graph_def.as_mut().unwrap().library.as_mut().unwrap();
+        let name = |function: &FunctionDef| function.signature.as_ref().unwrap().name.clone();
+        for function in library.function.iter_mut().filter(|function| name(function).contains("wrapper")) {
+            let own = name(function);
+            for attr in function.node_def.iter_mut().filter_map(|node| node.attr.get_mut("f")) {
+                let Some(Value::Func(called)) = &mut attr.value else { panic!("{attr:?}") };
+                called.name.clone_from(&own);
+            }
+        }
+    });
+    let answer = SavedModel::load(folder.path(), ["serve"]).and_then(|model| {
+        model.signature("serving_default")?.run([("x", Tensor::from([[0f32; 3]]))]).map(drop)
+    });
+    let error = answer.unwrap_err();
+    assert!(error.chain().contains("calls itself"), "{}", error.chain());
+
+    let folder = changed("dense", |meta_graph| {
+        let nodes = &mut meta_graph.graph_def.as_mut().unwrap().node;
+        let last = nodes.iter().rposition(|node| node.op == "Softmax").unwrap();
+        let own = nodes[last].name.clone();
+        nodes[last].input[0] = own;
+    });
+    let error = refused(folder.path());
+    assert!(error.to_string().contains("part of a cycle"), "{error}");
 }
 
 /// What a chain of errors says of the operation.
