@@ -205,6 +205,8 @@ fn a_model_is_described() {
 
     let assets = run_in(Path::new("."), &[&"graph", &"show", &case("recurrent_v2/model")]);
     assert!(assets.out.contains("words.txt  asset_path_initializer:0"), "{}", assets.out);
+    // No collection lists the variables of TensorFlow 2.
+    assert!(assets.out.contains("  embedding  float32 [5,3]  resource\n"), "{}", assets.out);
     let frozen =
         printed(&run_in(Path::new("."), &[&"graph", &"show", &case("frozen_dense/graph.pb"), &"--json"]));
     assert_eq!(frozen["outputs"][0]["name"], "relu:0");

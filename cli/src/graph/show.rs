@@ -10,9 +10,9 @@ use monitored_session::graph_def::{MetaGraph, proto, read_graph_file};
 use monitored_session::queue_runner::QUEUE_RUNNERS;
 use monitored_session::saved_model::{SavedModelFolder, graph_outputs};
 use monitored_session::session_core::keys::{LOCAL_VARIABLES, VARIABLES};
-use monitored_session::session_core::{Graph, Operation, Output, Variable};
+use monitored_session::session_core::{AttrValue, DType, Graph, Operation, Output, PartialShape, Variable};
 use serde_json::{Value as Json, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use tensor::text::escaped;
@@ -89,12 +89,66 @@ pub(super) struct Summary {
     inputs: Vec<Operation>,
     /// Of a graph without variables and savers, what nothing reads.
     outputs: Vec<Output>,
-    variables: Vec<(Variable, bool)>,
+    variables: Vec<VariableSummary>,
     collections: BTreeMap<String, (&'static str, usize)>,
     queues: Vec<(String, usize)>,
     saver: Option<proto::SaverDef>,
     signatures: Vec<SignatureSummary>,
     lacks: BTreeMap<String, Vec<String>>,
+}
+
+/// A variable of a graph.
+struct VariableSummary {
+    name: String,
+    dtype: DType,
+    shape: PartialShape,
+    is_resource: bool,
+    is_local: bool,
+    /// `None` for one that no collection lists, as in models of TensorFlow 2.
+    is_trained: Option<bool>,
+}
+
+impl VariableSummary {
+    fn listed(variable: &Variable, is_local: bool) -> VariableSummary {
+        VariableSummary {
+            name: variable.name().to_owned(),
+            dtype: variable.dtype(),
+            shape: variable.shape().clone(),
+            is_resource: variable.is_resource(),
+            is_local,
+            is_trained: Some(variable.is_trainable()),
+        }
+    }
+
+    /// Describes the variable of an operation; `None` for another operation.
+    fn unlisted(operation: &Operation) -> Option<VariableSummary> {
+        let is_resource = operation.op_type() == "VarHandleOp";
+        if !is_resource && !matches!(operation.op_type(), "VariableV2" | "Variable") {
+            return None;
+        }
+        Some(VariableSummary {
+            name: operation.name().to_owned(),
+            dtype: operation.attr("dtype").and_then(AttrValue::as_type)?,
+            shape: operation.attr("shape").and_then(AttrValue::as_shape).cloned().unwrap_or_default(),
+            is_resource,
+            is_local: false,
+            is_trained: None,
+        })
+    }
+
+    /// Returns all variables of a graph, those of collections first.
+    fn all(graph: &Graph) -> Vec<VariableSummary> {
+        let (global, local) = (graph.collection(&VARIABLES), graph.collection(&LOCAL_VARIABLES));
+        let listed: HashSet<_> =
+            global.iter().chain(&local).map(|variable| variable.handle().endpoint()).collect();
+        let operations = graph.operations();
+        let others = operations.iter().filter(|operation| {
+            operation.num_outputs() == 1 && !listed.contains(&operation.output(0).endpoint())
+        });
+        let global = global.iter().map(|variable| VariableSummary::listed(variable, false));
+        let local = local.iter().map(|variable| VariableSummary::listed(variable, true));
+        global.chain(local).chain(others.filter_map(VariableSummary::unlisted)).collect()
+    }
 }
 
 impl Summary {
@@ -105,8 +159,6 @@ impl Summary {
             *ops.entry(operation.op_type().to_owned()).or_default() += 1;
         }
         let inputs = graph.operations().into_iter().filter(is_input).collect();
-        let global = graph.collection(&VARIABLES).into_iter().map(|variable| (variable, false));
-        let local = graph.collection(&LOCAL_VARIABLES).into_iter().map(|variable| (variable, true));
         let runners = graph.collection(&QUEUE_RUNNERS);
         let is_bare = message.collection_def.is_empty() && graph.collection(&VARIABLES).is_empty();
         let versions = message.graph_def.as_ref().and_then(|graph| graph.versions.as_ref());
@@ -117,7 +169,7 @@ impl Summary {
             ops,
             inputs,
             outputs: if is_bare { graph_outputs(&graph.operations()) } else { Vec::new() },
-            variables: global.chain(local).collect(),
+            variables: VariableSummary::all(graph),
             collections: message.collection_def.iter().map(|(key, def)| (key.clone(), count(def))).collect(),
             queues: runners
                 .iter()
@@ -151,14 +203,14 @@ impl Summary {
         let variables: Vec<Json> = self
             .variables
             .iter()
-            .map(|(variable, local)| {
+            .map(|variable| {
                 json!({
-                    "name": variable.name(),
-                    "dtype": variable.dtype().name(),
-                    "shape": variable.shape().sizes(),
-                    "trainable": variable.is_trainable(),
-                    "resource": variable.is_resource(),
-                    "local": local,
+                    "name": variable.name,
+                    "dtype": variable.dtype.name(),
+                    "shape": variable.shape.sizes(),
+                    "trainable": variable.is_trained,
+                    "resource": variable.is_resource,
+                    "local": variable.is_local,
                 })
             })
             .collect();
@@ -215,15 +267,11 @@ impl Summary {
             writeln!(out, "  {}  {} {}", escaped(output.name()), output.dtype(), output.shape())?;
         }
         writeln!(out, "\nvariables:{}", none_if(self.variables.is_empty()))?;
-        for (variable, local) in &self.variables {
-            let (name, dtype, shape) = (escaped(variable.name()), variable.dtype(), variable.shape());
-            let kind = if variable.is_resource() { "resource" } else { "reference" };
-            let trained = if variable.is_trainable() { ", trained" } else { "" };
-            writeln!(
-                out,
-                "  {name}  {dtype} {shape}  {kind}{trained}{}",
-                if *local { ", local" } else { "" }
-            )?;
+        for VariableSummary { name, dtype, shape, is_resource, is_local, is_trained } in &self.variables {
+            let kind = if *is_resource { "resource" } else { "reference" };
+            let trained = if *is_trained == Some(true) { ", trained" } else { "" };
+            let local = if *is_local { ", local" } else { "" };
+            writeln!(out, "  {}  {dtype} {shape}  {kind}{trained}{local}", escaped(name))?;
         }
         writeln!(out, "\ncollections:{}", none_if(self.collections.is_empty()))?;
         for (key, (kind, count)) in &self.collections {
