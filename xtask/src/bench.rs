@@ -22,7 +22,7 @@ impl Workload {
     }
 }
 
-const WORKLOADS: [Workload; 8] = [
+const WORKLOADS: [Workload; 9] = [
     Workload { name: "w1", ours: &[""], theirs: &[&["w1_tf.py"]] },
     Workload {
         name: "w2",
@@ -67,6 +67,11 @@ const WORKLOADS: [Workload; 8] = [
         theirs: &[&["w5_startup.py", "tf_monitored"], &["w5_startup.py", "tf_session"]],
     },
     Workload { name: "w6", ours: &[""], theirs: &[&["w6_tf.py"]] },
+    Workload {
+        name: "w7",
+        ours: &["start", "mlp", "cnn"],
+        theirs: &[&["w7_tf.py", "start"], &["w7_tf.py", "mlp"], &["w7_tf.py", "cnn"]],
+    },
 ];
 
 struct Options {
