@@ -1,7 +1,7 @@
 //! `monitored run`.
 
 use crate::iterators::{initializers, take_input};
-use crate::model::folder::{folder_of, saved_model};
+use crate::model::folder::{folder_of, saved_model, tags_of};
 use crate::model::graph_file::import;
 use crate::model::inputs::InputArgument;
 use crate::model::json;
@@ -34,7 +34,8 @@ use std::sync::Arc;
 pub(crate) struct Arguments {
     /// The model.
     model: PathBuf,
-    /// The tags of the SavedModel's meta graph, separated by commas. Default: the only one, or else `serve`.
+    /// The tags of the SavedModel's meta graph, separated by commas; an empty text for one without tags. Default: the only one, or
+    /// else `serve`.
     #[arg(long, value_name = "TAGS", value_delimiter = ',')]
     tags: Option<Vec<String>>,
     /// The signature of the SavedModel. Default: `serving_default`, or the only one.
@@ -134,7 +135,7 @@ impl Arguments {
         }
         let folder = SavedModelFolder::open(folder)?;
         let meta_graph = match &self.tags {
-            Some(tags) => folder.meta_graph(tags)?,
+            Some(tags) => folder.meta_graph(tags_of(tags))?,
             None => folder.default_meta_graph()?,
         };
         SavedModel::of(meta_graph, &self.options()?)

@@ -104,6 +104,15 @@ fn wrong_names_are_answered_with_the_nearest() {
         assert_eq!((answer.code, answer.out.as_str()), (1, ""));
         assert!(answer.errors.contains(expected), "{expected}: {}", answer.errors);
     }
+    let untagged = [
+        &"run" as &dyn AsRef<std::ffi::OsStr>,
+        &case("unusual_tags/model"),
+        &"--tags",
+        &"",
+        &"--input",
+        &"x=[2]",
+    ];
+    assert!(run_in(Path::new("."), &untagged).out.contains("y: float32 [1] [7.]"));
     let absent = run_in(Path::new("."), &[&"run", &case("nowhere")]);
     assert!(absent.code == 1 && absent.errors.contains("nowhere"), "{}", absent.errors);
 }

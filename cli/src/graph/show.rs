@@ -45,7 +45,7 @@ impl Arguments {
         if let Some(folder) = folder::saved_model(&self.file) {
             let folder = SavedModelFolder::open(folder)?;
             let meta_graphs = match &self.tags {
-                Some(tags) => vec![folder.meta_graph(tags)?],
+                Some(tags) => vec![folder.meta_graph(folder::tags_of(tags))?],
                 None => folder.meta_graphs().collect(),
             };
             #[cfg(feature = "board")]

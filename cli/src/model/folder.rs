@@ -16,3 +16,8 @@ pub(crate) fn saved_model(path: &Path) -> Option<PathBuf> {
 pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
+
+/// Returns the tags of an argument; an empty one means the meta graph without tags.
+pub(crate) fn tags_of(tags: &[String]) -> impl Iterator<Item = &String> {
+    tags.iter().filter(|tag| !tag.is_empty())
+}
