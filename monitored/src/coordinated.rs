@@ -129,6 +129,7 @@ impl CoordinatedSession {
         }
         self.coordinator.request_stop_because("the session is closed");
         self.release_threads();
+        let begun = Instant::now();
         let options = JoinOptions::default().stop_grace_period(self.grace).ignore_live_threads(true);
         let joined = self.coordinator.join_with(&self.threads, &options);
         if let Err(error) = self.hooked.raw().close() {
@@ -137,6 +138,11 @@ impl CoordinatedSession {
             } else {
                 debug!("closing the raw session: {}", error.chain());
             }
+        }
+        // Threads of the session itself, such as those that prefetch, share the grace period with the others.
+        let alive = self.hooked.raw().join_threads(self.grace.saturating_sub(begun.elapsed()));
+        if !alive.is_empty() {
+            info!("the session was closed with threads still running: {}", alive.join("; "));
         }
         joined
     }

@@ -108,9 +108,10 @@ pub struct RunMetadata {
     pub started: Option<SystemTime>,
     /// The duration of the run.
     pub elapsed: Duration,
-    /// The time for which the run was blocked by empty or full queues.
+    /// The time for which the run was blocked by empty or full queues and iterators.
     pub input_wait: Duration,
-    /// The queues of the session at the end of the run, by name.
+    /// The queues of the session at the end of the run, by name, and behind them the iterators that make elements ahead of the
+    /// steps: their size is the number of elements that are made.
     pub queues: Vec<QueueStats>,
     /// The serialized record of an engine of another implementation.
     pub raw: Vec<u8>,

@@ -5,6 +5,7 @@ use crate::fetch::{Fetch, FetchList};
 use crate::{Endpoint, Error, Graph, OpId, Output, Result, RunMetadata, RunOptions, SessionConfig};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 use tensor::Tensor;
 
 /// A live graph that can be run, along with the values of its variables. Several threads may run it at once,
@@ -41,6 +42,21 @@ pub trait Session: Send + Sync {
 
     /// Returns true if the session was closed.
     fn is_closed(&self) -> bool;
+
+    /// Waits until the background threads of the closed session have ended, at most for `grace`. Returns what those do that
+    /// have not, such as an iterator whose generator does not return. Empty by default.
+    ///
+    /// ```
+    /// use session_core::{Graph, Session};
+    /// let session = session_core::mock::MockSession::new(&Graph::new());
+    /// session.close()?;
+    /// assert!(session.join_threads(std::time::Duration::from_secs(1)).is_empty());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    fn join_threads(&self, grace: Duration) -> Vec<String> {
+        let _ = grace;
+        Vec::new()
+    }
 
     /// Exports the state, besides variables, that a resumed run needs to continue exactly, such as the state
     /// of random operations: opaque bytes by key, which belong in a checkpoint. Empty by default.
@@ -321,6 +337,9 @@ macro_rules! session_behind {
             }
             fn close(&self) -> Result<()> {
                 (**self).close()
+            }
+            fn join_threads(&self, grace: Duration) -> Vec<String> {
+                (**self).join_threads(grace)
             }
             fn is_closed(&self) -> bool {
                 (**self).is_closed()
