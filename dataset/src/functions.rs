@@ -30,8 +30,12 @@ impl Dataset {
         self.mapped("MapDataset", function, |builder| builder)
     }
 
-    /// Like [`map`](Dataset::map), and allows an engine to make several calls of the function at the same time. The order of the
-    /// elements is the same. TensorFlow uses threads for it; the embedded engine makes one call after the other, in the step.
+    /// Like [`map`](Dataset::map), with several calls of the function at the same time on the threads of the session. The order of
+    /// the elements is the same.
+    ///
+    /// The embedded engine makes calls for all elements of a [`batch`](Dataset::batch) behind it, and for those that a
+    /// [`prefetch`](Dataset::prefetch) makes in advance. A function with random operations, or one that changes something, is called
+    /// for one element after another, as its results depend on the order.
     #[must_use]
     #[track_caller]
     pub fn parallel_map(
@@ -166,7 +170,8 @@ impl Dataset {
 
     /// As [`interleave`](Dataset::interleave), with all `cycle_length` datasets opened at the beginning. One that has ended is
     /// replaced at once, and the replacement waits for the next turn of its place, so the order differs from `interleave`'s.
-    /// TensorFlow reads the datasets with threads; the embedded engine reads each in the step that takes the element.
+    /// TensorFlow reads the datasets with threads; the embedded engine reads one at a time, in the thread of a
+    /// [`prefetch`](Dataset::prefetch) if there is one.
     ///
     /// ```
     /// use dataset::Dataset;

@@ -2,12 +2,12 @@
 
 use crate::flow::Flow;
 use crate::frames::{Frames, ROOT};
-use crate::ir::{Callees, Ir, Value, producer};
+use crate::ir::{Callees, Ir, IrNode, Value, producer};
 use crate::kernel::Body;
 use crate::kernel::{Input, UNUSED};
 use crate::kernels::facts;
 use crate::plan::{self, Action, Block, Call, Dependent, Guard, Holder, Loop, Plan, Step};
-use crate::registry::Role;
+use crate::registry::{Role, has_effect};
 use crate::schedule::{self, Edges};
 use rustc_hash::{FxHashMap, FxHashSet};
 use session_core::{Error, Result};
@@ -22,6 +22,7 @@ pub(crate) fn emit(mut ir: Ir, bodies: &Bodies) -> Result<Plan> {
     let (has_flow, waits) = (ir.has_flow(), ir.live().any(|(index, _)| waits(&ir, index, bodies)));
     let called = ir.live().flat_map(|(_, node)| &node.callees).flat_map(|callees| &callees.functions);
     let depth = called.filter_map(|name| bodies.get(name)).map(|body| body.depth).max().unwrap_or(0);
+    let pure = ir.live().all(|(_, node)| is_pure(node, bodies));
     let (fed, known) = (std::mem::take(&mut ir.fed), std::mem::take(&mut ir.known));
     let mut emitter = Emitter {
         edges: frames.edges(&ir)?,
@@ -51,6 +52,7 @@ pub(crate) fn emit(mut ir: Ir, bodies: &Bodies) -> Result<Plan> {
         slots: slots.count(),
         flags: flags.len(),
         depth: depth + 1,
+        pure,
         frames: plan::Frames::default(),
     })
 }
@@ -61,6 +63,13 @@ fn waits(ir: &Ir, index: usize, bodies: &Bodies) -> bool {
     let called = node.callees.iter().filter(|callees| callees.call.is_some());
     let called = called.flat_map(|callees| &callees.functions);
     node.waits || called.filter_map(|name| bodies.get(name)).any(|body| body.block.waits())
+}
+
+/// Returns true if a node, with the functions that it calls, computes its outputs from its inputs and does nothing else.
+fn is_pure(node: &IrNode, bodies: &Bodies) -> bool {
+    let mut called = node.callees.iter().flat_map(|callees| &callees.functions);
+    let acts = node.has_effect || node.reads || node.waits || node.operations.iter().any(has_effect);
+    !acts && called.all(|name| bodies.get(name).is_some_and(|body| body.pure))
 }
 
 /// Returns a flag for each node that others wait for without needing a value.

@@ -1,5 +1,6 @@
 //! Kernels: what runs one operation, and what it sees of the step.
 
+use crate::background::Threads;
 use crate::limits::Limits;
 use crate::resources::{Instance, OpState, Resources};
 use compute::elementwise::{Values, ValuesMut, cast_values};
@@ -30,6 +31,9 @@ pub(crate) trait Kernel: Send + Sync {
 pub(crate) trait Body: Send + Sync {
     /// Runs it. Errors name the operation of its body.
     fn call(&self, caller: &Caller<'_>, arguments: Vec<Tensor>) -> Result<Vec<Tensor>>;
+
+    /// Returns true if equal arguments give equal results, whenever and in whatever order it is called.
+    fn is_pure(&self) -> bool;
 }
 
 /// On whose behalf a function runs.
@@ -135,11 +139,14 @@ pub(crate) struct Input {
 /// An output that nobody needs.
 pub(crate) const UNUSED: u32 = u32::MAX;
 
-/// The state that kernels share within one session.
+/// The state that kernels share within one session. Clones share it.
+#[derive(Clone)]
 pub(crate) struct Environment {
     pub(crate) pool: Pool,
     pub(crate) buffers: BufferPool,
-    pub(crate) resources: Resources,
+    pub(crate) resources: Arc<Resources>,
+    /// The threads that work for the session in the background.
+    pub(crate) threads: Threads,
     /// The files that operations may reach.
     pub(crate) files: FileAccess,
 }

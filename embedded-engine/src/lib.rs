@@ -4,6 +4,7 @@
 #[macro_use]
 mod dispatch;
 
+mod background;
 mod builder;
 mod calls;
 mod chains;

@@ -34,6 +34,8 @@ pub(crate) struct Plan {
     pub(crate) folded: usize,
     /// The nesting depth of function plans, including this one.
     pub(crate) depth: usize,
+    /// True if it neither changes nor reads anything but its feeds.
+    pub(crate) pure: bool,
     /// Frames of finished runs.
     pub(crate) frames: Frames,
 }
@@ -273,6 +275,7 @@ pub(crate) mod tests {
             flags: 0,
             folded,
             depth: 1,
+            pure: true,
             frames: Frames::default(),
         })
     }

@@ -2,7 +2,7 @@
 
 use crate::execute::{Run, stats_of};
 use crate::kernel::{Body, Caller, Environment};
-use crate::kernels::queue_stats;
+use crate::kernels::{iterator_stats, queue_stats};
 use crate::limits::Limits;
 use crate::plan::Plan;
 use session_core::{Error, Phase, Result, RunMetadata, TraceLevel, check_value};
@@ -22,6 +22,10 @@ impl Body for Plan {
         let mut run = Run { environment, limits, instance, recorder, current: None, waited };
         self.run_block(&mut run, &mut frame)?;
         self.results(frame)
+    }
+
+    fn is_pure(&self) -> bool {
+        self.pure
     }
 }
 
@@ -59,6 +63,7 @@ impl Plan {
         metadata.input_wait = run.waited;
         metadata.elapsed = start.elapsed();
         metadata.queues = queue_stats(&environment.resources);
+        metadata.queues.extend(iterator_stats(&environment.resources));
         ran?;
         self.results(frame)
     }

@@ -1,5 +1,6 @@
 //! A session of the embedded engine.
 
+use crate::background::Threads;
 use crate::builder::Shared;
 use crate::compile::{Functions, compile};
 use crate::devices::Devices;
@@ -21,6 +22,10 @@ use tensor::{BufferPool, Tensor, memory::Size};
 
 /// The time that a compilation may take regardless of the time limit of the run.
 const COMPILATION: Duration = Duration::from_secs(5);
+
+/// The time that a closing session gives its background threads, which end at once unless the program's own code keeps them.
+/// [`Session::join_threads`] waits longer.
+const GRACE: Duration = Duration::from_millis(100);
 
 /// One session: the values of a graph's variables, and its compiled plans.
 pub(crate) struct EmbeddedSession {
@@ -45,8 +50,8 @@ impl EmbeddedSession {
             Error::runtime("the engine's threads could not be started").with_source(error)
         })?;
         let buffers = config.memory_limit.map_or_else(BufferPool::new, BufferPool::with_limit);
-        let (resources, files) = (Resources::default(), config.file_access.clone());
-        let environment = Environment { pool, buffers, resources, files };
+        let (resources, files) = (Arc::new(Resources::default()), config.file_access.clone());
+        let environment = Environment { pool, buffers, resources, threads: Threads::default(), files };
         let inner = Inner {
             environment,
             plans: Plans::default(),
@@ -81,7 +86,22 @@ impl EmbeddedSession {
     }
 }
 
+impl Drop for Inner {
+    /// A session that nobody closed leaves no thread behind.
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
 impl Inner {
+    fn close(&self) {
+        self.closed.cancel();
+        // Plans hold handles, handles hold variables: both go. What runs at this moment keeps its own plan.
+        self.plans.clear();
+        self.environment.resources.clear();
+        self.environment.buffers.trim();
+    }
+
     fn run<'t>(
         &self,
         plan: &Plan,
@@ -164,12 +184,13 @@ impl Session for EmbeddedSession {
     }
 
     fn close(&self) -> Result<()> {
-        self.inner.closed.cancel();
-        // Plans hold handles, handles hold variables: both go. What runs at this moment keeps its own plan.
-        self.inner.plans.clear();
-        self.inner.environment.resources.clear();
-        self.inner.environment.buffers.trim();
+        self.inner.close();
+        self.inner.environment.threads.join(GRACE);
         Ok(())
+    }
+
+    fn join_threads(&self, grace: Duration) -> Vec<String> {
+        self.inner.environment.threads.join(grace)
     }
 
     fn is_closed(&self) -> bool {

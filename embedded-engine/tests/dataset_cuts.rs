@@ -16,6 +16,8 @@ enum Pipeline {
     Range(i64),
     Rows(u64),
     Map(Box<Pipeline>),
+    ParallelMap(Box<Pipeline>, u64),
+    Noise(Box<Pipeline>),
     Filter(Box<Pipeline>, i64),
     Batch(Box<Pipeline>, u64, bool),
     Shuffle(Box<Pipeline>, u64, i64),
@@ -42,6 +44,8 @@ fn pipelines() -> impl Strategy<Value = Pipeline> {
         let one = || inner.clone().prop_map(Box::new);
         prop_oneof![
             one().prop_map(Pipeline::Map),
+            (one(), 1u64..4).prop_map(|(x, calls)| Pipeline::ParallelMap(x, calls)),
+            one().prop_map(Pipeline::Noise),
             (one(), 1i64..4).prop_map(|(x, divisor)| Pipeline::Filter(x, divisor)),
             (one(), 1u64..4, any::<bool>()).prop_map(|(x, size, drop)| Pipeline::Batch(x, size, drop)),
             (one(), 1u64..12, 0i64..50).prop_map(|(x, buffer, seed)| Pipeline::Shuffle(x, buffer, seed)),
@@ -93,6 +97,11 @@ fn build(graph: &Graph, pipeline: &Pipeline) -> Dataset {
             })
         }
         Pipeline::Map(x) => build(graph, x).map(|_, x| vec![&x[0] * 3i64 + 1i64]),
+        Pipeline::ParallelMap(x, calls) => build(graph, x).parallel_map(*calls, |_, x| vec![&x[0] * 5i64]),
+        Pipeline::Noise(x) => build(graph, x).parallel_map(2, |graph, x| {
+            let noise = ops::random::random_uniform_int(graph, [1i64], 0, 1000, DType::Int64, Some(3));
+            vec![&x[0] + noise]
+        }),
         Pipeline::Filter(x, divisor) => build(graph, x).filter(|graph, x| {
             let rest = ops::math::reduce_sum(&x[0], ..) % *divisor;
             ops::math::equal(rest, ops::array::constant(graph, 0i64))
@@ -138,7 +147,7 @@ fn build(graph: &Graph, pipeline: &Pipeline) -> Dataset {
 }
 
 fn session(graph: &Graph) -> Arc<dyn Session> {
-    let session = EmbeddedEngine::new().new_session(graph, "", &SessionConfig::with_threads(1)).unwrap();
+    let session = EmbeddedEngine::new().new_session(graph, "", &SessionConfig::with_threads(2)).unwrap();
     session.run(((), &graph.collection(&TABLE_INITIALIZERS)), ()).unwrap();
     session
 }

@@ -7,12 +7,13 @@ use std::fs;
 use std::path::Path;
 
 /// Each module of the engine with those that it uses, which stand above it. A folder is one module.
-const TABLE: [(&str, &[&str]); 29] = [
+const TABLE: [(&str, &[&str]); 30] = [
+    ("background", &[]),
     ("devices", &[]),
     ("limits", &[]),
     ("resources", &[]),
     ("waiting", &["limits"]),
-    ("kernel", &["limits", "resources"]),
+    ("kernel", &["background", "limits", "resources"]),
     ("registry", &["kernel"]),
     ("dispatch", &[]),
     ("kernels", &["limits", "resources", "waiting", "kernel", "registry", "dispatch"]),
@@ -54,7 +55,18 @@ const TABLE: [(&str, &[&str]); 29] = [
     ("run", &["limits", "kernel", "kernels", "plan", "execute"]),
     (
         "session",
-        &["devices", "limits", "resources", "kernel", "kernels", "plan", "builder", "compile", "plans"],
+        &[
+            "background",
+            "devices",
+            "limits",
+            "resources",
+            "kernel",
+            "kernels",
+            "plan",
+            "builder",
+            "compile",
+            "plans",
+        ],
     ),
     ("engine", &["session"]),
     ("lib", &["missing", "engine"]),

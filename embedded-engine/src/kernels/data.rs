@@ -4,6 +4,7 @@
 //! gives elements in TensorFlow's order and can tell where it stands ([`Iterate::save`]), so that a resumed run goes on with
 //! the very next element.
 
+mod ahead;
 mod assertions;
 mod batch;
 mod build;
@@ -19,6 +20,7 @@ mod function;
 mod generator;
 mod group_by_reducer;
 mod group_by_window;
+mod growing;
 mod ignore_errors;
 mod interleave;
 mod iterator;
@@ -36,6 +38,7 @@ mod readers;
 mod rebatch;
 mod reduce;
 mod repeat;
+mod ring;
 mod sampling;
 mod scan;
 mod seeds;
@@ -56,6 +59,7 @@ use crate::registry::Registry;
 use build::Op;
 
 pub(in crate::kernels) use element::name;
+pub(crate) use iterator_ops::iterator_stats;
 
 pub(crate) fn register(registry: &mut Registry) {
     for op in ops() {

@@ -35,6 +35,7 @@ use session_core::Operation;
 use std::sync::OnceLock;
 
 pub(crate) use branches::{branch, is_true};
+pub(crate) use data::iterator_stats;
 pub(crate) use data_flow::queue_stats;
 pub(crate) use data_flow::replayed;
 pub(crate) use math::{Chain, MAX_INPUTS, Member, Source};

@@ -103,6 +103,11 @@ fn make_table(spec: &NodeSpec<'_>, is_fixed: bool) -> Result<Box<dyn Kernel>> {
     Ok(gives(handle))
 }
 
+/// Returns true for the handle of a table whose entries never change once it is initialized.
+pub(super) fn is_fixed(handle: &Tensor) -> bool {
+    handle.as_handle::<Table>().is_some_and(|table| table.is_fixed)
+}
+
 fn table<'c>(context: &'c KernelContext<'_>) -> Result<&'c Table> {
     context.handle(0, "a table")
 }

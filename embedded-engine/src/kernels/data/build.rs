@@ -1,8 +1,11 @@
 //! Operations that make datasets: their inputs by name, whatever the spelling of the op type.
 
+use super::cache::Memory;
 use super::dataset::{Handle, Shared};
 use super::function::Function;
+use super::seeds::SeedGenerator;
 use crate::kernel::{Body, Kernel, KernelContext, NodeSpec};
+use crate::kernels::tables;
 use rustc_hash::FxHashMap;
 use session_core::{ArgType, AttrValue, Error, Operation, PartialShape, Result};
 use std::ops::Range;
@@ -43,9 +46,25 @@ impl Kernel for Maker {
         let build = Build { node: &self.node, names: self.op.functions, functions, context };
         let dataset = (self.op.make)(&build)?;
         let Node { types, shapes, .. } = &self.node;
-        let handle = Handle { dataset, types: types.clone(), shapes: shapes.clone() };
+        let follows_steps = (0..context.num_inputs()).any(|input| follows_steps(context.input(input)));
+        let handle = Handle { dataset, types: types.clone(), shapes: shapes.clone(), follows_steps };
         context.set(0, handle.into_tensor());
         Ok(())
+    }
+}
+
+/// Returns true for a value through which elements depend on what steps change: a resource that they update, or a dataset over
+/// one. Tables are filled once; seeds and caches belong to the datasets.
+fn follows_steps(value: &Tensor) -> bool {
+    match value.dtype() {
+        DType::Variant => value.as_handle::<Handle>().is_some_and(|dataset| dataset.follows_steps),
+        DType::Resource => {
+            let is_own = value.as_handle::<()>().is_some()
+                || value.as_handle::<SeedGenerator>().is_some()
+                || value.as_handle::<Memory>().is_some();
+            !is_own && !tables::is_fixed(value)
+        }
+        _ => false,
     }
 }
 

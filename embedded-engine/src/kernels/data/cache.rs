@@ -3,6 +3,7 @@
 use super::build::{Build, Op};
 use super::dataset::{Dataset, INFINITE, Iterate, Run, Shared, Source};
 use super::element::Element;
+use super::growing::Growing;
 use super::position::{Reader, Writer, damaged, unsavable};
 use crate::kernels::io::path;
 use crate::kernels::math::boxed;
@@ -53,13 +54,13 @@ fn make(build: &Build<'_, '_>) -> Result<Shared> {
 
 /// The elements of a whole epoch.
 #[derive(Default)]
-struct Memory {
-    /// Guards the list, which is set once.
-    elements: Mutex<Option<Arc<[Element]>>>,
+pub(super) struct Memory {
+    /// Guards the list, which is set once and then does not grow any more.
+    elements: Mutex<Option<Growing<Element>>>,
 }
 
 impl Memory {
-    fn lock(&self) -> MutexGuard<'_, Option<Arc<[Element]>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Growing<Element>>> {
         self.elements.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -97,12 +98,15 @@ impl Dataset for Cache {
     fn save(&self, to: &mut Writer) -> Result<()> {
         let Place::Memory(memory) = &self.place else { return Ok(()) };
         let elements = memory.lock().clone();
-        to.option(elements, |to, elements| to.list(elements.iter(), |to, element| to.element(element)))
+        to.option(elements, |to, elements| {
+            elements.save(to, |to, element| to.element(element));
+            Ok(())
+        })
     }
 
     fn restore(&self, from: &mut Reader<'_>) -> Result<()> {
         let Place::Memory(memory) = &self.place else { return Ok(()) };
-        *memory.lock() = from.option(|from| from.list(Reader::element))?.map(Arc::from);
+        *memory.lock() = from.option(|from| from.list(Reader::element))?.map(Growing::new);
         Ok(())
     }
 }
@@ -119,7 +123,7 @@ enum Mode {
     /// Elements come from memory; the next one.
     Read(usize),
     /// They come from the input and are kept.
-    Keep(Source, Vec<Element>),
+    Keep(Source, Growing<Element>),
     /// They come from a file.
     FromFile(FromFile),
     /// They come from the input and are written.
@@ -131,7 +135,7 @@ impl Cached {
     fn decide(&self, run: &Run<'_>) -> Result<Mode> {
         Ok(match &self.place {
             Place::Memory(memory) if memory.lock().is_some() => Mode::Read(0),
-            Place::Memory(_) => Mode::Keep(self.dataset.iterate(run)?, Vec::new()),
+            Place::Memory(_) => Mode::Keep(self.dataset.iterate(run)?, Growing::default()),
             Place::File(prefix) if index_of(prefix).exists() => {
                 Mode::FromFile(FromFile::open(prefix, &run.environment.files)?)
             }
@@ -151,7 +155,7 @@ impl Iterate for Cached {
             Mode::Undecided | Mode::Over => None,
             Mode::Read(next) => {
                 let Place::Memory(memory) = &self.place else { return Err(damaged()) };
-                let element = memory.lock().as_ref().and_then(|elements| elements.get(*next).cloned());
+                let element = memory.lock().as_ref().and_then(|elements| elements.get(*next));
                 *next += usize::from(element.is_some());
                 return Ok(element);
             }
@@ -160,9 +164,8 @@ impl Iterate for Cached {
                 match &element {
                     Some(element) => kept.push(element.clone()),
                     None => {
-                        let kept = std::mem::take(kept);
                         if let Place::Memory(memory) = &self.place {
-                            memory.lock().get_or_insert_with(|| kept.into());
+                            memory.lock().get_or_insert_with(|| kept.clone());
                         }
                     }
                 }
@@ -194,7 +197,7 @@ impl Iterate for Cached {
             }
             Mode::Keep(input, kept) => {
                 to.number(3);
-                to.list(kept.iter(), |to, element| to.element(element))?;
+                kept.save(to, |to, element| to.element(element));
                 input.save(to)?;
             }
             Mode::FromFile(file) => {
@@ -212,7 +215,7 @@ impl Iterate for Cached {
             1 => Mode::Over,
             2 => Mode::Read(from.size()?),
             3 => {
-                let kept = from.list(Reader::element)?;
+                let kept = Growing::new(from.list(Reader::element)?);
                 let mut input = self.dataset.iterate(run)?;
                 input.restore(from, run)?;
                 Mode::Keep(input, kept)

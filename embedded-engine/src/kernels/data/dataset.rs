@@ -7,7 +7,8 @@ use crate::kernel::{Body, Caller, Environment};
 use crate::limits::Limits;
 use crate::resources::Instance;
 use session_core::{Error, PartialShape, Result};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use tensor::{DType, Tensor};
 
 /// The number of elements of a dataset that has no end.
@@ -65,7 +66,12 @@ pub(super) trait Dataset: Send + Sync {
     }
 
     /// Itself, if it maps elements one by one.
-    fn as_map(&self) -> Option<&Map> {
+    fn as_map(&self) -> Option<&Arc<Map>> {
+        None
+    }
+
+    /// Returns the number of elements that may be made ahead of the steps that take them, if it is what asks for that.
+    fn buffer_size(&self) -> Option<usize> {
         None
     }
 }
@@ -74,6 +80,12 @@ pub(super) trait Dataset: Send + Sync {
 pub(super) trait Iterate: Send {
     /// The next element, or nothing at the end. After an error the next call goes on behind what failed (D-10).
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>>;
+
+    /// Takes the next element out of the input, and leaves calls of pure functions that may run side by side to who
+    /// [finishes](Drawn::finish) it. Behind it the iterator stands where it stands behind [`next`](Iterate::next).
+    fn draw(&mut self, run: &Run<'_>) -> Result<Option<Drawn>> {
+        Ok(self.next(run)?.map(Drawn::from))
+    }
 
     /// Passes by some elements; how many there were.
     fn skip(&mut self, run: &Run<'_>, count: u64) -> Result<u64> {
@@ -90,6 +102,70 @@ pub(super) trait Iterate: Send {
 
     /// Goes to where another iterator over an equal dataset stood. Called before the first element.
     fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()>;
+}
+
+/// An element that was taken out of the input, and the calls that make it what it is, in their order.
+pub(super) struct Drawn {
+    element: Element,
+    calls: Vec<(Arc<Map>, u64)>,
+}
+
+impl From<Element> for Drawn {
+    fn from(element: Element) -> Drawn {
+        Drawn { element, calls: Vec::new() }
+    }
+}
+
+impl Drawn {
+    /// Adds the call of a map's function for the element of a number.
+    pub(super) fn through(mut self, map: &Arc<Map>, number: u64) -> Drawn {
+        self.calls.push((map.clone(), number));
+        self
+    }
+
+    /// Returns the number of elements that may be finished at the same time.
+    pub(super) fn parallel_calls(&self) -> usize {
+        self.calls.iter().map(|(map, _)| map.parallel_calls).max().unwrap_or(1)
+    }
+
+    /// Makes the calls. None stands for an end that a function signals.
+    pub(super) fn finish(self, run: &Run<'_>) -> Result<Option<Element>> {
+        let mut element = self.element;
+        for (map, number) in self.calls {
+            match map.mapped(run, element, number)? {
+                Some(mapped) => element = mapped,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(element))
+    }
+}
+
+/// Finishes elements on the threads of the session, in whatever order; the results are in the order of the elements.
+pub(super) fn finish_all(drawn: Vec<Drawn>, run: &Run<'_>) -> Vec<Result<Option<Element>>> {
+    let threads = drawn.iter().map(Drawn::parallel_calls).max().unwrap_or(1);
+    if threads == 1 || drawn.len() == 1 {
+        return drawn.into_iter().map(|drawn| drawn.finish(run)).collect();
+    }
+    let places: Vec<_> = drawn.into_iter().map(|drawn| Mutex::new((Some(drawn), None))).collect();
+    let lock = |place: usize| places[place].lock().unwrap_or_else(PoisonError::into_inner);
+    // As many threads as were asked for, each with whatever is next.
+    let next = AtomicUsize::new(0);
+    run.environment.pool.run(threads.min(places.len()), |_| {
+        loop {
+            let place = next.fetch_add(1, Ordering::Relaxed);
+            if place >= places.len() {
+                return;
+            }
+            let drawn = lock(place).0.take();
+            let result = drawn.map(|drawn| drawn.finish(run));
+            lock(place).1 = result;
+        }
+    });
+    let missing = || Err(Error::runtime("an element was not finished"));
+    let results =
+        places.into_iter().map(|place| place.into_inner().unwrap_or_else(PoisonError::into_inner).1);
+    results.map(|result| result.unwrap_or_else(missing)).collect()
 }
 
 /// The step that requests an element, as an iterator sees it.
@@ -122,6 +198,9 @@ pub(super) struct Handle {
     pub(super) dataset: Shared,
     pub(super) types: Vec<DType>,
     pub(super) shapes: Vec<PartialShape>,
+    /// True if the elements depend on what steps change, such as variables or queues, so that an element is made in the step that
+    /// takes it.
+    pub(super) follows_steps: bool,
 }
 
 impl Handle {
@@ -163,6 +242,13 @@ pub(super) fn restore_open(input: &mut Option<Source>, from: &mut Reader<'_>, ru
         Ok(made)
     })?;
     Ok(())
+}
+
+/// Returns the number of elements that may be made ahead of the steps: that of a final prefetch, or one where a prefetch lies
+/// further inside.
+pub(super) fn buffer_size(dataset: &dyn Dataset) -> usize {
+    let inside = || dataset.inputs().into_iter().any(|input| buffer_size(input.as_ref()) > 0);
+    dataset.buffer_size().unwrap_or_else(|| usize::from(inside()))
 }
 
 /// The pipeline as text, sources first: `Range > Map > Batch`.

@@ -109,8 +109,8 @@ impl Inner {
 /// Writes the states of operations in functions.
 pub(super) fn save_states(states: &[(String, Vec<u8>)], to: &mut Writer) -> Result<()> {
     to.list(states.iter(), |to, (name, state)| {
-        to.bytes(name.as_bytes());
-        to.bytes(state);
+        to.text(name.as_bytes());
+        to.text(state);
         Ok(())
     })
 }

@@ -106,7 +106,8 @@ impl Groups {
     fn reduce(&self, key: i64, elements: Arc<[Element]>, run: &Run<'_>) -> Result<Current> {
         let Functions { types, shapes, .. } = self.functions.as_ref();
         let group = Rows { name: "Window", elements: elements.clone() };
-        let group = Handle { dataset: Arc::new(group), types: types.clone(), shapes: shapes.clone() };
+        let (dataset, types, shapes) = (Arc::new(group), types.clone(), shapes.clone());
+        let group = Handle { dataset, types, shapes, follows_steps: false };
         let dataset =
             self.functions.reduce.dataset(run, vec![Tensor::scalar(key), group.into_tensor()])?.dataset;
         let source = dataset.iterate(&run.inner())?;

@@ -1,13 +1,14 @@
 //! The iterators of a session, and where they stand.
 
-use super::dataset::{Handle, Run, Shared, Source, chain, restore_kept, save_kept};
+use super::ahead::{Ahead, Channel, Made, Producer, run};
+use super::dataset::{Handle, Run, Source, buffer_size, chain, restore_kept, save_kept};
 use super::element::{self, Element};
-use super::flat_map::{restored_states, save_states};
+use super::flat_map::restored_states;
 use super::position::{Reader, Writer, damaged};
 use crate::kernel::{Body, Caller};
 use crate::limits::Limits;
-use crate::resources::{Instance, OpState};
-use session_core::{Code, Error, PartialShape, Result};
+use crate::resources::OpState;
+use session_core::{Code, Error, PartialShape, QueueStats, Result};
 use std::any::Any;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -48,13 +49,24 @@ enum Place {
 pub(super) struct Live {
     /// The operation that made it; none for one that makes itself.
     origin: String,
-    dataset: Shared,
+    dataset: Handle,
     /// The state of the dataset before the iterator was made; empty if it cannot be written.
     begin: Vec<u8>,
-    source: Source,
-    instance: Instance,
+    front: Front,
     /// The number of requests for an element.
     calls: u64,
+    /// The number of elements that are made ahead of the steps, if any are.
+    buffer_size: usize,
+}
+
+/// Where elements are made.
+enum Front {
+    /// In the step that takes them.
+    Step(Producer),
+    /// In a thread. The other value is where the last element that was taken has left everything.
+    Ahead(Ahead, Result<Writer>),
+    /// Nowhere, for a moment.
+    Moving,
 }
 
 /// A thread that waits for an iterator looks for the end of its run as often.
@@ -99,14 +111,14 @@ impl IteratorResource {
     /// Begins with a dataset, whatever was there.
     pub(super) fn make(&self, dataset: &Handle, origin: &str, caller: &Caller<'_>) -> Result<()> {
         element::check_types(&self.types, &self.shapes, &dataset.types, &dataset.shapes)?;
-        let live = Live::make(dataset.dataset.clone(), origin, caller)?;
-        self.take(Some(caller.limits))?.live = Some(Box::new(live));
+        let live = Live::make(dataset, origin, caller)?;
+        self.take(Some(caller.limits))?.replace(Some(live), caller.limits);
         Ok(())
     }
 
     /// Forgets everything.
     pub(super) fn clear(&self, limits: &Limits<'_>) -> Result<()> {
-        self.take(Some(limits))?.live = None;
+        self.take(Some(limits))?.replace(None, limits);
         Ok(())
     }
 
@@ -116,6 +128,23 @@ impl IteratorResource {
         factory: Option<&Arc<dyn Body>>,
         caller: &Caller<'_>,
     ) -> Result<Option<Element>> {
+        self.ready(factory, caller)?.live()?.next(caller)
+    }
+
+    /// Works as [`next`](Self::next) if the element is made already or is made in the step. If not, this thread is unparked when
+    /// it is.
+    pub(super) fn poll(&self, factory: Option<&Arc<dyn Body>>, caller: &Caller<'_>) -> Result<Polled> {
+        let mut taken = self.ready(factory, caller)?;
+        let live = taken.live()?;
+        let Front::Ahead(ahead, _) = &live.front else { return live.next(caller).map(Polled::Element) };
+        match ahead.poll() {
+            Some(made) => live.given(made).map(Polled::Element),
+            None => Ok(Polled::Later(ahead.channel().clone())),
+        }
+    }
+
+    /// Takes the iterator out, where it shall go on.
+    fn ready(&self, factory: Option<&Arc<dyn Body>>, caller: &Caller<'_>) -> Result<Taken<'_>> {
         let mut taken = self.take(Some(caller.limits))?;
         let restored = self.state().restored.take();
         if taken.live.is_none() {
@@ -126,12 +155,14 @@ impl IteratorResource {
             let made = factory.call(caller, Vec::new())?;
             let made =
                 made.first().ok_or_else(|| Error::invalid_argument("a dataset factory gives a dataset"))?;
-            taken.live = Some(Box::new(Live::make(Handle::of(made)?.dataset.clone(), "", caller)?));
+            taken.live = Some(Box::new(Live::make(Handle::of(made)?, "", caller)?));
         }
-        let live = taken.live.as_mut().ok_or_else(uninitialized)?;
+        let live = taken.live()?;
         if let Some(position) = restored {
             if origin_of(&position)? == live.origin {
                 live.go_to(&position, caller).map_err(|error| {
+                    // Every request fails until it can go there.
+                    self.state().restored = Some(position);
                     let text =
                         format!("iterator '{}' cannot go on where it stood: {}", self.name, error.message());
                     error.context(text)
@@ -141,29 +172,43 @@ impl IteratorResource {
                 self.state().restored = Some(position);
             }
         }
-        live.next(caller)
+        live.work_ahead(&self.name, caller);
+        Ok(taken)
+    }
+
+    /// Returns the elements that are made ahead of the steps, if any are.
+    pub(super) fn stats(&self) -> Option<QueueStats> {
+        let state = self.state();
+        let Place::Here(live) = &state.live else { return None };
+        let Front::Ahead(ahead, _) = &live.front else { return None };
+        let (size, capacity) = ahead.channel().fill();
+        Some(QueueStats { name: self.name.clone(), size, capacity: Some(capacity), ..QueueStats::default() })
     }
 
     /// Its dataset and where it stands.
-    pub(super) fn position(&self, limits: &Limits<'_>) -> Result<(Shared, Vec<u8>)> {
-        let taken = self.take(Some(limits))?;
-        let live = taken.live.as_ref().ok_or_else(uninitialized)?;
-        Ok((live.dataset.clone(), live.position()))
+    pub(super) fn position(&self, limits: &Limits<'_>) -> Result<(Handle, Vec<u8>)> {
+        let mut taken = self.take(Some(limits))?;
+        let live = taken.live()?;
+        Ok((live.dataset.clone(), live.position()?))
     }
 
     /// Goes to where another iterator stood.
-    pub(super) fn go_to(&self, dataset: &Shared, position: &[u8], caller: &Caller<'_>) -> Result<()> {
+    pub(super) fn go_to(&self, dataset: &Handle, position: &[u8], caller: &Caller<'_>) -> Result<()> {
         let mut taken = self.take(Some(caller.limits))?;
-        let own = taken.live.as_ref().filter(|live| chain(live.dataset.as_ref()) == chain(dataset.as_ref()));
-        let (dataset, origin) = match own {
-            Some(live) => (live.dataset.clone(), live.origin.clone()),
-            None => (dataset.clone(), String::new()),
-        };
-        let mut live = Live::make(dataset, &origin, caller)?;
+        let own = taken.live.as_ref().filter(|live| live.chain() == chain(dataset.dataset.as_ref()));
+        let (dataset, origin) = own.map_or((dataset, ""), |live| (&live.dataset, &live.origin));
+        let mut live = Live::make(dataset, origin, caller)?;
         live.go_to(position, caller)?;
-        taken.live = Some(Box::new(live));
+        taken.replace(Some(live), caller.limits);
         Ok(())
     }
+}
+
+/// The outcome of [`IteratorResource::poll`].
+pub(super) enum Polled {
+    Element(Option<Element>),
+    /// The thread that makes the element.
+    Later(Arc<Channel>),
 }
 
 /// D-20.
@@ -179,6 +224,20 @@ struct Taken<'r> {
     live: Option<Box<Live>>,
 }
 
+impl Taken<'_> {
+    fn live(&mut self) -> Result<&mut Live> {
+        self.live.as_deref_mut().ok_or_else(uninitialized)
+    }
+
+    /// Ends the iterator that is there before another one takes its place, as both may use the same files.
+    fn replace(&mut self, live: Option<Live>, limits: &Limits<'_>) {
+        if let Some(old) = self.live.take() {
+            old.front.end(limits);
+        }
+        self.live = live.map(Box::new);
+    }
+}
+
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
         // What a panic leaves may be half changed.
@@ -188,74 +247,134 @@ impl Drop for Taken<'_> {
     }
 }
 
+impl Front {
+    /// Ends the thread, if there is one.
+    fn end(self, limits: &Limits<'_>) {
+        if let Front::Ahead(ahead, _) = self {
+            ahead.end(limits);
+        }
+    }
+}
+
 impl Live {
-    fn make(dataset: Shared, origin: &str, caller: &Caller<'_>) -> Result<Live> {
-        let instance = Instance::default();
+    fn make(dataset: &Handle, origin: &str, caller: &Caller<'_>) -> Result<Live> {
+        let kept = dataset.dataset.as_ref();
         let mut begin = Writer::default();
-        let begin = save_kept(dataset.as_ref(), &mut begin).map(|()| begin.into_bytes()).unwrap_or_default();
-        let source = dataset.iterate(&run(caller, &instance))?;
-        Ok(Live { origin: origin.to_owned(), dataset, begin, source, instance, calls: 0 })
+        let begin = save_kept(kept, &mut begin).and_then(|()| begin.bytes()).unwrap_or_default();
+        let buffer_size = if dataset.follows_steps { 0 } else { buffer_size(kept) };
+        let front = Front::Step(Producer::new(dataset.dataset.clone(), caller)?);
+        let (origin, dataset) = (origin.to_owned(), dataset.clone());
+        Ok(Live { origin, dataset, begin, front, calls: 0, buffer_size })
     }
 
     fn next(&mut self, caller: &Caller<'_>) -> Result<Option<Element>> {
+        match &mut self.front {
+            Front::Step(producer) => {
+                self.calls += 1;
+                producer.next(caller)
+            }
+            Front::Ahead(ahead, _) => {
+                let made = ahead.next(caller.limits)?;
+                self.given(made)
+            }
+            Front::Moving => Err(uninitialized()),
+        }
+    }
+
+    /// Takes an element that was made ahead.
+    fn given(&mut self, made: Made) -> Result<Option<Element>> {
         self.calls += 1;
-        self.source.next(&run(caller, &self.instance))
+        if let Front::Ahead(_, states) = &mut self.front {
+            *states = made.states;
+        }
+        made.given
+    }
+
+    /// Begins to make elements in a thread, where the pipeline asks for that. Not before a step asks for an element: what the
+    /// functions need may be initialized after the iterator.
+    fn work_ahead(&mut self, name: &str, caller: &Caller<'_>) {
+        if self.buffer_size == 0 || !matches!(self.front, Front::Step(_)) {
+            return;
+        }
+        match Ahead::spawn(name, self.buffer_size, caller) {
+            Ok(ahead) => {
+                if let Front::Step(producer) = std::mem::replace(&mut self.front, Front::Moving) {
+                    let states = producer.states();
+                    ahead.begin(producer);
+                    self.front = Front::Ahead(ahead, states);
+                }
+            }
+            Err(error) => {
+                log::warn!("iterator '{name}' makes its elements in the steps: {}", error.chain());
+                self.buffer_size = 0;
+            }
+        }
+    }
+
+    /// Returns the pipeline as text.
+    fn chain(&self) -> String {
+        chain(self.dataset.dataset.as_ref())
+    }
+
+    /// Returns the state of everything in it, if all of it can be written.
+    fn states(&self) -> Result<Vec<u8>> {
+        match &self.front {
+            Front::Step(producer) => producer.states()?.bytes(),
+            Front::Ahead(_, states) => states.as_ref().map_err(Clone::clone)?.bytes(),
+            Front::Moving => Err(uninitialized()),
+        }
     }
 
     /// Returns the position: the origin and input of the iterator, the number of requests, and the state of
     /// everything in it if all of it can be serialized.
-    fn position(&self) -> Vec<u8> {
+    fn position(&self) -> Result<Vec<u8>> {
         let mut to = Writer::default();
-        to.bytes(self.origin.as_bytes());
-        to.bytes(chain(self.dataset.as_ref()).as_bytes());
+        to.text(self.origin.as_bytes());
+        to.text(self.chain().as_bytes());
         to.number(self.calls);
-        let mut states = Writer::default();
-        let whole =
-            self.source.save(&mut states).and_then(|()| save_kept(self.dataset.as_ref(), &mut states));
-        let whole = whole.and_then(|()| save_states(&self.instance.export(), &mut states));
-        to.flag(whole.is_ok());
-        if whole.is_ok() {
-            to.raw(&states.into_bytes());
-        }
-        to.bytes(&self.begin);
-        to.into_bytes()
+        let states = self.states();
+        to.flag(states.is_ok());
+        to.raw(&states.unwrap_or_default());
+        to.text(&self.begin);
+        to.bytes()
     }
 
     /// Goes to a position, from the beginning.
     fn go_to(&mut self, position: &[u8], caller: &Caller<'_>) -> Result<()> {
+        std::mem::replace(&mut self.front, Front::Moving).end(caller.limits);
         let mut from = Reader::new(position);
         from.bytes()?;
-        let (then, now) = (String::from_utf8_lossy(from.bytes()?), chain(self.dataset.as_ref()));
+        let (then, now) = (String::from_utf8_lossy(from.bytes()?), self.chain());
         if then != now {
             let text = format!("the pipeline was {then} when the checkpoint was written, and is {now}");
             return Err(Error::new(Code::FailedPrecondition, text));
         }
-        let calls = from.number()?;
+        let (calls, dataset) = (from.number()?, &self.dataset.dataset);
         let has_states = from.flag()?;
         if !has_states {
             // A replay begins with the seeds with which the interrupted run began.
             self.begin = from.bytes()?.to_vec();
             if !self.begin.is_empty() {
-                restore_kept(self.dataset.as_ref(), &mut Reader::new(&self.begin))?;
+                restore_kept(dataset.as_ref(), &mut Reader::new(&self.begin))?;
             }
         }
-        self.instance = Instance::default();
-        let run = run(caller, &self.instance);
-        self.source = self.dataset.iterate(&run)?;
-        self.calls = calls;
+        let mut producer = Producer::new(dataset.clone(), caller)?;
+        let run = run(caller.environment, caller.limits, &producer.instance);
         if has_states {
-            self.source.restore(&mut from, &run)?;
-            restore_kept(self.dataset.as_ref(), &mut from)?;
-            self.instance.import(restored_states(&mut from)?);
+            producer.source.restore(&mut from, &run)?;
+            restore_kept(dataset.as_ref(), &mut from)?;
+            producer.instance.import(restored_states(&mut from)?);
             self.begin = from.bytes()?.to_vec();
-            return if from.is_empty() { Ok(()) } else { Err(damaged()) };
+            if !from.is_empty() {
+                return Err(damaged());
+            }
+        } else {
+            replay(&mut producer.source, calls, &run)?;
         }
-        replay(&mut self.source, calls, &run)
+        self.calls = calls;
+        self.front = Front::Step(producer);
+        Ok(())
     }
-}
-
-fn run<'a>(caller: &Caller<'a>, instance: &'a Instance) -> Run<'a> {
-    Run { environment: caller.environment, limits: caller.limits, instance, rewrites: true }
 }
 
 /// Returns the origin of the iterator of a position.
@@ -288,7 +407,8 @@ impl OpState for Position {
             return restored.clone();
         }
         let Ok(taken) = self.0.take(None) else { return Vec::new() };
-        taken.live.as_ref().map_or_else(Vec::new, |live| live.position())
+        let position = taken.live.as_ref().map(|live| live.position());
+        position.and_then(Result::ok).unwrap_or_default()
     }
 
     fn import(&self, bytes: &[u8]) -> Result<()> {

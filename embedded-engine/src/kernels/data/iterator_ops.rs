@@ -1,16 +1,18 @@
 //! The operations on iterators (D-20 to D-29).
 
+use super::ahead::Channel;
 use super::build::Node;
-use super::dataset::{Handle, Shared};
-use super::element;
-use super::iterator::{IteratorResource, Position};
-use crate::kernel::{Body, Kernel, KernelContext, NodeSpec, gives};
+use super::dataset::Handle;
+use super::element::{self, Element};
+use super::iterator::{IteratorResource, Polled, Position};
+use crate::kernel::{Body, Kernel, KernelContext, NodeSpec, Wait, gives};
 use crate::kernels::math::boxed;
 use crate::kernels::optional::Optional;
 use crate::kernels::state::resource_name;
 use crate::registry::Registry;
+use crate::resources::Resources;
 use prost::Message;
-use session_core::{AttrValue, Code, Error, PartialShape, Result};
+use session_core::{AttrValue, Code, Error, PartialShape, QueueStats, Result};
 use std::sync::{Arc, OnceLock};
 use tensor::{DType, Tensor};
 
@@ -46,36 +48,16 @@ pub(super) fn register(registry: &mut Registry) {
     registry.add("MakeIterator", |spec| {
         let name = spec.operation.name().to_owned();
         Ok(boxed(move |context| {
-            let dataset = Handle::of(context.input(0))?.clone();
             let iterator = iterator(context, 1)?;
-            iterator.resource.make(&dataset, &name, &context.caller())
+            iterator.resource.make(Handle::of(context.input(0))?, &name, &context.caller())
         }))
     });
     registry
         .add("DeleteIterator", |_| Ok(boxed(|context| iterator(context, 0)?.resource.clear(context.limits))));
     for op_type in ["IteratorGetNext", "IteratorGetNextSync"] {
-        registry.add(op_type, |spec| {
-            let node = Node::of(spec.operation)?;
-            Ok(boxed(move |context| {
-                let element = iterator(context, 0)?.next(context)?;
-                let element = element.ok_or_else(|| Error::new(Code::OutOfRange, "End of sequence"))?;
-                element::check(&node.types, &node.shapes, &element)?;
-                element.into_iter().enumerate().for_each(|(output, value)| context.set(output, value));
-                Ok(())
-            }))
-        });
+        registry.add(op_type, |spec| GetNext::make(spec, GetNext::components)).waits();
     }
-    registry.add("IteratorGetNextAsOptional", |spec| {
-        let node = Node::of(spec.operation)?;
-        Ok(boxed(move |context| {
-            let element = iterator(context, 0)?.next(context)?;
-            if let Some(element) = &element {
-                element::check(&node.types, &node.shapes, element)?;
-            }
-            context.set(0, Tensor::from_handle(DType::Variant, Arc::new(Optional(element))));
-            Ok(())
-        }))
-    });
+    registry.add("IteratorGetNextAsOptional", |spec| GetNext::make(spec, GetNext::optional)).waits();
     registry.add("IteratorToStringHandle", |_| {
         Ok(boxed(|context| {
             let iterator = iterator(context, 0)?;
@@ -130,7 +112,7 @@ pub(super) fn register(registry: &mut Registry) {
 
 /// The position of an iterator, as a value of the graph.
 struct Stand {
-    dataset: Shared,
+    dataset: Handle,
     position: Vec<u8>,
 }
 
@@ -150,9 +132,93 @@ impl Session {
         Tensor::from_handle(DType::Resource, Arc::new(self))
     }
 
-    fn next(&self, context: &KernelContext<'_>) -> Result<Option<element::Element>> {
+    fn next(&self, context: &KernelContext<'_>) -> Result<Option<Element>> {
         self.resource.next(self.factory.get(), &context.caller())
     }
+
+    fn poll(&self, context: &KernelContext<'_>) -> Result<Polled> {
+        self.resource.poll(self.factory.get(), &context.caller())
+    }
+}
+
+/// Takes the next element of an iterator.
+#[derive(Clone)]
+struct GetNext {
+    node: Arc<Node>,
+    deliver: Deliver,
+}
+
+/// Delivers an element, or an end, as outputs.
+type Deliver = fn(&GetNext, &mut KernelContext<'_>, Option<Element>) -> Result<()>;
+
+impl GetNext {
+    fn make(spec: &NodeSpec<'_>, deliver: Deliver) -> Result<Box<dyn Kernel>> {
+        Ok(Box::new(GetNext { node: Arc::new(Node::of(spec.operation)?), deliver }))
+    }
+
+    fn components(&self, context: &mut KernelContext<'_>, element: Option<Element>) -> Result<()> {
+        let element = element.ok_or_else(|| Error::new(Code::OutOfRange, "End of sequence"))?;
+        element::check(&self.node.types, &self.node.shapes, &element)?;
+        element.into_iter().enumerate().for_each(|(output, value)| context.set(output, value));
+        Ok(())
+    }
+
+    fn optional(&self, context: &mut KernelContext<'_>, element: Option<Element>) -> Result<()> {
+        if let Some(element) = &element {
+            element::check(&self.node.types, &self.node.shapes, element)?;
+        }
+        context.set(0, Tensor::from_handle(DType::Variant, Arc::new(Optional(element))));
+        Ok(())
+    }
+}
+
+impl Kernel for GetNext {
+    fn run(&self, context: &mut KernelContext<'_>) -> Result<()> {
+        let element = iterator(context, 0)?.next(context)?;
+        (self.deliver)(self, context, element)
+    }
+
+    fn begin(&self, context: &mut KernelContext<'_>) -> Result<Option<Box<dyn Wait>>> {
+        let iterator = iterator(context, 0)?;
+        match iterator.poll(context)? {
+            Polled::Element(element) => (self.deliver)(self, context, element).map(|()| None),
+            Polled::Later(channel) => Ok(Some(Box::new(Waiting { take: self.clone(), iterator, channel }))),
+        }
+    }
+}
+
+/// A step that waits for an element. Nothing is taken before it is there.
+struct Waiting {
+    take: GetNext,
+    iterator: Arc<Session>,
+    channel: Arc<Channel>,
+}
+
+impl Wait for Waiting {
+    fn is_done(&self) -> bool {
+        self.channel.is_ready()
+    }
+
+    fn finish(&mut self, context: &mut KernelContext<'_>) -> Result<()> {
+        // Another step may have taken what was there; then this one waits here for the element behind it.
+        let element = self.iterator.next(context)?;
+        (self.take.deliver)(&self.take, context, element)
+    }
+
+    fn describe(&self) -> String {
+        let (made, capacity) = self.channel.fill();
+        format!(
+            "next element of iterator '{}' ({made} of {capacity} made ahead)",
+            self.iterator.resource.name
+        )
+    }
+}
+
+/// Returns the iterators of a session that make elements ahead of the steps, as they are at this moment.
+pub(crate) fn iterator_stats(resources: &Resources) -> Vec<QueueStats> {
+    let iterators = resources.of_kind(KIND);
+    let iterators = iterators.iter().filter_map(|handle| handle.as_handle::<Session>());
+    iterators.filter_map(|iterator| iterator.resource.stats()).collect()
 }
 
 fn iterator(context: &KernelContext<'_>, input: usize) -> Result<Arc<Session>> {

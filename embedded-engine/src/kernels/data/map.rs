@@ -1,7 +1,7 @@
 //! `MapDataset` and its parallel forms, which give the same elements in the same order.
 
 use super::build::{Build, Op};
-use super::dataset::{Dataset, Iterate, Run, Shared, Source};
+use super::dataset::{Dataset, Drawn, Iterate, Run, Shared, Source};
 use super::element::Element;
 use super::function::Function;
 use super::position::{Reader, Writer};
@@ -15,18 +15,28 @@ pub(super) const OPS: &[Op] = &[Op {
 }];
 
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
-    Ok(Arc::new(of(build)?))
+    Ok(Arc::new(Mapping(Arc::new(of(build, parallel_calls(build)?)?))))
 }
 
-/// The map of an operation.
-pub(super) fn of(build: &Build<'_, '_>) -> Result<Map> {
+/// Returns the number of calls that an operation asks for at the same time.
+pub(super) fn parallel_calls(build: &Build<'_, '_>) -> Result<usize> {
+    match build.int_or("num_parallel_calls", 1)? {
+        -1 => Ok(build.context.pool().threads()),
+        calls if calls > 0 => Ok(usize::try_from(calls).unwrap_or(usize::MAX)),
+        _ => Err(Error::invalid_argument("num_parallel_calls must be greater than zero.")),
+    }
+}
+
+/// The map of an operation that asks for a number of calls at the same time. Functions that are not pure are called in the
+/// order of the elements, whatever is asked for.
+pub(super) fn of(build: &Build<'_, '_>, parallel_calls: usize) -> Result<Map> {
     let function = build.function("f", "other_arguments")?;
     let keeps_count = build.is_set("preserve_cardinality");
     let by_number = build.is_set("_random_access");
-    Ok(Map { input: build.input()?, function, keeps_count, by_number })
+    let parallel_calls = if function.body.is_pure() { parallel_calls } else { 1 };
+    Ok(Map { input: build.input()?, function, keeps_count, by_number, parallel_calls })
 }
 
-#[derive(Clone)]
 pub(super) struct Map {
     pub(super) input: Shared,
     pub(super) function: Function,
@@ -34,7 +44,11 @@ pub(super) struct Map {
     keeps_count: bool,
     /// True if the function is pure, so that elements can be accessed by index.
     by_number: bool,
+    /// The number of calls that may run at the same time.
+    pub(super) parallel_calls: usize,
 }
+
+struct Mapping(Arc<Map>);
 
 impl Map {
     /// Returns the result of the function for an element, or `None` if the function signals the end.
@@ -52,41 +66,41 @@ impl Map {
     }
 }
 
-impl Dataset for Map {
+impl Dataset for Mapping {
     fn name(&self) -> &'static str {
         "Map"
     }
 
     fn inputs(&self) -> Vec<&Shared> {
-        vec![&self.input]
+        vec![&self.0.input]
     }
 
     fn cardinality(&self) -> i64 {
-        self.input.cardinality()
+        self.0.input.cardinality()
     }
 
     fn iterate(&self, run: &Run<'_>) -> Result<Source> {
-        Ok(Box::new(Mapped { input: self.input.iterate(run)?, map: self.clone(), number: 0 }))
+        Ok(Box::new(Mapped { input: self.0.input.iterate(run)?, map: self.0.clone(), number: 0 }))
     }
 
     fn rows(&self) -> Option<u64> {
-        self.input.rows().filter(|_| self.by_number)
+        self.0.input.rows().filter(|_| self.0.by_number)
     }
 
     fn row(&self, run: &Run<'_>, number: u64) -> Result<Element> {
-        let element = self.input.row(run, number)?;
+        let element = self.0.input.row(run, number)?;
         let missing = || Error::invalid_argument(format!("there is no element number {number}"));
-        self.mapped(run, element, number)?.ok_or_else(missing)
+        self.0.mapped(run, element, number)?.ok_or_else(missing)
     }
 
-    fn as_map(&self) -> Option<&Map> {
-        Some(self)
+    fn as_map(&self) -> Option<&Arc<Map>> {
+        Some(&self.0)
     }
 }
 
 struct Mapped {
     input: Source,
-    map: Map,
+    map: Arc<Map>,
     /// Of the next element.
     number: u64,
 }
@@ -96,6 +110,15 @@ impl Iterate for Mapped {
         let Some(element) = self.input.next(run)? else { return Ok(None) };
         self.number += 1;
         self.map.mapped(run, element, self.number - 1)
+    }
+
+    fn draw(&mut self, run: &Run<'_>) -> Result<Option<Drawn>> {
+        if self.map.parallel_calls == 1 {
+            return Ok(self.next(run)?.map(Drawn::from));
+        }
+        let Some(drawn) = self.input.draw(run)? else { return Ok(None) };
+        self.number += 1;
+        Ok(Some(drawn.through(&self.map, self.number - 1)))
     }
 
     fn save(&self, to: &mut Writer) -> Result<()> {

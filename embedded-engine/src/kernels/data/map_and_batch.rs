@@ -2,7 +2,7 @@
 
 use super::batch::{batches, size};
 use super::build::{Build, Op};
-use super::dataset::{Dataset, Iterate, Run, Shared, Source};
+use super::dataset::{Dataset, Iterate, Run, Shared, Source, finish_all};
 use super::element::{self, Element};
 use super::map::{self, Map};
 use super::position::{Reader, Writer};
@@ -15,16 +15,13 @@ pub(super) const OPS: &[Op] =
 
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
     let size = size(build, "batch_size must be greater than zero.")?;
-    let calls = build.int_or("num_parallel_calls", 1)?;
-    if calls <= 0 && calls != -1 {
-        return Err(Error::invalid_argument("num_parallel_calls must be greater than zero."));
-    }
+    let map = Arc::new(map::of(build, map::parallel_calls(build)?)?);
     let drop_remainder = build.bool_or("drop_remainder", false)?;
-    Ok(Arc::new(MapAndBatch { map: map::of(build)?, size, drop_remainder }))
+    Ok(Arc::new(MapAndBatch { map, size, drop_remainder }))
 }
 
 struct MapAndBatch {
-    map: Map,
+    map: Arc<Map>,
     size: u64,
     drop_remainder: bool,
 }
@@ -48,14 +45,14 @@ impl Dataset for MapAndBatch {
 }
 
 /// Batches of what a map gives.
-pub(super) fn fused(map: &Map, size: u64, drop_remainder: bool, run: &Run<'_>) -> Result<Source> {
+pub(super) fn fused(map: &Arc<Map>, size: u64, drop_remainder: bool, run: &Run<'_>) -> Result<Source> {
     let input = map.input.iterate(run)?;
     Ok(Box::new(MappedBatches { input, map: map.clone(), size, drop_remainder, number: 0, ended: false }))
 }
 
 struct MappedBatches {
     input: Source,
-    map: Map,
+    map: Arc<Map>,
     size: u64,
     drop_remainder: bool,
     /// Of the next element.
@@ -65,23 +62,35 @@ struct MappedBatches {
 
 impl Iterate for MappedBatches {
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
-        let (mut elements, mut failed) = (Vec::new(), None);
-        let mut taken = 0;
+        let (mut elements, mut failed, mut taken) = (Vec::new(), None, 0);
+        // Calls that may not run side by side are made one by one, so that none is made behind an end.
+        let at_once = if self.map.parallel_calls == 1 { 1 } else { self.size };
         while taken < self.size && !self.ended {
-            let mapped = match self.input.next(run) {
-                Ok(Some(element)) => {
-                    self.number += 1;
-                    self.map.mapped(run, element, self.number - 1)
+            let (mut drawn, mut asked) = (Vec::new(), 0);
+            while asked < at_once && !self.ended {
+                match self.input.draw(run) {
+                    Ok(Some(element)) => {
+                        self.number += 1;
+                        drawn.push(element.through(&self.map, self.number - 1));
+                    }
+                    Ok(None) => self.ended = true,
+                    // The others of the batch go with it.
+                    Err(error) => failed = failed.or(Some(error)),
                 }
-                other => other,
-            };
-            match mapped {
-                Ok(Some(element)) => elements.push(element),
-                Ok(None) => self.ended = true,
-                // The others of the batch go with it.
-                Err(error) => failed = failed.or(Some(error)),
+                asked += u64::from(!self.ended);
             }
-            taken += u64::from(!self.ended);
+            taken += asked;
+            for (place, finished) in (1..).zip(finish_all(drawn, run)) {
+                match finished {
+                    Ok(Some(element)) => elements.push(element),
+                    Ok(None) => {
+                        // What was drawn behind an end that the function signals is not part of the batch.
+                        (self.ended, taken) = (true, taken - asked + place - 1);
+                        break;
+                    }
+                    Err(error) => failed = failed.or(Some(error)),
+                }
+            }
         }
         if let Some(error) = failed {
             return Err(error);

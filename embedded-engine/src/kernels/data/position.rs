@@ -1,19 +1,58 @@
 //! Serialized positions of iterators.
 
 use session_core::{Code, Error, Result};
+use std::sync::Arc;
 use tensor::{Bytes, DType, Shape, Tensor, memory};
 
-/// Writes a position.
-#[derive(Default)]
-pub(super) struct Writer(Vec<u8>);
+/// Collects a position. Values are only referred to until somebody asks for the [`bytes`](Writer::bytes), so an iterator that
+/// notes its position after every element copies none of the elements that it holds.
+#[derive(Clone, Default)]
+pub(super) struct Writer {
+    bytes: Vec<u8>,
+    /// What belongs into the bytes before these places, in ascending order.
+    later: Vec<(usize, Later)>,
+}
+
+/// A part of a position that is written when its bytes are asked for.
+#[derive(Clone)]
+enum Later {
+    Value(Tensor),
+    Part(Part),
+}
+
+type Part = Arc<dyn Fn(&mut Writer) -> Result<()> + Send + Sync>;
+
+/// Larger values are referred to.
+const COPIED: usize = 64;
 
 impl Writer {
-    pub(super) fn into_bytes(self) -> Vec<u8> {
-        self.0
+    /// Returns the position as bytes.
+    pub(super) fn bytes(&self) -> Result<Vec<u8>> {
+        let mut all = Vec::with_capacity(self.bytes.len());
+        let mut done = 0;
+        for (place, later) in &self.later {
+            all.extend_from_slice(&self.bytes[done..*place]);
+            done = *place;
+            match later {
+                Later::Value(tensor) => write_value(&mut all, tensor)?,
+                Later::Part(part) => {
+                    let mut to = Writer::default();
+                    part(&mut to)?;
+                    all.extend(to.bytes()?);
+                }
+            }
+        }
+        all.extend_from_slice(&self.bytes[done..]);
+        Ok(all)
+    }
+
+    /// Writes a part when the bytes are asked for. It must give the same then as now.
+    pub(super) fn later(&mut self, part: impl Fn(&mut Writer) -> Result<()> + Send + Sync + 'static) {
+        self.later.push((self.bytes.len(), Later::Part(Arc::new(part))));
     }
 
     pub(super) fn number(&mut self, number: u64) {
-        self.0.extend_from_slice(&number.to_le_bytes());
+        self.bytes.extend_from_slice(&number.to_le_bytes());
     }
 
     pub(super) fn integer(&mut self, number: i64) {
@@ -21,32 +60,29 @@ impl Writer {
     }
 
     pub(super) fn flag(&mut self, flag: bool) {
-        self.0.push(flag.into());
+        self.bytes.push(flag.into());
     }
 
-    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+    pub(super) fn text(&mut self, bytes: &[u8]) {
         self.number(bytes.len() as u64);
-        self.0.extend_from_slice(bytes);
+        self.raw(bytes);
     }
 
     /// Bytes whose number the reader knows.
     pub(super) fn raw(&mut self, bytes: &[u8]) {
-        self.0.extend_from_slice(bytes);
+        self.bytes.extend_from_slice(bytes);
     }
 
     /// A value; handles, as of datasets inside of elements, have none.
     pub(super) fn tensor(&mut self, tensor: &Tensor) -> Result<()> {
-        self.integer(tensor.dtype().number().into());
-        self.number(tensor.shape().rank() as u64);
-        tensor.shape().iter().for_each(|&size| self.number(size as u64));
-        if tensor.dtype() == DType::String {
-            tensor.as_strings()?.iter().for_each(|text| self.bytes(text));
-            return Ok(());
-        }
-        if !tensor.dtype().is_plain() {
+        let is_string = tensor.dtype() == DType::String;
+        if !tensor.dtype().is_plain() && !is_string {
             return Err(unsavable(tensor.dtype()));
         }
-        self.bytes(&tensor.to_le_bytes()?);
+        if !is_string && tensor.byte_len() <= COPIED {
+            return write_value(&mut self.bytes, tensor);
+        }
+        self.later.push((self.bytes.len(), Later::Value(tensor.clone())));
         Ok(())
     }
 
@@ -72,6 +108,23 @@ impl Writer {
         self.number(items.len() as u64);
         items.into_iter().try_for_each(|item| write(self, item))
     }
+}
+
+fn write_value(to: &mut Vec<u8>, tensor: &Tensor) -> Result<()> {
+    let number = |to: &mut Vec<u8>, number: u64| to.extend_from_slice(&number.to_le_bytes());
+    number(to, i64::from(tensor.dtype().number()).cast_unsigned());
+    number(to, tensor.shape().rank() as u64);
+    tensor.shape().iter().for_each(|&size| number(to, size as u64));
+    let mut text = |bytes: &[u8]| {
+        number(to, bytes.len() as u64);
+        to.extend_from_slice(bytes);
+    };
+    if tensor.dtype() == DType::String {
+        tensor.as_strings()?.iter().for_each(|string| text(string));
+    } else {
+        text(&tensor.to_le_bytes()?);
+    }
+    Ok(())
 }
 
 /// The error for what cannot be written; an iterator that holds such a thing is replayed from its beginning instead.

@@ -125,7 +125,7 @@ impl Iterate for Reading {
     fn save(&self, to: &mut Writer) -> Result<()> {
         to.number(self.at as u64);
         to.option(self.open.as_ref(), |to, records| {
-            to.bytes(&self.files.names[self.at]);
+            to.text(&self.files.names[self.at]);
             records.print().save(to);
             to.number(records.offset());
             to.number(self.count);

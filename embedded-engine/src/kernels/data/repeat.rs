@@ -1,7 +1,7 @@
 //! `RepeatDataset` (D-60).
 
 use super::build::{Build, Op};
-use super::dataset::{Dataset, INFINITE, Iterate, Run, Shared, Source};
+use super::dataset::{Dataset, Drawn, INFINITE, Iterate, Run, Shared, Source};
 use super::element::Element;
 use super::position::{Reader, Writer};
 use session_core::Result;
@@ -68,12 +68,16 @@ impl Repeated {
 
 impl Iterate for Repeated {
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
+        self.draw(run)?.map_or(Ok(None), |drawn| drawn.finish(run))
+    }
+
+    fn draw(&mut self, run: &Run<'_>) -> Result<Option<Drawn>> {
         while !self.is_over() {
             let input = match &mut self.input {
                 Some(input) => input,
                 none => none.insert(self.dataset.iterate(run)?),
             };
-            match input.next(run) {
+            match input.draw(run) {
                 Ok(None) => {
                     // An endless one over nothing is at its end.
                     if self.count.is_none() && !self.given {

@@ -4,12 +4,12 @@ use super::build::{Build, Op};
 use super::dataset::{Dataset, INFINITE, Iterate, Run, Shared, Source, UNKNOWN};
 use super::element::Element;
 use super::position::{Reader, Writer, damaged};
+use super::ring::{Ring, View};
 use super::seeds::{SeedGenerator, words};
 use compute::random::{Generator, Words};
 use session_core::{AttrValue, Error, Result};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use tensor::memory;
 
 pub(super) const OPS: &[Op] = &[
     Op { types: &["ShuffleDataset", "ShuffleDatasetV2", "ShuffleDatasetV3"], functions: &[], make: shuffle },
@@ -153,40 +153,6 @@ enum Buffer {
     Numbers(Ring<u64>, u64),
 }
 
-/// Places that are used again and again.
-struct Ring<T> {
-    places: Vec<Option<T>>,
-    capacity: u64,
-}
-
-impl<T> Ring<T> {
-    fn new(capacity: u64) -> Ring<T> {
-        Ring { places: Vec::new(), capacity }
-    }
-
-    fn place(&self, number: u64) -> usize {
-        usize::try_from(number % self.capacity).unwrap_or(usize::MAX)
-    }
-
-    fn put(&mut self, number: u64, value: T) -> Result<()> {
-        let place = self.place(number);
-        if place == self.places.len() {
-            memory::grow(&mut self.places, 1)?;
-            self.places.push(Some(value));
-        } else if let Some(at) = self.places.get_mut(place) {
-            *at = Some(value);
-        }
-        Ok(())
-    }
-
-    /// Takes the value at a place, and moves the one at the start into the hole.
-    fn take(&mut self, number: u64, start: u64) -> Result<T> {
-        let (place, start) = (self.place(number), self.place(start));
-        self.places.swap(place, start);
-        self.places.get_mut(start).and_then(Option::take).ok_or_else(damaged)
-    }
-}
-
 impl Shuffled {
     fn fill(&mut self, run: &Run<'_>) -> Result<()> {
         while self.held < self.capacity {
@@ -234,6 +200,24 @@ impl Shuffled {
         Ok(())
     }
 
+    /// Draws the place of the next element; also returns that of the first one.
+    fn choose(&mut self, run: &Run<'_>) -> Result<Option<(u64, u64)>> {
+        self.fill(run)?;
+        if self.held == 0 {
+            return Ok(None);
+        }
+        while self.slices.front().is_some_and(|slice| slice.start == slice.end) {
+            self.slices.pop_front();
+            self.draws = draws(&self.seeds);
+        }
+        let slice = self.slices.front_mut().ok_or_else(damaged)?;
+        let chosen = slice.start + u64::from(self.draws.next_word()) % (slice.end - slice.start);
+        let start = slice.start;
+        slice.start += 1;
+        self.held -= 1;
+        Ok(Some((chosen, start)))
+    }
+
     fn end_epoch(&mut self) {
         self.epoch += 1;
         let is_last = match self.count {
@@ -251,21 +235,25 @@ impl Shuffled {
     }
 }
 
+/// Writes the content of the buffer, epoch by epoch.
+fn save_slices<T: Clone>(
+    to: &mut Writer,
+    slices: &VecDeque<Slice>,
+    view: &View<T>,
+    write: impl Fn(&mut Writer, &T) -> Result<()>,
+) -> Result<()> {
+    let values = view.values(slices.iter().flat_map(|slice| slice.start..slice.end))?;
+    let mut values = values.iter();
+    to.list(slices.iter(), |to, slice| {
+        let count = slice.end - slice.start;
+        to.number(count);
+        (0..count).try_for_each(|_| write(to, values.next().ok_or_else(damaged)?))
+    })
+}
+
 impl Iterate for Shuffled {
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
-        self.fill(run)?;
-        if self.held == 0 {
-            return Ok(None);
-        }
-        while self.slices.front().is_some_and(|slice| slice.start == slice.end) {
-            self.slices.pop_front();
-            self.draws = draws(&self.seeds);
-        }
-        let slice = self.slices.front_mut().ok_or_else(damaged)?;
-        let chosen = slice.start + u64::from(self.draws.next_word()) % (slice.end - slice.start);
-        let start = slice.start;
-        slice.start += 1;
-        self.held -= 1;
+        let Some((chosen, start)) = self.choose(run)? else { return Ok(None) };
         match &mut self.buffer {
             Buffer::Elements(ring) => ring.take(chosen, start).map(Some),
             Buffer::Numbers(ring, _) => {
@@ -275,23 +263,37 @@ impl Iterate for Shuffled {
         }
     }
 
+    fn skip(&mut self, run: &Run<'_>, count: u64) -> Result<u64> {
+        for passed in 0..count {
+            let Some((chosen, start)) = self.choose(run)? else { return Ok(passed) };
+            match &mut self.buffer {
+                Buffer::Elements(ring) => drop(ring.take(chosen, start)?),
+                Buffer::Numbers(ring, _) => drop(ring.take(chosen, start)?),
+            }
+        }
+        Ok(count)
+    }
+
     fn save(&self, to: &mut Writer) -> Result<()> {
         to.raw(&self.draws.to_bytes());
         to.number(self.epoch);
         to.flag(self.given);
-        to.list(self.slices.iter(), |to, slice| {
-            to.number(slice.end - slice.start);
-            let places = slice.start..slice.end;
-            places.into_iter().try_for_each(|number| match &self.buffer {
-                Buffer::Elements(ring) => {
-                    to.element(ring.places[ring.place(number)].as_ref().ok_or_else(damaged)?)
-                }
-                Buffer::Numbers(ring, _) => {
-                    to.number(ring.places[ring.place(number)].ok_or_else(damaged)?);
-                    Ok(())
-                }
-            })
-        })?;
+        let slices = self.slices.clone();
+        match &self.buffer {
+            Buffer::Elements(ring) => {
+                let view = ring.view();
+                to.later(move |to| save_slices(to, &slices, &view, |to, element| to.element(element)));
+            }
+            Buffer::Numbers(ring, _) => {
+                let view = ring.view();
+                to.later(move |to| {
+                    save_slices(to, &slices, &view, |to, &number| {
+                        to.number(number);
+                        Ok(())
+                    })
+                });
+            }
+        }
         match &self.input {
             Input::Next => to.number(0),
             Input::Over => to.number(1),

@@ -1,7 +1,7 @@
 //! `TakeDataset` (D-60).
 
 use super::build::{Build, Op};
-use super::dataset::{Dataset, INFINITE, Iterate, Run, Shared, Source};
+use super::dataset::{Dataset, Drawn, INFINITE, Iterate, Run, Shared, Source};
 use super::element::Element;
 use super::position::{Reader, Writer};
 use session_core::Result;
@@ -59,16 +59,16 @@ struct Taken {
 
 impl Iterate for Taken {
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
+        self.draw(run)?.map_or(Ok(None), |drawn| drawn.finish(run))
+    }
+
+    fn draw(&mut self, run: &Run<'_>) -> Result<Option<Drawn>> {
         if self.left == Some(0) {
             return Ok(None);
         }
-        let element = self.input.next(run)?;
-        match (&element, &mut self.left) {
-            (Some(_), Some(left)) => *left -= 1,
-            (None, left) => *left = Some(0),
-            _ => {}
-        }
-        Ok(element)
+        let drawn = self.input.draw(run)?;
+        self.left = if drawn.is_some() { self.left.map(|left| left - 1) } else { Some(0) };
+        Ok(drawn)
     }
 
     fn skip(&mut self, run: &Run<'_>, count: u64) -> Result<u64> {

@@ -3,6 +3,7 @@
 use super::build::{Build, Op};
 use super::dataset::{Dataset, Iterate, Run, Shared, Source};
 use super::element::Element;
+use super::growing::Growing;
 use super::position::{Reader, Writer};
 use rustc_hash::FxHashSet;
 use session_core::{Error, Result};
@@ -35,13 +36,19 @@ impl Dataset for Unique {
     }
 
     fn iterate(&self, run: &Run<'_>) -> Result<Source> {
-        Ok(Box::new(Distinct { input: self.input.iterate(run)?, seen: FxHashSet::default() }))
+        Ok(Box::new(Distinct {
+            input: self.input.iterate(run)?,
+            seen: FxHashSet::default(),
+            order: Growing::default(),
+        }))
     }
 }
 
 struct Distinct {
     input: Source,
-    seen: FxHashSet<Vec<u8>>,
+    seen: FxHashSet<Arc<[u8]>>,
+    /// What was seen, in the order in which it came.
+    order: Growing<Arc<[u8]>>,
 }
 
 impl Iterate for Distinct {
@@ -50,7 +57,9 @@ impl Iterate for Distinct {
             // Written as for a position, with dtype and shape.
             let mut key = Writer::default();
             key.element(&element)?;
-            if self.seen.insert(key.into_bytes()) {
+            let key: Arc<[u8]> = key.bytes()?.into();
+            if self.seen.insert(key.clone()) {
+                self.order.push(key);
                 return Ok(Some(element));
             }
             run.limits.check()?;
@@ -59,15 +68,16 @@ impl Iterate for Distinct {
     }
 
     fn save(&self, to: &mut Writer) -> Result<()> {
-        to.list(self.seen.iter(), |to, key| {
-            to.bytes(key);
+        self.order.save(to, |to, key| {
+            to.text(key);
             Ok(())
-        })?;
+        });
         self.input.save(to)
     }
 
     fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
-        self.seen = from.list(|from| Ok(from.bytes()?.to_vec()))?.into_iter().collect();
+        let seen: Vec<Arc<[u8]>> = from.list(|from| Ok(from.bytes()?.into()))?;
+        (self.seen, self.order) = (seen.iter().cloned().collect(), Growing::new(seen));
         self.input.restore(from, run)
     }
 }

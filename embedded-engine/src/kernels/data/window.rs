@@ -152,7 +152,8 @@ impl Iterate for Windows {
                 window.iter().map(|element| vec![element[component].clone()]).collect();
             let types = vec![window[0][component].dtype()];
             let rows = Rows { name: "Window", elements: values.into() };
-            Handle { dataset: Arc::new(rows), types, shapes: vec![PartialShape::unknown()] }.into_tensor()
+            let (dataset, shapes) = (Arc::new(rows), vec![PartialShape::unknown()]);
+            Handle { dataset, types, shapes, follows_steps: false }.into_tensor()
         };
         Ok(Some((0..components).map(dataset).collect()))
     }

@@ -1,0 +1,309 @@
+//! Elements that a thread makes ahead of the steps that take them.
+//!
+//! The thread belongs to the session and works for one iterator. With each element comes the position behind it, so that the
+//! iterator stands where steps have taken it to, however far the thread has come.
+
+use super::dataset::{Drawn, Run, Shared, Source, finish_all, save_kept};
+use super::element::Element;
+use super::flat_map::save_states;
+use super::position::Writer;
+use crate::kernel::{Caller, Environment};
+use crate::limits::Limits;
+use crate::resources::Instance;
+use session_core::{CancellationToken, Error, Result};
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+/// What gives the elements of one iterator.
+pub(super) struct Producer {
+    pub(super) dataset: Shared,
+    pub(super) source: Source,
+    /// The states of the operations in its functions.
+    pub(super) instance: Instance,
+}
+
+/// An element, or an end, or an error.
+type Given = Result<Option<Element>>;
+
+impl Producer {
+    pub(super) fn new(dataset: Shared, caller: &Caller<'_>) -> Result<Producer> {
+        let instance = Instance::default();
+        let source = dataset.iterate(&run(caller.environment, caller.limits, &instance))?;
+        Ok(Producer { dataset, source, instance })
+    }
+
+    pub(super) fn next(&mut self, caller: &Caller<'_>) -> Given {
+        self.source.next(&run(caller.environment, caller.limits, &self.instance))
+    }
+
+    /// Returns where everything in it stands, if that can be written.
+    pub(super) fn states(&self) -> Result<Writer> {
+        let mut states = Writer::default();
+        self.source.save(&mut states)?;
+        save_kept(self.dataset.as_ref(), &mut states)?;
+        save_states(&self.instance.export(), &mut states)?;
+        Ok(states)
+    }
+
+    /// Makes the next element, or as many as parallel calls on the threads of the session make at the same time.
+    fn make(&mut self, environment: &Environment, limits: &Limits<'_>) -> Vec<Made> {
+        let run = run(environment, limits, &self.instance);
+        let (mut drawn, mut states, mut last) = (Vec::new(), Vec::new(), None);
+        let mut most = 1;
+        while drawn.len() < most {
+            match self.source.draw(&run) {
+                Ok(Some(element)) => {
+                    most = element.parallel_calls().min(environment.pool.threads());
+                    drawn.push(element);
+                    states.push(self.states());
+                }
+                end => {
+                    last = Some(Made { given: end.map(|_: Option<Drawn>| None), states: self.states() });
+                    break;
+                }
+            }
+        }
+        let made = finish_all(drawn, &run).into_iter().zip(states);
+        made.map(|(given, states)| Made { given, states }).chain(last).collect()
+    }
+}
+
+/// Returns a run of the outermost datasets.
+pub(super) fn run<'a>(
+    environment: &'a Environment,
+    limits: &'a Limits<'a>,
+    instance: &'a Instance,
+) -> Run<'a> {
+    Run { environment, limits, instance, rewrites: true }
+}
+
+/// What was made, and where the producer stood behind it.
+pub(super) struct Made {
+    pub(super) given: Given,
+    /// An error where that cannot be written.
+    pub(super) states: Result<Writer>,
+}
+
+/// The steps' side of a thread that works ahead. Dropping it lets the thread end.
+pub(super) struct Ahead {
+    channel: Arc<Channel>,
+    begins: Sender<Producer>,
+}
+
+/// What passes between the thread and the steps.
+pub(super) struct Channel {
+    capacity: usize,
+    /// Guards what is made; nothing is made under the lock.
+    buffer: Mutex<Buffer>,
+    /// Notified when there is room for elements, or the thread shall end.
+    room: Condvar,
+    /// Notified when something was made, or the thread has ended.
+    made: Condvar,
+    /// Interrupts the element that is being made.
+    stop: CancellationToken,
+}
+
+#[derive(Default)]
+struct Buffer {
+    elements: VecDeque<Made>,
+    /// An end was made, behind which nothing is made until somebody asks again.
+    rests: bool,
+    /// The thread makes nothing more.
+    ended: bool,
+    /// Threads to be woken when something is made.
+    waiting: Vec<Thread>,
+}
+
+/// A thread that waits for an element looks for the end of its run as often.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// The longest wait for a thread that was asked to end.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+impl Ahead {
+    /// Starts a thread that will keep up to `capacity` elements of an iterator.
+    pub(super) fn spawn(name: &str, capacity: usize, caller: &Caller<'_>) -> Result<Ahead> {
+        let channel = Arc::new(Channel {
+            capacity,
+            buffer: Mutex::default(),
+            room: Condvar::new(),
+            made: Condvar::new(),
+            stop: CancellationToken::new(),
+        });
+        let (begins, begin) = mpsc::channel();
+        let (environment, session) = (caller.environment.clone(), caller.limits.session.clone());
+        let shared = channel.clone();
+        let work = move || {
+            let _ended = Ended(&shared);
+            if let Ok(producer) = begin.recv() {
+                shared.work(producer, &environment, &session);
+            }
+        };
+        let doing = format!("prefetch of iterator '{name}'");
+        caller.environment.threads.spawn(&format!("prefetch-{name}"), doing, work)?;
+        Ok(Ahead { channel, begins })
+    }
+
+    /// Lets the thread begin.
+    pub(super) fn begin(&self, producer: Producer) {
+        // A thread that has ended already says so to whoever asks it for elements.
+        let _ = self.begins.send(producer);
+    }
+
+    pub(super) fn channel(&self) -> &Arc<Channel> {
+        &self.channel
+    }
+
+    /// Returns what comes next as soon as it is made.
+    pub(super) fn next(&self, limits: &Limits<'_>) -> Result<Made> {
+        let channel = &self.channel;
+        let mut buffer = channel.lock();
+        loop {
+            if let Some(made) = channel.pop(&mut buffer) {
+                return Ok(made);
+            }
+            if buffer.ended {
+                return Err(Error::runtime(
+                    "no more elements are made after a panic: initialize the iterator again",
+                ));
+            }
+            limits.check()?;
+            buffer = channel.made.wait_timeout(buffer, PAUSE).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Returns what comes next if it is made; if not, this thread is unparked when it is.
+    pub(super) fn poll(&self) -> Option<Made> {
+        let mut buffer = self.channel.lock();
+        let made = self.channel.pop(&mut buffer);
+        if made.is_none() {
+            buffer.waiting.push(thread::current());
+        }
+        made
+    }
+
+    /// Lets the thread end and waits for that, as far as the program's own code lets it.
+    pub(super) fn end(self, limits: &Limits<'_>) {
+        let channel = self.channel.clone();
+        drop(self);
+        let begun = Instant::now();
+        let mut buffer = channel.lock();
+        while !buffer.ended && limits.check().is_ok() && begun.elapsed() < PATIENCE {
+            buffer = channel.made.wait_timeout(buffer, PAUSE).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        self.channel.interrupt();
+    }
+}
+
+impl Channel {
+    fn lock(&self) -> MutexGuard<'_, Buffer> {
+        // Nothing that runs under the lock leaves it half done.
+        self.buffer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes what is made. Whoever finds nothing lets the thread go on, also behind an end.
+    fn pop(&self, buffer: &mut Buffer) -> Option<Made> {
+        let made = buffer.elements.pop_front();
+        if made.is_none() {
+            buffer.rests = false;
+        }
+        self.room.notify_one();
+        made
+    }
+
+    /// Returns true if there is something to take, or nothing to wait for.
+    pub(super) fn is_ready(&self) -> bool {
+        let buffer = self.lock();
+        !buffer.elements.is_empty() || buffer.ended
+    }
+
+    /// Returns the number of elements that are made, and of those that it may be.
+    pub(super) fn fill(&self) -> (usize, usize) {
+        (self.lock().elements.len().min(self.capacity), self.capacity)
+    }
+
+    /// Lets the thread end.
+    fn interrupt(&self) {
+        self.stop.cancel();
+        // Under the lock, so that the thread is either before its look at the token or in its sleep.
+        drop(self.lock());
+        self.room.notify_all();
+    }
+
+    /// The life of the thread.
+    fn work(
+        self: &Arc<Self>,
+        mut producer: Producer,
+        environment: &Environment,
+        session: &CancellationToken,
+    ) {
+        let _interrupts = session.on_cancel({
+            let channel = self.clone();
+            move || channel.interrupt()
+        });
+        let limits = Limits { session, run: Some(&self.stop), deadline: None };
+        while self.wait_for_room() {
+            let made = catch_unwind(AssertUnwindSafe(|| producer.make(environment, &limits)));
+            if self.stop.is_cancelled() {
+                // What was interrupted is made again by whoever goes on from the last position.
+                return;
+            }
+            match made {
+                Ok(made) => self.push(made),
+                Err(panic) => {
+                    // What a panic leaves may be half changed: there are no elements behind it.
+                    let error = Error::from_panic("a dataset", &*panic);
+                    let states = Err(error.clone());
+                    return self.push(vec![Made { given: Err(error), states }]);
+                }
+            }
+        }
+    }
+
+    /// Returns true when there is room for an element, false when the thread shall end. Parallel calls may make some more.
+    fn wait_for_room(&self) -> bool {
+        let mut buffer = self.lock();
+        loop {
+            if self.stop.is_cancelled() {
+                return false;
+            }
+            if buffer.elements.len() < self.capacity && !buffer.rests {
+                return true;
+            }
+            buffer = self.room.wait(buffer).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn push(&self, made: Vec<Made>) {
+        let mut buffer = self.lock();
+        buffer.rests = matches!(made.last(), Some(Made { given: Ok(None), .. }));
+        buffer.elements.extend(made);
+        let waiting = std::mem::take(&mut buffer.waiting);
+        drop(buffer);
+        self.made.notify_all();
+        waiting.into_iter().for_each(|thread| thread.unpark());
+    }
+}
+
+/// Tells those who wait when the thread has ended.
+struct Ended<'c>(&'c Channel);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        let mut buffer = self.0.lock();
+        buffer.ended = true;
+        let waiting = std::mem::take(&mut buffer.waiting);
+        drop(buffer);
+        self.0.made.notify_all();
+        waiting.into_iter().for_each(|thread| thread.unpark());
+    }
+}
