@@ -34,7 +34,9 @@ mod elements;
 mod functions;
 mod host;
 mod iterator;
+pub mod nest;
 mod op;
+mod options;
 mod order;
 mod sources;
 mod windows;
@@ -45,7 +47,9 @@ use std::fmt;
 
 pub use iterator::{Iterator, Optional};
 pub use ops::io::Compression;
+pub use options::Options;
 pub use order::Remainder;
+pub use windows::BucketOptions;
 
 /// A description of elements, each of which has one component or more.
 ///

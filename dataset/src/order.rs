@@ -93,13 +93,45 @@ impl Dataset {
         remainder: Remainder,
     ) -> Dataset {
         let graph = self.graph();
+        let sizes = |sizes: &[i64]| ops::array::constant(&graph, Tensor::from(sizes.to_vec()));
+        self.padded_by(builder, rows, shapes, remainder, sizes)
+    }
+
+    /// Works as [`padded`](Dataset::padded), with unknown sizes that are one less than a boundary.
+    #[track_caller]
+    pub(crate) fn padded_to(
+        &self,
+        builder: OpBuilder,
+        rows: &PartialShape,
+        shapes: &[PartialShape],
+        remainder: Remainder,
+        boundary: &Output,
+    ) -> Dataset {
+        let graph = boundary.graph();
+        self.padded_by(builder, rows, shapes, remainder, |sizes| {
+            // An unknown size is -1, to which the boundary is added.
+            let unknown: Vec<i64> = sizes.iter().map(|&size| i64::from(size < 0)).collect();
+            let [sizes, unknown] =
+                [sizes.to_vec(), unknown].map(|values| ops::array::constant(&graph, Tensor::from(values)));
+            sizes + unknown * boundary
+        })
+    }
+
+    /// Padded batches whose sizes are made of those that are known, with -1 for the others.
+    #[track_caller]
+    fn padded_by(
+        &self,
+        builder: OpBuilder,
+        rows: &PartialShape,
+        shapes: &[PartialShape],
+        remainder: Remainder,
+        sizes: impl Fn(&[i64]) -> Output,
+    ) -> Dataset {
+        let graph = self.graph();
         let known = |place: usize| shapes.get(place).cloned().unwrap_or_default();
         let spec = self.spec.with_shapes(|place, _| rows.concat(&known(place)));
-        let sizes = shapes.iter().map(|shape| {
-            let sizes = shape.sizes().unwrap_or_default().to_vec();
-            ops::array::constant(&graph, Tensor::from(sizes))
-        });
-        let sizes: Vec<Output> = sizes.collect();
+        let sizes: Vec<Output> =
+            shapes.iter().map(|shape| sizes(shape.sizes().unwrap_or_default())).collect();
         let zeros = self.spec.dtypes().into_iter().map(|dtype| {
             let zero = Tensor::zeros(dtype, [0usize; 0]).unwrap_or_else(|_| Tensor::scalar(0i64));
             ops::array::constant(&graph, zero)
@@ -201,8 +233,14 @@ impl Dataset {
         self.same(self.op("ShardDataset").constant(number(num_shards)).constant(number(index)))
     }
 
-    /// Allows an engine to produce up to `buffer_size` elements in advance. TensorFlow uses a thread for it; the embedded engine
-    /// produces each element in the step that takes it.
+    /// Produces up to `buffer_size` elements in advance, in a thread of the session that begins with the first step that takes an
+    /// element. The position of the iterator is the one that steps have reached: elements that are made and not taken are made
+    /// again after a restore. Nothing waits for this thread but steps that find no element, and they show it as `input_wait` in
+    /// [`RunMetadata`](session_core::RunMetadata).
+    ///
+    /// The thread makes the elements of the whole pipeline, so a prefetch belongs at its end. One further inside lets the engine
+    /// make one element in advance. A pipeline that reads variables or queues is not run in advance, because its elements depend
+    /// on what the steps do.
     #[must_use]
     #[track_caller]
     pub fn prefetch(&self, buffer_size: u64) -> Dataset {

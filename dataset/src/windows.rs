@@ -4,9 +4,35 @@ use crate::Dataset;
 use crate::elements::{Spec, info};
 use crate::op::{define_dataset, invalid, with_function};
 use crate::order::{Remainder, number};
+use ops::control_flow::assert_true;
 use ops::functions::define;
 use ops::{array, math};
 use session_core::{DType, Error, Graph, Output, PartialShape, Tensor};
+
+/// Options of [`Dataset::bucket_by_sequence_length`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BucketOptions {
+    remainder: Remainder,
+    pad_to_bucket_boundary: bool,
+}
+
+impl BucketOptions {
+    /// Keeps or drops the batches that are not full at the end of the input. They are kept by default.
+    #[must_use]
+    pub fn remainder(mut self, remainder: Remainder) -> BucketOptions {
+        self.remainder = remainder;
+        self
+    }
+
+    /// Pads unknown sizes to the largest that the bucket takes, one below its boundary, so that all batches of a bucket have one
+    /// shape. Elements that are at least as long as the last boundary fail. By default sizes are those of the largest element of
+    /// the batch.
+    #[must_use]
+    pub fn pad_to_bucket_boundary(mut self, pad: bool) -> BucketOptions {
+        self.pad_to_bucket_boundary = pad;
+        self
+    }
+}
 
 impl Dataset {
     /// Returns windows of `size` elements, each window a dataset. A window begins `shift` elements behind the one before, and
@@ -94,10 +120,10 @@ impl Dataset {
     ///
     /// `bucket_boundaries` ascend: the first bucket takes elements that are shorter than the first boundary, the last one takes
     /// those that are at least as long as the last boundary. `bucket_batch_sizes` has a size for each bucket, one more than there
-    /// are boundaries. [`Remainder::Drop`] leaves out the batches that are not full at the end of the input.
+    /// are boundaries.
     ///
     /// ```
-    /// use dataset::{Dataset, Remainder};
+    /// use dataset::{BucketOptions, Dataset};
     /// use ops::array;
     /// use session_core::{Graph, PartialShape};
     ///
@@ -105,7 +131,7 @@ impl Dataset {
     /// let words = Dataset::range(&graph, 0, 100, 1)
     ///     .map(|_, number| vec![array::fill(array::expand_dims(&number[0] % 7i64, 0), &number[0])]);
     /// let length = |_: &Graph, element: &[session_core::Output]| array::size(&element[0]);
-    /// let batches = words.bucket_by_sequence_length(length, &[3, 5], &[32, 16, 8], Remainder::Keep);
+    /// let batches = words.bucket_by_sequence_length(length, &[3, 5], &[32, 16, 8], BucketOptions::default());
     /// assert_eq!(batches.components()[0].shape, PartialShape::from_sizes([-1, -1]));
     /// # graph.finalize().unwrap();
     /// ```
@@ -116,7 +142,7 @@ impl Dataset {
         element_length_func: impl FnOnce(&Graph, &[Output]) -> Output,
         bucket_boundaries: &[i64],
         bucket_batch_sizes: &[u64],
-        remainder: Remainder,
+        options: BucketOptions,
     ) -> Dataset {
         let fail = |text: String| {
             invalid(&self.graph(), "GroupByWindowDataset", self.spec.clone(), Error::value(text))
@@ -141,12 +167,22 @@ impl Dataset {
         self.group_by_window(
             |graph, element| {
                 let length = math::cast(element_length_func(graph, element), DType::Int64);
-                let reached = math::greater_equal(length, array::constant(graph, boundaries));
+                let reached = math::greater_equal(length, array::constant(graph, boundaries.clone()));
                 math::reduce_sum(math::cast(reached, DType::Int64), ..)
             },
             |graph, bucket, group| {
                 let builder = group.op("PaddedBatchDatasetV2").input(size_of(graph, bucket));
-                group.padded(builder, &PartialShape::from_sizes([-1]), &shapes, remainder)
+                let rows = PartialShape::from_sizes([-1]);
+                if !options.pad_to_bucket_boundary {
+                    return group.padded(builder, &rows, &shapes, options.remainder);
+                }
+                let last = array::constant(graph, number(boundaries.elements() as u64));
+                let text = "elements of batches that are padded to the boundary of their bucket are shorter than the last boundary";
+                let text = array::constant(graph, Tensor::string(text));
+                let checked = assert_true(math::less(bucket, last), &[text], 3);
+                let after = graph.control_dependencies([&checked]);
+                let boundary = array::gather(array::constant(&after, boundaries.clone()), bucket);
+                group.padded_to(builder, &rows, &shapes, options.remainder, &boundary)
             },
             size_of,
         )

@@ -1,7 +1,7 @@
 //! Iterators that make elements ahead of the steps: their threads, and that nobody sees them in the elements or the positions.
 #![allow(clippy::unwrap_used)] // a panic is the report
 
-use dataset::Dataset;
+use dataset::{Dataset, Remainder};
 use embedded_engine::EmbeddedEngine;
 use ops::script::host_func;
 use ops::variables::VariableExt;
@@ -106,7 +106,7 @@ fn sent(graph: &Graph) -> (Sender<i64>, Receiver<()>, Dataset) {
 fn a_time_limit_loses_no_element() {
     let graph = Graph::new();
     let (sender, _asked, dataset) = sent(&graph);
-    let next = next(&dataset.batch(2, true).prefetch(1));
+    let next = next(&dataset.batch(2, Remainder::Drop).prefetch(1));
     let session = session(&graph);
     sender.send(1).unwrap();
     let mut metadata = RunMetadata::default();
@@ -224,11 +224,11 @@ fn parallel_calls_run_at_the_same_time_and_keep_the_order() {
         }
         assert_eq!(given, expected);
     };
-    together(2, &|dataset| dataset.batch(4, true), &[0, 1, 2, 3]);
+    together(2, &|dataset| dataset.batch(4, Remainder::Drop), &[0, 1, 2, 3]);
     together(2, &|dataset| dataset.prefetch(2), &[0, 1, 2, 3]);
     together(
         2,
-        &|dataset| dataset.repeat(2).parallel_map(2, |_, x| vec![&x[0] * 2i64]).batch(2, true).take(4),
+        &|dataset| dataset.repeat(2).parallel_map(2, |_, x| vec![&x[0] * 2i64]).batch(2, Remainder::Drop).take(4),
         &[0, 2, 4, 6, 0, 2, 4, 6],
     );
 }

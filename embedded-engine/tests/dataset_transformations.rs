@@ -1,9 +1,11 @@
 //! Transformations that Rust programs build give TensorFlow's elements in TensorFlow's order, and go on after a restore.
 #![allow(clippy::unwrap_used)] // a panic is the report
 
-use dataset::{Dataset, Remainder};
+use dataset::nest::Nested;
+use dataset::{BucketOptions, Dataset, Remainder};
 use embedded_engine::EmbeddedEngine;
 use ops::array::{self, constant};
+use ops::parsing::SparseTensor;
 use session_core::keys::TABLE_INITIALIZERS;
 use session_core::{Code, Engine, Graph, Output, Session, SessionConfig, SessionExt, Tensor};
 use std::sync::Arc;
@@ -95,20 +97,48 @@ fn groups_come_when_they_are_full_and_the_rest_by_their_keys() {
 }
 
 /// Number n as often as n modulo 5, in buckets by how often.
-fn bucketed(graph: &Graph, boundaries: &[i64], sizes: &[u64], remainder: Remainder) -> Dataset {
+fn bucketed(graph: &Graph, boundaries: &[i64], sizes: &[u64], options: BucketOptions) -> Dataset {
     let rows = Dataset::range(graph, 1, 13, 1)
         .map(|_, x| vec![array::fill(array::expand_dims(&x[0] % 5i64, 0), &x[0])]);
-    rows.bucket_by_sequence_length(|_, row| array::size(&row[0]), boundaries, sizes, remainder)
+    rows.bucket_by_sequence_length(|_, row| array::size(&row[0]), boundaries, sizes, options)
 }
 
 #[test]
 fn buckets_hold_rows_of_about_the_same_length() {
     let full: [&[i64]; 4] = [&[2, 2, 0, 3, 3, 3], &[1, 0, 6], &[7, 7, 0, 8, 8, 8], &[4, 4, 4, 4, 9, 9, 9, 9]];
     let graph = Graph::new();
-    gives(&graph, &bucketed(&graph, &[2, 4], &[3, 2, 2], Remainder::Drop), &full);
+    gives(
+        &graph,
+        &bucketed(&graph, &[2, 4], &[3, 2, 2], BucketOptions::default().remainder(Remainder::Drop)),
+        &full,
+    );
     let graph = Graph::new();
     let rest: [&[i64]; 2] = [&[0, 11], &[12, 12]];
-    gives(&graph, &bucketed(&graph, &[2, 4], &[3, 2, 2], Remainder::Keep), &[&full[..], &rest[..]].concat());
+    let options = BucketOptions::default();
+    gives(&graph, &bucketed(&graph, &[2, 4], &[3, 2, 2], options), &[&full[..], &rest[..]].concat());
+}
+
+#[test]
+fn buckets_are_padded_to_their_boundaries() {
+    let graph = Graph::new();
+    let options = BucketOptions::default().pad_to_bucket_boundary(true);
+    let expected: [&[i64]; 7] = [
+        &[2, 2, 0, 0, 3, 3, 3, 0],
+        &[1, 0],
+        &[4, 4, 4, 4, 7, 7, 0, 0],
+        &[8, 8, 8, 0, 9, 9, 9, 9],
+        &[6, 0],
+        &[11],
+        &[12, 12, 0, 0],
+    ];
+    gives(&graph, &bucketed(&graph, &[2, 5], &[2, 2, 2], options), &expected);
+
+    let graph = Graph::new();
+    let next =
+        bucketed(&graph, &[2, 4], &[2, 2, 2], options).make_initializable_iterator().get_next().remove(0);
+    let session = session(&graph);
+    let failed = (0..6).find_map(|_| session.run(&next, ()).err()).unwrap();
+    assert_eq!(failed.code(), Code::InvalidArgument, "{failed}");
 }
 
 #[test]
@@ -117,7 +147,7 @@ fn buckets_that_do_not_fit_are_refused() {
         [(&[2i64, 4][..], &[3u64, 2][..], "3 buckets"), (&[4, 2], &[1, 1, 1], "ascend")]
     {
         let graph = Graph::new();
-        let _ = bucketed(&graph, boundaries, sizes, Remainder::Keep);
+        let _ = bucketed(&graph, boundaries, sizes, BucketOptions::default());
         let error = graph.finalize().unwrap_err();
         assert!(error.message().contains(reason), "{error}");
     }
@@ -184,4 +214,37 @@ fn a_generator_that_is_replayed_is_shuffled_as_before() {
         Dataset::from_generator(&graph, number, || (0..10i64).map(|i| Ok(vec![Tensor::scalar(i)])));
     let expected = [0, 4, 5, 1, 2, 7, 9, 8, 6, 3, 2, 1, 3, 4, 6, 8, 7, 9, 5, 0];
     gives_numbers(&graph, &generated.shuffle(4, Some(1)).repeat(2), &expected);
+}
+
+#[test]
+fn sparse_tensors_are_components_of_nested_elements() {
+    let graph = Graph::new();
+    let sparse = SparseTensor {
+        indices: constant(&graph, [[0i64, 1], [0, 2], [2, 0]]),
+        values: constant(&graph, vec![5i64, 6, 7]),
+        dense_shape: constant(&graph, vec![3i64, 4]),
+    };
+    let rows = Nested::map([
+        ("tokens", Nested::from(sparse)),
+        ("pair", Nested::tuple([constant(&graph, vec![1i64, 2, 3]), constant(&graph, vec![4i64, 5, 6])])),
+    ]);
+    let structure = rows.structure();
+    assert_eq!(structure.components(), 3);
+    let dataset = Dataset::from_tensor_slices(&graph, rows.flatten_rows()).map(|_, element| {
+        let mut element = structure.pack(element);
+        if let Nested::Map(parts) = &mut element {
+            let sum = parts["pair"][0].output() + parts["pair"][1].output();
+            parts.insert("pair".to_owned(), Nested::tuple([sum.clone(), sum]));
+        }
+        element.flatten()
+    });
+    let next = structure.pack(&dataset.batch(3, Remainder::Drop).make_initializable_iterator().get_next());
+    let SparseTensor { indices, values, dense_shape } = next["tokens"].sparse();
+    let session = session(&graph);
+    let (sums, indices, values, shape) =
+        session.run((next["pair"][1].output(), indices, values, dense_shape), ()).unwrap();
+    assert_eq!(sums.to_vec::<i64>().unwrap(), [5, 7, 9]);
+    assert_eq!(indices.to_vec::<i64>().unwrap(), [0, 1, 0, 2, 2, 0]);
+    assert_eq!(values.to_vec::<i64>().unwrap(), [5, 6, 7]);
+    assert_eq!(shape.to_vec::<i64>().unwrap(), [3, 4]);
 }
