@@ -1,5 +1,6 @@
 //! `monitored graph`: commands for graph files.
 
+mod pipelines;
 mod saved_model;
 mod show;
 

@@ -52,3 +52,22 @@ fn a_plain_graph_is_described_and_other_files_are_rejected() {
         answer.errors
     );
 }
+
+#[test]
+fn a_pipeline_is_shown_as_a_chain() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../embedded-engine/tests/data");
+    for (name, expected) in [
+        ("slices_oneshot", "TensorSlice"),
+        ("read_records", "TensorSlice > FlatMap[TFRecord]"),
+        ("feedable", "Range"),
+    ] {
+        let file = data.join(name).join("pipeline.meta");
+        let answer = run_in(Path::new("."), &[&"graph", &"show", &file]);
+        assert_eq!(answer.code, 0);
+        assert!(answer.out.contains("\npipelines:\n"), "{}", answer.out);
+        assert!(answer.out.contains(expected), "{name}: {}", answer.out);
+        let answer = run_in(Path::new("."), &[&"graph", &"show", &file, &"--json"]);
+        let json: Json = serde_json::from_str(&answer.out).unwrap();
+        assert!(json["pipelines"][0]["iterator"].is_string(), "{json}");
+    }
+}

@@ -1,5 +1,6 @@
 //! `monitored graph show`.
 
+use super::pipelines::pipelines;
 use super::saved_model::{self, SignatureSummary};
 use crate::model::folder;
 use crate::model::graph_file::import;
@@ -92,6 +93,8 @@ pub(super) struct Summary {
     variables: Vec<VariableSummary>,
     collections: BTreeMap<String, (&'static str, usize)>,
     queues: Vec<(String, usize)>,
+    /// The iterators with their datasets.
+    pipelines: Vec<(String, String)>,
     saver: Option<proto::SaverDef>,
     signatures: Vec<SignatureSummary>,
     lacks: BTreeMap<String, Vec<String>>,
@@ -175,6 +178,7 @@ impl Summary {
                 .iter()
                 .map(|runner| (runner.queue().to_owned(), runner.enqueue_ops().len()))
                 .collect(),
+            pipelines: pipelines(graph),
             saver: message
                 .saver_def
                 .clone()
@@ -221,6 +225,11 @@ impl Summary {
             .collect();
         let queues: Vec<Json> =
             self.queues.iter().map(|(queue, threads)| json!({"queue": queue, "threads": threads})).collect();
+        let pipelines: Vec<Json> = self
+            .pipelines
+            .iter()
+            .map(|(iterator, datasets)| json!({"iterator": iterator, "datasets": datasets}))
+            .collect();
         json!({
             "nodes": self.nodes,
             "functions": self.functions,
@@ -231,6 +240,7 @@ impl Summary {
             "variables": variables,
             "collections": collections,
             "queue_runners": queues,
+            "pipelines": pipelines,
             "saver": self.saver.as_ref().map(|saver| json!({
                 "filename_tensor": saver.filename_tensor_name,
                 "save_tensor": saver.save_tensor_name,
@@ -279,6 +289,12 @@ impl Summary {
         }
         for (queue, threads) in &self.queues {
             writeln!(out, "\nqueue runner: {}, {threads} threads", escaped(queue))?;
+        }
+        if !self.pipelines.is_empty() {
+            writeln!(out, "\npipelines:")?;
+        }
+        for (iterator, datasets) in &self.pipelines {
+            writeln!(out, "  {}  {}", escaped(iterator), escaped(datasets))?;
         }
         if let Some(saver) = &self.saver {
             writeln!(
