@@ -6,8 +6,9 @@
 //! ```
 //!
 //! The input is one of `hook` (a hook feeds batches, and its position is its state), `slices` (`slice_batch`: the step
-//! itself creates its batch), `records` (file names in one queue, records in another, shuffled, filled by threads), and `host`
-//! (no graph: a loop over plain arrays).
+//! itself creates its batch), `records` (file names in one queue, records in another, shuffled, filled by threads), `host`
+//! (no graph: a loop over plain arrays), and three datasets whose elements a thread makes ahead of the steps: `interleaved` (gzip
+//! records of several files that take turns, shuffled), `rows` (shuffled by their numbers) and `generator` (a Rust iterator).
 //!
 //! Dropout, a shuffled input, Adam, early stopping, a metrics file and summaries: the resumed training equals an uninterrupted
 //! one, bit for bit, only if the state of all of them is restored.
@@ -16,21 +17,23 @@
 mod support;
 
 use monitored_session::checkpoint::{self, Better, RestoreOptions, SessionState};
+use monitored_session::dataset::{Compression as RecordCompression, Dataset, Remainder};
 use monitored_session::hooks::{EarlyStoppingHook, MetricsFileHook};
 use monitored_session::ops::io::{Compression, Reader};
 use monitored_session::ops::layers::{self, LayerOptions};
 use monitored_session::ops::parsing::{FeatureSpec, parse_single_example};
-use monitored_session::ops::{array, global_step, math, nn, optimizers::*, summary};
+use monitored_session::ops::{array, global_step, math, nn, optimizers::*, random, summary};
 use monitored_session::prelude::*;
 use monitored_session::queue_runner::input::{
     BatchOptions, IndexOptions, ProducerOptions, shuffle_batch, slice_batch, string_input_producer,
 };
+use monitored_session::session_core::OutputInfo;
 use monitored_session::summary::{EventAccumulator, TagKind};
 use std::error::Error as StdError;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use support::perceptron::Perceptron;
-use support::{Digits, PIXELS, digits, permutation, write_records};
+use support::{Digits, PIXELS, digits, permutation, write_gzip_records, write_records};
 
 const BATCH: usize = 32;
 
@@ -133,8 +136,68 @@ fn input(graph: &Graph, kind: &str, dir: &Path, seed: u64) -> Outcome<(Output, O
             );
             Ok((batch[0].clone(), math::cast(&batch[1], DType::Int32), None))
         }
-        other => Err(format!("no input {other}; there are hook, slices, records and host").into()),
+        "interleaved" | "rows" | "generator" => {
+            let mut batch = dataset(graph, kind, dir, data)?.make_initializable_iterator().get_next();
+            let labels = batch.pop().ok_or("a batch without labels")?;
+            Ok((batch.pop().ok_or("a batch without images")?, labels, None))
+        }
+        other => Err(format!(
+            "no input {other}; there are hook, slices, records, host, interleaved, rows and generator"
+        )
+        .into()),
     }
+}
+
+/// Batches with noise of random operations, made ahead of the steps.
+fn dataset(graph: &Graph, kind: &str, dir: &Path, data: Digits) -> Outcome<Dataset> {
+    let info = |dtype, shape: &[usize]| OutputInfo { dtype, shape: PartialShape::from(shape), is_ref: false };
+    let components = [info(DType::Float32, &[PIXELS]), info(DType::Int32, &[])];
+    let examples = match kind {
+        "interleaved" => {
+            // Positions name the files, so compared trainings read the same ones.
+            let folder = dir.parent().unwrap_or(dir).join("shards");
+            std::fs::create_dir_all(&folder)?;
+            write_gzip_records(&folder, &data)?;
+            let files = folder.join("digits-*.tfrecord.gz").display().to_string();
+            let features = [
+                ("image", FeatureSpec::fixed([PIXELS], DType::Float32)),
+                ("label", FeatureSpec::fixed([], DType::Int64)),
+            ];
+            Dataset::list_files(graph, &files)
+                .shuffle(10, None)
+                .interleave(3, 5, |_, file| Dataset::tf_record_of(&file[0], RecordCompression::Gzip))
+                .shuffle(300, None)
+                .repeat(None)
+                .map(|_, record| {
+                    let example = parse_single_example(&record[0], &features);
+                    vec![example.dense("image"), math::cast(example.dense("label"), DType::Int32)]
+                })
+        }
+        "rows" => {
+            let rows = data.rows();
+            let row = move |index: u64| example(&data, index as usize);
+            Dataset::from_rows(graph, rows as u64, components, row).shuffle(rows as u64, None).repeat(None)
+        }
+        _ => {
+            let data = Arc::new(data);
+            let rows = move || {
+                let data = data.clone();
+                permutation(data.rows(), 3).into_iter().map(move |index| example(&data, index))
+            };
+            Dataset::from_generator(graph, components, rows).shuffle(100, None).repeat(None)
+        }
+    };
+    let noisy = examples.map(|graph, example| {
+        let noise = random::random_uniform(graph, [PIXELS as i64], 0.0f32, 0.1f32, DType::Float32, None);
+        vec![&example[0] + noise, example[1].clone()]
+    });
+    Ok(noisy.batch(BATCH as u64, Remainder::Drop).prefetch(3))
+}
+
+/// One example as tensors.
+fn example(data: &Digits, index: usize) -> Result<Vec<Tensor>> {
+    let (images, labels) = data.batch(&[index])?;
+    Ok(vec![images.reshaped([PIXELS])?, labels.reshaped([])?])
 }
 
 /// The loop of the example `host_loop`, with the hooks of the others.

@@ -18,12 +18,12 @@ struct Plan {
 }
 
 /// The input methods of the training program. There is one more, `candle`: a program of its own, which is slow to build.
-const INPUTS: [&str; 4] = ["hook", "slices", "records", "host"];
+const INPUTS: [&str; 7] = ["hook", "slices", "records", "host", "interleaved", "rows", "generator"];
 
 impl Plan {
     fn parse(arguments: &[String]) -> Result<Plan> {
         let inputs = INPUTS.map(str::to_owned).to_vec();
-        let mut plan = Plan { kills: 8, steps: 400, seed: 1, release: false, inputs };
+        let mut plan = Plan { kills: 5, steps: 400, seed: 1, release: false, inputs };
         let mut words = arguments.iter();
         while let Some(word) = words.next() {
             if word == "--release" {
@@ -37,9 +37,10 @@ impl Plan {
                 "--seed" => plan.seed = value.parse()?,
                 "--input" => plan.inputs = vec![value.clone()],
                 other => {
-                    let options =
-                        "--kills N, --steps N, --seed N, --input hook|slices|records|host|candle, --release";
-                    bail!("no option {other}; there are {options}")
+                    let inputs = INPUTS.join("|");
+                    bail!(
+                        "no option {other}; there are --kills N, --steps N, --seed N, --input {inputs}|candle, --release"
+                    )
                 }
             }
         }
