@@ -42,8 +42,8 @@
 //!
 //! # What it does not do
 //!
-//! It knows nothing of graphs (except behind the feature `session`) and computes nothing. TensorFlow's old
-//! V1 files, and tensors of dtype resource and variant, are not read.
+//! It knows nothing of graphs (except behind the feature `session`) and computes nothing. Tensors of
+//! dtype resource and variant are not read, and a [`Saver`] restores from V2 files only: [`v1`] reads the V1 format.
 //!
 //! # Where it differs from TensorFlow on purpose
 //!
@@ -100,6 +100,7 @@ pub mod sidecar;
 mod state;
 pub mod storage;
 pub mod text_format;
+pub mod v1;
 mod watch;
 
 pub use assignment::{Assignment, init_from_checkpoint};

@@ -7,12 +7,13 @@ use crate::prefix::{self, Part};
 use crate::safetensors::SafetensorsReader;
 use crate::state;
 use crate::storage::{LocalStorage, Storage};
+use crate::v1::V1Reader;
 use crate::{Error, Problem, Result, TensorInfo, UnknownTensor};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use tensor::{Bytes, Tensor};
 
-/// An open checkpoint: a bundle, or a safetensors file.
+/// An open checkpoint: a bundle, a safetensors file, or one of TensorFlow's old V1 format.
 ///
 /// ```
 /// # use std::collections::BTreeMap;
@@ -33,6 +34,8 @@ use tensor::{Bytes, Tensor};
 pub enum CheckpointReader {
     /// TensorFlow's V2 format.
     Bundle(BundleReader),
+    /// TensorFlow's V1 format, of 2015 and 2016.
+    V1(V1Reader),
     /// A safetensors file.
     #[cfg(feature = "safetensors")]
     Safetensors(SafetensorsReader),
@@ -56,8 +59,7 @@ impl CheckpointReader {
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is nothing, or the folder has no checkpoint; [`Error::Unsupported`]
-    /// for a file that is something else, which says what, and for one of TensorFlow's old V1 format; and those of the
-    /// formats.
+    /// for a file that is something else, which says what; and those of the formats.
     pub fn open(path: impl AsRef<Path>) -> Result<CheckpointReader> {
         CheckpointReader::open_with(path, ReadOptions::new())
     }
@@ -92,11 +94,14 @@ impl CheckpointReader {
             Some("index") if is_file => {
                 BundleReader::open_with(path.with_extension(""), options).map(CheckpointReader::Bundle)
             }
+            _ if V1Reader::is_at(options.storage.as_ref(), path) => {
+                V1Reader::open_in(options.storage.as_ref(), path).map(CheckpointReader::V1)
+            }
             _ => BundleReader::open_with(path, options).map(CheckpointReader::Bundle),
         }
     }
 
-    /// `bundle` or `safetensors`.
+    /// `bundle`, `v1` or `safetensors`.
     ///
     /// ```
     /// # let folder = tempfile::tempdir()?;
@@ -110,6 +115,7 @@ impl CheckpointReader {
     pub fn format(&self) -> &'static str {
         match self {
             CheckpointReader::Bundle(_) => "bundle",
+            CheckpointReader::V1(_) => "v1",
             #[cfg(feature = "safetensors")]
             CheckpointReader::Safetensors(_) => "safetensors",
         }
@@ -129,6 +135,7 @@ impl CheckpointReader {
     pub fn path(&self) -> &Path {
         match self {
             CheckpointReader::Bundle(reader) => reader.prefix(),
+            CheckpointReader::V1(reader) => reader.path(),
             #[cfg(feature = "safetensors")]
             CheckpointReader::Safetensors(reader) => reader.path(),
         }
@@ -148,6 +155,7 @@ impl CheckpointReader {
     pub fn step(&self) -> Option<i64> {
         let name = match self {
             CheckpointReader::Bundle(reader) => reader.prefix().file_name(),
+            CheckpointReader::V1(reader) => reader.path().file_name(),
             #[cfg(feature = "safetensors")]
             CheckpointReader::Safetensors(reader) => reader.path().file_stem(),
         };
@@ -168,6 +176,7 @@ impl CheckpointReader {
     pub fn variables(&self) -> Vec<TensorInfo> {
         match self {
             CheckpointReader::Bundle(reader) => reader.entries().collect(),
+            CheckpointReader::V1(reader) => reader.entries().collect(),
             #[cfg(feature = "safetensors")]
             CheckpointReader::Safetensors(reader) => reader.entries().collect(),
         }
@@ -188,6 +197,7 @@ impl CheckpointReader {
     pub fn unknown(&self) -> Vec<UnknownTensor> {
         match self {
             CheckpointReader::Bundle(reader) => reader.unknown().collect(),
+            CheckpointReader::V1(_) => Vec::new(),
             #[cfg(feature = "safetensors")]
             CheckpointReader::Safetensors(reader) => reader.unknown().collect(),
         }
@@ -207,6 +217,7 @@ impl CheckpointReader {
     pub fn has_tensor(&self, name: &str) -> bool {
         match self {
             CheckpointReader::Bundle(reader) => reader.contains(name),
+            CheckpointReader::V1(reader) => reader.contains(name),
             #[cfg(feature = "safetensors")]
             CheckpointReader::Safetensors(reader) => reader.contains(name),
         }
@@ -230,6 +241,7 @@ impl CheckpointReader {
         let plain = name.strip_suffix(":0").filter(|_| !self.has_tensor(name)).unwrap_or(name);
         match self {
             CheckpointReader::Bundle(reader) => reader.read(plain),
+            CheckpointReader::V1(reader) => reader.read(plain),
             #[cfg(feature = "safetensors")]
             CheckpointReader::Safetensors(reader) => reader.read(plain),
         }
@@ -243,6 +255,9 @@ impl CheckpointReader {
     pub fn read_bytes(&self, name: &str) -> Result<Bytes> {
         match self {
             CheckpointReader::Bundle(reader) => reader.read_bytes(name),
+            CheckpointReader::V1(reader) => {
+                Err(Error::TensorMissing { path: reader.path().to_path_buf(), names: vec![name.to_owned()] })
+            }
             #[cfg(feature = "safetensors")]
             CheckpointReader::Safetensors(reader) => reader.read_bytes(name),
         }
@@ -264,6 +279,7 @@ impl CheckpointReader {
     pub fn verify(&self) -> Vec<Problem> {
         match self {
             CheckpointReader::Bundle(reader) => reader.verify(),
+            CheckpointReader::V1(reader) => reader.verify(),
             #[cfg(feature = "safetensors")]
             CheckpointReader::Safetensors(reader) => {
                 let known = reader.entries().map(|info| (reader.read(&info.name).err(), info.name));

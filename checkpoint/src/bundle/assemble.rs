@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use tensor::{Bytes, DType, Shape, Tensor};
 
 /// Start and length along each dimension.
-type Ranges = Vec<(usize, usize)>;
+pub(crate) type Ranges = Vec<(usize, usize)>;
 
 /// Returns the stored parts of a partitioned tensor: each slice with its own record and entry, or what is
 /// wrong with that.
@@ -113,7 +113,8 @@ fn check_memory(
     if needed as u64 <= stored { Ok(()) } else { Err(no_cover(reader, record, entry)) }
 }
 
-fn intersection(a: &Ranges, b: &Ranges) -> Option<Ranges> {
+/// Returns what two boxes have in common.
+pub(crate) fn intersection(a: &Ranges, b: &Ranges) -> Option<Ranges> {
     let overlap = |(&(a, a_len), &(b, b_len)): (&(usize, usize), &(usize, usize))| {
         let start = a.max(b);
         let end = (a + a_len).min(b + b_len);
@@ -158,7 +159,7 @@ impl Elements for Vec<Bytes> {
 
 /// Copies the parts to their places in the wanted ranges. `None` when an element is given twice or
 /// never.
-fn join(dtype: DType, wanted: &Ranges, parts: &[(Ranges, Tensor)]) -> Option<Tensor> {
+pub(crate) fn join(dtype: DType, wanted: &Ranges, parts: &[(Ranges, Tensor)]) -> Option<Tensor> {
     let shape: Shape = wanted.iter().map(|range| range.1).collect();
     let elements = shape.elements();
     let mut seen = Coverage::new(elements);

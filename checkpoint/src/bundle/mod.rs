@@ -2,20 +2,21 @@
 //!
 #![doc = include_str!("FORMAT.md")]
 
-mod assemble;
+pub(crate) mod assemble;
 mod entry;
 mod fetch;
 mod merge;
 mod reader;
 mod slice;
 mod strings;
-mod table;
+pub(crate) mod table;
 mod unknown;
 mod writer;
 
 pub use merge::merge_bundles;
 pub use reader::{BundleReader, ReadOptions};
 pub(crate) use reader::{Layout, index_identity, is_index, layout};
+pub(crate) use slice::encode_key;
 pub use slice::{Extent, TensorSlice};
 pub use writer::{BundleOptions, BundleWriter, SealedBundle};
 pub(crate) use writer::{Replaced, remove_data};

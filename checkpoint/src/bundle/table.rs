@@ -40,15 +40,8 @@ pub(crate) fn read<E: From<TableError>>(
 ) -> Result<(), E> {
     let mut last = Vec::new();
     let mut first = true;
-    let blocks = data_blocks(file)?;
-    // Blocks lie side by side. Without this a small file could name one large block a million times.
-    let total = blocks.iter().fold(0u64, |total, block| total.saturating_add(block.size));
-    if total > file.len() as u64 {
-        return Err(TableError::Damaged("its blocks overlap".into()).into());
-    }
-    for handle in blocks {
-        let block = stored_block(file, handle)?;
-        each_entry(&block, |key, value| {
+    for handle in data_blocks(file)? {
+        visit_block(file, handle, |key, value| {
             if !first && key <= last.as_slice() {
                 return Err(TableError::Damaged("keys are not in increasing order".into()).into());
             }
@@ -61,8 +54,18 @@ pub(crate) fn read<E: From<TableError>>(
     Ok(())
 }
 
-#[derive(Clone, Copy)]
-struct Handle {
+/// Calls `visit` with each key and value of one block.
+pub(crate) fn visit_block<E: From<TableError>>(
+    file: &[u8],
+    handle: Handle,
+    visit: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    each_entry(&stored_block(file, handle)?, visit)
+}
+
+/// The place of a block in the file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Handle {
     offset: u64,
     size: u64,
 }
@@ -77,7 +80,7 @@ pub(crate) fn is_footer(end: &[u8]) -> bool {
 }
 
 /// Returns the handles of the data blocks, from the index block.
-fn data_blocks(file: &[u8]) -> Result<Vec<Handle>, TableError> {
+pub(crate) fn data_blocks(file: &[u8]) -> Result<Vec<Handle>, TableError> {
     let Some(start) = file.len().checked_sub(FOOTER) else {
         return damaged(format!("{} bytes are too few for an index", file.len()));
     };
@@ -99,6 +102,11 @@ fn data_blocks(file: &[u8]) -> Result<Vec<Handle>, TableError> {
         }
         None => damaged("a block handle cannot be parsed"),
     })?;
+    // Blocks lie side by side. Without this a small file could name one large block a million times.
+    let total = blocks.iter().fold(0u64, |total, block| total.saturating_add(block.size));
+    if total > file.len() as u64 {
+        return damaged("its blocks overlap");
+    }
     Ok(blocks)
 }
 
