@@ -1,5 +1,14 @@
 //! The pure-Rust engine: a graph is pruned, folded, fused and scheduled once per set of fetches and feeds, and then
 //! run from the compiled plan.
+//!
+//! # Features
+//!
+//! | Feature | Default | What it brings |
+//! | --- | --- | --- |
+//! | `images` | no | operations on PNG, JPEG, GIF and BMP files |
+//! | `fft` | no | Fourier transforms, and the audio operations on them |
+//!
+//! Without them these operations are listed as missing, with the feature that brings them.
 
 #[macro_use]
 mod dispatch;

@@ -55,8 +55,11 @@
 //! | [`mod@array`] | constants, placeholders, shapes, joins, slices, gathers |
 //! | [`math`] | arithmetic, reductions, matrix products, comparisons, segments |
 //! | [`nn`] | convolutions, pooling, activations, normalization, cross entropies, embeddings, dropout |
+//! | [`image`] | files of pictures, other sizes, parts, boxes |
 //! | [`io`] | input: orders of examples, files, readers |
 //! | [`parsing`], [`strings`] | examples, CSV, raw bytes; text |
+//! | [`signal`] | Fourier transforms, audio |
+//! | [`quantization`] | numbers of few bits |
 //! | [`sets`] | differences, intersections, unions |
 //! | [`control_flow`] | conditionals, loops, groups, dependencies, assertions |
 //! | [`functions`] | functions of the graph from closures |
@@ -99,12 +102,15 @@ pub mod control_flow;
 pub(crate) mod data;
 pub mod data_flow;
 pub mod functions;
+pub mod image;
 pub mod io;
 pub mod parsing;
+pub mod quantization;
 mod ragged;
 pub mod random;
 pub mod script;
 pub mod sets;
+pub mod signal;
 mod sparse;
 pub mod state;
 pub mod strings;

@@ -18,6 +18,7 @@ pub(crate) mod scan;
 pub(crate) mod segment;
 pub(crate) mod select;
 pub(crate) mod special;
+pub(crate) mod spectral;
 pub(crate) mod sum;
 pub(crate) mod unary;
 
@@ -35,5 +36,6 @@ pub use scan::*;
 pub use segment::*;
 pub use select::*;
 pub use special::*;
+pub use spectral::*;
 pub use sum::*;
 pub use unary::*;

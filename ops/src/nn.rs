@@ -16,6 +16,7 @@ pub(crate) mod ctc;
 pub(crate) mod dropout;
 pub(crate) mod embedding;
 pub(crate) mod embedding_sparse;
+pub(crate) mod first_releases;
 pub(crate) mod images;
 pub(crate) mod normalization;
 pub(crate) mod pool;

@@ -5,6 +5,7 @@
 //! added gets all of these tests with one row.
 
 mod array;
+mod image;
 mod linear;
 mod math;
 mod nn;
@@ -98,7 +99,7 @@ impl Sample {
 /// Returns all samples.
 #[must_use]
 pub fn samples() -> Vec<Sample> {
-    [array::SAMPLES, math::SAMPLES, linear::SAMPLES, nn::SAMPLES, rnn::SAMPLES, sparse::SAMPLES]
+    [array::SAMPLES, image::SAMPLES, math::SAMPLES, linear::SAMPLES, nn::SAMPLES, rnn::SAMPLES, sparse::SAMPLES]
         .concat()
         .concat()
 }

@@ -11,6 +11,7 @@ mod product;
 mod reduction;
 mod segment;
 mod special;
+mod spectral;
 
 use crate::registry::Registry;
 
@@ -29,4 +30,5 @@ pub(crate) fn register(registry: &mut Registry) {
     reduction::register(registry);
     segment::register(registry);
     special::register(registry);
+    spectral::register(registry);
 }

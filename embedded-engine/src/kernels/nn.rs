@@ -7,6 +7,7 @@ mod colors;
 mod convolution;
 mod ctc;
 mod depthwise;
+mod first_releases;
 mod groups;
 mod images;
 mod normalization;
@@ -19,6 +20,7 @@ mod window;
 use crate::registry::Registry;
 
 pub(crate) use bias::channels_first;
+pub(crate) use images::{Scaler, image_dims, new_size};
 pub(crate) use window::Window;
 
 pub(crate) fn register(registry: &mut Registry) {
@@ -29,6 +31,7 @@ pub(crate) fn register(registry: &mut Registry) {
     convolution::register(registry);
     ctc::register(registry);
     depthwise::register(registry);
+    first_releases::register(registry);
     images::register(registry);
     normalization::register(registry);
     pool_places::register(registry);

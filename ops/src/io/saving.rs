@@ -9,6 +9,14 @@ op_defs! {
         .attrs("dtypes: list(type) >= 1").stateful().not_differentiable();
     RESTORE_V2: OpDef::new("RestoreV2", "prefix: string, tensor_names: string, shape_and_slices: string -> tensors: dtypes")
         .attrs("dtypes: list(type) >= 1").stateful().not_differentiable();
+    SAVE: OpDef::new("Save", "filename: string, tensor_names: string, data: T ->")
+        .attrs("T: list(type) >= 1").stateful().not_differentiable();
+    SAVE_SLICES: OpDef::new("SaveSlices", "filename: string, tensor_names: string, shapes_and_slices: string, data: T ->")
+        .attrs("T: list(type) >= 1").stateful().not_differentiable();
+    RESTORE: OpDef::new("Restore", "file_pattern: string, tensor_name: string -> tensor: dt")
+        .attrs("dt: type, preferred_shard: int = -1").stateful().not_differentiable();
+    RESTORE_SLICE: OpDef::new("RestoreSlice", "file_pattern: string, tensor_name: string, shape_and_slice: string -> tensor: dt")
+        .attrs("dt: type, preferred_shard: int = -1").stateful().not_differentiable();
     SHARDED_FILENAME: OpDef::new("ShardedFilename", "basename: string, shard: int32, num_shards: int32 -> filename: string").not_differentiable();
     SHARDED_FILESPEC: OpDef::new("ShardedFilespec", "basename: string, num_shards: int32 -> filename: string").not_differentiable();
     MERGE_V2_CHECKPOINTS: OpDef::new("MergeV2Checkpoints", "checkpoint_prefixes: string, destination_prefix: string ->")

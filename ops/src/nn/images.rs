@@ -3,6 +3,7 @@
 use crate::arguments::{Ints, vector};
 use crate::array::shaping::shape;
 use crate::array::slicing::{Index, strided_slice};
+use crate::image::resizing::{RESIZE_AREA, RESIZE_BICUBIC};
 use crate::library::op_defs;
 use crate::shapes;
 use session_core::{
@@ -54,13 +55,13 @@ fn lrn_grad_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-fn second_input_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+pub(crate) fn second_input_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = context.input_of_rank(1, 4)?;
     context.set(0, shape);
     Ok(())
 }
 
-fn resize_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+pub(crate) fn resize_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (images, size) = (context.input_of_rank(0, 4)?, context.input_of_rank(1, 1)?);
     if size.dim(0).is_some_and(|count| count != 2) {
         return Err(Error::value(format!("size must be rows and columns, not of shape {size}")));
@@ -71,7 +72,7 @@ fn resize_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-fn copied_attrs(builder: OpBuilder, op: &Operation, names: &[&str]) -> OpBuilder {
+pub(crate) fn copied_attrs(builder: OpBuilder, op: &Operation, names: &[&str]) -> OpBuilder {
     names.iter().fold(builder, |builder, name| match op.attr(name) {
         Some(value) => builder.attr(name, value.clone()),
         None => builder,
@@ -173,6 +174,10 @@ pub enum ResizeMethod {
     Bilinear,
     /// The nearest element.
     NearestNeighbor,
+    /// Between the sixteen nearest elements, by a cubic polynomial; the result is `float32`.
+    Bicubic,
+    /// The mean over the area that an element of the result covers; the result is `float32`.
+    Area,
 }
 
 /// Resizes images, without aligned corners.
@@ -190,6 +195,8 @@ pub fn resize(images: impl AsOutput, size: [usize; 2], method: ResizeMethod) -> 
     let def: &'static OpDef = match method {
         ResizeMethod::Bilinear => &RESIZE_BILINEAR,
         ResizeMethod::NearestNeighbor => &RESIZE_NEAREST_NEIGHBOR,
+        ResizeMethod::Bicubic => &RESIZE_BICUBIC,
+        ResizeMethod::Area => &RESIZE_AREA,
     };
     let sizes = size.map(|size| i64::try_from(size).unwrap_or(i64::MAX));
     let builder = images.as_output().graph().op(def).input(images).constant(vector(&sizes));

@@ -42,6 +42,15 @@ fn factorized(i: &mut Inputs<'_>, shape: &[usize], full: bool) -> Vec<Output> {
 }
 
 const LINEAR: &[Sample] = rows! {
+    "SelfAdjointEigV2" => |i| {
+        let (e, v) = self_adjoint_eig(matrices(i));
+        [e, square(v)]
+    };
+    "Svd" but not_numerical => |i| {
+        let x = i.other(shaped(vec![2.0f64, 1.0, -1.0, 0.5, 3.0, 1.0], &[3, 2]));
+        let (s, u, v) = svd(x);
+        [s, square(u), square(v)]
+    };
     "MatrixDeterminant" => |i| [matrix_determinant(matrices(i))];
     "MatrixDeterminant of one" => |i| {
         let x = i.given(shaped(vec![2.0f64, 1.0, -1.0, 0.5, 3.0, 1.0, 1.0, -1.0, 2.5], &[3, 3]));

@@ -170,7 +170,8 @@ pub(crate) fn one<T: Element + elementwise::Element>() -> Result<T> {
     Ok(ones[0])
 }
 
-fn reshape(context: &mut KernelContext<'_>) -> Result<()> {
+/// Gives input 0 the shape in input 1, in which one size may be open.
+pub(crate) fn reshape(context: &mut KernelContext<'_>) -> Result<()> {
     let sizes = context.ints(1)?;
     let value = context.take(0);
     let elements = value.elements();

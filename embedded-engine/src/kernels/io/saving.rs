@@ -5,6 +5,7 @@ use crate::kernels::math::boxed;
 use crate::registry::Registry;
 use checkpoint::bundle::{BundleReader, BundleWriter, TensorSlice, merge_bundles};
 use checkpoint::storage::LocalStorage;
+use checkpoint::v1::{V1Reader, V1Writer};
 use session_core::{Code, Error, FileAccess, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,19 @@ use tensor::{DType, Shape, Tensor};
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("SaveV2", |_| Ok(boxed(save)));
     registry.add("RestoreV2", make_restore);
+    registry.add("Save", |_| Ok(boxed(|context| save_v1(context, false))));
+    registry.add("SaveSlices", |_| Ok(boxed(|context| save_v1(context, true))));
+    registry.add("Restore", |spec| {
+        let dtype = spec.dtype("dt")?;
+        Ok(boxed(move |context| restore_one(context, dtype, String::new())))
+    });
+    registry.add("RestoreSlice", |spec| {
+        let dtype = spec.dtype("dt")?;
+        Ok(boxed(move |context| {
+            let part = text(context, 2)?;
+            restore_one(context, dtype, part)
+        }))
+    });
     registry.add("MergeV2Checkpoints", |spec| {
         let delete = spec.bool("delete_old_dirs")?;
         let lenient = spec.bool("allow_missing_files").unwrap_or(false);
@@ -49,8 +63,11 @@ fn texts(context: &KernelContext<'_>, input: usize) -> Result<Vec<String>> {
     context.input(input).as_strings()?.iter().map(text).collect()
 }
 
+/// A name, and for a part of a tensor its full shape and the part.
+type Named = (String, Option<(Shape, TensorSlice)>);
+
 /// Names with what is said of their parts; as many as there are tensors.
-fn named(context: &KernelContext<'_>, count: usize) -> Result<Vec<(String, Option<(Shape, TensorSlice)>)>> {
+fn named(context: &KernelContext<'_>, count: usize) -> Result<Vec<Named>> {
     let (names, parts) = (texts(context, 1)?, texts(context, 2)?);
     if names.len() != count || parts.len() != count {
         let text = format!("{} names and {} slices for {count} tensors", names.len(), parts.len());
@@ -70,15 +87,47 @@ fn part_of(text: &str) -> Result<Option<(Shape, TensorSlice)>> {
     Ok(Some((sizes.ok_or_else(wrong)?, TensorSlice::parse(part).ok_or_else(wrong)?)))
 }
 
-fn save(context: &mut KernelContext<'_>) -> Result<()> {
-    let prefix = PathBuf::from(text(context, 0)?);
-    context.files().check_write(&prefix)?;
-    if let Some(folder) = prefix.parent() {
+/// Returns the path in input 0, whose folder is there.
+fn writable(context: &KernelContext<'_>) -> Result<PathBuf> {
+    let path = PathBuf::from(text(context, 0)?);
+    context.files().check_write(&path)?;
+    if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(|error| of_file(error, folder))?;
     }
+    Ok(path)
+}
+
+fn save(context: &mut KernelContext<'_>) -> Result<()> {
+    let prefix = writable(context)?;
     let mut writer = BundleWriter::create(&prefix)?;
     for (index, (name, part)) in named(context, context.num_inputs() - 3)?.into_iter().enumerate() {
         let tensor = context.input(3 + index);
+        match part {
+            None => writer.add(&name, tensor)?,
+            Some((full, part)) => writer.add_slice(&name, &full, &part, tensor)?,
+        }
+    }
+    Ok(writer.finish()?)
+}
+
+/// Saves in the V1 format.
+fn save_v1(context: &mut KernelContext<'_>, sliced: bool) -> Result<()> {
+    let path = writable(context)?;
+    let first = if sliced { 3 } else { 2 };
+    let count = context.num_inputs() - first;
+    let named: Vec<Named> = if sliced {
+        named(context, count)?
+    } else {
+        let names = texts(context, 1)?;
+        if names.len() != count {
+            let text = format!("{} names for {count} tensors", names.len());
+            return Err(Error::invalid_argument(text));
+        }
+        names.into_iter().map(|name| (name, None)).collect()
+    };
+    let mut writer = V1Writer::create(&path);
+    for (index, (name, part)) in named.into_iter().enumerate() {
+        let tensor = context.input(first + index);
         match part {
             None => writer.add(&name, tensor)?,
             Some((full, part)) => writer.add_slice(&name, &full, &part, tensor)?,
@@ -100,42 +149,93 @@ fn make_restore(spec: &NodeSpec<'_>) -> Result<Box<dyn crate::kernel::Kernel>> {
 
 fn restore(context: &mut KernelContext<'_>, dtypes: &[DType]) -> Result<()> {
     let prefix = text(context, 0)?;
-    let reader = open(Path::new(&prefix), context.files())?;
+    let source = Source::open(&prefix, context.files())?;
     let named = named(context, dtypes.len())?;
     // Whole tensors are read together, by several threads.
     let whole: Vec<&str> =
         named.iter().filter(|(_, part)| part.is_none()).map(|(name, _)| name.as_str()).collect();
-    let mut whole = reader.read_many(&whole)?.into_iter();
+    let mut whole = source.read_many(&whole)?.into_iter();
     for (index, (name, part)) in named.into_iter().enumerate() {
         let tensor = match part {
             None => whole.next().ok_or_else(|| Error::invalid_argument(format!("'{name}' was not read")))?,
-            Some((full, part)) => {
-                let stored = reader.info(&name)?;
-                if stored.shape != full {
-                    let text = format!("'{name}' has shape {} in {prefix}, not {full}", stored.shape);
-                    return Err(Error::invalid_argument(text));
-                }
-                reader.read_slice(&name, &part)?
-            }
+            Some((full, part)) => source.read_slice(&prefix, &name, &full, &part)?,
         };
-        if tensor.dtype() != dtypes[index] {
-            let (found, expected) = (tensor.dtype(), dtypes[index]);
-            return Err(Error::invalid_argument(format!("'{name}' is {found} in {prefix}, not {expected}")));
-        }
-        context.set(index, tensor);
+        context.set(index, checked(tensor, &prefix, &name, dtypes[index])?);
     }
     Ok(())
 }
 
-/// Opens a checkpoint all of whose files may be read.
-fn open(prefix: &Path, files: &FileAccess) -> Result<BundleReader> {
-    files.check_read(&checkpoint::index_path(prefix))?;
-    let reader = BundleReader::open(prefix)?;
-    if !files.is_everything() {
-        let shards = reader.num_shards();
-        (0..shards).try_for_each(|shard| files.check_read(&checkpoint::data_path(prefix, shard, shards)))?;
+/// Restores the tensor of one name.
+fn restore_one(context: &mut KernelContext<'_>, dtype: DType, part: String) -> Result<()> {
+    let (pattern, name) = (text(context, 0)?, text(context, 1)?);
+    let source = Source::open(&pattern, context.files())?;
+    let tensor = match part_of(&part)? {
+        None => source.read_many(&[name.as_str()])?.remove(0),
+        Some((full, part)) => source.read_slice(&pattern, &name, &full, &part)?,
+    };
+    context.set(0, checked(tensor, &pattern, &name, dtype)?);
+    Ok(())
+}
+
+fn checked(tensor: Tensor, path: &str, name: &str, expected: DType) -> Result<Tensor> {
+    if tensor.dtype() == expected {
+        return Ok(tensor);
     }
-    Ok(reader)
+    let found = tensor.dtype();
+    Err(Error::invalid_argument(format!("'{name}' is {found} in {path}, not {expected}")))
+}
+
+/// An open checkpoint of either format.
+enum Source {
+    V1(V1Reader),
+    V2(BundleReader),
+}
+
+impl Source {
+    /// Opens a checkpoint all of whose files may be read: one of the V2 format, or else one of the V1 format, whose files
+    /// the path may be a pattern of.
+    fn open(path: &str, files: &FileAccess) -> Result<Source> {
+        let prefix = Path::new(path);
+        files.check_read(&checkpoint::index_path(prefix))?;
+        if !checkpoint::index_path(prefix).exists() {
+            let mut tables = Vec::new();
+            super::files::matching(prefix, files, &mut tables)?;
+            tables.retain(|table| table.is_file());
+            tables.sort();
+            if !tables.is_empty() {
+                return Ok(Source::V1(V1Reader::open_files(&tables)?));
+            }
+        }
+        let reader = BundleReader::open(prefix)?;
+        if !files.is_everything() {
+            let shards = reader.num_shards();
+            (0..shards)
+                .try_for_each(|shard| files.check_read(&checkpoint::data_path(prefix, shard, shards)))?;
+        }
+        Ok(Source::V2(reader))
+    }
+
+    fn read_many(&self, names: &[&str]) -> Result<Vec<Tensor>> {
+        match self {
+            Source::V1(reader) => names.iter().map(|name| Ok(reader.read(name)?)).collect(),
+            Source::V2(reader) => Ok(reader.read_many(names)?),
+        }
+    }
+
+    fn read_slice(&self, path: &str, name: &str, full: &Shape, part: &TensorSlice) -> Result<Tensor> {
+        let stored = match self {
+            Source::V1(reader) => reader.info(name)?,
+            Source::V2(reader) => reader.info(name)?,
+        };
+        if stored.shape != *full {
+            let text = format!("'{name}' has shape {} in {path}, not {full}", stored.shape);
+            return Err(Error::invalid_argument(text));
+        }
+        Ok(match self {
+            Source::V1(reader) => reader.read_slice(name, part)?,
+            Source::V2(reader) => reader.read_slice(name, part)?,
+        })
+    }
 }
 
 fn merge(context: &mut KernelContext<'_>, delete: bool, lenient: bool) -> Result<()> {

@@ -33,9 +33,9 @@ pub(crate) fn register(registry: &mut Registry) {
 
 /// The mapping from positions of the new image to those of the old one.
 #[derive(Clone, Copy)]
-struct Scaler {
-    align_corners: bool,
-    half_pixel_centers: bool,
+pub(crate) struct Scaler {
+    pub(crate) align_corners: bool,
+    pub(crate) half_pixel_centers: bool,
 }
 
 /// A place between two of the old image: the share of the upper.
@@ -46,7 +46,7 @@ struct Between {
 }
 
 impl Scaler {
-    fn of(spec: &NodeSpec<'_>) -> Scaler {
+    pub(crate) fn of(spec: &NodeSpec<'_>) -> Scaler {
         Scaler {
             align_corners: spec.bool("align_corners").unwrap_or(false),
             half_pixel_centers: spec.bool("half_pixel_centers").unwrap_or(false),
@@ -54,7 +54,7 @@ impl Scaler {
     }
 
     /// In single precision, in which the original works: places at the edge of a pixel depend on it.
-    fn scale(self, old: usize, new: usize) -> f32 {
+    pub(crate) fn scale(self, old: usize, new: usize) -> f32 {
         if self.align_corners && new > 1 {
             (old - 1) as f32 / (new - 1) as f32
         } else {
@@ -62,13 +62,15 @@ impl Scaler {
         }
     }
 
+    /// Returns the place in the old image that a pixel of the new one comes from.
+    pub(crate) fn place(self, pixel: usize, scale: f32) -> f32 {
+        if self.half_pixel_centers { (pixel as f32 + 0.5) * scale - 0.5 } else { pixel as f32 * scale }
+    }
+
     fn between(self, old: usize, new: usize) -> Result<Vec<Between>> {
         let scale = self.scale(old, new);
-        let place = |i: usize| {
-            if self.half_pixel_centers { (i as f32 + 0.5) * scale - 0.5 } else { i as f32 * scale }
-        };
         let between = |i: usize| {
-            let place = place(i);
+            let place = self.place(i, scale);
             Between {
                 lower: place.floor().max(0.0) as usize,
                 upper: (place.ceil().max(0.0) as usize).min(old - 1),
@@ -89,7 +91,8 @@ impl Scaler {
     }
 }
 
-fn images(shape: &Shape) -> Result<[usize; 4]> {
+/// Returns batch, height, width and channels of images that are not empty.
+pub(crate) fn image_dims(shape: &Shape) -> Result<[usize; 4]> {
     let dims = shape.dims().try_into();
     let dims: [usize; 4] =
         dims.map_err(|_| Error::invalid_argument(format!("images must be 4-dimensional: {shape}")))?;
@@ -100,7 +103,7 @@ fn images(shape: &Shape) -> Result<[usize; 4]> {
 }
 
 /// Height and width in an input.
-fn size(context: &KernelContext<'_>, input: usize) -> Result<[usize; 2]> {
+pub(crate) fn new_size(context: &KernelContext<'_>, input: usize) -> Result<[usize; 2]> {
     let size = context.ints(input)?;
     let positive = |size: i64| usize::try_from(size).ok().filter(|&size| size > 0);
     match size.as_slice() {
@@ -111,8 +114,8 @@ fn size(context: &KernelContext<'_>, input: usize) -> Result<[usize; 2]> {
 }
 
 fn bilinear(context: &mut KernelContext<'_>, scaler: Scaler) -> Result<()> {
-    let [batch, height, width, depth] = images(context.input(0).shape())?;
-    let [new_height, new_width] = size(context, 1)?;
+    let [batch, height, width, depth] = image_dims(context.input(0).shape())?;
+    let [new_height, new_width] = new_size(context, 1)?;
     let mut input = memory::filled(0f32, context.input(0).elements())?;
     elementwise::cast_values(context.pool(), context.values(0)?, input.as_mut_slice().into());
     let (rows, columns) = (scaler.between(height, new_height)?, scaler.between(width, new_width)?);
@@ -137,8 +140,8 @@ fn bilinear(context: &mut KernelContext<'_>, scaler: Scaler) -> Result<()> {
 
 fn bilinear_gradient<T: Element + Real>(context: &mut KernelContext<'_>, scaler: Scaler) -> Result<()> {
     let shape = context.input(1).shape().clone();
-    let [batch, height, width, depth] = images(&shape)?;
-    let [grad_batch, new_height, new_width, grad_depth] = images(context.input(0).shape())?;
+    let [batch, height, width, depth] = image_dims(&shape)?;
+    let [grad_batch, new_height, new_width, grad_depth] = image_dims(context.input(0).shape())?;
     if grad_batch != batch || grad_depth != depth {
         let text = format!("gradients of shape {} do not fit images of {shape}", context.input(0).shape());
         return Err(Error::invalid_argument(text));
@@ -164,8 +167,8 @@ fn bilinear_gradient<T: Element + Real>(context: &mut KernelContext<'_>, scaler:
 }
 
 fn nearest(context: &mut KernelContext<'_>, scaler: Scaler) -> Result<()> {
-    let [batch, height, width, depth] = images(context.input(0).shape())?;
-    let [new_height, new_width] = size(context, 1)?;
+    let [batch, height, width, depth] = image_dims(context.input(0).shape())?;
+    let [new_height, new_width] = new_size(context, 1)?;
     let (rows, columns) = (scaler.nearest(height, new_height)?, scaler.nearest(width, new_width)?);
     let place = |i: usize| {
         let (n, y) = (i / new_width / new_height, rows[i / new_width % new_height]);
@@ -179,8 +182,8 @@ fn nearest(context: &mut KernelContext<'_>, scaler: Scaler) -> Result<()> {
 
 fn nearest_gradient(context: &mut KernelContext<'_>, scaler: Scaler) -> Result<()> {
     let dtype = context.input(0).dtype();
-    let [batch, new_height, new_width, depth] = images(context.input(0).shape())?;
-    let [height, width] = size(context, 1)?;
+    let [batch, new_height, new_width, depth] = image_dims(context.input(0).shape())?;
+    let [height, width] = new_size(context, 1)?;
     let (rows, columns) = (scaler.nearest(height, new_height)?, scaler.nearest(width, new_width)?);
     let mut places = memory::reserve(batch * new_height * new_width)?;
     for n in 0..batch {

@@ -13,7 +13,11 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("TopKV2", |spec| {
         let index = spec.dtype("index_type").unwrap_or(DType::Int32);
         check_real(spec.input_dtype(0))?;
-        Ok(boxed(move |context| top_k(context, index)))
+        Ok(boxed(move |context| {
+            let k = context.ints(1)?;
+            let &[k] = k.as_slice() else { return Err(Error::invalid_argument("k must be a scalar")) };
+            top_k(context, k, index)
+        }))
     });
     registry.add("NthElement", |spec| {
         let reverse = spec.bool("reverse")?;
@@ -70,11 +74,9 @@ fn last_axis(shape: &Shape) -> Result<(usize, &[usize])> {
 }
 
 /// Returns the largest elements of each row in falling order; of equal ones the first come first.
-fn top_k(context: &mut KernelContext<'_>, index: DType) -> Result<()> {
+pub(super) fn top_k(context: &mut KernelContext<'_>, k: i64, index: DType) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let (columns, rows) = last_axis(&shape)?;
-    let k = context.ints(1)?;
-    let &[k] = k.as_slice() else { return Err(Error::invalid_argument("k must be a scalar")) };
     let k = usize::try_from(k).ok().filter(|&k| k <= columns).ok_or_else(|| {
         Error::invalid_argument(format!("input must have at least k columns. Had {columns}, needed {k}"))
     })?;

@@ -1,0 +1,38 @@
+//! Images: files of pictures, other sizes, parts, boxes.
+
+#[cfg(feature = "images")]
+mod codecs;
+mod cropping;
+mod drawing;
+mod projection;
+mod resizing;
+mod spans;
+mod suppression;
+
+use crate::registry::Registry;
+
+pub(crate) fn register(registry: &mut Registry) {
+    #[cfg(feature = "images")]
+    codecs::register(registry);
+    #[cfg(not(feature = "images"))]
+    registry.add_all(
+        [
+            "DecodeAndCropJpeg",
+            "DecodeBmp",
+            "DecodeGif",
+            "DecodeImage",
+            "DecodeJpeg",
+            "DecodePng",
+            "EncodeJpeg",
+            "EncodeJpegVariableQuality",
+            "EncodePng",
+            "ExtractJpegShape",
+        ],
+        |_| Err(crate::dispatch::without_feature("images")),
+    );
+    cropping::register(registry);
+    drawing::register(registry);
+    projection::register(registry);
+    resizing::register(registry);
+    suppression::register(registry);
+}

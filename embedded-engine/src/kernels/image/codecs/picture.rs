@@ -1,0 +1,89 @@
+//! Decoded pixels.
+
+use session_core::{Error, Result};
+use tensor::{DType, Shape, Tensor, memory};
+
+/// The largest number of samples that a file may decode to. The original has limits of this size; a small file must not
+/// be able to ask for more.
+pub(super) const MOST: usize = 1 << 29;
+
+/// The samples of a picture.
+pub(super) enum Samples {
+    Bytes(Vec<u8>),
+    /// Samples of 16 bits, of a PNG file.
+    Words(Vec<u16>),
+}
+
+/// One frame or several, each of rows of pixels of channels.
+pub(super) struct Picture {
+    pub(super) frames: usize,
+    pub(super) height: usize,
+    pub(super) width: usize,
+    pub(super) channels: usize,
+    pub(super) samples: Samples,
+}
+
+/// Returns an error for sizes that no picture of this program has; else the number of samples.
+pub(super) fn checked_size(frames: usize, height: usize, width: usize, channels: usize) -> Result<usize> {
+    let size = [height, width, channels].into_iter().try_fold(frames, usize::checked_mul);
+    match size.filter(|&size| size <= MOST && height > 0 && width > 0) {
+        Some(size) => {
+            memory::check(size)?;
+            Ok(size)
+        }
+        None => {
+            let text = format!(
+                "an image of {frames} x {height} x {width} pixels with {channels} channels is empty or too large to be decoded"
+            );
+            Err(Error::invalid_argument(text))
+        }
+    }
+}
+
+impl Picture {
+    /// Returns the tensor of the pixels, with an axis of frames or without.
+    pub(super) fn tensor(self, dtype: DType, frames: bool) -> Result<Tensor> {
+        let dims = [self.frames, self.height, self.width, self.channels];
+        let shape = Shape::new(if frames { &dims } else { &dims[1..] });
+        Ok(match (self.samples, dtype) {
+            (Samples::Bytes(bytes), DType::UInt8) => Tensor::from_vec(bytes, shape)?,
+            (Samples::Words(words), DType::UInt16) => Tensor::from_vec(words, shape)?,
+            (Samples::Bytes(bytes), DType::UInt16) => {
+                Tensor::from_vec(memory::collected(bytes.iter().map(|&byte| u16::from(byte) << 8))?, shape)?
+            }
+            (Samples::Bytes(bytes), DType::Float32) => {
+                let values = bytes.iter().map(|&byte| f32::from(byte) * (1.0 / 255.0));
+                Tensor::from_vec(memory::collected(values)?, shape)?
+            }
+            (Samples::Words(words), DType::Float32) => {
+                let values = words.iter().map(|&word| f32::from(word) * (1.0 / 65535.0));
+                Tensor::from_vec(memory::collected(values)?, shape)?
+            }
+            (_, other) => return Err(crate::dispatch::unsupported(other)),
+        })
+    }
+
+    /// Returns the part in a window `[y, x, height, width]`.
+    pub(super) fn cropped(self, window: &[i64]) -> Result<Picture> {
+        let (Samples::Bytes(bytes), [y, x, height, width]) = (self.samples, window) else {
+            return Err(Error::invalid_argument(format!("crop_window must have 4 numbers, got {window:?}")));
+        };
+        let part = |start: i64, length: i64, size: usize| {
+            let (start, length) = (usize::try_from(start).ok()?, usize::try_from(length).ok()?);
+            (length > 0 && start.checked_add(length)? <= size).then_some((start, length))
+        };
+        let parts = part(*y, *height, self.height).zip(part(*x, *width, self.width));
+        let Some(((y, height), (x, width))) = parts else {
+            let text = format!(
+                "crop_window {window:?} does not lie in the image of {} x {} pixels",
+                self.height, self.width
+            );
+            return Err(Error::invalid_argument(text));
+        };
+        let mut cut = memory::reserve(height * width * self.channels)?;
+        for row in bytes.chunks_exact(self.width * self.channels).skip(y).take(height) {
+            cut.extend_from_slice(&row[x * self.channels..][..width * self.channels]);
+        }
+        Ok(Picture { height, width, samples: Samples::Bytes(cut), ..self })
+    }
+}

@@ -1,0 +1,257 @@
+//! Boxes cut out of images and resized, NHWC.
+
+use crate::dispatch::check_real;
+use crate::kernel::{KernelContext, NodeSpec};
+use crate::kernels::chunks::for_chunks;
+use crate::kernels::math::boxed;
+use crate::kernels::nn::{image_dims, new_size};
+use crate::registry::Registry;
+use compute::elementwise;
+use session_core::{Code, Error, Result};
+use tensor::{DType, Shape, memory};
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.add("CropAndResize", |spec| {
+        check_real(spec.input_dtype(0))?;
+        let (nearest, outside) = (is_nearest(spec)?, spec.float("extrapolation_value")?);
+        Ok(boxed(move |context| crop(context, nearest, outside)))
+    });
+    registry.add("CropAndResizeGradImage", |spec| {
+        let (nearest, dtype) = (is_nearest(spec)?, spec.dtype("T")?);
+        match dtype {
+            DType::Float16 | DType::Float32 | DType::Float64 => {
+                Ok(boxed(move |context| gradient_of_images(context, nearest, dtype)))
+            }
+            other => Err(crate::dispatch::unsupported(other)),
+        }
+    });
+    registry.add("CropAndResizeGradBoxes", |spec| {
+        check_real(spec.input_dtype(1))?;
+        Ok(boxed(gradient_of_boxes))
+    });
+}
+
+fn is_nearest(spec: &NodeSpec<'_>) -> Result<bool> {
+    match spec.str("method")? {
+        "bilinear" => Ok(false),
+        "nearest" => Ok(true),
+        other => {
+            Err(Error::invalid_argument(format!("method must be 'bilinear' or 'nearest', not '{other}'")))
+        }
+    }
+}
+
+/// The boxes of an operation: `[y1, x1, y2, x2]` each, and the image that each is in.
+struct Boxes<'a> {
+    corners: &'a [f32],
+    images: &'a [i32],
+}
+
+impl<'a> Boxes<'a> {
+    fn of(context: &'a KernelContext<'_>, input: usize, batch: usize) -> Result<Boxes<'a>> {
+        let (boxes, images) = (context.input(input).shape(), context.input(input + 1).shape());
+        match (boxes.dims(), images.dims()) {
+            (&[count, 4], &[other]) if count == other => {}
+            _ => {
+                let text =
+                    format!("boxes must have shape [n,4] and their images [n], not {boxes} and {images}");
+                return Err(Error::invalid_argument(text));
+            }
+        }
+        let boxes = Boxes { corners: context.slice::<f32>(input)?, images: context.slice::<i32>(input + 1)? };
+        let outside =
+            boxes.images.iter().find(|&&image| usize::try_from(image).map_or(true, |image| image >= batch));
+        match outside {
+            Some(image) => {
+                let text =
+                    format!("box_index has values outside [0, batch_size): {image}, of {batch} images");
+                Err(Error::new(Code::OutOfRange, text))
+            }
+            None => Ok(boxes),
+        }
+    }
+
+    fn image(&self, index: usize) -> usize {
+        self.images[index] as usize
+    }
+
+    /// Returns the places along one axis of an image (0 for rows) of a box's pixels.
+    fn axis(&self, index: usize, axis: usize, image: usize, crop: usize) -> Axis {
+        let (from, to) = (self.corners[4 * index + axis], self.corners[4 * index + 2 + axis]);
+        let last = (image - 1) as f32;
+        match crop {
+            1 => Axis { start: 0.5 * (from + to) * last, step: 0.0, last },
+            _ => Axis { start: from * last, step: (to - from) * last / (crop - 1) as f32, last },
+        }
+    }
+}
+
+/// The places of a crop's pixels along one axis of an image.
+#[derive(Clone, Copy)]
+struct Axis {
+    start: f32,
+    step: f32,
+    last: f32,
+}
+
+impl Axis {
+    /// Returns the place of a pixel, if it is in the image.
+    fn place(self, pixel: usize) -> Option<f32> {
+        Some(self.start + pixel as f32 * self.step).filter(|place| (0.0..=self.last).contains(place))
+    }
+}
+
+/// The two pixels around a place, and the share of the second.
+fn around(place: f32) -> (usize, usize, f32) {
+    (place.floor() as usize, place.ceil() as usize, place - place.floor())
+}
+
+/// Images as single-precision numbers.
+fn singles(context: &KernelContext<'_>, input: usize) -> Result<Vec<f32>> {
+    let mut values = memory::filled(0f32, context.input(input).elements())?;
+    elementwise::cast_values(context.pool(), context.values(input)?, values.as_mut_slice().into());
+    Ok(values)
+}
+
+fn crop(context: &mut KernelContext<'_>, nearest: bool, outside: f32) -> Result<()> {
+    let [batch, height, width, depth] = image_dims(context.input(0).shape())?;
+    let [crop_height, crop_width] = new_size(context, 3)?;
+    let values = singles(context, 0)?;
+    let count = Boxes::of(context, 1, batch)?.images.len();
+    context.produce::<f32>(0, [count, crop_height, crop_width, depth], |context, output| {
+        let boxes = Boxes::of(context, 1, batch)?;
+        for_chunks(context.pool(), output, crop_height * crop_width * depth, |index, output| {
+            let image = &values[boxes.image(index) * height * width * depth..][..height * width * depth];
+            let pixel = |y: usize, x: usize| &image[(y * width + x) * depth..][..depth];
+            let (rows, columns) =
+                (boxes.axis(index, 0, height, crop_height), boxes.axis(index, 1, width, crop_width));
+            for (at, out) in output.chunks_exact_mut(depth.max(1)).enumerate() {
+                let (Some(y), Some(x)) = (rows.place(at / crop_width), columns.place(at % crop_width)) else {
+                    out.fill(outside);
+                    continue;
+                };
+                if nearest {
+                    out.copy_from_slice(pixel(y.round() as usize, x.round() as usize));
+                    continue;
+                }
+                let ((top, bottom, share_y), (left, right, share_x)) = (around(y), around(x));
+                let (top, bottom) =
+                    ([pixel(top, left), pixel(top, right)], [pixel(bottom, left), pixel(bottom, right)]);
+                for (c, out) in out.iter_mut().enumerate() {
+                    let along = |[left, right]: [&[f32]; 2]| left[c] + (right[c] - left[c]) * share_x;
+                    let (top, bottom) = (along(top), along(bottom));
+                    *out = top + (bottom - top) * share_y;
+                }
+            }
+        });
+        Ok(())
+    })
+}
+
+/// Returns the sizes of gradients that fit boxes: of a crop, and of the channels.
+fn gradient_dims(context: &KernelContext<'_>, boxes: &Boxes<'_>, depth: usize) -> Result<[usize; 2]> {
+    match context.input(0).shape().dims() {
+        &[count, height, width, channels]
+            if count == boxes.images.len() && channels == depth && height > 0 && width > 0 =>
+        {
+            Ok([height, width])
+        }
+        _ => {
+            let text = format!(
+                "gradients of shape {} do not fit {} boxes of images of {depth} channels",
+                context.input(0).shape(),
+                boxes.images.len()
+            );
+            Err(Error::invalid_argument(text))
+        }
+    }
+}
+
+fn gradient_of_images(context: &mut KernelContext<'_>, nearest: bool, dtype: DType) -> Result<()> {
+    let sizes = context.ints(3)?;
+    let sizes: Option<Vec<usize>> =
+        sizes.iter().map(|&size| usize::try_from(size).ok().filter(|&size| size > 0)).collect();
+    let Some(&[batch, height, width, depth]) = sizes.as_deref() else {
+        return Err(Error::invalid_argument("image_size must be 4 positive numbers"));
+    };
+    let shape = Shape::from([batch, height, width, depth]);
+    let mut spread = memory::filled(0f32, shape.elements())?;
+    let boxes = Boxes::of(context, 1, batch)?;
+    let [crop_height, crop_width] = gradient_dims(context, &boxes, depth)?;
+    let gradients = context.slice::<f32>(0)?;
+    for (at, gradient) in gradients.chunks_exact(depth).enumerate() {
+        let index = at / crop_width / crop_height;
+        let image = &mut spread[boxes.image(index) * height * width * depth..][..height * width * depth];
+        let mut add = |y: usize, x: usize, share: f32| {
+            let pixel = &mut image[(y * width + x) * depth..][..depth];
+            pixel.iter_mut().zip(gradient).for_each(|(to, from)| *to += share * from);
+        };
+        let (rows, columns) =
+            (boxes.axis(index, 0, height, crop_height), boxes.axis(index, 1, width, crop_width));
+        let place = (rows.place(at / crop_width % crop_height), columns.place(at % crop_width));
+        let (Some(y), Some(x)) = place else { continue };
+        if nearest {
+            add(y.round() as usize, x.round() as usize, 1.0);
+            continue;
+        }
+        let ((top, bottom, share_y), (left, right, share_x)) = (around(y), around(x));
+        for (y, share_y) in [(top, 1.0 - share_y), (bottom, share_y)] {
+            add(y, left, share_y * (1.0 - share_x));
+            add(y, right, share_y * share_x);
+        }
+    }
+    context.produce_values(0, dtype, shape, &|context, output| {
+        elementwise::cast_values(context.pool(), spread.as_slice().into(), output);
+        Ok(())
+    })
+}
+
+fn gradient_of_boxes(context: &mut KernelContext<'_>) -> Result<()> {
+    let [batch, height, width, depth] = image_dims(context.input(1).shape())?;
+    let values = singles(context, 1)?;
+    let count = Boxes::of(context, 2, batch)?.images.len();
+    context.produce::<f32>(0, [count, 4], |context, output| {
+        let boxes = Boxes::of(context, 2, batch)?;
+        let [crop_height, crop_width] = gradient_dims(context, &boxes, depth)?;
+        output.fill(0.0);
+        // How much a place along an axis moves with the first and the second corner.
+        let moves = |pixel: usize, image: usize, crop: usize| {
+            let last = (image - 1) as f32;
+            match crop {
+                1 => [0.5 * last, 0.5 * last],
+                _ => {
+                    let second = pixel as f32 * (last / (crop - 1) as f32);
+                    [last - second, second]
+                }
+            }
+        };
+        for (at, gradient) in context.slice::<f32>(0)?.chunks_exact(depth.max(1)).enumerate() {
+            let (index, row, column) =
+                (at / crop_width / crop_height, at / crop_width % crop_height, at % crop_width);
+            let (rows, columns) =
+                (boxes.axis(index, 0, height, crop_height), boxes.axis(index, 1, width, crop_width));
+            let (Some(y), Some(x)) = (rows.place(row), columns.place(column)) else { continue };
+            let ((top, bottom, share_y), (left, right, share_x)) = (around(y), around(x));
+            let image = &values[boxes.image(index) * height * width * depth..][..height * width * depth];
+            let (mut along_y, mut along_x) = (0.0, 0.0);
+            for (c, gradient) in gradient.iter().enumerate() {
+                let pixel = |y: usize, x: usize| image[(y * width + x) * depth + c];
+                let (a, b, c, d) =
+                    (pixel(top, left), pixel(top, right), pixel(bottom, left), pixel(bottom, right));
+                along_y += ((1.0 - share_x) * (c - a) + share_x * (d - b)) * gradient;
+                along_x += ((1.0 - share_y) * (b - a) + share_y * (d - c)) * gradient;
+            }
+            let (by_y, by_x) = (moves(row, height, crop_height), moves(column, width, crop_width));
+            let corners = &mut output[4 * index..][..4];
+            for (corner, by) in corners.iter_mut().zip([
+                along_y * by_y[0],
+                along_x * by_x[0],
+                along_y * by_y[1],
+                along_x * by_x[1],
+            ]) {
+                *corner += by;
+            }
+        }
+        Ok(())
+    })
+}

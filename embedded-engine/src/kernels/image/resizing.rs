@@ -1,0 +1,143 @@
+//! Images in other sizes, by kernels that are wider than two pixels, NHWC.
+
+use super::spans::{Filter, Spans};
+use crate::dispatch::check_real;
+use crate::kernel::{KernelContext, NodeSpec};
+use crate::kernels::chunks::for_chunks;
+use crate::kernels::math::boxed;
+use crate::kernels::nn::{Scaler, image_dims, new_size};
+use crate::registry::Registry;
+use compute::elementwise;
+use session_core::{Error, Result};
+use tensor::{DType, memory};
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.add("ResizeArea", |spec| {
+        check_real(spec.input_dtype(0))?;
+        resized(spec, |scaler, old, new| Spans::area(scaler.scale(old, new), old, new))
+    });
+    registry.add("ResizeBicubic", |spec| {
+        check_real(spec.input_dtype(0))?;
+        resized(spec, Spans::bicubic)
+    });
+    registry.add("ResizeBicubicGrad", |spec| {
+        let scaler = Scaler::of(spec);
+        match spec.input_dtype(1) {
+            dtype @ (DType::Float32 | DType::Float64) => Ok(boxed(move |context| {
+                let ([_, height, width, _], [_, new_height, new_width, _]) =
+                    (image_dims(context.input(1).shape())?, image_dims(context.input(0).shape())?);
+                let spans =
+                    [Spans::bicubic(scaler, height, new_height)?, Spans::bicubic(scaler, width, new_width)?];
+                spread(context, &spans, dtype)
+            })),
+            other => Err(crate::dispatch::unsupported(other)),
+        }
+    });
+    registry.add("ScaleAndTranslate", |spec| {
+        check_real(spec.input_dtype(0))?;
+        let (filter, antialias) = (Filter::of(spec.str("kernel_type")?)?, spec.bool("antialias")?);
+        Ok(boxed(move |context| {
+            let [_, height, width, _] = image_dims(context.input(0).shape())?;
+            let new = new_size(context, 1)?;
+            let spans = translated(context, filter, antialias, [height, width], new)?;
+            gather(context, &spans)
+        }))
+    });
+    registry.add("ScaleAndTranslateGrad", |spec| {
+        let (filter, antialias) = (Filter::of(spec.str("kernel_type")?)?, spec.bool("antialias")?);
+        Ok(boxed(move |context| {
+            let ([_, height, width, _], [_, new_height, new_width, _]) =
+                (image_dims(context.input(1).shape())?, image_dims(context.input(0).shape())?);
+            let spans = translated(context, filter, antialias, [height, width], [new_height, new_width])?;
+            spread(context, &spans, DType::Float32)
+        }))
+    });
+}
+
+/// Returns the kernel of an operation whose spans follow from the sizes alone.
+fn resized(
+    spec: &NodeSpec<'_>,
+    spans: fn(Scaler, usize, usize) -> Result<Spans>,
+) -> Result<Box<dyn crate::kernel::Kernel>> {
+    let scaler = Scaler::of(spec);
+    Ok(boxed(move |context| {
+        let [_, height, width, _] = image_dims(context.input(0).shape())?;
+        let [new_height, new_width] = new_size(context, 1)?;
+        gather(context, &[spans(scaler, height, new_height)?, spans(scaler, width, new_width)?])
+    }))
+}
+
+fn translated(
+    context: &KernelContext<'_>,
+    filter: Filter,
+    antialias: bool,
+    old: [usize; 2],
+    new: [usize; 2],
+) -> Result<[Spans; 2]> {
+    let (&[scale_y, scale_x], &[by_y, by_x]) = (context.slice::<f32>(2)?, context.slice::<f32>(3)?) else {
+        return Err(Error::invalid_argument(
+            "scale and translation must each be 2 numbers, for rows and columns",
+        ));
+    };
+    if !(scale_y > 0.0 && scale_x > 0.0) {
+        return Err(Error::invalid_argument(format!("scales must be above 0, got {scale_y} and {scale_x}")));
+    }
+    Ok([
+        Spans::translated(filter, antialias, old[0], new[0], scale_y, by_y)?,
+        Spans::translated(filter, antialias, old[1], new[1], scale_x, by_x)?,
+    ])
+}
+
+/// Each pixel of the result from those of input 0 that its spans name, rows first.
+fn gather(context: &mut KernelContext<'_>, [rows, columns]: &[Spans; 2]) -> Result<()> {
+    let [batch, height, width, depth] = image_dims(context.input(0).shape())?;
+    let (new_height, new_width) = (rows.len(), columns.len());
+    let mut input = memory::filled(0f32, context.input(0).elements())?;
+    elementwise::cast_values(context.pool(), context.values(0)?, input.as_mut_slice().into());
+    context.produce::<f32>(0, [batch, new_height, new_width, depth], |context, output| {
+        let row = width * depth;
+        for_chunks(context.pool(), output, new_width * depth, |at, output| {
+            let (image, y) = (&input[at / new_height * height * row..][..height * row], at % new_height);
+            let mut mixed = vec![0f32; row];
+            for (source, weight) in rows.at(y) {
+                let source = &image[source * row..][..row];
+                mixed.iter_mut().zip(source).for_each(|(to, &from)| *to += weight * from);
+            }
+            output.fill(0.0);
+            for (x, pixel) in output.chunks_exact_mut(depth.max(1)).enumerate() {
+                for (source, weight) in columns.at(x) {
+                    let source = &mixed[source * depth..][..depth];
+                    pixel.iter_mut().zip(source).for_each(|(to, &from)| *to += weight * from);
+                }
+            }
+        });
+        Ok(())
+    })
+}
+
+/// Each gradient of input 0 goes to the pixels of input 1 that its spans name.
+fn spread(context: &mut KernelContext<'_>, [rows, columns]: &[Spans; 2], dtype: DType) -> Result<()> {
+    let shape = context.input(1).shape().clone();
+    let [batch, height, width, depth] = image_dims(&shape)?;
+    let [grad_batch, new_height, new_width, grad_depth] = image_dims(context.input(0).shape())?;
+    if grad_batch != batch || grad_depth != depth {
+        let text = format!("gradients of shape {} do not fit images of {shape}", context.input(0).shape());
+        return Err(Error::invalid_argument(text));
+    }
+    let gradients = context.slice::<f32>(0)?;
+    let mut spread = memory::filled(0f64, batch * height * width * depth)?;
+    for (at, gradient) in gradients.chunks_exact(depth.max(1)).enumerate() {
+        let (n, y, x) = (at / new_width / new_height, at / new_width % new_height, at % new_width);
+        for (to_y, weight_y) in rows.at(y) {
+            for (to_x, weight_x) in columns.at(x) {
+                let weight = f64::from(weight_y) * f64::from(weight_x);
+                let pixel = &mut spread[((n * height + to_y) * width + to_x) * depth..][..depth];
+                pixel.iter_mut().zip(gradient).for_each(|(to, &from)| *to += weight * f64::from(from));
+            }
+        }
+    }
+    context.produce_values(0, dtype, shape, &|context, output| {
+        elementwise::cast_values(context.pool(), spread.as_slice().into(), output);
+        Ok(())
+    })
+}

@@ -1,0 +1,187 @@
+//! The pixels along one axis that each pixel of a resized image is made of, with their weights.
+
+use crate::kernels::nn::Scaler;
+use session_core::{Error, Result};
+use std::f32::consts::PI;
+use tensor::memory;
+
+/// For each pixel of the result a run of source pixels. A pixel may come several times.
+pub(super) struct Spans {
+    /// The sources and weights of all pixels, one after the other.
+    parts: Vec<(usize, f32)>,
+    /// The end of each pixel's parts.
+    ends: Vec<usize>,
+}
+
+impl Spans {
+    fn of(count: usize, mut write: impl FnMut(usize, &mut Vec<(usize, f32)>)) -> Result<Spans> {
+        let (mut parts, mut ends, mut own) = (Vec::new(), memory::reserve(count)?, Vec::new());
+        for at in 0..count {
+            own.clear();
+            write(at, &mut own);
+            memory::grow(&mut parts, own.len())?;
+            parts.extend_from_slice(&own);
+            ends.push(parts.len());
+        }
+        Ok(Spans { parts, ends })
+    }
+
+    /// Returns the number of pixels of the result.
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Returns the sources of a pixel with their weights.
+    pub(super) fn at(&self, pixel: usize) -> impl Iterator<Item = (usize, f32)> + '_ {
+        let start = if pixel == 0 { 0 } else { self.ends[pixel - 1] };
+        self.parts[start..self.ends[pixel]].iter().copied()
+    }
+
+    /// The mean over the pixels that the pixel of the result covers, each by the part that is covered.
+    pub(super) fn area(scale: f32, old: usize, new: usize) -> Result<Spans> {
+        Spans::of(new, |at, parts| {
+            let (from, to) = (at as f32 * scale, (at + 1) as f32 * scale);
+            for source in from.floor() as i64..to.ceil() as i64 {
+                let (start, end) = (source as f32, (source + 1) as f32);
+                let covered = if start < from {
+                    if end > to { scale } else { end - from }
+                } else if end > to {
+                    to - start
+                } else {
+                    1.0
+                };
+                parts.push((inside(source, old), covered / scale));
+            }
+            if parts.is_empty() {
+                parts.push((inside(from.floor() as i64, old), 1.0));
+            }
+        })
+    }
+
+    /// Four pixels by a cubic polynomial, which is looked up in a table of 1024 steps as in the original. With centers at
+    /// half pixels the polynomial is Keys', and pixels outside do not count; else the pixel at the edge is repeated.
+    pub(super) fn bicubic(scaler: Scaler, old: usize, new: usize) -> Result<Spans> {
+        const STEPS: f32 = 1024.0;
+        let keys = scaler.half_pixel_centers;
+        let a = if keys { -0.5 } else { -0.75 };
+        let near = |step: f32| {
+            let x = f64::from(step / STEPS);
+            (((a + 2.0) * x - (a + 3.0)) * x * x + 1.0) as f32
+        };
+        let far = |step: f32| {
+            let x = f64::from(step / STEPS + 1.0);
+            (((a * x - 5.0 * a) * x + 8.0 * a) * x - 4.0 * a) as f32
+        };
+        let scale = scaler.scale(old, new);
+        Spans::of(new, |at, parts| {
+            let place = scaler.place(at, scale);
+            let step = ((place - place.floor()) * STEPS).round_ties_even();
+            let first = place.floor() as i64 - 1;
+            let weights = [far(step), near(step), near(STEPS - step), far(STEPS - step)];
+            for (source, weight) in (first..).zip(weights) {
+                let kept = inside(source, old);
+                if !keys || kept as i64 == source {
+                    parts.push((kept, weight));
+                }
+            }
+            if keys {
+                normalize(parts);
+            }
+        })
+    }
+
+    /// The pixels under a filter around the place that the pixel at `p` comes from, `(p - by) / scale`.
+    pub(super) fn translated(
+        filter: Filter,
+        antialias: bool,
+        old: usize,
+        new: usize,
+        scale: f32,
+        by: f32,
+    ) -> Result<Spans> {
+        let inverse = 1.0 / scale;
+        let width = if antialias { inverse.max(1.0) } else { 1.0 };
+        let reach = filter.radius() * width;
+        Spans::of(new, |at, parts| {
+            let sample = (at as f32 + 0.5) * inverse - inverse * by;
+            if !(0.0..=old as f32).contains(&sample) {
+                return;
+            }
+            let first = inside((sample - reach - 0.5).ceil() as i64, old);
+            let last = inside((sample + reach - 0.5).floor() as i64, old);
+            let weight = |source: usize| filter.weight((source as f32 + 0.5 - sample) * (1.0 / width));
+            parts.extend((first..=last).map(|source| (source, weight(source))));
+            normalize(parts);
+        })
+    }
+}
+
+fn inside(place: i64, size: usize) -> usize {
+    place.clamp(0, size as i64 - 1) as usize
+}
+
+/// Divides weights by their sum; where that is 0 nothing remains.
+fn normalize(parts: &mut Vec<(usize, f32)>) {
+    let sum: f32 = parts.iter().map(|(_, weight)| weight).sum();
+    if sum.abs() >= 1000.0 * f32::MIN_POSITIVE {
+        parts.iter_mut().for_each(|(_, weight)| *weight *= 1.0 / sum);
+    } else {
+        parts.clear();
+    }
+}
+
+/// A function of the distance of a source pixel.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Filter {
+    Lanczos(f32),
+    Gaussian,
+    Box,
+    Triangle,
+    KeysCubic,
+    MitchellCubic,
+}
+
+impl Filter {
+    pub(super) fn of(name: &str) -> Result<Filter> {
+        Ok(match name {
+            "lanczos1" => Filter::Lanczos(1.0),
+            "lanczos3" => Filter::Lanczos(3.0),
+            "lanczos5" => Filter::Lanczos(5.0),
+            "gaussian" => Filter::Gaussian,
+            "box" => Filter::Box,
+            "triangle" => Filter::Triangle,
+            "keyscubic" => Filter::KeysCubic,
+            "mitchellcubic" => Filter::MitchellCubic,
+            _ => return Err(Error::invalid_argument(format!("Unrecognized kernel type: {name}"))),
+        })
+    }
+
+    fn radius(self) -> f32 {
+        match self {
+            Filter::Lanczos(radius) => radius,
+            Filter::Gaussian => 1.5,
+            Filter::Box | Filter::Triangle => 1.0,
+            Filter::KeysCubic | Filter::MitchellCubic => 2.0,
+        }
+    }
+
+    fn weight(self, distance: f32) -> f32 {
+        let x = distance.abs();
+        match self {
+            Filter::Lanczos(radius) if x > radius => 0.0,
+            Filter::Lanczos(_) if x <= 1e-3 => 1.0,
+            Filter::Lanczos(radius) => radius * (PI * x).sin() * (PI * x / radius).sin() / (PI * PI * x * x),
+            Filter::Gaussian if x >= 1.5 => 0.0,
+            Filter::Gaussian => (-x * x / (2.0 * 0.5 * 0.5)).exp(),
+            Filter::Box if x < 0.5 => 1.0,
+            Filter::Box if x == 0.5 => 0.5,
+            Filter::Box => 0.0,
+            Filter::Triangle => (1.0 - x).max(0.0),
+            Filter::KeysCubic | Filter::MitchellCubic if x >= 2.0 => 0.0,
+            Filter::KeysCubic if x >= 1.0 => ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0,
+            Filter::KeysCubic => (1.5 * x - 2.5) * x * x + 1.0,
+            Filter::MitchellCubic if x >= 1.0 => ((-7.0 / 18.0 * x + 2.0) * x - 10.0 / 3.0) * x + 16.0 / 9.0,
+            Filter::MitchellCubic => (7.0 / 6.0 * x - 2.0) * x * x + 8.0 / 9.0,
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! Eigenvalues of symmetric matrices, and singular values, by rotations of two columns at a time (Jacobi's method), in double
+//! precision.
+
+use super::elementwise::boxed;
+use crate::kernel::{Kernel, KernelContext, NodeSpec};
+use crate::registry::Registry;
+use compute::elementwise::CastTo;
+use compute::math::Real;
+use session_core::{Error, Result};
+use tensor::{Element, Shape, Tensor, memory};
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add(
+        "SelfAdjointEig",
+        |spec| for_dtype!(widened spec, spec.input_dtype(0), T => Ok(boxed(eigen_stacked::<T>))),
+    );
+    registry.add("SelfAdjointEigV2", |spec| {
+        let vectors = spec.bool("compute_v")?;
+        for_dtype!(widened spec, spec.input_dtype(0), T => Ok(boxed(move |context| eigen::<T>(context, vectors))))
+    });
+    registry.add("Svd", make_svd);
+}
+
+fn make_svd(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
+    let (vectors, full) = (spec.bool("compute_uv")?, spec.bool("full_matrices")?);
+    for_dtype!(widened spec, spec.input_dtype(0), T => Ok(boxed(move |context| svd::<T>(context, vectors, full))))
+}
+
+/// The most rounds over all pairs of columns; a few are enough.
+const ROUNDS: usize = 60;
+
+/// A matrix by columns.
+struct Columns {
+    rows: usize,
+    values: Vec<f64>,
+}
+
+impl Columns {
+    fn zeros(rows: usize, columns: usize) -> Result<Columns> {
+        Ok(Columns { rows, values: memory::filled(0.0, rows.saturating_mul(columns))? })
+    }
+
+    fn identity(size: usize) -> Result<Columns> {
+        let mut identity = Columns::zeros(size, size)?;
+        (0..size).for_each(|at| identity.values[at * size + at] = 1.0);
+        Ok(identity)
+    }
+
+    fn column(&self, column: usize) -> &[f64] {
+        &self.values[column * self.rows..][..self.rows]
+    }
+
+    fn column_mut(&mut self, column: usize) -> &mut [f64] {
+        &mut self.values[column * self.rows..][..self.rows]
+    }
+
+    /// Rotates two columns, the first before the second.
+    fn rotate(&mut self, p: usize, q: usize, cosine: f64, sine: f64) {
+        let (before, behind) = self.values.split_at_mut(q * self.rows);
+        let first = &mut before[p * self.rows..][..self.rows];
+        for (a, b) in first.iter_mut().zip(&mut behind[..self.rows]) {
+            (*a, *b) = (cosine * *a - sine * *b, sine * *a + cosine * *b);
+        }
+    }
+}
+
+/// Returns cosine and sine of the rotation that makes the pair of a symmetric matrix `[[a, c], [c, b]]` diagonal.
+fn rotation(a: f64, b: f64, c: f64) -> (f64, f64) {
+    let slope = (b - a) / (2.0 * c);
+    let tangent = slope.signum() / (slope.abs() + slope.hypot(1.0));
+    let cosine = 1.0 / tangent.hypot(1.0);
+    (cosine, cosine * tangent)
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+fn not_finite() -> Error {
+    Error::invalid_argument("a matrix with numbers that are not finite has no decomposition")
+}
+
+/// Returns the eigenvalues of a symmetric matrix, rising, with the vectors as columns.
+fn decompose(
+    context: &KernelContext<'_>,
+    lower: impl Fn(usize, usize) -> f64,
+    size: usize,
+) -> Result<(Vec<f64>, Columns)> {
+    let mut matrix = Columns::zeros(size, size)?;
+    for row in 0..size {
+        for column in 0..=row {
+            let value = lower(row, column);
+            if !value.is_finite() {
+                return Err(not_finite());
+            }
+            matrix.values[column * size + row] = value;
+            matrix.values[row * size + column] = value;
+        }
+    }
+    let mut vectors = Columns::identity(size)?;
+    let norm = dot(&matrix.values, &matrix.values).sqrt();
+    let mut watch = context.watch();
+    for _ in 0..ROUNDS {
+        let mut rotated = false;
+        for p in 0..size {
+            watch.tick(size.saturating_mul(size))?;
+            for q in p + 1..size {
+                let c = matrix.values[q * size + p];
+                if c.abs() <= f64::EPSILON * 1e-2 * norm {
+                    continue;
+                }
+                rotated = true;
+                let (cosine, sine) = rotation(matrix.values[p * size + p], matrix.values[q * size + q], c);
+                matrix.rotate(p, q, cosine, sine);
+                for column in 0..size {
+                    let (a, b) = (matrix.values[column * size + p], matrix.values[column * size + q]);
+                    matrix.values[column * size + p] = cosine * a - sine * b;
+                    matrix.values[column * size + q] = sine * a + cosine * b;
+                }
+                vectors.rotate(p, q, cosine, sine);
+            }
+        }
+        if !rotated {
+            break;
+        }
+    }
+    let values: Vec<f64> = (0..size).map(|at| matrix.values[at * size + at]).collect();
+    let mut order: Vec<usize> = (0..size).collect();
+    order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
+    let mut sorted = Columns::zeros(size, size)?;
+    for (to, &from) in order.iter().enumerate() {
+        sorted.column_mut(to).copy_from_slice(vectors.column(from));
+    }
+    Ok((order.iter().map(|&at| values[at]).collect(), sorted))
+}
+
+/// Returns the stack of square matrices and their size.
+fn square(shape: &Shape) -> Result<(Vec<usize>, usize)> {
+    match shape.dims() {
+        &[ref stack @ .., rows, columns] if rows == columns => Ok((stack.to_vec(), rows)),
+        _ => Err(Error::invalid_argument(format!("Input matrices must be square, got shape {shape}"))),
+    }
+}
+
+/// Decomposes each matrix of input 0.
+fn each<T: Element + Real + CastTo<f64>>(
+    context: &KernelContext<'_>,
+    count: usize,
+    size: usize,
+    mut take: impl FnMut(usize, &[f64], &Columns),
+) -> Result<()> {
+    let values = context.slice::<T>(0)?;
+    for at in 0..count {
+        let matrix = &values[at * size * size..][..size * size];
+        let lower = |row: usize, column: usize| CastTo::cast(matrix[row * size + column]);
+        let (eigenvalues, vectors) = decompose(context, lower, size)?;
+        take(at, &eigenvalues, &vectors);
+    }
+    Ok(())
+}
+
+fn eigen<T: Element + Real + CastTo<f64>>(context: &mut KernelContext<'_>, vectors: bool) -> Result<()> {
+    let (stack, size) = square(context.input(0).shape())?;
+    let count = stack.iter().product::<usize>();
+    let (mut values, mut columns) = (memory::filled(T::default(), count * size)?, Vec::new());
+    if vectors {
+        columns = memory::filled(T::default(), count * size * size)?;
+    }
+    each::<T>(context, count, size, |at, eigenvalues, found| {
+        let out = &mut values[at * size..][..size];
+        out.iter_mut().zip(eigenvalues).for_each(|(to, &from)| *to = T::of(from));
+        if vectors {
+            transpose(found, size, &mut columns[at * size * size..][..size * size]);
+        }
+    })?;
+    let shape = |last: &[usize]| stack.iter().chain(last).copied().collect::<Shape>();
+    context.set(0, Tensor::from_vec(values, shape(&[size]))?);
+    let of_vectors = if vectors { shape(&[size, size]) } else { Shape::from([0]) };
+    context.set(1, Tensor::from_vec(columns, of_vectors)?);
+    Ok(())
+}
+
+/// The eigenvalues as a row above the vectors.
+fn eigen_stacked<T: Element + Real + CastTo<f64>>(context: &mut KernelContext<'_>) -> Result<()> {
+    let (stack, size) = square(context.input(0).shape())?;
+    let count = stack.iter().product::<usize>();
+    let mut rows = memory::filled(T::default(), count * (size + 1) * size)?;
+    each::<T>(context, count, size, |at, eigenvalues, found| {
+        let out = &mut rows[at * (size + 1) * size..][..(size + 1) * size];
+        let (first, rest) = out.split_at_mut(size);
+        first.iter_mut().zip(eigenvalues).for_each(|(to, &from)| *to = T::of(from));
+        transpose(found, size, rest);
+    })?;
+    let shape: Shape = stack.iter().copied().chain([size + 1, size]).collect();
+    context.set(0, Tensor::from_vec(rows, shape)?);
+    Ok(())
+}
+
+/// Writes the first columns of a matrix row by row.
+fn transpose<T: Real>(matrix: &Columns, columns: usize, out: &mut [T]) {
+    for (at, to) in out.iter_mut().enumerate() {
+        *to = T::of(matrix.values[at % columns * matrix.rows + at / columns]);
+    }
+}
+
+fn svd<T: Element + Real + CastTo<f64>>(
+    context: &mut KernelContext<'_>,
+    vectors: bool,
+    full: bool,
+) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let &[ref stack @ .., rows, columns] = shape.dims() else {
+        return Err(Error::invalid_argument(format!("input must have rank >= 2, got shape {shape}")));
+    };
+    let (count, inner) = (stack.iter().product::<usize>(), rows.min(columns));
+    let (left_width, right_width) = if full { (rows, columns) } else { (inner, inner) };
+    let sized =
+        |size: usize| memory::filled(T::default(), if vectors { count.saturating_mul(size) } else { 0 });
+    let mut values = memory::filled(T::default(), count.saturating_mul(inner))?;
+    let (mut left, mut right) = (sized(rows * left_width)?, sized(columns * right_width)?);
+    let matrices = context.slice::<T>(0)?;
+    for at in 0..count {
+        let matrix = &matrices[at * rows * columns..][..rows * columns];
+        // The longer side is that of the columns.
+        let tall = rows >= columns;
+        let value = |row: usize, column: usize| -> f64 {
+            CastTo::cast(if tall { matrix[row * columns + column] } else { matrix[column * columns + row] })
+        };
+        let (singular, mut long, mut short) = singular(context, value, rows.max(columns), inner)?;
+        values[at * inner..][..inner].iter_mut().zip(&singular).for_each(|(to, &from)| *to = T::of(from));
+        if vectors {
+            let (of_left, of_right) = if tall { (&mut long, &mut short) } else { (&mut short, &mut long) };
+            complete(of_left, left_width)?;
+            complete(of_right, right_width)?;
+            transpose(of_left, left_width, &mut left[at * rows * left_width..][..rows * left_width]);
+            transpose(
+                of_right,
+                right_width,
+                &mut right[at * columns * right_width..][..columns * right_width],
+            );
+        }
+    }
+    let shape = |last: &[usize]| match vectors || last.len() == 1 {
+        true => stack.iter().chain(last).copied().collect::<Shape>(),
+        false => Shape::from([0]),
+    };
+    let (of_left, of_right) = (shape(&[rows, left_width]), shape(&[columns, right_width]));
+    let of_values = shape(&[inner]);
+    context.set(0, Tensor::from_vec(values, of_values)?);
+    context.set(1, Tensor::from_vec(left, of_left)?);
+    context.set(2, Tensor::from_vec(right, of_right)?);
+    Ok(())
+}
+
+/// Returns the singular values of a matrix of no more columns than rows, falling, with the vectors of both sides.
+fn singular(
+    context: &KernelContext<'_>,
+    value: impl Fn(usize, usize) -> f64,
+    rows: usize,
+    columns: usize,
+) -> Result<(Vec<f64>, Columns, Columns)> {
+    let mut matrix = Columns::zeros(rows, columns)?;
+    for column in 0..columns {
+        for row in 0..rows {
+            matrix.values[column * rows + row] = value(row, column);
+        }
+    }
+    if matrix.values.iter().any(|value| !value.is_finite()) {
+        return Err(not_finite());
+    }
+    let mut other = Columns::identity(columns)?;
+    let mut watch = context.watch();
+    for _ in 0..ROUNDS {
+        let mut rotated = false;
+        for p in 0..columns {
+            for q in p + 1..columns {
+                watch.tick(4 * rows)?;
+                let (first, second) = (matrix.column(p), matrix.column(q));
+                let (a, b, c) = (dot(first, first), dot(second, second), dot(first, second));
+                if c.abs() <= f64::EPSILON * (a * b).sqrt() || c == 0.0 {
+                    continue;
+                }
+                rotated = true;
+                let (cosine, sine) = rotation(a, b, c);
+                matrix.rotate(p, q, cosine, sine);
+                other.rotate(p, q, cosine, sine);
+            }
+        }
+        if !rotated {
+            break;
+        }
+    }
+    let norms: Vec<f64> = (0..columns).map(|at| dot(matrix.column(at), matrix.column(at)).sqrt()).collect();
+    let mut order: Vec<usize> = (0..columns).collect();
+    order.sort_by(|&a, &b| norms[b].total_cmp(&norms[a]));
+    let least = norms.iter().copied().fold(0.0, f64::max) * f64::EPSILON * rows as f64;
+    let (mut long, mut short) = (Columns::zeros(rows, 0)?, Columns::zeros(columns, 0)?);
+    for &at in &order {
+        short.values.extend_from_slice(other.column(at));
+    }
+    // Vectors of values that are 0 in effect are arbitrary; they are found when the basis is completed.
+    for &at in order.iter().take_while(|&&at| norms[at] > least) {
+        long.values.extend(matrix.column(at).iter().map(|value| value / norms[at]));
+    }
+    Ok((order.iter().map(|&at| norms[at]).collect(), long, short))
+}
+
+/// Adds columns at right angles to all before, until there are so many.
+fn complete(basis: &mut Columns, columns: usize) -> Result<()> {
+    let rows = basis.rows;
+    let missing = (columns * rows).saturating_sub(basis.values.len());
+    memory::grow(&mut basis.values, missing)?;
+    let mut axis = 0;
+    while basis.values.len() < columns * rows && axis < rows {
+        let mut candidate = memory::filled(0.0, rows)?;
+        candidate[axis] = 1.0;
+        axis += 1;
+        // Twice, since the first time leaves rounding errors of the size of what is left.
+        for _ in 0..2 {
+            for column in basis.values.chunks_exact(rows) {
+                let share = dot(column, &candidate);
+                candidate.iter_mut().zip(column).for_each(|(to, from)| *to -= share * from);
+            }
+        }
+        let norm = dot(&candidate, &candidate).sqrt();
+        if norm > 0.5 / (rows as f64).sqrt() {
+            basis.values.extend(candidate.iter().map(|value| value / norm));
+        }
+    }
+    Ok(())
+}

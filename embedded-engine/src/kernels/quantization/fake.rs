@@ -1,0 +1,185 @@
+//! Rounding as if numbers were stored in few bits, and its gradients.
+
+use crate::kernel::{KernelContext, NodeSpec};
+use crate::kernels::math::boxed;
+use crate::registry::Registry;
+use session_core::{Error, Result};
+use tensor::{Shape, Tensor};
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.add("FakeQuantWithMinMaxArgs", |spec| {
+        let steps = Steps::of(spec)?;
+        let grid = steps.fixed(spec)?;
+        Ok(boxed(move |context| round(context, &[grid])))
+    });
+    registry.add("FakeQuantWithMinMaxArgsGradient", |spec| {
+        let steps = Steps::of(spec)?;
+        let grid = steps.fixed(spec)?;
+        Ok(boxed(move |context| {
+            check_same(context)?;
+            let shape = context.input(0).shape().clone();
+            context.produce::<f32>(0, shape, |context, output| {
+                let pairs = context.slice::<f32>(0)?.iter().zip(context.slice::<f32>(1)?);
+                for (out, (&gradient, &x)) in output.iter_mut().zip(pairs) {
+                    *out = if grid.holds(x) { gradient } else { 0.0 };
+                }
+                Ok(())
+            })
+        }))
+    });
+    for op_type in ["FakeQuantWithMinMaxVars", "FakeQuantWithMinMaxVarsPerChannel"] {
+        registry.add(op_type, |spec| {
+            let steps = Steps::of(spec)?;
+            let each = spec.operation.op_type().ends_with("PerChannel");
+            Ok(boxed(move |context| {
+                let grids = steps.grids(context, 0, 1, each)?;
+                round(context, &grids)
+            }))
+        });
+    }
+    for op_type in ["FakeQuantWithMinMaxVarsGradient", "FakeQuantWithMinMaxVarsPerChannelGradient"] {
+        registry.add(op_type, |spec| {
+            let steps = Steps::of(spec)?;
+            let each = spec.operation.op_type().contains("PerChannel");
+            Ok(boxed(move |context| {
+                check_same(context)?;
+                let grids = steps.grids(context, 1, 2, each)?;
+                gradients(context, &grids)
+            }))
+        });
+    }
+}
+
+fn check_same(context: &KernelContext<'_>) -> Result<()> {
+    let (gradients, inputs) = (context.input(0).shape(), context.input(1).shape());
+    if gradients == inputs {
+        return Ok(());
+    }
+    Err(Error::invalid_argument(format!(
+        "gradient and input must be the same size: {gradients} and {inputs}"
+    )))
+}
+
+/// The integers that stand for numbers.
+#[derive(Clone, Copy)]
+struct Steps {
+    first: f32,
+    last: f32,
+}
+
+impl Steps {
+    fn of(spec: &NodeSpec<'_>) -> Result<Steps> {
+        let bits = spec.int("num_bits")?;
+        if !(2..=16).contains(&bits) {
+            return Err(Error::invalid_argument(format!(
+                "num_bits must be between 2 and 16, inclusive, got {bits}"
+            )));
+        }
+        let first = if spec.bool("narrow_range")? { 1.0 } else { 0.0 };
+        Ok(Steps { first, last: ((1u32 << bits) - 1) as f32 })
+    }
+
+    fn fixed(self, spec: &NodeSpec<'_>) -> Result<Grid> {
+        let (least, most) = (spec.float("min")?, spec.float("max")?);
+        if least < most {
+            return Ok(self.grid(least, most));
+        }
+        Err(Error::invalid_argument(format!("min has to be smaller than max, was: {least} >= {most}")))
+    }
+
+    /// Returns one grid, or one for each channel, from the ranges in two inputs.
+    fn grids(
+        self,
+        context: &KernelContext<'_>,
+        values: usize,
+        ranges: usize,
+        each: bool,
+    ) -> Result<Vec<Grid>> {
+        let shape = context.input(values).shape();
+        let expected = match (each, shape.last()) {
+            (false, _) => Shape::scalar(),
+            (true, Some(&channels)) => Shape::from([channels]),
+            (true, None) => {
+                return Err(Error::invalid_argument("inputs with ranges for channels are no scalars"));
+            }
+        };
+        if [ranges, ranges + 1].iter().any(|&input| *context.input(input).shape() != expected) {
+            let text = format!(
+                "min and max must have shape {expected}, not {} and {}",
+                context.input(ranges).shape(),
+                context.input(ranges + 1).shape()
+            );
+            return Err(Error::invalid_argument(text));
+        }
+        let bounds = context.slice::<f32>(ranges)?.iter().zip(context.slice::<f32>(ranges + 1)?);
+        Ok(bounds.map(|(&least, &most)| self.grid(least, most)).collect())
+    }
+
+    /// Moves a range so that 0 is one of the numbers.
+    fn grid(self, least: f32, most: f32) -> Grid {
+        if least == 0.0 && most == 0.0 {
+            return Grid { least: 0.0, most: 0.0, step: 0.0, zero: 0.0 };
+        }
+        let step = (most - least) / (self.last - self.first);
+        let zero = (self.first - least / step).round().clamp(self.first, self.last);
+        let (least, most) = ((self.first - zero) * step, (self.last - zero) * step);
+        Grid { least, most, step, zero: (-least / step + 0.5).floor() }
+    }
+}
+
+/// Numbers at equal distances.
+#[derive(Clone, Copy)]
+struct Grid {
+    least: f32,
+    most: f32,
+    step: f32,
+    /// The number of the step that is 0.
+    zero: f32,
+}
+
+impl Grid {
+    fn rounded(self, x: f32) -> f32 {
+        if self.step == 0.0 {
+            return 0.0;
+        }
+        let above = x.max(self.least).min(self.most) - self.least;
+        (above * (1.0 / self.step) - self.zero + 0.5).floor() * self.step
+    }
+
+    fn holds(self, x: f32) -> bool {
+        self.step == 0.0 || (x >= self.least && x <= self.most)
+    }
+}
+
+fn round(context: &mut KernelContext<'_>, grids: &[Grid]) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    context.produce::<f32>(0, shape, |context, output| {
+        for (at, (out, &x)) in output.iter_mut().zip(context.slice::<f32>(0)?).enumerate() {
+            *out = grids[at % grids.len()].rounded(x);
+        }
+        Ok(())
+    })
+}
+
+/// The gradients of numbers in the range, and those of its ends: the sums over the numbers beyond.
+fn gradients(context: &mut KernelContext<'_>, grids: &[Grid]) -> Result<()> {
+    let (shape, ends) = (context.input(0).shape().clone(), context.input(2).shape().clone());
+    let (mut below, mut above) = (vec![0f32; grids.len()], vec![0f32; grids.len()]);
+    context.produce::<f32>(0, shape, |context, output| {
+        let pairs = context.slice::<f32>(0)?.iter().zip(context.slice::<f32>(1)?);
+        for (at, (out, (&gradient, &x))) in output.iter_mut().zip(pairs).enumerate() {
+            let channel = at % grids.len();
+            let grid = grids[channel];
+            *out = if grid.holds(x) { gradient } else { 0.0 };
+            if grid.step != 0.0 && x < grid.least {
+                below[channel] += gradient;
+            } else if grid.step != 0.0 && x > grid.most {
+                above[channel] += gradient;
+            }
+        }
+        Ok(())
+    })?;
+    context.set(1, Tensor::from_vec(below, ends.clone())?);
+    context.set(2, Tensor::from_vec(above, ends)?);
+    Ok(())
+}

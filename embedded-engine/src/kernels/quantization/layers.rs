@@ -1,0 +1,218 @@
+//! Products, biases and activations of integers that stand for numbers.
+
+use super::ranges::{Integers, Range};
+use crate::dispatch::unsupported;
+use crate::kernel::{Kernel, KernelContext, NodeSpec, no_room};
+use crate::kernels::math::{axis, boxed};
+use crate::kernels::nn::Window;
+use crate::registry::Registry;
+use compute::conv;
+use compute::matmul::Epilogue;
+use session_core::{Error, Result};
+use tensor::{DType, Shape, Tensor, memory};
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.add("QuantizedMatMul", |spec| {
+        let kinds = product_kinds(spec, "T1", "T2", "Toutput")?;
+        let transposed = [spec.bool("transpose_a")?, spec.bool("transpose_b")?];
+        Ok(boxed(move |context| product(context, kinds, transposed)))
+    });
+    registry.add("QuantizedConv2D", |spec| {
+        let kinds = product_kinds(spec, "Tinput", "Tfilter", "out_type")?;
+        let window = Window::of_convolution(spec)?;
+        Ok(boxed(move |context| convolve(context, kinds, &window)))
+    });
+    registry.add("QuantizedBiasAdd", |spec| {
+        let kind = |name: &str| Integers::of(spec.dtype(name)?);
+        let kinds = [kind("T1")?, kind("T2")?, kind("out_type")?];
+        Ok(boxed(move |context| add_bias(context, kinds)))
+    });
+    registry.add("QuantizedRelu", |spec| activation(spec, None));
+    registry.add("QuantizedRelu6", |spec| activation(spec, Some(6.0)));
+    registry.add("QuantizedReshape", |_| {
+        Ok(boxed(|context| {
+            let range = Range::of_inputs(context, 2)?;
+            crate::kernels::array::reshape(context)?;
+            range.deliver(context);
+            Ok(())
+        }))
+    });
+    registry.add("QuantizedConcat", |spec| {
+        let kind = Integers::of(spec.dtype("T")?)?;
+        Ok(boxed(move |context| concat(context, kind)))
+    });
+}
+
+/// Returns the dtypes of two factors, whose product is of 32 bits.
+fn product_kinds(spec: &NodeSpec<'_>, a: &str, b: &str, output: &str) -> Result<[Integers; 2]> {
+    match spec.dtype(output)? {
+        DType::QInt32 => Ok([Integers::of(spec.dtype(a)?)?, Integers::of(spec.dtype(b)?)?]),
+        other => Err(unsupported(other)),
+    }
+}
+
+/// Returns the numbers of a factor in steps from 0, exactly: doubles hold the products of any that are summed here.
+fn factor(context: &KernelContext<'_>, input: usize, kind: Integers, range: Range) -> Result<Vec<f64>> {
+    let zero = kind.quantized(range, 0.0);
+    let values = kind.read(context.input(input))?;
+    Ok(memory::collected(values.into_iter().map(|value| (value - zero) as f64))?)
+}
+
+/// Delivers sums of products in steps of both factors.
+fn deliver(
+    context: &mut KernelContext<'_>,
+    shape: Shape,
+    sums: &[f64],
+    kinds: [Integers; 2],
+    ranges: [Range; 2],
+) -> Result<()> {
+    let kind = Integers::of(DType::QInt32)?;
+    let output = kind.write(shape, sums.iter().map(|&sum| sum as i64))?;
+    context.set(0, output);
+    let step = kinds[0].step(ranges[0]) * kinds[1].step(ranges[1]);
+    Range { least: step * kind.low as f32, most: step * kind.high as f32 }.deliver(context);
+    Ok(())
+}
+
+fn product(context: &mut KernelContext<'_>, kinds: [Integers; 2], [of_a, of_b]: [bool; 2]) -> Result<()> {
+    let ranges = [Range::of_inputs(context, 2)?, Range::of_inputs(context, 4)?];
+    let (&[a_rows, a_columns], &[b_rows, b_columns]) =
+        (context.input(0).shape().dims(), context.input(1).shape().dims())
+    else {
+        return Err(Error::invalid_argument("the factors of a product must be 2-dimensional"));
+    };
+    let (rows, inner) = if of_a { (a_columns, a_rows) } else { (a_rows, a_columns) };
+    let (other, columns) = if of_b { (b_columns, b_rows) } else { (b_rows, b_columns) };
+    if inner != other {
+        let text = format!(
+            "Matrix size-incompatible: {} and {}",
+            context.input(0).shape(),
+            context.input(1).shape()
+        );
+        return Err(Error::invalid_argument(text));
+    }
+    let (a, b) = (factor(context, 0, kinds[0], ranges[0])?, factor(context, 1, kinds[1], ranges[1])?);
+    let mut sums = memory::filled(0f64, rows.saturating_mul(columns))?;
+    let mut watch = context.watch();
+    for (row, sums) in sums.chunks_exact_mut(columns.max(1)).enumerate() {
+        watch.tick(inner.saturating_mul(columns))?;
+        for k in 0..inner {
+            let left = if of_a { a[k * rows + row] } else { a[row * inner + k] };
+            for (column, sum) in sums.iter_mut().enumerate() {
+                *sum += left * if of_b { b[column * inner + k] } else { b[k * columns + column] };
+            }
+        }
+    }
+    deliver(context, Shape::from([rows, columns]), &sums, kinds, ranges)
+}
+
+fn convolve(context: &mut KernelContext<'_>, kinds: [Integers; 2], window: &Window) -> Result<()> {
+    let ranges = [Range::of_inputs(context, 2)?, Range::of_inputs(context, 4)?];
+    let (shape, groups) = window.convolution(context.input(0).shape(), context.input(1).shape())?;
+    if groups != 1 {
+        return Err(Error::invalid_argument(
+            "input and filter of a quantized convolution must have the same depth",
+        ));
+    }
+    let (input, filter) =
+        (factor(context, 0, kinds[0], ranges[0])?, factor(context, 1, kinds[1], ranges[1])?);
+    let mut sums = memory::filled(0f64, shape.output_len())?;
+    let pool = context.pool();
+    let (_, scratch) = context.split();
+    conv::forward(pool, scratch, &shape, &input, &filter, Epilogue { bias: None, relu: false }, &mut sums)
+        .map_err(no_room)?;
+    deliver(context, Shape::from([shape.batch, shape.out_h, shape.out_w, shape.out_c]), &sums, kinds, ranges)
+}
+
+fn add_bias(context: &mut KernelContext<'_>, [input, bias, output]: [Integers; 3]) -> Result<()> {
+    let (of_input, of_bias) = (Range::of_inputs(context, 2)?, Range::of_inputs(context, 4)?);
+    let shape = context.input(0).shape().clone();
+    let channels = shape.last().copied();
+    if channels.is_none() || context.input(1).shape().dims() != [channels.unwrap_or_default()] {
+        let text = format!("a bias of shape {} does not fit {shape}", context.input(1).shape());
+        return Err(Error::invalid_argument(text));
+    }
+    // A range in which both fit with much to spare, as sums of more of them are wanted.
+    let most =
+        [of_input.most, -of_input.least, of_bias.most, -of_bias.least].into_iter().fold(f32::MIN, f32::max);
+    let most = most * (1 << 17) as f32;
+    let range = Range { least: -most, most };
+    let moved = |kind: Integers, from: Range, value: i64| {
+        output.quantized(range, kind.number(from, value)).clamp(output.low, output.high)
+    };
+    let bias =
+        bias.read(context.input(1))?.into_iter().map(|value| moved(bias, of_bias, value)).collect::<Vec<_>>();
+    let values = input.read(context.input(0))?;
+    let sums = values
+        .into_iter()
+        .enumerate()
+        .map(|(at, value)| moved(input, of_input, value) + bias[at % bias.len()]);
+    let sums = output.write(shape, sums)?;
+    context.set(0, sums);
+    range.deliver(context);
+    Ok(())
+}
+
+/// Returns the kernel that cuts off what is below 0, and above a number.
+fn activation(spec: &NodeSpec<'_>, most: Option<f32>) -> Result<Box<dyn Kernel>> {
+    let (from, to) = (Integers::of(spec.dtype("Tinput")?)?, Integers::of(spec.dtype("out_type")?)?);
+    Ok(boxed(move |context| {
+        let range = Range::of_inputs(context, 1)?;
+        let bound = |x: f32| from.quantized(range, x).clamp(from.low, from.high);
+        let (low, high) = (bound(0.0), most.map_or(from.high, bound));
+        let values = from.read(context.input(0))?;
+        let output =
+            to.write(context.input(0).shape().clone(), values.into_iter().map(|x| x.max(low).min(high)))?;
+        context.set(0, output);
+        range.deliver(context);
+        Ok(())
+    }))
+}
+
+/// Joins tensors in the range that all of theirs lie in.
+fn concat(context: &mut KernelContext<'_>, kind: Integers) -> Result<()> {
+    let count = (context.num_inputs() - 1) / 3;
+    let ranges = (0..count)
+        .map(|part| {
+            let (&[least], &[most]) =
+                (context.slice::<f32>(1 + count + part)?, context.slice::<f32>(1 + 2 * count + part)?)
+            else {
+                return Err(Error::invalid_argument("the ends of a range must each be one number"));
+            };
+            Ok(Range { least, most })
+        })
+        .collect::<Result<Vec<Range>>>()?;
+    let least = ranges.iter().map(|range| range.least).fold(0.0, f32::min);
+    let most = ranges.iter().map(|range| range.most).fold(f32::MIN, f32::max);
+    let range = Range { least, most };
+    let first = context.input(1).shape().clone();
+    let axis = axis(context.int(0)?, first.rank())?;
+    let (mut total, mut parts) = (0, Vec::with_capacity(count));
+    for (part, &given) in ranges.iter().enumerate() {
+        let shape = context.input(1 + part).shape();
+        let fits =
+            shape.rank() == first.rank() && (0..first.rank()).all(|at| at == axis || shape[at] == first[at]);
+        if !fits {
+            return Err(Error::invalid_argument(format!(
+                "tensors of shapes {first} and {shape} are not joined along axis {axis}"
+            )));
+        }
+        total += shape[axis];
+        let values = kind.read(context.input(1 + part))?;
+        let moved = |value: i64| {
+            if given == range { value } else { kind.quantized(range, kind.number(given, value)) }
+        };
+        let row: usize = shape[axis..].iter().product();
+        parts.push((row, values.into_iter().map(moved).collect::<Vec<i64>>()));
+    }
+    let mut dims = first.to_vec();
+    dims[axis] = total;
+    let outer: usize = first[..axis].iter().product();
+    let joined = (0..outer).flat_map(|at| {
+        parts.iter().flat_map(move |(row, values)| values[at * row..][..*row].iter().copied())
+    });
+    let output: Tensor = kind.write(Shape::new(&dims), joined)?;
+    context.set(0, output);
+    range.deliver(context);
+    Ok(())
+}

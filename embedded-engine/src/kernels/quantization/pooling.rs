@@ -1,0 +1,53 @@
+//! Pooling of integers that stand for numbers; the range stays.
+
+use super::ranges::{Integers, Range};
+use crate::kernel::{Kernel, KernelContext, NodeSpec};
+use crate::kernels::math::boxed;
+use crate::kernels::nn::Window;
+use crate::registry::Registry;
+use session_core::Result;
+use tensor::{Shape, memory};
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.add("QuantizedMaxPool", |spec| pooled(spec, true));
+    registry.add("QuantizedAvgPool", |spec| pooled(spec, false));
+}
+
+fn pooled(spec: &NodeSpec<'_>, largest: bool) -> Result<Box<dyn Kernel>> {
+    let (kind, window) = (Integers::of(spec.dtype("T")?)?, Window::of_pooling(spec)?);
+    Ok(boxed(move |context| pool(context, kind, &window, largest)))
+}
+
+fn pool(context: &mut KernelContext<'_>, kind: Integers, window: &Window, largest: bool) -> Result<()> {
+    let range = Range::of_inputs(context, 1)?;
+    let shape = window.pooling(context.input(0).shape())?;
+    let values = kind.read(context.input(0))?;
+    let count = [shape.batch, shape.out_h, shape.out_w, shape.channels].iter().product::<usize>();
+    let mut output = memory::reserve(count)?;
+    let mut watch = context.watch();
+    for at in 0..count {
+        watch.tick(shape.window_h * shape.window_w)?;
+        let (channel, pixel) = (at % shape.channels, at / shape.channels);
+        let (x, y, image) =
+            (pixel % shape.out_w, pixel / shape.out_w % shape.out_h, pixel / shape.out_w / shape.out_h);
+        let span = |place: usize, stride: usize, pad: usize, window: usize, size: usize| {
+            let start = place * stride;
+            start.saturating_sub(pad)..(start + window).saturating_sub(pad).min(size)
+        };
+        let rows = span(y, shape.stride_h, shape.pad_top, shape.window_h, shape.in_h);
+        let columns = span(x, shape.stride_w, shape.pad_left, shape.window_w, shape.in_w);
+        let (mut most, mut sum, mut cells) = (kind.low, 0, 0);
+        for y in rows {
+            for x in columns.clone() {
+                let value = values[((image * shape.in_h + y) * shape.in_w + x) * shape.channels + channel];
+                (most, sum, cells) = (most.max(value), sum + value, cells + 1);
+            }
+        }
+        output.push(if largest { most } else { sum / cells.max(1) });
+    }
+    let dims = Shape::from([shape.batch, shape.out_h, shape.out_w, shape.channels]);
+    let output = kind.write(dims, output.into_iter())?;
+    context.set(0, output);
+    range.deliver(context);
+    Ok(())
+}

@@ -1,0 +1,202 @@
+//! Numbers that are rounded to steps of a scale and back.
+
+use crate::kernel::{KernelContext, NodeSpec};
+use crate::kernels::math::boxed;
+use crate::registry::Registry;
+use compute::math::Real;
+use session_core::{Error, Result};
+use tensor::{Element, Shape, memory};
+
+pub(super) fn register(registry: &mut Registry) {
+    for op_type in [
+        "QuantizeAndDequantize",
+        "QuantizeAndDequantizeV2",
+        "QuantizeAndDequantizeV3",
+        "QuantizeAndDequantizeV4",
+    ] {
+        registry.add(op_type, |spec| {
+            let rounding = Rounding::of(spec)?;
+            for_dtype!(widened spec, spec.input_dtype(0), T => Ok(boxed(move |context| round::<T>(context, &rounding))))
+        });
+    }
+    registry.add("QuantizeAndDequantizeV4Grad", |spec| {
+        let axis = axis(spec)?;
+        for_dtype!(widened spec, spec.input_dtype(0), T => Ok(boxed(move |context| gradients::<T>(context, axis))))
+    });
+}
+
+fn axis(spec: &NodeSpec<'_>) -> Result<Option<usize>> {
+    match spec.int("axis").unwrap_or(-1) {
+        -1 => Ok(None),
+        axis => usize::try_from(axis)
+            .map(Some)
+            .map_err(|_| Error::invalid_argument(format!("axis must be at least -1, got {axis}"))),
+    }
+}
+
+struct Rounding {
+    signed: bool,
+    narrow: bool,
+    given: bool,
+    half_up: bool,
+    axis: Option<usize>,
+    /// Where they are no inputs.
+    bits: Option<i64>,
+    range: Option<[f64; 2]>,
+}
+
+impl Rounding {
+    fn of(spec: &NodeSpec<'_>) -> Result<Rounding> {
+        let first = spec.operation.op_type() == "QuantizeAndDequantize";
+        let range = [spec.float("input_min"), spec.float("input_max")];
+        Ok(Rounding {
+            signed: spec.bool("signed_input")?,
+            narrow: spec.bool("narrow_range").unwrap_or(false),
+            given: spec.bool("range_given")?,
+            half_up: spec.str("round_mode").is_ok_and(|mode| mode == "HALF_UP"),
+            axis: axis(spec)?,
+            bits: spec.int("num_bits").ok(),
+            range: match range {
+                [Ok(least), Ok(most)] if first => Some([least.into(), most.into()]),
+                _ => None,
+            },
+        })
+    }
+
+    /// Returns the least and the largest integer.
+    fn integers(&self, context: &KernelContext<'_>) -> Result<[f64; 2]> {
+        let bits = match self.bits {
+            Some(bits) => bits,
+            None => context.int(3)?,
+        };
+        if !(if self.signed { 2..63 } else { 1..63 }).contains(&bits) {
+            let text = format!("num_bits is out of range: {bits} with signed_input {}", self.signed);
+            return Err(Error::invalid_argument(text));
+        }
+        Ok(match self.signed {
+            true => {
+                let half = (1i64 << (bits - 1)) as f64;
+                [if self.narrow { 1.0 - half } else { -half }, half - 1.0]
+            }
+            false => [0.0, ((1i64 << bits) - 1) as f64],
+        })
+    }
+}
+
+/// The sizes before, along and behind an axis; without one all is behind.
+fn around(shape: &Shape, axis: Option<usize>) -> Result<[usize; 3]> {
+    match axis {
+        None => Ok([1, 1, shape.elements()]),
+        Some(axis) if axis < shape.rank() => {
+            Ok([shape[..axis].iter().product(), shape[axis], shape[axis + 1..].iter().product()])
+        }
+        Some(axis) => {
+            Err(Error::invalid_argument(format!("axis {axis} is not in an input of shape {shape}")))
+        }
+    }
+}
+
+fn round<T: Element + Real>(context: &mut KernelContext<'_>, rounding: &Rounding) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let [_, slices, inner] = around(&shape, rounding.axis)?;
+    let [low, high] = rounding.integers(context)?.map(T::of);
+    let values = context.slice::<T>(0)?;
+    let mut ranges: Vec<[T; 2]> = match (rounding.given, rounding.range) {
+        (true, Some(range)) => vec![range.map(T::of)],
+        (true, None) => {
+            let (least, most) = (context.slice::<T>(1)?, context.slice::<T>(2)?);
+            if least.len() != slices || most.len() != slices {
+                let text =
+                    format!("{slices} ranges are needed, {} and {} are given", least.len(), most.len());
+                return Err(Error::invalid_argument(text));
+            }
+            least.iter().zip(most).map(|(&least, &most)| [least, most]).collect()
+        }
+        (false, _) => {
+            let mut ranges: Vec<Option<[T; 2]>> = memory::filled(None, slices)?;
+            for (at, &x) in values.iter().enumerate() {
+                let range = &mut ranges[at / inner.max(1) % slices];
+                *range = Some(match *range {
+                    None => [x, x],
+                    Some([least, most]) => {
+                        [if x < least { x } else { least }, if x > most { x } else { most }]
+                    }
+                });
+            }
+            ranges.into_iter().map(|range| range.unwrap_or_default()).collect()
+        }
+    };
+    if let Some([least, most]) = ranges.iter().find(|[least, most]| least > most) {
+        return Err(Error::invalid_argument(format!(
+            "Invalid range: input_min {least:?} > input_max {most:?}"
+        )));
+    }
+    let zero = T::default();
+    let mut scales = memory::reserve(ranges.len())?;
+    for [least, most] in &mut ranges {
+        // The side that needs the smaller scale decides, so that all numbers of the range fit.
+        let side = |integer: T, end: T| (integer * end > zero).then(|| integer / end);
+        let (of_least, of_most) = (side(low, *least), side(high, *most));
+        let first = match (of_least, of_most) {
+            (Some(of_least), Some(of_most)) => of_least < of_most,
+            (Some(_), None) => true,
+            _ => false,
+        };
+        let (scale, inverse) = if first {
+            (of_least.unwrap_or(zero), *least / low)
+        } else {
+            (of_most.unwrap_or_else(|| T::of(f64::from(f32::MAX))), *most / high)
+        };
+        if first {
+            *most = high * inverse;
+        } else {
+            *least = low * inverse;
+        }
+        scales.push((scale, inverse));
+    }
+    let (given, half_up) = (rounding.given, rounding.half_up);
+    context.produce::<T>(0, shape, |context, output| {
+        for (at, (out, &x)) in output.iter_mut().zip(context.slice::<T>(0)?).enumerate() {
+            let slice = if ranges.len() == 1 { 0 } else { at / inner.max(1) % slices };
+            let ((scale, inverse), [least, most]) = (scales[slice], ranges[slice]);
+            let x = match given {
+                true if x < least => least,
+                true if x > most => most,
+                _ => x,
+            };
+            let scaled = x * scale;
+            let rounded = if half_up { (scaled + T::of(0.5)).floor() } else { scaled.round_even() };
+            *out = rounded * inverse;
+        }
+        Ok(())
+    })
+}
+
+/// Gradients pass within the range; its ends have none.
+fn gradients<T: Element + Real>(context: &mut KernelContext<'_>, axis: Option<usize>) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let (least_shape, most_shape) = (context.input(2).shape().clone(), context.input(3).shape().clone());
+    let [_, slices, inner] = around(&shape, axis)?;
+    if *context.input(1).shape() != shape
+        || least_shape.elements() != slices
+        || most_shape.elements() != slices
+    {
+        return Err(Error::invalid_argument("gradient, input and ranges do not fit each other"));
+    }
+    context.produce::<T>(0, shape, |context, output| {
+        let (least, most) = (context.slice::<T>(2)?, context.slice::<T>(3)?);
+        let pairs = context.slice::<T>(0)?.iter().zip(context.slice::<T>(1)?);
+        for (at, (out, (&gradient, &x))) in output.iter_mut().zip(pairs).enumerate() {
+            let slice = at / inner.max(1) % slices.max(1);
+            *out = if x < least[slice] || x > most[slice] { T::default() } else { gradient };
+        }
+        Ok(())
+    })?;
+    for (output, shape) in [(1, least_shape), (2, most_shape)] {
+        context.produce::<T>(output, shape, |_, ends| {
+            ends.fill(T::default());
+            Ok(())
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,39 @@
+//! Signals: Fourier transforms, and features of audio.
+
+mod cepstrum;
+#[cfg(feature = "fft")]
+mod fourier;
+#[cfg(feature = "fft")]
+mod spectrogram;
+mod wav;
+
+use crate::registry::Registry;
+
+pub(crate) fn register(registry: &mut Registry) {
+    cepstrum::register(registry);
+    wav::register(registry);
+    #[cfg(feature = "fft")]
+    {
+        fourier::register(registry);
+        spectrogram::register(registry);
+    }
+    #[cfg(not(feature = "fft"))]
+    registry.add_all(
+        [
+            "AudioSpectrogram",
+            "FFT",
+            "FFT2D",
+            "FFT3D",
+            "IFFT",
+            "IFFT2D",
+            "IFFT3D",
+            "IRFFT",
+            "IRFFT2D",
+            "IRFFT3D",
+            "RFFT",
+            "RFFT2D",
+            "RFFT3D",
+        ],
+        |_| Err(crate::dispatch::without_feature("fft")),
+    );
+}

@@ -1,0 +1,75 @@
+//! Magnitudes of the frequencies in windows of audio.
+
+use crate::kernel::{KernelContext, NodeSpec};
+use crate::kernels::math::boxed;
+use crate::registry::Registry;
+use rustfft::{Fft, FftPlanner};
+use session_core::{Error, Result};
+use std::f64::consts::TAU;
+use std::sync::Arc;
+use tensor::{Complex, memory};
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.add("AudioSpectrogram", |spec| {
+        let spectrogram = Spectrogram::of(spec)?;
+        Ok(boxed(move |context| spectrogram.run(context)))
+    });
+}
+
+struct Spectrogram {
+    /// The weights of a window: Hann's.
+    window: Vec<f64>,
+    stride: usize,
+    squared: bool,
+    transform: Arc<dyn Fft<f64>>,
+}
+
+impl Spectrogram {
+    fn of(spec: &NodeSpec<'_>) -> Result<Spectrogram> {
+        let size = |name: &str, least: usize| {
+            let size = spec.int(name)?;
+            usize::try_from(size).ok().filter(|size| (least..=1 << 28).contains(size)).ok_or_else(|| {
+                Error::invalid_argument(format!("{name} must be at least {least}, got {size}"))
+            })
+        };
+        let (length, stride) = (size("window_size", 2)?, size("stride", 1)?);
+        memory::check(16 * size_of::<Complex<f64>>() * length)?;
+        let weight = |at: usize| 0.5 - 0.5 * (TAU * at as f64 / length as f64).cos();
+        Ok(Spectrogram {
+            window: memory::collected((0..length).map(weight))?,
+            stride,
+            squared: spec.bool("magnitude_squared")?,
+            transform: FftPlanner::new().plan_fft_forward(length.next_power_of_two()),
+        })
+    }
+
+    fn run(&self, context: &mut KernelContext<'_>) -> Result<()> {
+        let &[length, channels] = context.input(0).shape().dims() else {
+            let text = format!("input must be 2-dimensional, got shape {}", context.input(0).shape());
+            return Err(Error::invalid_argument(text));
+        };
+        let frames = length.checked_sub(self.window.len()).map_or(0, |rest| rest / self.stride + 1);
+        let size = self.transform.len();
+        let bins = size / 2 + 1;
+        let mut values = memory::filled(Complex::default(), size)?;
+        let mut scratch = memory::filled(Complex::default(), self.transform.get_inplace_scratch_len())?;
+        context.produce::<f32>(0, [channels, frames, bins], |context, output| {
+            let (audio, mut watch) = (context.slice::<f32>(0)?, context.watch());
+            for (at, output) in output.chunks_exact_mut(bins).enumerate() {
+                watch.tick(size)?;
+                let (channel, start) = (at / frames, at % frames * self.stride);
+                values.fill(Complex::default());
+                for (at, weight) in self.window.iter().enumerate() {
+                    let sample = f64::from(audio[(start + at) * channels + channel]);
+                    values[at] = Complex::new(sample * weight, 0.0);
+                }
+                self.transform.process_with_scratch(&mut values, &mut scratch);
+                for (to, value) in output.iter_mut().zip(&values) {
+                    let squared = value.norm_sqr();
+                    *to = if self.squared { squared } else { squared.sqrt() } as f32;
+                }
+            }
+            Ok(())
+        })
+    }
+}

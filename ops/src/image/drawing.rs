@@ -1,0 +1,27 @@
+//! Boxes drawn into images.
+
+use crate::library::op_defs;
+use crate::shapes::at_least_rank;
+use session_core::{AsOutput, OpDef, Output, Result, ShapeContext};
+
+op_defs! {
+    DRAW_BOUNDING_BOXES: OpDef::new("DrawBoundingBoxes", "images: T, boxes: float -> output: T")
+        .attrs("T: {float, half} = float").shape(drawn).not_differentiable();
+    DRAW_BOUNDING_BOXES_V2: OpDef::new("DrawBoundingBoxesV2", "images: T, boxes: float, colors: float -> output: T")
+        .attrs("T: {float, half} = float").shape(drawn).not_differentiable();
+}
+
+fn drawn(context: &mut ShapeContext<'_>) -> Result<()> {
+    let images = at_least_rank(context, 0, 3)?;
+    context.set(0, images);
+    Ok(())
+}
+
+/// Draws boxes into images `[batch, height, width, channels]`; boxes are `[batch, boxes, 4]`, each `[y1, x1, y2, x2]` in
+/// fractions of the image. The colors are rows of a cycle.
+#[must_use]
+#[track_caller]
+pub fn draw_bounding_boxes(images: impl AsOutput, boxes: impl AsOutput, colors: impl AsOutput) -> Output {
+    let builder = images.as_output().graph().op(&DRAW_BOUNDING_BOXES_V2).input(images);
+    builder.input(boxes).input(colors).finish_output()
+}

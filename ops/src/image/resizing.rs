@@ -1,0 +1,102 @@
+//! Images in other sizes, by kernels that are wider than two pixels.
+
+use crate::library::op_defs;
+use crate::nn::images::{copied_attrs, resize_shape, second_input_shape};
+use crate::shapes;
+use session_core::{AsOutput, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
+use tensor::DType;
+
+op_defs! {
+    RESIZE_AREA: OpDef::new("ResizeArea", "images: T, size: int32 -> resized_images: float")
+        .attrs("T: {int8, uint8, int16, uint16, int32, int64, half, float, double, bfloat16}, align_corners: bool = false")
+        .shape(resize_shape);
+    RESIZE_BICUBIC: OpDef::new("ResizeBicubic", "images: T, size: int32 -> resized_images: float")
+        .attrs(
+            "T: {int8, uint8, int16, uint16, int32, int64, half, float, double, bfloat16}, \
+             align_corners: bool = false, half_pixel_centers: bool = false",
+        )
+        .shape(resize_shape)
+        .gradient(bicubic_gradient);
+    RESIZE_BICUBIC_GRAD: OpDef::new("ResizeBicubicGrad", "grads: float, original_image: T -> output: T")
+        .attrs("T: {float, double}, align_corners: bool = false, half_pixel_centers: bool = false")
+        .shape(second_input_shape);
+    SCALE_AND_TRANSLATE: OpDef::new(
+            "ScaleAndTranslate",
+            "images: T, size: int32, scale: float, translation: float -> resized_images: float",
+        )
+        .attrs(
+            "T: {int8, uint8, int16, uint16, int32, int64, bfloat16, half, float, double}, \
+             kernel_type: string = \"lanczos3\", antialias: bool = true",
+        )
+        .shape(resize_shape)
+        .gradient(scale_and_translate_gradient);
+    SCALE_AND_TRANSLATE_GRAD: OpDef::new(
+            "ScaleAndTranslateGrad",
+            "grads: T, original_image: T, scale: float, translation: float -> output: T",
+        )
+        .attrs("T: {float}, kernel_type: string = \"lanczos3\", antialias: bool = true")
+        .shape(second_input_shape);
+    IMAGE_PROJECTIVE_TRANSFORM_V2: OpDef::new(
+            "ImageProjectiveTransformV2",
+            "images: dtype, transforms: float, output_shape: int32 -> transformed_images: dtype",
+        )
+        .attrs(
+            "dtype: {uint8, int32, int64, half, bfloat16, float, double}, interpolation: string, \
+             fill_mode: string = \"CONSTANT\"",
+        )
+        .shape(transformed_shape);
+    IMAGE_PROJECTIVE_TRANSFORM_V3: OpDef::new(
+            "ImageProjectiveTransformV3",
+            "images: dtype, transforms: float, output_shape: int32, fill_value: float -> transformed_images: dtype",
+        )
+        .attrs(
+            "dtype: {uint8, int32, int64, half, bfloat16, float, double}, interpolation: string, \
+             fill_mode: string = \"CONSTANT\"",
+        )
+        .shape(transformed_shape);
+}
+
+fn transformed_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let images = context.input_of_rank(0, 4)?;
+    let sizes = shapes::ints(context, 2).filter(|sizes| sizes.len() == 2);
+    let size = |at: usize| sizes.as_ref().and_then(|sizes| usize::try_from(sizes[at]).ok());
+    context.set(0, PartialShape::from([images.dim(0), size(0), size(1), images.dim(3)]));
+    Ok(())
+}
+
+fn bicubic_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let images = op.input(0);
+    let smooth = matches!(images.dtype(), DType::Float32 | DType::Float64);
+    let gradient = |grad: &Output| {
+        let builder = grad.graph().op(&RESIZE_BICUBIC_GRAD).input(grad).input(&images);
+        copied_attrs(builder, op, &["align_corners", "half_pixel_centers"]).finish_output()
+    };
+    Ok(vec![grads[0].as_ref().filter(|_| smooth).map(gradient), None])
+}
+
+fn scale_and_translate_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let images = op.input(0);
+    let smooth = images.dtype() == DType::Float32;
+    let gradient = |grad: &Output| {
+        let builder = grad.graph().op(&SCALE_AND_TRANSLATE_GRAD).input(grad).input(&images);
+        let builder = builder.input(op.input(2)).input(op.input(3));
+        copied_attrs(builder, op, &["kernel_type", "antialias"]).finish_output()
+    };
+    Ok(vec![grads[0].as_ref().filter(|_| smooth).map(gradient), None, None, None])
+}
+
+/// Resizes images by factors for height and width after a translation, both in pixels of the result: the pixel at `p` comes
+/// from `(p - translation) / scale`. `kernel` is `lanczos1`, `lanczos3`, `lanczos5`, `gaussian`, `box`, `triangle`,
+/// `keyscubic`, or `mitchellcubic`; it grows with the reduction, so that nothing is skipped.
+#[must_use]
+#[track_caller]
+pub fn scale_and_translate(
+    images: impl AsOutput,
+    size: impl AsOutput,
+    scale: impl AsOutput,
+    translation: impl AsOutput,
+    kernel: &str,
+) -> Output {
+    let builder = images.as_output().graph().op(&SCALE_AND_TRANSLATE).input(images).input(size);
+    builder.input(scale).input(translation).attr("kernel_type", kernel).finish_output()
+}

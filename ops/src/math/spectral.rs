@@ -1,0 +1,146 @@
+//! Eigenvalues of symmetric matrices, and singular values.
+
+use super::binary::div_no_nan;
+use super::product::{MatMulOptions, matmul, matmul_with};
+use crate::array::{
+    expand_dims, matrix_band_part, matrix_diag, matrix_diag_part, matrix_set_diag, matrix_transpose,
+    ones_like, zeros_like,
+};
+use crate::library::op_defs;
+use crate::shapes;
+use session_core::{AsOutput, Code, Error, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
+
+op_defs! {
+    SELF_ADJOINT_EIG: OpDef::new("SelfAdjointEig", "input: T -> output: T")
+        .attrs("T: {double, float, half}").shape(stacked_shape);
+    SELF_ADJOINT_EIG_V2: OpDef::new("SelfAdjointEigV2", "input: T -> e: T, v: T")
+        .attrs("compute_v: bool = true, T: {double, float, half, complex64, complex128}")
+        .shape(eigen_shape).gradient(eigen_gradient);
+    SVD: OpDef::new("Svd", "input: T -> s: T, u: T, v: T")
+        .attrs("compute_uv: bool = true, full_matrices: bool = false, T: {double, float, half, complex64, complex128}")
+        .shape(svd_shape);
+}
+
+/// Returns the stack of square matrices and their size.
+fn square(context: &ShapeContext<'_>) -> Result<Option<(PartialShape, Option<usize>)>> {
+    let input = shapes::at_least_rank(context, 0, 2)?;
+    let Some(rank) = input.rank() else { return Ok(None) };
+    let size = shapes::merge_dims("sides of a square matrix", input.dim(rank - 2), input.dim(rank - 1))?;
+    Ok(Some((input.range(0, rank - 2), size)))
+}
+
+/// The eigenvalues are a row above the vectors.
+fn stacked_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    if let Some((stack, size)) = square(context)? {
+        context.set(0, stack.concat(&PartialShape::from([size.map(|size| size + 1), size])));
+    }
+    Ok(())
+}
+
+fn eigen_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let vectors = shapes::bool_attr(context, "compute_v");
+    if let Some((stack, size)) = square(context)? {
+        context.set(0, stack.concat(&PartialShape::from([size])));
+        if vectors {
+            context.set(1, stack.concat(&PartialShape::from([size, size])));
+        }
+    }
+    if !vectors {
+        context.set(1, PartialShape::from([Some(0)]));
+    }
+    Ok(())
+}
+
+fn svd_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let input = shapes::at_least_rank(context, 0, 2)?;
+    let (vectors, full) =
+        (shapes::bool_attr(context, "compute_uv"), shapes::bool_attr(context, "full_matrices"));
+    if !vectors {
+        context.set(1, PartialShape::from([Some(0)]));
+        context.set(2, PartialShape::from([Some(0)]));
+    }
+    let Some(rank) = input.rank() else { return Ok(()) };
+    let (stack, rows, columns) = (input.range(0, rank - 2), input.dim(rank - 2), input.dim(rank - 1));
+    let inner = rows.zip(columns).map(|(rows, columns)| rows.min(columns));
+    context.set(0, stack.concat(&PartialShape::from([inner])));
+    if vectors {
+        context.set(1, stack.concat(&PartialShape::from([rows, if full { rows } else { inner }])));
+        context.set(2, stack.concat(&PartialShape::from([columns, if full { columns } else { inner }])));
+    }
+    Ok(())
+}
+
+/// Only the lower triangle is looked at, so that has the gradients.
+fn eigen_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let (values, vectors) = (op.output(0), op.output(1));
+    let computed = op.attr("compute_v").and_then(|value| value.as_bool()).unwrap_or(true);
+    if values.dtype().is_complex() || !computed {
+        let text = "there is no gradient of the eigenvalues of complex matrices, or without vectors";
+        return Err(op.place(Error::new(Code::Unimplemented, text)));
+    }
+    if grads.iter().all(Option::is_none) {
+        return Ok(vec![None]);
+    }
+    let adjoint_a = MatMulOptions::default().transpose_a(true);
+    let adjoint_b = MatMulOptions::default().transpose_b(true);
+    let mut inner = match &grads[0] {
+        Some(grad) => matrix_diag(grad),
+        None => zeros_like(&vectors),
+    };
+    if let Some(grad) = &grads[1] {
+        let difference = expand_dims(&values, -2) - expand_dims(&values, -1);
+        let factors = matrix_set_diag(div_no_nan(ones_like(&difference), &difference), zeros_like(&values));
+        inner = inner + factors * matmul_with(&vectors, grad, adjoint_a);
+    }
+    let whole = matmul_with(matmul(&vectors, inner), &vectors, adjoint_b);
+    let lower = matrix_band_part(&whole + matrix_transpose(&whole), -1, 0);
+    let halved = matrix_diag_part(&lower) * 0.5;
+    Ok(vec![Some(matrix_set_diag(lower, halved))])
+}
+
+/// Returns the eigenvalues of symmetric matrices, which rise, and the eigenvectors, as columns: `(e, v)`. Only the lower
+/// triangles are looked at.
+///
+/// ```
+/// # use session_core::{DType, Graph};
+/// # use ops::{array::placeholder, math::self_adjoint_eig};
+/// let graph = Graph::new();
+/// let (e, v) = self_adjoint_eig(placeholder(&graph, DType::Float32, [5, 3, 3]));
+/// assert_eq!((e.shape().to_string(), v.shape().to_string()), ("[5,3]".into(), "[5,3,3]".into()));
+/// ```
+#[must_use]
+#[track_caller]
+pub fn self_adjoint_eig(input: impl AsOutput) -> (Output, Output) {
+    let operation = input.as_output().graph().op(&SELF_ADJOINT_EIG_V2).input(input).finish();
+    (operation.output(0), operation.output(1))
+}
+
+/// Returns the singular values of matrices, which fall, and the left and right singular vectors, as columns:
+/// `(s, u, v)`. There are as many vectors as values.
+///
+/// ```
+/// # use session_core::{DType, Graph};
+/// # use ops::{array::placeholder, math::svd};
+/// let graph = Graph::new();
+/// let (s, u, v) = svd(placeholder(&graph, DType::Float32, [5, 3]));
+/// assert_eq!([s, u, v].map(|x| x.shape().to_string()), ["[3]", "[5,3]", "[3,3]"]);
+/// ```
+#[must_use]
+#[track_caller]
+pub fn svd(input: impl AsOutput) -> (Output, Output, Output) {
+    decomposed(input, false)
+}
+
+/// Works as [`svd`], with vectors for all dimensions: those without a singular value complete the basis.
+#[must_use]
+#[track_caller]
+pub fn svd_full_matrices(input: impl AsOutput) -> (Output, Output, Output) {
+    decomposed(input, true)
+}
+
+#[track_caller]
+fn decomposed(input: impl AsOutput, full_matrices: bool) -> (Output, Output, Output) {
+    let builder = input.as_output().graph().op(&SVD).input(input);
+    let operation = builder.attr("full_matrices", full_matrices).finish();
+    (operation.output(0), operation.output(1), operation.output(2))
+}
