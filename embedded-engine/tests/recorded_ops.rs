@@ -190,3 +190,8 @@ fn quantized_numbers_are_tensorflows() {
 fn decompositions_are_tensorflows() {
     play("spectral");
 }
+
+#[test]
+fn texts_are_tensorflows() {
+    play("texts");
+}

@@ -156,7 +156,12 @@ fn families() -> Vec<(&'static str, Vec<File>)> {
         ),
         (
             "parsing",
-            vec![crate::parsing::example::DEFS, crate::parsing::raw::DEFS, crate::parsing::serialized::DEFS],
+            vec![
+                crate::parsing::base64::DEFS,
+                crate::parsing::example::DEFS,
+                crate::parsing::raw::DEFS,
+                crate::parsing::serialized::DEFS,
+            ],
         ),
         (
             "quantization",

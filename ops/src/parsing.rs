@@ -22,10 +22,12 @@
 //! # Ok::<(), session_core::Error>(())
 //! ```
 
+pub(crate) mod base64;
 pub(crate) mod example;
 pub(crate) mod raw;
 pub(crate) mod serialized;
 
+pub use base64::{decode_base64, encode_base64};
 pub use example::{FeatureSpec, Parsed, parse_example, parse_single_example};
 pub use raw::{CsvOptions, decode_csv, decode_raw, decode_raw_big_endian, sparse_to_dense};
 pub use serialized::{parse_tensor, serialize_tensor};

@@ -1,5 +1,6 @@
 //! From bytes to tensors: examples, lines of CSV, raw numbers.
 
+mod base64;
 mod csv;
 mod example;
 mod feature;
@@ -11,6 +12,7 @@ use crate::registry::Registry;
 pub(in crate::kernels) use example::{Parsed, Parser};
 
 pub(crate) fn register(registry: &mut Registry) {
+    base64::register(registry);
     csv::register(registry);
     example::register(registry);
     raw::register(registry);
