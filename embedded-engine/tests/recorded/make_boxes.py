@@ -77,6 +77,9 @@ for most in (0, 3, 100):
                 run("NonMaxSuppressionV4", corners, scores, np.int32(most), np.float32(overlap), np.float32(least), pad_to_max_output_size=pad)
                 for sigma in (0.0, 0.5):
                     run("NonMaxSuppressionV5", corners, scores, np.int32(most), np.float32(overlap), np.float32(least), np.float32(sigma), tolerance=1e-6, pad_to_max_output_size=pad)
+half = np.float16
+run("NonMaxSuppressionV3", corners.astype(half), scores.astype(half), np.int32(4), np.float32(0.3), np.float32(0.1))
+run("NonMaxSuppressionV4", corners, scores, np.int32(4), half(0.3), half(0.1))
 run("NonMaxSuppressionV3", corners, scores, np.int32(-1), np.float32(0.5), np.float32(0))
 run("NonMaxSuppressionV3", corners, scores, np.int32(3), np.float32(1.5), np.float32(0))
 run("NonMaxSuppressionV3", corners, scores[:5], np.int32(3), np.float32(0.5), np.float32(0))

@@ -1,13 +1,13 @@
 //! The choice of boxes that do not overlap better ones.
 
-use crate::kernel::{KernelContext, NodeSpec};
+use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
-use crate::kernels::widened::single;
+use crate::kernels::widened::widened;
 use crate::registry::Registry;
 use session_core::{Error, Result};
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
-use tensor::{Tensor, memory};
+use tensor::{DType, Tensor, memory};
 
 pub(super) fn register(registry: &mut Registry) {
     registry.add("NonMaxSuppression", |spec| {
@@ -18,7 +18,7 @@ pub(super) fn register(registry: &mut Registry) {
         }))
     });
     registry.add("NonMaxSuppressionV2", |spec| {
-        single(
+        halves(
             spec,
             boxed(|context| {
                 let thresholds = Thresholds::new(number(context, 3)?)?;
@@ -28,7 +28,7 @@ pub(super) fn register(registry: &mut Registry) {
         )
     });
     registry.add("NonMaxSuppressionV3", |spec| {
-        single(
+        halves(
             spec,
             boxed(|context| {
                 let thresholds = Thresholds::new(number(context, 3)?)?.score(number(context, 4)?);
@@ -44,6 +44,13 @@ pub(super) fn register(registry: &mut Registry) {
         let (pad, clip) = (spec.bool("pad_per_class")?, spec.bool("clip_boxes")?);
         Ok(boxed(move |context| combined(context, pad, clip)))
     });
+}
+
+/// Returns the kernel for boxes, scores or thresholds of 16 bits.
+fn halves(spec: &NodeSpec<'_>, kernel: Box<dyn Kernel>) -> Result<Box<dyn Kernel>> {
+    let narrow =
+        ["T", "T_threshold"].iter().any(|name| spec.dtype(name).is_ok_and(|dtype| dtype == DType::Float16));
+    Ok(if narrow { widened(spec, kernel) } else { kernel })
 }
 
 /// The conditions under which a box is not chosen.
@@ -179,7 +186,7 @@ fn indices(context: &mut KernelContext<'_>, found: &[(usize, f32)]) -> Result<()
 }
 
 /// Returns the kernel that also counts, and may fill up to the largest number.
-fn padded(spec: &NodeSpec<'_>, scored: bool) -> Result<Box<dyn crate::kernel::Kernel>> {
+fn padded(spec: &NodeSpec<'_>, scored: bool) -> Result<Box<dyn Kernel>> {
     let pad = spec.bool("pad_to_max_output_size")?;
     let kernel = move |context: &mut KernelContext<'_>| {
         let mut thresholds = Thresholds::new(number(context, 3)?)?.score(number(context, 4)?);
@@ -203,7 +210,7 @@ fn padded(spec: &NodeSpec<'_>, scored: bool) -> Result<Box<dyn crate::kernel::Ke
         context.set(1 + usize::from(scored), Tensor::scalar(valid as i32));
         Ok(())
     };
-    single(spec, boxed(kernel))
+    halves(spec, boxed(kernel))
 }
 
 fn of_overlaps(context: &mut KernelContext<'_>) -> Result<()> {
