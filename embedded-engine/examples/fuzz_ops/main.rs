@@ -30,14 +30,18 @@ use tensor::{Bytes, Tensor};
 use values::{Mood, NUMBERS, TEXTS, attr_value, pick, value};
 
 /// Operations that touch files, print, or end the process as they should.
-const LEFT_OUT: [&str; 9] = [
+const LEFT_OUT: [&str; 13] = [
     "Abort",
     "MatchingFiles",
     "MergeV2Checkpoints",
     "Print",
     "PrintV2",
     "ReadFile",
+    "Restore",
+    "RestoreSlice",
     "RestoreV2",
+    "Save",
+    "SaveSlices",
     "SaveV2",
     "WriteFile",
 ];
