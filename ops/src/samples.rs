@@ -99,9 +99,17 @@ impl Sample {
 /// Returns all samples.
 #[must_use]
 pub fn samples() -> Vec<Sample> {
-    [array::SAMPLES, image::SAMPLES, math::SAMPLES, linear::SAMPLES, nn::SAMPLES, rnn::SAMPLES, sparse::SAMPLES]
-        .concat()
-        .concat()
+    [
+        array::SAMPLES,
+        image::SAMPLES,
+        math::SAMPLES,
+        linear::SAMPLES,
+        nn::SAMPLES,
+        rnn::SAMPLES,
+        sparse::SAMPLES,
+    ]
+    .concat()
+    .concat()
 }
 
 /// Makes the placeholders of one sample.

@@ -170,28 +170,28 @@ fn to_reals(
 #[must_use]
 #[track_caller]
 pub fn fft(input: impl AsOutput) -> Output {
-    apply(&FFT, &input.as_output())
+    apply(&FFT, input.as_output())
 }
 
 /// Returns the inverse of [`fft`].
 #[must_use]
 #[track_caller]
 pub fn ifft(input: impl AsOutput) -> Output {
-    apply(&IFFT, &input.as_output())
+    apply(&IFFT, input.as_output())
 }
 
 /// Returns the Fourier transform along the last two axes of complex numbers.
 #[must_use]
 #[track_caller]
 pub fn fft2d(input: impl AsOutput) -> Output {
-    apply(&FFT_2D, &input.as_output())
+    apply(&FFT_2D, input.as_output())
 }
 
 /// Returns the inverse of [`fft2d`].
 #[must_use]
 #[track_caller]
 pub fn ifft2d(input: impl AsOutput) -> Output {
-    apply(&IFFT_2D, &input.as_output())
+    apply(&IFFT_2D, input.as_output())
 }
 
 /// Returns the Fourier transform of `length` real numbers along the last axis: the `length / 2 + 1` frequencies from 0 up.
@@ -207,7 +207,7 @@ pub fn ifft2d(input: impl AsOutput) -> Output {
 #[track_caller]
 pub fn rfft(input: impl AsOutput, length: i32) -> Output {
     let input = input.as_output();
-    let builder = input.graph().op(&RFFT).input(&input).constant([length]);
+    let builder = input.graph().op(&RFFT).input(input).constant([length]);
     let wide = input.dtype() == DType::Float64;
     builder.attr("Tcomplex", if wide { DType::Complex128 } else { DType::Complex64 }).finish_output()
 }
@@ -217,7 +217,7 @@ pub fn rfft(input: impl AsOutput, length: i32) -> Output {
 #[track_caller]
 pub fn irfft(input: impl AsOutput, length: i32) -> Output {
     let input = input.as_output();
-    let builder = input.graph().op(&IRFFT).input(&input).constant([length]);
+    let builder = input.graph().op(&IRFFT).input(input).constant([length]);
     let wide = input.dtype() == DType::Complex128;
     builder.attr("Treal", if wide { DType::Float64 } else { DType::Float32 }).finish_output()
 }
