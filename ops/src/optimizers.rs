@@ -15,12 +15,15 @@ mod adamax;
 mod clipping;
 mod decoupled_weight_decay;
 mod ftrl;
+mod gradient_accumulation;
 mod gradient_descent;
 mod lamb;
 mod lars;
 mod lion;
+mod loss_scale;
 mod momentum;
 mod moving_average;
+mod moving_average_optimizer;
 mod nadam;
 mod powers;
 mod rms_prop;
@@ -36,13 +39,16 @@ use clipping::Clipping;
 pub use clipping::{clip_by_global_norm, clip_by_norm, clip_by_value, global_norm};
 pub use decoupled_weight_decay::{AdamWOptimizer, DecoupledWeightDecay};
 pub use ftrl::FtrlOptimizer;
+pub use gradient_accumulation::GradientAccumulation;
 pub use gradient_descent::GradientDescentOptimizer;
 pub use lamb::LambOptimizer;
 pub use lars::LarsOptimizer;
 pub use lion::LionOptimizer;
+pub use loss_scale::{LossScale, LossScaleOptimizer};
 pub use momentum::MomentumOptimizer;
 pub(crate) use moving_average::assign_moving_average;
 pub use moving_average::{ExponentialMovingAverage, moving_average_of};
+pub use moving_average_optimizer::MovingAverageOptimizer;
 pub use nadam::NadamOptimizer;
 pub use rms_prop::RMSPropOptimizer;
 pub use slots::OptimizerSettings;
@@ -264,6 +270,28 @@ impl<T: Optimizer + ?Sized> Optimizer for Box<T> {
     fn finish(&self, scope: &UpdateScope<'_>, updates: &[Operation]) -> Vec<Operation> {
         (**self).finish(scope, updates)
     }
+
+    #[track_caller]
+    fn compute_gradients(&self, loss: &dyn AsOutput, variables: &[Variable]) -> Vec<GradientAndVariable> {
+        (**self).compute_gradients(loss, variables)
+    }
+
+    #[track_caller]
+    fn apply_gradients(
+        &self,
+        gradients: &[GradientAndVariable],
+        global_step: Option<&Variable>,
+    ) -> Operation {
+        (**self).apply_gradients(gradients, global_step)
+    }
+
+    fn slot(&self, variable: &Variable, name: &str) -> Option<Variable> {
+        (**self).slot(variable, name)
+    }
+
+    fn variables(&self) -> Vec<Variable> {
+        (**self).variables()
+    }
 }
 
 fn with_gradient(gradients: &[GradientAndVariable]) -> impl Iterator<Item = (&Output, &Variable)> {
@@ -296,10 +324,17 @@ fn loss_gradients(loss: &Output, variables: &[Variable]) -> Result<Vec<Option<Ou
 /// Adds one to the global step when all updates are done.
 fn counted(scope: &UpdateScope<'_>, updates: &[Operation], step: &Variable) -> Operation {
     let updated = group(&scope.graph().named("update"), updates);
-    let graph = scope.graph().control_dependencies([&updated]).named_as_scope();
+    count_up(&scope.graph().control_dependencies([&updated]).named_as_scope(), step, None)
+}
+
+/// Adds one to the global step, or what is given.
+fn count_up(graph: &Graph, step: &Variable, amount: Option<&Output>) -> Operation {
     let def: &'static OpDef = if step.is_resource() { &ASSIGN_ADD_VARIABLE_OP } else { &ASSIGN_ADD };
-    let builder = crate::global_step::ordered_after_read(graph.op(def), step);
-    builder.input(step.handle()).constant(crate::array::scalar_tensor(step.dtype(), 1.0)).finish()
+    let builder = crate::global_step::ordered_after_read(graph.op(def), step).input(step.handle());
+    match amount {
+        Some(amount) => builder.input(amount).finish(),
+        None => builder.constant(crate::array::scalar_tensor(step.dtype(), 1.0)).finish(),
+    }
 }
 
 fn nothing_to_do(gradients: &[GradientAndVariable], location: &'static Location<'static>) -> Operation {

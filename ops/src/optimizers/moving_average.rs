@@ -91,6 +91,13 @@ impl ExponentialMovingAverage {
         }
     }
 
+    /// Returns each of these variables that has an average, with its average: what an evaluation or an export uses in its place
+    /// (the `weights` of `EvaluatorHook` and of `MetaGraphOptions`).
+    #[must_use]
+    pub fn averages(&self, variables: &[Variable]) -> Vec<(Variable, Variable)> {
+        variables.iter().filter_map(|variable| Some((variable.clone(), self.average(variable)?))).collect()
+    }
+
     /// Returns the names from which variables are restored for evaluation: that of the average where there is
     /// one, and that of the variable otherwise.
     #[must_use]

@@ -1,0 +1,120 @@
+//! Training whose checkpoints have averages in place of the weights.
+
+use super::{ExponentialMovingAverage, GradientAndVariable, Optimizer, OptimizerSettings, UpdateScope};
+use crate::control_flow::group;
+use crate::scalar::Scalar;
+use crate::variables::global_variables;
+use session_core::{AsOutput, Graph, Operation, Output, Variable};
+
+/// Keeps moving averages of the variables that an optimizer trains, and can save them in their place: as in `tf.contrib.opt`, a
+/// checkpoint of [`swapping_variables`](MovingAverageOptimizer::swapping_variables) is evaluated with the averages by a program that
+/// knows nothing of them, and training goes on from it.
+///
+/// ```
+/// use ops::optimizers::{GradientDescentOptimizer, MovingAverageOptimizer, Optimizer};
+/// # let graph = session_core::Graph::new();
+/// let w = ops::variables::variable(&graph.named("w"), 3.0f32);
+/// let optimizer = MovingAverageOptimizer::new(GradientDescentOptimizer::new(0.1), 0.99);
+/// let train_op = optimizer.minimize(&ops::math::square(&w), None);
+/// let saved = optimizer.swapping_variables(&graph); // for `GraphSaver::of`
+/// let keys: Vec<&str> = saved.iter().map(|variable| variable.key()).collect();
+/// assert_eq!(keys, ["w/ExponentialMovingAverage", "w"]); // of `w`, and of its average
+/// # let _ = train_op;
+/// # graph.finalize().unwrap();
+/// ```
+#[derive(Debug)]
+pub struct MovingAverageOptimizer<T> {
+    optimizer: T,
+    average: ExponentialMovingAverage,
+}
+
+impl<T: Optimizer> MovingAverageOptimizer<T> {
+    /// Keeps averages with this decay, close to 1, such as 0.9999.
+    #[must_use]
+    pub fn new(optimizer: T, average_decay: impl Into<Scalar>) -> MovingAverageOptimizer<T> {
+        MovingAverageOptimizer { optimizer, average: ExponentialMovingAverage::new(average_decay) }
+    }
+
+    /// Sets the number of updates so far; see [`ExponentialMovingAverage::num_updates`].
+    #[must_use]
+    pub fn num_updates(mut self, num_updates: impl Into<Scalar>) -> Self {
+        self.average = self.average.num_updates(num_updates);
+        self
+    }
+
+    /// Returns the averages.
+    #[must_use]
+    pub fn average(&self) -> &ExponentialMovingAverage {
+        &self.average
+    }
+
+    /// Returns all global variables of the graph under the keys by which the variables and their averages are saved in each other's
+    /// place; those without an average are saved under their own names. Call it behind
+    /// [`minimize`](Optimizer::minimize), which makes the averages.
+    #[must_use]
+    pub fn swapping_variables(&self, graph: &Graph) -> Vec<Variable> {
+        let all = global_variables(graph);
+        let averages: Vec<(Variable, Variable)> = self.average.averages(&all);
+        let swapped = |variable: &Variable| {
+            let other = averages.iter().find_map(|(of, average)| match variable {
+                variable if variable == of => Some(average),
+                variable if variable == average => Some(of),
+                _ => None,
+            });
+            other.map_or_else(|| variable.clone(), |other| variable.clone().saved_as(other.key()))
+        };
+        all.iter().map(swapped).collect()
+    }
+}
+
+impl<T: Optimizer> Optimizer for MovingAverageOptimizer<T> {
+    fn settings(&self) -> &OptimizerSettings {
+        self.optimizer.settings()
+    }
+
+    fn settings_mut(&mut self) -> &mut OptimizerSettings {
+        self.optimizer.settings_mut()
+    }
+
+    fn create_slots(&self, scope: &UpdateScope<'_>, variables: &[Variable]) {
+        self.optimizer.create_slots(scope, variables);
+    }
+
+    fn update(&self, scope: &UpdateScope<'_>, gradient: &Output, variable: &Variable) -> Operation {
+        self.optimizer.update(scope, gradient, variable)
+    }
+
+    fn finish(&self, scope: &UpdateScope<'_>, updates: &[Operation]) -> Vec<Operation> {
+        self.optimizer.finish(scope, updates)
+    }
+
+    #[track_caller]
+    fn compute_gradients(&self, loss: &dyn AsOutput, variables: &[Variable]) -> Vec<GradientAndVariable> {
+        self.optimizer.compute_gradients(loss, variables)
+    }
+
+    #[track_caller]
+    fn apply_gradients(
+        &self,
+        gradients: &[GradientAndVariable],
+        global_step: Option<&Variable>,
+    ) -> Operation {
+        let train_op = self.optimizer.apply_gradients(gradients, global_step);
+        if train_op.error().is_some() {
+            return train_op;
+        }
+        let graph = train_op.graph();
+        let variables: Vec<Variable> =
+            super::with_gradient(gradients).map(|(_, variable)| variable.clone()).collect();
+        let moved = self.average.apply(&graph.root().control_dependencies([&train_op]), &variables);
+        group(&graph.root().named("train_and_average"), [&train_op, &moved])
+    }
+
+    fn slot(&self, variable: &Variable, name: &str) -> Option<Variable> {
+        self.optimizer.slot(variable, name)
+    }
+
+    fn variables(&self) -> Vec<Variable> {
+        self.optimizer.variables()
+    }
+}
