@@ -5,7 +5,7 @@ use crate::events::{EventTarget, flush, flush_before_checkpoint};
 use crate::number::significant;
 use crate::{SecondOrStepTimer, SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues};
 use queue_runner::Coordinator;
-use session_core::{Graph, Result, Session};
+use session_core::{Graph, Result, Session, SessionExt, Tensor, Variable};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -63,6 +63,8 @@ pub struct EvaluatorHook {
     cadence: Cadence,
     target: EventTarget,
     at_end: bool,
+    /// Variables, each with the one whose value it has during an evaluation.
+    weights: Vec<(Variable, Variable)>,
     writer: Option<Arc<EventWriter>>,
     /// The step of the last evaluation.
     evaluated: Option<i64>,
@@ -91,6 +93,7 @@ impl EvaluatorHook {
             cadence: Cadence::skipping_first(NAME, SecondOrStepTimer::every_steps(steps)),
             target: EventTarget::None,
             at_end: true,
+            weights: Vec::new(),
             writer: None,
             evaluated: None,
         }
@@ -127,13 +130,47 @@ impl EvaluatorHook {
         self
     }
 
+    /// Gives variables the values of others during each evaluation, such as their moving averages. Default: none.
+    ///
+    /// Afterwards they have their own values again, whether the evaluation succeeds or fails. Nothing else may train or save in
+    /// the meantime, such as a thread of the program.
+    ///
+    /// ```
+    /// use hooks::EvaluatorHook;
+    /// use ops::optimizers::ExponentialMovingAverage;
+    /// let graph = session_core::Graph::new();
+    /// let w = ops::variables::variable(&graph.named("w"), 1.0f32);
+    /// let average = ExponentialMovingAverage::new(0.99);
+    /// average.apply(&graph, std::slice::from_ref(&w)); // behind the training step
+    /// let hook = EvaluatorHook::every_steps(500, |_session| Ok(Vec::new())).weights(average.averages(&[w]));
+    /// # let _ = hook;
+    /// ```
+    #[must_use]
+    pub fn weights(mut self, weights: impl IntoIterator<Item = (Variable, Variable)>) -> EvaluatorHook {
+        self.weights = weights.into_iter().collect();
+        self
+    }
+
+    /// Calls the function, while variables have the values of others.
+    fn results(&mut self, session: &dyn Session) -> Result<Vec<(String, f64)>> {
+        if self.weights.is_empty() {
+            return (self.evaluate)(session);
+        }
+        let (own, other): (Vec<Variable>, Vec<Variable>) = self.weights.iter().cloned().unzip();
+        let (own_values, other_values) = session.run((&own, &other), ())?;
+        let evaluated = put(session, &own, other_values).and_then(|()| (self.evaluate)(session));
+        let restored = put(session, &own, own_values);
+        let results = evaluated?;
+        restored.map(|()| results)
+    }
+
     #[cold]
     fn evaluate(&mut self, session: &dyn Session) -> Result<()> {
         let step = self.cadence.reached(session)?;
         if self.evaluated == Some(step) {
             return Ok(());
         }
-        let results = (self.evaluate)(session)?;
+        let results = self.results(session)?;
         self.evaluated = Some(step);
         let texts: Vec<String> = results
             .iter()
@@ -144,6 +181,13 @@ impl EvaluatorHook {
         let values = results.into_iter().map(|(name, value)| Value::scalar(name, value as f32));
         Ok(writer.add_summary(values.collect::<Summary>(), step)?)
     }
+}
+
+/// Assigns values to variables, each in a run of its own: several variables may have one initial value.
+fn put(session: &dyn Session, variables: &[Variable], values: Vec<Tensor>) -> Result<()> {
+    variables.iter().zip(values).try_for_each(|(variable, value)| {
+        session.run(variable.initializer(), [(variable.initial_value(), value)])
+    })
 }
 
 impl SessionRunHook for EvaluatorHook {

@@ -15,6 +15,7 @@ use graph_def::proto::{
 use graph_def::{ExportOptions, export_meta_graph_with};
 use session_core::{
     Code, CollectionKey, DType, Error, Graph, GraphMember, Operation, Output, Phase, Result, Session,
+    Variable,
 };
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -51,6 +52,7 @@ pub struct MetaGraphOptions {
     assets: Vec<Output>,
     init_op: Option<Operation>,
     saver: Option<GraphSaver>,
+    weights: Vec<(Variable, Variable)>,
     strip_default_attrs: bool,
     clear_devices: bool,
 }
@@ -87,6 +89,24 @@ impl MetaGraphOptions {
     #[must_use]
     pub fn saver(mut self, saver: &GraphSaver) -> MetaGraphOptions {
         self.saver = Some(saver.clone());
+        self
+    }
+
+    /// Gives variables of the model the values that others have, such as their moving averages. Default: none.
+    ///
+    /// ```
+    /// use ops::optimizers::ExponentialMovingAverage;
+    /// use saved_model::MetaGraphOptions;
+    /// # let graph = session_core::Graph::new();
+    /// let w = ops::variables::variable(&graph.named("w"), 1.0f32);
+    /// let average = ExponentialMovingAverage::new(0.99);
+    /// average.apply(&graph, std::slice::from_ref(&w)); // behind the training step
+    /// let options = MetaGraphOptions::new().weights(average.averages(&[w]));
+    /// # let _ = options;
+    /// ```
+    #[must_use]
+    pub fn weights(mut self, weights: impl IntoIterator<Item = (Variable, Variable)>) -> MetaGraphOptions {
+        self.weights = weights.into_iter().collect();
         self
     }
 
@@ -192,7 +212,7 @@ impl SavedModelBuilder {
         let in_phase = |error: Error| error.with_phase(Phase::Save);
         fs::create_dir_all(self.folder.join(VARIABLES).parent().unwrap_or(&self.folder))?;
         if let Some(saver) = options.saver_of(graph) {
-            self.write_variables(session, &saver).map_err(in_phase)?;
+            self.write_variables(session, &saver, &options.weights).map_err(in_phase)?;
         }
         self.has_variables = true;
         self.message.meta_graphs.push(meta_graph);
@@ -345,9 +365,21 @@ impl SavedModelBuilder {
         Ok(filename)
     }
 
-    fn write_variables(&self, session: &dyn Session, saver: &GraphSaver) -> Result<()> {
+    fn write_variables(
+        &self,
+        session: &dyn Session,
+        saver: &GraphSaver,
+        weights: &[(Variable, Variable)],
+    ) -> Result<()> {
         let graph = session.graph();
-        let live = SessionVariables::new(session, saver.variables(graph)).with_tables(saver.tables(graph));
+        let mut variables = saver.variables(graph);
+        for (variable, value) in weights {
+            [variable, value].as_slice().check_in(graph)?;
+            for saved in variables.iter_mut().filter(|saved| saved.handle() == variable.handle()) {
+                *saved = value.clone().saved_as(saved.key());
+            }
+        }
+        let live = SessionVariables::new(session, variables).with_tables(saver.tables(graph));
         let snapshot = live.snapshot()?;
         let mut writer = BundleWriter::create(self.folder.join(VARIABLES))?;
         for (name, tensor) in &snapshot.tensors {
