@@ -1,7 +1,8 @@
-//! W4: training throughput. `w4 WORKLOAD [MODE]`, with WORKLOAD one of `softmax`, `mlp`, `cnn`, `cnn_sgd`, and MODE
-//! `singular` (a monitored session without hooks, the default) or `raw`. `THREADS` sets the threads, `ROUNDS` the rounds.
+//! W4: training throughput. `w4 WORKLOAD [MODE]`, with WORKLOAD one of `softmax`, `mlp`, `cnn`, `cnn_sgd`, `lstm` (in a loop),
+//! `lstm_static` (unrolled), `transformer`, and MODE `singular` (a monitored session without hooks, the default) or `raw`. `THREADS` sets the threads, `ROUNDS` the rounds.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic reports the failure, and the output is meant to be read
 
+mod sequences;
 mod support;
 
 use monitored_session::ops::optimizers::{AdamOptimizer, GradientDescentOptimizer, Optimizer};
@@ -21,6 +22,8 @@ fn sizes(workload: &str) -> Sizes {
     match workload {
         "mlp" => Sizes { batch: 128, warm: 50, steps: 200 },
         "softmax" => Sizes { batch: 100, warm: 200, steps: 2000 },
+        "lstm" | "lstm_static" => Sizes { batch: 32, warm: 5, steps: 15 },
+        "transformer" => Sizes { batch: 16, warm: 5, steps: 5 },
         _ => Sizes { batch: 64, warm: 5, steps: 15 },
     }
 }
@@ -75,14 +78,35 @@ fn logits(graph: &Graph, workload: &str, x: &Output, batch: usize) -> Output {
     }
 }
 
+/// Returns the number of words in a row of the models over sequences.
+fn words(workload: &str) -> Option<usize> {
+    match workload {
+        "lstm" | "lstm_static" => Some(32),
+        "transformer" => Some(64),
+        _ => None,
+    }
+}
+
 fn model(graph: &Graph, workload: &str, batch: usize) -> Model {
-    let x = array::placeholder(graph, DType::Float32, [batch, 784]);
-    let y = array::placeholder(graph, DType::Int32, [batch]);
-    let logits = logits(graph, workload, &x, batch);
-    let loss = math::reduce_mean(nn::sparse_softmax_cross_entropy_with_logits(&y, &logits), ..);
+    let (x, y, loss) = match words(workload) {
+        Some(words) => {
+            let [x, y] = [(); 2].map(|()| array::placeholder(graph, DType::Int32, [batch, words]));
+            let loss = sequences::loss(graph, workload, &x, &y);
+            (x, y, loss)
+        }
+        None => {
+            let x = array::placeholder(graph, DType::Float32, [batch, 784]);
+            let y = array::placeholder(graph, DType::Int32, [batch]);
+            let logits = logits(graph, workload, &x, batch);
+            let losses = nn::sparse_softmax_cross_entropy_with_logits(&y, &logits);
+            (x, y, math::reduce_mean(losses, ..))
+        }
+    };
     let step = global_step::get_or_create_global_step(graph);
     let train_op = match workload {
-        "mlp" | "cnn" => AdamOptimizer::new(1e-3).minimize(&loss, Some(&step)),
+        "mlp" | "cnn" | "lstm" | "lstm_static" | "transformer" => {
+            AdamOptimizer::new(1e-3).minimize(&loss, Some(&step))
+        }
         _ => GradientDescentOptimizer::new(1e-2).minimize(&loss, Some(&step)),
     };
     Model { x, y, loss, train_op }
@@ -105,7 +129,10 @@ fn main() -> Result<()> {
     let graph = Graph::new();
     let model = model(&graph, &workload, sizes.batch);
     let config = SessionConfig::with_threads(threads());
-    let data = batches(sizes.batch);
+    let data = match words(&workload) {
+        Some(words) => sequences::batches([sizes.batch, words]),
+        None => batches(sizes.batch),
+    };
     let mut session = SingularMonitoredSession::builder(&graph).config(config).build()?;
     let mut step = |i: usize| -> Result<f32> {
         let (images, classes) = data[i % data.len()].clone();

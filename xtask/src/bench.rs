@@ -53,12 +53,14 @@ const WORKLOADS: [Workload; 9] = [
     },
     Workload {
         name: "w4",
-        ours: &["softmax", "mlp", "cnn", "cnn_sgd"],
+        ours: &["softmax", "mlp", "cnn", "cnn_sgd", "lstm", "lstm_static", "transformer"],
         theirs: &[
             &["w4_tf.py", "softmax", "singular"],
             &["w4_tf.py", "mlp", "singular"],
             &["w4_tf.py", "cnn", "singular"],
             &["w4_tf.py", "cnn_sgd", "singular"],
+            &["w4_tf.py", "lstm", "singular"],
+            &["w4_tf.py", "transformer", "singular"],
         ],
     },
     Workload {
