@@ -32,7 +32,7 @@ fn model() -> Model {
     let w = variables::variable(&graph.named("w"), 1f32);
     let y = &x * &w;
     let target = math::cast(&step, DType::Float32);
-    let loss = math::reduce_mean(math::square(&y - &target), .., false);
+    let loss = math::reduce_mean(math::square(&y - &target), ..);
     Model { graph, x, y, loss, w, step }
 }
 

@@ -38,8 +38,8 @@ fn line() -> Line {
     let x = placeholder(&graph.named("x"), DType::Float64, [None, Some(3)]);
     let y = placeholder(&graph.named("y"), DType::Float64, [None]);
     let w = variable(&graph.named("w"), [0.3f64, -0.2, 0.5]);
-    let found = reduce_sum(&x * &w, 1, false);
-    let loss = reduce_mean(square(found - &y), .., false);
+    let found = reduce_sum(&x * &w, 1);
+    let loss = reduce_mean(square(found - &y), ..);
     Line { graph, x, y, loss, w }
 }
 
@@ -97,7 +97,7 @@ fn sums_of_gradients_of_rows() {
         let graph = Graph::new();
         let ids = placeholder(&graph.named("ids"), DType::Int64, [None]);
         let table = variable(&graph.named("table"), [[1.0f64, 2.0], [3.0, 4.0], [5.0, 6.0]]);
-        let loss = reduce_sum(square(embedding_lookup(&table, &ids)), .., false);
+        let loss = reduce_sum(square(embedding_lookup(&table, &ids)), ..);
         let train = match accumulated {
             true => GradientAccumulation::new(GradientDescentOptimizer::new(0.1), 2)
                 .average(false)

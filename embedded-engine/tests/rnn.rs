@@ -136,6 +136,23 @@ fn cells_and_nets_are_tensorflows() {
 }
 
 #[test]
+fn what_is_built_on_a_net_is_outside_of_it() {
+    let graph = Graph::new();
+    let x = constant(&graph.named("x"), values("input", &[2, 5, 3]));
+    let options = plain();
+    let cells = [(); 4].map(|()| GruCell::new(4));
+    let (outputs, state) = dynamic_rnn(&cells[0], &x, &options);
+    let (unrolled, _) = static_rnn(&cells[1], &unstack(&x, 1), &plain().scope("static"));
+    let ((forward, _), _) = bidirectional_dynamic_rnn(&cells[2], &cells[3], &x, &options);
+    for (number, output) in [outputs, state, unrolled[0].clone(), forward].iter().enumerate() {
+        let _ = ops::layers::dense(output, 2, &ops::layers::LayerOptions::default());
+        let name = if number == 0 { "dense".to_owned() } else { format!("dense_{number}") };
+        assert!(graph.operation(&format!("{name}/kernel")).is_ok(), "{name}");
+    }
+    graph.check().unwrap();
+}
+
+#[test]
 fn a_sequence_in_pieces_is_the_sequence() {
     let graph = Graph::new();
     let x = constant(&graph.named("x"), values("input", &[2, 6, 3]));

@@ -95,7 +95,7 @@ pub(crate) fn model(graph: &Graph, text: &Encoded, sizes: Sizes, sample_length: 
     let (logits, after) = parts.logits(graph, &inputs, zero.with_outputs(before));
 
     let loss = losses::sparse_softmax_cross_entropy(&labels, &logits);
-    summary::scalar("loss", &loss);
+    summary::scalar("loss", loss.within(graph));
     let update = AdamOptimizer::new(2e-3).global_clipnorm(5.0).minimize(&loss, Some(&step));
     let behind = graph.control_dependencies([&update]);
     let carried: Vec<Operation> =

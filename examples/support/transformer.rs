@@ -4,12 +4,13 @@ use super::text::Encoded;
 use monitored_session::ops::initializers::random_normal;
 use monitored_session::ops::io::{IndexOptions, index_batch};
 use monitored_session::ops::layers::{
-    AttentionOptions, LayerOptions, NormOptions, dense, dropout, embedding_lookup, layer_norm,
+    AttentionOptions, LayerOptions, NormOptions, Training, dense, dropout, embedding_lookup, layer_norm,
     multi_head_attention,
 };
+use monitored_session::ops::learning_rate::{AfterDecay, polynomial_decay};
 use monitored_session::ops::optimizers::{AdamWOptimizer, Optimizer};
 use monitored_session::ops::variables::get_variable;
-use monitored_session::ops::{array, global_step, learning_rate, losses, math, nn, summary};
+use monitored_session::ops::{array, global_step, losses, math, nn, summary};
 use monitored_session::prelude::*;
 
 /// The size of the model and of its batches.
@@ -32,7 +33,7 @@ pub(crate) struct Model {
 }
 
 /// Returns the scores of the next character at each place of windows `[batch, positions]`.
-fn logits(scope: &Graph, ids: &Output, classes: usize, sizes: Sizes, training: bool) -> Output {
+fn logits(scope: &Graph, ids: &Output, classes: usize, sizes: Sizes, training: Training) -> Output {
     let Sizes { positions, width, heads, layers, .. } = sizes;
     let small = || random_normal(0.0, 0.02);
     let table = |name: &str, rows: usize| get_variable(scope, name, [rows, width], DType::Float32, &small());
@@ -44,12 +45,12 @@ fn logits(scope: &Graph, ids: &Output, classes: usize, sizes: Sizes, training: b
         let scope = scope.variable_scope(&format!("layer_{layer}"), Reuse::Auto);
         let normed = layer_norm(x.within(&scope), &each_place);
         let found = multi_head_attention(&normed, &normed, heads, width / heads, &attention);
-        x = &x + &dropout(found, 0.1, training, None);
+        x = &x + &dropout(found, 0.1, training.clone(), None);
         let normed = layer_norm(x.within(&scope), &each_place);
         let hidden =
             dense(normed.named("wide"), 4 * width, &LayerOptions::default().activation(|x| nn::relu(x)));
         let found = dense(hidden.named("narrow"), width, &LayerOptions::default());
-        x = &x + &dropout(found, 0.1, training, None);
+        x = &x + &dropout(found, 0.1, training.clone(), None);
     }
     let normed = layer_norm(x.within(scope), &each_place);
     dense(normed.named("logits"), classes, &LayerOptions::default())
@@ -69,14 +70,14 @@ pub(crate) fn model(graph: &Graph, text: &Encoded, sizes: Sizes, steps: i64) -> 
     let inputs = array::slice(&window, [0, 0], [sizes.batch, sizes.positions]);
     let labels = array::slice(&window, [0, 1], [sizes.batch, sizes.positions]);
 
-    let trained = logits(&graph.variable_scope("model", Reuse::Auto), &inputs, classes, sizes, true);
+    let trained = logits(&graph.variable_scope("model", Reuse::Auto), &inputs, classes, sizes, Training::On);
     let loss = losses::sparse_softmax_cross_entropy(&labels, &trained);
-    summary::scalar("loss", &loss);
-    let rate = learning_rate::polynomial_decay(2e-3, &step, steps as f64, 1e-4, 1.0, false);
+    summary::scalar("loss", loss.within(graph));
+    let rate = polynomial_decay(2e-3, &step, steps as f64, 1e-4, 1.0, AfterDecay::Hold);
     let train_op = AdamWOptimizer::new(1e-4, &rate).global_clipnorm(1.0).minimize(&loss, Some(&step));
 
     // The same variables without dropout, for a window of any kind.
     let window = array::placeholder(&graph.named("window"), DType::Int32, [1, sizes.positions]);
-    let scores = logits(&graph.variable_scope("model", Reuse::Auto), &window, classes, sizes, false);
+    let scores = logits(&graph.variable_scope("model", Reuse::Auto), &window, classes, sizes, Training::Off);
     Model { loss, train_op, window, scores }
 }

@@ -89,6 +89,7 @@ fn families() -> Vec<(&'static str, Vec<File>)> {
                 crate::nn::bias::DEFS,
                 crate::nn::candidate::DEFS,
                 crate::nn::colors::DEFS,
+                crate::nn::beams::DEFS,
                 crate::nn::conv::DEFS,
                 crate::nn::cross_entropy::DEFS,
                 crate::nn::ctc::DEFS,

@@ -6,6 +6,7 @@
 pub(crate) mod activation;
 pub(crate) mod batch_norm;
 mod batch_norm_gradient;
+pub(crate) mod beams;
 pub(crate) mod bias;
 pub(crate) mod candidate;
 pub(crate) mod colors;
@@ -26,6 +27,7 @@ pub(crate) mod window;
 
 pub use activation::*;
 pub use batch_norm::*;
+pub use beams::*;
 pub use bias::*;
 pub use candidate::*;
 pub use colors::*;

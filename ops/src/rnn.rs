@@ -19,16 +19,26 @@
 //! # Ok::<(), session_core::Error>(())
 //! ```
 
+mod attention;
+mod beam_search;
 mod block;
 pub(crate) mod block_ops;
 mod cells;
+mod decoder;
 mod lstm;
 mod unrolled;
 mod variables;
 mod wrappers;
 
+pub use attention::{
+    AttentionMechanism, AttentionWrapper, AttentionWrapperState, BahdanauAttention, LuongAttention,
+};
+pub use beam_search::{BeamSearchDecoder, BeamSearchDecoderState, FinalBeamSearchDecoderOutput, tile_batch};
 pub use block::{GruBlockCellV2, LstmBlockCell, LstmBlockFusedCell};
 pub use cells::{BasicRnnCell, GruCell};
+pub use decoder::{
+    BasicDecoder, BasicDecoderOutput, DecodeOptions, Decoder, DecoderStep, Helper, dynamic_decode,
+};
 pub use lstm::{BasicLstmCell, LayerNormBasicLstmCell, LstmCell, LstmStateTuple};
 pub use unrolled::{
     RnnOptions, bidirectional_dynamic_rnn, dynamic_rnn, dynamic_rnn_from, static_rnn, static_rnn_from,

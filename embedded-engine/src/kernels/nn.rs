@@ -1,6 +1,7 @@
 //! Layers of neural networks: biases, convolutions, pooling, softmax and its losses.
 
 mod batch_norm;
+mod beams;
 mod bias;
 mod candidate;
 mod colors;
@@ -25,6 +26,7 @@ pub(crate) use window::Window;
 
 pub(crate) fn register(registry: &mut Registry) {
     batch_norm::register(registry);
+    beams::register(registry);
     bias::register(registry);
     candidate::register(registry);
     colors::register(registry);

@@ -228,8 +228,7 @@ impl<T: Optimizer> Optimizer for LossScaleOptimizer<T> {
         };
         let place = self.settings().place(&graph, location);
         let scope = place.composite("LossScale");
-        let finite =
-            |(gradient, _): (&Output, &Variable)| reduce_all(is_finite(gradient.within(&scope)), .., false);
+        let finite = |(gradient, _): (&Output, &Variable)| reduce_all(is_finite(gradient.within(&scope)), ..);
         let all: Vec<Output> = with_gradient(gradients).map(finite).collect();
         let is_good = all.iter().skip(1).fold(all[0].clone(), |all, next| logical_and(all, next));
         let applied = cond(

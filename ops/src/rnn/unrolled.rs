@@ -4,6 +4,7 @@ use super::RnnCell;
 use crate::Ints;
 use crate::array::slicing::{Index, strided_slice};
 use crate::array::{constant, reverse, reverse_sequence, shape, transpose, zeros_like};
+use crate::composite::unnamed;
 use crate::control_flow::{Structure, TensorArray, WhileOptions, while_loop_with};
 use crate::math::cast::cast;
 use crate::math::compare::less;
@@ -70,7 +71,7 @@ pub fn dynamic_rnn<C: RnnCell>(cell: &C, inputs: impl AsOutput, options: &RnnOpt
         }
     };
     let initial = cell.zero_state(&scope, batch, inputs.dtype());
-    unrolled_in_loop(cell, &scope, inputs, initial, options)
+    left(&graph, unrolled_in_loop(cell, &scope, inputs, initial, options))
 }
 
 /// Works as [`dynamic_rnn`], beginning with this state: that behind the steps before, to go on with longer sequences piece by
@@ -85,7 +86,18 @@ pub fn dynamic_rnn_from<C: RnnCell>(
     let inputs = inputs.as_output();
     let graph = inputs.graph();
     let scope = graph.located_at(graph.location()).variable_scope(&options.scope, graph.reuse());
-    unrolled_in_loop(cell, &scope, inputs, initial_state, options)
+    left(&graph, unrolled_in_loop(cell, &scope, inputs, initial_state, options))
+}
+
+/// Returns results for use outside of the scope of the net: what is built on them goes where the net was called.
+fn left<O: Structure, S: Structure>(graph: &Graph, (outputs, state): (O, S)) -> (O, S) {
+    let outside = unnamed(graph);
+    (placed(outputs, &outside), placed(state, &outside))
+}
+
+fn placed<S: Structure>(structure: S, graph: &Graph) -> S {
+    let outputs = structure.outputs().iter().map(|output| output.within(graph)).collect();
+    structure.with_outputs(outputs)
 }
 
 /// The size of a step's inputs; without it there are no variables.
@@ -172,7 +184,7 @@ fn kept<S: Structure>(running: &Output, next: S, before: &S) -> S {
 pub fn static_rnn<C: RnnCell>(cell: &C, inputs: &[Output], options: &RnnOptions) -> (Vec<Output>, C::State) {
     let (scope, batch) = static_scope(inputs, options);
     let initial = cell.zero_state(&scope, batch, inputs[0].dtype());
-    unrolled(cell, &scope, inputs, initial, options)
+    left(&inputs[0].graph(), unrolled(cell, &scope, inputs, initial, options))
 }
 
 /// Works as [`static_rnn`], beginning with this state.
@@ -187,7 +199,7 @@ pub fn static_rnn_from<C: RnnCell>(
     options: &RnnOptions,
 ) -> (Vec<Output>, C::State) {
     let (scope, _) = static_scope(inputs, options);
-    unrolled(cell, &scope, inputs, initial_state, options)
+    left(&inputs[0].graph(), unrolled(cell, &scope, inputs, initial_state, options))
 }
 
 #[track_caller]
@@ -248,5 +260,5 @@ pub fn bidirectional_dynamic_rnn<F: RnnCell, B: RnnCell>(
     let (output_fw, state_fw) = dynamic_rnn(cell_fw, inputs.within(&scope), &forward);
     let backward = options.clone().scope("bw");
     let (output_bw, state_bw) = dynamic_rnn(cell_bw, backwards(inputs).within(&scope), &backward);
-    ((output_fw, backwards(&output_bw)), (state_fw, state_bw))
+    left(&graph, ((output_fw, backwards(&output_bw)), (state_fw, state_bw)))
 }

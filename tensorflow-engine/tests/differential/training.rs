@@ -2,8 +2,10 @@
 
 use crate::engines::{Engines, Outcome, Pair, Report};
 use ops::optimizers::{
-    AdadeltaOptimizer, AdagradOptimizer, AdamOptimizer, ExponentialMovingAverage, FtrlOptimizer,
-    GradientDescentOptimizer, MomentumOptimizer, Optimizer, RMSPropOptimizer,
+    AdadeltaOptimizer, AdagradOptimizer, AdamOptimizer, AdamWOptimizer, AdamaxOptimizer,
+    ExponentialMovingAverage, FtrlOptimizer, GradientAccumulation, GradientDescentOptimizer, LambOptimizer,
+    LarsOptimizer, LionOptimizer, LossScale, LossScaleOptimizer, MomentumOptimizer, MovingAverageOptimizer,
+    NadamOptimizer, Optimizer, RMSPropOptimizer,
 };
 use ops::{array, global_step, learning_rate, math, nn, variables};
 use session_core::{DType, Graph, Operation, Output, SessionExt, Tensor};
@@ -81,6 +83,21 @@ fn optimizers() -> Vec<(&'static str, Box<dyn Optimizer>)> {
         ("Adagrad", Box::new(AdagradOptimizer::new(0.1))),
         ("Adadelta", Box::new(AdadeltaOptimizer::new(1.0))),
         ("Ftrl", Box::new(FtrlOptimizer::new(0.1).l1_regularization_strength(0.001))),
+        ("Adamax", Box::new(AdamaxOptimizer::new(0.02))),
+        ("Nadam", Box::new(NadamOptimizer::new(0.02))),
+        ("AdamW", Box::new(AdamWOptimizer::new(0.001, 0.02))),
+        ("LAMB", Box::new(LambOptimizer::new(0.02).weight_decay_rate(0.01))),
+        ("LARS", Box::new(LarsOptimizer::new(0.5))),
+        ("Lion", Box::new(LionOptimizer::new(0.002))),
+        (
+            "accumulated gradients",
+            Box::new(GradientAccumulation::new(AdamOptimizer::new(0.02), 3).clipnorm(0.5)),
+        ),
+        ("averages", Box::new(MovingAverageOptimizer::new(GradientDescentOptimizer::new(0.2), 0.9))),
+        ("a scaled loss", {
+            let scale = LossScale::dynamic().initial(16.0).increment_period(4);
+            Box::new(LossScaleOptimizer::new(AdamOptimizer::new(0.02), scale))
+        }),
     ]
 }
 

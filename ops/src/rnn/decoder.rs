@@ -1,0 +1,421 @@
+//! Decoders: sequences that a cell writes step by step, as a helper reads them.
+
+use super::RnnCell;
+use super::variables::{Variables, Wanted};
+use crate::array::{Index, constant, shape, strided_slice, transpose, zeros, zeros_like};
+use crate::composite::unnamed;
+use crate::control_flow::{Structure, TensorArray, WhileOptions, while_loop_with};
+use crate::gradients::broadcasting::shape_of;
+use crate::initializers;
+use crate::layers::embedding_lookup;
+use crate::math::{
+    argmax, cast, equal, greater_equal, logical_not, logical_or, matmul, minimum, reduce_all, select,
+    select_rows, sub,
+};
+use crate::nn::bias_add;
+use session_core::{AsOutput, DType, Error, Graph, Output, PartialShape, Variable};
+
+/// What a decoder does at each step of [`dynamic_decode`].
+pub trait Decoder {
+    /// What it hands on from one step to the next.
+    type State: Structure + Clone;
+    /// What the decoding gives in the end.
+    type Results;
+
+    /// Makes the variables, unless they are there.
+    fn build(&self, graph: &Graph);
+
+    /// Returns dtype and shape of each output of a step.
+    fn outputs(&self) -> Vec<(DType, PartialShape)>;
+
+    /// Returns which sequences are finished before the first step, its inputs, and the state that it begins with.
+    fn initialize(&self, graph: &Graph) -> (Output, Output, Self::State);
+
+    /// Computes a step: its outputs, the state behind it, the inputs of the next one, and which sequences are finished now.
+    fn step(
+        &self,
+        graph: &Graph,
+        time: &Output,
+        inputs: &Output,
+        state: &Self::State,
+    ) -> DecoderStep<Self::State>;
+
+    /// Returns true if a sequence that is finished may go on, as it does where sequences change places.
+    fn tracks_own_finished(&self) -> bool {
+        false
+    }
+
+    /// Returns the results from the outputs of all steps, `[steps, batch, ...]`, the last state, and the number of steps until each
+    /// sequence was finished.
+    fn finalize(&self, outputs: Vec<Output>, state: Self::State, lengths: Output) -> Self::Results;
+}
+
+/// A step of a [`Decoder`].
+#[derive(Clone, Debug)]
+pub struct DecoderStep<S> {
+    /// What the step gives.
+    pub outputs: Vec<Output>,
+    /// The state behind the step.
+    pub state: S,
+    /// The inputs of the next step.
+    pub next_inputs: Output,
+    /// The sequences that are finished.
+    pub finished: Output,
+}
+
+/// Options of [`dynamic_decode`].
+///
+/// ```
+/// use ops::rnn::DecodeOptions;
+/// let options = DecodeOptions::default().maximum_iterations(20).impute_finished(true);
+/// # let _ = options;
+/// ```
+#[derive(Clone, Debug)]
+pub struct DecodeOptions {
+    maximum_iterations: Option<usize>,
+    impute_finished: bool,
+    scope: String,
+}
+
+impl Default for DecodeOptions {
+    fn default() -> DecodeOptions {
+        DecodeOptions { maximum_iterations: None, impute_finished: false, scope: "decoder".to_owned() }
+    }
+}
+
+impl DecodeOptions {
+    /// Sets the largest number of steps. Default: as many as it takes until all sequences are finished.
+    #[must_use]
+    pub fn maximum_iterations(mut self, steps: usize) -> DecodeOptions {
+        self.maximum_iterations = Some(steps);
+        self
+    }
+
+    /// Sets whether outputs of finished sequences are zero, and their state stays as it is. Default: false.
+    #[must_use]
+    pub fn impute_finished(mut self, impute_finished: bool) -> DecodeOptions {
+        self.impute_finished = impute_finished;
+        self
+    }
+
+    /// Sets the name of the variable scope. Default: `decoder`.
+    #[must_use]
+    pub fn scope(mut self, scope: &str) -> DecodeOptions {
+        scope.clone_into(&mut self.scope);
+        self
+    }
+}
+
+/// Runs the steps of a decoder in a loop, until all sequences are finished or there have been as many steps as the options allow.
+///
+/// ```
+/// use ops::array::constant;
+/// use ops::initializers::glorot_uniform;
+/// use ops::rnn::{BasicDecoder, DecodeOptions, GruCell, Helper, RnnCell, dynamic_decode};
+/// use ops::variables::get_variable;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let embedding = get_variable(&graph, "embedding", [20, 8], DType::Float32, &glorot_uniform());
+/// let start = constant(&graph, [1i32, 1]);
+/// let cell = GruCell::new(16);
+/// let state = cell.zero_state(&graph, 2.into(), DType::Float32);
+/// let decoder = BasicDecoder::new(cell, Helper::greedy(&embedding, &start, 2), state).output_layer(20);
+/// let found = dynamic_decode(&graph, &decoder, &DecodeOptions::default().maximum_iterations(10));
+/// assert_eq!(found.sample_id.shape().to_string(), "[2,?]");
+/// assert!(graph.operation("decoder/dense/kernel").is_ok());
+/// # graph.finalize()?;
+/// # Ok::<(), session_core::Error>(())
+/// ```
+#[track_caller]
+pub fn dynamic_decode<D: Decoder>(graph: &Graph, decoder: &D, options: &DecodeOptions) -> D::Results {
+    let scope = graph.located_at(graph.location()).variable_scope(&options.scope, graph.reuse());
+    decoder.build(&scope);
+    let (finished, inputs, state) = decoder.initialize(&scope);
+    let arrays: Vec<TensorArray> = decoder
+        .outputs()
+        .into_iter()
+        .map(|(dtype, element)| TensorArray::new(&scope, dtype, 0usize, element).dynamic_size())
+        .collect();
+    let lengths = cast(zeros_like(cast(&finished, DType::Int32)), DType::Int32);
+    let time = constant(&scope.named("time"), 0i32);
+    let mut loop_options = WhileOptions::new().parallel_iterations(32);
+    if let Some(steps) = options.maximum_iterations {
+        let steps = i32::try_from(steps).unwrap_or(i32::MAX);
+        loop_options = loop_options.maximum_iterations(constant(&scope.named("maximum_iterations"), steps));
+    }
+    let impute = options.impute_finished;
+    let (_, arrays, state, _, _, lengths) = while_loop_with(
+        &scope,
+        |body, (_, _, _, _, finished, _)| logical_not(reduce_all(finished.within(body), ..)),
+        |body, (time, arrays, state, inputs, finished, lengths)| {
+            let step = decoder.step(body, &time, &inputs, &state);
+            let next_finished = match decoder.tracks_own_finished() {
+                true => step.finished.within(body),
+                false => logical_or(&finished, step.finished.within(body)),
+            };
+            let next_time = &time + 1;
+            let counted = &zeros_like(&lengths) + &next_time;
+            let lengths = select(&finished, &lengths, counted);
+            let (outputs, next_state) = match impute {
+                true => {
+                    let outputs = step
+                        .outputs
+                        .iter()
+                        .map(|output| select_rows(&finished, zeros_like(output.within(body)), output));
+                    (outputs.collect(), kept(&finished, &state, step.state))
+                }
+                false => (step.outputs, step.state),
+            };
+            let arrays = arrays
+                .iter()
+                .zip(outputs)
+                .map(|(array, output): (&TensorArray, Output)| array.write(&time, output));
+            (
+                next_time,
+                arrays.collect::<Vec<TensorArray>>(),
+                next_state,
+                step.next_inputs,
+                next_finished,
+                lengths,
+            )
+        },
+        (time, arrays, state, inputs, finished, lengths),
+        &loop_options,
+    );
+    // What is built on the results goes where the decoder was called.
+    let outside = unnamed(graph);
+    let stack =
+        |array: &TensorArray| array.with_handle(array.handle().within(&scope)).stack().within(&outside);
+    let stacked = arrays.iter().map(stack).collect();
+    let state = state.with_outputs(state.outputs().iter().map(|part| part.within(&outside)).collect());
+    decoder.finalize(stacked, state, lengths.within(&outside))
+}
+
+/// Returns the state before where a sequence is finished, and the next one elsewhere; what belongs to no sequence goes on.
+fn kept<S: Structure>(finished: &Output, before: &S, next: S) -> S {
+    let parts = before.outputs().into_iter().zip(next.outputs());
+    let chosen = parts.map(|(before, next)| match next.shape().rank() {
+        Some(0) => next,
+        _ => select_rows(finished, before, next),
+    });
+    let chosen = chosen.collect();
+    next.with_outputs(chosen)
+}
+
+/// A layer that turns the output of a cell into the scores of words: `dense/kernel` and `dense/bias` in the decoder's scope.
+#[derive(Debug, Default)]
+pub(super) struct OutputLayer {
+    units: Option<usize>,
+    variables: Variables,
+}
+
+impl OutputLayer {
+    pub(super) fn of(units: usize) -> OutputLayer {
+        OutputLayer { units: Some(units), variables: Variables::default() }
+    }
+
+    /// Returns the number of scores for so many numbers of a cell.
+    pub(super) fn size(&self, cell: usize) -> usize {
+        self.units.unwrap_or(cell)
+    }
+
+    pub(super) fn build(&self, graph: &Graph, cell: usize, dtype: DType) {
+        let Some(units) = self.units else { return };
+        let zeros = initializers::zeros();
+        let wanted =
+            [Wanted::new("kernel", [cell, units]), Wanted::new("bias", [units]).beginning_with(&zeros)];
+        self.variables.build(graph, "dense", dtype, &wanted);
+    }
+
+    pub(super) fn apply(&self, graph: &Graph, output: &Output) -> Output {
+        if self.units.is_none() {
+            return output.within(graph);
+        }
+        let scope = graph.scope("dense");
+        let product = matmul(output.within(&scope), self.variables.get(&scope, "kernel"));
+        bias_add(product, self.variables.get(&scope, "bias")).within(graph)
+    }
+}
+
+/// Where the inputs of a [`BasicDecoder`] come from.
+#[derive(Debug)]
+pub struct Helper(Source);
+
+#[derive(Debug)]
+enum Source {
+    Given { inputs: Output, steps: TensorArray, lengths: Output },
+    Written { embedding: Variable, start_tokens: Output, end_token: i32 },
+}
+
+impl Helper {
+    /// Reads given inputs `[batch, steps, depth]`, with which a decoder is trained, as many of each sequence as its length, an integer
+    /// vector, says: TensorFlow's `TrainingHelper`.
+    #[must_use]
+    #[track_caller]
+    pub fn training(inputs: impl AsOutput, sequence_length: impl AsOutput) -> Helper {
+        let inputs = inputs.as_output();
+        let steps = TensorArray::unstacked(transpose(inputs, [1, 0, 2]));
+        let lengths = cast(sequence_length, DType::Int32);
+        Helper(Source::Given { inputs: inputs.clone(), steps, lengths })
+    }
+
+    /// Reads the likeliest word of the step before, whose row of the embedding is the input; `start_tokens`, an integer vector, in the
+    /// first step. A sequence ends with `end_token`. TensorFlow's `GreedyEmbeddingHelper`.
+    #[must_use]
+    pub fn greedy(embedding: &Variable, start_tokens: impl AsOutput, end_token: i32) -> Helper {
+        let start_tokens = start_tokens.as_output().clone();
+        Helper(Source::Written { embedding: embedding.clone(), start_tokens, end_token })
+    }
+
+    fn batch(&self) -> Option<usize> {
+        match &self.0 {
+            Source::Given { inputs, .. } => inputs.shape().dim(0),
+            Source::Written { start_tokens, .. } => start_tokens.shape().dim(0),
+        }
+    }
+
+    fn dtype(&self) -> DType {
+        match &self.0 {
+            Source::Given { inputs, .. } => inputs.dtype(),
+            Source::Written { embedding, .. } => embedding.dtype(),
+        }
+    }
+
+    fn depth(&self) -> Option<usize> {
+        match &self.0 {
+            Source::Given { inputs, .. } => inputs.shape().dim(2),
+            Source::Written { embedding, .. } => embedding.shape().dim(1),
+        }
+    }
+
+    /// Returns which sequences are finished before the first step, and its inputs.
+    fn first(&self, graph: &Graph) -> (Output, Output) {
+        match &self.0 {
+            Source::Given { lengths, .. } => {
+                let time = constant(graph, 0i32);
+                (equal(lengths.within(graph), &time), self.given(graph, &time))
+            }
+            Source::Written { embedding, start_tokens, .. } => {
+                let start = start_tokens.within(graph);
+                let sizes = shape_of(&start);
+                (zeros(graph, DType::Bool, sizes), embedding_lookup(embedding, start))
+            }
+        }
+    }
+
+    /// Returns which sequences are finished behind a step that wrote these words, and the inputs of the next one.
+    fn next(&self, graph: &Graph, time: &Output, sample: &Output) -> (Output, Output) {
+        match &self.0 {
+            Source::Given { lengths, .. } => {
+                let next = &time.within(graph) + 1;
+                (greater_equal(&next, lengths.within(graph)), self.given(graph, &next))
+            }
+            Source::Written { embedding, end_token, .. } => {
+                (equal(sample, constant(graph, *end_token)), embedding_lookup(embedding, sample))
+            }
+        }
+    }
+
+    /// Returns the given inputs of a step; those of the last one behind the end.
+    fn given(&self, graph: &Graph, time: &Output) -> Output {
+        let Source::Given { inputs, steps, .. } = &self.0 else { return time.clone() };
+        let count = match inputs.shape().dim(1) {
+            Some(count) => constant(graph, i32::try_from(count).unwrap_or(i32::MAX)),
+            None => strided_slice(shape(inputs.within(graph)), &[Index::At(1)]),
+        };
+        let last = sub(count, constant(graph, 1i32));
+        let steps = steps.with_handle(steps.handle().within(graph));
+        steps.read(minimum(time.within(graph), last)).within(graph)
+    }
+}
+
+/// The results of a [`BasicDecoder`].
+#[derive(Clone, Debug)]
+pub struct BasicDecoderOutput<S> {
+    /// The outputs of the cell, or the scores of the output layer: `[batch, steps, numbers]`.
+    pub rnn_output: Output,
+    /// The place of the largest number of each: `[batch, steps]`, `int32`.
+    pub sample_id: Output,
+    /// The state behind the last step.
+    pub state: S,
+    /// The number of steps of each sequence, `int32`.
+    pub sequence_lengths: Output,
+}
+
+/// A decoder that writes one sequence for each example, reading what a [`Helper`] says.
+#[derive(Debug)]
+pub struct BasicDecoder<C: RnnCell> {
+    cell: C,
+    helper: Helper,
+    initial_state: C::State,
+    layer: OutputLayer,
+}
+
+impl<C: RnnCell> BasicDecoder<C> {
+    /// Lets a cell begin with this state.
+    #[must_use]
+    pub fn new(cell: C, helper: Helper, initial_state: C::State) -> BasicDecoder<C> {
+        BasicDecoder { cell, helper, initial_state, layer: OutputLayer::default() }
+    }
+
+    /// Sets the number of words that an output layer scores. Default: no layer, the outputs of the cell are the scores.
+    #[must_use]
+    pub fn output_layer(mut self, units: usize) -> BasicDecoder<C> {
+        self.layer = OutputLayer::of(units);
+        self
+    }
+}
+
+impl<C: RnnCell> Decoder for BasicDecoder<C> {
+    type State = C::State;
+    type Results = BasicDecoderOutput<C::State>;
+
+    fn build(&self, graph: &Graph) {
+        let depth = known_depth(graph, self.helper.depth());
+        self.cell.build(graph, depth, self.helper.dtype());
+        self.layer.build(graph, self.cell.output_size(), self.helper.dtype());
+    }
+
+    fn outputs(&self) -> Vec<(DType, PartialShape)> {
+        let (batch, size) = (self.helper.batch(), self.layer.size(self.cell.output_size()));
+        vec![
+            (self.helper.dtype(), PartialShape::from([batch, Some(size)])),
+            (DType::Int32, PartialShape::from([batch])),
+        ]
+    }
+
+    fn initialize(&self, graph: &Graph) -> (Output, Output, C::State) {
+        let (finished, inputs) = self.helper.first(graph);
+        (finished, inputs, self.initial_state.clone())
+    }
+
+    fn step(&self, graph: &Graph, time: &Output, inputs: &Output, state: &C::State) -> DecoderStep<C::State> {
+        let (output, state) = self.cell.call(graph, inputs, state);
+        let scores = self.layer.apply(graph, &output);
+        let sample = cast(argmax(&scores, 1), DType::Int32);
+        let (finished, next_inputs) = self.helper.next(graph, time, &sample);
+        DecoderStep { outputs: vec![scores, sample], state, next_inputs, finished }
+    }
+
+    fn finalize(
+        &self,
+        outputs: Vec<Output>,
+        state: C::State,
+        lengths: Output,
+    ) -> BasicDecoderOutput<C::State> {
+        BasicDecoderOutput {
+            rnn_output: transpose(&outputs[0], [1, 0, 2]),
+            sample_id: transpose(&outputs[1], [1, 0]),
+            state,
+            sequence_lengths: lengths,
+        }
+    }
+}
+
+/// Returns the number of numbers of a decoder's inputs; without it there are no variables.
+pub(super) fn known_depth(graph: &Graph, depth: Option<usize>) -> usize {
+    depth.unwrap_or_else(|| {
+        graph.add_error(Error::value("a decoder needs to know how many numbers its inputs have"));
+        1
+    })
+}
