@@ -73,6 +73,8 @@ mod guide {
     mod your_own_loop {}
     #[doc = include_str!("../docs/hooks.md")]
     mod hooks {}
+    #[doc = include_str!("../docs/recurrence.md")]
+    mod recurrence {}
     #[doc = include_str!("../docs/input.md")]
     mod input {}
     #[doc = include_str!("../docs/resuming.md")]

@@ -90,7 +90,8 @@ fn averages_are_evaluated_saved_and_exported_in_place_of_weights() {
             false => Ok(Vec::new()),
         }
     });
-    let evaluator = evaluator.at_end(false).weights(optimizer.average().averages(&[model.w.clone()]));
+    let evaluator =
+        evaluator.at_end(false).weights(optimizer.average().averages(std::slice::from_ref(&model.w)));
     let mut session = SingularMonitoredSession::builder(&model.graph).hook(evaluator).build().unwrap();
     let feed = || [(&model.x, vec![1f32, 2.0])];
     for _ in 0..3 {
@@ -111,7 +112,7 @@ fn averages_are_evaluated_saved_and_exported_in_place_of_weights() {
     let folder = tempfile::tempdir().unwrap();
     let raw = session.raw_session().unwrap();
     let saver = GraphSaver::of(optimizer.swapping_variables(&model.graph), SaverOptions::default()).unwrap();
-    let path = saver.save(&*raw, folder.path().join("swapped"), None).unwrap();
+    let path = saver.save(raw, folder.path().join("swapped"), None).unwrap();
     assert_eq!(load_variable(&path, "w").unwrap(), last);
     assert_eq!(load_variable(&path, "w/ExponentialMovingAverage").unwrap(), w);
 
@@ -120,7 +121,7 @@ fn averages_are_evaluated_saved_and_exported_in_place_of_weights() {
     let options = MetaGraphOptions::new().signature("serving_default", signature);
     let options = options.weights(optimizer.average().averages(std::slice::from_ref(&model.w)));
     let mut builder = SavedModelBuilder::new(folder.path().join("export")).unwrap();
-    builder.add_meta_graph_and_variables(&*raw, ["serve"], &options).unwrap();
+    builder.add_meta_graph_and_variables(raw, ["serve"], &options).unwrap();
     builder.save().unwrap();
     drop(session);
     let served = SavedModel::load(folder.path().join("export"), ["serve"]).unwrap();

@@ -30,7 +30,7 @@ pub(crate) struct Model {
     pub(crate) train_op: Operation,
     /// A vector of numbers with which a sample begins, at least one.
     pub(crate) prompt: Output,
-    /// What the model writes behind it.
+    /// The numbers that the model writes behind it.
     pub(crate) sample: Output,
 }
 

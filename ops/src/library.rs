@@ -11,8 +11,8 @@ pub struct Library;
 /// The one library; definitions refer to it so that operators find their siblings.
 pub static LIBRARY: Library = Library;
 
-/// Op types that TensorFlow does not have.
-pub const EXTENSIONS: &[&str] = &["IndexBatch"];
+/// Op types that TensorFlow 2 does not have: `IndexBatch` is this library's own, `GatherTree` was in the `contrib` of TensorFlow 1.
+pub const EXTENSIONS: &[&str] = &["GatherTree", "IndexBatch"];
 
 /// Returns the library, as importers and engines want it.
 #[must_use]

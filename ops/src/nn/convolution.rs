@@ -60,7 +60,7 @@ impl<const N: usize> ConvOptions<N> {
     }
 
     /// Sets into how many groups the kernel of a layer divides the channels, each of which is convolved by itself. Default: 1.
-    /// Where the filter is given, its channels say it.
+    /// A filter that is given says it by its channels.
     #[must_use]
     pub fn groups(mut self, groups: usize) -> Self {
         self.groups = groups;

@@ -20,7 +20,7 @@ pub trait AttentionMechanism {
     /// Returns the memory `[batch, places, depth]`, with zeros at the places behind the end of each example.
     fn values(&self) -> &Output;
 
-    /// Makes the variables for queries of so many numbers, unless they are there.
+    /// Makes the variables for queries of this size, unless they are there.
     fn build(&self, graph: &Graph, query_size: usize);
 
     /// Returns the share of each place for queries `[batch, query_size]`: `[batch, places]`, with the sum 1.
@@ -86,7 +86,7 @@ pub struct BahdanauAttention {
 }
 
 impl BahdanauAttention {
-    /// Attends with keys of so many numbers to a memory `[batch, places, depth]`, whose examples have the given lengths.
+    /// Attends with keys of `units` numbers to a memory `[batch, places, depth]`, whose examples have the given lengths.
     #[must_use]
     #[track_caller]
     pub fn new(units: usize, memory: impl AsOutput, lengths: Option<&Output>) -> BahdanauAttention {
@@ -147,7 +147,7 @@ pub struct LuongAttention {
 }
 
 impl LuongAttention {
-    /// Attends with keys of so many numbers to a memory `[batch, places, depth]`, whose examples have the given lengths.
+    /// Attends with keys of `units` numbers to a memory `[batch, places, depth]`, whose examples have the given lengths.
     #[must_use]
     #[track_caller]
     pub fn new(units: usize, memory: impl AsOutput, lengths: Option<&Output>) -> LuongAttention {
@@ -201,7 +201,7 @@ impl AttentionMechanism for LuongAttention {
 pub struct AttentionWrapperState<S> {
     /// The state of the cell inside.
     pub cell_state: S,
-    /// What the last step attended to, `[batch, attention size]`.
+    /// The attention of the last step, `[batch, attention size]`.
     pub attention: Output,
     /// The number of steps so far, an `int32` scalar.
     pub time: Output,

@@ -15,11 +15,11 @@ use crate::math::{
 use crate::nn::bias_add;
 use session_core::{AsOutput, DType, Error, Graph, Output, PartialShape, Variable};
 
-/// What a decoder does at each step of [`dynamic_decode`].
+/// Computes the steps of [`dynamic_decode`].
 pub trait Decoder {
-    /// What it hands on from one step to the next.
+    /// The values that one step hands on to the next.
     type State: Structure + Clone;
-    /// What the decoding gives in the end.
+    /// The results of the decoding.
     type Results;
 
     /// Makes the variables, unless they are there.
@@ -53,7 +53,7 @@ pub trait Decoder {
 /// A step of a [`Decoder`].
 #[derive(Clone, Debug)]
 pub struct DecoderStep<S> {
-    /// What the step gives.
+    /// The outputs of the step.
     pub outputs: Vec<Output>,
     /// The state behind the step.
     pub state: S,
@@ -214,7 +214,7 @@ impl OutputLayer {
         OutputLayer { units: Some(units), variables: Variables::default() }
     }
 
-    /// Returns the number of scores for so many numbers of a cell.
+    /// Returns the number of scores for an output of a cell of this size.
     pub(super) fn size(&self, cell: usize) -> usize {
         self.units.unwrap_or(cell)
     }
@@ -237,7 +237,7 @@ impl OutputLayer {
     }
 }
 
-/// Where the inputs of a [`BasicDecoder`] come from.
+/// The source of the inputs of a [`BasicDecoder`].
 #[derive(Debug)]
 pub struct Helper(Source);
 

@@ -402,12 +402,6 @@ const REST: &[Sample] = rows! {
         let (frames, lengths) = (i.other(frames), i.other([4i32, 3]));
         i.op("CTCGreedyDecoder").input(frames).input(lengths).attr("merge_repeated", true).finish().outputs()[..3].to_vec()
     };
-    "GatherTree" => |i| {
-        let ids = i.other(shaped(vec![5i32, 1, 7, 2, 9, 3, 4, 8, 6, 9, 2, 3, 1, 4, 5, 6, 7, 8], &[3, 2, 3]));
-        let parents = i.other(shaped(vec![0i32, 0, 0, 0, 0, 0, 1, 0, 2, 2, 2, 1, 0, 2, 1, 2, 0, 1], &[3, 2, 3]));
-        let (lengths, end) = (i.other([3i32, 2]), i.constant(9i32));
-        [gather_tree(ids, parents, lengths, end)]
-    };
     "Size of a concatenation" => |i| {
         let x = [i.doubles(&[2, 3]), i.doubles(&[1, 3])];
         let joined = array::concat(&x, 0);
