@@ -168,16 +168,17 @@ fn attention_and_decoders_follow_the_formulas() {
 
 #[test]
 fn sequences_of_a_beam_search_follow_the_parents() {
-    let find = |parents: [[[i32; 3]; 1]; 4]| {
+    let steps = |values: [[i32; 3]; 4]| Tensor::from_vec(values.concat(), [4usize, 1, 3]).unwrap();
+    let find = |parents: [[i32; 3]; 4]| {
         let graph = Graph::new();
-        let ids = constant(&graph, [[[1i32, 2, 3]], [[4, 5, 6]], [[7, 8, 9]], [[-1, -1, -1]]]);
+        let ids = constant(&graph, steps([[1, 2, 3], [4, 5, 6], [7, 8, 9], [-1, -1, -1]]));
         let (lengths, end) = (constant(&graph, [3i32]), constant(&graph, 10i32));
-        let found = gather_tree(ids, constant(&graph, parents), lengths, end);
+        let found = gather_tree(ids, constant(&graph, steps(parents)), lengths, end);
         session(&graph).run(&found, ())
     };
-    let found = find([[[0, 0, 0]], [[0, 1, 1]], [[2, 1, 2]], [[-1, -1, -1]]]).unwrap();
-    assert_eq!(found, Tensor::from([[[2i32, 2, 2]], [[6, 5, 6]], [[7, 8, 9]], [[10, 10, 10]]]));
-    let error = find([[[0, 0, 0]], [[0, 1, 1]], [[2, 1, 3]], [[-1, -1, -1]]]).unwrap_err();
+    let found = find([[0, 0, 0], [0, 1, 1], [2, 1, 2], [-1, -1, -1]]).unwrap();
+    assert_eq!(found, steps([[2, 2, 2], [6, 5, 6], [7, 8, 9], [10, 10, 10]]));
+    let error = find([[0, 0, 0], [0, 1, 1], [2, 1, 3], [-1, -1, -1]]).unwrap_err();
     assert_eq!(error.code(), session_core::Code::InvalidArgument);
     assert!(error.message().contains("invalid parent id 3"), "{error}");
 }
