@@ -116,7 +116,7 @@ impl Arguments {
         let access = self.allow_files.iter().fold(access, |access, folder| access.and_write(folder));
         let mut evaluation = Evaluation::new(graph)
             .engine(self.engine.local()?)
-            .config(SessionConfig { file_access: access, ..SessionConfig::default() })
+            .config(SessionConfig::default().file_access(access))
             .scaffold(ScaffoldBuilder::from_meta_graph(&meta))
             .final_ops(fetches.clone());
         for (output, value) in feeder.all() {

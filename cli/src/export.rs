@@ -111,7 +111,7 @@ impl Arguments {
         let graph = &meta.graph;
         let access =
             FileAccess::nothing().and_read(folder_of(&self.meta)).and_read(folder_of(&self.checkpoint));
-        let config = SessionConfig { file_access: access, ..SessionConfig::default() };
+        let config = SessionConfig::default().file_access(access);
         let signature = {
             let (inputs, outputs) = (found(graph, &self.inputs)?, found(graph, &self.outputs)?);
             predict_signature_def(pairs(&inputs), pairs(&outputs))?

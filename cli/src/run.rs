@@ -200,7 +200,7 @@ impl Arguments {
         let access = FileAccess::nothing().and_read(folder_of(&self.model));
         let access = self.checkpoint.iter().fold(access, |access, prefix| access.and_read(folder_of(prefix)));
         let access = self.allow_files.iter().fold(access, |access, folder| access.and_write(folder));
-        let config = SessionConfig { file_access: access, ..SessionConfig::default() };
+        let config = SessionConfig::default().file_access(access);
         self.engine.local()?.new_session(graph, "", &config)
     }
 

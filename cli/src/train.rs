@@ -24,7 +24,7 @@ use monitored_session::ops::variables::VariableExt;
 use monitored_session::saved_model::{find_operation, find_tensor};
 use monitored_session::scaffold::{ScaffoldBuilder, default_local_init_op};
 use monitored_session::session_core::keys::{LOCAL_INIT_OP, SUMMARY_OP, TABLE_INITIALIZERS, TRAIN_OP};
-use monitored_session::session_core::{Error, FileAccess, Graph, Operation, Output, SessionConfig, Variable};
+use monitored_session::session_core::{Error, FileAccess, Graph, Operation, Output, Variable};
 use report::{Reporter, Saves, StepWatch};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -140,7 +140,7 @@ impl Arguments {
         let mut builder = MonitoredTrainingSession::builder(&meta.graph)
             .engine(self.engine.engine(&self.task)?)
             .master(&self.master)
-            .config(SessionConfig { file_access: self.file_access(), ..self.task.config() })
+            .config(self.task.config().file_access(self.file_access()))
             .is_chief(self.task.is_chief)
             .max_wait(self.task.max_wait())
             .recovery_wait(task::RECOVERY_WAIT)

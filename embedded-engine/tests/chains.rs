@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 fn session(graph: &Graph, threads: usize, optimize: bool) -> Arc<dyn Session> {
-    let config = SessionConfig { optimize, ..SessionConfig::with_threads(threads) };
+    let config = SessionConfig::with_threads(threads).optimize(optimize);
     EmbeddedEngine::new().new_session(graph, "", &config).unwrap()
 }
 

@@ -80,7 +80,7 @@ fn ask(nodes: &str, path: &Path, access: &FileAccess) -> Result<(), Error> {
     let graph = Graph::new();
     let versions = " versions { producer: 2474 }";
     import_graph_def(&graph, &GraphDef::from_text(&(text + versions))?, &ImportOptions::new())?;
-    let config = SessionConfig { file_access: access.clone(), ..SessionConfig::default() };
+    let config = SessionConfig::default().file_access(access.clone());
     let session = EmbeddedEngine::new().new_session(&graph, "", &config)?;
     session.run(&graph.operation("asked")?, ())
 }

@@ -214,7 +214,7 @@ fn what_waits_in_a_function_for_nobody_ends_by_cancellation_and_says_for_what() 
     let sum = call(&graph, "taken", &start);
     let session = session(&graph);
     let token = CancellationToken::new();
-    let options = RunOptions { cancellation: Some(token.clone()), ..RunOptions::default() };
+    let options = RunOptions::default().cancellation(token.clone());
     let waiting = {
         let (session, start) = (session.clone(), start.clone());
         thread::spawn(move || session.run_with(&sum, [(&start, 1f32)], &options, None))
@@ -240,7 +240,7 @@ fn compiling_sees_that_the_run_was_cancelled() {
     let start = graph.output("Placeholder:0").unwrap();
     let token = CancellationToken::new();
     token.cancel();
-    let options = RunOptions { cancellation: Some(token), ..RunOptions::default() };
+    let options = RunOptions::default().cancellation(token);
     let session = session(&graph);
     let error = session.run_with(&result, [(&start, 1f32)], &options, None).unwrap_err();
     assert_eq!(error.code(), Code::Cancelled, "{error}");

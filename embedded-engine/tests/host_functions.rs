@@ -182,7 +182,7 @@ fn a_closure_that_waits_sees_the_end_of_the_run() {
     });
     let session = session(&graph);
     let token = CancellationToken::new();
-    let options = RunOptions { cancellation: Some(token.clone()), ..RunOptions::default() };
+    let options = RunOptions::default().cancellation(token.clone());
     let targets = [call.id()];
     let step = Step { fetches: &[], targets: &targets, feeds: &[], options: &options };
     std::thread::scope(|scope| {

@@ -31,7 +31,7 @@ fn run(graph: &Graph, session: &Arc<dyn Session>, options: &RunOptions) -> Resul
 #[test]
 fn a_deadline_ends_a_loop() {
     let (graph, session) = load("while_counts.pb");
-    let options = RunOptions { timeout: Some(Duration::from_millis(20)), ..RunOptions::default() };
+    let options = RunOptions::default().timeout(Duration::from_millis(20));
     assert_eq!(run(&graph, &session, &options).unwrap_err().code(), Code::DeadlineExceeded);
 }
 
@@ -39,7 +39,7 @@ fn a_deadline_ends_a_loop() {
 fn a_cancelled_run_ends_in_the_loop() {
     let (graph, session) = load("while_counts.pb");
     let token = CancellationToken::new();
-    let options = RunOptions { cancellation: Some(token.clone()), ..RunOptions::default() };
+    let options = RunOptions::default().cancellation(token.clone());
     std::thread::scope(|scope| {
         let running = scope.spawn(|| run(&graph, &session, &options));
         token.cancel();

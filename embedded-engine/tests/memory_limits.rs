@@ -19,7 +19,7 @@ fn session(graph: &Graph, config: &SessionConfig) -> Arc<dyn Session> {
 }
 
 fn limited(graph: &Graph, bytes: usize) -> Arc<dyn Session> {
-    session(graph, &SessionConfig { memory_limit: Some(bytes), ..SessionConfig::with_threads(1) })
+    session(graph, &SessionConfig::with_threads(1).memory_limit(bytes))
 }
 
 /// A tensor of zero bytes, as many as its second part is fed with.
@@ -122,7 +122,7 @@ fn a_report_says_what_the_memory_is_used_for() {
     let (a, size) = zeros(&graph);
     let session = limited(&graph, 3 * MIB);
     session.run(variable.initializer(), ()).unwrap();
-    let options = RunOptions { report_tensor_allocations_upon_oom: true, ..RunOptions::default() };
+    let options = RunOptions::default().report_tensor_allocations_upon_oom(true);
     let error = session.run_with(&a, [(&size, [4 * MIB as i32])], &options, None).unwrap_err();
     assert_eq!(error.code(), Code::ResourceExhausted, "{error}");
     let text = error.to_string();

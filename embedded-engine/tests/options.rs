@@ -21,8 +21,8 @@ fn new_session(graph: &Graph, config: &SessionConfig) -> session_core::Result<Ar
 }
 
 fn strict(processors: Option<i32>) -> SessionConfig {
-    let device_count = processors.map(|count| ("CPU".to_owned(), count)).into_iter().collect();
-    SessionConfig { allow_soft_placement: false, device_count, ..SessionConfig::with_threads(1) }
+    let device_count = processors.map(|count| ("CPU", count));
+    SessionConfig::with_threads(1).allow_soft_placement(false).device_count(device_count)
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn device_count_says_how_many_processors_there_are() {
     }
     // The most that may be used of what there is none of.
     let device_count = BTreeMap::from([("GPU".to_owned(), 3)]);
-    let config = SessionConfig { device_count, ..SessionConfig::with_threads(1) };
+    let config = SessionConfig::with_threads(1).device_count(device_count);
     assert!(new_session(&graph, &config).is_ok());
 }
 
@@ -104,7 +104,7 @@ fn log_device_placement_logs_where_operations_run() {
     let (graph, y) = on("/cpu:0");
     new_session(&graph, &SessionConfig::with_threads(1)).unwrap().run(&y, ()).unwrap();
     assert!(LOGGED.0.lock().unwrap().iter().all(|line| !line.contains("device:CPU:0")));
-    let config = SessionConfig { log_device_placement: true, ..SessionConfig::with_threads(1) };
+    let config = SessionConfig::with_threads(1).log_device_placement(true);
     new_session(&graph, &config).unwrap().run(&y, ()).unwrap();
     let line = format!("{}: (AddV2): /job:localhost/replica:0/task:0/device:CPU:0", y.operation().name());
     assert!(LOGGED.0.lock().unwrap().contains(&line), "{line}");
@@ -113,7 +113,7 @@ fn log_device_placement_logs_where_operations_run() {
 #[test]
 fn partition_graphs_are_refused() {
     let (graph, y) = on("");
-    let options = RunOptions { output_partition_graphs: true, ..RunOptions::default() };
+    let options = RunOptions::default().output_partition_graphs(true);
     let session = new_session(&graph, &SessionConfig::with_threads(1)).unwrap();
     let mut metadata = RunMetadata::default();
     let error = session.run_with(&y, (), &options, Some(&mut metadata)).unwrap_err();

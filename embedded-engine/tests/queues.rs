@@ -392,7 +392,7 @@ fn s_239_q_55_a_wait_that_is_ended_has_no_effect() {
     assert!(error.message().contains(text), "{error}");
 
     let token = CancellationToken::new();
-    let options = RunOptions { cancellation: Some(token.clone()), ..RunOptions::default() };
+    let options = RunOptions::default().cancellation(token.clone());
     let waiting = run_aside(&session, over_full, options);
     wait_until_waiting(&session, &queue, 1);
     assert_eq!(session.run(&queue.size(), ()).unwrap(), Tensor::from(3i32));

@@ -143,7 +143,7 @@ fn complete_elements_are_waited_for() {
     assert_eq!(waiting.join().unwrap().unwrap(), Tensor::from([10i32, 20]));
 
     let token = CancellationToken::new();
-    let options = RunOptions { cancellation: Some(token.clone()), ..RunOptions::default() };
+    let options = RunOptions::default().cancellation(token.clone());
     let waiting = {
         let (session, values) = (session.clone(), values.clone());
         thread::spawn(move || session.run_with(&values, (), &options, None))

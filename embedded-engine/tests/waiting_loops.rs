@@ -68,7 +68,7 @@ fn a_loop_that_waits_for_nobody_ends_by_cancellation_and_by_the_end_of_the_sessi
         thread::yield_now();
     };
     let token = CancellationToken::new();
-    let options = RunOptions { cancellation: Some(token.clone()), ..RunOptions::default() };
+    let options = RunOptions::default().cancellation(token.clone());
     let aside = |options: RunOptions| {
         let (session, n, drained) = (session.clone(), n.clone(), drained.clone());
         thread::spawn(move || session.run_with(&drained, [(&n, 3i32)], &options, None))

@@ -30,7 +30,7 @@ impl HookedSession {
         hooks: usize,
         cancellation: &CancellationToken,
     ) -> HookedSession {
-        let options = RunOptions { cancellation: Some(cancellation.clone()), ..RunOptions::default() };
+        let options = RunOptions::default().cancellation(cancellation.clone());
         let (merge, timings, step) = (Merge::new(hooks), Timings::new(hooks), StepSeen::of(raw.graph()));
         HookedSession { raw, stop: None, options, merge, timings, step }
     }

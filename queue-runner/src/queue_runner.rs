@@ -359,7 +359,7 @@ impl Work {
         if let Err(failure) = self.runner.check_in(self.session.graph()) {
             return End::Failed(failure);
         }
-        let options = RunOptions { cancellation: Some(self.cancellation.clone()), ..RunOptions::default() };
+        let options = RunOptions::default().cancellation(self.cancellation.clone());
         let source = self.runner.0.source.as_ref();
         let feeds = source.map_or_else(Vec::new, |source| source.feeds.clone());
         let signature = StepSignature { targets: vec![operation.id()], feeds, ..StepSignature::default() };

@@ -25,7 +25,7 @@ pub struct LoadOptions {
 }
 
 impl LoadOptions {
-    /// The embedded engine, and no file but those in the model's folder.
+    /// Returns the default options: the embedded engine, and access to no files except those in the model's folder.
     #[must_use]
     pub fn new() -> LoadOptions {
         LoadOptions::default()
@@ -38,30 +38,30 @@ impl LoadOptions {
         self
     }
 
-    /// The engine's target, such as `grpc://host:port`. Default: this process.
+    /// Sets the engine's target, such as `grpc://host:port`. Default: this process.
     #[must_use]
     pub fn target(mut self, target: impl Into<String>) -> LoadOptions {
         self.target = target.into();
         self
     }
 
-    /// The configuration of the session. Its [`file_access`](SessionConfig::file_access) is replaced where it allows
-    /// everything: a model may read the files in its own folder and nothing else, unless
-    /// [`allow_files`](LoadOptions::allow_files) widens it.
+    /// Sets the configuration of the session. If its [`file_access`](SessionConfig::file_access) allows everything, it is replaced: a model
+    /// may read the files in its own folder only, unless [`allow_files`](LoadOptions::allow_files) adds others. Default:
+    /// [`SessionConfig::default`].
     #[must_use]
     pub fn config(mut self, config: SessionConfig) -> LoadOptions {
         self.config = config;
         self
     }
 
-    /// Lets the model read and write the files in a folder, too. Can be given several times.
+    /// Allows the model to read and write the files in a folder. May be called several times. Default: the model's folder, to read.
     #[must_use]
     pub fn allow_files(mut self, folder: impl Into<PathBuf>) -> LoadOptions {
         self.allowed.push(folder.into());
         self
     }
 
-    /// Sets whether operations lose the devices that the file says. Default: `false`.
+    /// Sets whether operations lose their devices. Default: false.
     #[must_use]
     pub fn clear_devices(mut self, clear: bool) -> LoadOptions {
         self.clear_devices = clear;
@@ -82,7 +82,7 @@ impl LoadOptions {
     /// A session on a graph of this folder.
     pub(crate) fn session(&self, graph: &Graph, folder: &Path) -> Result<Arc<dyn Session>> {
         let engine = default_engine(self.engine.as_ref())?;
-        let config = SessionConfig { file_access: self.file_access(folder), ..self.config.clone() };
+        let config = self.config.clone().file_access(self.file_access(folder));
         engine.new_session(graph, &self.target, &config)
     }
 }

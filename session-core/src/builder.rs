@@ -601,7 +601,7 @@ fn bind(attrs: &mut Attrs, arg: &ArgDef, argument: &Argument) -> Result<()> {
             "input '{}' takes a list, but a single tensor was given",
             arg.name
         ))),
-        (_, Argument::Constant(_)) => Err(Error::runtime("a constant was not made")),
+        (_, Argument::Constant(_)) => Err(Error::runtime("a constant has no value")),
         (_, Argument::Many(_)) => Err(Error::type_mismatch(format!(
             "input '{}' takes a single tensor, but a list was given",
             arg.name

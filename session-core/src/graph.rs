@@ -65,7 +65,7 @@ pub(crate) struct Context {
     pub(crate) variables: Option<Arc<VariableScope>>,
     /// The source location that errors report, instead of that of each operation.
     pub(crate) location: Option<&'static Location<'static>>,
-    /// What operations are made from that say nothing of it themselves.
+    /// The origin of operations that have none of their own.
     pub(crate) origin: Option<Origin>,
 }
 

@@ -11,7 +11,10 @@ use std::time::{Duration, SystemTime};
 /// let options = RunOptions::with_timeout(Duration::from_secs(10));
 /// assert_eq!(options.timeout, Some(Duration::from_secs(10)));
 /// ```
+///
+/// Fields are read by engines and hooks, and written through the setters of the same names.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct RunOptions {
     /// The extent to which the run is recorded.
     pub trace_level: TraceLevel,
@@ -70,6 +73,64 @@ impl RunOptions {
     #[must_use]
     pub fn with_full_trace() -> RunOptions {
         RunOptions { trace_level: TraceLevel::Full, ..RunOptions::default() }
+    }
+
+    /// Sets the extent to which the run is recorded. Default: [`TraceLevel::None`].
+    #[must_use]
+    pub fn trace_level(mut self, level: TraceLevel) -> RunOptions {
+        self.trace_level = level;
+        self
+    }
+
+    /// Sets the time limit, after which the run fails with `DeadlineExceeded` and the session stays usable (S-63). Default: that of the
+    /// session's configuration.
+    ///
+    /// ```
+    /// use session_core::{RunOptions, TraceLevel};
+    /// use std::time::Duration;
+    /// let options = RunOptions::default().timeout(Duration::from_secs(1)).trace_level(TraceLevel::Full);
+    /// assert_eq!(options.timeout, Some(Duration::from_secs(1)));
+    /// ```
+    #[must_use]
+    pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> RunOptions {
+        self.timeout = timeout.into();
+        self
+    }
+
+    /// Sets the pool that runs independent operations. Engines with a single pool ignore it. Default: 0.
+    #[must_use]
+    pub fn inter_op_thread_pool(mut self, pool: i32) -> RunOptions {
+        self.inter_op_thread_pool = pool;
+        self
+    }
+
+    /// Sets whether the run returns the graphs as the engine ran them. Default: false.
+    #[must_use]
+    pub fn output_partition_graphs(mut self, output: bool) -> RunOptions {
+        self.output_partition_graphs = output;
+        self
+    }
+
+    /// Sets whether an out-of-memory error lists the allocations. Default: false.
+    #[must_use]
+    pub fn report_tensor_allocations_upon_oom(mut self, report: bool) -> RunOptions {
+        self.report_tensor_allocations_upon_oom = report;
+        self
+    }
+
+    /// Sets the token that cancels the run from outside, with `Cancelled`. Default: none.
+    ///
+    /// ```
+    /// use session_core::{CancellationToken, RunOptions};
+    /// let token = CancellationToken::new();
+    /// let options = RunOptions::default().cancellation(token.clone());
+    /// token.cancel(); // from any thread: the run fails with `Cancelled`
+    /// assert!(options.cancellation.is_some());
+    /// ```
+    #[must_use]
+    pub fn cancellation(mut self, token: impl Into<Option<CancellationToken>>) -> RunOptions {
+        self.cancellation = token.into();
+        self
     }
 
     /// Merges the options of another party of the same run (S-130): the maximum of numbers, the disjunction

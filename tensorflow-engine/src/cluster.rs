@@ -33,6 +33,12 @@ impl ClusterSpec {
     }
 
     /// Adds a job whose tasks 0, 1, 2 and so on have these addresses, `host:port`. Replaces a job of the same name.
+    ///
+    /// ```
+    /// use tensorflow_engine::ClusterSpec;
+    /// let cluster = ClusterSpec::new().job("ps", ["host0:2222"]).job("worker", ["host1:2222", "host2:2222"]);
+    /// assert_eq!(cluster.num_tasks("worker"), 2);
+    /// ```
     #[must_use]
     pub fn job<A: Into<String>>(
         mut self,
@@ -45,6 +51,13 @@ impl ClusterSpec {
     }
 
     /// Adds one task of a job, for jobs of which only some tasks are known.
+    ///
+    /// ```
+    /// use tensorflow_engine::ClusterSpec;
+    /// // A worker needs the addresses of the tasks that it talks to, not those of other workers.
+    /// let cluster = ClusterSpec::new().job("ps", ["host0:2222"]).task("worker", 5, "host5:2222");
+    /// assert_eq!(cluster.address("worker", 5), Some("host5:2222"));
+    /// ```
     #[must_use]
     pub fn task(mut self, job: impl Into<String>, index: usize, address: impl Into<String>) -> ClusterSpec {
         self.jobs.entry(job.into()).or_default().insert(index, address.into());
@@ -52,6 +65,12 @@ impl ClusterSpec {
     }
 
     /// Iterates over the names of the jobs, sorted.
+    ///
+    /// ```
+    /// use tensorflow_engine::ClusterSpec;
+    /// let cluster = ClusterSpec::new().job("worker", ["host1:2222"]).job("ps", ["host0:2222"]);
+    /// assert_eq!(cluster.jobs().count(), 2);
+    /// ```
     pub fn jobs(&self) -> impl Iterator<Item = &str> {
         self.jobs.keys().map(String::as_str)
     }

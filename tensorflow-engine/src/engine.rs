@@ -39,7 +39,7 @@ impl TensorFlowEngine {
         TensorFlowEngine { library, remote_timeout: Some(Duration::from_secs(60)), device_setter: None }
     }
 
-    /// Sets how long a session on a server waits for each call if neither its configuration nor the options of the run set a limit;
+    /// Sets the time that a session on a server waits for each call if neither its configuration nor the options of the run set a limit;
     /// `None` waits forever. Default: 60 s.
     ///
     /// Without a limit a client waits forever if its master dies. A call that takes longer than this limit, or than that of the

@@ -45,6 +45,12 @@ const PS_OPS: [&str; 9] = [
 impl ReplicaDeviceSetter {
     /// Creates a setter with as many parameter servers as the cluster's job `ps` has tasks, and the devices `/job:ps` and
     /// `/job:worker`.
+    ///
+    /// ```
+    /// use tensorflow_engine::{ClusterSpec, ReplicaDeviceSetter};
+    /// let cluster = ClusterSpec::new().job("ps", ["host0:2222", "host1:2222"]).job("worker", ["host2:2222"]);
+    /// assert_eq!(ReplicaDeviceSetter::new(&cluster).ps_tasks(), 2);
+    /// ```
     #[must_use]
     pub fn new(cluster: &ClusterSpec) -> ReplicaDeviceSetter {
         let variables = PS_OPS.iter().chain(&["VarHandleOp"]);
@@ -57,6 +63,13 @@ impl ReplicaDeviceSetter {
     }
 
     /// Sets the device of everything that is not on a parameter server. Default: `/job:worker`, which leaves the task open.
+    ///
+    /// ```
+    /// use tensorflow_engine::{ClusterSpec, ReplicaDeviceSetter};
+    /// let cluster = ClusterSpec::new().job("ps", ["host0:2222"]).job("worker", ["host1:2222", "host2:2222"]);
+    /// let setter = ReplicaDeviceSetter::new(&cluster).worker_device("/job:worker/task:1");
+    /// # let _ = setter;
+    /// ```
     #[must_use]
     pub fn worker_device(mut self, device: impl Into<String>) -> ReplicaDeviceSetter {
         self.worker_device = device.into();

@@ -388,7 +388,7 @@ mod tests {
         drop(copies);
         let native = session.inner.native.clone();
         let fed = NativeTensor::new(session.inner.api, &one).unwrap();
-        let options = RunOptions { cancellation: Some(CancellationToken::new()), ..RunOptions::default() };
+        let options = RunOptions::default().cancellation(CancellationToken::new());
         let callables =
             [session.make_callable(&nothing, &[]).unwrap(), session.make_callable(&y, &[&x]).unwrap()];
         let mut bare = native.bare(&[], &[], Some(target));

@@ -74,11 +74,9 @@ fn serve(task: &Task) {
 
 /// Returns a session of a task that does not connect to the other workers, so that their failures do not affect it.
 pub(crate) fn config(index: usize) -> SessionConfig {
-    SessionConfig {
-        device_filters: vec!["/job:ps".to_owned(), format!("/job:worker/task:{index}")],
-        operation_timeout: Some(Duration::from_secs(10)),
-        ..SessionConfig::default()
-    }
+    SessionConfig::default()
+        .device_filters(vec!["/job:ps".to_owned(), format!("/job:worker/task:{index}")])
+        .operation_timeout(Duration::from_secs(10))
 }
 
 /// Runs one step of training for each line of input, and answers with the step and the number of recoveries.

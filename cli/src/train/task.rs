@@ -65,7 +65,7 @@ impl Task {
             Some(_) if self.device_filters.is_empty() => vec!["/job:ps".to_owned(), self.device()],
             _ => self.device_filters.clone(),
         };
-        SessionConfig { device_filters, ..SessionConfig::default() }
+        SessionConfig::default().device_filters(device_filters)
     }
 
     /// Returns the tasks of the cluster and the device of this task, if there is a cluster.

@@ -1,4 +1,4 @@
-//! Evaluating checkpoints beside a training.
+//! Evaluating checkpoints next to a training.
 
 use crate::support::{Counting, counting, events, warnings};
 use checkpoint::WatchOptions;

@@ -296,16 +296,9 @@ fn s_130_s_131_options_are_merged() {
     let seen = Seen::default();
     let said = seen.clone();
     let asks = || {
-        let trace = RunOptions {
-            trace_level: TraceLevel::Software,
-            inter_op_thread_pool: 3,
-            ..RunOptions::default()
-        };
-        SessionRunArgs::new().options(RunOptions {
-            timeout: Some(Duration::from_secs(5)),
-            report_tensor_allocations_upon_oom: true,
-            ..trace
-        })
+        let trace = RunOptions::default().trace_level(TraceLevel::Software).inter_op_thread_pool(3);
+        SessionRunArgs::new()
+            .options(trace.timeout(Duration::from_secs(5)).report_tensor_allocations_upon_oom(true))
     };
     let mut session = session(
         &graph,
@@ -320,7 +313,7 @@ fn s_130_s_131_options_are_merged() {
         ],
     );
     session.run(&train_op, ()).unwrap();
-    let longer = RunOptions { inter_op_thread_pool: 1, ..RunOptions::with_timeout(Duration::from_secs(9)) };
+    let longer = RunOptions::with_timeout(Duration::from_secs(9)).inter_op_thread_pool(1);
     session.run_with(&train_op, (), &longer, None).unwrap();
     // No time-out is less than any, and the longer one wins.
     assert_eq!(*seen.lock().unwrap(), ["Software Some(5s) 3 true", "Software Some(9s) 3 true"]);

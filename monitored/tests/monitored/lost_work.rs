@@ -128,7 +128,7 @@ fn a_saver_hook_without_checkpoint_dir_causes_one_warning() {
 }
 
 #[test]
-fn a_checkpoint_dir_without_saver_causes_a_warning_after_training() {
+fn a_checkpoint_dir_without_saver_warns_after_training() {
     let folder = tempfile::tempdir().unwrap();
     let at = |path: &Path| path.to_path_buf();
     let lines = warned(3, |builder| builder.checkpoint_dir(at(folder.path())));

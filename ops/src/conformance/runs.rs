@@ -47,7 +47,7 @@ pub fn a_run_can_be_cancelled(engine: &dyn Engine) {
     let small = constant(&graph, 1i32);
     let session = open(engine, &graph);
     let token = CancellationToken::new();
-    let options = RunOptions { cancellation: Some(token.clone()), ..RunOptions::default() };
+    let options = RunOptions::default().cancellation(token.clone());
     let feed = Tensor::zeros(DType::Float32, [512, 512]).unwrap();
     let result = std::thread::scope(|scope| {
         let run = scope.spawn(|| session.run_with(&y, [(&x, feed)], &options, None).map(drop));

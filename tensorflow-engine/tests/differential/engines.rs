@@ -45,7 +45,7 @@ impl Engines {
     /// time.
     pub(crate) fn open(&self, graph: &Graph) -> Result<Pair> {
         let config = SessionConfig::with_threads(1);
-        let plain = SessionConfig { optimize: false, ..config.clone() };
+        let plain = config.clone().optimize(false);
         Ok(Pair {
             ours: self.ours.new_session(graph, "", &config)?,
             theirs: self.theirs.open(graph, "", &plain)?,
