@@ -1,4 +1,9 @@
 //! `monitored`: inspects the files of trainings, and trains graphs.
+//!
+//! Each command has a module, which parses its arguments, does its work through the libraries, and writes to the standard output.
+//! The page below is what `--help` prints.
+
+#![doc = include_str!("../docs/commands.md")]
 
 #[cfg(feature = "board")]
 mod board;
