@@ -2,8 +2,8 @@
 //!
 //! An engine's test file has one line, which makes a test of each check:
 //!
-//! ```ignore
-//! ops::conformance_tests!(EmbeddedEngine::new());
+//! ```
+//! ops::conformance_tests!(embedded_engine::EmbeddedEngine::new());
 //! ```
 //!
 //! A check takes the engine, builds its own graph, and panics when the engine does something else than the rule in
@@ -47,8 +47,8 @@ pub fn checks() -> Vec<Check> {
 
 /// Makes a test of each check, for an engine that the expression makes.
 ///
-/// ```ignore
-/// ops::conformance_tests!(EmbeddedEngine::new());
+/// ```
+/// ops::conformance_tests!(embedded_engine::EmbeddedEngine::new());
 /// ```
 #[macro_export]
 macro_rules! conformance_tests {

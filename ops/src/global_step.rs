@@ -19,10 +19,17 @@ use std::panic::Location;
 
 const NAME: &str = "global_step";
 
-/// Makes the global step: a scalar `int64` variable that begins with 0 and is not trained (S-375).
+/// Creates the global step: a scalar `int64` variable that begins with 0 and is not trained (S-375).
 ///
 /// It is named `global_step` regardless of the scope of the handle. If the graph already has one, that is a
 /// build error (S-376), and the existing one is returned.
+///
+/// ```
+/// # use ops::global_step::*;
+/// # let graph = session_core::Graph::new();
+/// let step = create_global_step(&graph.scope("model"));
+/// assert_eq!(step.name(), "global_step");
+/// ```
 #[track_caller]
 pub fn create_global_step(graph: &Graph) -> Variable {
     match find(graph) {
@@ -37,6 +44,15 @@ pub fn create_global_step(graph: &Graph) -> Variable {
 /// Returns the graph's global step, if it has one (S-377): the one item of the collection `global_step`, or else the
 /// variable named `global_step`. Several items in the collection count as none, and an error is logged.
 ///
+/// ```
+/// # use ops::global_step::*;
+/// # let graph = session_core::Graph::new();
+/// assert!(global_step(&graph)?.is_none());
+/// let step = create_global_step(&graph);
+/// assert_eq!(global_step(&graph)?, Some(step));
+/// # Ok::<(), session_core::Error>(())
+/// ```
+///
 /// # Errors
 /// As [`assert_global_step`], for what was found.
 pub fn global_step(graph: &Graph) -> Result<Option<Variable>> {
@@ -49,6 +65,13 @@ pub fn global_step(graph: &Graph) -> Result<Option<Variable>> {
 
 /// Returns the global step of the graph, and creates it if there is none (S-376). An existing one of the
 /// wrong kind is a build error.
+///
+/// ```
+/// # use ops::global_step::*;
+/// # let graph = session_core::Graph::new();
+/// let step = get_or_create_global_step(&graph);
+/// assert_eq!(get_or_create_global_step(&graph), step);
+/// ```
 #[track_caller]
 pub fn get_or_create_global_step(graph: &Graph) -> Variable {
     let Some(variable) = find(graph) else { return make(graph) };
@@ -59,6 +82,13 @@ pub fn get_or_create_global_step(graph: &Graph) -> Variable {
 }
 
 /// Checks that a variable can be a global step (S-378).
+///
+/// ```
+/// # use ops::global_step::*;
+/// # let graph = session_core::Graph::new();
+/// let loss = ops::variables::variable(&graph.named("loss"), 0.0f32);
+/// assert!(assert_global_step(&loss).is_err()); // no integers
+/// ```
 ///
 /// # Errors
 /// A type error when it holds no integers, or is known not to be a scalar.
@@ -102,8 +132,17 @@ pub fn global_step_read(graph: &Graph) -> Result<Option<Output>> {
     Ok(Some(read))
 }
 
-/// Adds to the global step, after the read that hooks share. Without a global step, a build error is
-/// recorded, and the operation cannot be run.
+/// Returns the operation that adds to the global step, after the read that hooks share. Optimizers increment it by themselves. Without a
+/// global step, a build error is recorded, and the operation cannot be run.
+///
+/// ```
+/// # use ops::global_step::*;
+/// # let graph = session_core::Graph::new();
+/// let step = create_global_step(&graph);
+/// let increment = increment_global_step(&graph, 1);
+/// assert!(increment.error().is_none());
+/// # let _ = step;
+/// ```
 #[track_caller]
 pub fn increment_global_step(graph: &Graph, increment: i64) -> Operation {
     match find(graph) {

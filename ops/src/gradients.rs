@@ -107,6 +107,12 @@ impl GradientOptions {
     }
 
     /// Sets the gradient of tensors that the results do not depend on. Default: [`UnconnectedGradients::None`].
+    ///
+    /// ```
+    /// use ops::{GradientOptions, UnconnectedGradients};
+    /// let options = GradientOptions::default().unconnected_gradients(UnconnectedGradients::Zero);
+    /// # let _ = options;
+    /// ```
     #[must_use]
     pub fn unconnected_gradients(mut self, unconnected: UnconnectedGradients) -> Self {
         self.unconnected_gradients = unconnected;
@@ -114,6 +120,12 @@ impl GradientOptions {
     }
 
     /// Sets whether the gradients of an operation's inputs are used only after all of them have been computed. Default: false.
+    ///
+    /// ```
+    /// use ops::GradientOptions;
+    /// let options = GradientOptions::default().gate_gradients(true);
+    /// # let _ = options;
+    /// ```
     #[must_use]
     pub fn gate_gradients(mut self, gate: bool) -> Self {
         self.gate_gradients = gate;

@@ -1,8 +1,16 @@
 //! Initial values of variables.
 //!
-//! ```ignore
+//! ```
+//! use ops::initializers::{glorot_uniform, zeros};
+//! use ops::variables::get_variable;
+//! use session_core::{DType, Graph};
+//!
+//! let graph = Graph::new();
 //! let kernel = get_variable(&graph, "kernel", [64, 10], DType::Float32, &glorot_uniform());
 //! let bias = get_variable(&graph, "bias", [10], DType::Float32, &zeros());
+//! assert_eq!((kernel.name(), bias.name()), ("kernel", "bias"));
+//! # graph.finalize()?;
+//! # Ok::<(), session_core::Error>(())
 //! ```
 
 use crate::array;
@@ -12,12 +20,23 @@ use crate::{math, random};
 use session_core::{DType, Error, Graph, Output, Result, Shape};
 use tensor::Tensor;
 
-/// Makes the operations that give a variable its initial value.
+/// Builds the operations that compute the initial value of a variable.
 ///
 /// Closures over the same arguments are initializers too:
 ///
-/// ```ignore
-/// let ramp = |graph: &Graph, shape: &Shape, dtype| range(graph, 0, shape.dims()[0], dtype);
+/// ```
+/// use ops::array::{constant, range};
+/// use ops::variables::get_variable;
+/// use session_core::{DType, Graph, Shape};
+/// let ramp = |graph: &Graph, shape: &Shape, _: DType| {
+///     let number = |value: usize| constant(graph, value as f32);
+///     range(number(0), number(shape.dims()[0]), number(1))
+/// };
+/// let graph = Graph::new();
+/// let w = get_variable(&graph, "w", [4], DType::Float32, &ramp); // 0, 1, 2, 3
+/// assert_eq!(w.shape().to_string(), "[4]");
+/// # graph.finalize()?;
+/// # Ok::<(), session_core::Error>(())
 /// ```
 pub trait Initializer {
     /// Builds the initial value of a variable with this shape and dtype. Its operations belong on `graph`,
@@ -39,6 +58,13 @@ impl<F: Fn(&Graph, &Shape, DType) -> Output> Initializer for F {
 
 /// Returns the default initializer, as in TensorFlow: Glorot uniform for floating-point dtypes, and zeros for
 /// integers and bools. Other dtypes have none.
+///
+/// ```
+/// use ops::initializers::default_initializer;
+/// use session_core::DType;
+/// assert!(default_initializer(DType::Float32).is_some());
+/// assert!(default_initializer(DType::String).is_none());
+/// ```
 #[must_use]
 pub fn default_initializer(dtype: DType) -> Option<Box<dyn Initializer>> {
     if dtype.is_floating() {
@@ -53,30 +79,72 @@ pub fn default_initializer(dtype: DType) -> Option<Box<dyn Initializer>> {
 // ---- constants -------------------------------------------------------------------------------------------
 
 /// Returns an initializer with zeros: 0, `false`, or empty strings.
+///
+/// ```
+/// # use ops::{initializers, variables::get_variable};
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// let w = get_variable(&graph, "w", [3, 3], DType::Float32, &initializers::zeros()); // all 0.0
+/// assert_eq!(w.shape().to_string(), "[3,3]");
+/// ```
 #[must_use]
 pub fn zeros() -> Filled {
     Filled { value: 0.0 }
 }
 
 /// Returns an initializer with ones.
+///
+/// ```
+/// # use ops::{initializers, variables::get_variable};
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// let w = get_variable(&graph, "w", [3, 3], DType::Float32, &initializers::ones()); // all 1.0
+/// assert_eq!(w.shape().to_string(), "[3,3]");
+/// ```
 #[must_use]
 pub fn ones() -> Filled {
     Filled { value: 1.0 }
 }
 
 /// Returns an initializer with one number in every element.
+///
+/// ```
+/// # use ops::{initializers, variables::get_variable};
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// let w = get_variable(&graph, "w", [3, 3], DType::Float32, &initializers::constant(0.1)); // all 0.1
+/// assert_eq!(w.shape().to_string(), "[3,3]");
+/// ```
 #[must_use]
 pub fn constant(value: f64) -> Filled {
     Filled { value }
 }
 
-/// Returns the elements of a tensor, row by row. It must have as many elements as the variable, and its dtype.
+/// Returns an initializer with the elements of a tensor in row-major order. The tensor has as many elements as the variable, and its dtype.
+///
+/// ```
+/// # use ops::{initializers, variables::get_variable};
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// let values = initializers::elements([1.0f32, 2.0, 3.0, 4.0]);
+/// let w = get_variable(&graph, "w", [2, 2], DType::Float32, &values); // [[1.0, 2.0], [3.0, 4.0]]
+/// # let _ = w;
+/// # graph.finalize().unwrap();
+/// ```
 #[must_use]
 pub fn elements(values: impl Into<Tensor>) -> Elements {
     Elements { values: values.into() }
 }
 
 /// Returns an initializer with ones on the diagonal and zeros elsewhere, for variables of rank 2.
+///
+/// ```
+/// # use ops::{initializers, variables::get_variable};
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// let w = get_variable(&graph, "w", [3, 3], DType::Float32, &initializers::identity().gain(0.5)); // 0.5 on the diagonal
+/// assert_eq!(w.shape().to_string(), "[3,3]");
+/// ```
 #[must_use]
 pub fn identity() -> Identity {
     Identity { gain: 1.0 }
@@ -173,8 +241,14 @@ fn constant_or_error(graph: &Graph, tensor: Result<Tensor>) -> Output {
 /// Returns an initializer with orthogonal matrices (Saxe et al., 2014): the orthogonal factor of a random
 /// normal matrix, for variables of rank 2 or more. All axes but the last count as one, so the filters of a
 /// convolution are orthogonal to each other.
-/// ```ignore
-/// let kernel = get_variable(&graph, "kernel", [64, 64], DType::Float32, &orthogonal_initializer().gain(1.4));
+/// ```
+/// use ops::{initializers::orthogonal_initializer, variables::get_variable};
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// let initializer = orthogonal_initializer().gain(1.4);
+/// let kernel = get_variable(&graph, "kernel", [64, 64], DType::Float32, &initializer);
+/// # let _ = kernel;
+/// # graph.finalize().unwrap();
 /// ```
 #[must_use]
 pub fn orthogonal_initializer() -> Orthogonal {
@@ -231,12 +305,28 @@ impl Initializer for Orthogonal {
 // ---- random ----------------------------------------------------------------------------------------------
 
 /// Returns an initializer with numbers drawn uniformly from `[minval, maxval)`.
+///
+/// ```
+/// # use ops::{initializers, variables::get_variable};
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// let w = get_variable(&graph, "w", [3, 3], DType::Float32, &initializers::random_uniform(-0.1, 0.1).seed(7)); // between -0.1 and 0.1
+/// assert_eq!(w.shape().to_string(), "[3,3]");
+/// ```
 #[must_use]
 pub fn random_uniform(minval: f64, maxval: f64) -> Random {
     Random { distribution: Sampled::Uniform(minval, maxval), seed: None }
 }
 
 /// Returns an initializer with normal numbers of this mean and standard deviation.
+///
+/// ```
+/// # use ops::{initializers, variables::get_variable};
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// let w = get_variable(&graph, "w", [3, 3], DType::Float32, &initializers::random_normal(0.0, 0.02)); // normal, standard deviation 0.02
+/// assert_eq!(w.shape().to_string(), "[3,3]");
+/// ```
 #[must_use]
 pub fn random_normal(mean: f64, stddev: f64) -> Random {
     Random { distribution: Sampled::Normal(mean, stddev), seed: None }
@@ -244,6 +334,14 @@ pub fn random_normal(mean: f64, stddev: f64) -> Random {
 
 /// Returns an initializer with truncated normal numbers: numbers more than two standard deviations from the
 /// mean are redrawn.
+///
+/// ```
+/// # use ops::{initializers, variables::get_variable};
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// let w = get_variable(&graph, "w", [3, 3], DType::Float32, &initializers::truncated_normal(0.0, 0.02)); // at most 0.04 from 0
+/// assert_eq!(w.shape().to_string(), "[3,3]");
+/// ```
 #[must_use]
 pub fn truncated_normal(mean: f64, stddev: f64) -> Random {
     Random { distribution: Sampled::TruncatedNormal(mean, stddev), seed: None }
@@ -314,10 +412,21 @@ pub enum Distribution {
     Uniform,
 }
 
-/// Numbers with mean 0 and variance `scale / fan`, so that signals keep their size from layer to layer.
+/// Returns an initializer with mean 0 and variance `scale / fan`, which preserves the magnitude of signals from layer to layer.
 ///
-/// The fans of a shape: its last two sizes times the product of those before (the receptive field of a
-/// convolution); a vector's size is both.
+/// The fans of a shape are its last two sizes, each times the product of the sizes before them (the receptive field of a convolution).
+/// For a vector both are its size.
+///
+/// ```
+/// use ops::initializers::{Distribution, Fan, variance_scaling};
+/// # use ops::variables::get_variable;
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// let initializer = variance_scaling(2.0, Fan::Out, Distribution::TruncatedNormal);
+/// let kernel = get_variable(&graph, "kernel", [3, 3, 16, 32], DType::Float32, &initializer); // variance 2 / (9 * 32)
+/// # let _ = kernel;
+/// # graph.finalize().unwrap();
+/// ```
 #[must_use]
 pub fn variance_scaling(scale: f64, fan: Fan, distribution: Distribution) -> VarianceScaling {
     VarianceScaling { scale, fan, distribution, seed: None }
@@ -325,6 +434,14 @@ pub fn variance_scaling(scale: f64, fan: Fan, distribution: Distribution) -> Var
 
 /// Returns the Glorot (Xavier) uniform initializer, TensorFlow's default, with limits of `sqrt(6 / (fan_in +
 /// fan_out))`.
+///
+/// ```
+/// # use ops::{initializers, variables::get_variable};
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// let w = get_variable(&graph, "w", [3, 3], DType::Float32, &initializers::glorot_uniform()); // between -1 and 1: sqrt(6 / (3 + 3))
+/// assert_eq!(w.shape().to_string(), "[3,3]");
+/// ```
 #[must_use]
 pub fn glorot_uniform() -> VarianceScaling {
     variance_scaling(1.0, Fan::Average, Distribution::Uniform)
@@ -343,6 +460,14 @@ pub fn he_uniform() -> VarianceScaling {
 }
 
 /// Returns the He normal initializer, for rectified linear units.
+///
+/// ```
+/// # use ops::{initializers, variables::get_variable};
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// let w = get_variable(&graph, "w", [3, 3], DType::Float32, &initializers::he_normal()); // variance 2 / 3
+/// assert_eq!(w.shape().to_string(), "[3,3]");
+/// ```
 #[must_use]
 pub fn he_normal() -> VarianceScaling {
     variance_scaling(2.0, Fan::In, Distribution::TruncatedNormal)

@@ -79,7 +79,15 @@ use session_core::{AsOutput, Error, Graph, Output, Shape, Variable};
 use std::fmt;
 use std::rc::Rc;
 
-/// The options shared by layers with a kernel.
+/// The options that layers with a kernel share.
+///
+/// ```
+/// use ops::initializers::he_normal;
+/// use ops::layers::LayerOptions;
+/// use ops::nn::relu;
+/// let options = LayerOptions::default().activation(|x| relu(x)).kernel_initializer(he_normal()).kernel_l2(1e-4);
+/// # let _ = options;
+/// ```
 #[derive(Clone)]
 pub struct LayerOptions {
     activation: Option<fn(&Output) -> Output>,
@@ -107,28 +115,55 @@ impl Default for LayerOptions {
 }
 
 impl LayerOptions {
-    /// Sets what is done with the result, such as `|x| relu(x)`.
+    /// Sets the function that is applied to the result, such as `|x| relu(x)`. Default: none.
+    ///
+    /// ```
+    /// use ops::layers::LayerOptions;
+    /// use ops::nn::softplus;
+    /// let options = LayerOptions::default().activation(|x| softplus(x));
+    /// # let _ = options;
+    /// ```
     #[must_use]
     pub fn activation(mut self, activation: fn(&Output) -> Output) -> Self {
         self.activation = Some(activation);
         self
     }
 
-    /// Sets whether a bias is added.
+    /// Sets whether a bias is added. Default: true.
+    ///
+    /// ```
+    /// use ops::layers::LayerOptions;
+    /// let options = LayerOptions::default().use_bias(false);
+    /// # let _ = options;
+    /// ```
     #[must_use]
     pub fn use_bias(mut self, use_bias: bool) -> Self {
         self.use_bias = use_bias;
         self
     }
 
-    /// Sets what the kernel begins with.
+    /// Sets the initializer of the kernel. Default: [`glorot_uniform`].
+    ///
+    /// ```
+    /// use ops::layers::LayerOptions;
+    /// use ops::initializers::he_uniform;
+    /// let options = LayerOptions::default().kernel_initializer(he_uniform());
+    /// # let _ = options;
+    /// ```
     #[must_use]
     pub fn kernel_initializer(mut self, initializer: impl Initializer + 'static) -> Self {
         self.kernel_initializer = Rc::new(initializer);
         self
     }
 
-    /// Sets what the bias begins with.
+    /// Sets the initializer of the bias. Default: [`zeros`].
+    ///
+    /// ```
+    /// use ops::layers::LayerOptions;
+    /// use ops::initializers::constant;
+    /// let options = LayerOptions::default().bias_initializer(constant(0.1));
+    /// # let _ = options;
+    /// ```
     #[must_use]
     pub fn bias_initializer(mut self, initializer: impl Initializer + 'static) -> Self {
         self.bias_initializer = Rc::new(initializer);
@@ -149,13 +184,20 @@ impl LayerOptions {
         self
     }
 
-    /// Adds `scale * l2_loss(kernel)` to the regularization losses.
+    /// Adds `scale * l2_loss(kernel)` to the regularization losses, which [`total_loss`](crate::losses::total_loss) includes. Default: no
+    /// regularization.
+    ///
+    /// ```
+    /// use ops::layers::LayerOptions;
+    /// let options = LayerOptions::default().kernel_l2(1e-4);
+    /// # let _ = options;
+    /// ```
     #[must_use]
     pub fn kernel_l2(self, scale: f64) -> Self {
         self.kernel_regularizer(l2_regularizer(scale))
     }
 
-    /// Sets whether optimizers train the layer's variables.
+    /// Sets whether optimizers train the variables of the layer. Default: true.
     #[must_use]
     pub fn trainable(mut self, trainable: bool) -> Self {
         self.trainable = trainable;
@@ -349,6 +391,16 @@ impl Training {
 /// Applies dropout. In training, each element becomes zero with probability `rate`, and the others are
 /// multiplied by `1 / (1 - rate)`, which preserves the expected sum. Otherwise the input is returned
 /// unchanged.
+///
+/// ```
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// use ops::layers::{Training, dropout};
+/// let hidden = ops::array::zeros(&graph, DType::Float32, [32, 128]);
+/// let trained = dropout(&hidden, 0.4, Training::On, None); // in the graph that trains
+/// let used = dropout(&hidden, 0.4, Training::Off, None); // in the graph that evaluates
+/// assert_eq!(trained.shape(), used.shape());
+/// ```
 #[must_use]
 #[track_caller]
 pub fn dropout(inputs: impl AsOutput, rate: f64, training: impl Into<Training>, seed: Option<i64>) -> Output {
@@ -356,7 +408,7 @@ pub fn dropout(inputs: impl AsOutput, rate: f64, training: impl Into<Training>, 
     let scope = Composite::new(&inputs.graph(), "dropout");
     let inputs = scope.enter(inputs);
     if !(0.0..1.0).contains(&rate) {
-        let error = Error::value(format!("a dropout rate lies in [0, 1), not at {rate}"));
+        let error = Error::value(format!("a dropout rate must be in [0, 1), not {rate}"));
         scope.graph().add_error(error);
         return scope.leave(inputs);
     }
@@ -409,6 +461,12 @@ impl Default for BatchNormalizationOptions {
 
 impl BatchNormalizationOptions {
     /// Sets the share of the running moments that each step keeps. Default: 0.99.
+    ///
+    /// ```
+    /// use ops::layers::BatchNormalizationOptions;
+    /// let options = BatchNormalizationOptions::default().momentum(0.9);
+    /// # let _ = options;
+    /// ```
     #[must_use]
     pub fn momentum(mut self, momentum: f64) -> Self {
         self.momentum = momentum;
@@ -423,6 +481,12 @@ impl BatchNormalizationOptions {
     }
 
     /// Sets whether a learned offset (`beta`) is added. Default: true.
+    ///
+    /// ```
+    /// use ops::layers::BatchNormalizationOptions;
+    /// let options = BatchNormalizationOptions::default().center(false);
+    /// # let _ = options;
+    /// ```
     #[must_use]
     pub fn center(mut self, center: bool) -> Self {
         self.center = center;
@@ -444,12 +508,27 @@ impl BatchNormalizationOptions {
     }
 }
 
-/// Brings each channel, the last dimension, to mean 0 and variance 1: in training over the batch, otherwise by the
-/// running moments `moving_mean` and `moving_variance`.
+/// Normalizes each channel, which is the last dimension, to mean 0 and variance 1: in training by the moments of the batch, otherwise by
+/// the running moments `moving_mean` and `moving_variance`.
 ///
-/// In training, what moves the running moments joins the collection `update_ops`: give it to the training step as
-/// control inputs, see [`Optimizer::within`](crate::optimizers::Optimizer::within). With a tensor it moves nothing in runs
-/// that do not train.
+/// In training, the updates of the running moments join the collection `update_ops`. Make them control inputs of the training step with
+/// [`Optimizer::within`](crate::optimizers::Optimizer::within). If `training` is a tensor, runs that do not train update nothing.
+///
+/// ```
+/// use ops::layers::{BatchNormalizationOptions, Training, batch_normalization};
+/// use ops::optimizers::{AdamOptimizer, Optimizer};
+/// use session_core::{DType, Graph, keys};
+/// let graph = Graph::new();
+/// let x = ops::array::placeholder(&graph, DType::Float32, [Some(32), Some(64)]);
+/// let y = batch_normalization(&x, Training::On, &BatchNormalizationOptions::default());
+/// let loss = ops::nn::l2_loss(&y);
+/// let updates = graph.collection(&keys::UPDATE_OPS);
+/// let train_op = AdamOptimizer::new(0.001).within(&graph.control_dependencies(&updates)).minimize(&loss, None);
+/// assert_eq!(updates.len(), 2); // the mean and the variance
+/// # let _ = train_op;
+/// # graph.finalize()?;
+/// # Ok::<(), session_core::Error>(())
+/// ```
 #[must_use]
 #[track_caller]
 pub fn batch_normalization(
@@ -576,7 +655,15 @@ impl NormParameters {
     }
 }
 
-/// Returns the rows of a table, one for each id.
+/// Returns the rows of a table, one for each id. [`nn::embedding_lookup`] takes other tensors as tables, too.
+///
+/// ```
+/// use ops::{array::constant, initializers::glorot_uniform, layers::embedding_lookup, variables::get_variable};
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// let words = get_variable(&graph, "words", [10_000, 64], DType::Float32, &glorot_uniform());
+/// assert_eq!(embedding_lookup(&words, constant(&graph, [3, 5, 8])).shape().to_string(), "[3,64]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn embedding_lookup(table: &Variable, ids: impl AsOutput) -> Output {

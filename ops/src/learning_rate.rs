@@ -8,9 +8,9 @@
 //! use ops::global_step::get_or_create_global_step;
 //! use ops::learning_rate::{Decay, exponential_decay};
 //! use ops::optimizers::{GradientDescentOptimizer, Optimizer};
-//! # use ops::{math::square, variables::Variable};
+//! # use ops::{math::square, variables::variable};
 //! # let graph = session_core::Graph::new();
-//! # let loss = square(&Variable::new(&graph, 3.0f32));
+//! # let loss = square(&variable(&graph.named("w"), 3.0f32));
 //!
 //! let step = get_or_create_global_step(&graph);
 //! let rate = exponential_decay(0.1, &step, 1000, 0.96, Decay::Staircase);
@@ -100,6 +100,14 @@ pub enum AfterDecay {
 }
 
 /// Returns `rate * decay_rate ^ (step / decay_steps)`. With [`Decay::Staircase`], the exponent is rounded down.
+///
+/// ```
+/// # use ops::{global_step::get_or_create_global_step, learning_rate::*};
+/// # let graph = session_core::Graph::new();
+/// # let step = get_or_create_global_step(&graph);
+/// let rate = exponential_decay(0.1, &step, 1000, 0.5, Decay::Smooth); // halved over 1000 steps
+/// assert_eq!(rate.shape().to_string(), "[]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn exponential_decay(
@@ -116,6 +124,14 @@ pub fn exponential_decay(
 }
 
 /// Returns `rate * exp(-decay_rate * step / decay_steps)`. With [`Decay::Staircase`], the quotient is rounded down.
+///
+/// ```
+/// # use ops::{global_step::get_or_create_global_step, learning_rate::*};
+/// # let graph = session_core::Graph::new();
+/// # let step = get_or_create_global_step(&graph);
+/// let rate = natural_exp_decay(0.1, &step, 1000, 0.5, Decay::Smooth); // 0.1 * exp(-0.5) at step 1000
+/// assert_eq!(rate.shape().to_string(), "[]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn natural_exp_decay(
@@ -132,6 +148,14 @@ pub fn natural_exp_decay(
 }
 
 /// Returns `rate / (1 + decay_rate * step / decay_steps)`. With [`Decay::Staircase`], the quotient is rounded down.
+///
+/// ```
+/// # use ops::{global_step::get_or_create_global_step, learning_rate::*};
+/// # let graph = session_core::Graph::new();
+/// # let step = get_or_create_global_step(&graph);
+/// let rate = inverse_time_decay(0.1, &step, 1000, 0.5, Decay::Staircase); // 0.1 before step 1000, then 0.1 / 1.5
+/// assert_eq!(rate.shape().to_string(), "[]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn inverse_time_decay(
@@ -149,7 +173,15 @@ pub fn inverse_time_decay(
 }
 
 /// Returns `values[i]` up to and including step `boundaries[i]`, and the last value afterward. There must be
-/// one more value than boundaries, which must increase.
+/// one more value than boundaries, and the boundaries must increase; otherwise it is a build error.
+///
+/// ```
+/// # use ops::{global_step::get_or_create_global_step, learning_rate::*};
+/// # let graph = session_core::Graph::new();
+/// # let step = get_or_create_global_step(&graph);
+/// let rate = piecewise_constant(&step, &[1000, 5000], &[0.1, 0.01, 0.001]);
+/// assert_eq!(rate.shape().to_string(), "[]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn piecewise_constant(global_step: impl AsOutput, boundaries: &[i64], values: &[f64]) -> Output {
@@ -174,6 +206,14 @@ pub fn piecewise_constant(global_step: impl AsOutput, boundaries: &[i64], values
 /// Decays from `rate` to `end_learning_rate` within `decay_steps` steps: `(rate - end) * (1 - step /
 /// decay_steps) ^ power + end`. Afterward the rate stays at the end, or with [`AfterDecay::Cycle`] the decay restarts, to end
 /// at the next multiple of `decay_steps`.
+///
+/// ```
+/// # use ops::{global_step::get_or_create_global_step, learning_rate::*};
+/// # let graph = session_core::Graph::new();
+/// # let step = get_or_create_global_step(&graph);
+/// let rate = polynomial_decay(0.1, &step, 10_000, 0.001, 1.0, AfterDecay::Hold); // linear to 0.001
+/// assert_eq!(rate.shape().to_string(), "[]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn polynomial_decay(
@@ -202,6 +242,14 @@ pub fn polynomial_decay(
 }
 
 /// Decays along half a cosine wave from `rate` to `alpha * rate` within `decay_steps` steps, and stays there.
+///
+/// ```
+/// # use ops::{global_step::get_or_create_global_step, learning_rate::*};
+/// # let graph = session_core::Graph::new();
+/// # let step = get_or_create_global_step(&graph);
+/// let rate = cosine_decay(0.1, &step, 10_000, 0.01); // to 0.001
+/// assert_eq!(rate.shape().to_string(), "[]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn cosine_decay(
@@ -232,6 +280,15 @@ fn above_floor(schedule: &Schedule, wave: &Output, alpha: f64) -> Output {
 /// Decays repeatedly along cosines (SGDR, Loshchilov and Hutter). The first takes `first_decay_steps` steps;
 /// each further one takes `t_mul` times as many and starts at `m_mul` times the rate. The minimum is `alpha *
 /// rate`.
+///
+/// ```
+/// # use ops::{global_step::get_or_create_global_step, learning_rate::*};
+/// # let graph = session_core::Graph::new();
+/// # let step = get_or_create_global_step(&graph);
+/// // Periods of 1000, 2000, 4000 ... steps, each with 0.8 of the peak before.
+/// let rate = cosine_decay_restarts(0.1, &step, 1000, 2.0, 0.8, 0.0);
+/// assert_eq!(rate.shape().to_string(), "[]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn cosine_decay_restarts(
@@ -266,6 +323,14 @@ pub fn cosine_decay_restarts(
 }
 
 /// Returns a linear decay times a cosine of `num_periods` periods: `(alpha + linear) * cosine + beta`, times the rate.
+///
+/// ```
+/// # use ops::{global_step::get_or_create_global_step, learning_rate::*};
+/// # let graph = session_core::Graph::new();
+/// # let step = get_or_create_global_step(&graph);
+/// let rate = linear_cosine_decay(0.1, &step, 10_000, 0.5, 0.0, 0.001);
+/// assert_eq!(rate.shape().to_string(), "[]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn linear_cosine_decay(
@@ -284,6 +349,15 @@ pub fn linear_cosine_decay(
 
 /// Works as [`linear_cosine_decay`], with noise on the linear part whose variance is
 /// `initial_variance / (1 + step) ^ variance_decay`.
+///
+/// ```
+/// # use ops::{global_step::get_or_create_global_step, learning_rate::*};
+/// # let graph = session_core::Graph::new();
+/// # let step = get_or_create_global_step(&graph);
+/// let noise = NoiseOptions::default().initial_variance(0.01).seed(1);
+/// let rate = noisy_linear_cosine_decay(0.1, &step, 10_000, noise, 0.5, 0.0, 0.001);
+/// assert_eq!(rate.shape().to_string(), "[]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn noisy_linear_cosine_decay(
@@ -352,6 +426,14 @@ fn linear_and_cosine(schedule: &Schedule, decay_steps: Scalar, num_periods: f64)
 
 /// Scales a learning rate up over the first steps: by `(step + 1) / warmup_steps` until the factor is 1. (An
 /// extension of TensorFlow 1.)
+///
+/// ```
+/// # use ops::{global_step::get_or_create_global_step, learning_rate::*};
+/// # let graph = session_core::Graph::new();
+/// # let step = get_or_create_global_step(&graph);
+/// let rate = linear_warmup(exponential_decay(0.1, &step, 1000, 0.96, Decay::Smooth), &step, 500);
+/// assert_eq!(rate.shape().to_string(), "[]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn linear_warmup(

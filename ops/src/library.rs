@@ -21,12 +21,7 @@ pub fn library() -> &'static Library {
 }
 
 /// Defines op types: a static for each, in the library, and `DEFS`, the list of them all.
-///
-/// ```ignore
-/// op_defs! {
-///     NEG: OpDef::new("Neg", "x: T -> y: T").attrs("T: numbertype").shape(unchanged).gradient(neg_gradient);
-/// }
-/// ```
+// NEG: OpDef::new("Neg", "x: T -> y: T").attrs("T: numbertype").shape(unchanged).gradient(neg_gradient);
 macro_rules! op_defs {
     ($($name:ident: $def:expr;)*) => {
         $(pub(crate) static $name: session_core::OpDef = $def.library(&crate::library::LIBRARY);)*

@@ -4,8 +4,17 @@
 //! over all elements. The forms that end with `_with` take weights, the kind of mean and the collection as
 //! [`LossOptions`].
 //!
-//! ```ignore
-//! let loss = sparse_softmax_cross_entropy(&labels, &logits);
+//! ```
+//! use ops::{array::placeholder, losses};
+//! use session_core::{DType, Graph};
+//!
+//! let graph = Graph::new();
+//! let labels = placeholder(&graph.named("labels"), DType::Int64, [None]);
+//! let logits = placeholder(&graph.named("logits"), DType::Float32, [None, Some(10)]);
+//! let loss = losses::sparse_softmax_cross_entropy(&labels, &logits);
+//! assert_eq!(losses::losses(&graph), [loss]);
+//! # graph.finalize()?;
+//! # Ok::<(), session_core::Error>(())
 //! ```
 
 use crate::array::constants::number;
@@ -40,6 +49,14 @@ pub enum Reduction {
 }
 
 /// Options of a loss: weights, reduction, and collection.
+///
+/// ```
+/// use ops::losses::{LossOptions, Reduction};
+/// # let graph = session_core::Graph::new();
+/// let weights = ops::array::constant(&graph, [1.0f32, 0.0, 2.0]);
+/// let options = LossOptions::default().weights(&weights).reduction(Reduction::Mean);
+/// # let _ = options;
+/// ```
 #[derive(Clone, Debug)]
 pub struct LossOptions {
     weights: Option<Output>,
@@ -61,29 +78,54 @@ impl Default for LossOptions {
 }
 
 impl LossOptions {
-    /// Sets the losses of elements are multiplied by these, which are broadcast to their shape. Zero leaves one out.
+    /// Sets the weights of the losses of elements, which are broadcast to their shape. A weight of 0 excludes an element. Default: 1 for each.
+    ///
+    /// ```
+    /// use ops::losses::LossOptions;
+    /// # let graph = session_core::Graph::new();
+    /// let options = LossOptions::default().weights(ops::array::constant(&graph, [1.0f32, 0.0]));
+    /// # let _ = options;
+    /// ```
     #[must_use]
     pub fn weights(mut self, weights: impl AsOutput) -> Self {
         self.weights = Some(weights.as_output().clone());
         self
     }
 
-    /// Sets how the losses of all elements become one.
+    /// Sets the reduction of the losses of all elements to one. Default: [`Reduction::SumByNonzeroWeights`].
+    ///
+    /// ```
+    /// use ops::losses::{LossOptions, Reduction};
+    /// let options = LossOptions::default().reduction(Reduction::Sum);
+    /// # let _ = options;
+    /// ```
     #[must_use]
     pub fn reduction(mut self, reduction: Reduction) -> Self {
         self.reduction = reduction;
         self
     }
 
-    /// Sets the collection that the loss joins; `None` for none.
+    /// Sets the collection that the loss joins; `None` for none. Default: `losses`.
+    ///
+    /// ```
+    /// use ops::losses::LossOptions;
+    /// let options = LossOptions::default().collection(None);
+    /// # let _ = options;
+    /// ```
     #[must_use]
     pub fn collection(mut self, collection: Option<CollectionKey<Output>>) -> Self {
         self.collection = collection;
         self
     }
 
-    /// Sets the label smoothing of cross entropies: the share of the labels' probability that is spread
-    /// evenly over all classes.
+    /// Sets the label smoothing of cross entropies: the share of the labels' probability that is spread evenly over all classes.
+    /// Default: 0.
+    ///
+    /// ```
+    /// use ops::losses::LossOptions;
+    /// let options = LossOptions::default().label_smoothing(0.1);
+    /// # let _ = options;
+    /// ```
     #[must_use]
     pub fn label_smoothing(mut self, label_smoothing: f64) -> Self {
         self.label_smoothing = label_smoothing;
@@ -91,7 +133,16 @@ impl LossOptions {
     }
 }
 
-/// Weights and reduces the losses of elements. The result is named `value` in the scope.
+/// Weights and reduces the losses of elements, for a loss of your own. The result joins the collection of the options.
+///
+/// ```
+/// # use ops::{array::constant, losses::{self, LossOptions}};
+/// # let graph = session_core::Graph::new();
+/// let each = constant(&graph, [1.0f32, 3.0, 5.0]);
+/// let options = LossOptions::default().weights(constant(&graph, [1.0f32, 1.0, 0.0]));
+/// let loss = losses::compute_weighted_loss(&each, &options); // 2.0
+/// assert_eq!(graph.collection(&session_core::keys::LOSSES), [loss]);
+/// ```
 #[must_use]
 #[track_caller]
 pub fn compute_weighted_loss(losses: impl AsOutput, options: &LossOptions) -> Output {
@@ -159,6 +210,15 @@ pub fn mean_squared_error(labels: impl AsOutput, predictions: impl AsOutput) -> 
 }
 
 /// Works as [`mean_squared_error`], with options.
+///
+/// ```
+/// # use ops::{array::constant, losses::{self, LossOptions}};
+/// # let graph = session_core::Graph::new();
+/// let (labels, predictions) = (constant(&graph, [1.0f32, 2.0]), constant(&graph, [1.5f32, 4.0]));
+/// let options = LossOptions::default().weights(constant(&graph, [2.0f32, 1.0]));
+/// let loss = losses::mean_squared_error_with(&labels, &predictions, &options); // (2 * 0.25 + 4) / 2
+/// assert_eq!(loss.shape().to_string(), "[]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn mean_squared_error_with(
@@ -192,6 +252,15 @@ pub fn absolute_difference(labels: impl AsOutput, predictions: impl AsOutput) ->
 }
 
 /// Works as [`absolute_difference`], with options.
+///
+/// ```
+/// # use ops::{array::constant, losses::{self, LossOptions}};
+/// # let graph = session_core::Graph::new();
+/// let (labels, predictions) = (constant(&graph, [1.0f32, 2.0]), constant(&graph, [1.5f32, 4.0]));
+/// let options = LossOptions::default().reduction(losses::Reduction::None);
+/// let each = losses::absolute_difference_with(&labels, &predictions, &options); // [0.5, 2.0]
+/// assert_eq!(each.shape().to_string(), "[2]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn absolute_difference_with(
@@ -209,6 +278,14 @@ pub fn absolute_difference_with(
 }
 
 /// Returns the hinge loss of labels 0 and 1: `relu(1 - (2 * label - 1) * logit)`.
+///
+/// ```
+/// # use ops::{array::constant, losses::{self, LossOptions}};
+/// # let graph = session_core::Graph::new();
+/// let (labels, logits) = (constant(&graph, [1.0f32, 0.0]), constant(&graph, [0.3f32, -2.0]));
+/// let loss = losses::hinge_loss(&labels, &logits, &LossOptions::default()); // (0.7 + 0) / 2
+/// assert_eq!(loss.shape().to_string(), "[]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn hinge_loss(labels: impl AsOutput, logits: impl AsOutput, options: &LossOptions) -> Output {
@@ -218,8 +295,15 @@ pub fn hinge_loss(labels: impl AsOutput, logits: impl AsOutput, options: &LossOp
     })
 }
 
-/// Returns half the squared difference up to `delta`, and a linear function beyond (TensorFlow's default is
-/// 1).
+/// Returns half the squared difference up to `delta`, and a linear function beyond. TensorFlow's default `delta` is 1.
+///
+/// ```
+/// # use ops::{array::constant, losses::{self, LossOptions}};
+/// # let graph = session_core::Graph::new();
+/// let (labels, predictions) = (constant(&graph, [1.0f32, 2.0]), constant(&graph, [1.5f32, 4.0]));
+/// let loss = losses::huber_loss(&labels, &predictions, 1.0, &LossOptions::default()); // (0.125 + 1.5) / 2
+/// assert_eq!(loss.shape().to_string(), "[]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn huber_loss(
@@ -242,8 +326,16 @@ pub fn huber_loss(
     )
 }
 
-/// Returns the negative logarithm of the probability given to labels 0 and 1; `epsilon` keeps it finite (TensorFlow's default
-/// is 1e-7).
+/// Returns the negative logarithm of the probability that `predictions` give to labels 0 and 1. `epsilon` keeps it finite; TensorFlow's
+/// default is 1e-7.
+///
+/// ```
+/// # use ops::{array::constant, losses::{self, LossOptions}};
+/// # let graph = session_core::Graph::new();
+/// let (labels, probabilities) = (constant(&graph, [1.0f32, 0.0]), constant(&graph, [0.9f32, 0.2]));
+/// let loss = losses::log_loss(&labels, &probabilities, 1e-7, &LossOptions::default()); // -(ln 0.9 + ln 0.8) / 2
+/// assert_eq!(loss.shape().to_string(), "[]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn log_loss(
@@ -302,6 +394,16 @@ pub fn sparse_softmax_cross_entropy(labels: impl AsOutput, logits: impl AsOutput
 }
 
 /// Works as [`sparse_softmax_cross_entropy`], with options.
+///
+/// ```
+/// # use ops::{array::constant, losses::{self, LossOptions}};
+/// # let graph = session_core::Graph::new();
+/// let (labels, logits) = (constant(&graph, [2i64, 0]), constant(&graph, [[0.0f32, 1.0, 2.0], [1.0, 0.0, 0.0]]));
+/// // The padding at the end of a batch does not count.
+/// let options = LossOptions::default().weights(constant(&graph, [1.0f32, 0.0]));
+/// let loss = losses::sparse_softmax_cross_entropy_with(&labels, &logits, &options);
+/// assert_eq!(loss.shape().to_string(), "[]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn sparse_softmax_cross_entropy_with(
@@ -333,6 +435,15 @@ pub fn softmax_cross_entropy(onehot_labels: impl AsOutput, logits: impl AsOutput
 }
 
 /// Works as [`softmax_cross_entropy`], with options.
+///
+/// ```
+/// # use ops::{array::constant, losses::{self, LossOptions}};
+/// # let graph = session_core::Graph::new();
+/// let (labels, logits) = (constant(&graph, [[0.0f32, 1.0]]), constant(&graph, [[0.5f32, 2.0]]));
+/// let options = LossOptions::default().label_smoothing(0.1); // labels of 0.05 and 0.95
+/// let loss = losses::softmax_cross_entropy_with(&labels, &logits, &options);
+/// assert_eq!(loss.shape().to_string(), "[]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn softmax_cross_entropy_with(
@@ -374,6 +485,16 @@ pub fn sigmoid_cross_entropy(multi_class_labels: impl AsOutput, logits: impl AsO
 }
 
 /// Works as [`sigmoid_cross_entropy`], with options.
+///
+/// ```
+/// # use ops::{array::constant, losses::{self, LossOptions}};
+/// # let graph = session_core::Graph::new();
+/// let (labels, logits) = (constant(&graph, [[0.0f32, 1.0]]), constant(&graph, [[0.5f32, 2.0]]));
+/// let options = LossOptions::default().collection(None); // the model does not train on it
+/// let loss = losses::sigmoid_cross_entropy_with(&labels, &logits, &options);
+/// assert!(graph.collection(&session_core::keys::LOSSES).is_empty());
+/// # let _ = loss;
+/// ```
 #[must_use]
 #[track_caller]
 pub fn sigmoid_cross_entropy_with(
@@ -407,18 +528,44 @@ fn smoothed(
 }
 
 /// Returns the losses of the graph so far.
+///
+/// ```
+/// # use ops::{array::constant, losses::{self, LossOptions}};
+/// # let graph = session_core::Graph::new();
+/// let x = constant(&graph, [1.0f32]);
+/// let loss = losses::mean_squared_error(&x, &x);
+/// assert_eq!(losses::losses(&graph), [loss]);
+/// ```
 #[must_use]
 pub fn losses(graph: &Graph) -> Vec<Output> {
     graph.collection(&LOSSES)
 }
 
 /// Returns the regularization losses of the graph so far.
+///
+/// ```
+/// use ops::losses;
+/// # let graph = session_core::Graph::new();
+/// let w = ops::array::constant(&graph, [3.0f32, 4.0]);
+/// let penalty = losses::l1_regularization(&w, 0.01).expect("the scale is not 0"); // 0.07
+/// assert_eq!(losses::regularization_losses(&graph), [penalty]);
+/// ```
 #[must_use]
 pub fn regularization_losses(graph: &Graph) -> Vec<Output> {
     graph.collection(&REGULARIZATION_LOSSES)
 }
 
 /// Returns the sum of all regularization losses, 0 without any.
+///
+/// ```
+/// # use ops::{array::constant, losses::{self, LossOptions}};
+/// # let graph = session_core::Graph::new();
+/// let w = constant(&graph, [3.0f32, 4.0]);
+/// let penalty = losses::l2_regularization(&w, 0.01).expect("the scale is not 0"); // 0.01 * 25 / 2
+/// assert_eq!(losses::regularization_losses(&graph), [penalty]);
+/// let all = losses::regularization_loss(&graph);
+/// assert_eq!(all.shape().to_string(), "[]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn regularization_loss(graph: &Graph) -> Output {
@@ -449,6 +596,14 @@ pub fn total_loss(graph: &Graph) -> Output {
 }
 
 /// Works as [`total_loss`], without the regularization losses: TensorFlow's `add_regularization_losses=False`.
+///
+/// ```
+/// use ops::losses;
+/// # let graph = session_core::Graph::new();
+/// let x = ops::array::constant(&graph, [1.0f32]);
+/// let _ = losses::mean_squared_error(&x, &x);
+/// assert_eq!(losses::total_loss_without_regularization(&graph).shape().to_string(), "[]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn total_loss_without_regularization(graph: &Graph) -> Output {

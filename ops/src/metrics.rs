@@ -1,12 +1,23 @@
-//! Metrics that go on over many batches: local variables that add up, and the value so far.
+//! Metrics over many batches: local variables that accumulate, and the value so far.
 //!
-//! ```ignore
-//! let accuracy = metrics::accuracy(&labels, &predictions);
-//! session.run(local_variables_initializer(&graph), ())?;
-//! for batch in batches {
-//!     session.run(&accuracy.update_op, batch)?;
+//! ```
+//! use ops::array::placeholder;
+//! use ops::{metrics, variables::local_variables_initializer};
+//! use session_core::{DType, Graph, Result, Session, SessionExt, Tensor};
+//!
+//! /// Evaluates batches of labels and predictions.
+//! fn evaluate(graph: &Graph, session: &dyn Session, batches: &[[Tensor; 2]]) -> Result<f32> {
+//!     let labels = placeholder(&graph.named("labels"), DType::Int64, [None]);
+//!     let predictions = placeholder(&graph.named("predictions"), DType::Int64, [None]);
+//!     let accuracy = metrics::accuracy(&labels, &predictions);
+//!     session.run(&local_variables_initializer(graph), ())?;
+//!     for [of_labels, of_predictions] in batches {
+//!         let feeds = [(&labels, of_labels.clone()), (&predictions, of_predictions.clone())];
+//!         session.run(&accuracy.update_op, feeds)?;
+//!     }
+//!     Ok(session.run(&accuracy.value, ())?.value::<f32>()?)
 //! }
-//! let value = session.run(&accuracy.value, ())?;
+//! # let _ = evaluate;
 //! ```
 
 use crate::array::{constant, ones_like, scalar_tensor, size};
@@ -28,14 +39,29 @@ pub struct Metric {
     pub update_op: Output,
 }
 
-/// Returns the mean of all elements.
+/// Returns the mean of all elements of all batches.
+///
+/// ```
+/// # use ops::{array::constant, metrics};
+/// # let graph = session_core::Graph::new();
+/// let loss = metrics::mean(constant(&graph, [1.0f32, 3.0])); // 2.0 after one batch
+/// assert_eq!(loss.value.shape().to_string(), "[]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn mean(values: impl AsOutput) -> Metric {
     mean_in("mean", values.as_output(), None)
 }
 
-/// Returns the mean of all elements, each counting as much as its weight, which is broadcast.
+/// Returns the mean of all elements, each multiplied by its weight, divided by the sum of the weights. Weights are broadcast.
+///
+/// ```
+/// # use ops::{array::constant, metrics};
+/// # let graph = session_core::Graph::new();
+/// let (values, weights) = (constant(&graph, [1.0f32, 3.0]), constant(&graph, [3.0f32, 1.0]));
+/// let mean = metrics::weighted_mean(&values, &weights); // 1.5 after one batch
+/// assert_eq!(mean.value.shape().to_string(), "[]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn weighted_mean(values: impl AsOutput, weights: impl AsOutput) -> Metric {
@@ -43,6 +69,14 @@ pub fn weighted_mean(values: impl AsOutput, weights: impl AsOutput) -> Metric {
 }
 
 /// Returns the number of of that the predictions are equal to the labels.
+///
+/// ```
+/// # use ops::{array::constant, metrics};
+/// # let graph = session_core::Graph::new();
+/// let (labels, predictions) = (constant(&graph, [1i64, 0, 2]), constant(&graph, [1i64, 1, 2]));
+/// let accuracy = metrics::accuracy(&labels, &predictions); // 0.6667 after one batch
+/// assert_eq!(accuracy.value.shape().to_string(), "[]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn accuracy(labels: impl AsOutput, predictions: impl AsOutput) -> Metric {
@@ -86,6 +120,14 @@ fn mean_over(scope: &Composite, values: &Output, weights: Option<&Output>) -> Me
 
 /// Returns the precision: the share of positive predictions that are correct. Labels and predictions are
 /// bools, or numbers of which all but 0 are true.
+///
+/// ```
+/// # use ops::{array::constant, metrics};
+/// # let graph = session_core::Graph::new();
+/// let (labels, predictions) = (constant(&graph, [true, false]), constant(&graph, [true, true]));
+/// let precision = metrics::precision(&labels, &predictions); // 0.5 after one batch
+/// # let _ = precision;
+/// ```
 #[must_use]
 #[track_caller]
 pub fn precision(labels: impl AsOutput, predictions: impl AsOutput) -> Metric {
@@ -100,6 +142,14 @@ pub fn precision(labels: impl AsOutput, predictions: impl AsOutput) -> Metric {
 
 /// Returns the recall: the share of positive labels that were predicted. Labels and predictions are bools, or
 /// numbers of which all but 0 are true.
+///
+/// ```
+/// # use ops::{array::constant, metrics};
+/// # let graph = session_core::Graph::new();
+/// let (labels, predictions) = (constant(&graph, [true, true]), constant(&graph, [true, false]));
+/// let recall = metrics::recall(&labels, &predictions); // 0.5 after one batch
+/// # let _ = recall;
+/// ```
 #[must_use]
 #[track_caller]
 pub fn recall(labels: impl AsOutput, predictions: impl AsOutput) -> Metric {

@@ -1,8 +1,16 @@
 //! Optimizers: gradients of a loss, and the operation that takes one training step.
 //!
-//! ```ignore
+//! ```
+//! use ops::global_step::get_or_create_global_step;
+//! use ops::optimizers::{AdamOptimizer, Optimizer};
+//! # let graph = session_core::Graph::new();
+//! # let w = ops::variables::variable(&graph.named("w"), 3.0f32);
+//! # let loss = ops::math::square(&w);
 //! let step = get_or_create_global_step(&graph);
 //! let train_op = AdamOptimizer::new(0.001).minimize(&loss, Some(&step));
+//! assert_eq!(train_op.name(), "Adam");
+//! # graph.finalize()?;
+//! # Ok::<(), session_core::Error>(())
 //! ```
 //!
 //! Slots, such as Adam's moments, are ordinary variables under TensorFlow's names (`w/Adam`, `w/Adam_1`): saved and
@@ -66,21 +74,39 @@ use std::panic::Location;
 /// A variable with its gradient, which is `None` if the loss does not depend on the variable.
 pub type GradientAndVariable = (Option<Output>, Variable);
 
-/// A method of training.
+/// A training method.
 ///
 /// Callers use [`minimize`](Optimizer::minimize), or [`compute_gradients`](Optimizer::compute_gradients) and
-/// [`apply_gradients`](Optimizer::apply_gradients) with something between them, such as clipping. A new method
-/// implements the first four.
+/// [`apply_gradients`](Optimizer::apply_gradients) with something between them, such as a mask. A new method
+/// implements the first four functions.
 ///
-/// One optimizer has one set of slots for each variable, however often it is applied.
+/// One optimizer has one set of slots for each variable, no matter how often it is applied.
+///
+/// ```
+/// use ops::optimizers::{AdamOptimizer, Optimizer};
+/// use ops::variables::{trainable_variables, variable};
+/// let graph = session_core::Graph::new();
+/// let w = variable(&graph.named("w"), [3.0f32, 4.0]);
+/// let loss = ops::nn::l2_loss(&w);
+///
+/// let optimizer = AdamOptimizer::new(0.001);
+/// let mut gradients = optimizer.compute_gradients(&loss, &trainable_variables(&graph));
+/// for (gradient, _) in &mut gradients {
+///     *gradient = gradient.take().map(|gradient| &gradient * 0.5f32);
+/// }
+/// let train_op = optimizer.apply_gradients(&gradients, None);
+/// assert_eq!(train_op.name(), "Adam");
+/// # graph.finalize()?;
+/// # Ok::<(), session_core::Error>(())
+/// ```
 pub trait Optimizer {
-    /// Name, place and slots.
+    /// Returns the name, place and slots.
     fn settings(&self) -> &OptimizerSettings;
 
-    /// Returns the same, to be changed by [`named`](Optimizer::named) and [`within`](Optimizer::within).
+    /// Returns the settings, for [`named`](Optimizer::named) and [`within`](Optimizer::within) to change.
     fn settings_mut(&mut self) -> &mut OptimizerSettings;
 
-    /// Makes the slots these variables need, in this order; those that exist are left.
+    /// Creates the slots that these variables need, in this order. Slots that exist are left as they are.
     fn create_slots(&self, scope: &UpdateScope<'_>, variables: &[Variable]);
 
     /// Returns the operation that updates one variable and its slots.
@@ -92,7 +118,7 @@ pub trait Optimizer {
         Vec::new()
     }
 
-    /// With another name, which stands in the names of operations and slots.
+    /// Sets the name, which is part of the names of operations and slots. Default: that of the method, such as `Adam`.
     #[must_use]
     fn named(mut self, name: &str) -> Self
     where
@@ -105,9 +131,13 @@ pub trait Optimizer {
     /// Makes everything but slots in the scope, and under the control inputs, of this handle; by default at the
     /// graph's top.
     ///
-    /// ```ignore
-    /// let updates = graph.collection(&keys::UPDATE_OPS);
+    /// ```
+    /// use ops::optimizers::{AdamOptimizer, Optimizer};
+    /// use session_core::keys;
+    /// # let graph = session_core::Graph::new();
+    /// let updates = graph.collection(&keys::UPDATE_OPS); // of batch normalization
     /// let optimizer = AdamOptimizer::new(0.001).within(&graph.control_dependencies(&updates));
+    /// # let _ = optimizer;
     /// ```
     #[must_use]
     fn within(mut self, graph: &Graph) -> Self
@@ -157,17 +187,40 @@ pub trait Optimizer {
         self
     }
 
-    /// Returns the operation that takes one training step over all trainable variables, and counts the global step up.
-    /// It joins the collection `train_op`.
+    /// Returns the operation that takes one training step over all trainable variables and increments the global step. It joins the
+    /// collection `train_op`.
     ///
-    /// The loss is anything that is an output: an output, or a variable. A loss that depends on no variable, or is not
-    /// floating, is recorded as a build error. One that is no scalar is summed, as in TensorFlow.
+    /// The loss is an output or a variable. A loss that depends on no variable, or is not floating-point, is recorded as a build error. A
+    /// loss that is not a scalar is summed, as in TensorFlow.
+    ///
+    /// ```
+    /// use ops::global_step::get_or_create_global_step;
+    /// use ops::optimizers::{GradientDescentOptimizer, Optimizer};
+    /// let graph = session_core::Graph::new();
+    /// let w = ops::variables::variable(&graph.named("w"), 3.0f32);
+    /// let step = get_or_create_global_step(&graph);
+    /// let train_op = GradientDescentOptimizer::new(0.1).minimize(&ops::math::square(&w), Some(&step));
+    /// assert_eq!(graph.collection(&session_core::keys::TRAIN_OP), [train_op]);
+    /// # graph.finalize()?;
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[track_caller]
     fn minimize(&self, loss: &dyn AsOutput, global_step: Option<&Variable>) -> Operation {
         self.minimize_over(loss, &trainable_variables(&loss.as_output().graph()), global_step)
     }
 
-    /// Works as [`minimize`](Optimizer::minimize), over these variables.
+    /// Works as [`minimize`](Optimizer::minimize), for these variables only. The others are not trained.
+    ///
+    /// ```
+    /// use ops::optimizers::{GradientDescentOptimizer, Optimizer};
+    /// # use ops::{math::mul, variables::variable};
+    /// # let graph = session_core::Graph::new();
+    /// let (encoder, head) = (variable(&graph.named("encoder"), 2.0f32), variable(&graph.named("head"), 3.0f32));
+    /// let loss = mul(&encoder, &head);
+    /// let tune = GradientDescentOptimizer::new(0.1).minimize_over(&loss, &[head], None);
+    /// # let _ = tune;
+    /// # graph.finalize().unwrap();
+    /// ```
     #[track_caller]
     fn minimize_over(
         &self,
@@ -238,7 +291,7 @@ pub trait Optimizer {
         train_op
     }
 
-    /// Returns a variable's slot, such as `m` of Adam, if it was made.
+    /// Returns a slot of a variable, such as `m` of Adam, or `None` if it was not created.
     fn slot(&self, variable: &Variable, name: &str) -> Option<Variable> {
         self.settings().slot(variable, name)
     }

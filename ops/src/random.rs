@@ -157,6 +157,13 @@ const SEED_LIMIT: i64 = i32::MAX as i64;
 /// | `a` | `b` | `a` and `b` |
 ///
 /// Seeds are taken modulo 2^31 - 1; two zeros, which would mean no seed, become (0, 2^31 - 1).
+///
+/// ```
+/// use ops::random::get_seed;
+/// let graph = session_core::Graph::new();
+/// graph.set_random_seed(7);
+/// assert_eq!(get_seed(&graph, Some(3)), (7, 3));
+/// ```
 #[must_use]
 pub fn get_seed(graph: &Graph, op_seed: Option<i64>) -> (i64, i64) {
     let (first, second) = match (graph.random_seed(), op_seed) {
@@ -185,6 +192,14 @@ fn shape_output(scope: &Graph, shape: Ints) -> Output {
 // ---- constructors ----------------------------------------------------------------------------------------
 
 /// Returns numbers drawn uniformly from `[0, 1)`, of a floating-point dtype.
+///
+/// ```
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// use ops::random::random_uniform_unit;
+/// let x = random_uniform_unit(&graph, [2, 3], DType::Float32, Some(1));
+/// assert_eq!(x.shape().to_string(), "[2,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn random_uniform_unit(graph: &Graph, shape: impl Into<Ints>, dtype: DType, seed: Option<i64>) -> Output {
@@ -194,6 +209,14 @@ pub fn random_uniform_unit(graph: &Graph, shape: impl Into<Ints>, dtype: DType, 
 }
 
 /// Returns numbers drawn uniformly from `[minval, maxval)`, of a floating-point dtype.
+///
+/// ```
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// use ops::random::random_uniform;
+/// let x = random_uniform(&graph, [2, 3], -1.0, 1.0, DType::Float32, None);
+/// assert_eq!(x.shape().to_string(), "[2,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn random_uniform(
@@ -216,6 +239,14 @@ pub fn random_uniform(
 }
 
 /// Returns integers drawn uniformly from `[minval, maxval)`, of dtype `int32` or `int64`.
+///
+/// ```
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// use ops::random::random_uniform_int;
+/// let dice = random_uniform_int(&graph, [10], 1, 7, DType::Int32, Some(1)); // from 1 to 6
+/// assert_eq!(dice.dtype(), DType::Int32);
+/// ```
 #[must_use]
 #[track_caller]
 pub fn random_uniform_int(
@@ -237,6 +268,14 @@ pub fn random_uniform_int(
 }
 
 /// Returns numbers drawn from the normal distribution with this mean and standard deviation.
+///
+/// ```
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// use ops::random::random_normal;
+/// let noise = random_normal(&graph, [2, 3], 0.0, 0.1, DType::Float32, None);
+/// assert_eq!(noise.shape().to_string(), "[2,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn random_normal(
@@ -253,6 +292,14 @@ pub fn random_normal(
 }
 
 /// Works as [`random_normal`], but numbers more than two standard deviations from the mean are drawn again.
+///
+/// ```
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// use ops::random::truncated_normal;
+/// let x = truncated_normal(&graph, [2, 3], 0.0, 0.1, DType::Float32, None); // from -0.2 to 0.2
+/// assert_eq!(x.shape().to_string(), "[2,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn truncated_normal(
@@ -291,6 +338,14 @@ fn sample(inner: &Graph, def: &'static OpDef, shape: &Output, dtype: DType, seed
 }
 
 /// Returns the rows of `value` in random order.
+///
+/// ```
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// use ops::{array::constant, random::random_shuffle};
+/// let rows = random_shuffle(constant(&graph, [[1, 2], [3, 4], [5, 6]]), Some(1));
+/// assert_eq!(rows.shape().to_string(), "[3,2]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn random_shuffle(value: impl AsOutput, seed: Option<i64>) -> Output {
@@ -301,6 +356,14 @@ pub fn random_shuffle(value: impl AsOutput, seed: Option<i64>) -> Output {
 }
 
 /// Draws `num_samples` classes, as `int64`, for each row of `logits` (unnormalized log probabilities).
+///
+/// ```
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// use ops::{array::constant, random::multinomial};
+/// let logits = constant(&graph, [[0.0f32, 0.0, 10.0]]); // mostly class 2
+/// assert_eq!(multinomial(&logits, 5, Some(1)).shape().to_string(), "[1,5]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn multinomial(logits: impl AsOutput, num_samples: usize, seed: Option<i64>) -> Output {

@@ -49,22 +49,22 @@ use crate::Ints;
 use crate::control_flow::Structure;
 use session_core::{DType, Graph, Output};
 
-/// One step of a recurrent net.
+/// One step of a recurrent network.
 pub trait RnnCell {
-    /// What it hands on from one step to the next.
+    /// The state that one step passes to the next.
     type State: Structure + Clone;
 
-    /// Returns how many numbers a step gives for each sequence.
+    /// Returns the number of outputs of a step for each sequence.
     fn output_size(&self) -> usize;
 
-    /// Returns the state with which sequences begin: zeros, for as many as there are in a batch.
+    /// Returns the initial state of a batch of sequences: zeros.
     fn zero_state(&self, graph: &Graph, batch_size: Ints, dtype: DType) -> Self::State;
 
-    /// Makes the variables of the cell for inputs of so many numbers, unless they are there. The first step does it by
-    /// itself, in its variable scope.
+    /// Creates the variables of the cell for inputs of this size, unless they exist. The first step does it by itself, in its variable
+    /// scope.
     fn build(&self, graph: &Graph, input_size: usize, dtype: DType);
 
-    /// Computes a step of inputs `[batch, depth]`: its outputs, and the state behind it.
+    /// Computes a step of inputs `[batch, depth]`: returns its outputs and the next state.
     fn call(&self, graph: &Graph, inputs: &Output, state: &Self::State) -> (Output, Self::State);
 }
 
@@ -88,10 +88,10 @@ impl<C: RnnCell + ?Sized> RnnCell for &C {
     }
 }
 
-/// What is applied to the numbers of a step, such as `|x| math::tanh(x)`.
+/// A function that is applied to the numbers of a step, such as `|x| math::tanh(x)`.
 pub type Activation = fn(&Output) -> Output;
 
-/// Zeros for a batch, of so many numbers each.
+/// Returns zeros for a batch, `size` for each entry.
 fn zeros_of(graph: &Graph, batch_size: Ints, size: usize, dtype: DType) -> Output {
     use crate::array::{concat, constant, expand_dims, zeros};
     let sizes = match batch_size.known() {

@@ -5,9 +5,16 @@ use crate::math::cast;
 use session_core::{AsOutput, DType, Graph, Output, Variable};
 
 /// A number, or an output that yields one at each step.
-/// ```ignore
-/// GradientDescentOptimizer::new(0.1);
-/// GradientDescentOptimizer::new(exponential_decay(0.1, &global_step, 1000, 0.96, Decay::Smooth));
+///
+/// ```
+/// use ops::global_step::get_or_create_global_step;
+/// use ops::learning_rate::{Decay, exponential_decay};
+/// use ops::optimizers::GradientDescentOptimizer;
+/// let graph = session_core::Graph::new();
+/// let step = get_or_create_global_step(&graph);
+/// let fixed = GradientDescentOptimizer::new(0.1);
+/// let decaying = GradientDescentOptimizer::new(exponential_decay(0.1, &step, 1000, 0.96, Decay::Smooth));
+/// # let _ = (fixed, decaying);
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Scalar {

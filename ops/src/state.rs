@@ -297,7 +297,7 @@ fn gather_gradient(operation: &Operation, grads: &[Option<Output>]) -> Result<Ve
     let Some(grad) = grads.first().cloned().flatten() else { return Ok(vec![None, None]) };
     let (handle, indices) = (operation.input(0), operation.input(1));
     if operation.attr("batch_dims").and_then(AttrValue::as_int) != Some(0) {
-        return Err(operation.place(Error::runtime("no gradient for batch_dims other than 0")));
+        return Err(operation.place(Error::runtime("a gather has no gradient for batch_dims other than 0")));
     }
     let rows = variable_of(&handle).and_then(|(_, shape)| shape.dim(0));
     let text = "the gradient of a gather needs a variable whose number of rows is known";
@@ -465,6 +465,15 @@ resource_scatters! {
 // ---- constructors: reference variables -------------------------------------------------------------------
 
 /// Returns a reference variable: its output is the variable, and what reads it sees the value of that moment.
+///
+/// ```
+/// use ops::{array::constant, state};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let w = state::variable_v2(&graph, DType::Float32, [2]);
+/// assert_eq!(w.operation().op_type(), "VariableV2");
+/// # let _ = constant(&graph, 0);
+/// ```
 #[must_use]
 #[track_caller]
 pub fn variable_v2(graph: &Graph, dtype: DType, shape: impl Into<PartialShape>) -> Output {
@@ -472,6 +481,15 @@ pub fn variable_v2(graph: &Graph, dtype: DType, shape: impl Into<PartialShape>) 
 }
 
 /// Returns true if the reference variable is initialized.
+///
+/// ```
+/// use ops::{array::constant, state};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let w = state::variable_v2(&graph, DType::Float32, [2]);
+/// assert_eq!(state::is_variable_initialized(&w).dtype(), DType::Bool);
+/// # let _ = constant(&graph, 0);
+/// ```
 #[must_use]
 #[track_caller]
 pub fn is_variable_initialized(reference: impl AsOutput) -> Output {
@@ -479,6 +497,15 @@ pub fn is_variable_initialized(reference: impl AsOutput) -> Output {
 }
 
 /// Assigns a value of the same shape to the reference variable. The output is the variable.
+///
+/// ```
+/// use ops::{array::constant, state};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let w = state::variable_v2(&graph, DType::Float32, [2]);
+/// let assigned = state::assign(&w, constant(&graph, [1.0f32, 2.0]));
+/// assert_eq!(assigned.operation().op_type(), "Assign");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn assign(reference: impl AsOutput, value: impl AsOutput) -> Output {
@@ -494,6 +521,15 @@ pub fn assign_any_shape(reference: impl AsOutput, value: impl AsOutput) -> Outpu
 }
 
 /// Adds to the reference variable's value. The output is the variable.
+///
+/// ```
+/// use ops::{array::constant, state};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let w = state::variable_v2(&graph, DType::Float32, [2]);
+/// let added = state::assign_add(&w, constant(&graph, [1.0f32, 2.0]));
+/// assert_eq!(added.operation().op_type(), "AssignAdd");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn assign_add(reference: impl AsOutput, value: impl AsOutput) -> Output {
@@ -501,6 +537,15 @@ pub fn assign_add(reference: impl AsOutput, value: impl AsOutput) -> Output {
 }
 
 /// Subtracts from the value of the reference variable. The output is the variable.
+///
+/// ```
+/// use ops::{array::constant, state};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let w = state::variable_v2(&graph, DType::Float32, [2]);
+/// let subtracted = state::assign_sub(&w, constant(&graph, [1.0f32, 2.0]));
+/// assert_eq!(subtracted.operation().op_type(), "AssignSub");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn assign_sub(reference: impl AsOutput, value: impl AsOutput) -> Output {

@@ -98,6 +98,16 @@ fn on(input: &impl AsOutput, def: &'static OpDef) -> OpBuilder {
 }
 
 /// Joins strings elementwise with a separator. Scalars are broadcast.
+///
+/// ```
+/// # use ops::{array::constant, strings::*};
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// let (first, last) = (constant(&graph, vec!["a", "b"]), constant(&graph, vec!["x", "y"]));
+/// let joined = string_join(&[&first, &last], "-"); // ["a-x", "b-y"]
+/// assert_eq!(joined.shape().to_string(), "[2]");
+/// ```
+///
 /// # Errors
 /// In the graph, for no inputs, inputs of another dtype and shapes that differ.
 #[must_use]
@@ -113,6 +123,15 @@ pub fn string_join<O: AsOutput>(inputs: &[O], separator: &str) -> Output {
 
 /// Joins strings along axes, the one listed first varying fastest. Over all axes, the last one varies
 /// fastest. The axes are removed unless they are given as [`keep_dims(axes)`](crate::keep_dims).
+///
+/// ```
+/// # use ops::{array::constant, strings::*};
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// let words = constant(&graph, vec!["a", "b", "c"]);
+/// let joined = reduce_join(&words, .., " "); // "a b c"
+/// assert_eq!(joined.shape().to_string(), "[]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn reduce_join(inputs: impl AsOutput, axes: impl Into<ReductionAxes>, separator: &str) -> Output {
@@ -140,13 +159,25 @@ pub struct AsStringOptions {
 
 impl AsStringOptions {
     /// Sets the number of digits after the point. Default: 6.
+    ///
+    /// ```
+    /// use ops::strings::AsStringOptions;
+    /// let options = AsStringOptions::default().precision(2);
+    /// # let _ = options;
+    /// ```
     #[must_use]
     pub fn precision(mut self, digits: usize) -> Self {
         self.precision = Some(digits);
         self
     }
 
-    /// Sets an exponent.
+    /// Uses the notation with an exponent.
+    ///
+    /// ```
+    /// use ops::strings::AsStringOptions;
+    /// let options = AsStringOptions::default().scientific();
+    /// # let _ = options;
+    /// ```
     #[must_use]
     pub fn scientific(mut self) -> Self {
         self.scientific = true;
@@ -161,13 +192,19 @@ impl AsStringOptions {
     }
 
     /// Sets the minimum width, padded on the left.
+    ///
+    /// ```
+    /// use ops::strings::AsStringOptions;
+    /// let options = AsStringOptions::default().width(8).fill("0");
+    /// # let _ = options;
+    /// ```
     #[must_use]
     pub fn width(mut self, width: usize) -> Self {
         self.width = Some(width);
         self
     }
 
-    /// Sets what fills up: a space (the default), `0`, `+` (which shows the sign), or `-`, which fills with spaces after the
+    /// Sets the padding: a space (the default), `0`, `+` (which shows the sign), or `-`, which fills with spaces after the
     /// number.
     #[must_use]
     pub fn fill(mut self, fill: &str) -> Self {
@@ -177,6 +214,14 @@ impl AsStringOptions {
 }
 
 /// Converts numbers, bools, and strings to text.
+///
+/// ```
+/// # use ops::{array::constant, strings::*};
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// let text = as_string(constant(&graph, [1.5f32, 2.25]), &AsStringOptions::default().precision(1)); // ["1.5", "2.2"]
+/// assert_eq!(text.dtype(), DType::String);
+/// ```
 #[must_use]
 #[track_caller]
 pub fn as_string(input: impl AsOutput, options: &AsStringOptions) -> Output {
@@ -192,6 +237,14 @@ pub fn as_string(input: impl AsOutput, options: &AsStringOptions) -> Output {
 
 /// Splits each string of a vector at every byte of `delimiter`, or into single bytes if it is empty. Each
 /// string yields a row, without its empty parts.
+///
+/// ```
+/// # use ops::{array::constant, strings::*};
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// let words = string_split(constant(&graph, vec!["a b", "c"]), " ");
+/// assert_eq!(words.values.dtype(), DType::String); // ["a", "b", "c"] at [0, 0], [0, 1], [1, 0]
+/// ```
 #[must_use]
 #[track_caller]
 pub fn string_split(source: impl AsOutput, delimiter: &str) -> SparseTensor {
@@ -222,6 +275,14 @@ pub fn string_split_v2(input: impl AsOutput, sep: &str, maxsplit: Option<usize>)
 }
 
 /// Parses text to numbers of a dtype. Invalid numbers and overflowing integers are `InvalidArgument` errors.
+///
+/// ```
+/// # use ops::{array::constant, strings::*};
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// let numbers = string_to_number(constant(&graph, vec!["1.5", "-2"]), DType::Float32); // [1.5, -2.0]
+/// assert_eq!(numbers.dtype(), DType::Float32);
+/// ```
 #[must_use]
 #[track_caller]
 pub fn string_to_number(input: impl AsOutput, out_type: DType) -> Output {
@@ -248,6 +309,14 @@ impl Unit {
 }
 
 /// Returns the lengths of strings.
+///
+/// ```
+/// # use ops::{array::constant, strings::*};
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// let lengths = string_length(constant(&graph, vec!["é"]), Unit::Byte); // [2]; 1 with Unit::Utf8Char
+/// assert_eq!(lengths.dtype(), DType::Int32);
+/// ```
 #[must_use]
 #[track_caller]
 pub fn string_length(input: impl AsOutput, unit: Unit) -> Output {
@@ -256,6 +325,14 @@ pub fn string_length(input: impl AsOutput, unit: Unit) -> Output {
 
 /// Returns substrings of at most `len` units starting at `pos`, which counts from the end if negative. A
 /// position outside of its string is an `InvalidArgument` error.
+///
+/// ```
+/// # use ops::{array::constant, strings::*};
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// let end = substr(constant(&graph, vec!["abcdef"]), -3, 2, Unit::Byte); // ["de"]
+/// assert_eq!(end.dtype(), DType::String);
+/// ```
 #[must_use]
 #[track_caller]
 pub fn substr(input: impl AsOutput, pos: impl Into<Ints>, len: impl Into<Ints>, unit: Unit) -> Output {
@@ -263,7 +340,15 @@ pub fn substr(input: impl AsOutput, pos: impl Into<Ints>, len: impl Into<Ints>, 
     builder.attr("unit", unit.name()).finish_output()
 }
 
-/// Hashes strings to numbers below `num_buckets` with FarmHash, consistently across runs and with TensorFlow.
+/// Hashes strings to `int64` numbers below `num_buckets` with FarmHash. The numbers are the same in each run, and TensorFlow's.
+///
+/// ```
+/// # use ops::{array::constant, strings::*};
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// let buckets = string_to_hash_bucket_fast(constant(&graph, vec!["red", "blue"]), 1000);
+/// assert_eq!(buckets.dtype(), DType::Int64);
+/// ```
 #[must_use]
 #[track_caller]
 pub fn string_to_hash_bucket_fast(input: impl AsOutput, num_buckets: usize) -> Output {

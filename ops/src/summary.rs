@@ -1,9 +1,17 @@
 //! Summaries: operations that give a serialized `Summary` for event files.
 //!
-//! ```ignore
-//! summary::scalar("loss", &loss);
-//! summary::histogram("weights", &w);
+//! ```
+//! use ops::{array::placeholder, summary};
+//! use session_core::{DType, Graph, PartialShape};
+//!
+//! let graph = Graph::new();
+//! let loss = placeholder(&graph.named("loss"), DType::Float32, PartialShape::scalar());
+//! let w = placeholder(&graph.named("w"), DType::Float32, [64, 10]);
+//! let _ = (summary::scalar("loss", &loss), summary::histogram("weights", &w));
 //! let all = summary::merge_all(&graph); // what a hook writes every n steps
+//! assert!(all.is_some());
+//! # graph.finalize()?;
+//! # Ok::<(), session_core::Error>(())
 //! ```
 //!
 //! A summary's tag is its name with the scope in front, made unique. It joins the collection `summaries`.
@@ -68,6 +76,16 @@ fn audio(context: &mut ShapeContext<'_>) -> Result<()> {
 }
 
 /// Options of a summary: its collections and family.
+///
+/// ```
+/// # use ops::{array, summary};
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// let loss = array::constant(&graph, 0.5f32);
+/// let options = summary::SummaryOptions::default().family("training");
+/// let summary = summary::scalar_with("loss", &loss, &options); // tagged training/loss
+/// # let _ = summary;
+/// ```
 #[derive(Clone, Debug)]
 pub struct SummaryOptions {
     collections: Vec<CollectionKey<Output>>,
@@ -90,6 +108,12 @@ impl SummaryOptions {
     }
 
     /// Sets the first part of the tag, by which TensorBoard groups summaries.
+    ///
+    /// ```
+    /// use ops::summary::SummaryOptions;
+    /// let options = SummaryOptions::default().family("training");
+    /// # let _ = options;
+    /// ```
     #[must_use]
     pub fn family(mut self, family: impl Into<String>) -> Self {
         self.family = Some(family.into());
@@ -97,7 +121,15 @@ impl SummaryOptions {
     }
 }
 
-/// Returns a number.
+/// Returns a summary of a scalar number, which TensorBoard draws as a curve.
+///
+/// ```
+/// # use ops::{array, summary};
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// let loss = summary::scalar("loss", array::constant(&graph, 0.5f32));
+/// assert_eq!(graph.collection(&session_core::keys::SUMMARIES), [loss]);
+/// ```
 #[track_caller]
 pub fn scalar(name: &str, value: impl AsOutput) -> Output {
     scalar_with(name, value, &SummaryOptions::default())
@@ -109,7 +141,15 @@ pub fn scalar_with(name: &str, value: impl AsOutput, options: &SummaryOptions) -
     summarize(name, value.as_output(), &SCALAR_SUMMARY, "tags", options, |builder| builder)
 }
 
-/// Returns a summary of the distribution of numbers.
+/// Returns a summary of the distribution of a tensor's numbers.
+///
+/// ```
+/// # use ops::{array, summary};
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// let weights = summary::histogram("weights", array::ones(&graph, DType::Float32, [64, 10]));
+/// assert_eq!(weights.operation().op_type(), "HistogramSummary");
+/// ```
 #[track_caller]
 pub fn histogram(name: &str, values: impl AsOutput) -> Output {
     histogram_with(name, values, &SummaryOptions::default())
@@ -123,6 +163,15 @@ pub fn histogram_with(name: &str, values: impl AsOutput, options: &SummaryOption
 
 /// Returns a summary of images of shape `[batch, rows, columns, channels]` with 1 (gray), 3 (RGB), or 4
 /// (RGBA) channels, at most `max_outputs` of them. Floats are scaled so that the maximum is white.
+///
+/// ```
+/// # use ops::{array, summary};
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// let images = array::placeholder(&graph, DType::Float32, [None, Some(28), Some(28), Some(1)]);
+/// let summary = summary::image("digits", &images, 4);
+/// assert_eq!(summary.operation().op_type(), "ImageSummary");
+/// ```
 #[track_caller]
 pub fn image(name: &str, images: impl AsOutput, max_outputs: usize) -> Output {
     image_with(name, images, max_outputs, &SummaryOptions::default())
@@ -138,6 +187,15 @@ pub fn image_with(name: &str, images: impl AsOutput, max_outputs: usize, options
 
 /// Returns a summary of sounds of shape `[batch, frames]` or `[batch, frames, channels]` with values from -1
 /// to 1, at most `max_outputs` of them. `sample_rate` is in frames per second.
+///
+/// ```
+/// # use ops::{array, summary};
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// let clips = array::placeholder(&graph, DType::Float32, [None, Some(16_000)]);
+/// let summary = summary::audio_clips("speech", &clips, 16_000.0, 2);
+/// assert_eq!(summary.operation().op_type(), "AudioSummaryV2");
+/// ```
 #[track_caller]
 pub fn audio_clips(name: &str, clips: impl AsOutput, sample_rate: f32, max_outputs: usize) -> Output {
     let options = SummaryOptions::default();
@@ -150,12 +208,20 @@ pub fn audio_clips(name: &str, clips: impl AsOutput, sample_rate: f32, max_outpu
 const TEXT_METADATA: &[u8] = b"\n\x06\n\x04text";
 
 /// Returns a summary of strings, displayed as text.
+///
+/// ```
+/// # use ops::{array, summary};
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// let note = summary::text("note", array::constant(&graph, "learning rate halved"));
+/// assert_eq!(note.operation().op_type(), "TensorSummaryV2");
+/// ```
 #[track_caller]
 pub fn text(name: &str, strings: impl AsOutput) -> Output {
     tensor_with(name, strings, Bytes::from_static(TEXT_METADATA), &SummaryOptions::default())
 }
 
-/// Returns a tensor as it is, with serialized `SummaryMetadata` that says what to do with it.
+/// Returns a summary with a tensor as it is, and serialized `SummaryMetadata` that names the plugin that displays it.
 #[track_caller]
 pub fn tensor_with(name: &str, tensor: impl AsOutput, metadata: Bytes, options: &SummaryOptions) -> Output {
     summarize(name, tensor.as_output(), &TENSOR_SUMMARY_V2, "tag", options, |builder| {
@@ -163,7 +229,16 @@ pub fn tensor_with(name: &str, tensor: impl AsOutput, metadata: Bytes, options: 
     })
 }
 
-/// Returns all these summaries in one.
+/// Merges summaries into one.
+///
+/// ```
+/// # use ops::{array, summary};
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// let x = array::constant(&graph, 0.5f32);
+/// let both = summary::merge(&[summary::scalar("a", &x), summary::scalar("b", &x)]);
+/// assert_eq!(both.operation().op_type(), "MergeSummary");
+/// ```
 #[track_caller]
 pub fn merge(summaries: &[Output]) -> Output {
     let graph = summaries.first().map_or_else(Graph::new, Output::graph);
@@ -171,7 +246,17 @@ pub fn merge(summaries: &[Output]) -> Output {
     scope.op(&MERGE_SUMMARY).input_list(summaries).finish_output()
 }
 
-/// Returns all summaries in the collection `summaries` in one, or `None` if there are none (S-29).
+/// Merges all summaries in the collection `summaries` into one, or returns `None` if there are none (S-29).
+///
+/// ```
+/// # use ops::{array, summary};
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// assert!(summary::merge_all(&graph).is_none());
+/// let _ = summary::scalar("loss", array::constant(&graph, 0.5f32));
+/// let all = summary::merge_all(&graph).expect("there is one");
+/// # let _ = all;
+/// ```
 #[must_use]
 #[track_caller]
 pub fn merge_all(graph: &Graph) -> Option<Output> {

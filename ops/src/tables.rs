@@ -83,7 +83,7 @@ pub struct MutableHashTable {
 }
 
 impl MutableHashTable {
-    /// Creates an empty table. What is looked up and not there has the default value, whose dtype and shape are those of all values.
+    /// Creates an empty table. A key that it does not hold has the default value, whose dtype and shape are those of all values.
     ///
     /// # Errors
     /// In the graph: for key dtypes that tables do not have.
@@ -118,7 +118,7 @@ impl MutableHashTable {
         MutableHashTable { handle, key_dtype, default_value, content }
     }
 
-    /// Returns its name, also in checkpoints.
+    /// Returns the name of the table, which is also its name in checkpoints.
     #[must_use]
     pub fn name(&self) -> &str {
         self.handle.operation().name()
@@ -141,7 +141,16 @@ impl MutableHashTable {
         keys
     }
 
-    /// Returns the values of these keys.
+    /// Returns the values of these keys; the default value for those that the table does not hold.
+    ///
+    /// ```
+    /// # use ops::{array::constant, tables::MutableHashTable};
+    /// # use session_core::{DType, Graph};
+    /// # let graph = Graph::new();
+    /// let counts = MutableHashTable::new(&graph.named("counts"), DType::Int64, 0i64);
+    /// let found = counts.find(constant(&graph, [3i64, 5])); // 0 for keys that were never inserted
+    /// assert_eq!(found.dtype(), DType::Int64);
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn find(&self, keys: impl AsOutput) -> Output {
@@ -151,6 +160,15 @@ impl MutableHashTable {
     }
 
     /// Inserts values under keys. Existing values are replaced.
+    ///
+    /// ```
+    /// # use ops::{array::constant, tables::MutableHashTable};
+    /// # use session_core::{DType, Graph};
+    /// # let graph = Graph::new();
+    /// let counts = MutableHashTable::new(&graph.named("counts"), DType::Int64, 0i64);
+    /// let insert = counts.insert(constant(&graph, [3i64]), constant(&graph, [7i64]));
+    /// # let _ = insert;
+    /// ```
     #[track_caller]
     pub fn insert(&self, keys: impl AsOutput, values: impl AsOutput) -> Operation {
         let keys = self.keys(keys);
@@ -158,7 +176,16 @@ impl MutableHashTable {
         builder.input(&self.handle).input(&keys).input(values).finish()
     }
 
-    /// Takes keys out; those that are not there are no error.
+    /// Removes keys. Keys that the table does not hold are ignored.
+    ///
+    /// ```
+    /// # use ops::{array::constant, tables::MutableHashTable};
+    /// # use session_core::{DType, Graph};
+    /// # let graph = Graph::new();
+    /// let counts = MutableHashTable::new(&graph.named("counts"), DType::Int64, 0i64);
+    /// let remove = counts.remove(constant(&graph, [3i64]));
+    /// # let _ = remove;
+    /// ```
     #[track_caller]
     pub fn remove(&self, keys: impl AsOutput) -> Operation {
         let keys = self.keys(keys);
@@ -167,6 +194,15 @@ impl MutableHashTable {
     }
 
     /// Returns the number of keys.
+    ///
+    /// ```
+    /// # use ops::{array::constant, tables::MutableHashTable};
+    /// # use session_core::{DType, Graph};
+    /// # let graph = Graph::new();
+    /// let counts = MutableHashTable::new(&graph.named("counts"), DType::Int64, 0i64);
+    /// assert_eq!(counts.size().dtype(), DType::Int64);
+    /// # let _ = constant(&graph, 0);
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn size(&self) -> Output {
@@ -174,7 +210,7 @@ impl MutableHashTable {
         graph.op(&LOOKUP_TABLE_SIZE_V2).default_name("size").input(&self.handle).finish_output()
     }
 
-    /// Returns all keys and all values, in one order that says nothing, as they are when they are fetched in one run.
+    /// Returns all keys and all values, in the same unspecified order if they are fetched in one run.
     #[must_use]
     pub fn content(&self) -> &[Output; 2] {
         &self.content

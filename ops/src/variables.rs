@@ -1,12 +1,22 @@
 //! Variables: making, assigning, initializing and listing them.
 //!
-//! ```ignore
+//! ```
+//! use ops::OutputExt;
+//! use ops::array::placeholder;
+//! use ops::initializers::glorot_uniform;
+//! use ops::variables::{VariableExt, get_variable, global_variables_initializer, variable};
+//! use session_core::{DType, Graph};
+//!
 //! let graph = Graph::new();
+//! let x = placeholder(&graph.named("x"), DType::Float32, [None, Some(64)]);
 //! let w = get_variable(&graph, "w", [64, 10], DType::Float32, &glorot_uniform());
 //! let count = variable(&graph.named("count"), 0i64);
 //! let logits = x.matmul(&w); // a variable stands for its value
 //! let increment = count.assign_add(1i64);
 //! let init = global_variables_initializer(&graph);
+//! # let _ = (logits, increment, init);
+//! # graph.finalize()?;
+//! # Ok::<(), session_core::Error>(())
 //! ```
 
 mod builder;

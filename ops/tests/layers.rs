@@ -87,7 +87,7 @@ fn convolutional_layers_have_kernel_and_bias() {
 }
 
 #[test]
-fn regularizers_pay_for_kernel_and_bias() {
+fn regularizers_add_losses_for_kernel_and_bias() {
     let graph = Graph::new();
     let x = input(&graph, &[None, Some(3)]);
     let options = LayerOptions::default()
@@ -216,7 +216,7 @@ fn dropout_leaves_everything_outside_training() {
     assert_eq!((dropped.operation().op_type(), shape(&dropped).as_str()), ("SelectV2", "[?,3]"));
     graph.check().unwrap();
     let _ = dropout(&x, 1.0, Training::On, None);
-    assert!(graph.check().unwrap_err().message().contains("lies in [0, 1), not at 1"));
+    assert!(graph.check().unwrap_err().message().contains("must be in [0, 1), not 1"));
 }
 
 #[test]

@@ -80,7 +80,7 @@ fn every_definition_with_a_gradient_has_a_sample() {
 }
 
 #[test]
-fn operations_and_gradients_count_as_made_where_they_are_asked_for() {
+fn operations_and_gradients_carry_the_location_of_their_caller() {
     let mut elsewhere = Vec::new();
     for sample in samples() {
         let (built, _) = build(&sample, Known::Shapes);

@@ -294,6 +294,15 @@ pub fn depth_to_space(input: impl AsOutput, block_size: i64) -> Output {
 }
 
 /// Moves blocks of the spatial axes, after zero padding, into the batch axis.
+///
+/// ```
+/// # use ops::array::{self, constant};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let images = array::zeros(&graph, DType::Float32, [1, 4, 6, 3]);
+/// let blocks = array::space_to_batch_nd(&images, [2, 2], [[0, 0], [0, 0]]);
+/// assert_eq!(blocks.shape().to_string(), "[4,2,3,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn space_to_batch_nd(
@@ -306,6 +315,15 @@ pub fn space_to_batch_nd(
 }
 
 /// Moves entries of the batch axis into blocks of the spatial axes, which are then cropped.
+///
+/// ```
+/// # use ops::array::{self, constant};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let blocks = array::zeros(&graph, DType::Float32, [4, 2, 3, 3]);
+/// let images = array::batch_to_space_nd(&blocks, [2, 2], [[0, 0], [0, 0]]);
+/// assert_eq!(images.shape().to_string(), "[1,4,6,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn batch_to_space_nd(
@@ -317,8 +335,18 @@ pub fn batch_to_space_nd(
     crops.into().input_of(block_shape.into().input_of(builder)).finish_output()
 }
 
-/// Returns the elements of each window of `size` rows and columns, as channels; windows lie `strides` apart and their elements
-/// `rates`.
+/// Returns the elements of each window of `size` rows and columns of `[batch, rows, columns, channels]` as channels. Windows lie
+/// `strides` apart, and the elements of one window `rates`.
+///
+/// ```
+/// # use ops::array::{self, constant};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// use ops::nn::Padding;
+/// let images = array::zeros(&graph, DType::Float32, [1, 8, 8, 3]);
+/// let patches = array::extract_image_patches(&images, [2, 2], [2, 2], [1, 1], Padding::Valid);
+/// assert_eq!(patches.shape().to_string(), "[1,4,4,12]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn extract_image_patches(

@@ -209,6 +209,14 @@ pub fn placeholder_with_default(input: impl AsOutput, shape: impl Into<PartialSh
 }
 
 /// Returns a tensor of this shape in which every element is the scalar `value`.
+///
+/// ```
+/// # use ops::array::{self, constant};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let nines = array::fill([2, 3], constant(&graph, 9.0f32));
+/// assert_eq!(nines.shape().to_string(), "[2,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn fill(dims: impl Into<Ints>, value: impl AsOutput) -> Output {
@@ -318,6 +326,15 @@ fn like(tensor: &Output, def: &'static OpDef, name: &str, value: f64) -> Output 
 }
 
 /// Returns the numbers from `start` up to, but not including, `limit`, in steps of `delta`: scalars of one dtype.
+///
+/// ```
+/// # use ops::array::{self, constant};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let (start, limit, delta) = (constant(&graph, 3), constant(&graph, 10), constant(&graph, 3));
+/// let numbers = array::range(&start, &limit, &delta); // [3, 6, 9]
+/// assert_eq!(numbers.shape().to_string(), "[3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn range(start: impl AsOutput, limit: impl AsOutput, delta: impl AsOutput) -> Output {
@@ -326,6 +343,14 @@ pub fn range(start: impl AsOutput, limit: impl AsOutput, delta: impl AsOutput) -
 }
 
 /// Returns `num` evenly spaced numbers from `start` to `stop`, both included.
+///
+/// ```
+/// # use ops::array::{self, constant};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let numbers = array::linspace(constant(&graph, 0.0f32), constant(&graph, 1.0f32), 5); // [0.0, 0.25, 0.5, 0.75, 1.0]
+/// assert_eq!(numbers.shape().to_string(), "[5]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn linspace(start: impl AsOutput, stop: impl AsOutput, num: impl Into<Ints>) -> Output {
@@ -335,6 +360,13 @@ pub fn linspace(start: impl AsOutput, stop: impl AsOutput, num: impl Into<Ints>)
 
 /// Returns a scalar tensor of a dtype and value, which is rounded to the dtype. For dtypes that are not
 /// numeric: `false` for 0 and `true` otherwise, and the empty string.
+///
+/// ```
+/// use ops::array::scalar_tensor;
+/// use session_core::{DType, Tensor};
+/// assert_eq!(scalar_tensor(DType::Int64, 3.0), Tensor::from(3i64));
+/// assert_eq!(scalar_tensor(DType::Bool, 1.0), Tensor::from(true));
+/// ```
 #[must_use]
 pub fn scalar_tensor(dtype: DType, value: f64) -> Tensor {
     Tensor::of_number(dtype, value)

@@ -345,6 +345,16 @@ pub fn gather_along(params: impl AsOutput, indices: impl AsOutput, axis: impl In
 
 /// Works as [`gather_along`] within each entry of the first `batch_dims` axes, which `params` and `indices`
 /// have in common.
+///
+/// ```
+/// # use ops::array::{self, constant};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let params = constant(&graph, [[10, 11, 12], [20, 21, 22]]);
+/// let indices = constant(&graph, [[2], [0]]);
+/// let y = array::gather_batches(&params, &indices, 1, 1); // [[12], [20]]
+/// assert_eq!(y.shape().to_string(), "[2,1]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn gather_batches(
@@ -373,7 +383,18 @@ pub fn gather_nd(params: impl AsOutput, indices: impl AsOutput) -> Output {
     params.as_output().graph().op(&GATHER_ND).input(params).input(indices).finish_output()
 }
 
-/// Returns a tensor of this shape, zero but for the sum of the updates at each index. `shape` has the dtype of `indices`.
+/// Returns a tensor of this shape whose elements are the sums of the updates at each index, and 0 elsewhere. `shape` has the dtype of
+/// `indices`.
+///
+/// ```
+/// # use ops::array::{self, constant};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let indices = constant(&graph, [[1], [3], [1]]);
+/// let updates = constant(&graph, [1.0f32, 2.0, 4.0]);
+/// let y = array::scatter_nd(&indices, &updates, constant(&graph, [5])); // [0.0, 5.0, 0.0, 2.0, 0.0]
+/// assert_eq!(y.shape().to_string(), "[5]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn scatter_nd(indices: impl AsOutput, updates: impl AsOutput, shape: impl AsOutput) -> Output {
@@ -382,6 +403,15 @@ pub fn scatter_nd(indices: impl AsOutput, updates: impl AsOutput, shape: impl As
 }
 
 /// Returns a copy of a tensor with the entries at these indices replaced.
+///
+/// ```
+/// # use ops::array::{self, constant};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let x = constant(&graph, [1.0f32, 2.0, 3.0]);
+/// let y = array::tensor_scatter_update(&x, constant(&graph, [[1]]), constant(&graph, [9.0f32])); // [1.0, 9.0, 3.0]
+/// assert_eq!(y.shape().to_string(), "[3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn tensor_scatter_update(
@@ -394,6 +424,15 @@ pub fn tensor_scatter_update(
 }
 
 /// Returns a copy of a tensor with updates added to the entries at these indices.
+///
+/// ```
+/// # use ops::array::{self, constant};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let x = constant(&graph, [1.0f32, 2.0, 3.0]);
+/// let y = array::tensor_scatter_add(&x, constant(&graph, [[1]]), constant(&graph, [9.0f32])); // [1.0, 11.0, 3.0]
+/// assert_eq!(y.shape().to_string(), "[3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn tensor_scatter_add(tensor: impl AsOutput, indices: impl AsOutput, updates: impl AsOutput) -> Output {
@@ -441,7 +480,16 @@ pub fn one_hot(indices: impl AsOutput, depth: impl Into<Ints>, dtype: DType) -> 
     one_hot_with(indices, depth, scalar_tensor(dtype, 1.0), scalar_tensor(dtype, 0.0), -1)
 }
 
-/// Works as [`one_hot`] with other numbers than 1 and 0, scalars of one dtype, along a new axis at this place.
+/// Works as [`one_hot`], with other numbers than 1 and 0, which are scalars of one dtype, along a new axis at position `axis`.
+///
+/// ```
+/// # use ops::array::{self, constant};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let labels = constant(&graph, [0, 2]);
+/// let y = array::one_hot_with(&labels, 3, 0.9f32, 0.05f32, 0); // [[0.9, 0.05], [0.05, 0.05], [0.05, 0.9]]
+/// assert_eq!(y.shape().to_string(), "[3,2]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn one_hot_with(

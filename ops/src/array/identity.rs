@@ -81,6 +81,15 @@ pub fn identity(input: impl AsOutput) -> Output {
 
 /// Returns the same tensors, all of which exist before any of the results does.
 ///
+/// ```
+/// # use ops::array::{self, constant};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let (a, b) = (constant(&graph, 1), constant(&graph, [2.0f32, 3.0]));
+/// let both = array::identity_n(&[&a, &b]);
+/// assert_eq!((both[0].dtype(), both[1].dtype()), (DType::Int32, DType::Float32));
+/// ```
+///
 /// # Panics
 /// When the list is empty: there is no graph to build in.
 #[must_use]
@@ -104,7 +113,17 @@ pub fn stop_gradient(input: impl AsOutput) -> Output {
     input.as_output().graph().op(&STOP_GRADIENT).input(input).finish_output()
 }
 
-/// Returns the same tensor, of which taking a gradient is an error with this message.
+/// Returns the same tensor. Taking a gradient through it is an error with this message.
+///
+/// ```
+/// # use ops::array::{self, constant};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let w = ops::variables::variable(&graph.named("w"), 2.0f32);
+/// let y = array::prevent_gradient(&w, "the table is not trained");
+/// let error = ops::gradients(&[&y], &[&w]).unwrap_err();
+/// assert!(error.message().contains("the table is not trained"));
+/// ```
 #[must_use]
 #[track_caller]
 pub fn prevent_gradient(input: impl AsOutput, message: &str) -> Output {

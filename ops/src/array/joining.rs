@@ -166,7 +166,7 @@ fn unpack_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let Some(rank) = value.rank() else { return Ok(()) };
     let axis = shapes::axis_index(shapes::int_attr(context, "axis")?, rank)?;
     if value.dim(axis).is_some_and(|size| size != count) {
-        let text = format!("axis {axis} of shape {value} cannot be taken apart into {count} tensors");
+        let text = format!("axis {axis} of shape {value} cannot be split into {count} tensors");
         return Err(Error::value(text));
     }
     let part = value.range(0, axis).concat(&value.range(axis + 1, rank));
@@ -379,7 +379,16 @@ pub fn unstack(value: impl AsOutput, axis: i64) -> Vec<Output> {
     }
 }
 
-/// Returns the entries along an axis of this size.
+/// Returns the entries along an axis whose size is `count`, for tensors whose shape is not known.
+///
+/// ```
+/// # use ops::array::{self, constant};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let x = array::placeholder(&graph, DType::Float32, [None, Some(4)]);
+/// let rows = array::unstack_into(&x, 3, 0); // fails when the graph runs unless x has 3 rows
+/// assert_eq!((rows.len(), rows[0].shape().to_string()), (3, "[4]".to_owned()));
+/// ```
 #[must_use]
 #[track_caller]
 pub fn unstack_into(value: impl AsOutput, count: usize, axis: i64) -> Vec<Output> {

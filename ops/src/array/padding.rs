@@ -159,7 +159,16 @@ pub fn pad(input: impl AsOutput, paddings: impl Into<Paddings>) -> Output {
     paddings.into().input_of(input.as_output().graph().op(&PAD).input(input)).finish_output()
 }
 
-/// Returns a scalar around.
+/// Pads a tensor with a scalar of its dtype.
+///
+/// ```
+/// # use ops::array::{self, constant};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let x = constant(&graph, [1.0f32, 2.0]);
+/// let y = array::pad_with(&x, [[1, 2]], constant(&graph, -1.0f32)); // [-1.0, 1.0, 2.0, -1.0, -1.0]
+/// assert_eq!(y.shape().to_string(), "[5]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn pad_with(input: impl AsOutput, paddings: impl Into<Paddings>, value: impl AsOutput) -> Output {
@@ -177,6 +186,17 @@ pub enum Mirror {
 }
 
 /// Pads a tensor with its own mirrored elements.
+///
+/// ```
+/// # use ops::array::{self, constant};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// use ops::array::Mirror;
+/// let x = constant(&graph, [1, 2, 3]);
+/// let reflected = array::mirror_pad(&x, [[2, 0]], Mirror::Reflect); // [3, 2, 1, 2, 3]
+/// let symmetric = array::mirror_pad(&x, [[2, 0]], Mirror::Symmetric); // [2, 1, 1, 2, 3]
+/// assert_eq!(reflected.shape(), symmetric.shape());
+/// ```
 #[must_use]
 #[track_caller]
 pub fn mirror_pad(input: impl AsOutput, paddings: impl Into<Paddings>, mirror: Mirror) -> Output {

@@ -90,8 +90,17 @@ fn dynamic_stitch_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<V
     Ok(result)
 }
 
-/// Splits `data` into `count` tensors by the numbers in `partitions`, whose shape is a prefix of that of
-/// `data`.
+/// Splits `data` into `count` tensors: row `i` goes into the tensor of number `partitions[i]`. The shape of `partitions` is a prefix of
+/// that of `data`.
+///
+/// ```
+/// # use ops::array::{self, constant};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let data = constant(&graph, [10, 20, 30]);
+/// let parts = array::dynamic_partition(&data, constant(&graph, [1, 0, 1]), 2); // [20] and [10, 30]
+/// assert_eq!(parts.len(), 2);
+/// ```
 #[must_use]
 #[track_caller]
 pub fn dynamic_partition(data: impl AsOutput, partitions: impl AsOutput, count: usize) -> Vec<Output> {
@@ -99,10 +108,18 @@ pub fn dynamic_partition(data: impl AsOutput, partitions: impl AsOutput, count: 
     builder.attr("num_partitions", count).finish().outputs()
 }
 
-/// Returns the rows of all of `data`, each at the place that its number in `indices` says; of several for one place, the last.
+/// Merges the rows of all of `data` into one tensor: row `j` of `data[i]` goes to position `indices[i][j]`. If several rows have one
+/// position, the last one is taken.
 ///
-/// # Panics
-/// When the lists are empty: there is no graph to build in.
+/// ```
+/// # use ops::array::{self, constant};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let indices = [constant(&graph, [1]), constant(&graph, [0, 2])];
+/// let data = [constant(&graph, [20]), constant(&graph, [10, 30])];
+/// let merged = array::dynamic_stitch(&indices, &data); // [10, 20, 30]
+/// assert_eq!(merged.dtype(), DType::Int32);
+/// ```
 #[must_use]
 #[track_caller]
 pub fn dynamic_stitch<I: AsOutput, D: AsOutput>(indices: &[I], data: &[D]) -> Output {

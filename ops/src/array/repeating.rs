@@ -191,6 +191,16 @@ pub fn reverse(tensor: impl AsOutput, axes: impl Into<Ints>) -> Output {
 }
 
 /// Reverses the first elements along `seq_axis`, with a separate length for each entry of `batch_axis`.
+///
+/// ```
+/// # use ops::array::{self, constant};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let x = constant(&graph, [[1, 2, 3], [4, 5, 6]]);
+/// let lengths = constant(&graph, [2, 3]);
+/// let y = array::reverse_sequence(&x, &lengths, 1, 0); // [[2, 1, 3], [6, 5, 4]]
+/// assert_eq!(y.shape().to_string(), "[2,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn reverse_sequence(

@@ -125,6 +125,14 @@ pub fn unique(x: impl AsOutput) -> (Output, Output) {
 }
 
 /// Works as [`unique`], and how often each distinct element appears.
+///
+/// ```
+/// # use ops::array::{self, constant};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let (values, positions, counts) = array::unique_with_counts(constant(&graph, [4, 7, 4])); // [4, 7], [0, 1, 0], [2, 1]
+/// assert_eq!((values.dtype(), positions.dtype(), counts.dtype()), (DType::Int32, DType::Int32, DType::Int32));
+/// ```
 #[must_use]
 #[track_caller]
 pub fn unique_with_counts(x: impl AsOutput) -> (Output, Output, Output) {
@@ -133,6 +141,15 @@ pub fn unique_with_counts(x: impl AsOutput) -> (Output, Output, Output) {
 }
 
 /// Returns the elements of the vector `x` that are not in the vector `y`, and their places in `x`.
+///
+/// ```
+/// # use ops::array::{self, constant};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let (x, y) = (constant(&graph, [1, 2, 3, 4]), constant(&graph, [2, 4]));
+/// let (rest, positions) = array::setdiff1d(&x, &y); // [1, 3] and [0, 2]
+/// assert_eq!((rest.dtype(), positions.dtype()), (DType::Int32, DType::Int32));
+/// ```
 #[must_use]
 #[track_caller]
 pub fn setdiff1d(x: impl AsOutput, y: impl AsOutput) -> (Output, Output) {
@@ -141,6 +158,15 @@ pub fn setdiff1d(x: impl AsOutput, y: impl AsOutput) -> (Output, Output) {
 }
 
 /// Returns the entries of `tensor` where `mask`, whose shape its shape begins with, is true; they lie along one axis.
+///
+/// ```
+/// # use ops::array::{self, constant};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let x = constant(&graph, [[1, 2], [3, 4], [5, 6]]);
+/// let kept = array::boolean_mask(&x, constant(&graph, [true, false, true])); // [[1, 2], [5, 6]]
+/// assert_eq!(kept.shape().to_string(), "[?,2]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn boolean_mask(tensor: impl AsOutput, mask: impl AsOutput) -> Output {

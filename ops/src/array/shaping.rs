@@ -290,6 +290,14 @@ pub fn shape(input: impl AsOutput) -> Output {
 }
 
 /// Returns the shape as a tensor of `int32` or `int64`, taken when the graph runs.
+///
+/// ```
+/// # use ops::array::{self, constant};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let x = array::placeholder(&graph, DType::Float32, [None, Some(4)]);
+/// assert_eq!(array::shape_as(&x, DType::Int64).dtype(), DType::Int64);
+/// ```
 #[must_use]
 #[track_caller]
 pub fn shape_as(input: impl AsOutput, dtype: DType) -> Output {
@@ -297,6 +305,15 @@ pub fn shape_as(input: impl AsOutput, dtype: DType) -> Output {
 }
 
 /// Returns the shapes of several tensors of one dtype.
+///
+/// ```
+/// # use ops::array::{self, constant};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let (a, b) = (constant(&graph, [1, 2]), constant(&graph, [[3]]));
+/// let shapes = array::shape_n(&[&a, &b]); // [2] and [1, 1]
+/// assert_eq!(shapes.len(), 2);
+/// ```
 ///
 /// # Panics
 /// When the list is empty: there is no graph to build in.
@@ -437,6 +454,14 @@ pub fn matrix_transpose(x: impl AsOutput) -> Output {
 }
 
 /// Returns the inverse of the permutation `x`.
+///
+/// ```
+/// # use ops::array::{self, constant};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let inverse = array::invert_permutation(constant(&graph, [2, 0, 1])); // [1, 2, 0]
+/// assert_eq!(inverse.shape().to_string(), "[3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn invert_permutation(x: impl AsOutput) -> Output {
@@ -458,7 +483,15 @@ pub fn broadcast_to(input: impl AsOutput, shape: impl Into<Ints>) -> Output {
     shape.into().input_of(input.as_output().graph().op(&BROADCAST_TO).input(input)).finish_output()
 }
 
-/// Returns the shape that two shapes broadcast to.
+/// Returns the shape that two shapes, `int32` or `int64` vectors, broadcast to.
+///
+/// ```
+/// # use ops::array::{self, constant};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let shape = array::broadcast_dynamic_shape(constant(&graph, [3, 1]), constant(&graph, [4])); // [3, 4]
+/// assert_eq!(shape.dtype(), DType::Int32);
+/// ```
 #[must_use]
 #[track_caller]
 pub fn broadcast_dynamic_shape(a: impl AsOutput, b: impl AsOutput) -> Output {

@@ -313,6 +313,17 @@ pub fn slice(input: impl AsOutput, begin: impl Into<Ints>, size: impl Into<Ints>
 
 /// One component of an index expression for [`strided_slice`]: what NumPy writes between the commas of
 /// `x[..]`.
+///
+/// ```
+/// # use ops::array::{self, constant};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// use ops::array::{Index, strided_slice};
+/// let x = array::zeros(&graph, DType::Float32, [5, 6, 7]);
+/// // x[1, ..., 2:4, newaxis]
+/// let y = strided_slice(&x, &[Index::At(1), Index::Ellipsis, (2..4).into(), Index::NewAxis]);
+/// assert_eq!(y.shape().to_string(), "[6,2,1]");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Index {
     /// One entry; the axis goes. Counted from the end when negative.

@@ -12,8 +12,8 @@ use session_core::{AsOutput, DType, Error, Graph, Output, PartialShape, Phase};
 
 /// An array of tensors of one dtype, which loops write and read by index.
 ///
-/// It is a value: [`write`](TensorArray::write) gives another array, in the place of the old one where nobody else uses that.
-/// Gradients go through all of its operations. An element that was never written is zero where its shape is known.
+/// It is a value: [`write`](TensorArray::write) returns another array, which takes the memory of the old one if nothing else uses that.
+/// Gradients pass through all of its operations. An element that was never written is zero if its shape is known.
 ///
 /// ```
 /// use ops::{array::constant, control_flow::TensorArray};
@@ -36,7 +36,7 @@ pub struct TensorArray {
 }
 
 impl TensorArray {
-    /// An array of so many elements, of what is known of their shape.
+    /// Creates an array of `size` elements. `element_shape` is their shape as far as it is known.
     #[must_use]
     #[track_caller]
     pub fn new(
@@ -54,7 +54,16 @@ impl TensorArray {
         TensorArray { handle: scope.leave(handle), dtype, element_shape, size: known, dynamic: false }
     }
 
-    /// The same array, which grows when something is written behind its end.
+    /// Returns the same array, which grows when an element is written behind its end.
+    ///
+    /// ```
+    /// use ops::{array::constant, control_flow::TensorArray};
+    /// use session_core::{DType, Graph, PartialShape};
+    /// let graph = Graph::new();
+    /// let array = TensorArray::new(&graph, DType::Float32, 0, PartialShape::scalar()).dynamic_size();
+    /// let array = array.write(0, constant(&graph, 1.5f32));
+    /// assert_eq!(array.stack().shape().to_string(), "[?]");
+    /// ```
     #[must_use]
     pub fn dynamic_size(mut self) -> TensorArray {
         self.dynamic = true;
@@ -62,7 +71,14 @@ impl TensorArray {
         self
     }
 
-    /// An array of the parts of a tensor along its first axis.
+    /// Creates an array of the entries of a tensor along its first axis.
+    ///
+    /// ```
+    /// use ops::{array::constant, control_flow::TensorArray};
+    /// let graph = session_core::Graph::new();
+    /// let rows = TensorArray::unstacked(constant(&graph, [[1.0f32, 2.0], [3.0, 4.0]]));
+    /// assert_eq!(rows.read(1).shape().to_string(), "[2]"); // [3.0, 4.0]
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn unstacked(value: impl AsOutput) -> TensorArray {
@@ -77,7 +93,7 @@ impl TensorArray {
         TensorArray { handle: scope.leave(handle), dtype, element_shape, size, dynamic: false }
     }
 
-    /// The array that a list stands for.
+    /// Creates the array that a list represents.
     pub(crate) fn of_handle(
         handle: Output,
         dtype: DType,
@@ -87,32 +103,42 @@ impl TensorArray {
         TensorArray { handle, dtype, element_shape, size, dynamic: false }
     }
 
-    /// The list that stands for it.
+    /// Returns the tensor list, a variant, that represents the array.
     #[must_use]
     pub fn handle(&self) -> &Output {
         &self.handle
     }
 
-    /// The same array in the form of another list: what it is after a change, or in another graph.
+    /// Returns the same array as another list represents it: after a change, or in another graph.
     #[must_use]
     pub fn with_handle(&self, handle: Output) -> TensorArray {
         TensorArray { handle, ..self.clone() }
     }
 
-    /// The dtype of its elements.
+    /// Returns the dtype of the elements.
     #[must_use]
     pub fn dtype(&self) -> DType {
         self.dtype
     }
 
-    /// What is known of the shape of its elements.
+    /// Returns the shape of the elements, as far as it is known.
     #[must_use]
     pub fn element_shape(&self) -> &PartialShape {
         &self.element_shape
     }
 
-    /// The array with an element of this index. Behind the end that is an error when the graph runs, unless the array
+    /// Returns the array with an element at this index. An index behind the end is an error when the graph runs, unless the array
     /// [grows](TensorArray::dynamic_size).
+    ///
+    /// ```
+    /// use ops::{array::constant, control_flow::TensorArray};
+    /// use session_core::{DType, Graph, PartialShape};
+    /// let graph = Graph::new();
+    /// let empty = TensorArray::new(&graph, DType::Float32, 2, PartialShape::scalar());
+    /// // Each write returns a new array; the old one is unchanged.
+    /// let array = empty.write(0, constant(&graph, 1.0f32)).write(1, constant(&graph, 2.0f32));
+    /// assert_eq!(array.stack().shape().to_string(), "[2]");
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn write(&self, index: impl Into<Ints>, value: impl AsOutput) -> TensorArray {
@@ -128,7 +154,7 @@ impl TensorArray {
         self.with_handle(scope.leave(builder.finish_output()))
     }
 
-    /// The element of an index.
+    /// Returns the element at an index.
     #[must_use]
     #[track_caller]
     pub fn read(&self, index: impl Into<Ints>) -> Output {
@@ -139,7 +165,7 @@ impl TensorArray {
         scope.leave(builder.attr("element_dtype", self.dtype).finish_output())
     }
 
-    /// All elements along a new first axis.
+    /// Returns all elements along a new first axis.
     #[must_use]
     #[track_caller]
     pub fn stack(&self) -> Output {
@@ -150,7 +176,15 @@ impl TensorArray {
         scope.leave(builder.attr("element_dtype", self.dtype).attr("num_elements", size).finish_output())
     }
 
-    /// The elements of these indices along a new first axis.
+    /// Returns the elements at these indices along a new first axis.
+    ///
+    /// ```
+    /// use ops::{array::constant, control_flow::TensorArray};
+    /// let graph = session_core::Graph::new();
+    /// let rows = TensorArray::unstacked(constant(&graph, [[1, 2], [3, 4], [5, 6]]));
+    /// let some = rows.gather([2, 0]); // [[5, 6], [1, 2]]
+    /// assert_eq!(some.dtype(), rows.dtype());
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn gather(&self, indices: impl Into<Ints>) -> Output {
@@ -161,7 +195,7 @@ impl TensorArray {
         scope.leave(builder.attr("element_dtype", self.dtype).finish_output())
     }
 
-    /// The array with the parts of a tensor along its first axis as its elements, all of them.
+    /// Returns the array with the entries of a tensor along its first axis as all its elements.
     #[must_use]
     #[track_caller]
     pub fn unstack(&self, value: impl AsOutput) -> TensorArray {
@@ -174,7 +208,7 @@ impl TensorArray {
         TensorArray { dynamic: self.dynamic, ..made }
     }
 
-    /// The array with the parts of a tensor along its first axis as its elements of these indices.
+    /// Returns the array with the entries of a tensor along its first axis as its elements at these indices.
     #[must_use]
     #[track_caller]
     pub fn scatter(&self, indices: impl Into<Ints>, value: impl AsOutput) -> TensorArray {
@@ -190,7 +224,14 @@ impl TensorArray {
         self.with_handle(scope.leave(builder.finish_output()))
     }
 
-    /// An array of the parts of a tensor along its first axis, of these lengths.
+    /// Creates an array of parts of a tensor along its first axis, which have these lengths.
+    ///
+    /// ```
+    /// use ops::{array::constant, control_flow::TensorArray};
+    /// let graph = session_core::Graph::new();
+    /// let parts = TensorArray::split(constant(&graph, [1, 2, 3]), constant(&graph, [1i64, 2])); // [1] and [2, 3]
+    /// assert_eq!(parts.read(0).shape().to_string(), "[?]");
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn split(value: impl AsOutput, lengths: impl AsOutput) -> TensorArray {
@@ -208,7 +249,7 @@ impl TensorArray {
         TensorArray { handle, dtype: value.dtype(), element_shape: rest, size, dynamic: false }
     }
 
-    /// All elements, one behind the other along their first axis.
+    /// Returns all elements, concatenated along their first axis.
     #[must_use]
     #[track_caller]
     pub fn concat(&self) -> Output {
@@ -221,7 +262,7 @@ impl TensorArray {
         scope.leave(builder.attr("element_dtype", self.dtype).finish().output(0))
     }
 
-    /// How many elements there are.
+    /// Returns the number of elements, an `int32`.
     #[must_use]
     #[track_caller]
     pub fn size(&self) -> Output {

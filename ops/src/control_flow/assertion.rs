@@ -34,8 +34,20 @@ fn assert_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     shapes::must_be_scalar(context, 0)
 }
 
-/// Returns an operation that fails, and shows up to `summarize` elements of each of `data`, when the scalar `condition` is
-/// false.
+/// Returns an operation that fails with `InvalidArgument` if the scalar `condition` is false. The message shows up to `summarize`
+/// elements of each of `data`.
+///
+/// ```
+/// use ops::array::placeholder;
+/// use ops::control_flow::{assert_true, checked};
+/// use ops::math::{greater, reduce_all};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = placeholder(&graph, DType::Float32, [None]);
+/// let positive = assert_true(reduce_all(greater(&x, ops::array::zeros_like(&x)), ..), &[x.clone()], 3);
+/// let x = checked(&x, &positive); // whatever uses this x runs after the check
+/// assert_eq!(x.operation().control_inputs(), [positive]);
+/// ```
 #[must_use]
 #[track_caller]
 pub fn assert_true(condition: impl AsOutput, data: &[Output], summarize: i64) -> Operation {
@@ -64,20 +76,28 @@ fn assert_all(
 }
 
 /// Returns an operation that fails unless all elements of `x` equal those of `y`, with broadcasting.
+///
+/// ```
+/// use ops::{array::placeholder, control_flow::assert_equal};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let (x, y) = (placeholder(&graph, DType::Int32, [None]), placeholder(&graph, DType::Int32, [None]));
+/// assert_eq!(assert_equal(&x, &y).op_type(), "Assert");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn assert_equal(x: impl AsOutput, y: impl AsOutput) -> Operation {
     assert_all("assert_equal", "x == y", (x.as_output(), y.as_output()), |x, y| equal(x, y))
 }
 
-/// Returns an operation that fails unless all elements of `x` are below those of `y`, with broadcasting.
+/// Returns an operation that fails unless each element of `x` is less than that of `y`, with broadcasting.
 #[must_use]
 #[track_caller]
 pub fn assert_less(x: impl AsOutput, y: impl AsOutput) -> Operation {
     assert_all("assert_less", "x < y", (x.as_output(), y.as_output()), |x, y| less(x, y))
 }
 
-/// Returns an operation that fails unless no element of `x` is below that of `y`, with broadcasting.
+/// Returns an operation that fails unless each element of `x` is at least that of `y`, with broadcasting.
 #[must_use]
 #[track_caller]
 pub fn assert_greater_equal(x: impl AsOutput, y: impl AsOutput) -> Operation {
@@ -86,6 +106,15 @@ pub fn assert_greater_equal(x: impl AsOutput, y: impl AsOutput) -> Operation {
 
 /// Returns the same tensor; running it writes a message and up to `summarize` elements of each of `data` to
 /// standard error.
+///
+/// ```
+/// use ops::{array::constant, control_flow::print};
+/// let graph = session_core::Graph::new();
+/// let loss = constant(&graph, 0.5f32);
+/// // Each run that needs the result of `print` writes "loss: 0.5".
+/// let loss = print(&loss, &[loss.clone()], "loss: ", 3);
+/// assert_eq!(loss.operation().op_type(), "Print");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn print(input: impl AsOutput, data: &[Output], message: &str, summarize: i64) -> Output {
@@ -93,7 +122,7 @@ pub fn print(input: impl AsOutput, data: &[Output], message: &str, summarize: i6
     builder.attr("message", message).attr("summarize", summarize).finish_output()
 }
 
-/// Returns the same tensor, which exists only when the check has passed.
+/// Returns the same tensor, which is computed only after the check has passed. See [`assert_true`].
 #[must_use]
 #[track_caller]
 pub fn checked(output: impl AsOutput, check: &Operation) -> Output {

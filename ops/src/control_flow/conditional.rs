@@ -88,6 +88,21 @@ pub fn switch_case<'a, S: Structure>(
 /// Returns the results of the first branch whose predicate is true, or of `default` when none is. Without a default that is
 /// an error when the graph runs, except that a single branch is taken regardless.
 ///
+/// ```
+/// use ops::array::{constant, placeholder};
+/// use ops::control_flow::{Branch, case};
+/// use ops::math::less;
+/// use session_core::{DType, Graph, Output, PartialShape};
+/// let graph = Graph::new();
+/// let x = placeholder(&graph.named("x"), DType::Float32, PartialShape::scalar());
+/// let small: Branch<'_, Output> = Box::new(|_| &x * 2f32);
+/// let large: Branch<'_, Output> = Box::new(|_| &x * 10f32);
+/// let y = case(vec![(less(&x, constant(&graph, 1f32)), small)], Some(large));
+/// assert_eq!(y.dtype(), DType::Float32);
+/// # graph.finalize()?;
+/// # Ok::<(), session_core::Error>(())
+/// ```
+///
 /// # Panics
 /// Without any branch: nothing says what the results are.
 #[track_caller]
@@ -160,7 +175,7 @@ fn asserted<'a, S: Structure + 'a>(pred: Output, preds: Vec<Output>, build: Bran
     })
 }
 
-/// What a branch returned, with what is known of it.
+/// The result of a branch, with its dtypes and shapes as far as they are known.
 struct Described<S> {
     structure: S,
     infos: Vec<(DType, PartialShape)>,
@@ -273,7 +288,7 @@ impl<'s> Branches<'s> {
     }
 }
 
-/// What is known of the results whichever branch is taken, if all agree.
+/// Returns the shapes of the results as far as they are known for all branches, which must agree in number and dtype.
 fn common_results(names: &[String], traces: &[Trace]) -> Result<Vec<PartialShape>> {
     let first = traces[0].results();
     let mut shapes: Vec<PartialShape> = first.iter().map(|result| result.shape().clone()).collect();

@@ -10,7 +10,7 @@ op_defs! {
     CONTROL_TRIGGER: OpDef::new("ControlTrigger", "->").not_differentiable();
 }
 
-/// Returns an operation that does nothing, but after the control inputs of the handle.
+/// Returns an operation that does nothing, after the control inputs of the handle.
 #[must_use]
 #[track_caller]
 pub fn no_op(graph: &Graph) -> Operation {
@@ -34,7 +34,16 @@ pub fn group<'a>(graph: &Graph, operations: impl IntoIterator<Item = &'a Operati
     operations.into_iter().fold(builder, |builder, operation| builder.control_input(operation)).finish()
 }
 
-/// Returns the same tensor, which exists only when all of these operations have run.
+/// Returns the same tensor, which is computed only after all of these operations have run.
+///
+/// ```
+/// use ops::{array::constant, control_flow::with_dependencies, variables::{VariableExt, variable}};
+/// let graph = session_core::Graph::new();
+/// let count = variable(&graph.named("count"), 0i64);
+/// let counted = count.assign_add(1i64);
+/// let x = with_dependencies([&counted], constant(&graph, 1.0f32)); // running x counts
+/// assert_eq!(x.operation().control_inputs(), [counted]);
+/// ```
 #[must_use]
 #[track_caller]
 pub fn with_dependencies<'a>(
@@ -46,10 +55,15 @@ pub fn with_dependencies<'a>(
     scope.leave(identity(output.as_output().within(&graph)))
 }
 
-/// Returns the same tensors, none of which exists before all of them and all of these operations have run.
+/// Returns the same tensors, none of which is available before all of them and all of these operations have run.
 ///
-/// # Panics
-/// When there is no tensor: there is no graph to build in.
+/// ```
+/// use ops::{array::constant, control_flow::tuple};
+/// let graph = session_core::Graph::new();
+/// let (a, b) = (constant(&graph, 1), constant(&graph, 2.0f32));
+/// let both = tuple(&[&a, &b], &[]);
+/// assert_eq!(both[0].operation().control_inputs(), both[1].operation().control_inputs());
+/// ```
 #[must_use]
 #[track_caller]
 pub fn tuple<O: AsOutput>(tensors: &[O], control_inputs: &[Operation]) -> Vec<Output> {

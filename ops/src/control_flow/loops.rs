@@ -11,7 +11,7 @@ use crate::math::cast::cast;
 use crate::math::compare::{less, logical_and};
 use session_core::{AsOutput, AttrValue, DType, Error, Graph, Output, PartialShape, Phase, Result};
 
-/// How a loop runs.
+/// Options of [`while_loop_with`].
 ///
 /// ```
 /// use ops::control_flow::WhileOptions;
@@ -37,7 +37,7 @@ impl Default for WhileOptions {
 }
 
 impl WhileOptions {
-    /// Ends when the condition does, keeps all shapes, and passes gradients on.
+    /// Returns the default options: the loop ends when its condition is false, keeps all shapes, and passes gradients on.
     #[must_use]
     pub fn new() -> WhileOptions {
         WhileOptions {
@@ -48,28 +48,29 @@ impl WhileOptions {
         }
     }
 
-    /// What holds for the shape of each loop variable in all rounds. Default: the shape with which it begins.
+    /// Sets the shape of each loop variable in all iterations. Default: its initial shape, which must then stay the same.
     #[must_use]
     pub fn shape_invariants(mut self, shapes: impl IntoIterator<Item = PartialShape>) -> WhileOptions {
         self.shape_invariants = Some(shapes.into_iter().collect());
         self
     }
 
-    /// How many rounds may run at a time. It says nothing to the embedded engine and is kept for TensorFlow. Default: 10.
+    /// Sets the number of iterations that may run at a time. The embedded engine runs one after the other; graphs for TensorFlow keep the number.
+    /// Default: 10.
     #[must_use]
     pub fn parallel_iterations(mut self, count: usize) -> WhileOptions {
         self.parallel_iterations = i64::try_from(count).unwrap_or(i64::MAX);
         self
     }
 
-    /// Whether gradients go through the loop. Without, asking for one is an error. Default: `true`.
+    /// Sets whether gradients pass through the loop. If not, taking one is an error. Default: true.
     #[must_use]
     pub fn back_prop(mut self, back_prop: bool) -> WhileOptions {
         self.back_prop = back_prop;
         self
     }
 
-    /// The most rounds, an integer scalar. Default: no limit.
+    /// Sets the largest number of iterations, an integer scalar. Default: no limit.
     #[must_use]
     pub fn maximum_iterations(mut self, count: impl AsOutput) -> WhileOptions {
         self.maximum_iterations = Some(count.as_output().clone());
@@ -77,10 +78,10 @@ impl WhileOptions {
     }
 }
 
-/// Repeats `body` on the loop variables as long as `cond` holds, and gives what the last round gave.
+/// Repeats `body` on the loop variables as long as `cond` is true, and returns the results of the last iteration.
 ///
-/// Both closures build the bodies of functions on arguments that stand for the loop variables; what they use of the graph
-/// around is found by itself. The body returns as many outputs as there are variables, of their dtypes and shapes.
+/// Both closures build the bodies of functions, on arguments that represent the loop variables. Values of the surrounding graph that they
+/// use become captures. The body returns as many outputs as there are variables, of their dtypes and shapes.
 ///
 /// ```
 /// use ops::{OutputExt, array::constant, control_flow::while_loop};
@@ -88,17 +89,17 @@ impl WhileOptions {
 /// let graph = Graph::new();
 /// let start = (constant(&graph, 0i32), constant(&graph, 1f32));
 /// let (rounds, power) = while_loop(
-///     &graph,
-///     |body, (i, _)| i.less(constant(body, 10i32)),
-///     |_, (i, power)| (&i + 1, &power * 2f32),
-///     start,
+/// &graph,
+/// |body, (i, _)| i.less(constant(body, 10i32)),
+/// |_, (i, power)| (&i + 1, &power * 2f32),
+/// start,
 /// );
 /// assert_eq!((rounds.name().as_str(), power.name().as_str()), ("while/Identity_2:0", "while/Identity_3:0"));
 /// # graph.finalize()?;
 /// # Ok::<(), session_core::Error>(())
 /// ```
 ///
-/// Something that changes its dtype or shape, or that is of another graph, is recorded as a build error.
+/// A variable whose dtype or shape changes, or a result of another graph, is recorded as a build error.
 #[track_caller]
 pub fn while_loop<S: Structure>(
     graph: &Graph,
@@ -109,7 +110,26 @@ pub fn while_loop<S: Structure>(
     while_loop_with(graph, cond, body, loop_vars, &WhileOptions::new())
 }
 
-/// As [`while_loop`], with options.
+/// Works as [`while_loop`], with options.
+///
+/// ```
+/// use ops::control_flow::{WhileOptions, while_loop_with};
+/// use ops::{OutputExt, array::{concat, constant}};
+/// use session_core::{Graph, PartialShape};
+/// let graph = Graph::new();
+/// // A vector that grows needs an invariant that says so.
+/// let options = WhileOptions::new().shape_invariants([PartialShape::scalar(), PartialShape::from([None])]);
+/// let (_, powers) = while_loop_with(
+///     &graph,
+///     |body, (i, _)| i.less(constant(body, 5i32)),
+///     |_, (i, powers)| (&i + 1, concat(&[&powers, &(&powers * 2f32)], 0)),
+///     (constant(&graph, 0i32), constant(&graph, [1f32])),
+///     &options,
+/// );
+/// assert_eq!(powers.shape().to_string(), "[?]");
+/// # graph.finalize()?;
+/// # Ok::<(), session_core::Error>(())
+/// ```
 #[track_caller]
 pub fn while_loop_with<S: Structure>(
     graph: &Graph,
@@ -151,7 +171,7 @@ pub fn while_loop_with<S: Structure>(
 /// A loop that is about to be built.
 pub(super) struct Loop<'s> {
     pub(super) scope: &'s Composite,
-    /// What holds for the shapes of the variables.
+    /// The shapes of the variables in all iterations.
     pub(super) shapes: Option<Vec<PartialShape>>,
     pub(super) parallel_iterations: i64,
     pub(super) maximum_iterations: Option<Output>,
@@ -259,7 +279,7 @@ fn arguments(dtypes: &[DType], shapes: &[PartialShape]) -> Vec<(String, DType, P
     numbers.into_iter().chain(variables).collect()
 }
 
-/// Whether a shape says all that another one says.
+/// Returns true if a shape says everything that another one says.
 fn is_at_least(shape: &PartialShape, other: &PartialShape) -> bool {
     shape.merge(other).is_some_and(|merged| merged == *shape)
 }

@@ -60,6 +60,17 @@ pub fn scan<E: Structure, S: Structure>(
 }
 
 /// Works as [`scan`], from the last part to the first: TensorFlow's `reverse=True`.
+///
+/// ```
+/// use ops::{array::{constant, placeholder}, control_flow::scan_reverse};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = placeholder(&graph.named("x"), DType::Float32, [5]);
+/// let sums = scan_reverse(&graph, |_, sum, x| &sum + &x, x, constant(&graph, 0f32)); // of each element and all after it
+/// assert_eq!(sums.shape().to_string(), "[5]");
+/// # graph.finalize()?;
+/// # Ok::<(), session_core::Error>(())
+/// ```
 #[track_caller]
 pub fn scan_reverse<E: Structure, S: Structure>(
     graph: &Graph,
@@ -88,8 +99,19 @@ fn scanned<E: Structure, S: Structure>(
     given(&scope, found, Some(initializer))
 }
 
-/// The last result of a closure that goes over the parts of `elems` along their first axis and carries its result to the
-/// next part, beginning with `initializer`.
+/// Returns the last result of a closure that goes over the entries of `elems` along their first axis and passes its result to the
+/// next entry, beginning with `initializer`.
+///
+/// ```
+/// use ops::{array::{constant, placeholder}, control_flow::foldl};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let digits = placeholder(&graph.named("digits"), DType::Int64, [4]);
+/// let number = foldl(&graph, |_, number, digit| &number * 10i64 + &digit, digits, constant(&graph, 0i64));
+/// assert_eq!(number.shape().to_string(), "[]"); // 1234 of [1, 2, 3, 4]
+/// # graph.finalize()?;
+/// # Ok::<(), session_core::Error>(())
+/// ```
 #[track_caller]
 pub fn foldl<E: Structure, S: Structure>(
     graph: &Graph,
@@ -100,7 +122,7 @@ pub fn foldl<E: Structure, S: Structure>(
     fold(Composite::new(graph, "foldl"), build, elems, initializer, false)
 }
 
-/// As [`foldl`], from the last part to the first.
+/// Works as [`foldl`], from the last entry to the first.
 #[track_caller]
 pub fn foldr<E: Structure, S: Structure>(
     graph: &Graph,
@@ -139,7 +161,7 @@ fn given<S: Structure>(scope: &Composite, found: Result<Vec<Output>>, arrangemen
     arrangement.with_outputs(outputs.into_iter().map(|output| scope.leave(output)).collect())
 }
 
-/// What a round gives: what the next one takes, and what becomes a part of the results.
+/// The results of an iteration: the values for the next one, and those that become entries of the results.
 struct Round {
     carried: Vec<Output>,
     stacked: Vec<Output>,
@@ -221,7 +243,7 @@ impl Walk<'_> {
     }
 }
 
-/// How many parts there are, as an output, and as far as it is known.
+/// Returns the number of entries as an output, and as a number if it is known.
 fn number_of_parts(graph: &Graph, elems: &[Output]) -> Result<(Output, Option<usize>)> {
     let first = elems.first().ok_or_else(|| Error::value("there is nothing to go over"))?;
     if let Some(scalar) = elems.iter().find(|elem| elem.shape().rank() == Some(0)) {

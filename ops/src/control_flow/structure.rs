@@ -1,4 +1,4 @@
-//! What goes into branches and loops, and comes out of them: outputs in tuples, arrays and vectors.
+//! Arguments and results of branches and loops: outputs in tuples, arrays and vectors.
 
 use super::TensorArray;
 use super::grouping::with_dependencies;

@@ -207,8 +207,8 @@ impl RandomShuffleQueue {
         RandomShuffleQueue(Description::new(graph, capacity, dtypes.into()), min_after_dequeue, None, false)
     }
 
-    /// Sets the operation-level seed, which fixes the order together with that of the graph. See
-    /// [`get_seed`]. Without seeds, each session draws its own.
+    /// Sets the operation-level seed. Together with that of the graph it determines the order; see [`get_seed`]. Without seeds, each session
+    /// has another order.
     pub fn seed(mut self, seed: i64) -> RandomShuffleQueue {
         self.2 = Some(seed);
         self

@@ -47,10 +47,18 @@ struct Declaration {
 }
 
 impl Queue {
-    /// Returns the queue that a queue operation of a graph stands for, for example one that was imported.
+    /// Returns the queue that a queue operation of a graph represents, such as an imported one.
     ///
-    /// # Errors
-    /// A type error for an operation of another type.
+    /// ```
+    /// # use ops::data_flow::FifoQueue;
+    /// # use session_core::{DType, Graph, PartialShape};
+    /// # let graph = Graph::new();
+    /// use ops::data_flow::Queue;
+    /// let queue = FifoQueue::new(&graph.named("examples"), 8, DType::Float32).build();
+    /// let again = Queue::from_operation(queue.handle().operation())?;
+    /// assert_eq!(again.name(), "examples");
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     pub fn from_operation(operation: &Operation) -> Result<Queue> {
         let declared = Declared::of(operation);
         let text = || format!("'{}' is not a queue but {}", operation.name(), operation.op_type());
@@ -133,12 +141,28 @@ impl Queue {
     }
 
     /// Returns the name of its operation.
+    ///
+    /// ```
+    /// # use ops::data_flow::FifoQueue;
+    /// # use session_core::{DType, Graph};
+    /// # let graph = Graph::new();
+    /// let queue = FifoQueue::new(&graph.named("examples"), 8, DType::Float32).build();
+    /// assert_eq!(queue.name(), "examples");
+    /// ```
     #[must_use]
     pub fn name(&self) -> &str {
         self.handle.operation().name()
     }
 
     /// Returns the dtypes of an element's components, the priority's included.
+    ///
+    /// ```
+    /// # use ops::data_flow::FifoQueue;
+    /// # use session_core::{DType, Graph};
+    /// # let graph = Graph::new();
+    /// let queue = FifoQueue::new(&graph.named("examples"), 8, DType::Float32).build();
+    /// assert_eq!(queue.dtypes(), [DType::Float32]);
+    /// ```
     #[must_use]
     pub fn dtypes(&self) -> &[DType] {
         &self.declared.dtypes
@@ -156,32 +180,60 @@ impl Queue {
         self.declared.names.as_deref()
     }
 
-    /// Returns the same queue, whose operations are made in the scope, on the device and with the control inputs of this graph
-    /// handle, by default those that the queue was made with.
+    /// Returns the same queue, whose operations are built in the scope, on the device and with the control inputs of this graph handle.
+    /// Default: those with which the queue was built.
     #[must_use]
     pub fn within(&self, graph: &Graph) -> Queue {
         Queue { handle: self.handle.within(graph), declared: self.declared.clone() }
     }
 
-    /// Returns the same queue, naming the next operation that is made on it.
+    /// Returns the same queue, and names the next operation that is built on it.
+    ///
+    /// ```
+    /// # use ops::data_flow::FifoQueue;
+    /// # use session_core::{DType, Graph, PartialShape};
+    /// # let graph = Graph::new();
+    /// # let queue = FifoQueue::new(&graph, 8, DType::Float32).shapes([PartialShape::scalar()]).build();
+    /// let enqueue = queue.named("fill").enqueue(1.0f32);
+    /// assert_eq!(enqueue.name(), "fill");
+    /// ```
     #[must_use]
     pub fn named(&self, name: &str) -> Queue {
         Queue { handle: self.handle.named(name), declared: self.declared.clone() }
     }
 
-    /// Adds one element; waits while the queue is full (S-232).
+    /// Adds one element. Waits while the queue is full (S-232).
     ///
-    /// Numbers, single or in lists, are converted to the queue's dtype, which must be able to hold them. Dtypes and known shapes are checked here (S-228), the number
-    /// of components only when the operation runs (S-227).
+    /// Numbers, single or in lists, are converted to the queue's dtype, which must be able to hold them. Dtypes and known shapes are
+    /// checked when the operation is built (S-228), the number of components only when it runs (S-227).
+    ///
+    /// ```
+    /// # use ops::data_flow::FifoQueue;
+    /// # use session_core::{DType, Graph, PartialShape};
+    /// # let graph = Graph::new();
+    /// let shapes = [PartialShape::from([2]), PartialShape::scalar()];
+    /// let queue = FifoQueue::new(&graph, 8, [DType::Float32, DType::Int64]).shapes(shapes).build();
+    /// let enqueue = queue.enqueue(([0.5f32, 1.5], 7i64));
+    /// assert_eq!(enqueue.op_type(), "QueueEnqueueV2");
+    /// ```
     #[track_caller]
     pub fn enqueue(&self, element: impl Into<Components>) -> Operation {
         self.add(&queue_ops::QUEUE_ENQUEUE_V2, &queue_ops::QUEUE_ENQUEUE, "enqueue", element.into())
     }
 
-    /// Adds the slices of components along their first dimension one after the other, as far as there is room, and waits
-    /// for more room (S-232). Without slices it does nothing, even on a closed queue (S-234).
+    /// Adds the entries of components along their first dimension one after another, as far as there is room, and waits for more room
+    /// (S-232). Without entries it does nothing, even on a closed queue (S-234).
     ///
-    /// Others see a part of it while it waits (S-233).
+    /// Other operations see the entries that were already added while it waits (S-233).
+    ///
+    /// ```
+    /// # use ops::data_flow::FifoQueue;
+    /// # use session_core::{DType, Graph, PartialShape};
+    /// # let graph = Graph::new();
+    /// # let queue = FifoQueue::new(&graph, 8, DType::Float32).shapes([PartialShape::scalar()]).build();
+    /// let enqueue = queue.enqueue_many(ops::array::constant(&graph, [1.0f32, 2.0, 3.0])); // three elements
+    /// assert_eq!(enqueue.op_type(), "QueueEnqueueManyV2");
+    /// ```
     #[track_caller]
     pub fn enqueue_many(&self, elements: impl Into<Components>) -> Operation {
         self.add(
@@ -192,7 +244,16 @@ impl Queue {
         )
     }
 
-    /// Takes one element; waits while there is none.
+    /// Takes one element. Waits while there is none.
+    ///
+    /// ```
+    /// # use ops::data_flow::FifoQueue;
+    /// # use session_core::{DType, Graph, PartialShape};
+    /// # let graph = Graph::new();
+    /// # let queue = FifoQueue::new(&graph, 8, DType::Float32).shapes([PartialShape::scalar()]).build();
+    /// let element = queue.dequeue().output();
+    /// assert_eq!(element.shape().to_string(), "[]");
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn dequeue(&self) -> Dequeued {
@@ -209,6 +270,15 @@ impl Queue {
     /// hangs unless something refills the queue while it waits. If something does, pass the number as a
     /// tensor, `queue.dequeue_many(constant(&graph, 64))`, which is not checked at construction. TensorFlow
     /// accepts both.
+    ///
+    /// ```
+    /// # use ops::data_flow::FifoQueue;
+    /// # use session_core::{DType, Graph, PartialShape};
+    /// # let graph = Graph::new();
+    /// # let queue = FifoQueue::new(&graph, 8, DType::Float32).shapes([PartialShape::scalar()]).build();
+    /// let batch = queue.dequeue_many(4).output();
+    /// assert_eq!(batch.shape().to_string(), "[4]");
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn dequeue_many(&self, n: impl Into<Ints>) -> Dequeued {
@@ -219,6 +289,15 @@ impl Queue {
     /// Works as [`dequeue_many`](Queue::dequeue_many), but returns the remaining elements, if any, after the
     /// queue was closed (S-238). While the queue is open it waits for all n, so a number that exceeds the
     /// capacity is a build error here as well.
+    ///
+    /// ```
+    /// # use ops::data_flow::FifoQueue;
+    /// # use session_core::{DType, Graph, PartialShape};
+    /// # let graph = Graph::new();
+    /// # let queue = FifoQueue::new(&graph, 8, DType::Float32).shapes([PartialShape::scalar()]).build();
+    /// let batch = queue.dequeue_up_to(4).output(); // the last batch may be smaller
+    /// assert_eq!(batch.shape().to_string(), "[?]");
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn dequeue_up_to(&self, n: impl Into<Ints>) -> Dequeued {
@@ -247,6 +326,15 @@ impl Queue {
 
     /// Closes the queue as [`close`](Queue::close) does, and lets the enqueues that wait at this moment fail with `Cancelled`
     /// (S-242): TensorFlow's `cancel_pending_enqueues=True`.
+    ///
+    /// ```
+    /// # use ops::data_flow::FifoQueue;
+    /// # use session_core::{DType, Graph};
+    /// # let graph = Graph::new();
+    /// let queue = FifoQueue::new(&graph.named("examples"), 8, DType::Float32).build();
+    /// let cancel = queue.close_and_cancel_pending_enqueues();
+    /// assert_eq!(cancel.attr("cancel_pending_enqueues").and_then(|flag| flag.as_bool()), Some(true));
+    /// ```
     #[track_caller]
     pub fn close_and_cancel_pending_enqueues(&self) -> Operation {
         self.closing(true)
@@ -259,6 +347,14 @@ impl Queue {
     }
 
     /// Returns the number of elements that the queue holds at this moment, an `int32`.
+    ///
+    /// ```
+    /// # use ops::data_flow::FifoQueue;
+    /// # use session_core::{DType, Graph};
+    /// # let graph = Graph::new();
+    /// let queue = FifoQueue::new(&graph.named("examples"), 8, DType::Float32).build();
+    /// assert_eq!(queue.size().dtype(), DType::Int32);
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn size(&self) -> Output {
@@ -291,6 +387,14 @@ impl Queue {
     }
 
     /// Returns true if the queue was closed.
+    ///
+    /// ```
+    /// # use ops::data_flow::FifoQueue;
+    /// # use session_core::{DType, Graph};
+    /// # let graph = Graph::new();
+    /// let queue = FifoQueue::new(&graph.named("examples"), 8, DType::Float32).build();
+    /// assert_eq!(queue.is_closed().dtype(), DType::Bool);
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn is_closed(&self) -> Output {
@@ -443,6 +547,15 @@ impl Dequeued {
     }
 
     /// Returns the component of this name, if the queue's components have names.
+    ///
+    /// ```
+    /// # use ops::data_flow::FifoQueue;
+    /// # use session_core::{DType, Graph, PartialShape};
+    /// # let graph = Graph::new();
+    /// let queue = FifoQueue::new(&graph, 8, [DType::Float32, DType::Int64]).names(["image", "label"]).build();
+    /// let element = queue.dequeue();
+    /// assert_eq!(element.by_name("label").map(|label| label.dtype()), Some(DType::Int64));
+    /// ```
     #[must_use]
     pub fn by_name(&self, name: &str) -> Option<&Output> {
         let place = self.names.as_ref()?.iter().position(|known| known == name)?;

@@ -15,7 +15,7 @@ use session_core::{
 };
 use std::sync::Arc;
 
-/// How an operation chooses among functions.
+/// The way in which an operation chooses among functions.
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
     If,
@@ -32,7 +32,7 @@ impl Kind {
         }
     }
 
-    /// How many inputs say what is chosen.
+    /// Returns the number of inputs that choose the function.
     fn selectors(self) -> usize {
         usize::from(self != Kind::Call)
     }
@@ -147,7 +147,7 @@ fn differentiated(function: &Function, outer: &Graph, with_grads: &[usize]) -> R
     Ok(Differentiated { name: function.name().to_owned(), work, given, found })
 }
 
-/// What the operation of the gradients runs and takes.
+/// The functions and inputs of the operation that computes the gradients.
 struct Backward {
     functions: Vec<String>,
     stateful: bool,
@@ -262,7 +262,7 @@ impl Backward {
     }
 }
 
-/// Where the gradient of a branch gets something from.
+/// The origin of a value that the gradient of a branch needs.
 #[derive(Clone, Copy, PartialEq)]
 enum Source {
     Input(usize),
@@ -275,7 +275,8 @@ fn push_once(list: &mut Vec<usize>, item: usize) {
     }
 }
 
-/// The branch that also gives what the gradients of all branches need: of itself, or something in the place of it.
+/// Returns the branch that also returns the values that the gradients of all branches need: its own, or substitutes of the same
+/// dtype and shape.
 fn widened(branch: &Differentiated, number: usize, extras: &[Vec<Output>], name: &str) -> Result<Function> {
     let mut forward = branch.work.forward(&extras[number])?;
     for (other, extras) in extras.iter().enumerate() {

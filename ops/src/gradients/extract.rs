@@ -35,7 +35,7 @@ impl Part {
         )
     }
 
-    /// As [`of`](Part::of), with outputs in the place of which the copy has something that it makes itself.
+    /// Works as [`of`](Part::of), with outputs instead of which the copy has values that it computes itself.
     pub(super) fn with(
         source: &Graph,
         outer: &Graph,
@@ -119,7 +119,7 @@ impl Part {
         Ok(order)
     }
 
-    /// Whether outputs of an operation are cut off, so that nothing here waits for it.
+    /// Returns true if outputs of an operation are cut off, so that nothing here waits for it.
     fn is_cut(&self, id: OpId) -> bool {
         self.cut.keys().any(|endpoint| endpoint.op == id)
     }
@@ -148,7 +148,7 @@ impl Part {
         Ok(())
     }
 
-    /// What stands for an output of the source.
+    /// Returns the copy of an output of the source.
     pub(super) fn find(&self, output: &Output) -> Result<Output> {
         if let Some(argument) = self.cut.get(&output.endpoint()) {
             return Ok(argument.clone());
@@ -158,7 +158,7 @@ impl Part {
         copy.ok_or_else(|| Error::runtime(format!("'{}' is not part of the copy", output.name())))
     }
 
-    /// What stands for operations of the source.
+    /// Returns the copies of operations of the source.
     pub(super) fn find_operations(&self, operations: &[Operation]) -> Vec<Operation> {
         operations.iter().filter_map(|operation| self.operations.get(&operation.id()).cloned()).collect()
     }

@@ -139,8 +139,8 @@ fn make_loop(graph: &Graph, exit: &Operation) -> Result<()> {
     Ok(())
 }
 
-/// What has an effect in a round, and so runs in each whether it leads to a variable or not. The stacks that a gradient which
-/// the graph has already fills are among them.
+/// Returns the operations with a side effect in an iteration, which therefore run in each iteration whether they lead to a variable or
+/// not. The stacks that an earlier gradient of the graph fills are among them.
 fn effects(variables: &[Variable], users: &HashMap<OpId, Vec<Operation>>) -> Vec<Operation> {
     let mut found = Vec::new();
     let mut seen: HashSet<OpId> = HashSet::new();
@@ -168,7 +168,7 @@ fn effects(variables: &[Variable], users: &HashMap<OpId, Vec<Operation>>) -> Vec
     found
 }
 
-/// Makes an operation pass this on in the place of what it gave.
+/// Makes an operation forward this output instead of computing its own.
 fn pass_on(operation: &Operation, output: Output) -> Result<()> {
     let mut attrs = Attrs::new();
     attrs.insert("T".to_owned(), AttrValue::Type(output.dtype()));
@@ -325,7 +325,7 @@ fn predicate(graph: &Graph, sides: &[Output; 2]) -> Result<Endpoint> {
     Ok(Endpoint { op, index })
 }
 
-/// Whether a merge is another result of the conditional of this predicate.
+/// Returns true if a merge is another result of the conditional with this predicate.
 fn shares(graph: &Graph, merge: &Operation, wanted: Endpoint) -> bool {
     predicate(graph, &[merge.input(0), merge.input(1)]).is_ok_and(|found| found == wanted)
 }

@@ -14,7 +14,7 @@ use session_core::{
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// What gradients flow through from one function to another: numbers that have them, and lists.
+/// Returns true if gradients of this dtype pass from one function to another: differentiable numbers, and lists.
 pub(super) fn flows(dtype: DType) -> bool {
     carries_gradients(dtype) || dtype == DType::Variant
 }
@@ -32,7 +32,7 @@ pub(super) fn function_of(operation: &Operation, value: Option<&AttrValue>) -> R
 pub(super) struct Work {
     pub(super) graph: Graph,
     outer: Graph,
-    /// How many operations the body itself has.
+    /// The number of operations of the body itself.
     own: usize,
     pub(super) arguments: Vec<Output>,
     pub(super) results: Vec<Output>,
@@ -107,7 +107,7 @@ impl Work {
         body
     }
 
-    /// What of the body these outputs need, beyond what they can make themselves: outputs of the body, in order of use.
+    /// Returns the outputs of the body that these outputs need and cannot compute themselves, in order of use.
     pub(super) fn needs(&self, outputs: &[Output]) -> Vec<Output> {
         let body = self.body();
         let (mut needed, mut seen): (Vec<Output>, HashSet<Endpoint>) = (Vec::new(), HashSet::new());
@@ -149,7 +149,7 @@ impl Work {
         Ok(Forward { part, results, control })
     }
 
-    /// As [`backward`](Work::backward), with outputs in the place of which the gradient has something that it makes itself.
+    /// Works as [`backward`](Work::backward), with outputs instead of which the gradient has values that it computes itself.
     pub(super) fn backward_with(
         &self,
         arguments: &[Output],
@@ -200,7 +200,7 @@ pub(super) fn same_output(copy: &Graph, output: &Output) -> Result<Output> {
     Ok(operation.output(output.index()))
 }
 
-/// Whether a gradient has an operation of the body itself rather than being given its value.
+/// Returns true if a gradient copies an operation of the body rather than receiving its value.
 fn is_copied(operation: &Operation) -> bool {
     let alone = operation.num_inputs() == 0 && operation.control_input_ids().is_empty();
     alone && matches!(operation.op_type(), "Const" | "VarHandleOp")
@@ -224,7 +224,7 @@ pub(super) fn zeros_for(scope: &Graph, output: &Output, dtype: DType, like: Opti
     }
 }
 
-/// What is known of the gradient of an output, or of the variable behind a handle, which this is.
+/// Returns the dtype and shape, as far as they are known, of the gradient of an output, or of the variable behind a handle.
 pub(super) fn gradient_info(of: &Output, gradient: &Output) -> OutputInfo {
     let shape = match of.dtype() {
         DType::Resource => variable_of(of).map(|(_, shape)| shape).unwrap_or_default(),

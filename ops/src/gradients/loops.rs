@@ -72,13 +72,13 @@ impl Variables {
 /// One round with its gradient.
 struct Round {
     work: Work,
-    /// What the gradient is given: for each variable what came in.
+    /// The arguments of the gradient: for each variable its incoming gradient.
     given: Vec<Output>,
-    /// What it hands on to the round before.
+    /// The gradients that it passes to the iteration before.
     results: Vec<Output>,
-    /// What it needs that is the same in all rounds, by the number of the loop's input.
+    /// The values that it needs and that are the same in all iterations, by the number of the loop's input.
     same: Vec<usize>,
-    /// What it needs of its own round.
+    /// The values of its own iteration that it needs.
     kept: Vec<Output>,
     name: String,
 }
@@ -121,7 +121,7 @@ impl Round {
     }
 }
 
-/// How the rounds of a loop are counted.
+/// The way in which the iterations of a loop are counted.
 #[derive(Clone, Copy, PartialEq)]
 enum Counter {
     /// By its first variable.
@@ -131,7 +131,7 @@ enum Counter {
 }
 
 impl Counter {
-    /// Whether the first variable begins with 0 and grows by 1 in each round.
+    /// Returns `First` if the first variable begins with 0 and grows by 1 in each iteration.
     fn of(operation: &Operation, work: &Work) -> Counter {
         let is = |output: &Output, number: i32| {
             output.constant_value().is_some_and(|value| *value == Tensor::from(number))
@@ -146,9 +146,9 @@ impl Counter {
     }
 }
 
-/// What a loop gives beyond its variables.
+/// The results of a loop beyond its variables.
 struct Kept {
-    /// How many rounds there were.
+    /// The number of iterations.
     total: Output,
     lists: Vec<Output>,
 }
@@ -278,7 +278,7 @@ impl Back<'_> {
         Ok(gradients)
     }
 
-    /// What holds for the shape of a variable of the loop back in all rounds.
+    /// Returns the shape that a variable of the backward loop has in all iterations.
     fn shape_in_all_rounds(&self, place: usize, input: &Output) -> PartialShape {
         let number = place.checked_sub(3).filter(|&number| number < self.round.given.len());
         match number {
@@ -327,7 +327,7 @@ impl Back<'_> {
     }
 }
 
-/// Whether a round is left.
+/// Returns the condition of the backward loop: true while iterations are left.
 fn condition(outer: &Graph, infos: &[OutputInfo], name: &str) -> Result<Function> {
     let graph = Graph::new().copied_as_body(outer);
     let arguments: Vec<Output> =

@@ -43,13 +43,13 @@ impl Reach {
         self.between
     }
 
-    /// Whether a result depends on this output.
+    /// Returns, for each of `xs`, true if a result depends on it.
     pub(super) fn depends(graph: &Graph, ys: &[Output], xs: &[Output]) -> Vec<bool> {
         let behind = behind(graph, ys, &[]);
         xs.iter().map(|x| behind.contains_key(&x.operation().id())).collect()
     }
 
-    /// Whether the gradient of this input is of use.
+    /// Returns true if the gradient of this input is needed.
     pub(super) fn wants(&self, input: &Output) -> bool {
         passes_gradients(input.dtype()) && self.reached.contains(&input.operation().id())
     }

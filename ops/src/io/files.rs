@@ -28,7 +28,14 @@ fn file_names(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Returns the content of a file. A file that is not there is `NotFound`.
+/// Returns the content of a file as a string. A missing file is a `NotFound` error.
+///
+/// ```
+/// use ops::{array::constant, io::read_file};
+/// let graph = session_core::Graph::new();
+/// let text = read_file(constant(&graph, "words.txt"));
+/// assert_eq!(text.operation().op_type(), "ReadFile");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn read_file(filename: impl AsOutput) -> Output {
@@ -36,14 +43,28 @@ pub fn read_file(filename: impl AsOutput) -> Output {
     filename.graph().op(&READ_FILE).input(filename).finish_output()
 }
 
-/// Writes a file, and the folders above it that are not there.
+/// Writes a file and creates the missing folders of its path.
+///
+/// ```
+/// use ops::{array::constant, io::write_file};
+/// let graph = session_core::Graph::new();
+/// let write = write_file(constant(&graph, "run/notes.txt"), constant(&graph, "done"));
+/// assert_eq!(write.op_type(), "WriteFile");
+/// ```
 #[track_caller]
 pub fn write_file(filename: impl AsOutput, contents: impl AsOutput) -> Operation {
     let filename = filename.as_output();
     filename.graph().op(&WRITE_FILE).input(filename).input(contents).finish()
 }
 
-/// Returns the files whose paths match one of the patterns, sorted: `*`, `?` and `[a-z]` stand for parts of a name.
+/// Returns the sorted paths of the files that match one of the patterns, in which `*`, `?` and `[a-z]` stand for parts of a name.
+///
+/// ```
+/// use ops::{array::constant, io::matching_files};
+/// let graph = session_core::Graph::new();
+/// let paths = matching_files(constant(&graph, "data/train-*.tfrecord"));
+/// assert_eq!(paths.operation().op_type(), "MatchingFiles");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn matching_files(pattern: impl AsOutput) -> Output {

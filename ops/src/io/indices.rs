@@ -47,13 +47,25 @@ impl Default for IndexOptions {
 
 impl IndexOptions {
     /// Sets the number of epochs, after which the operation fails with `OutOfRange`. Default: unlimited.
+    ///
+    /// ```
+    /// use ops::io::IndexOptions;
+    /// let options = IndexOptions::default().num_epochs(3);
+    /// # let _ = options;
+    /// ```
     #[must_use]
     pub fn num_epochs(mut self, num_epochs: u64) -> Self {
         self.num_epochs = Some(num_epochs);
         self
     }
 
-    /// Sets whether each epoch has an order of its own (the default) or goes from the first example to the last.
+    /// Sets whether each epoch has its own order, rather than going from the first example to the last. Default: true.
+    ///
+    /// ```
+    /// use ops::io::IndexOptions;
+    /// let options = IndexOptions::default().shuffle(false);
+    /// # let _ = options;
+    /// ```
     #[must_use]
     pub fn shuffle(mut self, shuffle: bool) -> Self {
         self.shuffle = shuffle;
@@ -62,13 +74,19 @@ impl IndexOptions {
 
     /// Sets the operation-level seed of the order, in addition to that of the graph (see [`get_seed`]). With
     /// either seed, every run has the same order.
+    ///
+    /// ```
+    /// use ops::io::IndexOptions;
+    /// let options = IndexOptions::default().seed(7);
+    /// # let _ = options;
+    /// ```
     #[must_use]
     pub fn seed(mut self, seed: i64) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// Sets whether examples that do not fill the last batch are given as a shorter one. By default they are not given.
+    /// Sets whether the examples that do not fill the last batch form a smaller one, rather than being left out. Default: false.
     #[must_use]
     pub fn allow_smaller_final_batch(mut self, allow: bool) -> Self {
         self.allow_smaller_final_batch = allow;

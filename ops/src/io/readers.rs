@@ -116,6 +116,16 @@ impl Reader {
 
     /// Creates a reader of TFRecord files. The key of a record is `<file>:<offset>`, with offsets into the
     /// uncompressed file.
+    ///
+    /// ```
+    /// # use ops::{data_flow::FifoQueue, io::{Compression, Reader}};
+    /// # use session_core::{DType, Graph, PartialShape};
+    /// # let graph = Graph::new();
+    /// # let names = FifoQueue::new(&graph, 32, DType::String).shapes([PartialShape::scalar()]).build();
+    /// let (key, record) = Reader::tf_record(&graph, Compression::None).read(&names);
+    /// assert_eq!(record.dtype(), DType::String); // a serialized `tf.Example`
+    /// # let _ = key;
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn tf_record(graph: &Graph, compression: Compression) -> Reader {
@@ -179,6 +189,15 @@ impl Reader {
 
     /// Returns the keys and contents of the next records: at least one and at most `num_records`, fewer at
     /// the end of a file.
+    ///
+    /// ```
+    /// # use ops::{data_flow::FifoQueue, io::{Compression, Reader}};
+    /// # use session_core::{DType, Graph, PartialShape};
+    /// # let graph = Graph::new();
+    /// # let names = FifoQueue::new(&graph, 32, DType::String).shapes([PartialShape::scalar()]).build();
+    /// let (keys, records) = Reader::tf_record(&graph, Compression::None).read_up_to(&names, 100);
+    /// assert_eq!((keys.shape().to_string(), records.shape().to_string()), ("[?]".into(), "[?]".into()));
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn read_up_to(&self, queue: &Queue, num_records: usize) -> (Output, Output) {
@@ -204,8 +223,8 @@ impl Reader {
 
     /// Returns the state of the reader, for [`restore_state`](Reader::restore_state): a string that TensorFlow's readers understand.
     ///
-    /// As there, only readers of [whole files](Reader::whole_file) and of [names](Reader::identity) can; the others, which
-    /// may stand within a file, give `Unimplemented` when it runs. For input that a resumed run continues see
+    /// As in TensorFlow, only readers of [whole files](Reader::whole_file) and of [names](Reader::identity) have a state. The others, whose
+    /// position may be within a file, fail with `Unimplemented` when it runs. For input that a resumed run continues see
     /// [`index_batch`](super::index_batch).
     #[must_use]
     #[track_caller]
@@ -213,9 +232,8 @@ impl Reader {
         self.op(&READER_SERIALIZE_STATE_V2).finish_output()
     }
 
-    /// Goes back to where a reader stood. An empty string is the beginning; one that is no state is `InvalidArgument`,
-    /// and a reader whose state cannot be [given](Reader::serialize_state) `Unimplemented`; both leave the reader as it is
-    /// (TensorFlow resets it).
+    /// Restores the position of a reader. An empty string is the beginning. A string that is no state is `InvalidArgument`, and a reader
+    /// without a [state](Reader::serialize_state) gives `Unimplemented`; both leave the reader as it is (TensorFlow resets it).
     #[track_caller]
     pub fn restore_state(&self, state: impl AsOutput) -> Operation {
         self.op(&READER_RESTORE_STATE_V2).input(state).finish()

@@ -29,7 +29,7 @@ pub struct AttentionOptions {
 }
 
 impl AttentionOptions {
-    /// Sets what the keys are made from. Default: the values.
+    /// Sets the input from which the keys are computed. Default: the values.
     #[must_use]
     pub fn key(mut self, key: impl AsOutput) -> Self {
         self.key = Some(key.as_output().clone());
@@ -50,7 +50,7 @@ impl AttentionOptions {
         self
     }
 
-    /// Sets which values each query may look at: booleans `[batch, queries, values]`, or of a shape that is broadcast to it.
+    /// Sets the values that each query may attend to: booleans `[batch, queries, values]`, or of a shape that is broadcast to it.
     /// Default: all.
     #[must_use]
     pub fn attention_mask(mut self, attention_mask: impl AsOutput) -> Self {

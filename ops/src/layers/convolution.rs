@@ -62,6 +62,19 @@ pub fn conv1d(
 
 /// Convolves images `[batch, rows, columns, channels]` with a kernel of `kernel_size` rows and columns for each of `filters`
 /// channels out, then adds a bias and applies the activation.
+///
+/// ```
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// use ops::layers::{LayerOptions, conv2d};
+/// use ops::nn::{ConvOptions, relu};
+/// let images = ops::array::placeholder(&graph, DType::Float32, [None, Some(28), Some(28), Some(1)]);
+/// let options = LayerOptions::default().activation(|x| relu(x));
+/// let y = conv2d(&images, 32, [3, 3], ConvOptions::default().strides([2, 2]), &options); // conv2d/kernel, conv2d/bias
+/// assert_eq!(y.shape().to_string(), "[?,14,14,32]");
+/// # graph.finalize()?;
+/// # Ok::<(), session_core::Error>(())
+/// ```
 #[must_use]
 #[track_caller]
 pub fn conv2d(

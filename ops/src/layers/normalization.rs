@@ -93,7 +93,7 @@ impl NormOptions {
         self
     }
 
-    /// Sets what is done with the result, such as `|x| relu(x)`. Default: nothing.
+    /// Sets the function that is applied to the result, such as `|x| relu(x)`. Default: none.
     #[must_use]
     pub fn activation(mut self, activation: fn(&Output) -> Output) -> Self {
         self.activation = Some(activation);

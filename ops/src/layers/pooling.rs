@@ -49,6 +49,14 @@ pub fn average_pooling1d(
 }
 
 /// Returns the largest element of each window of images.
+///
+/// ```
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// use ops::{layers::max_pooling2d, nn::Padding};
+/// let images = ops::array::zeros(&graph, DType::Float32, [1, 28, 28, 32]);
+/// assert_eq!(max_pooling2d(&images, [2, 2], [2, 2], Padding::Valid).shape().to_string(), "[1,14,14,32]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn max_pooling2d(
@@ -62,6 +70,14 @@ pub fn max_pooling2d(
 }
 
 /// Returns the mean of each window of images.
+///
+/// ```
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// use ops::{layers::average_pooling2d, nn::Padding};
+/// let images = ops::array::zeros(&graph, DType::Float32, [1, 28, 28, 32]);
+/// assert_eq!(average_pooling2d(&images, [7, 7], [7, 7], Padding::Valid).shape().to_string(), "[1,4,4,32]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn average_pooling2d(

@@ -246,6 +246,14 @@ pub fn truediv(x: impl AsOutput, y: impl AsOutput) -> Output {
 }
 
 /// Divides and rounds toward minus infinity, in the dtype of the arguments: Python's `x // y`.
+///
+/// ```
+/// # use ops::{array::constant, math};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let quotient = math::floordiv(constant(&graph, [7i32, -7]), constant(&graph, 2i32)); // [3, -4]
+/// assert_eq!(quotient.dtype(), DType::Int32);
+/// ```
 #[must_use]
 #[track_caller]
 pub fn floordiv(x: impl AsOutput, y: impl AsOutput) -> Output {
@@ -265,27 +273,115 @@ macro_rules! binary_functions {
 
 binary_functions! {
     /// Adds: `x + y`.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let z = math::add(constant(&graph, [1.0f32, 2.0]), constant(&graph, 10.0f32)); // [11.0, 12.0]
+    /// assert_eq!(z.shape().to_string(), "[2]");
+    /// ```
     add(x, y) => ADD_V2;
     /// Subtracts: `x - y`.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let z = math::sub(constant(&graph, [1.0f32, 2.0]), constant(&graph, 10.0f32)); // [-9.0, -8.0]
+    /// assert_eq!(z.shape().to_string(), "[2]");
+    /// ```
     sub(x, y) => SUB;
     /// Multiplies: `x * y`.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let z = math::mul(constant(&graph, [1.0f32, 2.0]), constant(&graph, 10.0f32)); // [10.0, 20.0]
+    /// assert_eq!(z.shape().to_string(), "[2]");
+    /// ```
     mul(x, y) => MUL;
     /// Divides `x / y` of one dtype, as the operation `RealDiv`. TensorFlow has no kernel for integers; here
     /// the quotient is rounded toward zero. See [`truediv`].
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let z = math::real_div(constant(&graph, [1.0f32, 2.0]), constant(&graph, 4.0f32)); // [0.25, 0.5]
+    /// assert_eq!(z.shape().to_string(), "[2]");
+    /// ```
     real_div(x, y) => REAL_DIV;
     /// Divides and rounds toward negative infinity.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let z = math::floor_div(constant(&graph, [7i32, -7]), constant(&graph, 2i32)); // [3, -4]
+    /// assert_eq!(z.shape().to_string(), "[2]");
+    /// ```
     floor_div(x, y) => FLOOR_DIV;
     /// Returns the remainder of `floor_div`, which has the sign of `y`.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let z = math::floor_mod(constant(&graph, [7i32, -7]), constant(&graph, 3i32)); // [1, 2]
+    /// assert_eq!(z.shape().to_string(), "[2]");
+    /// ```
     floor_mod(x, y) => FLOOR_MOD;
     /// Divides and rounds toward zero.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let z = math::truncate_div(constant(&graph, [7i32, -7]), constant(&graph, 2i32)); // [3, -3]
+    /// assert_eq!(z.shape().to_string(), "[2]");
+    /// ```
     truncate_div(x, y) => TRUNCATE_DIV;
     /// Returns the remainder of `truncate_div`, which has the sign of `x`.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let z = math::truncate_mod(constant(&graph, [7i32, -7]), constant(&graph, 3i32)); // [1, -1]
+    /// assert_eq!(z.shape().to_string(), "[2]");
+    /// ```
     truncate_mod(x, y) => TRUNCATE_MOD;
     /// Raises `x` to the power of `y`.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let z = math::pow(constant(&graph, [2.0f32, 3.0]), constant(&graph, 3.0f32)); // [8.0, 27.0]
+    /// assert_eq!(z.shape().to_string(), "[2]");
+    /// ```
     pow(x, y) => POW;
     /// Returns the elementwise maximum.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let z = math::maximum(constant(&graph, [1.0f32, 5.0]), constant(&graph, 3.0f32)); // [3.0, 5.0]
+    /// assert_eq!(z.shape().to_string(), "[2]");
+    /// ```
     maximum(x, y) => MAXIMUM;
     /// Returns the elementwise minimum.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let z = math::minimum(constant(&graph, [1.0f32, 5.0]), constant(&graph, 3.0f32)); // [1.0, 3.0]
+    /// assert_eq!(z.shape().to_string(), "[2]");
+    /// ```
     minimum(x, y) => MINIMUM;
     /// Returns `(x - y)` squared, in one pass.
     squared_difference(x, y) => SQUARED_DIFFERENCE;

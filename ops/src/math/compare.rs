@@ -61,20 +61,84 @@ macro_rules! comparisons {
 
 comparisons! {
     /// Returns true where `x` equals `y`, with broadcasting. NaN equals nothing.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let z = math::equal(constant(&graph, [1i32, 2, 3]), constant(&graph, 2i32)); // [false, true, false]
+    /// assert_eq!((z.dtype(), z.shape().to_string()), (DType::Bool, "[3]".to_owned()));
+    /// ```
     equal => EQUAL;
     /// Returns true where `x` differs from `y`, with broadcasting.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let z = math::not_equal(constant(&graph, [1i32, 2, 3]), constant(&graph, 2i32)); // [true, false, true]
+    /// assert_eq!((z.dtype(), z.shape().to_string()), (DType::Bool, "[3]".to_owned()));
+    /// ```
     not_equal => NOT_EQUAL;
     /// Returns true where `x` is less than `y`, with broadcasting.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let z = math::less(constant(&graph, [1i32, 2, 3]), constant(&graph, 2i32)); // [true, false, false]
+    /// assert_eq!((z.dtype(), z.shape().to_string()), (DType::Bool, "[3]".to_owned()));
+    /// ```
     less => LESS;
     /// Returns true where `x` is less than or equal to `y`, with broadcasting. False for NaN.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let z = math::less_equal(constant(&graph, [1i32, 2, 3]), constant(&graph, 2i32)); // [true, true, false]
+    /// assert_eq!((z.dtype(), z.shape().to_string()), (DType::Bool, "[3]".to_owned()));
+    /// ```
     less_equal => LESS_EQUAL;
     /// Returns true where `x` is greater than `y`, with broadcasting.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let z = math::greater(constant(&graph, [1i32, 2, 3]), constant(&graph, 2i32)); // [false, false, true]
+    /// assert_eq!((z.dtype(), z.shape().to_string()), (DType::Bool, "[3]".to_owned()));
+    /// ```
     greater => GREATER;
     /// Returns true where `x` is greater than or equal to `y`, with broadcasting. False for NaN.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let z = math::greater_equal(constant(&graph, [1i32, 2, 3]), constant(&graph, 2i32)); // [false, true, true]
+    /// assert_eq!((z.dtype(), z.shape().to_string()), (DType::Bool, "[3]".to_owned()));
+    /// ```
     greater_equal => GREATER_EQUAL;
     /// Returns true where both are true, with broadcasting.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let z = math::logical_and(constant(&graph, [true, false]), constant(&graph, true)); // [true, false]
+    /// assert_eq!(z.shape().to_string(), "[2]");
+    /// ```
     logical_and => LOGICAL_AND;
     /// Returns true where at least one is true, with broadcasting.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let z = math::logical_or(constant(&graph, [true, false]), constant(&graph, true)); // [true, true]
+    /// assert_eq!(z.shape().to_string(), "[2]");
+    /// ```
     logical_or => LOGICAL_OR;
 }
 

@@ -67,6 +67,14 @@ fn histogram_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 }
 
 /// Counts the occurrences of each number from 0 up in the `int32` tensor `arr`, as `int32`.
+///
+/// ```
+/// # use ops::{array::constant, math};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let counts = math::bincount(constant(&graph, [1i32, 1, 3])); // [0, 2, 0, 1]
+/// assert_eq!(counts.dtype(), DType::Int32);
+/// ```
 #[must_use]
 #[track_caller]
 pub fn bincount(arr: impl AsOutput) -> Output {
@@ -78,7 +86,17 @@ pub fn bincount(arr: impl AsOutput) -> Output {
     scope.leave(builder.constant(Tensor::from(Vec::<i32>::new())).finish_output())
 }
 
-/// Works as [`bincount`] of numbers below `size`, each counted with a weight of the same shape.
+/// Returns, for each number below `size`, the sum of the weights of its occurrences in the `int32` tensor `arr`. `weights` has the
+/// shape of `arr`; its dtype is that of the result.
+///
+/// ```
+/// # use ops::{array::constant, math};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let (arr, weights) = (constant(&graph, [1i32, 1, 3]), constant(&graph, [0.5f32, 0.25, 2.0]));
+/// let sums = math::weighted_bincount(&arr, 4, &weights); // [0.0, 0.75, 0.0, 2.0]
+/// assert_eq!(sums.shape().to_string(), "[4]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn weighted_bincount(arr: impl AsOutput, size: impl Into<Ints>, weights: impl AsOutput) -> Output {
@@ -86,8 +104,17 @@ pub fn weighted_bincount(arr: impl AsOutput, size: impl Into<Ints>, weights: imp
     size.into().input_of(builder).input(weights).finish_output()
 }
 
-/// Returns the number of of that `values` lie in each of `bins` equal parts of `[range[0], range[1])`, as `int32`; what lies outside
-/// counts in the first and last.
+/// Returns how many of `values` lie in each of `bins` equal parts of `[range[0], range[1])`, as `int32`. Values outside count in the
+/// first or last part.
+///
+/// ```
+/// # use ops::{array::constant, math};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let (values, range) = (constant(&graph, [-1.0f32, 0.1, 0.6, 7.0]), constant(&graph, [0.0f32, 1.0]));
+/// let counts = math::histogram_fixed_width(&values, &range, 2); // [2, 2]
+/// assert_eq!(counts.shape().to_string(), "[2]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn histogram_fixed_width(values: impl AsOutput, range: impl AsOutput, bins: impl Into<Ints>) -> Output {
@@ -98,6 +125,15 @@ pub fn histogram_fixed_width(values: impl AsOutput, range: impl AsOutput, bins: 
 
 /// Returns the bucket of each element: the number of boundaries, in increasing order, that it is greater than
 /// or equal to.
+///
+/// ```
+/// # use ops::{array::constant, math};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let ages = constant(&graph, [3.0f32, 18.0, 70.0]);
+/// let buckets = math::bucketize(&ages, &[18.0, 65.0]); // [0, 1, 2]
+/// assert_eq!(buckets.dtype(), DType::Int32);
+/// ```
 #[must_use]
 #[track_caller]
 pub fn bucketize(input: impl AsOutput, boundaries: &[f32]) -> Output {

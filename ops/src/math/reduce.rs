@@ -285,20 +285,92 @@ macro_rules! reductions {
 
 reductions! {
     /// Returns the sum over axes. An empty sum is 0.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let x = constant(&graph, [[1.0f32, 2.0], [3.0, 4.0]]);
+    /// let y = math::reduce_sum(&x, 1); // [3.0, 7.0]
+    /// assert_eq!(y.shape().to_string(), "[2]");
+    /// ```
     reduce_sum => SUM;
     /// Returns the mean over axes. An empty mean is NaN.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let x = constant(&graph, [[1.0f32, 2.0], [3.0, 4.0]]);
+    /// let y = math::reduce_mean(&x, 1); // [1.5, 3.5]
+    /// assert_eq!(y.shape().to_string(), "[2]");
+    /// ```
     reduce_mean => MEAN;
     /// Returns the product over axes. An empty product is 1.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let x = constant(&graph, [[1.0f32, 2.0], [3.0, 4.0]]);
+    /// let y = math::reduce_prod(&x, 1); // [2.0, 12.0]
+    /// assert_eq!(y.shape().to_string(), "[2]");
+    /// ```
     reduce_prod => PROD;
     /// Returns the maximum over axes.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let x = constant(&graph, [[1.0f32, 2.0], [3.0, 4.0]]);
+    /// let y = math::reduce_max(&x, 1); // [2.0, 4.0]
+    /// assert_eq!(y.shape().to_string(), "[2]");
+    /// ```
     reduce_max => MAX;
     /// Returns the minimum over axes.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let x = constant(&graph, [[1.0f32, 2.0], [3.0, 4.0]]);
+    /// let y = math::reduce_min(&x, 1); // [1.0, 3.0]
+    /// assert_eq!(y.shape().to_string(), "[2]");
+    /// ```
     reduce_min => MIN;
     /// Returns the Euclidean norm over axes.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let x = constant(&graph, [[1.0f32, 2.0], [3.0, 4.0]]);
+    /// let y = math::reduce_euclidean_norm(&x, 1); // [2.236, 5.0]
+    /// assert_eq!(y.shape().to_string(), "[2]");
+    /// ```
     reduce_euclidean_norm => EUCLIDEAN_NORM;
     /// Returns true if all elements are true.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let x = constant(&graph, [[true, false], [true, true]]);
+    /// let y = math::reduce_all(&x, 1); // [false, true]
+    /// assert_eq!(y.shape().to_string(), "[2]");
+    /// ```
     reduce_all => ALL;
     /// Returns true if any element is true.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let x = constant(&graph, [[true, false], [true, true]]);
+    /// let y = math::reduce_any(&x, 1); // [true, true]
+    /// assert_eq!(y.shape().to_string(), "[2]");
+    /// ```
     reduce_any => ANY;
 }
 

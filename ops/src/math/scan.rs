@@ -165,6 +165,16 @@ pub fn cumprod(x: impl AsOutput, axis: impl Into<Ints>) -> Output {
 }
 
 /// Works as [`cumprod`], with options.
+///
+/// ```
+/// # use ops::{array::constant, math};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let x = constant(&graph, [2.0f32, 3.0, 4.0]);
+/// let options = math::CumulativeOptions::default().exclusive(true);
+/// let y = math::cumprod_with(&x, 0, options); // [1.0, 2.0, 6.0]
+/// assert_eq!(y.shape().to_string(), "[3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn cumprod_with(x: impl AsOutput, axis: impl Into<Ints>, options: CumulativeOptions) -> Output {
@@ -172,6 +182,15 @@ pub fn cumprod_with(x: impl AsOutput, axis: impl Into<Ints>, options: Cumulative
 }
 
 /// Returns the logarithm of the running sum of exponentials along an axis, without overflow.
+///
+/// ```
+/// # use ops::{array::constant, math};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let x = constant(&graph, [0.0f32, 0.0]);
+/// let y = math::cumulative_logsumexp(&x, 0, math::CumulativeOptions::default()); // [0.0, 0.6931]
+/// assert_eq!(y.shape().to_string(), "[2]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn cumulative_logsumexp(x: impl AsOutput, axis: impl Into<Ints>, options: CumulativeOptions) -> Output {

@@ -305,14 +305,59 @@ macro_rules! sorted_segments {
 
 sorted_segments! {
     /// Returns the sum of the rows of each segment.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let (data, ids) = (constant(&graph, [1.0f32, 3.0, 5.0]), constant(&graph, [0i32, 0, 1]));
+    /// let y = math::segment_sum(&data, &ids); // [4.0, 5.0]
+    /// assert_eq!(y.shape().to_string(), "[?]");
+    /// ```
     segment_sum => SEGMENT_SUM;
     /// Returns the mean of the rows of each segment.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let (data, ids) = (constant(&graph, [1.0f32, 3.0, 5.0]), constant(&graph, [0i32, 0, 1]));
+    /// let y = math::segment_mean(&data, &ids); // [2.0, 5.0]
+    /// assert_eq!(y.shape().to_string(), "[?]");
+    /// ```
     segment_mean => SEGMENT_MEAN;
     /// Returns the maximum of the rows of each segment.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let (data, ids) = (constant(&graph, [1.0f32, 3.0, 5.0]), constant(&graph, [0i32, 0, 1]));
+    /// let y = math::segment_max(&data, &ids); // [3.0, 5.0]
+    /// assert_eq!(y.shape().to_string(), "[?]");
+    /// ```
     segment_max => SEGMENT_MAX;
     /// Returns the minimum of the rows of each segment.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let (data, ids) = (constant(&graph, [1.0f32, 3.0, 5.0]), constant(&graph, [0i32, 0, 1]));
+    /// let y = math::segment_min(&data, &ids); // [1.0, 5.0]
+    /// assert_eq!(y.shape().to_string(), "[?]");
+    /// ```
     segment_min => SEGMENT_MIN;
     /// Returns the product of the rows of each segment.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let (data, ids) = (constant(&graph, [1.0f32, 3.0, 5.0]), constant(&graph, [0i32, 0, 1]));
+    /// let y = math::segment_prod(&data, &ids); // [3.0, 5.0]
+    /// assert_eq!(y.shape().to_string(), "[?]");
+    /// ```
     segment_prod => SEGMENT_PROD;
 }
 
@@ -332,14 +377,50 @@ macro_rules! unsorted_segments {
 
 unsorted_segments! {
     /// Returns the sum of the rows of each segment. An empty segment yields 0.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let (data, ids) = (constant(&graph, [1.0f32, 5.0, 3.0]), constant(&graph, [1i32, 0, 1]));
+    /// let y = math::unsorted_segment_sum(&data, &ids, 2); // [5.0, 4.0]
+    /// assert_eq!(y.shape().to_string(), "[2]");
+    /// ```
     unsorted_segment_sum => UNSORTED_SEGMENT_SUM;
     /// Returns the maximum of the rows of each segment. An empty segment yields the lowest number of the
     /// dtype.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let (data, ids) = (constant(&graph, [1.0f32, 5.0, 3.0]), constant(&graph, [1i32, 0, 1]));
+    /// let y = math::unsorted_segment_max(&data, &ids, 2); // [5.0, 3.0]
+    /// assert_eq!(y.shape().to_string(), "[2]");
+    /// ```
     unsorted_segment_max => UNSORTED_SEGMENT_MAX;
     /// Returns the minimum of the rows of each segment. An empty segment yields the highest number of the
     /// dtype.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let (data, ids) = (constant(&graph, [1.0f32, 5.0, 3.0]), constant(&graph, [1i32, 0, 1]));
+    /// let y = math::unsorted_segment_min(&data, &ids, 2); // [5.0, 1.0]
+    /// assert_eq!(y.shape().to_string(), "[2]");
+    /// ```
     unsorted_segment_min => UNSORTED_SEGMENT_MIN;
     /// Returns the product of the rows of each segment. An empty segment yields 1.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let (data, ids) = (constant(&graph, [1.0f32, 5.0, 3.0]), constant(&graph, [1i32, 0, 1]));
+    /// let y = math::unsorted_segment_prod(&data, &ids, 2); // [5.0, 3.0]
+    /// assert_eq!(y.shape().to_string(), "[2]");
+    /// ```
     unsorted_segment_prod => UNSORTED_SEGMENT_PROD;
 }
 
@@ -359,9 +440,39 @@ macro_rules! sparse_segments {
 
 sparse_segments! {
     /// Returns the sum of the selected rows of each segment.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let data = constant(&graph, [1.0f32, 3.0, 5.0]);
+    /// let (rows, ids) = (constant(&graph, [0i32, 2, 1]), constant(&graph, [0i32, 0, 1]));
+    /// let y = math::sparse_segment_sum(&data, &rows, &ids); // [6.0, 3.0]
+    /// assert_eq!(y.dtype(), DType::Float32);
+    /// ```
     sparse_segment_sum => SPARSE_SEGMENT_SUM;
     /// Returns the mean of the selected rows of each segment.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let data = constant(&graph, [1.0f32, 3.0, 5.0]);
+    /// let (rows, ids) = (constant(&graph, [0i32, 2, 1]), constant(&graph, [0i32, 0, 1]));
+    /// let y = math::sparse_segment_mean(&data, &rows, &ids); // [3.0, 3.0]
+    /// assert_eq!(y.dtype(), DType::Float32);
+    /// ```
     sparse_segment_mean => SPARSE_SEGMENT_MEAN;
     /// Returns the sum of the selected rows of each segment, divided by the square root of their number.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let data = constant(&graph, [1.0f32, 3.0, 5.0]);
+    /// let (rows, ids) = (constant(&graph, [0i32, 2, 1]), constant(&graph, [0i32, 0, 1]));
+    /// let y = math::sparse_segment_sqrt_n(&data, &rows, &ids); // [4.243, 3.0]
+    /// assert_eq!(y.dtype(), DType::Float32);
+    /// ```
     sparse_segment_sqrt_n => SPARSE_SEGMENT_SQRT_N;
 }

@@ -106,6 +106,15 @@ pub fn select(condition: impl AsOutput, t: impl AsOutput, e: impl AsOutput) -> O
 
 /// Works as [`select`] without broadcasting: `t` and `e` have one shape, and a condition that is a vector chooses
 /// between their rows.
+///
+/// ```
+/// # use ops::{array::constant, math};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let (t, e) = (constant(&graph, [[1, 2], [3, 4]]), constant(&graph, [[5, 6], [7, 8]]));
+/// let y = math::select_rows(constant(&graph, [true, false]), &t, &e); // [[1, 2], [7, 8]]
+/// assert_eq!(y.shape().to_string(), "[2,2]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn select_rows(condition: impl AsOutput, t: impl AsOutput, e: impl AsOutput) -> Output {
@@ -113,7 +122,16 @@ pub fn select_rows(condition: impl AsOutput, t: impl AsOutput, e: impl AsOutput)
     builder.input(condition).input(t).input(e).finish_output()
 }
 
-/// Returns every element, or the limit that it is beyond.
+/// Returns each element, or the limit that it exceeds. The limits are broadcast.
+///
+/// ```
+/// # use ops::{array::constant, math};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let x = constant(&graph, [-2.0f32, 0.5, 9.0]);
+/// let y = math::clip_by_value(&x, constant(&graph, 0.0f32), constant(&graph, 1.0f32)); // [0.0, 0.5, 1.0]
+/// assert_eq!(y.shape().to_string(), "[3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn clip_by_value(t: impl AsOutput, low: impl AsOutput, high: impl AsOutput) -> Output {

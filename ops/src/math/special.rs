@@ -118,6 +118,15 @@ pub fn cross(a: impl AsOutput, b: impl AsOutput) -> Output {
 }
 
 /// Returns the lower incomplete gamma function of `x`, divided by the gamma function of `a`.
+///
+/// ```
+/// # use ops::{array::constant, math};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let (a, x) = (constant(&graph, [1.0f32]), constant(&graph, [1.0f32]));
+/// let y = math::igamma(&a, &x); // [0.6321], 1 - exp(-1)
+/// assert_eq!(y.shape().to_string(), "[1]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn igamma(a: impl AsOutput, x: impl AsOutput) -> Output {
@@ -125,6 +134,15 @@ pub fn igamma(a: impl AsOutput, x: impl AsOutput) -> Output {
 }
 
 /// Returns `1 - igamma(a, x)`, accurate where that is small.
+///
+/// ```
+/// # use ops::{array::constant, math};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let (a, x) = (constant(&graph, [1.0f32]), constant(&graph, [1.0f32]));
+/// let y = math::igammac(&a, &x); // [0.3679], exp(-1)
+/// assert_eq!(y.shape().to_string(), "[1]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn igammac(a: impl AsOutput, x: impl AsOutput) -> Output {
@@ -132,13 +150,32 @@ pub fn igammac(a: impl AsOutput, x: impl AsOutput) -> Output {
 }
 
 /// Returns the Hurwitz zeta function: the sum of `(q + n)` to the power of `-x` over `n` from 0.
+///
+/// ```
+/// # use ops::{array::constant, math};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let (x, q) = (constant(&graph, [2.0f32]), constant(&graph, [1.0f32]));
+/// let y = math::zeta(&x, &q); // [1.645], pi * pi / 6
+/// assert_eq!(y.shape().to_string(), "[1]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn zeta(x: impl AsOutput, q: impl AsOutput) -> Output {
     x.as_output().graph().op(&ZETA).input(x).input(q).finish_output()
 }
 
-/// Returns the regularized incomplete beta function.
+/// Returns the regularized incomplete beta function: the cumulative distribution of the beta distribution with parameters `a` and `b`
+/// at `x`, which lies in [0, 1].
+///
+/// ```
+/// # use ops::{array::constant, math};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let one = constant(&graph, [1.0f32]);
+/// let y = math::betainc(&one, &one, constant(&graph, [0.25f32])); // [0.25]
+/// assert_eq!(y.shape().to_string(), "[1]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn betainc(a: impl AsOutput, b: impl AsOutput, x: impl AsOutput) -> Output {

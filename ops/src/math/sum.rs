@@ -51,6 +51,15 @@ pub fn add_n<O: AsOutput>(inputs: &[O]) -> Output {
 
 /// Returns the sum of tensors of one shape, which may be added up as they arrive. Of a single tensor, the tensor.
 ///
+/// ```
+/// # use ops::{array::constant, math};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let (a, b) = (constant(&graph, [1.0f32, 2.0]), constant(&graph, [3.0f32, 4.0]));
+/// let sum = math::accumulate_n(&[&a, &b]); // [4.0, 6.0]
+/// assert_eq!(sum.shape().to_string(), "[2]");
+/// ```
+///
 /// # Panics
 /// When the list is empty: there is no graph to build in.
 #[must_use]

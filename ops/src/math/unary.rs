@@ -410,82 +410,394 @@ macro_rules! unary_functions {
 
 unary_functions! {
     /// Negates: `-x`.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = math::neg(constant(&graph, [1.0f32, -2.0])); // [-1, 2]
+    /// assert_eq!(y.shape().to_string(), "[2]");
+    /// ```
     neg => NEG;
     /// Returns the sign: -1, 0, or 1. For a complex number, the number divided by its magnitude.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = math::sign(constant(&graph, [-3.0f32, 0.0, 2.0])); // [-1.0, 0.0, 1.0]
+    /// assert_eq!(y.shape().to_string(), "[3]");
+    /// ```
     sign => SIGN;
     /// Squares: `x * x`.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = math::square(constant(&graph, [1.0f32, -2.0, 3.0])); // [1, 4, 9]
+    /// assert_eq!(y.shape().to_string(), "[3]");
+    /// ```
     square => SQUARE;
     /// Returns the square root. NaN for negative numbers.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = math::sqrt(constant(&graph, [4.0f32, 2.0, 0.0])); // [2.0, 1.414, 0.0]
+    /// assert_eq!(y.shape().to_string(), "[3]");
+    /// ```
     sqrt => SQRT;
     /// Returns the reciprocal of the square root.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = math::rsqrt(constant(&graph, [4.0f32, 2.0])); // [0.5, 0.7071]
+    /// assert_eq!(y.shape().to_string(), "[2]");
+    /// ```
     rsqrt => RSQRT;
     /// Returns the reciprocal.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = math::reciprocal(constant(&graph, [4.0f32, -2.0])); // [0.25, -0.5]
+    /// assert_eq!(y.shape().to_string(), "[2]");
+    /// ```
     reciprocal => RECIPROCAL;
     /// Returns e to the power of `x`.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = math::exp(constant(&graph, [0.0f32, 1.0, -1.0])); // [1.0, 2.718, 0.3679]
+    /// assert_eq!(y.shape().to_string(), "[3]");
+    /// ```
     exp => EXP;
     /// Returns `exp(x) - 1`, accurate for small `x`.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = math::expm1(constant(&graph, [0.0f32, 1e-06])); // [0.0, 1e-06]
+    /// assert_eq!(y.shape().to_string(), "[2]");
+    /// ```
     expm1 => EXPM1;
     /// Returns the natural logarithm. NaN for negative numbers.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = math::log(constant(&graph, [1.0f32, 10.0])); // [0.0, 2.303]
+    /// assert_eq!(y.shape().to_string(), "[2]");
+    /// ```
     log => LOG;
     /// Returns `log(1 + x)`, accurate for small `x`.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = math::log1p(constant(&graph, [0.0f32, 1e-06])); // [0.0, 1e-06]
+    /// assert_eq!(y.shape().to_string(), "[2]");
+    /// ```
     log1p => LOG1P;
     /// Returns the sine of an angle in radians.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = math::sin(constant(&graph, [0.0f32, 1.0])); // [0.0, 0.8415]
+    /// assert_eq!(y.shape().to_string(), "[2]");
+    /// ```
     sin => SIN;
     /// Returns the cosine of an angle in radians.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = math::cos(constant(&graph, [0.0f32, 1.0])); // [1.0, 0.5403]
+    /// assert_eq!(y.shape().to_string(), "[2]");
+    /// ```
     cos => COS;
     /// Returns the tangent of an angle in radians.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = math::tan(constant(&graph, [0.0f32, 1.0])); // [0.0, 1.557]
+    /// assert_eq!(y.shape().to_string(), "[2]");
+    /// ```
     tan => TAN;
     /// Returns the inverse sine.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = math::asin(constant(&graph, [0.0f32, 1.0])); // [0.0, 1.571]
+    /// assert_eq!(y.shape().to_string(), "[2]");
+    /// ```
     asin => ASIN;
     /// Returns the inverse cosine.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = math::acos(constant(&graph, [0.0f32, 1.0])); // [1.571, 0.0]
+    /// assert_eq!(y.shape().to_string(), "[2]");
+    /// ```
     acos => ACOS;
     /// Returns the inverse tangent.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = math::atan(constant(&graph, [0.0f32, 1.0])); // [0.0, 0.7854]
+    /// assert_eq!(y.shape().to_string(), "[2]");
+    /// ```
     atan => ATAN;
     /// Returns the hyperbolic sine.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = math::sinh(constant(&graph, [0.0f32, 1.0])); // [0.0, 1.175]
+    /// assert_eq!(y.shape().to_string(), "[2]");
+    /// ```
     sinh => SINH;
     /// Returns the hyperbolic cosine.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = math::cosh(constant(&graph, [0.0f32, 1.0])); // [1.0, 1.543]
+    /// assert_eq!(y.shape().to_string(), "[2]");
+    /// ```
     cosh => COSH;
     /// Returns the hyperbolic tangent.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = math::tanh(constant(&graph, [0.0f32, 1.0, -5.0])); // [0.0, 0.7616, -0.9999]
+    /// assert_eq!(y.shape().to_string(), "[3]");
+    /// ```
     tanh => TANH;
     /// Returns the inverse hyperbolic sine.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = math::asinh(constant(&graph, [0.0f32, 1.0])); // [0.0, 0.8814]
+    /// assert_eq!(y.shape().to_string(), "[2]");
+    /// ```
     asinh => ASINH;
     /// Returns the inverse hyperbolic cosine.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = math::acosh(constant(&graph, [1.0f32, 2.0])); // [0.0, 1.317]
+    /// assert_eq!(y.shape().to_string(), "[2]");
+    /// ```
     acosh => ACOSH;
     /// Returns the inverse hyperbolic tangent.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = math::atanh(constant(&graph, [0.0f32, 0.5])); // [0.0, 0.5493]
+    /// assert_eq!(y.shape().to_string(), "[2]");
+    /// ```
     atanh => ATANH;
     /// Returns the logistic function, `1 / (1 + exp(-x))`.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = math::sigmoid(constant(&graph, [0.0f32, 2.0, -2.0])); // [0.5, 0.8808, 0.1192]
+    /// assert_eq!(y.shape().to_string(), "[3]");
+    /// ```
     sigmoid => SIGMOID;
     /// Returns the error function.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = math::erf(constant(&graph, [0.0f32, 1.0])); // [0.0, 0.8427]
+    /// assert_eq!(y.shape().to_string(), "[2]");
+    /// ```
     erf => ERF;
     /// Returns `1 - erf(x)`, accurate for large `x`.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = math::erfc(constant(&graph, [0.0f32, 3.0])); // [1.0, 2.209e-05]
+    /// assert_eq!(y.shape().to_string(), "[2]");
+    /// ```
     erfc => ERFC;
     /// Returns the inverse error function.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = math::erfinv(constant(&graph, [0.0f32, 0.5])); // [0.0, 0.4769]
+    /// assert_eq!(y.shape().to_string(), "[2]");
+    /// ```
     erfinv => ERFINV;
     /// Returns the quantile function of the standard normal distribution.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = math::ndtri(constant(&graph, [0.5f32, 0.975])); // [0.0, 1.96]
+    /// assert_eq!(y.shape().to_string(), "[2]");
+    /// ```
     ndtri => NDTRI;
     /// Returns the logarithm of the absolute value of the gamma function.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = math::lgamma(constant(&graph, [1.0f32, 5.0])); // [0.0, 3.178]
+    /// assert_eq!(y.shape().to_string(), "[2]");
+    /// ```
     lgamma => LGAMMA;
     /// Returns the derivative of `lgamma`.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = math::digamma(constant(&graph, [1.0f32, 5.0])); // [-0.5772, 1.506]
+    /// assert_eq!(y.shape().to_string(), "[2]");
+    /// ```
     digamma => DIGAMMA;
     /// Returns the modified Bessel function of order 0, times `exp(-|x|)`.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = math::bessel_i0e(constant(&graph, [0.0f32, 1.0])); // [1.0, 0.4658]
+    /// assert_eq!(y.shape().to_string(), "[2]");
+    /// ```
     bessel_i0e => BESSEL_I0E;
     /// Returns the modified Bessel function of order 1, times `exp(-|x|)`.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = math::bessel_i1e(constant(&graph, [0.0f32, 1.0])); // [0.0, 0.2079]
+    /// assert_eq!(y.shape().to_string(), "[2]");
+    /// ```
     bessel_i1e => BESSEL_I1E;
     /// Rounds toward negative infinity.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = math::floor(constant(&graph, [1.5f32, -1.5])); // [1.0, -2.0]
+    /// assert_eq!(y.shape().to_string(), "[2]");
+    /// ```
     floor => FLOOR;
     /// Rounds toward positive infinity.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = math::ceil(constant(&graph, [1.5f32, -1.5])); // [2.0, -1.0]
+    /// assert_eq!(y.shape().to_string(), "[2]");
+    /// ```
     ceil => CEIL;
     /// Rounds to the nearest integer, ties to even.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = math::round(constant(&graph, [0.5f32, 1.5, -2.6])); // [0.0, 2.0, -3.0]
+    /// assert_eq!(y.shape().to_string(), "[3]");
+    /// ```
     round => ROUND;
     /// Rounds to the nearest integer, ties to even.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = math::rint(constant(&graph, [0.5f32, 1.5, -2.6])); // [0.0, 2.0, -3.0]
+    /// assert_eq!(y.shape().to_string(), "[3]");
+    /// ```
     rint => RINT;
     /// Returns true for elements that are NaN.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = math::is_nan(constant(&graph, [1.0f32, f32::NAN])); // [0.0, true]
+    /// assert_eq!(y.dtype(), DType::Bool);
+    /// ```
     is_nan => IS_NAN;
     /// Returns true for infinite elements.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = math::is_inf(constant(&graph, [1.0f32, f32::INFINITY])); // [0.0, true]
+    /// assert_eq!(y.dtype(), DType::Bool);
+    /// ```
     is_inf => IS_INF;
     /// Returns true for elements that are neither NaN nor infinite.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = math::is_finite(constant(&graph, [1.0f32, f32::INFINITY, f32::NAN])); // [true, 0.0, 0.0]
+    /// assert_eq!(y.dtype(), DType::Bool);
+    /// ```
     is_finite => IS_FINITE;
     /// Returns the complex conjugate.
+    ///
+    /// ```
+    /// # use ops::{array::constant, math};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let z = math::complex(constant(&graph, [3.0f32]), constant(&graph, [4.0f32]));
+    /// assert_eq!(math::conj(&z).dtype(), DType::Complex64); // [3.0 - 4.0i]
+    /// ```
     conj => CONJ;
 }
 
@@ -516,6 +828,14 @@ pub fn abs(x: impl AsOutput) -> Output {
 }
 
 /// Returns the real part of complex numbers; real numbers are returned as they are.
+///
+/// ```
+/// # use ops::{array::constant, math};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let z = math::complex(constant(&graph, [3.0f32]), constant(&graph, [4.0f32]));
+/// assert_eq!(math::real(&z).dtype(), DType::Float32); // [3.0]
+/// ```
 #[must_use]
 #[track_caller]
 pub fn real(x: impl AsOutput) -> Output {
@@ -524,6 +844,14 @@ pub fn real(x: impl AsOutput) -> Output {
 }
 
 /// Returns the imaginary part of complex numbers.
+///
+/// ```
+/// # use ops::{array::constant, math};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let z = math::complex(constant(&graph, [3.0f32]), constant(&graph, [4.0f32]));
+/// assert_eq!(math::imag(&z).dtype(), DType::Float32); // [4.0]
+/// ```
 #[must_use]
 #[track_caller]
 pub fn imag(x: impl AsOutput) -> Output {
@@ -531,6 +859,14 @@ pub fn imag(x: impl AsOutput) -> Output {
 }
 
 /// Returns the angle of complex numbers in the plane, between -pi and pi.
+///
+/// ```
+/// # use ops::{array::constant, math};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let i = math::complex(constant(&graph, [0.0f32]), constant(&graph, [1.0f32]));
+/// assert_eq!(math::angle(&i).dtype(), DType::Float32); // [1.571]
+/// ```
 #[must_use]
 #[track_caller]
 pub fn angle(x: impl AsOutput) -> Output {
@@ -557,6 +893,15 @@ pub fn complex(real: impl AsOutput, imag: impl AsOutput) -> Output {
 }
 
 /// Returns the derivative of order `a` of `digamma`, at `x`; both floating, of one dtype.
+///
+/// ```
+/// # use ops::{array::constant, math};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let order = constant(&graph, 1.0f64);
+/// let y = math::polygamma(&order, constant(&graph, [1.0f64])); // [1.645], pi * pi / 6
+/// assert_eq!(y.shape().to_string(), "[1]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn polygamma(a: impl AsOutput, x: impl AsOutput) -> Output {

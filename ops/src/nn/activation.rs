@@ -194,20 +194,84 @@ macro_rules! activations {
 
 activations! {
     /// Returns `max(x, 0)`.
+    ///
+    /// ```
+    /// # use ops::{array, nn};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = nn::relu(array::constant(&graph, [-1.0f32, 0.5, 8.0])); // [0.0, 0.5, 8.0]
+    /// assert_eq!(y.shape().to_string(), "[3]");
+    /// ```
     relu => RELU;
     /// Returns `min(max(x, 0), 6)`.
+    ///
+    /// ```
+    /// # use ops::{array, nn};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = nn::relu6(array::constant(&graph, [-1.0f32, 0.5, 8.0])); // [0.0, 0.5, 6.0]
+    /// assert_eq!(y.shape().to_string(), "[3]");
+    /// ```
     relu6 => RELU6;
     /// Returns `x` for positive `x`, and `exp(x) - 1` otherwise.
+    ///
+    /// ```
+    /// # use ops::{array, nn};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = nn::elu(array::constant(&graph, [-1.0f32, 0.5, 8.0])); // [-0.6321, 0.5, 8.0]
+    /// assert_eq!(y.shape().to_string(), "[3]");
+    /// ```
     elu => ELU;
     /// Returns the scaled `elu` that preserves mean 0 and variance 1 across layers.
+    ///
+    /// ```
+    /// # use ops::{array, nn};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = nn::selu(array::constant(&graph, [-1.0f32, 0.5, 8.0])); // [-1.111, 0.5254, 8.406]
+    /// assert_eq!(y.shape().to_string(), "[3]");
+    /// ```
     selu => SELU;
     /// Returns `log(1 + exp(x))`.
+    ///
+    /// ```
+    /// # use ops::{array, nn};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = nn::softplus(array::constant(&graph, [-1.0f32, 0.5, 8.0])); // [0.3133, 0.9741, 8.0]
+    /// assert_eq!(y.shape().to_string(), "[3]");
+    /// ```
     softplus => SOFTPLUS;
     /// Returns `x / (1 + |x|)`.
+    ///
+    /// ```
+    /// # use ops::{array, nn};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = nn::softsign(array::constant(&graph, [-1.0f32, 0.5, 8.0])); // [-0.5, 0.3333, 0.8889]
+    /// assert_eq!(y.shape().to_string(), "[3]");
+    /// ```
     softsign => SOFTSIGN;
     /// Returns the exponentials along the last axis, divided by their sum.
+    ///
+    /// ```
+    /// # use ops::{array, nn};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = nn::softmax(array::constant(&graph, [1.0f32, 2.0, 3.0])); // [0.09003, 0.2447, 0.6652]
+    /// assert_eq!(y.shape().to_string(), "[3]");
+    /// ```
     softmax => SOFTMAX;
     /// Returns the logarithm of `softmax`, without loss of precision.
+    ///
+    /// ```
+    /// # use ops::{array, nn};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// let y = nn::log_softmax(array::constant(&graph, [1.0f32, 2.0, 3.0])); // [-2.408, -1.408, -0.4076]
+    /// assert_eq!(y.shape().to_string(), "[3]");
+    /// ```
     log_softmax => LOG_SOFTMAX;
 }
 

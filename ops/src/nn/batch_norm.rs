@@ -235,6 +235,19 @@ impl BatchNormOptions {
 
 /// Normalizes each channel of images to mean 0 and variance 1, then multiplies by `scale` and adds `offset`,
 /// vectors of one number per channel.
+///
+/// With the moments of the batch (the default) it also returns them, for running moments that the model keeps. Otherwise it
+/// normalizes by the [moments](BatchNormOptions::moments) that it is given.
+///
+/// ```
+/// # use ops::{array, nn};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let images = array::zeros(&graph, DType::Float32, [2, 8, 8, 3]);
+/// let (scale, offset) = (array::ones(&graph, DType::Float32, [3]), array::zeros(&graph, DType::Float32, [3]));
+/// let norm = nn::fused_batch_norm(&images, &scale, &offset, &nn::BatchNormOptions::default());
+/// assert_eq!((norm.y.shape().to_string(), norm.mean.shape().to_string()), ("[2,8,8,3]".into(), "[3]".into()));
+/// ```
 #[must_use]
 #[track_caller]
 pub fn fused_batch_norm(

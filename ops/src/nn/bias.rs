@@ -105,6 +105,16 @@ pub fn bias_add(value: impl AsOutput, bias: impl AsOutput) -> Output {
 }
 
 /// Adds a vector to `value` along its channels, whose axis the format determines.
+///
+/// ```
+/// # use ops::{array, nn};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let images = array::zeros(&graph, DType::Float32, [1, 3, 8, 8]);
+/// let bias = array::zeros(&graph, DType::Float32, [3]);
+/// let y = nn::bias_add_with(&images, &bias, nn::DataFormat::Nchw);
+/// assert_eq!(y.shape().to_string(), "[1,3,8,8]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn bias_add_with(value: impl AsOutput, bias: impl AsOutput, format: DataFormat) -> Output {

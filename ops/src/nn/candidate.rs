@@ -76,6 +76,12 @@ impl SamplerOptions {
     }
 
     /// Sets the operation-level seed, in addition to that of the graph. Default: none.
+    ///
+    /// ```
+    /// use ops::nn::SamplerOptions;
+    /// let options = SamplerOptions::default().seed(7);
+    /// # let _ = options;
+    /// ```
     #[must_use]
     pub fn seed(mut self, seed: i64) -> Self {
         self.seed = Some(seed);
@@ -108,6 +114,15 @@ pub fn uniform_candidate_sampler(
 
 /// Works as [`uniform_candidate_sampler`], with a probability that decreases with the class, as for words sorted by frequency:
 /// class `k` with `(log(k + 2) - log(k + 1)) / log(range_max + 1)`.
+///
+/// ```
+/// use ops::array::constant;
+/// use ops::nn::{SamplerOptions, log_uniform_candidate_sampler};
+/// # let graph = session_core::Graph::new();
+/// let words = constant(&graph, [[3i64], [7]]); // numbered by frequency
+/// let drawn = log_uniform_candidate_sampler(&words, 64, 10_000, SamplerOptions::default().seed(1));
+/// assert_eq!(drawn.true_expected_count.shape().to_string(), "[2,1]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn log_uniform_candidate_sampler(
@@ -144,6 +159,15 @@ fn candidates(operation: &Operation) -> Candidates {
 
 /// Returns where sampled classes are true ones of an example: the example, the place among the sampled, and a weight of
 /// `-float32::MAX` that takes a logit out of a loss.
+///
+/// ```
+/// use ops::array::constant;
+/// use ops::nn::compute_accidental_hits;
+/// # let graph = session_core::Graph::new();
+/// let (labels, sampled) = (constant(&graph, [[3i64], [7]]), constant(&graph, [1i64, 7, 5]));
+/// let [examples, positions, weights] = compute_accidental_hits(&labels, &sampled); // [1], [1], [-3.403e38]
+/// # let _ = (examples, positions, weights);
+/// ```
 #[must_use]
 #[track_caller]
 pub fn compute_accidental_hits(true_classes: impl AsOutput, sampled: impl AsOutput) -> [Output; 3] {

@@ -81,6 +81,14 @@ fn adjusted(images: impl AsOutput, def: &'static OpDef, by: f32) -> Output {
 }
 
 /// Scales the distance of each channel of floating-point images from its mean over the image.
+///
+/// ```
+/// # use ops::{array, nn};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let images = array::placeholder(&graph, DType::Float32, [None, Some(32), Some(32), Some(3)]);
+/// assert_eq!(nn::adjust_contrast(&images, 1.5).shape(), images.shape());
+/// ```
 #[must_use]
 #[track_caller]
 pub fn adjust_contrast(images: impl AsOutput, factor: f32) -> Output {
@@ -88,6 +96,14 @@ pub fn adjust_contrast(images: impl AsOutput, factor: f32) -> Output {
 }
 
 /// Rotates the hue of floating-point RGB images by `delta`, a fraction of the color wheel between -1 and 1.
+///
+/// ```
+/// # use ops::{array, nn};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let images = array::placeholder(&graph, DType::Float32, [None, Some(32), Some(32), Some(3)]);
+/// assert_eq!(nn::adjust_hue(&images, 0.1).shape(), images.shape());
+/// ```
 #[must_use]
 #[track_caller]
 pub fn adjust_hue(images: impl AsOutput, delta: f32) -> Output {
@@ -95,6 +111,14 @@ pub fn adjust_hue(images: impl AsOutput, delta: f32) -> Output {
 }
 
 /// Scales the saturation of floating-point RGB images.
+///
+/// ```
+/// # use ops::{array, nn};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let images = array::placeholder(&graph, DType::Float32, [None, Some(32), Some(32), Some(3)]);
+/// assert_eq!(nn::adjust_saturation(&images, 0.0).shape(), images.shape()); // gray
+/// ```
 #[must_use]
 #[track_caller]
 pub fn adjust_saturation(images: impl AsOutput, factor: f32) -> Output {
@@ -117,6 +141,14 @@ pub fn rgb_to_hsv(images: impl AsOutput) -> Output {
 }
 
 /// Converts hue, saturation, and value, between 0 and 1 in the last axis, to RGB colors.
+///
+/// ```
+/// # use ops::{array, nn};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let red = array::constant(&graph, [[0.0f32, 1.0, 1.0]]);
+/// assert_eq!(nn::hsv_to_rgb(&red).shape().to_string(), "[1,3]"); // [[1.0, 0.0, 0.0]]
+/// ```
 #[must_use]
 #[track_caller]
 pub fn hsv_to_rgb(images: impl AsOutput) -> Output {

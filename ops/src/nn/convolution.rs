@@ -32,6 +32,12 @@ impl<const N: usize> Default for ConvOptions<N> {
 
 impl<const N: usize> ConvOptions<N> {
     /// Sets the strides between windows, one for each axis of space. Default: 1.
+    ///
+    /// ```
+    /// use ops::nn::ConvOptions;
+    /// let options = ConvOptions::default().strides([2, 2]);
+    /// # let _ = options;
+    /// ```
     #[must_use]
     pub fn strides(mut self, strides: [usize; N]) -> Self {
         self.strides = strides;
@@ -39,6 +45,12 @@ impl<const N: usize> ConvOptions<N> {
     }
 
     /// Sets the padding beyond the border. Default: [`Padding::Same`]. Explicit padding is possible for images only.
+    ///
+    /// ```
+    /// use ops::nn::{ConvOptions, Padding};
+    /// let options = ConvOptions::<2>::default().padding(Padding::Explicit([[1, 1], [2, 2]]));
+    /// # let _ = options;
+    /// ```
     #[must_use]
     pub fn padding(mut self, padding: Padding) -> Self {
         self.padding = padding;
@@ -46,6 +58,12 @@ impl<const N: usize> ConvOptions<N> {
     }
 
     /// Sets the order of the axes. Default: [`DataFormat::Nhwc`], channels last.
+    ///
+    /// ```
+    /// use ops::nn::{ConvOptions, DataFormat};
+    /// let options = ConvOptions::<2>::default().data_format(DataFormat::Nchw);
+    /// # let _ = options;
+    /// ```
     #[must_use]
     pub fn data_format(mut self, data_format: DataFormat) -> Self {
         self.data_format = data_format;
@@ -53,6 +71,12 @@ impl<const N: usize> ConvOptions<N> {
     }
 
     /// Sets the strides between elements of a window, one for each axis of space. Default: 1.
+    ///
+    /// ```
+    /// use ops::nn::ConvOptions;
+    /// let options = ConvOptions::default().dilations([2, 2]);
+    /// # let _ = options;
+    /// ```
     #[must_use]
     pub fn dilations(mut self, dilations: [usize; N]) -> Self {
         self.dilations = dilations;
@@ -172,6 +196,16 @@ pub fn conv2d(input: impl AsOutput, filter: impl AsOutput, strides: [usize; 2], 
 }
 
 /// Works as [`conv2d`], with dilations and another order of axes.
+///
+/// ```
+/// # use ops::{array, nn};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [1, 3, 8, 8]);
+/// let w = array::zeros(&graph, DType::Float32, [3, 3, 3, 16]);
+/// let options = nn::ConvOptions::default().data_format(nn::DataFormat::Nchw).strides([2, 2]);
+/// assert_eq!(nn::conv2d_with(&x, &w, options).shape().to_string(), "[1,16,4,4]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn conv2d_with(input: impl AsOutput, filter: impl AsOutput, options: ConvOptions) -> Output {
@@ -179,8 +213,18 @@ pub fn conv2d_with(input: impl AsOutput, filter: impl AsOutput, options: ConvOpt
     options.image_attrs(builder).finish_output()
 }
 
-/// Returns the gradient of a convolution's input as a layer of its own, which makes images larger: `filter` is
-/// `[rows, columns, channels out, channels]`, `output_shape` that of the result.
+/// Returns the transposed convolution ("deconvolution"), which enlarges images: the gradient of a convolution as a layer of its own.
+/// `filter` is `[rows, columns, channels out, channels]`, `output_shape` the shape of the result.
+///
+/// ```
+/// # use ops::{array, nn};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [1, 4, 4, 16]);
+/// let w = array::zeros(&graph, DType::Float32, [3, 3, 3, 16]);
+/// let options = nn::ConvOptions::default().strides([2, 2]);
+/// assert_eq!(nn::conv2d_transpose(&x, &w, [1, 8, 8, 3], options).shape().to_string(), "[1,8,8,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn conv2d_transpose(
@@ -197,6 +241,15 @@ pub fn conv2d_transpose(
 
 /// Returns the convolution of each channel with filters of its own: `filter` is `[rows, columns, channels, multiplier]`, the
 /// result has `channels * multiplier` channels.
+///
+/// ```
+/// # use ops::{array, nn};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [1, 8, 8, 3]);
+/// let w = array::zeros(&graph, DType::Float32, [3, 3, 3, 2]);
+/// assert_eq!(nn::depthwise_conv2d(&x, &w, nn::ConvOptions::default()).shape().to_string(), "[1,8,8,6]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn depthwise_conv2d(input: impl AsOutput, filter: impl AsOutput, options: ConvOptions) -> Output {
@@ -204,8 +257,19 @@ pub fn depthwise_conv2d(input: impl AsOutput, filter: impl AsOutput, options: Co
     options.image_attrs(builder.input(input).input(filter)).finish_output()
 }
 
-/// Returns a depthwise convolution, and one that mixes the channels at each place: `pointwise_filter` is
+/// Returns a depthwise convolution, followed by one that mixes the channels at each position. `pointwise_filter` is
 /// `[1, 1, channels * multiplier, channels out]`.
+///
+/// ```
+/// # use ops::{array, nn};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [1, 8, 8, 3]);
+/// let depthwise = array::zeros(&graph, DType::Float32, [3, 3, 3, 2]);
+/// let pointwise = array::zeros(&graph, DType::Float32, [1, 1, 6, 16]);
+/// let y = nn::separable_conv2d(&x, &depthwise, &pointwise, nn::ConvOptions::default());
+/// assert_eq!(y.shape().to_string(), "[1,8,8,16]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn separable_conv2d(

@@ -187,6 +187,15 @@ pub fn sigmoid_cross_entropy_with_logits(labels: impl AsOutput, logits: impl AsO
 
 /// Works as [`sigmoid_cross_entropy_with_logits`], with the part of positive labels times `pos_weight`: above 1 for recall,
 /// below for precision.
+///
+/// ```
+/// # use ops::{array, nn};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let (labels, logits) = (array::constant(&graph, [1.0f32, 0.0]), array::constant(&graph, [0.5f32, -2.0]));
+/// let losses = nn::weighted_cross_entropy_with_logits(&labels, &logits, array::constant(&graph, 3.0f32));
+/// assert_eq!(losses.shape().to_string(), "[2]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn weighted_cross_entropy_with_logits(

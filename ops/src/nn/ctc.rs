@@ -61,6 +61,17 @@ fn loss_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<
 /// Returns the negative logarithm of the probability of each label sequence, for unnormalized `inputs` of shape
 /// `[time, batch, classes]`, the last class being the blank. Labels are given sparsely: the rows of `labels_indices` are
 /// pairs of example and place.
+///
+/// ```
+/// # use ops::{array, nn};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let inputs = array::placeholder(&graph, DType::Float32, [Some(50), Some(2), Some(28)]);
+/// let labels = array::constant(&graph, Tensor::from([[0i64, 0], [0, 1], [1, 0]])); // two labels, then one
+/// let lengths = array::constant(&graph, [50, 40]);
+/// let losses = nn::ctc_loss(&inputs, &labels, array::constant(&graph, [7, 4, 1]), &lengths);
+/// assert_eq!(losses.shape().to_string(), "[2]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn ctc_loss(

@@ -31,6 +31,15 @@ pub fn dropout(x: impl AsOutput, rate: f64, seed: Option<i64>) -> Output {
 
 /// Works as [`dropout`], where the choices are made in this shape, which is broadcast: `[batch, 1, 1, channels]` keeps or
 /// drops whole channels of images.
+///
+/// ```
+/// # use ops::{array, nn};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let images = array::zeros(&graph, DType::Float32, [8, 32, 32, 3]);
+/// let y = nn::dropout_with(&images, 0.5, Some([8, 1, 1, 3].into()), None);
+/// assert_eq!(y.shape().to_string(), "[8,32,32,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn dropout_with(x: impl AsOutput, rate: f64, noise_shape: Option<Ints>, seed: Option<i64>) -> Output {

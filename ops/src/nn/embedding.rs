@@ -76,6 +76,17 @@ impl<T: Table + ?Sized> Table for &T {
 }
 
 /// Returns the rows of a table that the integers `ids` name: the result has the shape of `ids` followed by that of a row.
+///
+/// ```
+/// use ops::array::constant;
+/// use ops::initializers::glorot_uniform;
+/// use ops::{nn::embedding_lookup, variables::get_variable};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let table = get_variable(&graph, "words", [10_000, 64], DType::Float32, &glorot_uniform());
+/// let rows = embedding_lookup(&table, constant(&graph, [[3, 5, 8]]));
+/// assert_eq!(rows.shape().to_string(), "[1,3,64]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn embedding_lookup(params: &impl Table, ids: impl AsOutput) -> Output {
@@ -94,6 +105,15 @@ pub enum PartitionStrategy {
 }
 
 /// Works as [`embedding_lookup`] in a table in several parts.
+///
+/// ```
+/// use ops::array::constant;
+/// use ops::nn::{PartitionStrategy, embedding_lookup_partitioned};
+/// # let graph = session_core::Graph::new();
+/// let parts = [constant(&graph, [[0.0f32], [2.0]]), constant(&graph, [[1.0f32], [3.0]])];
+/// let rows = embedding_lookup_partitioned(&parts, constant(&graph, [1, 2]), PartitionStrategy::Mod); // [[1.0], [2.0]]
+/// # let _ = rows;
+/// ```
 #[must_use]
 #[track_caller]
 pub fn embedding_lookup_partitioned<T: Table>(

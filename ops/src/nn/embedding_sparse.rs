@@ -43,14 +43,14 @@ pub struct EmbeddingOptions {
 }
 
 impl EmbeddingOptions {
-    /// Sets how the rows of an example are combined. Default: [`Combiner::Mean`].
+    /// Sets the way in which the rows of an example are combined. Default: [`Combiner::Mean`].
     #[must_use]
     pub fn combiner(mut self, combiner: Combiner) -> Self {
         self.combiner = combiner;
         self
     }
 
-    /// Sets how rows are distributed over the parts of a table. Default: [`PartitionStrategy::Mod`].
+    /// Sets the distribution of rows over the parts of a table. Default: [`PartitionStrategy::Mod`].
     #[must_use]
     pub fn partition_strategy(mut self, partition_strategy: PartitionStrategy) -> Self {
         self.partition_strategy = partition_strategy;

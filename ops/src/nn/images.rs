@@ -129,6 +129,12 @@ impl Default for LocalResponseOptions {
 
 impl LocalResponseOptions {
     /// Sets the number of channels on each side that are included. Default: 5.
+    ///
+    /// ```
+    /// use ops::nn::LocalResponseOptions;
+    /// let options = LocalResponseOptions::default().depth_radius(2);
+    /// # let _ = options;
+    /// ```
     #[must_use]
     pub fn depth_radius(mut self, channels: i64) -> Self {
         self.depth_radius = channels;
@@ -159,6 +165,15 @@ impl LocalResponseOptions {
 
 /// Divides each element by a power of the sum of squares of its neighbors along the channels: `x / (bias +
 /// alpha * sum)^beta`.
+///
+/// ```
+/// # use ops::{array, nn};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let images = array::zeros(&graph, DType::Float32, [1, 8, 8, 16]);
+/// let options = nn::LocalResponseOptions::default().depth_radius(2).alpha(1e-4).beta(0.75);
+/// assert_eq!(nn::local_response_normalization(&images, options).shape().to_string(), "[1,8,8,16]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn local_response_normalization(input: impl AsOutput, options: LocalResponseOptions) -> Output {

@@ -100,6 +100,18 @@ fn without_axes(moment: &Output, axes: &Axes) -> Output {
 }
 
 /// Returns `(x - mean) / sqrt(variance + epsilon) * scale + offset`, with broadcasting.
+///
+/// [`layers::batch_normalization`](crate::layers::batch_normalization) also has the variables and the running moments.
+///
+/// ```
+/// # use ops::{array, nn};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [32, 10]);
+/// let (mean, variance) = nn::moments(&x, 0);
+/// let y = nn::batch_normalization(&x, &mean, &variance, None, None, 0.001);
+/// assert_eq!(y.shape().to_string(), "[32,10]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn batch_normalization(

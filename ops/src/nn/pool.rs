@@ -333,6 +333,15 @@ pub fn max_pool(input: impl AsOutput, size: [usize; 2], strides: [usize; 2], pad
 }
 
 /// Works as [`max_pool`] for another order of axes.
+///
+/// ```
+/// # use ops::{array, nn};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [1, 3, 8, 8]);
+/// let y = nn::max_pool_with(&x, [2, 2], [2, 2], nn::Padding::Valid, nn::DataFormat::Nchw);
+/// assert_eq!(y.shape().to_string(), "[1,3,4,4]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn max_pool_with(
@@ -362,6 +371,15 @@ pub fn avg_pool(value: impl AsOutput, size: [usize; 2], strides: [usize; 2], pad
 }
 
 /// Works as [`avg_pool`] for another order of axes.
+///
+/// ```
+/// # use ops::{array, nn};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [1, 3, 8, 8]);
+/// let y = nn::avg_pool_with(&x, [2, 2], [2, 2], nn::Padding::Valid, nn::DataFormat::Nchw);
+/// assert_eq!(y.shape().to_string(), "[1,3,4,4]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn avg_pool_with(
@@ -375,6 +393,14 @@ pub fn avg_pool_with(
 }
 
 /// Works as [`max_pool`] over volumes, with windows of planes, rows and columns.
+///
+/// ```
+/// # use ops::{array, nn};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [1, 4, 8, 8, 3]);
+/// assert_eq!(nn::max_pool3d(&x, [2, 2, 2], [2, 2, 2], nn::Padding::Valid).shape().to_string(), "[1,2,4,4,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn max_pool3d(input: impl AsOutput, size: [usize; 3], strides: [usize; 3], padding: Padding) -> Output {
@@ -382,6 +408,14 @@ pub fn max_pool3d(input: impl AsOutput, size: [usize; 3], strides: [usize; 3], p
 }
 
 /// Works as [`avg_pool`] over volumes, with windows of planes, rows and columns.
+///
+/// ```
+/// # use ops::{array, nn};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [1, 4, 8, 8, 3]);
+/// assert_eq!(nn::avg_pool3d(&x, [2, 2, 2], [2, 2, 2], nn::Padding::Valid).shape().to_string(), "[1,2,4,4,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn avg_pool3d(input: impl AsOutput, size: [usize; 3], strides: [usize; 3], padding: Padding) -> Output {
@@ -407,7 +441,16 @@ fn pool_volumes(
     builder.attr("padding", padding.attrs(DataFormat::Nhwc).0).finish_output()
 }
 
-/// Returns the largest element of each window and its place in the batch entry, flattened.
+/// Returns the largest element of each window, and its flattened position in the batch entry as `int64`.
+///
+/// ```
+/// # use ops::{array, nn};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [1, 8, 8, 3]);
+/// let (largest, position) = nn::max_pool_with_argmax(&x, [2, 2], [2, 2], nn::Padding::Valid);
+/// assert_eq!((largest.shape(), position.dtype()), (position.shape(), DType::Int64));
+/// ```
 #[must_use]
 #[track_caller]
 pub fn max_pool_with_argmax(

@@ -52,7 +52,7 @@ fn largest(context: &mut ShapeContext<'_>, k: Option<i64>) -> Result<()> {
     if let (Some(k), Some(size)) = (k, input.dim(rank - 1))
         && size < k
     {
-        return Err(Error::value(format!("the last axis of shape {input} has no {k} elements")));
+        return Err(Error::value(format!("the last axis of shape {input} has fewer than {k} elements")));
     }
     let shape = input.with_dim(rank - 1, k);
     context.set(0, shape.clone());

@@ -39,7 +39,7 @@ impl SampledLossOptions {
         self
     }
 
-    /// Sets how classes are distributed over the parts of weights and biases. Default: [`PartitionStrategy::Mod`].
+    /// Sets the distribution of classes over the parts of weights and biases. Default: [`PartitionStrategy::Mod`].
     #[must_use]
     pub fn partition_strategy(mut self, partition_strategy: PartitionStrategy) -> Self {
         self.partition_strategy = partition_strategy;

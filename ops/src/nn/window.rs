@@ -67,6 +67,19 @@ impl DataFormat {
 }
 
 /// The padding beyond the border of an image.
+///
+/// For 8 rows, a window of 3 and a stride of 2, [`Same`](Padding::Same) gives 4 rows (8 / 2, rounded up) and
+/// [`Valid`](Padding::Valid) 3 (the windows that fit).
+///
+/// ```
+/// # use ops::{array, nn};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// let x = array::zeros(&graph, DType::Float32, [1, 8, 8, 1]);
+/// let rows = |padding| nn::max_pool(&x, [3, 3], [2, 2], padding).shape().dim(1);
+/// assert_eq!(rows(nn::Padding::Same), Some(4));
+/// assert_eq!(rows(nn::Padding::Valid), Some(3));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Padding {
     /// Windows may stick out, so that there is one for every `stride`-th element.

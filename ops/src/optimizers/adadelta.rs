@@ -7,6 +7,20 @@ use session_core::{Operation, Output, Variable};
 
 /// Adadelta (Zeiler): scales the gradient by the ratio of the running magnitudes of earlier steps and of the
 /// gradient. Its slots are `accum` (the variable `<name>/Adadelta`) and `accum_update` (`<name>/Adadelta_1`).
+///
+/// ```
+/// use ops::optimizers::{AdadeltaOptimizer, Optimizer};
+/// # use ops::{math::square, variables::variable};
+/// # let graph = session_core::Graph::new();
+/// # let w = variable(&graph.named("w"), 3.0f32);
+/// # let loss = square(&w);
+/// let optimizer = AdadeltaOptimizer::new(1.0).rho(0.9);
+/// let train_op = optimizer.minimize(&loss, None);
+/// assert!(optimizer.slot(&w, "accum").is_some());
+/// # graph.finalize()?;
+/// # let _ = train_op;
+/// # Ok::<(), session_core::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct AdadeltaOptimizer {
     settings: OptimizerSettings,
@@ -29,13 +43,25 @@ impl AdadeltaOptimizer {
     }
 
     /// Sets the decay of the running means.
+    ///
+    /// ```
+    /// use ops::optimizers::AdadeltaOptimizer;
+    /// let optimizer = AdadeltaOptimizer::new(1.0).rho(0.9);
+    /// # let _ = optimizer;
+    /// ```
     #[must_use]
     pub fn rho(mut self, rho: impl Into<Scalar>) -> Self {
         self.rho = rho.into();
         self
     }
 
-    /// Sets what keeps the roots apart from zero.
+    /// Sets the number that keeps the roots away from zero. Default: 1e-8.
+    ///
+    /// ```
+    /// use ops::optimizers::AdadeltaOptimizer;
+    /// let optimizer = AdadeltaOptimizer::new(1.0).epsilon(1e-6);
+    /// # let _ = optimizer;
+    /// ```
     #[must_use]
     pub fn epsilon(mut self, epsilon: impl Into<Scalar>) -> Self {
         self.epsilon = epsilon.into();

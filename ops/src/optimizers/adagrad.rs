@@ -8,6 +8,20 @@ use session_core::{Operation, Output, Variable};
 
 /// Adagrad (Duchi, Hazan, and Singer): divides the gradient by the square root of the sum of all its squares
 /// so far. The sum is the slot `accumulator`, the variable `<name>/Adagrad`.
+///
+/// ```
+/// use ops::optimizers::{AdagradOptimizer, Optimizer};
+/// # use ops::{math::square, variables::variable};
+/// # let graph = session_core::Graph::new();
+/// # let w = variable(&graph.named("w"), 3.0f32);
+/// # let loss = square(&w);
+/// let optimizer = AdagradOptimizer::new(0.1).initial_accumulator_value(0.01);
+/// let train_op = optimizer.minimize(&loss, None);
+/// assert_eq!(optimizer.variables().len(), 1);
+/// # graph.finalize()?;
+/// # let _ = train_op;
+/// # Ok::<(), session_core::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct AdagradOptimizer {
     settings: OptimizerSettings,
@@ -26,7 +40,13 @@ impl AdagradOptimizer {
         }
     }
 
-    /// Sets what the sums begin with; a positive number.
+    /// Sets the initial value of the sums of squares, a positive number. Default: 0.1.
+    ///
+    /// ```
+    /// use ops::optimizers::AdagradOptimizer;
+    /// let optimizer = AdagradOptimizer::new(0.1).initial_accumulator_value(0.01);
+    /// # let _ = optimizer;
+    /// ```
     #[must_use]
     pub fn initial_accumulator_value(mut self, value: f64) -> Self {
         self.initial_accumulator_value = value;

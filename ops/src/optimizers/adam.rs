@@ -9,6 +9,20 @@ use session_core::{Operation, Output, Variable};
 /// Adam (Kingma and Ba): takes steps of about the learning rate, based on running means of the gradient and
 /// of its square. Its slots are `m` (the variable `<name>/Adam`) and `v` (`<name>/Adam_1`). The variables
 /// `beta1_power` and `beta2_power` are shared by all.
+///
+/// ```
+/// use ops::optimizers::{AdamOptimizer, Optimizer};
+/// # use ops::{math::square, variables::variable};
+/// # let graph = session_core::Graph::new();
+/// # let w = variable(&graph.named("w"), 3.0f32);
+/// # let loss = square(&w);
+/// let optimizer = AdamOptimizer::new(0.001).beta1(0.8).epsilon(1e-7);
+/// let train_op = optimizer.minimize(&loss, None);
+/// assert_eq!(optimizer.slot(&w, "m").expect("w is trained").name(), "w/Adam");
+/// # graph.finalize()?;
+/// # let _ = train_op;
+/// # Ok::<(), session_core::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct AdamOptimizer {
     settings: OptimizerSettings,
@@ -34,21 +48,39 @@ impl AdamOptimizer {
         }
     }
 
-    /// Sets the decay of the running mean of the gradient.
+    /// Sets the decay of the running mean of the gradient. Default: 0.9.
+    ///
+    /// ```
+    /// use ops::optimizers::AdamOptimizer;
+    /// let optimizer = AdamOptimizer::new(0.001).beta1(0.8);
+    /// # let _ = optimizer;
+    /// ```
     #[must_use]
     pub fn beta1(mut self, beta1: impl Into<Scalar>) -> Self {
         self.beta1 = beta1.into();
         self
     }
 
-    /// Sets the decay of the running mean of the gradient's square.
+    /// Sets the decay of the running mean of the squared gradient. Default: 0.999.
+    ///
+    /// ```
+    /// use ops::optimizers::AdamOptimizer;
+    /// let optimizer = AdamOptimizer::new(0.001).beta2(0.99);
+    /// # let _ = optimizer;
+    /// ```
     #[must_use]
     pub fn beta2(mut self, beta2: impl Into<Scalar>) -> Self {
         self.beta2 = beta2.into();
         self
     }
 
-    /// Sets what keeps the division apart from zero: the `epsilon hat` of the paper, outside the correction of the bias.
+    /// Sets the number that keeps the divisor away from zero: the `epsilon hat` of the paper, outside of the bias correction. Default: 1e-8.
+    ///
+    /// ```
+    /// use ops::optimizers::AdamOptimizer;
+    /// let optimizer = AdamOptimizer::new(0.001).epsilon(1e-7);
+    /// # let _ = optimizer;
+    /// ```
     #[must_use]
     pub fn epsilon(mut self, epsilon: impl Into<Scalar>) -> Self {
         self.epsilon = epsilon.into();

@@ -10,6 +10,19 @@ use session_core::{Operation, Output, Variable};
 ///
 /// Its slots are `m` (the variable `<name>/AdaMax`) and `v` (`<name>/AdaMax_1`). The variable `beta1_power` is shared
 /// by all. A gradient of some rows counts as zero in the others, whose slots decay.
+///
+/// ```
+/// use ops::optimizers::{AdamaxOptimizer, Optimizer};
+/// # use ops::{math::square, variables::variable};
+/// # let graph = session_core::Graph::new();
+/// # let w = variable(&graph.named("w"), 3.0f32);
+/// # let loss = square(&w);
+/// let optimizer = AdamaxOptimizer::new(0.002).beta2(0.99);
+/// let train_op = optimizer.minimize(&loss, None);
+/// # graph.finalize()?;
+/// # let _ = train_op;
+/// # Ok::<(), session_core::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct AdamaxOptimizer {
     settings: OptimizerSettings,
@@ -43,6 +56,12 @@ impl AdamaxOptimizer {
     }
 
     /// Sets the decay of the running mean of the gradient.
+    ///
+    /// ```
+    /// use ops::optimizers::AdamaxOptimizer;
+    /// let optimizer = AdamaxOptimizer::new(0.002).beta1(0.8);
+    /// # let _ = optimizer;
+    /// ```
     #[must_use]
     pub fn beta1(mut self, beta1: impl Into<Scalar>) -> Self {
         self.beta1 = beta1.into();
@@ -50,13 +69,25 @@ impl AdamaxOptimizer {
     }
 
     /// Sets the decay of the largest gradient.
+    ///
+    /// ```
+    /// use ops::optimizers::AdamaxOptimizer;
+    /// let optimizer = AdamaxOptimizer::new(0.002).beta2(0.99);
+    /// # let _ = optimizer;
+    /// ```
     #[must_use]
     pub fn beta2(mut self, beta2: impl Into<Scalar>) -> Self {
         self.beta2 = beta2.into();
         self
     }
 
-    /// Sets what keeps the division apart from zero.
+    /// Sets the number that keeps the divisor away from zero. Default: 1e-8.
+    ///
+    /// ```
+    /// use ops::optimizers::AdamaxOptimizer;
+    /// let optimizer = AdamaxOptimizer::new(0.002).epsilon(1e-7);
+    /// # let _ = optimizer;
+    /// ```
     #[must_use]
     pub fn epsilon(mut self, epsilon: impl Into<Scalar>) -> Self {
         self.epsilon = epsilon.into();

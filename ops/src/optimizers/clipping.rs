@@ -11,7 +11,17 @@ use session_core::{AsOutput, Error, Graph, Output, Result};
 
 pub use crate::math::clip_by_value;
 
-/// Returns the root of the sum of all squares in all tensors; `None` entries are left out. `None` without any tensor.
+/// Returns the square root of the sum of the squares of all elements of all tensors. `None` entries are skipped. Without any tensor it
+/// returns `None`.
+///
+/// ```
+/// # use ops::array::constant;
+/// # let graph = session_core::Graph::new();
+/// use ops::optimizers::global_norm;
+/// let gradients = [Some(constant(&graph, [3.0f32])), None, Some(constant(&graph, [4.0f32]))];
+/// let norm = global_norm(&gradients).expect("there is a tensor"); // 5.0
+/// assert_eq!(norm.shape().to_string(), "[]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn global_norm(tensors: &[Option<Output>]) -> Option<Output> {
@@ -26,6 +36,18 @@ pub fn global_norm(tensors: &[Option<Output>]) -> Option<Output> {
 
 /// Returns all tensors scaled down together so that their [`global_norm`] is at most `clip_norm`, and the norm they had.
 /// If that is not finite, all of them become NaN. `None` entries stay; `None` without any tensor.
+///
+/// It is what [`Optimizer::global_clipnorm`](super::Optimizer::global_clipnorm) applies.
+///
+/// ```
+/// # use ops::array::constant;
+/// # let graph = session_core::Graph::new();
+/// use ops::optimizers::clip_by_global_norm;
+/// let gradients = [Some(constant(&graph, [3.0f32])), None, Some(constant(&graph, [4.0f32]))];
+/// let (clipped, norm) = clip_by_global_norm(&gradients, 1.0).expect("there is a tensor"); // [0.6], None, [0.8]; 5.0
+/// assert!(clipped[1].is_none());
+/// # let _ = norm;
+/// ```
 #[must_use]
 #[track_caller]
 pub fn clip_by_global_norm(
@@ -53,6 +75,14 @@ pub fn clip_by_global_norm(
 }
 
 /// Returns the tensor, scaled down so that its Euclidean norm is at most `clip_norm`.
+///
+/// ```
+/// # use ops::array::constant;
+/// # let graph = session_core::Graph::new();
+/// use ops::optimizers::clip_by_norm;
+/// let clipped = clip_by_norm(constant(&graph, [3.0f32, 4.0]), 1.0); // [0.6, 0.8]
+/// assert_eq!(clipped.shape().to_string(), "[2]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn clip_by_norm(tensor: impl AsOutput, clip_norm: impl Into<Scalar>) -> Output {

@@ -41,6 +41,17 @@ impl AdamWOptimizer {
 
 impl<T: Optimizer> DecoupledWeightDecay<T> {
     /// Creates the optimizer with this decay, under its own name.
+    ///
+    /// ```
+    /// use ops::optimizers::{DecoupledWeightDecay, MomentumOptimizer, Optimizer};
+    /// # use ops::{math::square, variables::variable};
+    /// # let graph = session_core::Graph::new();
+    /// # let w = variable(&graph.named("w"), 3.0f32);
+    /// let optimizer = DecoupledWeightDecay::extend(MomentumOptimizer::new(0.1, 0.9), 1e-4);
+    /// let train_op = optimizer.minimize(&square(&w), None);
+    /// assert_eq!(train_op.name(), "Momentum");
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     pub fn extend(optimizer: T, weight_decay: impl Into<Scalar>) -> DecoupledWeightDecay<T> {
         DecoupledWeightDecay { optimizer, weight_decay: weight_decay.into(), decayed: None }

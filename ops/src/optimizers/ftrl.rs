@@ -9,6 +9,20 @@ use session_core::{Operation, Output, Variable};
 /// FTRL-Proximal (McMahan and others), for sparse linear models.
 ///
 /// Its slots are `accum` (the variable `<name>/Ftrl`) and `linear` (`<name>/Ftrl_1`).
+///
+/// ```
+/// use ops::optimizers::{FtrlOptimizer, Optimizer};
+/// # use ops::{math::square, variables::variable};
+/// # let graph = session_core::Graph::new();
+/// # let w = variable(&graph.named("w"), 3.0f32);
+/// # let loss = square(&w);
+/// let optimizer = FtrlOptimizer::new(0.1).l1_regularization_strength(0.001);
+/// let train_op = optimizer.minimize(&loss, None);
+/// assert_eq!(optimizer.slot(&w, "linear").expect("w is trained").name(), "w/Ftrl_1");
+/// # graph.finalize()?;
+/// # let _ = train_op;
+/// # Ok::<(), session_core::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct FtrlOptimizer {
     settings: OptimizerSettings,
@@ -34,14 +48,26 @@ impl FtrlOptimizer {
         }
     }
 
-    /// Sets how the learning rate falls with the accumulator; zero or negative.
+    /// Sets the power of the accumulator that scales the learning rate; zero or negative. Default: -0.5.
+    ///
+    /// ```
+    /// use ops::optimizers::FtrlOptimizer;
+    /// let optimizer = FtrlOptimizer::new(0.1).learning_rate_power(-0.3);
+    /// # let _ = optimizer;
+    /// ```
     #[must_use]
     pub fn learning_rate_power(mut self, power: impl Into<Scalar>) -> Self {
         self.learning_rate_power = power.into();
         self
     }
 
-    /// Sets what the accumulators begin with; zero or positive.
+    /// Sets the initial value of the accumulators; zero or positive. Default: 0.1.
+    ///
+    /// ```
+    /// use ops::optimizers::FtrlOptimizer;
+    /// let optimizer = FtrlOptimizer::new(0.1).initial_accumulator_value(1.0);
+    /// # let _ = optimizer;
+    /// ```
     #[must_use]
     pub fn initial_accumulator_value(mut self, value: f64) -> Self {
         self.initial_accumulator_value = value;
@@ -49,6 +75,12 @@ impl FtrlOptimizer {
     }
 
     /// Sets the strength of the L1 regularization, which makes weights exactly zero.
+    ///
+    /// ```
+    /// use ops::optimizers::FtrlOptimizer;
+    /// let optimizer = FtrlOptimizer::new(0.1).l1_regularization_strength(0.001);
+    /// # let _ = optimizer;
+    /// ```
     #[must_use]
     pub fn l1_regularization_strength(mut self, strength: impl Into<Scalar>) -> Self {
         self.l1 = strength.into();
@@ -56,6 +88,12 @@ impl FtrlOptimizer {
     }
 
     /// Sets the strength of the L2 regularization.
+    ///
+    /// ```
+    /// use ops::optimizers::FtrlOptimizer;
+    /// let optimizer = FtrlOptimizer::new(0.1).l2_regularization_strength(0.001);
+    /// # let _ = optimizer;
+    /// ```
     #[must_use]
     pub fn l2_regularization_strength(mut self, strength: impl Into<Scalar>) -> Self {
         self.l2 = strength.into();

@@ -6,6 +6,20 @@ use crate::training::{APPLY_GRADIENT_DESCENT, RESOURCE_APPLY_GRADIENT_DESCENT};
 use session_core::{Operation, Output, Variable};
 
 /// Gradient descent: `variable -= learning_rate * gradient`.
+///
+/// ```
+/// use ops::optimizers::{GradientDescentOptimizer, Optimizer};
+/// # use ops::{math::square, variables::variable};
+/// # let graph = session_core::Graph::new();
+/// # let w = variable(&graph.named("w"), 3.0f32);
+/// # let loss = square(&w);
+/// let optimizer = GradientDescentOptimizer::new(0.1);
+/// let train_op = optimizer.minimize(&loss, None);
+/// assert!(optimizer.variables().is_empty(), "it needs no slots");
+/// # graph.finalize()?;
+/// # let _ = train_op;
+/// # Ok::<(), session_core::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct GradientDescentOptimizer {
     settings: OptimizerSettings,

@@ -16,6 +16,19 @@ use session_core::{Operation, Output, Variable};
 ///
 /// Its slots are `m` (the variable `<name>/LAMB`) and `v` (`<name>/LAMB_1`). The variables `beta1_power` and
 /// `beta2_power` are shared by all. A gradient of some rows counts as zero in the others.
+///
+/// ```
+/// use ops::optimizers::{LambOptimizer, Optimizer};
+/// # use ops::{math::square, variables::variable};
+/// # let graph = session_core::Graph::new();
+/// # let w = variable(&graph.named("w"), 3.0f32);
+/// # let loss = square(&w);
+/// let optimizer = LambOptimizer::new(0.001).weight_decay_rate(0.01).exclude_from_weight_decay(&["bias", "norm"]);
+/// let train_op = optimizer.minimize(&loss, None);
+/// # graph.finalize()?;
+/// # let _ = train_op;
+/// # Ok::<(), session_core::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct LambOptimizer {
     settings: OptimizerSettings,
@@ -55,7 +68,13 @@ impl LambOptimizer {
         }
     }
 
-    /// Sets how much of the variable is added to the step of Adam.
+    /// Sets the share of the variable that is added to the step of Adam. Default: 0.
+    ///
+    /// ```
+    /// use ops::optimizers::LambOptimizer;
+    /// let optimizer = LambOptimizer::new(0.001).weight_decay_rate(0.01);
+    /// # let _ = optimizer;
+    /// ```
     #[must_use]
     pub fn weight_decay_rate(mut self, weight_decay_rate: impl Into<Scalar>) -> Self {
         self.weight_decay_rate = weight_decay_rate.into();
@@ -63,6 +82,12 @@ impl LambOptimizer {
     }
 
     /// Sets the decay of the running mean of the gradient.
+    ///
+    /// ```
+    /// use ops::optimizers::LambOptimizer;
+    /// let optimizer = LambOptimizer::new(0.001).beta1(0.8);
+    /// # let _ = optimizer;
+    /// ```
     #[must_use]
     pub fn beta1(mut self, beta1: impl Into<Scalar>) -> Self {
         self.beta1 = beta1.into();
@@ -70,13 +95,25 @@ impl LambOptimizer {
     }
 
     /// Sets the decay of the running mean of the gradient's square.
+    ///
+    /// ```
+    /// use ops::optimizers::LambOptimizer;
+    /// let optimizer = LambOptimizer::new(0.001).beta2(0.99);
+    /// # let _ = optimizer;
+    /// ```
     #[must_use]
     pub fn beta2(mut self, beta2: impl Into<Scalar>) -> Self {
         self.beta2 = beta2.into();
         self
     }
 
-    /// Sets what is added to the root of the mean square.
+    /// Sets the number that is added to the root of the mean square. Default: 1e-6.
+    ///
+    /// ```
+    /// use ops::optimizers::LambOptimizer;
+    /// let optimizer = LambOptimizer::new(0.001).epsilon(1e-7);
+    /// # let _ = optimizer;
+    /// ```
     #[must_use]
     pub fn epsilon(mut self, epsilon: impl Into<Scalar>) -> Self {
         self.epsilon = epsilon.into();
@@ -84,6 +121,12 @@ impl LambOptimizer {
     }
 
     /// Sets parts of names: variables with one of them in their name do not decay.
+    ///
+    /// ```
+    /// use ops::optimizers::LambOptimizer;
+    /// let optimizer = LambOptimizer::new(0.001).exclude_from_weight_decay(&["bias"]);
+    /// # let _ = optimizer;
+    /// ```
     #[must_use]
     pub fn exclude_from_weight_decay(mut self, parts: &[&str]) -> Self {
         self.exclude_from_weight_decay = owned(parts);
@@ -91,6 +134,12 @@ impl LambOptimizer {
     }
 
     /// Sets parts of names: the steps of variables with one of them in their name are not scaled.
+    ///
+    /// ```
+    /// use ops::optimizers::LambOptimizer;
+    /// let optimizer = LambOptimizer::new(0.001).exclude_from_layer_adaptation(&["bias"]);
+    /// # let _ = optimizer;
+    /// ```
     #[must_use]
     pub fn exclude_from_layer_adaptation(mut self, parts: &[&str]) -> Self {
         self.exclude_from_layer_adaptation = owned(parts);

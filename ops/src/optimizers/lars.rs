@@ -12,6 +12,19 @@ use session_core::{Operation, Output, Variable};
 /// the norm of the variable over that of its gradient.
 ///
 /// Its slot is `momentum`, the variable `<name>/LARSOptimizer`. A gradient of some rows counts as zero in the others.
+///
+/// ```
+/// use ops::optimizers::{LarsOptimizer, Optimizer};
+/// # use ops::{math::square, variables::variable};
+/// # let graph = session_core::Graph::new();
+/// # let w = variable(&graph.named("w"), 3.0f32);
+/// # let loss = square(&w);
+/// let optimizer = LarsOptimizer::new(0.5).momentum(0.9).weight_decay(1e-4).skip_list(&["bias"]);
+/// let train_op = optimizer.minimize(&loss, None);
+/// # graph.finalize()?;
+/// # let _ = train_op;
+/// # Ok::<(), session_core::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct LarsOptimizer {
     settings: OptimizerSettings,
@@ -50,14 +63,26 @@ impl LarsOptimizer {
         }
     }
 
-    /// Sets how much of the last step is added to the next.
+    /// Sets the share of the last step that is added to the next one.
+    ///
+    /// ```
+    /// use ops::optimizers::LarsOptimizer;
+    /// let optimizer = LarsOptimizer::new(0.5).momentum(0.8);
+    /// # let _ = optimizer;
+    /// ```
     #[must_use]
     pub fn momentum(mut self, momentum: impl Into<Scalar>) -> Self {
         self.momentum = momentum.into();
         self
     }
 
-    /// Sets how much of the variable is added to its gradient.
+    /// Sets the share of the variable that is added to its gradient.
+    ///
+    /// ```
+    /// use ops::optimizers::LarsOptimizer;
+    /// let optimizer = LarsOptimizer::new(0.5).weight_decay(1e-4);
+    /// # let _ = optimizer;
+    /// ```
     #[must_use]
     pub fn weight_decay(mut self, weight_decay: impl Into<Scalar>) -> Self {
         self.weight_decay = weight_decay.into();
@@ -65,13 +90,25 @@ impl LarsOptimizer {
     }
 
     /// Sets the factor of the ratio of the norms, which TensorFlow calls `eeta`.
+    ///
+    /// ```
+    /// use ops::optimizers::LarsOptimizer;
+    /// let optimizer = LarsOptimizer::new(0.5).eeta(0.002);
+    /// # let _ = optimizer;
+    /// ```
     #[must_use]
     pub fn eeta(mut self, eeta: impl Into<Scalar>) -> Self {
         self.eeta = eeta.into();
         self
     }
 
-    /// Sets what is added to the norm that is divided by.
+    /// Sets the number that is added to the norm in the divisor.
+    ///
+    /// ```
+    /// use ops::optimizers::LarsOptimizer;
+    /// let optimizer = LarsOptimizer::new(0.5).epsilon(1e-7);
+    /// # let _ = optimizer;
+    /// ```
     #[must_use]
     pub fn epsilon(mut self, epsilon: impl Into<Scalar>) -> Self {
         self.epsilon = epsilon.into();
@@ -79,6 +116,12 @@ impl LarsOptimizer {
     }
 
     /// Sets parts of names: variables with one of them in their name have the learning rate as it is, and no decay.
+    ///
+    /// ```
+    /// use ops::optimizers::LarsOptimizer;
+    /// let optimizer = LarsOptimizer::new(0.5).skip_list(&["bias", "norm"]);
+    /// # let _ = optimizer;
+    /// ```
     #[must_use]
     pub fn skip_list(mut self, parts: &[&str]) -> Self {
         self.skip_list = owned(parts);
@@ -86,6 +129,12 @@ impl LarsOptimizer {
     }
 
     /// Sets whether the gradient is taken as if the momentum had been followed already (Nesterov). Default `false`.
+    ///
+    /// ```
+    /// use ops::optimizers::LarsOptimizer;
+    /// let optimizer = LarsOptimizer::new(0.5).use_nesterov(true);
+    /// # let _ = optimizer;
+    /// ```
     #[must_use]
     pub fn use_nesterov(mut self, use_nesterov: bool) -> Self {
         self.use_nesterov = use_nesterov;

@@ -12,6 +12,19 @@ use session_core::{Operation, Output, Variable};
 ///
 /// Its slot is `momentum`, the variable `<name>/Lion`. Weights decay, as in the paper, with
 /// [`DecoupledWeightDecay`](super::DecoupledWeightDecay). A gradient of some rows counts as zero in the others.
+///
+/// ```
+/// use ops::optimizers::{LionOptimizer, Optimizer};
+/// # use ops::{math::square, variables::variable};
+/// # let graph = session_core::Graph::new();
+/// # let w = variable(&graph.named("w"), 3.0f32);
+/// # let loss = square(&w);
+/// let optimizer = LionOptimizer::new(1e-4).beta1(0.95);
+/// let train_op = optimizer.minimize(&loss, None);
+/// # graph.finalize()?;
+/// # let _ = train_op;
+/// # Ok::<(), session_core::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct LionOptimizer {
     settings: OptimizerSettings,
@@ -41,7 +54,13 @@ impl LionOptimizer {
         }
     }
 
-    /// Sets how much of the direction is the mean's rather than the gradient's.
+    /// Sets the weight of the running mean, relative to the gradient, in the direction of the step.
+    ///
+    /// ```
+    /// use ops::optimizers::LionOptimizer;
+    /// let optimizer = LionOptimizer::new(1e-4).beta1(0.95);
+    /// # let _ = optimizer;
+    /// ```
     #[must_use]
     pub fn beta1(mut self, beta1: impl Into<Scalar>) -> Self {
         self.beta1 = beta1.into();
@@ -49,6 +68,12 @@ impl LionOptimizer {
     }
 
     /// Sets the decay of the running mean.
+    ///
+    /// ```
+    /// use ops::optimizers::LionOptimizer;
+    /// let optimizer = LionOptimizer::new(1e-4).beta2(0.98);
+    /// # let _ = optimizer;
+    /// ```
     #[must_use]
     pub fn beta2(mut self, beta2: impl Into<Scalar>) -> Self {
         self.beta2 = beta2.into();

@@ -7,6 +7,20 @@ use session_core::{Operation, Output, Variable};
 
 /// Gradient descent with momentum: `accumulator = momentum * accumulator + gradient; variable -=
 /// learning_rate * accumulator`. The accumulator is the slot `momentum`, the variable `<name>/Momentum`.
+///
+/// ```
+/// use ops::optimizers::{MomentumOptimizer, Optimizer};
+/// # use ops::{math::square, variables::variable};
+/// # let graph = session_core::Graph::new();
+/// # let w = variable(&graph.named("w"), 3.0f32);
+/// # let loss = square(&w);
+/// let optimizer = MomentumOptimizer::new(0.1, 0.9).use_nesterov(true);
+/// let train_op = optimizer.minimize(&loss, None);
+/// assert_eq!(optimizer.slot(&w, "momentum").expect("w is trained").name(), "w/Momentum");
+/// # graph.finalize()?;
+/// # let _ = train_op;
+/// # Ok::<(), session_core::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct MomentumOptimizer {
     settings: OptimizerSettings,
@@ -28,6 +42,12 @@ impl MomentumOptimizer {
     }
 
     /// Sets whether the gradient is taken as if the momentum had been followed already (Nesterov). Default `false`.
+    ///
+    /// ```
+    /// use ops::optimizers::MomentumOptimizer;
+    /// let optimizer = MomentumOptimizer::new(0.1, 0.9).use_nesterov(true);
+    /// # let _ = optimizer;
+    /// ```
     #[must_use]
     pub fn use_nesterov(mut self, use_nesterov: bool) -> Self {
         self.use_nesterov = use_nesterov;

@@ -16,6 +16,21 @@ use session_core::{AsOutput, DType, Error, Graph, Operation, Output, Shape, Vari
 ///
 /// Averages of a model's weights often do better in evaluation than the weights. Each is a variable of its own,
 /// `<name>/ExponentialMovingAverage`, which begins with the variable's initial value and is saved with the model.
+///
+/// ```
+/// use ops::optimizers::ExponentialMovingAverage;
+/// # use ops::variables::variable;
+/// # let graph = session_core::Graph::new();
+/// # let w = variable(&graph.named("w"), 3.0f32);
+/// # let train_op = ops::control_flow::no_op(&graph);
+/// let averages = ExponentialMovingAverage::new(0.999);
+/// // The averages move after each training step.
+/// let step = averages.apply(&graph.control_dependencies([&train_op]), &[w.clone()]);
+/// let average = averages.average(&w).expect("it was applied to w");
+/// assert_eq!(average.name(), "w/ExponentialMovingAverage");
+/// # let _ = step;
+/// # graph.finalize().unwrap();
+/// ```
 #[derive(Debug)]
 pub struct ExponentialMovingAverage {
     settings: OptimizerSettings,
@@ -24,7 +39,7 @@ pub struct ExponentialMovingAverage {
 }
 
 impl ExponentialMovingAverage {
-    /// Sets this decay, close to 1, such as 0.999.
+    /// Creates averages with this decay, which is close to 1, such as 0.999.
     #[must_use]
     pub fn new(decay: impl Into<Scalar>) -> ExponentialMovingAverage {
         let settings = OptimizerSettings::new("ExponentialMovingAverage");
@@ -100,6 +115,17 @@ impl ExponentialMovingAverage {
 
     /// Returns the names from which variables are restored for evaluation: that of the average where there is
     /// one, and that of the variable otherwise.
+    ///
+    /// ```
+    /// use ops::optimizers::ExponentialMovingAverage;
+    /// # use ops::variables::variable;
+    /// # let graph = session_core::Graph::new();
+    /// # let w = variable(&graph.named("w"), 3.0f32);
+    /// let averages = ExponentialMovingAverage::new(0.999);
+    /// averages.apply(&graph, &[w.clone()]);
+    /// let names = averages.variables_to_restore(&[w], &[]);
+    /// assert_eq!(names[0].0, "w/ExponentialMovingAverage"); // an evaluation restores w from here
+    /// ```
     #[must_use]
     pub fn variables_to_restore(
         &self,
@@ -150,9 +176,18 @@ pub(crate) fn assign_moving_average(average: &Variable, value: &Output, decay: &
     average.assign_sub(mul(difference, rate))
 }
 
-/// Returns a variable that follows a value, such as a loss, from zero.
+/// Returns a variable that averages a value over the steps, such as a loss, and the operation that updates it. The average starts at 0.
 ///
-/// Its average leans towards zero at the beginning; dividing by `1 - decay^updates` corrects that.
+/// It is biased toward 0 at the beginning; dividing by `1 - decay^updates` corrects that.
+///
+/// ```
+/// use ops::optimizers::moving_average_of;
+/// # let graph = session_core::Graph::new();
+/// # let loss = ops::array::constant(&graph, 0.5f32);
+/// let (smooth, update) = moving_average_of(&graph.named("smooth_loss"), &loss, 0.99);
+/// assert_eq!(smooth.shape().to_string(), "[]");
+/// # let _ = update;
+/// ```
 #[track_caller]
 pub fn moving_average_of(
     graph: &Graph,

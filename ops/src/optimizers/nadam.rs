@@ -8,6 +8,19 @@ use session_core::{Operation, Output, Variable};
 /// of the gradient, without the schedule of momentum that Keras adds.
 ///
 /// Names and slots are those of [`AdamOptimizer`], in checkpoints as well: `<name>/Adam` and `<name>/Adam_1`.
+///
+/// ```
+/// use ops::optimizers::{NadamOptimizer, Optimizer};
+/// # use ops::{math::square, variables::variable};
+/// # let graph = session_core::Graph::new();
+/// # let w = variable(&graph.named("w"), 3.0f32);
+/// # let loss = square(&w);
+/// let optimizer = NadamOptimizer::new(0.001).beta2(0.99);
+/// let train_op = optimizer.minimize(&loss, None);
+/// # graph.finalize()?;
+/// # let _ = train_op;
+/// # Ok::<(), session_core::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct NadamOptimizer {
     adam: AdamOptimizer,
@@ -22,18 +35,36 @@ impl NadamOptimizer {
     }
 
     /// Sets the decay of the running mean of the gradient.
+    ///
+    /// ```
+    /// use ops::optimizers::NadamOptimizer;
+    /// let optimizer = NadamOptimizer::new(0.001).beta1(0.8);
+    /// # let _ = optimizer;
+    /// ```
     #[must_use]
     pub fn beta1(self, beta1: impl Into<Scalar>) -> Self {
         NadamOptimizer { adam: self.adam.beta1(beta1) }
     }
 
     /// Sets the decay of the running mean of the gradient's square.
+    ///
+    /// ```
+    /// use ops::optimizers::NadamOptimizer;
+    /// let optimizer = NadamOptimizer::new(0.001).beta2(0.99);
+    /// # let _ = optimizer;
+    /// ```
     #[must_use]
     pub fn beta2(self, beta2: impl Into<Scalar>) -> Self {
         NadamOptimizer { adam: self.adam.beta2(beta2) }
     }
 
-    /// Sets what keeps the division apart from zero, outside the correction of the bias.
+    /// Sets the number that keeps the divisor away from zero, outside of the bias correction. Default: 1e-8.
+    ///
+    /// ```
+    /// use ops::optimizers::NadamOptimizer;
+    /// let optimizer = NadamOptimizer::new(0.001).epsilon(1e-7);
+    /// # let _ = optimizer;
+    /// ```
     #[must_use]
     pub fn epsilon(self, epsilon: impl Into<Scalar>) -> Self {
         NadamOptimizer { adam: self.adam.epsilon(epsilon) }

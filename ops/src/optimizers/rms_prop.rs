@@ -13,6 +13,20 @@ use session_core::{Operation, Output, Variable};
 ///
 /// Its slots are `rms` (the variable `<name>/RMSProp`), `mg` if it is centred, and `momentum`, which are `_1` and
 /// `_2`.
+///
+/// ```
+/// use ops::optimizers::{RMSPropOptimizer, Optimizer};
+/// # use ops::{math::square, variables::variable};
+/// # let graph = session_core::Graph::new();
+/// # let w = variable(&graph.named("w"), 3.0f32);
+/// # let loss = square(&w);
+/// let optimizer = RMSPropOptimizer::new(0.01).decay(0.95).centered(true);
+/// let train_op = optimizer.minimize(&loss, None);
+/// assert!(optimizer.slot(&w, "mg").is_some(), "the mean of the gradient");
+/// # graph.finalize()?;
+/// # let _ = train_op;
+/// # Ok::<(), session_core::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct RMSPropOptimizer {
     settings: OptimizerSettings,
@@ -37,21 +51,39 @@ impl RMSPropOptimizer {
         }
     }
 
-    /// Sets the decay of the running means.
+    /// Sets the decay of the running means. Default: 0.9.
+    ///
+    /// ```
+    /// use ops::optimizers::RMSPropOptimizer;
+    /// let optimizer = RMSPropOptimizer::new(0.01).decay(0.95);
+    /// # let _ = optimizer;
+    /// ```
     #[must_use]
     pub fn decay(mut self, decay: impl Into<Scalar>) -> Self {
         self.decay = decay.into();
         self
     }
 
-    /// Sets how much of the last step is added to the next.
+    /// Sets the share of the last step that is added to the next one. Default: 0.
+    ///
+    /// ```
+    /// use ops::optimizers::RMSPropOptimizer;
+    /// let optimizer = RMSPropOptimizer::new(0.01).momentum(0.9);
+    /// # let _ = optimizer;
+    /// ```
     #[must_use]
     pub fn momentum(mut self, momentum: impl Into<Scalar>) -> Self {
         self.momentum = momentum.into();
         self
     }
 
-    /// Sets what is added to the mean square before its root is taken.
+    /// Sets the number that is added to the mean square before its root is taken. Default: 1e-10.
+    ///
+    /// ```
+    /// use ops::optimizers::RMSPropOptimizer;
+    /// let optimizer = RMSPropOptimizer::new(0.01).epsilon(1e-7);
+    /// # let _ = optimizer;
+    /// ```
     #[must_use]
     pub fn epsilon(mut self, epsilon: impl Into<Scalar>) -> Self {
         self.epsilon = epsilon.into();
@@ -59,6 +91,12 @@ impl RMSPropOptimizer {
     }
 
     /// Sets whether the mean of the gradient is subtracted before its square is averaged.
+    ///
+    /// ```
+    /// use ops::optimizers::RMSPropOptimizer;
+    /// let optimizer = RMSPropOptimizer::new(0.01).centered(true);
+    /// # let _ = optimizer;
+    /// ```
     #[must_use]
     pub fn centered(mut self, centered: bool) -> Self {
         self.centered = centered;

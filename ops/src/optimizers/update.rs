@@ -14,7 +14,7 @@ use std::rc::Rc;
 pub struct UpdateScope<'a> {
     settings: &'a OptimizerSettings,
     graph: Graph,
-    /// What the updates wait for.
+    /// The operations that run before the updates.
     before: Vec<Operation>,
     shared: Rc<RefCell<HashMap<(&'static str, DType), Output>>>,
 }

@@ -76,6 +76,16 @@ enum Form {
 
 impl FeatureSpec {
     /// Describes a feature with a fixed number of values in each example: one for each element of the shape.
+    ///
+    /// ```
+    /// # use ops::array::placeholder;
+    /// # use ops::parsing::{FeatureSpec, parse_example, parse_single_example};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// # let records = placeholder(&graph, DType::String, [None]);
+    /// let parsed = parse_example(&records, &[("image", FeatureSpec::fixed([28, 28], DType::Float32))]);
+    /// assert_eq!(parsed.dense("image").shape().to_string(), "[?,28,28]");
+    /// ```
     #[must_use]
     pub fn fixed(shape: impl Into<Shape>, dtype: DType) -> FeatureSpec {
         FeatureSpec { dtype, form: Form::Fixed { shape: shape.into(), default: None } }
@@ -83,19 +93,50 @@ impl FeatureSpec {
 
     /// Describes a feature with any number of blocks of this shape. Examples with fewer blocks than others
     /// are padded at the end, with zeros or empty strings unless a default value is given.
+    ///
+    /// ```
+    /// # use ops::array::placeholder;
+    /// # use ops::parsing::{FeatureSpec, parse_example, parse_single_example};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// # let records = placeholder(&graph, DType::String, [None]);
+    /// let parsed = parse_example(&records, &[("pixels", FeatureSpec::fixed_sequence([3], DType::Int64))]);
+    /// assert_eq!(parsed.dense("pixels").shape().to_string(), "[?,?,3]");
+    /// ```
     #[must_use]
     pub fn fixed_sequence(shape: impl Into<Shape>, dtype: DType) -> FeatureSpec {
         FeatureSpec { dtype, form: Form::Sequence { shape: shape.into(), padding: None } }
     }
 
     /// Describes a feature with any number of values, parsed to a row of a sparse tensor.
+    ///
+    /// ```
+    /// # use ops::array::placeholder;
+    /// # use ops::parsing::{FeatureSpec, parse_example, parse_single_example};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// # let records = placeholder(&graph, DType::String, [None]);
+    /// let parsed = parse_example(&records, &[("words", FeatureSpec::var_len(DType::String))]);
+    /// assert_eq!(parsed.sparse("words").values.dtype(), DType::String);
+    /// ```
     #[must_use]
     pub fn var_len(dtype: DType) -> FeatureSpec {
         FeatureSpec { dtype, form: Form::Sparse }
     }
 
-    /// Sets what an example without this feature has; without a default it is an error. For sequences, a
-    /// scalar that pads.
+    /// Sets the value for examples that lack the feature; without a default, a missing feature is an error. For sequences it is a scalar
+    /// that pads.
+    ///
+    /// ```
+    /// # use ops::array::placeholder;
+    /// # use ops::parsing::{FeatureSpec, parse_example, parse_single_example};
+    /// # use session_core::{DType, Graph, Tensor};
+    /// # let graph = Graph::new();
+    /// # let records = placeholder(&graph, DType::String, [None]);
+    /// let label = FeatureSpec::fixed([], DType::Int64).default_value(Tensor::scalar(-1i64));
+    /// let parsed = parse_example(&records, &[("label", label)]);
+    /// assert_eq!(parsed.dense("label").dtype(), DType::Int64);
+    /// ```
     #[must_use]
     pub fn default_value(mut self, value: impl Into<Tensor>) -> FeatureSpec {
         match &mut self.form {
@@ -159,6 +200,17 @@ pub fn parse_example(serialized: impl AsOutput, features: &[(&str, FeatureSpec)]
 }
 
 /// Works as [`parse_example`] for one example, a scalar: the results have no dimension for the batch.
+///
+/// ```
+/// # use ops::array::placeholder;
+/// # use ops::parsing::{FeatureSpec, parse_example, parse_single_example};
+/// # use session_core::{DType, Graph, Tensor};
+/// # let graph = Graph::new();
+/// # use session_core::PartialShape;
+/// let record = placeholder(&graph, DType::String, PartialShape::scalar());
+/// let parsed = parse_single_example(&record, &[("image", FeatureSpec::fixed([28, 28], DType::Float32))]);
+/// assert_eq!(parsed.dense("image").shape().to_string(), "[28,28]");
+/// ```
 ///
 /// # Errors
 /// As [`parse_example`].

@@ -73,14 +73,20 @@ impl Default for CsvOptions {
 }
 
 impl CsvOptions {
-    /// Sets what separates fields: one byte.
+    /// Sets the separator of fields, which is one byte. Default: a comma.
+    ///
+    /// ```
+    /// use ops::parsing::CsvOptions;
+    /// let options = CsvOptions::default().field_delim(';');
+    /// # let _ = options;
+    /// ```
     #[must_use]
     pub fn field_delim(mut self, delimiter: char) -> Self {
         self.field_delim = delimiter;
         self
     }
 
-    /// Sets whether fields may be quoted, as they are by default; otherwise quotes are characters like others.
+    /// Sets whether fields may be quoted; otherwise quotes are ordinary characters. Default: true.
     #[must_use]
     pub fn use_quote_delim(mut self, quotes: bool) -> Self {
         self.use_quote_delim = quotes;
@@ -88,13 +94,25 @@ impl CsvOptions {
     }
 
     /// Sets a text, in addition to the empty one, that counts as a missing value.
+    ///
+    /// ```
+    /// use ops::parsing::CsvOptions;
+    /// let options = CsvOptions::default().na_value("NA");
+    /// # let _ = options;
+    /// ```
     #[must_use]
     pub fn na_value(mut self, text: &str) -> Self {
         text.clone_into(&mut self.na_value);
         self
     }
 
-    /// Sets the columns to give, ascending, counted from 0; one default for each. All by default.
+    /// Sets the columns to return, in ascending order and counted from 0, each with one default. Default: all columns.
+    ///
+    /// ```
+    /// use ops::parsing::CsvOptions;
+    /// let options = CsvOptions::default().select_cols(&[0, 3]);
+    /// # let _ = options;
+    /// ```
     #[must_use]
     pub fn select_cols(mut self, columns: &[usize]) -> Self {
         self.select_cols = columns.iter().map(|&column| i64::try_from(column).unwrap_or(i64::MAX)).collect();
@@ -104,6 +122,17 @@ impl CsvOptions {
 
 /// Parses lines of CSV to one tensor per column, with the dtype of the column's default. An empty default
 /// means that the column requires a value. See RFC 4180 for quotes.
+///
+/// ```
+/// use ops::{array::constant, parsing::{CsvOptions, decode_csv}};
+/// use session_core::{DType, Graph, Tensor};
+/// let graph = Graph::new();
+/// let lines = constant(&graph, vec!["3,red", "4,"]);
+/// let columns = decode_csv(&lines, &[Tensor::from([0i64]), Tensor::from(vec!["none"])], &CsvOptions::default());
+/// // [3, 4] and ["red", "none"]
+/// assert_eq!((columns[0].dtype(), columns[1].dtype()), (DType::Int64, DType::String));
+/// ```
+///
 /// # Errors
 /// When it runs: `InvalidArgument` that names the record and the field, counted from 0.
 #[must_use]
@@ -131,6 +160,14 @@ pub fn decode_csv(records: impl AsOutput, record_defaults: &[Tensor], options: &
 
 /// Decodes little-endian byte strings of one length to numbers along a new last axis.
 ///
+/// ```
+/// use ops::{array::placeholder, parsing::decode_raw};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let bytes = placeholder(&graph, DType::String, [None]);
+/// assert_eq!(decode_raw(&bytes, DType::UInt8).shape().to_string(), "[?,?]");
+/// ```
+///
 /// # Errors
 /// When it runs: `InvalidArgument` for strings of different lengths, or of a length that is no multiple of the dtype's.
 #[must_use]
@@ -155,7 +192,18 @@ fn decoded(bytes: &Output, out_type: DType, little_endian: bool) -> Output {
     builder.attr("out_type", out_type).attr("little_endian", little_endian).finish_output()
 }
 
-/// Returns the whole of a sparse tensor, with `default_value`, a scalar of its dtype, where it has no value.
+/// Converts a sparse tensor to a dense one, with `default_value`, a scalar of its dtype, where it has no value.
+///
+/// ```
+/// # use ops::array::placeholder;
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// use ops::parsing::{FeatureSpec, parse_example, sparse_to_dense};
+/// let records = placeholder(&graph, DType::String, [None]);
+/// let parsed = parse_example(&records, &[("ids", FeatureSpec::var_len(DType::Int64))]);
+/// let padded = sparse_to_dense(&parsed.sparse("ids"), -1i64);
+/// assert_eq!(padded.dtype(), DType::Int64);
+/// ```
 ///
 /// # Errors
 /// When it runs: `InvalidArgument` for indices outside of the shape, out of order or repeated.

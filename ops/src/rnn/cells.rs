@@ -10,6 +10,16 @@ use crate::nn::bias_add;
 use session_core::{DType, Graph, Output};
 
 /// `h' = tanh(W [x, h] + b)`, under the name `basic_rnn_cell`.
+///
+/// ```
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// # let x = ops::array::placeholder(&graph, DType::Float32, [Some(8), Some(20), Some(16)]);
+/// use ops::rnn::{BasicRnnCell, RnnOptions, dynamic_rnn};
+/// // x is [batch, time, depth].
+/// let (outputs, state) = dynamic_rnn(&BasicRnnCell::new(32), &x, &RnnOptions::new());
+/// assert_eq!((outputs.shape().to_string(), state.shape().to_string()), ("[8,20,32]".into(), "[8,32]".into()));
+/// ```
 #[derive(Debug)]
 pub struct BasicRnnCell {
     units: usize,
@@ -19,21 +29,21 @@ pub struct BasicRnnCell {
 }
 
 impl BasicRnnCell {
-    /// A cell of so many units.
+    /// Returns a cell of this many units.
     #[must_use]
     pub fn new(units: usize) -> BasicRnnCell {
         let (name, variables) = ("basic_rnn_cell".to_owned(), Variables::default());
         BasicRnnCell { units, activation: |x| tanh(x), name, variables }
     }
 
-    /// Sets what is applied to the sum, tanh by default.
+    /// Sets the function that is applied to the sum. Default: tanh.
     #[must_use]
     pub fn activation(mut self, activation: Activation) -> BasicRnnCell {
         self.activation = activation;
         self
     }
 
-    /// Sets the name of its scope.
+    /// Sets the name of the scope of the cell's variables.
     #[must_use]
     pub fn name(mut self, name: &str) -> BasicRnnCell {
         name.clone_into(&mut self.name);
@@ -81,6 +91,15 @@ impl RnnCell for BasicRnnCell {
 
 /// The gated recurrent unit, under the name `gru_cell`: `r, u = σ(W [x, h] + b)`, `c = tanh(W' [x, r h] + b')`,
 /// `h' = u h + (1 - u) c`. The bias of the gates begins with ones.
+///
+/// ```
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// # let x = ops::array::placeholder(&graph, DType::Float32, [Some(8), Some(20), Some(16)]);
+/// use ops::rnn::{GruCell, RnnOptions, dynamic_rnn};
+/// let (outputs, _) = dynamic_rnn(&GruCell::new(32), &x, &RnnOptions::new());
+/// assert_eq!(outputs.shape().to_string(), "[8,20,32]");
+/// ```
 #[derive(Debug)]
 pub struct GruCell {
     units: usize,
@@ -90,21 +109,21 @@ pub struct GruCell {
 }
 
 impl GruCell {
-    /// A cell of so many units.
+    /// Returns a cell of this many units.
     #[must_use]
     pub fn new(units: usize) -> GruCell {
         let (name, variables) = ("gru_cell".to_owned(), Variables::default());
         GruCell { units, activation: |x| tanh(x), name, variables }
     }
 
-    /// Sets what is applied to the candidate, tanh by default.
+    /// Sets the function that is applied to the candidate. Default: tanh.
     #[must_use]
     pub fn activation(mut self, activation: Activation) -> GruCell {
         self.activation = activation;
         self
     }
 
-    /// Sets the name of its scope.
+    /// Sets the name of the scope of the cell's variables.
     #[must_use]
     pub fn name(mut self, name: &str) -> GruCell {
         name.clone_into(&mut self.name);

@@ -12,7 +12,7 @@ use crate::math::{clip_by_value, matmul, rsqrt, sigmoid, square, tanh};
 use crate::nn::{bias_add, dropout};
 use session_core::{DType, Graph, Output};
 
-/// The state of an LSTM: its memory and its output.
+/// The state of an LSTM: its memory and its output. TensorFlow's `LSTMStateTuple`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LstmStateTuple {
     /// The memory.
@@ -34,6 +34,15 @@ impl Structure for LstmStateTuple {
 
 /// An LSTM without extras, under the name `basic_lstm_cell`: `i, j, f, o = W [x, h] + b`,
 /// `c' = σ(f + forget_bias) c + σ(i) tanh(j)`, `h' = σ(o) tanh(c')`.
+///
+/// ```
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// # let x = ops::array::placeholder(&graph, DType::Float32, [Some(8), Some(20), Some(16)]);
+/// use ops::rnn::{BasicLstmCell, RnnOptions, dynamic_rnn};
+/// let (outputs, state) = dynamic_rnn(&BasicLstmCell::new(32), &x, &RnnOptions::new());
+/// assert_eq!((outputs.shape().to_string(), state.h.shape().to_string()), ("[8,20,32]".into(), "[8,32]".into()));
+/// ```
 #[derive(Debug)]
 pub struct BasicLstmCell {
     units: usize,
@@ -44,28 +53,34 @@ pub struct BasicLstmCell {
 }
 
 impl BasicLstmCell {
-    /// A cell of so many units.
+    /// Returns a cell of this many units.
     #[must_use]
     pub fn new(units: usize) -> BasicLstmCell {
         let (name, variables) = ("basic_lstm_cell".to_owned(), Variables::default());
         BasicLstmCell { units, forget_bias: 1.0, activation: |x| tanh(x), name, variables }
     }
 
-    /// Sets what is added to the forget gate, 1 by default. Checkpoints do not hold it.
+    /// Sets the number that is added to the forget gate. Checkpoints do not store it. Default: 1.
+    ///
+    /// ```
+    /// use ops::rnn::BasicLstmCell;
+    /// let cell = BasicLstmCell::new(32).forget_bias(0.0);
+    /// # let _ = cell;
+    /// ```
     #[must_use]
     pub fn forget_bias(mut self, forget_bias: f64) -> BasicLstmCell {
         self.forget_bias = forget_bias;
         self
     }
 
-    /// Sets what is applied to memory and candidate, tanh by default.
+    /// Sets the function that is applied to the memory and the candidate. Default: tanh.
     #[must_use]
     pub fn activation(mut self, activation: Activation) -> BasicLstmCell {
         self.activation = activation;
         self
     }
 
-    /// Sets the name of its scope.
+    /// Sets the name of the scope of the cell's variables.
     #[must_use]
     pub fn name(mut self, name: &str) -> BasicLstmCell {
         name.clone_into(&mut self.name);
@@ -105,6 +120,16 @@ impl RnnCell for BasicLstmCell {
 }
 
 /// An LSTM with peepholes, clipping and projection as options, under the name `lstm_cell`.
+///
+/// ```
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// # let x = ops::array::placeholder(&graph, DType::Float32, [Some(8), Some(20), Some(16)]);
+/// use ops::rnn::{LstmCell, RnnOptions, dynamic_rnn};
+/// let cell = LstmCell::new(32).use_peepholes(true).num_proj(16);
+/// let (outputs, state) = dynamic_rnn(&cell, &x, &RnnOptions::new());
+/// assert_eq!((outputs.shape().to_string(), state.c.shape().to_string()), ("[8,20,16]".into(), "[8,32]".into()));
+/// ```
 #[derive(Debug)]
 pub struct LstmCell {
     units: usize,
@@ -119,7 +144,7 @@ pub struct LstmCell {
 }
 
 impl LstmCell {
-    /// A cell of so many units.
+    /// Returns a cell of this many units.
     #[must_use]
     pub fn new(units: usize) -> LstmCell {
         LstmCell {
@@ -135,49 +160,73 @@ impl LstmCell {
         }
     }
 
-    /// Sets whether the gates see the memory. Default: `false`.
+    /// Sets whether the gates also see the memory. Default: false.
+    ///
+    /// ```
+    /// use ops::rnn::LstmCell;
+    /// let cell = LstmCell::new(32).use_peepholes(true);
+    /// # let _ = cell;
+    /// ```
     #[must_use]
     pub fn use_peepholes(mut self, use_peepholes: bool) -> LstmCell {
         self.use_peepholes = use_peepholes;
         self
     }
 
-    /// Clips the memory to this distance from zero, before it is used. Default: not.
+    /// Clips the memory to this distance from 0 before it is used. Default: no clipping.
+    ///
+    /// ```
+    /// use ops::rnn::LstmCell;
+    /// let cell = LstmCell::new(32).cell_clip(3.0);
+    /// # let _ = cell;
+    /// ```
     #[must_use]
     pub fn cell_clip(mut self, cell_clip: f64) -> LstmCell {
         self.cell_clip = Some(cell_clip);
         self
     }
 
-    /// Projects the output to so many numbers. Default: not.
+    /// Projects the output to this many numbers. Default: no projection.
+    ///
+    /// ```
+    /// use ops::rnn::LstmCell;
+    /// let cell = LstmCell::new(32).num_proj(16);
+    /// # let _ = cell;
+    /// ```
     #[must_use]
     pub fn num_proj(mut self, num_proj: usize) -> LstmCell {
         self.num_proj = Some(num_proj);
         self
     }
 
-    /// Clips the projected output to this distance from zero. Default: not.
+    /// Clips the projected output to this distance from 0. Default: no clipping.
+    ///
+    /// ```
+    /// use ops::rnn::LstmCell;
+    /// let cell = LstmCell::new(32).num_proj(16).proj_clip(3.0);
+    /// # let _ = cell;
+    /// ```
     #[must_use]
     pub fn proj_clip(mut self, proj_clip: f64) -> LstmCell {
         self.proj_clip = Some(proj_clip);
         self
     }
 
-    /// Sets what is added to the forget gate, 1 by default. Checkpoints do not hold it.
+    /// Sets the number that is added to the forget gate. Checkpoints do not store it. Default: 1.
     #[must_use]
     pub fn forget_bias(mut self, forget_bias: f64) -> LstmCell {
         self.forget_bias = forget_bias;
         self
     }
 
-    /// Sets what is applied to memory and candidate, tanh by default.
+    /// Sets the function that is applied to the memory and the candidate. Default: tanh.
     #[must_use]
     pub fn activation(mut self, activation: Activation) -> LstmCell {
         self.activation = activation;
         self
     }
 
-    /// Sets the name of its scope.
+    /// Sets the name of the scope of the cell's variables.
     #[must_use]
     pub fn name(mut self, name: &str) -> LstmCell {
         name.clone_into(&mut self.name);
@@ -257,7 +306,7 @@ pub struct LayerNormBasicLstmCell {
 }
 
 impl LayerNormBasicLstmCell {
-    /// A cell of so many units.
+    /// Returns a cell of this many units.
     #[must_use]
     pub fn new(units: usize) -> LayerNormBasicLstmCell {
         LayerNormBasicLstmCell {
@@ -271,21 +320,21 @@ impl LayerNormBasicLstmCell {
         }
     }
 
-    /// Sets what is added to the forget gate. Default: 1.
+    /// Sets the number that is added to the forget gate. Checkpoints do not store it. Default: 1.
     #[must_use]
     pub fn forget_bias(mut self, forget_bias: f64) -> LayerNormBasicLstmCell {
         self.forget_bias = forget_bias;
         self
     }
 
-    /// Sets whether anything is normalized; without, there is a bias. Default: `true`.
+    /// Sets whether gates and memory are normalized; otherwise they have a bias. Default: true.
     #[must_use]
     pub fn layer_norm(mut self, layer_norm: bool) -> LayerNormBasicLstmCell {
         self.layer_norm = layer_norm;
         self
     }
 
-    /// Sets the share of the candidate that is kept. Default: 1, all.
+    /// Sets the share of the candidate that is kept, and the operation-level seed of the choice. Default: 1, which keeps all.
     #[must_use]
     pub fn dropout_keep_prob(mut self, keep_prob: f64, seed: Option<i64>) -> LayerNormBasicLstmCell {
         self.dropout_keep_prob = keep_prob;
@@ -307,7 +356,7 @@ impl LayerNormBasicLstmCell {
     }
 }
 
-/// What is normalized.
+/// The parts that are normalized.
 const NORMED: [&str; 5] = ["input", "transform", "forget", "output", "state"];
 
 impl RnnCell for LayerNormBasicLstmCell {

@@ -11,7 +11,14 @@ use crate::math::compare::less;
 use crate::math::{maximum, minimum, reduce_max, select_rows};
 use session_core::{AsOutput, DType, Error, Graph, Output, Reuse};
 
-/// How a recurrent net is applied.
+/// Options of [`dynamic_rnn`] and [`static_rnn`].
+///
+/// ```
+/// use ops::{array::constant, rnn::RnnOptions};
+/// let graph = session_core::Graph::new();
+/// let options = RnnOptions::new().sequence_length(constant(&graph, [5, 3, 8])).scope("encoder");
+/// # let _ = options;
+/// ```
 #[derive(Clone, Debug)]
 pub struct RnnOptions {
     sequence_length: Option<Output>,
@@ -26,13 +33,13 @@ impl Default for RnnOptions {
 }
 
 impl RnnOptions {
-    /// All steps of each sequence; inputs `[batch, time, depth]`; in a variable scope `rnn`.
+    /// Returns the default options: all steps of each sequence, inputs `[batch, time, depth]`, in a variable scope `rnn`.
     #[must_use]
     pub fn new() -> RnnOptions {
         RnnOptions { sequence_length: None, time_major: false, scope: "rnn".to_owned() }
     }
 
-    /// Sets the length of each sequence, an integer vector. Behind it outputs are zero and the state stays as it is.
+    /// Sets the length of each sequence, an integer vector. After it outputs are zero and the state does not change. Default: all steps.
     #[must_use]
     pub fn sequence_length(mut self, sequence_length: impl AsOutput) -> RnnOptions {
         self.sequence_length = Some(sequence_length.as_output().clone());
@@ -40,6 +47,12 @@ impl RnnOptions {
     }
 
     /// Sets whether inputs and outputs are `[time, batch, depth]`. Default: `false`.
+    ///
+    /// ```
+    /// use ops::rnn::RnnOptions;
+    /// let options = RnnOptions::new().time_major(true);
+    /// # let _ = options;
+    /// ```
     #[must_use]
     pub fn time_major(mut self, time_major: bool) -> RnnOptions {
         self.time_major = time_major;
@@ -47,6 +60,12 @@ impl RnnOptions {
     }
 
     /// Sets the name of the variable scope. Default: `rnn`.
+    ///
+    /// ```
+    /// use ops::rnn::RnnOptions;
+    /// let options = RnnOptions::new().scope("encoder");
+    /// # let _ = options;
+    /// ```
     #[must_use]
     pub fn scope(mut self, scope: &str) -> RnnOptions {
         scope.clone_into(&mut self.scope);
@@ -54,9 +73,19 @@ impl RnnOptions {
     }
 }
 
-/// Applies a cell to sequences in a loop, beginning with zeros: the outputs of all steps, and the state behind the last.
+/// Applies a cell to sequences in a loop, from the zero state: returns the outputs of all steps and the last state.
 ///
-/// Inputs are `[batch, time, depth]`, where the depth must be known.
+/// Inputs are `[batch, time, depth]`; the depth must be known.
+///
+/// ```
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// # let x = ops::array::placeholder(&graph, DType::Float32, [Some(8), Some(20), Some(16)]);
+/// use ops::rnn::{BasicLstmCell, MultiRnnCell, RnnOptions, dynamic_rnn};
+/// let stack = MultiRnnCell::new([BasicLstmCell::new(64), BasicLstmCell::new(32)]);
+/// let (outputs, states) = dynamic_rnn(&stack, &x, &RnnOptions::new());
+/// assert_eq!((outputs.shape().to_string(), states.len()), ("[8,20,32]".into(), 2));
+/// ```
 #[track_caller]
 pub fn dynamic_rnn<C: RnnCell>(cell: &C, inputs: impl AsOutput, options: &RnnOptions) -> (Output, C::State) {
     let inputs = inputs.as_output();
@@ -74,8 +103,7 @@ pub fn dynamic_rnn<C: RnnCell>(cell: &C, inputs: impl AsOutput, options: &RnnOpt
     left(&graph, unrolled_in_loop(cell, &scope, inputs, initial, options))
 }
 
-/// Works as [`dynamic_rnn`], beginning with this state: that behind the steps before, to go on with longer sequences piece by
-/// piece.
+/// Works as [`dynamic_rnn`], from this initial state. With the last state of the steps before, a long sequence is processed in parts.
 #[track_caller]
 pub fn dynamic_rnn_from<C: RnnCell>(
     cell: &C,
@@ -175,8 +203,17 @@ fn kept<S: Structure>(running: &Output, next: S, before: &S) -> S {
     next.with_outputs(chosen)
 }
 
-/// Applies a cell to sequences step by step without a loop, beginning with zeros: the outputs of all steps, and the state
-/// behind the last. Each of `inputs` is `[batch, depth]`.
+/// Applies a cell to sequences step by step without a loop, from the zero state: returns the outputs of all steps and the last state.
+/// Each of `inputs` is `[batch, depth]`.
+///
+/// ```
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// use ops::rnn::{GruCell, RnnOptions, static_rnn};
+/// let steps: Vec<_> = (0..3).map(|_| ops::array::zeros(&graph, DType::Float32, [8, 16])).collect();
+/// let (outputs, state) = static_rnn(&GruCell::new(32), &steps, &RnnOptions::new());
+/// assert_eq!((outputs.len(), state.shape().to_string()), (3, "[8,32]".into()));
+/// ```
 ///
 /// # Panics
 /// Without any input: there is no graph to build in.
@@ -187,7 +224,7 @@ pub fn static_rnn<C: RnnCell>(cell: &C, inputs: &[Output], options: &RnnOptions)
     left(&inputs[0].graph(), unrolled(cell, &scope, inputs, initial, options))
 }
 
-/// Works as [`static_rnn`], beginning with this state.
+/// Works as [`static_rnn`], from this initial state.
 ///
 /// # Panics
 /// Without any input: there is no graph to build in.
@@ -238,8 +275,19 @@ fn unrolled<C: RnnCell>(
     (outputs, state)
 }
 
-/// Applies one cell to sequences from their beginning and another one from their end: the outputs of both, and the states
-/// behind the last steps of both. Outputs are in the order of the inputs, and not joined.
+/// Applies one cell to sequences from their beginning and another one from their end: returns the outputs of both and the last states
+/// of both. Outputs are in the order of the inputs and not concatenated.
+///
+/// ```
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// # let x = ops::array::placeholder(&graph, DType::Float32, [Some(8), Some(20), Some(16)]);
+/// use ops::rnn::{GruCell, RnnOptions, bidirectional_dynamic_rnn};
+/// let (forward, backward) = (GruCell::new(32), GruCell::new(32));
+/// let (outputs, _) = bidirectional_dynamic_rnn(&forward, &backward, &x, &RnnOptions::new());
+/// let both = ops::array::concat(&[&outputs.0, &outputs.1], 2);
+/// assert_eq!(both.shape().to_string(), "[8,20,64]");
+/// ```
 #[track_caller]
 pub fn bidirectional_dynamic_rnn<F: RnnCell, B: RnnCell>(
     cell_fw: &F,

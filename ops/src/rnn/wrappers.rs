@@ -5,7 +5,7 @@ use crate::Ints;
 use crate::nn::dropout;
 use session_core::{DType, Graph, Output};
 
-/// Cells on top of each other, under the names `multi_rnn_cell/cell_0` and so on.
+/// Stacked cells, in scopes `multi_rnn_cell/cell_0` and so on.
 #[derive(Debug)]
 pub struct MultiRnnCell<C> {
     cells: Vec<C>,
@@ -63,6 +63,12 @@ impl<C: RnnCell> RnnCell for MultiRnnCell<C> {
 }
 
 /// A cell with dropout on its inputs and outputs. It adds no scope.
+///
+/// ```
+/// use ops::rnn::{DropoutWrapper, GruCell};
+/// let cell = DropoutWrapper::new(GruCell::new(32), 0.9, 0.8, Some(1));
+/// # let _ = cell;
+/// ```
 #[derive(Debug)]
 pub struct DropoutWrapper<C> {
     cell: C,
@@ -72,7 +78,7 @@ pub struct DropoutWrapper<C> {
 }
 
 impl<C: RnnCell> DropoutWrapper<C> {
-    /// Keeps this share of inputs and outputs.
+    /// Creates the wrapper, which keeps these shares of the inputs and outputs.
     #[must_use]
     pub fn new(cell: C, input_keep_prob: f64, output_keep_prob: f64, seed: Option<i64>) -> DropoutWrapper<C> {
         DropoutWrapper { cell, input_keep_prob, output_keep_prob, seed }
@@ -104,6 +110,12 @@ impl<C: RnnCell> RnnCell for DropoutWrapper<C> {
 }
 
 /// A cell whose inputs are added to its outputs. It adds no scope.
+///
+/// ```
+/// use ops::rnn::{GruCell, ResidualWrapper};
+/// let cell = ResidualWrapper::new(GruCell::new(32)); // for inputs of 32 numbers
+/// # let _ = cell;
+/// ```
 #[derive(Debug)]
 pub struct ResidualWrapper<C> {
     cell: C,

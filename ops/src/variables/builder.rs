@@ -14,12 +14,17 @@ use session_core::{
 };
 use std::panic::Location;
 
-/// Returns a trainable variable that begins with this value and has its dtype and shape. Its name is the handle's,
-/// `Variable` by default, made unique.
+/// Returns a trainable variable with this initial value, its dtype and its shape. The name is the handle's, `Variable` by default, made
+/// unique.
 ///
-/// ```ignore
-/// let w = variable(&graph.named("w"), Tensor::from([1.0f32, 2.0]));
-/// let doubled = variable(&graph.named("doubled"), 2.0 * &w); // begins with twice the initial value of w (S-26)
+/// ```
+/// use ops::variables::variable;
+/// let graph = session_core::Graph::new();
+/// let w = variable(&graph.named("w"), [1.0f32, 2.0]);
+/// let doubled = variable(&graph.named("doubled"), &w * 2f32); // begins with twice the initial value of w (S-26)
+/// assert_eq!((doubled.name(), doubled.shape().to_string()), ("doubled", "[2]".to_owned()));
+/// # graph.finalize()?;
+/// # Ok::<(), session_core::Error>(())
 /// ```
 #[must_use]
 #[track_caller]
@@ -27,7 +32,14 @@ pub fn variable(graph: &Graph, initial_value: impl Into<Value>) -> Variable {
     VariableBuilder::new(graph).initial_value(initial_value).build()
 }
 
-/// Returns a variable of this process: in `local_variables` alone, not trainable, not saved (S-24).
+/// Returns a variable of this process: in the collection `local_variables` only, neither trained nor saved (S-24).
+///
+/// ```
+/// use ops::variables::{local_variable, local_variables};
+/// let graph = session_core::Graph::new();
+/// let seen = local_variable(&graph.named("seen"), 0i64);
+/// assert_eq!(local_variables(&graph), [seen]);
+/// ```
 #[must_use]
 #[track_caller]
 pub fn local_variable(graph: &Graph, initial_value: impl Into<Value>) -> Variable {
@@ -64,14 +76,20 @@ pub fn get_variable(
     VariableBuilder::new(graph).scoped_name(name).initializer(shape, dtype, initializer).build()
 }
 
-/// Builds a variable step by step, with settings that [`variable`] and [`get_variable`] leave at their
-/// defaults.
-/// ```ignore
+/// Builds a variable with settings that [`variable`] and [`get_variable`] leave at their defaults.
+///
+/// ```
+/// use ops::{initializers::zeros, variables::VariableBuilder};
+/// use session_core::{DType, Graph, keys};
+/// let graph = Graph::new();
 /// let moving_mean = VariableBuilder::new(&graph.named("moving_mean"))
 ///     .initializer([64], DType::Float32, &zeros())
 ///     .trainable(false)
 ///     .collection(&keys::MOVING_AVERAGE_VARIABLES)
 ///     .build();
+/// assert_eq!(graph.collection(&keys::MOVING_AVERAGE_VARIABLES), [moving_mean]);
+/// # graph.finalize()?;
+/// # Ok::<(), session_core::Error>(())
 /// ```
 #[must_use = "a variable exists only after `build`"]
 pub struct VariableBuilder<'a> {
@@ -129,6 +147,14 @@ impl<'a> VariableBuilder<'a> {
     }
 
     /// Sets the initial value, which determines the dtype and shape.
+    ///
+    /// ```
+    /// use ops::variables::VariableBuilder;
+    /// use session_core::{DType, Graph};
+    /// let graph = Graph::new();
+    /// let w = VariableBuilder::new(&graph.named("w")).initial_value([1.0f32, 2.0]).build();
+    /// assert_eq!(w.shape().to_string(), "[2]");
+    /// ```
     pub fn initial_value(mut self, value: impl Into<Value>) -> Self {
         self.source = Source::Value(value.into());
         self
@@ -146,6 +172,14 @@ impl<'a> VariableBuilder<'a> {
     }
 
     /// Sets the shape and dtype and uses the default initializer of the dtype. See [`default_initializer`].
+    ///
+    /// ```
+    /// use ops::variables::VariableBuilder;
+    /// use session_core::{DType, Graph};
+    /// let graph = Graph::new();
+    /// let w = VariableBuilder::new(&graph.named("w")).shape([64, 10], DType::Float32).build();
+    /// assert_eq!(w.shape().to_string(), "[64,10]"); // begins with Glorot's uniform numbers
+    /// ```
     pub fn shape(mut self, shape: impl Into<Shape>, dtype: DType) -> Self {
         self.source = Source::Initializer(shape.into(), dtype, None);
         self
@@ -164,13 +198,30 @@ impl<'a> VariableBuilder<'a> {
         self.exact_name(name)
     }
 
-    /// Sets whether optimizers train it.
+    /// Sets whether optimizers train the variable. Default: true.
+    ///
+    /// ```
+    /// use ops::variables::VariableBuilder;
+    /// use session_core::{DType, Graph};
+    /// let graph = Graph::new();
+    /// let w = VariableBuilder::new(&graph.named("w")).initial_value(1.0f32).trainable(false).build();
+    /// assert!(ops::variables::trainable_variables(&graph).is_empty());
+    /// # let _ = w;
+    /// ```
     pub fn trainable(mut self, trainable: bool) -> Self {
         self.trainable = trainable;
         self
     }
 
-    /// Sets a variable of this process: in `local_variables` alone, not trainable, not saved (S-24).
+    /// Makes it a variable of this process: in the collection `local_variables` only, neither trained nor saved (S-24).
+    ///
+    /// ```
+    /// use ops::variables::VariableBuilder;
+    /// use session_core::{DType, Graph};
+    /// let graph = Graph::new();
+    /// let w = VariableBuilder::new(&graph.named("w")).initial_value(0i64).local().build();
+    /// assert_eq!(ops::variables::local_variables(&graph), [w]);
+    /// ```
     pub fn local(mut self) -> Self {
         self.local = true;
         self.trainable = false;
@@ -185,13 +236,22 @@ impl<'a> VariableBuilder<'a> {
 
     /// Adds the variable to no collections except those of [`collection`](VariableBuilder::collection). It is
     /// then neither initialized with the others, nor saved, nor trained unless requested explicitly.
+    ///
+    /// ```
+    /// use ops::variables::VariableBuilder;
+    /// use session_core::{DType, Graph};
+    /// let graph = Graph::new();
+    /// let w = VariableBuilder::new(&graph.named("w")).initial_value(1.0f32).unlisted().build();
+    /// assert!(ops::variables::global_variables(&graph).is_empty());
+    /// # let _ = w;
+    /// ```
     pub fn unlisted(mut self) -> Self {
         self.listed = false;
         self
     }
 
-    /// Sets whether the initial value must have a fully known shape. If so, which is the default, an unknown
-    /// one is a build error. Otherwise the variable takes any shape.
+    /// Sets whether the initial value must have a fully known shape; if so, an unknown one is a build error. Otherwise the variable
+    /// takes values of any shape. Default: true.
     pub fn validate_shape(mut self, validate: bool) -> Self {
         self.validate_shape = validate;
         self

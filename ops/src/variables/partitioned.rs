@@ -19,6 +19,17 @@ impl<F: Fn(&Shape, DType) -> Vec<usize>> Partitioner for F {
 }
 
 /// Returns a partitioner with this number of parts along the first axis, or along [another](FixedSize::axis).
+///
+/// ```
+/// use ops::initializers::zeros;
+/// use ops::variables::{fixed_size_partitioner, get_partitioned_variable};
+/// # use session_core::{DType, Graph};
+/// # let graph = Graph::new();
+/// let table =
+///     get_partitioned_variable(&graph, "table", [10, 4], DType::Float32, &zeros(), &fixed_size_partitioner(3));
+/// let sizes: Vec<_> = table.parts().iter().map(|part| part.shape().dim(0).unwrap_or(0)).collect();
+/// assert_eq!(sizes, [4, 3, 3]);
+/// ```
 #[must_use]
 pub fn fixed_size_partitioner(parts: usize) -> FixedSize {
     FixedSize { parts, axis: 0 }

@@ -15,11 +15,20 @@ use session_core::{AsOutput, AttrValue, Error, Graph, OpDef, Operation, Output, 
 /// variable's when the value is a number or tensor. Assigning the global step waits for the read that hooks
 /// share, so that they see the step before the run (S-330, S-380).
 pub trait VariableExt {
-    /// Returns a read of its own, which waits for the handle's control inputs. (As an operand or fetch a variable stands
-    /// for a read that all share and that waits for nothing.)
+    /// Returns a separate read of the value, after the control inputs of the handle. (As an operand or fetch, a variable stands for one
+    /// read that all share and that waits for nothing.)
+    ///
+    /// ```
+    /// use ops::variables::{VariableExt, variable};
+    /// # let graph = session_core::Graph::new();
+    /// let w = variable(&graph.named("w"), 1.0f32);
+    /// let update = w.assign_add(1.0f32);
+    /// let after = w.read(&graph.control_dependencies([&update])); // the value after the update
+    /// assert_eq!(after.operation().control_inputs(), [update]);
+    /// ```
     fn read(&self, graph: &Graph) -> Output;
 
-    /// Returns true if the variable is initialized.
+    /// Returns true, as a scalar bool of the graph, if the variable is initialized.
     fn is_initialized(&self, graph: &Graph) -> Output;
 
     /// Returns the value that an update of this variable leaves, such as that of [`assign_add`](VariableExt::assign_add): reading it
@@ -36,22 +45,49 @@ pub trait VariableExt {
     /// ```
     fn after(&self, update: &Operation) -> Output;
 
-    /// Gives it a value.
+    /// Returns the operation that assigns a value: a number, a tensor or an output.
+    ///
+    /// ```
+    /// use ops::variables::{VariableExt, variable};
+    /// # let graph = session_core::Graph::new();
+    /// let w = variable(&graph.named("w"), [1.0f32, 2.0]);
+    /// let reset = w.assign([0.0f32, 0.0]);
+    /// let double = w.assign(&w * 2.0f32);
+    /// # let _ = (reset, double);
+    /// # graph.finalize().unwrap();
+    /// ```
     fn assign(&self, value: impl Into<Value>) -> Operation;
 
-    /// Adds to its value.
+    /// Returns the operation that adds to the value.
+    ///
+    /// ```
+    /// use ops::variables::{VariableExt, variable};
+    /// # let graph = session_core::Graph::new();
+    /// let count = variable(&graph.named("count"), 0i64);
+    /// let increment = count.assign_add(1i64);
+    /// assert_eq!(increment.op_type(), "AssignAddVariableOp");
+    /// ```
     fn assign_add(&self, value: impl Into<Value>) -> Operation;
 
-    /// Subtracts from its value.
+    /// Returns the operation that subtracts from the value.
     fn assign_sub(&self, value: impl Into<Value>) -> Operation;
 
-    /// Replaces rows.
+    /// Returns the operation that replaces the rows at these indices.
+    ///
+    /// ```
+    /// use ops::{array::constant, variables::{VariableExt, variable}};
+    /// # let graph = session_core::Graph::new();
+    /// let table = variable(&graph.named("table"), [[0.0f32, 0.0], [0.0, 0.0]]);
+    /// let update = table.scatter_update(constant(&graph, [1]), constant(&graph, [[1.0f32, 2.0]]));
+    /// # let _ = update;
+    /// # graph.finalize().unwrap();
+    /// ```
     fn scatter_update(&self, indices: impl AsOutput, updates: impl AsOutput) -> Operation;
 
-    /// Adds to rows; an index that comes again counts again.
+    /// Returns the operation that adds to the rows at these indices. An index that occurs several times is added several times.
     fn scatter_add(&self, indices: impl AsOutput, updates: impl AsOutput) -> Operation;
 
-    /// Subtracts from rows; an index that comes again counts again.
+    /// Returns the operation that subtracts from the rows at these indices. An index that occurs several times is subtracted several times.
     fn scatter_sub(&self, indices: impl AsOutput, updates: impl AsOutput) -> Operation;
 
     /// Returns the handle with the device of this variable, for what belongs on the same device, such as the
