@@ -7,7 +7,19 @@ use ops::{array, math};
 use session_core::{AsOutput, Error, Graph, Output, Tensor};
 
 impl Dataset {
-    /// Returns elements of these datasets in the order of the numbers that `choice` gives.
+    /// Returns elements of these datasets; `choice`, a dataset of `int64` numbers, determines the dataset of each.
+    ///
+    /// ```
+    /// # use dataset::{Compression, Dataset, Iterator, Remainder};
+    /// # use session_core::{DType, Graph, PartialShape};
+    /// # let graph = Graph::new();
+    /// # let numbers = Dataset::range(&graph, 0, 10, 1);
+    /// let hundreds = Dataset::range(&graph, 100, 110, 1);
+    /// let turns = Dataset::range(&graph, 0, 2, 1).repeat(None);
+    /// let mixed = Dataset::choose_from_datasets(&[&numbers, &hundreds], &turns); // 0, 100, 1, 101 ...
+    /// # let _ = mixed;
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn choose_from_datasets(datasets: &[&Dataset], choice: &Dataset) -> Dataset {

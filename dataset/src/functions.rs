@@ -112,13 +112,33 @@ impl Dataset {
     }
 
     /// Keeps the elements for which the function that a closure builds returns true.
+    ///
+    /// ```
+    /// # use dataset::{Compression, Dataset, Iterator, Remainder};
+    /// # use session_core::{DType, Graph, PartialShape};
+    /// # let graph = Graph::new();
+    /// # let numbers = Dataset::range(&graph, 0, 10, 1);
+    /// let odd = numbers.filter(|graph, x| ops::math::equal(&x[0] % 2i64, ops::array::constant(graph, 1i64))); // 1, 3, 5, 7, 9
+    /// # let _ = odd;
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn filter(&self, build: impl FnOnce(&Graph, &[Output]) -> Output) -> Dataset {
         self.kept("FilterDataset", build)
     }
 
-    /// Returns the elements before the first for which the function that a closure builds returns false.
+    /// Returns the elements before the first one for which the function that a closure builds returns false.
+    ///
+    /// ```
+    /// # use dataset::{Compression, Dataset, Iterator, Remainder};
+    /// # use session_core::{DType, Graph, PartialShape};
+    /// # let graph = Graph::new();
+    /// # let numbers = Dataset::range(&graph, 0, 10, 1);
+    /// let few = numbers.take_while(|graph, x| ops::math::less(&x[0], ops::array::constant(graph, 3i64))); // 0, 1, 2
+    /// # let _ = few;
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn take_while(&self, build: impl FnOnce(&Graph, &[Output]) -> Output) -> Dataset {
@@ -137,7 +157,17 @@ impl Dataset {
         }
     }
 
-    /// Returns the elements of the datasets that a closure makes of the elements, one dataset after another.
+    /// Returns the elements of the datasets that a closure builds from each element, one dataset after another.
+    ///
+    /// ```
+    /// # use dataset::{Compression, Dataset, Iterator, Remainder};
+    /// # use session_core::{DType, Graph, PartialShape};
+    /// # let graph = Graph::new();
+    /// # let numbers = Dataset::range(&graph, 0, 10, 1);
+    /// let repeated = numbers.flat_map(|graph, x| Dataset::from_tensors(graph, [&x[0]]).repeat(3)); // 0, 0, 0, 1, 1, 1 ...
+    /// # let _ = repeated;
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn flat_map(&self, build: impl FnOnce(&Graph, &[Output]) -> Dataset) -> Dataset {
@@ -216,8 +246,8 @@ impl Dataset {
         }
     }
 
-    /// Runs a closure's function over the elements with a state that it passes on: it gets the state and the element, and
-    /// returns the next state and what comes out.
+    /// Passes a state from element to element: the function that a closure builds gets the state and the element, and returns the next
+    /// state and the components of the result.
     #[must_use]
     #[track_caller]
     pub fn scan(

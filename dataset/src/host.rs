@@ -27,9 +27,8 @@ fn called(
 }
 
 impl Dataset {
-    /// Makes a dataset of `len` elements, each of which a closure gives by its number. It is the way to bring data that a
-    /// program has, or finds by itself, into a session: shuffled through numbers, and resumed where it stood at a constant
-    /// cost.
+    /// Creates a dataset of `len` elements, which a closure returns by their numbers. It is the way to bring data of a program into a
+    /// session: shuffling mixes only the numbers, and a resumed run continues at once, at a constant cost.
     ///
     /// ```
     /// use dataset::{Dataset, Remainder};
@@ -62,7 +61,7 @@ impl Dataset {
         numbers.mapped("MapDataset", function, |builder| builder.attr("_random_access", true))
     }
 
-    /// Returns what a closure makes of the values of each element, of these components.
+    /// Transforms each element by a Rust closure, which gets the values of its components and returns those of these components.
     #[must_use]
     #[track_caller]
     pub fn map_host(
@@ -77,8 +76,8 @@ impl Dataset {
         self.mapped("MapDataset", function, |builder| builder)
     }
 
-    /// Creates a dataset of the items of a Rust iterator, which is created again for each epoch. After a restore it runs from
-    /// its beginning and the elements that steps have taken are dropped; [`from_rows`](Dataset::from_rows) continues at once.
+    /// Creates a dataset of the items of a Rust iterator, which `open` creates for each epoch. After a restore it runs again from its
+    /// beginning, and the elements that steps have taken are dropped; [`from_rows`](Dataset::from_rows) continues at once.
     #[must_use]
     #[track_caller]
     pub fn from_generator<I>(

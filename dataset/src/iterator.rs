@@ -6,7 +6,7 @@ use crate::op::{define_dataset, failed, op};
 use session_core::keys::TABLE_INITIALIZERS;
 use session_core::{AsOutput, DType, Error, Graph, Operation, Output, OutputInfo};
 
-/// Gives the elements of a dataset to steps.
+/// An iterator: each step that needs it takes the next element of a dataset.
 #[derive(Clone, Debug)]
 pub struct Iterator {
     resource: Output,
@@ -22,8 +22,18 @@ pub struct Optional {
 }
 
 impl Dataset {
-    /// Makes an iterator whose [initializer](Iterator::initializer) begins with the first element. The initializer is in the
-    /// collection `table_initializer`: monitored sessions run it by themselves.
+    /// Creates an iterator whose [initializer](Iterator::initializer) restarts it at the first element. The initializer is in the
+    /// collection `table_initializer`, so monitored sessions run it.
+    ///
+    /// ```
+    /// # use dataset::{Compression, Dataset, Iterator, Remainder};
+    /// # use session_core::{DType, Graph, PartialShape};
+    /// # let graph = Graph::new();
+    /// # let numbers = Dataset::range(&graph, 0, 10, 1);
+    /// let iterator = numbers.batch(2, Remainder::Drop).make_initializable_iterator();
+    /// assert_eq!(iterator.get_next()[0].shape().to_string(), "[2]");
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn make_initializable_iterator(&self) -> Iterator {
@@ -72,8 +82,20 @@ impl Iterator {
         Iterator { resource, spec, initializer: None }
     }
 
-    /// Makes an iterator over whatever dataset of these components an [initializer](Iterator::make_initializer) is run for:
-    /// one for training and one for validation.
+    /// Creates an iterator over any dataset with these components: the one whose [initializer](Iterator::make_initializer) ran last.
+    ///
+    /// ```
+    /// # use dataset::{Compression, Dataset, Iterator, Remainder};
+    /// # use session_core::{DType, Graph, PartialShape};
+    /// # let graph = Graph::new();
+    /// # let numbers = Dataset::range(&graph, 0, 10, 1);
+    /// let (train, test) = (numbers.repeat(None), numbers.take(3));
+    /// let iterator = Iterator::from_structure(&graph, train.components().to_vec());
+    /// let (start_training, start_testing) = (iterator.make_initializer(&train), iterator.make_initializer(&test));
+    /// let x = iterator.get_next().remove(0);
+    /// # let _ = (start_training, start_testing, x);
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn from_structure(graph: &Graph, components: Vec<OutputInfo>) -> Iterator {
@@ -83,8 +105,8 @@ impl Iterator {
         Iterator { resource, spec, initializer: None }
     }
 
-    /// Makes an iterator that is whichever the value of `string_handle` [names](Iterator::string_handle): fed with one or
-    /// the other, a step trains or validates.
+    /// Creates an iterator that is the one that the value of `string_handle` [names](Iterator::string_handle). A step that feeds one name
+    /// trains, and a step that feeds another validates.
     #[must_use]
     #[track_caller]
     pub fn from_string_handle(string_handle: &Output, components: Vec<OutputInfo>) -> Iterator {
@@ -94,16 +116,15 @@ impl Iterator {
         Iterator { resource, spec, initializer: None }
     }
 
-    /// Makes an operation that begins with the first element of a dataset. It is in the collection `table_initializer` only
-    /// if it is the iterator's [own](Dataset::make_initializable_iterator).
+    /// Returns an operation that restarts the iterator at the first element of a dataset. It is in the collection `table_initializer` only
+    /// for an iterator's [own](Dataset::make_initializable_iterator) dataset.
     #[track_caller]
     pub fn make_initializer(&self, dataset: &Dataset) -> Operation {
         let graph = self.resource.graph();
         op(&graph, "MakeIterator").input(dataset).input(self).finish()
     }
 
-    /// Returns the operation that begins with the first element, of an
-    /// [initializable](Dataset::make_initializable_iterator) iterator.
+    /// Returns the operation that restarts an [initializable](Dataset::make_initializable_iterator) iterator at its first element.
     #[must_use]
     pub fn initializer(&self) -> Option<&Operation> {
         self.initializer.as_ref()
@@ -115,16 +136,27 @@ impl Iterator {
         &self.resource
     }
 
-    /// Returns what is known of the components: dtypes and shapes.
+    /// Returns the dtypes of the components, and their shapes as far as they are known.
     #[must_use]
     pub fn components(&self) -> &[OutputInfo] {
         &self.spec.0
     }
 
-    /// Returns the components of the next element. Each operation takes one element in each step that needs it; call this
-    /// once, and use its outputs wherever they are needed.
+    /// Returns the components of the next element. Each operation takes one element in each step that needs it: call this once, and use its
+    /// outputs wherever they are needed.
     ///
-    /// At the end it gives `OutOfRange`, which ends `should_stop` loops in good order.
+    /// After the last element it fails with `OutOfRange`, which ends monitored loops cleanly.
+    ///
+    /// ```
+    /// # use dataset::{Compression, Dataset, Iterator, Remainder};
+    /// # use session_core::{DType, Graph, PartialShape};
+    /// # let graph = Graph::new();
+    /// # let numbers = Dataset::range(&graph, 0, 10, 1);
+    /// let x = numbers.make_initializable_iterator().get_next().remove(0);
+    /// let sum = &x + &x; // twice the same element
+    /// # let _ = sum;
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn get_next(&self) -> Vec<Output> {
@@ -132,7 +164,18 @@ impl Iterator {
         self.spec.describe(builder).finish().outputs()
     }
 
-    /// Returns the next element, or none at the end instead of an error.
+    /// Returns the next element, which is empty after the last one instead of an error.
+    ///
+    /// ```
+    /// # use dataset::{Compression, Dataset, Iterator, Remainder};
+    /// # use session_core::{DType, Graph, PartialShape};
+    /// # let graph = Graph::new();
+    /// # let numbers = Dataset::range(&graph, 0, 10, 1);
+    /// let element = numbers.make_initializable_iterator().get_next_as_optional();
+    /// let (there, value) = (element.has_value(), element.get_value());
+    /// assert_eq!((there.dtype(), value[0].dtype()), (DType::Bool, DType::Int64));
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn get_next_as_optional(&self) -> Optional {
@@ -140,8 +183,7 @@ impl Iterator {
         Optional { variant: self.spec.describe(builder).finish_output(), spec: self.spec.clone() }
     }
 
-    /// Returns a string that names the iterator within its session, for
-    /// [`from_string_handle`](Iterator::from_string_handle).
+    /// Returns a string that names the iterator within its session, for [`from_string_handle`](Iterator::from_string_handle).
     #[must_use]
     #[track_caller]
     pub fn string_handle(&self) -> Output {
@@ -150,14 +192,14 @@ impl Iterator {
 }
 
 impl Optional {
-    /// Returns true where there is an element.
+    /// Returns true, as a scalar of the graph, if there is an element.
     #[must_use]
     #[track_caller]
     pub fn has_value(&self) -> Output {
         op(&self.variant.graph(), "OptionalHasValue").input(&self.variant).finish_output()
     }
 
-    /// Returns the components of the element; where there is none, it is an error.
+    /// Returns the components of the element. Without an element it fails when it runs.
     #[must_use]
     #[track_caller]
     pub fn get_value(&self) -> Vec<Output> {

@@ -53,7 +53,8 @@ pub use windows::BucketOptions;
 
 /// A description of elements, each of which has one component or more.
 ///
-/// Methods return new datasets; they record what is wrong in the graph, as constructors of operations do.
+/// Methods return new datasets. Errors, such as a component of another dtype, are recorded in the graph, as by all constructors of
+/// operations.
 #[derive(Clone)]
 pub struct Dataset {
     variant: Output,
@@ -61,13 +62,13 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Returns the value of the graph that stands for the dataset.
+    /// Returns the output that represents the dataset in the graph.
     #[must_use]
     pub fn variant(&self) -> &Output {
         &self.variant
     }
 
-    /// Returns what is known of the components: dtypes and shapes.
+    /// Returns the dtypes of the components, and their shapes as far as they are known.
     #[must_use]
     pub fn components(&self) -> &[session_core::OutputInfo] {
         &self.spec.0

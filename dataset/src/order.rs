@@ -1,4 +1,4 @@
-//! Which elements come, in what order, and in what batches.
+//! The selection, the order and the batches of elements.
 
 use crate::Dataset;
 use crate::elements::Spec;
@@ -74,8 +74,19 @@ impl Dataset {
         Dataset::described(builder, spec)
     }
 
-    /// Returns batches of elements that are padded to these shapes, one for each component; an unknown size is that of the
+    /// Returns batches of elements that are padded to these shapes, one for each component. An unknown size is that of the
     /// largest element of the batch. Numbers are padded with 0, strings with empty ones.
+    ///
+    /// ```
+    /// # use dataset::{Compression, Dataset, Iterator, Remainder};
+    /// # use session_core::{DType, Graph, PartialShape};
+    /// # let graph = Graph::new();
+    /// # let numbers = Dataset::range(&graph, 0, 10, 1);
+    /// let vectors = numbers.map(|_, x| vec![ops::array::fill(ops::array::expand_dims(&x[0], 0), &x[0])]);
+    /// let batches = vectors.padded_batch(4, &[PartialShape::from([None])], Remainder::Keep);
+    /// assert_eq!(batches.components()[0].shape.to_string(), "[?,?]");
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn padded_batch(&self, size: u64, shapes: &[PartialShape], remainder: Remainder) -> Dataset {
@@ -144,6 +155,16 @@ impl Dataset {
     }
 
     /// Returns the rows of each element as elements.
+    ///
+    /// ```
+    /// # use dataset::{Compression, Dataset, Iterator, Remainder};
+    /// # use session_core::{DType, Graph, PartialShape};
+    /// # let graph = Graph::new();
+    /// # let numbers = Dataset::range(&graph, 0, 10, 1);
+    /// let rows = numbers.batch(5, Remainder::Drop).unbatch();
+    /// assert_eq!(rows.components()[0].shape.to_string(), "[]");
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn unbatch(&self) -> Dataset {
@@ -154,18 +175,28 @@ impl Dataset {
         Dataset::described(self.op("UnbatchDataset"), spec)
     }
 
-    /// Returns the elements in an order that is drawn from a buffer of `buffer_size` of them, another one in each epoch. With
-    /// equal seeds it is TensorFlow's. Without a seed, and without one of the graph, it is another one in each run.
+    /// Returns the elements in random order: each is drawn from a buffer of `buffer_size` elements. Each epoch has another order. With equal
+    /// seeds the order is TensorFlow's; without a seed, and without one of the graph, each run has another order.
     ///
-    /// Over [rows](Dataset::from_rows), slices and ranges the buffer holds numbers, not elements: it may be as large as the
+    /// Over [rows](Dataset::from_rows), slices and ranges the buffer holds numbers, not elements, so it may be as large as the
     /// input.
+    ///
+    /// ```
+    /// # use dataset::{Compression, Dataset, Iterator, Remainder};
+    /// # use session_core::{DType, Graph, PartialShape};
+    /// # let graph = Graph::new();
+    /// # let numbers = Dataset::range(&graph, 0, 10, 1);
+    /// let mixed = numbers.shuffle(10, Some(7)).repeat(None);
+    /// # let _ = mixed;
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn shuffle(&self, buffer_size: u64, seed: Option<i64>) -> Dataset {
         self.shuffled(buffer_size, seed, true)
     }
 
-    /// As [`shuffle`](Dataset::shuffle), with the same order in each epoch: `reshuffle_each_iteration` is false.
+    /// Works as [`shuffle`](Dataset::shuffle), with the same order in each epoch: TensorFlow's `reshuffle_each_iteration=False`.
     #[must_use]
     #[track_caller]
     pub fn shuffle_once(&self, buffer_size: u64, seed: Option<i64>) -> Dataset {
@@ -205,7 +236,18 @@ impl Dataset {
         self.same(builder.constant(first).constant(second).constant(epochs(count.into())))
     }
 
-    /// Returns the elements `count` times over, or again and again.
+    /// Returns the elements `count` times, or endlessly for `None`.
+    ///
+    /// ```
+    /// # use dataset::{Compression, Dataset, Iterator, Remainder};
+    /// # use session_core::{DType, Graph, PartialShape};
+    /// # let graph = Graph::new();
+    /// # let numbers = Dataset::range(&graph, 0, 10, 1);
+    /// let twice = numbers.repeat(2);
+    /// let endless = numbers.repeat(None);
+    /// # let _ = (twice, endless);
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn repeat(&self, count: impl Into<Option<u64>>) -> Dataset {
@@ -213,20 +255,50 @@ impl Dataset {
     }
 
     /// Returns the first `count` elements.
+    ///
+    /// ```
+    /// # use dataset::{Compression, Dataset, Iterator, Remainder};
+    /// # use session_core::{DType, Graph, PartialShape};
+    /// # let graph = Graph::new();
+    /// # let numbers = Dataset::range(&graph, 0, 10, 1);
+    /// let three = numbers.take(3); // 0, 1, 2
+    /// # let _ = three;
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn take(&self, count: u64) -> Dataset {
         self.same(self.op("TakeDataset").constant(number(count)))
     }
 
-    /// Leaves out the first `count` elements.
+    /// Returns the elements without the first `count`.
+    ///
+    /// ```
+    /// # use dataset::{Compression, Dataset, Iterator, Remainder};
+    /// # use session_core::{DType, Graph, PartialShape};
+    /// # let graph = Graph::new();
+    /// # let numbers = Dataset::range(&graph, 0, 10, 1);
+    /// let rest = numbers.skip(7); // 7, 8, 9
+    /// # let _ = rest;
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn skip(&self, count: u64) -> Dataset {
         self.same(self.op("SkipDataset").constant(number(count)))
     }
 
-    /// Returns every `num_shards`-th element from the one of number `index` on.
+    /// Returns every `num_shards`-th element, beginning with the element of number `index`.
+    ///
+    /// ```
+    /// # use dataset::{Compression, Dataset, Iterator, Remainder};
+    /// # use session_core::{DType, Graph, PartialShape};
+    /// # let graph = Graph::new();
+    /// # let numbers = Dataset::range(&graph, 0, 10, 1);
+    /// let mine = numbers.shard(4, 1); // 1, 5, 9: the share of the second of four workers
+    /// # let _ = mine;
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn shard(&self, num_shards: u64, index: u64) -> Dataset {
@@ -247,28 +319,48 @@ impl Dataset {
         self.same(self.op("PrefetchDataset").constant(number(buffer_size)))
     }
 
-    /// Keeps the elements of the first epoch in memory for those to come.
+    /// Keeps the elements of the first epoch in memory for the following ones.
     #[must_use]
     #[track_caller]
     pub fn cache(&self) -> Dataset {
         self.cache_in("")
     }
 
-    /// Keeps the elements of the first epoch in files of this prefix, also for other programs.
+    /// Keeps the elements of the first epoch in files with this prefix, which other programs can use too.
     #[must_use]
     #[track_caller]
     pub fn cache_in(&self, prefix: &str) -> Dataset {
         self.same(self.op("CacheDataset").constant(Tensor::string(prefix.to_owned())))
     }
 
-    /// Returns the elements of this one, then those of another one.
+    /// Returns the elements of this dataset, then those of another one.
+    ///
+    /// ```
+    /// # use dataset::{Compression, Dataset, Iterator, Remainder};
+    /// # use session_core::{DType, Graph, PartialShape};
+    /// # let graph = Graph::new();
+    /// # let numbers = Dataset::range(&graph, 0, 10, 1);
+    /// let both = numbers.concatenate(&Dataset::range(&graph, 100, 103, 1));
+    /// # let _ = both;
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn concatenate(&self, other: &Dataset) -> Dataset {
         Dataset::described(self.op("ConcatenateDataset").input(other), self.spec.relaxed(&other.spec))
     }
 
-    /// Returns elements of the components of all these datasets, as many as the shortest has.
+    /// Returns elements with the components of all these datasets, as many as the shortest has.
+    ///
+    /// ```
+    /// # use dataset::{Compression, Dataset, Iterator, Remainder};
+    /// # use session_core::{DType, Graph, PartialShape};
+    /// # let graph = Graph::new();
+    /// # let numbers = Dataset::range(&graph, 0, 10, 1);
+    /// let pairs = Dataset::zip(&[&numbers, &numbers.skip(1)]); // (0, 1), (1, 2) ...
+    /// assert_eq!(pairs.components().len(), 2);
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn zip(datasets: &[&Dataset]) -> Dataset {
@@ -278,21 +370,31 @@ impl Dataset {
         Dataset::described(op(&graph, "ZipDataset").input_list(&variants), Spec(infos))
     }
 
-    /// Puts the number of each element, counted from `start`, in front of its components.
+    /// Prepends the number of each element, counted from `start`, to its components.
+    ///
+    /// ```
+    /// # use dataset::{Compression, Dataset, Iterator, Remainder};
+    /// # use session_core::{DType, Graph, PartialShape};
+    /// # let graph = Graph::new();
+    /// # let numbers = Dataset::range(&graph, 0, 10, 1);
+    /// let numbered = numbers.shuffle(10, None).enumerate(0);
+    /// assert_eq!(numbered.components().len(), 2);
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn enumerate(&self, start: i64) -> Dataset {
         Dataset::zip(&[&Dataset::range(&self.graph(), start, i64::MAX, 1), self])
     }
 
-    /// Returns each distinct element once, of one component that is `int32`, `int64` or text.
+    /// Returns each distinct element once. Elements have one component, which is `int32`, `int64` or string.
     #[must_use]
     #[track_caller]
     pub fn unique(&self) -> Dataset {
         self.same(self.op("UniqueDataset"))
     }
 
-    /// Leaves out elements that fail.
+    /// Skips elements that fail.
     #[must_use]
     #[track_caller]
     pub fn ignore_errors(&self) -> Dataset {

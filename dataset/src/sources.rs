@@ -30,7 +30,17 @@ fn auto() -> Tensor {
 }
 
 impl Dataset {
-    /// Makes a dataset of one element with these components.
+    /// Creates a dataset of one element with these components.
+    ///
+    /// ```
+    /// # use dataset::{Compression, Dataset, Iterator, Remainder};
+    /// # use session_core::{DType, Graph, PartialShape};
+    /// # let graph = Graph::new();
+    /// # let numbers = Dataset::range(&graph, 0, 10, 1);
+    /// let one = Dataset::from_tensors(&graph, [ops::array::constant(&graph, [1.0f32, 2.0])]);
+    /// assert_eq!(one.components()[0].shape.to_string(), "[2]");
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn from_tensors<O: AsOutput>(graph: &Graph, components: impl IntoIterator<Item = O>) -> Dataset {
@@ -40,7 +50,7 @@ impl Dataset {
         Dataset { variant: builder.finish_output(), spec }
     }
 
-    /// Makes a dataset of the rows of these components, which all have the same number of rows.
+    /// Creates a dataset of the rows of these components, which all have the same number of rows.
     ///
     /// ```
     /// use dataset::Dataset;
@@ -69,7 +79,17 @@ impl Dataset {
         Dataset { variant, spec }
     }
 
-    /// Makes a dataset of the `int64` numbers from `start` on, in steps of `step`, that come before `stop`.
+    /// Creates a dataset of the `int64` numbers from `start` up to, but not including, `stop`, in steps of `step`.
+    ///
+    /// ```
+    /// # use dataset::{Compression, Dataset, Iterator, Remainder};
+    /// # use session_core::{DType, Graph, PartialShape};
+    /// # let graph = Graph::new();
+    /// # let numbers = Dataset::range(&graph, 0, 10, 1);
+    /// let even = Dataset::range(&graph, 0, 10, 2); // 0, 2, 4, 6, 8
+    /// assert_eq!(even.components()[0].dtype, DType::Int64);
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn range(graph: &Graph, start: i64, stop: i64, step: i64) -> Dataset {
@@ -79,8 +99,7 @@ impl Dataset {
         Dataset::described(builder, Spec::one(DType::Int64, PartialShape::scalar()))
     }
 
-    /// Makes a dataset of `int64` numbers from 0 to 2^32 - 1 that are drawn at random, without an end. With equal seeds they are
-    /// TensorFlow's.
+    /// Creates an endless dataset of random `int64` numbers from 0 to 2^32 - 1. With equal seeds they are TensorFlow's.
     #[must_use]
     #[track_caller]
     pub fn random(graph: &Graph, seed: Option<i64>) -> Dataset {
@@ -89,15 +108,24 @@ impl Dataset {
         Dataset::described(builder, Spec::one(DType::Int64, PartialShape::scalar()))
     }
 
-    /// Makes a dataset of the records of TFRecord files, one file after another.
+    /// Creates a dataset of the records of TFRecord files, one file after another.
+    ///
+    /// ```
+    /// # use dataset::{Compression, Dataset, Iterator, Remainder};
+    /// # use session_core::{DType, Graph, PartialShape};
+    /// # let graph = Graph::new();
+    /// # let numbers = Dataset::range(&graph, 0, 10, 1);
+    /// let records = Dataset::tf_record(&graph, &["train-0.tfrecord", "train-1.tfrecord"], Compression::None);
+    /// assert_eq!(records.components()[0].dtype, DType::String);
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn tf_record(graph: &Graph, files: &[&str], compression: Compression) -> Dataset {
         Dataset::tf_record_of(&names(graph, files), compression)
     }
 
-    /// Makes a dataset of the records of the files whose names an output holds, as the argument of
-    /// [`interleave`](Dataset::interleave)'s closure.
+    /// Creates a dataset of the records of the files that an output names, for the closure of [`interleave`](Dataset::interleave).
     #[must_use]
     #[track_caller]
     pub fn tf_record_of(files: &Output, compression: Compression) -> Dataset {
@@ -106,7 +134,17 @@ impl Dataset {
         Dataset::of_text(builder.finish_output())
     }
 
-    /// Makes a dataset of the lines of text files, without their ends.
+    /// Creates a dataset of the lines of text files, without their line ends.
+    ///
+    /// ```
+    /// # use dataset::{Compression, Dataset, Iterator, Remainder};
+    /// # use session_core::{DType, Graph, PartialShape};
+    /// # let graph = Graph::new();
+    /// # let numbers = Dataset::range(&graph, 0, 10, 1);
+    /// let lines = Dataset::text_line(&graph, &["words.txt"], Compression::None);
+    /// assert_eq!(lines.components()[0].dtype, DType::String);
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn text_line(graph: &Graph, files: &[&str], compression: Compression) -> Dataset {
@@ -115,7 +153,7 @@ impl Dataset {
         Dataset::of_text(builder.finish_output())
     }
 
-    /// Makes a dataset of records of one length, between a header and a footer that are left out.
+    /// Creates a dataset of records of `record_bytes` bytes each, between a header and a footer, which are skipped.
     #[must_use]
     #[track_caller]
     pub fn fixed_length_record(
@@ -132,8 +170,19 @@ impl Dataset {
         Dataset::of_text(builder.constant(compression_name(compression)).finish_output())
     }
 
-    /// Makes a dataset of the fields of CSV files. `defaults` gives each column its dtype, and a value for a field that is
-    /// empty; an empty tensor means that the field must be there.
+    /// Creates a dataset of the fields of CSV files. `defaults` determines the dtype of each column and the value of an empty field; with
+    /// an empty tensor as its default, a column requires a value.
+    ///
+    /// ```
+    /// # use dataset::{Compression, Dataset, Iterator, Remainder};
+    /// # use session_core::{DType, Graph, PartialShape};
+    /// # let graph = Graph::new();
+    /// # let numbers = Dataset::range(&graph, 0, 10, 1);
+    /// use session_core::Tensor;
+    /// let rows = Dataset::csv(&graph, &["train.csv"], &[Tensor::from([0.0f32]), Tensor::from([0i64])]);
+    /// assert_eq!(rows.components().len(), 2);
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn csv(graph: &Graph, files: &[&str], defaults: &[Tensor]) -> Dataset {
@@ -160,7 +209,7 @@ impl Dataset {
         Dataset::described(builder.input_list(&defaults).constant(columns()), spec)
     }
 
-    /// Makes a dataset of the names of the files that match a pattern, sorted. [`shuffle`](Dataset::shuffle) mixes them.
+    /// Creates a dataset of the names of the files that match a pattern, sorted. [`shuffle`](Dataset::shuffle) mixes them.
     #[must_use]
     #[track_caller]
     pub fn list_files(graph: &Graph, pattern: &str) -> Dataset {
@@ -168,7 +217,8 @@ impl Dataset {
         Dataset::of_text(builder.finish_output())
     }
 
-    /// Makes a dataset that is given as a value of the graph, of elements that are described.
+    /// Creates a dataset from an output that represents one, such as a component of a [window](Dataset::window). `components` describes its
+    /// elements.
     #[must_use]
     pub fn from_variant(variant: &Output, components: Vec<session_core::OutputInfo>) -> Dataset {
         Dataset { variant: variant.clone(), spec: Spec(components) }
