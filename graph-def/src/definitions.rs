@@ -8,7 +8,7 @@ use ops::library;
 use session_core::{ArgDef, ArgType, AttrValue, Attrs, DType, Error, OpDef, OpLibrary, Origin};
 use std::collections::HashMap;
 
-/// What accompanies the nodes of a message: definitions, which are a list of op types and the signatures of functions (op
+/// The data that accompanies the nodes of a message: definitions, which are a list of op types and the signatures of functions (op
 /// types too), and the file that the message was read from.
 pub(crate) struct Definitions<'a> {
     given: HashMap<&'a str, &'a proto::OpDef>,

@@ -50,6 +50,18 @@ impl ExportOptions {
 
     /// Exports only the operations from this one on, for a receiver that has the earlier ones. The function library is complete.
     /// Default: 0, all operations.
+    ///
+    /// ```
+    /// # use graph_def::{ExportOptions, to_graph_def_with};
+    /// # use session_core::{DType, Graph};
+    /// # let graph = Graph::new();
+    /// # let x = ops::array::placeholder(&graph.named("x"), DType::Float32, [None]);
+    /// # let _ = &x + &x;
+    /// let first = x.operation().id() + 1;
+    /// let message = to_graph_def_with(&graph, &ExportOptions::new().from_operation(first))?;
+    /// assert_eq!((message.node.len(), message.node[0].op.as_str()), (1, "AddV2"));
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     pub fn from_operation(mut self, first: OpId) -> ExportOptions {
         self.first = first;
@@ -58,6 +70,17 @@ impl ExportOptions {
 
     /// Sets whether each node has the known shapes of its outputs in the attribute `_output_shapes`, as in meta graphs. Default:
     /// `false`.
+    ///
+    /// ```
+    /// # use graph_def::{ExportOptions, to_graph_def_with};
+    /// # use session_core::{DType, Graph};
+    /// # let graph = Graph::new();
+    /// # let x = ops::array::placeholder(&graph.named("x"), DType::Float32, [None]);
+    /// # let _ = &x + &x;
+    /// let message = to_graph_def_with(&graph, &ExportOptions::new().output_shapes(true))?;
+    /// assert!(message.node.iter().all(|node| node.attr.contains_key("_output_shapes")));
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     pub fn output_shapes(mut self, add: bool) -> ExportOptions {
         self.output_shapes = add;
@@ -73,6 +96,17 @@ impl ExportOptions {
     }
 
     /// Sets whether nodes are written without their devices, for a machine or cluster with other devices. Default: `false`.
+    ///
+    /// ```
+    /// # use graph_def::{ExportOptions, to_graph_def_with};
+    /// # use session_core::{DType, Graph};
+    /// # let graph = Graph::new();
+    /// let x = ops::array::placeholder(&graph.device("/gpu:0"), DType::Float32, [None]);
+    /// let message = to_graph_def_with(&graph, &ExportOptions::new().clear_devices(true))?;
+    /// assert_eq!(message.node[0].device, "");
+    /// # let _ = x;
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     pub fn clear_devices(mut self, clear: bool) -> ExportOptions {
         self.clear_devices = clear;
@@ -127,10 +161,10 @@ pub fn to_graph_def(graph: &Graph) -> Result<GraphDef> {
     to_graph_def_with(graph, &ExportOptions::default())
 }
 
-/// Converts a graph like [`to_graph_def`], with options.
+/// Works as [`to_graph_def`], with options.
 ///
 /// # Errors
-/// Returns the errors of [`to_graph_def`].
+/// As [`to_graph_def`].
 pub fn to_graph_def_with(graph: &Graph, options: &ExportOptions) -> Result<GraphDef> {
     graph.check()?;
     let operations = graph.operations_from(options.first);

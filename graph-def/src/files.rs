@@ -13,6 +13,17 @@ const TEXT: &str = "pbtxt";
 
 /// Reads a `.meta` file without importing it, in binary or text form.
 ///
+/// ```
+/// use graph_def::{export_meta_graph, read_meta_graph, write_meta_graph};
+/// use session_core::Graph;
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let file = folder.path().join("model.meta");
+/// let graph = Graph::new();
+/// write_meta_graph(&file, &export_meta_graph(&graph, None)?)?;
+/// assert!(read_meta_graph(&file)?.graph_def.is_some());
+/// # Ok::<(), session_core::Error>(())
+/// ```
+///
 /// # Errors
 /// The error of a file that cannot be read (`NotFound` and the like); `DataLoss` for other content.
 pub fn read_meta_graph(path: impl AsRef<Path>) -> Result<MetaGraphDef> {
@@ -22,6 +33,19 @@ pub fn read_meta_graph(path: impl AsRef<Path>) -> Result<MetaGraphDef> {
 
 /// Reads a file that holds a meta graph or a plain graph (`.pb`), in binary or text form (`.pbtxt`). A plain graph is returned
 /// as a meta graph with nothing else.
+///
+/// ```
+/// use graph_def::{read_graph_file, to_graph_def, write_graph};
+/// use session_core::Graph;
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let file = folder.path().join("graph.pb");
+/// let graph = Graph::new();
+/// let _two = ops::array::constant(&graph.named("two"), 2.0f32);
+/// write_graph(&file, &to_graph_def(&graph)?)?;
+/// let message = read_graph_file(&file)?; // a plain graph, as a meta graph
+/// assert!(message.graph_def.is_some() && message.meta_info_def.is_none());
+/// # Ok::<(), session_core::Error>(())
+/// ```
 ///
 /// # Errors
 /// The error of a file that cannot be read (`NotFound` and the like); `DataLoss` for other content, with line and column for

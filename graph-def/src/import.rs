@@ -45,6 +45,20 @@ impl ImportOptions {
     }
 
     /// Sets the scope for all operations; it is made unique unless it ends with `/`. Default: none, names are kept exactly.
+    ///
+    /// ```
+    /// # use graph_def::{ImportOptions, import_graph_def, proto::GraphDef};
+    /// # use session_core::{DType, Graph, Result};
+    /// # fn main() -> Result<()> {
+    /// # let graph = Graph::new();
+    /// # let text = "node { name: 'x' op: 'Placeholder' attr { key: 'dtype' value { type: DT_FLOAT } } } \
+    /// #     node { name: 'y' op: 'Neg' input: 'x' attr { key: 'T' value { type: DT_FLOAT } } }";
+    /// # let message = GraphDef::from_text(text)?;
+    /// let imported = import_graph_def(&graph, &message, &ImportOptions::new().prefix("model"))?;
+    /// assert_eq!(imported.operation("y")?.name(), "model/y");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn prefix(mut self, scope: impl Into<String>) -> ImportOptions {
         self.prefix = scope.into();
@@ -53,6 +67,22 @@ impl ImportOptions {
 
     /// Replaces a tensor of the message, `name` or `name:index`, by an output of the graph wherever it is an input. The operation
     /// that produced it is imported nevertheless.
+    ///
+    /// ```
+    /// # use graph_def::{ImportOptions, import_graph_def, proto::GraphDef};
+    /// # use session_core::{DType, Graph, Result};
+    /// # fn main() -> Result<()> {
+    /// # let graph = Graph::new();
+    /// # let text = "node { name: 'x' op: 'Placeholder' attr { key: 'dtype' value { type: DT_FLOAT } } } \
+    /// #     node { name: 'y' op: 'Neg' input: 'x' attr { key: 'T' value { type: DT_FLOAT } } }";
+    /// # let message = GraphDef::from_text(text)?;
+    /// let input = ops::array::constant(&graph.named("input"), [1.0f32]);
+    /// let options = ImportOptions::new().prefix("model").map_input("x", &input);
+    /// let imported = import_graph_def(&graph, &message, &options)?;
+    /// assert_eq!(imported.operation("y")?.input(0), input);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn map_input(mut self, name: impl Into<String>, output: &Output) -> ImportOptions {
         let name = name.into();
@@ -139,6 +169,20 @@ pub struct Imported {
 
 impl Imported {
     /// Returns the operations, in the order of the message.
+    ///
+    /// ```
+    /// # use graph_def::{ImportOptions, import_graph_def, proto::GraphDef};
+    /// # use session_core::{DType, Graph, Result};
+    /// # fn main() -> Result<()> {
+    /// # let graph = Graph::new();
+    /// # let text = "node { name: 'x' op: 'Placeholder' attr { key: 'dtype' value { type: DT_FLOAT } } } \
+    /// #     node { name: 'y' op: 'Neg' input: 'x' attr { key: 'T' value { type: DT_FLOAT } } }";
+    /// # let message = GraphDef::from_text(text)?;
+    /// let imported = import_graph_def(&graph, &message, &ImportOptions::new())?;
+    /// assert_eq!(imported.operations().len(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn operations(&self) -> &[Operation] {
         &self.operations
@@ -154,6 +198,21 @@ impl Imported {
     }
 
     /// Returns the output with this name in the message: `name:index`, or `name` for output 0.
+    ///
+    /// ```
+    /// # use graph_def::{ImportOptions, import_graph_def, proto::GraphDef};
+    /// # use session_core::{DType, Graph, Result};
+    /// # fn main() -> Result<()> {
+    /// # let graph = Graph::new();
+    /// # let text = "node { name: 'x' op: 'Placeholder' attr { key: 'dtype' value { type: DT_FLOAT } } } \
+    /// #     node { name: 'y' op: 'Neg' input: 'x' attr { key: 'T' value { type: DT_FLOAT } } }";
+    /// # let message = GraphDef::from_text(text)?;
+    /// let imported = import_graph_def(&graph, &message, &ImportOptions::new())?;
+    /// assert_eq!(imported.output("y:0")?.dtype(), DType::Float32);
+    /// assert!(imported.output("y:1").is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// A key error for a name that is not in the message.

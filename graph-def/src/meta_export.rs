@@ -26,16 +26,26 @@ use std::sync::Arc;
 /// save the same variables; otherwise they are added to the message, not to the graph. Without a saver the one in the collection
 /// `savers` is used; if that is empty, the message has none. Nodes have the known shapes of their outputs.
 ///
+/// ```
+/// use graph_def::export_meta_graph;
+/// use session_core::Graph;
+/// let graph = Graph::new();
+/// let _w = ops::variables::variable(&graph.named("w"), 1.0f32);
+/// let message = export_meta_graph(&graph, None)?;
+/// assert!(message.collection_def.contains_key("trainable_variables"));
+/// # Ok::<(), session_core::Error>(())
+/// ```
+///
 /// # Errors
 /// The errors of [`to_graph_def`](crate::to_graph_def); a value error for a saver with variables of another graph.
 pub fn export_meta_graph(graph: &Graph, saver: Option<&GraphSaver>) -> Result<MetaGraphDef> {
     export_meta_graph_with(graph, saver, &ExportOptions::new().output_shapes(true))
 }
 
-/// Converts a meta graph like [`export_meta_graph`], with options for the nodes.
+/// Works as [`export_meta_graph`], with options for the nodes.
 ///
 /// # Errors
-/// Returns the errors of [`export_meta_graph`].
+/// As [`export_meta_graph`].
 pub fn export_meta_graph_with(
     graph: &Graph,
     saver: Option<&GraphSaver>,

@@ -44,6 +44,17 @@ pub(crate) fn bind_py_funcs(
 
 /// Returns the names of the operations of a graph that call closures of the program, those in bodies of functions as
 /// `function/operation`: what an engine of another language cannot run.
+///
+/// ```
+/// use graph_def::py_funcs;
+/// use ops::{array::placeholder, script::host_func};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = placeholder(&graph, DType::Float32, [None]);
+/// let call = host_func(&graph).input(&x).output(DType::Float32, [None]).token("same");
+/// let _ = call.call(|inputs, _| Ok(inputs.to_vec()));
+/// assert!(!py_funcs(&graph).is_empty());
+/// ```
 #[must_use]
 pub fn py_funcs(graph: &Graph) -> Vec<String> {
     let of_type = |operation: &Operation| is_host_func(operation.op_type());

@@ -23,6 +23,15 @@ const SAVED_MODEL: &str = "tensorflow.SavedModel";
 impl GraphDef {
     /// Parses a graph in text form, as `tf.io.write_graph` writes it.
     ///
+    /// ```
+    /// use graph_def::proto::GraphDef;
+    /// let graph = GraphDef::from_text("node { name: 'x' op: 'Placeholder' }")?;
+    /// assert_eq!(graph.node[0].op, "Placeholder");
+    /// let error = GraphDef::from_text("node { nam: 'x' }").unwrap_err();
+    /// assert!(error.to_string().contains("nam"), "{error}");
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// `DataLoss` for a text that is not such a message, with line and column.
     pub fn from_text(text: &str) -> Result<GraphDef> {
@@ -30,6 +39,13 @@ impl GraphDef {
     }
 
     /// Returns the graph in text form, as `google.protobuf.text_format.Parse` reads it.
+    ///
+    /// ```
+    /// use graph_def::proto::GraphDef;
+    /// let graph = GraphDef::from_text("node { name: 'x' op: 'Placeholder' }")?;
+    /// assert!(graph.to_text()?.contains("op: \"Placeholder\""));
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// `InvalidArgument` for parts that are kept as bytes and cannot be decoded, or whose messages are nested more than 100 deep;

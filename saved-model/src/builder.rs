@@ -58,34 +58,36 @@ pub struct MetaGraphOptions {
 }
 
 impl MetaGraphOptions {
-    /// No signature, no asset, no init op, a saver of all global variables.
+    /// Returns the default options: no signature, no asset, no init op, and a saver of all global variables.
     #[must_use]
     pub fn new() -> MetaGraphOptions {
         MetaGraphOptions::default()
     }
 
-    /// Adds a signature. The one that is taken when none is named is called `serving_default`.
+    /// Adds a signature. Callers that name none take the one called `serving_default`.
     #[must_use]
     pub fn signature(mut self, name: impl Into<String>, signature: SignatureDef) -> MetaGraphOptions {
         self.signatures.insert(name.into(), signature);
         self
     }
 
-    /// Adds a file that the model needs: a constant with its path, which is copied into the model. Default: none.
+    /// Adds a file that the model needs: a string constant with its path. The file is copied into the model. Default: none.
     #[must_use]
     pub fn asset(mut self, path: &Output) -> MetaGraphOptions {
         self.assets.push(path.clone());
         self
     }
 
-    /// Is run whenever the model is loaded, after its variables were restored: what initializes tables. Default: none.
+    /// Sets the operation that runs whenever the model is loaded, after its variables are restored, such as the initializer of its tables.
+    /// Default: none.
     #[must_use]
     pub fn init_op(mut self, operation: &Operation) -> MetaGraphOptions {
         self.init_op = Some(operation.clone());
         self
     }
 
-    /// Says which variables are saved, and under which names. Default: all global variables and tables under their own.
+    /// Sets the saver, which determines the variables that are saved and their names. Default: all global variables and tables, under
+    /// their own names.
     #[must_use]
     pub fn saver(mut self, saver: &GraphSaver) -> MetaGraphOptions {
         self.saver = Some(saver.clone());
@@ -117,7 +119,7 @@ impl MetaGraphOptions {
         self
     }
 
-    /// Sets whether operations are written without their devices. Default: `false`.
+    /// Sets whether operations are written without their devices. Default: false.
     #[must_use]
     pub fn clear_devices(mut self, clear: bool) -> MetaGraphOptions {
         self.clear_devices = clear;
@@ -170,10 +172,10 @@ pub struct SavedModelBuilder {
 }
 
 impl SavedModelBuilder {
-    /// Begins a SavedModel in a folder, which is created.
+    /// Creates the folder of a SavedModel. Nothing is a model until [`save`](SavedModelBuilder::save) has written `saved_model.pb`.
     ///
     /// # Errors
-    /// `AlreadyExists` for a folder that is not empty; those of the system.
+    /// `AlreadyExists` for a folder that is not empty; the errors of the system.
     pub fn new(folder: impl AsRef<Path>) -> Result<SavedModelBuilder> {
         let folder = folder.as_ref().to_path_buf();
         let failed = |error: std::io::Error| {
@@ -191,12 +193,11 @@ impl SavedModelBuilder {
         Ok(SavedModelBuilder { folder, message, has_variables: false, copied: BTreeMap::new() })
     }
 
-    /// Adds the first meta graph, that of a session, and writes the values of its variables, and the assets.
+    /// Adds the first meta graph, which is the graph of a session, and writes the values of its variables and the assets.
     ///
     /// # Errors
-    /// A runtime error when it was called before; a key error for a signature of a reserved name; a value error for assets
-    /// that are not constants with the path of a file, and for pieces of another graph; variables without value; those of
-    /// the system.
+    /// A runtime error for a second call; a key error for a signature with a reserved name; a value error for an asset that is not a
+    /// constant with the path of a file, and for parts of another graph; a variable without a value; the errors of the system.
     pub fn add_meta_graph_and_variables(
         &mut self,
         session: &dyn Session,
@@ -239,10 +240,10 @@ impl SavedModelBuilder {
         Ok(())
     }
 
-    /// Writes `saved_model.pb`, and returns its path. Until then nobody takes the folder for a model.
+    /// Writes `saved_model.pb` and returns its path. Until then no reader takes the folder for a model.
     ///
     /// # Errors
-    /// `InvalidArgument` for a message of 2 GiB or more, which nobody could read; those of the system.
+    /// `InvalidArgument` for a message of 2 GiB or more, which protobuf cannot read; the errors of the system.
     pub fn save(self) -> Result<PathBuf> {
         let bytes = self.message.to_bytes();
         self.write(BINARY, &bytes)

@@ -113,7 +113,7 @@ impl CheckpointExport {
         self
     }
 
-    /// Sets how names in the checkpoint are found. A variable that it lacks is an error, whatever they allow: an exported model
+    /// Sets the options of the restore, such as other names in the checkpoint. A variable that it lacks is an error in any case: an exported model
     /// has no other source of values. Default: [`RestoreOptions::new`].
     #[must_use]
     pub fn restore_options(mut self, options: RestoreOptions) -> CheckpointExport {

@@ -61,13 +61,13 @@ impl SavedModelFolder {
         &self.path
     }
 
-    /// Returns the message as it was read.
+    /// Returns the message as it was read from the file.
     #[must_use]
     pub fn message(&self) -> &Message {
         &self.message
     }
 
-    /// Returns the prefix of the checkpoint that holds the variables, whether it exists or not.
+    /// Returns the prefix of the checkpoint with the variables, `variables/variables` in the folder, whether it exists or not.
     #[must_use]
     pub fn variables(&self) -> PathBuf {
         self.path.join(VARIABLES)
@@ -78,11 +78,11 @@ impl SavedModelFolder {
         self.message.meta_graphs.iter().map(|message| TaggedGraph { folder: self, message })
     }
 
-    /// Returns the meta graph whose set of tags is the one asked for. Order and repetition do not matter; of several the
-    /// first is returned.
+    /// Returns the meta graph with exactly these tags. Order and repetition do not matter; of several such meta graphs the first is
+    /// returned.
     ///
     /// # Errors
-    /// A key error when no meta graph has just these tags; it names those that there are.
+    /// A key error that lists the existing tag sets if no meta graph has exactly these.
     pub fn meta_graph(&self, tags: impl IntoIterator<Item = impl AsRef<str>>) -> Result<TaggedGraph<'_>> {
         let asked: BTreeSet<String> = tags.into_iter().map(|tag| tag.as_ref().to_owned()).collect();
         let of = |message: &MetaGraphDef| tags_of(message).iter().cloned().collect::<BTreeSet<String>>();
@@ -96,10 +96,10 @@ impl SavedModelFolder {
         })
     }
 
-    /// Returns the meta graph to use when none is asked for: the only one, or else the one with the single tag `serve`.
+    /// Returns the meta graph to use if none is named: the only one, or else the one with the single tag `serve`.
     ///
     /// # Errors
-    /// A value error when that leaves a choice, and for a model without any.
+    /// A value error if several are left, and for a model without meta graphs.
     pub fn default_meta_graph(&self) -> Result<TaggedGraph<'_>> {
         if let [message] = self.message.meta_graphs.as_slice() {
             return Ok(TaggedGraph { folder: self, message });
@@ -127,7 +127,7 @@ impl SavedModelFolder {
     }
 }
 
-/// A meta graph of a SavedModel.
+/// A meta graph of a SavedModel, with its tags.
 #[derive(Clone, Copy, Debug)]
 pub struct TaggedGraph<'f> {
     folder: &'f SavedModelFolder,
@@ -135,7 +135,7 @@ pub struct TaggedGraph<'f> {
 }
 
 impl<'f> TaggedGraph<'f> {
-    /// Returns the folder that it is part of.
+    /// Returns the folder that the meta graph belongs to.
     #[must_use]
     pub fn folder(&self) -> &'f SavedModelFolder {
         self.folder
@@ -153,11 +153,10 @@ impl<'f> TaggedGraph<'f> {
         tags_of(self.message)
     }
 
-    /// Returns the files that the model needs.
+    /// Returns the files that the model needs, with the tensors that take their paths.
     ///
     /// # Errors
-    /// `DataLoss` for a collection that holds something else, `InvalidArgument` for a file's name that would lead out of
-    /// the folder `assets`.
+    /// `DataLoss` for a collection that holds something else, `InvalidArgument` for a file name that leads out of the folder.
     pub fn assets(&self) -> Result<Vec<Asset>> {
         assets_of(&self.folder.path, self.message)
     }

@@ -10,7 +10,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A graph file without variables in a session, ready to be asked by the names of its tensors.
+/// A graph file without variables in a session. It is called by the names of its tensors.
 ///
 /// ```no_run
 /// use saved_model::FrozenGraph;
@@ -27,7 +27,7 @@ pub struct FrozenGraph {
 }
 
 impl FrozenGraph {
-    /// Loads a GraphDef (`.pb`, or as text `.pbtxt`); the graph of a `.meta` file, too.
+    /// Loads a GraphDef (`.pb`, or text in `.pbtxt`), or the graph of a `.meta` file.
     ///
     /// # Errors
     /// As [`graph_def::read_graph_file`] and [`graph_def::import_graph_def`].
@@ -35,7 +35,7 @@ impl FrozenGraph {
         FrozenGraph::load_with(path, &LoadOptions::new())
     }
 
-    /// As [`load`](FrozenGraph::load), with options. The graph may read the files in the folder of its own file.
+    /// Works as [`load`](FrozenGraph::load), with options. The graph may read the files in the folder of its own file.
     ///
     /// # Errors
     /// As [`load`](FrozenGraph::load).

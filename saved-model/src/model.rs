@@ -13,7 +13,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A SavedModel in a session: its graph, its variables restored, its tables initialized, ready to be asked.
+/// A SavedModel in a session: its variables are restored, its tables initialized, and its signatures ready to be called.
 ///
 /// ```no_run
 /// use saved_model::SavedModel;
@@ -23,9 +23,9 @@ use std::sync::Arc;
 /// # Ok::<(), session_core::Error>(())
 /// ```
 ///
-/// Models of TensorFlow 1 and 2 are loaded in one manner: the meta graph with just the tags asked for is imported, the
-/// variables are restored by the operations that the model brings for it, then its init op is run with the paths of its
-/// assets. A model without init op has its local variables and tables initialized.
+/// Models of TensorFlow 1 and 2 are loaded in the same way: the meta graph with exactly the requested tags is imported, the variables are
+/// restored by the operations that the model has for it, then its init op runs with the paths of its assets. In a model without an init op,
+/// local variables and tables are initialized.
 pub struct SavedModel {
     path: PathBuf,
     tags: Vec<String>,
@@ -38,9 +38,9 @@ impl SavedModel {
     /// Loads the meta graph with these tags, usually `["serve"]` ([`tags::SERVING`](crate::tags::SERVING)).
     ///
     /// # Errors
-    /// Those of [`SavedModelFolder::open`] and [`SavedModelFolder::meta_graph`]; `DataLoss` and the like for variables that
-    /// are missing or damaged; a key error for an init op or asset that the graph does not have; whatever the import and
-    /// the init op report.
+    /// The errors of [`SavedModelFolder::open`] and [`SavedModelFolder::meta_graph`]; `DataLoss` and the like for variables that
+    /// are missing or damaged; a key error for an init op or asset that the graph does not have; the errors of the import and
+    /// of the init op.
     pub fn load(
         path: impl AsRef<Path>,
         tags: impl IntoIterator<Item = impl AsRef<str>>,
@@ -48,7 +48,7 @@ impl SavedModel {
         SavedModel::load_with(path, tags, &LoadOptions::new())
     }
 
-    /// As [`load`](SavedModel::load), with options.
+    /// Works as [`load`](SavedModel::load), with options.
     ///
     /// # Errors
     /// As [`load`](SavedModel::load).
@@ -61,7 +61,7 @@ impl SavedModel {
         SavedModel::of(folder.meta_graph(tags)?, options)
     }
 
-    /// Loads a meta graph of a folder that was read.
+    /// Loads a meta graph of an [open folder](SavedModelFolder).
     ///
     /// # Errors
     /// As [`load`](SavedModel::load).
@@ -112,7 +112,7 @@ impl SavedModel {
         &self.tags
     }
 
-    /// Returns the session, to run anything of the graph.
+    /// Returns the session, which can run every operation of the graph.
     #[must_use]
     pub fn session(&self) -> &Arc<dyn Session> {
         &self.session
@@ -129,7 +129,7 @@ impl SavedModel {
         self.signatures.keys().map(String::as_str)
     }
 
-    /// Returns a signature, its tensors found in the graph.
+    /// Returns the signature with this name.
     ///
     /// # Errors
     /// A key error for an unknown name, with the nearest one, and for a signature that names tensors which the graph does
@@ -143,7 +143,7 @@ impl SavedModel {
         Signature::new(&self.session, &self.imported, name, def).map_err(place)
     }
 
-    /// Ends the session, which signatures share.
+    /// Closes the session, which all signatures share.
     ///
     /// # Errors
     /// As [`Session::close`].

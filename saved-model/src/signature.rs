@@ -69,7 +69,7 @@ impl SignatureTensor {
         self.dtype
     }
 
-    /// Returns what is known of the shape; of a sparse tensor that of the dense one.
+    /// Returns the shape as far as it is known; for a sparse tensor, that of the dense one.
     #[must_use]
     pub fn shape(&self) -> &PartialShape {
         &self.shape
@@ -84,7 +84,7 @@ impl SignatureTensor {
         })
     }
 
-    /// Returns true if a call may leave this input out: the signature or the graph has a value for it.
+    /// Returns true if a call may omit this input because the signature or the graph has a default for it.
     #[must_use]
     pub fn is_optional(&self) -> bool {
         self.default.is_some() || self.tensors().all(|(_, output)| has_value(output))
@@ -151,8 +151,7 @@ fn tensor_or_operation(imported: &Imported, name: &str) -> Result<Source> {
     }
 }
 
-/// The inputs and outputs of a signature, found in an imported graph, sorted by name: what can be said of a signature
-/// without a session.
+/// The inputs and outputs of a signature in an imported graph, sorted by name. It needs no session.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SignatureTensors {
@@ -163,7 +162,7 @@ pub struct SignatureTensors {
 }
 
 impl SignatureTensors {
-    /// Finds the tensors that a signature names.
+    /// Finds the tensors of a signature in a graph.
     ///
     /// # Errors
     /// A key error for a tensor that the graph does not have, with the name of the input or output; values that name no
@@ -195,8 +194,8 @@ impl SignatureTensors {
     }
 }
 
-/// A named set of inputs and outputs of a loaded model. A handle: clones share the compiled steps, and many threads
-/// may call one at once.
+/// A named set of inputs and outputs of a loaded model. Clones are handles to the same signature and share its compiled steps; several
+/// threads may call it at once.
 ///
 /// ```no_run
 /// use saved_model::SavedModel;
@@ -303,8 +302,7 @@ impl Signature {
         &self.0.outputs
     }
 
-    /// Returns the tensor of the graph that an input stands for, or a component of one, by any name that
-    /// [`run`](Signature::run) takes.
+    /// Returns the tensor of the graph for an input or a component of one, by any name that [`run`](Signature::run) accepts.
     ///
     /// # Errors
     /// A key error for an unknown name, with the nearest one; a value error for a composite input as a whole.
@@ -323,7 +321,7 @@ impl Signature {
         input.outputs().nth(component).ok_or_else(whole)
     }
 
-    /// Returns the signature with these outputs only; what just the others need is not computed.
+    /// Returns the signature with these outputs only. Operations that only the others need are not run.
     ///
     /// # Errors
     /// A key error for a name that is no output, with the nearest one.
@@ -344,16 +342,15 @@ impl Signature {
         Ok(Signature::of(&inner.session, &inner.name, &inner.method, inner.inputs.clone(), outputs))
     }
 
-    /// Calls the signature: all outputs are computed in one run.
+    /// Calls the signature: computes all outputs in one run.
     ///
-    /// Inputs are named as in the signature. A sparse or ragged one takes a [`SignatureValue`], or its components one by one:
-    /// `name/values`, `name/indices`, `name/dense_shape`, and `name/0`, `name/1`, ... for another composite one; the names that
-    /// TensorFlow 2 gives them, such as `name_values` and `name_component_0`, are understood too.
+    /// Inputs are named as in the signature. A sparse or ragged input takes a [`SignatureValue`], or its components one by one:
+    /// `name/values`, `name/indices`, `name/dense_shape`, and `name/0`, `name/1`, ... for other composites. The names that
+    /// TensorFlow 2 gives them, such as `name_values` and `name_component_0`, are accepted too.
     ///
     /// # Errors
     /// A key error for an unknown name, with the nearest one; a value error for inputs that are missing or given twice; a
-    /// wrong dtype, or a shape that contradicts the one in the graph; and whatever the run reports, with the name of the
-    /// signature.
+    /// wrong dtype, or a shape that contradicts the one in the graph; the errors of the run, with the name of the signature.
     pub fn run<K: AsRef<str>, V: Into<SignatureValue>>(
         &self,
         inputs: impl IntoIterator<Item = (K, V)>,
@@ -361,7 +358,7 @@ impl Signature {
         self.run_with(inputs, &RunOptions::default(), None)
     }
 
-    /// As [`run`](Signature::run), with options, recording metadata.
+    /// Works as [`run`](Signature::run), with options, and records metadata.
     ///
     /// # Errors
     /// As [`run`](Signature::run).
@@ -380,12 +377,12 @@ impl Signature {
         Ok(self.named(&results))
     }
 
-    /// Compiles the signature to be called with the components of these inputs by position, the cheapest way to call it many
+    /// Compiles the signature for calls that pass the components of these inputs by position, which is the cheapest way to call it many
     /// times. The values come back in the order of [`outputs`](Signature::outputs), those of each composite one in the order
-    /// of its components; one that stands in several places comes in the first of them only.
+    /// of its components. A tensor that occurs several times comes back at its first position only.
     ///
     /// # Errors
-    /// A key error for an unknown name; a value error for one given twice, and when an input is left out that the outputs need.
+    /// A key error for an unknown name; a value error for one given twice, and if an input is omitted that the outputs need.
     pub fn callable(&self, inputs: &[&str]) -> Result<Callable> {
         let mut order: Vec<Endpoint> = Vec::new();
         let mut given = vec![false; self.0.inputs.len()];

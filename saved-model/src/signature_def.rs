@@ -4,17 +4,27 @@ use graph_def::proto::{SignatureDef, TensorInfo, TensorInfoEncoding, TensorShape
 use session_core::{AsOutput, DType, Error, Output, Result};
 use std::collections::BTreeMap;
 
-/// The kind of signatures of any inputs and outputs.
+/// The method name of signatures with any inputs and outputs.
 pub const PREDICT_METHOD_NAME: &str = "tensorflow/serving/predict";
-/// The kind of signatures that classify serialised examples.
+/// The method name of signatures that classify serialized examples.
 pub const CLASSIFY_METHOD_NAME: &str = "tensorflow/serving/classify";
-/// The kind of signatures that predict numbers for serialised examples.
+/// The method name of signatures that predict numbers for serialized examples.
 pub const REGRESS_METHOD_NAME: &str = "tensorflow/serving/regress";
 
 /// Describes a tensor for a signature.
 ///
+/// ```
+/// use ops::array::placeholder;
+/// use saved_model::build_tensor_info;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let info = build_tensor_info(&placeholder(&graph.named("x"), DType::Float32, [None, Some(2)]))?;
+/// assert_eq!(info.tensor_shape.expect("it has a shape").dim.len(), 2);
+/// # Ok::<(), session_core::Error>(())
+/// ```
+///
 /// # Errors
-/// A value error for a resource or variant, which nobody can feed or fetch.
+/// A value error for a resource or variant, which cannot be fed or fetched.
 pub fn build_tensor_info(output: &(impl AsOutput + ?Sized)) -> Result<TensorInfo> {
     let output: &Output = output.as_output();
     if matches!(output.dtype(), DType::Resource | DType::Variant) {
@@ -57,11 +67,11 @@ pub fn predict_signature_def<'o>(
     Ok(signature(PREDICT_METHOD_NAME, inputs, outputs))
 }
 
-/// Makes a signature that classifies serialised examples: their classes as text, their scores, or both.
+/// Returns a signature that classifies serialized examples: it has their classes as text, their scores, or both.
 ///
 /// # Errors
-/// A value error without classes and scores; a type error for examples or classes that are no strings, and scores that are
-/// no `float32`.
+/// A value error without classes and scores; a type error for examples or classes that are not strings, and scores that are
+/// not `float32`.
 pub fn classification_signature_def(
     examples: &Output,
     classes: Option<&Output>,
@@ -81,10 +91,22 @@ pub fn classification_signature_def(
     Ok(signature(CLASSIFY_METHOD_NAME, inputs.into(), outputs))
 }
 
-/// Makes a signature that predicts numbers for serialised examples.
+/// Returns a signature that predicts numbers for serialized examples.
+///
+/// ```
+/// use ops::array::placeholder;
+/// use saved_model::{REGRESS_METHOD_NAME, regression_signature_def};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let examples = placeholder(&graph.named("examples"), DType::String, [None]);
+/// let prices = placeholder(&graph.named("prices"), DType::Float32, [None]);
+/// let signature = regression_signature_def(&examples, &prices)?;
+/// assert_eq!(signature.method_name, REGRESS_METHOD_NAME);
+/// # Ok::<(), session_core::Error>(())
+/// ```
 ///
 /// # Errors
-/// A type error for examples that are no strings, and predictions that are no `float32`.
+/// A type error for examples that are not strings, and predictions that are not `float32`.
 pub fn regression_signature_def(examples: &Output, predictions: &Output) -> Result<SignatureDef> {
     check("Regression input", examples, DType::String)?;
     check("Regression output", predictions, DType::Float32)?;

@@ -32,7 +32,7 @@ pub enum SignatureValue {
 }
 
 impl SignatureValue {
-    /// Makes a sparse tensor of its components.
+    /// Creates a sparse value from its components.
     pub fn sparse(
         indices: impl Into<Tensor>,
         values: impl Into<Tensor>,
@@ -45,7 +45,7 @@ impl SignatureValue {
         }
     }
 
-    /// Makes a ragged tensor of its flat values and the row splits of each ragged dimension, the outermost first.
+    /// Creates a ragged value from its flat values and the row splits of each ragged dimension, the outermost first.
     pub fn ragged(
         flat_values: impl Into<Tensor>,
         row_splits: impl IntoIterator<Item = impl Into<Tensor>>,
@@ -63,7 +63,7 @@ impl SignatureValue {
         }
     }
 
-    /// Returns the tensors that it consists of, in the order of [`Layout`](crate::Layout).
+    /// Returns the tensors of the value, in the order of its [`Layout`](crate::Layout).
     #[must_use]
     pub fn components(&self) -> Vec<&Tensor> {
         match self {

@@ -67,6 +67,14 @@ pub struct VersionDef {
 impl GraphDef {
     /// Decodes a serialized graph. Large attributes, such as constants, are not copied.
     ///
+    /// ```
+    /// use graph_def::proto::{GraphDef, NodeDef};
+    /// let node = NodeDef { name: "x".into(), op: "Placeholder".into(), ..NodeDef::default() };
+    /// let graph = GraphDef { node: vec![node], ..GraphDef::default() };
+    /// assert_eq!(GraphDef::from_bytes(graph.to_bytes())?, graph);
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// `DataLoss` for bytes that are not such a message.
     pub fn from_bytes(bytes: impl Into<Bytes>) -> Result<GraphDef> {

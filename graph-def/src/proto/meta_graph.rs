@@ -229,6 +229,13 @@ impl VariableDef {
 impl MetaGraphDef {
     /// Decodes a serialized meta graph.
     ///
+    /// ```
+    /// use graph_def::proto::{GraphDef, MetaGraphDef};
+    /// let meta = MetaGraphDef { graph_def: Some(GraphDef::default()), ..MetaGraphDef::default() };
+    /// assert_eq!(MetaGraphDef::from_bytes(meta.to_bytes())?, meta);
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// `DataLoss` for bytes that are not such a message.
     pub fn from_bytes(bytes: impl Into<Bytes>) -> Result<MetaGraphDef> {

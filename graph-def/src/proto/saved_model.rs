@@ -120,6 +120,13 @@ pub struct Any {
 impl SavedModel {
     /// Reads a serialised SavedModel. Large attributes, such as constants, are not copied.
     ///
+    /// ```
+    /// use graph_def::proto::SavedModel;
+    /// let model = SavedModel::default();
+    /// assert_eq!(SavedModel::from_bytes(model.to_bytes())?, model);
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// `DataLoss` for bytes that are no such message.
     pub fn from_bytes(bytes: impl Into<Bytes>) -> Result<SavedModel> {

@@ -6,8 +6,19 @@ use session_core::{Error, Result};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use tensor::text::nearest;
 
-/// Returns the nodes that these nodes reach through data and control inputs, in their order, with the functions and versions.
-/// Names may be those of tensors.
+/// Returns the nodes that these nodes need, through data and control inputs, in their order, with the functions and versions of the
+/// graph. Names may be those of tensors.
+///
+/// ```
+/// use graph_def::proto::GraphDef;
+/// use saved_model::graph_util::extract_sub_graph;
+/// let graph = GraphDef::from_text(
+///     "node { name: 'x' op: 'Placeholder' } node { name: 'y' op: 'Neg' input: 'x' } node { name: 'z' op: 'Exp' input: 'x' }",
+/// )?;
+/// let part = extract_sub_graph(&graph, &["y"])?;
+/// assert_eq!(part.node.iter().map(|node| node.name.as_str()).collect::<Vec<_>>(), ["x", "y"]);
+/// # Ok::<(), session_core::Error>(())
+/// ```
 ///
 /// # Errors
 /// A key error for a name that the graph does not have, with the nearest one, and for an input that does not exist.
@@ -39,8 +50,8 @@ pub fn extract_sub_graph(graph: &GraphDef, outputs: &[&str]) -> Result<GraphDef>
     Ok(GraphDef { node, ..graph.clone() })
 }
 
-/// Returns the part of a graph between inputs and outputs: inputs become placeholders of the same name, dtype and shape, so
-/// that what gave them is not needed.
+/// Returns the part of a graph between inputs and outputs. Inputs become placeholders of the same name, dtype and shape, so the nodes
+/// before them are not needed.
 ///
 /// # Errors
 /// As [`extract_sub_graph`]; a value error for an input whose dtype is unknown.

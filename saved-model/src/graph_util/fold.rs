@@ -5,11 +5,10 @@ use graph_def::proto::{GraphDef, NodeDef, Value};
 use session_core::{Result, Tensor};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// Returns the graph with each batch norm folded into the convolution before it, where all parameters are constants: the
-/// weights are scaled, and a `BiasAdd` with the norm's name adds what is left. The norm's parameters stay, for
-/// [`strip_unused`](super::strip_unused) to take out.
+/// Folds each batch norm into the convolution before it, if all parameters are constants: the weights are scaled, and a `BiasAdd` with
+/// the name of the norm adds the rest. The parameters of the norm stay in the graph; [`strip_unused`](super::strip_unused) removes them.
 ///
-/// A convolution that something else reads, too, is left as it is.
+/// A convolution with other consumers is left as it is.
 ///
 /// # Errors
 /// Scaled weights that are too large to be written.

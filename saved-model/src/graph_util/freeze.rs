@@ -54,20 +54,20 @@ pub struct FreezeOptions {
 }
 
 impl FreezeOptions {
-    /// All variables.
+    /// Selects all variables.
     #[must_use]
     pub fn new() -> FreezeOptions {
         FreezeOptions::default()
     }
 
-    /// Only these variables; the others stay variables.
+    /// Selects these variables only; the others stay variables.
     #[must_use]
     pub fn only(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> FreezeOptions {
         self.only = Some(names.into_iter().map(Into::into).collect());
         self
     }
 
-    /// All variables but these.
+    /// Selects all variables except these.
     #[must_use]
     pub fn except(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> FreezeOptions {
         self.except = names.into_iter().map(Into::into).collect();
@@ -79,16 +79,13 @@ impl FreezeOptions {
     }
 }
 
-/// Returns the part of a graph that gives the outputs, its variables replaced by constants of the same names; reads of resource
+/// Returns the part of a graph that computes the outputs, with its variables replaced by constants of the same names. Reads of resource
 /// variables become `Identity`, gathers from them `GatherV2`.
 ///
-/// Functions that variables are passed to, such as those of `PartitionedCall`, `While` and `If`, receive the values instead: each is
-/// copied as `NAME_frozen_N`. Functions that nothing calls any more are left out.
-///
 /// # Errors
-/// A key error for an unknown output; a value error for an operation that assigns to a variable among what the outputs need;
-/// `Unimplemented` for a resource variable that is used in another way, such as by a dataset; variables without value; values
-/// of 2 GiB or more, and graphs that would take as much.
+/// A key error for an unknown output; a value error for an operation that assigns to a variable and that the outputs need;
+/// `Unimplemented` for a resource variable with another use, such as in a function; variables without a value; values
+/// of 2 GiB or more.
 pub fn convert_variables_to_constants(
     values: &(impl VariableValues + ?Sized),
     graph: &GraphDef,

@@ -1,4 +1,4 @@
-//! What stands for frozen variables: their handles and references, and what passes them on.
+//! Handles and references of frozen variables, and the operations that forward them.
 
 use super::functions::{Call, Functions};
 use super::node::{constant, dtype, is_control, source, value};

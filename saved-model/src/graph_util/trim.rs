@@ -7,9 +7,20 @@ use graph_def::proto::{GraphDef, Value};
 use session_core::Result;
 use std::collections::{HashMap, HashSet};
 
-/// Returns the graph without operations that pass their input on: `Identity`, `StopGradient` and `CheckNumerics`. Their
-/// consumers read the input instead. Those stay that are protected, that order others or wait for others, and that others are
-/// placed next to.
+/// Returns the graph without operations that only forward their input: `Identity`, `StopGradient` and `CheckNumerics`. Their
+/// consumers read the input instead. Operations stay if they are protected, order other operations, wait for others, or determine the
+/// device of others.
+///
+/// ```
+/// use graph_def::proto::GraphDef;
+/// use saved_model::graph_util::remove_training_nodes;
+/// let graph = GraphDef::from_text(
+///     "node { name: 'x' op: 'Placeholder' } node { name: 'i' op: 'Identity' input: 'x' } node { name: 'y' op: 'Neg' input: 'i' }",
+/// )?;
+/// let trimmed = remove_training_nodes(&graph, &[]);
+/// assert_eq!((trimmed.node.len(), trimmed.node[1].input.as_slice()), (2, &["x".to_owned()][..]));
+/// # Ok::<(), session_core::Error>(())
+/// ```
 #[must_use]
 pub fn remove_training_nodes(graph: &GraphDef, protected: &[&str]) -> GraphDef {
     let mut kept: HashSet<&str> = protected.iter().map(|name| source(name)).collect();
@@ -52,7 +63,7 @@ fn places(node: &graph_def::proto::NodeDef) -> Vec<String> {
     names.filter(|name| *name != node.name).collect()
 }
 
-/// Returns the part of a graph between inputs and outputs, without what only a training needs, and with batch norms folded
+/// Returns the part of a graph between inputs and outputs, without operations that only training needs, and with batch norms folded
 /// into the convolutions before them.
 ///
 /// # Errors
