@@ -71,6 +71,7 @@ impl Unfinished {
 
     /// Gives the file its name, in place of an older one.
     pub(crate) fn publish(mut self) -> Result<()> {
+        // A rename within one folder is atomic, and replaces what has the name: a reader sees the old file or the new one, never a part.
         self.storage.rename(&self.temporary, &self.target).map_err(Error::io("rename to", &self.target))?;
         self.published = true;
         Ok(())

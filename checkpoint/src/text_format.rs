@@ -151,7 +151,7 @@ impl<'a> Lexer<'a> {
     /// # Errors
     /// If it does not come.
     pub fn until(&mut self, character: char) -> Result<&'a str, String> {
-        let missing = || self.error(&format!("'{character}' does not come"));
+        let missing = || self.error(&format!("'{character}' is missing"));
         let (taken, rest) = self.rest.split_once(character).ok_or_else(missing)?;
         self.rest = rest;
         Ok(taken)

@@ -63,13 +63,13 @@ impl WatchOptions {
         WatchOptions::default()
     }
 
-    /// Sets how long to sleep between two looks. Default: 1 s.
+    /// Sets the time between two checks of the folder. Default: 1 s.
     pub fn poll(mut self, poll: Duration) -> Self {
         self.poll = poll;
         self
     }
 
-    /// Sets how long to wait for one new checkpoint. Default: without end.
+    /// Sets the time to wait for one new checkpoint. Default: no limit.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self

@@ -68,7 +68,7 @@ fn s_276_two_variables_of_one_name() {
 }
 
 #[test]
-fn errors_say_the_phase_and_the_cause() {
+fn errors_state_the_phase_and_the_cause() {
     let graph = Graph::new();
     variable(&graph, "w");
     let session = MockSession::new(&graph);

@@ -52,15 +52,15 @@ impl Isa {
 
 /// Compiles a function once per instruction set and calls the one for this CPU.
 ///
-/// ```ignore
-/// dispatch! {
-///     /// Adds `b` to `a`.
-///     pub fn add(a: &mut [f32], b: &[f32]) { for (a, b) in a.iter_mut().zip(b) { *a += b } }
-/// }
-/// ```
 /// The body is auto-vectorized for each set. It must be self-contained or call `#[inline(always)]`
 /// functions only, or those are compiled for the baseline. `mul_add` is fast only where FMA exists:
 /// write `a * b + c` unless the extra rounding matters, which also keeps the bits equal on all CPUs.
+// For example:
+//
+//     dispatch! {
+//         /// Adds `b` to `a`.
+//         pub fn add(a: &mut [f32], b: &[f32]) { for (a, b) in a.iter_mut().zip(b) { *a += b } }
+//     }
 macro_rules! dispatch {
     ($(#[$meta:meta])* $vis:vis fn $name:ident $(<$($gen:ident : $bound:path),*>)? ($($arg:ident : $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*

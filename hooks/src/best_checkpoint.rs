@@ -89,7 +89,7 @@ impl BestCheckpointHook {
         self
     }
 
-    /// Sets how many of the newest checkpoints are kept; 0 keeps all. Default: 1.
+    /// Sets the number of the newest checkpoints that are kept; 0 keeps all. Default: 1.
     ///
     /// ```
     /// use checkpoint::Better;

@@ -85,7 +85,7 @@ impl EarlyStoppingHook {
         self
     }
 
-    /// Sets how many checks in a row may bring no improvement; the last of them stops. 0 counts as 1. Default: 10.
+    /// Sets the number of consecutive checks without an improvement after which the training stops. 0 counts as 1. Default: 10.
     ///
     /// ```
     /// use checkpoint::Better;

@@ -121,7 +121,7 @@ impl SignalHook {
         self
     }
 
-    /// Sets how long the running step may continue after the signal before it is cancelled; `Duration::MAX` never cancels. A
+    /// Sets the time that the running step may continue after the signal before it is cancelled; `Duration::MAX` never cancels. A
     /// cancelled step may have updated only some of the variables. Default: 10 s.
     ///
     /// ```

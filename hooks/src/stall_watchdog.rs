@@ -114,6 +114,7 @@ impl StallWatchdogHook {
     #[inline]
     fn beat(&self) {
         // Only this thread writes; the other one only compares.
+        // One writer, and the watch only needs to see that the number changes: no other data is published by it, so Relaxed is enough.
         self.pulse.store(self.pulse.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 }

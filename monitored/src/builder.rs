@@ -213,7 +213,7 @@ impl<S: Built> SessionBuilder<S> {
         self
     }
 
-    /// Sets which variables a checkpoint may lack, and whether an older checkpoint may replace a damaged one. Default: it may lack
+    /// Sets the variables that a checkpoint may lack, and whether an older checkpoint may replace a damaged one. Default: it may lack
     /// none, and an older one may.
     ///
     /// ```
@@ -229,7 +229,7 @@ impl<S: Built> SessionBuilder<S> {
         self
     }
 
-    /// Sets how long closing waits for background threads. Default: 120 s.
+    /// Sets the time that closing waits for background threads. Default: 120 s.
     ///
     /// ```
     /// use monitored::SingularMonitoredSession;
@@ -422,7 +422,7 @@ impl SessionBuilder<MonitoredSession> {
         self
     }
 
-    /// Sets how often and after which pauses a lost session is recreated. Default: [`RecoveryPolicy::new`].
+    /// Sets the number of attempts to recreate a lost session, and the pauses between them. Default: [`RecoveryPolicy::new`].
     ///
     /// ```
     /// use monitored::{MonitoredSession, RecoveryPolicy};

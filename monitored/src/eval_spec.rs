@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How the checkpoints of a training are evaluated and exported, for [`train_and_evaluate`](crate::train_and_evaluate).
+/// Describes how the checkpoints of a training are evaluated and exported, for [`train_and_evaluate`](crate::train_and_evaluate).
 ///
 /// ```
 /// use monitored::{BestExporter, EvalSpec, Evaluation};

@@ -235,7 +235,7 @@ impl<F: Fetch> Evaluation<F> {
         self.setup.stop = stop.clone();
     }
 
-    /// Sets how long a closing session waits for background threads. Default: 120 s.
+    /// Sets the time that a closing session waits for background threads. Default: 120 s.
     pub fn stop_grace_period(mut self, grace: Duration) -> Self {
         self.setup.grace = grace;
         self

@@ -80,7 +80,7 @@ impl LatestExporter {
         LatestExporter { exports: Exports::new(name.into(), Box::new(write)) }
     }
 
-    /// Sets how many of the newest exports are kept, at least one; `None` keeps all. Default: 5. Only folders that an exporter
+    /// Sets the number of the newest exports that are kept, at least one; `None` keeps all. Default: 5. Only folders that an exporter
     /// of this name wrote are removed.
     #[must_use]
     pub fn exports_to_keep(mut self, exports: impl Into<Option<usize>>) -> LatestExporter {
@@ -133,7 +133,7 @@ impl BestExporter {
         BestExporter { exports, metric: metric.into(), better }
     }
 
-    /// Sets how many of the best exports are kept, at least one; `None` keeps all. Default: 5. Only folders that an exporter of
+    /// Sets the number of the best exports that are kept, at least one; `None` keeps all. Default: 5. Only folders that an exporter of
     /// this name wrote are removed.
     #[must_use]
     pub fn exports_to_keep(mut self, exports: impl Into<Option<usize>>) -> BestExporter {

@@ -47,7 +47,7 @@ impl RecoveryPolicy {
         }
     }
 
-    /// Sets how many attempts in a row, without a successful run between them, are made before the error is returned. Zero
+    /// Sets the number of consecutive attempts, without a successful run between them, before the error is returned. Zero
     /// disables recovery.
     ///
     /// ```

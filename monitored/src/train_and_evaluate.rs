@@ -14,7 +14,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::PoisonError;
 
-/// What is trained, and for how long, for [`train_and_evaluate`].
+/// Describes the training, and its length, for [`train_and_evaluate`].
 pub struct TrainSpec {
     session: TrainingSessionBuilder,
     step: TrainFn,

@@ -180,14 +180,14 @@ impl TrainingSessionBuilder {
         hooks(hooks: impl IntoIterator<Item = Box<dyn SessionRunHook>>);
         /// Sets the configuration of the session. Default: [`SessionConfig::default`].
         config(config: SessionConfig);
-        /// Sets how long closing waits for background threads. Default: 120 s.
+        /// Sets the time that closing waits for background threads. Default: 120 s.
         stop_grace_period(grace: Duration);
-        /// Sets which variables a checkpoint may lack, and whether an older checkpoint may replace a damaged one. Default: it may
+        /// Sets the variables that a checkpoint may lack, and whether an older checkpoint may replace a damaged one. Default: it may
         /// lack none, and an older one may.
         restore_options(options: RestoreOptions);
         /// Sets the handle that stops the session from outside. Default: a new handle, which the session returns.
         stop_handle(stop: &StopHandle);
-        /// Sets how often and after which pauses a lost session is recreated. Default: [`RecoveryPolicy::new`].
+        /// Sets the number of attempts to recreate a lost session, and the pauses between them. Default: [`RecoveryPolicy::new`].
         recovery(policy: RecoveryPolicy);
         /// Makes the session a dry run of `runs` runs without files, see [`SessionBuilder::dry_run`]. Default: none.
         dry_run(runs: u64);
@@ -300,7 +300,7 @@ impl TrainingSessionBuilder {
         self
     }
 
-    /// Sets how long a worker waits for the chief; `None` waits forever. Default: 7200 s.
+    /// Sets the time that a worker waits for the chief; `None` waits forever. Default: 7200 s.
     ///
     /// ```
     /// use monitored::MonitoredTrainingSession;

@@ -311,6 +311,7 @@ impl Coordinator {
     #[inline]
     pub fn should_stop(&self) -> bool {
         // Pairs with the store in `Shared::stop`.
+        // Pairs with the Release of the stop request: whoever sees the stop also sees what the requester wrote before it.
         self.0.stopped.load(Ordering::Acquire)
     }
 
@@ -327,6 +328,7 @@ impl Coordinator {
     #[inline]
     pub fn has_error(&self) -> bool {
         // Pairs with the store in `Shared::report`.
+        // Pairs with the Release where the first error is kept.
         self.0.failed.load(Ordering::Acquire)
     }
 

@@ -260,7 +260,7 @@ impl ChiefSessionCreator {
         self
     }
 
-    /// Sets which variables a checkpoint may lack, and whether an older checkpoint may replace a damaged one. Default: it may lack
+    /// Sets the variables that a checkpoint may lack, and whether an older checkpoint may replace a damaged one. Default: it may lack
     /// none, and an older one may (unlike S-102).
     ///
     /// ```
@@ -346,7 +346,7 @@ impl WorkerSessionCreator {
 
     common_setters!();
 
-    /// Sets how long to wait for the model; `None` waits forever. Default: 1800 s.
+    /// Sets the time to wait for the model; `None` waits forever. Default: 1800 s.
     ///
     /// ```
     /// use scaffold::WorkerSessionCreator;

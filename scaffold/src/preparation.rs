@@ -57,6 +57,13 @@ impl Default for Restoring {
 
 impl Restoring {
     /// Sets the saver, which knows the variables. Default: none, so nothing is restored.
+    ///
+    /// ```
+    /// use checkpoint::{GraphSaver, SaverOptions};
+    /// use scaffold::Restoring;
+    /// let restoring = Restoring::default().saver(GraphSaver::new(SaverOptions::new()));
+    /// # let _ = restoring;
+    /// ```
     #[must_use]
     pub fn saver(mut self, saver: impl Into<Option<GraphSaver>>) -> Self {
         self.saver = saver.into();
@@ -64,6 +71,12 @@ impl Restoring {
     }
 
     /// Sets the source of the checkpoint. Default: [`CheckpointSource::None`].
+    ///
+    /// ```
+    /// use scaffold::{CheckpointSource, Restoring};
+    /// let restoring = Restoring::default().source(CheckpointSource::File("run/model.ckpt-1000".into()));
+    /// # let _ = restoring;
+    /// ```
     #[must_use]
     pub fn source(mut self, source: CheckpointSource) -> Self {
         self.source = source;
@@ -72,6 +85,14 @@ impl Restoring {
 
     /// Sets the variables that may be missing or different, and whether an older checkpoint may replace a damaged one. Default:
     /// an older one may, and nothing may be missing.
+    ///
+    /// ```
+    /// use checkpoint::RestoreOptions;
+    /// use scaffold::Restoring;
+    /// // Variables that the checkpoint lacks keep their initial values.
+    /// let restoring = Restoring::default().options(RestoreOptions::new().allow_missing(true));
+    /// # let _ = restoring;
+    /// ```
     #[must_use]
     pub fn options(mut self, options: RestoreOptions) -> Self {
         self.options = options;
@@ -79,6 +100,13 @@ impl Restoring {
     }
 
     /// Sets whether the preparation waits for the first checkpoint of a folder. Default: false.
+    ///
+    /// ```
+    /// use scaffold::Restoring;
+    /// use std::time::Duration;
+    /// let restoring = Restoring::default().wait_for_checkpoint(true).max_wait(Duration::from_secs(60));
+    /// # let _ = restoring;
+    /// ```
     #[must_use]
     pub fn wait_for_checkpoint(mut self, wait: bool) -> Self {
         self.wait_for_checkpoint = wait;
@@ -122,6 +150,13 @@ impl Preparation {
     }
 
     /// Sets the session's configuration. Default: [`SessionConfig::default`].
+    ///
+    /// ```
+    /// use scaffold::Preparation;
+    /// use session_core::SessionConfig;
+    /// let preparation = Preparation::default().config(SessionConfig::with_threads(2));
+    /// # let _ = preparation;
+    /// ```
     #[must_use]
     pub fn config(mut self, config: SessionConfig) -> Self {
         self.config = config;
@@ -129,6 +164,14 @@ impl Preparation {
     }
 
     /// Adds an operation that initializes the model. All of them are one run.
+    ///
+    /// ```
+    /// use scaffold::Preparation;
+    /// # let graph = session_core::Graph::new();
+    /// let init = ops::variables::global_variables_initializer(&graph);
+    /// let preparation = Preparation::default().init_op(init);
+    /// # let _ = preparation;
+    /// ```
     #[must_use]
     pub fn init_op(mut self, init_op: Operation) -> Self {
         self.init_ops.push(init_op);
@@ -136,6 +179,15 @@ impl Preparation {
     }
 
     /// Sets the feeds of the init ops: TensorFlow's `init_feed_dict`. Default: none.
+    ///
+    /// ```
+    /// use scaffold::Preparation;
+    /// use session_core::{DType, Tensor};
+    /// # let graph = session_core::Graph::new();
+    /// let scale = ops::array::placeholder(&graph, DType::Float32, session_core::PartialShape::scalar());
+    /// let preparation = Preparation::default().init_feed([(scale, Tensor::from(0.1f32))]);
+    /// # let _ = preparation;
+    /// ```
     #[must_use]
     pub fn init_feed(mut self, feed: impl IntoIterator<Item = (Output, Tensor)>) -> Self {
         self.init_feed = feed.into_iter().collect();
@@ -143,6 +195,17 @@ impl Preparation {
     }
 
     /// Sets a function that runs after the init ops. Default: none.
+    ///
+    /// ```
+    /// use scaffold::{BoundInitFn, Preparation};
+    /// use std::sync::Arc;
+    /// let init_fn: BoundInitFn = Arc::new(|session| {
+    ///     assert!(session.list_devices().is_ok());
+    ///     Ok(())
+    /// });
+    /// let preparation = Preparation::default().init_fn(init_fn);
+    /// # let _ = preparation;
+    /// ```
     #[must_use]
     pub fn init_fn(mut self, init_fn: impl Into<Option<BoundInitFn>>) -> Self {
         self.init_fn = init_fn.into();

@@ -73,7 +73,7 @@ impl BundleOptions {
         self
     }
 
-    /// Sets what is known about the data: about how many bytes a shard will have, and whether they may go
+    /// Sets a hint about the data: the approximate number of bytes of a shard, and whether they may go
     /// past the page cache. Default: nothing is known.
     pub fn hint(mut self, hint: WriteHint) -> Self {
         self.hint = hint;
@@ -509,12 +509,16 @@ impl SealedBundle {
         let storage = self.storage.as_ref();
         let index = prefix::index_path(&self.prefix);
         let index = commit::write_unfinished(&self.storage, &index, &self.index, self.durable, self.mark)?;
+        // The announcement (the journal of the saver) must be on disk before the first rename: after a crash, it is what tells the files of
+        // this save from files of others.
         announce()?;
         if self.durable {
             storage.sync_dir(directory).map_err(Error::io("sync", directory))?;
         }
         let is_new = self.replaces.is_none();
         let data = self.data.into_iter().map(|file| (file, true));
+        // Data first, then the others, the index last: a reader finds a checkpoint by its index, so everything that the index refers to must
+        // already have its name.
         let files = data.chain(others.into_iter().map(|file| (file, is_new)));
         let mut undo = Vec::new();
         let publish = || {
@@ -524,6 +528,8 @@ impl SealedBundle {
                 file.publish()?;
                 undo.extend(target);
             }
+            // Without this sync the disk may keep the rename of the index and lose those of the data, since renames in one folder are not
+            // ordered.
             if self.durable {
                 storage.sync_dir(directory).map_err(Error::io("sync", directory))?;
             }
@@ -534,6 +540,7 @@ impl SealedBundle {
             undo.iter().for_each(|path| drop(storage.remove(path)));
             return Err(error);
         }
+        // Only now may the data of the replaced checkpoint go: until the rename of the index is on disk, a crash returns to it.
         if self.durable {
             storage.sync_dir(directory).map_err(Error::io("sync", directory))?;
         }

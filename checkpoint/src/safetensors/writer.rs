@@ -167,7 +167,7 @@ fn ordered<'a>(tensors: &'a [(String, Tensor)], options: &SafetensorsOptions) ->
     let mut items = Vec::with_capacity(tensors.len());
     for (name, tensor) in tensors {
         if name == "__metadata__" || !seen.insert(name) {
-            return Err(Error::Invalid(format!("a tensor cannot be named {name:?}, or not twice")));
+            return Err(Error::Invalid(format!("the name {name:?} of a tensor is reserved or used twice")));
         }
         let dtype = tensor.dtype();
         let (Some(dtype_name), Ok(bytes)) = (options.dtype_name(dtype), tensor.as_bytes()) else {

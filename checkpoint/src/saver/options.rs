@@ -233,13 +233,13 @@ impl SaverOptions {
         self
     }
 
-    /// Sets where files are written. Default: [`LocalStorage`].
+    /// Sets the storage to which files are written. Default: [`LocalStorage`].
     pub fn storage(mut self, storage: Arc<dyn Storage>) -> Self {
         self.storage = storage;
         self
     }
 
-    /// Sets where the time of a save comes from. Default: the system's clock.
+    /// Sets the clock that gives the time of a save. Default: the system's clock.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
@@ -375,7 +375,7 @@ impl SaveOptions {
         self
     }
 
-    /// Sets how good the saved state is, for [`SaverOptions::keep_best`].
+    /// Sets the metric of the saved state, for [`SaverOptions::keep_best`].
     pub fn metric(mut self, metric: f64) -> Self {
         self.metric = Some(metric);
         self

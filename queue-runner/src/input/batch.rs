@@ -146,9 +146,16 @@ fn leaves(sparse: &SparseTensor) -> [&Output; 3] {
 
 /// The values of a [`Batch`] that was fetched: a list of them, of which dense ones can be had by index.
 ///
-/// ```ignore
-/// let batch = session.run(&batch, ())?;
-/// let (labels, words) = (&batch[0], batch.get(1));
+/// ```
+/// use queue_runner::input::{Batch, BatchValue};
+/// use session_core::{Result, Session, SessionExt, Tensor};
+///
+/// /// Takes the next batch of labels and words, the second of which are sparse.
+/// fn next(session: &dyn Session, batch: &Batch) -> Result<(Tensor, Option<BatchValue>)> {
+///     let values = session.run(batch, ())?;
+///     Ok((values[0].clone(), values.get(1).cloned()))
+/// }
+/// # let _ = next;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchValues(Vec<BatchValue>);

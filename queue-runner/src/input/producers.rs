@@ -51,7 +51,7 @@ impl Default for ProducerOptions {
 }
 
 impl ProducerOptions {
-    /// Sets how often the input is gone through; without end by default. The count is a local variable (S-251).
+    /// Sets the number of passes through the input. The count is a local variable (S-251). Default: unlimited.
     ///
     /// ```
     /// use queue_runner::input::ProducerOptions;
