@@ -19,7 +19,7 @@ const LIMIT: f64 = 1.25;
 type Case = (&'static str, fn(usize) -> Box<dyn FnOnce()>);
 
 const CASES: &[Case] = &[
-    ("initialise variables", |n| {
+    ("initialize variables", |n| {
         let (graph, _) = with_variables(n);
         let init = variables::global_variables_initializer(&graph);
         let session = session(&graph);

@@ -54,7 +54,7 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
     let graph = Graph::new();
     graph.set_random_seed(args.seed as i64);
     let next = batches(&graph, &dir).make_initializable_iterator().get_next();
-    // The test images are fed in the place of a batch.
+    // The test images are fed instead of a batch.
     let images = array::placeholder_with_default(next[0].named("images"), [None, Some(PIXELS)]);
     let labels = array::placeholder_with_default(next[1].named("labels"), [None]);
     let model = model::model_of(&graph, images, labels);

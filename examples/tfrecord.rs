@@ -58,7 +58,7 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
     graph.set_random_seed(args.seed as i64);
     let (images, labels) = input(&graph, &files);
     let relu = LayerOptions::default().activation(|x| nn::relu(x));
-    // The test images are fed in the place of a batch.
+    // The test images are fed instead of a batch.
     let images = array::placeholder_with_default(images.named("images"), [None, Some(PIXELS)]);
     let labels = array::placeholder_with_default(labels.named("labels"), [None]);
     let h = layers::dense(images.named("hidden"), 128, &relu);

@@ -508,7 +508,7 @@ fn several_writers_and_kinds_of_files() {
 }
 
 #[test]
-fn status_tells_how_runs_stand() {
+fn status_shows_the_state_of_each_run() {
     let folder = tempfile::tempdir().unwrap();
     everything(folder.path());
     let status = open(folder.path()).status(None);

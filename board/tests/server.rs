@@ -78,7 +78,7 @@ fn methods_and_odd_requests() {
 }
 
 #[test]
-fn what_is_written_later_is_served_later() {
+fn events_written_later_are_served() {
     let folder = tempfile::tempdir().unwrap();
     let address = serve(folder.path(), |server| server);
     support::numbers(folder.path(), "loss", [1.0, 2.0]);

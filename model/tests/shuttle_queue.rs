@@ -42,7 +42,7 @@ fn shuffle(capacity: usize, reserve: usize) -> Queue {
     Arc::new(Bounded::new(Store::Shuffle(Vec::new(), Box::new(First)), Some(capacity), reserve))
 }
 
-/// Waits for the end, or with `patience` gives up after so many looks.
+/// Waits for the end. With `patience`, gives up after this number of checks.
 fn end(started: Started<u32>, patience: Option<u32>) -> Option<Result<Vec<u32>, Failure>> {
     let values = |taken: bounded::Taken<u32>| taken.into_iter().map(|(_, element)| element).collect();
     let mut attempt = match started {

@@ -216,7 +216,7 @@ fn zero_waiting_and_zero_queue_still_work() {
 }
 
 #[test]
-fn a_resumed_run_drops_what_went_beyond_its_checkpoint() {
+fn a_resumed_run_drops_records_after_its_checkpoint() {
     let directory = tempfile::tempdir().unwrap();
     for (first, last, value) in [(0, 10, 1.0), (6, 8, 2.0)] {
         let writer = builder().open(&directory).unwrap();
