@@ -228,7 +228,9 @@ fn parallel_calls_run_at_the_same_time_and_keep_the_order() {
     together(2, &|dataset| dataset.prefetch(2), &[0, 1, 2, 3]);
     together(
         2,
-        &|dataset| dataset.repeat(2).parallel_map(2, |_, x| vec![&x[0] * 2i64]).batch(2, Remainder::Drop).take(4),
+        &|dataset| {
+            dataset.repeat(2).parallel_map(2, |_, x| vec![&x[0] * 2i64]).batch(2, Remainder::Drop).take(4)
+        },
         &[0, 2, 4, 6, 0, 2, 4, 6],
     );
 }
