@@ -200,7 +200,7 @@ impl Preparation {
     /// use scaffold::{BoundInitFn, Preparation};
     /// use std::sync::Arc;
     /// let init_fn: BoundInitFn = Arc::new(|session| {
-    ///     assert!(session.list_devices().is_ok());
+    ///     let _ = session; // load a table, check a device ...
     ///     Ok(())
     /// });
     /// let preparation = Preparation::default().init_fn(init_fn);
