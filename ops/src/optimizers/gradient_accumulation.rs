@@ -77,9 +77,10 @@ impl<T: Optimizer> GradientAccumulation<T> {
             sums.iter().map(|(sum, variable)| (Some(mean(sum)), (*variable).clone())).collect();
         let applied = self.optimizer.apply_gradients(&gradients, None);
         let after = body.control_dependencies([&applied]);
-        let empty: Vec<Operation> =
-            sums.iter().map(|(sum, _)| sum.assign(zeros_like(sum.read(&after)))).collect();
-        let restarted = count.assign(constant(&after, 0i64));
+        // Zeros of a known shape are a constant, which waits for nothing: the assignment itself does.
+        let emptied = |sum: &Variable| sum.assign(zeros_like(sum.read(body)).within(&after));
+        let empty: Vec<Operation> = sums.iter().map(|(sum, _)| emptied(sum)).collect();
+        let restarted = count.assign(constant(body, 0i64).within(&after));
         group(body, empty.iter().chain([&applied, &restarted]))
     }
 }
