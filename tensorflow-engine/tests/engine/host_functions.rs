@@ -128,7 +128,7 @@ fn errors_and_panics_are_the_operations() {
     let failing = |f: fn() -> Result<Vec<Tensor>>| {
         let graph = Graph::new();
         let call = host_func(&graph.named("f")).token("t").output(DType::Float32, PartialShape::scalar());
-        let output = array::identity(&call.call(move |_, _| f()).output(0));
+        let output = array::identity(call.call(move |_, _| f()).output(0));
         open(&engine, &graph).run(&output, ()).unwrap_err()
     };
     let error = failing(|| Err(Error::new(Code::OutOfRange, "no more rows")));
