@@ -13,19 +13,23 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use session_core::PartialShape;
 use tensor::DType;
 
-/// Operations of a chain, at most.
+/// The maximum number of operations in a chain.
 const MAX_MEMBERS: usize = 32;
-/// Results of this many elements are worth a pass of their own; smaller ones cost less than what a chain begins with.
+/// The minimum number of elements of a result for which a chain is worthwhile: the start of a chain costs more than the passes that it
+/// saves for smaller ones.
 const LEAST_ELEMENTS: usize = 512;
 
-/// Joins elementwise operations.
+/// Joins elementwise operations into chains.
 pub(crate) fn join(ir: &mut Ir) {
     let eligible: Vec<Option<Elementwise>> = ir.nodes.iter().map(function).collect();
+    // A chain needs two operations.
     if eligible.iter().flatten().nth(1).is_none() {
         return;
     }
     let mut search = Search { users: users(ir), life: life(ir), eligible, taken: FxHashSet::default() };
     let mut renamed: FxHashMap<usize, Renamed> = FxHashMap::default();
+    // From the end of the graph: the last operation of a chain is the one whose result is needed outside, and everything before it can
+    // only be found by going back.
     for end in (0..ir.nodes.len()).rev() {
         let Some(members) = search.members(ir, end) else { continue };
         let Some((node, outputs)) = search.joined(ir, &members) else { continue };
@@ -61,13 +65,14 @@ fn rename(ir: &mut Ir, renamed: &FxHashMap<usize, Renamed>) {
     for (index, user) in ir.nodes.iter_mut().enumerate().filter(|(_, user)| !user.removed) {
         user.inputs.iter_mut().for_each(value);
         user.control.iter_mut().for_each(node);
+        // A node that waited for a member of its own chain would now wait for itself.
         user.control.retain(|&before| before != index);
     }
     ir.fetches.iter_mut().for_each(value);
     ir.targets.iter_mut().for_each(node);
 }
 
-/// The function of single elements that a node is.
+/// Returns the function of single elements that a node computes, if it is elementwise and large enough.
 fn function(node: &IrNode) -> Option<Elementwise> {
     let is_one = !node.removed && node.operations.len() == 1 && node.outputs == 1 && node.flow.is_none();
     let operation = node.operations.first().filter(|_| is_one)?;
@@ -149,7 +154,7 @@ fn life(ir: &Ir) -> Vec<u32> {
 /// The condition of a switch and which of its outputs is meant, or a node and 0.
 type Event = (usize, u32);
 
-/// The number of events up to which sets are told apart by what they hold.
+/// The number of events up to which sets are compared by their elements.
 const MAX_EVENTS: usize = 64;
 
 /// Sets of events, numbered; 0 is the empty one.

@@ -8,10 +8,11 @@ use crate::registry::Fusion;
 use rustc_hash::FxHashSet;
 use session_core::{Operation, Result};
 
-/// Joins operations whose results only the next one needs into single kernels.
+/// Fuses operations whose results only the next one needs into single kernels.
 pub(crate) fn fuse(ir: &mut Ir, environment: &Environment) {
     let waited_for: FxHashSet<usize> =
         ir.nodes.iter().flat_map(|node| node.control.iter().copied()).collect();
+    // A result that something waits for, without using it, must exist as an operation of its own.
     // Joining moves uses from one node to another and changes no count of what is left.
     let uses = ir.uses();
     for index in 0..ir.nodes.len() {
@@ -33,7 +34,7 @@ pub(crate) fn fuse(ir: &mut Ir, environment: &Environment) {
 
 type Joined = Option<(usize, IrNode)>;
 
-/// `product + bias`.
+/// Fuses `product + bias`.
 fn join_bias(
     ir: &Ir,
     index: usize,
@@ -71,7 +72,7 @@ fn is_row(bias: &session_core::Output, product: &Operation) -> bool {
     bias.shape().rank() == Some(1) && columns.is_some() && bias.shape().dim(0) == columns
 }
 
-/// `relu(product + bias)`.
+/// Fuses `relu(product + bias)`.
 fn join_relu(
     ir: &Ir,
     index: usize,

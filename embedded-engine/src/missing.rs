@@ -23,6 +23,17 @@ pub fn supports(op_type: &str) -> bool {
 
 /// Returns the operations of a graph, and of the functions of its library, that this engine cannot run because of their type, a
 /// dtype or an attribute: all of them, whether a step would need them or not.
+///
+/// ```
+/// use session_core::{DType, Graph, OutputInfo, PartialShape};
+///
+/// let graph = Graph::new();
+/// let output = OutputInfo { dtype: DType::Float32, shape: PartialShape::scalar(), is_ref: false };
+/// let _ = graph.undefined_op("TPUReplicate").name("replicas").described_output(output).finish();
+/// let missing = embedded_engine::missing_kernels(&graph);
+/// assert_eq!(missing.to_string(), "TPUReplicate (replicas)");
+/// assert!(missing.check().is_err());
+/// ```
 #[must_use]
 pub fn missing_kernels(graph: &Graph) -> Missing {
     let mut missing = Missing::default();

@@ -28,27 +28,28 @@ pub(crate) struct Plans {
 
 #[derive(Default)]
 struct Table {
-    /// By the hash of the key; the key itself is compared.
+    /// The entries by the hash of their keys. Keys with equal hashes are compared.
     by_hash: FxHashMap<u64, Vec<Arc<Entry>>>,
-    /// All of them, in the order in which they were looked at for giving up.
+    /// All entries, in the order in which they are considered for dropping.
     all: VecDeque<(u64, Arc<Entry>)>,
+    /// The number of bytes of folded constants in all plans.
     folded: usize,
 }
 
 struct Entry {
     key: PlanKey,
     plan: Arc<Plan>,
-    /// True if it was used since it was last looked at.
+    /// True if the plan was used since it was last considered for dropping.
     used: AtomicBool,
 }
 
 impl Plans {
-    /// Returns the plan of a key, if it is there.
+    /// Returns the plan for a key, if the session has one.
     pub(crate) fn find(&self, key: KeyRef<'_>) -> Option<Arc<Plan>> {
         self.table.read().unwrap_or_else(PoisonError::into_inner).find(key.hash(), key)
     }
 
-    /// Adds a plan. Gives the one that another thread added first, if one did.
+    /// Adds a plan. If another thread has added one for the same key meanwhile, returns that one.
     pub(crate) fn add(&self, key: PlanKey, plan: Arc<Plan>) -> Arc<Plan> {
         let borrowed =
             KeyRef { fetches: &key.fetches, targets: &key.targets, feeds: Feeds::Names(&key.feeds) };
@@ -58,8 +59,10 @@ impl Plans {
             return other;
         }
         table.folded += plan.folded;
+        // Not used yet: a plan that never runs again is the first to go, even if it is the newest.
         let entry = Arc::new(Entry { key, plan: plan.clone(), used: AtomicBool::new(false) });
         table.by_hash.entry(hash).or_default().push(entry.clone());
+        // Before the new entry is in the queue, which therefore cannot be dropped itself.
         let given_up = table.give_up();
         table.all.push_back((hash, entry));
         drop(table);
@@ -67,7 +70,7 @@ impl Plans {
         plan
     }
 
-    /// Gives up all.
+    /// Drops all plans.
     pub(crate) fn clear(&self) {
         let table = std::mem::take(&mut *self.table.write().unwrap_or_else(PoisonError::into_inner));
         drop(table);
@@ -84,7 +87,8 @@ impl Table {
         Some(entry.plan.clone())
     }
 
-    /// Makes room for one plan more. Each plan is passed by once if it was used since the last time.
+    /// Makes room for one more plan, and returns the plans that are dropped. This is the clock algorithm: a plan that was used since the
+    /// hand passed it last is kept for another turn, so recent use counts without a list that each lookup would have to reorder.
     fn give_up(&mut self) -> Vec<Arc<Entry>> {
         let mut given_up = Vec::new();
         while self.all.len() >= PLANS || self.folded > FOLDED {

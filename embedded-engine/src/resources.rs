@@ -36,7 +36,7 @@ impl Variable {
         self.lock().clone().ok_or_else(|| self.uninitialized())
     }
 
-    /// S-28.
+    /// Returns the error of a read before the first assignment (S-28).
     pub(crate) fn uninitialized(&self) -> Error {
         let text = format!("Attempting to use uninitialized value {}", self.name);
         Error::new(Code::FailedPrecondition, text)
@@ -45,16 +45,16 @@ impl Variable {
 
 /// The state of one stateful operation that a resumed run needs.
 pub(crate) trait OpState: Any + Send + Sync {
-    /// As bytes for a checkpoint.
+    /// Returns the state as bytes for a checkpoint.
     fn export(&self) -> Vec<u8>;
-    /// From such bytes.
+    /// Restores the state from the bytes of a checkpoint.
     fn import(&self, bytes: &[u8]) -> Result<()>;
-    /// For downcasting.
+    /// Converts the state for downcasting.
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 }
 
-/// States of operations in functions that do not belong to the session but to somebody who calls the functions: each
-/// iterator over a dataset has its own.
+/// States of operations in functions that belong to the caller of the functions rather than to the session: each iterator over a
+/// dataset has its own.
 #[derive(Default)]
 pub(crate) struct Instance {
     /// Guards the table, not the states.
@@ -80,7 +80,7 @@ impl Instance {
         Ok(state)
     }
 
-    /// All states, sorted by name.
+    /// Returns all states, sorted by name.
     pub(crate) fn export(&self) -> Vec<(String, Vec<u8>)> {
         let states = self.states();
         let live = states.iter().map(|(name, state)| (name.clone(), state.export()));
@@ -91,7 +91,7 @@ impl Instance {
         all
     }
 
-    /// Goes back to these states; operations that have none begin from their seeds.
+    /// Restores these states. Operations without one restart from their seeds.
     pub(crate) fn import(&self, exported: Vec<(String, Vec<u8>)>) {
         let mut states = self.states();
         states.clear();
@@ -134,12 +134,13 @@ impl Resources {
         name: &str,
         make: impl FnOnce() -> H,
     ) -> Tensor {
+        // No name contains a NUL, so kinds and containers cannot be confused.
         let key = format!("{kind}\0{container}\0{name}");
         let mut table = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
         table.entry(key).or_insert_with(|| Tensor::from_handle(DType::Resource, Arc::new(make()))).clone()
     }
 
-    /// The handle of a shared resource, if it was made.
+    /// Returns the handle of a shared resource, if it exists.
     pub(crate) fn find(&self, kind: &str, container: &str, name: &str) -> Option<Tensor> {
         let table = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
         table.get(&format!("{kind}\0{container}\0{name}")).cloned()
@@ -183,7 +184,7 @@ impl Resources {
         all
     }
 
-    /// Takes over states: at once where the operation has one, else when it is made.
+    /// Restores states: at once for operations that exist, and otherwise when the operation is created.
     pub(crate) fn import_states(&self, exported: &[(String, Vec<u8>)]) -> Result<()> {
         let mut states = self.states();
         for (name, bytes) in exported {
@@ -197,8 +198,9 @@ impl Resources {
         Ok(())
     }
 
-    /// Drops everything.
+    /// Drops all resources and states.
     pub(crate) fn clear(&self) {
+        // Dropped after both locks are released: the drop of a resource may run code of the program.
         let table = std::mem::take(&mut *self.by_name.lock().unwrap_or_else(PoisonError::into_inner));
         let states = std::mem::take(&mut *self.states());
         drop((table, states));

@@ -39,6 +39,7 @@ impl Plan {
         trace: TraceLevel,
         metadata: Option<&mut RunMetadata>,
     ) -> Result<Vec<Tensor>> {
+        // Feeds are cloned handles: the caller keeps its tensors, and kernels never write into them.
         let mut frame = self.fed(feeds.cloned());
         let (recorder, waited) = (None, Duration::ZERO);
         let mut run = Run { environment, limits, instance: None, recorder, current: None, waited };
@@ -91,7 +92,7 @@ impl Plan {
         }
     }
 
-    /// Checks values that are given by position against what they stand for.
+    /// Checks values that are given by position against the dtypes and shapes of their placeholders.
     pub(crate) fn check_feeds(&self, values: &[Tensor]) -> Result<()> {
         if let Some(missing) = self.fed.get(values.len()) {
             // S-66: a missing value shows as a placeholder that is not fed.

@@ -15,7 +15,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use tensor::DType;
 
-/// Nodes that should run before others where possible: all of `before` before any of `after`.
+/// Nodes that should run before others if possible: all of `before` before any of `after`.
 #[derive(Debug, Default)]
 pub(crate) struct Wish {
     pub(crate) before: Vec<usize>,
@@ -71,7 +71,8 @@ pub(crate) fn wishes(ir: &Ir, home: impl Fn(usize) -> usize) -> Vec<Wish> {
     wishes
 }
 
-/// The number of search steps per node and edge of a plan.
+/// The number of search steps for each node and edge of a plan. It bounds the cost of compiling graphs in which everything depends on
+/// updates; beyond it, reads are ordered by the graph alone.
 const SEARCHED: usize = 64;
 
 /// Returns the variables that constant handles name, each with who reads and who updates it.

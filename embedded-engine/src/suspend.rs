@@ -21,19 +21,20 @@ use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
 use tensor::Tensor;
 
-/// A block that is running.
+/// A block that is running, and what is suspended in it.
 struct Running<'p> {
     block: &'p Block,
-    /// The first step that was not looked at.
+    /// The number of the first step that the block has not reached yet.
     next: u32,
-    /// For each step, how many edges lead to it from suspended steps. Empty as long as there was none.
+    /// For each step, the number of edges that lead to it from suspended steps. Empty until a step is suspended, so that blocks
+    /// without waits pay nothing.
     held_by: Vec<u32>,
-    /// The steps that were passed by because they are held, with their inputs as they were first seen: what runs in the place
-    /// of them may be the last to need these.
+    /// The deferred steps, each with the inputs that it had when the block passed it: the steps that run before it may be the last
+    /// users of these values, and would drop them.
     held: FxHashMap<u32, Kept>,
-    /// Passed by, and held no more.
+    /// The deferred steps that nothing holds any more, in the order of the block.
     ready: BinaryHeap<Reverse<u32>>,
-    /// The waits, in order.
+    /// The suspended steps, in the order of the block.
     waiting: Vec<Waiting<'p>>,
 }
 
@@ -46,7 +47,7 @@ struct Waiting<'p> {
     kept: Kept,
 }
 
-/// A step that began and waits.
+/// A step that has begun and waits.
 enum State<'p> {
     /// An operation, with the time of its beginning.
     Operation(Box<dyn Wait>, Duration),
@@ -73,33 +74,35 @@ impl<'p> Running<'p> {
         &self.block.steps[index as usize]
     }
 
-    /// Returns true if something that waits, here or further inside, may go on.
+    /// Returns true if a suspended step, in this block or further inside, can resume.
     fn can_go_on(&self) -> bool {
         self.waiting.iter().any(|waiting| waiting.state.can_go_on())
     }
 
-    /// Passes by what is held.
+    /// Defers a step that depends on a suspended one.
     fn defer(&mut self, index: u32, frame: &Frame) {
         self.held.insert(index, keep(self.step(index), frame));
         self.hold(index);
     }
 
-    /// Holds what depends on a step, which is suspended.
+    /// Holds the steps that depend on a suspended step.
     fn hold(&mut self, index: u32) {
         let Some(dependents) = &self.block.dependents else { return };
+        // Allocated at the first suspension: most steps of most programs never wait.
         self.held_by.resize(self.block.steps.len(), 0);
         for dependent in &dependents[index as usize] {
             self.held_by[dependent.step as usize] += 1;
         }
     }
 
-    /// Lets go what depends on a step that was suspended and has run.
+    /// Releases the steps that depended on a suspended step, which has now run.
     fn let_go(&mut self, index: u32, frame: &Frame) {
         let Some(dependents) = &self.block.dependents else { return };
         for dependent in &dependents[index as usize] {
             let left = &mut self.held_by[dependent.step as usize];
             *left -= 1;
             let Some(kept) = self.held.get_mut(&dependent.step) else { continue };
+            // The value of the suspended step arrives only now; its slot may be emptied by a user that runs before this one.
             if dependent.slot != UNUSED
                 && let Some(value) = &frame.slots[dependent.slot as usize]
             {
@@ -111,7 +114,7 @@ impl<'p> Running<'p> {
         }
     }
 
-    /// Calls for each operation that waits, here or further inside, with what it waits for.
+    /// Calls `see` for each operation that waits, in this block or further inside.
     fn each_wait(&self, see: &mut impl FnMut(&'p Step, &dyn Wait)) {
         for waiting in &self.waiting {
             match &waiting.state {
@@ -139,7 +142,7 @@ fn keep(step: &Step, frame: &Frame) -> Kept {
     step.inputs.iter().filter_map(|input| value(input.slot)).collect()
 }
 
-/// Puts inputs back that were taken meanwhile; gives their slots, which are emptied again afterwards.
+/// Puts kept inputs back into slots that were emptied meanwhile. Returns these slots, which are emptied again after the step.
 fn put_back(kept: &Kept, frame: &mut Frame) -> Vec<u32> {
     let mut filled = Vec::new();
     for (slot, value) in kept {
@@ -153,7 +156,7 @@ fn put_back(kept: &Kept, frame: &mut Frame) -> Vec<u32> {
 }
 
 impl<'p> Run<'p, '_> {
-    /// Runs a block until all of it has run.
+    /// Runs a block to its end. The thread sleeps only while nothing in the block can run.
     pub(crate) fn whole_block(&mut self, block: &'p Block, frame: &mut Frame) -> Result<()> {
         let mut running = Running::new(block);
         while !self.go_on(&mut running, frame)? {
@@ -176,8 +179,9 @@ impl<'p> Run<'p, '_> {
         Ok(())
     }
 
-    /// Runs what can run of a block; whether all of it has.
+    /// Runs everything in a block that can run. Returns true if the block has ended.
     fn go_on(&mut self, running: &mut Running<'p>, frame: &mut Frame) -> Result<bool> {
+        // First the suspended steps, then the deferred ones, then the rest, each in the order of the block.
         for waiting in std::mem::take(&mut running.waiting) {
             let index = waiting.index;
             let left = if waiting.state.can_go_on() {
@@ -205,6 +209,7 @@ impl<'p> Run<'p, '_> {
             running.next += 1;
             if running.held_by.get(index as usize).is_some_and(|&edges| edges > 0) {
                 running.defer(index, frame);
+                // Out of order, the last use of a value may come before another one, so values may be left in the frame: it is not used again.
                 frame.reordered = true;
             } else if let Some(waiting) = self.begin(index, running.step(index), &Kept::new(), frame)? {
                 running.hold(index);
@@ -215,7 +220,7 @@ impl<'p> Run<'p, '_> {
         Ok(running.waiting.is_empty())
     }
 
-    /// Begins a step that nothing holds, with inputs that were kept for it; gives it back where it waits.
+    /// Begins a step that nothing holds, with the inputs that were kept for it. Returns it if it waits.
     fn begin(
         &mut self,
         index: u32,
@@ -229,6 +234,7 @@ impl<'p> Run<'p, '_> {
         } else {
             self.step(step, frame).map(|_| None)
         };
+        // Whatever the step has not taken is dropped: the values were only lent to it.
         filled.into_iter().for_each(|slot| frame.clear(slot));
         begun
     }
@@ -279,7 +285,7 @@ impl<'p> Run<'p, '_> {
         Ok(None)
     }
 
-    /// Goes on with what waited; gives it back where it waits again.
+    /// Resumes a suspended step. Returns it if it waits again.
     fn resume(
         &mut self,
         mut waiting: Waiting<'p>,
@@ -294,6 +300,7 @@ impl<'p> Run<'p, '_> {
             }
             (Action::Loop(body), State::Loop(mut round, mut number)) => {
                 let filled = put_back(&waiting.kept, frame);
+                // The slots are emptied before the error is returned, so that the frame stays consistent for those who drop it.
                 let ended = self.rounds_on(body, &mut number, &mut round, frame);
                 if matches!(ended, Ok(true)) {
                     self.leave(body, step, frame);
@@ -310,6 +317,7 @@ impl<'p> Run<'p, '_> {
                     return Ok(Some(waiting));
                 }
                 let Calling { mut calls, plan, frame: inner, .. } = *calling;
+                // The time limit is checked between functions, not only between the steps of one.
                 self.begins(step)?;
                 let next = calls.next(plan.results(inner)?)?;
                 if let Some(calling) = self.call_on(step, call, calls, next, frame)? {
@@ -325,7 +333,7 @@ impl<'p> Run<'p, '_> {
         Ok(None)
     }
 
-    /// Goes on with a loop; whether its last round is through.
+    /// Runs the iterations of a loop. Returns true after the last one, and false if one of them waits.
     fn rounds_on(
         &mut self,
         body: &'p Loop,
@@ -344,7 +352,7 @@ impl<'p> Run<'p, '_> {
         }
     }
 
-    /// Runs functions until one of them waits, which is given back, or the outputs are there.
+    /// Runs the functions of a call. Returns the one that waits, or `None` when the outputs are delivered.
     fn call_on(
         &mut self,
         step: &'p Step,

@@ -272,7 +272,7 @@ fn counts_that_no_memory_holds_are_refused() {
 }
 
 #[test]
-fn products_of_sizes_that_no_memory_holds_are_refused() {
+fn sizes_beyond_memory_are_refused() {
     refused(made_of_products());
 }
 

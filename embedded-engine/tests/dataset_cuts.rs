@@ -162,7 +162,7 @@ fn program(pipeline: &Pipeline) -> (Graph, Output) {
 /// Elements that are looked at, at most.
 const MOST: usize = 60;
 
-/// Up to so many elements or errors; none behind the end.
+/// Returns at most `count` elements or errors, and none after the end.
 fn take(session: &dyn Session, next: &Output, count: usize) -> Vec<Result<Vec<i64>, String>> {
     let mut taken = Vec::new();
     while taken.len() < count {

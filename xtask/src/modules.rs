@@ -7,8 +7,9 @@ use std::fs;
 use std::path::Path;
 
 /// Each module of the engine with those that it uses, which stand above it. A folder is one module.
-const TABLE: [(&str, &[&str]); 30] = [
+const TABLE: [(&str, &[&str]); 31] = [
     ("background", &[]),
+    ("op_types", &[]),
     ("devices", &[]),
     ("limits", &[]),
     ("resources", &[]),

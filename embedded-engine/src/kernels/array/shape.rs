@@ -161,7 +161,7 @@ pub(crate) fn one<T: Element + elementwise::Element>() -> Result<T> {
     let mut ones = [T::default()];
     // 0 to the power of 0; every number type has it.
     let power = T::binary(elementwise::BinaryOp::Pow)
-        .ok_or_else(|| Error::invalid_argument("no one of this dtype"))?;
+        .ok_or_else(|| Error::invalid_argument("the dtype has no number 1"))?;
     let plan =
         elementwise::Broadcast::new([&[1], &[1]]).map_err(|error| Error::runtime(error.to_string()))?;
     power

@@ -177,7 +177,8 @@ fn one_axis(
     let span = if stride > 0 { last - first } else { first - last };
     let count = if span <= 0 { 0 } else { (span - 1) / stride.abs() + 1 };
     let first = if count == 0 { 0 } else { first as usize };
-    let stride = isize::try_from(stride).map_err(|_| Error::invalid_argument("a stride beyond memory"))?;
+    let stride = isize::try_from(stride)
+        .map_err(|_| Error::invalid_argument("a stride exceeds the size of memory"))?;
     Ok((first, stride, count as usize))
 }
 

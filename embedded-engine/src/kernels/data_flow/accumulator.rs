@@ -103,7 +103,7 @@ fn make(spec: &NodeSpec<'_>, sparse: bool) -> Result<Box<dyn Kernel>> {
         known.dtype == dtype && known.shape == shape && known.sparse == sparse && known.sums == sums
     };
     if !handle.as_handle::<Accumulator>().is_some_and(agrees) {
-        let text = format!("shared accumulator '{name}' was made with another dtype, shape or reduction");
+        let text = format!("shared accumulator '{name}' was created with another dtype, shape or reduction");
         return Err(Error::invalid_argument(text));
     }
     Ok(gives(handle))
