@@ -8,7 +8,7 @@ use log::{Log, Metadata, Record};
 use monitored_session::hooks::SessionRunHook;
 use monitored_session::ops::data_flow::{FifoQueue, Queue};
 use monitored_session::prelude::*;
-use monitored_session::queue_runner::{QueueRunner, doing};
+use monitored_session::queue_runner::{QueueRunner, report_activity};
 use monitored_session::session_core::{Callable, Code, Error, PartialShape, RunMetadata};
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::thread;
@@ -100,7 +100,7 @@ impl SessionRunHook for Threads {
         let stuck = |what: &'static str| {
             let door = door.clone();
             coordinator.spawn(what, move |_| {
-                let _doing = doing("waiting at the door");
+                let _activity = report_activity("waiting at the door");
                 door.wait();
                 Ok(())
             })
@@ -112,7 +112,7 @@ impl SessionRunHook for Threads {
                 let door = door.clone();
                 coordinator.spawn("consumer", move |_| {
                     taken.call(&[])?;
-                    let _doing = doing("waiting at the door");
+                    let _activity = report_activity("waiting at the door");
                     door.wait();
                     Ok(())
                 })?;

@@ -9,7 +9,7 @@ use tensor::FileKind;
 
 /// Returns the kind of a file that is not part of a checkpoint, if its first bytes reveal it.
 fn kind_of(path: &Path, start: &[u8]) -> Option<FileKind> {
-    FileKind::of(path, start).filter(|kind| kind.is_told_by_content() && *kind != FileKind::Safetensors)
+    FileKind::of(path, start).filter(|kind| kind.is_certain() && *kind != FileKind::Safetensors)
 }
 
 /// Returns an error of a damaged file, or what the file is instead.

@@ -280,10 +280,10 @@ impl GraphSaver {
 
 /// A saver belongs to the graph of its variables; a saver of all variables belongs to every graph.
 impl GraphMember for GraphSaver {
-    fn check_in(&self, graph: &Graph) -> Result<()> {
+    fn check_belongs_to(&self, graph: &Graph) -> Result<()> {
         let Some(chosen) = &self.chosen else { return Ok(()) };
-        chosen.variables.as_slice().check_in(graph)?;
-        chosen.tables.as_slice().check_in(graph)
+        chosen.variables.as_slice().check_belongs_to(graph)?;
+        chosen.tables.as_slice().check_belongs_to(graph)
     }
 }
 
@@ -291,8 +291,8 @@ impl GraphMember for GraphSaver {
 fn check_keys(variables: &[Variable], tables: &[SavedTable]) -> Result<()> {
     let graph = variables.first().map(Variable::graph).or_else(|| tables.first().map(SavedTable::graph));
     if let Some(graph) = graph {
-        variables.check_in(&graph)?;
-        tables.check_in(&graph)?;
+        variables.check_belongs_to(&graph)?;
+        tables.check_belongs_to(&graph)?;
     }
     let mut keys: HashMap<Endpoint, &str> = HashMap::new();
     let mut whole: HashSet<&str> = HashSet::new();

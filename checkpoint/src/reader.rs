@@ -162,7 +162,7 @@ impl CheckpointReader {
         step_of(name?.to_str()?)
     }
 
-    /// Returns all tensors by name (S-318), but for those whose dtype is [not known](CheckpointReader::unknown).
+    /// Returns all tensors by name (S-318), but for those whose dtype is [not known](CheckpointReader::unsupported_tensors).
     ///
     /// ```
     /// # let folder = tempfile::tempdir()?;
@@ -190,16 +190,16 @@ impl CheckpointReader {
     /// # let path = folder.path().join("model.ckpt");
     /// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
     /// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
-    /// assert!(checkpoint::CheckpointReader::open(&prefix)?.unknown().is_empty());
+    /// assert!(checkpoint::CheckpointReader::open(&prefix)?.unsupported_tensors().is_empty());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
-    pub fn unknown(&self) -> Vec<UnknownTensor> {
+    pub fn unsupported_tensors(&self) -> Vec<UnknownTensor> {
         match self {
-            CheckpointReader::Bundle(reader) => reader.unknown().collect(),
+            CheckpointReader::Bundle(reader) => reader.unsupported_tensors().collect(),
             CheckpointReader::V1(_) => Vec::new(),
             #[cfg(feature = "safetensors")]
-            CheckpointReader::Safetensors(reader) => reader.unknown().collect(),
+            CheckpointReader::Safetensors(reader) => reader.unsupported_tensors().collect(),
         }
     }
 
@@ -247,7 +247,7 @@ impl CheckpointReader {
         }
     }
 
-    /// Reads the bytes of a tensor of [unknown](CheckpointReader::unknown) dtype.
+    /// Reads the bytes of a tensor of [unknown](CheckpointReader::unsupported_tensors) dtype.
     ///
     /// # Errors
     /// Those of [`BundleReader::read_bytes`] and, for a safetensors file, [`Error::TensorMissing`] and
@@ -265,7 +265,7 @@ impl CheckpointReader {
 
     /// Reads everything that can be checked and returns the damage that it finds. A safetensors file has no
     /// checksums; of it only the structure is checked, and that tensors can be read. Of tensors of
-    /// [`unknown`](CheckpointReader::unknown) dtypes only the presence of their bytes is checked.
+    /// [`unknown`](CheckpointReader::unsupported_tensors) dtypes only the presence of their bytes is checked.
     ///
     /// ```
     /// # let folder = tempfile::tempdir()?;
@@ -283,7 +283,8 @@ impl CheckpointReader {
             #[cfg(feature = "safetensors")]
             CheckpointReader::Safetensors(reader) => {
                 let known = reader.entries().map(|info| (reader.read(&info.name).err(), info.name));
-                let unknown = reader.unknown().map(|info| (reader.read_bytes(&info.name).err(), info.name));
+                let unknown =
+                    reader.unsupported_tensors().map(|info| (reader.read_bytes(&info.name).err(), info.name));
                 let problem = |(error, name): (Option<Error>, String)| {
                     Some(Problem { name: Some(name), error: error? })
                 };

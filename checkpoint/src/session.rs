@@ -85,8 +85,8 @@ impl<'s> SessionVariables<'s> {
     /// would read and write other variables.
     pub(crate) fn check(&self) -> Result<(), session_core::Error> {
         let graph = self.session.graph();
-        self.variables.as_slice().check_in(graph)?;
-        self.tables.as_slice().check_in(graph)
+        self.variables.as_slice().check_belongs_to(graph)?;
+        self.tables.as_slice().check_belongs_to(graph)
     }
 
     fn step(
@@ -134,7 +134,7 @@ impl SessionVariables<'_> {
     fn of_session(&self) -> Result<Snapshot> {
         let mut snapshot = Snapshot::default();
         let fetches = self.variables.iter().map(|variable| variable.snapshot().endpoint());
-        let content = self.tables.iter().flat_map(SavedTable::content).map(|output| output.endpoint());
+        let content = self.tables.iter().flat_map(SavedTable::exported).map(|output| output.endpoint());
         let fetches: Vec<Endpoint> = fetches.chain(content).collect();
         if fetches.is_empty() {
             return Ok(snapshot);
@@ -179,7 +179,7 @@ impl RestoreTarget for SessionVariables<'_> {
     fn variables(&self) -> Vec<VariableSpec> {
         let part = |(name, output): (String, Output)| VariableSpec::new(name, output.dtype(), None);
         let tables =
-            self.tables.iter().flat_map(|table| table.tensor_names().into_iter().zip(table.content()));
+            self.tables.iter().flat_map(|table| table.tensor_names().into_iter().zip(table.exported()));
         let objects = self.objects.iter().flat_map(SavedObject::variables);
         self.variables.iter().map(VariableSpec::from).chain(tables.map(part)).chain(objects).collect()
     }
@@ -285,7 +285,7 @@ impl<'t> TableContents<'t> {
         for (table, read) in self.tables.iter().zip(self.read) {
             match read {
                 [Some(keys), Some(values)] => {
-                    let taken = table.taken().map(|output| output.endpoint());
+                    let taken = table.imported().map(|output| output.endpoint());
                     runs.push((vec![table.import().id()], taken.into_iter().zip([keys, values]).collect()));
                 }
                 [None, None] => {}

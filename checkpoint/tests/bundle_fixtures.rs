@@ -252,7 +252,7 @@ fn tensors_of_unknown_dtypes_are_listed_and_are_no_damage() {
     let reader = CheckpointReader::open(support::fixtures("unknown_dtype").join("model.ckpt-1")).unwrap();
     let known: Vec<String> = reader.variables().into_iter().map(|info| info.name).collect();
     assert_eq!(known, ["rows", "single"]);
-    let unknown = reader.unknown();
+    let unknown = reader.unsupported_tensors();
     let unknown: Vec<_> =
         unknown.iter().map(|info| (&*info.name, &*info.dtype, info.shape.dims(), info.bytes)).collect();
     assert_eq!(unknown, [("plain", "99", &[2][..], 8), ("scope/cols", "99", &[3, 9], 3 * 9 * 8)]);

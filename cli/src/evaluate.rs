@@ -112,8 +112,8 @@ impl Arguments {
         let found = |name: &String| find_tensor(graph, name);
         let fetches = self.fetches.iter().map(found).collect::<std::result::Result<Vec<_>, _>>()?;
         let feeder = Feeder::new(graph, &self.feeds, self.batch)?;
-        let access = FileAccess::nothing().and_read(folder_of(&self.meta)).and_read(&self.checkpoint_dir);
-        let access = self.allow_files.iter().fold(access, |access, folder| access.and_write(folder));
+        let access = FileAccess::nothing().allow_read(folder_of(&self.meta)).allow_read(&self.checkpoint_dir);
+        let access = self.allow_files.iter().fold(access, |access, folder| access.allow_write(folder));
         let mut evaluation = Evaluation::new(graph)
             .engine(self.engine.local()?)
             .config(SessionConfig::default().file_access(access))

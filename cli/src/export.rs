@@ -110,7 +110,7 @@ impl Arguments {
         let meta = import(&Graph::new(), message, &self.meta)?;
         let graph = &meta.graph;
         let access =
-            FileAccess::nothing().and_read(folder_of(&self.meta)).and_read(folder_of(&self.checkpoint));
+            FileAccess::nothing().allow_read(folder_of(&self.meta)).allow_read(folder_of(&self.checkpoint));
         let config = SessionConfig::default().file_access(access);
         let signature = {
             let (inputs, outputs) = (found(graph, &self.inputs)?, found(graph, &self.outputs)?);

@@ -197,9 +197,10 @@ impl Arguments {
 
     /// A session whose operations reach the files around the model and its checkpoint.
     fn session(&self, graph: &Graph) -> std::result::Result<Arc<dyn Session>, Error> {
-        let access = FileAccess::nothing().and_read(folder_of(&self.model));
-        let access = self.checkpoint.iter().fold(access, |access, prefix| access.and_read(folder_of(prefix)));
-        let access = self.allow_files.iter().fold(access, |access, folder| access.and_write(folder));
+        let access = FileAccess::nothing().allow_read(folder_of(&self.model));
+        let access =
+            self.checkpoint.iter().fold(access, |access, prefix| access.allow_read(folder_of(prefix)));
+        let access = self.allow_files.iter().fold(access, |access, folder| access.allow_write(folder));
         let config = SessionConfig::default().file_access(access);
         self.engine.local()?.new_session(graph, "", &config)
     }

@@ -123,11 +123,11 @@ impl Arguments {
 
     /// Returns the files that the graph's operations may access.
     fn file_access(&self) -> FileAccess {
-        let access = FileAccess::nothing().and_read(folder_of(&self.meta));
+        let access = FileAccess::nothing().allow_read(folder_of(&self.meta));
         self.checkpoint_dir
             .iter()
             .chain(&self.allow_files)
-            .fold(access, |access, folder| access.and_write(folder))
+            .fold(access, |access, folder| access.allow_write(folder))
     }
 
     /// Builds the session, without the operations to run.

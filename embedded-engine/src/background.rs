@@ -32,7 +32,7 @@ impl Threads {
         self.0.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts a thread of a name that does something, told in the words `doing`.
+    /// Starts a thread of a name that does something, reported as `doing`.
     pub(crate) fn spawn(
         &self,
         name: &str,

@@ -97,7 +97,7 @@ mod suspend;
 mod waiting;
 
 pub use engine::EmbeddedEngine;
-pub use missing::{Lack, Missing, missing_kernels, missing_kernels_for, supports};
+pub use missing::{Missing, MissingKernel, missing_kernels, missing_kernels_for, supports};
 
 /// Runs the program of the front page.
 #[cfg(doctest)]

@@ -114,7 +114,7 @@ pub struct Missing {
 
 /// The operations of one op type that lack a kernel for one reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lack<'m> {
+pub struct MissingKernel<'m> {
     /// The op type.
     pub op_type: &'m str,
     /// The reason why the operations are unsupported although the op type is supported: a dtype or an
@@ -132,8 +132,8 @@ impl Missing {
     }
 
     /// Returns the unsupported op types, sorted.
-    pub fn iter(&self) -> impl Iterator<Item = Lack<'_>> {
-        self.by_type.iter().map(|((op_type, reason), operations)| Lack {
+    pub fn iter(&self) -> impl Iterator<Item = MissingKernel<'_>> {
+        self.by_type.iter().map(|((op_type, reason), operations)| MissingKernel {
             op_type,
             reason: reason.as_deref(),
             operations,
@@ -194,7 +194,7 @@ fn is_unimplemented(made: &Result<Box<dyn Kernel>>) -> bool {
 /// As one line: each op type with its first three operations, and the reason where there is one.
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, Lack { op_type, reason, operations }) in self.iter().enumerate() {
+        for (index, MissingKernel { op_type, reason, operations }) in self.iter().enumerate() {
             let (comma, more) =
                 (if index > 0 { "; " } else { "" }, if operations.len() > 3 { ", ..." } else { "" });
             let first = operations.iter().take(3).map(String::as_str).collect::<Vec<_>>().join(", ");

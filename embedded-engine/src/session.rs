@@ -142,7 +142,7 @@ impl Inner {
             variables.len(),
             Size(all),
             Size(buffers.held_bytes()),
-            Size(buffers.idle_bytes())
+            Size(buffers.unused_bytes())
         )
     }
 

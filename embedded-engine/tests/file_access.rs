@@ -95,11 +95,11 @@ fn operations_reach_only_what_is_allowed() {
             assert_eq!(error.op_type(), Some(op_type), "{error}");
             assert!(error.to_string().contains("--allow-files"), "{error}");
         };
-        let access = FileAccess::nothing().and_write(&inside);
+        let access = FileAccess::nothing().allow_write(&inside);
         refused(&outside.join(name), &access);
         refused(&inside.join("../outside").join(name), &access);
         refused(&inside.join(name), &FileAccess::nothing());
-        let reads = FileAccess::nothing().and_read(&inside);
+        let reads = FileAccess::nothing().allow_read(&inside);
         match writes {
             true => refused(&inside.join(name), &reads),
             false => ask(nodes, &inside.join(name), &reads).unwrap(),
@@ -116,7 +116,7 @@ fn data_that_lie_elsewhere_are_not_read() {
     fs::remove_file(inside.join(data)).unwrap();
     std::os::unix::fs::symlink(outside.join(data), inside.join(data)).unwrap();
     let (.., restore) = OPERATIONS[4];
-    let error = ask(restore, &inside.join("saved"), &FileAccess::nothing().and_read(&inside)).unwrap_err();
+    let error = ask(restore, &inside.join("saved"), &FileAccess::nothing().allow_read(&inside)).unwrap_err();
     assert_eq!(error.code(), Code::PermissionDenied, "{error}");
     ask(restore, &inside.join("saved"), &FileAccess::everything()).unwrap();
 }
@@ -172,14 +172,14 @@ fn datasets_reach_only_what_is_allowed() {
             let error = ask(&nodes, path, access).unwrap_err();
             assert_eq!(error.code(), Code::PermissionDenied, "{nodes}: {error}");
         };
-        refused(&outside.join(name), &FileAccess::nothing().and_write(&inside));
-        refused(&inside.join("../outside").join(name), &FileAccess::nothing().and_write(&inside));
+        refused(&outside.join(name), &FileAccess::nothing().allow_write(&inside));
+        refused(&inside.join("../outside").join(name), &FileAccess::nothing().allow_write(&inside));
         refused(&inside.join(name), &FileAccess::nothing());
         if writes {
-            refused(&inside.join(name), &FileAccess::nothing().and_read(&inside));
+            refused(&inside.join(name), &FileAccess::nothing().allow_read(&inside));
         }
         assert!(!outside.join("new.index").exists(), "nothing was written");
-        let allowed = ask(&nodes, &inside.join(name), &FileAccess::nothing().and_write(&inside));
+        let allowed = ask(&nodes, &inside.join(name), &FileAccess::nothing().allow_write(&inside));
         // The text is no file of records.
         assert!(allowed.is_ok() || nodes.contains("TFRecordDataset"), "{nodes}: {allowed:?}");
         assert_ne!(allowed.err().map(|error| error.code()), Some(Code::PermissionDenied));

@@ -165,7 +165,7 @@ fn tensorflow_and_this_restore_each_others_tables() {
         let bare_graph = Graph::new();
         import_meta_graph_def(&bare_graph, &bare, &ImportOptions::new()).unwrap();
         for table in saver.tables(&graph) {
-            let names = [table.content()[0].operation().name().to_owned(), table.import().name().to_owned()];
+            let names = [table.exported()[0].operation().name().to_owned(), table.import().name().to_owned()];
             let [export, import] = names.map(|name| bare_graph.operation(&name).unwrap());
             let table = session_core::SavedTable::new(table.name(), &export, &import).unwrap();
             bare_graph.add_to_collection(&keys::SAVEABLE_OBJECTS, table).unwrap();

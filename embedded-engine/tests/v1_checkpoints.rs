@@ -98,7 +98,7 @@ fn a_policy_for_files_holds_for_old_checkpoints() {
     let save = op(&graph, "Save").constant(text(&fixtures().join("other"))).constant(Tensor::from(["a"]));
     let save = save.input_list([&array::constant(&graph, 1.0f32)]).finish();
     let mut config = SessionConfig::with_threads(1);
-    config.file_access = FileAccess::nothing().and_write(allowed.path());
+    config.file_access = FileAccess::nothing().allow_write(allowed.path());
     let session = EmbeddedEngine::new().new_session(&graph, "", &config).unwrap();
     assert_eq!(session.run(&restore, ()).unwrap_err().code(), Code::PermissionDenied);
     assert_eq!(session.run(&save, ()).unwrap_err().code(), Code::PermissionDenied);

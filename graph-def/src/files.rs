@@ -69,7 +69,7 @@ fn read(
         Err(error) => error,
     };
     let kind = FileKind::of(path, &bytes[..bytes.len().min(FileKind::START)]);
-    if let Some(kind) = kind.filter(|kind| kind.is_told_by_content()) {
+    if let Some(kind) = kind.filter(|kind| kind.is_certain()) {
         return Err(at_path(Error::new(Code::DataLoss, format!("it is {kind}"))));
     }
     // Editors on Windows start a text with a byte order mark.

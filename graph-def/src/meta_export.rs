@@ -60,7 +60,7 @@ pub fn export_meta_graph_with(
         if defs.iter().any(|(known, _): &(&GraphSaver, _)| std::ptr::eq(known.saver(), saver.saver())) {
             continue;
         }
-        saver.check_in(graph)?;
+        saver.check_belongs_to(graph)?;
         let def = match existing(graph, saver, &kept) {
             Some(def) => def,
             None => {

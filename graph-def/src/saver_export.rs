@@ -117,7 +117,7 @@ impl Item {
                 vec![Saved { name, slice, output: saved_output(variable).clone() }]
             }
             Item::Table(table) => {
-                let parts = table.tensor_names().into_iter().zip(table.content());
+                let parts = table.tensor_names().into_iter().zip(table.exported());
                 parts.map(|(name, output)| Saved { name, slice: String::new(), output }).collect()
             }
         }
@@ -258,7 +258,7 @@ impl Nodes {
 
     /// Creates the operation that imports the restored values into a table, and returns its name.
     fn import(&mut self, table: &SavedTable, inputs: [String; 3]) -> String {
-        let [keys, values] = table.content().map(|part| value(Value::Type(part.dtype().number())));
+        let [keys, values] = table.exported().map(|part| value(Value::Type(part.dtype().number())));
         let op = table.import().op_type().to_owned();
         let name = format!("{}_table_restore/{op}", table.name());
         self.add(&name, &op, inputs, [("Tin", keys), ("Tout", values)]);

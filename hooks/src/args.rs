@@ -1,8 +1,8 @@
 //! The additions of a hook to a run, and the results that it gets back.
 
 use session_core::{
-    AsOutput, Endpoint, Error, GraphId, OpId, Operation, Output, Places, Result, RunMetadata, RunOptions,
-    Tensor,
+    AsOutput, Endpoint, Error, GraphId, OpId, Operation, Output, PositionIndex, Result, RunMetadata,
+    RunOptions, Tensor,
 };
 use smallvec::SmallVec;
 use std::ops::Index;
@@ -34,7 +34,7 @@ pub struct SessionRunArgs {
     targets: SmallVec<[OpId; 2]>,
     /// Not inline: few hooks feed, and the arguments are moved in every step.
     feeds: Vec<(Endpoint, Tensor)>,
-    places: Places<Endpoint>,
+    places: PositionIndex<Endpoint>,
     options: Option<Box<RunOptions>>,
     wants_metadata: bool,
     /// The graph of all endpoints, which is compared with the session's.

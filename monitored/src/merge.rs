@@ -2,7 +2,7 @@
 
 use hooks::SessionRunArgs;
 use session_core::{
-    CancellationGuard, CancellationToken, Endpoint, Error, Graph, OpId, Places, Result, RunMetadata,
+    CancellationGuard, CancellationToken, Endpoint, Error, Graph, OpId, PositionIndex, Result, RunMetadata,
     RunOptions, Tensor,
 };
 use smallvec::SmallVec;
@@ -22,9 +22,9 @@ pub(crate) struct Request<'a> {
 pub(crate) struct Merge {
     /// The user's fetches, then those of hooks that are not among them.
     pub(crate) fetches: Vec<Endpoint>,
-    fetch_places: Places<Endpoint>,
+    fetch_places: PositionIndex<Endpoint>,
     pub(crate) targets: Vec<OpId>,
-    target_places: Places<OpId>,
+    target_places: PositionIndex<OpId>,
     /// The indices of the hooks' fetches in `fetches`; those of hook i end at `ends[i]`.
     positions: Vec<u32>,
     ends: Vec<u32>,

@@ -191,7 +191,7 @@ impl FunctionWithCaptures {
             self.control_inputs.iter().fold(builder, |builder, before| builder.control_input(before));
         match self.check(graph, arguments) {
             Ok(()) => builder,
-            Err(error) => builder.problem(error),
+            Err(error) => builder.error(error),
         }
     }
 

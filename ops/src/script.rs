@@ -175,7 +175,7 @@ impl HostFunc {
         let builder = self.graph.op(def).input_list(&self.inputs).host_function(&function);
         let builder = builder.attr("token", function.token()).attr("Tout", types);
         let builder = match self.problem {
-            Some(problem) => builder.problem(problem),
+            Some(problem) => builder.error(problem),
             None => builder,
         };
         self.outputs.into_iter().fold(builder, |builder, output| builder.described_output(output)).finish()

@@ -414,7 +414,7 @@ pub fn resource_count_up_to(resource: impl AsOutput, limit: i64) -> Output {
         Some((dtype, _)) => builder.attr("T", dtype).finish_output(),
         None => {
             let text = format!("'{}' is not the handle of a variable", resource.as_output().name());
-            builder.attr("T", DType::Int64).problem(Error::type_mismatch(text)).finish_output()
+            builder.attr("T", DType::Int64).error(Error::type_mismatch(text)).finish_output()
         }
     }
 }

@@ -212,7 +212,7 @@ impl MutableHashTable {
 
     /// Returns all keys and all values, in the same unspecified order if they are fetched in one run.
     #[must_use]
-    pub fn content(&self) -> &[Output; 2] {
+    pub fn export(&self) -> &[Output; 2] {
         &self.content
     }
 }

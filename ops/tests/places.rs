@@ -302,5 +302,5 @@ fn errors_of_composite_functions_name_the_callers_line() {
     }
     let graph = Graph::new();
     let foreign = constant(&Graph::new(), 1.0f32);
-    assert!(foreign.check_in(&graph).is_err());
+    assert!(foreign.check_belongs_to(&graph).is_err());
 }

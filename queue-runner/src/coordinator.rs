@@ -202,7 +202,7 @@ impl Coordinator {
     /// assert_eq!(coordinator.stop_reason().unwrap().text(), "enough steps");
     /// ```
     pub fn request_stop_because(&self, text: impl Into<Cow<'static, str>>) {
-        self.request(StopReason::new(StopSource::Coordinator, text));
+        self.request_stop_with(StopReason::new(StopSource::Coordinator, text));
     }
 
     /// Requests a stop as [`request_stop`](Coordinator::request_stop) does, with a complete [`StopReason`].
@@ -210,10 +210,10 @@ impl Coordinator {
     /// ```
     /// use queue_runner::{Coordinator, StopReason, StopSource};
     /// let coordinator = Coordinator::new();
-    /// coordinator.request(StopReason::new(StopSource::Handle, "the user pressed a key"));
+    /// coordinator.request_stop_with(StopReason::new(StopSource::Handle, "the user pressed a key"));
     /// assert!(coordinator.should_stop());
     /// ```
-    pub fn request(&self, reason: StopReason) {
+    pub fn request_stop_with(&self, reason: StopReason) {
         let mut state = self.0.state();
         if state.reason.is_none() {
             let token = self.0.stop(&mut state, reason);
@@ -724,7 +724,7 @@ impl fmt::Debug for Coordinator {
 /// Returns the names of threads, with the activities that they report.
 fn stragglers(alive: &[&ManagedThread]) -> String {
     let names: Vec<&str> = alive.iter().map(|thread| thread.name()).collect();
-    let doing = alive.iter().filter_map(|thread| Some(format!("{}: {}", thread.name(), thread.doing()?)));
+    let doing = alive.iter().filter_map(|thread| Some(format!("{}: {}", thread.name(), thread.activity()?)));
     let doing: Vec<String> = doing.collect();
     match doing.as_slice() {
         [] => names.join(" "),

@@ -47,7 +47,7 @@ pub use queue_runner::{
     QUEUE_RUNNERS, QueueRunner, start_queue_runners, start_queue_runners_in_scope, start_queue_runners_of,
 };
 pub use stop::{StopHandle, StopReason, StopSource};
-pub use thread::{Doing, ManagedThread, ThreadOutcome, doing};
+pub use thread::{ActivityGuard, ManagedThread, ThreadOutcome, report_activity};
 
 /// Runs the program of the front page.
 #[cfg(doctest)]

@@ -2,7 +2,7 @@
 
 use crate::Coordinator;
 use crate::sync::{Arc, AtomicBool, Mutex, Ordering, Weak, lock};
-use crate::thread::{ManagedThread, doing};
+use crate::thread::{ManagedThread, report_activity};
 use log::{debug, error, warn};
 use ops::data_flow::Queue;
 use session_core::{
@@ -106,7 +106,7 @@ impl QueueRunner {
         }
         let graph = close_op.graph();
         for operation in enqueue_ops.iter().chain([close_op, cancel_op]) {
-            operation.check_in(&graph).map_err(|error| match operation.error() {
+            operation.check_belongs_to(&graph).map_err(|error| match operation.error() {
                 Some(_) => error,
                 None => {
                     let name = operation.name();
@@ -291,9 +291,9 @@ impl QueueRunner {
 }
 
 impl GraphMember for QueueRunner {
-    fn check_in(&self, graph: &Graph) -> Result<()> {
+    fn check_belongs_to(&self, graph: &Graph) -> Result<()> {
         // All its operations are of one graph.
-        self.close_op().check_in(graph).map_err(|error| {
+        self.close_op().check_belongs_to(graph).map_err(|error| {
             Error::value(format!("the runner of queue '{}': {}", self.queue(), error.message()))
         })
     }
@@ -356,7 +356,7 @@ impl Work {
     }
 
     fn enqueue_until_end(&self, operation: &Operation) -> End {
-        if let Err(failure) = self.runner.check_in(self.session.graph()) {
+        if let Err(failure) = self.runner.check_belongs_to(self.session.graph()) {
             return End::Failed(failure);
         }
         let options = RunOptions::default().cancellation(self.cancellation.clone());
@@ -371,7 +371,8 @@ impl Work {
         if let Some(source) = source {
             return self.enqueue_items(&callable, &options, (source.open)());
         }
-        let _doing = doing(format!("running '{}', which fills queue '{queue}'", operation.name()));
+        let _activity =
+            report_activity(format!("running '{}', which fills queue '{queue}'", operation.name()));
         while !self.stopped() {
             if let Err(failure) = callable.call_with(&[], &options, None) {
                 return self.end_of(failure);
@@ -384,7 +385,7 @@ impl Work {
         let queue = self.runner.queue();
         while !self.stopped() {
             let item = {
-                let _doing = doing(format!("waiting for an item of host producer '{queue}'"));
+                let _activity = report_activity(format!("waiting for an item of host producer '{queue}'"));
                 items.next()
             };
             let values = match item {
@@ -392,7 +393,7 @@ impl Work {
                 Some(Err(failure)) => return End::Failed(failure),
                 Some(Ok(values)) => values,
             };
-            let _doing = doing(format!("enqueuing an item of host producer '{queue}'"));
+            let _activity = report_activity(format!("enqueuing an item of host producer '{queue}'"));
             if let Err(failure) = callable.call_with(&values, options, None) {
                 return self.end_of(failure);
             }
@@ -416,7 +417,7 @@ impl Work {
             // Before the stop: who stops waits for all that follows it.
             let cancel = self.prepare(self.runner.cancel_op());
             if coordinator.wait_for_stop_or(&self.all_ended) {
-                let _doing = doing(format!("cancelling queue '{}'", self.runner.queue()));
+                let _activity = report_activity(format!("cancelling queue '{}'", self.runner.queue()));
                 self.run_ignoring_errors(self.runner.cancel_op(), cancel);
                 self.cancellation.cancel();
             }
@@ -425,7 +426,7 @@ impl Work {
     }
 
     fn prepare(&self, operation: &Operation) -> Result<Callable> {
-        operation.check_in(self.session.graph())?;
+        operation.check_belongs_to(self.session.graph())?;
         let signature = StepSignature { targets: vec![operation.id()], ..StepSignature::default() };
         self.session.prepare(&signature)
     }
@@ -552,7 +553,7 @@ pub fn start_queue_runners_in_scope(
             "start_queue_runners was called, but the graph has no queue runner in '{name}' under '{scope}'"
         );
     }
-    runners.as_slice().check_in(session.graph())?;
+    runners.as_slice().check_belongs_to(session.graph())?;
     let threads: Vec<ManagedThread> =
         runners.iter().flat_map(|runner| runner.create_threads(session, coordinator)).collect();
     threads.iter().try_for_each(ManagedThread::start)?;

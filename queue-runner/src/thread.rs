@@ -57,14 +57,14 @@ thread_local! {
 /// then tells more than its name. Does nothing in threads that are no [`ManagedThread`].
 ///
 /// ```
-/// use queue_runner::{Coordinator, JoinOptions, doing};
+/// use queue_runner::{Coordinator, JoinOptions, report_activity};
 /// use std::{sync::mpsc, time::Duration};
 ///
 /// let (answer, question) = mpsc::channel::<()>();
 /// let (ready, is_ready) = mpsc::channel::<()>();
 /// let coordinator = Coordinator::new();
 /// coordinator.spawn("reader", move |_| {
-///     let _doing = doing("waiting for the answer of the file server");
+///     let _activity = report_activity("waiting for the answer of the file server");
 ///     ready.send(()).ok();
 ///     question.recv().ok();
 ///     Ok(())
@@ -76,20 +76,20 @@ thread_local! {
 /// # drop(answer);
 /// # Ok::<(), session_core::Error>(())
 /// ```
-pub fn doing(what: impl Into<Cow<'static, str>>) -> Doing {
+pub fn report_activity(what: impl Into<Cow<'static, str>>) -> ActivityGuard {
     let thread = CURRENT.with_borrow(Clone::clone);
     if let Some(thread) = &thread {
         lock(&thread.0.state).doing.push(what.into());
     }
-    Doing(thread)
+    ActivityGuard(thread)
 }
 
-/// Takes back what [`doing`] said, when it is dropped.
+/// Takes back what [`report_activity`] said, when it is dropped.
 #[derive(Debug)]
 #[must_use = "what was said is taken back when the guard is dropped"]
-pub struct Doing(Option<ManagedThread>);
+pub struct ActivityGuard(Option<ManagedThread>);
 
-impl Drop for Doing {
+impl Drop for ActivityGuard {
     fn drop(&mut self) {
         if let Some(thread) = &self.0 {
             lock(&thread.0.state).doing.pop();
@@ -201,9 +201,9 @@ impl ManagedThread {
         &self.0.name
     }
 
-    /// Returns the activity that the thread has [reported](doing), if any.
+    /// Returns the activity that the thread has [reported](report_activity), if any.
     #[must_use]
-    pub fn doing(&self) -> Option<Cow<'static, str>> {
+    pub fn activity(&self) -> Option<Cow<'static, str>> {
         lock(&self.0.state).doing.last().cloned()
     }
 

@@ -2,7 +2,7 @@
 #![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::unwrap_used)] // helpers of tests
 
-use queue_runner::{Coordinator, JoinOptions, ManagedThread, StopSource, doing};
+use queue_runner::{Coordinator, JoinOptions, ManagedThread, StopSource, report_activity};
 use session_core::{Code, Error, ErrorKind};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -356,8 +356,8 @@ fn s_198_stragglers_tell_what_they_are_doing() {
     let (ready, is_ready) = mpsc::channel();
     let reader = coordinator
         .spawn("reader", move |_| {
-            let _outer = doing("reading");
-            let inner = doing("waiting for the disk");
+            let _outer = report_activity("reading");
+            let inner = report_activity("waiting for the disk");
             ready.send(()).unwrap();
             let _either_way = held_back.recv();
             drop(inner);
@@ -375,10 +375,10 @@ fn s_198_stragglers_tell_what_they_are_doing() {
     assert_eq!(error.message(), text);
     release.send(()).unwrap();
     is_ready.recv().unwrap();
-    assert_eq!(reader.doing().as_deref(), Some("reading"));
+    assert_eq!(reader.activity().as_deref(), Some("reading"));
     drop((release, release_silent));
     reader.join().unwrap();
-    assert!(reader.doing().is_none() && silent.doing().is_none());
+    assert!(reader.activity().is_none() && silent.activity().is_none());
 }
 
 #[test]

@@ -282,9 +282,9 @@ impl SavedModelBuilder {
                 return Err(Error::key(format!("SignatureDef key \"{reserved}\" is reserved.")));
             }
         }
-        options.assets.as_slice().check_in(graph)?;
+        options.assets.as_slice().check_belongs_to(graph)?;
         if let Some(operation) = &options.init_op {
-            operation.check_in(graph)?;
+            operation.check_belongs_to(graph)?;
         }
         let export = ExportOptions::new()
             .output_shapes(true)
@@ -375,7 +375,7 @@ impl SavedModelBuilder {
         let graph = session.graph();
         let mut variables = saver.variables(graph);
         for (variable, value) in weights {
-            [variable, value].as_slice().check_in(graph)?;
+            [variable, value].as_slice().check_belongs_to(graph)?;
             for saved in variables.iter_mut().filter(|saved| saved.handle() == variable.handle()) {
                 *saved = value.clone().saved_as(saved.key());
             }

@@ -182,7 +182,7 @@ fn read(path: &Path, parse: impl FnOnce(Vec<u8>) -> Result<Message>) -> Result<M
     let bytes = std::fs::read(path)
         .map_err(|error| Error::other(error).context(format!("cannot read '{}'", path.display())))?;
     let kind = FileKind::of(path, &bytes[..bytes.len().min(FileKind::START)]);
-    if let Some(kind) = kind.filter(|kind| kind.is_told_by_content() && *kind != FileKind::SavedModel) {
+    if let Some(kind) = kind.filter(|kind| kind.is_certain() && *kind != FileKind::SavedModel) {
         return Err(at_path(Error::new(Code::DataLoss, format!("it is {kind}"))));
     }
     parse(bytes).map_err(at_path)

@@ -76,7 +76,7 @@ impl LoadOptions {
     pub(crate) fn file_access(&self, folder: &Path) -> FileAccess {
         let own = &self.config.file_access;
         let access = if own.is_everything() { FileAccess::nothing() } else { own.clone() };
-        self.allowed.iter().fold(access.and_read(folder), |access, folder| access.and_write(folder))
+        self.allowed.iter().fold(access.allow_read(folder), |access, folder| access.allow_write(folder))
     }
 
     /// A session on a graph of this folder.

@@ -320,9 +320,9 @@ impl ScaffoldBuilder {
                 outputs.into_iter().map(|(piece, output)| (piece, output.as_ref().map(Output::operation))),
             );
         for (piece, operation) in given {
-            operation.check_in(graph).map_err(|error| in_another_graph(piece, error))?;
+            operation.check_belongs_to(graph).map_err(|error| in_another_graph(piece, error))?;
         }
-        self.pieces.saver.check_in(graph).map_err(|error| in_another_graph("saver", error))?;
+        self.pieces.saver.check_belongs_to(graph).map_err(|error| in_another_graph("saver", error))?;
         let mut feeds = FeedList::new(graph);
         for (output, value) in self.pieces.init_feed.iter().chain(&self.pieces.local_init_feed) {
             feeds.push(output, value.clone())?;

@@ -13,7 +13,7 @@ pub(crate) fn run_operations(
     options: &RunOptions,
     cancellation: &CancellationToken,
 ) -> Result<()> {
-    operations.check_in(session.graph())?;
+    operations.check_belongs_to(session.graph())?;
     let targets: Vec<OpId> = operations.iter().map(Operation::id).collect();
     execute(session, &[], &targets, feeds, options, cancellation).map(drop)
 }
@@ -24,7 +24,7 @@ pub(crate) fn fetch(
     output: &Output,
     cancellation: &CancellationToken,
 ) -> Result<Option<Tensor>> {
-    output.check_in(session.graph())?;
+    output.check_belongs_to(session.graph())?;
     let values = execute(session, &[output.endpoint()], &[], &[], &RunOptions::default(), cancellation)?;
     Ok(values.into_iter().next())
 }

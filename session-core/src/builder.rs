@@ -212,7 +212,7 @@ impl OpBuilder {
     /// assert_eq!(second.control_inputs(), [first]);
     /// ```
     pub fn control_input(mut self, operation: &Operation) -> Self {
-        match operation.check_in(&self.graph) {
+        match operation.check_belongs_to(&self.graph) {
             Ok(()) if !self.control_inputs.contains(&operation.id()) => {
                 self.control_inputs.push(operation.id());
             }
@@ -220,7 +220,7 @@ impl OpBuilder {
             // The error was recorded when that operation was created.
             Err(_) if operation.error().is_some() => {}
             Err(_) if self.graph.captures_control(operation) => {}
-            Err(error) => return self.problem(error),
+            Err(error) => return self.error(error),
         }
         self
     }
@@ -231,10 +231,10 @@ impl OpBuilder {
     /// ```
     /// use session_core::{Error, Graph};
     /// let graph = Graph::new();
-    /// graph.undefined_op("NoOp").problem(Error::value("the axis is negative")).finish();
+    /// graph.undefined_op("NoOp").error(Error::value("the axis is negative")).finish();
     /// assert_eq!(graph.check().unwrap_err().message(), "the axis is negative");
     /// ```
-    pub fn problem(mut self, error: Error) -> Self {
+    pub fn error(mut self, error: Error) -> Self {
         self.problem.get_or_insert(error);
         self
     }
@@ -405,7 +405,7 @@ impl OpBuilder {
         let reserved = self.make_constants(name)?;
         let name = reserved.as_deref().unwrap_or(name);
         for input in self.all_inputs() {
-            input.check_in(&self.graph)?;
+            input.check_belongs_to(&self.graph)?;
         }
         let outputs = match self.def {
             Some(def) if !self.open_inputs => {
@@ -573,7 +573,7 @@ impl Operation {
     /// # Errors
     /// Fails if the inputs are already set or if one belongs to another graph.
     pub fn set_inputs(&self, inputs: &[Output]) -> Result<()> {
-        inputs.check_in(&self.own_graph()).map_err(|error| self.place(error))?;
+        inputs.check_belongs_to(&self.own_graph()).map_err(|error| self.place(error))?;
         let endpoints = inputs.iter().map(Output::endpoint).collect();
         self.node.inputs.set(endpoints).map_err(|_| self.place(Error::runtime("the inputs are already set")))
     }

@@ -1,6 +1,6 @@
 //! Feeds: values that replace outputs during a run.
 
-use crate::{AsOutput, Endpoint, Error, Graph, GraphMember, Output, Places, Result, Variable};
+use crate::{AsOutput, Endpoint, Error, Graph, GraphMember, Output, PositionIndex, Result, Variable};
 use smallvec::SmallVec;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher;
@@ -96,14 +96,14 @@ impl<K: FeedKey + ?Sized> FeedKey for &K {
 pub struct FeedList<'g> {
     graph: &'g Graph,
     feeds: SmallVec<[(Endpoint, Tensor); 4]>,
-    places: Places<Endpoint>,
+    places: PositionIndex<Endpoint>,
 }
 
 impl<'g> FeedList<'g> {
     /// Creates an empty list for a graph.
     #[must_use]
     pub fn new(graph: &'g Graph) -> FeedList<'g> {
-        FeedList { graph, feeds: SmallVec::new(), places: Places::default() }
+        FeedList { graph, feeds: SmallVec::new(), places: PositionIndex::default() }
     }
 
     /// Returns the feeds, one per output.
@@ -150,7 +150,7 @@ impl<'g> FeedList<'g> {
 
 /// Checks that an output may be fed in runs of this graph.
 pub(crate) fn check_key(graph: &Graph, output: &Output) -> Result<()> {
-    output.check_in(graph).map_err(|error| match output.operation().error() {
+    output.check_belongs_to(graph).map_err(|error| match output.operation().error() {
         Some(_) => error,
         None => Error::type_mismatch(format!(
             "cannot interpret feed key '{}' as Tensor: {}",

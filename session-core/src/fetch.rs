@@ -1,6 +1,6 @@
 //! Fetches: single outputs and operations, or any nesting of them.
 
-use crate::{Endpoint, Error, Graph, GraphMember, OpId, Operation, Output, Places, Result, Variable};
+use crate::{Endpoint, Error, Graph, GraphMember, OpId, Operation, Output, PositionIndex, Result, Variable};
 use smallvec::SmallVec;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hash};
@@ -49,8 +49,8 @@ pub struct FetchList<'g> {
     targets: SmallVec<[OpId; 4]>,
     /// The position in `fetches` of each tensor leaf. Operation leaves have no entry.
     leaves: SmallVec<[u32; 8]>,
-    fetch_places: Places<Endpoint>,
-    target_places: Places<OpId>,
+    fetch_places: PositionIndex<Endpoint>,
+    target_places: PositionIndex<OpId>,
 }
 
 impl<'g> FetchList<'g> {
@@ -74,8 +74,8 @@ impl<'g> FetchList<'g> {
             fetches: SmallVec::new(),
             targets: SmallVec::new(),
             leaves: SmallVec::new(),
-            fetch_places: Places::default(),
-            target_places: Places::default(),
+            fetch_places: PositionIndex::default(),
+            target_places: PositionIndex::default(),
         }
     }
 
@@ -158,7 +158,7 @@ impl<'g> FetchList<'g> {
     }
 
     fn check(&self, operation: &Operation) -> Result<()> {
-        operation.check_in(self.graph).map_err(|error| match operation.error() {
+        operation.check_belongs_to(self.graph).map_err(|error| match operation.error() {
             Some(_) => error,
             None => Error::value(format!(
                 "'{}' cannot be interpreted as a Tensor or Operation of this graph: {}",

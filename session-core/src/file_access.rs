@@ -15,7 +15,7 @@ use std::path::{Component, Path, PathBuf};
 /// use session_core::{Code, FileAccess};
 /// # let folder = tempfile::tempdir().unwrap();
 /// # let folder = folder.path();
-/// let access = FileAccess::nothing().and_read(folder);
+/// let access = FileAccess::nothing().allow_read(folder);
 /// access.check_read(&folder.join("vocabulary.txt"))?;
 /// assert_eq!(access.check_write(&folder.join("vocabulary.txt")).unwrap_err().code(), Code::PermissionDenied);
 /// assert!(access.check_read(&folder.join("../other")).is_err());
@@ -44,7 +44,7 @@ impl FileAccess {
         FileAccess::default()
     }
 
-    /// Allows no file; folders are added with [`and_read`](FileAccess::and_read) and [`and_write`](FileAccess::and_write).
+    /// Allows no file; folders are added with [`allow_read`](FileAccess::and_read) and [`allow_write`](FileAccess::and_write).
     ///
     /// ```
     /// use std::path::Path;
@@ -59,11 +59,11 @@ impl FileAccess {
     ///
     /// ```
     /// use session_core::FileAccess;
-    /// let access = FileAccess::nothing().and_read("/data/vocabularies").and_write("/data/run");
+    /// let access = FileAccess::nothing().allow_read("/data/vocabularies").allow_write("/data/run");
     /// assert!(!access.is_everything());
     /// ```
     #[must_use]
-    pub fn and_read(self, folder: impl Into<PathBuf>) -> FileAccess {
+    pub fn allow_read(self, folder: impl Into<PathBuf>) -> FileAccess {
         self.and(folder.into(), false)
     }
 
@@ -71,12 +71,12 @@ impl FileAccess {
     ///
     /// ```
     /// use session_core::FileAccess;
-    /// let access = FileAccess::nothing().and_write("/data/run");
+    /// let access = FileAccess::nothing().allow_write("/data/run");
     /// assert!(access.check_write("/data/run/a".as_ref()).is_ok());
     /// assert!(access.check_write("/data/other".as_ref()).is_err());
     /// ```
     #[must_use]
-    pub fn and_write(self, folder: impl Into<PathBuf>) -> FileAccess {
+    pub fn allow_write(self, folder: impl Into<PathBuf>) -> FileAccess {
         self.and(folder.into(), true)
     }
 
@@ -103,7 +103,7 @@ impl FileAccess {
     ///
     /// ```
     /// use session_core::FileAccess;
-    /// let access = FileAccess::nothing().and_read("/data");
+    /// let access = FileAccess::nothing().allow_read("/data");
     /// assert!(access.check_read("/data/words.txt".as_ref()).is_ok());
     /// assert!(access.check_read("/data/../etc/passwd".as_ref()).is_err());
     /// ```
@@ -118,7 +118,7 @@ impl FileAccess {
     ///
     /// ```
     /// use session_core::FileAccess;
-    /// let error = FileAccess::nothing().and_read("/data").check_write("/data/a".as_ref()).unwrap_err();
+    /// let error = FileAccess::nothing().allow_read("/data").check_write("/data/a".as_ref()).unwrap_err();
     /// assert!(error.message().contains("may not write '/data/a'"));
     /// ```
     ///
@@ -205,7 +205,7 @@ mod tests {
         symlink(outside.join("new"), inside.join("dangling")).unwrap();
         symlink(inside.join("deep"), inside.join("near")).unwrap();
 
-        let access = FileAccess::nothing().and_write(&inside);
+        let access = FileAccess::nothing().allow_write(&inside);
         for allowed in ["a", "deep/a", "deep/../a", "near/a", "not/yet/there", "."] {
             access.check_write(&inside.join(allowed)).unwrap();
             access.check_read(&inside.join(allowed)).unwrap();
@@ -235,7 +235,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a");
         fs::write(&file, "a").unwrap();
-        let access = FileAccess::nothing().and_read(&file);
+        let access = FileAccess::nothing().allow_read(&file);
         access.check_read(&file).unwrap();
         assert!(access.check_write(&file).is_err());
         assert!(access.check_read(folder.path()).is_err(), "a file is not its folder");

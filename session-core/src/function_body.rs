@@ -183,7 +183,7 @@ impl Graph {
         if output.is_in(self) {
             return Ok(output.clone());
         }
-        let foreign = || match output.check_in(self) {
+        let foreign = || match output.check_belongs_to(self) {
             Err(error) => error,
             Ok(()) => Error::value(format!("'{}' cannot be captured", output.name())),
         };

@@ -351,7 +351,7 @@ impl Graph {
         let graph = self.current();
         let mut ids = graph.context.control_inputs.clone();
         for operation in operations {
-            match operation.check_in(&graph) {
+            match operation.check_belongs_to(&graph) {
                 Ok(()) if !ids.contains(&operation.id()) => ids.push(operation.id()),
                 Ok(()) => {}
                 // The error was recorded when that operation was created.
@@ -752,7 +752,7 @@ impl Graph {
     /// ```
     #[track_caller]
     pub fn prevent_feeding(&self, output: &Output) {
-        if let Err(error) = output.check_in(self) {
+        if let Err(error) = output.check_belongs_to(self) {
             return self.add_error(error);
         }
         self.shared.write().unfeedable.insert(output.endpoint());
@@ -770,7 +770,7 @@ impl Graph {
     /// ```
     #[track_caller]
     pub fn prevent_fetching(&self, operation: &Operation) {
-        if let Err(error) = operation.check_in(self) {
+        if let Err(error) = operation.check_belongs_to(self) {
             return self.add_error(error);
         }
         self.shared.write().unfetchable.insert(operation.id());
@@ -818,7 +818,7 @@ impl Graph {
     /// Fails with a value error if a function of the same name exists or a control output does not belong to
     /// the body, and with a runtime error on a finalized graph (S-12).
     pub fn add_function(&self, function: Function) -> Result<()> {
-        function.control_outputs().check_in(function.body())?;
+        function.control_outputs().check_belongs_to(function.body())?;
         let library = self.outermost_shared();
         let mut state = library.write();
         if state.finalized {

@@ -26,7 +26,7 @@ mod operators;
 mod options;
 mod origin;
 mod partial_shape;
-mod places;
+mod position_index;
 mod rewrite;
 mod saved_table;
 mod session;
@@ -58,7 +58,7 @@ pub use operators::ToNumber;
 pub use options::{OpStats, QueueStats, RunMetadata, RunOptions, TraceLevel};
 pub use origin::Origin;
 pub use partial_shape::PartialShape;
-pub use places::Places;
+pub use position_index::PositionIndex;
 pub use rewrite::Rewrite;
 pub use saved_table::SavedTable;
 pub use session::{

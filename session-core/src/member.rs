@@ -7,14 +7,14 @@ use std::sync::Arc;
 /// An element of a graph, or an object made of such elements.
 ///
 /// Operations and outputs are numbers within their graph, so an element of another graph would silently refer
-/// to something else. Whatever takes graph elements checks them with [`check_in`](GraphMember::check_in).
+/// to something else. Whatever takes graph elements checks them with [`check_belongs_to`](GraphMember::check_belongs_to).
 ///
 /// ```
 /// use session_core::{Graph, GraphMember};
 /// let (graph, other) = (Graph::new(), Graph::new());
 /// let operation = other.undefined_op("NoOp").finish();
-/// assert!(operation.check_in(&other).is_ok());
-/// assert!(operation.check_in(&graph).unwrap_err().message().contains("'NoOp' belongs to another graph"));
+/// assert!(operation.check_belongs_to(&other).is_ok());
+/// assert!(operation.check_belongs_to(&graph).unwrap_err().message().contains("'NoOp' belongs to another graph"));
 /// ```
 pub trait GraphMember {
     /// Checks that the element belongs to this graph and is valid.
@@ -22,7 +22,7 @@ pub trait GraphMember {
     /// # Errors
     /// Fails with a value error for an element of another graph, and with the error of an operation that
     /// could not be created.
-    fn check_in(&self, graph: &Graph) -> Result<()>;
+    fn check_belongs_to(&self, graph: &Graph) -> Result<()>;
 }
 
 /// Creates the error for an element of another graph.
@@ -33,19 +33,19 @@ fn foreign(kind: &str, name: &str) -> Error {
 }
 
 impl GraphMember for Operation {
-    fn check_in(&self, graph: &Graph) -> Result<()> {
+    fn check_belongs_to(&self, graph: &Graph) -> Result<()> {
         check(self, graph, "operation", || self.name().to_owned())
     }
 }
 
 impl GraphMember for Output {
-    fn check_in(&self, graph: &Graph) -> Result<()> {
+    fn check_belongs_to(&self, graph: &Graph) -> Result<()> {
         check(self.operation(), graph, "tensor", || self.name())
     }
 }
 
 impl GraphMember for Variable {
-    fn check_in(&self, graph: &Graph) -> Result<()> {
+    fn check_belongs_to(&self, graph: &Graph) -> Result<()> {
         let name = || self.name().to_owned();
         let outputs = [self.handle(), self.initial_value(), self.snapshot()];
         let operations = outputs.into_iter().map(Output::operation).chain([self.initializer()]);
@@ -54,26 +54,26 @@ impl GraphMember for Variable {
 }
 
 impl GraphMember for SavedTable {
-    fn check_in(&self, graph: &Graph) -> Result<()> {
+    fn check_belongs_to(&self, graph: &Graph) -> Result<()> {
         check(self.import(), graph, "table", || self.name().to_owned())
     }
 }
 
 impl<T: GraphMember> GraphMember for [T] {
-    fn check_in(&self, graph: &Graph) -> Result<()> {
-        self.iter().try_for_each(|member| member.check_in(graph))
+    fn check_belongs_to(&self, graph: &Graph) -> Result<()> {
+        self.iter().try_for_each(|member| member.check_belongs_to(graph))
     }
 }
 
 impl<T: GraphMember> GraphMember for Option<T> {
-    fn check_in(&self, graph: &Graph) -> Result<()> {
-        self.as_ref().map_or(Ok(()), |member| member.check_in(graph))
+    fn check_belongs_to(&self, graph: &Graph) -> Result<()> {
+        self.as_ref().map_or(Ok(()), |member| member.check_belongs_to(graph))
     }
 }
 
 impl<T: GraphMember + ?Sized> GraphMember for &T {
-    fn check_in(&self, graph: &Graph) -> Result<()> {
-        (**self).check_in(graph)
+    fn check_belongs_to(&self, graph: &Graph) -> Result<()> {
+        (**self).check_belongs_to(graph)
     }
 }
 
@@ -93,7 +93,7 @@ pub(crate) fn check_item(item: &(dyn Any + Send + Sync), graph: &Graph) -> Resul
     let known = [of::<Operation>, of::<Output>, of::<Variable>, of::<SavedTable>];
     match known.iter().find_map(|of| of(item)) {
         // The error of a failed element was reported when it occurred.
-        Some(member) => match member.check_in(graph) {
+        Some(member) => match member.check_belongs_to(graph) {
             Err(error) if error.phase().is_none() => Err(error),
             _ => Ok(()),
         },

@@ -31,9 +31,9 @@ impl Operation {
     pub fn rewrite(&self, change: Rewrite) -> Result<Operation> {
         let graph = self.own_graph();
         if self.node.id == INVALID {
-            self.check_in(&graph)?;
+            self.check_belongs_to(&graph)?;
         }
-        change.inputs.check_in(&graph).map_err(|error| self.place(error))?;
+        change.inputs.check_belongs_to(&graph).map_err(|error| self.place(error))?;
         let kept = self.node.outputs.iter().zip(&change.outputs).filter(|(old, new)| old.dtype == new.dtype);
         if kept.count() != self.node.outputs.len() {
             let text = "a rewritten operation has all outputs that it had, of the same dtypes";

@@ -49,11 +49,11 @@ impl SavedTable {
 
     /// Returns the outputs for all keys and all values, which are consistent if fetched in one run.
     #[must_use]
-    pub fn content(&self) -> [Output; 2] {
+    pub fn exported(&self) -> [Output; 2] {
         [self.export.output(0), self.export.output(1)]
     }
 
-    /// Returns the operation that replaces the content by the values fed for [`taken`](SavedTable::taken).
+    /// Returns the operation that replaces the content by the values fed for [`imported`](SavedTable::imported).
     #[must_use]
     pub fn import(&self) -> &Operation {
         &self.import
@@ -61,7 +61,7 @@ impl SavedTable {
 
     /// Returns the outputs to feed for the import: keys and values.
     #[must_use]
-    pub fn taken(&self) -> [Output; 2] {
+    pub fn imported(&self) -> [Output; 2] {
         [self.import.input(1), self.import.input(2)]
     }
 }

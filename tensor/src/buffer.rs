@@ -194,7 +194,7 @@ unsafe fn free_vec<T: Element>(start: NonNull<u8>, capacity: usize) {
 /// let pool = BufferPool::new();
 /// let tensor = Tensor::from_pool::<f32>(&pool, [1000])?;
 /// drop(tensor);
-/// assert_eq!(pool.idle_bytes(), 4096); // kept for the next tensor of a similar size
+/// assert_eq!(pool.unused_bytes(), 4096); // kept for the next tensor of a similar size
 /// # Ok::<(), tensor::TensorError>(())
 /// ```
 #[derive(Clone, Default)]
@@ -286,7 +286,7 @@ impl Shelves {
         }
         self.make(capacity).or_else(|error| {
             // Idle memory of other sizes may be what is missing.
-            if self.idle_bytes() == 0 {
+            if self.unused_bytes() == 0 {
                 return Err(error);
             }
             self.clear();
@@ -322,7 +322,7 @@ impl Shelves {
         Ok(Block { start, capacity, arena: Some(arena) })
     }
 
-    fn idle_bytes(&self) -> usize {
+    fn unused_bytes(&self) -> usize {
         (0..CLASSES).map(|class| self.list(class).iter().map(|block| block.capacity).sum::<usize>()).sum()
     }
 
@@ -385,8 +385,8 @@ impl BufferPool {
 
     /// Returns the number of bytes that the pool keeps and no tensor uses.
     #[must_use]
-    pub fn idle_bytes(&self) -> usize {
-        self.0.idle_bytes()
+    pub fn unused_bytes(&self) -> usize {
+        self.0.unused_bytes()
     }
 
     /// Returns the number of bytes that the pool holds, in tensors and idle.
@@ -402,7 +402,7 @@ impl BufferPool {
     /// let pool = BufferPool::new();
     /// drop(Tensor::from_pool::<f32>(&pool, [1000])?);
     /// pool.trim();
-    /// assert_eq!(pool.idle_bytes(), 0);
+    /// assert_eq!(pool.unused_bytes(), 0);
     /// # Ok::<(), tensor::TensorError>(())
     /// ```
     pub fn trim(&self) {
@@ -412,7 +412,7 @@ impl BufferPool {
 
 impl fmt::Debug for BufferPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BufferPool").field("idle_bytes", &self.idle_bytes()).finish()
+        f.debug_struct("BufferPool").field("unused_bytes", &self.unused_bytes()).finish()
     }
 }
 
@@ -460,7 +460,7 @@ mod tests {
             let inside = (moved.bytes().as_ptr() as usize).wrapping_sub(Arc::as_ptr(&moved) as usize);
             assert_eq!(inside < size_of::<Buffer>(), len <= INLINE);
             drop(moved);
-            assert_eq!(pool.idle_bytes() > 0, len > INLINE);
+            assert_eq!(pool.unused_bytes() > 0, len > INLINE);
         }
         assert_eq!(elements::<f64>(Buffer::of(1.5).bytes()), [1.5]);
         assert!(size_of::<Buffer>() <= 56, "an inline buffer is no larger than the others");
@@ -494,7 +494,7 @@ mod tests {
         second.bytes_mut().unwrap().fill(2);
         let place = first.start;
         drop(first);
-        assert_eq!(pool.idle_bytes(), PART);
+        assert_eq!(pool.unused_bytes(), PART);
         assert_eq!(pool.buffer(PART).unwrap().start, place);
         pool.trim();
         drop(pool);
@@ -507,6 +507,6 @@ mod tests {
         let buffer = pool.buffer(ARENA + 1).unwrap();
         assert_eq!(buffer.bytes().len(), ARENA + 1);
         drop(buffer);
-        assert!(pool.idle_bytes() > ARENA);
+        assert!(pool.unused_bytes() > ARENA);
     }
 }

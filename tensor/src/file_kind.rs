@@ -149,7 +149,7 @@ impl FileKind {
 
     /// Returns true if the content identifies the kind, rather than the name alone.
     #[must_use]
-    pub fn is_told_by_content(self) -> bool {
+    pub fn is_certain(self) -> bool {
         !matches!(
             self,
             FileKind::Events | FileKind::CheckpointIndex | FileKind::CheckpointData | FileKind::MetaGraph
@@ -282,7 +282,7 @@ mod tests {
         ];
         for (start, kind) in rows {
             assert_eq!(FileKind::of("file", start), Some(kind), "{start:?}");
-            assert!(kind.is_told_by_content());
+            assert!(kind.is_certain());
         }
     }
 

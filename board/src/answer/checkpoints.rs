@@ -49,7 +49,7 @@ impl Board {
         });
         // Of a dtype that this program does not know: without values, but no error.
         let unknown = reader
-            .unknown()
+            .unsupported_tensors()
             .into_iter()
             .map(|info| (info.name, format!("dtype {}", info.dtype), info.shape.to_vec(), info.bytes, false));
         let mut tensors: Vec<_> = known.chain(unknown).collect();
@@ -76,7 +76,7 @@ impl Board {
         {
             problems.push(json!({"tensor": "(the session's state)", "error": error.to_string()}));
         }
-        let (tensors, unknown) = (reader.variables().len(), reader.unknown().len());
+        let (tensors, unknown) = (reader.variables().len(), reader.unsupported_tensors().len());
         Answer::json(&json!({"tensors": tensors, "unknown": unknown, "problems": problems}))
     }
 
@@ -84,7 +84,7 @@ impl Board {
     pub(super) fn tensor(&self, query: &Query<'_>) -> Result<Answer, Error> {
         let (reader, name) = (self.reader(query)?, query.need("tensor")?);
         let info = reader.variables().into_iter().find(|info| info.name == name);
-        if let Some(unknown) = reader.unknown().into_iter().find(|info| info.name == name) {
+        if let Some(unknown) = reader.unsupported_tensors().into_iter().find(|info| info.name == name) {
             let text = format!("{} bytes of dtype {}, which is not known here", unknown.bytes, unknown.dtype);
             return Answer::json(&json!({"text": text}));
         }
@@ -158,7 +158,7 @@ fn row(prefix: &Path, state: &CheckpointState) -> Json {
         "pinned": note.is_some_and(|note| note.pinned), "metric": note.and_then(|note| note.metric).map(number),
         "best": name(prefix).starts_with("best.ckpt"),
         "meta_graph": has(".meta"), "session_state": has(".session") || has(".session-2"),
-        "tensors": reader.as_ref().ok().map(|reader| reader.variables().len() + reader.unknown().len()),
+        "tensors": reader.as_ref().ok().map(|reader| reader.variables().len() + reader.unsupported_tensors().len()),
         "error": reader.err().map(|error| error.to_string()),
     })
 }

@@ -464,7 +464,7 @@ impl BundleReader {
     }
 
     /// Reads every stored byte, compares all checksums, and tells what is damaged. Needs little memory.
-    /// Of a tensor of [`unknown`](BundleReader::unknown) dtype only the presence of its bytes is checked, since
+    /// Of a tensor of [`unknown`](BundleReader::unsupported_tensors) dtype only the presence of its bytes is checked, since
     /// the coverage of a checksum depends on the dtype.
     ///
     /// ```

@@ -19,10 +19,10 @@ impl BundleReader {
     /// # let path = folder.path().join("model.ckpt");
     /// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
     /// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
-    /// assert_eq!(checkpoint::bundle::BundleReader::open(&prefix)?.unknown().count(), 0);
+    /// assert_eq!(checkpoint::bundle::BundleReader::open(&prefix)?.unsupported_tensors().count(), 0);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn unknown(&self) -> impl Iterator<Item = UnknownTensor> + '_ {
+    pub fn unsupported_tensors(&self) -> impl Iterator<Item = UnknownTensor> + '_ {
         self.records.iter().filter(|record| !record.hidden).filter_map(|record| {
             let entry = entry(record)?;
             Some(UnknownTensor {
@@ -34,7 +34,7 @@ impl BundleReader {
         })
     }
 
-    /// Reads the bytes of a tensor of [`unknown`](BundleReader::unknown) dtype as they are in the data file,
+    /// Reads the bytes of a tensor of [`unknown`](BundleReader::unsupported_tensors) dtype as they are in the data file,
     /// without a comparison of checksums.
     ///
     /// # Errors

@@ -112,7 +112,7 @@ impl SafetensorsReader {
     }
 
     /// Returns every tensor of a dtype that is known here, in bytewise order of names. The others are
-    /// [`unknown`](SafetensorsReader::unknown).
+    /// [`unknown`](SafetensorsReader::unsupported_tensors).
     ///
     /// ```
     /// # let folder = tempfile::tempdir()?;
@@ -141,10 +141,10 @@ impl SafetensorsReader {
     /// # let path = folder.path().join("model.safetensors");
     /// # let tensors = [("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))];
     /// # checkpoint::safetensors::write_safetensors(&path, &tensors, &Default::default())?;
-    /// assert_eq!(checkpoint::safetensors::SafetensorsReader::open(&path)?.unknown().count(), 0);
+    /// assert_eq!(checkpoint::safetensors::SafetensorsReader::open(&path)?.unsupported_tensors().count(), 0);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn unknown(&self) -> impl Iterator<Item = UnknownTensor> + '_ {
+    pub fn unsupported_tensors(&self) -> impl Iterator<Item = UnknownTensor> + '_ {
         let unknown = |entry: &Entry| {
             let dtype = entry.dtype.clone().err()?;
             let bytes = entry.end - entry.begin;
@@ -231,7 +231,7 @@ impl SafetensorsReader {
     /// As [`read`](SafetensorsReader::read); so [`Error::Unsupported`] if one is of a dtype that is not known
     /// here.
     pub fn read_all(&self) -> Result<Vec<(String, Tensor)>> {
-        if let Some(unknown) = self.unknown().next() {
+        if let Some(unknown) = self.unsupported_tensors().next() {
             return Err(self.unsupported(&unknown.name, &unknown.dtype));
         }
         self.entries().map(|info| Ok((info.name.clone(), self.read(&info.name)?))).collect()

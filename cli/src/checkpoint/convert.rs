@@ -40,7 +40,7 @@ impl Arguments {
         // Mapped and verified: damaged data is not copied, and at most one tensor is in memory.
         let reader = CheckpointReader::open_with(&self.source, ReadOptions::new().map(true))?;
         self.check(&reader)?;
-        for UnknownTensor { name, dtype, .. } in reader.unknown() {
+        for UnknownTensor { name, dtype, .. } in reader.unsupported_tensors() {
             if !self.drop_unsupported {
                 // Fails with the reason.
                 reader.read(&name)?;

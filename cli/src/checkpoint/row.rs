@@ -20,7 +20,7 @@ impl Row {
             let TensorInfo { name, dtype, shape, bytes, .. } = info;
             Row { name, dtype: dtype.name().to_owned(), shape, bytes, known: true }
         });
-        let unknown = reader.unknown().into_iter().map(|tensor| {
+        let unknown = reader.unsupported_tensors().into_iter().map(|tensor| {
             let UnknownTensor { name, dtype, shape, bytes, .. } = tensor;
             Row { name, dtype, shape, bytes, known: false }
         });

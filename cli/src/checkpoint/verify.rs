@@ -21,7 +21,7 @@ impl Arguments {
             let name = problem.name.as_deref().unwrap_or("(the checkpoint)");
             writeln!(out, "{}: {}", escaped(name), escaped(chain(&problem.error)))?;
         }
-        let unknown = reader.unknown();
+        let unknown = reader.unsupported_tensors();
         for tensor in &unknown {
             let (name, dtype) = (escaped(&tensor.name), escaped(&tensor.dtype));
             writeln!(out, "{name}: not verified, its dtype {dtype} is not known here")?;

@@ -6,7 +6,7 @@ use crate::model::folder;
 use crate::model::graph_file::import;
 use crate::output::{Outcome, Result, write_json};
 use monitored_session::checkpoint::SAVERS;
-use monitored_session::embedded_engine::{Lack, missing_kernels};
+use monitored_session::embedded_engine::{MissingKernel, missing_kernels};
 use monitored_session::graph_def::{MetaGraph, proto, read_graph_file};
 use monitored_session::queue_runner::QUEUE_RUNNERS;
 use monitored_session::saved_model::{SavedModelFolder, graph_outputs};
@@ -324,7 +324,7 @@ impl Summary {
 }
 
 /// Returns an op type, with the reason if the engine runs only some of its operations.
-fn lacking(lack: Lack<'_>) -> String {
+fn lacking(lack: MissingKernel<'_>) -> String {
     match lack.reason {
         Some(reason) => format!("{}: {reason}", lack.op_type),
         None => lack.op_type.to_owned(),

@@ -400,9 +400,9 @@ pub fn squeeze(input: impl AsOutput, axes: impl Into<Axes>) -> Output {
         Axes::All => builder.finish_output(),
         Axes::Listed(axes) => match axes.known() {
             Some(axes) => builder.attr("squeeze_dims", axes.as_slice()).finish_output(),
-            None => builder
-                .problem(Error::value("the axes must be known when the graph is built"))
-                .finish_output(),
+            None => {
+                builder.error(Error::value("the axes must be known when the graph is built")).finish_output()
+            }
         },
     }
 }

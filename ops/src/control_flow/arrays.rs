@@ -149,7 +149,7 @@ impl TensorArray {
         let builder = builder.attr("resize_if_index_out_of_bounds", self.dynamic);
         let builder = match self.check(value, value.shape()) {
             Ok(()) => builder,
-            Err(error) => builder.problem(error),
+            Err(error) => builder.error(error),
         };
         self.with_handle(scope.leave(builder.finish_output()))
     }
@@ -219,7 +219,7 @@ impl TensorArray {
         let rank = value.shape().rank().unwrap_or(1);
         let builder = match self.check(value, &value.shape().range(1, rank.max(1))) {
             Ok(()) => builder,
-            Err(error) => builder.problem(error),
+            Err(error) => builder.error(error),
         };
         self.with_handle(scope.leave(builder.finish_output()))
     }

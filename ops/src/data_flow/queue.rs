@@ -450,7 +450,7 @@ impl Queue {
         let builder = handle.graph().op(self.def(new, old)).input(&handle);
         let values = match self.ordered(components).and_then(|values| self.converted(values)) {
             Ok(values) => values,
-            Err(error) => return builder.problem(error).finish(),
+            Err(error) => return builder.error(error).finish(),
         };
         let place = scope.graph().without_control_dependencies();
         let input =

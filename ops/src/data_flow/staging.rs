@@ -161,13 +161,13 @@ impl StagingArea {
         let builder = self.op(&self.graph, &STAGE);
         if values.len() != self.dtypes.len() {
             let text = format!("{} values for an area of {} components", values.len(), self.dtypes.len());
-            return builder.problem(Error::value(text)).finish();
+            return builder.error(Error::value(text)).finish();
         }
         let place = self.graph.located_at(self.graph.location());
         let input = |(value, &dtype): (Value, &DType)| Ok(value.all_for_dtype(dtype)?.to_output(&place));
         match values.into_iter().zip(&self.dtypes).map(input).collect::<Result<Vec<Output>>>() {
             Ok(inputs) => builder.input_list(inputs).finish(),
-            Err(error) => builder.problem(error).finish(),
+            Err(error) => builder.error(error).finish(),
         }
     }
 

@@ -138,7 +138,9 @@ impl<T: Optimizer> Optimizer for GradientAccumulation<T> {
         let mut added: Vec<Operation> = sums
             .iter()
             .zip(with_gradient(gradients))
-            .map(|((sum, variable), (gradient, _))| sum.assign_add(gradient.within(&variable.beside(&scope))))
+            .map(|((sum, variable), (gradient, _))| {
+                sum.assign_add(gradient.within(&variable.colocated(&scope)))
+            })
             .collect();
         added.push(count.assign_add(constant(&scope, 1i64)));
         let after = scope.control_dependencies(&added);

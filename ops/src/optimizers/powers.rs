@@ -49,7 +49,7 @@ pub(super) fn advance(
     let raise = |(name, power, decay): &Power<'_>| {
         let power = shared(scope, power);
         let decay = scope.hyperparameter(name, decay, power.dtype());
-        let next = mul(power.as_output().within(&power.beside(&graph.named("mul"))), decay);
+        let next = mul(power.as_output().within(&power.colocated(&graph.named("mul"))), decay);
         power.assign(next.within(&after))
     };
     powers.iter().map(raise).collect()

@@ -82,7 +82,7 @@ impl<'a> UpdateScope<'a> {
     #[must_use]
     pub fn place_of(&self, variable: &Variable) -> Graph {
         let scope = self.graph.scope(&format!("update_{}", variable.name()));
-        variable.beside(&scope).control_dependencies(&self.before)
+        variable.colocated(&scope).control_dependencies(&self.before)
     }
 
     /// Returns a slot of a variable, as an input.

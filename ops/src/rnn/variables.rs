@@ -37,7 +37,7 @@ impl Variables {
         let known = self.lock().clone();
         let (outside, reuse) = (graph.outermost(), graph.reuse());
         if let Some((_, first)) = known.first() {
-            if first.check_in(&outside).is_err() {
+            if first.check_belongs_to(&outside).is_err() {
                 let text = format!(
                     "cell '{cell}' has its variables in another graph; each graph needs its own cell"
                 );

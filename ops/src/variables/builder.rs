@@ -321,11 +321,11 @@ impl<'a> VariableBuilder<'a> {
     }
 
     fn make(self) -> Variable {
-        if let Some(Err(error)) = self.colocated_with.map(|variable| variable.check_in(&self.graph)) {
+        if let Some(Err(error)) = self.colocated_with.map(|variable| variable.check_belongs_to(&self.graph)) {
             self.record_error(self.graph.scope_name(), error);
         }
         let place = self.graph.without_control_dependencies().located_at(self.location);
-        let place = self.colocated_with.map_or(place.clone(), |variable| variable.beside(&place));
+        let place = self.colocated_with.map_or(place.clone(), |variable| variable.colocated(&place));
         let scope = self.open_scope(&place);
         let initial_value = self.make_initial_value(&scope);
         let (dtype, shape) = (initial_value.dtype(), self.shape_of(&initial_value));

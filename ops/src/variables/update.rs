@@ -92,7 +92,7 @@ pub trait VariableExt {
 
     /// Returns the handle with the device of this variable, for what belongs on the same device, such as the
     /// slots of an optimizer.
-    fn beside(&self, graph: &Graph) -> Graph;
+    fn colocated(&self, graph: &Graph) -> Graph;
 }
 
 impl VariableExt for Variable {
@@ -158,7 +158,7 @@ impl VariableExt for Variable {
         scatter_sub(handle, indices, updates).operation().clone()
     }
 
-    fn beside(&self, graph: &Graph) -> Graph {
+    fn colocated(&self, graph: &Graph) -> Graph {
         match self.handle().operation().device() {
             "" => graph.clone(),
             device => graph.device(device),
@@ -168,7 +168,7 @@ impl VariableExt for Variable {
 
 /// Returns the handle where the updates stand, on the variable's device.
 fn placed(variable: &Variable, updates: &impl AsOutput) -> Output {
-    variable.handle().within(&variable.beside(&updates.as_output().graph()))
+    variable.handle().within(&variable.colocated(&updates.as_output().graph()))
 }
 
 #[track_caller]
@@ -187,7 +187,7 @@ fn update(
         }
     };
     let place = match &value {
-        Value::Output(output) => variable.beside(&output.graph()),
+        Value::Output(output) => variable.colocated(&output.graph()),
         Value::Tensor(_) => variable.handle().graph(),
     };
     let builder = ordered_after_read(place.op(def), variable).input(variable.handle());
@@ -196,7 +196,7 @@ fn update(
         None => builder,
     };
     let builder = match problem {
-        Some(problem) => builder.problem(problem),
+        Some(problem) => builder.error(problem),
         None => builder,
     };
     match value {

@@ -281,7 +281,7 @@ impl<R: Read> Iterator for RecordReader<R> {
 /// Returns the format of a file that begins with these bytes, and with no record.
 pub(super) fn kind_of(file: &Option<Arc<Path>>, start: &[u8]) -> Option<FileKind> {
     let path = file.as_deref().unwrap_or(Path::new(""));
-    FileKind::of(path, start).filter(|kind| kind.is_told_by_content())
+    FileKind::of(path, start).filter(|kind| kind.is_certain())
 }
 
 /// Returns true if four bytes are the masked checksum of others.

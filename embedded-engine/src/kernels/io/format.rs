@@ -55,7 +55,7 @@ impl FixedLength {
 
 /// Returns the error for a file that is not compressed as a reader's attribute says.
 fn otherwise_compressed(compression: Compression, path: &Path, start: &[u8]) -> Error {
-    let kind = FileKind::of(path, start).filter(|kind| kind.is_told_by_content());
+    let kind = FileKind::of(path, start).filter(|kind| kind.is_certain());
     let hint = match kind {
         Some(kind) => format!("it is {kind}"),
         None => "its first bytes say that it is not compressed: leave the compression type out".to_owned(),

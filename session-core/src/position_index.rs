@@ -9,9 +9,9 @@ const SCAN: usize = 16;
 /// The positions of the keys of a list without duplicates, such as the fetches of a run.
 ///
 /// ```
-/// use session_core::Places;
+/// use session_core::PositionIndex;
 ///
-/// let (mut list, mut places) = (Vec::new(), Places::default());
+/// let (mut list, mut places) = (Vec::new(), PositionIndex::default());
 /// for number in [3u32, 5, 3] {
 ///     if places.find(number, list.iter().copied()).is_none() {
 ///         list.push(number);
@@ -20,19 +20,19 @@ const SCAN: usize = 16;
 /// assert_eq!(list, [3, 5]);
 /// ```
 #[derive(Clone, Debug)]
-pub struct Places<K> {
+pub struct PositionIndex<K> {
     /// Built once the list is too long to scan. Boxed, because most lists are short and exist for a single
     /// run.
     index: Option<Box<FxHashMap<K, usize>>>,
 }
 
-impl<K> Default for Places<K> {
-    fn default() -> Places<K> {
-        Places { index: None }
+impl<K> Default for PositionIndex<K> {
+    fn default() -> PositionIndex<K> {
+        PositionIndex { index: None }
     }
 }
 
-impl<K: Copy + Eq + Hash> Places<K> {
+impl<K: Copy + Eq + Hash> PositionIndex<K> {
     /// Returns the position of a key in the current list. If the key is absent, the caller must append it.
     #[inline]
     pub fn find(&mut self, key: K, mut list: impl ExactSizeIterator<Item = K>) -> Option<usize> {
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn keys_are_found_in_short_and_long_lists() {
-        let (mut list, mut places) = (Vec::new(), Places::default());
+        let (mut list, mut places) = (Vec::new(), PositionIndex::default());
         for round in 0..2 {
             for key in 0..100u32 {
                 let place = places.find(key, list.iter().copied());
