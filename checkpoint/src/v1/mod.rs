@@ -13,7 +13,7 @@
 //! writer.add("weights", &Tensor::from([1.0f32, 2.0]))?;
 //! writer.finish()?;
 //! assert_eq!(V1Reader::open(&path)?.read("weights")?, Tensor::from([1.0f32, 2.0]));
-//! # Ok::<(), checkpoint::Error>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod message;
