@@ -655,7 +655,7 @@ impl NormParameters {
     }
 }
 
-/// Returns the rows of a table, one for each id. [`nn::embedding_lookup`] takes other tensors as tables, too.
+/// Returns the rows of a table, one for each id. [`nn::embedding_lookup`](crate::nn::embedding_lookup) takes other tensors as tables, too.
 ///
 /// ```
 /// use ops::{array::constant, initializers::glorot_uniform, layers::embedding_lookup, variables::get_variable};

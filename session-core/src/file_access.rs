@@ -44,7 +44,7 @@ impl FileAccess {
         FileAccess::default()
     }
 
-    /// Allows no file; folders are added with [`allow_read`](FileAccess::and_read) and [`allow_write`](FileAccess::and_write).
+    /// Allows no file; folders are added with [`allow_read`](FileAccess::allow_read) and [`allow_write`](FileAccess::allow_write).
     ///
     /// ```
     /// use std::path::Path;
