@@ -64,3 +64,22 @@ fn eigenvectors_make_the_matrix_again() {
         check(&graph, &[(made, symmetric), (matmul(matrix_transpose(&v), &v), identity(&graph, size))]);
     }
 }
+
+#[cfg(feature = "fft")]
+#[test]
+fn transforms_to_no_numbers_are_empty() {
+    use session_core::{DType, OutputInfo, PartialShape};
+    let graph = Graph::new();
+    let x = constant(&graph, Tensor::full(tensor::Complex::new(1.0f32, 0.0), [2, 3, 4]));
+    let real = OutputInfo { dtype: DType::Float32, shape: PartialShape::unknown(), is_ref: false };
+    let transform = |lengths: [i32; 2]| {
+        let lengths = constant(&graph, lengths);
+        let builder = graph.undefined_op("IRFFT2D").input(&x).input(&lengths);
+        let builder = builder.attr("Treal", DType::Float32).attr("Tcomplex", DType::Complex64);
+        builder.described_output(real.clone()).finish_output()
+    };
+    let numbers = [transform([0, 4]), transform([3, 0]), transform([0, 0])];
+    let session = EmbeddedEngine::new().new_session(&graph, "", &SessionConfig::with_threads(1)).unwrap();
+    let shapes = numbers.map(|output| session.run(&output, ()).unwrap().shape().dims().to_vec());
+    assert_eq!(shapes, [[2, 0, 4], [2, 3, 0], [2, 0, 0]]);
+}

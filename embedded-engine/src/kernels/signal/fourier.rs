@@ -81,7 +81,7 @@ where
         length: usize,
         stride: usize,
     ) -> Result<()> {
-        if length == 1 {
+        if length == 1 || values.is_empty() {
             return Ok(());
         }
         // A transform of a large prime length needs several times its length.
