@@ -6,10 +6,11 @@ mod sequences;
 mod support;
 
 use monitored_session::ops::optimizers::{AdamOptimizer, GradientDescentOptimizer, Optimizer};
-use monitored_session::ops::{array, global_step, math, nn, variables};
+use monitored_session::ops::{array, global_step, math, nn};
 use monitored_session::prelude::*;
 use std::time::Instant;
-use support::{EXAMPLES, emit, glorot, labels, page_faults, rounds, status_mb, threads, uniform};
+use support::networks::{self, parameter};
+use support::{EXAMPLES, emit, labels, page_faults, rounds, status_mb, threads, uniform};
 
 /// The numbers of steps before the clock starts, and per round.
 struct Sizes {
@@ -35,26 +36,6 @@ struct Model {
     train_op: Operation,
 }
 
-/// Creates variable `i` with these initial values.
-fn parameter(graph: &Graph, i: usize, values: Vec<f32>, shape: &[usize]) -> Variable {
-    let tensor = Tensor::from_vec(values, shape).expect("as many values as the shape has");
-    variables::variable(&graph.named(&format!("p{i}")), tensor)
-}
-
-fn dense(graph: &Graph, x: &Output, i: usize, stream: u64, [inputs, outputs]: [usize; 2]) -> Output {
-    let w = parameter(graph, i, glorot(stream, inputs * outputs, inputs, outputs), &[inputs, outputs]);
-    let b = parameter(graph, i + 1, vec![0.0; outputs], &[outputs]);
-    nn::bias_add(math::matmul(x, &w), &b)
-}
-
-fn convolution(graph: &Graph, x: &Output, i: usize, stream: u64, [inputs, outputs]: [usize; 2]) -> Output {
-    let values = glorot(stream, 25 * inputs * outputs, 25 * inputs, 25 * outputs);
-    let w = parameter(graph, i, values, &[5, 5, inputs, outputs]);
-    let b = parameter(graph, i + 1, vec![0.0; outputs], &[outputs]);
-    let h = nn::relu(nn::bias_add(nn::conv2d(x, &w, [1, 1], nn::Padding::Same), &b));
-    nn::max_pool(&h, [2, 2], [2, 2], nn::Padding::Same)
-}
-
 fn logits(graph: &Graph, workload: &str, x: &Output, batch: usize) -> Output {
     match workload {
         "softmax" => {
@@ -62,19 +43,8 @@ fn logits(graph: &Graph, workload: &str, x: &Output, batch: usize) -> Output {
             let b = parameter(graph, 1, vec![0.0; 10], &[10]);
             nn::bias_add(math::matmul(x, &w), &b)
         }
-        "mlp" => {
-            let h = nn::relu(dense(graph, x, 0, 10, [784, 512]));
-            let h = nn::relu(dense(graph, &h, 2, 11, [512, 256]));
-            dense(graph, &h, 4, 12, [256, 10])
-        }
-        _ => {
-            let h = array::reshape(x, [batch as i64, 28, 28, 1]);
-            let h = convolution(graph, &h, 0, 20, [1, 32]);
-            let h = convolution(graph, &h, 2, 21, [32, 64]);
-            let h = array::reshape(&h, [batch as i64, 3136]);
-            let h = nn::relu(dense(graph, &h, 4, 22, [3136, 1024]));
-            dense(graph, &h, 6, 23, [1024, 10])
-        }
+        "mlp" => networks::mlp(graph, x),
+        _ => networks::cnn(graph, x, batch as i64),
     }
 }
 

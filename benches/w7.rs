@@ -5,49 +5,20 @@
 
 mod support;
 
-use monitored_session::ops::{array, math, nn, variables};
+use monitored_session::ops::{array, nn};
 use monitored_session::prelude::*;
 use monitored_session::saved_model::{LoadOptions, simple_save};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
-use support::{emit, glorot, rounds, status_mb, threads, timed, uniform};
-
-fn parameter(graph: &Graph, i: usize, values: Vec<f32>, shape: &[usize]) -> Variable {
-    let tensor = Tensor::from_vec(values, shape).expect("as many values as the shape has");
-    variables::variable(&graph.named(&format!("p{i}")), tensor)
-}
-
-fn dense(graph: &Graph, x: &Output, i: usize, stream: u64, [inputs, outputs]: [usize; 2]) -> Output {
-    let w = parameter(graph, i, glorot(stream, inputs * outputs, inputs, outputs), &[inputs, outputs]);
-    let b = parameter(graph, i + 1, vec![0.0; outputs], &[outputs]);
-    nn::bias_add(math::matmul(x, &w), &b)
-}
-
-fn convolution(graph: &Graph, x: &Output, i: usize, stream: u64, [inputs, outputs]: [usize; 2]) -> Output {
-    let values = glorot(stream, 25 * inputs * outputs, 25 * inputs, 25 * outputs);
-    let w = parameter(graph, i, values, &[5, 5, inputs, outputs]);
-    let b = parameter(graph, i + 1, vec![0.0; outputs], &[outputs]);
-    let h = nn::relu(nn::bias_add(nn::conv2d(x, &w, [1, 1], nn::Padding::Same), &b));
-    nn::max_pool(&h, [2, 2], [2, 2], nn::Padding::Same)
-}
+use support::networks::{self, dense};
+use support::{emit, rounds, status_mb, threads, timed, uniform};
 
 /// The networks of W4, and a wide one of 100 MB.
 fn logits(graph: &Graph, model: &str, x: &Output) -> Output {
     match model {
-        "mlp" => {
-            let h = nn::relu(dense(graph, x, 0, 10, [784, 512]));
-            let h = nn::relu(dense(graph, &h, 2, 11, [512, 256]));
-            dense(graph, &h, 4, 12, [256, 10])
-        }
-        "cnn" => {
-            let h = array::reshape(x, [-1, 28, 28, 1]);
-            let h = convolution(graph, &h, 0, 20, [1, 32]);
-            let h = convolution(graph, &h, 2, 21, [32, 64]);
-            let h = array::reshape(&h, [-1, 3136]);
-            let h = nn::relu(dense(graph, &h, 4, 22, [3136, 1024]));
-            dense(graph, &h, 6, 23, [1024, 10])
-        }
+        "mlp" => networks::mlp(graph, x),
+        "cnn" => networks::cnn(graph, x, -1),
         _ => {
             let h = nn::relu(dense(graph, x, 0, 40, [784, 4096]));
             let h = nn::relu(dense(graph, &h, 2, 41, [4096, 4096]));

@@ -1,6 +1,8 @@
 //! Shared parts of the workload programs: the data that every system gets, timing, JSON lines.
 #![allow(dead_code)] // each program uses a part
 
+pub(crate) mod networks;
+
 use std::time::Instant;
 
 /// The mixing function behind all data, the same in every language.
