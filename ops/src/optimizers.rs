@@ -16,6 +16,27 @@
 //! Slots, such as Adam's moments, are ordinary variables under TensorFlow's names (`w/Adam`, `w/Adam_1`): saved and
 //! restored with the model, and not trained.
 
+/// Defines the methods of an optimizer around another one that are those of the inner one.
+macro_rules! of_inner_optimizer {
+    ($self:ident => $inner:expr) => {
+        fn settings(&$self) -> &$crate::optimizers::OptimizerSettings {
+            $inner.settings()
+        }
+
+        fn settings_mut(&mut $self) -> &mut $crate::optimizers::OptimizerSettings {
+            $inner.settings_mut()
+        }
+
+        fn create_slots(&$self, scope: &$crate::optimizers::UpdateScope<'_>, variables: &[Variable]) {
+            $inner.create_slots(scope, variables);
+        }
+
+        fn finish(&$self, scope: &$crate::optimizers::UpdateScope<'_>, updates: &[Operation]) -> Vec<Operation> {
+            $inner.finish(scope, updates)
+        }
+    };
+}
+
 mod adadelta;
 mod adagrad;
 mod adam;
@@ -283,12 +304,7 @@ pub trait Optimizer {
             None => group(&scope.graph().named_as_scope(), &updates),
             Some(step) => counted(&scope, &updates, step),
         };
-        if train_op.error().is_none()
-            && let Err(error) = place.add_to_collection(&TRAIN_OP, train_op.clone())
-        {
-            record(&place, error, location);
-        }
-        train_op
+        join_train_ops(&place, train_op, location)
     }
 
     /// Returns a slot of a variable, such as `m` of Adam, or `None` if it was not created.
@@ -304,24 +320,10 @@ pub trait Optimizer {
 
 /// A boxed optimizer is one.
 impl<T: Optimizer + ?Sized> Optimizer for Box<T> {
-    fn settings(&self) -> &OptimizerSettings {
-        (**self).settings()
-    }
-
-    fn settings_mut(&mut self) -> &mut OptimizerSettings {
-        (**self).settings_mut()
-    }
-
-    fn create_slots(&self, scope: &UpdateScope<'_>, variables: &[Variable]) {
-        (**self).create_slots(scope, variables);
-    }
+    of_inner_optimizer!(self => (**self));
 
     fn update(&self, scope: &UpdateScope<'_>, gradient: &Output, variable: &Variable) -> Operation {
         (**self).update(scope, gradient, variable)
-    }
-
-    fn finish(&self, scope: &UpdateScope<'_>, updates: &[Operation]) -> Vec<Operation> {
-        (**self).finish(scope, updates)
     }
 
     #[track_caller]
@@ -378,6 +380,16 @@ fn loss_gradients(loss: &Output, variables: &[Variable]) -> Result<Vec<Option<Ou
 fn counted(scope: &UpdateScope<'_>, updates: &[Operation], step: &Variable) -> Operation {
     let updated = group(&scope.graph().named("update"), updates);
     count_up(&scope.graph().control_dependencies([&updated]).named_as_scope(), step, None)
+}
+
+/// Adds a training step to its collection, and returns it.
+fn join_train_ops(place: &Graph, train_op: Operation, location: &'static Location<'static>) -> Operation {
+    if train_op.error().is_none()
+        && let Err(error) = place.add_to_collection(&TRAIN_OP, train_op.clone())
+    {
+        record(place, error, location);
+    }
+    train_op
 }
 
 /// Adds one to the global step, or what is given.

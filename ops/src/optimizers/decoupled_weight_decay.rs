@@ -1,6 +1,6 @@
 //! Weight decay apart from the loss.
 
-use super::{AdamOptimizer, Optimizer, OptimizerSettings, UpdateScope};
+use super::{AdamOptimizer, Optimizer, UpdateScope};
 use crate::math::mul;
 use crate::scalar::Scalar;
 use crate::variables::VariableExt;
@@ -66,17 +66,7 @@ impl<T: Optimizer> DecoupledWeightDecay<T> {
 }
 
 impl<T: Optimizer> Optimizer for DecoupledWeightDecay<T> {
-    fn settings(&self) -> &OptimizerSettings {
-        self.optimizer.settings()
-    }
-
-    fn settings_mut(&mut self) -> &mut OptimizerSettings {
-        self.optimizer.settings_mut()
-    }
-
-    fn create_slots(&self, scope: &UpdateScope<'_>, variables: &[Variable]) {
-        self.optimizer.create_slots(scope, variables);
-    }
+    of_inner_optimizer!(self => self.optimizer);
 
     fn update(&self, scope: &UpdateScope<'_>, gradient: &Output, variable: &Variable) -> Operation {
         if self.decayed.as_ref().is_some_and(|decayed| !decayed.contains(variable)) {
@@ -88,9 +78,5 @@ impl<T: Optimizer> Optimizer for DecoupledWeightDecay<T> {
         let value = variable.read(&after_gradient.place_of(variable));
         let decayed = variable.assign_sub(mul(value, decay));
         self.optimizer.update(&after_gradient.after(&decayed), gradient, variable)
-    }
-
-    fn finish(&self, scope: &UpdateScope<'_>, updates: &[Operation]) -> Vec<Operation> {
-        self.optimizer.finish(scope, updates)
     }
 }

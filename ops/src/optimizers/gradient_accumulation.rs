@@ -1,7 +1,8 @@
 //! Gradients of several steps as those of one.
 
 use super::{
-    GradientAndVariable, Optimizer, OptimizerSettings, UpdateScope, count_up, record, with_gradient,
+    GradientAndVariable, Optimizer, OptimizerSettings, UpdateScope, count_up, join_train_ops, record,
+    with_gradient,
 };
 use crate::array::constants::{scalar_like, scalar_tensor};
 use crate::array::{constant, zeros_like};
@@ -9,7 +10,6 @@ use crate::control_flow::{cond, group, no_op};
 use crate::initializers::zeros;
 use crate::math::{greater_equal, real_div};
 use crate::variables::{VariableBuilder, VariableExt};
-use session_core::keys::TRAIN_OP;
 use session_core::{DType, Error, Graph, Operation, Output, Variable};
 use std::panic::Location;
 
@@ -86,24 +86,10 @@ impl<T: Optimizer> GradientAccumulation<T> {
 }
 
 impl<T: Optimizer> Optimizer for GradientAccumulation<T> {
-    fn settings(&self) -> &OptimizerSettings {
-        self.optimizer.settings()
-    }
-
-    fn settings_mut(&mut self) -> &mut OptimizerSettings {
-        self.optimizer.settings_mut()
-    }
-
-    fn create_slots(&self, scope: &UpdateScope<'_>, variables: &[Variable]) {
-        self.optimizer.create_slots(scope, variables);
-    }
+    of_inner_optimizer!(self => self.optimizer);
 
     fn update(&self, scope: &UpdateScope<'_>, gradient: &Output, variable: &Variable) -> Operation {
         self.optimizer.update(scope, gradient, variable)
-    }
-
-    fn finish(&self, scope: &UpdateScope<'_>, updates: &[Operation]) -> Vec<Operation> {
-        self.optimizer.finish(scope, updates)
     }
 
     #[track_caller]
@@ -151,12 +137,7 @@ impl<T: Optimizer> Optimizer for GradientAccumulation<T> {
             None => group(&scope.named_as_scope(), [&applied]),
             Some(step) => count_up(&scope.control_dependencies([&applied]).named_as_scope(), step, None),
         };
-        if train_op.error().is_none()
-            && let Err(error) = place.add_to_collection(&TRAIN_OP, train_op.clone())
-        {
-            record(&place, error, location);
-        }
-        train_op
+        join_train_ops(&place, train_op, location)
     }
 
     fn slot(&self, variable: &Variable, name: &str) -> Option<Variable> {

@@ -1,7 +1,8 @@
 //! Losses scaled up, so that small gradients of 16-bit models do not become zero.
 
 use super::{
-    GradientAndVariable, Optimizer, OptimizerSettings, UpdateScope, count_up, record, with_gradient,
+    GradientAndVariable, Optimizer, OptimizerSettings, UpdateScope, count_up, join_train_ops, record,
+    with_gradient,
 };
 use crate::array::constant;
 use crate::array::constants::number;
@@ -11,7 +12,6 @@ use crate::math::{
     add, cast, greater_equal, is_finite, logical_and, maximum, mul, real_div, reduce_all, select,
 };
 use crate::variables::{VariableBuilder, VariableExt};
-use session_core::keys::TRAIN_OP;
 use session_core::{AsOutput, DType, Error, Graph, Operation, Output, Variable};
 use std::panic::Location;
 
@@ -167,24 +167,10 @@ impl<T: Optimizer> LossScaleOptimizer<T> {
 }
 
 impl<T: Optimizer> Optimizer for LossScaleOptimizer<T> {
-    fn settings(&self) -> &OptimizerSettings {
-        self.optimizer.settings()
-    }
-
-    fn settings_mut(&mut self) -> &mut OptimizerSettings {
-        self.optimizer.settings_mut()
-    }
-
-    fn create_slots(&self, scope: &UpdateScope<'_>, variables: &[Variable]) {
-        self.optimizer.create_slots(scope, variables);
-    }
+    of_inner_optimizer!(self => self.optimizer);
 
     fn update(&self, scope: &UpdateScope<'_>, gradient: &Output, variable: &Variable) -> Operation {
         self.optimizer.update(scope, gradient, variable)
-    }
-
-    fn finish(&self, scope: &UpdateScope<'_>, updates: &[Operation]) -> Vec<Operation> {
-        self.optimizer.finish(scope, updates)
     }
 
     #[track_caller]
@@ -254,12 +240,7 @@ impl<T: Optimizer> Optimizer for LossScaleOptimizer<T> {
                 count_up(&scope.control_dependencies(&parts).named_as_scope(), step, Some(&counted))
             }
         };
-        if train_op.error().is_none()
-            && let Err(error) = place.add_to_collection(&TRAIN_OP, train_op.clone())
-        {
-            record(&place, error, location);
-        }
-        train_op
+        join_train_ops(&place, train_op, location)
     }
 
     fn slot(&self, variable: &Variable, name: &str) -> Option<Variable> {

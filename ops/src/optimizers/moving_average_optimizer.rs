@@ -1,6 +1,6 @@
 //! Training whose checkpoints have averages in place of the weights.
 
-use super::{ExponentialMovingAverage, GradientAndVariable, Optimizer, OptimizerSettings, UpdateScope};
+use super::{ExponentialMovingAverage, GradientAndVariable, Optimizer, UpdateScope};
 use crate::control_flow::group;
 use crate::scalar::Scalar;
 use crate::variables::global_variables;
@@ -68,24 +68,10 @@ impl<T: Optimizer> MovingAverageOptimizer<T> {
 }
 
 impl<T: Optimizer> Optimizer for MovingAverageOptimizer<T> {
-    fn settings(&self) -> &OptimizerSettings {
-        self.optimizer.settings()
-    }
-
-    fn settings_mut(&mut self) -> &mut OptimizerSettings {
-        self.optimizer.settings_mut()
-    }
-
-    fn create_slots(&self, scope: &UpdateScope<'_>, variables: &[Variable]) {
-        self.optimizer.create_slots(scope, variables);
-    }
+    of_inner_optimizer!(self => self.optimizer);
 
     fn update(&self, scope: &UpdateScope<'_>, gradient: &Output, variable: &Variable) -> Operation {
         self.optimizer.update(scope, gradient, variable)
-    }
-
-    fn finish(&self, scope: &UpdateScope<'_>, updates: &[Operation]) -> Vec<Operation> {
-        self.optimizer.finish(scope, updates)
     }
 
     #[track_caller]

@@ -2,6 +2,7 @@
 //! that checkpoints of one load into the other.
 
 use super::block_ops::{BLOCK_LSTM, GRU_BLOCK_CELL, LSTM_BLOCK_CELL};
+use super::cells::build_gru;
 use super::lstm::LstmStateTuple;
 use super::variables::{Variables, Wanted};
 use super::{RnnCell, zeros_of};
@@ -9,7 +10,7 @@ use crate::Ints;
 use crate::array::{
     Index, concat, constant, expand_dims, gather_nd, range, shape, stack, strided_slice, zeros,
 };
-use crate::initializers::{Initializer, ones, zeros as zero_values};
+use crate::initializers::zeros as zero_values;
 use crate::math::{cast, less, mul, reduce_max};
 use session_core::{AsOutput, DType, Error, Graph, OpBuilder, Output};
 
@@ -202,15 +203,7 @@ impl RnnCell for GruBlockCellV2 {
     }
 
     fn build(&self, graph: &Graph, input_size: usize, dtype: DType) {
-        let (depth, units) = (input_size + self.units, self.units);
-        let (ones, zeros) = (ones(), zero_values());
-        let wanted = [
-            Wanted::new("gates/kernel", [depth, 2 * units]),
-            Wanted::new("gates/bias", [2 * units]).beginning_with(&ones as &dyn Initializer),
-            Wanted::new("candidate/kernel", [depth, units]),
-            Wanted::new("candidate/bias", [units]).beginning_with(&zeros),
-        ];
-        self.variables.build(graph, &self.name, dtype, &wanted);
+        build_gru(&self.variables, graph, &self.name, dtype, input_size, self.units);
     }
 
     fn call(&self, graph: &Graph, inputs: &Output, state: &Output) -> (Output, Output) {

@@ -131,6 +131,26 @@ impl GruCell {
     }
 }
 
+/// Makes the variables of a gated recurrent unit, whatever operations compute it.
+pub(super) fn build_gru(
+    variables: &Variables,
+    graph: &Graph,
+    name: &str,
+    dtype: DType,
+    input_size: usize,
+    units: usize,
+) {
+    let depth = input_size + units;
+    let (ones, zeros) = (ones(), zeros());
+    let wanted = [
+        Wanted::new("gates/kernel", [depth, 2 * units]),
+        Wanted::new("gates/bias", [2 * units]).beginning_with(&ones as &dyn Initializer),
+        Wanted::new("candidate/kernel", [depth, units]),
+        Wanted::new("candidate/bias", [units]).beginning_with(&zeros),
+    ];
+    variables.build(graph, name, dtype, &wanted);
+}
+
 impl RnnCell for GruCell {
     type State = Output;
 
@@ -143,15 +163,7 @@ impl RnnCell for GruCell {
     }
 
     fn build(&self, graph: &Graph, input_size: usize, dtype: DType) {
-        let (depth, units) = (input_size + self.units, self.units);
-        let (ones, zeros): (_, _) = (ones(), zeros());
-        let wanted = [
-            Wanted::new("gates/kernel", [depth, 2 * units]),
-            Wanted::new("gates/bias", [2 * units]).beginning_with(&ones as &dyn Initializer),
-            Wanted::new("candidate/kernel", [depth, units]),
-            Wanted::new("candidate/bias", [units]).beginning_with(&zeros),
-        ];
-        self.variables.build(graph, &self.name, dtype, &wanted);
+        build_gru(&self.variables, graph, &self.name, dtype, input_size, self.units);
     }
 
     fn call(&self, graph: &Graph, inputs: &Output, state: &Output) -> (Output, Output) {
