@@ -278,7 +278,8 @@ impl RawEntry {
     }
 }
 
-fn decode_slice(message: &[u8]) -> Result<Vec<(i64, Option<i64>)>, Malformed> {
+/// Returns the start and the length of each extent of a `TensorSliceProto`, unchecked.
+pub(crate) fn decode_slice(message: &[u8]) -> Result<Vec<(i64, Option<i64>)>, Malformed> {
     let mut extents = Vec::new();
     fields(message, |field, value| {
         if let (1, Value::Bytes(bytes)) = (field, value) {

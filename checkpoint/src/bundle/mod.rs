@@ -13,6 +13,7 @@ pub(crate) mod table;
 mod unknown;
 mod writer;
 
+pub(crate) use entry::decode_slice;
 pub use merge::merge_bundles;
 pub use reader::{BundleReader, ReadOptions};
 pub(crate) use reader::{Layout, index_identity, is_index, layout};

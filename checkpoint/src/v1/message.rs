@@ -1,7 +1,7 @@
 //! The messages of a table: the list of tensors, and the slices.
 
 use super::Listed;
-use crate::bundle::TensorSlice;
+use crate::bundle::{TensorSlice, decode_slice};
 use tensor::{DType, Shape};
 use wire::message::{Malformed, Value, fields, put_bytes, put_number};
 
@@ -55,24 +55,12 @@ fn tensor_shape(message: &[u8]) -> Result<Shape, Malformed> {
     Ok(Shape::new(&sizes))
 }
 
+/// Returns the slice that a message describes. Negative numbers, which no slice of a file has, lie outside of every shape.
 fn tensor_slice(message: &[u8]) -> Result<TensorSlice, Malformed> {
-    let mut extents = Vec::new();
-    fields(message, |field, value| {
-        if let (1, Value::Bytes(extent)) = (field, value) {
-            let (mut start, mut length) = (0, None);
-            fields(extent, |field, value| {
-                match (field, value) {
-                    (1, Value::Varint(number)) => start = number,
-                    (2, Value::Varint(number)) => length = Some(number),
-                    _ => {}
-                }
-                Ok(())
-            })?;
-            extents.push((start, length));
-        }
-        Ok(())
-    })?;
-    Ok(TensorSlice::new(extents))
+    let extents = decode_slice(message)?.into_iter();
+    Ok(TensorSlice::new(
+        extents.map(|(start, length)| (start.cast_unsigned(), length.map(i64::cast_unsigned))),
+    ))
 }
 
 /// The numbers of a slice, still encoded.

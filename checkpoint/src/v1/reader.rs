@@ -34,7 +34,7 @@ struct Table {
     bytes: Vec<u8>,
     /// The block of each key.
     blocks: HashMap<Vec<u8>, table::Handle>,
-    /// What the empty key lists.
+    /// The list in the value of the empty key.
     listed: Vec<(String, Listed)>,
 }
 
