@@ -21,7 +21,7 @@ struct Shared {
 #[derive(Default)]
 struct Running {
     next: u64,
-    /// What the threads do, for reports.
+    /// The work of each thread, for reports.
     by_number: BTreeMap<u64, String>,
     /// Of all threads that nobody has joined yet.
     handles: Vec<JoinHandle<()>>,
@@ -60,7 +60,7 @@ impl Threads {
         Ok(())
     }
 
-    /// Waits until all threads have ended, at most so long. Returns what those do that have not.
+    /// Waits until all threads have ended, for at most `grace`. Returns the work of those that have not.
     pub(crate) fn join(&self, grace: Duration) -> Vec<String> {
         let deadline = Instant::now().checked_add(grace);
         let mut running = self.lock();

@@ -120,7 +120,7 @@ fn sampled<const T: usize>(
     })
 }
 
-/// What TensorFlow has in single precision only.
+/// Builds an operation that TensorFlow has in single precision only.
 fn single(x: &Output, build: impl FnOnce(&Output) -> Output) -> Output {
     cast(build(&cast(x, DType::Float32)), DType::Float64)
 }

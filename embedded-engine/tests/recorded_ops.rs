@@ -102,7 +102,7 @@ fn numbers(tensor: &Tensor) -> Vec<f64> {
     }
 }
 
-/// What is wrong with an output, if anything.
+/// Returns the difference of an output from the recorded one, if there is one.
 fn difference(found: &Tensor, expected: &Tensor, tolerance: f64) -> Option<String> {
     if found.dtype() != expected.dtype() || found.shape() != expected.shape() {
         let (dtype, shape) = (found.dtype(), found.shape());

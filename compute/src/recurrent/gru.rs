@@ -11,7 +11,7 @@ const UNIT: usize = 1_500;
 /// reset gate.
 ///
 /// # Panics
-/// When an array has not the size that the others give it.
+/// Panics if the size of an array does not follow from those of the others.
 pub fn gru_gates(pool: &Pool, units: usize, sums: &[f32], state: &[f32], outputs: [&mut [f32]; 3]) {
     assert_eq!(sums.len(), 2 * state.len(), "sums of two gates");
     let rows = state.len().checked_div(units).unwrap_or(0);
@@ -42,7 +42,7 @@ dispatch! {
 /// Computes the candidate from its sum, in place, and the new state: `update * state + (1 - update) * candidate`.
 ///
 /// # Panics
-/// When an array has not the size that the others give it.
+/// Panics if the size of an array does not follow from those of the others.
 pub fn gru_output(pool: &Pool, update: &[f32], state: &[f32], candidate: &mut [f32], output: &mut [f32]) {
     let outputs = [(candidate, 1), (output, 1)];
     split_outputs(pool, state.len(), 16, units_per_part(UNIT), outputs, |range, [candidate, output]| {
@@ -65,7 +65,7 @@ dispatch! {
 /// the gradient of the new state.
 ///
 /// # Panics
-/// When an array has not the size that the others give it.
+/// Panics if the size of an array does not follow from those of the others.
 pub fn gru_output_gradient(
     pool: &Pool,
     units: usize,
@@ -101,7 +101,7 @@ dispatch! {
 /// does not come through sums of gates, from the gradient of the state times the reset gate.
 ///
 /// # Panics
-/// When an array has not the size that the others give it.
+/// Panics if the size of an array does not follow from those of the others.
 pub fn gru_gates_gradient(
     pool: &Pool,
     units: usize,

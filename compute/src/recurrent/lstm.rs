@@ -77,7 +77,7 @@ impl Lstm {
 /// ```
 ///
 /// # Panics
-/// When an array has not the size that the others give it.
+/// Panics if the size of an array does not follow from those of the others.
 pub fn lstm(
     pool: &Pool,
     cell: &Lstm,
@@ -147,7 +147,7 @@ pub struct LstmStep<'a> {
 /// behind it. As TensorFlow's, it passes clipping by.
 ///
 /// # Panics
-/// When an array has not the size that the others give it.
+/// Panics if the size of an array does not follow from those of the others.
 pub fn lstm_gradient(
     pool: &Pool,
     cell: &Lstm,

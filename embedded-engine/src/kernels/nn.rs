@@ -21,7 +21,7 @@ mod window;
 use crate::registry::Registry;
 
 pub(crate) use bias::channels_first;
-pub(crate) use images::{Scaler, image_dims, new_size};
+pub(crate) use images::{Scaler, gradient_dims, image_dims, new_size};
 pub(crate) use window::Window;
 
 pub(crate) fn register(registry: &mut Registry) {

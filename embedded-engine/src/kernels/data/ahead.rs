@@ -18,7 +18,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-/// What gives the elements of one iterator.
+/// Makes the elements of one iterator.
 pub(super) struct Producer {
     pub(super) dataset: Shared,
     pub(super) source: Source,
@@ -81,7 +81,7 @@ pub(super) fn run<'a>(
     Run { environment, limits, instance, rewrites: true }
 }
 
-/// What was made, and where the producer stood behind it.
+/// An outcome of the producer, and the position behind it.
 pub(super) struct Made {
     pub(super) given: Given,
     /// An error where that cannot be written.
@@ -94,7 +94,7 @@ pub(super) struct Ahead {
     begins: Sender<Producer>,
 }
 
-/// What passes between the thread and the steps.
+/// The elements on their way from the thread to the steps.
 pub(super) struct Channel {
     capacity: usize,
     /// Guards what is made; nothing is made under the lock.

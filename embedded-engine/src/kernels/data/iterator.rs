@@ -59,7 +59,7 @@ pub(super) struct Live {
     buffer_size: usize,
 }
 
-/// Where elements are made.
+/// The place where elements are made.
 enum Front {
     /// In the step that takes them.
     Step(Producer),

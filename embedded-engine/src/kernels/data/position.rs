@@ -9,7 +9,7 @@ use tensor::{Bytes, DType, Shape, Tensor, memory};
 #[derive(Clone, Default)]
 pub(super) struct Writer {
     bytes: Vec<u8>,
-    /// What belongs into the bytes before these places, in ascending order.
+    /// The parts that belong into the bytes before these places, in ascending order.
     later: Vec<(usize, Later)>,
 }
 

@@ -99,7 +99,7 @@ impl<T> Places<T> {
     }
 }
 
-/// What was in a ring at some moment.
+/// The values of a ring at some moment.
 pub(super) struct View<T> {
     capacity: u64,
     /// The number of changes before it.

@@ -47,7 +47,7 @@ impl Dataset for Unique {
 struct Distinct {
     input: Source,
     seen: FxHashSet<Arc<[u8]>>,
-    /// What was seen, in the order in which it came.
+    /// The elements that were seen, in the order in which they came.
     order: Growing<Arc<[u8]>>,
 }
 

@@ -5,7 +5,7 @@ use crate::dispatch::check_real;
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::chunks::for_chunks;
 use crate::kernels::math::boxed;
-use crate::kernels::nn::{Scaler, image_dims, new_size};
+use crate::kernels::nn::{Scaler, gradient_dims, image_dims, new_size};
 use crate::registry::Registry;
 use compute::elementwise;
 use session_core::{Error, Result};
@@ -118,12 +118,7 @@ fn gather(context: &mut KernelContext<'_>, [rows, columns]: &[Spans; 2]) -> Resu
 /// Each gradient of input 0 goes to the pixels of input 1 that its spans name.
 fn spread(context: &mut KernelContext<'_>, [rows, columns]: &[Spans; 2], dtype: DType) -> Result<()> {
     let shape = context.input(1).shape().clone();
-    let [batch, height, width, depth] = image_dims(&shape)?;
-    let [grad_batch, new_height, new_width, grad_depth] = image_dims(context.input(0).shape())?;
-    if grad_batch != batch || grad_depth != depth {
-        let text = format!("gradients of shape {} do not fit images of {shape}", context.input(0).shape());
-        return Err(Error::invalid_argument(text));
-    }
+    let ([batch, height, width, depth], [new_height, new_width]) = gradient_dims(context)?;
     let gradients = context.slice::<f32>(0)?;
     let mut spread = memory::filled(0f64, batch * height * width * depth)?;
     for (at, gradient) in gradients.chunks_exact(depth.max(1)).enumerate() {

@@ -60,7 +60,7 @@ struct Thresholds {
     overlap: f32,
     /// Scores must be above it.
     score: f32,
-    /// Where it is above 0, an overlap reduces the score instead.
+    /// If above 0, an overlap reduces the score instead.
     sigma: f32,
 }
 

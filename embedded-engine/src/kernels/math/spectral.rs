@@ -305,7 +305,7 @@ fn singular(
     Ok((order.iter().map(|&at| norms[at]).collect(), long, short))
 }
 
-/// Adds columns at right angles to all before, until there are so many.
+/// Adds columns at right angles to all before, until there are `columns`.
 fn complete(basis: &mut Columns, columns: usize) -> Result<()> {
     let rows = basis.rows;
     let missing = (columns * rows).saturating_sub(basis.values.len());

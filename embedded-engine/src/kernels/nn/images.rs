@@ -91,6 +91,18 @@ impl Scaler {
     }
 }
 
+/// Returns the dimensions of the images of input 1, and height and width of their gradients of input 0.
+pub(crate) fn gradient_dims(context: &KernelContext<'_>) -> Result<([usize; 4], [usize; 2])> {
+    let (shape, gradients) = (context.input(1).shape(), context.input(0).shape());
+    let images = image_dims(shape)?;
+    let [batch, height, width, depth] = image_dims(gradients)?;
+    if [batch, depth] != [images[0], images[3]] {
+        let text = format!("gradients of shape {gradients} do not fit images of {shape}");
+        return Err(Error::invalid_argument(text));
+    }
+    Ok((images, [height, width]))
+}
+
 /// Returns batch, height, width and channels of images that are not empty.
 pub(crate) fn image_dims(shape: &Shape) -> Result<[usize; 4]> {
     let dims = shape.dims().try_into();
@@ -140,12 +152,7 @@ fn bilinear(context: &mut KernelContext<'_>, scaler: Scaler) -> Result<()> {
 
 fn bilinear_gradient<T: Element + Real>(context: &mut KernelContext<'_>, scaler: Scaler) -> Result<()> {
     let shape = context.input(1).shape().clone();
-    let [batch, height, width, depth] = image_dims(&shape)?;
-    let [grad_batch, new_height, new_width, grad_depth] = image_dims(context.input(0).shape())?;
-    if grad_batch != batch || grad_depth != depth {
-        let text = format!("gradients of shape {} do not fit images of {shape}", context.input(0).shape());
-        return Err(Error::invalid_argument(text));
-    }
+    let ([_, height, width, depth], [new_height, new_width]) = gradient_dims(context)?;
     let (rows, columns) = (scaler.between(height, new_height)?, scaler.between(width, new_width)?);
     context.produce::<T>(0, shape, |context, output| {
         output.fill(T::default());

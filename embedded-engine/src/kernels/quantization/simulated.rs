@@ -40,7 +40,7 @@ struct Rounding {
     given: bool,
     half_up: bool,
     axis: Option<usize>,
-    /// Where they are no inputs.
+    /// `None` if they are an input.
     bits: Option<i64>,
     range: Option<[f64; 2]>,
 }

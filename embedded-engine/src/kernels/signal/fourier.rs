@@ -3,6 +3,7 @@
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
+use compute::math::Real;
 use rustfft::{FftDirection, FftNum, FftPlanner};
 use session_core::{Error, Result};
 use std::sync::{Mutex, PoisonError};
@@ -26,21 +27,9 @@ pub(super) fn register(registry: &mut Registry) {
 }
 
 /// A number whose transforms are computed in its own precision.
-trait Part: Element + FftNum {
-    fn of(value: f64) -> Self;
-}
+trait Part: Element + FftNum + Real {}
 
-impl Part for f32 {
-    fn of(value: f64) -> f32 {
-        value as f32
-    }
-}
-
-impl Part for f64 {
-    fn of(value: f64) -> f64 {
-        value
-    }
-}
+impl<T: Element + FftNum + Real> Part for T {}
 
 /// Transforms, with the plans for the lengths that have come so far.
 struct Transform<T: Part> {
