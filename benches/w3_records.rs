@@ -6,8 +6,11 @@
 //! | `shuffle_batch/1thread` | parsed examples, read one by one |
 //! | `shuffle_batch/read_up_to/1thread` | parsed examples, read 128 at a time |
 //! | `shuffle_then_parse/1thread` | records, read 128 at a time; the step parses its batch |
+//!
+//! The rows of `datasets` take their batches from datasets instead of queues.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic reports the failure, and the output is meant to be read
 
+mod datasets;
 mod support;
 
 use monitored_session::ops::array::{constant, reshape};
@@ -124,5 +127,5 @@ fn main() -> Result<()> {
     for row in rows.into_iter().filter(|row| row.contains(&only)) {
         measure(&path, row)?;
     }
-    Ok(())
+    datasets::measure(&path, &only)
 }

@@ -4,7 +4,7 @@ usage: w3_records_tf.py [queues | data]
 The rows are those of ours: parsed examples in the shuffling queue, read one by one or 128 at a time, or records in it that
 the step parses; and tf.data, with one step per batch as well.
 """
-import os, sys, tempfile, time
+import gzip, os, shutil, sys, tempfile, time
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import numpy as np
@@ -15,6 +15,8 @@ tf1.disable_v2_behavior()
 tf1.logging.set_verbosity(tf1.logging.ERROR)
 RECORDS, BATCH, PIXELS = 60000, 128, 784
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
+THREADS = int(os.environ.get("THREADS", "0"))
+CONFIG = tf1.ConfigProto(intra_op_parallelism_threads=THREADS, inter_op_parallelism_threads=THREADS)
 SPEC = {"image": tf1.FixedLenFeature([], tf.string), "label": tf1.FixedLenFeature([], tf.int64)}
 
 
@@ -50,17 +52,31 @@ def queues(path, row):
 
 
 def data(path, row):
-    records = tf1.data.TFRecordDataset([path]).repeat().shuffle(5000).batch(BATCH)
-    batches = records.map(lambda s: decoded(tf1.parse_example(s, SPEC), [-1, PIXELS]), num_parallel_calls=2)
-    return tf1.data.make_one_shot_iterator(batches.prefetch(2)).get_next()
+    """Elements of a dataset, with the number of them that a step takes."""
+    Dataset = tf1.data.Dataset
+    if row.startswith("tf.data/tfrecord"):
+        compression = "GZIP" if row.endswith("gzip") else ""
+        records = tf1.data.TFRecordDataset([path], compression).repeat().shuffle(5000).batch(BATCH, True)
+        return records.map(lambda s: decoded(tf1.parse_example(s, SPEC), [-1, PIXELS]), num_parallel_calls=2).prefetch(2)
+    if row == "tf.data/slices":
+        count = RECORDS // 4
+        images = C.uniform(5, count * PIXELS).reshape(count, PIXELS)
+        slices = Dataset.from_tensor_slices((images, C.labels(6, count, 10)))
+        return slices.shuffle(5000).repeat().batch(BATCH, True).prefetch(2)
+    return Dataset.range(1000000).repeat().map(lambda x: x + 1).batch(1000, True).prefetch(2)
 
 
-def measure(path, row, build):
+def from_dataset(path, row):
+    iterator = tf1.data.make_initializable_iterator(data(path, row))
+    tf1.add_to_collection(tf1.GraphKeys.TABLE_INITIALIZERS, iterator.initializer)
+    return tf.nest.flatten(iterator.get_next())
+
+
+def measure(path, row, build, batch=BATCH):
     with tf.Graph().as_default():
-        images, labels = build(path, row)
-        total = tf.reduce_sum(images) + tf.cast(tf.reduce_sum(labels), tf.float32)
-        with tf1.Session() as session:
-            session.run([tf1.global_variables_initializer(), tf1.local_variables_initializer()])
+        total = tf.add_n([tf.cast(tf.reduce_sum(part), tf.float32) for part in build(path, row)])
+        with tf1.Session(config=CONFIG) as session:
+            session.run([tf1.global_variables_initializer(), tf1.local_variables_initializer(), tf1.tables_initializer()])
             coordinator = tf1.train.Coordinator()
             threads = tf1.train.start_queue_runners(session, coordinator)
             step = session.make_callable(total)
@@ -69,7 +85,7 @@ def measure(path, row, build):
                 count, start = 0, time.perf_counter()
                 while time.perf_counter() - start < seconds:
                     step()
-                    count += BATCH
+                    count += batch
                 return count / (time.perf_counter() - start)
             pump(0.4)
             runs = [pump(1.0) for _ in range(ROUNDS)]
@@ -84,7 +100,12 @@ if __name__ == "__main__":
     try:
         write(path)
         if which == "data":
-            measure(path, "tf.data/shuffle_then_parse", data)
+            measure(path, "tf.data/tfrecord_plain", from_dataset)
+            with open(path, "rb") as plain, gzip.open(path + ".gz", "wb", compresslevel=6) as compressed:
+                shutil.copyfileobj(plain, compressed)
+            measure(path + ".gz", "tf.data/tfrecord_gzip", from_dataset)
+            measure(path, "tf.data/slices", from_dataset)
+            measure(path, "tf.data/map", from_dataset, 1000)
         else:
             for row in ("shuffle_batch/1thread", "shuffle_batch/read_up_to/1thread", "shuffle_then_parse/1thread"):
                 measure(path, row, queues)
