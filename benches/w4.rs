@@ -82,6 +82,21 @@ fn model(graph: &Graph, workload: &str, batch: usize) -> Model {
     Model { x, y, loss, train_op }
 }
 
+/// Returns the multiplications and additions of the products and convolutions of a step, in units of 10^9: forward, for the
+/// weights, and for the inputs, save those of the first layer of a network that takes images.
+fn gflop_per_step(workload: &str, batch: usize) -> f64 {
+    let rows = batch * words(workload).unwrap_or(1);
+    let (first, others) = match workload {
+        "softmax" => (784 * 10, 0),
+        "mlp" => (784 * 512, 512 * 256 + 256 * 10),
+        "lstm" | "lstm_static" => (0, (128 + 256) * 4 * 256 + 256 * 1000),
+        // For each of two layers: four projections, scores and sums over 64 positions, two dense layers.
+        "transformer" => (0, 2 * (4 * 256 * 256 + 2 * 64 * 256 + 2 * 256 * 1024) + 256 * 1000),
+        _ => (28 * 28 * 25 * 32, 14 * 14 * 25 * 32 * 64 + 3136 * 1024 + 1024 * 10),
+    };
+    (2 * rows * (2 * first + 3 * others)) as f64 * 1e-9
+}
+
 /// Creates the batches once: rows of the data set, shared instead of copied.
 fn batches(batch: usize) -> Vec<(Tensor, Tensor)> {
     let images = Tensor::from_vec(uniform(1, EXAMPLES * 784), [EXAMPLES, 784]).expect("whole rows");
@@ -131,8 +146,9 @@ fn main() -> Result<()> {
     }
     let faults = (page_faults() - faults) as f64 / (runs.len() * sizes.steps) as f64;
     let extra = format!(
-        "\"losses\": {{\"0\": {:.6}, \"1\": {:.6}, \"2\": {:.6}, \"4\": {:.6}}}, \"loss_after_warm\": {loss_after_warm}, \
+        "\"gflop_per_step\": {:.4}, \"losses\": {{\"0\": {:.6}, \"1\": {:.6}, \"2\": {:.6}, \"4\": {:.6}}}, \"loss_after_warm\": {loss_after_warm}, \
          \"rss_mb\": {:.1}, \"page_faults_per_step\": {faults:.3}",
+        gflop_per_step(&workload, sizes.batch),
         first[0],
         first[1],
         first[2],

@@ -55,7 +55,7 @@ fn target() -> PathBuf {
 }
 
 /// Returns a cargo command in an adapter.
-fn command(name: &str, args: &[&str]) -> Command {
+pub(crate) fn command(name: &str, args: &[&str]) -> Command {
     let mut command = cargo(args);
     command.current_dir(root().join("adapters").join(name)).env("CARGO_TARGET_DIR", target());
     command

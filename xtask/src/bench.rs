@@ -1,5 +1,6 @@
 //! The fixed workloads, ours and TensorFlow's in turn in one run.
 
+use crate::adapters;
 use crate::shell::{cargo, root, say, section};
 use crate::tensorflow;
 use anyhow::{Context, Result, bail};
@@ -22,8 +23,10 @@ impl Workload {
     }
 }
 
-const WORKLOADS: [Workload; 9] = [
+const WORKLOADS: [Workload; 10] = [
     Workload { name: "w1", ours: &[""], theirs: &[&["w1_tf.py"]] },
+    // The same loop with a model of candle, by hand and under a session.
+    Workload { name: "w1-candle", ours: &[""], theirs: &[] },
     Workload {
         name: "w2",
         ours: &["scalars20k", "scalars200k", "small2000", "m256", "one1g"],
@@ -120,8 +123,12 @@ fn parse(args: &[String]) -> Result<Options> {
 
 fn run(workload: &Workload, options: &Options, lines: &mut Vec<String>) -> Result<()> {
     let program = if workload.ours.is_empty() { PathBuf::new() } else { build(workload.name)? };
+    let peak = if workload.name == "w4" { Some(build("peak")?) } else { None };
     let threads: &[&str] = if matches!(workload.name, "w4" | "w1") { &["1", "2"] } else { &["2"] };
     for threads in threads {
+        if let Some(peak) = &peak {
+            collect(Command::new(peak), threads, options, lines)?;
+        }
         for case in 0..workload.ours.len().max(workload.theirs.len()) {
             if let Some(ours) = workload.ours.get(case) {
                 let mut command = Command::new(&program);
@@ -130,7 +137,12 @@ fn run(workload: &Workload, options: &Options, lines: &mut Vec<String>) -> Resul
             }
             if let (Some(theirs), Some(python)) = (workload.theirs.get(case), &options.python) {
                 let mut command = Command::new(python);
-                command.arg(root().join("benches").join("peers").join(theirs[0])).args(&theirs[1..]);
+                // TensorFlow's monitored session trains on two threads even where one is asked for; its plain session does not.
+                command.arg(root().join("benches").join("peers").join(theirs[0]));
+                let plain = *threads == "1";
+                command.args(
+                    theirs[1..].iter().map(|&arg| if plain && arg == "singular" { "raw" } else { arg }),
+                );
                 collect(command, threads, options, lines)?;
             }
         }
@@ -140,11 +152,18 @@ fn run(workload: &Workload, options: &Options, lines: &mut Vec<String>) -> Resul
 
 /// Builds one of our programs in release mode and finds it.
 fn build(name: &str) -> Result<PathBuf> {
-    let package = if name == "w2" { "monitored-checkpoint" } else { "monitored-session" };
+    let package = match name {
+        "w2" => "monitored-checkpoint",
+        "peak" => "monitored-compute",
+        "w1-candle" => "monitored-candle",
+        _ => "monitored-session",
+    };
     let name = &name.replace('-', "_");
     let args = ["bench", "-p", package, "--bench", name, "--no-run"];
-    section(&format!("build {name}"), cargo(&args))?;
-    let mut command = cargo(&args);
+    let cargo =
+        || if package == "monitored-candle" { adapters::command("candle", &args) } else { cargo(&args) };
+    section(&format!("build {name}"), cargo())?;
+    let mut command = cargo();
     let output = command.args(["--message-format", "json"]).output()?;
     let messages = String::from_utf8_lossy(&output.stdout).into_owned();
     let artifact =
@@ -173,15 +192,37 @@ fn collect(mut command: Command, threads: &str, options: &Options, lines: &mut V
     Ok(())
 }
 
+/// Returns the part of a workload's name and the threads in the name of a row: `w4/ours_singular/mlp/2t`.
+fn workload_and_threads(row: &Value) -> Option<(&str, &str)> {
+    match row["name"].as_str()?.split('/').collect::<Vec<_>>()[..] {
+        [_, _, workload, threads] => Some((workload, threads)),
+        _ => None,
+    }
+}
+
+/// Returns the share of the machine's multiplications and additions that a row of training steps reaches, where both are known.
+fn share_of_peak(row: &Value, rows: &[Value]) -> Option<f64> {
+    let (workload, threads) = workload_and_threads(row)?;
+    let steps = (row["metric"] == "steps_per_s").then(|| row["value"].as_f64())??;
+    let same = |other: &&Value| workload_and_threads(other).is_some_and(|(name, _)| name == workload);
+    let gflop = rows.iter().filter(same).find_map(|other| other["gflop_per_step"].as_f64())?;
+    let name = format!("machine/fma_peak/{threads}");
+    let peak = rows.iter().find(|other| other["name"] == name.as_str())?["value"].as_f64()?;
+    (peak > 0.0).then_some(steps * gflop / peak)
+}
+
 /// Returns the figures side by side.
 fn table(lines: &[String]) -> String {
     let mut text = format!("\n{:52} {:>12} {:>12} {:>12} unit\n", "name", "median", "min", "max");
-    for line in lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+    let rows: Vec<Value> = lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    for line in &rows {
         let number =
             |key: &str| line[key].as_f64().map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"));
+        let share = share_of_peak(line, &rows);
+        let share = share.map_or_else(String::new, |share| format!(", {:.0} % of the peak", share * 1e2));
         let _ = writeln!(
             text,
-            "{:52} {:>12} {:>12} {:>12} {}",
+            "{:52} {:>12} {:>12} {:>12} {}{share}",
             line["name"].as_str().unwrap_or("?"),
             number("value"),
             number("min"),
