@@ -1,7 +1,7 @@
 //! Feeds damaged and invented files to every reader for a while.
 //!
 //! `cargo run --release -p monitored-checkpoint --example fuzz_formats --features snappy -- [--seconds N] [--seed S] [TARGET ...]`,
-//! where TARGET is `index`, `state`, `sidecar` or `safetensors`; all in turn without one.
+//! where TARGET is `index`, `v1`, `state`, `sidecar` or `safetensors`; all in turn without one.
 //!
 //! Inputs are mutations of the fixtures. After a mutation checksums are mostly mended, so that what is behind
 //! them is reached. What must hold: no panic, and no allocation that is out of proportion to the input. A
@@ -15,9 +15,9 @@ mod campaign;
 mod disk;
 
 use campaign::mutate;
-use checkpoint::bundle::{BundleReader, ReadOptions};
+use checkpoint::bundle::{BundleReader, ReadOptions, TensorSlice};
 use checkpoint::storage::Storage;
-use checkpoint::{CheckpointState, index_path, sidecar_path};
+use checkpoint::{CheckpointReader, CheckpointState, index_path, sidecar_path};
 use disk::{Disk, Random};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -101,6 +101,7 @@ fn use_bundle(disk: &Disk, prefix: &Path, verify: bool) {
 
 struct Corpus {
     bundles: Vec<(Disk, PathBuf, Vec<u8>)>,
+    tables: Vec<Vec<u8>>,
     states: Vec<String>,
     sidecar: Vec<u8>,
     safetensors: Vec<u8>,
@@ -125,6 +126,8 @@ fn corpus() -> Corpus {
         let index = disk.get(index_path(&prefix)).unwrap();
         bundles.push((disk, prefix, index));
     }
+    let tables = ["plain.ckpt-7", "sharded.ckpt-7-00000-of-00002", "sharded.ckpt-7-00001-of-00002"];
+    let tables = tables.map(|name| std::fs::read(fixtures.join("v1").join(name)).unwrap());
     let folders = std::fs::read_dir(fixtures.join("checkpoint_dirs")).unwrap();
     let states =
         folders.filter_map(|entry| std::fs::read_to_string(entry.unwrap().path().join("checkpoint")).ok());
@@ -139,6 +142,7 @@ fn corpus() -> Corpus {
     checkpoint::safetensors::write_safetensors("d/m.safetensors", &tensors, &options).unwrap();
     Corpus {
         bundles,
+        tables: tables.to_vec(),
         states: states.collect(),
         sidecar: disk.get(sidecar_path("d/m")).unwrap(),
         safetensors: disk.get("d/m.safetensors").unwrap(),
@@ -156,6 +160,26 @@ fn fuzz_index(corpus: &Corpus, random: &mut Random) {
     };
     disk.put(index_path(prefix), damaged);
     use_bundle(disk, prefix, random.below(2) == 0);
+}
+
+fn fuzz_v1(corpus: &Corpus, random: &mut Random) {
+    let table = &corpus.tables[random.below(corpus.tables.len())];
+    let damaged = if random.below(4) == 0 {
+        let mut damaged = table.clone();
+        mutate(&mut damaged, random);
+        damaged
+    } else {
+        rebuild_index(table, random)
+    };
+    let disk = Disk::default();
+    disk.put("d/m", damaged);
+    let options = ReadOptions::new().storage(Arc::new(disk));
+    let Ok(CheckpointReader::V1(reader)) = CheckpointReader::open_with("d/m", options) else { return };
+    let _ = reader.verify();
+    for info in reader.entries().collect::<Vec<_>>() {
+        let first = TensorSlice::new(info.shape.iter().map(|_| (0, Some(1))));
+        let _ = reader.read_slice(&info.name, &first);
+    }
 }
 
 fn fuzz_state(corpus: &Corpus, random: &mut Random) {
@@ -205,8 +229,9 @@ fn fuzz_safetensors(corpus: &Corpus, random: &mut Random) {
 }
 
 fn main() {
-    let all: [campaign::Target<Corpus>; 4] = [
+    let all: [campaign::Target<Corpus>; 5] = [
         ("index", fuzz_index),
+        ("v1", fuzz_v1),
         ("state", fuzz_state),
         ("sidecar", fuzz_sidecar),
         ("safetensors", fuzz_safetensors),

@@ -1,7 +1,7 @@
 //! Files that are something else than the part of a checkpoint that they are taken for.
 
+use crate::listing::checkpoints_by_step;
 use crate::prefix::{self, Part};
-use crate::reader::checkpoints_by_step;
 use crate::storage::{ReadFile, Storage};
 use crate::{Error, index_path};
 use std::path::{Path, PathBuf};

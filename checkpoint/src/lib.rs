@@ -43,7 +43,7 @@
 //! # What it does not do
 //!
 //! It knows nothing of graphs (except behind the feature `session`) and computes nothing. Tensors of
-//! dtype resource and variant are not read, and a [`Saver`] restores from V2 files only: [`v1`] reads the V1 format.
+//! dtype resource and variant are not read. A [`Saver`] restores from files of every format, and writes V2 files only.
 //!
 //! # Where it differs from TensorFlow on purpose
 //!
@@ -83,6 +83,7 @@ mod foreign;
 mod graph_saver;
 mod info;
 mod journal;
+mod listing;
 mod object_graph;
 mod parallel;
 mod prefix;
@@ -110,8 +111,9 @@ pub use folder::{FolderClaim, is_same_folder};
 #[cfg(all(feature = "session", feature = "sidecar"))]
 pub use graph_saver::{GraphSaver, Restored, SAVERS, SessionState};
 pub use info::{Problem, TensorInfo, UnknownTensor};
+pub use listing::checkpoints_in;
 pub use prefix::{data_path, index_path, meta_graph_path, same_checkpoint, sidecar_path};
-pub use reader::{CheckpointReader, checkpoints_in, list_variables, load_variable};
+pub use reader::{CheckpointReader, list_variables, load_variable};
 #[cfg(feature = "session")]
 pub use saved_object::{SAVED_OBJECTS, SavedObject};
 pub use saver::{

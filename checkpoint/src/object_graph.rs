@@ -3,8 +3,7 @@
 //! Such a file keys tensors by their place in a graph of objects. The graph itself is a string tensor
 //! in the file, and tells each variable's usual name.
 
-use crate::bundle::BundleReader;
-use crate::{Error, Result};
+use crate::{CheckpointReader, Error, Result};
 use std::collections::HashMap;
 use wire::message::{Malformed, Value, fields};
 
@@ -12,12 +11,12 @@ use wire::message::{Malformed, Value, fields};
 const OBJECT_GRAPH: &str = "_CHECKPOINTABLE_OBJECT_GRAPH";
 
 /// Returns the key of each variable by its usual name; nothing if the file is not object-based.
-pub(crate) fn names(reader: &BundleReader) -> Result<HashMap<String, String>> {
-    if !reader.contains(OBJECT_GRAPH) {
+pub(crate) fn names(reader: &CheckpointReader) -> Result<HashMap<String, String>> {
+    if !reader.has_tensor(OBJECT_GRAPH) {
         return Ok(HashMap::new());
     }
     let graph = reader.read(OBJECT_GRAPH)?;
-    let damaged = || Error::corrupt_tensor(reader.prefix(), OBJECT_GRAPH, "it is no object graph");
+    let damaged = || Error::corrupt_tensor(reader.path(), OBJECT_GRAPH, "it is no object graph");
     let [graph] = graph.as_strings().map_err(|_| damaged())? else { return Err(damaged()) };
     parse(graph).map_err(|Malformed| damaged())
 }

@@ -1,16 +1,14 @@
 //! Reading a checkpoint of any format, wherever it is.
 
-use crate::bundle::{BundleReader, ReadOptions, is_index};
+use crate::bundle::{BundleReader, ReadOptions, TensorSlice};
 use crate::foreign;
-use crate::prefix::{self, Part};
+use crate::listing::{checkpoints_by_step, step_of};
 #[cfg(feature = "safetensors")]
 use crate::safetensors::SafetensorsReader;
 use crate::state;
-use crate::storage::{LocalStorage, Storage};
 use crate::v1::V1Reader;
 use crate::{Error, Problem, Result, TensorInfo, UnknownTensor};
-use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use tensor::{Bytes, Tensor};
 
 /// An open checkpoint: a bundle, a safetensors file, or one of TensorFlow's old V1 format.
@@ -83,22 +81,29 @@ impl CheckpointReader {
         let storage = options.storage.as_ref();
         let info = storage.metadata(path);
         if info.as_ref().is_ok_and(|info| info.is_dir) {
-            return newest(path, &options).map(CheckpointReader::Bundle);
+            return newest(path, &options);
         }
-        let is_file = info.is_ok();
         match path.extension().and_then(|extension| extension.to_str()) {
-            #[cfg(feature = "safetensors")]
-            Some("safetensors") if is_file => {
-                SafetensorsReader::open_with(path, options).map(CheckpointReader::Safetensors)
-            }
-            Some("index") if is_file => {
+            Some("index") if info.is_ok() => {
                 BundleReader::open_with(path.with_extension(""), options).map(CheckpointReader::Bundle)
             }
-            _ if V1Reader::is_at(options.storage.as_ref(), path) => {
-                V1Reader::open_in(options.storage.as_ref(), path).map(CheckpointReader::V1)
-            }
-            _ => BundleReader::open_with(path, options).map(CheckpointReader::Bundle),
+            _ => CheckpointReader::open_prefix(path, options),
         }
+    }
+
+    /// Opens the checkpoint of exactly this prefix, or the safetensors file of this name.
+    pub(crate) fn open_prefix(prefix: &Path, options: ReadOptions) -> Result<CheckpointReader> {
+        let storage = options.storage.as_ref();
+        #[cfg(feature = "safetensors")]
+        if prefix.extension().is_some_and(|extension| extension == "safetensors")
+            && storage.metadata(prefix).is_ok_and(|info| !info.is_dir)
+        {
+            return SafetensorsReader::open_with(prefix, options).map(CheckpointReader::Safetensors);
+        }
+        if V1Reader::is_at(storage, prefix) {
+            return V1Reader::open_in(storage, prefix).map(CheckpointReader::V1);
+        }
+        BundleReader::open_with(prefix, options).map(CheckpointReader::Bundle)
     }
 
     /// `bundle`, `v1` or `safetensors`.
@@ -247,6 +252,100 @@ impl CheckpointReader {
         }
     }
 
+    /// Returns dtype, shape and stored bytes of a tensor.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+    /// assert_eq!(checkpoint::CheckpointReader::open(&prefix)?.info("w")?.bytes, 8);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::TensorMissing`]; [`Error::Corrupt`] when its entry is damaged.
+    pub fn info(&self, name: &str) -> Result<TensorInfo> {
+        match self {
+            CheckpointReader::Bundle(reader) => reader.info(name),
+            CheckpointReader::V1(reader) => reader.info(name),
+            #[cfg(feature = "safetensors")]
+            CheckpointReader::Safetensors(reader) => reader.info(name),
+        }
+    }
+
+    /// Reads a part of a tensor, which may be stored whole or in other parts.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+    /// use checkpoint::{CheckpointReader, bundle::TensorSlice};
+    /// let second = TensorSlice::new([(1, Some(1))]);
+    /// assert_eq!(CheckpointReader::open(&prefix)?.read_slice("w", &second)?, tensor::Tensor::from([2.0f32]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`read`](CheckpointReader::read); [`Error::Invalid`] when the part does not lie in the tensor.
+    pub fn read_slice(&self, name: &str, part: &TensorSlice) -> Result<Tensor> {
+        match self {
+            CheckpointReader::Bundle(reader) => reader.read_slice(name, part),
+            CheckpointReader::V1(reader) => reader.read_slice(name, part),
+            #[cfg(feature = "safetensors")]
+            CheckpointReader::Safetensors(reader) => reader.read_slice(name, part),
+        }
+    }
+
+    /// Reads many tensors, in the order of the names, which are those of the file.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+    /// assert_eq!(checkpoint::CheckpointReader::open(&prefix)?.read_many(&["w"])?.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`read`](CheckpointReader::read), for the first tensor that cannot be read; [`Error::TensorMissing`] names all
+    /// that are missing.
+    pub fn read_many<S: AsRef<str>>(&self, names: &[S]) -> Result<Vec<Tensor>> {
+        if let CheckpointReader::Bundle(reader) = self {
+            return reader.read_many(names);
+        }
+        let names = || names.iter().map(AsRef::as_ref);
+        let missing: Vec<String> = names().filter(|name| !self.has_tensor(name)).map(str::to_owned).collect();
+        if !missing.is_empty() {
+            return Err(Error::TensorMissing { path: self.path().to_path_buf(), names: missing });
+        }
+        names().map(|name| self.read(name)).collect()
+    }
+
+    /// Reads every tensor, in the order of [`variables`](CheckpointReader::variables).
+    ///
+    /// # Errors
+    /// As [`read_many`](CheckpointReader::read_many); also when an entry of a bundle's index is damaged, or a tensor of a
+    /// safetensors file is of [unknown](CheckpointReader::unsupported_tensors) dtype.
+    pub fn read_all(&self) -> Result<Vec<(String, Tensor)>> {
+        match self {
+            CheckpointReader::Bundle(reader) => reader.read_all(),
+            CheckpointReader::V1(reader) => {
+                reader.entries().map(|info| Ok((info.name.clone(), reader.read(&info.name)?))).collect()
+            }
+            #[cfg(feature = "safetensors")]
+            CheckpointReader::Safetensors(reader) => reader.read_all(),
+        }
+    }
+
+    /// Returns true if the prefix of a bundle was saved again since it was opened. The other formats are read from files
+    /// that are opened once.
+    pub(crate) fn is_replaced(&self) -> bool {
+        matches!(self, CheckpointReader::Bundle(reader) if reader.is_replaced())
+    }
+
     /// Reads the bytes of a tensor of [unknown](CheckpointReader::unsupported_tensors) dtype.
     ///
     /// # Errors
@@ -309,7 +408,7 @@ pub(crate) fn unless_replaced<T>(read: impl Fn() -> Result<T>) -> Result<T> {
 }
 
 /// Opens the newest checkpoint of a folder.
-fn newest(directory: &Path, options: &ReadOptions) -> Result<BundleReader> {
+fn newest(directory: &Path, options: &ReadOptions) -> Result<CheckpointReader> {
     let storage = options.storage.as_ref();
     let find = || {
         let named = state::latest_checkpoint_with(storage, directory, None)?;
@@ -321,7 +420,7 @@ fn newest(directory: &Path, options: &ReadOptions) -> Result<BundleReader> {
     };
     let mut prefix = find()?;
     for _ in 1..ATTEMPTS {
-        match BundleReader::open_with(&prefix, options.clone()) {
+        match CheckpointReader::open_prefix(&prefix, options.clone()) {
             // A saver at work deletes old checkpoints: perhaps there is a newer one by now.
             Err(error @ Error::NotFound { .. }) => {
                 let now = find()?;
@@ -333,22 +432,7 @@ fn newest(directory: &Path, options: &ReadOptions) -> Result<BundleReader> {
             other => return other,
         }
     }
-    BundleReader::open_with(&prefix, options.clone())
-}
-
-/// Returns the number after the last dash; a second dash is its sign.
-pub(crate) fn step_of(name: &str) -> Option<i64> {
-    Some(numbered(name)?.1)
-}
-
-/// Splits the name of a checkpoint into the text before its number, and the number.
-pub(crate) fn numbered(name: &str) -> Option<(&str, i64)> {
-    let (stem, digits) = name.rsplit_once('-')?;
-    let step: i64 = digits.parse().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
-    Some(match stem.strip_suffix('-') {
-        Some(base) => (base, -step),
-        None => (stem, step),
-    })
+    CheckpointReader::open_prefix(&prefix, options.clone())
 }
 
 /// Name, dtype and shape of every tensor of a checkpoint, by name (S-318). Takes what
@@ -387,74 +471,4 @@ pub fn list_variables(path: impl AsRef<Path>) -> Result<Vec<TensorInfo>> {
 /// As [`CheckpointReader::open`] and [`CheckpointReader::read`].
 pub fn load_variable(path: impl AsRef<Path>, name: &str) -> Result<Tensor> {
     unless_replaced(|| CheckpointReader::open(&path)?.read(name))
-}
-
-/// Prefixes of all checkpoints in a folder, listed or not, in the order of their steps; those without a
-/// step come first, by name. A checkpoint is an index, known by the bytes at its end, with data files of
-/// its name; other files that end in `.index` are none.
-///
-/// ```
-/// # let folder = tempfile::tempdir()?;
-/// # let path = folder.path().join("model.ckpt");
-/// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
-/// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
-/// assert_eq!(checkpoint::checkpoints_in(folder.path())?, [prefix]);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-///
-/// # Errors
-/// [`Error::Io`].
-pub fn checkpoints_in(directory: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
-    checkpoints_by_step(&LocalStorage, directory.as_ref())
-}
-
-pub(crate) fn checkpoints_by_step(storage: &dyn Storage, directory: &Path) -> Result<Vec<PathBuf>> {
-    let mut prefixes = Vec::new();
-    for FoundIn { prefix, .. } in found_in(storage, directory)? {
-        if is_index(storage, &prefix::index_path(&prefix))? {
-            prefixes.push(prefix);
-        }
-    }
-    Ok(prefixes)
-}
-
-/// A likely checkpoint, judged by the names of its files.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct FoundIn {
-    step: Option<i64>,
-    pub(crate) prefix: PathBuf,
-}
-
-/// Returns the likely checkpoints in a folder, in the order of steps: each index with data files of its name.
-/// Nothing is opened, so the index may be damaged.
-pub(crate) fn found_in(storage: &dyn Storage, directory: &Path) -> Result<Vec<FoundIn>> {
-    let names = prefix::file_names(storage, directory).map_err(Error::io("list", directory))?;
-    let parts: Vec<(&str, Part)> = names.iter().filter_map(|name| prefix::parse(name)).collect();
-    let data = parts.iter().filter(|(_, part)| matches!(part, Part::Data { .. }));
-    let with_data: HashSet<&str> = data.map(|(stem, _)| *stem).collect();
-    let indexes = parts.iter().filter(|(stem, part)| *part == Part::Index && with_data.contains(stem));
-    let mut found: Vec<FoundIn> =
-        indexes.map(|(stem, _)| FoundIn { step: step_of(stem), prefix: directory.join(stem) }).collect();
-    found.sort_unstable();
-    Ok(found)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn steps_of_names() {
-        for (name, step) in [
-            ("model.ckpt-500", Some(500)),
-            ("m-00000007", Some(7)),
-            ("m--3", Some(-3)),
-            ("m", None),
-            ("m-x", None),
-            ("m-+5", None),
-            ("m-", None),
-        ] {
-            assert_eq!(step_of(name), step, "{name}");
-        }
-    }
 }

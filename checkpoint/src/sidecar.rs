@@ -21,10 +21,10 @@
 //! way round). A reader takes the file that belongs to the index it sees, so tensors and state are
 //! always of the same save.
 
-use crate::bundle::{BundleReader, Identity, ReadOptions, index_identity};
+use crate::bundle::{Identity, ReadOptions, index_identity};
 use crate::prefix::{SIDECAR_ALTERNATE, sidecar_path, with_suffix};
 use crate::storage::{LocalStorage, Storage};
-use crate::{Error, Result};
+use crate::{CheckpointReader, Error, Result};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -216,7 +216,7 @@ fn read(storage: &dyn Storage, path: &Path) -> Result<Option<Bytes>> {
 ///
 /// # Errors
 /// [`Error::Corrupt`] or [`Error::Unsupported`] when the state is there but cannot be used;
-/// [`Error::Io`]; those of [`BundleReader::open`].
+/// [`Error::Io`]; those of [`CheckpointReader::open`].
 pub fn read_session_state(prefix: impl AsRef<Path>) -> Result<Option<Bytes>> {
     read_session_state_with(&LocalStorage::shared(), prefix)
 }
@@ -230,11 +230,12 @@ pub fn read_session_state_with(
     prefix: impl AsRef<Path>,
 ) -> Result<Option<Bytes>> {
     let options = ReadOptions::new().storage(Arc::clone(storage));
-    of_reader(storage.as_ref(), &BundleReader::open_with(prefix, options)?)
+    of_reader(storage.as_ref(), &CheckpointReader::open_prefix(prefix.as_ref(), options)?)
 }
 
-/// Returns the session state that belongs to an open checkpoint.
-pub(crate) fn of_reader(storage: &dyn Storage, reader: &BundleReader) -> Result<Option<Bytes>> {
+/// Returns the session state that belongs to an open checkpoint. Only bundles have one.
+pub(crate) fn of_reader(storage: &dyn Storage, reader: &CheckpointReader) -> Result<Option<Bytes>> {
+    let CheckpointReader::Bundle(reader) = reader else { return Ok(None) };
     let mut damage = None;
     let mut found: Option<Opened> = None;
     for path in candidates(reader.prefix()) {

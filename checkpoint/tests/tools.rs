@@ -4,6 +4,7 @@
 
 mod support;
 
+use checkpoint::bundle::TensorSlice;
 use checkpoint::{
     CheckpointReader, Clock, Error, Saver, VariableSpec, WatchOptions, checkpoints_iterator,
     init_from_checkpoint, list_variables, load_variable, require_new_checkpoint, wait_for_new_checkpoint,
@@ -41,6 +42,25 @@ fn s_317_a_reader_takes_a_prefix_or_a_folder() {
         CheckpointReader::open(folder.path().join("checkpoint")),
         Err(Error::Unsupported { .. })
     ));
+}
+
+#[test]
+fn a_saver_restores_from_safetensors() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.safetensors");
+    let tensors = [("w".to_owned(), Tensor::from_vec((0..6).map(|x| x as f32).collect(), [3, 2]).unwrap())];
+    checkpoint::safetensors::write_safetensors(&path, &tensors, &Default::default()).unwrap();
+    let mut model = BTreeMap::from([("w".to_owned(), Tensor::zeros(DType::Float32, [3, 2]).unwrap())]);
+    assert_eq!(Saver::default().restore(&mut model, &path).unwrap().restored, ["w"]);
+    assert_eq!(model["w"], tensors[0].1);
+    let reader = CheckpointReader::open(&path).unwrap();
+    assert_eq!(reader.info("w").unwrap().bytes, 24);
+    let part = TensorSlice::new([(1, Some(2)), (1, None)]);
+    assert_eq!(reader.read_slice("w", &part).unwrap(), Tensor::from([[3.0f32], [5.0]]));
+    assert!(matches!(reader.read_slice("w", &TensorSlice::whole(1)), Err(Error::Invalid(_))));
+    assert!(
+        matches!(reader.read_many(&["w", "x"]), Err(Error::TensorMissing { names, .. }) if names == ["x"])
+    );
 }
 
 #[test]

@@ -3,7 +3,11 @@
 
 use checkpoint::bundle::TensorSlice;
 use checkpoint::v1::{V1Reader, V1Writer};
-use checkpoint::{CheckpointReader, Error};
+use checkpoint::{
+    CheckpointReader, Error, RestoreOptions, RestoreTarget, Saver, VariableSpec, checkpoint_exists,
+    checkpoints_in, latest_checkpoint, read_all, read_session_state,
+};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tensor::{Complex, DType, Shape, Tensor, f16};
 
@@ -115,4 +119,101 @@ fn every_damaged_or_shortened_file_is_an_error_or_read_right() {
             }
         }
     }
+}
+
+/// Variables of any shape, and a part of a partitioned one.
+#[derive(Default)]
+struct Model(BTreeMap<String, Tensor>);
+
+impl RestoreTarget for Model {
+    fn variables(&self) -> Vec<VariableSpec> {
+        let rows = TensorSlice::new([(1, Some(3)), (0, None)]);
+        let part = VariableSpec::new("rows", DType::Float32, Some([3, 2].into()));
+        vec![
+            VariableSpec::new("w", DType::Float32, Some([3, 4].into())),
+            VariableSpec::new("encoder/b", DType::Int64, None).stored_as("b"),
+            part.part_of("p", [5, 2].into(), rows),
+        ]
+    }
+
+    fn assign(&mut self, values: Vec<(String, Tensor)>) -> checkpoint::Result<()> {
+        self.0.extend(values);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_saver_restores_from_a_file_and_from_shards() {
+    for name in ["plain.ckpt-7", "sharded.ckpt-7", "sharded.ckpt-7-?????-of-00002"] {
+        let mut model = Model::default();
+        let report = Saver::default().restore(&mut model, fixture(name)).unwrap();
+        assert_eq!((report.restored.len(), report.unexpected.len()), (3, 10), "{name}");
+        assert_eq!(report.session_state, None);
+        let part = Tensor::from_vec(vec![2.0f32, 3.0, 4.0, 5.0, 6.0, 7.0], [3, 2]).unwrap();
+        assert_eq!(model.0["rows"], part, "{name}");
+        assert_eq!(model.0["encoder/b"], Tensor::from([1i64, -2, 3 << 40]));
+        let plan = Saver::default().restore_plan(&model, fixture(name), &RestoreOptions::new()).unwrap();
+        assert_eq!(plan.variables.len(), 3);
+        assert_eq!(read_all(fixture(name)).unwrap().len(), 13);
+        assert_eq!(read_session_state(fixture(name)).unwrap(), None);
+        assert!(checkpoint_exists(fixture(name)));
+    }
+    let mut lacking = BTreeMap::from([("W".to_owned(), Tensor::from([1.0f32]))]);
+    let error = Saver::default().restore(&mut lacking, fixture("plain.ckpt-7")).unwrap_err().to_string();
+    assert!(error.contains("plain.ckpt-7") && error.contains("\"w\" for \"W\""), "{error}");
+}
+
+/// Copies fixtures into a folder, together with the meta graphs that savers wrote.
+fn copied(folder: &Path, files: &[(&str, &str)]) {
+    for (from, to) in files {
+        std::fs::copy(fixture(from), folder.join(to)).unwrap();
+    }
+}
+
+#[test]
+fn the_newest_of_a_folder_may_be_a_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    copied(path, &[("plain.ckpt-7", "m-7"), ("plain.ckpt-7", "m-8")]);
+    copied(path, &[("sharded.ckpt-7-00000-of-00002", "m-9-00000-of-00002")]);
+    copied(path, &[("sharded.ckpt-7-00001-of-00002", "m-9-00001-of-00002")]);
+    for name in ["m-7.meta", "m-8.meta", "m-9.meta", "other.meta", "other"] {
+        std::fs::write(path.join(name), "not a table").unwrap();
+    }
+    assert_eq!(checkpoints_in(path).unwrap(), ["m-7", "m-8", "m-9"].map(|name| path.join(name)));
+    let reader = CheckpointReader::open(path).unwrap();
+    assert_eq!((reader.step(), reader.format()), (Some(9), "v1"));
+
+    // As the saver of TensorFlow lists the shards.
+    std::fs::write(path.join("checkpoint"), "model_checkpoint_path: \"m-9-?\\077???-of-00002\"").unwrap();
+    assert_eq!(latest_checkpoint(path).unwrap(), Some(path.join("m-9-?????-of-00002")));
+    std::fs::write(path.join("checkpoint"), "model_checkpoint_path: \"/gone/m-8\"").unwrap();
+    assert_eq!(latest_checkpoint(path).unwrap(), Some(path.join("m-8")));
+
+    // A damaged newest one is passed over.
+    std::fs::write(path.join("m-8"), "damaged").unwrap();
+    let mut model = Model::default();
+    let saver = Saver::default();
+    let report = saver.restore_latest(&mut model, path, &RestoreOptions::new()).unwrap().unwrap();
+    assert_eq!((report.prefix, report.rejected.len()), (path.join("m-9"), 1));
+}
+
+#[test]
+fn what_has_no_footer_of_a_table_is_no_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("m"), [0; 100]).unwrap();
+    assert!(!checkpoint_exists(folder.path().join("m")));
+    let model = BTreeMap::from([("w".to_owned(), Tensor::from([1.0f32]))]);
+    let prefix = Saver::default().save(&model, folder.path().join("n"), None);
+    assert!(!checkpoint_exists(checkpoint::index_path(prefix.unwrap())), "the index of a bundle is no table");
+}
+
+#[test]
+fn a_table_becomes_a_bundle_by_restoring_and_saving() {
+    let folder = tempfile::tempdir().unwrap();
+    let all = read_all(fixture("sharded.ckpt-7")).unwrap();
+    let prefix = Saver::default().save(&all, folder.path().join("m"), Some(7)).unwrap();
+    let reader = CheckpointReader::open(&prefix).unwrap();
+    assert_eq!(reader.format(), "bundle");
+    assert_eq!(reader.read_all().unwrap(), all.into_iter().collect::<Vec<_>>());
 }

@@ -2,7 +2,7 @@
 
 use super::FORMAT;
 use super::header::{Entry, Header, MAX_HEADER};
-use crate::bundle::ReadOptions;
+use crate::bundle::{ReadOptions, TensorSlice, assemble};
 use crate::foreign;
 use crate::parallel;
 use crate::storage::ReadFile;
@@ -124,12 +124,8 @@ impl SafetensorsReader {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn entries(&self) -> impl Iterator<Item = TensorInfo> + '_ {
-        let info = |entry: &Entry| {
-            let dtype = entry.dtype.clone().ok()?;
-            let bytes = entry.end - entry.begin;
-            Some(TensorInfo { name: entry.name.clone(), dtype, shape: entry.shape.clone(), bytes })
-        };
-        let mut infos: Vec<TensorInfo> = self.header.entries.iter().filter_map(info).collect();
+        let known = |entry: &Entry| Some(info(entry, entry.dtype.clone().ok()?));
+        let mut infos: Vec<TensorInfo> = self.header.entries.iter().filter_map(known).collect();
         infos.sort_by(|a, b| a.name.cmp(&b.name));
         infos.into_iter()
     }
@@ -216,6 +212,30 @@ impl SafetensorsReader {
         Ok(bytes.into())
     }
 
+    /// Returns dtype, shape and stored bytes of a tensor.
+    ///
+    /// # Errors
+    /// [`Error::TensorMissing`]; [`Error::Unsupported`] for a dtype that is not known here.
+    pub fn info(&self, name: &str) -> Result<TensorInfo> {
+        let (entry, dtype) = self.find(name)?;
+        Ok(info(entry, dtype))
+    }
+
+    /// Reads a part of a tensor.
+    ///
+    /// # Errors
+    /// As [`read`](SafetensorsReader::read); [`Error::Invalid`] when the part does not lie in the tensor.
+    pub fn read_slice(&self, name: &str, part: &TensorSlice) -> Result<Tensor> {
+        let tensor = self.read(name)?;
+        let whole: Vec<_> = tensor.shape().iter().map(|&size| (0, size)).collect();
+        let wanted = part.ranges_within(tensor.shape());
+        let joined =
+            wanted.and_then(|wanted| assemble::join(tensor.dtype(), &wanted, &[(whole, tensor.clone())]));
+        joined.ok_or_else(|| {
+            Error::Invalid(format!("slice {part} of tensor '{name}' of shape {}", tensor.shape()))
+        })
+    }
+
     /// Reads every tensor, in the order of [`entries`](SafetensorsReader::entries).
     ///
     /// ```
@@ -299,6 +319,11 @@ impl SafetensorsReader {
         .map_err(Error::io("read", &self.path))?;
         Ok(made_from(entry, dtype, slab))
     }
+}
+
+fn info(entry: &Entry, dtype: DType) -> TensorInfo {
+    let bytes = entry.end - entry.begin;
+    TensorInfo { name: entry.name.clone(), dtype, shape: entry.shape.clone(), bytes }
 }
 
 fn made(entry: &Entry, dtype: DType, bytes: Bytes) -> std::result::Result<Tensor, TensorError> {

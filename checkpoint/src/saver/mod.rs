@@ -16,11 +16,11 @@ pub use restore::{RestoreOptions, RestoreReport};
 pub use retention::Better;
 pub use source::{RestoreTarget, SaveSource, Slice, Snapshot, VariableSpec};
 
-use crate::bundle::BundleReader;
+use crate::bundle::ReadOptions;
 use crate::clock::seconds;
 use crate::reader::unless_replaced;
 use crate::storage::Storage;
-use crate::{Error, Result, state};
+use crate::{CheckpointReader, Error, Result, state};
 use background::Job;
 use save::{Request, Shared};
 use std::path::{Path, PathBuf};
@@ -505,12 +505,12 @@ impl Drop for Saver {
     }
 }
 
-/// Reads every tensor of a checkpoint into a map.
+/// Reads every tensor of a checkpoint of any format into a map.
 ///
 /// # Errors
-/// As [`BundleReader::open`](crate::bundle::BundleReader::open) and
-/// [`read_all`](crate::bundle::BundleReader::read_all).
+/// As [`CheckpointReader::open`] and [`read_all`](CheckpointReader::read_all).
 pub fn read_all(prefix: impl AsRef<Path>) -> Result<std::collections::BTreeMap<String, tensor::Tensor>> {
-    let tensors = unless_replaced(|| BundleReader::open(&prefix)?.read_all())?;
+    let tensors =
+        unless_replaced(|| CheckpointReader::open_prefix(prefix.as_ref(), ReadOptions::new())?.read_all())?;
     Ok(tensors.into_iter().collect())
 }

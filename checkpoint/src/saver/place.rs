@@ -12,7 +12,7 @@ use crate::folder::{Folder, Writing};
 use crate::journal::Written;
 use crate::state::{self, CheckpointState, Note};
 use crate::storage::Storage;
-use crate::{Error, Result, prefix, reader};
+use crate::{Error, Result, listing, prefix};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -359,7 +359,7 @@ impl Shared {
             return Err(not_found());
         }
         if several {
-            place.kept.sort_by_key(|kept| reader::step_of(&kept.name));
+            place.kept.sort_by_key(|kept| listing::step_of(&kept.name));
         }
         gone.retain(|kept| !place.rejected.contains(&kept.name));
         place.doomed.extend(gone.iter().map(|kept| kept.name.clone()));
@@ -373,9 +373,9 @@ impl Shared {
     fn series(&self, directory: &Path) -> Result<Vec<Vec<Kept>>> {
         let storage = self.options.storage.as_ref();
         let mut series: BTreeMap<String, Vec<Kept>> = BTreeMap::new();
-        for prefix in reader::checkpoints_by_step(storage, directory)? {
+        for prefix in listing::checkpoints_by_step(storage, directory)? {
             let Some((name, (base, _))) =
-                prefix::name(&prefix).ok().and_then(|name| Some((name, reader::numbered(name)?)))
+                prefix::name(&prefix).ok().and_then(|name| Some((name, listing::numbered(name)?)))
             else {
                 continue;
             };

@@ -3,10 +3,11 @@
 use super::plan::{PlannedVariable, RestorePlan};
 use super::similar;
 use super::source::{RestoreTarget, VariableSpec};
-use crate::bundle::{BundleReader, ReadOptions};
-use crate::reader::{ATTEMPTS, found_in, unless_replaced};
+use crate::bundle::ReadOptions;
+use crate::listing::found_in;
+use crate::reader::{ATTEMPTS, unless_replaced};
 use crate::storage::Storage;
-use crate::{Error, Result, object_graph, sidecar, state};
+use crate::{CheckpointReader, Error, Result, object_graph, sidecar, state};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -238,7 +239,7 @@ pub(super) fn planned(
     prefix: &Path,
     options: &RestoreOptions,
 ) -> Result<RestorePlan> {
-    let reader = BundleReader::open_with(prefix, options.reading(storage))?;
+    let reader = CheckpointReader::open_prefix(prefix, options.reading(storage))?;
     let variables = target.variables();
     let plan = plan(&reader, &variables, options).map_err(|error| mismatch(prefix, error))?;
     let rows = plan.whole.iter().chain(&plan.parts).map(|(variable, key)| {
@@ -327,12 +328,12 @@ fn is_related(
     prefix: &Path,
     options: &RestoreOptions,
 ) -> bool {
-    let Ok(reader) = BundleReader::open_with(prefix, options.reading(storage)) else { return true };
+    let Ok(reader) = CheckpointReader::open_prefix(prefix, options.reading(storage)) else { return true };
     target.variables().iter().any(|variable| {
         let key = options.names.get(&variable.key).unwrap_or(&variable.key);
         let is_counter = matches!(variable.dtype, DType::Int32 | DType::Int64)
             && variable.shape.as_ref().is_some_and(|shape| shape.rank() == 0);
-        !is_counter && reader.contains(key) && check(&reader, variable, key, options.reshape).is_ok()
+        !is_counter && reader.has_tensor(key) && check(&reader, variable, key, options.reshape).is_ok()
     })
 }
 
@@ -386,7 +387,7 @@ fn read_once(
     prefix: &Path,
     options: &RestoreOptions,
 ) -> Result<(RestoreReport, Vec<(String, Tensor)>)> {
-    let reader = BundleReader::open_with(prefix, options.reading(storage))?;
+    let reader = CheckpointReader::open_prefix(prefix, options.reading(storage))?;
     let variables = target.variables();
     let plan = plan(&reader, &variables, options).map_err(|error| mismatch(prefix, error))?;
     let mut report = plan.report;
@@ -451,7 +452,7 @@ struct Plan<'v> {
 }
 
 fn plan<'v>(
-    reader: &BundleReader,
+    reader: &CheckpointReader,
     variables: &'v [VariableSpec],
     options: &RestoreOptions,
 ) -> Result<Plan<'v>> {
@@ -460,7 +461,7 @@ fn plan<'v>(
     let mut object_names: Option<HashMap<String, String>> = None;
     for variable in variables {
         let mut key = options.names.get(&variable.key).unwrap_or(&variable.key).clone();
-        if !reader.contains(&key) {
+        if !reader.has_tensor(&key) {
             // A file of TensorFlow 2 has other keys and a map from the usual names to them (S-303).
             let names = match &object_names {
                 Some(names) => names,
@@ -470,7 +471,7 @@ fn plan<'v>(
                 key.clone_from(name);
             }
         }
-        let found = reader.contains(&key);
+        let found = reader.has_tensor(&key);
         wanted.insert(key.clone());
         if options.only.as_ref().is_some_and(|only| !only(&variable.name)) {
             continue;
@@ -488,23 +489,24 @@ fn plan<'v>(
     }
     if !plan.report.missing.is_empty() && !options.missing {
         let names = plan.report.missing;
-        let stored: Vec<String> = reader.entries().map(|info| info.name).collect();
+        let stored: Vec<String> = reader.variables().into_iter().map(|info| info.name).collect();
         let help = similar::help(&names, &stored);
-        let path = reader.prefix().to_path_buf();
+        let path = reader.path().to_path_buf();
         let source = Box::new(Error::TensorMissing { path: path.clone(), names });
         return Err(Error::RestoreMismatch { path, help, source });
     }
-    let unexpected = reader.entries().map(|info| info.name).filter(|name| !wanted.contains(name));
+    let unexpected =
+        reader.variables().into_iter().map(|info| info.name).filter(|name| !wanted.contains(name));
     plan.report.unexpected = unexpected.collect();
     if !plan.report.unexpected.is_empty() && !options.unexpected {
         let names = plan.report.unexpected;
-        return Err(Error::TensorUnexpected { path: reader.prefix().to_path_buf(), names });
+        return Err(Error::TensorUnexpected { path: reader.path().to_path_buf(), names });
     }
     Ok(plan)
 }
 
 /// Dtype and shape, before a byte is read.
-fn check(reader: &BundleReader, variable: &VariableSpec, key: &str, reshape: bool) -> Result<()> {
+fn check(reader: &CheckpointReader, variable: &VariableSpec, key: &str, reshape: bool) -> Result<()> {
     let info = reader.info(key)?;
     if info.dtype != variable.dtype {
         let (name, expected, found) = (key.to_owned(), variable.dtype, info.dtype);

@@ -6,6 +6,7 @@ use crate::commit::{self, Mark};
 use crate::prefix::{self, Part};
 use crate::sidecar;
 use crate::storage::{FileInfo, LocalStorage, Storage};
+use crate::v1::V1Reader;
 use crate::{Error, Result};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -188,7 +189,8 @@ fn locate(storage: &dyn Storage, directory: &Path, listed: &str) -> Result<PathB
 
 /// Returns true if there is a checkpoint with this prefix, in the present format or in the old one.
 fn exists(storage: &dyn Storage, prefix: &Path) -> Result<bool> {
-    Ok(modified(storage, prefix)?.is_some() || file_info(storage, prefix)?.is_some())
+    let found = modified(storage, prefix)?.is_some() || file_info(storage, prefix)?.is_some();
+    Ok(found || V1Reader::is_at(storage, prefix))
 }
 
 /// Returns the time at which a checkpoint was written, according to its index file, or `None` if there is
@@ -346,8 +348,8 @@ pub fn latest_checkpoint_with(
     Ok(None)
 }
 
-/// Returns true if there is a checkpoint with this prefix: whether its index file is there. No wildcards are
-/// honored, and other files do not count (unlike S-311).
+/// Returns true if there is a checkpoint with this prefix: its index file, or a table of the [V1 format](crate::v1) or
+/// the shards of one. Files that are something else do not count (unlike S-311).
 ///
 /// ```
 /// # let folder = tempfile::tempdir()?;
@@ -367,16 +369,20 @@ pub fn checkpoint_exists(prefix: impl AsRef<Path>) -> bool {
 #[must_use]
 pub fn checkpoint_exists_with(storage: &dyn Storage, prefix: &Path) -> bool {
     storage.metadata(&prefix::index_path(prefix)).is_ok_and(|info| !info.is_dir)
+        || V1Reader::is_at(storage, prefix)
 }
 
-/// Returns the time at which each checkpoint was written, according to its index file. Missing checkpoints
-/// yield `None`, so that positions correspond (unlike S-312).
+/// Returns the time at which each checkpoint was written, according to its index file or, in the V1 format, its first
+/// file. Missing checkpoints yield `None`, so that positions correspond (unlike S-312).
 #[must_use]
 pub fn checkpoint_mtimes<P: AsRef<Path>>(
     storage: &dyn Storage,
     prefixes: &[P],
 ) -> Vec<Option<std::time::SystemTime>> {
-    let modified = |prefix: &P| Some(storage.metadata(&prefix::index_path(prefix)).ok()?.modified);
+    let modified = |prefix: &P| match storage.metadata(&prefix::index_path(prefix)) {
+        Ok(info) => Some(info.modified),
+        Err(_) => V1Reader::modified(storage, prefix.as_ref()),
+    };
     prefixes.iter().map(modified).collect()
 }
 

@@ -4,10 +4,12 @@ use super::values::{self, ValuesError};
 use super::writer::slice_key;
 use super::{Listed, message};
 use crate::bundle::{TensorSlice, assemble, table};
+use crate::prefix::{self, Part};
 use crate::storage::{LocalStorage, Storage};
-use crate::{Error, Problem, Result, TensorInfo, foreign, prefix};
+use crate::{Error, Problem, Result, TensorInfo, foreign};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 use tensor::{Tensor, memory};
 
 /// An open V1 checkpoint.
@@ -173,8 +175,15 @@ impl V1Reader {
         Ok(V1Reader { path, tables, tensors })
     }
 
-    /// Returns true if there is a V1 checkpoint at this path, judged by the end of its first file.
+    /// Returns true if there is a V1 checkpoint at this path, judged by the end of its first file. The index of a bundle
+    /// ends in the same way, and is none.
     pub(crate) fn is_at(storage: &dyn Storage, path: &Path) -> bool {
+        let name = path.file_name().and_then(|name| name.to_str());
+        if name.and_then(prefix::parse).is_some_and(|(_, part)| part == Part::Index)
+            || storage.metadata(&prefix::index_path(path)).is_ok() && storage.metadata(path).is_err()
+        {
+            return false;
+        }
         let is_table = |file: &PathBuf| {
             let file = storage.open(file).ok()?;
             let start = file.len().ok()?.checked_sub(table::FOOTER as u64)?;
@@ -183,6 +192,12 @@ impl V1Reader {
             Some(table::is_footer(&footer))
         };
         files_of(storage, path).is_ok_and(|files| files.first().and_then(is_table) == Some(true))
+    }
+
+    /// Returns the time at which the first file of the checkpoint at this path was written, if there is one.
+    pub(crate) fn modified(storage: &dyn Storage, path: &Path) -> Option<SystemTime> {
+        let first = files_of(storage, path).ok()?.into_iter().next()?;
+        Some(storage.metadata(&first).ok()?.modified).filter(|_| V1Reader::is_at(storage, path))
     }
 
     /// Returns the path under which it was opened.
