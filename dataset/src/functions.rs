@@ -200,8 +200,8 @@ impl Dataset {
 
     /// As [`interleave`](Dataset::interleave), with all `cycle_length` datasets opened at the beginning. One that has ended is
     /// replaced at once, and the replacement waits for the next turn of its place, so the order differs from `interleave`'s.
-    /// TensorFlow reads the datasets with threads; the embedded engine reads one at a time, in the thread of a
-    /// [`prefetch`](Dataset::prefetch) if there is one.
+    /// The embedded engine reads ahead of the turns, several datasets at the same time, where their elements do not depend on the
+    /// order of the reads: random operations and host functions in the closure are called in their turns.
     ///
     /// ```
     /// use dataset::Dataset;

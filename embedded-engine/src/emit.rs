@@ -10,7 +10,7 @@ use crate::plan::{self, Action, Block, Call, Dependent, Guard, Holder, Loop, Pla
 use crate::registry::{Role, has_effect};
 use crate::schedule::{self, Edges};
 use rustc_hash::{FxHashMap, FxHashSet};
-use session_core::{Error, Result};
+use session_core::{Error, Operation, Result};
 use std::sync::Arc;
 
 /// The plans of functions, by their names.
@@ -68,7 +68,9 @@ fn waits(ir: &Ir, index: usize, bodies: &Bodies) -> bool {
 /// Returns true if a node, with the functions that it calls, computes its outputs from its inputs and does nothing else.
 fn is_pure(node: &IrNode, bodies: &Bodies) -> bool {
     let mut called = node.callees.iter().flat_map(|callees| &callees.functions);
-    let acts = node.has_effect || node.reads || node.waits || node.operations.iter().any(has_effect);
+    let describes = |operation: &Operation| facts(operation).is_some_and(|op| op.describes);
+    let has_effect = node.has_effect || node.operations.iter().any(has_effect);
+    let acts = node.reads || node.waits || has_effect && !node.operations.iter().all(describes);
     !acts && called.all(|name| bodies.get(name).is_some_and(|body| body.pure))
 }
 

@@ -26,6 +26,11 @@ impl<'a> Limits<'a> {
         }
     }
 
+    /// Returns true if the run may end while the session goes on.
+    pub(crate) fn may_end_early(&self) -> bool {
+        self.run.is_some() || self.deadline.is_some()
+    }
+
     /// Asked before every operation.
     #[inline]
     pub(crate) fn check(&self) -> Result<()> {

@@ -24,6 +24,8 @@ pub(crate) struct OpType {
     /// True if the outputs may differ between runs although the definition is stateless, such as those that
     /// depend on a file.
     pub(crate) changes: bool,
+    /// True if it computes its outputs from its inputs although its definition is stateful: it describes what others do later.
+    pub(crate) describes: bool,
     /// The memory that outputs share with inputs in TensorFlow, where that is visible if the memory belongs
     /// to a variable.
     pub(crate) shares: Shares,
@@ -129,9 +131,20 @@ pub(crate) enum Elementwise {
 
 impl OpType {
     fn new(make: Option<MakeKernel>, role: Role) -> OpType {
-        let (reads, waits, changes) = (false, false, false);
+        let (reads, waits, changes, describes) = (false, false, false, false);
         let (fusion, elementwise, holds) = (None, None, &[][..]);
-        OpType { make, role, reads, waits, changes, shares: Shares::Nothing, fusion, elementwise, holds }
+        OpType {
+            make,
+            role,
+            reads,
+            waits,
+            changes,
+            describes,
+            shares: Shares::Nothing,
+            fusion,
+            elementwise,
+            holds,
+        }
     }
 
     pub(crate) fn control(&self) -> Option<Control> {
@@ -220,6 +233,10 @@ impl<const N: usize> Added<'_, N> {
 
     pub(crate) fn changes(self) -> Self {
         self.each(|op| op.changes = true)
+    }
+
+    pub(crate) fn describes(self) -> Self {
+        self.each(|op| op.describes = true)
     }
 
     pub(crate) fn shares(self, shares: Shares) -> Self {

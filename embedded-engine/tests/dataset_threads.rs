@@ -120,6 +120,77 @@ fn a_time_limit_loses_no_element() {
 }
 
 #[test]
+fn a_time_limit_loses_nothing_that_is_being_gathered() {
+    // Each pipeline waits for the second element behind the first one.
+    let pipelines: [(&str, fn(Dataset) -> Dataset); 7] = [
+        ("batch", |sent| sent.batch(2, Remainder::Drop)),
+        ("map and batch", |sent| sent.map(|_, x| vec![&x[0] * 1i64]).batch(2, Remainder::Drop)),
+        ("padded batch", |sent| sent.padded_batch(2, &[PartialShape::scalar()], Remainder::Drop)),
+        ("window", |sent| {
+            let components = sent.components().to_vec();
+            let windows = sent.window(2, 2, 1, Remainder::Drop);
+            windows
+                .flat_map(|_, window| Dataset::from_variant(&window[0], components).batch(2, Remainder::Drop))
+        }),
+        ("group", |sent| {
+            let one = |graph: &Graph| ops::array::constant(graph, 1i64);
+            sent.group_by_window(
+                move |graph, _| one(graph),
+                |_, _, group| group.batch(2, Remainder::Drop),
+                |graph, _| ops::array::constant(graph, 2i64),
+            )
+        }),
+        ("shuffle", |sent| sent.take(2).shuffle(2, Some(1)).batch(2, Remainder::Drop)),
+        ("repeat", |sent| sent.repeat(2).batch(2, Remainder::Drop)),
+    ];
+    for (name, pipeline) in pipelines {
+        let graph = Graph::new();
+        let (sender, _asked, dataset) = sent(&graph);
+        let next = next(&pipeline(dataset));
+        let session = session(&graph);
+        sender.send(1).unwrap();
+        let short = RunOptions::with_timeout(Duration::from_millis(20));
+        let error = session.run_with(&next, (), &short, None).unwrap_err();
+        assert_eq!(error.code(), Code::DeadlineExceeded, "{name}: {error}");
+        assert!(iterators(session.as_ref(), &graph).is_empty(), "{name}: nothing is made ahead");
+        sender.send(2).unwrap();
+        let mut batch = session.run(&next, ()).unwrap().to_vec::<i64>().unwrap();
+        batch.sort_unstable();
+        assert_eq!(batch, [1, 2], "{name}");
+    }
+}
+
+#[test]
+fn iterators_over_one_dataset_share_no_state() {
+    let shuffled =
+        |graph: &Graph| Dataset::range(graph, 0, 10, 1).shuffle(10, Some(3)).cache().repeat(2).prefetch(4);
+    let reshuffled =
+        |graph: &Graph| Dataset::range(graph, 0, 10, 1).shuffle(10, Some(3)).repeat(4).prefetch(4);
+    let sampled =
+        |graph: &Graph| Dataset::random(graph, Some(7)).shuffle_and_repeat(9, None, Some(2)).prefetch(2);
+    for pipeline in [shuffled as fn(&Graph) -> Dataset, reshuffled, sampled] {
+        let graph = Graph::new();
+        let alone = next(&pipeline(&graph));
+        let alone = {
+            let session = session(&graph);
+            (0..20).map(|_| value(session.as_ref(), &alone)).collect::<Vec<_>>()
+        };
+        let graph = Graph::new();
+        let dataset = pipeline(&graph);
+        let (first, second) = (next(&dataset), next(&dataset));
+        let session = session(&graph);
+        let take = |next: &Output, count: usize| -> Vec<i64> {
+            (0..count).map(|_| value(session.as_ref(), next)).collect()
+        };
+        // The first one is an epoch ahead, then behind.
+        let (mut left, right) = (take(&first, 12), take(&second, 20));
+        left.extend(take(&first, 8));
+        assert_eq!(left, alone);
+        assert_eq!(right, alone);
+    }
+}
+
+#[test]
 fn a_thread_that_the_program_keeps_is_named() {
     let graph = Graph::new();
     let (sender, asked, dataset) = sent(&graph);
@@ -233,4 +304,31 @@ fn parallel_calls_run_at_the_same_time_and_keep_the_order() {
         },
         &[0, 2, 4, 6, 0, 2, 4, 6],
     );
+}
+
+#[test]
+fn inputs_of_a_parallel_interleave_are_read_at_the_same_time_and_keep_their_order() {
+    let graph = Graph::new();
+    let barrier = Arc::new(Barrier::new(2));
+    let dataset = Dataset::range(&graph, 0, 4, 1).parallel_interleave(2, 1, |graph, x| {
+        let tens = Dataset::range(graph, 0, 5, 1).map(|_, y| vec![&x[0] * 10i64 + &y[0]]);
+        tens.parallel_map(2, |body, x| {
+            let barrier = barrier.clone();
+            let function = host_func(body).inputs(x).stateless().output(DType::Int64, PartialShape::scalar());
+            let function = function.call(move |values, _| {
+                // The first elements of two inputs wait for each other.
+                if [0, 10].contains(&values[0].as_scalar_i64()?) {
+                    barrier.wait();
+                }
+                Ok(values.to_vec())
+            });
+            function.outputs()
+        })
+    });
+    let next = next(&dataset);
+    let session = session(&graph);
+    let given: Vec<i64> = (0..20).map(|_| value(session.as_ref(), &next)).collect();
+    let in_turns = |first: i64| (0..5).flat_map(move |y| [first * 10 + y, first * 10 + 10 + y]);
+    assert_eq!(given, in_turns(0).chain(in_turns(2)).collect::<Vec<_>>());
+    assert_eq!(session.run(&next, ()).unwrap_err().code(), Code::OutOfRange);
 }

@@ -25,6 +25,7 @@ mod ignore_errors;
 mod interleave;
 mod iterator;
 mod iterator_ops;
+mod kept;
 mod legacy_interleave;
 mod map;
 mod map_and_batch;
@@ -34,6 +35,7 @@ mod position;
 mod prefetch;
 mod random;
 mod range;
+mod read_ahead;
 mod readers;
 mod rebatch;
 mod reduce;
@@ -64,7 +66,7 @@ pub(crate) use iterator_ops::iterator_stats;
 pub(crate) fn register(registry: &mut Registry) {
     for op in ops() {
         for &op_type in op.types {
-            registry.add(op_type, build::make).holds(op.functions).changes();
+            registry.add(op_type, build::make).holds(op.functions).changes().describes();
         }
     }
     iterator_ops::register(registry);

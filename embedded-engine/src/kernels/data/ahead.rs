@@ -3,9 +3,10 @@
 //! The thread belongs to the session and works for one iterator. With each element comes the position behind it, so that the
 //! iterator stands where steps have taken it to, however far the thread has come.
 
-use super::dataset::{Drawn, Run, Shared, Source, finish_all, save_kept};
+use super::dataset::{Drawn, Run, Shared, Source, finish_all};
 use super::element::Element;
 use super::flat_map::save_states;
+use super::kept::Kept;
 use super::position::Writer;
 use crate::kernel::{Caller, Environment};
 use crate::limits::Limits;
@@ -24,40 +25,43 @@ pub(super) struct Producer {
     pub(super) source: Source,
     /// The states of the operations in its functions.
     pub(super) instance: Instance,
+    /// The states of its datasets.
+    pub(super) kept: Kept,
 }
 
 /// An element, or an end, or an error.
 type Given = Result<Option<Element>>;
 
 impl Producer {
-    pub(super) fn new(dataset: Shared, caller: &Caller<'_>) -> Result<Producer> {
+    /// Begins with a dataset whose iterators left these states.
+    pub(super) fn new(dataset: Shared, kept: Kept, caller: &Caller<'_>) -> Result<Producer> {
         let instance = Instance::default();
-        let source = dataset.iterate(&run(caller.environment, caller.limits, &instance))?;
-        Ok(Producer { dataset, source, instance })
+        let source = dataset.iterate(&run(caller.environment, caller.limits, &instance, &kept))?;
+        Ok(Producer { dataset, source, instance, kept })
     }
 
     pub(super) fn next(&mut self, caller: &Caller<'_>) -> Given {
-        self.source.next(&run(caller.environment, caller.limits, &self.instance))
+        self.source.next(&run(caller.environment, caller.limits, &self.instance, &self.kept))
     }
 
     /// Returns where everything in it stands, if that can be written.
     pub(super) fn states(&self) -> Result<Writer> {
         let mut states = Writer::default();
         self.source.save(&mut states)?;
-        save_kept(self.dataset.as_ref(), &mut states)?;
+        self.kept.save(self.dataset.as_ref(), &mut states)?;
         save_states(&self.instance.export(), &mut states)?;
         Ok(states)
     }
 
-    /// Makes the next element, or as many as parallel calls on the threads of the session make at the same time.
-    fn make(&mut self, environment: &Environment, limits: &Limits<'_>) -> Vec<Made> {
-        let run = run(environment, limits, &self.instance);
+    /// Makes the next element, or as many up to `limit` as parallel calls on the threads of the session make at the same time.
+    fn make(&mut self, limit: usize, environment: &Environment, limits: &Limits<'_>) -> Vec<Made> {
+        let run = run(environment, limits, &self.instance, &self.kept);
         let (mut drawn, mut states, mut last) = (Vec::new(), Vec::new(), None);
         let mut most = 1;
         while drawn.len() < most {
             match self.source.draw(&run) {
                 Ok(Some(element)) => {
-                    most = element.parallel_calls().min(environment.pool.threads());
+                    most = element.parallel_calls().min(environment.pool.threads()).min(limit);
                     drawn.push(element);
                     states.push(self.states());
                 }
@@ -77,8 +81,9 @@ pub(super) fn run<'a>(
     environment: &'a Environment,
     limits: &'a Limits<'a>,
     instance: &'a Instance,
+    kept: &'a Kept,
 ) -> Run<'a> {
-    Run { environment, limits, instance, rewrites: true }
+    Run { environment, limits, instance, kept, rewrites: true }
 }
 
 /// An outcome of the producer, and the position behind it.
@@ -96,6 +101,7 @@ pub(super) struct Ahead {
 
 /// The elements on their way from the thread to the steps.
 pub(super) struct Channel {
+    /// The number of elements that are made before a step asks for them.
     capacity: usize,
     /// Guards what is made; nothing is made under the lock.
     buffer: Mutex<Buffer>,
@@ -112,6 +118,8 @@ struct Buffer {
     elements: VecDeque<Made>,
     /// An end was made, behind which nothing is made until somebody asks again.
     rests: bool,
+    /// Somebody waits for an element.
+    wanted: bool,
     /// The thread makes nothing more.
     ended: bool,
     /// Threads to be woken when something is made.
@@ -125,7 +133,8 @@ const PAUSE: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Ahead {
-    /// Starts a thread that will keep up to `capacity` elements of an iterator.
+    /// Starts a thread that will keep up to `capacity` elements of an iterator. With a capacity of 0 it makes an element only
+    /// while somebody waits for one.
     pub(super) fn spawn(name: &str, capacity: usize, caller: &Caller<'_>) -> Result<Ahead> {
         let channel = Arc::new(Channel {
             capacity,
@@ -143,8 +152,9 @@ impl Ahead {
                 shared.work(producer, &environment, &session);
             }
         };
-        let doing = format!("prefetch of iterator '{name}'");
-        caller.environment.threads.spawn(&format!("prefetch-{name}"), doing, work)?;
+        let thread = if capacity == 0 { "element" } else { "prefetch" };
+        let doing = format!("{thread} of iterator '{name}'");
+        caller.environment.threads.spawn(&format!("{thread}-{name}"), doing, work)?;
         Ok(Ahead { channel, begins })
     }
 
@@ -152,6 +162,11 @@ impl Ahead {
     pub(super) fn begin(&self, producer: Producer) {
         // A thread that has ended already says so to whoever asks it for elements.
         let _ = self.begins.send(producer);
+    }
+
+    /// Returns true if an element is made only while a step waits for it.
+    pub(super) fn is_on_demand(&self) -> bool {
+        self.channel.capacity == 0
     }
 
     pub(super) fn channel(&self) -> &Arc<Channel> {
@@ -214,7 +229,7 @@ impl Channel {
     fn pop(&self, buffer: &mut Buffer) -> Option<Made> {
         let made = buffer.elements.pop_front();
         if made.is_none() {
-            buffer.rests = false;
+            (buffer.rests, buffer.wanted) = (false, true);
         }
         self.room.notify_one();
         made
@@ -252,7 +267,8 @@ impl Channel {
         });
         let limits = Limits { session, run: Some(&self.stop), deadline: None };
         while self.wait_for_room() {
-            let made = catch_unwind(AssertUnwindSafe(|| producer.make(environment, &limits)));
+            let limit = if self.capacity == 0 { 1 } else { usize::MAX };
+            let made = catch_unwind(AssertUnwindSafe(|| producer.make(limit, environment, &limits)));
             if self.stop.is_cancelled() {
                 // What was interrupted is made again by whoever goes on from the last position.
                 return;
@@ -276,7 +292,8 @@ impl Channel {
             if self.stop.is_cancelled() {
                 return false;
             }
-            if buffer.elements.len() < self.capacity && !buffer.rests {
+            let is_asked = buffer.wanted && buffer.elements.is_empty();
+            if !buffer.rests && (is_asked || buffer.elements.len() < self.capacity) {
                 return true;
             }
             buffer = self.room.wait(buffer).unwrap_or_else(PoisonError::into_inner);
@@ -287,6 +304,7 @@ impl Channel {
         let mut buffer = self.lock();
         buffer.rests = matches!(made.last(), Some(Made { given: Ok(None), .. }));
         buffer.elements.extend(made);
+        buffer.wanted = false;
         let waiting = std::mem::take(&mut buffer.waiting);
         drop(buffer);
         self.made.notify_all();

@@ -4,6 +4,7 @@ use super::build::{Build, Op};
 use super::dataset::{Dataset, INFINITE, Iterate, Run, Shared, Source};
 use super::element::Element;
 use super::growing::Growing;
+use super::kept::Kept;
 use super::position::{Reader, Writer, damaged, unsavable};
 use crate::kernels::io::path;
 use crate::kernels::math::boxed;
@@ -20,12 +21,13 @@ use tensor::{DType, Tensor};
 pub(super) const OPS: &[Op] = &[Op { types: &["CacheDataset", "CacheDatasetV2"], functions: &[], make }];
 
 pub(super) fn register(registry: &mut Registry) {
-    registry.add("DummyMemoryCache", |_| {
+    let dummy = registry.add("DummyMemoryCache", |_| {
         Ok(boxed(|context| {
             context.set(0, Tensor::from_handle(DType::Resource, Arc::new(())));
             Ok(())
         }))
     });
+    dummy.describes();
     registry.add("AnonymousMemoryCache", |_| {
         Ok(boxed(|context| {
             context.set(0, Tensor::from_handle(DType::Resource, Arc::new(Memory::default())));
@@ -72,6 +74,16 @@ enum Place {
     File(PathBuf),
 }
 
+impl Place {
+    /// Returns the place that one iterator and those inside it use.
+    fn of_iterator(&self, kept: &Kept) -> Place {
+        match self {
+            Place::Memory(memory) => Place::Memory(kept.of(memory, |_| Memory::default())),
+            Place::File(prefix) => Place::File(prefix.clone()),
+        }
+    }
+}
+
 struct Cache {
     input: Shared,
     place: Place,
@@ -90,13 +102,13 @@ impl Dataset for Cache {
         self.input.cardinality()
     }
 
-    fn iterate(&self, _: &Run<'_>) -> Result<Source> {
-        let (dataset, place) = (self.input.clone(), self.place.clone());
+    fn iterate(&self, run: &Run<'_>) -> Result<Source> {
+        let (dataset, place) = (self.input.clone(), self.place.of_iterator(run.kept));
         Ok(Box::new(Cached { dataset, place, mode: Mode::Undecided }))
     }
 
-    fn save(&self, to: &mut Writer) -> Result<()> {
-        let Place::Memory(memory) = &self.place else { return Ok(()) };
+    fn save(&self, kept: &Kept, to: &mut Writer) -> Result<()> {
+        let Place::Memory(memory) = self.place.of_iterator(kept) else { return Ok(()) };
         let elements = memory.lock().clone();
         to.option(elements, |to, elements| {
             elements.save(to, |to, element| to.element(element));
@@ -104,8 +116,8 @@ impl Dataset for Cache {
         })
     }
 
-    fn restore(&self, from: &mut Reader<'_>) -> Result<()> {
-        let Place::Memory(memory) = &self.place else { return Ok(()) };
+    fn restore(&self, kept: &Kept, from: &mut Reader<'_>) -> Result<()> {
+        let Place::Memory(memory) = self.place.of_iterator(kept) else { return Ok(()) };
         *memory.lock() = from.option(|from| from.list(Reader::element))?.map(Growing::new);
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The traits of datasets and their iterators.
 
 use super::element::Element;
+use super::kept::Kept;
 use super::map::Map;
 use super::position::{Reader, Writer};
 use crate::kernel::{Body, Caller, Environment};
@@ -53,15 +54,15 @@ pub(super) trait Dataset: Send + Sync {
         Err(Error::invalid_argument(format!("{} has no element number {number}", self.name())))
     }
 
-    /// Writes what iterators leave behind in the dataset itself, for those to come.
-    fn save(&self, to: &mut Writer) -> Result<()> {
-        let _ = to;
+    /// Writes the state that iterators leave for later ones over this dataset.
+    fn save(&self, kept: &Kept, to: &mut Writer) -> Result<()> {
+        let _ = (kept, to);
         Ok(())
     }
 
-    /// Takes back what [`save`](Dataset::save) wrote.
-    fn restore(&self, from: &mut Reader<'_>) -> Result<()> {
-        let _ = from;
+    /// Reads what [`save`](Dataset::save) wrote.
+    fn restore(&self, kept: &Kept, from: &mut Reader<'_>) -> Result<()> {
+        let _ = (kept, from);
         Ok(())
     }
 
@@ -175,6 +176,8 @@ pub(super) struct Run<'a> {
     pub(super) limits: &'a Limits<'a>,
     /// The states of the operations in its functions (D-18).
     pub(super) instance: &'a Instance,
+    /// The states of its datasets.
+    pub(super) kept: &'a Kept,
     /// True if datasets are rewritten as TensorFlow does at the outermost level (D-15).
     pub(super) rewrites: bool,
 }
@@ -214,18 +217,6 @@ impl Handle {
     pub(super) fn into_tensor(self) -> Tensor {
         Tensor::from_handle(DType::Variant, Arc::new(self))
     }
-}
-
-/// Writes what a dataset and its inputs keep.
-pub(super) fn save_kept(dataset: &dyn Dataset, to: &mut Writer) -> Result<()> {
-    dataset.save(to)?;
-    dataset.inputs().into_iter().try_for_each(|input| save_kept(input.as_ref(), to))
-}
-
-/// Takes back what [`save_kept`] wrote.
-pub(super) fn restore_kept(dataset: &dyn Dataset, from: &mut Reader<'_>) -> Result<()> {
-    dataset.restore(from)?;
-    dataset.inputs().into_iter().try_for_each(|input| restore_kept(input.as_ref(), from))
 }
 
 /// Writes an iterator, none behind its end.

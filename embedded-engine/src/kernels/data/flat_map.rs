@@ -1,9 +1,10 @@
 //! `FlatMapDataset` (D-43), and the datasets that functions make.
 
 use super::build::{Build, Op};
-use super::dataset::{Dataset, Iterate, Run, Shared, Source, restore_kept, save_kept};
+use super::dataset::{Dataset, Iterate, Run, Shared, Source};
 use super::element::Element;
 use super::function::Function;
+use super::kept::Kept;
 use super::position::{Reader, Writer};
 use session_core::Result;
 use std::sync::Arc;
@@ -77,6 +78,7 @@ pub(super) struct Inner {
     /// The states of random operations from before the call, of which the dataset may be made.
     before: Vec<(String, Vec<u8>)>,
     dataset: Shared,
+    kept: Kept,
     pub(super) source: Source,
 }
 
@@ -85,14 +87,14 @@ impl Inner {
         let before = run.instance.export();
         let dataset = function.dataset(run, arguments.clone())?.dataset;
         let source = dataset.iterate(&run.inner())?;
-        Ok(Inner { arguments, before, dataset, source })
+        Ok(Inner { arguments, before, dataset, kept: run.kept.clone(), source })
     }
 
     pub(super) fn save(&self, to: &mut Writer) -> Result<()> {
         to.element(&self.arguments)?;
         save_states(&self.before, to)?;
         self.source.save(to)?;
-        save_kept(self.dataset.as_ref(), to)
+        self.kept.save(self.dataset.as_ref(), to)
     }
 
     /// Makes the dataset again, and goes to where the iterator stood.
@@ -101,7 +103,7 @@ impl Inner {
         run.instance.import(restored_states(from)?);
         let mut inner = Inner::make(function, arguments, run)?;
         inner.source.restore(from, &run.inner())?;
-        restore_kept(inner.dataset.as_ref(), from)?;
+        run.kept.restore(inner.dataset.as_ref(), from)?;
         Ok(inner)
     }
 }

@@ -31,6 +31,11 @@ impl Function {
         })
     }
 
+    /// Returns true if the elements of each dataset that it makes depend on its arguments alone.
+    pub(super) fn makes_independent_datasets(&self) -> bool {
+        self.body.is_pure() && !self.captured.iter().any(|value| value.as_handle::<Handle>().is_some())
+    }
+
     /// The one integer that it gives.
     pub(super) fn integer(&self, run: &Run<'_>, arguments: Element) -> Result<i64> {
         let results = self.call(run, arguments)?;

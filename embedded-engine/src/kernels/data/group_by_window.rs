@@ -1,11 +1,10 @@
 //! `GroupByWindowDataset` (D-64).
 
 use super::build::{Build, Op};
-use super::dataset::{
-    Dataset, Handle, Iterate, Run, Shared, Source, restore_kept, restore_open, save_kept, save_open,
-};
+use super::dataset::{Dataset, Handle, Iterate, Run, Shared, Source, restore_open, save_open};
 use super::element::Element;
 use super::function::Function;
+use super::kept::Kept;
 use super::position::{Reader, Writer};
 use super::tensors::Rows;
 use session_core::{Error, PartialShape, Result};
@@ -69,6 +68,7 @@ struct Current {
     key: i64,
     elements: Arc<[Element]>,
     dataset: Shared,
+    kept: Kept,
     source: Source,
 }
 
@@ -111,7 +111,7 @@ impl Groups {
         let dataset =
             self.functions.reduce.dataset(run, vec![Tensor::scalar(key), group.into_tensor()])?.dataset;
         let source = dataset.iterate(&run.inner())?;
-        Ok(Current { key, elements, dataset, source })
+        Ok(Current { key, elements, dataset, kept: run.kept.clone(), source })
     }
 }
 
@@ -159,7 +159,7 @@ impl Iterate for Groups {
             to.integer(current.key);
             to.list(current.elements.iter(), |to, element| to.element(element))?;
             current.source.save(to)?;
-            save_kept(current.dataset.as_ref(), to)
+            current.kept.save(current.dataset.as_ref(), to)
         })?;
         save_open(self.input.as_ref(), to)
     }
@@ -173,7 +173,7 @@ impl Iterate for Groups {
             let elements = from.list(Reader::element)?;
             let mut current = self.reduce(key, elements.into(), run)?;
             current.source.restore(from, &run.inner())?;
-            restore_kept(current.dataset.as_ref(), from)?;
+            run.kept.restore(current.dataset.as_ref(), from)?;
             Ok(current)
         })?;
         restore_open(&mut self.input, from, run)

@@ -1,11 +1,11 @@
 //! `InterleaveDataset` and the parallel forms that give the same order (D-40, D-41).
 
 use super::build::{Build, Op};
-use super::dataset::{Dataset, Iterate, Run, Shared, Source, restore_open, save_open};
+use super::dataset::{Dataset, Iterate, Run, Shared, Source};
 use super::element::Element;
-use super::flat_map::Inner;
 use super::function::Function;
 use super::position::{Reader, Writer, damaged};
+use super::read_ahead::{Inputs, Opened, ReadAhead};
 use session_core::{Error, Result};
 use std::sync::Arc;
 use tensor::memory;
@@ -25,13 +25,18 @@ pub(super) const OPS: &[Op] = &[Op {
 const AUTO_CYCLE: usize = 10;
 
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
-    let function = build.function("f", "other_arguments")?;
+    let (input, function) = (build.input()?, build.function("f", "other_arguments")?);
     let (cycle, block) = (build.int("cycle_length")?, block_length(build)?);
-    let auto = cycle == -1 && build.op_type() != "InterleaveDataset";
-    if auto {
-        return Ok(Arc::new(Interleave { input: build.input()?, function, cycle: AUTO_CYCLE, block }));
+    if build.op_type() == "InterleaveDataset" {
+        let (cycle, ahead) = (cycle_length(cycle)?, ReadAhead::NONE);
+        return Ok(Arc::new(Interleave { input, function, cycle, block, ahead }));
     }
-    let calls = build.int_or("num_parallel_calls", -1)?;
+    let calls = build.int("num_parallel_calls")?;
+    let threads = usize::try_from(calls).unwrap_or(usize::MAX);
+    let ahead = ReadAhead::of(build, threads, &function)?;
+    if cycle == -1 {
+        return Ok(Arc::new(Interleave { input, function, cycle: AUTO_CYCLE, block, ahead }));
+    }
     let cycle = cycle_length(cycle)?;
     if calls != -1 && calls <= 0 {
         return Err(Error::invalid_argument("`num_parallel_calls` must be greater than zero."));
@@ -43,7 +48,7 @@ fn make(build: &Build<'_, '_>) -> Result<Shared> {
         );
         return Err(Error::invalid_argument(text));
     }
-    Ok(Arc::new(Interleave { input: build.input()?, function, cycle, block }))
+    Ok(Arc::new(Interleave { input, function, cycle, block, ahead }))
 }
 
 /// Returns the number of inputs that take turns.
@@ -63,6 +68,7 @@ struct Interleave {
     function: Function,
     cycle: usize,
     block: u64,
+    ahead: ReadAhead,
 }
 
 impl Dataset for Interleave {
@@ -78,8 +84,7 @@ impl Dataset for Interleave {
         let mut places = memory::reserve(self.cycle)?;
         places.resize_with(self.cycle, || None);
         Ok(Box::new(Interleaved {
-            input: Some(self.input.iterate(run)?),
-            function: self.function.clone(),
+            inputs: Inputs::new(&self.input, &self.function, self.ahead, run)?,
             places,
             current: 0,
             block: self.block,
@@ -89,10 +94,8 @@ impl Dataset for Interleave {
 }
 
 struct Interleaved {
-    /// None behind its end.
-    input: Option<Source>,
-    function: Function,
-    places: Vec<Option<Inner>>,
+    inputs: Inputs,
+    places: Vec<Option<Opened>>,
     current: usize,
     block: u64,
     /// Elements that the current place gave in a row.
@@ -100,6 +103,14 @@ struct Interleaved {
 }
 
 impl Interleaved {
+    /// Reads ahead if the next element of the current place was not read yet.
+    fn read_ahead(&mut self, run: &Run<'_>) {
+        if self.places[self.current].as_ref().is_some_and(Opened::is_empty) {
+            let empty = self.places.iter().filter(|place| place.is_none()).count();
+            self.inputs.read(self.places.iter_mut().flatten(), empty, run);
+        }
+    }
+
     fn go_on(&mut self) {
         self.current = (self.current + 1) % self.places.len();
         self.count = 0;
@@ -109,8 +120,9 @@ impl Interleaved {
 impl Iterate for Interleaved {
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
         loop {
-            if let Some(inner) = &mut self.places[self.current] {
-                if let Some(element) = inner.source.next(&run.inner())? {
+            self.read_ahead(run);
+            if let Some(opened) = &mut self.places[self.current] {
+                if let Some(element) = opened.next(run)? {
                     self.count += 1;
                     if self.count == self.block {
                         self.go_on();
@@ -119,13 +131,8 @@ impl Iterate for Interleaved {
                 }
                 self.places[self.current] = None;
                 self.go_on();
-            } else if let Some(input) = &mut self.input {
-                match input.next(run)? {
-                    Some(element) => {
-                        self.places[self.current] = Some(Inner::make(&self.function, element, run)?);
-                    }
-                    None => self.input = None,
-                }
+            } else if !self.inputs.is_over() {
+                self.places[self.current] = self.inputs.next(run)?;
             } else if self.places.iter().all(Option::is_none) {
                 return Ok(None);
             } else {
@@ -138,17 +145,17 @@ impl Iterate for Interleaved {
     fn save(&self, to: &mut Writer) -> Result<()> {
         to.number(self.current as u64);
         to.number(self.count);
-        to.list(self.places.iter(), |to, place| to.option(place.as_ref(), |to, inner| inner.save(to)))?;
-        save_open(self.input.as_ref(), to)
+        to.list(self.places.iter(), |to, place| to.option(place.as_ref(), |to, opened| opened.save(to)))?;
+        self.inputs.save(to)
     }
 
     fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
         let (current, count) = (from.size()?, from.number()?);
-        let places = from.list(|from| from.option(|from| Inner::restored(&self.function, from, run)))?;
+        let places = from.list(|from| from.option(|from| self.inputs.restored(from, run)))?;
         if places.len() != self.places.len() || current >= places.len() {
             return Err(damaged());
         }
         (self.current, self.count, self.places) = (current, count, places);
-        restore_open(&mut self.input, from, run)
+        self.inputs.restore(from, run)
     }
 }

@@ -1,9 +1,10 @@
 //! The iterators of a session, and where they stand.
 
 use super::ahead::{Ahead, Channel, Made, Producer, run};
-use super::dataset::{Handle, Run, Source, buffer_size, chain, restore_kept, save_kept};
+use super::dataset::{Handle, Run, Source, buffer_size, chain};
 use super::element::{self, Element};
 use super::flat_map::restored_states;
+use super::kept::Kept;
 use super::position::{Reader, Writer, damaged};
 use crate::kernel::{Body, Caller};
 use crate::limits::Limits;
@@ -55,15 +56,15 @@ pub(super) struct Live {
     front: Front,
     /// The number of requests for an element.
     calls: u64,
-    /// The number of elements that are made ahead of the steps, if any are.
-    buffer_size: usize,
+    /// The number of elements that are made ahead of the steps; none if no thread can be started.
+    buffer_size: Option<usize>,
 }
 
 /// The place where elements are made.
 enum Front {
     /// In the step that takes them.
     Step(Producer),
-    /// In a thread. The other value is where the last element that was taken has left everything.
+    /// In a thread, ahead of the steps or for steps that may give up waiting. The other value is where the last element that was taken has left everything.
     Ahead(Ahead, Result<Writer>),
     /// Nowhere, for a moment.
     Moving,
@@ -136,7 +137,11 @@ impl IteratorResource {
     pub(super) fn poll(&self, factory: Option<&Arc<dyn Body>>, caller: &Caller<'_>) -> Result<Polled> {
         let mut taken = self.ready(factory, caller)?;
         let live = taken.live()?;
-        let Front::Ahead(ahead, _) = &live.front else { return live.next(caller).map(Polled::Element) };
+        let ahead = match &live.front {
+            Front::Ahead(ahead, _) if !ahead.is_on_demand() => ahead,
+            // No other operation of the step runs while its element is made.
+            _ => return live.next(caller).map(Polled::Element),
+        };
         match ahead.poll() {
             Some(made) => live.given(made).map(Polled::Element),
             None => Ok(Polled::Later(ahead.channel().clone())),
@@ -181,6 +186,9 @@ impl IteratorResource {
         let state = self.state();
         let Place::Here(live) = &state.live else { return None };
         let Front::Ahead(ahead, _) = &live.front else { return None };
+        if ahead.is_on_demand() {
+            return None;
+        }
         let (size, capacity) = ahead.channel().fill();
         Some(QueueStats { name: self.name.clone(), size, capacity: Some(capacity), ..QueueStats::default() })
     }
@@ -258,13 +266,12 @@ impl Front {
 
 impl Live {
     fn make(dataset: &Handle, origin: &str, caller: &Caller<'_>) -> Result<Live> {
-        let kept = dataset.dataset.as_ref();
-        let mut begin = Writer::default();
-        let begin = save_kept(kept, &mut begin).and_then(|()| begin.bytes()).unwrap_or_default();
-        let buffer_size = if dataset.follows_steps { 0 } else { buffer_size(kept) };
-        let front = Front::Step(Producer::new(dataset.dataset.clone(), caller)?);
+        let (shared, kept, mut begin) = (&dataset.dataset, Kept::default(), Writer::default());
+        let begin = kept.save(shared.as_ref(), &mut begin).and_then(|()| begin.bytes()).unwrap_or_default();
+        let buffer_size = if dataset.follows_steps { 0 } else { buffer_size(shared.as_ref()) };
+        let front = Front::Step(Producer::new(shared.clone(), kept, caller)?);
         let (origin, dataset) = (origin.to_owned(), dataset.clone());
-        Ok(Live { origin, dataset, begin, front, calls: 0, buffer_size })
+        Ok(Live { origin, dataset, begin, front, calls: 0, buffer_size: Some(buffer_size) })
     }
 
     fn next(&mut self, caller: &Caller<'_>) -> Result<Option<Element>> {
@@ -290,13 +297,17 @@ impl Live {
         made.given
     }
 
-    /// Begins to make elements in a thread, where the pipeline asks for that. Not before a step asks for an element: what the
-    /// functions need may be initialized after the iterator.
+    /// Begins to make elements in a thread, where the pipeline asks for that or the step may end while it waits: an element that
+    /// the step no longer takes is then finished for the next one. Not before a step asks for an element: what the functions
+    /// need may be initialized after the iterator.
     fn work_ahead(&mut self, name: &str, caller: &Caller<'_>) {
-        if self.buffer_size == 0 || !matches!(self.front, Front::Step(_)) {
+        let Some(size) = self.buffer_size.filter(|&size| size > 0 || caller.limits.may_end_early()) else {
+            return;
+        };
+        if !matches!(self.front, Front::Step(_)) {
             return;
         }
-        match Ahead::spawn(name, self.buffer_size, caller) {
+        match Ahead::spawn(name, size, caller) {
             Ok(ahead) => {
                 if let Front::Step(producer) = std::mem::replace(&mut self.front, Front::Moving) {
                     let states = producer.states();
@@ -306,7 +317,7 @@ impl Live {
             }
             Err(error) => {
                 log::warn!("iterator '{name}' makes its elements in the steps: {}", error.chain());
-                self.buffer_size = 0;
+                self.buffer_size = None;
             }
         }
     }
@@ -351,18 +362,19 @@ impl Live {
         }
         let (calls, dataset) = (from.number()?, &self.dataset.dataset);
         let has_states = from.flag()?;
+        let kept = Kept::default();
         if !has_states {
             // A replay begins with the seeds with which the interrupted run began.
             self.begin = from.bytes()?.to_vec();
             if !self.begin.is_empty() {
-                restore_kept(dataset.as_ref(), &mut Reader::new(&self.begin))?;
+                kept.restore(dataset.as_ref(), &mut Reader::new(&self.begin))?;
             }
         }
-        let mut producer = Producer::new(dataset.clone(), caller)?;
-        let run = run(caller.environment, caller.limits, &producer.instance);
+        let mut producer = Producer::new(dataset.clone(), kept, caller)?;
+        let run = run(caller.environment, caller.limits, &producer.instance, &producer.kept);
         if has_states {
             producer.source.restore(&mut from, &run)?;
-            restore_kept(dataset.as_ref(), &mut from)?;
+            producer.kept.restore(dataset.as_ref(), &mut from)?;
             producer.instance.import(restored_states(&mut from)?);
             self.begin = from.bytes()?.to_vec();
             if !from.is_empty() {

@@ -1,12 +1,12 @@
 //! `ParallelInterleaveDataset` and `LegacyParallelInterleaveDatasetV2`, whose places are filled at once (D-42).
 
 use super::build::{Build, Op};
-use super::dataset::{Dataset, Iterate, Run, Shared, Source, restore_open, save_open};
+use super::dataset::{Dataset, Iterate, Run, Shared, Source};
 use super::element::Element;
-use super::flat_map::Inner;
 use super::function::Function;
 use super::interleave::{block_length, cycle_length};
-use super::position::{Reader, Writer, damaged};
+use super::position::{Reader, Writer, damaged, unsavable};
+use super::read_ahead::{Inputs, Opened, ReadAhead};
 use session_core::{Error, Result};
 use std::sync::Arc;
 use tensor::memory;
@@ -24,14 +24,8 @@ pub(super) const OPS: &[Op] = &[Op {
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
     let function = build.function("f", "other_arguments")?;
     let (cycle, block) = (cycle_length(build.int("cycle_length")?)?, block_length(build)?);
-    for (argument, least) in [("buffer_output_elements", 1), ("prefetch_input_elements", 0)] {
-        let size = build.int(argument)?;
-        if size != -1 && size < least {
-            let relation = if least == 1 { "must be > 0" } else { "must be >= 0" };
-            return Err(Error::invalid_argument(format!("`{argument}` {relation}")));
-        }
-    }
-    Ok(Arc::new(Interleave { input: build.input()?, function, cycle, block }))
+    let ahead = ReadAhead::of(build, cycle, &function)?;
+    Ok(Arc::new(Interleave { input: build.input()?, function, cycle, block, ahead }))
 }
 
 struct Interleave {
@@ -39,6 +33,7 @@ struct Interleave {
     function: Function,
     cycle: usize,
     block: u64,
+    ahead: ReadAhead,
 }
 
 impl Dataset for Interleave {
@@ -54,8 +49,7 @@ impl Dataset for Interleave {
         let mut places = memory::reserve(self.cycle)?;
         places.resize_with(self.cycle, || Place::Empty);
         Ok(Box::new(Interleaved {
-            input: Some(self.input.iterate(run)?),
-            function: self.function.clone(),
+            inputs: Inputs::new(&self.input, &self.function, self.ahead, run)?,
             places,
             is_filled: false,
             current: 0,
@@ -67,15 +61,13 @@ impl Dataset for Interleave {
 
 enum Place {
     Empty,
-    Open(Inner),
+    Open(Opened),
     /// The error of an input that could not be opened, reported when its turn comes.
     Failed(Error),
 }
 
 struct Interleaved {
-    /// None behind its end.
-    input: Option<Source>,
-    function: Function,
+    inputs: Inputs,
     places: Vec<Place>,
     is_filled: bool,
     current: usize,
@@ -92,17 +84,21 @@ impl Interleaved {
 
     /// The next input in a place.
     fn open(&mut self, run: &Run<'_>) -> Place {
-        let Some(input) = &mut self.input else { return Place::Empty };
-        match input.next(run) {
-            Ok(Some(element)) => match Inner::make(&self.function, element, run) {
-                Ok(inner) => Place::Open(inner),
-                Err(error) => Place::Failed(error),
-            },
-            Ok(None) => {
-                self.input = None;
-                Place::Empty
-            }
+        match self.inputs.next(run) {
+            Ok(Some(opened)) => Place::Open(opened),
+            Ok(None) => Place::Empty,
             Err(error) => Place::Failed(error),
+        }
+    }
+
+    /// Reads ahead if the next element of the current place was not read yet.
+    fn read_ahead(&mut self, run: &Run<'_>) {
+        if matches!(&self.places[self.current], Place::Open(opened) if opened.is_empty()) {
+            let open = self.places.iter_mut().filter_map(|place| match place {
+                Place::Open(opened) => Some(opened),
+                _ => None,
+            });
+            self.inputs.read(open, 0, run);
         }
     }
 }
@@ -119,11 +115,12 @@ impl Iterate for Interleaved {
         let mut empty = 0;
         while empty <= self.places.len() {
             run.limits.check()?;
+            self.read_ahead(run);
             match std::mem::replace(&mut self.places[self.current], Place::Empty) {
-                Place::Open(mut inner) => {
-                    let given = inner.source.next(&run.inner());
+                Place::Open(mut opened) => {
+                    let given = opened.next(run);
                     if !matches!(given, Ok(None)) {
-                        self.places[self.current] = Place::Open(inner);
+                        self.places[self.current] = Place::Open(opened);
                     }
                     match given {
                         Ok(Some(element)) => {
@@ -164,22 +161,22 @@ impl Iterate for Interleaved {
         to.number(self.current as u64);
         to.number(self.count);
         to.list(self.places.iter(), |to, place| match place {
-            Place::Open(inner) => to.option(Some(inner), |to, inner| inner.save(to)),
-            Place::Empty => to.option(None::<&Inner>, |_, _| Ok(())),
-            Place::Failed(_) => Err(super::position::unsavable("failed input")),
+            Place::Open(opened) => to.option(Some(opened), |to, opened| opened.save(to)),
+            Place::Empty => to.option(None::<&Opened>, |_, _| Ok(())),
+            Place::Failed(_) => Err(unsavable("failed input")),
         })?;
-        save_open(self.input.as_ref(), to)
+        self.inputs.save(to)
     }
 
     fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
         self.is_filled = from.flag()?;
         let (current, count) = (from.size()?, from.number()?);
-        let places = from.list(|from| from.option(|from| Inner::restored(&self.function, from, run)))?;
+        let places = from.list(|from| from.option(|from| self.inputs.restored(from, run)))?;
         if places.len() != self.places.len() || current >= places.len() {
             return Err(damaged());
         }
         (self.current, self.count) = (current, count);
         self.places = places.into_iter().map(|place| place.map_or(Place::Empty, Place::Open)).collect();
-        restore_open(&mut self.input, from, run)
+        self.inputs.restore(from, run)
     }
 }

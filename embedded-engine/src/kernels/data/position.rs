@@ -51,6 +51,13 @@ impl Writer {
         self.later.push((self.bytes.len(), Later::Part(Arc::new(part))));
     }
 
+    /// Writes what another writer has collected.
+    pub(super) fn append(&mut self, other: &Writer) {
+        let first = self.bytes.len();
+        self.later.extend(other.later.iter().map(|(place, later)| (first + place, later.clone())));
+        self.raw(&other.bytes);
+    }
+
     pub(super) fn number(&mut self, number: u64) {
         self.bytes.extend_from_slice(&number.to_le_bytes());
     }

@@ -3,6 +3,7 @@
 use super::build::{Build, Op};
 use super::dataset::{Dataset, INFINITE, Iterate, Run, Shared, Source};
 use super::element::Element;
+use super::kept::Kept;
 use super::position::{Reader, Writer};
 use super::seeds::{SeedGenerator, words};
 use compute::random::{Generator, Words};
@@ -30,18 +31,18 @@ impl Dataset for Random {
         INFINITE
     }
 
-    fn iterate(&self, _: &Run<'_>) -> Result<Source> {
-        let (seed, seed2) = self.seeds.next();
+    fn iterate(&self, run: &Run<'_>) -> Result<Source> {
+        let (seed, seed2) = self.seeds.of_iterator(run.kept).next();
         Ok(Box::new(Draws(Words::new(Generator::new(seed, seed2)))))
     }
 
-    fn save(&self, to: &mut Writer) -> Result<()> {
-        self.seeds.save(to);
+    fn save(&self, kept: &Kept, to: &mut Writer) -> Result<()> {
+        self.seeds.of_iterator(kept).save(to);
         Ok(())
     }
 
-    fn restore(&self, from: &mut Reader<'_>) -> Result<()> {
-        self.seeds.restore(from)
+    fn restore(&self, kept: &Kept, from: &mut Reader<'_>) -> Result<()> {
+        self.seeds.of_iterator(kept).restore(from)
     }
 }
 

@@ -3,6 +3,7 @@
 use super::build::{Build, Node};
 use super::dataset::{Handle, Run, Shared};
 use super::element::{self, Element};
+use super::kept::Kept;
 use crate::kernel::{Body, Kernel, KernelContext};
 use crate::kernels::io::path;
 use crate::kernels::math::boxed;
@@ -47,9 +48,9 @@ fn whole(
     dataset: &Shared,
     mut each: impl FnMut(&Run<'_>, Element) -> Result<bool>,
 ) -> Result<()> {
-    let instance = Instance::default();
-    let run =
-        Run { environment: context.environment, limits: context.limits, instance: &instance, rewrites: true };
+    let (instance, kept) = (Instance::default(), Kept::default());
+    let (environment, limits) = (context.environment, context.limits);
+    let run = Run { environment, limits, instance: &instance, kept: &kept, rewrites: true };
     let mut source = dataset.iterate(&run)?;
     while let Some(element) = source.next(&run)? {
         if !each(&run, element)? {

@@ -3,6 +3,7 @@
 use super::build::{Build, Op};
 use super::dataset::{Dataset, Iterate, Run, Shared, Source};
 use super::element::Element;
+use super::kept::Kept;
 use super::position::{Reader, Writer};
 use super::seeds::{SeedGenerator, words};
 use compute::random::{Generator, Words};
@@ -32,18 +33,18 @@ impl Dataset for Sampling {
     }
 
     fn iterate(&self, run: &Run<'_>) -> Result<Source> {
-        let (seed, seed2) = self.seeds.next();
+        let (seed, seed2) = self.seeds.of_iterator(run.kept).next();
         let words = Words::new(Generator::new(seed, seed2));
         Ok(Box::new(Sampled { input: self.input.iterate(run)?, rate: self.rate, words }))
     }
 
-    fn save(&self, to: &mut Writer) -> Result<()> {
-        self.seeds.save(to);
+    fn save(&self, kept: &Kept, to: &mut Writer) -> Result<()> {
+        self.seeds.of_iterator(kept).save(to);
         Ok(())
     }
 
-    fn restore(&self, from: &mut Reader<'_>) -> Result<()> {
-        self.seeds.restore(from)
+    fn restore(&self, kept: &Kept, from: &mut Reader<'_>) -> Result<()> {
+        self.seeds.of_iterator(kept).restore(from)
     }
 }
 

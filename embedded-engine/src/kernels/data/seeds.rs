@@ -1,6 +1,7 @@
 //! The seeds of shuffles (D-30 to D-32).
 
 use super::build::Build;
+use super::kept::Kept;
 use super::position::{Reader, Writer, damaged};
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
@@ -10,12 +11,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tensor::{DType, Tensor};
 
 pub(super) fn register(registry: &mut Registry) {
-    registry.add("DummySeedGenerator", |_| {
+    let dummy = registry.add("DummySeedGenerator", |_| {
         Ok(boxed(|context| {
             context.set(0, Tensor::from_handle(DType::Resource, Arc::new(())));
             Ok(())
         }))
     });
+    dummy.describes();
     for op_type in ["AnonymousSeedGenerator", "AnonymousRandomSeedGenerator"] {
         registry.add(op_type, |_| {
             Ok(boxed(|context| {
@@ -39,6 +41,7 @@ pub(super) struct SeedGenerator {
     state: Mutex<State>,
 }
 
+#[derive(Clone, Copy)]
 struct State {
     seeds: (i64, i64),
     /// The words of which pairs are made.
@@ -62,6 +65,14 @@ impl SeedGenerator {
         }
         let seeds = (build.int_or("seed", 0)?, build.int_or("seed2", 0)?);
         Ok(Arc::new(SeedGenerator::new(seeds, reshuffle)))
+    }
+
+    /// Returns the seeds that one iterator and those inside it use, which begin as these do.
+    pub(super) fn of_iterator(self: &Arc<Self>, kept: &Kept) -> Arc<SeedGenerator> {
+        kept.of(self, |origin| SeedGenerator {
+            reshuffle: origin.reshuffle,
+            state: Mutex::new(*origin.state()),
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

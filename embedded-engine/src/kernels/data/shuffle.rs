@@ -3,6 +3,7 @@
 use super::build::{Build, Op};
 use super::dataset::{Dataset, INFINITE, Iterate, Run, Shared, Source, UNKNOWN};
 use super::element::Element;
+use super::kept::Kept;
 use super::position::{Reader, Writer, damaged};
 use super::ring::{Ring, View};
 use super::seeds::{SeedGenerator, words};
@@ -75,8 +76,9 @@ impl Dataset for Shuffle {
         }
     }
 
-    fn iterate(&self, _: &Run<'_>) -> Result<Source> {
-        let draws = draws(&self.seeds);
+    fn iterate(&self, run: &Run<'_>) -> Result<Source> {
+        let seeds = self.seeds.of_iterator(run.kept);
+        let draws = draws(&seeds);
         let buffer = match self.input.rows() {
             Some(rows) => Buffer::Numbers(Ring::new(self.capacity), rows),
             None => Buffer::Elements(Ring::new(self.capacity)),
@@ -86,7 +88,7 @@ impl Dataset for Shuffle {
             dataset,
             capacity,
             count,
-            seeds: self.seeds.clone(),
+            seeds,
             draws,
             buffer,
             slices: VecDeque::from([Slice::default()]),
@@ -97,13 +99,13 @@ impl Dataset for Shuffle {
         }))
     }
 
-    fn save(&self, to: &mut Writer) -> Result<()> {
-        self.seeds.save(to);
+    fn save(&self, kept: &Kept, to: &mut Writer) -> Result<()> {
+        self.seeds.of_iterator(kept).save(to);
         Ok(())
     }
 
-    fn restore(&self, from: &mut Reader<'_>) -> Result<()> {
-        self.seeds.restore(from)
+    fn restore(&self, kept: &Kept, from: &mut Reader<'_>) -> Result<()> {
+        self.seeds.of_iterator(kept).restore(from)
     }
 }
 

@@ -1,0 +1,84 @@
+//! The state that iterators leave for later ones over the same dataset: the seeds of the next epoch, the elements of a cache.
+
+use super::dataset::Dataset;
+use super::position::{Reader, Writer};
+use rustc_hash::FxHashMap;
+use session_core::Result;
+use std::any::Any;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+/// The state that belongs to one iterator of the session and to the iterators inside it. Two iterators over one dataset share
+/// none of it, so neither sees how far the other one is.
+#[derive(Clone, Default)]
+pub(super) struct Kept {
+    /// Guards the table, not the states.
+    table: Arc<Mutex<Table>>,
+}
+
+#[derive(Default)]
+struct Table {
+    /// By the address of the dataset's own state, which stays taken as long as an entry refers to it.
+    entries: FxHashMap<usize, Entry>,
+    /// Entries of datasets that are gone are removed when there are as many entries.
+    limit: usize,
+}
+
+struct Entry {
+    origin: Weak<dyn Any + Send + Sync>,
+    state: Arc<dyn Any + Send + Sync>,
+}
+
+/// The fewest entries at which a table is searched for those of datasets that are gone.
+const LIMIT: usize = 32;
+
+impl Kept {
+    /// Returns the iterator's own state in place of a dataset's, made from it at the first use.
+    pub(super) fn of<T: Any + Send + Sync>(&self, origin: &Arc<T>, fork: impl FnOnce(&T) -> T) -> Arc<T> {
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = Arc::as_ptr(origin).addr();
+        let found = table.entries.get(&key).and_then(|entry| entry.state.clone().downcast().ok());
+        if let Some(state) = found {
+            return state;
+        }
+        // Functions make datasets without end.
+        if table.entries.len() >= table.limit.max(LIMIT) {
+            table.entries.retain(|_, entry| entry.origin.strong_count() > 0);
+            table.limit = 2 * table.entries.len();
+        }
+        let state = Arc::new(fork(origin));
+        let origin: Arc<dyn Any + Send + Sync> = origin.clone();
+        table.entries.insert(key, Entry { origin: Arc::downgrade(&origin), state: state.clone() });
+        state
+    }
+
+    /// Writes the state of a dataset and its inputs.
+    pub(super) fn save(&self, dataset: &dyn Dataset, to: &mut Writer) -> Result<()> {
+        dataset.save(self, to)?;
+        dataset.inputs().into_iter().try_for_each(|input| self.save(input.as_ref(), to))
+    }
+
+    /// Reads what [`save`](Self::save) wrote.
+    pub(super) fn restore(&self, dataset: &dyn Dataset, from: &mut Reader<'_>) -> Result<()> {
+        dataset.restore(self, from)?;
+        dataset.inputs().into_iter().try_for_each(|input| self.restore(input.as_ref(), from))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_iterator_has_one_state_of_a_dataset_and_none_of_those_that_are_gone() {
+        let (first, second, origin) = (Kept::default(), Kept::default(), Arc::new(Mutex::new(5)));
+        let fork = |origin: &Mutex<i32>| Mutex::new(*origin.lock().unwrap());
+        *first.of(&origin, fork).lock().unwrap() += 1;
+        assert_eq!(*first.of(&origin, fork).lock().unwrap(), 6);
+        assert_eq!(*second.of(&origin, fork).lock().unwrap(), 5);
+        for number in 0..1000 {
+            assert_eq!(*first.of(&Arc::new(Mutex::new(number)), fork).lock().unwrap(), number);
+        }
+        assert!(first.table.lock().unwrap().entries.len() <= LIMIT);
+        assert_eq!(*first.of(&origin, fork).lock().unwrap(), 6);
+    }
+}
