@@ -90,7 +90,17 @@ impl Sample {
     /// Builds it.
     #[must_use]
     pub fn build(&self, graph: &Graph, known: Known) -> Built {
-        let mut inputs = Inputs { graph, known, inputs: Vec::new(), others: Vec::new(), seed: 0.0 };
+        self.build_from(graph, known, None)
+    }
+
+    /// Builds it incorrectly: one of its placeholders, counted from 0, belongs to another graph.
+    #[must_use]
+    pub fn build_across(&self, graph: &Graph, other: &Graph, number: usize) -> Built {
+        self.build_from(graph, Known::Shapes, Some((other, number)))
+    }
+
+    fn build_from(&self, graph: &Graph, known: Known, foreign: Option<(&Graph, usize)>) -> Built {
+        let mut inputs = Inputs { graph, foreign, known, inputs: Vec::new(), others: Vec::new(), seed: 0.0 };
         let outputs = (self.build)(&mut inputs);
         Built { inputs: inputs.inputs, others: inputs.others, outputs }
     }
@@ -115,6 +125,8 @@ pub fn samples() -> Vec<Sample> {
 /// Makes the placeholders of one sample.
 struct Inputs<'a> {
     graph: &'a Graph,
+    /// Another graph, and the number of the placeholder that is created there.
+    foreign: Option<(&'a Graph, usize)>,
     known: Known,
     inputs: Vec<(Output, Tensor)>,
     others: Vec<(Output, Tensor)>,
@@ -131,7 +143,12 @@ impl Inputs<'_> {
             Known::Ranks => PartialShape::of_rank(tensor.shape().len()),
             Known::Nothing => PartialShape::unknown(),
         };
-        placeholder(&self.graph.named(&format!("{kind}_{index}")), tensor.dtype(), shape)
+        let number = self.inputs.len() + self.others.len();
+        let graph = match self.foreign {
+            Some((other, foreign)) if foreign == number => other,
+            _ => self.graph,
+        };
+        placeholder(&graph.named(&format!("{kind}_{index}")), tensor.dtype(), shape)
     }
 
     /// Returns a placeholder to differentiate with respect to.

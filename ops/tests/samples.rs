@@ -44,6 +44,51 @@ fn gradients_have_the_dtypes_and_shapes_of_what_they_are_for() {
     }
 }
 
+/// Returns, for each operation, a number that connected operations share.
+fn components(graph: &Graph) -> Vec<usize> {
+    let operations = graph.operations();
+    let mut component: Vec<usize> = (0..operations.len()).collect();
+    for operation in &operations {
+        let inputs = operation.inputs().into_iter().map(|input| input.operation().id() as usize);
+        for input in inputs {
+            let (one, other) = (component[input], component[operation.id() as usize]);
+            component.iter_mut().filter(|number| **number == other).for_each(|number| *number = one);
+        }
+    }
+    component
+}
+
+#[test]
+fn inputs_of_two_graphs_are_an_error_of_both() {
+    let mut checked = 0;
+    for sample in samples() {
+        let graph = Graph::new();
+        let built = sample.build(&graph, Known::Shapes);
+        let component = components(&graph);
+        let of = |name: &str| component[graph.operation(name).unwrap().id() as usize];
+        let mut placeholders: Vec<(u32, String)> = [&built.inputs, &built.others]
+            .into_iter()
+            .flatten()
+            .map(|(x, _)| (x.operation().id(), x.operation().name().to_owned()))
+            .collect();
+        placeholders.sort();
+        for (number, (_, name)) in placeholders.iter().enumerate() {
+            let connected = placeholders.iter().filter(|(_, other)| of(other) == of(name)).count();
+            if connected < 2 {
+                continue;
+            }
+            let (graph, other) = (Graph::new(), Graph::new());
+            let _ = sample.build_across(&graph, &other, number);
+            for (graph, whose) in [(&graph, "its own"), (&other, "the other")] {
+                let error = graph.check().expect_err(&format!("{} with {name}: {whose} graph", sample.name));
+                assert!(error.message().contains("another graph"), "{} with {name}: {error}", sample.name);
+            }
+            checked += 1;
+        }
+    }
+    assert!(checked > 300, "{checked}");
+}
+
 #[test]
 fn names_are_unique_and_begin_with_their_op_type() {
     let mut names = HashSet::new();

@@ -1,5 +1,6 @@
 //! Construction of operations.
 
+use crate::graph::Shared;
 use crate::op_def::{ArgDef, ArgType, AttrDef, OpDef};
 use crate::operation::{INVALID, Node};
 use crate::{
@@ -48,6 +49,8 @@ pub struct OpBuilder {
     host: Option<HostFunction>,
     /// The error of the operation, if the caller knows of one already.
     problem: Option<Error>,
+    /// The graphs of control inputs that belong elsewhere.
+    foreign: Vec<Graph>,
 }
 
 #[derive(Debug)]
@@ -87,6 +90,7 @@ impl OpBuilder {
             open_inputs: false,
             host: None,
             problem: None,
+            foreign: Vec::new(),
             graph,
         }
     }
@@ -220,7 +224,10 @@ impl OpBuilder {
             // The error was recorded when that operation was created.
             Err(_) if operation.error().is_some() => {}
             Err(_) if self.graph.captures_control(operation) => {}
-            Err(error) => return self.error(error),
+            Err(error) => {
+                self.foreign.push(operation.graph());
+                return self.error(error);
+            }
         }
         self
     }
@@ -297,13 +304,15 @@ impl OpBuilder {
     pub fn finish(self) -> Operation {
         let graph = self.graph.clone();
         let invalid = self.invalid_copy();
+        let foreign = self.foreign_graphs();
         // The error of a failed input was reported when that input failed.
         let inherited = self.all_inputs().find_map(|input| input.operation().error()).cloned();
         match inherited.map_or_else(|| self.try_finish(), Err) {
             Ok(operation) => operation,
             Err(error) => {
                 if error.phase() == Some(Phase::Build) && !already_known(&graph, &error) {
-                    graph.record(&error);
+                    graph.shared.record(&error);
+                    foreign.iter().for_each(|other| graph.shared.record_elsewhere(&error, other));
                 }
                 invalid(error)
             }
@@ -316,7 +325,7 @@ impl OpBuilder {
         if operation.num_outputs() == 0 {
             let error =
                 operation.place(Error::runtime("the operation has no output").with_phase(Phase::Build));
-            operation.graph().record(&error);
+            operation.shared.record(&error);
             return operation.graph().invalid_output(operation.name(), DType::Float32, error);
         }
         operation.output(0)
@@ -357,6 +366,18 @@ impl OpBuilder {
             Argument::Many(outputs) => outputs.as_slice(),
             Argument::Constant(_) => &[],
         })
+    }
+
+    /// Returns the graphs of the inputs and control inputs that belong elsewhere.
+    fn foreign_graphs(&self) -> Vec<Arc<Shared>> {
+        let inputs = self.all_inputs().filter(|input| !input.is_in(&self.graph));
+        let mut graphs: Vec<Arc<Shared>> = self.foreign.iter().map(|graph| graph.shared.clone()).collect();
+        for shared in inputs.map(|input| &input.operation().shared) {
+            if !graphs.iter().any(|known| Arc::ptr_eq(known, shared)) {
+                graphs.push(shared.clone());
+            }
+        }
+        graphs
     }
 
     /// Creates the constants among the inputs, in a scope reserved by the name of the operation.
@@ -482,6 +503,29 @@ impl OpBuilder {
         Ok(outputs)
     }
 
+    /// Returns the number of outputs that the operation will have, as far as its attributes and lists of inputs say.
+    fn expected_outputs(&self, def: &'static OpDef) -> usize {
+        let signature = def.signature();
+        let is_list = |arg: &ArgDef| matches!(arg.arg_type, ArgType::Repeated(..) | ArgType::List(_));
+        if !signature.outputs.iter().any(is_list) {
+            return signature.outputs.len();
+        }
+        let mut attrs = self.attrs.clone();
+        for (arg, argument) in signature.inputs.iter().zip(&self.arguments) {
+            // What is wrong with them is reported by the build.
+            let _ = bind(&mut attrs, arg, argument);
+        }
+        let count = |arg: &ArgDef| match &arg.arg_type {
+            ArgType::Repeated(count, _) => attrs.get(count).and_then(AttrValue::as_int),
+            ArgType::List(types) => {
+                attrs.get(types).and_then(AttrValue::as_types).map(|types| types.len() as i64)
+            }
+            ArgType::Fixed(_) | ArgType::Attr(_) => Some(1),
+        };
+        let few = |count: i64| usize::try_from(count).ok().filter(|&count| count <= MAX_OUTPUTS);
+        signature.outputs.iter().map(|arg| count(arg).and_then(few).unwrap_or(1)).sum()
+    }
+
     /// Returns a closure that creates an operation that carries an error instead of this one. It has as many
     /// outputs as can be determined, so that model code can run to its end.
     fn invalid_copy(&self) -> impl FnOnce(Error) -> Operation + use<> {
@@ -490,8 +534,8 @@ impl OpBuilder {
         let name = self.name.clone().unwrap_or_else(|| op_type.clone().into_owned());
         let dtype = self.all_inputs().next().map_or(DType::Float32, Output::dtype);
         let described = self.described.clone();
+        let count = def.map_or(described.len(), |def| self.expected_outputs(def));
         move |error| {
-            let count = def.map_or(described.len(), |def| def.signature().outputs.len());
             let info = OutputInfo { dtype, shape: PartialShape::unknown(), is_ref: false };
             let node = Node {
                 id: INVALID,

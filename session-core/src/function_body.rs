@@ -85,6 +85,17 @@ impl Nesting {
     }
 }
 
+impl Shared {
+    /// Returns the graph around all bodies.
+    pub(crate) fn outermost(self: &Arc<Self>) -> Arc<Shared> {
+        let mut shared = self.clone();
+        while let Some(outer) = shared.nesting.as_ref().and_then(|nesting| nesting.outer.upgrade()) {
+            shared = outer;
+        }
+        shared
+    }
+}
+
 impl Graph {
     /// Makes the body of a function whose calls are to stand in this graph: a graph of its own, which may use outputs of
     /// this one. Each of them becomes an argument, found by [`complete_body`](Graph::complete_body).
@@ -153,11 +164,7 @@ impl Graph {
     }
 
     pub(crate) fn outermost_shared(&self) -> Arc<Shared> {
-        let mut shared = self.shared.clone();
-        while let Some(outer) = shared.nesting.as_ref().and_then(|nesting| nesting.outer.upgrade()) {
-            shared = outer;
-        }
-        shared
+        self.shared.outermost()
     }
 
     /// Ends a body: from now on it captures nothing.

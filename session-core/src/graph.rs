@@ -112,6 +112,23 @@ impl Shared {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Records a build error, unless the graph is finalized. In that case only the failed operation is
+    /// unusable, and the existing graph keeps running (S-13).
+    pub(crate) fn record(&self, error: &Error) {
+        let mut state = self.write();
+        if !state.finalized {
+            state.errors.push(error.clone());
+        }
+    }
+
+    /// Records an error of this graph in an unrelated graph.
+    pub(crate) fn record_elsewhere(self: &Arc<Self>, error: &Error, other: &Arc<Shared>) {
+        let other = other.outermost();
+        if !Arc::ptr_eq(&other, &self.outermost()) {
+            other.record(error);
+        }
+    }
+
     pub(crate) fn operation(self: &Arc<Self>, context: &Arc<Context>, id: OpId) -> Operation {
         let node = self.read().nodes[id as usize].clone();
         Operation { shared: self.clone(), context: context.clone(), node }
@@ -336,7 +353,7 @@ impl Graph {
     }
 
     /// Returns a handle whose operations run after all of these. An operation of another graph is recorded as
-    /// a build error.
+    /// a build error of both graphs.
     ///
     /// ```
     /// use session_core::Graph;
@@ -357,7 +374,7 @@ impl Graph {
                 // The error was recorded when that operation was created.
                 Err(_) if operation.error().is_some() => {}
                 Err(_) if graph.captures_control(operation) => {}
-                Err(error) => graph.add_error(error),
+                Err(error) => graph.add_error_of_both(&operation.graph(), error),
             }
         }
         graph.with_own_context(|context| context.control_inputs = ids)
@@ -520,15 +537,6 @@ impl Graph {
         Ok(())
     }
 
-    /// Records a build error, unless the graph is finalized. In that case only the failed operation is
-    /// unusable, and the existing graph keeps running (S-13).
-    pub(crate) fn record(&self, error: &Error) {
-        let mut state = self.shared.write();
-        if !state.finalized {
-            state.errors.push(error.clone());
-        }
-    }
-
     /// Records an error of a constructor, to be returned by [`finalize`](Graph::finalize) and by whatever
     /// would run the graph. An error without a location gets that of the call that this handle [belongs
     /// to](Graph::located_at), or else of the caller.
@@ -541,11 +549,36 @@ impl Graph {
     /// ```
     #[track_caller]
     pub fn add_error(&self, error: Error) {
+        self.shared.record(&self.placed(error));
+    }
+
+    /// Works as [`add_error`](Graph::add_error), for elements of two graphs that are used together: both graphs record the error,
+    /// because either may be the one that the caller builds.
+    ///
+    /// ```
+    /// use session_core::{Graph, GraphMember};
+    /// let (graph, other) = (Graph::new(), Graph::new());
+    /// let update = other.undefined_op("NoOp").name("update").finish();
+    /// if let Err(error) = update.check_belongs_to(&graph) {
+    ///     graph.add_error_of_both(&other, error);
+    /// }
+    /// assert!(graph.check().is_err() && other.check().is_err());
+    /// ```
+    #[track_caller]
+    pub fn add_error_of_both(&self, other: &Graph, error: Error) {
+        let error = self.placed(error);
+        self.shared.record(&error);
+        self.shared.record_elsewhere(&error, &other.shared);
+    }
+
+    /// Returns the error of a constructor that is called through this handle.
+    #[track_caller]
+    fn placed(&self, error: Error) -> Error {
         let error = match &self.context.origin {
             Some(origin) => error.with_origin(origin.clone()),
             None => error,
         };
-        self.record(&error.with_location(self.location()).with_phase(Phase::Build));
+        error.with_location(self.location()).with_phase(Phase::Build)
     }
 
     /// Returns the number of operations. It only grows; engines compare it to detect new operations.
@@ -753,7 +786,7 @@ impl Graph {
     #[track_caller]
     pub fn prevent_feeding(&self, output: &Output) {
         if let Err(error) = output.check_belongs_to(self) {
-            return self.add_error(error);
+            return self.add_error_of_both(&output.graph(), error);
         }
         self.shared.write().unfeedable.insert(output.endpoint());
         self.shared.restricted.store(true, Ordering::Release);
@@ -771,7 +804,7 @@ impl Graph {
     #[track_caller]
     pub fn prevent_fetching(&self, operation: &Operation) {
         if let Err(error) = operation.check_belongs_to(self) {
-            return self.add_error(error);
+            return self.add_error_of_both(&operation.graph(), error);
         }
         self.shared.write().unfetchable.insert(operation.id());
         self.shared.restricted.store(true, Ordering::Release);

@@ -452,7 +452,7 @@ impl Output {
     /// ```
     ///
     /// A handle of the body of a function that is being built gives the argument that stands there for the output. A handle
-    /// of any other graph is recorded as a build error, and changes nothing.
+    /// of any other graph is recorded as a build error of both graphs, and changes nothing.
     #[must_use]
     #[track_caller]
     pub fn within(&self, graph: &Graph) -> Output {
@@ -463,13 +463,8 @@ impl Output {
                 Ok(captured) => output = captured,
                 // The error was recorded when that operation was made.
                 Err(_) if self.operation.error().is_some() => return output,
-                Err(error) if graph.is_function_body() => {
-                    graph.add_error(error);
-                    return output;
-                }
-                Err(_) => {
-                    let text = format!("'{}' is used within a handle of another graph", self.name());
-                    self.graph().add_error(Error::value(text));
+                Err(error) => {
+                    graph.add_error_of_both(&self.graph(), error);
                     return output;
                 }
             }

@@ -1,6 +1,6 @@
 //! Variables.
 
-use crate::{DType, Graph, Operation, Output, PartialShape};
+use crate::{DType, Error, Graph, GraphMember, Operation, Output, PartialShape};
 use std::sync::{Arc, OnceLock};
 
 /// A variable: the operations that represent it in the graph. Its value lives in a session.
@@ -224,8 +224,24 @@ impl Variable {
 
     /// Replaces the initializer and the initial value of this variable and of all its clones, such as those in the graph's
     /// collections: so the values of a checkpoint become initial values.
+    ///
+    /// Elements of another graph are recorded as a build error of both graphs; the variable then has no initializer.
+    #[track_caller]
     pub fn replace_initializer(&self, initializer: &Operation, initial_value: &Output) {
-        let (initializer, initial_value) = (initializer.clone(), initial_value.clone());
+        let graph = self.graph();
+        let operations = [initializer, initial_value.operation()];
+        let foreign = operations.into_iter().find_map(|of| Some((of, of.check_belongs_to(&graph).err()?)));
+        let (initializer, initial_value) = match foreign {
+            None => (initializer.clone(), initial_value.clone()),
+            Some((operation, error)) => {
+                let error = Error::value(format!("the initializer of '{}': {}", self.name, error.message()));
+                if operation.error().is_none() {
+                    graph.add_error_of_both(&operation.graph(), error.clone());
+                }
+                let invalid = graph.invalid_output(operation.name(), self.dtype(), error);
+                (invalid.operation().clone(), invalid)
+            }
+        };
         let mut replacement = Replacement { initializer, initial_value, next: Box::default() };
         // Another thread may have replaced it in between; the later one counts.
         while let Err(again) = self.replaced.last().0.0.set(replacement) {

@@ -5,7 +5,7 @@
 use session_core::mock::MockSession;
 use session_core::{
     Code, CollectionKey, DType, ErrorKind, Graph, Operation, Output, OutputInfo, PartialShape, SavedTable,
-    SessionExt, keys,
+    SessionExt, Variable, VariableParts, keys,
 };
 use tensor::Tensor;
 
@@ -16,6 +16,27 @@ fn operation(graph: &Graph, name: &str) -> Operation {
 fn output(graph: &Graph, name: &str) -> Output {
     let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::unknown(), is_ref: false };
     graph.undefined_op("Scripted").name(name).described_output(info).finish_output()
+}
+
+fn variable(graph: &Graph) -> Variable {
+    let handle = output(graph, "w");
+    Variable::new(VariableParts {
+        initializer: handle.operation().clone(),
+        initial_value: output(graph, "initial"),
+        snapshot: output(graph, "read"),
+        trainable: true,
+        slice: None,
+        handle,
+    })
+}
+
+#[test]
+fn an_error_of_two_graphs_leaves_finalized_ones_alone() {
+    let (graph, other) = graphs();
+    other.finalize().unwrap();
+    let x = other.output("x:0").unwrap();
+    assert!(graph.undefined_op("Scripted").input(&x).finish().error().is_some());
+    assert!(graph.check().is_err() && other.check().is_ok());
 }
 
 /// Creates two graphs whose operations have the same ids.
@@ -33,11 +54,14 @@ fn what_is_built_on_another_graph_is_a_build_error_with_its_place() {
     let check = |misuse: fn(&Graph, &Graph), who: &str| {
         let (graph, other) = graphs();
         misuse(&graph, &other);
-        let error = graph.finalize().unwrap_err();
-        assert!(error.message().contains(who), "{error}");
-        assert!(error.message().contains("another graph"), "{error}");
-        assert_eq!(error.kind(), ErrorKind::Value);
-        assert!(error.location().is_some_and(|place| place.file() == file!()), "{error}");
+        // Either may be the one that the caller builds.
+        for graph in [graph, other] {
+            let error = graph.finalize().unwrap_err();
+            assert!(error.message().contains(who), "{error}");
+            assert!(error.message().contains("another graph"), "{error}");
+            assert_eq!(error.kind(), ErrorKind::Value);
+            assert!(error.location().is_some_and(|place| place.file() == file!()), "{error}");
+        }
     };
     check(
         |graph, other| {
@@ -62,6 +86,23 @@ fn what_is_built_on_another_graph_is_a_build_error_with_its_place() {
             assert_eq!(x.graph().scope_name(), "");
         },
         "'x:0'",
+    );
+    check(
+        |graph, other| {
+            let x = other.output("x:0").unwrap();
+            let y = graph.undefined_op("Scripted").name("y").input(&x).finish();
+            assert!(y.error().is_some() && graph.operation("y").is_err());
+        },
+        "tensor 'x:0'",
+    );
+    check(
+        |graph, other| {
+            let w = variable(graph);
+            let initial = other.output("x:0").unwrap();
+            w.replace_initializer(&other.operation("update").unwrap(), &initial);
+            assert!(w.initializer().error().is_some(), "what runs it fails, too");
+        },
+        "the initializer of 'w': operation 'update' belongs",
     );
     check(|graph, other| graph.prevent_feeding(&other.output("x:0").unwrap()), "tensor 'x:0'");
     check(|graph, other| graph.prevent_fetching(&other.operation("update").unwrap()), "operation 'update'");

@@ -40,7 +40,15 @@ impl Trace {
             .map(|(name, dtype, shape)| crate::array::placeholder(&body.named(&name), dtype, shape))
             .collect();
         let results = body.build_body(|body| build(body, &mut arguments));
-        let results = results.iter().map(|result| body.captured(result)).collect::<Result<Vec<Output>>>();
+        let captured = |result: &Output| {
+            body.captured(result).inspect_err(|error| {
+                // The error of a failed operation was recorded when it occurred.
+                if result.operation().error().is_none() {
+                    graph.add_error_of_both(&result.graph(), error.clone());
+                }
+            })
+        };
+        let results = results.iter().map(captured).collect::<Result<Vec<Output>>>();
         body.check()?;
         Ok(Trace { captures: body.complete_body(), body, arguments, results: results? })
     }

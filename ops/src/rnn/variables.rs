@@ -41,7 +41,7 @@ impl Variables {
                 let text = format!(
                     "cell '{cell}' has its variables in another graph; each graph needs its own cell"
                 );
-                graph.add_error(Error::value(text));
+                graph.add_error_of_both(&first.graph(), Error::value(text));
             }
             for ((_, variable), wanted) in known.iter().zip(wanted) {
                 if !variable.shape().is_compatible_with(&wanted.shape) || variable.dtype() != dtype {
