@@ -7,10 +7,10 @@ use ops::global_step::get_or_create_global_step;
 use ops::layers::embedding_lookup;
 use ops::math::{self, reduce_mean, reduce_sum, square};
 use ops::optimizers::{
-    AdamOptimizer, GradientAccumulation, GradientDescentOptimizer, LossScale, LossScaleOptimizer,
-    MomentumOptimizer, MovingAverageOptimizer, Optimizer,
+    AdamOptimizer, DecoupledWeightDecay, GradientAccumulation, GradientDescentOptimizer, LossScale,
+    LossScaleOptimizer, MomentumOptimizer, MovingAverageOptimizer, Optimizer,
 };
-use ops::variables::{global_variables_initializer, variable};
+use ops::variables::{VariableExt, global_variables_initializer, variable};
 use session_core::{
     AsOutput, DType, Engine, Graph, Operation, Output, Session, SessionConfig, SessionExt, Tensor, Variable,
 };
@@ -221,4 +221,213 @@ fn what_wrappers_cannot_do_is_an_error() {
     GradientAccumulation::new(GradientDescentOptimizer::new(1.0), 0).minimize(&line.loss, None);
     let error = line.graph.check().unwrap_err();
     assert!(error.message().contains("at least one step, not 0"), "{error}");
+}
+
+/// An optimizer around another one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Around {
+    Accumulation,
+    Average,
+    Decay,
+    Scale,
+}
+
+const ALL: [Around; 4] = [Around::Accumulation, Around::Average, Around::Decay, Around::Scale];
+
+const DECAY: f64 = 0.125;
+
+/// Builds the optimizer, outermost first.
+fn wrapped(order: &[Around]) -> Box<dyn Optimizer> {
+    let Some((first, rest)) = order.split_first() else {
+        return Box::new(MomentumOptimizer::new(0.1, 0.5).clipvalue(4.0));
+    };
+    let inner = wrapped(rest);
+    match first {
+        Around::Accumulation => Box::new(GradientAccumulation::new(inner, 2)),
+        Around::Average => Box::new(MovingAverageOptimizer::new(inner, 0.75)),
+        Around::Decay => Box::new(DecoupledWeightDecay::extend(inner, DECAY)),
+        Around::Scale => Box::new(LossScaleOptimizer::new(inner, LossScale::dynamic().initial(8.0))),
+    }
+}
+
+/// Computes in plain numbers what such an optimizer does.
+#[derive(Default)]
+struct Expected {
+    w: f64,
+    momentum: f64,
+    /// Of each wrapper: the sum and the number of gradients, or the average.
+    states: Vec<(f64, usize)>,
+}
+
+impl Expected {
+    fn new(order: &[Around], w: f64) -> Expected {
+        let state = |around: &Around| if *around == Around::Average { (w, 0) } else { (0.0, 0) };
+        Expected { w, momentum: 0.0, states: order.iter().map(state).collect() }
+    }
+
+    fn apply(&mut self, order: &[Around], at: usize, gradient: f64) {
+        let Some(around) = order.get(at) else {
+            self.momentum = 0.5 * self.momentum + gradient.clamp(-4.0, 4.0);
+            let decays = order.iter().filter(|around| **around == Around::Decay).count();
+            self.w *= (1.0 - DECAY).powi(decays as i32);
+            self.w -= 0.1 * self.momentum;
+            return;
+        };
+        match around {
+            Around::Accumulation => {
+                let (sum, count) = &mut self.states[at];
+                (*sum, *count) = (*sum + gradient, *count + 1);
+                if *count == 2 {
+                    let mean = *sum / 2.0;
+                    self.states[at] = (0.0, 0);
+                    self.apply(order, at + 1, mean);
+                }
+            }
+            Around::Average => {
+                self.apply(order, at + 1, gradient);
+                self.states[at].0 = 0.75 * self.states[at].0 + 0.25 * self.w;
+            }
+            Around::Decay => self.apply(order, at + 1, gradient),
+            Around::Scale if gradient.is_finite() => self.apply(order, at + 1, gradient),
+            Around::Scale => {}
+        }
+    }
+}
+
+/// Trains `w * x`, whose gradient is `x`, in each of these steps.
+fn check_order(order: &[Around]) {
+    let graph = Graph::new();
+    let x = placeholder(&graph.named("x"), DType::Float64, [0usize; 0]);
+    let w = variable(&graph.named("w"), 3.0f64);
+    let optimizer = wrapped(order);
+    let train = optimizer.minimize(&math::mul(&w, &x), None);
+    let averages: Vec<Variable> = optimizer
+        .variables()
+        .into_iter()
+        .filter(|of| of.name().contains("ExponentialMovingAverage"))
+        .collect();
+    let session = open(&graph);
+    let infinite = if order.contains(&Around::Scale) { f64::INFINITY } else { 2.5 };
+    let mut expected = Expected::new(order, 3.0);
+    for gradient in [1.0, -2.0, 0.5, infinite, 0.25, 9.0, -0.75, 1.5] {
+        session.run(&train, [(&x, gradient)]).unwrap();
+        expected.apply(order, 0, gradient);
+        let found = numbers(&*session, &w)[0];
+        assert!((found - expected.w).abs() < 1e-12, "{order:?}: {found}, not {}", expected.w);
+        let states = order.iter().zip(&expected.states);
+        let expected: Vec<f64> =
+            states.filter(|(around, _)| **around == Around::Average).map(|(_, state)| state.0).collect();
+        let mut found: Vec<f64> = averages.iter().map(|average| numbers(&*session, average)[0]).collect();
+        // The inner one is created first.
+        found.reverse();
+        assert_eq!(found.len(), expected.len(), "{order:?}");
+        let near = found.iter().zip(&expected).all(|(found, expected)| (found - expected).abs() < 1e-12);
+        assert!(near, "{order:?}: averages {found:?}, not {expected:?}");
+    }
+}
+
+#[test]
+fn wrappers_work_in_every_order() {
+    check_order(&[]);
+    for first in ALL {
+        check_order(&[first]);
+        for second in ALL {
+            check_order(&[first, second]);
+            for third in ALL.into_iter().filter(|third| ![first, second].contains(third) && first != second) {
+                check_order(&[first, second, third]);
+            }
+        }
+    }
+}
+
+#[test]
+fn wrappers_within_a_scope_update_once_per_window() {
+    let graph = Graph::new();
+    let x = placeholder(&graph.named("x"), DType::Float64, [0usize; 0]);
+    let w = variable(&graph.named("w"), 3.0f64);
+    let count = variable(&graph.named("runs"), 0.0f64);
+    let counted = count.assign_add(1.0f64);
+    let within = graph.scope("training").control_dependencies([&counted]);
+    let inner = GradientDescentOptimizer::new(1.0).within(&within);
+    let inner = LossScaleOptimizer::new(inner, LossScale::dynamic());
+    let train = GradientAccumulation::new(inner, 2).minimize(&math::mul(&w, &x), None);
+    let session = open(&graph);
+    let mut seen = Vec::new();
+    for gradient in [1.0, 2.0, 3.0, 4.0] {
+        session.run(&train, [(&x, gradient)]).unwrap();
+        seen.push((numbers(&*session, &w)[0], numbers(&*session, &count)[0]));
+    }
+    assert_eq!(seen, [(3.0, 1.0), (1.5, 2.0), (1.5, 3.0), (-2.0, 4.0)]);
+    assert!(train.name().starts_with("training/"), "{}", train.name());
+}
+
+#[test]
+fn a_decay_of_some_variables_reaches_the_innermost_optimizer() {
+    let graph = Graph::new();
+    let (w, b) = (variable(&graph.named("w"), 3.0f64), variable(&graph.named("b"), 5.0f64));
+    let inner = GradientAccumulation::new(GradientDescentOptimizer::new(0.5), 2);
+    let inner = DecoupledWeightDecay::extend(inner, 0.5).decay_var_list(std::slice::from_ref(&w));
+    let optimizer = DecoupledWeightDecay::extend(inner, 0.25).decay_var_list(std::slice::from_ref(&b));
+    let train = optimizer.minimize(&(&w * 1.0 + &b * 2.0), None);
+    assert!(optimizer.slot(&w, "sum").is_some());
+    let session = open(&graph);
+    for expected in [[3.0, 5.0], [1.0, 2.75], [1.0, 2.75], [0.0, 1.0625]] {
+        session.run(&train, ()).unwrap();
+        assert_eq!([&w, &b].map(|of| numbers(&*session, of)[0]), expected);
+    }
+}
+
+#[test]
+fn elements_of_another_graph_are_an_error_of_both() {
+    let check = |misuse: &dyn Fn(&Graph, &Variable, &Variable), text: &str| {
+        let (graph, other) = (Graph::new(), Graph::new());
+        // The same numbers in both graphs lead to other operations.
+        let [w, foreign] = [&graph, &other].map(|graph| variable(&graph.named("w"), 3.0f32));
+        misuse(&graph, &w, &foreign);
+        for graph in [&graph, &other] {
+            let error = graph.finalize().unwrap_err();
+            assert!(error.message().contains(text), "{error}");
+            assert!(error.location().unwrap().file().ends_with("optimizer_wrappers.rs"), "{error}");
+        }
+    };
+    let descent = || GradientDescentOptimizer::new(0.1);
+    let list = |of: &Variable| vec![of.clone()];
+    check(
+        &|_, w, foreign| {
+            let decay = DecoupledWeightDecay::extend(descent(), 0.1).decay_var_list(&list(foreign));
+            let _ = decay.minimize(&square(w), None);
+        },
+        "the weight decay of optimizer 'GradientDescent': variable 'w' belongs to another graph",
+    );
+    let given: [&dyn Fn(&Variable, &Variable) -> Operation; 9] = [
+        &|w, foreign| descent().minimize_over(&square(w), &list(foreign), None),
+        &|w, foreign| AdamOptimizer::new(0.1).minimize(&square(w), Some(foreign)),
+        &|w, foreign| descent().apply_gradients(&[(Some(square(foreign)), w.clone())], None),
+        &|w, foreign| descent().apply_gradients(&[(Some(square(w)), foreign.clone())], None),
+        &|w, foreign| AdamOptimizer::new(square(foreign)).minimize(&square(w), None),
+        &|w, foreign| DecoupledWeightDecay::extend(descent(), square(foreign)).minimize(&square(w), None),
+        &|w, foreign| {
+            GradientAccumulation::new(descent(), 2)
+                .apply_gradients(&[(Some(square(foreign)), w.clone())], None)
+        },
+        &|w, foreign| {
+            LossScaleOptimizer::new(descent(), LossScale::dynamic())
+                .apply_gradients(&[(Some(square(foreign)), w.clone())], None)
+        },
+        &|w, foreign| descent().clipnorm(square(foreign)).minimize(&square(w), None),
+    ];
+    for misuse in given {
+        check(
+            &|_, w, foreign| {
+                let _ = misuse(w, foreign);
+            },
+            "another graph",
+        );
+    }
+    check(
+        &|_, w, foreign| {
+            let _ = descent().within(&foreign.graph()).minimize(&square(w), None);
+        },
+        "given a handle of another graph to work within",
+    );
 }

@@ -15,9 +15,62 @@
 //!
 //! Slots, such as Adam's moments, are ordinary variables under TensorFlow's names (`w/Adam`, `w/Adam_1`): saved and
 //! restored with the model, and not trained.
+//!
+//! # Optimizers around optimizers
+//!
+//! [`GradientAccumulation`], [`LossScaleOptimizer`] and [`MovingAverageOptimizer`] extend another optimizer, in any order. The outer
+//! one runs at every step, the inner one only when the outer one applies gradients:
+//!
+//! | optimizer | effect |
+//! | --- | --- |
+//! | `LossScaleOptimizer(GradientAccumulation(..))` | leaves gradients that are not finite out of the window |
+//! | `GradientAccumulation(LossScaleOptimizer(..))` | skips a whole window with such gradients |
+//! | `MovingAverageOptimizer(GradientAccumulation(..))` | moves the averages at every step |
+//! | `GradientAccumulation(MovingAverageOptimizer(..))` | moves the averages at the end of each window |
+//!
+//! [`DecoupledWeightDecay`] and the limits of gradients apply to the innermost optimizer, so their position makes no difference: a
+//! variable decays exactly when it is updated.
 
-/// Defines the methods of an optimizer around another one that are those of the inner one.
+/// Defines the methods of an optimizer around another one that are those of the inner one; after `all`, every method.
 macro_rules! of_inner_optimizer {
+    (all $self:ident => $inner:expr) => {
+        of_inner_optimizer!($self => $inner);
+
+        fn update(
+            &$self,
+            scope: &$crate::optimizers::UpdateScope<'_>,
+            gradient: &Output,
+            variable: &Variable,
+        ) -> Operation {
+            $inner.update(scope, gradient, variable)
+        }
+
+        #[track_caller]
+        fn compute_gradients(
+            &$self,
+            loss: &dyn session_core::AsOutput,
+            variables: &[Variable],
+        ) -> Vec<$crate::optimizers::GradientAndVariable> {
+            $inner.compute_gradients(loss, variables)
+        }
+
+        #[track_caller]
+        fn apply_gradients(
+            &$self,
+            gradients: &[$crate::optimizers::GradientAndVariable],
+            global_step: Option<&Variable>,
+        ) -> Operation {
+            $inner.apply_gradients(gradients, global_step)
+        }
+
+        fn slot(&$self, variable: &Variable, name: &str) -> Option<Variable> {
+            $inner.slot(variable, name)
+        }
+
+        fn variables(&$self) -> Vec<Variable> {
+            $inner.variables()
+        }
+    };
     ($self:ident => $inner:expr) => {
         fn settings(&$self) -> &$crate::optimizers::OptimizerSettings {
             $inner.settings()
@@ -262,7 +315,11 @@ pub trait Optimizer {
         let found = match loss_gradients(&loss.within(&home), variables) {
             Ok(found) => found,
             Err(error) => {
-                record(&home, error, location);
+                let foreign = variables.iter().find(|variable| !variable.handle().is_in(&home));
+                match foreign {
+                    Some(variable) => record_in_both(&home, &variable.graph(), error, location),
+                    None => record(&home, error, location),
+                }
                 vec![None; variables.len()]
             }
         };
@@ -284,6 +341,8 @@ pub trait Optimizer {
         let Some((first, _)) = with_gradient(gradients).next() else {
             return nothing_to_do(gradients, location);
         };
+        // An optimizer around this one passes its caller's place on.
+        let location = first.graph().location();
         let place = self.settings().place(&first.graph(), location);
         let clipped = Clipping::apply(&self.settings().clipping, &place, gradients).unwrap_or_else(|error| {
             record(&place, error, location);
@@ -296,8 +355,14 @@ pub trait Optimizer {
         let around = UpdateScope::new(self.settings(), place.clone());
         self.create_slots(&around, &variables);
         let scope = UpdateScope::new(self.settings(), place.composite(&self.settings().name));
-        let mut updates: Vec<Operation> =
-            given.iter().map(|(gradient, variable)| self.update(&scope, gradient, variable)).collect();
+        if let Err((other, error)) = decoupled_weight_decay::check(self.settings(), &variables) {
+            record_in_both(&place, &other, error, location);
+        }
+        let update = |(gradient, variable): &(&Output, &Variable)| {
+            let after_decay = decoupled_weight_decay::apply(&scope, gradient, variable);
+            self.update(&after_decay, gradient, variable)
+        };
+        let mut updates: Vec<Operation> = given.iter().map(update).collect();
         updates.extend(self.finish(&scope, &updates));
 
         let train_op = match global_step {
@@ -320,33 +385,7 @@ pub trait Optimizer {
 
 /// A boxed optimizer is one.
 impl<T: Optimizer + ?Sized> Optimizer for Box<T> {
-    of_inner_optimizer!(self => (**self));
-
-    fn update(&self, scope: &UpdateScope<'_>, gradient: &Output, variable: &Variable) -> Operation {
-        (**self).update(scope, gradient, variable)
-    }
-
-    #[track_caller]
-    fn compute_gradients(&self, loss: &dyn AsOutput, variables: &[Variable]) -> Vec<GradientAndVariable> {
-        (**self).compute_gradients(loss, variables)
-    }
-
-    #[track_caller]
-    fn apply_gradients(
-        &self,
-        gradients: &[GradientAndVariable],
-        global_step: Option<&Variable>,
-    ) -> Operation {
-        (**self).apply_gradients(gradients, global_step)
-    }
-
-    fn slot(&self, variable: &Variable, name: &str) -> Option<Variable> {
-        (**self).slot(variable, name)
-    }
-
-    fn variables(&self) -> Vec<Variable> {
-        (**self).variables()
-    }
+    of_inner_optimizer!(all self => (**self));
 }
 
 fn with_gradient(gradients: &[GradientAndVariable]) -> impl Iterator<Item = (&Output, &Variable)> {
@@ -414,6 +453,11 @@ fn nothing_to_do(gradients: &[GradientAndVariable], location: &'static Location<
     let text = format!("no gradients provided for any variable: {}", names.join(", "));
     record(&graph, Error::value(text), location);
     no_op(&graph.root())
+}
+
+/// Records an error of elements that belong to two graphs.
+fn record_in_both(graph: &Graph, other: &Graph, error: Error, location: &'static Location<'static>) {
+    graph.add_error_of_both(other, error.with_location(location));
 }
 
 fn record(graph: &Graph, error: Error, location: &'static Location<'static>) {

@@ -1,21 +1,30 @@
 //! Weight decay apart from the loss.
 
-use super::{AdamOptimizer, Optimizer, UpdateScope};
+use super::{AdamOptimizer, Optimizer, OptimizerSettings, UpdateScope};
 use crate::math::mul;
 use crate::scalar::Scalar;
 use crate::variables::VariableExt;
-use session_core::{Operation, Output, Variable};
+use session_core::{Error, Graph, GraphMember, Operation, Output, Variable};
 
 /// Decoupled weight decay (Loshchilov and Hutter) for any optimizer: before its step, `variable -= weight_decay *
 /// variable`.
 ///
 /// As in `tf.contrib.opt`, the decay is not multiplied by the learning rate: for Keras's `AdamW` give
 /// `learning_rate * weight_decay`, as an output if the rate follows a schedule.
+///
+/// Around an optimizer that does not update the variables at every step, such as a
+/// [`GradientAccumulation`](super::GradientAccumulation), they decay only when they are updated.
 #[derive(Debug)]
 pub struct DecoupledWeightDecay<T> {
     optimizer: T,
-    weight_decay: Scalar,
-    decayed: Option<Vec<Variable>>,
+}
+
+/// The decay of an optimizer's variables.
+#[derive(Debug)]
+pub(super) struct WeightDecay {
+    rate: Scalar,
+    /// The variables that decay, or `None` if all do.
+    only: Option<Vec<Variable>>,
 }
 
 /// Adam with decoupled weight decay. Its slots are those of Adam: the variables `<name>/AdamW` and `<name>/AdamW_1`.
@@ -53,30 +62,58 @@ impl<T: Optimizer> DecoupledWeightDecay<T> {
     /// # graph.finalize().unwrap();
     /// ```
     #[must_use]
-    pub fn extend(optimizer: T, weight_decay: impl Into<Scalar>) -> DecoupledWeightDecay<T> {
-        DecoupledWeightDecay { optimizer, weight_decay: weight_decay.into(), decayed: None }
+    pub fn extend(mut optimizer: T, weight_decay: impl Into<Scalar>) -> DecoupledWeightDecay<T> {
+        // The innermost optimizer updates the variables, whatever is around it, so the decay belongs to its settings.
+        optimizer.settings_mut().decays.push(WeightDecay { rate: weight_decay.into(), only: None });
+        DecoupledWeightDecay { optimizer }
     }
 
-    /// Sets the variables that decay, such as all but biases. All by default.
+    /// Sets the variables that decay, such as all but biases. All by default. Variables of another graph than those that are trained
+    /// are recorded as a build error.
     #[must_use]
     pub fn decay_var_list(mut self, variables: &[Variable]) -> Self {
-        self.decayed = Some(variables.to_vec());
+        if let Some(decay) = self.optimizer.settings_mut().decays.last_mut() {
+            decay.only = Some(variables.to_vec());
+        }
         self
     }
 }
 
 impl<T: Optimizer> Optimizer for DecoupledWeightDecay<T> {
-    of_inner_optimizer!(self => self.optimizer);
+    of_inner_optimizer!(all self => self.optimizer);
+}
 
-    fn update(&self, scope: &UpdateScope<'_>, gradient: &Output, variable: &Variable) -> Operation {
-        if self.decayed.as_ref().is_some_and(|decayed| !decayed.contains(variable)) {
-            return self.optimizer.update(scope, gradient, variable);
-        }
-        // The gradient is that of the value before the decay.
-        let after_gradient = scope.after(gradient.operation());
-        let decay = scope.hyperparameter("weight_decay", &self.weight_decay, variable.dtype());
-        let value = variable.read(&after_gradient.place_of(variable));
-        let decayed = variable.assign_sub(mul(value, decay));
-        self.optimizer.update(&after_gradient.after(&decayed), gradient, variable)
+/// Checks that the decayed variables belong to the graph of the trained ones.
+///
+/// # Errors
+/// The other graph, and a value error, for a variable of another graph, which would silently not decay.
+pub(super) fn check(settings: &OptimizerSettings, trained: &[Variable]) -> Result<(), (Graph, Error)> {
+    let Some(first) = trained.first() else { return Ok(()) };
+    let graph = first.graph().outermost();
+    let listed = settings.decays.iter().filter_map(|decay| decay.only.as_deref()).flatten();
+    for variable in listed {
+        variable.check_belongs_to(&graph).map_err(|error| {
+            let name = settings.name();
+            let text = format!("the weight decay of optimizer '{name}': {}", error.message());
+            (variable.graph(), Error::value(text))
+        })?;
     }
+    Ok(())
+}
+
+/// Lets the variable decay, and returns the scope for its update, which comes after that.
+pub(super) fn apply<'a>(scope: &UpdateScope<'a>, gradient: &Output, variable: &Variable) -> UpdateScope<'a> {
+    // The gradient is that of the value before the decay.
+    let mut after = scope.after(gradient.operation());
+    let mut decays = false;
+    for (number, decay) in scope.settings().decays.iter().enumerate() {
+        if decay.only.as_ref().is_some_and(|only| !only.contains(variable)) {
+            continue;
+        }
+        let rate = scope.numbered_hyperparameter("weight_decay", number, &decay.rate, variable.dtype());
+        let value = variable.read(&after.place_of(variable));
+        after = after.after(&variable.assign_sub(mul(value, rate)));
+        decays = true;
+    }
+    if decays { after } else { scope.clone() }
 }

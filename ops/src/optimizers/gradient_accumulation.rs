@@ -111,6 +111,7 @@ impl<T: Optimizer> Optimizer for GradientAccumulation<T> {
         let Some((first, _)) = with_gradient(gradients).next() else {
             return super::nothing_to_do(gradients, location);
         };
+        let location = first.graph().location();
         let place = self.settings().place(&first.graph(), location);
         if self.steps == 0 {
             let error = Error::value("gradients are accumulated over at least one step, not 0");
@@ -132,7 +133,8 @@ impl<T: Optimizer> Optimizer for GradientAccumulation<T> {
         let after = scope.control_dependencies(&added);
         let steps = constant(&scope, scalar_tensor(DType::Int64, self.steps as f64));
         let is_full = greater_equal(count.read(&after), steps);
-        let applied = cond(is_full, |body| self.apply(body, &sums, &count), |body| no_op(body));
+        let applied =
+            cond(is_full, |body| self.apply(&body.located_at(location), &sums, &count), |body| no_op(body));
         let train_op = match global_step {
             None => group(&scope.named_as_scope(), [&applied]),
             Some(step) => count_up(&scope.control_dependencies([&applied]).named_as_scope(), step, None),

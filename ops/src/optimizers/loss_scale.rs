@@ -207,11 +207,11 @@ impl<T: Optimizer> Optimizer for LossScaleOptimizer<T> {
         gradients: &[GradientAndVariable],
         global_step: Option<&Variable>,
     ) -> Operation {
-        let location = Location::caller();
         let first = with_gradient(gradients).next().map(|(first, _)| first.graph());
         let (Some(change), Some(graph)) = (self.scale.change, first) else {
             return self.optimizer.apply_gradients(gradients, global_step);
         };
+        let location = graph.location();
         let place = self.settings().place(&graph, location);
         let scope = place.composite("LossScale");
         let finite = |(gradient, _): (&Output, &Variable)| reduce_all(is_finite(gradient.within(&scope)), ..);
@@ -220,6 +220,7 @@ impl<T: Optimizer> Optimizer for LossScaleOptimizer<T> {
         let applied = cond(
             &is_good,
             |body| {
+                let body = &body.located_at(location);
                 let inside: Vec<GradientAndVariable> = gradients
                     .iter()
                     .map(|(gradient, variable)| {

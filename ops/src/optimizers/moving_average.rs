@@ -68,7 +68,9 @@ impl ExponentialMovingAverage {
         for variable in variables {
             if self.average(variable).is_none() {
                 self.make_average(variable);
-                if let Err(error) = graph.add_to_collection(&MOVING_AVERAGE_VARIABLES, variable.clone()) {
+                // Collections are those of the outermost graph, also while the body of a branch is being built.
+                let home = variable.graph().outermost();
+                if let Err(error) = home.add_to_collection(&MOVING_AVERAGE_VARIABLES, variable.clone()) {
                     graph.add_error(error);
                 }
             }
@@ -95,6 +97,11 @@ impl ExponentialMovingAverage {
     #[must_use]
     pub fn average(&self, variable: &Variable) -> Option<Variable> {
         self.settings.slot(variable, "average")
+    }
+
+    /// Returns all averages, in the order they were created.
+    pub(super) fn variables(&self) -> Vec<Variable> {
+        self.settings.variables()
     }
 
     /// Returns the name under which the average of a variable is saved.

@@ -101,6 +101,6 @@ impl<T: Optimizer> Optimizer for MovingAverageOptimizer<T> {
     }
 
     fn variables(&self) -> Vec<Variable> {
-        self.optimizer.variables()
+        self.optimizer.variables().into_iter().chain(self.average.variables()).collect()
     }
 }

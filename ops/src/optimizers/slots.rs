@@ -1,6 +1,7 @@
 //! The common part of all optimizers: a name, a place in the graph, and slots.
 
 use super::clipping::Clipping;
+use super::decoupled_weight_decay::WeightDecay;
 use crate::initializers::Initializer;
 use crate::variables::VariableBuilder;
 use session_core::{Endpoint, Error, Graph, GraphId, Shape, Variable};
@@ -15,6 +16,8 @@ pub struct OptimizerSettings {
     pub(super) place: Option<Graph>,
     /// The limits of gradients that were set, of which there may be one.
     pub(super) clipping: Vec<Clipping>,
+    /// The decays of the variables, each of which comes before an update.
+    pub(super) decays: Vec<WeightDecay>,
     /// Guards the list of slots. Nothing is called under it that could come back here.
     made: Mutex<Made>,
 }
@@ -34,7 +37,13 @@ impl OptimizerSettings {
     /// Creates the settings of an optimizer with this name.
     #[must_use]
     pub fn new(name: &str) -> OptimizerSettings {
-        OptimizerSettings { name: name.to_owned(), place: None, clipping: Vec::new(), made: Mutex::default() }
+        OptimizerSettings {
+            name: name.to_owned(),
+            place: None,
+            clipping: Vec::new(),
+            decays: Vec::new(),
+            made: Mutex::default(),
+        }
     }
 
     /// Returns the name, which stands in the names of operations and slots.
@@ -55,10 +64,12 @@ impl OptimizerSettings {
         match &self.place {
             None => graph.root(),
             Some(place) if place.is_same(graph) => place.clone(),
-            Some(_) => {
+            // This thread builds the body of a branch within that graph. The branch as a whole waits for the control inputs.
+            Some(place) if place.root().is_same(graph) => graph.root(),
+            Some(place) => {
                 let text =
                     format!("optimizer '{}' was given a handle of another graph to work within", self.name);
-                graph.add_error(Error::value(text).with_location(location));
+                graph.add_error_of_both(place, Error::value(text).with_location(location));
                 graph.root()
             }
         }

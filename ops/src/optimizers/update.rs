@@ -10,13 +10,13 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 /// The scope of one training step, such as `Adam/`, with the constants that its updates share.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct UpdateScope<'a> {
     settings: &'a OptimizerSettings,
     graph: Graph,
     /// The operations that run before the updates.
     before: Vec<Operation>,
-    shared: Rc<RefCell<HashMap<(&'static str, DType), Output>>>,
+    shared: Rc<RefCell<HashMap<(&'static str, usize, DType), Output>>>,
 }
 
 impl<'a> UpdateScope<'a> {
@@ -57,11 +57,24 @@ impl<'a> UpdateScope<'a> {
     /// Returns a number that all updates share, as an output of this dtype.
     #[track_caller]
     pub fn hyperparameter(&self, name: &'static str, value: &Scalar, dtype: DType) -> Output {
-        if let Some(output) = self.shared.borrow().get(&(name, dtype)) {
+        self.numbered_hyperparameter(name, 0, value, dtype)
+    }
+
+    /// Works as [`hyperparameter`](UpdateScope::hyperparameter), for one of several numbers of the same name.
+    #[track_caller]
+    pub(super) fn numbered_hyperparameter(
+        &self,
+        name: &'static str,
+        number: usize,
+        value: &Scalar,
+        dtype: DType,
+    ) -> Output {
+        let key = (name, number, dtype);
+        if let Some(output) = self.shared.borrow().get(&key) {
             return output.clone();
         }
         let output = value.to_output(&self.graph.named(name), dtype);
-        self.shared.borrow_mut().insert((name, dtype), output.clone());
+        self.shared.borrow_mut().insert(key, output.clone());
         output
     }
 
