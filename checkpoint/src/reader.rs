@@ -100,8 +100,8 @@ impl CheckpointReader {
         {
             return SafetensorsReader::open_with(prefix, options).map(CheckpointReader::Safetensors);
         }
-        if V1Reader::is_at(storage, prefix) {
-            return V1Reader::open_in(storage, prefix).map(CheckpointReader::V1);
+        if let Some(reader) = V1Reader::open_if_v1(storage, prefix)? {
+            return Ok(CheckpointReader::V1(reader));
         }
         BundleReader::open_with(prefix, options).map(CheckpointReader::Bundle)
     }

@@ -1,14 +1,19 @@
 //! V1 checkpoints that TensorFlow wrote (`oracle/make_v1.py`) are read, and damaged ones are errors.
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
-use checkpoint::bundle::TensorSlice;
+use checkpoint::bundle::{ReadOptions, TensorSlice};
+use checkpoint::storage::{FileInfo, LocalStorage, Lock, ReadFile, Storage, WriteFile, WriteHint};
 use checkpoint::v1::{V1Reader, V1Writer};
 use checkpoint::{
     CheckpointReader, Error, RestoreOptions, RestoreTarget, Saver, VariableSpec, checkpoint_exists,
     checkpoints_in, latest_checkpoint, read_all, read_session_state,
 };
 use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tensor::{Complex, DType, Shape, Tensor, f16};
 
 fn fixture(name: &str) -> PathBuf {
@@ -216,4 +221,73 @@ fn a_table_becomes_a_bundle_by_restoring_and_saving() {
     let reader = CheckpointReader::open(&prefix).unwrap();
     assert_eq!(reader.format(), "bundle");
     assert_eq!(reader.read_all().unwrap(), all.into_iter().collect::<Vec<_>>());
+}
+
+/// Counts how often folders are listed.
+#[derive(Debug, Default)]
+struct Listings(AtomicUsize);
+
+impl Storage for Listings {
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn ReadFile>> {
+        LocalStorage.open(path)
+    }
+
+    fn create(&self, path: &Path, hint: WriteHint) -> io::Result<Box<dyn WriteFile>> {
+        LocalStorage.create(path, hint)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        LocalStorage.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        LocalStorage.remove(path)
+    }
+
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        LocalStorage.create_dir(path)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        LocalStorage.sync_dir(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<OsString>> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        LocalStorage.list(path)
+    }
+
+    fn metadata(&self, path: &Path) -> io::Result<FileInfo> {
+        LocalStorage.metadata(path)
+    }
+
+    fn lock(&self, path: &Path, owner: &str) -> io::Result<Lock> {
+        LocalStorage.lock(path, owner)
+    }
+}
+
+#[test]
+fn the_folder_is_listed_once_for_shards_and_never_for_other_checkpoints() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = folder.path().join("model.ckpt");
+    let model = BTreeMap::from([("w".to_owned(), Tensor::from(1f32))]);
+    checkpoint::Saver::default().save(&model, &bundle, None).unwrap();
+    for (path, format, count) in
+        [(fixture("sharded.ckpt-7"), "v1", 1), (fixture("plain.ckpt-7"), "v1", 0), (bundle, "bundle", 0)]
+    {
+        let listings = Arc::new(Listings::default());
+        let reader = CheckpointReader::open_with(path, ReadOptions::new().storage(listings.clone())).unwrap();
+        assert_eq!((reader.format(), listings.0.load(Ordering::Relaxed)), (format, count));
+    }
+}
+
+#[test]
+fn the_newer_format_counts_where_both_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("plain.ckpt-7");
+    std::fs::copy(fixture("plain.ckpt-7"), &path).unwrap();
+    assert_eq!(CheckpointReader::open(&path).unwrap().format(), "v1");
+    let model = BTreeMap::from([("w".to_owned(), Tensor::from(1f32))]);
+    checkpoint::Saver::default().save(&model, folder.path().join("plain.ckpt"), Some(7)).unwrap();
+    assert_eq!(CheckpointReader::open(&path).unwrap().format(), "bundle");
 }

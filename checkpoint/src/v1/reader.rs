@@ -134,7 +134,8 @@ impl V1Reader {
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Corrupt`] for a file that is no table, or a damaged one; [`Error::Io`].
     pub fn open(path: impl AsRef<Path>) -> Result<V1Reader> {
-        V1Reader::open_in(&LocalStorage, path.as_ref())
+        let path = path.as_ref();
+        V1Reader::of_files(&LocalStorage, path.to_path_buf(), &files_of(&LocalStorage, path)?)
     }
 
     /// Opens these files as the shards of one checkpoint.
@@ -148,11 +149,6 @@ impl V1Reader {
             .cloned()
             .ok_or_else(|| Error::Invalid("no file of a checkpoint is given".to_owned()))?;
         V1Reader::of_files(&LocalStorage, first, &files)
-    }
-
-    pub(crate) fn open_in(storage: &dyn Storage, path: &Path) -> Result<V1Reader> {
-        let files = files_of(storage, path)?;
-        V1Reader::of_files(storage, path.to_path_buf(), &files)
     }
 
     fn of_files(storage: &dyn Storage, path: PathBuf, files: &[PathBuf]) -> Result<V1Reader> {
@@ -175,14 +171,14 @@ impl V1Reader {
         Ok(V1Reader { path, tables, tensors })
     }
 
-    /// Returns true if there is a V1 checkpoint at this path, judged by the end of its first file. The index of a bundle
-    /// ends in the same way, and is none.
-    pub(crate) fn is_at(storage: &dyn Storage, path: &Path) -> bool {
+    /// Returns the files of the V1 checkpoint at this path if there is one, judged by the end of its first file. The index of a bundle
+    /// ends in the same way, and is none. Where both formats are, the newer one counts, as in TensorFlow.
+    fn tables_at(storage: &dyn Storage, path: &Path) -> Option<Vec<PathBuf>> {
         let name = path.file_name().and_then(|name| name.to_str());
         if name.and_then(prefix::parse).is_some_and(|(_, part)| part == Part::Index)
-            || storage.metadata(&prefix::index_path(path)).is_ok() && storage.metadata(path).is_err()
+            || storage.metadata(&prefix::index_path(path)).is_ok()
         {
-            return false;
+            return None;
         }
         let is_table = |file: &PathBuf| {
             let file = storage.open(file).ok()?;
@@ -191,13 +187,24 @@ impl V1Reader {
             file.read_exact_at(&mut footer, start).ok()?;
             Some(table::is_footer(&footer))
         };
-        files_of(storage, path).is_ok_and(|files| files.first().and_then(is_table) == Some(true))
+        files_of(storage, path).ok().filter(|files| files.first().and_then(is_table) == Some(true))
+    }
+
+    /// Returns true if there is a V1 checkpoint at this path.
+    pub(crate) fn is_at(storage: &dyn Storage, path: &Path) -> bool {
+        V1Reader::tables_at(storage, path).is_some()
+    }
+
+    /// Opens the checkpoint at a path if it is of this format.
+    pub(crate) fn open_if_v1(storage: &dyn Storage, path: &Path) -> Result<Option<V1Reader>> {
+        let tables = V1Reader::tables_at(storage, path);
+        tables.map(|files| V1Reader::of_files(storage, path.to_path_buf(), &files)).transpose()
     }
 
     /// Returns the time at which the first file of the checkpoint at this path was written, if there is one.
     pub(crate) fn modified(storage: &dyn Storage, path: &Path) -> Option<SystemTime> {
-        let first = files_of(storage, path).ok()?.into_iter().next()?;
-        Some(storage.metadata(&first).ok()?.modified).filter(|_| V1Reader::is_at(storage, path))
+        let files = V1Reader::tables_at(storage, path)?;
+        Some(storage.metadata(files.first()?).ok()?.modified)
     }
 
     /// Returns the path under which it was opened.
