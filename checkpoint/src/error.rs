@@ -110,6 +110,16 @@ pub enum Error {
         /// The prefix that was to be written.
         path: PathBuf,
     },
+    /// Something that is no file or no folder has the path at which one is needed.
+    #[error("{} is {found}, but {needed}: move it away, or choose another folder", escaped(path.display()))]
+    Obstructed {
+        /// The path.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+        /// The need for the path.
+        needed: &'static str,
+    },
     /// Another process, or another training of this one, saves into the same folder.
     #[error("{} is in use by {}; two trainings cannot save into one folder", escaped(directory.display()), escaped(holder))]
     Locked {
@@ -209,7 +219,9 @@ impl Error {
             | Error::Invalid(_) => Code::InvalidArgument,
             Error::UnsupportedDType { .. } => Code::Unimplemented,
             Error::Corrupt { .. } | Error::NoneIntact { .. } => Code::DataLoss,
-            Error::Locked { .. } | Error::Replaced { .. } => Code::FailedPrecondition,
+            Error::Locked { .. } | Error::Obstructed { .. } | Error::Replaced { .. } => {
+                Code::FailedPrecondition
+            }
             Error::TimedOut { .. } => Code::DeadlineExceeded,
             Error::Variables { code, .. } => *code,
             Error::RestoreMismatch { source, .. } | Error::Background { source, .. } => source.code(),

@@ -6,7 +6,7 @@ use crate::commit::Mark;
 use crate::journal::{Journal, Publishing};
 use crate::prefix::{self, Part};
 use crate::sidecar;
-use crate::storage::{LocalStorage, Lock, Storage};
+use crate::storage::{LocalStorage, Lock, Storage, check_file, create_folder};
 use crate::{Error, Result};
 use std::any::Any;
 use std::collections::{HashMap, HashSet};
@@ -80,6 +80,7 @@ impl Folder {
             return Ok(folder(None, false));
         }
         let path = directory.join(LOCK_FILE);
+        check_file(storage.as_ref(), &path)?;
         let mut known = folders();
         match storage.lock(&path, &format!("{}\n", owner(now))) {
             Ok(Lock::Held { guard, first }) => {
@@ -319,16 +320,14 @@ impl FolderClaim {
     /// text; several takers that give the same one, such as the hooks of one session, share the folder.
     ///
     /// # Errors
-    /// [`Error::Locked`], with who has it since when; [`Error::Io`].
+    /// [`Error::Locked`], with who has it since when; [`Error::Obstructed`] for a path that is no folder; [`Error::Io`].
     pub fn take(
         storage: &Arc<dyn Storage>,
         directory: impl AsRef<Path>,
         training: &str,
     ) -> Result<FolderClaim> {
         let directory = directory.as_ref();
-        if !storage.metadata(directory).is_ok_and(|info| info.is_dir) {
-            storage.create_dir(directory).map_err(Error::io("create", directory))?;
-        }
+        create_folder(storage.as_ref(), directory)?;
         let folder = Folder::hold(storage, directory, true, SystemTime::now())?;
         let mut known = locked(&folder.claim);
         if let Some(claim) = known.upgrade() {

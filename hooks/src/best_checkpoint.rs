@@ -13,6 +13,9 @@ use session_core::{Error, Graph, Result, Session};
 use std::path::{Path, PathBuf};
 use tensor::text::escaped;
 
+/// The name of checkpoints, without the step.
+const BASENAME: &str = "best.ckpt";
+
 const NAME: &str = "BestCheckpointHook";
 
 /// Saves a checkpoint whenever a metric reaches a new best value, into a directory of its own.
@@ -127,7 +130,7 @@ impl BestCheckpointHook {
         let saver = self.saver.get_or_insert_with(of_session).clone();
         let states = point.hook_states(self).into_iter();
         let states = states.map(|HookState { name, bytes }| (name, bytes)).collect();
-        let base = self.directory.join("best.ckpt");
+        let base = self.directory.join(BASENAME);
         let options = SaveOptions::new().metric(value);
         let prefix = saver.save_with(point.session(), base, Some(step), states, options)?;
         log::info!(
@@ -154,7 +157,7 @@ impl SessionRunHook for BestCheckpointHook {
         if self.dry {
             return Ok(());
         }
-        self.folder.take(graph, self.saver.as_ref(), &self.directory)
+        self.folder.take(graph, self.saver.as_ref(), (&self.directory, BASENAME), &[])
     }
 
     fn after_create_session(&mut self, session: &dyn Session, _: &Coordinator) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Saving checkpoints.
 
 use crate::events::EventTarget;
-use crate::graph_files::GraphFiles;
+use crate::graph_files::{GRAPH_FILE, GraphFiles};
 use crate::step::{GlobalStep, begun};
 use crate::training_folder::TrainingFolder;
 use crate::{
@@ -455,7 +455,8 @@ impl SessionRunHook for CheckpointSaverHook {
         if self.dry {
             target.discard();
         } else {
-            self.folder.take(graph, self.saver.as_ref(), &self.directory)?;
+            let others: &[&str] = if self.save_graph_def { &[GRAPH_FILE] } else { &[] };
+            self.folder.take(graph, self.saver.as_ref(), (&self.directory, &self.basename), others)?;
         }
         let writer = target.open()?;
         self.found = writer.map(|writer| Found { step, writer });

@@ -7,6 +7,9 @@ use std::path::Path;
 use summary::EventWriter;
 use tensor::Bytes;
 
+/// The name of the graph's file in text form.
+pub(crate) const GRAPH_FILE: &str = "graph.pbtxt";
+
 /// The size limit of a message that TensorFlow reads, in bytes.
 const MAX_MESSAGE: usize = i32::MAX as usize;
 
@@ -61,7 +64,7 @@ impl GraphFiles {
         if let Some(folder) = folder
             && bytes.len() <= MAX_AS_TEXT
         {
-            write_graph(folder.join("graph.pbtxt"), &shown)?;
+            write_graph(folder.join(GRAPH_FILE), &shown)?;
         }
         writer.add_graph(bytes, step)?;
         Ok(writer.add_meta_graph(meta, step)?)

@@ -120,6 +120,7 @@ mod metrics_file;
 mod nan_origin;
 mod nan_tensor;
 mod number;
+mod own_file;
 mod profiler;
 #[cfg(feature = "progress")]
 mod progress_bar;

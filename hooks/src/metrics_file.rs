@@ -3,6 +3,7 @@
 mod rows;
 
 use crate::cadence::Cadence;
+use crate::own_file::check_own_file;
 use crate::tensor_ref::resolve_all;
 use crate::{
     SecondOrStepTimer, SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues, TensorRef,
@@ -121,9 +122,6 @@ impl MetricsFileHook {
             .format
             .up_to(&known, self.header().as_deref(), step)
             .map_err(|what| Error::value(format!("{} {what}", self.path.display())))?;
-        if let Some(directory) = self.path.parent() {
-            fs::create_dir_all(directory).map_err(self.failed("create the directory of"))?;
-        }
         if kept != known {
             // At once, so that an interruption loses no row.
             replace_file(&self.path, kept.as_bytes())?;
@@ -149,6 +147,12 @@ impl SessionRunHook for MetricsFileHook {
     }
 
     fn begin(&mut self, graph: &Graph) -> Result<()> {
+        if !self.dry {
+            if let Some(directory) = self.path.parent() {
+                fs::create_dir_all(directory).map_err(self.failed("create the directory of"))?;
+            }
+            check_own_file(&self.path)?;
+        }
         self.cadence.begin(graph, resolve_all(&self.tensors, graph))
     }
 

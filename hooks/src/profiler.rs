@@ -4,7 +4,7 @@ use crate::chrome_trace::{TraceOptions, chrome_trace};
 use crate::events::{EventTarget, flush};
 use crate::step::{GlobalStep, begun};
 use crate::{Clock, SecondOrStepTimer, SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues};
-use checkpoint::storage::replace_file;
+use checkpoint::storage::{LocalStorage, check_folder, replace_file};
 use graph_def::encode_run_metadata;
 use session_core::{Graph, Result, RunOptions, Session};
 use std::path::{Path, PathBuf};
@@ -130,6 +130,10 @@ impl SessionRunHook for ProfilerHook {
             target.discard();
         }
         let writer = target.open()?;
+        if !self.dry {
+            let is_timeline = |name: &str| name.starts_with("timeline-") && name.ends_with(".json");
+            check_folder(&LocalStorage, &self.directory, is_timeline)?;
+        }
         let step = GlobalStep::of(graph, NAME)?;
         self.found = writer.map(|writer| Found { step, writer });
         self.timer.reset();

@@ -2,6 +2,7 @@
 
 mod endpoint;
 
+use crate::own_file::check_own_file;
 use crate::step::{GlobalStep, begun};
 use crate::tensor_ref::resolve_all;
 use crate::{
@@ -206,6 +207,11 @@ impl SessionRunHook for PrometheusHook {
 
     fn begin(&mut self, graph: &Graph) -> Result<()> {
         let step = GlobalStep::of(graph, NAME)?;
+        if let Target::File(path) = &self.target
+            && !self.dry
+        {
+            check_own_file(path)?;
+        }
         self.found = Some(Found { step, outputs: resolve_all(&self.tensors, graph)? });
         Ok(())
     }

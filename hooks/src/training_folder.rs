@@ -1,9 +1,9 @@
 //! The folder that a session saves into, which no other training may use at the same time.
 
-use checkpoint::storage::LocalStorage;
-use checkpoint::{FolderClaim, GraphSaver, SAVERS};
+use checkpoint::storage::check_file;
+use checkpoint::{FolderClaim, GraphSaver, SAVERS, Saver, SaverOptions};
 use queue_runner::StopHandle;
-use session_core::{Graph, Phase, Result};
+use session_core::{Error, Graph, Phase, Result};
 use std::path::Path;
 
 /// The claim of a hook to a folder. All hooks of one session share the claims of the session.
@@ -19,19 +19,33 @@ impl TrainingFolder {
         self.stop = stop.clone();
     }
 
-    /// Claims a folder before anything is trained, so that a conflict is reported now and not by the first save.
-    pub(crate) fn take(&mut self, graph: &Graph, saver: Option<&GraphSaver>, directory: &Path) -> Result<()> {
+    /// Claims a folder before anything is trained, and checks that checkpoints of this name and these other files can be written
+    /// into it, so that a conflict is reported now and not by the first save.
+    pub(crate) fn take(
+        &mut self,
+        graph: &Graph,
+        saver: Option<&GraphSaver>,
+        (directory, basename): (&Path, &str),
+        others: &[&str],
+    ) -> Result<()> {
         let found = graph.collection(&SAVERS);
-        let saver = saver.or(found.first());
-        if saver.is_some_and(|saver| !saver.saver().options().locks()) {
-            return Ok(());
+        let default = Saver::new(SaverOptions::new().create_directory(true));
+        let saver = saver.or(found.first()).map_or(&default, |saver| saver.saver());
+        let failed = |error: checkpoint::Error| Error::from(error).with_phase(Phase::Build);
+        if saver.options().locks() {
+            // Two sessions of one graph differ in the handle that stops them.
+            let session = format!("{:?} {}", graph.id(), self.stop.id());
+            let claim = FolderClaim::take(saver.storage(), directory, &session);
+            self.claim = Some(claim.map_err(failed)?);
         }
-        let storage = saver.map_or_else(LocalStorage::shared, |saver| saver.saver().storage().clone());
-        // Two sessions of one graph differ in the handle that stops them.
-        let session = format!("{:?} {}", graph.id(), self.stop.id());
-        let claim = FolderClaim::take(&storage, directory, &session);
-        self.claim = Some(claim.map_err(|error| session_core::Error::from(error).with_phase(Phase::Build))?);
-        Ok(())
+        let mut others = others.iter().map(|name| directory.join(name));
+        let checked = saver
+            .check(directory.join(basename))
+            .and_then(|()| others.try_for_each(|other| check_file(saver.storage().as_ref(), other)));
+        if checked.is_err() {
+            self.claim = None;
+        }
+        checked.map_err(failed)
     }
 
     /// Releases the folder at the end of the session, which may outlive its training.

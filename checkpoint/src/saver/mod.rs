@@ -153,6 +153,27 @@ impl Saver {
         self.shared.save(request)
     }
 
+    /// Checks, without saving, that nothing is in the way of saves with this path: that the saver may write into the folder, and
+    /// that no folder or pipe has the name of a file that it will write. Call it before the work whose result is to be saved.
+    ///
+    /// ```
+    /// use checkpoint::Saver;
+    /// let folder = tempfile::tempdir()?;
+    /// let saver = Saver::default();
+    /// saver.check(folder.path().join("model.ckpt"))?;
+    /// std::fs::create_dir(folder.path().join("checkpoint"))?;
+    /// let error = saver.check(folder.path().join("model.ckpt")).unwrap_err();
+    /// assert!(error.to_string().contains("checkpoint is a folder, but a file is to be written there"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Obstructed`]; [`Error::Invalid`] as for [`save`](Saver::save); [`Error::ParentMissing`] for a folder that is missing and
+    /// that the saver does not create; [`Error::Io`] for one that it may not write to.
+    pub fn check(&self, path: impl AsRef<Path>) -> Result<()> {
+        self.shared.check(path.as_ref())
+    }
+
     /// Saves in the background. The state at the time of the call is saved, because tensors are
     /// immutable and shared; the caller waits for that snapshot only. It is copied at once, in the background, so that the
     /// caller's next updates find their tensors unshared: a save takes as much memory as what it saves until it is done.

@@ -11,8 +11,9 @@ use crate::folder::{Folder, LOCK_FILE, Writing};
 use crate::journal::{JOURNAL, Publishing, Written};
 use crate::prefix;
 use crate::sidecar;
-use crate::storage::WriteHint;
+use crate::storage::{WriteHint, check_folder, create_folder};
 use crate::{Error, Result};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tensor::{BufferPool, Tensor};
@@ -154,6 +155,24 @@ impl Shared {
         Ok(Arc::clone(place.folder.insert(folder)))
     }
 
+    /// Checks that nothing is in the way of saves with this prefix.
+    pub(super) fn check(&self, path: &Path) -> Result<()> {
+        prefix_of(&self.options, path, Some(0))?;
+        let (storage, base) = (self.options.storage.as_ref(), prefix::name(path)?);
+        let directory = prefix::directory(path);
+        if storage.metadata(directory).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+            let missing = || Error::ParentMissing { path: path.to_path_buf() };
+            return self.options.create_directory.then_some(()).ok_or_else(missing);
+        }
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let is_step = |rest: &str| rest.is_empty() || rest.strip_prefix('-').is_some_and(is_number);
+        check_folder(storage, directory, |name| {
+            let of_saver = [self.options.state_file.as_str(), LOCK_FILE, JOURNAL].contains(&name);
+            let after_base = prefix::parse(name).and_then(|(stem, _)| stem.strip_prefix(base));
+            of_saver || after_base.is_some_and(is_step)
+        })
+    }
+
     /// Returns true if the folder had to be made.
     fn make_directory(&self, directory: &Path, prefix: &Path) -> Result<bool> {
         let storage = &self.options.storage;
@@ -164,7 +183,7 @@ impl Shared {
         if !self.options.create_directory {
             return Err(Error::ParentMissing { path: prefix.to_path_buf() });
         }
-        storage.create_dir(directory).map_err(Error::io("create", directory))?;
+        create_folder(storage.as_ref(), directory)?;
         Ok(true)
     }
 

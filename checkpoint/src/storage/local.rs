@@ -29,11 +29,16 @@ impl LocalStorage {
 
 impl Storage for LocalStorage {
     fn open(&self, path: &Path) -> io::Result<Arc<dyn ReadFile>> {
-        let file = File::open(path)?;
-        if file.metadata()?.is_dir() {
+        // Before it is opened: opening a pipe waits for somebody to write into it.
+        let metadata = fs::metadata(path)?;
+        if metadata.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
         }
-        Ok(Arc::new(LocalFile { file }))
+        if !metadata.is_file() {
+            let text = "it is a pipe, a socket or a device, but a file is needed";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        Ok(Arc::new(LocalFile { file: File::open(path)? }))
     }
 
     fn create(&self, path: &Path, hint: WriteHint) -> io::Result<Box<dyn WriteFile>> {
@@ -74,7 +79,12 @@ impl Storage for LocalStorage {
 
     fn metadata(&self, path: &Path) -> io::Result<FileInfo> {
         let metadata = fs::metadata(or_here(path))?;
-        Ok(FileInfo { len: metadata.len(), modified: metadata.modified()?, is_dir: metadata.is_dir() })
+        let (len, modified) = (metadata.len(), metadata.modified()?);
+        Ok(match metadata.file_type() {
+            kind if kind.is_dir() => FileInfo { len, ..FileInfo::dir(modified) },
+            kind if kind.is_file() => FileInfo::file(len, modified),
+            _ => FileInfo::special(modified),
+        })
     }
 
     fn canonical(&self, directory: &Path) -> io::Result<PathBuf> {

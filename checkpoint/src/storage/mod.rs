@@ -3,6 +3,7 @@
 //! A program uses [`LocalStorage`]. Tests put a storage in its place that fails, or stops, at the n-th
 //! operation, and so prove that no moment exists at which a crash loses a finished checkpoint.
 
+mod destination;
 #[cfg(all(target_os = "linux", feature = "mmap"))]
 mod direct;
 mod local;
@@ -10,6 +11,8 @@ mod locks;
 #[cfg(feature = "mmap")]
 mod mapping;
 
+pub(crate) use destination::create_folder;
+pub use destination::{check_file, check_folder};
 pub use local::LocalStorage;
 
 use crate::commit::{self, Mark};
@@ -180,19 +183,27 @@ pub struct FileInfo {
     pub modified: SystemTime,
     /// True if it is a folder.
     pub is_dir: bool,
+    /// True if it is neither a file nor a folder, but a pipe, a socket or a device.
+    pub is_special: bool,
 }
 
 impl FileInfo {
     /// Facts about a plain file.
     #[must_use]
     pub fn file(len: u64, modified: SystemTime) -> FileInfo {
-        FileInfo { len, modified, is_dir: false }
+        FileInfo { len, modified, is_dir: false, is_special: false }
+    }
+
+    /// Facts about a pipe, a socket or a device.
+    #[must_use]
+    pub fn special(modified: SystemTime) -> FileInfo {
+        FileInfo { len: 0, modified, is_dir: false, is_special: true }
     }
 
     /// Facts about a folder.
     #[must_use]
     pub fn dir(modified: SystemTime) -> FileInfo {
-        FileInfo { len: 0, modified, is_dir: true }
+        FileInfo { len: 0, modified, is_dir: true, is_special: false }
     }
 }
 

@@ -14,6 +14,7 @@ mod global_step_waiter;
 mod logging_tensor;
 mod metrics_file;
 mod nan_tensor;
+mod obstacles;
 mod profiler;
 #[cfg(feature = "progress")]
 mod progress_bar;

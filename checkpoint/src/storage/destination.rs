@@ -1,0 +1,82 @@
+//! Checks of places that files will be written to, before there is something to lose.
+
+use super::{Storage, WriteHint};
+use crate::commit::Mark;
+use crate::{Error, Result};
+use std::io;
+use std::path::Path;
+
+/// Checks that a program can write files into a folder, without leaving anything there. A program that writes its first file
+/// after hours of work calls it before that.
+///
+/// `writes` returns true for the names that the program will write; nothing but a file may have such a name.
+///
+/// ```
+/// use checkpoint::storage::{LocalStorage, check_folder};
+/// let folder = tempfile::tempdir()?;
+/// check_folder(&LocalStorage, folder.path(), |name| name == "report.txt")?;
+/// std::fs::create_dir(folder.path().join("report.txt"))?;
+/// let error = check_folder(&LocalStorage, folder.path(), |name| name == "report.txt").unwrap_err();
+/// assert!(error.to_string().contains("report.txt is a folder, but a file is to be written there"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Obstructed`] for a path that is no folder, and for a name of which something else than a file exists;
+/// [`Error::Io`] for a folder that is missing, or that the program may not write to.
+pub fn check_folder(
+    storage: &dyn Storage,
+    directory: impl AsRef<Path>,
+    writes: impl Fn(&str) -> bool,
+) -> Result<()> {
+    let directory = directory.as_ref();
+    let info = storage.metadata(directory).map_err(Error::io("find", directory))?;
+    if !info.is_dir {
+        let found = if info.is_special { SPECIAL } else { "a file" };
+        return Err(Error::Obstructed { path: directory.to_path_buf(), found, needed: "a folder is needed" });
+    }
+    let names = storage.list(directory).map_err(Error::io("list", directory))?;
+    for name in names.iter().filter_map(|name| name.to_str()).filter(|name| writes(name)) {
+        check_file(storage, &directory.join(name))?;
+    }
+    let probe = Mark::new().temporary(&directory.join("probe"));
+    drop(storage.create(&probe, WriteHint::default()).map_err(Error::io("write into", directory))?);
+    storage.remove(&probe).map_err(Error::io("remove a file from", directory))
+}
+
+/// Checks that nothing but a file has this path, as [`check_folder`] does for the names in a folder. A path that leads nowhere is
+/// free.
+///
+/// # Errors
+/// [`Error::Obstructed`]; [`Error::Io`] when the system does not say what the path is.
+pub fn check_file(storage: &dyn Storage, path: impl AsRef<Path>) -> Result<()> {
+    let path = path.as_ref();
+    let found = match storage.metadata(path) {
+        Ok(info) if info.is_dir => "a folder",
+        Ok(info) if info.is_special => SPECIAL,
+        Ok(_) => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Error::io("find", path)(error)),
+    };
+    Err(Error::Obstructed { path: path.to_path_buf(), found, needed: "a file is to be written there" })
+}
+
+/// Creates a folder if it is missing.
+pub(crate) fn create_folder(storage: &dyn Storage, directory: &Path) -> Result<()> {
+    match storage.metadata(directory) {
+        Ok(info) if info.is_dir => return Ok(()),
+        // What is there is described by `check_folder`.
+        Ok(_) => return check_folder(storage, directory, |_| false),
+        Err(_) => {}
+    }
+    storage.create_dir(directory).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => Error::Obstructed {
+            path: directory.to_path_buf(),
+            found: "a link that leads nowhere",
+            needed: "a folder is needed",
+        },
+        _ => Error::io("create", directory)(error),
+    })
+}
+
+const SPECIAL: &str = "a pipe, a socket or a device";
