@@ -1,5 +1,6 @@
 //! The types of numbers that the kernels know.
 
+use super::complex_functions::{double, single};
 use super::{BinaryKernel, BinaryOp, Broadcast, CompareOp, TestOp, UnaryKernel, UnaryOp};
 use crate::Pool;
 use crate::reduce::{ReduceKernel, ReduceOp};
@@ -177,6 +178,8 @@ pub(crate) trait ComplexNumber:
     const ONE: Self;
     fn sign(self) -> Self;
     fn sqrt(self) -> Self;
+    fn rsqrt(self) -> Self;
+    fn sigmoid(self) -> Self;
     fn exp(self) -> Self;
     fn expm1(self) -> Self;
     fn ln(self) -> Self;
@@ -219,7 +222,7 @@ macro_rules! wide_complex_functions {
 }
 
 macro_rules! complex_numbers {
-    ($($part:ty),*) => {$(
+    ($($part:ty: $functions:ident),*) => {$(
         impl ComplexNumber for Complex<$part> {
             const ZERO: Self = Complex::new(0.0, 0.0);
             const ONE: Self = Complex::new(1.0, 0.0);
@@ -247,21 +250,33 @@ macro_rules! complex_numbers {
                 Complex::new(self.re, -self.im)
             }
 
+            fn sqrt(self) -> Self {
+                $functions::sqrt(self)
+            }
+
+            fn rsqrt(self) -> Self {
+                $functions::rsqrt(self)
+            }
+
+            fn sigmoid(self) -> Self {
+                $functions::sigmoid(self)
+            }
+
             fn pow(self, y: Self) -> Self {
-                self.powc(y)
+                $functions::pow(self, y)
             }
 
             fn divided_by(self, count: usize) -> Self {
                 self / count as $part
             }
 
-            complex_functions!(sqrt, exp, ln, sin, cos, tan, atan, sinh, cosh, tanh, atanh);
+            complex_functions!(exp, ln, sin, cos, tan, atan, sinh, cosh, tanh, atanh);
             wide_complex_functions!($part: asin, acos, asinh, acosh);
         }
     )*};
 }
 
-complex_numbers!(f32, f64);
+complex_numbers!(f32: single, f64: double);
 
 // Never inlined: the tables, and the loops that they name, are compiled in this crate and nowhere else.
 macro_rules! elements {

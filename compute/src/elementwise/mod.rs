@@ -50,6 +50,7 @@ mod binary_kernel;
 mod broadcast;
 mod cast;
 mod compare;
+mod complex_functions;
 mod complex_part;
 pub(crate) mod element;
 mod fill;

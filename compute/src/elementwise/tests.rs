@@ -367,3 +367,68 @@ fn complex_numbers_are_made_and_taken_apart() {
     complex_part::<f32>(ComplexPart::Angle).run(&pool, &numbers, &mut part);
     assert_eq!(part[1], std::f32::consts::FRAC_PI_2);
 }
+
+/// The values are those of TensorFlow.
+#[test]
+fn complex_functions_at_zeros_and_infinities() {
+    const INF: f64 = f64::INFINITY;
+    const NAN: f64 = f64::NAN;
+    type Pair = (f64, f64);
+    fn check(name: &str, of: &str, found: Complex<f64>, (re, im): Pair) {
+        let same = |found: f64, expected: f64| found == expected || found.is_nan() && expected.is_nan();
+        assert!(same(found.re, re) && same(found.im, im), "{name} of {of}: {found}, not {re} {im}");
+    }
+    let both = |op: UnaryOp, (re, im): Pair, expected: Pair| {
+        let (mut double, mut single) = ([Complex::default()], [Complex::default()]);
+        Complex::<f64>::unary(op).unwrap().run(&Pool::single(), &[Complex::new(re, im)], &mut double);
+        let narrow = Complex::new(re as f32, im as f32);
+        Complex::<f32>::unary(op).unwrap().run(&Pool::single(), &[narrow], &mut single);
+        let of = format!("{re} {im}");
+        check(op.name(), &of, double[0], expected);
+        check(op.name(), &of, Complex::new(single[0].re.into(), single[0].im.into()), expected);
+    };
+    let unary: &[(UnaryOp, Pair, Pair)] = &[
+        (UnaryOp::Sqrt, (0.0, 0.0), (0.0, 0.0)),
+        (UnaryOp::Sqrt, (-4.0, 0.0), (0.0, 2.0)),
+        (UnaryOp::Sqrt, (INF, 1.0), (INF, 0.0)),
+        (UnaryOp::Sqrt, (INF, NAN), (INF, NAN)),
+        (UnaryOp::Sqrt, (-INF, 2.5), (0.0, INF)),
+        (UnaryOp::Sqrt, (-INF, -1.0), (0.0, -INF)),
+        (UnaryOp::Sqrt, (-INF, NAN), (NAN, INF)),
+        (UnaryOp::Sqrt, (NAN, 0.0), (NAN, NAN)),
+        (UnaryOp::Sqrt, (NAN, -INF), (INF, -INF)),
+        (UnaryOp::Rsqrt, (0.0, 0.0), (INF, NAN)),
+        (UnaryOp::Rsqrt, (0.0, -INF), (0.0, 0.0)),
+        (UnaryOp::Rsqrt, (INF, NAN), (0.0, 0.0)),
+        (UnaryOp::Rsqrt, (-1.0, 0.0), (0.0, -1.0)),
+        (UnaryOp::Rsqrt, (-1.0, -0.0), (0.0, -1.0)),
+        (UnaryOp::Rsqrt, (NAN, 1.0), (NAN, NAN)),
+        (UnaryOp::Log, (0.0, 0.0), (-INF, 0.0)),
+        (UnaryOp::Log, (NAN, INF), (INF, NAN)),
+        (UnaryOp::Sign, (0.0, 0.0), (0.0, 0.0)),
+        (UnaryOp::Sign, (1.0, NAN), (NAN, NAN)),
+        (UnaryOp::Reciprocal, (0.0, 0.0), (NAN, NAN)),
+        (UnaryOp::Sigmoid, (-INF, 1.0), (0.0, 0.0)),
+    ];
+    for &(op, x, expected) in unary {
+        both(op, x, expected);
+    }
+    let powers: &[(Pair, Pair, Pair)] = &[
+        ((0.0, 0.0), (0.0, 0.0), (NAN, NAN)),
+        ((0.0, 0.0), (2.0, 0.0), (0.0, 0.0)),
+        ((0.0, 0.0), (1.0, NAN), (0.0, 0.0)),
+        ((0.0, 0.0), (-1.0, NAN), (INF, NAN)),
+        ((0.0, 0.0), (INF, -INF), (0.0, 0.0)),
+        ((0.0, INF), (0.0, 0.0), (NAN, NAN)),
+        ((2.5, 0.0), (0.0, 0.0), (1.0, 0.0)),
+        ((-1.0, 1.0), (-INF, NAN), (0.0, 0.0)),
+    ];
+    let plan = Broadcast::new([&[1], &[1]]).unwrap();
+    for &(x, y, expected) in powers {
+        let mut output = [Complex::default()];
+        let [a, b] = [x, y].map(|(re, im)| [Complex::new(re, im)]);
+        let pow = Complex::<f64>::binary(BinaryOp::Pow).unwrap();
+        pow.run(&Pool::single(), &plan, &a, &b, &mut output).unwrap();
+        check("Pow", &format!("{x:?} {y:?}"), output[0], expected);
+    }
+}

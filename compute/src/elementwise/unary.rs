@@ -263,7 +263,7 @@ unary_ops! {
     Sign [CALL] |x| x.sign();
     Square [CHEAP] |x| x * x;
     Sqrt [CALL] |x| x.sqrt();
-    Rsqrt [CALL] |x| T::ONE / x.sqrt();
+    Rsqrt [CALL] |x| x.rsqrt();
     Reciprocal [CALL] |x| T::ONE / x;
     Exp [CALL] |x| x.exp();
     Expm1 [CALL] |x| x.expm1();
@@ -281,7 +281,7 @@ unary_ops! {
     Asinh [CALL] |x| x.asinh();
     Acosh [CALL] |x| x.acosh();
     Atanh [CALL] |x| x.atanh();
-    Sigmoid [CALL] |x| T::ONE / (T::ONE + (-x).exp());
+    Sigmoid [CALL] |x| x.sigmoid();
     Conj [CHEAP] |x| x.conj();
 }
 
