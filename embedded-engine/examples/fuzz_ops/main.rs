@@ -1,11 +1,11 @@
 //! Runs operations with attributes, shapes, dtypes and values by chance for a while.
 //!
 //! `cargo run --release -p embedded-engine --all-features --example fuzz_ops -- [--seconds N] [--seed S] [--from CASE]
-//! [--trace] [TARGET ...]`, where TARGET is `ops` (operations made from their definitions) or `samples` (samples of
+//! [--slow N] [--trace] [TARGET ...]`, where TARGET is `ops` (operations made from their definitions) or `samples` (samples of
 //! operations, changed); both in turn without one.
 //!
-//! What must hold: no panic, no abort, no run that its time limit does not end. Findings are printed with their case; one that
-//! ends the program is the last that `--trace` shows.
+//! What must hold: no panic, no abort, no run that its time limit does not end (`--slow N`: within so many milliseconds more).
+//! Findings are printed with their case; one that ends the program is the last that `--trace` shows.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a program for the terminal
 
@@ -245,7 +245,7 @@ impl Case {
         let Ok(session) = EmbeddedEngine::new().new_session(&self.graph, "", &config) else {
             return (false, None);
         };
-        let options = RunOptions::with_timeout(Duration::from_millis(200));
+        let options = RunOptions::with_timeout(TIME_LIMIT);
         let panicked = |error: Error| (error.kind() == ErrorKind::Panic).then_some(error);
         let step = |operations: &[Operation], fetch: bool| {
             let feeds: Vec<_> =
@@ -286,6 +286,9 @@ impl Case {
 static STARTED: AtomicU64 = AtomicU64::new(0);
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
+/// The time limit of each run.
+const TIME_LIMIT: Duration = Duration::from_millis(200);
+
 /// After this long without an end a case counts as one that does not end.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -305,7 +308,8 @@ fn watch(start: Instant) {
 type Target = (&'static str, fn(&mut Random) -> Option<Case>);
 
 fn main() {
-    let (mut seconds, mut seed, mut from, mut trace, mut targets) = (10u64, 1u64, 0u64, false, Vec::new());
+    let (mut seconds, mut seed, mut from, mut slow) = (10u64, 1u64, 0u64, 10_000u64);
+    let (mut trace, mut targets) = (false, Vec::new());
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut number = || arguments.next().and_then(|text| text.parse().ok()).expect("a number follows");
@@ -313,6 +317,7 @@ fn main() {
             "--seconds" => seconds = number(),
             "--seed" => seed = number(),
             "--from" => from = number(),
+            "--slow" => slow = number(),
             "--trace" => trace = true,
             target => targets.push(target.to_owned()),
         }
@@ -340,10 +345,15 @@ fn main() {
                     if trace {
                         println!("{name} {case}: {}", made.described());
                     }
+                    let began = Instant::now();
                     match catch_unwind(AssertUnwindSafe(|| made.run())) {
                         Ok((well, found)) => {
                             ended += u64::from(well);
-                            found.map(|error| error.to_string())
+                            let took = began.elapsed();
+                            let late = took > TIME_LIMIT + Duration::from_millis(slow);
+                            let late =
+                                late.then(|| format!("{}takes {} s", made.described(), took.as_secs()));
+                            found.map(|error| error.to_string()).or(late)
                         }
                         Err(payload) => {
                             Some(format!("{}: {}", made.described(), Error::from_panic("the run", &*payload)))

@@ -234,11 +234,13 @@ fn filled<T: Element>(spec: &NodeSpec<'_>, fill: Fill<T>) -> Result<Box<dyn Kern
 fn shuffle<T: Moved>(context: &mut KernelContext<'_>, state: &RandomState) -> Result<()> {
     let dtype = context.input(0).dtype();
     let shape = context.input(0).shape().clone();
-    let Some(&rows) = shape.first() else {
+    let rows = shape.first().copied().unwrap_or(1);
+    // Any number of rows without elements has one order only.
+    if rows <= 1 || shape.elements() <= 1 {
         let value = context.take(0);
         context.set(0, value);
         return Ok(());
-    };
+    }
     let mut order = memory::collected(0..rows)?;
     random::shuffle(&mut state.lock(), &mut order);
     let width = shape.elements().checked_div(rows).unwrap_or(0);

@@ -91,6 +91,7 @@ pub(super) trait Iterate: Send {
     /// Passes by some elements; how many there were.
     fn skip(&mut self, run: &Run<'_>, count: u64) -> Result<u64> {
         for passed in 0..count {
+            run.check_at(passed)?;
             if self.next(run)?.is_none() {
                 return Ok(passed);
             }
@@ -183,6 +184,11 @@ pub(super) struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// Checks now and then whether the run has ended, for loops over elements that are counted by a number of the graph.
+    pub(super) fn check_at(&self, element: u64) -> Result<()> {
+        if element.is_multiple_of(64) { self.limits.check() } else { Ok(()) }
+    }
+
     /// Runs a function.
     pub(super) fn call(&self, body: &dyn Body, arguments: Vec<Tensor>) -> Result<Vec<Tensor>> {
         let Run { environment, limits, instance, .. } = *self;

@@ -68,6 +68,7 @@ impl Iterate for MappedBatches {
         while taken < self.size && !self.ended {
             let (mut drawn, mut asked) = (Vec::new(), 0);
             while asked < at_once && !self.ended {
+                run.check_at(taken + asked)?;
                 match self.input.draw(run) {
                     Ok(Some(element)) => {
                         self.number += 1;

@@ -75,6 +75,7 @@ impl Iterate for PaddedBatches {
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
         let mut elements = Vec::new();
         while (elements.len() as u64) < self.rules.size {
+            run.check_at(elements.len() as u64)?;
             match self.input.next(run)? {
                 Some(element) => elements.push(element),
                 None if elements.is_empty() || self.rules.drop_remainder => return Ok(None),

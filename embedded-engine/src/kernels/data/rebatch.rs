@@ -131,6 +131,7 @@ impl Batches {
     fn sized(&mut self, size: usize, drop_remainder: bool, run: &Run<'_>) -> Result<Option<Element>> {
         let (mut parts, mut missing): (Vec<Element>, usize) = (Vec::new(), size);
         while missing > 0 {
+            run.check_at(parts.len() as u64)?;
             let batch = match self.batch.take() {
                 Some(batch) => batch,
                 None => {
@@ -162,6 +163,7 @@ impl Batches {
     fn sparse(&mut self, size: u64, row_shape: &[i64], run: &Run<'_>) -> Result<Option<Element>> {
         let mut values = Vec::new();
         while (values.len() as u64) < size {
+            run.check_at(values.len() as u64)?;
             match self.input.next(run)?.as_deref() {
                 Some([value]) => values.push(value.clone()),
                 Some(other) => {

@@ -194,6 +194,7 @@ impl Shuffled {
                         slice.end += 1;
                         self.held += 1;
                         self.given = true;
+                        run.check_at(self.held)?;
                     }
                     None => self.end_epoch(),
                 },
@@ -267,6 +268,7 @@ impl Iterate for Shuffled {
 
     fn skip(&mut self, run: &Run<'_>, count: u64) -> Result<u64> {
         for passed in 0..count {
+            run.check_at(passed)?;
             let Some((chosen, start)) = self.choose(run)? else { return Ok(passed) };
             match &mut self.buffer {
                 Buffer::Elements(ring) => drop(ring.take(chosen, start)?),
