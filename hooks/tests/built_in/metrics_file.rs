@@ -70,8 +70,8 @@ fn invalid_configurations_are_errors() {
     assert!(error.message().ends_with("m.csv has other columns"), "{error}");
     assert_eq!(read_to_string(&path).unwrap(), "step,accuracy\n1,0.5\n", "and is left alone");
 
-    let error = create(MetricsFileHook::csv(folder.path(), 1)).unwrap_err();
-    assert!(error.message().contains("could not read"), "{error}");
+    let error = MetricsFileHook::csv(folder.path(), 1).begin(&program.graph).unwrap_err();
+    assert!(error.message().contains("is a folder, but a file is to be written there"), "{error}");
 
     program.set(&program.loss, Tensor::from([1f32, 2.0]));
     let hook = MetricsFileHook::csv(folder.path().join("n.csv"), 1).tensor("loss", "loss");

@@ -12,7 +12,9 @@ use std::path::Path;
 fn refused(name: &str, make: &dyn Fn(&Program, &Path) -> Box<dyn SessionRunHook>) {
     let (program, folder) = (Program::new(), tempfile::tempdir().unwrap());
     make(&program, folder.path()).begin(&program.graph).unwrap();
-    fs::create_dir_all(folder.path().join(name)).unwrap();
+    // The lock is there by now.
+    let _ = fs::remove_file(folder.path().join(name));
+    fs::create_dir(folder.path().join(name)).unwrap();
     let error = make(&program, folder.path()).begin(&program.graph).unwrap_err();
     assert_eq!(error.code(), Code::FailedPrecondition, "{error}");
     let text = error.to_string();

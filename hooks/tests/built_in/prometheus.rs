@@ -34,9 +34,9 @@ fn a_file_that_is_replaced_when_due_and_at_the_end() {
     driver.end().unwrap();
     assert!(std::fs::read_to_string(&path).unwrap().contains("global_step 4\n"));
     assert_eq!(program.fetched(&program.loss), 2, "fetched only when due");
-    let bad = PrometheusHook::file(directory.path().join("no/folder/x"));
-    let error = program.start(bad).run().unwrap_err().to_string();
-    assert!(error.contains("cannot create") && error.contains("no/folder/x"), "{error}");
+    let mut bad = PrometheusHook::file(directory.path().join("no/folder/x"));
+    let error = bad.begin(&program.graph).unwrap_err().to_string();
+    assert!(error.contains("cannot find") && error.contains("no/folder"), "{error}");
 }
 
 fn get(address: std::net::SocketAddr, request: &str) -> String {
