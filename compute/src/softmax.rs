@@ -13,6 +13,7 @@ mod group;
 mod logits;
 
 use crate::Pool;
+use crate::elementwise::Loops;
 use crate::elementwise::work::{split_outputs, units_per_part};
 use crate::math::{Float, Real};
 use crate::simd::{Vectorised, vectorised};
@@ -46,9 +47,9 @@ impl std::error::Error for LabelError {}
 /// About how long one class of one row takes, in picoseconds.
 const CLASS: usize = 1_200;
 
-/// Does the work, compiled for this CPU if the type's exponential is vectorized at all.
+/// Does the work, compiled for this CPU for the type whose exponential is vectorized.
 fn execute<T: Float>(work: impl Vectorised) {
-    if const { T::VECTOR && T::Wide::EXP_COST < 1_000 } {
+    if const { matches!(T::LOOPS, Loops::All) } {
         vectorised(work);
     } else {
         work.run();

@@ -323,6 +323,7 @@ impl<T: Real> Direct<'_, T> {
         let c = unsafe { self.destination.at(destination + column) };
         let tile = Tile {
             a: self.source.as_ptr().wrapping_add(source),
+            rows: Rows::Strided,
             stride: rows.source,
             list: std::ptr::null(),
             b: self.filter[column * self.depth..].as_ptr(),
@@ -339,6 +340,6 @@ impl<T: Real> Direct<'_, T> {
         // SAFETY: the lists name only sources and filter cells that exist (`Axis::source_of`), for every
         // pixel of the spans that the tile is from; the panel has `depth` rows of `width`; the kernels
         // are of this CPU.
-        unsafe { self.kernels.tile(Rows::Strided, rows.count, columns)(&tile) }
+        unsafe { self.kernels.tile(&tile, rows.count)(&tile) }
     }
 }

@@ -353,6 +353,7 @@ impl<T: Real> Gradient<'_, T> {
             };
             let tile = Tile {
                 a: left.start,
+                rows: left.rows,
                 stride: left.stride,
                 list: left.list,
                 b: right.start.wrapping_add(panel * right.panel),
@@ -370,7 +371,7 @@ impl<T: Real> Gradient<'_, T> {
             // copy, which covers all that its output rows see), and pixels of the gradient's rows that
             // `right` has; rows of the gradient are whole vectors or panels; the kernels are of this
             // CPU.
-            unsafe { kernels.tile(left.rows, left.count, columns)(&tile) }
+            unsafe { kernels.tile(&tile, left.count)(&tile) }
         }
     }
 }

@@ -4,7 +4,7 @@ use super::narrow::{BLOCK, Narrow};
 use super::unary::CALL;
 use super::unary_kernel::{DEFAULT_ALPHA, Direct, NARROW_COST, ThroughF32};
 use super::work::{split_output, units_per_part};
-use super::{Broadcast, Element};
+use super::{Broadcast, Element, Loops};
 use crate::Pool;
 use std::fmt;
 use std::ops::Range;
@@ -170,13 +170,27 @@ fn zip_rows<T: Element, R: Element, O: BinaryFn<T, R>>(
     cols: usize,
     output: &mut [R],
 ) {
-    if const { T::VECTOR && O::PICOSECONDS < CALL } {
+    if const { !lines_only::<T>(O::PICOSECONDS) } {
         zip_rows_vector(O::default(), context.alpha, a, b, cols, output);
+    } else if const { matches!(T::LOOPS, Loops::Avx2) && O::PICOSECONDS < CALL } {
+        zip_lines_avx2(O::default(), context.alpha, a.data, b.data, output);
     } else {
-        let lines = a.data.iter().zip(b.data);
-        for (out, (&x, &y)) in output.iter_mut().zip(lines) {
-            *out = O::call(x, y, context.alpha);
-        }
+        zip_lines_body::<T, R, O>(context.alpha, a.data, b.data, output);
+    }
+}
+
+#[inline(always)]
+fn zip_lines_body<T: Element, R: Element, O: BinaryFn<T, R>>(alpha: f32, a: &[T], b: &[T], output: &mut [R]) {
+    for (out, (&x, &y)) in output.iter_mut().zip(a.iter().zip(b)) {
+        *out = O::call(x, y, alpha);
+    }
+}
+
+dispatch_avx2! {
+    fn zip_lines_avx2<T: Element, R: Element, O: BinaryFn<T, R>>(
+        _op: O, alpha: f32, a: &[T], b: &[T], output: &mut [R],
+    ) {
+        zip_lines_body::<T, R, O>(alpha, a, b, output);
     }
 }
 
@@ -184,7 +198,7 @@ fn zip_rows<T: Element, R: Element, O: BinaryFn<T, R>>(
 /// operands with large strides, [`zip_lines`] makes the lines: it is compiled once for a type, the
 /// loops once for each function.
 const fn lines_only<T: Element>(picoseconds: usize) -> bool {
-    !T::VECTOR || picoseconds >= CALL
+    !matches!(T::LOOPS, Loops::All) || picoseconds >= CALL
 }
 
 /// Copies both operands to blocks of neighbors, and runs the loop on those.

@@ -1,7 +1,7 @@
 //! Turning numbers of one type into numbers of another.
 
 use super::work::{split_output, units_per_part};
-use super::{Element, Narrow, Values, ValuesMut};
+use super::{Element, Loops, Narrow, Values, ValuesMut};
 use crate::Pool;
 use half::{bf16, f16};
 use num_complex::Complex;
@@ -72,7 +72,7 @@ pub fn cast_values(pool: &Pool, input: Values<'_>, output: ValuesMut<'_>) {
     });
 }
 
-dispatch! {
+dispatch_avx2! {
     fn cast_vector<S: CastTo<D>, D: Element>(input: &[S], output: &mut [D]) {
         for (out, &x) in output.iter_mut().zip(input) {
             *out = x.cast();
@@ -81,7 +81,7 @@ dispatch! {
 }
 
 fn cast_all<S: CastTo<D>, D: Element>(input: &[S], output: &mut [D]) {
-    if const { S::VECTOR && D::VECTOR } {
+    if const { !matches!(S::LOOPS, Loops::Baseline) && !matches!(D::LOOPS, Loops::Baseline) } {
         cast_vector(input, output);
     } else {
         for (out, &x) in output.iter_mut().zip(input) {

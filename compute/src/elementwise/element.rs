@@ -30,6 +30,18 @@ mod sealed {
     }
 }
 
+/// The instruction sets that loops over a type of elements are compiled for. Each set is one more copy of every loop, so
+/// that the types which are seldom large have fewer: the library is half as large.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loops {
+    /// The features that the compilation target guarantees.
+    Baseline,
+    /// Those, and AVX2.
+    Avx2,
+    /// Every [`Isa`](crate::Isa).
+    All,
+}
+
 /// A number (or truth value) that the kernels work on: `f32`, `f64`, `f16`, `bf16`, the integers of 8
 /// to 64 bits, `bool`, `Complex<f32>` and `Complex<f64>`.
 ///
@@ -39,9 +51,8 @@ pub trait Element: Copy + Default + PartialEq + Debug + Send + Sync + 'static + 
     /// Rust's name of the type.
     const NAME: &'static str;
 
-    /// True if loops over this type are compiled for every instruction set. The types that are seldom
-    /// large are compiled for the baseline only, which halves the size of the library.
-    const VECTOR: bool;
+    /// The instruction sets that loops over this type are compiled for.
+    const LOOPS: Loops;
 
     /// Returns the kernel of `op`.
     fn unary(op: UnaryOp) -> Option<UnaryKernel<Self>>;
@@ -280,7 +291,7 @@ complex_numbers!(f32: single, f64: double);
 
 // Never inlined: the tables, and the loops that they name, are compiled in this crate and nowhere else.
 macro_rules! elements {
-    ($($type:ty => $name:literal, $vector:literal, $table:ident;)*) => {$(
+    ($($type:ty => $name:literal, $loops:ident, $table:ident;)*) => {$(
         impl sealed::Sealed for $type {
             #[inline(never)]
             fn map_in_place(kernel: &UnaryKernel<Self>, pool: &Pool, data: &mut [Self]) {
@@ -302,7 +313,7 @@ macro_rules! elements {
 
         impl Element for $type {
             const NAME: &'static str = $name;
-            const VECTOR: bool = $vector;
+            const LOOPS: Loops = Loops::$loops;
 
             #[inline(never)]
             fn unary(op: UnaryOp) -> Option<UnaryKernel<Self>> {
@@ -333,19 +344,19 @@ macro_rules! elements {
 }
 
 elements! {
-    f32 => "f32", true, real;
-    f64 => "f64", true, real;
-    f16 => "f16", false, narrow;
-    bf16 => "bf16", false, narrow;
-    i8 => "i8", false, integer;
-    i16 => "i16", false, integer;
-    i32 => "i32", true, integer;
-    i64 => "i64", true, integer;
-    u8 => "u8", false, integer;
-    u16 => "u16", false, integer;
-    u32 => "u32", false, integer;
-    u64 => "u64", false, integer;
-    bool => "bool", false, truth;
-    Complex<f32> => "Complex<f32>", false, complex;
-    Complex<f64> => "Complex<f64>", false, complex;
+    f32 => "f32", All, real;
+    f64 => "f64", Avx2, real;
+    f16 => "f16", Baseline, narrow;
+    bf16 => "bf16", Baseline, narrow;
+    i8 => "i8", Baseline, integer;
+    i16 => "i16", Baseline, integer;
+    i32 => "i32", Avx2, integer;
+    i64 => "i64", Avx2, integer;
+    u8 => "u8", Baseline, integer;
+    u16 => "u16", Baseline, integer;
+    u32 => "u32", Baseline, integer;
+    u64 => "u64", Baseline, integer;
+    bool => "bool", Baseline, truth;
+    Complex<f32> => "Complex<f32>", Baseline, complex;
+    Complex<f64> => "Complex<f64>", Baseline, complex;
 }

@@ -70,7 +70,7 @@ pub use broadcast::{Broadcast, BroadcastError, MAX_RANK};
 pub use cast::{CastTo, cast, cast_values};
 pub use compare::{CompareOp, test::TestOp};
 pub use complex_part::{ComplexPart, complex, complex_part};
-pub use element::Element;
+pub use element::{Element, Loops};
 pub use fill::{add_n, fill};
 pub use narrow::Narrow;
 pub use program::{InputKind, Instruction, Operand, Program, ProgramError};

@@ -1,9 +1,9 @@
 //! Applying a function of one argument to every element.
 
-use super::Element;
 use super::narrow::{BLOCK, Narrow};
 use super::unary::CALL;
 use super::work::{split_output, units_per_part};
+use super::{Element, Loops};
 use crate::Pool;
 use std::fmt;
 use std::marker::PhantomData;
@@ -71,22 +71,33 @@ impl<T, R> fmt::Debug for UnaryKernel<T, R> {
     }
 }
 
+#[inline(always)]
+fn map_body<T: Element, R: Element, O: UnaryFn<T, R>>(alpha: f32, input: &[T], output: &mut [R]) {
+    for (out, &x) in output.iter_mut().zip(input) {
+        *out = O::call(x, alpha);
+    }
+}
+
 dispatch! {
     fn map_vector<T: Element, R: Element, O: UnaryFn<T, R>>(_op: O, alpha: f32, input: &[T], output: &mut [R]) {
-        for (out, &x) in output.iter_mut().zip(input) {
-            *out = O::call(x, alpha);
-        }
+        map_body::<T, R, O>(alpha, input, output);
+    }
+}
+
+dispatch_avx2! {
+    fn map_avx2<T: Element, R: Element, O: UnaryFn<T, R>>(_op: O, alpha: f32, input: &[T], output: &mut [R]) {
+        map_body::<T, R, O>(alpha, input, output);
     }
 }
 
 /// `output[i] = O(input[i])`.
 fn map<T: Element, R: Element, O: UnaryFn<T, R>>(context: Context, input: &[T], output: &mut [R]) {
-    if const { T::VECTOR && O::PICOSECONDS < CALL } {
+    if const { matches!(T::LOOPS, Loops::All) && O::PICOSECONDS < CALL } {
         map_vector(O::default(), context.alpha, input, output);
+    } else if const { matches!(T::LOOPS, Loops::Avx2) && O::PICOSECONDS < CALL } {
+        map_avx2(O::default(), context.alpha, input, output);
     } else {
-        for (out, &x) in output.iter_mut().zip(input) {
-            *out = O::call(x, context.alpha);
-        }
+        map_body::<T, R, O>(context.alpha, input, output);
     }
 }
 

@@ -178,6 +178,7 @@ fn row_of_tiles<T: Real>(
         };
         let tile = Tile {
             a: a.as_ptr().wrapping_add(start),
+            rows: kind,
             stride,
             list: std::ptr::null(),
             b: b.as_ptr(),
@@ -194,7 +195,7 @@ fn row_of_tiles<T: Real>(
         // SAFETY: rows, columns and depth lie inside the operands, whose lengths were checked against
         // the product; the panel has `depth` rows of `width`, or of as many whole vectors as `b` has
         // columns left; the kernels are of this CPU.
-        unsafe { kernels.tile(kind, count, wide)(&tile) }
+        unsafe { kernels.tile(&tile, count)(&tile) }
     }
 }
 

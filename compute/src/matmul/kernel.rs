@@ -47,6 +47,7 @@ pub(crate) enum Rows {
 /// The pointers may lie outside the operands as long as no such sum of offsets does. No run is empty.
 pub(crate) struct Tile<'a, T> {
     pub(crate) a: *const T,
+    pub(crate) rows: Rows,
     /// See [`Rows`].
     pub(crate) stride: usize,
     /// The beginnings of the rows, for [`Rows::Listed`] only.
@@ -113,14 +114,14 @@ impl<T> Kernels<T> {
         MAX_VECTORS * self.lanes
     }
 
-    /// Returns the kernel for tiles of `rows` by `columns`, neither 0 nor above the maximum.
-    pub(crate) fn tile(&self, kind: Rows, rows: usize, columns: usize) -> TileFn<T> {
-        let table = match kind {
+    /// Returns the kernel for a tile of `rows` rows, which are neither 0 nor above the maximum.
+    pub(crate) fn tile(&self, tile: &Tile<'_, T>, rows: usize) -> TileFn<T> {
+        let table = match tile.rows {
             Rows::Strided => self.strided,
             Rows::Adjacent => self.adjacent,
             Rows::Listed => self.listed,
         };
-        table[rows - 1][columns.div_ceil(self.lanes) - 1]
+        table[rows - 1][tile.columns.div_ceil(self.lanes) - 1]
     }
 
     /// Returns the most rows of `a` and of `b` that dot products are computed of at a time.
@@ -143,6 +144,8 @@ trait RowStarts<T> {
 struct Strided;
 struct Adjacent;
 struct Listed;
+/// Any of the three, found when a tile begins: a third of the code, for kernels that are seldom what a program waits for.
+struct Any;
 
 impl<T> RowStarts<T> for Strided {
     #[inline(always)]
@@ -175,6 +178,25 @@ impl<T> RowStarts<T> for Listed {
     #[inline(always)]
     fn step(tile: &Tile<'_, T>) -> usize {
         tile.stride
+    }
+}
+
+impl<T> RowStarts<T> for Any {
+    #[inline(always)]
+    unsafe fn start(tile: &Tile<'_, T>, row: usize) -> usize {
+        match tile.rows {
+            Rows::Strided => row * tile.stride,
+            Rows::Adjacent => row,
+            // SAFETY: the list has an entry for every row of the tile.
+            Rows::Listed => unsafe { *tile.list.add(row) },
+        }
+    }
+    #[inline(always)]
+    fn step(tile: &Tile<'_, T>) -> usize {
+        match tile.rows {
+            Rows::Strided => 1,
+            Rows::Adjacent | Rows::Listed => tile.stride,
+        }
     }
 }
 
@@ -351,14 +373,20 @@ macro_rules! instruction_set {
 }
 
 /// The kernels of an instruction set for one vector: tiles of the given heights, and dot products of up
-/// to as many rows as are listed, times four or six.
+/// to as many rows as are listed, times four or six. The tiles are compiled for each of [`Rows`], or once for all.
 macro_rules! kernels {
-    ($isa:ident, $vector:ty, [$($rows:literal)*], [$($dots:literal)*] by $columns:tt) => {
+    (each $isa:ident, $vector:ty, $rows:tt, $dots:tt by $columns:tt) => {
+        kernels!(@ Strided Adjacent Listed, $isa, $vector, $rows, $dots by $columns)
+    };
+    (once $isa:ident, $vector:ty, $rows:tt, $dots:tt by $columns:tt) => {
+        kernels!(@ Any Any Any, $isa, $vector, $rows, $dots by $columns)
+    };
+    (@ $strided:ident $adjacent:ident $listed:ident, $isa:ident, $vector:ty, [$($rows:literal)*], [$($dots:literal)*] by $columns:tt) => {
         Kernels {
             lanes: <$vector as Vector>::LANES,
-            strided: &[$([$isa::tile::<$vector, Strided, $rows, 1>, $isa::tile::<$vector, Strided, $rows, 2>]),*],
-            adjacent: &[$([$isa::tile::<$vector, Adjacent, $rows, 1>, $isa::tile::<$vector, Adjacent, $rows, 2>]),*],
-            listed: &[$([$isa::tile::<$vector, Listed, $rows, 1>, $isa::tile::<$vector, Listed, $rows, 2>]),*],
+            strided: &[$([$isa::tile::<$vector, $strided, $rows, 1>, $isa::tile::<$vector, $strided, $rows, 2>]),*],
+            adjacent: &[$([$isa::tile::<$vector, $adjacent, $rows, 1>, $isa::tile::<$vector, $adjacent, $rows, 2>]),*],
+            listed: &[$([$isa::tile::<$vector, $listed, $rows, 1>, $isa::tile::<$vector, $listed, $rows, 2>]),*],
             pack: $isa::pack::<$vector>,
             pack_transposed: $isa::pack_transposed::<$vector>,
             dots: &[$(dots_row!($isa, $vector, $dots, $columns)),*],
@@ -375,8 +403,8 @@ macro_rules! dots_row {
 
 instruction_set!(baseline,);
 
-static BASELINE_F32: Kernels<f32> = kernels!(baseline, Lanes<f32, 4>, [1 2 3 4], [1 2] by [1 2 3 4]);
-static BASELINE_F64: Kernels<f64> = kernels!(baseline, Lanes<f64, 2>, [1 2 3 4], [1 2] by [1 2 3 4]);
+static BASELINE_F32: Kernels<f32> = kernels!(once baseline, Lanes<f32, 4>, [1 2 3 4], [1 2] by [1 2 3 4]);
+static BASELINE_F64: Kernels<f64> = kernels!(once baseline, Lanes<f64, 2>, [1 2 3 4], [1 2] by [1 2 3 4]);
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
@@ -386,12 +414,12 @@ mod x86 {
     instruction_set!(avx2, #[target_feature(enable = "avx2,fma")]);
     instruction_set!(avx512, #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]);
 
-    static AVX2_F32: Kernels<f32> = kernels!(avx2, __m256, [1 2 3 4 5 6], [1 2] by [1 2 3 4 5 6]);
-    static AVX2_F64: Kernels<f64> = kernels!(avx2, __m256d, [1 2 3 4 5 6], [1 2] by [1 2 3 4 5 6]);
+    static AVX2_F32: Kernels<f32> = kernels!(each avx2, __m256, [1 2 3 4 5 6], [1 2] by [1 2 3 4 5 6]);
+    static AVX2_F64: Kernels<f64> = kernels!(once avx2, __m256d, [1 2 3 4 5 6], [1 2] by [1 2 3 4 5 6]);
     static AVX512_F32: Kernels<f32> =
-        kernels!(avx512, __m512, [1 2 3 4 5 6 7 8 9 10 11 12 13 14], [1 2 3 4] by [1 2 3 4 5 6]);
+        kernels!(each avx512, __m512, [1 2 3 4 5 6 7 8 9 10 11 12 13 14], [1 2 3 4] by [1 2 3 4 5 6]);
     static AVX512_F64: Kernels<f64> =
-        kernels!(avx512, __m512d, [1 2 3 4 5 6 7 8 9 10 11 12 13 14], [1 2 3 4] by [1 2 3 4 5 6]);
+        kernels!(once avx512, __m512d, [1 2 3 4 5 6 7 8 9 10 11 12 13 14], [1 2 3 4] by [1 2 3 4 5 6]);
 
     pub(super) fn f32(isa: Isa) -> &'static Kernels<f32> {
         match isa {

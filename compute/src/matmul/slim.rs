@@ -187,6 +187,7 @@ fn sum_turned<T: Real>(
     for (first, count) in even_cut(0..n, kernels.max_rows()) {
         let tile = Tile {
             a: b[first..].as_ptr(),
+            rows: Rows::Adjacent,
             stride: n,
             list: std::ptr::null(),
             b: right,
@@ -202,6 +203,6 @@ fn sum_turned<T: Real>(
         };
         // SAFETY: `b` has `k` rows of `n`; the right operand `k` rows of `rows`, which are whole vectors
         // or a panel; `result` has `n` rows of `width`; the kernels are of this CPU.
-        unsafe { kernels.tile(Rows::Adjacent, count, rows)(&tile) }
+        unsafe { kernels.tile(&tile, count)(&tile) }
     }
 }

@@ -80,14 +80,21 @@ struct Sweep<'a, T: Weight, R: Rule<T, N>, const N: usize> {
 impl<T: Weight, R: Rule<T, N>, const N: usize> Vectorised for Sweep<'_, T, R, N> {
     #[inline(always)]
     fn run(self) {
-        let Sweep { prepared, state, gradient } = self;
+        let Sweep { prepared, mut state, gradient } = self;
         let len = gradient.len();
-        let state = state.map(|slice| &mut slice[..len]);
+        for slice in &mut state {
+            *slice = &mut std::mem::take(slice)[..len];
+        }
         for i in 0..len {
-            let old = std::array::from_fn(|k| state[k][i].load());
-            let new = R::step(prepared, old, gradient[i].load());
+            let gradient = gradient[i].load();
+            // One of the numbers only, for a beginning.
+            let mut numbers = [gradient; N];
             for k in 0..N {
-                state[k][i] = T::store(new[k]);
+                numbers[k] = state[k][i].load();
+            }
+            let numbers = R::step(prepared, numbers, gradient);
+            for k in 0..N {
+                state[k][i] = T::store(numbers[k]);
             }
         }
     }
@@ -128,21 +135,40 @@ pub fn apply_sparse<T: Weight, R: Rule<T, N>, I: Index, const N: usize>(
     gradient: &[T],
     indices: &[I],
 ) -> Result<(), IndexError> {
-    assert_eq!(gradient.len(), indices.len() * inner, "gradient of {} rows", indices.len());
-    let len = state[0].len();
-    assert!(state.iter().all(|slice| slice.len() == len), "slots differ in length");
-    let limit = len.checked_div(inner).unwrap_or(0);
-    assert_eq!(len, limit * inner, "weights of rows of {inner}");
-    let outside = |index: &I| usize::try_from(index.to_i64()).map_or(true, |at| at >= limit);
-    if let Some(position) = indices.iter().position(outside) {
-        return Err(IndexError { position, index: indices[position].to_i64(), limit });
+    let mut lengths = [0; N];
+    for (length, slice) in lengths.iter_mut().zip(&state) {
+        *length = slice.len();
     }
+    check_rows(&lengths, gradient.len(), inner, indices)?;
     let prepared = rule.prepare();
     for (i, index) in indices.iter().enumerate() {
         let at = index.to_i64() as usize * inner;
-        let rows = state.each_mut().map(|slice| &mut slice[at..at + inner]);
         let gradient = &gradient[i * inner..(i + 1) * inner];
-        execute::<T, _>(Sweep::<T, R, N> { prepared, state: rows, gradient });
+        execute::<T, _>(Sweep::<T, R, N> { prepared, state: row(&mut state, at, inner), gradient });
     }
     Ok(())
+}
+
+/// Returns one row of the weights and of the slots, not compiled for each rule.
+fn row<'a, T, const N: usize>(state: &'a mut [&mut [T]; N], at: usize, inner: usize) -> [&'a mut [T]; N] {
+    state.each_mut().map(|slice| &mut slice[at..at + inner])
+}
+
+/// Checks the arguments of [`apply_sparse`], not compiled for each rule.
+fn check_rows<I: Index>(
+    lengths: &[usize],
+    gradient: usize,
+    inner: usize,
+    indices: &[I],
+) -> Result<(), IndexError> {
+    assert_eq!(gradient, indices.len() * inner, "gradient of {} rows", indices.len());
+    let len = lengths[0];
+    assert!(lengths.iter().all(|&length| length == len), "slots differ in length");
+    let limit = len.checked_div(inner).unwrap_or(0);
+    assert_eq!(len, limit * inner, "weights of rows of {inner}");
+    let outside = |index: &I| usize::try_from(index.to_i64()).map_or(true, |at| at >= limit);
+    match indices.iter().position(outside) {
+        Some(position) => Err(IndexError { position, index: indices[position].to_i64(), limit }),
+        None => Ok(()),
+    }
 }

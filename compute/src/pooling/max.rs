@@ -4,18 +4,31 @@ use std::ops::Range;
 
 use super::{PoolElement, PoolShape, by_lanes, lanes};
 
+/// The maxima of some rows of the output.
+pub(super) fn rows<T: PoolElement>(shape: &PoolShape, input: &[T], rows: Range<usize>, output: &mut [T]) {
+    if const { T::HOT } {
+        rows_vector(shape, input, rows, output);
+    } else {
+        rows_body(shape, input, rows, output);
+    }
+}
+
 dispatch! {
-    /// The maxima of some rows of the output.
-    pub(super) fn rows<T: PoolElement>(shape: &PoolShape, input: &[T], rows: Range<usize>, output: &mut [T]) {
-        let channels = shape.channels;
-        let cells = &mut Vec::with_capacity(shape.window_h.min(shape.in_h) * shape.window_w.min(shape.in_w));
-        for (row, output) in rows.zip(output.chunks_exact_mut(shape.out_w * channels)) {
-            let (image, y) = (row / shape.out_h, row % shape.out_h);
-            let input = &input[image * shape.input_image()..][..shape.input_image()];
-            for (x, output) in output.chunks_exact_mut(channels).enumerate() {
-                shape.cells(y, x, cells);
-                by_lanes!(channels, maxima, input, cells, output);
-            }
+    fn rows_vector<T: PoolElement>(shape: &PoolShape, input: &[T], rows: Range<usize>, output: &mut [T]) {
+        rows_body(shape, input, rows, output);
+    }
+}
+
+#[inline(always)]
+fn rows_body<T: PoolElement>(shape: &PoolShape, input: &[T], rows: Range<usize>, output: &mut [T]) {
+    let channels = shape.channels;
+    let cells = &mut Vec::with_capacity(shape.window_h.min(shape.in_h) * shape.window_w.min(shape.in_w));
+    for (row, output) in rows.zip(output.chunks_exact_mut(shape.out_w * channels)) {
+        let (image, y) = (row / shape.out_h, row % shape.out_h);
+        let input = &input[image * shape.input_image()..][..shape.input_image()];
+        for (x, output) in output.chunks_exact_mut(channels).enumerate() {
+            shape.cells(y, x, cells);
+            by_lanes!(channels, maxima, input, cells, output);
         }
     }
 }
@@ -35,22 +48,35 @@ fn maxima<T: PoolElement, const L: usize>(channel: usize, input: &[T], cells: &[
     output[channel..channel + L].copy_from_slice(&best);
 }
 
+/// The gradient with respect to one image.
+pub(super) fn gradient<T: PoolElement>(shape: &PoolShape, input: &[T], gradient: &[T], to: &mut [T]) {
+    if const { T::HOT } {
+        gradient_vector(shape, input, gradient, to);
+    } else {
+        gradient_body(shape, input, gradient, to);
+    }
+}
+
 dispatch! {
-    /// The gradient with respect to one image.
-    pub(super) fn gradient<T: PoolElement>(shape: &PoolShape, input: &[T], gradient: &[T], to: &mut [T]) {
-        let channels = shape.channels;
-        let cells = &mut Vec::with_capacity(shape.window_h.min(shape.in_h) * shape.window_w.min(shape.in_w));
-        let tiles = shape.tiles();
-        if !tiles {
-            to.fill(T::ZERO);
-        }
-        for (pixel, gradient) in gradient.chunks_exact(channels).enumerate() {
-            shape.cells(pixel / shape.out_w, pixel % shape.out_w, cells);
-            if tiles {
-                by_lanes!(channels, give_first, input, cells, gradient, to);
-            } else {
-                by_lanes!(channels, add_to_first, input, cells, gradient, to);
-            }
+    fn gradient_vector<T: PoolElement>(shape: &PoolShape, input: &[T], gradient: &[T], to: &mut [T]) {
+        gradient_body(shape, input, gradient, to);
+    }
+}
+
+#[inline(always)]
+fn gradient_body<T: PoolElement>(shape: &PoolShape, input: &[T], gradient: &[T], to: &mut [T]) {
+    let channels = shape.channels;
+    let cells = &mut Vec::with_capacity(shape.window_h.min(shape.in_h) * shape.window_w.min(shape.in_w));
+    let tiles = shape.tiles();
+    if !tiles {
+        to.fill(T::ZERO);
+    }
+    for (pixel, gradient) in gradient.chunks_exact(channels).enumerate() {
+        shape.cells(pixel / shape.out_w, pixel % shape.out_w, cells);
+        if tiles {
+            by_lanes!(channels, give_first, input, cells, gradient, to);
+        } else {
+            by_lanes!(channels, add_to_first, input, cells, gradient, to);
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Folding slices in many chains at once.
 
 use super::kernel::Fold;
-use crate::elementwise::Element;
-use crate::simd::{Vectorised, vectorised};
+use crate::elementwise::{Element, Loops};
+use crate::simd::{Vectorised, vectorised, vectorised_avx2};
 
 /// Elements that one chain of vectors takes before the chains are merged.
 pub(super) const CHUNK: usize = 8192;
@@ -81,8 +81,11 @@ impl<T: Element, F: Fold<T>> Vectorised for With<F, FoldRows<'_, T, F::Accumulat
 
 /// Does the work, compiled for this CPU if the type is one of those that are large at times.
 pub(crate) fn execute<T: Element, W: Vectorised>(work: W) {
-    if const { T::VECTOR } {
+    // Branches on constants, because a `match` would still compile all three.
+    if const { matches!(T::LOOPS, Loops::All) } {
         vectorised(work);
+    } else if const { matches!(T::LOOPS, Loops::Avx2) } {
+        vectorised_avx2(work);
     } else {
         work.run();
     }
