@@ -142,7 +142,7 @@ fn amsgrad<T: Element + Weight>(context: &mut KernelContext<'_>) -> Result<()> {
     let (beta1_power, beta2_power, rate) = (scalar(0)?, scalar(1)?, scalar(2)?);
     let (beta1, beta2, epsilon) = (scalar(3)?, scalar(4)?, scalar(5)?);
     let gradient = context.input(10);
-    with_variables(context, 4, |values, variables| {
+    with_variables(context, 4, &mut |values, variables| {
         check_shapes(&values, variables, gradient)?;
         let [weights, m, v, largest]: [&mut [T]; 4] = slices::<T>(context, values)?
             .try_into()
@@ -261,13 +261,18 @@ fn sparse<T: Element>(
     gradient: usize,
     rule: impl Fn(Parameters<'_, '_>) -> Result<Box<dyn Update<T>>> + Send + Sync + 'static,
 ) -> Box<dyn Kernel> {
-    // Behind a pointer, so that the rest is compiled once for each dtype and not for each rule.
     let rule: Box<MakeRule<T>> = Box::new(rule);
+    sparse_by(count, gradient, rule)
+}
+
+/// Works as [`sparse`], compiled for each dtype and not for each rule: a closure is generic over all that the function is
+/// in which it stands.
+fn sparse_by<T: Element>(count: usize, gradient: usize, rule: Box<MakeRule<T>>) -> Box<dyn Kernel> {
     boxed(move |context| {
         let rule = rule(Parameters { context, first: count })?;
         let indices = context.ints(gradient + 1)?;
         let gradient = context.input(gradient);
-        with_variables(context, count, |values, variables| {
+        with_variables(context, count, &mut |values, variables| {
             let row = check_rows(&values, variables, gradient, indices.len())?;
             let state = slices::<T>(context, values)?;
             rule.apply_sparse(row, state, gradient.as_slice()?, &indices).map_err(super::array::outside)
@@ -347,11 +352,7 @@ fn dense<T: Element>(
     count: usize,
     rule: impl Fn(Parameters<'_, '_>) -> Result<Box<dyn Update<T>>> + Send + Sync + 'static,
 ) -> Box<dyn Kernel> {
-    let rule: Box<MakeRule<T>> = Box::new(rule);
-    boxed(move |context| {
-        let gradient = context.num_inputs() - 1;
-        apply::<T>(context, count, gradient, &*rule)
-    })
+    dense_by(count, None, Box::new(rule) as Box<MakeRule<T>>)
 }
 
 /// Returns an update of `count` variables whose gradient is an input before the last; `gradient` counts all inputs.
@@ -360,8 +361,15 @@ fn dense_after<T: Element>(
     gradient: usize,
     rule: impl Fn(Parameters<'_, '_>) -> Result<Box<dyn Update<T>>> + Send + Sync + 'static,
 ) -> Box<dyn Kernel> {
-    let rule: Box<MakeRule<T>> = Box::new(rule);
-    boxed(move |context| apply::<T>(context, count, gradient, &*rule))
+    dense_by(count, Some(gradient), Box::new(rule) as Box<MakeRule<T>>)
+}
+
+/// Works as [`dense`] and [`dense_after`], compiled for each dtype and not for each rule.
+fn dense_by<T: Element>(count: usize, gradient: Option<usize>, rule: Box<MakeRule<T>>) -> Box<dyn Kernel> {
+    boxed(move |context| {
+        let gradient = gradient.unwrap_or_else(|| context.num_inputs() - 1);
+        apply::<T>(context, count, gradient, &*rule)
+    })
 }
 
 /// Updates the variables of the first `count` inputs.
@@ -373,7 +381,7 @@ fn apply<T: Element>(
 ) -> Result<()> {
     let rule = rule(Parameters { context, first: count })?;
     let gradient = context.input(gradient);
-    with_variables(context, count, |values, variables| {
+    with_variables(context, count, &mut |values, variables| {
         check_shapes(&values, variables, gradient)?;
         rule.apply(context.pool(), slices::<T>(context, values)?, gradient.as_slice()?);
         Ok(())
@@ -405,11 +413,11 @@ fn check_shapes(values: &[&mut Tensor], variables: &[Arc<Variable>], gradient: &
 }
 
 /// Locks the variables of the first `count` inputs, always in the order of their addresses, so that steps in different
-/// threads never wait for each other in a circle.
+/// threads never wait for each other in a circle. `work` is called once. Compiled for no dtype.
 fn with_variables(
     context: &KernelContext<'_>,
     count: usize,
-    work: impl FnOnce(Vec<&mut Tensor>, &[Arc<Variable>]) -> Result<()>,
+    work: &mut dyn FnMut(Vec<&mut Tensor>, &[Arc<Variable>]) -> Result<()>,
 ) -> Result<()> {
     let variables = (0..count).map(|i| shared_variable(context, i)).collect::<Result<Vec<_>>>()?;
     let mut order: Vec<usize> = (0..variables.len()).collect();
