@@ -3,6 +3,7 @@
 mod cross;
 mod edit_distance;
 
+use crate::dispatch::check_number;
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::array::arrange;
 use crate::kernels::math::{axis, boxed};
@@ -33,14 +34,8 @@ pub(crate) fn register(registry: &mut Registry) {
     });
     registry.add("SparseSlice", |_| Ok(boxed(slice)));
     registry.add("SparseAdd", |spec| for_dtype!(wide spec.input_dtype(1), T => Ok(boxed(add::<T>))));
-    registry.add(
-        "SparseAddGrad",
-        |spec| for_dtype!(number spec.input_dtype(0), T => Ok(boxed(add_gradient::<T>))),
-    );
-    registry.add(
-        "SparseSliceGrad",
-        |spec| for_dtype!(number spec.input_dtype(0), T => Ok(boxed(slice_gradient::<T>))),
-    );
+    registry.add("SparseAddGrad", |spec| check_number(spec.input_dtype(0)).map(|()| boxed(add_gradient)));
+    registry.add("SparseSliceGrad", |spec| check_number(spec.input_dtype(0)).map(|()| boxed(slice_gradient)));
     registry.add("SparseReduceSum", |spec| {
         let keep = spec.bool("keep_dims")?;
         for_dtype!(wide spec.input_dtype(1), T => Ok(boxed(move |context| reduce_sum::<T>(context, keep))))
@@ -344,19 +339,16 @@ fn rows_of(context: &KernelContext<'_>, input: usize) -> Result<(Vec<i64>, usize
     }
 }
 
-/// Returns the value of each row among others that have one, and zero for rows that are not among them.
-fn looked_up<'r, T: Element>(
-    rows: impl Iterator<Item = Vec<i64>>,
-    known: impl Iterator<Item = &'r [i64]>,
-    values: &[T],
-) -> Result<Tensor> {
-    let known: HashMap<&[i64], T> = known.zip(values.iter().copied()).collect();
-    let found = rows.map(|row| known.get(row.as_slice()).copied().unwrap_or_default());
-    Ok(Tensor::from(found.collect::<Vec<T>>()))
+/// Returns the value of each row among others, whose values are input 0, and zero for rows that are not among them.
+fn looked_up(context: &KernelContext<'_>, rows: &[i64], known: &[i64], rank: usize) -> Result<Tensor> {
+    let known: HashMap<&[i64], usize> = known.chunks(rank.max(1)).zip(0..).collect();
+    let places: Vec<Option<usize>> = rows.chunks(rank.max(1)).map(|row| known.get(row).copied()).collect();
+    let place = |row: usize| Some((0, places[row]?));
+    arrange(context, &[context.input(0)], Shape::from([places.len()]), 1, &place, None)
 }
 
 /// Returns the gradients of the values of both summands: those of the sums that they are part of. Sums below the threshold are not there.
-fn add_gradient<T: Element>(context: &mut KernelContext<'_>) -> Result<()> {
+fn add_gradient(context: &mut KernelContext<'_>) -> Result<()> {
     let (sums, rank) = rows_of(context, 3)?;
     check_gradient(context, sums.len(), rank)?;
     let mut found = Vec::with_capacity(2);
@@ -367,8 +359,7 @@ fn add_gradient<T: Element>(context: &mut KernelContext<'_>) -> Result<()> {
                 "indices of rank {own} do not fit sums of rank {rank}"
             )));
         }
-        let rows = rows.chunks(rank.max(1)).map(<[i64]>::to_vec);
-        found.push(looked_up(rows, sums.chunks(rank.max(1)), context.slice::<T>(0)?)?);
+        found.push(looked_up(context, &rows, &sums, rank)?);
     }
     for (output, grad) in found.into_iter().enumerate() {
         context.set(output, grad);
@@ -387,17 +378,19 @@ fn check_gradient(context: &KernelContext<'_>, numbers: usize, rank: usize) -> R
 }
 
 /// Returns the gradient of the values that a slice was cut from: zero for those outside.
-fn slice_gradient<T: Element>(context: &mut KernelContext<'_>) -> Result<()> {
-    let ((rows, rank), start, (cut, own)) = (rows_of(context, 1)?, context.ints(2)?, rows_of(context, 3)?);
+fn slice_gradient(context: &mut KernelContext<'_>) -> Result<()> {
+    let ((mut rows, rank), start) = (rows_of(context, 1)?, context.ints(2)?);
+    let (cut, own) = rows_of(context, 3)?;
     if own != rank || start.len() != rank {
         let text =
             format!("a slice of rank {own} that begins at {start:?} does not fit indices of rank {rank}");
         return Err(Error::invalid_argument(text));
     }
     check_gradient(context, cut.len(), rank)?;
-    let moved = |row: &[i64]| row.iter().zip(&start).map(|(at, start)| at.wrapping_sub(*start)).collect();
-    let rows = rows.chunks(rank.max(1)).map(moved);
-    let found = looked_up(rows, cut.chunks(rank.max(1)), context.slice::<T>(0)?)?;
+    for (at, start) in rows.iter_mut().zip(start.iter().cycle()) {
+        *at = at.wrapping_sub(*start);
+    }
+    let found = looked_up(context, &rows, &cut, rank)?;
     context.set(0, found);
     Ok(())
 }

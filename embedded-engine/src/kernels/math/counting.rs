@@ -55,36 +55,53 @@ fn unsigned(dtype: DType) -> DType {
     }
 }
 
+/// The values of a count that are below its size.
+struct Bins {
+    size: usize,
+    /// The positions of the values among all.
+    places: Vec<usize>,
+    bins: Vec<i64>,
+}
+
+impl Bins {
+    fn of(context: &KernelContext<'_>) -> Result<Bins> {
+        let size = context.int(1)?;
+        let size = usize::try_from(size)
+            .map_err(|_| Error::invalid_argument(format!("size ({size}) must be non-negative")))?;
+        let values = context.ints(0)?;
+        if values.iter().any(|&value| value < 0) {
+            return Err(Error::invalid_argument("Input arr must be non-negative!"));
+        }
+        let weights = context.input(2).elements();
+        if weights > 0 && weights != values.len() {
+            return Err(Error::invalid_argument(format!("{weights} weights for {} values", values.len())));
+        }
+        let is_kept = |&value: &i64| (value as u64) < size as u64;
+        let count = values.iter().filter(|value| is_kept(value)).count();
+        let (mut places, mut bins) = (memory::reserve(count)?, memory::reserve(count)?);
+        for (place, &value) in values.iter().enumerate().filter(|(_, value)| is_kept(value)) {
+            places.push(place);
+            bins.push(value);
+        }
+        Ok(Bins { size, places, bins })
+    }
+}
+
 /// Returns the weights (1 without any) of the elements with each value below the given size.
 fn bincount<T: Element + elementwise::Element>(context: &mut KernelContext<'_>) -> Result<()>
 where
     f64: elementwise::CastTo<T>,
 {
-    let size = context.int(1)?;
-    let size = usize::try_from(size)
-        .map_err(|_| Error::invalid_argument(format!("size ({size}) must be non-negative")))?;
-    let values = context.ints(0)?;
-    if values.iter().any(|&value| value < 0) {
-        return Err(Error::invalid_argument("Input arr must be non-negative!"));
+    let Bins { size, places, bins } = Bins::of(context)?;
+    let given = context.slice::<T>(2)?;
+    let mut one = [T::default()];
+    elementwise::cast(context.pool(), &[1f64], &mut one);
+    let mut weights = memory::filled(one[0], places.len())?;
+    if !given.is_empty() {
+        for (weight, place) in weights.iter_mut().zip(places) {
+            *weight = given[place];
+        }
     }
-    let weights = context.slice::<T>(2)?;
-    if !weights.is_empty() && weights.len() != values.len() {
-        let text = format!("{} weights for {} values", weights.len(), values.len());
-        return Err(Error::invalid_argument(text));
-    }
-    let kept = || values.iter().enumerate().filter(|&(_, &value)| (value as u64) < size as u64);
-    let count = kept().count();
-    let mut bins = memory::reserve(count)?;
-    bins.extend(kept().map(|(_, &value)| value));
-    let weights: Vec<T> = if weights.is_empty() {
-        let mut one = [T::default()];
-        elementwise::cast(context.pool(), &[1f64], &mut one);
-        memory::filled(one[0], count)?
-    } else {
-        let mut of_bins = memory::reserve(count)?;
-        of_bins.extend(kept().map(|(i, _)| weights[i]));
-        of_bins
-    };
     context.produce::<T>(0, [size], |context, output| {
         elementwise::layout::unsorted_segment_sum(context.pool(), 1, &weights, &bins, output)
             .map_err(crate::kernels::array::outside)

@@ -98,9 +98,6 @@ fn cross_kernel<T: Element + elementwise::Element>() -> Result<Box<dyn Kernel>> 
             return Err(Error::invalid_argument(text));
         }
         // Each component is the difference of two products of rotated components.
-        let rotated = |values: &[T], by: usize| {
-            memory::collected((0..values.len()).map(|i| values[i / 3 * 3 + (i % 3 + by) % 3]))
-        };
         context.produce::<T>(0, shape.clone(), |context, output| {
             let (a, b, pool) = (context.slice::<T>(0)?, context.slice::<T>(1)?, context.pool());
             let plan = Broadcast::new([&[a.len()], &[b.len()]]);
@@ -112,6 +109,15 @@ fn cross_kernel<T: Element + elementwise::Element>() -> Result<Box<dyn Kernel>> 
             minus.run_in_place_left(pool, &plan, output, &second).map_err(failed)
         })
     }))
+}
+
+/// Returns each three components, the first of which is the one at `by`.
+fn rotated<T: Copy + Default>(values: &[T], by: usize) -> Result<Vec<T>> {
+    let mut rotated = memory::filled(T::default(), values.len())?;
+    for (i, component) in rotated.iter_mut().enumerate() {
+        *component = values[i / 3 * 3 + (i % 3 + by) % 3];
+    }
+    Ok(rotated)
 }
 
 fn cumulative_logsumexp<T: Element + Real>(

@@ -4,21 +4,21 @@ use super::convolution::{check_pooled, pooled};
 use super::window::Window;
 use crate::dispatch::check_real;
 use crate::kernel::KernelContext;
+use crate::kernels::array::arrange;
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
 use compute::elementwise::layout;
 use compute::pooling::PoolShape;
 use session_core::{Error, Result};
-use tensor::{DType, Element, Shape, Tensor, memory};
+use tensor::{DType, Shape, Tensor, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("MaxPoolWithArgmax", |spec| {
         let window = Window::of_pooling(spec)?;
         let (with_batch, dtype) =
             (spec.bool("include_batch_in_index").unwrap_or(false), spec.dtype("Targmax")?);
-        for_dtype!(real spec.input_dtype(0), T => {
-            Ok(boxed(move |context| with_argmax::<T>(context, &window, with_batch, dtype)))
-        })
+        check_real(spec.input_dtype(0))?;
+        Ok(boxed(move |context| with_argmax(context, &window, with_batch, dtype)))
     });
     registry.add("MaxPoolGradWithArgmax", |spec| {
         let window = Window::of_pooling(spec)?;
@@ -28,19 +28,29 @@ pub(crate) fn register(registry: &mut Registry) {
     });
     registry.add("MaxPoolGradGrad", |spec| {
         let window = Window::of_pooling(spec)?;
-        for_dtype!(real spec.input_dtype(0), T => Ok(boxed(move |context| second_gradient::<T>(context, &window))))
+        check_real(spec.input_dtype(0))?;
+        Ok(boxed(move |context| second_gradient(context, &window)))
     });
     registry.add("MaxPoolGradGradV2", |spec| {
         let padding = Window::padding_of(spec)?;
-        for_dtype!(real spec.input_dtype(0), T => Ok(boxed(move |context| {
+        check_real(spec.input_dtype(0))?;
+        Ok(boxed(move |context| {
             let window = Window::of_inputs(context, 3, &padding)?;
-            second_gradient::<T>(context, &window)
-        })))
+            second_gradient(context, &window)
+        }))
     });
 }
 
 /// Returns the position of the first maximum of each window in the whole input.
-fn places<T: Element + PartialOrd>(shape: &PoolShape, input: &[T]) -> Result<Vec<usize>> {
+fn places(shape: &PoolShape, input: &Tensor) -> Result<Vec<usize>> {
+    for_dtype!(real input.dtype(), T => {
+        let values = input.as_slice::<T>()?;
+        places_by(shape, &|a, b| values[a] > values[b])
+    })
+}
+
+/// Works as [`places`], compiled for no dtype: `greater` compares the elements at two positions.
+fn places_by(shape: &PoolShape, greater: &dyn Fn(usize, usize) -> bool) -> Result<Vec<usize>> {
     let s = shape;
     let mut places = memory::reserve(s.batch * s.out_h * s.out_w * s.channels)?;
     let clip = |start: usize, window: usize, pad: usize, size: usize| {
@@ -57,7 +67,7 @@ fn places<T: Element + PartialOrd>(shape: &PoolShape, input: &[T]) -> Result<Vec
         for (y, x) in rows.flat_map(|y| columns.clone().map(move |x| (y, x))) {
             for (c, place) in places[first..].iter_mut().enumerate() {
                 let at = pixel(y, x) + c;
-                if input[at] > input[*place] {
+                if greater(at, *place) {
                     *place = at;
                 }
             }
@@ -66,19 +76,22 @@ fn places<T: Element + PartialOrd>(shape: &PoolShape, input: &[T]) -> Result<Vec
     Ok(places)
 }
 
-fn with_argmax<T: Element + PartialOrd>(
+/// Returns what stands at the given positions.
+fn at_places(context: &KernelContext<'_>, values: &Tensor, places: &[usize], shape: Shape) -> Result<Tensor> {
+    arrange(context, &[values], shape, 1, &|row| Some((0, places[row])), None)
+}
+
+fn with_argmax(
     context: &mut KernelContext<'_>,
     window: &Window,
     with_batch: bool,
     dtype: DType,
 ) -> Result<()> {
     let input = context.input(0).clone();
-    let (values, shape) = (input.as_slice::<T>()?, window.pooling(input.shape())?);
-    let places = places(&shape, values)?;
-    context.produce::<T>(0, pooled(&shape), |_, output| {
-        output.iter_mut().zip(&places).for_each(|(out, &place)| *out = values[place]);
-        Ok(())
-    })?;
+    let shape = window.pooling(input.shape())?;
+    let places = places(&shape, &input)?;
+    let largest = at_places(context, &input, &places, pooled(&shape))?;
+    context.set(0, largest);
     let image = (shape.in_h * shape.in_w * shape.channels).max(1);
     let number = |&place: &usize| if with_batch { place } else { place % image };
     let numbers = memory::collected(places.iter().map(number))?;
@@ -112,17 +125,15 @@ fn gradient_with_argmax(context: &mut KernelContext<'_>, window: &Window, with_b
 }
 
 /// Returns the gradient of the gradient: what stands where the maxima were.
-fn second_gradient<T: Element + PartialOrd>(context: &mut KernelContext<'_>, window: &Window) -> Result<()> {
+fn second_gradient(context: &mut KernelContext<'_>, window: &Window) -> Result<()> {
     let (input, gradient): (Tensor, Tensor) = (context.input(0).clone(), context.input(2).clone());
     let shape = window.pooling(input.shape())?;
     if gradient.shape() != input.shape() {
         let text = format!("gradient and input differ in shape: {} and {}", gradient.shape(), input.shape());
         return Err(Error::invalid_argument(text));
     }
-    let places = places(&shape, input.as_slice::<T>()?)?;
-    let gradient = gradient.as_slice::<T>()?;
-    context.produce::<T>(0, pooled(&shape), |_, output| {
-        output.iter_mut().zip(&places).for_each(|(out, &place)| *out = gradient[place]);
-        Ok(())
-    })
+    let places = places(&shape, &input)?;
+    let found = at_places(context, &gradient, &places, pooled(&shape))?;
+    context.set(0, found);
+    Ok(())
 }
