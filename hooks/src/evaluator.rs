@@ -5,7 +5,7 @@ use crate::events::{EventTarget, flush, flush_before_checkpoint};
 use crate::number::significant;
 use crate::{SecondOrStepTimer, SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues};
 use queue_runner::Coordinator;
-use session_core::{Graph, Result, Session, SessionExt, Tensor, Variable};
+use session_core::{Graph, GraphMember as _, Result, Session, SessionExt, Tensor, Variable};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -192,6 +192,8 @@ fn put(session: &dyn Session, variables: &[Variable], values: Vec<Tensor>) -> Re
 
 impl SessionRunHook for EvaluatorHook {
     fn begin(&mut self, graph: &Graph) -> Result<()> {
+        let mut weights = self.weights.iter().flat_map(|(own, other)| [own, other]);
+        weights.try_for_each(|variable| variable.check_belongs_to(graph))?;
         self.writer = self.target.open()?;
         self.evaluated = None;
         self.cadence.begin(graph, Ok(Vec::new()))

@@ -3,7 +3,7 @@
 use checkpoint::storage::check_file;
 use checkpoint::{FolderClaim, GraphSaver, SAVERS, Saver, SaverOptions};
 use queue_runner::StopHandle;
-use session_core::{Error, Graph, Phase, Result};
+use session_core::{Error, Graph, GraphMember, Phase, Result};
 use std::path::Path;
 
 /// The claim of a hook to a folder. All hooks of one session share the claims of the session.
@@ -20,7 +20,7 @@ impl TrainingFolder {
     }
 
     /// Claims a folder before anything is trained, and checks that checkpoints of this name and these other files can be written
-    /// into it, so that a conflict is reported now and not by the first save.
+    /// into it, so that a conflict, or a saver of another graph, is reported now and not by the first save.
     pub(crate) fn take(
         &mut self,
         graph: &Graph,
@@ -29,6 +29,7 @@ impl TrainingFolder {
         others: &[&str],
     ) -> Result<()> {
         let found = graph.collection(&SAVERS);
+        saver.check_belongs_to(graph)?;
         let default = Saver::new(SaverOptions::new().create_directory(true));
         let saver = saver.or(found.first()).map_or(&default, |saver| saver.saver());
         let failed = |error: checkpoint::Error| Error::from(error).with_phase(Phase::Build);

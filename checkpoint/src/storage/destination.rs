@@ -37,7 +37,7 @@ pub fn check_folder(
     }
     let names = storage.list(directory).map_err(Error::io("list", directory))?;
     for name in names.iter().filter_map(|name| name.to_str()).filter(|name| writes(name)) {
-        check_file(storage, &directory.join(name))?;
+        check_file(storage, directory.join(name))?;
     }
     let probe = Mark::new().temporary(&directory.join("probe"));
     drop(storage.create(&probe, WriteHint::default()).map_err(Error::io("write into", directory))?);

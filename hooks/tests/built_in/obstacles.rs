@@ -1,8 +1,10 @@
-//! Files that cannot be written are reported when the training begins, not by the first save after hours of work.
+//! What cannot be saved or evaluated is reported when the training begins, not after hours of work.
 
 use crate::support::Program;
 use checkpoint::{Better, GraphSaver, SaverOptions};
-use hooks::{BestCheckpointHook, CheckpointSaverHook, MetricsFileHook, ProfilerHook, SessionRunHook};
+use hooks::{
+    BestCheckpointHook, CheckpointSaverHook, EvaluatorHook, MetricsFileHook, ProfilerHook, SessionRunHook,
+};
 use session_core::Code;
 use std::fs;
 use std::path::Path;
@@ -69,4 +71,20 @@ fn a_file_in_the_place_of_the_folder() {
     fs::write(&run, "").unwrap();
     let error = CheckpointSaverHook::every_steps(&run, 1).begin(&program.graph).unwrap_err();
     assert!(error.to_string().contains("run is a file, but a folder is needed"), "{error}");
+}
+
+#[test]
+fn savers_and_weights_of_another_graph() {
+    let (program, other, folder) = (Program::new(), Program::new(), tempfile::tempdir().unwrap());
+    let foreign = || GraphSaver::of(vec![other.step.clone()], SaverOptions::new()).unwrap();
+    let pairs = [(program.step.clone(), other.step.clone())];
+    let hooks: [Box<dyn SessionRunHook>; 3] = [
+        Box::new(CheckpointSaverHook::every_steps(folder.path(), 1).saver(foreign())),
+        Box::new(BestCheckpointHook::new(folder.path(), "loss", Better::Lower).saver(foreign())),
+        Box::new(EvaluatorHook::every_steps(1, |_| Ok(Vec::new())).weights(pairs)),
+    ];
+    for mut hook in hooks {
+        let error = hook.begin(&program.graph).unwrap_err();
+        assert!(error.message().contains("variable 'global_step' belongs to another graph"), "{error}");
+    }
 }
