@@ -4,9 +4,9 @@ use crate::random::Random;
 use session_core::{AttrDef, AttrKind, AttrValue, Attrs, DType, PartialShape};
 use tensor::{Bytes, Shape, Tensor};
 
-/// What sizes and numbers are: mostly small; some beyond every memory or the end of their type; a few in between, for work that
-/// takes long.
-pub(crate) const NUMBERS: [i64; 27] = [
+/// What sizes and numbers are: mostly small; some beyond every memory or the end of their type. None in between, which
+/// would only take long.
+pub(crate) const NUMBERS: [i64; 24] = [
     0,
     1,
     2,
@@ -28,9 +28,6 @@ pub(crate) const NUMBERS: [i64; 27] = [
     i64::MAX,
     i64::MIN,
     1 << 33,
-    1 << 24,
-    1 << 28,
-    i32::MAX as i64,
     -1 << 40,
     2,
     1,
@@ -64,12 +61,7 @@ pub(crate) fn pick<T: Clone>(random: &mut Random, from: &[T]) -> T {
 
 fn dims(random: &mut Random) -> Vec<usize> {
     let rank = pick(random, &[0, 1, 1, 1, 2, 2, 2, 3, 4, 4, 5]);
-    let mut dims: Vec<usize> = (0..rank).map(|_| pick(random, &[0, 1, 2, 2, 3, 4])).collect();
-    // A tensor without elements may have any number of rows.
-    if dims.contains(&0) && random.below(4) == 0 {
-        dims.iter_mut().filter(|size| **size == 1).for_each(|size| *size = 1 << 33);
-    }
-    dims
+    (0..rank).map(|_| pick(random, &[0, 1, 2, 2, 3, 4])).collect()
 }
 
 /// What the inputs of one case have in common.

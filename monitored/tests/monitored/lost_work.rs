@@ -46,6 +46,38 @@ fn a_saver_given_to_the_scaffold_saves_and_restores() {
 }
 
 #[test]
+fn a_saver_of_other_names_and_another_state_file_goes_on_where_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let Counting { graph, step, train_op, .. } = counting();
+    let weights = variable(&graph.named("weights"), 1.0f32);
+    let grow = weights.assign_add(1.0f32);
+    let train = |steps: u64| {
+        let variables = vec![step.clone(), weights.clone().saved_as("model/w")];
+        let options = SaverOptions::new().max_to_keep(2).state_file("state").pad_step_number(true);
+        let saver = GraphSaver::of(variables, options).unwrap();
+        MonitoredTrainingSession::builder(&graph)
+            .checkpoint_dir(folder.path())
+            .save_checkpoint_steps(1)
+            .scaffold(Scaffold::builder().saver(&saver))
+            .scoped(|session| {
+                (0..steps).try_for_each(|_| session.run((&train_op, &grow), ()).map(drop))?;
+                session.run_without_hooks((&step, &weights), ())
+            })
+            .unwrap()
+            .value
+    };
+    assert_eq!(train(3), Some((Tensor::from(3i64), Tensor::from(4f32))));
+    assert_eq!(train(2), Some((Tensor::from(5i64), Tensor::from(6f32))), "it restores what it saved");
+    let names: Vec<String> =
+        files(folder.path()).into_iter().filter(|name| name.ends_with(".index")).collect();
+    assert_eq!(names, ["model.ckpt-00000004.index", "model.ckpt-00000005.index"], "its limit and its names");
+    assert!(files(folder.path()).contains(&"state".to_owned()));
+    assert!(!files(folder.path()).contains(&"checkpoint".to_owned()));
+    let reader = checkpoint::CheckpointReader::open(folder.path().join("model.ckpt-00000005")).unwrap();
+    assert!(reader.has_tensor("model/w") && !reader.has_tensor("weights"));
+}
+
+#[test]
 fn the_best_checkpoints_hold_what_the_scaffold_saves() {
     let folder = tempfile::tempdir().unwrap();
     let Counting { graph, step, train_op, loss, .. } = counting();
