@@ -308,7 +308,7 @@ fn watch(start: Instant) {
 type Target = (&'static str, fn(&mut Random) -> Option<Case>);
 
 fn main() {
-    let (mut seconds, mut seed, mut from, mut slow) = (10u64, 1u64, 0u64, 10_000u64);
+    let (mut seconds, mut seed, mut from, mut slow) = (10u64, 1u64, 0u64, 45_000u64);
     let (mut trace, mut targets) = (false, Vec::new());
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
