@@ -47,6 +47,6 @@ pub use answer::Answer;
 pub use board::Board;
 pub use error::Error;
 pub use graph::graph_svg;
-pub use plot::Plot;
+pub use plot::{Plot, TerminalColors};
 pub use server::Server;
 pub use status::Status;

@@ -17,7 +17,7 @@ const MAX_CURVES: usize = 24;
 /// Curves over steps, to be drawn for a terminal, as SVG or as PNG.
 ///
 /// ```
-/// use board::{Board, Plot};
+/// use board::{Board, Plot, TerminalColors};
 /// use summary::{EventWriter, Summary};
 /// # let folder = tempfile::tempdir()?;
 /// # let folder = folder.path();
@@ -30,7 +30,7 @@ const MAX_CURVES: usize = 24;
 /// let board = Board::open(&[folder])?;
 /// board.reload();
 /// let plot = Plot::of(&board, &["loss".to_owned()])?;
-/// let text = plot.terminal(60, 12, false);
+/// let text = plot.terminal(60, 12, TerminalColors::None);
 /// assert!(text.contains("loss") && text.lines().all(|line| line.chars().count() <= 60));
 /// assert!(plot.svg(640, 400).starts_with("<svg"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -39,6 +39,16 @@ const MAX_CURVES: usize = 24;
 pub struct Plot {
     curves: Vec<Curve>,
     log: bool,
+}
+
+/// The colors of a plot in a terminal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TerminalColors {
+    /// No escape sequences: curves differ only by the legend. For files, pipes, and when `NO_COLOR` is set.
+    #[default]
+    None,
+    /// ANSI escape sequences with 24-bit colors.
+    TrueColor,
 }
 
 /// One curve.
@@ -170,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_terminal_shows_the_shape() {
-        let text = plot(&[0.0, 1.0, 2.0, 3.0]).terminal(40, 10, false);
+        let text = plot(&[0.0, 1.0, 2.0, 3.0]).terminal(40, 10, TerminalColors::None);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 10, "{text}");
         let is_dotted = |line: &str| line.chars().any(|c| ('\u{2801}'..='\u{28ff}').contains(&c));
@@ -186,8 +196,8 @@ mod tests {
         for values in [&[][..], &[5.0], &[f64::NAN, f64::INFINITY], &[1e308, -1e308], &[2.0, f64::NAN, 2.0]] {
             for log in [false, true] {
                 let plot = plot(values).log_scale(log);
-                assert!(!plot.terminal(20, 5, true).is_empty());
-                assert!(!plot.terminal(1, 1, false).is_empty());
+                assert!(!plot.terminal(20, 5, TerminalColors::TrueColor).is_empty());
+                assert!(!plot.terminal(1, 1, TerminalColors::None).is_empty());
                 let svg = plot.svg(100, 50);
                 assert!(
                     !svg.contains("\"NaN") && !svg.contains(",NaN") && !svg.contains("NaN,"),

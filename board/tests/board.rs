@@ -3,7 +3,7 @@
 
 mod support;
 
-use board::{Board, Plot};
+use board::{Board, Plot, TerminalColors};
 use serde_json::Value as Json;
 use std::path::{Path, PathBuf};
 use summary::{Event, EventData, EventWriter, SessionLog, Summary, Value, event_files};
@@ -192,7 +192,7 @@ fn names_and_texts_of_any_kind_are_data() {
         "cut, and said so"
     );
     assert!(!board.html().contains("<script>alert"));
-    let drawn = Plot::of(&board, &[hostile.to_owned()]).unwrap().terminal(60, 10, false);
+    let drawn = Plot::of(&board, &[hostile.to_owned()]).unwrap().terminal(60, 10, TerminalColors::None);
     assert!(!drawn.contains('\u{1b}'), "{drawn}");
 }
 

@@ -2,7 +2,7 @@
 
 use crate::output::{Outcome, Result};
 use crate::terminal;
-use board::{Board, Status};
+use board::{Board, Status, TerminalColors};
 use std::io::{self, IsTerminal as _, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -70,7 +70,11 @@ impl Arguments {
         if let Some(tag) = status.iter().find_map(|status| status.tag.clone())
             && let Ok(plot) = board::Plot::of(board, &[tag])
         {
-            lines.extend(plot.terminal(columns.saturating_sub(1), 14, true).lines().map(str::to_owned));
+            lines.extend(
+                plot.terminal(columns.saturating_sub(1), 14, TerminalColors::TrueColor)
+                    .lines()
+                    .map(str::to_owned),
+            );
         }
         if drawn > 0 {
             write!(out, "\x1b[{drawn}A")?;

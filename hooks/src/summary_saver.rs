@@ -92,7 +92,7 @@ impl SummarySaverHook {
     /// ```
     /// use hooks::{SecondOrStepTimer, SummarySaverHook};
     /// use std::time::Duration;
-    /// let timer = SecondOrStepTimer::either(1000, Duration::from_secs(60));
+    /// let timer = SecondOrStepTimer::every_steps_or_secs(1000, Duration::from_secs(60));
     /// let hook = SummarySaverHook::with_timer(timer).output_dir("run");
     /// ```
     #[must_use]

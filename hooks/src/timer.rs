@@ -105,11 +105,11 @@ impl SecondOrStepTimer {
     /// ```
     /// use hooks::SecondOrStepTimer;
     /// use std::time::Duration;
-    /// let timer = SecondOrStepTimer::either(1000, Duration::from_secs(600));
+    /// let timer = SecondOrStepTimer::every_steps_or_secs(1000, Duration::from_secs(600));
     /// assert!(timer.should_trigger(0));
     /// ```
     #[must_use]
-    pub fn either(steps: u64, time: Duration) -> SecondOrStepTimer {
+    pub fn every_steps_or_secs(steps: u64, time: Duration) -> SecondOrStepTimer {
         SecondOrStepTimer::of(Some(time), Some(steps))
     }
 
@@ -309,7 +309,8 @@ mod tests {
     #[test]
     fn q_41_time_or_steps() {
         let hand = Arc::new(Hand::default());
-        let mut timer = SecondOrStepTimer::either(10, Duration::from_secs(1)).clock(hand.clone());
+        let mut timer =
+            SecondOrStepTimer::every_steps_or_secs(10, Duration::from_secs(1)).clock(hand.clone());
         timer.update(0);
         assert!(!timer.should_trigger(9));
         assert!(timer.should_trigger(10));

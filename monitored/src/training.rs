@@ -108,7 +108,7 @@ fn timer(secs: Option<Duration>, steps: Option<u64>, what: &str) -> Result<Optio
 /// A chief has these hooks, in this order (S-181): [`chief_only_hook`](TrainingSessionBuilder::chief_only_hook)s;
 /// `StepCounterHook` and `SummarySaverHook`, if there is a directory for summaries; `CheckpointSaverHook`, if there is a
 /// directory for checkpoints; beyond TensorFlow `SessionStoryHook`, if there is a directory for summaries and
-/// [`session_story`](TrainingSessionBuilder::session_story) is on; [`hook`](TrainingSessionBuilder::hook)s. A worker has only
+/// [`save_session_story`](TrainingSessionBuilder::save_session_story) is on; [`hook`](TrainingSessionBuilder::hook)s. A worker has only
 /// the last ones, and ignores all arguments about checkpoints and summaries (S-183).
 ///
 /// ```
@@ -133,7 +133,7 @@ pub struct TrainingSessionBuilder {
     recovery_wait: Option<Duration>,
     summary_dir: Option<PathBuf>,
     save_graph_def: bool,
-    session_story: bool,
+    save_session_story: bool,
 }
 
 macro_rules! as_sessions {
@@ -160,7 +160,7 @@ impl TrainingSessionBuilder {
             recovery_wait: None,
             summary_dir: None,
             save_graph_def: true,
-            session_story: true,
+            save_session_story: true,
         }
     }
 
@@ -349,15 +349,15 @@ impl TrainingSessionBuilder {
         self
     }
 
-    /// Sets whether the session's story is written to the event files, see [`SessionStoryHook`]. Default: `true`.
+    /// Sets whether a [`SessionStoryHook`] records what happens to the session in the event files. Default: `true`.
     ///
     /// ```
     /// use monitored::MonitoredTrainingSession;
     /// # let graph = session_core::Graph::new();
-    /// let builder = MonitoredTrainingSession::builder(&graph).checkpoint_dir("run").session_story(false);
+    /// let builder = MonitoredTrainingSession::builder(&graph).checkpoint_dir("run").save_session_story(false);
     /// ```
-    pub fn session_story(mut self, story: bool) -> Self {
-        self.session_story = story;
+    pub fn save_session_story(mut self, save: bool) -> Self {
+        self.save_session_story = save;
         self
     }
 
@@ -418,7 +418,7 @@ impl TrainingSessionBuilder {
             return Err(Error::value("there are listeners for the saves of checkpoints, and none are saved"));
         }
         let directory = self.summary_dir.as_ref().or(self.inner.checkpoint_dir.as_ref());
-        if let Some(directory) = directory.filter(|_| self.session_story) {
+        if let Some(directory) = directory.filter(|_| self.save_session_story) {
             hooks.push(Box::new(SessionStoryHook::new(directory)));
         }
         hooks.append(&mut self.inner.hooks);
@@ -460,7 +460,7 @@ impl fmt::Debug for TrainingSessionBuilder {
             .field("recovery_wait", &self.recovery_wait)
             .field("summary_dir", &self.summary_dir)
             .field("save_graph_def", &self.save_graph_def)
-            .field("session_story", &self.session_story)
+            .field("save_session_story", &self.save_session_story)
             .finish()
     }
 }

@@ -55,15 +55,15 @@ macro_rules! conformance_tests {
     ($engine:expr) => {
         $crate::conformance_tests!(@family $engine, fetches:
             s_30_every_kind_of_leaf s_31_s_32_containers_nest s_33_a_leaf_is_evaluated_once
-            s_36_wrong_fetches_run_nothing s_37_what_is_unfetchable);
+            s_36_wrong_fetches_run_nothing s_37_unfetchable_outputs_are_refused);
         $crate::conformance_tests!(@family $engine, feeds:
             s_39_any_tensor_can_be_fed s_40_unknown_keys s_43_shapes_and_dtypes_are_checked
-            s_45_what_is_unfeedable s_46_the_later_feed_wins s_47_a_fed_tensor_is_what_was_fed
+            s_45_unfeedable_outputs_are_refused s_46_the_later_feed_wins s_47_a_fetched_feed_is_the_fed_value
             s_48_feeding_cuts_the_graph s_49_placeholders_need_a_value);
         $crate::conformance_tests!(@family $engine, life_cycle:
             s_51_unknown_targets s_52_an_empty_graph_cannot_run s_53_closed_sessions_run_nothing
             s_54_callables_of_closed_sessions s_56_the_graph_can_grow s_57_sessions_keep_their_state_apart
-            s_13_frozen_graphs_go_on_running build_errors_are_returned);
+            s_13_frozen_graphs_keep_running build_errors_are_returned);
         $crate::conformance_tests!(@family $engine, runs:
             s_63_runs_can_time_out a_run_can_be_cancelled s_64_metadata_is_overwritten
             s_66_callables_take_values_by_position s_56_threads_share_a_session control_inputs_come_first
@@ -71,10 +71,10 @@ macro_rules! conformance_tests {
         $crate::conformance_tests!(@family $engine, variables:
             s_28_variables_need_a_value s_25_s_27_initializing_and_reporting s_26_values_of_other_variables
             assignments_change_the_value fetched_values_do_not_change initial_values_can_be_fed
-            rows_can_be_changed s_330_s_380_the_step_is_read_before_it_grows);
+            rows_can_be_changed s_330_s_380_the_step_is_read_before_it_is_incremented);
         $crate::conformance_tests!(@family $engine, training:
             optimizers_take_tensorflows_steps schedules_follow_the_step moving_averages_follow
-            metrics_go_on_over_batches);
+            metrics_accumulate_over_batches);
         $crate::conformance_tests!(@family $engine, values:
             random_numbers_are_tensorflows seeds_start_again_in_each_session unseeded_numbers_differ
             summaries_are_messages);

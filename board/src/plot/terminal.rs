@@ -1,7 +1,7 @@
 //! Plots of characters: Braille patterns, each with two by four dots.
 
 use super::axis::text;
-use super::{COLORS, Plot};
+use super::{COLORS, Plot, TerminalColors};
 use std::fmt::Write as _;
 
 /// The bits of the dots of a Braille pattern, by column and row from the top.
@@ -35,14 +35,14 @@ impl Canvas {
 }
 
 impl Plot {
-    /// Returns lines of at most this many columns, and about this many of them, with the names and last values of the curves
-    /// below; in color if wanted. Values that are not finite leave gaps.
+    /// Returns the plot as text of at most `columns` columns and about `rows` lines, with the names and last values of the curves below
+    /// it. Values that are not finite leave gaps.
     #[must_use]
-    pub fn terminal(&self, columns: usize, rows: usize, color: bool) -> String {
+    pub fn terminal(&self, columns: usize, rows: usize, colors: TerminalColors) -> String {
         let ticks = self.y().ticks((rows / 3).clamp(2, 8));
         let margin = ticks.iter().map(|(_, text)| text.len()).max().unwrap_or(0).min(columns / 2);
         let width = columns.saturating_sub(margin + 2).max(1);
-        let legend = self.legend(columns, color);
+        let legend = self.legend(columns, colors);
         // Below the plot stand the axis with its numbers, and the legend.
         let height = rows.saturating_sub(2 + legend.len()).max(1);
         let mut canvas = Canvas { columns: width, rows: height, cells: vec![(0, 0); width * height] };
@@ -66,7 +66,7 @@ impl Plot {
             let mut line = format!("{label:>margin$} {}", if tick.is_some() { '┤' } else { '│' });
             for (dots, curve) in &canvas.cells[row * width..(row + 1) * width] {
                 match char::from_u32(0x2800 + u32::from(*dots)) {
-                    Some(pattern) if *dots != 0 => push_colored(&mut line, pattern, *curve, color),
+                    Some(pattern) if *dots != 0 => push_colored(&mut line, pattern, *curve, colors),
                     _ => line.push(' '),
                 }
             }
@@ -75,7 +75,7 @@ impl Plot {
         lines.extend(self.x_axis(margin, width));
         lines.extend(legend);
         lines.iter_mut().for_each(|line| {
-            if !color {
+            if colors == TerminalColors::None {
                 *line = line.chars().take(columns).collect();
             }
         });
@@ -101,7 +101,7 @@ impl Plot {
         [format!("{:margin$} └{axis}", ""), format!("{:margin$}  {numbers}", "").trim_end().to_owned()]
     }
 
-    fn legend(&self, columns: usize, color: bool) -> Vec<String> {
+    fn legend(&self, columns: usize, colors: TerminalColors) -> Vec<String> {
         let mut lines = vec![String::new()];
         let mut used = 0;
         for (index, curve) in self.curves.iter().enumerate() {
@@ -113,7 +113,7 @@ impl Plot {
             }
             used += length;
             if let Some(line) = lines.last_mut() {
-                push_colored(line, '■', index, color);
+                push_colored(line, '■', index, colors);
                 let _ = write!(line, " {entry}  ");
             }
         }
@@ -121,8 +121,8 @@ impl Plot {
     }
 }
 
-fn push_colored(line: &mut String, character: char, curve: usize, color: bool) {
-    if color {
+fn push_colored(line: &mut String, character: char, curve: usize, colors: TerminalColors) {
+    if colors == TerminalColors::TrueColor {
         let (r, g, b) = COLORS[curve % COLORS.len()];
         // Writing into a string does not fail.
         let _ = write!(line, "\x1b[38;2;{r};{g};{b}m{character}\x1b[0m");

@@ -2,7 +2,7 @@
 
 use crate::output::{Outcome, Result};
 use crate::terminal;
-use board::{Board, Error, Plot};
+use board::{Board, Error, Plot, TerminalColors};
 use std::io::{self, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 
@@ -45,8 +45,9 @@ impl Arguments {
         if self.svg.is_none() && self.png.is_none() {
             let columns = self.width.map_or_else(terminal::columns, |width| width as usize).clamp(20, 1000);
             let rows = self.height.map_or(20, |height| height as usize).clamp(5, 1000);
-            let color = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            out.write_all(plot.terminal(columns, rows, color).as_bytes())?;
+            let in_color = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            let colors = if in_color { TerminalColors::TrueColor } else { TerminalColors::None };
+            out.write_all(plot.terminal(columns, rows, colors).as_bytes())?;
         }
         Ok(Outcome::Good)
     }

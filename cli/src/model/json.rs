@@ -134,7 +134,7 @@ pub(crate) fn to_tensor(value: &Json, dtype: DType) -> Result<Tensor> {
     })
 }
 
-/// Returns the items of nested arrays of this shape.
+/// Appends the items of nested arrays of this shape.
 fn flatten<'j>(value: &'j Json, shape: &[usize], flat: &mut Vec<&'j Json>) -> Result<()> {
     match (value, shape.split_first()) {
         (Json::Array(items), Some((&size, rest))) if items.len() == size => {

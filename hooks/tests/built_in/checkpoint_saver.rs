@@ -89,7 +89,7 @@ fn s_343_by_time_only_when_the_step_changed() {
 #[test]
 fn q_41_by_time_and_by_steps() {
     let (folder, program, clock) = (tempfile::tempdir().unwrap(), Program::new(), HandClock::new());
-    let timer = SecondOrStepTimer::either(3, Duration::from_secs(60));
+    let timer = SecondOrStepTimer::every_steps_or_secs(3, Duration::from_secs(60));
     let mut driver = program.start(CheckpointSaverHook::with_timer(&folder, timer).clock(clock.clone()));
     driver.runs(4);
     assert_eq!(saved(folder.path()), [0, 3]);

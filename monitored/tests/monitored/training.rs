@@ -27,7 +27,7 @@ fn hooks_of(with: impl FnOnce(TrainingSessionBuilder) -> TrainingSessionBuilder)
 /// As [`hooks_of`], in a folder for checkpoints and without the session's story: TensorFlow's hooks and the given ones.
 fn of_folder(with: impl FnOnce(TrainingSessionBuilder) -> TrainingSessionBuilder) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
-    hooks_of(|builder| with(builder.checkpoint_dir(folder.path()).session_story(false)))
+    hooks_of(|builder| with(builder.checkpoint_dir(folder.path()).save_session_story(false)))
 }
 
 fn error_of(with: impl FnOnce(TrainingSessionBuilder) -> TrainingSessionBuilder) -> String {

@@ -6,8 +6,8 @@ use crate::variables::{VariableExt, global_variables_initializer, variable};
 use session_core::{Code, DType, Engine, ErrorKind, Graph, PartialShape, SessionExt, Tensor};
 
 list! {
-    s_39_any_tensor_can_be_fed s_40_unknown_keys s_43_shapes_and_dtypes_are_checked s_45_what_is_unfeedable
-    s_46_the_later_feed_wins s_47_a_fed_tensor_is_what_was_fed s_48_feeding_cuts_the_graph
+    s_39_any_tensor_can_be_fed s_40_unknown_keys s_43_shapes_and_dtypes_are_checked s_45_unfeedable_outputs_are_refused
+    s_46_the_later_feed_wins s_47_a_fetched_feed_is_the_fed_value s_48_feeding_cuts_the_graph
     s_49_placeholders_need_a_value
 }
 
@@ -58,7 +58,7 @@ pub fn s_43_shapes_and_dtypes_are_checked(engine: &dyn Engine) {
 }
 
 /// S-45: a tensor can be marked as one that may not be fed.
-pub fn s_45_what_is_unfeedable(engine: &dyn Engine) {
+pub fn s_45_unfeedable_outputs_are_refused(engine: &dyn Engine) {
     let graph = Graph::new();
     let a = constant(&graph.named("a"), 2.0f32);
     graph.prevent_feeding(&a);
@@ -76,7 +76,7 @@ pub fn s_46_the_later_feed_wins(engine: &dyn Engine) {
 }
 
 /// S-47: a fed tensor that is fetched is what was fed; its operation does not run.
-pub fn s_47_a_fed_tensor_is_what_was_fed(engine: &dyn Engine) {
+pub fn s_47_a_fetched_feed_is_the_fed_value(engine: &dyn Engine) {
     let graph = Graph::new();
     let x = placeholder(&graph.named("x"), DType::Float32, PartialShape::scalar());
     let y = &x * 2.0;

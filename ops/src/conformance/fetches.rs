@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 
 list! {
     s_30_every_kind_of_leaf s_31_s_32_containers_nest s_33_a_leaf_is_evaluated_once s_36_wrong_fetches_run_nothing
-    s_37_what_is_unfetchable
+    s_37_unfetchable_outputs_are_refused
 }
 
 /// S-30: a tensor and a variable give values, an operation gives nothing, a name means either.
@@ -77,7 +77,7 @@ pub fn s_36_wrong_fetches_run_nothing(engine: &dyn Engine) {
 }
 
 /// S-37: an operation can be marked as one that may not be fetched.
-pub fn s_37_what_is_unfetchable(engine: &dyn Engine) {
+pub fn s_37_unfetchable_outputs_are_refused(engine: &dyn Engine) {
     let graph = Graph::new();
     let hidden = no_op(&graph.named("hidden"));
     graph.prevent_fetching(&hidden);

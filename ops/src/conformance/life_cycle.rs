@@ -9,7 +9,7 @@ use session_core::{Code, DType, Engine, ErrorKind, Graph, PartialShape, SessionC
 list! {
     s_51_unknown_targets s_52_an_empty_graph_cannot_run s_53_closed_sessions_run_nothing
     s_54_callables_of_closed_sessions s_56_the_graph_can_grow s_57_sessions_keep_their_state_apart
-    s_13_frozen_graphs_go_on_running build_errors_are_returned
+    s_13_frozen_graphs_keep_running build_errors_are_returned
 }
 
 /// S-51: a target of an unknown kind.
@@ -86,7 +86,7 @@ pub fn s_57_sessions_keep_their_state_apart(engine: &dyn Engine) {
 }
 
 /// S-13: freezing a graph does not touch what runs it.
-pub fn s_13_frozen_graphs_go_on_running(engine: &dyn Engine) {
+pub fn s_13_frozen_graphs_keep_running(engine: &dyn Engine) {
     let graph = Graph::new();
     let a = constant(&graph, 2.0f32);
     let session = open(engine, &graph);

@@ -14,7 +14,7 @@ use crate::variables::{VariableExt, global_variables_initializer, local_variable
 use session_core::{DType, Engine, Graph, SessionExt, Tensor};
 
 list! {
-    optimizers_take_tensorflows_steps schedules_follow_the_step moving_averages_follow metrics_go_on_over_batches
+    optimizers_take_tensorflows_steps schedules_follow_the_step moving_averages_follow metrics_accumulate_over_batches
 }
 
 /// Three steps on a small quadratic function.
@@ -93,7 +93,7 @@ pub fn moving_averages_follow(engine: &dyn Engine) {
 }
 
 /// Metrics add up over runs; their updates give the value with the batch.
-pub fn metrics_go_on_over_batches(engine: &dyn Engine) {
+pub fn metrics_accumulate_over_batches(engine: &dyn Engine) {
     let graph = Graph::new();
     let labels = placeholder(&graph.named("labels"), DType::Int64, [None]);
     let found = placeholder(&graph.named("found"), DType::Int64, [None]);

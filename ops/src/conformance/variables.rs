@@ -15,7 +15,7 @@ use session_core::{Code, DType, Engine, Graph, SessionExt, Tensor};
 list! {
     s_28_variables_need_a_value s_25_s_27_initializing_and_reporting s_26_values_of_other_variables
     assignments_change_the_value fetched_values_do_not_change initial_values_can_be_fed rows_can_be_changed
-    s_330_s_380_the_step_is_read_before_it_grows
+    s_330_s_380_the_step_is_read_before_it_is_incremented
 }
 
 /// S-28: reading a variable without value.
@@ -144,7 +144,7 @@ pub fn rows_can_be_changed(engine: &dyn Engine) {
 }
 
 /// S-330, S-380: the read that hooks share gives the step before the run, whatever counts it up.
-pub fn s_330_s_380_the_step_is_read_before_it_grows(engine: &dyn Engine) {
+pub fn s_330_s_380_the_step_is_read_before_it_is_incremented(engine: &dyn Engine) {
     let graph = Graph::new();
     let step = create_global_step(&graph);
     let w = variable(&graph.named("w"), [1.0f32, 2.0]);

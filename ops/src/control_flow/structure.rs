@@ -1,4 +1,4 @@
-//! Arguments and results of branches and loops: outputs in tuples, arrays and vectors.
+//! Arguments and results of branches and loops: outputs in tuples, arrays, and vectors.
 
 use super::TensorArray;
 use super::grouping::with_dependencies;
@@ -19,14 +19,14 @@ use session_core::{Operation, Output};
 /// assert_eq!(swapped, (b.clone(), vec![a, b]));
 /// ```
 pub trait Structure: Sized {
-    /// Appends the outputs, in order.
+    /// Appends the outputs of this structure, in order.
     fn append_to(&self, outputs: &mut Vec<Output>);
 
-    /// The same arrangement of the next of these outputs. It takes as many as [`append_to`](Structure::append_to) gives.
+    /// Returns a structure of the same form with the next of these outputs. It takes as many as [`append_to`](Structure::append_to) appends.
     #[must_use]
-    fn taken_from(&self, outputs: &mut std::vec::IntoIter<Output>) -> Self;
+    fn with_next_outputs(&self, outputs: &mut std::vec::IntoIter<Output>) -> Self;
 
-    /// The outputs, in order.
+    /// Returns the outputs, in order.
     #[must_use]
     fn outputs(&self) -> Vec<Output> {
         let mut outputs = Vec::new();
@@ -34,10 +34,10 @@ pub trait Structure: Sized {
         outputs
     }
 
-    /// The same arrangement of other outputs, of which there must be as many.
+    /// Returns a structure of the same form with other outputs, of which there must be as many.
     #[must_use]
     fn with_outputs(&self, outputs: Vec<Output>) -> Self {
-        self.taken_from(&mut outputs.into_iter())
+        self.with_next_outputs(&mut outputs.into_iter())
     }
 }
 
@@ -46,7 +46,7 @@ impl Structure for Output {
         outputs.push(self.clone());
     }
 
-    fn taken_from(&self, outputs: &mut std::vec::IntoIter<Output>) -> Self {
+    fn with_next_outputs(&self, outputs: &mut std::vec::IntoIter<Output>) -> Self {
         outputs.next().unwrap_or_else(|| self.clone())
     }
 }
@@ -57,7 +57,7 @@ impl Structure for Operation {
         outputs.push(with_dependencies([self], constant(&self.graph(), true)));
     }
 
-    fn taken_from(&self, outputs: &mut std::vec::IntoIter<Output>) -> Self {
+    fn with_next_outputs(&self, outputs: &mut std::vec::IntoIter<Output>) -> Self {
         outputs.next().map_or_else(|| self.clone(), |output| output.operation().clone())
     }
 }
@@ -67,7 +67,7 @@ impl Structure for TensorArray {
         outputs.push(self.handle().clone());
     }
 
-    fn taken_from(&self, outputs: &mut std::vec::IntoIter<Output>) -> Self {
+    fn with_next_outputs(&self, outputs: &mut std::vec::IntoIter<Output>) -> Self {
         outputs.next().map_or_else(|| self.clone(), |handle| self.with_handle(handle))
     }
 }
@@ -75,7 +75,7 @@ impl Structure for TensorArray {
 impl Structure for () {
     fn append_to(&self, _: &mut Vec<Output>) {}
 
-    fn taken_from(&self, _: &mut std::vec::IntoIter<Output>) -> Self {}
+    fn with_next_outputs(&self, _: &mut std::vec::IntoIter<Output>) -> Self {}
 }
 
 impl<S: Structure> Structure for Vec<S> {
@@ -83,8 +83,8 @@ impl<S: Structure> Structure for Vec<S> {
         self.iter().for_each(|item| item.append_to(outputs));
     }
 
-    fn taken_from(&self, outputs: &mut std::vec::IntoIter<Output>) -> Self {
-        self.iter().map(|item| item.taken_from(outputs)).collect()
+    fn with_next_outputs(&self, outputs: &mut std::vec::IntoIter<Output>) -> Self {
+        self.iter().map(|item| item.with_next_outputs(outputs)).collect()
     }
 }
 
@@ -93,8 +93,8 @@ impl<S: Structure> Structure for Option<S> {
         self.iter().for_each(|item| item.append_to(outputs));
     }
 
-    fn taken_from(&self, outputs: &mut std::vec::IntoIter<Output>) -> Self {
-        self.as_ref().map(|item| item.taken_from(outputs))
+    fn with_next_outputs(&self, outputs: &mut std::vec::IntoIter<Output>) -> Self {
+        self.as_ref().map(|item| item.with_next_outputs(outputs))
     }
 }
 
@@ -103,8 +103,8 @@ impl<S: Structure, const N: usize> Structure for [S; N] {
         self.iter().for_each(|item| item.append_to(outputs));
     }
 
-    fn taken_from(&self, outputs: &mut std::vec::IntoIter<Output>) -> Self {
-        self.each_ref().map(|item| item.taken_from(outputs))
+    fn with_next_outputs(&self, outputs: &mut std::vec::IntoIter<Output>) -> Self {
+        self.each_ref().map(|item| item.with_next_outputs(outputs))
     }
 }
 
@@ -115,8 +115,8 @@ macro_rules! tuples {
                 $(self.$index.append_to(outputs);)+
             }
 
-            fn taken_from(&self, outputs: &mut std::vec::IntoIter<Output>) -> Self {
-                ($(self.$index.taken_from(outputs),)+)
+            fn with_next_outputs(&self, outputs: &mut std::vec::IntoIter<Output>) -> Self {
+                ($(self.$index.with_next_outputs(outputs),)+)
             }
         }
     )*};

@@ -1,4 +1,4 @@
-//! Adagrad.
+//! Adagrad: steps that become smaller where gradients have been large.
 
 use super::{Optimizer, OptimizerSettings, UpdateScope};
 use crate::initializers::constant;
@@ -30,7 +30,7 @@ pub struct AdagradOptimizer {
 }
 
 impl AdagradOptimizer {
-    /// Creates the optimizer with this learning rate; the sums begin with 0.1.
+    /// Creates the optimizer with this learning rate. The sums of squares begin with 0.1.
     #[must_use]
     pub fn new(learning_rate: impl Into<Scalar>) -> AdagradOptimizer {
         AdagradOptimizer {
@@ -66,7 +66,7 @@ impl Optimizer for AdagradOptimizer {
     fn create_slots(&self, scope: &UpdateScope<'_>, variables: &[Variable]) {
         for variable in variables {
             let initial = constant(self.initial_accumulator_value);
-            scope.settings().slot_or_make(variable, "accumulator", &initial);
+            scope.settings().get_or_create_slot(variable, "accumulator", &initial);
         }
     }
 

@@ -1,4 +1,4 @@
-//! Follow the regularized leader.
+//! FTRL: follow the regularized leader.
 
 use super::{Optimizer, OptimizerSettings, UpdateScope};
 use crate::initializers::{constant, zeros};
@@ -34,7 +34,7 @@ pub struct FtrlOptimizer {
 }
 
 impl FtrlOptimizer {
-    /// Creates the optimizer with this learning rate, a power of -0.5, accumulators that begin with 0.1, no
+    /// Creates the optimizer with this learning rate, a learning-rate power of -0.5, accumulators that begin with 0.1, and no
     /// regularization.
     #[must_use]
     pub fn new(learning_rate: impl Into<Scalar>) -> FtrlOptimizer {
@@ -113,8 +113,8 @@ impl Optimizer for FtrlOptimizer {
     fn create_slots(&self, scope: &UpdateScope<'_>, variables: &[Variable]) {
         for variable in variables {
             let initial = constant(self.initial_accumulator_value);
-            scope.settings().slot_or_make(variable, "accum", &initial);
-            scope.settings().slot_or_make(variable, "linear", &zeros());
+            scope.settings().get_or_create_slot(variable, "accum", &initial);
+            scope.settings().get_or_create_slot(variable, "linear", &zeros());
         }
     }
 

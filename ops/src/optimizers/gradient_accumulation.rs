@@ -1,4 +1,4 @@
-//! Gradients of several steps as those of one.
+//! Gradients of several small batches, applied as those of one large batch.
 
 use super::{
     GradientAndVariable, Optimizer, OptimizerSettings, UpdateScope, count_up, join_train_ops, record,
@@ -39,7 +39,7 @@ pub struct GradientAccumulation<T> {
 }
 
 impl<T: Optimizer> GradientAccumulation<T> {
-    /// Lets the optimizer apply the mean gradients of this number of steps.
+    /// Wraps an optimizer, which is then applied once every `steps` steps to the mean of their gradients.
     #[must_use]
     pub fn new(optimizer: T, steps: usize) -> GradientAccumulation<T> {
         GradientAccumulation {
@@ -59,7 +59,7 @@ impl<T: Optimizer> GradientAccumulation<T> {
 
     /// Returns the number of gradients that are in the sums.
     fn count(&self, graph: &Graph) -> Variable {
-        self.sums.shared_or_make(graph, "count", || {
+        self.sums.get_or_create_shared(graph, "count", || {
             let root = graph.root();
             let name = format!("{}/count", self.sums.name());
             let builder = VariableBuilder::new(&root.named(&name)).trainable(false);
@@ -120,7 +120,7 @@ impl<T: Optimizer> Optimizer for GradientAccumulation<T> {
         let scope = place.composite(self.sums.name());
         let count = self.count(&place);
         let sums: Vec<(Variable, &Variable)> = with_gradient(gradients)
-            .map(|(_, variable)| (self.sums.slot_or_make(variable, "sum", &zeros()), variable))
+            .map(|(_, variable)| (self.sums.get_or_create_slot(variable, "sum", &zeros()), variable))
             .collect();
         let mut added: Vec<Operation> = sums
             .iter()

@@ -1,4 +1,4 @@
-//! Losses scaled up, so that small gradients of 16-bit models do not become zero.
+//! Losses that are scaled up so that small gradients of 16-bit models do not become zero.
 
 use super::{
     GradientAndVariable, Optimizer, OptimizerSettings, UpdateScope, count_up, join_train_ops, record,
@@ -37,27 +37,27 @@ struct Change {
 }
 
 impl LossScale {
-    /// Returns a factor that stays.
+    /// Returns a constant factor.
     #[must_use]
     pub fn fixed(scale: f64) -> LossScale {
         LossScale { initial: scale, change: None }
     }
 
-    /// Returns a factor that begins with 2^15. It is doubled after 2000 steps in a row with finite gradients, and halved, down to 1,
-    /// by a step whose gradients are not finite, which changes no variable otherwise.
+    /// Returns a factor that begins with 2^15 and adapts: 2000 steps in a row with finite gradients double it, and a step with a gradient
+    /// that is not finite halves it, down to 1. Such a step changes nothing else.
     #[must_use]
     pub fn dynamic() -> LossScale {
         LossScale { initial: 32768.0, change: Some(Change { increment_period: 2000, multiplier: 2.0 }) }
     }
 
-    /// Sets the factor of the first step.
+    /// Sets the factor of the first step. Default: 2^15 for a dynamic factor.
     #[must_use]
     pub fn initial(mut self, scale: f64) -> LossScale {
         self.initial = scale;
         self
     }
 
-    /// Sets the number of good steps after which a dynamic factor grows. Default: 2000.
+    /// Sets the number of consecutive steps with finite gradients after which a dynamic factor grows. Default: 2000.
     #[must_use]
     pub fn increment_period(mut self, steps: u64) -> LossScale {
         if let Some(change) = &mut self.change {
@@ -66,7 +66,7 @@ impl LossScale {
         self
     }
 
-    /// Sets by how much a dynamic factor grows and shrinks. Default: 2.
+    /// Sets the factor by which a dynamic scale grows and shrinks. Default: 2.
     #[must_use]
     pub fn multiplier(mut self, multiplier: f64) -> LossScale {
         if let Some(change) = &mut self.change {
@@ -116,14 +116,14 @@ pub struct LossScaleOptimizer<T> {
 }
 
 impl<T: Optimizer> LossScaleOptimizer<T> {
-    /// Lets the optimizer apply gradients of the scaled loss.
+    /// Wraps an optimizer, whose loss is multiplied by the scale and whose gradients are divided by it.
     #[must_use]
     pub fn new(optimizer: T, loss_scale: LossScale) -> LossScaleOptimizer<T> {
         LossScaleOptimizer { optimizer, scale: loss_scale, state: OptimizerSettings::new("LossScale") }
     }
 
     fn variable(&self, graph: &Graph, name: &str, dtype: DType, value: f64) -> Variable {
-        self.state.shared_or_make(graph, name, || {
+        self.state.get_or_create_shared(graph, name, || {
             let builder = VariableBuilder::new(&graph.root().named(name)).trainable(false);
             builder.initializer([0usize; 0], dtype, &initializers::constant(value)).build()
         })

@@ -39,30 +39,30 @@ pub struct ExponentialMovingAverage {
 }
 
 impl ExponentialMovingAverage {
-    /// Creates averages with this decay, which is close to 1, such as 0.999.
+    /// Creates averages with this decay, a number close to 1, such as 0.999.
     #[must_use]
     pub fn new(decay: impl Into<Scalar>) -> ExponentialMovingAverage {
         let settings = OptimizerSettings::new("ExponentialMovingAverage");
         ExponentialMovingAverage { settings, decay: decay.into(), num_updates: None }
     }
 
-    /// Sets the number of updates so far, such as the global step: the decay is then at most
-    /// `(1 + updates) / (10 + updates)`, so that averages move faster at the beginning.
+    /// Sets the number of updates so far, such as the global step. The decay is then at most `(1 + updates) / (10 + updates)`, so that
+    /// averages move faster at the beginning. Default: none, the decay is constant.
     #[must_use]
     pub fn num_updates(mut self, num_updates: impl Into<Scalar>) -> Self {
         self.num_updates = Some(num_updates.into());
         self
     }
 
-    /// Sets another name, which becomes part of the names of the averages.
+    /// Sets the name, which is part of the names of the averages. Default: `ExponentialMovingAverage`.
     #[must_use]
     pub fn named(mut self, name: &str) -> Self {
         self.settings.name = name.to_owned();
         self
     }
 
-    /// Returns the operation that moves the averages of these variables, in the handle's scope and under its control
-    /// inputs: run it after the training step. The variables join the collection `moving_average_variables`.
+    /// Returns the operation that updates the averages of these variables, in the scope and under the control inputs of the handle. Run it
+    /// after the training step. The variables join the collection `moving_average_variables`.
     #[track_caller]
     pub fn apply(&self, graph: &Graph, variables: &[Variable]) -> Operation {
         for variable in variables {
@@ -93,7 +93,7 @@ impl ExponentialMovingAverage {
         self.apply(graph, &trainable_variables(graph))
     }
 
-    /// Returns the average of a variable, once it was applied to it.
+    /// Returns the average of a variable, or `None` if [`apply`](Self::apply) was not called with the variable.
     #[must_use]
     pub fn average(&self, variable: &Variable) -> Option<Variable> {
         self.settings.slot(variable, "average")
@@ -113,8 +113,22 @@ impl ExponentialMovingAverage {
         }
     }
 
-    /// Returns each of these variables that has an average, with its average: what an evaluation or an export uses in its place
-    /// (the `weights` of `EvaluatorHook` and of `MetaGraphOptions`).
+    /// Returns those of the variables that have an average, each with its average. An evaluation or an export reads the averages instead
+    /// of the variables (the `weights` of `EvaluatorHook` and of `MetaGraphOptions`).
+    ///
+    /// ```
+    /// use ops::optimizers::ExponentialMovingAverage;
+    /// # let graph = session_core::Graph::new();
+    /// let (w, b) =
+    ///     (ops::variables::variable(&graph.named("w"), 3.0f32), ops::variables::variable(&graph.named("b"), 0.0f32));
+    /// let averages = ExponentialMovingAverage::new(0.999);
+    /// let update = averages.apply(&graph, &[w.clone()]);
+    /// let found = averages.averages(&[w.clone(), b]);
+    /// assert_eq!(found.len(), 1);
+    /// assert_eq!(found[0].1.name(), averages.average_name(&w));
+    /// # let _ = update;
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     pub fn averages(&self, variables: &[Variable]) -> Vec<(Variable, Variable)> {
         variables.iter().filter_map(|variable| Some((variable.clone(), self.average(variable)?))).collect()
@@ -151,7 +165,7 @@ impl ExponentialMovingAverage {
             let text = format!("'{}' is {}, which has no averages", variable.name(), variable.dtype());
             variable.graph().add_error(Error::type_mismatch(text));
         }
-        self.settings.slot_or_make(variable, "average", &initial);
+        self.settings.get_or_create_slot(variable, "average", &initial);
     }
 
     fn current_decay(&self, graph: &Graph, dtype: DType) -> Output {

@@ -15,7 +15,7 @@ pub(super) fn create(scope: &UpdateScope<'_>, variables: &[Variable], powers: &[
     let Some(first) = variables.iter().min_by_key(|variable| variable.name()) else { return };
     let graph = scope.graph();
     for (_, name, decay) in powers {
-        scope.settings().shared_or_make(graph, name, || make(graph, name, decay, first));
+        scope.settings().get_or_create_shared(graph, name, || make(graph, name, decay, first));
     }
 }
 

@@ -38,7 +38,7 @@ pub struct RMSPropOptimizer {
 }
 
 impl RMSPropOptimizer {
-    /// Creates the optimizer with this learning rate, a decay of 0.9, no momentum, an epsilon of 1e-10, not centred.
+    /// Creates the optimizer with this learning rate, a decay of 0.9, no momentum, and an epsilon of 1e-10. It is not centered.
     #[must_use]
     pub fn new(learning_rate: impl Into<Scalar>) -> RMSPropOptimizer {
         RMSPropOptimizer {
@@ -115,11 +115,11 @@ impl Optimizer for RMSPropOptimizer {
 
     fn create_slots(&self, scope: &UpdateScope<'_>, variables: &[Variable]) {
         for variable in variables {
-            scope.settings().slot_or_make(variable, "rms", &ones());
+            scope.settings().get_or_create_slot(variable, "rms", &ones());
             if self.centered {
-                scope.settings().slot_or_make(variable, "mg", &zeros());
+                scope.settings().get_or_create_slot(variable, "mg", &zeros());
             }
-            scope.settings().slot_or_make(variable, "momentum", &zeros());
+            scope.settings().get_or_create_slot(variable, "momentum", &zeros());
         }
     }
 

@@ -1,4 +1,8 @@
 //! The common part of all optimizers: a name, a place in the graph, and slots.
+//!
+//! A slot is an ordinary variable that belongs to one variable and one optimizer, such as the momentum of a weight. Names follow
+//! TensorFlow: the first slot of `w` in `Adam` is `w/Adam`, the second `w/Adam_1`. Slots are saved and restored with the model, are on
+//! the device of their variable, and join the global variables but not the trainable ones.
 
 use super::clipping::Clipping;
 use super::decoupled_weight_decay::WeightDecay;
@@ -10,7 +14,19 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The name, place, and slots of an optimizer.
+/// The name, the place in the graph, and the slots of an optimizer: a field of everything that implements
+/// [`Optimizer`](super::Optimizer).
+///
+/// ```
+/// use ops::optimizers::OptimizerSettings;
+/// # let graph = session_core::Graph::new();
+/// let settings = OptimizerSettings::new("Lion");
+/// let w = ops::variables::variable(&graph.named("w"), [3.0f32, 4.0]);
+/// let slot = settings.get_or_create_slot(&w, "m", &ops::initializers::zeros());
+/// assert_eq!((slot.name(), slot.shape().to_string()), ("w/Lion", "[2]".to_owned()));
+/// assert_eq!(settings.get_or_create_slot(&w, "m", &ops::initializers::zeros()), slot);
+/// # graph.finalize().unwrap();
+/// ```
 pub struct OptimizerSettings {
     pub(super) name: String,
     pub(super) place: Option<Graph>,
@@ -34,7 +50,7 @@ struct Made {
 type Key = (GraphId, Option<Endpoint>, String);
 
 impl OptimizerSettings {
-    /// Creates the settings of an optimizer with this name.
+    /// Creates the settings of an optimizer with this default name, at the top of the graph and without slots.
     #[must_use]
     pub fn new(name: &str) -> OptimizerSettings {
         OptimizerSettings {
@@ -46,7 +62,7 @@ impl OptimizerSettings {
         }
     }
 
-    /// Returns the name, which stands in the names of operations and slots.
+    /// Returns the name, which is part of the names of operations and slots.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -75,22 +91,29 @@ impl OptimizerSettings {
         }
     }
 
-    /// Returns a variable's slot, if it was made.
+    /// Returns a slot of a variable, or `None` if it does not exist.
     #[must_use]
     pub fn slot(&self, variable: &Variable, name: &str) -> Option<Variable> {
         self.lock().slots.get(&slot_key(variable, name)).cloned()
     }
 
-    /// Returns all slots and other variables, in the order they were made.
+    /// Returns all slots and other variables, in the order of their creation.
     #[must_use]
     pub fn variables(&self) -> Vec<Variable> {
         self.lock().in_order.clone()
     }
 
-    /// Returns a variable's slot, of the variable's shape, dtype and kind, on its device, and saved as a part of a partitioned slot if the
-    /// variable is a part; made if there is none.
+    /// Returns a slot of a variable, and creates it if it does not exist. A slot has the shape, dtype, kind, and device of the variable.
+    /// The slot of a part of a partitioned variable is saved as a part of a partitioned slot.
+    ///
+    /// A variable whose shape is not fully known is a build error.
     #[track_caller]
-    pub fn slot_or_make(&self, variable: &Variable, name: &str, initializer: &dyn Initializer) -> Variable {
+    pub fn get_or_create_slot(
+        &self,
+        variable: &Variable,
+        name: &str,
+        initializer: &dyn Initializer,
+    ) -> Variable {
         let location = self.lock().caller.unwrap_or(Location::caller());
         self.get_or_make(slot_key(variable, name), || {
             let graph = variable.graph().root();
@@ -109,12 +132,17 @@ impl OptimizerSettings {
         })
     }
 
-    /// Returns a variable that belongs to all, such as Adam's powers; made if there is none.
-    pub fn shared_or_make(&self, graph: &Graph, name: &str, make: impl FnOnce() -> Variable) -> Variable {
+    /// Returns a variable that all trained variables share, such as Adam's powers, and creates it if it does not exist.
+    pub fn get_or_create_shared(
+        &self,
+        graph: &Graph,
+        name: &str,
+        make: impl FnOnce() -> Variable,
+    ) -> Variable {
         self.get_or_make((graph.id(), None, name.to_owned()), make)
     }
 
-    /// Returns a variable that belongs to all, if it was made.
+    /// Returns a variable that all trained variables share, or `None` if it does not exist.
     #[must_use]
     pub fn shared(&self, graph: &Graph, name: &str) -> Option<Variable> {
         self.lock().slots.get(&(graph.id(), None, name.to_owned())).cloned()

@@ -9,7 +9,8 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// The scope of one training step, such as `Adam/`, with the constants that its updates share.
+/// The scope of one training step, such as `Adam/`, with the constants that all updates of the step share. Implementations of
+/// [`Optimizer`](super::Optimizer) build their operations with it.
 #[derive(Clone, Debug)]
 pub struct UpdateScope<'a> {
     settings: &'a OptimizerSettings,
@@ -24,7 +25,7 @@ impl<'a> UpdateScope<'a> {
         UpdateScope { settings, graph, before: Vec::new(), shared: Rc::default() }
     }
 
-    /// Returns the same scope, whose updates wait for this operation as well.
+    /// Returns the same scope, whose updates also wait for this operation.
     #[must_use]
     pub fn after(&self, operation: &Operation) -> UpdateScope<'a> {
         let before = self.before.iter().chain([operation]).cloned().collect();
@@ -32,7 +33,7 @@ impl<'a> UpdateScope<'a> {
         UpdateScope { settings: self.settings, graph, before, shared }
     }
 
-    /// Returns the handle that makes operations in this scope.
+    /// Returns the handle that builds operations in this scope.
     #[must_use]
     pub fn graph(&self) -> &Graph {
         &self.graph
@@ -43,18 +44,18 @@ impl<'a> UpdateScope<'a> {
     pub(super) fn zero_slots(&self, variables: &[Variable], names: &[&str]) {
         for variable in variables {
             for name in names {
-                self.settings.slot_or_make(variable, name, &zeros());
+                self.settings.get_or_create_slot(variable, name, &zeros());
             }
         }
     }
 
-    /// Returns the optimizer's name, place and slots.
+    /// Returns the name, the place, and the slots of the optimizer.
     #[must_use]
     pub fn settings(&self) -> &'a OptimizerSettings {
         self.settings
     }
 
-    /// Returns a number that all updates share, as an output of this dtype.
+    /// Returns a hyperparameter as an output of this dtype. All updates of the step with the same name and dtype share the output.
     #[track_caller]
     pub fn hyperparameter(&self, name: &'static str, value: &Scalar, dtype: DType) -> Output {
         self.numbered_hyperparameter(name, 0, value, dtype)
@@ -78,8 +79,8 @@ impl<'a> UpdateScope<'a> {
         output
     }
 
-    /// Starts the operation that updates a variable, on the device of the variable. It uses the definition
-    /// for the kind of variable and takes the variable as its first input.
+    /// Starts the operation that updates a variable, on the device of the variable. It uses the definition for the kind of the variable,
+    /// `resource` or `reference`, and takes the variable as its first input.
     #[track_caller]
     pub fn update_of(
         &self,
@@ -91,7 +92,7 @@ impl<'a> UpdateScope<'a> {
         self.place_of(variable).op(def).input(variable.handle())
     }
 
-    /// Returns the handle for operations that update a variable, on the device of the variable.
+    /// Returns the handle for operations that belong on the device of the variable.
     #[must_use]
     pub fn place_of(&self, variable: &Variable) -> Graph {
         let scope = self.graph.scope(&format!("update_{}", variable.name()));
