@@ -1,12 +1,22 @@
-//! Arguments that can be given as numbers or computed by the graph.
+//! Arguments that are given as numbers or computed by the graph.
 
 use session_core::{AsOutput, OpBuilder, Output, PartialShape, Shape, Variable};
 use std::ops::RangeFull;
 use tensor::Tensor;
 
-/// Integers for an operation: a shape, axes, or sizes. Numbers (`2`, `[2, -1]`, a `Vec`, a slice, a
-/// [`Shape`]) become a constant named after the operation, `int32` unless one needs more bits. An output
-/// computes them at run time.
+/// Integers for an operation: a shape, axes, or sizes.
+///
+/// Numbers (`2`, `[2, -1]`, a `Vec`, a slice, a [`Shape`]) become a constant that is named after the operation, `int32` unless a number
+/// needs more bits. An output is computed when the graph runs.
+///
+/// ```
+/// use ops::array::{placeholder, reshape, shape};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = placeholder(&graph, DType::Float32, [2, 6]);
+/// assert_eq!(reshape(&x, [3, -1]).shape().to_string(), "[3,4]");
+/// assert_eq!(reshape(&x, shape(&x)).shape().to_string(), "[2,6]");
+/// ```
 #[derive(Clone, Debug)]
 pub enum Ints {
     /// One number.
@@ -18,7 +28,7 @@ pub enum Ints {
 }
 
 impl Ints {
-    /// Returns the numbers, when they are given as such or follow from the graph.
+    /// Returns the numbers if they are constants or follow from known shapes.
     #[must_use]
     pub fn known(&self) -> Option<Vec<i64>> {
         match self {
@@ -116,7 +126,17 @@ impl From<&Variable> for Ints {
     }
 }
 
-/// The axes that a reduction goes over: `..` for all, or as [`Ints`], counted from the end when negative.
+/// The axes of an operation: `..` for all axes, or [`Ints`], of which negative ones count from the end.
+///
+/// ```
+/// use ops::{array::placeholder, math::reduce_sum};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = placeholder(&graph, DType::Float32, [2, 3, 4]);
+/// assert_eq!(reduce_sum(&x, ..).shape().to_string(), "[]");
+/// assert_eq!(reduce_sum(&x, -1).shape().to_string(), "[2,3]");
+/// assert_eq!(reduce_sum(&x, [0, 2]).shape().to_string(), "[3]");
+/// ```
 #[derive(Clone, Debug)]
 pub enum Axes {
     /// All axes.
@@ -135,9 +155,18 @@ impl Axes {
     }
 }
 
-/// The axes of a reduction, and whether they stay in the result with size 1.
+/// The axes of a reduction, and whether the result keeps them with size 1.
 ///
-/// Everything that is [`Axes`] removes its axes, as TensorFlow's `keepdims=False` does; [`keep_dims`] keeps them.
+/// All [`Axes`] convert to it and are removed from the result, as with TensorFlow's `keepdims=False`; [`keep_dims`] keeps them.
+///
+/// ```
+/// use ops::{array::placeholder, keep_dims, math::reduce_max};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = placeholder(&graph, DType::Float32, [2, 3]);
+/// assert_eq!(reduce_max(&x, 1).shape().to_string(), "[2]");
+/// assert_eq!(reduce_max(&x, keep_dims(1)).shape().to_string(), "[2,1]");
+/// ```
 #[derive(Clone, Debug)]
 pub struct ReductionAxes {
     pub(crate) axes: Axes,

@@ -1,11 +1,11 @@
-//! Sparse tensors and rows of tensors as what a run is asked for and given.
+//! The values of sparse tensors and indexed slices, as fetches and feeds.
 
 use crate::gradients::IndexedSlices;
 use crate::parsing::SparseTensor;
 use session_core::{Fetch, FetchList, FetchValues, Output, Result};
 use tensor::Tensor;
 
-/// The value of a [`SparseTensor`].
+/// The value of a [`SparseTensor`]: the result of fetching one, and what feeds it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SparseTensorValue {
     /// The index of each value: one row of `int64` per value, in order.
@@ -16,7 +16,7 @@ pub struct SparseTensorValue {
     pub dense_shape: Tensor,
 }
 
-/// The value of [`IndexedSlices`].
+/// The value of [`IndexedSlices`]: the result of fetching them, and what feeds them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct IndexedSlicesValue {
     /// The rows.
@@ -58,7 +58,7 @@ impl SparseTensor {
 }
 
 impl IndexedSlices {
-    /// Returns the feeds that give the rows this value.
+    /// Returns the feeds that replace these slices by a value.
     #[must_use]
     pub fn feed(&self, value: IndexedSlicesValue) -> [(Output, Tensor); 3] {
         [

@@ -1,6 +1,8 @@
-//! Datasets, their iterators, and what they are made of.
+//! Definitions of datasets and iterators.
 //!
-//! They have definitions, so that imported graphs run, and so that the crate `dataset` has something to build from.
+//! They have definitions but no constructors here: imported graphs use them, and the crate `dataset` builds on them. A dataset is a
+//! `variant` tensor that describes how to make elements; an iterator is a resource of the session that makes them. Attributes
+//! `output_types` and `output_shapes` of each op state the components of an element.
 
 pub(crate) mod batches;
 pub(crate) mod functions;

@@ -1,8 +1,8 @@
-//! Queues: what hands elements from the threads that make them to the steps that use them.
+//! Queues, and other structures that pass elements from one part of a program to another.
 //!
-//! A queue belongs to a session and is named by its operation (or its shared name). What fills it runs
-//! [`enqueue`](Queue::enqueue) operations, usually a queue runner's threads; what uses it builds on
-//! [`dequeue`](Queue::dequeue) or [`dequeue_many`](Queue::dequeue_many), which wait while there is too little.
+//! A queue belongs to a session and is identified by the name of its operation, or by its shared name. Queue runners fill it with
+//! [`enqueue`](Queue::enqueue) operations in threads of their own; steps take elements with [`dequeue`](Queue::dequeue) or
+//! [`dequeue_many`](Queue::dequeue_many), which wait until there are enough.
 //!
 //! ```
 //! use ops::data_flow::FifoQueue;
@@ -20,6 +20,16 @@
 //! graph.finalize()?;
 //! # Ok::<(), session_core::Error>(())
 //! ```
+//!
+//! | structure | order of elements | use |
+//! | --- | --- | --- |
+//! | [`FifoQueue`] | first in, first out | examples, file names |
+//! | [`PaddingFifoQueue`] | first in, first out | elements of different shapes, padded to batches |
+//! | [`RandomShuffleQueue`] | random | shuffled examples |
+//! | [`PriorityQueue`] | by priority | work of different urgency |
+//! | [`StagingArea`] | first in, first out, never closed | the next batch, prefetched within a step |
+//! | [`Barrier`] | by key, when complete | components that arrive from different places |
+//! | [`ConditionalAccumulator`] | sum or mean | gradients of several workers |
 
 pub(crate) mod accumulators;
 pub(crate) mod barriers;

@@ -1,12 +1,12 @@
-//! Functions of the graph, made from closures.
+//! Functions of the graph, built from closures.
 //!
-//! [`define`] gives a closure a graph of its own, the function's body, and arguments to build on. What the closure uses of the
-//! graph around becomes a further argument, found by itself. The result is in the graph's library, and is called by operations
-//! such as `PartitionedCall`, exported with the graph, and run by TensorFlow, too.
+//! [`define`] passes to a closure a graph of its own, the body of the function, and the arguments. Values of the surrounding graph that the
+//! closure uses become further arguments: captures. The function is part of the graph's library. Operations such as `PartitionedCall` call
+//! it, and it is exported with the graph, so TensorFlow can run it too.
 //!
-//! While the closure runs, whatever it builds is built in the body: `&x + 1.0` for an `x` of the graph around as well.
-//! Variables are the exception. They belong to the session, so they are made in the graph around, and each body that uses one
-//! reads it by itself.
+//! While the closure runs, everything that its thread builds is part of the body, including `&x + 1.0` for an `x` of the surrounding
+//! graph. Variables are the exception: they belong to the session, so they are created in the surrounding graph, and each body that uses a
+//! variable reads it itself.
 
 pub(crate) mod custom;
 pub(crate) mod trace;
@@ -20,8 +20,9 @@ use session_core::{
 };
 use trace::Trace;
 
-/// A function in a graph's library, together with the outputs that it captures from the graph in which it was
-/// defined.
+/// A function in a graph's library, together with the outputs that it captures from the graph in which it was defined.
+///
+/// [`define`] returns it, with an example.
 #[derive(Clone, Debug)]
 pub struct FunctionWithCaptures {
     name: String,
@@ -119,26 +120,25 @@ pub(crate) fn named(function: &str) -> AttrValue {
 }
 
 impl FunctionWithCaptures {
-    /// Returns the name in the library.
+    /// Returns the name of the function in the library.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Returns the value of an attribute that names the function, as `f` of `MapDataset`.
+    /// Returns the value of an attribute that refers to the function, such as `f` of `MapDataset`.
     #[must_use]
     pub fn attr(&self) -> AttrValue {
         named(&self.name)
     }
 
-    /// Returns the outputs that the function captures from the surrounding graph: the arguments after those
-    /// of the definition.
+    /// Returns the outputs that the function captures from the surrounding graph: its arguments after those of the definition.
     #[must_use]
     pub fn captures(&self) -> &[Output] {
         &self.captures
     }
 
-    /// Returns the operations of the graph around that must have run before any call.
+    /// Returns the operations of the surrounding graph that must run before any call.
     #[must_use]
     pub fn control_inputs(&self) -> &[Operation] {
         &self.control_inputs
@@ -150,28 +150,27 @@ impl FunctionWithCaptures {
         &self.arguments
     }
 
-    /// Returns the known dtypes and shapes of the results.
+    /// Returns the dtypes and shapes of the results, as far as they are known.
     #[must_use]
     pub fn results(&self) -> &[OutputInfo] {
         &self.results
     }
 
-    /// Returns true if the body holds an operation with state or an effect.
+    /// Returns true if the body contains an operation with state or side effects.
     #[must_use]
     pub fn is_stateful(&self) -> bool {
         self.stateful
     }
 
-    /// Calls the function and returns its results. Incompatible arguments are recorded in the graph as
-    /// errors.
+    /// Calls the function and returns its results. Incompatible arguments are recorded in the graph as build errors.
     #[must_use]
     #[track_caller]
     pub fn call(&self, graph: &Graph, arguments: &[Output]) -> Vec<Output> {
         self.call_operation(graph, arguments).outputs()
     }
 
-    /// Calls the function with a `PartitionedCall`, or with a `StatefulPartitionedCall` if it is stateful.
-    /// Incompatible arguments are recorded in the graph as errors.
+    /// Returns the operation that calls the function: a `PartitionedCall`, or a `StatefulPartitionedCall` if the function is stateful.
+    /// Incompatible arguments are recorded in the graph as build errors.
     #[must_use]
     #[track_caller]
     pub fn call_operation(&self, graph: &Graph, arguments: &[Output]) -> Operation {

@@ -1,10 +1,9 @@
-//! The global step: how many training steps were taken, in this run and those before it.
+//! The global step: the number of training steps, in this run and the runs before it.
 //!
-//! A scalar `int64` variable named `global_step` (S-375), which optimizers count up when it is given to them and
-//! which is saved and restored with the model. Hooks follow it through one read for all of them
-//! ([`global_step_read`]), fetched together with the training step. It delivers the value from before the step:
-//! whatever assigns the global step through this crate waits for that read (S-330, S-380). In TensorFlow the two
-//! are not ordered, and the read now and then sees the new value.
+//! A scalar `int64` variable named `global_step` (S-375). Optimizers increment it if they are given it, and it is saved and restored
+//! with the model. All hooks share one read of it ([`global_step_read`]), which is fetched together with the training step. The read
+//! returns the value from before the step: whatever assigns the global step through this crate waits for the read (S-330, S-380). In
+//! TensorFlow the two are not ordered, and the read sometimes returns the new value.
 
 use crate::array::constants::number;
 use crate::array::identity;
@@ -105,16 +104,16 @@ pub fn assert_global_step(variable: &Variable) -> Result<()> {
     Ok(())
 }
 
-/// Returns the read of the global step that all hooks of a graph share, made at the first demand; `None` without a
+/// Returns the read of the global step that all hooks of a graph share, and creates it on the first call. Returns `None` without a
 /// global step (S-380).
 ///
-/// It yields the value before any assignment of the global step in the same run. Its operation carries the
-/// attribute `_initial_value`, so that an engine can answer before the variable is initialized. Engines that
-/// do not know the attribute fail, as for any uninitialized variable (S-28).
+/// The read returns the value from before any assignment of the global step in the same run. Its operation carries the attribute
+/// `_initial_value`, with which an engine can answer before the variable is initialized. Engines that do not know the attribute fail,
+/// as for any uninitialized variable (S-28).
 ///
 /// # Errors
-/// A runtime error when the collection holds several reads, or when there is none yet and the graph is frozen; a
-/// type error when what the graph has is no global step.
+/// A runtime error if the collection holds several reads, or if the graph is frozen and has none yet; a type error if the variable of
+/// the graph is not a valid global step.
 pub fn global_step_read(graph: &Graph) -> Result<Option<Output>> {
     let mut cached = graph.collection(&GLOBAL_STEP_READ);
     match cached.len() {
@@ -161,7 +160,7 @@ pub fn increment_global_step(graph: &Graph, increment: i64) -> Operation {
 /// Returns the value of a global step in a session (S-379).
 ///
 /// # Errors
-/// Of the session, such as a variable without value (S-28).
+/// Those of the session, such as an uninitialized variable (S-28).
 pub fn evaluate(session: &dyn Session, variable: &Variable) -> Result<i64> {
     let value = session.run(variable.snapshot(), ())?;
     value.as_scalar_i64().map_err(|error| Error::type_mismatch(error.to_string()))

@@ -3,6 +3,9 @@
 //! [`gradients`] walks from results back to what they are to be differentiated with respect to. Each operation on
 //! the way is asked, through its definition, for the gradients of its inputs, and answers by building operations
 //! in a scope `gradients/<operation>_grad`.
+//!
+//! An operation on the way that has no gradient, such as [`floor`](crate::math::floor) or a comparison, stops the walk: whatever lies
+//! behind it counts as constant. An operation that *could* have a gradient but does not define one is an error that names it.
 
 pub(crate) mod asked;
 pub(crate) mod branches;
@@ -32,9 +35,9 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::panic::Location;
 
-/// A target of differentiation: an output, or a variable, for which all reads count.
+/// A target of differentiation: an output, or a variable, whose reads all count.
 pub trait Differentiable {
-    /// Returns the output to which all gradients flow: that of a variable is its handle.
+    /// Returns the output to which the gradients flow. For a variable, this is its handle.
     fn origin(&self) -> &Output;
 }
 
@@ -56,7 +59,7 @@ impl<T: Differentiable + ?Sized> Differentiable for &T {
     }
 }
 
-/// The gradient of a tensor that the results do not depend on.
+/// The gradient of a tensor on which the results do not depend.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UnconnectedGradients {
     /// There is none.
@@ -92,14 +95,36 @@ pub struct GradientOptions {
 }
 
 impl GradientOptions {
-    /// Sets the incoming gradient of each result, in order; `None` stands for ones. Default: ones.
+    /// Sets the incoming gradient of each result, in order; `None` stands for ones. Default: ones for all.
+    ///
+    /// ```
+    /// use ops::{GradientOptions, array::constant, gradients_with, math::square};
+    /// let graph = session_core::Graph::new();
+    /// let x = constant(&graph, [1.0f32, 2.0]);
+    /// let y = square(&x);
+    /// let options = GradientOptions::default().grad_ys([Some(constant(&graph, [1.0f32, 0.0]))]); // only the first element
+    /// let gradient = gradients_with(&[y], &[x], &options)?.remove(0);
+    /// assert!(gradient.is_some());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     pub fn grad_ys(mut self, grad_ys: impl IntoIterator<Item = Option<Output>>) -> Self {
         self.grad_ys = grad_ys.into_iter().collect();
         self
     }
 
-    /// Sets the outputs at which differentiation stops: they count as constants. Default: none.
+    /// Sets outputs that count as constants. Default: none.
+    ///
+    /// ```
+    /// use ops::{GradientOptions, array::constant, gradients_with, math::square};
+    /// let graph = session_core::Graph::new();
+    /// let x = constant(&graph, 3.0f32);
+    /// let target = square(&x);
+    /// let loss = &x - &target;
+    /// let options = GradientOptions::default().stop_gradients([target]);
+    /// assert!(gradients_with(&[loss], &[x], &options)?[0].is_some()); // 1, instead of 1 - 2x
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     pub fn stop_gradients(mut self, outputs: impl IntoIterator<Item = Output>) -> Self {
         self.stop_gradients = outputs.into_iter().collect();
@@ -160,9 +185,19 @@ pub fn gradients<Y: AsOutput, X: Differentiable>(ys: &[Y], xs: &[X]) -> Result<V
 
 /// Works as [`gradients`], with options.
 ///
+/// ```
+/// use ops::{GradientOptions, UnconnectedGradients, array::constant, gradients_with, math::square};
+/// let graph = session_core::Graph::new();
+/// let (x, unused) = (constant(&graph, 3.0f32), constant(&graph, [1.0f32, 2.0]));
+/// let options = GradientOptions::default().unconnected_gradients(UnconnectedGradients::Zero);
+/// let found = gradients_with(&[square(&x)], &[x, unused], &options)?;
+/// assert_eq!(found[1].as_ref().expect("zeros").shape().to_string(), "[2]");
+/// # Ok::<(), session_core::Error>(())
+/// ```
+///
 /// # Errors
-/// As [`gradients`]; also a value error for options that do not fit `ys`, and one that names the culprit where
-/// [`UnconnectedGradients::Error`] asks for it.
+/// As [`gradients`]; also a value error for options that do not fit `ys`, and, with [`UnconnectedGradients::Error`], one that names the
+/// unconnected tensor.
 #[track_caller]
 pub fn gradients_with<Y: AsOutput, X: Differentiable>(
     ys: &[Y],

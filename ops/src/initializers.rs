@@ -12,6 +12,20 @@
 //! # graph.finalize()?;
 //! # Ok::<(), session_core::Error>(())
 //! ```
+//!
+//! # Choosing an initializer
+//!
+//! | initializer | values | suits |
+//! | --- | --- | --- |
+//! | [`glorot_uniform`], [`glorot_normal`] | variance `2 / (inputs + outputs)` | sigmoid, tanh, softmax; the default of floating-point variables |
+//! | [`he_uniform`], [`he_normal`] | variance `2 / inputs` | ReLU and its relatives |
+//! | [`lecun_uniform`], [`lecun_normal`] | variance `1 / inputs` | SELU |
+//! | [`orthogonal_initializer`] | an orthogonal matrix | recurrent kernels |
+//! | [`zeros`], [`ones`], [`constant`] | one number | biases, scales |
+//! | [`identity`] | the identity matrix | residual and recurrent kernels |
+//!
+//! Random initializers draw from TensorFlow's streams: the same graph-level seed gives the same weights as in TensorFlow. Without any
+//! seed, each session starts with other weights.
 
 use crate::array;
 use crate::array::constants::filled;
@@ -39,12 +53,14 @@ use tensor::Tensor;
 /// # Ok::<(), session_core::Error>(())
 /// ```
 pub trait Initializer {
-    /// Builds the initial value of a variable with this shape and dtype. Its operations belong on `graph`,
-    /// whose scope is that of the variable. Errors are recorded there.
+    /// Builds the initial value of a variable of this shape and dtype. Its operations belong on `graph`, whose scope is the scope of the
+    /// variable. Errors, such as a dtype that the initializer does not support, are recorded in the graph.
     fn initial_value(&self, graph: &Graph, shape: &Shape, dtype: DType) -> Output;
 
-    /// Works as [`initial_value`](Initializer::initial_value), for a part of this shape of a variable whose
-    /// shape is `whole`.
+    /// Builds the initial value of one part of a partitioned variable. `part` is the shape of the part, `_whole` that of the variable.
+    ///
+    /// By default the part is initialized as a variable of its own. Initializers that scale by the number of inputs override the
+    /// method, because the number follows from the whole.
     fn part_value(&self, graph: &Graph, _whole: &Shape, part: &Shape, dtype: DType) -> Output {
         self.initial_value(graph, part, dtype)
     }
@@ -150,7 +166,7 @@ pub fn identity() -> Identity {
     Identity { gain: 1.0 }
 }
 
-/// The initializer of [`zeros`], [`ones`], and [`constant`].
+/// The initializer of [`zeros`], [`ones`], and [`constant`]: all elements have one value.
 #[derive(Clone, Debug)]
 pub struct Filled {
     value: f64,
@@ -175,7 +191,7 @@ impl Initializer for Filled {
     }
 }
 
-/// The initializer of [`elements`].
+/// The initializer of [`elements`]: the given elements, in row-major order.
 #[derive(Clone, Debug)]
 pub struct Elements {
     values: Tensor,
@@ -193,7 +209,7 @@ impl Initializer for Elements {
     }
 }
 
-/// The initializer of [`identity`].
+/// The initializer of [`identity`]: the identity matrix times a factor.
 #[derive(Clone, Debug)]
 pub struct Identity {
     gain: f64,
@@ -255,7 +271,18 @@ pub fn orthogonal_initializer() -> Orthogonal {
     Orthogonal { gain: 1.0, seed: None }
 }
 
-/// The initializer of [`orthogonal_initializer`].
+/// The initializer of [`orthogonal_initializer`]: a random orthogonal matrix times a factor.
+///
+/// ```
+/// use ops::initializers::orthogonal_initializer;
+/// use ops::variables::get_variable;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let start = orthogonal_initializer().gain(1.4).seed(7);
+/// let kernel = get_variable(&graph, "kernel", [16, 16], DType::Float32, &start);
+/// assert_eq!(kernel.shape().to_string(), "[16,16]");
+/// # graph.finalize().unwrap();
+/// ```
 #[derive(Clone, Debug)]
 pub struct Orthogonal {
     gain: f64,
@@ -347,7 +374,7 @@ pub fn truncated_normal(mean: f64, stddev: f64) -> Random {
     Random { distribution: Sampled::TruncatedNormal(mean, stddev), seed: None }
 }
 
-/// The initializer of [`random_uniform`], [`random_normal`], and [`truncated_normal`].
+/// The initializer of [`random_uniform`], [`random_normal`], and [`truncated_normal`]: independent random numbers.
 #[derive(Clone, Debug)]
 pub struct Random {
     distribution: Sampled,
@@ -390,7 +417,7 @@ impl Sampled {
 
 // ---- scaled by the number of inputs ----------------------------------------------------------------------
 
-/// The number of connections by which the variance is divided.
+/// The number of connections of a unit, by which [`variance_scaling`] divides the variance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fan {
     /// The number of inputs to each unit.
@@ -401,14 +428,14 @@ pub enum Fan {
     Average,
 }
 
-/// The distribution of the numbers.
+/// The distribution from which [`variance_scaling`] draws.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Distribution {
-    /// Normal, cut at two standard deviations and stretched, so that what is left has the variance asked for.
+    /// A normal distribution, truncated at two standard deviations and rescaled so that the result has the requested variance.
     TruncatedNormal,
-    /// Normal.
+    /// A normal distribution.
     UntruncatedNormal,
-    /// Even.
+    /// A uniform distribution.
     Uniform,
 }
 
@@ -447,13 +474,31 @@ pub fn glorot_uniform() -> VarianceScaling {
     variance_scaling(1.0, Fan::Average, Distribution::Uniform)
 }
 
-/// Returns the Glorot (Xavier) normal initializer.
+/// Returns the Glorot (Xavier) normal initializer: a truncated normal distribution with variance `2 / (inputs + outputs)`.
+///
+/// ```
+/// use ops::{initializers::glorot_normal, variables::get_variable};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let kernel = get_variable(&graph, "kernel", [64, 10], DType::Float32, &glorot_normal().seed(1));
+/// # assert_eq!(kernel.name(), "kernel");
+/// # graph.finalize().unwrap();
+/// ```
 #[must_use]
 pub fn glorot_normal() -> VarianceScaling {
     variance_scaling(1.0, Fan::Average, Distribution::TruncatedNormal)
 }
 
-/// Returns the He uniform initializer, for rectified linear units.
+/// Returns the He uniform initializer, for rectified linear units: a uniform distribution with variance `2 / inputs`.
+///
+/// ```
+/// use ops::{initializers::he_uniform, variables::get_variable};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let kernel = get_variable(&graph, "kernel", [3, 3, 1, 8], DType::Float32, &he_uniform());
+/// # assert_eq!(kernel.name(), "kernel");
+/// # graph.finalize().unwrap();
+/// ```
 #[must_use]
 pub fn he_uniform() -> VarianceScaling {
     variance_scaling(2.0, Fan::In, Distribution::Uniform)
@@ -473,20 +518,29 @@ pub fn he_normal() -> VarianceScaling {
     variance_scaling(2.0, Fan::In, Distribution::TruncatedNormal)
 }
 
-/// Returns the LeCun uniform initializer.
+/// Returns the LeCun uniform initializer: a uniform distribution with variance `1 / inputs`.
 #[must_use]
 pub fn lecun_uniform() -> VarianceScaling {
     variance_scaling(1.0, Fan::In, Distribution::Uniform)
 }
 
-/// Returns the LeCun normal initializer.
+/// Returns the LeCun normal initializer, for SELU: a truncated normal distribution with variance `1 / inputs`.
 #[must_use]
 pub fn lecun_normal() -> VarianceScaling {
     variance_scaling(1.0, Fan::In, Distribution::TruncatedNormal)
 }
 
-/// Returns an initializer with uniform numbers in `factor * sqrt(3 / inputs)` around zero, where all sizes of a shape but the last
-/// count as inputs: signals keep their size through layers without an activation.
+/// Returns an initializer with uniform numbers between `-factor * sqrt(3 / inputs)` and `factor * sqrt(3 / inputs)`. All dimensions but
+/// the last count as inputs. Signals keep their magnitude through layers without an activation.
+///
+/// ```
+/// use ops::{initializers::uniform_unit_scaling, variables::get_variable};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let kernel = get_variable(&graph, "kernel", [64, 10], DType::Float32, &uniform_unit_scaling(1.0));
+/// # assert_eq!(kernel.name(), "kernel");
+/// # graph.finalize().unwrap();
+/// ```
 #[must_use]
 pub fn uniform_unit_scaling(factor: f64) -> UniformUnitScaling {
     UniformUnitScaling { factor, seed: None }
@@ -525,7 +579,7 @@ impl Initializer for UniformUnitScaling {
     }
 }
 
-/// The initializer of [`variance_scaling`].
+/// The initializer of [`variance_scaling`] and of the Glorot, He, and LeCun initializers.
 #[derive(Clone, Debug)]
 pub struct VarianceScaling {
     scale: f64,

@@ -79,7 +79,17 @@ impl Schedule {
     }
 }
 
-/// The shape of a decay between the multiples of its `decay_steps`: TensorFlow's `staircase`.
+/// The progress of a decay between multiples of its `decay_steps`: TensorFlow's `staircase`.
+///
+/// ```
+/// use ops::learning_rate::{Decay, exponential_decay};
+/// let graph = session_core::Graph::new();
+/// let step = ops::global_step::get_or_create_global_step(&graph);
+/// let smooth = exponential_decay(0.1, &step, 1000, 0.5, Decay::Smooth); // 0.0707 at step 500
+/// let staircase = exponential_decay(0.1, &step, 1000, 0.5, Decay::Staircase); // 0.1 up to step 999, then 0.05
+/// # let _ = (smooth, staircase);
+/// # graph.finalize().unwrap();
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Decay {
     /// The rate changes with each step.
@@ -92,7 +102,7 @@ pub enum Decay {
 /// The rate after the last step of a [`polynomial_decay`]: TensorFlow's `cycle`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AfterDecay {
-    /// The rate stays at its end.
+    /// The rate stays at its final value.
     #[default]
     Hold,
     /// The decay restarts from the initial rate, stretched to the next multiple of `decay_steps`.
@@ -379,7 +389,13 @@ pub fn noisy_linear_cosine_decay(
     schedule.scaled(&factor)
 }
 
-/// The noise of [`noisy_linear_cosine_decay`].
+/// Options of the noise of [`noisy_linear_cosine_decay`].
+///
+/// ```
+/// use ops::learning_rate::NoiseOptions;
+/// let noise = NoiseOptions::default().initial_variance(0.5).seed(1);
+/// # let _ = noise;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NoiseOptions {
     initial_variance: f64,
@@ -401,7 +417,7 @@ impl NoiseOptions {
         self
     }
 
-    /// Sets the exponent by which the variance decreases. Default: 0.55.
+    /// Sets the exponent with which the variance decreases: at step `n` it is `initial_variance / (1 + n)^exponent`. Default: 0.55.
     #[must_use]
     pub fn variance_decay(mut self, exponent: f64) -> Self {
         self.variance_decay = exponent;

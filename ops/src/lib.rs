@@ -1,6 +1,6 @@
 //! The op library: definitions, shapes, constructors, gradients, optimizers.
 //!
-//! Functions here build operations of TensorFlow's types in a [`Graph`](session_core::Graph). An engine runs them.
+//! The functions of this crate build operations of TensorFlow's types in a [`Graph`](session_core::Graph). An engine runs them.
 //!
 //! ```
 //! use ops::array::placeholder;
@@ -16,7 +16,7 @@
 //!     let images = placeholder(&graph.named("images"), DType::Float32, [None, Some(64)]);
 //!     let labels = placeholder(&graph.named("labels"), DType::Int32, [None]);
 //!
-//!     // A layer in a scope of its own: what is built on a tensor goes where the tensor is.
+//!     // A layer in a scope of its own: operations go into the scope of their first argument.
 //!     let layer = graph.scope("hidden");
 //!     let start = random::truncated_normal(&layer, [64, 32], 0.0, 0.1, DType::Float32, Some(1));
 //!     let weights = variable(&layer.named("weights"), start);
@@ -40,22 +40,22 @@
 //!
 //! # Conventions
 //!
-//! - Constructors have TensorFlow's Python names and take outputs or variables. Those that start from nothing take a
-//!   graph handle. Numbers for shapes, axes and sizes are [`Ints`] and [`Axes`].
-//! - Operations go into the scope, and on the device, of the first argument; `x.within(&graph.scope("layer"))` says
-//!   another. They are named by their type; `x.named("logits")` names the next one.
-//! - Constructors do not return `Result`. The graph records errors with the caller's file and line; they are
-//!   returned by [`Graph::finalize`](session_core::Graph::finalize) and by whatever would run the graph.
+//! - Constructors have TensorFlow's Python names and take outputs or variables. Those without an input take a graph handle. Shapes,
+//!   axes, and sizes are [`Ints`] and [`Axes`]: numbers, or outputs that compute them.
+//! - Operations go into the scope, and on the device, of the first argument; `x.within(&graph.scope("layer"))` selects another scope.
+//!   Operations are named after their type; `x.named("logits")` names the next operation that is built on `x`.
+//! - Constructors do not return `Result`. The graph records build errors with the caller's file and line.
+//!   [`Graph::finalize`](session_core::Graph::finalize) and every run return them.
 //! - Shapes are inferred as far as TensorFlow infers them.
 //!
 //! # Where to look
 //!
-//! | Module | What it has |
+//! | Module | Contents |
 //! | --- | --- |
 //! | [`mod@array`] | constants, placeholders, shapes, joins, slices, gathers |
 //! | [`math`] | arithmetic, reductions, matrix products, comparisons, segments |
 //! | [`nn`] | convolutions, pooling, activations, normalization, cross entropies, embeddings, dropout |
-//! | [`image`] | files of pictures, other sizes, parts, boxes |
+//! | [`image`] | image files, resizing, cropping, boxes |
 //! | [`io`] | input: orders of examples, files, readers |
 //! | [`parsing`], [`strings`] | examples, CSV, raw bytes; text |
 //! | [`signal`] | Fourier transforms, audio |
@@ -63,25 +63,25 @@
 //! | [`sets`] | differences, intersections, unions |
 //! | [`control_flow`] | conditionals, loops, groups, dependencies, assertions |
 //! | [`functions`] | functions of the graph from closures |
-//! | [`data_flow`] | queues |
+//! | [`data_flow`] | queues, barriers, accumulators, staging areas |
 //! | [`script`] | operations that call closures of the program |
-//! | [`variables`], [`initializers`], [`random`] | state and where it begins |
+//! | [`variables`], [`initializers`], [`random`] | state and its initial values |
 //! | [`gradients`](fn@gradients) | symbolic gradients |
-//! | [`rnn`] | recurrent cells and nets |
+//! | [`rnn`] | recurrent cells and networks, attention, decoders |
 //! | [`losses`], [`regularizers`], [`optimizers`], [`learning_rate`], [`global_step`] | training |
-//! | [`layers`], [`metrics`], [`summary`] | whole layers, what to watch |
+//! | [`layers`], [`metrics`], [`summary`] | whole layers; evaluation; curves |
 //! | [`library`](fn@library) | all definitions, for importers and engines |
 //!
 //! # Features
 //!
-//! | Feature | Default | What it brings |
+//! | Feature | Default | Contents |
 //! | --- | --- | --- |
 //! | `conformance` | no | tables of samples that engines run in their tests |
 //! | `ndarray` | no | host functions over `ndarray` views |
 //!
-//! # What it does not do
+//! # Limits
 //!
-//! It computes nothing: kernels are the engines'.
+//! This crate computes nothing: kernels belong to engines.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod arguments;

@@ -1,10 +1,22 @@
 //! The set of all op definitions of this crate.
+//!
+//! Each file that defines ops has one [`op_defs!`] block, which declares a static for each definition and a list `DEFS`. The lists are
+//! collected here by family. A definition states everything that TensorFlow's registry knows about an op type (inputs, outputs, attributes,
+//! state) together with two functions: the shape function, which runs when an operation is built, and the gradient function, which builds
+//! the operations of the backward pass.
 
 use session_core::{OpDef, OpLibrary};
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-/// The op definitions of this crate.
+/// The set of op definitions of this crate, through which importers and engines find a definition by its op type.
+///
+/// ```
+/// use ops::library;
+/// let families: Vec<&str> = library().families().map(|(family, _)| family).collect();
+/// assert!(families.contains(&"array") && families.contains(&"nn"), "{families:?}");
+/// assert!(library().iter().any(|definition| definition.name() == "MatMul"));
+/// ```
 #[derive(Debug)]
 pub struct Library;
 
@@ -14,7 +26,7 @@ pub static LIBRARY: Library = Library;
 /// Op types that TensorFlow 2 does not have: `IndexBatch` is this library's own, `GatherTree` was in the `contrib` of TensorFlow 1.
 pub const EXTENSIONS: &[&str] = &["GatherTree", "IndexBatch"];
 
-/// Returns the library, as importers and engines want it.
+/// Returns the library of all op definitions, which importers and engines take.
 #[must_use]
 pub fn library() -> &'static Library {
     &LIBRARY
@@ -22,6 +34,17 @@ pub fn library() -> &'static Library {
 
 /// Defines op types: a static for each, in the library, and `DEFS`, the list of them all.
 // NEG: OpDef::new("Neg", "x: T -> y: T").attrs("T: numbertype").shape(unchanged).gradient(neg_gradient);
+/// Defines op types in TensorFlow's notation: a static for each, which belongs to the library, and `DEFS`, the list of all.
+///
+/// - `"x: T, y: T -> z: T"` lists the inputs and outputs. `N * T` is a list of `N` tensors, `Ref(T)` a reference to a variable, and a name
+///   of an attribute of type `list(type)` stands for a list of tensors of these dtypes.
+/// - `.attrs("T: numbertype, axis: int = 0")` lists the attributes, with their constraints and defaults. A definition without a default for
+///   an attribute requires it.
+/// - `.stateful()` keeps an engine from merging, folding, or skipping operations.
+/// - `.shape(f)` infers the shapes of the outputs; `.gradient(f)` builds the gradients of the inputs; `.not_differentiable()` states that
+///   there are none, which stops a gradient without an error.
+///
+/// Attribute order, names, and defaults are TensorFlow's: files contain them, and the tests compare each definition with TensorFlow.
 macro_rules! op_defs {
     ($($name:ident: $def:expr;)*) => {
         $(pub(crate) static $name: session_core::OpDef = $def.library(&crate::library::LIBRARY);)*
@@ -183,7 +206,7 @@ fn families() -> Vec<(&'static str, Vec<File>)> {
 }
 
 impl Library {
-    /// Returns all definitions, by family.
+    /// Returns all definitions, ordered by family.
     pub fn iter(&self) -> impl Iterator<Item = &'static OpDef> {
         self.families().flat_map(|(_, defs)| defs)
     }

@@ -1,8 +1,7 @@
-//! Losses: a scalar that says how far predictions are from labels.
+//! Losses: scalars that measure the distance between predictions and labels.
 //!
-//! Each function takes labels first, then predictions or logits, joins the collection `losses`, and gives the mean
-//! over all elements. The forms that end with `_with` take weights, the kind of mean and the collection as
-//! [`LossOptions`].
+//! Each function takes labels first, then predictions or logits, and returns the mean over all elements, which joins the collection
+//! `losses`. The variants that end with `_with` take weights, the reduction, and the collection as [`LossOptions`].
 //!
 //! ```
 //! use ops::{array::placeholder, losses};
@@ -16,6 +15,23 @@
 //! # graph.finalize()?;
 //! # Ok::<(), session_core::Error>(())
 //! ```
+//!
+//! # Choosing a loss
+//!
+//! | task | labels | predictions | loss |
+//! | --- | --- | --- | --- |
+//! | one of several classes | class numbers `[batch]` | logits `[batch, classes]` | [`sparse_softmax_cross_entropy`] |
+//! | one of several classes | probabilities `[batch, classes]` | logits `[batch, classes]` | [`softmax_cross_entropy`] |
+//! | independent yes or no | 0 and 1, of the shape of the logits | logits | [`sigmoid_cross_entropy`] |
+//! | regression | numbers | numbers of the same shape | [`mean_squared_error`], [`huber_loss`], [`absolute_difference`] |
+//!
+//! Logits are the outputs of the last layer *before* softmax or sigmoid: the losses apply it themselves, in a form that does not
+//! overflow.
+//!
+//! # Errors
+//!
+//! Labels and predictions of incompatible shapes are build errors, as are weights that do not broadcast to the shape of the losses. The
+//! mean over an empty batch, or over weights that are all 0, is 0.
 
 use crate::array::constants::number;
 use crate::array::{constant, ones_like, scalar_tensor, shape, size, zeros_like};
@@ -32,10 +48,22 @@ use crate::regularizers::{Regularizer, l1_regularizer, l2_regularizer};
 use session_core::keys::{LOSSES, REGULARIZATION_LOSSES};
 use session_core::{AsOutput, CollectionKey, DType, Error, Graph, Output};
 
-/// The reduction of the losses of all elements to one.
+/// The reduction of the losses of all elements to one number.
+///
+/// ```
+/// use ops::array::placeholder;
+/// use ops::losses::{LossOptions, Reduction, mean_squared_error_with};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = placeholder(&graph, DType::Float32, [None, Some(3)]);
+/// let y = placeholder(&graph, DType::Float32, [None, Some(3)]);
+/// let each = mean_squared_error_with(&y, &x, &LossOptions::default().reduction(Reduction::None));
+/// assert_eq!(each.shape().to_string(), "[?,3]");
+/// # graph.finalize().unwrap();
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reduction {
-    /// Not at all: the result has the shape of the losses.
+    /// No reduction: the result has the shape of the losses.
     None,
     /// The weighted sum.
     Sum,
@@ -630,13 +658,34 @@ fn sum_of(graph: &Graph, losses: &[Output]) -> Output {
     add_n(&losses)
 }
 
-/// Adds `scale * l2_loss(weights)`, half the sum of squares, to the collection `regularization_losses`. `None` for a scale of 0.
+/// Adds `scale * l2_loss(weights)`, half the sum of squares times the scale, to the collection `regularization_losses` and returns
+/// it. A scale of 0 adds nothing and returns `None`.
+///
+/// ```
+/// use ops::losses::l2_regularization;
+/// use session_core::{Graph, keys};
+/// let graph = Graph::new();
+/// let kernel = ops::variables::variable(&graph.named("kernel"), [3.0f32, 4.0]);
+/// assert!(l2_regularization(&kernel, 0.01).is_some());
+/// assert_eq!(graph.collection(&keys::REGULARIZATION_LOSSES).len(), 1);
+/// # graph.finalize().unwrap();
+/// ```
 #[track_caller]
 pub fn l2_regularization(weights: impl AsOutput, scale: f64) -> Option<Output> {
     add_regularization(weights.as_output(), &l2_regularizer(scale))
 }
 
-/// Adds `scale * sum(abs(weights))` to the collection `regularization_losses`. `None` for a scale of 0.
+/// Adds `scale * sum(abs(weights))` to the collection `regularization_losses` and returns it. A scale of 0 adds nothing and returns
+/// `None`.
+///
+/// ```
+/// use ops::losses::l1_regularization;
+/// let graph = session_core::Graph::new();
+/// let kernel = ops::variables::variable(&graph.named("kernel"), [3.0f32, -4.0]);
+/// assert!(l1_regularization(&kernel, 0.01).is_some());
+/// assert!(l1_regularization(&kernel, 0.0).is_none());
+/// # graph.finalize().unwrap();
+/// ```
 #[track_caller]
 pub fn l1_regularization(weights: impl AsOutput, scale: f64) -> Option<Output> {
     add_regularization(weights.as_output(), &l1_regularizer(scale))

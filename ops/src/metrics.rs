@@ -19,6 +19,9 @@
 //! }
 //! # let _ = evaluate;
 //! ```
+//!
+//! Each metric keeps its sums in local variables (collections `local_variables` and `metric_variables`). Initialize them before each
+//! evaluation with [`local_variables_initializer`](crate::variables::local_variables_initializer); they are not saved.
 
 use crate::array::{constant, ones_like, scalar_tensor, size};
 use crate::composite::Composite;
@@ -30,12 +33,22 @@ use crate::variables::{VariableBuilder, VariableExt};
 use session_core::keys::METRIC_VARIABLES;
 use session_core::{AsOutput, DType, Graph, Operation, Output, Shape, Variable};
 
-/// A metric: its current value, and the operation that adds a batch.
+/// A metric over several batches: its current value, and the operation that adds a batch.
+///
+/// ```
+/// use ops::{array::placeholder, metrics};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let losses = placeholder(&graph, DType::Float32, [None]);
+/// let mean = metrics::mean(&losses);
+/// assert_eq!(mean.value.shape().to_string(), "[]"); // run `mean.update_op` for each batch, then fetch `mean.value`
+/// # graph.finalize().unwrap();
+/// ```
 #[derive(Clone, Debug)]
 pub struct Metric {
     /// The value over all batches so far. 0 before the first one.
     pub value: Output,
-    /// Takes in a batch; as an output, the value with it.
+    /// Adds a batch when it runs. As an output it is the value that includes the batch.
     pub update_op: Output,
 }
 
@@ -192,8 +205,19 @@ fn counter(graph: &Graph, name: &str, events: &Output) -> (Variable, Operation) 
     (count, update)
 }
 
-/// Returns 1 where the largest logit of a row is that of the true class: a vector of 32-bit floats 0 and 1, whose mean is
-/// the accuracy of one batch.
+/// Returns a vector of `float32` with one element per row: 1 if the largest logit of the row is that of the true class, otherwise 0.
+/// Its mean is the accuracy of one batch.
+///
+/// ```
+/// use ops::{array::placeholder, math::reduce_mean, metrics::correct_predictions};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let labels = placeholder(&graph, DType::Int64, [None]);
+/// let logits = placeholder(&graph, DType::Float32, [None, Some(10)]);
+/// let accuracy = reduce_mean(correct_predictions(&labels, &logits), ..);
+/// assert_eq!(accuracy.shape().to_string(), "[]");
+/// # graph.finalize().unwrap();
+/// ```
 #[must_use]
 #[track_caller]
 pub fn correct_predictions(labels: impl AsOutput, logits: impl AsOutput) -> Output {
@@ -208,7 +232,7 @@ pub fn correct_predictions(labels: impl AsOutput, logits: impl AsOutput) -> Outp
     scope.leave(cast(equal(scope.enter(found), labels), DType::Float32))
 }
 
-/// Returns true where probabilities are at least 0.5, for [`precision`] and [`recall`].
+/// Returns true for each probability of at least 0.5: predictions for [`precision`] and [`recall`].
 #[must_use]
 #[track_caller]
 pub fn at_least_half(probabilities: impl AsOutput) -> Output {

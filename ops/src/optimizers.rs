@@ -16,6 +16,22 @@
 //! Slots, such as Adam's moments, are ordinary variables under TensorFlow's names (`w/Adam`, `w/Adam_1`): saved and
 //! restored with the model, and not trained.
 //!
+//! # Choosing an optimizer
+//!
+//! Every constructor takes the learning rate, as a number or as an output that changes with the global step (see
+//! [`learning_rate`](crate::learning_rate)). The other values have TensorFlow's defaults and a setter each.
+//!
+//! | optimizer | update of `v` with gradient `g` and rate `r` | slots | defaults |
+//! | --- | --- | --- | --- |
+//! | [`GradientDescentOptimizer`] | `v -= r * g` | none | |
+//! | [`MomentumOptimizer`] | `a = m * a + g; v -= r * a` | `momentum` | Nesterov off |
+//! | [`AdagradOptimizer`] | `a += g²; v -= r * g / √a` | `accumulator` | initial accumulator 0.1 |
+//! | [`AdadeltaOptimizer`] | a ratio of two running means | `accum`, `accum_update` | rho 0.95, epsilon 1e-8 |
+//! | [`RMSPropOptimizer`] | `s = d * s + (1 - d) * g²; v -= r * g / √(s + ε)` | `rms`, `momentum`, `mg` if centered | decay 0.9, momentum 0, epsilon 1e-10 |
+//! | [`AdamOptimizer`] | bias-corrected means of `g` and `g²` | `m`, `v` | 0.9, 0.999, epsilon 1e-8 |
+//! | [`NadamOptimizer`] | as Adam, with Nesterov momentum | `m`, `v` | as Adam |
+//! | [`FtrlOptimizer`] | follow the regularized leader | `accum`, `linear` | power -0.5, initial accumulator 0.1 |
+//!
 //! # Optimizers around optimizers
 //!
 //! [`GradientAccumulation`], [`LossScaleOptimizer`] and [`MovingAverageOptimizer`] extend another optimizer, in any order. The outer
@@ -30,6 +46,12 @@
 //!
 //! [`DecoupledWeightDecay`] and the limits of gradients apply to the innermost optimizer, so their position makes no difference: a
 //! variable decays exactly when it is updated.
+//!
+//! # Errors
+//!
+//! Nothing in this module returns a `Result`. A loss that is not floating-point, a loss that depends on none of the variables, two
+//! limits of gradients at once, or a handle of another graph is recorded as a build error, which
+//! [`Graph::finalize`](session_core::Graph::finalize) and every run return with the line that called `minimize`.
 
 /// Defines the methods of an optimizer around another one that are those of the inner one; after `all`, every method.
 macro_rules! of_inner_optimizer {
@@ -145,7 +167,20 @@ use session_core::keys::TRAIN_OP;
 use session_core::{AsOutput, Error, Graph, OpDef, Operation, Output, Phase, Result, Variable};
 use std::panic::Location;
 
-/// A variable with its gradient, which is `None` if the loss does not depend on the variable.
+/// A gradient and the variable that it belongs to. The gradient is `None` if the loss does not depend on the variable.
+///
+/// ```
+/// use ops::optimizers::{GradientAndVariable, GradientDescentOptimizer, Optimizer};
+/// # let graph = session_core::Graph::new();
+/// let (used, unused) =
+///     (ops::variables::variable(&graph.named("used"), 3.0f32), ops::variables::variable(&graph.named("unused"), 1.0f32));
+/// let loss = ops::math::square(&used);
+/// let found: Vec<GradientAndVariable> =
+///     GradientDescentOptimizer::new(0.1).compute_gradients(&loss, &[used, unused]);
+/// assert!(found[0].0.is_some());
+/// assert!(found[1].0.is_none());
+/// # graph.finalize().unwrap();
+/// ```
 pub type GradientAndVariable = (Option<Output>, Variable);
 
 /// A training method.
@@ -174,25 +209,43 @@ pub type GradientAndVariable = (Option<Output>, Variable);
 /// # Ok::<(), session_core::Error>(())
 /// ```
 pub trait Optimizer {
-    /// Returns the name, place and slots.
+    /// Returns the name, the place in the graph, and the slots of this optimizer.
     fn settings(&self) -> &OptimizerSettings;
 
-    /// Returns the settings, for [`named`](Optimizer::named) and [`within`](Optimizer::within) to change.
+    /// Returns the settings for modification: [`named`](Optimizer::named), [`within`](Optimizer::within), and the limits of gradients
+    /// change them.
     fn settings_mut(&mut self) -> &mut OptimizerSettings;
 
-    /// Creates the slots that these variables need, in this order. Slots that exist are left as they are.
+    /// Creates the slots that these variables need, in this order. Existing slots are left as they are.
+    ///
+    /// The order determines the names: the second slot of a variable `w` in an optimizer `Adam` is `w/Adam_1`, as in TensorFlow, so that
+    /// checkpoints can be exchanged.
     fn create_slots(&self, scope: &UpdateScope<'_>, variables: &[Variable]);
 
-    /// Returns the operation that updates one variable and its slots.
+    /// Returns the operation that updates one variable and its slots. `gradient` has the dtype and shape of the variable.
     fn update(&self, scope: &UpdateScope<'_>, gradient: &Output, variable: &Variable) -> Operation;
 
-    /// Returns the operations to run after all variables are updated. None by default.
+    /// Returns the operations that run after all variables are updated, such as the one that advances Adam's powers. Default: none.
     fn finish(&self, scope: &UpdateScope<'_>, updates: &[Operation]) -> Vec<Operation> {
         let _ = (scope, updates);
         Vec::new()
     }
 
-    /// Sets the name, which is part of the names of operations and slots. Default: that of the method, such as `Adam`.
+    /// Sets the name, which is part of the names of operations and slots. Default: the name of the method, such as `Adam`.
+    ///
+    /// Two optimizers of the same kind need different names if their slots are to have names that do not depend on the order in which the
+    /// optimizers are created.
+    ///
+    /// ```
+    /// use ops::optimizers::{MomentumOptimizer, Optimizer};
+    /// # let graph = session_core::Graph::new();
+    /// let w = ops::variables::variable(&graph.named("w"), 3.0f32);
+    /// let optimizer = MomentumOptimizer::new(0.1, 0.9).named("head");
+    /// let train_op = optimizer.minimize(&ops::math::square(&w), None);
+    /// assert_eq!(train_op.name(), "head");
+    /// assert_eq!(optimizer.slot(&w, "momentum").expect("w is trained").name(), "w/head");
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     fn named(mut self, name: &str) -> Self
     where
@@ -241,7 +294,17 @@ pub trait Optimizer {
         self
     }
 
-    /// Scales each gradient down to at most this norm when it is applied, as [`clip_by_norm`].
+    /// Scales down each gradient whose L2 norm exceeds `limit` when it is applied, as [`clip_by_norm`] does. Each variable is treated on
+    /// its own, so the direction of the whole step can change; [`global_clipnorm`](Optimizer::global_clipnorm) keeps it.
+    ///
+    /// ```
+    /// use ops::optimizers::{AdamOptimizer, Optimizer};
+    /// # let graph = session_core::Graph::new();
+    /// let w = ops::variables::variable(&graph.named("w"), [3.0f32, 4.0]);
+    /// let train_op = AdamOptimizer::new(0.001).clipnorm(1.0).minimize(&ops::nn::l2_loss(&w), None);
+    /// assert!(train_op.error().is_none());
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     fn clipnorm(mut self, limit: impl Into<Scalar>) -> Self
     where
@@ -251,7 +314,17 @@ pub trait Optimizer {
         self
     }
 
-    /// Scales all gradients down together to at most this norm when they are applied, as [`clip_by_global_norm`].
+    /// Scales down all gradients together when the L2 norm of all of them exceeds `limit`, as [`clip_by_global_norm`] does. This is the
+    /// usual protection of recurrent networks against exploding gradients.
+    ///
+    /// ```
+    /// use ops::optimizers::{GradientDescentOptimizer, Optimizer};
+    /// # let graph = session_core::Graph::new();
+    /// let w = ops::variables::variable(&graph.named("w"), [30.0f32, 40.0]);
+    /// let train_op = GradientDescentOptimizer::new(0.1).global_clipnorm(5.0).minimize(&ops::nn::l2_loss(&w), None);
+    /// assert!(train_op.error().is_none());
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     fn global_clipnorm(mut self, limit: impl Into<Scalar>) -> Self
     where
@@ -306,7 +379,18 @@ pub trait Optimizer {
         self.apply_gradients(&gradients, global_step)
     }
 
-    /// Returns the gradients of the loss. What is wrong with it is recorded as a build error and gives no gradients.
+    /// Returns the gradients of the loss, one pair for each variable and in the same order. An unusable loss is recorded as a build error
+    /// and has no gradients.
+    ///
+    /// ```
+    /// use ops::optimizers::{GradientDescentOptimizer, Optimizer};
+    /// # let graph = session_core::Graph::new();
+    /// let w = ops::variables::variable(&graph.named("w"), [3.0f32, 4.0]);
+    /// let optimizer = GradientDescentOptimizer::new(0.1);
+    /// let gradients = optimizer.compute_gradients(&ops::nn::l2_loss(&w), &[w.clone()]);
+    /// assert_eq!(gradients[0].0.as_ref().expect("the loss depends on w").shape().to_string(), "[2]");
+    /// # graph.finalize().unwrap();
+    /// ```
     #[track_caller]
     fn compute_gradients(&self, loss: &dyn AsOutput, variables: &[Variable]) -> Vec<GradientAndVariable> {
         let (loss, location) = (loss.as_output(), Location::caller());
@@ -326,11 +410,24 @@ pub trait Optimizer {
         found.into_iter().zip(variables.iter().cloned()).collect()
     }
 
-    /// Returns the operation that takes one training step along these gradients. Variables without a gradient
-    /// are unchanged. If there is no gradient at all, a build error names the variables.
+    /// Returns the operation that takes one training step along these gradients. Variables without a gradient are unchanged. If no
+    /// variable has a gradient, a build error names the variables.
     ///
-    /// Updates come first, then what the method does after them, then the global step. It joins the collection
-    /// `train_op`.
+    /// The step updates all variables, then runs what the method does [after the updates](Optimizer::finish), then increments the global
+    /// step. The operation joins the collection `train_op`.
+    ///
+    /// ```
+    /// use ops::global_step::get_or_create_global_step;
+    /// use ops::optimizers::{GradientDescentOptimizer, Optimizer};
+    /// # let graph = session_core::Graph::new();
+    /// let w = ops::variables::variable(&graph.named("w"), [3.0f32, 4.0]);
+    /// let optimizer = GradientDescentOptimizer::new(0.1);
+    /// let step = get_or_create_global_step(&graph);
+    /// let gradients = optimizer.compute_gradients(&ops::nn::l2_loss(&w), &[w]);
+    /// let train_op = optimizer.apply_gradients(&gradients, Some(&step));
+    /// assert_eq!(graph.collection(&session_core::keys::TRAIN_OP), [train_op]);
+    /// # graph.finalize().unwrap();
+    /// ```
     #[track_caller]
     fn apply_gradients(
         &self,
@@ -372,12 +469,35 @@ pub trait Optimizer {
         join_train_ops(&place, train_op, location)
     }
 
-    /// Returns a slot of a variable, such as `m` of Adam, or `None` if it was not created.
+    /// Returns a slot of a variable, such as `m` of Adam, or `None` if it does not exist. Slots are created when the optimizer is applied.
+    ///
+    /// ```
+    /// use ops::optimizers::{AdamOptimizer, Optimizer};
+    /// # let graph = session_core::Graph::new();
+    /// let w = ops::variables::variable(&graph.named("w"), 3.0f32);
+    /// let optimizer = AdamOptimizer::new(0.001);
+    /// assert!(optimizer.slot(&w, "m").is_none());
+    /// let _train_op = optimizer.minimize(&ops::math::square(&w), None);
+    /// assert!(optimizer.slot(&w, "m").is_some());
+    /// # graph.finalize().unwrap();
+    /// ```
     fn slot(&self, variable: &Variable, name: &str) -> Option<Variable> {
         self.settings().slot(variable, name)
     }
 
-    /// Returns all slots and other variables of this optimizer, in the order they were made.
+    /// Returns all slots and other variables of this optimizer, in the order of their creation: the variables to initialize again when
+    /// training continues with another loss.
+    ///
+    /// ```
+    /// use ops::optimizers::{AdamOptimizer, Optimizer};
+    /// # let graph = session_core::Graph::new();
+    /// let w = ops::variables::variable(&graph.named("w"), 3.0f32);
+    /// let optimizer = AdamOptimizer::new(0.001);
+    /// let _train_op = optimizer.minimize(&ops::math::square(&w), None);
+    /// let names: Vec<String> = optimizer.variables().iter().map(|variable| variable.name().to_owned()).collect();
+    /// assert!(names.contains(&"w/Adam".to_owned()) && names.contains(&"beta1_power".to_owned()), "{names:?}");
+    /// # graph.finalize().unwrap();
+    /// ```
     fn variables(&self) -> Vec<Variable> {
         self.settings().variables()
     }

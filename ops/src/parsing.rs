@@ -46,13 +46,13 @@ pub struct SparseTensor {
 }
 
 impl SparseTensor {
-    /// Returns the number of dimensions that it has, where the graph tells.
+    /// Returns the number of dimensions if the graph determines it.
     #[must_use]
     pub fn rank(&self) -> Option<usize> {
         self.indices.shape().dim(1).or_else(|| self.dense_shape.shape().dim(0))
     }
 
-    /// Returns the same, used in the scope and with the control inputs of this graph handle.
+    /// Returns the same tensor, used in the scope and with the control inputs of this handle.
     #[must_use]
     pub fn within(&self, graph: &Graph) -> SparseTensor {
         SparseTensor {

@@ -93,7 +93,7 @@ const fn keyed_def(name: &'static str) -> OpDef {
 
 // ---- shape functions -------------------------------------------------------------------------------------
 
-/// Returns the first input is the shape of the output.
+/// Gives the output the shape that the first input holds.
 fn given_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = shape_in_input(context)?;
     context.set(0, shape);
@@ -379,7 +379,17 @@ pub fn multinomial(logits: impl AsOutput, num_samples: usize, seed: Option<i64>)
     scope.leave(builder.finish_output())
 }
 
-/// Returns uniform numbers that depend only on the shape and the two-element integer `seed`.
+/// Returns numbers from the uniform distribution over `[0, 1)` that depend only on the shape, the dtype, and `seed`, two integers. The
+/// operation has no state: each run returns the same numbers.
+///
+/// ```
+/// use ops::{array::constant, random::stateless_random_uniform};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = stateless_random_uniform(&graph, [2, 3], constant(&graph, [1, 2]), DType::Float32);
+/// assert_eq!(x.shape().to_string(), "[2,3]");
+/// # graph.finalize().unwrap();
+/// ```
 #[must_use]
 #[track_caller]
 pub fn stateless_random_uniform(
@@ -391,7 +401,16 @@ pub fn stateless_random_uniform(
     stateless(graph, &STATELESS_RANDOM_UNIFORM, shape.into(), seed.as_output(), dtype)
 }
 
-/// Returns standard normal numbers that depend only on the shape and the two-element integer `seed`.
+/// Returns numbers from the standard normal distribution that depend only on the shape, the dtype, and `seed`, two integers.
+///
+/// ```
+/// use ops::{array::constant, random::stateless_random_normal};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = stateless_random_normal(&graph, [100], constant(&graph, [1, 2]), DType::Float32);
+/// assert_eq!(x.dtype(), DType::Float32);
+/// # graph.finalize().unwrap();
+/// ```
 #[must_use]
 #[track_caller]
 pub fn stateless_random_normal(

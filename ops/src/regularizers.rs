@@ -1,4 +1,4 @@
-//! Regularizers: what a loss pays for the size of a model's variables.
+//! Regularizers: terms of a loss that grow with the variables of a model.
 //!
 //! ```
 //! use ops::layers::{LayerOptions, dense};
@@ -12,6 +12,9 @@
 //! # graph.finalize()?;
 //! # Ok::<(), session_core::Error>(())
 //! ```
+//!
+//! A layer only collects the terms. [`losses::total_loss`](crate::losses::total_loss) adds the collections `losses` and
+//! `regularization_losses` to the loss that an optimizer minimizes.
 
 use crate::array::constants::number;
 use crate::composite::Composite;
@@ -19,9 +22,10 @@ use crate::math::{abs, add_n, mul, reduce_sum};
 use crate::nn::l2_loss;
 use session_core::{Error, Output};
 
-/// Computes what the loss pays for a variable. Closures over the same argument are regularizers too.
+/// Computes the term that a variable adds to the loss. A closure from the value of the variable to an optional scalar is a regularizer
+/// too.
 pub trait Regularizer {
-    /// Builds the scalar that is added to the loss, in the scope of the variable's value. `None`: nothing is.
+    /// Builds the scalar that is added to the loss, in the scope of the variable's value. `None` adds nothing.
     #[track_caller]
     fn loss(&self, weights: &Output) -> Option<Output>;
 }
@@ -33,13 +37,13 @@ impl<F: Fn(&Output) -> Output> Regularizer for F {
     }
 }
 
-/// Returns `scale * sum(abs(weights))`.
+/// Returns the regularizer `scale * sum(abs(weights))`, which makes weights exactly zero.
 #[must_use]
 pub fn l1_regularizer(scale: f64) -> SizeRegularizer {
     SizeRegularizer { name: "l1_regularizer", l1: scale, l2: 0.0 }
 }
 
-/// Returns `scale * l2_loss(weights)`, half the sum of squares.
+/// Returns the regularizer `scale * l2_loss(weights)`, where `l2_loss` is half the sum of squares.
 #[must_use]
 pub fn l2_regularizer(scale: f64) -> SizeRegularizer {
     SizeRegularizer { name: "l2_regularizer", l1: 0.0, l2: scale }

@@ -54,17 +54,17 @@ pub trait RnnCell {
     /// The state that one step passes to the next.
     type State: Structure + Clone;
 
-    /// Returns the number of outputs of a step for each sequence.
+    /// Returns the number of outputs per step and sequence.
     fn output_size(&self) -> usize;
 
     /// Returns the initial state of a batch of sequences: zeros.
     fn zero_state(&self, graph: &Graph, batch_size: Ints, dtype: DType) -> Self::State;
 
-    /// Creates the variables of the cell for inputs of this size, unless they exist. The first step does it by itself, in its variable
-    /// scope.
+    /// Creates the variables of the cell for inputs of this size unless they exist. The first step does it automatically, in the variable scope
+    /// of the step.
     fn build(&self, graph: &Graph, input_size: usize, dtype: DType);
 
-    /// Computes a step of inputs `[batch, depth]`: returns its outputs and the next state.
+    /// Computes a step for inputs `[batch, depth]`, and returns its outputs and the next state.
     fn call(&self, graph: &Graph, inputs: &Output, state: &Self::State) -> (Output, Self::State);
 }
 
@@ -88,7 +88,7 @@ impl<C: RnnCell + ?Sized> RnnCell for &C {
     }
 }
 
-/// A function that is applied to the numbers of a step, such as `|x| math::tanh(x)`.
+/// A function that is applied element by element, such as `|x| math::tanh(x)`.
 pub type Activation = fn(&Output) -> Output;
 
 /// Returns zeros for a batch, `size` for each entry.

@@ -25,8 +25,8 @@ pub enum Scalar {
 }
 
 impl Scalar {
-    /// Returns an output of this dtype: a constant named by the handle, or the output itself, cast if
-    /// necessary. A number that the dtype cannot represent is a build error.
+    /// Returns the number as an output of this dtype: a constant that is named by the handle, or the output itself, cast if necessary. A
+    /// number that the dtype cannot represent is a build error.
     #[must_use]
     #[track_caller]
     pub fn to_output(&self, graph: &Graph, dtype: DType) -> Output {

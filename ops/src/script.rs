@@ -1,10 +1,10 @@
 //! Operations that call closures of the program: TensorFlow's `py_func`, in Rust.
 //!
-//! [`host_func`] builds an operation of type `PyFunc`, or `PyFuncStateless`, that hands the values of its inputs to a closure.
-//! It runs wherever operations run: in steps, in functions, in loops, in maps of datasets. The closure belongs to the
-//! operation, not to files: a graph that is read from one names its closures by tokens, and the import binds them again.
+//! [`host_func`] builds an operation of type `PyFunc`, or `PyFuncStateless`, that passes the values of its inputs to a closure. It runs
+//! wherever operations run: in steps, in functions, in loops, in datasets. The closure belongs to the operation and is not stored in files:
+//! a graph that is read from a file refers to its closures by tokens, and the import binds them again.
 //!
-//! TensorFlow's own runtime cannot call closures of this program: the embedded engine runs these operations.
+//! The embedded engine calls the closures. TensorFlow's own runtime has no kernel for these op types; the TensorFlow engine registers one.
 
 use crate::array::constants::zeros_like;
 use crate::library::op_defs;
@@ -73,7 +73,7 @@ pub fn host_func(graph: &Graph) -> HostFunc {
 
 type GradientCall = dyn Fn(&HostGradient<'_>, &HostContext<'_>) -> Result<Vec<Tensor>> + Send + Sync;
 
-/// An operation under construction that calls a closure; see [`host_func`].
+/// The builder of an operation that calls a closure; see [`host_func`].
 #[must_use = "the operation exists only after a closure was given"]
 pub struct HostFunc {
     graph: Graph,
@@ -98,21 +98,20 @@ impl HostFunc {
         self
     }
 
-    /// Declares the next output. What the closure returns must have this dtype and fit this shape.
+    /// Declares the next output. The closure must return a tensor of this dtype and of a compatible shape.
     pub fn output(mut self, dtype: DType, shape: impl Into<PartialShape>) -> HostFunc {
         self.outputs.push(OutputInfo { dtype, shape: shape.into(), is_ref: false });
         self
     }
 
-    /// Declares that the outputs depend on nothing but the inputs, and that the closure has no effect: equal inputs may be
-    /// computed once, unused outputs not at all. By default the closure counts as stateful and is called in every run that
-    /// needs it.
+    /// Declares that the outputs depend only on the inputs and that the closure has no side effects. The engine may then compute equal inputs
+    /// once and skip unused outputs. By default the closure is stateful: it is called in every run that needs the operation.
     pub fn stateless(mut self) -> HostFunc {
         self.stateless = true;
         self
     }
 
-    /// Sets the token that stands for the closure in files. By default it is `pyfunc_` and a number.
+    /// Sets the token that stands for the closure in files. Default: `pyfunc_` and a number.
     pub fn token(mut self, token: impl Into<String>) -> HostFunc {
         self.token = Some(token.into());
         self
@@ -149,7 +148,21 @@ impl HostFunc {
         self
     }
 
-    /// Makes the operation, which calls this closure with the values of the inputs.
+    /// Builds the operation, which calls this closure with the values of its inputs. The closure returns one tensor for each declared output.
+    ///
+    /// ```
+    /// use ops::{array::constant, script::host_func};
+    /// use session_core::{DType, Graph, PartialShape, Tensor};
+    /// let graph = Graph::new();
+    /// let x = constant(&graph, [1.0f32, 2.0, 3.0]);
+    /// let length = host_func(&graph)
+    ///     .input(&x)
+    ///     .output(DType::Int64, PartialShape::scalar())
+    ///     .stateless()
+    ///     .call(|inputs, _context| Ok(vec![Tensor::scalar(inputs[0].elements() as i64)]));
+    /// assert_eq!(length.output(0).dtype(), DType::Int64);
+    /// # graph.finalize().unwrap();
+    /// ```
     #[track_caller]
     pub fn call(
         self,
@@ -158,8 +171,8 @@ impl HostFunc {
         self.finish(HostFunction::new(call))
     }
 
-    /// Makes the operation, which calls a host function that exists, with its own token and gradient unless
-    /// others were set.
+    /// Builds the operation, which calls an existing host function. The operation uses the token and the gradient of the function unless the
+    /// builder has others.
     #[track_caller]
     pub fn finish(self, function: HostFunction) -> Operation {
         let function = match self.token {
@@ -181,10 +194,10 @@ impl HostFunc {
         self.outputs.into_iter().fold(builder, |builder, output| builder.described_output(output)).finish()
     }
 
-    /// Makes an operation of one output that calls a closure over the elements of its inputs, which all are `T`, and those of
-    /// its output, which begin at zero.
+    /// Builds an operation with one output that calls a closure with the elements of its inputs, all of type `T`, and the elements of the
+    /// output, which are initially zero.
     ///
-    /// Unless an output of known shape was declared, the output has the shape of the first input.
+    /// Without a declared output of known shape, the output has the shape of the first input.
     #[track_caller]
     pub fn call_with_slices<T: Element, U: Element>(
         self,
@@ -243,7 +256,7 @@ impl HostFunc {
         })
     }
 
-    /// Makes an operation of one output that calls a closure over `ndarray` views of its inputs, which all are `T`.
+    /// Builds an operation with one output that calls a closure with `ndarray` views of its inputs, all of type `T`.
     #[cfg(feature = "ndarray")]
     #[track_caller]
     pub fn call_with_arrays<T: Element, U: Element, D: ndarray::Dimension>(

@@ -1,4 +1,4 @@
-//! Sets along the last axis: differences, intersections, unions, sizes.
+//! Set operations along the last axis: difference, intersection, union, size.
 
 use crate::library::op_defs;
 use session_core::{AsOutput, OpDef, Output, PartialShape, Result, ShapeContext};
@@ -47,7 +47,7 @@ fn set_outputs(context: &mut ShapeContext<'_>, rank: Option<usize>) {
     context.set(2, PartialShape::from([rank]));
 }
 
-/// The combination of two sets.
+/// The way in which [`set_operation`] combines two sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SetOperation {
     /// The members of the first set that are not in the second.
@@ -71,8 +71,22 @@ impl SetOperation {
     }
 }
 
-/// Sets along the last axes of two tensors, which must agree in all other axes. Gives the parts of a sparse tensor:
-/// indices, values in rising order, dense shape.
+/// Combines the sets along the last axes of two tensors, which must agree in all other axes. Returns the parts of a sparse tensor:
+/// indices, values in ascending order, dense shape.
+///
+/// ```
+/// use ops::array::constant;
+/// use ops::sets::{SetOperation, set_operation};
+/// let graph = session_core::Graph::new();
+/// let (a, b) = (constant(&graph, [[1, 2, 2], [3, 4, 5]]), constant(&graph, [[2, 9], [4, 3]]));
+/// let [indices, values, shape] = set_operation(&a, &b, SetOperation::Intersection); // {2} and {3, 4}
+/// assert_eq!(indices.shape().to_string(), "[?,2]");
+/// # let _ = (values, shape);
+/// # graph.finalize().unwrap();
+/// ```
+///
+/// # Errors
+/// Recorded in the graph: operands of different dtypes or ranks. At run time: `InvalidArgument` for sizes that differ.
 #[must_use]
 #[track_caller]
 pub fn set_operation(a: impl AsOutput, b: impl AsOutput, operation: SetOperation) -> [Output; 3] {

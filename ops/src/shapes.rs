@@ -4,14 +4,14 @@ use session_core::{Error, Output, PartialShape, Result, ShapeContext};
 
 use crate::static_value;
 
-/// Returns the output has the shape of the first input.
+/// Gives the output the shape of the first input.
 pub(crate) fn unchanged(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = context.input(0);
     context.set(0, shape);
     Ok(())
 }
 
-/// Each output has the shape of the input at the same place.
+/// Gives each output the shape of the input with the same index.
 pub(crate) fn unchanged_all(context: &mut ShapeContext<'_>) -> Result<()> {
     for index in 0..context.outputs() {
         let shape = context.input(index);
@@ -20,7 +20,7 @@ pub(crate) fn unchanged_all(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Returns all outputs are scalars.
+/// Makes all outputs scalars.
 pub(crate) fn scalar(context: &mut ShapeContext<'_>) -> Result<()> {
     for index in 0..context.outputs() {
         context.set(index, PartialShape::scalar());
@@ -28,7 +28,7 @@ pub(crate) fn scalar(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Returns all inputs have one shape, and so has the first output.
+/// Requires that all inputs have one shape, and gives it to the first output.
 pub(crate) fn same(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = same_inputs(context)?;
     context.set(0, shape);
@@ -45,7 +45,7 @@ pub(crate) fn merge(a: &PartialShape, b: &PartialShape) -> Result<PartialShape> 
     a.merge(b).ok_or_else(|| Error::value(format!("shapes {a} and {b} must be equal")))
 }
 
-/// Returns the inputs are broadcast against each other.
+/// Gives the output the shape that the inputs broadcast to.
 pub(crate) fn broadcast(context: &mut ShapeContext<'_>) -> Result<()> {
     let mut shape = PartialShape::scalar();
     for input in context.inputs() {
@@ -99,7 +99,7 @@ pub(crate) fn axis_index(axis: i64, rank: usize) -> Result<usize> {
         .ok_or_else(|| Error::value(format!("axis {axis} is outside [-{rank}, {rank})")))
 }
 
-/// Returns the rank must be at least this; unknown ranks pass.
+/// Returns the shape of an input, whose rank must be at least this. Unknown ranks pass.
 pub(crate) fn at_least_rank(context: &ShapeContext<'_>, index: usize, rank: usize) -> Result<PartialShape> {
     let shape = context.input(index);
     match shape.rank() {
@@ -111,7 +111,7 @@ pub(crate) fn at_least_rank(context: &ShapeContext<'_>, index: usize, rank: usiz
     }
 }
 
-/// Returns the input must be a scalar.
+/// Requires that the input is a scalar.
 pub(crate) fn must_be_scalar(context: &ShapeContext<'_>, index: usize) -> Result<()> {
     context.input_of_rank(index, 0).map(drop)
 }

@@ -419,7 +419,7 @@ pub fn resource_count_up_to(resource: impl AsOutput, limit: i64) -> Output {
     }
 }
 
-/// Returns the count is the variable's value, so it has its dtype.
+/// Checks that the count has the dtype of the variable, whose value it is.
 fn counted(context: &mut ShapeContext<'_>) -> Result<()> {
     let declared = context.inputs().first().and_then(variable_of).map(|(dtype, _)| dtype);
     let counted = context.attr("T").and_then(AttrValue::as_type);

@@ -148,6 +148,12 @@ pub fn reduce_join(inputs: impl AsOutput, axes: impl Into<ReductionAxes>, separa
 }
 
 /// Options of [`as_string`].
+///
+/// ```
+/// use ops::strings::AsStringOptions;
+/// let options = AsStringOptions::default().shortest();
+/// # let _ = options;
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AsStringOptions {
     precision: Option<usize>,
@@ -184,7 +190,7 @@ impl AsStringOptions {
         self
     }
 
-    /// Chooses the notation with or without an exponent, whichever is shorter.
+    /// Selects the notation with or without an exponent, whichever is shorter. Default: without an exponent.
     #[must_use]
     pub fn shortest(mut self) -> Self {
         self.shortest = true;
@@ -204,8 +210,7 @@ impl AsStringOptions {
         self
     }
 
-    /// Sets the padding: a space (the default), `0`, `+` (which shows the sign), or `-`, which fills with spaces after the
-    /// number.
+    /// Sets the padding: a space (the default), `0`, `+` (which also shows the sign), or `-` (which puts the spaces after the number).
     #[must_use]
     pub fn fill(mut self, fill: &str) -> Self {
         fill.clone_into(&mut self.fill);
@@ -251,7 +256,7 @@ pub fn string_split(source: impl AsOutput, delimiter: &str) -> SparseTensor {
     split(source.as_output(), delimiter, true)
 }
 
-/// Works as [`string_split`], with the empty parts between two delimiters: TensorFlow's `skip_empty=False`.
+/// Works as [`string_split`], and keeps the empty parts between two delimiters: TensorFlow's `skip_empty=False`.
 #[must_use]
 #[track_caller]
 pub fn string_split_keep_empty(source: impl AsOutput, delimiter: &str) -> SparseTensor {
@@ -264,8 +269,16 @@ fn split(source: &Output, delimiter: &str, skip_empty: bool) -> SparseTensor {
     SparseTensor::of(&builder.finish(), [0, 1, 2])
 }
 
-/// Splits each string of a vector at `sep`, or at runs of white space if it is empty. Each string yields a
-/// row, from at most `maxsplit` splits.
+/// Splits each string of a vector at `sep`, or at runs of white space if `sep` is empty, at most `maxsplit` times. The parts of a string
+/// are a row of the result.
+///
+/// ```
+/// use ops::{array::constant, strings::string_split_v2};
+/// let graph = session_core::Graph::new();
+/// let words = string_split_v2(constant(&graph, ["a b  c", "d"]), "", None); // rows of 3 and 1 words
+/// assert_eq!(words.indices.shape().to_string(), "[?,2]");
+/// # graph.finalize().unwrap();
+/// ```
 #[must_use]
 #[track_caller]
 pub fn string_split_v2(input: impl AsOutput, sep: &str, maxsplit: Option<usize>) -> SparseTensor {

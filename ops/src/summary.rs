@@ -136,6 +136,15 @@ pub fn scalar(name: &str, value: impl AsOutput) -> Output {
 }
 
 /// Works as [`scalar`], with options.
+///
+/// ```
+/// use ops::{array::constant, summary};
+/// let graph = session_core::Graph::new();
+/// let options = summary::SummaryOptions::default().collections([&session_core::keys::SUMMARIES]);
+/// let summary = summary::scalar_with("loss", constant(&graph, 0.5f32), &options);
+/// # let _ = summary;
+/// # graph.finalize().unwrap();
+/// ```
 #[track_caller]
 pub fn scalar_with(name: &str, value: impl AsOutput, options: &SummaryOptions) -> Output {
     summarize(name, value.as_output(), &SCALAR_SUMMARY, "tags", options, |builder| builder)
@@ -221,7 +230,7 @@ pub fn text(name: &str, strings: impl AsOutput) -> Output {
     tensor_with(name, strings, Bytes::from_static(TEXT_METADATA), &SummaryOptions::default())
 }
 
-/// Returns a summary with a tensor as it is, and serialized `SummaryMetadata` that names the plugin that displays it.
+/// Returns a summary of a whole tensor, with a serialized `SummaryMetadata` that names the plugin that displays it.
 #[track_caller]
 pub fn tensor_with(name: &str, tensor: impl AsOutput, metadata: Bytes, options: &SummaryOptions) -> Output {
     summarize(name, tensor.as_output(), &TENSOR_SUMMARY_V2, "tag", options, |builder| {

@@ -1,7 +1,7 @@
 //! Lookup tables.
 //!
-//! [`MutableHashTable`] is one that grows as the program runs. The others have definitions, so that imported graphs run, and
-//! no constructors.
+//! A [`MutableHashTable`] grows while the program runs, and is saved and restored with the model. Other tables have op definitions, so that
+//! imported graphs run, but no constructors.
 
 use crate::array::{constant, placeholder};
 use crate::global_step::record_error;
@@ -83,10 +83,10 @@ pub struct MutableHashTable {
 }
 
 impl MutableHashTable {
-    /// Creates an empty table. A key that it does not hold has the default value, whose dtype and shape are those of all values.
+    /// Creates an empty table. Keys that it does not contain have the default value, which also determines the dtype and shape of all values.
     ///
     /// # Errors
-    /// In the graph: for key dtypes that tables do not have.
+    /// Recorded in the graph: a key dtype that tables do not support.
     #[must_use]
     #[track_caller]
     pub fn new(graph: &Graph, key_dtype: DType, default_value: impl Into<Tensor>) -> MutableHashTable {
@@ -124,7 +124,7 @@ impl MutableHashTable {
         self.handle.operation().name()
     }
 
-    /// Returns its handle.
+    /// Returns the handle of the table, an input of every operation on it.
     #[must_use]
     pub fn handle(&self) -> &Output {
         &self.handle
@@ -210,7 +210,7 @@ impl MutableHashTable {
         graph.op(&LOOKUP_TABLE_SIZE_V2).default_name("size").input(&self.handle).finish_output()
     }
 
-    /// Returns all keys and all values, in the same unspecified order if they are fetched in one run.
+    /// Returns all keys and all values. Their order is unspecified, but the same for both if they are fetched in one run.
     #[must_use]
     pub fn export(&self) -> &[Output; 2] {
         &self.content

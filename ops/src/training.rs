@@ -132,7 +132,7 @@ fn variable_shape<const HANDLES: usize>(context: &ShapeContext<'_>) -> Result<Pa
     })
 }
 
-/// Returns all inputs but the variable, its slots and these must be scalars.
+/// Requires that all inputs but the variable, its slots, and these are scalars.
 fn check_scalars<const HANDLES: usize>(context: &ShapeContext<'_>, others: &[usize]) -> Result<()> {
     let scalars = (HANDLES..context.inputs().len()).filter(|index| !others.contains(index));
     scalars.into_iter().try_for_each(|index| context.input_of_rank(index, 0).map(drop))
@@ -143,7 +143,7 @@ fn fit(variable: &PartialShape, gradient: &PartialShape) -> Result<PartialShape>
     variable.merge(gradient).ok_or_else(|| Error::value(text()))
 }
 
-/// Returns a gradient, at input `GRADIENT`, of the variable's shape.
+/// Checks an update whose gradient, input `GRADIENT`, has the variable's shape.
 fn dense<const HANDLES: usize, const GRADIENT: usize>(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = fit(&variable_shape::<HANDLES>(context)?, &context.input(GRADIENT))?;
     check_scalars::<HANDLES>(context, &[GRADIENT])?;
@@ -151,7 +151,7 @@ fn dense<const HANDLES: usize, const GRADIENT: usize>(context: &mut ShapeContext
     Ok(())
 }
 
-/// Returns a gradient, at input `GRADIENT`, for the rows listed by the input after it.
+/// Checks an update whose gradient, input `GRADIENT`, is for the rows that the next input lists.
 fn sparse<const HANDLES: usize, const GRADIENT: usize>(context: &mut ShapeContext<'_>) -> Result<()> {
     let variable = variable_shape::<HANDLES>(context)?;
     let (gradient, indices) = (context.input(GRADIENT), context.input_of_rank(GRADIENT + 1, 1)?);

@@ -205,7 +205,7 @@ fn same_attrs(builder: OpBuilder, op: &Operation) -> Output {
     builder.attrs(found).finish_output()
 }
 
-/// Returns the gradient of a move is the move back, with the same further inputs.
+/// Returns the gradient of a rearrangement: the inverse rearrangement, with the same further inputs.
 fn move_back(op: &Operation, grads: &[Option<Output>], def: &'static OpDef) -> Result<Vec<Option<Output>>> {
     let mut result = vec![None; op.num_inputs()];
     result[0] = grads[0].as_ref().map(|grad| {

@@ -440,7 +440,15 @@ pub fn tensor_scatter_add(tensor: impl AsOutput, indices: impl AsOutput, updates
     builder.input(tensor).input(indices).input(updates).finish_output()
 }
 
-/// Returns a tensor with slices taken off: those of the same place add up.
+/// Returns a copy of the tensor from which the updates are subtracted at these indices. Updates of the same index add up.
+///
+/// ```
+/// use ops::array::{constant, tensor_scatter_sub};
+/// let graph = session_core::Graph::new();
+/// let x = constant(&graph, [1.0f32, 2.0, 3.0]);
+/// let y = tensor_scatter_sub(&x, constant(&graph, [[1], [1]]), constant(&graph, [9.0f32, 1.0])); // [1.0, -8.0, 3.0]
+/// assert_eq!(y.shape().to_string(), "[3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn tensor_scatter_sub(tensor: impl AsOutput, indices: impl AsOutput, updates: impl AsOutput) -> Output {
@@ -448,7 +456,15 @@ pub fn tensor_scatter_sub(tensor: impl AsOutput, indices: impl AsOutput, updates
     builder.input(indices).input(updates).finish_output()
 }
 
-/// Returns a tensor whose slices are the smaller of their elements and those of all updates of their places.
+/// Returns a copy of the tensor in which each slice at an index is the elementwise minimum of the slice and all updates of the index.
+///
+/// ```
+/// use ops::array::{constant, tensor_scatter_min};
+/// let graph = session_core::Graph::new();
+/// let x = constant(&graph, [1.0f32, 2.0, 3.0]);
+/// let y = tensor_scatter_min(&x, constant(&graph, [[1], [2]]), constant(&graph, [9.0f32, 0.0])); // [1.0, 2.0, 0.0]
+/// assert_eq!(y.shape().to_string(), "[3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn tensor_scatter_min(tensor: impl AsOutput, indices: impl AsOutput, updates: impl AsOutput) -> Output {
@@ -456,7 +472,15 @@ pub fn tensor_scatter_min(tensor: impl AsOutput, indices: impl AsOutput, updates
     builder.input(indices).input(updates).finish_output()
 }
 
-/// Returns a tensor whose slices are the larger of their elements and those of all updates of their places.
+/// Returns a copy of the tensor in which each slice at an index is the elementwise maximum of the slice and all updates of the index.
+///
+/// ```
+/// use ops::array::{constant, tensor_scatter_max};
+/// let graph = session_core::Graph::new();
+/// let x = constant(&graph, [1.0f32, 2.0, 3.0]);
+/// let y = tensor_scatter_max(&x, constant(&graph, [[1], [2]]), constant(&graph, [9.0f32, 0.0])); // [1.0, 9.0, 3.0]
+/// assert_eq!(y.shape().to_string(), "[3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn tensor_scatter_max(tensor: impl AsOutput, indices: impl AsOutput, updates: impl AsOutput) -> Output {

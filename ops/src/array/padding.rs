@@ -108,7 +108,16 @@ fn mirror_pad_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<
     Ok(vec![grads[0].as_ref().map(gradient), None])
 }
 
-/// The number of elements to add before and after each axis: numbers, or an output of shape `[rank, 2]`.
+/// The number of elements to add before and after each axis: pairs of numbers, or an integer output of shape `[rank, 2]`.
+///
+/// ```
+/// use ops::array::{Paddings, constant, pad};
+/// let graph = session_core::Graph::new();
+/// let x = constant(&graph, [[1.0f32, 2.0], [3.0, 4.0]]);
+/// assert_eq!(pad(&x, [[1, 1], [0, 2]]).shape().to_string(), "[4,4]");
+/// let computed = constant(&graph, [[1, 1], [0, 2]]);
+/// assert_eq!(pad(&x, Paddings::Computed(computed)).shape().to_string(), "[4,4]");
+/// ```
 #[derive(Clone, Debug)]
 pub enum Paddings {
     /// One pair for each axis.
@@ -176,7 +185,7 @@ pub fn pad_with(input: impl AsOutput, paddings: impl Into<Paddings>, value: impl
     paddings.into().input_of(builder).input(value).finish_output()
 }
 
-/// The axis of a mirrored border.
+/// The axis of symmetry of a mirrored border.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mirror {
     /// The elements beyond the outermost one, which is not repeated.

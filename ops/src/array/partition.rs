@@ -26,7 +26,7 @@ op_defs! {
         .gradient(dynamic_stitch_gradient);
 }
 
-/// Returns the shape of `data` must begin with that of `indices`; what remains is a row's shape.
+/// Returns the shape of a row: the dimensions of `data` after those of `indices`, with which it must begin.
 fn row_shape(data: &PartialShape, indices: &PartialShape) -> Result<PartialShape> {
     let (Some(rank), Some(data_rank)) = (indices.rank(), data.rank()) else {
         return Ok(PartialShape::unknown());

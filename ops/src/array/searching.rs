@@ -197,7 +197,7 @@ fn joined_axes(tensor: &Output, axes: usize) -> Output {
     reshape(tensor, concat(&[open, rest], 0))
 }
 
-/// The position of a value among equal ones, for [`searchsorted`].
+/// The position of a value among equal values, for [`searchsorted`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Side {
     /// Before all equal elements.

@@ -1,4 +1,4 @@
-//! Arrays of tensors that are written and read by index, as values: each change gives another array.
+//! Arrays of tensors that loops write and read by index. They are values: each change returns a new array.
 
 use super::tensor_list::{
     TENSOR_LIST_CONCAT_V2, TENSOR_LIST_FROM_TENSOR, TENSOR_LIST_GATHER, TENSOR_LIST_GET_ITEM,
@@ -36,7 +36,10 @@ pub struct TensorArray {
 }
 
 impl TensorArray {
-    /// Creates an array of `size` elements. `element_shape` is their shape as far as it is known.
+    /// Creates an array of `size` elements of this dtype. `element_shape` is the shape of an element as far as it is known; a fully unknown
+    /// shape is `PartialShape::unknown()`.
+    ///
+    /// Reading an element that was never written yields zeros if the shape of the elements is known, and otherwise fails.
     #[must_use]
     #[track_caller]
     pub fn new(
@@ -103,13 +106,14 @@ impl TensorArray {
         TensorArray { handle, dtype, element_shape, size, dynamic: false }
     }
 
-    /// Returns the tensor list, a variant, that represents the array.
+    /// Returns the tensor list that represents the array, a `variant` tensor.
     #[must_use]
     pub fn handle(&self) -> &Output {
         &self.handle
     }
 
-    /// Returns the same array as another list represents it: after a change, or in another graph.
+    /// Returns an array of the same dtype and shapes that another tensor list represents, such as the list after a change or an argument of a
+    /// function.
     #[must_use]
     pub fn with_handle(&self, handle: Output) -> TensorArray {
         TensorArray { handle, ..self.clone() }
@@ -121,7 +125,7 @@ impl TensorArray {
         self.dtype
     }
 
-    /// Returns the shape of the elements, as far as it is known.
+    /// Returns the shape of the elements as far as it is known.
     #[must_use]
     pub fn element_shape(&self) -> &PartialShape {
         &self.element_shape
@@ -154,7 +158,7 @@ impl TensorArray {
         self.with_handle(scope.leave(builder.finish_output()))
     }
 
-    /// Returns the element at an index.
+    /// Returns the element at an index. An index outside of the array is an `InvalidArgument` error when the operation runs.
     #[must_use]
     #[track_caller]
     pub fn read(&self, index: impl Into<Ints>) -> Output {
@@ -165,7 +169,19 @@ impl TensorArray {
         scope.leave(builder.attr("element_dtype", self.dtype).finish_output())
     }
 
-    /// Returns all elements along a new first axis.
+    /// Returns all elements along a new first axis. All elements must have the same shape.
+    ///
+    /// ```
+    /// use ops::{array::constant, control_flow::TensorArray};
+    /// use session_core::{DType, Graph, PartialShape};
+    /// let graph = Graph::new();
+    /// let array = TensorArray::new(&graph, DType::Float32, 3, PartialShape::from([2]));
+    /// let array = array.unstack(constant(&graph, [[1f32, 2.0], [3.0, 4.0], [5.0, 6.0]]));
+    /// assert_eq!(array.read(1).shape().to_string(), "[2]");
+    /// assert_eq!(array.stack().shape().to_string(), "[3,2]");
+    /// # graph.finalize()?;
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn stack(&self) -> Output {
@@ -195,7 +211,7 @@ impl TensorArray {
         scope.leave(builder.attr("element_dtype", self.dtype).finish_output())
     }
 
-    /// Returns the array with the entries of a tensor along its first axis as all its elements.
+    /// Returns an array whose elements are the entries of a tensor along its first axis.
     #[must_use]
     #[track_caller]
     pub fn unstack(&self, value: impl AsOutput) -> TensorArray {
@@ -208,7 +224,7 @@ impl TensorArray {
         TensorArray { dynamic: self.dynamic, ..made }
     }
 
-    /// Returns the array with the entries of a tensor along its first axis as its elements at these indices.
+    /// Returns the array in which the elements at these indices are the entries of a tensor along its first axis.
     #[must_use]
     #[track_caller]
     pub fn scatter(&self, indices: impl Into<Ints>, value: impl AsOutput) -> TensorArray {
@@ -249,7 +265,7 @@ impl TensorArray {
         TensorArray { handle, dtype: value.dtype(), element_shape: rest, size, dynamic: false }
     }
 
-    /// Returns all elements, concatenated along their first axis.
+    /// Returns all elements, concatenated along their first axis, in which they may differ.
     #[must_use]
     #[track_caller]
     pub fn concat(&self) -> Output {
@@ -262,7 +278,7 @@ impl TensorArray {
         scope.leave(builder.attr("element_dtype", self.dtype).finish().output(0))
     }
 
-    /// Returns the number of elements, an `int32`.
+    /// Returns the number of elements, a scalar `int32`.
     #[must_use]
     #[track_caller]
     pub fn size(&self) -> Output {

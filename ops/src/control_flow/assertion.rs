@@ -90,14 +90,28 @@ pub fn assert_equal(x: impl AsOutput, y: impl AsOutput) -> Operation {
     assert_all("assert_equal", "x == y", (x.as_output(), y.as_output()), |x, y| equal(x, y))
 }
 
-/// Returns an operation that fails unless each element of `x` is less than that of `y`, with broadcasting.
+/// Returns an operation that fails with `InvalidArgument` unless each element of `x` is less than that of `y`, with broadcasting. The
+/// message has the values of both.
+///
+/// ```
+/// use ops::array::{constant, placeholder};
+/// use ops::control_flow::{assert_less, checked};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let labels = placeholder(&graph, DType::Int32, [None]);
+/// let check = assert_less(&labels, constant(&graph, 10));
+/// let labels = checked(&labels, &check); // computed only if all labels are less than 10
+/// assert_eq!(labels.shape().to_string(), "[?]");
+/// # graph.finalize().unwrap();
+/// ```
 #[must_use]
 #[track_caller]
 pub fn assert_less(x: impl AsOutput, y: impl AsOutput) -> Operation {
     assert_all("assert_less", "x < y", (x.as_output(), y.as_output()), |x, y| less(x, y))
 }
 
-/// Returns an operation that fails unless each element of `x` is at least that of `y`, with broadcasting.
+/// Returns an operation that fails with `InvalidArgument` unless each element of `x` is at least that of `y`, with broadcasting. The
+/// message has the values of both.
 #[must_use]
 #[track_caller]
 pub fn assert_greater_equal(x: impl AsOutput, y: impl AsOutput) -> Operation {
@@ -122,7 +136,8 @@ pub fn print(input: impl AsOutput, data: &[Output], message: &str, summarize: i6
     builder.attr("message", message).attr("summarize", summarize).finish_output()
 }
 
-/// Returns the same tensor, which is computed only after the check has passed. See [`assert_true`].
+/// Returns the same tensor, which is computed only after the check has passed. Without it, or another dependency, nothing runs the
+/// check. See [`assert_true`].
 #[must_use]
 #[track_caller]
 pub fn checked(output: impl AsOutput, check: &Operation) -> Output {

@@ -1,4 +1,4 @@
-//! Conditionals: branches that are functions, of which one runs.
+//! Conditionals: functions for branches, of which one runs.
 
 use super::assertion::assert_true;
 use super::functional::{CASE, IF, STATELESS_CASE, STATELESS_IF};
@@ -14,13 +14,13 @@ use crate::math::compare::less;
 use crate::math::sum::add_n;
 use session_core::{AsOutput, AttrValue, DType, Error, Function, Graph, Output, PartialShape, Phase, Result};
 
-/// A branch: builds on the graph that it is given, its body, and returns its results.
+/// A branch of a conditional: a closure that builds operations on the graph that it is given and returns its results.
 pub type Branch<'a, S> = Box<dyn FnOnce(&Graph) -> S + 'a>;
 
-/// The results of one of two branches: of the first where `pred` holds. Only the operations of that branch run.
+/// Returns the results of `true_fn` if `pred` is true, and those of `false_fn` otherwise. Only the operations of that branch run.
 ///
-/// Each closure builds the body of a function; what it uses of the graph around is found by itself. Both must return as many
-/// outputs, of the same dtypes. A number as `pred` holds when it is not zero.
+/// Each closure builds the body of a function. Values of the surrounding graph that it uses become captures. Both branches must return the
+/// same number of outputs, of the same dtypes. `pred` is a scalar bool; a scalar number counts as true if it is not zero.
 ///
 /// ```
 /// use ops::{OutputExt, array::placeholder, control_flow::cond, math};
@@ -34,6 +34,9 @@ pub type Branch<'a, S> = Box<dyn FnOnce(&Graph) -> S + 'a>;
 /// # graph.finalize()?;
 /// # Ok::<(), session_core::Error>(())
 /// ```
+///
+/// # Errors
+/// Recorded in the graph: a predicate that is not a scalar, and branches whose results differ in number or dtype.
 #[track_caller]
 pub fn cond<S: Structure>(
     pred: impl AsOutput,
@@ -113,10 +116,10 @@ pub fn case<'a, S: Structure + 'a>(
     first_true(pred_fn_pairs, default, false)
 }
 
-/// Works as [`case`], but fails when the graph runs and several predicates are true: TensorFlow's `exclusive=True`.
+/// Works as [`case`], but fails with `InvalidArgument` when it runs if several predicates are true: TensorFlow's `exclusive=True`.
 ///
 /// # Panics
-/// Without any branch, as [`case`].
+/// Panics without any branch, as [`case`].
 #[track_caller]
 pub fn case_exclusive<'a, S: Structure + 'a>(
     pred_fn_pairs: Vec<(Output, Branch<'a, S>)>,

@@ -76,7 +76,7 @@ fn merge_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Returns a value that changes in the loop may change its shape too, which only the merge of both knows.
+/// Leaves the shape of a value that changes in the loop unknown, because only the merge of both values knows it.
 fn enter_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = context.input(0);
     context.set(0, shape);

@@ -11,6 +11,14 @@ op_defs! {
 }
 
 /// Returns an operation that does nothing, after the control inputs of the handle.
+///
+/// ```
+/// use ops::{array::constant, control_flow::{no_op, print}};
+/// let graph = session_core::Graph::new();
+/// let message = print(constant(&graph, 1f32), &[], "ready", 3);
+/// let after = no_op(&graph.control_dependencies([message.operation()]));
+/// assert_eq!(after.op_type(), "NoOp");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn no_op(graph: &Graph) -> Operation {

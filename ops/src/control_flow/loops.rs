@@ -1,4 +1,4 @@
-//! Loops: a condition and a body that are functions.
+//! Loops: functions for a condition and for a body.
 
 use super::functional::{STATELESS_WHILE, WHILE};
 use super::structure::Structure;
@@ -37,7 +37,14 @@ impl Default for WhileOptions {
 }
 
 impl WhileOptions {
-    /// Returns the default options: the loop ends when its condition is false, keeps all shapes, and passes gradients on.
+    /// Returns the default options: the loop ends when its condition is false, keeps all shapes, and passes gradients.
+    ///
+    /// ```
+    /// use ops::{array::constant, control_flow::WhileOptions};
+    /// let graph = session_core::Graph::new();
+    /// let options = WhileOptions::new().maximum_iterations(constant(&graph, 100)).back_prop(false);
+    /// # let _ = options;
+    /// ```
     #[must_use]
     pub fn new() -> WhileOptions {
         WhileOptions {
@@ -48,29 +55,30 @@ impl WhileOptions {
         }
     }
 
-    /// Sets the shape of each loop variable in all iterations. Default: its initial shape, which must then stay the same.
+    /// Sets the shape that each loop variable has in all iterations, one for each variable. Default: the initial shape, which then must not
+    /// change.
     #[must_use]
     pub fn shape_invariants(mut self, shapes: impl IntoIterator<Item = PartialShape>) -> WhileOptions {
         self.shape_invariants = Some(shapes.into_iter().collect());
         self
     }
 
-    /// Sets the number of iterations that may run at a time. The embedded engine runs one after the other; graphs for TensorFlow keep the number.
-    /// Default: 10.
+    /// Sets the number of iterations that may run at the same time. The embedded engine runs them one after the other; graphs for TensorFlow
+    /// keep the number. Default: 10.
     #[must_use]
     pub fn parallel_iterations(mut self, count: usize) -> WhileOptions {
         self.parallel_iterations = i64::try_from(count).unwrap_or(i64::MAX);
         self
     }
 
-    /// Sets whether gradients pass through the loop. If not, taking one is an error. Default: true.
+    /// Sets whether gradients pass through the loop. If not, differentiating through it is an error. Default: true.
     #[must_use]
     pub fn back_prop(mut self, back_prop: bool) -> WhileOptions {
         self.back_prop = back_prop;
         self
     }
 
-    /// Sets the largest number of iterations, an integer scalar. Default: no limit.
+    /// Sets the largest number of iterations, an integer scalar. The loop ends after it without an error. Default: no limit.
     #[must_use]
     pub fn maximum_iterations(mut self, count: impl AsOutput) -> WhileOptions {
         self.maximum_iterations = Some(count.as_output().clone());

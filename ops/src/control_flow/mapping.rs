@@ -122,7 +122,7 @@ pub fn foldl<E: Structure, S: Structure>(
     fold(Composite::new(graph, "foldl"), build, elems, initializer, false)
 }
 
-/// Works as [`foldl`], from the last entry to the first.
+/// Works as [`foldl`](foldl), from the last entry to the first.
 #[track_caller]
 pub fn foldr<E: Structure, S: Structure>(
     graph: &Graph,

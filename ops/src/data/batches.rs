@@ -1,4 +1,6 @@
-//! Batches, and what takes them apart.
+//! Datasets that combine consecutive elements to batches, or split batches into elements.
+//!
+//! The shapes of the components follow from `output_shapes`, so the shape functions only check the scalar arguments.
 
 use super::shapes::scalars;
 use crate::library::op_defs;

@@ -1,4 +1,7 @@
-//! Datasets that run functions of the graph.
+//! Datasets that call functions of the graph: maps, filters, scans, interleaving, grouping.
+//!
+//! Captured values are inputs after the dataset (`other_arguments`). A dataset is stateful if TensorFlow declares it so, not by what its
+//! functions do.
 
 use super::shapes::scalars;
 use crate::library::op_defs;

@@ -1,4 +1,4 @@
-//! Iterators.
+//! Iterators: resources of a session that make the elements of a dataset.
 
 use super::shapes::{components, scalars};
 use crate::library::op_defs;

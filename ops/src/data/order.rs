@@ -1,4 +1,4 @@
-//! Datasets that select elements and determine their order.
+//! Datasets that change the order or the number of elements: shuffles, repetitions, takes, skips, samples.
 
 use super::shapes::scalars;
 use crate::library::op_defs;

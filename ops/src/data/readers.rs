@@ -1,4 +1,4 @@
-//! Datasets of what files hold.
+//! Datasets of the content of files: lines, records of fixed length, TFRecords, CSV.
 
 use super::shapes::scalars;
 use crate::library::op_defs;

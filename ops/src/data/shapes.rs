@@ -1,9 +1,12 @@
 //! The shape functions of datasets and iterators.
+//!
+//! The dataset itself is always a scalar `variant`. What an op can check when it is built is the rank of its arguments and the number of its
+//! components.
 
 use crate::shapes::{must_be_scalar, scalar};
 use session_core::{AttrValue, Error, Result, ShapeContext};
 
-/// All outputs are scalars, and so are the inputs that the bits of `INPUTS` stand for, the first input the lowest.
+/// Makes all outputs scalars and requires that some inputs are. Bit `i` of `INPUTS` stands for input `i`.
 pub(crate) fn scalars<const INPUTS: u32>(context: &mut ShapeContext<'_>) -> Result<()> {
     let count = context.inputs().len().min(32);
     (0..count)
@@ -12,7 +15,7 @@ pub(crate) fn scalars<const INPUTS: u32>(context: &mut ShapeContext<'_>) -> Resu
     scalar(context)
 }
 
-/// The components of an element, whose shapes the attribute `output_shapes` lists.
+/// Gives the outputs, the components of an element, the shapes in the attribute `output_shapes`.
 pub(crate) fn components(context: &mut ShapeContext<'_>) -> Result<()> {
     let shapes = context.attr("output_shapes").and_then(AttrValue::as_shapes).unwrap_or_default();
     if shapes.len() != context.outputs() {

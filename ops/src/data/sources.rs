@@ -1,4 +1,4 @@
-//! Datasets of what is at hand.
+//! Datasets without an input dataset: ranges, tensors, slices of tensors, generators.
 
 use super::shapes::scalars;
 use crate::library::op_defs;

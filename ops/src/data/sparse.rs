@@ -1,4 +1,4 @@
-//! Sparse tensors as single values, which elements of datasets hold.
+//! Datasets of sparse tensors.
 
 use crate::library::op_defs;
 use session_core::{OpDef, PartialShape, Result, ShapeContext};

@@ -1,4 +1,4 @@
-//! Conversions of datasets, and what they share.
+//! Operations that convert between datasets, their elements, and their options.
 
 use super::shapes::{components, scalars};
 use crate::library::op_defs;

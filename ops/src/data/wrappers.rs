@@ -1,4 +1,6 @@
-//! Datasets that hand on the elements of another one as they are.
+//! Datasets that pass on the elements of another dataset unchanged: assertions, statistics, threads, and hints for TensorFlow's optimizer.
+//!
+//! Many have a twin with the prefix `Experimental`, the name under which early releases of TensorFlow wrote them into files.
 
 use super::shapes::scalars;
 use crate::library::op_defs;

@@ -1,4 +1,4 @@
-//! Gradients that are collected until there are enough of them.
+//! Accumulators: gradients that are collected until a required number has arrived.
 
 use crate::composite::unnamed;
 use crate::library::op_defs;
@@ -76,13 +76,13 @@ fn rows_taken(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The reduction of several gradients.
+/// The reduction of the collected gradients to one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reduction {
     /// Their mean; of rows, of those that there were for each index.
     #[default]
     Mean,
-    /// Their sum.
+    /// The sum of the gradients.
     Sum,
 }
 
@@ -137,17 +137,17 @@ fn dtype(handle: &Output) -> DType {
 }
 
 impl ConditionalAccumulator {
-    /// Creates an accumulator of gradients of this dtype, which must be floating, and shape. Unknown sizes are those of the first
-    /// gradient that is applied.
+    /// Creates an accumulator of gradients of a floating-point dtype and this shape. Dimensions that are unknown are those of the first
+    /// applied gradient.
     #[must_use]
     #[track_caller]
     pub fn new(graph: &Graph, dtype: DType, shape: impl Into<PartialShape>, reduction: Reduction) -> Self {
         ConditionalAccumulator::shared(graph, dtype, shape, reduction, "")
     }
 
-    /// Works as [`new`](ConditionalAccumulator::new), under a name by which all operations that give it, of all graphs and sessions of a
-    /// cluster, mean one accumulator: what the workers of synchronous training apply to and take from. Without one
-    /// it belongs to one session.
+    /// Works as [`new`](ConditionalAccumulator::new), with a name that is shared. Operations with the same shared name, in all graphs and
+    /// sessions of a cluster, refer to the same accumulator, so the workers of synchronous training can apply gradients to it and take them
+    /// from it. Without a shared name, an accumulator belongs to one session.
     #[must_use]
     #[track_caller]
     pub fn shared(
@@ -167,15 +167,15 @@ impl ConditionalAccumulator {
         self.handle.graph().op(def).input(&self.handle)
     }
 
-    /// Adds a gradient that was computed for the step `local_step`, an `int64`; one of an earlier step than the
-    /// accumulator's is dropped. A shape that does not fit is `InvalidArgument` when it runs.
+    /// Adds a gradient that was computed for the step `local_step`, an `int64`. A gradient of an earlier step than the accumulator's is
+    /// dropped. An incompatible shape is an `InvalidArgument` error when the operation runs.
     #[track_caller]
     pub fn apply_grad(&self, gradient: impl AsOutput, local_step: impl AsOutput) -> Operation {
         self.op(&RESOURCE_ACCUMULATOR_APPLY_GRADIENT).input(local_step).input(gradient).finish()
     }
 
-    /// Waits until at least `num_required` gradients (an `int32` greater than 0) are available, returns their
-    /// reduction, and starts over.
+    /// Waits until at least `num_required` gradients (an `int32` greater than 0) have arrived, returns their reduction, and starts over with
+    /// the next step.
     #[must_use]
     #[track_caller]
     pub fn take_grad(&self, num_required: impl AsOutput) -> Output {
@@ -185,38 +185,51 @@ impl ConditionalAccumulator {
             .finish_output()
     }
 
-    /// Returns the number of gradients that are there, an `int32`.
+    /// Returns the number of gradients that have arrived, a scalar `int32`.
     #[must_use]
     #[track_caller]
     pub fn num_accumulated(&self) -> Output {
         self.op(&RESOURCE_ACCUMULATOR_NUM_ACCUMULATED).finish_output()
     }
 
-    /// Sets the accumulator's step, an `int64`.
+    /// Sets the step of the accumulator, an `int64`. Gradients of earlier steps are dropped from then on.
     #[track_caller]
     pub fn set_global_step(&self, step: impl AsOutput) -> Operation {
         self.op(&RESOURCE_ACCUMULATOR_SET_GLOBAL_STEP).input(step).finish()
     }
 }
 
-/// Works as [`ConditionalAccumulator`], for gradients that consist of some rows only. TensorFlow's
+/// Collects gradients that consist of some rows only; otherwise as [`ConditionalAccumulator`]. TensorFlow's
 /// `SparseConditionalAccumulator`.
+///
+/// ```
+/// use ops::array::{constant, placeholder};
+/// use ops::data_flow::{Reduction, SparseConditionalAccumulator};
+/// use session_core::{DType, Graph};
+///
+/// let graph = Graph::new();
+/// let indices = constant(&graph, [0i64, 2]);
+/// let rows = placeholder(&graph, DType::Float32, [2, 4]);
+/// let accumulator = SparseConditionalAccumulator::new(&graph, DType::Float32, [3, 4], Reduction::Mean);
+/// let apply = accumulator.apply_grad(&indices, &rows, constant(&graph, 0i64));
+/// let [indices, values, shape] = accumulator.take_grad(constant(&graph, 2i32));
+/// # let _ = (apply, indices, values, shape);
+/// # graph.finalize().unwrap();
+/// ```
 #[derive(Clone, Debug)]
 pub struct SparseConditionalAccumulator {
     handle: Output,
 }
 
 impl SparseConditionalAccumulator {
-    /// Creates an accumulator of rows of gradients of this dtype, which must be floating, and shape.
+    /// Creates an accumulator of rows of gradients of a floating-point dtype. `shape` is the shape of the whole gradient.
     #[must_use]
     #[track_caller]
     pub fn new(graph: &Graph, dtype: DType, shape: impl Into<PartialShape>, reduction: Reduction) -> Self {
         SparseConditionalAccumulator::shared(graph, dtype, shape, reduction, "")
     }
 
-    /// Works as [`new`](SparseConditionalAccumulator::new), under a name by which all operations that give it, of all graphs and sessions of a
-    /// cluster, mean one accumulator: what the workers of synchronous training apply to and take from. Without one
-    /// it belongs to one session.
+    /// Works as [`new`](SparseConditionalAccumulator::new), with a name that is shared, as [`ConditionalAccumulator::shared`].
     #[must_use]
     #[track_caller]
     pub fn shared(
@@ -236,7 +249,7 @@ impl SparseConditionalAccumulator {
         self.handle.graph().op(def).input(&self.handle)
     }
 
-    /// Adds rows of a gradient: `values[i]` is the row `indices[i]`; indices in ascending order. See
+    /// Adds rows of a gradient: `values[i]` is row `indices[i]`. The indices are in ascending order. See
     /// [`ConditionalAccumulator::apply_grad`].
     #[track_caller]
     pub fn apply_grad(
@@ -252,7 +265,8 @@ impl SparseConditionalAccumulator {
         builder.input(none).attr("has_known_shape", false).finish()
     }
 
-    /// Works as [`ConditionalAccumulator::take_grad`]: indices, rows and the shape as far as it is known.
+    /// Waits as [`ConditionalAccumulator::take_grad`] does. Returns the indices, the rows, and the shape of the whole gradient as far as it is
+    /// known.
     #[must_use]
     #[track_caller]
     pub fn take_grad(&self, num_required: impl AsOutput) -> [Output; 3] {
@@ -262,14 +276,14 @@ impl SparseConditionalAccumulator {
         [0, 1, 2].map(|index| operation.output(index))
     }
 
-    /// Returns the number of gradients that are there, an `int32`.
+    /// Returns the number of gradients that have arrived, a scalar `int32`.
     #[must_use]
     #[track_caller]
     pub fn num_accumulated(&self) -> Output {
         self.op(&ACCUMULATOR_NUM_ACCUMULATED).finish_output()
     }
 
-    /// Sets the accumulator's step, an `int64`.
+    /// Sets the step of the accumulator, an `int64`. Gradients of earlier steps are dropped from then on.
     #[track_caller]
     pub fn set_global_step(&self, step: impl AsOutput) -> Operation {
         self.op(&ACCUMULATOR_SET_GLOBAL_STEP).input(step).finish()

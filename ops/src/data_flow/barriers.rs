@@ -1,4 +1,4 @@
-//! Barriers: elements whose components come one by one under a key.
+//! Barriers: elements whose components arrive one by one under a key.
 
 use crate::composite::unnamed;
 use crate::library::op_defs;
@@ -43,11 +43,11 @@ fn taken(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Elements whose components come one by one, from different parts of a program, and are taken together when all of an
-/// element are there; what belongs together bears one key. TensorFlow's `Barrier`.
+/// A collection of elements whose components arrive one by one, from different parts of a program. Components with the same key belong
+/// to the same element, which can be taken when all of its components have arrived. TensorFlow's `Barrier`.
 ///
-/// A key that was taken may come again. Closing is as with [queues](super::Queue::close): keys that are there may still
-/// be completed, new ones are `Cancelled`, and takes end with `OutOfRange` when there cannot be enough any more.
+/// The key of a taken element may be used again. Closing works as for [queues](super::Queue::close): elements that have begun may still
+/// be completed, new ones are `Cancelled`, and taking fails with `OutOfRange` as soon as there cannot be enough elements any more.
 ///
 /// ```
 /// use ops::array::{constant, placeholder};
@@ -71,15 +71,15 @@ pub struct Barrier {
 }
 
 impl Barrier {
-    /// Creates a barrier for elements of these components, whose shapes must be fully known.
+    /// Creates a barrier for elements of these components. The shapes must be fully known.
     #[must_use]
     #[track_caller]
     pub fn new(graph: &Graph, components: impl IntoIterator<Item = (DType, PartialShape)>) -> Barrier {
         Barrier::shared(graph, components, "")
     }
 
-    /// Works as [`new`](Barrier::new), under a name by which all operations that give it, of all graphs and sessions of a
-    /// cluster, mean one barrier.
+    /// Works as [`new`](Barrier::new), with a name that is shared: operations with the same shared name, in all graphs and sessions of a
+    /// cluster, refer to the same barrier.
     #[must_use]
     #[track_caller]
     pub fn shared(
@@ -99,16 +99,16 @@ impl Barrier {
         self.handle.graph().op(def).input(&self.handle)
     }
 
-    /// Inserts a component of the elements with these keys, a vector of strings: `values[i]` for `keys[i]`. A
-    /// key that already has this component is an `InvalidArgument` error when the operation runs.
+    /// Inserts one component of the elements with these keys: `values[i]` for `keys[i]`. `keys` is a vector of strings. A key that already has
+    /// the component is an `InvalidArgument` error when the operation runs.
     #[track_caller]
     pub fn insert_many(&self, component: usize, keys: impl AsOutput, values: impl AsOutput) -> Operation {
         self.op(&BARRIER_INSERT_MANY).input(keys).input(values).attr("component_index", component).finish()
     }
 
-    /// Takes a number of complete elements (an `int32`), the oldest first, and waits for them. Returns
-    /// numbers that give their order, the keys, and each component stacked. A closed barrier with fewer elements is an
-    /// `OutOfRange` error; [`take_up_to`](Barrier::take_up_to) takes what is left.
+    /// Waits for a number of complete elements (an `int32`) and takes them, the oldest first. Returns the insertion indices, the keys, and
+    /// each component, stacked. A closed barrier with fewer elements is an `OutOfRange` error; [`take_up_to`](Barrier::take_up_to) takes the
+    /// remaining elements.
     #[must_use]
     #[track_caller]
     pub fn take_many(&self, num_elements: impl AsOutput) -> (Output, Output, Vec<Output>) {
@@ -132,7 +132,7 @@ impl Barrier {
         (operation.output(0), operation.output(1), values)
     }
 
-    /// Closes the barrier: no new element begins, but incomplete ones can still be completed.
+    /// Closes the barrier: no new element can begin, but incomplete ones can still be completed.
     #[track_caller]
     pub fn close(&self) -> Operation {
         self.op(&BARRIER_CLOSE).attr("cancel_pending_enqueues", false).finish()
@@ -144,14 +144,14 @@ impl Barrier {
         self.op(&BARRIER_CLOSE).attr("cancel_pending_enqueues", true).finish()
     }
 
-    /// Returns the number of elements that are complete, an `int32`.
+    /// Returns the number of complete elements, a scalar `int32`.
     #[must_use]
     #[track_caller]
     pub fn ready_size(&self) -> Output {
         self.op(&BARRIER_READY_SIZE).finish_output()
     }
 
-    /// Returns the number of elements that are not complete, an `int32`.
+    /// Returns the number of incomplete elements, a scalar `int32`.
     #[must_use]
     #[track_caller]
     pub fn incomplete_size(&self) -> Output {

@@ -1,9 +1,9 @@
-//! The components of a queue's elements, as callers give them.
+//! The components of a queue's elements, in the forms in which callers pass them.
 
 use crate::variables::Value;
 use session_core::{DType, Output, Tensor, Variable};
 
-/// The dtypes of a queue's components: one dtype, or a list of them.
+/// The dtypes of a queue's components: one dtype, or a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dtypes(pub(crate) Vec<DType>);
 
@@ -31,8 +31,8 @@ impl From<Vec<DType>> for Dtypes {
     }
 }
 
-/// The components of one element (or, for `enqueue_many`, of a batch): a single output, tensor or number; several
-/// as an array, slice, vector or tuple; or, for queues whose components have names, pairs of name and value.
+/// The components of one element, or for `enqueue_many` of a batch: a single output, tensor, or number; several as an array, slice,
+/// vector, or tuple; or, for queues with named components, pairs of name and value.
 #[derive(Clone, Debug)]
 pub enum Components {
     /// In the order of the queue's declaration.

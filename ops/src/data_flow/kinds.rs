@@ -73,14 +73,14 @@ impl Description {
 
 macro_rules! setters {
     () => {
-        /// Sets the names of the components: elements are then enqueued by name (S-225).
+        /// Sets the names of the components. Elements are then enqueued by name (S-225). Default: none.
         pub fn names<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
             self.0.names = Some(names.into_iter().map(Into::into).collect());
             self
         }
 
-        /// Sets the shared name. Queues with the same shared name in one session are the same queue and must
-        /// agree in everything (S-229).
+        /// Sets the shared name. Queues of one session with the same shared name are the same queue and must agree in all settings (S-229).
+        /// Default: none, the queue is identified by the name of its operation.
         pub fn shared_name(mut self, name: impl Into<String>) -> Self {
             self.0.shared_name = name.into();
             self
@@ -90,8 +90,8 @@ macro_rules! setters {
 
 macro_rules! optional_shapes {
     () => {
-        /// Sets the shapes of the components, one for each dtype. Without them any shapes are allowed, and elements can only
-        /// be taken one by one.
+        /// Sets the shapes of the components, one for each dtype. Without them components may have any shape, and elements can only be dequeued
+        /// one by one. Default: none.
         pub fn shapes<S: Into<PartialShape>>(mut self, shapes: impl IntoIterator<Item = S>) -> Self {
             self.0.shapes = Some(shapes.into_iter().map(Into::into).collect());
             self
@@ -117,7 +117,7 @@ macro_rules! optional_shapes {
 pub struct FifoQueue(Description);
 
 impl FifoQueue {
-    /// Creates a queue with this capacity: unlimited if negative, while 0 accepts no elements (S-223).
+    /// Describes a queue with this capacity. A negative capacity is unlimited; a queue of capacity 0 accepts no elements (S-223).
     #[track_caller]
     pub fn new(graph: &Graph, capacity: i64, dtypes: impl Into<Dtypes>) -> FifoQueue {
         FifoQueue(Description::new(graph, capacity, dtypes.into()))
@@ -151,8 +151,8 @@ impl FifoQueue {
 pub struct PaddingFifoQueue(Description);
 
 impl PaddingFifoQueue {
-    /// Creates a queue with this capacity, unlimited if negative. The shapes, one per dtype, may have unknown
-    /// dimensions but not an unknown rank.
+    /// Describes a queue with this capacity; a negative one is unlimited. The shapes, one for each dtype, may have unknown dimensions, but
+    /// not an unknown rank.
     #[track_caller]
     pub fn new<S: Into<PartialShape>>(
         graph: &Graph,
@@ -195,8 +195,9 @@ impl PaddingFifoQueue {
 pub struct RandomShuffleQueue(Description, i64, Option<i64>, bool);
 
 impl RandomShuffleQueue {
-    /// Creates a queue with this capacity, unlimited if negative. `min_after_dequeue` must not be negative
-    /// and must be below the capacity, if there is one; otherwise every use of the queue fails (S-224).
+    /// Describes a queue with this capacity; a negative one is unlimited. `min_after_dequeue` is the number of elements that remain after a
+    /// dequeue, so that the order is random enough. It must be at least 0 and less than the capacity; otherwise every use of the queue fails
+    /// (S-224).
     #[track_caller]
     pub fn new(
         graph: &Graph,
@@ -207,16 +208,16 @@ impl RandomShuffleQueue {
         RandomShuffleQueue(Description::new(graph, capacity, dtypes.into()), min_after_dequeue, None, false)
     }
 
-    /// Sets the operation-level seed. Together with that of the graph it determines the order; see [`get_seed`]. Without seeds, each session
-    /// has another order.
+    /// Sets the operation-level seed. Together with the graph-level seed it determines the order; see [`get_seed`]. Without seeds, each
+    /// session has a different order.
     pub fn seed(mut self, seed: i64) -> RandomShuffleQueue {
         self.2 = Some(seed);
         self
     }
 
-    /// Makes the order depend on the seeds and the enqueued elements only, not on the number of elements at
-    /// the time of a dequeue: each element is drawn from the `min_after_dequeue + 1` oldest. Default: false.
-    /// TensorFlow has no such queues and ignores the setting.
+    /// Sets whether the order depends only on the seeds and the enqueued elements. Each element is then drawn from the
+    /// `min_after_dequeue + 1` oldest; otherwise it is drawn from all elements that are in the queue at the time of the dequeue. Default:
+    /// false. TensorFlow has no such queues and ignores the setting.
     pub fn replayable(mut self, replayable: bool) -> RandomShuffleQueue {
         self.3 = replayable;
         self
@@ -262,8 +263,7 @@ impl RandomShuffleQueue {
 pub struct PriorityQueue(Description);
 
 impl PriorityQueue {
-    /// Creates a queue with this capacity, unlimited if negative, whose elements have these components after
-    /// the priority.
+    /// Describes a queue with this capacity; a negative one is unlimited. `dtypes` are those of the components after the priority.
     #[track_caller]
     pub fn new(graph: &Graph, capacity: i64, dtypes: impl Into<Dtypes>) -> PriorityQueue {
         PriorityQueue(Description::new(graph, capacity, dtypes.into()))

@@ -1,4 +1,4 @@
-//! A queue in a graph, and the operations on it.
+//! Queues in a graph, and the operations on them.
 
 use super::components::Components;
 use super::queue_ops::{self, Declared};
@@ -16,23 +16,40 @@ use std::ops::Deref;
 use std::panic::Location;
 use std::sync::Arc;
 
-/// A queue in a graph: made by [`FifoQueue`](super::FifoQueue), [`RandomShuffleQueue`](super::RandomShuffleQueue),
-/// [`PaddingFifoQueue`](super::PaddingFifoQueue) or [`PriorityQueue`](super::PriorityQueue), which differ only in which
-/// element comes out next. Cheap to clone.
+/// A queue in a graph, built by [`FifoQueue`](super::FifoQueue), [`RandomShuffleQueue`](super::RandomShuffleQueue),
+/// [`PaddingFifoQueue`](super::PaddingFifoQueue), or [`PriorityQueue`](super::PriorityQueue). The kinds differ only in the element that is
+/// dequeued next. Cloning a queue is cheap.
 ///
-/// # What its operations do when they run
+/// ```
+/// use ops::{array::placeholder, data_flow::FifoQueue};
+/// use session_core::{DType, Graph, PartialShape};
 ///
-/// They wait while they must, until the queue, the run or the session ends it; errors name the queue and the operation:
+/// let graph = Graph::new();
+/// let example = placeholder(&graph, DType::Float32, [3]);
+/// let label = placeholder(&graph, DType::Int64, PartialShape::scalar());
+/// let queue = FifoQueue::new(&graph, 32, [DType::Float32, DType::Int64])
+///     .shapes([PartialShape::from([3]), PartialShape::scalar()])
+///     .build();
+/// let enqueue = queue.enqueue((&example, &label)); // for the threads of a queue runner
+/// let outputs = queue.dequeue_many(8).into_outputs(); // for the model
+/// assert_eq!((outputs[0].shape().to_string(), outputs[1].shape().to_string()), ("[8,3]".into(), "[8]".into()));
+/// # let _ = enqueue;
+/// # graph.finalize().unwrap();
+/// ```
+///
+/// # Operations at run time
+///
+/// Operations wait for elements or space until the run or the session ends the wait. Errors name the queue and the operation:
 ///
 /// | | waits while | fails with |
 /// |---|---|---|
 /// | enqueue | the queue is full | `Cancelled`: the queue is closed, or was closed with `cancel_pending_enqueues` |
-/// | dequeue | there is too little | `OutOfRange`: the queue is closed and the rest is too little |
-/// | any | | `InvalidArgument` for components that do not fit, `Cancelled` when the session is closed or the run cancelled, `DeadlineExceeded` after the run's time limit |
+/// | dequeue | there are too few elements | `OutOfRange`: the queue is closed and has too few elements |
+/// | any | | `InvalidArgument` for incompatible components, `Cancelled` when the session is closed or the run is cancelled, `DeadlineExceeded` after the run's time limit |
 ///
-/// What waits is served in the order of arrival (S-235, S-236). A wait that a time limit or a cancelled run ends has no
-/// effect: a dequeue puts back what it had taken, an enqueue takes back what it had put in and nobody has taken
-/// since (TensorFlow loses the former and leaves the latter, Q-55).
+/// Waiting operations are served in the order of their arrival (S-235, S-236). A wait that a time limit or a cancellation ends has no
+/// effect: a dequeue returns the elements that it had taken, an enqueue removes those elements that nobody has taken since. (TensorFlow
+/// loses the former and leaves the latter, Q-55.)
 #[derive(Clone, Debug)]
 pub struct Queue {
     handle: Output,
@@ -134,7 +151,7 @@ impl Queue {
         Queue { handle, declared: Arc::new(Declaration { dtypes, shapes, names }) }
     }
 
-    /// Returns the handle, an input of every operation on the queue.
+    /// Returns the handle of the queue, an input of every operation on it.
     #[must_use]
     pub fn handle(&self) -> &Output {
         &self.handle
@@ -168,20 +185,20 @@ impl Queue {
         &self.declared.dtypes
     }
 
-    /// Returns the shapes of an element's components, where they were declared.
+    /// Returns the declared shapes of an element's components, or `None` if none were declared.
     #[must_use]
     pub fn shapes(&self) -> Option<&[PartialShape]> {
         self.declared.shapes.as_deref()
     }
 
-    /// Returns the names of an element's components, where they were declared.
+    /// Returns the declared names of an element's components, or `None` if none were declared.
     #[must_use]
     pub fn names(&self) -> Option<&[String]> {
         self.declared.names.as_deref()
     }
 
-    /// Returns the same queue, whose operations are built in the scope, on the device and with the control inputs of this graph handle.
-    /// Default: those with which the queue was built.
+    /// Returns the same queue, whose operations are built in the scope, on the device, and with the control inputs of this handle. Default:
+    /// those with which the queue was built.
     #[must_use]
     pub fn within(&self, graph: &Graph) -> Queue {
         Queue { handle: self.handle.within(graph), declared: self.declared.clone() }
@@ -401,10 +418,9 @@ impl Queue {
         self.op(&queue_ops::QUEUE_IS_CLOSED_V2, &queue_ops::QUEUE_IS_CLOSED, "Is_Closed").finish_output()
     }
 
-    /// Returns the error for dequeuing more elements at once than the queue holds.
+    /// Returns the error for a dequeue of more elements than the queue can hold, or `None` if they fit.
     ///
-    /// Dequeues of a count that is given as a number ask this themselves; it is for those who make their operations by
-    /// hand.
+    /// Dequeues of a constant count check this themselves. The method is for code that builds dequeue operations without [`Queue`].
     #[must_use]
     pub fn exceeds_capacity(&self, count: i64) -> Option<Error> {
         let capacity = self.handle.operation().attr("capacity")?.as_int()?;
@@ -514,7 +530,7 @@ impl Queue {
     }
 }
 
-/// The components of a dequeued element: a list of outputs, in the order of the queue's declaration.
+/// The components of a dequeued element, in the order of the queue's declaration.
 #[derive(Clone, Debug)]
 pub struct Dequeued {
     operation: Operation,
@@ -523,13 +539,13 @@ pub struct Dequeued {
 }
 
 impl Dequeued {
-    /// Returns the dequeue operation.
+    /// Returns the operation that dequeues the element.
     #[must_use]
     pub fn operation(&self) -> &Operation {
         &self.operation
     }
 
-    /// Returns the component of an element that has only one (S-226). For others it is a build error.
+    /// Returns the component of an element with a single component (S-226). For other elements it is a build error.
     #[must_use]
     #[track_caller]
     pub fn output(&self) -> Output {

@@ -169,7 +169,7 @@ fn enqueued_batch_fits(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Returns the number of components is compared when the operation runs (S-227), their dtypes and shapes here (S-228).
+/// Checks the dtype and shape of a component (S-228). Their number is checked when the operation runs (S-227).
 fn check_component(
     declared: &Declared,
     index: usize,

@@ -1,4 +1,4 @@
-//! Sparse tensors kept aside by the session while their numbers go through a queue.
+//! Sparse tensors that the session stores while their handles pass through a queue.
 
 use crate::library::op_defs;
 use crate::parsing::SparseTensor;
@@ -34,10 +34,10 @@ fn taken_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Gives a sparse tensor to the session and its number, an `int64` scalar, to the graph: what can go through a queue.
+/// Stores a sparse tensor in the session and returns its handle, a scalar `int64`, which can pass through a queue.
 ///
-/// The session keeps it until [`take_many_sparse`] takes it, so a number that is lost is memory that is lost. Operations
-/// of one `shared_name` share their numbers; without one, those of this operation are its own and its name is the name.
+/// The session stores the tensor until [`take_many_sparse`] takes it, so a lost handle is lost memory. Operations with the same
+/// `shared_name` share their handles. Without a shared name the operation has handles of its own, under its name.
 #[must_use]
 #[track_caller]
 pub fn add_sparse(sparse: &SparseTensor, shared_name: &str) -> Output {
@@ -46,7 +46,7 @@ pub fn add_sparse(sparse: &SparseTensor, shared_name: &str) -> Output {
     builder.attr("shared_name", shared_name).finish_output()
 }
 
-/// Works as [`add_sparse`] for each entry of the first dimension: gives a vector of numbers.
+/// Works as [`add_sparse`] for each entry along the first dimension: returns a vector of handles.
 #[must_use]
 #[track_caller]
 pub fn add_many_sparse(sparse: &SparseTensor, shared_name: &str) -> Output {

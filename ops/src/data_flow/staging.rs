@@ -1,4 +1,4 @@
-//! Areas in which values are left for another part of the program, without queue runner.
+//! Staging areas: elements that one part of a program leaves for another, without a queue runner.
 
 use super::components::Dtypes;
 use crate::library::op_defs;
@@ -62,12 +62,11 @@ fn staged(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// A place where values of one step, or of one part of it, wait for another: [`put`](StagingArea::put) leaves them,
-/// [`get`](StagingArea::get) takes them in their order. TensorFlow's `StagingArea`, with which training programs fetch the
-/// next batch while the last one is computed.
+/// A buffer between two parts of a graph: [`put`](StagingArea::put) stores an element, [`get`](StagingArea::get) takes the oldest one.
+/// TensorFlow's `StagingArea`, with which a training program fetches the next batch while it computes the current one.
 ///
-/// It is a queue without closing. What waits in it (a get while it is empty, a put while it is full) ends with the run's
-/// time limit, its cancellation or the session; a wait that is ended has no effect. In TensorFlow a put that waits does not end.
+/// It is a queue that cannot be closed. A wait (a get from an empty area, a put into a full one) ends with the run's time limit, its
+/// cancellation, or the session, and then has no effect. In TensorFlow a waiting put does not end.
 ///
 /// ```
 /// use ops::array::placeholder;
@@ -108,30 +107,28 @@ impl StagingArea {
         }
     }
 
-    /// Sets the number of elements that fit in; 0 stands for any number.
+    /// Sets the largest number of elements; 0 stands for no limit. Default: 0.
     #[must_use]
     pub fn capacity(mut self, capacity: usize) -> Self {
         self.capacity = i64::try_from(capacity).unwrap_or(i64::MAX);
         self
     }
 
-    /// Sets the number of bytes that fit in; 0 stands for any number. A larger element is `ResourceExhausted`
-    /// when it is put.
+    /// Sets the largest number of bytes; 0 stands for no limit. A put of a larger element is a `ResourceExhausted` error. Default: 0.
     #[must_use]
     pub fn memory_limit(mut self, bytes: usize) -> Self {
         self.memory_limit = i64::try_from(bytes).unwrap_or(i64::MAX);
         self
     }
 
-    /// Sets the shapes of an element's values, as far as they are known; nothing checks them when the graph runs.
+    /// Sets the shapes of an element's values as far as they are known. They are static information: nothing checks them at run time.
     #[must_use]
     pub fn shapes<S: Into<PartialShape>>(mut self, shapes: impl IntoIterator<Item = S>) -> Self {
         self.shapes = shapes.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Sets the shared name. Areas with the same shared name are the same area. The default is a name unique
-    /// to this graph.
+    /// Sets the shared name. Areas with the same shared name are the same area. Default: a name that is unique in this graph.
     #[must_use]
     pub fn shared_name(mut self, name: impl Into<String>) -> Self {
         self.shared_name = name.into();
@@ -154,7 +151,7 @@ impl StagingArea {
         builder.finish().outputs()
     }
 
-    /// Puts an element into the area. Waits while there is no room.
+    /// Returns the operation that stores an element. It waits while the area is full.
     #[track_caller]
     pub fn put<V: Into<Value>>(&self, values: impl IntoIterator<Item = V>) -> Operation {
         let values: Vec<Value> = values.into_iter().map(Into::into).collect();
@@ -171,28 +168,28 @@ impl StagingArea {
         }
     }
 
-    /// Takes the element that was left first; waits while there is none.
+    /// Returns the values of the oldest element, which is removed. Waits while the area is empty.
     #[must_use]
     #[track_caller]
     pub fn get(&self) -> Vec<Output> {
         self.take(self.op(&self.graph, &UNSTAGE))
     }
 
-    /// Returns the element of an index, counted from the one that was left first, which stays; waits until there is one.
+    /// Returns the values of an element, which stays. `index` counts from the oldest element. Waits until there is one.
     #[must_use]
     #[track_caller]
     pub fn peek(&self, index: impl AsOutput) -> Vec<Output> {
         self.take(self.op(&self.graph, &STAGE_PEEK).input(index))
     }
 
-    /// Returns the number of elements, an `int32`.
+    /// Returns the number of elements, a scalar `int32`.
     #[must_use]
     #[track_caller]
     pub fn size(&self) -> Output {
         self.op(&self.graph, &STAGE_SIZE).attr("dtypes", self.dtypes.clone()).finish_output()
     }
 
-    /// Drops all elements.
+    /// Returns the operation that removes all elements.
     #[track_caller]
     pub fn clear(&self) -> Operation {
         self.op(&self.graph, &STAGE_CLEAR).attr("dtypes", self.dtypes.clone()).finish()

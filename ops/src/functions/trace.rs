@@ -87,7 +87,7 @@ impl Trace {
         self.captures.outputs = arranged.collect();
     }
 
-    /// Returns the captures after the results, as loops order them.
+    /// Makes the function return its captures after its results, as loops order them.
     pub(crate) fn pass_captures_on(&mut self) {
         self.results.extend(self.captures.outputs.iter().map(|(_, inner)| inner.clone()));
     }

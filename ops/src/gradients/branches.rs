@@ -1,4 +1,8 @@
 //! Gradients through conditionals and calls: an operation of the same kind over the gradients of the branches.
+//!
+//! The backward operation needs values of the forward branch, such as the input of a square. Therefore the forward operation is rewritten in
+//! place to return them as further outputs. A branch that does not compute a value returns a substitute of the same dtype and shape: the
+//! backward branch that would read it does not run, because the same selector chooses both.
 
 use super::calls;
 use super::functional::{Work, flows, function, function_of, gradient_info};
@@ -98,7 +102,7 @@ struct Differentiated {
     found: Vec<Option<Output>>,
 }
 
-/// The gradients of a conditional or a call. The operation itself comes to give what they need of its branches.
+/// Builds the gradients of a conditional or a call, and rewrites the operation so that it also returns the values that they need.
 pub(crate) fn gradient(operation: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let kind = Kind::of(operation);
     let functions = kind.functions(operation)?;
@@ -291,7 +295,7 @@ fn widened(branch: &Differentiated, number: usize, extras: &[Vec<Output>], name:
     forward.into_function(name)
 }
 
-/// Something of a dtype that nobody looks at.
+/// Returns some value of a dtype. Nothing reads it.
 fn stand_in(graph: &Graph, dtype: DType) -> Output {
     let graph = graph.named("unused");
     if dtype == DType::Variant {

@@ -1,4 +1,4 @@
-//! Gradients through calls of functions by operations of the functions' own names, and of functions that name their gradient.
+//! Gradients through functions that name their gradient, and through operations whose type is the name of a function.
 
 use crate::array::constants::zeros_like;
 use crate::control_flow::functional::SYMBOLIC_GRADIENT;

@@ -1,4 +1,4 @@
-//! Parts of a graph as graphs of their own.
+//! Copies of parts of a graph, as bodies of functions.
 
 use crate::array::constants::PLACEHOLDER;
 use session_core::{Endpoint, Error, Graph, OpId, Operation, Output, Result, handle_data};

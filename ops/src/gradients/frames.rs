@@ -1,8 +1,8 @@
-//! Loops and conditionals of TensorFlow 1 made functional, so that gradients go through them.
+//! The conditionals and loops of TensorFlow 1, made functional so that gradients pass through them.
 //!
-//! The round of a loop between `Switch` and `NextIteration`, and what lies between a `Switch` and a `Merge`, become bodies of
-//! functions. What follows goes on using the same operations: `Exit` and `Merge` only pass on what the functional operation
-//! gives. Loops and conditionals inside of a body are made functional in turn when the gradient of that body is built.
+//! The operations of a loop between `Switch` and `NextIteration`, and those of a conditional between `Switch` and `Merge`, become bodies of
+//! functions. Operations after them keep their inputs: `Exit` and `Merge` are rewritten to forward the outputs of the functional operation.
+//! Loops and conditionals inside of a body are made functional when the gradient of the body is built.
 
 use super::extract::Part;
 use super::functional::function;
@@ -17,7 +17,7 @@ use session_core::{
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// Makes the loops and conditionals functional that these operations, given by id, end.
+/// Makes functional the loops and conditionals that end with one of these operations.
 pub(super) fn make_functional(graph: &Graph, between: impl Fn(&Graph) -> Vec<OpId>) -> Result<()> {
     // What lies inside of a body is not seen from outside, so each pass leaves less.
     loop {
@@ -37,8 +37,8 @@ fn unusual(text: &str) -> Error {
     Error::new(Code::Unimplemented, format!("no gradient goes through control flow of this form: {text}"))
 }
 
-/// The rule of the parts of loops and conditionals. Whole ones are made functional before anything is differentiated; what is
-/// left is none.
+/// Is the gradient function of `Switch`, `Merge`, and the like. Complete loops and conditionals are made functional before anything is
+/// differentiated, so it is called only for parts of unknown form, and fails.
 pub(crate) fn outside_of_control_flow(
     operation: &Operation,
     _: &[Option<Output>],

@@ -1,7 +1,8 @@
-//! A function's body with its gradient, and how the two are taken apart again.
+//! The body of a function together with its gradient, and the separation of the two.
 //!
-//! The gradient is built in a copy of the body. What of it is needed in the body itself, and what the gradient needs of the body,
-//! follows from which operations were made before.
+//! The gradient is built in a copy of the body. Operations with an id below that of the first operation of the gradient belong to the body;
+//! an input of the gradient that leads there is a value that the forward function has to return. Constants and handles of variables are
+//! copied into the backward function instead.
 
 use super::extract::Part;
 use super::{GradientOptions, carries_gradients, flow_back};
@@ -200,7 +201,7 @@ pub(super) fn same_output(copy: &Graph, output: &Output) -> Result<Output> {
     Ok(operation.output(output.index()))
 }
 
-/// Returns true if a gradient copies an operation of the body rather than receiving its value.
+/// Returns true if the gradient function computes an operation of the body again instead of receiving its value.
 fn is_copied(operation: &Operation) -> bool {
     let alone = operation.num_inputs() == 0 && operation.control_input_ids().is_empty();
     alone && matches!(operation.op_type(), "Const" | "VarHandleOp")

@@ -1,11 +1,10 @@
-//! Gradients of which only some rows are not zero.
+//! Gradients of which only some rows are nonzero.
 
 use crate::array::joining::concat;
 use crate::array::shaping::reshape;
 use session_core::Output;
 
-/// Rows of a larger tensor that is zero elsewhere, such as the gradient of a lookup. Rows with the same index
-/// add up.
+/// Some rows of a larger tensor whose other rows are zero, such as the gradient of a lookup. Rows with the same index add up.
 #[derive(Clone, Debug, PartialEq)]
 pub struct IndexedSlices {
     /// The rows. The first axis enumerates them.
@@ -17,10 +16,20 @@ pub struct IndexedSlices {
 }
 
 impl IndexedSlices {
-    /// Returns the rows that a gradient was added up from, when it was: what [`gradients`](crate::gradients) gives for the
-    /// table of a lookup, or for a table that is looked up several times. `None` for any other gradient.
+    /// Returns the rows of which a gradient consists, or `None` if the gradient is dense. Lookups in a table have such gradients.
     ///
-    /// The whole tensor is then computed only if somebody uses it.
+    /// As long as nothing else uses the gradient, the whole tensor is never computed.
+    ///
+    /// ```
+    /// use ops::{IndexedSlices, gradients, nn::embedding_lookup, math::reduce_sum};
+    /// let graph = session_core::Graph::new();
+    /// let table = ops::variables::variable(&graph.named("table"), [[1f32, 2.0], [3.0, 4.0], [5.0, 6.0]]);
+    /// let rows = embedding_lookup(&table, ops::array::constant(&graph, [0, 2]));
+    /// let gradient = gradients(&[reduce_sum(&rows, ..)], &[table])?.remove(0).expect("connected");
+    /// let slices = IndexedSlices::of(&gradient).expect("sparse");
+    /// assert_eq!(slices.values.shape().to_string(), "[2,2]");
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     pub fn of(gradient: &Output) -> Option<IndexedSlices> {
         let operation = gradient.operation();

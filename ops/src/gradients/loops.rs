@@ -1,7 +1,9 @@
-//! Gradients through loops: a loop that goes back over the rounds.
+//! Gradients through loops: a backward loop over the iterations of the forward loop, last one first.
 //!
-//! What a round of the gradient needs of the same round before is kept by the loop itself: in lists, to which each round adds
-//! an element and from which the loop back takes one. What is the same in all rounds is handed over as it is.
+//! An iteration of the backward loop needs values of the same forward iteration. The forward loop is rewritten in place to append them to
+//! tensor lists, one element for each iteration; the backward loop takes one element from the end of each list. Values that are the same in
+//! all iterations are passed without a list. The backward loop runs as often as the forward loop did: a counter of the loop is used if it has
+//! one, and added otherwise.
 
 use super::functional::{Forward, Work, flows, function, function_of, gradient_info, zeros_for};
 use super::reach::Reach;
@@ -18,7 +20,7 @@ use session_core::{
 };
 use tensor::Tensor;
 
-/// The gradients of a loop. The loop itself comes to keep what they need of its rounds.
+/// Builds the gradients of a loop, and rewrites the loop so that it keeps the values that they need.
 pub(crate) fn gradient(operation: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let body = function_of(operation, operation.attr("body"))?;
     let cond = function_of(operation, operation.attr("cond"))?;
@@ -153,7 +155,7 @@ struct Kept {
     lists: Vec<Output>,
 }
 
-/// Makes the loop keep what the gradient needs of each round, and count its rounds.
+/// Rewrites the loop to keep the values that the gradient needs of each iteration, and to count the iterations.
 fn keep(
     operation: &Operation,
     cond: &Function,
@@ -211,7 +213,7 @@ fn keep(
     Ok(Kept { total: now.output(total), lists: lists.collect() })
 }
 
-/// The condition with further arguments that it does not look at.
+/// Returns the condition with further arguments that it ignores: condition and body take the same arguments.
 fn with_arguments(cond: &Function, outer: &Graph, more: &[Output]) -> Result<Function> {
     let work = Work::of(cond, outer)?;
     let Forward { mut part, results, control } = work.forward(&[])?;

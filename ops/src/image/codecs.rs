@@ -118,49 +118,66 @@ pub fn decode_image(contents: impl AsOutput, channels: i64) -> Output {
     builder.attr("channels", channels).attr("expand_animations", false).finish_output()
 }
 
-/// Decodes a PNG file to `uint8` pixels of `channels` channels, or those of the file for 0.
+/// Decodes a PNG file to `uint8` pixels `[height, width, channels]`. `channels` is 1 to 4, or 0 for the channels of the file.
+///
+/// ```
+/// use ops::{array::placeholder, image::decode_png};
+/// use session_core::{DType, Graph, PartialShape};
+/// let graph = Graph::new();
+/// let file = placeholder(&graph, DType::String, PartialShape::scalar());
+/// let image = decode_png(&file, 3);
+/// assert_eq!((image.dtype(), image.shape().to_string().as_str()), (DType::UInt8, "[?,?,3]"));
+/// ```
 #[must_use]
 #[track_caller]
 pub fn decode_png(contents: impl AsOutput, channels: i64) -> Output {
     contents.as_output().graph().op(&DECODE_PNG).input(contents).attr("channels", channels).finish_output()
 }
 
-/// Decodes a JPEG file to pixels of `channels` channels, or those of the file for 0.
+/// Decodes a JPEG file to `uint8` pixels `[height, width, channels]`. `channels` is 1 or 3, or 0 for the channels of the file.
+///
+/// ```
+/// use ops::{array::placeholder, image::decode_jpeg};
+/// use session_core::{DType, Graph, PartialShape};
+/// let graph = Graph::new();
+/// let file = placeholder(&graph, DType::String, PartialShape::scalar());
+/// assert_eq!(decode_jpeg(&file, 1).shape().to_string(), "[?,?,1]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn decode_jpeg(contents: impl AsOutput, channels: i64) -> Output {
     contents.as_output().graph().op(&DECODE_JPEG).input(contents).attr("channels", channels).finish_output()
 }
 
-/// Decodes a BMP file to pixels of `channels` channels, or those of the file for 0.
+/// Decodes a BMP file to `uint8` pixels `[height, width, channels]`. `channels` is 0 for the channels of the file.
 #[must_use]
 #[track_caller]
 pub fn decode_bmp(contents: impl AsOutput, channels: i64) -> Output {
     contents.as_output().graph().op(&DECODE_BMP).input(contents).attr("channels", channels).finish_output()
 }
 
-/// Decodes a GIF file to its frames: `[frames, height, width, 3]`.
+/// Decodes a GIF file to its frames, `uint8` pixels `[frames, height, width, 3]`.
 #[must_use]
 #[track_caller]
 pub fn decode_gif(contents: impl AsOutput) -> Output {
     contents.as_output().graph().op(&DECODE_GIF).input(contents).finish_output()
 }
 
-/// Encodes each image of `uint8` or `uint16` pixels as a PNG file.
+/// Encodes `uint8` or `uint16` pixels `[..., height, width, channels]` as PNG files, one for each image.
 #[must_use]
 #[track_caller]
 pub fn encode_png(image: impl AsOutput) -> Output {
     image.as_output().graph().op(&ENCODE_PNG).input(image).finish_output()
 }
 
-/// Encodes an image of 1 or 3 channels as a JPEG file. `quality` is between 0 and 100.
+/// Encodes `uint8` pixels of 1 or 3 channels as a JPEG file. `quality` is between 0 and 100.
 #[must_use]
 #[track_caller]
 pub fn encode_jpeg(image: impl AsOutput, quality: i64) -> Output {
     image.as_output().graph().op(&ENCODE_JPEG).input(image).attr("quality", quality).finish_output()
 }
 
-/// Returns height, width and channels of a JPEG file, which is not decoded for that.
+/// Returns the height, width, and channels of a JPEG file, a vector of three `int32`, without decoding its pixels.
 #[must_use]
 #[track_caller]
 pub fn extract_jpeg_shape(contents: impl AsOutput) -> Output {

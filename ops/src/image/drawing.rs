@@ -1,4 +1,4 @@
-//! Boxes drawn into images.
+//! Bounding boxes that are drawn into images.
 
 use crate::library::op_defs;
 use crate::shapes::at_least_rank;
@@ -17,8 +17,18 @@ fn drawn(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Draws boxes into images `[batch, height, width, channels]`; boxes are `[batch, boxes, 4]`, each `[y1, x1, y2, x2]` in
-/// fractions of the image. The colors are rows of a cycle.
+/// Draws boxes into images `[batch, height, width, channels]`. The boxes are `[batch, boxes, 4]`, each `[y1, x1, y2, x2]` in fractions of
+/// the image. The rows of `colors` are used in turn, each with one number per channel.
+///
+/// ```
+/// use ops::{array::placeholder, image::draw_bounding_boxes};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let images = placeholder(&graph, DType::Float32, [None, Some(32), Some(32), Some(3)]);
+/// let boxes = placeholder(&graph, DType::Float32, [None, Some(2), Some(4)]);
+/// let colors = ops::array::constant(&graph, [[1.0f32, 0.0, 0.0]]); // red
+/// assert_eq!(draw_bounding_boxes(&images, &boxes, &colors).shape().to_string(), "[?,32,32,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn draw_bounding_boxes(images: impl AsOutput, boxes: impl AsOutput, colors: impl AsOutput) -> Output {

@@ -1,4 +1,4 @@
-//! Images in other sizes, by kernels that are wider than two pixels.
+//! Resizing of images by kernels that are wider than two pixels.
 
 use crate::library::op_defs;
 use crate::nn::images::{copied_attrs, resize_shape, second_input_shape};
@@ -85,9 +85,22 @@ fn scale_and_translate_gradient(op: &Operation, grads: &[Option<Output>]) -> Res
     Ok(vec![grads[0].as_ref().filter(|_| smooth).map(gradient), None, None, None])
 }
 
-/// Resizes images by factors for height and width after a translation, both in pixels of the result: the pixel at `p` comes
-/// from `(p - translation) / scale`. `kernel` is `lanczos1`, `lanczos3`, `lanczos5`, `gaussian`, `box`, `triangle`,
-/// `keyscubic`, or `mitchellcubic`; it grows with the reduction, so that nothing is skipped.
+/// Resizes images by factors for height and width, then translates them. Both are in pixels of the result: the pixel at `p` is taken from
+/// `(p - translation) / scale`.
+///
+/// `kernel` is `lanczos1`, `lanczos3`, `lanczos5`, `gaussian`, `box`, `triangle`, `keyscubic`, or `mitchellcubic`. When the image becomes
+/// smaller, the kernel becomes wider, so that every pixel contributes.
+///
+/// ```
+/// use ops::array::{constant, placeholder};
+/// use ops::image::scale_and_translate;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let images = placeholder(&graph, DType::Float32, [None, Some(64), Some(64), Some(3)]);
+/// let (size, half) = (constant(&graph, [32, 32]), constant(&graph, [0.5f32, 0.5]));
+/// let small = scale_and_translate(&images, &size, &half, constant(&graph, [0.0f32, 0.0]), "lanczos3");
+/// assert_eq!(small.shape().to_string(), "[?,32,32,3]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn scale_and_translate(

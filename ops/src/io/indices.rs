@@ -1,11 +1,11 @@
-//! The examples of a step: a position in a seeded order, kept by the session and by its checkpoints.
+//! The examples of a step: positions in a seeded order, kept by the session and its checkpoints.
 //!
-//! [`index_batch`] gives the numbers of the next examples. No thread runs ahead: the step that takes the numbers moves
-//! the position, so what the session's state says between two steps is what finished steps have taken. A checkpoint
-//! stores it with the variables, and a run that is restored takes the numbers that would have come next, at the same
-//! cost wherever the position is: the order of an epoch is a permutation that is computed place by place.
+//! [`index_batch`] returns the numbers of the next examples. No thread runs ahead: the step that takes the numbers advances the position,
+//! so the state of the session between two steps is exactly what finished steps have taken. A checkpoint stores it with the variables, and a
+//! restored run takes the numbers that would have come next. This costs the same at every position, because the order of an epoch is a
+//! permutation that is computed element by element.
 //!
-//! TensorFlow has no such operation: a graph that uses it runs on the embedded engine only.
+//! TensorFlow has no such operation: a graph that uses it runs only on the embedded engine.
 
 use crate::arguments::Ints;
 use crate::array::constant;
@@ -30,6 +30,12 @@ fn one_batch(context: &mut ShapeContext<'_>) -> Result<()> {
 }
 
 /// Options of [`index_batch`].
+///
+/// ```
+/// use ops::io::IndexOptions;
+/// let options = IndexOptions::default().allow_smaller_final_batch(true);
+/// # let _ = options;
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexOptions {
     num_epochs: Option<u64>,
@@ -86,7 +92,7 @@ impl IndexOptions {
         self
     }
 
-    /// Sets whether the examples that do not fill the last batch form a smaller one, rather than being left out. Default: false.
+    /// Sets whether the remaining examples of an epoch form a smaller batch; otherwise they are left out. Default: false.
     #[must_use]
     pub fn allow_smaller_final_batch(mut self, allow: bool) -> Self {
         self.allow_smaller_final_batch = allow;

@@ -1,4 +1,4 @@
-//! Readers: records out of the files whose names come from a queue.
+//! Readers of records from files whose names come from a queue.
 
 use crate::data_flow::Queue;
 use crate::library::op_defs;
@@ -41,12 +41,12 @@ op_defs! {
     READER_RESET_V2: OpDef::new("ReaderResetV2", "reader_handle: resource -> ").stateful().not_differentiable();
 }
 
-/// Returns all inputs are scalars.
+/// Requires that all inputs are scalars.
 fn only_scalars(context: &mut ShapeContext<'_>) -> Result<()> {
     (0..context.inputs().len()).try_for_each(|index| must_be_scalar(context, index))
 }
 
-/// Returns all inputs and outputs are scalars.
+/// Requires scalar inputs, and makes all outputs scalars.
 fn one_record(context: &mut ShapeContext<'_>) -> Result<()> {
     (0..context.inputs().len()).try_for_each(|index| must_be_scalar(context, index))?;
     scalar(context)
@@ -59,15 +59,15 @@ fn some_records(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The compression of the records of a file.
+/// The compression of a file of records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Compression {
-    /// Not at all.
+    /// No compression.
     #[default]
     None,
-    /// As `.gz` files are.
+    /// The gzip format, as in `.gz` files.
     Gzip,
-    /// A stream of zlib.
+    /// A zlib stream.
     Zlib,
 }
 
@@ -132,23 +132,34 @@ impl Reader {
         Reader::make(graph.op(&TF_RECORD_READER_V2).attr("compression_type", compression.name()))
     }
 
-    /// Creates a reader of text lines, without line ends. The first `skip_header_lines` lines of each file
-    /// are skipped. The key is `<file>:<line>`, starting at 1.
+    /// Creates a reader of text lines without their line ends. It skips the first `skip_header_lines` lines of each file. The key of a line
+    /// is `<file>:<line>`, with lines counted from 1.
     #[must_use]
     #[track_caller]
     pub fn text_line(graph: &Graph, skip_header_lines: usize) -> Reader {
         Reader::make(graph.op(&TEXT_LINE_READER_V2).attr("skip_header_lines", skip_header_lines))
     }
 
-    /// Creates a reader of whole files. The key is the name of the file.
+    /// Creates a reader of whole files. The key is the name of the file, the value its content.
     #[must_use]
     #[track_caller]
     pub fn whole_file(graph: &Graph) -> Reader {
         Reader::make(graph.op(&WHOLE_FILE_READER_V2))
     }
 
-    /// Creates a reader of fixed-length records between a header and a footer, which are skipped. The key is
-    /// `<file>:<record>`, starting at 0.
+    /// Creates a reader of records of `record_bytes` bytes. It skips `header_bytes` at the beginning and `footer_bytes` at the end of each
+    /// file. The key of a record is `<file>:<record>`, with records counted from 0.
+    ///
+    /// ```
+    /// use ops::{data_flow::FifoQueue, io::Reader};
+    /// use session_core::{DType, Graph, PartialShape};
+    /// let graph = Graph::new();
+    /// let names = FifoQueue::new(&graph, 32, DType::String).shapes([PartialShape::scalar()]).build();
+    /// let reader = Reader::fixed_length_record(&graph, 28 * 28, 16, 0); // images of MNIST
+    /// let (_key, pixels) = reader.read(&names);
+    /// assert_eq!(pixels.dtype(), DType::String); // for `parsing::decode_raw`
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn fixed_length_record(
@@ -161,14 +172,14 @@ impl Reader {
         Reader::make(builder.attr("header_bytes", header_bytes).attr("footer_bytes", footer_bytes))
     }
 
-    /// Creates a reader that returns the names themselves, as key and value.
+    /// Creates a reader that returns the names themselves, as keys and values.
     #[must_use]
     #[track_caller]
     pub fn identity(graph: &Graph) -> Reader {
         Reader::make(graph.op(&IDENTITY_READER_V2))
     }
 
-    /// Returns the handle, an input of every operation on the reader.
+    /// Returns the handle of the reader, an input of every operation on it.
     #[must_use]
     pub fn handle(&self) -> &Output {
         &self.handle
@@ -207,39 +218,39 @@ impl Reader {
         (operation.output(0), operation.output(1))
     }
 
-    /// Returns the number of records that were read, an `int64`.
+    /// Returns the number of records read so far, a scalar `int64`.
     #[must_use]
     #[track_caller]
     pub fn num_records_produced(&self) -> Output {
         self.op(&READER_NUM_RECORDS_PRODUCED_V2).finish_output()
     }
 
-    /// Returns the number of files that were read to their end, an `int64`.
+    /// Returns the number of files read to their end, a scalar `int64`.
     #[must_use]
     #[track_caller]
     pub fn num_work_units_completed(&self) -> Output {
         self.op(&READER_NUM_WORK_UNITS_COMPLETED_V2).finish_output()
     }
 
-    /// Returns the state of the reader, for [`restore_state`](Reader::restore_state): a string that TensorFlow's readers understand.
+    /// Returns the state of the reader, for [`restore_state`](Reader::restore_state): a string in the format of TensorFlow's readers.
     ///
-    /// As in TensorFlow, only readers of [whole files](Reader::whole_file) and of [names](Reader::identity) have a state. The others, whose
-    /// position may be within a file, fail with `Unimplemented` when it runs. For input that a resumed run continues see
-    /// [`index_batch`](super::index_batch).
+    /// As in TensorFlow, only readers of [whole files](Reader::whole_file) and of [names](Reader::identity) have a state. The others, which can
+    /// stop within a file, fail with `Unimplemented` at run time. [`index_batch`](super::index_batch) provides input that a resumed run continues
+    /// exactly.
     #[must_use]
     #[track_caller]
     pub fn serialize_state(&self) -> Output {
         self.op(&READER_SERIALIZE_STATE_V2).finish_output()
     }
 
-    /// Restores the position of a reader. An empty string is the beginning. A string that is no state is `InvalidArgument`, and a reader
-    /// without a [state](Reader::serialize_state) gives `Unimplemented`; both leave the reader as it is (TensorFlow resets it).
+    /// Restores the position of a reader. An empty string is the beginning. An invalid string is an `InvalidArgument` error, and a reader
+    /// without a [state](Reader::serialize_state) fails with `Unimplemented`; both leave the reader unchanged (TensorFlow resets it).
     #[track_caller]
     pub fn restore_state(&self, state: impl AsOutput) -> Operation {
         self.op(&READER_RESTORE_STATE_V2).input(state).finish()
     }
 
-    /// Closes the current file and resets the counts.
+    /// Closes the current file and sets the counts to 0.
     #[track_caller]
     pub fn reset(&self) -> Operation {
         self.op(&READER_RESET_V2).finish()

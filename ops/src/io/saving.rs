@@ -1,4 +1,4 @@
-//! Operations that save and restore tensors, which the savers of imported graphs are made of.
+//! Operations that save and restore tensors, of which the savers of imported graphs consist.
 
 use crate::library::op_defs;
 use session_core::{DType, Graph, OpDef, Output};
@@ -23,8 +23,17 @@ op_defs! {
         .attrs("delete_old_dirs: bool = true, allow_missing_files: bool = false").stateful().not_differentiable();
 }
 
-/// Reads tensors from the checkpoint of this prefix when it runs: each by its name, the slice that is wanted of it (empty
-/// for all), and its dtype.
+/// Returns tensors that are read from the checkpoint with this prefix at run time. Each is given by its name, its slice (empty for the
+/// whole tensor), and its dtype.
+///
+/// ```
+/// use ops::io::restore_v2;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let restored = restore_v2(&graph, "run/model.ckpt-100", &[("w", "", DType::Float32), ("global_step", "", DType::Int64)]);
+/// assert_eq!(restored[1].dtype(), DType::Int64);
+/// # graph.finalize().unwrap();
+/// ```
 #[must_use]
 #[track_caller]
 pub fn restore_v2(graph: &Graph, prefix: &str, tensors: &[(&str, &str, DType)]) -> Vec<Output> {

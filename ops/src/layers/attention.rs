@@ -43,36 +43,36 @@ impl AttentionOptions {
         self
     }
 
-    /// Sets the size of the result's last dimension. Default: that of the queries.
+    /// Sets the size of the last dimension of the result. Default: the last dimension of the queries.
     #[must_use]
     pub fn output_size(mut self, output_size: usize) -> Self {
         self.output_size = Some(output_size);
         self
     }
 
-    /// Sets the values that each query may attend to: booleans `[batch, queries, values]`, or of a shape that is broadcast to it.
-    /// Default: all.
+    /// Sets the values that each query may attend to: booleans of shape `[batch, queries, values]`, or of a shape that broadcasts to it.
+    /// Default: all values.
     #[must_use]
     pub fn attention_mask(mut self, attention_mask: impl AsOutput) -> Self {
         self.attention_mask = Some(attention_mask.as_output().clone());
         self
     }
 
-    /// Sets whether a query looks at values up to its own place only. Default: false.
+    /// Sets whether a query attends only to values at its own position and before, as in a decoder. Default: false.
     #[must_use]
     pub fn use_causal_mask(mut self, use_causal_mask: bool) -> Self {
         self.use_causal_mask = use_causal_mask;
         self
     }
 
-    /// Drops this share of the attention in training. Default: none.
+    /// Sets the share of the attention weights that is dropped in training. Default: none.
     #[must_use]
     pub fn dropout(mut self, rate: f64, training: impl Into<Training>, seed: Option<i64>) -> Self {
         self.dropout = Some((rate, training.into(), seed));
         self
     }
 
-    /// Sets initializers, regularizers and the use of biases of all four projections. Its activation is not used.
+    /// Sets the initializers, the regularizers, and the use of biases in all four projections. The activation of `layer` is ignored.
     #[must_use]
     pub fn layer(mut self, layer: LayerOptions) -> Self {
         self.layer = layer;

@@ -93,8 +93,20 @@ pub fn conv2d(
     options.finish(&scope, result, filters, convolution.order())
 }
 
-/// Convolves volumes `[batch, planes, rows, columns, channels]` with a kernel of `kernel_size` planes, rows and columns for each
-/// of `filters` channels out, then adds a bias and applies the activation.
+/// Convolves volumes `[batch, planes, rows, columns, channels]` with a kernel of `kernel_size` planes, rows, and columns. The result
+/// has `filters` channels. Adds a bias and applies the activation.
+///
+/// ```
+/// use ops::layers::{LayerOptions, conv3d};
+/// use ops::nn::{ConvOptions, Padding};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let volumes = ops::array::placeholder(&graph, DType::Float32, [None, Some(8), Some(16), Some(16), Some(1)]);
+/// let convolution = ConvOptions::default().padding(Padding::Same);
+/// let y = conv3d(&volumes, 4, [3, 3, 3], convolution, &LayerOptions::default());
+/// assert_eq!(y.shape().to_string(), "[?,8,16,16,4]");
+/// # graph.finalize().unwrap();
+/// ```
 #[must_use]
 #[track_caller]
 pub fn conv3d(
@@ -221,8 +233,20 @@ fn transposed_channels<const N: usize>(
     known_size(scope, inputs, convolution.order().channels_from_end(N + 2))
 }
 
-/// Convolves each channel of images with `depth_multiplier` kernels of its own, the variable `depthwise_kernel`, then adds a bias
-/// and applies the activation.
+/// Convolves each channel of images with `depth_multiplier` kernels of its own, the variable `depthwise_kernel`. The result has
+/// `channels * depth_multiplier` channels. Adds a bias and applies the activation.
+///
+/// ```
+/// use ops::layers::{LayerOptions, depthwise_conv2d};
+/// use ops::nn::{ConvOptions, Padding};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let images = ops::array::placeholder(&graph, DType::Float32, [None, Some(28), Some(28), Some(3)]);
+/// let convolution = ConvOptions::default().padding(Padding::Same);
+/// let y = depthwise_conv2d(&images, [3, 3], 2, convolution, &LayerOptions::default());
+/// assert_eq!(y.shape().to_string(), "[?,28,28,6]");
+/// # graph.finalize().unwrap();
+/// ```
 #[must_use]
 #[track_caller]
 pub fn depthwise_conv2d(

@@ -1,4 +1,7 @@
-//! Normalization of each example by itself: layers, instances, groups of channels.
+//! Normalization of each example on its own: over a layer, over each channel, or over groups of channels.
+//!
+//! Unlike batch normalization, these layers do not depend on the other examples of a batch: they compute the same in training and in
+//! evaluation, and have no running means to update.
 
 use super::known_size;
 use crate::array::{Index, concat, constant, reshape, shape, strided_slice};
@@ -44,42 +47,42 @@ impl Default for NormOptions {
 }
 
 impl NormOptions {
-    /// Sets whether a learned offset, `beta`, is added. Default: true.
+    /// Sets whether the layer adds a learned offset, the variable `beta`. Default: true.
     #[must_use]
     pub fn center(mut self, center: bool) -> Self {
         self.center = center;
         self
     }
 
-    /// Sets whether a learned scale, `gamma`, is multiplied. Default: true.
+    /// Sets whether the layer multiplies by a learned scale, the variable `gamma`. Default: true.
     #[must_use]
     pub fn scale(mut self, scale: bool) -> Self {
         self.scale = scale;
         self
     }
 
-    /// Sets the number that is added to the variance. Default: 1e-12 in [`layer_norm`] (1e-3 for 16-bit floats), otherwise 1e-6.
+    /// Sets the number that is added to the variance. Default: 1e-12 in [`layer_norm`] (1e-3 for 16-bit floats), 1e-6 in the others.
     #[must_use]
     pub fn epsilon(mut self, epsilon: f64) -> Self {
         self.epsilon = Some(epsilon);
         self
     }
 
-    /// Sets whether optimizers train offset and scale. Default: true.
+    /// Sets whether optimizers train the offset and the scale. Default: true.
     #[must_use]
     pub fn trainable(mut self, trainable: bool) -> Self {
         self.trainable = trainable;
         self
     }
 
-    /// Sets the first of the axes over which [`layer_norm`] normalizes; counted from the end when negative. Default: 1.
+    /// Sets the first of the axes over which [`layer_norm`] normalizes. Negative axes count from the end. Default: 1.
     #[must_use]
     pub fn begin_norm_axis(mut self, axis: i64) -> Self {
         self.begin_norm_axis = axis;
         self
     }
 
-    /// Sets the first of the axes for which [`layer_norm`] learns an offset and a scale each. Default: the last.
+    /// Sets the first of the axes along which [`layer_norm`] has an offset and a scale for each position. Default: the last axis.
     #[must_use]
     pub fn begin_params_axis(mut self, axis: i64) -> Self {
         self.begin_params_axis = axis;
@@ -160,8 +163,18 @@ pub fn layer_norm(inputs: impl AsOutput, options: &NormOptions) -> Output {
     options.finish(&scope, result)
 }
 
-/// Brings each channel of each image to mean 0 and variance 1, then multiplies by `gamma` and adds `beta`. Its scope is
-/// `InstanceNorm`. Sequences and volumes work likewise.
+/// Normalizes each channel of each image to mean 0 and variance 1, then multiplies by `gamma` and adds `beta`. The variables are in
+/// the scope `InstanceNorm`. Sequences and volumes are normalized in the same way.
+///
+/// ```
+/// use ops::layers::{NormOptions, instance_norm};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let images = ops::array::placeholder(&graph, DType::Float32, [None, Some(28), Some(28), Some(3)]);
+/// let y = instance_norm(&images, &NormOptions::default());
+/// assert_eq!(y.shape().to_string(), "[?,28,28,3]");
+/// # graph.finalize().unwrap();
+/// ```
 #[must_use]
 #[track_caller]
 pub fn instance_norm(inputs: impl AsOutput, options: &NormOptions) -> Output {

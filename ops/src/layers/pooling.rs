@@ -1,4 +1,7 @@
-//! Pooling over windows, and over all of a sequence, image or volume.
+//! Pooling over windows, and over whole sequences, images, and volumes.
+//!
+//! A window of `pool_size` moves by `strides`. With [`Padding::Valid`] it stays inside the input; with [`Padding::Same`] the result has
+//! `ceil(size / stride)` elements, and elements outside of the input count neither for the maximum nor for the mean.
 
 use crate::array::{expand_dims, squeeze};
 use crate::composite::Composite;
@@ -36,6 +39,14 @@ pub fn max_pooling1d(inputs: impl AsOutput, pool_size: usize, strides: usize, pa
 }
 
 /// Returns the mean of each window of sequences `[batch, steps, channels]`.
+///
+/// ```
+/// use ops::{layers::average_pooling1d, nn::Padding};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = ops::array::placeholder(&graph, DType::Float32, [None, Some(10), Some(4)]);
+/// assert_eq!(average_pooling1d(&x, 2, 2, Padding::Valid).shape().to_string(), "[?,5,4]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn average_pooling1d(
@@ -90,7 +101,15 @@ pub fn average_pooling2d(
     scope.leave(nn::avg_pool(scope.enter(inputs), pool_size, strides, padding))
 }
 
-/// Returns the largest element of each window of volumes.
+/// Returns the largest element of each window of volumes `[batch, planes, rows, columns, channels]`.
+///
+/// ```
+/// use ops::{layers::max_pooling3d, nn::Padding};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = ops::array::placeholder(&graph, DType::Float32, [None, Some(8), Some(8), Some(8), Some(2)]);
+/// assert_eq!(max_pooling3d(&x, [2, 2, 2], [2, 2, 2], Padding::Valid).shape().to_string(), "[?,4,4,4,2]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn max_pooling3d(
@@ -103,7 +122,15 @@ pub fn max_pooling3d(
     scope.leave(nn::max_pool3d(scope.enter(inputs), pool_size, strides, padding))
 }
 
-/// Returns the mean of each window of volumes.
+/// Returns the mean of each window of volumes `[batch, planes, rows, columns, channels]`.
+///
+/// ```
+/// use ops::{layers::average_pooling3d, nn::Padding};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = ops::array::placeholder(&graph, DType::Float32, [None, Some(9), Some(9), Some(9), Some(2)]);
+/// assert_eq!(average_pooling3d(&x, [2, 2, 2], [2, 2, 2], Padding::Same).shape().to_string(), "[?,5,5,5,2]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn average_pooling3d(
@@ -148,7 +175,15 @@ pub fn global_average_pooling(inputs: impl AsOutput, format: DataFormat) -> Outp
     scope.leave(reduce_mean(scope.enter(inputs), axes))
 }
 
-/// Returns the largest element of all of each sequence, image or volume: `[batch, channels]`.
+/// Returns the largest element of each channel of a sequence, image, or volume: `[batch, channels]`.
+///
+/// ```
+/// use ops::{layers::global_max_pooling, nn::DataFormat};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let images = ops::array::placeholder(&graph, DType::Float32, [None, Some(7), Some(7), Some(64)]);
+/// assert_eq!(global_max_pooling(&images, DataFormat::Nhwc).shape().to_string(), "[?,64]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn global_max_pooling(inputs: impl AsOutput, format: DataFormat) -> Output {

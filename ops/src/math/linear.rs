@@ -198,8 +198,17 @@ pub fn matrix_determinant(input: impl AsOutput) -> Output {
     input.as_output().graph().op(&MATRIX_DETERMINANT).input(input).finish_output()
 }
 
-/// Returns the signs of the determinants of the matrices in the last two axes, and the logarithms of their absolute values.
-/// A singular matrix has the sign 0 and the logarithm minus infinity.
+/// Returns the sign and the logarithm of the absolute value of the determinant of each matrix in the last two axes. A singular matrix
+/// has the sign 0 and the logarithm minus infinity. Unlike [`matrix_determinant`], it does not overflow for large matrices.
+///
+/// ```
+/// # use session_core::{DType, Graph};
+/// # use ops::{array::placeholder, math::log_matrix_determinant};
+/// let graph = Graph::new();
+/// let x = placeholder(&graph, DType::Float32, [5, 3, 3]);
+/// let (sign, logarithm) = log_matrix_determinant(&x);
+/// assert_eq!((sign.shape().to_string(), logarithm.shape().to_string()), ("[5]".into(), "[5]".into()));
+/// ```
 #[must_use]
 #[track_caller]
 pub fn log_matrix_determinant(input: impl AsOutput) -> (Output, Output) {
@@ -238,7 +247,7 @@ pub fn matrix_solve(matrix: impl AsOutput, rhs: impl AsOutput) -> Output {
     matrix.as_output().graph().op(&MATRIX_SOLVE).input(matrix).input(rhs).finish_output()
 }
 
-/// The half of a square matrix that is read, with its diagonal.
+/// The half of a square matrix that an operation reads, including the diagonal. It ignores the other half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Triangle {
     /// The elements on and below the diagonal.
@@ -247,8 +256,16 @@ pub enum Triangle {
     Upper,
 }
 
-/// Solves `matrix * x = rhs` for the triangular matrices in the last two axes, of which the other triangle is not read. Stacks are
-/// broadcast.
+/// Solves `matrix * x = rhs` for triangular matrices in the last two axes, by substitution. The leading dimensions are broadcast.
+///
+/// ```
+/// # use session_core::{DType, Graph};
+/// # use ops::{array::placeholder, math::{Triangle, matrix_triangular_solve}};
+/// let graph = Graph::new();
+/// let a = placeholder(&graph, DType::Float32, [5, 3, 3]);
+/// let b = placeholder(&graph, DType::Float32, [5, 3, 2]);
+/// assert_eq!(matrix_triangular_solve(&a, &b, Triangle::Lower).shape().to_string(), "[5,3,2]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn matrix_triangular_solve(matrix: impl AsOutput, rhs: impl AsOutput, triangle: Triangle) -> Output {

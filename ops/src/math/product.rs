@@ -165,6 +165,17 @@ pub(super) fn sum_batches(grad: &Output, input: &Output, other: &Output) -> Outp
 }
 
 /// Options of [`matmul_with`].
+///
+/// ```
+/// use ops::array::placeholder;
+/// use ops::math::{MatMulOptions, matmul_with};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let a = placeholder(&graph, DType::Float32, [None, Some(64)]);
+/// let b = placeholder(&graph, DType::Float32, [10, 64]);
+/// let y = matmul_with(&a, &b, MatMulOptions::default().transpose_b(true));
+/// assert_eq!(y.shape().to_string(), "[?,10]");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MatMulOptions {
     transpose_a: bool,
@@ -172,14 +183,14 @@ pub struct MatMulOptions {
 }
 
 impl MatMulOptions {
-    /// Sets whether the last two axes of `a` are exchanged first. Default: false.
+    /// Sets whether the last two axes of `a` are transposed before the multiplication. Default: false.
     #[must_use]
     pub fn transpose_a(mut self, transpose: bool) -> Self {
         self.transpose_a = transpose;
         self
     }
 
-    /// Sets whether the last two axes of `b` are exchanged first. Default: false.
+    /// Sets whether the last two axes of `b` are transposed before the multiplication. Default: false.
     #[must_use]
     pub fn transpose_b(mut self, transpose: bool) -> Self {
         self.transpose_b = transpose;

@@ -88,6 +88,17 @@ fn cumulative_logsumexp_gradient(op: &Operation, grads: &[Option<Output>]) -> Re
 }
 
 /// Options of [`cumsum_with`], [`cumprod_with`] and [`cumulative_logsumexp`].
+///
+/// ```
+/// use ops::array::constant;
+/// use ops::math::{CumulativeOptions, cumsum_with};
+/// let graph = session_core::Graph::new();
+/// let x = constant(&graph, [1.0f32, 2.0, 3.0]);
+/// let before = cumsum_with(&x, 0, CumulativeOptions::default().exclusive(true)); // [0.0, 1.0, 3.0]
+/// let from_end = cumsum_with(&x, 0, CumulativeOptions::default().reverse(true)); // [6.0, 5.0, 3.0]
+/// # let _ = (before, from_end);
+/// # graph.finalize().unwrap();
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CumulativeOptions {
     exclusive: bool,
@@ -95,7 +106,7 @@ pub struct CumulativeOptions {
 }
 
 impl CumulativeOptions {
-    /// Sets whether each element is left out of its own result, which then begins with 0 for sums, 1 for products and the
+    /// Sets whether each result excludes the element at its own position. The first result is then 0 for sums, 1 for products, and the
     /// smallest number of the dtype for logarithms. Default: false.
     #[must_use]
     pub fn exclusive(mut self, exclusive: bool) -> Self {

@@ -42,7 +42,7 @@ fn cross_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Returns all of one shape, but for scalars.
+/// Requires that all inputs that are not scalars have one shape.
 fn betainc_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let mut shape = context.input(0);
     for index in 1..3 {
@@ -81,7 +81,7 @@ fn igammac_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Opti
     Ok(found.into_iter().map(|grad| grad.map(neg)).collect())
 }
 
-/// Returns the exponent counts as constant.
+/// Returns the gradient with respect to `q`; the exponent counts as constant.
 fn zeta_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
     let (x, q) = (op.input(0), op.input(1));

@@ -131,7 +131,7 @@ pub fn svd(input: impl AsOutput) -> (Output, Output, Output) {
     decomposed(input, false)
 }
 
-/// Works as [`svd`], with vectors for all dimensions: those without a singular value complete the basis.
+/// Works as [`svd`], with square matrices of singular vectors: vectors without a singular value complete the basis.
 #[must_use]
 #[track_caller]
 pub fn svd_full_matrices(input: impl AsOutput) -> (Output, Output, Output) {

@@ -157,7 +157,7 @@ fn selu_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Op
     linear_below_zero(op, grads, &SELU_GRAD)
 }
 
-/// Returns the slope of softplus is the sigmoid, whose slope is `1 / (exp(-x) + 2 + exp(x))`.
+/// Returns the second derivative of softplus. Its derivative is the sigmoid, whose derivative is `1 / (exp(-x) + 2 + exp(x))`.
 fn softplus_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
     let (inner, x) = (op.input(0), op.input(1));

@@ -175,6 +175,12 @@ pub struct BatchNorm {
 }
 
 /// Options of [`fused_batch_norm`].
+///
+/// ```
+/// use ops::nn::{BatchNormOptions, DataFormat};
+/// let options = BatchNormOptions::default().epsilon(1e-5).data_format(DataFormat::Nchw);
+/// # let _ = options;
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchNormOptions {
     moments: Option<(Output, Output)>,
@@ -197,7 +203,7 @@ impl Default for BatchNormOptions {
 }
 
 impl BatchNormOptions {
-    /// Sets the running mean and variance of each channel, which a model uses outside of training. Default: none.
+    /// Sets the running mean and variance, one number per channel. They are required when `is_training` is false. Default: none.
     #[must_use]
     pub fn moments(mut self, mean: impl AsOutput, variance: impl AsOutput) -> Self {
         self.moments = Some((mean.as_output().clone(), variance.as_output().clone()));
@@ -218,14 +224,14 @@ impl BatchNormOptions {
         self
     }
 
-    /// Sets whether the moments of the batch are used, rather than the running moments. Default: true.
+    /// Sets whether the moments of the batch are used; otherwise the running moments are. Default: true.
     #[must_use]
     pub fn is_training(mut self, is_training: bool) -> Self {
         self.is_training = is_training;
         self
     }
 
-    /// Sets the share of the batch's moments in the returned moments; the rest is that of the running moments. Default: 1.
+    /// Sets the weight of the batch's moments in the returned moments; the running moments have the rest. Default: 1.
     #[must_use]
     pub fn exponential_avg_factor(mut self, factor: f32) -> Self {
         self.exponential_avg_factor = factor;

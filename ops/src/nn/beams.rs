@@ -21,12 +21,24 @@ fn tree_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Returns the sequences of a beam search, `[steps, batch, beams]`, whose last elements are those of the last step: each step wrote
-/// `step_ids` behind the sequences `parent_ids` of the step before. Behind `max_sequence_lengths` of an example, and behind the first
-/// `end_token` of a sequence, there are end tokens. All are `int32`.
+/// Returns the complete sequences of a beam search, `[steps, batch, beams]`, that end with the beams of the last step.
+///
+/// Each step of the search appended `step_ids` to the sequences `parent_ids` of the step before it. All inputs are `int32`. Positions
+/// after `max_sequence_lengths` of an example, or after the first `end_token` of a sequence, hold end tokens.
+///
+/// ```
+/// use ops::array::{constant, reshape};
+/// use ops::nn::gather_tree;
+/// let graph = session_core::Graph::new();
+/// let step_ids = reshape(constant(&graph, [1, 2, 3, 4]), [2, 1, 2]); // two steps, one example, two beams
+/// let parents = reshape(constant(&graph, [0, 0, 1, 0]), [2, 1, 2]);
+/// let beams = gather_tree(&step_ids, &parents, constant(&graph, [2]), constant(&graph, 9));
+/// assert_eq!(beams.shape().to_string(), "[2,1,2]"); // the beams are 2 3 and 1 4
+/// # graph.finalize().unwrap();
+/// ```
 ///
 /// # Errors
-/// When it runs: `InvalidArgument` for a parent that is no beam.
+/// When it runs: `InvalidArgument` for a parent that is not a beam.
 #[must_use]
 #[track_caller]
 pub fn gather_tree(

@@ -1,4 +1,4 @@
-//! Sampled classes, for losses over very many of them.
+//! Sampled classes, for losses over a large number of classes.
 
 use crate::library::op_defs;
 use crate::random::get_seed;
@@ -49,18 +49,24 @@ fn hits_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The classes that a sampler drew, and the expected counts of the drawn and the true classes.
+/// The classes that a sampler drew, and the expected counts of the drawn and of the true classes.
 #[derive(Clone, Debug)]
 pub struct Candidates {
-    /// `[num_sampled]`, `int64`.
+    /// The drawn classes: `[num_sampled]`, `int64`.
     pub sampled: Output,
-    /// Of the shape of the true classes, `float32`.
+    /// The expected count of each true class, of the shape of the true classes, `float32`.
     pub true_expected_count: Output,
-    /// `[num_sampled]`, `float32`.
+    /// The expected count of each drawn class: `[num_sampled]`, `float32`.
     pub sampled_expected_count: Output,
 }
 
 /// Options of a sampler.
+///
+/// ```
+/// use ops::nn::SamplerOptions;
+/// let options = SamplerOptions::default().unique(true).seed(1);
+/// # let _ = options;
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SamplerOptions {
     unique: bool,

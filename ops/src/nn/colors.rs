@@ -39,7 +39,7 @@ fn images_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Returns the last axis holds the three components of a color.
+/// Requires that the last axis holds the three components of a color.
 fn colors_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let images = shapes::at_least_rank(context, 0, 1)?;
     let Some(rank) = images.rank() else { return Ok(()) };

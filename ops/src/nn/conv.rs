@@ -97,7 +97,7 @@ fn conv_3d_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     conv_shape(context, 5)
 }
 
-/// Returns a filter's axes are rows, columns (and planes first), channels in, channels out.
+/// Infers the shape of a convolution. The axes of a filter are (planes,) rows, columns, input channels, output channels.
 fn conv_shape(context: &mut ShapeContext<'_>, rank: usize) -> Result<()> {
     let (input, filter) = (context.input_of_rank(0, rank)?, context.input_of_rank(1, rank)?);
     let axes = axes(context, rank);
@@ -114,7 +114,7 @@ fn conv_shape(context: &mut ShapeContext<'_>, rank: usize) -> Result<()> {
     Ok(())
 }
 
-/// Returns the input's shape with the number of windows along rows and columns.
+/// Gives the output the input's shape with the number of windows along rows and columns.
 fn moved(
     context: &ShapeContext<'_>,
     input: &PartialShape,
@@ -161,7 +161,7 @@ fn backprop_filter_3d_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     backprop_filter_shape(context, 5)
 }
 
-/// Returns the shape is given; TensorFlow also takes the sizes of rows and columns alone.
+/// Infers the shape of the gradient of an input, which an argument states; TensorFlow also accepts rows and columns alone.
 fn backprop_input_shape(context: &mut ShapeContext<'_>, rank: usize) -> Result<()> {
     let filter = context.input_of_rank(1, rank)?;
     context.input_of_rank(2, rank)?;

@@ -83,8 +83,8 @@ impl<const N: usize> ConvOptions<N> {
         self
     }
 
-    /// Sets into how many groups the kernel of a layer divides the channels, each of which is convolved by itself. Default: 1.
-    /// A filter that is given says it by its channels.
+    /// Sets the number of groups into which the kernel of a layer divides the channels. Each group is convolved separately. Default: 1.
+    /// Functions that take a filter derive the number from the channels of the filter.
     #[must_use]
     pub fn groups(mut self, groups: usize) -> Self {
         self.groups = groups;
@@ -301,7 +301,18 @@ pub fn conv3d(input: impl AsOutput, filter: impl AsOutput, strides: [usize; 3], 
     conv3d_with(input, filter, ConvOptions::default().strides(strides).padding(padding))
 }
 
-/// Works as [`conv3d`], with dilations and another order of axes.
+/// Works as [`conv3d`], with dilations and an order of axes.
+///
+/// ```
+/// use ops::array::placeholder;
+/// use ops::nn::{ConvOptions, Padding, conv3d_with};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let volumes = placeholder(&graph, DType::Float32, [None, Some(8), Some(16), Some(16), Some(1)]);
+/// let filter = placeholder(&graph, DType::Float32, [3, 3, 3, 1, 4]);
+/// let y = conv3d_with(&volumes, &filter, ConvOptions::default().strides([1, 2, 2]).padding(Padding::Same));
+/// assert_eq!(y.shape().to_string(), "[?,8,8,8,4]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn conv3d_with(input: impl AsOutput, filter: impl AsOutput, options: ConvOptions<3>) -> Output {

@@ -14,12 +14,12 @@ use crate::math::select::select;
 use crate::math::sum::add_n;
 use session_core::{AsOutput, DType, Error, Output, PartialShape, Variable};
 
-/// A table of rows: a variable, of which only the requested rows are read, or any tensor.
+/// A table of rows: a variable, from which only the requested rows are read, or any tensor.
 pub trait Table {
-    /// Returns the rows of these numbers.
+    /// Returns the rows with these numbers.
     #[track_caller]
     fn rows(&self, ids: &Output) -> Output;
-    /// Returns the shape of the whole.
+    /// Returns the shape of the whole table.
     fn table_shape(&self) -> &PartialShape;
     /// Returns a tensor that determines the scope and device of new operations.
     fn value(&self) -> &Output;
@@ -97,10 +97,10 @@ pub fn embedding_lookup(params: &impl Table, ids: impl AsOutput) -> Output {
 /// The distribution of rows over the parts of a table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PartitionStrategy {
-    /// Row `i` lies in part `i % parts`, at place `i / parts`.
+    /// Row `i` is in part `i % parts`, at position `i / parts`.
     #[default]
     Mod,
-    /// Parts hold rows in order; the first ones hold one more when they cannot be equal.
+    /// Each part holds consecutive rows. The first parts hold one more row if the rows cannot be divided evenly.
     Div,
 }
 

@@ -1,4 +1,4 @@
-//! Lookups of several rows for each example, combined to one.
+//! Lookups of several rows per example, combined into one row.
 
 use super::embedding::{PartitionStrategy, Table, embedding_lookup_partitioned};
 use crate::array::constants::scalar_like;
@@ -16,15 +16,21 @@ use crate::math::unary::{rsqrt, sqrt, square};
 use crate::parsing::SparseTensor;
 use session_core::{DType, Error, Output};
 
-/// The way in which the rows of one example become one.
+/// The way in which the rows of one example are combined into one row.
+///
+/// ```
+/// use ops::nn::{Combiner, EmbeddingOptions};
+/// let bag_of_words = EmbeddingOptions::default().combiner(Combiner::SqrtN);
+/// # let _ = bag_of_words;
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Combiner {
-    /// Their weighted sum.
+    /// The weighted sum of the rows.
     Sum,
-    /// Their weighted sum, divided by the sum of the weights.
+    /// The weighted sum, divided by the sum of the weights.
     #[default]
     Mean,
-    /// Their weighted sum, divided by the root of the sum of the squared weights.
+    /// The weighted sum, divided by the square root of the sum of the squared weights.
     SqrtN,
 }
 

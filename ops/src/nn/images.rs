@@ -112,7 +112,8 @@ fn resize_nearest_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<V
     Ok(vec![grads[0].as_ref().map(gradient), None])
 }
 
-/// Options of [`local_response_normalization`].
+/// Options of [`local_response_normalization`], which divides each element by `(bias + alpha * sum of squares)^beta` over neighboring
+/// channels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LocalResponseOptions {
     depth_radius: i64,

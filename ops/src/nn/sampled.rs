@@ -1,4 +1,4 @@
-//! Losses over many classes, of which each step looks at a sample.
+//! Losses over a large number of classes, of which each step considers a sample.
 
 use super::candidate::{Candidates, SamplerOptions, compute_accidental_hits, log_uniform_candidate_sampler};
 use super::cross_entropy::{sigmoid_cross_entropy_with_logits, softmax_cross_entropy_with_logits};
@@ -14,6 +14,12 @@ use crate::parsing::raw::SPARSE_TO_DENSE;
 use session_core::{AsOutput, DType, Error, Output};
 
 /// Options of [`sampled_softmax_loss`] and [`nce_loss`].
+///
+/// ```
+/// use ops::nn::SampledLossOptions;
+/// let options = SampledLossOptions::default().remove_accidental_hits(false).seed(1);
+/// # let _ = options;
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct SampledLossOptions {
     sampled_values: Option<Candidates>,
@@ -23,15 +29,15 @@ pub struct SampledLossOptions {
 }
 
 impl SampledLossOptions {
-    /// Sets the sampled classes. Default: drawn by [`log_uniform_candidate_sampler`] without repetition, which suits classes
-    /// that are sorted by frequency, the most frequent one first.
+    /// Sets the sampled classes. Default: [`log_uniform_candidate_sampler`] without repetition, which suits classes that are sorted by
+    /// decreasing frequency.
     #[must_use]
     pub fn sampled_values(mut self, sampled_values: Candidates) -> Self {
         self.sampled_values = Some(sampled_values);
         self
     }
 
-    /// Sets whether sampled classes that are true ones of an example do not count for it. Default: true in
+    /// Sets whether sampled classes that are true classes of an example are ignored for the example. Default: true in
     /// [`sampled_softmax_loss`], false in [`nce_loss`].
     #[must_use]
     pub fn remove_accidental_hits(mut self, remove: bool) -> Self {
@@ -39,7 +45,7 @@ impl SampledLossOptions {
         self
     }
 
-    /// Sets the distribution of classes over the parts of weights and biases. Default: [`PartitionStrategy::Mod`].
+    /// Sets the distribution of classes over the parts of the weights and biases. Default: [`PartitionStrategy::Mod`].
     #[must_use]
     pub fn partition_strategy(mut self, partition_strategy: PartitionStrategy) -> Self {
         self.partition_strategy = partition_strategy;
@@ -91,10 +97,23 @@ pub fn sampled_softmax_loss<W: Table, B: Table>(
     scope.leave(softmax_cross_entropy_with_logits(stop_gradient(labels), logits))
 }
 
-/// Returns the noise-contrastive loss of each example: the sigmoid cross entropies of its true classes and of a sample of all
-/// classes, summed.
+/// Returns the noise-contrastive loss of each example: the sum of the sigmoid cross entropies of its true classes and of a sample of
+/// all classes.
 ///
 /// The arguments are those of [`sampled_softmax_loss`].
+///
+/// ```
+/// use ops::array::{constant, zeros};
+/// use ops::nn::{SampledLossOptions, nce_loss};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let (weights, biases) = (zeros(&graph, DType::Float32, [1000, 8]), zeros(&graph, DType::Float32, [1000]));
+/// let inputs = zeros(&graph, DType::Float32, [2, 8]);
+/// let labels = constant(&graph, [[3i64], [17]]);
+/// let losses = nce_loss(&[weights], &[biases], &labels, &inputs, 20, 1000, &SampledLossOptions::default().seed(1));
+/// assert_eq!(losses.shape().to_string(), "[2]");
+/// # graph.finalize().unwrap();
+/// ```
 #[must_use]
 #[track_caller]
 pub fn nce_loss<W: Table, B: Table>(

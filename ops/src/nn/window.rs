@@ -4,7 +4,7 @@ use session_core::{Error, PartialShape, Result, ShapeContext};
 
 use crate::shapes;
 
-/// The order of the axes of a batch of images, and likewise of sequences and volumes.
+/// The order of the axes of a batch of images, and by analogy of sequences and volumes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DataFormat {
     /// Batch, rows, columns, channels: the default.

@@ -1,4 +1,4 @@
-//! Adadelta.
+//! Adadelta: steps that are scaled by a running mean of the updates.
 
 use super::{Optimizer, OptimizerSettings, UpdateScope};
 use crate::scalar::Scalar;
@@ -30,8 +30,8 @@ pub struct AdadeltaOptimizer {
 }
 
 impl AdadeltaOptimizer {
-    /// Creates the optimizer with this learning rate (TensorFlow's default is 0.001, the paper's 1), a decay
-    /// of 0.95, an epsilon of 1e-8.
+    /// Creates the optimizer with this learning rate (TensorFlow's default is 0.001, that of the paper is 1). `rho` is 0.95 and
+    /// `epsilon` is 1e-8.
     #[must_use]
     pub fn new(learning_rate: impl Into<Scalar>) -> AdadeltaOptimizer {
         AdadeltaOptimizer {

@@ -1,4 +1,4 @@
-//! Adam.
+//! Adam: adaptive moment estimation.
 
 use super::powers::{self, Power};
 use super::{Optimizer, OptimizerSettings, UpdateScope};
@@ -34,8 +34,20 @@ pub struct AdamOptimizer {
 }
 
 impl AdamOptimizer {
-    /// Creates the optimizer with this learning rate (TensorFlow's default is 0.001), decays of 0.9 and
-    /// 0.999, and an epsilon of 1e-8.
+    /// Creates the optimizer with this learning rate (TensorFlow's default is 0.001), decays of 0.9 and 0.999, and an epsilon of 1e-8.
+    ///
+    /// ```
+    /// use ops::global_step::get_or_create_global_step;
+    /// use ops::learning_rate::{Decay, exponential_decay};
+    /// use ops::optimizers::{AdamOptimizer, Optimizer};
+    /// # let graph = session_core::Graph::new();
+    /// # let w = ops::variables::variable(&graph.named("w"), 3.0f32);
+    /// let step = get_or_create_global_step(&graph);
+    /// let rate = exponential_decay(0.001, &step, 1000, 0.96, Decay::Smooth);
+    /// let train_op = AdamOptimizer::new(rate).minimize(&ops::math::square(&w), Some(&step));
+    /// # assert!(train_op.error().is_none());
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     pub fn new(learning_rate: impl Into<Scalar>) -> AdamOptimizer {
         AdamOptimizer {

@@ -1,4 +1,4 @@
-//! Weight decay apart from the loss.
+//! Weight decay that is not part of the loss.
 
 use super::{AdamOptimizer, Optimizer, OptimizerSettings, UpdateScope};
 use crate::math::mul;
@@ -14,6 +14,16 @@ use session_core::{Error, Graph, GraphMember, Operation, Output, Variable};
 ///
 /// Around an optimizer that does not update the variables at every step, such as a
 /// [`GradientAccumulation`](super::GradientAccumulation), they decay only when they are updated.
+///
+/// ```
+/// use ops::optimizers::{DecoupledWeightDecay, MomentumOptimizer, Optimizer};
+/// # let graph = session_core::Graph::new();
+/// let w = ops::variables::variable(&graph.named("w"), 3.0f32);
+/// let optimizer = DecoupledWeightDecay::extend(MomentumOptimizer::new(0.1, 0.9), 0.0001);
+/// let train_op = optimizer.minimize(&ops::math::square(&w), None);
+/// assert!(train_op.error().is_none());
+/// # graph.finalize().unwrap();
+/// ```
 #[derive(Debug)]
 pub struct DecoupledWeightDecay<T> {
     optimizer: T,
@@ -28,6 +38,17 @@ pub(super) struct WeightDecay {
 }
 
 /// Adam with decoupled weight decay. Its slots are those of Adam: the variables `<name>/AdamW` and `<name>/AdamW_1`.
+///
+///
+/// ```
+/// use ops::optimizers::{AdamWOptimizer, Optimizer};
+/// # let graph = session_core::Graph::new();
+/// let kernel = ops::variables::variable(&graph.named("kernel"), 3.0f32);
+/// let optimizer = AdamWOptimizer::new(1e-4, 0.001).decay_var_list(&[kernel.clone()]); // but no biases
+/// let train_op = optimizer.minimize(&ops::math::square(&kernel), None);
+/// # assert!(train_op.error().is_none());
+/// # graph.finalize().unwrap();
+/// ```
 pub type AdamWOptimizer = DecoupledWeightDecay<AdamOptimizer>;
 
 impl AdamWOptimizer {
@@ -68,8 +89,8 @@ impl<T: Optimizer> DecoupledWeightDecay<T> {
         DecoupledWeightDecay { optimizer }
     }
 
-    /// Sets the variables that decay, such as all but biases. All by default. Variables of another graph than those that are trained
-    /// are recorded as a build error.
+    /// Sets the variables that decay, such as all kernels but no biases. Default: all trained variables. Variables of another graph than
+    /// the trained ones are recorded as a build error.
     #[must_use]
     pub fn decay_var_list(mut self, variables: &[Variable]) -> Self {
         if let Some(decay) = self.optimizer.settings_mut().decays.last_mut() {

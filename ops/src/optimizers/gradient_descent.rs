@@ -27,7 +27,7 @@ pub struct GradientDescentOptimizer {
 }
 
 impl GradientDescentOptimizer {
-    /// Creates the optimizer with this learning rate.
+    /// Creates the optimizer with this learning rate, a number or a scalar output.
     #[must_use]
     pub fn new(learning_rate: impl Into<Scalar>) -> GradientDescentOptimizer {
         let settings = OptimizerSettings::new("GradientDescent");

@@ -30,7 +30,7 @@ pub struct MomentumOptimizer {
 }
 
 impl MomentumOptimizer {
-    /// Creates the optimizer with this learning rate and momentum.
+    /// Creates the optimizer with this learning rate and momentum, such as 0.1 and 0.9. Both are numbers or scalar outputs.
     #[must_use]
     pub fn new(learning_rate: impl Into<Scalar>, momentum: impl Into<Scalar>) -> MomentumOptimizer {
         MomentumOptimizer {

@@ -1,4 +1,4 @@
-//! Training whose checkpoints have averages in place of the weights.
+//! Training whose checkpoints hold moving averages instead of the weights.
 
 use super::{ExponentialMovingAverage, GradientAndVariable, Optimizer, UpdateScope};
 use crate::control_flow::group;
@@ -29,7 +29,7 @@ pub struct MovingAverageOptimizer<T> {
 }
 
 impl<T: Optimizer> MovingAverageOptimizer<T> {
-    /// Keeps averages with this decay, close to 1, such as 0.9999.
+    /// Wraps an optimizer and keeps averages with this decay, a number close to 1, such as 0.9999.
     #[must_use]
     pub fn new(optimizer: T, average_decay: impl Into<Scalar>) -> MovingAverageOptimizer<T> {
         MovingAverageOptimizer { optimizer, average: ExponentialMovingAverage::new(average_decay) }
@@ -42,15 +42,15 @@ impl<T: Optimizer> MovingAverageOptimizer<T> {
         self
     }
 
-    /// Returns the averages.
+    /// Returns the moving averages that the optimizer maintains.
     #[must_use]
     pub fn average(&self) -> &ExponentialMovingAverage {
         &self.average
     }
 
-    /// Returns all global variables of the graph under the keys by which the variables and their averages are saved in each other's
-    /// place; those without an average are saved under their own names. Call it behind
-    /// [`minimize`](Optimizer::minimize), which makes the averages.
+    /// Returns all global variables of the graph for a saver that swaps weights and averages: each variable that has an average is saved
+    /// under the key of its average, and the average under the key of the variable. Variables without an average keep their own names.
+    /// Call it after [`minimize`](Optimizer::minimize), which creates the averages.
     #[must_use]
     pub fn swapping_variables(&self, graph: &Graph) -> Vec<Variable> {
         let all = global_variables(graph);

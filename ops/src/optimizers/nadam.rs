@@ -27,8 +27,7 @@ pub struct NadamOptimizer {
 }
 
 impl NadamOptimizer {
-    /// Creates the optimizer with this learning rate (TensorFlow's default is 0.001), decays of 0.9 and
-    /// 0.999, and an epsilon of 1e-8.
+    /// Creates the optimizer with this learning rate (TensorFlow's default is 0.001), decays of 0.9 and 0.999, and an epsilon of 1e-8.
     #[must_use]
     pub fn new(learning_rate: impl Into<Scalar>) -> NadamOptimizer {
         NadamOptimizer { adam: AdamOptimizer::new(learning_rate).use_nesterov(true) }

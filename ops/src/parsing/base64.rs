@@ -1,4 +1,4 @@
-//! Bytes as web-safe base64 text, in which models for servers take and return images.
+//! Web-safe base64, in which models on servers accept and return images.
 
 use crate::library::op_defs;
 use crate::shapes::unchanged;
@@ -25,6 +25,14 @@ pub fn decode_base64(input: impl AsOutput) -> Output {
 }
 
 /// Encodes bytes as web-safe base64 text without padding.
+///
+/// ```
+/// use ops::{array::constant, parsing::encode_base64};
+/// let graph = session_core::Graph::new();
+/// let text = encode_base64(constant(&graph, "hello")); // "aGVsbG8"
+/// # let _ = text;
+/// # graph.finalize().unwrap();
+/// ```
 #[must_use]
 #[track_caller]
 pub fn encode_base64(input: impl AsOutput) -> Output {

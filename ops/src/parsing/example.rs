@@ -30,7 +30,7 @@ op_defs! {
         .shape(parsed_shapes).not_differentiable();
 }
 
-/// Returns the outputs of all three: first those of sparse features, then dense ones, then ragged ones.
+/// Infers the shapes of all outputs: first those of sparse features, then dense, then ragged ones.
 fn parsed_shapes(context: &mut ShapeContext<'_>) -> Result<()> {
     let batch = match context.input(0) {
         shape if shape.rank().is_none() => return Ok(()),
@@ -149,7 +149,7 @@ impl FeatureSpec {
     }
 }
 
-/// The features that [`parse_example`] returns.
+/// The features that [`parse_example`] returns, by name.
 #[derive(Clone, Debug)]
 pub struct Parsed {
     dense: Vec<(String, Output)>,
@@ -160,7 +160,7 @@ impl Parsed {
     /// Returns a feature of fixed length, or a sequence.
     ///
     /// # Panics
-    /// When none of this name was asked for.
+    /// Panics if no such feature of this name was requested.
     #[must_use]
     #[track_caller]
     pub fn dense(&self, name: &str) -> Output {
@@ -173,7 +173,7 @@ impl Parsed {
     /// Returns a feature of variable length.
     ///
     /// # Panics
-    /// When none of this name was asked for.
+    /// Panics if no such feature of this name was requested.
     #[must_use]
     #[track_caller]
     pub fn sparse(&self, name: &str) -> SparseTensor {
@@ -184,13 +184,26 @@ impl Parsed {
     }
 }
 
-/// Reads features of a vector of serialized `tf.Example`s: `[batch, ..]` for those of fixed length, `[batch, longest, ..]`
-/// for sequences, one row for each example of sparse ones.
+/// Parses features from a vector of serialized `tf.Example`s. Features of fixed length have the shape `[batch, ...]`, sequences
+/// `[batch, longest, ...]`, and features of variable length are sparse tensors with one row for each example.
+///
+/// ```
+/// use ops::array::placeholder;
+/// use ops::parsing::{FeatureSpec, parse_example};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let records = placeholder(&graph, DType::String, [None]);
+/// let features = [("image", FeatureSpec::fixed([28, 28], DType::Float32)), ("tags", FeatureSpec::var_len(DType::String))];
+/// let parsed = parse_example(&records, &features);
+/// assert_eq!(parsed.dense("image").shape().to_string(), "[?,28,28]");
+/// assert_eq!(parsed.sparse("tags").values.dtype(), DType::String);
+/// # graph.finalize().unwrap();
+/// ```
 ///
 /// # Errors
-/// In the graph, for another dtype than the three, and defaults that do not fit. When it runs: `InvalidArgument` that
-/// names the feature and the example, counted from 0, for bytes that are no example, a feature of another kind or length,
-/// or one that is missing without a default.
+/// Recorded in the graph: a dtype other than `float32`, `int64`, and `string`, and a default value that does not fit. At run time:
+/// `InvalidArgument` for bytes that are not an example, for a feature of another kind or length, or for a missing feature without a
+/// default. The message names the feature and the example, counted from 0.
 #[must_use]
 #[track_caller]
 pub fn parse_example(serialized: impl AsOutput, features: &[(&str, FeatureSpec)]) -> Parsed {

@@ -1,4 +1,4 @@
-//! CSV, raw numbers, sparse tensors made dense.
+//! CSV, raw numbers, and dense tensors from sparse ones.
 
 use crate::library::op_defs;
 use crate::parsing::SparseTensor;
@@ -52,6 +52,12 @@ fn dense_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 }
 
 /// Options of [`decode_csv`].
+///
+/// ```
+/// use ops::parsing::CsvOptions;
+/// let options = CsvOptions::default().use_quote_delim(false);
+/// # let _ = options;
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CsvOptions {
     field_delim: char,
@@ -86,7 +92,7 @@ impl CsvOptions {
         self
     }
 
-    /// Sets whether fields may be quoted; otherwise quotes are ordinary characters. Default: true.
+    /// Sets whether fields may be quoted. If not, quotes are ordinary characters. Default: true.
     #[must_use]
     pub fn use_quote_delim(mut self, quotes: bool) -> Self {
         self.use_quote_delim = quotes;
@@ -177,6 +183,14 @@ pub fn decode_raw(bytes: impl AsOutput, out_type: DType) -> Output {
 }
 
 /// Works as [`decode_raw`], for big-endian bytes: TensorFlow's `little_endian=False`.
+///
+/// ```
+/// use ops::{array::constant, parsing::decode_raw_big_endian};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let numbers = decode_raw_big_endian(constant(&graph, "bytes of two"), DType::Int32);
+/// assert_eq!(numbers.dtype(), DType::Int32);
+/// ```
 ///
 /// # Errors
 /// As [`decode_raw`].

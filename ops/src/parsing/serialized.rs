@@ -40,10 +40,18 @@ pub fn serialize_tensor(tensor: impl AsOutput) -> Output {
     tensor.graph().op(&SERIALIZE_TENSOR).input(tensor).finish_output()
 }
 
-/// Returns the tensor of this dtype that a serialized `TensorProto` holds. The graph does not know its shape.
+/// Returns the tensor of this dtype from a serialized `TensorProto`. Its static shape is unknown.
+///
+/// ```
+/// use ops::parsing::parse_tensor;
+/// use session_core::{DType, Graph, PartialShape};
+/// let graph = Graph::new();
+/// let bytes = ops::array::placeholder(&graph, DType::String, PartialShape::scalar());
+/// assert_eq!(parse_tensor(&bytes, DType::Float32).dtype(), DType::Float32);
+/// ```
 ///
 /// # Errors
-/// When it runs: `InvalidArgument` for a string that is no `TensorProto`, or one of another dtype.
+/// At run time: `InvalidArgument` for a string that is not a `TensorProto`, or one of another dtype.
 #[must_use]
 #[track_caller]
 pub fn parse_tensor(serialized: impl AsOutput, out_type: DType) -> Output {

@@ -1,4 +1,4 @@
-//! Rounding as if numbers were stored in few bits, with gradients.
+//! Simulated quantization: rounding as if numbers were stored in few bits, with gradients.
 
 use crate::library::op_defs;
 use crate::nn::images::copied_attrs;
@@ -150,7 +150,7 @@ pub fn fake_quant_with_min_max_args(inputs: impl AsOutput, min: f32, max: f32, n
     builder.attr("min", min).attr("max", max).attr("num_bits", num_bits).finish_output()
 }
 
-/// Works as [`fake_quant_with_min_max_args`], with a range that is computed or trained.
+/// Works as [`fake_quant_with_min_max_args`], with a range that the graph computes or trains: `min` and `max` are scalars.
 #[must_use]
 #[track_caller]
 pub fn fake_quant_with_min_max_vars(
@@ -163,7 +163,7 @@ pub fn fake_quant_with_min_max_vars(
     builder.attr("num_bits", num_bits).finish_output()
 }
 
-/// Works as [`fake_quant_with_min_max_vars`], with a range for each channel, the last axis.
+/// Works as [`fake_quant_with_min_max_vars`], with a range for each channel: `min` and `max` are vectors of the size of the last axis.
 #[must_use]
 #[track_caller]
 pub fn fake_quant_with_min_max_vars_per_channel(

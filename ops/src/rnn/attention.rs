@@ -1,4 +1,7 @@
 //! Attention of a recurrent cell over a memory, such as the outputs of an encoder.
+//!
+//! A mechanism computes, for each step, weights over the positions of the memory from the output of the cell. The attention is the weighted
+//! sum of the memory; the wrapper feeds it back to the cell with the next inputs.
 
 use super::variables::{Variables, Wanted};
 use super::{RnnCell, zeros_of};
@@ -15,15 +18,15 @@ use crate::math::{
 use crate::nn::softmax;
 use session_core::{AsOutput, DType, Error, Graph, Output};
 
-/// Says how much a cell attends to each place of a memory.
+/// Computes the weights with which a cell attends to the positions of a memory.
 pub trait AttentionMechanism {
-    /// Returns the memory `[batch, places, depth]`, with zeros at the places behind the end of each example.
+    /// Returns the memory `[batch, positions, depth]`, with zeros after the end of each example.
     fn values(&self) -> &Output;
 
-    /// Makes the variables for queries of this size, unless they are there.
+    /// Creates the variables for queries of this size unless they exist.
     fn build(&self, graph: &Graph, query_size: usize);
 
-    /// Returns the share of each place for queries `[batch, query_size]`: `[batch, places]`, with the sum 1.
+    /// Returns the weights `[batch, positions]` for queries `[batch, query_size]`. The weights of an example add up to 1.
     fn alignments(&self, graph: &Graph, query: &Output) -> Output;
 }
 
@@ -73,11 +76,24 @@ impl Memory {
     }
 }
 
-/// Additive attention (Bahdanau and others, 2014): the score of a place is `v · tanh(key + W query)`.
+/// Additive attention (Bahdanau and others, 2014): the score of a position is `v · tanh(key + W query)`.
 ///
-/// Its variables are `memory_layer/kernel`, made where the memory is, and in the cell's scope
+/// Its variables are `memory_layer/kernel`, in the scope of the memory, and in the scope of the cell
 /// `bahdanau_attention/query_layer/kernel` and `bahdanau_attention/attention_v`; with [`normalize`](BahdanauAttention::normalize)
 /// also `attention_g` and `attention_b`.
+///
+/// ```
+/// use ops::array::placeholder;
+/// use ops::rnn::{AttentionWrapper, BahdanauAttention, GruCell, RnnCell};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let memory = placeholder(&graph, DType::Float32, [2, 7, 16]);
+/// let lengths = placeholder(&graph, DType::Int32, [2]);
+/// let attention = BahdanauAttention::new(16, &memory, Some(&lengths)).normalize(true);
+/// let cell = AttentionWrapper::new(GruCell::new(8), attention).attention_layer_size(8);
+/// assert_eq!(cell.output_size(), 8);
+/// # graph.finalize().unwrap();
+/// ```
 #[derive(Debug)]
 pub struct BahdanauAttention {
     memory: Memory,
@@ -86,7 +102,8 @@ pub struct BahdanauAttention {
 }
 
 impl BahdanauAttention {
-    /// Attends with keys of `units` numbers to a memory `[batch, places, depth]`, whose examples have the given lengths.
+    /// Creates the mechanism with keys of `units` numbers over a memory `[batch, positions, depth]`. `lengths` states the number of positions
+    /// of each example; `None` stands for all.
     #[must_use]
     #[track_caller]
     pub fn new(units: usize, memory: impl AsOutput, lengths: Option<&Output>) -> BahdanauAttention {
@@ -94,7 +111,7 @@ impl BahdanauAttention {
         BahdanauAttention { memory, normalize: false, variables: Variables::default() }
     }
 
-    /// Sets whether `v` is brought to the norm `attention_g`, and a bias is added to the sum. Default: false.
+    /// Sets whether `v` is scaled to the norm `attention_g` and the sum has a bias. Default: false.
     #[must_use]
     pub fn normalize(mut self, normalize: bool) -> BahdanauAttention {
         self.normalize = normalize;
@@ -134,11 +151,22 @@ impl AttentionMechanism for BahdanauAttention {
     }
 }
 
-/// Multiplicative attention (Luong and others, 2015): the score of a place is `key · query`, so the cell gives as many numbers as
-/// keys have.
+/// Multiplicative attention (Luong and others, 2015): the score of a position is `key · query`, so `units` must be the output size of the
+/// cell.
 ///
-/// Its variables are `memory_layer/kernel`, made where the memory is, and with [`scale`](LuongAttention::scale)
-/// `luong_attention/attention_g` in the cell's scope.
+/// Its variables are `memory_layer/kernel`, in the scope of the memory, and with [`scale`](LuongAttention::scale)
+/// `luong_attention/attention_g` in the scope of the cell.
+///
+/// ```
+/// use ops::array::placeholder;
+/// use ops::rnn::{AttentionWrapper, GruCell, LuongAttention, RnnCell};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let memory = placeholder(&graph, DType::Float32, [2, 7, 16]);
+/// let cell = AttentionWrapper::new(GruCell::new(8), LuongAttention::new(8, &memory, None).scale(true));
+/// assert_eq!(cell.output_size(), 16); // the attention: a weighted sum of the memory
+/// # graph.finalize().unwrap();
+/// ```
 #[derive(Debug)]
 pub struct LuongAttention {
     memory: Memory,
@@ -147,7 +175,8 @@ pub struct LuongAttention {
 }
 
 impl LuongAttention {
-    /// Attends with keys of `units` numbers to a memory `[batch, places, depth]`, whose examples have the given lengths.
+    /// Creates the mechanism with keys of `units` numbers over a memory `[batch, positions, depth]`. `lengths` states the number of positions
+    /// of each example; `None` stands for all.
     #[must_use]
     #[track_caller]
     pub fn new(units: usize, memory: impl AsOutput, lengths: Option<&Output>) -> LuongAttention {
@@ -215,18 +244,18 @@ impl<S: Structure> Structure for AttentionWrapperState<S> {
         outputs.extend([self.attention.clone(), self.time.clone(), self.alignments.clone()]);
     }
 
-    fn taken_from(&self, outputs: &mut std::vec::IntoIter<Output>) -> Self {
+    fn with_next_outputs(&self, outputs: &mut std::vec::IntoIter<Output>) -> Self {
         AttentionWrapperState {
-            cell_state: self.cell_state.taken_from(outputs),
-            attention: self.attention.taken_from(outputs),
-            time: self.time.taken_from(outputs),
-            alignments: self.alignments.taken_from(outputs),
+            cell_state: self.cell_state.with_next_outputs(outputs),
+            attention: self.attention.with_next_outputs(outputs),
+            time: self.time.with_next_outputs(outputs),
+            alignments: self.alignments.with_next_outputs(outputs),
         }
     }
 }
 
 impl<S> AttentionWrapperState<S> {
-    /// Returns the state with another one of the cell, such as the last state of an encoder.
+    /// Returns this state with another state of the cell, such as the last state of an encoder.
     #[must_use]
     pub fn with_cell_state(self, cell_state: S) -> AttentionWrapperState<S> {
         AttentionWrapperState { cell_state, ..self }
@@ -261,7 +290,7 @@ pub struct AttentionWrapper<C, M> {
 }
 
 impl<C: RnnCell, M: AttentionMechanism> AttentionWrapper<C, M> {
-    /// Lets a cell attend by this mechanism.
+    /// Wraps a cell, which then attends to the memory of this mechanism.
     #[must_use]
     pub fn new(cell: C, mechanism: M) -> AttentionWrapper<C, M> {
         AttentionWrapper {
@@ -273,15 +302,15 @@ impl<C: RnnCell, M: AttentionMechanism> AttentionWrapper<C, M> {
         }
     }
 
-    /// Sets the size of the layer that joins the cell's output and what it attends to. Default: no layer, and the attention is
-    /// the memory alone.
+    /// Sets the size of the layer that combines the output of the cell with the attended memory. Default: no layer, the attention is the attended
+    /// memory alone.
     #[must_use]
     pub fn attention_layer_size(mut self, size: usize) -> Self {
         self.attention_layer_size = Some(size);
         self
     }
 
-    /// Sets whether a step gives the attention; otherwise it gives the output of the cell. Default: true.
+    /// Sets whether the output of a step is the attention; otherwise it is the output of the cell. Default: true.
     #[must_use]
     pub fn output_attention(mut self, output_attention: bool) -> Self {
         self.output_attention = output_attention;

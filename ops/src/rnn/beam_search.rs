@@ -1,4 +1,4 @@
-//! Beam search: several sequences for each example, of which the best are kept at each step.
+//! Beam search: several sequences for each example, of which each step keeps the best.
 
 use super::RnnCell;
 use super::decoder::{Decoder, DecoderStep, OutputLayer, known_depth};
@@ -65,12 +65,12 @@ impl<S: Structure> Structure for BeamSearchDecoderState<S> {
         outputs.extend([self.log_probs.clone(), self.finished.clone(), self.lengths.clone()]);
     }
 
-    fn taken_from(&self, outputs: &mut std::vec::IntoIter<Output>) -> Self {
+    fn with_next_outputs(&self, outputs: &mut std::vec::IntoIter<Output>) -> Self {
         BeamSearchDecoderState {
-            cell_state: self.cell_state.taken_from(outputs),
-            log_probs: self.log_probs.taken_from(outputs),
-            finished: self.finished.taken_from(outputs),
-            lengths: self.lengths.taken_from(outputs),
+            cell_state: self.cell_state.with_next_outputs(outputs),
+            log_probs: self.log_probs.with_next_outputs(outputs),
+            finished: self.finished.with_next_outputs(outputs),
+            lengths: self.lengths.with_next_outputs(outputs),
         }
     }
 }
@@ -121,8 +121,9 @@ pub struct BeamSearchDecoder<C: RnnCell> {
 }
 
 impl<C: RnnCell> BeamSearchDecoder<C> {
-    /// Searches with a cell whose inputs are rows of the embedding. `start_tokens` is an integer vector with the word that each example
-    /// begins with, `end_token` the word that ends a sequence, `initial_state` the state of all sequences.
+    /// Creates a decoder whose cell reads rows of the embedding. `start_tokens` is an integer vector with the first word of each example,
+    /// `end_token` the word that ends a sequence, and `initial_state` the state of all `batch * beam_width` sequences, as [`tile_batch`] returns
+    /// it.
     #[must_use]
     pub fn new(
         cell: C,
@@ -151,7 +152,7 @@ impl<C: RnnCell> BeamSearchDecoder<C> {
         self
     }
 
-    /// Sets by how much long sequences are preferred. Default: 0, not at all.
+    /// Sets the preference for long sequences, the exponent in the formula [above](BeamSearchDecoder). Default: 0, no preference.
     #[must_use]
     pub fn length_penalty_weight(mut self, weight: f64) -> BeamSearchDecoder<C> {
         self.length_penalty_weight = weight;

@@ -1,5 +1,5 @@
-//! Cells that are single operations. They have the variables of [`LstmCell`](super::LstmCell) and [`GruCell`](super::GruCell), so
-//! that checkpoints of one load into the other.
+//! Cells that are single operations. They have the variables of [`LstmCell`](super::LstmCell) and [`GruCell`](super::GruCell), so each can
+//! load checkpoints of the other.
 
 use super::block_ops::{BLOCK_LSTM, GRU_BLOCK_CELL, LSTM_BLOCK_CELL};
 use super::cells::build_gru;
@@ -73,28 +73,28 @@ impl Form {
 /// The options of LSTMs of single operations.
 macro_rules! lstm_options {
     ($cell:ident) => {
-        /// Sets what is added to the forget gate, 1 by default. Checkpoints do not hold it.
+        /// Sets the number that is added to the forget gate. Checkpoints do not store it. Default: 1.
         #[must_use]
         pub fn forget_bias(mut self, forget_bias: f32) -> $cell {
             self.form.forget_bias = forget_bias;
             self
         }
 
-        /// Clips the memory to this distance from zero, before it is used. Default: not. The gradient passes it by.
+        /// Limits the cell state to this magnitude before it is used. The gradient ignores the limit. Default: no limit.
         #[must_use]
         pub fn cell_clip(mut self, cell_clip: f32) -> $cell {
             self.form.cell_clip = Some(cell_clip);
             self
         }
 
-        /// Sets whether the gates see the memory. Default: `false`.
+        /// Sets whether the gates read the cell state. Default: false.
         #[must_use]
         pub fn use_peephole(mut self, use_peephole: bool) -> $cell {
             self.form.use_peephole = use_peephole;
             self
         }
 
-        /// Sets the name of its scope.
+        /// Sets the name of the scope of the cell's variables.
         #[must_use]
         pub fn name(mut self, name: &str) -> $cell {
             name.clone_into(&mut self.form.name);
@@ -123,7 +123,17 @@ pub struct LstmBlockCell {
 }
 
 impl LstmBlockCell {
-    /// A cell of this number of units.
+    /// Creates a cell with this number of units.
+    ///
+    /// ```
+    /// use ops::{array::placeholder, rnn::{LstmBlockCell, RnnOptions, dynamic_rnn}};
+    /// use session_core::{DType, Graph};
+    /// let graph = Graph::new();
+    /// let inputs = placeholder(&graph, DType::Float32, [4, 10, 3]); // batch, time, depth
+    /// let (outputs, _state) = dynamic_rnn(&LstmBlockCell::new(16), &inputs, &RnnOptions::new());
+    /// assert_eq!(outputs.shape().to_string(), "[4,10,16]");
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     pub fn new(units: usize) -> LstmBlockCell {
         LstmBlockCell { form: Form::new(units, "lstm_cell") }
@@ -177,13 +187,13 @@ pub struct GruBlockCellV2 {
 }
 
 impl GruBlockCellV2 {
-    /// A cell of this number of units.
+    /// Creates a cell with this number of units.
     #[must_use]
     pub fn new(units: usize) -> GruBlockCellV2 {
         GruBlockCellV2 { units, name: "gru_cell".to_owned(), variables: Variables::default() }
     }
 
-    /// Sets the name of its scope.
+    /// Sets the name of the scope of the cell's variables.
     #[must_use]
     pub fn name(mut self, name: &str) -> GruBlockCellV2 {
         name.clone_into(&mut self.name);
@@ -237,7 +247,17 @@ pub struct LstmBlockFusedCell {
 }
 
 impl LstmBlockFusedCell {
-    /// A cell of this number of units.
+    /// Creates a cell with this number of units.
+    ///
+    /// ```
+    /// use ops::{array::placeholder, rnn::LstmBlockFusedCell};
+    /// use session_core::{DType, Graph};
+    /// let graph = Graph::new();
+    /// let inputs = placeholder(&graph, DType::Float32, [10, 4, 3]); // time, batch, depth
+    /// let (outputs, state) = LstmBlockFusedCell::new(16).call(&graph, &inputs, None, None);
+    /// assert_eq!((outputs.shape().to_string(), state.h.shape().to_string()), ("[10,4,16]".into(), "[4,16]".into()));
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     pub fn new(units: usize) -> LstmBlockFusedCell {
         LstmBlockFusedCell { form: Form::new(units, "lstm_fused_cell") }
@@ -245,8 +265,9 @@ impl LstmBlockFusedCell {
 
     lstm_options!(LstmBlockFusedCell);
 
-    /// Applies the cell to inputs `[time, batch, depth]`: returns the outputs of all steps, and the state behind the last. Without
-    /// an initial state, it begins with zeros. Behind the length of a sequence, outputs are zero and the state stays as it is.
+    /// Applies the cell to inputs `[time, batch, depth]`. Returns the outputs of all steps and the state after the last one.
+    ///
+    /// Without an initial state it begins with zeros. After the end of a sequence the outputs are zero and the state does not change.
     #[must_use]
     pub fn call(
         &self,

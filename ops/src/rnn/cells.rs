@@ -29,7 +29,7 @@ pub struct BasicRnnCell {
 }
 
 impl BasicRnnCell {
-    /// Returns a cell of this many units.
+    /// Creates a cell with this number of units.
     #[must_use]
     pub fn new(units: usize) -> BasicRnnCell {
         let (name, variables) = ("basic_rnn_cell".to_owned(), Variables::default());
@@ -109,7 +109,7 @@ pub struct GruCell {
 }
 
 impl GruCell {
-    /// Returns a cell of this many units.
+    /// Creates a cell with this number of units.
     #[must_use]
     pub fn new(units: usize) -> GruCell {
         let (name, variables) = ("gru_cell".to_owned(), Variables::default());

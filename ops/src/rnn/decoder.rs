@@ -1,4 +1,7 @@
-//! Decoders: sequences that a cell writes step by step, as a helper reads them.
+//! Decoders: sequences that a cell writes step by step.
+//!
+//! [`dynamic_decode`] runs a loop. In each iteration a [`Decoder`] computes one step, and the loop ends when all sequences are finished. A
+//! [`BasicDecoder`] takes the inputs of each step from a [`Helper`]: given ones in training, its own output in inference.
 
 use super::RnnCell;
 use super::variables::{Variables, Wanted};
@@ -17,21 +20,21 @@ use session_core::{AsOutput, DType, Error, Graph, Output, PartialShape, Variable
 
 /// Computes the steps of [`dynamic_decode`].
 pub trait Decoder {
-    /// The values that one step hands on to the next.
+    /// The values that one step passes to the next.
     type State: Structure + Clone;
     /// The results of the decoding.
     type Results;
 
-    /// Makes the variables, unless they are there.
+    /// Creates the variables unless they exist.
     fn build(&self, graph: &Graph);
 
-    /// Returns dtype and shape of each output of a step.
+    /// Returns the dtype and shape of each output of a step.
     fn outputs(&self) -> Vec<(DType, PartialShape)>;
 
-    /// Returns which sequences are finished before the first step, its inputs, and the state that it begins with.
+    /// Returns the sequences that are finished before the first step (bools), the inputs of the first step, and the initial state.
     fn initialize(&self, graph: &Graph) -> (Output, Output, Self::State);
 
-    /// Computes a step: its outputs, the state behind it, the inputs of the next one, and which sequences are finished now.
+    /// Computes a step: its outputs, the state after it, the inputs of the next step, and the sequences that are finished now.
     fn step(
         &self,
         graph: &Graph,
@@ -40,22 +43,22 @@ pub trait Decoder {
         state: &Self::State,
     ) -> DecoderStep<Self::State>;
 
-    /// Returns true if a sequence that is finished may go on, as it does where sequences change places.
+    /// Returns true if the decoder itself decides which sequences are finished, because sequences exchange their positions as in a beam search.
+    /// Otherwise a sequence that is finished once stays finished. Default: false.
     fn tracks_own_finished(&self) -> bool {
         false
     }
 
-    /// Returns the results from the outputs of all steps, `[steps, batch, ...]`, the last state, and the number of steps until each
-    /// sequence was finished.
+    /// Returns the results, given the outputs of all steps `[steps, batch, ...]`, the last state, and the number of steps of each sequence.
     fn finalize(&self, outputs: Vec<Output>, state: Self::State, lengths: Output) -> Self::Results;
 }
 
-/// A step of a [`Decoder`].
+/// The results of one step of a [`Decoder`].
 #[derive(Clone, Debug)]
 pub struct DecoderStep<S> {
     /// The outputs of the step.
     pub outputs: Vec<Output>,
-    /// The state behind the step.
+    /// The state after the step.
     pub state: S,
     /// The inputs of the next step.
     pub next_inputs: Output,
@@ -84,14 +87,14 @@ impl Default for DecodeOptions {
 }
 
 impl DecodeOptions {
-    /// Sets the largest number of steps. Default: as many as it takes until all sequences are finished.
+    /// Sets the largest number of steps. Default: no limit, the loop ends when all sequences are finished.
     #[must_use]
     pub fn maximum_iterations(mut self, steps: usize) -> DecodeOptions {
         self.maximum_iterations = Some(steps);
         self
     }
 
-    /// Sets whether outputs of finished sequences are zero, and their state stays as it is. Default: false.
+    /// Sets whether finished sequences have outputs of zero and keep their state. Default: false.
     #[must_use]
     pub fn impute_finished(mut self, impute_finished: bool) -> DecodeOptions {
         self.impute_finished = impute_finished;
@@ -238,6 +241,21 @@ impl OutputLayer {
 }
 
 /// The source of the inputs of a [`BasicDecoder`].
+///
+/// ```
+/// use ops::array::placeholder;
+/// use ops::rnn::{BasicDecoder, DecodeOptions, GruCell, Helper, RnnCell, dynamic_decode};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let inputs = placeholder(&graph, DType::Float32, [2, 7, 8]); // batch, time, depth
+/// let lengths = placeholder(&graph, DType::Int32, [2]);
+/// let cell = GruCell::new(16);
+/// let state = cell.zero_state(&graph, 2.into(), DType::Float32);
+/// let decoder = BasicDecoder::new(cell, Helper::training(&inputs, &lengths), state).output_layer(20);
+/// let found = dynamic_decode(&graph, &decoder, &DecodeOptions::default());
+/// assert_eq!(found.rnn_output.shape().to_string(), "[2,?,20]");
+/// # graph.finalize().unwrap();
+/// ```
 #[derive(Debug)]
 pub struct Helper(Source);
 
@@ -248,8 +266,7 @@ enum Source {
 }
 
 impl Helper {
-    /// Reads given inputs `[batch, steps, depth]`, with which a decoder is trained, as many of each sequence as its length, an integer
-    /// vector, says: TensorFlow's `TrainingHelper`.
+    /// Reads the given inputs `[batch, steps, depth]`, up to the length of each sequence, an integer vector: TensorFlow's `TrainingHelper`.
     #[must_use]
     #[track_caller]
     pub fn training(inputs: impl AsOutput, sequence_length: impl AsOutput) -> Helper {
@@ -259,8 +276,8 @@ impl Helper {
         Helper(Source::Given { inputs: inputs.clone(), steps, lengths })
     }
 
-    /// Reads the likeliest word of the step before, whose row of the embedding is the input; `start_tokens`, an integer vector, in the
-    /// first step. A sequence ends with `end_token`. TensorFlow's `GreedyEmbeddingHelper`.
+    /// Reads the most likely word of the previous step, whose row in the embedding is the input; in the first step `start_tokens`, an integer
+    /// vector. A sequence ends with `end_token`. TensorFlow's `GreedyEmbeddingHelper`.
     #[must_use]
     pub fn greedy(embedding: &Variable, start_tokens: impl AsOutput, end_token: i32) -> Helper {
         let start_tokens = start_tokens.as_output().clone();
@@ -342,7 +359,7 @@ pub struct BasicDecoderOutput<S> {
     pub sequence_lengths: Output,
 }
 
-/// A decoder that writes one sequence for each example, reading what a [`Helper`] says.
+/// A decoder that writes one sequence for each example, with the inputs from a [`Helper`].
 #[derive(Debug)]
 pub struct BasicDecoder<C: RnnCell> {
     cell: C,
@@ -352,7 +369,7 @@ pub struct BasicDecoder<C: RnnCell> {
 }
 
 impl<C: RnnCell> BasicDecoder<C> {
-    /// Lets a cell begin with this state.
+    /// Creates a decoder for a cell that begins with this state.
     #[must_use]
     pub fn new(cell: C, helper: Helper, initial_state: C::State) -> BasicDecoder<C> {
         BasicDecoder { cell, helper, initial_state, layer: OutputLayer::default() }

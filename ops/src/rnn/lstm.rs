@@ -12,7 +12,19 @@ use crate::math::{clip_by_value, matmul, rsqrt, sigmoid, square, tanh};
 use crate::nn::{bias_add, dropout};
 use session_core::{DType, Graph, Output};
 
-/// The state of an LSTM: its memory and its output. TensorFlow's `LSTMStateTuple`.
+/// The state of an LSTM: the cell state `c` and the output `h`. TensorFlow's `LSTMStateTuple`.
+///
+/// ```
+/// use ops::{array::placeholder, rnn::{BasicLstmCell, LstmStateTuple, RnnOptions, dynamic_rnn_from}};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let inputs = placeholder(&graph, DType::Float32, [4, 10, 3]);
+/// let [c, h] = ["c", "h"].map(|name| placeholder(&graph.named(name), DType::Float32, [4, 16]));
+/// let start = LstmStateTuple { c, h };
+/// let (_outputs, last) = dynamic_rnn_from(&BasicLstmCell::new(16), &inputs, start, &RnnOptions::new());
+/// assert_eq!(last.c.shape().to_string(), "[4,16]");
+/// # graph.finalize().unwrap();
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct LstmStateTuple {
     /// The memory.
@@ -26,9 +38,9 @@ impl Structure for LstmStateTuple {
         outputs.extend([self.c.clone(), self.h.clone()]);
     }
 
-    fn taken_from(&self, outputs: &mut std::vec::IntoIter<Output>) -> Self {
-        let c = self.c.taken_from(outputs);
-        LstmStateTuple { c, h: self.h.taken_from(outputs) }
+    fn with_next_outputs(&self, outputs: &mut std::vec::IntoIter<Output>) -> Self {
+        let c = self.c.with_next_outputs(outputs);
+        LstmStateTuple { c, h: self.h.with_next_outputs(outputs) }
     }
 }
 
@@ -53,7 +65,7 @@ pub struct BasicLstmCell {
 }
 
 impl BasicLstmCell {
-    /// Returns a cell of this many units.
+    /// Creates a cell with this number of units.
     #[must_use]
     pub fn new(units: usize) -> BasicLstmCell {
         let (name, variables) = ("basic_lstm_cell".to_owned(), Variables::default());
@@ -73,7 +85,7 @@ impl BasicLstmCell {
         self
     }
 
-    /// Sets the function that is applied to the memory and the candidate. Default: tanh.
+    /// Sets the function that is applied to the cell state and to the candidate. Default: tanh.
     #[must_use]
     pub fn activation(mut self, activation: Activation) -> BasicLstmCell {
         self.activation = activation;
@@ -144,7 +156,7 @@ pub struct LstmCell {
 }
 
 impl LstmCell {
-    /// Returns a cell of this many units.
+    /// Creates a cell with this number of units.
     #[must_use]
     pub fn new(units: usize) -> LstmCell {
         LstmCell {
@@ -219,7 +231,7 @@ impl LstmCell {
         self
     }
 
-    /// Sets the function that is applied to the memory and the candidate. Default: tanh.
+    /// Sets the function that is applied to the cell state and to the candidate. Default: tanh.
     #[must_use]
     pub fn activation(mut self, activation: Activation) -> LstmCell {
         self.activation = activation;
@@ -292,8 +304,19 @@ impl RnnCell for LstmCell {
     }
 }
 
-/// An LSTM whose gates and memory are normalized over the units, with dropout on the candidate, under the name
+/// An LSTM whose gates and cell state are normalized over the units, with dropout on the candidate. Its default name is
 /// `layer_norm_basic_lstm_cell`.
+///
+/// ```
+/// use ops::{array::placeholder, rnn::{LayerNormBasicLstmCell, RnnOptions, dynamic_rnn}};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let inputs = placeholder(&graph, DType::Float32, [4, 10, 3]);
+/// let cell = LayerNormBasicLstmCell::new(16).dropout_keep_prob(0.9, Some(1));
+/// let (outputs, _state) = dynamic_rnn(&cell, &inputs, &RnnOptions::new());
+/// assert_eq!(outputs.shape().to_string(), "[4,10,16]");
+/// # graph.finalize().unwrap();
+/// ```
 #[derive(Debug)]
 pub struct LayerNormBasicLstmCell {
     units: usize,
@@ -306,7 +329,7 @@ pub struct LayerNormBasicLstmCell {
 }
 
 impl LayerNormBasicLstmCell {
-    /// Returns a cell of this many units.
+    /// Creates a cell with this number of units.
     #[must_use]
     pub fn new(units: usize) -> LayerNormBasicLstmCell {
         LayerNormBasicLstmCell {
@@ -327,14 +350,14 @@ impl LayerNormBasicLstmCell {
         self
     }
 
-    /// Sets whether gates and memory are normalized; otherwise they have a bias. Default: true.
+    /// Sets whether the gates and the cell state are normalized; otherwise they have a bias. Default: true.
     #[must_use]
     pub fn layer_norm(mut self, layer_norm: bool) -> LayerNormBasicLstmCell {
         self.layer_norm = layer_norm;
         self
     }
 
-    /// Sets the share of the candidate that is kept, and the operation-level seed of the choice. Default: 1, which keeps all.
+    /// Sets the share of the candidate that is kept, and the operation-level seed of the dropout. Default: 1, no dropout.
     #[must_use]
     pub fn dropout_keep_prob(mut self, keep_prob: f64, seed: Option<i64>) -> LayerNormBasicLstmCell {
         self.dropout_keep_prob = keep_prob;

@@ -1,4 +1,4 @@
-//! Cells applied step by step: in a loop, or unrolled.
+//! Recurrent networks: a cell applied to the steps of sequences, in a loop or unrolled.
 
 use super::RnnCell;
 use crate::Ints;
@@ -33,13 +33,14 @@ impl Default for RnnOptions {
 }
 
 impl RnnOptions {
-    /// Returns the default options: all steps of each sequence, inputs `[batch, time, depth]`, in a variable scope `rnn`.
+    /// Returns the default options: all steps of each sequence, inputs `[batch, time, depth]`, the variable scope `rnn`.
     #[must_use]
     pub fn new() -> RnnOptions {
         RnnOptions { sequence_length: None, time_major: false, scope: "rnn".to_owned() }
     }
 
-    /// Sets the length of each sequence, an integer vector. After it outputs are zero and the state does not change. Default: all steps.
+    /// Sets the length of each sequence, an integer vector. After the end of a sequence the outputs are zero and the state does not change.
+    /// Default: all steps.
     #[must_use]
     pub fn sequence_length(mut self, sequence_length: impl AsOutput) -> RnnOptions {
         self.sequence_length = Some(sequence_length.as_output().clone());
@@ -103,7 +104,8 @@ pub fn dynamic_rnn<C: RnnCell>(cell: &C, inputs: impl AsOutput, options: &RnnOpt
     left(&graph, unrolled_in_loop(cell, &scope, inputs, initial, options))
 }
 
-/// Works as [`dynamic_rnn`], from this initial state. With the last state of the steps before, a long sequence is processed in parts.
+/// Works as [`dynamic_rnn`], from this initial state. A long sequence is processed in parts if each part begins with the last state of the
+/// part before.
 #[track_caller]
 pub fn dynamic_rnn_from<C: RnnCell>(
     cell: &C,
@@ -227,7 +229,7 @@ pub fn static_rnn<C: RnnCell>(cell: &C, inputs: &[Output], options: &RnnOptions)
 /// Works as [`static_rnn`], from this initial state.
 ///
 /// # Panics
-/// Without any input: there is no graph to build in.
+/// Panics without any input, because there is no graph to build in.
 #[track_caller]
 pub fn static_rnn_from<C: RnnCell>(
     cell: &C,

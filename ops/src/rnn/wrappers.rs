@@ -1,21 +1,32 @@
-//! Cells made of cells.
+//! Cells that consist of other cells.
 
 use super::RnnCell;
 use crate::Ints;
 use crate::nn::dropout;
 use session_core::{DType, Graph, Output};
 
-/// Stacked cells, in scopes `multi_rnn_cell/cell_0` and so on.
+/// A stack of cells, in the scopes `multi_rnn_cell/cell_0` and so on. The outputs of each cell are the inputs of the next one.
+///
+/// ```
+/// use ops::{array::placeholder, rnn::{GruCell, MultiRnnCell, RnnOptions, dynamic_rnn}};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let inputs = placeholder(&graph, DType::Float32, [4, 10, 3]);
+/// let cell = MultiRnnCell::new([GruCell::new(32), GruCell::new(16)]);
+/// let (outputs, states) = dynamic_rnn(&cell, &inputs, &RnnOptions::new());
+/// assert_eq!((outputs.shape().to_string(), states.len()), ("[4,10,16]".into(), 2));
+/// # graph.finalize().unwrap();
+/// ```
 #[derive(Debug)]
 pub struct MultiRnnCell<C> {
     cells: Vec<C>,
 }
 
 impl<C: RnnCell> MultiRnnCell<C> {
-    /// A stack of these cells, the first one at the bottom.
+    /// Creates a stack of these cells, the first one at the bottom.
     ///
     /// # Panics
-    /// Without any cell.
+    /// Panics without any cell.
     #[must_use]
     pub fn new(cells: impl IntoIterator<Item = C>) -> MultiRnnCell<C> {
         let cells: Vec<C> = cells.into_iter().collect();
@@ -78,7 +89,7 @@ pub struct DropoutWrapper<C> {
 }
 
 impl<C: RnnCell> DropoutWrapper<C> {
-    /// Creates the wrapper, which keeps these shares of the inputs and outputs.
+    /// Wraps a cell and keeps these shares of its inputs and outputs.
     #[must_use]
     pub fn new(cell: C, input_keep_prob: f64, output_keep_prob: f64, seed: Option<i64>) -> DropoutWrapper<C> {
         DropoutWrapper { cell, input_keep_prob, output_keep_prob, seed }
@@ -122,7 +133,7 @@ pub struct ResidualWrapper<C> {
 }
 
 impl<C: RnnCell> ResidualWrapper<C> {
-    /// Adds the inputs to what this cell gives.
+    /// Wraps a cell, to whose outputs its inputs are added.
     #[must_use]
     pub fn new(cell: C) -> ResidualWrapper<C> {
         ResidualWrapper { cell }

@@ -72,15 +72,36 @@ pub fn decode_wav(contents: impl AsOutput) -> (Output, Output) {
     (operation.output(0), operation.output(1))
 }
 
-/// Encodes numbers between -1 and 1, `[samples, channels]`, as a WAV file of 16-bit samples.
+/// Encodes samples between -1 and 1, `[samples, channels]`, as a WAV file with 16 bits per sample. `sample_rate` is a scalar `int32` in
+/// hertz.
+///
+/// ```
+/// use ops::{array, signal::encode_wav};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let silence = array::zeros(&graph, DType::Float32, [16_000, 1]);
+/// let file = encode_wav(&silence, array::constant(&graph, 16_000)); // one second
+/// assert_eq!(file.dtype(), DType::String);
+/// # graph.finalize().unwrap();
+/// ```
 #[must_use]
 #[track_caller]
 pub fn encode_wav(audio: impl AsOutput, sample_rate: impl AsOutput) -> Output {
     audio.as_output().graph().op(&ENCODE_WAV).input(audio).input(sample_rate).finish_output()
 }
 
-/// Returns the squared magnitudes of the frequencies in windows of `window_size` samples, every `stride` samples:
-/// `[channels, windows, frequencies]`.
+/// Returns the squared magnitudes of the frequencies in windows of `window_size` samples, one every `stride` samples: `[channels, windows,
+/// frequencies]`, where `frequencies` is half the next power of two of the window size, plus 1.
+///
+/// ```
+/// use ops::{array, signal::audio_spectrogram};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let samples = array::zeros(&graph, DType::Float32, [16_000, 1]);
+/// let spectrogram = audio_spectrogram(&samples, 512, 256);
+/// assert_eq!(spectrogram.shape().rank(), Some(3));
+/// # graph.finalize().unwrap();
+/// ```
 #[must_use]
 #[track_caller]
 pub fn audio_spectrogram(input: impl AsOutput, window_size: i64, stride: i64) -> Output {
@@ -89,7 +110,8 @@ pub fn audio_spectrogram(input: impl AsOutput, window_size: i64, stride: i64) ->
     builder.attr("magnitude_squared", true).finish_output()
 }
 
-/// Returns the mel-frequency cepstral coefficients of a spectrogram of squared magnitudes.
+/// Returns the first `dct_coefficient_count` mel-frequency cepstral coefficients of a spectrogram of squared magnitudes, as
+/// [`audio_spectrogram`] returns it: `[channels, windows, coefficients]`.
 #[must_use]
 #[track_caller]
 pub fn mfcc(spectrogram: impl AsOutput, sample_rate: impl AsOutput, dct_coefficient_count: i64) -> Output {

@@ -173,21 +173,29 @@ pub fn fft(input: impl AsOutput) -> Output {
     apply(&FFT, input.as_output())
 }
 
-/// Returns the inverse of [`fft`].
+/// Returns the inverse Fourier transform along the last axis of complex numbers: the inverse of [`fft`].
 #[must_use]
 #[track_caller]
 pub fn ifft(input: impl AsOutput) -> Output {
     apply(&IFFT, input.as_output())
 }
 
-/// Returns the Fourier transform along the last two axes of complex numbers.
+/// Returns the Fourier transform along the last two axes of complex numbers. The shape stays the same.
+///
+/// ```
+/// use ops::{array::placeholder, signal::{fft2d, ifft2d}};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = placeholder(&graph, DType::Complex64, [4, 8, 8]);
+/// assert_eq!(ifft2d(fft2d(&x)).shape().to_string(), "[4,8,8]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn fft2d(input: impl AsOutput) -> Output {
     apply(&FFT_2D, input.as_output())
 }
 
-/// Returns the inverse of [`fft2d`].
+/// Returns the inverse Fourier transform along the last two axes of complex numbers: the inverse of [`fft2d`].
 #[must_use]
 #[track_caller]
 pub fn ifft2d(input: impl AsOutput) -> Output {
@@ -212,7 +220,16 @@ pub fn rfft(input: impl AsOutput, length: i32) -> Output {
     builder.attr("Tcomplex", if wide { DType::Complex128 } else { DType::Complex64 }).finish_output()
 }
 
-/// Returns the inverse of [`rfft`]: `length` real numbers.
+/// Returns the inverse of [`rfft`]: `length` real numbers along the last axis. For an even length the input has `length / 2 + 1` complex
+/// numbers.
+///
+/// ```
+/// use ops::{array::placeholder, signal::{irfft, rfft}};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = placeholder(&graph, DType::Float32, [16]);
+/// assert_eq!(irfft(rfft(&x, 16), 16).shape().to_string(), "[16]");
+/// ```
 #[must_use]
 #[track_caller]
 pub fn irfft(input: impl AsOutput, length: i32) -> Output {

@@ -1,4 +1,4 @@
-//! Making variables.
+//! The builder of variables, and the functions for common cases.
 
 use super::initialized_value::initialized;
 use super::{Value, VariableExt};
@@ -125,7 +125,7 @@ impl std::fmt::Debug for VariableBuilder<'_> {
 }
 
 impl<'a> VariableBuilder<'a> {
-    /// Creates a trainable global variable, named by the handle.
+    /// Starts a trainable global variable that is named by the handle. [`build`](VariableBuilder::build) creates it.
     #[track_caller]
     pub fn new(graph: &Graph) -> VariableBuilder<'a> {
         VariableBuilder {
@@ -160,7 +160,7 @@ impl<'a> VariableBuilder<'a> {
         self
     }
 
-    /// Sets the initializer.
+    /// Sets the shape, the dtype, and the initializer that computes the initial value.
     pub fn initializer(
         mut self,
         shape: impl Into<Shape>,
@@ -185,14 +185,27 @@ impl<'a> VariableBuilder<'a> {
         self
     }
 
-    /// Sets the name in the handle's scope, which must be free; otherwise the handle's name is made unique.
+    /// Sets the name within the scope of the handle. A name that is taken is a build error. Default: the name of the handle, made unique.
     pub fn exact_name(mut self, name: impl Into<String>) -> Self {
         self.exact_name = Some(name.into());
         self
     }
 
-    /// Sets the name in the handle's [variable scope](Graph::variable_scope), which also says whether a variable of this name is
-    /// made or found; without one, as [`exact_name`](VariableBuilder::exact_name).
+    /// Sets the name within the [variable scope](Graph::variable_scope) of the handle. The reuse mode of the scope decides whether a
+    /// variable of this name is created or found. Without a variable scope it works as [`exact_name`](VariableBuilder::exact_name).
+    ///
+    /// ```
+    /// use ops::variables::VariableBuilder;
+    /// use session_core::{DType, Graph, Reuse};
+    /// let graph = Graph::new();
+    /// let w = |graph: &Graph| {
+    ///     VariableBuilder::new(graph).scoped_name("w").initializer([3], DType::Float32, &ops::initializers::zeros()).build()
+    /// };
+    /// let first = w(&graph.variable_scope("model", Reuse::Auto));
+    /// let second = w(&graph.variable_scope("model", Reuse::Auto));
+    /// assert_eq!((first.name(), second.name()), ("model/w", "model/w"));
+    /// # graph.finalize().unwrap();
+    /// ```
     pub fn scoped_name(mut self, name: impl Into<String>) -> Self {
         self.scoped = true;
         self.exact_name(name)
@@ -228,7 +241,7 @@ impl<'a> VariableBuilder<'a> {
         self
     }
 
-    /// Adds it to one more collection.
+    /// Adds the variable to one more collection.
     pub fn collection(mut self, key: &CollectionKey<Variable>) -> Self {
         self.collections.push(key.clone());
         self
@@ -250,8 +263,8 @@ impl<'a> VariableBuilder<'a> {
         self
     }
 
-    /// Sets whether the initial value must have a fully known shape; if so, an unknown one is a build error. Otherwise the variable
-    /// takes values of any shape. Default: true.
+    /// Sets whether the shape of the initial value must be fully known. If so, an unknown shape is a build error; otherwise the variable
+    /// accepts values of any shape. Default: true.
     pub fn validate_shape(mut self, validate: bool) -> Self {
         self.validate_shape = validate;
         self
@@ -272,14 +285,14 @@ impl<'a> VariableBuilder<'a> {
         self
     }
 
-    /// Makes the variable a slice of a partitioned variable.
+    /// Marks the variable as one slice of a partitioned variable. Checkpoints store the slices as one tensor.
     pub fn slice(mut self, slice: SliceInfo) -> Self {
         self.slice = Some(slice);
         self
     }
 
-    /// On the device of another variable, wherever that comes to be: asked for with the handle's device where the other
-    /// one has one, and with TensorFlow's attribute `_class` for what gives devices later.
+    /// Places the variable on the device of another variable. If that one has no device yet, TensorFlow's attribute `_class` records the
+    /// colocation for a later placement.
     pub fn colocate_with(mut self, variable: &'a Variable) -> Self {
         self.colocated_with = Some(variable);
         self
@@ -298,9 +311,9 @@ impl<'a> VariableBuilder<'a> {
         self
     }
 
-    /// Builds the variable. Errors are recorded in the graph.
+    /// Creates the variable. Errors are recorded in the graph.
     ///
-    /// What the variable consists of does not wait for the handle's control inputs: it is shared between steps.
+    /// The operations of the variable itself ignore the control inputs of the handle, because all steps share them.
     #[must_use]
     pub fn build(self) -> Variable {
         self.find_or_make().0

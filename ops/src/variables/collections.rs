@@ -82,8 +82,17 @@ pub fn global_variables_initializer(graph: &Graph) -> Operation {
     variables_initializer(graph, &global_variables(graph))
 }
 
-/// Returns an operation that initializes all local variables that exist now. Without any it does nothing
-/// (S-25).
+/// Returns an operation that initializes all local variables that exist at the time of the call. Without local variables it does
+/// nothing (S-25).
+///
+/// ```
+/// use ops::variables::{local_variable, local_variables_initializer};
+/// let graph = session_core::Graph::new();
+/// let seen = local_variable(&graph.named("seen"), 0i64);
+/// let initializer = local_variables_initializer(&graph);
+/// # let _ = (seen, initializer);
+/// # graph.finalize().unwrap();
+/// ```
 #[track_caller]
 pub fn local_variables_initializer(graph: &Graph) -> Operation {
     variables_initializer(graph, &local_variables(graph))
@@ -121,7 +130,7 @@ pub fn report_uninitialized_variables(graph: &Graph) -> Output {
     report_uninitialized(graph, &variables)
 }
 
-/// Works as [`report_uninitialized_variables`], for these variables.
+/// Works as [`report_uninitialized_variables`], for the given variables only.
 #[track_caller]
 pub fn report_uninitialized(graph: &Graph, variables: &[Variable]) -> Output {
     let scope = Composite::new(&graph.without_control_dependencies(), "report_uninitialized_variables");

@@ -1,4 +1,4 @@
-//! Variables in parts, which different devices can hold.
+//! Partitioned variables, whose parts can be on different devices.
 
 use super::builder::VariableBuilder;
 use crate::array::{concat, identity};
@@ -6,9 +6,9 @@ use crate::initializers::Initializer;
 use session_core::{DType, Error, Graph, Output, Phase, Shape, SliceInfo, Variable};
 use std::panic::Location;
 
-/// Decides into how many parts a variable is split. Closures over the same arguments are partitioners, too.
+/// Decides into how many parts a variable is split. Closures with the arguments of [`parts`](Partitioner::parts) are partitioners too.
 pub trait Partitioner {
-    /// Returns the number of parts along each axis; more than 1 along one axis at most.
+    /// Returns the number of parts along each axis. At most one of the numbers is greater than 1.
     fn parts(&self, shape: &Shape, dtype: DType) -> Vec<usize>;
 }
 
@@ -43,7 +43,7 @@ pub struct FixedSize {
 }
 
 impl FixedSize {
-    /// Sets the axis. Default: the first.
+    /// Sets the axis that is split. Default: 0.
     #[must_use]
     pub fn axis(mut self, axis: usize) -> FixedSize {
         self.axis = axis;
@@ -63,8 +63,16 @@ impl Partitioner for FixedSize {
     }
 }
 
-/// Returns a partitioner with parts of at least `min_slice_size` bytes along the first axis, at most
-/// `max_partitions` of them. An element of a string variable counts as 16 bytes.
+/// Returns a partitioner that splits the first axis into at most `max_partitions` parts of at least `min_slice_size` bytes each. An
+/// element of a string variable counts as 16 bytes.
+///
+/// ```
+/// use ops::variables::{Partitioner, min_max_variable_partitioner};
+/// use session_core::{DType, Shape};
+/// let partitioner = min_max_variable_partitioner(8, 1 << 20);
+/// assert_eq!(partitioner.parts(&Shape::from([1024, 1024]), DType::Float32), [4, 1]); // 4 MiB
+/// assert_eq!(partitioner.parts(&Shape::from([16]), DType::Float32), [1]);
+/// ```
 #[must_use]
 pub fn min_max_variable_partitioner(max_partitions: usize, min_slice_size: usize) -> MinMax {
     MinMax { max_partitions, min_slice_size, axis: 0 }
@@ -79,7 +87,7 @@ pub struct MinMax {
 }
 
 impl MinMax {
-    /// Sets the axis. Default: the first.
+    /// Sets the axis that is split. Default: 0.
     #[must_use]
     pub fn axis(mut self, axis: usize) -> MinMax {
         self.axis = axis;
@@ -97,8 +105,7 @@ impl Partitioner for MinMax {
     }
 }
 
-/// A variable in parts. Each part is a variable of its own, `NAME/part_0` and so on; checkpoints store it as
-/// a whole.
+/// A variable in parts. Each part is a variable named `NAME/part_0` and so on; checkpoints store the parts as one tensor.
 #[derive(Clone, Debug)]
 pub struct PartitionedVariable {
     name: String,
@@ -107,7 +114,7 @@ pub struct PartitionedVariable {
 }
 
 impl PartitionedVariable {
-    /// Returns the name of the whole.
+    /// Returns the name of the whole variable.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -119,13 +126,13 @@ impl PartitionedVariable {
         &self.parts
     }
 
-    /// Returns the axis along which it is cut.
+    /// Returns the axis that is split.
     #[must_use]
     pub fn axis(&self) -> usize {
         self.axis
     }
 
-    /// Returns the value of the whole: all parts, joined where this handle builds.
+    /// Returns the value of the whole variable: its parts, concatenated in the scope of this handle.
     #[must_use]
     #[track_caller]
     pub fn to_output(&self, graph: &Graph) -> Output {

@@ -9,11 +9,21 @@ use crate::state::{
 };
 use session_core::{AsOutput, AttrValue, Error, Graph, OpDef, Operation, Output, Variable};
 
-/// The operations on a variable. Do not implement it.
+/// The operations on a variable. The trait is not meant to be implemented by other crates.
 ///
-/// Assignments stand in the scope, and wait for the control inputs, of the value that is assigned, or of the
-/// variable's when the value is a number or tensor. Assigning the global step waits for the read that hooks
-/// share, so that they see the step before the run (S-330, S-380).
+/// Assignments are built in the scope, and wait for the control inputs, of the assigned value; if the value is a number or tensor, of the
+/// variable. Assigning the global step waits for the read that hooks share, so that hooks see the step from before the run (S-330,
+/// S-380).
+///
+/// ```
+/// use ops::variables::{VariableExt, variable};
+/// let graph = session_core::Graph::new();
+/// let count = variable(&graph.named("count"), 0i64);
+/// let increment = count.assign_add(1i64);
+/// let reset = count.assign(0i64);
+/// assert_eq!((increment.op_type(), reset.op_type()), ("AssignAddVariableOp", "AssignVariableOp"));
+/// # graph.finalize().unwrap();
+/// ```
 pub trait VariableExt {
     /// Returns a separate read of the value, after the control inputs of the handle. (As an operand or fetch, a variable stands for one
     /// read that all share and that waits for nothing.)
@@ -28,7 +38,7 @@ pub trait VariableExt {
     /// ```
     fn read(&self, graph: &Graph) -> Output;
 
-    /// Returns true, as a scalar bool of the graph, if the variable is initialized.
+    /// Returns a scalar bool of the graph that is true if the variable is initialized.
     fn is_initialized(&self, graph: &Graph) -> Output;
 
     /// Returns the value that an update of this variable leaves, such as that of [`assign_add`](VariableExt::assign_add): reading it
@@ -69,7 +79,7 @@ pub trait VariableExt {
     /// ```
     fn assign_add(&self, value: impl Into<Value>) -> Operation;
 
-    /// Returns the operation that subtracts from the value.
+    /// Returns the operation that subtracts a value of the variable's shape.
     fn assign_sub(&self, value: impl Into<Value>) -> Operation;
 
     /// Returns the operation that replaces the rows at these indices.
@@ -84,14 +94,14 @@ pub trait VariableExt {
     /// ```
     fn scatter_update(&self, indices: impl AsOutput, updates: impl AsOutput) -> Operation;
 
-    /// Returns the operation that adds to the rows at these indices. An index that occurs several times is added several times.
+    /// Returns the operation that adds updates to the rows at these indices. Updates of an index that occurs several times add up.
     fn scatter_add(&self, indices: impl AsOutput, updates: impl AsOutput) -> Operation;
 
-    /// Returns the operation that subtracts from the rows at these indices. An index that occurs several times is subtracted several times.
+    /// Returns the operation that subtracts updates from the rows at these indices. Updates of an index that occurs several times add up.
     fn scatter_sub(&self, indices: impl AsOutput, updates: impl AsOutput) -> Operation;
 
-    /// Returns the handle with the device of this variable, for what belongs on the same device, such as the
-    /// slots of an optimizer.
+    /// Returns the handle with the device of this variable, for operations that belong on the same device, such as the slots of an
+    /// optimizer.
     fn colocated(&self, graph: &Graph) -> Graph;
 }
 

@@ -1,10 +1,10 @@
-//! The values with which variables are initialized and which they are assigned.
+//! Values that initialize variables or are assigned to them.
 
 use crate::array::constant;
 use session_core::{AsOutput, DType, Error, Graph, Output, Result, Variable};
 use tensor::{Complex, Tensor, bf16, f16};
 
-/// A value given by the program or computed by the graph.
+/// A value from the program, or one that the graph computes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// This tensor; it becomes a constant of the graph.
@@ -14,7 +14,7 @@ pub enum Value {
 }
 
 impl Value {
-    /// As an output: a constant named by the handle, or the output itself.
+    /// Returns the value as an output: a constant that is named by the handle, or the output itself.
     #[must_use]
     #[track_caller]
     pub fn to_output(&self, graph: &Graph) -> Output {
