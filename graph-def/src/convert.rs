@@ -1,4 +1,6 @@
-//! Conversion of shapes, tensors and attribute values to and from messages.
+//! Conversion of shapes, tensors, and attribute values to and from messages.
+//!
+//! Numbers in files are not trusted: ranks, sizes, and repetition counts are checked before memory is reserved.
 
 use crate::proto::{AttrList, Dim, NameAttrList, TensorShape, Value};
 use crate::{Error, Result, proto};

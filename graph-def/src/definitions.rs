@@ -1,4 +1,7 @@
 //! Definitions of op types that the op library does not have.
+//!
+//! An import needs to know the number and dtypes of the outputs of every operation. It looks for the definition of an op type in the op
+//! library, then in the op list of the message, then among its functions, and then in a table of all op types of TensorFlow.
 
 use crate::Result;
 use crate::convert::{attr_from_proto, maybe_ref_dtype};

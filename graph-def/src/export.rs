@@ -42,7 +42,7 @@ pub struct ExportOptions {
 }
 
 impl ExportOptions {
-    /// Creates options that export everything unchanged.
+    /// Returns the default options, which export everything unchanged.
     #[must_use]
     pub fn new() -> ExportOptions {
         ExportOptions::default()
@@ -87,8 +87,20 @@ impl ExportOptions {
         self
     }
 
-    /// Sets whether attributes with the default of their definition are left out, so that older readers, which do not know them,
-    /// accept the graph. Default: `false`.
+    /// Sets whether attributes with the default value of their definition are left out. Readers that do not know an attribute then accept the
+    /// graph as long as it has the default. Default: false.
+    ///
+    /// ```
+    /// use graph_def::{ExportOptions, to_graph_def, to_graph_def_with};
+    /// use session_core::Graph;
+    /// let graph = Graph::new();
+    /// let a = ops::array::constant(&graph, [[1f32, 2.0], [3.0, 4.0]]);
+    /// let _product = ops::math::matmul(&a, &a); // transpose_a and transpose_b are false
+    /// let all = to_graph_def(&graph)?;
+    /// let stripped = to_graph_def_with(&graph, &ExportOptions::new().strip_default_attrs(true))?;
+    /// assert!(stripped.node[1].attr.len() < all.node[1].attr.len());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     pub fn strip_default_attrs(mut self, strip: bool) -> ExportOptions {
         self.strip_defaults = strip;
@@ -113,7 +125,7 @@ impl ExportOptions {
         self
     }
 
-    /// Sets whether a meta graph leaves out all savers but its main one, and their operations. Default: `false`.
+    /// Sets whether a meta graph contains only its main saver; other savers and their operations are left out. Default: false.
     #[must_use]
     pub fn clear_extraneous_savers(mut self, clear: bool) -> ExportOptions {
         self.clear_extraneous_savers = clear;
@@ -161,10 +173,10 @@ pub fn to_graph_def(graph: &Graph) -> Result<GraphDef> {
     to_graph_def_with(graph, &ExportOptions::default())
 }
 
-/// Works as [`to_graph_def`], with options.
+/// Works as [`to_graph_def`], with options. See [`ExportOptions`] for an example.
 ///
 /// # Errors
-/// As [`to_graph_def`].
+/// Those of [`to_graph_def`].
 pub fn to_graph_def_with(graph: &Graph, options: &ExportOptions) -> Result<GraphDef> {
     graph.check()?;
     let operations = graph.operations_from(options.first);

@@ -200,11 +200,25 @@ fn is_folder(path: &Path) -> Error {
     Error::invalid_argument(format!("'{}' is {help}", path.display()))
 }
 
-/// Writes a meta graph to a file, in text form if its name ends with `.pbtxt`. An existing file is replaced atomically, and
-/// missing folders are created.
+/// Writes a meta graph to a file, in text form if its name ends with `.pbtxt`. An existing file is replaced atomically, and missing folders
+/// are created.
+///
+/// ```
+/// use graph_def::{export_meta_graph, read_meta_graph, write_meta_graph};
+/// use session_core::Graph;
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let folder = folder.path();
+/// let graph = Graph::new();
+/// let _w = ops::variables::variable(&graph.named("w"), 1.0f32);
+/// let message = export_meta_graph(&graph, None)?;
+/// write_meta_graph(folder.join("model.meta"), &message)?;
+/// write_meta_graph(folder.join("model.pbtxt"), &message)?; // the same in text form
+/// assert_eq!(read_meta_graph(folder.join("model.pbtxt"))?, message);
+/// # Ok::<(), session_core::Error>(())
+/// ```
 ///
 /// # Errors
-/// `PermissionDenied` and the like if the file cannot be written; the errors of [`MetaGraphDef::to_text`].
+/// `PermissionDenied` and others if the file cannot be written; the errors of [`MetaGraphDef::to_text`].
 pub fn write_meta_graph(path: impl AsRef<Path>, message: &MetaGraphDef) -> Result<()> {
     write(path.as_ref(), || message.to_bytes(), || message.to_text())
 }

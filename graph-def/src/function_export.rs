@@ -1,4 +1,7 @@
 //! Export of functions.
+//!
+//! In a `FunctionDef`, inputs of nodes have the form `node:output_arg:index` instead of `node:index`, so the export has to know the names of the
+//! output arguments of every op type in the body.
 
 use crate::convert::attrs_to_proto;
 use crate::export::{ExportOptions, control_names, node_without_inputs};

@@ -1,4 +1,6 @@
 //! Import of functions.
+//!
+//! Functions are imported before the nodes that call them. A function that exists in the graph already must be equal to the imported one.
 
 use crate::convert::{attr_from_proto, attrs_from_proto, maybe_ref_dtype};
 use crate::definitions::Definitions;

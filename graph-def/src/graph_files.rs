@@ -1,4 +1,4 @@
-//! Graphs straight from files.
+//! Graphs that are created directly from files.
 
 use crate::files::read_graph_file;
 use crate::import::ImportOptions;
@@ -6,7 +6,16 @@ use crate::meta_import::import_meta_graph_def;
 use session_core::{Graph, Result};
 use std::path::Path;
 
-/// Makes graphs of files: `Graph::import("frozen.pb")`.
+/// Creates graphs from files: `Graph::import("frozen.pb")`.
+///
+/// ```
+/// use graph_def::GraphFiles as _;
+/// use session_core::{Graph, keys};
+/// # let path = "tests/fixtures/mlp_ref/model.meta";
+/// let graph = Graph::import(path)?;
+/// assert!(!graph.collection(&keys::TRAINABLE_VARIABLES).is_empty());
+/// # Ok::<(), session_core::Error>(())
+/// ```
 pub trait GraphFiles: Sized {
     /// Imports a GraphDef (`.pb`) or a MetaGraphDef (`.meta`), in binary form or as text (`.pbtxt`), into a new graph.
     ///

@@ -38,7 +38,7 @@ pub struct ImportOptions {
 }
 
 impl ImportOptions {
-    /// Creates options that keep all names and replace nothing.
+    /// Returns the default options, which keep all names, devices, and inputs.
     #[must_use]
     pub fn new() -> ImportOptions {
         ImportOptions::default()
@@ -91,15 +91,25 @@ impl ImportOptions {
         self
     }
 
-    /// Sets definitions of op types that this op library does not know, such as those of a meta graph. Without them, the outputs of
-    /// such operations are inferred from their attributes and users.
+    /// Sets definitions of op types that the op library does not have, such as those of a meta graph. Without definitions, the outputs of such
+    /// operations are inferred from their attributes and from the operations that use them.
     #[must_use]
     pub fn op_list(mut self, list: OpList) -> ImportOptions {
         self.op_list = Some(list);
         self
     }
 
-    /// Sets whether nodes lose their devices, for a machine or cluster with other devices. Default: `false`.
+    /// Sets whether the devices of nodes are ignored, for a machine or cluster with other devices. Default: false.
+    ///
+    /// ```
+    /// use graph_def::{ImportOptions, import_graph_def, proto::GraphDef};
+    /// use session_core::Graph;
+    /// let text = "node { name: 'x' op: 'NoOp' device: '/job:worker/task:3' }";
+    /// let options = ImportOptions::new().clear_devices(true);
+    /// let imported = import_graph_def(&Graph::new(), &GraphDef::from_text(text)?, &options)?;
+    /// assert_eq!(imported.operation("x")?.device(), "");
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     pub fn clear_devices(mut self, clear: bool) -> ImportOptions {
         self.clear_devices = clear;
@@ -155,7 +165,17 @@ impl ImportOptions {
     }
 }
 
-/// The result of an import.
+/// The result of an import: the operations, by their names in the message.
+///
+/// ```
+/// use graph_def::{ImportOptions, import_graph_def, proto::GraphDef};
+/// use session_core::Graph;
+/// let text = "node { name: 'x' op: 'Placeholder' attr { key: 'dtype' value { type: DT_FLOAT } } }";
+/// let imported = import_graph_def(&Graph::new(), &GraphDef::from_text(text)?, &ImportOptions::new().prefix("model"))?;
+/// assert_eq!(imported.operation("x")?.name(), "model/x");
+/// assert_eq!(imported.output("x:0")?.name(), "model/x:0");
+/// # Ok::<(), session_core::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Imported {
@@ -188,7 +208,7 @@ impl Imported {
         &self.operations
     }
 
-    /// Returns the operation with this name in the message, whatever the prefix.
+    /// Returns the operation with this name in the message, which does not include the prefix of the import.
     ///
     /// # Errors
     /// A key error for a name that is not in the message.

@@ -1,4 +1,4 @@
-//! Parts of an import that an export needs again.
+//! The parts of an imported meta graph that an export writes again.
 
 use crate::proto::{AssetFileDef, MetaInfoDef, SaverDef, SignatureDef};
 use bytes::Bytes;

@@ -43,6 +43,29 @@
 //! The contexts of conditionals and loops are kept as bytes, so gradients through imported ones cannot be built. Damaged input is
 //! an error, never a panic. A damaged number cannot exhaust the memory: counts are limited, and a constant that repeats one value
 //! may take at most 256 MiB.
+//!
+//! # The files
+//!
+//! | file | message | contents |
+//! | --- | --- | --- |
+//! | `graph.pb`, `frozen.pb` | `GraphDef` | nodes and functions; variables by name only, unless the graph is frozen |
+//! | `model.ckpt-1000.meta` | `MetaGraphDef` | a `GraphDef`, collections (variables, training operations, queue runners), a saver, signatures |
+//! | `saved_model.pb` | `SavedModel` | one or several meta graphs with their tags |
+//! | `*.pbtxt` | any of these | protobuf's text form |
+//!
+//! A binary file has no header: nothing in it names the message. [`read_graph_file`] therefore tries the messages in turn, and reports a file
+//! that is none of them.
+//!
+//! # Errors
+//!
+//! | code | meaning |
+//! | --- | --- |
+//! | `NotFound`, `PermissionDenied`, ... | the file cannot be read or written |
+//! | `DataLoss` | the file is damaged, truncated, or of another format; a text form names line and column |
+//! | `InvalidArgument` | the message contradicts itself: a missing input, a duplicate name, a cycle outside of loops, a wrong dtype or shape |
+//! | `Unimplemented` | a value, field, or use of a function that the other form cannot express |
+//!
+//! Errors of an import name the node, its op type, and, with [`ImportOptions::file`], the file.
 
 mod collections_import;
 mod convert;

@@ -1,4 +1,11 @@
 //! Creation of the operations of a message.
+//!
+//! Operations are created in topological order, with the checks of every other operation: a file cannot build a graph that a program
+//! could not build. Two kinds of nodes need more:
+//!
+//! - A node of an op type without a definition is created with the outputs that the op list, its attributes, or its users imply.
+//! - A node with a backward edge (`Merge` in a loop of TensorFlow 1) is created with open inputs, which are connected when the rest of the
+//!   loop exists.
 
 use crate::Result;
 use crate::convert::{attrs_from_proto, shape_from_proto};

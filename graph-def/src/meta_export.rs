@@ -1,4 +1,7 @@
 //! Export of meta graphs.
+//!
+//! A meta graph is a graph plus what TensorFlow's Python objects know about it: variables, savers, queue runners, signatures. A graph without
+//! operations that save and restore gets them in the message, so that TensorFlow's `import_meta_graph` returns a working saver.
 
 use crate::Result;
 use crate::collections_import::Raw;
@@ -44,8 +47,19 @@ pub fn export_meta_graph(graph: &Graph, saver: Option<&GraphSaver>) -> Result<Me
 
 /// Works as [`export_meta_graph`], with options for the nodes.
 ///
+/// ```
+/// use graph_def::{ExportOptions, export_meta_graph_with};
+/// use session_core::Graph;
+/// let graph = Graph::new();
+/// let _w = ops::variables::variable(&graph.named("w"), 1.0f32);
+/// let message = export_meta_graph_with(&graph, None, &ExportOptions::new().clear_devices(true))?;
+/// assert!(message.collection_def.contains_key("variables"));
+/// assert!(message.saver_def.is_some());
+/// # Ok::<(), session_core::Error>(())
+/// ```
+///
 /// # Errors
-/// As [`export_meta_graph`].
+/// Those of [`export_meta_graph`].
 pub fn export_meta_graph_with(
     graph: &Graph,
     saver: Option<&GraphSaver>,

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// A graph with the knowledge of its program: collections, savers, signatures.
+/// An imported meta graph: a graph with its collections, savers, and signatures.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct MetaGraph {
@@ -65,19 +65,29 @@ pub fn import_meta_graph(path: impl AsRef<Path>) -> Result<MetaGraph> {
         .map_err(|error| error.context(format!("cannot import '{}'", path.display())))
 }
 
-/// Adds a meta graph to a graph: nodes and functions like [`import_graph_def`], then the collections.
+/// Adds a meta graph to a graph: first nodes and functions as [`import_graph_def`], then the collections.
 ///
-/// - A variable is one object, however many collections list it. If a file has no collections of variables, they are found
-///   from its nodes.
-/// - The collection `global_step` gets the variable of that name if it is missing. The cached read of the global step is left out,
-///   because this library creates its own.
-/// - Items and savers that name operations which are not in the graph are skipped with a warning, except for variables and queue
-///   runners.
-/// - Signatures, assets and unknown parts are kept for [`export_meta_graph`](crate::export_meta_graph).
+/// - A variable is one object even if several collections list it. If a file has no collections of variables, the variables are found from
+///   its nodes.
+/// - The collection `global_step` gets the variable of that name if the file does not list it. The cached read of the global step is left
+///   out, because this library creates its own.
+/// - Items and savers that name operations which are not in the graph are skipped with a warning, except for variables and queue runners.
+/// - Signatures, assets, and unknown parts are kept for [`export_meta_graph`](crate::export_meta_graph).
+///
+/// ```
+/// use graph_def::{ImportOptions, import_meta_graph_def, read_meta_graph};
+/// use session_core::{Graph, keys};
+/// # let path = "tests/fixtures/mlp_ref/model.meta";
+/// let message = read_meta_graph(path)?;
+/// let graph = Graph::new();
+/// let meta = import_meta_graph_def(&graph, &message, &ImportOptions::new().file(path))?;
+/// assert!(meta.saver.is_some());
+/// assert!(!graph.collection(&keys::VARIABLES).is_empty());
+/// # Ok::<(), session_core::Error>(())
+/// ```
 ///
 /// # Errors
-/// The errors of [`import_graph_def`]; an error for a variable or queue runner with a missing part, and for collections that
-/// cannot be read.
+/// Those of [`import_graph_def`]; an error for a variable or queue runner with a missing part, and for collections that cannot be decoded.
 #[track_caller]
 pub fn import_meta_graph_def(
     graph: &Graph,

@@ -1,4 +1,7 @@
 //! The nodes of a message: their inputs, and the order in which they can be created.
+//!
+//! The order is topological, and among nodes that are ready it is the order of the message, so that names and ids do not depend on the reader.
+//! Edges into a `Merge` from a `NextIteration` close a loop and do not count. Any other cycle is an error that names one of its nodes.
 
 use crate::Result;
 use crate::definitions::Definitions;

@@ -1,4 +1,6 @@
-//! The outputs of all op types of TensorFlow, for those that this op library does not define.
+//! The outputs of all op types of TensorFlow, for those that the op library does not define.
+//!
+//! With the table, a graph with unknown operations can be inspected, transformed, exported, and run on TensorFlow.
 
 use crate::proto::ArgDef;
 use session_core::{AttrValue, DType};

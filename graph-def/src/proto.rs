@@ -2,6 +2,23 @@
 //!
 //! Messages that are only passed on (tensors, debug information, types that an importer does not use) are kept as their serialized
 //! bytes, which preserves them exactly. Maps are sorted, so that equal messages have equal bytes.
+//!
+//! All message types have public fields, `Default`, and equality. Build a message with struct update syntax, so that new fields are no breaking
+//! change:
+//!
+//! ```
+//! use graph_def::proto::{AttrValue, GraphDef, NodeDef, Value};
+//! let dtype = AttrValue { value: Some(Value::Type(1)) }; // DT_FLOAT
+//! let node = NodeDef {
+//!     name: "x".into(),
+//!     op: "Placeholder".into(),
+//!     attr: [("dtype".to_owned(), dtype)].into(),
+//!     ..NodeDef::default()
+//! };
+//! let graph = GraphDef { node: vec![node], ..GraphDef::default() };
+//! assert!(graph.to_text()?.contains("type: DT_FLOAT"));
+//! # Ok::<(), session_core::Error>(())
+//! ```
 
 mod attr;
 mod function;

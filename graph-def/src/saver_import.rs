@@ -1,4 +1,8 @@
-//! Import of savers: the values that their operations save, and the names of these values.
+//! Import of savers: the values that their operations save, and the names of these values in checkpoints.
+//!
+//! A saver in a file is a set of operations. The import finds the `SaveV2` behind the tensor that the saver fetches, reads the names from its
+//! constant inputs, and follows its other inputs to the variables that they read. Values that are no variables or tables are reported in
+//! [`MetaGraph::not_saved`](crate::MetaGraph::not_saved).
 
 use crate::Result;
 use crate::import::Imported;

@@ -1,4 +1,4 @@
-//! The output arguments of op types and functions.
+//! The output arguments of op types and functions, which inputs in function bodies are named by.
 
 use crate::definitions::Definitions;
 use session_core::{Graph, Operation};

@@ -1,4 +1,4 @@
-//! Variables of graphs without collections of variables.
+//! Variables of graphs without collections of variables, such as a plain `GraphDef`.
 
 use crate::import::Imported;
 use session_core::{Operation, Output, Variable, VariableParts};

@@ -59,7 +59,7 @@ impl MetaGraphDef {
     /// Parses a meta graph in text form.
     ///
     /// # Errors
-    /// Returns the errors of [`GraphDef::from_text`].
+    /// Those of [`GraphDef::from_text`].
     pub fn from_text(text: &str) -> Result<MetaGraphDef> {
         MetaGraphDef::from_bytes(read(text, META_GRAPH)?)
     }
@@ -76,8 +76,18 @@ impl MetaGraphDef {
 impl SavedModel {
     /// Parses a SavedModel in text form (`saved_model.pbtxt`).
     ///
+    /// ```
+    /// use graph_def::proto::SavedModel;
+    /// let text = "saved_model_schema_version: 1 meta_graphs { meta_info_def { tags: 'serve' } }";
+    /// let model = SavedModel::from_text(text)?;
+    /// assert_eq!(model.meta_graphs.len(), 1);
+    /// let error = SavedModel::from_text("saved_model_schema_version: 'one'").unwrap_err();
+    /// assert!(error.to_string().contains("line 1"), "{error}");
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    ///
     /// # Errors
-    /// Returns the errors of [`GraphDef::from_text`].
+    /// Those of [`GraphDef::from_text`].
     pub fn from_text(text: &str) -> Result<SavedModel> {
         SavedModel::from_bytes(read(text, SAVED_MODEL)?)
     }

@@ -9,7 +9,17 @@ pub(crate) const COLLECTION: &str = "saved_model_assets";
 /// The folder of the files, below that of the model.
 pub(crate) const FOLDER: &str = "assets";
 
-/// A file that a model needs: a tensor of the graph is fed its path.
+/// A file that a model needs, and the tensor of the graph that is fed its path.
+///
+/// ```
+/// use saved_model::{SavedModelFolder, tags};
+/// # let path = "tests/fixtures/table_asset/model";
+/// let folder = SavedModelFolder::open(path)?;
+/// for asset in folder.meta_graph([tags::SERVING])?.assets()? {
+///     assert!(asset.path.starts_with(folder.path()), "{}", asset.path.display());
+/// }
+/// # Ok::<(), session_core::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Asset {

@@ -58,27 +58,39 @@ pub struct MetaGraphOptions {
 }
 
 impl MetaGraphOptions {
-    /// Returns the default options: no signature, no asset, no init op, and a saver of all global variables.
+    /// Returns the default options: no signatures, no assets, no init op, and a saver of all global variables.
     #[must_use]
     pub fn new() -> MetaGraphOptions {
         MetaGraphOptions::default()
     }
 
-    /// Adds a signature. Callers that name none take the one called `serving_default`.
+    /// Adds a signature. A call without a name uses the one called `serving_default`.
+    ///
+    /// ```
+    /// use ops::array::placeholder;
+    /// use saved_model::{MetaGraphOptions, predict_signature_def};
+    /// use session_core::{DType, Graph};
+    /// let graph = Graph::new();
+    /// let x = placeholder(&graph.named("x"), DType::Float32, [None]);
+    /// let y = &x.named("y") * 2f32;
+    /// let options = MetaGraphOptions::new().signature("serving_default", predict_signature_def([("x", &x)], [("y", &y)])?);
+    /// # let _ = options;
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     pub fn signature(mut self, name: impl Into<String>, signature: SignatureDef) -> MetaGraphOptions {
         self.signatures.insert(name.into(), signature);
         self
     }
 
-    /// Adds a file that the model needs: a string constant with its path. The file is copied into the model. Default: none.
+    /// Adds an asset, given by the string constant of the graph that holds its path. The file is copied into the model. Default: none.
     #[must_use]
     pub fn asset(mut self, path: &Output) -> MetaGraphOptions {
         self.assets.push(path.clone());
         self
     }
 
-    /// Sets the operation that runs whenever the model is loaded, after its variables are restored, such as the initializer of its tables.
+    /// Sets the operation that runs after the variables are restored whenever the model is loaded, such as the initializer of its tables.
     /// Default: none.
     #[must_use]
     pub fn init_op(mut self, operation: &Operation) -> MetaGraphOptions {
@@ -86,8 +98,8 @@ impl MetaGraphOptions {
         self
     }
 
-    /// Sets the saver, which determines the variables that are saved and their names. Default: all global variables and tables, under
-    /// their own names.
+    /// Sets the saver, which determines the variables that are stored, and their names. Default: all global variables and tables, under their
+    /// own names.
     #[must_use]
     pub fn saver(mut self, saver: &GraphSaver) -> MetaGraphOptions {
         self.saver = Some(saver.clone());
@@ -112,7 +124,7 @@ impl MetaGraphOptions {
         self
     }
 
-    /// Sets whether attributes are left out that have their defaults, so that older readers take the graph. Default: `false`.
+    /// Sets whether attributes with default values are left out, so that older readers accept the graph. Default: false.
     #[must_use]
     pub fn strip_default_attrs(mut self, strip: bool) -> MetaGraphOptions {
         self.strip_default_attrs = strip;
@@ -172,10 +184,11 @@ pub struct SavedModelBuilder {
 }
 
 impl SavedModelBuilder {
-    /// Creates the folder of a SavedModel. Nothing is a model until [`save`](SavedModelBuilder::save) has written `saved_model.pb`.
+    /// Creates the folder of a SavedModel. Readers do not take it for a model until [`save`](SavedModelBuilder::save) has written
+    /// `saved_model.pb`.
     ///
     /// # Errors
-    /// `AlreadyExists` for a folder that is not empty; the errors of the system.
+    /// `AlreadyExists` if the folder is not empty; errors of the operating system.
     pub fn new(folder: impl AsRef<Path>) -> Result<SavedModelBuilder> {
         let folder = folder.as_ref().to_path_buf();
         let failed = |error: std::io::Error| {
@@ -193,11 +206,12 @@ impl SavedModelBuilder {
         Ok(SavedModelBuilder { folder, message, has_variables: false, copied: BTreeMap::new() })
     }
 
-    /// Adds the first meta graph, which is the graph of a session, and writes the values of its variables and the assets.
+    /// Adds the first meta graph, the graph of a session, and writes the values of its variables and the assets.
     ///
     /// # Errors
-    /// A runtime error for a second call; a key error for a signature with a reserved name; a value error for an asset that is not a
-    /// constant with the path of a file, and for parts of another graph; a variable without a value; the errors of the system.
+    /// A runtime error if it was called before; a key error for a signature with a reserved name; a value error for an asset that is not a
+    /// constant with the path of a file, and for items of another graph; `FailedPrecondition` for an uninitialized variable; errors of the
+    /// operating system.
     pub fn add_meta_graph_and_variables(
         &mut self,
         session: &dyn Session,
@@ -220,11 +234,10 @@ impl SavedModelBuilder {
         Ok(())
     }
 
-    /// Adds another meta graph over the same variables.
+    /// Adds another meta graph over the same variables, such as the training graph next to the inference graph.
     ///
     /// # Errors
-    /// A runtime error before [`add_meta_graph_and_variables`](SavedModelBuilder::add_meta_graph_and_variables), and as
-    /// there.
+    /// A runtime error before [`add_meta_graph_and_variables`](SavedModelBuilder::add_meta_graph_and_variables); otherwise its errors.
     pub fn add_meta_graph(
         &mut self,
         graph: &Graph,
@@ -240,10 +253,10 @@ impl SavedModelBuilder {
         Ok(())
     }
 
-    /// Writes `saved_model.pb` and returns its path. Until then no reader takes the folder for a model.
+    /// Writes `saved_model.pb` and returns its path. The file appears complete or not at all.
     ///
     /// # Errors
-    /// `InvalidArgument` for a message of 2 GiB or more, which protobuf cannot read; the errors of the system.
+    /// `InvalidArgument` for graphs of 2 GiB or more, which protobuf cannot read; errors of the operating system.
     pub fn save(self) -> Result<PathBuf> {
         let bytes = self.message.to_bytes();
         self.write(BINARY, &bytes)

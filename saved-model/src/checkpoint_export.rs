@@ -56,7 +56,7 @@ pub struct CheckpointExport {
 }
 
 impl CheckpointExport {
-    /// Creates an export of this graph with these signatures and assets. Each setter states its default.
+    /// Creates an export of this graph with these signatures and assets.
     #[must_use]
     pub fn new(graph: &Graph, options: MetaGraphOptions) -> CheckpointExport {
         CheckpointExport {
@@ -77,7 +77,7 @@ impl CheckpointExport {
         self
     }
 
-    /// Sets the engine of the session that loads the variables. Default: the embedded engine, if the feature `embedded` is on.
+    /// Sets the engine of the session that loads the variables. Default: the embedded engine, with the feature `embedded`.
     #[must_use]
     pub fn engine(mut self, engine: Arc<dyn Engine>) -> CheckpointExport {
         self.engine = Some(engine);
@@ -113,8 +113,8 @@ impl CheckpointExport {
         self
     }
 
-    /// Sets the options of the restore, such as other names in the checkpoint. A variable that it lacks is an error in any case: an exported model
-    /// has no other source of values. Default: [`RestoreOptions::new`].
+    /// Sets the options of the restore, such as other names in the checkpoint. A variable that the checkpoint lacks is an error in any case,
+    /// because an exported model has no other source of values. Default: [`RestoreOptions::new`].
     #[must_use]
     pub fn restore_options(mut self, options: RestoreOptions) -> CheckpointExport {
         self.restore = options;

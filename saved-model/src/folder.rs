@@ -1,4 +1,4 @@
-//! The folder of a SavedModel: its message, and where its files are.
+//! The folder of a SavedModel: its message and the paths of its files.
 
 use crate::assets::{Asset, assets_of};
 use bytes::Bytes;
@@ -16,14 +16,16 @@ pub(crate) const TEXT: &str = "saved_model.pbtxt";
 /// The prefix of the checkpoint with the variables, below the folder.
 pub(crate) const VARIABLES: &str = "variables/variables";
 
-/// The folder of a SavedModel, read but not loaded: what it holds, without a graph being made.
+/// The folder of a SavedModel that is read but not loaded: its tags, signatures, and assets, without creating a graph.
 ///
-/// ```no_run
+/// ```
 /// use saved_model::SavedModelFolder;
-/// let folder = SavedModelFolder::open("model")?;
+/// # let path = "tests/fixtures/several_tags/model";
+/// let folder = SavedModelFolder::open(path)?;
 /// for meta_graph in folder.meta_graphs() {
 ///     println!("{:?}: {:?}", meta_graph.tags(), meta_graph.message().signature_def.keys());
 /// }
+/// # assert_eq!(folder.meta_graphs().count(), 3);
 /// # Ok::<(), session_core::Error>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -36,7 +38,7 @@ impl SavedModelFolder {
     /// Reads `saved_model.pb`, or else `saved_model.pbtxt`, of a folder.
     ///
     /// # Errors
-    /// `NotFound` for a folder without either, `DataLoss` for a file that is no SavedModel, and those of the system.
+    /// `NotFound` for a folder without either, `DataLoss` for a file that is not a SavedModel, and errors of the operating system.
     pub fn open(path: impl AsRef<Path>) -> Result<SavedModelFolder> {
         let path = path.as_ref().to_path_buf();
         let (binary, text) = (path.join(BINARY), path.join(TEXT));
@@ -61,13 +63,13 @@ impl SavedModelFolder {
         &self.path
     }
 
-    /// Returns the message as it was read from the file.
+    /// Returns the message of the file, unchanged.
     #[must_use]
     pub fn message(&self) -> &Message {
         &self.message
     }
 
-    /// Returns the prefix of the checkpoint with the variables, `variables/variables` in the folder, whether it exists or not.
+    /// Returns the prefix of the checkpoint with the variables, `variables/variables` in the folder. A model without variables has none.
     #[must_use]
     pub fn variables(&self) -> PathBuf {
         self.path.join(VARIABLES)
@@ -78,11 +80,20 @@ impl SavedModelFolder {
         self.message.meta_graphs.iter().map(|message| TaggedGraph { folder: self, message })
     }
 
-    /// Returns the meta graph with exactly these tags. Order and repetition do not matter; of several such meta graphs the first is
-    /// returned.
+    /// Returns the meta graph with exactly these tags, in any order. The first one is returned if there are several.
+    ///
+    /// ```
+    /// use saved_model::SavedModelFolder;
+    /// # let path = "tests/fixtures/several_tags/model";
+    /// let folder = SavedModelFolder::open(path)?;
+    /// assert_eq!(folder.meta_graph(["serve"])?.tags(), ["serve"]);
+    /// let error = folder.meta_graph(["serving"]).unwrap_err(); // lists the existing tag sets
+    /// assert!(error.to_string().contains("serve"), "{error}");
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// A key error that lists the existing tag sets if no meta graph has exactly these.
+    /// A key error that lists the existing tag sets if no meta graph has exactly these tags.
     pub fn meta_graph(&self, tags: impl IntoIterator<Item = impl AsRef<str>>) -> Result<TaggedGraph<'_>> {
         let asked: BTreeSet<String> = tags.into_iter().map(|tag| tag.as_ref().to_owned()).collect();
         let of = |message: &MetaGraphDef| tags_of(message).iter().cloned().collect::<BTreeSet<String>>();
@@ -96,10 +107,10 @@ impl SavedModelFolder {
         })
     }
 
-    /// Returns the meta graph to use if none is named: the only one, or else the one with the single tag `serve`.
+    /// Returns the meta graph to use if the caller names none: the only one, or else the one with the single tag `serve`.
     ///
     /// # Errors
-    /// A value error if several are left, and for a model without meta graphs.
+    /// A value error if several meta graphs remain, and for a model without meta graphs.
     pub fn default_meta_graph(&self) -> Result<TaggedGraph<'_>> {
         if let [message] = self.message.meta_graphs.as_slice() {
             return Ok(TaggedGraph { folder: self, message });
@@ -127,7 +138,7 @@ impl SavedModelFolder {
     }
 }
 
-/// A meta graph of a SavedModel, with its tags.
+/// A meta graph of a SavedModel, with its tags. See [`SavedModelFolder::meta_graph`].
 #[derive(Clone, Copy, Debug)]
 pub struct TaggedGraph<'f> {
     folder: &'f SavedModelFolder,
@@ -141,22 +152,22 @@ impl<'f> TaggedGraph<'f> {
         self.folder
     }
 
-    /// Returns the message.
+    /// Returns the message of the meta graph.
     #[must_use]
     pub fn message(&self) -> &'f MetaGraphDef {
         self.message
     }
 
-    /// Returns the tags, in the order of the file.
+    /// Returns the tags in the order of the file.
     #[must_use]
     pub fn tags(&self) -> &'f [String] {
         tags_of(self.message)
     }
 
-    /// Returns the files that the model needs, with the tensors that take their paths.
+    /// Returns the files that the model needs, each with the tensor that is fed its path.
     ///
     /// # Errors
-    /// `DataLoss` for a collection that holds something else, `InvalidArgument` for a file name that leads out of the folder.
+    /// `DataLoss` for a collection of assets with other content, `InvalidArgument` for a file name that leads out of the folder.
     pub fn assets(&self) -> Result<Vec<Asset>> {
         assets_of(&self.folder.path, self.message)
     }

@@ -1,4 +1,4 @@
-//! Frozen graphs: graphs that hold their own values.
+//! Frozen graphs: graphs that contain their values as constants.
 
 use crate::options::LoadOptions;
 use crate::value::suggestion;
@@ -29,8 +29,19 @@ pub struct FrozenGraph {
 impl FrozenGraph {
     /// Loads a GraphDef (`.pb`, or text in `.pbtxt`), or the graph of a `.meta` file.
     ///
+    /// ```
+    /// use saved_model::FrozenGraph;
+    /// use session_core::Tensor;
+    /// # let path = "tests/fixtures/frozen_dense/graph.pb";
+    /// let graph = FrozenGraph::load(path)?;
+    /// let feeds = [("x", Tensor::from([[1f32, 2.0, 3.0]])), ("ids", Tensor::from([0i32]))];
+    /// let values = graph.run(feeds, ["relu"])?;
+    /// assert_eq!(values[0].shape().to_string(), "[1,4]");
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    ///
     /// # Errors
-    /// As [`graph_def::read_graph_file`] and [`graph_def::import_graph_def`].
+    /// Those of [`graph_def::read_graph_file`] and [`graph_def::import_graph_def`].
     pub fn load(path: impl AsRef<Path>) -> Result<FrozenGraph> {
         FrozenGraph::load_with(path, &LoadOptions::new())
     }
@@ -44,10 +55,10 @@ impl FrozenGraph {
         FrozenGraph::of(path, &read_graph_file(path)?, options)
     }
 
-    /// Loads a graph that was read from this path.
+    /// Loads a graph whose message was already read from this path.
     ///
     /// # Errors
-    /// As [`graph_def::import_graph_def`]; `DataLoss` for a message without a graph.
+    /// Those of [`graph_def::import_graph_def`]; `DataLoss` for a message without a graph.
     pub fn of(path: impl AsRef<Path>, message: &MetaGraphDef, options: &LoadOptions) -> Result<FrozenGraph> {
         let path = path.as_ref().to_path_buf();
         let at_path = |error: Error| error.context(format!("cannot load '{}'", path.display()));
@@ -64,13 +75,13 @@ impl FrozenGraph {
         Ok(FrozenGraph { path, imported, session })
     }
 
-    /// Returns the file.
+    /// Returns the path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Returns the session, to run anything of the graph.
+    /// Returns the session, which can run every operation of the graph.
     #[must_use]
     pub fn session(&self) -> &Arc<dyn Session> {
         &self.session
@@ -82,32 +93,40 @@ impl FrozenGraph {
         self.session.graph()
     }
 
-    /// Returns what can be fed: the placeholders.
+    /// Returns the outputs that can be fed: the placeholders.
     #[must_use]
     pub fn inputs(&self) -> Vec<Output> {
         graph_inputs(self.imported.operations())
     }
 
-    /// Returns what is likely to be fetched: the outputs of operations that no other one reads.
+    /// Returns the outputs that are probably of interest: those that no operation reads.
+    ///
+    /// ```
+    /// use saved_model::FrozenGraph;
+    /// # let path = "tests/fixtures/frozen_dense/graph.pb";
+    /// let graph = FrozenGraph::load(path)?;
+    /// let names: Vec<String> = graph.outputs().iter().map(|output| output.name()).collect();
+    /// assert_eq!(names, ["relu:0"]);
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     pub fn outputs(&self) -> Vec<Output> {
         graph_outputs(self.imported.operations())
     }
 
-    /// Returns the tensor of a name, with or without `:0`.
+    /// Returns the tensor with this name, with or without `:0`.
     ///
     /// # Errors
-    /// A key error for a name that the graph does not have, with the nearest one.
+    /// A key error for an unknown name; the message suggests the most similar one.
     pub fn tensor(&self, name: &str) -> Result<Output> {
         find_tensor(self.graph(), name)
             .map_err(|error| error.context(format!("in '{}'", self.path.display())))
     }
 
-    /// Feeds tensors and fetches others in one run, by name, with or without `:0`.
+    /// Feeds some tensors and fetches others in one run. Names may omit `:0`.
     ///
     /// # Errors
-    /// A key error for a name that the graph does not have, with the nearest one; a wrong dtype or shape; whatever the run
-    /// reports.
+    /// A key error for an unknown name; the message suggests the most similar one. A value of a wrong dtype or shape; errors of the run.
     pub fn run<K: AsRef<str>, V: Into<Tensor>>(
         &self,
         feeds: impl IntoIterator<Item = (K, V)>,
@@ -123,8 +142,18 @@ impl FrozenGraph {
 
 /// Returns the tensor of a graph with this name, with or without `:0`.
 ///
+/// ```
+/// use saved_model::find_tensor;
+/// let graph = session_core::Graph::new();
+/// let x = ops::array::constant(&graph.named("logits"), 1f32);
+/// assert_eq!(find_tensor(&graph, "logits")?, x);
+/// let error = find_tensor(&graph, "logit").unwrap_err();
+/// assert!(error.to_string().contains("is 'logits' meant?"), "{error}");
+/// # Ok::<(), session_core::Error>(())
+/// ```
+///
 /// # Errors
-/// A key error for a name that the graph does not have, with the nearest one.
+/// A key error for an unknown name; the message suggests the most similar one.
 pub fn find_tensor(graph: &Graph, name: &str) -> Result<Output> {
     let full = if name.contains(':') { name.to_owned() } else { format!("{name}:0") };
     graph.output(&full).map_err(|error| {
@@ -146,10 +175,10 @@ pub fn find_tensor(graph: &Graph, name: &str) -> Result<Output> {
     })
 }
 
-/// Returns the operation of a graph with this name, which may be that of one of its outputs.
+/// Returns the operation of a graph with this name, or with an output of this name.
 ///
 /// # Errors
-/// A key error for a name that the graph does not have, with the nearest one.
+/// A key error for an unknown name; the message suggests the most similar one.
 pub fn find_operation(graph: &Graph, name: &str) -> Result<Operation> {
     let operation = operation_name(name);
     graph.operation(operation).map_err(|error| {
@@ -171,7 +200,7 @@ pub fn operation_name(name: &str) -> &str {
     name.rsplit_once(':').map_or(name, |(operation, _)| operation)
 }
 
-/// Returns what can be fed: the placeholders among some operations.
+/// Returns the outputs that can be fed: the placeholders among these operations.
 #[must_use]
 pub fn graph_inputs(operations: &[Operation]) -> Vec<Output> {
     let is_input = |op: &&Operation| {
@@ -181,7 +210,7 @@ pub fn graph_inputs(operations: &[Operation]) -> Vec<Output> {
     operations.iter().filter(is_input).map(|operation| operation.output(0)).collect()
 }
 
-/// Returns what is likely to be fetched: the outputs of operations that no other one reads.
+/// Returns the outputs that are probably of interest: those that no other operation reads.
 #[must_use]
 pub fn graph_outputs(operations: &[Operation]) -> Vec<Output> {
     let read: HashSet<_> = operations

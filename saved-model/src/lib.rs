@@ -1,37 +1,65 @@
 //! TensorFlow's SavedModels and frozen graphs, loaded and run without TensorFlow.
 //!
-//! ```no_run
+//! ```
 //! use saved_model::SavedModel;
 //!
-//! let model = SavedModel::load("export/1541117730", ["serve"])?;
-//! let answer = model.signature("serving_default")?.run([("x", vec![1.0f32, 2.0])])?;
-//! println!("{}", answer.tensor("y")?);
+//! # let folder = "tests/fixtures/dense/model";
+//! let model = SavedModel::load(folder, ["serve"])?;
+//! let signature = model.signature("serving_default")?;
+//! let answer = signature.run([("x", [[5.1f32, 3.5, 1.4, 0.2]])])?;
+//! println!("{}", answer.tensor("probabilities")?);
+//! # assert_eq!(answer.tensor("probabilities")?.shape().to_string(), "[1,3]");
 //! # Ok::<(), session_core::Error>(())
 //! ```
 //!
 //! # Where to look
 //!
-//! | | |
+//! | to | use |
 //! | --- | --- |
-//! | a model in a session, ready to be asked | [`SavedModel`], [`Signature`] |
-//! | a model to go on training from | [`SavedModel::scaffold`] |
-//! | what a folder holds, without loading it | [`SavedModelFolder`] |
-//! | a graph that holds its own values (`.pb`) | [`FrozenGraph`] |
-//! | variables of an inference graph from a checkpoint | [`load_variables`] |
-//! | SavedModels of a training's checkpoints | [`CheckpointExport`] |
-//! | writing a SavedModel | [`SavedModelBuilder`], [`simple_save`] |
-//! | freezing a graph, cutting it down | [`graph_util`] |
+//! | call a model | [`SavedModel`], [`Signature`] |
+//! | continue training a model | [`SavedModel::scaffold`] |
+//! | inspect a model without loading it | [`SavedModelFolder`] |
+//! | run a graph that contains its values (`.pb`) | [`FrozenGraph`] |
+//! | load the variables of an inference graph from a checkpoint | [`load_variables`] |
+//! | export the checkpoints of a training | [`CheckpointExport`] |
+//! | write a model | [`SavedModelBuilder`], [`simple_save`] |
+//! | freeze a graph, or reduce it for inference | [`graph_util`] |
 //!
-//! # Files
+//! # The folder of a model
 //!
-//! A model reaches the files in its own folder and nothing else: names of assets that lead out of it are refused before
-//! anything is opened, and operations such as `ReadFile` fail with `PermissionDenied` elsewhere.
-//! [`LoadOptions::allow_files`] widens that.
+//! ```text
+//! export/1541117730/
+//!   saved_model.pb                        the graphs, signatures, and names of assets (or saved_model.pbtxt)
+//!   variables/variables.index             the checkpoint with the values of the variables
+//!   variables/variables.data-00000-of-00001
+//!   assets/vocab.txt                      files that the graphs read, such as vocabularies
+//!   fingerprint.pb                        TensorFlow 2's checksum, which is not read
+//! ```
 //!
-//! # What it does not do
+//! A file holds one or several *meta graphs* over the same variables. Each has a set of *tags*, such as `serve`, by which it is loaded, and
+//! *signatures*, which name the tensors to feed and to fetch.
 //!
-//! It brings no engine but, with the feature `embedded` (on by default), the embedded one as the default. TensorFlow 2's
-//! objects are not rebuilt: their models are asked through their signatures.
+//! # Access to files
+//!
+//! A model can read the files in its own folder and nothing else. Asset names that lead out of the folder are rejected before anything is
+//! opened, and operations such as `ReadFile` fail with `PermissionDenied` elsewhere. [`LoadOptions::allow_files`] allows further folders.
+//!
+//! # Errors
+//!
+//! | code | meaning |
+//! | --- | --- |
+//! | `NotFound` | the folder, its `saved_model.pb`, or a file of its checkpoint does not exist |
+//! | `DataLoss` | a file is damaged or is not of this format |
+//! | `InvalidArgument` | tags, signatures, inputs, or outputs that the model does not have; the message lists or suggests existing names |
+//! | `Unimplemented` | the engine lacks an op of the graph; the message lists all of them, with their nodes |
+//! | `PermissionDenied` | the model would read a file outside of its folder |
+//!
+//! Errors of loading name the folder of the model, and errors of a call name its signature.
+//!
+//! # Limits
+//!
+//! The crate has no engine of its own: with the feature `embedded` (on by default), the embedded engine is the default. The objects of
+//! TensorFlow 2 are not rebuilt; such models are called through their signatures.
 
 mod assets;
 mod builder;

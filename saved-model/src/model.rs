@@ -1,4 +1,4 @@
-//! A loaded SavedModel.
+//! Loaded SavedModels.
 
 use crate::folder::{SavedModelFolder, TaggedGraph};
 use crate::options::LoadOptions;
@@ -37,10 +37,18 @@ pub struct SavedModel {
 impl SavedModel {
     /// Loads the meta graph with these tags, usually `["serve"]` ([`tags::SERVING`](crate::tags::SERVING)).
     ///
+    /// ```
+    /// use saved_model::{SavedModel, tags};
+    /// # let folder = "tests/fixtures/dense/model";
+    /// let model = SavedModel::load(folder, [tags::SERVING])?;
+    /// assert_eq!(model.signature_names().collect::<Vec<_>>(), ["serving_default"]);
+    /// model.close()?;
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    ///
     /// # Errors
-    /// The errors of [`SavedModelFolder::open`] and [`SavedModelFolder::meta_graph`]; `DataLoss` and the like for variables that
-    /// are missing or damaged; a key error for an init op or asset that the graph does not have; the errors of the import and
-    /// of the init op.
+    /// Those of [`SavedModelFolder::open`] and [`SavedModelFolder::meta_graph`]; `DataLoss` and others for variables that are missing or
+    /// damaged; a key error for an init op or asset that the graph does not have; errors of the import and of the init op.
     pub fn load(
         path: impl AsRef<Path>,
         tags: impl IntoIterator<Item = impl AsRef<str>>,
@@ -50,8 +58,18 @@ impl SavedModel {
 
     /// Works as [`load`](SavedModel::load), with options.
     ///
+    /// ```
+    /// use saved_model::{LoadOptions, SavedModel};
+    /// use session_core::SessionConfig;
+    /// # let folder = "tests/fixtures/dense/model";
+    /// let options = LoadOptions::new().config(SessionConfig::with_threads(1));
+    /// let model = SavedModel::load_with(folder, ["serve"], &options)?;
+    /// # model.close()?;
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    ///
     /// # Errors
-    /// As [`load`](SavedModel::load).
+    /// Those of [`load`](SavedModel::load).
     pub fn load_with(
         path: impl AsRef<Path>,
         tags: impl IntoIterator<Item = impl AsRef<str>>,
@@ -64,7 +82,7 @@ impl SavedModel {
     /// Loads a meta graph of an [open folder](SavedModelFolder).
     ///
     /// # Errors
-    /// As [`load`](SavedModel::load).
+    /// Those of [`load`](SavedModel::load).
     pub fn of(meta_graph: TaggedGraph<'_>, options: &LoadOptions) -> Result<SavedModel> {
         let path = meta_graph.folder().path();
         let at_path =
@@ -100,7 +118,7 @@ impl SavedModel {
         })
     }
 
-    /// Returns the folder.
+    /// Returns the path of the model's folder.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -131,9 +149,19 @@ impl SavedModel {
 
     /// Returns the signature with this name.
     ///
+    /// ```
+    /// use saved_model::SavedModel;
+    /// # let folder = "tests/fixtures/dense/model";
+    /// let model = SavedModel::load(folder, ["serve"])?;
+    /// let signature = model.signature("serving_default")?;
+    /// assert_eq!(signature.inputs()[0].name(), "x");
+    /// assert_eq!(signature.inputs()[0].shape().to_string(), "[?,4]");
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    ///
     /// # Errors
-    /// A key error for an unknown name, with the nearest one, and for a signature that names tensors which the graph does
-    /// not have.
+    /// A key error for an unknown name, which suggests the most similar one, and for a signature that refers to tensors that the graph does not
+    /// have.
     pub fn signature(&self, name: &str) -> Result<Signature> {
         let place = |error: Error| error.context(format!("in the SavedModel '{}'", self.path.display()));
         let def = self.signatures.get(name).ok_or_else(|| {
@@ -143,10 +171,10 @@ impl SavedModel {
         Signature::new(&self.session, &self.imported, name, def).map_err(place)
     }
 
-    /// Closes the session, which all signatures share.
+    /// Closes the session, which all signatures share. Later calls of a signature fail.
     ///
     /// # Errors
-    /// As [`Session::close`].
+    /// Those of [`Session::close`].
     pub fn close(&self) -> Result<()> {
         self.session.close()
     }

@@ -31,22 +31,22 @@ impl LoadOptions {
         LoadOptions::default()
     }
 
-    /// Sets the engine that runs the model. Default: the embedded engine, if the feature `embedded` is on.
+    /// Sets the engine that runs the model. Default: the embedded engine, with the feature `embedded`.
     #[must_use]
     pub fn engine(mut self, engine: Arc<dyn Engine>) -> LoadOptions {
         self.engine = Some(engine);
         self
     }
 
-    /// Sets the engine's target, such as `grpc://host:port`. Default: this process.
+    /// Sets the target of the engine, such as `grpc://host:port`. Default: this process.
     #[must_use]
     pub fn target(mut self, target: impl Into<String>) -> LoadOptions {
         self.target = target.into();
         self
     }
 
-    /// Sets the configuration of the session. If its [`file_access`](SessionConfig::file_access) allows everything, it is replaced: a model
-    /// may read the files in its own folder only, unless [`allow_files`](LoadOptions::allow_files) adds others. Default:
+    /// Sets the configuration of the session. If its [`file_access`](SessionConfig::file_access) allows everything, it is restricted: the model
+    /// may only read the files in its own folder, and those that [`allow_files`](LoadOptions::allow_files) adds. Default:
     /// [`SessionConfig::default`].
     #[must_use]
     pub fn config(mut self, config: SessionConfig) -> LoadOptions {
@@ -54,14 +54,14 @@ impl LoadOptions {
         self
     }
 
-    /// Allows the model to read and write the files in a folder. May be called several times. Default: the model's folder, to read.
+    /// Allows the model to read and write files in a folder. It may be called several times. Default: reading in the folder of the model.
     #[must_use]
     pub fn allow_files(mut self, folder: impl Into<PathBuf>) -> LoadOptions {
         self.allowed.push(folder.into());
         self
     }
 
-    /// Sets whether operations lose their devices. Default: false.
+    /// Sets whether the devices of operations are ignored. Default: false.
     #[must_use]
     pub fn clear_devices(mut self, clear: bool) -> LoadOptions {
         self.clear_devices = clear;

@@ -1,4 +1,4 @@
-//! Signatures: what can be asked of a model, checked and run.
+//! Signatures: named inputs and outputs of a model, which are checked and run.
 
 use crate::frozen::operation_name;
 use crate::value::{SignatureOutputs, SignatureValue, suggestion};
@@ -13,7 +13,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use summary::StoredTensor;
 
-/// The tensors that a value of a signature consists of.
+/// The kind of a value: the tensors of which it consists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Layout {
@@ -25,7 +25,20 @@ pub enum Layout {
     Composite,
 }
 
-/// An input or output of a signature.
+/// An input or output of a signature: its name, dtype, shape, and tensors in the graph.
+///
+/// ```
+/// use saved_model::{Layout, SavedModel};
+/// use session_core::DType;
+/// # let folder = "tests/fixtures/dense/model";
+/// let model = SavedModel::load(folder, ["serve"])?;
+/// let signature = model.signature("serving_default")?;
+/// let x = &signature.inputs()[0];
+/// assert_eq!((x.name(), x.dtype(), x.layout()), ("x", DType::Float32, Layout::Dense));
+/// assert_eq!(x.shape().to_string(), "[?,4]");
+/// assert!(!x.is_optional());
+/// # Ok::<(), session_core::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct SignatureTensor {
     name: String,
@@ -63,20 +76,20 @@ impl SignatureTensor {
         self.layout
     }
 
-    /// Returns the dtype; of a composite that of its values.
+    /// Returns the dtype. For a composite value it is the dtype of its values.
     #[must_use]
     pub fn dtype(&self) -> DType {
         self.dtype
     }
 
-    /// Returns the shape as far as it is known; for a sparse tensor, that of the dense one.
+    /// Returns the shape as far as it is known. For a sparse tensor it is the shape of the dense tensor.
     #[must_use]
     pub fn shape(&self) -> &PartialShape {
         &self.shape
     }
 
-    /// Returns the tensors of the graph with their names as components: one with an empty name for a dense value, none for
-    /// an output that is an operation.
+    /// Returns the tensors of the graph, each with its name as a component. A dense value has one tensor with an empty name; an output that is an
+    /// operation has none.
     pub fn tensors(&self) -> impl Iterator<Item = (&str, &Output)> {
         self.components.iter().filter_map(|component| match &component.source {
             Source::Tensor(output) => Some((component.name.as_str(), output)),
@@ -84,7 +97,7 @@ impl SignatureTensor {
         })
     }
 
-    /// Returns true if a call may omit this input because the signature or the graph has a default for it.
+    /// Returns true if a call may omit this input, because the signature or the graph has a default value for it.
     #[must_use]
     pub fn is_optional(&self) -> bool {
         self.default.is_some() || self.tensors().all(|(_, output)| has_value(output))
@@ -165,8 +178,8 @@ impl SignatureTensors {
     /// Finds the tensors of a signature in a graph.
     ///
     /// # Errors
-    /// A key error for a tensor that the graph does not have, with the name of the input or output; values that name no
-    /// tensor, and defaults that cannot be read.
+    /// A key error with the name of the input or output for a tensor that the graph does not have; entries without a tensor; default values that
+    /// cannot be read.
     pub fn of(imported: &Imported, name: &str, def: &SignatureDef) -> Result<SignatureTensors> {
         let at = |what: &str, key: &str, error: Error| {
             error.context(format!("the {what} '{key}' of the signature '{name}' cannot be resolved"))
@@ -278,13 +291,13 @@ impl Signature {
         }))
     }
 
-    /// Returns the name.
+    /// Returns the name of the signature.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// Returns the kind, such as `tensorflow/serving/predict`.
+    /// Returns the kind of the signature, such as `tensorflow/serving/predict`.
     #[must_use]
     pub fn method_name(&self) -> &str {
         &self.0.method
@@ -302,10 +315,10 @@ impl Signature {
         &self.0.outputs
     }
 
-    /// Returns the tensor of the graph for an input or a component of one, by any name that [`run`](Signature::run) accepts.
+    /// Returns the tensor of the graph for an input or one of its components, by any name that [`run`](Signature::run) accepts.
     ///
     /// # Errors
-    /// A key error for an unknown name, with the nearest one; a value error for a composite input as a whole.
+    /// A key error for an unknown name, which suggests the most similar one; a value error for a composite input as a whole.
     pub fn input_tensor(&self, name: &str) -> Result<&Output> {
         let (index, component) = self.place(name)?;
         let input = &self.0.inputs[index];
@@ -321,10 +334,20 @@ impl Signature {
         input.outputs().nth(component).ok_or_else(whole)
     }
 
-    /// Returns the signature with these outputs only. Operations that only the others need are not run.
+    /// Returns the signature with these outputs only. Operations that only the others need do not run.
+    ///
+    /// ```
+    /// use saved_model::SavedModel;
+    /// # let folder = "tests/fixtures/dense/model";
+    /// let model = SavedModel::load(folder, ["serve"])?;
+    /// let signature = model.signature("serving_default")?.with_outputs(["logits"])?;
+    /// let answer = signature.run([("x", [[5.1f32, 3.5, 1.4, 0.2]])])?;
+    /// assert_eq!(answer.iter().count(), 1);
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// A key error for a name that is no output, with the nearest one.
+    /// A key error for an unknown output, which suggests the most similar one.
     pub fn with_outputs(&self, names: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Signature> {
         let inner = &self.0;
         let mut outputs: Vec<SignatureTensor> = Vec::new();
@@ -344,13 +367,23 @@ impl Signature {
 
     /// Calls the signature: computes all outputs in one run.
     ///
-    /// Inputs are named as in the signature. A sparse or ragged input takes a [`SignatureValue`], or its components one by one:
-    /// `name/values`, `name/indices`, `name/dense_shape`, and `name/0`, `name/1`, ... for other composites. The names that
-    /// TensorFlow 2 gives them, such as `name_values` and `name_component_0`, are accepted too.
+    /// Inputs have their names in the signature. A sparse or ragged input takes a [`SignatureValue`], or its components one by one:
+    /// `name/values`, `name/indices`, `name/dense_shape` for a sparse one, and `name/0`, `name/1`, ... for other composites. The names of
+    /// TensorFlow 2, such as `name_values` and `name_component_0`, are accepted too.
+    ///
+    /// ```
+    /// use saved_model::{SavedModel, SignatureValue};
+    /// # let folder = "tests/fixtures/sparse_ragged/model";
+    /// let model = SavedModel::load(folder, ["serve"])?;
+    /// let features = SignatureValue::sparse([[0i64, 1], [1, 2]], [1.0f32, 2.0], [2i64, 6]);
+    /// let answer = model.signature("sparse")?.run([("features", features)])?;
+    /// assert!(answer.iter().count() > 0);
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// A key error for an unknown name, with the nearest one; a value error for inputs that are missing or given twice; a
-    /// wrong dtype, or a shape that contradicts the one in the graph; the errors of the run, with the name of the signature.
+    /// A key error for an unknown name, which suggests the most similar one; a value error for inputs that are missing or given twice; a wrong
+    /// dtype, or a shape that contradicts the graph; errors of the run. All of them name the signature.
     pub fn run<K: AsRef<str>, V: Into<SignatureValue>>(
         &self,
         inputs: impl IntoIterator<Item = (K, V)>,
@@ -358,10 +391,10 @@ impl Signature {
         self.run_with(inputs, &RunOptions::default(), None)
     }
 
-    /// Works as [`run`](Signature::run), with options, and records metadata.
+    /// Works as [`run`](Signature::run), with options, and records metadata of the run.
     ///
     /// # Errors
-    /// As [`run`](Signature::run).
+    /// Those of [`run`](Signature::run).
     pub fn run_with<K: AsRef<str>, V: Into<SignatureValue>>(
         &self,
         inputs: impl IntoIterator<Item = (K, V)>,
@@ -377,12 +410,23 @@ impl Signature {
         Ok(self.named(&results))
     }
 
-    /// Compiles the signature for calls that pass the components of these inputs by position, which is the cheapest way to call it many
-    /// times. The values come back in the order of [`outputs`](Signature::outputs), those of each composite one in the order
-    /// of its components. A tensor that occurs several times comes back at its first position only.
+    /// Compiles the signature for calls that pass the components of these inputs by position: the fastest way to call it many times. The results
+    /// are in the order of [`outputs`](Signature::outputs), those of a composite output in the order of its components. A tensor that occurs
+    /// several times is returned at its first position only.
+    ///
+    /// ```
+    /// use saved_model::SavedModel;
+    /// use session_core::Tensor;
+    /// # let folder = "tests/fixtures/dense/model";
+    /// let model = SavedModel::load(folder, ["serve"])?;
+    /// let callable = model.signature("serving_default")?.callable(&["x"])?;
+    /// let values = callable.call(&[Tensor::from([[5.1f32, 3.5, 1.4, 0.2]])])?;
+    /// assert_eq!(values.len(), 2); // logits, probabilities
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// A key error for an unknown name; a value error for one given twice, and if an input is omitted that the outputs need.
+    /// A key error for an unknown name; a value error for a name that is given twice, or if the outputs need an input that is omitted.
     pub fn callable(&self, inputs: &[&str]) -> Result<Callable> {
         let mut order: Vec<Endpoint> = Vec::new();
         let mut given = vec![false; self.0.inputs.len()];

@@ -1,4 +1,4 @@
-//! Signatures made of a graph's tensors, for writing.
+//! Signatures of a graph's tensors, for writing.
 
 use graph_def::proto::{SignatureDef, TensorInfo, TensorInfoEncoding, TensorShape};
 use session_core::{AsOutput, DType, Error, Output, Result};
@@ -67,11 +67,23 @@ pub fn predict_signature_def<'o>(
     Ok(signature(PREDICT_METHOD_NAME, inputs, outputs))
 }
 
-/// Returns a signature that classifies serialized examples: it has their classes as text, their scores, or both.
+/// Returns a signature that classifies serialized examples. Its outputs are the classes as text, their scores, or both.
+///
+/// ```
+/// use ops::array::placeholder;
+/// use saved_model::{CLASSIFY_METHOD_NAME, classification_signature_def};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let examples = placeholder(&graph.named("examples"), DType::String, [None]);
+/// let scores = placeholder(&graph.named("scores"), DType::Float32, [None, Some(10)]);
+/// let signature = classification_signature_def(&examples, None, Some(&scores))?;
+/// assert_eq!(signature.method_name, CLASSIFY_METHOD_NAME);
+/// # Ok::<(), session_core::Error>(())
+/// ```
 ///
 /// # Errors
-/// A value error without classes and scores; a type error for examples or classes that are not strings, and scores that are
-/// not `float32`.
+/// A value error without classes and scores; a type error for examples or classes that are not strings, and for scores that are not
+/// `float32`.
 pub fn classification_signature_def(
     examples: &Output,
     classes: Option<&Output>,

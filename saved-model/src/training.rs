@@ -1,4 +1,4 @@
-//! Going on training from a SavedModel.
+//! Training that continues from a SavedModel.
 
 use crate::folder::SavedModelFolder;
 use crate::model::SavedModel;

@@ -1,4 +1,4 @@
-//! The values that signatures take and give.
+//! The values that signatures accept and return.
 
 use session_core::{Error, Result, Tensor};
 use tensor::text::nearest;
@@ -32,7 +32,15 @@ pub enum SignatureValue {
 }
 
 impl SignatureValue {
-    /// Creates a sparse value from its components.
+    /// Creates a sparse value from its components: indices `[values, rank]`, values `[values]`, and the dense shape `[rank]`. Indices and shape
+    /// are `int64`.
+    ///
+    /// ```
+    /// use saved_model::SignatureValue;
+    /// let value = SignatureValue::sparse([[0i64, 1], [1, 2]], [1.0f32, 2.0], [2i64, 6]);
+    /// assert_eq!(value.components().len(), 3);
+    /// assert!(value.tensor().is_none());
+    /// ```
     pub fn sparse(
         indices: impl Into<Tensor>,
         values: impl Into<Tensor>,
@@ -46,6 +54,12 @@ impl SignatureValue {
     }
 
     /// Creates a ragged value from its flat values and the row splits of each ragged dimension, the outermost first.
+    ///
+    /// ```
+    /// use saved_model::SignatureValue;
+    /// let rows = SignatureValue::ragged([1.0f32, 2.0, 3.0], [[0i64, 2, 3]]); // [[1, 2], [3]]
+    /// assert_eq!(rows.components().len(), 2);
+    /// ```
     pub fn ragged(
         flat_values: impl Into<Tensor>,
         row_splits: impl IntoIterator<Item = impl Into<Tensor>>,
@@ -54,7 +68,7 @@ impl SignatureValue {
         SignatureValue::Composite([flat_values.into()].into_iter().chain(splits).collect())
     }
 
-    /// Returns the tensor of a dense value.
+    /// Returns the tensor of a dense value, and `None` for a sparse or ragged one.
     #[must_use]
     pub fn tensor(&self) -> Option<&Tensor> {
         match self {
@@ -89,6 +103,17 @@ impl<T: Into<Tensor>> From<T> for SignatureValue {
 }
 
 /// The outputs of a call of a signature, by name.
+///
+/// ```
+/// use saved_model::SavedModel;
+/// # let folder = "tests/fixtures/dense/model";
+/// let model = SavedModel::load(folder, ["serve"])?;
+/// let outputs = model.signature("serving_default")?.run([("x", [[5.1f32, 3.5, 1.4, 0.2]])])?;
+/// assert_eq!(outputs.tensor("logits")?.shape().to_string(), "[1,3]");
+/// let names: Vec<&str> = outputs.iter().map(|(name, _value)| name).collect();
+/// assert_eq!(names, ["logits", "probabilities"]);
+/// # Ok::<(), session_core::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct SignatureOutputs {
     pub(crate) values: Vec<(String, SignatureValue)>,
@@ -110,7 +135,7 @@ impl SignatureOutputs {
     /// Returns the tensor of a dense output.
     ///
     /// # Errors
-    /// As [`get`](SignatureOutputs::get); a type error for a sparse or ragged output.
+    /// A key error for an unknown name; a type error for a sparse or ragged output.
     pub fn tensor(&self, name: &str) -> Result<&Tensor> {
         self.get(name)?.tensor().ok_or_else(|| {
             Error::type_mismatch(format!(

@@ -4,7 +4,14 @@ use bytes::Bytes;
 use prost::{Message, Oneof};
 use std::collections::BTreeMap;
 
-/// The value of an attribute.
+/// The value of an attribute of a node.
+///
+/// ```
+/// use graph_def::proto::{AttrList, AttrValue, Value};
+/// let strides = AttrList { i: vec![1, 2, 2, 1], ..AttrList::default() };
+/// let attr = AttrValue { value: Some(Value::List(strides)) };
+/// assert!(matches!(attr.value, Some(Value::List(list)) if list.i.len() == 4));
+/// ```
 #[derive(Clone, PartialEq, Message)]
 pub struct AttrValue {
     /// The value; `None` if it is not set.
@@ -87,7 +94,23 @@ pub struct NameAttrList {
     pub attr: BTreeMap<String, AttrValue>,
 }
 
-/// A shape, possibly partial (`TensorShapeProto`).
+/// A shape that may be partially or fully unknown (`TensorShapeProto`).
+///
+/// ```
+/// use graph_def::proto::TensorShape;
+/// use session_core::PartialShape;
+/// let shape = PartialShape::from([None, Some(3)]);
+/// # let message = graph_def::to_graph_def(&{
+/// #     let graph = session_core::Graph::new();
+/// #     let _x = ops::array::placeholder(&graph, session_core::DType::Float32, shape.clone());
+/// #     graph
+/// # })?;
+/// # let graph_def::proto::Value::Shape(message) = message.node[0].attr["shape"].value.clone().unwrap() else { panic!() };
+/// let sizes: Vec<i64> = message.dim.iter().map(|dim| dim.size).collect(); // of a message for [?,3]
+/// assert_eq!((sizes, message.unknown_rank), (vec![-1, 3], false));
+/// assert_eq!(PartialShape::try_from(&message)?, shape);
+/// # Ok::<(), session_core::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Message)]
 pub struct TensorShape {
     /// The dimensions.
@@ -98,7 +121,7 @@ pub struct TensorShape {
     pub unknown_rank: bool,
 }
 
-/// One dimension.
+/// One dimension of a shape: its size, or -1 if it is unknown.
 #[derive(Clone, PartialEq, Message)]
 pub struct Dim {
     /// The size; -1 if unknown.

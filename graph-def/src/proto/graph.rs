@@ -6,7 +6,15 @@ use prost::Message;
 use session_core::Result;
 use std::collections::BTreeMap;
 
-/// A graph.
+/// A graph: nodes, functions, and the version of the format.
+///
+/// ```
+/// use graph_def::proto::GraphDef;
+/// let text = "node { name: 'x' op: 'NoOp' } node { name: 'y' op: 'NoOp' input: '^x' }";
+/// let graph = GraphDef::from_text(text)?;
+/// assert_eq!(graph.node[1].input, ["^x"]);
+/// # Ok::<(), session_core::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Message)]
 pub struct GraphDef {
     /// The nodes, in any order.
@@ -23,7 +31,7 @@ pub struct GraphDef {
     pub debug_info: Bytes,
 }
 
-/// One operation.
+/// One operation of a graph.
 #[derive(Clone, PartialEq, Message)]
 pub struct NodeDef {
     /// The name.
@@ -50,7 +58,7 @@ pub struct NodeDef {
     pub experimental_type: Bytes,
 }
 
-/// Versions of a format.
+/// The version of the format. TensorFlow changes the meaning of some attributes between producer versions.
 #[derive(Clone, PartialEq, Message)]
 pub struct VersionDef {
     /// The version of the writer.

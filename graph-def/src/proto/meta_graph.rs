@@ -1,4 +1,4 @@
-//! Meta graphs: graphs with the knowledge of their programs.
+//! Meta graphs: graphs with what their programs know about them.
 
 use super::{AssetFileDef, GraphDef, OpList, SignatureDef, decode};
 use bytes::Bytes;
@@ -6,7 +6,17 @@ use prost::{Message, Oneof};
 use session_core::Result;
 use std::collections::BTreeMap;
 
-/// A graph with its saver, collections and signatures: the content of a `.meta` file.
+/// A graph with its collections, saver, and signatures: the content of a `.meta` file.
+///
+/// ```
+/// use graph_def::read_meta_graph;
+/// # let path = "tests/fixtures/mlp_ref/model.meta";
+/// let message = read_meta_graph(path)?;
+/// let names: Vec<&str> = message.collection_def.keys().map(String::as_str).collect();
+/// assert!(names.contains(&"trainable_variables"), "{names:?}");
+/// println!("written by TensorFlow {}", message.meta_info_def.unwrap_or_default().tensorflow_version);
+/// # Ok::<(), session_core::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Message)]
 pub struct MetaGraphDef {
     /// The origin.
@@ -32,7 +42,7 @@ pub struct MetaGraphDef {
     pub object_graph_def: Bytes,
 }
 
-/// The origin of a meta graph.
+/// The origin of a meta graph: the program that wrote it, its op definitions, its tags.
 #[derive(Clone, PartialEq, Message)]
 pub struct MetaInfoDef {
     /// A version set by the user.
@@ -61,7 +71,7 @@ pub struct MetaInfoDef {
     pub function_aliases: BTreeMap<String, String>,
 }
 
-/// The operations with which a saver saves and restores.
+/// The options of a saver, and the operations with which it saves and restores.
 #[derive(Clone, PartialEq, Message)]
 pub struct SaverDef {
     /// The tensor to feed with the prefix of the checkpoint.
@@ -87,7 +97,7 @@ pub struct SaverDef {
     pub version: i32,
 }
 
-/// A collection.
+/// A collection: a named list of items of one kind.
 #[derive(Clone, PartialEq, Message)]
 pub struct CollectionDef {
     /// The items; `None` for an empty collection.
@@ -218,6 +228,17 @@ pub struct QueueRunnerDef {
 
 impl VariableDef {
     /// Decodes a serialized variable, an item of a collection of variables.
+    ///
+    /// ```
+    /// use graph_def::proto::{Collection, VariableDef};
+    /// use graph_def::read_meta_graph;
+    /// # let path = "tests/fixtures/mlp_ref/model.meta";
+    /// let message = read_meta_graph(path)?;
+    /// let Some(Collection::Bytes(items)) = &message.collection_def["variables"].kind else { panic!("not serialized") };
+    /// let first = VariableDef::from_bytes(items.value[0].clone())?;
+    /// println!("{} is initialized by {}", first.variable_name, first.initializer_name);
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// `DataLoss` for bytes that are not such a message.

@@ -1,11 +1,11 @@
-//! Records of runs: the part of `RunMetadata` with the operations that ran, their devices and their times.
+//! The record of a run: the part of `RunMetadata` that states which operations ran, where, and when.
 
 use super::decode;
 use bytes::Bytes;
 use prost::Message;
 use session_core::Result;
 
-/// The record of a run. Holds the statistics of TensorFlow's message; its partition graphs and costs are left out.
+/// The record of a run: the statistics of TensorFlow's message. Its partition graphs and costs are left out.
 #[derive(Clone, PartialEq, Message)]
 pub struct RunMetadata {
     /// The operations that ran.
@@ -23,7 +23,7 @@ impl RunMetadata {
     }
 }
 
-/// The operations of one run.
+/// The operations of one run, by device.
 #[derive(Clone, PartialEq, Message)]
 pub struct StepStats {
     /// The operations of each device.
@@ -31,7 +31,7 @@ pub struct StepStats {
     pub dev_stats: Vec<DeviceStepStats>,
 }
 
-/// The operations of one device.
+/// The operations that ran on one device.
 #[derive(Clone, PartialEq, Message)]
 pub struct DeviceStepStats {
     /// The device.
@@ -42,8 +42,8 @@ pub struct DeviceStepStats {
     pub node_stats: Vec<NodeExecStats>,
 }
 
-/// One operation that ran. Times are those of the device's clock; relative times count from the start of this operation. Old
-/// programs only know microseconds; both units have the same meaning.
+/// The execution of one operation. Times are those of the device's clock, relative times count from the start of this operation. Old writers
+/// set only microseconds; both units mean the same.
 #[derive(Clone, PartialEq, Message)]
 pub struct NodeExecStats {
     /// The node.

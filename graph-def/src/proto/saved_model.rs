@@ -6,7 +6,7 @@ use prost::{Message, Oneof};
 use session_core::Result;
 use std::collections::BTreeMap;
 
-/// The content of a `saved_model.pb`.
+/// The content of a `saved_model.pb`: one or several meta graphs.
 #[derive(Clone, PartialEq, Message)]
 pub struct SavedModel {
     /// The version of the format; 1 for all that is written today.
@@ -17,7 +17,18 @@ pub struct SavedModel {
     pub meta_graphs: Vec<MetaGraphDef>,
 }
 
-/// A signature of a model: the tensors to feed and to fetch.
+/// A signature of a model: the tensors to feed and to fetch, by the names that callers use.
+///
+/// ```
+/// use graph_def::proto::{SignatureDef, TensorInfo, TensorInfoEncoding};
+/// let x = TensorInfo { encoding: Some(TensorInfoEncoding::Name("x:0".into())), dtype: 1, ..TensorInfo::default() };
+/// let signature = SignatureDef {
+///     inputs: [("images".to_owned(), x)].into(),
+///     method_name: "tensorflow/serving/predict".into(),
+///     ..SignatureDef::default()
+/// };
+/// assert_eq!(signature.inputs.len(), 1);
+/// ```
 #[derive(Clone, PartialEq, Message)]
 pub struct SignatureDef {
     /// The inputs, by their names in the signature.
@@ -34,7 +45,7 @@ pub struct SignatureDef {
     pub defaults: BTreeMap<String, Vec<u8>>,
 }
 
-/// A tensor of a signature.
+/// A tensor of a signature: its dtype, shape, and name in the graph.
 #[derive(Clone, PartialEq, Message)]
 pub struct TensorInfo {
     /// The number of its dtype; that of a reference is larger by 100.
@@ -48,7 +59,7 @@ pub struct TensorInfo {
     pub encoding: Option<TensorInfoEncoding>,
 }
 
-/// The tensors of a graph that a tensor of a signature consists of.
+/// The tensors of the graph of which a tensor of a signature consists.
 #[derive(Clone, PartialEq, Oneof)]
 pub enum TensorInfoEncoding {
     /// One tensor, by its name.
@@ -98,7 +109,7 @@ pub struct AssetFileDef {
     pub filename: String,
 }
 
-/// The items of a collection of messages that say their types.
+/// A collection whose items are messages with their types.
 #[derive(Clone, PartialEq, Message)]
 pub struct AnyList {
     /// The messages.
@@ -106,7 +117,7 @@ pub struct AnyList {
     pub value: Vec<Any>,
 }
 
-/// A message that says its type.
+/// A serialized message together with its type.
 #[derive(Clone, PartialEq, Message)]
 pub struct Any {
     /// The type, as `type.googleapis.com/tensorflow.AssetFileDef`.
@@ -133,7 +144,7 @@ impl SavedModel {
         decode(bytes.into(), "SavedModel")
     }
 
-    /// Serializes it; equal ones give equal bytes.
+    /// Serializes the message. Equal messages have equal bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Bytes {
         self.encode_to_vec().into()
@@ -144,15 +155,15 @@ impl AssetFileDef {
     /// The type that a collection says for it.
     pub const TYPE_URL: &str = "type.googleapis.com/tensorflow.AssetFileDef";
 
-    /// Reads a serialised asset.
+    /// Decodes a serialized asset.
     ///
     /// # Errors
-    /// `DataLoss` for bytes that are no such message.
+    /// `DataLoss` for bytes that are not such a message.
     pub fn from_bytes(bytes: impl Into<Bytes>) -> Result<AssetFileDef> {
         decode(bytes.into(), "AssetFileDef")
     }
 
-    /// Serializes it as an item of a collection.
+    /// Serializes the asset as an item of a collection.
     #[must_use]
     pub fn to_any(&self) -> Any {
         Any { type_url: AssetFileDef::TYPE_URL.to_owned(), value: self.encode_to_vec().into() }
@@ -160,15 +171,15 @@ impl AssetFileDef {
 }
 
 impl AnyList {
-    /// Reads the items of a collection.
+    /// Decodes the items of a collection.
     ///
     /// # Errors
-    /// `DataLoss` for bytes that are no such message.
+    /// `DataLoss` for bytes that are not such a message.
     pub fn from_bytes(bytes: impl Into<Bytes>) -> Result<AnyList> {
         decode(bytes.into(), "AnyList")
     }
 
-    /// Serializes it.
+    /// Serializes the items.
     #[must_use]
     pub fn to_bytes(&self) -> Bytes {
         self.encode_to_vec().into()

@@ -1,4 +1,7 @@
 //! Parsing of messages in text form.
+//!
+//! The parser writes the serialized message field by field. It knows nothing about the types in [`proto`](crate::proto): the schema is a
+//! table, so that fields which these types keep as bytes are parsed too. Nesting is limited, so a hostile text cannot exhaust the stack.
 
 use super::MAX_DEPTH;
 use super::schema::{ANY, Enum, Field, Kind, Message, Schema};

@@ -1,4 +1,4 @@
-//! The structure of the messages of graph files.
+//! The structure of the messages of graph files: the names, numbers, and types of their fields.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;

@@ -1,4 +1,6 @@
 //! Formatting of messages in text form.
+//!
+//! The layout, escapes, and numbers follow protobuf's own formatter, so that files can be compared with those of TensorFlow.
 
 use super::MAX_DEPTH;
 use super::schema::{Field, Kind, Message, Schema};

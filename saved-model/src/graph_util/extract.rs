@@ -1,4 +1,4 @@
-//! The part of a graph that some outputs need.
+//! The part of a graph that computes some outputs.
 
 use super::node::{dtype, source, value};
 use graph_def::proto::{GraphDef, NodeDef, TensorShape, Value};

@@ -5,10 +5,19 @@ use graph_def::proto::{GraphDef, NodeDef, Value};
 use session_core::{Result, Tensor};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// Folds each batch norm into the convolution before it, if all parameters are constants: the weights are scaled, and a `BiasAdd` with
-/// the name of the norm adds the rest. The parameters of the norm stay in the graph; [`strip_unused`](super::strip_unused) removes them.
+/// Folds each batch normalization into the convolution before it if all parameters are constants: the weights are scaled, and a `BiasAdd`
+/// with the name of the normalization adds the rest. The parameters stay in the graph; [`strip_unused`](super::strip_unused) removes them.
 ///
-/// A convolution with other consumers is left as it is.
+/// A convolution with other consumers is not changed.
+///
+/// ```
+/// use saved_model::graph_util::fold_batch_norms;
+/// # let path = "tests/fixtures/frozen_conv_bn/graph.pb";
+/// let graph = graph_def::read_graph_file(path)?.graph_def.unwrap_or_default();
+/// let folded = fold_batch_norms(&graph)?;
+/// assert!(folded.node.iter().any(|node| node.op == "BiasAdd"));
+/// # Ok::<(), session_core::Error>(())
+/// ```
 ///
 /// # Errors
 /// Scaled weights that are too large to be written.

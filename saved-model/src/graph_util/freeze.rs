@@ -1,4 +1,4 @@
-//! Variables turned into constants.
+//! Conversion of variables into constants.
 
 use super::extract::extract_sub_graph;
 use super::functions::Functions;
@@ -12,12 +12,12 @@ use session_core::keys::{LOCAL_VARIABLES, VARIABLES};
 use session_core::{Error, Output, Result, Session, SessionExt, Tensor, Variable};
 use std::collections::{HashMap, HashSet};
 
-/// A source of the values of variables.
+/// A source of the values of variables: a checkpoint or a session.
 pub trait VariableValues {
-    /// Returns the values of the variables of these names, in their order.
+    /// Returns the values of the variables with these names, in this order.
     ///
     /// # Errors
-    /// A variable that has no value.
+    /// A variable without a value.
     fn values(&self, names: &[String]) -> Result<Vec<Tensor>>;
 }
 
@@ -46,6 +46,12 @@ impl VariableValues for dyn Session + '_ {
 }
 
 /// Selects the variables that become constants.
+///
+/// ```
+/// use saved_model::graph_util::FreezeOptions;
+/// let all_but_one = FreezeOptions::new().except(["global_step"]);
+/// # let _ = all_but_one;
+/// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct FreezeOptions {
@@ -80,12 +86,22 @@ impl FreezeOptions {
 }
 
 /// Returns the part of a graph that computes the outputs, with its variables replaced by constants of the same names. Reads of resource
-/// variables become `Identity`, gathers from them `GatherV2`.
+/// variables become `Identity`, and gathers from them become `GatherV2`.
+///
+/// ```
+/// use checkpoint::CheckpointReader;
+/// use saved_model::graph_util::{FreezeOptions, convert_variables_to_constants};
+/// # let (graph_file, prefix) = ("tests/fixtures/frozen_dense/source.pb", "tests/fixtures/frozen_dense/source");
+/// let graph = graph_def::read_graph_file(graph_file)?.graph_def.unwrap_or_default();
+/// let values = CheckpointReader::open(prefix)?;
+/// let frozen = convert_variables_to_constants(&values, &graph, &["relu"], &FreezeOptions::new())?;
+/// assert!(frozen.node.iter().all(|node| !node.op.starts_with("Var")));
+/// # Ok::<(), session_core::Error>(())
+/// ```
 ///
 /// # Errors
-/// A key error for an unknown output; a value error for an operation that assigns to a variable and that the outputs need;
-/// `Unimplemented` for a resource variable with another use, such as in a function; variables without a value; values
-/// of 2 GiB or more.
+/// A key error for an unknown output; a value error if the outputs need an operation that assigns to a variable; `Unimplemented` for a
+/// resource variable with another use, such as in a function; a variable without a value; values of 2 GiB or more.
 pub fn convert_variables_to_constants(
     values: &(impl VariableValues + ?Sized),
     graph: &GraphDef,

@@ -1,4 +1,4 @@
-//! Taking out what only a training needs.
+//! Removal of operations that only training needs.
 
 use super::extract::strip_unused;
 use super::fold::fold_batch_norms;
@@ -63,11 +63,20 @@ fn places(node: &graph_def::proto::NodeDef) -> Vec<String> {
     names.filter(|name| *name != node.name).collect()
 }
 
-/// Returns the part of a graph between inputs and outputs, without operations that only training needs, and with batch norms folded
-/// into the convolutions before them.
+/// Returns the part of a graph between inputs and outputs, without operations that only training needs and with batch normalization folded
+/// into convolutions.
+///
+/// ```
+/// use saved_model::graph_util::optimize_for_inference;
+/// # let path = "tests/fixtures/frozen_dense/graph.pb";
+/// let graph = graph_def::read_graph_file(path)?.graph_def.unwrap_or_default();
+/// let small = optimize_for_inference(&graph, &["x"], &["relu"])?;
+/// assert!(small.node.len() <= graph.node.len());
+/// # Ok::<(), session_core::Error>(())
+/// ```
 ///
 /// # Errors
-/// As [`strip_unused`].
+/// Those of [`strip_unused`].
 pub fn optimize_for_inference(graph: &GraphDef, inputs: &[&str], outputs: &[&str]) -> Result<GraphDef> {
     let stripped = strip_unused(graph, inputs, outputs)?;
     let protected: Vec<&str> = inputs.iter().chain(outputs).copied().collect();
