@@ -1,4 +1,6 @@
-//! The threads that work for a session in the background.
+//! The threads that work for a session in the background, such as those that make elements of datasets ahead of the steps.
+//!
+//! They belong to the session rather than to a step: closing the session asks them to end and joins them.
 
 use session_core::{Code, Error, Result};
 use std::collections::BTreeMap;

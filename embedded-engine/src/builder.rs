@@ -1,4 +1,19 @@
-//! From a graph, and what is wanted of it, to the intermediate form: what is needed, constants folded, references read.
+//! The first pass of the compiler: from a graph and a set of fetches, targets, and feeds to the intermediate form.
+//!
+//! In this order it
+//!
+//! 1. collects the operations that the fetches and targets need, up to the feeds (S-48);
+//! 2. determines which outputs are references to variables (see `references.rs`);
+//! 3. adds the operations one after the other, each after its inputs. An operation becomes a node, or it disappears: a constant, a shape that
+//!    is known, and a stateless operation on constants are replaced by their value, and an operation that only forwards its input is replaced
+//!    by the input;
+//! 4. connects the inputs that loops feed back, which did not exist when the operation was added.
+//!
+//! Where conditionals or loops are involved, less disappears. A value that is computed in a branch may be dead, so an operation on it must
+//! not be replaced by a constant, and an operation that others wait for must be able to tell whether it ran.
+//!
+//! Operations without a kernel are collected rather than reported one by one; the build continues with nodes that cannot run, so that the
+//! error lists all of them.
 
 mod fold;
 mod reads;
@@ -31,7 +46,7 @@ pub(crate) struct Shared<'a> {
     pub(crate) optimize: bool,
 }
 
-/// Builds a step's own graph, or the body of a function. Where kernels are missing, the result is of no use.
+/// Builds the intermediate form of a step's own graph, or of the body of a function. If kernels are missing, the caller must not use it.
 pub(crate) fn build(
     graph: &Graph,
     key: &PlanKey,

@@ -1,4 +1,7 @@
-//! The sequence of functions that an operation runs, and its results.
+//! The functions that one operation runs, in sequence, and its results.
+//!
+//! Conditionals, loops, and plain calls differ only in the functions that they call next. This module is a state machine that returns either
+//! the next function with its arguments or the results. The executors run the functions, so a function can be suspended in the middle.
 
 use crate::kernel::KernelContext;
 use crate::kernels::{branch, is_true};

@@ -1,9 +1,12 @@
-//! Elementwise operations that run as one: activations, gates, losses, normalizations and their gradients, which then go
-//! through memory once instead of once for each operation.
+//! Elementwise operations that are fused: activations, gates, losses, normalizations, and their gradients. They then pass through memory once
+//! instead of once per operation.
 //!
-//! A chain has one operation at its end and any number before it. A result in the middle that others need, too, is an output
-//! of the chain if nothing can tell that it is there later than it could be: whoever needs it comes after the chain's end, and
-//! it is alive exactly where the end is.
+//! A chain has one last operation and any number before it. A result in the middle that other operations need too becomes an output of the
+//! chain, provided that nothing can notice that it is available later than before: all its users come after the end of the chain, and it
+//! is alive exactly when the end is.
+//!
+//! A chain is worth it because these operations are limited by memory bandwidth: each one alone reads and writes whole tensors for a few
+//! instructions per element.
 
 use crate::flow::Flow;
 use crate::ir::{Ir, IrNode, Value, producer};

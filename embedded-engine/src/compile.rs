@@ -1,7 +1,10 @@
-//! From a graph and a set of fetches and feeds to a plan.
+//! The compiler's driver: from a graph and a set of fetches, targets, and feeds to a plan.
 //!
-//! What is needed is built into an intermediate form, which passes make better, and which is then emitted. Each function that
-//! is called, be it from many places, is compiled once; callees before their callers, however deep they lie.
+//! `build` creates the intermediate form, passes optimize it, and `emit` turns it into a plan. A function is compiled once for all its
+//! callers, after the functions that it calls. The order is found with an explicit stack, because the nesting of functions in a file is
+//! not limited. A function that calls itself is an error.
+//!
+//! Plans of functions are kept as weak references: the plans of steps own them, so a function lives as long as some step needs it.
 
 use crate::builder::{Shared, build};
 use crate::chains;

@@ -1,4 +1,6 @@
-//! The devices of a session: processors, all of them this process.
+//! The devices of a session: CPUs, all of them this process.
+//!
+//! A graph may place operations on devices by name. The names are checked as TensorFlow checks them; placement has no other effect.
 
 use session_core::{Code, Error, Operation, Result, SessionConfig};
 use tensor::text::escaped;

@@ -1,4 +1,8 @@
-//! From a dtype that is known when a plan is made to code for its Rust type.
+//! Dispatch from a dtype, which is known when a plan is compiled, to code for its Rust type.
+//!
+//! Kernels are generic over the element type. `for_dtype!` instantiates them for the listed dtypes and selects one when the kernel is made, so
+//! a step does not branch on the dtype. Each instantiation costs compile time and code size: kernels that only move elements use the bit
+//! width instead (`moved.rs`).
 
 use session_core::{Code, Error};
 use tensor::DType;

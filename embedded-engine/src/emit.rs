@@ -1,4 +1,11 @@
-//! From the intermediate form to a plan: the order of steps, numbered slots, and for each value its last use.
+//! The last pass of the compiler: from the intermediate form to a plan.
+//!
+//! It orders the nodes of each frame, assigns a numbered slot to each value, and marks the last use of each slot. A kernel may take the value of
+//! a last use out of the frame and, if nothing else shares its elements, write its result in place; otherwise the slot is emptied after the
+//! step.
+//!
+//! Loops need three exceptions. Values that enter a loop are kept until the last iteration. Loop-carried values are emptied by the merge at the
+//! head of the loop. Values of an outer frame are inputs of the loop as a whole, so that they outlive all iterations.
 
 use crate::flow::Flow;
 use crate::frames::{Frames, ROOT};
@@ -16,7 +23,7 @@ use std::sync::Arc;
 /// The plans of functions, by their names.
 pub(crate) type Bodies = FxHashMap<String, Arc<Plan>>;
 
-/// Makes the plan.
+/// Builds the plan. `bodies` holds the plans of all functions that the nodes call.
 pub(crate) fn emit(mut ir: Ir, bodies: &Bodies) -> Result<Plan> {
     let frames = Frames::of(&ir)?;
     let (has_flow, waits) = (ir.has_flow(), ir.live().any(|(index, _)| waits(&ir, index, bodies)));
@@ -230,7 +237,7 @@ impl Emitter<'_> {
         })
     }
 
-    /// Returns the step that is a loop.
+    /// Returns the step of a whole loop.
     fn inner(&mut self, frame: usize) -> Result<Step> {
         let nodes = self.frames.members[frame].clone();
         let (mut enters, mut heads) = (Vec::new(), Vec::new());
@@ -267,7 +274,7 @@ impl Emitter<'_> {
         Ok(Step { action, inputs, outputs, release, operations, guard: None, waits })
     }
 
-    /// Returns the step that begins rounds: it empties the slots of what it passes on.
+    /// Returns the step at the head of a loop. It empties the slots of the values that it forwards.
     fn head(&mut self, index: usize) -> Step {
         let values = self.ir.nodes[index].inputs.clone();
         let mut step = self.step(index);
@@ -306,7 +313,7 @@ fn dependents(steps: &[Step], places: &FxHashMap<usize, u32>, edges: &Edges) -> 
     dependents
 }
 
-/// Returns a value may be moved out of the frame by the last fetch of it, unless it is a constant.
+/// Returns the slots of the fetches. The last fetch of a slot may move the value out of the frame unless it is a constant.
 fn last_fetches(slots: &[u32], constants: &FxHashSet<u32>) -> Vec<Input> {
     let mut seen = FxHashSet::default();
     let last = |slot: u32, seen: &mut FxHashSet<u32>| seen.insert(slot) && !constants.contains(&slot);
@@ -316,7 +323,7 @@ fn last_fetches(slots: &[u32], constants: &FxHashSet<u32>) -> Vec<Input> {
     inputs
 }
 
-/// Notes where the slots of the steps' inputs are used for the last time.
+/// Marks the last use of each slot. A value that a step has as an input twice is not marked, because the kernel needs both.
 fn mark_last_uses(steps: &mut [Step], keep: impl Fn(u32) -> bool) {
     let mut later: FxHashSet<u32> = FxHashSet::default();
     // By slot, how often a step has it as an input, where that is its last use.

@@ -1,4 +1,4 @@
-//! The engine: what makes sessions.
+//! The engine, which creates sessions.
 
 use crate::session::EmbeddedSession;
 use session_core::{Code, Engine, Error, Graph, Result, Session, SessionConfig};

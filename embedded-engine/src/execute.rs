@@ -1,4 +1,8 @@
-//! Running blocks in which nothing waits for another thread.
+//! The executor for blocks without waits: a loop over steps.
+//!
+//! This is the code that every step of every training runs, and most of its cost is the dispatch of small kernels. Therefore it has no queue of
+//! ready operations, no locks, and no reference counts per value: the order was fixed by the compiler, the values lie in numbered slots, and a
+//! block without conditionals has no guards to check. Work is divided inside kernels, over the pool, rather than between operations.
 
 use crate::calls::{Calls, Next, deliver};
 use crate::kernel::{Environment, KernelContext};
@@ -33,7 +37,7 @@ impl<'p> Run<'p, '_> {
         Ok(())
     }
 
-    /// Runs a step if it is alive, and tells whether it was.
+    /// Runs a step if it is alive. Returns true if it was.
     #[inline]
     pub(crate) fn step(&mut self, step: &'p Step, frame: &mut Frame) -> Result<bool> {
         if !step.is_alive(frame) {
@@ -70,7 +74,7 @@ impl<'p> Run<'p, '_> {
         Ok(true)
     }
 
-    /// Passes by a step that is not alive.
+    /// Passes a step that is not alive: its inputs are released, and its flag says that it did not run.
     pub(crate) fn skip(&mut self, step: &'p Step, frame: &mut Frame) {
         step.release(frame);
         step.note(frame, false);
@@ -90,7 +94,7 @@ impl<'p> Run<'p, '_> {
         }
     }
 
-    /// Errors are this step's from now on.
+    /// Makes a step the one that errors are attributed to, and checks whether the run is over.
     #[inline]
     pub(crate) fn begins(&mut self, step: &'p Step) -> Result<()> {
         self.current = Some(step);
@@ -114,6 +118,7 @@ impl<'p> Run<'p, '_> {
         }
     }
 
+    /// Runs the iterations of a loop. They share the frame of the plan: each iteration overwrites the values of the one before.
     fn rounds(&mut self, body: &'p Loop, step: &'p Step, frame: &mut Frame) -> Result<()> {
         self.enter(body, step, frame)?;
         let mut round = 0;
@@ -137,7 +142,7 @@ impl<'p> Run<'p, '_> {
         Ok(())
     }
 
-    /// Begins a round, if there is one.
+    /// Begins an iteration. Returns false if there is none.
     pub(crate) fn begin_round(&mut self, body: &'p Loop, frame: &mut Frame) -> Result<bool> {
         let mut begins = body.heads.is_empty();
         for head in &body.heads {
@@ -155,13 +160,13 @@ impl<'p> Run<'p, '_> {
         step.release(frame);
     }
 
-    /// Since the start of the run, where somebody wants to know.
+    /// Returns the time since the start of the run if the run is recorded, and otherwise zero: reading the clock costs as much as a small kernel.
     #[inline]
     pub(crate) fn elapsed(&self) -> Duration {
         self.recorder.as_ref().map_or(Duration::ZERO, |(_, start)| start.elapsed())
     }
 
-    /// Records an operation that is through, where somebody wants to know.
+    /// Records a completed operation if the run is recorded.
     #[inline]
     pub(crate) fn record(&mut self, step: &Step, frame: &Frame, began: Duration) {
         if let Some((stats, start)) = &mut self.recorder {

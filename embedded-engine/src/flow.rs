@@ -1,4 +1,4 @@
-//! The operations that conditionals and loops of TensorFlow 1 are made of, as a plan sees them.
+//! The operations of TensorFlow 1's conditionals and loops, as the compiler sees them.
 
 use crate::kernels::facts;
 use crate::registry::Control;

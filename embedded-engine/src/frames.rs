@@ -1,7 +1,7 @@
-//! The frames of a step with loops: which operations belong to which, and what must run before what in each.
+//! The frames of a step with loops: which operations belong to which frame, and the order within each.
 //!
-//! Every operation belongs to a frame: that of its inputs, or the one that its `Enter` opens. Operations of one frame are
-//! put into an order, in which each frame inside counts as one operation; so frames become loops inside each other.
+//! Every operation belongs to a frame: the frame of its inputs, or the one that its `Enter` opens. The operations of a frame are put into an
+//! order, in which each inner frame counts as one operation. In this way frames become nested loops.
 
 use crate::flow::Flow;
 use crate::ir::{Ir, producer};

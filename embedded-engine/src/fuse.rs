@@ -1,5 +1,8 @@
-//! Operations that run as one: a product or convolution with the bias and ReLU behind it, which then touch every result
-//! once, while it is in a register, instead of three times through memory.
+//! Fusion of products and convolutions with the bias and the ReLU that follow them. Each result is then touched once, while it is in a
+//! register, instead of three times in memory.
+//!
+//! A pattern is fused only if the values in the middle have no other use. The registry declares the part that an op type plays in a pattern,
+//! so a new kernel takes part without a change here.
 
 use crate::ir::{Ir, IrNode, Value, producer};
 use crate::kernel::{Environment, Kernel, NodeSpec};

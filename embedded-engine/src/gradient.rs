@@ -1,4 +1,4 @@
-//! The gradients of functions: what `SymbolicGradient` runs.
+//! The gradients of functions, for the operation `SymbolicGradient` of old programs: the gradient is built when the plan is compiled.
 
 use crate::plan::PlanKey;
 use ops::{GradientOptions, array, gradients_with};

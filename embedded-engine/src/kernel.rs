@@ -1,4 +1,17 @@
-//! Kernels: what runs one operation, and what it sees of the step.
+//! Kernels: the code that runs one operation, and its view of the step.
+//!
+//! A kernel is made once per plan from the attributes of its operation (`MakeKernel`), so everything that depends on attributes and dtypes alone
+//! is decided there. It runs once per step, possibly in several threads at the same time, and therefore keeps no state of its own: state
+//! belongs to the session (`Resources`), working memory to the frame (`Scratch`).
+//!
+//! ```text
+//! fn run(&self, context: &mut KernelContext<'_>) -> Result<()> {
+//!     let x = context.take(0);                          // in place, if this is the last use
+//!     context.produce(0, x.shape().clone(), |_, y| ...) // otherwise new memory from the session's pool
+//! }
+//! ```
+//!
+//! Shapes are checked here, although the graph was checked when it was built: a dimension may be unknown until a feed arrives.
 
 use crate::background::Threads;
 use crate::limits::Limits;
@@ -10,17 +23,17 @@ use std::any::Any;
 use std::sync::Arc;
 use tensor::{BufferPool, DType, Element, Shape, Tensor, TensorError, memory};
 
-/// Runs one operation of a plan. Made once per plan; called in every step, possibly by several threads at once.
+/// Runs one operation of a plan. It is made once per plan and called in every step, possibly by several threads at the same time.
 pub(crate) trait Kernel: Send + Sync {
     fn run(&self, context: &mut KernelContext<'_>) -> Result<()>;
 
-    /// As `run`, but where it would wait it leaves what is waited for, while the step goes on with what does not depend on
-    /// it. Called for op types that are registered as waiting.
+    /// Works as `run`, but returns a wait instead of blocking; the step continues with everything that does not depend on the operation. Called
+    /// for op types that are registered as waiting.
     fn begin(&self, context: &mut KernelContext<'_>) -> Result<Option<Box<dyn Wait>>> {
         self.run(context).map(|()| None)
     }
 
-    /// As `run`, of an op type that holds functions: these are theirs, in the order in which its registration names them.
+    /// Works as `run`, for op types that hold functions. The functions come in the order in which the registration names their attributes.
     fn run_with(&self, context: &mut KernelContext<'_>, functions: &[Arc<dyn Body>]) -> Result<()> {
         let _ = functions;
         self.run(context)
@@ -36,7 +49,7 @@ pub(crate) trait Body: Send + Sync {
     fn is_pure(&self) -> bool;
 }
 
-/// On whose behalf a function runs.
+/// The caller of a function: the session, and the limits of the run.
 #[derive(Clone, Copy)]
 pub(crate) struct Caller<'a> {
     pub(crate) environment: &'a Environment,
@@ -52,6 +65,9 @@ impl<F: Fn(&mut KernelContext<'_>) -> Result<()> + Send + Sync> Kernel for F {
 }
 
 /// A wait of a step. If it is dropped before completion, the operation has had no effect.
+///
+/// The implementation must not miss a wakeup: whoever makes the wait complete does so under the lock under which `is_done` looks, and unparks
+/// the thread afterwards.
 pub(crate) trait Wait {
     /// Returns true if [`finish`](Wait::finish) has something to deliver. The thread that began it is
     /// unparked when it has.
@@ -76,7 +92,7 @@ pub(crate) struct NodeSpec<'a> {
 }
 
 impl NodeSpec<'_> {
-    /// Returns the state that the session keeps for the operation, made at its first use.
+    /// Returns the state that the session keeps for the operation, created at its first use.
     pub(crate) fn state<S: OpState>(&self, make: impl FnOnce() -> S) -> Result<Arc<S>> {
         let name = self.operation.name();
         match self.function {
@@ -200,8 +216,8 @@ impl<'a> KernelContext<'a> {
         Ok(doubles)
     }
 
-    /// Returns an input, out of the frame where nobody needs it any more (it can then be written in place if nothing else
-    /// shares its elements), else shared. Not to be used again after that.
+    /// Returns an input. At its last use the value is moved out of the frame, so a kernel can write in place if nothing else shares the elements;
+    /// otherwise it is shared. Must not be called twice for an input.
     #[inline]
     pub(crate) fn take(&mut self, index: usize) -> Tensor {
         let Input { slot, last } = self.inputs[index];
@@ -251,7 +267,7 @@ impl<'a> KernelContext<'a> {
         }
     }
 
-    /// Returns an output that was delivered already, taken back.
+    /// Takes back an output that was already delivered.
     pub(crate) fn take_output(&mut self, output: usize) -> Option<Tensor> {
         match self.outputs[output] {
             UNUSED => None,
@@ -259,7 +275,7 @@ impl<'a> KernelContext<'a> {
         }
     }
 
-    /// Returns a new tensor from the session's memory, its elements arbitrary.
+    /// Returns a new tensor from the session's memory with arbitrary elements. Every element must be written.
     #[inline]
     pub(crate) fn allocate<T: Element>(&self, shape: impl Into<Shape>) -> Result<Tensor> {
         Ok(Tensor::from_pool::<T>(&self.environment.buffers, shape)?)
@@ -270,7 +286,7 @@ impl<'a> KernelContext<'a> {
         Ok(Tensor::from_pool_dtype(self.buffers(), dtype, shape)?)
     }
 
-    /// Returns a new tensor, filled by `write`.
+    /// Returns a new tensor that `write` fills.
     pub(crate) fn made<T: Element>(
         &self,
         shape: Shape,
@@ -281,7 +297,7 @@ impl<'a> KernelContext<'a> {
         Ok(tensor)
     }
 
-    /// Returns a new tensor, filled by `write` and delivered as an output.
+    /// Delivers as an output a new tensor that `write` fills.
     pub(crate) fn produce<T: Element>(
         &mut self,
         output: usize,
@@ -310,7 +326,7 @@ impl<'a> KernelContext<'a> {
         Ok(())
     }
 
-    /// Returns the inputs and the working memory at once, for kernels that need both.
+    /// Returns the inputs and the working memory at the same time, for kernels that need both.
     #[inline]
     pub(crate) fn split(&mut self) -> (Inputs<'_>, &mut Scratch) {
         (Inputs { slots: self.slots, inputs: self.inputs }, self.scratch)
@@ -322,7 +338,7 @@ impl<'a> KernelContext<'a> {
         &self.environment.pool
     }
 
-    /// Looks for the end of the run now and then, for kernels that go over many elements one by one.
+    /// Returns a counter that checks the limits of the run once in a while, for kernels that process many elements one by one.
     pub(crate) fn watch(&self) -> Watch<'a> {
         Watch { limits: self.limits, left: Watch::INTERVAL }
     }
@@ -384,7 +400,7 @@ impl<'a> Inputs<'a> {
     }
 }
 
-/// Returns an input of another dtype than its kernel was made for.
+/// Returns the error for an input whose dtype is not the one that the kernel was registered for.
 #[cold]
 fn unlike(error: TensorError) -> Error {
     error.into()

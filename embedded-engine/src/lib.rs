@@ -62,6 +62,20 @@
 //! Devices are CPUs. Before a step runs, operations without a kernel
 //! are listed, all at once, with the reason; [`missing_kernels`] lists them for a whole graph. [`op_types`] has all op types with the dtypes
 //! that they take.
+//!
+//! # For contributors
+//!
+//! | to | read |
+//! | --- | --- |
+//! | add a kernel | `kernels.rs`: one file for each op family, registered in its `register` function; the traits are in `kernel.rs` |
+//! | tell the compiler about an op type | `registry.rs`: facts are declared where the kernel is registered, and nowhere else |
+//! | add an optimization | `fuse.rs` and `chains.rs`: passes over the intermediate form in `ir.rs` |
+//! | understand a step | `plan.rs` (its form), `execute.rs` (without waits), `suspend.rs` (with waits) |
+//! | add a dataset | `kernels/data.rs`: the traits of datasets and iterators |
+//!
+//! The rules that hold everywhere: a kernel reports bad input as an error and never panics; memory that input determines is requested by the
+//! functions that may fail (`tensor::memory`); no lock is held while code of the program runs; and results depend neither on the number of
+//! threads nor on timing.
 
 #[macro_use]
 mod dispatch;

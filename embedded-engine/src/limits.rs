@@ -1,4 +1,7 @@
-//! Conditions that end a run early: a time limit or a cancellation.
+//! The conditions that end a run early: a time limit, a cancellation, the end of the session.
+//!
+//! They are checked before every operation, in every iteration, and within long kernels. Reading the clock is avoided unless the run has a time
+//! limit.
 
 use session_core::{CancellationToken, Code, Error, Result, RunOptions};
 use std::time::{Duration, Instant};

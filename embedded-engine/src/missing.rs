@@ -1,4 +1,4 @@
-//! The operations of a graph that this engine does not support.
+//! The operations of a graph that this engine does not run, listed all at once before anything runs.
 
 use crate::kernel::{Kernel, NodeSpec};
 use crate::kernels::registry;

@@ -1,7 +1,22 @@
-//! A compiled step.
+//! The compiled form of a step.
 //!
-//! A plan is a block: steps in an order. A step is an operation, or holds a block of its own: a loop's round, which runs in
+//! A plan is a block: steps in a fixed order. A step is an operation, or it contains a block of its own: the iterations of a loop, which run in
 //! the frame of the plan, or the plan of a function, which has a frame of its own.
+//!
+//! ```text
+//! Plan ── Block ── Step: kernel          reads and writes slots of the frame
+//!                  Step: call ── Plan    a frame of its own
+//!                  Step: loop ── Block   enters, heads, body; the same frame
+//! ```
+//!
+//! **Slots.** Every value of a run has a numbered slot in the `Frame`. An empty slot of a value that should exist is a *dead* value: its branch
+//! was not taken. Steps that may be dead have a `Guard`, which decides at run time whether they run.
+//!
+//! **Frames are reused.** A finished run leaves its frame to the next one, with all slots empty except those of constants. This holds because
+//! every slot is emptied at its last use. Steps that ran out of order (see `suspend.rs`) may leave values behind; their frame is dropped.
+//!
+//! **Plans are shared.** Several threads may run one plan at the same time, each with a frame of its own. Nothing in a plan changes after it
+//! was emitted, except for the list of frames.
 
 use crate::kernel::{Body, Input, Kernel, UNUSED, scratch};
 use crate::kernels::referenced;
@@ -11,7 +26,7 @@ use session_core::{Error, OpId, Operation, Output, Phase, Result};
 use std::sync::{Arc, Mutex, PoisonError};
 use tensor::Tensor;
 
-/// One step, or one function, compiled for a set of fetches, targets and feeds: every value in a numbered slot.
+/// The compiled form of one step, or of one function, for a set of fetches, targets, and feeds.
 pub(crate) struct Plan {
     pub(crate) block: Block,
     /// Values that are the same in every run.
@@ -26,21 +41,21 @@ pub(crate) struct Plan {
     pub(crate) late: Vec<(usize, Operation)>,
     /// The fetched values of operations that need no step, for traces.
     pub(crate) known: Vec<(Operation, Tensor)>,
-    /// The last slot and one.
+    /// The number of slots.
     pub(crate) slots: usize,
     /// The number of steps that record whether they ran.
     pub(crate) flags: usize,
-    /// The bytes of what was computed when the plan was made.
+    /// The size in bytes of the constants that were computed when the plan was compiled.
     pub(crate) folded: usize,
     /// The nesting depth of function plans, including this one.
     pub(crate) depth: usize,
-    /// True if it neither changes nor reads anything but its feeds.
+    /// True if the results depend only on the feeds and nothing else changes.
     pub(crate) pure: bool,
     /// Frames of finished runs.
     pub(crate) frames: Frames,
 }
 
-/// Steps in an order that fits all their runs.
+/// Steps in an order that is right for all runs.
 pub(crate) struct Block {
     pub(crate) steps: Vec<Step>,
     /// For each step, the steps that depend on it, if some step may wait.
@@ -64,9 +79,9 @@ pub(crate) struct Step {
     pub(crate) release: Vec<u32>,
     /// For messages and traces; several where they were fused, none for a loop.
     pub(crate) operations: Vec<Operation>,
-    /// On what it depends whether it runs, where that is not always.
+    /// The condition under which the step runs; `None` if it always runs.
     pub(crate) guard: Option<Guard>,
-    /// True if it may have to wait for another thread.
+    /// True if the step may have to wait for another thread.
     pub(crate) waits: bool,
 }
 
@@ -83,16 +98,16 @@ pub(crate) enum Action {
     Loop(Box<Loop>),
 }
 
-/// The condition under which a step runs.
+/// The condition under which a step runs: its inputs exist, and the steps that it waits for have run.
 #[derive(Default)]
 pub(crate) struct Guard {
     /// The flags of the steps that must have run.
     pub(crate) controls: Vec<u32>,
     /// Tells whether this step ran.
     pub(crate) flag: Option<u32>,
-    /// True if one input is enough.
+    /// True if one existing input is enough, as for a `Merge`.
     pub(crate) any: bool,
-    /// True if its outputs are kept when it does not run: an `Exit`'s are those of the last round.
+    /// True if the flag is kept when the step does not run. The outputs of an `Exit` are those of the last iteration.
     pub(crate) keeps: bool,
 }
 
@@ -108,35 +123,35 @@ pub(crate) struct Call {
     pub(crate) bodies: Vec<Arc<Plan>>,
 }
 
-/// A frame of TensorFlow's: what enters it, what begins each round, and a round.
+/// A frame of TensorFlow 1: the values that enter it, the merges at its head, and one iteration.
 ///
-/// The first inputs of its step are those of what enters, and the outputs are what leaves.
+/// The first inputs of its step are the values that enter, and its outputs are the values that leave.
 pub(crate) struct Loop {
     pub(crate) enters: Vec<Step>,
     /// The merges of the initial values with the loop-carried ones.
     pub(crate) heads: Vec<Step>,
     pub(crate) body: Block,
-    /// The slots of what goes round: as long as one of them is filled, there is a next round.
+    /// The slots of the loop-carried values. If any of them is filled after an iteration, there is another one.
     pub(crate) nexts: Vec<u32>,
     /// The slots that only the first round sees.
     pub(crate) first_only: Vec<u32>,
-    /// The slots to be cleared behind the last round.
+    /// The slots that are emptied after the last iteration.
     pub(crate) entered: Vec<u32>,
-    /// The flags of what leaves.
+    /// The flags of the operations whose values leave the loop.
     pub(crate) exits: Vec<u32>,
 }
 
-/// The values of one run, and memory that kernels use while they run.
+/// The values of one run, and the working memory of its kernels.
 pub(crate) struct Frame {
     pub(crate) slots: Vec<Option<Tensor>>,
     pub(crate) scratch: Scratch,
-    /// True for each step that others wait for and that has run.
+    /// For each step that others wait for: true if it has run.
     pub(crate) flags: Vec<bool>,
-    /// True if steps ran out of their order, so that values may be left in it.
+    /// True if steps ran out of order, so that some slots may still be filled at the end.
     pub(crate) reordered: bool,
 }
 
-/// Frames to be used again.
+/// Frames of finished runs, for reuse.
 #[derive(Default)]
 pub(crate) struct Frames {
     /// Guards the list; nothing runs under the lock.
@@ -144,7 +159,7 @@ pub(crate) struct Frames {
 }
 
 impl Plan {
-    /// Returns a frame that holds the constants and nothing else.
+    /// Returns a frame in which all slots are empty except those of constants.
     fn frame(&self) -> Frame {
         let used = self.frames.used.lock().unwrap_or_else(PoisonError::into_inner).pop();
         if let Some(mut frame) = used {
@@ -158,7 +173,7 @@ impl Plan {
         Frame { slots, scratch: scratch(), flags: vec![false; self.flags], reordered: false }
     }
 
-    /// Returns a frame with these values in the places of the plan's feeds.
+    /// Returns a frame with these values in the slots of the plan's feeds.
     pub(crate) fn fed(&self, feeds: impl Iterator<Item = Tensor>) -> Frame {
         let mut frame = self.frame();
         for (slot, value) in self.feeds.iter().zip(feeds) {
@@ -203,7 +218,7 @@ impl Step {
         Step { action: Action::Order, inputs, outputs, release, operations, guard, waits: false }
     }
 
-    /// Returns true if it runs: all inputs, or one where that is enough, are there, and what it waits for has run.
+    /// Returns true if the step runs: its inputs exist (or one of them, where that is enough), and the steps that it waits for have run.
     #[inline]
     pub(crate) fn is_alive(&self, frame: &Frame) -> bool {
         let Some(guard) = &self.guard else { return true };
@@ -212,7 +227,7 @@ impl Step {
         inputs && guard.controls.iter().all(|&flag| frame.flags[flag as usize])
     }
 
-    /// Notes whether it ran, for those who wait for it.
+    /// Sets the flag of the step for those that wait for it.
     #[inline]
     pub(crate) fn note(&self, frame: &mut Frame, alive: bool) {
         if let Some(Guard { flag: Some(flag), keeps, .. }) = &self.guard
@@ -231,7 +246,7 @@ impl Step {
 }
 
 impl Loop {
-    /// Returns true if there may be another round after this one.
+    /// Ends an iteration. Returns true if there may be another one.
     pub(crate) fn end_round(&self, round: &mut u64, frame: &mut Frame) -> bool {
         if *round == 0 {
             self.first_only.iter().for_each(|&slot| frame.clear(slot));

@@ -1,16 +1,15 @@
-//! References to variables in a graph: which outputs stand for a variable itself.
+//! References to variables: which outputs of a graph stand for a variable itself.
 //!
-//! In the original, what reads a reference variable copies nothing: an `Identity` of it, such as the `read` that every
-//! variable of TensorFlow 1 has, shares the variable's memory, and what uses it behind an update sees what that wrote. So do a
-//! branch of a `Switch` that it goes through, a `Merge`, the way into a loop and out of it, and the result of a function that
-//! gives its argument. Moving averages that are taken behind a training step rely on it.
+//! In TensorFlow, reading a reference variable copies nothing. An `Identity` of it, such as the `read` of every TensorFlow 1 variable, shares
+//! the memory of the variable, so its users see what an update wrote if they run after it. The same holds for branches of a `Switch` that it
+//! passes through, for a `Merge`, for the way into a loop and out of it, and for a function that returns its argument. Moving averages that
+//! are computed after a training step rely on this.
 //!
-//! Here such an output is the handle of the variable, wherever it comes from, and the value is read where an operation wants
-//! it, behind all that the operation waits for. What an update gives is the same handle as what it was given. A reference that
-//! is fetched is read when the step is over.
+//! Here such an output is the handle of the variable, and the value is read where an operation needs it, after everything that the operation
+//! waits for. The result of an update is the same handle as its input. A fetched reference is read after the step.
 //!
-//! What queues, stacks, arrays of tensors and other variables are given is a value. In the original, they share the
-//! variable's memory as well, so that what waits in a queue changes with each update.
+//! Queues, stacks, arrays of tensors, and other variables receive a value. In TensorFlow they share the variable's memory as well, so the
+//! content of a queue would change with each update.
 
 use crate::kernels::facts;
 use crate::registry::{Call, Control, Role, Shares};

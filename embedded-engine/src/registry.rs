@@ -1,7 +1,17 @@
-//! The facts of op types: how each is run, and what the compiler must know of it.
+//! The registry: the kernel of each op type, and the facts that the compiler needs to know about it.
 //!
-//! They are declared where the kernel of the op type is registered, and nowhere else. What follows from an op type's
-//! definition, such as whether it has an effect beyond its outputs, is asked of the definition.
+//! A fact is declared where the kernel is registered, and nowhere else:
+//!
+//! ```text
+//! registry.add("ReadVariableOp", read_variable).reads();
+//! registry.add_both(["QueueDequeueV2", "QueueDequeue"], dequeue).waits();
+//! ```
+//!
+//! What the definition of an op type already states is not repeated: an op is stateful by its definition, and takes references by its
+//! signature.
+//!
+//! A missing fact costs speed at worst, with two exceptions. An op type that may block must be registered as waiting, or its steps could wait
+//! for themselves. An op type whose result changes although it is stateless must be registered as changing, or it is folded.
 
 use crate::kernel::{Kernel, MakeKernel, NodeSpec};
 use compute::elementwise::{BinaryKernel, UnaryKernel};
@@ -19,7 +29,7 @@ pub(crate) struct OpType {
     pub(crate) role: Role,
     /// It only looks at the variables of its handles.
     pub(crate) reads: bool,
-    /// It may have to wait for another thread: its kernel begins and leaves what is waited for.
+    /// True if the operation may have to wait for another thread: its kernel begins and returns a wait.
     pub(crate) waits: bool,
     /// True if the outputs may differ between runs although the definition is stateless, such as those that
     /// depend on a file.
@@ -30,13 +40,13 @@ pub(crate) struct OpType {
     /// to a variable.
     pub(crate) shares: Shares,
     pub(crate) fusion: Option<Fusion>,
-    /// The function of single elements of `f32` that an operation of this type is, if it is one.
+    /// The function of single `f32` elements that an operation of this type computes, for chains.
     pub(crate) elementwise: Option<fn(&Operation) -> Option<Elementwise>>,
     /// The attributes that name functions which its kernel keeps, to call them later.
     pub(crate) holds: &'static [&'static str],
 }
 
-/// The role of an operation for the compiler.
+/// The role of an op type for the compiler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     /// It computes.
@@ -76,7 +86,7 @@ pub(crate) enum Control {
     NextIteration,
 }
 
-/// The functions that an operation runs, named by its attributes, and when.
+/// The functions that an operation runs: which attributes name them, and when each is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     /// The one of attribute `f`.
@@ -104,7 +114,7 @@ pub(crate) enum Shares {
     View,
 }
 
-/// The part that an operation takes in a product or convolution with what is behind it.
+/// The part of an op type in the fusion of a product or convolution with the operations that follow it.
 #[derive(Clone, Copy)]
 pub(crate) enum Fusion {
     /// A product: this makes the kernel that adds a bias, and that cuts off what is negative where asked to. None where it
@@ -256,14 +266,15 @@ impl<const N: usize> Added<'_, N> {
     }
 }
 
-/// Returns true if an operation does more than to compute its outputs from its inputs, as far as is known.
+/// Returns true if an operation has an effect other than computing its outputs: its definition is stateful, it takes a reference, or it has
+/// no definition.
 pub(crate) fn has_effect(operation: &Operation) -> bool {
     operation
         .def()
         .is_none_or(|def| def.is_stateful() || def.signature().inputs.iter().any(|input| input.is_ref))
 }
 
-/// Returns true if an operation's effect is no more than to draw random numbers.
+/// Returns true if the only effect of an operation is to draw random numbers.
 pub(crate) fn draws(operation: &Operation) -> bool {
     operation.attr("seed2").is_some()
 }

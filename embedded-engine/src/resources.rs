@@ -1,4 +1,8 @@
-//! The state of a session between steps: variables and the state of stateful operations.
+//! The state of a session between steps: variables, other resources such as queues, and the state of stateful operations.
+//!
+//! Resources are found by kind, container, and name; operations hold handles to them. The state of an operation, such as the position of
+//! a random stream, is found by the name of the operation, and checkpoints store it with the variables (`export_state`). A state that is
+//! restored before its operation exists waits until the operation is created.
 
 use rustc_hash::FxHashMap;
 use session_core::{Code, Error, Result};

@@ -1,4 +1,4 @@
-//! Running a plan.
+//! The entry to a plan: one run with its frame, its limits, its record, and its errors.
 
 use crate::execute::{Run, stats_of};
 use crate::kernel::{Body, Caller, Environment};

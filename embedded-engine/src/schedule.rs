@@ -1,9 +1,11 @@
-//! The order in which a plan's operations run.
+//! The order in which the operations of a plan run.
 //!
-//! What must come first comes first; beyond that, operations run in the order in which the graph was built, which keeps
-//! values alive for short and repeats itself. Where the graph does not order reading a variable and updating it, the
-//! reads come first: they see the value from before the step (the original leaves that to chance), and the update finds
-//! nobody sharing the value and writes in place.
+//! Data and control edges are mandatory. Beyond that, operations run in the order in which the graph was built, which is deterministic and keeps
+//! values alive for a short time. If the graph does not order a read and an update of a variable, the read comes first. It then sees the value
+//! from before the step (TensorFlow leaves this to chance), and the update owns the value and writes in place.
+//!
+//! These preferences are *wishes*: they may contradict each other or the mandatory order, and are then ignored. The search for reads that may
+//! come before an update is bounded, so that compile time stays linear in the size of a large graph.
 
 use crate::ir::{Ir, Value};
 use crate::kernels::facts;
@@ -95,7 +97,7 @@ fn uses(ir: &Ir) -> Vec<Uses> {
     uses
 }
 
-/// Returns the variable that a value stands for: a constant handle, or a reference that was passed on.
+/// Returns the variable that a value refers to: a constant handle, or a reference that was forwarded.
 fn variable(ir: &Ir, mut value: Value) -> Option<*const Variable> {
     // As far as anybody would pass a reference on; what is beyond that is ordered by the graph alone.
     for _ in 0..8 {
@@ -112,8 +114,8 @@ fn variable(ir: &Ir, mut value: Value) -> Option<*const Variable> {
     None
 }
 
-/// Returns true if a node gives its first input as it is, which may be a reference. What passes on the handle of a resource counts as
-/// an update of it, since it is for what may update it further on.
+/// Returns true if a node forwards its first input, which may be a reference, unchanged. A node that forwards the handle of a resource counts
+/// as an update, because whatever uses the handle further on may update the resource.
 fn passes_reference(ir: &Ir, node: usize) -> bool {
     let operation = ir.nodes[node].operation();
     let is_resource = operation.output_infos().first().is_none_or(|info| info.dtype == DType::Resource);
@@ -126,7 +128,7 @@ fn passes_reference(ir: &Ir, node: usize) -> bool {
         })
 }
 
-/// For each node the nodes that wait for it, with repetitions where they wait for several of its outputs.
+/// Returns for each node those that wait for it; repeated if a node uses several of its outputs.
 fn consumers(ir: &Ir) -> Vec<Vec<usize>> {
     let mut consumers = vec![Vec::new(); ir.nodes.len()];
     for (index, _) in ir.live() {
@@ -135,7 +137,7 @@ fn consumers(ir: &Ir) -> Vec<Vec<usize>> {
     consumers
 }
 
-/// Returns the nodes that depend on an update, directly or indirectly.
+/// Returns for each node whether it depends on an update, directly or indirectly.
 fn behind(ir: &Ir, uses: &[Uses], consumers: &[Vec<usize>]) -> Vec<bool> {
     let mut behind = vec![false; ir.nodes.len()];
     let mut pending: Vec<usize> = uses.iter().flat_map(|uses| &uses.writers).copied().collect();
@@ -149,14 +151,14 @@ fn behind(ir: &Ir, uses: &[Uses], consumers: &[Vec<usize>]) -> Vec<bool> {
     behind
 }
 
-/// Looks for what waits for nodes, until it has looked at as many as it may.
+/// A search for the nodes that depend on others, with a limit on the number of visited nodes.
 struct Search<'a> {
     consumers: &'a [Vec<usize>],
     left: usize,
 }
 
 impl Search<'_> {
-    /// Returns the nodes up to the last that wait for one, directly or not.
+    /// Returns the nodes, up to the last one given, that depend on a node. Returns `None` when the limit is reached.
     fn reached(&mut self, from: usize, last: usize) -> Option<FxHashSet<usize>> {
         let mut seen = FxHashSet::default();
         let mut pending = vec![from];
@@ -179,7 +181,8 @@ pub(crate) struct Edges {
     pub(crate) wishes: Vec<usize>,
 }
 
-/// These items, which come in the order of the graph, and the wishes, in a good order.
+/// Returns an order of these items, which are given in the order of the graph, that respects all hard edges and as many soft ones as
+/// possible.
 pub(crate) fn order(items: &[usize], edges: &Edges) -> Result<Vec<usize>> {
     let all: Vec<usize> = items.iter().chain(&edges.wishes).copied().collect();
     let places: FxHashMap<usize, usize> =
@@ -238,7 +241,7 @@ struct Ready {
 }
 
 impl Ready {
-    /// Lists an item if nothing holds it.
+    /// Adds an item to the candidates if nothing mandatory holds it.
     fn look_at(&mut self, place: usize, nodes: &[Waits]) {
         let node = &nodes[place];
         if node.done || node.hard > 0 {
@@ -252,8 +255,8 @@ impl Ready {
         }
     }
 
-    /// Returns a wish that is met; else the first item, in the order of the graph, whose wishes are met; the first of all when there
-    /// is none, since wishes may contradict each other.
+    /// Returns the next item: a wish that is fulfilled; otherwise the first item, in the order of the graph, whose wishes are fulfilled; otherwise
+    /// the first item that only wishes hold, since wishes may contradict each other.
     fn pop(&mut self, nodes: &[Waits]) -> Option<usize> {
         if let Some(place) = self.met.pop() {
             return Some(place);

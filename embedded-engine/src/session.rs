@@ -1,4 +1,7 @@
-//! A session of the embedded engine.
+//! A session of the embedded engine: the variables of a graph, its compiled plans, and the threads that work for it.
+//!
+//! Several threads may run steps of a session at the same time. They share everything except frames. Closing a session cancels its running
+//! steps and drops plans and resources.
 
 use crate::background::Threads;
 use crate::builder::Shared;

@@ -1,13 +1,24 @@
-//! Running blocks in which something may wait for another thread, or for another part of the same step.
+//! The executor for blocks in which something may wait for another thread, or for another part of the same step.
 //!
-//! A block runs in its order as long as nothing waits. What waits is suspended, be it an operation, a loop in the middle of a
-//! round or a function in the middle of its body, and so is what depends on it; everything else goes on. Only when nothing in
-//! any block can go on does the thread sleep. So a loop that fills a queue and another one that empties it take turns within
-//! one step, and no thread but the caller's is held.
+//! A block runs in its order as long as nothing waits. An operation that waits is suspended, as is a loop in the middle of an iteration, or a
+//! function in the middle of its body, and everything that depends on it is deferred; the rest continues. The thread sleeps only if nothing in
+//! any block can run. A loop that fills a queue and another one that empties it therefore alternate within one step, and no thread but the
+//! caller's is occupied.
 //!
-//! "Depends" includes the order that the schedule gave to reads and updates of a variable, so that what a step computes does
-//! not hang on who waited for whom. As long as nothing is suspended, none of this is looked at; what is suspended costs its
-//! own edges, whatever else is in the block.
+//! ```text
+//!   dequeue  ──►  matmul  ──►  assign        dequeue waits: it is suspended
+//!                                │           matmul, assign, and the read after it are deferred
+//!   enqueue                    read          enqueue continues, and may complete the dequeue
+//! ```
+//!
+//! The dependencies include the order that the schedule gave to reads and updates of a variable, so that the results of a step do not depend
+//! on which operation waited for which.
+//!
+//! **Cost.** While nothing is suspended, no bookkeeping happens. A suspended step costs its own outgoing edges, regardless of the size of the
+//! block.
+//!
+//! **Memory.** The plan empties a slot at the last use *in its order*. A deferred step runs later than that, so its inputs are kept for it and
+//! put back into their slots when it runs.
 
 use crate::calls::{Calls, Next, deliver};
 use crate::execute::Run;

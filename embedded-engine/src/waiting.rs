@@ -1,4 +1,4 @@
-//! Waiting for other threads.
+//! Waiting for other threads: the calling thread parks until one of the step's waits is complete or a limit of the run is reached.
 
 use crate::limits::Limits;
 use session_core::{CancellationGuard, Code, Error, Result};

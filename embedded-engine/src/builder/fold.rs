@@ -1,4 +1,8 @@
-//! Constant folding.
+//! Constant folding: operations that are computed at compile time.
+//!
+//! An operation is folded if it is stateless, its inputs are constants, and its result is not much larger than they are. Folding runs the
+//! same kernel that a step would run, so the results are equal bit by bit. The bytes of folded values count toward the limit of the plan
+//! cache.
 
 use super::{Builder, Shared};
 use crate::ir::Value;

@@ -1,4 +1,7 @@
-//! The operands of operations: references to variables are read where a value is wanted.
+//! The operands of operations: where a value is wanted and a reference arrives, a read of the variable is inserted.
+//!
+//! A read is shared by all users that wait for the same nodes. It comes after everything that its user waits for, so the user sees the
+//! updates that the graph orders before it, as in TensorFlow, where a reference is the memory of the variable.
 
 use super::Builder;
 use crate::flow::{Flow, hands_on, joins};

@@ -1,4 +1,4 @@
-//! The choice among the functions of an operation.
+//! The selection of one of an operation's functions: `If`, `Case`.
 
 use crate::kernel::KernelContext;
 use crate::registry::Call;

@@ -1,4 +1,4 @@
-//! Parts of slices: work on them in several threads, and the runs of a tensor within a larger one.
+//! Parts of slices: work on them in several threads, and the contiguous runs of a tensor within a larger one.
 
 use compute::Pool;
 use std::sync::{Mutex, OnceLock, PoisonError};

@@ -1,4 +1,7 @@
-//! Queues, and what else values are left in for others.
+//! Queues, barriers, accumulators, and staging areas: resources that pass values between steps and threads.
+//!
+//! Operations that may wait return a `Wait` (see `kernel.rs`); two mechanisms complete it. Queues serve waiting operations in the order of
+//! their arrival (`bounded.rs`). The other resources wake all waiting operations, and each tries again (`monitor.rs`).
 
 mod accumulator;
 mod barrier;

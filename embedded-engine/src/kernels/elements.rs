@@ -1,4 +1,4 @@
-//! Tensors as lists of equal elements: joined along a new or the first axis, taken apart, added up.
+//! Tensors as lists of equal elements: stacked, concatenated, split, and summed. Queues, tensor lists, and datasets share these functions.
 
 use crate::kernel::KernelContext;
 use crate::kernels::array::arrange;

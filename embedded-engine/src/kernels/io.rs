@@ -1,4 +1,6 @@
 //! Input: files, readers, orders of examples.
+//!
+//! Every access to a file asks the session's `FileAccess` first, so a model can be limited to its own folder.
 
 mod compression;
 mod files;

@@ -1,4 +1,4 @@
-//! Arithmetic, comparisons, products, sums.
+//! Arithmetic, comparisons, products, reductions, segments.
 
 mod chain;
 mod counting;

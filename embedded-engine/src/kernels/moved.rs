@@ -1,4 +1,6 @@
-//! Elements that a kernel moves without looking at them: the bits of numbers, and strings.
+//! Elements that a kernel moves without interpreting them: the bits of numbers, and strings.
+//!
+//! Gathers, transposes, and slices are instantiated once per bit width instead of once per dtype, which keeps the program small.
 
 use crate::kernel::KernelContext;
 use session_core::{Error, Result};

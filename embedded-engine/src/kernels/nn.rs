@@ -1,4 +1,7 @@
 //! Layers of neural networks: biases, convolutions, pooling, softmax and its losses.
+//!
+//! Kernels are written for channels last (NHWC), the layout in which a convolution is a product of contiguous rows. Other layouts are
+//! transposed.
 
 mod batch_norm;
 mod beams;

@@ -1,4 +1,7 @@
 //! Random numbers: equal seeds give TensorFlow's numbers.
+//!
+//! An operation draws from a Philox stream that its two seeds select; its position is part of the session's state, so a resumed run continues the
+//! stream. The division of work over threads does not change the numbers, because each block of numbers is computed from its position alone.
 
 use crate::dispatch::check_real;
 use crate::kernel::{Kernel, KernelContext, NodeSpec};

@@ -304,7 +304,7 @@ fn slice(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Returns the sum of two sparse tensors; sums that are smaller than the threshold are left out.
+/// Adds two sparse tensors. Sums that are smaller than the threshold are left out.
 fn add<T: Element + Add<Output = T> + PartialOrd + compute::math::Real>(
     context: &mut KernelContext<'_>,
 ) -> Result<()> {

@@ -1,4 +1,6 @@
-//! Lists of tensors as values: every change gives a new list, in place where nobody else has the old one.
+//! Lists of tensors as values: every change returns a new list, and is made in place if nothing else holds the old one.
+//!
+//! Loops accumulate their intermediate values for gradients in such lists.
 
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::elements::{declared_shape, joined, split, stacked, unstacked};

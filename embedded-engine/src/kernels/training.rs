@@ -1,4 +1,7 @@
-//! Training updates of variables, by handle or by reference: single passes over weights and slots, in place.
+//! The training operations of optimizers: one pass over a weight, its slots, and its gradient, in place.
+//!
+//! An operation locks all its variables, in the order of their addresses, and updates them together, so that no other step sees a weight
+//! without its slots.
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
@@ -396,7 +399,7 @@ fn slices<'a, T: Element>(
     values.into_iter().map(|value| Ok(value.make_mut::<T>(context.buffers())?)).collect()
 }
 
-/// Returns the weights and all slots must have the gradient's shape.
+/// Requires that the weights and all slots have the gradient's shape.
 fn check_shapes(values: &[&mut Tensor], variables: &[Arc<Variable>], gradient: &Tensor) -> Result<()> {
     for (value, variable) in values.iter().zip(variables) {
         if value.shape() != gradient.shape() {

@@ -12,7 +12,7 @@ fn variant<V: std::any::Any + Send + Sync>(value: V) -> Tensor {
     Tensor::from_handle(DType::Variant, Arc::new(value))
 }
 
-/// Returns the same variant with zeros inside.
+/// Delivers a variant of the same form with zeros inside.
 pub(crate) fn zeros_like(context: &mut KernelContext<'_>) -> Result<()> {
     let zeros = zeros(&context.take(0))?;
     context.set(0, zeros);
@@ -39,7 +39,7 @@ fn zeros(value: &Tensor) -> Result<Tensor> {
     ))
 }
 
-/// Returns the sum of variants, value by value.
+/// Adds variants value by value.
 pub(crate) fn add(context: &mut KernelContext<'_>) -> Result<()> {
     let mut total = context.take(0);
     for input in 1..context.num_inputs() {

@@ -1,4 +1,4 @@
-//! Numbers of 16 bits in kernels that compute in single precision.
+//! 16-bit floats in kernels that compute in single precision: the input is widened, the result is rounded once.
 
 use crate::dispatch::unsupported;
 use crate::kernel::{Input, Kernel, KernelContext, NodeSpec, UNUSED};

@@ -195,7 +195,7 @@ fn batch_to_space(context: &mut KernelContext<'_>, block: &[usize], border_input
     Ok(())
 }
 
-/// Returns the pixels under each place of a window, one after the other in the channels.
+/// Delivers the pixels at each position of a window, one after the other in the channels.
 fn extract_image_patches(context: &mut KernelContext<'_>, window: &Window) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let [batch, height, width, depth] = images(&shape)?;

@@ -28,7 +28,7 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
-/// Returns a diagonal tensor: of rank `2 r` for an input of rank `r`.
+/// Delivers a diagonal tensor: of rank `2 r` for an input of rank `r`.
 fn diag(context: &mut KernelContext<'_>) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let elements = shape.elements();

@@ -184,7 +184,7 @@ fn split<T: Moved>(context: &mut KernelContext<'_>, input: usize, at: usize, siz
     Ok(())
 }
 
-/// Returns the start of each of several concatenated tensors.
+/// Delivers the offset of each of several concatenated tensors.
 fn concat_offset<T: Element + AddAssign>(context: &mut KernelContext<'_>) -> Result<()> {
     let count = context.num_inputs() - 1;
     let rank = context.input(1).elements();

@@ -73,7 +73,7 @@ fn roll(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Returns the older form, with a truth value for each axis.
+/// Reverses axes: the older form, with a truth value for each axis.
 fn reverse(context: &mut KernelContext<'_>) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let backwards = context.slice::<bool>(1)?.to_vec();

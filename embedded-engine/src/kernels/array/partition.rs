@@ -40,7 +40,7 @@ fn dynamic_partition(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Returns the last row that is given an index stays; rows that nothing is given to are zero.
+/// Writes rows to the positions that indices state. The last row for an index wins; positions without a row are zero.
 fn dynamic_stitch(context: &mut KernelContext<'_>) -> Result<()> {
     let count = context.num_inputs() / 2;
     let rest = |i: usize| {

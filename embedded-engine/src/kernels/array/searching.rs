@@ -40,7 +40,7 @@ fn not_zero(context: &KernelContext<'_>, input: usize) -> Result<Vec<bool>> {
     Ok(holds)
 }
 
-/// Returns the coordinates of all elements that are not zero (or not false).
+/// Delivers the coordinates of all elements that are not zero (or not false).
 fn find(context: &mut KernelContext<'_>) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let holds = not_zero(context, 0)?;
@@ -174,7 +174,7 @@ fn distinct<'k>(keys: impl Iterator<Item = Key<'k>>) -> (Vec<usize>, Vec<usize>,
     (firsts, indices, counts)
 }
 
-/// Returns the elements of the first vector that are not in the second, and where they were.
+/// Delivers the elements of the first vector that are not in the second, and their positions.
 fn list_diff(context: &mut KernelContext<'_>, dtype: DType) -> Result<()> {
     let (x, y) = (context.input(0).clone(), context.input(1).clone());
     if x.shape().rank() != 1 || y.shape().rank() != 1 {

@@ -130,7 +130,7 @@ fn batch(context: &mut KernelContext<'_>, order: &Order, state: &IndexState) -> 
 }
 
 impl Place {
-    /// Returns the position counts epochs of one length.
+    /// Requires that the length of an epoch stays the same, because the position counts epochs of one length.
     fn accept(&mut self, limit: u64, name: &str) -> Result<()> {
         let known = *self.limit.get_or_insert(limit);
         if known == limit {

@@ -1,4 +1,7 @@
 //! Several elementwise operations in one pass over memory.
+//!
+//! The kernel is a small program over blocks of elements that fit in the first-level cache: each instruction is one of `compute`'s functions
+//! over a block. The results equal those of the single operations bit by bit, because the same functions compute them.
 
 use super::elementwise::{apply_binary, apply_unary, check_summands};
 use crate::kernel::{Kernel, KernelContext};

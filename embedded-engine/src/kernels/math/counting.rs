@@ -108,7 +108,7 @@ where
     })
 }
 
-/// Returns the weights (1 without any) of the elements with each value below the given size: of all, or of each row of a matrix.
+/// Sums the weights (1 without any) of the elements with each value below the given size, for all or for each row of a matrix.
 /// Binary output only says whether there are any.
 fn dense_bincount<T>(context: &mut KernelContext<'_>, binary: bool) -> Result<()>
 where
@@ -156,7 +156,7 @@ where
     })
 }
 
-/// Returns the number of values that are in each of some bins of equal width; those outside count in the first or last.
+/// Counts the values in each of several bins of equal width. Values outside count in the first or last bin.
 fn histogram(context: &mut KernelContext<'_>, out: DType) -> Result<()> {
     let bins = context.int(2)?;
     let bins = usize::try_from(bins).ok().filter(|&bins| bins > 0).ok_or_else(|| {
@@ -182,7 +182,7 @@ fn histogram(context: &mut KernelContext<'_>, out: DType) -> Result<()> {
     Ok(())
 }
 
-/// Returns the number of boundaries that are at most each value.
+/// Delivers, for each value, the number of boundaries that are at most the value.
 fn bucketize(context: &mut KernelContext<'_>, boundaries: &[f32]) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let values = context.doubles(0)?;

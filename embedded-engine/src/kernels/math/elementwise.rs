@@ -308,7 +308,7 @@ fn select_v2<T: Moved + elementwise::Element>(context: &mut KernelContext<'_>) -
     })
 }
 
-/// Returns the older form: a condition of the values' shape, a scalar, or a vector that chooses among rows.
+/// Selects by the older rules: the condition has the shape of the values, is a scalar, or is a vector that selects rows.
 fn select_v1<T: Moved + elementwise::Element>(context: &mut KernelContext<'_>) -> Result<()> {
     let dtype = context.input(1).dtype();
     let (condition, values) = (context.input(0).shape().clone(), context.input(1).shape().clone());
@@ -366,7 +366,7 @@ fn clip_by_value<T: Element + elementwise::Element>(context: &mut KernelContext<
     })
 }
 
-/// Returns a choice among strings or handles: of one value or the other by a single condition, or of each string by its own.
+/// Selects among strings or handles: one value or the other by a single condition, or each string by its own condition.
 /// The older form's vector of conditions chooses among rows.
 fn select_whole(context: &mut KernelContext<'_>, by_rows: bool) -> Result<()> {
     let [condition, yes, no] = [0, 1, 2].map(|input| context.input(input).shape().clone());

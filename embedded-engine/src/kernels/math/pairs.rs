@@ -48,7 +48,7 @@ fn approximate_equal<T: Element + Real>(context: &mut KernelContext<'_>, toleran
     })
 }
 
-/// Returns a function of two numbers, with broadcasting.
+/// Applies a function of two numbers, with broadcasting.
 fn broadcast<T: Element + elementwise::Element>(
     context: &mut KernelContext<'_>,
     function: fn(T, T) -> T,

@@ -348,7 +348,7 @@ fn sparse_gradient<T: Element + Real>(context: &mut KernelContext<'_>, share: Sh
     })
 }
 
-/// Returns the same for the rows alone that were chosen, with their indices in ascending order.
+/// Computes the same gradient for the selected rows only, with their indices in ascending order.
 fn sparse_gradient_rows<T: Element + Real>(context: &mut KernelContext<'_>, share: Share) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let (segments, rest) = rows(&shape)?;

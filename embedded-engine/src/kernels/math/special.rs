@@ -57,7 +57,7 @@ fn several<const N: usize>(dtype: DType, function: fn([f64; N]) -> f64) -> Resul
     Ok(boxed(move |context| several_of::<N>(context, &function)))
 }
 
-/// Returns a function of several numbers, with broadcasting.
+/// Applies a function of several numbers, with broadcasting.
 fn several_of<const N: usize>(
     context: &mut KernelContext<'_>,
     function: &dyn Fn([f64; N]) -> f64,

@@ -160,7 +160,7 @@ fn check_truths(context: &KernelContext<'_>, truths: usize) -> Result<usize> {
     }
 }
 
-/// Returns every class once, so there is nothing to expect.
+/// Delivers every class once, so all expected counts are 1.
 fn all(context: &mut KernelContext<'_>, count: usize, truths: usize) -> Result<()> {
     check_truths(context, truths)?;
     let shape = context.input(0).shape().clone();

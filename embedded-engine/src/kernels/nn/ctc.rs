@@ -249,7 +249,7 @@ impl Path {
     }
 }
 
-/// Returns the likeliest class of each frame, repeats merged if asked for, blanks left out.
+/// Delivers the most likely class of each frame, with repeats merged if requested, and without blanks.
 fn decode<T: Element + PartialOrd + CastTo<f64>>(
     context: &mut KernelContext<'_>,
     merge: bool,

@@ -73,7 +73,7 @@ fn last_axis(shape: &Shape) -> Result<(usize, &[usize])> {
     }
 }
 
-/// Returns the largest elements of each row in falling order; of equal ones the first come first.
+/// Delivers the largest elements of each row in descending order; equal ones in the order of their positions.
 pub(super) fn top_k(context: &mut KernelContext<'_>, k: i64, index: DType) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let (columns, rows) = last_axis(&shape)?;
@@ -114,7 +114,7 @@ fn index_tensor(places: &[usize], dtype: DType) -> Result<Tensor> {
     Ok(Tensor::from(memory::try_collected(places.iter().map(narrow))?))
 }
 
-/// Returns the element of each row that `n` others come before.
+/// Delivers the element of each row that would be at position `n` if the row were sorted.
 fn nth_element(context: &mut KernelContext<'_>, reverse: bool) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let (columns, rows) = last_axis(&shape)?;
@@ -137,7 +137,7 @@ fn nth_element(context: &mut KernelContext<'_>, reverse: bool) -> Result<()> {
     Ok(())
 }
 
-/// Returns whether fewer than `k` classes are predicted with more confidence than the right one. Where a prediction is not
+/// Delivers true where fewer than `k` classes have a higher prediction than the true class. Where a prediction is not
 /// finite, nothing is.
 fn in_top_k(context: &mut KernelContext<'_>, k: i64) -> Result<()> {
     let &[rows, classes] = context.input(0).shape().dims() else {
