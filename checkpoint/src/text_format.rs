@@ -338,7 +338,7 @@ impl<'a> Lexer<'a> {
         digits
     }
 
-    /// Returns a byte in up to `most` digits.
+    /// Parses a byte in up to `most` digits, and appends it.
     fn byte(&mut self, radix: u32, most: usize, bytes: &mut Vec<u8>) -> Result<(), String> {
         let digits = self.digits(radix, most);
         let byte = u8::from_str_radix(digits, radix);
@@ -346,7 +346,7 @@ impl<'a> Lexer<'a> {
         Ok(())
     }
 
-    /// Returns a character by its number.
+    /// Parses a character by its number, and appends it.
     fn character(&mut self, digits: usize, bytes: &mut Vec<u8>) -> Result<(), String> {
         let digits = self.digits(16, digits);
         let number = u32::from_str_radix(digits, 16).ok().and_then(char::from_u32);

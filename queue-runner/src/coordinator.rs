@@ -369,7 +369,7 @@ impl Coordinator {
         self.0.state().reason.clone()
     }
 
-    /// Returns the kept error as an error, without clearing it (S-194).
+    /// Fails with the kept error, without clearing it (S-194).
     ///
     /// ```
     /// let coordinator = queue_runner::Coordinator::new();

@@ -142,7 +142,7 @@ fn single<T: Any + Clone + Send + Sync>(graph: &Graph, key: &CollectionKey<T>) -
 
 /// Types of items in a piece's collection.
 trait Piece: Any + Clone + Send + Sync {
-    /// Returns the build error of the item, if it has one.
+    /// Fails with the build error of the item, if it has one.
     fn made(&self) -> Result<()>;
 }
 

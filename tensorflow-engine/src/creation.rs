@@ -131,7 +131,7 @@ fn missing(cluster: &ClusterSpec) -> Vec<Missing> {
     })
 }
 
-/// Returns an error with the reason if a port does not answer.
+/// Fails with the reason if no port of an address answers.
 fn reach(address: &str) -> Result<(), String> {
     let addresses =
         address.to_socket_addrs().map_err(|error| format!("its host cannot be resolved: {error}"))?;

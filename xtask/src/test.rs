@@ -73,7 +73,7 @@ pub(crate) fn model(iterations: &str) -> Result<()> {
     section("model", command)
 }
 
-/// Returns what a submission must pass.
+/// Runs all checks that a submission must pass.
 pub(crate) fn ci() -> Result<()> {
     tensorflow::install()?;
     test()?;

@@ -60,7 +60,7 @@ pub trait Storage: fmt::Debug + Send + Sync {
     /// As the system says.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
 
-    /// Returns when the names in this folder are on disk: files made, renamed and removed before stay
+    /// Waits until the names in this folder are on disk: files created, renamed, and removed before stay
     /// so even if the machine loses power.
     ///
     /// # Errors
@@ -136,7 +136,7 @@ pub trait WriteFile: fmt::Debug + Send {
     /// As the system says. After an error the file is of no use.
     fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
 
-    /// Returns when all bytes written are on disk. Nothing may be written after that.
+    /// Waits until all written bytes are on disk. Nothing may be written after that.
     ///
     /// # Errors
     /// As the system says.

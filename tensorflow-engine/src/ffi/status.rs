@@ -29,7 +29,7 @@ impl Status {
         unsafe { (self.api.TF_SetStatus)(self.pointer, error.code().number(), text.as_ptr()) }
     }
 
-    /// Returns the result of the last call, with TensorFlow's message.
+    /// Fails with TensorFlow's message if the last call failed.
     pub(crate) fn check(&self) -> Result<()> {
         // SAFETY: the pointer is this status; the text is copied before anything else can write it.
         let (code, message) = unsafe {
