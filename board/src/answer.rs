@@ -69,7 +69,7 @@ impl Query<'_> {
 
     fn number<N: FromStr>(&self, key: &str) -> Result<Option<N>, Error> {
         let Some(text) = self.get(key) else { return Ok(None) };
-        let wrong = |_| Error::Request(format!("the parameter '{key}' is no number: '{text}'"));
+        let wrong = |_| Error::Request(format!("the parameter '{key}' is not a number: '{text}'"));
         text.parse().map(Some).map_err(wrong)
     }
 }

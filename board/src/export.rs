@@ -87,7 +87,7 @@ impl Data<'_> {
     }
 
     /// Asks the board, and keeps the answer under what names it to the page: parameters that only say how much is wanted
-    /// are no part of that.
+    /// are not part of that.
     fn ask(&mut self, path: &str, named: &[(&str, &str)], more: &[(&str, &str)]) -> Json {
         let answer = self.answer(path, named, more);
         let value: Json = match (answer.status, answer.content_type) {

@@ -97,8 +97,9 @@ impl Plot {
         }
         if curves.len() > MAX_CURVES {
             let count = curves.len();
-            let text =
-                format!("{count} curves are too many for one plot; give a run's own folder or fewer tags");
+            let text = format!(
+                "{count} curves are too many for one plot; pass the folder of a single run, or fewer tags"
+            );
             return Err(Error::Request(text));
         }
         Ok(Plot { curves, log: false })

@@ -139,7 +139,7 @@ impl Server {
                         .timer(hyper_util::rt::TokioTimer::new())
                         .header_read_timeout(HEADER_TIMEOUT)
                         .serve_connection(TokioIo::new(stream), service);
-                    // A client that closes its connection early is no failure.
+                    // A client that closes its connection early is not a failure.
                     let _ = connection.await;
                 });
             }

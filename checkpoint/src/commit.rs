@@ -133,7 +133,7 @@ mod tests {
         let temporary = mark.temporary(Path::new("d/m.index"));
         let name = temporary.file_name().unwrap().to_str().unwrap();
         assert_eq!((mark.target_of(name), other.target_of(name)), (Some("m.index"), None));
-        assert_eq!(prefix::parse(name), None, "an unfinished file is no part of a checkpoint");
+        assert_eq!(prefix::parse(name), None, "an unfinished file is not part of a checkpoint");
         for name in ["m.index.tempstate5", "m.index.tempstate", "m.index"] {
             assert_eq!(mark.target_of(name), None, "{name}");
         }

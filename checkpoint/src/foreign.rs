@@ -52,7 +52,7 @@ pub(crate) fn no_checkpoint(storage: &dyn Storage, path: &Path) -> Error {
                 Part::Meta => "the meta graph",
             };
             return unsupported(format!(
-                "it is {what} of a checkpoint: give its prefix, {}",
+                "it is {what} of a checkpoint: pass its prefix, {}",
                 meant.display()
             ));
         }
@@ -78,7 +78,7 @@ fn in_folder(storage: &dyn Storage, folder: &Path) -> Option<String> {
     }
     if let Some(newest) = checkpoints_by_step(storage, folder).ok().and_then(|mut found| found.pop()) {
         return Some(format!(
-            "it is a folder: give the prefix of a checkpoint in it, such as {}",
+            "it is a folder: pass the prefix of a checkpoint in it, such as {}",
             newest.display()
         ));
     }

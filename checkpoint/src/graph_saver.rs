@@ -69,7 +69,7 @@ pub struct Restored {
 
 impl GraphSaver {
     /// Creates a saver of all global variables, lookup tables ([`SAVEABLE_OBJECTS`](keys::SAVEABLE_OBJECTS)) and objects of the program
-    /// ([`SAVED_OBJECTS`]) that the graph has whenever it saves or restores (S-274); none are no error
+    /// ([`SAVED_OBJECTS`]) that the graph has whenever it saves or restores (S-274); having none is not an error
     /// (S-83, S-290). TensorFlow's default saver never learns of variables that are made later (S-86).
     #[must_use]
     pub fn new(options: SaverOptions) -> GraphSaver {

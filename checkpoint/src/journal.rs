@@ -76,7 +76,7 @@ impl Journal {
         let journal = Journal::parse(&bytes);
         if journal.foreign {
             log::warn!(
-                "{} is no journal of this program: old checkpoints are not deleted",
+                "{} is not a journal of this program: old checkpoints are not deleted",
                 escaped(path.display())
             );
         }

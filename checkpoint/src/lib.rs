@@ -38,7 +38,7 @@
 //! - [`CheckpointReader`] lists and reads any checkpoint lazily; [`bundle`] has reader and writer of the V2
 //!   format alone, with partitioned tensors and shards.
 //! - [`latest_checkpoint`], [`checkpoints_iterator`] and their like find checkpoints and wait for them.
-//! - [`sidecar`] keeps what is no tensor: random state, positions in the input.
+//! - [`sidecar`] keeps what is not a tensor: random state, positions in the input.
 //!
 //! # What it does not do
 //!

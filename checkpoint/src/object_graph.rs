@@ -16,7 +16,7 @@ pub(crate) fn names(reader: &CheckpointReader) -> Result<HashMap<String, String>
         return Ok(HashMap::new());
     }
     let graph = reader.read(OBJECT_GRAPH)?;
-    let damaged = || Error::corrupt_tensor(reader.path(), OBJECT_GRAPH, "it is no object graph");
+    let damaged = || Error::corrupt_tensor(reader.path(), OBJECT_GRAPH, "it is not an object graph");
     let [graph] = graph.as_strings().map_err(|_| damaged())? else { return Err(damaged()) };
     parse(graph).map_err(|Malformed| damaged())
 }

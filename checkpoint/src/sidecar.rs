@@ -163,7 +163,7 @@ fn number<const N: usize>(file: &[u8], at: usize) -> Option<[u8; N]> {
 fn open(path: &Path, file: &Bytes) -> Result<Opened> {
     let damaged = |what: &str| Error::corrupt(path, what);
     if !is_ours(file) {
-        return Err(damaged("it is no session state"));
+        return Err(damaged("it is not a session state"));
     }
     let version = number(file, 8).map(u32::from_le_bytes).ok_or_else(|| damaged("it is cut short"))?;
     if version != VERSION {

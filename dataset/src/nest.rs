@@ -188,7 +188,7 @@ impl Nested {
     pub fn output(&self) -> &Output {
         match self {
             Nested::Tensor(output) => output,
-            other => panic!("{:?} is no tensor", other.structure()),
+            other => panic!("{:?} is not a tensor", other.structure()),
         }
     }
 
@@ -201,7 +201,7 @@ impl Nested {
     pub fn sparse(&self) -> &SparseTensor {
         match self {
             Nested::Sparse(sparse) => sparse,
-            other => panic!("{:?} is no sparse tensor", other.structure()),
+            other => panic!("{:?} is not a sparse tensor", other.structure()),
         }
     }
 

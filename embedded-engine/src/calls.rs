@@ -85,8 +85,8 @@ impl Calls {
                 if !more {
                     return Ok(Next::Done(results));
                 }
-                let number =
-                    i32::try_from(*next).map_err(|_| Error::invalid_argument("a number that is no int32"))?;
+                let number = i32::try_from(*next)
+                    .map_err(|_| Error::invalid_argument("a number that is not an int32"))?;
                 *next = next.saturating_add(*delta);
                 results.insert(0, Tensor::from(number));
                 Ok(Next::Call(0, results))

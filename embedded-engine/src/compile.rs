@@ -116,7 +116,7 @@ impl Compilation<'_> {
                 let plan = emit(ir, &self.bodies)?;
                 if plan.depth > MAX_DEPTH {
                     let text =
-                        format!("function '{name}' begins a row of more than {MAX_DEPTH} nested calls");
+                        format!("function '{name}' begins a chain of more than {MAX_DEPTH} nested calls");
                     let error = Error::new(Code::ResourceExhausted, text);
                     return Err(caller.place(error).with_phase(Phase::Run));
                 }

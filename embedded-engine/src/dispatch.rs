@@ -107,7 +107,7 @@ macro_rules! for_dtype {
     };
 }
 
-/// Refuses dtypes that are no numbers.
+/// Refuses dtypes that are not numbers.
 pub(crate) fn check_number(dtype: tensor::DType) -> session_core::Result<()> {
     for_dtype!(number dtype, T => {
         let _: [T; 0] = [];

@@ -184,7 +184,7 @@ impl Frames {
                 if self.is_head[index] && self.home[index] == frame {
                     let first = ir.nodes[before].operation().name();
                     let text = format!(
-                        "the loop of frame '{}' begins with '{first}', which no 'Enter' brings in",
+                        "the loop of frame '{}' begins with '{first}', which does not come from an 'Enter'",
                         self.name(frame)
                     );
                     return Err(node.operation().place(unsupported(text)));

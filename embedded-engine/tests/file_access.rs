@@ -180,7 +180,7 @@ fn datasets_reach_only_what_is_allowed() {
         }
         assert!(!outside.join("new.index").exists(), "nothing was written");
         let allowed = ask(&nodes, &inside.join(name), &FileAccess::nothing().allow_write(&inside));
-        // The text is no file of records.
+        // The text is not a file of records.
         assert!(allowed.is_ok() || nodes.contains("TFRecordDataset"), "{nodes}: {allowed:?}");
         assert_ne!(allowed.err().map(|error| error.code()), Some(Code::PermissionDenied));
     }

@@ -108,7 +108,7 @@ fn functions_that_lie_too_deep_are_an_error_that_names_one() {
     let (graph, result) = nested(3000, call);
     let error = run(&graph, &result).unwrap_err();
     assert_eq!(error.code(), Code::ResourceExhausted, "{error}");
-    assert!(error.message().contains("'f256' begins a row of more than 256 nested calls"), "{error}");
+    assert!(error.message().contains("'f256' begins a chain of more than 256 nested calls"), "{error}");
     let caller = error.node().and_then(|name| graph.function("f257")?.body().operation(name).ok());
     assert_eq!(caller.unwrap().op_type(), error.op_type().unwrap());
 }

@@ -291,7 +291,7 @@ fn changes_between_sequences_are_counted() {
     assert_eq!(distance(false), Tensor::from([1f32, 2.0, 1.0]));
 }
 
-/// The strings whose characters are read: with letters of two bytes, empty, with bytes that are no characters, of four bytes.
+/// The strings whose characters are read: with letters of two bytes, empty, with bytes that are not characters, of four bytes.
 fn texts() -> Tensor {
     let texts: [&[u8]; 4] =
         ["gr\u{f6}\u{df}e".as_bytes(), b"", b"a\xff\xe2\x82b\x01", "\u{1f600}".as_bytes()];

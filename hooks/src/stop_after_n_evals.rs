@@ -46,7 +46,7 @@ impl StopAfterNEvalsHook {
     }
 
     fn reason(&self) -> String {
-        format!("{} evaluations were made", self.done)
+        format!("{} evaluations were completed", self.done)
     }
 }
 

@@ -268,9 +268,7 @@ impl HostTraining {
 fn metric(graph: &Graph, scope: &Graph, name: &str, value: &Output) -> Result<()> {
     let named = ops::array::identity(value.within(&graph.named(name)));
     if named.operation().error().is_none() && named.operation().name() != name {
-        return Err(Error::value(format!(
-            "the name of metric '{name}' is used: give the metric another name"
-        )));
+        return Err(Error::value(format!("the name of metric '{name}' is taken: choose another name")));
     }
     let missing = || Error::runtime("the library has no ScalarSummary");
     let def = ops::library().find("ScalarSummary").ok_or_else(missing)?;

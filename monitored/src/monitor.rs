@@ -381,7 +381,7 @@ impl Monitor {
         self.closed
     }
 
-    /// S-154, S-155. A preemption in the background is no reason to stop if the next run recovers from it.
+    /// S-154, S-155. A preemption in the background is not a reason to stop if the next run recovers from it.
     #[inline]
     pub(crate) fn should_stop(&self) -> bool {
         let Some(session) = &self.session else { return self.closed };

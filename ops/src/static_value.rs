@@ -7,7 +7,7 @@ use tensor::{DType, Tensor};
 /// Elements row-major, each as far as it is known.
 type Partial = Vec<Option<i64>>;
 
-/// Longer tensors are no shapes, and chains of operations this long are no usual way to compute one.
+/// Longer tensors are not shapes, and longer chains of operations are not a usual way to compute one.
 const MAX_ELEMENTS: usize = 64;
 const MAX_DEPTH: usize = 16;
 

@@ -160,7 +160,7 @@ fn names_are_made_unique_but_for_exact_ones() {
     let again = get_variable(&graph, "w", [1], DType::Float32, &zeros());
     assert_eq!(again.name(), "w_1");
     let error = graph.check().unwrap_err();
-    assert!(error.message().contains("'w' cannot be made: the name is taken"), "{error}");
+    assert!(error.message().contains("'w' cannot be created: the name is taken"), "{error}");
     assert!(error.location().unwrap().file().ends_with("variables.rs"), "{error}");
 }
 

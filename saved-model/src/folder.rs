@@ -187,7 +187,7 @@ fn read(path: &Path, parse: impl FnOnce(Vec<u8>) -> Result<Message>) -> Result<M
         |error: Error| error.context(format!("cannot parse the SavedModel file '{}'", path.display()));
     let metadata = std::fs::metadata(path)?;
     if !metadata.is_file() {
-        let text = format!("'{}' is no regular file", path.display());
+        let text = format!("'{}' is not a regular file", path.display());
         return Err(Error::new(Code::FailedPrecondition, text));
     }
     let bytes = std::fs::read(path)

@@ -162,7 +162,7 @@ pub fn find_tensor(graph: &Graph, name: &str) -> Result<Output> {
             Ok(known) => {
                 let (op_type, count) = (known.op_type(), known.num_outputs());
                 let text = format!(
-                    "'{name}' is no tensor: the operation '{operation}' of type {op_type} has {count} outputs"
+                    "'{name}' is not a tensor: the operation '{operation}' of type {op_type} has {count} outputs"
                 );
                 Error::key(text).with_source(error)
             }

@@ -304,8 +304,8 @@ impl ScaffoldBuilder {
     /// Checks that everything given can run in this graph.
     fn check(&self, graph: &Graph) -> Result<()> {
         if self.graph.as_ref().is_some_and(|known| !known.is_same(graph)) {
-            let text = "the scaffold was finalized for another graph; give the session that graph, or copy the pieces \
-                        that fit with `copy_from`";
+            let text = "the scaffold was finalized for another graph; pass that graph to the session, or copy the \
+                        compatible parts with `copy_from`";
             return Err(Error::value(text));
         }
         let Pieces { init_op, local_init_op, ready_op, ready_for_local_init_op, summary_op, .. } =

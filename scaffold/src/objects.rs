@@ -33,8 +33,8 @@ fn check_names(graph: &Graph, objects: &[SavedObject]) -> Result<()> {
     for object in objects {
         if let Some(name) = object.tensor_names().into_iter().find(|name| !taken.insert(name.clone())) {
             let text = format!(
-                "saved object '{}' has a tensor '{name}', and so has a variable or another object: give the object another \
-                 name",
+                "saved object '{}' has a tensor '{name}', and so does a variable or another object: choose another name \
+                 for the object",
                 object.name()
             );
             return Err(Error::value(text));

@@ -73,7 +73,7 @@ fn judge(ready_op: &Output, value: &Tensor) -> Result<Readiness> {
     if value.dtype() != DType::String || value.shape().rank() != 1 {
         let (name, dtype, shape) = (ready_op.name(), value.dtype(), value.shape());
         let text =
-            format!("the ready op '{name}' must give a vector of strings, not {dtype} of shape {shape}");
+            format!("the ready op '{name}' must return a vector of strings, not {dtype} of shape {shape}");
         return Err(Error::type_mismatch(text));
     }
     let names = value.as_strings()?.iter().map(|name| String::from_utf8_lossy(name).into_owned());

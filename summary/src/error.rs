@@ -75,7 +75,7 @@ pub enum SummaryError {
     /// A stored tensor has other elements than its shape and dtype need.
     #[error("a stored tensor's elements: {0}")]
     Tensor(#[from] TensorError),
-    /// The bytes are no summary or no tensor.
+    /// The bytes are not a summary or not a tensor.
     #[error("malformed message: {0}")]
     Decode(#[from] DecodeError),
 }
@@ -89,7 +89,7 @@ pub enum EventError {
     /// A record is damaged or could not be read or written.
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// A whole record is no event.
+    /// A whole record is not an event.
     #[error("malformed event at {place}: {source}")]
     Decode {
         /// The record.
@@ -98,7 +98,7 @@ pub enum EventError {
         source: DecodeError,
     },
     /// Bytes given as a message are none.
-    #[error("malformed {what}: the bytes are no serialized {message}: {source}")]
+    #[error("malformed {what}: the bytes are not a serialized {message}: {source}")]
     Malformed {
         /// `summary`, `graph`, `meta graph` or `run metadata`.
         what: &'static str,

@@ -148,7 +148,7 @@ impl Event {
     /// ```
     ///
     /// # Errors
-    /// When the bytes are no event. Fields of unknown numbers are skipped.
+    /// When the bytes are not an event. Fields of unknown numbers are skipped.
     pub fn decode(bytes: impl Into<Bytes>) -> Result<Event, DecodeError> {
         Ok(proto::Event::decode(bytes.into()).map_err(DecodeError)?.into())
     }

@@ -136,7 +136,7 @@ impl Histogram {
     /// ```
     ///
     /// # Errors
-    /// [`SummaryError::NotFinite`]; [`SummaryError::DType`] for elements that are no real numbers, and
+    /// [`SummaryError::NotFinite`]; [`SummaryError::DType`] for elements that are not real numbers, and
     /// for the quantised, four- and eight-bit ones but `int8` and `uint8`. Bools count as 0 and 1.
     pub fn of_tensor(tensor: &Tensor) -> Result<Histogram, SummaryError> {
         macro_rules! by_dtype {

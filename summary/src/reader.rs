@@ -69,7 +69,7 @@ impl<R: Read> EventReader<R> {
     ///
     /// # Errors
     /// [`EventError::Record`] for damaged records, a truncated one included, see
-    /// [`RecordReader::next_record`]. [`EventError::Decode`] for a whole record that is no event; the
+    /// [`RecordReader::next_record`]. [`EventError::Decode`] for a whole record that is not an event; the
     /// next call goes on behind it.
     pub fn next_event(&mut self) -> Result<Option<Event>, EventError> {
         let place = self.records.place();
@@ -159,7 +159,7 @@ impl<R: Read> Iterator for EventReader<R> {
 }
 
 /// Lists the event files of a run's directory in the order of their names, which is that of their creation.
-/// Event files are those with `tfevents` in the name. A path that is no directory stands for itself.
+/// Event files are those with `tfevents` in the name. A path that is not a directory stands for itself.
 ///
 /// ```
 /// let directory = tempfile::tempdir()?;

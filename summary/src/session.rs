@@ -64,7 +64,7 @@ mod tests {
             Ok(())
         }
         let error = in_a_hook().unwrap_err();
-        assert_eq!(error.code(), Code::NotFound, "a file is no folder");
+        assert_eq!(error.code(), Code::NotFound, "a file is not a folder");
         assert!(error.message().starts_with("could not create directory"), "{error}");
         assert!(error.cause::<EventError>().is_some());
         fn refused() -> session_core::Result<()> {

@@ -120,7 +120,7 @@ impl Summary {
     /// Reads a serialised message. Pictures and the like share the memory of the bytes.
     ///
     /// # Errors
-    /// When the bytes are no summary. Fields of unknown numbers are skipped.
+    /// When the bytes are not a summary. Fields of unknown numbers are skipped.
     pub fn decode(bytes: impl Into<Bytes>) -> Result<Summary, DecodeError> {
         Ok(proto::Summary::decode(bytes.into()).map_err(DecodeError)?.into())
     }

@@ -208,7 +208,7 @@ fn histograms_are_made_as_tensorflow_made_them() {
     for (index, values) in inputs {
         let ours = Histogram::of(values.iter().copied()).unwrap();
         let ValueData::Histogram(theirs) = events[index + 1].values()[0].data.as_ref().unwrap() else {
-            panic!("event {index} is no histogram");
+            panic!("event {index} is not a histogram");
         };
         assert_eq!(&ours, theirs);
     }

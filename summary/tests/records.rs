@@ -226,7 +226,7 @@ fn a_run_goes_on_behind_a_bad_file() {
     let mut bad = file_of(&[event(0), event(1)]);
     *bad.last_mut().unwrap() ^= 1;
     fs::write(name(1), &bad).unwrap();
-    // A record that is no event, then a good one.
+    // A record that is not an event, then a good one.
     fs::write(name(2), file_of(&[vec![0xff; 5], event(2)])).unwrap();
     // A truncated one.
     let cut = file_of(&[event(3), event(4)]);

@@ -13,7 +13,7 @@ pub(crate) fn root() -> PathBuf {
 
 /// Prints text as it is.
 pub(crate) fn say(text: &str) {
-    // A closed pipe is no reason to stop.
+    // A closed pipe is not a reason to stop.
     let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
 }
 

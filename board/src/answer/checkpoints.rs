@@ -120,7 +120,7 @@ fn folder(shown: &Shown) -> Result<&Path, Error> {
     if path.is_dir() {
         return Ok(path);
     }
-    Err(Error::NotFound(format!("{} is no folder", path.display())))
+    Err(Error::NotFound(format!("{} is not a folder", path.display())))
 }
 
 fn name(path: impl AsRef<Path>) -> String {

@@ -34,7 +34,7 @@ impl Board {
 
 /// Returns the strings of a value with their shape, or a word on what it is instead.
 fn content(value: &Value) -> Json {
-    let Some(ValueData::Tensor(stored)) = &value.data else { return json!({"error": "it is no tensor"}) };
+    let Some(ValueData::Tensor(stored)) = &value.data else { return json!({"error": "it is not a tensor"}) };
     let tensor = match stored::decode(stored) {
         Ok(tensor) => tensor,
         Err(error) => return json!({"error": error}),

@@ -264,7 +264,7 @@ impl RawEntry {
 
     fn shape(&self) -> Result<Shape, String> {
         if self.unknown_rank || self.dims.len() > MAX_DIMS {
-            return Err("its shape is no tensor's".to_owned());
+            return Err("its shape is not a tensor's".to_owned());
         }
         let dims = self.dims.iter().map(|&dim| usize::try_from(dim));
         let shape: Shape =

@@ -585,7 +585,7 @@ fn open_index(storage: &dyn Storage, prefix: &Path, path: &Path) -> Result<Arc<d
     })
 }
 
-/// Returns a whole index file, after a look at its end: what is no index must not cost memory.
+/// Returns a whole index file, after a look at its end: what is not an index must not cost memory.
 fn read_table(file: &dyn ReadFile, path: &Path) -> Result<Vec<u8>> {
     let len = file.len().map_err(Error::io("open", path))?;
     let footer = read_footer(file, len).map_err(Error::io("read", path))?;

@@ -213,7 +213,7 @@ impl Shared {
             } else {
                 let prefix = place.directory.join(&kept.name);
                 log::info!(
-                    "{} is no longer listed, and stays: no saver wrote it here",
+                    "{} is no longer listed, and its files are kept: no saver of this folder wrote them",
                     escaped(prefix.display())
                 );
             }

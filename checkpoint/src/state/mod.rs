@@ -387,7 +387,7 @@ pub fn checkpoint_mtimes<P: AsRef<Path>>(
 }
 
 /// Removes all files of a checkpoint: index first, so that it ceases to exist at once, then data,
-/// session state and meta graph (S-313). Files that are already gone are no error.
+/// session state and meta graph (S-313). Files that are already gone are not an error.
 ///
 /// ```
 /// # let folder = tempfile::tempdir()?;

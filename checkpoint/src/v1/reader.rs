@@ -103,7 +103,7 @@ impl Table {
     }
 }
 
-/// Reads a whole file, after a look at its end: what is no table must not cost memory.
+/// Reads a whole file, after a look at its end: what is not a table must not cost memory.
 fn read_file(storage: &dyn Storage, path: &Path) -> Result<Vec<u8>> {
     let file = storage.open(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Error::NotFound { path: path.to_path_buf() },
@@ -132,7 +132,7 @@ impl V1Reader {
     /// before `-?????-of-00002`.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; [`Error::Corrupt`] for a file that is no table, or a damaged one; [`Error::Io`].
+    /// [`Error::NotFound`]; [`Error::Corrupt`] for a file that is not a table, or a damaged one; [`Error::Io`].
     pub fn open(path: impl AsRef<Path>) -> Result<V1Reader> {
         let path = path.as_ref();
         V1Reader::of_files(&LocalStorage, path.to_path_buf(), &files_of(&LocalStorage, path)?)

@@ -35,7 +35,7 @@ fn encoding(dtype: DType) -> Option<(u32, Encoding)> {
     })
 }
 
-/// The reason why values are no tensor.
+/// The reason why values do not form a tensor.
 pub(super) enum ValuesError {
     Malformed,
     Tensor(TensorError),

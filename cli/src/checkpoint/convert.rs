@@ -62,7 +62,7 @@ impl Arguments {
         if is_safetensors != (self.to == Format::Safetensors) {
             let rule = if is_safetensors { "does not end" } else { "ends" };
             return Err(Error::Invalid(format!(
-                "the destination is {destination}, but a checkpoint of the format asked for {rule} with .safetensors"
+                "the destination is {destination}, but a checkpoint of the requested format {rule} with .safetensors"
             )));
         }
         let folder = |path: &Path| path.parent().map(Path::to_path_buf).unwrap_or_default();

@@ -11,7 +11,7 @@ use tensor::text::escaped;
 pub(crate) struct Unreadable {
     /// The damage, with file and offset.
     pub(crate) damage: Vec<String>,
-    /// The files that end within an event, which is no damage, with the offset.
+    /// The files that end within an event, which is not damage, with the offset.
     pub(crate) unfinished: Vec<(PathBuf, u64)>,
 }
 

@@ -136,7 +136,7 @@ fn of_text(text: &str, dtype: DType, shape: &PartialShape) -> Result<Tensor> {
         word => serde_json::from_str(word).or_else(|_| {
             // NaN and infinities, and numbers that are written in other ways than JSON has them.
             let number: Option<f64> = word.parse().ok();
-            number.map(json::number).ok_or_else(|| Error::value(format!("'{word}' is no number")))
+            number.map(json::number).ok_or_else(|| Error::value(format!("'{word}' is not a number")))
         }),
     };
     let rows: Result<Vec<Json>> = text

@@ -129,7 +129,7 @@ pub(crate) fn to_tensor(value: &Json, dtype: DType) -> Result<Tensor> {
             Tensor::from_strings(values?, shape)?
         }
         other => {
-            return Err(Error::type_mismatch(format!("{other} cannot be given as JSON; give a .npy file")));
+            return Err(Error::type_mismatch(format!("{other} cannot be given as JSON; pass a .npy file")));
         }
     })
 }
@@ -141,7 +141,7 @@ fn flatten<'j>(value: &'j Json, shape: &[usize], flat: &mut Vec<&'j Json>) -> Re
             items.iter().try_for_each(|item| flatten(item, rest, flat))
         }
         (Json::Array(_), _) | (_, Some(_)) => {
-            Err(Error::value("the JSON is no array of one shape: its rows have different lengths"))
+            Err(Error::value("the JSON is not a rectangular array: its rows have different lengths"))
         }
         (item, None) => {
             flat.push(item);
@@ -171,7 +171,7 @@ fn narrowed<T: Copy + Into<f64>>(item: &Json, dtype: DType, narrow: impl Fn(f64)
 fn integer<T: TryFrom<i128>>(item: &Json) -> Result<T> {
     let whole = item.as_i64().map(i128::from).or_else(|| item.as_u64().map(i128::from));
     let fits = whole.and_then(|whole| T::try_from(whole).ok());
-    fits.ok_or_else(|| Error::type_mismatch(format!("{item} is no integer of the input's dtype")))
+    fits.ok_or_else(|| Error::type_mismatch(format!("{item} is not an integer of the input's dtype")))
 }
 
 fn bytes(item: &Json) -> Result<Vec<u8>> {

@@ -82,7 +82,7 @@ fn write_file(file: &Path, value: &Tensor) -> Result<()> {
 /// Formats strings, one per line, or rows of numbers, as [`InputArgument`](super::inputs::InputArgument) reads them.
 fn text(value: &Tensor) -> Result<Vec<u8>> {
     if value.shape().rank() > 2 {
-        return Err(Error::value("an array of more than two dimensions is no text: write .npy or .json"));
+        return Err(Error::value("an array of more than two dimensions is not text: write .npy or .json"));
     }
     fn line(json: &Json) -> String {
         match json {

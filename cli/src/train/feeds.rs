@@ -119,9 +119,9 @@ impl Feeder {
             [] => Ok(Some(1)),
             [rows] if rows % batch == 0 => Ok(Some((rows / batch) as u64)),
             [rows] => Err(Error::value(format!(
-                "batches of {batch} rows do not divide the {rows} rows of the feeds: choose another --batch, or give --steps"
+                "batches of {batch} rows do not divide the {rows} rows of the feeds: choose another --batch, or set --steps"
             ))),
-            _ => Err(Error::value("the feeds have different numbers of rows: give --steps")),
+            _ => Err(Error::value("the feeds have different numbers of rows: set --steps")),
         }
     }
 

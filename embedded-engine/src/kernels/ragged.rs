@@ -37,7 +37,7 @@ pub(in crate::kernels) fn splits(context: &KernelContext<'_>, input: usize) -> R
     let given = context.ints(input)?;
     let splits: Option<Vec<usize>> = given.iter().map(|&split| usize::try_from(split).ok()).collect();
     let splits = splits.filter(|splits| splits.first() == Some(&0) && splits.is_sorted());
-    splits.ok_or_else(|| Error::invalid_argument("the splits of rows must begin with 0 and never fall"))
+    splits.ok_or_else(|| Error::invalid_argument("row splits must begin with 0 and must not decrease"))
 }
 
 /// The splits of all axes, checked against one another and against the number of values.

@@ -172,7 +172,7 @@ fn reshape(context: &mut KernelContext<'_>) -> Result<()> {
         Shape::new(new).elements() == total && asked.iter().filter(|&&size| size == -1).count() <= 1
     });
     let new = new.ok_or_else(|| {
-        Error::invalid_argument(format!("a sparse tensor of shape {dims:?} cannot take the shape {asked:?}"))
+        Error::invalid_argument(format!("a sparse tensor of shape {dims:?} cannot be reshaped to {asked:?}"))
     })?;
     let mut rows = Vec::new();
     for row in context.ints(0)?.chunks(dims.len().max(1)) {

@@ -73,7 +73,7 @@ fn read_variable(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Gives the value of input 0: that of the variable, or the value itself where it is no reference.
+/// Gives the value of input 0: that of the variable, or the value itself where it is not a reference.
 pub(crate) fn read_reference(context: &mut KernelContext<'_>) -> Result<()> {
     let value = context.take(0);
     context.set(0, referenced(value)?);

@@ -118,5 +118,5 @@ fn changed<I: Iterator<Item = char> + 'static>(
 
 /// Returns a dtype that an operation does not take.
 fn unsupported(what: &str, dtype: DType) -> Error {
-    Error::new(Code::Unimplemented, format!("the embedded engine does no {what} for {dtype}"))
+    Error::new(Code::Unimplemented, format!("the embedded engine does not support {what} for {dtype}"))
 }

@@ -303,7 +303,7 @@ fn check_rows(
     let row = shape.get(1..).unwrap_or_default();
     if shape.rank() == 0 || gradient.shape().first() != Some(&indices) || gradient.shape()[1..] != *row {
         let text = format!(
-            "a gradient of shape {} does not give {indices} rows of '{}' of shape {shape}",
+            "a gradient of shape {} does not consist of {indices} rows of '{}' of shape {shape}",
             gradient.shape(),
             variables[0].name()
         );

@@ -34,9 +34,7 @@ fn zeros(value: &Tensor) -> Result<Tensor> {
         let zeros = values.as_ref().map(|values| values.iter().map(zeros).collect::<Result<_>>());
         return Ok(variant(Optional(zeros.transpose()?)));
     }
-    Err(Error::invalid_argument(
-        "there are no zeros like a variant that is neither a list nor an optional value",
-    ))
+    Err(Error::invalid_argument("a variant has zeros only if it is a list or an optional value"))
 }
 
 /// Adds variants value by value.

@@ -267,7 +267,7 @@ fn names_that_collide_are_found_when_the_session_is_made() {
         SingularMonitoredSession::builder(&graph).scaffold(scaffold).build().unwrap_err().to_string()
     };
     let found = error(vec![object.clone()]);
-    assert!(found.contains("has a tensor 'model/weights', and so has a variable"), "{found}");
+    assert!(found.contains("has a tensor 'model/weights', and so does a variable"), "{found}");
     let found = error(vec![object, SavedObject::new("model", &model)]);
     assert!(found.contains("two saved objects 'model'"), "{found}");
 }

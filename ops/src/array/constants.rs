@@ -54,7 +54,10 @@ fn const_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let value = context.attr("value").and_then(|value| value.as_tensor());
     let value = value.ok_or_else(|| Error::value("attribute 'value' must be a tensor"))?;
     if context.attr("dtype").and_then(|dtype| dtype.as_type()) != Some(value.dtype()) {
-        return Err(Error::type_mismatch(format!("the value is {}, not what 'dtype' says", value.dtype())));
+        return Err(Error::type_mismatch(format!(
+            "the value is {}, which is not the attribute 'dtype'",
+            value.dtype()
+        )));
     }
     context.set(0, value.shape().into());
     Ok(())

@@ -165,7 +165,7 @@ fn transpose_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     };
     let axes = perm.iter().map(|&axis| shapes::axis_index(axis, rank)).collect::<Result<Vec<usize>>>()?;
     if (0..rank).any(|axis| !axes.contains(&axis)) {
-        return Err(Error::value(format!("{perm:?} is no permutation of the axes of shape {input}")));
+        return Err(Error::value(format!("{perm:?} is not a permutation of the axes of shape {input}")));
     }
     context.set(0, axes.into_iter().map(|axis| input.dim(axis)).collect());
     Ok(())

@@ -63,9 +63,7 @@ fn slice_dim(
 ) -> Result<Option<usize>> {
     let outside = || {
         let (begin, size) = (begin.unwrap_or(0), size.unwrap_or(-1));
-        Error::value(format!(
-            "the part from {begin} of size {size} is outside of axis {axis} of shape {input}"
-        ))
+        Error::value(format!("the slice from {begin} of size {size} exceeds axis {axis} of shape {input}"))
     };
     let Some(size) = size else { return Ok(None) };
     let known = begin.map(|begin| usize::try_from(begin).map_err(|_| outside())).transpose()?;

@@ -247,7 +247,9 @@ impl<'s> Branches<'s> {
         if selector.shape().rank().is_some_and(|rank| rank != 0) {
             let what = if indexed { "an index" } else { "a predicate" };
             let (name, shape) = (selector.name(), selector.shape());
-            return Err(Error::value(format!("'{name}' of shape {shape} is no scalar, as {what} must be")));
+            return Err(Error::value(format!(
+                "'{name}' of shape {shape} is not a scalar, as {what} must be"
+            )));
         }
         let mut traces = self.traces.into_iter().collect::<Result<Vec<Trace>>>()?;
         let shapes = common_results(&self.names, &traces)?;

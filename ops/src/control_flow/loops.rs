@@ -293,7 +293,7 @@ fn is_at_least(shape: &PartialShape, other: &PartialShape) -> bool {
 }
 
 fn check_condition(results: &[Output]) -> Result<()> {
-    let [goes_on] = results else { return Err(Error::value("a condition gives one truth value")) };
+    let [goes_on] = results else { return Err(Error::value("a condition must return one truth value")) };
     if goes_on.shape().rank().is_some_and(|rank| rank != 0) {
         let text = format!("the condition has shape {}, and must be a scalar", goes_on.shape());
         return Err(Error::value(text));
@@ -325,7 +325,7 @@ fn check_round(
         if !is_at_least(result.shape(), &shapes[index]) {
             let text = format!(
                 "loop variable {index} enters the loop with shape {}, but has shape {} after one iteration; \
-                 where that is meant, WhileOptions::shape_invariants says what stays the same",
+                 if this is intended, declare the dimensions that stay the same with WhileOptions::shape_invariants",
                 first.get(index).unwrap_or(&shapes[index]),
                 result.shape()
             );

@@ -98,8 +98,10 @@ impl Trace {
         let grads = self.arguments.split_off(own);
         let captured: Vec<Output> = self.captures.outputs.iter().map(|(_, inner)| inner.clone()).collect();
         if let Some(handle) = captured.iter().find(|inner| inner.dtype() == DType::Resource) {
-            let text =
-                format!("a custom gradient has '{}' as an input, not by itself", handle.operation().name());
+            let text = format!(
+                "a custom gradient must take '{}' as an input instead of capturing it",
+                handle.operation().name()
+            );
             return Err(Error::value(text));
         }
         self.results.extend(captured.iter().map(crate::array::zeros_like));

@@ -48,7 +48,7 @@ impl Kind {
             Kind::Call => Ok(vec![of("f")?]),
             Kind::Case => {
                 let branches = operation.attr("branches").and_then(AttrValue::as_list);
-                let branches = branches.ok_or_else(|| Error::value("'branches' is no list"))?;
+                let branches = branches.ok_or_else(|| Error::value("'branches' is not a list"))?;
                 branches.iter().map(|branch| function_of(operation, Some(branch))).collect()
             }
         }

@@ -46,7 +46,9 @@ impl Equation {
             .ok_or_else(|| Error::value(format!("the equation '{text}' must name the result after '->'")))?;
         let axes = |part: &str| {
             parse_axes(part).ok_or_else(|| {
-                Error::value(format!("'{part}' in the equation '{text}' is no list of letters and one '...'"))
+                Error::value(format!(
+                    "'{part}' in the equation '{text}' is not a list of letters and one '...'"
+                ))
             })
         };
         let inputs = inputs.split(',').map(axes).collect::<Result<Vec<Axes>>>()?;
@@ -151,7 +153,7 @@ fn einsum_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     }
     let broadcast = sizes.ellipsis.as_ref().and_then(PartialShape::rank).unwrap_or(0);
     if broadcast > 0 && !equation.output.contains(&Axis::Ellipsis) {
-        return Err(Error::value("the axes that '...' stands for must be part of the result"));
+        return Err(Error::value("the axes of '...' must be part of the result"));
     }
     context.set(0, sizes.shape(&equation.output));
     Ok(())

@@ -152,7 +152,7 @@ impl<T: Optimizer> LossScaleOptimizer<T> {
         let period = i64::try_from(change.increment_period).unwrap_or(i64::MAX);
         let is_long = greater_equal(&next, constant(graph, period));
         let larger = mul(&factor, float(change.multiplier));
-        // A factor that is no number any more would not come back.
+        // A factor that has become NaN would stay NaN.
         let larger = select(is_finite(&larger), &larger, &factor);
         let smaller = maximum(real_div(&factor, float(change.multiplier)), float(1.0));
         let grows = logical_and(is_good, &is_long);

@@ -175,7 +175,7 @@ pub fn decode_csv(records: impl AsOutput, record_defaults: &[Tensor], options: &
 /// ```
 ///
 /// # Errors
-/// When it runs: `InvalidArgument` for strings of different lengths, or of a length that is no multiple of the dtype's.
+/// When it runs: `InvalidArgument` for strings of different lengths, or of a length that is not a multiple of the dtype's.
 #[must_use]
 #[track_caller]
 pub fn decode_raw(bytes: impl AsOutput, out_type: DType) -> Output {

@@ -201,7 +201,7 @@ impl AttentionMechanism for LuongAttention {
         if query_size != self.memory.units {
             let units = self.memory.units;
             let text = format!(
-                "LuongAttention compares keys of {units} numbers with queries of {query_size}: give it as many units as the \
+                "LuongAttention compares keys of {units} numbers with queries of {query_size}: choose as many units as the \
                  cell has"
             );
             graph.add_error(Error::value(text));

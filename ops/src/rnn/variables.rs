@@ -48,7 +48,7 @@ impl Variables {
                     let (name, shape) = (variable.name(), variable.shape());
                     let of = variable.dtype();
                     let text = format!(
-                        "variable '{name}' of the cell is {of} {shape}, and {dtype} {:?} is asked for",
+                        "variable '{name}' of the cell is {of} {shape}, but {dtype} {:?} is needed",
                         wanted.shape
                     );
                     graph.add_error(Error::value(text));

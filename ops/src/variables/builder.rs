@@ -405,7 +405,7 @@ impl<'a> VariableBuilder<'a> {
             return place.scope(&format!("{full}/"));
         }
         let text = format!(
-            "variable '{full}' cannot be made: the name is taken; a variable is shared within \
+            "variable '{full}' cannot be created: the name is taken; a variable is shared within \
              graph.variable_scope(.., Reuse::Auto)"
         );
         let error = Error::value(text);
@@ -429,7 +429,7 @@ impl<'a> VariableBuilder<'a> {
             Some(variable) => self.check_shared(variable, &full),
             None if reuse == Reuse::Yes => {
                 let text = format!(
-                    "variable '{full}' does not exist, so it cannot be reused; Reuse::Auto makes what is missing"
+                    "variable '{full}' does not exist, so it cannot be reused; Reuse::Auto creates missing variables"
                 );
                 self.record_error(&full, Error::value(text));
             }
@@ -444,7 +444,7 @@ impl<'a> VariableBuilder<'a> {
         let (found, of) = (variable.shape(), variable.dtype());
         if of != *dtype || !found.is_compatible_with(shape.dims()) {
             let text = format!(
-                "variable '{full}' cannot be shared: it has {of} of shape {found}, and {dtype} of shape {shape} is asked for"
+                "variable '{full}' cannot be shared: it has {of} of shape {found}, but {dtype} of shape {shape} is requested"
             );
             self.record_error(full, Error::value(text));
         }

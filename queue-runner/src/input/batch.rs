@@ -26,7 +26,7 @@ impl Batch {
             BatchTensor::Dense(value) => value.to_output(&scope),
             BatchTensor::Sparse(sparse) => {
                 let text = format!(
-                    "tensor {place} of the batch is sparse: take it with sparse({place}), or hand on the batch itself"
+                    "tensor {place} of the batch is sparse: take it with sparse({place}), or pass on the batch itself"
                 );
                 scope.invalid_output("Batch", sparse.values.dtype(), Error::type_mismatch(text))
             }

@@ -100,7 +100,10 @@ fn s_90_an_uninitialized_value_means_not_ready() {
 fn s_91_q_30_a_value_of_another_kind_is_a_clean_error() {
     for value in [Tensor::from("w"), Tensor::from(vec![1i64]), Tensor::from(vec![0.5f32])] {
         let error = prepared(move || Ok(value.clone())).unwrap_err();
-        assert!(error.message().contains("the ready op 'ready:0' must give a vector of strings"), "{error}");
+        assert!(
+            error.message().contains("the ready op 'ready:0' must return a vector of strings"),
+            "{error}"
+        );
     }
 }
 

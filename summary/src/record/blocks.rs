@@ -77,7 +77,7 @@ impl<R: Read> BlockReader<R> {
         }
         let (length, crc) = self.block[..HEADER].split_at(8);
         if !has_crc(length, crc) {
-            // A file's beginning that is no record may identify the file's format.
+            // A file's beginning that is not a record may identify the file's format.
             let kind = if self.offset == 0 { kind_of(&self.file, &self.block) } else { None };
             return Err(RecordError::Corrupt { place: self.place(), part: "length", kind });
         }

@@ -80,7 +80,7 @@ impl RecordError {
     ///
     /// ```
     /// use summary::record::RecordReader;
-    /// let error = RecordReader::new(&b"this is no file of records"[..]).next_record().unwrap_err();
+    /// let error = RecordReader::new(&b"this is not a file of records"[..]).next_record().unwrap_err();
     /// assert_eq!(error.place().offset, 0);
     /// ```
     #[must_use]

@@ -180,7 +180,7 @@ impl<R: Read> RecordReader<R> {
         }
         let len = match self.data_len() {
             Err(RecordError::Corrupt { place, part, .. }) if self.offset == 0 => {
-                // A file's beginning that is no record may identify the file's format.
+                // A file's beginning that is not a record may identify the file's format.
                 self.fill(FileKind::START)?;
                 let start = self.unread();
                 let kind = kind_of(&self.file, &start[..start.len().min(FileKind::START)]);

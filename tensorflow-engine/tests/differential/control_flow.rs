@@ -375,7 +375,7 @@ fn bad_loops_and_branches_are_errors_at_construction_with_their_place() {
     );
     refused(
         &|graph| drop(cond(constant(graph, [true, false]), |b| constant(b, 1f32), |b| constant(b, 1f32))),
-        &["is no scalar"],
+        &["is not a scalar"],
     );
     let graph = Graph::new();
     let x = constant(&graph, 1f32);

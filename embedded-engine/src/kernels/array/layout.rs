@@ -45,7 +45,7 @@ fn transpose<T: Moved>(context: &mut KernelContext<'_>) -> Result<()> {
     let mut seen = vec![false; rank];
     order.iter().for_each(|&at| seen[at] = true);
     if order.len() != rank || seen.contains(&false) {
-        return Err(Error::invalid_argument(format!("{order:?} is no permutation of {rank} dimensions")));
+        return Err(Error::invalid_argument(format!("{order:?} is not a permutation of {rank} dimensions")));
     }
     if order.iter().enumerate().all(|(i, &at)| i == at) {
         let value = context.take(0);
@@ -64,7 +64,7 @@ fn invert_permutation<T: Element + TryInto<usize> + TryFrom<usize>>(
 ) -> Result<()> {
     let input = context.input(0).clone();
     let values = input.as_slice::<T>()?;
-    let wrong = || Error::invalid_argument("the input is no permutation");
+    let wrong = || Error::invalid_argument("the input is not a permutation");
     let mut inverse = vec![None; values.len()];
     for (place, &value) in values.iter().enumerate() {
         let value: usize = value.try_into().map_err(|_| wrong())?;

@@ -48,7 +48,7 @@ fn slice<T: Moved>(context: &mut KernelContext<'_>) -> Result<()> {
     };
     let sizes: Option<Shape> = (0..shape.rank()).map(length).collect();
     let sizes = sizes.ok_or_else(|| {
-        Error::invalid_argument(format!("a slice from {begin:?} of {size:?} does not lie in {shape}"))
+        Error::invalid_argument(format!("a slice from {begin:?} of {size:?} is outside of {shape}"))
     })?;
     let strides = vec![1isize; shape.rank()];
     context.produce_moved::<T>(0, dtype, sizes.clone(), |context, output| {

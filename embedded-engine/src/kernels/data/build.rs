@@ -27,8 +27,9 @@ pub(super) fn make(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
         super::ops().flat_map(|op| op.types.iter().map(move |&op_type| (op_type, op))).collect()
     });
     let op_type = spec.operation.op_type();
-    let op =
-        by_type.get(op_type).ok_or_else(|| Error::invalid_argument(format!("{op_type} makes no dataset")))?;
+    let op = by_type
+        .get(op_type)
+        .ok_or_else(|| Error::invalid_argument(format!("{op_type} does not create a dataset")))?;
     Ok(Box::new(Maker { op, node: Node::of(spec.operation)? }))
 }
 

@@ -69,7 +69,7 @@ impl Iterate for Chosen {
                 return Ok(None);
             };
             let [selected] = selected.as_slice() else {
-                return Err(Error::invalid_argument("a selector gives one number at a time"));
+                return Err(Error::invalid_argument("a selector must yield one number at a time"));
             };
             let (selected, count) = (selected.as_scalar_i64()?, inputs.len());
             let chosen = usize::try_from(selected).ok().and_then(|place| inputs.get_mut(place));

@@ -64,7 +64,7 @@ impl Function {
     }
 
     fn unlike(&self, what: &str, results: &[Tensor]) -> Error {
-        let text = format!("the function of {} gives {} results, not {what}", self.owner, results.len());
+        let text = format!("the function of {} returns {} results, not {what}", self.owner, results.len());
         Error::invalid_argument(text)
     }
 }

@@ -47,7 +47,7 @@ impl Iterate for Whole {
         let mut left = IN_A_ROW;
         loop {
             match self.input.next(run) {
-                // The end of the run is no fault of an element.
+                // The end of the run is not a fault of an element.
                 Err(error)
                     if left > 0 && !matches!(error.code(), Code::Cancelled | Code::DeadlineExceeded) =>
                 {

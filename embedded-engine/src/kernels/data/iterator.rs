@@ -158,8 +158,9 @@ impl IteratorResource {
                 return Err(uninitialized());
             };
             let made = factory.call(caller, Vec::new())?;
-            let made =
-                made.first().ok_or_else(|| Error::invalid_argument("a dataset factory gives a dataset"))?;
+            let made = made
+                .first()
+                .ok_or_else(|| Error::invalid_argument("a dataset factory must return a dataset"))?;
             taken.live = Some(Box::new(Live::make(Handle::of(made)?, "", caller)?));
         }
         let live = taken.live()?;
@@ -168,8 +169,11 @@ impl IteratorResource {
                 live.go_to(&position, caller).map_err(|error| {
                     // Every request fails until it can go there.
                     self.state().restored = Some(position);
-                    let text =
-                        format!("iterator '{}' cannot go on where it stood: {}", self.name, error.message());
+                    let text = format!(
+                        "iterator '{}' cannot continue at its saved position: {}",
+                        self.name,
+                        error.message()
+                    );
                     error.context(text)
                 })?;
             } else {

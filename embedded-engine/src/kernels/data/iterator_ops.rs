@@ -232,7 +232,7 @@ fn shared(spec: &NodeSpec<'_>) -> Result<(Tensor, Arc<Session>)> {
     let make = || Session::new(IteratorResource::new(container, &name, types.clone(), shapes.clone()));
     let tensor = spec.resources.handle(KIND, container, &name, make);
     let session = tensor.to_handle::<Session>();
-    let session = session.ok_or_else(|| Error::invalid_argument(format!("'{name}' is no iterator")))?;
+    let session = session.ok_or_else(|| Error::invalid_argument(format!("'{name}' is not an iterator")))?;
     element::check_types(&session.resource.types, &session.resource.shapes, &types, &shapes)?;
     spec.state(|| Position(session.resource.clone()))?;
     Ok((tensor, session))

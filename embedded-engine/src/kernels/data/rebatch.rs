@@ -167,8 +167,7 @@ impl Batches {
             match self.input.next(run)?.as_deref() {
                 Some([value]) => values.push(value.clone()),
                 Some(other) => {
-                    let text =
-                        format!("a sparse batch is made of elements of one component, not {}", other.len());
+                    let text = format!("a sparse batch needs elements of one component, not {}", other.len());
                     return Err(Error::invalid_argument(text));
                 }
                 None => break,

@@ -117,7 +117,7 @@ fn to_records(context: &mut KernelContext<'_>) -> Result<()> {
     let mut records = RecordWriter::new(BufWriter::new(file));
     whole(context, &dataset, |_, element| {
         let [component] = element.as_slice() else {
-            return Err(Error::invalid_argument("records are made of elements of one string"));
+            return Err(Error::invalid_argument("records need elements of one string"));
         };
         for record in component.as_strings()? {
             records.write(record).map_err(|error| failed(&error))?;

@@ -126,7 +126,7 @@ fn make(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let handle = spec.resources.handle("barrier", container, &name, make);
     let agrees = |known: &Barrier| known.dtypes == dtypes && known.shapes == shapes;
     if !handle.as_handle::<Barrier>().is_some_and(agrees) {
-        let text = format!("shared barrier '{name}' was made with other components");
+        let text = format!("shared barrier '{name}' exists with other components");
         return Err(Error::invalid_argument(text));
     }
     Ok(gives(handle))

@@ -108,7 +108,9 @@ impl Area {
         let container = spec.attr("container").ok().and_then(AttrValue::as_str).unwrap_or_default();
         let make = || Area { name: name.clone(), bounds, items: Arc::new(Monitor::new(Items::default())) };
         let handle = spec.resources.handle("map staging area", container, &name, make);
-        handle.to_handle().ok_or_else(|| Error::invalid_argument(format!("'{name}' is no map staging area")))
+        handle
+            .to_handle()
+            .ok_or_else(|| Error::invalid_argument(format!("'{name}' is not a map staging area")))
     }
 
     fn title(&self) -> String {

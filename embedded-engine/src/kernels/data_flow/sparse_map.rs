@@ -167,7 +167,7 @@ impl SparseMap {
         let handle = spec.resources.handle("sparse tensors", container, &name, make);
         handle
             .to_handle()
-            .ok_or_else(|| Error::invalid_argument(format!("'{name}' is no map of sparse tensors")))
+            .ok_or_else(|| Error::invalid_argument(format!("'{name}' is not a map of sparse tensors")))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {

@@ -109,7 +109,7 @@ fn make(spec: &NodeSpec<'_>, format: Format) -> Result<Box<dyn Kernel>> {
     let make = || Reader { name: name.clone(), format: format.clone(), state: Mutex::default() };
     let handle = spec.resources.handle("reader", container, &name, make);
     if handle.as_handle::<Reader>().is_none_or(|reader| reader.format != format) {
-        let text = format!("shared reader '{name}' was made as another kind of reader");
+        let text = format!("shared reader '{name}' exists as another kind of reader");
         return Err(Error::invalid_argument(text));
     }
     Ok(gives(handle))

@@ -247,7 +247,7 @@ fn triangular<T: Number>(context: &mut KernelContext<'_>, lower: bool, adjoint: 
 }
 
 fn unfit(matrix: &Shape, right: &Shape) -> Error {
-    let text = format!("matrices of shape {matrix} and right-hand sides of shape {right} do not fit");
+    let text = format!("matrices of shape {matrix} and right-hand sides of shape {right} are incompatible");
     Error::invalid_argument(text)
 }
 

@@ -72,7 +72,7 @@ impl Keys {
             let list = spec.attr(name)?.as_list().unwrap_or_default();
             let text = |value: &AttrValue| match value {
                 AttrValue::String(text) => Ok(text.clone()),
-                _ => Err(Error::value(format!("attribute '{name}' is no list of strings"))),
+                _ => Err(Error::value(format!("attribute '{name}' is not a list of strings"))),
             };
             list.iter().map(text).collect()
         };
@@ -100,7 +100,7 @@ impl Types {
     fn check_inputs(&self, context: &KernelContext<'_>, defaults: usize) -> Result<()> {
         let (found, wanted) = (context.num_inputs(), defaults + self.dense.len());
         if found != wanted {
-            let text = format!("{found} inputs where the types of the features ask for {wanted}");
+            let text = format!("{found} inputs, but the types of the features need {wanted}");
             return Err(Error::invalid_argument(text));
         }
         Ok(())

@@ -227,7 +227,7 @@ impl<'a> Column<'a> {
                 Err(row.error(self.key, &text))
             }
             Form::Sequence { block, .. } if !count.is_multiple_of(*block) => {
-                let text = format!("{count} values are no multiple of the {block} of a block");
+                let text = format!("{count} values are not a multiple of the {block} values of a block");
                 Err(row.error(self.key, &text))
             }
             Form::Fixed { .. } => Ok(()),

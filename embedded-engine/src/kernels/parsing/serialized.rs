@@ -61,6 +61,6 @@ fn not_scalar(input: &Tensor) -> Error {
 fn malformed(error: SummaryError) -> Error {
     match error {
         SummaryError::Tensor(error) if error.is_out_of_memory() => Error::from(error),
-        error => Error::invalid_argument(format!("the string is no serialized tensor: {error}")),
+        error => Error::invalid_argument(format!("the string is not a serialized tensor: {error}")),
     }
 }

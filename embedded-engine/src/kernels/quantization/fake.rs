@@ -100,7 +100,7 @@ impl Steps {
             (false, _) => Shape::scalar(),
             (true, Some(&channels)) => Shape::from([channels]),
             (true, None) => {
-                return Err(Error::invalid_argument("inputs with ranges for channels are no scalars"));
+                return Err(Error::invalid_argument("inputs with ranges for channels are not scalars"));
             }
         };
         if [ranges, ranges + 1].iter().any(|&input| *context.input(input).shape() != expected) {

@@ -17,7 +17,7 @@ pub(super) fn register(registry: &mut Registry) {
             coefficients: count(spec.int("dct_coefficient_count")?)?,
         };
         if !(options.lower >= 0.0 && options.upper > options.lower) {
-            let text = format!("frequencies from {} to {} are no range", options.lower, options.upper);
+            let text = format!("frequencies from {} to {} are not a range", options.lower, options.upper);
             return Err(Error::invalid_argument(text));
         }
         if options.coefficients > options.bands {

@@ -131,7 +131,7 @@ impl Format {
         self.width.max(digits)
     }
 
-    /// `integer` is the text of a number that is no float.
+    /// `integer` is the text of a number that is not a float.
     fn number(&self, integer: &str, float: Option<f64>) -> Result<Bytes> {
         let (text, finite): (Bytes, bool) = match float {
             None => (Bytes::copy_from_slice(integer.as_bytes()), true),

@@ -58,7 +58,7 @@ fn segments(context: &mut KernelContext<'_>, separator: &[u8]) -> Result<()> {
     let count = usize::try_from(context.int(2)?)
         .map_err(|_| Error::invalid_argument("num_segments must not be negative"))?;
     if !inputs.dims().starts_with(ids.dims()) {
-        let text = format!("the shape of segment_ids, {ids}, is no prefix of that of inputs, {inputs}");
+        let text = format!("the shape of segment_ids, {ids}, is not a prefix of that of inputs, {inputs}");
         return Err(Error::invalid_argument(text));
     }
     let inner = &inputs.dims()[ids.rank()..];

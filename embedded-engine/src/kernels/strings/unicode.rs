@@ -32,7 +32,7 @@ pub(super) fn register(registry: &mut Registry) {
     });
 }
 
-/// The treatment of bytes and numbers that are no characters.
+/// The treatment of bytes and numbers that are not characters.
 #[derive(Clone, Copy)]
 enum Errors {
     Strict,

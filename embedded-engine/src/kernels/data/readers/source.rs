@@ -48,7 +48,10 @@ impl Print {
                 self.length, saved.length
             )
         };
-        Err(Error::new(Code::FailedPrecondition, format!("{text}: the input cannot go on where it stood")))
+        Err(Error::new(
+            Code::FailedPrecondition,
+            format!("{text}: the input cannot continue at its saved position"),
+        ))
     }
 }
 

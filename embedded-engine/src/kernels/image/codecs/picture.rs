@@ -75,7 +75,7 @@ impl Picture {
         let parts = part(*y, *height, self.height).zip(part(*x, *width, self.width));
         let Some(((y, height), (x, width))) = parts else {
             let text = format!(
-                "crop_window {window:?} does not lie in the image of {} x {} pixels",
+                "crop_window {window:?} is outside of the image of {} x {} pixels",
                 self.height, self.width
             );
             return Err(Error::invalid_argument(text));
