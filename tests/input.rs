@@ -434,7 +434,7 @@ fn errors_of_batches_and_producers_name_them() {
 }
 
 #[test]
-fn runners_of_one_scope_are_started_alone() {
+fn only_runners_of_one_scope_are_started() {
     let graph = Graph::new();
     for scope in ["train", "eval"] {
         let _ = range_input_producer(&graph.scope(scope), 3, &plain());

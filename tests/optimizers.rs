@@ -53,7 +53,7 @@ fn train(model: &Model, train_op: &Operation, dir: &Path, last: i64) -> Vec<Tens
 }
 
 #[test]
-fn accumulation_goes_on_in_the_middle_of_a_window() {
+fn accumulation_resumes_within_a_window() {
     let build = || {
         let model = model();
         let optimizer = GradientAccumulation::new(AdamOptimizer::new(0.1), 3);

@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn what_promises_too_much_is_not_decoded() {
+    fn oversized_images_are_not_decoded() {
         assert_eq!(decode(&StoredTensor::new(&Tensor::from([1.0f32, 2.0])).unwrap()).unwrap().elements(), 2);
         assert_eq!(decode(&promising(1, &[4])).unwrap().elements(), 4);
         for sizes in [&[1 << 26][..], &[i64::MAX, i64::MAX]] {

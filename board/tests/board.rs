@@ -109,7 +109,7 @@ fn a_growing_run_is_followed_and_a_replaced_one_read_again() {
 }
 
 #[test]
-fn restarts_drop_what_they_write_again() {
+fn restarts_drop_values_that_they_replace() {
     let folder = tempfile::tempdir().unwrap();
     let start = |step| Event::new(0.0, step, SessionLog::start().into());
     let events = [version(2), scalar(1, 1.0), scalar(2, 2.0), scalar(3, 3.0), start(2), scalar(2, 2.5)];
@@ -446,7 +446,7 @@ fn graphs_go_scope_by_scope() {
 }
 
 #[test]
-fn the_page_in_one_file_has_what_the_served_one_asks_for() {
+fn the_single_file_page_contains_all_requested_data() {
     let folder = tempfile::tempdir().unwrap();
     everything(folder.path());
     let page = open(folder.path()).html();

@@ -238,7 +238,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn written_files_are_read_back() {
         let written = |name: &str| {
             let meta = (name == "m-1").then(|| "m-1.meta".to_owned());
             Written { name: name.to_owned(), save: (7, 8), num_shards: 2, meta }

@@ -459,7 +459,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_say_where() {
+    fn errors_name_their_place() {
         let mut lexer = Lexer::new("a: 1\n  # é\n é");
         assert_eq!(lexer.name().unwrap(), "a");
         lexer.expect(':').unwrap();

@@ -70,7 +70,7 @@ fn copy_checkpoint(from: &Path, to: &Path) {
 // ---- files of others --------------------------------------------------------------------------------
 
 #[test]
-fn files_of_other_programs_stay_whatever_they_are_called() {
+fn files_of_other_programs_are_kept_whatever_their_names() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m");
     save(folder.path(), [1]);
@@ -227,7 +227,7 @@ fn paths_that_lead_out_of_the_folder_are_never_deleted() {
 }
 
 #[test]
-fn what_was_only_found_is_deleted_only_on_demand() {
+fn adopted_checkpoints_are_deleted_only_on_request() {
     let elsewhere = tempfile::tempdir().unwrap();
     save(elsewhere.path(), 1..4);
     let fresh = || {
@@ -348,7 +348,7 @@ fn a_prefix_that_ends_with_a_separator_is_refused_and_touches_nothing() {
 }
 
 #[test]
-fn a_moved_folder_goes_on_from_what_its_state_file_names() {
+fn a_moved_folder_resumes_from_its_state_file() {
     for listed in ["/home/someone/run/", r"C:\\Users\\me\\run\\", "run/", "./", "../old/run/"] {
         let folder = tempfile::tempdir().unwrap();
         save(folder.path(), [10, 20, 30]);
@@ -502,7 +502,7 @@ impl Storage for Refusing {
 
 #[cfg(unix)]
 #[test]
-fn what_the_system_refuses_is_no_damage() {
+fn errors_of_the_system_are_not_damage() {
     let folder = tempfile::tempdir().unwrap();
     let storage = Arc::new(Refusing { inner: LocalStorage, refused: Mutex::default() });
     let saver =
@@ -606,7 +606,7 @@ fn a_reader_concurrent_with_a_saver_sees_one_consistent_save() {
 }
 
 #[test]
-fn an_open_reader_says_that_its_checkpoint_was_replaced() {
+fn an_open_reader_reports_a_replaced_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m");
     let saver = Saver::default();

@@ -50,7 +50,7 @@ fn s_274_all_variables_of_the_graph_with_the_states_of_hooks() {
 }
 
 #[test]
-fn s_290_nothing_to_save_is_no_error_for_the_default_saver_only() {
+fn s_290_only_the_default_saver_accepts_a_graph_without_variables() {
     let folder = tempfile::tempdir().unwrap();
     let session = MockSession::new(&Graph::new());
     let saver = GraphSaver::new(SaverOptions::new());

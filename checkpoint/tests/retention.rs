@@ -192,7 +192,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_kept_is_what_the_model_keeps(
+    fn the_store_agrees_with_the_model(
         rules in rules(),
         actions in proptest::collection::vec(action(), 1..40),
     ) {

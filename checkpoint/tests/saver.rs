@@ -211,7 +211,7 @@ fn s_322_some_are_kept_for_good() {
 }
 
 #[test]
-fn s_298_recovering_skips_what_is_missing() {
+fn s_298_recovering_skips_missing_checkpoints() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m");
     for step in [1, 3] {
@@ -226,7 +226,7 @@ fn s_298_recovering_skips_what_is_missing() {
 }
 
 #[test]
-fn restoring_gives_back_what_was_saved() {
+fn restoring_returns_the_saved_values() {
     let folder = tempfile::tempdir().unwrap();
     let saver = Saver::default();
     let prefix = saver.save(&model(5), folder.path().join("m"), Some(5)).unwrap();
@@ -487,7 +487,7 @@ impl Storage for Held {
 }
 
 #[test]
-fn a_background_save_lets_go_of_what_it_saves_before_it_writes() {
+fn a_background_save_releases_its_values_before_it_writes() {
     let folder = tempfile::tempdir().unwrap();
     let held = Held::default();
     let saver = Saver::new(SaverOptions::new().storage(Arc::new(held.clone())));
@@ -598,7 +598,7 @@ fn s_308_to_s_310_state_files_of_tensorflow() {
 }
 
 #[test]
-fn s_308_what_cannot_be_read_counts_as_absent() {
+fn s_308_an_unreadable_state_file_counts_as_absent() {
     let folder = tempfile::tempdir().unwrap();
     assert!(get_checkpoint_state(folder.path(), None).unwrap().is_none());
     let without_newest = &b"model_checkpoint_path: \"\""[..];

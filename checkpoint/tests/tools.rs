@@ -253,7 +253,7 @@ mod safetensors_files {
     }
 
     #[test]
-    fn what_does_not_fit_is_refused_by_name() {
+    fn incompatible_tensors_are_refused_by_name() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.safetensors");
         let four = Tensor::from_bytes(DType::Int4, [2], vec![0xf8u8, 7]).unwrap();

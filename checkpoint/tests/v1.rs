@@ -70,7 +70,7 @@ fn a_file_and_shards_of_tensorflow_are_read() {
 }
 
 #[test]
-fn what_is_written_is_read_again() {
+fn written_files_are_read_back() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m");
     let mut writer = V1Writer::create(&path);

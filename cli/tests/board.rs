@@ -61,7 +61,7 @@ fn plots() {
 }
 
 #[test]
-fn watching_where_it_is_no_terminal_prints_a_line_for_each_change() {
+fn watching_without_a_terminal_prints_a_line_for_each_change() {
     let folder = tempfile::tempdir().unwrap();
     write_run(&folder.path().join("a"));
     let answer = run_in(folder.path(), &[&"watch", &".", &"--updates", &"3", &"--every", &"0.05"]);

@@ -55,7 +55,7 @@ fn changed(folder: &Path, change: impl FnOnce(&mut Vec<u8>)) -> PathBuf {
 }
 
 #[test]
-fn list_agrees_with_what_tensorflow_wrote() {
+fn list_agrees_with_tensorflow() {
     for name in ["scalars", "histograms", "images", "tensors_v2", "two_files", "tiny", "graph_and_logs"] {
         let expected = std::fs::read_to_string(fixture(name).join("expected.json")).unwrap();
         let (code, listed) = list(&fixture(name));
@@ -124,7 +124,7 @@ fn for_people() {
 }
 
 #[test]
-fn a_file_that_ends_within_an_event_is_no_damage() {
+fn a_file_that_ends_within_an_event_is_not_damaged() {
     let folder = tempfile::tempdir().unwrap();
     let (_, whole) = list(&fixture("scalars"));
     let file = changed(folder.path(), |bytes| bytes.truncate(bytes.len() - 3));
@@ -158,7 +158,7 @@ fn damage_is_reported_with_file_and_offset_and_the_rest_is_shown() {
 }
 
 #[test]
-fn what_is_not_there() {
+fn missing_files_are_reported() {
     let (code, _, errors) = run(&[&"list", &"no/such/folder"]);
     assert!(code == 1 && errors.contains("no/such/folder"), "{errors}");
     let (code, out, errors) = run(&[&"show", &fixture("scalars"), &"nothing"]);

@@ -222,7 +222,7 @@ fn a_model_is_described() {
 }
 
 #[test]
-fn a_model_reaches_only_its_own_folder() {
+fn a_model_accesses_only_its_own_folder() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("secret"), "s").unwrap();
     let model = folder.path().join("model");

@@ -574,7 +574,7 @@ fn adding(folder: &Path, name: &str, nodes: &[&str]) -> PathBuf {
 }
 
 #[test]
-fn what_an_iterator_gives_may_be_fed() {
+fn the_output_of_an_iterator_can_be_fed() {
     let folder = tempfile::tempdir().unwrap();
     let types = "attr { key: 'output_types' value { list { type: DT_FLOAT } } } \
                  attr { key: 'output_shapes' value { list { shape { } } } }";

@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn plans_that_are_used_stay_and_others_are_given_up() {
+    fn plans_in_use_are_kept_and_others_dropped() {
         let plans = Plans::default();
         let first = plans.add(key(0), empty_plan(0));
         for number in 1..3 * PLANS as u32 {
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_computed_for_plans_is_bounded() {
+    fn folded_constants_of_plans_are_bounded() {
         let plans = Plans::default();
         for number in 0..10 {
             plans.add(key(number), empty_plan(FOLDED / 4));

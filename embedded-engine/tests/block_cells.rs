@@ -224,7 +224,7 @@ fn assert_near(found: &[Vec<f32>], expected: &[Vec<f32>], what: &str) {
 }
 
 #[test]
-fn cells_compute_what_those_of_many_operations_do() {
+fn block_cells_equal_cells_of_single_operations() {
     for peephole in [false, true] {
         for lengths in [None, Some([5, 2]), Some([3, 0])] {
             let many = run(1, |_, x| in_steps(&LstmCell::new(UNITS).use_peepholes(peephole), x, lengths));

@@ -79,7 +79,7 @@ fn chains_have_the_bits_of_their_operations() {
 }
 
 #[test]
-fn what_gradients_and_fetches_need_of_a_chain_is_there() {
+fn chains_provide_values_for_gradients_and_fetches() {
     let graph = Graph::new();
     let (x, y) = model(&graph);
     let loss = reduce_sum(square(&y), ..);
@@ -95,7 +95,7 @@ fn what_gradients_and_fetches_need_of_a_chain_is_there() {
 }
 
 #[test]
-fn shapes_that_are_known_late_are_treated_as_they_are() {
+fn shapes_known_only_at_run_time_are_handled() {
     let graph = Graph::new();
     let [a, b, c] = ["a", "b", "c"].map(|name| placeholder(&graph.named(name), DType::Float32, [None, None]));
     let y = tanh(&(&a + &b) * &c) - &a;

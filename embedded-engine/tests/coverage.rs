@@ -17,7 +17,7 @@ fn every_defined_op_type_runs_but_those_listed() {
 }
 
 #[test]
-fn what_is_missing_is_listed_with_its_nodes_also_in_functions() {
+fn missing_kernels_are_listed_with_their_nodes_including_functions() {
     let graph = Graph::new();
     let x = ops::array::placeholder(&graph, DType::Float32, [None]);
     let body = Graph::new();
@@ -37,7 +37,7 @@ fn what_is_missing_is_listed_with_its_nodes_also_in_functions() {
 }
 
 #[test]
-fn what_operations_lack_is_looked_for_in_what_they_need_and_call() {
+fn missing_kernels_are_found_in_inputs_and_called_functions() {
     let graph = Graph::new();
     let unheard = |graph: &Graph, name: &str, input: &session_core::Output| {
         let output = OutputInfo { dtype: DType::Float32, shape: PartialShape::unknown(), is_ref: false };

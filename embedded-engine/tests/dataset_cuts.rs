@@ -179,7 +179,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 120, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_pipeline_that_is_cut_goes_on_with_the_very_next_element(
+    fn an_interrupted_pipeline_continues_with_the_next_element(
         pipeline in pipelines(),
         place in any::<prop::sample::Index>(),
     ) {

@@ -258,7 +258,7 @@ fn an_iterator_that_is_initialized_again_begins_again() {
 }
 
 #[test]
-fn what_reads_a_variable_is_made_in_the_step() {
+fn elements_that_read_variables_are_made_in_the_step() {
     let graph = Graph::new();
     let variable = ops::variables::variable(&graph.named("v"), 10i64);
     let dataset = Dataset::range(&graph, 0, 10, 1).map(|_, x| vec![&x[0] + &variable]).prefetch(5);

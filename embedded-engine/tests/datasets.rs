@@ -105,7 +105,7 @@ fn a_one_shot_iterator_that_uses_the_graph_around_is_refused() {
 }
 
 #[test]
-fn optional_elements_say_that_there_is_no_more() {
+fn optional_elements_report_the_end() {
     let graph = Graph::new();
     let optional = Dataset::range(&graph, 0, 1, 1).make_initializable_iterator().get_next_as_optional();
     let has_value = optional.has_value();
@@ -127,7 +127,7 @@ fn rows(graph: &Graph) -> (Output, Arc<AtomicU64>) {
 }
 
 #[test]
-fn rows_go_on_at_once_wherever_the_run_was_interrupted() {
+fn rows_resume_at_once_after_any_interruption() {
     let graph = Graph::new();
     let (next, _) = rows(&graph);
     let whole = session(&graph);

@@ -218,7 +218,7 @@ fn attention_is_trained() {
 }
 
 #[test]
-fn a_luong_cell_needs_as_many_units_as_its_keys() {
+fn luong_attention_needs_units_equal_to_its_keys() {
     let graph = Graph::new();
     let mechanism = LuongAttention::new(4, memory(&graph), None);
     let _ = unrolled(&graph, &AttentionWrapper::new(BasicRnnCell::new(5), mechanism));

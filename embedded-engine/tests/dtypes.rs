@@ -188,7 +188,7 @@ fn a_dtype_is_listed_before_the_first_step_or_runs() {
 }
 
 #[test]
-fn what_a_dtype_lacks_is_listed_with_the_others_also_in_functions() {
+fn kernels_missing_for_a_dtype_are_listed_including_functions() {
     let body = Graph::new();
     let x = array::placeholder(&body, DType::Complex64, [2, 2]);
     let (q, _) = math::qr(&x);
@@ -307,7 +307,7 @@ fn queue_of(graph: &Graph, x: &Output, op_type: &str) -> (Operation, Output) {
 
 /// What is kept for another operation is any dtype, or is listed before the first step.
 #[test]
-fn what_keeps_tensors_for_others_takes_every_dtype_or_is_listed() {
+fn containers_of_tensors_take_every_dtype_or_are_listed() {
     let (mut kept, mut listed) = (0, Vec::new());
     for (name, round_trip) in ROUND_TRIPS {
         for dtype in ALL {

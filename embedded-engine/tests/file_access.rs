@@ -86,7 +86,7 @@ fn ask(nodes: &str, path: &Path, access: &FileAccess) -> Result<(), Error> {
 }
 
 #[test]
-fn operations_reach_only_what_is_allowed() {
+fn operations_access_only_allowed_files() {
     for (op_type, name, writes, nodes) in OPERATIONS {
         let (_guard, inside, outside) = folders();
         let refused = |path: &Path, access: &FileAccess| {
@@ -110,7 +110,7 @@ fn operations_reach_only_what_is_allowed() {
 }
 
 #[test]
-fn data_that_lie_elsewhere_are_not_read() {
+fn data_outside_of_the_folder_is_not_read() {
     let (_guard, inside, outside) = folders();
     let data = "saved.data-00000-of-00001";
     fs::remove_file(inside.join(data)).unwrap();
@@ -154,7 +154,7 @@ const DATASETS: [(&str, bool, &str); 5] = [
 ];
 
 #[test]
-fn datasets_reach_only_what_is_allowed() {
+fn datasets_access_only_allowed_files() {
     let number = |name: &str, value: i64| {
         format!(
             "node {{ name: '{name}' op: 'Const' attr {{ key: 'dtype' value {{ type: DT_INT64 }} }} attr {{ key: 'value' value \

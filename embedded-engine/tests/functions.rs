@@ -82,13 +82,13 @@ fn a_function_called_twice_by_each_of_a_row_is_compiled_once() {
 }
 
 #[test]
-fn functions_may_lie_deep_inside_each_other() {
+fn functions_may_be_deeply_nested() {
     let (graph, result) = nested(200, |graph, inner, x| &call(graph, inner, x) + &one(graph));
     assert_eq!(run(&graph, &result).unwrap().value::<f32>().unwrap(), 202.0);
 }
 
 #[test]
-fn functions_deep_inside_each_other_may_wait() {
+fn deeply_nested_functions_may_wait() {
     let graph = Graph::new();
     function(&graph, "f", |graph, x| x + &dequeue(graph));
     for number in 0..240 {
@@ -104,7 +104,7 @@ fn functions_deep_inside_each_other_may_wait() {
 }
 
 #[test]
-fn functions_that_lie_too_deep_are_an_error_that_names_one() {
+fn too_deeply_nested_functions_are_an_error_that_names_one() {
     let (graph, result) = nested(3000, call);
     let error = run(&graph, &result).unwrap_err();
     assert_eq!(error.code(), Code::ResourceExhausted, "{error}");
@@ -114,7 +114,7 @@ fn functions_that_lie_too_deep_are_an_error_that_names_one() {
 }
 
 #[test]
-fn a_file_with_functions_too_deep_inside_each_other_is_read_and_refused() {
+fn a_file_with_too_deeply_nested_functions_is_read_and_refused() {
     let (graph, _) = nested(3000, call);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("deep.pb");
@@ -163,7 +163,7 @@ fn dequeue(graph: &Graph) -> Output {
 }
 
 #[test]
-fn a_function_that_waits_lets_the_step_that_called_it_go_on() {
+fn a_waiting_function_does_not_block_its_callers_step() {
     let graph = Graph::new();
     function(&graph, "taken", |graph, x| x + &dequeue(graph));
     function(&graph, "outer", |graph, x| &call(graph, "taken", x) + &call(graph, "taken", x));
@@ -207,7 +207,7 @@ fn a_loop_of_functions_that_waits_in_its_rounds_takes_turns_with_another() {
 }
 
 #[test]
-fn what_waits_in_a_function_for_nobody_ends_by_cancellation_and_says_for_what() {
+fn a_function_that_waits_forever_ends_by_cancellation_and_names_its_wait() {
     let graph = Graph::new();
     function(&graph, "taken", |graph, x| x + &dequeue(graph));
     let start = ops::array::placeholder(&graph, DType::Float32, [0usize; 0]);

@@ -135,7 +135,7 @@ fn compare(sample: &Sample, case: &Case) -> Result<(), Error> {
 }
 
 #[test]
-fn every_gradient_is_what_differences_give() {
+fn gradients_equal_finite_differences() {
     let (mut wrong, mut checked, mut missing) = (Vec::new(), 0, BTreeSet::new());
     for sample in samples().iter().filter(|sample| sample.is_numerical()) {
         for known in [Known::Shapes, Known::Ranks, Known::Nothing] {
@@ -177,7 +177,7 @@ const OTHER: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn every_second_gradient_is_what_differences_give() {
+fn second_gradients_equal_finite_differences() {
     let (mut wrong, mut checked, mut once) = (Vec::new(), 0, BTreeSet::new());
     for sample in samples().iter().filter(|sample| sample.is_numerical()) {
         let second = || -> Result<bool> {

@@ -91,7 +91,7 @@ fn small_files_do_not_ask_for_large_memory() {
 }
 
 #[test]
-fn what_is_encoded_is_decoded() {
+fn encoding_and_decoding_round_trip() {
     let pixels: Vec<u8> = (0..20 * 30 * 3).map(|at| (at * at / 7 % 256) as u8).collect();
     let wide: Vec<u16> = (0..4 * 5 * 2).map(|at| (at * 997) as u16).collect();
     let graph = Graph::new();

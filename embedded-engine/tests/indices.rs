@@ -33,7 +33,7 @@ fn drain(session: &Arc<dyn Session>, indices: &Output) -> (Vec<Vec<i64>>, Error)
 }
 
 #[test]
-fn unshuffled_batches_go_on_across_epochs_and_drop_what_does_not_fill_one() {
+fn unshuffled_batches_cross_epochs_and_drop_the_incomplete_one() {
     let (graph, indices) = built(5, 4, &IndexOptions::default().shuffle(false).num_epochs(3));
     assert_eq!(indices.shape().to_string(), "[4]");
     let (batches, error) = drain(&session(&graph), &indices);
@@ -43,7 +43,7 @@ fn unshuffled_batches_go_on_across_epochs_and_drop_what_does_not_fill_one() {
 }
 
 #[test]
-fn a_smaller_final_batch_is_given_when_asked_for() {
+fn a_smaller_final_batch_is_returned_if_allowed() {
     let options = IndexOptions::default().shuffle(false).num_epochs(1).allow_smaller_final_batch(true);
     let (graph, indices) = built(5, 3, &options);
     assert_eq!(indices.shape().to_string(), "[?]");
@@ -70,7 +70,7 @@ fn each_epoch_is_an_order_of_its_own_and_equal_seeds_give_equal_orders() {
 }
 
 #[test]
-fn a_restored_session_goes_on_exactly() {
+fn a_restored_session_continues_exactly() {
     // With a seed and without, few examples and many.
     for (limit, options) in [
         (50, IndexOptions::default().seed(9)),

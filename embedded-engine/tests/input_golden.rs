@@ -100,7 +100,7 @@ fn equal(a: &Tensor, b: &Tensor) -> bool {
 }
 
 #[test]
-fn operations_give_what_tensorflow_gives() {
+fn operations_equal_tensorflow() {
     let cases: Vec<Json> = serde_json::from_str(include_str!("golden/input.json")).unwrap();
     let mut wrong = Vec::new();
     for case in &cases {

@@ -60,7 +60,7 @@ fn an_error_in_a_loop_names_the_operation() {
 }
 
 #[test]
-fn what_is_inside_a_loop_cannot_be_fetched() {
+fn values_inside_a_loop_cannot_be_fetched() {
     let (graph, session) = load("while_counts.pb");
     let inside = graph.output("while/Merge:0").unwrap();
     let error = session.run(&inside, [(graph.output("n:0").unwrap(), Tensor::from(3i32))]).unwrap_err();

@@ -114,7 +114,7 @@ fn working_memory_can_be_refused() {
 }
 
 #[test]
-fn a_report_says_what_the_memory_is_used_for() {
+fn a_report_lists_the_uses_of_memory() {
     let graph = Graph::new();
     let value = fill([MIB as i32 / 4], constant(&graph, 1.0f32));
     let variable =

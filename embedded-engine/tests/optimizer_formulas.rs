@@ -371,7 +371,7 @@ fn slots_have_the_names_of_the_originals() {
 }
 
 #[test]
-fn a_variable_of_zeros_has_the_learning_rate_as_it_is() {
+fn a_variable_of_zeros_has_the_unscaled_learning_rate() {
     let graph = Graph::new();
     let w = variable(&graph.named("w"), [0.0f64, 0.0]);
     let all = reduce_sum(mul(&w, constant(&graph, [2.0f64, -4.0])), ..);

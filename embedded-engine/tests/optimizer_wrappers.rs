@@ -206,7 +206,7 @@ fn a_dynamic_scale_skips_steps_that_overflow_and_grows_after_good_ones() {
 }
 
 #[test]
-fn what_wrappers_cannot_do_is_an_error() {
+fn unsupported_wrapper_options_are_errors() {
     let check = |scale: LossScale, text: &str| {
         let (graph, _, loss) = narrow(DType::Float16);
         LossScaleOptimizer::new(GradientDescentOptimizer::new(1.0), scale).minimize(&loss, None);

@@ -66,7 +66,7 @@ fn tasks_must_exist_even_with_soft_placement() {
 }
 
 #[test]
-fn device_count_says_how_many_processors_there_are() {
+fn device_count_sets_the_number_of_cpus() {
     let (graph, y) = on("/cpu:1");
     let session = new_session(&graph, &strict(Some(2))).unwrap();
     assert_eq!(session.run(&y, ()).unwrap(), Tensor::from(2f32));
@@ -122,7 +122,7 @@ fn partition_graphs_are_refused() {
 }
 
 #[test]
-fn a_full_trace_of_constants_tells_of_them() {
+fn a_full_trace_includes_constants() {
     let (graph, y) = on("");
     let session = new_session(&graph, &SessionConfig::with_threads(1)).unwrap();
     let mut metadata = RunMetadata::default();

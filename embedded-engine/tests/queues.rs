@@ -153,7 +153,7 @@ fn s_225_s_226_components_by_name() {
 }
 
 #[test]
-fn s_227_s_228_what_does_not_fit_fails_when_it_runs() {
+fn s_227_s_228_incompatible_elements_fail_at_run_time() {
     let graph = Graph::new();
     let queue = fifo(&graph.named("q"), 10);
     let pair = FifoQueue::new(&graph.named("pair"), 10, [DType::Float32; 2]).build();
@@ -272,7 +272,7 @@ fn s_231_size_and_is_closed_are_answered_at_once() {
 }
 
 #[test]
-fn s_232_s_233_enqueue_many_goes_in_as_far_as_there_is_room() {
+fn s_232_s_233_enqueue_many_fills_the_available_space() {
     let graph = Graph::new();
     let queue = fifo(&graph, 3);
     let many = queue.enqueue_many(Tensor::from(vec![0.0f32, 1.0, 2.0, 3.0, 4.0]));
@@ -328,7 +328,7 @@ fn wait_until_waiting(session: &Arc<dyn Session>, queue: &Queue, count: usize) {
 }
 
 #[test]
-fn s_236_a_dequeue_waits_behind_an_earlier_dequeue_many() {
+fn s_236_a_dequeue_waits_for_an_earlier_dequeue_many() {
     let graph = Graph::new();
     let queue = fifo(&graph, 10);
     let (many, one) = (queue.dequeue_many(3).output(), queue.dequeue().output());
@@ -344,7 +344,7 @@ fn s_236_a_dequeue_waits_behind_an_earlier_dequeue_many() {
 }
 
 #[test]
-fn s_237_dequeue_many_takes_what_comes_while_it_waits() {
+fn s_237_dequeue_many_collects_elements_while_it_waits() {
     let graph = Graph::new();
     let queue = fifo(&graph, 2);
     let (many, none) =
@@ -360,7 +360,7 @@ fn s_237_dequeue_many_takes_what_comes_while_it_waits() {
 }
 
 #[test]
-fn s_238_dequeue_up_to_gives_what_is_left() {
+fn s_238_dequeue_up_to_returns_the_remaining_elements() {
     let graph = Graph::new();
     let queue = fifo(&graph, 10);
     let add = queue.enqueue_many(Tensor::from(vec![1.0f32, 2.0, 3.0]));
@@ -461,7 +461,7 @@ fn s_242_a_close_can_cancel_pending_enqueues() {
 }
 
 #[test]
-fn s_245_a_waiting_dequeue_many_puts_back_what_it_took_when_the_queue_is_closed() {
+fn s_245_closing_returns_the_elements_of_a_waiting_dequeue_many() {
     let graph = Graph::new();
     let queue = fifo(&graph, 10);
     let add = queue.enqueue_many(Tensor::from(vec![1.0f32, 2.0, 3.0]));
@@ -640,7 +640,7 @@ fn a_step_does_not_wait_for_itself() {
 }
 
 #[test]
-fn what_waits_for_nothing_runs_before_the_step_waits() {
+fn independent_operations_run_before_the_step_waits() {
     // The chain `full -> side` frees what the first operation waits for.
     let graph = Graph::new();
     let (first, second) = (fifo(&graph.named("first"), 1), fifo(&graph.named("second"), 1));
@@ -780,7 +780,7 @@ fn fullness_is_a_summary() {
 }
 
 #[test]
-fn batches_are_taken_apart_and_put_together_in_other_sizes() {
+fn batches_are_split_and_merged_to_other_sizes() {
     let graph = Graph::new();
     let queue = FifoQueue::new(&graph, -1, DType::Int32).shapes([[2]]).build();
     let rows = |first: i32, count: i32| {

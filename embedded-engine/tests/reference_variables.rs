@@ -201,7 +201,7 @@ fn branch(graph: &Graph, op_type: &str, input: &Output, taken: bool) -> Output {
 }
 
 #[test]
-fn what_passes_a_reference_on_is_no_copy_of_its_value() {
+fn forwarding_a_reference_does_not_copy_its_value() {
     const NEW: [f32; 2] = [11.0, 12.0];
     for op_type in ["Identity", "StopGradient", "PreventGradient", "RefIdentity"] {
         assert_eq!(read_late(|graph, v| pass(graph, op_type, v)), NEW, "{op_type}");
@@ -234,7 +234,7 @@ fn what_passes_a_reference_on_is_no_copy_of_its_value() {
 }
 
 #[test]
-fn what_computes_from_a_reference_is_a_value() {
+fn computing_from_a_reference_yields_a_value() {
     const OLD: [f32; 2] = [1.0, 2.0];
     assert_eq!(read_late(|graph, v| pass(graph, "Snapshot", v)), OLD);
     assert_eq!(read_late(|graph, v| v * &constant(graph, 1f32)), OLD);
@@ -296,7 +296,7 @@ fn head(graph: &Graph, dtype: DType, shape: PartialShape) -> Operation {
 }
 
 #[test]
-fn each_round_of_a_loop_reads_what_the_round_has_updated() {
+fn each_iteration_reads_its_own_updates() {
     let graph = Graph::new();
     let v = variable(&graph, "v", &[2]);
     let init = assign(&v, &constant(&graph, [1f32, 2.0]));
@@ -471,7 +471,7 @@ fn branches_of_functions_give_the_references_that_they_were_given() {
 }
 
 #[test]
-fn a_loop_of_functions_gives_the_references_that_go_round() {
+fn a_functional_loop_returns_loop_carried_references() {
     for (op_type, computes, expected) in [
         ("While", false, [11f32, 12.0]),
         ("StatelessWhile", false, [11.0, 12.0]),

@@ -136,7 +136,7 @@ fn cells_and_nets_are_tensorflows() {
 }
 
 #[test]
-fn what_is_built_on_a_net_is_outside_of_it() {
+fn operations_on_the_results_of_a_network_are_outside_its_scope() {
     let graph = Graph::new();
     let x = constant(&graph.named("x"), values("input", &[2, 5, 3]));
     let options = plain();
@@ -168,7 +168,7 @@ fn a_sequence_in_pieces_is_the_sequence() {
 }
 
 #[test]
-fn cells_made_of_cells() {
+fn cells_that_wrap_cells() {
     let graph = Graph::new();
     let x = constant(&graph.named("x"), values("input", &[2, 3, 4]));
     let inner = BasicRnnCell::new(4);

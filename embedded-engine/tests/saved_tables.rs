@@ -127,7 +127,7 @@ fn ask(python: &Path, action: &str, folder: &Path) -> serde_json::Value {
 
 /// Python saves, this goes on, and Python again goes on from that: with its own program, and from the meta graph.
 #[test]
-fn tensorflow_and_this_restore_each_others_tables() {
+fn tables_are_exchanged_with_tensorflow() {
     let Some(python) = python() else { return };
     let folder = tempfile::tempdir().unwrap();
     let before = ask(&python, "save", folder.path());

@@ -67,7 +67,7 @@ fn files_of_tensorflow_are_restored_whole_and_in_parts() {
 }
 
 #[test]
-fn what_the_old_operations_save_they_restore() {
+fn the_old_saver_operations_round_trip() {
     let folder = tempfile::tempdir().unwrap();
     let (plain, sliced) = (folder.path().join("new/plain"), folder.path().join("sliced"));
     let graph = Graph::new();

@@ -31,7 +31,7 @@ fn soon() -> RunOptions {
 }
 
 #[test]
-fn a_loop_that_waits_for_nobody_ends_by_the_time_limit_and_names_queue_and_operation() {
+fn a_loop_that_waits_forever_times_out_and_names_the_queue() {
     let (graph, session) = load();
     let (n, filled, drained) =
         (graph.output("n:0").unwrap(), graph.output("filled:0").unwrap(), graph.output("drained:0").unwrap());
@@ -55,7 +55,7 @@ fn a_loop_that_waits_for_nobody_ends_by_the_time_limit_and_names_queue_and_opera
 }
 
 #[test]
-fn a_loop_that_waits_for_nobody_ends_by_cancellation_and_by_the_end_of_the_session() {
+fn a_loop_that_waits_forever_ends_by_cancellation_or_closing() {
     let (graph, session) = load();
     let (n, drained) = (graph.output("n:0").unwrap(), graph.output("drained:0").unwrap());
     let filled = graph.output("filled:0").unwrap();

@@ -1,7 +1,7 @@
 //! The operations with which TensorFlow saves and restores, for graphs that have none.
 //!
-//! This library saves variables without operations, so its graphs contain none. An exported meta graph gets those that TensorFlow's own
-//! `Saver` would have built: `SaveV2` of all values, a `RestoreV2`, and an assignment for each variable, in a scope `save`. The order of the
+//! This library saves variables without operations, so its graphs contain none. An exported meta graph with a saver gets those that
+//! TensorFlow's own `Saver` would have built: `SaveV2` of all values, a `RestoreV2`, and an assignment for each variable, in a scope `save`. The order of the
 //! values is TensorFlow's, sorted by name, so that equal models give equal files.
 
 use crate::convert::{shape_to_proto, tensor_from_proto, tensor_to_proto};

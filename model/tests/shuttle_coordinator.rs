@@ -142,7 +142,7 @@ fn a_panic_against_stop() {
 }
 
 #[test]
-fn a_token_is_cancelled_by_whoever_stops() {
+fn a_token_is_cancelled_by_any_stop_request() {
     check(|| {
         let coordinator = Coordinator::new();
         let stoppers: Vec<_> = (0..3)

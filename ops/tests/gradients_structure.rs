@@ -54,7 +54,7 @@ fn a_network_of_known_batch_needs_nothing_but_the_fused_operations() {
 }
 
 #[test]
-fn a_network_of_unknown_batch_computes_the_share_alone() {
+fn a_network_with_unknown_batch_size_computes_only_the_share() {
     let Mlp { graph, loss, parameters } = mlp(None);
     let grads = gradients(&[loss], &parameters).unwrap();
     assert!(grads.iter().zip(&parameters).all(|(grad, x)| grad.as_ref().unwrap().shape() == x.shape()));
@@ -140,7 +140,7 @@ fn an_operation_without_gradient_is_named() {
 }
 
 #[test]
-fn what_the_result_does_not_depend_on() {
+fn gradients_of_unrelated_tensors() {
     let graph = Graph::new();
     let (x, y) = (float(&graph, "x", &[3]), float(&graph, "lonely", &[2, 2]));
     let loss = [square(&x)];
@@ -229,7 +229,7 @@ fn all_reads_of_a_variable_count() {
 }
 
 #[test]
-fn gradients_of_lookups_tell_their_rows() {
+fn gradients_of_lookups_state_their_rows() {
     use ops::IndexedSlices;
     use ops::nn::embedding_lookup;
     let graph = Graph::new();
@@ -251,7 +251,7 @@ fn gradients_of_lookups_tell_their_rows() {
 }
 
 #[test]
-fn a_constant_has_its_gradient_where_it_is_asked_for() {
+fn a_constant_has_a_gradient_if_it_is_requested() {
     let graph = Graph::new();
     let x = float(&graph, "x", &[2, 3]);
     let c = constant(&graph.named("c"), [1f32, 2.0, 3.0]);

@@ -111,7 +111,7 @@ fn regularizers_add_losses_for_kernel_and_bias() {
 }
 
 #[test]
-fn what_layers_cannot_do_is_an_error() {
+fn unsupported_layer_options_are_errors() {
     let plain = LayerOptions::default;
     let (steps, images) = ([None, Some(8), Some(6)], [None, Some(8), Some(8), Some(6)]);
     let explicit = Padding::Explicit([[1, 1], [0, 0]]);
@@ -198,7 +198,7 @@ fn attention_has_the_variables_of_its_projections() {
 }
 
 #[test]
-fn flattening_copes_with_what_is_unknown() {
+fn flattening_accepts_unknown_dimensions() {
     let graph = Graph::new();
     let shapes: [&[Option<usize>]; 3] =
         [&[Some(2), None, Some(4)], &[None, None, Some(4)], &[None, Some(3), Some(4)]];
@@ -287,7 +287,7 @@ fn losses_join_their_collection_under_the_name_value() {
 }
 
 #[test]
-fn losses_can_be_left_whole_and_weighted() {
+fn losses_can_be_weighted_and_left_unreduced() {
     let graph = Graph::new();
     let labels = placeholder(&graph.named("labels"), DType::Float32, [None, Some(3)]);
     let found = input(&graph, &[None, Some(3)]);
@@ -400,7 +400,7 @@ fn a_model_that_is_built_again_in_a_variable_scope_shares_its_variables() {
 }
 
 #[test]
-fn variable_scopes_say_what_cannot_be_shared() {
+fn variable_scopes_report_variables_that_cannot_be_shared() {
     let check = |reuse: Reuse, shape: [usize; 1], dtype: DType| {
         let graph = Graph::new();
         let made = get_variable(&graph.variable_scope("a", Reuse::No), "w", [2], DType::Float32, &zeros());
@@ -425,7 +425,7 @@ fn variable_scopes_say_what_cannot_be_shared() {
 }
 
 #[test]
-fn a_tensor_says_whether_layers_train() {
+fn a_tensor_selects_the_training_mode_of_layers() {
     for dims in [&[None, Some(3)][..], &[None, Some(4), Some(4), Some(3)]] {
         let graph = Graph::new();
         let x = input(&graph, dims);

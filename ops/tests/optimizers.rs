@@ -154,7 +154,7 @@ fn learning_rates_can_follow_the_global_step() {
 }
 
 #[test]
-fn slots_and_updates_stand_on_the_variables_device() {
+fn slots_and_updates_are_on_the_device_of_the_variable() {
     let graph = Graph::new();
     let v = get_variable(&graph.device("/job:ps/task:1"), "v", [2], DType::Float32, &zeros());
     let loss = reduce_sum(square(v.snapshot().within(&graph)), ..);

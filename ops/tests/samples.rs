@@ -26,7 +26,7 @@ fn build(sample: &Sample, known: Known) -> (Built, Vec<Option<Output>>) {
 }
 
 #[test]
-fn gradients_have_the_dtypes_and_shapes_of_what_they_are_for() {
+fn gradients_have_the_dtypes_and_shapes_of_their_targets() {
     for sample in samples() {
         for known in KNOWN.into_iter().filter(|&known| sample.builds_with(known)) {
             let (built, grads) = build(&sample, known);

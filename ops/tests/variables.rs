@@ -176,7 +176,7 @@ fn variables_wait_for_nothing() {
 }
 
 #[test]
-fn variables_stand_on_the_handles_device() {
+fn variables_are_on_the_device_of_the_handle() {
     let graph = Graph::new();
     let v = variable(&graph.device("/job:ps/task:0").named("v"), 1.0f32);
     for operation in graph.operations() {
@@ -270,7 +270,7 @@ fn nothing_is_made_in_a_frozen_graph() {
 }
 
 #[test]
-fn a_variable_of_another_graph_is_no_place() {
+fn a_variable_of_another_graph_is_not_a_device() {
     let (graph, other) = (Graph::new(), Graph::new());
     let primary = variable(&other.named("w"), 1.0f32);
     let named = graph.named("v");

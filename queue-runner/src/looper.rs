@@ -122,7 +122,7 @@ mod tests {
     use session_core::{Code, Error};
 
     #[test]
-    fn s_205_missed_ticks_fall_out() {
+    fn s_205_missed_ticks_are_skipped() {
         let ms = Duration::from_millis;
         assert_eq!(until_next_tick(ms(0), ms(10)), ms(10));
         assert_eq!(until_next_tick(ms(3), ms(10)), ms(7));

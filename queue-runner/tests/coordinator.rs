@@ -217,7 +217,7 @@ fn s_199_the_kept_error_comes_before_stragglers_and_each_time() {
 }
 
 #[test]
-fn s_200_threads_that_end_by_themselves_stop_nobody() {
+fn s_200_threads_that_end_normally_do_not_request_a_stop() {
     let coordinator = Coordinator::new();
     coordinator.spawn("short", |_| Ok(())).unwrap();
     coordinator.join(&[]).unwrap();
@@ -318,7 +318,7 @@ fn a_thread_may_join_the_others() {
 }
 
 #[test]
-fn a_thread_is_started_once_and_tells_its_outcome_each_time() {
+fn a_thread_is_started_once_and_returns_its_outcome_each_time() {
     let thread = ManagedThread::new("failing", || Err(Error::new(Code::DataLoss, "lost")));
     assert!(thread.join_timeout(Duration::ZERO), "a thread that was not started counts as ended");
     thread.start().unwrap();
@@ -350,7 +350,7 @@ fn s_188_the_state_of_a_coordinator() {
 }
 
 #[test]
-fn s_198_stragglers_tell_what_they_are_doing() {
+fn s_198_stragglers_report_their_activity() {
     let coordinator = Coordinator::new();
     let (release, held_back) = mpsc::channel::<()>();
     let (ready, is_ready) = mpsc::channel();

@@ -51,7 +51,7 @@ fn start_all(threads: &[ManagedThread]) {
 }
 
 #[test]
-fn s_207_what_a_runner_must_be_given() {
+fn s_207_required_arguments_of_a_runner() {
     let f = fixture(&["enqueue"]);
     let (close, cancel) = (f.runner.close_op(), f.runner.cancel_op());
     let no_name = QueueRunner::new("", [close.clone()], close, cancel).unwrap_err();
@@ -120,7 +120,7 @@ fn s_212_s_213_the_last_thread_that_sees_the_end_closes_the_queue() {
 }
 
 #[test]
-fn s_207_s_212_other_codes_can_say_that_the_input_has_ended() {
+fn s_207_s_212_other_codes_can_mean_the_end_of_input() {
     let f = fixture(&["enqueue"]);
     let runner = f.runner.with_closed_codes(&[Code::Cancelled, Code::OutOfRange]).unwrap();
     f.mock.expect(|_| fails(Code::Cancelled));

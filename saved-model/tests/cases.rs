@@ -13,7 +13,7 @@ use support::{array, cases, difference, json, strings};
 use tensor::Tensor;
 
 #[test]
-fn what_tensorflow_saved_answers_as_in_tensorflow() {
+fn models_saved_by_tensorflow_give_tensorflows_answers() {
     let mut folders: Vec<_> =
         std::fs::read_dir(cases()).unwrap().map(|entry| entry.unwrap().path()).collect();
     folders.retain(|folder| folder.join("expected.json").is_file());

@@ -61,7 +61,7 @@ fn plays(graph: &GraphDef, name: &str, file: &str) {
 }
 
 #[test]
-fn a_checkpoint_freezes_to_what_tensorflow_makes_of_it() {
+fn freezing_a_checkpoint_gives_tensorflows_graph() {
     let values = CheckpointReader::open(case("frozen_dense/source")).unwrap();
     let source = graph("frozen_dense/source.pb");
     let frozen = convert_variables_to_constants(&values, &source, &["relu"], &FreezeOptions::new()).unwrap();
@@ -145,7 +145,7 @@ fn checks_of_numbers_are_taken_out_with_their_edges_kept() {
 }
 
 #[test]
-fn a_part_of_a_graph_begins_with_placeholders() {
+fn the_inputs_of_a_subgraph_become_placeholders() {
     let whole = graph("frozen_conv_bn/graph.pb");
     let part = strip_unused(&whole, &["act"], &["out"]).unwrap();
     let names = nodes(&part);

@@ -100,7 +100,7 @@ fn sparse_and_ragged_inputs_come_whole_or_in_components() {
 }
 
 #[test]
-fn tags_are_a_set_and_what_there_is_is_named() {
+fn tags_are_a_set_and_errors_list_the_existing_ones() {
     let folder = SavedModelFolder::open(case("several_tags/model")).unwrap();
     assert_eq!(folder.meta_graph(["double", "serve", "double"]).unwrap().tags(), ["serve", "double"]);
     let error = folder.meta_graph(["double"]).unwrap_err();
@@ -131,7 +131,7 @@ fn a_text_form_is_read_and_written() {
 }
 
 #[test]
-fn training_goes_on_from_a_saved_model() {
+fn training_continues_from_a_saved_model() {
     let scaffold = SavedModel::scaffold(case("several_tags/model"), [tags::TRAINING]).unwrap();
     let mut creator = scaffold::ChiefSessionCreator::new(
         std::sync::Arc::new(embedded_engine::EmbeddedEngine::new()),
@@ -150,7 +150,7 @@ fn training_goes_on_from_a_saved_model() {
 }
 
 #[test]
-fn a_frozen_graph_says_what_it_takes_and_gives() {
+fn a_frozen_graph_lists_its_inputs_and_outputs() {
     let graph = FrozenGraph::load(case("frozen_dense/graph.pb")).unwrap();
     let mut inputs: Vec<String> = graph.inputs().iter().map(|output| output.name()).collect();
     inputs.sort();
@@ -235,7 +235,7 @@ fn variables_that_are_missing_or_damaged_are_errors() {
 }
 
 #[test]
-fn what_a_signature_names_must_exist() {
+fn tensors_of_a_signature_must_exist() {
     let folder = changed("dense", |meta_graph| {
         let signature = meta_graph.signature_def.get_mut("serving_default").unwrap();
         let nowhere = TensorInfoEncoding::Name("nowhere:0".to_owned());

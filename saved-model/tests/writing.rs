@@ -181,7 +181,7 @@ fn files_of_one_name_stay_apart() {
 }
 
 #[test]
-fn what_cannot_be_written_is_refused() {
+fn unwritable_values_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let graph = Graph::new();
     let (x, text) = (

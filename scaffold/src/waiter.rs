@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_ends_by_itself() {
+    fn a_wait_times_out() {
         let waiter = SystemWaiter::new();
         let before = waiter.now();
         waiter.wait(Duration::from_millis(2), &CancellationToken::new()).unwrap();

@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_sound_is_refused() {
+    fn files_that_are_not_audio_are_refused() {
         let zeros = |dims: &[usize]| Tensor::zeros(DType::Float32, dims).unwrap();
         for dims in [&[4][..], &[4, 0], &[0, 70_000], &[0, 40_000]] {
             let error = Audio::from_samples(&zeros(dims), 8000.0).unwrap_err();

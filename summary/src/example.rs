@@ -244,7 +244,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read() {
+    fn written_values_are_read() {
         let example = Example::new()
             .with("ints", [0i64, 1, 127, 128, -1, i64::MAX, i64::MIN])
             .with("floats", [0.0f32, -1.5, f32::MAX])

@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_and_their_neighbours_go_where_the_definition_says() {
+    fn limits_and_their_neighbors_map_to_the_defined_results() {
         let sizes = POSITIVE.iter().flat_map(|&limit| [limit.next_down(), limit, limit.next_up()]);
         for size in sizes.chain([0.0, 1e-300, 5e-324, 1e20, 1e300, f64::MAX]) {
             for value in [size, -size] {
@@ -306,7 +306,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_double_goes_where_the_definition_says(bits in any::<u64>()) {
+        fn every_double_maps_to_the_defined_result(bits in any::<u64>()) {
             let value = f64::from_bits(bits);
             prop_assume!(value.is_finite());
             prop_assert_eq!(bucket(value), by_definition(value));

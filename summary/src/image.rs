@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_image_is_refused() {
+    fn files_that_are_not_images_are_refused() {
         let zeros = |dtype, dims: &[usize]| Image::from_pixels(&Tensor::zeros(dtype, dims).unwrap());
         for dims in [&[2, 2][..], &[2, 2, 5], &[2, 2, 0], &[0, 2, 1], &[1 << 40, 0, 1]] {
             assert!(matches!(zeros(DType::UInt8, dims), Err(SummaryError::Shape { .. })), "{dims:?}");

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_of_batches_are_numbered_unless_one_was_asked_for() {
+    fn tags_of_batches_are_numbered_unless_given() {
         let pixels = Tensor::zeros(DType::UInt8, [2, 1, 1, 3]).unwrap();
         assert_eq!(tags(&Summary::images("i", &pixels, 1).unwrap()), ["i/image"]);
         assert_eq!(tags(&Summary::images("i", &pixels, 5).unwrap()), ["i/image/0", "i/image/1"]);

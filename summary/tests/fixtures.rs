@@ -55,7 +55,7 @@ fn files() -> Vec<(PathBuf, Vec<Json>)> {
 }
 
 #[test]
-fn records_are_where_and_what_they_should_be() {
+fn records_have_the_expected_offsets_and_contents() {
     for (path, expected) in files() {
         let mut reader = RecordReader::open(&path).unwrap();
         for event in &expected {
@@ -70,7 +70,7 @@ fn records_are_where_and_what_they_should_be() {
 }
 
 #[test]
-fn events_are_what_they_should_be() {
+fn events_have_the_expected_content() {
     for (path, expected) in files() {
         let events: Vec<Event> = EventReader::open(&path).unwrap().map(Result::unwrap).collect();
         assert_eq!(events.len(), expected.len());

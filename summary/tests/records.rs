@@ -57,7 +57,7 @@ impl Read for Trickle<'_> {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read(records in some_records()) {
+    fn written_values_are_read(records in some_records()) {
         let file = file_of(&records);
         prop_assert_eq!(file.len(), records.iter().map(|record| record.len() + 16).sum::<usize>());
         let (found, error) = read(&file);
@@ -83,7 +83,7 @@ proptest! {
     }
 
     #[test]
-    fn a_cut_file_gives_its_whole_records(records in some_records(), cut in any::<prop::sample::Index>()) {
+    fn a_truncated_file_yields_its_complete_records(records in some_records(), cut in any::<prop::sample::Index>()) {
         let file = file_of(&records);
         let cut = cut.index(file.len() + 1);
         let (found, error) = read(&file[..cut]);
@@ -216,7 +216,7 @@ fn an_interrupted_read_is_tried_again_and_a_failed_one_reported() {
 }
 
 #[test]
-fn a_run_goes_on_behind_a_bad_file() {
+fn a_run_continues_after_a_damaged_file() {
     let directory = tempfile::tempdir().unwrap();
     let event = |step| {
         let summary = summary::Summary::scalar("a", step as f32);

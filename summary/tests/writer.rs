@@ -351,7 +351,7 @@ fn s_374_q_61_one_writer_for_a_directory_however_it_is_written() {
 }
 
 #[test]
-fn s_374_q_61_a_writer_nobody_uses_is_let_go_and_the_next_has_its_own_graph() {
+fn s_374_q_61_an_unused_writer_is_dropped_and_the_next_has_its_own_graph() {
     let directory = tempfile::tempdir().unwrap();
     let cache = EventWriterCache::new();
     for name in ["one", "two"] {
@@ -399,7 +399,7 @@ fn documented() -> Vec<u8> {
 }
 
 #[test]
-fn the_documented_file_is_what_is_written() {
+fn the_documented_file_is_written() {
     let directory = tempfile::tempdir().unwrap();
     let writer = builder().open(&directory).unwrap();
     writer.add_summary(Summary::scalar("loss", 0.5), 3).unwrap();

@@ -82,7 +82,7 @@ fn train(folder: &Path, last: i64, optimizer: ModuleOptimizer) {
 }
 
 #[test]
-fn resumed_at_any_step_each_optimizer_goes_on_exactly() {
+fn each_optimizer_resumes_exactly_at_any_step() {
     let _turn = turn();
     for (name, optimizer) in optimizers() {
         let whole = tempfile::tempdir().unwrap();
@@ -151,7 +151,7 @@ fn a_checkpoint_from_before_the_first_update_restores_an_optimizer_without_state
 }
 
 #[test]
-fn a_partial_restore_takes_the_parameters_alone() {
+fn a_partial_restore_restores_only_the_parameters() {
     let _turn = turn();
     let device = Device::default().autodiff();
     let from = BurnModel::new(Network::new(1, &device), SgdConfig::new().init()).unwrap();

@@ -233,7 +233,7 @@ fn filters_and_toggles() {
 
 #[test]
 #[ignore = "needs Chromium: cargo xtask board"]
-fn a_training_that_goes_on_is_seen_live() {
+fn a_running_training_is_shown_live() {
     let folder = tempfile::tempdir().unwrap();
     let writer = EventWriter::open(folder.path()).unwrap();
     let add = |tag: &str, step: i64| {

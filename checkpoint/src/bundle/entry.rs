@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_dtype_is_no_damage() {
+    fn an_unknown_dtype_is_not_damage() {
         let message = [0x08, 99, 0x12, 4, 0x12, 2, 0x08, 3, 0x20, 5, 0x28, 7];
         let Err(Flaw::UnknownDType(entry)) = Entry::decode(&message, 1) else { panic!("not unknown") };
         assert_eq!((entry.dtype, entry.shape, entry.offset, entry.size), (99, [3].into(), 5, 7));

@@ -700,7 +700,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_index_that_promises_very_many_files_costs_nothing() {
+    fn an_index_with_a_huge_shard_count_costs_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let prefix = folder.path().join("m");
         let header = Header { num_shards: i32::MAX as u32, big_endian: false };

@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_add_up_is_refused() {
+    fn inconsistent_sizes_are_refused() {
         for (json, len) in [
             (r#"{"x":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}"#, 5),
             (r#"{"x":{"dtype":"F32","shape":[],"data_offsets":[1,5]}}"#, 5),

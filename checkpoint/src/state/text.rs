@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn writes_what_tensorflow_writes() {
+    fn writes_the_same_bytes_as_tensorflow() {
         let state = CheckpointState {
             model_checkpoint_path: "mödel \"q\" 'a'.ckpt-2".into(),
             all_model_checkpoint_paths: vec!["a\\b".into()],
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_does_not_parse() {
+    fn refuses_malformed_text() {
         for text in [
             "unknown: 1",
             "model_checkpoint_path \"a\"",

@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_an_error() {
+    fn incompatible_arguments_are_errors() {
         for (text, dtype) in [
             ("[[1], [1, 2]]", DType::Float32),
             ("[1, [2]]", DType::Float32),

@@ -64,7 +64,7 @@ mod tests {
     use crate::train::arrays::parse;
 
     #[test]
-    fn what_is_written_is_read() {
+    fn written_values_are_read() {
         for tensor in [
             Tensor::from([[1.5f32, 2.0], [3.0, -4.0]]),
             Tensor::scalar(7i64),

@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_display_that_is_dropped_leaves_what_it_shows() {
+    fn dropping_a_display_leaves_its_last_lines() {
         let (mut display, _printer, terminal) = bar();
         display.show(&line(4));
         drop(display);

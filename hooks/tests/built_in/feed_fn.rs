@@ -5,7 +5,7 @@ use hooks::{FeedFnHook, SessionRunArgs};
 use session_core::{DType, Error, Tensor};
 
 #[test]
-fn s_363_feeds_what_the_function_returns() {
+fn s_363_feeds_the_values_that_the_function_returns() {
     let program = Program::new();
     let x = output(&program.graph, "x", DType::Float32);
     let mut batches = [1f32, 2.0].into_iter();

@@ -5,7 +5,7 @@ use hooks::{ProgressBarHook, SessionRunHook, StopAtStepHook};
 use session_core::{Error, Graph};
 
 #[test]
-fn lines_where_there_is_no_terminal() {
+fn lines_are_printed_without_a_terminal() {
     let (program, lines, clock) = (Program::new().at(100), Lines::default(), HandClock::new());
     program.set(&program.loss, 0.123456f32);
     let hook = ProgressBarHook::new().total(1000).tensor("loss", "loss").sink(lines.sink());

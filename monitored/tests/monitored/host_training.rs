@@ -100,7 +100,7 @@ fn rows(folder: &Path) -> String {
 }
 
 #[test]
-fn resumed_at_any_step_it_goes_on_exactly() {
+fn a_training_resumes_exactly_at_any_step() {
     let whole = tempfile::tempdir().unwrap();
     let expected = train_to(whole.path(), 12);
     for first in 1..12 {

@@ -123,7 +123,7 @@ fn a_saved_object_is_resumed_with_its_private_state() {
 }
 
 #[test]
-fn each_save_holds_what_the_object_was_at_its_step() {
+fn each_save_holds_the_object_of_its_step() {
     let folder = tempfile::tempdir().unwrap();
     train_to(&training(nothing), folder.path(), 4);
     for found in checkpoints_in(folder.path()).unwrap() {
@@ -201,7 +201,7 @@ fn partial_restores_treat_its_tensors_as_variables() {
 }
 
 #[test]
-fn a_checkpoint_without_its_private_state_says_so() {
+fn a_checkpoint_without_its_private_state_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     train_to(&training(nothing), folder.path(), 2);
     for file in std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path()) {

@@ -587,7 +587,7 @@ fn s_164_q_9_which_errors_end_a_block_cleanly() {
 }
 
 #[test]
-fn s_165_q_1_the_result_says_what_ended_a_block() {
+fn s_165_q_1_the_result_states_the_reason_of_the_stop() {
     let graph = counting().graph;
     let finished = SingularMonitoredSession::builder(&graph)
         .scoped(|_| Err::<(), _>(Error::new(Code::OutOfRange, "index 7 is out of range")))

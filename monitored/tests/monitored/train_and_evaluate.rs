@@ -131,7 +131,7 @@ fn the_last_checkpoint_is_offered_again_as_the_final_one_without_another_evaluat
 }
 
 #[test]
-fn exporters_go_on_where_an_earlier_training_ended() {
+fn exporters_continue_after_an_earlier_training() {
     let folder = tempfile::tempdir().unwrap();
     let directory = folder.path();
     let done = run(directory, 6, all_exporters()).unwrap();
@@ -236,7 +236,7 @@ fn a_dry_run_evaluates_and_exports_nothing() {
 }
 
 #[test]
-fn what_cannot_work_is_refused_before_anything_is_trained() {
+fn impossible_settings_are_refused_before_training() {
     let folder = tempfile::tempdir().unwrap();
     let Counting { graph, train_op, .. } = counting();
     let none = || MonitoredTrainingSession::builder(&graph);

@@ -52,7 +52,7 @@ fn s_94_s_95_after_a_restore_neither_init_op_nor_init_fn_runs() {
 }
 
 #[test]
-fn s_95_the_ready_check_finds_what_the_checkpoint_does_not_cover() {
+fn s_95_the_ready_check_finds_variables_that_the_checkpoint_lacks() {
     let folder = tempfile::tempdir().unwrap();
     save(folder.path(), &["w"], 3, 5.0);
     let (graph, variables) = model(&["w", "uncovered"]);

@@ -148,7 +148,7 @@ fn s_78_the_default_init_op_initializes_global_variables_and_saved_models() {
 }
 
 #[test]
-fn s_79_s_80_the_default_ready_ops_name_what_is_missing() {
+fn s_79_s_80_the_default_ready_ops_name_missing_variables() {
     let graph = Graph::new();
     let _weights = variable(&graph.named("weights"), 1f32);
     let _local = local_variable(&graph.named("local"), 1f32);

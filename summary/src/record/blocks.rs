@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn gives_what_the_other_reader_gives() {
+    fn both_readers_return_the_same() {
         let file = written(&[0, 1, BLOCK - 40, 5, 3 * BLOCK, 7, BLOCK - 16, BLOCK, 0, 9]);
         let (mut blocks, mut records) = (BlockReader::new(&file[..]), RecordReader::new(&file[..]));
         loop {

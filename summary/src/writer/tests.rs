@@ -103,7 +103,7 @@ fn s_372_a_failure_is_reported_by_flush_add_and_close() {
 }
 
 #[test]
-fn s_372_close_alone_tells_a_failure() {
+fn s_372_only_close_reports_a_failure() {
     let directory = tempfile::tempdir().unwrap();
     let writer = writer(directory.path(), 10, What::Fail);
     add(&writer, 0).unwrap();
@@ -156,7 +156,7 @@ fn a_writer_that_failed_can_be_reopened() {
 }
 
 #[test]
-fn what_was_written_before_a_failure_stays_readable() {
+fn events_before_a_failure_stay_readable() {
     let directory = tempfile::tempdir().unwrap();
     let writer = writer(directory.path(), 10, What::Fail);
     let output = Arc::new(Mutex::new(Vec::new()));

@@ -88,7 +88,7 @@ fn functions_call_functions_and_capture_through_them() {
 }
 
 #[test]
-fn what_changes_a_variable_in_a_function_runs_in_each_call() {
+fn updates_in_a_function_run_in_each_call() {
     let graph = Graph::new();
     let counter = variable(&graph.named("counter"), 0f32);
     let function = define(&graph, "count", &[], |body, _| {

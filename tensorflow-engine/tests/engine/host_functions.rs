@@ -170,7 +170,7 @@ fn imported_ones_without_closure_are_refused_by_name() {
 }
 
 #[test]
-fn a_server_is_never_asked_to_call_a_closure() {
+fn a_closure_is_never_called_on_a_server() {
     let Some(engine) = support::engine() else { return };
     let graph = Graph::new();
     let builder = host_func(&graph.named("augment")).output(DType::Float32, PartialShape::scalar());

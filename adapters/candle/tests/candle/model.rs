@@ -164,7 +164,7 @@ fn the_next_save_reuses_the_memory_of_the_last() {
 }
 
 #[test]
-fn initial_values_depend_on_seed_and_name_alone() {
+fn initial_values_depend_only_on_seed_and_name() {
     let layer = |seed, first: &str| {
         let vars = SeededVars::new(seed);
         for name in [first, "one", "other"] {

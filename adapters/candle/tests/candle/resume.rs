@@ -88,7 +88,7 @@ fn assert_same(one: &Path, other: &Path, last: i64, context: &str) {
 }
 
 #[test]
-fn resumed_at_any_step_each_optimizer_goes_on_exactly() {
+fn each_optimizer_resumes_exactly_at_any_step() {
     let nesterov = Sgd { momentum: 0.9, nesterov: true, ..Sgd::new(0.0) };
     let cases: [(OptimizerConfig, DType); 5] = [
         (Adam::new(0.0).into(), DType::F32),
@@ -133,7 +133,7 @@ fn checkpoints_have_stable_names() {
 }
 
 #[test]
-fn a_partial_restore_takes_the_weights_alone() {
+fn a_partial_restore_restores_only_the_weights() {
     let folder = tempfile::tempdir().unwrap();
     train(folder.path(), 1, DType::F32, AdamW::new(0.1));
     let prefix = folder.path().join("model.ckpt-1");

@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_view_shows_what_was_there_then() {
+    fn a_view_is_a_snapshot() {
         let mut ring = Ring::new(3);
         (0..3).for_each(|number| ring.put(number, number).unwrap());
         let first = ring.view();
