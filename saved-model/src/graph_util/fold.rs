@@ -8,11 +8,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 /// Folds each batch normalization into the convolution before it if all parameters are constants: the weights are scaled, and a `BiasAdd`
 /// with the name of the normalization adds the rest. The parameters stay in the graph; [`strip_unused`](super::strip_unused) removes them.
 ///
-/// A convolution with other consumers is not changed.
+/// A convolution with other consumers is not changed, nor is one whose weights pass through an `Identity`;
+/// [`remove_training_nodes`](super::remove_training_nodes) removes those.
 ///
 /// ```
 /// use saved_model::graph_util::fold_batch_norms;
-/// # let path = "tests/fixtures/frozen_conv_bn/graph.pb";
+/// # let path = "tests/fixtures/frozen_conv_bn/trimmed.pb";
 /// let graph = graph_def::read_graph_file(path)?.graph_def.unwrap_or_default();
 /// let folded = fold_batch_norms(&graph)?;
 /// assert!(folded.node.iter().any(|node| node.op == "BiasAdd"));
