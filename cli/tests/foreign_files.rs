@@ -79,10 +79,10 @@ fn other_files_given_as_checkpoints_are_identified() {
     assert!(saved.ends_with("m.ckpt-5"));
     let say = |name: &str| refused(folder.path(), &["checkpoint", "list", name]);
     let said = say("m.ckpt-5.data-00000-of-00001");
-    assert!(said.contains("a data file of a checkpoint: give its prefix, m.ckpt-5"), "{said}");
+    assert!(said.contains("a data file of a checkpoint: pass its prefix, m.ckpt-5"), "{said}");
     fs::write(folder.path().join("m.ckpt-5.meta"), b"\x0a\x00").unwrap();
     let said = say("m.ckpt-5.meta");
-    assert!(said.contains("the meta graph of a checkpoint: give its prefix, m.ckpt-5"), "{said}");
+    assert!(said.contains("the meta graph of a checkpoint: pass its prefix, m.ckpt-5"), "{said}");
     for name in ["lfs.safetensors", "lfs.ckpt.index", "lfs.bin"] {
         fs::write(folder.path().join(name), POINTER).unwrap();
         let said = say(name);

@@ -54,5 +54,5 @@ fn examples_need_a_key_for_each_feature() {
     let parsed = parsed.attr("dense_shapes", AttrValue::List(Vec::new())).finish();
     let error = session(&graph).run(&parsed, ()).unwrap_err();
     assert_eq!(error.code(), Code::InvalidArgument, "{error}");
-    assert!(error.to_string().contains("2 inputs where the types of the features ask for 3"), "{error}");
+    assert!(error.to_string().contains("2 inputs, but the types of the features need 3"), "{error}");
 }

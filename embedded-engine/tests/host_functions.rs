@@ -94,7 +94,7 @@ fn closures_over_other_dtypes_are_build_errors() {
             .call_with_slices(|_: &[&[f32]], _: &mut [f32]| Ok(()))
     };
     let found = problem(&declared);
-    assert!(found.contains("declared as int8: the closure gives float32"), "{found}");
+    assert!(found.contains("declared as int8, but the closure returns float32"), "{found}");
     let nothing =
         |graph: &Graph, _: &Output| host_func(graph).call_with_slices(|_: &[&[f32]], _: &mut [f32]| Ok(()));
     let found = problem(&nothing);

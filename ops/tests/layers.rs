@@ -411,7 +411,7 @@ fn variable_scopes_report_variables_that_cannot_be_shared() {
     check(Reuse::Yes, [2], DType::Float32).unwrap();
     check(Reuse::Auto, [2], DType::Float32).unwrap();
     let error = check(Reuse::No, [2], DType::Float32).unwrap_err();
-    assert!(error.message().contains("'a/w' cannot be made: the name is taken"), "{error}");
+    assert!(error.message().contains("'a/w' cannot be created: the name is taken"), "{error}");
     assert!(error.message().contains("Reuse::Auto"), "{error}");
     let error = check(Reuse::Auto, [3], DType::Float32).unwrap_err();
     assert!(error.message().contains("'a/w' cannot be shared") && error.message().contains("[3]"), "{error}");
