@@ -347,7 +347,7 @@ fn looked_up(context: &KernelContext<'_>, rows: &[i64], known: &[i64], rank: usi
     arrange(context, &[context.input(0)], Shape::from([places.len()]), 1, &place, None)
 }
 
-/// Returns the gradients of the values of both summands: those of the sums that they are part of. Sums below the threshold are not there.
+/// Computes the gradients of the values of both summands: those of the sums that they are part of. Sums below the threshold are missing.
 fn add_gradient(context: &mut KernelContext<'_>) -> Result<()> {
     let (sums, rank) = rows_of(context, 3)?;
     check_gradient(context, sums.len(), rank)?;
@@ -377,7 +377,7 @@ fn check_gradient(context: &KernelContext<'_>, numbers: usize, rank: usize) -> R
     Ok(())
 }
 
-/// Returns the gradient of the values that a slice was cut from: zero for those outside.
+/// Computes the gradient of the values that a slice was taken from: zero outside of the slice.
 fn slice_gradient(context: &mut KernelContext<'_>) -> Result<()> {
     let ((mut rows, rank), start) = (rows_of(context, 1)?, context.ints(2)?);
     let (cut, own) = rows_of(context, 3)?;

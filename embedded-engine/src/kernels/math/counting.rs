@@ -87,7 +87,7 @@ impl Bins {
     }
 }
 
-/// Returns the weights (1 without any) of the elements with each value below the given size.
+/// Sums the weights (1 without any) of the elements with each value below the given size.
 fn bincount<T: Element + elementwise::Element>(context: &mut KernelContext<'_>) -> Result<()>
 where
     f64: elementwise::CastTo<T>,

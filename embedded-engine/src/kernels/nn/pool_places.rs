@@ -124,7 +124,7 @@ fn gradient_with_argmax(context: &mut KernelContext<'_>, window: &Window, with_b
     })
 }
 
-/// Returns the gradient of the gradient: what stands where the maxima were.
+/// Computes the gradient of the gradient: the elements at the positions of the maxima.
 fn second_gradient(context: &mut KernelContext<'_>, window: &Window) -> Result<()> {
     let (input, gradient): (Tensor, Tensor) = (context.input(0).clone(), context.input(2).clone());
     let shape = window.pooling(input.shape())?;
