@@ -78,7 +78,7 @@ fn a_saver_of_other_names_and_another_state_file_goes_on_where_it_was() {
 }
 
 #[test]
-fn the_best_checkpoints_hold_what_the_scaffold_saves() {
+fn best_checkpoints_contain_what_the_scaffold_saves() {
     let folder = tempfile::tempdir().unwrap();
     let Counting { graph, step, train_op, loss, .. } = counting();
     let _scratch = variable(&graph.named("scratch"), 1.0f32);
