@@ -1,4 +1,4 @@
-//! Answers the page's requests with JSON or with the bytes of a picture or sound.
+//! The answers to the page's requests: JSON, or the bytes of an image or audio clip.
 
 mod checkpoints;
 mod graphs;

@@ -1,4 +1,7 @@
-//! The page and all it shows in one file.
+//! The page and all its data in one file.
+//!
+//! It contains the answers to the requests that the page would send, stored under the same names, so the scripts of the page do not know
+//! whether there is a server.
 
 use crate::answer::{Answer, JSON};
 use crate::board::Board;

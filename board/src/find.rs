@@ -1,4 +1,6 @@
-//! Finding runs: folders with event files or checkpoints.
+//! The search for runs: folders with event files or checkpoints.
+//!
+//! Symbolic links are followed only within the given folders. The depth and the number of folders are limited, in case a whole disk is given.
 
 use crate::Error;
 use std::collections::HashSet;

@@ -1,4 +1,4 @@
-//! Histograms of any origin, brought into common bins.
+//! Histograms of TensorFlow 1, TensorFlow 2, and torch, converted to common bins.
 
 use crate::stored;
 use summary::{Value, ValueData};

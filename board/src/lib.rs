@@ -23,6 +23,20 @@
 //! The board writes nothing into the folders that it shows. No request names a file: requests are looked up among the runs
 //! that were found, and links that lead out of the given folders are not followed. Plug-ins of TensorBoard for other things
 //! (embeddings, meshes, profiles) have no counterpart.
+//!
+//! # For contributors
+//!
+//! | part | modules |
+//! | --- | --- |
+//! | finding runs, reading event files as they grow | `board`, `find`, `run`, `tag` |
+//! | values in bounded memory | `series` (numbers), `place` (positions of images, audio, and texts in the files) |
+//! | drawings | `plot` (curves), `graph` (scopes of a graph), `histogram` |
+//! | answers to the page's requests | `answer`, one file for each view |
+//! | the page | `page`, `assets/` |
+//! | outputs | `server`, `export` (one file), `status` (one line) |
+//!
+//! Files are hostile input: every count and length has a limit, names never become paths, and texts are escaped in the page. Whatever is left
+//! out because of a limit is reported as a note of the run.
 
 mod answer;
 mod board;

@@ -1,4 +1,4 @@
-//! The page: files that are part of the program.
+//! The page: scripts and styles that are compiled into the program.
 
 use crate::answer::Answer;
 

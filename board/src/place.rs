@@ -1,4 +1,4 @@
-//! The places of values in the event files, so that images and the like take no memory until they are shown.
+//! The positions of values in event files. Images, audio, and texts stay in the files and are read when they are shown.
 
 use crate::Error;
 use std::fs::File;

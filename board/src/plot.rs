@@ -42,6 +42,12 @@ pub struct Plot {
 }
 
 /// The colors of a plot in a terminal.
+///
+/// ```
+/// use board::TerminalColors;
+/// let piped = TerminalColors::default();
+/// assert_eq!(piped, TerminalColors::None);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TerminalColors {
     /// No escape sequences: curves differ only by the legend. For files, pipes, and when `NO_COLOR` is set.

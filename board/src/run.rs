@@ -1,4 +1,7 @@
-//! One run: the content of its event files, read as they grow.
+//! A run: the content of its event files, which are read further as they grow.
+//!
+//! Each call reads a limited number of events, so that a large run does not delay the others. If a file disappears or becomes shorter, the run
+//! is read again from its beginning.
 
 use crate::place::{self, Place, Places};
 use crate::series::{Point, Series};

@@ -1,4 +1,7 @@
 //! The numbers of one tag of one run, in bounded memory.
+//!
+//! All points are kept until the memory of all runs reaches its limit. The longest series are then thinned to the extremes of groups of
+//! neighbors, so that no peak disappears.
 
 use serde::ser::{Serialize, SerializeSeq, Serializer};
 

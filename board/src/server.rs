@@ -1,4 +1,7 @@
-//! Serving the page on the local machine.
+//! The HTTP server of the page on the local machine.
+//!
+//! A request never names a file: it names runs and tags, which are looked up. The header `Host` is checked against DNS rebinding, and the content
+//! security policy allows nothing from elsewhere.
 
 use crate::answer::{Answer, JSON};
 use crate::{Board, Error};

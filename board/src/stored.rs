@@ -1,4 +1,4 @@
-//! Tensors of event files, decoded as far as somebody would look at them.
+//! Tensors of event files, decoded up to the number of elements that is shown.
 
 use graph_def::proto::TensorShape;
 use prost::Message;

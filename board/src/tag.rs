@@ -1,4 +1,4 @@
-//! A tag of a run: the values of each kind, and its metadata.
+//! Tags of a run: the values of each kind, and the metadata.
 
 use crate::place::{Place, Places};
 use crate::run::{MAX_MESSAGE, MAX_TAG, cut};

@@ -24,6 +24,8 @@ pub(crate) fn names(reader: &CheckpointReader) -> Result<HashMap<String, String>
 fn parse(graph: &[u8]) -> Result<HashMap<String, String>, Malformed> {
     let mut names = HashMap::new();
     fields(graph, |field, value| {
+        // Field 1 of TensorFlow's `TrackableObjectGraph` has its nodes, field 2 of a node its attributes. Everything else describes how
+        // Python objects refer to each other, which a checkpoint's reader does not need.
         let (1, Value::Bytes(node)) = (field, value) else { return Ok(()) };
         fields(node, |field, value| {
             let (2, Value::Bytes(attribute)) = (field, value) else { return Ok(()) };
@@ -36,7 +38,7 @@ fn parse(graph: &[u8]) -> Result<HashMap<String, String>, Malformed> {
     Ok(names)
 }
 
-/// Full name and key of an attribute; attributes that are no variables have no full name.
+/// Returns the full name and the key of an attribute, or `None` for an attribute that is not a variable and has no full name.
 fn variable(attribute: &[u8]) -> Result<Option<(String, String)>, Malformed> {
     let (mut name, mut key) = (String::new(), String::new());
     fields(attribute, |field, value| {

@@ -1,4 +1,4 @@
-//! `monitored board`.
+//! `monitored board`: serves the page of runs, or writes it to a file.
 
 use crate::output::{Outcome, Result};
 use board::{Board, Error, Server};

@@ -1,4 +1,4 @@
-//! `monitored evaluate`.
+//! `monitored evaluate`: evaluates one checkpoint, or each new one as it appears.
 
 use crate::model::folder::folder_of;
 use crate::model::graph_file::import;

@@ -1,4 +1,4 @@
-//! `monitored export`.
+//! `monitored export`: writes a SavedModel or a frozen graph from a meta graph and a checkpoint.
 
 use crate::model::folder::folder_of;
 use crate::model::graph_file::import;

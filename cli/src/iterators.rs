@@ -1,4 +1,4 @@
-//! Iterators of graphs whose programs initialize them by themselves.
+//! Iterators of imported graphs that the program, rather than the graph, has to initialize.
 
 use monitored_session::session_core::keys::TABLE_INITIALIZERS;
 use monitored_session::session_core::{Graph, OpId, Operation};

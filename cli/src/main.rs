@@ -2,6 +2,16 @@
 //!
 //! Each command has a module, which parses its arguments, does its work through the libraries, and writes to the standard output.
 //! The page below is what `--help` prints.
+//!
+//! # For contributors
+//!
+//! - A command is a module with `Arguments`, whose documentation is the help text, and a function that returns an `Outcome` (`output.rs`).
+//! - Results go to the standard output, warnings and errors to the standard error. `--json` prints one JSON object per line or command, whose
+//!   keys are an interface: they are only added to.
+//! - The exit code is 0 for success, 1 for an error or a negative result (such as damage that was found), and 128 plus the number of a signal
+//!   that ended the command.
+//! - Text from files is escaped before it reaches a terminal.
+//! - The program only combines libraries of the workspace. Anything that another program could need belongs in a library.
 
 #![doc = include_str!("../docs/commands.md")]
 

@@ -1,4 +1,4 @@
-//! Models of others: what files they are in, and the values that they take and give.
+//! Models for `run` and `export`: their files, and the conversion of their inputs and outputs.
 
 pub(crate) mod folder;
 pub(crate) mod graph_file;

@@ -1,4 +1,4 @@
-//! The results of commands.
+//! The results of commands: outcomes, exit codes, and errors with their causes.
 
 use monitored_session::hooks::SignalReceipt;
 use std::error::Error;

@@ -1,4 +1,4 @@
-//! `monitored run`.
+//! `monitored run`: calls a SavedModel, a frozen graph, or a meta graph with a checkpoint.
 
 use crate::iterators::{initializers, take_input};
 use crate::model::folder::{folder_of, saved_model, tags_of};

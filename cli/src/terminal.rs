@@ -1,4 +1,4 @@
-//! The size of the terminal.
+//! The width of the terminal.
 
 /// Returns the number of columns: those of the terminal, else of `COLUMNS`, else 80.
 pub(crate) fn columns() -> usize {

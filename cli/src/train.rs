@@ -1,4 +1,4 @@
-//! `monitored train`.
+//! `monitored train`: trains a meta graph with the hooks of a monitored training session.
 
 pub(crate) mod arrays;
 mod counter;

@@ -1,4 +1,4 @@
-//! `monitored watch`.
+//! `monitored watch`: a live screen in a terminal, or one line for each change in a pipe.
 
 use crate::output::{Outcome, Result};
 use crate::terminal;

@@ -1,4 +1,7 @@
 //! TensorFlow's copy of a graph, which follows the original as it grows (S-56).
+//!
+//! New operations are exported as a `GraphDef` and imported into the copy, with their inputs mapped to earlier nodes. Names are kept, so errors
+//! and device placements of TensorFlow refer to the original operations.
 
 use crate::ReplicaDeviceSetter;
 use crate::ffi::{ImportOptions, Native, NativeGraph, NativeOperation, NativeOutput};

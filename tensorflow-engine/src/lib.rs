@@ -34,6 +34,20 @@
 //!   the session, but not the cancellation of a single run.
 //! - A growing graph is copied in parts (S-56). A TensorFlow 1 loop must be complete when it is copied: a `Merge` whose
 //!   `NextIteration` is created after a run cannot be copied.
+//!
+//! # For contributors
+//!
+//! ```text
+//! Session::execute ──► growth: copy new operations ──► worker: another thread, if the run can be cancelled ──► ffi: TF_SessionRun
+//!                           │                                                                                    │
+//!                      host: tokens of closures                                                        host: kernels call closures
+//! ```
+//!
+//! - `ffi` is the only module with unsafe code. Its types own TensorFlow's objects and free them once; every other module is safe Rust.
+//! - `growth` keeps TensorFlow's copy of the graph up to date, because a graph may grow between runs.
+//! - `creation` limits the time of a first run on a server, which TensorFlow itself does not.
+//! - `worker` executes runs that may be abandoned, because TensorFlow's C API cannot cancel a single run.
+//! - `host` registers the kernels of `py_func`, which TensorFlow's library lacks.
 
 //!
 //! # Clusters

@@ -1,4 +1,4 @@
-//! Finding and loading TensorFlow's library.
+//! The search for TensorFlow's library, and its loading.
 
 use crate::ffi::{self, Native};
 use session_core::{Code, Error, Result};
@@ -67,8 +67,15 @@ impl Library {
 
     /// Loads the library from a path: the file, or a folder that contains it, such as `site-packages/tensorflow`.
     ///
+    /// ```no_run
+    /// use tensorflow_engine::Library;
+    /// let library = Library::load("/usr/local/lib/libtensorflow.so.2")?;
+    /// println!("{}", library.path().display());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    ///
     /// # Errors
-    /// `NotFound` if there is none; `FailedPrecondition` if it cannot be loaded or lacks functions.
+    /// `NotFound` if there is no library; `FailedPrecondition` if it cannot be loaded or lacks functions.
     pub fn load(path: impl AsRef<Path>) -> Result<Library> {
         let path = path.as_ref();
         if path.is_dir() {

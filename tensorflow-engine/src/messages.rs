@@ -1,4 +1,4 @@
-//! The protocol buffer messages of TensorFlow, other than graphs, that this crate uses.
+//! The protocol buffer messages of TensorFlow, other than graphs, that this crate uses: configurations, clusters, options, records of runs.
 
 use graph_def::proto::{self, NodeExecStats};
 use prost::Message;

@@ -1,4 +1,4 @@
-//! The placement of operations in a cluster.
+//! The placement of variables and operations on the tasks of a cluster.
 
 use crate::ClusterSpec;
 use session_core::{AttrValue, DType, OpId, Operation, Output};
@@ -77,6 +77,13 @@ impl ReplicaDeviceSetter {
     }
 
     /// Sets the job of the parameter servers. Default: `/job:ps`.
+    ///
+    /// ```
+    /// use tensorflow_engine::{ClusterSpec, ReplicaDeviceSetter};
+    /// let cluster = ClusterSpec::new().job("ps", ["host0:2222"]).job("worker", ["host1:2222"]);
+    /// let setter = ReplicaDeviceSetter::new(&cluster).ps_device("/job:ps/cpu:0");
+    /// # let _ = setter;
+    /// ```
     #[must_use]
     pub fn ps_device(mut self, device: impl Into<String>) -> ReplicaDeviceSetter {
         self.ps_device = device.into();

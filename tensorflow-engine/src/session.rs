@@ -1,4 +1,7 @@
 //! Sessions of TensorFlow's runtime.
+//!
+//! A run passes feeds and fetched tensors without copies where memory permits. Errors of TensorFlow name an operation in their text; it is found
+//! in the graph, so that the error also names the line of the program that created it.
 
 use crate::creation::Creation;
 use crate::engine::is_remote;

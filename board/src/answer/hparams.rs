@@ -1,4 +1,4 @@
-//! The parameters of runs, with their last numbers.
+//! The hyperparameters of runs, with their last metrics.
 
 use super::Answer;
 use crate::Error;

@@ -1,4 +1,4 @@
-//! The points of curves.
+//! The points of curves, thinned to what a chart can show.
 
 use super::{Answer, Query};
 use crate::Error;

@@ -1,4 +1,4 @@
-//! The session's story.
+//! The session story: starts, restores, recoveries, and stops.
 
 use super::{Answer, Query};
 use crate::Error;

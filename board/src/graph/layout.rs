@@ -1,4 +1,7 @@
-//! Places the boxes of a scope in layers, what gives above what takes.
+//! The layout of a scope: boxes in layers, producers above their consumers, with few crossings.
+//!
+//! Boxes are assigned to layers by the longest path from the inputs. The order within a layer is improved by sweeps that place each box near
+//! the boxes that it is connected with.
 
 use super::scope::{Item, View};
 

@@ -1,4 +1,4 @@
-//! The nodes of a graph with what is known of their outputs.
+//! The nodes of a graph with the dtypes and shapes of their outputs.
 
 use graph_def::proto::{AttrValue, GraphDef, NodeDef, RunMetadata, TensorShape, Value};
 use graph_def::{ImportOptions, import_graph_def};

@@ -1,4 +1,4 @@
-//! The picture of a scope as an SVG file.
+//! The drawing of a scope as an SVG file.
 
 use super::layout::{Picture, subtitle};
 use super::scope::ItemKind;

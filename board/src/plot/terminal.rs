@@ -1,4 +1,4 @@
-//! Plots of characters: Braille patterns, each with two by four dots.
+//! Plots of characters for terminals: Braille patterns, each with two by four dots.
 
 use super::axis::text;
 use super::{COLORS, Plot, TerminalColors};
@@ -37,6 +37,22 @@ impl Canvas {
 impl Plot {
     /// Returns the plot as text of at most `columns` columns and about `rows` lines, with the names and last values of the curves below
     /// it. Values that are not finite leave gaps.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let folder = folder.path();
+    /// # let writer = summary::EventWriter::open(folder)?;
+    /// # for step in 0..10 {
+    /// #     writer.add_summary(summary::Summary::scalar("loss", step as f32), step)?;
+    /// # }
+    /// # writer.close()?;
+    /// use board::{Board, Plot, TerminalColors};
+    /// let board = Board::open(&[folder])?;
+    /// board.reload();
+    /// let plot = Plot::of(&board, &["loss".to_owned()])?;
+    /// assert!(plot.terminal(60, 12, TerminalColors::TrueColor).contains('\u{1b}'));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn terminal(&self, columns: usize, rows: usize, colors: TerminalColors) -> String {
         let ticks = self.y().ticks((rows / 3).clamp(2, 8));

@@ -69,6 +69,7 @@ impl Retention {
     pub(crate) fn prune(&self, list: &mut Vec<Kept>, last_preserved: &mut f64) -> Vec<Kept> {
         let Some(max_to_keep) = self.max_to_keep else { return Vec::new() };
         let best = self.best_of(list);
+        // The best checkpoints are kept in addition to the newest ones and do not count toward `max_to_keep`.
         let newest = list.len().saturating_sub(max_to_keep);
         let mut deleted = Vec::new();
         let mut position = 0;

@@ -1,4 +1,4 @@
-//! `monitored checkpoint convert`.
+//! `monitored checkpoint convert`: converts between TensorFlow's checkpoints and safetensors.
 
 use crate::output::{Failure, Outcome, Result};
 use checkpoint::bundle::{BundleWriter, ReadOptions};

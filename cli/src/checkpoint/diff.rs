@@ -1,4 +1,4 @@
-//! `monitored checkpoint diff`.
+//! `monitored checkpoint diff`: tensors that differ between two checkpoints.
 
 use super::row::Row;
 use crate::output::{Failure, Outcome, Result};

@@ -1,4 +1,4 @@
-//! SHA-256 of a tensor's elements.
+//! SHA-256 of the elements of a tensor, for comparisons across formats.
 
 use sha2::{Digest, Sha256};
 use tensor::Tensor;

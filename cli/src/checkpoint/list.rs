@@ -1,4 +1,4 @@
-//! `monitored checkpoint list`.
+//! `monitored checkpoint list`: the tensors of a checkpoint, or the checkpoints of a folder.
 
 use super::hash::{of_bytes, sha256};
 use super::row::Row;

@@ -1,4 +1,4 @@
-//! `monitored checkpoint prune`.
+//! `monitored checkpoint prune`: deletes old checkpoints of a folder.
 
 use crate::output::{Outcome, Result};
 use checkpoint::{Saver, SaverOptions};

@@ -1,4 +1,4 @@
-//! `monitored checkpoint show`.
+//! `monitored checkpoint show`: the elements of a tensor.
 
 use super::row::Row;
 use crate::output::{Outcome, Result};

@@ -1,4 +1,4 @@
-//! `monitored checkpoint verify`.
+//! `monitored checkpoint verify`: compares the checksums of all tensors.
 
 use crate::output::{Outcome, Result, chain};
 use checkpoint::CheckpointReader;

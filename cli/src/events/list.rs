@@ -1,4 +1,4 @@
-//! `monitored events list`.
+//! `monitored events list`: the tags of a run.
 
 use super::run::{Unreadable, each_event};
 use crate::output::{Result, write_json};

@@ -1,4 +1,4 @@
-//! `monitored events`: everything about event files.
+//! `monitored events`: commands for event files.
 
 mod list;
 #[cfg(feature = "board")]

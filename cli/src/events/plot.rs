@@ -1,4 +1,4 @@
-//! `monitored events plot`.
+//! `monitored events plot`: curves in the terminal, or as SVG and PNG files.
 
 use crate::output::{Outcome, Result};
 use crate::terminal;

@@ -1,4 +1,4 @@
-//! A run's events, read once from its beginning to its end.
+//! The events of a run, read once from the beginning to the end.
 
 use crate::output::{Outcome, chain};
 use std::io::{self, Write};

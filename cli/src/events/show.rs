@@ -1,4 +1,4 @@
-//! `monitored events show`.
+//! `monitored events show`: the values of a tag.
 
 use super::run::each_event;
 use crate::output::{Result, write_json};

@@ -1,4 +1,4 @@
-//! The datasets of a graph as chains.
+//! The datasets of a graph, printed as chains of transformations.
 
 use monitored_session::session_core::{AttrValue, DType, Graph, Operation};
 

@@ -1,4 +1,4 @@
-//! `monitored graph show`.
+//! `monitored graph show`: inputs, variables, op types, collections, and the ops that the embedded engine lacks.
 
 use super::pipelines::pipelines;
 use super::saved_model::{self, SignatureSummary};

@@ -1,4 +1,4 @@
-//! The graphs of files.
+//! The graphs of graph files, with the variables of a checkpoint.
 
 use monitored_session::graph_def::proto::MetaGraphDef;
 use monitored_session::graph_def::{ImportOptions, MetaGraph, import_meta_graph_def};

@@ -1,4 +1,4 @@
-//! The engines to choose from.
+//! The engines that `--engine` selects.
 
 use super::task::Task;
 use monitored_session::embedded_engine::EmbeddedEngine;

@@ -1,4 +1,4 @@
-//! The output of a training.
+//! The output of a training, as lines for people or as JSON for programs.
 
 use crate::model::json;
 use crate::output::write_json;

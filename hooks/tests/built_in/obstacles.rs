@@ -65,7 +65,7 @@ fn a_graph_that_is_not_written_is_not_in_the_way() {
 }
 
 #[test]
-fn a_file_in_the_place_of_the_folder() {
+fn a_file_instead_of_the_folder() {
     let (program, folder) = (Program::new(), tempfile::tempdir().unwrap());
     let run = folder.path().join("run");
     fs::write(&run, "").unwrap();

@@ -39,7 +39,6 @@ pub(super) struct WeightDecay {
 
 /// Adam with decoupled weight decay. Its slots are those of Adam: the variables `<name>/AdamW` and `<name>/AdamW_1`.
 ///
-///
 /// ```
 /// use ops::optimizers::{AdamWOptimizer, Optimizer};
 /// # let graph = session_core::Graph::new();

@@ -1,4 +1,6 @@
-//! The functions of TensorFlow's C API that this crate uses, looked up once.
+//! The functions of TensorFlow's C API that this crate uses, looked up once when the library is loaded.
+//!
+//! A library that lacks one of them is refused with its name, instead of failing at the first call.
 
 use libloading::Library;
 use std::ffi::{c_char, c_int, c_void};

@@ -1,4 +1,4 @@
-//! Byte buffers passed in and out.
+//! Buffers of bytes that are passed to TensorFlow and received from it.
 
 use super::Native;
 use super::api::TfBuffer;

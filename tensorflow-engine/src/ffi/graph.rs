@@ -1,4 +1,6 @@
-//! TensorFlow's copy of a graph.
+//! TensorFlow's graphs, operations, and outputs.
+//!
+//! Operations and outputs are plain addresses. They are valid as long as their graph, which the session keeps alive.
 
 use super::Native;
 use super::api::{TfGraph, TfImportOptions, TfOperation, TfOutput};

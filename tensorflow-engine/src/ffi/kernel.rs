@@ -1,4 +1,4 @@
-//! Kernels of this program in TensorFlow's runtime.
+//! Kernels of this program in TensorFlow's runtime: they call closures of the program.
 
 use super::Native;
 use super::api::{TfKernelConstruction, TfKernelContext};

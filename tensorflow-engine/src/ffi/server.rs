@@ -1,4 +1,4 @@
-//! TensorFlow's servers.
+//! TensorFlow's servers, one for each task of a cluster.
 
 use super::Native;
 use super::api::TfServer;

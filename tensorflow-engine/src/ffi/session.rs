@@ -1,4 +1,4 @@
-//! TensorFlow's sessions.
+//! TensorFlow's sessions: creation, runs, and closing.
 
 use super::Native;
 use super::api::{TfOperation, TfOutput, TfSession, TfTensor};

@@ -1,4 +1,4 @@
-//! The results of calls.
+//! The results of calls into TensorFlow, as errors with a code and a message.
 
 use super::Native;
 use super::api::TfStatus;

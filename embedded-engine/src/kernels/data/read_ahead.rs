@@ -36,7 +36,7 @@ impl ReadAhead {
     /// Every input is read in its turn.
     pub(super) const NONE: ReadAhead = ReadAhead { threads: 1, inputs: 0, elements: 1, bytes: 0 };
 
-    /// Returns the extent that an operation asks for, with so many `threads` at most. Inputs whose elements depend on the order of
+    /// Returns the extent that an operation asks for, with at most `threads` threads. Inputs whose elements depend on the order of
     /// the calls are read in their turns.
     pub(super) fn of(build: &Build<'_, '_>, threads: usize, function: &Function) -> Result<ReadAhead> {
         let argument = |name: &str, least: i64| match build.int_or(name, -1)? {

@@ -57,7 +57,7 @@ impl Errors {
         })
     }
 
-    /// Returns the character in the place of what is none, if there is to be one.
+    /// Returns the character that replaces an invalid one, if there is one.
     fn instead(self) -> Result<Option<char>> {
         match self {
             Errors::Strict => Err(Error::invalid_argument("Invalid formatting on input string")),
