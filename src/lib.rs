@@ -105,7 +105,8 @@ pub mod prelude {
         EvaluatorHook, FeedFnHook, FinalOpsHook, GlobalStepWaiterHook, LoggingTensorHook, Metric,
         MetricsFileHook, NanTensorHook, ProfilerHook, SessionRunArgs, SessionRunContext, SessionRunHook,
         SessionRunValues, SessionStoryHook, StallWatchdogHook, StepCounterHook, StopAfterNEvalsHook,
-        StopAtStepHook, SummaryAtEndHook, SummarySaverHook, TimeLimitHook,
+        StopAtStepHook, SummaryAtEndHook, SummarySaverHook, SyncReplicas as _, SyncReplicasHook,
+        TimeLimitHook,
     };
     pub use monitored::{
         BestExporter, EvalSpec, Evaluation, FinalExporter, HostTraining, LatestExporter, MonitoredSession,

@@ -1,7 +1,7 @@
 //! The trait that all hooks implement.
 
 use crate::{Milestone, SavePoint, SessionRunArgs, SessionRunContext, SessionRunValues};
-use queue_runner::{Coordinator, StopHandle};
+use queue_runner::{Coordinator, QueueRunner, StopHandle};
 use session_core::{Error, Graph, Result, Session};
 use std::borrow::Cow;
 use std::path::Path;
@@ -97,6 +97,13 @@ pub trait SessionRunHook: Send {
     fn after_create_session(&mut self, session: &dyn Session, coord: &Coordinator) -> Result<()> {
         let _ = (session, coord);
         Ok(())
+    }
+
+    /// Returns queue runners of this hook, whose threads start in each session after
+    /// [`after_create_session`](SessionRunHook::after_create_session) of all hooks; those of the graph's collection start before.
+    /// Default: none. Beyond TensorFlow, where hooks start threads themselves.
+    fn queue_runners(&self) -> Vec<QueueRunner> {
+        Vec::new()
     }
 
     /// Called before each run. May add to it.
@@ -198,6 +205,9 @@ impl<H: SessionRunHook + ?Sized> SessionRunHook for Box<H> {
     fn after_create_session(&mut self, session: &dyn Session, coord: &Coordinator) -> Result<()> {
         (**self).after_create_session(session, coord)
     }
+    fn queue_runners(&self) -> Vec<QueueRunner> {
+        (**self).queue_runners()
+    }
     fn before_run(&mut self, context: &mut SessionRunContext<'_>) -> Result<Option<SessionRunArgs>> {
         (**self).before_run(context)
     }
@@ -252,6 +262,9 @@ impl<H: SessionRunHook> SessionRunHook for Option<H> {
     }
     fn after_create_session(&mut self, session: &dyn Session, coord: &Coordinator) -> Result<()> {
         self.as_mut().map_or(Ok(()), |hook| hook.after_create_session(session, coord))
+    }
+    fn queue_runners(&self) -> Vec<QueueRunner> {
+        self.as_ref().map_or(Vec::new(), SessionRunHook::queue_runners)
     }
     fn before_run(&mut self, context: &mut SessionRunContext<'_>) -> Result<Option<SessionRunArgs>> {
         self.as_mut().map_or(Ok(None), |hook| hook.before_run(context))

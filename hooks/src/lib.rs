@@ -63,6 +63,7 @@
 //! | [`GlobalStepWaiterHook`] | delays late workers | |
 //! | [`FinalOpsHook`] | runs operations once at the end | |
 //! | [`FeedFnHook`] | feeds from a function | |
+//! | [`SyncReplicasHook`] | prepares a replica of a synchronous training | |
 //! | [`ClosureHook`] | consists of closures | |
 //! | [`ProfilerHook`] | records runs for Chrome's and Perfetto's viewers | |
 //! | `ProgressBarHook` | shows the progress | |
@@ -78,7 +79,7 @@
 //! | [`StallWatchdogHook`] | reports a training that makes no progress | |
 //! | [`SessionStoryHook`] | records the session's story for `monitored board` | |
 //!
-//! The hooks up to [`FeedFnHook`], and [`ProfilerHook`], are TensorFlow's and follow its rules; each intended difference is
+//! The hooks up to [`SyncReplicasHook`], and [`ProfilerHook`], are TensorFlow's and follow its rules; each intended difference is
 //! documented at its hook. On steps on which nothing is due, a hook takes tens of nanoseconds and allocates nothing.
 //!
 //! # Features
@@ -137,6 +138,7 @@ mod stop_after_n_evals;
 mod stop_at_step;
 mod summary_at_end;
 mod summary_saver;
+mod sync_replicas;
 mod tensor_ref;
 mod time_limit;
 mod timer;
@@ -177,6 +179,7 @@ pub use stop_after_n_evals::StopAfterNEvalsHook;
 pub use stop_at_step::StopAtStepHook;
 pub use summary_at_end::SummaryAtEndHook;
 pub use summary_saver::SummarySaverHook;
+pub use sync_replicas::{SyncReplicas, SyncReplicasHook};
 pub use tensor_ref::TensorRef;
 pub use time_limit::TimeLimitHook;
 pub use timer::{Elapsed, SecondOrStepTimer};

@@ -24,7 +24,7 @@ pub(crate) struct CoordinatedSession {
 }
 
 impl CoordinatedSession {
-    /// Starts the queue runners of a created session, and informs the hooks (S-141, steps 4 to 6). If that fails, the threads
+    /// Starts the queue runners of a created session, informs the hooks (S-141, steps 4 to 6), and starts their queue runners. If that fails, the threads
     /// are stopped and the session is closed (unlike S-134, S-144).
     pub(crate) fn start(
         created: &CreatedSession,
@@ -61,6 +61,11 @@ impl CoordinatedSession {
         let raw = self.hooked.raw().clone();
         let stop = hooks.session_created(&*raw, &self.coordinator, created.restored.as_ref())?;
         self.hooked.record_stop(stop);
+        for runner in hooks.queue_runners() {
+            let threads = runner.create_threads(&raw, Some(&self.coordinator));
+            threads.iter().try_for_each(ManagedThread::start)?;
+            self.threads.extend(threads);
+        }
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use checkpoint::{GraphSaver, Restored};
 use hooks::{HookState, Milestone, Moment, SavePoint, SessionRunHook};
 use log::error;
-use queue_runner::{Coordinator, StopHandle, StopReason};
+use queue_runner::{Coordinator, QueueRunner, StopHandle, StopReason};
 use session_core::{Error, Graph, Phase, Result, Session};
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -208,6 +208,11 @@ impl HookSet {
             };
             error!("a save point failed while an error ends the session: {}", error.chain());
         }
+    }
+
+    /// Returns the queue runners of all hooks.
+    pub(crate) fn queue_runners(&self) -> Vec<QueueRunner> {
+        self.hooks.iter().flat_map(|hook| hook.queue_runners()).collect()
     }
 
     // ---- for each session ---------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 //! Arguments that are given as numbers or computed by the graph.
 
-use session_core::{AsOutput, OpBuilder, Output, PartialShape, Shape, Variable};
+use session_core::{AsOutput, AttrValue, OpBuilder, Operation, Output, PartialShape, Shape, Variable};
 use std::ops::RangeFull;
 use tensor::Tensor;
 
@@ -205,4 +205,9 @@ impl<T: Into<Ints>> From<T> for Axes {
     fn from(axes: T) -> Axes {
         Axes::Listed(axes.into())
     }
+}
+
+/// Returns the attribute `_class` of what is placed with an operation.
+pub(crate) fn location_of(operation: &Operation) -> AttrValue {
+    AttrValue::List(vec![AttrValue::from(format!("loc:@{}", operation.name()).as_str())])
 }

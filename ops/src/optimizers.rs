@@ -132,6 +132,7 @@ mod nadam;
 mod powers;
 mod rms_prop;
 mod slots;
+mod sync_replicas;
 mod trust_ratio;
 mod update;
 
@@ -156,6 +157,7 @@ pub use moving_average_optimizer::MovingAverageOptimizer;
 pub use nadam::NadamOptimizer;
 pub use rms_prop::RMSPropOptimizer;
 pub use slots::OptimizerSettings;
+pub use sync_replicas::{SyncReplicasOptimizer, Synchronization};
 pub use update::UpdateScope;
 
 use crate::control_flow::{group, no_op};

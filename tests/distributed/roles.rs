@@ -3,7 +3,7 @@
 use crate::parts::model;
 use monitored_session::checkpoint::CheckpointReader;
 use monitored_session::monitored::{MonitoredSession, RecoveryPolicy};
-use monitored_session::ops::{array, global_step, math, optimizers::*, variables};
+use monitored_session::ops::{array, global_step, math, nn, optimizers::*, variables};
 use monitored_session::prelude::*;
 use monitored_session::scaffold::{ChiefSessionCreator, WorkerSessionCreator};
 use monitored_session::tensorflow_engine::{ClusterSpec, Library, ReplicaDeviceSetter, Server};
@@ -45,6 +45,7 @@ pub(crate) fn run() {
         "server" => serve(&task),
         "train" => train(&task),
         "slots" => slots(&task),
+        "replica" => replica(&task),
         other => panic!("no role {other}"),
     }
 }
@@ -118,6 +119,51 @@ fn train(task: &Task) {
             }
             "lost" => {
                 say(session.recoveries().iter().filter_map(|recovery| recovery.lost_steps()).sum::<i64>())
+            }
+            "close" => break,
+            other => panic!("what is {other}?"),
+        }
+    }
+    session.close().unwrap();
+    say("closed");
+}
+
+/// Takes part in a synchronous training: one step for each line of input, with an example that is the number of the worker plus
+/// one. Answers with the value of the variable and the step.
+fn replica(task: &Task) {
+    let (library, server) = start_server(task);
+    let device = format!("/job:worker/task:{}", task.index);
+    let setter = ReplicaDeviceSetter::new(&task.cluster).worker_device(device);
+    let engine: Arc<dyn Engine> = Arc::new(TensorFlowEngine::with_library(library).device_setter(setter));
+
+    let graph = Graph::new();
+    let step = global_step::get_or_create_global_step(&graph);
+    let x = array::placeholder(&graph.named("x"), DType::Float32, PartialShape::scalar());
+    let w = variables::variable(&graph.named("w"), 0.0f32);
+    let table = variables::variable(&graph.named("table"), [[1.0f32], [2.0]]);
+    let row = math::reduce_sum(nn::embedding_lookup(&table, array::constant(&graph, [1i32])), ..);
+    let optimizer = SyncReplicasOptimizer::new(GradientDescentOptimizer::new(1.0), 2);
+    let train_op = optimizer.minimize(&(&w * &x + &row * &x), Some(&step));
+
+    let is_chief = task.index == 0;
+    let hook = optimizer.make_session_run_hook().is_chief(is_chief).num_tokens(0);
+    let (builder, wait) = (MonitoredSession::builder(&graph).hook(hook), Duration::from_millis(200));
+    let builder = if is_chief {
+        let creator = ChiefSessionCreator::new(engine, &graph).master(server.target()).config(config(0));
+        builder.session_creator(creator.recovery_wait(wait))
+    } else {
+        let creator = WorkerSessionCreator::new(engine, &graph).master(server.target());
+        builder.session_creator(creator.config(config(task.index)).recovery_wait(wait))
+    };
+    let mut session = builder.build().unwrap();
+    say("ready");
+    for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+        match line.as_str() {
+            "step" => {
+                session.run(&train_op, [(&x, (task.index + 1) as f32)]).unwrap();
+                let (w, table, step) = session.run_without_hooks((&w, &table, &step), ()).unwrap();
+                let (w, table) = (w.value::<f32>().unwrap(), table.to_vec::<f32>().unwrap());
+                say(format!("{w} {table:?} {}", step.value::<i64>().unwrap()));
             }
             "close" => break,
             other => panic!("what is {other}?"),

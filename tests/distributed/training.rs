@@ -99,3 +99,27 @@ fn two_parameter_servers_train_variables_with_slots() {
     }
     drop(servers);
 }
+
+#[test]
+fn workers_take_each_step_of_a_synchronous_training_together() {
+    if !available() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = cluster(2);
+    let start = |role, job, index| Process::start(role, &cluster, job, index, folder.path());
+    let ps = start("server", "ps", 0);
+    let mut workers = [start("replica", "worker", 0), start("replica", "worker", 1)];
+    for step in 1..=3u8 {
+        workers.iter_mut().for_each(|worker| worker.tell("step"));
+        // The gradients are 1 and 2: each step subtracts their mean.
+        let expected = format!("{} [1.0, {:?}] {step}", -1.5 * f32::from(step), 2.0 - 1.5 * f32::from(step));
+        for worker in &workers {
+            assert_eq!(worker.line(), expected);
+        }
+    }
+    for worker in workers.iter_mut().rev() {
+        assert_eq!(worker.ask("close"), "closed");
+    }
+    drop(ps);
+}

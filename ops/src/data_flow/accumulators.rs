@@ -1,11 +1,12 @@
 //! Accumulators: gradients that are collected until a required number has arrived.
 
+use crate::arguments::location_of;
 use crate::composite::unnamed;
 use crate::library::op_defs;
 use crate::shapes::{must_be_scalar, scalar};
 use session_core::{
     AsOutput, AttrValue, DType, Graph, OpBuilder, OpDef, Operation, Output, PartialShape, Result,
-    ShapeContext,
+    ShapeContext, Variable,
 };
 
 const HANDLE: &str = "dtype: numbertype, shape: shape, container: string = \"\", shared_name: string = \"\", reduction_type: {\"MEAN\", \"SUM\"} = \"MEAN\"";
@@ -68,9 +69,11 @@ fn taken(context: &mut ShapeContext<'_>) -> Result<()> {
 fn rows_taken(context: &mut ShapeContext<'_>) -> Result<()> {
     must_be_scalar(context, 1)?;
     context.set(0, PartialShape::of_rank(1));
-    let shape = declared(context).unwrap_or_else(PartialShape::unknown);
+    // A scalar's shape declares nothing.
+    let shape =
+        declared(context).filter(|shape| shape.rank() != Some(0)).unwrap_or_else(PartialShape::unknown);
     context.set(2, PartialShape::from([shape.rank()]));
-    if let Some(rank) = shape.rank().filter(|&rank| rank > 0) {
+    if let Some(rank) = shape.rank() {
         context.set(1, PartialShape::from([None]).concat(&shape.range(1, rank)));
     }
     Ok(())
@@ -120,15 +123,21 @@ pub struct ConditionalAccumulator {
     handle: Output,
 }
 
+/// Starts the operation of a handle, which waits for nothing.
+#[track_caller]
 fn handle(
-    builder: OpBuilder,
+    graph: &Graph,
+    def: &'static OpDef,
     dtype: DType,
     shape: PartialShape,
     reduction: Reduction,
     shared_name: &str,
-) -> Output {
-    let builder = builder.default_name("conditional_accumulator").attr("shared_name", shared_name);
-    builder.attr("dtype", dtype).attr("shape", shape).attr("reduction_type", reduction.name()).finish_output()
+) -> OpBuilder {
+    let sparse = def.name().starts_with("Sparse");
+    let name = if sparse { "sparse_conditional_accumulator" } else { "conditional_accumulator" };
+    let builder = graph.without_control_dependencies().op(def).default_name(name);
+    let builder = builder.attr("dtype", dtype).attr("shape", shape).attr("shared_name", shared_name);
+    builder.attr("reduction_type", reduction.name())
 }
 
 /// Returns the dtype of an accumulator's gradients.
@@ -157,9 +166,30 @@ impl ConditionalAccumulator {
         reduction: Reduction,
         shared_name: &str,
     ) -> Self {
-        let builder = graph.without_control_dependencies().op(&RESOURCE_CONDITIONAL_ACCUMULATOR);
-        let handle = handle(builder, dtype, shape.into(), reduction, shared_name);
-        ConditionalAccumulator { handle: handle.within(&unnamed(graph)) }
+        let builder =
+            handle(graph, &RESOURCE_CONDITIONAL_ACCUMULATOR, dtype, shape.into(), reduction, shared_name);
+        ConditionalAccumulator { handle: builder.finish_output().within(&unnamed(graph)) }
+    }
+
+    /// Creates one with a shared name that takes means and stays on the device of a variable, wherever that comes to be.
+    pub(crate) fn next_to(
+        variable: &Variable,
+        graph: &Graph,
+        dtype: DType,
+        shape: &PartialShape,
+        shared_name: &str,
+    ) -> Self {
+        let def = &RESOURCE_CONDITIONAL_ACCUMULATOR;
+        let builder = handle(graph, def, dtype, shape.clone(), Reduction::Mean, shared_name);
+        let builder = builder.attr("_class", location_of(variable.handle().operation()));
+        ConditionalAccumulator { handle: builder.finish_output().within(&unnamed(graph)) }
+    }
+
+    /// Returns the same accumulator, whose operations are built in the scope, on the device and with the control inputs of this graph
+    /// handle. Default: those with which it was built.
+    #[must_use]
+    pub fn within(&self, graph: &Graph) -> Self {
+        ConditionalAccumulator { handle: self.handle.within(graph) }
     }
 
     #[track_caller]
@@ -239,9 +269,30 @@ impl SparseConditionalAccumulator {
         reduction: Reduction,
         shared_name: &str,
     ) -> Self {
-        let builder = graph.without_control_dependencies().op(&SPARSE_CONDITIONAL_ACCUMULATOR);
-        let handle = handle(builder, dtype, shape.into(), reduction, shared_name);
-        SparseConditionalAccumulator { handle: handle.within(&unnamed(graph)) }
+        let builder =
+            handle(graph, &SPARSE_CONDITIONAL_ACCUMULATOR, dtype, shape.into(), reduction, shared_name);
+        SparseConditionalAccumulator { handle: builder.finish_output().within(&unnamed(graph)) }
+    }
+
+    /// Creates one with a shared name that takes means and stays on the device of a variable, wherever that comes to be.
+    pub(crate) fn next_to(
+        variable: &Variable,
+        graph: &Graph,
+        dtype: DType,
+        shape: &PartialShape,
+        shared_name: &str,
+    ) -> Self {
+        let def = &SPARSE_CONDITIONAL_ACCUMULATOR;
+        let builder = handle(graph, def, dtype, shape.clone(), Reduction::Mean, shared_name);
+        let builder = builder.attr("_class", location_of(variable.handle().operation()));
+        SparseConditionalAccumulator { handle: builder.finish_output().within(&unnamed(graph)) }
+    }
+
+    /// Returns the same accumulator, whose operations are built in the scope, on the device and with the control inputs of this graph
+    /// handle. Default: those with which it was built.
+    #[must_use]
+    pub fn within(&self, graph: &Graph) -> Self {
+        SparseConditionalAccumulator { handle: self.handle.within(graph) }
     }
 
     #[track_caller]

@@ -5,8 +5,9 @@ use super::queue::{Queue, shapes_attr};
 use super::queue_ops::{
     Declared, FIFO_QUEUE_V2, PADDING_FIFO_QUEUE_V2, PRIORITY_QUEUE_V2, RANDOM_SHUFFLE_QUEUE_V2,
 };
+use crate::arguments::location_of;
 use crate::random::get_seed;
-use session_core::{AttrValue, DType, Error, Graph, OpDef, Operation, PartialShape, Phase};
+use session_core::{AttrValue, DType, Error, Graph, OpDef, Operation, PartialShape, Phase, Variable};
 use std::panic::Location;
 
 /// The description shared by all kinds of queues.
@@ -18,6 +19,8 @@ struct Description {
     shapes: Option<Vec<PartialShape>>,
     names: Option<Vec<String>>,
     shared_name: String,
+    /// The operation on whose device the queue is, wherever that comes to be.
+    colocated_with: Option<Operation>,
     location: &'static Location<'static>,
 }
 
@@ -31,6 +34,7 @@ impl Description {
             shapes: None,
             names: None,
             shared_name: String::new(),
+            colocated_with: None,
             location: graph.location(),
         }
     }
@@ -62,6 +66,9 @@ impl Description {
         let mut builder = place.op(def).default_name(name).attr("component_types", self.dtypes.clone());
         builder = builder.attr("capacity", self.capacity).attr("shared_name", self.shared_name.as_str());
         builder = builder.attr("shapes", shapes_attr(self.shapes.as_deref().unwrap_or_default()));
+        if let Some(other) = &self.colocated_with {
+            builder = builder.attr("_class", location_of(other));
+        }
         builder = builder.attrs(attrs.into_iter().map(|(name, value)| (name.to_owned(), value)));
         let operation: Operation = builder.finish();
         let declared =
@@ -125,6 +132,12 @@ impl FifoQueue {
 
     optional_shapes!();
     setters!();
+
+    /// Keeps the queue on the device of a variable, wherever that comes to be.
+    pub(crate) fn colocate_with(mut self, variable: &Variable) -> Self {
+        self.0.colocated_with = Some(variable.handle().operation().clone());
+        self
+    }
 
     /// Builds the queue. Errors (a wrong number of shapes or names, S-222) are recorded in the graph.
     #[must_use]

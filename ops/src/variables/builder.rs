@@ -2,6 +2,7 @@
 
 use super::initialized_value::initialized;
 use super::{Value, VariableExt};
+use crate::arguments::location_of;
 use crate::array::identity;
 use crate::initializers::{Initializer, default_initializer};
 use crate::state::{
@@ -9,7 +10,7 @@ use crate::state::{
 };
 use session_core::keys::{LOCAL_VARIABLES, TRAINABLE_VARIABLES, VARIABLES};
 use session_core::{
-    AttrValue, CollectionKey, DType, Error, Graph, GraphMember as _, OpDef, Output, PartialShape, Reuse,
+    CollectionKey, DType, Error, Graph, GraphMember as _, OpDef, Operation, Output, PartialShape, Reuse,
     Shape, SliceInfo, Variable, VariableParts,
 };
 use std::panic::Location;
@@ -106,6 +107,8 @@ pub struct VariableBuilder<'a> {
     listed: bool,
     slice: Option<SliceInfo>,
     colocated_with: Option<&'a Variable>,
+    /// The operation on whose device the variable is, if it is not another variable.
+    anchor: Option<Operation>,
     slot: bool,
     resource: bool,
     location: &'static Location<'static>,
@@ -140,6 +143,7 @@ impl<'a> VariableBuilder<'a> {
             listed: true,
             slice: None,
             colocated_with: None,
+            anchor: None,
             slot: false,
             resource: true,
             location: graph.location(),
@@ -298,6 +302,12 @@ impl<'a> VariableBuilder<'a> {
         self
     }
 
+    /// On the device of an operation, wherever that comes to be.
+    pub(crate) fn colocate_with_operation(mut self, operation: &Operation) -> Self {
+        self.anchor = Some(operation.clone());
+        self
+    }
+
     /// As a slot of another variable: of its kind, on its device, and if that is a part of a partitioned variable, the same part
     /// of a partitioned slot. That of `w/part_0/Adam` is a part of `w/Adam`, as TensorFlow saves it.
     pub(crate) fn slot_of(mut self, variable: &'a Variable) -> Self {
@@ -379,12 +389,10 @@ impl<'a> VariableBuilder<'a> {
         // A reference variable has its own name in the session.
         let name = scope.scope_name().trim_end_matches('/');
         let builder = if self.resource { builder.attr("shared_name", name) } else { builder };
-        match self.colocated_with {
+        let primary = self.colocated_with.map(|variable| variable.handle().operation());
+        match primary.or(self.anchor.as_ref()) {
             None => builder.finish_output(),
-            Some(variable) => {
-                let class = format!("loc:@{}", variable.handle().operation().name());
-                builder.attr("_class", AttrValue::List(vec![AttrValue::from(class.as_str())])).finish_output()
-            }
+            Some(operation) => builder.attr("_class", location_of(operation)).finish_output(),
         }
     }
 

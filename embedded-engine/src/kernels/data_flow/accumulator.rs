@@ -197,8 +197,20 @@ fn apply_sparse<T: Number>(context: &mut KernelContext<'_>, known_shape: bool) -
             }
         }
     }
-    if let Some(rank) = expected.rank().filter(|&rank| rank != values.shape().rank()) {
+    // A scalar's shape declares nothing: TensorFlow's synchronous optimizer has it for all rows.
+    if let Some(rank) = expected.rank().filter(|&rank| rank != 0 && rank != values.shape().rank()) {
         let text = format!("Shape mismatch: expected values of rank {rank}, got {}", values.shape());
+        return Err(accumulator.wrong(text));
+    }
+    if let (Some(declared), Some(&found)) = (expected.dim(0), given.first())
+        && found >= 0
+        && found != declared as i64
+    {
+        let text = format!("Shape mismatch: expected shape dim 0 to be {declared}, got {found}");
+        return Err(accumulator.wrong(text));
+    }
+    if let Some(rows) = expected.dim(0).filter(|&rows| rows < indices.elements()) {
+        let text = format!("Shape mismatch: expected at most {rows} rows, got {}", indices.elements());
         return Err(accumulator.wrong(text));
     }
     let fresh =
