@@ -243,3 +243,139 @@ fn decoders_share_a_cell() {
     let ids = session(&graph).run(&found.sample_id, ()).unwrap();
     assert_eq!(ids.shape().dims()[0], 2);
 }
+
+/// Decodes five steps from the same start with this helper: outputs and samples.
+fn decoded(
+    helper: impl Fn(&Graph, &Variable) -> Helper,
+    units: usize,
+    layer: Option<usize>,
+) -> (Tensor, Tensor) {
+    let graph = Graph::new();
+    let embedding = get_variable(&graph, "embedding", [6, 2], DType::Float64, &zeros());
+    let helper = helper(&graph, &embedding);
+    let mut decoder = BasicDecoder::new(BasicRnnCell::new(units), helper, given(&graph, "h", &[2, units]));
+    if let Some(words) = layer {
+        decoder = decoder.output_layer(words);
+    }
+    let found = dynamic_decode(&graph, &decoder, &DecodeOptions::default().maximum_iterations(5));
+    session(&graph).run((&found.rnn_output, &found.sample_id), ()).unwrap()
+}
+
+fn start(graph: &Graph) -> Output {
+    constant(graph, [1i32, 4])
+}
+
+/// Five inputs for each of two sequences; the first are the words of `start`.
+fn five_inputs(graph: &Graph, embedding: &Variable) -> Output {
+    let words = constant(graph, [[1i32, 0, 2, 3, 5], [4, 2, 2, 0, 1]]);
+    ops::array::gather(embedding, words)
+}
+
+fn five_steps(graph: &Graph) -> Output {
+    constant(graph, [5i32, 5])
+}
+
+#[test]
+fn a_word_that_is_drawn_at_a_low_temperature_is_the_likeliest() {
+    let greedy = decoded(|graph, embedding| Helper::greedy(embedding, start(graph), -1), 4, Some(6));
+    let drawn = |temperature: f64, seed: i64| {
+        let helper = move |graph: &Graph, embedding: &Variable| {
+            Helper::sample(embedding, start(graph), -1).softmax_temperature(temperature).seed(seed)
+        };
+        decoded(helper, 4, Some(6))
+    };
+    assert_eq!(drawn(1e-6, 1), greedy);
+    // At a high temperature all words are as likely: two seeds differ, one seed does not.
+    assert_eq!(drawn(1e3, 1), drawn(1e3, 1));
+    assert_ne!(drawn(1e3, 1).1, drawn(1e3, 2).1);
+}
+
+#[test]
+fn a_scheduled_training_reads_given_inputs_or_what_it_wrote() {
+    let training = decoded(
+        |graph, embedding| Helper::training(five_inputs(graph, embedding), five_steps(graph)),
+        4,
+        Some(6),
+    );
+    let scheduled = |probability: f64| {
+        let helper = move |graph: &Graph, embedding: &Variable| {
+            let inputs = five_inputs(graph, embedding);
+            let helper =
+                Helper::scheduled_embedding_training(inputs, five_steps(graph), embedding, probability);
+            helper.softmax_temperature(1e-6).seed(1).scheduling_seed(2)
+        };
+        decoded(helper, 4, Some(6))
+    };
+    let (outputs, samples) = scheduled(0.0);
+    assert_eq!((outputs, samples.to_vec::<i32>().unwrap()), (training.0.clone(), vec![-1; 10]));
+    let greedy = decoded(|graph, embedding| Helper::greedy(embedding, start(graph), -1), 4, Some(6));
+    assert_eq!(scheduled(1.0), greedy);
+    // Between the two, some inputs are given and some written.
+    let samples = scheduled(0.5).1.to_vec::<i32>().unwrap();
+    assert!(samples.contains(&-1) && samples.iter().any(|&word| word >= 0), "{samples:?}");
+}
+
+#[test]
+fn a_scheduled_training_reads_its_outputs() {
+    let scheduled = |probability: f64| {
+        let helper = move |graph: &Graph, embedding: &Variable| {
+            let inputs = five_inputs(graph, embedding);
+            Helper::scheduled_output_training(inputs, five_steps(graph), probability).scheduling_seed(2)
+        };
+        decoded(helper, 2, None)
+    };
+    let training = decoded(
+        |graph, embedding| Helper::training(five_inputs(graph, embedding), five_steps(graph)),
+        2,
+        None,
+    );
+    assert_eq!(scheduled(0.0).0, training.0);
+    assert_eq!(scheduled(1.0).1.to_vec::<i32>().unwrap(), [1; 10]);
+    // A helper of closures that reads the outputs does the same.
+    let inference = decoded(
+        |graph, embedding| {
+            let sample = (DType::Float64, session_core::PartialShape::from([2, 2]));
+            let first = ops::array::gather(embedding, start(graph));
+            let never = |graph: &Graph, _: &Output| constant(graph, [false, false]);
+            Helper::inference(first, sample, |_, outputs| outputs.clone(), never)
+        },
+        2,
+        None,
+    );
+    assert_eq!(scheduled(1.0).0, inference.0);
+    assert_eq!(inference.0, inference.1);
+}
+
+#[test]
+fn the_alignments_of_all_steps_are_kept() {
+    let graph = Graph::new();
+    let attention = LuongAttention::new(4, &memory(&graph), Some(&lengths(&graph)));
+    let cell = AttentionWrapper::new(BasicRnnCell::new(4), attention).alignment_history(true);
+    let x = given(&graph, "input", &[2, 3, 2]);
+    let (_, state) = dynamic_rnn(&cell, &x, &RnnOptions::default());
+    let history = state.alignment_history.unwrap().stack();
+    let (history, last) = session(&graph).run((&history, &state.alignments), ()).unwrap();
+    assert_eq!(history.shape().dims(), [3, 2, 4]);
+    let (history, last) = (history.to_vec::<f64>().unwrap(), last.to_vec::<f64>().unwrap());
+    assert_eq!(history[16..], last);
+    assert_ne!(history[..8], last);
+}
+
+#[test]
+fn a_wrapped_cell_stops_where_a_sequence_ends() {
+    let state_of = |steps: usize, sequence_length: [i32; 2]| {
+        let graph = Graph::new();
+        let attention = BahdanauAttention::new(4, &memory(&graph), None);
+        let cell = AttentionWrapper::new(BasicRnnCell::new(4), attention);
+        let x = ops::array::slice(given(&graph, "input", &[2, 3, 2]), [0i64, 0, 0], [2, steps as i64, 2]);
+        let options = RnnOptions::new().sequence_length(constant(&graph, sequence_length));
+        let (_, state) = dynamic_rnn(&cell, &x, &options);
+        let found = session(&graph).run((&state.attention, &state.time), ()).unwrap();
+        (found.0.to_vec::<f64>().unwrap(), found.1.value::<i32>().unwrap())
+    };
+    let (ended, steps) = state_of(3, [3, 1]);
+    assert_eq!(steps, 3, "the number of steps belongs to no sequence");
+    let (short, _) = state_of(1, [1, 1]);
+    assert_eq!(ended[3..], short[3..], "the second sequence has its state behind one step");
+    assert_ne!(ended[..3], short[..3]);
+}

@@ -25,6 +25,7 @@ mod block;
 pub(crate) mod block_ops;
 mod cells;
 mod decoder;
+mod helper;
 mod lstm;
 mod unrolled;
 mod variables;
@@ -36,9 +37,8 @@ pub use attention::{
 pub use beam_search::{BeamSearchDecoder, BeamSearchDecoderState, FinalBeamSearchDecoderOutput, tile_batch};
 pub use block::{GruBlockCellV2, LstmBlockCell, LstmBlockFusedCell};
 pub use cells::{BasicRnnCell, GruCell};
-pub use decoder::{
-    BasicDecoder, BasicDecoderOutput, DecodeOptions, Decoder, DecoderStep, Helper, dynamic_decode,
-};
+pub use decoder::{BasicDecoder, BasicDecoderOutput, DecodeOptions, Decoder, DecoderStep, dynamic_decode};
+pub use helper::Helper;
 pub use lstm::{BasicLstmCell, LayerNormBasicLstmCell, LstmCell, LstmStateTuple};
 pub use unrolled::{
     RnnOptions, bidirectional_dynamic_rnn, dynamic_rnn, dynamic_rnn_from, static_rnn, static_rnn_from,
@@ -46,8 +46,10 @@ pub use unrolled::{
 pub use wrappers::{DropoutWrapper, MultiRnnCell, ResidualWrapper};
 
 use crate::Ints;
+use crate::composite::unnamed;
 use crate::control_flow::Structure;
 use session_core::{DType, Graph, Output};
+use std::panic::Location;
 
 /// One step of a recurrent network.
 pub trait RnnCell {
@@ -64,7 +66,9 @@ pub trait RnnCell {
     /// of the step.
     fn build(&self, graph: &Graph, input_size: usize, dtype: DType);
 
-    /// Computes a step for inputs `[batch, depth]`, and returns its outputs and the next state.
+    /// Computes a step for inputs `[batch, depth]`, and returns its outputs and the next state. The variables must have been created by
+    /// [`build`](RnnCell::build). The operations are in a scope of the cell's name, the results are not.
+    #[track_caller]
     fn call(&self, graph: &Graph, inputs: &Output, state: &Self::State) -> (Output, Self::State);
 }
 
@@ -90,6 +94,36 @@ impl<C: RnnCell + ?Sized> RnnCell for &C {
 
 /// A function that is applied element by element, such as `|x| math::tanh(x)`.
 pub type Activation = fn(&Output) -> Output;
+
+/// Returns the scope of a step, which all steps of a cell in one place share.
+#[track_caller]
+fn step_scope(graph: &Graph, name: &str) -> Graph {
+    graph.scope(&format!("{}{name}/", graph.scope_name())).located_at(Location::caller())
+}
+
+/// Returns results for use outside of the scope in which they were made: what is built on them goes where the cell or net was
+/// called.
+fn left<O: Structure, S: Structure>(graph: &Graph, (outputs, state): (O, S)) -> (O, S) {
+    let outside = unnamed(graph);
+    (placed(outputs, &outside), placed(state, &outside))
+}
+
+fn placed<S: Structure>(structure: S, graph: &Graph) -> S {
+    let outputs = structure.outputs().iter().map(|output| output.within(graph)).collect();
+    structure.with_outputs(outputs)
+}
+
+/// Returns the next state, where `choose` decides between each part of it and of the one before. What belongs to no sequence, such as
+/// the number of steps, goes on.
+fn carried<S: Structure>(next: S, before: &S, choose: impl Fn(Output, Output) -> Output) -> S {
+    let parts = next.outputs().into_iter().zip(before.outputs());
+    let chosen = parts.map(|(next, before)| match next.shape().rank() {
+        Some(0) => next,
+        _ => choose(next, before),
+    });
+    let chosen = chosen.collect();
+    next.with_outputs(chosen)
+}
 
 /// Returns zeros for a batch, `size` for each entry.
 fn zeros_of(graph: &Graph, batch_size: Ints, size: usize, dtype: DType) -> Output {

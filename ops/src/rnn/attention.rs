@@ -4,12 +4,12 @@
 //! sum of the memory; the wrapper feeds it back to the cell with the next inputs.
 
 use super::variables::{Variables, Wanted};
-use super::{RnnCell, zeros_of};
+use super::{RnnCell, left, step_scope, zeros_of};
 use crate::Ints;
 use crate::array::constants::scalar_like;
 use crate::array::slicing::{Index, strided_slice};
 use crate::array::{concat, constant, expand_dims, range, shape, squeeze};
-use crate::control_flow::Structure;
+use crate::control_flow::{Structure, TensorArray};
 use crate::initializers::{self, zeros};
 use crate::layers::{LayerOptions, dense};
 use crate::math::{
@@ -236,12 +236,16 @@ pub struct AttentionWrapperState<S> {
     pub time: Output,
     /// The share of each place of the memory in the last step, `[batch, places]`.
     pub alignments: Output,
+    /// The alignments of all steps so far, if the wrapper [keeps](AttentionWrapper::alignment_history) them:
+    /// [`stack`](TensorArray::stack) returns them as `[steps, batch, places]`.
+    pub alignment_history: Option<TensorArray>,
 }
 
 impl<S: Structure> Structure for AttentionWrapperState<S> {
     fn append_to(&self, outputs: &mut Vec<Output>) {
         self.cell_state.append_to(outputs);
         outputs.extend([self.attention.clone(), self.time.clone(), self.alignments.clone()]);
+        self.alignment_history.append_to(outputs);
     }
 
     fn with_next_outputs(&self, outputs: &mut std::vec::IntoIter<Output>) -> Self {
@@ -250,6 +254,7 @@ impl<S: Structure> Structure for AttentionWrapperState<S> {
             attention: self.attention.with_next_outputs(outputs),
             time: self.time.with_next_outputs(outputs),
             alignments: self.alignments.with_next_outputs(outputs),
+            alignment_history: self.alignment_history.with_next_outputs(outputs),
         }
     }
 }
@@ -286,6 +291,7 @@ pub struct AttentionWrapper<C, M> {
     mechanism: M,
     attention_layer_size: Option<usize>,
     output_attention: bool,
+    alignment_history: bool,
     variables: Variables,
 }
 
@@ -298,6 +304,7 @@ impl<C: RnnCell, M: AttentionMechanism> AttentionWrapper<C, M> {
             mechanism,
             attention_layer_size: None,
             output_attention: true,
+            alignment_history: false,
             variables: Variables::default(),
         }
     }
@@ -314,6 +321,28 @@ impl<C: RnnCell, M: AttentionMechanism> AttentionWrapper<C, M> {
     #[must_use]
     pub fn output_attention(mut self, output_attention: bool) -> Self {
         self.output_attention = output_attention;
+        self
+    }
+
+    /// Sets whether the state keeps the alignments of all steps. Default: false.
+    ///
+    /// ```
+    /// use ops::array::placeholder;
+    /// use ops::rnn::{AttentionWrapper, BahdanauAttention, GruCell, RnnOptions, dynamic_rnn};
+    /// use session_core::{DType, Graph};
+    /// let graph = Graph::new();
+    /// let memory = placeholder(&graph.named("memory"), DType::Float32, [Some(8), Some(9), Some(6)]);
+    /// let inputs = placeholder(&graph.named("inputs"), DType::Float32, [Some(8), Some(4), Some(3)]);
+    /// let cell = AttentionWrapper::new(GruCell::new(16), BahdanauAttention::new(10, &memory, None)).alignment_history(true);
+    /// let (_, state) = dynamic_rnn(&cell, &inputs, &RnnOptions::default());
+    /// let history = state.alignment_history.expect("it is kept").stack(); // [steps, batch, places]
+    /// assert_eq!(history.shape().to_string(), "[?,8,9]");
+    /// # graph.finalize()?;
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn alignment_history(mut self, alignment_history: bool) -> Self {
+        self.alignment_history = alignment_history;
         self
     }
 
@@ -343,9 +372,11 @@ impl<C: RnnCell, M: AttentionMechanism> RnnCell for AttentionWrapper<C, M> {
                 crate::array::zeros(&scope, dtype, sizes)
             }
         };
+        let history = || TensorArray::new(&scope, dtype, 0usize, alignments.shape().clone()).dynamic_size();
         AttentionWrapperState {
             attention: zeros_of(&scope, batch_size.clone(), self.attention_size(), dtype),
             time: constant(&scope, 0i32),
+            alignment_history: self.alignment_history.then(history),
             alignments,
             cell_state: self.cell.zero_state(&scope, batch_size, dtype),
         }
@@ -362,7 +393,7 @@ impl<C: RnnCell, M: AttentionMechanism> RnnCell for AttentionWrapper<C, M> {
     }
 
     fn call(&self, graph: &Graph, inputs: &Output, state: &Self::State) -> (Output, Self::State) {
-        let scope = graph.scope("attention_wrapper");
+        let scope = step_scope(graph, "attention_wrapper");
         let joined = concat(&[inputs.within(&scope), state.attention.within(&scope)], 1);
         let (output, cell_state) = self.cell.call(&scope, &joined, &state.cell_state);
         let output = output.within(&scope);
@@ -377,9 +408,14 @@ impl<C: RnnCell, M: AttentionMechanism> RnnCell for AttentionWrapper<C, M> {
             }
             None => context,
         };
-        let attention = attention.within(graph);
-        let result = if self.output_attention { attention.clone() } else { output.within(graph) };
-        let time = &state.time.within(&scope) + 1;
-        (result, AttentionWrapperState { cell_state, attention, time, alignments })
+        let result = if self.output_attention { attention.clone() } else { output };
+        let before = state.time.within(&scope);
+        let written = |history: &TensorArray| {
+            history.with_handle(history.handle().within(&scope)).write(&before, &alignments)
+        };
+        let alignment_history = state.alignment_history.as_ref().map(written);
+        let next =
+            AttentionWrapperState { cell_state, attention, time: &before + 1, alignments, alignment_history };
+        left(graph, (result, next))
     }
 }

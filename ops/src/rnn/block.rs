@@ -5,7 +5,7 @@ use super::block_ops::{BLOCK_LSTM, GRU_BLOCK_CELL, LSTM_BLOCK_CELL};
 use super::cells::build_gru;
 use super::lstm::LstmStateTuple;
 use super::variables::{Variables, Wanted};
-use super::{RnnCell, zeros_of};
+use super::{RnnCell, left, step_scope, zeros_of};
 use crate::Ints;
 use crate::array::{
     Index, concat, constant, expand_dims, gather_nd, range, shape, stack, strided_slice, zeros,
@@ -158,10 +158,10 @@ impl RnnCell for LstmBlockCell {
     }
 
     fn call(&self, graph: &Graph, inputs: &Output, state: &LstmStateTuple) -> (Output, LstmStateTuple) {
-        let scope = graph.scope(&self.form.name);
+        let scope = step_scope(graph, &self.form.name);
         let step = self.form.input_of(scope.op(&LSTM_BLOCK_CELL), &scope, inputs, state).finish();
         let h = step.output(6);
-        (h.clone(), LstmStateTuple { c: step.output(1), h })
+        left(graph, (h.clone(), LstmStateTuple { c: step.output(1), h }))
     }
 }
 
@@ -217,12 +217,12 @@ impl RnnCell for GruBlockCellV2 {
     }
 
     fn call(&self, graph: &Graph, inputs: &Output, state: &Output) -> (Output, Output) {
-        let scope = graph.scope(&self.name);
+        let scope = step_scope(graph, &self.name);
         let builder = scope.op(&GRU_BLOCK_CELL).input(inputs.within(&scope)).input(state.within(&scope));
         let names = ["gates/kernel", "candidate/kernel", "gates/bias", "candidate/bias"];
         let get = |name: &&str| self.variables.get(&scope, name);
         let new = names.iter().map(get).fold(builder, OpBuilder::input).finish().output(3);
-        (new.clone(), new)
+        left(graph, (new.clone(), new))
     }
 }
 

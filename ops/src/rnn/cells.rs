@@ -1,7 +1,7 @@
 //! Simple and gated recurrent cells.
 
 use super::variables::{Variables, Wanted};
-use super::{Activation, RnnCell, zeros_of};
+use super::{Activation, RnnCell, left, step_scope, zeros_of};
 use crate::Ints;
 use crate::array::{concat, split};
 use crate::initializers::{Initializer, ones, zeros};
@@ -81,11 +81,11 @@ impl RnnCell for BasicRnnCell {
     }
 
     fn call(&self, graph: &Graph, inputs: &Output, state: &Output) -> (Output, Output) {
-        let scope = graph.scope(&self.name);
+        let scope = step_scope(graph, &self.name);
         let [kernel, bias] = ["kernel", "bias"].map(|name| self.variables.get(&scope, name));
         let sum = linear(&[inputs.within(&scope), state.within(&scope)], &kernel, &bias);
         let output = (self.activation)(&sum);
-        (output.clone(), output)
+        left(graph, (output.clone(), output))
     }
 }
 
@@ -167,7 +167,7 @@ impl RnnCell for GruCell {
     }
 
     fn call(&self, graph: &Graph, inputs: &Output, state: &Output) -> (Output, Output) {
-        let scope = graph.scope(&self.name);
+        let scope = step_scope(graph, &self.name);
         let get = |name: &str| self.variables.get(&scope, name);
         let (x, h) = (inputs.within(&scope), state.within(&scope));
         let sum = linear(&[x.clone(), h.clone()], &get("gates/kernel"), &get("gates/bias"));
@@ -175,6 +175,6 @@ impl RnnCell for GruCell {
         let candidate = linear(&[x, &reset * &h], &get("candidate/kernel"), &get("candidate/bias"));
         let candidate = (self.activation)(&candidate);
         let new = &(&update * &h) + &(&(1.0 - &update) * &candidate);
-        (new.clone(), new)
+        left(graph, (new.clone(), new))
     }
 }

@@ -3,20 +3,16 @@
 //! [`dynamic_decode`] runs a loop. In each iteration a [`Decoder`] computes one step, and the loop ends when all sequences are finished. A
 //! [`BasicDecoder`] takes the inputs of each step from a [`Helper`]: given ones in training, its own output in inference.
 
-use super::RnnCell;
+use super::helper::Helper;
 use super::variables::{Variables, Wanted};
-use crate::array::{Index, constant, shape, strided_slice, transpose, zeros, zeros_like};
+use super::{RnnCell, carried, step_scope};
+use crate::array::{constant, transpose, zeros_like};
 use crate::composite::unnamed;
 use crate::control_flow::{Structure, TensorArray, WhileOptions, while_loop_with};
-use crate::gradients::broadcasting::shape_of;
 use crate::initializers;
-use crate::layers::embedding_lookup;
-use crate::math::{
-    argmax, cast, equal, greater_equal, logical_not, logical_or, matmul, minimum, reduce_all, select,
-    select_rows, sub,
-};
+use crate::math::{cast, logical_not, logical_or, matmul, reduce_all, select, select_rows};
 use crate::nn::bias_add;
-use session_core::{AsOutput, DType, Error, Graph, Output, PartialShape, Variable};
+use session_core::{DType, Error, Graph, Output, PartialShape};
 
 /// Computes the steps of [`dynamic_decode`].
 pub trait Decoder {
@@ -151,6 +147,7 @@ pub fn dynamic_decode<D: Decoder>(graph: &Graph, decoder: &D, options: &DecodeOp
         &scope,
         |body, (_, _, _, _, finished, _)| logical_not(reduce_all(finished.within(body), ..)),
         |body, (time, arrays, state, inputs, finished, lengths)| {
+            let body = &body.located_at(scope.location());
             let step = decoder.step(body, &time, &inputs, &state);
             let next_finished = match decoder.tracks_own_finished() {
                 true => step.finished.within(body),
@@ -165,7 +162,10 @@ pub fn dynamic_decode<D: Decoder>(graph: &Graph, decoder: &D, options: &DecodeOp
                         .outputs
                         .iter()
                         .map(|output| select_rows(&finished, zeros_like(output.within(body)), output));
-                    (outputs.collect(), kept(&finished, &state, step.state))
+                    (
+                        outputs.collect(),
+                        carried(step.state, &state, |next, before| select_rows(&finished, before, next)),
+                    )
                 }
                 false => (step.outputs, step.state),
             };
@@ -192,17 +192,6 @@ pub fn dynamic_decode<D: Decoder>(graph: &Graph, decoder: &D, options: &DecodeOp
     let stacked = arrays.iter().map(stack).collect();
     let state = state.with_outputs(state.outputs().iter().map(|part| part.within(&outside)).collect());
     decoder.finalize(stacked, state, lengths.within(&outside))
-}
-
-/// Returns the state before where a sequence is finished, and the next one elsewhere; what belongs to no sequence goes on.
-fn kept<S: Structure>(finished: &Output, before: &S, next: S) -> S {
-    let parts = before.outputs().into_iter().zip(next.outputs());
-    let chosen = parts.map(|(before, next)| match next.shape().rank() {
-        Some(0) => next,
-        _ => select_rows(finished, before, next),
-    });
-    let chosen = chosen.collect();
-    next.with_outputs(chosen)
 }
 
 /// A layer that turns the output of a cell into the scores of words: `dense/kernel` and `dense/bias` in the decoder's scope.
@@ -234,115 +223,9 @@ impl OutputLayer {
         if self.units.is_none() {
             return output.within(graph);
         }
-        let scope = graph.scope("dense");
+        let scope = step_scope(graph, "dense");
         let product = matmul(output.within(&scope), self.variables.get(&scope, "kernel"));
         bias_add(product, self.variables.get(&scope, "bias")).within(graph)
-    }
-}
-
-/// The source of the inputs of a [`BasicDecoder`].
-///
-/// ```
-/// use ops::array::placeholder;
-/// use ops::rnn::{BasicDecoder, DecodeOptions, GruCell, Helper, RnnCell, dynamic_decode};
-/// use session_core::{DType, Graph};
-/// let graph = Graph::new();
-/// let inputs = placeholder(&graph, DType::Float32, [2, 7, 8]); // batch, time, depth
-/// let lengths = placeholder(&graph, DType::Int32, [2]);
-/// let cell = GruCell::new(16);
-/// let state = cell.zero_state(&graph, 2.into(), DType::Float32);
-/// let decoder = BasicDecoder::new(cell, Helper::training(&inputs, &lengths), state).output_layer(20);
-/// let found = dynamic_decode(&graph, &decoder, &DecodeOptions::default());
-/// assert_eq!(found.rnn_output.shape().to_string(), "[2,?,20]");
-/// # graph.finalize().unwrap();
-/// ```
-#[derive(Debug)]
-pub struct Helper(Source);
-
-#[derive(Debug)]
-enum Source {
-    Given { inputs: Output, steps: TensorArray, lengths: Output },
-    Written { embedding: Variable, start_tokens: Output, end_token: i32 },
-}
-
-impl Helper {
-    /// Reads the given inputs `[batch, steps, depth]`, up to the length of each sequence, an integer vector: TensorFlow's `TrainingHelper`.
-    #[must_use]
-    #[track_caller]
-    pub fn training(inputs: impl AsOutput, sequence_length: impl AsOutput) -> Helper {
-        let inputs = inputs.as_output();
-        let steps = TensorArray::unstacked(transpose(inputs, [1, 0, 2]));
-        let lengths = cast(sequence_length, DType::Int32);
-        Helper(Source::Given { inputs: inputs.clone(), steps, lengths })
-    }
-
-    /// Reads the most likely word of the previous step, whose row in the embedding is the input; in the first step `start_tokens`, an integer
-    /// vector. A sequence ends with `end_token`. TensorFlow's `GreedyEmbeddingHelper`.
-    #[must_use]
-    pub fn greedy(embedding: &Variable, start_tokens: impl AsOutput, end_token: i32) -> Helper {
-        let start_tokens = start_tokens.as_output().clone();
-        Helper(Source::Written { embedding: embedding.clone(), start_tokens, end_token })
-    }
-
-    fn batch(&self) -> Option<usize> {
-        match &self.0 {
-            Source::Given { inputs, .. } => inputs.shape().dim(0),
-            Source::Written { start_tokens, .. } => start_tokens.shape().dim(0),
-        }
-    }
-
-    fn dtype(&self) -> DType {
-        match &self.0 {
-            Source::Given { inputs, .. } => inputs.dtype(),
-            Source::Written { embedding, .. } => embedding.dtype(),
-        }
-    }
-
-    fn depth(&self) -> Option<usize> {
-        match &self.0 {
-            Source::Given { inputs, .. } => inputs.shape().dim(2),
-            Source::Written { embedding, .. } => embedding.shape().dim(1),
-        }
-    }
-
-    /// Returns which sequences are finished before the first step, and its inputs.
-    fn first(&self, graph: &Graph) -> (Output, Output) {
-        match &self.0 {
-            Source::Given { lengths, .. } => {
-                let time = constant(graph, 0i32);
-                (equal(lengths.within(graph), &time), self.given(graph, &time))
-            }
-            Source::Written { embedding, start_tokens, .. } => {
-                let start = start_tokens.within(graph);
-                let sizes = shape_of(&start);
-                (zeros(graph, DType::Bool, sizes), embedding_lookup(embedding, start))
-            }
-        }
-    }
-
-    /// Returns which sequences are finished behind a step that wrote these words, and the inputs of the next one.
-    fn next(&self, graph: &Graph, time: &Output, sample: &Output) -> (Output, Output) {
-        match &self.0 {
-            Source::Given { lengths, .. } => {
-                let next = &time.within(graph) + 1;
-                (greater_equal(&next, lengths.within(graph)), self.given(graph, &next))
-            }
-            Source::Written { embedding, end_token, .. } => {
-                (equal(sample, constant(graph, *end_token)), embedding_lookup(embedding, sample))
-            }
-        }
-    }
-
-    /// Returns the given inputs of a step; those of the last one behind the end.
-    fn given(&self, graph: &Graph, time: &Output) -> Output {
-        let Source::Given { inputs, steps, .. } = &self.0 else { return time.clone() };
-        let count = match inputs.shape().dim(1) {
-            Some(count) => constant(graph, i32::try_from(count).unwrap_or(i32::MAX)),
-            None => strided_slice(shape(inputs.within(graph)), &[Index::At(1)]),
-        };
-        let last = sub(count, constant(graph, 1i32));
-        let steps = steps.with_handle(steps.handle().within(graph));
-        steps.read(minimum(time.within(graph), last)).within(graph)
     }
 }
 
@@ -351,7 +234,7 @@ impl Helper {
 pub struct BasicDecoderOutput<S> {
     /// The outputs of the cell, or the scores of the output layer: `[batch, steps, numbers]`.
     pub rnn_output: Output,
-    /// The place of the largest number of each: `[batch, steps]`, `int32`.
+    /// The samples of the helper, such as the place of the largest number of each: `[batch, steps]`, `int32`.
     pub sample_id: Output,
     /// The state behind the last step.
     pub state: S,
@@ -395,10 +278,7 @@ impl<C: RnnCell> Decoder for BasicDecoder<C> {
 
     fn outputs(&self) -> Vec<(DType, PartialShape)> {
         let (batch, size) = (self.helper.batch(), self.layer.size(self.cell.output_size()));
-        vec![
-            (self.helper.dtype(), PartialShape::from([batch, Some(size)])),
-            (DType::Int32, PartialShape::from([batch])),
-        ]
+        vec![(self.helper.dtype(), PartialShape::from([batch, Some(size)])), self.helper.sample_info()]
     }
 
     fn initialize(&self, graph: &Graph) -> (Output, Output, C::State) {
@@ -409,8 +289,8 @@ impl<C: RnnCell> Decoder for BasicDecoder<C> {
     fn step(&self, graph: &Graph, time: &Output, inputs: &Output, state: &C::State) -> DecoderStep<C::State> {
         let (output, state) = self.cell.call(graph, inputs, state);
         let scores = self.layer.apply(graph, &output);
-        let sample = cast(argmax(&scores, 1), DType::Int32);
-        let (finished, next_inputs) = self.helper.next(graph, time, &sample);
+        let sample = self.helper.sampled(graph, &scores);
+        let (finished, next_inputs) = self.helper.next(graph, time, &scores, &sample);
         DecoderStep { outputs: vec![scores, sample], state, next_inputs, finished }
     }
 
@@ -422,11 +302,18 @@ impl<C: RnnCell> Decoder for BasicDecoder<C> {
     ) -> BasicDecoderOutput<C::State> {
         BasicDecoderOutput {
             rnn_output: transpose(&outputs[0], [1, 0, 2]),
-            sample_id: transpose(&outputs[1], [1, 0]),
+            sample_id: batch_first(&outputs[1]),
             state,
             sequence_lengths: lengths,
         }
     }
+}
+
+/// Returns outputs with the batch before the steps.
+fn batch_first(x: &Output) -> Output {
+    let rank = x.shape().rank().unwrap_or(2);
+    let order: Vec<usize> = [1, 0].into_iter().chain(2..rank).collect();
+    transpose(x, order)
 }
 
 /// Returns the number of numbers of a decoder's inputs; without it there are no variables.

@@ -2,7 +2,7 @@
 
 use super::cells::{gates, linear};
 use super::variables::{Variables, Wanted};
-use super::{Activation, RnnCell, zeros_of};
+use super::{Activation, RnnCell, left, step_scope, zeros_of};
 use crate::Ints;
 use crate::array::concat;
 use crate::control_flow::Structure;
@@ -121,13 +121,13 @@ impl RnnCell for BasicLstmCell {
     }
 
     fn call(&self, graph: &Graph, inputs: &Output, state: &LstmStateTuple) -> (Output, LstmStateTuple) {
-        let scope = graph.scope(&self.name);
+        let scope = step_scope(graph, &self.name);
         let [kernel, bias] = ["kernel", "bias"].map(|name| self.variables.get(&scope, name));
         let [i, j, f, o] = gates(linear(&[inputs.within(&scope), state.h.within(&scope)], &kernel, &bias));
         let kept = &state.c.within(&scope) * &sigmoid(&f + self.forget_bias);
         let c = &kept + &(&sigmoid(i) * &(self.activation)(&j));
         let h = &(self.activation)(&c) * &sigmoid(o);
-        (h.clone(), LstmStateTuple { c, h })
+        left(graph, (h.clone(), LstmStateTuple { c, h }))
     }
 }
 
@@ -282,7 +282,7 @@ impl RnnCell for LstmCell {
     }
 
     fn call(&self, graph: &Graph, inputs: &Output, state: &LstmStateTuple) -> (Output, LstmStateTuple) {
-        let scope = graph.scope(&self.name);
+        let scope = step_scope(graph, &self.name);
         let get = |name: &str| self.variables.get(&scope, name);
         let sum = linear(&[inputs.within(&scope), state.h.within(&scope)], &get("kernel"), &get("bias"));
         let [i, j, f, o] = gates(sum);
@@ -300,7 +300,7 @@ impl RnnCell for LstmCell {
         if self.num_proj.is_some() {
             h = clipped(matmul(&h, get("projection/kernel")), self.proj_clip);
         }
-        (h.clone(), LstmStateTuple { c, h })
+        left(graph, (h.clone(), LstmStateTuple { c, h }))
     }
 }
 
@@ -412,7 +412,7 @@ impl RnnCell for LayerNormBasicLstmCell {
     }
 
     fn call(&self, graph: &Graph, inputs: &Output, state: &LstmStateTuple) -> (Output, LstmStateTuple) {
-        let scope = graph.scope(&self.name);
+        let scope = step_scope(graph, &self.name);
         let joined = concat(&[inputs.within(&scope), state.h.within(&scope)], 1);
         let mut sum = matmul(joined, self.variables.get(&scope, "kernel"));
         if !self.layer_norm {
@@ -425,6 +425,6 @@ impl RnnCell for LayerNormBasicLstmCell {
         let kept = &state.c.within(&scope) * &sigmoid(&f + self.forget_bias);
         let c = self.norm(&scope, &kept + &(&sigmoid(i) * &candidate), "state");
         let h = &tanh(&c) * &sigmoid(o);
-        (h.clone(), LstmStateTuple { c, h })
+        left(graph, (h.clone(), LstmStateTuple { c, h }))
     }
 }

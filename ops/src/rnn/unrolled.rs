@@ -1,15 +1,14 @@
 //! Recurrent networks: a cell applied to the steps of sequences, in a loop or unrolled.
 
-use super::RnnCell;
+use super::{RnnCell, carried, left};
 use crate::Ints;
 use crate::array::slicing::{Index, strided_slice};
 use crate::array::{constant, reverse, reverse_sequence, shape, transpose, zeros_like};
-use crate::composite::unnamed;
-use crate::control_flow::{Structure, TensorArray, WhileOptions, while_loop_with};
+use crate::control_flow::{TensorArray, WhileOptions, while_loop_with};
 use crate::math::cast::cast;
 use crate::math::compare::less;
 use crate::math::{maximum, minimum, reduce_max, select_rows};
-use session_core::{AsOutput, DType, Error, Graph, Output, Reuse};
+use session_core::{AsOutput, DType, Error, Graph, Output, PartialShape, Reuse};
 
 /// Options of [`dynamic_rnn`] and [`static_rnn`].
 ///
@@ -72,6 +71,21 @@ impl RnnOptions {
         scope.clone_into(&mut self.scope);
         self
     }
+
+    /// Returns the lengths for use in a scope, as `int32`: one integer for each of the sequences of a batch. Others are recorded as a
+    /// build error.
+    fn lengths(&self, scope: &Graph, batch: Option<usize>) -> Option<Output> {
+        let lengths = self.sequence_length.as_ref()?;
+        let expected = PartialShape::from([batch]);
+        if !lengths.dtype().is_integer() || lengths.shape().merge(&expected).is_none() {
+            let (name, dtype, shape) = (lengths.name(), lengths.dtype(), lengths.shape());
+            scope.add_error(Error::value(format!(
+                "sequence_length must have one integer for each sequence, shape {expected}, but '{name}' is {dtype} of shape {shape}"
+            )));
+            return None;
+        }
+        Some(cast(lengths.within(scope), DType::Int32))
+    }
 }
 
 /// Applies a cell to sequences in a loop, from the zero state: returns the outputs of all steps and the last state.
@@ -119,17 +133,6 @@ pub fn dynamic_rnn_from<C: RnnCell>(
     left(&graph, unrolled_in_loop(cell, &scope, inputs, initial_state, options))
 }
 
-/// Returns results for use outside of the scope of the net: what is built on them goes where the net was called.
-fn left<O: Structure, S: Structure>(graph: &Graph, (outputs, state): (O, S)) -> (O, S) {
-    let outside = unnamed(graph);
-    (placed(outputs, &outside), placed(state, &outside))
-}
-
-fn placed<S: Structure>(structure: S, graph: &Graph) -> S {
-    let outputs = structure.outputs().iter().map(|output| output.within(graph)).collect();
-    structure.with_outputs(outputs)
-}
-
 /// The size of a step's inputs; without it there are no variables.
 fn depth_of(scope: &Graph, inputs: &Output, axis: usize) -> usize {
     inputs.shape().dim(axis).unwrap_or_else(|| {
@@ -156,7 +159,7 @@ fn unrolled_in_loop<C: RnnCell>(
         Some(steps) => constant(&scope.named("time_steps"), i32::try_from(steps).unwrap_or(i32::MAX)),
         None => strided_slice(shape(&inputs), &[Index::from(0)]),
     };
-    let lengths = options.sequence_length.as_ref().map(|lengths| cast(lengths.within(scope), DType::Int32));
+    let lengths = options.lengths(scope, inputs.shape().dim(1));
     let bound = match &lengths {
         Some(lengths) => {
             let longest = reduce_max(lengths, ..);
@@ -173,13 +176,17 @@ fn unrolled_in_loop<C: RnnCell>(
         scope,
         |_, (time, _, _)| less(time, &bound),
         |body, (time, outputs, state)| {
+            let body = &body.located_at(scope.location());
             let input = parts.read(time.within(body));
             let (output, next) = cell.call(body, &input, &state);
             let (output, next) = match &lengths {
                 Some(lengths) => {
                     let running = less(time.within(body), lengths);
                     let zeros = zeros_like(&output);
-                    (select_rows(&running, &output, zeros), kept(&running, next, &state))
+                    (
+                        select_rows(&running, &output, zeros),
+                        carried(next, &state, |next, before| select_rows(&running, next, before)),
+                    )
                 }
                 None => (output, next),
             };
@@ -196,13 +203,6 @@ fn unrolled_in_loop<C: RnnCell>(
         known,
     );
     (swap(&stacked.stack()), state)
-}
-
-/// The next state where a sequence goes on, the state before where it has ended.
-fn kept<S: Structure>(running: &Output, next: S, before: &S) -> S {
-    let pairs = next.outputs().into_iter().zip(before.outputs());
-    let chosen = pairs.map(|(next, before)| select_rows(running, next, before)).collect();
-    next.with_outputs(chosen)
 }
 
 /// Applies a cell to sequences step by step without a loop, from the zero state: returns the outputs of all steps and the last state.
@@ -261,7 +261,7 @@ fn unrolled<C: RnnCell>(
     options: &RnnOptions,
 ) -> (Vec<Output>, C::State) {
     cell.build(scope, depth_of(scope, &inputs[0], 1), inputs[0].dtype());
-    let lengths = options.sequence_length.as_ref().map(|lengths| cast(lengths.within(scope), DType::Int32));
+    let lengths = options.lengths(scope, inputs[0].shape().dim(0));
     let (mut outputs, mut state) = (Vec::new(), initial);
     for (time, input) in inputs.iter().enumerate() {
         let (mut output, mut next) = cell.call(scope, &input.within(scope), &state);
@@ -269,7 +269,7 @@ fn unrolled<C: RnnCell>(
             let time = constant(scope, i32::try_from(time).unwrap_or(i32::MAX));
             let running = less(time, lengths);
             output = select_rows(&running, &output, zeros_like(&output));
-            next = kept(&running, next, &state);
+            next = carried(next, &state, |next, before| select_rows(&running, next, before));
         }
         outputs.push(output);
         state = next;

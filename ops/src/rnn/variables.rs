@@ -82,7 +82,8 @@ impl Variables {
         match found {
             Some(variable) => variable.snapshot().within(graph),
             None => {
-                let error = Error::runtime(format!("the cell has no variable '{name}'"));
+                let error =
+                    Error::runtime(format!("the cell has no variable '{name}': its build was not called"));
                 graph.invalid_output(name, DType::Float32, error)
             }
         }

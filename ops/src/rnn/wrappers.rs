@@ -1,9 +1,10 @@
 //! Cells that consist of other cells.
 
-use super::RnnCell;
+use super::{RnnCell, left, step_scope};
 use crate::Ints;
 use crate::nn::dropout;
 use session_core::{DType, Graph, Output};
+use std::panic::Location;
 
 /// A stack of cells, in the scopes `multi_rnn_cell/cell_0` and so on. The outputs of each cell are the inputs of the next one.
 ///
@@ -61,15 +62,15 @@ impl<C: RnnCell> RnnCell for MultiRnnCell<C> {
     }
 
     fn call(&self, graph: &Graph, inputs: &Output, state: &Self::State) -> (Output, Self::State) {
-        let scope = graph.scope("multi_rnn_cell");
+        let scope = step_scope(graph, "multi_rnn_cell");
         let mut current = inputs.clone();
         let mut states = Vec::new();
         for (number, (cell, state)) in self.cells.iter().zip(state).enumerate() {
-            let (output, state) = cell.call(&scope.scope(&format!("cell_{number}")), &current, state);
+            let (output, state) = cell.call(&step_scope(&scope, &format!("cell_{number}")), &current, state);
             current = output;
             states.push(state);
         }
-        (current, states)
+        left(graph, (current, states))
     }
 }
 
@@ -112,6 +113,7 @@ impl<C: RnnCell> RnnCell for DropoutWrapper<C> {
     }
 
     fn call(&self, graph: &Graph, inputs: &Output, state: &Self::State) -> (Output, Self::State) {
+        let graph = &graph.located_at(Location::caller());
         let inputs = dropout(inputs.within(graph), 1.0 - self.input_keep_prob, self.seed);
         let (output, state) = self.cell.call(graph, &inputs, state);
         // The next seed: the same numbers twice would not be independent.
@@ -156,6 +158,7 @@ impl<C: RnnCell> RnnCell for ResidualWrapper<C> {
     }
 
     fn call(&self, graph: &Graph, inputs: &Output, state: &Self::State) -> (Output, Self::State) {
+        let graph = &graph.located_at(Location::caller());
         let (output, state) = self.cell.call(graph, inputs, state);
         (&inputs.within(graph) + &output, state)
     }
