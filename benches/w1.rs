@@ -3,8 +3,9 @@
 
 mod support;
 
+use monitored_session::ops::control_flow::while_loop;
 use monitored_session::ops::variables::{self, VariableExt as _};
-use monitored_session::ops::{array, global_step};
+use monitored_session::ops::{OutputExt as _, array, global_step};
 use monitored_session::prelude::*;
 use std::time::Duration;
 use support::{emit, rounds, threads, timed};
@@ -59,6 +60,28 @@ fn raw() -> Result<()> {
         std::hint::black_box(callable.call(&[]).expect("runs"));
     });
     report("callable_tensor", runs);
+    session.close()
+}
+
+/// The rounds of the loop of [`empty_loop`].
+const LOOP_ROUNDS: i32 = 100_000;
+
+/// The cost of one round of a `while_loop` that does nothing but count.
+fn empty_loop() -> Result<()> {
+    let graph = Graph::new();
+    let last = while_loop(
+        &graph,
+        |body, i: &Output| i.less(array::constant(body, LOOP_ROUNDS)),
+        |_, i| &i + 1,
+        array::constant(&graph, 0i32),
+    );
+    let session = EmbeddedEngine::new().new_session(&graph, "", &SessionConfig::with_threads(threads()))?;
+    let runs = timed(rounds(7), 5, 2, || {
+        std::hint::black_box(session.run(&last, ()).expect("runs"));
+    });
+    let threads = if threads() == 0 { "default".to_owned() } else { threads().to_string() };
+    let per_round: Vec<f64> = runs.into_iter().map(|run| run * 1e6 / f64::from(LOOP_ROUNDS)).collect();
+    emit(&format!("w1/ours/while_loop_round/{threads}t"), "time_per_round", "us", &per_round, "");
     session.close()
 }
 
@@ -118,6 +141,7 @@ fn by_hand() {
 
 fn main() -> Result<()> {
     raw()?;
+    empty_loop()?;
     by_hand();
     host("0_hooks", |_| Vec::new())?;
     host("realistic_5_hooks", |directory| {
