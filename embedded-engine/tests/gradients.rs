@@ -161,6 +161,7 @@ const REGISTERED: &str = include_str!("../../ops/tests/registered/tf_gradients.t
 
 /// Operations that compute gradients and have none themselves, here and in TensorFlow.
 const ONCE: &[&str] = &[
+    "Dilation2DBackpropFilter",
     "IgammaGradA",
     "MaxPoolGradWithArgmax",
     "ResizeNearestNeighborGrad",

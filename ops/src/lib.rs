@@ -111,7 +111,7 @@ pub mod random;
 pub mod script;
 pub mod sets;
 pub mod signal;
-mod sparse;
+pub mod sparse;
 pub mod state;
 pub mod strings;
 pub mod summary;

@@ -4,12 +4,15 @@
 //! the scope of their first argument. Two-argument functions broadcast. Errors are recorded in the graph; see
 //! [`session_core::Output`].
 
+pub(crate) mod bessel;
 pub(crate) mod binary;
 pub(crate) mod bits;
 pub(crate) mod cast;
 pub(crate) mod compare;
 pub(crate) mod counting;
 pub(crate) mod einsum;
+pub(crate) mod integrals;
+pub(crate) mod least_squares;
 pub(crate) mod linear;
 pub(crate) mod product;
 pub(crate) mod qr;
@@ -20,14 +23,18 @@ pub(crate) mod select;
 pub(crate) mod special;
 pub(crate) mod spectral;
 pub(crate) mod sum;
+pub(crate) mod tridiagonal;
 pub(crate) mod unary;
 
+pub use bessel::*;
 pub use binary::*;
 pub use bits::*;
 pub use cast::*;
 pub use compare::*;
 pub use counting::*;
 pub use einsum::*;
+pub use integrals::*;
+pub use least_squares::*;
 pub use linear::*;
 pub use product::*;
 pub use qr::*;
@@ -38,4 +45,5 @@ pub use select::*;
 pub use special::*;
 pub use spectral::*;
 pub use sum::*;
+pub use tridiagonal::*;
 pub use unary::*;

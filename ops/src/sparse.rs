@@ -1,8 +1,20 @@
-//! Sparse tensors.
+//! Sparse tensors: sums, products, parts, other shapes.
 //!
-//! They have definitions, so that imported graphs run, and no constructors.
+//! ```
+//! use ops::{array::constant, sparse};
+//! let graph = session_core::Graph::new();
+//! let x = sparse::from_dense(constant(&graph, [[0f32, 2.0], [3.0, 0.0]]));
+//! let doubled = sparse::sparse_to_dense(&sparse::sparse_add(&x, &x), 0f32); // [[0, 4], [6, 0]]
+//! assert_eq!(doubled.dtype(), session_core::DType::Float32);
+//! # graph.finalize()?;
+//! # Ok::<(), session_core::Error>(())
+//! ```
 
+mod constructors;
 mod gradients;
+
+pub use crate::parsing::{SparseTensor, sparse_to_dense};
+pub use constructors::*;
 
 use crate::library::op_defs;
 use crate::shapes;
@@ -12,6 +24,8 @@ use gradients::{
     reduce_sum_gradient, reorder_gradient, slice_grad_gradient, slice_gradient, softmax_gradient,
 };
 use session_core::{OpDef, PartialShape, Result, ShapeContext};
+
+const EXTREME: &str = "a_indices: int64, a_values: T, a_shape: int64, b_indices: int64, b_values: T, b_shape: int64 -> output_indices: int64, output_values: T";
 
 op_defs! {
     SPARSE_TENSOR_DENSE_MAT_MUL: OpDef::new("SparseTensorDenseMatMul", "a_indices: Tindices, a_values: T, a_shape: int64, b: T -> product: T")
@@ -43,6 +57,16 @@ op_defs! {
     SPARSE_CONCAT: OpDef::new("SparseConcat", "indices: N * int64, values: N * T, shapes: N * int64 -> output_indices: int64, output_values: T, output_shape: int64")
         .attrs("concat_dim: int32, N: int >= 2, T: type")
         .shape(concat_shape)
+        .not_differentiable();
+    SPARSE_SPLIT: OpDef::new("SparseSplit", "split_dim: int64, indices: int64, values: T, shape: int64 -> output_indices: num_split * int64, output_values: num_split * T, output_shape: num_split * int64")
+        .attrs("num_split: int >= 1, T: type")
+        .shape(split_shape)
+        .not_differentiable();
+    SPARSE_SPARSE_MAXIMUM: OpDef::new("SparseSparseMaximum", EXTREME).attrs("T: realnumbertype")
+        .shape(extreme_shape)
+        .not_differentiable();
+    SPARSE_SPARSE_MINIMUM: OpDef::new("SparseSparseMinimum", EXTREME).attrs("T: numbertype")
+        .shape(extreme_shape)
         .not_differentiable();
     SPARSE_REDUCE_SUM: OpDef::new("SparseReduceSum", "input_indices: int64, input_values: T, input_shape: int64, reduction_axes: int32 -> output: T")
         .attrs("keep_dims: bool = false, T: numbertype")
@@ -132,6 +156,25 @@ fn add_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     shapes::must_be_scalar(context, 6)?;
     let rank = shapes::merge_dims("the ranks of summands", a, b)?;
     set_sparse(context, None, rank);
+    Ok(())
+}
+
+fn extreme_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let ((_, a), (_, b)) = (sparse(context, 0)?, sparse(context, 3)?);
+    let rank = shapes::merge_dims("the ranks of both", a, b)?;
+    set_sparse(context, None, rank);
+    Ok(())
+}
+
+fn split_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    shapes::must_be_scalar(context, 0)?;
+    let (_, rank) = sparse_at(context, [1, 2, 3])?;
+    let parts = context.outputs() / 3;
+    for part in 0..parts {
+        context.set(part, PartialShape::from([None, rank]));
+        context.set(parts + part, vector(None));
+        context.set(2 * parts + part, vector(rank));
+    }
     Ok(())
 }
 

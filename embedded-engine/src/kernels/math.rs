@@ -1,10 +1,13 @@
 //! Arithmetic, comparisons, products, reductions, segments.
 
+mod bessel;
 mod chain;
 mod counting;
 mod einsum;
 mod elementwise;
 mod factors;
+mod integrals;
+mod least_squares;
 mod linear;
 mod pairs;
 mod product;
@@ -12,6 +15,7 @@ mod reduction;
 mod segment;
 mod special;
 mod spectral;
+mod tridiagonal;
 
 use crate::registry::Registry;
 
@@ -20,10 +24,13 @@ pub(crate) use elementwise::boxed;
 pub(crate) use reduction::axis;
 
 pub(crate) fn register(registry: &mut Registry) {
+    bessel::register(registry);
     counting::register(registry);
     einsum::register(registry);
     elementwise::register(registry);
     factors::register(registry);
+    integrals::register(registry);
+    least_squares::register(registry);
     linear::register(registry);
     pairs::register(registry);
     product::register(registry);
@@ -31,4 +38,5 @@ pub(crate) fn register(registry: &mut Registry) {
     segment::register(registry);
     special::register(registry);
     spectral::register(registry);
+    tridiagonal::register(registry);
 }

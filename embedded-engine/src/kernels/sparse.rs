@@ -32,6 +32,24 @@ pub(crate) fn register(registry: &mut Registry) {
         let count = spec.operation.num_inputs() / 3;
         Ok(boxed(move |context| concat(context, axis, count)))
     });
+    registry.add("SparseSplit", |spec| {
+        let parts = spec.int("num_split")?;
+        let parts = usize::try_from(parts)
+            .ok()
+            .filter(|&parts| parts > 0)
+            .ok_or_else(|| Error::invalid_argument(format!("num_split must be positive, not {parts}")))?;
+        Ok(boxed(move |context| split(context, parts)))
+    });
+    registry.add("SparseSparseMaximum", |spec| {
+        for_dtype!(real spec.input_dtype(1), T => {
+            Ok(boxed(|context| extreme::<T>(context, |a, b| if b > a { b } else { a })))
+        })
+    });
+    registry.add("SparseSparseMinimum", |spec| {
+        for_dtype!(real spec.input_dtype(1), T => {
+            Ok(boxed(|context| extreme::<T>(context, |a, b| if b < a { b } else { a })))
+        })
+    });
     registry.add("SparseSlice", |_| Ok(boxed(slice)));
     registry.add("SparseAdd", |spec| for_dtype!(wide spec.input_dtype(1), T => Ok(boxed(add::<T>))));
     registry.add("SparseAddGrad", |spec| check_number(spec.input_dtype(0)).map(|()| boxed(add_gradient)));
@@ -301,6 +319,58 @@ fn slice(context: &mut KernelContext<'_>) -> Result<()> {
     context.set(0, coordinates(&rows, dims.len())?);
     context.set(1, values);
     context.set(2, shape_tensor(&dims));
+    Ok(())
+}
+
+/// Returns the parts along an axis: the first are larger by one where the size does not divide.
+fn split(context: &mut KernelContext<'_>, parts: usize) -> Result<()> {
+    let given = Coordinates::of(context, 1, 2, 3)?;
+    let along = axis(context.int(0)?, given.dims.len())?;
+    let size = given.dims[along];
+    if parts > size {
+        let text = format!("num_split must be between 1 and the size of axis {along}, {size}, not {parts}");
+        return Err(Error::invalid_argument(text));
+    }
+    let (width, larger) = (size / parts, size % parts);
+    let begin = |part: usize| part * width + part.min(larger);
+    for part in 0..parts {
+        let range = begin(part)..begin(part + 1);
+        let (mut rows, mut order) = (Vec::new(), Vec::new());
+        for (i, row) in given.rows.iter().enumerate().filter(|(_, row)| range.contains(&row[along])) {
+            let mut row = row.clone();
+            row[along] -= range.start;
+            rows.push(row);
+            order.push(i);
+        }
+        let mut dims = given.dims.clone();
+        dims[along] = range.len();
+        let values = picked(context, 2, &order)?;
+        context.set(part, coordinates(&rows, dims.len())?);
+        context.set(parts + part, values);
+        context.set(2 * parts + part, shape_tensor(&dims));
+    }
+    Ok(())
+}
+
+/// Returns a function of the elements of two sparse tensors, where either has a value.
+fn extreme<T: Element>(context: &mut KernelContext<'_>, function: fn(T, T) -> T) -> Result<()> {
+    let (a, b) = (Coordinates::of(context, 0, 1, 2)?, Coordinates::of(context, 3, 4, 5)?);
+    if a.dims != b.dims {
+        let text = format!("operands' shapes do not match: {:?} and {:?}", a.dims, b.dims);
+        return Err(Error::invalid_argument(text));
+    }
+    let mut pairs: BTreeMap<&Vec<usize>, [T; 2]> = BTreeMap::new();
+    for (side, (rows, values)) in
+        [(&a.rows, context.slice::<T>(1)?), (&b.rows, context.slice::<T>(4)?)].into_iter().enumerate()
+    {
+        for (row, &value) in rows.iter().zip(values) {
+            pairs.entry(row).or_default()[side] = value;
+        }
+    }
+    let rows: Vec<Vec<usize>> = pairs.keys().map(|row| (*row).clone()).collect();
+    let values: Vec<T> = pairs.into_values().map(|[a, b]| function(a, b)).collect();
+    context.set(0, coordinates(&rows, a.dims.len())?);
+    context.set(1, Tensor::from(values));
     Ok(())
 }
 

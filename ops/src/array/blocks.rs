@@ -54,6 +54,12 @@ op_defs! {
         )
         .shape(patches_shape)
         .gradient(patches_gradient);
+    EXTRACT_VOLUME_PATCHES: OpDef::new("ExtractVolumePatches", "input: T -> patches: T")
+        .attrs(
+            "ksizes: list(int32) >= 5, strides: list(int32) >= 5, T: realnumbertype, padding: {\"SAME\", \"VALID\"}",
+        )
+        .shape(volume_patches_shape)
+        .gradient(patches_gradient);
 }
 
 /// Channels, rows and columns of four axes in the order of the format.
@@ -194,6 +200,20 @@ fn patches_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+fn volume_patches_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    use crate::nn::window::{Windows, list_attr};
+    let input = context.input_of_rank(0, 5)?;
+    let sizes = list_attr(context, "ksizes", 5)?;
+    let windows = Windows::new(list_attr(context, "strides", 5)?, shapes::str_attr(context, "padding"));
+    let depth = input.dim(4).map(|channels| channels * sizes[1..4].iter().product::<usize>());
+    let mut shape = input.with_dim(4, depth);
+    for axis in [1, 2, 3] {
+        shape = shape.with_dim(axis, windows.count(&input, axis, Some(sizes[axis]))?);
+    }
+    context.set(0, shape);
+    Ok(())
+}
+
 fn same_attrs(builder: OpBuilder, op: &Operation) -> Output {
     let names = ["block_size", "data_format"];
     let known = |name: &str| builder.definition().is_some_and(|def| def.signature().attr(name).is_some());
@@ -247,18 +267,20 @@ fn patches_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Opti
     let one = constant(&graph, 1i32);
     let sizes = shape(&images);
     let size = |axis: i64| strided_slice(&sizes, &[Index::At(axis)]);
-    let pixels = mul(size(1), size(2));
+    let (def, spatial): (&'static OpDef, _) = match op.op_type() == EXTRACT_VOLUME_PATCHES.name() {
+        true => (&EXTRACT_VOLUME_PATCHES, 1..4),
+        false => (&EXTRACT_IMAGE_PATCHES, 1..3),
+    };
+    let spatial: Vec<Output> = spatial.map(size).collect();
+    let pixels = spatial.iter().skip(1).fold(spatial[0].clone(), mul);
     let numbers = range(&one, add(&pixels, &one), &one);
-    let numbers = reshape(numbers, stack(&[one.clone(), size(1), size(2), one.clone()], 0));
-    let builder = graph.op(&EXTRACT_IMAGE_PATCHES).input(numbers);
-    let builder =
-        ["ksizes", "strides", "rates", "padding"].iter().fold(builder, |builder, name| match op.attr(name) {
-            Some(value) => builder.attr(name, value.clone()),
-            None => builder,
-        });
+    let around = std::slice::from_ref(&one);
+    let numbers = reshape(numbers, stack(&[around, &spatial, around].concat(), 0));
+    let builder = graph.op(def).input(numbers);
+    let builder = crate::nn::images::copied_attrs(builder, op, &["ksizes", "strides", "rates", "padding"]);
     let numbers = sub(reshape(builder.finish_output(), [-1]), &one);
     let count = strided_slice(shape(&numbers), &[Index::At(0)]);
-    let entries = reshape(grad, stack(&[size(0), count, size(3)], 0));
+    let entries = reshape(grad, stack(&[size(0), count, size(-1)], 0));
     let sums = unsorted_segment_sum(transpose(entries, [1, 0, 2]), numbers, &pixels);
     Ok(vec![Some(reshape(transpose(sums, [1, 0, 2]), shape_of(&images)))])
 }
@@ -360,4 +382,28 @@ pub fn extract_image_patches(
     let builder = images.as_output().graph().op(&EXTRACT_IMAGE_PATCHES).input(images);
     let builder = builder.attr("ksizes", format.spatial(size)).attr("strides", format.spatial(strides));
     builder.attr("rates", format.spatial(rates)).attr("padding", padding.attrs(format).0).finish_output()
+}
+
+/// Returns the elements of each window over volumes `[batch, planes, rows, columns, channels]`, side by side in the last axis.
+///
+/// ```
+/// use ops::{array, nn::Padding};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let volumes = array::zeros(&graph, DType::Float32, [1, 4, 8, 8, 3]);
+/// let patches = array::extract_volume_patches(&volumes, [2, 3, 3], [2, 2, 2], Padding::Same);
+/// assert_eq!(patches.shape().to_string(), "[1,2,4,4,54]");
+/// ```
+#[must_use]
+#[track_caller]
+pub fn extract_volume_patches(
+    input: impl AsOutput,
+    size: [usize; 3],
+    strides: [usize; 3],
+    padding: crate::nn::Padding,
+) -> Output {
+    let format = crate::nn::DataFormat::Nhwc;
+    let builder = input.as_output().graph().op(&EXTRACT_VOLUME_PATCHES).input(input);
+    let builder = builder.attr("ksizes", format.spatial(size)).attr("strides", format.spatial(strides));
+    builder.attr("padding", padding.attrs(format).0).finish_output()
 }

@@ -44,6 +44,22 @@ op_defs! {
         .attrs(ALIGN)
         .shape(matrix_set_diag_v3_shape)
         .gradient(matrix_set_diag_v3_gradient);
+    // The second versions are the third ones, aligned left.
+    MATRIX_DIAG_V2: OpDef::new(
+        "MatrixDiagV2",
+        "diagonal: T, k: int32, num_rows: int32, num_cols: int32, padding_value: T -> output: T",
+    )
+    .attrs("T: type")
+    .shape(matrix_diag_v3_shape)
+    .gradient(matrix_diag_v3_gradient);
+    MATRIX_DIAG_PART_V2: OpDef::new("MatrixDiagPartV2", "input: T, k: int32, padding_value: T -> diagonal: T")
+        .attrs("T: type")
+        .shape(matrix_diag_part_v3_shape)
+        .gradient(matrix_diag_part_v3_gradient);
+    MATRIX_SET_DIAG_V2: OpDef::new("MatrixSetDiagV2", "input: T, diagonal: T, k: int32 -> output: T")
+        .attrs("T: type")
+        .shape(matrix_set_diag_v3_shape)
+        .gradient(matrix_set_diag_v3_gradient);
     DIAG: OpDef::new("Diag", "diagonal: T -> output: T").attrs(SQUARE).shape(diag_shape).gradient(diag_gradient);
     DIAG_PART: OpDef::new("DiagPart", "input: T -> diagonal: T")
         .attrs(SQUARE)
@@ -221,7 +237,7 @@ fn band_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<
 }
 
 fn aligned(builder: OpBuilder, op: &Operation) -> Output {
-    let align = op.attr("align").and_then(AttrValue::as_str).unwrap_or("RIGHT_LEFT");
+    let align = op.attr("align").and_then(AttrValue::as_str).unwrap_or("LEFT_LEFT");
     builder.attr("align", align).finish_output()
 }
 

@@ -47,6 +47,16 @@ op_defs! {
         .attrs("T: type, Tindices: indextype, bad_indices_policy: string = \"\"")
         .shape(tensor_scatter_shape)
         .gradient(tensor_scatter_add_gradient);
+    SCATTER_ND_NON_ALIASING_ADD: OpDef::new(
+        "ScatterNdNonAliasingAdd",
+        "input: T, indices: Tindices, updates: T -> output: T",
+    )
+    .attrs(
+        "T: {float, double, int32, uint8, int16, int8, complex64, int64, qint8, quint8, qint32, bfloat16, qint16, quint16, \
+         uint16, complex128, half, uint32, uint64, bool}, Tindices: indextype, bad_indices_policy: string = \"\"",
+    )
+    .shape(tensor_scatter_shape)
+    .gradient(tensor_scatter_add_gradient);
     TENSOR_SCATTER_SUB: OpDef::new("TensorScatterSub", "tensor: T, indices: Tindices, updates: T -> output: T")
         .attrs("T: type, Tindices: indextype, bad_indices_policy: string = \"\"")
         .shape(tensor_scatter_shape)
@@ -438,6 +448,27 @@ pub fn tensor_scatter_update(
 pub fn tensor_scatter_add(tensor: impl AsOutput, indices: impl AsOutput, updates: impl AsOutput) -> Output {
     let builder = tensor.as_output().graph().op(&TENSOR_SCATTER_ADD);
     builder.input(tensor).input(indices).input(updates).finish_output()
+}
+
+/// Returns a copy of a tensor with updates added to the entries at these indices, as [`tensor_scatter_add`] does: TensorFlow 1's name
+/// for it.
+///
+/// ```
+/// # use ops::array::{self, constant};
+/// # let graph = session_core::Graph::new();
+/// let x = constant(&graph, [1.0f32, 2.0, 3.0]);
+/// let y = array::scatter_nd_non_aliasing_add(&x, constant(&graph, [[1]]), constant(&graph, [9.0f32])); // [1.0, 11.0, 3.0]
+/// assert_eq!(y.shape().to_string(), "[3]");
+/// ```
+#[must_use]
+#[track_caller]
+pub fn scatter_nd_non_aliasing_add(
+    input: impl AsOutput,
+    indices: impl AsOutput,
+    updates: impl AsOutput,
+) -> Output {
+    let builder = input.as_output().graph().op(&SCATTER_ND_NON_ALIASING_ADD).input(input);
+    builder.input(indices).input(updates).finish_output()
 }
 
 /// Returns a copy of the tensor from which the updates are subtracted at these indices. Updates of the same index add up.

@@ -28,15 +28,20 @@ op_defs! {
     LOOP_COND: OpDef::new("LoopCond", "input: bool -> output: bool").shape(loop_cond_shape).not_differentiable();
     REF_SWITCH: OpDef::new("RefSwitch", "data: Ref(T), pred: bool -> output_false: Ref(T), output_true: Ref(T)")
         .attrs("T: type")
-        .shape(switch_shape);
+        .shape(switch_shape)
+        .gradient(outside_of_control_flow);
     REF_MERGE: OpDef::new("RefMerge", "inputs: Ref(N * T) -> output: Ref(T), value_index: int32")
         .attrs("T: type, N: int >= 1")
-        .shape(merge_shape);
-    REF_ENTER: OpDef::new("RefEnter", "data: Ref(T) -> output: Ref(T)").attrs(ENTER_ATTRS).shape(unchanged);
-    REF_EXIT: OpDef::new("RefExit", "data: Ref(T) -> output: Ref(T)").attrs("T: type").shape(unchanged);
+        .shape(merge_shape)
+        .gradient(outside_of_control_flow);
+    REF_ENTER: OpDef::new("RefEnter", "data: Ref(T) -> output: Ref(T)").attrs(ENTER_ATTRS).shape(unchanged)
+        .gradient(outside_of_control_flow);
+    REF_EXIT: OpDef::new("RefExit", "data: Ref(T) -> output: Ref(T)").attrs("T: type").shape(unchanged)
+        .gradient(outside_of_control_flow);
     REF_NEXT_ITERATION: OpDef::new("RefNextIteration", "data: Ref(T) -> output: Ref(T)")
         .attrs("T: type")
-        .shape(unchanged);
+        .shape(unchanged)
+        .gradient(outside_of_control_flow);
     REF_SELECT: OpDef::new("RefSelect", "index: int32, inputs: Ref(N * T) -> output: Ref(T)")
         .attrs("T: type, N: int >= 1")
         .shape(ref_select_shape);

@@ -23,14 +23,24 @@ pub(super) fn make_functional(graph: &Graph, between: impl Fn(&Graph) -> Vec<OpI
     loop {
         let operations: Vec<Operation> =
             between(graph).into_iter().filter_map(|id| graph.operation_by_id(id)).collect();
-        if let Some(exit) = operations.iter().find(|operation| operation.op_type() == "Exit") {
+        if let Some(exit) = operations.iter().find(|operation| kind(operation) == "Exit") {
             make_loop(graph, exit).map_err(|error| exit.place(error))?;
-        } else if let Some(merge) = operations.iter().rev().find(|operation| operation.op_type() == "Merge") {
+        } else if let Some(merge) = operations.iter().rev().find(|operation| kind(operation) == "Merge") {
             make_conditional(graph, merge).map_err(|error| merge.place(error))?;
         } else {
             return Ok(());
         }
     }
+}
+
+/// Returns the op type of an operation; that of a reference counts as that of a value.
+fn kind(operation: &Operation) -> &str {
+    operation.op_type().strip_prefix("Ref").unwrap_or(operation.op_type())
+}
+
+/// Returns outputs as values, not references.
+fn as_values(outputs: &[OutputInfo]) -> Vec<OutputInfo> {
+    outputs.iter().map(|output| OutputInfo { is_ref: false, ..output.clone() }).collect()
 }
 
 fn unusual(text: &str) -> Error {
@@ -78,11 +88,11 @@ fn make_loop(graph: &Graph, exit: &Operation) -> Result<()> {
     let users = users(graph);
     let used_by = |operation: &Operation, op_type: &str| -> Vec<Operation> {
         let users = users.get(&operation.id()).map_or(&[] as &[Operation], Vec::as_slice);
-        users.iter().filter(|user| user.op_type() == op_type).cloned().collect()
+        users.iter().filter(|user| kind(user) == op_type).cloned().collect()
     };
     let (mut variables, mut constants) = (Vec::new(), Vec::new());
     for enter in graph.operations() {
-        if enter.op_type() != "Enter" || frame_of(&enter) != Some(&frame) {
+        if kind(&enter) != "Enter" || frame_of(&enter) != Some(&frame) {
             continue;
         }
         let Some(merge) = used_by(&enter, "Merge").pop() else {
@@ -147,16 +157,16 @@ fn effects(variables: &[Variable], users: &HashMap<OpId, Vec<Operation>>) -> Vec
     let mut open: Vec<Operation> = Vec::new();
     let inside = |switch: &Operation| -> Vec<Operation> {
         let users = users.get(&switch.id()).into_iter().flatten();
-        users.filter(|user| user.op_type() != "Exit").cloned().collect()
+        users.filter(|user| kind(user) != "Exit").cloned().collect()
     };
     for variable in variables {
         open.extend(inside(&variable.switch));
     }
     while let Some(operation) = open.pop() {
-        if !seen.insert(operation.id()) || operation.op_type() == "NextIteration" {
+        if !seen.insert(operation.id()) || kind(&operation) == "NextIteration" {
             continue;
         }
-        if operation.op_type() == "Enter" {
+        if kind(&operation) == "Enter" {
             continue;
         }
         // What is done to an array leads on by its flow.
@@ -172,7 +182,7 @@ fn effects(variables: &[Variable], users: &HashMap<OpId, Vec<Operation>>) -> Vec
 fn pass_on(operation: &Operation, output: Output) -> Result<()> {
     let mut attrs = Attrs::new();
     attrs.insert("T".to_owned(), AttrValue::Type(output.dtype()));
-    let outputs = operation.output_infos().to_vec();
+    let outputs = as_values(operation.output_infos());
     operation.rewrite(Rewrite { def: &IDENTITY, inputs: vec![output], attrs, outputs }).map(drop)
 }
 
@@ -195,7 +205,7 @@ fn switches(graph: &Graph, from: &Output, until: Option<Endpoint>) -> BTreeMap<O
     let mut open: Vec<Endpoint> = vec![from.endpoint()];
     while let Some(Endpoint { op, index }) = open.pop() {
         let Some(operation) = graph.operation_by_id(op) else { continue };
-        if operation.op_type() == "Switch" {
+        if kind(&operation) == "Switch" {
             found.entry(op).or_default().insert(index);
             if until == Some(operation.input(1).endpoint()) || until == Some(predicate_of(&operation)) {
                 continue;
@@ -222,7 +232,7 @@ fn make_conditional(graph: &Graph, merge: &Operation) -> Result<()> {
     let merges: Vec<Operation> = graph
         .operations()
         .into_iter()
-        .filter(|other| other.op_type() == "Merge" && other.num_inputs() == 2)
+        .filter(|other| kind(other) == "Merge" && other.num_inputs() == 2)
         .filter(|other| other.id() == merge.id() || shares(graph, other, predicate))
         .collect();
     let mut functions: Vec<Function> = Vec::new();
@@ -285,7 +295,7 @@ fn make_conditional(graph: &Graph, merge: &Operation) -> Result<()> {
         let mut attrs = Attrs::new();
         attrs.insert("T".to_owned(), AttrValue::from(vec![made.output(number).dtype(), DType::Int32]));
         let inputs = vec![made.output(number), index.clone()];
-        let outputs: Vec<OutputInfo> = merge.output_infos().to_vec();
+        let outputs = as_values(merge.output_infos());
         merge.rewrite(Rewrite { def: &IDENTITY_N, inputs, attrs, outputs })?;
     }
     Ok(())

@@ -1,6 +1,8 @@
 //! Resizing of images by kernels that are wider than two pixels.
 
+use crate::array::{Index, concat, ones_like, reshape, shape, strided_slice};
 use crate::library::op_defs;
+use crate::math::{matrix_inverse, real_div};
 use crate::nn::images::{copied_attrs, resize_shape, second_input_shape};
 use crate::shapes;
 use session_core::{AsOutput, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
@@ -44,7 +46,8 @@ op_defs! {
             "dtype: {uint8, int32, int64, half, bfloat16, float, double}, interpolation: string, \
              fill_mode: string = \"CONSTANT\"",
         )
-        .shape(transformed_shape);
+        .shape(transformed_shape)
+        .gradient(transformed_gradient);
     IMAGE_PROJECTIVE_TRANSFORM_V3: OpDef::new(
             "ImageProjectiveTransformV3",
             "images: dtype, transforms: float, output_shape: int32, fill_value: float -> transformed_images: dtype",
@@ -53,7 +56,8 @@ op_defs! {
             "dtype: {uint8, int32, int64, half, bfloat16, float, double}, interpolation: string, \
              fill_mode: string = \"CONSTANT\"",
         )
-        .shape(transformed_shape);
+        .shape(transformed_shape)
+        .gradient(transformed_gradient);
 }
 
 fn transformed_shape(context: &mut ShapeContext<'_>) -> Result<()> {
@@ -62,6 +66,28 @@ fn transformed_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let size = |at: usize| sizes.as_ref().and_then(|sizes| usize::try_from(sizes[at]).ok());
     context.set(0, PartialShape::from([images.dim(0), size(0), size(1), images.dim(3)]));
     Ok(())
+}
+
+/// Builds the gradient as TensorFlow does: that of the result under the inverse transformation. It is exact only where the
+/// transformation moves whole pixels.
+fn transformed_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let mut result = vec![None; op.num_inputs()];
+    let (images, transforms) = (op.input(0), op.input(1));
+    let Some(grad) = grads[0].as_ref().filter(|_| images.dtype().is_floating()) else { return Ok(result) };
+    let numbers = reshape(transforms, [-1, 8]);
+    let last = ones_like(strided_slice(&numbers, &[Index::ALL, Index::from(..1)]));
+    let inverse = matrix_inverse(reshape(concat(&[numbers, last], 1), [-1, 3, 3]));
+    let inverse = reshape(inverse, [-1, 9]);
+    let scale = strided_slice(&inverse, &[Index::ALL, Index::from(8..9)]);
+    let inverse = strided_slice(real_div(inverse, scale), &[Index::ALL, Index::from(..8)]);
+    let sizes = strided_slice(shape(&images), &[Index::from(1..3)]);
+    let is_third = op.op_type() == IMAGE_PROJECTIVE_TRANSFORM_V3.name();
+    let def: &'static OpDef =
+        if is_third { &IMAGE_PROJECTIVE_TRANSFORM_V3 } else { &IMAGE_PROJECTIVE_TRANSFORM_V2 };
+    let builder = grad.graph().op(def).input(grad).input(inverse).input(sizes);
+    let builder = if is_third { builder.constant(0f32) } else { builder };
+    result[0] = Some(copied_attrs(builder, op, &["interpolation", "fill_mode"]).finish_output());
+    Ok(result)
 }
 
 fn bicubic_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {

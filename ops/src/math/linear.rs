@@ -273,7 +273,7 @@ pub fn matrix_triangular_solve(matrix: impl AsOutput, rhs: impl AsOutput, triang
 }
 
 #[track_caller]
-fn triangular(matrix: &Output, sides: &Output, lower: bool, adjoint: bool) -> Output {
+pub(super) fn triangular(matrix: &Output, sides: &Output, lower: bool, adjoint: bool) -> Output {
     let builder = matrix.graph().op(&MATRIX_TRIANGULAR_SOLVE).input(matrix).input(sides);
     builder.attr("lower", lower).attr("adjoint", adjoint).finish_output()
 }

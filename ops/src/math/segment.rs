@@ -31,6 +31,16 @@ const fn sparse(name: &'static str, attrs: &'static str) -> OpDef {
         .shape(sparse_shape)
 }
 
+/// The same, with as many segments as given.
+const fn sparse_of_count(name: &'static str, attrs: &'static str) -> OpDef {
+    OpDef::new(
+        name,
+        "data: T, indices: Tidx, segment_ids: Tsegmentids, num_segments: Tnumsegments -> output: T",
+    )
+    .attrs(attrs)
+    .shape(sparse_count_shape)
+}
+
 /// Gradients of the chosen rows alone, as newer exporters make them.
 const fn sparse_rows(name: &'static str) -> OpDef {
     OpDef::new(
@@ -48,6 +58,8 @@ const fn sparse_grad(name: &'static str) -> OpDef {
 }
 
 const UNSORTED_REALS: &str = "T: realnumbertype, Tindices: indextype, Tnumsegments: indextype = int32";
+const SPARSE_FLOATS_OF_COUNT: &str = "T: floattype, Tidx: indextype = int32, Tnumsegments: indextype = int32, \
+                                      Tsegmentids: indextype = int32, sparse_gradient: bool = false";
 const SPARSE_FLOATS: &str = "T: floattype, Tidx: indextype = int32, Tsegmentids: indextype = int32, \
                              sparse_gradient: bool = false";
 
@@ -76,6 +88,16 @@ op_defs! {
     .gradient(sparse_sum_gradient);
     SPARSE_SEGMENT_MEAN: sparse("SparseSegmentMean", SPARSE_FLOATS).gradient(sparse_mean_gradient);
     SPARSE_SEGMENT_SQRT_N: sparse("SparseSegmentSqrtN", SPARSE_FLOATS).gradient(sparse_sqrt_n_gradient);
+    SPARSE_SEGMENT_SUM_WITH_NUM_SEGMENTS: sparse_of_count(
+        "SparseSegmentSumWithNumSegments",
+        "T: realnumbertype, Tidx: indextype = int32, Tnumsegments: indextype = int32, Tsegmentids: indextype = int32, \
+         sparse_gradient: bool = false",
+    )
+    .gradient(sparse_sum_gradient);
+    SPARSE_SEGMENT_MEAN_WITH_NUM_SEGMENTS:
+        sparse_of_count("SparseSegmentMeanWithNumSegments", SPARSE_FLOATS_OF_COUNT).gradient(sparse_mean_gradient);
+    SPARSE_SEGMENT_SQRT_N_WITH_NUM_SEGMENTS:
+        sparse_of_count("SparseSegmentSqrtNWithNumSegments", SPARSE_FLOATS_OF_COUNT).gradient(sparse_sqrt_n_gradient);
     SPARSE_SEGMENT_SUM_GRAD: sparse_grad("SparseSegmentSumGrad");
     SPARSE_SEGMENT_MEAN_GRAD: sparse_grad("SparseSegmentMeanGrad");
     SPARSE_SEGMENT_SQRT_N_GRAD: sparse_grad("SparseSegmentSqrtNGrad");
@@ -126,6 +148,21 @@ fn sparse_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (indices, ids) = (context.input_of_rank(1, 1)?, context.input_of_rank(2, 1)?);
     shapes::merge(&indices, &ids)?;
     context.set(0, if data.rank().is_some() { data.with_dim(0, None) } else { PartialShape::unknown() });
+    Ok(())
+}
+
+fn sparse_count_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    sparse_shape(context)?;
+    shapes::must_be_scalar(context, 3)?;
+    let data = context.input(0);
+    if let Some(segments) = shapes::int(context, 3) {
+        let segments = usize::try_from(segments)
+            .map_err(|_| Error::value(format!("num_segments must not be negative ({segments})")))?;
+        context.set(
+            0,
+            if data.rank().is_some() { data.with_dim(0, Some(segments)) } else { PartialShape::unknown() },
+        );
+    }
     Ok(())
 }
 
@@ -268,7 +305,7 @@ fn rows_of(data: &Output) -> Ints {
 fn sparse_sum_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let (data, indices, ids) = (op.input(0), op.input(1), op.input(2));
     let gradient = |grad: &Output| unsorted_segment_sum(gather(grad, &ids), &indices, rows_of(&data));
-    Ok(vec![grads[0].as_ref().map(gradient), None, None])
+    Ok(of_data(op, grads[0].as_ref().map(gradient)))
 }
 
 fn sparse_gradient(
@@ -280,7 +317,12 @@ fn sparse_gradient(
         let builder = grad.graph().op(def).input(grad).input(op.input(1)).input(op.input(2));
         rows_of(&op.input(0)).input_of(builder).finish_output()
     };
-    Ok(vec![grads[0].as_ref().map(gradient), None, None])
+    Ok(of_data(op, grads[0].as_ref().map(gradient)))
+}
+
+/// Returns a gradient of the first input, and none of the others.
+fn of_data(op: &Operation, gradient: Option<Output>) -> Vec<Option<Output>> {
+    std::iter::once(gradient).chain((1..op.inputs().len()).map(|_| None)).collect()
 }
 
 fn sparse_mean_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
@@ -475,4 +517,41 @@ sparse_segments! {
     /// assert_eq!(y.dtype(), DType::Float32);
     /// ```
     sparse_segment_sqrt_n => SPARSE_SEGMENT_SQRT_N;
+}
+
+macro_rules! counted_sparse_segments {
+    ($($(#[$doc:meta])* $name:ident => $def:ident;)*) => {$(
+        $(#[$doc])*
+        /// A segment without rows is zeros.
+        ///
+        /// ```
+        /// # use ops::{array::constant, math};
+        /// # let graph = session_core::Graph::new();
+        /// let data = constant(&graph, [[1.0f32], [2.0], [3.0]]);
+        /// let (indices, ids) = (constant(&graph, [0, 2]), constant(&graph, [1, 1]));
+        #[doc = concat!("let y = math::", stringify!($name), "(&data, &indices, &ids, 3);")]
+        /// assert_eq!(y.shape().to_string(), "[3,1]");
+        /// ```
+        #[must_use]
+        #[track_caller]
+        pub fn $name(
+            data: impl AsOutput,
+            indices: impl AsOutput,
+            segment_ids: impl AsOutput,
+            num_segments: impl Into<Ints>,
+        ) -> Output {
+            let builder = data.as_output().graph().op(&$def).input(data).input(indices).input(segment_ids);
+            num_segments.into().input_of(builder).finish_output()
+        }
+    )*};
+}
+
+counted_sparse_segments! {
+    /// Returns the sum of the selected rows of each segment, as [`sparse_segment_sum`], of this number of segments.
+    sparse_segment_sum_with_num_segments => SPARSE_SEGMENT_SUM_WITH_NUM_SEGMENTS;
+    /// Returns the mean of the selected rows of each segment, as [`sparse_segment_mean`], of this number of segments.
+    sparse_segment_mean_with_num_segments => SPARSE_SEGMENT_MEAN_WITH_NUM_SEGMENTS;
+    /// Returns the sum of the selected rows of each segment, divided by the square root of their number, as
+    /// [`sparse_segment_sqrt_n`], of this number of segments.
+    sparse_segment_sqrt_n_with_num_segments => SPARSE_SEGMENT_SQRT_N_WITH_NUM_SEGMENTS;
 }

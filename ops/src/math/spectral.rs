@@ -1,6 +1,6 @@
 //! Eigenvalues of symmetric matrices, and singular values.
 
-use super::binary::div_no_nan;
+use super::binary::{div_no_nan, mul};
 use super::product::{MatMulOptions, matmul, matmul_with};
 use crate::array::{
     expand_dims, matrix_band_part, matrix_diag, matrix_diag_part, matrix_set_diag, matrix_transpose,
@@ -18,7 +18,7 @@ op_defs! {
         .shape(eigen_shape).gradient(eigen_gradient);
     SVD: OpDef::new("Svd", "input: T -> s: T, u: T, v: T")
         .attrs("compute_uv: bool = true, full_matrices: bool = false, T: {double, float, half, complex64, complex128}")
-        .shape(svd_shape);
+        .shape(svd_shape).gradient(svd_gradient);
 }
 
 /// Returns the stack of square matrices and their size.
@@ -72,22 +72,22 @@ fn svd_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 
 /// Only the lower triangle is looked at, so that has the gradients.
 fn eigen_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
-    let (values, vectors) = (op.output(0), op.output(1));
-    let computed = op.attr("compute_v").and_then(|value| value.as_bool()).unwrap_or(true);
-    if values.dtype().is_complex() || !computed {
-        let text = "there is no gradient of the eigenvalues of complex matrices, or without vectors";
-        return Err(op.place(Error::new(Code::Unimplemented, text)));
-    }
+    check_real(op)?;
     if grads.iter().all(Option::is_none) {
         return Ok(vec![None]);
     }
+    let (values, vectors) = match flag(op, "compute_v", true) {
+        true => (op.output(0), op.output(1)),
+        // The gradient of the values needs the vectors as well.
+        false => self_adjoint_eig(op.input(0)),
+    };
     let adjoint_a = MatMulOptions::default().transpose_a(true);
     let adjoint_b = MatMulOptions::default().transpose_b(true);
     let mut inner = match &grads[0] {
         Some(grad) => matrix_diag(grad),
         None => zeros_like(&vectors),
     };
-    if let Some(grad) = &grads[1] {
+    if let Some(grad) = grads[1].as_ref().filter(|_| flag(op, "compute_v", true)) {
         let difference = expand_dims(&values, -2) - expand_dims(&values, -1);
         let factors = matrix_set_diag(div_no_nan(ones_like(&difference), &difference), zeros_like(&values));
         inner = inner + factors * matmul_with(&vectors, grad, adjoint_a);
@@ -96,6 +96,80 @@ fn eigen_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option
     let lower = matrix_band_part(&whole + matrix_transpose(&whole), -1, 0);
     let halved = matrix_diag_part(&lower) * 0.5;
     Ok(vec![Some(matrix_set_diag(lower, halved))])
+}
+
+fn flag(op: &Operation, name: &str, default: bool) -> bool {
+    op.attr(name).and_then(|value| value.as_bool()).unwrap_or(default)
+}
+
+/// The formulas here have transposes where those of complex matrices have adjoints.
+fn check_real(op: &Operation) -> Result<()> {
+    match op.input(0).dtype().is_complex() {
+        true => {
+            let text = format!("there is no gradient of {} of complex matrices", op.op_type());
+            Err(op.place(Error::new(Code::Unimplemented, text)))
+        }
+        false => Ok(()),
+    }
+}
+
+/// Builds the gradient of Townsend, "Differentiating the singular value decomposition". Vectors of equal values, of which only the
+/// space they span is determined, have none.
+fn svd_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    check_real(op)?;
+    let with_vectors = flag(op, "compute_uv", true);
+    let [of_values, of_left, of_right] = [0, 1, 2].map(|index| grads[index].as_ref());
+    let (of_left, of_right) = (of_left.filter(|_| with_vectors), of_right.filter(|_| with_vectors));
+    if of_values.is_none() && of_left.is_none() && of_right.is_none() {
+        return Ok(vec![None]);
+    }
+    let input = op.input(0);
+    let shape = input.shape();
+    let is_square = shape.dim_from_end(0).is_some() && shape.dim_from_end(0) == shape.dim_from_end(1);
+    if with_vectors && flag(op, "full_matrices", false) && !is_square {
+        let text = "there is no gradient of Svd with full_matrices of matrices that are not square: take svd, which has no \
+                    vectors without a singular value";
+        return Err(op.place(Error::new(Code::Unimplemented, text)));
+    }
+    let (s, u, v) = match with_vectors {
+        true => (op.output(0), op.output(1), op.output(2)),
+        // The gradient of the values needs the vectors as well.
+        false => svd(&input),
+    };
+    let adjoint_a = || MatMulOptions::default().transpose_a(true);
+    let adjoint_b = || MatMulOptions::default().transpose_b(true);
+    let squares = mul(&s, &s);
+    let difference = expand_dims(&squares, -2) - expand_dims(&squares, -1);
+    let factors = matrix_set_diag(div_no_nan(ones_like(&difference), &difference), zeros_like(&s));
+    let (rows, columns) = (expand_dims(&s, -2), expand_dims(&s, -1));
+    let mut inner = match of_values {
+        Some(grad) => matrix_diag(grad),
+        None => matrix_diag(zeros_like(&s)),
+    };
+    // Of the vectors of one side: what turns them among themselves.
+    let turned = |vectors: &Output, grad: &Output| {
+        let product = matmul_with(vectors, grad, adjoint_a());
+        mul(&factors, &product - matrix_transpose(&product))
+    };
+    if let Some(grad) = of_left {
+        inner = inner + mul(turned(&u, grad), &rows);
+    }
+    if let Some(grad) = of_right {
+        inner = inner + mul(&columns, turned(&v, grad));
+    }
+    let mut found = matmul_with(matmul(&u, inner), &v, adjoint_b());
+    // What turns them out of the space that they span.
+    let beyond = |vectors: &Output, grad: &Output| {
+        let rest = grad - matmul(vectors, matmul_with(vectors, grad, adjoint_a()));
+        div_no_nan(rest, &rows)
+    };
+    if let Some(grad) = of_left {
+        found = found + matmul_with(beyond(&u, grad), &v, adjoint_b());
+    }
+    if let Some(grad) = of_right {
+        found = found + matmul_with(&u, beyond(&v, grad), adjoint_b());
+    }
+    Ok(vec![Some(found)])
 }
 
 /// Returns the eigenvalues of symmetric matrices, which rise, and the eigenvectors, as columns: `(e, v)`. Only the lower

@@ -1,8 +1,6 @@
 //! Functions of one tensor, element by element.
 
 use super::binary::{add, div_no_nan, mul, real_div, sub};
-use super::compare::equal;
-use super::select::select;
 use crate::array::constants::{scalar_like, zeros_like};
 use crate::gradients::broadcasting::{scaled, sum_to_input};
 use crate::library::op_defs;
@@ -12,10 +10,10 @@ use std::f64::consts::PI;
 use tensor::DType;
 
 const INEXACT: &str = "T: inexacttype";
-const FLOAT: &str = "T: floattype";
+pub(super) const FLOAT: &str = "T: floattype";
 const SIGNED: &str = "T: {bfloat16, half, float, double, int8, int16, int32, int64, complex64, complex128}";
 
-const fn smooth(name: &'static str, attrs: &'static str, gradient: GradientFn) -> OpDef {
+pub(super) const fn smooth(name: &'static str, attrs: &'static str, gradient: GradientFn) -> OpDef {
     OpDef::new(name, "x: T -> y: T").attrs(attrs).shape(unchanged).gradient(gradient)
 }
 
@@ -73,8 +71,6 @@ op_defs! {
         .attrs("T: {float, double}")
         .shape(shapes::broadcast)
         .gradient(polygamma_gradient);
-    BESSEL_I0E: smooth("BesselI0e", FLOAT, bessel_i0e_gradient);
-    BESSEL_I1E: smooth("BesselI1e", FLOAT, bessel_i1e_gradient);
 
     TANH_GRAD: backward("TanhGrad", tanh_grad_gradient);
     SIGMOID_GRAD: backward("SigmoidGrad", sigmoid_grad_gradient);
@@ -122,7 +118,7 @@ fn one(grads: &[Option<Output>], formula: impl FnOnce(&Output) -> Output) -> Res
 }
 
 /// Returns the gradient of the one input: that of the result times a slope, which is computed from the input.
-fn by_slope(
+pub(super) fn by_slope(
     op: &Operation,
     grads: &[Option<Output>],
     slope: impl FnOnce(&Output) -> Output,
@@ -294,20 +290,6 @@ fn polygamma_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Op
     Ok(vec![None, Some(sum_to_input(&mul(grad, slope), &x, &[&order]))])
 }
 
-fn bessel_i0e_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
-    by_slope(op, grads, |x| sub(bessel_i1e(x), mul(sign(x), op.output(0))))
-}
-
-fn bessel_i1e_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
-    by_slope(op, grads, |x| {
-        // Both branches must be finite at 0, where the slope has the limit 1/2.
-        let at_zero = equal(x, scalar_like(x, 0.0));
-        let safe = select(&at_zero, scalar_like(x, 1.0), x);
-        let elsewhere = sub(bessel_i0e(&safe), mul(op.output(0), add(sign(&safe), reciprocal(&safe))));
-        select(&at_zero, scalar_like(x, 0.5), elsewhere)
-    })
-}
-
 // Gradients of gradients. In each, `y` is the function's value and `dy` was the gradient that came in.
 
 /// Of what one of the gradient operations got and gets: `(grad, y, dy)`.
@@ -407,6 +389,7 @@ macro_rules! unary_functions {
         }
     )*};
 }
+pub(super) use unary_functions;
 
 unary_functions! {
     /// Negates: `-x`.
@@ -699,26 +682,6 @@ unary_functions! {
     /// assert_eq!(y.shape().to_string(), "[2]");
     /// ```
     digamma => DIGAMMA;
-    /// Returns the modified Bessel function of order 0, times `exp(-|x|)`.
-    ///
-    /// ```
-    /// # use ops::{array::constant, math};
-    /// # use session_core::{DType, Graph, Tensor};
-    /// # let graph = Graph::new();
-    /// let y = math::bessel_i0e(constant(&graph, [0.0f32, 1.0])); // [1.0, 0.4658]
-    /// assert_eq!(y.shape().to_string(), "[2]");
-    /// ```
-    bessel_i0e => BESSEL_I0E;
-    /// Returns the modified Bessel function of order 1, times `exp(-|x|)`.
-    ///
-    /// ```
-    /// # use ops::{array::constant, math};
-    /// # use session_core::{DType, Graph, Tensor};
-    /// # let graph = Graph::new();
-    /// let y = math::bessel_i1e(constant(&graph, [0.0f32, 1.0])); // [0.0, 0.2079]
-    /// assert_eq!(y.shape().to_string(), "[2]");
-    /// ```
-    bessel_i1e => BESSEL_I1E;
     /// Rounds toward negative infinity.
     ///
     /// ```

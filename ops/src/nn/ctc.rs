@@ -4,8 +4,8 @@ use crate::array::shaping::expand_dims;
 use crate::library::op_defs;
 use crate::math::binary::mul;
 use crate::parsing::SparseTensor;
-use crate::shapes;
-use session_core::{AsOutput, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
+use crate::shapes::{self, int_attr};
+use session_core::{AsOutput, Error, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
 
 op_defs! {
     CTC_LOSS: OpDef::new(
@@ -18,6 +18,27 @@ op_defs! {
         )
         .shape(loss_shape)
         .gradient(loss_gradient);
+    CTC_LOSS_V2: OpDef::new(
+            "CTCLossV2",
+            "inputs: float, labels_indices: int64, labels_values: int32, sequence_length: int32 -> \
+             loss: float, gradient: float",
+        )
+        .attrs(
+            "preprocess_collapse_repeated: bool = false, ctc_merge_repeated: bool = true, \
+             ignore_longer_outputs_than_inputs: bool = false",
+        )
+        .shape(loss_shape)
+        .gradient(loss_gradient);
+    CTC_BEAM_SEARCH_DECODER: OpDef::new(
+            "CTCBeamSearchDecoder",
+            "inputs: T, sequence_length: int32 -> decoded_indices: top_paths * int64, \
+             decoded_values: top_paths * int64, decoded_shape: top_paths * int64, log_probability: T",
+        )
+        .attrs(
+            "beam_width: int >= 1, top_paths: int >= 1, merge_repeated: bool = true, T: {float, double} = float",
+        )
+        .shape(beams_shape)
+        .not_differentiable();
     CTC_GREEDY_DECODER: OpDef::new(
             "CTCGreedyDecoder",
             "inputs: T, sequence_length: int32 -> decoded_indices: int64, decoded_values: int64, \
@@ -52,7 +73,28 @@ fn decoder_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Returns the operation computes the gradient along with the loss.
+fn beams_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let inputs = context.input_of_rank(0, 3)?;
+    let lengths = context.input_of_rank(1, 1)?;
+    let batch =
+        shapes::merge_dims("the batch of inputs and of sequence_length", inputs.dim(1), lengths.dim(0))?;
+    let (paths, width) = (int_attr(context, "top_paths")?, int_attr(context, "beam_width")?);
+    if paths > width {
+        return Err(Error::value(format!(
+            "requested more paths than the beam width: top_paths is {paths}, beam_width {width}"
+        )));
+    }
+    let paths = usize::try_from(paths).unwrap_or_default();
+    for path in 0..paths {
+        context.set(path, PartialShape::from([None, Some(2)]));
+        context.set(paths + path, PartialShape::from([None]));
+        context.set(2 * paths + path, PartialShape::from([Some(2)]));
+    }
+    context.set(3 * paths, PartialShape::from([batch, Some(paths)]));
+    Ok(())
+}
+
+/// Returns the gradient of the loss: the operation computes it along with the loss.
 fn loss_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let of_inputs = grads[0].as_ref().map(|grad| mul(expand_dims(grad, -1), op.output(1)));
     Ok(vec![of_inputs, None, None, None])
@@ -111,4 +153,79 @@ pub fn ctc_greedy_decoder(
     let builder = inputs.as_output().graph().op(&CTC_GREEDY_DECODER).input(inputs).input(sequence_length);
     let operation = builder.attr("merge_repeated", merge_repeated).finish();
     (SparseTensor::of(&operation, [0, 1, 2]), operation.output(3))
+}
+
+/// The size and form of the results of [`ctc_beam_search_decoder`].
+///
+/// ```
+/// let options = ops::nn::BeamSearchDecoderOptions::default().beam_width(20).top_paths(3);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct BeamSearchDecoderOptions {
+    beam_width: usize,
+    top_paths: usize,
+    merge_repeated: bool,
+}
+
+impl Default for BeamSearchDecoderOptions {
+    fn default() -> Self {
+        BeamSearchDecoderOptions { beam_width: 100, top_paths: 1, merge_repeated: true }
+    }
+}
+
+impl BeamSearchDecoderOptions {
+    /// Sets the number of label sequences that are kept after each frame. Default: 100.
+    pub fn beam_width(mut self, width: usize) -> Self {
+        self.beam_width = width;
+        self
+    }
+
+    /// Sets the number of label sequences that are returned for each example, at most the width of the beam. Default: 1.
+    pub fn top_paths(mut self, paths: usize) -> Self {
+        self.top_paths = paths;
+        self
+    }
+
+    /// Sets whether a label that follows itself in a decoded sequence is left out. As in TensorFlow 1, this also removes repeats
+    /// that a blank separates. Default: true.
+    pub fn merge_repeated(mut self, merge: bool) -> Self {
+        self.merge_repeated = merge;
+        self
+    }
+}
+
+/// Returns the likeliest label sequences that a beam search finds: for each of `top_paths` a sparse tensor of labels
+/// `[batch, longest]`, the likeliest first, and the logarithms of their probabilities, `[batch, top_paths]`.
+///
+/// `inputs` are unnormalized, `[time, batch, classes]`, the last class being the blank.
+///
+/// ```
+/// use ops::array::{constant, zeros};
+/// use ops::nn::{BeamSearchDecoderOptions, ctc_beam_search_decoder};
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let inputs = zeros(&graph, DType::Float32, [5, 2, 4]);
+/// let options = BeamSearchDecoderOptions::default().top_paths(3);
+/// let (paths, logs) = ctc_beam_search_decoder(&inputs, constant(&graph, [5i32, 3]), options);
+/// assert_eq!((paths.len(), logs.shape().to_string().as_str()), (3, "[2,3]"));
+/// # graph.finalize()?;
+/// # Ok::<(), session_core::Error>(())
+/// ```
+#[must_use]
+#[track_caller]
+pub fn ctc_beam_search_decoder(
+    inputs: impl AsOutput,
+    sequence_length: impl AsOutput,
+    options: BeamSearchDecoderOptions,
+) -> (Vec<SparseTensor>, Output) {
+    let graph = inputs.as_output().graph();
+    let attr = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
+    let builder = graph.op(&CTC_BEAM_SEARCH_DECODER).input(inputs).input(sequence_length);
+    let builder =
+        builder.attr("beam_width", attr(options.beam_width)).attr("top_paths", attr(options.top_paths));
+    let operation = builder.attr("merge_repeated", options.merge_repeated).finish();
+    let paths = options.top_paths;
+    let path = |path: usize| SparseTensor::of(&operation, [path, paths + path, 2 * paths + path]);
+    ((0..paths).map(path).collect(), operation.output(3 * paths))
 }

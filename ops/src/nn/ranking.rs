@@ -86,7 +86,8 @@ fn nth_element_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<
 }
 
 /// Gradients go back to the elements that were taken, in a flat tensor in which each has one number.
-fn top_k_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+/// Builds the gradient of either version: the largest elements have it.
+pub(super) fn top_k_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let mut result = vec![None; op.num_inputs()];
     let Some(grad) = &grads[0] else { return Ok(result) };
     let (input, indices) = (op.input(0), cast(op.output(1), DType::Int32));

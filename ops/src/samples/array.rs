@@ -157,6 +157,11 @@ const PARTS: &[Sample] = rows! {
         let at = i.other(shaped(vec![2i32, 0, 2], &[3, 1]));
         [tensor_scatter_add(x, at, updates)]
     };
+    "ScatterNdNonAliasingAdd" => |i| {
+        let (x, updates) = (i.doubles(&[4, 2]), i.doubles(&[3, 2]));
+        let at = i.other(shaped(vec![2i32, 0, 2], &[3, 1]));
+        [scatter_nd_non_aliasing_add(x, at, updates)]
+    };
     "TensorScatterSub" => |i| {
         let (x, updates) = (i.doubles(&[4, 2]), i.doubles(&[3, 2]));
         let at = i.other(shaped(vec![2i32, 0, 2], &[3, 1]));
@@ -231,6 +236,19 @@ const MOVES: &[Sample] = rows! {
         let builder = i.op("MatrixDiagV3").input(x).constant([-1i32, 0]).constant(3i32).constant(4i32);
         [builder.constant(0.5f64).finish_output()]
     };
+    "MatrixDiagV2" needs Shapes => |i| {
+        let x = i.doubles(&[2, 3]);
+        let builder = i.op("MatrixDiagV2").input(x).constant([-1i32, 0]).constant(3i32).constant(4i32);
+        [builder.constant(0.5f64).finish_output()]
+    };
+    "MatrixDiagPartV2" needs Shapes => |i| {
+        let x = i.doubles(&[3, 4]);
+        [i.op("MatrixDiagPartV2").input(x).constant([-1i32, 1]).constant(0.5f64).finish_output()]
+    };
+    "MatrixSetDiagV2" needs Shapes => |i| {
+        let (x, d) = (i.doubles(&[3, 4]), i.doubles(&[3, 3]));
+        [i.op("MatrixSetDiagV2").input(x).input(d).constant([-1i32, 1]).finish_output()]
+    };
     "MatrixDiagPartV3" => |i| [matrix_diag_part(i.doubles(&[2, 3, 4]))];
     "MatrixDiagPartV3 band" needs Shapes => |i| {
         let x = i.doubles(&[3, 4]);
@@ -264,6 +282,15 @@ const MOVES: &[Sample] = rows! {
     "ExtractImagePatches dilated" => |i| {
         let x = i.doubles(&[1, 5, 5, 1]);
         [extract_image_patches(x, [2, 2], [1, 1], [2, 2], crate::nn::Padding::Valid)]
+    };
+    // Without the sizes TensorFlow infers four axes where there are five.
+    "ExtractVolumePatches" needs Shapes => |i| {
+        let x = i.doubles(&[2, 3, 4, 3, 2]);
+        [extract_volume_patches(x, [2, 3, 2], [2, 1, 2], crate::nn::Padding::Same)]
+    };
+    "ExtractVolumePatches valid" needs Shapes => |i| {
+        let x = i.doubles(&[1, 3, 4, 3, 1]);
+        [extract_volume_patches(x, [2, 2, 3], [1, 2, 1], crate::nn::Padding::Valid)]
     };
     "DynamicPartition" => |i| { let (x, to) = (i.doubles(&[4, 2]), i.other([1i32, 0, 1, 1])); dynamic_partition(x, to, 2) };
     "DynamicPartition used in part" => |i| {

@@ -46,10 +46,48 @@ const LINEAR: &[Sample] = rows! {
         let (e, v) = self_adjoint_eig(matrices(i));
         [e, square(v)]
     };
-    "Svd" but not_numerical => |i| {
-        let x = i.other(shaped(vec![2.0f64, 1.0, -1.0, 0.5, 3.0, 1.0], &[3, 2]));
-        let (s, u, v) = svd(x);
+    "Svd" => |i| {
+        let (s, u, v) = svd(i.given(shaped(vec![2.0f64, 1.0, -1.0, 0.5, 3.0, 1.0], &[3, 2])));
         [s, square(u), square(v)]
+    };
+    "Svd of more columns" => |i| {
+        let (s, u, v) = svd(i.given(shaped(vec![2.0f64, 1.0, -1.0, 0.5, 3.0, 1.0], &[2, 3])));
+        [s, square(u), square(v)]
+    };
+    "Svd full, of square matrices" needs Shapes => |i| {
+        let (s, u, v) = svd_full_matrices(matrices(i));
+        [s, square(u), square(v)]
+    };
+    "Svd of values" => |i| {
+        let x = i.doubles(&[4, 3]);
+        [i.op("Svd").input(x).attr("compute_uv", false).finish_output()]
+    };
+    "SelfAdjointEigV2 of values" => |i| {
+        let x = matrices(i);
+        [i.op("SelfAdjointEigV2").input(x).attr("compute_v", false).finish_output()]
+    };
+    "MatrixSolveLs" needs Shapes => |i| { let (a, b) = (i.doubles(&[2, 4, 3]), i.doubles(&[2, 4, 2])); [matrix_solve_ls(a, b, 0.25)] };
+    "MatrixSolveLs of more columns" needs Shapes => |i| {
+        let (a, b) = (i.doubles(&[3, 5]), i.doubles(&[3, 2]));
+        [matrix_solve_ls(a, b, 0.25)]
+    };
+    "MatrixSolveLs of any rank" => |i| {
+        let a = i.other(shaped(vec![1.0f64, 1.0, 2.0, 2.0, -1.0, -1.0], &[3, 2]));
+        let b = i.other([[1.0f64], [0.5], [2.0]]);
+        [matrix_solve_ls_of_any_rank(a, b)]
+    };
+    "TridiagonalSolve" => |i| {
+        let (diagonals, rhs) = (i.doubles(&[2, 3, 4]), i.doubles(&[2, 4, 3]));
+        [tridiagonal_solve(diagonals, rhs)]
+    };
+    "TridiagonalSolve without pivoting" => |i| {
+        let (diagonals, rhs) = (i.doubles(&[3, 4]), i.doubles(&[4, 1]));
+        [i.op("TridiagonalSolve").input(diagonals).input(rhs).attr("partial_pivoting", false).finish_output()]
+    };
+    "TridiagonalMatMul" => |i| {
+        let [above, main, below] = [(); 3].map(|()| i.doubles(&[2, 1, 4]));
+        let rhs = i.doubles(&[2, 4, 3]);
+        [tridiagonal_mat_mul(above, main, below, rhs)]
     };
     "MatrixDeterminant" => |i| [matrix_determinant(matrices(i))];
     "MatrixDeterminant of one" => |i| {

@@ -102,8 +102,23 @@ const FUNCTIONS: &[Sample] = functions! {
     "Ndtri" => ndtri, (0.2, 0.8);
     "Lgamma" => lgamma, (0.5, 3.0);
     "Digamma" => digamma, (0.5, 3.0);
+    "BesselI0" => bessel_i0, (0.1, 2.0);
+    "BesselI1" => bessel_i1, (0.1, 2.0);
     "BesselI0e" => bessel_i0e, (0.1, 2.0);
     "BesselI1e" => bessel_i1e, (0.1, 2.0);
+    "BesselJ0" => bessel_j0, (-3.0, 9.0);
+    "BesselJ1" => bessel_j1, (-3.0, 9.0);
+    "BesselK0" => bessel_k0, (0.1, 3.0);
+    "BesselK1" => bessel_k1, (0.1, 3.0);
+    "BesselK0e" => bessel_k0e, (0.1, 3.0);
+    "BesselK1e" => bessel_k1e, (0.1, 3.0);
+    "BesselY0" => bessel_y0, (0.1, 9.0);
+    "BesselY1" => bessel_y1, (0.5, 9.0);
+    "Dawsn" => dawsn, (-3.0, 3.0);
+    "Expint" => expint, (0.1, 3.0);
+    "FresnelCos" => fresnel_cos, (-3.0, 3.0);
+    "FresnelSin" => fresnel_sin, (-3.0, 3.0);
+    "Spence" => spence, (0.1, 5.0);
     "Floor" => floor, (-2.0, 2.0);
     "Ceil" => ceil, (-2.0, 2.0);
     "Round" => round, (-2.0, 2.0);
@@ -272,6 +287,18 @@ const SEGMENTS: &[Sample] = rows! {
         let x = i.doubles(&[3, 2]);
         let (indices, ids) = (i.other([2i32, 0, 2]), i.other([0i32, 0, 1]));
         [sparse_segment_mean(x, indices, ids)]
+    };
+    "SparseSegmentSumWithNumSegments" => |i| {
+        let (x, indices, ids) = (i.doubles(&[3, 2]), i.other([2i32, 0, 2]), i.other([0i32, 0, 2]));
+        [sparse_segment_sum_with_num_segments(x, indices, ids, 4)]
+    };
+    "SparseSegmentMeanWithNumSegments" => |i| {
+        let (x, indices, ids) = (i.doubles(&[3, 2]), i.other([2i32, 0, 2]), i.other([0i32, 0, 2]));
+        [sparse_segment_mean_with_num_segments(x, indices, ids, 4)]
+    };
+    "SparseSegmentSqrtNWithNumSegments" => |i| {
+        let (x, indices, ids) = (i.doubles(&[3, 2]), i.other([2i32, 0, 2]), i.other([0i32, 0, 2]));
+        [sparse_segment_sqrt_n_with_num_segments(x, indices, ids, 4)]
     };
     "SparseSegmentSumGrad" but not_numerical => |i| sparse_segment_grad(i, "SparseSegmentSumGrad");
     "SparseSegmentMeanGrad" but not_numerical => |i| sparse_segment_grad(i, "SparseSegmentMeanGrad");

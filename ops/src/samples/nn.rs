@@ -341,6 +341,17 @@ fn images(i: &mut Inputs<'_>) -> Output {
     i.other(shaped(values, &[2, 2, 3, 3]))
 }
 
+fn dilation_gradient(i: &mut Inputs<'_>, op_type: &str) -> Vec<Output> {
+    let numbers =
+        |count: usize, step: usize| (0..count).map(|n| (n * step % 37) as f64 / 37.0).collect::<Vec<f64>>();
+    let (x, filter) =
+        (i.other(shaped(numbers(20, 7), &[1, 4, 5, 1])), i.other(shaped(numbers(6, 5), &[2, 3, 1])));
+    let gradient = i.other(shaped(numbers(20, 3), &[1, 4, 5, 1]));
+    let builder = i.op(op_type).input(x).input(filter).input(gradient).attr("padding", "SAME");
+    let list = |values: [i64; 4]| session_core::AttrValue::from(values.to_vec());
+    vec![builder.attr("strides", list([1, 1, 1, 1])).attr("rates", list([1, 1, 1, 1])).finish_output()]
+}
+
 const REST: &[Sample] = rows! {
     "TopKV2" => |i| { let (values, at) = top_k(i.doubles(&[2, 2, 4]), 3); [values, at] };
     "InTopK" => |i| {
@@ -397,6 +408,24 @@ const REST: &[Sample] = rows! {
         let (classes, lengths) = (i.other([1i32, 0, 1]), i.other([4i32, 3]));
         [ctc_loss(&frames, &labels, &classes, &lengths)]
     };
+    "CTCBeamSearchDecoder" => |i| {
+        let frames = shaped((0..40).map(|n| f64::from(n * 7 % 11) / 5.0).collect(), &[5, 2, 4]);
+        let (frames, lengths) = (i.other(frames), i.other([5i32, 3]));
+        let options = BeamSearchDecoderOptions::default().beam_width(3).top_paths(2).merge_repeated(false);
+        let (paths, logs) = ctc_beam_search_decoder(frames, lengths, options);
+        let parts = paths.into_iter().flat_map(|path| [path.indices, path.values, path.dense_shape]);
+        parts.chain([logs]).collect::<Vec<_>>()
+    };
+    "Dilation2D" => |i| {
+        let (x, filter) = (i.doubles(&[2, 4, 5, 2]), i.doubles(&[2, 3, 2]));
+        [dilation2d(x, filter, DilationOptions::default().strides([2, 1]).rates([1, 2]))]
+    };
+    "Dilation2D in an erosion" => |i| {
+        let (x, filter) = (i.doubles(&[1, 4, 4, 1]), i.doubles(&[2, 2, 1]));
+        [erosion2d(x, filter, DilationOptions::default().padding(Padding::Valid))]
+    };
+    "Dilation2DBackpropInput" but not_numerical => |i| dilation_gradient(i, "Dilation2DBackpropInput");
+    "Dilation2DBackpropFilter" but not_numerical => |i| dilation_gradient(i, "Dilation2DBackpropFilter");
     "CTCGreedyDecoder" => |i| {
         let frames = shaped((0..24).map(|n| f64::from(n * 7 % 11) / 5.0).collect(), &[4, 2, 3]);
         let (frames, lengths) = (i.other(frames), i.other([4i32, 3]));

@@ -45,6 +45,14 @@ fn sum(i: &mut Inputs<'_>, axes: &[i32], keep: bool) -> Vec<Output> {
     vec![builder.attr("keep_dims", keep).finish_output()]
 }
 
+fn extreme(i: &mut Inputs<'_>, op_type: &str) -> Vec<Output> {
+    let (a, b) = (i.other([0.5f64, -1.0, 2.0]), i.other([-0.25f64, 1.0]));
+    let at_a = i.other(shaped(vec![0i64, 1, 0, 3, 2, 0], &[3, 2]));
+    let at_b = i.other(shaped(vec![0i64, 3, 1, 1], &[2, 2]));
+    let builder = i.op(op_type).input(at_a).input(a).constant([3i64, 4]);
+    builder.input(at_b).input(b).constant([3i64, 4]).finish().outputs()
+}
+
 const SPARSE: &[Sample] = rows! {
     "SparseTensorDenseMatMul" => |i| product(i, &[4, 2], false, false);
     "SparseTensorDenseMatMul adjoint" => |i| product(i, &[2, 3], true, true);
@@ -57,6 +65,14 @@ const SPARSE: &[Sample] = rows! {
         let (a, b) = (Sparse::of(i), Sparse::at(i, vec![0, 0, 0, 3, 1, 1, 2, 1], [3, 4]));
         b.input_of(a.input_of(i.op("SparseAdd"))).constant(0.3f64).finish().outputs()
     };
+    "SparseSplit" => |i| {
+        let values = i.other([0.5f64, -1.0, 2.0, 3.0]);
+        let indices = i.other(shaped(vec![0i64, 1, 0, 3, 2, 0, 2, 1], &[4, 2]));
+        let builder = i.op("SparseSplit").constant(1i64).input(indices).input(values).constant([3i64, 4]);
+        builder.attr("num_split", 3i64).finish().outputs()
+    };
+    "SparseSparseMaximum" => |i| extreme(i, "SparseSparseMaximum");
+    "SparseSparseMinimum" => |i| extreme(i, "SparseSparseMinimum");
     "SparseAddGrad" but not_numerical => |i| {
         let grad = i.other([1.0f64, 2.0, 3.0]);
         let [a, b, sum] = [vec![0i64, 0, 1, 1], vec![1, 1, 2, 2], vec![0, 0, 1, 1, 2, 2]].map(|at| {

@@ -32,10 +32,13 @@ pub(crate) fn register(registry: &mut Registry) {
         DType::String => Ok(boxed(|context| scatter_moved::<Bytes>(context, append))),
         dtype => check_number(dtype).map(|()| boxed(scatter_nd)),
     });
-    registry.add(
-        "TensorScatterAdd",
-        |spec| for_dtype!(number spec.input_dtype(0), T => Ok(boxed(tensor_scatter_add::<T>))),
-    );
+    for op_type in ["TensorScatterAdd", "ScatterNdNonAliasingAdd"] {
+        registry.add(op_type, |spec| match spec.input_dtype(0) {
+            // The sum of truth values holds if one of them does.
+            DType::Bool => Ok(boxed(|context| tensor_scatter::<bool>(context, |kept, update| kept | update))),
+            dtype => for_dtype!(number dtype, T => Ok(boxed(tensor_scatter_add::<T>))),
+        });
+    }
     registry.add("TensorScatterSub", |spec| {
         let dtype = spec.input_dtype(0);
         if dtype.is_integer() {

@@ -14,18 +14,24 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("MatrixDiag", |_| Ok(boxed(|context| matrix_diag(context, Form::MAIN))));
     registry.add("MatrixDiagPart", |_| Ok(boxed(|context| matrix_diag_part(context, Form::MAIN))));
     registry.add("MatrixSetDiag", |_| Ok(boxed(|context| matrix_set_diag(context, Form::MAIN))));
-    registry.add("MatrixDiagV3", |spec| {
-        let form = Form::of(spec)?;
-        Ok(boxed(move |context| matrix_diag(context, form)))
-    });
-    registry.add("MatrixDiagPartV3", |spec| {
-        let form = Form::of(spec)?;
-        Ok(boxed(move |context| matrix_diag_part(context, form)))
-    });
-    registry.add("MatrixSetDiagV3", |spec| {
-        let form = Form::of(spec)?;
-        Ok(boxed(move |context| matrix_set_diag(context, form)))
-    });
+    for op_type in ["MatrixDiagV2", "MatrixDiagV3"] {
+        registry.add(op_type, |spec| {
+            let form = Form::of(spec)?;
+            Ok(boxed(move |context| matrix_diag(context, form)))
+        });
+    }
+    for op_type in ["MatrixDiagPartV2", "MatrixDiagPartV3"] {
+        registry.add(op_type, |spec| {
+            let form = Form::of(spec)?;
+            Ok(boxed(move |context| matrix_diag_part(context, form)))
+        });
+    }
+    for op_type in ["MatrixSetDiagV2", "MatrixSetDiagV3"] {
+        registry.add(op_type, |spec| {
+            let form = Form::of(spec)?;
+            Ok(boxed(move |context| matrix_set_diag(context, form)))
+        });
+    }
 }
 
 /// Delivers a diagonal tensor: of rank `2 r` for an input of rank `r`.
@@ -94,7 +100,7 @@ impl Form {
     const MAIN: Form = Form { has_range: false, upper_right: false, lower_right: false };
 
     fn of(spec: &NodeSpec<'_>) -> Result<Form> {
-        let (upper_right, lower_right) = match spec.str("align")? {
+        let (upper_right, lower_right) = match spec.str("align").unwrap_or("LEFT_LEFT") {
             "LEFT_RIGHT" => (false, true),
             "LEFT_LEFT" => (false, false),
             "RIGHT_RIGHT" => (true, true),

@@ -31,7 +31,14 @@ pub(crate) fn register(registry: &mut Registry) {
     for op_type in ["SegmentMin", "UnsortedSegmentMin"] {
         registry.add(op_type, |spec| make_extreme(spec, BinaryOp::Minimum));
     }
-    for op_type in ["SparseSegmentSum", "SparseSegmentMean", "SparseSegmentSqrtN"] {
+    for op_type in [
+        "SparseSegmentSum",
+        "SparseSegmentMean",
+        "SparseSegmentSqrtN",
+        "SparseSegmentSumWithNumSegments",
+        "SparseSegmentMeanWithNumSegments",
+        "SparseSegmentSqrtNWithNumSegments",
+    ] {
         registry.add(op_type, |spec| {
             let share = Share::of(spec);
             for_dtype!(widened spec, spec.input_dtype(0), T => Ok(boxed(move |context| sparse::<T>(context, share))))
@@ -303,7 +310,11 @@ fn rows(shape: &Shape) -> Result<(usize, &[usize])> {
 fn sparse<T: Element + Real>(context: &mut KernelContext<'_>, share: Share) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let (size, rest) = rows(&shape)?;
-    let segments = sorted_count(&context.ints(2)?)?;
+    let least = sorted_count(&context.ints(2)?)?;
+    let segments = match context.num_inputs() {
+        3 => least,
+        _ => given_count(context.int(3)?, least)?,
+    };
     let (entries, counts) = entries(context, size, segments)?;
     let width: usize = rest.iter().product();
     let dims: Shape = std::iter::once(segments).chain(rest.iter().copied()).collect();
@@ -322,6 +333,17 @@ fn sparse<T: Element + Real>(context: &mut KernelContext<'_>, share: Share) -> R
         }
         Ok(())
     })
+}
+
+/// Returns the number of segments that is given, which must be as many as occur or more.
+fn given_count(count: i64, least: usize) -> Result<usize> {
+    let given = usize::try_from(count)
+        .map_err(|_| Error::invalid_argument(format!("num_segments must not be negative: {count}")))?;
+    if given < least {
+        let text = format!("segment id {} is not below num_segments, {given}", least - 1);
+        return Err(Error::invalid_argument(text));
+    }
+    Ok(given)
 }
 
 fn add_scaled<T: Real>(to: &mut [T], row: &[T], factor: T) {

@@ -13,8 +13,6 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("Digamma", |spec| one(spec.input_dtype(0), digamma));
     registry.add("Erfinv", |spec| one(spec.input_dtype(0), erfinv));
     registry.add("Ndtri", |spec| one(spec.input_dtype(0), ndtri));
-    registry.add("BesselI0e", |spec| one(spec.input_dtype(0), |x| bessel_scaled(x, 0)));
-    registry.add("BesselI1e", |spec| one(spec.input_dtype(0), |x| bessel_scaled(x, 1)));
     registry.add("Igamma", |spec| several::<2>(spec.input_dtype(0), |[a, x]| igamma(a, x)));
     registry.add("Igammac", |spec| several::<2>(spec.input_dtype(0), |[a, x]| igammac(a, x)));
     registry.add("IgammaGradA", |spec| several::<2>(spec.input_dtype(0), |[a, x]| igamma_slope(a, x)));
@@ -47,7 +45,8 @@ where
     })
 }
 
-fn one(dtype: DType, function: fn(f64) -> f64) -> Result<Box<dyn Kernel>> {
+/// Returns the kernel of a function of one number.
+pub(super) fn one(dtype: DType, function: fn(f64) -> f64) -> Result<Box<dyn Kernel>> {
     check_float(dtype)?;
     Ok(boxed(move |context| several_of::<1>(context, &|[x]| function(x))))
 }
@@ -387,29 +386,4 @@ fn ndtri(p: f64) -> f64 {
         x
     };
     if p < 0.5 { -magnitude } else { magnitude }
-}
-
-/// `e^-|x| I(x)` of order 0 or 1: the mean of `e^(|x| (cos t - 1)) cos(n t)` over a circle, which sums at equal
-/// distances give to the last digit.
-fn bessel_scaled(x: f64, order: u8) -> f64 {
-    if x.is_nan() {
-        return x;
-    }
-    let magnitude = x.abs();
-    if magnitude > 1e6 {
-        let first = if order == 0 { 1.0 / 8.0 } else { -3.0 / 8.0 };
-        let value = (1.0 + first / magnitude) / (2.0 * std::f64::consts::PI * magnitude).sqrt();
-        return if order == 1 { value.copysign(x) } else { value };
-    }
-    let points = 64 + (16.0 * magnitude.sqrt()) as usize;
-    let sum: f64 = (0..points)
-        .map(|i| {
-            let t = 2.0 * std::f64::consts::PI * i as f64 / points as f64;
-            let half = (0.5 * t).sin();
-            let weight = (-2.0 * magnitude * half * half).exp();
-            if order == 0 { weight } else { weight * t.cos() }
-        })
-        .sum();
-    let value = sum / points as f64;
-    if order == 1 { value.copysign(x) } else { value }
 }

@@ -30,7 +30,7 @@ fn make_svd(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
 const ROUNDS: usize = 60;
 
 /// A matrix by columns.
-struct Columns {
+pub(super) struct Columns {
     rows: usize,
     values: Vec<f64>,
 }
@@ -46,7 +46,12 @@ impl Columns {
         Ok(identity)
     }
 
-    fn column(&self, column: usize) -> &[f64] {
+    /// Returns the number of columns.
+    pub(super) fn len(&self) -> usize {
+        self.values.len() / self.rows.max(1)
+    }
+
+    pub(super) fn column(&self, column: usize) -> &[f64] {
         &self.values[column * self.rows..][..self.rows]
     }
 
@@ -253,7 +258,7 @@ fn svd<T: Element + Real + CastTo<f64>>(
 }
 
 /// Returns the singular values of a matrix of no more columns than rows, falling, with the vectors of both sides.
-fn singular(
+pub(super) fn singular(
     context: &KernelContext<'_>,
     value: impl Fn(usize, usize) -> f64,
     rows: usize,

@@ -8,11 +8,13 @@ use session_core::{Error, Result};
 use tensor::{Element, Tensor, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.add("CTCLoss", |spec| {
-        let rules = Rules::of(spec)?;
-        for_dtype!(@arms spec.input_dtype(0), T => Ok(boxed(move |context| losses::<T>(context, rules))),
-            Float32: f32, Float64: f64)
-    });
+    for op_type in ["CTCLoss", "CTCLossV2"] {
+        registry.add(op_type, |spec| {
+            let rules = Rules::of(spec)?;
+            for_dtype!(@arms spec.input_dtype(0), T => Ok(boxed(move |context| losses::<T>(context, rules))),
+                Float32: f32, Float64: f64)
+        });
+    }
     registry.add("CTCGreedyDecoder", |spec| {
         let (merge, blank) = (spec.bool("merge_repeated")?, spec.int("blank_index")?);
         for_dtype!(@arms spec.input_dtype(0), T => Ok(boxed(move |context| decode::<T>(context, merge, blank))),
@@ -25,6 +27,8 @@ struct Rules {
     collapse_labels: bool,
     merge_repeated: bool,
     ignore_longer: bool,
+    /// True if the blank is the first class, otherwise it is the last.
+    blank_first: bool,
 }
 
 impl Rules {
@@ -33,20 +37,21 @@ impl Rules {
             collapse_labels: spec.bool("preprocess_collapse_repeated")?,
             merge_repeated: spec.bool("ctc_merge_repeated")?,
             ignore_longer: spec.bool("ignore_longer_outputs_than_inputs")?,
+            blank_first: spec.operation.op_type() == "CTCLossV2",
         })
     }
 }
 
 /// The sizes of the inputs, `[time, batch, classes]`, and the length of each sequence.
-struct Frames {
-    time: usize,
-    batch: usize,
-    classes: usize,
-    lengths: Vec<usize>,
+pub(super) struct Frames {
+    pub(super) time: usize,
+    pub(super) batch: usize,
+    pub(super) classes: usize,
+    pub(super) lengths: Vec<usize>,
 }
 
 impl Frames {
-    fn of(context: &KernelContext<'_>, lengths: usize) -> Result<Frames> {
+    pub(super) fn of(context: &KernelContext<'_>, lengths: usize) -> Result<Frames> {
         let &[time, batch, classes] = context.input(0).shape().dims() else {
             let text = format!("inputs must have 3 axes: {}", context.input(0).shape());
             return Err(Error::invalid_argument(text));
@@ -67,7 +72,7 @@ impl Frames {
         Ok(Frames { time, batch, classes, lengths })
     }
 
-    fn row(&self, time: usize, example: usize) -> std::ops::Range<usize> {
+    pub(super) fn row(&self, time: usize, example: usize) -> std::ops::Range<usize> {
         let start = (time * self.batch + example) * self.classes;
         start..start + self.classes
     }
@@ -78,7 +83,8 @@ where
     f64: CastTo<T>,
 {
     let frames = Frames::of(context, 3)?;
-    let labels = labels(context, &frames)?;
+    let blank = if rules.blank_first { 0 } else { frames.classes - 1 };
+    let labels = labels(context, &frames, blank)?;
     let mut inputs = memory::filled(0f64, context.input(0).elements())?;
     compute::elementwise::cast(context.pool(), context.slice::<T>(0)?, &mut inputs);
     let (mut found, mut gradient) =
@@ -99,7 +105,7 @@ where
         }
         let logs: Vec<Vec<f64>> =
             (0..time).map(|step| log_softmax(&inputs[frames.row(step, example)])).collect();
-        let path = Path::new(&labels, frames.classes - 1, rules.merge_repeated);
+        let path = Path::new(&labels, blank, rules.merge_repeated);
         found[example] = path.loss(&logs, |step, class, value| {
             gradient[frames.row(step, example)][class] = value;
         });
@@ -116,7 +122,7 @@ where
 }
 
 /// Returns the labels of each example, out of their sparse form.
-fn labels(context: &KernelContext<'_>, frames: &Frames) -> Result<Vec<Vec<usize>>> {
+fn labels(context: &KernelContext<'_>, frames: &Frames, blank: usize) -> Result<Vec<Vec<usize>>> {
     let (indices, values) = (context.slice::<i64>(1)?, context.slice::<i32>(2)?);
     if indices.len() != 2 * values.len() {
         let text =
@@ -128,10 +134,14 @@ fn labels(context: &KernelContext<'_>, frames: &Frames) -> Result<Vec<Vec<usize>
         let row = usize::try_from(index[0]).ok().and_then(|row| labels.get_mut(row)).ok_or_else(|| {
             Error::invalid_argument(format!("a label is of example {}, of {}", index[0], frames.batch))
         })?;
-        let class =
-            usize::try_from(value).ok().filter(|&class| class + 1 < frames.classes).ok_or_else(|| {
-                let text =
-                    format!("label {value} is not below {}, the number of the blank", frames.classes - 1);
+        let class = usize::try_from(value)
+            .ok()
+            .filter(|&class| class < frames.classes && class != blank)
+            .ok_or_else(|| {
+                let text = format!(
+                    "label {value} is not one of {} classes, or is the blank, {blank}",
+                    frames.classes
+                );
                 Error::invalid_argument(text)
             })?;
         row.push(class);
@@ -144,14 +154,14 @@ fn without_repeats(mut labels: Vec<usize>) -> Vec<usize> {
     labels
 }
 
-fn log_softmax(row: &[f64]) -> Vec<f64> {
+pub(super) fn log_softmax(row: &[f64]) -> Vec<f64> {
     let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let sum: f64 = row.iter().map(|value| (value - max).exp()).sum();
     row.iter().map(|value| value - max - sum.ln()).collect()
 }
 
 /// Returns the logarithm of the sum of two numbers that are given by theirs.
-fn log_add(a: f64, b: f64) -> f64 {
+pub(super) fn log_add(a: f64, b: f64) -> f64 {
     let (low, high) = if a < b { (a, b) } else { (b, a) };
     if low == f64::NEG_INFINITY { high } else { high + (low - high).exp().ln_1p() }
 }

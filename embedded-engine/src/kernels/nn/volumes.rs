@@ -35,6 +35,10 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("AvgPool3D", |spec| make_pool(spec, 0, Pool::Average));
     registry.add("MaxPool3DGrad", |spec| make_pool(spec, 2, Pool::MaxGradient));
     registry.add("MaxPool3DGradGrad", |spec| make_pool(spec, 0, Pool::MaxSecondGradient));
+    registry.add("ExtractVolumePatches", |spec| {
+        let slide = Slide::of_patches(spec)?;
+        for_dtype!(real spec.input_dtype(0), T => Ok(boxed(move |context| patches::<T>(context, &slide))))
+    });
     registry.add("AvgPool3DGrad", |spec| make_pool(spec, 1, Pool::AverageGradient));
 }
 
@@ -53,18 +57,7 @@ impl Slide {
         if spec.str("data_format")? != "NDHWC" {
             return Err(Error::new(Code::Unimplemented, "no volumes with the channels first"));
         }
-        let spatial = |name: &str| -> Result<[usize; 3]> {
-            let all = spec.ints(name)?;
-            let sizes: Option<Vec<usize>> =
-                all.iter().map(|&size| usize::try_from(size).ok().filter(|&s| s > 0)).collect();
-            match sizes.as_deref() {
-                Some(&[1, d, h, w, 1]) => Ok([d, h, w]),
-                _ => Err(Error::new(
-                    Code::Unimplemented,
-                    format!("{name} {all:?} must be 1 for batch and channels"),
-                )),
-            }
-        };
+        let spatial = |name: &str| spatial(spec, name);
         Ok(Slide {
             size: if spec.attr("ksize").is_ok() { spatial("ksize")? } else { [0; 3] },
             strides: spatial("strides")?,
@@ -73,6 +66,15 @@ impl Slide {
             } else {
                 [1; 3]
             },
+            same: spec.str("padding")? == "SAME",
+        })
+    }
+
+    fn of_patches(spec: &NodeSpec<'_>) -> Result<Slide> {
+        Ok(Slide {
+            size: spatial(spec, "ksizes")?,
+            strides: spatial(spec, "strides")?,
+            dilations: [1; 3],
             same: spec.str("padding")? == "SAME",
         })
     }
@@ -104,6 +106,17 @@ impl Slide {
             }
         }
         Ok(grid)
+    }
+}
+
+/// Returns the three numbers of an attribute that concern depth, height and width.
+fn spatial(spec: &NodeSpec<'_>, name: &str) -> Result<[usize; 3]> {
+    let all = spec.ints(name)?;
+    let sizes: Option<Vec<usize>> =
+        all.iter().map(|&size| usize::try_from(size).ok().filter(|&s| s > 0)).collect();
+    match sizes.as_deref() {
+        Some(&[1, d, h, w, 1]) => Ok([d, h, w]),
+        _ => Err(Error::new(Code::Unimplemented, format!("{name} {all:?} must be 1 for batch and channels"))),
     }
 }
 
@@ -439,6 +452,27 @@ fn average_gradient<T: Pooled>(context: &mut KernelContext<'_>, slide: &Slide) -
                 let pairs = out[start..start + channels].iter_mut().zip(&gradient[place * channels..]);
                 pairs.for_each(|(to, &from)| *to = *to + from / share);
             });
+        }
+        Ok(())
+    })
+}
+
+/// Returns the windows of all volumes, each as a row.
+fn patches<T: Element>(context: &mut KernelContext<'_>, slide: &Slide) -> Result<()> {
+    let grid = slide.over(context.input(0).shape(), slide.size)?;
+    let [d, h, w] = grid.out;
+    let shape = Shape::from([grid.batch, d, h, w, grid.points() * grid.channels]);
+    context.produce::<T>(0, shape, |context, output| {
+        let volumes = context.slice::<T>(0)?;
+        let row = grid.places() * grid.points() * grid.channels;
+        if row > 0 && grid.len() > 0 {
+            let mut watch = context.watch();
+            for (volume, out) in volumes.chunks_exact(grid.len()).zip(output.chunks_exact_mut(row)) {
+                watch.tick(row)?;
+                out.copy_from_slice(&grid.rows(volume)?);
+            }
+        } else {
+            output.fill(T::default());
         }
         Ok(())
     })

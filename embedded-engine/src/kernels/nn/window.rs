@@ -9,7 +9,7 @@ use session_core::{Code, Error, Result};
 /// The movement of a window over an image: `[height, width]` each.
 #[derive(Clone, Debug)]
 pub(crate) struct Window {
-    /// Given for pooling; a convolution's follows from its filter.
+    /// Given for pooling; that of a convolution or dilation follows from its filter.
     size: [usize; 2],
     strides: [usize; 2],
     dilations: [usize; 2],
@@ -48,6 +48,15 @@ impl Window {
     pub(crate) fn of_patches(spec: &NodeSpec<'_>) -> Result<Window> {
         Ok(Window {
             size: spatial(spec, "ksizes")?,
+            strides: spatial(spec, "strides")?,
+            dilations: spatial(spec, "rates")?,
+            padding: padding(spec, &[])?,
+        })
+    }
+
+    pub(crate) fn of_dilation(spec: &NodeSpec<'_>) -> Result<Window> {
+        Ok(Window {
+            size: [0, 0],
             strides: spatial(spec, "strides")?,
             dilations: spatial(spec, "rates")?,
             padding: padding(spec, &[])?,

@@ -1,0 +1,164 @@
+//! Least squares: by normal equations, or by singular values where matrices may lack rank. Computed in double precision.
+
+use super::elementwise::boxed;
+use super::spectral::singular;
+use crate::kernel::KernelContext;
+use crate::registry::Registry;
+use compute::elementwise::CastTo;
+use session_core::{Error, Result};
+use tensor::{Element, Shape, memory};
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add("MatrixSolveLs", |spec| {
+        let fast = spec.bool("fast")?;
+        for_dtype!(@arms spec.input_dtype(0), T => Ok(boxed(move |context| solve::<T>(context, fast))),
+            Float32: f32, Float64: f64)
+    });
+}
+
+fn solve<T: Element + CastTo<f64>>(context: &mut KernelContext<'_>, fast: bool) -> Result<()>
+where
+    f64: CastTo<T>,
+{
+    let (matrix, rhs) = (context.input(0).shape(), context.input(1).shape());
+    let (&[ref stack @ .., rows, columns], &[ref of_rhs @ .., sides, width]) = (matrix.dims(), rhs.dims())
+    else {
+        let text = format!("matrix and rhs must have rank >= 2, got shapes {matrix} and {rhs}");
+        return Err(Error::invalid_argument(text));
+    };
+    if (stack, rows) != (of_rhs, sides) {
+        let text = format!("matrices of shape {matrix} and right-hand sides of shape {rhs} do not fit");
+        return Err(Error::invalid_argument(text));
+    }
+    let l2 = context.doubles(2)?;
+    let &[l2] = l2.as_slice() else {
+        return Err(Error::invalid_argument(format!(
+            "l2_regularizer must be a scalar, not of shape {}",
+            context.input(2).shape()
+        )));
+    };
+    if l2.is_nan() || l2 < 0.0 {
+        return Err(Error::invalid_argument(format!("l2_regularizer must be >= 0, not {l2}")));
+    }
+    let shape: Shape = stack.iter().copied().chain([columns, width]).collect();
+    context.produce::<T>(0, shape, |context, output| {
+        if rows == 0 || columns == 0 || width == 0 {
+            output.fill(T::default());
+            return Ok(());
+        }
+        let (matrices, sides) = (context.slice::<T>(0)?, context.slice::<T>(1)?);
+        let systems = matrices.chunks_exact(rows * columns).zip(sides.chunks_exact(rows * width));
+        for ((matrix, side), out) in systems.zip(output.chunks_exact_mut(columns * width)) {
+            let system = System {
+                context,
+                matrix: memory::collected(matrix.iter().map(|&x| x.cast()))?,
+                side: memory::collected(side.iter().map(|&x| x.cast()))?,
+                rows,
+                columns,
+                width,
+            };
+            let solution = if fast { system.normal(l2)? } else { system.of_least_norm()? };
+            out.iter_mut().zip(solution).for_each(|(out, x)| *out = x.cast());
+        }
+        Ok(())
+    })
+}
+
+/// One matrix and its right-hand sides.
+struct System<'a, 'b> {
+    context: &'a KernelContext<'b>,
+    matrix: Vec<f64>,
+    side: Vec<f64>,
+    rows: usize,
+    columns: usize,
+    width: usize,
+}
+
+impl System<'_, '_> {
+    /// Solves `(A' A + l2) x = A' b`, or for a matrix of more columns than rows `x = A' (A A' + l2)^-1 b`.
+    fn normal(&self, l2: f64) -> Result<Vec<f64>> {
+        let (rows, columns) = (self.rows, self.columns);
+        let tall = rows >= columns;
+        let n = rows.min(columns);
+        let at = |i: usize, k: usize| {
+            if tall { self.matrix[k * columns + i] } else { self.matrix[i * columns + k] }
+        };
+        let length = rows.max(columns);
+        let mut watch = self.context.watch();
+        let mut gram = memory::filled(0.0, n * n)?;
+        for i in 0..n {
+            watch.tick((i + 1) * length)?;
+            for j in 0..=i {
+                gram[i * n + j] = (0..length).map(|k| at(i, k) * at(j, k)).sum();
+            }
+            gram[i * n + i] += l2;
+        }
+        for i in 0..n {
+            watch.tick(i * i)?;
+            for j in 0..=i {
+                let rest = (0..j).fold(gram[i * n + j], |sum, k| sum - gram[i * n + k] * gram[j * n + k]);
+                gram[i * n + j] = if i != j {
+                    rest / gram[j * n + j]
+                } else if rest > 0.0 {
+                    rest.sqrt()
+                } else {
+                    return Err(lacks_rank());
+                };
+            }
+        }
+        let mut solution = if tall { self.transposed_times(&self.side)? } else { self.side.clone() };
+        let width = self.width;
+        for column in 0..width {
+            for i in 0..n {
+                let known = (0..i).map(|j| gram[i * n + j] * solution[j * width + column]).sum::<f64>();
+                solution[i * width + column] = (solution[i * width + column] - known) / gram[i * n + i];
+            }
+            for i in (0..n).rev() {
+                let known = (i + 1..n).map(|j| gram[j * n + i] * solution[j * width + column]).sum::<f64>();
+                solution[i * width + column] = (solution[i * width + column] - known) / gram[i * n + i];
+            }
+        }
+        if tall { Ok(solution) } else { self.transposed_times(&solution) }
+    }
+
+    /// Returns the transposed matrix times `[rows, width]`.
+    fn transposed_times(&self, x: &[f64]) -> Result<Vec<f64>> {
+        let mut product = memory::filled(0.0, self.columns * self.width)?;
+        for (row, x) in self.matrix.chunks_exact(self.columns).zip(x.chunks_exact(self.width)) {
+            for (factor, out) in row.iter().zip(product.chunks_exact_mut(self.width)) {
+                out.iter_mut().zip(x).for_each(|(out, x)| *out += factor * x);
+            }
+        }
+        Ok(product)
+    }
+
+    /// Returns the shortest of the solutions whose error is the least, whatever the rank.
+    fn of_least_norm(&self) -> Result<Vec<f64>> {
+        let (rows, columns, width) = (self.rows, self.columns, self.width);
+        let tall = rows >= columns;
+        let value = |row: usize, column: usize| {
+            if tall { self.matrix[row * columns + column] } else { self.matrix[column * columns + row] }
+        };
+        let (values, long, short) = singular(self.context, value, rows.max(columns), rows.min(columns))?;
+        let (left, right) = if tall { (&long, &short) } else { (&short, &long) };
+        let rank = long.len();
+        let mut solution = memory::filled(0.0, columns * width)?;
+        for (at, value) in values.iter().enumerate().take(rank) {
+            let (left, right) = (left.column(at), right.column(at));
+            for column in 0..width {
+                let share: f64 =
+                    left.iter().enumerate().map(|(i, u)| u * self.side[i * width + column]).sum();
+                for (i, v) in right.iter().enumerate() {
+                    solution[i * width + column] += v * share / value;
+                }
+            }
+        }
+        Ok(solution)
+    }
+}
+
+fn lacks_rank() -> Error {
+    Error::invalid_argument(
+        "Input matrix was rank deficient or ill-conditioned. Try setting fast=False or provide a larger l2_regularizer > 0.",
+    )
+}

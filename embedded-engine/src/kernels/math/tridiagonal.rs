@@ -1,0 +1,168 @@
+//! Tridiagonal matrices: products, and solutions by elimination.
+
+use super::elementwise::boxed;
+use crate::kernel::KernelContext;
+use crate::registry::Registry;
+use compute::math::Real;
+use session_core::{Error, Result};
+use std::ops::{Add, Div, Mul, Sub};
+use tensor::{Element, Shape, memory};
+
+/// The number type of the elimination.
+trait Number:
+    Element
+    + Real
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + PartialOrd
+{
+    /// The smallest pivot with which a perturbed elimination goes on.
+    const LEAST_PIVOT: Self;
+    const NAN: Self;
+}
+
+impl Number for f32 {
+    const LEAST_PIVOT: f32 = f32::MIN_POSITIVE;
+    const NAN: f32 = f32::NAN;
+}
+
+impl Number for f64 {
+    const LEAST_PIVOT: f64 = f64::MIN_POSITIVE;
+    const NAN: f64 = f64::NAN;
+}
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry
+        .add("TridiagonalMatMul", |spec| for_dtype!(wide spec.input_dtype(0), T => Ok(boxed(product::<T>))));
+    registry.add("TridiagonalSolve", |spec| {
+        let (pivoting, perturb) = (spec.bool("partial_pivoting")?, spec.bool("perturb_singular")?);
+        if perturb && !pivoting {
+            let text = "setting perturb_singular requires also setting partial_pivoting";
+            return Err(Error::invalid_argument(text));
+        }
+        for_dtype!(wide spec.input_dtype(0), T => {
+            let least = if perturb { T::LEAST_PIVOT } else { T::default() };
+            Ok(boxed(move |context| solve::<T>(context, pivoting, least)))
+        })
+    });
+}
+
+/// Returns the stack of matrices before the last two axes, which must be at least as many.
+fn last_two(shape: &Shape) -> Result<(&[usize], [usize; 2])> {
+    match shape.dims() {
+        [stack @ .., rows, columns] => Ok((stack, [*rows, *columns])),
+        _ => Err(Error::invalid_argument(format!("input must have rank >= 2, got shape {shape}"))),
+    }
+}
+
+fn product<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
+    let rhs = context.input(3).shape().clone();
+    let (stack, [n, columns]) = last_two(&rhs)?;
+    for input in 0..3 {
+        let shape = context.input(input).shape();
+        if last_two(shape)? != (stack, [1, n]) {
+            let text = format!("diagonals of shape {shape} do not fit a right-hand side of shape {rhs}");
+            return Err(Error::invalid_argument(text));
+        }
+    }
+    context.produce::<T>(0, rhs.clone(), |context, output| {
+        let [above, main, below, rhs] = [0, 1, 2, 3].map(|input| context.slice::<T>(input));
+        let (above, main, below, rhs) = (above?, main?, below?, rhs?);
+        let mut watch = context.watch();
+        for (row, out) in output.chunks_exact_mut(columns.max(1)).enumerate() {
+            watch.tick(columns)?;
+            let i = row % n;
+            for (column, out) in out.iter_mut().enumerate() {
+                let at = row * columns + column;
+                let mut sum = main[row] * rhs[at];
+                if i + 1 < n {
+                    sum = sum + above[row] * rhs[at + columns];
+                }
+                if i > 0 {
+                    sum = sum + below[row] * rhs[at - columns];
+                }
+                *out = sum;
+            }
+        }
+        Ok(())
+    })
+}
+
+fn solve<T: Number>(context: &mut KernelContext<'_>, pivoting: bool, least: T) -> Result<()> {
+    let (diagonals, rhs) = (context.input(0).shape().clone(), context.input(1).shape().clone());
+    let (stack, [rows, n]) = last_two(&diagonals)?;
+    let (of_rhs, [size, columns]) = last_two(&rhs)?;
+    if rows != 3 {
+        let text = format!("expected diagonals to be provided as a matrix with 3 rows, got {rows} rows");
+        return Err(Error::invalid_argument(text));
+    }
+    if (stack, n) != (of_rhs, size) {
+        let text = format!("diagonals of shape {diagonals} and a right-hand side of shape {rhs} do not fit");
+        return Err(Error::invalid_argument(text));
+    }
+    context.produce::<T>(0, rhs.clone(), |context, output| {
+        let (diagonals, rhs) = (context.slice::<T>(0)?, context.slice::<T>(1)?);
+        output.copy_from_slice(rhs);
+        let mut watch = context.watch();
+        for (matrix, out) in
+            diagonals.chunks_exact((3 * n).max(1)).zip(output.chunks_exact_mut((n * columns).max(1)))
+        {
+            watch.tick(n * columns)?;
+            eliminate(matrix, columns, out, pivoting, least)?;
+        }
+        Ok(())
+    })
+}
+
+/// Solves one system in place. A row exchange fills a second diagonal above the main one.
+fn eliminate<T: Number>(matrix: &[T], columns: usize, out: &mut [T], pivoting: bool, least: T) -> Result<()> {
+    let n = matrix.len() / 3;
+    let zero = T::default();
+    let mut main = memory::collected(matrix[n..2 * n].iter().copied())?;
+    let mut above = memory::collected((0..n).map(|i| if i + 1 < n { matrix[i] } else { zero }))?;
+    let mut second = memory::filled(zero, n)?;
+    // A pivot that is nearly 0 is replaced only if that was asked for.
+    let bounded =
+        |pivot: T| if pivot.abs() < least { if pivot < zero { zero - least } else { least } } else { pivot };
+    for i in 0..n.saturating_sub(1) {
+        let mut below = matrix[2 * n + i + 1];
+        if pivoting && main[i].abs() < below.abs() {
+            std::mem::swap(&mut main[i], &mut below);
+            let next = main[i + 1];
+            main[i + 1] = std::mem::replace(&mut above[i], next);
+            second[i] = std::mem::replace(&mut above[i + 1], zero);
+            (0..columns).for_each(|column| out.swap(i * columns + column, (i + 1) * columns + column));
+        }
+        main[i] = bounded(main[i]);
+        let factor = below / main[i];
+        main[i + 1] = main[i + 1] - factor * above[i];
+        above[i + 1] = above[i + 1] - factor * second[i];
+        for column in 0..columns {
+            let upper = out[i * columns + column];
+            let lower = &mut out[(i + 1) * columns + column];
+            *lower = *lower - factor * upper;
+        }
+    }
+    if let Some(last) = main.last_mut() {
+        *last = bounded(*last);
+    }
+    if main.contains(&zero) {
+        out.fill(T::NAN);
+        return Ok(());
+    }
+    for i in (0..n).rev() {
+        for column in 0..columns {
+            let mut sum = out[i * columns + column];
+            if i + 1 < n {
+                sum = sum - above[i] * out[(i + 1) * columns + column];
+            }
+            if i + 2 < n {
+                sum = sum - second[i] * out[(i + 2) * columns + column];
+            }
+            out[i * columns + column] = sum / main[i];
+        }
+    }
+    Ok(())
+}
