@@ -83,7 +83,7 @@ impl Dataset {
     pub fn from_generator<I>(
         graph: &Graph,
         components: impl IntoIterator<Item = OutputInfo>,
-        make: impl Fn() -> I + Send + Sync + 'static,
+        open: impl Fn() -> I + Send + Sync + 'static,
     ) -> Dataset
     where
         I: std::iter::Iterator<Item = Result<Vec<Tensor>>> + Send + 'static,
@@ -96,7 +96,7 @@ impl Dataset {
             let running = running.clone();
             define(graph, "Dataset_generator_init", &[], |body, _| {
                 called(body, &[], &number.0, false, move |_| {
-                    Ok(vec![Tensor::scalar(running.begin(Box::new(make())))])
+                    Ok(vec![Tensor::scalar(running.begin(Box::new(open())))])
                 })
             })
         };

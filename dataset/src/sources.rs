@@ -29,6 +29,11 @@ fn auto() -> Tensor {
     Tensor::scalar(-1i64)
 }
 
+/// The size that readers without a choice of their own take for 0.
+fn default_size() -> Tensor {
+    Tensor::scalar(0i64)
+}
+
 impl Dataset {
     /// Creates a dataset of one element with these components.
     ///
@@ -149,7 +154,7 @@ impl Dataset {
     #[track_caller]
     pub fn text_line(graph: &Graph, files: &[&str], compression: Compression) -> Dataset {
         let builder = op(graph, "TextLineDataset").input(names(graph, files));
-        let builder = builder.constant(compression_name(compression)).constant(auto());
+        let builder = builder.constant(compression_name(compression)).constant(default_size());
         Dataset::of_text(builder.finish_output())
     }
 
@@ -166,7 +171,7 @@ impl Dataset {
     ) -> Dataset {
         let builder = op(graph, "FixedLengthRecordDatasetV2").input(names(graph, files));
         let builder = builder.constant(Tensor::scalar(header_bytes)).constant(Tensor::scalar(record_bytes));
-        let builder = builder.constant(Tensor::scalar(footer_bytes)).constant(auto());
+        let builder = builder.constant(Tensor::scalar(footer_bytes)).constant(default_size());
         Dataset::of_text(builder.constant(compression_name(compression)).finish_output())
     }
 

@@ -14,6 +14,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// The files of a folder, which may be compressed.
+const PARTS: [&str; 2] = ["pipeline.meta", "expected.json"];
+
 fn folders() -> (PathBuf, Vec<PathBuf>) {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     let root = std::env::var_os("MONITORED_SESSION_DATA_CASES").map_or(own, PathBuf::from);
@@ -21,7 +24,7 @@ fn folders() -> (PathBuf, Vec<PathBuf>) {
     let mut folders: Vec<PathBuf> = fs::read_dir(&root)
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.join("pipeline.meta").exists())
+        .filter(|path| path.join(PARTS[0]).exists() || path.join(format!("{}.gz", PARTS[0])).exists())
         .collect();
     folders.sort();
     (root, folders)
@@ -37,6 +40,14 @@ fn copy(from: &Path, to: &Path) {
         } else {
             let _ = fs::copy(&path, &target).unwrap();
         }
+    }
+}
+
+fn inflate_parts(folder: &Path) {
+    for part in PARTS {
+        let Ok(file) = fs::File::open(folder.join(format!("{part}.gz"))) else { continue };
+        let mut inflated = fs::File::create(folder.join(part)).unwrap();
+        std::io::copy(&mut flate2::read::GzDecoder::new(file), &mut inflated).unwrap();
     }
 }
 
@@ -355,6 +366,7 @@ fn pipelines_give_tensorflows_elements() {
         let name = folder.strip_prefix(&root).unwrap().display().to_string();
         let scratch = tempfile::tempdir().unwrap();
         copy(folder, scratch.path());
+        inflate_parts(scratch.path());
         std::env::set_current_dir(scratch.path()).unwrap();
         match Play::load() {
             Ok(play) => {

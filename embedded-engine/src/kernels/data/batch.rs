@@ -5,7 +5,7 @@ use super::dataset::{Dataset, Iterate, Run, Shared, Source};
 use super::element::{self, Element};
 use super::map_and_batch;
 use super::position::{Reader, Writer};
-use session_core::{Error, Result};
+use session_core::Result;
 use std::sync::Arc;
 
 pub(super) const OPS: &[Op] =
@@ -20,8 +20,7 @@ fn make(build: &Build<'_, '_>) -> Result<Shared> {
 
 /// The size of batches.
 pub(super) fn size(build: &Build<'_, '_>, otherwise: &str) -> Result<u64> {
-    let size = u64::try_from(build.int("batch_size")?).ok().filter(|&size| size > 0);
-    size.ok_or_else(|| Error::invalid_argument(otherwise))
+    build.positive("batch_size", |_| otherwise.to_owned())
 }
 
 /// Returns the number of batches of a number of elements. A negative number is returned unchanged.

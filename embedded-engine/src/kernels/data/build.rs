@@ -171,6 +171,13 @@ impl Build<'_, '_> {
         tensor.as_scalar_i64().map_err(wrong)
     }
 
+    /// Returns an argument that must be greater than zero, or an error that `otherwise` describes.
+    pub(super) fn positive(&self, argument: &str, otherwise: impl FnOnce(i64) -> String) -> Result<u64> {
+        let value = self.int(argument)?;
+        let positive = u64::try_from(value).ok().filter(|&value| value > 0);
+        positive.ok_or_else(|| Error::invalid_argument(otherwise(value)))
+    }
+
     /// An argument that some spellings of the op type lack.
     pub(super) fn int_or(&self, argument: &str, default: i64) -> Result<i64> {
         if self.has(argument) { self.int(argument) } else { Ok(default) }

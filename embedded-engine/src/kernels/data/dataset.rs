@@ -71,6 +71,12 @@ pub(super) trait Dataset: Send + Sync {
         None
     }
 
+    /// Makes an iterator that repeats this dataset, if repeating is a part of it where datasets are rewritten (D-15).
+    fn iterate_repeated(&self, run: &Run<'_>, count: Option<u64>) -> Option<Result<Source>> {
+        let _ = (run, count);
+        None
+    }
+
     /// Returns the number of elements that may be made ahead of the steps that take them, if it is what asks for that.
     fn buffer_size(&self) -> Option<usize> {
         None

@@ -26,41 +26,50 @@ const AUTO_CYCLE: usize = 10;
 
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
     let (input, function) = (build.input()?, build.function("f", "other_arguments")?);
-    let (cycle, block) = (build.int("cycle_length")?, block_length(build)?);
     if build.op_type() == "InterleaveDataset" {
-        let (cycle, ahead) = (cycle_length(cycle)?, ReadAhead::NONE);
-        return Ok(Arc::new(Interleave { input, function, cycle, block, ahead }));
+        let length = |name: &str| build.positive(name, |_| format!("{name} must be greater than zero."));
+        let (cycle, block, ahead) = (length("cycle_length")?, length("block_length")?, ReadAhead::NONE);
+        return Ok(Arc::new(Interleave { input, function, cycle: places(cycle), block, ahead }));
     }
+    let block = build.positive("block_length", |_| "`block_length` must be > 0".to_owned())?;
     let calls = build.int("num_parallel_calls")?;
-    let threads = usize::try_from(calls).unwrap_or(usize::MAX);
-    let ahead = ReadAhead::of(build, threads, &function)?;
-    if cycle == -1 {
-        return Ok(Arc::new(Interleave { input, function, cycle: AUTO_CYCLE, block, ahead }));
-    }
-    let cycle = cycle_length(cycle)?;
     if calls != -1 && calls <= 0 {
-        return Err(Error::invalid_argument("`num_parallel_calls` must be greater than zero."));
+        return Err(Error::invalid_argument("num_parallel_calls must be greater than zero."));
     }
-    if usize::try_from(calls).is_ok_and(|calls| calls > cycle) {
-        let text = format!(
-            "If `cycle_length` is set to a fixed value, `num_parallel_calls` must be either `tf.data.AUTOTUNE` or a value less \
-             than or equal to `cycle_length`. However, `num_parallel_calls` is {calls} and `cycle_length` is {cycle}."
-        );
-        return Err(Error::invalid_argument(text));
-    }
+    let cycle = match build.int("cycle_length")? {
+        -1 => AUTO_CYCLE,
+        _ => {
+            let text =
+                |cycle| format!("`cycle_length` must be `tf.data.AUTOTUNE` or greater than 0 but is {cycle}");
+            let cycle = places(build.positive("cycle_length", text)?);
+            if usize::try_from(calls).is_ok_and(|calls| calls > cycle) {
+                let text = format!(
+                    "If `cycle_length` is set to a fixed value, `num_parallel_calls` must be either `tf.data.AUTOTUNE` or a value less \
+                     than or equal to `cycle_length`. However, `num_parallel_calls` is {calls} and `cycle_length` is {cycle}."
+                );
+                return Err(Error::invalid_argument(text));
+            }
+            cycle
+        }
+    };
+    let size = |name: &str, least: i64, relation: &str| match build.int_or(name, -1)? {
+        -1 => Ok(None),
+        size if size >= least => Ok(usize::try_from(size).ok()),
+        size => {
+            let text = format!("`{name}` must be `tf.data.AUTOTUNE` or {relation} 0 but is {size}");
+            Err(Error::invalid_argument(text))
+        }
+    };
+    let (elements, inputs) =
+        (size("buffer_output_elements", 1, ">")?, size("prefetch_input_elements", 0, ">=")?);
+    let threads = usize::try_from(calls).unwrap_or(usize::MAX);
+    let ahead = ReadAhead::of(build, &function, threads, elements, inputs)?;
     Ok(Arc::new(Interleave { input, function, cycle, block, ahead }))
 }
 
-/// Returns the number of inputs that take turns.
-pub(super) fn cycle_length(cycle: i64) -> Result<usize> {
-    let length = usize::try_from(cycle).ok().filter(|&length| length > 0);
-    length.ok_or_else(|| Error::invalid_argument("cycle_length must be greater than zero."))
-}
-
-/// Returns the number of consecutive elements of one input.
-pub(super) fn block_length(build: &Build<'_, '_>) -> Result<u64> {
-    let length = u64::try_from(build.int("block_length")?).ok().filter(|&length| length > 0);
-    length.ok_or_else(|| Error::invalid_argument("block_length must be greater than zero."))
+/// Returns a number of places; nobody has memory for more than there can be.
+pub(super) fn places(cycle: u64) -> usize {
+    usize::try_from(cycle).unwrap_or(usize::MAX)
 }
 
 struct Interleave {

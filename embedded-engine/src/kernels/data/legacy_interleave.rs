@@ -4,7 +4,7 @@ use super::build::{Build, Op};
 use super::dataset::{Dataset, Iterate, Run, Shared, Source};
 use super::element::Element;
 use super::function::Function;
-use super::interleave::{block_length, cycle_length};
+use super::interleave::places;
 use super::position::{Reader, Writer, damaged, unsavable};
 use super::read_ahead::{Inputs, Opened, ReadAhead};
 use session_core::{Error, Result};
@@ -22,10 +22,15 @@ pub(super) const OPS: &[Op] = &[Op {
 }];
 
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
-    let function = build.function("f", "other_arguments")?;
-    let (cycle, block) = (cycle_length(build.int("cycle_length")?)?, block_length(build)?);
-    let ahead = ReadAhead::of(build, cycle, &function)?;
-    Ok(Arc::new(Interleave { input: build.input()?, function, cycle, block, ahead }))
+    let (input, function) = (build.input()?, build.function("f", "other_arguments")?);
+    let length = |name: &str| build.positive(name, |_| format!("`{name}` must be > 0"));
+    let (cycle, block) = (places(length("cycle_length")?), length("block_length")?);
+    let (elements, inputs) =
+        (places(length("buffer_output_elements")?), build.int("prefetch_input_elements")?);
+    let inputs = usize::try_from(inputs);
+    let inputs = inputs.map_err(|_| Error::invalid_argument("`prefetch_input_elements` must be >= 0"))?;
+    let ahead = ReadAhead::of(build, &function, cycle, Some(elements), Some(inputs))?;
+    Ok(Arc::new(Interleave { input, function, cycle, block, ahead }))
 }
 
 struct Interleave {

@@ -1,7 +1,7 @@
 //! `MapDataset` and its parallel forms, which give the same elements in the same order.
 
 use super::build::{Build, Op};
-use super::dataset::{Dataset, Drawn, Iterate, Run, Shared, Source};
+use super::dataset::{Dataset, Drawn, INFINITE, Iterate, Run, Shared, Source, UNKNOWN};
 use super::element::Element;
 use super::function::Function;
 use super::position::{Reader, Writer};
@@ -50,7 +50,17 @@ pub(super) struct Map {
 
 struct Mapping(Arc<Map>);
 
+/// Returns the number of results of a function for a number of elements. Without end it stays so, and nobody tries to keep them all.
+pub(super) fn preserved(elements: i64, keeps_count: bool) -> i64 {
+    if keeps_count || elements == INFINITE { elements } else { UNKNOWN }
+}
+
 impl Map {
+    /// Returns the number of results, which is known if the function may not signal an end (D-70).
+    pub(super) fn cardinality(&self) -> i64 {
+        preserved(self.input.cardinality(), self.keeps_count)
+    }
+
     /// Returns the result of the function for an element, or `None` if the function signals the end.
     pub(super) fn mapped(&self, run: &Run<'_>, element: Element, number: u64) -> Result<Option<Element>> {
         match self.function.call_for(run, element, number) {
@@ -76,7 +86,7 @@ impl Dataset for Mapping {
     }
 
     fn cardinality(&self) -> i64 {
-        self.0.input.cardinality()
+        self.0.cardinality()
     }
 
     fn iterate(&self, run: &Run<'_>) -> Result<Source> {

@@ -36,7 +36,7 @@ impl Dataset for MapAndBatch {
     }
 
     fn cardinality(&self) -> i64 {
-        batches(self.map.input.cardinality(), self.size, self.drop_remainder)
+        batches(self.map.cardinality(), self.size, self.drop_remainder)
     }
 
     fn iterate(&self, run: &Run<'_>) -> Result<Source> {

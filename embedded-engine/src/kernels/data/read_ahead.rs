@@ -9,7 +9,7 @@ use super::element::Element;
 use super::flat_map::Inner;
 use super::function::Function;
 use super::position::{Reader, Writer, unsavable};
-use session_core::{Error, Result};
+use session_core::Result;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -36,20 +36,15 @@ impl ReadAhead {
     /// Every input is read in its turn.
     pub(super) const NONE: ReadAhead = ReadAhead { threads: 1, inputs: 0, elements: 1, bytes: 0 };
 
-    /// Returns the extent that an operation asks for, with at most `threads` threads. Inputs whose elements depend on the order of
-    /// the calls are read in their turns.
-    pub(super) fn of(build: &Build<'_, '_>, threads: usize, function: &Function) -> Result<ReadAhead> {
-        let argument = |name: &str, least: i64| match build.int_or(name, -1)? {
-            -1 => Ok(None),
-            size if size >= least => Ok(usize::try_from(size).ok()),
-            size => {
-                let relation = if least == 0 { "greater than or equal to" } else { "greater than" };
-                let text = format!("`{name}` must be -1 or {relation} 0 but is {size}");
-                Err(Error::invalid_argument(text))
-            }
-        };
-        let (elements, inputs) =
-            (argument("buffer_output_elements", 1)?, argument("prefetch_input_elements", 0)?);
+    /// Returns the extent that an operation asks for: inputs that are read at the same time, elements of each, inputs without a place; none
+    /// leaves the number to the runtime. Inputs whose elements depend on the order of the calls are read in their turns.
+    pub(super) fn of(
+        build: &Build<'_, '_>,
+        function: &Function,
+        threads: usize,
+        elements: Option<usize>,
+        inputs: Option<usize>,
+    ) -> Result<ReadAhead> {
         let has_datasets = build.handle("input_dataset")?.types.contains(&DType::Variant);
         let threads = threads.min(build.context.pool().threads());
         if threads <= 1 || has_datasets || !function.makes_independent_datasets() {

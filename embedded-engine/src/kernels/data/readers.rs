@@ -2,16 +2,17 @@
 
 mod csv;
 mod fixed;
+mod inflate;
 mod lines;
 mod matching;
 mod records;
 mod source;
 
-use super::build::Op;
+use super::build::{Build, Op};
 use super::dataset::{Dataset, Iterate, Run, Source};
 use super::element::Element;
 use super::position::{Reader, Writer, damaged};
-use session_core::{Code, Error, FileAccess, Result};
+use session_core::{Code, Error, Result};
 use source::Print;
 use std::sync::Arc;
 use tensor::{Bytes, Tensor};
@@ -43,6 +44,12 @@ trait Format: Send + Sync {
         false
     }
 
+    /// Returns true if a file that could not be opened for this reason is left out. Otherwise the error is reported again and again.
+    fn passes_by(&self, error: &Error) -> bool {
+        let _ = error;
+        false
+    }
+
     /// Returns the start of the file with this number.
     fn start(&self, file: usize) -> u64 {
         let _ = file;
@@ -52,7 +59,7 @@ trait Format: Send + Sync {
     /// Returns true if a file can be read from an arbitrary offset.
     fn seeks(&self) -> bool;
 
-    fn open(&self, name: &Bytes, offset: u64, access: &FileAccess) -> Result<Box<dyn Records>>;
+    fn open(&self, name: &Bytes, offset: u64, run: &Run<'_>) -> Result<Box<dyn Records>>;
 }
 
 /// A file that is read.
@@ -101,7 +108,11 @@ impl Iterate for Reading {
                 Some(records) => records,
                 none => {
                     self.count = 0;
-                    none.insert(format.open(name, format.start(self.at), &run.environment.files)?)
+                    let opened = format.open(name, format.start(self.at), run);
+                    if opened.as_ref().is_err_and(|error| format.passes_by(error)) {
+                        self.at += 1;
+                    }
+                    none.insert(opened?)
                 }
             };
             match records.next() {
@@ -150,7 +161,7 @@ impl Iterate for Reading {
                 return Err(Error::new(Code::FailedPrecondition, text));
             }
             let start = if format.seeks() { offset } else { format.start(self.at) };
-            let mut records = format.open(now, start, &run.environment.files)?;
+            let mut records = format.open(now, start, run)?;
             records.print().check(print, now)?;
             if !format.seeks() {
                 for passed in 0..count {
@@ -166,6 +177,14 @@ impl Iterate for Reading {
         })?;
         Ok(())
     }
+}
+
+/// Checks the size of a buffer, which changes nothing in the elements.
+fn check_buffer(build: &Build<'_, '_>, least: i64, otherwise: &str) -> Result<()> {
+    if build.int("buffer_size")? < least {
+        return Err(Error::invalid_argument(otherwise));
+    }
+    Ok(())
 }
 
 /// A record as an element.

@@ -38,7 +38,11 @@ impl Dataset for Repeat {
         }
     }
 
-    fn iterate(&self, _: &Run<'_>) -> Result<Source> {
+    fn iterate(&self, run: &Run<'_>) -> Result<Source> {
+        let is_rewritten = run.rewrites && self.count != Some(0);
+        if is_rewritten && let Some(repeated) = self.input.iterate_repeated(run, self.count) {
+            return repeated;
+        }
         Ok(Box::new(Repeated {
             dataset: self.input.clone(),
             count: self.count,

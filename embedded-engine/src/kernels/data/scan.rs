@@ -4,6 +4,7 @@ use super::build::{Build, Op};
 use super::dataset::{Dataset, Iterate, Run, Shared, Source};
 use super::element::Element;
 use super::function::Function;
+use super::map::preserved;
 use super::position::{Reader, Writer};
 use session_core::{Code, Error, Result};
 use std::sync::Arc;
@@ -39,7 +40,7 @@ impl Dataset for Scan {
     }
 
     fn cardinality(&self) -> i64 {
-        self.input.cardinality()
+        preserved(self.input.cardinality(), self.keeps_count)
     }
 
     fn iterate(&self, run: &Run<'_>) -> Result<Source> {

@@ -4,7 +4,7 @@ use super::build::{Build, Op};
 use super::dataset::{Dataset, Iterate, Run, Shared, Source};
 use super::element::Element;
 use super::position::{Reader, Writer};
-use session_core::{Error, Result};
+use session_core::{Code, Error, Result};
 use std::sync::Arc;
 
 pub(super) const OPS: &[Op] = &[
@@ -13,19 +13,13 @@ pub(super) const OPS: &[Op] = &[
 ];
 
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
-    of(build, build.int("num_shards")?)
-}
-
-/// By elements, whatever the policy: the result is a part of the same input.
-fn auto(build: &Build<'_, '_>) -> Result<Shared> {
-    match build.int("num_workers")? {
-        1 => build.input(),
-        workers => of(build, workers),
+    let (shards, index) = (build.int("num_shards")?, build.int("index")?);
+    if shards == SHARD_HINT {
+        let text = "`tf.data.Dataset.shard(SHARD_HINT, ...)` can only be used in `tf.distribute.Strategy.experimental_distribute_dataset()` \
+                    with `tf.data.experimental.AutoShardPolicy.HINT` policy, or tf.data service with a sharding policy: give the number of \
+                    shards";
+        return Err(Error::new(Code::FailedPrecondition, text));
     }
-}
-
-fn of(build: &Build<'_, '_>, shards: i64) -> Result<Shared> {
-    let index = build.int("index")?;
     if shards <= 0 {
         let text = format!("Number of shards must be greater than zero (currently num_shards = {shards}).");
         return Err(Error::invalid_argument(text));
@@ -34,6 +28,28 @@ fn of(build: &Build<'_, '_>, shards: i64) -> Result<Shared> {
         let text = format!("Index must be between 0 and {} (currently index = {index}).", shards - 1);
         return Err(Error::invalid_argument(text));
     }
+    of(build, shards, index)
+}
+
+/// The number of shards that stands for that of a strategy.
+const SHARD_HINT: i64 = -1;
+
+/// By elements, whatever the policy: the result is a part of the same input.
+fn auto(build: &Build<'_, '_>) -> Result<Shared> {
+    let (workers, index) = (build.int("num_workers")?, build.int("index")?);
+    if workers <= 0 {
+        return Err(Error::invalid_argument(format!(
+            "num_workers must be greater than zero. It is {workers}"
+        )));
+    }
+    if index < 0 || index >= workers {
+        let text = format!("index must be between 0 and {}, and is {index}", workers - 1);
+        return Err(Error::invalid_argument(text));
+    }
+    if workers == 1 { build.input() } else { of(build, workers, index) }
+}
+
+fn of(build: &Build<'_, '_>, shards: i64, index: i64) -> Result<Shared> {
     let (shards, index) = (shards.cast_unsigned(), index.cast_unsigned());
     Ok(Arc::new(Shard { input: build.input()?, shards, index }))
 }

@@ -58,6 +58,30 @@ struct Shuffle {
     seeds: Arc<SeedGenerator>,
 }
 
+impl Shuffle {
+    fn shuffled(&self, run: &Run<'_>, count: Option<u64>) -> Source {
+        let seeds = self.seeds.of_iterator(run.kept);
+        let draws = draws(&seeds);
+        let buffer = match self.input.rows() {
+            Some(rows) => Buffer::Numbers(Ring::new(self.capacity), rows),
+            None => Buffer::Elements(Ring::new(self.capacity)),
+        };
+        Box::new(Shuffled {
+            dataset: self.input.clone(),
+            capacity: self.capacity,
+            count,
+            seeds,
+            draws,
+            buffer,
+            slices: VecDeque::from([Slice::default()]),
+            held: 0,
+            epoch: 0,
+            input: Input::Next,
+            given: false,
+        })
+    }
+}
+
 impl Dataset for Shuffle {
     fn name(&self) -> &'static str {
         self.name
@@ -77,26 +101,12 @@ impl Dataset for Shuffle {
     }
 
     fn iterate(&self, run: &Run<'_>) -> Result<Source> {
-        let seeds = self.seeds.of_iterator(run.kept);
-        let draws = draws(&seeds);
-        let buffer = match self.input.rows() {
-            Some(rows) => Buffer::Numbers(Ring::new(self.capacity), rows),
-            None => Buffer::Elements(Ring::new(self.capacity)),
-        };
-        let (dataset, capacity, count) = (self.input.clone(), self.capacity, self.count);
-        Ok(Box::new(Shuffled {
-            dataset,
-            capacity,
-            count,
-            seeds,
-            draws,
-            buffer,
-            slices: VecDeque::from([Slice::default()]),
-            held: 0,
-            epoch: 0,
-            input: Input::Next,
-            given: false,
-        }))
+        Ok(self.shuffled(run, self.count))
+    }
+
+    fn iterate_repeated(&self, run: &Run<'_>, count: Option<u64>) -> Option<Result<Source>> {
+        // Without a limit the buffer would hold several epochs.
+        (self.count == Some(1) && self.capacity != u64::MAX).then(|| Ok(self.shuffled(run, count)))
     }
 
     fn save(&self, kept: &Kept, to: &mut Writer) -> Result<()> {

@@ -4,7 +4,7 @@ use super::build::{Build, Op};
 use super::dataset::Shared;
 use crate::kernels::math::boxed;
 use crate::registry::{Registry, Role};
-use session_core::Result;
+use session_core::{Error, Result};
 use std::sync::Arc;
 use tensor::{DType, Tensor};
 
@@ -38,6 +38,11 @@ pub(super) const OPS: &[Op] = &[Op {
 }];
 
 fn input(build: &Build<'_, '_>) -> Result<Shared> {
+    for argument in ["num_threads", "max_intra_op_parallelism"] {
+        if build.int_or(argument, 0)? < 0 {
+            return Err(Error::invalid_argument(format!("`{argument}` must be >= 0")));
+        }
+    }
     build.input()
 }
 

@@ -1,8 +1,8 @@
 //! Compressed bytes.
 
-use flate2::read::{MultiGzDecoder, ZlibDecoder};
+use flate2::bufread::{MultiGzDecoder, ZlibDecoder};
 use session_core::{Error, Result};
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 use tensor::memory;
 
 /// The compression of bytes.
@@ -61,8 +61,8 @@ impl Compression {
     pub(crate) fn reader<'r>(self, source: impl Read + Send + 'r) -> Box<dyn Read + Send + 'r> {
         match self {
             Compression::None => Box::new(source),
-            Compression::Gzip => Box::new(MultiGzDecoder::new(source)),
-            Compression::Zlib => Box::new(ZlibDecoder::new(source)),
+            Compression::Gzip => Box::new(MultiGzDecoder::new(BufReader::with_capacity(PIECE, source))),
+            Compression::Zlib => Box::new(ZlibDecoder::new(BufReader::with_capacity(PIECE, source))),
         }
     }
 }

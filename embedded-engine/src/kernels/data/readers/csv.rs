@@ -4,11 +4,11 @@ use super::source::{Failure, Print, compression, open};
 use super::{Files, Format, Records};
 use crate::kernel::integers;
 use crate::kernels::data::build::Build;
-use crate::kernels::data::dataset::Shared;
+use crate::kernels::data::dataset::{Run, Shared};
 use crate::kernels::data::element::Element;
 use crate::kernels::io::Compression;
 use crate::kernels::strings::number::{float, integer};
-use session_core::{Code, Error, FileAccess, Result};
+use session_core::{Code, Error, Result};
 use std::io::{BufRead, BufReader, Read};
 use std::sync::Arc;
 use tensor::{Bytes, DType, Tensor};
@@ -18,14 +18,16 @@ pub(super) fn make(build: &Build<'_, '_>) -> Result<Shared> {
     let [delimiter] = delimiter[..] else {
         return Err(Error::invalid_argument("field_delim should be only 1 char"));
     };
+    build.positive("buffer_size", |_| "buffer_size should be positive".to_owned())?;
+    let defaults = build.tensors("record_defaults");
+    let selected = if build.has("select_cols") { build.tensor("select_cols")?.elements() } else { 0 };
+    if selected != 0 && selected != defaults.len() {
+        return Err(Error::invalid_argument("select_cols should match output size"));
+    }
     let selected = columns(build, "select_cols")?;
     let excluded = columns(build, "exclude_cols")?;
     if !selected.is_empty() && !excluded.is_empty() {
         return Err(Error::invalid_argument("Either select_cols or exclude_cols should be empty"));
-    }
-    let defaults = build.tensors("record_defaults");
-    if !selected.is_empty() && selected.len() != defaults.len() {
-        return Err(Error::invalid_argument("select_cols should match output size"));
     }
     for default in &defaults {
         if default.elements() > 1 {
@@ -98,8 +100,13 @@ impl Format for Csv {
         self.0.compression == Compression::None
     }
 
-    fn open(&self, name: &Bytes, offset: u64, access: &FileAccess) -> Result<Box<dyn Records>> {
-        let opened = open(name, self.0.compression, offset, access)?;
+    fn passes_by(&self, error: &Error) -> bool {
+        // The header is missing.
+        error.code() == Code::InvalidArgument
+    }
+
+    fn open(&self, name: &Bytes, offset: u64, run: &Run<'_>) -> Result<Box<dyn Records>> {
+        let opened = open(name, self.0.compression, offset, run)?;
         let mut file = OfFile {
             rules: self.0.clone(),
             name: name.clone(),

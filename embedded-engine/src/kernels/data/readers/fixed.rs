@@ -1,12 +1,12 @@
 //! `FixedLengthRecordDataset` (D-84).
 
 use super::source::{Failure, Print, compression, open};
-use super::{Files, Format, Records, text};
+use super::{Files, Format, Records, check_buffer, text};
 use crate::kernels::data::build::Build;
-use crate::kernels::data::dataset::Shared;
+use crate::kernels::data::dataset::{Run, Shared};
 use crate::kernels::data::element::Element;
 use crate::kernels::io::Compression;
-use session_core::{Code, Error, FileAccess, Result};
+use session_core::{Code, Error, Result};
 use std::collections::VecDeque;
 use std::io::{self, BufReader, Read};
 use std::sync::Arc;
@@ -17,6 +17,7 @@ pub(super) fn make(build: &Build<'_, '_>) -> Result<Shared> {
         let value = u64::try_from(build.int(argument)?).ok().filter(|&value| value >= least);
         value.ok_or_else(|| Error::invalid_argument(format!("`{argument}` must be {relation}")))
     };
+    check_buffer(build, 0, "`buffer_size` must be >= 0")?;
     let format = FixedLength {
         header: bytes("header_bytes", 0, ">= 0")?,
         record: bytes("record_bytes", 1, "> 0")?,
@@ -58,8 +59,8 @@ impl Format for FixedLength {
         self.compression == Compression::None
     }
 
-    fn open(&self, name: &Bytes, offset: u64, access: &FileAccess) -> Result<Box<dyn Records>> {
-        let opened = open(name, self.compression, offset, access)?;
+    fn open(&self, name: &Bytes, offset: u64, run: &Run<'_>) -> Result<Box<dyn Records>> {
+        let opened = open(name, self.compression, offset, run)?;
         let (print, failure) = (opened.print, opened.failure);
         let mut left = None;
         if self.seeks() {

@@ -1,18 +1,19 @@
 //! `TextLineDataset` (D-83).
 
 use super::source::{Failure, Print, compression, open};
-use super::{Files, Format, Records, text};
+use super::{Files, Format, Records, check_buffer, text};
 use crate::kernels::data::build::Build;
-use crate::kernels::data::dataset::Shared;
+use crate::kernels::data::dataset::{Run, Shared};
 use crate::kernels::data::element::Element;
 use crate::kernels::io::Compression;
-use session_core::{Code, Error, FileAccess, Result};
+use session_core::{Code, Error, Result};
 use std::io::{BufRead, BufReader, Read};
 use std::sync::Arc;
 use tensor::Bytes;
 
 pub(super) fn make(build: &Build<'_, '_>) -> Result<Shared> {
     let compression = compression(&build.text_or_empty("compression_type")?)?;
+    check_buffer(build, 0, "`buffer_size` must be >= 0 (0 == default)")?;
     let names = build.strings("filenames")?.into();
     Ok(Arc::new(Files { names, format: Arc::new(TextLine { compression }) }))
 }
@@ -33,8 +34,8 @@ impl Format for TextLine {
         self.compression == Compression::None
     }
 
-    fn open(&self, name: &Bytes, offset: u64, access: &FileAccess) -> Result<Box<dyn Records>> {
-        let opened = open(name, self.compression, offset, access)?;
+    fn open(&self, name: &Bytes, offset: u64, run: &Run<'_>) -> Result<Box<dyn Records>> {
+        let opened = open(name, self.compression, offset, run)?;
         let lines = BufReader::with_capacity(BLOCK, opened.bytes);
         let (print, failure) = (opened.print, opened.failure);
         Ok(Box::new(OfFile { name: name.clone(), offset, lines, print, failure }))

@@ -1,14 +1,16 @@
 //! `MatchingFilesDataset` (D-86).
 
 use crate::kernels::data::build::Build;
-use crate::kernels::data::dataset::Shared;
+use crate::kernels::data::dataset::{Dataset, Iterate, Run, Shared, Source};
+use crate::kernels::data::element::Element;
+use crate::kernels::data::position::{Reader, Writer};
 use crate::kernels::data::tensors::Rows;
 use crate::kernels::io::{matching, path};
-use session_core::Result;
+use session_core::{Code, Error, Result};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tensor::Tensor;
+use tensor::{Bytes, Tensor};
 
 /// The names of the files that are there when the operation runs.
 pub(super) fn make(build: &Build<'_, '_>) -> Result<Shared> {
@@ -25,5 +27,40 @@ pub(super) fn make(build: &Build<'_, '_>) -> Result<Shared> {
         names.sort();
         elements.extend(names.into_iter().map(|name| vec![Tensor::string(name)]));
     }
+    if elements.is_empty() {
+        return Ok(Arc::new(Unmatched { patterns: build.strings("patterns")?.into() }));
+    }
     Ok(Arc::new(Rows { name: "MatchingFiles", elements: elements.into() }))
+}
+
+/// Patterns that no file matches: every request for an element fails.
+#[derive(Clone)]
+struct Unmatched {
+    patterns: Arc<[Bytes]>,
+}
+
+impl Dataset for Unmatched {
+    fn name(&self) -> &'static str {
+        "MatchingFiles"
+    }
+
+    fn iterate(&self, _: &Run<'_>) -> Result<Source> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+impl Iterate for Unmatched {
+    fn next(&mut self, _: &Run<'_>) -> Result<Option<Element>> {
+        let patterns = self.patterns.iter().map(|pattern| String::from_utf8_lossy(pattern));
+        let patterns = patterns.collect::<Vec<_>>().join("', '");
+        Err(Error::new(Code::NotFound, format!("Don't find any matched files (patterns: '{patterns}')")))
+    }
+
+    fn save(&self, _: &mut Writer) -> Result<()> {
+        Ok(())
+    }
+
+    fn restore(&mut self, _: &mut Reader<'_>, _: &Run<'_>) -> Result<()> {
+        Ok(())
+    }
 }

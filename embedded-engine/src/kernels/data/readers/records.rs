@@ -1,13 +1,13 @@
 //! `TFRecordDataset` (D-82).
 
 use super::source::{Failure, Print, compression, open};
-use super::{Files, Format, Records, text};
+use super::{Files, Format, Records, check_buffer, text};
 use crate::kernel::integers;
 use crate::kernels::data::build::Build;
-use crate::kernels::data::dataset::Shared;
+use crate::kernels::data::dataset::{Run, Shared};
 use crate::kernels::data::element::Element;
 use crate::kernels::io::Compression;
-use session_core::{Code, Error, FileAccess, Result};
+use session_core::{Code, Error, Result};
 use std::io::Read;
 use std::sync::Arc;
 use summary::record::{BlockReader, RecordError};
@@ -16,6 +16,8 @@ use tensor::Bytes;
 pub(super) fn make(build: &Build<'_, '_>) -> Result<Shared> {
     let names = build.strings("filenames")?;
     let compression = compression(&build.text_or_empty("compression_type")?)?;
+    // -1 stands for the runtime's choice.
+    check_buffer(build, -1, "`buffer_size` must be >= 0 (0 == no buffering)")?;
     let offsets =
         if build.has("byte_offsets") { integers(&build.tensor("byte_offsets")?)? } else { Vec::new() };
     if !offsets.is_empty() && offsets.len() != names.len() {
@@ -52,8 +54,13 @@ impl Format for TfRecord {
         self.compression == Compression::None
     }
 
-    fn open(&self, name: &Bytes, offset: u64, access: &FileAccess) -> Result<Box<dyn Records>> {
-        let opened = open(name, self.compression, offset, access)?;
+    fn passes_by(&self, error: &Error) -> bool {
+        // Of a folder, which TensorFlow opens and cannot read.
+        error.code() == Code::FailedPrecondition
+    }
+
+    fn open(&self, name: &Bytes, offset: u64, run: &Run<'_>) -> Result<Box<dyn Records>> {
+        let opened = open(name, self.compression, offset, run)?;
         let records = BlockReader::new(opened.bytes);
         let (print, failure) = (opened.print, opened.failure);
         Ok(Box::new(OfFile { name: name.clone(), start: offset, records, print, failure }))
@@ -75,6 +82,12 @@ impl Records for OfFile {
             Ok(Some(record)) => Ok(Some(text(record))),
             Ok(None) => self.failure.check(&self.name).map(|()| None),
             Err(error) => {
+                if matches!(error, RecordError::Truncated { .. }) && self.failure.is_cut() {
+                    let (name, offset) = (String::from_utf8_lossy(&self.name), self.offset());
+                    let text =
+                        format!("truncated record at {offset}' failed with EOF reached (file '{name}')");
+                    return Err(Error::new(Code::DataLoss, text).with_source(error));
+                }
                 self.failure.check(&self.name)?;
                 Err(self.damaged(error))
             }

@@ -1,8 +1,10 @@
 //! The bytes of files.
 
+use super::inflate;
+use crate::kernels::data::dataset::Run;
 use crate::kernels::data::position::{Reader, Writer};
 use crate::kernels::io::{Compression, path};
-use session_core::{Code, Error, FileAccess, Result};
+use session_core::{Code, Error, Result};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,6 +12,9 @@ use tensor::Bytes;
 
 /// As many first bytes of a file tell it from another one.
 const LOOK: usize = 4096;
+
+/// A thread inflates compressed files of as many bytes: it costs no more than a hundredth of what it does.
+const LARGE: u64 = 512 << 10;
 
 /// The fingerprint of a file at the time it was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,13 +78,8 @@ pub(super) struct Opened {
 }
 
 /// Opens a file at an offset, which counts only where it is not compressed.
-pub(super) fn open(
-    name: &Bytes,
-    compression: Compression,
-    offset: u64,
-    access: &FileAccess,
-) -> Result<Opened> {
-    access.check_read(&path(name))?;
+pub(super) fn open(name: &Bytes, compression: Compression, offset: u64, run: &Run<'_>) -> Result<Opened> {
+    run.environment.files.check_read(&path(name))?;
     let shown = String::from_utf8_lossy(name).into_owned();
     let said = |error: io::Error| failed(&shown, &error);
     let mut file = File::open(path(name)).map_err(said)?;
@@ -105,7 +105,11 @@ pub(super) fn open(
         return Ok(Opened { bytes: Box::new(io::empty()), print, failure });
     }
     file.seek(SeekFrom::Start(0)).map_err(said)?;
-    let bytes = Box::new(UntilFailure { bytes: compression.reader(file), failure: failure.clone() });
+    let mut bytes: Box<dyn Read + Send> =
+        Box::new(UntilFailure { bytes: compression.reader(file), failure: failure.clone() });
+    if data.len() >= LARGE && run.environment.pool.threads() > 1 {
+        bytes = inflate::in_background(&shown, bytes, failure.clone(), run);
+    }
     Ok(Opened { bytes, print, failure })
 }
 
@@ -133,8 +137,14 @@ fn failed(name: &str, error: &io::Error) -> Error {
 pub(super) struct Failure(Arc<Mutex<Option<io::Error>>>);
 
 impl Failure {
-    fn set(&self, error: io::Error) {
+    pub(super) fn set(&self, error: io::Error) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
+
+    /// Returns true if compressed bytes ended before their end.
+    pub(super) fn is_cut(&self) -> bool {
+        let guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        guard.as_ref().is_some_and(|error| error.kind() == io::ErrorKind::UnexpectedEof)
     }
 
     /// The error, if there was one, for bytes that have come to their end.

@@ -1,0 +1,169 @@
+//! Compressed files that a thread of the session inflates ahead of the records that are read.
+
+use super::source::Failure;
+use crate::kernels::data::dataset::Run;
+use session_core::CancellationToken;
+use std::collections::VecDeque;
+use std::io::{self, Read};
+use std::sync::mpsc;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+/// The bytes that are inflated at a time.
+const BLOCK: usize = 128 << 10;
+
+/// The thread waits when as many blocks wait for the reader.
+const BLOCKS: usize = 3;
+
+/// Returns the bytes of a file that `inflating` inflates, up to where they fail. A thread inflates them; this one does where no thread
+/// can be started.
+pub(super) fn in_background(
+    name: &str,
+    inflating: Box<dyn Read + Send>,
+    failure: Failure,
+    run: &Run<'_>,
+) -> Box<dyn Read + Send> {
+    let shared = Arc::new(Shared::default());
+    let (begins, begin) = mpsc::channel();
+    let (session, channel) = (run.limits.session.clone(), shared.clone());
+    let work = move || {
+        let _ended = Ended { shared: &channel, failure };
+        if let Ok(inflating) = begin.recv() {
+            channel.work(inflating, &session);
+        }
+    };
+    match run.environment.threads.spawn("inflate", format!("inflation of file '{name}'"), work) {
+        Ok(()) => {
+            // A thread that has ended already says so to the reader.
+            let _ = begins.send(inflating);
+            Box::new(Inflated { shared, block: Vec::new(), at: 0 })
+        }
+        Err(error) => {
+            log::warn!("'{name}' is inflated while it is read: {}", error.chain());
+            inflating
+        }
+    }
+}
+
+/// The blocks on their way from the thread to the reader.
+#[derive(Default)]
+struct Shared {
+    /// Guards the blocks; nothing is inflated under the lock.
+    state: Mutex<State>,
+    /// Notified when a block was put or taken, and at the end.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    full: VecDeque<Vec<u8>>,
+    /// Blocks that were read, to be filled again.
+    empty: Vec<Vec<u8>>,
+    /// The thread puts no more blocks.
+    ended: bool,
+    /// The reader takes no more blocks, or the session is closed.
+    stopped: bool,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing that runs under the lock leaves it half done.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'s>(&self, state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
+        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stop(&self) {
+        self.lock().stopped = true;
+        self.changed.notify_all();
+    }
+
+    /// The life of the thread.
+    fn work(self: &Arc<Self>, mut inflating: Box<dyn Read + Send>, session: &CancellationToken) {
+        let _interrupts = session.on_cancel({
+            let shared = self.clone();
+            move || shared.stop()
+        });
+        while let Some(mut block) = self.room() {
+            block.clear();
+            // Errors are left in the failure, behind the bytes before them.
+            let read = inflating.by_ref().take(BLOCK as u64).read_to_end(&mut block);
+            self.lock().full.push_back(block);
+            self.changed.notify_all();
+            if read.is_ok_and(|count| count < BLOCK) {
+                return;
+            }
+        }
+    }
+
+    /// Returns a block to fill as soon as there is room for one, and none when the thread shall end.
+    fn room(&self) -> Option<Vec<u8>> {
+        let mut state = self.lock();
+        while state.full.len() >= BLOCKS && !state.stopped {
+            state = self.wait(state);
+        }
+        if state.stopped {
+            return None;
+        }
+        Some(state.empty.pop().unwrap_or_else(|| Vec::with_capacity(BLOCK)))
+    }
+}
+
+/// Reports the end of the thread to the reader.
+struct Ended<'s> {
+    shared: &'s Shared,
+    failure: Failure,
+}
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.failure.set(io::Error::other("the thread that inflates the file has panicked"));
+        }
+        self.shared.lock().ended = true;
+        self.shared.changed.notify_all();
+    }
+}
+
+/// The reader's side.
+struct Inflated {
+    shared: Arc<Shared>,
+    block: Vec<u8>,
+    /// The number of bytes of the block that were read.
+    at: usize,
+}
+
+impl Read for Inflated {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while self.at == self.block.len() {
+            let mut state = self.shared.lock();
+            loop {
+                if let Some(block) = state.full.pop_front() {
+                    state.empty.push(std::mem::replace(&mut self.block, block));
+                    self.at = 0;
+                    break;
+                }
+                if state.ended {
+                    return Ok(0);
+                }
+                if state.stopped {
+                    return Err(io::Error::other("the session has been closed"));
+                }
+                state = self.shared.wait(state);
+            }
+            drop(state);
+            self.shared.changed.notify_all();
+        }
+        let count = into.len().min(self.block.len() - self.at);
+        into[..count].copy_from_slice(&self.block[self.at..self.at + count]);
+        self.at += count;
+        Ok(count)
+    }
+}
+
+impl Drop for Inflated {
+    fn drop(&mut self) {
+        self.shared.stop();
+    }
+}
