@@ -76,7 +76,14 @@ impl Running {
         Running(crc_fast::Digest::new(Crc32Iscsi))
     }
 
-    /// Appends bytes.
+    /// Appends bytes. The pieces may have any lengths, also zero: the checksum is that of all bytes in their order.
+    ///
+    /// ```
+    /// use wire::crc::{Running, crc32c};
+    /// let mut running = Running::new();
+    /// running.update(b"");
+    /// assert_eq!(running.finish(), crc32c(b""));
+    /// ```
     #[inline(never)]
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);

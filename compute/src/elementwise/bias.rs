@@ -8,6 +8,13 @@ use crate::math::Real;
 /// Adds `bias[j]` to every element of column `j`; `data` has rows as long as `bias` (TensorFlow's
 /// `BiasAdd` with the channels last, in place).
 ///
+/// ```
+/// use compute::{Pool, elementwise::bias_add};
+/// let mut rows = [1.0, 2.0, 3.0, 4.0];
+/// bias_add(&Pool::single(), &mut rows, &[10.0, 20.0]);
+/// assert_eq!(rows, [11.0, 22.0, 13.0, 24.0]);
+/// ```
+///
 /// # Panics
 /// When `data` does not consist of whole rows.
 pub fn bias_add<T: Real>(pool: &Pool, data: &mut [T], bias: &[T]) {
@@ -15,6 +22,13 @@ pub fn bias_add<T: Real>(pool: &Pool, data: &mut [T], bias: &[T]) {
 }
 
 /// [`bias_add`], and the larger of the sum and 0 (NaN stays): bias and `Relu` in one pass.
+///
+/// ```
+/// use compute::{Pool, elementwise::bias_add_relu};
+/// let mut row = [1.0, -2.0];
+/// bias_add_relu(&Pool::single(), &mut row, &[-3.0, 5.0]);
+/// assert_eq!(row, [0.0, 3.0]);
+/// ```
 ///
 /// # Panics
 /// When `data` does not consist of whole rows.

@@ -87,7 +87,7 @@ impl<T: Weight, R: Rule<T, N>, const N: usize> Vectorised for Sweep<'_, T, R, N>
         }
         for i in 0..len {
             let gradient = gradient[i].load();
-            // One of the numbers only, for a beginning.
+            // The values at first do not matter: loops are vectorized, closures over arrays are not.
             let mut numbers = [gradient; N];
             for k in 0..N {
                 numbers[k] = state[k][i].load();
