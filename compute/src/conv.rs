@@ -1,4 +1,7 @@
 //! Two-dimensional convolutions and their gradients. Images are NHWC, filters HWIO.
+//!
+//! A convolution is computed as products of matrices without forming the matrix of all patches: each tap of the filter multiplies a shifted
+//! view of the input, and the kernel reads the rows in place. The gradients are the same products with exchanged roles.
 
 mod axis;
 mod direct;
@@ -10,12 +13,20 @@ use crate::matmul::{Epilogue, Product, Real, multiply};
 use crate::{Isa, OutOfMemory, Pool, Scratch};
 pub(crate) use axis::Span;
 
-/// The geometry of one convolution. All sizes are in elements; what lies beyond the bottom and the right
-/// edge follows from `out_h` and `out_w`.
+/// The geometry of a convolution. All sizes are in elements. The padding at the bottom and the right follows from `out_h` and `out_w`.
 ///
-/// Output pixel `(y, x)` sees filter cell `(i, j)` over input pixel
-/// `(y * stride_h + i * dilation_h - pad_top, x * stride_w + j * dilation_w - pad_left)`, and zero where
-/// that lies outside the input.
+/// Output pixel `(y, x)` and filter cell `(i, j)` read input pixel
+/// `(y * stride_h + i * dilation_h - pad_top, x * stride_w + j * dilation_w - pad_left)`, or zero if it lies outside of the input.
+///
+/// ```
+/// use compute::conv::ConvShape;
+/// // A 3 x 3 filter with `SAME` padding: the output has the size of the input.
+/// let shape = ConvShape {
+///     batch: 1, in_h: 8, in_w: 8, in_c: 3, filter_h: 3, filter_w: 3, out_c: 16,
+///     stride_h: 1, stride_w: 1, dilation_h: 1, dilation_w: 1, pad_top: 1, pad_left: 1, out_h: 8, out_w: 8,
+/// };
+/// assert_eq!((shape.input_len(), shape.filter_len(), shape.output_len()), (192, 432, 1024));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConvShape {
     /// Images.
@@ -51,19 +62,19 @@ pub struct ConvShape {
 }
 
 impl ConvShape {
-    /// Elements of the input, `[batch, in_h, in_w, in_c]`.
+    /// Returns the number of elements of the input, `[batch, in_h, in_w, in_c]`.
     #[must_use]
     pub const fn input_len(&self) -> usize {
         self.batch * self.in_h * self.in_w * self.in_c
     }
 
-    /// Elements of the filter, `[filter_h, filter_w, in_c, out_c]`.
+    /// Returns the number of elements of the filter, `[filter_h, filter_w, in_c, out_c]`.
     #[must_use]
     pub const fn filter_len(&self) -> usize {
         self.filter_h * self.filter_w * self.in_c * self.out_c
     }
 
-    /// Elements of the output, `[batch, out_h, out_w, out_c]`.
+    /// Returns the number of elements of the output, `[batch, out_h, out_w, out_c]`.
     #[must_use]
     pub const fn output_len(&self) -> usize {
         self.batch * self.out_h * self.out_w * self.out_c
@@ -90,14 +101,27 @@ impl ConvShape {
     }
 }
 
-/// The convolution, `output = relu(input * filter + bias)`; see [`ConvShape`].
+/// Computes a convolution, `output = relu(input * filter + bias)`. Bias and ReLU are optional; see [`Epilogue`].
+///
+/// ```
+/// use compute::conv::{ConvShape, forward};
+/// use compute::{Pool, Scratch, matmul::Epilogue};
+/// let shape = ConvShape {
+///     batch: 1, in_h: 1, in_w: 3, in_c: 1, filter_h: 1, filter_w: 2, out_c: 1,
+///     stride_h: 1, stride_w: 1, dilation_h: 1, dilation_w: 1, pad_top: 0, pad_left: 0, out_h: 1, out_w: 2,
+/// };
+/// let mut output = [0.0f32; 2];
+/// let epilogue = Epilogue { bias: Some(&[0.5]), relu: false };
+/// forward(&Pool::single(), &mut Scratch::new(), &shape, &[1.0, 2.0, 4.0], &[-1.0, 1.0], epilogue, &mut output)?;
+/// assert_eq!(output, [1.5, 2.5]); // differences of neighbors, plus the bias
+/// # Ok::<(), compute::OutOfMemory>(())
+/// ```
 ///
 /// # Errors
-/// [`OutOfMemory`] when `scratch` is refused what it has to grow by.
+/// [`OutOfMemory`] if `scratch` cannot grow.
 ///
 /// # Panics
-/// When a slice has not the length that `shape` gives it (the bias has `out_c` elements), or a stride or
-/// dilation is 0.
+/// Panics if the length of a slice contradicts `shape` (the bias has `out_c` elements), or if a stride or dilation is 0.
 pub fn forward<T: Real>(
     pool: &Pool,
     scratch: &mut Scratch,

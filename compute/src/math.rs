@@ -15,6 +15,14 @@
 //!
 //! The polynomials of the exponentials and logarithms are those of the Cephes library (S. Moshier, *Methods and Programs for Mathematical
 //! Functions*, 1989). There is no fused multiply-add, so the bits are the same on every CPU.
+//!
+//! ```
+//! use compute::math::{erf, exp, log1p, tanh};
+//! assert_eq!(exp(0.0), 1.0);
+//! assert!((tanh(0.5) - 0.462_117_16).abs() < 1e-6);
+//! assert!((erf(1.0) - 0.842_700_8).abs() < 1e-6);
+//! assert_eq!(log1p(1e-10), 1e-10); // exact near 0
+//! ```
 
 mod error_function;
 mod exponential;

@@ -18,44 +18,61 @@ pub(crate) use blocked::even_cut;
 pub(crate) use kernel::{Kernels, Offset, Rows, Run, Tile};
 pub(crate) use pack::Panels;
 
-/// The sizes of one product `c = a · b` and how its operands lie in memory. All matrices are row-major
-/// and dense.
+/// The sizes of a product `c = a · b`, and the layout of its operands. All matrices are row-major and dense.
+///
+/// ```
+/// use compute::matmul::{Product, matmul};
+/// use compute::{Pool, Scratch};
+/// // The gradient of a weight, `x^T · dy`, added to what is there.
+/// let product = Product::new(2, 3, 1).transpose_a().accumulate();
+/// let (x, dy) = ([1.0f32, 4.0, 2.0, 5.0, 3.0, 6.0], [1.0, 1.0, 1.0]);
+/// let mut gradient = [100.0, 200.0];
+/// matmul(&Pool::single(), &mut Scratch::new(), &product, &x, &dy, &mut gradient)?;
+/// assert_eq!(gradient, [106.0, 215.0]);
+/// # Ok::<(), compute::OutOfMemory>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Product {
-    /// Rows of `c`.
+    /// The number of rows of `c`.
     pub m: usize,
-    /// Columns of `c`.
+    /// The number of columns of `c`.
     pub n: usize,
-    /// Length of the sums: columns of `a` and rows of `b`, as they enter the product.
+    /// The length of the sums: the columns of `a` and rows of `b`, after transposition.
     pub k: usize,
-    /// `a` is stored as `[k, m]` instead of `[m, k]`.
+    /// True if `a` is stored as `[k, m]` instead of `[m, k]`.
     pub transpose_a: bool,
-    /// `b` is stored as `[n, k]` instead of `[k, n]`.
+    /// True if `b` is stored as `[n, k]` instead of `[k, n]`.
     pub transpose_b: bool,
-    /// Add the product to what `c` holds instead of replacing it.
+    /// True if the product is added to `c` instead of replacing it.
     pub accumulate: bool,
 }
 
 impl Product {
-    /// `[m, k] · [k, n]`, nothing transposed, replacing what `c` holds.
+    /// Returns the product `[m, k] · [k, n]`, without transposition, which replaces `c`.
     #[must_use]
     pub const fn new(m: usize, k: usize, n: usize) -> Product {
         Product { m, n, k, transpose_a: false, transpose_b: false, accumulate: false }
     }
 
-    /// Returns the same sizes with `a` stored as `[k, m]`.
+    /// Returns the same product with `a` stored as `[k, m]`.
+    ///
+    /// ```
+    /// use compute::matmul::Product;
+    /// let product = Product::new(2, 3, 4).transpose_a();
+    /// assert!(product.transpose_a && (product.m, product.k, product.n) == (2, 3, 4));
+    /// ```
     #[must_use]
     pub const fn transpose_a(self) -> Product {
         Product { transpose_a: true, ..self }
     }
 
-    /// Returns the same sizes with `b` stored as `[n, k]`.
+    /// Returns the same product with `b` stored as `[n, k]`.
     #[must_use]
     pub const fn transpose_b(self) -> Product {
         Product { transpose_b: true, ..self }
     }
 
-    /// Returns the same product, added to what `c` holds.
+    /// Returns the same product, which is added to `c`.
     #[must_use]
     pub const fn accumulate(self) -> Product {
         Product { accumulate: true, ..self }
@@ -68,13 +85,19 @@ impl Product {
     }
 }
 
-/// The operations applied to each sum before it is stored, while it is still in a register.
+/// The operations on each sum before it is stored, while it is still in a register. Default: none.
+///
+/// ```
+/// use compute::matmul::Epilogue;
+/// let none: Epilogue<'_, f32> = Epilogue::default();
+/// assert!(none.bias.is_none() && !none.relu);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Epilogue<'a, T> {
     /// Added to every row: one value per column (per output channel of a convolution).
     pub bias: Option<&'a [T]>,
-    /// Replace negative values by zero, after the bias. NaN stays NaN, as in TensorFlow's `Relu`
-    /// (though not in the fused kernels that TensorFlow's rewriter may put in its place).
+    /// True to replace negative values by zero, after the bias. NaN stays NaN, as in TensorFlow's `Relu` (though not in the fused kernels that
+    /// TensorFlow's rewriter may substitute).
     pub relu: bool,
 }
 
@@ -245,15 +268,24 @@ element!(
     plain::multiply
 );
 
-/// Multiplies two matrices; see [`Product`] for shapes. `f16` and `bf16` sum in `f32`; integers wrap.
+/// Multiplies two matrices; see [`Product`] for the shapes. `f16` and `bf16` are summed in `f32`, integers wrap.
 ///
-/// The same bits come out for any number of threads. `scratch` is used for `f32` and `f64` only.
+/// The result does not depend on the number of threads. Only `f32` and `f64` use `scratch`.
+///
+/// ```
+/// use compute::matmul::{Product, matmul};
+/// use compute::{Pool, Scratch};
+/// let mut c = [0i32; 2];
+/// matmul(&Pool::single(), &mut Scratch::new(), &Product::new(1, 3, 2), &[1, 2, 3], &[1, 2, 3, 4, 5, 6], &mut c)?;
+/// assert_eq!(c, [22, 28]);
+/// # Ok::<(), compute::OutOfMemory>(())
+/// ```
 ///
 /// # Errors
-/// [`OutOfMemory`] when `scratch` is refused what it has to grow by.
+/// [`OutOfMemory`] if `scratch` cannot grow.
 ///
 /// # Panics
-/// When a slice has not the length that `product` gives it.
+/// Panics if the length of a slice contradicts `product`.
 pub fn matmul<T: Element>(
     pool: &Pool,
     scratch: &mut Scratch,
@@ -266,14 +298,24 @@ pub fn matmul<T: Element>(
     T::multiply(pool, scratch, product, a, b, c)
 }
 
-/// [`matmul`] with an [`Epilogue`]: `c = relu(a · b + bias)`. With `accumulate`, what `c` holds is
-/// added before the bias.
+/// Works as [`matmul`], with an [`Epilogue`]: `c = relu(a · b + bias)`. With `accumulate`, the previous content of `c` is added before the
+/// bias.
+///
+/// ```
+/// use compute::matmul::{Epilogue, Product, matmul_fused};
+/// use compute::{Pool, Scratch};
+/// let mut c = [0.0f32; 2];
+/// let epilogue = Epilogue { bias: Some(&[0.5, -100.0]), relu: true };
+/// matmul_fused(&Pool::single(), &mut Scratch::new(), &Product::new(1, 1, 2), &[2.0], &[1.0, 3.0], epilogue, &mut c)?;
+/// assert_eq!(c, [2.5, 0.0]);
+/// # Ok::<(), compute::OutOfMemory>(())
+/// ```
 ///
 /// # Errors
-/// As [`matmul`].
+/// Those of [`matmul`].
 ///
 /// # Panics
-/// When a slice has not the length that `product` gives it; the bias has `n` elements.
+/// Panics if the length of a slice contradicts `product`. The bias has `n` elements.
 pub fn matmul_fused<T: Real>(
     pool: &Pool,
     scratch: &mut Scratch,

@@ -1,4 +1,8 @@
-//! The threads that share one kernel's work.
+//! The threads that share the work of one kernel.
+//!
+//! Work is handed out in seats of a job: a helper that begins takes a seat, and the caller waits only for seats that are taken. A helper that
+//! is late therefore delays nobody. Helpers spin for a few microseconds between jobs, because a step consists of many short kernels, and
+//! then sleep.
 
 mod workers;
 
@@ -7,12 +11,23 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use workers::Workers;
 
-/// Threads that a kernel may use. Cheap to clone; clones share the same threads.
+/// Threads that kernels may use. Cloning is cheap; clones share the threads.
 ///
-/// The calling thread always takes part, so a pool of one thread owns no thread at all and costs
-/// nothing to enter. Idle threads sleep after some ten microseconds in which they leave their CPU to
-/// anyone who wants it, and nobody waits for a thread that has not begun to help: a neighbor on the same
-/// machine costs its share and no more.
+/// The calling thread always takes part, so a pool of one thread owns no thread and costs nothing to enter. Idle threads sleep after about
+/// ten microseconds, during which they yield their CPU to others. Nobody waits for a thread that has not begun to help, so another
+/// program on the same machine slows a kernel down only by its share.
+///
+/// ```
+/// use compute::Pool;
+/// use std::sync::atomic::{AtomicUsize, Ordering};
+/// let pool = Pool::new(2)?;
+/// let sum = AtomicUsize::new(0);
+/// pool.run(10, |i| {
+///     sum.fetch_add(i, Ordering::Relaxed);
+/// });
+/// assert_eq!((pool.threads(), sum.into_inner()), (2, 45));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Pool {
     threads: usize,
@@ -21,11 +36,10 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Returns a pool in which `threads` threads work, the caller's own included. 0 stands for the number of
-    /// CPUs that this process may use.
+    /// Creates a pool in which `threads` threads work, including the caller's. 0 stands for the number of CPUs that this process may use.
     ///
     /// # Errors
-    /// When the operating system refuses to start a thread.
+    /// The error of the operating system if it cannot start a thread.
     pub fn new(threads: usize) -> std::io::Result<Pool> {
         let threads = match threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -39,26 +53,38 @@ impl Pool {
     }
 
     /// Returns the pool that runs everything on the calling thread.
+    ///
+    /// ```
+    /// use compute::Pool;
+    /// static POOL: Pool = Pool::single();
+    /// assert_eq!(POOL.threads(), 1);
+    /// ```
     #[must_use]
     pub const fn single() -> Pool {
         Pool { threads: 1, workers: None }
     }
 
-    /// Returns the number of threads that take part, the caller included.
+    /// Returns the number of threads that take part, including the caller's.
     #[must_use]
     pub fn threads(&self) -> usize {
         self.threads
     }
 
-    /// Calls `work(i)` once for every `i` in `0..items`, in no order, on as many threads as there are;
-    /// returns when all calls have. A panic in `work` is raised again here.
+    /// Calls `work(i)` once for every `i` in `0..items`, in any order and on all threads. Returns after the last call. A panic in `work` is
+    /// propagated.
     pub fn run(&self, items: usize, work: impl Fn(usize) + Sync) {
         self.run_with_worker(items, |_, i| work(i));
     }
 
-    /// Works as [`run`](Pool::run), and passes the worker to `work(worker, i)`: a number below
-    /// [`threads`](Pool::threads) that no two concurrent calls share. It can index memory that each worker
-    /// has for itself.
+    /// Works as [`run`](Pool::run), and passes the number of the worker to `work(worker, i)`: a number less than [`threads`](Pool::threads) that no
+    /// two concurrent calls share. It can index memory that belongs to one worker.
+    ///
+    /// ```
+    /// use compute::Pool;
+    /// let pool = Pool::new(2)?;
+    /// pool.run_with_worker(8, |worker, _item| assert!(worker < 2));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn run_with_worker(&self, items: usize, work: impl Fn(usize, usize) + Sync) {
         // Not generic from here on: a copy for every kernel would add to the library, not to its speed.
         self.run_dyn(items, &work);
@@ -83,8 +109,16 @@ impl Pool {
         });
     }
 
-    /// Splits `0..len` into one contiguous range per thread, each but the last a multiple of `grain`
-    /// long, and calls `work(start, end)` for each. Ranges shorter than `grain` are not split.
+    /// Divides `0..len` into one contiguous range per thread and calls `work(start, end)` for each. All ranges but the last are multiples of
+    /// `grain`; nothing shorter than `grain` is divided.
+    ///
+    /// ```
+    /// use compute::Pool;
+    /// use std::sync::Mutex;
+    /// let ranges = Mutex::new(Vec::new());
+    /// Pool::single().split(10, 4, |start, end| ranges.lock().unwrap().push((start, end)));
+    /// assert_eq!(ranges.into_inner().unwrap(), [(0, 10)]);
+    /// ```
     pub fn split(&self, len: usize, grain: usize, work: impl Fn(usize, usize) + Sync) {
         self.split_dyn(len, grain, &work);
     }

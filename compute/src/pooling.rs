@@ -1,7 +1,7 @@
 //! Maximum and average pooling of NHWC images, and their gradients.
 //!
-//! Padding never takes part: a window counts the cells inside the image only. Ties, NaN and infinities
-//! are treated as TensorFlow's CPU kernels treat them; see [`max_pool`] and [`max_pool_gradient`].
+//! Padding never takes part: a window contains only cells of the image. Ties, NaN, and infinities are treated as by TensorFlow's CPU
+//! kernels; see [`max_pool`] and [`max_pool_gradient`].
 
 mod average;
 mod max;
@@ -13,11 +13,19 @@ use std::ops::Range;
 use crate::Pool;
 use crate::parallel::SharedSlice;
 
-/// The geometry of one pooling; sizes in elements. What lies beyond the bottom and the right edge
-/// follows from `out_h` and `out_w`.
+/// The geometry of a pooling. All sizes are in elements. The padding at the bottom and the right follows from `out_h` and `out_w`.
 ///
-/// Output pixel `(y, x)` sees the `window_h` by `window_w` input pixels whose first is
-/// `(y * stride_h - pad_top, x * stride_w - pad_left)`, as far as they exist.
+/// Output pixel `(y, x)` reads the `window_h` by `window_w` input pixels that begin at `(y * stride_h - pad_top, x * stride_w - pad_left)`, as
+/// far as they exist.
+///
+/// ```
+/// use compute::pooling::PoolShape;
+/// let shape = PoolShape {
+///     batch: 1, in_h: 4, in_w: 4, channels: 3, window_h: 2, window_w: 2, stride_h: 2, stride_w: 2,
+///     pad_top: 0, pad_left: 0, out_h: 2, out_w: 2,
+/// };
+/// assert_eq!((shape.input_len(), shape.output_len()), (48, 12));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PoolShape {
     /// Images.
@@ -47,13 +55,13 @@ pub struct PoolShape {
 }
 
 impl PoolShape {
-    /// Elements of the input, `[batch, in_h, in_w, channels]`.
+    /// Returns the number of elements of the input, `[batch, in_h, in_w, channels]`.
     #[must_use]
     pub const fn input_len(&self) -> usize {
         self.batch * self.in_h * self.in_w * self.channels
     }
 
-    /// Elements of the output, `[batch, out_h, out_w, channels]`.
+    /// Returns the number of elements of the output, `[batch, out_h, out_w, channels]`.
     #[must_use]
     pub const fn output_len(&self) -> usize {
         self.batch * self.out_h * self.out_w * self.channels
@@ -102,7 +110,7 @@ fn clip(start: usize, window: usize, pad: usize, size: usize) -> Range<usize> {
     start.saturating_sub(pad).min(end)..end
 }
 
-/// A type that windows can be maximized over: floating-point numbers and integers. Sealed.
+/// A type that can be ordered for maximum pooling: floating-point numbers and integers. Sealed.
 pub trait PoolElement: Copy + PartialOrd + Send + Sync + sealed::Element + 'static {}
 impl<T: Copy + PartialOrd + Send + Sync + sealed::Element + 'static> PoolElement for T {}
 
@@ -170,25 +178,47 @@ mod sealed {
     }
 }
 
-/// The maximum of every window.
+/// Computes the maximum of each window.
 ///
-/// NaN is never greater than anything, so it is passed over; a window of nothing but NaN and negative
-/// infinities, or without any cell, gives the type's least finite value (TensorFlow does the same).
+/// NaN is not greater than anything, so it is skipped. A window that contains only NaN and negative infinities, or no cell at all, yields the
+/// smallest finite value of the type, as in TensorFlow.
+///
+/// ```
+/// use compute::{Pool, pooling::{PoolShape, max_pool}};
+/// let shape = PoolShape {
+///     batch: 1, in_h: 2, in_w: 4, channels: 1, window_h: 2, window_w: 2, stride_h: 2, stride_w: 2,
+///     pad_top: 0, pad_left: 0, out_h: 1, out_w: 2,
+/// };
+/// let mut output = [0.0f32; 2];
+/// max_pool(&Pool::single(), &shape, &[1.0, 2.0, 3.0, 4.0, 8.0, 7.0, 6.0, 5.0], &mut output);
+/// assert_eq!(output, [8.0, 6.0]);
+/// ```
 ///
 /// # Panics
-/// When a slice has not the length that `shape` gives it, or a stride is 0.
+/// Panics if the length of a slice contradicts `shape`, or if a stride is 0.
 pub fn max_pool<T: PoolElement>(pool: &Pool, shape: &PoolShape, input: &[T], output: &mut [T]) {
     shape.check(input.len(), output.len());
     rows_of_output(pool, shape, output, |rows, output| max::rows(shape, input, rows, output));
 }
 
-/// The gradient of [`max_pool`] with respect to its input: every window's gradient goes to its first
-/// maximum in row-major order. A NaN is replaced by no later cell and replaces no earlier one, so that
-/// it receives the gradient only when it is the window's first cell. What the forward pass gave is not
-/// looked at (TensorFlow takes it and ignores it, too).
+/// Computes the gradient of [`max_pool`] with respect to its input: the gradient of each window goes to its first maximum in row-major order.
+///
+/// A later cell does not replace a NaN, and a NaN replaces no earlier cell, so it receives the gradient only as the first cell of its window. The
+/// output of the forward pass is not needed. (TensorFlow takes it and ignores it.)
+///
+/// ```
+/// use compute::{Pool, pooling::{PoolShape, max_pool_gradient}};
+/// let shape = PoolShape {
+///     batch: 1, in_h: 1, in_w: 2, channels: 1, window_h: 1, window_w: 2, stride_h: 1, stride_w: 2,
+///     pad_top: 0, pad_left: 0, out_h: 1, out_w: 1,
+/// };
+/// let mut gradient = [0.0f32; 2];
+/// max_pool_gradient(&Pool::single(), &shape, &[1.0, 4.0], &[3.0], &mut gradient);
+/// assert_eq!(gradient, [0.0, 3.0]);
+/// ```
 ///
 /// # Panics
-/// When a slice has not the length that `shape` gives it, or a stride is 0.
+/// Panics if the length of a slice contradicts `shape`, or if a stride is 0.
 pub fn max_pool_gradient<T: PoolElement>(
     pool: &Pool,
     shape: &PoolShape,
@@ -205,19 +235,41 @@ pub fn max_pool_gradient<T: PoolElement>(
     });
 }
 
-/// The mean over the cells of every window that lie inside the image; 0 where there are none.
+/// Computes the mean of the cells of each window that lie inside the image; 0 if there are none.
+///
+/// ```
+/// use compute::{Pool, pooling::{PoolShape, average_pool}};
+/// let shape = PoolShape {
+///     batch: 1, in_h: 1, in_w: 3, channels: 1, window_h: 1, window_w: 2, stride_h: 1, stride_w: 2,
+///     pad_top: 0, pad_left: 0, out_h: 1, out_w: 2,
+/// };
+/// let mut output = [0.0f32; 2];
+/// average_pool(&Pool::single(), &shape, &[1.0, 2.0, 7.0], &mut output);
+/// assert_eq!(output, [1.5, 7.0]); // the second window has one cell
+/// ```
 ///
 /// # Panics
-/// When a slice has not the length that `shape` gives it, or a stride is 0.
+/// Panics if the length of a slice contradicts `shape`, or if a stride is 0.
 pub fn average_pool<T: AverageElement>(pool: &Pool, shape: &PoolShape, input: &[T], output: &mut [T]) {
     shape.check(input.len(), output.len());
     rows_of_output(pool, shape, output, |rows, output| average::rows(shape, input, rows, output));
 }
 
-/// The gradient of [`average_pool`]: every window's gradient is shared out equally among its cells.
+/// Computes the gradient of [`average_pool`]: the gradient of each window is divided equally among its cells.
+///
+/// ```
+/// use compute::{Pool, pooling::{PoolShape, average_pool_gradient}};
+/// let shape = PoolShape {
+///     batch: 1, in_h: 1, in_w: 2, channels: 1, window_h: 1, window_w: 2, stride_h: 1, stride_w: 2,
+///     pad_top: 0, pad_left: 0, out_h: 1, out_w: 1,
+/// };
+/// let mut gradient = [0.0f32; 2];
+/// average_pool_gradient(&Pool::single(), &shape, &[3.0], &mut gradient);
+/// assert_eq!(gradient, [1.5, 1.5]);
+/// ```
 ///
 /// # Panics
-/// When a slice has not the length that `shape` gives it, or a stride is 0.
+/// Panics if the length of a slice contradicts `shape`, or if a stride is 0.
 pub fn average_pool_gradient<T: AverageElement>(
     pool: &Pool,
     shape: &PoolShape,

@@ -1,4 +1,4 @@
-//! Recurrent cells behind their products: all gates of a step in one pass over memory.
+//! Recurrent cells after their products: all gates of a step in one pass over memory.
 //!
 //! | function | TensorFlow's operation |
 //! | --- | --- |
@@ -6,7 +6,7 @@
 //! | [`gru_gates`], [`gru_output`] | `GRUBlockCell` |
 //! | [`gru_output_gradient`], [`gru_gates_gradient`] | `GRUBlockCellGrad` |
 //!
-//! All arrays hold one row for each sequence of a batch. The products of inputs and states with the weights are the caller's.
+//! All arrays have one row for each sequence of a batch. The caller multiplies inputs and states with the weights.
 
 mod gru;
 mod lstm;

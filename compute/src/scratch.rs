@@ -19,11 +19,10 @@ impl fmt::Display for OutOfMemory {
 
 impl std::error::Error for OutOfMemory {}
 
-/// Working memory that kernels borrow for the length of one call and that its owner keeps, so that a
-/// repeated call allocates nothing.
+/// Working memory that kernels borrow for one call. Its owner keeps it, so that repeated calls allocate nothing.
 ///
-/// It grows to the largest demand it has met and never shrinks by itself; what it held means nothing to
-/// the next call. One `Scratch` serves kernels of any element type, one call at a time.
+/// It grows to the largest demand so far and shrinks only by [`clear`](Scratch::clear). Its content has no meaning between calls. One `Scratch`
+/// serves kernels of all element types, one call at a time.
 pub struct Scratch {
     pub(crate) memory: Memory,
     pub(crate) tables: Tables,
@@ -58,7 +57,14 @@ struct Line([u8; LINE]);
 const LINE: usize = 64;
 
 impl Scratch {
-    /// Working memory that owns nothing yet.
+    /// Creates working memory that holds nothing yet.
+    ///
+    /// ```
+    /// use compute::Scratch;
+    /// let mut scratch = Scratch::new();
+    /// assert_eq!(scratch.capacity(), 0);
+    /// scratch.clear();
+    /// ```
     #[must_use]
     pub const fn new() -> Scratch {
         Scratch::asking(|_| true)
@@ -90,13 +96,13 @@ impl Scratch {
         }
     }
 
-    /// Bytes held for elements at present.
+    /// Returns the number of bytes that are held at present.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.memory.lines.len() * LINE
     }
 
-    /// Gives the memory back; the next call allocates again.
+    /// Frees the memory. The next call allocates it again.
     pub fn clear(&mut self) {
         *self = Scratch::asking(self.memory.allowed);
     }

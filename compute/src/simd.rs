@@ -1,8 +1,11 @@
 //! The instruction set that the kernels use, detected once per process.
+//!
+//! Loops are written once, in portable code. `dispatch!` compiles a copy of each for every instruction set (`#[target_feature]`) and selects
+//! one at run time, so a program for the x86-64 baseline uses the vectors of the machine that it runs on.
 
 use std::sync::OnceLock;
 
-/// An instruction set that kernels are compiled for.
+/// An instruction set for which kernels are compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Isa {
     /// The features that the compilation target guarantees.
@@ -14,8 +17,12 @@ pub enum Isa {
 }
 
 impl Isa {
-    /// Returns the widest set that this CPU has. The environment variable `MONITORED_SESSION_ISA`
-    /// (`baseline`, `avx2` or `avx512`) narrows it, which is how the narrower kernels are tested.
+    /// Returns the widest instruction set of this CPU. The environment variable `MONITORED_SESSION_ISA` (`baseline`, `avx2`, or `avx512`) selects a
+    /// narrower one, with which the tests exercise the other kernels.
+    ///
+    /// ```
+    /// println!("kernels use {:?}", compute::Isa::current());
+    /// ```
     #[must_use]
     pub fn current() -> Isa {
         static CURRENT: OnceLock<Isa> = OnceLock::new();

@@ -8,6 +8,13 @@
 //!
 //! Logits are rows of `classes` numbers, `f32` or `f64`; those of 16 bits are to be widened before. A row with a NaN or
 //! plus infinity gives NaN throughout.
+//!
+//! ```
+//! use compute::{Pool, softmax::softmax};
+//! let mut probabilities = [0.0f32; 4];
+//! softmax(&Pool::single(), 2, &[0.0, 0.0, 100.0, 0.0], &mut probabilities);
+//! assert_eq!(probabilities, [0.5, 0.5, 1.0, 0.0]);
+//! ```
 
 mod group;
 mod logits;
@@ -21,7 +28,7 @@ use group::{Emit, Part, Sweep};
 pub use logits::Logits;
 use std::fmt;
 
-/// A label that is not a class.
+/// The error of a label that is not a class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LabelError {
     /// The row of the label.
@@ -62,10 +69,10 @@ fn rows_of(len: usize, classes: usize) -> usize {
     rows
 }
 
-/// `output[i, j] = e^logits[i, j]` divided by the sum over the row.
+/// Computes the softmax of each row: `output[i, j]` is `e^logits[i, j]` divided by the sum over the row.
 ///
 /// # Panics
-/// When the logits do not consist of whole rows, or the slices differ in length.
+/// Panics if the logits do not consist of whole rows, or if the slices differ in length.
 pub fn softmax<T: Logits>(pool: &Pool, classes: usize, logits: &[T], output: &mut [T]) {
     T::softmax(pool, classes, logits, output);
 }
@@ -76,10 +83,17 @@ fn softmax_of<T: Float>(pool: &Pool, classes: usize, logits: &[T], output: &mut 
     });
 }
 
-/// The logarithm of [`softmax`], without forming it.
+/// Computes the logarithm of [`softmax`], without computing the softmax first, which would underflow.
+///
+/// ```
+/// use compute::{Pool, softmax::log_softmax};
+/// let mut logarithms = [0.0f32; 2];
+/// log_softmax(&Pool::single(), 2, &[0.0, 1000.0], &mut logarithms);
+/// assert_eq!(logarithms, [-1000.0, 0.0]);
+/// ```
 ///
 /// # Panics
-/// When the logits do not consist of whole rows, or the slices differ in length.
+/// Panics if the logits do not consist of whole rows, or if the slices differ in length.
 pub fn log_softmax<T: Logits>(pool: &Pool, classes: usize, logits: &[T], output: &mut [T]) {
     T::log_softmax(pool, classes, logits, output);
 }
@@ -145,11 +159,19 @@ impl<T: Float> Emit<T> for LogSoftmax<'_, T> {
     }
 }
 
-/// The cross entropy of each row's softmax with a row of `labels` (probabilities, as a rule), and its
-/// gradient: `loss[i] = -sum_j labels[i, j] * log_softmax[i, j]`, `backprop = softmax - labels`.
+/// Computes the cross entropy of the softmax of each row with a row of `labels` (usually probabilities), and its gradient:
+/// `loss[i] = -sum_j labels[i, j] * log_softmax[i, j]`, `backprop = softmax - labels`.
+///
+/// ```
+/// use compute::{Pool, softmax::softmax_cross_entropy};
+/// let (mut loss, mut backprop) = ([0.0f32], [0.0f32; 2]);
+/// softmax_cross_entropy(&Pool::single(), 2, &[0.0, 0.0], &[1.0, 0.0], &mut loss, &mut backprop);
+/// assert!((loss[0] - 2f32.ln()).abs() < 1e-6);
+/// assert_eq!(backprop, [-0.5, 0.5]);
+/// ```
 ///
 /// # Panics
-/// When the logits do not consist of whole rows, or another slice does not fit them.
+/// Panics if the logits do not consist of whole rows, or if the length of another slice contradicts them.
 pub fn softmax_cross_entropy<T: Logits>(
     pool: &Pool,
     classes: usize,
@@ -225,14 +247,22 @@ fn cross_entropy<T: Float>(labels: &[T], logits: &[T], max: T::Wide, log: T::Wid
     chains.iter().fold(rest, |sum, &chain| sum + chain)
 }
 
-/// Returns the cross entropy of each row's softmax with one class, and its gradient: `loss[i] = -log_softmax[i,
-/// labels[i]]`, `backprop = softmax - one_hot(labels)`.
+/// Computes the cross entropy of the softmax of each row with one class, and its gradient: `loss[i] = -log_softmax[i, labels[i]]`,
+/// `backprop = softmax - one_hot(labels)`.
+///
+/// ```
+/// use compute::{Pool, softmax::sparse_softmax_cross_entropy};
+/// let (mut loss, mut backprop) = ([0.0f32], [0.0f32; 2]);
+/// sparse_softmax_cross_entropy(&Pool::single(), 2, &[0.0, 0.0], &[1], &mut loss, &mut backprop)?;
+/// assert_eq!(backprop, [0.5, -0.5]);
+/// # Ok::<(), compute::softmax::LabelError>(())
+/// ```
 ///
 /// # Errors
-/// [`LabelError`] for the first label that is not a class; nothing is written then.
+/// [`LabelError`] for the first label that is not a class. Nothing is written then.
 ///
 /// # Panics
-/// When the logits do not consist of whole rows, or another slice does not fit them.
+/// Panics if the logits do not consist of whole rows, or if the length of another slice contradicts them.
 pub fn sparse_softmax_cross_entropy<T: Logits>(
     pool: &Pool,
     classes: usize,

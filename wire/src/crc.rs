@@ -1,4 +1,5 @@
-//! CRC-32C and the masked form in which TensorFlow stores it.
+//! CRC-32C and the masked form in which TensorFlow stores it: checkpoints, records, and event files contain the checksums of their own
+//! blocks, and the mask keeps a checksum of data that contains checksums from being degenerate.
 
 // Each function is compiled here and nowhere else: inlined, it would bring a copy of all loops of `crc_fast` into every
 // part of every crate that calls it, a fifth of the code of `checkpoint`.

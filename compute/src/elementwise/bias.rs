@@ -1,12 +1,19 @@
-//! Adding one number for each column or channel, and the gradient of that.
+//! Addition of one number per column or channel.
 
 use super::work::{split_output, units_per_part};
 use super::{BinaryOp, Broadcast, BroadcastError, Element};
 use crate::Pool;
 use crate::math::Real;
 
-/// Adds `bias[j]` to every element of column `j`; `data` has rows as long as `bias` (TensorFlow's
-/// `BiasAdd` with the channels last, in place).
+/// Adds `bias[j]` to every element of column `j`, in place. Rows of `data` are as long as `bias`. TensorFlow's `BiasAdd` with channels
+/// last.
+///
+/// ```
+/// use compute::{Pool, elementwise::bias_add};
+/// let mut data = [1.0f32, 2.0, 3.0, 4.0];
+/// bias_add(&Pool::single(), &mut data, &[10.0, 20.0]);
+/// assert_eq!(data, [11.0, 22.0, 13.0, 24.0]);
+/// ```
 ///
 /// ```
 /// use compute::{Pool, elementwise::bias_add};
@@ -16,12 +23,19 @@ use crate::math::Real;
 /// ```
 ///
 /// # Panics
-/// When `data` does not consist of whole rows.
+/// Panics if `data` does not consist of whole rows.
 pub fn bias_add<T: Real>(pool: &Pool, data: &mut [T], bias: &[T]) {
     bias_rows(pool, data, bias, add_rows);
 }
 
-/// [`bias_add`], and the larger of the sum and 0 (NaN stays): bias and `Relu` in one pass.
+/// Adds a bias as [`bias_add`] and replaces negative sums by 0, in one pass. NaN stays NaN.
+///
+/// ```
+/// use compute::{Pool, elementwise::bias_add_relu};
+/// let mut data = [1.0f32, -2.0];
+/// bias_add_relu(&Pool::single(), &mut data, &[0.5, 0.5]);
+/// assert_eq!(data, [1.5, 0.0]);
+/// ```
 ///
 /// ```
 /// use compute::{Pool, elementwise::bias_add_relu};
@@ -31,7 +45,7 @@ pub fn bias_add<T: Real>(pool: &Pool, data: &mut [T], bias: &[T]) {
 /// ```
 ///
 /// # Panics
-/// When `data` does not consist of whole rows.
+/// Panics if `data` does not consist of whole rows.
 pub fn bias_add_relu<T: Real>(pool: &Pool, data: &mut [T], bias: &[T]) {
     bias_rows(pool, data, bias, add_relu_rows);
 }
@@ -69,45 +83,59 @@ dispatch! {
     }
 }
 
-/// The channel layout of a tensor: `[batch, channels, positions]` (TensorFlow's `NCHW`) or `[rows,
-/// channels]`.
+/// The position of the channels in a tensor: `[batch, channels, positions]` (TensorFlow's `NCHW`), or `[rows, channels]` with one
+/// position.
+///
+/// ```
+/// use compute::elementwise::ChannelLayout;
+/// let nchw = ChannelLayout { batch: 2, channels: 3, positions: 28 * 28 };
+/// let nhwc = ChannelLayout { batch: 2 * 28 * 28, channels: 3, positions: 1 };
+/// assert_eq!(nchw.len(), nhwc.len());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChannelLayout {
-    /// Groups that each hold every channel.
+    /// The number of groups, each of which holds every channel.
     pub batch: usize,
-    /// Channels.
+    /// The number of channels.
     pub channels: usize,
-    /// Neighboring elements of one channel; 1 when the channels are the last dimension.
+    /// The number of neighboring elements of one channel; 1 if the channels are the last dimension.
     pub positions: usize,
 }
 
 impl ChannelLayout {
-    /// Returns the number of elements that a tensor of this layout has.
+    /// Returns the number of elements of a tensor with this layout.
     #[must_use]
     pub fn len(&self) -> usize {
         self.batch * self.channels * self.positions
     }
 
-    /// Returns true if there are none.
+    /// Returns true if such a tensor has no elements.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Returns the plan with which [`BinaryOp::Add`] adds a bias to a tensor of any [`Element`].
+    /// Returns the plan with which [`BinaryOp::Add`] adds a bias to a tensor of any [`Element`] type.
     ///
     /// # Errors
-    /// None for real layouts; the type is that of [`Broadcast::new`].
+    /// None for a layout of existing slices; the type is that of [`Broadcast::new`].
     pub fn broadcast(&self) -> Result<Broadcast<2>, BroadcastError> {
         Broadcast::new([&[self.batch, self.channels, self.positions], &[self.channels, 1]])
     }
 }
 
-/// Adds `bias[c]` to every element of channel `c` (TensorFlow's `BiasAdd`, in place), for any layout and
-/// any type that can be added.
+/// Adds `bias[c]` to every element of channel `c`, in place, for any layout and any type with addition. TensorFlow's `BiasAdd`.
+///
+/// ```
+/// use compute::{Pool, elementwise::{ChannelLayout, bias_add_channels}};
+/// let layout = ChannelLayout { batch: 1, channels: 2, positions: 2 };
+/// let mut data = [1i32, 2, 3, 4];
+/// bias_add_channels(&Pool::single(), layout, &mut data, &[10, 20]);
+/// assert_eq!(data, [11, 12, 23, 24]);
+/// ```
 ///
 /// # Panics
-/// When a slice is not as long as `layout` says, or `T` cannot be added (`bool`).
+/// Panics if the length of a slice contradicts `layout`, or if `T` has no addition (`bool`).
 pub fn bias_add_channels<T: Element>(pool: &Pool, layout: ChannelLayout, data: &mut [T], bias: &[T]) {
     let add = T::binary(BinaryOp::Add).unwrap_or_else(|| panic!("{} cannot be added", T::NAME));
     let plan = layout.broadcast().expect("a channel dimension broadcasts against itself");

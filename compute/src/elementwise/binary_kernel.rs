@@ -1,4 +1,4 @@
-//! Applying a function of two arguments to broadcast operands.
+//! Kernels that apply a function of two arguments to broadcast operands.
 
 use super::narrow::{BLOCK, Narrow};
 use super::unary::CALL;
@@ -9,20 +9,41 @@ use crate::Pool;
 use std::fmt;
 use std::ops::Range;
 
-/// A function of two elements. A type that stands for the function, so that each use is compiled on
-/// its own and vectorized.
+/// A function of two elements. It is a type rather than a value, so that the loop of each function is compiled separately and vectorized.
 ///
-/// Mark `call` `#[inline(always)]`: only then is it compiled for the CPU's widest instruction set.
+/// Mark `call` as `#[inline(always)]`: otherwise it is not compiled for the widest instruction set of the CPU.
+///
+/// ```
+/// use compute::elementwise::{BinaryFn, BinaryKernel, Broadcast};
+/// use compute::Pool;
+///
+/// #[derive(Clone, Copy, Default)]
+/// struct Midpoint;
+///
+/// impl BinaryFn<f32> for Midpoint {
+///     const PICOSECONDS: usize = 200;
+///     #[inline(always)]
+///     fn call(x: f32, y: f32, _alpha: f32) -> f32 {
+///         (x + y) / 2.0
+///     }
+/// }
+///
+/// let plan = Broadcast::new([&[2], &[2]])?;
+/// let mut output = [0.0; 2];
+/// BinaryKernel::new::<Midpoint>().run(&Pool::single(), &plan, &[1.0, 2.0], &[3.0, 6.0], &mut output)?;
+/// assert_eq!(output, [2.0, 4.0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait BinaryFn<T, R = T>: Copy + Default + Send + Sync + 'static {
     /// About how long one element takes, which decides from what size on several threads share the
     /// work.
     const PICOSECONDS: usize;
 
-    /// Returns the result for `x` and `y`. `alpha` is the kernel's parameter, see [`BinaryKernel::with_alpha`].
+    /// Returns the result for `x` and `y`. `alpha` is the parameter of the kernel; see [`BinaryKernel::with_alpha`].
     fn call(x: T, y: T, alpha: f32) -> R;
 }
 
-/// The error of an integer operation.
+/// The error of an integer operation, such as a division by zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ArithmeticError {
@@ -280,7 +301,8 @@ fn widened<H: Narrow>(
 }
 
 impl<T: Element, R: Element> BinaryKernel<T, R> {
-    /// Returns the kernel of a function.
+    /// Returns the kernel of a function that is defined by a type. [`Element::binary`](super::Element::binary) returns those of TensorFlow's
+    /// operations.
     #[must_use]
     pub fn new<O: BinaryFn<T, R>>() -> Self {
         let context = Context { alpha: DEFAULT_ALPHA, wide: Wide::None };
@@ -293,22 +315,31 @@ impl<T: Element, R: Element> BinaryKernel<T, R> {
         BinaryKernel { check: Some(check), ..self }
     }
 
-    /// Returns the same kernel with another parameter: the slope of `LeakyReluGrad` on the negative side. 0.2
-    /// unless set. Functions without a parameter ignore it.
+    /// Returns the kernel with another parameter, such as the slope of `LeakyReluGrad` for negative inputs. Default: 0.2. Functions without a
+    /// parameter ignore it.
     #[must_use]
     pub fn with_alpha(mut self, alpha: f32) -> Self {
         self.context.alpha = alpha;
         self
     }
 
-    /// Applies the function to the elements that `plan` brings together.
+    /// Applies the function to the pairs of elements that `plan` brings together.
+    ///
+    /// ```
+    /// use compute::{Pool, elementwise::{BinaryOp, Broadcast, Element}};
+    /// let plan = Broadcast::new([&[2, 1], &[3]])?;
+    /// let add = f32::binary(BinaryOp::Add).expect("floats can be added");
+    /// let mut sums = [0.0; 6];
+    /// add.run(&Pool::single(), &plan, &[10.0, 20.0], &[1.0, 2.0, 3.0], &mut sums)?;
+    /// assert_eq!(sums, [11.0, 12.0, 13.0, 21.0, 22.0, 23.0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
-    /// [`ArithmeticError`], with nothing written, when the right operand has an element that the
-    /// function cannot take.
+    /// [`ArithmeticError`] if the function does not accept an element of the right operand. Nothing is written then.
     ///
     /// # Panics
-    /// When a slice is not as long as `plan` says.
+    /// Panics if the length of a slice contradicts `plan`.
     pub fn run(
         &self,
         pool: &Pool,
@@ -387,14 +418,23 @@ fn split_align(cols: usize) -> usize {
 }
 
 impl<T: Element> BinaryKernel<T> {
-    /// Like [`BinaryKernel::run`], with the result in place of the left operand.
+    /// Works as [`BinaryKernel::run`], and writes the result over the left operand.
+    ///
+    /// ```
+    /// use compute::{Pool, elementwise::{BinaryOp, Broadcast, Element}};
+    /// let plan = Broadcast::new([&[2, 2], &[2]])?;
+    /// let multiply = i32::binary(BinaryOp::Mul).expect("integers can be multiplied");
+    /// let mut data = [1, 2, 3, 4];
+    /// multiply.run_in_place_left(&Pool::single(), &plan, &mut data, &[10, 100])?;
+    /// assert_eq!(data, [10, 200, 30, 400]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
-    /// As [`BinaryKernel::run`].
+    /// Those of [`BinaryKernel::run`].
     ///
     /// # Panics
-    /// When a slice is not as long as `plan` says, or the left operand is repeated
-    /// ([`Broadcast::is_full`]).
+    /// Panics if the length of a slice contradicts `plan`, or if the left operand is repeated ([`Broadcast::is_full`]).
     pub fn run_in_place_left(
         &self,
         pool: &Pool,
@@ -407,14 +447,23 @@ impl<T: Element> BinaryKernel<T> {
         Ok(())
     }
 
-    /// Like [`BinaryKernel::run`], with the result in place of the right operand.
+    /// Works as [`BinaryKernel::run`], and writes the result over the right operand.
+    ///
+    /// ```
+    /// use compute::{Pool, elementwise::{BinaryOp, Broadcast, Element}};
+    /// let plan = Broadcast::new([&[1], &[2]])?;
+    /// let subtract = i32::binary(BinaryOp::Sub).expect("integers can be subtracted");
+    /// let mut data = [1, 2];
+    /// subtract.run_in_place_right(&Pool::single(), &plan, &[10], &mut data)?;
+    /// assert_eq!(data, [9, 8]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
-    /// As [`BinaryKernel::run`].
+    /// Those of [`BinaryKernel::run`].
     ///
     /// # Panics
-    /// When a slice is not as long as `plan` says, or the right operand is repeated
-    /// ([`Broadcast::is_full`]).
+    /// Panics if the length of a slice contradicts `plan`, or if the right operand is repeated ([`Broadcast::is_full`]).
     pub fn run_in_place_right(
         &self,
         pool: &Pool,

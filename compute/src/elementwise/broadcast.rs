@@ -31,7 +31,7 @@ pub struct Broadcast<const N: usize> {
     operand_lens: [usize; N],
 }
 
-/// The reason why shapes cannot be combined.
+/// The reason why operands cannot be broadcast against each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BroadcastError {
@@ -84,10 +84,10 @@ pub(crate) struct Piece<const N: usize> {
 }
 
 impl<const N: usize> Broadcast<N> {
-    /// Lines up operands of these shapes.
+    /// Aligns operands of these shapes.
     ///
     /// # Errors
-    /// [`BroadcastError`] when they do not fit or have too many dimensions.
+    /// [`BroadcastError`] if the shapes are incompatible or have too many dimensions.
     pub fn new(shapes: [&[usize]; N]) -> Result<Self, BroadcastError> {
         let (shape, shape_rank) = output_shape(&shapes)?;
         let mut plan = Broadcast {
@@ -109,7 +109,7 @@ impl<const N: usize> Broadcast<N> {
         &self.shape[..self.shape_rank]
     }
 
-    /// Returns the number of elements that the result has.
+    /// Returns the number of elements of the result.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
@@ -121,20 +121,27 @@ impl<const N: usize> Broadcast<N> {
         self.len == 0
     }
 
-    /// Returns the number of elements that operand `operand` has.
+    /// Returns the number of elements of an operand.
     ///
     /// # Panics
-    /// When there is no such operand.
+    /// Panics if there is no such operand.
     #[must_use]
     pub fn operand_len(&self, operand: usize) -> usize {
         self.operand_lens[operand]
     }
 
-    /// Returns true if operand `operand` is used as it is, each element once and in order, so that the result
-    /// may take its place in memory.
+    /// Returns true if each element of the operand is used once and in order, so that the result may be written over it.
+    ///
+    /// ```
+    /// use compute::elementwise::Broadcast;
+    /// let plan = Broadcast::new([&[2, 3], &[3]])?;
+    /// assert!(plan.is_full(0) && !plan.is_full(1));
+    /// assert_eq!((plan.len(), plan.operand_len(1)), (6, 3));
+    /// # Ok::<(), compute::elementwise::BroadcastError>(())
+    /// ```
     ///
     /// # Panics
-    /// When there is no such operand.
+    /// Panics if there is no such operand.
     #[must_use]
     pub fn is_full(&self, operand: usize) -> bool {
         self.operand_lens[operand] == self.len

@@ -1,4 +1,4 @@
-//! Turning numbers of one type into numbers of another.
+//! Conversion of numbers from one type to another.
 
 use super::work::{split_output, units_per_part};
 use super::{Element, Loops, Narrow, Values, ValuesMut};
@@ -7,30 +7,44 @@ use half::{bf16, f16};
 use num_complex::Complex;
 use std::sync::{Mutex, PoisonError};
 
-/// A number that can be turned into a `D`; every [`Element`] can be turned into every other.
+/// A number that can be converted to a `D`. Every [`Element`] can be converted to every other.
 ///
-/// - Floating point to integer: the integer part; what lies outside the range becomes the nearest limit
-///   and NaN becomes 0. (TensorFlow leaves these cases to the compiler, and on x86 mostly gives the
-///   least integer.)
-/// - Integer to narrower integer: the low bits.
-/// - To floating point: the nearest value, ties to even; to 16 bits by way of `f32`.
-/// - To `bool`: whether it is not 0, so NaN is true. From `bool`: 0 or 1.
+/// - Floating-point to integer: the integer part. Numbers out of range become the nearest limit, and NaN becomes 0. (TensorFlow leaves these
+///   cases to the compiler, which on x86 usually yields the smallest integer.)
+/// - Integer to a narrower integer: the low bits.
+/// - To floating-point: the nearest value, ties to even; to 16 bits through `f32`.
+/// - To `bool`: true unless the number is 0, so NaN is true. From `bool`: 0 or 1.
 /// - From complex: the real part, except to complex. To complex: the imaginary part is 0.
+///
+/// ```
+/// use compute::elementwise::CastTo;
+/// let integer: i32 = 2.9f32.cast();
+/// let saturated: u8 = (-1.0f32).cast();
+/// let truth: bool = f32::NAN.cast();
+/// assert_eq!((integer, saturated, truth), (2, 0, true));
+/// ```
 pub trait CastTo<D>: Element {
     /// Returns the number as a `D`.
     fn cast(self) -> D;
 
-    /// [`CastTo::cast`] for slices of one length, on the calling thread.
+    /// Converts a slice on the calling thread, as [`CastTo::cast`]. Both slices have the same length.
     fn cast_slice(input: &[Self], output: &mut [D]);
 }
 
 /// About how long one element takes, in picoseconds.
 const COST: usize = 300;
 
-/// Casts every element; see [`CastTo`] for the rules.
+/// Converts every element; see [`CastTo`] for the rules.
+///
+/// ```
+/// use compute::{Pool, elementwise::cast};
+/// let mut integers = [0i64; 3];
+/// cast(&Pool::single(), &[1.5f32, -1.5, 1e30], &mut integers);
+/// assert_eq!(integers, [1, -1, i64::MAX]);
+/// ```
 ///
 /// # Panics
-/// When the slices differ in length.
+/// Panics if the slices differ in length.
 pub fn cast<S: CastTo<D>, D: Element>(pool: &Pool, input: &[S], output: &mut [D]) {
     assert_eq!(input.len(), output.len(), "input and output differ in length");
     split_output(pool, output, 64, units_per_part(COST), |range, output| {

@@ -1,4 +1,4 @@
-//! Between complex numbers and their parts.
+//! Conversion between complex numbers and their parts.
 
 use super::unary::{CALL, CHEAP, named_ops};
 use super::{BinaryFn, BinaryKernel, UnaryFn, UnaryKernel};
@@ -73,7 +73,16 @@ where
     }
 }
 
-/// Returns the kernel that makes complex numbers of a real and an imaginary part (TensorFlow's `Complex`).
+/// Returns the kernel that builds complex numbers from real and imaginary parts: TensorFlow's `Complex`.
+///
+/// ```
+/// use compute::{Pool, elementwise::{Broadcast, complex}};
+/// let plan = Broadcast::new([&[1], &[1]])?;
+/// let mut output = [num_complex::Complex::new(0.0f32, 0.0)];
+/// complex::<f32>().run(&Pool::single(), &plan, &[1.0], &[2.0], &mut output)?;
+/// assert_eq!((output[0].re, output[0].im), (1.0, 2.0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use]
 pub fn complex<T: math::Real>() -> BinaryKernel<T, Complex<T>>
 where

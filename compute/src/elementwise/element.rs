@@ -1,4 +1,4 @@
-//! The types of numbers that the kernels know.
+//! The types of numbers that the kernels accept.
 
 use super::complex_functions::{double, single};
 use super::{BinaryKernel, BinaryOp, Broadcast, CompareOp, TestOp, UnaryKernel, UnaryOp};
@@ -42,11 +42,20 @@ pub enum Loops {
     All,
 }
 
-/// A number (or truth value) that the kernels work on: `f32`, `f64`, `f16`, `bf16`, the integers of 8
-/// to 64 bits, `bool`, `Complex<f32>` and `Complex<f64>`.
+/// A number (or truth value) that the kernels accept: `f32`, `f64`, `f16`, `bf16`, the integers of 8 to 64 bits, `bool`, `Complex<f32>`, and
+/// `Complex<f64>`.
 ///
-/// The functions find the kernel of an operation for this type; they answer `None` where TensorFlow
-/// has no such operation on the type either (or none that makes sense).
+/// The functions look up the kernel of an operation for this type. They return `None` if TensorFlow has no such operation for the type, or
+/// none with a meaning.
+///
+/// ```
+/// use compute::{Pool, elementwise::{Element, UnaryOp}};
+/// let exp = f32::unary(UnaryOp::Exp).expect("floats have an exponential");
+/// let mut data = [0.0, 1.0];
+/// exp.run_in_place(&Pool::single(), &mut data);
+/// assert_eq!(data[0], 1.0);
+/// assert!(i32::unary(UnaryOp::Exp).is_none());
+/// ```
 pub trait Element: Copy + Default + PartialEq + Debug + Send + Sync + 'static + sealed::Sealed {
     /// Rust's name of the type.
     const NAME: &'static str;
@@ -54,19 +63,19 @@ pub trait Element: Copy + Default + PartialEq + Debug + Send + Sync + 'static + 
     /// The instruction sets that loops over this type are compiled for.
     const LOOPS: Loops;
 
-    /// Returns the kernel of `op`.
+    /// Returns the kernel of a function of one argument.
     fn unary(op: UnaryOp) -> Option<UnaryKernel<Self>>;
 
-    /// Returns the kernel of `op`.
+    /// Returns the kernel of a function of two arguments.
     fn binary(op: BinaryOp) -> Option<BinaryKernel<Self>>;
 
-    /// Returns the kernel of `op`.
+    /// Returns the kernel of a comparison.
     fn compare(op: CompareOp) -> Option<BinaryKernel<Self, bool>>;
 
-    /// Returns the kernel of `op`.
+    /// Returns the kernel of a test.
     fn test(op: TestOp) -> Option<UnaryKernel<Self, bool>>;
 
-    /// Returns the kernel of `op`.
+    /// Returns the kernel of a reduction.
     fn reduce(op: ReduceOp) -> Option<ReduceKernel<Self>>;
 }
 

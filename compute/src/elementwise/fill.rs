@@ -1,19 +1,32 @@
-//! Filling and adding up whole tensors.
+//! Filling arrays, and adding up several of them.
 
 use super::work::{split_output, units_per_part};
 use super::{BinaryOp, Broadcast, Element};
 use crate::Pool;
 
 /// Sets every element to `value`.
+///
+/// ```
+/// use compute::{Pool, elementwise::fill};
+/// let mut data = [0u8; 4];
+/// fill(&Pool::single(), &mut data, 7);
+/// assert_eq!(data, [7; 4]);
+/// ```
 pub fn fill<T: Clone + Send + Sync>(pool: &Pool, output: &mut [T], value: T) {
     split_output(pool, output, 64, units_per_part(100), |_, output| output.fill(value.clone()));
 }
 
-/// `output = inputs[0] + inputs[1] + ...`, added in that order (TensorFlow's `AddN`); one pass over the
-/// output.
+/// Computes `output = inputs[0] + inputs[1] + ...`, in this order and in one pass over the output: TensorFlow's `AddN`.
+///
+/// ```
+/// use compute::{Pool, elementwise::add_n};
+/// let mut sums = [0.0f32; 2];
+/// add_n(&Pool::single(), &[&[1.0, 2.0], &[10.0, 20.0], &[100.0, 200.0]], &mut sums);
+/// assert_eq!(sums, [111.0, 222.0]);
+/// ```
 ///
 /// # Panics
-/// When there is no input, a slice differs in length, or `T` cannot be added (`bool`).
+/// Panics without an input, if the slices differ in length, or if `T` has no addition (`bool`).
 pub fn add_n<T: Element>(pool: &Pool, inputs: &[&[T]], output: &mut [T]) {
     /// Elements that stay in the nearest cache while all inputs are added to them.
     const BLOCK: usize = 1024;

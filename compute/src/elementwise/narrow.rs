@@ -1,4 +1,4 @@
-//! The floating-point types of 16 bits: stored narrow, computed in `f32`.
+//! The 16-bit floating-point types: stored in 16 bits, computed in `f32`.
 
 use super::Element;
 use half::{bf16, f16};
@@ -6,10 +6,10 @@ use half::{bf16, f16};
 /// Elements that are converted at a time; small enough for three blocks to stay in the nearest cache.
 pub(crate) const BLOCK: usize = 256;
 
-/// A type of 16 bits that is computed in `f32`.
+/// A 16-bit floating-point type that is computed in `f32`.
 ///
-/// The conversions have no branches, so that loops over them are vectorized; they give the bits that
-/// IEEE 754's rounding to nearest, ties to even, asks for. NaNs become quiet.
+/// The conversions have no branches, so loops over them are vectorized. They round to nearest, ties to even, as IEEE 754 requires. NaNs become
+/// quiet.
 pub trait Narrow: Element {
     /// Returns the same value, exactly.
     fn widen(self) -> f32;
@@ -17,10 +17,10 @@ pub trait Narrow: Element {
     /// Returns the nearest value.
     fn narrow(x: f32) -> Self;
 
-    /// [`Narrow::widen`] for slices of one length.
+    /// Converts a slice as [`Narrow::widen`]. Both slices have the same length.
     fn widen_slice(input: &[Self], output: &mut [f32]);
 
-    /// [`Narrow::narrow`] for slices of one length.
+    /// Converts a slice as [`Narrow::narrow`]. Both slices have the same length.
     fn narrow_slice(input: &[f32], output: &mut [Self]);
 }
 

@@ -40,10 +40,10 @@ pub enum Instruction {
     Binary(BinaryKernel<f32>, Operand, Operand),
 }
 
-/// The relation between the elements of an input and those of the outputs.
+/// The layout of an input relative to the outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputKind {
-    /// One element for each of the output's.
+    /// One element for each element of the output.
     Full,
     /// One row, used for every row of the output.
     Row,
@@ -95,9 +95,8 @@ impl fmt::Display for ProgramError {
 
 impl std::error::Error for ProgramError {}
 
-/// A chain (or any directed graph without cycles) of elementwise operations on `f32`, evaluated block by
-/// block: each input is read once and each output written once. The results are bit for bit those of
-/// the same kernels run one after the other.
+/// A chain (or any acyclic graph) of elementwise operations on `f32`, evaluated block by block: each input is read once and each output is
+/// written once. The results equal those of the single kernels bit by bit.
 ///
 /// ```
 /// use compute::{Pool, elementwise::{BinaryOp, Element, InputKind, Instruction, Operand, Program, UnaryOp}};
@@ -131,10 +130,10 @@ pub struct Program {
 }
 
 impl Program {
-    /// Creates a program whose outputs are the results of the instructions `outputs`.
+    /// Creates a program whose outputs are the results of the instructions with the indices `outputs`.
     ///
     /// # Errors
-    /// [`ProgramError`] when an operand or output does not exist, or the program is too large.
+    /// [`ProgramError`] if an operand or output does not exist, or if the program is too large.
     pub fn new(
         inputs: &[InputKind],
         instructions: &[Instruction],
@@ -143,12 +142,11 @@ impl Program {
         compile::compile(inputs, instructions, outputs)
     }
 
-    /// Evaluates the program. `row` is the length of a row of the output, by which inputs of kind [`InputKind::Row`] and
-    /// [`InputKind::Column`] are laid out; without any it is ignored.
+    /// Evaluates the program. `row` is the length of a row of the output, which lays out inputs of kind [`InputKind::Row`] and
+    /// [`InputKind::Column`]; without such inputs it is ignored.
     ///
     /// # Panics
-    /// When the number of slices differs from the program's, an output differs in length from another, or
-    /// an input does not have the length of its kind.
+    /// Panics if the number of slices differs from the program's, if outputs differ in length, or if the length of an input contradicts its kind.
     pub fn run(&self, pool: &Pool, row: usize, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) {
         let len = self.check(row, inputs, outputs);
         if len == 0 {

@@ -1,14 +1,23 @@
-//! Choosing between two operands, element by element.
+//! Selection between two operands, element by element.
 
 use super::work::{split_output, units_per_part};
 use super::{Broadcast, Element};
 use crate::Pool;
 
-/// `output = condition ? a : b`, with all three operands broadcast (TensorFlow's `SelectV2`). Operand 0
-/// of `plan` is the condition, 1 is `a`, 2 is `b`.
+/// Computes `output = condition ? a : b` with all three operands broadcast: TensorFlow's `SelectV2`. Operand 0 of `plan` is the condition,
+/// operand 1 is `a`, operand 2 is `b`.
+///
+/// ```
+/// use compute::{Pool, elementwise::{Broadcast, select}};
+/// let plan = Broadcast::new([&[2, 1], &[2, 2], &[]])?;
+/// let mut output = [0; 4];
+/// select(&Pool::single(), &plan, &[true, false], &[1, 2, 3, 4], &[9], &mut output);
+/// assert_eq!(output, [1, 2, 9, 9]);
+/// # Ok::<(), compute::elementwise::BroadcastError>(())
+/// ```
 ///
 /// # Panics
-/// When a slice is not as long as `plan` says.
+/// Panics if the length of a slice contradicts `plan`.
 pub fn select<T: Element>(
     pool: &Pool,
     plan: &Broadcast<3>,

@@ -1,4 +1,4 @@
-//! Applying a function of one argument to every element.
+//! Kernels that apply a function of one argument to every element.
 
 use super::narrow::{BLOCK, Narrow};
 use super::unary::CALL;
@@ -8,16 +8,34 @@ use crate::Pool;
 use std::fmt;
 use std::marker::PhantomData;
 
-/// A function of one element. A type that stands for the function, so that each use is compiled on its
-/// own and vectorized.
+/// A function of one element. It is a type rather than a value, so that the loop of each function is compiled separately and vectorized.
 ///
-/// Mark `call` `#[inline(always)]`: only then is it compiled for the CPU's widest instruction set.
+/// Mark `call` as `#[inline(always)]`: otherwise it is not compiled for the widest instruction set of the CPU.
+///
+/// ```
+/// use compute::{Pool, elementwise::{UnaryFn, UnaryKernel}};
+///
+/// #[derive(Clone, Copy, Default)]
+/// struct Halve;
+///
+/// impl UnaryFn<f32> for Halve {
+///     const PICOSECONDS: usize = 100;
+///     #[inline(always)]
+///     fn call(x: f32, _alpha: f32) -> f32 {
+///         x / 2.0
+///     }
+/// }
+///
+/// let mut data = [1.0, 2.0];
+/// UnaryKernel::new::<Halve>().run_in_place(&Pool::single(), &mut data);
+/// assert_eq!(data, [0.5, 1.0]);
+/// ```
 pub trait UnaryFn<T, R = T>: Copy + Default + Send + Sync + 'static {
     /// About how long one element takes, which decides from what size on several threads share the
     /// work.
     const PICOSECONDS: usize;
 
-    /// Returns the result for `x`. `alpha` is the kernel's parameter, see [`UnaryKernel::with_alpha`].
+    /// Returns the result for `x`. `alpha` is the parameter of the kernel; see [`UnaryKernel::with_alpha`].
     fn call(x: T, alpha: f32) -> R;
 }
 
@@ -128,15 +146,24 @@ fn test_narrow<H: Narrow>(context: Context, input: &[H], output: &mut [bool]) {
 pub(super) const DEFAULT_ALPHA: f32 = 0.2;
 
 impl<T: Element, R: Element> UnaryKernel<T, R> {
-    /// Returns the kernel of a function.
+    /// Returns the kernel of a function that is defined by a type. [`Element::unary`](super::Element::unary) returns those of TensorFlow's
+    /// operations.
     #[must_use]
     pub fn new<O: UnaryFn<T, R>>() -> Self {
         let context = Context { alpha: DEFAULT_ALPHA, wide: Wide::None };
         UnaryKernel { run: map::<T, R, O>, all: run_all, context, picoseconds: O::PICOSECONDS }
     }
 
-    /// Returns the same kernel with another parameter: the slope of `LeakyRelu` on the negative side. 0.2 unless
-    /// set. Functions without a parameter ignore it.
+    /// Returns the kernel with another parameter, such as the slope of `LeakyRelu` for negative inputs. Default: 0.2. Functions without a
+    /// parameter ignore it.
+    ///
+    /// ```
+    /// use compute::{Pool, elementwise::{Element, UnaryOp}};
+    /// let leaky = f32::unary(UnaryOp::LeakyRelu).expect("floats have it").with_alpha(0.5);
+    /// let mut data = [-2.0, 2.0];
+    /// leaky.run_in_place(&Pool::single(), &mut data);
+    /// assert_eq!(data, [-1.0, 2.0]);
+    /// ```
     #[must_use]
     pub fn with_alpha(mut self, alpha: f32) -> Self {
         self.context.alpha = alpha;
@@ -145,8 +172,16 @@ impl<T: Element, R: Element> UnaryKernel<T, R> {
 
     /// Applies the function to every element of `input`.
     ///
+    /// ```
+    /// use compute::{Pool, elementwise::{Element, UnaryOp}};
+    /// let square = i32::unary(UnaryOp::Square).expect("integers have it");
+    /// let mut output = [0; 3];
+    /// square.run(&Pool::single(), &[1, -2, 3], &mut output);
+    /// assert_eq!(output, [1, 4, 9]);
+    /// ```
+    ///
     /// # Panics
-    /// When the slices differ in length.
+    /// Panics if the slices differ in length.
     pub fn run(&self, pool: &Pool, input: &[T], output: &mut [R]) {
         assert_eq!(input.len(), output.len(), "input and output differ in length");
         (self.all)(self, pool, input, output);
@@ -170,7 +205,7 @@ fn run_all<T: Element, R: Element>(kernel: &UnaryKernel<T, R>, pool: &Pool, inpu
 }
 
 impl<T: Element> UnaryKernel<T> {
-    /// Replaces every element by the function's result.
+    /// Replaces every element by the result of the function.
     pub fn run_in_place(&self, pool: &Pool, data: &mut [T]) {
         T::map_in_place(self, pool, data);
     }

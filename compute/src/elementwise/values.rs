@@ -1,4 +1,4 @@
-//! Elements whose type is known at run time.
+//! Slices of elements whose type is known only at run time.
 
 use half::{bf16, f16};
 use num_complex::Complex;

@@ -73,6 +73,10 @@ fn tail(x: f64) -> f64 {
 }
 
 /// Returns the error function of `x`.
+///
+/// ```
+/// assert_eq!((compute::math::erf(0.0), compute::math::erf(10.0)), (0.0, 1.0));
+/// ```
 #[inline(always)]
 #[must_use]
 pub fn erf(x: f32) -> f32 {
@@ -83,7 +87,12 @@ pub fn erf(x: f32) -> f32 {
     (y as f32).copysign(x)
 }
 
-/// 1 less the error function of `x`.
+/// Returns the complementary error function of `x`: 1 minus the error function, without cancellation for large `x`.
+///
+/// ```
+/// assert_eq!(compute::math::erfc(0.0), 1.0);
+/// assert!(compute::math::erfc(5.0) > 0.0); // `1 - erf(5)` is 0
+/// ```
 #[inline(always)]
 #[must_use]
 pub fn erfc(x: f32) -> f32 {

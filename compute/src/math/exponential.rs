@@ -33,7 +33,12 @@ fn exp_tail(r: f32) -> f32 {
     p * r + 0.5
 }
 
-/// e to the power of `x`; 0 where that is below the smallest normal number.
+/// Returns e to the power of `x`. Results below the smallest normal number are 0.
+///
+/// ```
+/// use compute::math::exp;
+/// assert_eq!((exp(0.0), exp(-1000.0), exp(1000.0)), (1.0, 0.0, f32::INFINITY));
+/// ```
 #[inline(always)]
 #[must_use]
 pub fn exp(x: f32) -> f32 {
@@ -56,7 +61,11 @@ fn clamp(x: f32, low: f32, high: f32) -> f32 {
     if high < x { high } else { x }
 }
 
-/// e to the power of `x`, less 1; exact near 0.
+/// Returns e to the power of `x` minus 1, exact near 0.
+///
+/// ```
+/// assert_eq!(compute::math::expm1(1e-20), 1e-20); // `exp(x) - 1` is 0
+/// ```
 #[inline(always)]
 #[must_use]
 pub fn expm1(x: f32) -> f32 {
@@ -94,6 +103,11 @@ fn ln_positive(x: f32) -> f32 {
 }
 
 /// Returns the natural logarithm of `x`.
+///
+/// ```
+/// assert_eq!(compute::math::ln(1.0), 0.0);
+/// assert!(compute::math::ln(-1.0).is_nan());
+/// ```
 #[inline(always)]
 #[must_use]
 pub fn ln(x: f32) -> f32 {
@@ -105,6 +119,10 @@ pub fn ln(x: f32) -> f32 {
 }
 
 /// Returns the natural logarithm of `1 + x`; exact near 0.
+///
+/// ```
+/// assert_eq!(compute::math::log1p(1e-20), 1e-20); // `ln(1 + x)` is 0
+/// ```
 #[inline(always)]
 #[must_use]
 pub fn log1p(x: f32) -> f32 {
@@ -117,7 +135,11 @@ pub fn log1p(x: f32) -> f32 {
     if x < f32::INFINITY { y } else { x }
 }
 
-/// 1 / (1 + e^-x).
+/// Returns `1 / (1 + e^-x)`.
+///
+/// ```
+/// assert_eq!(compute::math::sigmoid(0.0), 0.5);
+/// ```
 #[inline(always)]
 #[must_use]
 pub fn sigmoid(x: f32) -> f32 {
@@ -125,6 +147,10 @@ pub fn sigmoid(x: f32) -> f32 {
 }
 
 /// Returns the hyperbolic tangent of `x`.
+///
+/// ```
+/// assert_eq!((compute::math::tanh(0.0), compute::math::tanh(100.0)), (0.0, 1.0));
+/// ```
 #[inline(always)]
 #[must_use]
 pub fn tanh(x: f32) -> f32 {
@@ -134,7 +160,12 @@ pub fn tanh(x: f32) -> f32 {
     y.copysign(x)
 }
 
-/// ln(1 + e^x), with TensorFlow's short cuts at both ends.
+/// Returns `ln(1 + e^x)`, with TensorFlow's shortcuts at both ends.
+///
+/// ```
+/// assert!((compute::math::softplus(0.0) - 2f32.ln()).abs() < 1e-6);
+/// assert_eq!(compute::math::softplus(100.0), 100.0);
+/// ```
 #[inline(always)]
 #[must_use]
 pub fn softplus(x: f32) -> f32 {

@@ -4,8 +4,7 @@ use super::Real;
 use crate::elementwise::{Element, Narrow};
 use half::{bf16, f16};
 
-/// A floating-point type together with the one that it is computed in: its own, or `f32` for the types
-/// of 16 bits.
+/// A floating-point type together with the type in which it is computed: itself, or `f32` for 16-bit types.
 pub trait Float: Element {
     /// The type in which functions are computed.
     type Wide: Real + Float<Wide = Self::Wide>;
@@ -13,7 +12,7 @@ pub trait Float: Element {
     /// True if that is a wider type, so that storing rounds.
     const ROUNDS: bool;
 
-    /// Returns the number to compute with.
+    /// Returns the number in the type of the computation.
     fn load(self) -> Self::Wide;
 
     /// Returns the nearest number of this type.

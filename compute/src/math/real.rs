@@ -19,7 +19,7 @@ fn lgamma(x: f32) -> f32 {
     libm::lgamma(x.into()) as f32
 }
 
-/// `f32` or `f64`, with the functions that the kernels need.
+/// `f32` or `f64`, with the functions that kernels need.
 pub trait Real:
     Element
     + PartialOrd

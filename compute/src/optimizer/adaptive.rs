@@ -1,4 +1,4 @@
-//! Rules that scale each weight's step by the history of its gradient.
+//! Rules that scale the step of each weight by the history of its gradient.
 
 use super::{Number, Rule, Weight};
 
@@ -7,7 +7,18 @@ use super::{Number, Rule, Weight};
 /// `m += (gradient - m) * (1 - beta1)`, `v += (gradient^2 - v) * (1 - beta2)`,
 /// `weight -= m * alpha / (sqrt(v) + epsilon)`.
 ///
-/// State: weights, m, v.
+/// State: weights, m, v. The caller multiplies the powers after each step.
+///
+/// ```
+/// use compute::{Pool, optimizer::{self, Adam}};
+/// let rule = Adam {
+///     learning_rate: 0.1f32, beta1: 0.9, beta2: 0.999, epsilon: 1e-8,
+///     beta1_power: 0.9, beta2_power: 0.999, use_nesterov: false,
+/// };
+/// let (mut weights, mut m, mut v) = ([1.0], [0.0], [0.0]);
+/// optimizer::apply(&Pool::single(), rule, [&mut weights, &mut m, &mut v], &[5.0]);
+/// assert!((weights[0] - 0.9f32).abs() < 1e-5); // the first step is as long as the learning rate
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Adam<T> {
     /// The learning rate.
@@ -142,8 +153,8 @@ impl<T: Weight> Rule<T, 3> for RmsProp<T> {
     }
 }
 
-/// RMSProp with the variance in place of the mean square: `mean_gradient` is kept like `mean_square`, and
-/// the root is of `mean_square - mean_gradient^2 + epsilon`.
+/// RMSProp with the variance instead of the mean square: `mean_gradient` is maintained like `mean_square`, and the root is of
+/// `mean_square - mean_gradient^2 + epsilon`.
 ///
 /// State: weights, mean gradients, mean squares, moments.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -218,7 +229,7 @@ impl<T: Weight> Rule<T, 2> for Adagrad<T> {
     }
 }
 
-/// Adagrad with dual averaging.
+/// Adagrad with dual averaging (Duchi, Hazan and Singer, 2011), for sparse linear models.
 ///
 /// State: weights, gradient accumulators, squared gradient accumulators.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -2,7 +2,9 @@
 
 use super::{Rule, Weight};
 
-/// `weight -= learning_rate * gradient`.
+/// Gradient descent: `weight -= learning_rate * gradient`.
+///
+/// State: weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GradientDescent<T> {
     /// The step for a gradient of 1.
@@ -23,7 +25,7 @@ impl<T: Weight> Rule<T, 1> for GradientDescent<T> {
     }
 }
 
-/// `accumulator = accumulator * momentum + gradient`, `weight -= learning_rate * accumulator`.
+/// Gradient descent with momentum: `accumulator = accumulator * momentum + gradient`, `weight -= learning_rate * accumulator`.
 ///
 /// State: weights, accumulators.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,6 +65,7 @@ impl<T: Weight> Rule<T, 2> for Momentum<T> {
     }
 }
 
+/// Gradient descent with the momentum of Keras, which scales the gradient before it is accumulated:
 /// `accumulator = accumulator * momentum - learning_rate * gradient`, `weight += accumulator`.
 ///
 /// State: weights, accumulators.

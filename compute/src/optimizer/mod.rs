@@ -54,9 +54,9 @@ use crate::elementwise::work::{split_outputs, units_per_part};
 use crate::reduce::execute;
 use crate::simd::Vectorised;
 
-/// The update rule of one weight and its slots: `N` numbers, the weight first.
+/// The update rule of a weight and its slots: `N` numbers, the weight first.
 ///
-/// Mark `step` `#[inline(always)]`: only then is it compiled for the CPU's widest instruction set.
+/// Mark `step` as `#[inline(always)]`: otherwise it is not compiled for the widest instruction set of the CPU.
 pub trait Rule<T: Weight, const N: usize>: Copy + Send + Sync {
     /// The part of the parameters that is the same for all weights.
     type Prepared: Copy + Send + Sync;
@@ -64,7 +64,7 @@ pub trait Rule<T: Weight, const N: usize>: Copy + Send + Sync {
     /// About how long one weight takes, which decides from what size on several threads share the work.
     const PICOSECONDS: usize;
 
-    /// Computes what is the same for all weights.
+    /// Computes the values that are the same for all weights.
     fn prepare(self) -> Self::Prepared;
 
     /// Returns the new weight and slots.
@@ -100,10 +100,17 @@ impl<T: Weight, R: Rule<T, N>, const N: usize> Vectorised for Sweep<'_, T, R, N>
     }
 }
 
-/// Updates every weight. `state` is the weights and then the slots, in the order that the rule names.
+/// Updates every weight. `state` has the weights and then the slots, in the order that the rule states.
+///
+/// ```
+/// use compute::{Pool, optimizer::{self, GradientDescent}};
+/// let mut weights = [1.0f32, 2.0];
+/// optimizer::apply(&Pool::single(), GradientDescent { learning_rate: 0.5 }, [&mut weights], &[1.0, -1.0]);
+/// assert_eq!(weights, [0.5, 2.5]);
+/// ```
 ///
 /// # Panics
-/// When the slices differ in length.
+/// Panics if the slices differ in length.
 pub fn apply<T: Weight, R: Rule<T, N>, const N: usize>(
     pool: &Pool,
     rule: R,
@@ -117,17 +124,26 @@ pub fn apply<T: Weight, R: Rule<T, N>, const N: usize>(
     });
 }
 
-/// Updates the rows with these indices; row `i` of `gradient` belongs to row `indices[i]`. Rows are `inner`
-/// long. A row that is named twice is updated twice, one after the other, as TensorFlow does.
+/// Updates the rows with these indices. Row `i` of `gradient` belongs to row `indices[i]`; rows are `inner` long. A row that occurs twice is
+/// updated twice, one after the other, as in TensorFlow.
 ///
-/// This is what `SparseApplyMomentum`, `SparseApplyAdagrad`, `SparseApplyRMSProp`, `SparseApplyFtrl` and
-/// their like do. TensorFlow has no sparse Adam of that kind: its optimizer decays the slots of all rows.
+/// This is what `SparseApplyMomentum`, `SparseApplyAdagrad`, `SparseApplyRMSProp`, `SparseApplyFtrl`, and others do. TensorFlow has no such
+/// operation for Adam: its optimizer decays the slots of all rows.
+///
+/// ```
+/// use compute::optimizer::{self, GradientDescent};
+/// let mut weights = [1.0f32, 1.0, 2.0, 2.0]; // two rows
+/// let rule = GradientDescent { learning_rate: 1.0 };
+/// optimizer::apply_sparse(rule, 2, [&mut weights], &[0.5, 0.25], &[1i64])?;
+/// assert_eq!(weights, [1.0, 1.0, 1.5, 1.75]);
+/// # Ok::<(), compute::elementwise::layout::IndexError>(())
+/// ```
 ///
 /// # Errors
-/// [`IndexError`] for the first index outside the weights; nothing is changed then.
+/// [`IndexError`] for the first index outside of the weights. Nothing is changed then.
 ///
 /// # Panics
-/// When the weights do not consist of whole rows, or the gradient does not have a row for each index.
+/// Panics if the weights do not consist of whole rows, or if the gradient does not have a row for each index.
 pub fn apply_sparse<T: Weight, R: Rule<T, N>, I: Index, const N: usize>(
     rule: R,
     inner: usize,

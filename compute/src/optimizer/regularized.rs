@@ -1,4 +1,4 @@
-//! Rules with penalties that push weights to exactly 0.
+//! Rules with penalties that set weights to exactly 0.
 
 use super::{Number, Rule, Weight};
 
@@ -11,7 +11,9 @@ fn proximal<N: Number>(x: N, rate: N, l1: N, l2: N) -> N {
     shrunk / (N::of(1.0) + rate * l2)
 }
 
-/// A step of gradient descent, and then the proximal step for both penalties.
+/// A step of gradient descent, followed by the proximal step for both penalties.
+///
+/// State: weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ProximalGradientDescent<T> {
     /// The step for a gradient of 1.
@@ -36,7 +38,7 @@ impl<T: Weight> Rule<T, 1> for ProximalGradientDescent<T> {
     }
 }
 
-/// A step of Adagrad, and then the proximal step for both penalties with the same rate.
+/// A step of Adagrad, followed by the proximal step for both penalties with the same rate.
 ///
 /// State: weights, accumulators.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,8 +1,8 @@
-//! Rules that trust a gradient more when it points where the average does.
+//! Rules that trust a gradient more if it points in the same direction as the average.
 
 use super::{Number, Rule, Weight};
 
-/// `m = m * beta + gradient * (1 - beta)`,
+/// PowerSign (Bello and others, 2017): `m = m * beta + gradient * (1 - beta)`,
 /// `weight -= learning_rate * exp(log_base * sign_decay * sign(gradient) * sign(m)) * gradient`.
 ///
 /// State: weights, m.
@@ -39,7 +39,7 @@ impl<T: Weight> Rule<T, 2> for PowerSign<T> {
     }
 }
 
-/// `m = m * beta + gradient * (1 - beta)`,
+/// AddSign (Bello and others, 2017): `m = m * beta + gradient * (1 - beta)`,
 /// `weight -= learning_rate * (alpha + sign_decay * sign(gradient) * sign(m)) * gradient`.
 ///
 /// State: weights, m.

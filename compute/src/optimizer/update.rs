@@ -1,4 +1,4 @@
-//! Rules behind a pointer, compiled once, in this crate.
+//! Rules behind a pointer, which are compiled once, in this crate.
 
 use super::{
     AdaMax, Adadelta, Adagrad, AdagradDa, Adam, AddSign, CenteredRmsProp, Ftrl, GradientDescent,
@@ -19,19 +19,19 @@ use half::{bf16, f16};
 /// assert_eq!(weights, [0.5, 2.5]);
 /// ```
 pub trait Update<T> {
-    /// [`apply`] with this rule.
+    /// Updates every weight by this rule, as [`apply`].
     ///
     /// # Panics
-    /// As there, and when `state` is not the weights and the rule's slots.
+    /// Panics as [`apply`], and if `state` is not the weights and the slots of the rule.
     fn apply(&self, pool: &Pool, state: Vec<&mut [T]>, gradient: &[T]);
 
-    /// [`apply_sparse`] with this rule.
+    /// Updates rows by this rule, as [`apply_sparse`].
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`apply_sparse`].
     ///
     /// # Panics
-    /// As there, and when `state` is not the weights and the rule's slots.
+    /// Panics as [`apply_sparse`], and if `state` is not the weights and the slots of the rule.
     fn apply_sparse(
         &self,
         inner: usize,

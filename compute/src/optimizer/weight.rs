@@ -11,14 +11,14 @@ pub trait Weight: Element {
     /// The type in which updates are computed.
     type Number: Number;
 
-    /// Returns the number to compute with.
+    /// Returns the number in the type of the computation.
     fn load(self) -> Self::Number;
 
-    /// Returns the number to keep.
+    /// Returns the number to store.
     fn store(number: Self::Number) -> Self;
 }
 
-/// A number to compute with.
+/// A number in which updates are computed.
 pub trait Number:
     Copy
     + Send
@@ -103,7 +103,7 @@ macro_rules! weights {
 
 weights!(f32, f64);
 
-/// A number of a type of 16 bits, held as `f32` and rounded after each operation.
+/// A 16-bit number that is held as an `f32` and rounded after each operation.
 #[derive(Debug)]
 pub struct Rounded<H>(f32, PhantomData<H>);
 

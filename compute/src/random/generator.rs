@@ -39,9 +39,17 @@ impl Generator {
         Generator { key: seed as u64, counter: (seed2 as u64 as u128) << 64 }
     }
 
-    /// Returns the state that a stateless operation draws from, given its `seed` input.
+    /// Returns the state from which a stateless operation draws, given its input `seed`.
     ///
-    /// The seeds are mixed, so that similar seeds give unrelated sequences.
+    /// The seeds are mixed, so similar seeds give unrelated sequences.
+    ///
+    /// ```
+    /// use compute::{Pool, random::{Generator, fill_uniform}};
+    /// let (mut a, mut b) = ([0.0f32; 4], [0.0f32; 4]);
+    /// fill_uniform(&mut Generator::stateless([1, 2]), &mut a, &Pool::single());
+    /// fill_uniform(&mut Generator::stateless([1, 2]), &mut b, &Pool::single());
+    /// assert_eq!(a, b);
+    /// ```
     #[must_use]
     pub fn stateless(seed: [i64; 2]) -> Generator {
         let seeds = u128::from(seed[0] as u64) | u128::from(seed[1] as u64) << 64;
@@ -49,13 +57,22 @@ impl Generator {
         Generator { key: (a | b << 32) as u64, counter: c << 64 | d << 96 }
     }
 
-    /// Moves on by `blocks` blocks of four words.
+    /// Advances the state by `blocks` blocks of four words.
+    ///
+    /// ```
+    /// use compute::{Pool, random::{Generator, fill_uniform}};
+    /// let (mut all, mut rest) = ([0.0f32; 8], [0.0f32; 4]);
+    /// fill_uniform(&mut Generator::new(1, 2), &mut all, &Pool::single());
+    /// let mut generator = Generator::new(1, 2);
+    /// generator.skip(1); // four numbers
+    /// fill_uniform(&mut generator, &mut rest, &Pool::single());
+    /// assert_eq!(rest, all[4..]);
+    /// ```
     pub fn skip(&mut self, blocks: u64) {
         self.counter = self.counter.wrapping_add(u128::from(blocks));
     }
 
-    /// Moves on by `blocks` blocks and returns the state from before: the sole owner of what was
-    /// skipped.
+    /// Advances the state by `blocks` blocks and returns the previous state, which then owns the skipped blocks exclusively.
     #[must_use = "use `skip` to drop the blocks"]
     pub fn reserve(&mut self, blocks: u64) -> Generator {
         let before = *self;
@@ -76,13 +93,20 @@ impl Generator {
         Generator { key: self.key, counter: self.counter.wrapping_add(u128::from(blocks)) }
     }
 
-    /// The key, and the low and the high half of the counter.
+    /// Returns the key, and the low and high half of the counter.
     #[must_use]
     pub fn to_words(&self) -> [u64; 3] {
         [self.key, self.counter as u64, (self.counter >> 64) as u64]
     }
 
-    /// The inverse of [`to_words`](Self::to_words). Every value is a valid state.
+    /// Returns the state with these [words](Self::to_words). All values are valid.
+    ///
+    /// ```
+    /// use compute::random::Generator;
+    /// let mut generator = Generator::new(87654321, 5);
+    /// generator.skip(3);
+    /// assert_eq!(Generator::from_words(generator.to_words()).to_words(), generator.to_words());
+    /// ```
     #[must_use]
     pub fn from_words([key, low, high]: [u64; 3]) -> Generator {
         Generator { key, counter: u128::from(low) | u128::from(high) << 64 }
@@ -97,7 +121,13 @@ impl Generator {
         bytes
     }
 
-    /// Returns the inverse of [`to_bytes`](Self::to_bytes). Every value is a valid state.
+    /// Returns the state with these [bytes](Self::to_bytes). All values are valid.
+    ///
+    /// ```
+    /// use compute::random::Generator;
+    /// let generator = Generator::new(1, 2);
+    /// assert_eq!(Generator::from_bytes(generator.to_bytes()).to_words(), generator.to_words());
+    /// ```
     #[must_use]
     pub fn from_bytes(bytes: [u8; Self::BYTES]) -> Generator {
         Generator::from_words([0, 8, 16].map(|at| u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]))))

@@ -39,7 +39,7 @@ pub fn fill_uniform_int<T: Integer>(
     Ok(())
 }
 
-/// The range of [`fill_uniform_int`] holds not a number.
+/// The error of a range of [`fill_uniform_int`] that contains no number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EmptyRange;
 

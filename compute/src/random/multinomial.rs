@@ -85,7 +85,7 @@ fn draw<C: Class>(words: &mut Words, cumulative: &[f64], out: &mut [C]) {
     }
 }
 
-/// A type of class numbers: i32 or i64.
+/// A type of class numbers: `i32` or `i64`.
 pub trait Class: sealed::Class {}
 
 impl Class for i32 {}

@@ -1,4 +1,4 @@
-//! From what the user gave to the two seeds of an operation.
+//! The derivation of an operation's two seeds from the seeds of the graph and of the operation.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
@@ -47,8 +47,7 @@ pub fn op_seeds(graph_seed: Option<i64>, op_seed: Option<i64>, last_op_id: i64) 
     }
 }
 
-/// Two seeds from the operating system's entropy, never both zero. For operations whose attributes
-/// are (0, 0).
+/// Returns two seeds from the entropy of the operating system, which are never both zero. They replace the attributes (0, 0).
 #[must_use]
 pub fn seeds_from_entropy() -> (i64, i64) {
     loop {

@@ -1,4 +1,4 @@
-//! Words taken one at a time.
+//! Random words that are taken one at a time.
 
 use super::generator::Generator;
 use super::philox;
@@ -28,7 +28,7 @@ impl Words {
     /// Length of the serialized state.
     pub const BYTES: usize = Generator::BYTES + 1;
 
-    /// Starts at the first word of the generator's next block.
+    /// Starts at the first word of the next block of a generator.
     #[must_use]
     pub const fn new(generator: Generator) -> Words {
         Words { generator, block: [0; 4], used: 4 }
@@ -45,8 +45,14 @@ impl Words {
         self.block[usize::from(self.used) - 1]
     }
 
-    /// Returns a number below `bound` from one word, by remainder; 0 when `bound` is 0. Small numbers are
-    /// slightly favoured when `bound` is not a power of two, by less than one in 2³² / `bound`.
+    /// Returns a number less than `bound` from one word, by remainder; 0 if `bound` is 0. If `bound` is not a power of two, small numbers are
+    /// slightly more likely, by less than one in 2³² / `bound`. TensorFlow's shuffles draw in this way.
+    ///
+    /// ```
+    /// use compute::random::{Generator, Words};
+    /// let mut words = Words::new(Generator::new(1, 2));
+    /// assert!((0..100).all(|_| words.below(6) < 6));
+    /// ```
     pub fn below(&mut self, bound: u32) -> u32 {
         self.next_word().checked_rem(bound).unwrap_or(0)
     }
@@ -72,7 +78,7 @@ impl Words {
         }
     }
 
-    /// Returns the generator's state, then the number of words used of the block before it.
+    /// Returns the state of the generator, followed by the number of words of the current block that were used.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; Self::BYTES] {
         let mut bytes = [self.used; Self::BYTES];
@@ -80,7 +86,7 @@ impl Words {
         bytes
     }
 
-    /// Returns the inverse of [`to_bytes`](Self::to_bytes). A last byte above 4 counts as 4.
+    /// Returns the state with these [bytes](Self::to_bytes). A last byte above 4 counts as 4.
     #[must_use]
     pub fn from_bytes(bytes: [u8; Self::BYTES]) -> Words {
         let generator = Generator::from_bytes(std::array::from_fn(|i| bytes[i]));

@@ -7,11 +7,17 @@ use crate::math::Real;
 /// About how long one unit of one row takes, in picoseconds.
 const UNIT: usize = 1_500;
 
-/// Computes the reset and update gates from their sums, which lie next to each other in each row, and the state times the
-/// reset gate.
+/// Computes the reset and the update gate from their sums, which are next to each other in each row, and the state times the reset gate.
+///
+/// ```
+/// use compute::{Pool, recurrent::gru_gates};
+/// let (mut reset, mut update, mut kept) = ([0f32], [0f32], [0f32]);
+/// gru_gates(&Pool::single(), 1, &[0.0, 50.0], &[4.0], [&mut reset, &mut update, &mut kept]);
+/// assert_eq!((reset, update, kept), ([0.5], [1.0], [2.0]));
+/// ```
 ///
 /// # Panics
-/// Panics if the size of an array does not follow from those of the others.
+/// Panics if the lengths of the slices contradict each other.
 pub fn gru_gates(pool: &Pool, units: usize, sums: &[f32], state: &[f32], outputs: [&mut [f32]; 3]) {
     assert_eq!(sums.len(), 2 * state.len(), "sums of two gates");
     let rows = state.len().checked_div(units).unwrap_or(0);
@@ -41,8 +47,15 @@ dispatch! {
 
 /// Computes the candidate from its sum, in place, and the new state: `update * state + (1 - update) * candidate`.
 ///
+/// ```
+/// use compute::{Pool, recurrent::gru_output};
+/// let (mut candidate, mut output) = ([0f32], [0f32]);
+/// gru_output(&Pool::single(), &[0.25], &[4.0], &mut candidate, &mut output);
+/// assert_eq!(output, [1.0]); // the candidate is tanh(0)
+/// ```
+///
 /// # Panics
-/// Panics if the size of an array does not follow from those of the others.
+/// Panics if the lengths of the slices contradict each other.
 pub fn gru_output(pool: &Pool, update: &[f32], state: &[f32], candidate: &mut [f32], output: &mut [f32]) {
     let outputs = [(candidate, 1), (output, 1)];
     split_outputs(pool, state.len(), 16, units_per_part(UNIT), outputs, |range, [candidate, output]| {
@@ -61,11 +74,11 @@ dispatch! {
     }
 }
 
-/// Computes the gradient of the candidate's sum, and that of the update gate's in the second half of each row of `sums`, from
-/// the gradient of the new state.
+/// Computes the gradient of the candidate's sum, and that of the update gate's sum in the second half of each row of `sums`, from the gradient
+/// of the new state.
 ///
 /// # Panics
-/// Panics if the size of an array does not follow from those of the others.
+/// Panics if the lengths of the slices contradict each other.
 pub fn gru_output_gradient(
     pool: &Pool,
     units: usize,
@@ -97,11 +110,11 @@ dispatch! {
     }
 }
 
-/// Computes the gradient of the reset gate's sum, in the first half of each row of `sums`, and what of the gradient of the state
-/// does not come through sums of gates, from the gradient of the state times the reset gate.
+/// Computes the gradient of the reset gate's sum in the first half of each row of `sums`, and the part of the state's gradient that does not
+/// pass through sums of gates, from the gradient of the state times the reset gate.
 ///
 /// # Panics
-/// Panics if the size of an array does not follow from those of the others.
+/// Panics if the lengths of the slices contradict each other.
 pub fn gru_gates_gradient(
     pool: &Pool,
     units: usize,

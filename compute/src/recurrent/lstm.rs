@@ -4,7 +4,7 @@ use crate::Pool;
 use crate::elementwise::work::{split_outputs, units_per_part};
 use crate::math::Real;
 
-/// The order of the four gates in a row of their sums.
+/// The order of the four gates in a row of their sums. TensorFlow's block operations use both orders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GateOrder {
     /// Input, candidate, forget, output.
@@ -24,18 +24,18 @@ impl GateOrder {
     }
 }
 
-/// The form of a cell.
+/// The properties of an LSTM cell.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Lstm {
     /// The number of units.
     pub units: usize,
     /// The order of the gates.
     pub order: GateOrder,
-    /// Added to the forget gate.
+    /// The number that is added to the sum of the forget gate.
     pub forget_bias: f32,
-    /// The distance from zero to which the memory is clipped; not if it is 0 or less.
+    /// The limit of the cell state's magnitude; none if it is 0 or less.
     pub cell_clip: f32,
-    /// True if the gates see the memory.
+    /// True if the gates read the cell state.
     pub use_peephole: bool,
 }
 
@@ -60,10 +60,10 @@ impl Lstm {
     }
 }
 
-/// Computes a step from the sums of its gates, with their biases, and the memory before it. The outputs are those of
-/// `LSTMBlockCell`, in its order: input gate, memory, forget gate, output gate, candidate, tanh of the memory, output.
+/// Computes a step from the sums of the gates, including their biases, and the cell state before the step. The outputs are those of
+/// `LSTMBlockCell`, in its order: input gate, cell state, forget gate, output gate, candidate, tanh of the cell state, output.
 ///
-/// `peepholes` are the weights of the memory for the input, forget and output gates.
+/// `peepholes` are the weights of the cell state for the input, forget, and output gates.
 ///
 /// ```
 /// use compute::Pool;
@@ -71,13 +71,13 @@ impl Lstm {
 /// let cell = Lstm { units: 1, order: GateOrder::Icfo, forget_bias: 0.0, cell_clip: 0.0, use_peephole: false };
 /// let mut outputs = [[0f32]; 7];
 /// let [i, cs, f, o, ci, co, h] = outputs.each_mut().map(|output| output.as_mut_slice());
-/// // Gates that are wide open: the memory is kept, and the candidate added to it.
+/// // Gates that are wide open: the cell state is kept, and the candidate is added.
 /// lstm(&Pool::single(), &cell, &[50.0, 50.0, 50.0, 50.0], &[0.5], [&[]; 3], [i, cs, f, o, ci, co, h]);
 /// assert_eq!(outputs[1], [1.5]);
 /// ```
 ///
 /// # Panics
-/// Panics if the size of an array does not follow from those of the others.
+/// Panics if the lengths of the slices contradict each other.
 pub fn lstm(
     pool: &Pool,
     cell: &Lstm,
@@ -134,20 +134,20 @@ dispatch! {
     }
 }
 
-/// The results of a step, and the memory before it.
+/// The results of a step, and the cell state before it.
 #[derive(Clone, Copy, Debug)]
 pub struct LstmStep<'a> {
-    /// The memory before the step.
+    /// The cell state before the step.
     pub memory: &'a [f32],
-    /// The outputs of [`lstm`], in their order, without the last.
+    /// The outputs of [`lstm`], in their order, without the last one.
     pub outputs: [&'a [f32]; 6],
 }
 
-/// Computes the gradients of the sums of a step's gates, and of the memory before it, from those of the memory and the output
-/// behind it. As TensorFlow's, it passes clipping by.
+/// Computes the gradients of the sums of the gates and of the cell state before the step, from the gradients of the cell state and the output
+/// after it. As in TensorFlow, the gradient ignores clipping.
 ///
 /// # Panics
-/// Panics if the size of an array does not follow from those of the others.
+/// Panics if the lengths of the slices contradict each other.
 pub fn lstm_gradient(
     pool: &Pool,
     cell: &Lstm,

@@ -6,7 +6,7 @@ use crate::elementwise::{Element, Narrow};
 use half::{bf16, f16};
 use std::fmt;
 
-/// An element that can be ranked.
+/// An element that can be ordered, for [`arg_max`] and [`arg_min`].
 pub trait Ranked: Element {
     /// The type of the comparison key.
     type Key: Copy + PartialOrd + Send + Sync;
@@ -52,9 +52,9 @@ ranked! {
     bool => bool, false, true, |x| x;
 }
 
-/// An integer that a place is written as.
+/// An integer type of positions.
 pub trait IndexOut: Copy + Default + Send + Sync + 'static {
-    /// Returns the place as this integer; wrapped when it does not fit.
+    /// Returns the position as this integer, wrapped if it does not fit.
     fn from_usize(place: usize) -> Self;
 }
 
@@ -71,7 +71,7 @@ macro_rules! index_out {
 
 index_out!(i16, u16, i32, i64);
 
-/// The dimensions around the one that is searched.
+/// The dimensions around the one that is searched: the input is `[outer, axis, inner]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ArgShape {
     /// The product of the dimensions before it.
@@ -82,7 +82,7 @@ pub struct ArgShape {
     pub inner: usize,
 }
 
-/// The dimension to search is empty though there are places to fill.
+/// The error of a search along an empty dimension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ArgError;
 
@@ -94,14 +94,23 @@ impl fmt::Display for ArgError {
 
 impl std::error::Error for ArgError {}
 
-/// Returns the place of the first largest element along a dimension. NaNs are passed over (as TensorFlow does);
-/// 0 where nothing is left.
+/// Writes the position of the first largest element along a dimension. NaN is skipped, as in TensorFlow; if nothing else is left, the position
+/// is 0.
+///
+/// ```
+/// use compute::{Pool, reduce::{ArgShape, arg_max}};
+/// let shape = ArgShape { outer: 2, axis: 3, inner: 1 };
+/// let mut positions = [0i64; 2];
+/// arg_max(&Pool::single(), shape, &[1.0f32, 5.0, 5.0, f32::NAN, -1.0, -2.0], &mut positions)?;
+/// assert_eq!(positions, [1, 1]);
+/// # Ok::<(), compute::reduce::ArgError>(())
+/// ```
 ///
 /// # Errors
-/// [`ArgError`] when the dimension is empty and the others are not.
+/// [`ArgError`] if the dimension is empty and the others are not.
 ///
 /// # Panics
-/// When a slice is not as long as `shape` says.
+/// Panics if the length of a slice contradicts `shape`.
 pub fn arg_max<T: Ranked, I: IndexOut>(
     pool: &Pool,
     shape: ArgShape,
@@ -111,14 +120,23 @@ pub fn arg_max<T: Ranked, I: IndexOut>(
     search(pool, shape, input, output, T::LEAST, |x, best| x > best)
 }
 
-/// Returns the place of the first smallest element along a dimension. NaNs are passed over (as TensorFlow
-/// does); 0 where nothing is left.
+/// Writes the position of the first smallest element along a dimension. NaN is skipped, as in TensorFlow; if nothing else is left, the
+/// position is 0.
+///
+/// ```
+/// use compute::{Pool, reduce::{ArgShape, arg_min}};
+/// let shape = ArgShape { outer: 1, axis: 3, inner: 1 };
+/// let mut position = [0i32];
+/// arg_min(&Pool::single(), shape, &[3, 1, 1], &mut position)?;
+/// assert_eq!(position, [1]);
+/// # Ok::<(), compute::reduce::ArgError>(())
+/// ```
 ///
 /// # Errors
-/// [`ArgError`] when the dimension is empty and the others are not.
+/// [`ArgError`] if the dimension is empty and the others are not.
 ///
 /// # Panics
-/// When a slice is not as long as `shape` says.
+/// Panics if the length of a slice contradicts `shape`.
 pub fn arg_min<T: Ranked, I: IndexOut>(
     pool: &Pool,
     shape: ArgShape,

@@ -7,7 +7,7 @@ use crate::elementwise::{Element, Narrow};
 use half::{bf16, f16};
 use num_complex::Complex;
 
-/// The dimension along which is accumulated, those around it, and how.
+/// The dimension along which numbers are accumulated, and how: the input is `[outer, axis, inner]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CumulativeShape {
     /// The product of the dimensions before it.
@@ -16,9 +16,9 @@ pub struct CumulativeShape {
     pub axis: usize,
     /// The product of the dimensions after it.
     pub inner: usize,
-    /// True if an element itself is left out of its result, so that the first is 0 (or 1).
+    /// True if each result excludes the element at its own position, so that the first result is 0 (or 1).
     pub exclusive: bool,
-    /// True to start from the end.
+    /// True to accumulate from the end.
     pub reverse: bool,
 }
 
@@ -94,10 +94,18 @@ pub fn cumulative_sum<T: Scan>(pool: &Pool, shape: CumulativeShape, input: &[T],
     scan(pool, shape, input, output, T::ZERO, T::add);
 }
 
-/// Running products along a dimension.
+/// Computes running products along a dimension.
+///
+/// ```
+/// use compute::{Pool, reduce::{CumulativeShape, cumulative_product}};
+/// let shape = CumulativeShape { outer: 1, axis: 3, inner: 1, exclusive: false, reverse: true };
+/// let mut products = [0; 3];
+/// cumulative_product(&Pool::single(), shape, &[2, 3, 4], &mut products);
+/// assert_eq!(products, [24, 12, 4]);
+/// ```
 ///
 /// # Panics
-/// When a slice is not as long as `shape` says.
+/// Panics if the length of a slice contradicts `shape`.
 pub fn cumulative_product<T: Scan>(pool: &Pool, shape: CumulativeShape, input: &[T], output: &mut [T]) {
     scan(pool, shape, input, output, T::ONE, T::multiply);
 }

@@ -8,16 +8,15 @@ use crate::elementwise::work::{split_output, units_per_part};
 use std::fmt;
 use std::ops::Range;
 
-/// A reduction of elements to one value. Each reduction is a type of its own, so that it is compiled and
-/// vectorized separately.
+/// A reduction of elements to one value. It is a type rather than a value, so that each reduction is compiled separately and vectorized.
 ///
-/// Merging must be associative and commutative but for rounding. Mark the functions
-/// `#[inline(always)]`: only then are they compiled for the CPU's widest instruction set.
+/// Merging must be associative and commutative up to rounding. Mark the functions as `#[inline(always)]`: otherwise they are not compiled for
+/// the widest instruction set of the CPU.
 pub trait Fold<T>: Copy + Default + Send + Sync + 'static {
     /// The type of partial results.
     type Accumulator: Copy + Send + Sync + 'static;
 
-    /// Returns the result of nothing.
+    /// Returns the result for no elements.
     fn identity() -> Self::Accumulator;
     /// Returns the result of one element.
     fn lift(x: T) -> Self::Accumulator;
@@ -27,7 +26,17 @@ pub trait Fold<T>: Copy + Default + Send + Sync + 'static {
     fn finish(a: Self::Accumulator, count: usize) -> T;
 }
 
-/// A reduction, compiled for whole tensors.
+/// A reduction of whole tensors. [`Element::reduce`](crate::elementwise::Element::reduce) returns those of TensorFlow's operations.
+///
+/// ```
+/// use compute::{Pool, elementwise::Element, reduce::{ReduceOp, ReducePlan}};
+/// let mean = f32::reduce(ReduceOp::Mean).expect("floats have a mean");
+/// let plan = ReducePlan::new(&[2, 2], &[1])?;
+/// let mut means = [0.0; 2];
+/// mean.run(&Pool::single(), &plan, &[1.0, 3.0, 10.0, 30.0], &mut means);
+/// assert_eq!(means, [2.0, 20.0]);
+/// # Ok::<(), compute::reduce::ReduceError>(())
+/// ```
 #[derive(Clone, Copy)]
 pub struct ReduceKernel<T> {
     run: fn(&Pool, &ReducePlan, &[T], &mut [T]),
@@ -40,16 +49,16 @@ impl<T> fmt::Debug for ReduceKernel<T> {
 }
 
 impl<T: Element> ReduceKernel<T> {
-    /// Returns the kernel of a reduction.
+    /// Returns the kernel of a reduction that is defined by a type.
     #[must_use]
     pub fn new<F: Fold<T>>() -> Self {
         ReduceKernel { run: reduce::<T, F> }
     }
 
-    /// Reduces `input` as `plan` says.
+    /// Reduces `input` along the axes of `plan`.
     ///
     /// # Panics
-    /// When a slice is not as long as `plan` says.
+    /// Panics if the length of a slice contradicts `plan`.
     pub fn run(&self, pool: &Pool, plan: &ReducePlan, input: &[T], output: &mut [T]) {
         assert_eq!(input.len(), plan.input_len(), "input");
         assert_eq!(output.len(), plan.output_len(), "output");

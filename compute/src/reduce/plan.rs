@@ -1,10 +1,18 @@
-//! The mapping from elements to results.
+//! Plans of reductions: the mapping from elements to results.
 
 use crate::elementwise::MAX_RANK;
 use std::fmt;
 
-/// The dimensions of a reduction, merged where neighbors are treated alike. Made once for a shape;
-/// making one allocates nothing.
+/// The dimensions of a reduction; neighbors that are treated alike are merged. It is created once for a shape and allocates nothing.
+///
+/// ```
+/// use compute::reduce::ReducePlan;
+/// let plan = ReducePlan::new(&[2, 3, 4], &[0, 2])?;
+/// assert_eq!((plan.input_len(), plan.output_len(), plan.count()), (24, 3, 8));
+/// assert_eq!(plan.output_shape(true).collect::<Vec<_>>(), [1, 3, 1]);
+/// assert!(ReducePlan::new(&[2, 3], &[2]).is_err());
+/// # Ok::<(), compute::reduce::ReduceError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReducePlan {
     shape: [usize; MAX_RANK],
@@ -70,7 +78,7 @@ impl Dims {
     }
 }
 
-/// An axis that the shape does not have, or a rank above [`MAX_RANK`].
+/// The error of an axis that the shape does not have, or of a rank above [`MAX_RANK`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReduceError {
@@ -100,10 +108,10 @@ impl fmt::Display for ReduceError {
 impl std::error::Error for ReduceError {}
 
 impl ReducePlan {
-    /// Returns the reduction of a tensor of `shape` over `axes`, in any order; one that is named twice counts once.
+    /// Returns the reduction of a tensor of `shape` over `axes`, in any order. An axis that occurs twice counts once.
     ///
     /// # Errors
-    /// [`ReduceError`] when there is no such dimension, or there are too many.
+    /// [`ReduceError`] if there is no such dimension, or if there are too many.
     pub fn new(shape: &[usize], axes: &[usize]) -> Result<ReducePlan, ReduceError> {
         let rank = shape.len();
         if rank > MAX_RANK {
@@ -151,26 +159,25 @@ impl ReducePlan {
         }
     }
 
-    /// Returns the number of elements that the input has.
+    /// Returns the number of elements of the input.
     #[must_use]
     pub fn input_len(&self) -> usize {
         self.shape[..self.rank].iter().product()
     }
 
-    /// Returns the number of elements that the result has.
+    /// Returns the number of elements of the result.
     #[must_use]
     pub fn output_len(&self) -> usize {
         self.kept.len()
     }
 
-    /// Returns the number of elements that are reduced to each one of the result.
+    /// Returns the number of elements that are reduced to each element of the result.
     #[must_use]
     pub fn count(&self) -> usize {
         self.gone.len()
     }
 
-    /// Returns the shape of the result, dimension by dimension: with those reduced left out, or with size 1 if
-    /// `keep_dims`.
+    /// Returns the dimensions of the result. Reduced dimensions are left out, or have size 1 if `keep_dims`.
     pub fn output_shape(&self, keep_dims: bool) -> impl Iterator<Item = usize> + '_ {
         (0..self.rank).filter_map(move |i| match (self.reduced[i], keep_dims) {
             (false, _) => Some(self.shape[i]),

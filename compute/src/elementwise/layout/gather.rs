@@ -1,12 +1,12 @@
-//! Picking slices by index.
+//! Selection of slices by index.
 
 use crate::Pool;
 use crate::elementwise::work::{split_outputs, units_per_part};
 use std::fmt;
 
-/// An integer that is used as an index.
+/// An integer that can be an index: `i32`, `i64`, and others.
 pub trait Index: Copy + Send + Sync + 'static {
-    /// Returns the same number.
+    /// Returns the number as an `i64`.
     fn to_i64(self) -> i64;
 }
 
@@ -23,7 +23,7 @@ macro_rules! indices {
 
 indices!(i8, i16, i32, i64, u8, u16, u32);
 
-/// An index that is outside its dimension.
+/// The error of an index outside of its dimension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IndexError {
     /// Its position among the indices.
@@ -57,7 +57,7 @@ pub(super) fn check_all<I: Index>(indices: &[I], limit: usize) -> Result<(), Ind
     bad.map_or(Ok(()), |position| checked(indices[position], position, limit).map(|_| ()))
 }
 
-/// The shape of a [`gather`]: parameters `[batch, outer, axis, inner]`.
+/// The shape of a [`gather`]: the parameters are `[batch, outer, axis, inner]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GatherShape {
     /// Leading dimensions that parameters and indices share (`batch_dims`); 1 without any.
@@ -120,15 +120,22 @@ pub fn gather<T: Clone + Send + Sync, I: Index>(
     Ok(())
 }
 
-/// Picks slices by whole coordinates: row `i` of `indices` has one index for each of `dims`, the
-/// leading dimensions of the parameters, and picks `inner` elements.
+/// Selects slices by coordinates. Row `i` of `indices` has one index for each of `dims`, the leading dimensions of the parameters, and selects
+/// `inner` elements.
+///
+/// ```
+/// use compute::elementwise::layout::gather_nd;
+/// let mut output = [0; 2];
+/// gather_nd(&[2, 3], 1, &[1, 2, 3, 4, 5, 6], &[1, 2, 0, 0], &mut output)?; // [1, 2] and [0, 0]
+/// assert_eq!(output, [6, 1]);
+/// # Ok::<(), compute::elementwise::layout::IndexError>(())
+/// ```
 ///
 /// # Errors
-/// [`IndexError`] for the first index outside its dimension; its position is counted in single indices.
-/// Slices before it have been written.
+/// [`IndexError`] for the first index outside of its dimension; its position counts single indices. Earlier slices have been written.
 ///
 /// # Panics
-/// When `dims` is empty and there are indices, or a slice is not as long as the shapes say.
+/// Panics if `dims` is empty although there are indices, or if the length of a slice contradicts the shapes.
 pub fn gather_nd<T: Clone, I: Index>(
     dims: &[usize],
     inner: usize,

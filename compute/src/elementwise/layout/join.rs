@@ -1,4 +1,4 @@
-//! Putting arrays side by side and taking them apart again.
+//! Concatenation of arrays, and its inverse.
 
 use crate::Pool;
 use crate::elementwise::work::{split_outputs, units_per_part};
@@ -40,10 +40,18 @@ pub fn concat<T: Clone + Send + Sync>(pool: &Pool, rows: usize, inputs: &[(&[T],
     });
 }
 
-/// Takes apart what [`concat()`] joins: row `i` of the input is row `i` of each output, one after the other.
+/// Splits what [`concat()`] joins: row `i` of the input consists of row `i` of each output, one after the other. Each output comes with the
+/// length of its rows.
+///
+/// ```
+/// use compute::elementwise::layout::split;
+/// let (mut left, mut right) = ([0; 2], [0; 4]);
+/// split(2, &[1, 2, 3, 4, 5, 6], &mut [(&mut left, 1), (&mut right, 2)]);
+/// assert_eq!((left, right), ([1, 4], [2, 3, 5, 6]));
+/// ```
 ///
 /// # Panics
-/// When a slice is not `rows` times its length.
+/// Panics if a slice is not `rows` times as long as its rows.
 pub fn split<T: Clone>(rows: usize, input: &[T], outputs: &mut [(&mut [T], usize)]) {
     let width = outputs.iter().map(|output| output.1).sum::<usize>();
     assert_eq!(input.len(), rows * width, "input of {rows} rows of {width}");

@@ -1,14 +1,21 @@
-//! Indices as vectors with a single distinguished element.
+//! One-hot encoding.
 
 use super::gather::Index;
 
-/// Writes `indices`, of shape `[prefix, suffix]`, as `[prefix, depth, suffix]`: `on` where the middle
-/// index is the given one, `off` elsewhere. An index outside `0..depth` gives no `on` at all.
+/// Writes `indices`, of shape `[prefix, suffix]`, as `[prefix, depth, suffix]`: `on` where the middle index is the given one, `off`
+/// elsewhere. An index outside of `0..depth` yields `off` everywhere.
 ///
-/// With the new dimension last, `suffix` is 1.
+/// If the new dimension is the last, `suffix` is 1.
+///
+/// ```
+/// use compute::elementwise::layout::one_hot;
+/// let mut output = [0.0; 6];
+/// one_hot(3, 1, &[2i64, -1], &1.0, &0.0, &mut output);
+/// assert_eq!(output, [0.0, 0.0, 1.0, 0.0, 0.0, 0.0]);
+/// ```
 ///
 /// # Panics
-/// When `suffix` does not divide the indices, or the output is not `depth` times as long.
+/// Panics if `suffix` does not divide the number of indices, or if the output is not `depth` times as long.
 pub fn one_hot<T: Clone, I: Index>(
     depth: usize,
     suffix: usize,

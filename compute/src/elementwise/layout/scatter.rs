@@ -1,4 +1,4 @@
-//! Adding, or otherwise merging, slices into places given by index.
+//! Merging of slices into rows that indices select.
 
 use super::gather::{Index, IndexError, check_all, flat_index};
 use crate::Pool;
@@ -7,17 +7,25 @@ use crate::elementwise::work::{split_outputs, units_per_part};
 use crate::elementwise::{BinaryKernel, BinaryOp, Element, Values, ValuesMut};
 use std::ops::Range;
 
-/// Merges `updates[i]` into row `indices[i]` of `data`: `row = kernel(row, update)`. Rows are `inner` long.
-/// Updates of one row are applied in order, so the result is the same on any number of threads.
+/// Merges `updates[i]` into row `indices[i]` of `data`: `row = kernel(row, update)`. Rows are `inner` long. Updates of the same row are applied
+/// in order, so the result does not depend on the number of threads.
 ///
-/// With the kernel of [`BinaryOp::Add`] this is `ScatterAdd`; likewise for `Sub`, `Mul`, `Div`, `Minimum`
-/// and `Maximum`.
+/// With the kernel of [`BinaryOp::Add`] this is `ScatterAdd`; the kernels of `Sub`, `Mul`, `Div`, `Minimum`, and `Maximum` give the others.
+///
+/// ```
+/// use compute::{Pool, elementwise::{BinaryOp, Element, layout::scatter}};
+/// let add = f32::binary(BinaryOp::Add).expect("floats can be added");
+/// let mut data = [1.0, 2.0, 3.0];
+/// scatter(&Pool::single(), add, 1, &mut data, &[2, 0, 2], &[10.0, 20.0, 30.0])?;
+/// assert_eq!(data, [21.0, 2.0, 43.0]);
+/// # Ok::<(), compute::elementwise::layout::IndexError>(())
+/// ```
 ///
 /// # Errors
-/// [`IndexError`] for the first index outside `data`; nothing is changed then.
+/// [`IndexError`] for the first index outside of `data`. Nothing is changed then.
 ///
 /// # Panics
-/// When `data` does not consist of whole rows, or `updates` does not have a row for each index.
+/// Panics if `data` does not consist of whole rows, or if `updates` does not have a row for each index.
 pub fn scatter<T: Element, I: Index>(
     pool: &Pool,
     kernel: BinaryKernel<T>,
@@ -32,13 +40,21 @@ pub fn scatter<T: Element, I: Index>(
     Ok(())
 }
 
-/// Overwrites row `indices[i]` of `data` with `updates[i]`; the last update of a row stays.
+/// Replaces row `indices[i]` of `data` by `updates[i]`. The last update of a row wins.
+///
+/// ```
+/// use compute::elementwise::layout::scatter_update;
+/// let mut data = ["a", "b", "c"];
+/// scatter_update(1, &mut data, &[1, 1], &["x", "y"])?;
+/// assert_eq!(data, ["a", "y", "c"]);
+/// # Ok::<(), compute::elementwise::layout::IndexError>(())
+/// ```
 ///
 /// # Errors
-/// [`IndexError`] for the first index outside `data`; nothing is changed then.
+/// [`IndexError`] for the first index outside of `data`. Nothing is changed then.
 ///
 /// # Panics
-/// When `data` does not consist of whole rows, or `updates` does not have a row for each index.
+/// Panics if `data` does not consist of whole rows, or if `updates` does not have a row for each index.
 pub fn scatter_update<T: Clone, I: Index>(
     inner: usize,
     data: &mut [T],
@@ -54,15 +70,22 @@ pub fn scatter_update<T: Clone, I: Index>(
     Ok(())
 }
 
-/// Adds `updates[i]` to the slice of `data` at the coordinates in row `i` of `indices`: one index for each
-/// of `dims`, the leading dimensions of `data`. `ScatterNd` is this into zeros.
+/// Adds `updates[i]` to the slice of `data` at the coordinates in row `i` of `indices`: one index for each of `dims`, the leading dimensions of
+/// `data`. Applied to zeros, this is `ScatterNd`.
+///
+/// ```
+/// use compute::elementwise::layout::scatter_nd;
+/// let mut data = [0.0f32; 4];
+/// scatter_nd(&[2, 2], 1, &mut data, &[1, 0, 1, 0], &[3.0, 4.0])?;
+/// assert_eq!(data, [0.0, 0.0, 7.0, 0.0]);
+/// # Ok::<(), compute::elementwise::layout::IndexError>(())
+/// ```
 ///
 /// # Errors
-/// [`IndexError`] for the first index outside its dimension; its position is counted in single indices.
-/// Updates before it have been added.
+/// [`IndexError`] for the first index outside of its dimension; its position counts single indices. Earlier updates have been added.
 ///
 /// # Panics
-/// When `dims` is empty, a slice is not as long as the shapes say, or `T` cannot be added (`bool`).
+/// Panics if `dims` is empty, if the length of a slice contradicts the shapes, or if `T` has no addition (`bool`).
 pub fn scatter_nd<T: Element, I: Index>(
     dims: &[usize],
     inner: usize,
@@ -81,14 +104,14 @@ pub fn scatter_nd<T: Element, I: Index>(
     Ok(())
 }
 
-/// Fills `data` with zeros and adds row `i` of `updates` to its row `indices[i]`, for elements whose type is known at run
-/// time. Rows are `inner` long.
+/// Fills `data` with zeros and adds row `i` of `updates` to row `indices[i]`, for elements whose type is known only at run time. Rows are
+/// `inner` long.
 ///
 /// # Errors
-/// [`IndexError`] for the first index that is not below `rows`. Updates before it have been added.
+/// [`IndexError`] for the first index that is not less than `rows`. Earlier updates have been added.
 ///
 /// # Panics
-/// When a slice is not as long as that says, the types differ, or they cannot be added (`bool`).
+/// Panics if the length of a slice contradicts the sizes, if the types differ, or if they have no addition (`bool`).
 pub fn scatter_values(
     rows: usize,
     inner: usize,
@@ -110,16 +133,22 @@ pub fn scatter_values(
     pick!(F32, F64, F16, BF16, I8, I16, I32, I64, U8, U16, U32, U64, Bool, Complex64, Complex128)
 }
 
-/// Adds up the rows of `data` that have the same segment: `output[segments[i]] += data[i]`, from zeros.
-/// Rows of a negative segment are left out. This is also the gradient of a gather along the first
-/// dimension.
+/// Adds up the rows of `data` that belong to the same segment: `output[segments[i]] += data[i]`, starting with zeros. Rows with a negative
+/// segment are left out. This is also the gradient of a gather along the first dimension.
+///
+/// ```
+/// use compute::{Pool, elementwise::layout::unsorted_segment_sum};
+/// let mut sums = [0.0f32; 2];
+/// unsorted_segment_sum(&Pool::single(), 1, &[1.0, 2.0, 4.0], &[1, -1, 1], &mut sums)?;
+/// assert_eq!(sums, [0.0, 5.0]);
+/// # Ok::<(), compute::elementwise::layout::IndexError>(())
+/// ```
 ///
 /// # Errors
-/// [`IndexError`] for the first segment that is too large; the output is zero then.
+/// [`IndexError`] for the first segment that is too large. The output is zero then.
 ///
 /// # Panics
-/// When `output` does not consist of whole rows, `data` does not have a row for each segment, or `T`
-/// cannot be added (`bool`).
+/// Panics if `output` does not consist of whole rows, if `data` does not have a row for each segment, or if `T` has no addition (`bool`).
 pub fn unsorted_segment_sum<T: Element, I: Index>(
     pool: &Pool,
     inner: usize,

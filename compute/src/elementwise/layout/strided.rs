@@ -5,15 +5,15 @@ use crate::Pool;
 use crate::elementwise::MAX_RANK;
 use crate::elementwise::work::{split_outputs, units_per_part};
 
-/// A regular selection of an array's elements: `sizes[i]` indices of dimension `i`, beginning with
-/// `begin[i]` and `strides[i]` apart (negative: backwards).
+/// A regular selection of the elements of an array: in each dimension, `sizes[i]` indices that start at `begin[i]` and are `strides[i]` apart.
+/// A negative stride selects backwards.
 #[derive(Clone, Copy, Debug)]
 pub struct StridedRegion<'a> {
     /// The array's shape.
     pub shape: &'a [usize],
     /// The first index in each dimension.
     pub begin: &'a [usize],
-    /// From index to index in each dimension; not 0.
+    /// The distance between indices in each dimension; not 0.
     pub strides: &'a [isize],
     /// The number of indices in each dimension: the shape of the selection.
     pub sizes: &'a [usize],
@@ -51,11 +51,18 @@ impl StridedRegion<'_> {
     }
 }
 
-/// Copies the elements of `region` from `input` to the dense `output`. A plain slice has strides of 1, a
-/// reversal -1.
+/// Copies the elements of `region` from `input` to the dense `output`. A slice has strides of 1, a reversal -1.
+///
+/// ```
+/// use compute::{Pool, elementwise::layout::{StridedRegion, strided_slice}};
+/// let reversed = StridedRegion { shape: &[4], begin: &[3], strides: &[-1], sizes: &[4] };
+/// let mut output = [0; 4];
+/// strided_slice(&Pool::single(), reversed, &[1, 2, 3, 4], &mut output);
+/// assert_eq!(output, [4, 3, 2, 1]);
+/// ```
 ///
 /// # Panics
-/// When the region leaves the shape, or a slice is not as long as its shape says.
+/// Panics if the region exceeds the shape, or if the length of a slice contradicts its shape.
 pub fn strided_slice<T: Clone + Send + Sync>(
     pool: &Pool,
     region: StridedRegion<'_>,
@@ -75,10 +82,18 @@ pub fn strided_slice<T: Clone + Send + Sync>(
     });
 }
 
-/// Copies the dense `input` to the elements of `region` in `output`; the others stay as they are.
+/// Copies the dense `input` to the elements of `region` in `output`. Other elements are not changed.
+///
+/// ```
+/// use compute::elementwise::layout::{StridedRegion, strided_assign};
+/// let even = StridedRegion { shape: &[4], begin: &[0], strides: &[2], sizes: &[2] };
+/// let mut output = [0; 4];
+/// strided_assign(even, &[7, 8], &mut output);
+/// assert_eq!(output, [7, 0, 8, 0]);
+/// ```
 ///
 /// # Panics
-/// When the region leaves the shape, or a slice is not as long as its shape says.
+/// Panics if the region exceeds the shape, or if the length of a slice contradicts its shape.
 pub fn strided_assign<T: Clone>(region: StridedRegion<'_>, input: &[T], output: &mut [T]) {
     let (start, walk) = region.walk();
     assert_eq!(output.len(), region.array_len(), "output");
@@ -89,11 +104,17 @@ pub fn strided_assign<T: Clone>(region: StridedRegion<'_>, input: &[T], output: 
     });
 }
 
-/// Writes `input`, of shape `shape`, with `before[i]` elements of `value` before and `after[i]` after it
-/// in each dimension.
+/// Writes `input`, of shape `shape`, with `before[i]` elements of `value` before it and `after[i]` after it in dimension `i`.
+///
+/// ```
+/// use compute::elementwise::layout::pad;
+/// let mut output = [0; 5];
+/// pad(&[2], &[1], &[2], &9, &[1, 2], &mut output);
+/// assert_eq!(output, [9, 1, 2, 9, 9]);
+/// ```
 ///
 /// # Panics
-/// When the ranks differ or a slice is not as long as its shape says.
+/// Panics if the ranks differ, or if the length of a slice contradicts its shape.
 pub fn pad<T: Clone>(
     shape: &[usize],
     before: &[usize],

@@ -1,4 +1,4 @@
-//! Repeating arrays.
+//! Repetition of arrays.
 
 use super::walk::{Walk, copy_row, dense_strides};
 use crate::Pool;
@@ -44,11 +44,19 @@ fn tile_dimension<T: Clone>(shape: &[usize], repeats: &[usize], input: &[T], out
 
 /// Writes `input`, of shape `shape`, broadcast to the shape `target`.
 ///
+/// ```
+/// use compute::{Pool, elementwise::layout::broadcast_to};
+/// let mut output = [0; 6];
+/// broadcast_to(&Pool::single(), &[2, 1], &[2, 3], &[1, 2], &mut output)?;
+/// assert_eq!(output, [1, 1, 1, 2, 2, 2]);
+/// # Ok::<(), compute::elementwise::BroadcastError>(())
+/// ```
+///
 /// # Errors
-/// [`BroadcastError`] when `shape` cannot be broadcast to `target`.
+/// [`BroadcastError`] if `shape` cannot be broadcast to `target`.
 ///
 /// # Panics
-/// When a slice is not as long as its shape says.
+/// Panics if the length of a slice contradicts its shape.
 pub fn broadcast_to<T: Clone + Send + Sync>(
     pool: &Pool,
     shape: &[usize],
