@@ -26,7 +26,8 @@
 //! # Ok::<(), monitored_session::session_core::Error>(())
 //! ```
 //!
-//! This crate re-exports others; continue with [`monitored`]. If you know TensorFlow 1, start with the page
+//! This crate re-exports the others. Continue with [`monitored`], which describes the sessions and their life cycle.
+//! If you know TensorFlow 1, start with the page
 //! `from_tensorflow`.
 //!
 //! | crate | purpose |

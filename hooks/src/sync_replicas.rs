@@ -70,7 +70,7 @@ pub struct SyncReplicasHook {
     prepared: Option<Prepared>,
 }
 
-/// What was made before the graph was frozen.
+/// The parts that were created before the graph was frozen.
 #[derive(Debug)]
 struct Prepared {
     local_init_op: Operation,

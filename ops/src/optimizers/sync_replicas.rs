@@ -54,7 +54,7 @@ pub struct SyncReplicasOptimizer<T> {
     synchronization: Synchronization,
 }
 
-/// What replicas run around their steps: the operations and the queue that a [`SyncReplicasOptimizer`] creates when it is
+/// The work of replicas around their steps: the operations and the queue that a [`SyncReplicasOptimizer`] creates when it is
 /// applied. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Synchronization {

@@ -43,7 +43,7 @@ enum Source {
     Custom(Custom),
 }
 
-/// What a training reads with a probability instead of the given inputs.
+/// The inputs that a training reads, with a probability, instead of the given ones.
 #[derive(Debug)]
 struct Mixed {
     probability: Scalar,
