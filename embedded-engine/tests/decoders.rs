@@ -349,7 +349,7 @@ fn a_scheduled_training_reads_its_outputs() {
 #[test]
 fn the_alignments_of_all_steps_are_kept() {
     let graph = Graph::new();
-    let attention = LuongAttention::new(4, &memory(&graph), Some(&lengths(&graph)));
+    let attention = LuongAttention::new(4, memory(&graph), Some(&lengths(&graph)));
     let cell = AttentionWrapper::new(BasicRnnCell::new(4), attention).alignment_history(true);
     let x = given(&graph, "input", &[2, 3, 2]);
     let (_, state) = dynamic_rnn(&cell, &x, &RnnOptions::default());
@@ -365,7 +365,7 @@ fn the_alignments_of_all_steps_are_kept() {
 fn a_wrapped_cell_stops_where_a_sequence_ends() {
     let state_of = |steps: usize, sequence_length: [i32; 2]| {
         let graph = Graph::new();
-        let attention = BahdanauAttention::new(4, &memory(&graph), None);
+        let attention = BahdanauAttention::new(4, memory(&graph), None);
         let cell = AttentionWrapper::new(BasicRnnCell::new(4), attention);
         let x = ops::array::slice(given(&graph, "input", &[2, 3, 2]), [0i64, 0, 0], [2, steps as i64, 2]);
         let options = RnnOptions::new().sequence_length(constant(&graph, sequence_length));
