@@ -2,7 +2,7 @@
 
 use super::spans::{Filter, Spans};
 use crate::dispatch::check_real;
-use crate::kernel::{KernelContext, NodeSpec};
+use crate::kernel::{KernelContext, NodeSpec, Watch};
 use crate::kernels::chunks::for_chunks;
 use crate::kernels::math::boxed;
 use crate::kernels::nn::{Scaler, gradient_dims, image_dims, new_size};
@@ -14,7 +14,7 @@ use tensor::{DType, memory};
 pub(super) fn register(registry: &mut Registry) {
     registry.add("ResizeArea", |spec| {
         check_real(spec.input_dtype(0))?;
-        resized(spec, |scaler, old, new| Spans::area(scaler.scale(old, new), old, new))
+        resized(spec, |watch, scaler, old, new| Spans::area(watch, scaler.scale(old, new), old, new))
     });
     registry.add("ResizeBicubic", |spec| {
         check_real(spec.input_dtype(0))?;
@@ -26,8 +26,9 @@ pub(super) fn register(registry: &mut Registry) {
             dtype @ (DType::Float32 | DType::Float64) => Ok(boxed(move |context| {
                 let ([_, height, width, _], [_, new_height, new_width, _]) =
                     (image_dims(context.input(1).shape())?, image_dims(context.input(0).shape())?);
-                let spans =
-                    [Spans::bicubic(scaler, height, new_height)?, Spans::bicubic(scaler, width, new_width)?];
+                let mut watch = context.watch();
+                let mut spans = |old, new| Spans::bicubic(&mut watch, scaler, old, new);
+                let spans = [spans(height, new_height)?, spans(width, new_width)?];
                 spread(context, &spans, dtype)
             })),
             other => Err(crate::dispatch::unsupported(other)),
@@ -57,13 +58,19 @@ pub(super) fn register(registry: &mut Registry) {
 /// Returns the kernel of an operation whose spans follow from the sizes alone.
 fn resized(
     spec: &NodeSpec<'_>,
-    spans: fn(Scaler, usize, usize) -> Result<Spans>,
+    spans: fn(&mut Watch<'_>, Scaler, usize, usize) -> Result<Spans>,
 ) -> Result<Box<dyn crate::kernel::Kernel>> {
     let scaler = Scaler::of(spec);
     Ok(boxed(move |context| {
-        let [_, height, width, _] = image_dims(context.input(0).shape())?;
+        let [batch, height, width, depth] = image_dims(context.input(0).shape())?;
         let [new_height, new_width] = new_size(context, 1)?;
-        gather(context, &[spans(scaler, height, new_height)?, spans(scaler, width, new_width)?])
+        if batch == 0 || depth == 0 {
+            // Images of any size without pixels need no weights.
+            return context.produce::<f32>(0, [batch, new_height, new_width, depth], |_, _| Ok(()));
+        }
+        let mut watch = context.watch();
+        let mut spans = |old, new| spans(&mut watch, scaler, old, new);
+        gather(context, &[spans(height, new_height)?, spans(width, new_width)?])
     }))
 }
 
@@ -82,9 +89,10 @@ fn translated(
     if !(scale_y > 0.0 && scale_x > 0.0) {
         return Err(Error::invalid_argument(format!("scales must be above 0, got {scale_y} and {scale_x}")));
     }
+    let mut watch = context.watch();
     Ok([
-        Spans::translated(filter, antialias, old[0], new[0], scale_y, by_y)?,
-        Spans::translated(filter, antialias, old[1], new[1], scale_x, by_x)?,
+        Spans::translated(&mut watch, filter, antialias, old[0], new[0], scale_y, by_y)?,
+        Spans::translated(&mut watch, filter, antialias, old[1], new[1], scale_x, by_x)?,
     ])
 }
 

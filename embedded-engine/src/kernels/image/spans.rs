@@ -1,5 +1,6 @@
 //! The pixels along one axis that each pixel of a resized image is made of, with their weights.
 
+use crate::kernel::Watch;
 use crate::kernels::nn::Scaler;
 use session_core::{Error, Result};
 use std::f32::consts::PI;
@@ -14,11 +15,16 @@ pub(super) struct Spans {
 }
 
 impl Spans {
-    fn of(count: usize, mut write: impl FnMut(usize, &mut Vec<(usize, f32)>)) -> Result<Spans> {
+    fn of(
+        watch: &mut Watch<'_>,
+        count: usize,
+        mut write: impl FnMut(usize, &mut Vec<(usize, f32)>),
+    ) -> Result<Spans> {
         let (mut parts, mut ends, mut own) = (Vec::new(), memory::reserve(count)?, Vec::new());
         for at in 0..count {
             own.clear();
             write(at, &mut own);
+            watch.tick(own.len())?;
             memory::grow(&mut parts, own.len())?;
             parts.extend_from_slice(&own);
             ends.push(parts.len());
@@ -38,8 +44,8 @@ impl Spans {
     }
 
     /// The mean over the pixels that the pixel of the result covers, each by the part that is covered.
-    pub(super) fn area(scale: f32, old: usize, new: usize) -> Result<Spans> {
-        Spans::of(new, |at, parts| {
+    pub(super) fn area(watch: &mut Watch<'_>, scale: f32, old: usize, new: usize) -> Result<Spans> {
+        Spans::of(watch, new, |at, parts| {
             let (from, to) = (at as f32 * scale, (at + 1) as f32 * scale);
             for source in from.floor() as i64..to.ceil() as i64 {
                 let (start, end) = (source as f32, (source + 1) as f32);
@@ -60,7 +66,7 @@ impl Spans {
 
     /// Four pixels by a cubic polynomial, which is looked up in a table of 1024 steps as in the original. With centers at
     /// half pixels the polynomial is Keys', and pixels outside do not count; else the pixel at the edge is repeated.
-    pub(super) fn bicubic(scaler: Scaler, old: usize, new: usize) -> Result<Spans> {
+    pub(super) fn bicubic(watch: &mut Watch<'_>, scaler: Scaler, old: usize, new: usize) -> Result<Spans> {
         const STEPS: f32 = 1024.0;
         let keys = scaler.half_pixel_centers;
         let a = if keys { -0.5 } else { -0.75 };
@@ -73,7 +79,7 @@ impl Spans {
             (((a * x - 5.0 * a) * x + 8.0 * a) * x - 4.0 * a) as f32
         };
         let scale = scaler.scale(old, new);
-        Spans::of(new, |at, parts| {
+        Spans::of(watch, new, |at, parts| {
             let place = scaler.place(at, scale);
             let step = ((place - place.floor()) * STEPS).round_ties_even();
             let first = place.floor() as i64 - 1;
@@ -92,6 +98,7 @@ impl Spans {
 
     /// The pixels under a filter around the place that the pixel at `p` comes from, `(p - by) / scale`.
     pub(super) fn translated(
+        watch: &mut Watch<'_>,
         filter: Filter,
         antialias: bool,
         old: usize,
@@ -102,7 +109,7 @@ impl Spans {
         let inverse = 1.0 / scale;
         let width = if antialias { inverse.max(1.0) } else { 1.0 };
         let reach = filter.radius() * width;
-        Spans::of(new, |at, parts| {
+        Spans::of(watch, new, |at, parts| {
             let sample = (at as f32 + 0.5) * inverse - inverse * by;
             if !(0.0..=old as f32).contains(&sample) {
                 return;

@@ -162,7 +162,9 @@ fn log_determinant<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
     let stack: Shape = shape[..shape.rank() - 2].iter().copied().collect();
     let matrices = context.slice::<T>(0)?;
     let (mut signs, mut logs) = (memory::reserve(count)?, memory::reserve(count)?);
+    let mut watch = context.watch();
     for i in 0..count {
+        watch.tick(1)?;
         let (sign, log) = Lu::of(context, &matrices[i * n * n..][..n * n], n, false)?.log_determinant();
         signs.push(sign);
         logs.push(log);
@@ -177,7 +179,9 @@ fn inverse<T: Number>(context: &mut KernelContext<'_>, adjoint: bool) -> Result<
     let (stack, n) = square(&shape)?;
     context.produce::<T>(0, shape, |context, output| {
         let matrices = context.slice::<T>(0)?;
+        let mut watch = context.watch();
         for i in 0..stack {
+            watch.tick(1)?;
             let lu = Lu::of(context, &matrices[i * n * n..][..n * n], n, adjoint)?;
             lu.check()?;
             let one = |row: usize, column: usize| if row == column { T::of(1.0) } else { T::default() };

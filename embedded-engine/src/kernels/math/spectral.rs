@@ -155,7 +155,9 @@ fn each<T: Element + Real + CastTo<f64>>(
     mut take: impl FnMut(usize, &[f64], &Columns),
 ) -> Result<()> {
     let values = context.slice::<T>(0)?;
+    let mut watch = context.watch();
     for at in 0..count {
+        watch.tick(1)?;
         let matrix = &values[at * size * size..][..size * size];
         let lower = |row: usize, column: usize| CastTo::cast(matrix[row * size + column]);
         let (eigenvalues, vectors) = decompose(context, lower, size)?;
@@ -224,7 +226,10 @@ fn svd<T: Element + Real + CastTo<f64>>(
     let mut values = memory::filled(T::default(), count.saturating_mul(inner))?;
     let (mut left, mut right) = (sized(rows * left_width)?, sized(columns * right_width)?);
     let matrices = context.slice::<T>(0)?;
+    let mut watch = context.watch();
     for at in 0..count {
+        // A matrix without elements is work, too.
+        watch.tick(1)?;
         let matrix = &matrices[at * rows * columns..][..rows * columns];
         // The longer side is that of the columns.
         let tall = rows >= columns;
