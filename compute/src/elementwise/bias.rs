@@ -15,13 +15,6 @@ use crate::math::Real;
 /// assert_eq!(data, [11.0, 22.0, 13.0, 24.0]);
 /// ```
 ///
-/// ```
-/// use compute::{Pool, elementwise::bias_add};
-/// let mut rows = [1.0, 2.0, 3.0, 4.0];
-/// bias_add(&Pool::single(), &mut rows, &[10.0, 20.0]);
-/// assert_eq!(rows, [11.0, 22.0, 13.0, 24.0]);
-/// ```
-///
 /// # Panics
 /// Panics if `data` does not consist of whole rows.
 pub fn bias_add<T: Real>(pool: &Pool, data: &mut [T], bias: &[T]) {
@@ -35,13 +28,6 @@ pub fn bias_add<T: Real>(pool: &Pool, data: &mut [T], bias: &[T]) {
 /// let mut data = [1.0f32, -2.0];
 /// bias_add_relu(&Pool::single(), &mut data, &[0.5, 0.5]);
 /// assert_eq!(data, [1.5, 0.0]);
-/// ```
-///
-/// ```
-/// use compute::{Pool, elementwise::bias_add_relu};
-/// let mut row = [1.0, -2.0];
-/// bias_add_relu(&Pool::single(), &mut row, &[-3.0, 5.0]);
-/// assert_eq!(row, [0.0, 3.0]);
 /// ```
 ///
 /// # Panics
