@@ -80,19 +80,25 @@ pub fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Opti
     (cost <= limit).then_some(found)
 }
 
-/// Returns the edit distance of two names: the number of characters to insert, remove, or replace.
+/// Returns the edit distance of two names: the number of characters to insert, remove or replace, and of pairs of neighbors to
+/// exchange.
 fn changes(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut above: Vec<usize> = (0..=b.len()).collect();
+    let (mut two_above, mut row) = (above.clone(), above.clone());
+    for i in 0..a.len() {
+        row[0] = i + 1;
+        for j in 0..b.len() {
+            let replaced = above[j] + usize::from(a[i] != b[j]);
+            row[j + 1] = replaced.min(above[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j] {
+                row[j + 1] = row[j + 1].min(two_above[j - 1] + 1);
+            }
         }
+        std::mem::swap(&mut two_above, &mut above);
+        std::mem::swap(&mut above, &mut row);
     }
-    row[b.len()]
+    above[b.len()]
 }
 
 #[cfg(test)]
@@ -103,6 +109,8 @@ mod tests {
     fn the_nearest_names_are_found() {
         let known = ["model/dense/kernel", "bias", "global_step"];
         assert_eq!(nearest("global_step_1", known), Some("global_step"));
+        assert_eq!(nearest("lsot", ["lots", "lost", "toll"]), Some("lost"));
+        assert_eq!((changes("kernel", "kenrel"), changes("ab", ""), changes("ca", "abc")), (1, 2, 3));
         assert_eq!(nearest("", known), None);
         assert_eq!(nearest("x", []), None);
     }
