@@ -17,7 +17,7 @@
 
 mod fields;
 
-pub use fields::{FeatureKind, FeatureRef, scan};
+pub use fields::{FeatureKind, FeatureListRef, FeatureRef, scan, scan_lists};
 
 use bytes::Bytes;
 use std::collections::BTreeMap;

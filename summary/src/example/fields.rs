@@ -37,7 +37,7 @@ const LENGTH: u64 = 2;
 const FIXED32: u64 = 5;
 
 /// A place in a message.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -137,6 +137,73 @@ fn entry(mut entry: Cursor<'_>) -> Result<(&[u8], FeatureRef<'_>), ExampleError>
         }
     }
     Ok((key, feature))
+}
+
+/// One list of features of a `tf.SequenceExample`, its features not read yet.
+#[derive(Clone, Copy, Debug)]
+pub struct FeatureListRef<'a>(Cursor<'a>);
+
+impl<'a> FeatureListRef<'a> {
+    /// Returns the features, one for each step.
+    pub fn features(&self) -> impl Iterator<Item = Result<FeatureRef<'a>, ExampleError>> + use<'a> {
+        let mut list = self.0;
+        std::iter::from_fn(move || {
+            loop {
+                let found = match list.field().transpose()? {
+                    Ok((1, LENGTH, content)) => feature(content),
+                    Ok(_) => continue,
+                    Err(error) => {
+                        // Nothing behind the damage can be told apart.
+                        list = Cursor::new(b"", 0);
+                        Err(error)
+                    }
+                };
+                return Some(found);
+            }
+        })
+    }
+}
+
+/// Goes through the lists of features of a `tf.SequenceExample` as they come; one that comes twice is given twice, and counts as
+/// it comes last. The context of the message is read by [`scan`].
+///
+/// ```
+/// use summary::example::scan_lists;
+/// // Field 2, the lists: one entry with the key "q" and a list of one feature, the integer 5.
+/// let message = [0x12, 14, 0x0a, 12, 0x0a, 1, b'q', 0x12, 7, 0x0a, 5, 0x1a, 3, 0x0a, 1, 5];
+/// let mut found = Vec::new();
+/// scan_lists(&message, |key, list| found.push((key, list.features().count())))?;
+/// assert_eq!(found, [(&b"q"[..], 1)]);
+/// # Ok::<(), summary::example::ExampleError>(())
+/// ```
+///
+/// # Errors
+/// For bytes that are no `tf.SequenceExample`; lists before the damage have been given then.
+pub fn scan_lists<'a>(
+    message: &'a [u8],
+    mut visit: impl FnMut(&'a [u8], FeatureListRef<'a>),
+) -> Result<(), ExampleError> {
+    let mut message = Cursor::new(message, 0);
+    while let Some((number, wire, mut lists)) = message.field()? {
+        if (number, wire) != (2, LENGTH) {
+            continue;
+        }
+        while let Some((number, wire, mut entry)) = lists.field()? {
+            if (number, wire) != (1, LENGTH) {
+                continue;
+            }
+            let (mut key, mut list): (&[u8], _) = (b"", Cursor::new(b"", entry.base));
+            while let Some((number, wire, content)) = entry.field()? {
+                match (number, wire) {
+                    (1, LENGTH) => key = content.bytes,
+                    (2, LENGTH) => list = content,
+                    _ => {}
+                }
+            }
+            visit(key, FeatureListRef(list));
+        }
+    }
+    Ok(())
 }
 
 fn feature(mut feature: Cursor<'_>) -> Result<FeatureRef<'_>, ExampleError> {
