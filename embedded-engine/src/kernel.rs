@@ -186,7 +186,13 @@ impl<'a> KernelContext<'a> {
         Caller { environment: self.environment, limits: self.limits, instance: self.instance }
     }
 
+    /// Returns the number of outputs, lists flattened.
+    pub(crate) fn num_outputs(&self) -> usize {
+        self.outputs.len()
+    }
+
     /// Returns the number of inputs, lists flattened.
+    #[inline]
     pub(crate) fn num_inputs(&self) -> usize {
         self.inputs.len()
     }

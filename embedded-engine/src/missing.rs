@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// Returns true if this engine supports an op type. Unsupported dtypes and attributes are reported per
-/// operation, by [`missing_kernels`].
+/// operation, by [`missing_kernels`], and so is the feature of this crate that an op type needs and that is off.
 ///
 /// ```
 /// assert!(embedded_engine::supports("MatMul") && embedded_engine::supports("While"));
@@ -18,7 +18,7 @@ use std::sync::Arc;
 /// ```
 #[must_use]
 pub fn supports(op_type: &str) -> bool {
-    registry().find(op_type).is_some()
+    registry().find(op_type).is_some_and(|op| !op.lacks_feature)
 }
 
 /// Returns the operations of a graph, and of the functions of its library, that this engine cannot run because of their type, a

@@ -44,6 +44,8 @@ pub(crate) struct OpType {
     pub(crate) elementwise: Option<fn(&Operation) -> Option<Elementwise>>,
     /// The attributes that name functions which its kernel keeps, to call them later.
     pub(crate) holds: &'static [&'static str],
+    /// True if a feature of this crate that is off would bring its kernel; the one there is says which feature.
+    pub(crate) lacks_feature: bool,
 }
 
 /// The role of an op type for the compiler.
@@ -143,6 +145,7 @@ impl OpType {
     fn new(make: Option<MakeKernel>, role: Role) -> OpType {
         let (reads, waits, changes, describes) = (false, false, false, false);
         let (fusion, elementwise, holds) = (None, None, &[][..]);
+        let (shares, lacks_feature) = (Shares::Nothing, false);
         OpType {
             make,
             role,
@@ -150,10 +153,11 @@ impl OpType {
             waits,
             changes,
             describes,
-            shares: Shares::Nothing,
+            shares,
             fusion,
             elementwise,
             holds,
+            lacks_feature,
         }
     }
 
@@ -251,6 +255,11 @@ impl<const N: usize> Added<'_, N> {
 
     pub(crate) fn shares(self, shares: Shares) -> Self {
         self.each(|op| op.shares = shares)
+    }
+
+    #[cfg(not(all(feature = "images", feature = "fft")))]
+    pub(crate) fn lacks_feature(self) -> Self {
+        self.each(|op| op.lacks_feature = true)
     }
 
     pub(crate) fn holds(self, functions: &'static [&'static str]) -> Self {

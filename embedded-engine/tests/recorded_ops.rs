@@ -40,6 +40,11 @@ fn attribute(value: &Value, kind: AttrKind) -> AttrValue {
         Value::Number(number) => AttrValue::Int(number.as_i64().unwrap()),
         Value::String(text) => AttrValue::from(text.as_str()),
         Value::Array(values) => AttrValue::List(values.iter().map(|value| attribute(value, kind)).collect()),
+        other if other["shape"].is_array() => {
+            let sizes =
+                other["shape"].as_array().unwrap().iter().map(|size| size.as_u64().map(|size| size as usize));
+            AttrValue::Shape(PartialShape::from(sizes.collect::<Vec<_>>()))
+        }
         other => AttrValue::Type(DType::from_name(other["type"].as_str().unwrap()).unwrap()),
     }
 }
@@ -189,6 +194,21 @@ fn quantized_numbers_are_tensorflows() {
 #[test]
 fn decompositions_are_tensorflows() {
     play("spectral");
+}
+
+#[test]
+fn random_numbers_of_keys_are_tensorflows() {
+    play("keyed");
+}
+
+#[test]
+fn sequence_examples_are_tensorflows() {
+    play("sequences");
+}
+
+#[test]
+fn linear_algebra_is_tensorflows() {
+    play("linear");
 }
 
 #[test]

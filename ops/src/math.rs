@@ -11,6 +11,7 @@ pub(crate) mod cast;
 pub(crate) mod compare;
 pub(crate) mod counting;
 pub(crate) mod einsum;
+pub(crate) mod first_releases;
 pub(crate) mod integrals;
 pub(crate) mod least_squares;
 pub(crate) mod linear;

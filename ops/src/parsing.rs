@@ -25,6 +25,7 @@
 pub(crate) mod base64;
 pub(crate) mod example;
 pub(crate) mod raw;
+pub(crate) mod sequence_example;
 pub(crate) mod serialized;
 
 pub use base64::{decode_base64, encode_base64};

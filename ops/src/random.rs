@@ -3,6 +3,9 @@
 //! An operation draws from a stream that is fixed by two seeds, one of the graph and one of the operation; see
 //! [`get_seed`]. Each run goes on in the stream; a new session starts it again.
 
+pub(crate) mod generator;
+pub(crate) mod keyed;
+
 use crate::arguments::{Ints, vector};
 use crate::array::constant;
 use crate::array::constants::number;
@@ -125,10 +128,13 @@ fn shape_then_parameter(context: &mut ShapeContext<'_>) -> Result<()> {
 
 /// Builds the gradient of samples: how far each moves with its shape parameter while the probability of smaller ones stays.
 fn gamma_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
-    let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
-    let alpha = op.input(1);
-    let builder = grad.graph().op(&RANDOM_GAMMA_GRAD).input(&alpha).input(op.output(0));
-    Ok(vec![None, Some(sum_to_input(&mul(grad, builder.finish_output()), &alpha, &[]))])
+    // The parameter is the last input.
+    let mut result = vec![None; op.inputs().len()];
+    if let (Some(grad), Some(alpha), Some(last)) = (&grads[0], op.inputs().last(), result.last_mut()) {
+        let builder = grad.graph().op(&RANDOM_GAMMA_GRAD).input(alpha).input(op.output(0));
+        *last = Some(sum_to_input(&mul(grad, builder.finish_output()), alpha, &[]));
+    }
+    Ok(result)
 }
 
 fn multinomial_shape(context: &mut ShapeContext<'_>) -> Result<()> {

@@ -15,21 +15,23 @@ pub(crate) fn register(registry: &mut Registry) {
     #[cfg(feature = "images")]
     codecs::register(registry);
     #[cfg(not(feature = "images"))]
-    registry.add_all(
-        [
-            "DecodeAndCropJpeg",
-            "DecodeBmp",
-            "DecodeGif",
-            "DecodeImage",
-            "DecodeJpeg",
-            "DecodePng",
-            "EncodeJpeg",
-            "EncodeJpegVariableQuality",
-            "EncodePng",
-            "ExtractJpegShape",
-        ],
-        |_| Err(crate::dispatch::without_feature("images")),
-    );
+    registry
+        .add_all(
+            [
+                "DecodeAndCropJpeg",
+                "DecodeBmp",
+                "DecodeGif",
+                "DecodeImage",
+                "DecodeJpeg",
+                "DecodePng",
+                "EncodeJpeg",
+                "EncodeJpegVariableQuality",
+                "EncodePng",
+                "ExtractJpegShape",
+            ],
+            |_| Err(crate::dispatch::without_feature("images")),
+        )
+        .lacks_feature();
     cropping::register(registry);
     drawing::register(registry);
     projection::register(registry);

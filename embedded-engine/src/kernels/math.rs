@@ -21,6 +21,7 @@ use crate::registry::Registry;
 
 pub(crate) use chain::{Chain, MAX_INPUTS, Member, Source};
 pub(crate) use elementwise::boxed;
+pub(crate) use product::conjugated;
 pub(crate) use reduction::axis;
 
 pub(crate) fn register(registry: &mut Registry) {

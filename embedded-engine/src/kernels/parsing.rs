@@ -5,6 +5,7 @@ mod csv;
 mod example;
 mod feature;
 mod raw;
+mod sequence;
 mod serialized;
 
 use crate::registry::Registry;
@@ -16,5 +17,6 @@ pub(crate) fn register(registry: &mut Registry) {
     csv::register(registry);
     example::register(registry);
     raw::register(registry);
+    sequence::register(registry);
     serialized::register(registry);
 }

@@ -3,6 +3,9 @@
 //! An operation draws from a Philox stream that its two seeds select; its position is part of the session's state, so a resumed run continues the
 //! stream. The division of work over threads does not change the numbers, because each block of numbers is computed from its position alone.
 
+mod keyed;
+mod resource;
+
 use crate::dispatch::check_real;
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::Moved;
@@ -16,6 +19,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tensor::{DType, Element, Shape, Tensor, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
+    keyed::register(registry);
+    resource::register(registry);
     registry.add(
         "RandomUniform",
         |spec| for_dtype!(float spec.dtype("dtype")?, T => filled::<T>(spec, random::fill_uniform::<T>)),
@@ -35,9 +40,7 @@ pub(crate) fn register(registry: &mut Registry) {
                 let (low, high) = (context.input(1).value::<T>()?, context.input(2).value::<T>()?);
                 context.produce::<T>(0, shape, |context, output| {
                     let state = state.of(context)?;
-                    let mut generator = state.lock();
-                    random::fill_uniform_int(&mut generator, low, high, output, context.pool())
-                        .map_err(|_| Error::invalid_argument(format!("Need minval < maxval, got {low} >= {high}")))
+                    between(&mut state.lock(), low, high, output, context)
                 })
             }))
         })
@@ -100,8 +103,7 @@ pub(crate) fn register(registry: &mut Registry) {
             let (shape, mut generator) = (shape(context, 0)?, stateless(context, 1)?);
             let (low, high) = (context.input(2).value::<T>()?, context.input(3).value::<T>()?);
             context.produce::<T>(0, shape, |context, output| {
-                random::fill_uniform_int(&mut generator, low, high, output, context.pool())
-                    .map_err(|_| Error::invalid_argument(format!("Need minval < maxval, got {low} >= {high}")))
+                between(&mut generator, low, high, output, context)
             })
         })))
     });
@@ -128,17 +130,17 @@ pub(crate) fn register(registry: &mut Registry) {
         for_dtype!(index spec.input_dtype(4), T => Ok(boxed(|context| {
             let (shape, mut generator) = (shape(context, 0)?, keyed(context)?);
             let (low, high) = (context.input(4).value::<T>()?, context.input(5).value::<T>()?);
-            context.produce::<T>(0, shape, |context, output| {
-                random::fill_uniform_int(&mut generator, low, high, output, context.pool())
-                    .map_err(|_| Error::invalid_argument(format!("Need minval < maxval, got {low} >= {high}")))
-            })
+            context.produce::<T>(0, shape, |context, output| between(&mut generator, low, high, output, context))
         })))
     });
     registry.add("RandomShuffle", |spec| {
         let state = state(spec)?;
         for_dtype!(moved spec.input_dtype(0), T => {
             let state = state.clone();
-            Ok(boxed(move |context| shuffle::<T>(context, &*state.of(context)?)))
+            Ok(boxed(move |context| {
+                let state = state.of(context)?;
+                shuffle::<T>(context, &mut state.lock())
+            }))
         })
     });
 }
@@ -220,6 +222,18 @@ pub(crate) fn shape(context: &KernelContext<'_>, input: usize) -> Result<Shape> 
         .collect()
 }
 
+/// Fills the output with integers from `low` up to, but not including, `high`.
+fn between<T: Element + random::Integer + std::fmt::Display>(
+    generator: &mut Generator,
+    low: T,
+    high: T,
+    output: &mut [T],
+    context: &KernelContext<'_>,
+) -> Result<()> {
+    random::fill_uniform_int(generator, low, high, output, context.pool())
+        .map_err(|_| Error::invalid_argument(format!("Need minval < maxval, got {low} >= {high}")))
+}
+
 type Fill<T> = fn(&mut Generator, &mut [T], &compute::Pool);
 
 fn filled<T: Element>(spec: &NodeSpec<'_>, fill: Fill<T>) -> Result<Box<dyn Kernel>> {
@@ -234,7 +248,7 @@ fn filled<T: Element>(spec: &NodeSpec<'_>, fill: Fill<T>) -> Result<Box<dyn Kern
 }
 
 /// Permutes the rows.
-fn shuffle<T: Moved>(context: &mut KernelContext<'_>, state: &RandomState) -> Result<()> {
+fn shuffle<T: Moved>(context: &mut KernelContext<'_>, generator: &mut Generator) -> Result<()> {
     let dtype = context.input(0).dtype();
     let shape = context.input(0).shape().clone();
     let rows = shape.first().copied().unwrap_or(1);
@@ -245,7 +259,7 @@ fn shuffle<T: Moved>(context: &mut KernelContext<'_>, state: &RandomState) -> Re
         return Ok(());
     }
     let mut order = memory::collected(0..rows)?;
-    random::shuffle(&mut state.lock(), &mut order);
+    random::shuffle(generator, &mut order);
     let width = shape.elements().checked_div(rows).unwrap_or(0);
     context.produce_moved::<T>(0, dtype, shape, |context, output| {
         let input = context.moved::<T>(0)?;

@@ -18,22 +18,30 @@ pub(crate) fn register(registry: &mut Registry) {
         spectrogram::register(registry);
     }
     #[cfg(not(feature = "fft"))]
-    registry.add_all(
-        [
-            "AudioSpectrogram",
-            "FFT",
-            "FFT2D",
-            "FFT3D",
-            "IFFT",
-            "IFFT2D",
-            "IFFT3D",
-            "IRFFT",
-            "IRFFT2D",
-            "IRFFT3D",
-            "RFFT",
-            "RFFT2D",
-            "RFFT3D",
-        ],
-        |_| Err(crate::dispatch::without_feature("fft")),
-    );
+    registry
+        .add_all(
+            [
+                "AudioSpectrogram",
+                "BatchFFT",
+                "BatchFFT2D",
+                "BatchFFT3D",
+                "BatchIFFT",
+                "BatchIFFT2D",
+                "BatchIFFT3D",
+                "FFT",
+                "FFT2D",
+                "FFT3D",
+                "IFFT",
+                "IFFT2D",
+                "IFFT3D",
+                "IRFFT",
+                "IRFFT2D",
+                "IRFFT3D",
+                "RFFT",
+                "RFFT2D",
+                "RFFT3D",
+            ],
+            |_| Err(crate::dispatch::without_feature("fft")),
+        )
+        .lacks_feature();
 }

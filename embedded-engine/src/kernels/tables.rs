@@ -9,7 +9,7 @@ use crate::registry::Registry;
 use rustc_hash::FxHashMap;
 use session_core::{Code, Error, Result};
 use std::path::PathBuf;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{OnceLock, PoisonError, RwLock};
 use tensor::{Bytes, DType, Shape, Tensor, memory};
 
 /// One table.
@@ -24,6 +24,8 @@ struct Table {
     /// True if the table is filled once, by an initializer, instead of growing.
     is_fixed: bool,
     entries: RwLock<Option<Entries>>,
+    /// The keys of a dense table that stand for empty places and for removed entries.
+    reserved: OnceLock<[Bytes; 2]>,
 }
 
 /// Values by the bytes of their keys.
@@ -50,6 +52,7 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add_both(["LookupTableInsertV2", "LookupTableInsert"], |_| {
         Ok(boxed(|context| {
             let table = table(context)?;
+            table.check_keys(context.input(1))?;
             let entries = table.entries_of(context.input(1), context.input(2), false)?;
             table.change(|all| all.extend(entries))
         }))
@@ -57,7 +60,9 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add_both(["LookupTableImportV2", "LookupTableImport"], |_| {
         Ok(boxed(|context| {
             let table = table(context)?;
-            let entries = table.entries_of(context.input(1), context.input(2), table.is_fixed)?;
+            let mut entries = table.entries_of(context.input(1), context.input(2), table.is_fixed)?;
+            // TensorFlow exports dense tables with their empty places.
+            table.reserved.get().into_iter().flatten().for_each(|key| _ = entries.remove(key));
             if table.is_fixed { table.initialize(entries) } else { table.change(|all| *all = entries) }
         }))
     });
@@ -99,8 +104,27 @@ fn make_table(spec: &NodeSpec<'_>, is_fixed: bool) -> Result<Box<dyn Kernel>> {
         shape,
         is_fixed,
         entries: RwLock::new((!is_fixed).then(Entries::default)),
+        reserved: OnceLock::new(),
     });
-    Ok(gives(handle))
+    if spec.operation.num_inputs() < 2 {
+        return Ok(gives(handle));
+    }
+    Ok(boxed(move |context| {
+        if let Some(table) = handle.as_handle::<Table>() {
+            let key = |input: usize| {
+                Ok::<_, Error>(keys(context.input(input))?.into_iter().next().unwrap_or_default())
+            };
+            let reserved = [key(0)?, key(1)?];
+            let known = table.reserved.get_or_init(|| reserved.clone());
+            if *known != reserved || reserved[0] == reserved[1] {
+                let text =
+                    format!("Empty and deleted keys of table '{}' must differ and stay the same", table.name);
+                return Err(Error::invalid_argument(text));
+            }
+        }
+        context.set(0, handle.clone());
+        Ok(())
+    }))
 }
 
 /// Returns true for the handle of a table whose entries never change once it is initialized.
@@ -124,6 +148,19 @@ fn keys(tensor: &Tensor) -> Result<Vec<Bytes>> {
 impl Table {
     fn read(&self) -> std::sync::RwLockReadGuard<'_, Option<Entries>> {
         self.entries.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Refuses the keys of a dense table that stand for no entry.
+    fn check_keys(&self, given: &Tensor) -> Result<()> {
+        let Some(reserved) = self.reserved.get() else { return Ok(()) };
+        for key in keys(given)? {
+            if let Some(at) = reserved.iter().position(|reserved| *reserved == key) {
+                let name = ["empty_key", "deleted_key"][at];
+                let text = format!("Using the {name} as a table key is not allowed: table '{}'", self.name);
+                return Err(Error::invalid_argument(text));
+            }
+        }
+        Ok(())
     }
 
     /// Returns the entries that keys and values make. With `strict`, one key must not have two values.
@@ -198,6 +235,7 @@ fn find(context: &mut KernelContext<'_>) -> Result<()> {
             );
             return Err(Error::invalid_argument(text));
         }
+        table.check_keys(wanted)?;
         let entries = table.read();
         let entries = entries.as_ref().ok_or_else(|| {
             Error::new(Code::FailedPrecondition, format!("Table '{}' not initialized.", table.name))

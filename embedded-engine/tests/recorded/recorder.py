@@ -40,6 +40,8 @@ def encode(value):
 def attribute(value):
     if isinstance(value, tf.DType):
         return {"type": value.name}
+    if isinstance(value, tf.TensorShape):
+        return {"shape": value.as_list()}
     if isinstance(value, (list, tuple)):
         return [attribute(v) for v in value]
     return value
@@ -57,7 +59,7 @@ class Recorder:
         case["attrs"] = {name: attribute(value) for name, value in attrs.items()}
         try:
             outputs = getattr(tf.raw_ops, op)(**{arg.name: i for arg, i in zip(definition.input_arg, inputs)}, **attrs)
-            outputs = list(outputs) if isinstance(outputs, (tuple, list)) else [outputs]
+            outputs = tf.nest.flatten(outputs)
             case["outputs"] = [encode(v) if keep is None or at in keep else None for at, v in enumerate(outputs)]
             case["tolerance"] = tolerance
         except tf.errors.OpError as error:

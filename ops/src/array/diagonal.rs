@@ -67,7 +67,7 @@ op_defs! {
         .gradient(diag_part_gradient);
 }
 
-fn matrix_diag_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+pub(crate) fn matrix_diag_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let diagonal = shapes::at_least_rank(context, 0, 1)?;
     let last = diagonal.rank().map_or_else(PartialShape::unknown, |rank| diagonal.range(rank - 1, rank));
     context.set(0, diagonal.concat(&last));
@@ -80,7 +80,7 @@ fn matrices(shape: &PartialShape) -> Option<(PartialShape, Option<usize>, Option
     Some((shape.range(0, rank - 2), shape.dim(rank - 2), shape.dim(rank - 1)))
 }
 
-fn matrix_diag_part_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+pub(crate) fn matrix_diag_part_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let input = shapes::at_least_rank(context, 0, 2)?;
     let Some((batch, rows, columns)) = matrices(&input) else { return Ok(()) };
     let length = rows.zip(columns).map(|(rows, columns)| rows.min(columns));
@@ -88,7 +88,7 @@ fn matrix_diag_part_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-fn matrix_set_diag_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+pub(crate) fn matrix_set_diag_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (input, diagonal) = (shapes::at_least_rank(context, 0, 2)?, shapes::at_least_rank(context, 1, 1)?);
     if let Some((batch, rows, columns)) = matrices(&input) {
         let expected =
@@ -103,7 +103,7 @@ fn matrix_set_diag_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-fn band_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+pub(crate) fn band_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     shapes::must_be_scalar(context, 1)?;
     shapes::must_be_scalar(context, 2)?;
     let input = shapes::at_least_rank(context, 0, 2)?;

@@ -30,6 +30,14 @@ op_defs! {
         .attrs("T: type, out_idx: indextype = int32")
         .shape(unique_shape)
         .not_differentiable();
+    UNIQUE_WITH_COUNTS_V2: OpDef::new("UniqueWithCountsV2", "x: T, axis: Taxis -> y: T, idx: out_idx, count: out_idx")
+        .attrs("T: type, Taxis: indextype = int64, out_idx: indextype = int32")
+        .shape(unique_v2_shape)
+        .not_differentiable();
+    UNRAVEL_INDEX: OpDef::new("UnravelIndex", "indices: Tidx, dims: Tidx -> output: Tidx")
+        .attrs("Tidx: indextype = int32")
+        .shape(unravel_index_shape)
+        .not_differentiable();
     LIST_DIFF: OpDef::new("ListDiff", "x: T, y: T -> out: T, idx: out_idx")
         .attrs("T: type, out_idx: indextype = int32")
         .shape(list_diff_shape)
@@ -63,6 +71,9 @@ fn unique_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 fn unique_v2_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (x, axes) = (context.input(0), context.input_of_rank(1, 1)?);
     context.set(1, PartialShape::of_rank(1));
+    if context.outputs() > 2 {
+        context.set(2, PartialShape::of_rank(1));
+    }
     let Some(rank) = x.rank() else { return Ok(()) };
     let axis = match (axes.dim(0), shapes::ints(context, 1).as_deref()) {
         // No axis at all stands for the only one.
@@ -73,6 +84,20 @@ fn unique_v2_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     };
     context.set(0, axis.map_or_else(|| PartialShape::of_rank(rank), |axis| x.with_dim(axis, None)));
     context.set(1, PartialShape::from([axis.and_then(|axis| x.dim(axis))]));
+    Ok(())
+}
+
+fn unravel_index_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let (places, sizes) = (context.input(0), context.input_of_rank(1, 1)?);
+    match places.rank() {
+        Some(rank @ 2..) => {
+            return Err(Error::value(format!(
+                "the indices must be a scalar or a vector, not of rank {rank}"
+            )));
+        }
+        Some(_) => context.set(0, PartialShape::from([sizes.dim(0)]).concat(&places)),
+        None => {}
+    }
     Ok(())
 }
 

@@ -32,6 +32,9 @@ op_defs! {
         .attrs("lower: bool = true, adjoint: bool = false, T: inexacttype")
         .shape(broadcast_solution_shape)
         .gradient(triangular_solve_gradient);
+    LU: OpDef::new("Lu", "input: T -> lu: T, p: output_idx_type")
+        .attrs("T: {double, float, half, complex64, complex128}, output_idx_type: indextype = int32")
+        .shape(factors_shape);
     CHOLESKY: OpDef::new("Cholesky", "input: T -> output: T")
         .attrs("T: {double, float, half, complex64, complex128}")
         .shape(square_shape)
@@ -46,21 +49,29 @@ fn square(context: &ShapeContext<'_>) -> Result<PartialShape> {
     Ok(input.with_dim(rank - 2, size).with_dim(rank - 1, size))
 }
 
-fn square_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+pub(super) fn square_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = square(context)?;
     context.set(0, shape);
     Ok(())
 }
 
-fn determinant_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+pub(super) fn determinant_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let input = square(context)?;
     let shape = input.rank().map_or_else(PartialShape::unknown, |rank| input.range(0, rank - 2));
     (0..context.outputs()).for_each(|output| context.set(output, shape.clone()));
     Ok(())
 }
 
-fn solution_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+pub(super) fn solution_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     solved(context, shapes::merge)
+}
+
+fn factors_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let shape = square(context)?;
+    let rows = shape.rank().map_or_else(PartialShape::unknown, |rank| shape.range(0, rank - 1));
+    context.set(0, shape);
+    context.set(1, rows);
+    Ok(())
 }
 
 fn broadcast_solution_shape(context: &mut ShapeContext<'_>) -> Result<()> {

@@ -30,14 +30,14 @@ fn square(context: &ShapeContext<'_>) -> Result<Option<(PartialShape, Option<usi
 }
 
 /// The eigenvalues are a row above the vectors.
-fn stacked_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+pub(super) fn stacked_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     if let Some((stack, size)) = square(context)? {
         context.set(0, stack.concat(&PartialShape::from([size.map(|size| size + 1), size])));
     }
     Ok(())
 }
 
-fn eigen_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+pub(super) fn eigen_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let vectors = shapes::bool_attr(context, "compute_v");
     if let Some((stack, size)) = square(context)? {
         context.set(0, stack.concat(&PartialShape::from([size])));
@@ -51,7 +51,7 @@ fn eigen_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-fn svd_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+pub(super) fn svd_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let input = shapes::at_least_rank(context, 0, 2)?;
     let (vectors, full) =
         (shapes::bool_attr(context, "compute_uv"), shapes::bool_attr(context, "full_matrices"));

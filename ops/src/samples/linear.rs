@@ -110,6 +110,10 @@ const LINEAR: &[Sample] = rows! {
         let (x, y) = (matrices(i), i.doubles(&[3, 1, 2, 2]));
         [matrix_triangular_solve(x, y, Triangle::Lower)]
     };
+    "Lu" but not_numerical => |i| {
+        let x = i.other([[1.0f64, 2.0, 0.5], [4.0, -1.0, 3.0], [2.0, 5.0, 1.0]]);
+        i.op("Lu").input(x).finish().outputs()
+    };
     "Cholesky" => |i| [cholesky(definite(i, &[3, 3]))];
     "Cholesky of stacked matrices" => |i| [cholesky(definite(i, &[2, 3, 3]))];
     "Qr" needs Shapes => |i| {

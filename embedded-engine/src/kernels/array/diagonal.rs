@@ -10,28 +10,28 @@ use tensor::{Shape, Tensor};
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("Diag", |_| Ok(boxed(diag)));
     registry.add("DiagPart", |_| Ok(boxed(diag_part)));
-    registry.add("MatrixBandPart", |_| Ok(boxed(band_part)));
-    registry.add("MatrixDiag", |_| Ok(boxed(|context| matrix_diag(context, Form::MAIN))));
-    registry.add("MatrixDiagPart", |_| Ok(boxed(|context| matrix_diag_part(context, Form::MAIN))));
-    registry.add("MatrixSetDiag", |_| Ok(boxed(|context| matrix_set_diag(context, Form::MAIN))));
-    for op_type in ["MatrixDiagV2", "MatrixDiagV3"] {
-        registry.add(op_type, |spec| {
-            let form = Form::of(spec)?;
-            Ok(boxed(move |context| matrix_diag(context, form)))
-        });
-    }
-    for op_type in ["MatrixDiagPartV2", "MatrixDiagPartV3"] {
-        registry.add(op_type, |spec| {
-            let form = Form::of(spec)?;
-            Ok(boxed(move |context| matrix_diag_part(context, form)))
-        });
-    }
-    for op_type in ["MatrixSetDiagV2", "MatrixSetDiagV3"] {
-        registry.add(op_type, |spec| {
-            let form = Form::of(spec)?;
-            Ok(boxed(move |context| matrix_set_diag(context, form)))
-        });
-    }
+    registry.add_both(["MatrixBandPart", "BatchMatrixBandPart"], |_| Ok(boxed(band_part)));
+    registry.add_both(["MatrixDiag", "BatchMatrixDiag"], |_| {
+        Ok(boxed(|context| matrix_diag(context, Form::MAIN)))
+    });
+    registry.add_both(["MatrixDiagPart", "BatchMatrixDiagPart"], |_| {
+        Ok(boxed(|context| matrix_diag_part(context, Form::MAIN)))
+    });
+    registry.add_both(["MatrixSetDiag", "BatchMatrixSetDiag"], |_| {
+        Ok(boxed(|context| matrix_set_diag(context, Form::MAIN)))
+    });
+    registry.add_both(["MatrixDiagV3", "MatrixDiagV2"], |spec| {
+        let form = Form::of(spec)?;
+        Ok(boxed(move |context| matrix_diag(context, form)))
+    });
+    registry.add_both(["MatrixDiagPartV3", "MatrixDiagPartV2"], |spec| {
+        let form = Form::of(spec)?;
+        Ok(boxed(move |context| matrix_diag_part(context, form)))
+    });
+    registry.add_both(["MatrixSetDiagV3", "MatrixSetDiagV2"], |spec| {
+        let form = Form::of(spec)?;
+        Ok(boxed(move |context| matrix_set_diag(context, form)))
+    });
 }
 
 /// Delivers a diagonal tensor: of rank `2 r` for an input of rank `r`.

@@ -2,25 +2,23 @@
 
 use crate::kernel::KernelContext;
 use crate::kernels::Moved;
-use crate::kernels::math::{axis, boxed};
+use crate::kernels::math::{axis, boxed, conjugated};
 use crate::registry::Registry;
 use compute::elementwise::layout::{self, StridedRegion};
 use session_core::{Error, Result};
 use tensor::{Element, Shape};
 
 pub(crate) fn register(registry: &mut Registry) {
-    for op_type in ["Transpose", "ConjugateTranspose"] {
-        registry.add(op_type, |spec| {
-            let dtype = spec.input_dtype(0);
-            if dtype.is_complex() && spec.operation.op_type() == "ConjugateTranspose" {
-                return Err(Error::new(
-                    session_core::Code::Unimplemented,
-                    "no conjugate transpose of complex values",
-                ));
+    registry.add("Transpose", |spec| for_dtype!(moved spec.input_dtype(0), T => Ok(boxed(transpose::<T>))));
+    registry.add("ConjugateTranspose", |spec| {
+        for_dtype!(moved spec.input_dtype(0), T => Ok(boxed(|context| {
+            transpose::<T>(context)?;
+            if let Some(transposed) = context.take_output(0) {
+                context.set(0, conjugated(&transposed)?);
             }
-            for_dtype!(moved dtype, T => Ok(boxed(transpose::<T>)))
-        });
-    }
+            Ok(())
+        })))
+    });
     registry.add("Tile", |spec| for_dtype!(moved spec.input_dtype(0), T => Ok(boxed(tile::<T>))));
     registry.add(
         "Pad",

@@ -9,19 +9,57 @@ use compute::elementwise::{Values, cast_values};
 use rustc_hash::{FxHashMap, FxHashSet};
 use session_core::{Error, Result};
 use std::borrow::Cow;
-use tensor::{DType, Shape, Tensor, memory};
+use tensor::{DType, Element, Shape, Tensor, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("LowerBound", |spec| make_bound(spec, false));
     registry.add("UpperBound", |spec| make_bound(spec, true));
     registry.add("Where", |_| Ok(boxed(find)));
     registry.add("Unique", |spec| make_unique(spec, false));
-    registry.add("UniqueV2", |spec| make_unique(spec, true));
+    registry.add_both(["UniqueV2", "UniqueWithCountsV2"], |spec| make_unique(spec, true));
+    registry.add(
+        "UnravelIndex",
+        |spec| for_dtype!(index spec.input_dtype(0), T => Ok(boxed(unravel_index::<T>))),
+    );
     registry.add("UniqueWithCounts", |spec| make_unique(spec, false));
     registry.add("ListDiff", |spec| {
         let dtype = spec.dtype("out_idx").unwrap_or(DType::Int32);
         Ok(boxed(move |context| list_diff(context, dtype)))
     });
+}
+
+/// Returns the coordinates of places in a tensor of the shape in input 1: a row for each dimension.
+fn unravel_index<T: Element + TryFrom<usize>>(context: &mut KernelContext<'_>) -> Result<()> {
+    let (places, sizes) = (context.ints(0)?, context.ints(1)?);
+    let (of_places, of_sizes) = (context.input(0).shape().clone(), context.input(1).shape());
+    if of_places.rank() > 1 || of_sizes.rank() != 1 {
+        let text =
+            format!("indices must be a scalar or a vector and dims a vector, not {of_places} and {of_sizes}");
+        return Err(Error::invalid_argument(text));
+    }
+    if places.is_empty() {
+        return Err(Error::invalid_argument("received empty tensor indices"));
+    }
+    let sizes: Option<Vec<usize>> =
+        sizes.iter().map(|&size| usize::try_from(size).ok().filter(|&size| size > 0)).collect();
+    let sizes = sizes.ok_or_else(|| Error::invalid_argument("Input dims cannot contain a dim of zero"))?;
+    let (shape, count) = (Shape::new(&sizes), places.len());
+    let all = sizes.iter().try_fold(1usize, |all, &size| all.checked_mul(size));
+    let all = all.ok_or_else(|| Error::invalid_argument("the product of dims is too large"))?;
+    let output: Shape = std::iter::once(sizes.len()).chain(of_places.iter().copied()).collect();
+    context.produce::<T>(0, output, |_, output| {
+        let mut at = vec![0; sizes.len()];
+        for (column, &place) in places.iter().enumerate() {
+            let place = usize::try_from(place).ok().filter(|&place| place < all).ok_or_else(|| {
+                Error::invalid_argument(format!("index {place} is out of bound as with dims {shape}"))
+            })?;
+            unravel(place, &shape, &mut at);
+            for (row, &coordinate) in at.iter().enumerate() {
+                output[row * count + column] = T::try_from(coordinate).unwrap_or_default();
+            }
+        }
+        Ok(())
+    })
 }
 
 /// Returns true for elements that are not zero (or not false).

@@ -3,48 +3,90 @@
 use super::elementwise::boxed;
 use super::product::stack_index;
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
+use crate::kernels::ragged::indices;
 use crate::registry::Registry;
 use compute::elementwise::Broadcast;
-use compute::math::Real;
 use session_core::{Error, Result};
-use std::ops::{Add, Div, Mul, Neg, Sub};
-use tensor::{Element, Shape, Tensor, memory};
+use std::ops::{Add, Div, Mul, Sub};
+use tensor::{Complex, DType, Element, Shape, Tensor, memory};
 
 /// The number type of Gaussian elimination.
 trait Number:
-    Element
-    + Real
-    + Add<Output = Self>
-    + Sub<Output = Self>
-    + Mul<Output = Self>
-    + Div<Output = Self>
-    + Neg<Output = Self>
-    + PartialOrd
+    Element + Copy + PartialEq + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self>
 {
+    fn of(number: f64) -> Self;
+    fn conjugate(self) -> Self;
+    fn magnitude(self) -> f64;
+    fn real_part(self) -> f64;
 }
 
-impl Number for f32 {}
-impl Number for f64 {}
+macro_rules! numbers {
+    ($($real:ty),*) => {$(
+        impl Number for $real {
+            fn of(number: f64) -> $real {
+                number as $real
+            }
+
+            fn conjugate(self) -> $real {
+                self
+            }
+
+            fn magnitude(self) -> f64 {
+                f64::from(self.abs())
+            }
+
+            fn real_part(self) -> f64 {
+                f64::from(self)
+            }
+        }
+
+        impl Number for Complex<$real> {
+            fn of(number: f64) -> Complex<$real> {
+                Complex::new(number as $real, 0.0)
+            }
+
+            fn conjugate(self) -> Complex<$real> {
+                self.conj()
+            }
+
+            fn magnitude(self) -> f64 {
+                f64::from(self.re).hypot(f64::from(self.im))
+            }
+
+            fn real_part(self) -> f64 {
+                f64::from(self.re)
+            }
+        }
+    )*};
+}
+numbers!(f32, f64);
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.add(
-        "MatrixDeterminant",
-        |spec| for_dtype!(wide spec.input_dtype(0), T => Ok(boxed(determinant::<T>))),
+    registry.add_both(
+        ["MatrixDeterminant", "BatchMatrixDeterminant"],
+        |spec| for_dtype!(field spec.input_dtype(0), T => Ok(boxed(determinant::<T>))),
     );
     registry.add(
         "LogMatrixDeterminant",
-        |spec| for_dtype!(wide spec.input_dtype(0), T => Ok(boxed(log_determinant::<T>))),
+        |spec| for_dtype!(field spec.input_dtype(0), T => Ok(boxed(log_determinant::<T>))),
     );
-    registry.add("MatrixInverse", |spec| {
+    registry.add_both(["MatrixInverse", "BatchMatrixInverse"], |spec| {
         let adjoint = spec.bool("adjoint")?;
-        for_dtype!(wide spec.input_dtype(0), T => Ok(boxed(move |context| inverse::<T>(context, adjoint))))
+        for_dtype!(field spec.input_dtype(0), T => Ok(boxed(move |context| inverse::<T>(context, adjoint))))
     });
-    registry.add("MatrixSolve", |spec| {
+    registry.add_both(["MatrixSolve", "BatchMatrixSolve"], |spec| {
         let adjoint = spec.bool("adjoint")?;
-        for_dtype!(wide spec.input_dtype(0), T => Ok(boxed(move |context| solve::<T>(context, adjoint))))
+        for_dtype!(field spec.input_dtype(0), T => Ok(boxed(move |context| solve::<T>(context, adjoint))))
     });
-    registry.add("MatrixTriangularSolve", make_triangular);
-    registry.add("Cholesky", |spec| for_dtype!(wide spec.input_dtype(0), T => Ok(boxed(cholesky::<T>))));
+    registry.add_both(["MatrixTriangularSolve", "BatchMatrixTriangularSolve"], make_triangular);
+    registry.add_both(
+        ["Cholesky", "BatchCholesky"],
+        |spec| for_dtype!(field spec.input_dtype(0), T => Ok(boxed(cholesky::<T>))),
+    );
+    registry.add("Lu", |spec| {
+        let index = spec.dtype("output_idx_type")?;
+        for_dtype!(field spec.input_dtype(0), T => Ok(boxed(move |context| factorized::<T>(context, index))))
+    });
 }
 
 /// Returns the number of matrices, and of which size.
@@ -64,15 +106,15 @@ struct Lu<T> {
 }
 
 impl<T: Number> Lu<T> {
-    fn of(context: &KernelContext<'_>, matrix: &[T], n: usize, transposed: bool) -> Result<Lu<T>> {
-        let at = |i: usize, j: usize| if transposed { matrix[j * n + i] } else { matrix[i * n + j] };
+    fn of(context: &KernelContext<'_>, matrix: &[T], n: usize, adjoint: bool) -> Result<Lu<T>> {
+        let at = |i: usize, j: usize| if adjoint { matrix[j * n + i].conjugate() } else { matrix[i * n + j] };
         let mut values = memory::collected((0..n * n).map(|place| at(place / n, place % n)))?;
         let (mut rows, mut swaps) = (memory::collected(0..n)?, 0usize);
         let mut watch = context.watch();
         for k in 0..n {
             let mut pivot = k;
             for i in k + 1..n {
-                if values[i * n + k].abs() > values[pivot * n + k].abs() {
+                if values[i * n + k].magnitude() > values[pivot * n + k].magnitude() {
                     pivot = i;
                 }
             }
@@ -106,15 +148,14 @@ impl<T: Number> Lu<T> {
     fn log_determinant(&self) -> (T, T) {
         let sign = if self.swaps.is_multiple_of(2) { T::of(1.0) } else { T::of(-1.0) };
         let diagonal = (0..self.n).map(|i| self.values[i * self.n + i]);
-        let (sign, log) = diagonal.fold((sign, T::default()), |(sign, log), pivot| {
-            (sign * (pivot / pivot.abs()), log + pivot.abs().ln())
+        let (sign, log) = diagonal.fold((sign, 0.0), |(sign, log), pivot| {
+            (sign * (pivot / T::of(pivot.magnitude())), log + pivot.magnitude().ln())
         });
-        let infinite = T::of(f64::INFINITY);
         // A singular matrix has no sign.
-        if log.abs() < infinite {
-            (sign, log)
+        if log.is_finite() {
+            (sign, T::of(log))
         } else {
-            (T::default(), if log > T::default() { infinite } else { -infinite })
+            (T::default(), T::of(if log > 0.0 { f64::INFINITY } else { f64::NEG_INFINITY }))
         }
     }
 
@@ -174,6 +215,29 @@ fn log_determinant<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Both factors in one matrix, and the row that each of their rows was.
+fn factorized<T: Number>(context: &mut KernelContext<'_>, index: DType) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let (count, n) = square(&shape)?;
+    let mut rows = memory::reserve(count.saturating_mul(n))?;
+    context.produce::<T>(0, shape.clone(), |context, output| {
+        let matrices = context.slice::<T>(0)?;
+        for (i, out) in output.chunks_exact_mut((n * n).max(1)).enumerate() {
+            let lu = Lu::of(context, &matrices[i * n * n..][..n * n], n, false)?;
+            if (0..n).any(|i| lu.values[i * n + i] == T::default()) {
+                return Err(Error::invalid_argument("Input is not invertible."));
+            }
+            out.copy_from_slice(&lu.values);
+            rows.extend_from_slice(&lu.rows);
+        }
+        Ok(())
+    })?;
+    let rows =
+        indices(rows, index)?.reshaped(shape[..shape.rank() - 1].iter().copied().collect::<Shape>())?;
+    context.set(1, rows);
+    Ok(())
+}
+
 fn inverse<T: Number>(context: &mut KernelContext<'_>, adjoint: bool) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let (stack, n) = square(&shape)?;
@@ -219,7 +283,7 @@ fn solve<T: Number>(context: &mut KernelContext<'_>, adjoint: bool) -> Result<()
 
 fn make_triangular(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let (lower, adjoint) = (spec.bool("lower")?, spec.bool("adjoint")?);
-    for_dtype!(wide spec.input_dtype(0), T => {
+    for_dtype!(field spec.input_dtype(0), T => {
         Ok(boxed(move |context| triangular::<T>(context, lower, adjoint)))
     })
 }
@@ -264,7 +328,7 @@ fn solve_triangle<T: Number>(
     if (0..n).any(|i| matrix[i * n + i] == T::default()) {
         return Err(Error::invalid_argument("Input matrix is not invertible."));
     }
-    let at = |i: usize, j: usize| if adjoint { matrix[j * n + i] } else { matrix[i * n + j] };
+    let at = |i: usize, j: usize| if adjoint { matrix[j * n + i].conjugate() } else { matrix[i * n + j] };
     let forward = lower != adjoint;
     for step in 0..n {
         let i = if forward { step } else { n - 1 - step };
@@ -290,11 +354,12 @@ fn cholesky<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
             for i in 0..n {
                 for j in 0..=i {
                     watch.tick(j)?;
-                    let sum = (0..j).fold(matrix[i * n + j], |sum, k| sum - out[i * n + k] * out[j * n + k]);
+                    let first = matrix[i * n + j];
+                    let sum = (0..j).fold(first, |sum, k| sum - out[i * n + k] * out[j * n + k].conjugate());
                     out[i * n + j] = if i != j {
                         sum / out[j * n + j]
-                    } else if sum > T::default() {
-                        sum.sqrt()
+                    } else if sum.real_part() > 0.0 {
+                        T::of(sum.real_part().sqrt())
                     } else {
                         let text = "Cholesky decomposition was not successful. The input might not be valid.";
                         return Err(Error::invalid_argument(text));

@@ -6,11 +6,11 @@ use crate::registry::{Fusion, Registry};
 use compute::elementwise::Broadcast;
 use compute::matmul::{self, Epilogue, Product, Real};
 use session_core::{Error, Result};
-use tensor::{DType, Element, Shape};
+use tensor::{Complex, DType, Element, Shape, Tensor, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("MatMul", |spec| {
-        let transposed = transposed(spec, "transpose_a", "transpose_b")?;
+        let transposed = transposed(spec)?;
         for_dtype!(product spec.input_dtype(0), T => Ok(boxed(move |context| matmul::<T>(context, transposed))))
     }).fuses(Fusion::Product(fused));
     for op_type in ["BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"] {
@@ -18,17 +18,30 @@ pub(crate) fn register(registry: &mut Registry) {
             if spec.operation.output(0).dtype() != spec.input_dtype(0) || spec.input_dtype(1) != spec.input_dtype(0) {
                 return Err(Error::new(session_core::Code::Unimplemented, "no products of mixed dtypes"));
             }
-            let transposed = transposed(spec, "adj_x", "adj_y")?;
+            let transposed = [spec.bool("adj_x")?, spec.bool("adj_y")?];
             for_dtype!(product spec.input_dtype(0), T => Ok(boxed(move |context| batch::<T>(context, transposed))))
         });
     }
 }
 
-fn transposed(spec: &NodeSpec<'_>, a: &str, b: &str) -> Result<[bool; 2]> {
-    if spec.input_dtype(0).is_complex() && a == "adj_x" && (spec.bool(a)? || spec.bool(b)?) {
-        return Err(Error::new(session_core::Code::Unimplemented, "no adjoint of complex matrices"));
-    }
-    Ok([spec.bool(a)?, spec.bool(b)?])
+fn transposed(spec: &NodeSpec<'_>) -> Result<[bool; 2]> {
+    Ok([spec.bool("transpose_a")?, spec.bool("transpose_b")?])
+}
+
+/// Returns the conjugates of complex numbers; other tensors are their own conjugates.
+pub(crate) fn conjugated(tensor: &Tensor) -> Result<Tensor> {
+    let shape = tensor.shape().clone();
+    Ok(match tensor.dtype() {
+        DType::Complex64 => {
+            let conjugates = tensor.as_slice::<Complex<f32>>()?.iter().map(|z| z.conj());
+            Tensor::from_vec(memory::collected(conjugates)?, shape)?
+        }
+        DType::Complex128 => {
+            let conjugates = tensor.as_slice::<Complex<f64>>()?.iter().map(|z| z.conj());
+            Tensor::from_vec(memory::collected(conjugates)?, shape)?
+        }
+        _ => tensor.clone(),
+    })
 }
 
 /// Returns the sizes of a product of two matrices.
@@ -60,7 +73,7 @@ fn matmul<T: Element + matmul::Element>(
 
 /// Returns the kernel that adds a bias, and cuts off what is negative where asked to.
 fn fused(spec: &NodeSpec<'_>, relu: bool) -> Option<Result<Box<dyn Kernel>>> {
-    let transposed = transposed(spec, "transpose_a", "transpose_b");
+    let transposed = transposed(spec);
     match spec.input_dtype(0) {
         DType::Float32 => Some(transposed.map(|transposed| matmul_fused::<f32>(transposed, relu))),
         DType::Float64 => Some(transposed.map(|transposed| matmul_fused::<f64>(transposed, relu))),
@@ -91,7 +104,12 @@ fn matmul_fused<T: Element + Real>(transposed: [bool; 2], relu: bool) -> Box<dyn
 
 /// Products of stacked matrices, the stacks broadcast against each other.
 fn batch<T: Element + matmul::Element>(context: &mut KernelContext<'_>, transposed: [bool; 2]) -> Result<()> {
-    let (a, b) = (context.take(0), context.take(1));
+    let [a, b] = [0, 1].map(|input| {
+        let matrices = context.take(input);
+        // The adjoint of a matrix is its transpose with conjugates.
+        if transposed[input] { conjugated(&matrices) } else { Ok(matrices) }
+    });
+    let (a, b) = (a?, b?);
     let (rank_a, rank_b) = (a.shape().rank(), b.shape().rank());
     if rank_a < 2 || rank_b < 2 {
         let text = format!("stacks of matrices need rank 2 or more: {} and {}", a.shape(), b.shape());

@@ -1,28 +1,40 @@
 //! Eigenvalues of symmetric matrices, and singular values, by rotations of two columns at a time (Jacobi's method), in double
 //! precision.
 
+mod hermitian;
+
 use super::elementwise::boxed;
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::registry::Registry;
 use compute::elementwise::CastTo;
 use compute::math::Real;
 use session_core::{Error, Result};
-use tensor::{Element, Shape, Tensor, memory};
+use tensor::{DType, Element, Shape, Tensor, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.add(
-        "SelfAdjointEig",
+    registry.add_both(
+        ["SelfAdjointEig", "BatchSelfAdjointEig"],
         |spec| for_dtype!(widened spec, spec.input_dtype(0), T => Ok(boxed(eigen_stacked::<T>))),
     );
-    registry.add("SelfAdjointEigV2", |spec| {
+    registry.add_both(["SelfAdjointEigV2", "BatchSelfAdjointEigV2"], |spec| {
         let vectors = spec.bool("compute_v")?;
+        match spec.input_dtype(0) {
+            DType::Complex64 => return Ok(boxed(move |context| hermitian::eigen::<f32>(context, vectors))),
+            DType::Complex128 => return Ok(boxed(move |context| hermitian::eigen::<f64>(context, vectors))),
+            _ => {}
+        }
         for_dtype!(widened spec, spec.input_dtype(0), T => Ok(boxed(move |context| eigen::<T>(context, vectors))))
     });
-    registry.add("Svd", make_svd);
+    registry.add_both(["Svd", "BatchSvd"], make_svd);
 }
 
 fn make_svd(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let (vectors, full) = (spec.bool("compute_uv")?, spec.bool("full_matrices")?);
+    match spec.input_dtype(0) {
+        DType::Complex64 => return Ok(boxed(move |context| hermitian::svd::<f32>(context, vectors, full))),
+        DType::Complex128 => return Ok(boxed(move |context| hermitian::svd::<f64>(context, vectors, full))),
+        _ => {}
+    }
     for_dtype!(widened spec, spec.input_dtype(0), T => Ok(boxed(move |context| svd::<T>(context, vectors, full))))
 }
 

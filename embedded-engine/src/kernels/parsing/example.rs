@@ -51,32 +51,36 @@ fn parse_single(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
 }
 
 /// The dtypes and shapes of all features.
-struct Types {
-    sparse: Vec<DType>,
-    dense: Vec<DType>,
-    shapes: Vec<PartialShape>,
-    ragged: Vec<DType>,
-    splits: Vec<DType>,
+pub(super) struct Types {
+    pub(super) sparse: Vec<DType>,
+    pub(super) dense: Vec<DType>,
+    pub(super) shapes: Vec<PartialShape>,
+    pub(super) ragged: Vec<DType>,
+    pub(super) splits: Vec<DType>,
 }
 
-struct Keys {
-    sparse: Vec<Bytes>,
-    dense: Vec<Bytes>,
-    ragged: Vec<Bytes>,
+/// The names of all features.
+pub(super) struct Keys {
+    pub(super) sparse: Vec<Bytes>,
+    pub(super) dense: Vec<Bytes>,
+    pub(super) ragged: Vec<Bytes>,
+}
+
+/// Returns the keys that an attribute lists.
+pub(super) fn list_of_keys(spec: &NodeSpec<'_>, name: &str) -> Result<Vec<Bytes>> {
+    let list = spec.attr(name)?.as_list().unwrap_or_default();
+    let text = |value: &AttrValue| match value {
+        AttrValue::String(text) => Ok(text.clone()),
+        _ => Err(Error::value(format!("attribute '{name}' is not a list of strings"))),
+    };
+    list.iter().map(text).collect()
 }
 
 impl Keys {
     /// Those that attributes list, of sparse and dense features.
     fn of(spec: &NodeSpec<'_>) -> Result<Keys> {
-        let keys = |name: &str| -> Result<Vec<Bytes>> {
-            let list = spec.attr(name)?.as_list().unwrap_or_default();
-            let text = |value: &AttrValue| match value {
-                AttrValue::String(text) => Ok(text.clone()),
-                _ => Err(Error::value(format!("attribute '{name}' is not a list of strings"))),
-            };
-            list.iter().map(text).collect()
-        };
-        Ok(Keys { sparse: keys("sparse_keys")?, dense: keys("dense_keys")?, ragged: Vec::new() })
+        let (sparse, dense) = (list_of_keys(spec, "sparse_keys")?, list_of_keys(spec, "dense_keys")?);
+        Ok(Keys { sparse, dense, ragged: Vec::new() })
     }
 }
 
@@ -90,14 +94,19 @@ impl Types {
             ragged: list("ragged_value_types"),
             splits: list("ragged_split_types"),
         };
-        if types.shapes.len() != types.dense.len() || types.splits.len() != types.ragged.len() {
-            return Err(Error::invalid_argument("as many shapes and splits as features are needed"));
-        }
+        types.check()?;
         Ok(types)
     }
 
+    pub(super) fn check(&self) -> Result<()> {
+        if self.shapes.len() != self.dense.len() || self.splits.len() != self.ragged.len() {
+            return Err(Error::invalid_argument("as many shapes and splits as features are needed"));
+        }
+        Ok(())
+    }
+
     /// Checks that there is a default for each dense feature, so that no key is missing before them.
-    fn check_inputs(&self, context: &KernelContext<'_>, defaults: usize) -> Result<()> {
+    pub(super) fn check_inputs(&self, context: &KernelContext<'_>, defaults: usize) -> Result<()> {
         let (found, wanted) = (context.num_inputs(), defaults + self.dense.len());
         if found != wanted {
             let text = format!("{found} inputs, but the types of the features need {wanted}");
@@ -132,7 +141,7 @@ impl Types {
     }
 
     /// Returns the features in the order of the outputs: sparse, dense, ragged.
-    fn columns<'k>(
+    pub(super) fn columns<'k>(
         &self,
         context: &KernelContext<'_>,
         keys: &'k Keys,
@@ -186,7 +195,7 @@ impl Types {
         Ok(Form::Sequence { block, padding })
     }
 
-    fn deliver(
+    pub(super) fn deliver(
         &self,
         context: &mut KernelContext<'_>,
         columns: Vec<Column<'_>>,
@@ -217,7 +226,12 @@ impl Types {
 }
 
 /// Reads all examples.
-fn fill(columns: &mut [Column<'_>], messages: &[Bytes], names: &[Bytes], is_alone: bool) -> Result<()> {
+pub(super) fn fill(
+    columns: &mut [Column<'_>],
+    messages: &[Bytes],
+    names: &[Bytes],
+    is_alone: bool,
+) -> Result<()> {
     let mut found: Vec<Option<FeatureRef<'_>>> = vec![None; columns.len()];
     for (index, message) in messages.iter().enumerate() {
         let name = names.get(index).map(|name| &name[..]);

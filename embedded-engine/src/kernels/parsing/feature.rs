@@ -25,7 +25,8 @@ pub(super) struct Column<'a> {
     ends: Vec<usize>,
 }
 
-enum Values {
+/// The values of features of one kind.
+pub(super) enum Values {
     Floats(Vec<f32>),
     Ints(Vec<i64>),
     Strings(Vec<Bytes>),
@@ -41,7 +42,7 @@ fn dtype_name(kind: FeatureKind) -> &'static str {
 }
 
 impl Values {
-    fn new(dtype: DType, capacity: usize) -> Result<Values> {
+    pub(super) fn new(dtype: DType, capacity: usize) -> Result<Values> {
         Ok(match dtype {
             DType::Float32 => Values::Floats(memory::reserve(capacity)?),
             DType::Int64 => Values::Ints(memory::reserve(capacity)?),
@@ -50,7 +51,7 @@ impl Values {
         })
     }
 
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         match self {
             Values::Floats(values) => values.len(),
             Values::Ints(values) => values.len(),
@@ -76,7 +77,7 @@ impl Values {
         }
     }
 
-    fn kind(&self) -> FeatureKind {
+    pub(super) fn kind(&self) -> FeatureKind {
         match self {
             Values::Floats(_) => FeatureKind::Floats,
             Values::Ints(_) => FeatureKind::Ints,
@@ -85,7 +86,7 @@ impl Values {
     }
 
     /// Appends the values of a feature of the same kind, which is a part of `message`.
-    fn read(&mut self, feature: &FeatureRef<'_>, message: &Bytes) -> Result<(), ExampleError> {
+    pub(super) fn read(&mut self, feature: &FeatureRef<'_>, message: &Bytes) -> Result<(), ExampleError> {
         match self {
             Values::Floats(values) => feature.floats(values),
             Values::Ints(values) => feature.ints(values),
@@ -114,7 +115,7 @@ impl Values {
         Ok(())
     }
 
-    fn into_tensor(self, shape: impl Into<Shape>) -> Result<Tensor> {
+    pub(super) fn into_tensor(self, shape: impl Into<Shape>) -> Result<Tensor> {
         Ok(match self {
             Values::Floats(values) => Tensor::from_vec(values, shape)?,
             Values::Ints(values) => Tensor::from_vec(values, shape)?,
@@ -123,7 +124,7 @@ impl Values {
     }
 
     /// Returns the values in rows of one length.
-    fn padded(self, ends: &[usize], row: usize, padding: &Tensor) -> Result<Values> {
+    pub(super) fn padded(self, ends: &[usize], row: usize, padding: &Tensor) -> Result<Values> {
         fn fill<T: Clone>(values: &[T], ends: &[usize], row: usize, padding: &T) -> Result<Vec<T>> {
             let mut out = memory::reserve(ends.len().saturating_mul(row))?;
             let mut start = 0;
@@ -160,7 +161,7 @@ const SHOWN: usize = 256;
 
 impl Row<'_> {
     /// Returns an error of one feature of this example.
-    fn error(&self, key: &[u8], what: &str) -> Error {
+    pub(super) fn error(&self, key: &[u8], what: &str) -> Error {
         let name = self.name.map_or("<unknown>".into(), String::from_utf8_lossy);
         let key = String::from_utf8_lossy(key);
         if self.is_alone {

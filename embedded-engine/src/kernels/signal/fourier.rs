@@ -12,12 +12,12 @@ use tensor::{Complex, DType, Element, Shape, memory};
 pub(super) fn register(registry: &mut Registry) {
     const FORWARD: FftDirection = FftDirection::Forward;
     const INVERSE: FftDirection = FftDirection::Inverse;
-    registry.add("FFT", |spec| between_complex(spec, 1, FORWARD));
-    registry.add("FFT2D", |spec| between_complex(spec, 2, FORWARD));
-    registry.add("FFT3D", |spec| between_complex(spec, 3, FORWARD));
-    registry.add("IFFT", |spec| between_complex(spec, 1, INVERSE));
-    registry.add("IFFT2D", |spec| between_complex(spec, 2, INVERSE));
-    registry.add("IFFT3D", |spec| between_complex(spec, 3, INVERSE));
+    registry.add_both(["FFT", "BatchFFT"], |spec| between_complex(spec, 1, FORWARD));
+    registry.add_both(["FFT2D", "BatchFFT2D"], |spec| between_complex(spec, 2, FORWARD));
+    registry.add_both(["FFT3D", "BatchFFT3D"], |spec| between_complex(spec, 3, FORWARD));
+    registry.add_both(["IFFT", "BatchIFFT"], |spec| between_complex(spec, 1, INVERSE));
+    registry.add_both(["IFFT2D", "BatchIFFT2D"], |spec| between_complex(spec, 2, INVERSE));
+    registry.add_both(["IFFT3D", "BatchIFFT3D"], |spec| between_complex(spec, 3, INVERSE));
     registry.add("RFFT", |spec| of_reals(spec, 1));
     registry.add("RFFT2D", |spec| of_reals(spec, 2));
     registry.add("RFFT3D", |spec| of_reals(spec, 3));

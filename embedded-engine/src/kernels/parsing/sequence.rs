@@ -1,0 +1,362 @@
+//! `ParseSequenceExample`, `ParseSequenceExampleV2`, `ParseSingleSequenceExample`.
+
+use super::example::{Keys, Types, fill, list_of_keys};
+use super::feature::{Row, Values};
+use crate::kernel::{Kernel, KernelContext, NodeSpec};
+use crate::kernels::math::boxed;
+use crate::kernels::ragged::indices;
+use crate::registry::Registry;
+use session_core::{AttrValue, Error, PartialShape, Result};
+use std::collections::HashSet;
+use summary::example::{FeatureListRef, scan_lists};
+use tensor::{Bytes, DType, Shape, Tensor, memory};
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.add("ParseSequenceExample", |spec| {
+        let (types, context_keys) = (SequenceTypes::new(spec)?, keys_of(spec, "context")?);
+        let list_keys = keys_of(spec, "feature_list")?;
+        let absent = list_of_keys(spec, "feature_list_dense_missing_assumed_empty")?;
+        let may_lack: Vec<bool> = list_keys.dense.iter().map(|key| absent.contains(key)).collect();
+        Ok(boxed(move |context| {
+            let names = context.input(1).clone();
+            let request = Request {
+                names,
+                context: &context_keys,
+                lists: &list_keys,
+                may_lack: &may_lack,
+                defaults: 2,
+            };
+            types.parse(context, &request)
+        }))
+    });
+    registry.add("ParseSequenceExampleV2", |spec| {
+        let types = SequenceTypes::new(spec)?;
+        Ok(boxed(move |context| {
+            types.check_inputs(context, 9)?;
+            let keys = |input: usize| Ok::<_, Error>(context.input(input).as_strings()?.to_vec());
+            let context_keys = Keys { sparse: keys(2)?, dense: keys(3)?, ragged: keys(4)? };
+            let list_keys = Keys { sparse: keys(5)?, dense: keys(6)?, ragged: keys(7)? };
+            let may_lack = context.slice::<bool>(8)?.to_vec();
+            let names = context.input(1).clone();
+            let request = Request {
+                names,
+                context: &context_keys,
+                lists: &list_keys,
+                may_lack: &may_lack,
+                defaults: 9,
+            };
+            types.parse(context, &request)
+        }))
+    });
+    registry.add("ParseSingleSequenceExample", parse_single);
+}
+
+fn keys_of(spec: &NodeSpec<'_>, of: &str) -> Result<Keys> {
+    Ok(Keys {
+        sparse: list_of_keys(spec, &format!("{of}_sparse_keys"))?,
+        dense: list_of_keys(spec, &format!("{of}_dense_keys"))?,
+        ragged: Vec::new(),
+    })
+}
+
+fn parse_single(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
+    let types = SequenceTypes::new(spec)?;
+    Ok(boxed(move |context| {
+        let mut next = 2;
+        let mut keys = |count: usize| -> Result<Vec<Bytes>> {
+            let key =
+                |input: usize| Ok(context.input(input).as_strings()?.first().cloned().unwrap_or_default());
+            next += count;
+            (next - count..next).map(key).collect()
+        };
+        let counts =
+            [types.context.sparse.len(), types.context.dense.len(), types.sparse.len(), types.dense.len()];
+        let defaults = 2 + counts.iter().sum::<usize>();
+        let found = context.num_inputs();
+        if found != defaults + types.context.dense.len() + 1 {
+            return Err(Error::invalid_argument(format!(
+                "{found} inputs do not fit the types of the features"
+            )));
+        }
+        let context_keys = Keys { sparse: keys(counts[0])?, dense: keys(counts[1])?, ragged: Vec::new() };
+        let list_keys = Keys { sparse: keys(counts[2])?, dense: keys(counts[3])?, ragged: Vec::new() };
+        let absent = context.input(1).as_strings()?;
+        let may_lack: Vec<bool> = list_keys.dense.iter().map(|key| absent.contains(key)).collect();
+        // One example has one name, or none.
+        let names = context.input(found - 1).as_strings()?.first().filter(|name| !name.is_empty());
+        let names = Tensor::from_strings(names.cloned(), [names.iter().len()])?;
+        let request =
+            Request { names, context: &context_keys, lists: &list_keys, may_lack: &may_lack, defaults };
+        types.parse(context, &request)
+    }))
+}
+
+/// The dtypes and shapes of all features: those of the context, and those of the lists.
+struct SequenceTypes {
+    context: Types,
+    sparse: Vec<DType>,
+    dense: Vec<DType>,
+    shapes: Vec<PartialShape>,
+    ragged: Vec<DType>,
+    splits: Vec<DType>,
+}
+
+/// The features that are read, by their keys.
+struct Request<'a> {
+    names: Tensor,
+    context: &'a Keys,
+    lists: &'a Keys,
+    /// True for each dense list that an example may lack.
+    may_lack: &'a [bool],
+    /// The first input of default values.
+    defaults: usize,
+}
+
+impl SequenceTypes {
+    fn new(spec: &NodeSpec<'_>) -> Result<SequenceTypes> {
+        let attr = |name: &str| spec.operation.attr(name);
+        let types = |name: &str| attr(name).and_then(AttrValue::as_types).unwrap_or_default();
+        let shapes = |name: &str| attr(name).and_then(AttrValue::as_shapes).unwrap_or_default();
+        let context = Types {
+            sparse: types("context_sparse_types"),
+            dense: types("Tcontext_dense"),
+            shapes: shapes("context_dense_shapes"),
+            ragged: types("context_ragged_value_types"),
+            splits: types("context_ragged_split_types"),
+        };
+        context.check()?;
+        let types = SequenceTypes {
+            context,
+            sparse: types("feature_list_sparse_types"),
+            dense: types("feature_list_dense_types"),
+            shapes: shapes("feature_list_dense_shapes"),
+            ragged: types("feature_list_ragged_value_types"),
+            splits: types("feature_list_ragged_split_types"),
+        };
+        if types.shapes.len() != types.dense.len() || types.splits.len() != types.ragged.len() {
+            return Err(Error::invalid_argument("as many shapes and splits as lists of features are needed"));
+        }
+        Ok(types)
+    }
+
+    fn check_inputs(&self, context: &KernelContext<'_>, defaults: usize) -> Result<()> {
+        self.context.check_inputs(context, defaults)
+    }
+
+    fn parse(&self, context: &mut KernelContext<'_>, request: &Request<'_>) -> Result<()> {
+        let serialized = context.input(0).clone();
+        let batch = serialized.shape().dims().to_vec();
+        if batch.len() > 1 {
+            let text = format!("serialized must be a scalar or a vector, got shape {}", serialized.shape());
+            return Err(Error::invalid_argument(text));
+        }
+        let (messages, names) = (serialized.as_strings()?, request.names.as_strings()?);
+        if !names.is_empty() && names.len() != messages.len() {
+            let text = format!("{} names for {} examples", names.len(), messages.len());
+            return Err(Error::invalid_argument(text));
+        }
+        check_distinct("Context feature", request.context)?;
+        check_distinct("Feature list", request.lists)?;
+        let mut columns = self.context.columns(context, request.context, messages.len(), request.defaults)?;
+        fill(&mut columns, messages, names, batch.is_empty())?;
+        self.context.deliver(context, columns, &batch)?;
+        let mut lists = self.lists(request)?;
+        for (index, message) in messages.iter().enumerate() {
+            let name = names.get(index).map(|name| &name[..]);
+            let row = Row { index, name, message, is_alone: batch.is_empty() };
+            read(&mut lists, message, &row)?;
+        }
+        self.deliver(context, lists, &batch)
+    }
+
+    /// Returns the lists in the order of the outputs: sparse, dense, ragged.
+    fn lists<'k>(&self, request: &Request<'k>) -> Result<Vec<List<'k>>> {
+        let Keys { sparse, dense, ragged } = request.lists;
+        let counts = [
+            (sparse.len(), self.sparse.len(), "sparse"),
+            (dense.len(), self.dense.len(), "dense"),
+            (ragged.len(), self.ragged.len(), "ragged"),
+            (request.may_lack.len(), self.dense.len(), "dense"),
+        ];
+        if let Some((keys, types, what)) = counts.into_iter().find(|(keys, types, _)| keys != types) {
+            return Err(Error::invalid_argument(format!("{keys} keys for {types} {what} lists of features")));
+        }
+        let mut lists = Vec::with_capacity(sparse.len() + dense.len() + ragged.len());
+        for (key, &dtype) in sparse.iter().zip(&self.sparse) {
+            lists.push(List::new(key, dtype, None)?);
+        }
+        for (index, key) in dense.iter().enumerate() {
+            let shape = self.shapes[index].to_shape().ok_or_else(|| {
+                let key = String::from_utf8_lossy(key);
+                Error::invalid_argument(format!("the steps of dense list '{key}' have no known shape"))
+            })?;
+            let mut list = List::new(key, self.dense[index], Some(shape))?;
+            list.may_lack = request.may_lack[index];
+            lists.push(list);
+        }
+        for (key, &dtype) in ragged.iter().zip(&self.ragged) {
+            lists.push(List::new(key, dtype, None)?);
+        }
+        Ok(lists)
+    }
+
+    fn deliver(&self, context: &mut KernelContext<'_>, lists: Vec<List<'_>>, batch: &[usize]) -> Result<()> {
+        let Types { sparse, dense, ragged, .. } = &self.context;
+        let first = 3 * sparse.len() + dense.len() + 2 * ragged.len();
+        let (sparse, dense, ragged) = (self.sparse.len(), self.dense.len(), self.ragged.len());
+        let first_dense = first + 3 * sparse;
+        // One example alone has no output of lengths in the oldest spelling.
+        let has_lengths = context.num_outputs() > first_dense + dense;
+        let first_ragged = first_dense + 2 * dense;
+        for (index, list) in lists.into_iter().enumerate() {
+            if index < sparse {
+                for (part, tensor) in list.into_sparse(!batch.is_empty())?.into_iter().enumerate() {
+                    context.set(first + part * sparse + index, tensor);
+                }
+            } else if let Some(index) = index.checked_sub(sparse).filter(|index| *index < dense) {
+                let [values, lengths] = list.into_dense(batch)?;
+                context.set(first_dense + index, values);
+                if has_lengths {
+                    context.set(first_dense + dense + index, lengths);
+                }
+            } else {
+                let index = index - sparse - dense;
+                let parts = list.into_ragged(self.splits[index], !batch.is_empty())?;
+                for (part, tensor) in parts.into_iter().enumerate() {
+                    context.set(first_ragged + part * ragged + index, tensor);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Refuses a key that is wanted in two forms.
+fn check_distinct(what: &str, Keys { sparse, dense, ragged }: &Keys) -> Result<()> {
+    let all = sparse.iter().chain(dense).chain(ragged);
+    let mut seen = HashSet::new();
+    match all.into_iter().find(|key| !seen.insert(*key)) {
+        Some(key) => {
+            let text = format!("{what} {} cannot have two forms", String::from_utf8_lossy(key));
+            Err(Error::invalid_argument(text))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Reads the lists of one example.
+fn read(lists: &mut [List<'_>], message: &Bytes, row: &Row<'_>) -> Result<()> {
+    let mut found: Vec<Option<FeatureListRef<'_>>> = vec![None; lists.len()];
+    let scanned = scan_lists(message, |key, list| {
+        let wanted = lists.iter().zip(&mut found).filter(|(known, _)| known.key == key);
+        wanted.for_each(|(_, place)| *place = Some(list));
+    });
+    scanned.map_err(|error| row.unreadable(error))?;
+    lists.iter_mut().zip(&found).try_for_each(|(list, found)| list.push(*found, message, row))
+}
+
+/// The steps of one list of features so far.
+struct List<'k> {
+    key: &'k [u8],
+    dtype: DType,
+    /// The shape of each step of a dense list.
+    step: Option<Shape>,
+    may_lack: bool,
+    values: Values,
+    /// The end of each step's values.
+    ends: Vec<usize>,
+    /// The end of each example's steps.
+    steps: Vec<usize>,
+}
+
+impl<'k> List<'k> {
+    fn new(key: &'k [u8], dtype: DType, step: Option<Shape>) -> Result<List<'k>> {
+        let values = Values::new(dtype, 0)?;
+        Ok(List { key, dtype, step, may_lack: true, values, ends: Vec::new(), steps: Vec::new() })
+    }
+
+    /// Appends the steps of the next example.
+    fn push(&mut self, list: Option<FeatureListRef<'_>>, message: &Bytes, row: &Row<'_>) -> Result<()> {
+        if list.is_none() && !self.may_lack {
+            let key = String::from_utf8_lossy(self.key);
+            let text = format!(
+                "Feature list '{key}' is required but could not be found. Did you mean to include it in \
+                 feature_list_dense_missing_assumed_empty or feature_list_dense_defaults?"
+            );
+            return Err(row.error(self.key, &text));
+        }
+        for feature in list.iter().flat_map(FeatureListRef::features) {
+            let feature = feature.map_err(|error| row.unreadable(error))?;
+            let start = self.values.len();
+            match feature.kind() {
+                Some(kind) if kind != self.values.kind() => {
+                    let text = format!("the feature of a step is of another kind than {}", self.dtype);
+                    return Err(row.error(self.key, &text));
+                }
+                Some(_) => self.values.read(&feature, message).map_err(|error| row.unreadable(error))?,
+                None => {}
+            }
+            let count = self.values.len() - start;
+            if let Some(shape) = self.step.as_ref().filter(|shape| shape.elements() != count) {
+                let text = format!("Values size: {count} but output shape: {shape}");
+                return Err(row.error(self.key, &text));
+            }
+            self.ends.push(self.values.len());
+        }
+        self.steps.push(self.ends.len());
+        Ok(())
+    }
+
+    /// The longest of a list of lengths, given by their ends.
+    fn longest(ends: &[usize]) -> usize {
+        lengths(ends).max().unwrap_or(0)
+    }
+
+    /// Indices, values and shape; the first dimension is the batch unless there is none.
+    fn into_sparse(self, has_batch: bool) -> Result<[Tensor; 3]> {
+        let rank = if has_batch { 3 } else { 2 };
+        let mut coordinates: Vec<i64> = memory::reserve(self.values.len().saturating_mul(rank))?;
+        let mut of_steps = lengths(&self.ends);
+        for (example, steps) in lengths(&self.steps).enumerate() {
+            for (step, count) in of_steps.by_ref().take(steps).enumerate() {
+                for at in 0..count {
+                    let place = [example as i64, step as i64, at as i64];
+                    coordinates.extend_from_slice(&place[3 - rank..]);
+                }
+            }
+        }
+        let sizes = [self.steps.len(), List::longest(&self.steps), List::longest(&self.ends)];
+        let shape: Vec<i64> = sizes[3 - rank..].iter().map(|&size| size as i64).collect();
+        let count = self.values.len();
+        let coordinates = Tensor::from_vec(coordinates, [count, rank])?;
+        Ok([coordinates, self.values.into_tensor([count])?, Tensor::from(shape)])
+    }
+
+    /// Values of as many steps for each example, and the numbers of steps.
+    fn into_dense(self, batch: &[usize]) -> Result<[Tensor; 2]> {
+        let step = self.step.unwrap_or_default();
+        let longest = List::longest(&self.steps);
+        let counts = Tensor::from(lengths(&self.steps).map(|count| count as i64).collect::<Vec<_>>());
+        let counts = counts.reshaped(Shape::new(batch))?;
+        let ends: Vec<usize> =
+            self.steps.iter().map(|&steps| steps.checked_sub(1).map_or(0, |last| self.ends[last])).collect();
+        let shape: Shape = batch.iter().copied().chain([longest]).chain(step.iter().copied()).collect();
+        let padding = Tensor::zeros(self.dtype, [1])?;
+        let row = longest.saturating_mul(step.elements());
+        Ok([self.values.padded(&ends, row, &padding)?.into_tensor(shape)?, counts])
+    }
+
+    /// Values, the splits of examples into steps, and those of steps into values.
+    fn into_ragged(self, splits: DType, has_batch: bool) -> Result<[Tensor; 3]> {
+        let from_zero = |ends: Vec<usize>| std::iter::once(0).chain(ends).collect::<Vec<usize>>();
+        let count = self.values.len();
+        let outer = if has_batch { from_zero(self.steps) } else { Vec::new() };
+        let inner = indices(from_zero(self.ends), splits)?;
+        Ok([self.values.into_tensor([count])?, indices(outer, splits)?, inner])
+    }
+}
+
+fn lengths(ends: &[usize]) -> impl Iterator<Item = usize> {
+    let mut start = 0;
+    ends.iter().map(move |&end| end - std::mem::replace(&mut start, end))
+}

@@ -1,0 +1,135 @@
+//! Random numbers of a seed, or of a key and a counter, in the inputs.
+
+use super::{keyed, shape, shuffle, stateless};
+use crate::kernel::{Kernel, KernelContext};
+use crate::kernels::math::boxed;
+use crate::registry::Registry;
+use compute::random::{self, Generator, Words};
+use session_core::{Error, Result};
+use tensor::{Element, Shape, Tensor};
+
+/// The number of the algorithm Philox.
+const PHILOX: i32 = 1;
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.add("StatelessRandomUniformFullInt", |spec| {
+        for_dtype!(@arms spec.dtype("dtype")?, T => Ok(full::<T>(|context| stateless(context, 1))),
+            Int32: i32, Int64: i64, UInt32: u32, UInt64: u64)
+    });
+    registry.add("StatelessRandomUniformFullIntV2", |spec| {
+        for_dtype!(@arms spec.dtype("dtype")?, T => Ok(full::<T>(keyed)),
+            Int32: i32, Int64: i64, UInt32: u32, UInt64: u64)
+    });
+    registry.add("StatelessShuffle", |spec| {
+        for_dtype!(moved spec.input_dtype(0), T => Ok(boxed(|context| {
+            let mut generator = keyed(context)?;
+            shuffle::<T>(context, &mut generator)
+        })))
+    });
+    registry.add("StatelessRandomGammaV2", |spec| {
+        for_dtype!(float spec.input_dtype(2), T => Ok(boxed(|context| {
+            let generator = stateless(context, 1)?;
+            gamma::<T>(context, generator, 2)
+        })))
+    });
+    registry.add("StatelessRandomGammaV3", |spec| {
+        for_dtype!(float spec.input_dtype(4), T => Ok(boxed(|context| {
+            let generator = keyed(context)?;
+            gamma::<T>(context, generator, 4)
+        })))
+    });
+    registry.add("StatelessRandomPoisson", |spec| {
+        for_dtype!(@arms spec.dtype("dtype")?, T => Ok(boxed(|context| {
+            let (mut generator, shape) = (stateless(context, 1)?, shape_of_parameters(context, 2)?);
+            let rates = context.doubles(2)?;
+            context.produce::<T>(0, shape, |context, output| {
+                if !output.is_empty() {
+                    random::fill_poisson(&mut generator, &rates, output, context.pool());
+                }
+                Ok(())
+            })
+        })), Float16: tensor::f16, Float32: f32, Float64: f64, Int32: i32, Int64: i64)
+    });
+    registry.add("StatelessRandomGetAlg", |_| {
+        Ok(boxed(|context| {
+            context.set(0, Tensor::from(PHILOX));
+            Ok(())
+        }))
+    });
+    registry.add("StatelessRandomGetKeyCounterAlg", |_| {
+        Ok(boxed(|context| {
+            let [key, low, high] = stateless(context, 0)?.to_words();
+            context.set(0, Tensor::from(vec![key]));
+            context.set(1, Tensor::from(vec![low, high]));
+            context.set(2, Tensor::from(PHILOX));
+            Ok(())
+        }))
+    });
+}
+
+/// An integer of all its bits.
+pub(super) trait Whole: Element {
+    fn next(words: &mut Words) -> Self;
+}
+
+macro_rules! whole {
+    ($($type:ty: $next:path),*) => {$(
+        impl Whole for $type {
+            fn next(words: &mut Words) -> $type {
+                $next(words) as $type
+            }
+        }
+    )*};
+}
+
+fn long(words: &mut Words) -> u64 {
+    let low = words.next_word();
+    u64::from(low) | u64::from(words.next_word()) << 32
+}
+
+whole!(i32: Words::next_word, u32: Words::next_word, i64: long, u64: long);
+
+/// The number of blocks that an element is given of a generator, however few it needs.
+pub(super) const BLOCKS: u64 = 256;
+
+/// Fills the output with integers of all their bits.
+pub(super) fn fill_full<T: Whole>(generator: &mut Generator, output: &mut [T]) {
+    let mut words = Words::new(generator.reserve(BLOCKS.wrapping_mul(output.len() as u64)));
+    output.fill_with(|| T::next(&mut words));
+}
+
+fn full<T: Whole>(of: fn(&KernelContext<'_>) -> Result<Generator>) -> Box<dyn Kernel> {
+    boxed(move |context| {
+        let (shape, mut generator) = (shape(context, 0)?, of(context)?);
+        context.produce::<T>(0, shape, |_, output| {
+            fill_full(&mut generator, output);
+            Ok(())
+        })
+    })
+}
+
+/// Returns the shape in input 0, whose end must be the shape of the parameters.
+fn shape_of_parameters(context: &KernelContext<'_>, input: usize) -> Result<Shape> {
+    let (shape, parameters) = (shape(context, 0)?, context.input(input).shape());
+    if shape.ends_with(parameters) {
+        return Ok(shape);
+    }
+    let text =
+        format!("Shape passed in must end with broadcasted shape: {shape} does not end with {parameters}");
+    Err(Error::invalid_argument(text))
+}
+
+fn gamma<T: Element + random::Real>(
+    context: &mut KernelContext<'_>,
+    mut generator: Generator,
+    alphas: usize,
+) -> Result<()> {
+    let shape = shape_of_parameters(context, alphas)?;
+    context.produce::<T>(0, shape, |context, output| {
+        let alphas = context.slice::<T>(alphas)?;
+        if !output.is_empty() {
+            random::fill_gamma(&mut generator, alphas, output, context.pool());
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,130 @@
+//! Random generators whose state is a variable: the two halves of the counter, then the key.
+
+use super::keyed::{BLOCKS, fill_full};
+use super::{Fill, between, shape};
+use crate::kernel::{Kernel, KernelContext};
+use crate::kernels::math::boxed;
+use crate::kernels::state::shared_variable;
+use crate::registry::Registry;
+use compute::random::{self, Generator};
+use session_core::{Code, Error, Result};
+use tensor::{DType, Element, Tensor};
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.add("RngReadAndSkip", |_| {
+        Ok(boxed(|context| {
+            check_philox(context.int(1)?)?;
+            let delta = context.input(2).value::<u64>()?;
+            let words = with_state(context, |_, generator| {
+                let before = words(generator);
+                generator.skip(delta.wrapping_mul(BLOCKS));
+                Ok(before)
+            })?;
+            context.set(0, Tensor::from(words.to_vec()));
+            Ok(())
+        }))
+    });
+    registry.add("RngSkip", |_| {
+        Ok(boxed(|context| {
+            check_philox(context.int(1)?)?;
+            let delta = context.int(2)?.cast_unsigned();
+            with_state(context, |_, generator| {
+                generator.skip(delta.wrapping_mul(BLOCKS));
+                Ok(())
+            })
+        }))
+    });
+    registry.add(
+        "StatefulUniform",
+        |spec| for_dtype!(float spec.dtype("dtype")?, T => Ok(filled::<T>(random::fill_uniform::<T>))),
+    );
+    registry.add(
+        "StatefulStandardNormalV2",
+        |spec| for_dtype!(float spec.dtype("dtype")?, T => Ok(filled::<T>(random::fill_normal::<T>))),
+    );
+    registry.add(
+        "StatefulTruncatedNormal",
+        |spec| for_dtype!(float spec.dtype("dtype")?, T => Ok(filled::<T>(random::fill_truncated_normal::<T>))),
+    );
+    registry.add("StatefulUniformFullInt", |spec| {
+        for_dtype!(@arms spec.dtype("dtype")?, T => Ok(drawn::<T>(|generator, output, _| {
+            fill_full(generator, output);
+            Ok(())
+        })), Int32: i32, Int64: i64, UInt32: u32, UInt64: u64)
+    });
+    registry.add("StatefulUniformInt", |spec| {
+        for_dtype!(index spec.dtype("dtype")?, T => Ok(drawn::<T>(|generator, output, context| {
+            let (low, high) = (context.input(3).value::<T>()?, context.input(4).value::<T>()?);
+            between(generator, low, high, output, context)
+        })))
+    });
+}
+
+fn check_philox(algorithm: i64) -> Result<()> {
+    match algorithm {
+        1 | 3 => Ok(()),
+        other => {
+            let text = format!("random numbers of algorithm {other}, which is not Philox");
+            Err(Error::new(Code::Unimplemented, text))
+        }
+    }
+}
+
+/// The state as the variable holds it.
+fn words(generator: &Generator) -> [i64; 3] {
+    let [key, low, high] = generator.to_words();
+    [low, high, key].map(u64::cast_signed)
+}
+
+/// Does something with the generator of input 0 and stores what becomes of it. Meanwhile nobody else draws from it.
+fn with_state<R>(
+    context: &mut KernelContext<'_>,
+    work: impl FnOnce(&mut KernelContext<'_>, &mut Generator) -> Result<R>,
+) -> Result<R> {
+    let variable = shared_variable(context, 0)?;
+    let mut guard = variable.lock();
+    let value = guard.as_mut().ok_or_else(|| variable.uninitialized())?;
+    let state = match (value.dtype(), value.shape().dims()) {
+        (DType::Int64, &[count]) if count >= 3 => value.as_slice::<i64>()?,
+        _ => {
+            let text = format!(
+                "the state of a Philox generator is a vector of 3 or more int64, not '{}' of {} {}",
+                variable.name(),
+                value.dtype(),
+                value.shape()
+            );
+            return Err(Error::invalid_argument(text));
+        }
+    };
+    let [low, high, key] = [state[0], state[1], state[2]].map(i64::cast_unsigned);
+    let mut generator = Generator::from_words([key, low, high]);
+    let result = work(context, &mut generator)?;
+    let buffers = context.buffers();
+    value.make_mut::<i64>(buffers)?[..3].copy_from_slice(&words(&generator));
+    Ok(result)
+}
+
+fn drawn<T: Element>(
+    draw: fn(&mut Generator, &mut [T], &KernelContext<'_>) -> Result<()>,
+) -> Box<dyn Kernel> {
+    boxed(move |context| {
+        check_philox(context.int(1)?)?;
+        let shape = shape(context, 2)?;
+        with_state(context, |context, generator| {
+            context.produce::<T>(0, shape, |context, output| draw(generator, output, context))
+        })
+    })
+}
+
+fn filled<T: Element>(fill: Fill<T>) -> Box<dyn Kernel> {
+    boxed(move |context| {
+        check_philox(context.int(1)?)?;
+        let shape = shape(context, 2)?;
+        with_state(context, |context, generator| {
+            context.produce::<T>(0, shape, |context, output| {
+                fill(generator, output, context.pool());
+                Ok(())
+            })
+        })
+    })
+}
