@@ -2,6 +2,7 @@
 
 use crate::folder::TaggedGraph;
 use crate::frozen::operation_name;
+use crate::variables::load_by_object_names;
 use graph_def::Imported;
 use graph_def::proto::{Collection, MetaGraphDef, SaverDef, SignatureDef, TensorInfoEncoding, VariableDef};
 use session_core::{Code, DType, Error, Operation, Output, Phase, Result, Session, SessionExt, Tensor, keys};
@@ -23,8 +24,14 @@ pub(crate) fn variables(
 ) -> Result<()> {
     let Some((filename, restore)) = saver(meta_graph, imported)? else { return Ok(()) };
     let prefix = path_tensor(&meta_graph.folder().variables());
-    let run = session.run(&restore, [(&filename, prefix)]);
-    run.map_err(|error| error.context("the variables cannot be restored").with_phase(Phase::Restore))
+    let restored = session.run(&restore, [(&filename, prefix)]).and_then(|()| {
+        let path = meta_graph.folder().variables();
+        match meta_graph.message().object_graph_def.is_empty() {
+            true => Ok(()),
+            false => load_by_object_names(session, &restore, &path),
+        }
+    });
+    restored.map_err(|error| error.context("the variables cannot be restored").with_phase(Phase::Restore))
 }
 
 /// Returns the tensor that is fed the prefix of the variables, and the operation that restores them; `None` for a model that

@@ -58,6 +58,30 @@ pub fn load_variables(
     Ok(saver.restore(session, prefix, options)?.report)
 }
 
+/// Loads the variables of a model of TensorFlow 2 that its restore operation leaves out, by their names in the graph of objects.
+///
+/// A variable that the program had under two objects has two handles in the graph, and TensorFlow restores it through the
+/// objects: the operation that restores assigns to one handle only, signatures may read the other.
+pub(crate) fn load_by_object_names(session: &dyn Session, restore: &Operation, prefix: &Path) -> Result<()> {
+    let restored: HashSet<_> = restore.inputs().iter().map(Output::endpoint).collect();
+    let operations = session.graph().operations();
+    let handles = operations.iter().filter(|operation| operation.op_type() == "VarHandleOp");
+    let handles = handles.map(|operation| operation.output(0));
+    let left_out = handles.filter(|handle| !restored.contains(&handle.endpoint()));
+    let variables = left_out.map(|handle| {
+        let shared = handle.operation().attr("shared_name").and_then(AttrValue::as_str).unwrap_or_default();
+        let name = if shared.is_empty() { handle.operation().name() } else { shared };
+        Ok(variable(&handle)?.saved_as(name))
+    });
+    let variables: Vec<Variable> = variables.collect::<Result<_>>()?;
+    if variables.is_empty() {
+        return Ok(());
+    }
+    let saver = GraphSaver::of(variables, SaverOptions::new())?;
+    saver.restore(session, prefix, &RestoreOptions::new().allow_missing(true))?;
+    Ok(())
+}
+
 /// The variables that nodes show and no collection lists.
 fn unlisted(graph: &Graph) -> Result<Vec<Variable>> {
     let listed = graph.collection(&VARIABLES).into_iter().chain(graph.collection(&LOCAL_VARIABLES));

@@ -108,6 +108,10 @@ pub(crate) fn difference(found: &Tensor, expected: &Tensor) -> Option<String> {
         match tensor.dtype() {
             DType::Float32 => Some(tensor.to_vec::<f32>().unwrap().into_iter().map(f64::from).collect()),
             DType::Float64 => Some(tensor.to_vec::<f64>().unwrap()),
+            DType::Complex64 => {
+                let parts = tensor.to_vec::<tensor::Complex<f32>>().unwrap();
+                Some(parts.into_iter().flat_map(|z| [f64::from(z.re), f64::from(z.im)]).collect())
+            }
             _ => None,
         }
     };
