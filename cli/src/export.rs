@@ -1,34 +1,37 @@
 //! `monitored export`: writes a SavedModel or a frozen graph from a meta graph and a checkpoint.
 
-use crate::model::folder::folder_of;
+use crate::model::folder::{folder_of, saved_model, tags_of};
 use crate::model::graph_file::import;
 use crate::output::{Outcome, Result};
+use crate::run::DEFAULT_SIGNATURE;
 use monitored_session::checkpoint::{CheckpointReader, RestoreOptions};
 use monitored_session::embedded_engine::EmbeddedEngine;
 use monitored_session::graph_def::proto::{GraphDef, MetaGraphDef};
 use monitored_session::graph_def::{read_graph_file, write_graph};
 use monitored_session::saved_model::graph_util::{
-    FreezeOptions, convert_variables_to_constants, optimize_for_inference, strip_unused,
+    FreezeOptions, VariableValues, convert_variables_to_constants, optimize_for_inference, strip_unused,
 };
 use monitored_session::saved_model::{
-    MetaGraphOptions, SavedModelBuilder, find_operation, find_tensor, load_variables, predict_signature_def,
-    tags,
+    LoadOptions, MetaGraphOptions, SavedModel, SavedModelBuilder, SavedModelFolder, SignatureTensor,
+    find_operation, find_tensor, load_variables, predict_signature_def, tags,
 };
 use monitored_session::session_core::{Engine, Error, FileAccess, Graph, Output, SessionConfig};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// Makes a model to be asked out of a meta graph and a checkpoint: a SavedModel, or with `--frozen` a graph file that holds its
 /// own values.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The meta graph (`.meta`) or graph (`.pb`), in binary form or as text (`.pbtxt`).
+    /// The meta graph (`.meta`) or graph (`.pb`), in binary form or as text (`.pbtxt`); with `--frozen` also the folder of a
+    /// SavedModel.
     #[arg(long, value_name = "FILE")]
     meta: PathBuf,
-    /// The prefix of the checkpoint with the variables, such as `run/model.ckpt-1000`.
+    /// The prefix of the checkpoint with the variables, such as `run/model.ckpt-1000`. A SavedModel brings its own.
     #[arg(long, value_name = "PREFIX")]
-    checkpoint: PathBuf,
+    checkpoint: Option<PathBuf>,
     /// The folder of the SavedModel, which must not exist or be empty; with `--frozen` the file.
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
@@ -39,17 +42,21 @@ pub(crate) struct Arguments {
     #[arg(long, requires = "frozen")]
     optimize: bool,
     /// An input: the name of a tensor, or `KEY=TENSOR` to call it otherwise in the signature; can be given several times.
-    #[arg(long = "input", value_name = "[KEY=]TENSOR", required = true)]
+    /// Default: the inputs of a SavedModel's signature.
+    #[arg(long = "input", value_name = "[KEY=]TENSOR")]
     inputs: Vec<TensorArgument>,
-    /// An output, as an input is named; can be given several times.
-    #[arg(long = "output", value_name = "[KEY=]TENSOR", required = true)]
+    /// An output, as an input is named; can be given several times. Default: the outputs of a SavedModel's signature.
+    #[arg(long = "output", value_name = "[KEY=]TENSOR")]
     outputs: Vec<TensorArgument>,
     /// The operation that initializes tables whenever the model is loaded.
     #[arg(long, value_name = "NAME", conflicts_with = "frozen")]
     init_op: Option<String>,
     /// The name of the signature.
-    #[arg(long, value_name = "NAME", default_value = "serving_default", conflicts_with = "frozen")]
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_SIGNATURE)]
     signature: String,
+    /// The tags of the SavedModel's meta graph. Default: those of its only one, or `serve`.
+    #[arg(long, value_name = "TAG,...", value_delimiter = ',', requires = "frozen")]
+    tags: Option<Vec<String>>,
 }
 
 /// `TENSOR` or `KEY=TENSOR`.
@@ -80,37 +87,90 @@ impl FromStr for TensorArgument {
 
 impl Arguments {
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
-        let message = read_graph_file(&self.meta)?;
-        if self.frozen {
-            self.freeze(message)?;
-        } else {
-            self.save(&message)?;
+        match saved_model(&self.meta) {
+            Some(folder) => self.freeze_saved_model(&folder)?,
+            None => {
+                let message = read_graph_file(&self.meta)?;
+                let Some(checkpoint) = &self.checkpoint else {
+                    return Err(
+                        Error::value("name the checkpoint with the variables: --checkpoint PREFIX").into()
+                    );
+                };
+                for (tensors, option) in [(&self.inputs, "--input"), (&self.outputs, "--output")] {
+                    if tensors.is_empty() {
+                        let text = format!("a graph file has no signature: name its tensors with {option}");
+                        return Err(Error::value(text).into());
+                    }
+                }
+                match self.frozen {
+                    true => self.freeze(message, checkpoint)?,
+                    false => self.save(&message, checkpoint)?,
+                }
+            }
         }
         writeln!(out, "{}", tensor::text::escaped(self.to.display()))?;
         Ok(Outcome::Good)
     }
 
-    fn freeze(&self, message: MetaGraphDef) -> std::result::Result<(), Error> {
-        let graph: GraphDef = message.graph_def.unwrap_or_default();
-        let names = |arguments: &'_ [TensorArgument]| -> Vec<String> {
-            arguments.iter().map(|argument| argument.tensor.clone()).collect()
+    fn freeze(&self, message: MetaGraphDef, checkpoint: &Path) -> std::result::Result<(), Error> {
+        let values = CheckpointReader::open(checkpoint)?;
+        let (inputs, outputs) = (tensors(&self.inputs), tensors(&self.outputs));
+        self.write_frozen(&message.graph_def.unwrap_or_default(), &values, &inputs, &outputs)
+    }
+
+    /// Freezes a signature of a SavedModel, with the values that its variables have when it is loaded.
+    fn freeze_saved_model(&self, folder: &Path) -> std::result::Result<(), Error> {
+        if !self.frozen || self.checkpoint.is_some() {
+            let text = format!(
+                "'{}' is a SavedModel, which brings its variables: it can be exported with --frozen, and without --checkpoint",
+                folder.display()
+            );
+            return Err(Error::value(text));
+        }
+        let opened = SavedModelFolder::open(folder)?;
+        let meta_graph = match &self.tags {
+            Some(tags) => opened.meta_graph(tags_of(tags))?,
+            None => opened.default_meta_graph()?,
         };
-        let (inputs, outputs) = (names(&self.inputs), names(&self.outputs));
+        let graph = meta_graph.message().graph_def.clone().unwrap_or_default();
+        let model = SavedModel::of(meta_graph, &LoadOptions::new().engine(Arc::new(EmbeddedEngine::new())))?;
+        let (mut inputs, mut outputs) = (tensors(&self.inputs), tensors(&self.outputs));
+        if inputs.is_empty() || outputs.is_empty() {
+            let signature = model.signature(&self.signature)?;
+            let names = |side: &[SignatureTensor]| -> Vec<String> {
+                side.iter().flat_map(SignatureTensor::tensors).map(|(_, tensor)| tensor.name()).collect()
+            };
+            if inputs.is_empty() {
+                inputs = names(signature.inputs());
+            }
+            if outputs.is_empty() {
+                outputs = names(signature.outputs());
+            }
+        }
+        self.write_frozen(&graph, &**model.session(), &inputs, &outputs)
+    }
+
+    fn write_frozen(
+        &self,
+        graph: &GraphDef,
+        values: &(impl VariableValues + ?Sized),
+        inputs: &[String],
+        outputs: &[String],
+    ) -> std::result::Result<(), Error> {
         let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
         let outputs: Vec<&str> = outputs.iter().map(String::as_str).collect();
         // Cut first: what the inputs stand for needs no value.
-        let graph = strip_unused(&graph, &inputs, &outputs)?;
-        let values = CheckpointReader::open(&self.checkpoint)?;
-        let frozen = convert_variables_to_constants(&values, &graph, &outputs, &FreezeOptions::new())?;
+        let graph = strip_unused(graph, &inputs, &outputs)?;
+        let frozen = convert_variables_to_constants(values, &graph, &outputs, &FreezeOptions::new())?;
         let frozen = if self.optimize { optimize_for_inference(&frozen, &inputs, &outputs)? } else { frozen };
         write_graph(&self.to, &frozen)
     }
 
-    fn save(&self, message: &MetaGraphDef) -> std::result::Result<(), Error> {
+    fn save(&self, message: &MetaGraphDef, checkpoint: &Path) -> std::result::Result<(), Error> {
         let meta = import(&Graph::new(), message, &self.meta)?;
         let graph = &meta.graph;
         let access =
-            FileAccess::nothing().allow_read(folder_of(&self.meta)).allow_read(folder_of(&self.checkpoint));
+            FileAccess::nothing().allow_read(folder_of(&self.meta)).allow_read(folder_of(checkpoint));
         let config = SessionConfig::default().file_access(access);
         let signature = {
             let (inputs, outputs) = (found(graph, &self.inputs)?, found(graph, &self.outputs)?);
@@ -118,7 +178,7 @@ impl Arguments {
         };
         let init_op = self.init_op.as_deref().map(|name| find_operation(graph, name)).transpose()?;
         let session = EmbeddedEngine::new().new_session(graph, "", &config)?;
-        load_variables(&*session, meta.saver.as_ref(), &self.checkpoint, &RestoreOptions::new())?;
+        load_variables(&*session, meta.saver.as_ref(), checkpoint, &RestoreOptions::new())?;
         let mut options = MetaGraphOptions::new().signature(&self.signature, signature).clear_devices(true);
         if let Some(saver) = &meta.saver {
             options = options.saver(saver);
@@ -131,6 +191,11 @@ impl Arguments {
         builder.save()?;
         Ok(())
     }
+}
+
+/// The names of the tensors of arguments.
+fn tensors(arguments: &[TensorArgument]) -> Vec<String> {
+    arguments.iter().map(|argument| argument.tensor.clone()).collect()
 }
 
 /// The tensors of arguments, by their keys.

@@ -74,7 +74,7 @@ pub(crate) struct Arguments {
 }
 
 /// The signature to use by default.
-const DEFAULT_SIGNATURE: &str = "serving_default";
+pub(crate) const DEFAULT_SIGNATURE: &str = "serving_default";
 
 impl Arguments {
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {

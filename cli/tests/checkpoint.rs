@@ -209,3 +209,19 @@ fn prune_keeps_the_newest() {
     assert_eq!(run(&[&"prune", &folder.path().join("absent"), &"--keep", &"1"]).0, 1);
     assert_eq!(run(&[&"prune", &folder.path(), &"--keep", &"0"]).0, 2);
 }
+
+#[test]
+fn v1_checkpoints_are_listed_shown_compared_verified_and_converted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (plain, shards) = (fixture("v1/plain.ckpt-7"), fixture("v1/sharded.ckpt-7"));
+    let (code, out, _) = run(&[&"list", &plain]);
+    assert!(code == 0 && out.contains("13 tensors") && out.contains("in v1 "), "{out}");
+    let (code, out, _) = run(&[&"show", &shards, &"scalar"]);
+    assert!(code == 0 && out.contains("2.5"), "{out}");
+    assert_eq!(run(&[&"verify", &shards]).0, 0);
+    assert_eq!(run(&[&"diff", &plain, &shards]).0, 0);
+    let bundle = folder.path().join("m-7");
+    let (code, _, errors) = run(&[&"convert", &shards, &bundle, &"--to", &"bundle"]);
+    assert_eq!((code, errors.as_str()), (0, ""));
+    assert_eq!(run(&[&"diff", &plain, &bundle]).0, 0);
+}

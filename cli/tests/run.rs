@@ -190,6 +190,44 @@ fn a_checkpoint_is_exported_and_run() {
 }
 
 #[test]
+fn a_saved_model_is_frozen_and_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let export = |model: &Path, more: &[&dyn AsRef<std::ffi::OsStr>]| {
+        let mut arguments: Vec<&dyn AsRef<std::ffi::OsStr>> =
+            vec![&"export", &"--meta", &model, &"--to", &"frozen.pb"];
+        arguments.extend(more);
+        run_in(folder.path(), &arguments)
+    };
+    for (name, input, output, expected) in [
+        ("dense", "x:0", "logits:0", "logits"),
+        ("module_v2", "serving_default_x:0", "StatefulPartitionedCall_1:1", "y"),
+    ] {
+        let answer = export(&case(name).join("model"), &[&"--frozen"]);
+        assert_eq!(
+            (answer.code, answer.out.trim_end(), answer.errors.as_str()),
+            (0, "frozen.pb", ""),
+            "{name}"
+        );
+        let input = format!("{input}={}", case(name).join("calls/00_in_x.npy").display());
+        let arguments: [&dyn AsRef<std::ffi::OsStr>; 7] =
+            [&"run", &"frozen.pb", &"--json", &"--input", &input, &"--fetch", &output];
+        let json = printed(&run_in(folder.path(), &arguments));
+        let recording = case(name).join(format!("calls/00_out_{expected}.npy"));
+        assert_near(&flat(&json[output]), &recorded(&recording));
+    }
+    let dense = case("dense").join("model");
+    let other = export(&dense, &[&"--frozen", &"--signature", &"serving_defualt"]);
+    assert!(other.errors.contains("is 'serving_default' meant?"), "{}", other.errors);
+    assert!(export(&dense, &[]).errors.contains("can be exported with --frozen"));
+    let checkpoint = export(&dense, &[&"--frozen", &"--checkpoint", &"run/model"]);
+    assert!(checkpoint.errors.contains("brings its variables"), "{}", checkpoint.errors);
+    let source = case("frozen_dense").join("source.pb");
+    assert!(export(&source, &[&"--frozen"]).errors.contains("--checkpoint PREFIX"));
+    let nameless = export(&source, &[&"--frozen", &"--checkpoint", &case("frozen_dense").join("source")]);
+    assert!(nameless.errors.contains("--input"), "{}", nameless.errors);
+}
+
+#[test]
 fn a_model_is_described() {
     let shown =
         printed(&run_in(Path::new("."), &[&"graph", &"show", &case("sparse_ragged/model"), &"--json"]));
