@@ -6,13 +6,17 @@ use std::collections::HashSet;
 /// Finds the points of a run that a restarted session writes again, event by event.
 ///
 /// A session that was killed has written points beyond its last checkpoint. The session that resumes from there writes
-/// these steps again, so the earlier points are void. As in TensorBoard:
+/// these steps again, so the earlier points are void:
 ///
 /// - In files of version 2, a [`SessionLog::start`](crate::SessionLog::start) voids all points of its step and later ones if
 ///   a session began before it, or if points of later steps were read before it. A first start at or after all points
 ///   is the beginning of the run and voids nothing.
 /// - In older files, and in those without a version, a summary of an earlier step than the last summary's voids the points
 ///   of its own tags.
+///
+/// These are the rules of TensorBoard's event accumulator with two exceptions, in which its data server agrees with this type:
+/// the accumulator drops points of the step of a first start, and it forgets the last step of an older file when the next
+/// file begins, so curves that were written twice stay folded.
 ///
 /// ```
 /// use summary::{Event, EventData, Restarts, SessionLog, Summary};

@@ -73,6 +73,6 @@ mod tests {
         }
         let error = refused().unwrap_err();
         assert_eq!((error.code(), error.is_recoverable()), (Code::InvalidArgument, false), "{error}");
-        assert!(error.message().contains("no serialized GraphDef"), "{error}");
+        assert!(error.message().contains("not a serialized GraphDef"), "{error}");
     }
 }

@@ -289,8 +289,8 @@ fn metrics_that_do_not_fit_their_declaration_are_errors() {
         let names = names.iter().copied();
         HostTraining::new().metrics(names).build(|_| Ok(())).map(|_| ()).unwrap_err().to_string()
     };
-    assert!(build(&["loss", "loss"]).contains("the name of metric 'loss' is used"));
-    assert!(build(&["global_step"]).contains("'global_step' is used"));
+    assert!(build(&["loss", "loss"]).contains("the name of metric 'loss' is taken"));
+    assert!(build(&["global_step"]).contains("'global_step' is taken"));
     assert!(build(&["a b"]).contains("'a b' is not a valid operation name"));
     let mut session =
         HostTraining::new().metrics(["loss"]).build(|_| Ok(Metrics::new().with("los", 1.0))).unwrap();

@@ -102,7 +102,7 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("OnesLike", |spec| match spec.input_dtype(0) {
         DType::Bool => Ok(boxed(|context| like::<bool>(context, true))),
         dtype => for_dtype!(all dtype, T => {
-            let one = one::<T>()?;
+            let one: T = elementwise::CastTo::cast(1u8);
             Ok(boxed(move |context| like::<T>(context, one)))
         }),
     });
@@ -154,20 +154,6 @@ fn integer(value: usize, dtype: DType) -> Result<Tensor> {
     let value = i32::try_from(value)
         .map_err(|_| Error::invalid_argument(format!("{value} does not fit an int32")))?;
     Ok(Tensor::from(value))
-}
-
-/// Returns the value 1 of a type.
-pub(crate) fn one<T: Element + elementwise::Element>() -> Result<T> {
-    let mut ones = [T::default()];
-    // 0 to the power of 0; every number type has it.
-    let power = T::binary(elementwise::BinaryOp::Pow)
-        .ok_or_else(|| Error::invalid_argument("the dtype has no number 1"))?;
-    let plan =
-        elementwise::Broadcast::new([&[1], &[1]]).map_err(|error| Error::runtime(error.to_string()))?;
-    power
-        .run(&compute::Pool::single(), &plan, &[T::default()], &[T::default()], &mut ones)
-        .map_err(|error| Error::runtime(error.to_string()))?;
-    Ok(ones[0])
 }
 
 /// Gives input 0 the shape in input 1, in which one size may be open.

@@ -161,7 +161,7 @@ pub(super) fn log_softmax(row: &[f64]) -> Vec<f64> {
 }
 
 /// Returns the logarithm of the sum of two numbers that are given by theirs.
-pub(super) fn log_add(a: f64, b: f64) -> f64 {
+fn log_add(a: f64, b: f64) -> f64 {
     let (low, high) = if a < b { (a, b) } else { (b, a) };
     if low == f64::NEG_INFINITY { high } else { high + (low - high).exp().ln_1p() }
 }

@@ -1,6 +1,6 @@
 //! The beam search decoder of connectionist temporal classification.
 
-use super::ctc::{Frames, log_add, log_softmax};
+use super::ctc::{Frames, log_softmax};
 use crate::kernel::{KernelContext, Watch};
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
@@ -185,6 +185,13 @@ struct Decoded {
     indices: Vec<i64>,
     values: Vec<i64>,
     longest: usize,
+}
+
+/// Returns the logarithm of the sum of two numbers that are given by theirs. As in TensorFlow, the correction is of single
+/// precision for both dtypes, which decides between sequences that are nearly as likely.
+fn log_add(a: f64, b: f64) -> f64 {
+    let (low, high) = if a < b { (a, b) } else { (b, a) };
+    if low == NEVER { high } else { high + f64::from(((low - high) as f32).exp().ln_1p()) }
 }
 
 fn decode<T: Element + CastTo<f64>>(context: &mut KernelContext<'_>, wanted: Wanted) -> Result<()>
