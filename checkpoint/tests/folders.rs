@@ -5,16 +5,18 @@
 
 #[path = "support/disk.rs"]
 mod disk;
+#[path = "support/observed.rs"]
+mod observed;
 
 use checkpoint::bundle::BundleReader;
-use checkpoint::storage::{FileInfo, LocalStorage, Lock, ReadFile, Storage, WriteFile, WriteHint};
+use checkpoint::storage::Storage;
 use checkpoint::{
     CheckpointReader, Code, Error, RestoreOptions, SaveOptions, Saver, SaverOptions, checkpoint_exists,
     checkpoints_in, data_path, get_checkpoint_state, index_path, latest_checkpoint,
 };
 use disk::{Disk, Fate, Faulty};
+use observed::{Observed, Use};
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -448,65 +450,20 @@ fn an_unlisted_checkpoint_of_another_model_does_not_block_a_fresh_start() {
 
 // ---- what the system refuses ------------------------------------------------------------------------
 
-/// A storage that refuses to open files of some names.
-#[derive(Debug)]
-struct Refusing {
-    inner: LocalStorage,
-    refused: Mutex<Option<(String, i32)>>,
-}
-
-impl Refusing {
-    fn check(&self, path: &Path) -> io::Result<()> {
-        match &*self.refused.lock().unwrap() {
-            Some((name, error)) if path.to_str().unwrap().ends_with(name.as_str()) => {
-                Err(io::Error::from_raw_os_error(*error))
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-impl Storage for Refusing {
-    fn open(&self, path: &Path) -> io::Result<Arc<dyn ReadFile>> {
-        self.check(path)?;
-        self.inner.open(path)
-    }
-    fn create(&self, path: &Path, hint: WriteHint) -> io::Result<Box<dyn WriteFile>> {
-        self.inner.create(path, hint)
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.inner.rename(from, to)
-    }
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        self.inner.remove(path)
-    }
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
-        self.inner.create_dir(path)
-    }
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.inner.sync_dir(path)
-    }
-    fn list(&self, path: &Path) -> io::Result<Vec<OsString>> {
-        self.inner.list(path)
-    }
-    fn metadata(&self, path: &Path) -> io::Result<FileInfo> {
-        self.inner.metadata(path)
-    }
-    fn canonical(&self, directory: &Path) -> io::Result<PathBuf> {
-        self.inner.canonical(directory)
-    }
-    fn lock(&self, path: &Path, owner: &str) -> io::Result<Lock> {
-        self.inner.lock(path, owner)
-    }
-}
-
 #[cfg(unix)]
 #[test]
 fn errors_of_the_system_are_not_damage() {
     let folder = tempfile::tempdir().unwrap();
-    let storage = Arc::new(Refusing { inner: LocalStorage, refused: Mutex::default() });
-    let saver =
-        Saver::new(SaverOptions::new().max_to_keep(2).storage(Arc::clone(&storage) as Arc<dyn Storage>));
+    // Files whose names end like this cannot be opened.
+    let refused = Arc::new(Mutex::new(None::<(&str, i32)>));
+    let current = refused.clone();
+    let storage = Observed(move |used, path: &Path| match *current.lock().unwrap() {
+        Some((name, error)) if used == Use::Open && path.to_str().unwrap().ends_with(name) => {
+            Err(io::Error::from_raw_os_error(error))
+        }
+        _ => Ok(()),
+    });
+    let saver = Saver::new(SaverOptions::new().max_to_keep(2).storage(Arc::new(storage)));
     for step in 1..3 {
         let options = SaveOptions::new().session_state(vec![1]);
         saver.save_with(&model(step), folder.path().join("m"), Some(step), options).unwrap();
@@ -520,13 +477,13 @@ fn errors_of_the_system_are_not_damage() {
         (eloop, Code::Unknown),
     ] {
         for name in ["m-2.index", "m-2.data-00000-of-00001", "m-2.session", "/checkpoint"] {
-            *storage.refused.lock().unwrap() = Some((name.to_owned(), error));
+            *refused.lock().unwrap() = Some((name, error));
             let found = restored(&saver, folder.path()).unwrap_err();
             assert!(matches!(&found, Error::Io { path, .. } if path.ends_with(name.trim_start_matches('/'))));
             assert_eq!(found.code(), code, "{name}: {found:?}");
         }
     }
-    *storage.refused.lock().unwrap() = None;
+    *refused.lock().unwrap() = None;
     assert_eq!(restored(&saver, folder.path()).unwrap(), Some(2));
 }
 

@@ -2,18 +2,18 @@
 #![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::unwrap_used)] // a test may
 
+#[path = "support/observed.rs"]
+mod observed;
 mod support;
 
 use checkpoint::bundle::{BundleReader, BundleWriter, TensorSlice};
-use checkpoint::storage::{FileInfo, LocalStorage, Lock, ReadFile, Storage, WriteFile, WriteHint};
 use checkpoint::{
     Better, Clock, Code, Error, RestoreOptions, RestoreTarget, Result, SaveOptions, SaveSource, Saver,
     SaverOptions, Slice, VariableSpec, checkpoint_exists, get_checkpoint_state, latest_checkpoint,
     read_session_state, remove_checkpoint,
 };
+use observed::{Observed, Use};
 use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -435,62 +435,20 @@ fn a_background_save_is_the_state_of_the_call() {
     assert_eq!(step_of(&target), 1);
 }
 
-/// A storage in which no file is created before it is allowed.
-#[derive(Clone, Debug, Default)]
-struct Held(Arc<(Mutex<bool>, Condvar)>);
-
-impl Held {
-    fn allow(&self) {
-        *self.0.0.lock().unwrap() = true;
-        self.0.1.notify_all();
-    }
-}
-
-impl Storage for Held {
-    fn open(&self, path: &Path) -> io::Result<Arc<dyn ReadFile>> {
-        LocalStorage.open(path)
-    }
-
-    fn create(&self, path: &Path, hint: WriteHint) -> io::Result<Box<dyn WriteFile>> {
-        let (allowed, changed) = &*self.0;
-        drop(changed.wait_while(allowed.lock().unwrap(), |allowed| !*allowed).unwrap());
-        LocalStorage.create(path, hint)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        LocalStorage.rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        LocalStorage.remove(path)
-    }
-
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
-        LocalStorage.create_dir(path)
-    }
-
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        LocalStorage.sync_dir(path)
-    }
-
-    fn list(&self, path: &Path) -> io::Result<Vec<OsString>> {
-        LocalStorage.list(path)
-    }
-
-    fn metadata(&self, path: &Path) -> io::Result<FileInfo> {
-        LocalStorage.metadata(path)
-    }
-
-    fn lock(&self, path: &Path, owner: &str) -> io::Result<Lock> {
-        LocalStorage.lock(path, owner)
-    }
-}
-
 #[test]
 fn a_background_save_releases_its_values_before_it_writes() {
     let folder = tempfile::tempdir().unwrap();
-    let held = Held::default();
-    let saver = Saver::new(SaverOptions::new().storage(Arc::new(held.clone())));
+    let gate = Arc::new((Mutex::new(false), Condvar::new()));
+    let wait = gate.clone();
+    // No file is created before it is allowed.
+    let storage = Observed(move |used, _: &Path| {
+        if used == Use::Create {
+            let (allowed, changed) = &*wait;
+            drop(changed.wait_while(allowed.lock().unwrap(), |allowed| !*allowed).unwrap());
+        }
+        Ok(())
+    });
+    let saver = Saver::new(SaverOptions::new().storage(Arc::new(storage)));
     let mut source = Model::from([("w".to_owned(), Tensor::full(1f32, [1000]))]);
     let prefix =
         saver.save_in_background(&source, folder.path().join("m"), None, SaveOptions::new()).unwrap();
@@ -500,7 +458,8 @@ fn a_background_save_releases_its_values_before_it_writes() {
         std::thread::yield_now();
     }
     w.as_mut_slice::<f32>().unwrap().fill(2.0);
-    held.allow();
+    *gate.0.lock().unwrap() = true;
+    gate.1.notify_all();
     saver.wait().unwrap();
     let mut target = Model::from([("w".to_owned(), Tensor::full(0f32, [1000]))]);
     saver.restore(&mut target, prefix).unwrap();

@@ -1,16 +1,17 @@
 //! V1 checkpoints that TensorFlow wrote (`oracle/make_v1.py`) are read, and damaged ones are errors.
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
+#[path = "support/observed.rs"]
+mod observed;
+
 use checkpoint::bundle::{ReadOptions, TensorSlice};
-use checkpoint::storage::{FileInfo, LocalStorage, Lock, ReadFile, Storage, WriteFile, WriteHint};
 use checkpoint::v1::{V1Reader, V1Writer};
 use checkpoint::{
     CheckpointReader, Error, RestoreOptions, RestoreTarget, Saver, VariableSpec, checkpoint_exists,
     checkpoints_in, latest_checkpoint, read_all, read_session_state,
 };
+use observed::{Observed, Use};
 use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -223,49 +224,6 @@ fn a_table_becomes_a_bundle_by_restoring_and_saving() {
     assert_eq!(reader.read_all().unwrap(), all.into_iter().collect::<Vec<_>>());
 }
 
-/// Counts how often folders are listed.
-#[derive(Debug, Default)]
-struct Listings(AtomicUsize);
-
-impl Storage for Listings {
-    fn open(&self, path: &Path) -> io::Result<Arc<dyn ReadFile>> {
-        LocalStorage.open(path)
-    }
-
-    fn create(&self, path: &Path, hint: WriteHint) -> io::Result<Box<dyn WriteFile>> {
-        LocalStorage.create(path, hint)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        LocalStorage.rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        LocalStorage.remove(path)
-    }
-
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
-        LocalStorage.create_dir(path)
-    }
-
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        LocalStorage.sync_dir(path)
-    }
-
-    fn list(&self, path: &Path) -> io::Result<Vec<OsString>> {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        LocalStorage.list(path)
-    }
-
-    fn metadata(&self, path: &Path) -> io::Result<FileInfo> {
-        LocalStorage.metadata(path)
-    }
-
-    fn lock(&self, path: &Path, owner: &str) -> io::Result<Lock> {
-        LocalStorage.lock(path, owner)
-    }
-}
-
 #[test]
 fn the_folder_is_listed_once_for_shards_and_never_for_other_checkpoints() {
     let folder = tempfile::tempdir().unwrap();
@@ -275,9 +233,15 @@ fn the_folder_is_listed_once_for_shards_and_never_for_other_checkpoints() {
     for (path, format, count) in
         [(fixture("sharded.ckpt-7"), "v1", 1), (fixture("plain.ckpt-7"), "v1", 0), (bundle, "bundle", 0)]
     {
-        let listings = Arc::new(Listings::default());
-        let reader = CheckpointReader::open_with(path, ReadOptions::new().storage(listings.clone())).unwrap();
-        assert_eq!((reader.format(), listings.0.load(Ordering::Relaxed)), (format, count));
+        let listings = Arc::new(AtomicUsize::new(0));
+        let counter = listings.clone();
+        let storage = Observed(move |used, _: &Path| {
+            counter.fetch_add(usize::from(used == Use::List), Ordering::Relaxed);
+            Ok(())
+        });
+        let options = ReadOptions::new().storage(Arc::new(storage));
+        let reader = CheckpointReader::open_with(path, options).unwrap();
+        assert_eq!((reader.format(), listings.load(Ordering::Relaxed)), (format, count));
     }
 }
 
