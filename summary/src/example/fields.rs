@@ -107,36 +107,40 @@ impl<'a> Cursor<'a> {
 /// # Errors
 /// For bytes that are no `tf.Example`; features before the damage have been given then. The values within a feature are
 /// read later.
-pub fn scan<'a>(
+pub fn scan<'a>(message: &'a [u8], visit: impl FnMut(&'a [u8], FeatureRef<'a>)) -> Result<(), ExampleError> {
+    entries(message, 1, feature, visit)
+}
+
+/// Goes through the entries of the map in a field of a message. A value that is absent is read from no bytes.
+#[inline]
+fn entries<'a, V>(
     message: &'a [u8],
-    mut visit: impl FnMut(&'a [u8], FeatureRef<'a>),
+    map: u64,
+    value: impl Fn(Cursor<'a>) -> Result<V, ExampleError>,
+    mut visit: impl FnMut(&'a [u8], V),
 ) -> Result<(), ExampleError> {
     let mut message = Cursor::new(message, 0);
-    while let Some((number, wire, mut features)) = message.field()? {
-        if (number, wire) != (1, LENGTH) {
+    while let Some((number, wire, mut map_entries)) = message.field()? {
+        if (number, wire) != (map, LENGTH) {
             continue;
         }
-        while let Some((number, wire, entry)) = features.field()? {
-            if (number, wire) == (1, LENGTH) {
-                let (key, feature) = self::entry(entry)?;
-                visit(key, feature);
+        while let Some((number, wire, mut entry)) = map_entries.field()? {
+            if (number, wire) != (1, LENGTH) {
+                continue;
             }
+            let mut key: &[u8] = b"";
+            let mut found = value(Cursor::new(b"", entry.base))?;
+            while let Some((number, wire, content)) = entry.field()? {
+                match (number, wire) {
+                    (1, LENGTH) => key = content.bytes,
+                    (2, LENGTH) => found = value(content)?,
+                    _ => {}
+                }
+            }
+            visit(key, found);
         }
     }
     Ok(())
-}
-
-fn entry(mut entry: Cursor<'_>) -> Result<(&[u8], FeatureRef<'_>), ExampleError> {
-    let mut key: &[u8] = b"";
-    let mut feature = FeatureRef { kind: None, list: b"", offset: entry.base };
-    while let Some((number, wire, content)) = entry.field()? {
-        match (number, wire) {
-            (1, LENGTH) => key = content.bytes,
-            (2, LENGTH) => feature = self::feature(content)?,
-            _ => {}
-        }
-    }
-    Ok((key, feature))
 }
 
 /// One list of features of a `tf.SequenceExample`, its features not read yet.
@@ -181,29 +185,9 @@ impl<'a> FeatureListRef<'a> {
 /// For bytes that are no `tf.SequenceExample`; lists before the damage have been given then.
 pub fn scan_lists<'a>(
     message: &'a [u8],
-    mut visit: impl FnMut(&'a [u8], FeatureListRef<'a>),
+    visit: impl FnMut(&'a [u8], FeatureListRef<'a>),
 ) -> Result<(), ExampleError> {
-    let mut message = Cursor::new(message, 0);
-    while let Some((number, wire, mut lists)) = message.field()? {
-        if (number, wire) != (2, LENGTH) {
-            continue;
-        }
-        while let Some((number, wire, mut entry)) = lists.field()? {
-            if (number, wire) != (1, LENGTH) {
-                continue;
-            }
-            let (mut key, mut list): (&[u8], _) = (b"", Cursor::new(b"", entry.base));
-            while let Some((number, wire, content)) = entry.field()? {
-                match (number, wire) {
-                    (1, LENGTH) => key = content.bytes,
-                    (2, LENGTH) => list = content,
-                    _ => {}
-                }
-            }
-            visit(key, FeatureListRef(list));
-        }
-    }
-    Ok(())
+    entries(message, 2, |content| Ok(FeatureListRef(content)), visit)
 }
 
 fn feature(mut feature: Cursor<'_>) -> Result<FeatureRef<'_>, ExampleError> {
