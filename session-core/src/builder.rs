@@ -522,8 +522,7 @@ impl OpBuilder {
             }
             ArgType::Fixed(_) | ArgType::Attr(_) => Some(1),
         };
-        let few = |count: i64| usize::try_from(count).ok().filter(|&count| count <= MAX_OUTPUTS);
-        signature.outputs.iter().map(|arg| count(arg).and_then(few).unwrap_or(1)).sum()
+        signature.outputs.iter().map(|arg| count(arg).and_then(output_count).unwrap_or(1)).sum()
     }
 
     /// Returns a closure that creates an operation that carries an error instead of this one. It has as many
@@ -708,6 +707,11 @@ fn check_attr(attrs: &mut Attrs, def: &AttrDef) -> Result<()> {
 /// The maximum number of outputs. An absurd number from a file must not exhaust the memory.
 const MAX_OUTPUTS: usize = 1 << 20;
 
+/// Returns a number of outputs from an attribute, unless it is negative or absurd.
+fn output_count(count: i64) -> Option<usize> {
+    usize::try_from(count).ok().filter(|&count| count <= MAX_OUTPUTS)
+}
+
 fn dtypes_of(arg_type: &ArgType, attrs: &Attrs) -> Result<Vec<DType>> {
     let missing = |name: &str| Error::value(format!("attribute '{name}' is missing"));
     Ok(match arg_type {
@@ -717,9 +721,8 @@ fn dtypes_of(arg_type: &ArgType, attrs: &Attrs) -> Result<Vec<DType>> {
         }
         ArgType::Repeated(count, each) => {
             let count = attrs.get(count).and_then(AttrValue::as_int).ok_or_else(|| missing(count))?;
-            let few = usize::try_from(count).ok().filter(|&count| count <= MAX_OUTPUTS);
-            let few = few.ok_or_else(|| Error::value(format!("{count} is not a valid number of outputs")))?;
-            dtypes_of(each, attrs)?.repeat(few)
+            let invalid = || Error::value(format!("{count} is not a valid number of outputs"));
+            dtypes_of(each, attrs)?.repeat(output_count(count).ok_or_else(invalid)?)
         }
         ArgType::List(name) => attrs.get(name).and_then(AttrValue::as_types).ok_or_else(|| missing(name))?,
     })
