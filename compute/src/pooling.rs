@@ -120,6 +120,7 @@ impl AverageElement for f32 {}
 impl AverageElement for f64 {}
 
 mod sealed {
+    use crate::elementwise::{self, Loops};
     use half::{bf16, f16};
 
     pub trait Element: Sized {
@@ -133,9 +134,9 @@ mod sealed {
     }
 
     macro_rules! element {
-        ($($type:ty: $hot:literal, $lowest:expr, $zero:expr, |$a:ident, $b:ident| $plus:expr;)*) => {$(
+        ($($type:ty: $lowest:expr, $zero:expr, |$a:ident, $b:ident| $plus:expr;)*) => {$(
             impl Element for $type {
-                const HOT: bool = $hot;
+                const HOT: bool = matches!(<$type as elementwise::Element>::LOOPS, Loops::All);
                 const LOWEST: Self = $lowest;
                 const ZERO: Self = $zero;
                 #[inline(always)]
@@ -147,18 +148,18 @@ mod sealed {
         )*};
     }
     element! {
-        f32: true, f32::MIN, 0.0, |a, b| a + b;
-        f64: false, f64::MIN, 0.0, |a, b| a + b;
-        f16: false, f16::MIN, f16::ZERO, |a, b| a + b;
-        bf16: false, bf16::MIN, bf16::ZERO, |a, b| a + b;
-        i8: false, i8::MIN, 0, |a, b| a.wrapping_add(b);
-        i16: false, i16::MIN, 0, |a, b| a.wrapping_add(b);
-        i32: false, i32::MIN, 0, |a, b| a.wrapping_add(b);
-        i64: false, i64::MIN, 0, |a, b| a.wrapping_add(b);
-        u8: false, u8::MIN, 0, |a, b| a.wrapping_add(b);
-        u16: false, u16::MIN, 0, |a, b| a.wrapping_add(b);
-        u32: false, u32::MIN, 0, |a, b| a.wrapping_add(b);
-        u64: false, u64::MIN, 0, |a, b| a.wrapping_add(b);
+        f32: f32::MIN, 0.0, |a, b| a + b;
+        f64: f64::MIN, 0.0, |a, b| a + b;
+        f16: f16::MIN, f16::ZERO, |a, b| a + b;
+        bf16: bf16::MIN, bf16::ZERO, |a, b| a + b;
+        i8: i8::MIN, 0, |a, b| a.wrapping_add(b);
+        i16: i16::MIN, 0, |a, b| a.wrapping_add(b);
+        i32: i32::MIN, 0, |a, b| a.wrapping_add(b);
+        i64: i64::MIN, 0, |a, b| a.wrapping_add(b);
+        u8: u8::MIN, 0, |a, b| a.wrapping_add(b);
+        u16: u16::MIN, 0, |a, b| a.wrapping_add(b);
+        u32: u32::MIN, 0, |a, b| a.wrapping_add(b);
+        u64: u64::MIN, 0, |a, b| a.wrapping_add(b);
     }
 
     pub trait Average: Element {

@@ -74,23 +74,22 @@ macro_rules! dispatch {
         #[allow(unsafe_code, clippy::too_many_arguments)]
         $vis fn $name $(<$($gen: $bound),*>)? ($($arg: $ty),*) $(-> $ret)? {
             #[inline(always)]
-            fn body $(<$($gen: $bound),*>)? ($($arg: $ty),*) $(-> $ret)? $body
+            fn dispatched $(<$($gen: $bound),*>)? ($($arg: $ty),*) $(-> $ret)? $body
 
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-                fn avx512 $(<$($gen: $bound),*>)? ($($arg: $ty),*) $(-> $ret)? { body($($arg),*) }
-                #[target_feature(enable = "avx2,fma")]
-                fn avx2 $(<$($gen: $bound),*>)? ($($arg: $ty),*) $(-> $ret)? { body($($arg),*) }
-                match $crate::simd::Isa::current() {
+                fn avx512 $(<$($gen: $bound),*>)? ($($arg: $ty),*) $(-> $ret)? { dispatched($($arg),*) }
+                if $crate::simd::Isa::current() == $crate::simd::Isa::Avx512 {
                     // SAFETY: `Isa::current` found these instruction sets on this CPU.
-                    $crate::simd::Isa::Avx512 => return unsafe { avx512($($arg),*) },
-                    // SAFETY: as above.
-                    $crate::simd::Isa::Avx2 => return unsafe { avx2($($arg),*) },
-                    $crate::simd::Isa::Baseline => {}
+                    return unsafe { avx512($($arg),*) };
                 }
             }
-            body($($arg),*)
+            dispatch_avx2! {
+                #[inline(always)]
+                fn narrower $(<$($gen: $bound),*>)? ($($arg: $ty),*) $(-> $ret)? { dispatched($($arg),*) }
+            }
+            narrower($($arg),*)
         }
     };
 }
@@ -98,17 +97,17 @@ macro_rules! dispatch {
 /// Works as [`dispatch!`], without a copy for AVX-512: for element types that are seldom what a program waits for. What
 /// a third copy of their loops would save is less than it costs to compile.
 macro_rules! dispatch_avx2 {
-    ($(#[$meta:meta])* $vis:vis fn $name:ident $(<$($gen:ident : $bound:path),*>)? ($($arg:ident : $ty:ty),* $(,)?) $body:block) => {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident $(<$($gen:ident : $bound:path),*>)? ($($arg:ident : $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
-        #[allow(unsafe_code)]
-        $vis fn $name $(<$($gen: $bound),*>)? ($($arg: $ty),*) {
+        #[allow(unsafe_code, clippy::too_many_arguments)]
+        $vis fn $name $(<$($gen: $bound),*>)? ($($arg: $ty),*) $(-> $ret)? {
             #[inline(always)]
-            fn body $(<$($gen: $bound),*>)? ($($arg: $ty),*) $body
+            fn body $(<$($gen: $bound),*>)? ($($arg: $ty),*) $(-> $ret)? $body
 
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx2,fma")]
-                fn avx2 $(<$($gen: $bound),*>)? ($($arg: $ty),*) { body($($arg),*) }
+                fn avx2 $(<$($gen: $bound),*>)? ($($arg: $ty),*) $(-> $ret)? { body($($arg),*) }
                 if $crate::simd::Isa::current() >= $crate::simd::Isa::Avx2 {
                     // SAFETY: `Isa::current` found these instruction sets on this CPU.
                     return unsafe { avx2($($arg),*) };
