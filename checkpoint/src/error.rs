@@ -115,7 +115,7 @@ pub enum Error {
     Obstructed {
         /// The path.
         path: PathBuf,
-        /// What it is.
+        /// The kind of what has this path.
         found: &'static str,
         /// The need for the path.
         needed: &'static str,

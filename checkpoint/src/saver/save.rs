@@ -9,6 +9,7 @@ use crate::clock::seconds;
 use crate::commit::{self, Mark, Unfinished};
 use crate::folder::{Folder, LOCK_FILE, Writing};
 use crate::journal::{JOURNAL, Publishing, Written};
+use crate::listing::numbered;
 use crate::prefix;
 use crate::sidecar;
 use crate::storage::{WriteHint, check_folder, create_folder};
@@ -164,8 +165,7 @@ impl Shared {
             let missing = || Error::ParentMissing { path: path.to_path_buf() };
             return self.options.create_directory.then_some(()).ok_or_else(missing);
         }
-        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let is_step = |rest: &str| rest.is_empty() || rest.strip_prefix('-').is_some_and(is_number);
+        let is_step = |rest: &str| rest.is_empty() || numbered(rest).is_some_and(|(name, _)| name.is_empty());
         check_folder(storage, directory, |name| {
             let of_saver = [self.options.state_file.as_str(), LOCK_FILE, JOURNAL].contains(&name);
             let after_base = prefix::parse(name).and_then(|(stem, _)| stem.strip_prefix(base));

@@ -6,6 +6,9 @@ use crate::{Error, Result};
 use std::io;
 use std::path::Path;
 
+/// The description of a path with [`FileInfo::is_special`](super::FileInfo::is_special).
+pub(super) const SPECIAL: &str = "a pipe, a socket or a device";
+
 /// Checks that a program can write files into a folder, without leaving anything there. A program that writes its first file
 /// after hours of work calls it before that.
 ///
@@ -78,5 +81,3 @@ pub(crate) fn create_folder(storage: &dyn Storage, directory: &Path) -> Result<(
         _ => Error::io("create", directory)(error),
     })
 }
-
-const SPECIAL: &str = "a pipe, a socket or a device";

@@ -166,7 +166,7 @@ mod tests {
 
     /// Lengths around all the boundaries.
     #[test]
-    fn files_contain_exactly_the_written_events() {
+    fn files_contain_exactly_the_written_bytes() {
         let folder = tempfile::tempdir().unwrap();
         let data: Vec<u8> = (0..2 * BUFFER + 5000).map(|i| (i * 7 + i / 251) as u8).collect();
         for (i, len) in [0, 1, ALIGN, ALIGN + 1, BUFFER - 1, BUFFER, data.len()].into_iter().enumerate() {

@@ -1,5 +1,6 @@
 //! Files of the local system.
 
+use super::destination::SPECIAL;
 use super::locks;
 use super::{FileInfo, Lock, ReadFile, Storage, WriteFile, WriteHint};
 use std::ffi::OsString;
@@ -35,7 +36,7 @@ impl Storage for LocalStorage {
             return Err(io::ErrorKind::IsADirectory.into());
         }
         if !metadata.is_file() {
-            let text = "it is a pipe, a socket or a device, but a file is needed";
+            let text = format!("it is {SPECIAL}, but a file is needed");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         Ok(Arc::new(LocalFile { file: File::open(path)? }))
