@@ -9,7 +9,7 @@
 //!    by the input;
 //! 4. connects the inputs that loops feed back, which did not exist when the operation was added.
 //!
-//! Where conditionals or loops are involved, less disappears. A value that is computed in a branch may be dead, so an operation on it must
+//! In graphs with conditionals or loops, fewer operations are removed. A value that is computed in a branch may be dead, so an operation on it must
 //! not be replaced by a constant, and an operation that others wait for must be able to tell whether it ran.
 //!
 //! Operations without a kernel are collected rather than reported one by one; the build continues with nodes that cannot run, so that the

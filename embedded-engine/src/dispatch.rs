@@ -92,6 +92,10 @@ macro_rules! for_dtype {
         for_dtype!(@arms $dtype, $T => $body,
             Float32: f32, Float64: f64, Complex64: tensor::Complex<f32>, Complex128: tensor::Complex<f64>)
     };
+    (complex $dtype:expr, $T:ident => $body:expr) => {
+        for_dtype!(@arms $dtype, $T => $body,
+            Complex64: tensor::Complex<f32>, Complex128: tensor::Complex<f64>)
+    };
     (wide $dtype:expr, $T:ident => $body:expr) => {
         for_dtype!(@arms $dtype, $T => $body, Float32: f32, Float64: f64)
     };

@@ -7,7 +7,7 @@
 //! registry.add_both(["QueueDequeueV2", "QueueDequeue"], dequeue).waits();
 //! ```
 //!
-//! What the definition of an op type already states is not repeated: an op is stateful by its definition, and takes references by its
+//! Facts that the definition of an op type states are not repeated: an op is stateful by its definition, and takes references by its
 //! signature.
 //!
 //! A missing fact costs speed at worst, with two exceptions. An op type that may block must be registered as waiting, or its steps could wait

@@ -74,7 +74,7 @@ fn generators_draw_tensorflows_numbers_and_move_on() {
 }
 
 #[test]
-fn what_is_no_state_of_philox_is_refused() {
+fn invalid_philox_states_are_refused() {
     for (value, algorithm, code) in [
         (Tensor::from([3i64, 4]), 1, Code::InvalidArgument),
         (Tensor::from([3i32, 4, 5]), 1, Code::InvalidArgument),

@@ -4,7 +4,7 @@
 //! [--slow N] [--trace] [TARGET ...]`, where TARGET is `ops` (operations made from their definitions) or `samples` (samples of
 //! operations, changed); both in turn without one.
 //!
-//! What must hold: no panic, no abort, no run that its time limit does not end (`--slow N`: within N milliseconds more).
+//! A finding is a panic, an abort, or a run that its time limit does not end (`--slow N`: within N milliseconds more).
 //! Findings are printed with their case; one that ends the program is the last that `--trace` shows.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a program for the terminal

@@ -84,8 +84,8 @@ pub(crate) fn register(registry: &mut Registry) {
         for_dtype!(@arms spec.dtype("dtype")?, T => {
             let state = state(spec)?;
             Ok(boxed(move |context| {
-                let state = state.of(context)?;
-                poisson::<T>(context, &mut state.lock())
+                let (state, shape) = (state.of(context)?, sampled(context)?);
+                poisson::<T>(context, &mut state.lock(), shape, 1)
             }))
         }, Float16: tensor::f16, Float32: f32, Float64: f64, Int32: i32, Int64: i64)
     });
@@ -107,14 +107,7 @@ pub(crate) fn register(registry: &mut Registry) {
             })
         })))
     });
-    registry.add("StatelessRandomGetKeyCounter", |_| {
-        Ok(boxed(|context| {
-            let [key, low, high] = stateless(context, 0)?.to_words();
-            context.set(0, Tensor::from(vec![key]));
-            context.set(1, Tensor::from(vec![low, high]));
-            Ok(())
-        }))
-    });
+    registry.add("StatelessRandomGetKeyCounter", |_| Ok(boxed(key_and_counter)));
     registry.add(
         "StatelessRandomUniformV2",
         |spec| for_dtype!(float spec.dtype("dtype")?, T => Ok(keyed_filled::<T>(random::fill_uniform::<T>))),
@@ -280,6 +273,14 @@ fn stateless(context: &KernelContext<'_>, input: usize) -> Result<Generator> {
     }
 }
 
+/// The key and the counter of the generator that a seed gives.
+fn key_and_counter(context: &mut KernelContext<'_>) -> Result<()> {
+    let [key, low, high] = stateless(context, 0)?.to_words();
+    context.set(0, Tensor::from(vec![key]));
+    context.set(1, Tensor::from(vec![low, high]));
+    Ok(())
+}
+
 fn stateless_filled<T: Element>(fill: Fill<T>) -> Box<dyn Kernel> {
     boxed(move |context| {
         let (shape, mut generator) = (shape(context, 0)?, stateless(context, 1)?);
@@ -290,14 +291,23 @@ fn stateless_filled<T: Element>(fill: Fill<T>) -> Box<dyn Kernel> {
     })
 }
 
+fn check_philox(algorithm: i64) -> Result<()> {
+    match algorithm {
+        1 | 3 => Ok(()),
+        other => {
+            let text = format!("random numbers of algorithm {other}, which is not Philox");
+            Err(Error::new(session_core::Code::Unimplemented, text))
+        }
+    }
+}
+
 /// The generator of the inputs `key` and `counter`, whose algorithm must be Philox.
 fn keyed(context: &KernelContext<'_>) -> Result<Generator> {
     let (key, counter, algorithm) = (context.slice::<u64>(1)?, context.slice::<u64>(2)?, context.int(3)?);
-    match (key, counter, algorithm) {
-        (&[key], &[low, high], 1 | 3) => Ok(Generator::from_words([key, low, high])),
-        (&[_], &[_, _], other) => {
-            let text = format!("random numbers of algorithm {other}, which is not Philox");
-            Err(Error::new(session_core::Code::Unimplemented, text))
+    match (key, counter) {
+        (&[key], &[low, high]) => {
+            check_philox(algorithm)?;
+            Ok(Generator::from_words([key, low, high]))
         }
         _ => {
             let text =
@@ -322,12 +332,15 @@ fn sampled(context: &KernelContext<'_>) -> Result<Shape> {
     Ok(shape(context, 0)?.iter().chain(context.input(1).shape().iter()).copied().collect())
 }
 
+/// Draws for the rates in an input.
 fn poisson<T: Element + random::Count>(
     context: &mut KernelContext<'_>,
     generator: &mut Generator,
+    shape: Shape,
+    rates: usize,
 ) -> Result<()> {
-    let (dims, rates) = (sampled(context)?, context.doubles(1)?);
-    context.produce::<T>(0, dims, |context, output| {
+    let rates = context.doubles(rates)?;
+    context.produce::<T>(0, shape, |context, output| {
         if !output.is_empty() {
             random::fill_poisson(generator, &rates, output, context.pool());
         }

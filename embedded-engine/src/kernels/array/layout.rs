@@ -14,7 +14,8 @@ pub(crate) fn register(registry: &mut Registry) {
         for_dtype!(moved spec.input_dtype(0), T => Ok(boxed(|context| {
             transpose::<T>(context)?;
             if let Some(transposed) = context.take_output(0) {
-                context.set(0, conjugated(&transposed)?);
+                let conjugates = conjugated(context, transposed)?;
+                context.set(0, conjugates);
             }
             Ok(())
         })))

@@ -30,7 +30,7 @@ pub(super) struct Producer {
 }
 
 /// An element, or an end, or an error.
-type Given = Result<Option<Element>>;
+pub(super) type Given = Result<Option<Element>>;
 
 impl Producer {
     /// Begins with a dataset whose iterators left these states.

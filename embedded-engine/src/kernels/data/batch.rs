@@ -20,7 +20,7 @@ fn make(build: &Build<'_, '_>) -> Result<Shared> {
 
 /// The size of batches.
 pub(super) fn size(build: &Build<'_, '_>, otherwise: &str) -> Result<u64> {
-    build.positive("batch_size", |_| otherwise.to_owned())
+    build.positive("batch_size", |_| otherwise)
 }
 
 /// Returns the number of batches of a number of elements. A negative number is returned unchanged.

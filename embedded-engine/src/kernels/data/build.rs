@@ -118,6 +118,15 @@ impl Node {
     }
 }
 
+/// Returns a number that must be greater than zero, or an error that `otherwise` describes.
+pub(super) fn positive<T: TryFrom<i64>, E: Into<String>>(
+    value: i64,
+    otherwise: impl FnOnce(i64) -> E,
+) -> Result<T> {
+    let positive = T::try_from(value).ok().filter(|_| value > 0);
+    positive.ok_or_else(|| Error::invalid_argument(otherwise(value)))
+}
+
 /// An operation that runs to make a dataset, or something of one.
 pub(super) struct Build<'b, 'c> {
     pub(super) node: &'b Node,
@@ -172,10 +181,12 @@ impl Build<'_, '_> {
     }
 
     /// Returns an argument that must be greater than zero, or an error that `otherwise` describes.
-    pub(super) fn positive(&self, argument: &str, otherwise: impl FnOnce(i64) -> String) -> Result<u64> {
-        let value = self.int(argument)?;
-        let positive = u64::try_from(value).ok().filter(|&value| value > 0);
-        positive.ok_or_else(|| Error::invalid_argument(otherwise(value)))
+    pub(super) fn positive<T: TryFrom<i64>, E: Into<String>>(
+        &self,
+        argument: &str,
+        otherwise: impl FnOnce(i64) -> E,
+    ) -> Result<T> {
+        positive(self.int(argument)?, otherwise)
     }
 
     /// An argument that some spellings of the op type lack.

@@ -8,7 +8,6 @@ use crate::kernel::{Body, Caller, Environment};
 use crate::limits::Limits;
 use crate::resources::Instance;
 use session_core::{Error, PartialShape, Result};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tensor::{DType, Tensor};
 
@@ -155,25 +154,29 @@ pub(super) fn finish_all(drawn: Vec<Drawn>, run: &Run<'_>) -> Vec<Result<Option<
     if threads == 1 || drawn.len() == 1 {
         return drawn.into_iter().map(|drawn| drawn.finish(run)).collect();
     }
-    let places: Vec<_> = drawn.into_iter().map(|drawn| Mutex::new((Some(drawn), None))).collect();
-    let lock = |place: usize| places[place].lock().unwrap_or_else(PoisonError::into_inner);
-    // As many threads as were asked for, each with whatever is next.
-    let next = AtomicUsize::new(0);
-    run.environment.pool.run(threads.min(places.len()), |_| {
-        loop {
-            let place = next.fetch_add(1, Ordering::Relaxed);
-            if place >= places.len() {
-                return;
-            }
-            let drawn = lock(place).0.take();
-            let result = drawn.map(|drawn| drawn.finish(run));
-            lock(place).1 = result;
-        }
+    let mut places: Vec<_> = drawn.into_iter().map(|drawn| (Some(drawn), None)).collect();
+    for_each(run, threads, &mut places, |(drawn, result)| {
+        *result = drawn.take().map(|drawn| drawn.finish(run));
     });
     let missing = || Err(Error::runtime("an element was not finished"));
-    let results =
-        places.into_iter().map(|place| place.into_inner().unwrap_or_else(PoisonError::into_inner).1);
-    results.map(|result| result.unwrap_or_else(missing)).collect()
+    places.into_iter().map(|(_, result)| result.unwrap_or_else(missing)).collect()
+}
+
+/// Does something with each item on up to `threads` threads of the session, each with whatever is next.
+pub(super) fn for_each<T: Send>(
+    run: &Run<'_>,
+    threads: usize,
+    items: &mut [T],
+    work: impl Fn(&mut T) + Sync,
+) {
+    let threads = threads.min(items.len());
+    let items = Mutex::new(items.iter_mut());
+    let next = || items.lock().unwrap_or_else(PoisonError::into_inner).next();
+    run.environment.pool.run(threads, |_| {
+        while let Some(item) = next() {
+            work(item);
+        }
+    });
 }
 
 /// The step that requests an element, as an iterator sees it.

@@ -31,7 +31,7 @@ fn make(build: &Build<'_, '_>) -> Result<Shared> {
         let (cycle, block, ahead) = (length("cycle_length")?, length("block_length")?, ReadAhead::NONE);
         return Ok(Arc::new(Interleave { input, function, cycle: places(cycle), block, ahead }));
     }
-    let block = build.positive("block_length", |_| "`block_length` must be > 0".to_owned())?;
+    let block = build.positive("block_length", |_| "`block_length` must be > 0")?;
     let calls = build.int("num_parallel_calls")?;
     if calls != -1 && calls <= 0 {
         return Err(Error::invalid_argument("num_parallel_calls must be greater than zero."));
@@ -114,7 +114,7 @@ struct Interleaved {
 impl Interleaved {
     /// Reads ahead if the next element of the current place was not read yet.
     fn read_ahead(&mut self, run: &Run<'_>) {
-        if self.places[self.current].as_ref().is_some_and(Opened::is_empty) {
+        if self.inputs.reads_ahead() && self.places[self.current].as_ref().is_some_and(Opened::is_empty) {
             let empty = self.places.iter().filter(|place| place.is_none()).count();
             self.inputs.read(self.places.iter_mut().flatten(), empty, run);
         }

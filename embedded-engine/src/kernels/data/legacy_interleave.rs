@@ -98,7 +98,9 @@ impl Interleaved {
 
     /// Reads ahead if the next element of the current place was not read yet.
     fn read_ahead(&mut self, run: &Run<'_>) {
-        if matches!(&self.places[self.current], Place::Open(opened) if opened.is_empty()) {
+        if self.inputs.reads_ahead()
+            && matches!(&self.places[self.current], Place::Open(opened) if opened.is_empty())
+        {
             let open = self.places.iter_mut().filter_map(|place| match place {
                 Place::Open(opened) => Some(opened),
                 _ => None,

@@ -50,7 +50,7 @@ pub(super) struct Map {
 
 struct Mapping(Arc<Map>);
 
-/// Returns the number of results of a function for a number of elements. Without end it stays so, and nobody tries to keep them all.
+/// Returns the number of results of a function for a number of elements. An infinite number stays infinite, so that nobody tries to keep all elements.
 pub(super) fn preserved(elements: i64, keeps_count: bool) -> i64 {
     if keeps_count || elements == INFINITE { elements } else { UNKNOWN }
 }

@@ -3,16 +3,14 @@
 //! The order of the elements does not depend on how far any input was read. A position refers to the elements that were taken:
 //! behind it the same elements are read again.
 
+use super::ahead::Given;
 use super::build::Build;
-use super::dataset::{Run, Shared, Source, restore_open, save_open};
-use super::element::Element;
+use super::dataset::{Run, Shared, Source, for_each, restore_open, save_open};
 use super::flat_map::Inner;
 use super::function::Function;
 use super::position::{Reader, Writer, unsavable};
 use session_core::Result;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use tensor::{DType, Tensor};
 
 /// The extent to which inputs are read ahead.
@@ -50,8 +48,7 @@ impl ReadAhead {
         if threads <= 1 || has_datasets || !function.makes_independent_datasets() {
             return Ok(ReadAhead::NONE);
         }
-        let (auto, bytes) = AUTO;
-        let (elements, bytes) = elements.map_or((auto, bytes), |elements| (elements, usize::MAX));
+        let (elements, bytes) = elements.map_or(AUTO, |elements| (elements, usize::MAX));
         Ok(ReadAhead { threads, inputs: inputs.unwrap_or(1), elements, bytes })
     }
 }
@@ -101,6 +98,11 @@ impl Inputs {
         self.input.is_none() && self.opened.is_empty()
     }
 
+    /// Returns true if inputs are read before their turns.
+    pub(super) fn reads_ahead(&self) -> bool {
+        self.ahead.threads > 1
+    }
+
     /// Reads the inputs in the places, and those that come next into `empty` places, all at the same time.
     pub(super) fn read<'o>(
         &'o mut self,
@@ -108,9 +110,6 @@ impl Inputs {
         empty: usize,
         run: &Run<'_>,
     ) {
-        if self.ahead.threads == 1 {
-            return;
-        }
         // Nothing is opened behind an error that nobody has seen.
         let wanted = self.ahead.inputs.saturating_add(empty);
         while self.opened.len() < wanted && !matches!(self.opened.back(), Some(Err(_))) {
@@ -120,14 +119,8 @@ impl Inputs {
             }
         }
         let all = places.chain(self.opened.iter_mut().filter_map(|opened| opened.as_mut().ok()));
-        let due: Vec<_> = all.filter(|opened| opened.is_due(&self.ahead)).map(Mutex::new).collect();
-        let next = AtomicUsize::new(0);
-        run.environment.pool.run(self.ahead.threads.min(due.len()), |_| {
-            while let Some(opened) = due.get(next.fetch_add(1, Ordering::Relaxed)) {
-                // Each is taken by one thread, once.
-                opened.lock().unwrap_or_else(PoisonError::into_inner).read(&self.ahead, run);
-            }
-        });
+        let mut due: Vec<_> = all.filter(|opened| opened.is_due(&self.ahead)).collect();
+        for_each(run, self.ahead.threads, &mut due, |opened| opened.read(&self.ahead, run));
     }
 
     pub(super) fn save(&self, to: &mut Writer) -> Result<()> {
@@ -154,9 +147,6 @@ impl Inputs {
         Ok(Opened::new(inner))
     }
 }
-
-/// An element, or an end, or an error.
-type Given = Result<Option<Element>>;
 
 /// An input, and what was read of it ahead of its turn.
 pub(super) struct Opened {

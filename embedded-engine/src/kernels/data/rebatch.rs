@@ -1,7 +1,7 @@
 //! `RebatchDataset`, `RebatchDatasetV2`, `DenseToSparseBatchDataset`.
 
 use super::batch::size;
-use super::build::{Build, Op};
+use super::build::{Build, Op, positive};
 use super::dataset::{Dataset, Iterate, Run, Shared, Source};
 use super::element::{self, Element};
 use super::position::{Reader, Writer};
@@ -23,9 +23,7 @@ pub(super) const OPS: &[Op] = &[
 
 /// Each batch cut into as many as there are replicas.
 fn split(build: &Build<'_, '_>) -> Result<Shared> {
-    let replicas = usize::try_from(build.int("num_replicas")?).ok().filter(|&count| count > 0);
-    let replicas =
-        replicas.ok_or_else(|| Error::invalid_argument("num_replicas must be greater than zero."))?;
+    let replicas = build.positive("num_replicas", |_| "num_replicas must be greater than zero.")?;
     Ok(Arc::new(Rebatch { input: build.input()?, rule: Rule::Split(replicas) }))
 }
 
@@ -33,12 +31,7 @@ fn split(build: &Build<'_, '_>) -> Result<Shared> {
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
     let sizes: Vec<usize> = integers(&build.tensor("batch_sizes")?)?
         .into_iter()
-        .map(|size| {
-            let positive = usize::try_from(size).ok().filter(|&size| size > 0);
-            positive.ok_or_else(|| {
-                Error::invalid_argument(format!("batch sizes must be greater than zero, got {size}"))
-            })
-        })
+        .map(|size| positive(size, |size| format!("batch sizes must be greater than zero, got {size}")))
         .collect::<Result<_>>()?;
     if sizes.is_empty() {
         return Err(Error::invalid_argument("batch_sizes must not be empty"));

@@ -5,7 +5,7 @@ use super::dataset::{Dataset, Handle, INFINITE, Iterate, Run, Shared, Source, re
 use super::element::{self, Element};
 use super::position::{Reader, Writer, unsavable};
 use super::tensors::Rows;
-use session_core::{AttrValue, Error, PartialShape, Result};
+use session_core::{AttrValue, PartialShape, Result};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -20,9 +20,9 @@ pub(super) const OPS: &[Op] = &[
 
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
     let rules = Rules {
-        size: positive(build.int("size")?, "Window size must be greater than zero.")?,
-        shift: positive(build.int("shift")?, "Window shift must be greater than zero.")?,
-        stride: positive(build.int("stride")?, "Window stride must be greater than zero.")?,
+        size: build.positive("size", |_| "Window size must be greater than zero.")?,
+        shift: build.positive("shift", |_| "Window shift must be greater than zero.")?,
+        stride: build.positive("stride", |_| "Window stride must be greater than zero.")?,
         drop_remainder: build.bool_or("drop_remainder", false)?,
         stacks: false,
     };
@@ -32,18 +32,13 @@ fn make(build: &Build<'_, '_>) -> Result<Shared> {
 /// Windows as tensors.
 fn sliding(build: &Build<'_, '_>) -> Result<Shared> {
     let rules = Rules {
-        size: positive(build.int("window_size")?, "Window size must be greater than zero.")?,
-        shift: positive(build.int("window_shift")?, "Window shift must be greater than zero.")?,
-        stride: positive(build.int("window_stride")?, "window_stride must be greater than zero.")?,
+        size: build.positive("window_size", |_| "Window size must be greater than zero.")?,
+        shift: build.positive("window_shift", |_| "Window shift must be greater than zero.")?,
+        stride: build.positive("window_stride", |_| "window_stride must be greater than zero.")?,
         drop_remainder: build.attr("drop_remainder").and_then(AttrValue::as_bool).unwrap_or(true),
         stacks: true,
     };
     Ok(Arc::new(Window { input: build.input()?, rules }))
-}
-
-fn positive(value: i64, otherwise: &str) -> Result<usize> {
-    let value = usize::try_from(value).ok().filter(|&value| value > 0);
-    value.ok_or_else(|| Error::invalid_argument(otherwise))
 }
 
 #[derive(Clone, Copy)]

@@ -2,7 +2,7 @@
 
 use super::elementwise::boxed;
 use super::spectral::singular;
-use crate::kernel::KernelContext;
+use crate::kernel::{KernelContext, Watch};
 use crate::registry::Registry;
 use compute::elementwise::CastTo;
 use session_core::{Error, Result};
@@ -11,8 +11,7 @@ use tensor::{Element, Shape, memory};
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("MatrixSolveLs", |spec| {
         let fast = spec.bool("fast")?;
-        for_dtype!(@arms spec.input_dtype(0), T => Ok(boxed(move |context| solve::<T>(context, fast))),
-            Float32: f32, Float64: f64)
+        for_dtype!(wide spec.input_dtype(0), T => Ok(boxed(move |context| solve::<T>(context, fast))))
     });
 }
 
@@ -47,17 +46,18 @@ where
             return Ok(());
         }
         let (matrices, sides) = (context.slice::<T>(0)?, context.slice::<T>(1)?);
+        let mut watch = context.watch();
         let systems = matrices.chunks_exact(rows * columns).zip(sides.chunks_exact(rows * width));
         for ((matrix, side), out) in systems.zip(output.chunks_exact_mut(columns * width)) {
             let system = System {
-                context,
                 matrix: memory::collected(matrix.iter().map(|&x| x.cast()))?,
                 side: memory::collected(side.iter().map(|&x| x.cast()))?,
                 rows,
                 columns,
                 width,
             };
-            let solution = if fast { system.normal(l2)? } else { system.of_least_norm()? };
+            let solution =
+                if fast { system.normal(l2, &mut watch)? } else { system.of_least_norm(&mut watch)? };
             out.iter_mut().zip(solution).for_each(|(out, x)| *out = x.cast());
         }
         Ok(())
@@ -65,8 +65,7 @@ where
 }
 
 /// One matrix and its right-hand sides.
-struct System<'a, 'b> {
-    context: &'a KernelContext<'b>,
+struct System {
     matrix: Vec<f64>,
     side: Vec<f64>,
     rows: usize,
@@ -74,9 +73,9 @@ struct System<'a, 'b> {
     width: usize,
 }
 
-impl System<'_, '_> {
+impl System {
     /// Solves `(A' A + l2) x = A' b`, or for a matrix of more columns than rows `x = A' (A A' + l2)^-1 b`.
-    fn normal(&self, l2: f64) -> Result<Vec<f64>> {
+    fn normal(&self, l2: f64, watch: &mut Watch<'_>) -> Result<Vec<f64>> {
         let (rows, columns) = (self.rows, self.columns);
         let tall = rows >= columns;
         let n = rows.min(columns);
@@ -84,7 +83,6 @@ impl System<'_, '_> {
             if tall { self.matrix[k * columns + i] } else { self.matrix[i * columns + k] }
         };
         let length = rows.max(columns);
-        let mut watch = self.context.watch();
         let mut gram = memory::filled(0.0, n * n)?;
         for i in 0..n {
             watch.tick((i + 1) * length)?;
@@ -133,13 +131,13 @@ impl System<'_, '_> {
     }
 
     /// Returns the shortest of the solutions whose error is the least, whatever the rank.
-    fn of_least_norm(&self) -> Result<Vec<f64>> {
+    fn of_least_norm(&self, watch: &mut Watch<'_>) -> Result<Vec<f64>> {
         let (rows, columns, width) = (self.rows, self.columns, self.width);
         let tall = rows >= columns;
         let value = |row: usize, column: usize| {
             if tall { self.matrix[row * columns + column] } else { self.matrix[column * columns + row] }
         };
-        let (values, long, short) = singular(self.context, value, rows.max(columns), rows.min(columns))?;
+        let (values, long, short) = singular(watch, value, rows.max(columns), rows.min(columns))?;
         let (left, right) = if tall { (&long, &short) } else { (&short, &long) };
         let rank = long.len();
         let mut solution = memory::filled(0.0, columns * width)?;

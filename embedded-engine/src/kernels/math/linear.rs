@@ -2,7 +2,7 @@
 
 use super::elementwise::boxed;
 use super::product::stack_index;
-use crate::kernel::{Kernel, KernelContext, NodeSpec};
+use crate::kernel::{Kernel, KernelContext, NodeSpec, Watch};
 use crate::kernels::ragged::indices;
 use crate::registry::Registry;
 use compute::elementwise::Broadcast;
@@ -89,6 +89,14 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
+/// Returns the stack of matrices before the last two axes, which must be at least as many.
+pub(super) fn last_two(shape: &Shape) -> Result<(&[usize], [usize; 2])> {
+    match shape.dims() {
+        [stack @ .., rows, columns] => Ok((stack, [*rows, *columns])),
+        _ => Err(Error::invalid_argument(format!("input must have rank >= 2, got shape {shape}"))),
+    }
+}
+
 /// Returns the number of matrices, and of which size.
 fn square(shape: &Shape) -> Result<(usize, usize)> {
     match shape.dims() {
@@ -106,11 +114,12 @@ struct Lu<T> {
 }
 
 impl<T: Number> Lu<T> {
-    fn of(context: &KernelContext<'_>, matrix: &[T], n: usize, adjoint: bool) -> Result<Lu<T>> {
+    fn of(watch: &mut Watch<'_>, matrix: &[T], n: usize, adjoint: bool) -> Result<Lu<T>> {
+        // A matrix without elements is work, too.
+        watch.tick(1)?;
         let at = |i: usize, j: usize| if adjoint { matrix[j * n + i].conjugate() } else { matrix[i * n + j] };
         let mut values = memory::collected((0..n * n).map(|place| at(place / n, place % n)))?;
         let (mut rows, mut swaps) = (memory::collected(0..n)?, 0usize);
-        let mut watch = context.watch();
         for k in 0..n {
             let mut pivot = k;
             for i in k + 1..n {
@@ -160,8 +169,10 @@ impl<T: Number> Lu<T> {
     }
 
     fn check(&self) -> Result<()> {
-        let singular = (0..self.n).any(|i| self.values[i * self.n + i] == T::default());
-        if singular { Err(Error::invalid_argument("Input matrix is not invertible.")) } else { Ok(()) }
+        match is_singular(&self.values, self.n) {
+            true => Err(Error::invalid_argument("Input matrix is not invertible.")),
+            false => Ok(()),
+        }
     }
 
     /// Solves for `columns` right-hand sides, given by element.
@@ -184,14 +195,19 @@ impl<T: Number> Lu<T> {
     }
 }
 
+/// Returns true if a triangle has a zero on its diagonal.
+fn is_singular<T: Number>(triangle: &[T], n: usize) -> bool {
+    (0..n).any(|i| triangle[i * n + i] == T::default())
+}
+
 fn determinant<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
     let shape = context.input(0).shape();
     let (_, n) = square(shape)?;
     let stack: Shape = shape[..shape.rank() - 2].iter().copied().collect();
     context.produce::<T>(0, stack, |context, output| {
-        let matrices = context.slice::<T>(0)?;
+        let (matrices, mut watch) = (context.slice::<T>(0)?, context.watch());
         for (i, out) in output.iter_mut().enumerate() {
-            *out = Lu::of(context, &matrices[i * n * n..][..n * n], n, false)?.determinant();
+            *out = Lu::of(&mut watch, &matrices[i * n * n..][..n * n], n, false)?.determinant();
         }
         Ok(())
     })
@@ -205,8 +221,7 @@ fn log_determinant<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
     let (mut signs, mut logs) = (memory::reserve(count)?, memory::reserve(count)?);
     let mut watch = context.watch();
     for i in 0..count {
-        watch.tick(1)?;
-        let (sign, log) = Lu::of(context, &matrices[i * n * n..][..n * n], n, false)?.log_determinant();
+        let (sign, log) = Lu::of(&mut watch, &matrices[i * n * n..][..n * n], n, false)?.log_determinant();
         signs.push(sign);
         logs.push(log);
     }
@@ -221,10 +236,10 @@ fn factorized<T: Number>(context: &mut KernelContext<'_>, index: DType) -> Resul
     let (count, n) = square(&shape)?;
     let mut rows = memory::reserve(count.saturating_mul(n))?;
     context.produce::<T>(0, shape.clone(), |context, output| {
-        let matrices = context.slice::<T>(0)?;
+        let (matrices, mut watch) = (context.slice::<T>(0)?, context.watch());
         for (i, out) in output.chunks_exact_mut((n * n).max(1)).enumerate() {
-            let lu = Lu::of(context, &matrices[i * n * n..][..n * n], n, false)?;
-            if (0..n).any(|i| lu.values[i * n + i] == T::default()) {
+            let lu = Lu::of(&mut watch, &matrices[i * n * n..][..n * n], n, false)?;
+            if is_singular(&lu.values, n) {
                 return Err(Error::invalid_argument("Input is not invertible."));
             }
             out.copy_from_slice(&lu.values);
@@ -242,11 +257,9 @@ fn inverse<T: Number>(context: &mut KernelContext<'_>, adjoint: bool) -> Result<
     let shape = context.input(0).shape().clone();
     let (stack, n) = square(&shape)?;
     context.produce::<T>(0, shape, |context, output| {
-        let matrices = context.slice::<T>(0)?;
-        let mut watch = context.watch();
+        let (matrices, mut watch) = (context.slice::<T>(0)?, context.watch());
         for i in 0..stack {
-            watch.tick(1)?;
-            let lu = Lu::of(context, &matrices[i * n * n..][..n * n], n, adjoint)?;
+            let lu = Lu::of(&mut watch, &matrices[i * n * n..][..n * n], n, adjoint)?;
             lu.check()?;
             let one = |row: usize, column: usize| if row == column { T::of(1.0) } else { T::default() };
             lu.solve(n, one, &mut output[i * n * n..][..n * n]);
@@ -270,8 +283,9 @@ fn solve<T: Number>(context: &mut KernelContext<'_>, adjoint: bool) -> Result<()
     let (stack, n, columns) = system(context)?;
     context.produce::<T>(0, context.input(1).shape().clone(), |context, output| {
         let (matrices, right) = (context.slice::<T>(0)?, context.slice::<T>(1)?);
+        let mut watch = context.watch();
         for i in 0..stack {
-            let lu = Lu::of(context, &matrices[i * n * n..][..n * n], n, adjoint)?;
+            let lu = Lu::of(&mut watch, &matrices[i * n * n..][..n * n], n, adjoint)?;
             lu.check()?;
             let side = &right[i * n * columns..][..n * columns];
             let at = |row: usize, column: usize| side[row * columns + column];
@@ -325,7 +339,7 @@ fn solve_triangle<T: Number>(
     columns: usize,
     out: &mut [T],
 ) -> Result<()> {
-    if (0..n).any(|i| matrix[i * n + i] == T::default()) {
+    if is_singular(matrix, n) {
         return Err(Error::invalid_argument("Input matrix is not invertible."));
     }
     let at = |i: usize, j: usize| if adjoint { matrix[j * n + i].conjugate() } else { matrix[i * n + j] };
@@ -350,6 +364,7 @@ fn cholesky<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
         output.fill(T::default());
         let (matrices, mut watch) = (context.slice::<T>(0)?, context.watch());
         for s in 0..stack {
+            watch.tick(1)?;
             let (matrix, out) = (&matrices[s * n * n..][..n * n], &mut output[s * n * n..][..n * n]);
             for i in 0..n {
                 for j in 0..=i {

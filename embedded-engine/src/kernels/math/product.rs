@@ -1,12 +1,12 @@
 //! Products of matrices.
 
-use super::elementwise::boxed;
+use super::elementwise::{apply_unary, boxed};
 use crate::kernel::{Kernel, KernelContext, NodeSpec, no_room};
 use crate::registry::{Fusion, Registry};
-use compute::elementwise::Broadcast;
+use compute::elementwise::{Broadcast, Element as _, UnaryOp};
 use compute::matmul::{self, Epilogue, Product, Real};
 use session_core::{Error, Result};
-use tensor::{Complex, DType, Element, Shape, Tensor, memory};
+use tensor::{DType, Element, Shape, Tensor};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("MatMul", |spec| {
@@ -29,18 +29,14 @@ fn transposed(spec: &NodeSpec<'_>) -> Result<[bool; 2]> {
 }
 
 /// Returns the conjugates of complex numbers; other tensors are their own conjugates.
-pub(crate) fn conjugated(tensor: &Tensor) -> Result<Tensor> {
-    let shape = tensor.shape().clone();
-    Ok(match tensor.dtype() {
-        DType::Complex64 => {
-            let conjugates = tensor.as_slice::<Complex<f32>>()?.iter().map(|z| z.conj());
-            Tensor::from_vec(memory::collected(conjugates)?, shape)?
-        }
-        DType::Complex128 => {
-            let conjugates = tensor.as_slice::<Complex<f64>>()?.iter().map(|z| z.conj());
-            Tensor::from_vec(memory::collected(conjugates)?, shape)?
-        }
-        _ => tensor.clone(),
+pub(crate) fn conjugated(context: &KernelContext<'_>, tensor: Tensor) -> Result<Tensor> {
+    let dtype = tensor.dtype();
+    if !dtype.is_complex() {
+        return Ok(tensor);
+    }
+    for_dtype!(complex dtype, T => {
+        let conjugation = T::unary(UnaryOp::Conj).expect("complex numbers have conjugates");
+        apply_unary(context, &conjugation, tensor)
     })
 }
 
@@ -107,7 +103,7 @@ fn batch<T: Element + matmul::Element>(context: &mut KernelContext<'_>, transpos
     let [a, b] = [0, 1].map(|input| {
         let matrices = context.take(input);
         // The adjoint of a matrix is its transpose with conjugates.
-        if transposed[input] { conjugated(&matrices) } else { Ok(matrices) }
+        if transposed[input] { conjugated(context, matrices) } else { Ok(matrices) }
     });
     let (a, b) = (a?, b?);
     let (rank_a, rank_b) = (a.shape().rank(), b.shape().rank());

@@ -4,12 +4,13 @@
 mod hermitian;
 
 use super::elementwise::boxed;
-use crate::kernel::{Kernel, KernelContext, NodeSpec};
+use super::linear::last_two;
+use crate::kernel::{Kernel, KernelContext, NodeSpec, Watch};
 use crate::registry::Registry;
 use compute::elementwise::CastTo;
 use compute::math::Real;
 use session_core::{Error, Result};
-use tensor::{DType, Element, Shape, Tensor, memory};
+use tensor::{Element, Shape, Tensor, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add_both(
@@ -18,24 +19,22 @@ pub(crate) fn register(registry: &mut Registry) {
     );
     registry.add_both(["SelfAdjointEigV2", "BatchSelfAdjointEigV2"], |spec| {
         let vectors = spec.bool("compute_v")?;
-        match spec.input_dtype(0) {
-            DType::Complex64 => return Ok(boxed(move |context| hermitian::eigen::<f32>(context, vectors))),
-            DType::Complex128 => return Ok(boxed(move |context| hermitian::eigen::<f64>(context, vectors))),
-            _ => {}
+        let dtype = spec.input_dtype(0);
+        if dtype.is_complex() {
+            return for_dtype!(complex dtype, T => Ok(boxed(move |context| hermitian::eigen::<T>(context, vectors))));
         }
-        for_dtype!(widened spec, spec.input_dtype(0), T => Ok(boxed(move |context| eigen::<T>(context, vectors))))
+        for_dtype!(widened spec, dtype, T => Ok(boxed(move |context| eigen::<T>(context, vectors))))
     });
     registry.add_both(["Svd", "BatchSvd"], make_svd);
 }
 
 fn make_svd(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let (vectors, full) = (spec.bool("compute_uv")?, spec.bool("full_matrices")?);
-    match spec.input_dtype(0) {
-        DType::Complex64 => return Ok(boxed(move |context| hermitian::svd::<f32>(context, vectors, full))),
-        DType::Complex128 => return Ok(boxed(move |context| hermitian::svd::<f64>(context, vectors, full))),
-        _ => {}
+    let dtype = spec.input_dtype(0);
+    if dtype.is_complex() {
+        return for_dtype!(complex dtype, T => Ok(boxed(move |context| hermitian::svd::<T>(context, vectors, full))));
     }
-    for_dtype!(widened spec, spec.input_dtype(0), T => Ok(boxed(move |context| svd::<T>(context, vectors, full))))
+    for_dtype!(widened spec, dtype, T => Ok(boxed(move |context| svd::<T>(context, vectors, full))))
 }
 
 /// The most rounds over all pairs of columns; a few are enough.
@@ -99,10 +98,12 @@ fn not_finite() -> Error {
 
 /// Returns the eigenvalues of a symmetric matrix, rising, with the vectors as columns.
 fn decompose(
-    context: &KernelContext<'_>,
+    watch: &mut Watch<'_>,
     lower: impl Fn(usize, usize) -> f64,
     size: usize,
 ) -> Result<(Vec<f64>, Columns)> {
+    // A matrix without elements is work, too.
+    watch.tick(1)?;
     let mut matrix = Columns::zeros(size, size)?;
     for row in 0..size {
         for column in 0..=row {
@@ -116,7 +117,6 @@ fn decompose(
     }
     let mut vectors = Columns::identity(size)?;
     let norm = dot(&matrix.values, &matrix.values).sqrt();
-    let mut watch = context.watch();
     for _ in 0..ROUNDS {
         let mut rotated = false;
         for p in 0..size {
@@ -159,6 +159,23 @@ fn square(shape: &Shape) -> Result<(Vec<usize>, usize)> {
     }
 }
 
+/// Delivers the stacks of values and vectors, each given with the axes behind the stack. Without vectors theirs are empty.
+fn deliver<T: Element, const N: usize>(
+    context: &mut KernelContext<'_>,
+    stack: &[usize],
+    with_vectors: bool,
+    parts: [(Vec<T>, &[usize]); N],
+) -> Result<()> {
+    for (output, (values, axes)) in parts.into_iter().enumerate() {
+        let shape: Shape = match with_vectors || axes.len() == 1 {
+            true => stack.iter().chain(axes).copied().collect(),
+            false => Shape::from([0]),
+        };
+        context.set(output, Tensor::from_vec(values, shape)?);
+    }
+    Ok(())
+}
+
 /// Decomposes each matrix of input 0.
 fn each<T: Element + Real + CastTo<f64>>(
     context: &KernelContext<'_>,
@@ -169,10 +186,9 @@ fn each<T: Element + Real + CastTo<f64>>(
     let values = context.slice::<T>(0)?;
     let mut watch = context.watch();
     for at in 0..count {
-        watch.tick(1)?;
         let matrix = &values[at * size * size..][..size * size];
         let lower = |row: usize, column: usize| CastTo::cast(matrix[row * size + column]);
-        let (eigenvalues, vectors) = decompose(context, lower, size)?;
+        let (eigenvalues, vectors) = decompose(&mut watch, lower, size)?;
         take(at, &eigenvalues, &vectors);
     }
     Ok(())
@@ -192,11 +208,7 @@ fn eigen<T: Element + Real + CastTo<f64>>(context: &mut KernelContext<'_>, vecto
             transpose(found, size, &mut columns[at * size * size..][..size * size]);
         }
     })?;
-    let shape = |last: &[usize]| stack.iter().chain(last).copied().collect::<Shape>();
-    context.set(0, Tensor::from_vec(values, shape(&[size]))?);
-    let of_vectors = if vectors { shape(&[size, size]) } else { Shape::from([0]) };
-    context.set(1, Tensor::from_vec(columns, of_vectors)?);
-    Ok(())
+    deliver(context, &stack, vectors, [(values, &[size]), (columns, &[size, size])])
 }
 
 /// The eigenvalues as a row above the vectors.
@@ -228,9 +240,7 @@ fn svd<T: Element + Real + CastTo<f64>>(
     full: bool,
 ) -> Result<()> {
     let shape = context.input(0).shape().clone();
-    let &[ref stack @ .., rows, columns] = shape.dims() else {
-        return Err(Error::invalid_argument(format!("input must have rank >= 2, got shape {shape}")));
-    };
+    let (stack, [rows, columns]) = last_two(&shape)?;
     let (count, inner) = (stack.iter().product::<usize>(), rows.min(columns));
     let (left_width, right_width) = if full { (rows, columns) } else { (inner, inner) };
     let sized =
@@ -240,15 +250,13 @@ fn svd<T: Element + Real + CastTo<f64>>(
     let matrices = context.slice::<T>(0)?;
     let mut watch = context.watch();
     for at in 0..count {
-        // A matrix without elements is work, too.
-        watch.tick(1)?;
         let matrix = &matrices[at * rows * columns..][..rows * columns];
         // The longer side is that of the columns.
         let tall = rows >= columns;
         let value = |row: usize, column: usize| -> f64 {
             CastTo::cast(if tall { matrix[row * columns + column] } else { matrix[column * columns + row] })
         };
-        let (singular, mut long, mut short) = singular(context, value, rows.max(columns), inner)?;
+        let (singular, mut long, mut short) = singular(&mut watch, value, rows.max(columns), inner)?;
         values[at * inner..][..inner].iter_mut().zip(&singular).for_each(|(to, &from)| *to = T::of(from));
         if vectors {
             let (of_left, of_right) = if tall { (&mut long, &mut short) } else { (&mut short, &mut long) };
@@ -262,25 +270,20 @@ fn svd<T: Element + Real + CastTo<f64>>(
             );
         }
     }
-    let shape = |last: &[usize]| match vectors || last.len() == 1 {
-        true => stack.iter().chain(last).copied().collect::<Shape>(),
-        false => Shape::from([0]),
-    };
-    let (of_left, of_right) = (shape(&[rows, left_width]), shape(&[columns, right_width]));
-    let of_values = shape(&[inner]);
-    context.set(0, Tensor::from_vec(values, of_values)?);
-    context.set(1, Tensor::from_vec(left, of_left)?);
-    context.set(2, Tensor::from_vec(right, of_right)?);
-    Ok(())
+    let parts: [(Vec<T>, &[usize]); 3] =
+        [(values, &[inner]), (left, &[rows, left_width]), (right, &[columns, right_width])];
+    deliver(context, stack, vectors, parts)
 }
 
 /// Returns the singular values of a matrix of no more columns than rows, falling, with the vectors of both sides.
 pub(super) fn singular(
-    context: &KernelContext<'_>,
+    watch: &mut Watch<'_>,
     value: impl Fn(usize, usize) -> f64,
     rows: usize,
     columns: usize,
 ) -> Result<(Vec<f64>, Columns, Columns)> {
+    // A matrix without elements is work, too.
+    watch.tick(1)?;
     let mut matrix = Columns::zeros(rows, columns)?;
     for column in 0..columns {
         for row in 0..rows {
@@ -291,7 +294,6 @@ pub(super) fn singular(
         return Err(not_finite());
     }
     let mut other = Columns::identity(columns)?;
-    let mut watch = context.watch();
     for _ in 0..ROUNDS {
         let mut rotated = false;
         for p in 0..columns {

@@ -1,37 +1,12 @@
 //! Tridiagonal matrices: products, and solutions by elimination.
 
 use super::elementwise::boxed;
+use super::linear::last_two;
 use crate::kernel::KernelContext;
 use crate::registry::Registry;
 use compute::math::Real;
 use session_core::{Error, Result};
-use std::ops::{Add, Div, Mul, Sub};
-use tensor::{Element, Shape, memory};
-
-/// The number type of the elimination.
-trait Number:
-    Element
-    + Real
-    + Add<Output = Self>
-    + Sub<Output = Self>
-    + Mul<Output = Self>
-    + Div<Output = Self>
-    + PartialOrd
-{
-    /// The smallest pivot with which a perturbed elimination goes on.
-    const LEAST_PIVOT: Self;
-    const NAN: Self;
-}
-
-impl Number for f32 {
-    const LEAST_PIVOT: f32 = f32::MIN_POSITIVE;
-    const NAN: f32 = f32::NAN;
-}
-
-impl Number for f64 {
-    const LEAST_PIVOT: f64 = f64::MIN_POSITIVE;
-    const NAN: f64 = f64::NAN;
-}
+use tensor::{Element, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry
@@ -43,21 +18,14 @@ pub(crate) fn register(registry: &mut Registry) {
             return Err(Error::invalid_argument(text));
         }
         for_dtype!(wide spec.input_dtype(0), T => {
-            let least = if perturb { T::LEAST_PIVOT } else { T::default() };
+            // The smallest pivot with which a perturbed elimination goes on.
+            let least = if perturb { T::MIN_POSITIVE } else { T::default() };
             Ok(boxed(move |context| solve::<T>(context, pivoting, least)))
         })
     });
 }
 
-/// Returns the stack of matrices before the last two axes, which must be at least as many.
-fn last_two(shape: &Shape) -> Result<(&[usize], [usize; 2])> {
-    match shape.dims() {
-        [stack @ .., rows, columns] => Ok((stack, [*rows, *columns])),
-        _ => Err(Error::invalid_argument(format!("input must have rank >= 2, got shape {shape}"))),
-    }
-}
-
-fn product<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
+fn product<T: Element + Real>(context: &mut KernelContext<'_>) -> Result<()> {
     let rhs = context.input(3).shape().clone();
     let (stack, [n, columns]) = last_two(&rhs)?;
     for input in 0..3 {
@@ -90,7 +58,7 @@ fn product<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
     })
 }
 
-fn solve<T: Number>(context: &mut KernelContext<'_>, pivoting: bool, least: T) -> Result<()> {
+fn solve<T: Element + Real>(context: &mut KernelContext<'_>, pivoting: bool, least: T) -> Result<()> {
     let (diagonals, rhs) = (context.input(0).shape().clone(), context.input(1).shape().clone());
     let (stack, [rows, n]) = last_two(&diagonals)?;
     let (of_rhs, [size, columns]) = last_two(&rhs)?;
@@ -117,7 +85,13 @@ fn solve<T: Number>(context: &mut KernelContext<'_>, pivoting: bool, least: T) -
 }
 
 /// Solves one system in place. A row exchange fills a second diagonal above the main one.
-fn eliminate<T: Number>(matrix: &[T], columns: usize, out: &mut [T], pivoting: bool, least: T) -> Result<()> {
+fn eliminate<T: Element + Real>(
+    matrix: &[T],
+    columns: usize,
+    out: &mut [T],
+    pivoting: bool,
+    least: T,
+) -> Result<()> {
     let n = matrix.len() / 3;
     let zero = T::default();
     let mut main = memory::collected(matrix[n..2 * n].iter().copied())?;
@@ -149,7 +123,7 @@ fn eliminate<T: Number>(matrix: &[T], columns: usize, out: &mut [T], pivoting: b
         *last = bounded(*last);
     }
     if main.contains(&zero) {
-        out.fill(T::NAN);
+        out.fill(T::of(f64::NAN));
         return Ok(());
     }
     for i in (0..n).rev() {

@@ -42,7 +42,7 @@ pub(super) fn register(registry: &mut Registry) {
 
 fn parse_single(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let types = Types::new(spec)?;
-    let keys = Keys::of(spec)?;
+    let keys = Keys::of(spec, "")?;
     let names = Tensor::zeros(DType::String, [0])?;
     Ok(boxed(move |context| {
         types.check_inputs(context, 1)?;
@@ -77,10 +77,10 @@ pub(super) fn list_of_keys(spec: &NodeSpec<'_>, name: &str) -> Result<Vec<Bytes>
 }
 
 impl Keys {
-    /// Those that attributes list, of sparse and dense features.
-    fn of(spec: &NodeSpec<'_>) -> Result<Keys> {
-        let (sparse, dense) = (list_of_keys(spec, "sparse_keys")?, list_of_keys(spec, "dense_keys")?);
-        Ok(Keys { sparse, dense, ragged: Vec::new() })
+    /// Those that attributes list, of sparse and dense features; `prefix` begins the names of the attributes.
+    pub(super) fn of(spec: &NodeSpec<'_>, prefix: &str) -> Result<Keys> {
+        let list = |name: &str| list_of_keys(spec, &format!("{prefix}{name}"));
+        Ok(Keys { sparse: list("sparse_keys")?, dense: list("dense_keys")?, ragged: Vec::new() })
     }
 }
 
@@ -94,13 +94,13 @@ impl Types {
             ragged: list("ragged_value_types"),
             splits: list("ragged_split_types"),
         };
-        types.check()?;
+        types.check("features")?;
         Ok(types)
     }
 
-    pub(super) fn check(&self) -> Result<()> {
+    pub(super) fn check(&self, what: &str) -> Result<()> {
         if self.shapes.len() != self.dense.len() || self.splits.len() != self.ragged.len() {
-            return Err(Error::invalid_argument("as many shapes and splits as features are needed"));
+            return Err(Error::invalid_argument(format!("as many shapes and splits as {what} are needed")));
         }
         Ok(())
     }
@@ -116,7 +116,7 @@ impl Types {
     }
 
     /// Parses the input, whose number was checked. The default values begin at input `defaults`.
-    fn parse(
+    pub(super) fn parse(
         &self,
         context: &mut KernelContext<'_>,
         keys: &Keys,
@@ -141,7 +141,7 @@ impl Types {
     }
 
     /// Returns the features in the order of the outputs: sparse, dense, ragged.
-    pub(super) fn columns<'k>(
+    fn columns<'k>(
         &self,
         context: &KernelContext<'_>,
         keys: &'k Keys,
@@ -195,7 +195,7 @@ impl Types {
         Ok(Form::Sequence { block, padding })
     }
 
-    pub(super) fn deliver(
+    fn deliver(
         &self,
         context: &mut KernelContext<'_>,
         columns: Vec<Column<'_>>,
@@ -226,12 +226,7 @@ impl Types {
 }
 
 /// Reads all examples.
-pub(super) fn fill(
-    columns: &mut [Column<'_>],
-    messages: &[Bytes],
-    names: &[Bytes],
-    is_alone: bool,
-) -> Result<()> {
+fn fill(columns: &mut [Column<'_>], messages: &[Bytes], names: &[Bytes], is_alone: bool) -> Result<()> {
     let mut found: Vec<Option<FeatureRef<'_>>> = vec![None; columns.len()];
     for (index, message) in messages.iter().enumerate() {
         let name = names.get(index).map(|name| &name[..]);
@@ -273,7 +268,7 @@ pub(in crate::kernels) enum Parsed {
 
 impl Parser {
     pub(in crate::kernels) fn new(spec: &NodeSpec<'_>) -> Result<Parser> {
-        let (types, keys) = (Types::new(spec)?, Keys::of(spec)?);
+        let (types, keys) = (Types::new(spec)?, Keys::of(spec, "")?);
         if !types.ragged.is_empty() {
             return Err(Error::new(
                 session_core::Code::Unimplemented,

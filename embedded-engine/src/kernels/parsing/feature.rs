@@ -303,7 +303,8 @@ impl<'a> Column<'a> {
     }
 }
 
-fn row_lengths(ends: &[usize]) -> impl Iterator<Item = usize> {
+/// The lengths of rows, given by their ends.
+pub(super) fn row_lengths(ends: &[usize]) -> impl Iterator<Item = usize> {
     let mut start = 0;
     ends.iter().map(move |&end| end - std::mem::replace(&mut start, end))
 }

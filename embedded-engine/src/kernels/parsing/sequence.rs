@@ -1,20 +1,20 @@
 //! `ParseSequenceExample`, `ParseSequenceExampleV2`, `ParseSingleSequenceExample`.
 
-use super::example::{Keys, Types, fill, list_of_keys};
-use super::feature::{Row, Values};
+use super::example::{Keys, Types, list_of_keys};
+use super::feature::{Row, Values, row_lengths};
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
 use crate::kernels::ragged::indices;
 use crate::registry::Registry;
-use session_core::{AttrValue, Error, PartialShape, Result};
+use session_core::{AttrValue, Error, Result};
 use std::collections::HashSet;
 use summary::example::{FeatureListRef, scan_lists};
 use tensor::{Bytes, DType, Shape, Tensor, memory};
 
 pub(super) fn register(registry: &mut Registry) {
     registry.add("ParseSequenceExample", |spec| {
-        let (types, context_keys) = (SequenceTypes::new(spec)?, keys_of(spec, "context")?);
-        let list_keys = keys_of(spec, "feature_list")?;
+        let (types, context_keys) = (SequenceTypes::new(spec)?, Keys::of(spec, "context_")?);
+        let list_keys = Keys::of(spec, "feature_list_")?;
         let absent = list_of_keys(spec, "feature_list_dense_missing_assumed_empty")?;
         let may_lack: Vec<bool> = list_keys.dense.iter().map(|key| absent.contains(key)).collect();
         Ok(boxed(move |context| {
@@ -32,7 +32,7 @@ pub(super) fn register(registry: &mut Registry) {
     registry.add("ParseSequenceExampleV2", |spec| {
         let types = SequenceTypes::new(spec)?;
         Ok(boxed(move |context| {
-            types.check_inputs(context, 9)?;
+            types.context.check_inputs(context, 9)?;
             let keys = |input: usize| Ok::<_, Error>(context.input(input).as_strings()?.to_vec());
             let context_keys = Keys { sparse: keys(2)?, dense: keys(3)?, ragged: keys(4)? };
             let list_keys = Keys { sparse: keys(5)?, dense: keys(6)?, ragged: keys(7)? };
@@ -51,14 +51,6 @@ pub(super) fn register(registry: &mut Registry) {
     registry.add("ParseSingleSequenceExample", parse_single);
 }
 
-fn keys_of(spec: &NodeSpec<'_>, of: &str) -> Result<Keys> {
-    Ok(Keys {
-        sparse: list_of_keys(spec, &format!("{of}_sparse_keys"))?,
-        dense: list_of_keys(spec, &format!("{of}_dense_keys"))?,
-        ragged: Vec::new(),
-    })
-}
-
 fn parse_single(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let types = SequenceTypes::new(spec)?;
     Ok(boxed(move |context| {
@@ -69,11 +61,12 @@ fn parse_single(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
             next += count;
             (next - count..next).map(key).collect()
         };
+        let (of_context, of_lists) = (&types.context, &types.lists);
         let counts =
-            [types.context.sparse.len(), types.context.dense.len(), types.sparse.len(), types.dense.len()];
+            [of_context.sparse.len(), of_context.dense.len(), of_lists.sparse.len(), of_lists.dense.len()];
         let defaults = 2 + counts.iter().sum::<usize>();
         let found = context.num_inputs();
-        if found != defaults + types.context.dense.len() + 1 {
+        if found != defaults + counts[1] + 1 {
             return Err(Error::invalid_argument(format!(
                 "{found} inputs do not fit the types of the features"
             )));
@@ -94,11 +87,7 @@ fn parse_single(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
 /// The dtypes and shapes of all features: those of the context, and those of the lists.
 struct SequenceTypes {
     context: Types,
-    sparse: Vec<DType>,
-    dense: Vec<DType>,
-    shapes: Vec<PartialShape>,
-    ragged: Vec<DType>,
-    splits: Vec<DType>,
+    lists: Types,
 }
 
 /// The features that are read, by their keys.
@@ -117,84 +106,59 @@ impl SequenceTypes {
         let attr = |name: &str| spec.operation.attr(name);
         let types = |name: &str| attr(name).and_then(AttrValue::as_types).unwrap_or_default();
         let shapes = |name: &str| attr(name).and_then(AttrValue::as_shapes).unwrap_or_default();
-        let context = Types {
-            sparse: types("context_sparse_types"),
-            dense: types("Tcontext_dense"),
-            shapes: shapes("context_dense_shapes"),
-            ragged: types("context_ragged_value_types"),
-            splits: types("context_ragged_split_types"),
+        let of = |features: &str, dense: &str| Types {
+            sparse: types(&format!("{features}_sparse_types")),
+            dense: types(dense),
+            shapes: shapes(&format!("{features}_dense_shapes")),
+            ragged: types(&format!("{features}_ragged_value_types")),
+            splits: types(&format!("{features}_ragged_split_types")),
         };
-        context.check()?;
         let types = SequenceTypes {
-            context,
-            sparse: types("feature_list_sparse_types"),
-            dense: types("feature_list_dense_types"),
-            shapes: shapes("feature_list_dense_shapes"),
-            ragged: types("feature_list_ragged_value_types"),
-            splits: types("feature_list_ragged_split_types"),
+            context: of("context", "Tcontext_dense"),
+            lists: of("feature_list", "feature_list_dense_types"),
         };
-        if types.shapes.len() != types.dense.len() || types.splits.len() != types.ragged.len() {
-            return Err(Error::invalid_argument("as many shapes and splits as lists of features are needed"));
-        }
+        types.context.check("features")?;
+        types.lists.check("lists of features")?;
         Ok(types)
     }
 
-    fn check_inputs(&self, context: &KernelContext<'_>, defaults: usize) -> Result<()> {
-        self.context.check_inputs(context, defaults)
-    }
-
     fn parse(&self, context: &mut KernelContext<'_>, request: &Request<'_>) -> Result<()> {
-        let serialized = context.input(0).clone();
-        let batch = serialized.shape().dims().to_vec();
-        if batch.len() > 1 {
-            let text = format!("serialized must be a scalar or a vector, got shape {}", serialized.shape());
-            return Err(Error::invalid_argument(text));
-        }
-        let (messages, names) = (serialized.as_strings()?, request.names.as_strings()?);
-        if !names.is_empty() && names.len() != messages.len() {
-            let text = format!("{} names for {} examples", names.len(), messages.len());
-            return Err(Error::invalid_argument(text));
-        }
         check_distinct("Context feature", request.context)?;
         check_distinct("Feature list", request.lists)?;
-        let mut columns = self.context.columns(context, request.context, messages.len(), request.defaults)?;
-        fill(&mut columns, messages, names, batch.is_empty())?;
-        self.context.deliver(context, columns, &batch)?;
+        self.context.parse(context, request.context, &request.names, request.defaults)?;
+        let serialized = context.input(0).clone();
+        let batch = serialized.shape().dims();
         let mut lists = self.lists(request)?;
-        for (index, message) in messages.iter().enumerate() {
-            let name = names.get(index).map(|name| &name[..]);
-            let row = Row { index, name, message, is_alone: batch.is_empty() };
-            read(&mut lists, message, &row)?;
-        }
-        self.deliver(context, lists, &batch)
+        read(&mut lists, serialized.as_strings()?, request.names.as_strings()?, batch.is_empty())?;
+        self.deliver(context, lists, batch)
     }
 
     /// Returns the lists in the order of the outputs: sparse, dense, ragged.
     fn lists<'k>(&self, request: &Request<'k>) -> Result<Vec<List<'k>>> {
         let Keys { sparse, dense, ragged } = request.lists;
         let counts = [
-            (sparse.len(), self.sparse.len(), "sparse"),
-            (dense.len(), self.dense.len(), "dense"),
-            (ragged.len(), self.ragged.len(), "ragged"),
-            (request.may_lack.len(), self.dense.len(), "dense"),
+            (sparse.len(), self.lists.sparse.len(), "sparse"),
+            (dense.len(), self.lists.dense.len(), "dense"),
+            (ragged.len(), self.lists.ragged.len(), "ragged"),
+            (request.may_lack.len(), self.lists.dense.len(), "dense"),
         ];
         if let Some((keys, types, what)) = counts.into_iter().find(|(keys, types, _)| keys != types) {
             return Err(Error::invalid_argument(format!("{keys} keys for {types} {what} lists of features")));
         }
         let mut lists = Vec::with_capacity(sparse.len() + dense.len() + ragged.len());
-        for (key, &dtype) in sparse.iter().zip(&self.sparse) {
+        for (key, &dtype) in sparse.iter().zip(&self.lists.sparse) {
             lists.push(List::new(key, dtype, None)?);
         }
         for (index, key) in dense.iter().enumerate() {
-            let shape = self.shapes[index].to_shape().ok_or_else(|| {
+            let shape = self.lists.shapes[index].to_shape().ok_or_else(|| {
                 let key = String::from_utf8_lossy(key);
                 Error::invalid_argument(format!("the steps of dense list '{key}' have no known shape"))
             })?;
-            let mut list = List::new(key, self.dense[index], Some(shape))?;
+            let mut list = List::new(key, self.lists.dense[index], Some(shape))?;
             list.may_lack = request.may_lack[index];
             lists.push(list);
         }
-        for (key, &dtype) in ragged.iter().zip(&self.ragged) {
+        for (key, &dtype) in ragged.iter().zip(&self.lists.ragged) {
             lists.push(List::new(key, dtype, None)?);
         }
         Ok(lists)
@@ -203,7 +167,8 @@ impl SequenceTypes {
     fn deliver(&self, context: &mut KernelContext<'_>, lists: Vec<List<'_>>, batch: &[usize]) -> Result<()> {
         let Types { sparse, dense, ragged, .. } = &self.context;
         let first = 3 * sparse.len() + dense.len() + 2 * ragged.len();
-        let (sparse, dense, ragged) = (self.sparse.len(), self.dense.len(), self.ragged.len());
+        let Types { sparse, dense, ragged, splits, .. } = &self.lists;
+        let (sparse, dense, ragged) = (sparse.len(), dense.len(), ragged.len());
         let first_dense = first + 3 * sparse;
         // One example alone has no output of lengths in the oldest spelling.
         let has_lengths = context.num_outputs() > first_dense + dense;
@@ -221,7 +186,7 @@ impl SequenceTypes {
                 }
             } else {
                 let index = index - sparse - dense;
-                let parts = list.into_ragged(self.splits[index], !batch.is_empty())?;
+                let parts = list.into_ragged(splits[index], !batch.is_empty())?;
                 for (part, tensor) in parts.into_iter().enumerate() {
                     context.set(first_ragged + part * ragged + index, tensor);
                 }
@@ -244,15 +209,23 @@ fn check_distinct(what: &str, Keys { sparse, dense, ragged }: &Keys) -> Result<(
     }
 }
 
-/// Reads the lists of one example.
-fn read(lists: &mut [List<'_>], message: &Bytes, row: &Row<'_>) -> Result<()> {
+/// Reads the lists of all examples.
+fn read(lists: &mut [List<'_>], messages: &[Bytes], names: &[Bytes], is_alone: bool) -> Result<()> {
     let mut found: Vec<Option<FeatureListRef<'_>>> = vec![None; lists.len()];
-    let scanned = scan_lists(message, |key, list| {
-        let wanted = lists.iter().zip(&mut found).filter(|(known, _)| known.key == key);
-        wanted.for_each(|(_, place)| *place = Some(list));
-    });
-    scanned.map_err(|error| row.unreadable(error))?;
-    lists.iter_mut().zip(&found).try_for_each(|(list, found)| list.push(*found, message, row))
+    for (index, message) in messages.iter().enumerate() {
+        let name = names.get(index).map(|name| &name[..]);
+        let row = Row { index, name, message, is_alone };
+        found.fill(None);
+        let scanned = scan_lists(message, |key, list| {
+            let wanted = lists.iter().zip(&mut found).filter(|(known, _)| known.key == key);
+            wanted.for_each(|(_, place)| *place = Some(list));
+        });
+        scanned.map_err(|error| row.unreadable(error))?;
+        for (list, found) in lists.iter_mut().zip(&found) {
+            list.push(*found, message, &row)?;
+        }
+    }
+    Ok(())
 }
 
 /// The steps of one list of features so far.
@@ -309,15 +282,15 @@ impl<'k> List<'k> {
 
     /// The longest of a list of lengths, given by their ends.
     fn longest(ends: &[usize]) -> usize {
-        lengths(ends).max().unwrap_or(0)
+        row_lengths(ends).max().unwrap_or(0)
     }
 
     /// Indices, values and shape; the first dimension is the batch unless there is none.
     fn into_sparse(self, has_batch: bool) -> Result<[Tensor; 3]> {
         let rank = if has_batch { 3 } else { 2 };
         let mut coordinates: Vec<i64> = memory::reserve(self.values.len().saturating_mul(rank))?;
-        let mut of_steps = lengths(&self.ends);
-        for (example, steps) in lengths(&self.steps).enumerate() {
+        let mut of_steps = row_lengths(&self.ends);
+        for (example, steps) in row_lengths(&self.steps).enumerate() {
             for (step, count) in of_steps.by_ref().take(steps).enumerate() {
                 for at in 0..count {
                     let place = [example as i64, step as i64, at as i64];
@@ -336,7 +309,7 @@ impl<'k> List<'k> {
     fn into_dense(self, batch: &[usize]) -> Result<[Tensor; 2]> {
         let step = self.step.unwrap_or_default();
         let longest = List::longest(&self.steps);
-        let counts = Tensor::from(lengths(&self.steps).map(|count| count as i64).collect::<Vec<_>>());
+        let counts = Tensor::from(row_lengths(&self.steps).map(|count| count as i64).collect::<Vec<_>>());
         let counts = counts.reshaped(Shape::new(batch))?;
         let ends: Vec<usize> =
             self.steps.iter().map(|&steps| steps.checked_sub(1).map_or(0, |last| self.ends[last])).collect();
@@ -354,9 +327,4 @@ impl<'k> List<'k> {
         let inner = indices(from_zero(self.ends), splits)?;
         Ok([self.values.into_tensor([count])?, indices(outer, splits)?, inner])
     }
-}
-
-fn lengths(ends: &[usize]) -> impl Iterator<Item = usize> {
-    let mut start = 0;
-    ends.iter().map(move |&end| end - std::mem::replace(&mut start, end))
 }

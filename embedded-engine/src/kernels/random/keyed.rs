@@ -1,7 +1,7 @@
 //! Random numbers of a seed, or of a key and a counter, in the inputs.
 
-use super::{keyed, shape, shuffle, stateless};
-use crate::kernel::{Kernel, KernelContext};
+use super::{key_and_counter, keyed, keyed_filled, poisson, shape, shuffle, stateless, stateless_filled};
+use crate::kernel::KernelContext;
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
 use compute::random::{self, Generator, Words};
@@ -13,11 +13,11 @@ const PHILOX: i32 = 1;
 
 pub(super) fn register(registry: &mut Registry) {
     registry.add("StatelessRandomUniformFullInt", |spec| {
-        for_dtype!(@arms spec.dtype("dtype")?, T => Ok(full::<T>(|context| stateless(context, 1))),
+        for_dtype!(@arms spec.dtype("dtype")?, T => Ok(stateless_filled::<T>(fill_full::<T>)),
             Int32: i32, Int64: i64, UInt32: u32, UInt64: u64)
     });
     registry.add("StatelessRandomUniformFullIntV2", |spec| {
-        for_dtype!(@arms spec.dtype("dtype")?, T => Ok(full::<T>(keyed)),
+        for_dtype!(@arms spec.dtype("dtype")?, T => Ok(keyed_filled::<T>(fill_full::<T>)),
             Int32: i32, Int64: i64, UInt32: u32, UInt64: u64)
     });
     registry.add("StatelessShuffle", |spec| {
@@ -41,13 +41,7 @@ pub(super) fn register(registry: &mut Registry) {
     registry.add("StatelessRandomPoisson", |spec| {
         for_dtype!(@arms spec.dtype("dtype")?, T => Ok(boxed(|context| {
             let (mut generator, shape) = (stateless(context, 1)?, shape_of_parameters(context, 2)?);
-            let rates = context.doubles(2)?;
-            context.produce::<T>(0, shape, |context, output| {
-                if !output.is_empty() {
-                    random::fill_poisson(&mut generator, &rates, output, context.pool());
-                }
-                Ok(())
-            })
+            poisson::<T>(context, &mut generator, shape, 2)
         })), Float16: tensor::f16, Float32: f32, Float64: f64, Int32: i32, Int64: i64)
     });
     registry.add("StatelessRandomGetAlg", |_| {
@@ -58,9 +52,7 @@ pub(super) fn register(registry: &mut Registry) {
     });
     registry.add("StatelessRandomGetKeyCounterAlg", |_| {
         Ok(boxed(|context| {
-            let [key, low, high] = stateless(context, 0)?.to_words();
-            context.set(0, Tensor::from(vec![key]));
-            context.set(1, Tensor::from(vec![low, high]));
+            key_and_counter(context)?;
             context.set(2, Tensor::from(PHILOX));
             Ok(())
         }))
@@ -93,19 +85,9 @@ whole!(i32: Words::next_word, u32: Words::next_word, i64: long, u64: long);
 pub(super) const BLOCKS: u64 = 256;
 
 /// Fills the output with integers of all their bits.
-pub(super) fn fill_full<T: Whole>(generator: &mut Generator, output: &mut [T]) {
+pub(super) fn fill_full<T: Whole>(generator: &mut Generator, output: &mut [T], _: &compute::Pool) {
     let mut words = Words::new(generator.reserve(BLOCKS.wrapping_mul(output.len() as u64)));
     output.fill_with(|| T::next(&mut words));
-}
-
-fn full<T: Whole>(of: fn(&KernelContext<'_>) -> Result<Generator>) -> Box<dyn Kernel> {
-    boxed(move |context| {
-        let (shape, mut generator) = (shape(context, 0)?, of(context)?);
-        context.produce::<T>(0, shape, |_, output| {
-            fill_full(&mut generator, output);
-            Ok(())
-        })
-    })
 }
 
 /// Returns the shape in input 0, whose end must be the shape of the parameters.

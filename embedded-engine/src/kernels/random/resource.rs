@@ -1,13 +1,13 @@
 //! Random generators whose state is a variable: the two halves of the counter, then the key.
 
 use super::keyed::{BLOCKS, fill_full};
-use super::{Fill, between, shape};
+use super::{Fill, between, check_philox, shape};
 use crate::kernel::{Kernel, KernelContext};
 use crate::kernels::math::boxed;
 use crate::kernels::state::shared_variable;
 use crate::registry::Registry;
 use compute::random::{self, Generator};
-use session_core::{Code, Error, Result};
+use session_core::{Error, Result};
 use tensor::{DType, Element, Tensor};
 
 pub(super) fn register(registry: &mut Registry) {
@@ -47,27 +47,14 @@ pub(super) fn register(registry: &mut Registry) {
         |spec| for_dtype!(float spec.dtype("dtype")?, T => Ok(filled::<T>(random::fill_truncated_normal::<T>))),
     );
     registry.add("StatefulUniformFullInt", |spec| {
-        for_dtype!(@arms spec.dtype("dtype")?, T => Ok(drawn::<T>(|generator, output, _| {
-            fill_full(generator, output);
-            Ok(())
-        })), Int32: i32, Int64: i64, UInt32: u32, UInt64: u64)
+        for_dtype!(@arms spec.dtype("dtype")?, T => Ok(filled::<T>(fill_full::<T>)), Int32: i32, Int64: i64, UInt32: u32, UInt64: u64)
     });
     registry.add("StatefulUniformInt", |spec| {
-        for_dtype!(index spec.dtype("dtype")?, T => Ok(drawn::<T>(|generator, output, context| {
+        for_dtype!(index spec.dtype("dtype")?, T => Ok(drawn::<T>(|context, generator, output| {
             let (low, high) = (context.input(3).value::<T>()?, context.input(4).value::<T>()?);
             between(generator, low, high, output, context)
         })))
     });
-}
-
-fn check_philox(algorithm: i64) -> Result<()> {
-    match algorithm {
-        1 | 3 => Ok(()),
-        other => {
-            let text = format!("random numbers of algorithm {other}, which is not Philox");
-            Err(Error::new(Code::Unimplemented, text))
-        }
-    }
 }
 
 /// The state as the variable holds it.
@@ -105,26 +92,20 @@ fn with_state<R>(
 }
 
 fn drawn<T: Element>(
-    draw: fn(&mut Generator, &mut [T], &KernelContext<'_>) -> Result<()>,
+    draw: impl Fn(&KernelContext<'_>, &mut Generator, &mut [T]) -> Result<()> + Send + Sync + 'static,
 ) -> Box<dyn Kernel> {
     boxed(move |context| {
         check_philox(context.int(1)?)?;
         let shape = shape(context, 2)?;
         with_state(context, |context, generator| {
-            context.produce::<T>(0, shape, |context, output| draw(generator, output, context))
+            context.produce::<T>(0, shape, |context, output| draw(context, generator, output))
         })
     })
 }
 
 fn filled<T: Element>(fill: Fill<T>) -> Box<dyn Kernel> {
-    boxed(move |context| {
-        check_philox(context.int(1)?)?;
-        let shape = shape(context, 2)?;
-        with_state(context, |context, generator| {
-            context.produce::<T>(0, shape, |context, output| {
-                fill(generator, output, context.pool());
-                Ok(())
-            })
-        })
+    drawn(move |context, generator, output| {
+        fill(generator, output, context.pool());
+        Ok(())
     })
 }

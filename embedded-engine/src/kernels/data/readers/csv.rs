@@ -18,7 +18,7 @@ pub(super) fn make(build: &Build<'_, '_>) -> Result<Shared> {
     let [delimiter] = delimiter[..] else {
         return Err(Error::invalid_argument("field_delim should be only 1 char"));
     };
-    build.positive("buffer_size", |_| "buffer_size should be positive".to_owned())?;
+    build.positive::<u64, _>("buffer_size", |_| "buffer_size should be positive")?;
     let defaults = build.tensors("record_defaults");
     let selected = if build.has("select_cols") { build.tensor("select_cols")?.elements() } else { 0 };
     if selected != 0 && selected != defaults.len() {

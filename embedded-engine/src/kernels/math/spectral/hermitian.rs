@@ -1,10 +1,11 @@
 //! Eigenvalues and singular values of complex matrices: those of real matrices of twice the size, in which each stands twice.
 
-use super::{decompose, singular, square};
+use super::super::linear::last_two;
+use super::{decompose, deliver, singular, square};
 use crate::kernel::KernelContext;
-use compute::math::Real;
-use session_core::{Error, Result};
-use tensor::{Complex, Element, Shape, Tensor, memory};
+use compute::elementwise::CastTo;
+use session_core::Result;
+use tensor::{Complex, Element, memory};
 
 type Number = Complex<f64>;
 
@@ -56,19 +57,14 @@ impl Basis {
     }
 
     /// Writes the first columns row by row.
-    fn write<T: Real>(&self, columns: usize, out: &mut [Complex<T>]) {
+    fn write<C>(&self, columns: usize, out: &mut [C])
+    where
+        Number: CastTo<C>,
+    {
         for (at, to) in out.iter_mut().enumerate() {
-            *to = narrow(self.values[at % columns * self.rows + at / columns]);
+            *to = self.values[at % columns * self.rows + at / columns].cast();
         }
     }
-}
-
-fn narrow<T: Real>(value: Number) -> Complex<T> {
-    Complex::new(T::of(value.re), T::of(value.im))
-}
-
-fn wide<T: Copy + Into<f64>>(value: &Complex<T>) -> Number {
-    Complex::new(value.re.into(), value.im.into())
 }
 
 /// The element of the real matrix of twice the size that does to real and imaginary parts what a complex matrix does.
@@ -102,73 +98,67 @@ fn vectors<'c>(columns: impl Iterator<Item = &'c [f64]>, size: usize) -> Result<
 }
 
 /// Eigenvalues, rising, and eigenvectors of Hermitian matrices, of which only the lower triangles are looked at.
-pub(super) fn eigen<T: Real + Into<f64>>(context: &mut KernelContext<'_>, with_vectors: bool) -> Result<()>
+pub(super) fn eigen<C: Element + CastTo<Number>>(
+    context: &mut KernelContext<'_>,
+    with_vectors: bool,
+) -> Result<()>
 where
-    Complex<T>: Element,
+    Number: CastTo<C>,
 {
     let (stack, size) = square(context.input(0).shape())?;
     let count = stack.iter().product::<usize>();
     let mut values = memory::reserve(count.saturating_mul(size))?;
     let area = if with_vectors { size.saturating_mul(size) } else { 0 };
-    let mut columns = memory::filled(narrow::<T>(Number::new(0.0, 0.0)), count.saturating_mul(area))?;
-    let matrices = context.slice::<Complex<T>>(0)?;
+    let mut columns = memory::filled(C::default(), count.saturating_mul(area))?;
+    let (matrices, mut watch) = (context.slice::<C>(0)?, context.watch());
     for at in 0..count {
         let matrix = &matrices[at * size * size..][..size * size];
         let value = |row: usize, column: usize| match row.cmp(&column) {
-            std::cmp::Ordering::Greater => wide(&matrix[row * size + column]),
-            std::cmp::Ordering::Less => wide(&matrix[column * size + row]).conj(),
-            std::cmp::Ordering::Equal => Number::new(wide(&matrix[row * size + row]).re, 0.0),
+            std::cmp::Ordering::Greater => matrix[row * size + column].cast(),
+            std::cmp::Ordering::Less => matrix[column * size + row].cast().conj(),
+            std::cmp::Ordering::Equal => Number::new(matrix[row * size + row].cast().re, 0.0),
         };
         let lower = |row: usize, column: usize| doubled(row, column, [size, size], value);
-        let (found, real) = decompose(context, lower, 2 * size)?;
-        values.extend(found.iter().step_by(2).map(|&value| narrow::<T>(Number::new(value, 0.0))));
+        let (found, real) = decompose(&mut watch, lower, 2 * size)?;
+        values.extend(found.iter().step_by(2).map(|&value| Number::new(value, 0.0).cast()));
         if with_vectors {
             let basis = vectors((0..2 * size).map(|column| real.column(column)), size)?;
             basis.write(size, &mut columns[at * area..][..area]);
         }
     }
-    let of_values: Shape = stack.iter().copied().chain([size]).collect();
-    let of_vectors: Shape = match with_vectors {
-        true => stack.iter().copied().chain([size, size]).collect(),
-        false => Shape::from([0]),
-    };
-    context.set(0, Tensor::from_vec(values, of_values)?);
-    context.set(1, Tensor::from_vec(columns, of_vectors)?);
-    Ok(())
+    deliver(context, &stack, with_vectors, [(values, &[size]), (columns, &[size, size])])
 }
 
 /// Singular values, falling, and the vectors of both sides.
-pub(super) fn svd<T: Real + Into<f64>>(
+pub(super) fn svd<C: Element + CastTo<Number>>(
     context: &mut KernelContext<'_>,
     with_vectors: bool,
     full: bool,
 ) -> Result<()>
 where
-    Complex<T>: Element,
+    Number: CastTo<C>,
 {
     let shape = context.input(0).shape().clone();
-    let &[ref stack @ .., rows, columns] = shape.dims() else {
-        return Err(Error::invalid_argument(format!("input must have rank >= 2, got shape {shape}")));
-    };
+    let (stack, [rows, columns]) = last_two(&shape)?;
     let (count, inner) = (stack.iter().product::<usize>(), rows.min(columns));
     let [left_width, right_width] = if full { [rows, columns] } else { [inner, inner] };
-    let zero = narrow::<T>(Number::new(0.0, 0.0));
-    let sized = |size: usize| memory::filled(zero, if with_vectors { count.saturating_mul(size) } else { 0 });
+    let sized =
+        |size: usize| memory::filled(C::default(), if with_vectors { count.saturating_mul(size) } else { 0 });
     let mut values = memory::reserve(count.saturating_mul(inner))?;
     let (mut left, mut right) = (sized(rows * left_width)?, sized(columns * right_width)?);
-    let matrices = context.slice::<Complex<T>>(0)?;
+    let (matrices, mut watch) = (context.slice::<C>(0)?, context.watch());
     // The longer side is that of the columns: else the adjoint is taken apart.
     let (tall, long, short) = (rows >= columns, rows.max(columns), inner);
     for at in 0..count {
         let matrix = &matrices[at * rows * columns..][..rows * columns];
         let value = |row: usize, column: usize| match tall {
-            true => wide(&matrix[row * columns + column]),
-            false => wide(&matrix[column * columns + row]).conj(),
+            true => matrix[row * columns + column].cast(),
+            false => matrix[column * columns + row].cast().conj(),
         };
         let real = |row: usize, column: usize| doubled(row, column, [long, short], value);
-        let (found, _, of_short) = singular(context, real, 2 * long, 2 * short)?;
+        let (found, _, of_short) = singular(&mut watch, real, 2 * long, 2 * short)?;
         let found: Vec<f64> = found.iter().step_by(2).copied().collect();
-        values.extend(found.iter().map(|&value| narrow::<T>(Number::new(value, 0.0))));
+        values.extend(found.iter().map(|&value| Number::new(value, 0.0).cast()));
         if !with_vectors {
             continue;
         }
@@ -189,14 +179,7 @@ where
         of_left.write(left_width, &mut left[at * rows * left_width..][..rows * left_width]);
         of_right.write(right_width, &mut right[at * columns * right_width..][..columns * right_width]);
     }
-    let shape = |last: &[usize]| match with_vectors || last.len() == 1 {
-        true => stack.iter().chain(last).copied().collect::<Shape>(),
-        false => Shape::from([0]),
-    };
-    let (of_left, of_right) = (shape(&[rows, left_width]), shape(&[columns, right_width]));
-    let of_values = shape(&[inner]);
-    context.set(0, Tensor::from_vec(values, of_values)?);
-    context.set(1, Tensor::from_vec(left, of_left)?);
-    context.set(2, Tensor::from_vec(right, of_right)?);
-    Ok(())
+    let parts: [(Vec<C>, &[usize]); 3] =
+        [(values, &[inner]), (left, &[rows, left_width]), (right, &[columns, right_width])];
+    deliver(context, stack, with_vectors, parts)
 }
