@@ -32,8 +32,6 @@ pub fn library() -> &'static Library {
     &LIBRARY
 }
 
-/// Defines op types: a static for each, in the library, and `DEFS`, the list of them all.
-// NEG: OpDef::new("Neg", "x: T -> y: T").attrs("T: numbertype").shape(unchanged).gradient(neg_gradient);
 /// Defines op types in TensorFlow's notation: a static for each, which belongs to the library, and `DEFS`, the list of all.
 ///
 /// - `"x: T, y: T -> z: T"` lists the inputs and outputs. `N * T` is a list of `N` tensors, `Ref(T)` a reference to a variable, and a name

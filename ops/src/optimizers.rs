@@ -53,19 +53,11 @@
 //! limits of gradients at once, or a handle of another graph is recorded as a build error, which
 //! [`Graph::finalize`](session_core::Graph::finalize) and every run return with the line that called `minimize`.
 
-/// Defines the methods of an optimizer around another one that are those of the inner one; after `all`, every method.
+/// Defines the methods of an optimizer around another one that are those of the inner one: its settings
+/// and the parts of a step; after `steps`, only the latter; after `all`, every method.
 macro_rules! of_inner_optimizer {
     (all $self:ident => $inner:expr) => {
         of_inner_optimizer!($self => $inner);
-
-        fn update(
-            &$self,
-            scope: &$crate::optimizers::UpdateScope<'_>,
-            gradient: &Output,
-            variable: &Variable,
-        ) -> Operation {
-            $inner.update(scope, gradient, variable)
-        }
 
         #[track_caller]
         fn compute_gradients(
@@ -102,8 +94,20 @@ macro_rules! of_inner_optimizer {
             $inner.settings_mut()
         }
 
+        of_inner_optimizer!(steps $self => $inner);
+    };
+    (steps $self:ident => $inner:expr) => {
         fn create_slots(&$self, scope: &$crate::optimizers::UpdateScope<'_>, variables: &[Variable]) {
             $inner.create_slots(scope, variables);
+        }
+
+        fn update(
+            &$self,
+            scope: &$crate::optimizers::UpdateScope<'_>,
+            gradient: &Output,
+            variable: &Variable,
+        ) -> Operation {
+            $inner.update(scope, gradient, variable)
         }
 
         fn finish(&$self, scope: &$crate::optimizers::UpdateScope<'_>, updates: &[Operation]) -> Vec<Operation> {
@@ -443,10 +447,7 @@ pub trait Optimizer {
         // An optimizer around this one passes its caller's place on.
         let location = first.graph().location();
         let place = self.settings().place(&first.graph(), location);
-        let clipped = Clipping::apply(&self.settings().clipping, &place, gradients).unwrap_or_else(|error| {
-            record(&place, error, location);
-            gradients.to_vec()
-        });
+        let clipped = limited(self.settings(), &place, gradients, location);
         let given: Vec<(&Output, &Variable)> = with_gradient(&clipped).collect();
         let variables: Vec<Variable> = given.iter().map(|(_, variable)| (*variable).clone()).collect();
 
@@ -512,6 +513,20 @@ impl<T: Optimizer + ?Sized> Optimizer for Box<T> {
 
 fn with_gradient(gradients: &[GradientAndVariable]) -> impl Iterator<Item = (&Output, &Variable)> {
     gradients.iter().filter_map(|(gradient, variable)| Some((gradient.as_ref()?, variable)))
+}
+
+/// Returns the gradients as the limits of the settings leave them.
+#[track_caller]
+fn limited(
+    settings: &OptimizerSettings,
+    place: &Graph,
+    gradients: &[GradientAndVariable],
+    location: &'static Location<'static>,
+) -> Vec<GradientAndVariable> {
+    Clipping::apply(&settings.clipping, place, gradients).unwrap_or_else(|error| {
+        record(place, error, location);
+        gradients.to_vec()
+    })
 }
 
 #[track_caller]

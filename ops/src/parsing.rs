@@ -33,7 +33,7 @@ pub use example::{FeatureSpec, Parsed, parse_example, parse_single_example};
 pub use raw::{CsvOptions, decode_csv, decode_raw, decode_raw_big_endian, sparse_to_dense};
 pub use serialized::{parse_tensor, serialize_tensor};
 
-use session_core::{Graph, Operation, Output};
+use session_core::{Graph, OpBuilder, Operation, Output};
 
 /// A sparse tensor: `values[i]` is the element at `indices[i]`, and all others are zero.
 #[derive(Clone, Debug)]
@@ -67,5 +67,10 @@ impl SparseTensor {
     pub(crate) fn of(operation: &Operation, outputs: [usize; 3]) -> SparseTensor {
         let [indices, values, dense_shape] = outputs.map(|index| operation.output(index));
         SparseTensor { indices, values, dense_shape }
+    }
+
+    /// Adds its three parts as the next inputs.
+    pub(crate) fn input_of(&self, builder: OpBuilder) -> OpBuilder {
+        builder.input(&self.indices).input(&self.values).input(&self.dense_shape)
     }
 }

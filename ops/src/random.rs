@@ -128,12 +128,12 @@ fn shape_then_parameter(context: &mut ShapeContext<'_>) -> Result<()> {
 
 /// Builds the gradient of samples: how far each moves with its shape parameter while the probability of smaller ones stays.
 fn gamma_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
-    // The parameter is the last input.
-    let mut result = vec![None; op.inputs().len()];
-    if let (Some(grad), Some(alpha), Some(last)) = (&grads[0], op.inputs().last(), result.last_mut()) {
-        let builder = grad.graph().op(&RANDOM_GAMMA_GRAD).input(alpha).input(op.output(0));
-        *last = Some(sum_to_input(&mul(grad, builder.finish_output()), alpha, &[]));
-    }
+    let mut result = vec![None; op.num_inputs()];
+    let Some(grad) = &grads[0] else { return Ok(result) };
+    let last = result.len() - 1; // the parameter
+    let alpha = op.input(last);
+    let builder = grad.graph().op(&RANDOM_GAMMA_GRAD).input(&alpha).input(op.output(0));
+    result[last] = Some(sum_to_input(&mul(grad, builder.finish_output()), &alpha, &[]));
     Ok(result)
 }
 

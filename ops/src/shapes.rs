@@ -111,6 +111,21 @@ pub(crate) fn at_least_rank(context: &ShapeContext<'_>, index: usize, rank: usiz
     }
 }
 
+/// Sets the shapes of a list of sparse tensors of this rank, from the output `first` on: the indices of all, then the values
+/// of all, then the shapes of all.
+pub(crate) fn set_sparse_lists(
+    context: &mut ShapeContext<'_>,
+    first: usize,
+    count: usize,
+    rank: Option<usize>,
+) {
+    for index in first..first + count {
+        context.set(index, PartialShape::from([None, rank]));
+        context.set(count + index, PartialShape::of_rank(1));
+        context.set(2 * count + index, PartialShape::from([rank]));
+    }
+}
+
 /// Requires that the input is a scalar.
 pub(crate) fn must_be_scalar(context: &ShapeContext<'_>, index: usize) -> Result<()> {
     context.input_of_rank(index, 0).map(drop)

@@ -170,11 +170,7 @@ fn split_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     shapes::must_be_scalar(context, 0)?;
     let (_, rank) = sparse_at(context, [1, 2, 3])?;
     let parts = context.outputs() / 3;
-    for part in 0..parts {
-        context.set(part, PartialShape::from([None, rank]));
-        context.set(parts + part, vector(None));
-        context.set(2 * parts + part, vector(rank));
-    }
+    shapes::set_sparse_lists(context, 0, parts, rank);
     Ok(())
 }
 

@@ -123,7 +123,8 @@ pub struct ConditionalAccumulator {
     handle: Output,
 }
 
-/// Starts the operation of a handle, which waits for nothing.
+/// Returns the handle of an accumulator, which waits for nothing. With `beside` it stays on the device of that variable,
+/// wherever that comes to be.
 #[track_caller]
 fn handle(
     graph: &Graph,
@@ -132,12 +133,18 @@ fn handle(
     shape: PartialShape,
     reduction: Reduction,
     shared_name: &str,
-) -> OpBuilder {
+    beside: Option<&Variable>,
+) -> Output {
     let sparse = def.name().starts_with("Sparse");
     let name = if sparse { "sparse_conditional_accumulator" } else { "conditional_accumulator" };
     let builder = graph.without_control_dependencies().op(def).default_name(name);
     let builder = builder.attr("dtype", dtype).attr("shape", shape).attr("shared_name", shared_name);
-    builder.attr("reduction_type", reduction.name())
+    let builder = builder.attr("reduction_type", reduction.name());
+    let builder = match beside {
+        Some(variable) => builder.attr("_class", location_of(variable.handle().operation())),
+        None => builder,
+    };
+    builder.finish_output().within(&unnamed(graph))
 }
 
 /// Returns the dtype of an accumulator's gradients.
@@ -166,9 +173,10 @@ impl ConditionalAccumulator {
         reduction: Reduction,
         shared_name: &str,
     ) -> Self {
-        let builder =
-            handle(graph, &RESOURCE_CONDITIONAL_ACCUMULATOR, dtype, shape.into(), reduction, shared_name);
-        ConditionalAccumulator { handle: builder.finish_output().within(&unnamed(graph)) }
+        let def = &RESOURCE_CONDITIONAL_ACCUMULATOR;
+        ConditionalAccumulator {
+            handle: handle(graph, def, dtype, shape.into(), reduction, shared_name, None),
+        }
     }
 
     /// Creates one with a shared name that takes means and stays on the device of a variable, wherever that comes to be.
@@ -179,10 +187,10 @@ impl ConditionalAccumulator {
         shape: &PartialShape,
         shared_name: &str,
     ) -> Self {
-        let def = &RESOURCE_CONDITIONAL_ACCUMULATOR;
-        let builder = handle(graph, def, dtype, shape.clone(), Reduction::Mean, shared_name);
-        let builder = builder.attr("_class", location_of(variable.handle().operation()));
-        ConditionalAccumulator { handle: builder.finish_output().within(&unnamed(graph)) }
+        let (def, shape, beside) = (&RESOURCE_CONDITIONAL_ACCUMULATOR, shape.clone(), Some(variable));
+        ConditionalAccumulator {
+            handle: handle(graph, def, dtype, shape, Reduction::Mean, shared_name, beside),
+        }
     }
 
     /// Returns the same accumulator, whose operations are built in the scope, on the device and with the control inputs of this graph
@@ -269,9 +277,10 @@ impl SparseConditionalAccumulator {
         reduction: Reduction,
         shared_name: &str,
     ) -> Self {
-        let builder =
-            handle(graph, &SPARSE_CONDITIONAL_ACCUMULATOR, dtype, shape.into(), reduction, shared_name);
-        SparseConditionalAccumulator { handle: builder.finish_output().within(&unnamed(graph)) }
+        let def = &SPARSE_CONDITIONAL_ACCUMULATOR;
+        SparseConditionalAccumulator {
+            handle: handle(graph, def, dtype, shape.into(), reduction, shared_name, None),
+        }
     }
 
     /// Creates one with a shared name that takes means and stays on the device of a variable, wherever that comes to be.
@@ -282,10 +291,10 @@ impl SparseConditionalAccumulator {
         shape: &PartialShape,
         shared_name: &str,
     ) -> Self {
-        let def = &SPARSE_CONDITIONAL_ACCUMULATOR;
-        let builder = handle(graph, def, dtype, shape.clone(), Reduction::Mean, shared_name);
-        let builder = builder.attr("_class", location_of(variable.handle().operation()));
-        SparseConditionalAccumulator { handle: builder.finish_output().within(&unnamed(graph)) }
+        let (def, shape, beside) = (&SPARSE_CONDITIONAL_ACCUMULATOR, shape.clone(), Some(variable));
+        SparseConditionalAccumulator {
+            handle: handle(graph, def, dtype, shape, Reduction::Mean, shared_name, beside),
+        }
     }
 
     /// Returns the same accumulator, whose operations are built in the scope, on the device and with the control inputs of this graph

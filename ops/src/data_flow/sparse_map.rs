@@ -41,8 +41,7 @@ fn taken_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 #[must_use]
 #[track_caller]
 pub fn add_sparse(sparse: &SparseTensor, shared_name: &str) -> Output {
-    let builder = sparse.indices.graph().op(&ADD_SPARSE_TO_TENSORS_MAP).input(&sparse.indices);
-    let builder = builder.input(&sparse.values).input(&sparse.dense_shape);
+    let builder = sparse.input_of(sparse.indices.graph().op(&ADD_SPARSE_TO_TENSORS_MAP));
     builder.attr("shared_name", shared_name).finish_output()
 }
 
@@ -50,8 +49,7 @@ pub fn add_sparse(sparse: &SparseTensor, shared_name: &str) -> Output {
 #[must_use]
 #[track_caller]
 pub fn add_many_sparse(sparse: &SparseTensor, shared_name: &str) -> Output {
-    let builder = sparse.indices.graph().op(&ADD_MANY_SPARSE_TO_TENSORS_MAP).input(&sparse.indices);
-    let builder = builder.input(&sparse.values).input(&sparse.dense_shape);
+    let builder = sparse.input_of(sparse.indices.graph().op(&ADD_MANY_SPARSE_TO_TENSORS_MAP));
     builder.attr("shared_name", shared_name).finish_output()
 }
 

@@ -47,8 +47,8 @@ fn unusual(text: &str) -> Error {
     Error::new(Code::Unimplemented, format!("no gradient goes through control flow of this form: {text}"))
 }
 
-/// Is the gradient function of `Switch`, `Merge`, and the like. Complete loops and conditionals are made functional before anything is
-/// differentiated, so it is called only for parts of unknown form, and fails.
+/// Fails: the gradient function of `Switch`, `Merge`, and the like. Complete loops and conditionals are made functional before
+/// anything is differentiated, so it is called only for parts of unknown form.
 pub(crate) fn outside_of_control_flow(
     operation: &Operation,
     _: &[Option<Output>],

@@ -55,7 +55,7 @@ impl Solved {
         move |y| triangular(&factor, &triangular(&factor, y, true, false), true, true)
     }
 
-    /// Of a matrix of at least as many rows as columns.
+    /// Returns the gradients of the matrix and the right-hand side, for at least as many rows as columns.
     fn tall(&self) -> [Output; 2] {
         let z = self.inverse(true)(&self.grad);
         let xz = matmul_with(&self.solution, &z, adjoint_b());
@@ -64,7 +64,7 @@ impl Solved {
         [of_matrix, matmul(&self.matrix, &z)]
     }
 
-    /// Of a matrix of more columns than rows.
+    /// Returns the gradients of the matrix and the right-hand side, for more columns than rows.
     fn wide(&self) -> [Output; 2] {
         let inverse = self.inverse(false);
         let of_rhs = inverse(&matmul(&self.matrix, &self.grad));
@@ -92,9 +92,7 @@ fn gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Outpu
         None => {
             let sizes = shape(&solved.matrix);
             let size = |back: i64| strided_slice(&sizes, &[Index::At(-1 - back)]);
-            let found =
-                cond(greater_equal(size(1), size(0)), |_| solved.tall().to_vec(), |_| solved.wide().to_vec());
-            [found[0].clone(), found[1].clone()]
+            cond(greater_equal(size(1), size(0)), |_| solved.tall(), |_| solved.wide())
         }
     };
     Ok(vec![Some(of_matrix), Some(of_rhs), None])

@@ -107,12 +107,13 @@ pub(super) fn adjoint_b() -> MatMulOptions {
     MatMulOptions::default().transpose_b(true)
 }
 
-fn flag(op: &Operation, name: &str) -> bool {
+/// Returns a boolean attribute.
+pub(super) fn flag(op: &Operation, name: &str) -> bool {
     op.attr(name).and_then(AttrValue::as_bool).unwrap_or(false)
 }
 
 /// The formulas here have transposes where those of complex matrices have adjoints.
-fn check_real(op: &Operation) -> Result<()> {
+pub(super) fn check_real(op: &Operation) -> Result<()> {
     match op.input(0).dtype().is_complex() {
         true => {
             let text = format!("there is no gradient of {} of complex matrices", op.op_type());

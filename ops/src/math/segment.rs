@@ -31,7 +31,7 @@ const fn sparse(name: &'static str, attrs: &'static str) -> OpDef {
         .shape(sparse_shape)
 }
 
-/// The same, with as many segments as given.
+/// Defines the same op with a given number of segments.
 const fn sparse_of_count(name: &'static str, attrs: &'static str) -> OpDef {
     OpDef::new(
         name,
@@ -119,7 +119,7 @@ fn segment_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (data, ids) = (shapes::at_least_rank(context, 0, 1)?, context.input_of_rank(1, 1)?);
     shapes::merge_dims("the rows of data and of segment_ids", data.dim(0), ids.dim(0))?;
     // How many segments there are, the last number tells when the graph runs.
-    let shape = if data.rank().is_some() { data.with_dim(0, None) } else { PartialShape::unknown() };
+    let shape = data.with_dim(0, None);
     context.set(0, shape);
     Ok(())
 }
@@ -147,7 +147,7 @@ fn sparse_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let data = shapes::at_least_rank(context, 0, 1)?;
     let (indices, ids) = (context.input_of_rank(1, 1)?, context.input_of_rank(2, 1)?);
     shapes::merge(&indices, &ids)?;
-    context.set(0, if data.rank().is_some() { data.with_dim(0, None) } else { PartialShape::unknown() });
+    context.set(0, data.with_dim(0, None));
     Ok(())
 }
 
@@ -158,10 +158,7 @@ fn sparse_count_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     if let Some(segments) = shapes::int(context, 3) {
         let segments = usize::try_from(segments)
             .map_err(|_| Error::value(format!("num_segments must not be negative ({segments})")))?;
-        context.set(
-            0,
-            if data.rank().is_some() { data.with_dim(0, Some(segments)) } else { PartialShape::unknown() },
-        );
+        context.set(0, data.with_dim(0, Some(segments)));
     }
     Ok(())
 }
@@ -172,7 +169,7 @@ fn sparse_grad_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (indices, ids) = (context.input_of_rank(1, 1)?, context.input_of_rank(2, 1)?);
     shapes::merge(&indices, &ids)?;
     let rows = shapes::int(context, 3).and_then(|rows| usize::try_from(rows).ok());
-    context.set(0, if grad.rank().is_some() { grad.with_dim(0, rows) } else { PartialShape::unknown() });
+    context.set(0, grad.with_dim(0, rows));
     Ok(())
 }
 
@@ -322,7 +319,9 @@ fn sparse_gradient(
 
 /// Returns a gradient of the first input, and none of the others.
 fn of_data(op: &Operation, gradient: Option<Output>) -> Vec<Option<Output>> {
-    std::iter::once(gradient).chain((1..op.inputs().len()).map(|_| None)).collect()
+    let mut result = vec![None; op.num_inputs()];
+    result[0] = gradient;
+    result
 }
 
 fn sparse_mean_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
@@ -547,11 +546,11 @@ macro_rules! counted_sparse_segments {
 }
 
 counted_sparse_segments! {
-    /// Returns the sum of the selected rows of each segment, as [`sparse_segment_sum`], of this number of segments.
+    /// Returns the sum of the selected rows of each segment, as [`sparse_segment_sum`], for a given number of segments.
     sparse_segment_sum_with_num_segments => SPARSE_SEGMENT_SUM_WITH_NUM_SEGMENTS;
-    /// Returns the mean of the selected rows of each segment, as [`sparse_segment_mean`], of this number of segments.
+    /// Returns the mean of the selected rows of each segment, as [`sparse_segment_mean`], for a given number of segments.
     sparse_segment_mean_with_num_segments => SPARSE_SEGMENT_MEAN_WITH_NUM_SEGMENTS;
     /// Returns the sum of the selected rows of each segment, divided by the square root of their number, as
-    /// [`sparse_segment_sqrt_n`], of this number of segments.
+    /// [`sparse_segment_sqrt_n`], for a given number of segments.
     sparse_segment_sqrt_n_with_num_segments => SPARSE_SEGMENT_SQRT_N_WITH_NUM_SEGMENTS;
 }

@@ -1,7 +1,8 @@
 //! Eigenvalues of symmetric matrices, and singular values.
 
 use super::binary::{div_no_nan, mul};
-use super::product::{MatMulOptions, matmul, matmul_with};
+use super::linear::{adjoint_a, adjoint_b, check_real, flag};
+use super::product::{matmul, matmul_with};
 use crate::array::{
     expand_dims, matrix_band_part, matrix_diag, matrix_diag_part, matrix_set_diag, matrix_transpose,
     ones_like, zeros_like,
@@ -76,48 +77,37 @@ fn eigen_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option
     if grads.iter().all(Option::is_none) {
         return Ok(vec![None]);
     }
-    let (values, vectors) = match flag(op, "compute_v", true) {
+    let with_vectors = flag(op, "compute_v");
+    let (values, vectors) = match with_vectors {
         true => (op.output(0), op.output(1)),
         // The gradient of the values needs the vectors as well.
         false => self_adjoint_eig(op.input(0)),
     };
-    let adjoint_a = MatMulOptions::default().transpose_a(true);
-    let adjoint_b = MatMulOptions::default().transpose_b(true);
     let mut inner = match &grads[0] {
         Some(grad) => matrix_diag(grad),
         None => zeros_like(&vectors),
     };
-    if let Some(grad) = grads[1].as_ref().filter(|_| flag(op, "compute_v", true)) {
-        let difference = expand_dims(&values, -2) - expand_dims(&values, -1);
-        let factors = matrix_set_diag(div_no_nan(ones_like(&difference), &difference), zeros_like(&values));
-        inner = inner + factors * matmul_with(&vectors, grad, adjoint_a);
+    if let Some(grad) = grads[1].as_ref().filter(|_| with_vectors) {
+        let factors = matrix_set_diag(reciprocal_gaps(&values), zeros_like(&values));
+        inner = inner + factors * matmul_with(&vectors, grad, adjoint_a());
     }
-    let whole = matmul_with(matmul(&vectors, inner), &vectors, adjoint_b);
+    let whole = matmul_with(matmul(&vectors, inner), &vectors, adjoint_b());
     let lower = matrix_band_part(&whole + matrix_transpose(&whole), -1, 0);
     let halved = matrix_diag_part(&lower) * 0.5;
     Ok(vec![Some(matrix_set_diag(lower, halved))])
 }
 
-fn flag(op: &Operation, name: &str, default: bool) -> bool {
-    op.attr(name).and_then(|value| value.as_bool()).unwrap_or(default)
-}
-
-/// The formulas here have transposes where those of complex matrices have adjoints.
-fn check_real(op: &Operation) -> Result<()> {
-    match op.input(0).dtype().is_complex() {
-        true => {
-            let text = format!("there is no gradient of {} of complex matrices", op.op_type());
-            Err(op.place(Error::new(Code::Unimplemented, text)))
-        }
-        false => Ok(()),
-    }
+/// Returns the reciprocals of the differences between values, and 0 for equal ones.
+fn reciprocal_gaps(values: &Output) -> Output {
+    let difference = expand_dims(values, -2) - expand_dims(values, -1);
+    div_no_nan(ones_like(&difference), &difference)
 }
 
 /// Builds the gradient of Townsend, "Differentiating the singular value decomposition". Vectors of equal values, of which only the
 /// space they span is determined, have none.
 fn svd_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     check_real(op)?;
-    let with_vectors = flag(op, "compute_uv", true);
+    let with_vectors = flag(op, "compute_uv");
     let [of_values, of_left, of_right] = [0, 1, 2].map(|index| grads[index].as_ref());
     let (of_left, of_right) = (of_left.filter(|_| with_vectors), of_right.filter(|_| with_vectors));
     if of_values.is_none() && of_left.is_none() && of_right.is_none() {
@@ -126,7 +116,7 @@ fn svd_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<O
     let input = op.input(0);
     let shape = input.shape();
     let is_square = shape.dim_from_end(0).is_some() && shape.dim_from_end(0) == shape.dim_from_end(1);
-    if with_vectors && flag(op, "full_matrices", false) && !is_square {
+    if with_vectors && flag(op, "full_matrices") && !is_square {
         let text = "there is no gradient of Svd with full_matrices of matrices that are not square: take svd, which has no \
                     vectors without a singular value";
         return Err(op.place(Error::new(Code::Unimplemented, text)));
@@ -136,11 +126,8 @@ fn svd_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<O
         // The gradient of the values needs the vectors as well.
         false => svd(&input),
     };
-    let adjoint_a = || MatMulOptions::default().transpose_a(true);
-    let adjoint_b = || MatMulOptions::default().transpose_b(true);
     let squares = mul(&s, &s);
-    let difference = expand_dims(&squares, -2) - expand_dims(&squares, -1);
-    let factors = matrix_set_diag(div_no_nan(ones_like(&difference), &difference), zeros_like(&s));
+    let factors = matrix_set_diag(reciprocal_gaps(&squares), zeros_like(&s));
     let (rows, columns) = (expand_dims(&s, -2), expand_dims(&s, -1));
     let mut inner = match of_values {
         Some(grad) => matrix_diag(grad),

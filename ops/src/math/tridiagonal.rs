@@ -1,13 +1,14 @@
 //! Tridiagonal matrices: products and solutions of linear systems.
 
 use super::binary::mul;
+use super::linear::check_real;
 use super::reduce::reduce_sum;
 use super::unary::neg;
 use crate::array::slicing::{Index, strided_slice};
 use crate::array::{concat, expand_dims, zeros_like};
 use crate::library::op_defs;
 use crate::shapes;
-use session_core::{AsOutput, Code, Error, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
+use session_core::{AsOutput, Error, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
 
 op_defs! {
     TRIDIAGONAL_MAT_MUL: OpDef::new(
@@ -80,17 +81,6 @@ fn moved(x: &Output, axis: i64, toward: Toward) -> Output {
             let rest = part(Index::from(..-1));
             concat(&[zeros_like(part(Index::from(..1))), rest], axis)
         }
-    }
-}
-
-/// The formulas here have transposes where those of complex matrices have adjoints.
-fn check_real(op: &Operation) -> Result<()> {
-    match op.input(0).dtype().is_complex() {
-        true => {
-            let text = format!("there is no gradient of {} of complex matrices", op.op_type());
-            Err(op.place(Error::new(Code::Unimplemented, text)))
-        }
-        false => Ok(()),
     }
 }
 

@@ -85,11 +85,7 @@ fn beams_shape(context: &mut ShapeContext<'_>) -> Result<()> {
         )));
     }
     let paths = usize::try_from(paths).unwrap_or_default();
-    for path in 0..paths {
-        context.set(path, PartialShape::from([None, Some(2)]));
-        context.set(paths + path, PartialShape::from([None]));
-        context.set(2 * paths + path, PartialShape::from([Some(2)]));
-    }
+    shapes::set_sparse_lists(context, 0, paths, Some(2));
     context.set(3 * paths, PartialShape::from([batch, Some(paths)]));
     Ok(())
 }
@@ -220,10 +216,8 @@ pub fn ctc_beam_search_decoder(
     options: BeamSearchDecoderOptions,
 ) -> (Vec<SparseTensor>, Output) {
     let graph = inputs.as_output().graph();
-    let attr = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
     let builder = graph.op(&CTC_BEAM_SEARCH_DECODER).input(inputs).input(sequence_length);
-    let builder =
-        builder.attr("beam_width", attr(options.beam_width)).attr("top_paths", attr(options.top_paths));
+    let builder = builder.attr("beam_width", options.beam_width).attr("top_paths", options.top_paths);
     let operation = builder.attr("merge_repeated", options.merge_repeated).finish();
     let paths = options.top_paths;
     let path = |path: usize| SparseTensor::of(&operation, [path, paths + path, 2 * paths + path]);

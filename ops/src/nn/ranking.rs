@@ -85,8 +85,8 @@ fn nth_element_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<
     Ok(vec![Some(mul(share, expand_dims(grad, -1))), None])
 }
 
-/// Gradients go back to the elements that were taken, in a flat tensor in which each has one number.
-/// Builds the gradient of either version: the largest elements have it.
+/// Builds the gradient of either version: it goes back to the elements that were taken, through a flat tensor in which each
+/// has one number.
 pub(super) fn top_k_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let mut result = vec![None; op.num_inputs()];
     let Some(grad) = &grads[0] else { return Ok(result) };

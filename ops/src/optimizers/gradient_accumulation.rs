@@ -1,8 +1,7 @@
 //! Gradients of several small batches, applied as those of one large batch.
 
 use super::{
-    GradientAndVariable, Optimizer, OptimizerSettings, UpdateScope, count_up, join_train_ops, record,
-    with_gradient,
+    GradientAndVariable, Optimizer, OptimizerSettings, count_up, join_train_ops, record, with_gradient,
 };
 use crate::array::constants::{scalar_like, scalar_tensor};
 use crate::array::{constant, zeros_like};
@@ -87,10 +86,6 @@ impl<T: Optimizer> GradientAccumulation<T> {
 
 impl<T: Optimizer> Optimizer for GradientAccumulation<T> {
     of_inner_optimizer!(self => self.optimizer);
-
-    fn update(&self, scope: &UpdateScope<'_>, gradient: &Output, variable: &Variable) -> Operation {
-        self.optimizer.update(scope, gradient, variable)
-    }
 
     #[track_caller]
     fn compute_gradients(

@@ -1,8 +1,7 @@
 //! Losses that are scaled up so that small gradients of 16-bit models do not become zero.
 
 use super::{
-    GradientAndVariable, Optimizer, OptimizerSettings, UpdateScope, count_up, join_train_ops, record,
-    with_gradient,
+    GradientAndVariable, Optimizer, OptimizerSettings, count_up, join_train_ops, record, with_gradient,
 };
 use crate::array::constant;
 use crate::array::constants::number;
@@ -168,10 +167,6 @@ impl<T: Optimizer> LossScaleOptimizer<T> {
 
 impl<T: Optimizer> Optimizer for LossScaleOptimizer<T> {
     of_inner_optimizer!(self => self.optimizer);
-
-    fn update(&self, scope: &UpdateScope<'_>, gradient: &Output, variable: &Variable) -> Operation {
-        self.optimizer.update(scope, gradient, variable)
-    }
 
     #[track_caller]
     fn compute_gradients(&self, loss: &dyn AsOutput, variables: &[Variable]) -> Vec<GradientAndVariable> {

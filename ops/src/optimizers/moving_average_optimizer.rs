@@ -1,6 +1,6 @@
 //! Training whose checkpoints hold moving averages instead of the weights.
 
-use super::{ExponentialMovingAverage, GradientAndVariable, Optimizer, UpdateScope};
+use super::{ExponentialMovingAverage, GradientAndVariable, Optimizer};
 use crate::control_flow::group;
 use crate::scalar::Scalar;
 use crate::variables::global_variables;
@@ -69,10 +69,6 @@ impl<T: Optimizer> MovingAverageOptimizer<T> {
 
 impl<T: Optimizer> Optimizer for MovingAverageOptimizer<T> {
     of_inner_optimizer!(self => self.optimizer);
-
-    fn update(&self, scope: &UpdateScope<'_>, gradient: &Output, variable: &Variable) -> Operation {
-        self.optimizer.update(scope, gradient, variable)
-    }
 
     #[track_caller]
     fn compute_gradients(&self, loss: &dyn AsOutput, variables: &[Variable]) -> Vec<GradientAndVariable> {

@@ -1,6 +1,6 @@
 //! Adam with Nesterov momentum.
 
-use super::{AdamOptimizer, Optimizer, OptimizerSettings, UpdateScope};
+use super::{AdamOptimizer, Optimizer};
 use crate::scalar::Scalar;
 use session_core::{Operation, Output, Variable};
 
@@ -71,23 +71,5 @@ impl NadamOptimizer {
 }
 
 impl Optimizer for NadamOptimizer {
-    fn settings(&self) -> &OptimizerSettings {
-        self.adam.settings()
-    }
-
-    fn settings_mut(&mut self) -> &mut OptimizerSettings {
-        self.adam.settings_mut()
-    }
-
-    fn create_slots(&self, scope: &UpdateScope<'_>, variables: &[Variable]) {
-        self.adam.create_slots(scope, variables);
-    }
-
-    fn update(&self, scope: &UpdateScope<'_>, gradient: &Output, variable: &Variable) -> Operation {
-        self.adam.update(scope, gradient, variable)
-    }
-
-    fn finish(&self, scope: &UpdateScope<'_>, updates: &[Operation]) -> Vec<Operation> {
-        self.adam.finish(scope, updates)
-    }
+    of_inner_optimizer!(self => self.adam);
 }

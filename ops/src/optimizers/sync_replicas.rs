@@ -1,8 +1,7 @@
 //! Synchronous training: the gradients of several replicas as those of one step.
 
-use super::clipping::Clipping;
 use super::{
-    ExponentialMovingAverage, GradientAndVariable, Optimizer, OptimizerSettings, UpdateScope, record,
+    ExponentialMovingAverage, GradientAndVariable, Optimizer, OptimizerSettings, limited, record,
     with_gradient,
 };
 use crate::array::{constant, fill, gather, size, unique};
@@ -127,19 +126,6 @@ impl<T: Optimizer> SyncReplicasOptimizer<T> {
     pub fn synchronization(&self) -> Synchronization {
         self.synchronization.clone()
     }
-
-    /// Returns the gradients as the limits of the replica leave them.
-    fn limited(
-        &self,
-        place: &Graph,
-        gradients: &[GradientAndVariable],
-        location: &'static Location<'static>,
-    ) -> Vec<GradientAndVariable> {
-        Clipping::apply(&self.settings.clipping, place, gradients).unwrap_or_else(|error| {
-            record(place, error, location);
-            gradients.to_vec()
-        })
-    }
 }
 
 impl<T: Optimizer> Optimizer for SyncReplicasOptimizer<T> {
@@ -151,17 +137,7 @@ impl<T: Optimizer> Optimizer for SyncReplicasOptimizer<T> {
         &mut self.settings
     }
 
-    fn create_slots(&self, scope: &UpdateScope<'_>, variables: &[Variable]) {
-        self.optimizer.create_slots(scope, variables);
-    }
-
-    fn update(&self, scope: &UpdateScope<'_>, gradient: &Output, variable: &Variable) -> Operation {
-        self.optimizer.update(scope, gradient, variable)
-    }
-
-    fn finish(&self, scope: &UpdateScope<'_>, updates: &[Operation]) -> Vec<Operation> {
-        self.optimizer.finish(scope, updates)
-    }
+    of_inner_optimizer!(steps self => self.optimizer);
 
     #[track_caller]
     fn compute_gradients(
@@ -206,7 +182,7 @@ impl<T: Optimizer> Optimizer for SyncReplicasOptimizer<T> {
         let mut applied = Vec::new();
         let mut accumulators = Vec::new();
         let mut means = Vec::new();
-        for (gradient, variable) in &self.limited(&place, gradients, location) {
+        for (gradient, variable) in &limited(&self.settings, &place, gradients, location) {
             let Some(gradient) = gradient else {
                 means.push((None, variable.clone()));
                 continue;
@@ -365,7 +341,7 @@ fn local_step(graph: &Graph, dtype: DType) -> Variable {
 }
 
 fn enqueue_tokens(queue: &Queue, place: &Graph, global_step: &Variable, count: usize) -> Operation {
-    let tokens = fill([i64::try_from(count).unwrap_or(i64::MAX)], global_step.read(place));
+    let tokens = fill([count], global_step.read(place));
     queue.within(place).enqueue_many(&tokens)
 }
 

@@ -4,6 +4,7 @@ use crate::array::{constant, reshape};
 use crate::composite::Composite;
 use crate::library::op_defs;
 use crate::parsing::SparseTensor;
+use crate::shapes::set_sparse_lists;
 use session_core::{
     AsOutput, AttrValue, DType, Error, Graph, OpDef, Output, PartialShape, Result, Shape, ShapeContext,
     Tensor,
@@ -32,32 +33,45 @@ op_defs! {
 
 /// Infers the shapes of all outputs: first those of sparse features, then dense, then ragged ones.
 fn parsed_shapes(context: &mut ShapeContext<'_>) -> Result<()> {
-    let batch = match context.input(0) {
-        shape if shape.rank().is_none() => return Ok(()),
-        shape => shape,
-    };
-    let rank = batch.rank().unwrap_or(0);
-    if rank > 1 {
-        return Err(Error::value(format!("serialized must be a scalar or a vector, not of shape {batch}")));
-    }
-    let list = |name: &str| context.attr(name).and_then(AttrValue::as_list).map_or(0, <[AttrValue]>::len);
-    let (sparse, ragged) = (list("sparse_types"), list("ragged_value_types"));
-    let dense = context.attr("dense_shapes").and_then(AttrValue::as_shapes).unwrap_or_default();
-    for index in 0..sparse {
-        context.set(index, PartialShape::from([None, Some(rank + 1)]));
-        context.set(sparse + index, PartialShape::of_rank(1));
-        context.set(2 * sparse + index, PartialShape::from([rank + 1]));
-    }
+    let Some((batch, rank)) = batch(context)? else { return Ok(()) };
+    let (sparse, ragged) = (count(context, "sparse_types"), count(context, "ragged_value_types"));
+    let dense = shapes(context, "dense_shapes");
+    set_sparse_lists(context, 0, sparse, Some(rank + 1));
     for (index, shape) in dense.iter().enumerate() {
         context.set(3 * sparse + index, batch.concat(shape));
     }
-    let first = 3 * sparse + dense.len();
+    let (first, splits) = (3 * sparse + dense.len(), row_splits(&batch));
     for index in 0..ragged {
         context.set(first + index, PartialShape::of_rank(1));
-        let splits = if rank == 0 { Some(0) } else { batch.dim(0).map(|size| size + 1) };
-        context.set(first + ragged + index, PartialShape::from([splits]));
+        context.set(first + ragged + index, splits.clone());
     }
     Ok(())
+}
+
+/// Returns the shape of the serialized examples, a scalar or a vector, and its rank, if that is known.
+pub(super) fn batch(context: &ShapeContext<'_>) -> Result<Option<(PartialShape, usize)>> {
+    let batch = context.input(0);
+    match batch.rank() {
+        Some(2..) => {
+            Err(Error::value(format!("serialized must be a scalar or a vector, not of shape {batch}")))
+        }
+        rank => Ok(rank.map(|rank| (batch, rank))),
+    }
+}
+
+/// Returns the shape of the row splits of a ragged feature.
+pub(super) fn row_splits(batch: &PartialShape) -> PartialShape {
+    PartialShape::from([if batch.rank() == Some(0) { Some(0) } else { batch.dim(0).map(|size| size + 1) }])
+}
+
+/// Returns the length of an attribute that is a list.
+pub(super) fn count(context: &ShapeContext<'_>, types: &str) -> usize {
+    context.attr(types).and_then(AttrValue::as_list).map_or(0, <[AttrValue]>::len)
+}
+
+/// Returns an attribute that is a list of shapes.
+pub(super) fn shapes(context: &ShapeContext<'_>, name: &str) -> Vec<PartialShape> {
+    context.attr(name).and_then(AttrValue::as_shapes).unwrap_or_default()
 }
 
 /// The form in which a feature is parsed. The dtypes are `float32`, `int64`, and `string`.

@@ -2,8 +2,10 @@
 //!
 //! They have definitions, so that imported graphs run, and no constructors.
 
+use super::example::{batch, count, row_splits, shapes};
 use crate::library::op_defs;
-use session_core::{AttrValue, Error, OpDef, PartialShape, Result, ShapeContext};
+use crate::shapes::set_sparse_lists;
+use session_core::{OpDef, PartialShape, Result, ShapeContext};
 
 op_defs! {
     PARSE_SEQUENCE_EXAMPLE: OpDef::new(
@@ -29,11 +31,7 @@ op_defs! {
 /// Sets the shapes of the outputs of all three: those of the context, then those of the lists, each first of sparse features, then
 /// dense ones, then ragged ones.
 fn parsed_shapes(context: &mut ShapeContext<'_>) -> Result<()> {
-    let batch = context.input(0);
-    let Some(rank) = batch.rank() else { return Ok(()) };
-    if rank > 1 {
-        return Err(Error::value(format!("serialized must be a scalar or a vector, not of shape {batch}")));
-    }
+    let Some((batch, rank)) = batch(context)? else { return Ok(()) };
     let mut next = 0;
     next = sparse(context, next, "context_sparse_types", rank + 1);
     for shape in shapes(context, "context_dense_shapes") {
@@ -41,7 +39,7 @@ fn parsed_shapes(context: &mut ShapeContext<'_>) -> Result<()> {
         next += 1;
     }
     let ragged = count(context, "context_ragged_value_types");
-    let splits = PartialShape::from([if rank == 0 { Some(0) } else { batch.dim(0).map(|size| size + 1) }]);
+    let splits = row_splits(&batch);
     for index in 0..ragged {
         context.set(next + index, PartialShape::of_rank(1));
         context.set(next + ragged + index, splits.clone());
@@ -65,21 +63,9 @@ fn parsed_shapes(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-fn count(context: &ShapeContext<'_>, types: &str) -> usize {
-    context.attr(types).and_then(AttrValue::as_list).map_or(0, <[AttrValue]>::len)
-}
-
-fn shapes(context: &ShapeContext<'_>, name: &str) -> Vec<PartialShape> {
-    context.attr(name).and_then(AttrValue::as_shapes).unwrap_or_default()
-}
-
 /// Sets the shapes of sparse tensors of this rank, from an output on; returns the first output behind them.
 fn sparse(context: &mut ShapeContext<'_>, first: usize, types: &str, rank: usize) -> usize {
     let count = count(context, types);
-    for index in first..first + count {
-        context.set(index, PartialShape::from([None, Some(rank)]));
-        context.set(count + index, PartialShape::of_rank(1));
-        context.set(2 * count + index, PartialShape::from([rank]));
-    }
+    set_sparse_lists(context, first, count, Some(rank));
     first + 3 * count
 }

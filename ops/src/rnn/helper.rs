@@ -187,8 +187,8 @@ impl Helper {
         }))
     }
 
-    /// Sets what builds the inputs of the next step from the sample, for [`inference`](Helper::inference) only. Default: the sample
-    /// itself.
+    /// Sets the closure that builds the inputs of the next step from the sample, for [`inference`](Helper::inference) only. Default:
+    /// the sample itself.
     #[must_use]
     pub fn next_inputs_fn(mut self, build: impl Fn(&Graph, &Output) -> Output + 'static) -> Helper {
         if let Source::Custom(custom) = &mut self.source {

@@ -18,6 +18,10 @@ const fn transform(name: &'static str) -> OpDef {
     OpDef::new(name, "input: Tcomplex -> output: Tcomplex").attrs(COMPLEX)
 }
 
+const fn batch(name: &'static str) -> OpDef {
+    OpDef::new(name, "input: complex64 -> output: complex64")
+}
+
 const fn from_real(name: &'static str) -> OpDef {
     OpDef::new(name, "input: Treal, fft_length: int32 -> output: Tcomplex").attrs(BOTH)
 }
@@ -39,12 +43,12 @@ op_defs! {
     IRFFT_2D: to_real("IRFFT2D").shape(|context| sized(context, 2, false)).gradient(|op, grads| to_reals(op, grads, 2, &RFFT_2D));
     RFFT_3D: from_real("RFFT3D").shape(|context| sized(context, 3, true));
     IRFFT_3D: to_real("IRFFT3D").shape(|context| sized(context, 3, false));
-    BATCH_FFT: OpDef::new("BatchFFT", "input: complex64 -> output: complex64").shape(|context| same(context, 1));
-    BATCH_FFT_2D: OpDef::new("BatchFFT2D", "input: complex64 -> output: complex64").shape(|context| same(context, 2));
-    BATCH_FFT_3D: OpDef::new("BatchFFT3D", "input: complex64 -> output: complex64").shape(|context| same(context, 3));
-    BATCH_IFFT: OpDef::new("BatchIFFT", "input: complex64 -> output: complex64").shape(|context| same(context, 1));
-    BATCH_IFFT_2D: OpDef::new("BatchIFFT2D", "input: complex64 -> output: complex64").shape(|context| same(context, 2));
-    BATCH_IFFT_3D: OpDef::new("BatchIFFT3D", "input: complex64 -> output: complex64").shape(|context| same(context, 3));
+    BATCH_FFT: batch("BatchFFT").shape(|context| same(context, 1));
+    BATCH_FFT_2D: batch("BatchFFT2D").shape(|context| same(context, 2));
+    BATCH_FFT_3D: batch("BatchFFT3D").shape(|context| same(context, 3));
+    BATCH_IFFT: batch("BatchIFFT").shape(|context| same(context, 1));
+    BATCH_IFFT_2D: batch("BatchIFFT2D").shape(|context| same(context, 2));
+    BATCH_IFFT_3D: batch("BatchIFFT3D").shape(|context| same(context, 3));
 }
 
 fn same(context: &mut ShapeContext<'_>, axes: usize) -> Result<()> {

@@ -6,25 +6,27 @@ use super::{
     SPARSE_SLICE, SPARSE_SOFTMAX, SPARSE_SPARSE_MAXIMUM, SPARSE_SPARSE_MINIMUM, SPARSE_SPLIT,
     SPARSE_TENSOR_DENSE_ADD, SPARSE_TENSOR_DENSE_MAT_MUL,
 };
-use crate::arguments::{Axes, Ints, ReductionAxes};
+use crate::arguments::{Ints, ReductionAxes};
 use crate::array::{constant, gather, gather_along, range, reshape, scalar_tensor, size, where_true};
 use crate::composite::Composite;
 use crate::math::{cast, not_equal};
 use crate::parsing::SparseTensor;
-use session_core::{AsOutput, DType, Graph, OpBuilder, OpDef, Operation, Output, Tensor};
+use session_core::{AsOutput, DType, Graph, OpBuilder, OpDef, Operation, Output, PartialShape, Tensor};
 
 /// Returns an operation with a sparse tensor as its first inputs.
 #[track_caller]
 fn of(def: &'static OpDef, input: &SparseTensor) -> OpBuilder {
-    with(input.values.graph().op(def), input)
-}
-
-fn with(builder: OpBuilder, input: &SparseTensor) -> OpBuilder {
-    builder.input(&input.indices).input(&input.values).input(&input.dense_shape)
+    input.input_of(input.values.graph().op(def))
 }
 
 fn first_three(operation: &Operation) -> SparseTensor {
     SparseTensor::of(operation, [0, 1, 2])
+}
+
+/// Returns the first two outputs as a sparse tensor of the same shape as another one.
+fn shaped_as(operation: &Operation, like: &SparseTensor) -> SparseTensor {
+    let [indices, values] = [0, 1].map(|output| operation.output(output));
+    SparseTensor { indices, values, dense_shape: like.dense_shape.clone() }
 }
 
 /// Returns integers as `int64`, as these operations take them.
@@ -81,7 +83,7 @@ pub fn sparse_add(a: &SparseTensor, b: &SparseTensor) -> SparseTensor {
         dtype => dtype,
     };
     let threshold = scalar_tensor(threshold, 0.0);
-    first_three(&with(of(&SPARSE_ADD, a), b).constant(threshold).finish())
+    first_three(&b.input_of(of(&SPARSE_ADD, a)).constant(threshold).finish())
 }
 
 /// Returns the sum of a sparse tensor and a dense one of the same shape, which is dense.
@@ -169,10 +171,10 @@ pub fn sparse_tensor_dense_matmul_with(
 pub fn sparse_reduce_sum(input: &SparseTensor, axes: impl Into<ReductionAxes>) -> Output {
     let ReductionAxes { axes, keep_dims } = axes.into();
     let builder = of(&SPARSE_REDUCE_SUM, input).attr("keep_dims", keep_dims);
-    let builder = match (axes, input.rank()) {
-        (Axes::Listed(axes), _) => axes.input_of(builder),
-        (Axes::All, Some(rank)) => Ints::from((0..rank).collect::<Vec<usize>>()).input_of(builder),
-        (Axes::All, None) => {
+    let shape = input.rank().map_or_else(PartialShape::unknown, PartialShape::of_rank);
+    let builder = match axes.into_ints(&shape) {
+        Some(axes) => axes.input_of(builder),
+        None => {
             let number = |value: i32| constant(&input.values.graph(), value);
             builder.input(range(number(0), size(&input.dense_shape), number(1)))
         }
@@ -251,9 +253,7 @@ pub fn sparse_minimum(a: &SparseTensor, b: &SparseTensor) -> SparseTensor {
 
 #[track_caller]
 fn extreme(def: &'static OpDef, a: &SparseTensor, b: &SparseTensor) -> SparseTensor {
-    let operation = with(of(def, a), b).finish();
-    let [indices, values] = [0, 1].map(|output| operation.output(output));
-    SparseTensor { indices, values, dense_shape: a.dense_shape.clone() }
+    shaped_as(&b.input_of(of(def, a)).finish(), a)
 }
 
 /// Joins sparse tensors, two or more, along an axis, which is counted from the end when negative. They agree in all other sizes.
@@ -293,8 +293,7 @@ pub fn sparse_concat(axis: i64, inputs: &[SparseTensor]) -> SparseTensor {
 #[track_caller]
 pub fn sparse_split(input: &SparseTensor, num_split: usize, axis: i64) -> Vec<SparseTensor> {
     let builder = input.values.graph().op(&SPARSE_SPLIT).constant(axis);
-    let operation =
-        with(builder, input).attr("num_split", i64::try_from(num_split).unwrap_or(i64::MAX)).finish();
+    let operation = input.input_of(builder).attr("num_split", num_split).finish();
     let part = |at: usize| SparseTensor::of(&operation, [at, num_split + at, 2 * num_split + at]);
     (0..num_split).map(part).collect()
 }
@@ -335,17 +334,14 @@ pub fn sparse_fill_empty_rows(
     default_value: impl Into<Tensor>,
 ) -> (SparseTensor, Output) {
     let operation = of(&SPARSE_FILL_EMPTY_ROWS, input).constant(default_value).finish();
-    let [indices, values, was_empty] = [0, 1, 2].map(|output| operation.output(output));
-    (SparseTensor { indices, values, dense_shape: input.dense_shape.clone() }, was_empty)
+    (shaped_as(&operation, input), operation.output(2))
 }
 
 /// Returns the same sparse tensor with its values in row-major order.
 #[must_use]
 #[track_caller]
 pub fn sparse_reorder(input: &SparseTensor) -> SparseTensor {
-    let operation = of(&SPARSE_REORDER, input).finish();
-    let [indices, values] = [0, 1].map(|output| operation.output(output));
-    SparseTensor { indices, values, dense_shape: input.dense_shape.clone() }
+    shaped_as(&of(&SPARSE_REORDER, input).finish(), input)
 }
 
 /// Returns the same elements under another shape, of which one size may be -1: what remains.
@@ -429,12 +425,12 @@ pub fn sparse_retain(input: &SparseTensor, to_retain: impl AsOutput) -> SparseTe
 #[must_use]
 #[track_caller]
 pub fn edit_distance(hypothesis: &SparseTensor, truth: &SparseTensor) -> Output {
-    with(of(&EDIT_DISTANCE, hypothesis), truth).finish_output()
+    truth.input_of(of(&EDIT_DISTANCE, hypothesis)).finish_output()
 }
 
 /// Works as [`edit_distance`], without the division by lengths.
 #[must_use]
 #[track_caller]
 pub fn edit_distance_not_normalized(hypothesis: &SparseTensor, truth: &SparseTensor) -> Output {
-    with(of(&EDIT_DISTANCE, hypothesis), truth).attr("normalize", false).finish_output()
+    truth.input_of(of(&EDIT_DISTANCE, hypothesis)).attr("normalize", false).finish_output()
 }

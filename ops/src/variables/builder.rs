@@ -302,7 +302,7 @@ impl<'a> VariableBuilder<'a> {
         self
     }
 
-    /// On the device of an operation, wherever that comes to be.
+    /// Places the variable on the device of an operation.
     pub(crate) fn colocate_with_operation(mut self, operation: &Operation) -> Self {
         self.anchor = Some(operation.clone());
         self
