@@ -169,7 +169,7 @@ fn operations_have_the_names_of_tensorflow() {
 }
 
 #[test]
-fn what_is_wrong_is_reported_where_it_is_said() {
+fn misuse_is_reported_at_its_place() {
     let made = |aggregate: usize, with_step: bool| {
         let model = model();
         let optimizer = SyncReplicasOptimizer::new(GradientDescentOptimizer::new(0.5), aggregate);

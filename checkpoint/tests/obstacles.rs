@@ -1,4 +1,4 @@
-//! What is in the way of a save is reported before there is something to lose.
+//! Obstacles to a save are reported before there is something to lose.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)] // helpers of tests
 

@@ -169,7 +169,7 @@ fn a_saver_restores_from_a_file_and_from_shards() {
     assert!(error.contains("plain.ckpt-7") && error.contains("\"w\" for \"W\""), "{error}");
 }
 
-/// Copies fixtures into a folder, together with the meta graphs that savers wrote.
+/// Copies fixtures into a folder under other names.
 fn copied(folder: &Path, files: &[(&str, &str)]) {
     for (from, to) in files {
         std::fs::copy(fixture(from), folder.join(to)).unwrap();
@@ -205,7 +205,7 @@ fn the_newest_of_a_folder_may_be_a_table() {
 }
 
 #[test]
-fn what_has_no_footer_of_a_table_is_no_checkpoint() {
+fn a_file_without_a_table_footer_is_not_a_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("m"), [0; 100]).unwrap();
     assert!(!checkpoint_exists(folder.path().join("m")));

@@ -1,4 +1,4 @@
-//! What cannot be saved or evaluated is reported when the training begins, not after hours of work.
+//! Obstacles to saving or evaluating are reported when the training begins, not after hours of work.
 
 use crate::support::Program;
 use checkpoint::{Better, GraphSaver, SaverOptions};
