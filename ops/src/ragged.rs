@@ -2,23 +2,164 @@
 //!
 //! They have definitions, so that imported graphs run, and no constructors.
 
+use crate::array::{Index, constant, range, reshape, shape_as, slice, strided_slice};
+use crate::gradients::broadcasting::{shape_of, sum_to_input};
 use crate::library::op_defs;
-use session_core::OpDef;
+use crate::math::unsorted_segment_sum;
+use crate::shapes::at_least_rank;
+use session_core::{
+    AttrValue, DType, Error, OpDef, Operation, Output, PartialShape, Result, ShapeContext, Tensor,
+};
 
 op_defs! {
     RAGGED_TENSOR_TO_TENSOR: OpDef::new("RaggedTensorToTensor", "shape: Tshape, values: T, default_value: T, row_partition_tensors: num_row_partition_tensors * Tindex -> result: T")
         .attrs("T: type, Tindex: {int64, int32}, Tshape: {int64, int32}, num_row_partition_tensors: int >= 1, row_partition_types: list(string)")
-        .not_differentiable();
+        .gradient(to_tensor_gradient);
     RAGGED_TENSOR_TO_SPARSE: OpDef::new("RaggedTensorToSparse", "rt_nested_splits: RAGGED_RANK * Tsplits, rt_dense_values: T -> sparse_indices: int64, sparse_values: T, sparse_dense_shape: int64")
         .attrs("RAGGED_RANK: int >= 1, T: type, Tsplits: indextype = int64")
-        .not_differentiable();
+        .gradient(to_sparse_gradient);
+    RAGGED_TENSOR_TO_VARIANT: OpDef::new("RaggedTensorToVariant", "rt_nested_splits: RAGGED_RANK * Tsplits, rt_dense_values: Tvalues -> encoded_ragged: variant")
+        .attrs("RAGGED_RANK: int >= 0, Tvalues: type, Tsplits: indextype = int64, batched_input: bool")
+        .shape(to_variant_shape).gradient(to_variant_gradient);
+    RAGGED_TENSOR_FROM_VARIANT: OpDef::new("RaggedTensorFromVariant", "encoded_ragged: variant -> output_nested_splits: output_ragged_rank * Tsplits, output_dense_values: Tvalues")
+        .attrs("input_ragged_rank: int >= -1, output_ragged_rank: int >= 0, Tvalues: type, Tsplits: indextype = int64")
+        .shape(from_variant_shape).gradient(from_variant_gradient);
+    RAGGED_TENSOR_TO_VARIANT_GRADIENT: OpDef::new("RaggedTensorToVariantGradient", "encoded_ragged_grad: variant, row_splits: Tsplits, dense_values_shape: int32 -> dense_values_grad: Tvalues")
+        .attrs("Tvalues: type, Tsplits: indextype = int64")
+        .shape(to_variant_gradient_shape).not_differentiable();
     RAGGED_GATHER: OpDef::new("RaggedGather", "params_nested_splits: PARAMS_RAGGED_RANK * Tsplits, params_dense_values: Tvalues, indices: Tindices -> output_nested_splits: OUTPUT_RAGGED_RANK * Tsplits, output_dense_values: Tvalues")
         .attrs("Tvalues: type, Tindices: indextype, Tsplits: indextype = int64, PARAMS_RAGGED_RANK: int >= 1, OUTPUT_RAGGED_RANK: int >= 0")
-        .not_differentiable();
+        .gradient(gather_gradient);
     RAGGED_RANGE: OpDef::new("RaggedRange", "starts: T, limits: T, deltas: T -> rt_nested_splits: Tsplits, rt_dense_values: T")
         .attrs("T: {bfloat16, float, double, int32, int64} = int32, Tsplits: indextype = int64")
         .not_differentiable();
     STRING_N_GRAMS: OpDef::new("StringNGrams", "data: string, data_splits: Tsplits -> ngrams: string, ngrams_splits: Tsplits")
         .attrs("separator: string, ngram_widths: list(int) >= 0, left_pad: string, right_pad: string, pad_width: int32, preserve_short_sequences: bool, Tsplits: indextype = int64")
         .not_differentiable();
+}
+
+/// Infers the shape of the variants: the rows of the outermost axis, or a scalar.
+fn to_variant_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let rank = context.inputs().len() - 1;
+    let values = at_least_rank(context, rank, 1)?;
+    let rows = match rank {
+        0 => values.dim(0),
+        _ => context.input_of_rank(0, 1)?.dim(0).map(|size| size.saturating_sub(1)),
+    };
+    let is_batched = context.attr("batched_input").and_then(AttrValue::as_bool).unwrap_or(false);
+    context.set(0, if is_batched { PartialShape::from([rows]) } else { PartialShape::scalar() });
+    Ok(())
+}
+
+fn from_variant_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let int = |name: &str| context.attr(name).and_then(AttrValue::as_int).unwrap_or(-1);
+    let (input, axes) = (int("input_ragged_rank"), context.outputs() - 1);
+    if let Ok(input) = usize::try_from(input) {
+        let depth = axes.checked_sub(input).ok_or_else(|| {
+            Error::value(format!("output_ragged_rank {axes} is less than input_ragged_rank {input}"))
+        })?;
+        context.input_of_rank(0, depth)?;
+    }
+    for axis in 0..axes {
+        context.set(axis, PartialShape::of_rank(1));
+    }
+    Ok(())
+}
+
+fn to_variant_gradient_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let sizes = context.constant_ints(2);
+    let dims = sizes.map(|sizes| sizes.into_iter().map(|size| usize::try_from(size).ok()).collect());
+    context.set(0, dims.unwrap_or_else(PartialShape::unknown));
+    Ok(())
+}
+
+/// Returns no gradient but for one input.
+fn only(op: &Operation, input: usize, grad: Output) -> Vec<Option<Output>> {
+    let mut all = vec![None; op.num_inputs()];
+    all[input] = Some(grad);
+    all
+}
+
+fn to_variant_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let Some(grad) = &grads[0] else { return Ok(vec![None; op.num_inputs()]) };
+    let last = op.num_inputs() - 1;
+    let values = op.input(last);
+    let builder = grad.graph().op(&RAGGED_TENSOR_TO_VARIANT_GRADIENT).input(grad);
+    let builder = match last {
+        0 => builder.constant(Tensor::from([0i64])),
+        _ => builder.input(op.input(0)),
+    };
+    let found =
+        builder.input(shape_as(&values, DType::Int32)).attr("Tvalues", values.dtype()).finish_output();
+    Ok(only(op, last, found))
+}
+
+fn from_variant_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let axes = op.num_outputs() - 1;
+    let Some(grad) = &grads[axes] else { return Ok(vec![None]) };
+    let rank = op.input(0).shape().rank();
+    if !matches!(rank, Some(0 | 1)) {
+        let text = "RaggedTensorFromVariant has a gradient only if encoded_ragged is a scalar or a vector";
+        return Err(Error::value(text));
+    }
+    let splits: Vec<Output> = (0..axes).map(|axis| op.output(axis)).collect();
+    let builder = grad.graph().op(&RAGGED_TENSOR_TO_VARIANT).input_list(&splits).input(grad);
+    let builder = match op.attr("Tsplits") {
+        Some(dtype) => builder.attr("Tsplits", dtype.clone()),
+        None => builder,
+    };
+    Ok(vec![Some(builder.attr("batched_input", rank == Some(1)).finish_output())])
+}
+
+fn to_sparse_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let Some(grad) = &grads[1] else { return Ok(vec![None; op.num_inputs()]) };
+    let last = op.num_inputs() - 1;
+    Ok(only(op, last, reshape(grad, shape_of(&op.input(last)))))
+}
+
+/// Returns the numbers of the rows of a tensor, from `first` on.
+fn row_numbers(values: &Output, first: i64) -> (Output, Output) {
+    let graph = values.graph();
+    let (first, one) = (constant(&graph, first), constant(&graph, 1i64));
+    let end = strided_slice(shape_as(values, DType::Int64), &[Index::At(0)]) + &first;
+    (range(first, &end, one), end)
+}
+
+/// Builds the gradient of a gather: row numbers, gathered in the same way, say whose sum each gradient belongs to.
+fn gather_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let (inputs, outputs) = (op.num_inputs(), op.num_outputs());
+    let Some(grad) = &grads[outputs - 1] else { return Ok(vec![None; inputs]) };
+    let values = op.input(inputs - 2);
+    let (numbers, count) = row_numbers(&values, 0);
+    let splits: Vec<Output> = (0..inputs - 2).map(|axis| op.input(axis)).collect();
+    let builder =
+        grad.graph().op(&RAGGED_GATHER).input_list(&splits).input(numbers).input(op.input(inputs - 1));
+    let rows = builder.attr("OUTPUT_RAGGED_RANK", outputs - 1).finish().output(outputs - 1);
+    Ok(only(op, inputs - 2, unsorted_segment_sum(grad, rows, count)))
+}
+
+/// Builds the gradient of a ragged tensor that was filled up: row numbers from 1, filled up in the same way with 0, say where the
+/// values and the default went.
+fn to_tensor_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let Some(grad) = &grads[0] else { return Ok(vec![None; op.num_inputs()]) };
+    let graph = grad.graph();
+    let (shape, values, default) = (op.input(0), op.input(1), op.input(2));
+    let types = op.attr("row_partition_types").cloned().unwrap_or(AttrValue::List(Vec::new()));
+    let first_size = AttrValue::String(b"FIRST_DIM_SIZE".to_vec().into());
+    let names = types.as_list().unwrap_or_default();
+    let axes = names.len() + usize::from(names.first() != Some(&first_size));
+    let sizes = match shape.shape().rank() {
+        Some(0) => shape,
+        _ => slice(shape, [0], [i64::try_from(axes).unwrap_or(i64::MAX)]),
+    };
+    let (numbers, end) = row_numbers(&values, 1);
+    let partitions: Vec<Output> = (3..op.num_inputs()).map(|input| op.input(input)).collect();
+    let builder = graph.op(&RAGGED_TENSOR_TO_TENSOR).input(sizes).input(numbers);
+    let builder = builder.constant(Tensor::scalar(0i64)).input_list(&partitions);
+    let places = builder.attr("row_partition_types", types).finish_output();
+    let sums = unsorted_segment_sum(grad, places, end);
+    let mut all = vec![None; op.num_inputs()];
+    all[1] = Some(strided_slice(&sums, &[Index::from(1..)]));
+    all[2] = Some(sum_to_input(&strided_slice(&sums, &[Index::At(0)]), &default, &[]));
+    Ok(all)
 }

@@ -2,6 +2,7 @@
 
 use crate::kernel::KernelContext;
 use crate::kernels::array::arrange;
+use crate::kernels::variant_batch;
 use compute::elementwise::{BinaryOp, Broadcast, Element as _};
 use session_core::{Error, PartialShape, Result};
 use tensor::{DType, Shape, Tensor, memory};
@@ -13,13 +14,15 @@ pub(crate) fn stacked(
     elements: &[Option<Tensor>],
     shape: &Shape,
 ) -> Result<Tensor> {
+    if dtype == DType::Variant {
+        let present: Option<Vec<&Tensor>> = elements.iter().map(Option::as_ref).collect();
+        let missing = || Error::invalid_argument("variants that were never written cannot be stacked");
+        return variant_batch::stack(&present.ok_or_else(missing)?);
+    }
     let whole: Shape = std::iter::once(elements.len()).chain(shape.iter().copied()).collect();
     if let Some(other) = elements.iter().flatten().find(|element| element.shape() != shape) {
         let text = format!("elements of shapes {shape} and {} cannot be stacked", other.shape());
         return Err(Error::invalid_argument(text));
-    }
-    if dtype == DType::Variant {
-        return Err(Error::invalid_argument("lists cannot be stacked"));
     }
     if elements.iter().all(Option::is_none) {
         return Ok(Tensor::zeros(dtype, whole)?);
@@ -63,6 +66,9 @@ pub(crate) fn joined(
 
 /// Returns the rows of a tensor, each of the shape of the other axes. They share its memory.
 pub(crate) fn unstacked(tensor: &Tensor) -> Result<Vec<Tensor>> {
+    if tensor.dtype() == DType::Variant {
+        return variant_batch::unstack(tensor);
+    }
     let Some((&count, rest)) = tensor.shape().split_first() else {
         return Err(Error::invalid_argument("a scalar has no rows"));
     };
@@ -88,7 +94,7 @@ fn wrong_lengths(lengths: &[i64], rows: usize) -> Error {
     Error::invalid_argument(format!("lengths {lengths:?} do not add up to {rows} rows"))
 }
 
-/// Returns the sum of two tensors of numbers of one shape, in place where nothing shares the first.
+/// Returns the sum of two tensors of numbers of one shape, in place where nobody shares the first.
 pub(crate) fn sum(context: &KernelContext<'_>, mut to: Tensor, more: &Tensor) -> Result<Tensor> {
     if to.shape() != more.shape() {
         let text = format!("elements of shapes {} and {} cannot be added", to.shape(), more.shape());

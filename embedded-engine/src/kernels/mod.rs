@@ -35,6 +35,7 @@ mod tables;
 mod tensor_array;
 mod tensor_list;
 mod training;
+mod variant_batch;
 mod variants;
 mod widened;
 

@@ -2,6 +2,7 @@
 
 mod dense;
 mod ngrams;
+mod variant;
 
 use crate::kernel::KernelContext;
 use crate::kernels::array::arrange;
@@ -10,9 +11,12 @@ use crate::registry::Registry;
 use session_core::{Error, Result};
 use tensor::{DType, Shape, Tensor, memory};
 
+pub(in crate::kernels) use variant::{Ragged, added, zeros};
+
 pub(crate) fn register(registry: &mut Registry) {
     dense::register(registry);
     ngrams::register(registry);
+    variant::register(registry);
     registry.add("RaggedTensorToSparse", |spec| {
         let rank = spec.operation.num_inputs() - 1;
         Ok(boxed(move |context| to_sparse(context, rank)))
@@ -37,7 +41,27 @@ pub(in crate::kernels) fn splits(context: &KernelContext<'_>, input: usize) -> R
     let given = context.ints(input)?;
     let splits: Option<Vec<usize>> = given.iter().map(|&split| usize::try_from(split).ok()).collect();
     let splits = splits.filter(|splits| splits.first() == Some(&0) && splits.is_sorted());
-    splits.ok_or_else(|| Error::invalid_argument("row splits must begin with 0 and must not decrease"))
+    splits.ok_or_else(|| {
+        let falls = given.windows(2).position(|pair| pair[0] > pair[1]);
+        let text = match (given.first(), falls) {
+            (None, _) => "ragged splits must have at least one splits, but is empty".to_owned(),
+            // The number of blanks is the original's.
+            (Some(first), _) if *first != 0 => {
+                format!("first element of ragged splits  must be 0 but is {first}")
+            }
+            (_, falls) => {
+                let at = falls.unwrap_or(0);
+                format!(
+                    "ragged splits must be monotonically increasing, but ragged_splits[{}]={} is smaller than \
+                     row_splits[{at}]={}",
+                    at + 1,
+                    given[at + 1],
+                    given[at]
+                )
+            }
+        };
+        Error::invalid_argument(format!("Invalid ragged splits: {text}"))
+    })
 }
 
 /// The splits of all axes, checked against one another and against the number of values.
@@ -47,9 +71,14 @@ fn nested(context: &KernelContext<'_>, rank: usize, values: usize) -> Result<Vec
     let rows =
         rows.ok_or_else(|| Error::invalid_argument("the values of a ragged tensor must not be a scalar"))?;
     let inner = all.iter().skip(1).map(|splits| splits.len() - 1).chain([rows]);
-    if all.iter().zip(inner).any(|(splits, rows)| splits.last() != Some(&rows)) {
-        let text = "the splits of each axis must end with the number of rows of the next one";
-        return Err(Error::invalid_argument(text));
+    for (splits, rows) in all.iter().zip(inner) {
+        let last = splits.last().copied().unwrap_or(0);
+        if last != rows {
+            let text = format!(
+                "Invalid ragged splits: last element of ragged splits must be the number of ragged values({rows}) but is {last}"
+            );
+            return Err(Error::invalid_argument(text));
+        }
     }
     Ok(all)
 }

@@ -1,7 +1,9 @@
-//! Operations on the values inside variants: lists of tensors and optional values.
+//! Operations on the values inside variants: lists of tensors, optional values and ragged tensors.
 
 use super::optional::Optional;
+use super::ragged::{self, Ragged};
 use super::tensor_list::TensorList;
+use super::variant_batch::Variants;
 use crate::kernel::KernelContext;
 use crate::kernels::elements::sum;
 use session_core::{Error, Result};
@@ -34,7 +36,16 @@ fn zeros(value: &Tensor) -> Result<Tensor> {
         let zeros = values.as_ref().map(|values| values.iter().map(zeros).collect::<Result<_>>());
         return Ok(variant(Optional(zeros.transpose()?)));
     }
-    Err(Error::invalid_argument("a variant has zeros only if it is a list or an optional value"))
+    if let Some(ragged) = value.as_handle::<Ragged>() {
+        return Ok(variant(ragged::zeros(ragged)?));
+    }
+    if let Some(variants) = Variants::of(value) {
+        let items = variants.items().iter().map(zeros).collect::<Result<_>>()?;
+        return Ok(Variants::tensor(items, variants.dims().to_vec()));
+    }
+    Err(Error::invalid_argument(
+        "a variant has zeros only if it is a list, an optional value or a ragged tensor",
+    ))
 }
 
 /// Adds variants value by value.
@@ -59,7 +70,19 @@ fn added(context: &KernelContext<'_>, to: Tensor, more: &Tensor) -> Result<Tenso
     if let (Some(Optional(values)), Some(Optional(more))) = (to.as_handle(), more.as_handle()) {
         return Ok(variant(Optional(added_optionals(context, values.clone(), more.as_deref())?)));
     }
-    Err(Error::invalid_argument("among variants, only two lists or two optional values can be added"))
+    if let (Some(ragged), Some(more)) = (to.as_handle::<Ragged>(), more.as_handle::<Ragged>()) {
+        return Ok(variant(ragged::added(context, ragged, more)?));
+    }
+    if let (Some(variants), Some(more)) = (Variants::of(&to), Variants::of(more))
+        && variants.dims() == more.dims()
+    {
+        let pairs = variants.items().iter().cloned().zip(more.items());
+        let items = pairs.map(|(item, more)| added(context, item, more)).collect::<Result<_>>()?;
+        return Ok(Variants::tensor(items, variants.dims().to_vec()));
+    }
+    Err(Error::invalid_argument(
+        "among variants, only two lists, two optional values or two ragged tensors can be added",
+    ))
 }
 
 fn added_lists(context: &KernelContext<'_>, mut list: TensorList, more: &TensorList) -> Result<TensorList> {

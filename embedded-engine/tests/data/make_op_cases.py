@@ -227,7 +227,7 @@ def op_batches(z):
         inner = lambda d: dataset("FlatMapDataset", VECTOR, input_dataset=var(flat(d)), other_arguments=[], f=function(lambda w: var(dataset_ops._VariantDataset(w, SCALAR).batch(9)), tf.TensorSpec([], tf.variant)))
         z.over(f"WindowDataset {size} {shift} {stride} {drop}", z.inputs.numbers(), inner, limit=20)
     for op in spellings("SlidingWindowDataset"):
-        for size, shift, stride in ((3, 2, 1), (2, 1, 2), (100, 1, 1)):
+        for size, shift, stride in ((3, 2, 1), (2, 1, 2), (1, 2, 1), (100, 1, 1)):
             z.over(f"{op} {size} {shift} {stride}", z.inputs.numbers(), lambda d: dataset(op, VECTOR, input_dataset=var(d), window_size=n(size), window_shift=n(shift), window_stride=n(stride)))
     for op in spellings("DenseToSparseBatchDataset"):
         spec = tf.SparseTensorSpec([None, 3], I64)
@@ -479,6 +479,105 @@ def parsed(op, items, width):
 
 
 @folder
+def op_ragged(z):
+    """Ragged tensors, which are variants within datasets."""
+    numbers = tf.ragged.constant([[1, 2], [], [3], [4, 5, 6]], dtype=I64)
+    kinds = {
+        "numbers": numbers,
+        "no rows": tf.RaggedTensor.from_row_splits(tf.zeros([0], I64), tf.constant([0], I64)),
+        "empty rows": tf.RaggedTensor.from_row_splits(tf.zeros([0], I64), tf.constant([0, 0, 0], I64)),
+        "rows of rows": tf.ragged.constant([[[1], [2, 3]], [], [[4], [], [5]]], dtype=I64),
+        "blocks": tf.RaggedTensor.from_row_splits(tf.constant([[1.5, 2.5], [3.5, 4.5], [5.5, 6.5]]), tf.constant([0, 1, 1, 3], I64)),
+        "text": tf.ragged.constant([["a"], ["b", ""], []]),
+        "narrow splits": tf.ragged.constant([[1, 2], [3]], dtype=I64, row_splits_dtype=tf.int32),
+    }
+    for name, t in kinds.items():
+        z.add(f"TensorDataset of {name}", lambda: D.from_tensors(t))
+        z.add(f"TensorDataset of {name} unbatched", lambda: D.from_tensors(t).unbatch())
+        z.add(f"TensorSliceDataset of {name}", lambda: D.from_tensor_slices(t))
+        for drop in (False, True):
+            z.add(f"BatchDatasetV2 of {name} {drop}", lambda: D.from_tensor_slices(t).batch(2, drop_remainder=drop))
+        z.add(f"BatchDatasetV2 of batches of {name}", lambda: D.from_tensors(t).repeat(3).batch(2))
+        z.add(f"ShuffleDataset of {name}", lambda: D.from_tensor_slices(t).shuffle(3, seed=5).repeat(2))
+        z.add(f"CacheDataset of {name}", lambda: D.from_tensor_slices(t).batch(2).cache().repeat(2))
+    z.add("MapDataset to ragged", lambda: D.range(4).map(lambda x: tf.RaggedTensor.from_row_lengths(tf.range(x * 2), [x, 0, x])))
+    z.add("MapDataset of ragged", lambda: D.from_tensors(numbers).map(lambda r: (r * 10, r.row_lengths(), tf.reduce_sum(r, axis=1))))
+    z.add("FilterDataset of ragged", lambda: D.from_tensor_slices(numbers).filter(lambda r: tf.size(r) > 1).batch(2))
+    z.add("ZipDataset of ragged", lambda: D.zip((D.from_tensor_slices(numbers).batch(2), D.range(4))))
+    z.add("FlatMapDataset of ragged", lambda: D.from_tensors(numbers).flat_map(lambda r: D.from_tensor_slices(r)).batch(3))
+    z.add("WindowDataset of ragged", lambda: D.from_tensor_slices(numbers).window(3, shift=1).flat_map(lambda w: w.batch(3)))
+    for name in ("ragged", "failing", "empty", "several"):
+        for drop in (False, True):
+            z.add(f"dense_to_ragged_batch of {name} {drop}", lambda: z.inputs.all[name].apply(tf.data.experimental.dense_to_ragged_batch(2, drop_remainder=drop)))
+    feature = lambda value: tf.io.RaggedFeature(value, row_splits_dtype=tf.int64)
+    examples = [example(r=[1, 2], t=[b"x"], a=[7]), example(a=[8]), example(r=[3], t=[b"y", b"z"], a=[9]), example(r=[4, 5, 6], a=[10])]
+    features = {"r": feature(I64), "a": tf.io.FixedLenFeature([], I64), "t": feature(STR), "s": tf.io.VarLenFeature(STR)}
+    for name, chosen in (("", examples), ("of nothing", []), ("of another type", [example(r=[b"no"], a=[1])]), ("of another sparse type", [example(s=[1], a=[1])]), ("of another dense type", [example(a=[b"no"])]), ("of garbage", [examples[0], b"garbage", examples[2]])):
+        for calls in (1, 2):
+            z.add(f"ParseExampleDatasetV2 {calls} {name}", lambda: D.from_tensor_slices(tf.constant(chosen, STR)).batch(2).apply(tf.data.experimental.parse_example_dataset(features, num_parallel_calls=calls)))
+    narrow = {"r": tf.io.RaggedFeature(I64), "t": tf.io.RaggedFeature(STR)}
+    z.add("ParseExampleDatasetV2 of narrow splits", lambda: D.from_tensor_slices(tf.constant(examples, STR)).batch(3).apply(tf.data.experimental.parse_example_dataset(narrow)))
+    parts = {"p": tf.io.RaggedFeature(I64, value_key="r", partitions=[tf.io.RaggedFeature.RowLengths("l")]), "u": tf.io.RaggedFeature(I64, value_key="r", partitions=[tf.io.RaggedFeature.UniformRowLength(2)])}
+    partitioned = [example(r=[1, 2, 3, 4], l=[1, 3]), example(r=[5, 6], l=[0, 2, 0])]
+    z.add("MapDataset of ParseExampleV2", lambda: D.from_tensor_slices(tf.constant(partitioned, STR)).batch(2).map(lambda e: tf.io.parse_example(e, parts)))
+    z.add("MapDataset of ParseExampleV2 alone", lambda: D.from_tensor_slices(tf.constant(examples, STR)).map(lambda e: tf.io.parse_single_example(e, features)).batch(3))
+    steps = lambda *lists: tf.train.FeatureLists(feature_list={"w": tf.train.FeatureList(feature=[tf.train.Feature(int64_list=tf.train.Int64List(value=v)) for v in lists])})
+    sequence = lambda context, *lists: tf.train.SequenceExample(context=tf.train.Example.FromString(example(**context)).features, feature_lists=steps(*lists)).SerializeToString(deterministic=True)
+    sequences = [sequence(dict(c=[1, 2]), [1], [2, 3]), sequence({}), sequence(dict(c=[3]), [], [4])]
+    both = dict(context_features={"c": feature(I64)}, sequence_features={"w": feature(I64)})
+    flat = lambda parsed: (parsed[0]["c"], parsed[1]["w"])
+    z.add("MapDataset of ParseSequenceExampleV2", lambda: D.from_tensor_slices(tf.constant(sequences, STR)).batch(2).map(lambda e: flat(tf.io.parse_sequence_example(e, **both))))
+    z.add("MapDataset of ParseSequenceExampleV2 alone", lambda: D.from_tensor_slices(tf.constant(sequences, STR)).map(lambda e: flat(tf.io.parse_single_sequence_example(e, **both))).batch(2))
+    variant_rows(z)
+
+
+def variant_rows(z):
+    """Ragged tensors to variants and back."""
+    def variant(splits, values, batched):
+        dtype = I64
+        given = [v1.placeholder_with_default(tf.constant(s, dtype), None) for s in splits]
+        return ops.RaggedTensorToVariant(rt_nested_splits=given, rt_dense_values=values, batched_input=batched)
+
+    def back(encoded, inner, outer, values=I64, splits=I64):
+        made = ops.RaggedTensorFromVariant(encoded_ragged=encoded, input_ragged_rank=inner, output_ragged_rank=outer, Tvalues=values, Tsplits=splits)
+        return [*made.output_nested_splits, made.output_dense_values]
+    values, blocks = n(1, 2, 3), tf.constant([[1, 2], [3, 4]], I64)
+    one, two = [[0, 2, 2, 3]], [[0, 1, 2], [0, 2, 3]]
+    for name, splits, inner, outer in (("one axis", one, -1, 1), ("one axis given", one, 1, 1), ("two axes", two, -1, 2), ("too many axes", one, -1, 2), ("falling splits", [[0, 3, 2, 3]], -1, 1), ("long splits", [[0, 2, 9]], -1, 1), ("short splits", [[0, 2]], -1, 1), ("late splits", [[1, 3]], -1, 1), ("no splits", [[]], -1, 1)):
+        z.fetch(f"RaggedTensorToVariant whole {name}", lambda: back(variant(splits, values, False), inner, outer))
+        z.fetch(f"RaggedTensorToVariant rows {name}", lambda: back(variant(splits, values, True), -1, outer))
+    z.fetch("RaggedTensorToVariant of dense values", lambda: back(variant([], blocks, False), -1, 0))
+    z.fetch("RaggedTensorToVariant of dense rows", lambda: back(variant([], blocks, True), 0, 1))
+    z.fetch("RaggedTensorToVariant of scalars", lambda: back(variant([], values, True), -1, 1))
+    z.fetch("RaggedTensorFromVariant of inner rank 1", lambda: back(variant(one, values, True), 1, 2))
+    z.fetch("RaggedTensorFromVariant of another dtype", lambda: back(variant(one, values, True), -1, 1, F32))
+    z.fetch("RaggedTensorFromVariant of other splits", lambda: back(variant(one, values, False), -1, 1, I64, tf.int32))
+    stacked = lambda *parts: tf.stack(parts)
+    three, tall = variant([[0, 2, 3]], values, False), variant([[0, 3]], values, False)
+    z.fetch("RaggedTensorFromVariant of a stack", lambda: back(stacked(three, tall), -1, 2))
+    z.fetch("RaggedTensorFromVariant of a matrix", lambda: back(tf.reshape(stacked(three, tall, tall, three), [2, 2]), -1, 3))
+    z.fetch("RaggedTensorFromVariant of other ranks", lambda: back(stacked(three, variant([], values, False)), -1, 2))
+    z.fetch("RaggedTensorFromVariant of other blocks", lambda: back(stacked(variant([], blocks, False), variant([], tf.constant([[1, 2, 3]], I64), False)), -1, 1))
+    z.fetch("TensorArray of ragged rows", lambda: tf.map_fn(lambda row: tf.reduce_sum(row), tf.ragged.constant([[1, 2], [], [3]], dtype=I64), fn_output_signature=I64))
+    z.fetch("TensorArray to ragged rows", lambda: tf.nest.flatten(tf.map_fn(lambda row: row * 2, tf.ragged.constant([[1, 2], [], [3]], dtype=I64), fn_output_signature=tf.RaggedTensorSpec([None], I64, ragged_rank=0)), expand_composites=True))
+    weights = tf.constant([1.0, 2.0, 3.0])
+    slopes = lambda y, inputs: [tf.convert_to_tensor(slope) for slope in v1.gradients(tf.reduce_sum(y), inputs)]
+    for batched in (False, True):
+        z.fetch(f"RaggedTensorToVariantGradient {batched}", lambda: slopes(back(variant(one, weights, batched), -1, 1, F32)[-1] ** 3, [weights]))
+    filled = tf.constant(0.5)
+    ragged = tf.RaggedTensor.from_row_splits(weights, tf.constant([0, 2, 2, 3], I64))
+    places = lambda dense: tf.cast(tf.reshape(tf.range(tf.size(dense)), tf.shape(dense)), F32)
+    weighed = lambda dense: dense ** 2 * places(dense)
+    for shape in (None, [2, 1], [4, 3]):
+        z.fetch(f"gradient of RaggedTensorToTensor {shape}", lambda: slopes(weighed(ragged.to_tensor(filled, shape=shape)), [weights, filled]))
+    deep = tf.RaggedTensor.from_nested_row_splits(tf.constant([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]), [tf.constant([0, 1, 2], I64), tf.constant([0, 2, 3], I64)])
+    z.fetch("gradient of RaggedTensorToTensor of blocks", lambda: slopes(weighed(deep.to_tensor()), [deep.flat_values]))
+    z.fetch("gradient of RaggedTensorToSparse", lambda: slopes(ragged.to_sparse().values ** 2, [weights]))
+    z.fetch("gradient of RaggedGather", lambda: slopes(tf.gather(ragged, [0, 0, 2]).flat_values ** 2, [weights]))
+    z.fetch("RaggedRange", lambda: tf.nest.flatten(tf.ragged.range([0, 5, 3], [3, 4, 3]), expand_composites=True))
+
+
+@folder
 def op_arguments(z):
     """Arguments that no dataset has, and how TensorFlow refuses them."""
     d = D.range(5)
@@ -587,14 +686,17 @@ def error(failed):
     inside = re.search(r"Node: '[^']*'\n(.*)", text, re.S)
     text = inside.group(1) if inside else text
     text = re.sub(r"\n\t? *\[\[.*", "", text, flags=re.S).split("\nOriginal stack")[0].split("\nErrors may")[0]
+    text = text.split("  If you are using tf.map_fn")[0].split(" has values Tensor:")[0]
+    # Elements of a batch arrive in any order.
+    text = re.sub(r" Shapes are: \[tensor\]: .*", "", text)
     text = re.sub(r"Error in user-defined function passed to .*? transformation with iterator: \S+: ", "", text)
     names = {code: name for name, code in tf.errors.__dict__.items() if isinstance(code, int)}
     return {"code": failed.error_code, "name": names[failed.error_code], "text": text.replace("Graph execution error:", "").strip()[:200]}
 
 
-def attempt(session, fetches):
+def attempt(run):
     try:
-        return session.run(fetches), None
+        return run(), None
     except tf.errors.OpError as failed:
         return None, error(failed)
 
@@ -605,11 +707,11 @@ def recorded(session, row, choice):
     steps = []
     for _ in range(row["rounds"]):
         if initializer is not None:
-            _, failed = attempt(session, initializer)
+            _, failed = attempt(lambda: session.run(initializer))
             steps.append({"run": initializer.name, **({"error": failed} if failed else {})})
         ends = 0
         for _ in range(row["limit"]):
-            values, failed = attempt(session, outs)
+            values, failed = attempt(lambda: session.run(outs))
             step = {"next": "error", "error": failed} if failed else {"next": [plain(value) for value in values]}
             steps.append(step)
             ends += bool(failed) and failed["code"] == 11

@@ -3,11 +3,23 @@
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::Moved;
 use crate::kernels::math::{axis, boxed};
+use crate::kernels::variant_batch;
 use crate::registry::Registry;
 use compute::elementwise::layout::{self, StridedRegion};
-use session_core::{Error, Result};
+use session_core::{Code, Error, Result};
 use std::ops::AddAssign;
 use tensor::{DType, Element, Shape, Tensor, memory};
+
+/// Returns a kernel over tensors of variants, which are joined and split along the first axis only.
+fn variants(
+    at: i64,
+    run: impl Fn(&mut KernelContext<'_>) -> Result<()> + Send + Sync + 'static,
+) -> Result<Box<dyn Kernel>> {
+    match at {
+        0 => Ok(boxed(run)),
+        _ => Err(Error::new(Code::Unimplemented, format!("axis {at} of tensors of variants"))),
+    }
+}
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("ConcatV2", |spec| {
@@ -19,12 +31,30 @@ pub(crate) fn register(registry: &mut Registry) {
         let at = spec.int("axis")?;
         match spec.input_dtype(0) {
             DType::Resource => super::handles::pack(),
+            DType::Variant => variants(at, |context| {
+                let parts: Vec<&Tensor> =
+                    (0..context.num_inputs()).map(|input| context.input(input)).collect();
+                let packed = variant_batch::stack(&parts)?;
+                context.set(0, packed);
+                Ok(())
+            }),
             dtype => for_dtype!(moved dtype, T => Ok(boxed(move |context| pack::<T>(context, at)))),
         }
     });
     registry.add("Unpack", |spec| {
         let at = spec.int("axis")?;
-        for_dtype!(moved spec.input_dtype(0), T => Ok(boxed(move |context| unpack::<T>(context, at))))
+        match spec.input_dtype(0) {
+            DType::Variant => variants(at, |context| {
+                let rows = variant_batch::unstack(context.input(0))?;
+                if rows.len() != context.num_outputs() {
+                    let text = format!("{} rows for {} outputs", rows.len(), context.num_outputs());
+                    return Err(Error::invalid_argument(text));
+                }
+                rows.into_iter().enumerate().for_each(|(output, row)| context.set(output, row));
+                Ok(())
+            }),
+            dtype => for_dtype!(moved dtype, T => Ok(boxed(move |context| unpack::<T>(context, at)))),
+        }
     });
     registry.add("Split", |spec| {
         for_dtype!(moved spec.input_dtype(1), T => Ok(boxed(|context| {

@@ -4,6 +4,7 @@ use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::Moved;
 use crate::kernels::math::{axis, boxed};
 use crate::kernels::random::shape as shape_input;
+use crate::kernels::variant_batch::{reshaped, shape_of};
 use crate::registry::{Registry, Role, Shares};
 use compute::elementwise;
 use session_core::{AttrValue, Error, PartialShape, Result};
@@ -14,7 +15,7 @@ pub(crate) fn register(registry: &mut Registry) {
         .add("Shape", |spec| {
             let dtype = spec.dtype("out_type").unwrap_or(DType::Int32);
             Ok(boxed(move |context| {
-                let shape = shape_tensor(context.input(0).shape(), dtype)?;
+                let shape = shape_tensor(&shape_of(context.input(0)), dtype)?;
                 context.set(0, shape);
                 Ok(())
             }))
@@ -24,7 +25,7 @@ pub(crate) fn register(registry: &mut Registry) {
         let dtype = spec.dtype("out_type").unwrap_or(DType::Int32);
         Ok(boxed(move |context| {
             for i in 0..context.num_inputs() {
-                let shape = shape_tensor(context.input(i).shape(), dtype)?;
+                let shape = shape_tensor(&shape_of(context.input(i)), dtype)?;
                 context.set(i, shape);
             }
             Ok(())
@@ -33,14 +34,14 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("Size", |spec| {
         let dtype = spec.dtype("out_type").unwrap_or(DType::Int32);
         Ok(boxed(move |context| {
-            let size = integer(context.input(0).elements(), dtype)?;
+            let size = integer(shape_of(context.input(0)).elements(), dtype)?;
             context.set(0, size);
             Ok(())
         }))
     });
     registry.add("Rank", |_| {
         Ok(boxed(|context| {
-            let rank = Tensor::from(context.input(0).shape().rank() as i32);
+            let rank = Tensor::from(shape_of(context.input(0)).rank() as i32);
             context.set(0, rank);
             Ok(())
         }))
@@ -160,7 +161,8 @@ fn integer(value: usize, dtype: DType) -> Result<Tensor> {
 pub(crate) fn reshape(context: &mut KernelContext<'_>) -> Result<()> {
     let sizes = context.ints(1)?;
     let value = context.take(0);
-    let elements = value.elements();
+    let own = shape_of(&value);
+    let elements = own.elements();
     let mismatch = || {
         let text = format!(
             "Input to reshape is a tensor with {elements} values, but the requested shape is {sizes:?}"
@@ -174,13 +176,13 @@ pub(crate) fn reshape(context: &mut KernelContext<'_>) -> Result<()> {
     let known = sizes.iter().filter(|&&size| size > 0);
     let known = known.map(|&size| size as usize).collect::<Shape>().elements();
     let empty = elements == 0 && sizes.contains(&0);
-    let held = if empty { value.shape().iter().filter(|&&size| size > 0).product() } else { elements };
+    let held = if empty { own.iter().filter(|&&size| size > 0).product() } else { elements };
     let fitted = |&size: &i64| match usize::try_from(size) {
         Ok(size) => Some(size),
         Err(_) => (empty || held.is_multiple_of(known)).then(|| held / known),
     };
     let shape: Option<Shape> = sizes.iter().map(fitted).collect();
-    let value = shape.and_then(|shape| value.reshaped(shape).ok()).ok_or_else(mismatch)?;
+    let value = shape.and_then(|shape| reshaped(value, shape).ok()).ok_or_else(mismatch)?;
     context.set(0, value);
     Ok(())
 }
@@ -188,18 +190,17 @@ pub(crate) fn reshape(context: &mut KernelContext<'_>) -> Result<()> {
 fn expand_dims(context: &mut KernelContext<'_>) -> Result<()> {
     let at = context.int(1)?;
     let value = context.take(0);
-    let rank = value.shape().rank();
-    let at = axis(at, rank + 1)?;
-    let mut dims = value.shape().to_vec();
+    let mut dims = shape_of(&value).to_vec();
+    let at = axis(at, dims.len() + 1)?;
     dims.insert(at, 1);
-    let value = value.reshaped(dims)?;
+    let value = reshaped(value, dims.into())?;
     context.set(0, value);
     Ok(())
 }
 
 fn squeeze(context: &mut KernelContext<'_>, axes: &[i64]) -> Result<()> {
     let value = context.take(0);
-    let shape = value.shape().clone();
+    let shape = shape_of(&value);
     let axes = axes.iter().map(|&at| axis(at, shape.rank())).collect::<Result<Vec<_>>>()?;
     if let Some(&wrong) = axes.iter().find(|&&at| shape[at] != 1) {
         let text = format!("Can not squeeze dim[{wrong}], expected a dimension of 1, got {}", shape[wrong]);
@@ -207,7 +208,7 @@ fn squeeze(context: &mut KernelContext<'_>, axes: &[i64]) -> Result<()> {
     }
     let gone = |i: usize| if axes.is_empty() { shape[i] == 1 } else { axes.contains(&i) };
     let dims: Shape = (0..shape.rank()).filter(|&i| !gone(i)).map(|i| shape[i]).collect();
-    let value = value.reshaped(dims)?;
+    let value = reshaped(value, dims)?;
     context.set(0, value);
     Ok(())
 }

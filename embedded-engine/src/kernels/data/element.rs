@@ -1,8 +1,8 @@
 //! Elements: their components, stacked and taken apart.
 
-use super::sparse::{self, Serialized};
 use crate::kernel::Environment;
 use crate::kernels::Moved;
+use crate::kernels::variant_batch::{self, Variants};
 use session_core::{Error, PartialShape, Result};
 use tensor::{BufferPool, DType, Shape, Tensor, memory};
 
@@ -11,8 +11,8 @@ pub(super) type Element = Vec<Tensor>;
 
 /// The row of a component, without the dimension of rows.
 pub(super) fn row(component: &Tensor, number: usize) -> Result<Tensor> {
-    if let Some(serialized) = component.as_handle::<Serialized>() {
-        return serialized.row(number);
+    if let Some(variants) = Variants::of(component) {
+        return variants.row(number);
     }
     let inner = component.shape().dims().get(1..).map(Shape::new).unwrap_or_default();
     Ok(component.rows(number, number + 1)?.reshaped(inner)?)
@@ -20,8 +20,8 @@ pub(super) fn row(component: &Tensor, number: usize) -> Result<Tensor> {
 
 /// Returns the number of rows of a component.
 pub(super) fn rows(component: &Tensor) -> Option<usize> {
-    match component.as_handle::<Serialized>() {
-        Some(serialized) => serialized.rows(),
+    match Variants::of(component) {
+        Some(variants) => variants.rows(),
         None => component.shape().dims().first().copied(),
     }
 }
@@ -32,13 +32,12 @@ pub(super) fn stack(elements: &[Element], environment: &Environment) -> Result<E
     (0..components)
         .map(|component| {
             let parts: Vec<&Tensor> = elements.iter().filter_map(|element| element.get(component)).collect();
-            let first = parts[0].shape();
-            let sparse = parts[0].as_handle::<Serialized>().is_some();
-            if let Some(place) = parts.iter().position(|part| part.shape() != first).filter(|_| !sparse) {
+            let first = variant_batch::shape_of(parts[0]);
+            if let Some(place) = parts.iter().position(|part| variant_batch::shape_of(part) != first) {
                 let text = format!(
                     "Cannot batch tensors with different shapes in component {component}. First element had shape {first} and \
                      element {place} had shape {}.",
-                    parts[place].shape()
+                    variant_batch::shape_of(parts[place])
                 );
                 return Err(Error::invalid_argument(text));
             }
@@ -53,8 +52,8 @@ fn stacked(parts: &[&Tensor], buffers: &BufferPool) -> Result<Tensor> {
     if parts.iter().any(|part| part.dtype() != dtype) {
         return Err(Error::invalid_argument("elements of different types cannot be put into one batch"));
     }
-    if parts[0].as_handle::<Serialized>().is_some() {
-        return sparse::stack(parts);
+    if dtype == DType::Variant {
+        return variant_batch::stack(parts);
     }
     let shape: Shape = [parts.len()].into_iter().chain(inner.iter().copied()).collect();
     let size = inner.elements();

@@ -7,6 +7,7 @@ use super::position::{Reader, Writer};
 use super::sparse::{self, Sparse};
 use crate::kernel::{Caller, integers};
 use crate::kernels::parsing::{Parsed, Parser};
+use crate::kernels::ragged::Ragged;
 use session_core::{Error, Result};
 use std::sync::Arc;
 
@@ -67,6 +68,7 @@ impl Iterate for Parsing {
             Parsed::Sparse([indices, values, shape]) => {
                 Ok(sparse::single(Sparse { indices, values, shape: integers(&shape)? }))
             }
+            Parsed::Ragged([values, splits]) => Ok(Ragged::new(values, splits).into_tensor()),
         };
         features.into_iter().map(component).collect::<Result<_>>().map(Some)
     }

@@ -1,4 +1,4 @@
-//! Sparse tensors as components: one value in an element, taken apart again after the iterator (D-8).
+//! Sparse tensors as components: one value in an element, taken apart again behind the iterator (D-8).
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, Run, Shared, Source};
@@ -6,6 +6,7 @@ use super::element::Element;
 use super::tensors::ByNumber;
 use crate::kernel::{KernelContext, NodeSpec, integers};
 use crate::kernels::math::boxed;
+use crate::kernels::variant_batch::{self, Variants};
 use crate::registry::Registry;
 use session_core::{Error, Result};
 use std::sync::Arc;
@@ -25,9 +26,9 @@ pub(super) fn register(registry: &mut Registry) {
     registry.add("SerializeManySparse", |spec| {
         only_variants(spec, "out_type")?;
         Ok(boxed(|context| {
-            let items: Vec<Arc<Sparse>> = given(context)?.rows()?.into_iter().map(Arc::new).collect();
+            let items: Vec<Tensor> = given(context)?.rows()?.into_iter().map(single).collect();
             let dims = vec![items.len()];
-            context.set(0, Serialized { items, dims }.into_tensor());
+            context.set(0, Variants::tensor(items, dims));
             Ok(())
         }))
     });
@@ -35,8 +36,8 @@ pub(super) fn register(registry: &mut Registry) {
         only_variants(spec, "Tserialized")?;
         let dtype = spec.dtype("dtype")?;
         Ok(boxed(move |context| {
-            let serialized = context.handle::<Serialized>(0, "a sparse tensor")?;
-            let Sparse { indices, values, shape } = joined(serialized, dtype)?;
+            let (items, dims) = variant_batch::parts::<Sparse>(context.input(0), "sparse tensors")?;
+            let Sparse { indices, values, shape } = joined(&items, &dims, dtype)?;
             if values.dtype() != dtype {
                 let text = format!(
                     "Requested SparseTensor of type {dtype} but SparseTensor is of type {}",
@@ -68,48 +69,6 @@ pub(super) struct Sparse {
     pub(super) shape: Vec<i64>,
 }
 
-/// Sparse tensors as one value of the graph: one, or a batch of them.
-pub(super) struct Serialized {
-    items: Vec<Arc<Sparse>>,
-    /// The dimensions of the batch; none for a single one.
-    dims: Vec<usize>,
-}
-
-impl Serialized {
-    /// Returns the number of rows of a batch.
-    pub(super) fn rows(&self) -> Option<usize> {
-        self.dims.first().copied()
-    }
-
-    pub(super) fn row(&self, number: usize) -> Result<Tensor> {
-        let Some((&rows, dims)) = self.dims.split_first() else {
-            return Err(Error::invalid_argument("a single sparse tensor has no rows"));
-        };
-        let size = self.items.len().checked_div(rows).unwrap_or(0);
-        let items = self.items.get(number * size..(number + 1) * size);
-        let items = items.ok_or_else(|| Error::invalid_argument("no such row"))?.to_vec();
-        Ok(Serialized { items, dims: dims.to_vec() }.into_tensor())
-    }
-
-    fn into_tensor(self) -> Tensor {
-        Tensor::from_handle(DType::Variant, Arc::new(self))
-    }
-}
-
-/// A batch of single ones or of batches.
-pub(super) fn stack(parts: &[&Tensor]) -> Result<Tensor> {
-    let (mut items, mut dims) = (Vec::new(), Vec::new());
-    for part in parts {
-        let part = part.as_handle::<Serialized>();
-        let part = part
-            .ok_or_else(|| Error::invalid_argument("sparse and other values cannot be put into one batch"))?;
-        items.extend(part.items.iter().cloned());
-        dims = part.dims.clone();
-    }
-    dims.insert(0, parts.len());
-    Ok(Serialized { items, dims }.into_tensor())
-}
-
 /// Dense rows as one sparse tensor, each row filled up to a common shape.
 pub(super) fn of_rows(rows: &[Tensor], row_shape: &[i64]) -> Result<Tensor> {
     let mut shape = row_shape.to_vec();
@@ -128,7 +87,10 @@ pub(super) fn of_rows(rows: &[Tensor], row_shape: &[i64]) -> Result<Tensor> {
         for ((size, wanted), &dim) in shape.iter_mut().zip(row_shape).zip(dims) {
             let dim = dim as i64;
             if *wanted >= 0 && dim > *wanted {
-                let text = format!("an element of shape {} exceeds the row shape {row_shape:?}", row.shape());
+                let text = format!(
+                    "Input element had shape ({}) that is larger than the row shape ({row_shape:?}).",
+                    row.shape()
+                );
                 return Err(Error::new(session_core::Code::DataLoss, text));
             }
             if *wanted < 0 {
@@ -156,7 +118,7 @@ pub(super) fn of_rows(rows: &[Tensor], row_shape: &[i64]) -> Result<Tensor> {
 
 /// One sparse tensor as a value of the graph.
 pub(super) fn single(sparse: Sparse) -> Tensor {
-    Serialized { items: vec![Arc::new(sparse)], dims: Vec::new() }.into_tensor()
+    Tensor::from_handle(DType::Variant, Arc::new(sparse))
 }
 
 /// The sparse tensor of three inputs.
@@ -220,16 +182,16 @@ impl Sparse {
 }
 
 /// All tensors of a batch as one with the dimensions of the batch in front.
-fn joined(serialized: &Serialized, dtype: DType) -> Result<Sparse> {
-    if let ([one], []) = (serialized.items.as_slice(), serialized.dims.as_slice()) {
-        return Ok(one.as_ref().clone());
+fn joined(items: &[&Sparse], dims: &[usize], dtype: DType) -> Result<Sparse> {
+    if let ([one], []) = (items, dims) {
+        return Ok((*one).clone());
     }
-    let depth = serialized.dims.len();
-    let rank = serialized.items.first().map_or(0, |item| item.shape.len());
-    let mut shape: Vec<i64> = serialized.dims.iter().map(|&dim| dim as i64).collect();
+    let depth = dims.len();
+    let rank = items.first().map_or(0, |item| item.shape.len());
+    let mut shape: Vec<i64> = dims.iter().map(|&dim| dim as i64).collect();
     shape.resize(depth + rank, 0);
     let (mut indices, mut values) = (Vec::new(), Vec::new());
-    for (number, item) in serialized.items.iter().enumerate() {
+    for (number, item) in items.iter().enumerate() {
         if item.shape.len() != rank {
             let text = format!("sparse tensors of rank {rank} and {} in one batch", item.shape.len());
             return Err(Error::invalid_argument(text));
@@ -239,8 +201,8 @@ fn joined(serialized: &Serialized, dtype: DType) -> Result<Sparse> {
         }
         let (mut prefix, mut rest) = (vec![0i64; depth], number);
         for axis in (0..depth).rev() {
-            prefix[axis] = (rest % serialized.dims[axis]) as i64;
-            rest /= serialized.dims[axis];
+            prefix[axis] = (rest % dims[axis]) as i64;
+            rest /= dims[axis];
         }
         let coordinates = item.indices.as_slice::<i64>()?;
         for place in 0..item.values.elements() {

@@ -77,10 +77,12 @@ pub(super) fn list_of_keys(spec: &NodeSpec<'_>, name: &str) -> Result<Vec<Bytes>
 }
 
 impl Keys {
-    /// Those that attributes list, of sparse and dense features; `prefix` begins the names of the attributes.
+    /// Returns those that attributes list; `prefix` begins the names of the attributes. Only the newest spellings have ragged ones.
     pub(super) fn of(spec: &NodeSpec<'_>, prefix: &str) -> Result<Keys> {
         let list = |name: &str| list_of_keys(spec, &format!("{prefix}{name}"));
-        Ok(Keys { sparse: list("sparse_keys")?, dense: list("dense_keys")?, ragged: Vec::new() })
+        let has_ragged = spec.operation.attr(&format!("{prefix}ragged_keys")).is_some();
+        let ragged = if has_ragged { list("ragged_keys")? } else { Vec::new() };
+        Ok(Keys { sparse: list("sparse_keys")?, dense: list("dense_keys")?, ragged })
     }
 }
 
@@ -264,18 +266,13 @@ pub(in crate::kernels) enum Parsed {
     Dense(Tensor),
     /// Coordinates, values, shape.
     Sparse([Tensor; 3]),
+    /// Values and row splits.
+    Ragged([Tensor; 2]),
 }
 
 impl Parser {
     pub(in crate::kernels) fn new(spec: &NodeSpec<'_>) -> Result<Parser> {
-        let (types, keys) = (Types::new(spec)?, Keys::of(spec, "")?);
-        if !types.ragged.is_empty() {
-            return Err(Error::new(
-                session_core::Code::Unimplemented,
-                "ragged features are not supported in datasets",
-            ));
-        }
-        Ok(Parser { types, keys })
+        Ok(Parser { types: Types::new(spec)?, keys: Keys::of(spec, "")? })
     }
 
     /// The features in the order of their keys.
@@ -286,8 +283,10 @@ impl Parser {
         defaults: &[Tensor],
     ) -> Result<Vec<Parsed>> {
         let (sparse, dense) = (self.types.sparse.len(), self.types.dense.len());
+        let ragged = self.types.ragged.len();
         let count = 1 + defaults.len();
-        let outputs: Vec<u32> = (count..count + 3 * sparse + dense).map(|slot| slot as u32).collect();
+        let outputs = 3 * sparse + dense + 2 * ragged;
+        let outputs: Vec<u32> = (count..count + outputs).map(|slot| slot as u32).collect();
         let inputs: Vec<Input> = (0..count as u32).map(|slot| Input { slot, last: false }).collect();
         let mut slots: Vec<Option<Tensor>> =
             std::iter::once(examples).chain(defaults.iter().cloned()).map(Some).collect();
@@ -308,13 +307,18 @@ impl Parser {
             let missing = || Error::invalid_argument("a feature was not read");
             slots[count + output].take().ok_or_else(missing)
         };
-        let mut features: Vec<(&Bytes, Parsed)> = Vec::with_capacity(sparse + dense);
+        let mut features: Vec<(&Bytes, Parsed)> = Vec::with_capacity(sparse + dense + ragged);
         for (place, key) in self.keys.sparse.iter().enumerate() {
             let parts = [given(place)?, given(sparse + place)?, given(2 * sparse + place)?];
             features.push((key, Parsed::Sparse(parts)));
         }
         for (place, key) in self.keys.dense.iter().enumerate() {
             features.push((key, Parsed::Dense(given(3 * sparse + place)?)));
+        }
+        let first = 3 * sparse + dense;
+        for (place, key) in self.keys.ragged.iter().enumerate() {
+            let parts = [given(first + place)?, given(first + ragged + place)?];
+            features.push((key, Parsed::Ragged(parts)));
         }
         features.sort_by_key(|(key, _)| *key);
         Ok(features.into_iter().map(|(_, feature)| feature).collect())

@@ -203,8 +203,11 @@ impl<'a> Column<'a> {
             Some((feature, kind)) => {
                 if kind != self.values.kind() {
                     let (found, expected) = (dtype_name(kind), dtype_name(self.values.kind()));
-                    let text =
-                        format!("Data types don't match. Data type: {found} but expected type: {expected}");
+                    let text = match self.form {
+                        Form::Rows => format!("Expected type: {expected}, Actual type: {found}"),
+                        _ => format!("Data type: {found} but expected type: {expected}"),
+                    };
+                    let text = format!("Data types don't match. {text}");
                     return Err(row.error(self.key, &text));
                 }
                 self.values.read(&feature, message).map_err(|error| row.unreadable(error))?;

@@ -1,0 +1,106 @@
+//! Tensors of several variants, such as batches of sparse and ragged tensors.
+
+use session_core::{Error, Result};
+use std::any::Any;
+use std::sync::Arc;
+use tensor::{DType, Shape, Tensor, memory};
+
+/// Variants in the shape of a tensor. A single variant is a handle of its value, and has no such wrapper.
+pub(in crate::kernels) struct Variants {
+    items: Vec<Tensor>,
+    /// The dimensions, of which there is at least one.
+    dims: Vec<usize>,
+}
+
+impl Variants {
+    /// Returns a tensor of this shape, which has as many elements as there are variants.
+    pub(in crate::kernels) fn tensor(mut items: Vec<Tensor>, dims: Vec<usize>) -> Tensor {
+        if dims.is_empty() && items.len() == 1 {
+            return items.remove(0);
+        }
+        Tensor::from_handle(DType::Variant, Arc::new(Variants { items, dims }))
+    }
+
+    /// Returns the variants of a tensor with at least one dimension.
+    pub(in crate::kernels) fn of(tensor: &Tensor) -> Option<&Variants> {
+        tensor.as_handle()
+    }
+
+    pub(in crate::kernels) fn items(&self) -> &[Tensor] {
+        &self.items
+    }
+
+    pub(in crate::kernels) fn dims(&self) -> &[usize] {
+        &self.dims
+    }
+
+    /// Returns the size of the first dimension.
+    pub(in crate::kernels) fn rows(&self) -> Option<usize> {
+        self.dims.first().copied()
+    }
+
+    /// Returns a tensor of one dimension less.
+    pub(in crate::kernels) fn row(&self, number: usize) -> Result<Tensor> {
+        let rows = self.rows().unwrap_or(0);
+        let size = self.items.len().checked_div(rows).unwrap_or(0);
+        let items = self.items.get(number * size..(number + 1) * size).filter(|_| number < rows);
+        let items = items
+            .ok_or_else(|| Error::invalid_argument(format!("there is no row {number} in {rows} variants")))?;
+        Ok(Variants::tensor(items.to_vec(), self.dims[1..].to_vec()))
+    }
+}
+
+/// Returns the shape of a tensor, which of several variants is theirs.
+pub(in crate::kernels) fn shape_of(tensor: &Tensor) -> Shape {
+    Variants::of(tensor).map_or_else(|| tensor.shape().clone(), |variants| Shape::new(&variants.dims))
+}
+
+/// Returns a tensor in another shape of as many elements.
+pub(in crate::kernels) fn reshaped(tensor: Tensor, shape: Shape) -> Result<Tensor> {
+    if tensor.dtype() != DType::Variant {
+        return Ok(tensor.reshaped(shape)?);
+    }
+    let items = Variants::of(&tensor).map_or_else(|| vec![tensor.clone()], |variants| variants.items.clone());
+    if shape.checked_elements() != Some(items.len()) {
+        let text = format!("{} variants cannot have the shape {shape}", items.len());
+        return Err(Error::invalid_argument(text));
+    }
+    Ok(Variants::tensor(items, shape.to_vec()))
+}
+
+/// Returns tensors of variants of one shape under a new first dimension.
+pub(in crate::kernels) fn stack(parts: &[&Tensor]) -> Result<Tensor> {
+    let mut items = Vec::with_capacity(parts.len());
+    let inner = parts.first().map(|part| shape_of(part)).unwrap_or_default();
+    for part in parts {
+        if shape_of(part) != inner {
+            let text = format!("variants of shapes {inner} and {} cannot be stacked", shape_of(part));
+            return Err(Error::invalid_argument(text));
+        }
+        match Variants::of(part) {
+            Some(variants) => items.extend_from_slice(&variants.items),
+            None => items.push((*part).clone()),
+        }
+    }
+    Ok(Variants::tensor(items, [parts.len()].into_iter().chain(inner.iter().copied()).collect()))
+}
+
+/// Returns the rows of a tensor of variants.
+pub(in crate::kernels) fn unstack(tensor: &Tensor) -> Result<Vec<Tensor>> {
+    let variants = Variants::of(tensor).ok_or_else(|| Error::invalid_argument("a scalar has no rows"))?;
+    memory::try_collected((0..variants.rows().unwrap_or(0)).map(|row| variants.row(row)))
+}
+
+/// Returns the values in a tensor of variants, which are all of one type, and its dimensions.
+pub(in crate::kernels) fn parts<'a, V: Any + Send + Sync>(
+    tensor: &'a Tensor,
+    what: &str,
+) -> Result<(Vec<&'a V>, Vec<usize>)> {
+    let (items, dims) = match Variants::of(tensor) {
+        Some(variants) => (variants.items.as_slice(), variants.dims.clone()),
+        None => (std::slice::from_ref(tensor), Vec::new()),
+    };
+    let values: Option<Vec<&V>> = items.iter().map(Tensor::as_handle).collect();
+    let wrong = || Error::invalid_argument(format!("input 0 does not hold {what}, but another variant"));
+    Ok((values.ok_or_else(wrong)?, dims))
+}
