@@ -14,7 +14,7 @@ pub(super) const OPS: &[Op] =
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
     let size = size(build, "Batch size must be greater than zero.")?;
     let drop_remainder = build.bool_or("drop_remainder", false)?;
-    let fuses = build.op_type() != "ParallelBatchDataset";
+    let fuses = build.op_type() == "BatchDatasetV2";
     Ok(Arc::new(Batch { input: build.input()?, size, drop_remainder, fuses }))
 }
 
@@ -36,7 +36,7 @@ struct Batch {
     input: Shared,
     size: u64,
     drop_remainder: bool,
-    /// True if it is fused with a preceding map.
+    /// True if it is fused with a preceding map. TensorFlow rewrites one spelling only.
     fuses: bool,
 }
 

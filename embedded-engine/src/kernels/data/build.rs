@@ -87,6 +87,9 @@ impl Node {
         let shapes = shapes.or_else(|| sparse.is_some().then(|| [2, 1, 1].map(PartialShape::of_rank).into()));
         // Files have records, which are strings.
         let types = types("output_types").or_else(|| types("Toutput_types")).or(sparse);
+        // Sparse batches are variants, whatever dtype the graph has for their values.
+        let makes_sparse = operation.op_type().ends_with("DenseToSparseBatchDataset");
+        let types = types.filter(|_| !makes_sparse).or_else(|| makes_sparse.then(|| vec![DType::Variant]));
         let types = types.unwrap_or_else(|| vec![DType::String]);
         let shapes = shapes.unwrap_or_else(|| vec![PartialShape::scalar(); types.len()]);
         let signature = operation.def().map(|def| def.signature());

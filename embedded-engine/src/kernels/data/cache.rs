@@ -130,7 +130,7 @@ struct Cached {
 }
 
 enum Mode {
-    /// Nothing was requested yet.
+    /// Nothing was asked for yet.
     Undecided,
     /// Elements come from memory; the next one.
     Read(usize),

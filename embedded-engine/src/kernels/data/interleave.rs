@@ -29,7 +29,8 @@ fn make(build: &Build<'_, '_>) -> Result<Shared> {
     if build.op_type() == "InterleaveDataset" {
         let length = |name: &str| build.positive(name, |_| format!("{name} must be greater than zero."));
         let (cycle, block, ahead) = (length("cycle_length")?, length("block_length")?, ReadAhead::NONE);
-        return Ok(Arc::new(Interleave { input, function, cycle: places(cycle), block, ahead }));
+        let cycle = places(cycle);
+        return Ok(Arc::new(Interleave { input, function, cycle, block, ahead, errors: Errors::Between }));
     }
     let block = build.positive("block_length", |_| "`block_length` must be > 0")?;
     let calls = build.int("num_parallel_calls")?;
@@ -64,10 +65,10 @@ fn make(build: &Build<'_, '_>) -> Result<Shared> {
         (size("buffer_output_elements", 1, ">")?, size("prefetch_input_elements", 0, ">=")?);
     let threads = usize::try_from(calls).unwrap_or(usize::MAX);
     let ahead = ReadAhead::of(build, &function, threads, elements, inputs)?;
-    Ok(Arc::new(Interleave { input, function, cycle, block, ahead }))
+    Ok(Arc::new(Interleave { input, function, cycle, block, ahead, errors: Errors::Counted }))
 }
 
-/// Returns a number of places; no memory is reserved for more than there can be.
+/// Returns a number of places; nobody has memory for more than there can be.
 pub(super) fn places(cycle: u64) -> usize {
     usize::try_from(cycle).unwrap_or(usize::MAX)
 }
@@ -78,6 +79,16 @@ struct Interleave {
     cycle: usize,
     block: u64,
     ahead: ReadAhead,
+    errors: Errors,
+}
+
+/// The place of errors among the elements.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Errors {
+    /// They are not counted, and the next element comes from where they came from.
+    Between,
+    /// They are counted as elements, and an input that cannot be opened as an input with one element.
+    Counted,
 }
 
 impl Dataset for Interleave {
@@ -98,6 +109,7 @@ impl Dataset for Interleave {
             current: 0,
             block: self.block,
             count: 0,
+            errors: self.errors,
         }))
     }
 }
@@ -109,6 +121,7 @@ struct Interleaved {
     block: u64,
     /// Elements that the current place gave in a row.
     count: u64,
+    errors: Errors,
 }
 
 impl Interleaved {
@@ -124,6 +137,14 @@ impl Interleaved {
         self.current = (self.current + 1) % self.places.len();
         self.count = 0;
     }
+
+    /// Counts an element of the current place.
+    fn count(&mut self) {
+        self.count += 1;
+        if self.count == self.block {
+            self.go_on();
+        }
+    }
 }
 
 impl Iterate for Interleaved {
@@ -131,17 +152,32 @@ impl Iterate for Interleaved {
         loop {
             self.read_ahead(run);
             if let Some(opened) = &mut self.places[self.current] {
-                if let Some(element) = opened.next(run)? {
-                    self.count += 1;
-                    if self.count == self.block {
+                match opened.next(run) {
+                    Ok(Some(element)) => {
+                        self.count();
+                        return Ok(Some(element));
+                    }
+                    Ok(None) => {
+                        self.places[self.current] = None;
                         self.go_on();
                     }
-                    return Ok(Some(element));
+                    Err(error) => {
+                        if self.errors == Errors::Counted {
+                            self.count();
+                        }
+                        return Err(error);
+                    }
                 }
-                self.places[self.current] = None;
-                self.go_on();
             } else if !self.inputs.is_over() {
-                self.places[self.current] = self.inputs.next(run)?;
+                match self.inputs.next(run) {
+                    Ok(opened) => self.places[self.current] = opened,
+                    Err(error) => {
+                        if self.errors == Errors::Counted {
+                            self.go_on();
+                        }
+                        return Err(error);
+                    }
+                }
             } else if self.places.iter().all(Option::is_none) {
                 return Ok(None);
             } else {

@@ -87,6 +87,14 @@ impl Interleaved {
         self.count = 0;
     }
 
+    /// Counts an element of the current place.
+    fn count(&mut self) {
+        self.count += 1;
+        if self.count == self.block {
+            self.go_on();
+        }
+    }
+
     /// The next input in a place.
     fn open(&mut self, run: &Run<'_>) -> Place {
         match self.inputs.next(run) {
@@ -131,10 +139,7 @@ impl Iterate for Interleaved {
                     }
                     match given {
                         Ok(Some(element)) => {
-                            self.count += 1;
-                            if self.count == self.block {
-                                self.go_on();
-                            }
+                            self.count();
                             return Ok(Some(element));
                         }
                         Ok(None) => {
@@ -144,18 +149,22 @@ impl Iterate for Interleaved {
                             empty = 0;
                         }
                         Err(error) => {
-                            self.go_on();
+                            self.count();
                             return Err(error);
                         }
                     }
                 }
                 Place::Failed(error) => {
-                    self.places[self.current] = self.open(run);
                     self.go_on();
                     return Err(error);
                 }
                 Place::Empty => {
                     empty += 1;
+                    // The place of an input that failed is free from its next turn on.
+                    if !self.inputs.is_over() {
+                        self.places[self.current] = self.open(run);
+                        empty = 0;
+                    }
                     self.go_on();
                 }
             }

@@ -1,4 +1,4 @@
-//! `MapAndBatchDataset`, which a map with a batch after it becomes (D-12, D-15).
+//! `MapAndBatchDataset`, which a map with a batch behind it becomes (D-12, D-15).
 
 use super::batch::{batches, size};
 use super::build::{Build, Op};
@@ -44,7 +44,7 @@ impl Dataset for MapAndBatch {
     }
 }
 
-/// Batches of what a map yields.
+/// Batches of what a map gives.
 pub(super) fn fused(map: &Arc<Map>, size: u64, drop_remainder: bool, run: &Run<'_>) -> Result<Source> {
     let input = map.input.iterate(run)?;
     Ok(Box::new(MappedBatches { input, map: map.clone(), size, drop_remainder, number: 0, ended: false }))
@@ -85,7 +85,7 @@ impl Iterate for MappedBatches {
                 match finished {
                     Ok(Some(element)) => elements.push(element),
                     Ok(None) => {
-                        // What was drawn after an end that the function signals is not part of the batch.
+                        // What was drawn behind an end that the function signals is not part of the batch.
                         (self.ended, taken) = (true, taken - asked + place - 1);
                         break;
                     }
@@ -96,10 +96,10 @@ impl Iterate for MappedBatches {
         if let Some(error) = failed {
             return Err(error);
         }
+        check(&elements)?;
         if elements.is_empty() || taken < self.size && self.drop_remainder {
             return Ok(None);
         }
-        check(&elements)?;
         element::stack(&elements, run.environment).map(Some)
     }
 

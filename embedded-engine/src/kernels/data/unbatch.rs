@@ -46,8 +46,8 @@ impl Iterate for Rows {
             run.limits.check()?;
             let Some(batch) = self.input.next(run)? else { return Ok(None) };
             let counts: Option<Vec<usize>> = batch.iter().map(element::rows).collect();
-            let counts =
-                counts.ok_or_else(|| Error::invalid_argument("a scalar cannot be taken apart into rows"))?;
+            let scalar = "Input element must have a non-scalar value in each component.";
+            let counts = counts.ok_or_else(|| Error::invalid_argument(scalar))?;
             let count = counts.first().copied().unwrap_or(0);
             if counts.iter().any(|&other| other != count) {
                 let text =

@@ -128,8 +128,12 @@ impl Iterate for Windows {
         let (span, stride) = (self.rules.span(), self.rules.stride);
         while self.held.len() < span {
             run.limits.check()?;
-            let Some(taken) = self.take(run) else { break };
-            self.held.push_back(taken);
+            match self.take(run) {
+                // A failed element is no part of a window of tensors.
+                Some(Err(error)) if self.rules.stacks => return Err(error),
+                Some(taken) => self.held.push_back(taken),
+                None => break,
+            }
         }
         if self.held.is_empty() || self.held.len() < span && self.rules.drop_remainder {
             return Ok(None);
