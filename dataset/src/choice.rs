@@ -37,7 +37,7 @@ impl Dataset {
     }
 
     /// Returns elements of these datasets, each drawn at random from one of them: in proportion to their weights, or from each
-    /// as often. A dataset without a positive weight is left out. At the end of one dataset the others continue. With equal seeds
+    /// as often. A dataset of weight 0 is left out. At the end of one dataset the others go on. With equal seeds
     /// the order is TensorFlow's.
     ///
     /// ```
@@ -69,6 +69,10 @@ impl Dataset {
         };
         if weights.len() != datasets.len() {
             let text = format!("{} weights for {} datasets", weights.len(), datasets.len());
+            return invalid(&graph, "DirectedInterleaveDataset", first.spec.clone(), Error::value(text));
+        }
+        if let Some(weight) = weights.iter().find(|weight| !weight.is_finite() || **weight < 0.0) {
+            let text = format!("a weight of a dataset is a finite number that is not negative, not {weight}");
             return invalid(&graph, "DirectedInterleaveDataset", first.spec.clone(), Error::value(text));
         }
         let (datasets, weights): (Vec<&Dataset>, Vec<f32>) =

@@ -7,6 +7,7 @@ use ops::functions::define;
 use ops::script::host_func;
 use session_core::{Code, DType, Error, Graph, Output, OutputInfo, PartialShape, Result, Tensor};
 use std::collections::HashMap;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -77,7 +78,8 @@ impl Dataset {
     }
 
     /// Creates a dataset of the items of a Rust iterator, which `open` creates for each epoch. After a restore it runs again from its
-    /// beginning, and the elements that steps have taken are dropped; [`from_rows`](Dataset::from_rows) continues at once.
+    /// beginning, and the elements that steps have taken are dropped; [`from_rows`](Dataset::from_rows) continues at once. An iterator
+    /// that panics fails one step and is at its end.
     #[must_use]
     #[track_caller]
     pub fn from_generator<I>(
@@ -156,8 +158,11 @@ impl Running {
         let Some(mut generator) = generator else {
             return Err(Error::new(Code::FailedPrecondition, format!("generator {number} does not run")));
         };
-        let element = generator.next();
-        self.lock().insert(number, generator);
+        let element = panic::catch_unwind(AssertUnwindSafe(|| generator.next()));
+        // What panicked is not called again: as in TensorFlow, the error is followed by the end.
+        let rest = if element.is_ok() { generator } else { Box::new(std::iter::empty()) };
+        self.lock().insert(number, rest);
+        let element = element.unwrap_or_else(|payload| panic::resume_unwind(payload));
         element.unwrap_or_else(|| Err(Error::new(Code::OutOfRange, "the generator is at its end")))
     }
 }

@@ -34,7 +34,7 @@ impl Dataset for Generator {
     }
 
     fn iterate(&self, _: &Run<'_>) -> Result<Source> {
-        Ok(Box::new(Generating { functions: self.0.clone(), state: None, is_over: false }))
+        Ok(Box::new(Generating { functions: self.0.clone(), state: None, number: 0, is_over: false }))
     }
 }
 
@@ -42,6 +42,8 @@ struct Generating {
     functions: Arc<Functions>,
     /// The initial state.
     state: Option<Element>,
+    /// Of the next element.
+    number: u64,
     is_over: bool,
 }
 
@@ -54,7 +56,9 @@ impl Iterate for Generating {
             Some(state) => state.clone(),
             None => self.state.insert(self.functions.init.call(run, Element::new())?).clone(),
         };
-        match self.functions.next.call(run, state) {
+        let number = self.number;
+        self.number += 1;
+        match self.functions.next.call_for(run, state, number) {
             Err(error) if error.code() == Code::OutOfRange => {
                 self.is_over = true;
                 let state = self.state.take().unwrap_or_default();
@@ -65,7 +69,7 @@ impl Iterate for Generating {
         }
     }
 
-    /// Only the closure knows its position: it runs again from its beginning.
+    /// Nobody knows where it stands but itself: it runs again from its beginning.
     fn save(&self, _: &mut Writer) -> Result<()> {
         Err(unsavable("generator"))
     }
