@@ -285,7 +285,7 @@ impl Shelves {
             return Ok(block);
         }
         self.make(capacity).or_else(|error| {
-            // Freeing idle memory of other sizes may make room.
+            // Idle memory of other sizes may be what is missing.
             if self.unused_bytes() == 0 {
                 return Err(error);
             }

@@ -1,4 +1,4 @@
-//! Reading a bundle: the whole index at once, tensors one by one when they are requested.
+//! Reading a bundle: the whole index at once, tensors one by one when they are asked for.
 
 use super::entry::{Entry, Flaw, Header, HeaderError};
 use super::slice::{self, TensorSlice};

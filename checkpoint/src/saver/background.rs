@@ -1,4 +1,4 @@
-//! A save that runs while its caller continues.
+//! A save that runs while its caller goes on.
 
 use super::save::{Request, Shared};
 use crate::{Error, Result};

@@ -1,4 +1,4 @@
-//! Searches for elements: positions, unique values, differences of sets.
+//! Finding elements: where they are, which there are, what is missing.
 
 use super::gathering::gather;
 use super::joining::concat;
