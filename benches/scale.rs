@@ -196,7 +196,7 @@ fn save(saver: &GraphSaver, session: &Arc<dyn Session>, folder: &tempfile::TempD
     saver.save(&**session, folder.path().join("model"), None).unwrap()
 }
 
-/// Returns the shortest time of several runs, each on a graph of its own.
+/// Returns the shortest time of several runs, each on its own graph.
 fn seconds(case: fn(usize) -> Box<dyn FnOnce()>, size: usize) -> f64 {
     let runs = if size > 10_000 { 1 } else { 3 };
     let run = |_| {

@@ -1,4 +1,4 @@
-//! A language model of characters: two LSTM cells, truncated back-propagation, a state that goes on from step to step.
+//! A language model of characters: two LSTM cells, truncated back-propagation, a state that continues from step to step.
 //!
 //! ```text
 //! cargo run --release --example char_rnn -- [--steps N] [--dir D] [--seed S]

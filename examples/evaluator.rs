@@ -1,4 +1,4 @@
-//! Evaluates the checkpoints of a training as they appear, in a process of its own.
+//! Evaluates the checkpoints of a training as they appear, in a separate process.
 //!
 //! ```text
 //! cargo run --release --example digits -- --dir D &

@@ -53,7 +53,7 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
     };
     let checkpoint = latest_checkpoint(&dir)?.ok_or("there is no checkpoint in the folder")?;
 
-    // The part of the model that gives answers: no loss, no optimizer.
+    // The part of the model that returns answers: no loss, no optimizer.
     let graph = Graph::new();
     let images = array::placeholder(&graph.named("images"), DType::Float32, [None, Some(PIXELS)]);
     let digit = math::argmax(logits(&images), 1);

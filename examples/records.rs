@@ -6,7 +6,7 @@
 //!
 //! The first run writes the files to the folder. In each epoch the files come in a new order, records of all of them take turns,
 //! and a buffer mixes them. The position of the iterator is in the checkpoint: a run that is interrupted, even by SIGKILL, and
-//! started again with the same `--dir` goes on with the very next batch.
+//! started again with the same `--dir` continues with the very next batch.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic reports the failure, and the output is meant to be read
 
 mod support;

@@ -5,7 +5,7 @@
 //! cargo run -p monitored-cli -- run D/export/best/* --input 'points=[[0.1, 0.2], [0.9, 0.9]]'
 //! ```
 //!
-//! A run that is interrupted, even by SIGKILL, and started again with the same `--dir` goes on with the very next batch, and
+//! A run that is interrupted, even by SIGKILL, and started again with the same `--dir` continues with the very next batch, and
 //! compares with the best export so far. Evaluation and exports use moving averages of the variables.
 #![allow(clippy::print_stdout)] // the output is meant to be read
 

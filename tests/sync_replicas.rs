@@ -66,7 +66,7 @@ fn replicas_in_threads_take_each_step_together() {
     let taken = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..3 {
-            // Who is first takes the next example, so that nobody waits for a replica that is done.
+            // Who is first takes the next example, so that no replica waits for one that is done.
             scope.spawn(|| {
                 while taken.fetch_add(1, Ordering::Relaxed) < 12 {
                     raw.run(&train_op, ()).unwrap();

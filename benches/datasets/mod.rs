@@ -1,4 +1,4 @@
-//! The dataset rows of W3: pipelines of which a step takes a batch and sums it, and the cost of going on from a checkpoint.
+//! The dataset rows of W3: pipelines of which a step takes a batch and sums it, and the cost of continuing from a checkpoint.
 
 use crate::support::{emit, labels, rounds, splitmix, status_mb, threads, uniform};
 use crate::{BATCH, PIXELS, RECORDS, decoded, specs};
@@ -146,7 +146,7 @@ fn session_of_nothing(graph: &Graph) -> Result<Arc<dyn Session>> {
     EmbeddedEngine::new().new_session(graph, "", &SessionConfig::with_threads(threads()))
 }
 
-/// Measures the time from a new session to its first batch behind a position.
+/// Measures the time from a new session to its first batch after a position.
 fn restore(position: u64) -> Result<()> {
     const SIZE: u64 = 10;
     let build = |skipped: u64| {

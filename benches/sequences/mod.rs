@@ -18,7 +18,7 @@ fn given(scope: &Graph, name: &str, shape: &[usize], values: Vec<f32>) -> Variab
     get_variable(scope, name, shape, DType::Float32, &elements(values))
 }
 
-/// Returns the loss for words `[batch, steps]` and the words behind them.
+/// Returns the loss for words `[batch, steps]` and the words after them.
 pub(crate) fn loss(graph: &Graph, workload: &str, x: &Output, y: &Output) -> Output {
     let scope = graph.variable_scope("", Reuse::Auto);
     let logits = match workload {
@@ -91,7 +91,7 @@ fn transformer(scope: &Graph, x: &Output) -> Output {
     dense(normed.named("logits"), WORDS, &kernel(WIDTH, WORDS))
 }
 
-/// Creates the batches once: words `[batch, steps]`, and the words behind them.
+/// Creates the batches once: words `[batch, steps]`, and the words after them.
 pub(crate) fn batches([batch, steps]: [usize; 2]) -> Vec<(Tensor, Tensor)> {
     const BATCHES: usize = 64;
     let words = labels(3, BATCHES * batch * (steps + 1), WORDS as u64);

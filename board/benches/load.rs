@@ -85,7 +85,7 @@ fn large_file(folder: &Path) {
 /// The processor's time of this process so far, all threads together.
 fn cpu_seconds() -> f64 {
     let Ok(stat) = std::fs::read_to_string("/proc/self/stat") else { return f64::NAN };
-    // Behind the program's name in parentheses; the fields 14 and 15, in ticks of a hundredth of a second.
+    // After the program's name in parentheses; the fields 14 and 15, in ticks of a hundredth of a second.
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
     fields[11..13].iter().map(|ticks| ticks.parse::<f64>().unwrap_or(f64::NAN)).sum::<f64>() / 100.0
 }

@@ -14,7 +14,7 @@ use summary::{
     VoidPoints,
 };
 
-/// The most tags of a run that are kept: nobody reads more, and they take memory.
+/// The most tags of a run that are kept: more are of no use to a reader, and they take memory.
 const MAX_TAGS: usize = 20_000;
 /// Tags with more bytes are shortened.
 pub(crate) const MAX_TAG: usize = 4096;

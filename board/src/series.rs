@@ -86,7 +86,7 @@ impl Series {
         self.group *= 2;
         let mut kept = Vec::with_capacity(self.points.len() / 2 + 2);
         if let Some((first, rest)) = self.points.split_first() {
-            // Curves go on beginning where they began.
+            // Curves keep their beginning.
             kept.push(*first);
             rest.chunks(4).for_each(|group| extremes(group, &mut kept));
         }
@@ -119,7 +119,7 @@ impl Series {
     }
 
     /// At most about `limit` points of a range: all there are, or the extremes of equally many neighbors. The points next
-    /// to the range belong to it, so that lines go on to the edges.
+    /// to the range belong to it, so that lines extend to the edges.
     pub(crate) fn view(&self, axis: Axis, range: Option<(f64, f64)>, limit: usize) -> View {
         let inside: Vec<Point> = match range {
             None => self.iter().copied().collect(),

@@ -145,7 +145,7 @@ fn damaged_files_are_shown_as_far_as_they_go_with_a_note() {
     numbers(folder.path(), "loss", curve(100, 1));
     let file = event_files(folder.path()).unwrap().remove(0);
     let whole = std::fs::read(&file).unwrap();
-    // The end is missing, as while it is written: no note, and it goes on when it is there.
+    // The end is missing, as while it is written: no note, and it continues when it is there.
     std::fs::write(&file, &whole[..whole.len() - 5]).unwrap();
     let board = open(folder.path());
     assert_eq!(points(&board, ".", "loss").len(), 99);

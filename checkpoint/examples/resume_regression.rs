@@ -1,4 +1,4 @@
-//! A training loop of its own that can be stopped at any moment and goes on exactly where it was.
+//! A stand-alone training loop that can be stopped at any moment and resumes exactly where it was.
 //!
 //! `cargo run -p monitored-checkpoint --example resume_regression -- [FOLDER] [STEPS]`; run it again, or kill it and run
 //! it again. The losses are those of a run that was never stopped.

@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// The text between the final name of an unfinished file and its [`Mark`].
 const UNFINISHED: &str = ".tempstate";
 
-/// By which unfinished files are known for somebody's own: a number that nobody else has. What has only a
+/// By which unfinished files are recognized as a saver's own: a unique number. What has only a
 /// similar name is not ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mark(pub(crate) u64);

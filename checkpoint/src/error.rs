@@ -34,7 +34,7 @@ pub enum Error {
     /// There is no checkpoint with this prefix, in this folder, or in this file.
     #[error("no checkpoint at {}", escaped(path.display()))]
     NotFound {
-        /// The prefix, folder or file asked for.
+        /// The prefix, folder or file requested.
         path: PathBuf,
     },
     /// The checkpoint has no tensor of these names.
@@ -148,7 +148,7 @@ pub enum Error {
         /// Each candidate, newest first, with the reason against it.
         rejected: Vec<(PathBuf, Error)>,
     },
-    /// The thing to be saved or restored reported an error of its own.
+    /// The thing to be saved or restored reported its own error.
     #[error("cannot {operation} the variables: {source}")]
     Variables {
         /// `read` or `assign`.
@@ -273,7 +273,7 @@ impl Error {
         Error::Corrupt { path: path.into(), tensor: Some(name.into()), what: what.into() }
     }
 
-    /// For `map_err` behind a file operation.
+    /// For `map_err` after a file operation.
     pub(crate) fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
         let path = path.to_path_buf();
         move |source| Error::Io { operation, path, source }

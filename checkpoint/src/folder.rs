@@ -26,9 +26,9 @@ pub(crate) const LOCK_FILE: &str = "checkpoint.lock";
 pub(crate) struct Folder {
     /// In the spelling that stays right whatever the working folder is.
     path: PathBuf,
-    /// Absent where nobody locks.
+    /// Absent where locks are off.
     lock: Option<Arc<dyn Any + Send + Sync>>,
-    /// Of unfinished files where nobody locks, and so nobody may remove them later.
+    /// Of unfinished files where locks are off, so that none may be removed later.
     unlocked: Mark,
     /// True if what killed saves left is still to be removed.
     untidy: AtomicBool,
@@ -105,7 +105,7 @@ impl Folder {
         }
     }
 
-    /// Waits until nobody else writes into the folder, and keeps it so.
+    /// Waits until nothing else writes into the folder, and keeps it so.
     pub(crate) fn writing<'f>(&'f self, storage: &'f Arc<dyn Storage>, durable: bool) -> Result<Writing<'f>> {
         let mut journal = locked(&self.journal);
         if journal.is_none() {
@@ -163,7 +163,7 @@ impl Folder {
     }
 
     /// A save was interrupted while its files got their names. The index got none: it still lies there as
-    /// an unfinished file and says how long the data are, so that a file that somebody else has put in
+    /// an unfinished file and says how long the data are, so that a file that another program has put in
     /// their place since is not taken for them.
     fn remove_published(
         &self,

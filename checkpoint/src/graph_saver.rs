@@ -287,7 +287,7 @@ impl GraphMember for GraphSaver {
     }
 }
 
-/// Checks that what is saved is of one graph, each under a key of its own and each under one key (S-276).
+/// Checks that what is saved is of one graph, each under its own key and each under one key (S-276).
 fn check_keys(variables: &[Variable], tables: &[SavedTable]) -> Result<()> {
     let graph = variables.first().map(Variable::graph).or_else(|| tables.first().map(SavedTable::graph));
     if let Some(graph) = graph {

@@ -3,7 +3,7 @@
 //! A name proves nothing: a folder may hold files of other programs, or checkpoints that are being copied
 //! in, under any name. So a saver removes only what is written down here:
 //!
-//! - files that are not finished: their names end in the folder's *mark*, a number that nobody else has;
+//! - files that are not finished: their names end in the folder's *mark*, a unique number;
 //! - files of a checkpoint whose save was interrupted after the first of them had got its name;
 //! - checkpoints that are no longer wanted, if the index of each is still the one that a saver wrote.
 //!

@@ -1,6 +1,6 @@
 //! TensorFlow checkpoints: read, write, save, restore, retain.
 //!
-//! For any program that has tensors and wants to keep them: a training loop of its own, a tool that looks
+//! For any program that has tensors and wants to keep them: a custom training loop, a tool that looks
 //! into a model, a session. The files are TensorFlow's V2 format, which TensorFlow reads and writes too;
 //! [`safetensors`] files can be read and written besides.
 //!
@@ -42,7 +42,7 @@
 //!
 //! # What it does not do
 //!
-//! It knows nothing of graphs (except behind the feature `session`) and computes nothing. Tensors of
+//! It is independent of graphs (except in the feature `session`) and computes nothing. Tensors of
 //! dtype resource and variant are not read. A [`Saver`] restores from files of every format, and writes V2 files only.
 //!
 //! # Where it differs from TensorFlow on purpose
@@ -53,7 +53,7 @@
 //! | a damaged newest checkpoint is rejected, reported, and the next older one used | an error, or wrong data |
 //! | saving a prefix again replaces it at once | data are overwritten before the index |
 //! | files and folder are synced before each step of a save | no sync |
-//! | a new saver knows the older files of its folder | limits are forgotten at a restart |
+//! | a new saver finds the older files of its folder | limits are forgotten at a restart |
 //! | as many old checkpoints as necessary are deleted | one per save |
 //! | without a limit the state file lists all | only the newest |
 //! | the state file names checkpoints relative to itself | depends on how the folder was given |

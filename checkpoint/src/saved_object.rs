@@ -78,7 +78,7 @@ struct Locked<T> {
 }
 
 impl SavedObject {
-    /// An object under a name, shared with whoever else holds the lock.
+    /// An object under a name, shared with all holders of the lock.
     #[must_use]
     pub fn new<T>(name: impl Into<String>, object: &Arc<Mutex<T>>) -> SavedObject
     where

@@ -240,7 +240,7 @@ impl<'o> ObjectContents<'o> {
         ObjectContents { owners: names.collect(), objects, read: vec![Vec::new(); objects.len()] }
     }
 
-    /// Takes a tensor, or gives it back if it is none of theirs.
+    /// Takes a tensor, or returns it if it is none of theirs.
     fn take(&mut self, name: String, value: Tensor) -> Option<(String, Tensor)> {
         match self.owners.get(&name) {
             Some(&index) => {
@@ -272,7 +272,7 @@ impl<'t> TableContents<'t> {
         TableContents { parts: parts.collect(), tables, read: vec![[None, None]; tables.len()] }
     }
 
-    /// Takes a part, or gives the value back if the name is not that of one.
+    /// Takes a part, or returns the value if the name is not that of one.
     fn take(&mut self, name: &str, value: Tensor) -> Option<Tensor> {
         let Some(&(table, part)) = self.parts.get(name) else { return Some(value) };
         self.read[table][part] = Some(value);

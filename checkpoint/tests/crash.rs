@@ -80,11 +80,11 @@ fn newest(storage: &Arc<dyn Storage>, folder: &Path) -> Option<i64> {
     Some(round)
 }
 
-/// After an interruption in or after round `last`: the newest is that round or the next one. Then goes on,
+/// After an interruption in or after round `last`: the newest is that round or the next one. Then continues,
 /// and looks whether everything was tidied up.
 fn check(storage: &Arc<dyn Storage>, folder: &Path, last: Option<i64>, what: &str) {
     let found = newest(storage, folder);
-    // A first checkpoint whose state file was not written yet is whole, but nobody knows of it.
+    // A first checkpoint whose state file was not written yet is whole, but not listed.
     let expected = [last, Some(last.map_or(0, |last| last + 1))];
     assert!(expected.contains(&found), "{what}: found {found:?} after {last:?}");
     let next = found.unwrap_or(-1) + 1;

@@ -142,7 +142,7 @@ fn prefix(step: u8) -> PathBuf {
 }
 
 /// Without a recorded time of the last preserved one (no rule by time) a restart forgets it; with one,
-/// it does not. Times are recorded only with a rule by time; otherwise nobody looks at them.
+/// it does not. Times are recorded only with a rule by time; otherwise nothing reads them.
 fn run(rules: &Rules, actions: &[Action]) {
     let (disk, clock) = (Disk::default(), Arc::new(Manual(Mutex::new(1000))));
     let mut saver = self::saver(rules, &disk, &clock);

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tensor::text::escaped;
 
-/// Evaluate the checkpoints of a training in a session of its own: restore the variables, initialize the local ones, run the
+/// Evaluate the checkpoints of a training in a separate session: restore the variables, initialize the local ones, run the
 /// operations of `--eval-op` batch by batch, and print the tensors of `--fetch`.
 ///
 /// Without `--eval-op` the tensors are computed once, from all rows of the feeds. With `--follow`, a checkpoint that is damaged

@@ -10,7 +10,7 @@ fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../checkpoint/tests/fixtures").join(name)
 }
 
-/// Runs the program; gives exit code, output and errors.
+/// Runs the program; returns exit code, output and errors.
 fn run(arguments: &[&dyn AsRef<std::ffi::OsStr>]) -> (i32, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_monitored"));
     let output = command.arg("checkpoint").args(arguments.iter().map(|a| a.as_ref())).output().unwrap();

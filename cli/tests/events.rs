@@ -10,7 +10,7 @@ fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../summary/tests/fixtures/events").join(name)
 }
 
-/// Runs the program; gives exit code, output and errors.
+/// Runs the program; returns exit code, output and errors.
 fn run(arguments: &[&dyn AsRef<std::ffi::OsStr>]) -> (i32, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_monitored"));
     let output = command.arg("events").args(arguments.iter().map(|a| a.as_ref())).output().unwrap();
@@ -29,7 +29,7 @@ fn row<'a>(listed: &'a Json, tag: &str) -> &'a Json {
     tags.iter().find(|row| row["tag"] == tag).unwrap_or_else(|| panic!("no {tag} in {listed}"))
 }
 
-/// A run that was killed at step 20 and went on from 15.
+/// A run that was killed at step 20 and continued from 15.
 fn restarted(folder: &Path) {
     let writer = EventWriter::open(folder).unwrap();
     for (first, last) in [(1, 20), (15, 25)] {

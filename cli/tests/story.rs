@@ -78,7 +78,7 @@ fn a_model_goes_from_training_to_use_and_back() {
     assert_eq!(output.status.signal(), Some(9), "{}", String::from_utf8_lossy(&output.stderr));
     let best_of_killed = export(&folder, "best");
 
-    // Resumed: it goes on at step 41, and compares with the best export of the killed process.
+    // Resumed: it continues at step 41, and compares with the best export of the killed process.
     let begin = Arc::default();
     let done = program::train(&folder, 80, Begins(Arc::clone(&begin))).unwrap();
     assert_eq!(*begin.lock().unwrap(), Some(40));
@@ -110,7 +110,7 @@ fn a_model_goes_from_training_to_use_and_back() {
     assert_eq!(theirs["step"], 100);
     assert!(theirs["last_loss"].as_f64() < theirs["first_loss"].as_f64(), "{theirs}");
 
-    // Back again: the training goes on from TensorFlow's checkpoint.
+    // Back again: the training continues from TensorFlow's checkpoint.
     let newest = latest_checkpoint(&folder).unwrap().unwrap();
     assert!(newest.ends_with("model.ckpt-100"), "{}", newest.display());
     let kernel = CheckpointReader::open(&newest).unwrap().read("hidden1/kernel").unwrap();

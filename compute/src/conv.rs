@@ -163,7 +163,7 @@ fn forward_with<T: Real>(
 /// [`OutOfMemory`] when `scratch` is refused what it has to grow by.
 ///
 /// # Panics
-/// When a slice has not the length that `shape` gives it, or a stride or dilation is 0.
+/// When the length of a slice differs from `shape`, or a stride or dilation is 0.
 pub fn input_gradient<T: Real>(
     pool: &Pool,
     scratch: &mut Scratch,
@@ -202,7 +202,7 @@ fn input_gradient_with<T: Real>(
 /// [`OutOfMemory`] when `scratch` is refused what it has to grow by.
 ///
 /// # Panics
-/// When a slice has not the length that `shape` gives it, or a stride or dilation is 0.
+/// When the length of a slice differs from `shape`, or a stride or dilation is 0.
 pub fn filter_gradient<T: Real>(
     pool: &Pool,
     scratch: &mut Scratch,

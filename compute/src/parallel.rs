@@ -1,7 +1,7 @@
 //! The threads that share the work of one kernel.
 //!
 //! Work is handed out in seats of a job: a helper that begins takes a seat, and the caller waits only for seats that are taken. A helper that
-//! is late therefore delays nobody. Helpers spin for a few microseconds between jobs, because a step consists of many short kernels, and
+//! is late therefore delays no other. Helpers spin for a few microseconds between jobs, because a step consists of many short kernels, and
 //! then sleep.
 
 mod workers;
@@ -14,7 +14,7 @@ use workers::Workers;
 /// Threads that kernels may use. Cloning is cheap; clones share the threads.
 ///
 /// The calling thread always takes part, so a pool of one thread owns no thread and costs nothing to enter. Idle threads sleep after about
-/// ten microseconds, during which they yield their CPU to others. Nobody waits for a thread that has not begun to help, so another
+/// ten microseconds, during which they yield their CPU to others. No caller waits for a thread that has not begun to help, so another
 /// program on the same machine slows a kernel down only by its share.
 ///
 /// ```

@@ -24,7 +24,7 @@ use crate::{OutOfMemory, Pool, Scratch, matmul};
 /// [`OutOfMemory`] when `scratch` is refused what it has to grow by.
 ///
 /// # Panics
-/// When a slice is not as long as its size says.
+/// When the length of a slice differs from its size.
 pub fn qr<T: Real + matmul::Real>(
     pool: &Pool,
     scratch: &mut Scratch,
@@ -79,7 +79,7 @@ fn transpose<T: Real>(matrix: &[T], width: usize, to: &mut [T]) {
 }
 
 /// Turns a vector into the reflection that makes all but its first element zero: that element becomes the result, the
-/// others the reflection's vector behind its leading 1. Returns the factor of the reflection, 0 for none.
+/// others the reflection's vector after its leading 1. Returns the factor of the reflection, 0 for none.
 fn reflection<T: Real>(vector: &mut [T]) -> T {
     let Some((first, tail)) = vector.split_first_mut() else { return T::default() };
     let squares = dot(tail, tail);

@@ -122,7 +122,7 @@ impl fmt::Debug for Scratch {
 
 #[allow(unsafe_code)] // bytes are lent as elements
 impl Memory {
-    /// `counts[i]` elements for every `i`, each part on a cache line of its own, with any values.
+    /// `counts[i]` elements for every `i`, each part on its own cache line, with any values.
     pub(crate) fn parts<T: Real, const N: usize>(
         &mut self,
         counts: [usize; N],
@@ -130,7 +130,7 @@ impl Memory {
         let lines = counts.map(|count| count.saturating_mul(size_of::<T>()).div_ceil(LINE));
         let total = lines.iter().fold(0, |total: usize, &lines| total.saturating_add(lines));
         if self.lines.len() < total {
-            // Freed first: nobody needs what it holds.
+            // Freed first: nothing needs what it holds.
             self.lines = Vec::new();
             let bytes = total.saturating_mul(LINE);
             if !(self.allowed)(bytes) || self.lines.try_reserve_exact(total).is_err() {

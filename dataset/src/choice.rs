@@ -37,7 +37,7 @@ impl Dataset {
     }
 
     /// Returns elements of these datasets, each drawn at random from one of them: in proportion to their weights, or from each
-    /// as often. A dataset of weight 0 is left out. At the end of one dataset the others go on. With equal seeds
+    /// as often. A dataset of weight 0 is left out. At the end of one dataset the others continue. With equal seeds
     /// the order is TensorFlow's.
     ///
     /// ```

@@ -33,7 +33,7 @@ impl Dataset {
     /// Like [`map`](Dataset::map), with several calls of the function at the same time on the threads of the session. The order of
     /// the elements is the same.
     ///
-    /// The embedded engine makes calls for all elements of a [`batch`](Dataset::batch) behind it, and for those that a
+    /// The embedded engine makes calls for all elements of a [`batch`](Dataset::batch) after it, and for those that a
     /// [`prefetch`](Dataset::prefetch) makes in advance. A function with random operations, or one that changes something, is called
     /// for one element after another, as its results depend on the order.
     #[must_use]
@@ -48,7 +48,7 @@ impl Dataset {
         self.mapped("ParallelMapDatasetV2", function, |builder| builder.constant(calls))
     }
 
-    /// Works as [`map`](Dataset::map) and [`batch`](Dataset::batch) behind it, in one operation. Where the function fails for an
+    /// Works as [`map`](Dataset::map) and [`batch`](Dataset::batch) after it, in one operation. Where the function fails for an
     /// element, its whole batch is left out.
     ///
     /// ```

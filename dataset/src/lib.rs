@@ -20,11 +20,11 @@
 //!
 //! - **Sources** read [tensors](Dataset::from_tensor_slices), [records](Dataset::tf_record), [lines](Dataset::text_line) and
 //!   other files, or call Rust: [`from_rows`](Dataset::from_rows) asks a closure for rows by their numbers, which is shuffled
-//!   and resumed at a constant cost, and [`from_generator`](Dataset::from_generator) takes whatever a Rust iterator gives.
+//!   and resumed at a constant cost, and [`from_generator`](Dataset::from_generator) takes whatever a Rust iterator yields.
 //! - **Transformations** have TensorFlow's names. [`map`](Dataset::map) and its like take closures that build operations;
 //!   [`map_host`](Dataset::map_host) runs Rust on the values.
 //! - **Seeds** make an order: equal seeds give TensorFlow's order.
-//! - **Resuming**: an iterator's position is what steps have taken. It is in the checkpoint, and a resumed run goes on with the
+//! - **Resuming**: an iterator's position is what steps have taken. It is in the checkpoint, and a resumed run continues with the
 //!   very next element.
 //!
 //! The initializers of iterators are in the collection `table_initializer`, so monitored sessions run them.

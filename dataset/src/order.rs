@@ -5,7 +5,7 @@ use crate::elements::Spec;
 use crate::op::op;
 use session_core::{AsOutput, Graph, OpBuilder, Output, PartialShape, Tensor};
 
-/// The graph seed that an operation with a seed of its own takes where the graph has none.
+/// The graph seed that an operation with its own seed takes where the graph has none.
 const DEFAULT_GRAPH_SEED: i64 = 87_654_321;
 
 /// The two seeds of an operation (D-36).
@@ -28,7 +28,7 @@ pub(crate) fn number(value: u64) -> Tensor {
     Tensor::scalar(i64::try_from(value).unwrap_or(i64::MAX))
 }
 
-/// A number of epochs; without one they go on for ever.
+/// A number of epochs; without one they repeat forever.
 fn epochs(count: Option<u64>) -> Tensor {
     count.map_or_else(|| Tensor::scalar(-1i64), number)
 }
@@ -211,7 +211,7 @@ impl Dataset {
         self.same(builder.attr("reshuffle_each_iteration", reshuffle))
     }
 
-    /// Works as [`shuffle`](Dataset::shuffle) and [`repeat`](Dataset::repeat) behind it, with the same elements in the same order, in
+    /// Works as [`shuffle`](Dataset::shuffle) and [`repeat`](Dataset::repeat) after it, with the same elements in the same order, in
     /// one operation: while an epoch ends, the buffer takes elements of the next one.
     ///
     /// ```

@@ -35,7 +35,7 @@ impl BucketOptions {
 }
 
 impl Dataset {
-    /// Returns windows of `size` elements, each window a dataset. A window begins `shift` elements behind the one before, and
+    /// Returns windows of `size` elements, each window a dataset. A window begins `shift` elements after the one before, and
     /// takes every `stride`-th element. The last ones may be shorter; [`Remainder::Drop`] leaves them out.
     ///
     /// A window has a dataset for each component, which [`from_variant`](Dataset::from_variant) makes of its output:

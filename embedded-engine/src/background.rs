@@ -25,7 +25,7 @@ struct Running {
     next: u64,
     /// The work of each thread, for reports.
     by_number: BTreeMap<u64, String>,
-    /// Of all threads that nobody has joined yet.
+    /// Of all threads that have not been joined yet.
     handles: Vec<JoinHandle<()>>,
 }
 

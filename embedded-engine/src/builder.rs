@@ -91,7 +91,7 @@ struct Builder<'a> {
     views: FxHashMap<Endpoint, (Operation, u32)>,
     /// The nodes that run only when a branch is taken, or in the rounds of a loop.
     conditional: Vec<bool>,
-    /// The nodes behind which a reference may have another value.
+    /// The nodes after which a reference may have another value.
     changing: Vec<bool>,
     /// Operations that others wait for without needing a value, where some may not run.
     waited_for: FxHashSet<OpId>,
@@ -204,7 +204,7 @@ impl<'a> Builder<'a> {
         })
     }
 
-    /// Returns the operations in the order of the graph, but each behind its inputs, loops cut open where they go round.
+    /// Returns the operations in the order of the graph, but each after its inputs, loops cut open where they go round.
     fn inputs_first(&mut self) -> Result<Vec<Operation>> {
         let operations = std::mem::take(&mut self.operations);
         let mut waits: FxHashMap<OpId, usize> = FxHashMap::default();
@@ -312,7 +312,7 @@ impl<'a> Builder<'a> {
                     .as_deref()
                     .is_some_and(|made| folds && self.folded(operation, &inputs, &control, made));
                 if !folded {
-                    // Without a kernel it stands in until the list of what is missing is complete.
+                    // Without a kernel it is used as a placeholder until the list of missing kernels is complete.
                     self.push(
                         operation,
                         IrNode { callees, ..IrNode::of(operation, inputs, control, kernel) },
@@ -414,7 +414,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Adds a node, and gives its first output.
+    /// Adds a node, and returns its first output.
     fn push_node(&mut self, node: IrNode, changes: bool) -> Value {
         let index = self.nodes.len();
         self.conditional.push(node.flow.is_some() || self.is_conditional(&node.inputs, &node.control));

@@ -31,7 +31,7 @@ pub(crate) enum Calls {
 }
 
 impl Calls {
-    /// Takes the arguments, which a function may write in place where nobody else has them.
+    /// Takes the arguments, which a function may write in place if nothing else holds them.
     pub(crate) fn begin(call: &Call, context: &mut KernelContext<'_>) -> Result<(Calls, Next)> {
         let arguments = |context: &mut KernelContext<'_>, first: usize| -> Vec<Tensor> {
             (first..context.num_inputs()).map(|input| context.take(input)).collect()
@@ -62,7 +62,7 @@ impl Calls {
         }
     }
 
-    /// Goes on behind a function that gave these results.
+    /// Continues after a function that gave these results.
     pub(crate) fn next(&mut self, mut results: Vec<Tensor>) -> Result<Next> {
         match self {
             Calls::Once => Ok(Next::Done(results)),

@@ -9,7 +9,7 @@ use tensor::text::escaped;
 pub(crate) struct Devices {
     /// The number of devices `CPU:0`, `CPU:1`, and so on.
     processors: u32,
-    /// True if what asks for another one runs all the same.
+    /// True if what requests another one runs all the same.
     soft: bool,
     /// True to log where operations run.
     log: bool,
@@ -27,7 +27,7 @@ impl Devices {
         Ok(Devices { processors, soft: config.allow_soft_placement, log: config.log_device_placement })
     }
 
-    /// Looks for the device that an operation asks for. One of another task is refused even with soft placement, which
+    /// Looks for the device that an operation requests. One of another task is refused even with soft placement, which
     /// chooses among the devices of the task, as in TensorFlow.
     pub(crate) fn place(&self, operation: &Operation) -> Result<()> {
         let asked = self.find(operation.device());

@@ -153,7 +153,7 @@ impl Frames {
         if self.is_exit[node] { self.parent[home] } else { home }
     }
 
-    /// Returns what stands in a frame for a node: itself, or the loop that holds it, numbered behind all nodes. Nothing does where
+    /// Returns the representative of a node in a frame: itself, or the loop that holds it, numbered after all nodes. Nothing does where
     /// the node is outside of the frame.
     fn item(&self, node: usize, frame: usize) -> Option<usize> {
         let mut home = self.home[node];

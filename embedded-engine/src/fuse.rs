@@ -15,7 +15,7 @@ use session_core::{Operation, Result};
 pub(crate) fn fuse(ir: &mut Ir, environment: &Environment) {
     let waited_for: FxHashSet<usize> =
         ir.nodes.iter().flat_map(|node| node.control.iter().copied()).collect();
-    // A result that something waits for, without using it, must exist as an operation of its own.
+    // A result that something waits for, without using it, must exist as a separate operation.
     // Joining moves uses from one node to another and changes no count of what is left.
     let uses = ir.uses();
     for index in 0..ir.nodes.len() {

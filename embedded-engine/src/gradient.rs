@@ -9,7 +9,7 @@ use session_core::{Error, Function, Graph, Output, Result};
 const GRADIENT_OF: &str = "gradient:";
 
 /// Returns the name under which the gradient of a function is compiled. It takes the function's arguments and the gradients of its
-/// results, and gives the gradients of the arguments.
+/// results, and returns the gradients of the arguments.
 pub(crate) fn callee(library: &Graph, function: &str) -> String {
     let registered = library.function(function).and_then(|function| function.gradient().map(str::to_owned));
     registered.unwrap_or_else(|| format!("{GRADIENT_OF}{function}"))

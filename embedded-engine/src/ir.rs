@@ -34,7 +34,7 @@ pub(crate) struct IrNode {
     pub(crate) kernel: Option<Box<dyn Kernel>>,
     /// The functions that it runs.
     pub(crate) callees: Option<Callees>,
-    /// True if it must run although nobody needs its outputs.
+    /// True if it must run although nothing needs its outputs.
     pub(crate) has_effect: bool,
     /// The effect on control flow.
     pub(crate) flow: Option<Flow>,

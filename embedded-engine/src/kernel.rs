@@ -66,7 +66,7 @@ impl<F: Fn(&mut KernelContext<'_>) -> Result<()> + Send + Sync> Kernel for F {
 
 /// A wait of a step. If it is dropped before completion, the operation has had no effect.
 ///
-/// The implementation must not miss a wakeup: whoever makes the wait complete does so under the lock under which `is_done` looks, and unparks
+/// The implementation must not miss a wakeup: the thread that completes the wait does so under the lock under which `is_done` looks, and unparks
 /// the thread afterwards.
 pub(crate) trait Wait {
     /// Returns true if [`finish`](Wait::finish) has something to deliver. The thread that began it is
@@ -148,11 +148,11 @@ fn wrong(name: &str, kind: &str) -> Error {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Input {
     pub(crate) slot: u32,
-    /// Nobody needs the value after this operation, so a kernel may take it and write in place.
+    /// Nothing needs the value after this operation, so a kernel may take it and write in place.
     pub(crate) last: bool,
 }
 
-/// An output that nobody needs.
+/// An output that nothing needs.
 pub(crate) const UNUSED: u32 = u32::MAX;
 
 /// The state that kernels share within one session. Clones share it.

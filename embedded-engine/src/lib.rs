@@ -23,7 +23,7 @@
 //!
 //! 1. collects the operations that the fetches need, up to the feeds;
 //! 2. folds stateless operations on constants, and removes operations that only forward their input;
-//! 3. fuses products and convolutions with the bias and activation behind them, and elementwise operations into chains that pass
+//! 3. fuses products and convolutions with the bias and activation after them, and elementwise operations into chains that pass
 //!    through memory once;
 //! 4. orders the operations so that reads of a variable come before its updates where the graph leaves that open: the updates can
 //!    then work in place;
@@ -36,7 +36,7 @@
 //!
 //! Values are dropped at their last use, and their buffers return to a pool of the session, so a steady step allocates no large
 //! buffers. A kernel that holds the last reference to an input writes its result in place. Variables are copy-on-write: an update
-//! copies a variable only if somebody else holds its value, such as a fetch or a checkpoint that is being written. An allocation that
+//! copies a variable only if something else holds its value, such as a fetch or a checkpoint that is being written. An allocation that
 //! fails is `ResourceExhausted` with the operation and the size; `SessionConfig::memory_limit` sets a limit below the machine's.
 //!
 //! # Threads

@@ -29,7 +29,7 @@ impl<'a> Limits<'a> {
         }
     }
 
-    /// Returns true if the run may end while the session goes on.
+    /// Returns true if the run may end while the session continues.
     pub(crate) fn may_end_early(&self) -> bool {
         self.run.is_some() || self.deadline.is_some()
     }

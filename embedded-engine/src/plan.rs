@@ -1,7 +1,7 @@
 //! The compiled form of a step.
 //!
-//! A plan is a block: steps in a fixed order. A step is an operation, or it contains a block of its own: the iterations of a loop, which run in
-//! the frame of the plan, or the plan of a function, which has a frame of its own.
+//! A plan is a block: steps in a fixed order. A step is an operation, or it contains its own block: the iterations of a loop, which run in
+//! the frame of the plan, or the plan of a function, which has its own frame.
 //!
 //! ```text
 //! Plan ── Block ── Step: kernel          reads and writes slots of the frame
@@ -15,7 +15,7 @@
 //! **Frames are reused.** A finished run leaves its frame to the next one, with all slots empty except those of constants. This holds because
 //! every slot is emptied at its last use. Steps that ran out of order (see `suspend.rs`) may leave values behind; their frame is dropped.
 //!
-//! **Plans are shared.** Several threads may run one plan at the same time, each with a frame of its own. Nothing in a plan changes after it
+//! **Plans are shared.** Several threads may run one plan at the same time, each with its own frame. Nothing in a plan changes after it
 //! was emitted, except for the list of frames.
 
 use crate::kernel::{Body, Input, Kernel, UNUSED, scratch};
@@ -75,7 +75,7 @@ pub(crate) struct Step {
     pub(crate) action: Action,
     pub(crate) inputs: Vec<Input>,
     pub(crate) outputs: Vec<u32>,
-    /// Slots whose values nobody needs after this operation.
+    /// Slots whose values nothing needs after this operation.
     pub(crate) release: Vec<u32>,
     /// For messages and traces; several where they were fused, none for a loop.
     pub(crate) operations: Vec<Operation>,

@@ -75,7 +75,7 @@ pub(crate) fn passes(operation: &Operation, library: &Graph) -> Vec<(Endpoint, u
         (Role::Call(Call::While), _) => {
             let Some(AttrValue::Func(name, _)) = operation.attr("body") else { return Vec::new() };
             let passed = library.function(name).map_or_else(Vec::new, |body| passed_by(&body, inputs));
-            // What one round gives to another place is another value in the next.
+            // What one round passes to another place is another value in the next.
             passed
                 .into_iter()
                 .filter(|&(input, output)| inputs.get(output as usize) == Some(&input))
@@ -114,7 +114,7 @@ pub(crate) fn passed_by_branches(
     found
 }
 
-/// Returns the arguments that a function gives as results.
+/// Returns the arguments that a function passes on as results.
 fn passed_by(function: &Function, arguments: &[Endpoint]) -> Vec<(Endpoint, u32)> {
     let places: FxHashMap<Endpoint, usize> =
         function.inputs().iter().enumerate().map(|(place, input)| (input.endpoint(), place)).collect();

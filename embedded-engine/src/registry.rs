@@ -65,7 +65,7 @@ pub(crate) enum Role {
     Placeholder,
     /// It does nothing but order others.
     Order,
-    /// As [`Order`](Role::Order), also behind operations that did not run.
+    /// As [`Order`](Role::Order), also after operations that did not run.
     Trigger,
     /// It decides what runs.
     Control(Control),
@@ -187,7 +187,7 @@ impl Registry {
         self.insert(op_types, OpType::new(Some(make), Role::Compute))
     }
 
-    /// Adds an op type that gives the handle of something that the session keeps.
+    /// Adds an op type that returns the handle of something that the session keeps.
     pub(crate) fn add_handle(&mut self, op_type: &'static str, make: MakeKernel) -> Added<'_, 1> {
         self.insert([op_type], OpType::new(Some(make), Role::Handle))
     }

@@ -178,7 +178,7 @@ impl Resources {
         self.states.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns all states, sorted by name; those that were restored and not asked for since are passed on as they came.
+    /// Returns all states, sorted by name; those that were restored and not requested since are passed on as they came.
     pub(crate) fn export_states(&self) -> Vec<(String, Vec<u8>)> {
         let states = self.states();
         let live = states.by_name.iter().map(|(name, state)| (name.clone(), state.export()));

@@ -90,7 +90,7 @@ impl EmbeddedSession {
 }
 
 impl Drop for Inner {
-    /// A session that nobody closed leaves no thread behind.
+    /// A session that is dropped without `close` leaves no thread behind.
     fn drop(&mut self) {
         self.close();
     }

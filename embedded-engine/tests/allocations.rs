@@ -1,4 +1,4 @@
-//! Outputs that no memory holds are errors, and the session goes on.
+//! Outputs that no memory holds are errors, and the session continues.
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
 use embedded_engine::EmbeddedEngine;

@@ -181,7 +181,7 @@ fn operations_are_tensorflows_and_load_its_checkpoints() {
     check_model(&GruBlockCellV2::new(UNITS), &folder.path().join("gru"), &answer["models"]["gru"]);
 }
 
-/// Outputs, the state behind them, and gradients of the variables, from a net whose variables all are given the same numbers.
+/// Outputs, the state after them, and gradients of the variables, from a net whose variables all are given the same numbers.
 fn run(threads: usize, build: impl Fn(&Graph, &Output) -> (Output, Vec<Output>)) -> Vec<Vec<f32>> {
     let graph = Graph::new();
     let x = constant(&graph.named("x"), values("input", &[STEPS, BATCH, DEPTH]));

@@ -1,4 +1,4 @@
-//! Sampled classes: the numbers that TensorFlow 2.21 gives for the same seeds.
+//! Sampled classes: the numbers that TensorFlow 2.21 returns for the same seeds.
 #![allow(clippy::unwrap_used)] // a panic is the report
 
 use embedded_engine::EmbeddedEngine;

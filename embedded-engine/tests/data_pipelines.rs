@@ -211,7 +211,7 @@ impl Play {
         Ok(wrong)
     }
 
-    /// What differs where the program is cut after some elements and goes on in another session.
+    /// What differs where the program is cut after some elements and continues in another session.
     fn cut(&self, iterator: &Value, steps: &[Value], at: usize) -> Result<Vec<String>> {
         let outputs: Vec<Output> = iterator["outputs"]
             .as_array()
@@ -240,7 +240,7 @@ impl Play {
         }
         let state = first.export_state()?;
         let second = self.session()?;
-        // The state comes before the initializer or behind it.
+        // The state comes before the initializer or after it.
         if at.is_multiple_of(2) {
             second.import_state(&state)?;
         }

@@ -1,4 +1,4 @@
-//! A pipeline of any transformations, cut anywhere, goes on as if it had not been cut.
+//! A pipeline of any transformations, cut anywhere, continues as if it had not been cut.
 #![allow(clippy::unwrap_used)] // a panic is the report
 
 use dataset::{Dataset, Remainder};
@@ -193,7 +193,7 @@ proptest! {
         let resumed = session(&resumed_graph);
         resumed.import_state(&state).unwrap();
         prop_assert_eq!(take(resumed.as_ref(), &resumed_next, MOST - place), &expected[place..]);
-        // The interrupted session goes on as well: to export a position does not move it.
+        // The interrupted session continues as well: to export a position does not move it.
         prop_assert_eq!(take(cut.as_ref(), &next, MOST - place), &expected[place..]);
     }
 }

@@ -1,4 +1,4 @@
-//! Iterators that make elements ahead of the steps: their threads, and that nobody sees them in the elements or the positions.
+//! Iterators that make elements ahead of the steps: their threads, which change neither elements nor positions.
 #![allow(clippy::unwrap_used)] // a panic is the report
 
 use dataset::{Compression, Dataset, Remainder};
@@ -90,7 +90,7 @@ fn elements_are_made_ahead_and_the_position_is_that_of_the_steps() {
     assert!(first.join_threads(Duration::ZERO).is_empty());
 }
 
-/// Elements that a test sends. The receiver tells of each element that the generator is asked for.
+/// Elements that a test sends. The receiver reports each element that is requested of the generator.
 fn sent(graph: &Graph) -> (Sender<i64>, Receiver<()>, Dataset) {
     let ((sender, receiver), (asks, asked)) = (channel(), channel());
     let receiver = Arc::new(Mutex::new(receiver));
@@ -123,7 +123,7 @@ fn a_time_limit_loses_no_element() {
 
 #[test]
 fn a_time_limit_loses_nothing_that_is_being_gathered() {
-    // Each pipeline waits for the second element behind the first one.
+    // Each pipeline waits for the second element after the first one.
     let pipelines: [(&str, fn(Dataset) -> Dataset); 7] = [
         ("batch", |sent| sent.batch(2, Remainder::Drop)),
         ("map and batch", |sent| sent.map(|_, x| vec![&x[0] * 1i64]).batch(2, Remainder::Drop)),
@@ -335,7 +335,7 @@ fn inputs_of_a_parallel_interleave_are_read_at_the_same_time_and_keep_their_orde
     assert_eq!(session.run(&next, ()).unwrap_err().code(), Code::OutOfRange);
 }
 
-/// A gzip file of records that is large enough for a thread of its own, and the records.
+/// A gzip file of records that is large enough for its own thread, and the records.
 fn large_file(folder: &std::path::Path) -> (String, Vec<Vec<u8>>) {
     let mut state = 1u64;
     let mut random = || {

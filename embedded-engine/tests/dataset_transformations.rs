@@ -1,4 +1,4 @@
-//! Transformations that Rust programs build give TensorFlow's elements in TensorFlow's order, and go on after a restore.
+//! Transformations that Rust programs build give TensorFlow's elements in TensorFlow's order, and continue after a restore.
 #![allow(clippy::unwrap_used)] // a panic is the report
 
 use dataset::nest::Nested;
@@ -28,7 +28,7 @@ fn rest(session: &dyn Session, next: &Output) -> Vec<Vec<i64>> {
     }
 }
 
-/// Checks that a dataset gives these elements, also to a session that goes on after any of them.
+/// Checks that a dataset gives these elements, also to a session that continues after any of them.
 fn gives(graph: &Graph, dataset: &Dataset, expected: &[&[i64]]) {
     let next = dataset.make_initializable_iterator().get_next().remove(0);
     let whole = session(graph);

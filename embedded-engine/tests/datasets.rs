@@ -1,4 +1,4 @@
-//! Datasets that Rust programs build, and where a resumed run goes on.
+//! Datasets that Rust programs build, and where a resumed run continues.
 #![allow(clippy::unwrap_used)] // a panic is the report
 
 use dataset::{Compression, Dataset, Iterator, Remainder};
@@ -114,7 +114,7 @@ fn optional_elements_report_the_end() {
     assert_eq!([has(), has(), has()], [true, false, false]);
 }
 
-/// Rows of a program, shuffled, repeated and batched; how many rows were asked for.
+/// Rows of a program, shuffled, repeated and batched; how many rows were requested.
 fn rows(graph: &Graph) -> (Output, Arc<AtomicU64>) {
     let asked = Arc::new(AtomicU64::new(0));
     let count = asked.clone();
@@ -142,7 +142,7 @@ fn rows_resume_at_once_after_any_interruption() {
     let expected: Vec<_> = (0..120).map(|_| numbers(whole.as_ref(), &next)).collect();
     let found: Vec<_> = (0..120).map(|_| numbers(resumed.as_ref(), &resumed_next)).collect();
     assert_eq!(found, expected);
-    // No row was asked for twice: nothing was replayed, and nothing made ahead.
+    // No row was requested twice: nothing was replayed, and nothing made ahead.
     assert_eq!(asked.load(Ordering::Relaxed), 1200);
 }
 

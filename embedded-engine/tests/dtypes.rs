@@ -72,7 +72,7 @@ struct Case {
 }
 
 impl Case {
-    /// The operation in a graph of its own, with another dtype for an attribute, and what to feed. None where the definition
+    /// The operation in a separate graph, with another dtype for an attribute, and what to feed. None where the definition
     /// does not allow it.
     fn with(&self, attr: &str, dtype: DType) -> Option<(Graph, Operation, Vec<(Output, Tensor)>)> {
         let graph = Graph::new();

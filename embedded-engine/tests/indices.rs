@@ -1,4 +1,4 @@
-//! Orders of examples: what steps take, and that a restored session goes on where the state was exported.
+//! Orders of examples: what steps take, and that a restored session continues where the state was exported.
 #![allow(clippy::unwrap_used)] // a panic is the report
 
 use embedded_engine::EmbeddedEngine;

@@ -1,6 +1,6 @@
-//! Memory beyond what there is, or beyond a limit, is an error, and the session goes on.
+//! Memory beyond what there is, or beyond a limit, is an error, and the session continues.
 //!
-//! Some of these tests set limits of the process: each needs a process of its own.
+//! Some of these tests set limits of the process: each needs its own process.
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
 use embedded_engine::EmbeddedEngine;

@@ -1,4 +1,4 @@
-//! Options of sessions and runs: what is asked for is done, or refused.
+//! Options of sessions and runs: what is requested is done, or refused.
 #![allow(clippy::unwrap_used)] // a panic is the report
 
 use embedded_engine::EmbeddedEngine;

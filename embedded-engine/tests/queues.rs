@@ -51,7 +51,7 @@ where
     thread::spawn(move || session.run_with(fetch, (), &options, None))
 }
 
-/// Waits until the size of a queue, as its operation gives it, is this.
+/// Waits until the size of a queue, as its operation returns it, is this.
 fn wait_for_size(session: &dyn Session, size: &Output, expected: i32) {
     while session.run(size, ()).unwrap().value::<i32>().unwrap() != expected {
         thread::yield_now();
@@ -518,7 +518,7 @@ fn s_248_shuffle_keeps_a_minimum_while_it_is_open() {
 
 #[test]
 fn s_248_shuffle_order_is_tensorflows() {
-    // What TensorFlow 2.21 gives for ten elements enqueued at once and dequeued one by one, by graph and own seed.
+    // What TensorFlow 2.21 returns for ten elements enqueued at once and dequeued one by one, by graph and own seed.
     let cases: [(Option<i64>, Option<i64>, [i32; 10]); 3] = [
         (None, Some(3), [7, 1, 4, 5, 6, 8, 0, 9, 2, 3]),
         (Some(7), Some(3), [3, 9, 0, 6, 4, 7, 2, 1, 5, 8]),

@@ -1,4 +1,4 @@
-//! Readers and files. What is expected is what TensorFlow 2.21 gives for the same files.
+//! Readers and files. What is expected is what TensorFlow 2.21 returns for the same files.
 #![allow(clippy::unwrap_used)] // a panic is the report
 
 use embedded_engine::EmbeddedEngine;
@@ -238,7 +238,7 @@ fn a_step_fills_the_queue_of_names_that_it_reads_from() {
     let (key, line) = Reader::text_line(&graph, 0).read(&queue);
     let empty = Reader::whole_file(&graph.named("whole")).read(&queue).1;
     let names = ["e.txt", "b.txt"].map(|name| folder.path().join(name).to_str().unwrap().to_owned());
-    // Made after the read, and so behind it in the order of the step.
+    // Made after the read, and so after it in the order of the step.
     let fill = queue.enqueue_many(Tensor::from_strings(names, [2]).unwrap());
     let session = session(&graph);
     let options = RunOptions::with_timeout(Duration::from_secs(60));

@@ -168,7 +168,7 @@ fn bump(v: &Output) -> Output {
     op(&v.graph(), "AssignAdd").input(v).input(&ten).finish_output()
 }
 
-/// What `x + 0` gives behind an update of the variable `v`, where `x` is made of `v` before the update and is fetched
+/// What `x + 0` gives after an update of the variable `v`, where `x` is made of `v` before the update and is fetched
 /// nowhere. All values are TensorFlow's.
 fn read_late(path: impl FnOnce(&Graph, &Output) -> Output) -> Vec<f32> {
     let graph = Graph::new();
@@ -409,7 +409,7 @@ fn functions_take_values_and_give_references_that_they_were_given() {
     };
     assert_eq!(read_late(|graph, v| call(graph, "same", false, v)), [11.0, 12.0]);
     assert_eq!(read_late(|graph, v| call(graph, "sum", true, v)), [1.0, 2.0]);
-    // Called behind the update.
+    // Called after the update.
     let graph = Graph::new();
     let v = variable(&graph, "v", &[2]);
     let init = assign(&v, &constant(&graph, [1f32, 2.0]));
@@ -430,7 +430,7 @@ fn given_or_computed(graph: &Graph, name: &str, computes: bool) -> AttrValue {
     AttrValue::Func(name.to_owned(), Default::default())
 }
 
-/// A call of one of several functions of a tensor, of which this one only gives it back.
+/// A call of one of several functions of a tensor, of which this one only returns it.
 fn choice(graph: &Graph, op_type: &str, chosen: usize, given: &[usize], v: &Output) -> Output {
     let functions: Vec<AttrValue> = (0..if op_type == "Case" { 3 } else { 2 })
         .map(|branch| given_or_computed(graph, &format!("f{branch}"), !given.contains(&branch)))

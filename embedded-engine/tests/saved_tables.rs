@@ -125,7 +125,7 @@ fn ask(python: &Path, action: &str, folder: &Path) -> serde_json::Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// Python saves, this goes on, and Python again goes on from that: with its own program, and from the meta graph.
+/// Python saves, this continues, and Python again continues from that: with its own program, and from the meta graph.
 #[test]
 fn tables_are_exchanged_with_tensorflow() {
     let Some(python) = python() else { return };

@@ -1,7 +1,7 @@
 //! The model of the example `char_rnn`: two LSTM cells that predict the next character.
 //!
 //! The text is cut into as many streams as a batch has rows, and each step reads the next characters of all of them. The state of the
-//! cells is kept in variables, so that a step goes on where the one before ended although gradients go no further back than
+//! cells is kept in variables, so that a step continues where the one before ended although gradients go no further back than
 //! [`Sizes::steps`]: truncated back-propagation. A checkpoint has these variables like all others, so a resumed training is exact.
 
 use super::text::Encoded;
@@ -30,7 +30,7 @@ pub(crate) struct Model {
     pub(crate) train_op: Operation,
     /// A vector of numbers with which a sample begins, at least one.
     pub(crate) prompt: Output,
-    /// The numbers that the model writes behind it.
+    /// The numbers that the model writes after it.
     pub(crate) sample: Output,
 }
 
@@ -42,7 +42,7 @@ struct Parts {
 }
 
 impl Parts {
-    /// Returns the scores of the next character for numbers `[batch, steps]`, and the state behind them.
+    /// Returns the scores of the next character for numbers `[batch, steps]`, and the state after them.
     fn logits(
         &self,
         scope: &Graph,

@@ -77,7 +77,7 @@ impl Perceptron {
         (hidden, exponentials.into_iter().map(|e| e / sum).collect())
     }
 
-    /// One step on a batch; gives the mean loss.
+    /// One step on a batch; returns the mean loss.
     pub(crate) fn train(&mut self, data: &Digits, rows: &[usize], step: &HostStep<'_>) -> f32 {
         let mut random = step.random();
         let mut loss = 0.0;

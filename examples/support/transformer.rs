@@ -28,7 +28,7 @@ pub(crate) struct Model {
     pub(crate) train_op: Operation,
     /// A window of numbers, one row.
     pub(crate) window: Output,
-    /// The scores of the character behind each of them.
+    /// The scores of the character after each of them.
     pub(crate) scores: Output,
 }
 

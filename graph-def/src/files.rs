@@ -188,7 +188,7 @@ fn read_file(path: &Path) -> Result<Vec<u8>> {
     })
 }
 
-/// Returns the error for a folder where a file is asked for.
+/// Returns the error for a folder where a file is requested.
 fn is_folder(path: &Path) -> Error {
     let is_saved_model = ["saved_model.pb", "saved_model.pbtxt"].iter().any(|name| path.join(name).exists());
     let help = match is_saved_model {

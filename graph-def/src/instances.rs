@@ -1,4 +1,4 @@
-//! Functions with parameters, as old programs have them: each combination of parameters becomes a function of its own.
+//! Functions with parameters, as old programs have them: each combination of parameters becomes a separate function.
 //!
 //! A parameter is an attribute of the function's signature: the dtype of an argument, the number of tensors in an argument, or a value that
 //! attributes in the body refer to. The caller sets the parameters. Everything behind this module knows only functions with concrete types.

@@ -134,7 +134,7 @@ impl SessionRunArgs {
     }
 
     /// Requests the run's metadata: its start, its duration and the time it waited. Without this request, and without a
-    /// trace level or metadata requested by somebody else, the metadata stays empty, because reading clocks costs time.
+    /// trace level or metadata requested by another caller, the metadata stays empty, because reading clocks costs time.
     ///
     /// ```
     /// use hooks::SessionRunArgs;
@@ -315,7 +315,7 @@ impl<'a> SessionRunValues<'a> {
         self.options
     }
 
-    /// Returns the run's metadata, which is the user's own metadata object if there was one. It is empty unless somebody
+    /// Returns the run's metadata, which is the user's own metadata object if there was one. It is empty unless a caller
     /// requested it (see [`SessionRunArgs::with_metadata`]).
     #[must_use]
     #[inline]

@@ -18,7 +18,7 @@ const BASENAME: &str = "best.ckpt";
 
 const NAME: &str = "BestCheckpointHook";
 
-/// Saves a checkpoint whenever a metric reaches a new best value, into a directory of its own.
+/// Saves a checkpoint whenever a metric reaches a new best value, into its own directory.
 ///
 /// The hook checks the metric every `n` steps, counted from the step at which the training began. Each checkpoint is
 /// complete and named `best.ckpt-<step>`; the newest is the best. While the session lives, no other training may use the
@@ -57,7 +57,7 @@ pub struct BestCheckpointHook {
 type State = (Option<f64>, Option<i64>);
 
 impl BestCheckpointHook {
-    /// Saves into `directory` whenever the metric improves. `better` says in which direction.
+    /// Saves into `directory` whenever the metric improves. `better` sets the direction.
     ///
     /// ```
     /// use checkpoint::Better;

@@ -64,7 +64,7 @@ impl Cadence {
         }
     }
 
-    /// Reads the current step in a run of its own.
+    /// Reads the current step in a separate run.
     pub(crate) fn now(&self, session: &dyn Session) -> Result<i64> {
         begun(&self.found, self.hook)?.step.now(session)
     }

@@ -54,7 +54,7 @@ struct Progress {
 type State = (Option<f64>, i64, u32, Option<i64>);
 
 impl EarlyStoppingHook {
-    /// Stops when the metric no longer improves. `better` says in which direction.
+    /// Stops when the metric no longer improves. `better` sets the direction.
     ///
     /// ```
     /// use checkpoint::Better;

@@ -183,7 +183,7 @@ impl EvaluatorHook {
     }
 }
 
-/// Assigns values to variables, each in a run of its own: several variables may have one initial value.
+/// Assigns values to variables, each in a separate run: several variables may have one initial value.
 fn put(session: &dyn Session, variables: &[Variable], values: Vec<Tensor>) -> Result<()> {
     variables.iter().zip(values).try_for_each(|(variable, value)| {
         session.run(variable.initializer(), [(variable.initial_value(), value)])

@@ -1,6 +1,6 @@
 //! Hooks of monitored sessions: the trait [`SessionRunHook`], and built-in hooks for the needs of a training.
 //!
-//! A hook adds fetches, feeds and operations to the user's own run and sees their results. It knows neither the engine nor
+//! A hook adds fetches, feeds and operations to the user's own run and sees their results. It depends neither on the engine nor
 //! the loop. This program writes a hook, and drives it by hand over a scripted session, as a test would:
 //!
 //! ```

@@ -86,7 +86,7 @@ impl PrometheusHook {
         PrometheusHook::of(Target::File(path.as_ref().to_path_buf()))
     }
 
-    /// Listens on an address, with a thread of its own. Port 0 takes any free port.
+    /// Listens on an address, with its own thread. Port 0 takes any free port.
     ///
     /// # Errors
     /// If the address is not available.

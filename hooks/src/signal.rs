@@ -277,7 +277,7 @@ impl Drop for Watch {
 }
 
 /// Replaces the default effect of a signal. Once a handler is installed, the system's default is gone for the process, so
-/// a handler that acts while nobody claims the signal takes its place.
+/// a handler that acts while nothing claims the signal takes its place.
 struct Claim(i32);
 
 struct Claimed {

@@ -17,7 +17,7 @@ const CHECKS: u32 = 4;
 /// Reports a stalled training: one in which no run has begun or ended for some time, for example because its input does not
 /// arrive. On request it also ends the training.
 ///
-/// The hook watches from a thread of its own, from the creation of the session to its end. It reports each stall once.
+/// The hook watches from its own thread, from the creation of the session to its end. It reports each stall once.
 ///
 /// # Errors
 ///

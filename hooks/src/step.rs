@@ -30,7 +30,7 @@ impl GlobalStep {
         &self.read
     }
 
-    /// Reads the current step in a run of its own.
+    /// Reads the current step in a separate run.
     pub(crate) fn now(&self, session: &dyn Session) -> Result<i64> {
         global_step::evaluate(session, &self.variable)
     }

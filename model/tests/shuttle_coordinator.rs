@@ -18,7 +18,7 @@ mod sync {
         mutex.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// No thread is registered here that somebody else started.
+    /// No thread is registered here that was started elsewhere.
     pub fn is_finished<T>(_: &JoinHandle<T>) -> bool {
         false
     }

@@ -67,7 +67,7 @@ fn spawn(body: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
 
 /// Producers, consumers and a close: nothing is lost, doubled or made up, also where consumers give up now and then. Where
 /// none does, a FIFO queue keeps the order of each producer. (What is given up at the very moment when it was done comes
-/// back behind what others took meanwhile.)
+/// back after what others took meanwhile.)
 fn traffic(make: fn() -> Queue, gives_up: bool, ordered: bool) {
     let queue = make();
     let (put, taken) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));

@@ -158,7 +158,7 @@ impl CoordinatedSession {
 const RELEASE: Duration = Duration::from_millis(100);
 
 impl CoordinatedSession {
-    /// Closes the raw session early if threads do not stop: they may wait in it for something that nobody provides.
+    /// Closes the raw session early if threads do not stop: they may wait in it for something that never comes.
     fn release_threads(&self) {
         let deadline = Instant::now() + RELEASE.min(self.grace);
         let threads = self.threads.iter().cloned().chain(self.coordinator.registered());

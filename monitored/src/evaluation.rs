@@ -163,7 +163,7 @@ impl<F: Fetch> Evaluation<F> {
         self
     }
 
-    /// Sets the operations to run again and again, such as the updates of metrics. The runs go on until a hook such as
+    /// Sets the operations to run again and again, such as the updates of metrics. The runs continue until a hook such as
     /// [`StopAfterNEvalsHook`](hooks::StopAfterNEvalsHook) requests a stop, the graph's input ends, or
     /// [`feed_fn`](Evaluation::feed_fn) returns `None`. Default: only the final operations run.
     pub fn eval_ops(mut self, eval_ops: impl Fetch + Send + 'static) -> Self {
@@ -225,7 +225,7 @@ impl<F: Fetch> Evaluation<F> {
     }
 
     /// Sets the handle that stops everything: the wait for a checkpoint at once, an evaluation after its current run, or
-    /// within it by [`interrupt`](StopHandle::interrupt). Default: a handle that nobody else has.
+    /// within it by [`interrupt`](StopHandle::interrupt). Default: a new handle.
     pub fn stop_handle(mut self, stop: &StopHandle) -> Self {
         self.setup.stop = stop.clone();
         self
@@ -396,7 +396,7 @@ struct UnlessStopped<H> {
 }
 
 impl<H> UnlessStopped<H> {
-    /// Sessions follow one another, so nobody waits here.
+    /// Sessions follow one another, so there is nothing to wait for.
     fn hook(&self) -> MutexGuard<'_, H> {
         self.hook.lock().unwrap_or_else(PoisonError::into_inner)
     }

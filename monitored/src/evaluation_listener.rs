@@ -65,7 +65,7 @@ impl EvaluationListener {
         }
     }
 
-    /// Sets the handle of the training, which also stops an evaluation. Default: a handle that nobody else has.
+    /// Sets the handle of the training, which also stops an evaluation. Default: a new handle.
     #[must_use]
     pub fn stop_handle(mut self, stop: &StopHandle) -> EvaluationListener {
         self.stop = stop.clone();

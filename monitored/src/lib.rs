@@ -83,7 +83,7 @@
 //!
 //! # Limits
 //!
-//! This crate knows no file formats and, without the feature `embedded`, no engine.
+//! This crate depends on no file formats and, without the feature `embedded`, on no engine.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod builder;

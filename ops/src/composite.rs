@@ -26,7 +26,7 @@ impl Composite {
         Composite { outer: unnamed(graph), inner }
     }
 
-    /// Creates the scope of a part of a function that makes variables: what it gives goes back to `outer`.
+    /// Creates the scope of a part of a function that makes variables: what it returns goes back to `outer`.
     pub(crate) fn within(outer: &Graph, inner: Graph) -> Composite {
         Composite { outer: outer.clone(), inner }
     }

@@ -1,6 +1,6 @@
 //! Functions of the graph, built from closures.
 //!
-//! [`define`] passes to a closure a graph of its own, the body of the function, and the arguments. Values of the surrounding graph that the
+//! [`define`] calls a closure with a new graph, the body of the function, and with the arguments. Values of the surrounding graph that the
 //! closure uses become further arguments: captures. The function is part of the graph's library. Operations such as `PartitionedCall` call
 //! it, and it is exported with the graph, so TensorFlow can run it too.
 //!
@@ -94,7 +94,7 @@ pub(crate) fn define_traced(
     Ok(FunctionWithCaptures { name, arguments, captures, control_inputs, results, stateful })
 }
 
-/// A name that no function of the library has: the name itself, or with the first free number behind.
+/// A name that no function of the library has: the name itself, or with the first free number appended.
 pub(crate) fn unique_name(graph: &Graph, name: &str) -> String {
     if graph.function(name).is_none() {
         return name.to_owned();
@@ -102,7 +102,7 @@ pub(crate) fn unique_name(graph: &Graph, name: &str) -> String {
     numbered_name(graph, name)
 }
 
-/// The name with the first free number behind.
+/// The name with the first free number appended.
 pub(crate) fn numbered_name(graph: &Graph, name: &str) -> String {
     let mut number = graph.functions().len();
     loop {

@@ -206,7 +206,7 @@ fn make(graph: &Graph) -> Variable {
 }
 
 fn make_read(variable: &Variable) -> Result<Output> {
-    // Shared by all that ask for it, it counts as made with the variable.
+    // Shared by all that request it, it counts as made with the variable.
     let place = variable.handle().operation().location();
     let graph = variable.graph().without_control_dependencies().located_at(place);
     let graph = match variable.handle().operation().origin() {
@@ -215,7 +215,7 @@ fn make_read(variable: &Variable) -> Result<Output> {
     };
     let scope = graph.scope(&format!("{}/", variable.name()));
     if !variable.is_resource() {
-        // A sum is a value of its own, where an identity may go on referring to the variable.
+        // A sum is a separate value, where an identity may continue referring to the variable.
         return Ok(identity(variable.handle().within(&scope)) + 0.0);
     }
     let builder = scope.op(&READ_VARIABLE_OP).name("cached_read").input(variable.handle());

@@ -5,7 +5,7 @@
 //! in a scope `gradients/<operation>_grad`.
 //!
 //! An operation on the way that has no gradient, such as [`floor`](crate::math::floor) or a comparison, stops the walk: whatever lies
-//! behind it counts as constant. An operation that *could* have a gradient but does not define one is an error that names it.
+//! after it counts as constant. An operation that *could* have a gradient but does not define one is an error that names it.
 
 pub(crate) mod asked;
 pub(crate) mod branches;

@@ -59,7 +59,7 @@ pub trait Initializer {
 
     /// Builds the initial value of one part of a partitioned variable. `part` is the shape of the part, `_whole` that of the variable.
     ///
-    /// By default the part is initialized as a variable of its own. Initializers that scale by the number of inputs override the
+    /// By default the part is initialized as a separate variable. Initializers that scale by the number of inputs override the
     /// method, because the number follows from the whole.
     fn part_value(&self, graph: &Graph, _whole: &Shape, part: &Shape, dtype: DType) -> Output {
         self.initial_value(graph, part, dtype)
@@ -297,7 +297,7 @@ impl Orthogonal {
         self
     }
 
-    /// Sets a seed of its own; see [`random::get_seed`].
+    /// Sets the operation seed; see [`random::get_seed`].
     #[must_use]
     pub fn seed(mut self, seed: i64) -> Orthogonal {
         self.seed = Some(seed);
@@ -389,7 +389,7 @@ enum Sampled {
 }
 
 impl Random {
-    /// Sets a seed of its own; see [`random::get_seed`].
+    /// Sets the operation seed; see [`random::get_seed`].
     #[must_use]
     pub fn seed(mut self, seed: i64) -> Random {
         self.seed = Some(seed);
@@ -554,7 +554,7 @@ pub struct UniformUnitScaling {
 }
 
 impl UniformUnitScaling {
-    /// Sets a seed of its own; see [`random::get_seed`].
+    /// Sets the operation seed; see [`random::get_seed`].
     #[must_use]
     pub fn seed(mut self, seed: i64) -> UniformUnitScaling {
         self.seed = Some(seed);
@@ -592,7 +592,7 @@ pub struct VarianceScaling {
 const TRUNCATED_STDDEV: f64 = 0.879_625_661_034_239_8;
 
 impl VarianceScaling {
-    /// Sets a seed of its own; see [`random::get_seed`].
+    /// Sets the operation seed; see [`random::get_seed`].
     #[must_use]
     pub fn seed(mut self, seed: i64) -> VarianceScaling {
         self.seed = Some(seed);

@@ -1,7 +1,7 @@
 //! Random operations, with TensorFlow's seed rules: equal seeds give equal numbers.
 //!
 //! An operation draws from a stream that is fixed by two seeds, one of the graph and one of the operation; see
-//! [`get_seed`]. Each run goes on in the stream; a new session starts it again.
+//! [`get_seed`]. Each run continues in the stream; a new session starts it again.
 
 pub(crate) mod generator;
 pub(crate) mod keyed;

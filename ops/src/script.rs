@@ -269,7 +269,7 @@ impl HostFunc {
         })
     }
 
-    /// Declares the one output, unless that was done, and checks the dtypes of a closure over `T` that gives `U`.
+    /// Declares the one output, unless that was done, and checks the dtypes of a closure over `T` that returns `U`.
     fn typed<T: Element, U: Element>(mut self, shape: PartialShape) -> HostFunc {
         if self.outputs.is_empty() {
             self = self.output(U::DTYPE, shape);

@@ -28,7 +28,7 @@ pub(crate) fn scalar(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Requires that all inputs have one shape, and gives it to the first output.
+/// Requires that all inputs have one shape, and assigns it to the first output.
 pub(crate) fn same(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = same_inputs(context)?;
     context.set(0, shape);

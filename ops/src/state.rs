@@ -271,7 +271,7 @@ fn ref_scatter_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 
 // ---- gradients -------------------------------------------------------------------------------------------
 
-/// A function's body reads a variable by itself, so that it sees what it assigns. A read at a time of its own is another
+/// A function's body reads a variable by itself, so that it sees what it assigns. A read at another time is another
 /// matter: its value is an argument.
 fn capture_read(body: &Graph, read: &Output) -> Result<Option<Output>> {
     let (operation, handle) = (read.operation(), read.operation().input(0));

@@ -314,7 +314,7 @@ fn summarize(
     summary
 }
 
-/// Returns a name that can stand in a graph: other characters become `_`, and a leading `/` goes.
+/// Returns a name that is valid in a graph: other characters become `_`, and a leading `/` goes.
 fn clean_tag(name: &str) -> String {
     let legal = |c: char| if c.is_ascii_alphanumeric() || "-/_.".contains(c) { c } else { '_' };
     name.chars().map(legal).collect::<String>().trim_start_matches('/').to_owned()

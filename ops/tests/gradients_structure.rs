@@ -134,7 +134,7 @@ fn an_operation_without_gradient_is_named() {
     let error = gradients(&[y], &[&x]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Key);
     assert!(error.to_string().contains("'mine'") && error.to_string().contains("Mystery"), "{error}");
-    // It is in nobody's way when nothing is asked beyond it.
+    // It does not matter when no gradient beyond it is requested.
     let z = float(&graph, "z", &[3]);
     assert!(gradients(&[square(&z)], &[&z]).unwrap()[0].is_some());
 }

@@ -41,7 +41,7 @@ fn number(tensor: &Tensor) -> f64 {
 
 const STEPS: [i64; 12] = [0, 1, 10, 11, 50, 99, 100, 101, 150, 151, 250, 1000];
 
-/// Holds a schedule against what TensorFlow 2.21 gives at `STEPS`.
+/// Holds a schedule against what TensorFlow 2.21 returns at `STEPS`.
 fn check(schedule: impl Fn(&Output) -> Output, expected: [f64; 12]) {
     let graph = Graph::new();
     let step = placeholder(&graph.named("step"), DType::Int64, PartialShape::scalar());

@@ -35,7 +35,7 @@ fn numbers_of_all_types_take_the_dtype_of_the_tensor() {
     assert_eq!(number(&(&complex * Complex::new(0.0, 1.0)), 1), Tensor::scalar(Complex::new(0f32, 1.0)));
     assert_eq!(number(&(Complex::new(0.0, 1.0) * &complex), 0), Tensor::scalar(Complex::new(0f32, 1.0)));
     assert_eq!(number(&(f16::ONE - &half), 0), Tensor::scalar(f16::ONE));
-    // Unsuffixed literals go on to methods.
+    // Unsuffixed literals are accepted by methods, too.
     let _ = ((&x * 2).square(), (2 * &x).square(), (2.0 * of(&graph, DType::Float32)).square());
     let named = 2.0 * half.named("twice");
     assert_eq!(named.operation().name(), "twice");

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 
 const KNOWN: [Known; 3] = [Known::Shapes, Known::Ranks, Known::Nothing];
 
-/// Builds a sample and its gradients, finalizes the graph, and gives what was differentiated and the gradients.
+/// Builds a sample and its gradients, finalizes the graph, and returns what was differentiated and the gradients.
 fn build(sample: &Sample, known: Known) -> (Built, Vec<Option<Output>>) {
     let graph = Graph::new();
     let built = sample.build(&graph, known);

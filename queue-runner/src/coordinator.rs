@@ -14,7 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 use tensor::text::escaped;
 
-/// Stops several threads together and reports the first failure to whoever joins them. Clones share one
+/// Stops several threads together and reports the first failure to the thread that joins them. Clones share one
 /// coordinator.
 ///
 /// # Thread by thread
@@ -311,7 +311,7 @@ impl Coordinator {
     #[inline]
     pub fn should_stop(&self) -> bool {
         // Pairs with the store in `Shared::stop`.
-        // Pairs with the Release of the stop request: whoever sees the stop also sees what the requester wrote before it.
+        // Pairs with the Release of the stop request: a thread that sees the stop also sees what the requester wrote before it.
         self.0.stopped.load(Ordering::Acquire)
     }
 

@@ -1,7 +1,7 @@
 //! Input pipelines: producers of file names and indices, batches, iterators of the program as a source.
 //!
 //! Everything here makes queues with runners in the collection [`QUEUE_RUNNERS`](crate::QUEUE_RUNNERS), so a monitored
-//! session starts them. The end of the input arrives as `OutOfRange` at whoever takes the batches, which ends a
+//! session starts them. The end of the input arrives as `OutOfRange` at the step that takes the batches, which ends a
 //! monitored loop.
 //!
 //! ```
@@ -29,7 +29,7 @@
 //! # Ok::<(), session_core::Error>(())
 //! ```
 //!
-//! # Where a resumed run goes on
+//! # Where a resumed run continues
 //!
 //! | input | after a restore |
 //! |---|---|

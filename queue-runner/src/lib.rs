@@ -25,7 +25,7 @@
 //!
 //! # What it does not do
 //!
-//! It knows no checkpoints, no hooks and no engine: a queue runner is given a session and operations of its graph.
+//! It is independent of checkpoints, hooks and engines: a queue runner is given a session and operations of its graph.
 //! Who wants only the coordinator can use it with threads of the standard library, see
 //! [`Coordinator::register_handle`].
 //!

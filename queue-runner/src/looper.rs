@@ -62,7 +62,7 @@ impl<F: FnMut() -> Result<()> + Send> LooperBody for F {
 /// ```
 ///
 /// # Errors
-/// When the system gives no thread.
+/// When the system cannot start a thread.
 pub fn loop_until_stop(
     coordinator: &Coordinator,
     name: impl Into<String>,

@@ -26,10 +26,10 @@ pub const QUEUE_RUNNERS: CollectionKey<QueueRunner> = CollectionKey::new("queue_
 /// |---|---|
 /// | one of the closed codes (`OutOfRange` unless set) | ends quietly; the last one of the session closes the queue |
 /// | another error, with a coordinator | reports it; everybody stops |
-/// | another error, without one | logs it and keeps it in [`exceptions_raised`](QueueRunner::exceptions_raised); the last one of the session closes the queue, so that nobody waits for ever (TensorFlow leaves it open, Q-54) |
+/// | another error, without one | logs it and keeps it in [`exceptions_raised`](QueueRunner::exceptions_raised); the last one of the session closes the queue, so that no thread waits forever (TensorFlow leaves it open, Q-54) |
 /// | success, and the coordinator has stopped | ends quietly |
 ///
-/// With a coordinator one more thread waits for the stop and then cancels the queue, so that nobody stays blocked in
+/// With a coordinator one more thread waits for the stop and then cancels the queue, so that no thread stays blocked in
 /// it. It ends when all enqueue threads ended by themselves (in TensorFlow it outlives them, S-214).
 ///
 /// ```
@@ -127,7 +127,7 @@ impl QueueRunner {
         })))
     }
 
-    /// Returns a runner for a queue, with operations of its own to close and to cancel it, named after the queue with `_Close`
+    /// Returns a runner for a queue, with its own operations to close and to cancel it, named after the queue with `_Close`
     /// and `_Close_1` (S-208). It must be made before the graph is frozen.
     ///
     /// ```
@@ -175,7 +175,7 @@ impl QueueRunner {
         })))
     }
 
-    /// Returns the same runner, whose threads feed what a source gives; its end is the end of the input.
+    /// Returns the same runner, whose threads feed what a source yields; its end is the end of the input.
     pub(crate) fn with_source(self, source: Source) -> QueueRunner {
         let inner = &*self.0;
         QueueRunner(Arc::new(Inner {
@@ -457,7 +457,7 @@ impl CountDown<'_> {
         }
         self.end = Some(end);
         match failure {
-            // Nobody else has heard of it (S-212).
+            // Nothing else reports it (S-212).
             Some(failure) if self.work.coordinator.is_none() => Err(failure),
             _ => Ok(()),
         }
@@ -515,7 +515,7 @@ impl Drop for CountDown<'_> {
 /// Without any runner this logs a warning and gives an empty list.
 ///
 /// # Errors
-/// A value error for a runner of another graph; when the system gives no thread.
+/// A value error for a runner of another graph; when the system cannot start a thread.
 pub fn start_queue_runners(
     session: &Arc<dyn Session>,
     coordinator: Option<&Coordinator>,
@@ -526,7 +526,7 @@ pub fn start_queue_runners(
 /// Works as [`start_queue_runners`], for the runners of another collection.
 ///
 /// # Errors
-/// A value error for a runner of another graph; when the system gives no thread.
+/// A value error for a runner of another graph; when the system cannot start a thread.
 pub fn start_queue_runners_of(
     session: &Arc<dyn Session>,
     coordinator: Option<&Coordinator>,
@@ -539,7 +539,7 @@ pub fn start_queue_runners_of(
 /// built in one name scope, such as the input of an evaluation.
 ///
 /// # Errors
-/// A value error for a runner of another graph; when the system gives no thread.
+/// A value error for a runner of another graph; when the system cannot start a thread.
 pub fn start_queue_runners_in_scope(
     session: &Arc<dyn Session>,
     coordinator: Option<&Coordinator>,

@@ -20,7 +20,7 @@ pub enum StopSource {
     Hook(String),
     /// A thread, through the coordinator.
     Coordinator,
-    /// Whoever holds a [`StopHandle`]: a signal handler, another thread, a supervisor.
+    /// A holder of a [`StopHandle`]: a signal handler, another thread, a supervisor.
     Handle,
     /// The step function.
     StepFn,
@@ -132,7 +132,7 @@ struct Shared {
 }
 
 impl StopHandle {
-    /// Creates a handle that nobody has used.
+    /// Creates a new handle.
     ///
     /// ```
     /// assert!(!queue_runner::StopHandle::new().is_stop_requested());
@@ -181,7 +181,7 @@ impl StopHandle {
         self.0.cancellation.cancel();
     }
 
-    /// Returns true if a stop was asked for.
+    /// Returns true if a stop was requested.
     ///
     /// ```
     /// let handle = queue_runner::StopHandle::new();

@@ -18,7 +18,7 @@ pub fn is_finished<T>(handle: &JoinHandle<T>) -> bool {
 /// Starts a named thread in a scope.
 ///
 /// # Errors
-/// When the system gives no thread.
+/// When the system cannot start a thread.
 pub fn spawn_scoped<'scope>(
     scope: &'scope thread::Scope<'scope, '_>,
     name: String,

@@ -1,4 +1,4 @@
-//! Threads with a name, whose end somebody hears of.
+//! Named threads whose end is reported.
 
 use crate::sync::{Arc, Condvar, JoinHandle, Mutex, Weak, is_finished, lock, thread};
 use session_core::{Code, Error, Result};
@@ -20,7 +20,7 @@ pub(crate) trait Watcher: Send + Sync {
 /// in silence. Clones are one thread.
 ///
 /// What its body returns, or the panic that ended it, goes to every coordinator that it is registered with, and to
-/// whoever calls [`join`](ManagedThread::join).
+/// the caller of [`join`](ManagedThread::join).
 ///
 /// ```
 /// use queue_runner::ManagedThread;
@@ -53,7 +53,7 @@ thread_local! {
     static CURRENT: RefCell<Option<ManagedThread>> = const { RefCell::new(None) };
 }
 
-/// Reports the activity of the calling thread for as long as the returned guard lives: whoever waits for the thread in vain
+/// Reports the activity of the calling thread for as long as the returned guard lives: a thread that waits for it in vain
 /// then tells more than its name. Does nothing in threads that are no [`ManagedThread`].
 ///
 /// ```
@@ -101,7 +101,7 @@ enum Life {
     /// Made, not started.
     Waiting(Body),
     Running(Option<JoinHandle<()>>),
-    /// Started by somebody else, so that only asking tells whether it ended.
+    /// Started elsewhere, so that only polling shows whether it ended.
     Foreign(Option<Box<dyn Foreign>>),
     Ended(Option<JoinHandle<()>>),
 }
@@ -130,7 +130,7 @@ impl<T: Send + 'static, E: Into<Error> + Send + 'static> ThreadOutcome for Resul
     }
 }
 
-/// A thread that somebody else started, whatever it returns.
+/// A thread that was started elsewhere, whatever it returns.
 trait Foreign: Send {
     fn is_finished(&self) -> bool;
     fn is_current(&self) -> bool;
@@ -170,7 +170,7 @@ impl ManagedThread {
         ManagedThread::of(name.into(), Life::Waiting(Box::new(body)))
     }
 
-    /// Creates a thread that somebody else started. Its panic counts as its failure, and so does the error of a result that it
+    /// Wraps a thread that was started elsewhere. Its panic counts as its failure, and so does the error of a result that it
     /// returns.
     ///
     /// ```
@@ -207,7 +207,7 @@ impl ManagedThread {
         lock(&self.0.state).doing.last().cloned()
     }
 
-    /// Returns a thread that is about to run in a scope, where somebody else starts it.
+    /// Returns a thread that is about to run in a scope, where the caller starts it.
     pub(crate) fn scoped(name: String) -> ManagedThread {
         ManagedThread::of(name, Life::Running(None))
     }
@@ -229,7 +229,7 @@ impl ManagedThread {
     /// ```
     ///
     /// # Errors
-    /// When it was started before, and `ResourceExhausted` when the system gives no thread.
+    /// When it was started before, and `ResourceExhausted` when the system cannot start a thread.
     pub fn start(&self) -> Result<()> {
         let mut state = lock(&self.0.state);
         let Life::Waiting(_) = state.life else {

@@ -1,4 +1,4 @@
-//! What is logged, by the rules that ask for it.
+//! The log lines that the rules require.
 #![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::unwrap_used)] // helpers of tests
 

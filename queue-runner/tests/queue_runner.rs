@@ -174,7 +174,7 @@ fn s_214_q_54_nothing_outlives_the_input() {
     f.mock.expect(|_| fails(Code::OutOfRange));
     let coordinator = Coordinator::new();
     start_all(&f.runner.create_threads(&f.session, Some(&coordinator)));
-    // Nobody asks for a stop, and still the join ends.
+    // There is no stop request, and still the join ends.
     coordinator.join(&[]).unwrap();
     assert!(!coordinator.should_stop());
     assert_eq!(targets(&f.mock), ["enqueue", "q_Close"]);

@@ -585,7 +585,7 @@ impl Signature {
         SignatureOutputs { values: values.collect() }
     }
 
-    /// An error of a run, with what of the inputs is not as the signature says: nobody else checks it.
+    /// An error of a run, with what of the inputs is not as the signature says: nothing else checks it.
     #[cold]
     fn at_run(&self, error: Error, fed: &[bool], values: &[Tensor]) -> Error {
         let inputs = self.0.inputs.iter().flat_map(|input| input.components.iter().map(move |_| input));

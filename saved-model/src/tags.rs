@@ -1,4 +1,4 @@
-//! The tags that TensorFlow gives to meta graphs.
+//! The tags that TensorFlow assigns to meta graphs.
 
 /// A graph to be asked.
 pub const SERVING: &str = "serve";

@@ -93,7 +93,7 @@ fn unlisted(graph: &Graph) -> Result<Vec<Variable>> {
     unlisted.filter(|handle| !listed.contains(&handle.endpoint())).map(|handle| variable(&handle)).collect()
 }
 
-/// A variable with operations of its own that assign and read it.
+/// A variable with its own operations that assign and read it.
 fn variable(handle: &Output) -> Result<Variable> {
     let operation = handle.operation();
     let (dtype, shape) = of_variable(operation)?;
@@ -113,7 +113,7 @@ fn variable(handle: &Output) -> Result<Variable> {
     }))
 }
 
-/// Returns the value of a variable, read by an operation of its own.
+/// Returns the value of a variable, read by its own operation.
 pub(crate) fn value(handle: &Output) -> Result<Output> {
     let (dtype, _) = of_variable(handle.operation())?;
     let graph = handle.graph().root().without_control_dependencies();

@@ -115,7 +115,7 @@ fn batch_norms_fold_as_in_tensorflow() {
     let inference = optimize_for_inference(&whole, &["x"], &["out"]).unwrap();
     assert_eq!(nodes(&inference), nodes(&graph("frozen_conv_bn/inference.pb")));
     plays(&inference, "frozen_conv_bn", "inference.pb");
-    // Weights behind an Identity are left alone.
+    // Weights after an Identity are left alone.
     assert_eq!(nodes(&fold_batch_norms(&whole).unwrap()), nodes(&whole));
 }
 
@@ -312,7 +312,7 @@ impl VariableValues for Twos {
     fn values(&self, names: &[String]) -> Result<Vec<Tensor>> {
         let value = match self.0 {
             0 => Tensor::scalar(2f32),
-            // Pages of zeros that nobody touches take no memory.
+            // Untouched pages of zeros take no memory.
             bytes => Tensor::from_vec(vec![0u8; bytes], [bytes])?,
         };
         Ok(vec![value; names.len()])

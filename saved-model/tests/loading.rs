@@ -1,4 +1,4 @@
-//! Loading: what is asked for wrongly, what is damaged, and what would lead out of the folder.
+//! Loading: what is requested wrongly, what is damaged, and what would lead out of the folder.
 #![allow(clippy::unwrap_used)] // a test may
 
 mod support;
@@ -56,7 +56,7 @@ fn names_dtypes_and_shapes_are_checked() {
     let unknown = outputs.get("probability").unwrap_err();
     assert!(unknown.to_string().contains("'logits', 'probabilities'"), "{unknown}");
 
-    // Only what is asked for is computed and given.
+    // Only what is requested is computed and given.
     let one = signature.with_outputs(["logits"]).unwrap().run([("x", rows(2))]).unwrap();
     assert_eq!(one.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["logits"]);
     assert_eq!(one.tensor("logits").unwrap(), outputs.tensor("logits").unwrap());

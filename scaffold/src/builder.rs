@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 /// A scaffold under construction. It holds the pieces that were given; [`finalize`](ScaffoldBuilder::finalize) finds or creates
 /// the others.
 ///
-/// A scaffold that is not finalized has a type of its own, so it cannot be used as if it were:
+/// A scaffold that is not finalized has its own type, so it cannot be used as if it were:
 ///
 /// ```compile_fail,E0308
 /// # use scaffold::Scaffold;

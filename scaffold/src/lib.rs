@@ -29,7 +29,7 @@
 //!
 //! # Limits
 //!
-//! This crate knows no hooks and runs no training loop (the crate `monitored` does), and it contains no engine.
+//! This crate has no hooks and runs no training loop (the crate `monitored` does), and it contains no engine.
 
 mod builder;
 mod creator;

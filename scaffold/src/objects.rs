@@ -16,7 +16,7 @@ pub(crate) fn add(graph: &Graph, objects: &[SavedObject]) -> Result<()> {
     check_names(graph, &known)
 }
 
-/// Checks that each tensor has a name of its own, which a save would only find out later.
+/// Checks that each tensor has its own name, which a save would only find out later.
 fn check_names(graph: &Graph, objects: &[SavedObject]) -> Result<()> {
     let mut names = HashSet::new();
     if let Some(object) = objects.iter().find(|object| !names.insert(object.name().to_owned())) {

@@ -57,7 +57,7 @@ pub struct OpBuilder {
 enum Argument {
     One(Output),
     Many(Vec<Output>),
-    /// A value that becomes a `Const` of its own once the operation has its name.
+    /// A value that becomes a separate `Const` once the operation has its name.
     Constant(Tensor),
 }
 
@@ -460,7 +460,7 @@ impl OpBuilder {
         })
     }
 
-    /// Places a stateful operation without a container of its own in the container of the graph handle.
+    /// Places a stateful operation without its own container in the container of the graph handle.
     fn enter_container(&mut self) {
         let container = &self.graph.context.container;
         let stateful = self.def.is_some_and(OpDef::is_stateful);

@@ -55,7 +55,7 @@ impl FileAccess {
         FileAccess { folders: Some(Vec::new()) }
     }
 
-    /// Allows in addition to read the files in a folder and in the folders within. A file counts as a folder of its own.
+    /// Allows in addition to read the files in a folder and in the folders within. A file counts as a folder that contains only it.
     ///
     /// ```
     /// use session_core::FileAccess;
@@ -173,7 +173,7 @@ fn resolved(path: &Path) -> io::Result<PathBuf> {
                 place.extend(missing.iter().rev());
                 return Ok(place);
             }
-            // A link that leads nowhere would be followed by whoever creates the file.
+            // A link that leads nowhere would be followed when the file is created.
             Err(error) if error.kind() == io::ErrorKind::NotFound && !existing.is_symlink() => {
                 let (Some(Component::Normal(name)), Some(parent)) =
                     (existing.components().next_back(), existing.parent())

@@ -97,7 +97,7 @@ impl Shared {
 }
 
 impl Graph {
-    /// Makes the body of a function whose calls are to stand in this graph: a graph of its own, which may use outputs of
+    /// Makes the body of a function to be called in this graph: a separate graph, which may use outputs of
     /// this one. Each of them becomes an argument, found by [`complete_body`](Graph::complete_body).
     ///
     /// Functions that are added to a body are those of the outermost graph, seeds come from there, and names of variables
@@ -180,7 +180,7 @@ impl Graph {
         Captures { outputs: outputs.collect(), control_inputs: open.control }
     }
 
-    /// Returns what stands in this graph for an output: itself, or where this is a body that is being built, an argument for
+    /// Returns the representative of an output in this graph: itself, or where this is a body that is being built, an argument for
     /// an output of a graph around it.
     ///
     /// # Errors

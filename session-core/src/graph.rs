@@ -901,7 +901,7 @@ impl Graph {
         self.outermost_shared().read().seed
     }
 
-    /// Returns the next position for a random operation without a seed of its own: 0, 1, 2, and so on.
+    /// Returns the next position for a random operation without its own seed: 0, 1, 2, and so on.
     ///
     /// ```
     /// use session_core::Graph;

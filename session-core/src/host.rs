@@ -35,7 +35,7 @@ pub struct HostFunction {
 }
 
 impl HostFunction {
-    /// Wraps a closure under a token of its own, such as `pyfunc_3`. Several threads may call it at once.
+    /// Wraps a closure under its own token, such as `pyfunc_3`. Several threads may call it at once.
     pub fn new(
         call: impl Fn(&[Tensor], &HostContext<'_>) -> Result<Vec<Tensor>> + Send + Sync + 'static,
     ) -> HostFunction {
@@ -98,7 +98,7 @@ impl HostFunction {
         Ok(values)
     }
 
-    /// Returns the gradient as a function of its own, which takes `inputs` inputs, `outputs` outputs and as many gradients as
+    /// Returns the gradient as a separate function, which takes `inputs` inputs, `outputs` outputs and as many gradients as
     /// outputs. `None` for a function without gradient.
     #[must_use]
     pub fn gradient(&self, inputs: usize, outputs: usize) -> Option<HostFunction> {

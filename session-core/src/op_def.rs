@@ -190,7 +190,7 @@ impl OpDef {
         self
     }
 
-    /// With a way of its own into the bodies of functions. Without one, an output that a body uses is an argument of it.
+    /// With a separate way into the bodies of functions. Without one, an output that a body uses is an argument of it.
     #[must_use]
     pub const fn captured_by(mut self, capture: CaptureFn) -> OpDef {
         self.capture = Some(capture);

@@ -171,7 +171,7 @@ pub struct RunMetadata {
     pub elapsed: Duration,
     /// The time for which the run was blocked by empty or full queues and iterators.
     pub input_wait: Duration,
-    /// The queues of the session at the end of the run, by name, and behind them the iterators that make elements ahead of the
+    /// The queues of the session at the end of the run, by name, and after them the iterators that make elements ahead of the
     /// steps: their size is the number of elements that are made.
     pub queues: Vec<QueueStats>,
     /// The serialized record of an engine of another implementation.

@@ -20,10 +20,10 @@ pub struct Rewrite {
 
 impl Operation {
     /// Gives this operation another form, in which it may have further inputs and outputs: how gradients make a loop keep what
-    /// they need of its rounds. What uses it goes on using it. Returns the operation as it is now; handles made before go on
+    /// they need of its rounds. What uses it continues using it. Returns the operation as it is now; handles made before continue
     /// showing it as it was.
     ///
-    /// A session that has run the operation already goes on running it as it was.
+    /// A session that has run the operation already continues running it as it was.
     ///
     /// # Errors
     /// A runtime error on a finalized graph; a value error for an input of another graph, or for outputs that do not begin

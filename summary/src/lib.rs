@@ -2,7 +2,7 @@
 //!
 //! A [`Summary`] holds tagged [`Value`]s of one step: numbers, histograms, images, audio clips, texts,
 //! tensors. An [`EventWriter`] writes them, with graphs and the beginnings and ends of sessions, into a
-//! file of a run's directory, from a thread of its own. [`read_events`] and [`EventAccumulator`] read
+//! file of a run's directory, from its own thread. [`read_events`] and [`EventAccumulator`] read
 //! such directories, [`record`] the framing that TFRecord files of any content share.
 //!
 //! ```
@@ -44,7 +44,7 @@
 //! - an event is on disk within the flush interval even if no further one is added;
 //! - closing syncs the file;
 //! - a tag of run metadata that was used before is numbered instead of refused;
-//! - the cache goes by the directory, not by the text of its path, and lets writers go when nobody uses
+//! - the cache goes by the directory, not by the text of its path, and drops writers that nothing uses
 //!   them.
 //!
 //! The bytes on disk are described in [`mod@format`].
@@ -57,9 +57,9 @@
 //!
 //! # Limits
 //!
-//! It knows no graphs and no sessions (but for the feature `session`): graphs, meta graphs and run metadata are serialized bytes. It
+//! It is independent of graphs and sessions (except for the feature `session`): graphs, meta graphs and run metadata are serialized bytes. It
 //! does not read compressed record files. It keeps no samples: everything is read or written. A file
-//! that somebody deletes under a writer stays deleted.
+//! that is deleted under a writer stays deleted.
 
 mod accumulator;
 mod audio;

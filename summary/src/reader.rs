@@ -59,7 +59,7 @@ impl<R: Read> EventReader<R> {
         EventReader { records }
     }
 
-    /// Returns the offset behind the last event, where the next one starts.
+    /// Returns the offset after the last event, where the next one starts.
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.records.offset()
@@ -70,7 +70,7 @@ impl<R: Read> EventReader<R> {
     /// # Errors
     /// [`EventError::Record`] for damaged records, a truncated one included, see
     /// [`RecordReader::next_record`]. [`EventError::Decode`] for a whole record that is not an event; the
-    /// next call goes on behind it.
+    /// next call continues after it.
     pub fn next_event(&mut self) -> Result<Option<Event>, EventError> {
         let place = self.records.place();
         let Some(record) = self.records.next_record()? else { return Ok(None) };

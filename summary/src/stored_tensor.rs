@@ -7,7 +7,7 @@ use prost::Message;
 use tensor::{Complex, DType, Shape, Tensor, bf16, f16};
 
 /// A tensor in its serialized form (TensorFlow's `TensorProto`), which is decoded on demand: an event
-/// with a tensor nobody can read is still an event, and is written back as it was.
+/// with an unreadable tensor is still an event, and is written back as it was.
 ///
 /// ```
 /// use summary::StoredTensor;

@@ -13,7 +13,7 @@ pub fn clean_tag(name: &str) -> String {
     tag.trim_start_matches('/').to_owned()
 }
 
-/// Returns the tags of the values of a batch: `<name>/<kind>` if at most one was asked for, otherwise with a
+/// Returns the tags of the values of a batch: `<name>/<kind>` if at most one was requested, otherwise with a
 /// number each, also when there is only one.
 pub(crate) fn of_batch(name: &str, kind: &str, max: usize, count: usize) -> Vec<String> {
     if max == 1 {

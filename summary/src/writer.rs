@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use tensor::text::escaped;
 
-/// Writes events into a file of a directory, from a thread of its own. TensorFlow's name for it is
+/// Writes events into a file of a directory, from its own thread. TensorFlow's name for it is
 /// `FileWriter`.
 ///
 /// Adding an event puts it into a queue of 10, under one lock and without asking the operating system

@@ -11,7 +11,7 @@ use summary::{
     SessionLog, SessionStatus, Summary, SummaryMetadata, Value, event_files, read_events,
 };
 
-/// A writer in a second that lasts for ever.
+/// A writer in a second that lasts forever.
 fn builder() -> EventWriterBuilder {
     EventWriter::builder().host("host").clock(|| Duration::from_millis(1_700_000_000_500))
 }

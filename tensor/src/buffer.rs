@@ -285,7 +285,7 @@ impl Shelves {
             return Ok(block);
         }
         self.make(capacity).or_else(|error| {
-            // Idle memory of other sizes may be what is missing.
+            // Freeing idle memory of other sizes may make room.
             if self.unused_bytes() == 0 {
                 return Err(error);
             }

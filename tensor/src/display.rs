@@ -16,7 +16,7 @@ const THRESHOLD: usize = 1000;
 const EDGE: usize = 3;
 /// The width at which lines are broken, where possible.
 const LINE_WIDTH: usize = 75;
-/// Tensors of a higher rank are shown as vectors: nobody can read that many brackets.
+/// Tensors of a higher rank are shown as vectors: that many brackets are unreadable.
 const MAX_RANK: usize = 64;
 
 /// Writes the elements as NumPy's `str` does: nested brackets, aligned columns, the shortest digits that

@@ -149,7 +149,7 @@ impl fmt::Display for ClusterSpec {
 /// A task of a cluster, served by this process (`tf.train.Server`).
 ///
 /// TensorFlow cannot stop a server that was started: it lives as long as the process, even if this value is dropped. Run each
-/// server in a process of its own, such as `monitored server`.
+/// server in a separate process, such as `monitored server`.
 ///
 /// TensorFlow's servers listen on all network interfaces, whatever host the cluster has for the task, and have no
 /// authentication: anyone who can reach the port can run any graph in this process. Use them only in trusted networks.

@@ -52,7 +52,7 @@
 //!
 //! # Clusters
 //!
-//! [`Server::start`] serves a task of a [`ClusterSpec`] in this process; `monitored server` does so in a process of its own.
+//! [`Server::start`] serves a task of a [`ClusterSpec`] in this process; `monitored server` does so in a separate process.
 //! Sessions use a server by the target `grpc://host:port`, through [`Engine::new_session`](session_core::Engine::new_session)
 //! or `master` of the monitored sessions. A [`ReplicaDeviceSetter`] given to the engine places variables on parameter servers.
 //! `device_filters` of the configuration keep a session from waiting for tasks that it does not need: give each worker

@@ -51,7 +51,7 @@ impl Workers {
             })
         });
         self.start(Box::new(move || {
-            // After a cancellation nobody receives it.
+            // After a cancellation nothing receives it.
             let _ = done.send(job());
         }))?;
         let late = |code, text: &str| result.try_recv().map_err(|_| Error::new(code, text));

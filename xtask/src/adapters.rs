@@ -1,4 +1,4 @@
-//! Crates that bring in other libraries, each a workspace of its own, so that nobody else pays for building these.
+//! Crates that bring in other libraries, each its own workspace, so that other builds do not include them.
 
 use crate::dependencies;
 use crate::shell::{cargo, root, section};
@@ -10,7 +10,7 @@ use std::process::Command;
 /// The folders below `adapters`, with the licenses that each accepts in addition to those of `deny.toml`.
 const ADAPTERS: [(&str, &[&str]); 2] = [
     ("candle", &[]),
-    // Of `colored`, which burn prints shapes with: it asks for changes of its own files only.
+    // Of `colored`, which burn prints shapes with: its license covers changes to its own files only.
     ("burn", &["MPL-2.0"]),
 ];
 

@@ -86,7 +86,7 @@ struct Options {
     out: Option<PathBuf>,
 }
 
-/// Runs the workloads asked for.
+/// Runs the workloads requested.
 pub(crate) fn bench(args: &[String]) -> Result<()> {
     let options = parse(args)?;
     let mut lines = Vec::new();
@@ -138,7 +138,7 @@ fn run(workload: &Workload, options: &Options, lines: &mut Vec<String>) -> Resul
             }
             if let (Some(theirs), Some(python)) = (workload.theirs.get(case), &options.python) {
                 let mut command = Command::new(python);
-                // TensorFlow's monitored session trains on two threads even where one is asked for; its plain session does not.
+                // TensorFlow's monitored session trains on two threads even where one is requested; its plain session does not.
                 command.arg(root().join("benches").join("peers").join(theirs[0]));
                 let plain = *threads == "1";
                 command.args(

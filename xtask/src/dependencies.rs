@@ -28,7 +28,7 @@ pub(crate) fn check() -> Result<()> {
     Ok(())
 }
 
-/// Checks the licenses in the output of `cargo tree` with the format `{p}|{l}`, of a workspace of its own, which accepts some more. Its
+/// Checks the licenses in the output of `cargo tree` with the format `{p}|{l}`, of a separate workspace, which accepts some more. Its
 /// crates may be built twice, since it is not part of what most people build.
 pub(crate) fn check_licenses(tree: &str, also: &[&str]) -> Result<()> {
     let mut accepted = Accepted::read()?.licenses;

@@ -46,7 +46,7 @@ impl Figures {
         }
     }
 
-    /// Parses the columns behind the name of a crate.
+    /// Parses the columns after the name of a crate.
     fn parse(columns: &str) -> Option<Figures> {
         let mut columns = columns.split('\t');
         Some(Figures {

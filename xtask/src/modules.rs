@@ -73,7 +73,7 @@ const TABLE: [(&str, &[&str]); 31] = [
     ("lib", &["missing", "engine"]),
 ];
 
-/// Returns what contradicts the table: a use that it does not list, one that it lists and nobody makes, and one of a module further
+/// Returns what contradicts the table: a use that it does not list, one that it lists and that does not exist, and one of a module further
 /// down.
 pub(crate) fn problems() -> Result<Vec<String>> {
     let mut used = uses(&root().join("embedded-engine/src"))?;

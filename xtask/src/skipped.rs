@@ -1,4 +1,4 @@
-//! The tests that a run skipped, which nobody sees among those that passed.
+//! The tests that a run skipped, which otherwise pass unnoticed.
 
 use crate::shell::{root, say};
 use anyhow::{Context, Result};

@@ -17,7 +17,7 @@ struct Plan {
     inputs: Vec<String>,
 }
 
-/// The input methods of the training program. There is one more, `candle`: a program of its own, which is slow to build.
+/// The input methods of the training program. There is one more, `candle`: a separate program, which is slow to build.
 const INPUTS: [&str; 7] = ["hook", "slices", "records", "host", "interleaved", "rows", "generator"];
 
 impl Plan {
@@ -48,7 +48,7 @@ impl Plan {
     }
 }
 
-/// A process that is killed when nobody waits for it any more.
+/// A process that is killed when its handle is dropped.
 struct Running(Child);
 
 impl Drop for Running {
@@ -62,7 +62,7 @@ impl Drop for Running {
 /// The program, and the numbers that say when to kill it.
 struct Torture {
     program: PathBuf,
-    /// The training, if it is a program of its own.
+    /// The training, if it is a separate program.
     candle: Option<PathBuf>,
     plan: Plan,
     numbers: u64,

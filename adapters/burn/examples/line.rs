@@ -1,4 +1,4 @@
-//! Trains a small burn network on points of a curve; interrupted at any moment, it goes on exactly.
+//! Trains a small burn network on points of a curve; interrupted at any moment, it continues exactly.
 //!
 //! ```text
 //! cargo run --release --example line -- [FOLDER [STEPS]]        in the folder adapters/burn

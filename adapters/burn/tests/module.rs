@@ -56,7 +56,7 @@ fn optimizers() -> Vec<(&'static str, ModuleOptimizer)> {
     ]
 }
 
-/// Trains to a step in a folder, as a process of its own would.
+/// Trains to a step in a folder, as a separate process would.
 fn train(folder: &Path, last: i64, optimizer: ModuleOptimizer) {
     let device = Device::default().autodiff();
     let network = Network::new(3, &device);

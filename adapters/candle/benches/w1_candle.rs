@@ -55,7 +55,7 @@ impl Mlp {
     }
 }
 
-/// Returns a session that trains a network of its own.
+/// Returns a session that trains its own network.
 fn session(configure: impl FnOnce(HostTraining) -> HostTraining) -> HostSession {
     let mlp = Mlp::new().unwrap();
     let training = configure(HostTraining::new().saved_object("", &mlp.model).metrics(["loss"]));

@@ -1,4 +1,4 @@
-//! Trains a small convolutional network of candle on the UCI digits; interrupted at any moment, it goes on exactly.
+//! Trains a small convolutional network of candle on the UCI digits; interrupted at any moment, it continues exactly.
 //!
 //! ```text
 //! cargo run --release --example digits -- [--steps N] [--dir D] [--seed S]        in the folder adapters/candle

@@ -62,7 +62,7 @@ const view = {
     const controls = this.current()?.controls?.();
     put(byId("side"), sideToggle(), h("div", { class: "side-body" }, controls, runControls()));
     paintRuns();
-    // A place of its own: an answer that arrives after the reader has moved on is painted where nobody looks.
+    // A place of its own: an answer that arrives after the reader has moved on is painted into a detached element.
     const place = h("div");
     if (this.current()) {
       put(panel, place);

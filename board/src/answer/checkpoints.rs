@@ -102,7 +102,7 @@ impl Board {
     fn reader(&self, query: &Query<'_>) -> Result<CheckpointReader, Error> {
         let shown = self.named(query.need("run")?)?;
         let (folder, name) = (folder(&shown)?, query.need("name")?);
-        // Only what is listed can be asked for.
+        // Only what is listed can be requested.
         let found = checkpoints_in(folder).map_err(|error| Error::NotFound(error.to_string()))?;
         let prefix = found.into_iter().find(|prefix| same_name(prefix, name));
         let prefix = prefix.ok_or_else(|| Error::NotFound(format!("there is no checkpoint '{name}'")))?;

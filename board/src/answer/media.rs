@@ -48,7 +48,7 @@ impl Board {
     ) -> Result<Answer, Error> {
         let at = query.need("at")?;
         let (places, _) = self.places(query, kind, usize::MAX)?;
-        // Only what is listed can be asked for.
+        // Only what is listed can be requested.
         let place = places.iter().find(|place| place.word() == at);
         let place = place.ok_or_else(|| Error::NotFound(format!("there is no sample '{at}'")))?;
         let index = query.number("index")?.unwrap_or(0);

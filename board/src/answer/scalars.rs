@@ -60,7 +60,7 @@ impl Board {
         let limit = query.number("points")?.unwrap_or(USUAL_POINTS).min(MOST_POINTS / runs.len());
         let mut curves = Vec::with_capacity(runs.len());
         for shown in runs {
-            // One run at a time: readers go on meanwhile.
+            // One run at a time: readers continue meanwhile.
             if let Some(series) = shown.run().series(tag) {
                 curves.push((shown.found.name.clone(), series.view(axis, range, limit)));
             }

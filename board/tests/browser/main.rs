@@ -74,7 +74,7 @@ fn click(chrome: &mut Chrome, selector: &str) {
     chrome.mouse("mouseReleased", x, y, 0);
 }
 
-/// Types into a field of its own, replacing what was there.
+/// Types into its own field, replacing what was there.
 fn enter(chrome: &mut Chrome, selector: &str, text: &str) {
     chrome.eval(&format!(
         "(() => {{ const field = document.querySelector({}); field.focus(); field.select(); }})()",

@@ -36,7 +36,7 @@ pub(crate) fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
     }
 }
 
-/// Far above what any reader needs for an input of these sizes, far below what a lying length asks for.
+/// Far above what any reader needs for an input of these sizes, far below what a forged length would request.
 const MOST: usize = 32 << 20;
 
 /// Feeds the targets that the program's arguments name, `[--seconds N] [--seed S] [TARGET ...]`; all without one. What must

@@ -148,7 +148,7 @@ impl Entry {
         }
     }
 
-    /// Reads an entry and checks all that can be checked without the data file; else says what is wrong.
+    /// Reads an entry and checks all that can be checked without the data file; otherwise returns the reason.
     pub(crate) fn decode(message: &[u8], num_shards: u32) -> Result<Entry, Flaw> {
         let mut raw = RawEntry::default();
         raw.merge(message).map_err(|Malformed| Flaw::Damaged("its entry cannot be parsed".to_owned()))?;

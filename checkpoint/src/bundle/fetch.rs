@@ -1,7 +1,7 @@
 //! Getting the bytes of plain tensors out of the data files.
 //!
 //! Tensors that lie side by side are read together into one piece of memory that they then share, so
-//! that a scalar costs neither a system call nor an allocation of its own. Checksums are computed by the
+//! that a scalar costs neither a system call nor its own allocation. Checksums are computed by the
 //! thread that has just read the bytes, while they are in its cache.
 
 use super::assemble;
@@ -45,7 +45,7 @@ impl Mode {
     }
 }
 
-/// A tensor that was asked for.
+/// A tensor that was requested.
 #[derive(Clone, Copy)]
 struct Want<'a> {
     /// Its place among the results.
@@ -235,7 +235,7 @@ fn checked_end(reader: &BundleReader, want: &Want<'_>, file_len: u64) -> Result<
 /// The checksum of one tensor, in one piece or in several that are joined at the end.
 #[derive(Clone)]
 enum Sum {
-    /// Nobody wants it.
+    /// The caller does not need it.
     Unknown,
     Whole(u32),
     /// Length and checksum of consecutive pieces.
@@ -353,7 +353,7 @@ fn cut<'s, 'm>(span: &'s Span<'s>, span_index: usize, memory: &'m mut [u8], task
 }
 
 /// Reads a task's bytes and returns the checksums of its numeric tensors (strings are summed when they
-/// are decoded; 0 stands for them), none if nobody wants them.
+/// are decoded; 0 stands for them), none if they are not requested.
 fn read_task(reader: &BundleReader, task: Task<'_, '_>, verify: bool) -> Result<Vec<u32>> {
     let Task { span, wants, piece, offset, memory, .. } = task;
     let wants = &span.wants[wants];

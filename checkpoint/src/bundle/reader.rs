@@ -1,4 +1,4 @@
-//! Reading a bundle: the whole index at once, tensors one by one when they are asked for.
+//! Reading a bundle: the whole index at once, tensors one by one when they are requested.
 
 use super::entry::{Entry, Flaw, Header, HeaderError};
 use super::slice::{self, TensorSlice};

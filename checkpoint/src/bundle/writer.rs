@@ -120,7 +120,7 @@ impl BundleOptions {
 pub struct BundleWriter {
     prefix: PathBuf,
     options: BundleOptions,
-    /// The number in the files' names; more than were asked for when it replaces a checkpoint.
+    /// The number in the files' names; more than were requested when it replaces a checkpoint.
     num_shards: u32,
     /// The checkpoint that it replaces.
     replaces: Option<Replaced>,
@@ -191,7 +191,7 @@ impl BundleWriter {
     /// Makes the tensors that follow go to this data file.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when it is not below the number of shards asked for.
+    /// [`Error::Invalid`] when it is not below the number of shards requested.
     pub fn select_shard(&mut self, shard: u32) -> Result<()> {
         if shard >= self.options.shards {
             return Err(Error::Invalid(format!("shard {shard} of {} does not exist", self.options.shards)));
@@ -273,7 +273,7 @@ impl BundleWriter {
         Ok(self.entries.len() - 1)
     }
 
-    /// Writes a tensor's bytes and says where they are.
+    /// Writes a tensor's bytes and returns their place.
     fn write(&mut self, name: &str, tensor: &Tensor) -> Result<Entry> {
         let shard = &mut self.shards[self.selected];
         let offset = shard.written;
@@ -364,7 +364,7 @@ impl BundleWriter {
     }
 }
 
-/// Returns the shard count for a new checkpoint: the one asked for; but if there are data files of that count,
+/// Returns the shard count for a new checkpoint: the one requested; but if there are data files of that count,
 /// the next one whose file names are all free. So an old checkpoint stays whole until its index is
 /// replaced, and data without an index, such as those of a copy under way, stay for good.
 fn free_shard_count(storage: &dyn Storage, prefix: &Path, asked: u32) -> Result<u32> {

@@ -28,7 +28,7 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// Reads the JSON and checks it against the length of the data; else says what is wrong.
+    /// Reads the JSON and checks it against the length of the data; otherwise returns the reason.
     pub(super) fn parse(json: &[u8], data_len: u64) -> Result<Header, String> {
         let raw: RawHeader =
             serde_json::from_slice(json).map_err(|error| format!("its header cannot be parsed: {error}"))?;

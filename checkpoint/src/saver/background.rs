@@ -1,4 +1,4 @@
-//! A save that runs while its caller goes on.
+//! A save that runs while its caller continues.
 
 use super::save::{Request, Shared};
 use crate::{Error, Result};

@@ -190,7 +190,7 @@ impl Saver {
     /// use checkpoint::{SaveOptions, Saver};
     /// let saver = Saver::default();
     /// let prefix = saver.save_in_background(&model, &path, Some(7), SaveOptions::new())?;
-    /// // The training goes on here.
+    /// // The training continues here.
     /// saver.wait()?;
     /// assert!(checkpoint::checkpoint_exists(&prefix));
     /// # Ok::<(), Box<dyn std::error::Error>>(())

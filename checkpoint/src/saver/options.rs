@@ -221,7 +221,7 @@ impl SaverOptions {
     }
 
     /// Sets whether a lock file keeps other processes from saving into the same folder, and makes savers of this
-    /// process wait for each other. Without it nobody knows whether an unfinished file is still being
+    /// process wait for each other. Without it, it is unknown whether an unfinished file is still being
     /// written, so what a killed save leaves stays. Default: `true`.
     ///
     /// ```

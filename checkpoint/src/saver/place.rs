@@ -221,8 +221,8 @@ impl Shared {
         self.carry_out(place, writing)
     }
 
-    /// Returns true if a checkpoint that nobody wants is this saver's to delete: it is still what a saver wrote
-    /// here, or somebody said so.
+    /// Returns true if a checkpoint that is no longer wanted is this saver's to delete: it is still what a saver wrote
+    /// here, or the caller declared it.
     fn may_delete(&self, place: &Place, writing: &mut Writing<'_>, kept: &Kept) -> bool {
         if place.rejected.contains(&kept.name) {
             return false;
@@ -244,7 +244,7 @@ impl Shared {
                 let directory = &place.directory;
                 self.options.storage.sync_dir(directory).map_err(Error::io("sync", directory))?;
             }
-            // Says that they are deleted: else a copy that somebody puts back would go, too.
+            // Says that they are deleted: otherwise a copy that is put back would be deleted, too.
             self.write_state(place, writing)?;
         }
         Ok(())
@@ -335,7 +335,7 @@ impl Shared {
         Ok(true)
     }
 
-    /// Applies the limits because somebody asked for it, so whoever wrote what is listed.
+    /// Applies the limits because the caller requested it, whichever program wrote the listed checkpoints.
     pub(super) fn prune(&self, directory: &Path) -> Result<Vec<PathBuf>> {
         let mut places = self.places();
         let not_found = || Error::NotFound { path: directory.to_path_buf() };

@@ -175,7 +175,7 @@ impl RestoreOptions {
         self
     }
 
-    /// Sets whether [`restore_latest`](crate::Saver::restore_latest) goes on to older checkpoints when the
+    /// Sets whether [`restore_latest`](crate::Saver::restore_latest) continues to older checkpoints when the
     /// newest is damaged. Default: `true`.
     pub fn fallback(mut self, fallback: bool) -> Self {
         self.fallback = fallback;

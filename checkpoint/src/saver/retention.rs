@@ -52,7 +52,7 @@ pub(crate) struct Kept {
     pub(crate) time: f64,
     pub(crate) metric: Option<f64>,
     pub(crate) pinned: bool,
-    /// True if it may be deleted though no saver wrote it: somebody gave it to this one by name.
+    /// True if it may be deleted though no saver wrote it: the caller passed its name to this one.
     pub(crate) given: bool,
 }
 

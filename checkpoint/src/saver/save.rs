@@ -59,7 +59,7 @@ impl Request {
         let memory = BufferPool::new();
         let tensors = self.tensors.iter_mut().map(|(_, tensor)| tensor);
         for tensor in tensors.chain(self.slices.iter_mut().map(|(_, tensor)| tensor)) {
-            // What nobody else shows nobody else writes to.
+            // Memory that nothing else shares cannot change during the save.
             if tensor.is_writable() {
                 continue;
             }
@@ -130,7 +130,7 @@ impl Shared {
         let is_new = self.make_directory(directory, &request.prefix)?;
         let place = places.at(self.options.storage.as_ref(), directory)?;
         if is_new {
-            // What was there before is gone, and its lock guards a file that nobody can find.
+            // What was there before is gone, and its lock guards an unlinked file.
             place.clear();
         }
         let folder = self.enter(place)?;

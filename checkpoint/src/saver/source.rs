@@ -42,7 +42,7 @@ pub trait SaveSource {
         Ok(Vec::new())
     }
 
-    /// Both at once, which is what a saver asks for. A source whose tensors and parts must be of one
+    /// Both at once, which is what a saver requests. A source whose tensors and parts must be of one
     /// moment implements this too.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ pub const STATE_FILE: &str = "checkpoint";
 /// The longest state file that is read. A million checkpoints take less.
 const MAX_LEN: u64 = 256 << 20;
 
-/// The content of a state file (S-307). Paths are as they stand in the file, or resolved against its
+/// The content of a state file (S-307). Paths are as written in the file, or resolved against its
 /// folder, depending on where the value comes from.
 ///
 /// ```

@@ -19,7 +19,7 @@ const ALIGN: usize = 4096;
 const BUFFER: usize = 4 << 20;
 const BUFFERS: usize = 3;
 
-/// A file that is written with `O_DIRECT` by a thread of its own.
+/// A file that is written with `O_DIRECT` by its own thread.
 #[derive(Debug)]
 pub(super) struct DirectFile {
     /// The buffer being filled.

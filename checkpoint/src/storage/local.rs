@@ -30,7 +30,7 @@ impl LocalStorage {
 
 impl Storage for LocalStorage {
     fn open(&self, path: &Path) -> io::Result<Arc<dyn ReadFile>> {
-        // Before it is opened: opening a pipe waits for somebody to write into it.
+        // Before it is opened: opening a pipe waits for a writer.
         let metadata = fs::metadata(path)?;
         if metadata.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());

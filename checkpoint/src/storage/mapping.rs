@@ -18,7 +18,7 @@ pub(super) fn file(file: &File) -> io::Result<Bytes> {
     if file.metadata()?.len() == 0 {
         return Ok(Bytes::new());
     }
-    // SAFETY: the map is only read. That nobody else writes to the file is the documented contract of
+    // SAFETY: the map is only read. That nothing else writes to the file is the documented contract of
     // mapped reading, as it is for every user of memory maps.
     let map = unsafe { Mmap::map(file)? };
     Ok(Bytes::from_owner(map))

@@ -33,57 +33,57 @@ pub trait Storage: fmt::Debug + Send + Sync {
     /// Opens a file for reading.
     ///
     /// # Errors
-    /// As the system says; `NotFound` when the file is not there.
+    /// As reported by the system; `NotFound` when the file is not there.
     fn open(&self, path: &Path) -> io::Result<Arc<dyn ReadFile>>;
 
     /// Creates a file for writing from its beginning. A file of that name is emptied.
     ///
     /// # Errors
-    /// As the system says; `NotFound` when the folder is not there.
+    /// As reported by the system; `NotFound` when the folder is not there.
     fn create(&self, path: &Path, hint: WriteHint) -> io::Result<Box<dyn WriteFile>>;
 
     /// Gives a file another name in the same folder, at once and in place of a file that has it.
     ///
     /// # Errors
-    /// As the system says.
+    /// As reported by the system.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Deletes a file.
     ///
     /// # Errors
-    /// As the system says; `NotFound` when the file is not there.
+    /// As reported by the system; `NotFound` when the file is not there.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
     /// Makes a folder, and those above it that are missing.
     ///
     /// # Errors
-    /// As the system says.
+    /// As reported by the system.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
 
     /// Waits until the names in this folder are on disk: files created, renamed, and removed before stay
     /// so even if the machine loses power.
     ///
     /// # Errors
-    /// As the system says.
+    /// As reported by the system.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
 
     /// Returns the names of the files in a folder, in no order.
     ///
     /// # Errors
-    /// As the system says; `NotFound` when the folder is not there.
+    /// As reported by the system; `NotFound` when the folder is not there.
     fn list(&self, path: &Path) -> io::Result<Vec<OsString>>;
 
     /// Returns the metadata of a file or folder.
     ///
     /// # Errors
-    /// As the system says; `NotFound` when there is none.
+    /// As reported by the system; `NotFound` when there is none.
     fn metadata(&self, path: &Path) -> io::Result<FileInfo>;
 
     /// Returns the one spelling of a path to a folder: two paths lead to the same folder exactly if
     /// theirs are equal. The default does what can be done with the text alone.
     ///
     /// # Errors
-    /// As the system says; `NotFound` when the folder is not there.
+    /// As reported by the system; `NotFound` when the folder is not there.
     fn canonical(&self, directory: &Path) -> io::Result<PathBuf> {
         Ok(lexically_normal(directory))
     }
@@ -93,7 +93,7 @@ pub trait Storage: fmt::Debug + Send + Sync {
     /// lock file, for other processes to read.
     ///
     /// # Errors
-    /// As the system says; `Unsupported` when this storage has no locks.
+    /// As reported by the system; `Unsupported` when this storage has no locks.
     fn lock(&self, path: &Path, owner: &str) -> io::Result<Lock>;
 }
 
@@ -102,13 +102,13 @@ pub trait ReadFile: fmt::Debug + Send + Sync {
     /// Returns its length in bytes.
     ///
     /// # Errors
-    /// As the system says.
+    /// As reported by the system.
     fn len(&self) -> io::Result<u64>;
 
     /// Returns true if the file is empty.
     ///
     /// # Errors
-    /// As the system says.
+    /// As reported by the system.
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
     }
@@ -116,13 +116,13 @@ pub trait ReadFile: fmt::Debug + Send + Sync {
     /// Fills the buffer with the bytes from `offset` on.
     ///
     /// # Errors
-    /// As the system says; `UnexpectedEof` when the file ends before.
+    /// As reported by the system; `UnexpectedEof` when the file ends before.
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
 
     /// Returns the whole file as memory, read from disk only where it is looked at.
     ///
     /// # Errors
-    /// As the system says; `Unsupported` when this storage cannot do it.
+    /// As reported by the system; `Unsupported` when this storage cannot do it.
     fn map(&self) -> io::Result<Bytes> {
         Err(io::ErrorKind::Unsupported.into())
     }
@@ -133,13 +133,13 @@ pub trait WriteFile: fmt::Debug + Send {
     /// Appends bytes.
     ///
     /// # Errors
-    /// As the system says. After an error the file is of no use.
+    /// As reported by the system. After an error the file is of no use.
     fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
 
     /// Waits until all written bytes are on disk. Nothing may be written after that.
     ///
     /// # Errors
-    /// As the system says.
+    /// As reported by the system.
     fn sync(&mut self) -> io::Result<()>;
 }
 
@@ -152,7 +152,7 @@ pub trait WriteFile: fmt::Debug + Send {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WriteHint {
-    /// About how long it will become, in bytes; 0 if nobody knows.
+    /// About how long it will become, in bytes; 0 if unknown.
     pub expected_len: u64,
     /// True if the bytes may go past the system's page cache: durable sooner, but the next reader has
     /// to fetch them from disk.
@@ -249,7 +249,7 @@ pub enum Lock {
         /// True if nothing else in this process had the lock already.
         first: bool,
     },
-    /// Somebody else has it; the text is what they wrote into the lock file.
+    /// Another process holds it; the text is the content of the lock file.
     Busy(String),
 }
 

@@ -1,7 +1,7 @@
 //! TensorFlow's V1 checkpoints, of 2015 and 2016: reader and writer.
 //!
 //! A V1 checkpoint is one table of sorted keys (an "SSTable"), or one for each shard. The value of the empty key lists the
-//! tensors with their dtypes, shapes and slices. Each slice has a key of its own, whose value holds the numbers in
+//! tensors with their dtypes, shapes and slices. Each slice has its own key, whose value holds the numbers in
 //! protobuf's encoding.
 //!
 //! ```

@@ -14,7 +14,7 @@ use tensor::{Tensor, memory};
 
 /// An open V1 checkpoint.
 ///
-/// Opening reads the files; tensors are decoded when they are asked for.
+/// Opening reads the files; tensors are decoded when they are requested.
 #[derive(Debug)]
 pub struct V1Reader {
     path: PathBuf,

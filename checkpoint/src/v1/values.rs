@@ -67,7 +67,7 @@ pub(super) fn decoded(dtype: DType, shape: Shape, message: &[u8]) -> Result<Tens
         })?;
         return Ok(Tensor::from_strings(strings, shape)?);
     }
-    // An element takes a byte at least, so a small file asks for little.
+    // An element takes a byte at least, so a small file needs little memory.
     memory::check(message.len().saturating_mul(dtype.size()))?;
     let mut bytes = Vec::new();
     let varint = |bytes: &mut Vec<u8>, number: u64, size: usize| {

@@ -18,7 +18,7 @@ pub(crate) fn write(tensor: &Tensor) -> Result<Vec<u8>> {
     let mut header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({shape}{comma}), }}");
     /// The magic, the version and the header's length.
     const BEFORE: usize = 10;
-    // The data begin at a multiple of 64, behind the end of a line.
+    // The data begin at a multiple of 64, after the end of a line.
     let filled = (BEFORE + header.len() + 1).next_multiple_of(64);
     header.push_str(&" ".repeat(filled - BEFORE - header.len() - 1));
     header.push('\n');

@@ -78,7 +78,7 @@ pub fn cast_values(pool: &Pool, input: Values<'_>, output: ValuesMut<'_>) {
         rest = (more, more_output);
     }
     pool.run(pieces.len(), |i| {
-        // Each piece is taken by one thread, so nobody waits.
+        // Each piece is taken by one thread, so no thread waits.
         let piece = pieces[i].lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((input, output)) = piece {
             cast_part(input, output);

@@ -3,7 +3,7 @@
 //! # Kernels
 //!
 //! The kernel of an operation is looked up once, by type and operation, and then used for any number of
-//! slices. Each is a loop of its own, compiled for several instruction sets.
+//! slices. Each is a separate loop, compiled for several instruction sets.
 //!
 //! | lookup | operations | kernel |
 //! | --- | --- | --- |

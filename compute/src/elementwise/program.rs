@@ -52,7 +52,7 @@ pub enum InputKind {
     /// One number, used for every element.
     Scalar,
     /// Like [`InputKind::Full`], and held by the slice of the output with this index before it is
-    /// overwritten. No slice is passed for such an input (an empty one stands in its place).
+    /// overwritten. No slice is passed for such an input (an empty one is passed instead).
     InPlace(usize),
 }
 

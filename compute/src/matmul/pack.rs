@@ -39,7 +39,7 @@ pub(super) unsafe fn pack<V: Vector>(panels: &Panels<V::Elem>) {
     let (whole, rest) = (columns / width, columns % width);
     // SAFETY: all offsets are below the sizes that the caller promises.
     unsafe {
-        // Row by row through all panels: reads go on in one stream, and writes in one per panel.
+        // Row by row through all panels: reads continue in one stream, and writes in one per panel.
         for row in 0..rows {
             let from = from.add(row * stride);
             let to = to.add(row * width);

@@ -179,7 +179,7 @@ fn sum_turned<T: Real>(
             to: packed.as_mut_ptr(),
             to_stride: packed.len(),
         };
-        // SAFETY: `a` begins at a column that has `rows - 1` behind it, and `packed` has `k` rows of
+        // SAFETY: `a` begins at a column that has `rows - 1` after it, and `packed` has `k` rows of
         // `width`; the kernels are of this CPU.
         unsafe { (kernels.pack)(&panels) }
         (packed.as_ptr(), width)

@@ -2,12 +2,12 @@
 //!
 //! A caller offers *seats* at its job, one for each helper that could take part, and starts to work on
 //! the job itself. Idle helpers take seats. When the caller finds nothing left to do it withdraws the
-//! seats that nobody took and waits for the helpers that did. So it never waits for a thread that the
+//! seats that were not taken and waits for the helpers that did. So it never waits for a thread that the
 //! operating system has not got round to running: with a CPU taken by a neighbor, a job costs what it
 //! costs on one thread and no more. (A scope of rayon waits until each of its tasks has begun and ended.)
 //!
 //! An idle helper first watches for new jobs for about as long as it takes to wake a sleeping thread,
-//! giving its CPU to whoever wants it in the meantime, and then sleeps.
+//! yielding its CPU in the meantime, and then sleeps.
 #![allow(unsafe_code)] // a job lies on its caller's stack; see `Offer`
 
 use std::any::Any;
@@ -196,7 +196,7 @@ impl Shared {
                     offers.jobs.pop_front();
                 }
                 self.seats.fetch_sub(1, Ordering::Relaxed);
-                // Under the lock, so that whoever withdraws the other seats sees it.
+                // Under the lock, so that the thread that withdraws the other seats sees it.
                 // SAFETY: an offer in the list has its caller waiting.
                 unsafe { (*job.0).helpers.fetch_add(1, Ordering::Relaxed) };
                 return Some((job, number));
@@ -231,7 +231,7 @@ fn watch(seen: impl Fn() -> bool) -> bool {
             }
             std::hint::spin_loop();
         }
-        // Whoever else wants this CPU gets it.
+        // Yields the CPU to other threads.
         std::thread::yield_now();
         if start.get_or_insert_with(Instant::now).elapsed() > WATCH {
             return seen();

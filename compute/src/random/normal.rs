@@ -14,7 +14,7 @@ use crate::Pool;
 /// f16 and bf16 are rounded from f32. Advances the generator by 256 blocks for each element.
 ///
 /// f32, f16 and bf16 are the same on every machine. f64 uses the platform's logarithm, sine and
-/// cosine, whose last bit may differ between C libraries; on one machine it is what TensorFlow gives
+/// cosine, whose last bit may differ between C libraries; on one machine it is what TensorFlow returns
 /// there.
 ///
 /// ```

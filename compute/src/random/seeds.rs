@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-/// The graph seed of an operation that has a seed of its own in a graph that has none.
+/// The graph seed of an operation that has its own seed in a graph that has none.
 pub const DEFAULT_GRAPH_SEED: i64 = 87_654_321;
 
 /// Seeds are reduced by this modulus, 2³¹ - 1.

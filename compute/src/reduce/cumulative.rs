@@ -89,7 +89,7 @@ scans!(Complex<f32>, Complex<f64> => Self, <Self as ComplexNumber>::ZERO, <Self 
 /// ```
 ///
 /// # Panics
-/// When a slice is not as long as `shape` says.
+/// When the length of a slice differs from `shape`.
 pub fn cumulative_sum<T: Scan>(pool: &Pool, shape: CumulativeShape, input: &[T], output: &mut [T]) {
     scan(pool, shape, input, output, T::ZERO, T::add);
 }

@@ -239,7 +239,7 @@ fn from_sample(random: &mut Random) -> Option<Case> {
 }
 
 impl Case {
-    /// Runs it; gives whether it came to its end, and what a kernel that panicked said.
+    /// Runs it; returns whether it came to its end, and what a kernel that panicked said.
     fn run(&self) -> (bool, Option<Error>) {
         let config = SessionConfig::with_threads(1);
         let Ok(session) = EmbeddedEngine::new().new_session(&self.graph, "", &config) else {

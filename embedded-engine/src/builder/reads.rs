@@ -33,7 +33,7 @@ impl Operands {
 const VIEWS: u32 = 16;
 
 impl Builder<'_> {
-    /// Lets what an operation gives stand for a reference, where it is the reference that it was given, to be read behind its
+    /// Lets what an operation returns stand for a reference, where it is the reference that it was given, to be read after its
     /// node.
     pub(super) fn pass_references(&mut self, operation: &Operation, index: usize, taken: Option<&[bool]>) {
         let first = operation.input_endpoints().first().copied();
@@ -167,7 +167,7 @@ impl Builder<'_> {
         self.push_node(IrNode::joined(operations, vec![reference], vec![after], 1, Some(kernel)), false)
     }
 
-    /// Reads the inputs of an operation that it wants as values, behind whatever it waits for that may change them.
+    /// Reads the inputs of an operation that it wants as values, after whatever it waits for that may change them.
     fn read_wanted(
         &mut self,
         operation: &Operation,
@@ -198,7 +198,7 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// Returns the value of a reference, or of another form of one, behind these nodes.
+    /// Returns the value of a reference, or of another form of one, after these nodes.
     fn read(&mut self, endpoint: Endpoint, before: &[usize]) -> Result<Value> {
         let value = self.value(endpoint)?;
         if let Some((view, _)) = self.views.get(&endpoint).cloned() {
@@ -221,7 +221,7 @@ impl Builder<'_> {
         Ok(read)
     }
 
-    /// Another form of a reference, made again behind these nodes.
+    /// Another form of a reference, made again after these nodes.
     fn view(&mut self, operation: &Operation, before: &[usize]) -> Result<Value> {
         let inputs = operation.input_endpoints().iter().map(|&input| self.read(input, before));
         let inputs = inputs.collect::<Result<Vec<_>>>()?;

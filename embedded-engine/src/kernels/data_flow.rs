@@ -120,7 +120,7 @@ fn queue(context: &KernelContext<'_>) -> Result<Arc<Queue>> {
     context.shared_handle(0, "a queue")
 }
 
-/// The queue of the first input where it is asked for in every step. Nearly always it is the same one: then its count of
+/// The queue of the first input, for kernels that need it in every step. Nearly always it is the same one: then its count of
 /// references, which the threads on both sides would fight for, is not touched.
 #[derive(Default)]
 struct QueueInput(OnceLock<Arc<Queue>>);
@@ -183,7 +183,7 @@ impl Kernel for Enqueue {
 struct Dequeue {
     queue: QueueInput,
     form: Form,
-    /// Counts them, where a restored run goes on exactly.
+    /// Counts them, where a restored run continues exactly.
     consumed: Option<Arc<Consumed>>,
 }
 

@@ -94,7 +94,7 @@ fn wrong_lengths(lengths: &[i64], rows: usize) -> Error {
     Error::invalid_argument(format!("lengths {lengths:?} do not add up to {rows} rows"))
 }
 
-/// Returns the sum of two tensors of numbers of one shape, in place where nobody shares the first.
+/// Returns the sum of two tensors of numbers of one shape, in place where nothing shares the first.
 pub(crate) fn sum(context: &KernelContext<'_>, mut to: Tensor, more: &Tensor) -> Result<Tensor> {
     if to.shape() != more.shape() {
         let text = format!("elements of shapes {} and {} cannot be added", to.shape(), more.shape());

@@ -192,7 +192,7 @@ impl RandomOp {
     }
 }
 
-/// The state of an operation that has not run. Two zeros stand for seeds that nobody gave.
+/// The state of an operation that has not run. Two zeros stand for seeds that were not given.
 fn begin(seeds: (i64, i64)) -> RandomState {
     let (seed, seed2) = if seeds == (0, 0) { random::seeds_from_entropy() } else { seeds };
     RandomState(Mutex::new(Generator::new(seed, seed2)))

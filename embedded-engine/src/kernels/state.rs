@@ -135,7 +135,7 @@ fn make_assign(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     }))
 }
 
-/// Adds to or subtracts from a variable, in place where nobody shares its value.
+/// Adds to or subtracts from a variable, in place where nothing shares its value.
 fn update(context: &mut KernelContext<'_>, add: bool) -> Result<()> {
     let delta = context.take(1);
     let variable = shared_variable(context, 0)?;

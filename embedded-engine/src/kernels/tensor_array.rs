@@ -27,7 +27,7 @@ struct Inner {
     elements: Vec<Element>,
     grows: bool,
     shape: PartialShape,
-    /// By the name of what asks for it.
+    /// By the name of what requests it.
     gradients: BTreeMap<String, Arc<TensorArray>>,
 }
 
@@ -177,7 +177,7 @@ fn array(context: &KernelContext<'_>) -> Result<Arc<TensorArray>> {
     context.shared_handle(0, "a TensorArray")
 }
 
-/// Returns the gradients of an array's elements; asked for twice by one name, the same.
+/// Returns the gradients of an array's elements; requested twice by one name, the same.
 fn make_gradient(spec: &NodeSpec<'_>, with_shape: bool) -> Result<Box<dyn crate::kernel::Kernel>> {
     let source = spec.str("source")?.to_owned();
     Ok(boxed(move |context| {

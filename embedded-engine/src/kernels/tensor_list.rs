@@ -139,7 +139,7 @@ fn list<'c>(context: &'c KernelContext<'_>, input: usize) -> Result<&'c TensorLi
     context.input(input).as_handle().ok_or_else(|| not_a_list(input))
 }
 
-/// Returns a list to be changed: the very one where nobody else has it.
+/// Returns a list to be changed: the very one if nothing else holds it.
 fn take(context: &mut KernelContext<'_>, input: usize) -> Result<TensorList> {
     let value = context.take(input);
     let list: Arc<TensorList> = value.to_handle().ok_or_else(|| not_a_list(input))?;

@@ -6,7 +6,7 @@ use compute::elementwise::{self, CastTo};
 use session_core::Result;
 use tensor::{DType, Element, Tensor, bf16, f16};
 
-/// A kernel for `float32` whose inputs of 16 bits are widened before, and whose results are rounded once behind.
+/// A kernel for `float32` whose inputs of 16 bits are widened before, and whose results are rounded once after.
 struct Widened {
     kernel: Box<dyn Kernel>,
     /// The dtypes of the operation's outputs.

@@ -5,7 +5,7 @@ use hooks::{Clock, GlobalStepWaiterHook};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// While somebody sleeps, other workers advance the step.
+/// During a sleep, other workers advance the step.
 struct Others {
     world: Arc<Mutex<crate::support::World>>,
     advance: i64,

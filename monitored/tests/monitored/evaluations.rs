@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// Goes on training until a step, which is saved.
+/// Continues training until a step, which is saved.
 fn train(directory: &Path, last_step: i64) {
     let Counting { graph, train_op, .. } = counting();
     SingularMonitoredSession::builder(&graph)
@@ -64,7 +64,7 @@ fn each_new_checkpoint_is_evaluated_with_fresh_metrics() {
     let mut steps = [5, 7].into_iter();
     let evaluations =
         evaluation().summary_dir(directory.join("eval")).evaluate_repeatedly(&directory, no_wait());
-    // The training goes on between two evaluations.
+    // The training continues between two evaluations.
     let evaluations =
         evaluations.on_timeout(move || steps.next().map(|step| train(&trained, step)).is_none());
     let found: Vec<_> = evaluations
@@ -195,7 +195,7 @@ fn a_stop_ends_an_evaluation_without_a_partial_result() {
                     Ok(None)
                 })
             })
-            // Without the stop it would wait for another checkpoint for ever.
+            // Without the stop it would wait for another checkpoint forever.
             .evaluate_repeatedly(folder.path(), WatchOptions::new());
         assert!(evaluations.next().is_none());
         assert_eq!(*runs.lock().unwrap(), 1);

@@ -19,7 +19,7 @@ fn say(seen: &Seen, what: impl Into<String>) {
     seen.lock().unwrap().push(what.into());
 }
 
-/// A hook that asks for something in each run.
+/// A hook that requests something in each run.
 fn asking(name: &'static str, mut args: impl FnMut() -> SessionRunArgs + Send + 'static) -> ClosureHook {
     ClosureHook::new(name).before_run(move |_| Ok(Some(args())))
 }

@@ -29,7 +29,7 @@ impl Linear {
         Arc::new(Mutex::new(Linear { weights: vec![0.0; 4], velocity: vec![0.0; 4] }))
     }
 
-    /// One step on four rows; gives the loss.
+    /// One step on four rows; returns the loss.
     fn train(&mut self, step: &HostStep<'_>) -> f64 {
         let mut random = step.random();
         let mut loss = 0.0;
@@ -86,7 +86,7 @@ fn step(
     move |step| Ok([("loss", model.lock().unwrap().train(step))])
 }
 
-/// Trains to a step, and gives the model.
+/// Trains to a step, and returns the model.
 fn train_to(folder: &Path, last: i64) -> Linear {
     let (training, model) = training(folder);
     let finished = training.hook(StopAtStepHook::last_step(last)).run(step(&model)).unwrap();
@@ -218,7 +218,7 @@ fn a_step_that_was_interrupted_before_it_was_counted_happens_once() {
         .run(move |step| {
             let metrics = train(step)?;
             if step.number() == 4 {
-                handle.interrupt("enough"); // as an impatient signal does, before the run goes on
+                handle.interrupt("enough"); // as an impatient signal does, before the run continues
             }
             Ok(metrics)
         })

@@ -258,7 +258,7 @@ fn s_155_s_175_a_step_function_of_raw_runs_recovers_from_a_lost_input() {
         .unwrap();
     assert_eq!((calls, finished.value), (2, Some(1)));
 
-    // A step function that asks for a stop gets it.
+    // A step function that requests a stop gets it.
     let lost = background.clone();
     let mut session = builder().build().unwrap();
     let error = session.run_step_fn(|context| {
@@ -332,7 +332,7 @@ fn the_step_before_a_recovery_is_known_without_the_lost_session() {
             return Ok(None);
         }
         run = i32::MIN;
-        context.session().close()?; // nobody answers any more
+        context.session().close()?; // the server is gone
         Err(Error::new(Code::Unavailable, "the master is gone"))
     });
     let mut session = MonitoredSession::builder(&graph)

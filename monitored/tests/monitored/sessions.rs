@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// Time that passes only when somebody waits.
+/// Time that passes only when a thread waits.
 #[derive(Debug, Default)]
 struct Hand(Mutex<Vec<Duration>>);
 

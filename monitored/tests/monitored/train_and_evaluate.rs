@@ -175,7 +175,7 @@ fn a_stop_from_outside_exports_nothing_more() {
     assert_eq!(done.reason.unwrap().to_string(), "outside: the machine shuts down");
     assert_eq!(*offers.0.lock().unwrap(), [(2, false), (4, false)]);
     assert!(folder.path().join("model.ckpt-5.index").exists(), "the training was saved");
-    // The training goes on from there.
+    // The training continues from there.
     let eval = EvalSpec::new(evaluation()).throttle(Duration::ZERO).exporter(offers.clone());
     run(folder.path(), 7, eval).unwrap();
     assert_eq!(offers.0.lock().unwrap()[2..], [(7, false), (7, true)]);

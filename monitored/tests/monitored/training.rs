@@ -145,7 +145,7 @@ fn s_183_a_worker_has_its_own_hooks_only_and_waits() {
             Ok(())
         }
     }
-    // Nobody initializes the variables of the worker's own session, so it waits until its time is over.
+    // Nothing initializes the variables of the worker's own session, so it waits until its time is over.
     let error = MonitoredTrainingSession::builder(&graph)
         .is_chief(false)
         .checkpoint_dir(folder.path())

@@ -64,7 +64,7 @@ fn check_numerics_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<V
     Ok(vec![grads[0].as_ref().map(|grad| check_numerics(grad, &message))])
 }
 
-/// Returns the same tensor, as the output of an operation of its own: for a name, a device or control inputs.
+/// Returns the same tensor, as the output of a separate operation: for a name, a device or control inputs.
 ///
 /// ```
 /// use ops::array;

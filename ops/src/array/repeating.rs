@@ -121,7 +121,7 @@ fn tile_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<
             Ints::from(reshape(transpose(stack(&[multiples, shape(&input)], 0), [1, 0]), [-1]))
         }
     };
-    // A gradient that is one number everywhere is spread out by whoever needs that.
+    // A gradient that is one number everywhere is expanded by the gradient functions that need it.
     let grad = spread_scalar(grad).map_or_else(
         || reshape(grad, sizes.clone()),
         |number| super::shaping::broadcast_to(number, sizes.clone()),

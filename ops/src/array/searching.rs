@@ -1,4 +1,4 @@
-//! Finding elements: where they are, which there are, what is missing.
+//! Searches for elements: positions, unique values, differences of sets.
 
 use super::gathering::gather;
 use super::joining::concat;

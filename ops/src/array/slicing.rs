@@ -54,7 +54,7 @@ fn slice_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Returns the size along one axis of a part that begins and goes on so far; -1: to the end.
+/// Returns the size along one axis of a slice with this begin and size; a size of -1 extends to the end.
 fn slice_dim(
     input: &PartialShape,
     axis: usize,

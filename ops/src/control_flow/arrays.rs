@@ -57,7 +57,7 @@ impl TensorArray {
         TensorArray { handle: scope.leave(handle), dtype, element_shape, size: known, dynamic: false }
     }
 
-    /// Returns the same array, which grows when an element is written behind its end.
+    /// Returns the same array, which grows when an element is written past its end.
     ///
     /// ```
     /// use ops::{array::constant, control_flow::TensorArray};
@@ -131,7 +131,7 @@ impl TensorArray {
         &self.element_shape
     }
 
-    /// Returns the array with an element at this index. An index behind the end is an error when the graph runs, unless the array
+    /// Returns the array with an element at this index. An index past the end is an error when the graph runs, unless the array
     /// [grows](TensorArray::dynamic_size).
     ///
     /// ```

@@ -301,7 +301,7 @@ fn check_condition(results: &[Output]) -> Result<()> {
     Ok(())
 }
 
-/// Checks that a round gives what the next one takes.
+/// Checks that a round returns what the next one takes.
 fn check_round(
     dtypes: &[DType],
     first: &[PartialShape],

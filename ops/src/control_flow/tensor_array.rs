@@ -31,7 +31,7 @@ op_defs! {
 
 type Grads = Result<Vec<Option<Output>>>;
 
-/// The array of the gradients of an array's elements, which add up, behind all that leads to this flow.
+/// The array of the gradients of an array's elements, which add up, after all that leads to this flow.
 struct GradArray {
     handle: Output,
     flow: Output,

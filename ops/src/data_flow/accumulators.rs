@@ -101,7 +101,7 @@ impl Reduction {
 /// Collects gradients of several workers or steps until enough of them are available to be taken as one, for
 /// synchronous training. TensorFlow's `ConditionalAccumulator`.
 ///
-/// It has a step of its own, initially 0 and incremented with each gradient taken. Gradients that were
+/// It has its own step, initially 0 and incremented with each gradient taken. Gradients that were
 /// computed for an earlier step are stale and are dropped.
 /// ```
 /// use ops::array::{constant, placeholder};

@@ -48,7 +48,7 @@ use std::sync::Arc;
 /// | any | | `InvalidArgument` for incompatible components, `Cancelled` when the session is closed or the run is cancelled, `DeadlineExceeded` after the run's time limit |
 ///
 /// Waiting operations are served in the order of their arrival (S-235, S-236). A wait that a time limit or a cancellation ends has no
-/// effect: a dequeue returns the elements that it had taken, an enqueue removes those elements that nobody has taken since. (TensorFlow
+/// effect: a dequeue returns the elements that it had taken, an enqueue removes those elements that have not been taken since. (TensorFlow
 /// loses the former and leaves the latter, Q-55.)
 #[derive(Clone, Debug)]
 pub struct Queue {
@@ -322,7 +322,7 @@ impl Queue {
         self.take(ops.0, ops.1, "DequeueUpTo", Some(n.into()))
     }
 
-    /// Closes the queue: new enqueues fail, dequeues go on until it is empty (S-240). Enqueues that wait at this moment
+    /// Closes the queue: new enqueues fail, dequeues continue until it is empty (S-240). Enqueues that wait at this moment
     /// are still served; [`close_and_cancel_pending_enqueues`](Queue::close_and_cancel_pending_enqueues) ends them.
     ///
     /// It does not wait, and closing again does nothing. In TensorFlow a close waits for the pending enqueues, and a

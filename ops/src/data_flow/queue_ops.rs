@@ -208,7 +208,7 @@ fn dequeue_up_to_shapes(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Returns the number of elements that are asked for, where the graph tells (S-237).
+/// Returns the number of elements that are requested, where the graph tells (S-237).
 fn count(context: &ShapeContext<'_>) -> Result<Option<usize>> {
     must_be_scalar(context, 1)?;
     let Some(count) = int(context, 1) else { return Ok(None) };

@@ -7,7 +7,7 @@ use session_core::{AsOutput, OpDef, Output, PartialShape, Result, ShapeContext};
 
 const ATTRS: &str = "T: type, container: string = \"\", shared_name: string = \"\"";
 
-/// The rank of what was put in, where the one who takes it knows; nobody else looks at it.
+/// The rank of what was put in, where the caller declares it; nothing else reads it.
 const RANK: &str = "_rank";
 
 op_defs! {
@@ -57,7 +57,7 @@ pub fn add_many_sparse(sparse: &SparseTensor, shared_name: &str) -> Output {
 /// the session forgets them. `added` is what [`add_sparse`] or [`add_many_sparse`] gave for `like`, of which only the
 /// dtype and the rank matter.
 ///
-/// Numbers that nobody has given, or that were taken already, are `InvalidArgument` when it runs.
+/// Numbers that were never returned, or that were taken already, are `InvalidArgument` when it runs.
 ///
 /// ```
 /// use ops::array::{constant, stack};

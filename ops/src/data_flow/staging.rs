@@ -8,7 +8,7 @@ use session_core::{
     AsOutput, DType, Error, Graph, OpBuilder, OpDef, Operation, Output, PartialShape, Result, ShapeContext,
 };
 
-/// Of what gives values.
+/// Of the operations that return values.
 const ATTRS: &str = "capacity: int >= 0 = 0, memory_limit: int >= 0 = 0, dtypes: list(type) >= 1, container: string = \"\", \
                      shared_name: string = \"\"";
 /// Of what tells or changes the area as a whole.
@@ -18,7 +18,7 @@ const SIZED: &str = "capacity: int >= 0 = 0, memory_limit: int >= 0 = 0, dtypes:
 const PUT: &str = "capacity: int >= 0 = 0, memory_limit: int >= 0 = 0, dtypes: list(type), fake_dtypes: list(type) >= 1, \
                    container: string = \"\", shared_name: string = \"\"";
 
-/// The shapes of an area's values, where who takes them knows; nobody else looks at it.
+/// The shapes of an area's values, where the caller declares them; nothing else reads them.
 const SHAPES: &str = "_shapes";
 
 op_defs! {

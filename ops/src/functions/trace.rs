@@ -15,7 +15,7 @@ pub(crate) struct Trace {
 }
 
 impl Trace {
-    /// Builds a body, whose calls are to stand in `graph`.
+    /// Builds a body to be called in `graph`.
     pub(crate) fn of(
         graph: &Graph,
         arguments: &[(DType, PartialShape)],
@@ -72,7 +72,7 @@ impl Trace {
         self.captures.control_inputs.clone()
     }
 
-    /// Makes these captures the body's, in this order; what it does not use becomes an argument that nobody reads.
+    /// Makes these captures the body's, in this order; what it does not use becomes an argument that nothing reads.
     pub(crate) fn arrange(&mut self, captures: &[Output]) {
         let known = std::mem::take(&mut self.captures.outputs);
         let arranged = captures.iter().map(|capture| {
@@ -93,7 +93,7 @@ impl Trace {
     }
 
     /// The gradient of a function of the first `own` arguments and of what was captured: it takes these and then the gradients
-    /// of results, and gives zeros for what was captured.
+    /// of results, and returns zeros for what was captured.
     pub(crate) fn into_gradient(mut self, name: &str, own: usize) -> Result<Function> {
         let grads = self.arguments.split_off(own);
         let captured: Vec<Output> = self.captures.outputs.iter().map(|(_, inner)| inner.clone()).collect();

@@ -1,6 +1,6 @@
-//! The constants whose gradients are asked for.
+//! The constants whose gradients are requested.
 //!
-//! Gradient functions skip constant inputs, for which nobody else could use what would be computed.
+//! Gradient functions skip constant inputs, whose gradients could be used by nothing else.
 
 use session_core::{Endpoint, GraphId, Output};
 use std::cell::RefCell;
@@ -31,7 +31,7 @@ impl Drop for Asked {
     }
 }
 
-/// Returns true if the gradient of this input can be of use: it varies, or is a constant whose gradient is asked for.
+/// Returns true if the gradient of this input can be of use: it varies, or is a constant whose gradient is requested.
 pub(crate) fn is_of_use(input: &Output) -> bool {
     input.constant_value().is_none()
         || ASKED.with(|asked| asked.borrow().last().is_some_and(|constants| constants.contains(&key(input))))

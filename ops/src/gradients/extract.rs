@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 pub(super) struct Part {
     /// The copy.
     pub(super) graph: Graph,
-    /// The arguments that stand for what was cut off, in the order asked for.
+    /// The arguments that stand for what was cut off, in the order requested.
     pub(super) arguments: Vec<Output>,
     /// The copies of operations, by the ids of the originals.
     operations: HashMap<OpId, Operation>,
@@ -94,7 +94,7 @@ impl Part {
         argument
     }
 
-    /// The operations that these need, each behind its inputs.
+    /// The operations that these need, each after its inputs.
     fn needed(&self, source: &Graph, roots: &[OpId]) -> Result<Vec<OpId>> {
         let (mut order, mut done, mut open) = (Vec::new(), HashSet::new(), HashSet::new());
         let mut stack: Vec<(OpId, bool)> = roots.iter().rev().map(|&id| (id, false)).collect();

@@ -161,7 +161,7 @@ impl Work {
         Part::with(&self.graph, &self.outer, arguments, (made, make), results, &[])
     }
 
-    /// The gradient alone: a function of these outputs of the copy, which gives those.
+    /// The gradient alone: a function of these outputs of the copy, which returns those.
     pub(super) fn backward(&self, arguments: &[Output], results: &[Output]) -> Result<Part> {
         Part::of(&self.graph, &self.outer, arguments, results, &[])
     }

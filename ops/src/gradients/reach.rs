@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// The operations between.
 pub(super) struct Reach {
-    /// Operations that must be asked: they lead to a result and depend on one of `xs` through an input. Each comes behind
+    /// Operations that must be asked: they lead to a result and depend on one of `xs` through an input. Each comes after
     /// those that it depends on.
     between: Vec<OpId>,
     /// Operations that are, or depend on, one of `xs`.
@@ -60,7 +60,7 @@ impl Reach {
     }
 }
 
-/// The operations in the order in which they were made, but each behind its inputs: an operation that was rewritten may have
+/// The operations in the order in which they were made, but each after its inputs: an operation that was rewritten may have
 /// inputs that were made later.
 fn inputs_first(behind: &HashMap<OpId, Vec<Endpoint>>) -> Vec<OpId> {
     let mut waits: HashMap<OpId, usize> = HashMap::new();

@@ -35,7 +35,7 @@ op_defs! {
         .attrs("output_type: {int32, int64} = int32").shape(three_sizes).not_differentiable();
 }
 
-/// Returns the number of channels that the attribute asks for; `None` for those of the file.
+/// Returns the number of channels that the attribute requests; `None` for those of the file.
 fn channels(context: &ShapeContext<'_>) -> Result<Option<usize>> {
     match int_attr(context, "channels")? {
         0 => Ok(None),

@@ -101,7 +101,7 @@ impl IndexOptions {
 }
 
 /// Returns the numbers, from 0 to `limit`, of the next `batch_size` examples: a vector of `int64`, with which
-/// [`gather`](crate::array::gather) takes rows. Batches go on across the ends of epochs; within an epoch not a number comes
+/// [`gather`](crate::array::gather) takes rows. Batches continue across the ends of epochs; within an epoch not a number comes
 /// twice.
 ///
 /// The step that evaluates it takes the examples. Reaching the end is `OutOfRange`, which ends a monitored loop.

@@ -70,7 +70,7 @@ op_defs! {
 }
 
 /// Returns the gradients of both inputs by formulas of `(grad, x, y)`, summed where the inputs were broadcast. A constant input
-/// has none, unless it is asked for: what would be computed for it, nobody could use.
+/// has none, unless it is requested: nothing could use the result.
 fn both(
     op: &Operation,
     grads: &[Option<Output>],

@@ -134,7 +134,7 @@ fn batch_matmul_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec
     let def = op.def().ok_or_else(|| op.place(Error::runtime("an operation without definition")))?;
     let (of_x, of_y) = product_gradients((grad, &x, &y), turned, |x, y, adj_x, adj_y| {
         let builder = x.graph().op(def).input(x).input(y).attr("adj_x", adj_x).attr("adj_y", adj_y);
-        // Only the third version has a dtype of its own for the result.
+        // Only the third version has its own dtype for the result.
         match def.signature().attr("Tout") {
             Some(_) => builder.attr("Tout", grad.dtype()).finish_output(),
             None => builder.finish_output(),

@@ -60,7 +60,7 @@ fn rgb_to_hsv_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<O
     let (most, least) = (reduce_max(&colors, keep_dims(-1)), reduce_min(&colors, keep_dims(-1)));
     let inverse = |x: &Output| div_no_nan(crate::array::ones_like(x), x);
     let positive = |x: &Output| cast(greater(x, crate::array::zeros_like(x)), dtype);
-    // The hue is the difference of the two components behind the largest, in units of the range.
+    // The hue is the difference of the two components after the largest, in units of the range.
     let next = |x: &Output, by: i64| roll(x, [by], [-1]);
     let difference = next(&colors, -1) - next(&colors, 1);
     let difference = crate::math::reduce_sum(&largest * difference, keep_dims(-1));

@@ -213,7 +213,7 @@ pub fn conv2d_with(input: impl AsOutput, filter: impl AsOutput, options: ConvOpt
     options.image_attrs(builder).finish_output()
 }
 
-/// Returns the transposed convolution ("deconvolution"), which enlarges images: the gradient of a convolution as a layer of its own.
+/// Returns the transposed convolution ("deconvolution"), which enlarges images: the gradient of a convolution as a separate layer.
 /// `filter` is `[rows, columns, channels out, channels]`, `output_shape` the shape of the result.
 ///
 /// ```
@@ -239,7 +239,7 @@ pub fn conv2d_transpose(
     options.image_attrs(builder.input(filter).input(value)).finish_output()
 }
 
-/// Returns the convolution of each channel with filters of its own: `filter` is `[rows, columns, channels, multiplier]`, the
+/// Returns the convolution of each channel with its own filters: `filter` is `[rows, columns, channels, multiplier]`, the
 /// result has `channels * multiplier` channels.
 ///
 /// ```

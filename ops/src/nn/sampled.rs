@@ -221,7 +221,7 @@ impl Sampled<'_> {
         let places = cast(places, DType::Int32);
         let rows = strided_slice(shape(labels), &[crate::array::Index::from(..1)]);
         let sizes = concat(&[rows, constant(graph, [self.num_sampled as i32])], 0);
-        // Two true classes of an example may be the same, which gives one place twice.
+        // Two true classes of an example may be the same, which yields one place twice.
         let builder = graph.op(&SPARSE_TO_DENSE).input(stack(&[examples, places], 1)).input(sizes);
         let builder = builder.input(cast(weights, dtype)).constant(scalar_tensor(dtype, 0.0));
         builder.attr("validate_indices", false).finish_output()

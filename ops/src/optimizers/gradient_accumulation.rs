@@ -15,7 +15,7 @@ use std::panic::Location;
 /// Collects the gradients of several steps before an optimizer applies their mean: a large batch in several small ones.
 ///
 /// The sums are slots (`<name>/GradientAccumulation`) and the number of gradients in them is a variable
-/// (`GradientAccumulation/count`), so a checkpoint in the middle of a window has them, and a resumed training goes on there.
+/// (`GradientAccumulation/count`), so a checkpoint in the middle of a window has them, and a resumed training continues there.
 /// Variables change at the last step of each window only; the global step counts all steps, as each takes a batch.
 ///
 /// ```

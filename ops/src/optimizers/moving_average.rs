@@ -14,7 +14,7 @@ use session_core::{AsOutput, DType, Error, Graph, Operation, Output, Shape, Vari
 
 /// Keeps for each variable an average that forgets: `average -= (1 - decay) * (average - value)`.
 ///
-/// Averages of a model's weights often do better in evaluation than the weights. Each is a variable of its own,
+/// Averages of a model's weights often do better in evaluation than the weights. Each is a separate variable,
 /// `<name>/ExponentialMovingAverage`, which begins with the variable's initial value and is saved with the model.
 ///
 /// ```

@@ -8,7 +8,7 @@ use session_core::{AsOutput, Graph, Operation, Output, Variable};
 
 /// Keeps moving averages of the variables that an optimizer trains, and can save them in their place: as in `tf.contrib.opt`, a
 /// checkpoint of [`swapping_variables`](MovingAverageOptimizer::swapping_variables) is evaluated with the averages by a program that
-/// knows nothing of them, and training goes on from it.
+/// knows nothing of them, and training continues from it.
 ///
 /// ```
 /// use ops::optimizers::{GradientDescentOptimizer, MovingAverageOptimizer, Optimizer};

@@ -63,7 +63,7 @@ fn parsed_shapes(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Sets the shapes of sparse tensors of this rank, from an output on; returns the first output behind them.
+/// Sets the shapes of sparse tensors of this rank, from an output on; returns the first output after them.
 fn sparse(context: &mut ShapeContext<'_>, first: usize, types: &str, rank: usize) -> usize {
     let count = count(context, types);
     set_sparse_lists(context, first, count, Some(rank));

@@ -41,7 +41,7 @@ struct Memory {
 }
 
 impl Memory {
-    /// Prepares a memory `[batch, places, depth]`; places behind the lengths are not looked at.
+    /// Prepares a memory `[batch, places, depth]`; places past the lengths are ignored.
     #[track_caller]
     fn new(memory: &Output, lengths: Option<&Output>, units: usize) -> Memory {
         let graph = memory.graph();
@@ -68,7 +68,7 @@ impl Memory {
         Memory { values, keys, mask, units }
     }
 
-    /// Returns the shares of scores; places behind the end of an example have none.
+    /// Returns the shares of scores; places past the end of an example have none.
     fn shares(&self, graph: &Graph, scores: Output) -> Output {
         let Some(mask) = &self.mask else { return softmax(scores) };
         let lowest = scalar_like(&scores, f64::NEG_INFINITY);

@@ -82,7 +82,7 @@ pub struct FinalBeamSearchDecoderOutput<S> {
     pub predicted_ids: Output,
     /// The scores of each step: `[batch, steps, beams]`.
     pub scores: Output,
-    /// The state behind the last step.
+    /// The state after the last step.
     pub state: BeamSearchDecoderState<S>,
 }
 
@@ -193,7 +193,7 @@ impl<C: RnnCell> BeamSearchDecoder<C> {
         real_div(total, penalty)
     }
 
-    /// Returns the rows of the sequences that go on.
+    /// Returns the rows of the sequences that continue.
     fn chosen(&self, graph: &Graph, state: &C::State, beams: &Output) -> C::State {
         let zero = constant(graph, 0i32);
         let width = constant(graph, i32::try_from(self.beam_width).unwrap_or(i32::MAX));
@@ -257,7 +257,7 @@ impl<C: RnnCell> Decoder for BeamSearchDecoder<C> {
         let (output, next_cell_state) = self.cell.call(graph, inputs, cell_state);
         let logits = reshape(self.layer.apply(graph, &output), [-1, width, words]);
 
-        // A sequence that has ended goes on with the end token alone, which costs nothing.
+        // A sequence that has ended continues with the end token alone, which costs nothing.
         let dtype = logits.dtype();
         let (free, never) = (scalar_tensor(dtype, 0.0), scalar_tensor(dtype, lowest(dtype)));
         let end = constant(graph, self.end_token);

@@ -236,7 +236,7 @@ pub struct BasicDecoderOutput<S> {
     pub rnn_output: Output,
     /// The samples of the helper, such as the place of the largest number of each: `[batch, steps]`, `int32`.
     pub sample_id: Output,
-    /// The state behind the last step.
+    /// The state after the last step.
     pub state: S,
     /// The number of steps of each sequence, `int32`.
     pub sequence_lengths: Output,

@@ -305,7 +305,7 @@ impl Helper {
         less(noise, probability.to_output(graph, DType::Float32))
     }
 
-    /// Returns which sequences are finished behind a step with these outputs and this sample, and the inputs of the next one.
+    /// Returns which sequences are finished after a step with these outputs and this sample, and the inputs of the next one.
     pub(super) fn next(
         &self,
         graph: &Graph,

@@ -40,7 +40,7 @@ pub(super) fn matmul_gradient(op: &Operation, grads: &[Option<Output>]) -> Resul
     };
     let of_axis = |axis: i64| strided_slice(&indices, &[Index::ALL, Index::At(axis)]);
     let (row, column) = if adjoint_a { (1, 0) } else { (0, 1) };
-    // A value stands in one row of the product, times one row of the dense matrix.
+    // A value appears in one row of the product, times one row of the dense matrix.
     let pairs = mul(gather(grad, of_axis(row)), gather(columns, of_axis(column)));
     Ok(vec![None, Some(reduce_sum(pairs, 1)), None, Some(of_b)])
 }

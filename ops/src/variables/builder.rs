@@ -363,7 +363,7 @@ impl<'a> VariableBuilder<'a> {
             (assign, identity(handle.within(&scope.named("read"))))
         };
 
-        // What is built on the variable goes where the variable was asked for, not into its own scope, and is located where
+        // What is built on the variable goes where the variable was requested, not into its own scope, and is located where
         // it is built.
         let around = self.graph.without_control_dependencies();
         let around = around.scope(around.scope_name());

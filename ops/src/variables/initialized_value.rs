@@ -70,7 +70,7 @@ impl Copier<'_> {
     }
 }
 
-/// Returns the operation that gives the value and all it depends on through data, inputs before what uses them.
+/// Returns the operation that produces the value and all it depends on through data, inputs before what uses them.
 fn ancestors(value: &Output) -> Vec<Operation> {
     let graph = value.graph();
     let (mut seen, mut waiting) = (BTreeSet::new(), vec![value.endpoint().op]);

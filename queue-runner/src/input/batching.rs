@@ -112,14 +112,14 @@ impl BatchOptions {
         self
     }
 
-    /// Makes a run that is restored from a checkpoint go on with the element that would have come next.
+    /// Makes a run that is restored from a checkpoint continue with the element that would have come next.
     ///
     /// The session counts the elements that its steps took, and checkpoints keep the count. Threads run ahead of the
     /// steps, so what they have done is *not* kept: after a restore the pipeline runs again from its beginning, and the
-    /// first step leaves out as many elements as were taken before. That is exact when the pipeline gives the same
+    /// first step leaves out as many elements as were taken before. That is exact when the pipeline yields the same
     /// elements in the same order whenever it runs, which this option sees to as far as it can:
     ///
-    /// - random operations that the pipeline's threads run begin again after a restore, and do not go on where the
+    /// - random operations that the pipeline's threads run begin again after a restore, and do not continue where the
     ///   checkpoint was made;
     /// - the shuffling functions draw each element from the `min_after_dequeue + 1` oldest in the queue, however many more
     ///   the threads have put in by then;
@@ -128,7 +128,7 @@ impl BatchOptions {
     /// A step whose wait for a batch is ended by a time limit draws from a shuffling queue without taking anything; the
     /// order after it is another than that of a run without it.
     ///
-    /// Going through what was taken before costs as much as reading it did. [`slice_batch`](super::slice_batch) goes on at
+    /// Going through what was taken before costs as much as reading it did. [`slice_batch`](super::slice_batch) continues at
     /// once.
     #[must_use]
     pub fn exact_resume(mut self) -> Self {

@@ -33,7 +33,7 @@ impl HostOptions {
         self
     }
 
-    /// Sets the names of the components, in the order in which the iterator gives them.
+    /// Sets the names of the components, in the order in which the iterator yields them.
     #[must_use]
     pub fn names<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.names = Some(names.into_iter().map(Into::into).collect());
@@ -51,7 +51,7 @@ impl HostOptions {
 /// The queue is what there is to build on: [`dequeue_many`](Queue::dequeue_many) for batches, or
 /// [`shuffle_batch`](super::shuffle_batch) on what [`dequeue`](Queue::dequeue) gives.
 ///
-/// The iterator belongs to the graph: a second session goes on where the first one stopped asking. For one that begins
+/// The iterator belongs to the graph: a second session continues where the first one stopped asking. For one that begins
 /// again with each session see [`producer_with`].
 ///
 /// ```
@@ -95,7 +95,7 @@ impl<I: Iterator> Iterator for Shared<I> {
     }
 }
 
-/// Works as [`producer`], with an iterator of its own for each session. With a source that gives the same items whenever it
+/// Works as [`producer`], with its own iterator for each session. With a source that gives the same items whenever it
 /// begins, batches of it can be [resumed exactly](super::BatchOptions::exact_resume).
 #[must_use]
 #[track_caller]

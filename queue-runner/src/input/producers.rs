@@ -64,7 +64,7 @@ impl ProducerOptions {
         self
     }
 
-    /// Sets whether each epoch has an order of its own, as by default, or the input's (S-255).
+    /// Sets whether each epoch has its own order, as by default, or the input's (S-255).
     #[must_use]
     pub fn shuffle(mut self, shuffle: bool) -> Self {
         self.shuffle = shuffle;

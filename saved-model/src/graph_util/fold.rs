@@ -57,7 +57,7 @@ pub fn fold_batch_norms(graph: &GraphDef) -> Result<GraphDef> {
     Ok(GraphDef { node, ..graph.clone() })
 }
 
-/// A batch norm behind a convolution.
+/// A batch norm after a convolution.
 struct Fold<'g> {
     norm: &'g NodeDef,
     convolution: &'g NodeDef,
@@ -75,7 +75,7 @@ impl<'g> Fold<'g> {
         readers: &HashMap<&str, Vec<(&NodeDef, usize)>>,
     ) -> Option<Fold<'g>> {
         let parameters = Parameters::of(norm, by_name)?;
-        // Another output of the norm, or somebody who waits for it, needs the norm itself.
+        // Another output of the norm, or an operation that waits for it, needs the norm itself.
         let used = readers.get(norm.name.as_str()).into_iter().flatten();
         if used.clone().any(|(_, index)| *index != 0) || norm.input.iter().any(|input| is_control(input)) {
             return None;

@@ -82,7 +82,7 @@ impl Handles {
         self.resources.get(source(input)).or_else(result)
     }
 
-    /// Follows handles and references through the nodes that pass them on, which may stand in any order, as in loops.
+    /// Follows handles and references through the nodes that pass them on, which may be in any order, as in loops.
     pub(super) fn spread(&mut self, nodes: &[NodeDef], functions: &Functions, syntax: Syntax) {
         let mut grows = true;
         while grows {

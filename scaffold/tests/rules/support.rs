@@ -79,7 +79,7 @@ impl Engine for Scripted {
     }
 }
 
-/// A clock that advances only when somebody waits.
+/// A clock that advances only when a thread waits.
 #[derive(Debug, Default)]
 pub(crate) struct Hand {
     pub(crate) waits: Mutex<Vec<Duration>>,

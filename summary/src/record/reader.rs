@@ -12,7 +12,7 @@ use wire::crc;
 /// The default limit for a record's length in bytes: what a protocol message can have.
 pub const DEFAULT_MAX_LEN: u64 = i32::MAX as u64;
 
-/// The number of bytes that are asked for at once. Shorter records are copied out of their buffer, longer ones take it with them.
+/// The number of bytes that are requested at once. Shorter records are copied out of their buffer, longer ones take it with them.
 pub(crate) const PIECE: usize = 64 << 10;
 /// Memory is taken for this many bytes on the word of a length alone; for more, as they arrive.
 const TRUSTED: usize = 1 << 20;
@@ -94,7 +94,7 @@ impl<R: Read> RecordReader<R> {
         self
     }
 
-    /// Returns the offset behind the last whole record, where the next one starts.
+    /// Returns the offset after the last whole record, where the next one starts.
     ///
     /// ```
     /// use summary::record::{RecordReader, RecordWriter};
@@ -111,7 +111,7 @@ impl<R: Read> RecordReader<R> {
         self.offset
     }
 
-    /// Returns the number of bytes that were read behind the last whole record. Not 0 after the end: a file with less than
+    /// Returns the number of bytes that were read after the last whole record. Not 0 after the end: a file with less than
     /// a header left, which counts as its end.
     #[must_use]
     pub fn leftover(&self) -> u64 {
@@ -134,7 +134,7 @@ impl<R: Read> RecordReader<R> {
         if len < PIECE {
             return Bytes::copy_from_slice(self.take_slice(len));
         }
-        // A long record takes the buffer with it instead of a copy; what is behind it moves into another one.
+        // A long record takes the buffer with it instead of a copy; what is after it moves into another one.
         let (start, end) = (self.start, self.end);
         self.skip(len);
         let rest = self.unread().to_vec();
@@ -247,7 +247,7 @@ impl<R: Read> RecordReader<R> {
         Ok(true)
     }
 
-    /// Makes room behind the unread bytes for more of those `len` that are wanted.
+    /// Makes room after the unread bytes for more of those `len` that are wanted.
     fn make_room(&mut self, len: usize) {
         if self.start > 0 {
             self.buffer.copy_within(self.start..self.end, 0);

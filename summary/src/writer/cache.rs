@@ -11,7 +11,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 /// Directories are compared by their canonical paths: `train`, `train/` and a link to it are one. The
 /// cache does not keep writers alive: when the last user lets go, the writer closes, and the next one
 /// asked for starts a new file, with its own graph. (TensorFlow compares the text of the path and keeps
-/// writers until the process ends, so that a second session writes behind the first one's graph.)
+/// writers until the process ends, so that a second session writes after the first one's graph.)
 ///
 /// ```
 /// use std::sync::Arc;
@@ -64,7 +64,7 @@ impl EventWriterCache {
     }
 
     /// Returns the writer as [`get`](EventWriterCache::get) does, with options for the case that a new one is opened. Keep
-    /// graphs there: they are asked for only then.
+    /// graphs there: they are requested only then.
     ///
     /// # Errors
     /// As [`get`](EventWriterCache::get).

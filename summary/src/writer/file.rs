@@ -38,8 +38,8 @@ pub(super) fn create(directory: &Path, options: &Options) -> Result<(BufWriter<F
     let host = options.host.clone().unwrap_or_else(host_name).replace(['/', '\\'], "_");
     let name = format!("events.out.tfevents.{seconds:010}.{host}");
     let suffix = &options.suffix;
-    // The name that is tried next must sort behind the one before, so that readers keep the order: so does a longer one,
-    // and before a suffix a character behind those with which suffixes begin.
+    // The name that is tried next must sort after the one before, so that readers keep the order: so does a longer one,
+    // and before a suffix a character after those with which suffixes begin.
     let separator = if suffix.is_empty() { '.' } else { '~' };
     let mut path = directory.join(format!("{name}{suffix}"));
     for count in 0..MAX_SAME_NAME {

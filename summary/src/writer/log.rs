@@ -17,7 +17,7 @@ const SOURCE: &str = "monitored-session.summary";
 
 /// With intervals shorter than this, events are not left in the queue at all.
 pub(super) const PROMPT: Duration = Duration::from_secs(1);
-/// Some systems cannot wait for ever.
+/// Some systems cannot wait forever.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Encodes events into a file and knows when to flush it.

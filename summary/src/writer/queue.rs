@@ -19,7 +19,7 @@ pub(super) enum Pending {
     },
 }
 
-/// A bounded queue that wakes its reader late: when it is half full, when somebody waits, or when the
+/// A bounded queue that wakes its reader late: when it is half full, when a thread waits, or when the
 /// reader's own patience ends. Waking a thread costs a system call, which most adds then go without.
 pub(super) struct Queue {
     capacity: usize,
@@ -56,7 +56,7 @@ enum Phase {
 
 /// The reader's work.
 struct Work {
-    /// Flushes asked for so far, if there are new ones.
+    /// Flushes requested so far, if there are new ones.
     flush: Option<u64>,
     /// Nothing happened for as long as the reader wanted to wait.
     idle: bool,
@@ -206,7 +206,7 @@ impl Queue {
         }
     }
 
-    /// Notes that everything which was added before this many flushes were asked for is in the file.
+    /// Notes that everything which was added before this many flushes were requested is in the file.
     fn flushed(&self, asked: u64) {
         let mut state = self.state();
         state.flushes_done = asked;

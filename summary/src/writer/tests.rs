@@ -19,7 +19,7 @@ struct Fake {
 enum What {
     Fail,
     Panic,
-    /// Signals that it was reached, then waits for a signal to go on, and fails.
+    /// Signals that it was reached, then waits for a signal to continue, and fails.
     WaitAndFail(Sender<()>, Receiver<()>),
 }
 

@@ -61,7 +61,7 @@ impl Pieces {
 fn untouched(start: usize, len: usize) -> usize {
     /// The number of pages in one request.
     const PAGES: usize = 16 << 10;
-    // SAFETY: asks for a number.
+    // SAFETY: only queries a number.
     let page = match usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }) {
         Ok(page) if page > 0 => page,
         _ => return 0,

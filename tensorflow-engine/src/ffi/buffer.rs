@@ -29,7 +29,7 @@ impl Buffer {
     }
 
     /// # Safety
-    /// The pointer is a buffer that nobody else deletes.
+    /// The pointer is a buffer that nothing else deletes.
     pub(super) unsafe fn from_raw(api: Native, pointer: *mut TfBuffer) -> Buffer {
         Buffer { api, pointer }
     }

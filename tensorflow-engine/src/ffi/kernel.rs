@@ -195,7 +195,7 @@ impl Kernel {
         let outputs = self.host.compute(&self.node, &inputs)?;
         for (index, output) in outputs.iter().enumerate() {
             let output = NativeTensor::new(api, output)?;
-            // SAFETY: the host function returns as many outputs as the operation has; TensorFlow takes a reference of its own.
+            // SAFETY: the host function returns as many outputs as the operation has; TensorFlow takes a reference for itself.
             unsafe { (api.TF_SetOutput)(context, index as c_int, output.as_ptr(), status.as_ptr()) }
             status.check()?;
         }

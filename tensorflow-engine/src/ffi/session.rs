@@ -111,7 +111,7 @@ impl Drop for NativeSession {
         // There is no caller to return errors to.
         let _ = self.close();
         let mut status = Status::new(self.api);
-        // SAFETY: owned, and nobody runs it: who does holds a reference.
+        // SAFETY: owned, and not running: a run holds a reference.
         unsafe { (self.api.TF_DeleteSession)(self.pointer, status.as_ptr()) }
     }
 }

@@ -52,7 +52,7 @@ fn sizes(shape: &Shape) -> Result<Vec<i64>> {
 
 impl NativeTensor {
     /// # Safety
-    /// The pointer is a tensor that nobody else deletes.
+    /// The pointer is a tensor that nothing else deletes.
     pub(super) unsafe fn from_raw(api: Native, pointer: *mut TfTensor) -> NativeTensor {
         NativeTensor { api, pointer }
     }
@@ -95,7 +95,7 @@ impl NativeTensor {
             };
             return NativeTensor::checked(api, pointer, value.shape());
         }
-        // SAFETY: the new tensor has room for these bytes, and nobody else sees it yet.
+        // SAFETY: the new tensor has room for these bytes, and is not shared yet.
         let pointer = unsafe {
             let pointer = (api.TF_AllocateTensor)(dtype, sizes.as_ptr(), sizes.len() as c_int, bytes.len());
             if !pointer.is_null() && !bytes.is_empty() {

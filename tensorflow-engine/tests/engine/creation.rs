@@ -25,7 +25,7 @@ fn a_missing_task_is_named_within_the_time_limit() {
     assert_eq!(error.code(), Code::Unavailable, "{error}");
     assert!(error.message().contains(&format!("ps/0 at {ps}")), "{error}");
     drop(session);
-    // Whoever has what it needs is not concerned.
+    // A session that needs no remote task is not affected.
     let local = engine.new_session(&graph, "", &SessionConfig::default()).unwrap();
     assert_eq!(local.run(&x, ()).unwrap(), Tensor::from(2.0f32));
 }

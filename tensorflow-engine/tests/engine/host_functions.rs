@@ -46,7 +46,7 @@ fn values_of_all_kinds_go_in_and_out() {
         assert_eq!(values[1].as_strings().unwrap()[0], "split");
         assert_eq!(values[2].shape().dims(), [0, 3]);
     }
-    // Large tensors are shared, and stay what they are while TensorFlow goes on.
+    // Large tensors are shared, and stay what they are while TensorFlow continues.
     let large = array::placeholder(&graph.named("large"), DType::Float32, [None]);
     let twice = host_func(&graph).input(&large).output(DType::Float32, [None]).finish(doubled()).output(0);
     let fourfold =

@@ -150,7 +150,7 @@ impl Source {
     }
 }
 
-/// Skips the item behind `#[cfg(test)]`: to the brace that closes it, or to its semicolon.
+/// Skips the item after `#[cfg(test)]`: to the brace that closes it, or to its semicolon.
 fn skip_item<'a>(lines: &mut impl Iterator<Item = (usize, &'a str)>) {
     let mut closing = None;
     for (_, line) in lines {

@@ -46,7 +46,7 @@ impl Network {
     }
 }
 
-/// Trains to a step in a folder, as a process of its own would.
+/// Trains to a step in a folder, as a separate process would.
 fn train(folder: &Path, last: i64, dtype: DType, optimizer: impl Into<OptimizerConfig>) {
     let vars = SeededVars::new(3);
     let network = Network::new(&vars, dtype);

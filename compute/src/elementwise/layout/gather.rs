@@ -85,7 +85,7 @@ pub struct GatherShape {
 /// [`IndexError`] for the first index outside the dimension; nothing is written then.
 ///
 /// # Panics
-/// When a slice is not as long as the shape says, or the indices do not divide into batches.
+/// When the length of a slice differs from its shape, or the indices do not divide into batches.
 pub fn gather<T: Clone + Send + Sync, I: Index>(
     pool: &Pool,
     shape: GatherShape,

@@ -15,7 +15,7 @@ use crate::elementwise::{Broadcast, BroadcastError, MAX_RANK};
 /// ```
 ///
 /// # Panics
-/// When the ranks differ or a slice is not as long as its shape says.
+/// When the ranks differ or the length of a slice differs from its shape.
 pub fn tile<T: Clone>(shape: &[usize], repeats: &[usize], input: &[T], output: &mut [T]) {
     assert_eq!(shape.len(), repeats.len(), "repeats of {} dimensions", shape.len());
     let len = |sizes: &[usize]| sizes.iter().product::<usize>();

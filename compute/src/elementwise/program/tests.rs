@@ -15,7 +15,7 @@ fn binary(op: BinaryOp) -> BinaryKernel<f32> {
     f32::binary(op).unwrap()
 }
 
-/// Returns the value of every instruction, each by a kernel of its own.
+/// Returns the value of every instruction, each by its own kernel.
 fn separately(
     kinds: &[InputKind],
     instructions: &[Instruction],

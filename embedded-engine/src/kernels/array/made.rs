@@ -13,7 +13,7 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("Empty", |spec| {
         let dtype = spec.dtype("dtype")?;
         Ok(boxed(move |context| {
-            // Zeros even without `init`: what other steps left in memory is nobody's business.
+            // Zeros even without `init`: the old content of memory must not become visible.
             let empty = Tensor::zeros(dtype, shape_input(context, 0)?)?;
             context.set(0, empty);
             Ok(())

@@ -194,7 +194,7 @@ fn strided_slice<T: Moved>(context: &mut KernelContext<'_>, masks: Masks) -> Res
     })
 }
 
-/// Writes into a part of a variable, in place where nobody shares its value.
+/// Writes into a part of a variable, in place where nothing shares its value.
 fn strided_slice_assign<T: Moved>(context: &mut KernelContext<'_>, masks: Masks) -> Result<()> {
     let variable = shared_variable(context, 0)?;
     let mut value = variable.lock();

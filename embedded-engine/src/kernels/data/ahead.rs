@@ -1,6 +1,6 @@
 //! Elements that a thread makes ahead of the steps that take them.
 //!
-//! The thread belongs to the session and works for one iterator. With each element comes the position behind it, so that the
+//! The thread belongs to the session and works for one iterator. With each element comes the position after it, so that the
 //! iterator stands where steps have taken it to, however far the thread has come.
 
 use super::dataset::{Drawn, Run, Shared, Source, finish_all};
@@ -86,7 +86,7 @@ pub(super) fn run<'a>(
     Run { environment, limits, instance, kept, rewrites: true }
 }
 
-/// An outcome of the producer, and the position behind it.
+/// An outcome of the producer, and the position after it.
 pub(super) struct Made {
     pub(super) given: Given,
     /// An error where that cannot be written.
@@ -101,7 +101,7 @@ pub(super) struct Ahead {
 
 /// The elements on their way from the thread to the steps.
 pub(super) struct Channel {
-    /// The number of elements that are made before a step asks for them.
+    /// The number of elements that are made before a step requests them.
     capacity: usize,
     /// Guards what is made; nothing is made under the lock.
     buffer: Mutex<Buffer>,
@@ -116,9 +116,9 @@ pub(super) struct Channel {
 #[derive(Default)]
 struct Buffer {
     elements: VecDeque<Made>,
-    /// An end was made, behind which nothing is made until somebody asks again.
+    /// An end was made, after which nothing is made until the next request.
     rests: bool,
-    /// Somebody waits for an element.
+    /// A step waits for an element.
     wanted: bool,
     /// The thread makes nothing more.
     ended: bool,
@@ -134,7 +134,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Ahead {
     /// Starts a thread that will keep up to `capacity` elements of an iterator. With a capacity of 0 it makes an element only
-    /// while somebody waits for one.
+    /// while a step waits for one.
     pub(super) fn spawn(name: &str, capacity: usize, caller: &Caller<'_>) -> Result<Ahead> {
         let channel = Arc::new(Channel {
             capacity,
@@ -160,7 +160,7 @@ impl Ahead {
 
     /// Lets the thread begin.
     pub(super) fn begin(&self, producer: Producer) {
-        // A thread that has ended already says so to whoever asks it for elements.
+        // A thread that has ended already reports that to the step that requests an element.
         let _ = self.begins.send(producer);
     }
 
@@ -225,7 +225,7 @@ impl Channel {
         self.buffer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes what is made. Whoever finds nothing lets the thread go on, also behind an end.
+    /// Takes what is made. A caller that finds nothing lets the thread continue, also after an end.
     fn pop(&self, buffer: &mut Buffer) -> Option<Made> {
         let made = buffer.elements.pop_front();
         if made.is_none() {
@@ -270,13 +270,13 @@ impl Channel {
             let limit = if self.capacity == 0 { 1 } else { usize::MAX };
             let made = catch_unwind(AssertUnwindSafe(|| producer.make(limit, environment, &limits)));
             if self.stop.is_cancelled() {
-                // What was interrupted is made again by whoever goes on from the last position.
+                // What was interrupted is made again by the caller that continues from the last position.
                 return;
             }
             match made {
                 Ok(made) => self.push(made),
                 Err(panic) => {
-                    // What a panic leaves may be half changed: there are no elements behind it.
+                    // What a panic leaves may be half changed: there are no elements after it.
                     let error = Error::from_panic("a dataset", &*panic);
                     let states = Err(error.clone());
                     return self.push(vec![Made { given: Err(error), states }]);

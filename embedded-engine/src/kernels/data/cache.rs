@@ -130,7 +130,7 @@ struct Cached {
 }
 
 enum Mode {
-    /// Nothing was asked for yet.
+    /// Nothing was requested yet.
     Undecided,
     /// Elements come from memory; the next one.
     Read(usize),

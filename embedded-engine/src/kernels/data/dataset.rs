@@ -14,7 +14,7 @@ use tensor::{DType, Tensor};
 /// The number of elements of a dataset that has no end.
 pub(super) const INFINITE: i64 = -1;
 
-/// The number of elements of a dataset of which nobody knows.
+/// The number of elements of a dataset of unknown size.
 pub(super) const UNKNOWN: i64 = -2;
 
 /// A shared dataset.
@@ -84,11 +84,11 @@ pub(super) trait Dataset: Send + Sync {
 
 /// Gives the elements of a dataset.
 pub(super) trait Iterate: Send {
-    /// The next element, or nothing at the end. After an error the next call goes on behind what failed (D-10).
+    /// The next element, or nothing at the end. The call after an error continues with the element after the failed one (D-10).
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>>;
 
     /// Takes the next element out of the input, and leaves calls of pure functions that may run side by side to who
-    /// [finishes](Drawn::finish) it. Behind it the iterator stands where it stands behind [`next`](Iterate::next).
+    /// [finishes](Drawn::finish) it. Then the iterator has the same position as after [`next`](Iterate::next).
     fn draw(&mut self, run: &Run<'_>) -> Result<Option<Drawn>> {
         Ok(self.next(run)?.map(Drawn::from))
     }

@@ -17,7 +17,7 @@ pub(super) struct Function {
 }
 
 impl Function {
-    /// Calls it with these arguments, behind which it takes what it captured.
+    /// Calls it with these arguments, after which it takes what it captured.
     pub(super) fn call(&self, run: &Run<'_>, mut arguments: Element) -> Result<Element> {
         arguments.extend(self.captured.iter().cloned());
         run.call(self.body.as_ref(), arguments)
@@ -36,7 +36,7 @@ impl Function {
         self.body.is_pure() && !self.captured.iter().any(|value| value.as_handle::<Handle>().is_some())
     }
 
-    /// The one integer that it gives.
+    /// The one integer that it yields.
     pub(super) fn integer(&self, run: &Run<'_>, arguments: Element) -> Result<i64> {
         let results = self.call(run, arguments)?;
         match results.as_slice() {
@@ -45,7 +45,7 @@ impl Function {
         }
     }
 
-    /// The one truth value that it gives.
+    /// The one truth value that it yields.
     pub(super) fn truth(&self, run: &Run<'_>, arguments: Element) -> Result<bool> {
         let results = self.call(run, arguments)?;
         match results.as_slice() {
@@ -54,7 +54,7 @@ impl Function {
         }
     }
 
-    /// The one dataset that it gives.
+    /// The one dataset that it yields.
     pub(super) fn dataset(&self, run: &Run<'_>, arguments: Element) -> Result<Handle> {
         let results = self.call(run, arguments)?;
         match results.as_slice() {

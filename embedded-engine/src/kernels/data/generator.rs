@@ -69,7 +69,7 @@ impl Iterate for Generating {
         }
     }
 
-    /// Nobody knows where it stands but itself: it runs again from its beginning.
+    /// Only the closure knows its position: it runs again from its beginning.
     fn save(&self, _: &mut Writer) -> Result<()> {
         Err(unsavable("generator"))
     }

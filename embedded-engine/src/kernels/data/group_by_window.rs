@@ -78,7 +78,7 @@ struct Groups {
     functions: Arc<Functions>,
     /// Elements by their key.
     groups: BTreeMap<i64, Vec<Element>>,
-    /// The sizes of groups by their key, asked for once.
+    /// The sizes of groups by their key, requested once.
     sizes: BTreeMap<i64, u64>,
     current: Option<Current>,
 }

@@ -68,7 +68,7 @@ fn make(build: &Build<'_, '_>) -> Result<Shared> {
     Ok(Arc::new(Interleave { input, function, cycle, block, ahead, errors: Errors::Counted }))
 }
 
-/// Returns a number of places; nobody has memory for more than there can be.
+/// Returns a number of places; no memory is reserved for more than there can be.
 pub(super) fn places(cycle: u64) -> usize {
     usize::try_from(cycle).unwrap_or(usize::MAX)
 }

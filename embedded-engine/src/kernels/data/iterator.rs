@@ -123,7 +123,7 @@ impl IteratorResource {
         Ok(())
     }
 
-    /// The next element, or nothing at the end. One that nobody has initialized makes itself with its factory.
+    /// The next element, or nothing at the end. One that was not initialized makes itself with its factory.
     pub(super) fn next(
         &self,
         factory: Option<&Arc<dyn Body>>,
@@ -148,7 +148,7 @@ impl IteratorResource {
         }
     }
 
-    /// Takes the iterator out, where it shall go on.
+    /// Takes the iterator out, where it shall continue.
     fn ready(&self, factory: Option<&Arc<dyn Body>>, caller: &Caller<'_>) -> Result<Taken<'_>> {
         let mut taken = self.take(Some(caller.limits))?;
         let restored = self.state().restored.take();
@@ -302,7 +302,7 @@ impl Live {
     }
 
     /// Begins to make elements in a thread, where the pipeline asks for that or the step may end while it waits: an element that
-    /// the step no longer takes is then finished for the next one. Not before a step asks for an element: what the functions
+    /// the step no longer takes is then finished for the next one. Not before a step requests an element: what the functions
     /// need may be initialized after the iterator.
     fn work_ahead(&mut self, name: &str, caller: &Caller<'_>) {
         let Some(size) = self.buffer_size.filter(|&size| size > 0 || caller.limits.may_end_early()) else {

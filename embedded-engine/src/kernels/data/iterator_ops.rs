@@ -200,7 +200,7 @@ impl Wait for Waiting {
     }
 
     fn finish(&mut self, context: &mut KernelContext<'_>) -> Result<()> {
-        // Another step may have taken what was there; then this one waits here for the element behind it.
+        // Another step may have taken what was there; then this one waits here for the element after it.
         let element = self.iterator.next(context)?;
         (self.take.deliver)(&self.take, context, element)
     }

@@ -18,7 +18,7 @@ fn make(build: &Build<'_, '_>) -> Result<Shared> {
     Ok(Arc::new(Mapping(Arc::new(of(build, parallel_calls(build)?)?))))
 }
 
-/// Returns the number of calls that an operation asks for at the same time.
+/// Returns the number of calls that an operation requests at the same time.
 pub(super) fn parallel_calls(build: &Build<'_, '_>) -> Result<usize> {
     match build.int_or("num_parallel_calls", 1)? {
         -1 => Ok(build.context.pool().threads()),
@@ -27,8 +27,8 @@ pub(super) fn parallel_calls(build: &Build<'_, '_>) -> Result<usize> {
     }
 }
 
-/// The map of an operation that asks for a number of calls at the same time. Functions that are not pure are called in the
-/// order of the elements, whatever is asked for.
+/// The map of an operation that requests a number of calls at the same time. Functions that are not pure are called in the
+/// order of the elements, whatever is requested.
 pub(super) fn of(build: &Build<'_, '_>, parallel_calls: usize) -> Result<Map> {
     let function = build.function("f", "other_arguments")?;
     let keeps_count = build.is_set("preserve_cardinality");
@@ -50,7 +50,7 @@ pub(super) struct Map {
 
 struct Mapping(Arc<Map>);
 
-/// Returns the number of results of a function for a number of elements. An infinite number stays infinite, so that nobody tries to keep all elements.
+/// Returns the number of results of a function for a number of elements. An infinite number stays infinite, so that no caller tries to keep all elements.
 pub(super) fn preserved(elements: i64, keeps_count: bool) -> i64 {
     if keeps_count || elements == INFINITE { elements } else { UNKNOWN }
 }

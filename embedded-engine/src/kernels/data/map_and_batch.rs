@@ -1,4 +1,4 @@
-//! `MapAndBatchDataset`, which a map with a batch behind it becomes (D-12, D-15).
+//! `MapAndBatchDataset`, which a map with a batch after it becomes (D-12, D-15).
 
 use super::batch::{batches, size};
 use super::build::{Build, Op};
@@ -44,7 +44,7 @@ impl Dataset for MapAndBatch {
     }
 }
 
-/// Batches of what a map gives.
+/// Batches of what a map yields.
 pub(super) fn fused(map: &Arc<Map>, size: u64, drop_remainder: bool, run: &Run<'_>) -> Result<Source> {
     let input = map.input.iterate(run)?;
     Ok(Box::new(MappedBatches { input, map: map.clone(), size, drop_remainder, number: 0, ended: false }))
@@ -85,7 +85,7 @@ impl Iterate for MappedBatches {
                 match finished {
                     Ok(Some(element)) => elements.push(element),
                     Ok(None) => {
-                        // What was drawn behind an end that the function signals is not part of the batch.
+                        // What was drawn after an end that the function signals is not part of the batch.
                         (self.ended, taken) = (true, taken - asked + place - 1);
                         break;
                     }

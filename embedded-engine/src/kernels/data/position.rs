@@ -4,7 +4,7 @@ use session_core::{Code, Error, Result};
 use std::sync::Arc;
 use tensor::{Bytes, DType, Shape, Tensor, memory};
 
-/// Collects a position. Values are only referred to until somebody asks for the [`bytes`](Writer::bytes), so an iterator that
+/// Collects a position. Values are only referred to until a caller requests the [`bytes`](Writer::bytes), so an iterator that
 /// notes its position after every element copies none of the elements that it holds.
 #[derive(Clone, Default)]
 pub(super) struct Writer {
@@ -13,7 +13,7 @@ pub(super) struct Writer {
     later: Vec<(usize, Later)>,
 }
 
-/// A part of a position that is written when its bytes are asked for.
+/// A part of a position that is written when its bytes are requested.
 #[derive(Clone)]
 enum Later {
     Value(Tensor),
@@ -46,7 +46,7 @@ impl Writer {
         Ok(all)
     }
 
-    /// Writes a part when the bytes are asked for. It must give the same then as now.
+    /// Writes a part when the bytes are requested. It must give the same then as now.
     pub(super) fn later(&mut self, part: impl Fn(&mut Writer) -> Result<()> + Send + Sync + 'static) {
         self.later.push((self.bytes.len(), Later::Part(Arc::new(part))));
     }

@@ -27,7 +27,7 @@ fn make(build: &Build<'_, '_>) -> Result<Shared> {
 /// in a row.
 const AUTO: usize = 2;
 
-/// Iterators of a session make the elements of a pipeline with a prefetch in the background (see `ahead`), whatever is behind it.
+/// Iterators of a session make the elements of a pipeline with a prefetch in the background (see `ahead`), whatever follows it.
 /// The elements themselves pass through.
 struct Prefetch {
     input: Shared,

@@ -1,7 +1,7 @@
 //! The inputs of an interleave, opened and read ahead of their turns.
 //!
 //! The order of the elements does not depend on how far any input was read. A position refers to the elements that were taken:
-//! behind it the same elements are read again.
+//! after it the same elements are read again.
 
 use super::ahead::Given;
 use super::build::Build;
@@ -34,7 +34,7 @@ impl ReadAhead {
     /// Every input is read in its turn.
     pub(super) const NONE: ReadAhead = ReadAhead { threads: 1, inputs: 0, elements: 1, bytes: 0 };
 
-    /// Returns the extent that an operation asks for: inputs that are read at the same time, elements of each, inputs without a place; none
+    /// Returns the extent that an operation requests: inputs that are read at the same time, elements of each, inputs without a place; none
     /// leaves the number to the runtime. Inputs whose elements depend on the order of the calls are read in their turns.
     pub(super) fn of(
         build: &Build<'_, '_>,
@@ -110,7 +110,7 @@ impl Inputs {
         empty: usize,
         run: &Run<'_>,
     ) {
-        // Nothing is opened behind an error that nobody has seen.
+        // Nothing is opened after an error that was not returned yet.
         let wanted = self.ahead.inputs.saturating_add(empty);
         while self.opened.len() < wanted && !matches!(self.opened.back(), Some(Err(_))) {
             match self.open(run).transpose() {
@@ -168,7 +168,7 @@ impl Opened {
         self.read.is_empty()
     }
 
-    /// Returns true if there is room for elements worth a burst. Nothing is read behind an end or an error that was not taken.
+    /// Returns true if there is room for elements worth a burst. Nothing is read after an end or an error that was not taken.
     fn is_due(&self, ahead: &ReadAhead) -> bool {
         let goes_on = self.read.back().is_none_or(|last| matches!(last, Ok(Some(_))));
         goes_on && self.read.len() <= ahead.elements / 2

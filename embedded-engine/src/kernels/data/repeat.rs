@@ -58,7 +58,7 @@ struct Repeated {
     count: Option<u64>,
     /// Of `input`.
     epoch: u64,
-    /// Stays at its end until the next element is asked for.
+    /// Stays at its end until the next element is requested.
     input: Option<Source>,
     /// True if this epoch has returned an element.
     given: bool,

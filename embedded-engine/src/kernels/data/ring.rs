@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tensor::memory;
 
-/// Places that are used again and again. As long as somebody holds a [`View`] of what was in them, changes are recorded, so a view
+/// Places that are used again and again. As long as there is a [`View`] of what was in them, changes are recorded, so a view
 /// costs as much as what changes after it and not as much as the whole buffer.
 pub(super) struct Ring<T> {
     capacity: u64,
@@ -19,7 +19,7 @@ struct Places<T> {
     changes: VecDeque<Change<T>>,
     /// The number of changes before the recorded ones.
     before: u64,
-    /// For each view that may still be asked for, the number of changes before it.
+    /// For each view that may still be requested, the number of changes before it.
     views: VecDeque<(u64, Weak<()>)>,
 }
 

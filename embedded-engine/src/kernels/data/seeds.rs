@@ -49,7 +49,7 @@ struct State {
 }
 
 impl SeedGenerator {
-    /// Two zeros stand for seeds that nobody gave.
+    /// Two zeros stand for seeds that were not given.
     pub(super) fn new(seeds: (i64, i64), reshuffle: bool) -> SeedGenerator {
         let seeds = if seeds == (0, 0) { seeds_from_entropy() } else { seeds };
         let words = Words::new(Generator::new(seeds.0, seeds.1));
@@ -95,7 +95,7 @@ impl SeedGenerator {
         to.raw(&state.words.to_bytes());
     }
 
-    /// Takes back which seeds come next. Where nobody gave seeds, those of the interrupted run count.
+    /// Takes back which seeds come next. Without given seeds, those of the interrupted run count.
     pub(super) fn restore(&self, from: &mut Reader<'_>) -> Result<()> {
         let seeds = (from.integer()?, from.integer()?);
         *self.state() = State { seeds, words: words(from)? };

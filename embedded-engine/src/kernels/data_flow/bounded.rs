@@ -1,8 +1,8 @@
 //! A bounded queue that many threads use, and that serves those who wait in the order of their arrival.
 //!
-//! An operation that cannot be done at once becomes an *attempt* in a line, one line for each side. Whoever changes the
+//! An operation that cannot be done at once becomes an *attempt* in a line, one line for each side. The thread that changes the
 //! queue serves the heads of both lines as far as that goes, moving elements from or to the attempts themselves, and
-//! then wakes the threads of those that are done. So nobody overtakes, no element is ever in two hands, and a thread
+//! then wakes the threads of those that are done. So no operation overtakes another, no element is ever in two hands, and a thread
 //! is only woken when its attempt is done.
 //!
 //! The lock of the queue guards everything but the outcomes; the lock of an outcome is taken under it, never the other way
@@ -276,7 +276,7 @@ impl<E> State<E> {
         taken.extend((0..count).map_while(|_| self.store.pop()));
     }
 
-    /// Serves those who wait until nothing moves any more; gives the threads of those that are done.
+    /// Serves those who wait until nothing moves any more; returns the threads of those that are done.
     fn serve(&mut self) -> Woken {
         let mut woken = Woken::new();
         loop {
@@ -341,8 +341,8 @@ impl<E> State<E> {
     }
 }
 
-/// An operation that waits. Dropped before its outcome was asked for, it has had no effect: what it took is back in
-/// the queue, and what it put in and nobody has taken since is out of it.
+/// An operation that waits. Dropped before its outcome was requested, it has had no effect: what it took is back in
+/// the queue, and the elements that it put in are removed unless they have been taken since.
 pub(crate) struct Attempt<E> {
     queue: Arc<Bounded<E>>,
     /// Gone once the outcome was given.

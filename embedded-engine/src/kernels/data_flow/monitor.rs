@@ -1,6 +1,6 @@
 //! State that operations of several steps wait for: areas of staged values, accumulators, barriers.
 //!
-//! Whoever changes the state wakes those who wait, and each tries again. That is simpler than the queues, where whoever
+//! The thread that changes the state wakes those who wait, and each tries again. That is simpler than the queues, where the thread that
 //! changes something serves those who wait in their order, and fits what has few waiting at a time.
 
 use super::sync::{Arc, Mutex, MutexGuard, Thread, current, lock};

@@ -10,7 +10,7 @@ use std::path::Path;
 use summary::record::{BlockReader, RecordError};
 use tensor::{Bytes, FileKind};
 
-/// Key and content. The key is empty where nobody asked for keys.
+/// Key and content. The key is empty unless keys are requested.
 pub(super) type Record = (Bytes, Bytes);
 
 /// The record format of a reader.

@@ -17,7 +17,7 @@ pub(crate) const MAX_INPUTS: usize = 12;
 /// The kernel of a chain of elementwise operations of `f32`.
 ///
 /// Shapes are known when it runs. Where each input has the shape of the result, or is a row, a column or a single number
-/// of it, and each operation gives that shape, a program computes all of them block by block. Other shapes are left to
+/// of it, and the result of each operation has that shape, a program computes all of them block by block. Other shapes are left to
 /// the operations' own kernels, one after the other, with the same bits and with their own errors.
 pub(crate) struct Chain {
     members: Vec<Member>,
@@ -152,7 +152,7 @@ impl Kernel for Chain {
     fn run(&self, context: &mut KernelContext<'_>) -> Result<()> {
         let mut inputs: Vec<Tensor> = (0..context.num_inputs()).map(|input| context.take(input)).collect();
         let Some((mut kinds, row)) = kinds(&inputs) else { return self.run_apart(context, &inputs) };
-        // A result is written over an input that nobody else holds.
+        // A result is written over an input that nothing else holds.
         let is_free = |(input, tensor): (usize, &mut Tensor)| {
             kinds[input] == Some(InputKind::Full) && tensor.as_mut_slice::<f32>().is_some()
         };

@@ -189,7 +189,7 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Makes it a product of two operands; gives the axes of what comes out.
+    /// Makes it a product of two operands; returns the axes of what comes out.
     fn multiply(
         &mut self,
         shapes: &[&Shape],

@@ -122,7 +122,7 @@ fn unary<T: Element + elementwise::Element>(
     Ok(())
 }
 
-/// The function of a tensor, in its place where nobody else holds it.
+/// The function of a tensor, in its place if nothing else holds it.
 pub(super) fn apply_unary<T: Element + elementwise::Element>(
     context: &KernelContext<'_>,
     kernel: &UnaryKernel<T>,

@@ -77,7 +77,7 @@ fn fused(spec: &NodeSpec<'_>, relu: bool) -> Option<Result<Box<dyn Kernel>>> {
     }
 }
 
-/// Returns a dense layer in one pass: product, bias, and ReLU where asked for. Inputs: a, b, bias.
+/// Returns a dense layer in one pass: product, bias, and ReLU if requested. Inputs: a, b, bias.
 fn matmul_fused<T: Element + Real>(transposed: [bool; 2], relu: bool) -> Box<dyn Kernel> {
     boxed(move |context: &mut KernelContext<'_>| {
         let product = matmul_sizes(context.input(0).shape(), context.input(1).shape(), transposed)?;

@@ -159,7 +159,7 @@ fn square(shape: &Shape) -> Result<(Vec<usize>, usize)> {
     }
 }
 
-/// Delivers the stacks of values and vectors, each given with the axes behind the stack. Without vectors theirs are empty.
+/// Delivers the stacks of values and vectors, each given with the axes after the stack. Without vectors theirs are empty.
 fn deliver<T: Element, const N: usize>(
     context: &mut KernelContext<'_>,
     stack: &[usize],

@@ -18,7 +18,7 @@ pub(crate) fn register(registry: &mut Registry) {
             return Err(Error::invalid_argument(text));
         }
         for_dtype!(wide spec.input_dtype(0), T => {
-            // The smallest pivot with which a perturbed elimination goes on.
+            // The smallest pivot with which a perturbed elimination continues.
             let least = if perturb { T::MIN_POSITIVE } else { T::default() };
             Ok(boxed(move |context| solve::<T>(context, pivoting, least)))
         })
@@ -97,7 +97,7 @@ fn eliminate<T: Element + Real>(
     let mut main = memory::collected(matrix[n..2 * n].iter().copied())?;
     let mut above = memory::collected((0..n).map(|i| if i + 1 < n { matrix[i] } else { zero }))?;
     let mut second = memory::filled(zero, n)?;
-    // A pivot that is nearly 0 is replaced only if that was asked for.
+    // A pivot that is nearly 0 is replaced only if that was requested.
     let bounded =
         |pivot: T| if pivot.abs() < least { if pivot < zero { zero - least } else { least } } else { pivot };
     for i in 0..n.saturating_sub(1) {

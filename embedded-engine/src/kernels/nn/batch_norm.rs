@@ -184,7 +184,7 @@ fn gradient(context: &mut KernelContext<'_>, settings: Settings) -> Result<()> {
     let inverse: Vec<f32> =
         context.slice::<f32>(4)?.iter().map(|variance| 1.0 / (variance + settings.epsilon).sqrt()).collect();
     let pixels = x.len() / channels.max(1);
-    // Behind the sums of the gradient those of the gradient times the centred input.
+    // After the sums of the gradient those of the gradient times the centred input.
     let both = sums(pool, pixels, 2 * channels, |pixel, sums| {
         let (sum, product) = sums.split_at_mut(channels);
         let (dy, x) = (&dy[pixel * channels..][..channels], &x[pixel * channels..][..channels]);

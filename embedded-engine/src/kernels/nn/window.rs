@@ -63,7 +63,7 @@ impl Window {
         })
     }
 
-    /// Returns a pooling window whose size stands in input `input` and whose strides stand in the next.
+    /// Returns a pooling window whose size is input `input` and whose strides are the next.
     pub(crate) fn of_inputs(context: &KernelContext<'_>, input: usize, padding: &Padding) -> Result<Window> {
         Ok(Window {
             size: positive("ksize", &context.ints(input)?)?,

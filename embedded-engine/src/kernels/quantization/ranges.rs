@@ -221,7 +221,7 @@ impl Quantizer {
         Ok(Quantizer { integers, mode, half_to_even, narrow: spec.bool("narrow_range")?, axis, width })
     }
 
-    /// Returns the range of each slice along the axis, and the number of elements behind that.
+    /// Returns the range of each slice along the axis, and the number of elements after that.
     fn ranges(&self, context: &KernelContext<'_>) -> Result<(Vec<Range>, usize)> {
         let shape = context.input(0).shape();
         let (least, most) = (context.slice::<f32>(1)?, context.slice::<f32>(2)?);

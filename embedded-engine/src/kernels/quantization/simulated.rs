@@ -83,7 +83,7 @@ impl Rounding {
     }
 }
 
-/// The sizes before, along and behind an axis; without one all is behind.
+/// The sizes before, along and after an axis; without one all is after.
 fn around(shape: &Shape, axis: Option<usize>) -> Result<[usize; 3]> {
     match axis {
         None => Ok([1, 1, shape.elements()]),

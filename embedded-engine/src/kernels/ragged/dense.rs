@@ -134,7 +134,7 @@ fn to_tensor(context: &mut KernelContext<'_>, partitions: &[Partition]) -> Resul
     Ok(())
 }
 
-/// The sizes of the result: those asked for, or the least that hold everything.
+/// The sizes of the result: those requested, or the least that hold everything.
 fn wanted(context: &KernelContext<'_>, natural: &[usize], ragged: usize) -> Result<Vec<usize>> {
     let asked = context.ints(0)?;
     if context.input(0).shape().rank() == 0 {

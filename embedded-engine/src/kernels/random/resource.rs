@@ -63,7 +63,7 @@ fn words(generator: &Generator) -> [i64; 3] {
     [low, high, key].map(u64::cast_signed)
 }
 
-/// Does something with the generator of input 0 and stores what becomes of it. Meanwhile nobody else draws from it.
+/// Does something with the generator of input 0 and stores what becomes of it. Meanwhile nothing else draws from it.
 fn with_state<R>(
     context: &mut KernelContext<'_>,
     work: impl FnOnce(&mut KernelContext<'_>, &mut Generator) -> Result<R>,

@@ -1,7 +1,7 @@
 //! Long short-term memory, a step at a time and over whole sequences.
 //!
 //! The inputs of all steps of a sequence go through one product before the first step, and the gradients of the weights come
-//! from one product of all steps behind the last: a step itself has the product of its state.
+//! from one product of all steps after the last: a step itself has the product of its state.
 
 use super::{Products, check, deliver, elements, fresh};
 use crate::dispatch::unsupported;

@@ -172,7 +172,7 @@ impl Format {
     }
 }
 
-/// More digits than any double has behind its point; from there on there are zeros.
+/// More digits than any double has after its decimal point; from there on there are zeros.
 const DIGITS: usize = 1100;
 
 /// Returns the text with a byte inserted `count` times at a position.

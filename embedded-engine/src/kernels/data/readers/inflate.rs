@@ -87,7 +87,7 @@ impl Shared {
         });
         while let Some(mut block) = self.room() {
             block.clear();
-            // Errors are left in the failure, behind the bytes before them.
+            // Errors are left in the failure, and reported after the bytes before them.
             let read = inflating.by_ref().take(BLOCK as u64).read_to_end(&mut block);
             self.lock().full.push_back(block);
             self.changed.notify_all();

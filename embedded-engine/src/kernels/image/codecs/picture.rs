@@ -4,7 +4,7 @@ use session_core::{Error, Result};
 use tensor::{DType, Shape, Tensor, memory};
 
 /// The largest number of samples that a file may decode to. The original has limits of this size; a small file must not
-/// be able to ask for more.
+/// be able to request more.
 pub(super) const MOST: usize = 1 << 29;
 
 /// The samples of a picture.

@@ -82,7 +82,7 @@ fn doubled(
     }
 }
 
-/// Returns the complex vectors whose real and imaginary parts stand in columns, as many as there are different ones.
+/// Returns the complex vectors whose real and imaginary parts are columns, as many as there are different ones.
 fn vectors<'c>(columns: impl Iterator<Item = &'c [f64]>, size: usize) -> Result<Basis> {
     let mut basis = Basis::new(size);
     for column in columns {
