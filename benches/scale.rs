@@ -104,7 +104,7 @@ const CASES: &[Case] = &[
         let targets: Vec<Operation> = outputs.iter().map(|output| output.operation().clone()).collect();
         Box::new(move || drop(session.run(&targets, ()).unwrap()))
     }),
-    ("what a hook asks for", |n| {
+    ("requests of a hook", |n| {
         let (graph, outputs) = with_outputs(n);
         let step = outputs[0].clone();
         let hook = Asks(outputs);

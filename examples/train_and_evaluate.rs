@@ -137,6 +137,10 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let (mut dir, mut steps) = (None, 500);
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
+        if matches!(word.as_str(), "-h" | "--help") {
+            println!("options: --dir D (a folder to keep and to resume from), --steps N");
+            return Ok(());
+        }
         let value = words.next().ok_or_else(|| format!("{word} needs a value"))?;
         match word.as_str() {
             "--dir" => dir = Some(PathBuf::from(value)),

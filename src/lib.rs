@@ -82,6 +82,8 @@ mod guide {
     mod resuming {}
     #[doc = include_str!("../docs/evaluation.md")]
     mod evaluation {}
+    #[doc = include_str!("../docs/distributed.md")]
+    mod distributed {}
     #[doc = include_str!("../docs/saved-models.md")]
     mod saved_models {}
     #[doc = include_str!("../docs/from-training-to-use.md")]

@@ -129,7 +129,7 @@ fn files(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn tensorflow_gives_the_same_elements() {
+fn tensorflow_yields_the_same_elements() {
     let Some(python) = python() else {
         return;
     };

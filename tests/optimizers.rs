@@ -105,7 +105,7 @@ fn averages_are_evaluated_saved_and_exported_in_place_of_weights() {
     let error = session.run(&train_op, feed()).unwrap_err();
     assert!(error.to_string().contains("no data"), "{error}");
     let (w, last) = session.run_without_hooks((&model.w, &average), ()).unwrap();
-    assert_ne!(w, last, "also behind an evaluation that failed");
+    assert_ne!(w, last, "also after an evaluation that failed");
     assert_eq!(seen.lock().unwrap().last().copied(), Some(last.value::<f32>().unwrap()));
 
     // In a checkpoint each has the name of the other.

@@ -327,7 +327,7 @@ fn in_the_first_run_which_is_compiled_then() {
 fn in_a_long_run() {
     terminated_in("run", |code, step, kind| {
         assert_eq!(code, 143, "{kind}");
-        assert!(step <= 100, "{kind}: it did not go on for long: {step}");
+        assert!(step <= 100, "{kind}: it did not continue for long: {step}");
     });
 }
 

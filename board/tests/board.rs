@@ -97,7 +97,7 @@ fn a_growing_run_is_followed_and_a_replaced_one_read_again() {
     assert_eq!(points(&board, ".", "loss"), [(1, 1.0), (2, 0.5)]);
     numbers(folder.path(), "loss", [9.0, 8.0]);
     board.reload();
-    assert_eq!(points(&board, ".", "loss").len(), 4, "a second file of the run goes on");
+    assert_eq!(points(&board, ".", "loss").len(), 4, "a second file continues the run");
 
     let file = event_files(folder.path()).unwrap().remove(0);
     write_events(&file, [scalar(5, 4.0)]);

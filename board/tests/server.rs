@@ -74,7 +74,7 @@ fn methods_and_odd_requests() {
         assert!(get(address, path, "127.0.0.1").starts_with("HTTP/1.1 404"), "{path}");
     }
     assert!(exchange(address, "nonsense\r\n\r\n").starts_with("HTTP/1.1 400"));
-    assert!(get(address, "/api/state", "localhost").starts_with("HTTP/1.1 200"), "it goes on serving");
+    assert!(get(address, "/api/state", "localhost").starts_with("HTTP/1.1 200"), "it continues to serve");
 }
 
 #[test]

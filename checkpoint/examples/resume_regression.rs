@@ -73,7 +73,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let (mut step, mut random) = (0u64, 1u64);
     if let Some(report) = saver.restore_latest(&mut model, &folder, &RestoreOptions::new())? {
-        println!("going on from {}", report.prefix.display());
+        println!("resuming from {}", report.prefix.display());
         if let Some(state) = report.session_state {
             (step, random) = sidecar::decode(&state)?;
         }

@@ -38,7 +38,7 @@ fn every_fixture_reads_as_expected() {
 }
 
 #[test]
-fn mapped_reading_gives_the_same() {
+fn mapped_reading_returns_the_same() {
     for folder in folders("tf_bundle") {
         let (_, reader) = open(&folder);
         let mapped = BundleReader::open_with(reader.prefix(), ReadOptions::new().map(true)).unwrap();
@@ -51,7 +51,7 @@ fn mapped_reading_gives_the_same() {
 }
 
 #[test]
-fn reading_with_several_threads_gives_the_same() {
+fn reading_with_several_threads_returns_the_same() {
     let (_, reader) = open(&support::fixtures("tf_bundle/sharded3"));
     let threads = BundleReader::open_with(reader.prefix(), ReadOptions::new().threads(3)).unwrap();
     for ((name, a), (_, b)) in reader.read_all().unwrap().iter().zip(threads.read_all().unwrap()) {

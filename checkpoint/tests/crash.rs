@@ -89,7 +89,7 @@ fn check(storage: &Arc<dyn Storage>, folder: &Path, last: Option<i64>, what: &st
     assert!(expected.contains(&found), "{what}: found {found:?} after {last:?}");
     let next = found.unwrap_or(-1) + 1;
     let (_, failed) = save_rounds(storage, folder, next..next + 1);
-    assert!(!failed, "{what}: cannot go on");
+    assert!(!failed, "{what}: cannot continue");
     assert_eq!(newest(storage, folder), Some(next), "{what}");
     let names: Vec<String> =
         storage.list(folder).unwrap().into_iter().map(|name| name.into_string().unwrap()).collect();

@@ -261,7 +261,7 @@ fn adopted_checkpoints_are_deleted_only_on_request() {
 
     let folder = fresh();
     assert_eq!(keeping(1).prune(folder.path()).unwrap().len(), 2);
-    assert_eq!(steps(folder.path()), [3], "what is asked for");
+    assert_eq!(steps(folder.path()), [3], "the requested one");
 }
 
 #[test]

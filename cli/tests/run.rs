@@ -289,7 +289,7 @@ fn a_model_accesses_only_its_own_folder() {
 }
 
 #[test]
-fn the_engine_of_tensorflow_gives_the_same() {
+fn the_engine_of_tensorflow_returns_the_same() {
     let Some(_python) = support::python() else { return };
     let model = case("dense");
     let input = format!("x={}", model.join("calls/00_in_x.npy").display());

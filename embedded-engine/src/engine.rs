@@ -33,7 +33,7 @@ impl EmbeddedEngine {
 impl Engine for EmbeddedEngine {
     fn new_session(&self, graph: &Graph, target: &str, config: &SessionConfig) -> Result<Arc<dyn Session>> {
         if !target.is_empty() && target != "local" {
-            let text = format!("the embedded engine runs in this process and knows no target '{target}'");
+            let text = format!("the embedded engine runs in this process and has no target '{target}'");
             return Err(Error::new(Code::NotFound, text));
         }
         graph.check()?;

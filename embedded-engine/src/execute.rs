@@ -80,7 +80,7 @@ impl<'p> Run<'p, '_> {
         step.note(frame, false);
     }
 
-    /// Returns the recorded properties of a step's inputs and outputs.
+    /// Returns the kernel's view of a step: its inputs and outputs in this frame, and what it may use of the session.
     #[inline]
     pub(crate) fn context<'c>(&'c self, step: &'c Step, frame: &'c mut Frame) -> KernelContext<'c> {
         KernelContext {

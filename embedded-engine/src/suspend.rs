@@ -311,7 +311,7 @@ impl<'p> Run<'p, '_> {
             }
             (Action::Loop(body), State::Loop(mut round, mut number)) => {
                 let filled = put_back(&waiting.kept, frame);
-                // The slots are emptied before the error is returned, so that the frame stays consistent for those who drop it.
+                // The slots are emptied before the error is returned, so that the frame stays consistent until it is dropped.
                 let ended = self.rounds_on(body, &mut number, &mut round, frame);
                 if matches!(ended, Ok(true)) {
                     self.leave(body, step, frame);

@@ -71,7 +71,7 @@ fn elements_are_made_ahead_and_the_position_is_that_of_the_steps() {
     let made = Arc::new(AtomicI64::new(0));
     let next = next(&counted(&graph, &made).shuffle(5, Some(3)).prefetch(4));
     let first = session(&graph);
-    assert_eq!(made.load(Ordering::SeqCst), 0, "nothing is made before a step asks for it");
+    assert_eq!(made.load(Ordering::SeqCst), 0, "nothing is made before a step requests it");
     assert!(iterators(first.as_ref(), &graph).is_empty());
     let expected: Vec<i64> = (0..3).map(|_| value(first.as_ref(), &next)).collect();
     let early = first.export_state().unwrap();
@@ -383,7 +383,7 @@ fn a_large_compressed_file_is_inflated_by_a_thread_that_ends_with_the_session() 
 }
 
 #[test]
-fn a_large_compressed_file_that_was_cut_gives_its_whole_records() {
+fn a_large_truncated_compressed_file_yields_its_whole_records() {
     let folder = tempfile::tempdir().unwrap();
     let (path, records) = large_file(folder.path());
     let bytes = std::fs::read(&path).unwrap();

@@ -63,7 +63,7 @@ fn map_and_batch_makes_batches_of_results() {
 }
 
 #[test]
-fn shuffle_and_repeat_gives_tensorflows_order() {
+fn shuffle_and_repeat_yields_tensorflows_order() {
     let graph = Graph::new();
     let epochs = numbers(&graph, 6).shuffle_and_repeat(4, 2, Some(1));
     gives_numbers(&graph, &epochs, &[0, 4, 5, 2, 3, 1, 2, 1, 3, 5, 4, 0]);
@@ -154,7 +154,7 @@ fn buckets_that_do_not_fit_are_refused() {
 }
 
 #[test]
-fn parallel_interleave_gives_tensorflows_order() {
+fn parallel_interleave_yields_tensorflows_order() {
     let graph = Graph::new();
     let tens = Dataset::range(&graph, 1, 6, 1).parallel_interleave(2, 1, |graph, x| {
         let count = x[0].clone();

@@ -60,7 +60,7 @@ fn closures_build_functions_that_use_the_graph_around() {
 }
 
 #[test]
-fn shuffle_gives_tensorflows_order() {
+fn shuffle_yields_tensorflows_order() {
     let graph = Graph::new();
     let dataset = Dataset::range(&graph, 0, 10, 1).shuffle(4, Some(1)).repeat(2);
     let next = dataset.make_initializable_iterator().get_next().remove(0);
@@ -295,5 +295,5 @@ fn a_closure_that_panics_in_a_map_fails_the_step_and_names_the_element() {
     assert_eq!(take().unwrap(), 0);
     let error = take().unwrap_err().chain();
     assert!(error.contains("panicked: out of luck") && error.contains("element 1"), "{error}");
-    assert_eq!([take().unwrap(), take().unwrap()], [2, 0], "the iterator goes on");
+    assert_eq!([take().unwrap(), take().unwrap()], [2, 0], "the iterator continues");
 }

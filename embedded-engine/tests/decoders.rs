@@ -214,7 +214,7 @@ fn attention_is_trained() {
     }
     let of_memory = session.run(&of_memory, ()).unwrap().to_vec::<f64>().unwrap();
     assert!(of_memory[..12].iter().all(|x| *x != 0.0));
-    assert!(of_memory[18..].iter().all(|x| *x == 0.0), "behind the end of the second example");
+    assert!(of_memory[18..].iter().all(|x| *x == 0.0), "past the end of the second example");
 }
 
 #[test]
@@ -376,6 +376,6 @@ fn a_wrapped_cell_stops_where_a_sequence_ends() {
     let (ended, steps) = state_of(3, [3, 1]);
     assert_eq!(steps, 3, "the number of steps belongs to no sequence");
     let (short, _) = state_of(1, [1, 1]);
-    assert_eq!(ended[3..], short[3..], "the second sequence has its state behind one step");
+    assert_eq!(ended[3..], short[3..], "the second sequence has its state after one step");
     assert_ne!(ended[..3], short[..3]);
 }

@@ -154,6 +154,10 @@ impl Args {
         let mut args = Args { steps, dir: None, seed: 1 };
         let mut words = std::env::args().skip(1);
         while let Some(word) = words.next() {
+            if matches!(word.as_str(), "-h" | "--help") {
+                println!("options: --steps N, --dir D (a folder to keep and to resume from), --seed S");
+                std::process::exit(0);
+            }
             let value = words.next().ok_or_else(|| format!("{word} needs a value"))?;
             match word.as_str() {
                 "--steps" => {

@@ -193,7 +193,7 @@ fn is_folder(path: &Path) -> Error {
     let is_saved_model = ["saved_model.pb", "saved_model.pbtxt"].iter().any(|name| path.join(name).exists());
     let help = match is_saved_model {
         true => {
-            "the folder of a SavedModel, as 'monitored run' and SavedModel::load take it; here a meta graph is asked for"
+            "the folder of a SavedModel, as 'monitored run' and SavedModel::load take it; here a meta graph is expected"
         }
         false => "a folder: name the file in it that holds the graph, such as a .meta, .pb or .pbtxt file",
     };

@@ -416,7 +416,7 @@ impl CheckpointSaverHook {
         }
         if stop {
             log::info!("A CheckpointSaverListener requested that training be stopped.");
-            point.request_stop(format!("a checkpoint listener asked for it at step {step}"));
+            point.request_stop(format!("a checkpoint listener requested it at step {step}"));
         }
         Ok(())
     }

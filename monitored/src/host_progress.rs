@@ -151,6 +151,6 @@ mod tests {
         assert!(lock().known(1).is_some());
         lock().end();
         object.reset(None).unwrap();
-        assert!(lock().known(0).is_some(), "no step is asked for");
+        assert!(lock().known(0).is_some(), "no step is requested");
     }
 }

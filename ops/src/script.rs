@@ -286,7 +286,7 @@ impl HostFunc {
         }
         let declared = self.outputs[0].dtype;
         let one = self.outputs.len() == 1;
-        let this = self.checked(one, "a closure over plain values gives one output: use `call` for more");
+        let this = self.checked(one, "a closure over plain values returns one output: use `call` for more");
         let text = format!("the output is declared as {declared}, but the closure returns {}", U::DTYPE);
         if declared == U::DTYPE { this } else { this.failed(Error::type_mismatch(text)) }
     }

@@ -200,7 +200,7 @@ mod tests {
         let (called, calls) = std::sync::mpsc::channel();
         let hour = Some(Duration::from_secs(3600));
         let thread = loop_until_stop(&coordinator, "looper", hour, move || {
-            called.send(()).map_err(|_| Error::new(Code::Internal, "nobody listens"))
+            called.send(()).map_err(|_| Error::new(Code::Internal, "the receiver is gone"))
         });
         calls.recv().unwrap();
         coordinator.request_stop();

@@ -61,7 +61,7 @@ fn plays(graph: &GraphDef, name: &str, file: &str) {
 }
 
 #[test]
-fn freezing_a_checkpoint_gives_tensorflows_graph() {
+fn freezing_a_checkpoint_writes_tensorflows_graph() {
     let values = CheckpointReader::open(case("frozen_dense/source")).unwrap();
     let source = graph("frozen_dense/source.pb");
     let frozen = convert_variables_to_constants(&values, &source, &["relu"], &FreezeOptions::new()).unwrap();

@@ -65,7 +65,7 @@ fn ask(python: &Path, folder: &Path) -> serde_json::Value {
 }
 
 #[test]
-fn tensorflow_gives_the_same_numbers() {
+fn tensorflow_returns_the_same_numbers() {
     let folder = tempfile::tempdir().unwrap();
     let vocabulary = folder.path().join("vocabulary.txt");
     std::fs::write(&vocabulary, "zero\none\ntwo\n").unwrap();

@@ -605,7 +605,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_in_the_same_words_is_not_said_twice() {
+    fn a_cause_in_the_same_words_is_not_repeated() {
         let below = || Error::new(Code::Unknown, "disk").with_source(std::io::Error::other("on fire"));
         let above = Error::new(Code::DataLoss, "Unknown: disk").with_source(below());
         assert_eq!(above.chain(), "DataLoss: Unknown: disk: on fire");

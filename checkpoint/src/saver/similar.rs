@@ -14,7 +14,7 @@ pub(super) fn help(missing: &[String], stored: &[String]) -> String {
     } else {
         format!("; the nearest in the file: {}", near.join(", "))
     };
-    format!("{near}; rename(..) maps names, allow_missing(true) keeps the initial values of what is missing")
+    format!("{near}; rename(..) maps names, allow_missing(true) keeps the initial values of missing ones")
 }
 
 #[cfg(test)]

@@ -97,7 +97,9 @@ impl Table {
                 format: "a V1 checkpoint",
             }),
             Some(Err(ValuesError::Tensor(error))) if error.is_out_of_memory() => Err(error.into()),
-            Some(Err(_)) => Err(damaged("its values cannot be parsed, or are not as many as its shape says")),
+            Some(Err(_)) => {
+                Err(damaged("its values cannot be parsed, or their number contradicts its shape"))
+            }
             None => Err(damaged("a slice of it is not stored")),
         }
     }

@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_resumed_sequence_goes_on_at_the_same_word() {
+    fn a_resumed_sequence_continues_at_the_same_word() {
         let mut words = Words::new(Generator::new(3, 4));
         for _ in 0..11 {
             let mut resumed = Words::from_bytes(words.to_bytes());

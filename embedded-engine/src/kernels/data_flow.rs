@@ -320,7 +320,7 @@ impl Coming {
 
     /// Returns the component, once, after it is there; and the queue for more.
     pub(crate) fn take(&mut self) -> Result<(Tensor, &Feed)> {
-        let text = "the outcome of a dequeue was asked for before it was there";
+        let text = "the outcome of a dequeue was requested before it was available";
         let outcome = self.attempt.poll().ok_or_else(|| Error::new(Code::Internal, text))?;
         Ok((self.feed.one(outcome)?, &self.feed))
     }
@@ -343,7 +343,7 @@ fn take_now(
         Started::Waiting(mut attempt) => {
             let describe = || format!("{} {}", asked.describe(), queue.status());
             wait_until(limits, || attempt.is_done(), describe)?;
-            let text = "the outcome of a dequeue was asked for before it was there";
+            let text = "the outcome of a dequeue was requested before it was available";
             attempt.poll().ok_or_else(|| Error::new(Code::Internal, text))?
         }
     };
@@ -403,7 +403,7 @@ impl Wait for Waiting {
     }
 
     fn finish(&mut self, context: &mut KernelContext<'_>) -> Result<()> {
-        let text = "the outcome of a queue operation was asked for before it was there";
+        let text = "the outcome of a queue operation was requested before it was available";
         let outcome = self.attempt.poll().ok_or_else(|| Error::new(Code::Internal, text))?;
         Consumed::note(self.consumed.as_ref(), &outcome);
         deliver(context, &self.queue, self.asked, outcome)

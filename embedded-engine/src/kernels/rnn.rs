@@ -51,7 +51,7 @@ impl Products<'_> {
 /// Returns new tensors of one shape.
 fn fresh<const N: usize>(context: &KernelContext<'_>, shape: &[usize]) -> Result<[Tensor; N]> {
     let made: Vec<Tensor> = (0..N).map(|_| context.allocate::<f32>(shape)).collect::<Result<_>>()?;
-    Ok(made.try_into().expect("as many as were asked for"))
+    Ok(made.try_into().expect("as many as were requested"))
 }
 
 fn elements(tensor: &mut Tensor) -> &mut [f32] {

@@ -72,7 +72,7 @@ pub(crate) fn register(registry: &mut Registry) {
 }
 
 /// Returns SipHash-2-4, whose values never change.
-#[allow(deprecated)] // for hash maps; here the algorithm itself is asked for
+#[allow(deprecated)] // for hash maps; here the algorithm itself is requested
 fn sip_hash(text: &[u8], [first, second]: [u64; 2]) -> u64 {
     let mut hasher = std::hash::SipHasher::new_with_keys(first, second);
     std::hash::Hasher::write(&mut hasher, text);

@@ -224,7 +224,7 @@ fn find(context: &mut KernelContext<'_>) -> Result<()> {
         let (table, wanted, default) = (table(context)?, context.input(1), context.input(2));
         if wanted.dtype() != table.key || default.dtype() != table.value || default.shape() != &table.shape {
             let text = format!(
-                "table '{}' of {} to {} {} cannot be asked for {} with the default {} {}",
+                "table '{}' of {} to {} {} cannot look up {} with the default {} {}",
                 table.name,
                 table.key,
                 table.value,

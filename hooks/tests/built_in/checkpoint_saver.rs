@@ -288,7 +288,7 @@ fn s_346_all_listeners_are_called_even_if_one_requests_a_stop() {
     let mut driver = program.start(hook);
     assert_eq!(driver.runs(10), 2);
     let reason = driver.stop.take().unwrap().to_string();
-    assert_eq!(reason, "hook 'CheckpointSaverHook': a checkpoint listener asked for it at step 2");
+    assert_eq!(reason, "hook 'CheckpointSaverHook': a checkpoint listener requested it at step 2");
     assert!(lines.take().contains(&"b.after 2".to_owned()));
 }
 

@@ -344,7 +344,7 @@ fn every_hook_and_saver_goes_with_a_step_of_32_bits() {
     assert_eq!(evaluated, [1, 2, 3, 4]);
     assert!(last.contains("step 4/4 100%"), "{last}");
     let (evaluated, last) = train(3);
-    assert_eq!(evaluated.last(), Some(&7), "the second start goes on");
+    assert_eq!(evaluated.last(), Some(&7), "the second start continues");
     assert!(last.contains("step 7/7 100%"), "{last}");
     for (at, name) in [("run", "model.ckpt-7"), ("own", "model.ckpt-7"), ("best", "best.ckpt-7")] {
         assert!(

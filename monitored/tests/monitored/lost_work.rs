@@ -46,7 +46,7 @@ fn a_saver_given_to_the_scaffold_saves_and_restores() {
 }
 
 #[test]
-fn a_saver_of_other_names_and_another_state_file_goes_on_where_it_was() {
+fn a_saver_of_other_names_and_another_state_file_continues_where_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let Counting { graph, step, train_op, .. } = counting();
     let weights = variable(&graph.named("weights"), 1.0f32);

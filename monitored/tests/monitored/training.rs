@@ -155,7 +155,7 @@ fn s_183_a_worker_has_its_own_hooks_only_and_waits() {
         .build()
         .unwrap_err();
     assert_eq!(error.code(), Code::DeadlineExceeded, "{error}");
-    assert!(error.message().contains("global_step"), "names what is missing: {error}");
+    assert!(error.message().contains("global_step"), "names the missing variable: {error}");
     assert_eq!(*begun.lock().unwrap(), ["everybody's"]);
     assert!(files(folder.path()).is_empty());
 

@@ -180,7 +180,7 @@ impl Parsed {
     pub fn dense(&self, name: &str) -> Output {
         match self.dense.iter().find(|(known, _)| known == name) {
             Some((_, output)) => output.clone(),
-            None => panic!("no dense feature '{name}' was asked for"),
+            None => panic!("no dense feature '{name}' was requested"),
         }
     }
 
@@ -193,7 +193,7 @@ impl Parsed {
     pub fn sparse(&self, name: &str) -> SparseTensor {
         match self.sparse.iter().find(|(known, _)| known == name) {
             Some((_, sparse)) => sparse.clone(),
-            None => panic!("no sparse feature '{name}' was asked for"),
+            None => panic!("no sparse feature '{name}' was requested"),
         }
     }
 }

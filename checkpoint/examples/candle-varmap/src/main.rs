@@ -29,7 +29,7 @@ const SLOTS: [&str; 2] = ["Adam", "Adam_1"];
 
 impl Trainer {
     fn new(map: &VarMap) -> candle_core::Result<Trainer> {
-        let data = map.data().lock().expect("nobody panics while holding the map");
+        let data = map.data().lock().expect("no thread panics while it holds the map");
         let variables: BTreeMap<String, Var> = data.iter().map(|(name, var)| (name.clone(), var.clone())).collect();
         let zeros = || {
             let zero = |(name, var): (&String, &Var)| Ok((name.clone(), Var::from_tensor(&var.zeros_like()?)?));
@@ -133,7 +133,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let saver = Saver::new(SaverOptions::new().max_to_keep(2).create_directory(true));
     let (mut step, mut random) = (0u64, 1u64);
     if let Some(report) = saver.restore_latest(&mut trainer, &folder, &RestoreOptions::new())? {
-        println!("going on from {}", report.prefix.display());
+        println!("resuming from {}", report.prefix.display());
         if let Some(state) = report.session_state {
             (step, random) = sidecar::decode(&state)?;
         }

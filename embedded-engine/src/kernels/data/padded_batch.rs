@@ -140,7 +140,7 @@ impl Rules {
                     Ok(size) => {
                         let text = format!(
                             "Attempted to pad to a smaller size than the input element. Component {component} has size \
-                             {longest} in dimension {axis} where {size} was asked for."
+                             {longest} in dimension {axis} where {size} was requested."
                         );
                         Err(Error::new(Code::DataLoss, text))
                     }

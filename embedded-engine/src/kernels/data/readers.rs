@@ -154,7 +154,7 @@ impl Iterate for Reading {
             let now = names.get(self.at).ok_or_else(damaged)?;
             if now != name {
                 let text = format!(
-                    "the checkpoint stands in file '{}', in whose place there is '{}' now",
+                    "the position in the checkpoint is in file '{}', but the list of files now has '{}' there: restore the list, or start without this checkpoint",
                     String::from_utf8_lossy(name),
                     String::from_utf8_lossy(now)
                 );

@@ -282,7 +282,7 @@ fn take(spec: &NodeSpec<'_>, sparse: bool) -> Result<Box<dyn Kernel>> {
         if accumulator.dtype != dtype || accumulator.sparse != sparse {
             let kind = if accumulator.sparse { "sparse" } else { "dense" };
             let text =
-                format!("a gradient of {dtype} is asked for of {kind} gradients of {}", accumulator.dtype);
+                format!("a gradient of {dtype} is requested from {kind} gradients of {}", accumulator.dtype);
             return Err(accumulator.wrong(text));
         }
         let state = accumulator.state.clone();

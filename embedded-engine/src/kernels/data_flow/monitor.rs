@@ -105,7 +105,7 @@ impl<S> Wait for Waiting<S> {
 
     fn finish(&mut self, context: &mut KernelContext<'_>) -> Result<()> {
         let (job, outcome) = self.job.get_mut();
-        let text = "the outcome of an operation was asked for before it was there";
+        let text = "the outcome of an operation was requested before it was available";
         outcome.take().unwrap_or_else(|| Err(Error::new(Code::Internal, text)))?;
         job.deliver(context)
     }
@@ -166,7 +166,7 @@ pub(super) fn give(
 ) -> Result<()> {
     let found: Vec<DType> = values.iter().map(Tensor::dtype).collect();
     if found != dtypes {
-        let text = format!("{from} holds values of {found:?}, {dtypes:?} are asked for");
+        let text = format!("{from} holds values of {found:?}, {dtypes:?} are requested");
         return Err(Error::invalid_argument(text));
     }
     values.drain(..).enumerate().for_each(|(place, value)| context.set(first + place, value));

@@ -58,10 +58,10 @@ fn otherwise_compressed(compression: Compression, path: &Path, start: &[u8]) -> 
     let kind = FileKind::of(path, start).filter(|kind| kind.is_certain());
     let hint = match kind {
         Some(kind) => format!("it is {kind}"),
-        None => "its first bytes say that it is not compressed: leave the compression type out".to_owned(),
+        None => "its first bytes are not those of a compressed file: omit the compression type".to_owned(),
     };
     let text = format!(
-        "'{}' is not compressed with {compression:?}, as the compression type says; {hint}",
+        "'{}' is not compressed with {compression:?}, the reader's compression type; {hint}",
         path.display()
     );
     Error::new(Code::DataLoss, text)

@@ -147,7 +147,7 @@ fn wanted(context: &KernelContext<'_>, natural: &[usize], ragged: usize) -> Resu
     }
     if asked.len() != natural.len() {
         let text = format!(
-            "a shape of rank {} is asked for, and the tensor has rank {}",
+            "a shape of rank {} is requested, but the tensor has rank {}",
             asked.len(),
             natural.len()
         );
