@@ -30,12 +30,16 @@ impl Place {
     }
 }
 
-/// Places of one tag. Of many, every n-th is kept and the last.
+/// The places of one tag, in bounded memory: beyond a limit every second one is dropped and only every n-th of the following ones is kept,
+/// so that the kept ones stay evenly spread. The last one is always kept.
 #[derive(Debug)]
 pub(crate) struct Places {
     places: Vec<Place>,
+    /// The last place, unless it is in the list.
     last: Option<Place>,
+    /// One of this number of places is kept, a power of two.
     every: u64,
+    /// The number of all places, kept or not.
     total: u64,
 }
 
@@ -62,6 +66,7 @@ impl Places {
         }
     }
 
+    /// Drops every second place.
     pub(crate) fn halve(&mut self) {
         self.last = self.last.or_else(|| self.places.last().copied());
         let mut index = 0;
@@ -75,6 +80,8 @@ impl Places {
         self.last = self.last.filter(|last| self.places.last() != Some(last));
     }
 
+    /// Drops the places of a step and all later ones, which a restart has made void. The total is then an estimate: each kept place stands
+    /// for `every` ones.
     pub(crate) fn drop_from(&mut self, first: i64) {
         let before = self.kept();
         self.places.retain(|place| place.step < first);

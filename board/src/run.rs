@@ -46,7 +46,7 @@ struct OpenFile {
 #[derive(Debug)]
 pub(crate) struct Run {
     directory: PathBuf,
-    /// Nothing outside this folder is read, whatever links say.
+    /// The folder that symbolic links must not leave.
     root: PathBuf,
     files: Vec<OpenFile>,
     pub(crate) tags: BTreeMap<String, Tag>,
@@ -57,6 +57,7 @@ pub(crate) struct Run {
     pub(crate) first_wall: Option<f64>,
     pub(crate) last_wall: Option<f64>,
     pub(crate) last_step: Option<i64>,
+    /// Problems of the files, for the page to show: damage, limits, links that lead out of the folder.
     pub(crate) notes: Vec<String>,
     restarts: Restarts,
     /// The bytes of the tags with their descriptions, and of the story's messages.
@@ -158,6 +159,7 @@ impl Run {
         goes_on
     }
 
+    /// Adds a note once: files are read again and again, and a lasting problem would fill the list.
     fn note(&mut self, note: String) {
         if self.notes.len() < MAX_NOTES && !self.notes.contains(&note) {
             self.notes.push(note);
@@ -184,6 +186,7 @@ impl Run {
         true
     }
 
+    /// Adds an event of any kind: its numbers, and the places of everything that stays in the file.
     fn add(&mut self, event: Event, file: u32, offset: u64) {
         if let Some(void) = self.restarts.observe(&event) {
             self.drop_void(&void);
@@ -213,6 +216,7 @@ impl Run {
         self.last_wall = Some(self.last_wall.map_or(wall, |last| last.max(wall)));
     }
 
+    /// Drops the points that a restart has made void: a resumed training computes them again.
     fn drop_void(&mut self, void: &VoidPoints<'_>) {
         let drop = |tag: &mut Tag| tag.all_data_mut().for_each(|data| data.drop_from(void.first_step()));
         match void.tags() {
@@ -228,7 +232,7 @@ impl Run {
     }
 
     fn add_log(&mut self, step: i64, wall: f64, mut log: SessionLog) {
-        // Cut JSON would be none.
+        // The entry was decoded before: cutting the serialized JSON would leave none.
         if log.message.len() > MAX_MESSAGE {
             log.message = cut(&log.message, MAX_MESSAGE).to_owned();
         }
@@ -305,7 +309,7 @@ pub(crate) fn cut(text: &str, limit: usize) -> &str {
     &text[..end]
 }
 
-/// A tag of bearable length, which still differs from others.
+/// Returns a tag of limited length. Long tags end in a hash, so that different ones stay different.
 fn shortened(tag: &str) -> Cow<'_, str> {
     if tag.len() <= MAX_TAG {
         return tag.into();

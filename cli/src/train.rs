@@ -161,6 +161,8 @@ impl Arguments {
         Ok(builder)
     }
 
+    /// Runs the steps. An error of the output ends the loop without hiding the training: the session is closed first, with its last
+    /// checkpoint, and then the error is returned.
     fn train(&self, meta: &MetaGraph, plan: Plan, reporter: &mut Reporter<'_>) -> Result {
         let saves = Saves::into(self.checkpoint_dir.clone().unwrap_or_default().join(BASENAME));
         let watch = StepWatch::new(&plan.step);
@@ -178,6 +180,7 @@ impl Arguments {
             }
             while runs < self.steps && !session.should_stop() && printing.is_ok() {
                 printing = reporter.saved(&saves);
+                // The rows follow from the global step, so a resumed training continues with the next batch.
                 let position = u64::try_from(watch.step()).unwrap_or(runs);
                 let feeds = plan.feeder.step(position)?;
                 let (values, _) = session.run((&plan.fetches, &plan.targets), feeds)?;
@@ -238,10 +241,12 @@ struct Plan {
     /// True for a graph without a global step, whose runs are counted instead.
     counts: bool,
     scaffold: ScaffoldBuilder,
+    /// False if the embedded engine lacks operations of the summaries: the training runs without them.
     summaries: bool,
 }
 
 impl Plan {
+    /// Finds all operations, and reports what the engine lacks, before a session is created and a folder is locked.
     fn new(arguments: &Arguments, meta: &MetaGraph) -> std::result::Result<Plan, Error> {
         let graph = &meta.graph;
         let train_op = train_op(graph, arguments.train_op.as_deref())?;

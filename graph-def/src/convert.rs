@@ -85,6 +85,7 @@ pub(crate) fn dtype_from_number(number: i32) -> Result<DType> {
 
 /// Returns the dtype of an output, and true if it is a reference.
 pub(crate) fn maybe_ref_dtype(number: i32) -> Result<(DType, bool)> {
+    // TensorFlow numbers the reference of a dtype 100 above the dtype.
     const REFERENCE: i32 = 100;
     if number > REFERENCE {
         return Ok((dtype_from_number(number - REFERENCE)?, true));
@@ -123,6 +124,7 @@ impl From<&PartialShape> for TensorShape {
     }
 }
 
+/// Decodes a serialized `TensorProto`.
 pub(crate) fn tensor_from_proto(bytes: &Bytes) -> Result<Tensor> {
     StoredTensor::from_encoded(bytes.clone()).to_tensor().map_err(|error| {
         Error::new(Code::InvalidArgument, "a tensor in the message is damaged").with_source(error)

@@ -62,6 +62,7 @@ pub(crate) fn without_parameters(message: &GraphDef) -> Result<Option<GraphDef>>
     Ok(Some(made))
 }
 
+/// Returns true if a function has parameters: attributes, or arguments whose dtype or number is an attribute.
 fn has_parameters(signature: &OpDef) -> bool {
     let mut args = signature.input_arg.iter().chain(&signature.output_arg);
     !signature.attr.is_empty()
@@ -70,8 +71,11 @@ fn has_parameters(signature: &OpDef) -> bool {
         })
 }
 
+/// The expansion of a library. Created functions wait in a list rather than on the call stack, because a file determines the depth.
 struct Instances<'a> {
+    /// The functions with parameters, by name.
     open: HashMap<&'a str, &'a FunctionDef>,
+    /// The names of all functions, which new ones must avoid.
     taken: HashSet<String>,
     /// The names of the created functions, by function and parameters.
     known: HashMap<(String, Vec<u8>), String>,

@@ -107,6 +107,7 @@ struct Saved {
 }
 
 impl Item {
+    /// Returns the key of TensorFlow's order: the name, then the slice.
     fn sort_key(&self) -> (String, String) {
         match self {
             Item::Variable(variable) => key(variable),
@@ -114,6 +115,7 @@ impl Item {
         }
     }
 
+    /// Returns the tensors to save: one of a variable, keys and values of a table.
     fn saved(&self) -> Vec<Saved> {
         match self {
             Item::Variable(variable) => {
@@ -136,6 +138,7 @@ pub(crate) fn key(variable: &Variable) -> (String, String) {
     }
 }
 
+/// Returns `save`, or `save_1` and so on if the graph has operations in that scope, as TensorFlow names a second saver.
 fn free_scope(taken: &HashSet<&str>) -> String {
     let is_free = |scope: &str| {
         let inner = format!("{scope}/");

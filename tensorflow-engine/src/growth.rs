@@ -70,6 +70,8 @@ impl Mirror {
         Ok(Copies(self.copies.read().unwrap_or_else(PoisonError::into_inner)))
     }
 
+    /// Imports the operations that the copy lacks. The lock on `copies` is taken only to read and to extend the list, so that runs of other
+    /// threads are not delayed by an import.
     fn grow(&self, graph: &Graph) -> Result<()> {
         let mut growth = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
         let known = self.copies.read().unwrap_or_else(PoisonError::into_inner).clone();
@@ -106,6 +108,7 @@ impl Mirror {
         Ok(())
     }
 
+    /// Returns TensorFlow's operation of the same name after an import.
     fn find(&self, operation: &Operation) -> Result<NativeOperation> {
         self.native.operation(operation.name())?.ok_or_else(|| {
             let text = format!("TensorFlow did not import the operation '{}'", operation.name());

@@ -62,6 +62,7 @@ struct Closure {
 
 impl HostKernel for Closure {
     fn copies_inputs(&self) -> bool {
+        // A tensor that shares a variable's memory would change under a closure that keeps it.
         self.shared.has_references()
     }
 
@@ -116,6 +117,7 @@ impl Closures {
         Ok(())
     }
 
+    /// Registers the closure of an operation under a token that is unique in the process, and writes the token into its node.
     fn bind_node(&mut self, operation: &Operation, node: &mut NodeDef) -> Result<()> {
         if !calls_closure(&node.op) {
             return Ok(());
@@ -147,6 +149,7 @@ fn with_closures<T>(change: impl FnOnce(&mut HashMap<String, Arc<dyn HostKernel>
     change(CLOSURES.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default())
 }
 
+/// Returns the closure of a token, for a kernel that TensorFlow has created.
 fn find(token: &str) -> Result<Arc<dyn HostKernel>> {
     let found = with_closures(|closures| closures.get(token).cloned());
     found.ok_or_else(|| Error::new(Code::FailedPrecondition, "the session of this closure has ended"))
@@ -157,6 +160,7 @@ fn calls_closure(op_type: &str) -> bool {
     matches!(op_type, "PyFunc" | "PyFuncStateless" | "EagerPyFunc")
 }
 
+/// Returns the token that the graph has, under which `py_func` registered the closure in Python. Errors name it.
 fn token(operation: &Operation) -> String {
     operation.attr("token").and_then(Attr::as_str).unwrap_or_default().to_owned()
 }

@@ -126,6 +126,8 @@ impl Placement {
         device
     }
 
+    /// Chooses a device, in this order: the operation's own, that of its colocation, that of a variable that it uses, a parameter server in
+    /// turn for variables and their like, the worker for everything else.
     fn choose(&mut self, operation: &Operation) -> String {
         if !operation.device().is_empty() {
             return operation.device().to_owned();

@@ -61,6 +61,7 @@ impl FeedArgument {
     }
 }
 
+/// Reads all arrays of an `.npz` file; each is fed to the tensor of its name.
 fn all_of(file: &Path) -> Result<Vec<(String, Tensor)>, ArrayError> {
     let names = arrays::names_in(file)?;
     names.into_iter().map(|name| Ok((name.clone(), arrays::read_npz(file, &name)?))).collect()

@@ -36,6 +36,7 @@ impl Reporter<'_> {
         writeln!(self.out)
     }
 
+    /// Prints the checkpoint from which the training continues.
     pub(crate) fn restored(&mut self, prefix: &std::path::Path, step: i64) -> io::Result<()> {
         if self.json_lines {
             return self.line(&json!({"restored": prefix.to_string_lossy(), "step": step}));
@@ -62,6 +63,7 @@ impl Reporter<'_> {
         writeln!(self.out, "{}", escaped(recovery))
     }
 
+    /// Prints the checkpoints that were saved since the last call.
     pub(crate) fn saved(&mut self, saves: &Saves) -> io::Result<()> {
         for (prefix, step) in saves.take() {
             if self.json_lines {
@@ -88,7 +90,7 @@ impl Reporter<'_> {
     }
 }
 
-/// The saved checkpoints that were not printed yet.
+/// The saved checkpoints that were not printed yet. The listener, which the session owns, collects them for the loop, which owns the output.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Saves {
     base: PathBuf,
@@ -131,6 +133,7 @@ impl StepWatch {
         self.step.load(Ordering::Relaxed)
     }
 
+    /// Reads the step in a separate run, in which hooks are not called.
     fn look(&self, session: &dyn Session) -> Result<()> {
         self.step.store(evaluate(session, &self.variable)?, Ordering::Relaxed);
         Ok(())

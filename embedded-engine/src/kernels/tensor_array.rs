@@ -1,4 +1,8 @@
 //! Arrays of tensors that a step writes and reads by index, and the arrays of their gradients.
+//!
+//! Unlike a tensor list, an array is a shared object that its operations change. Their order follows from the *flow*, a number without
+//! meaning that each write passes on. The array of gradients is found by the array and the name of the `gradients` call (`source`): all
+//! reads of the forward pass write their gradients into the same one, which adds them up.
 
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::elements::{joined, split, stacked, sum, unstacked};
@@ -16,9 +20,9 @@ struct TensorArray {
     name: String,
     dtype: DType,
     clear_after_read: bool,
-    /// All elements have one shape, which the first one written tells.
+    /// True if all elements have one shape, which the first write determines.
     identical: bool,
-    /// Written several times, an element is the sum of what was written.
+    /// True for gradients: an element that is written several times is the sum of the values. Other arrays refuse a second write.
     adds: bool,
     inner: Mutex<Inner>,
 }
@@ -27,14 +31,14 @@ struct Inner {
     elements: Vec<Element>,
     grows: bool,
     shape: PartialShape,
-    /// By the name of what requests it.
+    /// By the `source` of the operation that requests them.
     gradients: BTreeMap<String, Arc<TensorArray>>,
 }
 
 #[derive(Clone, Default)]
 struct Element {
     value: Option<Tensor>,
-    /// Known once written, and for a gradient that of what it is the gradient of.
+    /// Known after a write. An element of a gradient has the shape of the forward element, so that it reads as zeros if nothing is written.
     shape: Option<Shape>,
     written: bool,
     read: bool,
@@ -162,7 +166,7 @@ fn size(size: i64) -> Result<usize> {
     small.ok_or_else(|| Error::invalid_argument(format!("Size should be >= 0, got {size}")))
 }
 
-/// Gives an array and the number through which its operations are put into an order.
+/// Sets the outputs of an operation that creates an array: its handle, and the flow that orders its operations.
 fn give(context: &mut KernelContext<'_>, array: Arc<TensorArray>) {
     context.set(0, Tensor::from_handle(DType::Resource, array));
     context.set(1, Tensor::from(0f32));
@@ -177,7 +181,8 @@ fn array(context: &KernelContext<'_>) -> Result<Arc<TensorArray>> {
     context.shared_handle(0, "a TensorArray")
 }
 
-/// Returns the gradients of an array's elements; requested twice by one name, the same.
+/// Makes the kernel that returns the array of gradients, and creates it at the first request of a `source`. With `with_shape`, input 2 has
+/// sizes that gradients have in front of those of the elements.
 fn make_gradient(spec: &NodeSpec<'_>, with_shape: bool) -> Result<Box<dyn crate::kernel::Kernel>> {
     let source = spec.str("source")?.to_owned();
     Ok(boxed(move |context| {
@@ -186,7 +191,7 @@ fn make_gradient(spec: &NodeSpec<'_>, with_shape: bool) -> Result<Box<dyn crate:
         let before: Vec<usize> = before.into_iter().map(size).collect::<Result<_>>()?;
         let gradient = {
             let mut inner = of.lock();
-            // From here on, the array and its gradient must keep one size.
+            // The array of gradients is created with the size of now, so the array must not grow any more.
             inner.grows = false;
             match inner.gradients.get(&source).cloned() {
                 Some(made) => made,
@@ -207,6 +212,7 @@ impl TensorArray {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Creates the array of gradients, of the same size; `before` are sizes in front of those of the elements.
     fn gradient(&self, inner: &Inner, source: &str, before: &[usize]) -> Result<TensorArray> {
         let longer = |shape: &Shape| -> Shape { before.iter().chain(shape.iter()).copied().collect() };
         let element =
@@ -304,7 +310,7 @@ impl TensorArray {
         }
         let value = match &element.value {
             Some(value) => value.clone(),
-            // What was never written is zero, where it is known how many.
+            // An element that was never written reads as zeros if its shape is known.
             None => {
                 let shape = element.shape.clone().or_else(|| inner.shape.to_shape());
                 let shape = shape.ok_or_else(|| {
@@ -322,7 +328,7 @@ impl TensorArray {
         Ok(value)
     }
 
-    /// Returns the shape of elements where there is none to tell it.
+    /// Returns the shape of the elements of an array without elements, from the array and the operation.
     fn empty_shape(&self, declared: &PartialShape) -> Result<Shape> {
         let known = self.lock().shape.merge(declared);
         let shape = known.and_then(|known| known.to_shape());

@@ -10,12 +10,13 @@ use session_core::{Error, PartialShape, Result};
 use std::sync::Arc;
 use tensor::{DType, Shape, Tensor, memory};
 
-/// One list; an element that was never set has no value.
+/// A list. An element that was never set has no value, and reads as zeros if its shape is known.
 #[derive(Clone)]
 pub(super) struct TensorList {
     dtype: DType,
     shape: PartialShape,
     pub(super) elements: Vec<Option<Tensor>>,
+    /// The most elements that a push may lead to, or `None` for no limit.
     limit: Option<usize>,
 }
 
@@ -122,6 +123,7 @@ fn register_many(registry: &mut Registry) {
     });
 }
 
+/// Returns a number of elements. TensorFlow counts them with 32 bits, so no graph can rely on more.
 fn count(count: i64) -> Result<usize> {
     let small = usize::try_from(count).ok().filter(|&count| count <= i32::MAX as usize);
     small.ok_or_else(|| Error::invalid_argument(format!("a list cannot have {count} elements")))
@@ -139,15 +141,18 @@ fn list<'c>(context: &'c KernelContext<'_>, input: usize) -> Result<&'c TensorLi
     context.input(input).as_handle().ok_or_else(|| not_a_list(input))
 }
 
-/// Returns a list to be changed: the very one if nothing else holds it.
+/// Returns a list to be changed: the same one if nothing else holds it, otherwise a copy. In a loop that appends, nothing else does, so
+/// each iteration costs one element and not the whole list.
 fn take(context: &mut KernelContext<'_>, input: usize) -> Result<TensorList> {
     let value = context.take(input);
     let list: Arc<TensorList> = value.to_handle().ok_or_else(|| not_a_list(input))?;
+    // The tensor holds a reference as well: with it, the list would always be copied.
     drop(value);
     Ok(Arc::unwrap_or_clone(list))
 }
 
 impl TensorList {
+    /// Sets an element. With `grows`, an index past the end makes the list longer, with unset elements before it.
     fn set(&mut self, index: i64, item: Tensor, grows: bool) -> Result<()> {
         let size = self.elements.len();
         let place = usize::try_from(index).ok().filter(|&place| place < size || grows);
@@ -196,6 +201,7 @@ impl TensorList {
         }
     }
 
+    /// Returns the shape of elements, or an error if a size is unknown.
     fn full_shape(&self, declared: &PartialShape) -> Result<Shape> {
         let known = self.known_shape(declared)?;
         known.to_shape().ok_or_else(|| {
@@ -286,6 +292,8 @@ fn element_shape(context: &mut KernelContext<'_>, dtype: DType) -> Result<()> {
     Ok(())
 }
 
+/// Makes a list from rows and their indices. Its length is input 3 if `sized` and the input is not negative, otherwise it ends at the
+/// largest index.
 fn scatter(context: &mut KernelContext<'_>, sized: bool) -> Result<()> {
     let (rows, indices) = (unstacked(context.input(0))?, context.ints(1)?);
     let (dtype, shape) = (context.input(0).dtype(), declared_shape(context, 2)?);
@@ -304,8 +312,8 @@ fn scatter(context: &mut KernelContext<'_>, sized: bool) -> Result<()> {
     Ok(())
 }
 
-/// Concatenates elements along their first axis. Elements that were never set have the number of rows that
-/// the shape says.
+/// Concatenates elements along their first axis. With `by_input` (the second version of the op) the lengths of unset elements are an input,
+/// in their order; the first version has none, and an unset element is an error.
 fn make_concat(spec: &NodeSpec<'_>, by_input: bool) -> Result<Box<dyn crate::kernel::Kernel>> {
     let attr = spec.operation.attr("element_shape").and_then(|shape| shape.as_shape()).cloned();
     Ok(boxed(move |context| {

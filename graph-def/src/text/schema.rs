@@ -12,6 +12,7 @@ const TABLE: &str = include_str!("messages.txt");
 /// The serialized message that contains its type.
 pub(super) const ANY: &str = "google.protobuf.Any";
 
+/// The parsed table. Messages and enums are numbered, so that fields refer to them in any order.
 #[derive(Debug)]
 pub(super) struct Schema {
     messages: Vec<Message>,
@@ -25,11 +26,13 @@ pub(super) struct Message {
     pub(super) fields: Vec<Field>,
 }
 
+/// A field of a message.
 #[derive(Debug)]
 pub(super) struct Field {
     pub(super) number: u32,
     pub(super) name: &'static str,
     pub(super) kind: Kind,
+    /// True if the field is repeated.
     pub(super) many: bool,
     /// True if only one field of a group may be set.
     pub(super) choice: bool,
@@ -71,6 +74,7 @@ impl Schema {
         SCHEMA.get_or_init(|| Schema::parse(TABLE).expect("a test parses this table"))
     }
 
+    /// Parses the table; `None` if it is malformed, which a test excludes. The names come first, because fields refer to later messages.
     fn parse(table: &'static str) -> Option<Schema> {
         let headed = |head: &str| {
             let names = table.lines().filter_map(move |line| line.strip_prefix(head)).enumerate();

@@ -1,4 +1,7 @@
 //! Blocks of rows and columns, moved into channels or into the batch and back; patches of images.
+//!
+//! Each operation is a function from a row of the result to a row of the input, or to none where the result is padded; `arrange` copies the
+//! rows. A row is what stays together: the channels of a pixel, or the axes after the blocks.
 
 use super::arrange::{arrange, ravel, unravel};
 use super::slice::non_negative;
@@ -120,6 +123,7 @@ fn borders(context: &KernelContext<'_>, input: usize, block: &[usize]) -> Result
     Ok(borders.chunks_exact(2).map(|pair| [pair[0], pair[1]]).collect())
 }
 
+/// Returns the error for sizes whose product overflows, which only a damaged or hostile graph has.
 fn too_large() -> Error {
     Error::invalid_argument("the blocks are too large")
 }

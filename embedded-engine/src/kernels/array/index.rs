@@ -57,7 +57,7 @@ fn run_gather<T: Moved, I: Element + Index>(
     let dtype = context.input(0).dtype();
     let (shape, indices) = (context.input(0).shape().clone(), context.input(1).shape().clone());
     let at = axis(at, shape.rank())?;
-    // Counted from the end, they are counted among the axes of the indices.
+    // A negative number counts from the end of the axes of the indices, not of the parameters.
     let from_end = if batch_dims < 0 { indices.rank() as i64 } else { 0 };
     let batch_dims = axis(batch_dims + from_end, indices.rank() + 1)?;
     if batch_dims > at || shape[..batch_dims] != indices[..batch_dims.min(indices.rank())] {
@@ -78,7 +78,7 @@ fn run_gather<T: Moved, I: Element + Index>(
     })
 }
 
-/// Rows of a variable, without a copy of the rest.
+/// Gathers rows of a variable. The rest is not copied, which makes lookups in large embeddings cheap.
 fn resource_gather<T: Moved, I: Element + Index>(context: &mut KernelContext<'_>) -> Result<()> {
     let value = crate::kernels::state::variable(context, 0)?.read()?;
     let dtype = value.dtype();

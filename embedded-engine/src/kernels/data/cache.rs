@@ -1,4 +1,9 @@
 //! `CacheDataset` (D-66).
+//!
+//! The first iterator that reaches the end fills the cache; later ones read from it. Whether an iterator reads or fills is decided at its
+//! first element. A cache in memory belongs to the position of its iterator, so a checkpoint contains it. A cache in files is a checkpoint of
+//! TensorFlow's format, which TensorFlow reads; it is finished at the end of the input only, and no position can be saved while it is
+//! written, because a resumed run could not continue the files.
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, INFINITE, Iterate, Run, Shared, Source};
@@ -254,7 +259,7 @@ fn index_of(prefix: &Path) -> PathBuf {
     with_suffix(prefix, ".index")
 }
 
-/// The key of a component of an element.
+/// Returns the key of a component of an element: padded as TensorFlow pads it, so that keys are sorted by the number of the element.
 fn key(element: u64, component: usize, components: usize) -> String {
     let width = components.saturating_sub(1).to_string().len();
     format!("{element:>7}_{component:0>width$}")
@@ -291,7 +296,7 @@ impl FromFile {
     }
 }
 
-/// A file that is written, and the lock that says so.
+/// A cache file that is being written. The lock file keeps other iterators, of this and other processes, from writing the same files.
 struct ToFile {
     writer: Option<BundleWriter>,
     lock: PathBuf,
@@ -317,7 +322,7 @@ impl ToFile {
             _ => Error::new(Code::Unknown, format!("could not write '{}': {error}", lock.display())),
         };
         OpenOptions::new().write(true).create_new(true).open(&lock).map_err(failed)?;
-        // From here on the lock goes when this does.
+        // From here on, dropping the value removes the lock, also when an error follows.
         let mut file = ToFile { writer: None, lock: lock.clone(), count: 0 };
         file.writer = Some(BundleWriter::create(prefix)?);
         Ok(file)
@@ -342,6 +347,7 @@ impl ToFile {
 
 impl Drop for ToFile {
     fn drop(&mut self) {
+        // Removes its unfinished files, before another iterator may begin.
         self.writer = None;
         if let Err(error) = fs::remove_file(&self.lock) {
             log::warn!("could not remove '{}': {error}", escaped(self.lock.display()));

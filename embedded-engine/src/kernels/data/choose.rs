@@ -51,7 +51,7 @@ impl Dataset for Choose {
 }
 
 struct Chosen {
-    /// Each none behind its end; none at all when everything is over.
+    /// Each `None` after its end; empty when all of them have ended.
     inputs: Vec<Option<Source>>,
     stops: bool,
 }

@@ -234,7 +234,7 @@ impl Handle {
     }
 }
 
-/// Writes an iterator, none behind its end.
+/// Writes an iterator, which is `None` after its end.
 pub(super) fn save_open(input: Option<&Source>, to: &mut Writer) -> Result<()> {
     to.option(input, |to, input| input.save(to))
 }

@@ -54,7 +54,7 @@ impl Dataset for GroupByReducer {
 }
 
 struct Groups {
-    /// None behind its end.
+    /// `None` after its end.
     input: Option<Source>,
     functions: Arc<Functions>,
     /// By key; of those that have not been given.

@@ -1,4 +1,7 @@
 //! `GroupByWindowDataset` (D-64).
+//!
+//! Elements are collected by key. A full group becomes a dataset, which `reduce_func` turns into the one whose elements are returned, before
+//! the next element of the input is read. At the end of the input the groups that are not full follow in the order of their keys.
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, Handle, Iterate, Run, Shared, Source, restore_open, save_open};
@@ -63,7 +66,7 @@ impl Dataset for GroupByWindow {
     }
 }
 
-/// The dataset made from a group.
+/// The dataset that was made from a group. The elements are kept, because a restored position makes the dataset again from them.
 struct Current {
     key: i64,
     elements: Arc<[Element]>,
@@ -73,18 +76,18 @@ struct Current {
 }
 
 struct Groups {
-    /// None behind its end.
+    /// `None` after its end.
     input: Option<Source>,
     functions: Arc<Functions>,
     /// Elements by their key.
     groups: BTreeMap<i64, Vec<Element>>,
-    /// The sizes of groups by their key, requested once.
+    /// The sizes of groups by their key: the function is called once for each key.
     sizes: BTreeMap<i64, u64>,
     current: Option<Current>,
 }
 
 impl Groups {
-    /// Puts an element into its group; whether the group is full now.
+    /// Puts an element into its group. Returns the key if the group is full now.
     fn sort(&mut self, element: Element, run: &Run<'_>) -> Result<Option<i64>> {
         let key = self.functions.key.integer(run, element.clone())?;
         let size = match self.sizes.get(&key) {

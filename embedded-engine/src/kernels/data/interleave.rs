@@ -1,4 +1,7 @@
-//! `InterleaveDataset` and the parallel forms that give the same order (D-40, D-41).
+//! `InterleaveDataset` and the parallel forms that return the same order (D-40, D-41).
+//!
+//! There are `cycle_length` places, each with an open dataset, which return `block_length` elements in turn. Parallel forms read ahead in the
+//! datasets of all places at once (`read_ahead.rs`), which does not change the order.
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, Iterate, Run, Shared, Source};
@@ -114,12 +117,14 @@ impl Dataset for Interleave {
     }
 }
 
+/// An iterator. A place without a dataset gets the next one when its turn comes, so that a dataset that has ended early does not change
+/// the turns of the others.
 struct Interleaved {
     inputs: Inputs,
     places: Vec<Option<Opened>>,
     current: usize,
     block: u64,
-    /// Elements that the current place gave in a row.
+    /// The number of elements that the current place has returned in a row.
     count: u64,
     errors: Errors,
 }
@@ -133,6 +138,7 @@ impl Interleaved {
         }
     }
 
+    /// Turns to the next place.
     fn go_on(&mut self) {
         self.current = (self.current + 1) % self.places.len();
         self.count = 0;

@@ -55,7 +55,7 @@ impl ReadAhead {
 
 /// The inputs that have no place yet.
 pub(super) struct Inputs {
-    /// None behind its end.
+    /// `None` after its end.
     input: Option<Source>,
     function: Function,
     /// The inputs that were opened ahead, or an error in place of one.

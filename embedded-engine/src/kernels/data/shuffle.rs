@@ -1,4 +1,11 @@
 //! `ShuffleDataset`, `ShuffleAndRepeatDataset` (D-30 to D-37).
+//!
+//! The buffer is a ring in which consecutive epochs occupy consecutive *slices*. An element is drawn from the oldest slice that is not empty: its
+//! place is refilled with the first element of the slice, which then begins one place later. So a draw moves one element, the order is
+//! TensorFlow's, and elements of two epochs are never mixed, although the next epoch is read before the previous one is used up.
+//!
+//! Of an input with random access the ring holds indices, and an element is read when it is drawn: a large buffer costs 8 bytes an element, and
+//! so does its position in a checkpoint.
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, INFINITE, Iterate, Run, Shared, Source, UNKNOWN};
@@ -119,15 +126,17 @@ impl Dataset for Shuffle {
     }
 }
 
+/// Returns the random numbers of the next epoch, from new seeds.
 fn draws(seeds: &SeedGenerator) -> Words {
     let (seed, seed2) = seeds.next();
     Words::new(Generator::new(seed, seed2))
 }
 
-/// As many slices of epochs are held at most, if anything is held (D-34).
+/// The number of slices beyond which nothing more is read while there is an element to draw (D-34): an input of few elements would
+/// otherwise fill the buffer with many epochs.
 const SLICES: usize = 3;
 
-/// The places of one epoch's elements in the buffer, counted without going round.
+/// The places of one epoch's elements in the buffer. Places are counted on and on; the ring wraps them around.
 #[derive(Clone, Copy, Default)]
 struct Slice {
     start: u64,
@@ -166,6 +175,7 @@ enum Buffer {
 }
 
 impl Shuffled {
+    /// Reads elements until the buffer is full, the input is over, or enough epochs have begun.
     fn fill(&mut self, run: &Run<'_>) -> Result<()> {
         while self.held < self.capacity {
             if self.held > 0 && self.slices.len() > SLICES {
@@ -231,11 +241,12 @@ impl Shuffled {
         Ok(Some((chosen, start)))
     }
 
+    /// Begins the slice of the next epoch, unless this was the last one.
     fn end_epoch(&mut self) {
         self.epoch += 1;
         let is_last = match self.count {
             Some(count) => self.epoch >= count,
-            // An endless one over nothing is at its end.
+            // Without a limit, an empty input would otherwise be read forever.
             None => !self.given,
         };
         if is_last {
@@ -248,7 +259,8 @@ impl Shuffled {
     }
 }
 
-/// Writes the content of the buffer, epoch by epoch.
+/// Writes the content of the buffer, epoch by epoch, from a view: the position is written when a checkpoint requests it, and steps may have
+/// drawn elements meanwhile.
 fn save_slices<T: Clone>(
     to: &mut Writer,
     slices: &VecDeque<Slice>,

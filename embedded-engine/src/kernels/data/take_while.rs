@@ -37,7 +37,7 @@ impl Dataset for TakeWhile {
 }
 
 struct TakenWhile {
-    /// None behind the end.
+    /// `None` after the end.
     input: Option<Source>,
     predicate: Function,
 }

@@ -1,4 +1,7 @@
 //! `WindowDataset`, `SlidingWindowDataset` (D-63).
+//!
+//! A window is returned as one dataset for each component of the elements, or, by the old sliding form, as tensors. Elements that overlapping
+//! windows share are read once and kept.
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, Handle, INFINITE, Iterate, Run, Shared, Source, restore_open, save_open};
@@ -88,17 +91,18 @@ impl Dataset for Window {
 }
 
 impl Rules {
-    /// The elements of the input that one window reaches over.
+    /// Returns the number of elements of the input from the first to the last one of a window.
     fn span(&self) -> usize {
         (self.size - 1).saturating_mul(self.stride).saturating_add(1)
     }
 }
 
 struct Windows {
-    /// None behind its end.
+    /// `None` after its end.
     input: Option<Source>,
     rules: Rules,
-    /// From the first element of the next window on; some failed.
+    /// The elements from the first one of the next window on. An element that failed is kept as its error: a window that contains it fails, and
+    /// the others do not.
     held: VecDeque<Result<Element>>,
 }
 
@@ -111,6 +115,7 @@ impl Windows {
         taken
     }
 
+    /// Moves to the next window. A shift beyond the elements that are held drops elements of the input, failed ones too.
     fn shift(&mut self, run: &Run<'_>) {
         let shift = self.rules.shift;
         let missing = shift.saturating_sub(self.held.len());

@@ -1,4 +1,10 @@
 //! Gradients that are collected until there are enough of them: `ConditionalAccumulator` and its like.
+//!
+//! The workers of a synchronous training apply gradients, and the chief takes the mean when enough have arrived. Each take increments the
+//! step of the accumulator, and gradients of earlier steps are dropped without an error: they come from workers that were too slow.
+//!
+//! A sparse sum keeps its rows sorted by index, and counts the gradients of each row: the mean of a row is over the gradients that have
+//! it, not over all of them.
 
 use super::monitor::{Job, Monitor, begin, begins};
 use crate::kernel::{Kernel, KernelContext, NodeSpec, gives};
@@ -51,7 +57,7 @@ struct Accumulator {
     dtype: DType,
     shape: PartialShape,
     sparse: bool,
-    /// True if sums are given, or means.
+    /// True if a take returns the sum of the gradients, and false if it returns their mean.
     sums: bool,
     state: Arc<Monitor<Gathered>>,
 }
@@ -79,6 +85,7 @@ struct Rows {
     values: Tensor,
 }
 
+/// Makes the kernel that creates an accumulator, or finds the one of its shared name, which must agree with the attributes.
 fn make(spec: &NodeSpec<'_>, sparse: bool) -> Result<Box<dyn Kernel>> {
     let (name, dtype) = (resource_name(spec), spec.dtype("dtype")?);
     let container = spec.str("container").unwrap_or_default();
@@ -141,6 +148,7 @@ numbers!(
     tensor::bf16: |count| tensor::bf16::from_f32(count as f32)
 );
 
+/// Adds a dense gradient. The first one of a step is kept as it is, so a step of one gradient copies nothing.
 fn apply<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
     let accumulator = accumulator(context)?;
     let (step, gradient) = (context.int(1)?, context.take(2));
@@ -170,6 +178,7 @@ fn apply<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
     })
 }
 
+/// Adds a sparse gradient, after a check of its rows against its indices, its declared shape, and the accumulator's shape.
 fn apply_sparse<T: Number>(context: &mut KernelContext<'_>, known_shape: bool) -> Result<()> {
     let accumulator = accumulator(context)?;
     let step = context.int(1)?;
@@ -235,7 +244,7 @@ fn apply_sparse<T: Number>(context: &mut KernelContext<'_>, known_shape: bool) -
     })
 }
 
-/// Both in the order of their indices, rows of one index summed.
+/// Merges two lists of rows. Both are sorted by index, as is the result, in which rows of the same index are summed.
 fn merged<T: Number>(a: &Rows, b: &Rows) -> Result<Rows> {
     let width: usize = a.values.shape()[1..].iter().product();
     let (x, y) = (a.values.as_slice::<T>()?, b.values.as_slice::<T>()?);
@@ -290,6 +299,7 @@ fn take(spec: &NodeSpec<'_>, sparse: bool) -> Result<Box<dyn Kernel>> {
     }))
 }
 
+/// A take of at least `required` gradients.
 struct Take {
     accumulator: Arc<Accumulator>,
     required: i64,
@@ -307,7 +317,7 @@ impl Job<Gathered> for Take {
     }
 
     fn undo(&mut self, state: &mut Gathered) {
-        // What came since is of a later step and stays alone; what was taken is then out of date.
+        // Gradients that arrived meanwhile belong to a later step, for which the taken ones are out of date: then these are dropped.
         if let Some((count, sum)) = self.taken.take().filter(|_| state.sum.is_none()) {
             state.count = count;
             state.sum = Some(sum);
@@ -329,6 +339,7 @@ impl Job<Gathered> for Take {
     }
 }
 
+/// Divides by the counts if means are requested, and sets the outputs. Runs outside of the lock.
 fn deliver<T: Number>(
     context: &mut KernelContext<'_>,
     accumulator: &Accumulator,

@@ -1,4 +1,7 @@
 //! Barriers: elements whose components come one by one under a key, taken when they are complete.
+//!
+//! An element moves from `incomplete` to `ready` with its last component. Complete elements are taken in the order of the insertions that
+//! brought their keys, and only those of one insertion in the order of their completion.
 
 use super::monitor::{Job, Monitor, begin, begins};
 use crate::kernel::{Kernel, KernelContext, NodeSpec, gives};
@@ -63,7 +66,7 @@ fn size(size: fn(&State) -> usize) -> Result<Box<dyn Kernel>> {
     }))
 }
 
-/// A barrier of a session.
+/// A barrier of a session, found by its name. Its shapes are those of components without the leading axis of the batch.
 struct Barrier {
     name: String,
     dtypes: Vec<DType>,
@@ -78,7 +81,7 @@ struct State {
     incomplete: BTreeMap<Bytes, Incomplete>,
     closed: bool,
     cancelled: bool,
-    /// The number of the next insertion that brings a key.
+    /// The number of the next insertion that brings a key. TensorFlow counts from the smallest integer, and a take returns the number.
     next: i64,
     completed: u64,
 }
@@ -170,7 +173,7 @@ impl Barrier {
         }
     }
 
-    /// Puts in a component of all keys, or of none.
+    /// Inserts a component for all keys, or fails and inserts none: all keys are checked before the first one changes.
     fn insert(&self, state: &mut State, component: usize, keys: &[Bytes], rows: Vec<Tensor>) -> Result<()> {
         let mut seen = std::collections::BTreeSet::new();
         for key in keys {
@@ -211,9 +214,9 @@ impl Barrier {
 struct Take {
     barrier: Arc<Barrier>,
     count: usize,
-    /// True if fewer will do after the barrier was closed.
+    /// True if fewer elements are enough after the barrier was closed.
     small: bool,
-    /// True if those that are not complete are waited for then.
+    /// True if a closed barrier still waits for the missing components of its elements.
     waits: bool,
     taken: Vec<((i64, u64), Element)>,
 }

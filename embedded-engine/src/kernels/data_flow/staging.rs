@@ -1,4 +1,7 @@
 //! Areas in which one part of a step, or of a program, leaves values for another: `StagingArea`.
+//!
+//! An area is a queue of whole elements without closing and without shapes. Elements are numbered, so that a step that fails after it has
+//! put one in can remove exactly that one, although other steps may have changed the area since.
 
 use super::monitor::{Job, Monitor, begin, begins, give, taken};
 use crate::kernel::{KernelContext, NodeSpec};
@@ -63,6 +66,7 @@ pub(super) fn register(registry: &mut Registry) {
     });
 }
 
+/// Returns the attribute `dtypes`, which is checked against each element that is taken: the area itself has no dtypes.
 pub(super) fn dtypes(spec: &NodeSpec<'_>) -> Result<Vec<DType>> {
     let dtypes = spec.attr("dtypes")?;
     dtypes.as_types().ok_or_else(|| Error::value("attribute 'dtypes' is not a list of dtypes"))
@@ -104,6 +108,7 @@ impl Bounds {
     }
 }
 
+/// A staging area of a session, found by its name.
 struct Area {
     name: String,
     limits: Bounds,
@@ -113,6 +118,7 @@ struct Area {
 /// One element, its size, and the number that it got.
 type Item = (u64, usize, Vec<Tensor>);
 
+/// The content of an area: its elements in order, their bytes together, and the number of the next one.
 #[derive(Default)]
 struct Items {
     list: VecDeque<Item>,
@@ -134,6 +140,7 @@ impl Area {
     }
 }
 
+/// Waits for room, then appends an element.
 struct Put {
     area: Arc<Area>,
     values: Vec<Tensor>,
@@ -169,6 +176,7 @@ impl Job<Items> for Put {
     }
 }
 
+/// Waits for an element, then removes the first one. Undone, the element returns to the front.
 struct Get {
     area: Arc<Area>,
     dtypes: Vec<DType>,
@@ -200,6 +208,7 @@ impl Job<Items> for Get {
     }
 }
 
+/// Waits for the element at an index, and copies it: there is nothing to undo.
 struct Peek {
     area: Arc<Area>,
     dtypes: Vec<DType>,
