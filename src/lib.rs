@@ -105,11 +105,11 @@ pub mod prelude {
     pub use hooks::SignalHook;
     pub use hooks::{
         BestCheckpointHook, CheckpointSaverHook, CheckpointSaverListener, ClosureHook, EarlyStoppingHook,
-        EvaluatorHook, FeedFnHook, FinalOpsHook, GlobalStepWaiterHook, LoggingTensorHook, Metric,
-        MetricsFileHook, NanTensorHook, ProfilerHook, SessionRunArgs, SessionRunContext, SessionRunHook,
-        SessionRunValues, SessionStoryHook, StallWatchdogHook, StepCounterHook, StopAfterNEvalsHook,
-        StopAtStepHook, SummaryAtEndHook, SummarySaverHook, SyncReplicas as _, SyncReplicasHook,
-        TimeLimitHook,
+        EvaluatorHook, FeedFnHook, FinalOpsHook, GlobalStepWaiterHook, InputSummaryHook, LoggingTensorHook,
+        Metric, MetricsFileHook, NanTensorHook, ProfilerHook, SessionRunArgs, SessionRunContext,
+        SessionRunHook, SessionRunValues, SessionStoryHook, StallWatchdogHook, StepCounterHook,
+        StopAfterNEvalsHook, StopAtStepHook, SummaryAtEndHook, SummarySaverHook, SyncReplicas as _,
+        SyncReplicasHook, TimeLimitHook,
     };
     pub use monitored::{
         BestExporter, EvalSpec, Evaluation, FinalExporter, HostTraining, LatestExporter, MonitoredSession,

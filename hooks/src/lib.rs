@@ -77,6 +77,7 @@
 //! | `PrometheusHook` | exports numbers to Prometheus, by HTTP or in a file | |
 //! | [`TimeLimitHook`] | stops after a time | |
 //! | [`StallWatchdogHook`] | reports a training that makes no progress | |
+//! | [`InputSummaryHook`] | writes how full queues and iterators are | |
 //! | [`SessionStoryHook`] | records the session's story for `monitored board` | |
 //!
 //! The hooks up to [`SyncReplicasHook`], and [`ProfilerHook`], are TensorFlow's and follow its rules; each intended difference is
@@ -115,6 +116,7 @@ mod feed_fn;
 mod final_ops;
 mod global_step_waiter;
 mod graph_files;
+mod input_summary;
 mod logging_tensor;
 mod metric;
 mod metrics_file;
@@ -159,6 +161,7 @@ pub use feed_fn::FeedFnHook;
 pub use final_ops::{FinalOpsHook, FinalValues};
 pub use global_step_waiter::GlobalStepWaiterHook;
 pub use hook::SessionRunHook;
+pub use input_summary::InputSummaryHook;
 pub use logging_tensor::LoggingTensorHook;
 pub use metric::Metric;
 pub use metrics_file::MetricsFileHook;

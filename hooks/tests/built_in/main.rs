@@ -11,6 +11,7 @@ mod evaluator;
 mod feed_fn;
 mod final_ops;
 mod global_step_waiter;
+mod input_summary;
 mod logging_tensor;
 mod metrics_file;
 mod nan_tensor;

@@ -1,0 +1,138 @@
+//! The fill of queues and iterators.
+
+use crate::events::{EventTarget, flush};
+use crate::step::{GlobalStep, begun};
+use crate::{Clock, SecondOrStepTimer, SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues};
+use session_core::{Graph, Result, RunMetadata, Session};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use summary::{EventWriter, Summary, Value};
+
+const NAME: &str = "InputSummaryHook";
+
+/// Writes summaries of the input of a run: how full queues and the buffers of iterators are, and how long the run waited for them.
+///
+/// `input/<name>/fraction_of_<capacity>_full` is between 0 and 1 for each queue with a capacity and for each iterator that makes elements
+/// ahead of the steps; `input/wait_fraction` is the part of the run's time for which it waited. A buffer that is mostly empty starves the
+/// training: its input needs more threads, or less work.
+/// [`Queue::summarize_fullness`](https://docs.rs/monitored-ops) adds the summary of one queue to the graph instead.
+///
+/// ```
+/// use hooks::InputSummaryHook;
+/// let hook = InputSummaryHook::every_n_steps("run", 100);
+/// ```
+///
+/// # Errors
+///
+/// `begin`: a runtime error if the graph has no global step; the errors of the event file. Runs: the errors of the event file.
+#[derive(Debug)]
+pub struct InputSummaryHook {
+    timer: SecondOrStepTimer,
+    target: EventTarget,
+    found: Option<Found>,
+    /// The step that the next run is expected to reach; `None` before the first run.
+    next: Option<i64>,
+    due: bool,
+}
+
+#[derive(Debug)]
+struct Found {
+    step: GlobalStep,
+    writer: Option<Arc<EventWriter>>,
+}
+
+impl InputSummaryHook {
+    /// Writes into a directory every `steps` steps.
+    #[must_use]
+    pub fn every_n_steps(directory: impl AsRef<Path>, steps: u64) -> InputSummaryHook {
+        InputSummaryHook::of(directory.as_ref(), SecondOrStepTimer::every_steps(steps))
+    }
+
+    /// Writes into a directory each time this much time has passed.
+    ///
+    /// ```
+    /// use hooks::InputSummaryHook;
+    /// use std::time::Duration;
+    /// let hook = InputSummaryHook::every_n_secs("run", Duration::from_secs(10));
+    /// ```
+    #[must_use]
+    pub fn every_n_secs(directory: impl AsRef<Path>, time: Duration) -> InputSummaryHook {
+        InputSummaryHook::of(directory.as_ref(), SecondOrStepTimer::every_secs(time))
+    }
+
+    fn of(directory: &Path, timer: SecondOrStepTimer) -> InputSummaryHook {
+        let target = EventTarget::Directory(directory.to_path_buf());
+        InputSummaryHook { timer, target, found: None, next: None, due: false }
+    }
+
+    /// Measures time with this clock. Default: the system's monotonic clock.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> InputSummaryHook {
+        self.timer = self.timer.clock(clock);
+        self
+    }
+
+    #[cold]
+    fn write(&mut self, session: &dyn Session, metadata: &RunMetadata) -> Result<i64> {
+        let Found { step, writer } = begun(&self.found, NAME)?;
+        let step = step.now(session)?;
+        self.timer.update(step);
+        if let Some(writer) = writer {
+            writer.add_summary(summary_of(metadata), step)?;
+        }
+        Ok(step)
+    }
+}
+
+fn summary_of(metadata: &RunMetadata) -> Summary {
+    let waited = metadata.input_wait.as_secs_f64() / metadata.elapsed.as_secs_f64();
+    let waited = if waited.is_finite() { waited } else { 0.0 };
+    let mut summary = Summary::scalar("input/wait_fraction", waited as f32);
+    for queue in &metadata.queues {
+        if let Some(capacity) = queue.capacity.filter(|&capacity| capacity > 0) {
+            let tag = format!("input/{}/fraction_of_{capacity}_full", queue.name);
+            summary.values.push(Value::scalar(tag, queue.size as f32 / capacity as f32));
+        }
+    }
+    summary
+}
+
+impl SessionRunHook for InputSummaryHook {
+    fn dry_run(&mut self) {
+        self.target.discard();
+    }
+
+    fn begin(&mut self, graph: &Graph) -> Result<()> {
+        let writer = self.target.open()?;
+        self.found = Some(Found { step: GlobalStep::of(graph, NAME)?, writer });
+        self.timer.reset();
+        self.next = None;
+        Ok(())
+    }
+
+    fn before_run(&mut self, _: &mut SessionRunContext<'_>) -> Result<Option<SessionRunArgs>> {
+        let Some(found) = &self.found else { return Ok(None) };
+        self.due = self.next.is_none_or(|next| self.timer.should_trigger(next));
+        let args = SessionRunArgs::new().fetch(found.step.read());
+        Ok(Some(if self.due { args.with_metadata() } else { args }))
+    }
+
+    fn after_run(
+        &mut self,
+        context: &mut SessionRunContext<'_>,
+        values: &SessionRunValues<'_>,
+    ) -> Result<()> {
+        let Some(before) = values.get(0) else { return Ok(()) };
+        let step = match self.due {
+            true => self.write(context.session(), values.metadata())?,
+            false => before.as_scalar_i64()?.saturating_add(1),
+        };
+        self.next = Some(step.saturating_add(1));
+        Ok(())
+    }
+
+    fn end(&mut self, _: &dyn Session) -> Result<()> {
+        flush(self.found.as_ref().and_then(|found| found.writer.as_deref()))
+    }
+}
