@@ -1,7 +1,7 @@
 //! A pipeline of any transformations, cut anywhere, continues as if it had not been cut.
 #![allow(clippy::unwrap_used)] // a panic is the report
 
-use dataset::{Dataset, Remainder};
+use dataset::{BucketOptions, Dataset, Options, Remainder};
 use embedded_engine::EmbeddedEngine;
 use proptest::prelude::*;
 use session_core::keys::TABLE_INITIALIZERS;
@@ -15,6 +15,9 @@ use std::sync::Arc;
 enum Pipeline {
     Range(i64),
     Rows(u64),
+    Slices(i64),
+    Random(u64),
+    Generator(i64),
     Map(Box<Pipeline>),
     ParallelMap(Box<Pipeline>, u64),
     Noise(Box<Pipeline>),
@@ -34,12 +37,32 @@ enum Pipeline {
     Group(Box<Pipeline>, i64),
     Cache(Box<Pipeline>),
     Sample(Box<Pipeline>, Box<Pipeline>, i64),
+    MapHost(Box<Pipeline>),
+    MapAndBatch(Box<Pipeline>, u64, bool),
+    PaddedBatch(Box<Pipeline>, u64, bool),
+    Bucket(Box<Pipeline>, i64),
+    Unbatch(Box<Pipeline>),
+    FlatMap(Box<Pipeline>),
+    Scan(Box<Pipeline>),
+    TakeWhile(Box<Pipeline>, i64),
+    Enumerate(Box<Pipeline>),
+    Unique(Box<Pipeline>),
+    IgnoreErrors(Box<Pipeline>, i64),
+    Fails(Box<Pipeline>, i64),
+    Options(Box<Pipeline>),
+    Choose(Box<Pipeline>, Box<Pipeline>),
     Zip(Box<Pipeline>, Box<Pipeline>),
     Concatenate(Box<Pipeline>, Box<Pipeline>),
 }
 
 fn pipelines() -> impl Strategy<Value = Pipeline> {
-    let source = prop_oneof![(0i64..9).prop_map(Pipeline::Range), (0u64..9).prop_map(Pipeline::Rows)];
+    let source = prop_oneof![
+        (0i64..9).prop_map(Pipeline::Range),
+        (0u64..9).prop_map(Pipeline::Rows),
+        (1i64..9).prop_map(Pipeline::Slices),
+        (0u64..9).prop_map(Pipeline::Random),
+        (0i64..9).prop_map(Pipeline::Generator),
+    ];
     source.prop_recursive(6, 10, 2, |inner| {
         let one = || inner.clone().prop_map(Box::new);
         prop_oneof![
@@ -68,6 +91,20 @@ fn pipelines() -> impl Strategy<Value = Pipeline> {
             (one(), 1i64..4).prop_map(|(x, keys)| Pipeline::Group(x, keys)),
             one().prop_map(Pipeline::Cache),
             (one(), one(), 0i64..50).prop_map(|(x, y, seed)| Pipeline::Sample(x, y, seed)),
+            one().prop_map(Pipeline::MapHost),
+            (one(), 1u64..4, any::<bool>()).prop_map(|(x, size, drop)| Pipeline::MapAndBatch(x, size, drop)),
+            (one(), 1u64..4, any::<bool>()).prop_map(|(x, size, drop)| Pipeline::PaddedBatch(x, size, drop)),
+            (one(), 1i64..4).prop_map(|(x, bound)| Pipeline::Bucket(x, bound)),
+            one().prop_map(Pipeline::Unbatch),
+            one().prop_map(Pipeline::FlatMap),
+            one().prop_map(Pipeline::Scan),
+            (one(), 0i64..300).prop_map(|(x, bound)| Pipeline::TakeWhile(x, bound)),
+            one().prop_map(Pipeline::Enumerate),
+            one().prop_map(Pipeline::Unique),
+            (one(), 1i64..4).prop_map(|(x, divisor)| Pipeline::IgnoreErrors(x, divisor)),
+            (one(), 1i64..4).prop_map(|(x, divisor)| Pipeline::Fails(x, divisor)),
+            one().prop_map(Pipeline::Options),
+            (one(), one()).prop_map(|(x, y)| Pipeline::Choose(x, y)),
             (one(), one()).prop_map(|(x, y)| Pipeline::Zip(x, y)),
             (one(), one()).prop_map(|(x, y)| Pipeline::Concatenate(x, y)),
         ]
@@ -85,17 +122,42 @@ fn several(graph: &Graph, element: &[Output]) -> Dataset {
     Dataset::from_tensors(graph, [&element[0]]).map(|_, x| vec![&x[0] + 1i64]).repeat(3).shuffle(2, Some(5))
 }
 
+/// The description of a vector of a length that is not known.
+fn vector_info() -> OutputInfo {
+    OutputInfo { dtype: DType::Int64, shape: PartialShape::from_sizes([-1]), is_ref: false }
+}
+
+fn remainder(drop: bool) -> Remainder {
+    if drop { Remainder::Drop } else { Remainder::Keep }
+}
+
+/// Fails for elements whose sum a number divides.
+fn failing(x: &Output, divisor: i64) -> Output {
+    let rest = ops::math::reduce_sum(x, ..) % divisor;
+    x * ops::math::floordiv(&rest, &rest)
+}
+
 /// The pipeline as a dataset.
 fn build(graph: &Graph, pipeline: &Pipeline) -> Dataset {
     match pipeline {
         Pipeline::Range(stop) => Dataset::range(graph, 0, *stop, 1).map(|_, x| vector(x[0].clone())),
-        Pipeline::Rows(len) => {
-            let row =
-                OutputInfo { dtype: DType::Int64, shape: PartialShape::from_sizes([-1]), is_ref: false };
-            Dataset::from_rows(graph, *len, [row], |index| {
-                Ok(vec![Tensor::from(vec![100 + index.cast_signed()])])
+        Pipeline::Slices(len) => {
+            let rows: Vec<i64> = (0..*len).map(|number| number * number).collect();
+            let rows = ops::array::constant(graph, Tensor::from(rows));
+            Dataset::from_tensor_slices(graph, [rows]).map(|_, x| vector(x[0].clone()))
+        }
+        Pipeline::Random(count) => {
+            Dataset::random(graph, Some(6)).take(*count).map(|_, x| vector(&x[0] % 1000i64))
+        }
+        Pipeline::Generator(count) => {
+            let count = *count;
+            Dataset::from_generator(graph, [vector_info()], move || {
+                (0..count).map(|number| Ok(vec![Tensor::from(vec![number, number + 1])]))
             })
         }
+        Pipeline::Rows(len) => Dataset::from_rows(graph, *len, [vector_info()], |index| {
+            Ok(vec![Tensor::from(vec![100 + index.cast_signed()])])
+        }),
         Pipeline::Map(x) => build(graph, x).map(|_, x| vec![&x[0] * 3i64 + 1i64]),
         Pipeline::ParallelMap(x, calls) => build(graph, x).parallel_map(*calls, |_, x| vec![&x[0] * 5i64]),
         Pipeline::Noise(x) => build(graph, x).parallel_map(2, |graph, x| {
@@ -108,8 +170,7 @@ fn build(graph: &Graph, pipeline: &Pipeline) -> Dataset {
         }),
         // Ragged elements fail, and are the same error at the same place with and without a cut.
         Pipeline::Batch(x, size, drop) => {
-            let remainder = if *drop { Remainder::Drop } else { Remainder::Keep };
-            build(graph, x).batch(*size, remainder).map(|_, x| vector(x[0].clone()))
+            build(graph, x).batch(*size, remainder(*drop)).map(|_, x| vector(x[0].clone()))
         }
         Pipeline::Shuffle(x, buffer, seed) => build(graph, x).shuffle(*buffer, Some(*seed)),
         Pipeline::ShuffleOnce(x, buffer, seed) => build(graph, x).shuffle_once(*buffer, Some(*seed)),
@@ -139,6 +200,54 @@ fn build(graph: &Graph, pipeline: &Pipeline) -> Dataset {
         Pipeline::Cache(x) => build(graph, x).cache(),
         Pipeline::Sample(x, y, seed) => {
             Dataset::sample_from_datasets(&[&build(graph, x), &build(graph, y)], None, Some(*seed))
+        }
+        Pipeline::MapHost(x) => build(graph, x).map_host([vector_info()], |values| {
+            let doubled: Vec<i64> =
+                values[0].to_vec::<i64>()?.into_iter().map(|x| x.wrapping_mul(2)).collect();
+            Ok(vec![Tensor::from(doubled)])
+        }),
+        Pipeline::MapAndBatch(x, size, drop) => build(graph, x)
+            .map_and_batch(*size, remainder(*drop), 2, |_, x| vec![&x[0] + 7i64])
+            .map(|_, x| vector(x[0].clone())),
+        Pipeline::PaddedBatch(x, size, drop) => build(graph, x)
+            .padded_batch(*size, &[PartialShape::from([None])], remainder(*drop))
+            .map(|_, x| vector(x[0].clone())),
+        Pipeline::Bucket(x, bound) => build(graph, x)
+            .bucket_by_sequence_length(
+                |_, x| ops::array::size(&x[0]),
+                &[*bound, bound + 2],
+                &[2, 3, 1],
+                BucketOptions::default(),
+            )
+            .map(|_, x| vector(x[0].clone())),
+        Pipeline::Unbatch(x) => build(graph, x).unbatch().map(|_, x| vector(x[0].clone())),
+        Pipeline::FlatMap(x) => build(graph, x).flat_map(several),
+        Pipeline::Scan(x) => {
+            let start = ops::array::constant(graph, 0i64);
+            build(graph, x).scan(&[start], |_, state, x| {
+                let next = &state[0] + ops::math::reduce_sum(&x[0], ..) % 100i64;
+                (vec![next.clone()], vec![&x[0] + next])
+            })
+        }
+        Pipeline::TakeWhile(x, bound) => build(graph, x).take_while(|graph, x| {
+            let sum = ops::math::reduce_sum(&x[0], ..);
+            ops::math::less(sum, ops::array::constant(graph, *bound))
+        }),
+        Pipeline::Enumerate(x) => build(graph, x).enumerate(3).map(|_, x| vec![&x[1] + &x[0]]),
+        Pipeline::Unique(x) => build(graph, x)
+            .map(|_, x| vec![ops::math::reduce_sum(&x[0], ..) % 5i64])
+            .unique()
+            .map(|_, x| vector(x[0].clone())),
+        Pipeline::IgnoreErrors(x, divisor) => {
+            build(graph, x).map(|_, x| vec![failing(&x[0], *divisor)]).ignore_errors()
+        }
+        Pipeline::Fails(x, divisor) => build(graph, x).map(|_, x| vec![failing(&x[0], *divisor)]),
+        Pipeline::Options(x) => {
+            build(graph, x).with_options(&Options::default().private_threadpool_size(2).deterministic(true))
+        }
+        Pipeline::Choose(x, y) => {
+            let turns = Dataset::range(graph, 0, 2, 1).repeat(9);
+            Dataset::choose_from_datasets(&[&build(graph, x), &build(graph, y)], &turns)
         }
         Pipeline::Zip(x, y) => Dataset::zip(&[&build(graph, x), &build(graph, y)])
             .map(|_, x| vec![ops::array::concat(&[x[0].clone(), x[1].clone()], 0)]),
@@ -176,7 +285,7 @@ fn take(session: &dyn Session, next: &Output, count: usize) -> Vec<Result<Vec<i6
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 120, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 250, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn an_interrupted_pipeline_continues_with_the_next_element(
