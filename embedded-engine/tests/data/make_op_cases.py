@@ -578,6 +578,74 @@ def variant_rows(z):
 
 
 @folder
+def op_iterators(z):
+    """Iterators of all kinds, and files that datasets are written to."""
+    types = dict(output_types=[I64], output_shapes=[[]])
+    source = D.range(5, 9)
+
+    def element(handle, after=()):
+        with tf.control_dependencies(after):
+            return ops.IteratorGetNext(iterator=handle, **types)[0]
+
+    def begun(handle, d=source):
+        return ops.MakeIterator(dataset=var(d), iterator=handle)
+    named = lambda name: ops.Iterator(shared_name=name, container="", **types)
+
+    def first(handle):
+        return element(handle, [begun(handle)])
+    z.fetch("Iterator", lambda: first(named("one")))
+    z.fetch("IteratorV2", lambda: first(ops.IteratorV2(shared_name="two", container="", **types)))
+    z.fetch("AnonymousIterator", lambda: first(ops.AnonymousIterator(**types)))
+    z.fetch("AnonymousIteratorV3", lambda: first(ops.AnonymousIteratorV3(**types)))
+
+    def deleted():
+        handle, deleter = ops.AnonymousIteratorV2(**types)
+        given = first(handle)
+        with tf.control_dependencies([given]):
+            gone = ops.DeleteIterator(handle=handle, deleter=deleter)
+        with tf.control_dependencies([gone]):
+            return tf.identity(given)
+    z.fetch("AnonymousIteratorV2 and DeleteIterator", deleted)
+    for op in ("IteratorFromStringHandle", "IteratorFromStringHandleV2"):
+        def by_handle():
+            handle = named("by " + op)
+            again = getattr(ops, op)(string_handle=ops.IteratorToStringHandle(resource_handle=handle), **types)
+            return element(again, [begun(handle)])
+        z.fetch(op, by_handle)
+
+        def of_nothing():
+            return element(getattr(ops, op)(string_handle="no handle", **types))
+        z.fetch(f"{op} of no handle", of_nothing)
+
+    def moved(d, is_begun=True):
+        handle, other = (named(f"{way} {d is source} {is_begun}") for way in ("from", "to"))
+        given = element(handle, [begun(handle, d)])
+        with tf.control_dependencies([given]):
+            state = ops.SerializeIterator(resource_handle=handle)
+        with tf.control_dependencies([begun(other, d)] if is_begun else []):
+            restored = ops.DeserializeIterator(resource_handle=other, serialized=state)
+        return element(other, [restored])
+    z.fetch("SerializeIterator and DeserializeIterator", lambda: moved(source))
+    z.fetch("SerializeIterator of a shuffle", lambda: moved(source.shuffle(3, seed=4)))
+    z.fetch("DeserializeIterator before it begins", lambda: moved(source, False))
+    z.fetch("not begun", lambda: element(named("never")))
+    z.fetch("begun with another type", lambda: element(named("typed"), [begun(named("typed"), source.map(lambda x: tf.cast(x, F32)))]))
+
+    def written(op, d, compression):
+        name = f"{op}{compression}.rec"
+        done = getattr(ops, op)(input_dataset=var(d), filename=name, compression_type=compression)
+        with tf.control_dependencies([done]):
+            records = dataset("TFRecordDataset", tf.TensorSpec([], STR), filenames=tf.constant([name]), compression_type=compression, buffer_size=n(0))
+            whole = records.batch(9)
+        return ops.DatasetToSingleElement(dataset=var(whole), output_types=[STR], output_shapes=[[None]])
+    for op in spellings("DatasetToTFRecord"):
+        for compression in ("", "GZIP"):
+            z.fetch(f"{op} {compression}", lambda: written(op, D.from_tensor_slices(["a", "", "record"]), compression))
+        z.fetch(f"{op} of numbers", lambda: written(op, source, ""))
+        z.fetch(f"{op} of nothing", lambda: written(op, D.from_tensor_slices(tf.constant([], STR)), ""))
+
+
+@folder
 def op_arguments(z):
     """Arguments that no dataset has, and how TensorFlow refuses them."""
     d = D.range(5)
@@ -686,6 +754,7 @@ def error(failed):
     inside = re.search(r"Node: '[^']*'\n(.*)", text, re.S)
     text = inside.group(1) if inside else text
     text = re.sub(r"\n\t? *\[\[.*", "", text, flags=re.S).split("\nOriginal stack")[0].split("\nErrors may")[0]
+    text = text.split("before restorin")[0].replace("Failed to restore dataset iterator from checkpoint: ", "")
     text = text.split("  If you are using tf.map_fn")[0].split(" has values Tensor:")[0]
     # Elements of a batch arrive in any order.
     text = re.sub(r" Shapes are: \[tensor\]: .*", "", text)
@@ -759,6 +828,9 @@ def make(name):
             node.ClearField("experimental_debug_info")
             for key in [key for key in node.attr if key == "_class" or key == "metadata"]:
                 del node.attr[key]
+    for left in os.listdir():
+        if left.endswith(".rec"):
+            os.remove(left)
     used, pending = set(), [a.func.name for node in reduced.node for a in node.attr.values() if a.HasField("func")]
     by_name = {f.signature.name: f for f in reduced.library.function}
     while pending:

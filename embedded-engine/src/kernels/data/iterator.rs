@@ -207,6 +207,11 @@ impl IteratorResource {
     /// Goes to where another iterator stood.
     pub(super) fn go_to(&self, dataset: &Handle, position: &[u8], caller: &Caller<'_>) -> Result<()> {
         let mut taken = self.take(Some(caller.limits))?;
+        if taken.live.is_none() {
+            let text = "Restore() failed because the iterator has not been initialized. Ensure that you have run the initializer \
+                        operation for this iterator before restoring it.";
+            return Err(Error::new(Code::FailedPrecondition, text));
+        }
         let own = taken.live.as_ref().filter(|live| live.chain() == chain(dataset.dataset.as_ref()));
         let (dataset, origin) = own.map_or((dataset, ""), |live| (&live.dataset, &live.origin));
         let mut live = Live::make(dataset, origin, caller)?;

@@ -9,9 +9,10 @@ use crate::kernels::io::path;
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
 use crate::resources::Instance;
+use flate2::write::{GzEncoder, ZlibEncoder};
 use session_core::{Code, Error, PartialShape, Result};
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 use summary::record::RecordWriter;
 use tensor::DType;
@@ -103,26 +104,75 @@ fn to_records(context: &mut KernelContext<'_>) -> Result<()> {
         text.ok_or_else(|| Error::invalid_argument(format!("input {index} is empty")))
     };
     let (name, compression) = (text(1)?, text(2)?);
-    if !compression.is_empty() {
-        let text =
-            format!("records are not written with compression '{}'", String::from_utf8_lossy(&compression));
-        return Err(Error::new(Code::Unimplemented, text));
-    }
     let path = path(&name);
     let failed = |error: &dyn std::fmt::Display| {
         Error::new(Code::Unknown, format!("could not write '{}': {error}", path.display()))
     };
     context.files().check_write(&path)?;
-    let file = File::create(&path).map_err(|error| failed(&error))?;
-    let mut records = RecordWriter::new(BufWriter::new(file));
+    let create = || File::create(&path).map(BufWriter::new).map_err(|error| failed(&error));
+    let level = flate2::Compression::default();
+    let file = match &compression[..] {
+        b"" => RecordFile::Plain(create()?),
+        b"GZIP" => RecordFile::Gzip(GzEncoder::new(create()?, level)),
+        b"ZLIB" => RecordFile::Zlib(ZlibEncoder::new(create()?, level)),
+        other => {
+            let text = format!("Unsupported compression_type '{}'.", String::from_utf8_lossy(other));
+            return Err(Error::invalid_argument(text));
+        }
+    };
+    let mut records = RecordWriter::new(file);
     whole(context, &dataset, |_, element| {
         let [component] = element.as_slice() else {
             return Err(Error::invalid_argument("records need elements of one string"));
         };
+        if component.dtype() != DType::String {
+            let text = format!(
+                "ToTFRecordOp currently only supports DT_STRING dataypes, but got {}",
+                element::name(component.dtype())
+            );
+            return Err(Error::invalid_argument(text));
+        }
         for record in component.as_strings()? {
             records.write(record).map_err(|error| failed(&error))?;
         }
         Ok(true)
     })?;
-    records.flush().map_err(|error| failed(&error))
+    records.into_inner().finish().map_err(|error| failed(&error))
+}
+
+/// A file of records, as it is or compressed.
+enum RecordFile {
+    Plain(BufWriter<File>),
+    Gzip(GzEncoder<BufWriter<File>>),
+    Zlib(ZlibEncoder<BufWriter<File>>),
+}
+
+impl RecordFile {
+    /// Writes what is left, and the end of a compressed file.
+    fn finish(self) -> io::Result<()> {
+        match self {
+            RecordFile::Plain(file) => Ok(file),
+            RecordFile::Gzip(file) => file.finish(),
+            RecordFile::Zlib(file) => file.finish(),
+        }?
+        .flush()
+    }
+}
+
+impl Write for RecordFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            RecordFile::Plain(file) => file.write(bytes),
+            RecordFile::Gzip(file) => file.write(bytes),
+            RecordFile::Zlib(file) => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            RecordFile::Plain(file) => file.flush(),
+            RecordFile::Gzip(file) => file.flush(),
+            RecordFile::Zlib(file) => file.flush(),
+        }
+    }
 }
