@@ -283,6 +283,77 @@ def optional(_):
     return [iterator.initializer] + [[tf.identity(loss)]] * 6
 
 
+@program
+def sequences(_):
+    """Sequence examples, padded by buckets, through a recurrent layer with masks."""
+    def record(number):
+        steps = [tf.train.Feature(float_list=tf.train.FloatList(value=ramp(2) * (number + at))) for at in range(number % 4 + 1)]
+        lists = tf.train.FeatureLists(feature_list={"steps": tf.train.FeatureList(feature=steps)})
+        context = tf.train.Features(feature={"label": ints(number % 2)})
+        return tf.train.SequenceExample(context=context, feature_lists=lists).SerializeToString(deterministic=True)
+    cases.records("sequences", [record(number) for number in range(14)])
+
+    def parse(serialized):
+        context, lists = tf.io.parse_single_sequence_example(serialized, {"label": tf.io.FixedLenFeature([], tf.int64)}, {"steps": tf.io.FixedLenSequenceFeature([2], tf.float32)})
+        return lists["steps"], tf.shape(lists["steps"])[0], context["label"]
+    dataset = v1.data.TFRecordDataset("data/sequences").map(parse).cache().shuffle(6, seed=12).repeat().padded_batch(4, ([None, 2], [], []))
+    iterator = v1.data.make_initializable_iterator(dataset)
+    x, lengths, labels = iterator.get_next()
+    kernel, bias = variable("kernel", 5, 3), v1.get_variable("bias", initializer=np.zeros(3, np.float32))
+
+    def body(at, h):
+        new = tf.tanh(tf.matmul(tf.concat([x[:, at], h], 1), kernel) + bias)
+        return at + 1, tf.where(tf.less(at, lengths)[:, None] & tf.ones_like(h, tf.bool), new, h)
+    _, state = v1.while_loop(lambda at, _: at < tf.shape(x)[1], body, [0, tf.zeros([4, 3])])
+    return [iterator.initializer] + [trained(linear(state, labels), v1.train.AdagradOptimizer(0.2))] * 7
+
+
+@program
+def ragged_examples(_):
+    """Ragged features of records, embedded and pooled."""
+    rows = []
+    for number in range(11):
+        feature = {"words": tf.train.Feature(bytes_list=tf.train.BytesList(value=[b"w%d" % (number * at % 6) for at in range(number % 4)])), "y": ints(number % 3)}
+        rows.append(tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString(deterministic=True))
+    cases.records("ragged", rows)
+    features = {"words": tf.io.RaggedFeature(tf.string, row_splits_dtype=tf.int64), "y": tf.io.FixedLenFeature([], tf.int64)}
+    dataset = v1.data.TFRecordDataset("data/ragged").repeat(3).batch(4).apply(X.parse_example_dataset(features, num_parallel_calls=2)).prefetch(2)
+    iterator = v1.data.make_initializable_iterator(dataset)
+    parsed = iterator.get_next()
+    ids = tf.ragged.map_flat_values(lambda words: tf.strings.to_hash_bucket_fast(words, 8), parsed["words"])
+    vectors = tf.ragged.map_flat_values(lambda flat: tf.gather(variable("vectors", 8, 4), flat), ids)
+    dense = vectors.to_tensor()
+    pooled = tf.reduce_sum(dense, 1) / tf.cast(tf.maximum(ids.row_lengths(), 1), tf.float32)[:, None]
+    return [iterator.initializer] + [trained(linear(tf.reshape(pooled, [-1, 4]), parsed["y"]))] * 7
+
+
+@program
+def sharded(_):
+    """Shards of rows for two workers, stacked by zip, with an end that a loop sees."""
+    rows = D.from_tensor_slices({"x": ramp(14, 3), "meta": {"y": ramp(14), "id": np.arange(14)}})
+    halves = [rows.shard(2, index).shuffle(3, seed=index + 1, reshuffle_each_iteration=False).repeat(2) for index in range(2)]
+    both = D.zip(tuple(halves)).map(lambda a, b: (tf.stack([a["x"], b["x"]]), tf.stack([a["meta"]["y"], b["meta"]["y"]])))
+    dataset = both.apply(X.unbatch()).batch(6, drop_remainder=True).apply(X.ignore_errors())
+    iterator = v1.data.make_initializable_iterator(dataset)
+    return [iterator.initializer] + [trained(linear(*iterator.get_next()))] * 6
+
+
+@program
+def fixed_records(_):
+    """Records of one length, decoded from bytes, as of CIFAR."""
+    rows = np.arange(7 * 13, dtype=np.uint8).reshape(7, 13)
+    cases.put("rows.bin", b"head" + rows.tobytes() + b"t")
+
+    def parse(record):
+        raw = tf.io.decode_raw(record, tf.uint8)
+        pixels = tf.reshape(tf.cast(raw[1:], tf.float32) / 255.0, [3, 2, 2])
+        return tf.transpose(pixels, [1, 2, 0]), tf.cast(raw[0] % 3, tf.int64)
+    dataset = v1.data.FixedLengthRecordDataset("data/rows.bin", 13, 4, 1).apply(X.map_and_batch(parse, 3, num_parallel_batches=1, drop_remainder=True)).repeat()
+    images, labels = v1.data.make_one_shot_iterator(dataset).get_next()
+    logits = tf.matmul(tf.reshape(images, [3, 12]), variable("out", 12, 3))
+    return [trained(v1.losses.sparse_softmax_cross_entropy(labels, logits))] * 6
+
+
 # ---- recording -------------------------------------------------------------
 
 def step(session, kept, entry):
