@@ -282,6 +282,10 @@ def op_functions(z):
             for op in spellings("ParallelInterleaveDataset"):
                 z.over(f"{op} {cycle} {name}", z.inputs.numbers(), lambda d: dataset(op, SCALAR, input_dataset=var(d), sloppy=False, **turns), limit=24)
             z.over(f"LegacyParallelInterleaveDatasetV2 {cycle} {name}", z.inputs.numbers(), lambda d: dataset("LegacyParallelInterleaveDatasetV2", SCALAR, input_dataset=var(d), **turns), limit=24)
+    longer = function(lambda x: var(D.range(4).map(lambda y: failing(x + y, 3))), SCALAR)
+    for cycle, block in ((1, 2), (2, 2), (2, 3)):
+        turns = dict(cycle_length=n(cycle), block_length=n(block), buffer_output_elements=n(2), prefetch_input_elements=n(2), other_arguments=[], f=longer)
+        z.add(f"LegacyParallelInterleaveDatasetV2 {cycle} {block} fails", lambda: dataset("LegacyParallelInterleaveDatasetV2", SCALAR, input_dataset=var(D.range(5)), **turns), limit=24)
     add = function(lambda s, x: (s + x, s * 100 + x), SCALAR, SCALAR)
     for op in spellings("ScanDataset"):
         z.over(op, z.inputs.numbers(), lambda d: dataset(op, SCALAR, input_dataset=var(d), initial_state=[n(1)], other_arguments=[], f=add))
