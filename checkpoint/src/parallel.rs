@@ -6,7 +6,7 @@ use std::thread;
 /// More threads than this saturate no disk further and disturb the program.
 const MAX_THREADS: usize = 4;
 
-/// Returns the number of threads that to use: what was requested, or what this machine can use.
+/// Returns the number of threads to use: the requested one, or that of this machine.
 pub(crate) fn threads(asked: usize) -> usize {
     if asked > 0 {
         return asked;

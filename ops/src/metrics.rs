@@ -81,7 +81,7 @@ pub fn weighted_mean(values: impl AsOutput, weights: impl AsOutput) -> Metric {
     mean_in("mean", values.as_output(), Some(weights.as_output()))
 }
 
-/// Returns the number of of that the predictions are equal to the labels.
+/// Returns the share of predictions that are equal to their labels.
 ///
 /// ```
 /// # use ops::{array::constant, metrics};

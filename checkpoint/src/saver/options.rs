@@ -245,7 +245,7 @@ impl SaverOptions {
         self
     }
 
-    /// Returns the number of of that the newest checkpoints are kept; `None` for all.
+    /// Returns the number of newest checkpoints that are kept; `None` for all.
     ///
     /// ```
     /// assert_eq!(checkpoint::SaverOptions::new().kept(), Some(5));

@@ -105,7 +105,7 @@ fn gather_v2_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Returns the number of leading that axes each index of `indices` picks from, when that is known.
+/// Returns the number of leading axes that each index of `indices` picks from, if it is known.
 fn index_depth(indices: &PartialShape) -> Result<Option<usize>> {
     match indices.rank() {
         Some(0) => Err(Error::value("indices must have at least one axis")),

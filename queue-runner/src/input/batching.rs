@@ -376,7 +376,7 @@ impl Maker {
         self.scope.add_error(of_scope(&self.scope, error, self.dequeue_type()));
     }
 
-    /// Returns the type of the operation that gives batches.
+    /// Returns the type of the operation that returns batches.
     fn dequeue_type(&self) -> &'static str {
         if self.options.allow_smaller_final_batch { "QueueDequeueUpToV2" } else { "QueueDequeueManyV2" }
     }
@@ -394,7 +394,7 @@ impl Maker {
         let part = |tensor: BatchTensor| match tensor {
             BatchTensor::Dense(value) => {
                 let output = value.to_output(&place);
-                // Before anything is said of the shape that it has not got.
+                // This error first: the unknown shape follows from it.
                 if let Some(error) = output.operation().error() {
                     self.scope.add_error(error.clone());
                 }

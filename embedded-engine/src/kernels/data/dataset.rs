@@ -76,7 +76,7 @@ pub(super) trait Dataset: Send + Sync {
         None
     }
 
-    /// Returns the number of elements that may be made ahead of the steps that take them, if it is what asks for that.
+    /// Returns the number of elements that may be made ahead of the steps that take them, if this dataset is a prefetch.
     fn buffer_size(&self) -> Option<usize> {
         None
     }
