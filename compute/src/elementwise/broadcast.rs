@@ -53,6 +53,8 @@ pub enum BroadcastError {
         /// Its rank.
         rank: usize,
     },
+    /// The sizes of the result, those that are 0 left out, have a product beyond `usize`.
+    TooLarge,
 }
 
 impl fmt::Display for BroadcastError {
@@ -66,6 +68,7 @@ impl fmt::Display for BroadcastError {
             BroadcastError::RankTooHigh { operand, rank } => {
                 write!(f, "operand {operand} has rank {rank}, more than {MAX_RANK}")
             }
+            BroadcastError::TooLarge => f.write_str("the operands broadcast to a shape that is too large"),
         }
     }
 }
@@ -87,9 +90,10 @@ impl<const N: usize> Broadcast<N> {
     /// Aligns operands of these shapes.
     ///
     /// # Errors
-    /// [`BroadcastError`] if the shapes are incompatible or have too many dimensions.
+    /// [`BroadcastError`] if the shapes are incompatible, have too many dimensions, or are too large.
     pub fn new(shapes: [&[usize]; N]) -> Result<Self, BroadcastError> {
         let (shape, shape_rank) = output_shape(&shapes)?;
+        check_size(&shape[..shape_rank])?; // no operand has larger sizes
         let mut plan = Broadcast {
             shape,
             shape_rank,
@@ -245,6 +249,12 @@ impl<const N: usize> Broadcast<N> {
         }
         offset
     }
+}
+
+/// Refuses sizes whose products could overflow. A 0 does not help: the kernels also multiply the sizes before and after it.
+fn check_size(shape: &[usize]) -> Result<(), BroadcastError> {
+    let product = shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size.max(1)));
+    product.map(|_| ()).ok_or(BroadcastError::TooLarge)
 }
 
 fn output_shape<const N: usize>(

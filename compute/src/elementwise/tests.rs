@@ -129,6 +129,16 @@ fn shapes_that_do_not_fit_are_refused() {
         Broadcast::new([&[1; 9], &[1; 8]]).unwrap_err(),
         BroadcastError::RankTooHigh { operand: 0, rank: 9 }
     );
+    let huge = 1 << 40;
+    for shapes in [
+        [&[huge, huge, 0][..], &[][..]],
+        [&[0, huge, huge], &[1]],
+        [&[huge, 1, 0], &[1, huge, 0]],
+        [&[huge, 1], &[1, huge]],
+    ] {
+        assert_eq!(Broadcast::new(shapes).unwrap_err(), BroadcastError::TooLarge, "{shapes:?}");
+    }
+    assert!(Broadcast::new([&[huge, 0][..], &[]]).unwrap().is_empty());
     assert!(Broadcast::new([&[0], &[2]]).is_err());
     assert_eq!(Broadcast::new([&[0], &[1]]).unwrap().output_shape(), [0]);
 }
