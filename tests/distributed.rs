@@ -11,10 +11,10 @@ mod cluster;
 mod failures;
 #[path = "support/parts.rs"]
 mod parts;
+#[path = "support/python.rs"]
+mod python;
 #[path = "distributed/roles.rs"]
 mod roles;
-#[path = "support/skipped.rs"]
-mod skipped;
 #[path = "distributed/training.rs"]
 mod training;
 

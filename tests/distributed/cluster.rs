@@ -17,7 +17,7 @@ pub(crate) fn available() -> bool {
     match Library::find() {
         Ok(_) => true,
         Err(error) => {
-            crate::skipped::skipped(error);
+            crate::python::skipped(error);
             false
         }
     }
@@ -67,9 +67,20 @@ impl Process {
     ) -> Process {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "process", "--nocapture", "--quiet"]);
-        command.env("DISTRIBUTED_ROLE", role).env("DISTRIBUTED_CLUSTER", cluster.to_string());
+        command.env("DISTRIBUTED_ROLE", role).env("DISTRIBUTED_FOLDER", folder);
+        Process::of(command, cluster, job, index, format!("{role} {job}/{index}"))
+    }
+
+    /// Starts a task of a cluster in Python: a server, and for a worker the synchronous training of the role `replica`.
+    pub(crate) fn start_python(python: &Path, cluster: &ClusterSpec, job: &str, index: usize) -> Process {
+        let mut command = Command::new(python);
+        command.args(["-c", include_str!("replica.py")]);
+        Process::of(command, cluster, job, index, format!("Python's {job}/{index}"))
+    }
+
+    fn of(mut command: Command, cluster: &ClusterSpec, job: &str, index: usize, name: String) -> Process {
+        command.env("DISTRIBUTED_CLUSTER", cluster.to_string()).env("TF_CPP_MIN_LOG_LEVEL", "2");
         command.env("DISTRIBUTED_JOB", job).env("DISTRIBUTED_INDEX", index.to_string());
-        command.env("DISTRIBUTED_FOLDER", folder).env("TF_CPP_MIN_LOG_LEVEL", "2");
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         let (sender, lines) = channel();
@@ -83,7 +94,6 @@ impl Process {
                 }
             }
         });
-        let name = format!("{role} {job}/{index}");
         let process = Process { child, input, lines, name };
         assert_eq!(process.line(), "ready", "{}", process.name);
         process

@@ -129,7 +129,7 @@ fn train(task: &Task) {
 }
 
 /// Takes part in a synchronous training: one step for each line of input, with an example that is the number of the worker plus
-/// one. Answers with the value of the variable and the step.
+/// one. Answers with the values of the variables and the step. `replica.py` does the same.
 fn replica(task: &Task) {
     let (library, server) = start_server(task);
     let device = format!("/job:worker/task:{}", task.index);
@@ -142,7 +142,7 @@ fn replica(task: &Task) {
     let w = variables::variable(&graph.named("w"), 0.0f32);
     let table = variables::variable(&graph.named("table"), [[1.0f32], [2.0]]);
     let row = math::reduce_sum(nn::embedding_lookup(&table, array::constant(&graph, [1i32])), ..);
-    let optimizer = SyncReplicasOptimizer::new(GradientDescentOptimizer::new(1.0), 2);
+    let optimizer = SyncReplicasOptimizer::new(MomentumOptimizer::new(1.0, 0.9), 2);
     let train_op = optimizer.minimize(&(&w * &x + &row * &x), Some(&step));
 
     let is_chief = task.index == 0;
@@ -163,7 +163,7 @@ fn replica(task: &Task) {
                 session.run(&train_op, [(&x, (task.index + 1) as f32)]).unwrap();
                 let (w, table, step) = session.run_without_hooks((&w, &table, &step), ()).unwrap();
                 let (w, table) = (w.value::<f32>().unwrap(), table.to_vec::<f32>().unwrap());
-                say(format!("{w} {table:?} {}", step.value::<i64>().unwrap()));
+                say(format!("{w} {} {} {}", table[0], table[1], step.value::<i64>().unwrap()));
             }
             "close" => break,
             other => panic!("what is {other}?"),

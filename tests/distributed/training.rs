@@ -2,6 +2,7 @@
 
 use crate::cluster::{Process, available, cluster, cluster_of};
 use crate::parts::model;
+use crate::python::python;
 use crate::roles::{SAVE_STEPS, saved_step};
 use monitored_session::ops::optimizers::*;
 use monitored_session::prelude::*;
@@ -110,16 +111,59 @@ fn workers_take_each_step_of_a_synchronous_training_together() {
     let start = |role, job, index| Process::start(role, &cluster, job, index, folder.path());
     let ps = start("server", "ps", 0);
     let mut workers = [start("replica", "worker", 0), start("replica", "worker", 1)];
-    for step in 1..=3u8 {
-        workers.iter_mut().for_each(|worker| worker.tell("step"));
-        // The gradients are 1 and 2: each step subtracts their mean.
-        let expected = format!("{} [1.0, {:?}] {step}", -1.5 * f32::from(step), 2.0 - 1.5 * f32::from(step));
-        for worker in &workers {
-            assert_eq!(worker.line(), expected);
-        }
-    }
+    train_together(&mut workers);
     for worker in workers.iter_mut().rev() {
         assert_eq!(worker.ask("close"), "closed");
     }
+    drop(ps);
+}
+
+/// Lets two replicas take three steps, and compares the variables after each of them.
+fn train_together(workers: &mut [Process; 2]) {
+    let (mut velocity, mut moved) = (0f32, 0f32);
+    for step in 1..=3u8 {
+        workers.iter_mut().for_each(|worker| worker.tell("step"));
+        // The gradients of the replicas are 1 and 2.
+        velocity = 0.9 * velocity + 1.5;
+        moved -= velocity;
+        let expected = [moved, 1.0, 2.0 + moved, f32::from(step)];
+        for worker in workers.iter() {
+            let line = worker.line();
+            let found: Vec<f32> = line.split(' ').map(|value| value.parse().unwrap()).collect();
+            assert_eq!(found.len(), expected.len(), "{line}");
+            let close = found.iter().zip(&expected).all(|(found, expected)| (found - expected).abs() < 1e-5);
+            assert!(close, "{line} for {expected:?}");
+        }
+    }
+}
+
+/// The variables, accumulators and tokens on the parameter server have the names under which TensorFlow's Python finds them.
+#[test]
+fn a_chief_in_rust_and_a_worker_in_python_train_together() {
+    let Some(python) = python().filter(|_| available()) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = cluster(2);
+    let ps = Process::start_python(&python, &cluster, "ps", 0);
+    let chief = Process::start("replica", &cluster, "worker", 0, folder.path());
+    let mut workers = [chief, Process::start_python(&python, &cluster, "worker", 1)];
+    train_together(&mut workers);
+    let [mut chief, worker] = workers;
+    worker.kill();
+    assert_eq!(chief.ask("close"), "closed");
+    drop(ps);
+}
+
+#[test]
+fn a_chief_in_python_and_a_worker_in_rust_train_together() {
+    let Some(python) = python().filter(|_| available()) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = cluster(2);
+    let ps = Process::start("server", &cluster, "ps", 0, folder.path());
+    let chief = Process::start_python(&python, &cluster, "worker", 0);
+    let mut workers = [chief, Process::start("replica", &cluster, "worker", 1, folder.path())];
+    train_together(&mut workers);
+    let [chief, mut worker] = workers;
+    assert_eq!(worker.ask("close"), "closed");
+    chief.kill();
     drop(ps);
 }
