@@ -1,4 +1,5 @@
-//! Graphs that TensorFlow 1 programs exported give the values that TensorFlow computed (`graphs/make_graphs.py`).
+//! Graphs that TensorFlow 1 programs exported give the values that TensorFlow computed (`graphs/make_graphs.py` and
+//! `graphs/make_programs.py`).
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 
 use embedded_engine::EmbeddedEngine;
