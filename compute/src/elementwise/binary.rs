@@ -242,17 +242,20 @@ binary_ops! {
     Add [CHEAP] |x, y| x + y;
     Sub [CHEAP] |x, y| x - y;
     Mul [CHEAP] |x, y| x * y;
-    Div [CALL] |x, y| x / y;
+    Div [CALL] |x, y| x.divide(y);
     Pow [CALL] |x, y| x.pow(y);
     SquaredDifference [CHEAP] |x, y| (x - y) * (x - y).conj();
-    DivNoNan [CALL] |x, y| if y == T::ZERO { T::ZERO } else { x / y };
+    DivNoNan [CALL] |x, y| if y == T::ZERO { T::ZERO } else { x.divide(y) };
     MulNoNan [CHEAP] |x, y| if y == T::ZERO { T::ZERO } else { x * y };
-    Xdivy [CALL] |x, y| if x == T::ZERO { T::ZERO } else { x / y };
+    Xdivy [CALL] |x, y| if x == T::ZERO { T::ZERO } else { x.divide(y) };
     Xlogy [CALL] |x, y| if x == T::ZERO { T::ZERO } else { x * y.ln() };
     Xlog1py [CALL] |x, y| if x == T::ZERO { T::ZERO } else { x * y.log1p() };
     SigmoidGrad [CHEAP] |y, gradient| gradient * y * (T::ONE - y);
     TanhGrad [CHEAP] |y, gradient| gradient * (T::ONE - y * y);
-    SqrtGrad [CALL] |y, gradient| if gradient == T::ZERO { T::ZERO } else { gradient / (y.conj() + y.conj()) };
+    SqrtGrad [CALL] |y, gradient| {
+        let half = T::ONE / (T::ONE + T::ONE);
+        if gradient == T::ZERO { T::ZERO } else { (gradient * half).divide(y.conj()) }
+    };
     RsqrtGrad [CALL] |y, gradient| {
         let half = T::ONE / (T::ONE + T::ONE);
         if gradient == T::ZERO { T::ZERO } else { -(gradient * half) * (y * y * y).conj() }

@@ -10,14 +10,172 @@ macro_rules! functions {
 
             const INFINITY: $part = $part::INFINITY;
             const NAN: $part = $part::NAN;
+            const LN_2: $part = std::$part::consts::LN_2;
+            /// A little less than the number at which hyperbolic functions overflow.
+            const HALF_OVERFLOW: $part = $part::MAX_EXP as $part * 0.69;
 
-            fn is_infinite(z: Complex<$part>) -> bool {
+            pub(in super::super) fn is_infinite(z: Complex<$part>) -> bool {
                 z.re.is_infinite() || z.im.is_infinite()
+            }
+
+            pub(in super::super) fn exp(z: Complex<$part>) -> Complex<$part> {
+                if z.im == 0.0 {
+                    return Complex::new(z.re.exp(), z.im);
+                }
+                match (z.re.is_infinite(), z.im.is_finite()) {
+                    (true, false) if z.re < 0.0 => Complex::new(0.0, 0.0),
+                    (true, false) => Complex::new(INFINITY, NAN),
+                    _ => scaled(z.re, z.im.cos(), z.im.sin()),
+                }
+            }
+
+            /// Returns `e^x` times a direction, also where `e^x` overflows and the product does not.
+            fn scaled(x: $part, cos: $part, sin: $part) -> Complex<$part> {
+                let most = $part::MAX.ln().floor();
+                if x > most && x < 2.0 * most {
+                    let (first, rest) = (most.exp(), (x - most).exp());
+                    return Complex::new(cos * first * rest, sin * first * rest);
+                }
+                Complex::new(cos * x.exp(), sin * x.exp())
+            }
+
+            pub(in super::super) fn expm1(z: Complex<$part>) -> Complex<$part> {
+                if z.im == 0.0 {
+                    return Complex::new(z.re.exp_m1(), z.im);
+                }
+                if !z.re.is_finite() || !z.im.is_finite() {
+                    let whole = exp(z);
+                    return Complex::new(whole.re - 1.0, whole.im);
+                }
+                // e^(a+bi) - 1 = expm1(a) cos b - 2 sin(b/2)^2 + e^a sin b i, without cancellation near 0.
+                let half = (z.im * 0.5).sin();
+                let whole = exp(z);
+                let re =
+                    if z.re < 1.0 { z.re.exp_m1() * z.im.cos() - 2.0 * half * half } else { whole.re - 1.0 };
+                Complex::new(re, whole.im)
+            }
+
+            pub(in super::super) fn ln(z: Complex<$part>) -> Complex<$part> {
+                Complex::new(ln_norm(z.re, z.im), z.im.atan2(z.re))
+            }
+
+            /// Returns the logarithm of the magnitude, which may be larger or smaller than every number.
+            fn ln_norm(re: $part, im: $part) -> $part {
+                let norm = re.hypot(im);
+                if norm == INFINITY && re.is_finite() && im.is_finite() {
+                    return (re * 0.25).hypot(im * 0.25).ln() + (4.0 as $part).ln();
+                }
+                norm.ln()
+            }
+
+            pub(in super::super) fn sinh(z: Complex<$part>) -> Complex<$part> {
+                let (x, y) = (z.re, z.im);
+                if y == 0.0 {
+                    Complex::new(x.sinh(), y)
+                } else if x == 0.0 {
+                    Complex::new(x, if y.is_finite() { y.sin() } else { NAN })
+                } else if x.is_infinite() {
+                    if y.is_finite() {
+                        Complex::new(x * y.cos(), INFINITY * y.sin())
+                    } else {
+                        Complex::new(x, NAN)
+                    }
+                } else if x.abs() > HALF_OVERFLOW {
+                    let grown = scaled(x.abs() - LN_2, y.cos(), y.sin());
+                    Complex::new(grown.re.copysign(grown.re * x), grown.im)
+                } else {
+                    Complex::new(x.sinh() * y.cos(), x.cosh() * y.sin())
+                }
+            }
+
+            pub(in super::super) fn cosh(z: Complex<$part>) -> Complex<$part> {
+                let (x, y) = (z.re, z.im);
+                if y == 0.0 {
+                    Complex::new(x.cosh(), if x.is_nan() { y } else { y * (1.0 as $part).copysign(x) })
+                } else if x == 0.0 {
+                    if y.is_finite() { Complex::new(y.cos(), x * y.sin()) } else { Complex::new(NAN, 0.0) }
+                } else if x.is_infinite() {
+                    if y.is_finite() {
+                        Complex::new(INFINITY * y.cos(), x * y.sin())
+                    } else {
+                        Complex::new(INFINITY, NAN)
+                    }
+                } else if x.abs() > HALF_OVERFLOW {
+                    let grown = scaled(x.abs() - LN_2, y.cos(), y.sin());
+                    Complex::new(grown.re, grown.im.copysign(grown.im * x))
+                } else {
+                    Complex::new(x.cosh() * y.cos(), x.sinh() * y.sin())
+                }
+            }
+
+            pub(in super::super) fn tanh(z: Complex<$part>) -> Complex<$part> {
+                let (x, y) = (z.re, z.im);
+                if x.is_nan() {
+                    return Complex::new(NAN, if y == 0.0 { y } else { NAN });
+                }
+                if !y.is_finite() && x.is_finite() {
+                    return Complex::new(if x == 0.0 { x } else { NAN }, NAN);
+                }
+                // Far from 0 the real part is 1 and the imaginary part 4 sin y cos y e^(-2|x|).
+                if x.abs() > 0.25 * HALF_OVERFLOW {
+                    let turn = if y.is_finite() { y.sin() * y.cos() } else { (0.0 as $part).copysign(y) };
+                    return Complex::new((1.0 as $part).copysign(x), 4.0 * turn * (-2.0 * x.abs()).exp());
+                }
+                let (sinh, sin, cos) = (x.sinh(), y.sin(), y.cos());
+                let denominator = sinh * sinh + cos * cos;
+                Complex::new(sinh * x.cosh() / denominator, sin * cos / denominator)
+            }
+
+            /// Returns the function of `iz`, divided by `i`: it turns hyperbolic functions into circular ones.
+            pub(in super::super) fn turned(
+                function: fn(Complex<$part>) -> Complex<$part>,
+                z: Complex<$part>,
+            ) -> Complex<$part> {
+                let value = function(Complex::new(-z.im, z.re));
+                Complex::new(value.im, -value.re)
+            }
+
+            pub(in super::super) fn sin(z: Complex<$part>) -> Complex<$part> {
+                turned(sinh, z)
+            }
+
+            pub(in super::super) fn cos(z: Complex<$part>) -> Complex<$part> {
+                cosh(Complex::new(-z.im, z.re))
+            }
+
+            pub(in super::super) fn tan(z: Complex<$part>) -> Complex<$part> {
+                turned(tanh, z)
+            }
+
+            pub(in super::super) fn log1p(z: Complex<$part>) -> Complex<$part> {
+                let im = z.im.atan2(1.0 + z.re);
+                if z.re.abs() < 0.5 && z.im.abs() < 0.5 {
+                    // |1 + z|^2 - 1 = 2a + a^2 + b^2, without cancellation near 0.
+                    let excess = z.re * (2.0 + z.re) + z.im * z.im;
+                    return Complex::new(excess.ln_1p() * 0.5, im);
+                }
+                Complex::new(ln_norm(1.0 + z.re, z.im), im)
+            }
+
+            /// Returns the square root of a finite number; its parts have all their digits, however different they are.
+            pub(in super::super) fn root(z: Complex<$part>) -> Complex<$part> {
+                if z.re == 0.0 && z.im == 0.0 {
+                    return Complex::new(0.0, z.im);
+                }
+                // A quarter of each part, so that no sum overflows.
+                let (x, y) = (z.re.abs() * 0.25, z.im * 0.25);
+                let large = ((x + x.hypot(y)) * 0.5).sqrt() * 2.0;
+                let small = y / large * 2.0;
+                if z.re >= 0.0 {
+                    Complex::new(large, small)
+                } else {
+                    Complex::new(small.abs(), large.copysign(y))
+                }
             }
 
             pub(in super::super) fn sqrt(z: Complex<$part>) -> Complex<$part> {
                 if z.re.is_finite() && z.im.is_finite() {
-                    z.sqrt()
+                    root(z)
                 } else if z.im.is_infinite() {
                     Complex::new(INFINITY, z.im)
                 } else if z.re == INFINITY {
@@ -37,12 +195,12 @@ macro_rules! functions {
                     Complex::new(INFINITY, NAN)
                 } else {
                     // A negative zero counts as a positive one.
-                    Complex::new(1.0, 0.0) / Complex::new(z.re, z.im + 0.0).sqrt()
+                    Complex::new(1.0, 0.0) / root(Complex::new(z.re, z.im + 0.0))
                 }
             }
 
             pub(in super::super) fn sigmoid(z: Complex<$part>) -> Complex<$part> {
-                let denominator = Complex::new(1.0, 0.0) + (-z).exp();
+                let denominator = Complex::new(1.0, 0.0) + exp(-z);
                 if is_infinite(denominator) {
                     Complex::new(0.0, 0.0)
                 } else {
@@ -56,7 +214,16 @@ macro_rules! functions {
                 if finite && (x.re != 0.0 || x.im != 0.0) {
                     return x.powc(y);
                 }
-                product(y, x.ln()).exp()
+                exp(product(y, ln(x)))
+            }
+
+            /// Returns the quotient; the divisor is scaled, so that its square neither overflows nor vanishes.
+            pub(in super::super) fn divide(x: Complex<$part>, y: Complex<$part>) -> Complex<$part> {
+                let scale = y.re.abs().max(y.im.abs());
+                let (re, im) = (y.re / scale, y.im / scale);
+                let square = re * re + im * im;
+                let product = Complex::new(x.re * re + x.im * im, x.im * re - x.re * im);
+                Complex::new(product.re / square / scale, product.im / square / scale)
             }
 
             /// The product of numbers that may be infinite: an infinity times a number that is not zero is one, whatever is

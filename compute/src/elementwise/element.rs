@@ -1,6 +1,7 @@
 //! The types of numbers that the kernels accept.
 
 use super::complex_functions::{double, single};
+use super::complex_inverses;
 use super::{BinaryKernel, BinaryOp, Broadcast, CompareOp, TestOp, UnaryKernel, UnaryOp};
 use crate::Pool;
 use crate::reduce::{ReduceKernel, ReduceOp};
@@ -196,6 +197,8 @@ pub(crate) trait ComplexNumber:
 {
     const ZERO: Self;
     const ONE: Self;
+    /// The quotient, also of divisors whose square overflows.
+    fn divide(self, y: Self) -> Self;
     fn sign(self) -> Self;
     fn sqrt(self) -> Self;
     fn rsqrt(self) -> Self;
@@ -223,9 +226,9 @@ pub(crate) trait ComplexNumber:
 }
 
 macro_rules! complex_functions {
-    ($($name:ident),*) => {$(
+    ($functions:ident: $($name:ident),*) => {$(
         fn $name(self) -> Self {
-            Complex::$name(self)
+            $functions::$name(self)
         }
     )*};
 }
@@ -235,7 +238,7 @@ macro_rules! wide_complex_functions {
     ($part:ty: $($name:ident),*) => {$(
         #[allow(clippy::unnecessary_cast)] // the same text serves both precisions
         fn $name(self) -> Self {
-            let wide = Complex::new(f64::from(self.re), f64::from(self.im)).$name();
+            let wide = complex_inverses::$name(Complex::new(f64::from(self.re), f64::from(self.im)));
             Complex::new(wide.re as $part, wide.im as $part)
         }
     )*};
@@ -251,47 +254,24 @@ macro_rules! complex_numbers {
                 if self == Self::ZERO { self } else { self / self.norm() }
             }
 
-            fn expm1(self) -> Self {
-                // e^(a+bi) - 1 = expm1(a) cos b - 2 sin(b/2)^2 + e^a sin b i, without cancellation near 0.
-                let half = (self.im * 0.5).sin();
-                Complex::new(
-                    self.re.exp_m1() * self.im.cos() - 2.0 * half * half,
-                    self.re.exp() * self.im.sin(),
-                )
-            }
-
-            fn log1p(self) -> Self {
-                // |1 + z|^2 - 1 = 2a + a^2 + b^2, without cancellation near 0.
-                let excess = self.re * (2.0 + self.re) + self.im * self.im;
-                Complex::new(excess.ln_1p() * 0.5, self.im.atan2(1.0 + self.re))
-            }
-
             fn conj(self) -> Self {
                 Complex::new(self.re, -self.im)
-            }
-
-            fn sqrt(self) -> Self {
-                $functions::sqrt(self)
-            }
-
-            fn rsqrt(self) -> Self {
-                $functions::rsqrt(self)
-            }
-
-            fn sigmoid(self) -> Self {
-                $functions::sigmoid(self)
             }
 
             fn pow(self, y: Self) -> Self {
                 $functions::pow(self, y)
             }
 
+            fn divide(self, y: Self) -> Self {
+                $functions::divide(self, y)
+            }
+
             fn divided_by(self, count: usize) -> Self {
                 self / count as $part
             }
 
-            complex_functions!(exp, ln, sin, cos, tan, atan, sinh, cosh, tanh, atanh);
-            wide_complex_functions!($part: asin, acos, asinh, acosh);
+            complex_functions!($functions: sqrt, rsqrt, sigmoid, exp, expm1, ln, log1p, sin, cos, tan, sinh, cosh, tanh);
+            wide_complex_functions!($part: asin, acos, atan, asinh, acosh, atanh);
         }
     )*};
 }

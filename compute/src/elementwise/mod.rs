@@ -51,6 +51,7 @@ mod broadcast;
 mod cast;
 mod compare;
 mod complex_functions;
+mod complex_inverses;
 mod complex_part;
 pub(crate) mod element;
 mod fill;

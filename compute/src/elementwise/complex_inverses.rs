@@ -1,0 +1,60 @@
+//! Inverses of circular and hyperbolic functions of complex numbers, with the branch cuts and the values at infinities of C's library.
+
+use super::complex_functions::double::{is_infinite, root, turned};
+use num_complex::Complex;
+use std::f64::consts::{FRAC_PI_2, LN_2};
+
+/// A number whose square is added to 1 without a trace.
+const FAR: f64 = 4.0 / f64::EPSILON;
+
+pub(super) fn acos(z: Complex<f64>) -> Complex<f64> {
+    let (x, y) = (z.re, z.im);
+    if !x.is_finite() || !y.is_finite() {
+        let re = if x == 0.0 && y.is_nan() { FRAC_PI_2 } else { y.abs().atan2(x) };
+        return Complex::new(re, if is_infinite(z) { f64::INFINITY.copysign(-y) } else { f64::NAN });
+    }
+    let (a, b) = (root(Complex::new(1.0 - x, -y)), root(Complex::new(1.0 + x, y)));
+    Complex::new(2.0 * a.re.atan2(b.re), area(b.re * a.im - b.im * a.re))
+}
+
+pub(super) fn asin(z: Complex<f64>) -> Complex<f64> {
+    turned(asinh, z)
+}
+
+pub(super) fn acosh(z: Complex<f64>) -> Complex<f64> {
+    let angle = acos(z);
+    Complex::new(angle.im.abs(), angle.re.copysign(z.im))
+}
+
+pub(super) fn asinh(z: Complex<f64>) -> Complex<f64> {
+    let (x, y) = (z.re, z.im);
+    if !x.is_finite() || !y.is_finite() {
+        let re = if is_infinite(z) { f64::INFINITY.copysign(x) } else { f64::NAN };
+        return Complex::new(re, if y == 0.0 { y } else { y.atan2(x.abs()) });
+    }
+    let (a, b) = (root(Complex::new(1.0 + y, -x)), root(Complex::new(1.0 - y, x)));
+    Complex::new(area(a.re * b.im - a.im * b.re), y.atan2(a.re * b.re - a.im * b.im))
+}
+
+pub(super) fn atanh(z: Complex<f64>) -> Complex<f64> {
+    let (x, y) = (z.re.abs(), z.im);
+    if x.is_nan() || y.is_nan() || x > FAR || y.abs() > FAR {
+        let re = match () {
+            () if is_infinite(z) || x == 0.0 => 0.0,
+            () => x / x.hypot(y) / x.hypot(y),
+        };
+        let known = y.is_infinite() || !x.is_nan() && !y.is_nan();
+        return Complex::new(re.copysign(z.re), if known { FRAC_PI_2.copysign(y) } else { f64::NAN });
+    }
+    let re = (4.0 * x / ((1.0 - x) * (1.0 - x) + y * y)).ln_1p() * 0.25;
+    Complex::new(re.copysign(z.re), (2.0 * y).atan2((1.0 - x) * (1.0 + x) - y * y) * 0.5)
+}
+
+pub(super) fn atan(z: Complex<f64>) -> Complex<f64> {
+    turned(atanh, z)
+}
+
+/// Returns the inverse of the hyperbolic sine, also of numbers whose double is infinite.
+fn area(x: f64) -> f64 {
+    if x.abs() > FAR { (x.abs().ln() + LN_2).copysign(x) } else { x.asinh() }
+}
