@@ -38,8 +38,8 @@ pub enum TensorError {
         /// The shape of the tensor.
         shape: Shape,
     },
-    /// The shape has more elements than the address space.
-    #[error("shape {shape} of {dtype} does not fit into memory")]
+    /// The shape has more elements than the address space, or sizes whose product would exceed it if none were 0.
+    #[error("{}", too_large(shape, *dtype))]
     TooLarge {
         /// The requested shape.
         shape: Shape,
@@ -159,6 +159,14 @@ impl TensorError {
             other => other,
         }
     }
+}
+
+fn too_large(shape: &Shape, dtype: DType) -> String {
+    if shape.contains(&0) {
+        let limit = isize::MAX;
+        return format!("shape {shape} of {dtype}: the product of the sizes other than 0 exceeds {limit}");
+    }
+    format!("shape {shape} of {dtype} does not fit into memory")
 }
 
 fn out_of_memory(bytes: usize, free: Option<usize>, limit: Option<usize>) -> String {

@@ -96,15 +96,13 @@ fn joined(tensors: &[Tensor], dtype: DType, shape: Shape) -> Result<Tensor, Tens
         return Tensor::from_strings(strings, shape);
     }
     let parts: Vec<&[u8]> = tensors.iter().map(Tensor::as_bytes).collect::<Result<_, _>>()?;
-    let mut rest_len = crate::tensor::byte_len(dtype, &shape)?;
-    let mut buffer = Buffer::zeroed(rest_len).map_err(|error| error.of_tensor(&shape, dtype))?;
+    let len = crate::tensor::byte_len(dtype, &shape)?;
+    let mut buffer = Buffer::zeroed(len).map_err(|error| error.of_tensor(&shape, dtype))?;
     let mut rest = buffer.bytes_mut().expect("new memory is writable");
     for part in parts {
-        // The lengths add up to the shape's unless the row count saturated; then there are no elements.
-        let taken = part.len().min(rest_len);
-        let (here, after) = rest.split_at_mut(taken);
-        here.copy_from_slice(&part[..taken]);
-        (rest, rest_len) = (after, rest_len - taken);
+        let (here, after) = rest.split_at_mut(part.len());
+        here.copy_from_slice(part);
+        rest = after;
     }
     Ok(Tensor::plain(dtype, shape, buffer))
 }
@@ -158,8 +156,10 @@ mod tests {
 
     #[test]
     fn rows_without_elements_add_up_without_memory() {
-        let empty = Tensor::zeros(DType::Float32, [usize::MAX, 0]).unwrap();
+        let empty = Tensor::zeros(DType::Float32, [1 << 61, 0]).unwrap();
         let joined = Tensor::concat_rows(&[empty.clone(), empty]).unwrap();
-        assert_eq!(joined.elements(), 0);
+        assert_eq!(joined.shape(), &[1 << 62, 0]);
+        let error = Tensor::concat_rows(&[joined.clone(), joined]).unwrap_err();
+        assert!(matches!(error, TensorError::TooLarge { .. }), "{error}");
     }
 }

@@ -82,21 +82,21 @@ impl Shape {
         self.checked_elements().unwrap_or(usize::MAX)
     }
 
-    /// Returns the product of all dimensions, or `None` if it does not fit a `usize`. A shape with a zero has
-    /// no elements, whatever its other sizes are.
+    /// Returns the product of all dimensions, or `None` if that of the dimensions other than 0 exceeds `isize::MAX`. No tensor
+    /// has such a shape, not even one without elements, so the product of any dimensions of a tensor fits a `usize`.
     ///
     /// ```
     /// use tensor::Shape;
     /// assert_eq!(Shape::from([usize::MAX, 2]).checked_elements(), None);
-    /// assert_eq!(Shape::from([usize::MAX, 2, 0]).checked_elements(), Some(0));
+    /// assert_eq!(Shape::from([1 << 40, 0]).checked_elements(), Some(0));
+    /// assert_eq!(Shape::from([1 << 40, 1 << 40, 0]).checked_elements(), None);
     /// ```
     #[must_use]
     #[inline]
     pub fn checked_elements(&self) -> Option<usize> {
-        if self.0.contains(&0) {
-            return Some(0);
-        }
-        self.0.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim))
+        let nonzero = self.0.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim.max(1)))?;
+        let elements = if self.0.contains(&0) { 0 } else { nonzero };
+        (nonzero <= isize::MAX as usize).then_some(elements)
     }
 }
 
@@ -181,7 +181,11 @@ mod tests {
     #[test]
     fn counts_elements() {
         assert_eq!(Shape::scalar().elements(), 1);
-        assert_eq!(Shape::from([0, usize::MAX, 3]).checked_elements(), Some(0));
+        assert_eq!(Shape::from([0, isize::MAX as usize, 1]).checked_elements(), Some(0));
+        assert_eq!(Shape::from([0, usize::MAX]).checked_elements(), None);
+        for shape in [[1 << 40, 1 << 40, 0], [1 << 40, 0, 1 << 40], [0, 1 << 40, 1 << 40]] {
+            assert_eq!(Shape::from(shape).checked_elements(), None);
+        }
         assert_eq!(Shape::from([usize::MAX, 2]).checked_elements(), None);
         assert_eq!(Shape::from([usize::MAX, 2]).elements(), usize::MAX);
         assert_eq!(Shape::from([4, 5, 6, 7, 8]).elements(), 6720);

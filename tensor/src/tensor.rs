@@ -60,10 +60,10 @@ impl Tensor {
     /// ```
     ///
     /// # Errors
-    /// [`TensorError::Elements`] if the shape holds a different number of elements.
+    /// [`TensorError::Elements`] if the shape holds a different number of elements; [`TensorError::TooLarge`].
     pub fn from_vec<T: Element>(values: Vec<T>, shape: impl Into<Shape>) -> Result<Tensor> {
         let shape = shape.into();
-        check_count(&shape, values.len())?;
+        check_count(T::DTYPE, &shape, values.len())?;
         Ok(Tensor::plain(T::DTYPE, shape, Buffer::from_vec(values)))
     }
 
@@ -173,14 +173,14 @@ impl Tensor {
     /// ```
     ///
     /// # Errors
-    /// [`TensorError::Elements`] if the shape holds a different number of elements.
+    /// [`TensorError::Elements`] if the shape holds a different number of elements; [`TensorError::TooLarge`].
     pub fn from_strings<S: Into<Bytes>>(
         strings: impl IntoIterator<Item = S>,
         shape: impl Into<Shape>,
     ) -> Result<Tensor> {
         let shape = shape.into();
         let strings: Vec<Bytes> = strings.into_iter().map(Into::into).collect();
-        check_count(&shape, strings.len())?;
+        check_count(DType::String, &shape, strings.len())?;
         let storage = Storage::Strings { strings: Arc::new(strings), offset: 0 };
         Ok(Tensor { dtype: DType::String, shape, storage })
     }
@@ -570,10 +570,10 @@ impl Tensor {
     /// ```
     ///
     /// # Errors
-    /// [`TensorError::Elements`] if the shape holds a different number of elements.
+    /// [`TensorError::Elements`] if the shape holds a different number of elements; [`TensorError::TooLarge`].
     pub fn reshaped(mut self, shape: impl Into<Shape>) -> Result<Tensor> {
         let shape = shape.into();
-        check_count(&shape, self.elements())?;
+        check_count(self.dtype, &shape, self.elements())?;
         self.shape = shape;
         Ok(self)
     }
@@ -621,9 +621,10 @@ impl Tensor {
     }
 }
 
-fn check_count(shape: &Shape, found: usize) -> Result<()> {
+fn check_count(dtype: DType, shape: &Shape, found: usize) -> Result<()> {
     match shape.checked_elements() {
         Some(expected) if expected == found => Ok(()),
+        None if shape.contains(&0) => Err(TensorError::TooLarge { shape: shape.clone(), dtype }),
         _ => Err(TensorError::Elements { expected: shape.elements(), shape: shape.clone(), found }),
     }
 }

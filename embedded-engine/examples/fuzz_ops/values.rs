@@ -61,7 +61,14 @@ pub(crate) fn pick<T: Clone>(random: &mut Random, from: &[T]) -> T {
 
 fn dims(random: &mut Random) -> Vec<usize> {
     let rank = pick(random, &[0, 1, 1, 1, 2, 2, 2, 3, 4, 4, 5]);
-    (0..rank).map(|_| pick(random, &[0, 1, 2, 2, 3, 4])).collect()
+    let mut dims: Vec<usize> = (0..rank).map(|_| pick(random, &[0, 1, 2, 2, 3, 4])).collect();
+    // Nothing is in a shape with a 0, whatever its other sizes are.
+    if dims.contains(&0) && random.below(2) == 0 {
+        for dim in dims.iter_mut().filter(|dim| **dim > 1) {
+            *dim = pick(random, &[1 << 20, 1 << 31, 1 << 40, (1 << 62) - 1, 3]);
+        }
+    }
+    dims
 }
 
 /// What the inputs of one case have in common.

@@ -6,7 +6,7 @@ use crate::kernels::widened::single;
 use crate::registry::Registry;
 use session_core::{Error, Result};
 use std::ops::Range;
-use tensor::Shape;
+use tensor::{Shape, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("LRN", |spec| {
@@ -57,11 +57,16 @@ fn channels(shape: &Shape) -> Result<usize> {
     }
 }
 
+/// Returns room for one pixel of an output; none where the output has no pixels, however many channels it has.
+fn scratch(channels: usize, output: &[f32]) -> Result<Vec<f32>> {
+    Ok(memory::filled(0.0, channels.min(output.len()))?)
+}
+
 fn forward(context: &mut KernelContext<'_>, rule: Rule) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let channels = channels(&shape)?;
     context.produce::<f32>(0, shape, |context, output| {
-        let mut norms = vec![0.0; channels];
+        let mut norms = scratch(channels, output)?;
         let pixels = context.slice::<f32>(0)?.chunks_exact(channels.max(1));
         for (out, pixel) in output.chunks_exact_mut(channels.max(1)).zip(pixels) {
             rule.norms(pixel, &mut norms);
@@ -83,7 +88,7 @@ fn gradient(context: &mut KernelContext<'_>, rule: Rule) -> Result<()> {
     }
     context.produce::<f32>(0, shape, |context, output| {
         let (dy, x, y) = (context.slice::<f32>(0)?, context.slice::<f32>(1)?, context.slice::<f32>(2)?);
-        let (mut norms, mut shares) = (vec![0.0; channels], vec![0.0; channels]);
+        let (mut norms, mut shares) = (scratch(channels, output)?, scratch(channels, output)?);
         for (i, out) in output.chunks_exact_mut(channels.max(1)).enumerate() {
             let at = i * channels..(i + 1) * channels;
             let (dy, x, y) = (&dy[at.clone()], &x[at.clone()], &y[at]);
