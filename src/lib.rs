@@ -42,6 +42,8 @@
 //! | [`saved_model`] | SavedModels and frozen graphs, called through their signatures |
 //! | [`ops`], [`session_core`] | operations, gradients and optimizers; the graph |
 //! | [`tensor`] | values |
+//! | `embedded_engine` | the engine in pure Rust (feature `embedded`, on by default) |
+//! | `tensorflow_engine` | TensorFlow's own runtime as an engine (feature `tensorflow`) |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub use checkpoint;

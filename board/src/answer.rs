@@ -44,7 +44,7 @@ impl Answer {
         Ok(Answer::new(JSON, body))
     }
 
-    /// The answer that says what is wrong with a request.
+    /// Returns the answer that reports an invalid request.
     pub(crate) fn error(status: u16, text: &str) -> Answer {
         let body = serde_json::json!({"error": text}).to_string();
         Answer { status, ..Answer::new(JSON, body) }
@@ -75,8 +75,8 @@ impl Query<'_> {
 }
 
 impl Board {
-    /// Answers a request: a path with its query, such as `/` or `/api/scalars?tag=loss`. No path names a file: whatever is
-    /// asked for is looked up among the board's own runs, tags and checkpoints.
+    /// Answers a request: a path with its query, such as `/` or `/api/scalars?tag=loss`. No path names a file: what is
+    /// requested is looked up among the board's own runs, tags and checkpoints.
     ///
     /// ```
     /// # let folder = tempfile::tempdir()?;

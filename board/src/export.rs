@@ -89,7 +89,7 @@ impl Data<'_> {
         }
     }
 
-    /// Asks the board, and keeps the answer under what names it to the page: parameters that only say how much is wanted
+    /// Requests an answer and stores it under the name by which the page finds it: parameters that only limit its size
     /// are not part of that.
     fn ask(&mut self, path: &str, named: &[(&str, &str)], more: &[(&str, &str)]) -> Json {
         let answer = self.answer(path, named, more);

@@ -11,7 +11,7 @@ pub(crate) struct Buckets {
     pub(crate) min: f64,
     pub(crate) max: f64,
     pub(crate) count: f64,
-    /// The mean, where the histogram says it.
+    /// The mean, if the histogram states it.
     pub(crate) mean: Option<f64>,
 }
 

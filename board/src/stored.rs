@@ -8,14 +8,14 @@ use tensor::Tensor;
 /// Tensors with more elements are not decoded: a few bytes may stand for any number of equal ones.
 const MAX_ELEMENTS: i64 = 1 << 20;
 
-/// The part of a serialized `TensorProto` that tells its size.
+/// The part of a serialized `TensorProto` that states its size.
 #[derive(Clone, PartialEq, Message)]
 struct Head {
     #[prost(message, optional, tag = "2")]
     shape: Option<TensorShape>,
 }
 
-/// Returns the number of elements that a stored tensor says it has.
+/// Returns the number of elements in the declared shape of a stored tensor.
 pub(crate) fn elements(stored: &StoredTensor) -> Result<i64, String> {
     let head = Head::decode(stored.as_encoded().clone()).map_err(|error| error.to_string())?;
     let sizes = head.shape.unwrap_or_default().dim.into_iter().map(|dim| dim.size);
@@ -36,7 +36,7 @@ pub(crate) fn decode(stored: &StoredTensor) -> Result<Tensor, String> {
 mod tests {
     use super::*;
 
-    /// A tensor of this dtype and these sizes that gives none of its values.
+    /// A tensor of this dtype and these sizes without values.
     fn promising(dtype: u8, sizes: &[i64]) -> StoredTensor {
         let dim = |&size: &i64| graph_def::proto::Dim { size, name: String::new() };
         let shape = TensorShape { dim: sizes.iter().map(dim).collect(), unknown_rank: false };

@@ -21,7 +21,7 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The system refused a file operation. `source` says why (disk full, no permission, ...).
+    /// The system refused a file operation. `source` has the reason (disk full, no permission, ...).
     #[error("cannot {operation} {}: {source}", escaped(path.display()))]
     Io {
         /// The attempted operation, such as `write` or `rename`.
@@ -45,12 +45,12 @@ pub enum Error {
         /// Every name that is missing.
         names: Vec<String>,
     },
-    /// A strict restore met tensors that the target does not know.
+    /// A strict restore met tensors that the target does not have.
     #[error("unexpected in checkpoint {}: {}", escaped(path.display()), listed(names))]
     TensorUnexpected {
         /// The checkpoint.
         path: PathBuf,
-        /// Every name that the target does not know.
+        /// Every name that the target does not have.
         names: Vec<String>,
     },
     /// A stored tensor has another dtype than the variable it is for.

@@ -283,7 +283,7 @@ fn owner(now: SystemTime) -> String {
     format!("process {}{host} since {}", std::process::id(), readable(now))
 }
 
-/// The description that a training gives when it claims a folder.
+/// The description with which a training claims a folder.
 #[derive(Debug)]
 struct Claim {
     training: String,
@@ -295,7 +295,7 @@ struct Claim {
 /// The right of one training to save into a folder: as long as this lives, no other process and no other
 /// training of this process gets it.
 ///
-/// A [`Saver`](crate::Saver) alone only keeps other processes out, and only from its first save on. Whoever
+/// A [`Saver`](crate::Saver) alone only keeps other processes out, and only from its first save on. A program that
 /// trains for hours wants to know at the start.
 ///
 /// ```

@@ -30,7 +30,7 @@ fn start(file: &dyn ReadFile) -> Option<Vec<u8>> {
     Some(start)
 }
 
-/// Returns the error for a path at which there is no checkpoint. It says what is there instead and which
+/// Returns the error for a path at which there is no checkpoint. It names what is there instead and which
 /// prefix was probably meant.
 pub(crate) fn no_checkpoint(storage: &dyn Storage, path: &Path) -> Error {
     let unsupported = |what: String| Error::Unsupported { path: path.to_path_buf(), what };

@@ -15,7 +15,7 @@
 //! let mut model = BTreeMap::from([("weights".to_string(), Tensor::from([0.0f32; 4]))]);
 //! let saver = Saver::new(SaverOptions::new().max_to_keep(3));
 //!
-//! // Go on where an earlier run was stopped, if there was one.
+//! // Continue where an earlier run was stopped, if there was one.
 //! let found = saver.restore_latest(&mut model, directory, &RestoreOptions::new())?;
 //! let state = found.and_then(|report| report.session_state);
 //! let first: u64 = state.map(|state| sidecar::decode(&state)).transpose()?.unwrap_or(0);

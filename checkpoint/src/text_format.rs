@@ -31,7 +31,7 @@ use std::fmt::Write;
 /// ```
 ///
 /// # Errors
-/// Every method that can fail says where in the text, and what it had expected.
+/// Errors state the position in the text and what was expected there.
 #[derive(Clone, Debug)]
 pub struct Lexer<'a> {
     text: &'a str,
@@ -57,7 +57,7 @@ impl<'a> Lexer<'a> {
         self.rest.is_empty()
     }
 
-    /// Says what is wrong with what comes next, and where that is.
+    /// Returns the error for what comes next, with its position.
     ///
     /// ```
     /// use checkpoint::text_format::Lexer;

@@ -30,7 +30,7 @@ pub struct WatchOptions {
     stop: Option<Stop>,
 }
 
-/// Says when to stop waiting.
+/// Decides when to stop waiting.
 #[derive(Clone)]
 struct Stop(Arc<dyn Fn() -> bool + Send + Sync>);
 

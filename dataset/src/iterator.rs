@@ -1,4 +1,4 @@
-//! Iterators, which give the elements of datasets to steps.
+//! Iterators, which yield the elements of datasets to steps.
 
 use crate::Dataset;
 use crate::elements::Spec;

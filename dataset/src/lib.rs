@@ -1,7 +1,7 @@
 //! Datasets: the way in which a program feeds a session.
 //!
 //! A [`Dataset`] describes elements: where they come from, what is done to them, in which order they come. It is a value of the
-//! graph, made by TensorFlow's operations, so graphs with datasets are exported and imported as they are. An [`Iterator`] gives
+//! graph, made by TensorFlow's operations, so graphs with datasets are exported and imported as they are. An [`Iterator`] yields
 //! the elements to steps: [`get_next`](Iterator::get_next) returns outputs that stand for the components of the next one.
 //!
 //! ```

@@ -1,7 +1,7 @@
 //! Nested elements: tuples, components by name, sparse tensors.
 //!
-//! An element is a flat list of components (TensorFlow's order: maps by their sorted keys), and a [`Structure`] says how they are
-//! nested. [`Structure::pack`] gives the nested form of a list, [`Nested::flatten`] the list of a nested form, so any
+//! An element is a flat list of components (TensorFlow's order: maps by their sorted keys), and a [`Structure`] describes how they are
+//! nested. [`Structure::pack`] returns the nested form of a list, [`Nested::flatten`] the list of a nested form, so any
 //! transformation takes and returns nested elements:
 //!
 //! ```
@@ -81,7 +81,7 @@ impl Structure {
     /// Returns the nested form of an element's components. Sparse tensors are taken out of their component.
     ///
     /// # Panics
-    /// For another number of components than [`components`](Structure::components) says.
+    /// For another number of components than [`components`](Structure::components) returns.
     #[must_use]
     #[track_caller]
     pub fn pack(&self, components: &[Output]) -> Nested {

@@ -21,7 +21,7 @@ fn definition(op_type: &str) -> &'static OpDef {
 }
 
 impl Dataset {
-    /// The dataset that an operation gives, of these elements, which the operation describes.
+    /// Returns the dataset that an operation returns, of these elements, which the operation describes.
     #[track_caller]
     pub(crate) fn described(builder: OpBuilder, spec: Spec) -> Dataset {
         let variant = spec.describe(builder).finish_output();
@@ -47,7 +47,7 @@ impl AsOutput for Dataset {
     }
 }
 
-/// Gives a function to an operation: what it captured as the next input, its name as an attribute.
+/// Adds a function to an operation: what it captured as the next input, its name as an attribute.
 pub(crate) fn with_function(builder: OpBuilder, attr: &str, function: &FunctionWithCaptures) -> OpBuilder {
     let builder = builder.input_list(function.captures()).attr(attr, function.attr());
     function.control_inputs().iter().fold(builder, |builder, before| builder.control_input(before))

@@ -190,7 +190,7 @@ impl<'a> Builder<'a> {
             Some((self.graph.operation_by_id(fetch.op)?, self.constant(value)?))
         });
         let targets = self.key.targets.iter().filter_map(|id| self.node_of.get(id));
-        // What gives a reference runs, though the reference is known without it.
+        // The producer of a reference runs, though the reference is known without it.
         let passed = self.key.fetches.iter().filter_map(|fetch| self.after.get(fetch));
         Ok(Ir {
             known: known.collect(),
@@ -328,7 +328,7 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// Returns true if an operation only gives another name to its inputs.
+    /// Returns true if an operation only renames its inputs.
     fn is_passed_on(&self, operation: &Operation, role: Option<Role>, operands: &Operands) -> bool {
         let Operands { values, control, .. } = operands;
         // What never changes enters a loop as it is. A reference does change.

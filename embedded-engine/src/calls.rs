@@ -107,7 +107,7 @@ impl Call {
     }
 }
 
-/// Gives the results of functions as outputs.
+/// Sets the outputs of a call to the results of its functions.
 pub(crate) fn deliver(context: &mut KernelContext<'_>, results: Vec<Tensor>) -> Result<()> {
     if results.len() != context.outputs.len() {
         let text =

@@ -22,7 +22,7 @@ pub(crate) fn without_feature(feature: &str) -> Error {
     )
 }
 
-/// Evaluates an expression with `$T` standing for the Rust type of a dtype out of a list; other dtypes give an error.
+/// Evaluates an expression with `$T` standing for the Rust type of a dtype out of a list; other dtypes are an error.
 macro_rules! for_dtype {
     (@arms $dtype:expr, $T:ident => $body:expr, $($variant:ident: $type:ty),*) => {
         match $dtype {

@@ -74,7 +74,7 @@ impl<'p> Run<'p, '_> {
         Ok(true)
     }
 
-    /// Passes a step that is not alive: its inputs are released, and its flag says that it did not run.
+    /// Passes a step that is not alive: its inputs are released, and its flag records that it did not run.
     pub(crate) fn skip(&mut self, step: &'p Step, frame: &mut Frame) {
         step.release(frame);
         step.note(frame, false);

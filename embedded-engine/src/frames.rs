@@ -80,7 +80,7 @@ impl Frames {
         Ok(frames)
     }
 
-    /// Assigns all nodes; tells whether a frame was found to lie elsewhere than before.
+    /// Assigns all nodes; returns true if the parent of a frame has changed.
     fn assign<'i>(&mut self, ir: &'i Ir, by_name: &mut FxHashMap<&'i str, usize>) -> Result<bool> {
         let mut changed = false;
         for (index, node) in ir.live() {

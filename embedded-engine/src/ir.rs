@@ -108,7 +108,7 @@ impl IrNode {
 
 /// A plan in the making.
 pub(crate) struct Ir {
-    /// In an order in which inputs come before their users, but for those that come round in a loop.
+    /// In an order in which inputs come before their users, except for loop-carried values.
     pub(crate) nodes: Vec<IrNode>,
     pub(crate) constants: Vec<Tensor>,
     pub(crate) fetches: Vec<Value>,

@@ -103,7 +103,7 @@ pub(crate) enum Action {
 pub(crate) struct Guard {
     /// The flags of the steps that must have run.
     pub(crate) controls: Vec<u32>,
-    /// Tells whether this step ran.
+    /// The flag that records whether this step ran.
     pub(crate) flag: Option<u32>,
     /// True if one existing input is enough, as for a `Merge`.
     pub(crate) any: bool,

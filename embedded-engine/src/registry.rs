@@ -44,7 +44,7 @@ pub(crate) struct OpType {
     pub(crate) elementwise: Option<fn(&Operation) -> Option<Elementwise>>,
     /// The attributes that name functions which its kernel keeps, to call them later.
     pub(crate) holds: &'static [&'static str],
-    /// True if a feature of this crate that is off would bring its kernel; the one there is says which feature.
+    /// True if a feature of this crate that is off would bring its kernel; the kernel registered instead reports which feature.
     pub(crate) lacks_feature: bool,
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// The number of checks before the thread sleeps: a few microseconds, less than falling asleep and waking up.
 const LOOKS: u32 = 100;
 
-/// Waits until `ready` holds, or something ends the run. `describe` tells for what.
+/// Waits until `ready` holds, or something ends the run. `describe` names what it waits for.
 pub(crate) fn wait_until(
     limits: &Limits<'_>,
     ready: impl Fn() -> bool,

@@ -15,7 +15,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
-/// The UCI handwritten digits: 8x8 grey images of 1,797 digits, 16 shades.
+/// The UCI handwritten digits: 8x8 gray images of 1,797 digits, 16 shades.
 const DIGITS: &[u8] = include_bytes!("../data/digits.csv.gz");
 
 /// Images as rows of 64 numbers in [0, 1], with their classes.

@@ -1,6 +1,6 @@
 //! Import of collections.
 //!
-//! A collection of a meta graph is a list of names, numbers, or serialized messages, and nothing in it says what it means. The well-known
+//! A collection of a meta graph is a list of names, numbers, or serialized messages, and nothing in it states what it means. The well-known
 //! collections (variables, savers, queue runners) are decoded to objects of this library; other collections keep their items by kind.
 //! Several collections usually list the same variable: all of them get the same object.
 

@@ -1,7 +1,7 @@
 //! Functions with parameters, as old programs have them: each combination of parameters becomes a separate function.
 //!
 //! A parameter is an attribute of the function's signature: the dtype of an argument, the number of tensors in an argument, or a value that
-//! attributes in the body refer to. The caller sets the parameters. Everything behind this module knows only functions with concrete types.
+//! attributes in the body refer to. The caller sets the parameters. Everything after this module sees only functions with concrete types.
 //!
 //! Instances are created on demand from the calls in the message, which may lead to further instances. Limits on their number and size end the
 //! expansion of a damaged file.

@@ -1,6 +1,6 @@
 //! Export of meta graphs.
 //!
-//! A meta graph is a graph plus what TensorFlow's Python objects know about it: variables, savers, queue runners, signatures. If
+//! A meta graph is a graph plus the state of TensorFlow's Python objects: variables, savers, queue runners, signatures. If
 //! the saver has no operations in the graph, they are added to the message, so that TensorFlow's `import_meta_graph` returns a working
 //! saver.
 

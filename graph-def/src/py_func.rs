@@ -1,4 +1,4 @@
-//! Operations that call closures, which files know by tokens only.
+//! Operations that call closures, which files refer to by tokens only.
 
 use crate::Result;
 use crate::proto::GraphDef;

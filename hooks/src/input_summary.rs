@@ -113,6 +113,7 @@ impl SessionRunHook for InputSummaryHook {
 
     fn before_run(&mut self, _: &mut SessionRunContext<'_>) -> Result<Option<SessionRunArgs>> {
         let Some(found) = &self.found else { return Ok(None) };
+        // Metadata costs time in the engine, so only runs that write request it.
         self.due = self.next.is_none_or(|next| self.timer.should_trigger(next));
         let args = SessionRunArgs::new().fetch(found.step.read());
         Ok(Some(if self.due { args.with_metadata() } else { args }))
@@ -126,6 +127,8 @@ impl SessionRunHook for InputSummaryHook {
         let Some(before) = values.get(0) else { return Ok(()) };
         let step = match self.due {
             true => self.write(context.session(), values.metadata())?,
+            // The read precedes the run, and a run without a summary is taken to advance the step by one:
+            // fetching the step again would cost each run a second read.
             false => before.as_scalar_i64()?.saturating_add(1),
         };
         self.next = Some(step.saturating_add(1));

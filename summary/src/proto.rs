@@ -1,5 +1,5 @@
 //! The protocol messages of event files, as far as they are looked into. Messages that are only passed
-//! on (graphs, tensors, run metadata) are their serialised bytes, which keeps them as they were.
+//! on (graphs, tensors, run metadata) are their serialized bytes, which keeps them as they were.
 
 use bytes::Bytes;
 use prost::{Message, Oneof};

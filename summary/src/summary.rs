@@ -117,7 +117,7 @@ impl Summary {
         proto::Summary::from(self.clone()).encode_to_vec().into()
     }
 
-    /// Reads a serialised message. Pictures and the like share the memory of the bytes.
+    /// Reads a serialized message. Pictures and the like share the memory of the bytes.
     ///
     /// # Errors
     /// When the bytes are not a summary. Fields of unknown numbers are skipped.

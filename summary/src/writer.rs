@@ -193,7 +193,7 @@ impl EventWriter {
         self.add_now(EventData::Summary(summary.into()), step)
     }
 
-    /// Adds a serialised summary, such as a session's run gives, at a step, now. Its bytes are written as
+    /// Adds a serialized summary, such as a session's run gives, at a step, now. Its bytes are written as
     /// they are unless there are metadata to leave out.
     ///
     /// # Errors
@@ -233,7 +233,7 @@ impl EventWriter {
         self.add_now(EventData::Graph(graph.into()), step)
     }
 
-    /// Adds a serialised `MetaGraphDef`, now.
+    /// Adds a serialized `MetaGraphDef`, now.
     ///
     /// # Errors
     /// As [`add_event`](EventWriter::add_event).
@@ -241,7 +241,7 @@ impl EventWriter {
         self.add_now(EventData::MetaGraph(meta_graph.into()), step)
     }
 
-    /// Adds what a run recorded, a serialised `RunMetadata`, now, and returns the tag it got.
+    /// Adds what a run recorded, a serialized `RunMetadata`, now, and returns the tag it got.
     ///
     /// Tags are unique to a writer, since viewers keep one run for each. A tag that was used before is
     /// numbered, `step_100` becoming `step_100_1`. TensorFlow fails instead, and so does its profiler

@@ -1,4 +1,4 @@
-//! The only module with unsafe code: TensorFlow's C API behind owning types.
+//! The only module with unsafe code: owning types for TensorFlow's C API.
 //!
 //! Invariants: every pointer comes from the same library, whose code stays loaded until the process ends; whatever a type
 //! here deletes on drop, it alone owns; a session's graph outlives the session; a session is not deleted while it runs,

@@ -172,7 +172,7 @@ fn build(name: &str) -> Result<PathBuf> {
             let ours = message["target"]["name"] == name.as_str() && message["target"]["kind"][0] == "bench";
             ours.then(|| message["executable"].as_str().map(PathBuf::from)).flatten()
         });
-    artifact.with_context(|| format!("cargo did not say where {name} is"))
+    artifact.with_context(|| format!("cargo did not report where {name} is"))
 }
 
 /// Runs a program and keeps its JSON lines.

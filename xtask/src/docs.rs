@@ -107,7 +107,7 @@ pub(crate) fn docs(arguments: &[String]) -> Result<()> {
     }
 }
 
-/// Fails if a crate is worse than the table says.
+/// Fails if a crate is worse than its row of the table.
 pub(crate) fn check() -> Result<()> {
     let table = fs::read_to_string(root().join(TABLE)).with_context(|| format!("{TABLE} cannot be read"))?;
     let held: BTreeMap<&str, Figures> = table
@@ -158,7 +158,7 @@ fn sources() -> Result<BTreeMap<String, Source>> {
 /// Returns the text of the table.
 fn table(sources: &BTreeMap<String, Source>) -> String {
     let mut text = String::from(
-        "# Figures on documentation that no crate may fall behind: cargo xtask docs --write\n\
+        "# Figures on documentation below which no crate may fall: cargo xtask docs --write\n\
          # crate\theadless first sentences\twords that the style does not use\tlines of documentation per line of code\t\
          share of public items with an example\tlines of comments per line of code\n",
     );
@@ -185,7 +185,7 @@ fn print(sources: &BTreeMap<String, Source>) -> Result<()> {
     Ok(())
 }
 
-/// Prints the places behind the counts of a crate.
+/// Prints the places that a crate's counts refer to.
 fn places(name: &str) -> Result<()> {
     let sources = sources()?;
     let source = sources.get(name).with_context(|| format!("the workspace has no crate {name}"))?;

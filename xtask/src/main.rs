@@ -31,13 +31,13 @@ cargo xtask COMMAND
   dependencies         hold licenses and duplicates against deny.toml, and find what is declared and not used
   docs --stats | --check | --write | --places CRATE
                        print figures on the documentation of each crate, hold them against docs/documentation.tsv, write that
-                       table, or list the places behind the counts of a crate
+                       table, or list the places that a crate's counts refer to
   adapters [NAME..]    format, lint and test the crates in `adapters` (candle and burn), which are workspaces of their own
   bench [W..] [--python PY] [--rounds N] [--out FILE]
                        the workloads w1 w2 w3 w4 w5 w6 (all without names) in release mode, as JSON lines, in turn with
                        TensorFlow where a Python with it is found
-  fuzz [--seconds N]   feed damaged files to every reader, each for so long (10 s without)
-  scale                costs at three sizes of a graph, each with its exponent (about a minute behind the build)
+  fuzz [--seconds N]   feed damaged files to every reader for N seconds each (default: 10)
+  scale                costs at three sizes of a graph, each with its exponent (about a minute after the build)
   timings [--all]      how long people wait: the first example from nothing and the size of its program, and a changed line of a
                        kernel until its tests have run; with --all also `cargo xtask test` from nothing
   torture [--kills N] [--steps N] [--seed N] [--release]

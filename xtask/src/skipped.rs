@@ -26,7 +26,7 @@ impl Skipped {
         command.env("MONITORED_SESSION_SKIPPED", &self.list);
     }
 
-    /// Says how many tests were skipped.
+    /// Prints how many tests were skipped.
     pub(crate) fn report(self) {
         let list = fs::read_to_string(&self.list).unwrap_or_default();
         if let Some(text) = summary(&list) {
@@ -37,7 +37,7 @@ impl Skipped {
     }
 }
 
-/// Returns what is said at the end; nothing when no test was skipped. A test may have skipped several parts of itself.
+/// Returns the last line of a test run; nothing when no test was skipped. A test may have skipped several parts of itself.
 fn summary(list: &str) -> Option<String> {
     let tests: BTreeSet<&str> = list.lines().collect();
     let count = tests.len();

@@ -20,7 +20,7 @@ pub(crate) fn python() -> Option<PathBuf> {
     named.or_else(|| Some(environment().join("bin").join("python")).filter(|python| python.exists()))
 }
 
-/// Says whether tests that ask TensorFlow will run.
+/// Prints whether tests that run TensorFlow will run.
 pub(crate) fn report() {
     match python() {
         Some(python) => say(&format!("TensorFlow: {}", python.display())),

@@ -18,7 +18,7 @@ const ALONE: [&str; 9] = [
     "embedded-engine",
 ];
 
-/// Everything that should hold at every commit. At its end it says how many tests were skipped.
+/// Everything that should hold at every commit. At its end it prints how many tests were skipped.
 pub(crate) fn test() -> Result<()> {
     let skipped = Skipped::new()?;
     let outcome = all(&skipped);

@@ -15,7 +15,7 @@ const MAX_BYTES: usize = 32 << 10;
 const MAX_CELLS: usize = 1000;
 
 impl Board {
-    /// Returns at most `count` texts of a `tag` of a `run`, evenly spread over the steps; long ones are cut. `kind=tensor` gives
+    /// Returns at most `count` texts of a `tag` of a `run`, evenly spread over the steps; long ones are cut. `kind=tensor` returns
     /// what a tensor holds, where no other view shows it.
     pub(super) fn text(&self, query: &Query<'_>) -> Result<Answer, Error> {
         let kind = if query.get("kind") == Some("tensor") { TagKind::Tensor } else { TagKind::Text };

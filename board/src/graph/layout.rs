@@ -130,7 +130,7 @@ pub(crate) fn lay_out(view: View) -> Picture {
     finish(view, &slots, &slot_of, &chains)
 }
 
-/// The layer of each box: below all that gives to it. Edges that close a circle are left out of account.
+/// Returns the layer of each box, which is below the layers of its inputs. Edges that close a cycle are ignored.
 fn layers(view: &View) -> Vec<usize> {
     let count = view.boxes.len();
     let mut below = vec![Vec::new(); count];

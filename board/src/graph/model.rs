@@ -99,7 +99,7 @@ fn inferred(graph: &GraphDef) -> HashMap<String, Vec<(String, String)>> {
     outputs.collect()
 }
 
-/// The outputs that a node's own attributes tell of.
+/// The outputs that a node's own attributes describe.
 fn stated(node: &NodeDef) -> Vec<(String, String)> {
     let dtype = ["dtype", "DstT", "out_type", "output_type", "Tout", "T"].into_iter().find_map(|key| {
         match node.attr.get(key)?.value.as_ref()? {

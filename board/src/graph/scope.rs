@@ -22,11 +22,11 @@ pub(crate) struct View {
 /// The kinds of boxes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum ItemKind {
-    /// Something outside the scope that gives inputs to it.
+    /// Something outside the scope that provides inputs of it.
     Source,
     Scope,
     Operation,
-    /// Something outside the scope that uses what it gives.
+    /// Something outside the scope that uses its outputs.
     Sink,
 }
 

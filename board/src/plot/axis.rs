@@ -46,7 +46,7 @@ impl Scale {
         if self.log {
             return ticks.map(|tick| (10f64.powf(tick), text(10f64.powf(tick)))).collect();
         }
-        // As many places as tell neighbors apart.
+        // Enough decimal places to distinguish neighbors.
         let places = (-step.log10().floor()).clamp(0.0, 12.0) as usize;
         let largest = self.from.abs().max(self.to.abs());
         let plain = (1e-5..1e7).contains(&step.max(largest.min(1e6))) && largest < 1e7;

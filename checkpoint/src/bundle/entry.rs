@@ -191,7 +191,7 @@ fn put_slice(out: &mut Vec<u8>, slice: &TensorSlice) {
     put_bytes(out, 7, &message);
 }
 
-/// An entry as the message says, before any check.
+/// An entry as stored, before any check.
 #[derive(Default)]
 struct RawEntry {
     dtype: i32,

@@ -22,5 +22,5 @@ pub use slice::{Extent, TensorSlice};
 pub use writer::{BundleOptions, BundleWriter, SealedBundle};
 pub(crate) use writer::{Replaced, remove_data};
 
-/// Checksum and length of an index file: they tell one save of a prefix from another.
+/// Checksum and length of an index file: they distinguish one save of a prefix from another.
 pub(crate) type Identity = (u32, u64);

@@ -92,7 +92,7 @@ impl ReadOptions {
 
 /// An open V2 checkpoint.
 ///
-/// Opening reads the index only. Tensors are read when asked for, and only their own bytes.
+/// Opening reads the index only. Tensors are read when requested, and only their own bytes.
 ///
 /// ```
 /// use checkpoint::bundle::{BundleReader, BundleWriter};
@@ -463,7 +463,7 @@ impl BundleReader {
         Ok(listed.iter().map(|record| record.name().into_owned()).zip(tensors).collect())
     }
 
-    /// Reads every stored byte, compares all checksums, and tells what is damaged. Needs little memory.
+    /// Reads every stored byte, compares all checksums, and reports what is damaged. Needs little memory.
     /// Of a tensor of [`unknown`](BundleReader::unsupported_tensors) dtype only the presence of its bytes is checked, since
     /// the coverage of a checksum depends on the dtype.
     ///

@@ -291,8 +291,8 @@ impl Saver {
     }
 
     /// Takes over checkpoints, oldest first, with the times of their files (S-298). Those that are not
-    /// there are skipped. What was managed before is forgotten. What is given so is deleted when the limits
-    /// do not want it, whoever wrote it.
+    /// there are skipped. What was managed before is forgotten. The limits delete these checkpoints like those of the
+    /// saver itself, even if another program wrote them.
     ///
     /// A saver does this by itself with the checkpoints that a folder's state file lists, when it first
     /// saves into the folder.
@@ -337,7 +337,7 @@ impl Saver {
     }
 
     /// Applies the limits to a folder without saving: takes over what its state file lists, deletes what
-    /// is not wanted, whoever wrote it, and returns the prefixes deleted. Where a state file lists nothing,
+    /// exceeds them, even if another program wrote it, and returns the prefixes deleted. Where a state file lists nothing,
     /// all numbered checkpoints that lie there count as listed, in the order of their steps, and the limits
     /// hold for each name before the number; else those that it does not list stay.
     ///
@@ -443,7 +443,7 @@ impl Saver {
 
     /// Restores from the newest checkpoint of a folder that is intact: the one its state file names;
     /// if that is damaged or gone, the next older one, and at last those that lie there unlisted, the
-    /// highest step first (unless the options forbid falling back). The report tells which were rejected,
+    /// highest step first (unless the options forbid falling back). The report lists which were rejected,
     /// and why; this saver never deletes those. `None` when the folder has no checkpoint at all.
     ///
     /// A checkpoint that is intact but does not match the variables is an error, not a reason to fall

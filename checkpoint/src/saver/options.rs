@@ -381,7 +381,7 @@ impl SaveOptions {
         self
     }
 
-    /// Sets whether this checkpoint is kept whatever the limits say. Default: `false`.
+    /// Sets whether this checkpoint is kept regardless of the limits. Default: `false`.
     ///
     /// ```
     /// # let folder = tempfile::tempdir()?;

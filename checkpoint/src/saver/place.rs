@@ -89,7 +89,7 @@ impl Places {
             let (Ok(name), Ok(place)) = (name, self.at(storage, prefix::directory(&prefix))) else {
                 continue;
             };
-            // Who gives a list does not want that of the state file.
+            // A given list replaces that of the state file.
             place.adopted = true;
             place.kept.push(Kept { given: true, ..Kept::new(name, time) });
         }
@@ -244,7 +244,7 @@ impl Shared {
                 let directory = &place.directory;
                 self.options.storage.sync_dir(directory).map_err(Error::io("sync", directory))?;
             }
-            // Says that they are deleted: otherwise a copy that is put back would be deleted, too.
+            // Records their deletion: otherwise a copy that is put back would be deleted, too.
             self.write_state(place, writing)?;
         }
         Ok(())

@@ -51,7 +51,7 @@ pub fn check_folder(
 /// free.
 ///
 /// # Errors
-/// [`Error::Obstructed`]; [`Error::Io`] when the system does not say what the path is.
+/// [`Error::Obstructed`]; [`Error::Io`] when the system cannot determine what the path is.
 pub fn check_file(storage: &dyn Storage, path: impl AsRef<Path>) -> Result<()> {
     let path = path.as_ref();
     let found = match storage.metadata(path) {

@@ -112,7 +112,7 @@ fn direct(_: &Path) -> io::Result<Option<Box<dyn WriteFile>>> {
     Ok(None)
 }
 
-/// Returns the folder of a bare file name is the empty path, which the system does not know.
+/// Returns the folder to open: the current one for the empty path, which is the parent of a bare file name.
 fn or_here(path: &Path) -> PathBuf {
     if path.as_os_str().is_empty() { PathBuf::from(".") } else { path.to_path_buf() }
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Arguments {
     /// A folder with runs, at any depth, or one event file.
     path: PathBuf,
-    /// The tags, as `monitored events list` gives them.
+    /// The tags, as `monitored events list` prints them.
     #[arg(required = true, value_name = "TAG")]
     tags: Vec<String>,
     /// Draw values on a logarithmic scale.

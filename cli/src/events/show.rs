@@ -13,7 +13,7 @@ use tensor::text::escaped;
 pub(crate) struct Arguments {
     /// A run's folder, or one event file.
     path: PathBuf,
-    /// The tag, as `monitored events list` gives it.
+    /// The tag, as `monitored events list` prints it.
     tag: String,
     /// Print a JSON object.
     #[arg(long)]

@@ -48,7 +48,7 @@ fn chain(graph: &Graph, last: &Operation, depth: usize) -> String {
     parts.join(" > ")
 }
 
-/// Returns one operation of a chain: its name, the number that says how many elements it takes, and the dataset that its function
+/// Returns one operation of a chain: its name, the number of elements that it takes, and the dataset that its function
 /// makes of an element.
 fn part(graph: &Graph, operation: &Operation, depth: usize) -> String {
     let mut text = name(operation.op_type()).to_owned();
@@ -77,7 +77,7 @@ fn name(op_type: &str) -> &str {
     name.strip_suffix("Dataset").unwrap_or(name)
 }
 
-/// Returns the constant behind the dataset input: the size of a buffer or batch, a count, or a number of inputs or calls.
+/// Returns the constant after the dataset input: the size of a buffer or batch, a count, or a number of inputs or calls.
 fn number(operation: &Operation) -> Option<i64> {
     let captured = operation.attr("Targuments").and_then(AttrValue::as_list).map_or(0, <[AttrValue]>::len);
     let inputs = operation.inputs();

@@ -105,7 +105,7 @@ impl InputArgument {
     }
 }
 
-/// Parses the text of a file. The error for a file of another kind says what it is.
+/// Parses the text of a file. The error for a file of another kind names that kind.
 fn parsed(file: &Path, parse: impl FnOnce(&str) -> Result<Tensor>) -> Result<Tensor> {
     let content = std::fs::read(file)?;
     let text = str::from_utf8(&content).map_err(|_| {

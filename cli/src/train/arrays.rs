@@ -200,7 +200,7 @@ struct Header {
 impl Header {
     /// Parses a Python dictionary: `{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }`.
     fn parse(text: &str) -> Result<Header, ArrayError> {
-        let missing = |key: &str| format_error(format!("its header does not say '{key}'"));
+        let missing = |key: &str| format_error(format!("its header has no '{key}'"));
         let after = |key: &str| {
             let quoted = format!("'{key}':");
             text.find(&quoted).map(|at| text[at + quoted.len()..].trim_start()).ok_or_else(|| missing(key))

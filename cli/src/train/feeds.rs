@@ -215,7 +215,7 @@ fn as_f64(array: &Tensor) -> Option<Vec<f64>> {
     }
 }
 
-/// Returns true if an error says that a placeholder has no feed.
+/// Returns true if an error reports a placeholder without a feed.
 pub(crate) fn is_unfed(error: &Error) -> bool {
     error.kind() == ErrorKind::Status && error.message().starts_with("You must feed a value")
 }

@@ -2,7 +2,7 @@
 
 use monitored_session::graph_def::proto::{AttrValue, GraphDef, NodeDef, Value};
 
-/// Gives each random operation without a seed this seed and its position, as TensorFlow's graph-level seed does.
+/// Sets the seeds of each random operation without any to this seed and its position, as TensorFlow's graph-level seed does.
 pub(crate) fn give_seeds(graph: &mut GraphDef, seed: i64) {
     let mut position = 0;
     graph.node.iter_mut().for_each(|node| give_seed(node, seed, &mut position));

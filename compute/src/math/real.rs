@@ -5,7 +5,7 @@ use super::exponential::{exp, expm1, ln, log1p, sigmoid, softplus, tanh};
 use crate::elementwise::Element;
 use std::ops::{Add, Div, Mul, Neg, Rem, Sub};
 
-/// Returns the library's functions give numbers also below 1, where there is no result.
+/// Returns the area cosine, or NaN below 1, where the library's functions return numbers although there is no result.
 fn acosh_f32(x: f32) -> f32 {
     if x < 1.0 { f32::NAN } else { libm::acoshf(x) }
 }

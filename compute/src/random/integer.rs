@@ -7,7 +7,7 @@ use crate::Pool;
 /// Fills `out` with integers from `low` up to, but not including, `high`; the operation
 /// `RandomUniformInt`.
 ///
-/// Numbers are remainders of 32 (i32) or 64 (i64) random bits, so that some are favoured by less than
+/// Numbers are remainders of 32 (i32) or 64 (i64) random bits, so that some are favored by less than
 /// `high - low` in 2³² or 2⁶⁴. Advances the generator by 256 blocks for each element.
 ///
 /// # Errors

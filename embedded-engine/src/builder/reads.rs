@@ -80,7 +80,7 @@ impl Builder<'_> {
         inputs: &[Option<Endpoint>],
     ) {
         let branches = inputs.len();
-        // Behind the condition and the result, the references, and for each branch which of them it gives.
+        // After the condition and the result, the references, and for each branch which of them it returns.
         let Some(&condition) = operation.input_endpoints().first() else { return };
         let Ok(condition) = self.value(condition) else { return };
         let mut values = vec![condition, Value::Node(index, output)];

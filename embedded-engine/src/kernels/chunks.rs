@@ -3,7 +3,7 @@
 use compute::Pool;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-/// Calls `work(i, part)` for each part of `length` elements, in any order, several at once. A lock for each part says
+/// Calls `work(i, part)` for each part of `length` elements, in any order, several at once. A lock for each part records
 /// in safe code that no two threads get the same one; no thread ever waits for it.
 pub(super) fn for_chunks<T: Send>(
     pool: &Pool,

@@ -1,7 +1,7 @@
 //! Datasets and their iterators.
 //!
 //! A dataset is a description, made when its operation runs, of which a session may make any number of iterators. An iterator
-//! gives elements in TensorFlow's order and can tell where it stands ([`Iterate::save`]), so that a resumed run continues with
+//! yields elements in TensorFlow's order and can save its position ([`Iterate::save`]), so that a resumed run continues with
 //! the very next element.
 
 mod ahead;

@@ -352,7 +352,7 @@ fn take_now(
 
 /// Takes elements that steps before a restore had taken, some of `missing`, and drops them.
 fn leave_out(limits: &Limits<'_>, queue: &Queue, missing: usize) -> Result<usize> {
-    // One by one where elements cannot be stacked; in both cases few at a time, so that the queue is never asked for more
+    // One by one where elements cannot be stacked; in both cases few at a time, so that no more is requested of the queue
     // than it can hold.
     take_now(limits, queue, 1, Asked::DequeueUpTo(1)).map(|taken| taken.len()).map_err(|error| {
         let text = format!(

@@ -263,7 +263,7 @@ fn shuffle<T: Moved>(context: &mut KernelContext<'_>, generator: &mut Generator)
     })
 }
 
-/// Returns the generator that a seed input gives.
+/// Returns the generator for a seed input.
 fn stateless(context: &KernelContext<'_>, input: usize) -> Result<Generator> {
     match context.ints(input)?.as_slice() {
         &[first, second] => Ok(Generator::stateless([first, second])),
@@ -273,7 +273,7 @@ fn stateless(context: &KernelContext<'_>, input: usize) -> Result<Generator> {
     }
 }
 
-/// The key and the counter of the generator that a seed gives.
+/// Returns the key and the counter of the generator for a seed.
 fn key_and_counter(context: &mut KernelContext<'_>) -> Result<()> {
     let [key, low, high] = stateless(context, 0)?.to_words();
     context.set(0, Tensor::from(vec![key]));

@@ -66,14 +66,14 @@ pub(crate) fn shared_variable(context: &KernelContext<'_>, input: usize) -> Resu
     context.shared_handle(input, "a variable")
 }
 
-/// Gives the value of the variable of input 0.
+/// Returns the value of the variable of input 0.
 fn read_variable(context: &mut KernelContext<'_>) -> Result<()> {
     let value = variable(context, 0)?.read()?;
     context.set(0, value);
     Ok(())
 }
 
-/// Gives the value of input 0: that of the variable, or the value itself where it is not a reference.
+/// Returns the value of input 0: that of the variable, or the value itself where it is not a reference.
 pub(crate) fn read_reference(context: &mut KernelContext<'_>) -> Result<()> {
     let value = context.take(0);
     context.set(0, referenced(value)?);

@@ -112,7 +112,7 @@ fn merge(context: &mut KernelContext<'_>) -> Result<()> {
         for part in context.input(i).as_strings()? {
             let decoded = Summary::decode(Bytes::clone(part));
             parts.push(decoded.map_err(|error| {
-                Error::invalid_argument(format!("input {i} is not a serialised summary")).with_source(error)
+                Error::invalid_argument(format!("input {i} is not a serialized summary")).with_source(error)
             })?);
         }
     }

@@ -337,7 +337,7 @@ fn make_ftrl(spec: &NodeSpec<'_>, with_shrinkage: bool) -> Result<Box<dyn Kernel
     })))
 }
 
-/// The inputs of an update behind its variables.
+/// The inputs of an update after its variables.
 #[derive(Clone, Copy)]
 struct Parameters<'a, 'c> {
     context: &'a KernelContext<'c>,

@@ -1,4 +1,4 @@
-//! Meta graphs: graphs with what their programs know about them.
+//! Meta graphs: graphs with their collections, savers and signatures.
 
 use super::{AssetFileDef, GraphDef, OpList, SignatureDef, decode};
 use bytes::Bytes;

@@ -40,7 +40,7 @@ pub struct SignatureDef {
     /// The kind of signature, such as `tensorflow/serving/predict`.
     #[prost(string, tag = "3")]
     pub method_name: String,
-    /// Values of inputs that are not fed, as serialised `TensorProto`s.
+    /// Values of inputs that are not fed, as serialized `TensorProto`s.
     #[prost(btree_map = "string, bytes", tag = "4")]
     pub defaults: BTreeMap<String, Vec<u8>>,
 }
@@ -90,7 +90,7 @@ pub struct CooSparse {
 /// The components of a composite tensor.
 #[derive(Clone, PartialEq, Message)]
 pub struct CompositeTensor {
-    /// A serialised `TypeSpecProto`, which says the kind.
+    /// A serialized `TypeSpecProto`, which states the kind.
     #[prost(bytes = "bytes", tag = "1")]
     pub type_spec: Bytes,
     /// The components; those of a ragged tensor are its values and its row splits.
@@ -123,13 +123,13 @@ pub struct Any {
     /// The type, as `type.googleapis.com/tensorflow.AssetFileDef`.
     #[prost(string, tag = "1")]
     pub type_url: String,
-    /// The serialised message.
+    /// The serialized message.
     #[prost(bytes = "bytes", tag = "2")]
     pub value: Bytes,
 }
 
 impl SavedModel {
-    /// Reads a serialised SavedModel. Large attributes, such as constants, are not copied.
+    /// Reads a serialized SavedModel. Large attributes, such as constants, are not copied.
     ///
     /// ```
     /// use graph_def::proto::SavedModel;
@@ -152,7 +152,7 @@ impl SavedModel {
 }
 
 impl AssetFileDef {
-    /// The type that a collection says for it.
+    /// The type that a collection declares for it.
     pub const TYPE_URL: &str = "type.googleapis.com/tensorflow.AssetFileDef";
 
     /// Decodes a serialized asset.

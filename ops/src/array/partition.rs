@@ -60,7 +60,7 @@ fn dynamic_stitch_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Returns the row numbers go the same way as the rows did, which tells where the gradients come back to.
+/// Builds the gradient: row numbers are partitioned as the rows were, so they show which row each gradient belongs to.
 fn dynamic_partition_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     if grads.iter().all(Option::is_none) {
         return Ok(vec![None, None]);

@@ -123,7 +123,7 @@ pub struct ConditionalAccumulator {
     handle: Output,
 }
 
-/// Returns the handle of an accumulator, which waits for nothing. With `beside` it stays on the device of that variable,
+/// Returns the handle of an accumulator, which waits for nothing. With `colocated` it stays on the device of that variable,
 /// wherever that comes to be.
 #[track_caller]
 fn handle(
@@ -133,14 +133,14 @@ fn handle(
     shape: PartialShape,
     reduction: Reduction,
     shared_name: &str,
-    beside: Option<&Variable>,
+    colocated: Option<&Variable>,
 ) -> Output {
     let sparse = def.name().starts_with("Sparse");
     let name = if sparse { "sparse_conditional_accumulator" } else { "conditional_accumulator" };
     let builder = graph.without_control_dependencies().op(def).default_name(name);
     let builder = builder.attr("dtype", dtype).attr("shape", shape).attr("shared_name", shared_name);
     let builder = builder.attr("reduction_type", reduction.name());
-    let builder = match beside {
+    let builder = match colocated {
         Some(variable) => builder.attr("_class", location_of(variable.handle().operation())),
         None => builder,
     };
@@ -187,9 +187,9 @@ impl ConditionalAccumulator {
         shape: &PartialShape,
         shared_name: &str,
     ) -> Self {
-        let (def, shape, beside) = (&RESOURCE_CONDITIONAL_ACCUMULATOR, shape.clone(), Some(variable));
+        let (def, shape, colocated) = (&RESOURCE_CONDITIONAL_ACCUMULATOR, shape.clone(), Some(variable));
         ConditionalAccumulator {
-            handle: handle(graph, def, dtype, shape, Reduction::Mean, shared_name, beside),
+            handle: handle(graph, def, dtype, shape, Reduction::Mean, shared_name, colocated),
         }
     }
 
@@ -291,9 +291,9 @@ impl SparseConditionalAccumulator {
         shape: &PartialShape,
         shared_name: &str,
     ) -> Self {
-        let (def, shape, beside) = (&SPARSE_CONDITIONAL_ACCUMULATOR, shape.clone(), Some(variable));
+        let (def, shape, colocated) = (&SPARSE_CONDITIONAL_ACCUMULATOR, shape.clone(), Some(variable));
         SparseConditionalAccumulator {
-            handle: handle(graph, def, dtype, shape, Reduction::Mean, shared_name, beside),
+            handle: handle(graph, def, dtype, shape, Reduction::Mean, shared_name, colocated),
         }
     }
 

@@ -153,7 +153,7 @@ fn by_remainder(ids: &Output, parts: usize) -> (Output, Output) {
     (floor_mod(ids, &parts), floor_div(ids, &parts))
 }
 
-/// Returns the first `rows % parts` parts hold one row more than the others.
+/// Returns the part and the row in it of each id. The first `rows % parts` parts hold one row more than the others.
 fn by_order<T: Table>(ids: &Output, params: &[T]) -> (Output, Output) {
     let rows = total_rows(ids, params);
     let parts = scalar_like(ids, params.len() as f64);

@@ -137,7 +137,7 @@ fn encode(event: &proto::Event, buffer: &mut Vec<u8>) {
     event.encode(buffer).expect("a vector grows as needed");
 }
 
-/// Appends serialised values as the event's field 5, a sub-message.
+/// Appends serialized values as the event's field 5, a sub-message.
 fn encode_summary(bytes: &Bytes, buffer: &mut Vec<u8>) {
     buffer.push(5 << 3 | 2);
     prost::encode_length_delimiter(bytes.len(), buffer).expect("a vector grows as needed");

@@ -11,7 +11,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(super) enum Pending {
     Event(Event),
-    /// A summary event whose values are serialised.
+    /// A summary event whose values are serialized.
     EncodedSummary {
         wall_time: f64,
         step: i64,

@@ -1,4 +1,4 @@
-//! Products, convolutions, pools, normalisations, losses and images.
+//! Products, convolutions, pools, normalizations, losses and images.
 
 use crate::cases::{Case, FLOATS, allowed, case, fixed, numbers, run, spread};
 use crate::engines::{Engines, Report};

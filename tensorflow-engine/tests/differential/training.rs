@@ -134,7 +134,7 @@ fn embedded(optimizer: &dyn Optimizer) -> Training {
     Training { graph, loss, train_ops: vec![train_op], feeds: vec![(ids, (0..5).map(batch).collect())] }
 }
 
-/// Convolution, pooling, batch normalisation, dropout with a seed, a decayed rate and moving averages.
+/// Convolution, pooling, batch normalization, dropout with a seed, a decayed rate and moving averages.
 fn images() -> Training {
     let graph = Graph::new();
     graph.set_random_seed(11);

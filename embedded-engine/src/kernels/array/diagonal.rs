@@ -284,7 +284,7 @@ fn matrix_size(
     }
     let given = [context.int(2)?, context.int(3)?];
     let size = match given {
-        // Square if nothing is said; a side that is not said is as small as can be.
+        // Square if neither side is given; a side that is not given is as small as possible.
         [-1, -1] => [least[0].max(least[1]); 2],
         [rows, -1] => [rows, least[1]],
         [-1, columns] => [least[0], columns],

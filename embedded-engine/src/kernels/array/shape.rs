@@ -157,7 +157,7 @@ fn integer(value: usize, dtype: DType) -> Result<Tensor> {
     Ok(Tensor::from(value))
 }
 
-/// Gives input 0 the shape in input 1, in which one size may be open.
+/// Reshapes input 0 to the shape in input 1, in which one size may be -1.
 pub(crate) fn reshape(context: &mut KernelContext<'_>) -> Result<()> {
     let sizes = context.ints(1)?;
     let value = context.take(0);

@@ -312,7 +312,7 @@ impl Channel {
     }
 }
 
-/// Tells those who wait when the thread has ended.
+/// Wakes all waiters when the thread has ended.
 struct Ended<'c>(&'c Channel);
 
 impl Drop for Ended<'_> {

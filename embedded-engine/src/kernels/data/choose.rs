@@ -22,7 +22,7 @@ fn make(build: &Build<'_, '_>) -> Result<Shared> {
     Ok(Arc::new(Choose { inputs, stops: build.is_set("stop_on_empty_dataset") }))
 }
 
-/// All give the same elements: one is as good as another.
+/// All yield the same elements, so any of them will do.
 fn first(build: &Build<'_, '_>) -> Result<Shared> {
     let first = build.datasets("input_datasets")?.into_iter().next();
     first.ok_or_else(|| Error::invalid_argument("there is no dataset to choose"))

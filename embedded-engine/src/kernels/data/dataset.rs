@@ -82,7 +82,7 @@ pub(super) trait Dataset: Send + Sync {
     }
 }
 
-/// Gives the elements of a dataset.
+/// Yields the elements of a dataset.
 pub(super) trait Iterate: Send {
     /// The next element, or nothing at the end. The call after an error continues with the element after the failed one (D-10).
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>>;
@@ -210,7 +210,7 @@ impl Run<'_> {
     }
 }
 
-/// A dataset as a value of the graph, with what its operation says of its elements.
+/// A dataset as a value of the graph, with the dtypes and shapes that its operation declares.
 #[derive(Clone)]
 pub(super) struct Handle {
     pub(super) dataset: Shared,

@@ -24,7 +24,7 @@ fn by_last_component(build: &Build<'_, '_>) -> Result<Shared> {
 
 struct Filter {
     input: Shared,
-    /// Absent where the last component says it, which does not belong to the elements.
+    /// Absent where the last component is the predicate, which does not belong to the elements.
     predicate: Option<Function>,
 }
 

@@ -23,7 +23,7 @@ impl Function {
         run.call(self.body.as_ref(), arguments)
     }
 
-    /// As [`call`](Self::call); an error says whose function it was and at which element.
+    /// As [`call`](Self::call); an error names the dataset and the element.
     pub(super) fn call_for(&self, run: &Run<'_>, arguments: Element, element: u64) -> Result<Element> {
         self.call(run, arguments).map_err(|error| {
             let text = format!("{} (element {element} of {})", error.message(), self.owner);

@@ -1,4 +1,4 @@
-//! `GeneratorDataset`: three functions that begin, give the next element, and end.
+//! `GeneratorDataset`: three functions that begin, return the next element, and end.
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, Iterate, Run, Shared, Source};

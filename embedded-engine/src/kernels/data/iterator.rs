@@ -20,7 +20,7 @@ use tensor::DType;
 pub(super) struct IteratorResource {
     pub(super) name: String,
     pub(super) container: String,
-    /// Tells it from iterators of other sessions.
+    /// Distinguishes it from iterators of other sessions.
     pub(super) id: u64,
     pub(super) types: Vec<DType>,
     pub(super) shapes: Vec<PartialShape>,
@@ -73,7 +73,7 @@ enum Front {
 /// A thread that waits for an iterator looks for the end of its run as often.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// A replay that lasts longer says how far it is.
+/// A replay that lasts longer logs its progress.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl IteratorResource {
@@ -403,7 +403,7 @@ fn origin_of(position: &[u8]) -> Result<String> {
     Ok(String::from_utf8_lossy(Reader::new(position).bytes()?).into_owned())
 }
 
-/// Asks for as many elements as were given before, and says now and then how far this is.
+/// Draws as many elements as were returned before, and logs its progress from time to time.
 fn replay(source: &mut Source, calls: u64, run: &Run<'_>) -> Result<()> {
     let mut said = Instant::now();
     for call in 0..calls {

@@ -1,4 +1,4 @@
-//! `MapDataset` and its parallel forms, which give the same elements in the same order.
+//! `MapDataset` and its parallel forms, which yield the same elements in the same order.
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, Drawn, INFINITE, Iterate, Run, Shared, Source, UNKNOWN};

@@ -63,7 +63,7 @@ struct MappedBatches {
 impl Iterate for MappedBatches {
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
         let (mut elements, mut failed, mut taken) = (Vec::new(), None, 0);
-        // Calls that may not run side by side are made one by one, so that none is made behind an end.
+        // Calls that may not run in parallel are made one by one, so that none is made after an end.
         let at_once = if self.map.parallel_calls == 1 { 1 } else { self.size };
         while taken < self.size && !self.ended {
             let (mut drawn, mut asked) = (Vec::new(), 0);
@@ -115,7 +115,7 @@ impl Iterate for MappedBatches {
     }
 }
 
-/// Says of a ragged batch what TensorFlow says where map and batch are one (D-13).
+/// Returns TensorFlow's error for a batch of unequal shapes, whose text differs where map and batch are fused (D-13).
 fn check(elements: &[Element]) -> Result<()> {
     let Some(first) = elements.first() else { return Ok(()) };
     let differs = |(part, first): (&Tensor, &Tensor)| part.shape() != first.shape();

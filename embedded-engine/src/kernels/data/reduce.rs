@@ -43,7 +43,7 @@ pub(super) fn register(registry: &mut Registry) {
     }
 }
 
-/// Calls for each element until it says that this is enough.
+/// Calls a closure for each element until the closure stops the loop.
 fn whole(
     context: &KernelContext<'_>,
     dataset: &Shared,

@@ -34,7 +34,7 @@ pub(super) fn register(registry: &mut Registry) {
     }
 }
 
-/// Gives each iterator its seeds.
+/// Draws the seeds of each iterator.
 pub(super) struct SeedGenerator {
     reshuffle: bool,
     /// Guards what is given next; held for a moment.

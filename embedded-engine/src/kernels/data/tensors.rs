@@ -97,7 +97,7 @@ impl Dataset for Slices {
     }
 }
 
-/// Gives the elements of a dataset that has them by number.
+/// Yields the elements of a dataset that has them by number.
 pub(super) struct ByNumber<D> {
     pub(super) dataset: D,
     pub(super) next: u64,

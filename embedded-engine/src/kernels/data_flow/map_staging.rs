@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tensor::{DType, Tensor};
 
-/// Both kinds of areas give the smallest key where none is requested, which the unordered kind leaves open.
+/// Both kinds of areas return the smallest key if none is requested, which the unordered kind leaves open.
 pub(super) fn register(registry: &mut Registry) {
     for [put, peek, get, any] in [
         ["MapStage", "MapPeek", "MapUnstage", "MapUnstageNoKey"],

@@ -244,7 +244,7 @@ impl Queue {
             let min = |spec: &QueueSpec| spec.min_after_dequeue.to_string();
             return differs("min_after_dequeue", min(known), min(wanted));
         }
-        // Who gives no seeds takes the order that there is.
+        // Without seeds, elements keep the order in which they arrived.
         if wanted.seeds != (0, 0) && known.seeds != wanted.seeds {
             let seeds = |spec: &QueueSpec| format!("({}, {})", spec.seeds.0, spec.seeds.1);
             return differs("random seeds", seeds(known), seeds(wanted));

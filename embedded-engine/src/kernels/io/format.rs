@@ -53,7 +53,7 @@ impl FixedLength {
     }
 }
 
-/// Returns the error for a file that is not compressed as a reader's attribute says.
+/// Returns the error for a file that is not compressed as a reader's attribute states.
 fn otherwise_compressed(compression: Compression, path: &Path, start: &[u8]) -> Error {
     let kind = FileKind::of(path, start).filter(|kind| kind.is_certain());
     let hint = match kind {

@@ -66,7 +66,7 @@ fn texts(context: &KernelContext<'_>, input: usize) -> Result<Vec<String>> {
 /// A name, and for a part of a tensor its full shape and the part.
 type Named = (String, Option<(Shape, TensorSlice)>);
 
-/// Names with what is said of their parts; as many as there are tensors.
+/// Returns the names with the slices that the specifications declare, one for each tensor.
 fn named(context: &KernelContext<'_>, count: usize) -> Result<Vec<Named>> {
     let (names, parts) = (texts(context, 1)?, texts(context, 2)?);
     if names.len() != count || parts.len() != count {

@@ -109,7 +109,7 @@ where
 }
 
 /// Sums the weights (1 without any) of the elements with each value below the given size, for all or for each row of a matrix.
-/// Binary output only says whether there are any.
+/// Binary output only records whether there are any.
 fn dense_bincount<T>(context: &mut KernelContext<'_>, binary: bool) -> Result<()>
 where
     T: Element + elementwise::Element + std::ops::AddAssign,

@@ -61,7 +61,7 @@ pub(crate) fn register(registry: &mut Registry) {
 /// The differences between the op types, besides their arithmetic.
 #[derive(Clone, Copy)]
 struct Folding {
-    /// True if the numbers of the segments rise, and the last says how many there are.
+    /// True if the numbers of the segments rise, and the last determines how many there are.
     sorted: bool,
     mean: bool,
 }

@@ -33,7 +33,7 @@ impl Settings {
         if channels_first(spec) || spec.str("data_format").is_ok_and(|format| format == "NCDHW") {
             return Err(Error::new(
                 Code::Unimplemented,
-                "the embedded engine wants channels last in batch normalisation",
+                "the embedded engine runs batch normalization with channels last only",
             ));
         }
         // The kernels of the original keep moments in single precision, too.
@@ -184,7 +184,7 @@ fn gradient(context: &mut KernelContext<'_>, settings: Settings) -> Result<()> {
     let inverse: Vec<f32> =
         context.slice::<f32>(4)?.iter().map(|variance| 1.0 / (variance + settings.epsilon).sqrt()).collect();
     let pixels = x.len() / channels.max(1);
-    // After the sums of the gradient those of the gradient times the centred input.
+    // After the sums of the gradient those of the gradient times the centered input.
     let both = sums(pool, pixels, 2 * channels, |pixel, sums| {
         let (sum, product) = sums.split_at_mut(channels);
         let (dy, x) = (&dy[pixel * channels..][..channels], &x[pixel * channels..][..channels]);

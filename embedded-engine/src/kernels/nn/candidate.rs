@@ -53,7 +53,7 @@ trait Distribution: Send + Sync + 'static {
 struct Uniform(u64);
 
 impl Distribution for Uniform {
-    /// Without favour for small numbers: words that would bring it are drawn again.
+    /// Without a bias towards small numbers: words that would cause one are drawn again.
     fn draw(&self, words: &mut Words) -> u64 {
         let mut wide = || {
             let (low, high) = (words.next_word(), words.next_word());

@@ -1,4 +1,4 @@
-//! Maximum pooling that says where the maxima are, and what follows from that.
+//! Maximum pooling with the positions of the maxima, and the operations that use these positions.
 
 use super::convolution::{check_pooled, pooled};
 use super::window::Window;

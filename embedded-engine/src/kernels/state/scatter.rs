@@ -151,7 +151,7 @@ fn with_rows(
     work(value, &named)
 }
 
-/// Gives the value and adds 1 to it, until it reaches the limit.
+/// Returns the value and adds 1 to it, until it reaches the limit.
 fn count_up_to(context: &mut KernelContext<'_>, limit: i64) -> Result<()> {
     let variable = shared_variable(context, 0)?;
     let before = {

@@ -109,7 +109,7 @@ impl OfFile {
         Error::new(Code::Unknown, text)
     }
 
-    /// The next record of a body whose end only its bytes tell.
+    /// Returns the next record of a body whose end only its bytes show.
     fn next_unknown(&mut self) -> Result<Option<Element>> {
         let wanted = self.format.record.saturating_add(self.format.footer);
         let missing = wanted.saturating_sub(self.ahead.len() as u64);

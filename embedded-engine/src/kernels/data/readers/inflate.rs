@@ -33,7 +33,7 @@ pub(super) fn in_background(
     };
     match run.environment.threads.spawn("inflate", format!("inflation of file '{name}'"), work) {
         Ok(()) => {
-            // A thread that has ended already says so to the reader.
+            // A thread that has ended has already reported so to the reader.
             let _ = begins.send(inflating);
             Box::new(Inflated { shared, block: Vec::new(), at: 0 })
         }

@@ -10,7 +10,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::{Arc, Mutex, PoisonError};
 use tensor::Bytes;
 
-/// As many first bytes of a file tell it from another one.
+/// The number of leading bytes that distinguish a file from another one.
 const LOOK: usize = 4096;
 
 /// A thread inflates compressed files of as many bytes: it costs no more than a hundredth of what it does.
