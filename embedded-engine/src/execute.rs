@@ -4,7 +4,7 @@
 //! ready operations, no locks, and no reference counts per value: the order was fixed by the compiler, the values lie in numbered slots, and a
 //! block without conditionals has no guards to check. Work is divided inside kernels, over the pool, rather than between operations.
 
-use crate::calls::{Calls, Next, deliver};
+use crate::calls::Calls;
 use crate::kernel::{Environment, KernelContext};
 use crate::limits::Limits;
 use crate::plan::{Action, Block, Call, Frame, Loop, Step};
@@ -103,19 +103,13 @@ impl<'p> Run<'p, '_> {
 
     fn call(&mut self, step: &'p Step, call: &'p Call, frame: &mut Frame) -> Result<()> {
         self.begins(step)?;
-        let (mut calls, mut next) = Calls::begin(call, &mut self.context(step, frame))?;
-        loop {
-            match next {
-                Next::Done(results) => return deliver(&mut self.context(step, frame), results),
-                Next::Call(number, arguments) => {
-                    let body = call.body(number, &arguments)?;
-                    let mut inner = body.fed(arguments.into_iter());
-                    self.block(&body.block, &mut inner)?;
-                    self.begins(step)?;
-                    next = calls.next(body.results(inner)?)?;
-                }
-            }
+        let mut calls = Calls::begin(call, &mut self.context(step, frame))?;
+        while let Some(body) = calls.next()? {
+            self.block(&body.block, calls.frame())?;
+            self.begins(step)?;
+            calls.end()?;
         }
+        calls.deliver(&mut self.context(step, frame))
     }
 
     /// Runs the iterations of a loop. They share the frame of the plan: each iteration overwrites the values of the one before.

@@ -23,6 +23,7 @@ use crate::kernels::referenced;
 use crate::registry;
 use compute::Scratch;
 use session_core::{Error, OpId, Operation, Output, Phase, Result};
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 use tensor::Tensor;
 
@@ -160,47 +161,76 @@ pub(crate) struct Frames {
 
 impl Plan {
     /// Returns a frame in which all slots are empty except those of constants.
-    fn frame(&self) -> Frame {
+    pub(crate) fn frame(&self) -> Frame {
         let used = self.frames.used.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        if let Some(mut frame) = used {
-            frame.flags.fill(false);
-            return frame;
-        }
-        let mut slots = vec![None; self.slots];
-        for (slot, value) in &self.constants {
-            slots[*slot as usize] = Some(value.clone());
-        }
-        Frame { slots, scratch: scratch(), flags: vec![false; self.flags], reordered: false }
+        used.unwrap_or_else(|| {
+            let mut slots = vec![None; self.slots];
+            for (slot, value) in &self.constants {
+                slots[*slot as usize] = Some(value.clone());
+            }
+            Frame { slots, scratch: scratch(), flags: vec![false; self.flags], reordered: false }
+        })
     }
 
-    /// Returns a frame with these values in the slots of the plan's feeds.
-    pub(crate) fn fed(&self, feeds: impl Iterator<Item = Tensor>) -> Frame {
-        let mut frame = self.frame();
+    /// Prepares a frame of the plan for a run with these values of its feeds.
+    pub(crate) fn fill<'t>(&self, frame: &mut Frame, feeds: impl Iterator<Item = Cow<'t, Tensor>>) {
+        frame.flags.fill(false);
         for (slot, value) in self.feeds.iter().zip(feeds) {
             if let Some(slot) = slot {
-                frame.slots[*slot as usize] = Some(value);
+                frame.slots[*slot as usize] = Some(value.into_owned());
             }
         }
+    }
+
+    /// Returns a frame that is prepared for a run with these values of the feeds.
+    pub(crate) fn fed<'t>(&self, feeds: impl Iterator<Item = Cow<'t, Tensor>>) -> Frame {
+        let mut frame = self.frame();
+        self.fill(&mut frame, feeds);
         frame
+    }
+
+    /// Appends the fetched values of a completed run, which leaves the frame ready for another one.
+    pub(crate) fn take_results(&self, frame: &mut Frame, results: &mut Vec<Tensor>) -> Result<()> {
+        let first = results.len();
+        results.reserve(self.fetches.len());
+        for (index, fetch) in self.fetches.iter().enumerate() {
+            let slot = &mut frame.slots[fetch.slot as usize];
+            let value = if fetch.last { slot.take() } else { slot.clone() };
+            // Computed, fed or constant, unless it belongs to a branch that was not taken.
+            let missing = || Error::invalid_argument(format!("Retval[{index}] does not have value"));
+            results.push(value.ok_or_else(missing)?);
+        }
+        for (index, operation) in &self.late {
+            let value = &mut results[first + index];
+            *value =
+                referenced(value.clone()).map_err(|error| operation.place(error).with_phase(Phase::Run))?;
+        }
+        Ok(())
     }
 
     /// Collects the fetched values of a completed run.
     pub(crate) fn results(&self, mut frame: Frame) -> Result<Vec<Tensor>> {
-        let fetched = self.fetches.iter().enumerate().map(|(index, fetch)| {
-            let slot = &mut frame.slots[fetch.slot as usize];
-            let value = if fetch.last { slot.take() } else { slot.clone() };
-            // Computed, fed or constant, unless it belongs to a branch that was not taken.
-            value.ok_or_else(|| Error::invalid_argument(format!("Retval[{index}] does not have value")))
-        });
-        let mut fetched = fetched.collect::<Result<Vec<_>>>()?;
-        for (index, operation) in &self.late {
-            let value = referenced(fetched[*index].clone());
-            fetched[*index] = value.map_err(|error| operation.place(error).with_phase(Phase::Run))?;
-        }
+        let mut fetched = Vec::new();
+        self.take_results(&mut frame, &mut fetched)?;
+        self.keep(frame);
+        Ok(fetched)
+    }
+
+    /// Keeps the frame of a completed run for another one.
+    pub(crate) fn keep(&self, frame: Frame) {
         if !frame.reordered {
             self.frames.used.lock().unwrap_or_else(PoisonError::into_inner).push(frame);
         }
-        Ok(fetched)
+    }
+
+    /// Checks the number of arguments of a function.
+    pub(crate) fn check_arguments(&self, count: usize) -> Result<()> {
+        let expected = self.feeds.len();
+        if count != expected {
+            let text = format!("{count} arguments for a function of {expected}");
+            return Err(Error::invalid_argument(text));
+        }
+        Ok(())
     }
 }
 

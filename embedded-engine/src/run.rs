@@ -6,18 +6,16 @@ use crate::kernels::{iterator_stats, queue_stats};
 use crate::limits::Limits;
 use crate::plan::Plan;
 use session_core::{Error, Phase, Result, RunMetadata, TraceLevel, check_value};
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant, SystemTime};
 use tensor::Tensor;
 
 impl Body for Plan {
     fn call(&self, caller: &Caller<'_>, arguments: Vec<Tensor>) -> Result<Vec<Tensor>> {
-        if arguments.len() != self.feeds.len() {
-            let text = format!("{} arguments for a function of {}", arguments.len(), self.feeds.len());
-            return Err(Error::invalid_argument(text));
-        }
+        self.check_arguments(arguments.len())?;
         let Caller { environment, limits, instance } = *caller;
-        let mut frame = self.fed(arguments.into_iter());
+        let mut frame = self.fed(arguments.into_iter().map(Cow::Owned));
         let (recorder, waited) = (None, Duration::ZERO);
         let mut run = Run { environment, limits, instance, recorder, current: None, waited };
         self.run_block(&mut run, &mut frame)?;
@@ -40,7 +38,7 @@ impl Plan {
         metadata: Option<&mut RunMetadata>,
     ) -> Result<Vec<Tensor>> {
         // Feeds are cloned handles: the caller keeps its tensors, and kernels never write into them.
-        let mut frame = self.fed(feeds.cloned());
+        let mut frame = self.fed(feeds.map(Cow::Borrowed));
         let (recorder, waited) = (None, Duration::ZERO);
         let mut run = Run { environment, limits, instance: None, recorder, current: None, waited };
         let Some(metadata) = metadata else {

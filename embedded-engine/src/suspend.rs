@@ -20,10 +20,10 @@
 //! **Memory.** The plan empties a slot at the last use *in its order*. A deferred step runs later than that, so its inputs are kept for it and
 //! put back into their slots when it runs.
 
-use crate::calls::{Calls, Next, deliver};
+use crate::calls::Calls;
 use crate::execute::Run;
 use crate::kernel::{UNUSED, Wait};
-use crate::plan::{Action, Block, Call, Frame, Loop, Plan, Step};
+use crate::plan::{Action, Block, Frame, Loop, Step};
 use crate::waiting::wait_until;
 use rustc_hash::FxHashMap;
 use session_core::Result;
@@ -69,9 +69,7 @@ enum State<'p> {
 }
 
 struct Calling<'p> {
-    calls: Calls,
-    plan: &'p Plan,
-    frame: Frame,
+    calls: Calls<'p>,
     body: Running<'p>,
 }
 
@@ -269,9 +267,9 @@ impl<'p> Run<'p, '_> {
                 self.record(step, frame, began);
             }
             Action::Call(call) => {
-                let (calls, next) = Calls::begin(call, &mut self.context(step, frame))?;
+                let calls = Calls::begin(call, &mut self.context(step, frame))?;
                 step.release(frame);
-                if let Some(calling) = self.call_on(step, call, calls, next, frame)? {
+                if let Some(calling) = self.call_on(step, calls, frame)? {
                     return waiting(State::Call(Box::new(calling), began), Kept::new());
                 }
                 self.record(step, frame, began);
@@ -322,16 +320,16 @@ impl<'p> Run<'p, '_> {
                     return Ok(Some(waiting));
                 }
             }
-            (Action::Call(call), State::Call(mut calling, began)) => {
-                if !self.go_on(&mut calling.body, &mut calling.frame)? {
+            (Action::Call(_), State::Call(mut calling, began)) => {
+                let Calling { calls, body } = &mut *calling;
+                if !self.go_on(body, calls.frame())? {
                     waiting.state = State::Call(calling, began);
                     return Ok(Some(waiting));
                 }
-                let Calling { mut calls, plan, frame: inner, .. } = *calling;
                 // The time limit is checked between functions, not only between the steps of one.
                 self.begins(step)?;
-                let next = calls.next(plan.results(inner)?)?;
-                if let Some(calling) = self.call_on(step, call, calls, next, frame)? {
+                calls.end()?;
+                if let Some(calling) = self.call_on(step, calling.calls, frame)? {
                     waiting.state = State::Call(Box::new(calling), began);
                     return Ok(Some(waiting));
                 }
@@ -367,28 +365,18 @@ impl<'p> Run<'p, '_> {
     fn call_on(
         &mut self,
         step: &'p Step,
-        call: &'p Call,
-        mut calls: Calls,
-        mut next: Next,
+        mut calls: Calls<'p>,
         frame: &mut Frame,
     ) -> Result<Option<Calling<'p>>> {
-        loop {
-            match next {
-                Next::Done(results) => {
-                    deliver(&mut self.context(step, frame), results)?;
-                    return Ok(None);
-                }
-                Next::Call(number, arguments) => {
-                    let plan = call.body(number, &arguments)?;
-                    let mut frame = plan.fed(arguments.into_iter());
-                    let mut body = Running::new(&plan.block);
-                    if !self.go_on(&mut body, &mut frame)? {
-                        return Ok(Some(Calling { calls, plan, frame, body }));
-                    }
-                    self.begins(step)?;
-                    next = calls.next(plan.results(frame)?)?;
-                }
+        while let Some(plan) = calls.next()? {
+            let mut body = Running::new(&plan.block);
+            if !self.go_on(&mut body, calls.frame())? {
+                return Ok(Some(Calling { calls, body }));
             }
+            self.begins(step)?;
+            calls.end()?;
         }
+        calls.deliver(&mut self.context(step, frame))?;
+        Ok(None)
     }
 }
