@@ -5,7 +5,8 @@
 //! operations, changed); both in turn without one.
 //!
 //! A finding is a panic, an abort, or a run that its time limit does not end (`--slow N`: within N milliseconds more).
-//! Findings are printed with their case; one that ends the program is the last that `--trace` shows.
+//! Findings are printed with their case; one that ends the program is the last that `--trace` shows, and panics show their
+//! backtrace there.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a program for the terminal
 
@@ -322,7 +323,11 @@ fn main() {
             target => targets.push(target.to_owned()),
         }
     }
-    std::panic::set_hook(Box::new(|_| {}));
+    std::panic::set_hook(Box::new(move |info| {
+        if trace {
+            println!("{info}\n{}", std::backtrace::Backtrace::force_capture());
+        }
+    }));
     // Tensors that just fit into the machine are touched one after the other until the system ends the process.
     tensor::memory::limit_pieces(256 << 20);
     let program = Instant::now();

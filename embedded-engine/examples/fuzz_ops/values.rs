@@ -87,13 +87,13 @@ impl Mood {
     }
 }
 
-/// A tensor by chance; nothing for dtypes of handles.
+/// A tensor by chance; nothing for dtypes of handles and for shapes that no tensor has.
 pub(crate) fn value(random: &mut Random, mood: &Mood, dtype: DType) -> Option<Tensor> {
     let shape = match &mood.shape {
         Some(shape) if random.below(8) > 0 => Shape::new(shape),
         _ => Shape::from(dims(random)),
     };
-    let count = shape.elements();
+    let count = shape.checked_elements()?;
     macro_rules! plain {
         ($type:ty, $make:expr) => {
             Tensor::from_vec((0..count).map(|_| $make).collect::<Vec<$type>>(), shape).ok()

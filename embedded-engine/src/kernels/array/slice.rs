@@ -92,7 +92,8 @@ impl Masks {
 
     /// Applies begin, end and strides, one entry for each part of the Python index, to a shape.
     fn select(&self, shape: &Shape, begin: &[i64], end: &[i64], strides: &[i64]) -> Result<Selection> {
-        let bit = |mask: i64, i: usize| mask & (1 << i) != 0;
+        // A mask has no bits for the entries beyond its width.
+        let bit = |mask: i64, i: usize| i < 64 && mask >> i & 1 == 1;
         let entries = begin.len();
         if end.len() != entries || strides.len() != entries {
             return Err(Error::invalid_argument("begin, end and strides must have the same length"));

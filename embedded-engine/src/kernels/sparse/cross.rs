@@ -36,7 +36,9 @@ impl Rules {
         if out != expected {
             return Err(Error::invalid_argument(format!("out_type must be {expected}, not {out}")));
         }
-        Ok(Rules { sparse, dense: spec.operation.num_inputs() - 3 * sparse, hashed })
+        let listed = sparse.checked_mul(3).and_then(|listed| spec.operation.num_inputs().checked_sub(listed));
+        let dense = listed.ok_or_else(|| Error::value(format!("there are no {sparse} sparse inputs")))?;
+        Ok(Rules { sparse, dense, hashed })
     }
 }
 
