@@ -5,7 +5,7 @@ mod support;
 
 use checkpoint::CheckpointReader;
 use embedded_engine::EmbeddedEngine;
-use graph_def::proto::{FunctionDef, GraphDef};
+use graph_def::proto::{FunctionDef, GraphDef, NodeDef};
 use graph_def::{read_graph_file, to_graph_def, write_graph};
 use ops::array::placeholder;
 use ops::variables::{VariableExt, global_variables_initializer, variable};
@@ -115,8 +115,27 @@ fn batch_norms_fold_as_in_tensorflow() {
     let inference = optimize_for_inference(&whole, &["x"], &["out"]).unwrap();
     assert_eq!(nodes(&inference), nodes(&graph("frozen_conv_bn/inference.pb")));
     plays(&inference, "frozen_conv_bn", "inference.pb");
-    // Weights after an Identity are left alone.
-    assert_eq!(nodes(&fold_batch_norms(&whole).unwrap()), nodes(&whole));
+    // Constants are found through the Identity operations of frozen variables.
+    let folded = fold_batch_norms(&whole).unwrap();
+    assert!(!folded.node.iter().any(|node| node.op.starts_with("FusedBatchNorm")));
+    plays(&folded, "frozen_conv_bn", "folded.pb");
+}
+
+#[test]
+fn identities_in_a_circle_are_not_constants() {
+    let mut whole = graph("frozen_conv_bn/trimmed.pb");
+    let circle = |name: &str, input: &str| NodeDef {
+        name: name.to_owned(),
+        op: "Identity".to_owned(),
+        input: vec![input.to_owned()],
+        ..NodeDef::default()
+    };
+    whole.node.extend([circle("a", "b"), circle("b", "a")]);
+    let convolution = whole.node.iter_mut().find(|node| node.name == "conv").unwrap();
+    convolution.input[1] = "a".to_owned();
+    let folded = fold_batch_norms(&whole).unwrap();
+    let norm = folded.node.iter().find(|node| node.name == "bn").unwrap();
+    assert_eq!(norm.op, "FusedBatchNormV3");
 }
 
 #[test]

@@ -8,8 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 /// Folds each batch normalization into the convolution before it if all parameters are constants: the weights are scaled, and a `BiasAdd`
 /// with the name of the normalization adds the rest. The parameters stay in the graph; [`strip_unused`](super::strip_unused) removes them.
 ///
-/// A convolution with other consumers is not changed, nor is one whose weights pass through an `Identity`;
-/// [`remove_training_nodes`](super::remove_training_nodes) removes those.
+/// The constants may pass through `Identity` operations, as those of frozen variables do. A convolution with other consumers is not changed.
 ///
 /// ```
 /// use saved_model::graph_util::fold_batch_norms;
@@ -85,8 +84,7 @@ impl<'g> Fold<'g> {
         if !is_alone || !matches!(convolution.op.as_str(), "Conv2D" | "DepthwiseConv2dNative") {
             return None;
         }
-        let weights = *by_name.get(convolution.input.get(1)?.as_str())?;
-        let values = constant_value(weights)?;
+        let (weights, values) = constant_input(convolution, 1, by_name)?;
         let dims = values.shape().dims().to_vec();
         let &[_, _, inner, outer] = dims.as_slice() else { return None };
         let channels = if convolution.op == "Conv2D" { outer } else { inner * outer };
@@ -127,6 +125,27 @@ impl<'g> Fold<'g> {
     }
 }
 
+/// Returns the constant that is an input of a node, directly or through `Identity` operations, with its value.
+fn constant_input<'g>(
+    node: &'g NodeDef,
+    place: usize,
+    by_name: &HashMap<&str, &'g NodeDef>,
+) -> Option<(&'g NodeDef, Tensor)> {
+    let mut input = node.input.get(place)?;
+    // Each node is passed at most once, unless the graph is a circle.
+    for _ in 0..by_name.len() {
+        let producer = *by_name.get(source(input))?;
+        if is_control(input) || index(input) != 0 {
+            return None;
+        }
+        if producer.op != "Identity" {
+            return Some((producer, constant_value(producer)?));
+        }
+        input = producer.input.first()?;
+    }
+    None
+}
+
 /// The parameters of a batch norm.
 struct Parameters {
     gamma: Option<Vec<f32>>,
@@ -139,8 +158,8 @@ struct Parameters {
 impl Parameters {
     fn of(norm: &NodeDef, by_name: &HashMap<&str, &NodeDef>) -> Option<Parameters> {
         let constant = |place: usize| -> Option<Vec<f32>> {
-            let input = norm.input.get(place)?;
-            constant_value(by_name.get(input.as_str())?)?.to_vec::<f32>().ok()
+            let (_, values) = constant_input(norm, place, by_name)?;
+            values.to_vec::<f32>().ok()
         };
         let number = |name: &str, default: f32| match attr(norm, name) {
             Some(Value::Float(value)) => value,
