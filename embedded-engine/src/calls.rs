@@ -25,7 +25,8 @@ pub(crate) struct Calls<'p> {
     /// The result of the condition.
     answer: Vec<Tensor>,
     /// The functions that were called, with their frames: the condition and the body of a loop, or a single one.
-    frames: [Option<(&'p Plan, Frame)>; 2],
+    // Boxed: functions nest deeply, and each level is a frame of the stack.
+    frames: Box<[Option<(&'p Plan, Frame)>; 2]>,
     /// The one that runs.
     current: usize,
 }
@@ -64,7 +65,7 @@ impl<'p> Calls<'p> {
             }
         };
         let values = (first..context.num_inputs()).map(|input| context.take(input)).collect();
-        Ok(Calls { call, state, values, answer: Vec::new(), frames: [None, None], current: 0 })
+        Ok(Calls { call, state, values, answer: Vec::new(), frames: Box::new([None, None]), current: 0 })
     }
 
     /// Returns the next function, whose arguments are in the [`frame`](Self::frame), or `None` if there is none.
