@@ -1,7 +1,7 @@
 //! The fill of queues and iterators.
 
+use crate::cadence::Cadence;
 use crate::events::{EventTarget, flush};
-use crate::step::{GlobalStep, begun};
 use crate::{Clock, SecondOrStepTimer, SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues};
 use session_core::{Graph, Result, RunMetadata, Session};
 use std::path::Path;
@@ -28,17 +28,8 @@ const NAME: &str = "InputSummaryHook";
 /// `begin`: a runtime error if the graph has no global step; the errors of the event file. Runs: the errors of the event file.
 #[derive(Debug)]
 pub struct InputSummaryHook {
-    timer: SecondOrStepTimer,
+    cadence: Cadence,
     target: EventTarget,
-    found: Option<Found>,
-    /// The step that the next run is expected to reach; `None` before the first run.
-    next: Option<i64>,
-    due: bool,
-}
-
-#[derive(Debug)]
-struct Found {
-    step: GlobalStep,
     writer: Option<Arc<EventWriter>>,
 }
 
@@ -63,25 +54,23 @@ impl InputSummaryHook {
 
     fn of(directory: &Path, timer: SecondOrStepTimer) -> InputSummaryHook {
         let target = EventTarget::Directory(directory.to_path_buf());
-        InputSummaryHook { timer, target, found: None, next: None, due: false }
+        InputSummaryHook { cadence: Cadence::new(NAME, timer), target, writer: None }
     }
 
     /// Measures time with this clock. Default: the system's monotonic clock.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> InputSummaryHook {
-        self.timer = self.timer.clock(clock);
+        self.cadence = self.cadence.clock(clock);
         self
     }
 
     #[cold]
-    fn write(&mut self, session: &dyn Session, metadata: &RunMetadata) -> Result<i64> {
-        let Found { step, writer } = begun(&self.found, NAME)?;
-        let step = step.now(session)?;
-        self.timer.update(step);
-        if let Some(writer) = writer {
+    fn write(&mut self, session: &dyn Session, metadata: &RunMetadata) -> Result<()> {
+        let step = self.cadence.reached(session)?;
+        if let Some(writer) = &self.writer {
             writer.add_summary(summary_of(metadata), step)?;
         }
-        Ok(step)
+        Ok(())
     }
 }
 
@@ -104,19 +93,14 @@ impl SessionRunHook for InputSummaryHook {
     }
 
     fn begin(&mut self, graph: &Graph) -> Result<()> {
-        let writer = self.target.open()?;
-        self.found = Some(Found { step: GlobalStep::of(graph, NAME)?, writer });
-        self.timer.reset();
-        self.next = None;
-        Ok(())
+        self.writer = self.target.open()?;
+        self.cadence.begin(graph, Ok(Vec::new()))
     }
 
     fn before_run(&mut self, _: &mut SessionRunContext<'_>) -> Result<Option<SessionRunArgs>> {
-        let Some(found) = &self.found else { return Ok(None) };
+        let args = self.cadence.before_run();
         // Metadata costs time in the engine, so only runs that write request it.
-        self.due = self.next.is_none_or(|next| self.timer.should_trigger(next));
-        let args = SessionRunArgs::new().fetch(found.step.read());
-        Ok(Some(if self.due { args.with_metadata() } else { args }))
+        Ok(if self.cadence.was_due() { args.map(SessionRunArgs::with_metadata) } else { args })
     }
 
     fn after_run(
@@ -124,18 +108,14 @@ impl SessionRunHook for InputSummaryHook {
         context: &mut SessionRunContext<'_>,
         values: &SessionRunValues<'_>,
     ) -> Result<()> {
-        let Some(before) = values.get(0) else { return Ok(()) };
-        let step = match self.due {
-            true => self.write(context.session(), values.metadata())?,
-            // The read precedes the run, and a run without a summary is taken to advance the step by one:
-            // fetching the step again would cost each run a second read.
-            false => before.as_scalar_i64()?.saturating_add(1),
-        };
-        self.next = Some(step.saturating_add(1));
-        Ok(())
+        if self.cadence.after_run(values)? {
+            self.write(context.session(), values.metadata())
+        } else {
+            Ok(())
+        }
     }
 
     fn end(&mut self, _: &dyn Session) -> Result<()> {
-        flush(self.found.as_ref().and_then(|found| found.writer.as_deref()))
+        flush(self.writer.as_deref())
     }
 }
