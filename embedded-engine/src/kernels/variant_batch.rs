@@ -9,12 +9,13 @@ use tensor::{DType, Shape, Tensor, memory};
 pub(in crate::kernels) struct Variants {
     items: Vec<Tensor>,
     /// The dimensions, of which there is at least one.
-    dims: Vec<usize>,
+    dims: Shape,
 }
 
 impl Variants {
     /// Returns a tensor of this shape, which has as many elements as there are variants.
-    pub(in crate::kernels) fn tensor(mut items: Vec<Tensor>, dims: Vec<usize>) -> Tensor {
+    pub(in crate::kernels) fn tensor(mut items: Vec<Tensor>, dims: impl Into<Shape>) -> Tensor {
+        let dims = dims.into();
         if dims.is_empty() && items.len() == 1 {
             return items.remove(0);
         }
@@ -30,7 +31,7 @@ impl Variants {
         &self.items
     }
 
-    pub(in crate::kernels) fn dims(&self) -> &[usize] {
+    pub(in crate::kernels) fn dims(&self) -> &Shape {
         &self.dims
     }
 
@@ -46,13 +47,13 @@ impl Variants {
         let items = self.items.get(number * size..(number + 1) * size).filter(|_| number < rows);
         let items = items
             .ok_or_else(|| Error::invalid_argument(format!("there is no row {number} in {rows} variants")))?;
-        Ok(Variants::tensor(items.to_vec(), self.dims[1..].to_vec()))
+        Ok(Variants::tensor(items.to_vec(), &self.dims[1..]))
     }
 }
 
 /// Returns the shape of a tensor, which of several variants is theirs.
-pub(in crate::kernels) fn shape_of(tensor: &Tensor) -> Shape {
-    Variants::of(tensor).map_or_else(|| tensor.shape().clone(), |variants| Shape::new(&variants.dims))
+pub(in crate::kernels) fn shape_of(tensor: &Tensor) -> &Shape {
+    Variants::of(tensor).map_or_else(|| tensor.shape(), |variants| &variants.dims)
 }
 
 /// Returns a tensor in another shape of as many elements.
@@ -65,13 +66,14 @@ pub(in crate::kernels) fn reshaped(tensor: Tensor, shape: Shape) -> Result<Tenso
         let text = format!("{} variants cannot have the shape {shape}", items.len());
         return Err(Error::invalid_argument(text));
     }
-    Ok(Variants::tensor(items, shape.to_vec()))
+    Ok(Variants::tensor(items, shape))
 }
 
 /// Returns tensors of variants of one shape under a new first dimension.
 pub(in crate::kernels) fn stack(parts: &[&Tensor]) -> Result<Tensor> {
     let mut items = Vec::with_capacity(parts.len());
-    let inner = parts.first().map(|part| shape_of(part)).unwrap_or_default();
+    let scalar = Shape::scalar();
+    let inner = parts.first().map_or(&scalar, |part| shape_of(part));
     for part in parts {
         if shape_of(part) != inner {
             let text = format!("variants of shapes {inner} and {} cannot be stacked", shape_of(part));
@@ -82,7 +84,7 @@ pub(in crate::kernels) fn stack(parts: &[&Tensor]) -> Result<Tensor> {
             None => items.push((*part).clone()),
         }
     }
-    Ok(Variants::tensor(items, [parts.len()].into_iter().chain(inner.iter().copied()).collect()))
+    Ok(Variants::tensor(items, [parts.len()].into_iter().chain(inner.iter().copied()).collect::<Shape>()))
 }
 
 /// Returns the rows of a tensor of variants.
@@ -95,10 +97,10 @@ pub(in crate::kernels) fn unstack(tensor: &Tensor) -> Result<Vec<Tensor>> {
 pub(in crate::kernels) fn parts<'a, V: Any + Send + Sync>(
     tensor: &'a Tensor,
     what: &str,
-) -> Result<(Vec<&'a V>, Vec<usize>)> {
-    let (items, dims) = match Variants::of(tensor) {
-        Some(variants) => (variants.items.as_slice(), variants.dims.clone()),
-        None => (std::slice::from_ref(tensor), Vec::new()),
+) -> Result<(Vec<&'a V>, &'a [usize])> {
+    let (items, dims): (&[Tensor], &[usize]) = match Variants::of(tensor) {
+        Some(variants) => (&variants.items, &variants.dims),
+        None => (std::slice::from_ref(tensor), &[]),
     };
     let values: Option<Vec<&V>> = items.iter().map(Tensor::as_handle).collect();
     let wrong = || Error::invalid_argument(format!("input 0 does not hold {what}, but another variant"));

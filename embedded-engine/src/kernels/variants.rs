@@ -41,7 +41,7 @@ fn zeros(value: &Tensor) -> Result<Tensor> {
     }
     if let Some(variants) = Variants::of(value) {
         let items = variants.items().iter().map(zeros).collect::<Result<_>>()?;
-        return Ok(Variants::tensor(items, variants.dims().to_vec()));
+        return Ok(Variants::tensor(items, variants.dims()));
     }
     Err(Error::invalid_argument(
         "a variant has zeros only if it is a list, an optional value or a ragged tensor",
@@ -78,7 +78,7 @@ fn added(context: &KernelContext<'_>, to: Tensor, more: &Tensor) -> Result<Tenso
     {
         let pairs = variants.items().iter().cloned().zip(more.items());
         let items = pairs.map(|(item, more)| added(context, item, more)).collect::<Result<_>>()?;
-        return Ok(Variants::tensor(items, variants.dims().to_vec()));
+        return Ok(Variants::tensor(items, variants.dims()));
     }
     Err(Error::invalid_argument(
         "among variants, only two lists, two optional values or two ragged tensors can be added",

@@ -15,7 +15,7 @@ pub(crate) fn register(registry: &mut Registry) {
         .add("Shape", |spec| {
             let dtype = spec.dtype("out_type").unwrap_or(DType::Int32);
             Ok(boxed(move |context| {
-                let shape = shape_tensor(&shape_of(context.input(0)), dtype)?;
+                let shape = shape_tensor(shape_of(context.input(0)), dtype)?;
                 context.set(0, shape);
                 Ok(())
             }))
@@ -25,7 +25,7 @@ pub(crate) fn register(registry: &mut Registry) {
         let dtype = spec.dtype("out_type").unwrap_or(DType::Int32);
         Ok(boxed(move |context| {
             for i in 0..context.num_inputs() {
-                let shape = shape_tensor(&shape_of(context.input(i)), dtype)?;
+                let shape = shape_tensor(shape_of(context.input(i)), dtype)?;
                 context.set(i, shape);
             }
             Ok(())
@@ -200,7 +200,7 @@ fn expand_dims(context: &mut KernelContext<'_>) -> Result<()> {
 
 fn squeeze(context: &mut KernelContext<'_>, axes: &[i64]) -> Result<()> {
     let value = context.take(0);
-    let shape = shape_of(&value);
+    let shape = shape_of(&value).clone();
     let axes = axes.iter().map(|&at| axis(at, shape.rank())).collect::<Result<Vec<_>>>()?;
     if let Some(&wrong) = axes.iter().find(|&&at| shape[at] != 1) {
         let text = format!("Can not squeeze dim[{wrong}], expected a dimension of 1, got {}", shape[wrong]);

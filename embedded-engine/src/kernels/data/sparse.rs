@@ -27,7 +27,7 @@ pub(super) fn register(registry: &mut Registry) {
         only_variants(spec, "out_type")?;
         Ok(boxed(|context| {
             let items: Vec<Tensor> = given(context)?.rows()?.into_iter().map(single).collect();
-            let dims = vec![items.len()];
+            let dims = [items.len()];
             context.set(0, Variants::tensor(items, dims));
             Ok(())
         }))
@@ -37,7 +37,7 @@ pub(super) fn register(registry: &mut Registry) {
         let dtype = spec.dtype("dtype")?;
         Ok(boxed(move |context| {
             let (items, dims) = variant_batch::parts::<Sparse>(context.input(0), "sparse tensors")?;
-            let Sparse { indices, values, shape } = joined(&items, &dims, dtype)?;
+            let Sparse { indices, values, shape } = joined(&items, dims, dtype)?;
             if values.dtype() != dtype {
                 let text = format!(
                     "Requested SparseTensor of type {dtype} but SparseTensor is of type {}",

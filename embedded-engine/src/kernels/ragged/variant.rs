@@ -99,7 +99,7 @@ fn to_variant(context: &mut KernelContext<'_>, rank: usize, is_batched: bool, dt
         Ok(Ragged { splits, values: values.rows(start, end)? })
     };
     let items = memory::try_collected((0..rows).map(|number| row(number).map(Ragged::into_tensor)))?;
-    context.set(0, Variants::tensor(items, vec![rows]));
+    context.set(0, Variants::tensor(items, [rows]));
     Ok(())
 }
 
@@ -128,7 +128,7 @@ fn from_variant(context: &mut KernelContext<'_>, wanted: &Wanted) -> Result<()> 
         wanted.check(item, rank as usize)?;
     }
     let found =
-        if dims.is_empty() { items[0].clone() } else { wanted.nested(&items, &dims, rank as usize)? };
+        if dims.is_empty() { items[0].clone() } else { wanted.nested(&items, dims, rank as usize)? };
     let axes = found.splits.len();
     for (output, splits) in found.splits.into_iter().enumerate() {
         context.set(output, splits);
@@ -229,7 +229,7 @@ fn gradient(context: &mut KernelContext<'_>, dtype: DType) -> Result<()> {
         let text = format!("a gradient of {} for values of {dtype}", item.values.dtype());
         return Err(Error::invalid_argument(text));
     }
-    let values = match (items.as_slice(), dims.as_slice()) {
+    let values = match (items.as_slice(), dims) {
         ([item], []) => item.values.clone(),
         // Rows of dense values are variants without a dimension of rows.
         (items, _) if items.first().is_some_and(|item| item.values.shape().rank() + 1 == sizes.len()) => {
