@@ -114,16 +114,16 @@ impl<'p> Calls<'p> {
         if frame.reordered {
             *place = None;
         }
-        self.state = match self.state {
+        match self.state {
             State::Condition => {
                 let answer = self.answer.pop();
                 let answer = answer.ok_or_else(|| Error::invalid_argument("a condition without result"))?;
-                if is_true(&answer)? { State::Round } else { State::Done }
+                self.state = if is_true(&answer)? { State::Round } else { State::Done };
             }
-            State::Round => State::Condition,
-            State::Counted { next, limit, delta } => State::Counted { next, limit, delta },
-            State::Once(_) | State::Done => State::Done,
-        };
+            State::Round => self.state = State::Condition,
+            State::Counted { .. } => {}
+            State::Once(_) | State::Done => self.state = State::Done,
+        }
         Ok(())
     }
 

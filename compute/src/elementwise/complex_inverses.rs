@@ -39,10 +39,7 @@ pub(super) fn asinh(z: Complex<f64>) -> Complex<f64> {
 pub(super) fn atanh(z: Complex<f64>) -> Complex<f64> {
     let (x, y) = (z.re.abs(), z.im);
     if x.is_nan() || y.is_nan() || x > FAR || y.abs() > FAR {
-        let re = match () {
-            () if is_infinite(z) || x == 0.0 => 0.0,
-            () => x / x.hypot(y) / x.hypot(y),
-        };
+        let re = if is_infinite(z) || x == 0.0 { 0.0 } else { x / x.hypot(y) / x.hypot(y) };
         let known = y.is_infinite() || !x.is_nan() && !y.is_nan();
         return Complex::new(re.copysign(z.re), if known { FRAC_PI_2.copysign(y) } else { f64::NAN });
     }
