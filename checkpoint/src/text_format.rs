@@ -1,6 +1,6 @@
 //! The words of protobuf's text format, in which state files and `.pbtxt` graphs are written.
 //!
-//! What the fields are called and what is in them is up to the reader or writer of a message.
+//! The names of fields and their contents are up to the reader or writer of a message.
 //!
 //! ```
 //! use checkpoint::text_format::{Lexer, quoted};

@@ -211,7 +211,7 @@ impl Play {
         Ok(wrong)
     }
 
-    /// What differs where the program is cut after some elements and continues in another session.
+    /// Returns the differences if the program is cut after some elements and continues in another session.
     fn cut(&self, iterator: &Value, steps: &[Value], at: usize) -> Result<Vec<String>> {
         let outputs: Vec<Output> = iterator["outputs"]
             .as_array()

@@ -168,7 +168,7 @@ fn bump(v: &Output) -> Output {
     op(&v.graph(), "AssignAdd").input(v).input(&ten).finish_output()
 }
 
-/// What `x + 0` gives after an update of the variable `v`, where `x` is made of `v` before the update and is fetched
+/// Returns the value of `x + 0` after an update of the variable `v`, where `x` is made of `v` before the update and is fetched
 /// nowhere. All values are TensorFlow's.
 fn read_late(path: impl FnOnce(&Graph, &Output) -> Output) -> Vec<f32> {
     let graph = Graph::new();

@@ -1,4 +1,4 @@
-//! What waits inside of loops, in a graph that TensorFlow exported (`graphs/make_graphs.py`): a step that cannot continue ends by
+//! Operations that wait inside loops, in a graph that TensorFlow exported (`graphs/make_graphs.py`): a step that cannot continue ends by
 //! its time limit or its cancellation, and the session continues. That such steps do continue where another part of them lets
 //! them is among the graphs of `tensorflow_graphs.rs`.
 #![allow(clippy::unwrap_used)] // a panic is the report
