@@ -14,6 +14,7 @@
 //! - The program only combines libraries of the workspace. Anything that another program could need belongs in a library.
 
 #![doc = include_str!("../docs/commands.md")]
+#![doc = include_str!("../docs/json-output.md")]
 
 #[cfg(feature = "board")]
 mod board;
@@ -23,6 +24,8 @@ mod events;
 mod export;
 mod graph;
 mod iterators;
+#[cfg(feature = "board")]
+mod listener;
 mod model;
 mod output;
 mod run;
@@ -76,6 +79,8 @@ enum Family {
     Watch(watch::Arguments),
 }
 
+/// Parses the arguments, runs the command, and turns its result into an exit code. Output is buffered; commands that
+/// wait flush it themselves.
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let mut out = io::BufWriter::new(io::stdout().lock());

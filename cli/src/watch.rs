@@ -1,5 +1,6 @@
 //! `monitored watch`: a live screen in a terminal, or one line for each change in a pipe.
 
+use crate::listener::wait_while_read;
 use crate::output::{Outcome, Result};
 use crate::terminal;
 use board::{Board, Status, TerminalColors};
@@ -24,6 +25,8 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
+    /// Prints or draws the state of the runs at intervals, until Ctrl-C, the requested number of updates, or the end
+    /// of the output's reader.
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
         let board = Board::open(&[&self.path])?;
         let pause = Duration::try_from_secs_f64(self.every.max(0.05)).unwrap_or(Duration::from_secs(1));
@@ -52,7 +55,9 @@ impl Arguments {
             }
             // A steady pace, however long an update takes.
             let next = pause.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX));
-            std::thread::sleep(next.saturating_sub(begun.elapsed()).min(pause));
+            if !wait_while_read(next.saturating_sub(begun.elapsed()).min(pause)) {
+                return Ok(Outcome::Good);
+            }
         }
     }
 
@@ -123,6 +128,7 @@ fn wrapped(line: &str, columns: usize) -> Vec<String> {
     lines
 }
 
+/// Formats the time since a moment, given in seconds since 1970.
 fn ago(wall: f64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |now| now.as_secs_f64());
     match (now - wall).max(0.0) {

@@ -4,7 +4,9 @@
 
 mod support;
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use summary::{EventWriter, SessionLog, Summary};
 use support::{fixture, run_in};
 
@@ -74,6 +76,25 @@ fn watching_without_a_terminal_prints_a_line_for_each_change() {
     let empty = tempfile::tempdir().unwrap();
     let answer = run_in(empty.path(), &[&"watch", &".", &"--updates", &"2", &"--every", &"0.05"]);
     assert_eq!(answer.out, "no events yet in .\n");
+}
+
+#[test]
+fn watching_ends_with_the_reader_of_its_pipe() {
+    let folder = tempfile::tempdir().unwrap();
+    write_run(folder.path());
+    // The next update is due in an hour, and nothing changes: only the end of the reader can end the wait.
+    let mut watch = Command::new(env!("CARGO_BIN_EXE_monitored"))
+        .args(["watch", ".", "--every", "3600"])
+        .current_dir(folder.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut reader = BufReader::new(watch.stdout.take().unwrap());
+    let mut line = String::new();
+    reader.read_line(&mut line).unwrap();
+    assert!(line.contains("step 10"), "{line}");
+    drop(reader);
+    assert!(watch.wait().unwrap().success());
 }
 
 #[test]
