@@ -2,12 +2,11 @@
 //!
 //! For any program that has tensors and wants to keep them: a custom training loop, a tool that looks
 //! into a model, a session. The files are TensorFlow's V2 format, which TensorFlow reads and writes too;
-//! [`safetensors`] files can be read and written besides.
+//! [`safetensors`] files can be read and written as well.
 //!
 //! ```
-//! use checkpoint::{RestoreOptions, SaveOptions, Saver, SaverOptions, sidecar};
+//! use checkpoint::{RestoreOptions, SaveOptions, Saver, SaverOptions, Tensor, sidecar};
 //! use std::collections::BTreeMap;
-//! use tensor::Tensor;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = tempfile::tempdir()?;
@@ -34,11 +33,30 @@
 //! ```
 //!
 //! - [`Saver`] saves and restores whatever implements [`SaveSource`] and [`RestoreTarget`], atomically and
-//!   durably, in the background if wanted, and keeps as many checkpoints as its options say.
+//!   durably, in the background if wanted, and keeps the number of checkpoints that its options set.
 //! - [`CheckpointReader`] lists and reads any checkpoint lazily; [`bundle`] has reader and writer of the V2
 //!   format alone, with partitioned tensors and shards.
 //! - [`latest_checkpoint`], [`checkpoints_iterator`] and their like find checkpoints and wait for them.
-//! - [`sidecar`] keeps what is not a tensor: random state, positions in the input.
+//! - [`sidecar`] stores other state than tensors: random state, positions in the input.
+//! - [`Tensor`], [`DType`], [`Shape`], [`Bytes`] and [`TensorError`] are those of the crate `tensor`. They are exported here, so that a
+//!   program which only reads and writes checkpoints depends on one crate:
+//!
+//! ```
+//! use checkpoint::{CheckpointReader, DType, Tensor, bundle::BundleWriter};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! let prefix = folder.path().join("model.ckpt");
+//! let mut writer = BundleWriter::create(&prefix)?;
+//! writer.add("w", &Tensor::from_vec(vec![1.0f32, 2.0, 3.0, 4.0], [2, 2])?)?;
+//! writer.finish()?;
+//!
+//! let w: Tensor = CheckpointReader::open(&prefix)?.read("w")?;
+//! assert_eq!((w.dtype(), w.shape().dims()), (DType::Float32, &[2, 2][..]));
+//! assert_eq!(w.as_slice::<f32>()?, [1.0, 2.0, 3.0, 4.0]);
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # What it does not do
 //!
@@ -128,6 +146,7 @@ pub use state::{
     get_checkpoint_state, get_checkpoint_state_with, latest_checkpoint, latest_checkpoint_with,
     remove_checkpoint, remove_checkpoint_with, update_checkpoint_state,
 };
+pub use tensor::{Bytes, DType, Shape, Tensor, TensorError};
 pub use watch::{
     CheckpointsIterator, WatchOptions, checkpoints_iterator, require_new_checkpoint, wait_for_new_checkpoint,
 };

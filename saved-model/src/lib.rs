@@ -85,6 +85,7 @@ pub use folder::{SavedModelFolder, TaggedGraph};
 pub use frozen::{FrozenGraph, find_operation, find_tensor, graph_inputs, graph_outputs, operation_name};
 pub use model::SavedModel;
 pub use options::LoadOptions;
+pub use session_core::{DType, Shape, Tensor};
 pub use signature::{Layout, Signature, SignatureTensor, SignatureTensors};
 pub use signature_def::{
     CLASSIFY_METHOD_NAME, PREDICT_METHOD_NAME, REGRESS_METHOD_NAME, build_tensor_info,

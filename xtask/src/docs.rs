@@ -1,6 +1,7 @@
 //! Figures on documentation: how much there is, how it begins, and which words it uses. A table holds them, so that no
-//! crate gets worse.
+//! crate gets worse. The claims of the README are held as well: each names a test or a command.
 
+mod claims;
 mod source;
 mod words;
 
@@ -131,7 +132,11 @@ pub(crate) fn check() -> Result<()> {
     if !problems.is_empty() {
         bail!("documentation:\n  {}", problems.join("\n  "));
     }
-    say(&format!("documentation: {} crates are at least as good as {TABLE} says", sources.len()));
+    let claims = claims::check(&root())?;
+    say(&format!(
+        "documentation: {} crates are at least as good as {TABLE} requires, and {claims} claims are shown",
+        sources.len()
+    ));
     Ok(())
 }
 
