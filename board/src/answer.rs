@@ -1,4 +1,8 @@
 //! The answers to the page's requests: JSON, or the bytes of an image or audio clip.
+//!
+//! Each view of the page has a file here. An answer is made under the lock of a run only as far as the run's memory
+//! is concerned; values in files are read after the lock was released, so that a slow disk does not delay the reader
+//! of new events.
 
 mod checkpoints;
 mod graphs;
@@ -31,13 +35,16 @@ pub struct Answer {
     pub body: Bytes,
 }
 
+/// The media type of all answers but the parts of the page and media.
 pub(crate) const JSON: &str = "application/json";
 
 impl Answer {
+    /// Creates a successful answer.
     pub(crate) fn new(content_type: &'static str, body: impl Into<Bytes>) -> Answer {
         Answer { status: 200, content_type, body: body.into() }
     }
 
+    /// Serializes a value as a successful answer.
     fn json(value: &impl Serialize) -> Result<Answer, Error> {
         let body = serde_json::to_vec(value);
         let body = body.map_err(|error| Error::Request(format!("the answer cannot be written: {error}")))?;
@@ -55,18 +62,22 @@ impl Answer {
 pub(crate) struct Query<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
 impl Query<'_> {
+    /// Decodes a query. Malformed escapes are kept as text, so every query has a meaning.
     fn parse(text: &str) -> Query<'_> {
         Query(form_urlencoded::parse(text.as_bytes()).collect())
     }
 
+    /// Returns a parameter; of repeated ones the first.
     fn get(&self, key: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| known == key).map(|(_, value)| &**value)
     }
 
+    /// Returns a parameter, or the error that names the missing one.
     fn need(&self, key: &str) -> Result<&str, Error> {
         self.get(key).ok_or_else(|| Error::Request(format!("the parameter '{key}' is missing")))
     }
 
+    /// Returns a parameter as a number, or the error that quotes it.
     fn number<N: FromStr>(&self, key: &str) -> Result<Option<N>, Error> {
         let Some(text) = self.get(key) else { return Ok(None) };
         let wrong = |_| Error::Request(format!("the parameter '{key}' is not a number: '{text}'"));
@@ -94,6 +105,7 @@ impl Board {
         }
     }
 
+    /// Dispatches a request. Paths outside of `/api/` are parts of the page.
     fn answer_or_fail(&self, path: &str, query: &Query<'_>) -> Result<Answer, Error> {
         match path {
             "/api/state" => self.state(),

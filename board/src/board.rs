@@ -1,4 +1,16 @@
 //! All runs of the given folders.
+//!
+//! # Threads
+//!
+//! A reload and requests run concurrently. Each run has a lock, which a reload holds for at most [`CHUNK`] events at
+//! a time, so that a request waits for milliseconds even while gigabytes are read. The list of runs is replaced as a
+//! whole: a request that has taken a run keeps it, even if its folder is deleted meanwhile.
+//!
+//! # Memory
+//!
+//! The limit is for the points of all runs together. Whenever it is exceeded, the longest list of values is halved
+//! (see `series` and `place`), so that short runs keep all of their points and only the longest curves lose
+//! resolution. Everything else that a run keeps has a separate limit in `run`.
 
 use crate::Error;
 use crate::answer::Cached;
@@ -9,10 +21,11 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-/// The number of events that are read before pages are answered in between.
+/// The number of events that are read under the lock of a run. Between two chunks, requests for the run are answered,
+/// and the memory limit is checked.
 const CHUNK: usize = 16_384;
 
-/// The bytes that the points of all runs may take.
+/// The default limit of the bytes that the points of all runs may take. A point of a curve takes 24 bytes.
 const DEFAULT_LIMIT: usize = 112 << 20;
 
 /// Shows the runs, graphs and checkpoints of some folders.
@@ -39,7 +52,9 @@ const DEFAULT_LIMIT: usize = 112 << 20;
 /// ```
 #[derive(Debug)]
 pub struct Board {
+    /// The folders or event files that were given to [`open`](Board::open).
     roots: Vec<Root>,
+    /// The number of bytes that the points of all runs may take.
     limit: usize,
     /// Guards the list of runs; held for a look-up, never while files are read.
     runs: RwLock<BTreeMap<String, Arc<Shown>>>,
@@ -47,6 +62,7 @@ pub struct Board {
     notes: Mutex<Vec<String>>,
     /// Held during a reload, so that there is one at a time.
     reloading: Mutex<()>,
+    /// True after the first reload. Until then the page shows that it is loading rather than that there are no runs.
     loaded: AtomicBool,
     /// Counts the changes, so that pages know when to ask again.
     version: AtomicU64,
@@ -54,10 +70,13 @@ pub struct Board {
     graph: Mutex<Option<Cached>>,
 }
 
-/// A run on the board.
+/// A run on the board, with its place in the file system.
 #[derive(Debug)]
 pub(crate) struct Shown {
+    /// The folder or file, as the last search found it. If a later search finds something else under the name, the
+    /// run is replaced.
     pub(crate) found: Found,
+    /// The given folder that contains the run. No file outside of it is opened on behalf of the run.
     pub(crate) root: PathBuf,
     /// Guards the events that were read; held while a chunk is read or an answer is made.
     run: Mutex<Run>,
@@ -66,6 +85,7 @@ pub(crate) struct Shown {
 }
 
 impl Shown {
+    /// Locks the events of the run.
     pub(crate) fn run(&self) -> MutexGuard<'_, Run> {
         self.run.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -141,6 +161,10 @@ impl Board {
         count
     }
 
+    /// Searches the folders again. Runs that are still there keep the events that were read.
+    ///
+    /// The version changes only if the list of runs changes, so that an idle page does not request everything again
+    /// each second.
     fn find_runs(&self) {
         let (found, notes) = find::runs(&self.roots);
         *self.notes.lock().unwrap_or_else(PoisonError::into_inner) = notes;
@@ -159,6 +183,7 @@ impl Board {
         }
     }
 
+    /// Creates the entry of a run that was just found. Nothing of it is read yet.
     fn shown(&self, found: Found) -> Shown {
         let root = self.roots.iter().map(|root| &root.path).find(|root| found.path.starts_with(root));
         let root = root.unwrap_or(&found.path).clone();
@@ -166,6 +191,7 @@ impl Board {
         Shown { found, root, run, bytes: AtomicUsize::new(0) }
     }
 
+    /// Reads all new events of a run, in chunks, and returns their number.
     fn read_on(&self, shown: &Shown) -> usize {
         if !shown.found.has_events {
             return 0;
@@ -189,6 +215,9 @@ impl Board {
     }
 
     /// Keeps fewer points where there are most until all take no more than the limit.
+    ///
+    /// Ends early if the largest list of values takes less than a page of memory: then the limit is exceeded by the
+    /// number of tags, which halving cannot reduce.
     fn economize(&self) {
         loop {
             let runs = self.all();
@@ -207,6 +236,7 @@ impl Board {
         }
     }
 
+    /// Counts a change, after which pages request their data again.
     fn changed(&self) {
         self.version.fetch_add(1, Ordering::Relaxed);
     }
@@ -237,6 +267,8 @@ impl Board {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Locks the last graph that was shown. Parsing a large graph takes seconds, and the page requests it scope by
+    /// scope.
     pub(crate) fn cached_graph(&self) -> MutexGuard<'_, Option<Cached>> {
         self.graph.lock().unwrap_or_else(PoisonError::into_inner)
     }

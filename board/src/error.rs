@@ -1,4 +1,7 @@
 //! Errors of the board.
+//!
+//! Whatever is wrong with a *file* is not an error here: damage, limits and unreadable folders become notes of the
+//! run, and the rest of the board stays usable. Errors are for arguments of the caller and for requests.
 
 use std::path::PathBuf;
 use tensor::text::escaped;
@@ -7,13 +10,18 @@ use tensor::text::escaped;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// There is no such folder, run, tag, value, checkpoint or tensor, or it can no longer be read.
+    /// A folder, run, tag, value, checkpoint or tensor does not exist, or can no longer be read.
+    ///
+    /// The page shows the text as it is, so it names what was requested. In an answer it has the HTTP status 404.
     #[error("{}", escaped(_0))]
     NotFound(String),
-    /// A request that makes no sense.
+    /// A request is malformed: a missing parameter, a number that cannot be parsed, or a combination that cannot be
+    /// shown.
+    ///
+    /// In an answer it has the HTTP status 400.
     #[error("{}", escaped(_0))]
     Request(String),
-    /// The address cannot be listened on.
+    /// The server cannot listen on its address, for example because another program uses the port.
     #[error("cannot listen on {}", escaped(address))]
     Listen {
         /// The address.
@@ -21,7 +29,7 @@ pub enum Error {
         /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A file cannot be written.
+    /// The page cannot be written to a file.
     #[error("cannot write {}", escaped(path.display()))]
     Write {
         /// The file.

@@ -2,6 +2,12 @@
 //!
 //! It contains the answers to the requests that the page would send, stored under the same names, so the scripts of the page do not know
 //! whether there is a server.
+//!
+//! # Limits
+//!
+//! The file is meant to be sent to somebody, so its size is bounded: points are divided among the tags, media have a
+//! budget in bytes, and only the newest checkpoint has the distributions of its tensors. If something was left out,
+//! the page states it.
 
 use crate::answer::{Answer, JSON};
 use crate::board::Board;
@@ -11,21 +17,28 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value as Json, json};
 use std::collections::VecDeque;
 
-/// The points that the curves of all tags get together, and the most of each.
+/// The number of points that the curves of all tags have together.
 const ALL_POINTS: usize = 2_000_000;
+/// The maximum number of points of each curve.
 const MOST_POINTS: usize = 2000;
-/// The bytes that images and clips may take, and the samples of a tag that are included.
+/// The number of bytes that images and clips may take, before they are encoded as base64.
 const MEDIA_BYTES: usize = 24 << 20;
+/// The number of samples of a tag that are included, as a parameter of the request.
 const SAMPLES: &str = "10";
-/// The scopes and operations of a graph, and the tensors of a checkpoint, whose details are included.
+/// The number of scopes of a graph that are included, the outermost first.
 const SCOPES: usize = 300;
+/// The number of operations of a graph whose details are included.
 const OPERATIONS: usize = 1000;
+/// The number of tensors of the newest checkpoint whose distributions are included.
 const TENSORS: usize = 100;
 
-/// The answers by what is asked, as the page's script names it.
+/// The answers to the requests that the page would send, by the keys that the page's script computes.
 struct Data<'a> {
+    /// The board that answers.
     board: &'a Board,
+    /// The answers by key; media are data URLs.
     answers: Map<String, Json>,
+    /// The bytes of media so far.
     media: usize,
     /// True if something did not fit.
     left_out: bool,
@@ -34,7 +47,7 @@ struct Data<'a> {
 impl Board {
     /// Returns the page with all that it shows as one HTML file, which needs neither server nor network. Curves are thinned
     /// as on the served page; of images and audio it has some of each tag, of graphs and checkpoints what fits. The page
-    /// says so.
+    /// states it.
     ///
     /// ```
     /// # let folder = tempfile::tempdir()?;
@@ -57,6 +70,7 @@ impl Board {
 }
 
 impl Data<'_> {
+    /// Collects everything that the page can show, in the order in which a reader would open it.
     fn collect(&mut self) {
         let state = self.ask("/api/state", &[], &[]);
         let tags = self.ask("/api/tags", &[], &[]);
@@ -101,12 +115,14 @@ impl Data<'_> {
         value
     }
 
+    /// Sends a request to the board without a server.
     fn answer(&self, path: &str, named: &[(&str, &str)], more: &[(&str, &str)]) -> Answer {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.extend_pairs(named.iter().chain(more));
         self.board.answer(&format!("{path}?{}", query.finish()))
     }
 
+    /// Adds the values of one tag of one run, of all kinds but numbers.
     fn of_run(&mut self, kind: &str, run: &str, tag: &str) {
         match kind {
             "histogram" => drop(self.ask("/api/histograms", &[("run", run), ("tag", tag)], &[])),
@@ -127,6 +143,7 @@ impl Data<'_> {
         }
     }
 
+    /// Adds one image or clip as a data URL, if the budget allows it.
     fn medium(&mut self, path: &str, run: &str, tag: &str, at: &str, index: usize) {
         let index = index.to_string();
         let named = [("run", run), ("tag", tag), ("at", at), ("index", &*index)];
@@ -143,6 +160,7 @@ impl Data<'_> {
         self.answers.insert(key(path, &named), url.into());
     }
 
+    /// Adds the checkpoints of a run.
     fn checkpoints(&mut self, run: &str) {
         let list = self.ask("/api/checkpoints", &[("run", run)], &[]);
         for checkpoint in list["checkpoints"].as_array().into_iter().flatten() {
@@ -196,6 +214,9 @@ impl Data<'_> {
 }
 
 /// Returns the name of a request in the page's script, see `data.js`.
+///
+/// The script `data.js` forms the same key: the path, followed by the sorted parameters, one per line. Empty
+/// parameters do not count.
 fn key(path: &str, named: &[(&str, &str)]) -> String {
     let mut named: Vec<String> = named
         .iter()
@@ -206,6 +227,7 @@ fn key(path: &str, named: &[(&str, &str)]) -> String {
     std::iter::once(path.to_owned()).chain(named).collect::<Vec<_>>().join("\n")
 }
 
+/// Iterates over the fields of a JSON object; over nothing if it is not one.
 fn entries(object: &Json) -> impl Iterator<Item = (&String, &Json)> {
     object.as_object().into_iter().flatten()
 }

@@ -1,15 +1,20 @@
 //! The search for runs: folders with event files or checkpoints.
 //!
 //! Symbolic links are followed only within the given folders. The depth and the number of folders are limited, in case a whole disk is given.
+//!
+//! A folder is a run if it contains a file with `tfevents` in its name, TensorFlow's convention, or a checkpoint.
+//! Runs are named by their path below the given folder, so that the same run has the same name wherever the board is
+//! started from.
 
 use crate::Error;
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The depth to which folders are searched.
+/// The depth to which folders are searched, counted from the given folder.
 const MAX_DEPTH: usize = 16;
-/// The most folders that are searched; more are a sign that a whole disk was given.
+/// The maximum number of folders that are searched below one given folder. More are a sign that a whole disk was
+/// given.
 const MAX_FOLDERS: usize = 50_000;
 
 /// A folder of which the board shows something.
@@ -19,7 +24,9 @@ pub(crate) struct Found {
     pub(crate) name: String,
     /// The folder, or the one event file that was given.
     pub(crate) path: PathBuf,
+    /// True if the folder contains event files.
     pub(crate) has_events: bool,
+    /// True if the folder contains a state file or the index of a checkpoint.
     pub(crate) has_checkpoints: bool,
 }
 
@@ -27,14 +34,14 @@ pub(crate) struct Found {
 #[derive(Clone, Debug)]
 pub(crate) struct Root {
     pub(crate) path: PathBuf,
-    /// Comes before the names of its runs, if there are several roots.
+    /// The prefix of the names of its runs, if there are several roots.
     prefix: Option<String>,
 }
 
-/// The given folders or event files.
+/// Resolves the given folders or event files. A path that is given twice, also under two names, counts once.
 ///
 /// # Errors
-/// For a path that is not there.
+/// [`Error::NotFound`] for a path that does not exist or may not be read.
 pub(crate) fn roots(paths: &[PathBuf]) -> Result<Vec<Root>, Error> {
     let mut roots: Vec<Root> = Vec::new();
     for given in paths {
@@ -54,7 +61,7 @@ pub(crate) fn roots(paths: &[PathBuf]) -> Result<Vec<Root>, Error> {
     Ok(roots)
 }
 
-/// All runs below the roots, by name, and what could not be looked into.
+/// Returns all runs below the roots, sorted by name, and notes on folders that could not be searched.
 pub(crate) fn runs(roots: &[Root]) -> (Vec<Found>, Vec<String>) {
     let (mut found, mut notes) = (Vec::new(), Vec::new());
     for root in roots {
@@ -72,15 +79,20 @@ pub(crate) fn runs(roots: &[Root]) -> (Vec<Found>, Vec<String>) {
     (found, notes)
 }
 
+/// A search below one root.
 struct Search<'a> {
+    /// The root that the search must not leave.
     root: &'a Root,
     /// Canonical paths, so that links in a circle end.
     seen: HashSet<PathBuf>,
+    /// The runs so far.
     found: &'a mut Vec<Found>,
+    /// The notes for the page so far.
     notes: &'a mut Vec<String>,
 }
 
 impl Search<'_> {
+    /// Adds the folder if it is a run, and searches the folders in it.
     fn folder(&mut self, path: &Path, depth: usize) {
         let Ok(real) = path.canonicalize() else { return };
         if !real.starts_with(&self.root.path) {
@@ -114,6 +126,7 @@ impl Search<'_> {
         folders.iter().for_each(|folder| self.folder(folder, depth + 1));
     }
 
+    /// Returns the name of a run: its path below the root, with the prefix of the root if there are several.
     fn name(&self, path: &Path) -> String {
         let inner = path.strip_prefix(&self.root.path).unwrap_or(path).to_string_lossy();
         match (&self.root.prefix, &*inner) {

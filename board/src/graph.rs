@@ -1,4 +1,7 @@
 //! Graphs by scopes: what a scope holds, laid out for a picture.
+//!
+//! The steps are: [`model`] reads a GraphDef and infers dtypes and shapes; [`scope`] selects the content of one scope
+//! and bundles edges; [`layout`] assigns coordinates; `svg` or the page draws them.
 
 pub(crate) mod layout;
 pub(crate) mod model;

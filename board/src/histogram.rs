@@ -1,4 +1,8 @@
 //! Histograms of TensorFlow 1, TensorFlow 2, and torch, converted to common bins.
+//!
+//! Writers disagree on the form. TensorFlow 1 and torch write bucket limits and counts, in which the outermost
+//! buckets reach to infinity. TensorFlow 2 writes a tensor of rows. Both are reduced to [`Buckets`], which the
+//! answers distribute over common bins, so that the histograms of a tag at all steps share one axis.
 
 use crate::stored;
 use summary::{Value, ValueData};
@@ -7,17 +11,21 @@ use tensor::Tensor;
 /// A histogram as its buckets: left and right end, and the count.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Buckets {
+    /// Left end, right end, and count of each bucket that is not empty, in ascending order.
     pub(crate) buckets: Vec<(f64, f64, f64)>,
+    /// The smallest value.
     pub(crate) min: f64,
+    /// The largest value.
     pub(crate) max: f64,
+    /// The number of values. It is a float because files store it as one, and weighted histograms have fractions.
     pub(crate) count: f64,
     /// The mean, if the histogram states it.
     pub(crate) mean: Option<f64>,
 }
 
 impl Buckets {
-    /// The buckets of a summary's value: of TensorFlow 1's histogram, or of the tensor of rows `left, right, count` that
-    /// TensorFlow 2 writes.
+    /// Returns the buckets of a summary's value: a histogram of TensorFlow 1, or the tensor of rows `left, right,
+    /// count` that TensorFlow 2 writes. Returns `None` for values of other kinds and for malformed tensors.
     pub(crate) fn of(value: &Value) -> Option<Buckets> {
         match &value.data {
             Some(ValueData::Histogram(histogram)) => {
@@ -40,6 +48,7 @@ impl Buckets {
         }
     }
 
+    /// Reads TensorFlow 2's tensor of shape `[buckets, 3]`.
     fn of_rows(tensor: &Tensor) -> Option<Buckets> {
         if tensor.shape().rank() != 2 || tensor.shape().dims()[1] != 3 {
             return None;
@@ -53,7 +62,8 @@ impl Buckets {
         Some(Buckets { buckets, min, max, count, mean: None })
     }
 
-    /// The distribution of a tensor's finite elements in this many bins of equal width.
+    /// Returns the distribution of finite numbers in `bins` bins of equal width between their minimum and maximum.
+    /// Without a finite number all fields are 0.
     pub(crate) fn of_numbers(values: impl Iterator<Item = f64> + Clone, bins: usize) -> Buckets {
         let finite = values.filter(|value| value.is_finite());
         let (mut min, mut max, mut sum, mut count) = (f64::INFINITY, f64::NEG_INFINITY, 0.0, 0u64);
@@ -76,7 +86,8 @@ impl Buckets {
         Buckets { buckets: buckets.collect(), min, max, count: count as f64, mean: Some(sum / count as f64) }
     }
 
-    /// The counts in bins of equal width between two ends. A bucket's count is spread evenly over its width.
+    /// Returns the counts in `bins` bins of equal width between two ends. The count of a bucket is spread evenly over
+    /// its width; buckets with an end that is not finite are left out.
     pub(crate) fn rebinned(&self, from: f64, to: f64, bins: usize) -> Vec<f64> {
         let mut counts = vec![0.0; bins];
         let width = (to - from) / bins as f64;
@@ -125,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_histograms() {
+    fn malformed_histograms_are_handled() {
         let one = Buckets::of(&Value::histogram("h", Histogram::of([2.0, 2.0]).unwrap())).unwrap();
         assert_eq!(one.rebinned(2.0, 2.0, 4), [2.0, 0.0, 0.0, 0.0]);
         let none = Buckets::of(&Value::histogram("h", Histogram::of([]).unwrap())).unwrap();

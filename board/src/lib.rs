@@ -37,6 +37,15 @@
 //!
 //! Files are hostile input: every count and length has a limit, names never become paths, and texts are escaped in the page. Whatever is left
 //! out because of a limit is reported as a note of the run.
+//!
+//! # Errors and notes
+//!
+//! | | reported by |
+//! | --- | --- |
+//! | a path that does not exist, an address that is in use | [`Error`] of the constructor |
+//! | a request for something that does not exist | the status and text of the [`Answer`] |
+//! | a damaged file, a folder without permission, a limit that was reached | notes of the run, on the page and in [`Status::note`] |
+#![doc = include_str!("../docs/requests.md")]
 
 mod answer;
 mod board;

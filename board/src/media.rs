@@ -1,4 +1,8 @@
 //! Images and audio clips of summaries of both styles.
+//!
+//! Both styles of TensorFlow are read: TensorFlow 1 writes one image or clip per value, TensorFlow 2 a tensor of
+//! strings with several of them. The bytes stay encoded: the browser decodes them. They are only served if their
+//! first bytes are those of a known format, because a browser could otherwise be made to interpret them as a page.
 
 use crate::stored;
 use bytes::Bytes;
@@ -6,7 +10,7 @@ use serde_json::{Value as Json, json};
 use summary::{TagKind, Value, ValueData};
 use tensor::Tensor;
 
-/// The most images of one value that are shown.
+/// The maximum number of images or clips of one value that are shown.
 const MAX_ITEMS: usize = 64;
 
 /// Describes each image or clip of a value for the page.
@@ -52,11 +56,14 @@ fn encoded(tensor: &Tensor, kind: TagKind) -> impl Iterator<Item = usize> + use<
     (first..tensor.elements()).step_by(step).take(MAX_ITEMS)
 }
 
+/// Returns true for audio in rows of a clip and its label, the second form of TensorFlow 2.
 fn has_labels(tensor: &Tensor) -> bool {
     matches!(tensor.shape().dims(), [_, 2])
 }
 
 /// Returns the encoded image or clip of this number.
+///
+/// Returns `None` if the value has fewer items, or is of another kind.
 pub(crate) fn bytes(value: &Value, kind: TagKind, index: usize) -> Option<Bytes> {
     match &value.data {
         Some(ValueData::Image(image)) => (index == 0).then(|| image.encoded.clone()),

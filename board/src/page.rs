@@ -1,4 +1,8 @@
 //! The page: scripts and styles that are compiled into the program.
+//!
+//! The page consists of plain files without a build step. The scripts are concatenated in order and share one scope,
+//! in which each defines a few functions. Nothing is loaded from another site: the content security policy of the
+//! server forbids it, and the page in one file works without a network.
 
 use crate::answer::Answer;
 
@@ -19,23 +23,31 @@ const SCRIPT: &str = concat!(
     include_str!("../assets/js/story.js"),
     include_str!("../assets/js/main.js"),
 );
+/// The styles, for light and dark themes.
 const STYLE: &str = include_str!("../assets/board.css");
+/// The frame of the page.
 const INDEX: &str = include_str!("../assets/index.html");
+/// The icon in the tab of a browser.
 const ICON: &str = include_str!("../assets/icon.svg");
+/// The library that draws curves, as it was published.
 const UPLOT_SCRIPT: &str = include_str!("../assets/uplot/uPlot.iife.min.js");
+/// The styles of that library.
 const UPLOT_STYLE: &str = include_str!("../assets/uplot/uPlot.min.css");
+/// The license of that library, which has to accompany copies of it, also in an exported page.
 const UPLOT_LICENSE: &str = include_str!("../assets/uplot/LICENSE");
 
-/// The references of the page to its parts, and the parts.
+/// The elements that refer to the parts of the page, each with the name of the element and the content that replace
+/// it in an exported page.
 const PARTS: [(&str, &str, &str); 4] = [
     ("<link rel=\"stylesheet\" href=\"uplot.css\">", "style", UPLOT_STYLE),
     ("<link rel=\"stylesheet\" href=\"board.css\">", "style", STYLE),
     ("<script src=\"uplot.js\"></script>", "script", UPLOT_SCRIPT),
     ("<script src=\"board.js\"></script>", "script", SCRIPT),
 ];
+/// The element that refers to the icon. An exported page has none, because it would have to be embedded as well.
 const ICON_PART: &str = "<link rel=\"icon\" href=\"icon.svg\">";
 
-/// The part of the page at a path.
+/// Returns the part of the page at a path, or `None` for any other path.
 pub(crate) fn asset(path: &str) -> Option<Answer> {
     let (content_type, text) = match path {
         "/" | "/index.html" => ("text/html; charset=utf-8", INDEX),
@@ -50,6 +62,9 @@ pub(crate) fn asset(path: &str) -> Option<Answer> {
 }
 
 /// The page in one file, with all the data that it shows, as JSON.
+///
+/// The data are in an element of type `application/json`, which browsers do not execute. `<` is escaped in it, so
+/// that no name in a file can end the element.
 pub(crate) fn with_data(data: &str) -> String {
     let mut page = INDEX.replace(ICON_PART, "");
     // Scripts may hold neither the end of their element nor the beginning of a comment.

@@ -13,7 +13,9 @@ pub(crate) const MAX_RECORD: u64 = 64 << 20;
 /// A value, or an event without one, in a run's files.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Place {
+    /// The step of the event.
     pub(crate) step: i64,
+    /// The time of the event, in seconds since 1970.
     pub(crate) wall: f64,
     /// The index of the run's file.
     pub(crate) file: u32,
@@ -25,6 +27,9 @@ pub(crate) struct Place {
 
 impl Place {
     /// The place as a word by which the page names it.
+    ///
+    /// Requests name a sample in this way. The word is only compared with those of known places, never parsed, so a
+    /// request cannot point to any other bytes of a file.
     pub(crate) fn word(&self) -> String {
         format!("{}-{}-{}", self.file, self.offset, self.value)
     }
@@ -34,6 +39,7 @@ impl Place {
 /// so that the kept ones stay evenly spread. The last one is always kept.
 #[derive(Debug)]
 pub(crate) struct Places {
+    /// The kept places, in the order of the files.
     places: Vec<Place>,
     /// The last place, unless it is in the list.
     last: Option<Place>,
@@ -53,6 +59,7 @@ impl Default for Places {
 }
 
 impl Places {
+    /// Adds the place of a new value.
     pub(crate) fn push(&mut self, place: Place) {
         if self.total.is_multiple_of(self.every) {
             self.places.push(place);
@@ -90,22 +97,27 @@ impl Places {
         self.total = self.total.saturating_sub(dropped).max(self.kept() as u64);
     }
 
+    /// Returns the number of places in memory.
     pub(crate) fn kept(&self) -> usize {
         self.places.len() + usize::from(self.last.is_some())
     }
 
+    /// Returns the number of values in the files.
     pub(crate) fn total(&self) -> u64 {
         self.total
     }
 
+    /// Iterates over the kept places in the order of the files.
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Place> {
         self.places.iter().chain(&self.last)
     }
 
+    /// Returns the first kept place.
     pub(crate) fn first(&self) -> Option<&Place> {
         self.iter().next()
     }
 
+    /// Returns the place of the last value.
     pub(crate) fn last(&self) -> Option<&Place> {
         self.iter().next_back()
     }
@@ -124,6 +136,9 @@ impl Places {
 }
 
 /// Opens an event file from an offset on.
+///
+/// # Errors
+/// [`Error::NotFound`] if the file cannot be opened.
 pub(crate) fn open(path: &Path, offset: u64) -> Result<EventReader, Error> {
     let broken = |error: std::io::Error| Error::NotFound(format!("cannot read {}: {error}", path.display()));
     let mut file = File::open(path).map_err(broken)?;
@@ -133,6 +148,9 @@ pub(crate) fn open(path: &Path, offset: u64) -> Result<EventReader, Error> {
 }
 
 /// Reads the event at an offset again.
+///
+/// # Errors
+/// [`Error::NotFound`] if the file is gone, shorter than before, or damaged at the offset.
 pub(crate) fn read(path: &Path, offset: u64) -> Result<Event, Error> {
     let gone =
         |why: &str| Error::NotFound(format!("the event at offset {offset} of {} {why}", path.display()));
@@ -156,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_places_some_are_kept_and_the_last() {
+    fn some_of_many_places_and_the_last_are_kept() {
         for count in [0, 1, 2, 1023, 1024, 1025, 5000, 100_001] {
             let places = places(count);
             assert!(places.kept() <= KEPT + 1, "{count}: {}", places.kept());
@@ -168,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_are_spread_over_all() {
+    fn a_sample_is_spread_evenly() {
         let steps = |count, limit| -> Vec<i64> {
             places(count).spread(limit).iter().map(|place| place.step).collect()
         };

@@ -1,4 +1,7 @@
 //! Curves for terminals and as files.
+//!
+//! A [`Plot`] holds curves and their scale; the files below `plot` draw it. All three drawings place points by the
+//! same shares of width and height ([`axis`]), so they show the same picture.
 
 mod axis;
 mod png;
@@ -9,9 +12,9 @@ use crate::series::Axis;
 use crate::{Board, Error};
 use axis::Scale;
 
-/// The most points of a curve that are drawn.
+/// The maximum number of points of a curve. More are reduced to the extremes of groups.
 const POINTS: usize = 4000;
-/// The most curves of one plot: more are indistinguishable.
+/// The maximum number of curves of one plot. More are indistinguishable.
 const MAX_CURVES: usize = 24;
 
 /// Curves over steps, to be drawn for a terminal, as SVG or as PNG.
@@ -37,7 +40,9 @@ const MAX_CURVES: usize = 24;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Plot {
+    /// The curves, in the order of tags and then of runs.
     curves: Vec<Curve>,
+    /// True if values are drawn on a logarithmic scale.
     log: bool,
 }
 
@@ -60,6 +65,7 @@ pub enum TerminalColors {
 /// One curve.
 #[derive(Clone, Debug)]
 struct Curve {
+    /// The entry in the legend: the tag, after the name of the run if there are several.
     name: String,
     /// Step and value; values may be not finite, which leaves a gap.
     points: Vec<(f64, f64)>,
@@ -118,17 +124,21 @@ impl Plot {
         self
     }
 
+    /// Returns the horizontal axis, which just contains the steps of all drawn points.
     fn x(&self) -> Scale {
         let points = self.curves.iter().flat_map(|curve| &curve.points);
         Scale::linear(points.filter(|point| self.is_drawn(point.1)).map(|point| point.0), false)
     }
 
+    /// Returns the vertical axis, with some room above and below the values.
     fn y(&self) -> Scale {
         let values = self.curves.iter().flat_map(|curve| &curve.points).map(|point| point.1);
         let values = values.filter(|&value| self.is_drawn(value));
         if self.log { Scale::logarithmic(values) } else { Scale::linear(values, true) }
     }
 
+    /// Returns true if a value has a place on the axis. NaN, infinities, and on a logarithmic scale values up to 0
+    /// have none.
     fn is_drawn(&self, value: f64) -> bool {
         value.is_finite() && (!self.log || value > 0.0)
     }
@@ -147,6 +157,7 @@ fn printable(name: &str) -> String {
     name.chars().take(200).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
+/// Returns the error text for a tag that no run has. It lists the existing tags.
 fn missing(board: &Board, tag: &str) -> String {
     let mut known: Vec<String> = Vec::new();
     for shown in board.all() {
@@ -199,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_values_are_drawn_as_far_as_they_go() {
+    fn plots_with_non_finite_values_are_drawn_without_them() {
         for values in [&[][..], &[5.0], &[f64::NAN, f64::INFINITY], &[1e308, -1e308], &[2.0, f64::NAN, 2.0]] {
             for log in [false, true] {
                 let plot = plot(values).log_scale(log);

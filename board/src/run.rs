@@ -20,9 +20,11 @@ const MAX_TAGS: usize = 20_000;
 pub(crate) const MAX_TAG: usize = 4096;
 /// The bytes that all tags of a run may have, with their descriptions.
 const MAX_TAG_BYTES: usize = 16 << 20;
-/// The most entries of a session's story that are kept, their bytes, and the most notes.
+/// The maximum number of entries of a session's story that are kept.
 const MAX_STORY: usize = 20_000;
+/// The maximum number of bytes of their messages.
 const MAX_STORY_BYTES: usize = 16 << 20;
+/// The maximum number of notes of a run.
 const MAX_NOTES: usize = 100;
 /// The longest text of an entry of the story.
 pub(crate) const MAX_MESSAGE: usize = 64 << 10;
@@ -30,13 +32,18 @@ pub(crate) const MAX_MESSAGE: usize = 64 << 10;
 /// An entry of the session's story.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
+    /// The step at which the entry was written.
     pub(crate) step: i64,
+    /// The time, in seconds since 1970.
     pub(crate) wall: f64,
+    /// The log entry, with its message cut to [`MAX_MESSAGE`] bytes.
     pub(crate) log: SessionLog,
 }
 
+/// An event file of the run, and the position up to which it was read.
 #[derive(Debug)]
 struct OpenFile {
+    /// The path of the file, as the search found it.
     path: PathBuf,
     /// `None` where nothing more can be read.
     reader: Option<EventReader>,
@@ -45,23 +52,36 @@ struct OpenFile {
 /// A run's events so far.
 #[derive(Debug)]
 pub(crate) struct Run {
+    /// The folder of the run, or the single event file that was given.
     directory: PathBuf,
     /// The folder that symbolic links must not leave.
     root: PathBuf,
+    /// The event files in the order in which they were found. Places refer to them by index, so the list only grows.
     files: Vec<OpenFile>,
+    /// The values of each tag.
     pub(crate) tags: BTreeMap<String, Tag>,
+    /// The position of the last graph.
     pub(crate) graph: Option<Place>,
+    /// The position of the last meta graph, which is shown if there is no plain graph.
     pub(crate) meta_graph: Option<Place>,
+    /// The positions of run metadata by tag. A tag that is written twice denotes the newer one.
     pub(crate) run_metadata: BTreeMap<String, Place>,
+    /// The session logs, oldest first.
     pub(crate) story: Vec<Entry>,
+    /// The time of the first event that was read, in seconds since 1970.
     pub(crate) first_wall: Option<f64>,
+    /// The latest time of an event. Several writers may interleave their events, so it is the maximum and not the
+    /// time of the last event.
     pub(crate) last_wall: Option<f64>,
+    /// The step of the last event with values.
     pub(crate) last_step: Option<i64>,
     /// Problems of the files, for the page to show: damage, limits, links that lead out of the folder.
     pub(crate) notes: Vec<String>,
+    /// Detects restarts, whose points replace those of the interrupted run. The rule is TensorBoard's.
     restarts: Restarts,
     /// The bytes of the tags with their descriptions, and of the story's messages.
     tag_bytes: usize,
+    /// The bytes of the story's messages.
     story_bytes: usize,
 }
 
@@ -87,11 +107,12 @@ impl Run {
         }
     }
 
+    /// Returns the path of a file of the run, to read a value again.
     pub(crate) fn file(&self, index: u32) -> Option<&Path> {
         self.files.get(index as usize).map(|file| &*file.path)
     }
 
-    /// Looks for new files. When one that was read is gone, or shorter than it was, the run begins again from nothing.
+    /// Reads new files and new events. If a file that was read is gone, or shorter than before, the whole run is read again.
     pub(crate) fn refresh(&mut self) {
         let rewritten = self.files.iter().any(|file| match std::fs::metadata(&file.path) {
             Ok(info) => file.reader.as_ref().is_some_and(|reader| info.len() < reader.offset()),
@@ -149,6 +170,9 @@ impl Run {
     }
 
     /// Notes damage, and returns true if the file can be read on.
+    ///
+    /// An event that cannot be decoded is skipped, because its record was intact. After a damaged record the
+    /// boundaries of the following ones are unknown, so the rest of the file is given up.
     fn damaged(&mut self, file: usize, offset: u64, error: &EventError) -> bool {
         // One bad event does not make the next ones unreadable; a bad record does.
         let goes_on = matches!(error, EventError::Decode { .. });
@@ -167,6 +191,10 @@ impl Run {
     }
 
     /// Adds an event of numbers; returns false, with nothing done, if a tag is not known to be of scalars.
+    ///
+    /// The short path for the events that training loops write most. It decodes nothing but steps and numbers and
+    /// allocates nothing. The first value of a tag takes the long path, which learns the tag's kind from its
+    /// metadata.
     fn add_numbers(&mut self, event: &NumberEvent<'_>) -> bool {
         let is_of_scalars = |tag| self.tags.get(tag).is_some_and(Tag::is_of_scalars);
         if !event.numbers().all(|number| is_of_scalars(number.tag)) {
@@ -211,12 +239,15 @@ impl Run {
         }
     }
 
+    /// Extends the range of times by that of an event.
     fn saw(&mut self, wall: f64) {
         self.first_wall.get_or_insert(wall);
         self.last_wall = Some(self.last_wall.map_or(wall, |last| last.max(wall)));
     }
 
     /// Drops the points that a restart has made void: a resumed training computes them again.
+    ///
+    /// Tags are looked up under their shortened names, as they were stored.
     fn drop_void(&mut self, void: &VoidPoints<'_>) {
         let drop = |tag: &mut Tag| tag.all_data_mut().for_each(|data| data.drop_from(void.first_step()));
         match void.tags() {
@@ -231,6 +262,8 @@ impl Run {
         }
     }
 
+    /// Beyond the limits, the oldest quarter is dropped at once, so that a long story costs amortized constant time
+    /// per entry.
     fn add_log(&mut self, step: i64, wall: f64, mut log: SessionLog) {
         // The entry was decoded before: cutting the serialized JSON would leave none.
         if log.message.len() > MAX_MESSAGE {
@@ -247,6 +280,8 @@ impl Run {
         self.story.push(Entry { step, wall, log });
     }
 
+    /// Adds a value of a summary to its tag, and creates the tag at its first value. Limits on the number and the
+    /// bytes of tags protect against files that name a tag per step.
     fn add_value(&mut self, place: Place, value: &Value) {
         let name = shortened(&value.tag);
         if !self.tags.contains_key(&*name) {
@@ -272,10 +307,12 @@ impl Run {
         }
     }
 
+    /// Returns the numbers of a tag, if it has some.
     pub(crate) fn series(&self, tag: &str) -> Option<&Series> {
         self.tags.get(tag)?.series()
     }
 
+    /// Returns the positions of the values of a tag that are of a kind other than numbers.
     pub(crate) fn places(&self, tag: &str, kind: TagKind) -> Option<&Places> {
         match self.tags.get(tag)?.data(kind)? {
             Data::Places(places) => Some(places),
@@ -296,11 +333,15 @@ impl Run {
 }
 
 /// Returns true if a path, with links followed, is in a folder or is that path itself.
+///
+/// Both paths must be canonical below the root, so `root` is passed as the search resolved it.
 pub(crate) fn is_inside(path: &Path, root: &Path) -> bool {
     path.canonicalize().is_ok_and(|real| real.starts_with(root))
 }
 
 /// The beginning of a text, of at most `limit` bytes.
+///
+/// The cut is at a character boundary, so the result may be up to three bytes shorter than the limit.
 pub(crate) fn cut(text: &str, limit: usize) -> &str {
     let mut end = limit.min(text.len());
     while !text.is_char_boundary(end) {

@@ -8,8 +8,11 @@ use serde::ser::{Serialize, SerializeSeq, Serializer};
 /// A number at a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Point {
+    /// The training step.
     pub(crate) step: i64,
+    /// The time of the event, in seconds since 1970.
     pub(crate) wall: f64,
+    /// The number. NaN and infinities are kept, because they are what a reader looks for.
     pub(crate) value: f64,
 }
 
@@ -17,6 +20,7 @@ pub(crate) struct Point {
 /// extremes of groups, so that no peak is lost.
 #[derive(Debug)]
 pub(crate) struct Series {
+    /// The kept points of full groups, in the order of the files.
     points: Vec<Point>,
     /// The points of the group that is not full yet.
     open: Vec<Point>,
@@ -45,11 +49,14 @@ pub(crate) struct View {
 /// The quantity on the horizontal axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Axis {
+    /// The training step.
     Step,
+    /// The time, in seconds since 1970. Two restarted runs overlap on the axis of steps, but not on this one.
     Wall,
 }
 
 impl Axis {
+    /// Returns the coordinate of a point.
     fn of(self, point: &Point) -> f64 {
         match self {
             Axis::Step => point.step as f64,
@@ -59,6 +66,7 @@ impl Axis {
 }
 
 impl Series {
+    /// Adds a point. After [`halve`](Series::halve), points collect in an open group first, of which two are kept.
     pub(crate) fn push(&mut self, point: Point) {
         self.total += 1;
         if self.group == 2 {
@@ -82,6 +90,9 @@ impl Series {
     }
 
     /// Keeps half of the points.
+    ///
+    /// Later points are reduced by the same factor, so old and new parts of a curve have the same resolution. Two
+    /// points of every four are kept: the extremes of each group, so a single peak survives any number of halvings.
     pub(crate) fn halve(&mut self) {
         self.group *= 2;
         let mut kept = Vec::with_capacity(self.points.len() / 2 + 2);
@@ -94,6 +105,8 @@ impl Series {
     }
 
     /// Drops the points of this step and later ones.
+    ///
+    /// After halvings the number of dropped points is an estimate: each kept point represents half a group.
     pub(crate) fn drop_from(&mut self, first: i64) {
         let before = self.kept();
         self.points.retain(|point| point.step < first);
@@ -102,23 +115,27 @@ impl Series {
         self.total = self.total.saturating_sub(dropped as u64).max(self.kept() as u64);
     }
 
+    /// Returns the number of points in the files, without those that restarts replaced.
     pub(crate) fn total(&self) -> u64 {
         self.total
     }
 
+    /// Iterates over all kept points, including those of the open group.
     fn iter(&self) -> impl Iterator<Item = &Point> {
         self.points.iter().chain(&self.open)
     }
 
+    /// Returns the last point that was read.
     pub(crate) fn last(&self) -> Option<&Point> {
         self.open.last().or_else(|| self.points.last())
     }
 
+    /// Returns the first kept point.
     pub(crate) fn first(&self) -> Option<&Point> {
         self.points.first().or_else(|| self.open.first())
     }
 
-    /// At most about `limit` points of a range: all there are, or the extremes of equally many neighbors. The points next
+    /// Returns at most about `limit` points of a range: all points, or the extremes of groups of equal size. The points next
     /// to the range belong to it, so that lines extend to the edges.
     pub(crate) fn view(&self, axis: Axis, range: Option<(f64, f64)>, limit: usize) -> View {
         let inside: Vec<Point> = match range {
@@ -208,6 +225,7 @@ pub(crate) fn number(value: f64) -> serde_json::Value {
     if value.is_finite() { value.into() } else { not_finite(value).into() }
 }
 
+/// Returns the text of a number that JSON cannot represent. The page's script reads it with `Number(text)`.
 fn not_finite(value: f64) -> &'static str {
     match value {
         _ if value.is_nan() => "NaN",
@@ -239,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_points_the_peaks_the_ends_and_what_is_not_finite_are_shown() {
+    fn peaks_ends_and_non_finite_values_of_many_points_are_shown() {
         let mut values = vec![1.0; 10_000];
         values[1234] = 50.0;
         values[7000] = -3.0;
@@ -286,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_json_lacks_are_strings() {
+    fn non_finite_numbers_are_strings_in_json() {
         let values = [1.5, f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
         let text = serde_json::to_string(&Numbers(values.into_iter())).unwrap();
         assert_eq!(text, r#"[1.5,"NaN","Infinity","-Infinity"]"#);

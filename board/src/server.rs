@@ -2,6 +2,18 @@
 //!
 //! A request never names a file: it names runs and tags, which are looked up. The header `Host` is checked against DNS rebinding, and the content
 //! security policy allows nothing from elsewhere.
+//!
+//! # Why a host check
+//!
+//! A page of another site can make a browser send requests to `127.0.0.1`, but it cannot read the answers, unless the
+//! site's own host name resolves to this machine (DNS rebinding). Requests for unknown host names are therefore
+//! refused. IP addresses are safe, because a foreign page never has one as its origin.
+//!
+//! # Threads
+//!
+//! One thread accepts connections and writes answers. Answers are computed on up to four blocking threads, because
+//! they read files. A further thread reads new events at the interval.
+//!
 
 use crate::answer::{Answer, JSON};
 use crate::{Board, Error};
@@ -39,9 +51,13 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Server {
     board: Arc<Board>,
+    /// The socket, which listens from the construction on, so that the address is known before the server runs.
     listener: TcpListener,
+    /// The actual address, with the port that the system chose.
     address: SocketAddr,
+    /// Host names that are allowed in addition to IP addresses and `localhost`, in lower case.
     hosts: Vec<String>,
+    /// The time between two reloads.
     interval: Duration,
 }
 
@@ -150,6 +166,7 @@ impl Server {
     }
 }
 
+/// Answers one request. It never fails: errors are answers with a status.
 async fn serve(
     board: Arc<Board>,
     hosts: Arc<[String]>,
@@ -173,6 +190,8 @@ async fn serve(
     Ok(respond(answer, with_body))
 }
 
+/// Turns an answer into a response with the headers that confine the page. JSON is never cached, because it changes
+/// with every event; the parts of the page are revalidated, because they change with the program.
 fn respond(answer: Answer, with_body: bool) -> Response<Full<Bytes>> {
     let body = if with_body { answer.body } else { Bytes::new() };
     let mut response = Response::new(Full::new(body));

@@ -1,4 +1,8 @@
 //! The state of runs in a few numbers.
+//!
+//! `monitored watch` shows them. They come from the same events as the page, so a training needs no extra hook: the
+//! step and the loss are the newest numbers, the speed and the wait for input come from `StepCounterHook` or the
+//! session story, and checkpoints from session logs.
 
 use crate::Board;
 use crate::run::Run;
@@ -54,6 +58,8 @@ impl Board {
     }
 }
 
+/// Derives the state of a run from its numbers and its story, in the order of the entries: a start or a recovery
+/// after a failure clears the failure.
 fn of_run(run: &Run, name: &str, tag: Option<&str>) -> Status {
     let numbers = || run.tags.keys().filter(|tag| run.series(tag).is_some());
     let is_rate = |tag: &str| tag.ends_with("/sec");

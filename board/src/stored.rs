@@ -1,21 +1,28 @@
 //! Tensors of event files, decoded up to the number of elements that is shown.
+//!
+//! A serialized tensor can state a shape of any size in a few bytes, because trailing equal elements are not stored.
+//! The shape is therefore read on its own, before anything is allocated.
 
 use graph_def::proto::TensorShape;
 use prost::Message;
 use summary::StoredTensor;
 use tensor::Tensor;
 
-/// Tensors with more elements are not decoded: a few bytes may stand for any number of equal ones.
+/// The maximum number of elements of a tensor that is decoded, 2^20.
 const MAX_ELEMENTS: i64 = 1 << 20;
 
 /// The part of a serialized `TensorProto` that states its size.
 #[derive(Clone, PartialEq, Message)]
 struct Head {
+    /// The declared shape; absent for a scalar.
     #[prost(message, optional, tag = "2")]
     shape: Option<TensorShape>,
 }
 
 /// Returns the number of elements in the declared shape of a stored tensor.
+///
+/// # Errors
+/// A sentence for the page if the message cannot be parsed.
 pub(crate) fn elements(stored: &StoredTensor) -> Result<i64, String> {
     let head = Head::decode(stored.as_encoded().clone()).map_err(|error| error.to_string())?;
     let sizes = head.shape.unwrap_or_default().dim.into_iter().map(|dim| dim.size);
@@ -23,6 +30,9 @@ pub(crate) fn elements(stored: &StoredTensor) -> Result<i64, String> {
 }
 
 /// Decodes a stored tensor.
+///
+/// # Errors
+/// A sentence for the page: the tensor is too large, or its message is malformed.
 pub(crate) fn decode(stored: &StoredTensor) -> Result<Tensor, String> {
     match elements(stored)? {
         count if count > MAX_ELEMENTS => {

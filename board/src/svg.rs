@@ -1,6 +1,7 @@
 //! The parts that all drawings share.
 
-/// Begins a drawing of this width and height, in pixels, with its title, style and background.
+/// Begins a drawing of this width and height, in pixels, with its title, style and background. The caller closes the
+/// element.
 pub(crate) fn begin([width, height]: [f64; 2], title: &str, style: &str) -> String {
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
@@ -10,7 +11,8 @@ pub(crate) fn begin([width, height]: [f64; 2], title: &str, style: &str) -> Stri
     )
 }
 
-/// A text as the content of an XML element: without what XML cannot hold.
+/// Escapes a text for the content or an attribute of an XML element. Characters that XML cannot represent become
+/// U+FFFD.
 pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {

@@ -19,14 +19,18 @@ pub(crate) struct Tag {
 /// The metadata of a tag.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Meta {
+    /// The display name, which viewers show instead of the tag.
     pub(crate) name: String,
+    /// The description in Markdown. The page shows it as plain text.
     pub(crate) description: String,
 }
 
 /// The values of a tag.
 #[derive(Debug)]
 pub(crate) enum Data {
+    /// Numbers, which are kept in memory.
     Scalars(Series),
+    /// Values of all other kinds, of which only the positions in the files are kept.
     Places(Places),
 }
 
@@ -37,6 +41,8 @@ impl Tag {
     }
 
     /// Adds a number at a step.
+    ///
+    /// Only called for tags of which [`is_of_scalars`](Tag::is_of_scalars) holds.
     pub(crate) fn push(&mut self, point: Point) {
         if let Data::Scalars(series) = self.data_mut(TagKind::Scalar) {
             series.push(point);
@@ -44,6 +50,9 @@ impl Tag {
     }
 
     /// Adds a value that stands at a place.
+    ///
+    /// The kind of a value depends on its data and on the plug-in that the first value of the tag named. Values of
+    /// different kinds under one tag are kept apart and appear in different views, as in TensorBoard.
     pub(crate) fn add(&mut self, place: Place, value: &Value) {
         if self.plugin.is_none() {
             self.plugin = value.shown_by().map(|plugin| cut(plugin, MAX_TAG).to_owned());
@@ -62,6 +71,7 @@ impl Tag {
         }
     }
 
+    /// Returns the values of a kind, which are created at the first value of the kind.
     fn data_mut(&mut self, kind: TagKind) -> &mut Data {
         let index = self.kinds.iter().position(|(known, _)| *known == kind).unwrap_or_else(|| {
             self.kinds.push((kind, Data::new(kind)));
@@ -99,6 +109,7 @@ impl Tag {
 }
 
 impl Meta {
+    /// Truncates the texts, which come from the file and may be of any length.
     fn of(metadata: &SummaryMetadata) -> Meta {
         Meta {
             name: cut(&metadata.display_name, MAX_TAG).to_owned(),
@@ -108,6 +119,7 @@ impl Meta {
 }
 
 impl Data {
+    /// Creates an empty list for values of a kind.
     fn new(kind: TagKind) -> Data {
         match kind {
             TagKind::Scalar => Data::Scalars(Series::default()),
@@ -122,6 +134,7 @@ impl Data {
         }
     }
 
+    /// Reduces the memory of the values by half. See [`Series::halve`] and [`Places::halve`].
     pub(crate) fn halve(&mut self) {
         match self {
             Data::Scalars(series) => series.halve(),
@@ -129,6 +142,7 @@ impl Data {
         }
     }
 
+    /// Drops the values of a step and of all later ones, which a restart replaces.
     pub(crate) fn drop_from(&mut self, step: i64) {
         match self {
             Data::Scalars(series) => series.drop_from(step),
@@ -136,6 +150,7 @@ impl Data {
         }
     }
 
+    /// Returns the number of values in the files, kept or not.
     pub(crate) fn total(&self) -> u64 {
         match self {
             Data::Scalars(series) => series.total(),

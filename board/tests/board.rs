@@ -140,7 +140,7 @@ fn restarts_drop_values_that_they_replace() {
 }
 
 #[test]
-fn damaged_files_are_shown_as_far_as_they_go_with_a_note() {
+fn the_readable_part_of_damaged_files_is_shown_with_a_note() {
     let folder = tempfile::tempdir().unwrap();
     numbers(folder.path(), "loss", curve(100, 1));
     let file = event_files(folder.path()).unwrap().remove(0);
@@ -189,7 +189,7 @@ fn names_and_texts_of_any_kind_are_data() {
     let cell = &texts["texts"][0]["content"]["cells"][0];
     assert!(
         cell[0].as_str().unwrap().starts_with(hostile) && cell[1].as_u64() > Some(3_000_000),
-        "cut, and said so"
+        "truncated, and marked as such"
     );
     assert!(!board.html().contains("<script>alert"));
     let drawn = Plot::of(&board, &[hostile.to_owned()]).unwrap().terminal(60, 10, TerminalColors::None);
@@ -247,7 +247,7 @@ fn nothing_outside_the_folders_is_served() {
 }
 
 #[test]
-fn requests_that_make_no_sense_are_refused() {
+fn malformed_requests_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     numbers(folder.path(), "loss", [1.0]);
     let board = open(folder.path());

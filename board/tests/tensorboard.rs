@@ -123,7 +123,7 @@ fn files_of_tensorflow_and_torch() {
 }
 
 #[test]
-fn files_of_this_project_restarted_in_several_files_and_damaged() {
+fn restarted_split_and_damaged_files_of_this_project() {
     let folder = tempfile::tempdir().unwrap();
     support::everything(&folder.path().join("all"));
     let restarted = folder.path().join("restarted");

@@ -1,4 +1,7 @@
 //! The checkpoints of a run.
+//!
+//! Checkpoints are read from the run's folder at each request, because trainings save and delete them while the page
+//! is open. A checkpoint that is deleted while it is read is an error of that request only.
 
 use super::{Answer, Query};
 use crate::Error;
@@ -15,15 +18,17 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 use tensor::Tensor;
 
-/// Tensors with more bytes are not read to be shown.
+/// The maximum number of bytes of a tensor whose distribution is shown. Larger ones would have to be read from disk
+/// for seconds.
 const MAX_TENSOR: u64 = 256 << 20;
-/// The bins of a tensor's distribution.
+/// The number of bins of a tensor's distribution.
 const BINS: usize = 60;
-/// The most tensors of a checkpoint that are listed.
+/// The maximum number of tensors of a checkpoint that are listed. `count` in the answer is the number of all.
 const MAX_TENSORS: usize = 10_000;
 
 impl Board {
-    /// The checkpoints in a `run`'s folder, in the order of their steps.
+    /// Answers `/api/checkpoints`: the checkpoints in a `run`'s folder, in the order of their steps, and the names
+    /// that the state file lists although their files are gone.
     pub(super) fn checkpoints(&self, query: &Query<'_>) -> Result<Answer, Error> {
         let shown = self.named(query.need("run")?)?;
         let folder = folder(&shown)?;
@@ -40,7 +45,7 @@ impl Board {
         Answer::json(&json!({"checkpoints": rows, "gone": gone, "problem": problem}))
     }
 
-    /// The tensors of the checkpoint `name`.
+    /// Answers `/api/checkpoint`: the tensors of the checkpoint `name`, sorted by name.
     pub(super) fn checkpoint(&self, query: &Query<'_>) -> Result<Answer, Error> {
         let reader = self.reader(query)?;
         let known = reader.variables().into_iter().map(|info| {
@@ -63,7 +68,8 @@ impl Board {
         }))
     }
 
-    /// Reads the checkpoint `name` and compares all checksums.
+    /// Answers `/api/verify`: reads the whole checkpoint `name` and compares all checksums, including that of its
+    /// session state.
     pub(super) fn verify(&self, query: &Query<'_>) -> Result<Answer, Error> {
         let reader = self.reader(query)?;
         let mut problems: Vec<Json> = reader
@@ -80,7 +86,8 @@ impl Board {
         Answer::json(&json!({"tensors": tensors, "unknown": unknown, "problems": problems}))
     }
 
-    /// The distribution of the elements of one `tensor` of the checkpoint `name`.
+    /// Answers `/api/tensor`: the distribution of the elements of one `tensor` of the checkpoint `name`, or its text
+    /// if it has no numbers.
     pub(super) fn tensor(&self, query: &Query<'_>) -> Result<Answer, Error> {
         let (reader, name) = (self.reader(query)?, query.need("tensor")?);
         let info = reader.variables().into_iter().find(|info| info.name == name);
@@ -99,6 +106,8 @@ impl Board {
         Answer::json(&distribution(&tensor))
     }
 
+    /// Opens the checkpoint that a request names. The name has to be that of a checkpoint in the folder, and no file
+    /// of it may be a link that leads out of the board's folder.
     fn reader(&self, query: &Query<'_>) -> Result<CheckpointReader, Error> {
         let shown = self.named(query.need("run")?)?;
         let (folder, name) = (folder(&shown)?, query.need("name")?);
@@ -115,6 +124,7 @@ impl Board {
     }
 }
 
+/// Returns the folder of a run, which may also be a single event file.
 fn folder(shown: &Shown) -> Result<&Path, Error> {
     let path = &shown.found.path;
     if path.is_dir() {
@@ -123,10 +133,12 @@ fn folder(shown: &Shown) -> Result<&Path, Error> {
     Err(Error::NotFound(format!("{} is not a folder", path.display())))
 }
 
+/// Returns the last component of a prefix or path, under which the page knows a checkpoint.
 fn name(path: impl AsRef<Path>) -> String {
     path.as_ref().file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
+/// Compares by the last component, because state files may contain absolute paths of the machine that wrote them.
 fn same_name(prefix: &Path, path: &str) -> bool {
     prefix.file_name() == Path::new(path).file_name()
 }
@@ -140,6 +152,8 @@ fn files(prefix: &Path) -> Vec<(PathBuf, u64)> {
     ours.filter_map(|entry| Some((entry.path(), fs::metadata(entry.path()).ok()?.len()))).collect()
 }
 
+/// Describes a checkpoint: its step, size and time, and its role for the saver, which the state file and its notes
+/// record. A checkpoint that cannot be opened has the field `error`.
 fn row(prefix: &Path, state: &CheckpointState) -> Json {
     let files = files(prefix);
     let index = checkpoint::index_path(prefix);
@@ -163,6 +177,8 @@ fn row(prefix: &Path, state: &CheckpointState) -> Json {
     })
 }
 
+/// Returns a histogram of the finite elements, with their mean and standard deviation, and the numbers of zeros, NaN
+/// and infinities.
 fn distribution(tensor: &Tensor) -> Json {
     let Some(numbers) = tensor.iter_f64() else {
         let text = tensor.to_string();

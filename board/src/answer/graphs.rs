@@ -1,4 +1,7 @@
 //! The graph of a run.
+//!
+//! A graph is parsed once and cached, together with the shapes that the shape functions of the op library infer.
+//! Requests then lay out one scope at a time.
 
 use super::{Answer, Query};
 use crate::Error;
@@ -14,19 +17,23 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use summary::EventData;
 
-/// The most inputs and users of an operation that are listed.
+/// The maximum number of inputs and users of an operation that are listed.
 const MAX_LISTED: usize = 200;
 
 /// The last graph that was shown, kept so that opening another scope does not read it again.
 #[derive(Debug)]
 pub(crate) struct Cached {
+    /// The name of the run.
     run: String,
+    /// The position of the graph in the run's files. A newer graph has another one.
     place: Place,
+    /// The parsed graph.
     model: Arc<Model>,
 }
 
 impl Board {
-    /// Lays out the content of a `scope` of a `run`'s graph, with the costs that the run metadata `metadata` recorded.
+    /// Answers `/api/graph`: the layout of a `scope` of a `run`'s graph, with the costs that the run metadata
+    /// `metadata` recorded.
     pub(super) fn graph(&self, query: &Query<'_>) -> Result<Answer, Error> {
         let model = self.model(query.need("run")?)?;
         let costs = self.costs(query)?;
@@ -34,7 +41,7 @@ impl Board {
         Answer::json(&as_json(&picture, costs.is_some()))
     }
 
-    /// All about the operation `name`.
+    /// Answers `/api/node`: an operation with its device, attributes, inputs, outputs, users and costs.
     pub(super) fn node(&self, query: &Query<'_>) -> Result<Answer, Error> {
         let (model, name) = (self.model(query.need("run")?)?, query.need("name")?);
         let node =
@@ -54,6 +61,8 @@ impl Board {
         }))
     }
 
+    /// Returns the graph of a run, from the cache if possible. A plain graph takes precedence over that of a meta
+    /// graph.
     fn model(&self, name: &str) -> Result<Arc<Model>, Error> {
         let shown = self.named(name)?;
         let (place, meta, path) = {
@@ -79,6 +88,7 @@ impl Board {
         Ok(model)
     }
 
+    /// Reads the run metadata that a request names, if it names any.
     fn costs(&self, query: &Query<'_>) -> Result<Option<Costs>, Error> {
         let Some(tag) = query.get("metadata").filter(|tag| !tag.is_empty()) else { return Ok(None) };
         let shown = self.named(query.need("run")?)?;
@@ -105,12 +115,14 @@ fn event_bytes(path: Option<PathBuf>, place: Place) -> Result<Bytes, Error> {
     }
 }
 
+/// Describes the source of an input: operation, output, and the dtype and shape of that.
 fn end(model: &Model, input: &Input) -> Json {
     let node = &model.nodes[input.node];
     let output = input.output.and_then(|output| node.outputs.get(output));
     json!({"name": node.name, "output": input.output, "of": output, "control": input.output.is_none()})
 }
 
+/// Writes a layout for the page: boxes and edges with their coordinates in pixels.
 fn as_json(picture: &Picture, costs: bool) -> Json {
     let boxes = picture.view.boxes.iter().zip(&picture.places).map(|(item, place)| {
         json!({

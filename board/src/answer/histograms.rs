@@ -8,14 +8,16 @@ use crate::series::number;
 use serde_json::json;
 use summary::TagKind;
 
-/// The number of histograms that are shown at once by default, and at most.
+/// The default number of histograms in an answer.
 const USUAL: usize = 40;
+/// The maximum number of histograms in an answer.
 const MOST: usize = 200;
-/// The number of bins of each.
+/// The number of bins of each histogram.
 const BINS: usize = 60;
 
 impl Board {
-    /// Histograms of one tag of a run, `count` of them evenly spread over the steps, in common bins.
+    /// Answers `/api/histograms`: histograms of one tag of a run, `count` of them evenly spread over the steps. All
+    /// have the same bins, which reach from the smallest to the largest value of all.
     pub(super) fn histograms(&self, query: &Query<'_>) -> Result<Answer, Error> {
         let count = query.number("count")?.unwrap_or(USUAL).min(MOST);
         let (places, total) = self.places(query, TagKind::Histogram, count)?;

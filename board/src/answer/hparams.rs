@@ -8,13 +8,13 @@ use crate::series::number;
 use serde_json::{Map, Value as Json, json};
 use summary::{HParam, TagKind};
 
-/// The most numbers of a run that are offered as columns.
+/// The maximum number of tags of a run that are offered as columns.
 const MAX_METRICS: usize = 200;
-/// The most values that are read to find a run's parameters.
+/// The maximum number of values that are read to find the parameters of a run.
 const MAX_LOOKS: usize = 20;
 
 impl Board {
-    /// Of each run that has parameters: these, and the last number of each of its tags. TensorBoard's writers put the
+    /// Returns the parameters of each run that has some, and the last number of each of its tags. TensorBoard's writers put the
     /// parameters of a trial into a folder of their own or below it, so a run's parent may hold its parameters.
     pub(super) fn hparams(&self) -> Result<Answer, Error> {
         let mut rows = Vec::new();
@@ -49,12 +49,14 @@ impl Board {
     }
 }
 
+/// Returns the last number of each tag of a run.
 fn last_numbers(run: &Run) -> Map<String, Json> {
     let scalars =
         run.tags.iter().filter_map(|(name, tag)| Some((name.clone(), number(tag.series()?.last()?.value))));
     scalars.take(MAX_METRICS).collect()
 }
 
+/// Converts a parameter to JSON, with its type.
 fn as_json(value: HParam) -> Json {
     match value {
         HParam::Number(value) => number(value),

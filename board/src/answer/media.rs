@@ -7,12 +7,14 @@ use crate::{Error, media};
 use serde_json::json;
 use summary::{EventData, TagKind, Value};
 
-/// The number of samples of a tag that are listed by default, and at most.
+/// The default number of samples in an answer.
 const USUAL: usize = 50;
+/// The maximum number of samples in an answer.
 const MOST: usize = 1000;
 
 impl Board {
-    /// Lists at most `count` samples of a `tag` of a `run` and a `kind`, by the words that name them, evenly spread.
+    /// Answers `/api/samples`: at most `count` values of a `tag` of a `run` and a `kind`, evenly spread over the
+    /// steps. The field `at` of each is the word by which its content is requested.
     pub(super) fn samples(&self, query: &Query<'_>) -> Result<Answer, Error> {
         let kind = query.need("kind")?;
         let kind =
@@ -40,6 +42,7 @@ impl Board {
         self.medium(query, TagKind::Audio, media::sound_type)
     }
 
+    /// Reads one image or clip again from its file, and determines its media type.
     fn medium(
         &self,
         query: &Query<'_>,

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use summary::TagKind;
 
 impl Board {
-    /// Returns the runs, and a number that changes with every change of the board.
+    /// Answers `/api/state`: the runs, and a number that changes with every change of the board. The page polls this
+    /// answer, and requests others only if the number has changed.
     pub(super) fn state(&self) -> Result<Answer, Error> {
         let version = self.version();
         let runs = self.all().into_iter().map(|shown| {
@@ -27,7 +28,8 @@ impl Board {
         }))
     }
 
-    /// Returns the tags by kind, each with the runs that have it, with how many values, and its metadata.
+    /// Answers `/api/tags`: the tags by kind, each with its metadata and the runs that have it. For each run there
+    /// are the number of values, and the first and the last step.
     pub(super) fn tags(&self) -> Result<Answer, Error> {
         let mut kinds: BTreeMap<&str, BTreeMap<String, Json>> = BTreeMap::new();
         for shown in self.all() {

@@ -6,12 +6,16 @@ use crate::board::Board;
 use crate::series::{Axis, Numbers, View};
 use serde::ser::{Serialize, SerializeMap, SerializeStruct, Serializer};
 
-/// The number of points of a curve by default, and the most of all curves of an answer.
+/// The default number of points of a curve.
 const USUAL_POINTS: usize = 1000;
+/// The maximum number of points of all curves of an answer.
 const MOST_POINTS: usize = 200_000;
 
+/// The curves of an answer by run. They are serialized without an intermediate JSON value, because there may be
+/// hundreds of thousands of points.
 struct Curves(Vec<(String, View)>);
 
+/// One curve, as parallel arrays of steps, times and values.
 struct Curve<'a>(&'a View);
 
 impl Serialize for Curves {
@@ -39,8 +43,8 @@ impl Serialize for Curve<'_> {
 }
 
 impl Board {
-    /// Returns the points of one tag of all runs, or of one `run`: at most `points` of each, between `from` and `to` on the `axis`
-    /// (`step` or `wall`).
+    /// Answers `/api/scalars`: the points of one tag of all runs, or of one `run`. There are at most `points` of
+    /// each, between `from` and `to` on the `axis` (`step` or `wall`).
     pub(super) fn scalars(&self, query: &Query<'_>) -> Result<Answer, Error> {
         let (tag, only) = (query.need("tag")?, query.get("run"));
         let axis = match query.get("axis") {

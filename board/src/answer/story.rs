@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use summary::SessionStatus;
 
 impl Board {
-    /// The entries of a `run`'s story in the order of the files.
+    /// Answers `/api/story`: the entries of a `run`'s story in the order of the files.
     pub(super) fn story(&self, query: &Query<'_>) -> Result<Answer, Error> {
         let shown = self.named(query.need("run")?)?;
         let run = shown.run();

@@ -8,15 +8,18 @@ use crate::stored;
 use serde_json::{Value as Json, json};
 use summary::{TagKind, Value, ValueData};
 
-/// The number of texts of a tag that are shown by default and at most, the bytes of each, and the cells of a table.
+/// The default number of texts in an answer.
 const USUAL: usize = 20;
+/// The maximum number of texts in an answer.
 const MOST: usize = 1000;
+/// The maximum number of bytes of a text. A longer one is cut, and the page shows how much is missing.
 const MAX_BYTES: usize = 32 << 10;
+/// The maximum number of cells of a table: tensors of strings are shown as tables.
 const MAX_CELLS: usize = 1000;
 
 impl Board {
-    /// Returns at most `count` texts of a `tag` of a `run`, evenly spread over the steps; long ones are cut. `kind=tensor` returns
-    /// what a tensor holds, where no other view shows it.
+    /// Answers `/api/text`: at most `count` texts of a `tag` of a `run`, evenly spread over the steps. `kind=tensor`
+    /// returns the content of tensors that no other view shows.
     pub(super) fn text(&self, query: &Query<'_>) -> Result<Answer, Error> {
         let kind = if query.get("kind") == Some("tensor") { TagKind::Tensor } else { TagKind::Text };
         let (places, total) = self.places(query, kind, query.number("count")?.unwrap_or(USUAL).min(MOST))?;

@@ -1,4 +1,7 @@
 //! The nodes of a graph with the dtypes and shapes of their outputs.
+//!
+//! Shapes come from the shape functions of the op library, by importing the graph. A graph that cannot be imported,
+//! for example because it has unknown op types, is still shown, with the shapes that its attributes state.
 
 use graph_def::proto::{AttrValue, GraphDef, NodeDef, RunMetadata, TensorShape, Value};
 use graph_def::{ImportOptions, import_graph_def};
@@ -6,33 +9,41 @@ use session_core::Graph;
 use std::collections::{HashMap, HashSet};
 use tensor::DType;
 
-/// The most characters of an attribute that are shown.
+/// The maximum number of bytes of an attribute that are shown.
 const MAX_TEXT: usize = 200;
 
-/// A graph.
+/// A graph, as far as it is shown.
 #[derive(Debug, Default)]
 pub(crate) struct Model {
+    /// The operations in the order of the file.
     pub(crate) nodes: Vec<Node>,
+    /// The places of the operations by name.
     index: HashMap<String, usize>,
-    /// All names that others begin with.
+    /// The names of all scopes, at any depth.
     scopes: HashSet<String>,
 }
 
 /// An operation.
 #[derive(Debug)]
 pub(crate) struct Node {
+    /// The full name, with its scopes.
     pub(crate) name: String,
+    /// The op type.
     pub(crate) op: String,
+    /// The requested device; empty if there is none.
     pub(crate) device: String,
+    /// The inputs, control inputs among them, in the order of the file.
     pub(crate) inputs: Vec<Input>,
     /// The dtype and shape of each output, as far as they are known.
     pub(crate) outputs: Vec<(String, String)>,
+    /// The attributes as text.
     pub(crate) attributes: Vec<(String, String)>,
 }
 
 /// The origin of an input.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Input {
+    /// The operation, by its place in the graph.
     pub(crate) node: usize,
     /// The index of the output; `None` for a control input.
     pub(crate) output: Option<usize>,
@@ -42,6 +53,8 @@ pub(crate) struct Input {
 pub(crate) type Costs = HashMap<String, (f64, f64)>;
 
 impl Model {
+    /// Reads a graph. Inputs that name no operation are left out, so a damaged graph is shown as far as it is
+    /// connected.
     pub(crate) fn of(graph: &GraphDef) -> Model {
         let index: HashMap<String, usize> =
             graph.node.iter().enumerate().map(|(place, node)| (node.name.clone(), place)).collect();
@@ -80,12 +93,13 @@ impl Model {
         self.scopes.contains(name)
     }
 
+    /// Returns the operation with a name.
     pub(crate) fn node(&self, name: &str) -> Option<&Node> {
         self.nodes.get(*self.index.get(name)?)
     }
 }
 
-/// The outputs of all nodes by shape inference; of none where the graph cannot be imported.
+/// Returns the dtype and shape of all outputs by shape inference, or nothing if the graph cannot be imported.
 fn inferred(graph: &GraphDef) -> HashMap<String, Vec<(String, String)>> {
     let into = Graph::new();
     let Ok(imported) = import_graph_def(&into, graph, &ImportOptions::new()) else { return HashMap::new() };
@@ -99,7 +113,8 @@ fn inferred(graph: &GraphDef) -> HashMap<String, Vec<(String, String)>> {
     outputs.collect()
 }
 
-/// The outputs that a node's own attributes describe.
+/// Returns the outputs that a node's attributes describe: those that TensorFlow stored in `_output_shapes`, with the
+/// dtype of the most likely attribute.
 fn stated(node: &NodeDef) -> Vec<(String, String)> {
     let dtype = ["dtype", "DstT", "out_type", "output_type", "Tout", "T"].into_iter().find_map(|key| {
         match node.attr.get(key)?.value.as_ref()? {
@@ -117,6 +132,7 @@ fn stated(node: &NodeDef) -> Vec<(String, String)> {
     }
 }
 
+/// Parses an input of a node: `name`, `name:output`, or `^name` for a control input.
 fn parse_input(input: &str, index: &HashMap<String, usize>) -> Option<Input> {
     if let Some(name) = input.strip_prefix('^') {
         return Some(Input { node: *index.get(name)?, output: None });
@@ -128,6 +144,7 @@ fn parse_input(input: &str, index: &HashMap<String, usize>) -> Option<Input> {
     Some(Input { node: *index.get(name)?, output: Some(output) })
 }
 
+/// Formats a shape, with `?` for unknown sizes.
 fn shape_text(shape: &TensorShape) -> String {
     if shape.unknown_rank {
         return "?".to_owned();
@@ -137,7 +154,7 @@ fn shape_text(shape: &TensorShape) -> String {
     format!("[{}]", sizes.join(","))
 }
 
-/// An attribute's value in a few words.
+/// Formats the value of an attribute in a few words.
 fn text(value: &AttrValue) -> String {
     let text = match &value.value {
         None => String::new(),
@@ -171,6 +188,7 @@ fn text(value: &AttrValue) -> String {
     crate::run::cut(&text, MAX_TEXT).to_owned()
 }
 
+/// Formats a dtype by its number, also one that this version does not know.
 fn type_text(number: i32) -> String {
     // Reference types are numbered from 101 on.
     let known = DType::from_number(number % 100).map(|dtype| dtype.name());

@@ -1,19 +1,26 @@
 //! One scope of a graph: its operations, its inner scopes, and the tensors that flow between them.
+//!
+//! Everything outside of the scope is bundled: a producer outside becomes one source box and a consumer outside one
+//! sink box, named by the outermost scope that they do not share. Edges between two boxes are bundled as well, with
+//! the number of tensors and their shapes.
 
 use super::model::{Costs, Model, Node};
 use crate::Error;
 use std::collections::{BTreeMap, HashMap};
 
-/// The most boxes of a scope that are drawn.
+/// The maximum number of boxes of a scope that are drawn. `more` in the view is the number of the others.
 const MAX_BOXES: usize = 400;
-/// The most labels of an edge that are kept.
+/// The maximum number of labels of an edge.
 const MAX_LABELS: usize = 8;
 
 /// A scope as a graph of boxes.
 #[derive(Debug, Default)]
 pub(crate) struct View {
+    /// The name of the scope; empty for the whole graph.
     pub(crate) scope: String,
+    /// The boxes: sources, inner scopes, operations, and sinks.
     pub(crate) boxes: Vec<Item>,
+    /// The bundled edges, by the indices of their boxes.
     pub(crate) edges: Vec<Edge>,
     /// The number of boxes that are left out because they are too many.
     pub(crate) more: usize,
@@ -24,13 +31,16 @@ pub(crate) struct View {
 pub(crate) enum ItemKind {
     /// Something outside the scope that provides inputs of it.
     Source,
+    /// A scope inside the scope, which the page can open.
     Scope,
+    /// A single operation.
     Operation,
     /// Something outside the scope that uses its outputs.
     Sink,
 }
 
 impl ItemKind {
+    /// Returns the name of the kind in answers and in classes of drawings.
     pub(crate) fn name(self) -> &'static str {
         match self {
             ItemKind::Source => "source",
@@ -44,9 +54,11 @@ impl ItemKind {
 /// A box.
 #[derive(Clone, Debug)]
 pub(crate) struct Item {
+    /// The kind of the box, which decides how it is drawn.
     pub(crate) kind: ItemKind,
     /// The full name of the operation or scope.
     pub(crate) name: String,
+    /// The text in the box: the name below the scope.
     pub(crate) label: String,
     /// The type of an operation.
     pub(crate) op: String,
@@ -54,7 +66,9 @@ pub(crate) struct Item {
     pub(crate) count: usize,
     /// The dtype and shape of an operation's first output.
     pub(crate) output: String,
+    /// The time of the operations in the box in a recorded run, in nanoseconds.
     pub(crate) nanos: f64,
+    /// The bytes that the operations in the box allocated in a recorded run.
     pub(crate) bytes: f64,
     /// Set apart, without edges: savers, initializers and whatever nothing flows through.
     pub(crate) aside: bool,
@@ -63,16 +77,19 @@ pub(crate) struct Item {
 /// The tensors that flow from one box to another.
 #[derive(Clone, Debug)]
 pub(crate) struct Edge {
+    /// The index of the box that produces the tensors.
     pub(crate) from: usize,
+    /// The index of the box that consumes them.
     pub(crate) to: usize,
     /// The number of tensors.
     pub(crate) count: usize,
-    /// Their dtypes and shapes, each once.
+    /// The dtypes and shapes of the tensors, each once.
     pub(crate) labels: Vec<String>,
-    /// Nothing but order.
+    /// True if all edges are control inputs, which only order operations.
     pub(crate) control: bool,
 }
 
+/// The identity of a box: its kind and full name. Sorted by it, sources come first and sinks last.
 type Key<'a> = (ItemKind, &'a str);
 
 /// Collects what a scope holds, with costs summed over what is in each box.
@@ -148,7 +165,7 @@ pub(crate) fn view(model: &Model, scope: &str, costs: Option<&Costs>) -> Result<
     Ok(view)
 }
 
-/// The box of a node in a scope; `None` if it is not in it.
+/// Returns the box of a node in a scope, or `None` if the node is outside of it.
 fn inside<'a>(scope: &str, name: &'a str, model: &Model) -> Option<Key<'a>> {
     let rest = match scope {
         "" => name,
@@ -179,6 +196,7 @@ fn outside<'a>(scope: &str, name: &'a str) -> &'a str {
     &name[..end.min(name.len())]
 }
 
+/// Creates the box of the first node that falls into it.
 fn item(key: Key<'_>, scope: &str, node: &Node) -> Item {
     let (kind, name) = key;
     let own = name.strip_prefix(scope).map_or(name, |rest| rest.trim_start_matches('/'));
@@ -194,11 +212,12 @@ fn item(key: Key<'_>, scope: &str, node: &Node) -> Item {
     Item { kind, name: name.to_owned(), label, op, count: 0, output, nanos: 0.0, bytes: 0.0, aside: false }
 }
 
-/// The dtype and the shape of an output, as far as they are known.
+/// Formats the dtype and the shape of an output, as far as they are known.
 fn output_text((dtype, shape): &(String, String)) -> String {
     format!("{dtype} {shape}").trim().to_owned()
 }
 
+/// Creates a source or sink box for something outside of the scope.
 fn outer(kind: ItemKind, name: &str) -> Item {
     let (name, label) = (name.to_owned(), name.to_owned());
     let (op, output) = (String::new(), String::new());

@@ -14,6 +14,8 @@ text{font:13px ui-sans-serif,system-ui,sans-serif;fill:#1f2430;text-anchor:middl
 @media(prefers-color-scheme:dark){text{fill:#e6e9ef}.s{fill:#9aa3b2}.op{fill:#242936;stroke:#4a5265}\
 .scope{fill:#25304d;stroke:#6b8ae0}path,.source,.sink{stroke:#6d7585}#back{fill:#171a21}}";
 
+/// Draws edges first, so that boxes cover their ends. The width of an edge grows with the logarithm of the number of
+/// its tensors.
 pub(super) fn draw(picture: &Picture) -> String {
     let title = if picture.view.scope.is_empty() { "The graph" } else { &picture.view.scope };
     let mut svg = svg::begin([picture.width.ceil(), picture.height.ceil()], title, STYLE);
@@ -67,6 +69,7 @@ fn curve(points: &[(f64, f64)]) -> String {
     path
 }
 
+/// Cuts a text to a number of characters, with an ellipsis if something is missing.
 fn shortened(text: &str, limit: usize) -> String {
     if text.chars().count() <= limit {
         return text.to_owned();

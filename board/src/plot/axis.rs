@@ -3,13 +3,17 @@
 /// An axis from its least to its largest value.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scale {
+    /// The value at the lower end; its decimal logarithm on a logarithmic axis.
     from: f64,
+    /// The value at the upper end.
     to: f64,
+    /// True if positions are proportional to logarithms.
     log: bool,
 }
 
 impl Scale {
-    /// An axis on which these values have a place, with some room around them or none.
+    /// Creates an axis that contains these values, with `room` for a margin of 8 % on both sides. A single value is
+    /// in the middle of the axis.
     pub(super) fn linear(values: impl Iterator<Item = f64>, room: bool) -> Scale {
         let (mut from, mut to) = ends(values);
         if from == to {
@@ -23,7 +27,7 @@ impl Scale {
         Scale { from, to, log: false }
     }
 
-    /// An axis of powers of ten for these positive values.
+    /// Creates an axis of powers of ten that contains these values, which must be positive.
     pub(super) fn logarithmic(values: impl Iterator<Item = f64>) -> Scale {
         let (from, to) = ends(values.map(f64::log10));
         let (from, to) = if from == to { (from - 0.5, to + 0.5) } else { (from, to) };
@@ -36,7 +40,8 @@ impl Scale {
         ((value / 2.0 - self.from / 2.0) / (self.to / 2.0 - self.from / 2.0)).clamp(0.0, 1.0)
     }
 
-    /// About this many round values with their texts.
+    /// Returns about `count` round values with their texts, in ascending order. On a logarithmic axis they are powers
+    /// of ten.
     pub(super) fn ticks(&self, count: usize) -> Vec<(f64, String)> {
         let step = round_step((self.to / 2.0 - self.from / 2.0) * 2.0 / count.max(1) as f64);
         let step = if self.log { step.max(1.0).round() } else { step };
@@ -59,13 +64,14 @@ impl Scale {
     }
 }
 
+/// Returns the smallest and the largest value; 0 and 1 if there are none.
 fn ends(values: impl Iterator<Item = f64>) -> (f64, f64) {
     let (mut from, mut to) = (f64::INFINITY, f64::NEG_INFINITY);
     values.for_each(|value| (from, to) = (from.min(value), to.max(value)));
     if from <= to { (from, to) } else { (0.0, 1.0) }
 }
 
-/// The next larger of 1, 2, 5, 10 and so on.
+/// Returns the next larger number of the form 1, 2 or 5 times a power of ten.
 fn round_step(step: f64) -> f64 {
     if !(step.is_finite() && step > 0.0) {
         return 1.0;
@@ -75,7 +81,7 @@ fn round_step(step: f64) -> f64 {
     lead.unwrap_or(10.0) * power
 }
 
-/// A number in a few characters.
+/// Formats a number with about five significant digits; very large and very small ones with an exponent.
 pub(super) fn text(value: f64) -> String {
     match value.abs() {
         _ if !value.is_finite() => value.to_string(),

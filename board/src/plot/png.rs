@@ -1,18 +1,26 @@
 //! Plots as PNG files.
+//!
+//! The image is drawn in software: text with a bitmap font, lines with their exact coverage of each pixel. Nothing
+//! depends on fonts of the system, so the same plot is the same file everywhere.
 
 use super::axis::text;
 use super::{COLORS, Plot};
 use noto_sans_mono_bitmap::{FontWeight, RasterHeight, get_raster, get_raster_width};
 
+/// The color of text.
 const INK: (u8, u8, u8) = (0x44, 0x4c, 0x5a);
+/// The color of the lines at ticks.
 const GRID: (u8, u8, u8) = (0xe3, 0xe6, 0xec);
+/// The height of a line of the legend, in pixels.
 const LINE: f64 = 20.0;
-/// Half the width of curves.
+/// Half the width of curves, in pixels.
 const HALF: f64 = 1.1;
 
+/// The image, as rows of red, green and blue bytes.
 struct Canvas {
     width: usize,
     height: usize,
+    /// Three bytes for each pixel, row by row from the top.
     pixels: Vec<u8>,
 }
 
@@ -29,6 +37,7 @@ impl Canvas {
         }
     }
 
+    /// Draws a text whose upper left corner is at a point.
     fn text(&mut self, x: f64, y: f64, text: &str) {
         let (mut x, y) = (x.round() as i64, y.round() as i64);
         for character in text.chars() {
@@ -79,6 +88,22 @@ impl Canvas {
 
 impl Plot {
     /// Returns a PNG file of this size in pixels.
+    ///
+    /// The smallest image is 80 × 60 pixels, the largest 16,384 × 16,384.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let folder = folder.path();
+    /// # let writer = summary::EventWriter::open(folder)?;
+    /// # writer.add_summary(summary::Summary::scalar("loss", 0.5), 1)?;
+    /// # writer.close()?;
+    /// use board::{Board, Plot};
+    /// let board = Board::open(&[folder])?;
+    /// board.reload();
+    /// let file = Plot::of(&board, &["loss".to_owned()])?.png(640, 400);
+    /// assert!(file.starts_with(b"\x89PNG"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn png(&self, width: u32, height: u32) -> Vec<u8> {
         let (width, height) = (width.clamp(80, 16_384) as usize, height.clamp(60, 16_384) as usize);
@@ -118,12 +143,13 @@ impl Plot {
     }
 }
 
+/// Compresses the image as a PNG file.
 fn encoded(canvas: &Canvas) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut encoder = ::png::Encoder::new(&mut bytes, canvas.width as u32, canvas.height as u32);
     encoder.set_color(::png::ColorType::Rgb);
     encoder.set_depth(::png::BitDepth::Eight);
-    // Into memory, with as many pixels as announced, it does not fail.
+    // Encoding into memory the declared number of pixels does not fail.
     let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(&canvas.pixels));
     debug_assert!(written.is_ok(), "{written:?}");
     bytes

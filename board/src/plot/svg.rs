@@ -1,10 +1,13 @@
 //! Plots as SVG files.
+//!
+//! The file follows the reader's preference for a light or dark theme by itself. Names of runs and tags are escaped.
 
 use super::axis::text;
 use super::{COLORS, Plot};
 use crate::svg::{self, escaped};
 use std::fmt::Write as _;
 
+/// The styles of a plot, with a variant for dark themes.
 const STYLE: &str = "\
 text{font:12px ui-sans-serif,system-ui,sans-serif;fill:#444c5a}.grid{stroke:#e3e6ec}#back{fill:#fff}\
 polyline{fill:none;stroke-width:1.8;stroke-linejoin:round;stroke-linecap:round}\
@@ -12,6 +15,20 @@ polyline{fill:none;stroke-width:1.8;stroke-linejoin:round;stroke-linecap:round}\
 
 impl Plot {
     /// Returns an SVG file of this size in pixels.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let folder = folder.path();
+    /// # let writer = summary::EventWriter::open(folder)?;
+    /// # writer.add_summary(summary::Summary::scalar("loss", 0.5), 1)?;
+    /// # writer.close()?;
+    /// use board::{Board, Plot};
+    /// let board = Board::open(&[folder])?;
+    /// board.reload();
+    /// let svg = Plot::of(&board, &["loss".to_owned()])?.log_scale(true).svg(640, 400);
+    /// assert!(svg.contains("loss 0.5"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn svg(&self, width: u32, height: u32) -> String {
         let (width, height) = (f64::from(width.max(80)), f64::from(height.max(60)));

@@ -1,4 +1,7 @@
 //! Plots of characters for terminals: Braille patterns, each with two by four dots.
+//!
+//! Each character cell has eight dots, so a plot of 80 by 20 cells has a resolution of 160 by 80. Where curves of
+//! different colors meet in a cell, the cell has the color of the last one, because a character has one color.
 
 use super::axis::text;
 use super::{COLORS, Plot, TerminalColors};
@@ -9,12 +12,16 @@ const DOTS: [[u8; 4]; 2] = [[0x01, 0x02, 0x04, 0x40], [0x08, 0x10, 0x20, 0x80]];
 
 /// The cells of a plot: the dots of each, and the curve that was drawn last there.
 struct Canvas {
+    /// The width in cells.
     columns: usize,
+    /// The height in cells.
     rows: usize,
+    /// The dots and the curve of each cell, row by row from the top.
     cells: Vec<(u8, usize)>,
 }
 
 impl Canvas {
+    /// Sets a dot, counted from the upper left corner.
     fn dot(&mut self, x: usize, y: usize, curve: usize) {
         let (column, row) = (x / 2, y / 4);
         if column < self.columns && row < self.rows {
@@ -23,7 +30,7 @@ impl Canvas {
         }
     }
 
-    /// A line between two points in dots.
+    /// Draws a line between two points, in dots.
     fn line(&mut self, from: (f64, f64), to: (f64, f64), curve: usize) {
         let steps = (to.0 - from.0).abs().max((to.1 - from.1).abs()).ceil().max(1.0);
         for step in 0..=steps as usize {
@@ -98,7 +105,8 @@ impl Plot {
         lines.join("\n") + "\n"
     }
 
-    /// The axis and the numbers below it.
+    /// Returns the line of the axis with its ticks, and the line of numbers below it. Numbers that would overlap the
+    /// previous one are left out.
     fn x_axis(&self, margin: usize, width: usize) -> [String; 2] {
         let (mut axis, mut numbers) = (vec!['─'; width], vec![' '; width]);
         let mut free = 0;
@@ -117,6 +125,7 @@ impl Plot {
         [format!("{:margin$} └{axis}", ""), format!("{:margin$}  {numbers}", "").trim_end().to_owned()]
     }
 
+    /// Returns the lines of the legend, with as many entries per line as fit.
     fn legend(&self, columns: usize, colors: TerminalColors) -> Vec<String> {
         let mut lines = vec![String::new()];
         let mut used = 0;
@@ -137,6 +146,7 @@ impl Plot {
     }
 }
 
+/// Appends a character in the color of a curve.
 fn push_colored(line: &mut String, character: char, curve: usize, colors: TerminalColors) {
     if colors == TerminalColors::TrueColor {
         let (r, g, b) = COLORS[curve % COLORS.len()];

@@ -33,7 +33,7 @@ fn opened(folder: &Path, view: &str) -> Chrome {
     chrome
 }
 
-/// Nothing was complained about, and nothing came from elsewhere.
+/// Checks that the browser reported no errors, and that nothing was loaded from another origin.
 #[track_caller]
 fn quiet(chrome: &Chrome) {
     assert!(chrome.console.is_empty(), "{:#?}", chrome.console);
