@@ -1,4 +1,7 @@
 //! `monitored board`: serves the page of runs, or writes it to a file.
+//!
+//! The content of the page, its server and its security are those of the crate `board`. This module only chooses
+//! between serving and writing a file.
 
 use crate::output::{Outcome, Result};
 use board::{Board, Error, Server};
@@ -31,6 +34,7 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
+    /// Serves until Ctrl-C ends the process, or writes the page and returns.
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
         let board = Board::open(&self.paths)?;
         if let Some(path) = self.html {
@@ -56,6 +60,8 @@ impl Arguments {
 }
 
 /// Opens an address in the default browser; returns false if no program does so.
+///
+/// The program is started and not waited for, because a browser may run as long as the server.
 fn open_browser(url: &str) -> bool {
     let programs: &[(&str, &[&str])] = if cfg!(target_os = "macos") {
         &[("open", &[])]

@@ -1,4 +1,7 @@
 //! `monitored evaluate`: evaluates one checkpoint, or each new one as it appears.
+//!
+//! The work is done by `monitored::Evaluation`, in a session that is separate from the training's. This module maps
+//! options to it.
 
 use crate::model::folder::folder_of;
 use crate::model::graph_file::import;
@@ -75,6 +78,8 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
+    /// Evaluates the newest checkpoint, or with `--follow` each one as it appears. A signal ends the wait for the
+    /// next checkpoint, as well as a running evaluation.
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
         let stop = StopHandle::new();
         // Attached for the whole time, also while no session exists.
@@ -105,6 +110,8 @@ impl Arguments {
         Ok(Outcome::after(&receipt))
     }
 
+    /// Prepares the evaluation: imports the graph, finds the operations, and reads the feeds. All errors of the
+    /// arguments occur here, before any checkpoint is waited for.
     fn evaluation(&self, graph: &Graph) -> std::result::Result<Evaluation<Vec<Output>>, Error> {
         let message = read_graph_file(&self.meta)?;
         let meta = import(graph, &message, &self.meta)?;
@@ -145,6 +152,7 @@ impl Arguments {
         Ok(evaluation.hook(hook))
     }
 
+    /// Prints the values of one checkpoint.
     fn print(&self, out: &mut dyn Write, evaluated: &Evaluated<Vec<Tensor>>) -> std::io::Result<()> {
         let pairs = self.fetches.iter().zip(&evaluated.values);
         if self.json {

@@ -1,4 +1,7 @@
 //! `monitored export`: writes a SavedModel or a frozen graph from a meta graph and a checkpoint.
+//!
+//! A SavedModel is written from a session that has restored the variables. A frozen graph is made without a session:
+//! the checkpoint provides the values of the variables, and each becomes a constant.
 
 use crate::model::folder::{folder_of, saved_model, tags_of};
 use crate::model::graph_file::import;
@@ -62,7 +65,9 @@ pub(crate) struct Arguments {
 /// `TENSOR` or `KEY=TENSOR`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct TensorArgument {
+    /// The name in the signature.
     key: String,
+    /// The name of the tensor in the graph.
     tensor: String,
 }
 
@@ -86,6 +91,7 @@ impl FromStr for TensorArgument {
 }
 
 impl Arguments {
+    /// Writes the model, and prints its path.
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
         match saved_model(&self.meta) {
             Some(folder) => self.freeze_saved_model(&folder)?,
@@ -112,6 +118,7 @@ impl Arguments {
         Ok(Outcome::Good)
     }
 
+    /// Freezes a graph file, with values from a checkpoint.
     fn freeze(&self, message: MetaGraphDef, checkpoint: &Path) -> std::result::Result<(), Error> {
         let values = CheckpointReader::open(checkpoint)?;
         let (inputs, outputs) = (tensors(&self.inputs), tensors(&self.outputs));
@@ -150,6 +157,7 @@ impl Arguments {
         self.write_frozen(&graph, &**model.session(), &inputs, &outputs)
     }
 
+    /// Reduces the graph to what the outputs need, replaces variables by constants, and writes it.
     fn write_frozen(
         &self,
         graph: &GraphDef,
@@ -166,6 +174,8 @@ impl Arguments {
         write_graph(&self.to, &frozen)
     }
 
+    /// Writes a SavedModel with one meta graph, whose tag is `serve`. Devices are cleared, because the machine that
+    /// serves has others.
     fn save(&self, message: &MetaGraphDef, checkpoint: &Path) -> std::result::Result<(), Error> {
         let meta = import(&Graph::new(), message, &self.meta)?;
         let graph = &meta.graph;
@@ -193,12 +203,12 @@ impl Arguments {
     }
 }
 
-/// The names of the tensors of arguments.
+/// Returns the names of the tensors of arguments.
 fn tensors(arguments: &[TensorArgument]) -> Vec<String> {
     arguments.iter().map(|argument| argument.tensor.clone()).collect()
 }
 
-/// The tensors of arguments, by their keys.
+/// Finds the tensors of arguments, and returns them by their keys.
 fn found(graph: &Graph, arguments: &[TensorArgument]) -> std::result::Result<Vec<(String, Output)>, Error> {
     arguments
         .iter()
@@ -206,6 +216,7 @@ fn found(graph: &Graph, arguments: &[TensorArgument]) -> std::result::Result<Vec
         .collect()
 }
 
+/// Borrows keys and tensors as a signature expects them.
 fn pairs(tensors: &[(String, Output)]) -> impl Iterator<Item = (&str, &Output)> {
     tensors.iter().map(|(key, output)| (key.as_str(), output))
 }

@@ -17,6 +17,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Runs the selected command.
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
         match self {
             Command::Show(arguments) => arguments.run(out),

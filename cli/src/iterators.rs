@@ -1,4 +1,7 @@
 //! Iterators of imported graphs that the program, rather than the graph, has to initialize.
+//!
+//! In Python, a program runs `iterator.initializer` itself. That call is not part of the exported graph, so a command
+//! that runs a graph has to find the operation.
 
 use monitored_session::session_core::keys::TABLE_INITIALIZERS;
 use monitored_session::session_core::{Graph, OpId, Operation};
@@ -33,7 +36,7 @@ pub(crate) fn take_input(operations: &[Operation]) -> bool {
     all_needed(operations).values().any(takes)
 }
 
-/// The operations and all that they need.
+/// Returns the operations and all that they depend on, through inputs and control inputs.
 fn all_needed<'o>(operations: impl IntoIterator<Item = &'o Operation>) -> HashMap<OpId, Operation> {
     let mut seen = HashMap::new();
     let mut pending: Vec<Operation> = operations.into_iter().cloned().collect();

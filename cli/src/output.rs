@@ -41,6 +41,7 @@ impl From<Outcome> for ExitCode {
 /// The reason why a command failed.
 #[derive(Debug)]
 pub(crate) struct Failure {
+    /// The error, with its causes.
     error: Box<dyn Error>,
     code: u8,
 }
@@ -115,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_holds_nothing_that_a_terminal_obeys() {
+    fn json_holds_no_control_characters() {
         let value =
             serde_json::json!({ "a\u{9b}2J": ["\u{1b}[31m\u{7f}", "gr\u{f6}\u{df}e \u{202e}\u{feff}\n"] });
         for pretty in [false, true] {

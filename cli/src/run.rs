@@ -1,4 +1,7 @@
 //! `monitored run`: calls a SavedModel, a frozen graph, or a meta graph with a checkpoint.
+//!
+//! The three kinds of models differ in where values of variables come from: a SavedModel brings them, a frozen graph
+//! has constants, and a meta graph needs a checkpoint or its own initializers.
 
 use crate::iterators::{initializers, take_input};
 use crate::model::folder::{folder_of, saved_model, tags_of};
@@ -73,10 +76,11 @@ pub(crate) struct Arguments {
     allow_files: Vec<PathBuf>,
 }
 
-/// The signature to use by default.
+/// The signature that is used by default, TensorFlow's name for it.
 pub(crate) const DEFAULT_SIGNATURE: &str = "serving_default";
 
 impl Arguments {
+    /// Runs the model once, or repeatedly for graphs with an input.
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
         let values = match saved_model(&self.model) {
             Some(_) if self.times.is_some() || self.json_lines => {
@@ -95,11 +99,14 @@ impl Arguments {
         Ok(Outcome::Good)
     }
 
+    /// Returns the options to load a SavedModel.
     fn options(&self) -> std::result::Result<LoadOptions, Error> {
         let options = LoadOptions::new().engine(self.engine.local()?);
         Ok(self.allow_files.iter().fold(options, |options, folder| options.allow_files(folder)))
     }
 
+    /// Calls a signature, and returns its outputs. Components of sparse and ragged outputs become separate tensors,
+    /// `NAME/PART`.
     fn of_saved_model(&self, folder: &Path) -> std::result::Result<Vec<(String, Tensor)>, Error> {
         if !self.fetches.is_empty() {
             return self.fetched_of_saved_model(folder);
@@ -129,6 +136,7 @@ impl Arguments {
         Ok(values)
     }
 
+    /// Loads the meta graph that the tags select.
     fn load(&self, folder: &Path) -> std::result::Result<SavedModel, Error> {
         if self.checkpoint.is_some() {
             return Err(Error::value("a SavedModel brings its variables: --checkpoint is for graph files"));
@@ -141,6 +149,7 @@ impl Arguments {
         SavedModel::of(meta_graph, &self.options()?)
     }
 
+    /// Selects the signature: by name, the only one, or the default.
     fn signature(&self, model: &SavedModel) -> std::result::Result<Signature, Error> {
         if let Some(name) = &self.signature {
             return model.signature(name);
@@ -160,6 +169,7 @@ impl Arguments {
         self.fetched(model.session(), &|name| find_tensor(model.graph(), name))
     }
 
+    /// Runs a graph file once: a frozen graph, or one with a checkpoint.
     fn of_graph(&self, message: MetaGraphDef) -> std::result::Result<Vec<(String, Tensor)>, Error> {
         if self.tags.is_some() || self.signature.is_some() {
             let text =
@@ -191,6 +201,7 @@ impl Arguments {
         Ok(session)
     }
 
+    /// Imports the graph of a meta graph.
     fn imported(&self, message: &MetaGraphDef) -> std::result::Result<MetaGraph, Error> {
         import(&Graph::new(), message, &self.model)
     }
@@ -279,8 +290,11 @@ impl Arguments {
 
 /// The tensors to feed and to fetch in a run.
 struct Request {
+    /// The names of the fetches, for the output.
     names: Vec<String>,
+    /// The tensors to fetch.
     fetches: Vec<Output>,
+    /// The tensors to feed, with their values.
     feeds: Vec<(Output, Tensor)>,
 }
 
@@ -290,11 +304,13 @@ fn has_iterators(message: &MetaGraphDef) -> bool {
     nodes.into_iter().any(|node| node.op.starts_with("IteratorGetNext"))
 }
 
+/// Returns the operation that initializes local variables and tables: the one of the graph's collection, or a new
+/// one.
 fn local_init_op(graph: &Graph) -> Operation {
     graph.collection(&LOCAL_INIT_OP).pop().unwrap_or_else(|| default_local_init_op(graph))
 }
 
-/// The dtype and shape of an input, or of a component of one.
+/// Returns the dtype and shape of an input, or of a component of one.
 fn wanted(signature: &Signature, name: &str) -> std::result::Result<(DType, PartialShape), Error> {
     let output = signature.input_tensor(name)?;
     Ok((output.dtype(), output.shape().clone()))

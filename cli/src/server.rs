@@ -39,6 +39,7 @@ fn loopback(address: &str) -> Option<&str> {
 }
 
 impl Arguments {
+    /// Starts the server, prints its target, and blocks until the process is ended.
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
         let library = match &self.library {
             Some(path) => Library::load(path)?,

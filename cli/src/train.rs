@@ -1,4 +1,8 @@
 //! `monitored train`: trains a meta graph with the hooks of a monitored training session.
+//!
+//! The command is a program like the examples, made of the same parts: a scaffold from the meta graph, the hooks of
+//! `MonitoredTrainingSession`, and a loop. What it adds is the search for operations by name, feeds from files, and
+//! output for people or programs.
 
 pub(crate) mod arrays;
 mod counter;
@@ -83,14 +87,17 @@ pub(crate) struct Arguments {
     /// the folder of the meta graph, and use those in the checkpoint directory, without it.
     #[arg(long = "allow-files", value_name = "DIR")]
     allow_files: Vec<PathBuf>,
+    /// The role in a cluster.
     #[command(flatten)]
     task: Task,
 }
 
-/// The base name of checkpoints.
+/// The base name of checkpoints, TensorFlow's default.
 const BASENAME: &str = "model.ckpt";
 
 impl Arguments {
+    /// Checks everything that can be checked without a session, then trains. A wrong name or file therefore fails
+    /// before a folder is created or locked.
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
         let mut message = read_graph_file(&self.meta)?;
         if let (Some(seed), Some(graph)) = (self.seed, &mut message.graph_def) {
@@ -233,13 +240,19 @@ fn explained(error: Error, graph: &Graph) -> Failure {
 
 /// The operations to run, found in the graph before anything runs.
 struct Plan {
+    /// The training operation, and the step counter if the graph has no global step.
     targets: Vec<Operation>,
+    /// The tensors of `--fetch`.
     fetches: Vec<Output>,
+    /// Their names, as the user wrote them.
     names: Vec<String>,
+    /// The feeds of each step.
     feeder: Feeder,
+    /// The global step, or the counter that replaces it.
     step: Variable,
     /// True for a graph without a global step, whose runs are counted instead.
     counts: bool,
+    /// The scaffold of the meta graph, which also initializes the counter.
     scaffold: ScaffoldBuilder,
     /// False if the embedded engine lacks operations of the summaries: the training runs without them.
     summaries: bool,

@@ -1,4 +1,4 @@
-//! The page of commands in the documentation is what the program says of itself.
+//! The page of commands in the documentation is the program's own help.
 #![cfg(all(feature = "board", feature = "tensorflow"))]
 #![allow(clippy::unwrap_used)] // a panic is the report
 

@@ -72,7 +72,7 @@ fn strings_and_tables_are_given_as_json_and_text() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("words.txt"), "two\nthree\none\n").unwrap();
     let model = case("legacy_init/model");
-    // The input's name is what the model says.
+    // The name of the input is the model's.
     let shown = printed(&run_in(folder.path(), &[&"graph", &"show", &model, &"--json"]));
     let inputs =
         shown["meta_graphs"][0]["signatures"]["serving_default"]["inputs"].as_object().unwrap().clone();

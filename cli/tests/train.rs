@@ -399,7 +399,7 @@ mod with_tensorflow {
     }
 
     impl Server {
-        /// Starts a program that says its target when it serves the task at the port it is given.
+        /// Starts a program that serves the task at the given port, and prints its target when it does.
         fn start(command: impl FnOnce(u16) -> Command) -> Server {
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
             let mut child = command(port).stdout(Stdio::piped()).spawn().unwrap();
@@ -561,7 +561,7 @@ fn node(text: &str) -> monitored_session::graph_def::proto::NodeDef {
     graph.node.into_iter().next().unwrap()
 }
 
-/// The meta graph of [`without_step`], whose update adds what another node gives.
+/// The meta graph of [`without_step`], whose update adds the output of another node.
 fn adding(folder: &Path, name: &str, nodes: &[&str]) -> PathBuf {
     let mut message = read_meta_graph(without_step(folder)).unwrap();
     let graph = message.graph_def.as_mut().unwrap();

@@ -1,4 +1,7 @@
 //! `monitored checkpoint convert`: converts between TensorFlow's checkpoints and safetensors.
+//!
+//! Tensors are copied one at a time from a memory map, so a checkpoint larger than the memory can be converted.
+//! Checksums are verified while reading: a damaged tensor is an error, and no destination is left behind.
 
 use crate::output::{Failure, Outcome, Result};
 use checkpoint::bundle::{BundleWriter, ReadOptions};
@@ -36,6 +39,7 @@ enum Format {
 }
 
 impl Arguments {
+    /// Converts the checkpoint, and prints the dropped tensors and the number of written ones.
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
         // Mapped and verified: damaged data is not copied, and at most one tensor is in memory.
         let reader = CheckpointReader::open_with(&self.source, ReadOptions::new().map(true))?;
@@ -56,6 +60,8 @@ impl Arguments {
         Ok(Outcome::Good)
     }
 
+    /// Refuses a destination whose ending contradicts the format, and one that is the source itself. The second check
+    /// compares folders by where they lead.
     fn check(&self, reader: &CheckpointReader) -> std::result::Result<(), Error> {
         let destination = escaped(self.destination.display());
         let is_safetensors = self.destination.extension().is_some_and(|ending| ending == "safetensors");
@@ -76,6 +82,8 @@ impl Arguments {
         Ok(())
     }
 
+    /// Writes one safetensors file. The metadata `format: pt` lets PyTorch load it; the original dtype of widened
+    /// tensors is stored as metadata, too.
     fn to_safetensors(
         &self,
         reader: &CheckpointReader,
@@ -101,6 +109,7 @@ impl Arguments {
     }
 }
 
+/// Writes a V2 checkpoint with one data file, and returns the number of tensors.
 fn to_bundle(reader: &CheckpointReader, destination: &Path) -> std::result::Result<usize, Error> {
     let mut writer = BundleWriter::create(destination)?;
     let tensors = reader.variables();

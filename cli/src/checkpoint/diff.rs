@@ -1,4 +1,7 @@
 //! `monitored checkpoint diff`: tensors that differ between two checkpoints.
+//!
+//! The exit codes are those of the program `diff`: 0 for equal checkpoints, 1 for different ones, 2 for an error.
+//! Tensors are compared by name, then by dtype and shape, and only then by value.
 
 use super::row::Row;
 use crate::output::{Failure, Outcome, Result};
@@ -21,6 +24,7 @@ pub(crate) struct Arguments {
     tolerance: Option<f64>,
 }
 
+/// Parses a tolerance, which must not be negative.
 fn tolerance(text: &str) -> std::result::Result<f64, String> {
     let number: f64 = text.parse().map_err(|error| format!("{error}"))?;
     if number >= 0.0 { Ok(number) } else { Err("it must be zero or more".to_owned()) }
@@ -32,6 +36,7 @@ impl Arguments {
         self.compare(out).map_err(|failure| failure.with_code(2))
     }
 
+    /// Prints a line for each difference.
     fn compare(&self, out: &mut dyn Write) -> Result {
         let options = ReadOptions::new().map(true);
         let a = CheckpointReader::open_with(&self.a, options.clone())?;
@@ -58,6 +63,7 @@ impl Arguments {
         Ok(if different == 0 { Outcome::Good } else { Outcome::Bad })
     }
 
+    /// Describes the difference between two tensors of one name; `None` if they are equal.
     fn difference(
         &self,
         a: &CheckpointReader,
@@ -81,7 +87,10 @@ impl Arguments {
     }
 }
 
-/// Describes the difference between two tensors of one dtype and shape.
+/// Describes the difference between two tensors of one dtype and shape; `None` if they are equal.
+///
+/// Equal bytes are equal in any case, which decides most comparisons without a look at the numbers. Without a
+/// tolerance, numbers are compared by their bits: then 0 and -0 differ, and NaN equals only the same NaN.
 fn values(a: &Tensor, b: &Tensor, tolerance: Option<f64>) -> Option<String> {
     if same_bits(a, b) {
         return None;
@@ -113,6 +122,7 @@ fn values(a: &Tensor, b: &Tensor, tolerance: Option<f64>) -> Option<String> {
     Some(format!("{} of {elements} elements differ, by up to {most}", count.max(1)))
 }
 
+/// Returns true if all elements have the same bytes.
 fn same_bits(a: &Tensor, b: &Tensor) -> bool {
     match (a.as_bytes(), b.as_bytes()) {
         (Ok(a), Ok(b)) => a == b,

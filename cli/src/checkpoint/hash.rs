@@ -1,4 +1,7 @@
 //! SHA-256 of the elements of a tensor, for comparisons across formats.
+//!
+//! The hash does not depend on the format, the order of tensors in files, or the byte order of the machine. Python
+//! computes the same with `hashlib.sha256(array.tobytes())`.
 
 use sha2::{Digest, Sha256};
 use tensor::Tensor;
@@ -23,15 +26,18 @@ pub(super) fn of_bytes(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }
 
+/// Formats a digest as lower-case hexadecimal digits.
 fn hexadecimal(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Returns the elements in little-endian order, which is the order in memory here.
 #[cfg(target_endian = "little")]
 fn little_endian(tensor: &Tensor) -> Option<&[u8]> {
     tensor.as_bytes().ok()
 }
 
+/// Returns the elements in little-endian order. The two parts of complex numbers are swapped separately.
 #[cfg(target_endian = "big")]
 fn little_endian(tensor: &Tensor) -> Option<Vec<u8>> {
     let dtype = tensor.dtype();

@@ -23,6 +23,7 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
+    /// Lists the tensors. Nothing but the index is read, unless hashes are requested.
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
         let reader = CheckpointReader::open_with(&self.path, ReadOptions::new().map(true))?;
         let rows = Row::all(&reader);
@@ -38,6 +39,7 @@ impl Arguments {
         Ok(Outcome::Good)
     }
 
+    /// Describes a tensor as a JSON object.
     fn json_row(&self, reader: &CheckpointReader, row: &Row) -> std::result::Result<Value, Failure> {
         let Row { name, dtype, shape, bytes, .. } = row;
         let mut object = json!({"name": name, "dtype": dtype, "shape": shape.dims(), "bytes": bytes});
@@ -47,6 +49,7 @@ impl Arguments {
         Ok(object)
     }
 
+    /// Prints a table of the tensors, and a summary below it.
     fn print(
         &self,
         reader: &CheckpointReader,
@@ -76,6 +79,7 @@ impl Arguments {
     }
 }
 
+/// Returns the hash of a tensor. A tensor of an unknown dtype is hashed as the bytes that the checkpoint stores.
 fn hash(reader: &CheckpointReader, row: &Row) -> std::result::Result<Option<String>, Failure> {
     Ok(if row.known {
         sha256(&reader.read(&row.name)?)

@@ -1,4 +1,7 @@
 //! `monitored checkpoint prune`: deletes old checkpoints of a folder.
+//!
+//! The command is the retention of a `Saver` with another limit. It deletes only what the folder's journal lists as
+//! written by a saver, and takes the folder's lock, so it cannot interfere with a running training.
 
 use crate::output::{Outcome, Result};
 use checkpoint::{Saver, SaverOptions};
@@ -21,6 +24,7 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
+    /// Prunes the folder, and prints the removed and the remaining checkpoints.
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
         let options = SaverOptions::new().max_to_keep(self.keep.get()).state_file(self.state_file);
         let saver = Saver::new(options);

@@ -6,10 +6,15 @@ use tensor::Shape;
 /// A tensor, whether its dtype is known or not.
 #[derive(Debug)]
 pub(super) struct Row {
+    /// The name of the tensor.
     pub(super) name: String,
+    /// The name of the dtype, or the number or name that the file has for an unknown one.
     pub(super) dtype: String,
+    /// The full shape, also of a tensor that is stored in slices.
     pub(super) shape: Shape,
+    /// The number of bytes of the elements.
     pub(super) bytes: u64,
+    /// False if this program does not know the dtype, so that values cannot be read.
     pub(super) known: bool,
 }
 

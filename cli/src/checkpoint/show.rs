@@ -20,6 +20,8 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
+    /// Prints the tensor. Large tensors are summarized as NumPy does it: the first and last elements along each
+    /// dimension.
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
         let reader = CheckpointReader::open(&self.path)?;
         let rows = Row::all(&reader);

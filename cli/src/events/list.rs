@@ -18,20 +18,29 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
+/// The content of a run, without the values.
 #[derive(Debug, Default)]
 struct Contents {
+    /// The event files, in the order in which they were read.
     files: Vec<PathBuf>,
+    /// The steps of the values of each tag and kind, in the order of the files.
     steps: BTreeMap<(String, TagKind), Vec<i64>>,
     /// The plug-in of each tag that names one, which only the first value of some does.
     plugins: BTreeMap<String, String>,
+    /// The number of graphs.
     graphs: usize,
+    /// The number of meta graphs.
     meta_graphs: usize,
+    /// The tags of run metadata.
     run_metadata: Vec<String>,
+    /// The session logs: status, step, and the path of a checkpoint.
     sessions: Vec<(&'static str, i64, String)>,
+    /// Detects restarts, whose points replace earlier ones, by TensorBoard's rule.
     restarts: Restarts,
 }
 
 impl Contents {
+    /// Adds an event.
     fn add(&mut self, file: &Path, event: Event) {
         if self.files.last().is_none_or(|last| last != file) {
             self.files.push(file.to_path_buf());
@@ -64,6 +73,7 @@ impl Contents {
         }
     }
 
+    /// Adds a value. Its kind may depend on the plug-in that the first value of the tag named.
     fn add_value(&mut self, value: Value, step: i64) {
         if !self.plugins.contains_key(&value.tag)
             && let Some(plugin) = value.shown_by()
@@ -76,6 +86,7 @@ impl Contents {
 }
 
 impl Arguments {
+    /// Reads the whole run, and lists it. Damage is reported on the standard error and by the exit code.
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
         let mut contents = Contents::default();
         let unreadable = each_event(&self.path, |file, event| contents.add(file, event))?;
@@ -89,6 +100,7 @@ impl Arguments {
         Ok(unreadable.outcome())
     }
 
+    /// Describes the run as a JSON object.
     fn as_json(&self, contents: &Contents, unreadable: &Unreadable) -> Json {
         let tags = contents.steps.iter().map(|((tag, kind), steps)| {
             json!({
@@ -110,6 +122,7 @@ impl Arguments {
     }
 }
 
+/// Prints a table of the tags, and a summary below it.
 fn print(contents: &Contents, out: &mut dyn Write) -> io::Result<()> {
     let shown = |tag: &str| escaped(tag).to_string();
     let width = contents.steps.keys().map(|(tag, _)| shown(tag).chars().count()).max().unwrap_or(0).max(3);

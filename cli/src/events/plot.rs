@@ -31,6 +31,7 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
+    /// Draws the curves. Colors are used only on a terminal, and not if `NO_COLOR` is set.
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
         let board = Board::open(&[&self.path])?;
         board.reload();
@@ -53,6 +54,7 @@ impl Arguments {
     }
 }
 
+/// Writes a file; the error names it.
 fn write(path: &Path, bytes: &[u8]) -> std::result::Result<(), Error> {
     std::fs::write(path, bytes).map_err(|source| Error::Write { path: path.to_path_buf(), source })
 }

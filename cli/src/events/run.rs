@@ -29,6 +29,8 @@ pub(crate) fn each_event(
     Ok(unreadable)
 }
 
+/// Visits the events of one file. A file that ends within an event is complete up to there: its training runs, or was
+/// killed.
 fn each_of_file(
     file: &Path,
     unreadable: &mut Unreadable,
@@ -51,6 +53,7 @@ fn each_of_file(
 }
 
 impl Unreadable {
+    /// Returns `Bad` if the run is damaged.
     pub(crate) fn outcome(&self) -> Outcome {
         if self.damage.is_empty() { Outcome::Good } else { Outcome::Bad }
     }

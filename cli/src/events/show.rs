@@ -1,4 +1,6 @@
 //! `monitored events show`: the values of a tag.
+//!
+//! Values that do not fit in a line, such as images, are described by their sizes.
 
 use super::run::each_event;
 use crate::output::{Result, write_json};
@@ -22,14 +24,18 @@ pub(crate) struct Arguments {
 
 /// A value of the tag.
 struct Point {
+    /// The training step.
     step: i64,
+    /// The time, in seconds since 1970.
     wall_time: f64,
+    /// The value as it was written.
     value: Value,
     /// The number of a scalar.
     number: Option<f64>,
 }
 
 impl Arguments {
+    /// Reads the whole run before it prints anything, because a later restart may void points that were already read.
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
         let (mut points, mut known, mut others) = (Vec::new(), false, BTreeSet::new());
         // Only the first value of some tags names the plug-in.
@@ -73,6 +79,7 @@ impl Arguments {
 }
 
 impl Point {
+    /// Describes the point as a JSON object, whose last key names the kind of the value.
     fn as_json(&self) -> Json {
         let mut row = json!({"step": self.step, "wall_time": self.wall_time});
         let (key, value) = match (&self.value.data, self.number) {
@@ -114,6 +121,7 @@ impl Point {
         row
     }
 
+    /// Prints the point as one line.
     fn print(&self, out: &mut dyn Write) -> io::Result<()> {
         write!(out, "{:>10}  {:>17.6}  ", self.step, self.wall_time)?;
         match (&self.value.data, self.number) {

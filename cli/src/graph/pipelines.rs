@@ -1,8 +1,12 @@
 //! The datasets of a graph, printed as chains of transformations.
+//!
+//! A dataset is an operation whose inputs are the datasets that it transforms, so a chain is found by following
+//! inputs from the iterator. The dataset that a function makes of each element, as in `flat_map`, is shown in
+//! brackets.
 
 use monitored_session::session_core::{AttrValue, DType, Graph, Operation};
 
-/// Functions in functions are shown up to this depth.
+/// The depth to which functions in functions are shown.
 const DEPTH: usize = 8;
 
 /// Returns the iterators of a graph, each with a dataset that it begins with: its sources first, as in
@@ -61,6 +65,7 @@ fn part(graph: &Graph, operation: &Operation, depth: usize) -> String {
     text
 }
 
+/// Returns true if an operation makes a dataset. All such op types have `Dataset` in their names.
 fn is_dataset(operation: &Operation) -> bool {
     operation.op_type().contains("Dataset")
 }

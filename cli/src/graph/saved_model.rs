@@ -16,7 +16,9 @@ use tensor::text::escaped;
 
 /// A signature with the tensors of the graph that it names.
 pub(super) struct SignatureSummary {
+    /// The name of the signature.
     name: String,
+    /// The method name, such as `tensorflow/serving/predict`.
     method: String,
     /// The error of a signature that names a missing tensor.
     tensors: std::result::Result<SignatureTensors, Error>,
@@ -79,6 +81,7 @@ pub(super) fn show(
     Ok(Outcome::Good)
 }
 
+/// Describes signatures as a JSON object, by their names.
 pub(super) fn signatures_as_json(signatures: &[SignatureSummary]) -> Json {
     let tensors = |tensors: &[SignatureTensor]| -> Json {
         let each = tensors.iter().map(|tensor| {
@@ -113,6 +116,7 @@ pub(super) fn signatures_as_json(signatures: &[SignatureSummary]) -> Json {
     Json::Object(each.collect())
 }
 
+/// Returns the name of a layout in the output.
 fn layout(layout: Layout) -> &'static str {
     match layout {
         Layout::Dense => "dense",
@@ -151,7 +155,8 @@ pub(super) fn write_signatures(out: &mut dyn Write, signatures: &[SignatureSumma
     Ok(())
 }
 
-/// The rows of an input or output: one for each tensor of the graph.
+/// Returns the rows of an input or output: one for a dense tensor; for sparse and composite ones a head row and one
+/// for each component.
 fn rows(side: &str, tensor: &SignatureTensor) -> Vec<[String; 4]> {
     let optional = if side == "input" && tensor.is_optional() { " optional" } else { "" };
     let row = |name: &str, kind: String, tensor: &str| {

@@ -1,4 +1,7 @@
 //! `monitored graph show`: inputs, variables, op types, collections, and the ops that the embedded engine lacks.
+//!
+//! The graph is imported but not run, so this also works for graphs with op types that no engine here has. Those are
+//! listed at the end.
 
 use super::pipelines::pipelines;
 use super::saved_model::{self, SignatureSummary};
@@ -38,10 +41,11 @@ pub(crate) struct Arguments {
     scope: String,
 }
 
-/// The number of nodes of one missing op type that the text names.
+/// The number of nodes of a missing op type that the text names.
 const NAMED: usize = 3;
 
 impl Arguments {
+    /// Prints the description, or draws the graph.
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
         if let Some(folder) = folder::saved_model(&self.file) {
             let folder = SavedModelFolder::open(folder)?;
@@ -83,20 +87,31 @@ impl Arguments {
 
 /// The summary of a graph.
 pub(super) struct Summary {
+    /// The number of operations, without those of functions.
     nodes: usize,
+    /// The names of the functions in the graph's library.
     functions: Vec<String>,
+    /// The version of the GraphDef format that the writer stated.
     producer: i32,
+    /// The number of operations of each type.
     ops: BTreeMap<String, usize>,
+    /// The placeholders, without those that a saver uses.
     inputs: Vec<Operation>,
-    /// Of a graph without variables and savers, what nothing reads.
+    /// The outputs that nothing reads, for a graph without variables and savers.
     outputs: Vec<Output>,
+    /// The variables, those of collections first.
     variables: Vec<VariableSummary>,
+    /// The kind and number of the items of each collection.
     collections: BTreeMap<String, (&'static str, usize)>,
+    /// The queue of each queue runner, with the number of its threads.
     queues: Vec<(String, usize)>,
     /// The iterators with their datasets.
     pipelines: Vec<(String, String)>,
+    /// The saver of the meta graph, if it has one.
     saver: Option<proto::SaverDef>,
+    /// The signatures, in SavedModels only.
     signatures: Vec<SignatureSummary>,
+    /// The op types that the embedded engine lacks, each with its operations.
     lacks: BTreeMap<String, Vec<String>>,
 }
 
@@ -105,13 +120,16 @@ struct VariableSummary {
     name: String,
     dtype: DType,
     shape: PartialShape,
+    /// True for a resource variable, false for a reference variable of TensorFlow 1.
     is_resource: bool,
+    /// True if it belongs to the collection of local variables, which checkpoints do not contain.
     is_local: bool,
     /// `None` for one that no collection lists, as in models of TensorFlow 2.
     is_trained: Option<bool>,
 }
 
 impl VariableSummary {
+    /// Describes a variable of a collection.
     fn listed(variable: &Variable, is_local: bool) -> VariableSummary {
         VariableSummary {
             name: variable.name().to_owned(),
@@ -155,6 +173,7 @@ impl VariableSummary {
 }
 
 impl Summary {
+    /// Collects the summary of an imported graph.
     pub(super) fn of(message: &proto::MetaGraphDef, meta: &MetaGraph) -> Summary {
         let graph = &meta.graph;
         let mut ops = BTreeMap::new();
@@ -191,6 +210,7 @@ impl Summary {
         }
     }
 
+    /// Describes the graph as a JSON object.
     pub(super) fn as_json(&self) -> Json {
         let inputs: Vec<Json> = self
             .inputs
@@ -252,6 +272,7 @@ impl Summary {
         })
     }
 
+    /// Writes the description for people.
     pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let (functions, producer) = (self.functions.len(), self.producer);
         writeln!(
@@ -308,6 +329,7 @@ impl Summary {
         self.write_lacks(out)
     }
 
+    /// Writes the op types that the embedded engine lacks.
     fn write_lacks(&self, out: &mut dyn Write) -> io::Result<()> {
         if self.lacks.is_empty() {
             return writeln!(out, "\nthe embedded engine runs all of its op types");
@@ -331,10 +353,12 @@ fn lacking(lack: MissingKernel<'_>) -> String {
     }
 }
 
+/// Returns the word after the head of an empty list.
 fn none_if(none: bool) -> &'static str {
     if none { " none" } else { "" }
 }
 
+/// Returns true for a placeholder that a caller would feed.
 fn is_input(operation: &Operation) -> bool {
     matches!(operation.op_type(), "Placeholder" | "PlaceholderV2" | "PlaceholderWithDefault")
         && operation.num_outputs() == 1
@@ -343,10 +367,12 @@ fn is_input(operation: &Operation) -> bool {
         || operation.op_type() == "Placeholder"
 }
 
+/// Describes a tensor as a JSON object. Unknown sizes are -1; an unknown rank is `null`.
 fn tensor_as_json(output: &Output) -> Json {
     json!({"name": output.name(), "dtype": output.dtype().name(), "shape": output.shape().sizes()})
 }
 
+/// Returns the sizes of an operation's first output; `None` for an unknown rank.
 fn sizes(operation: &Operation) -> Option<Vec<i64>> {
     operation.output(0).shape().sizes().map(<[i64]>::to_vec)
 }

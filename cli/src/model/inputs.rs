@@ -1,4 +1,7 @@
 //! The inputs of a model: values from files, or from the command line.
+//!
+//! The file's extension selects the format. Numbers are converted to the dtype of the input if each is exactly
+//! representable, because NumPy's default dtypes (`float64`, `int64`) are wider than those of most models.
 
 use super::json;
 use crate::train::{arrays, feeds};
@@ -10,10 +13,13 @@ use std::str::FromStr;
 /// `NAME=VALUE` of the command line.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct InputArgument {
+    /// The name of the input, or of a component such as `x/values`.
     pub(crate) name: String,
+    /// The source of the value.
     source: Source,
 }
 
+/// The source of a value.
 #[derive(Clone, Debug, PartialEq)]
 enum Source {
     /// A NumPy array, JSON or text, depending on the file's name.
@@ -22,6 +28,7 @@ enum Source {
     Archive(PathBuf, String),
     /// The bytes of a file, as one string.
     Bytes(PathBuf),
+    /// JSON on the command line.
     Inline(Json),
 }
 
@@ -67,6 +74,7 @@ impl InputArgument {
         self.try_read(dtype, shape).map_err(place)
     }
 
+    /// Reads the value; errors do not name the input yet.
     fn try_read(&self, dtype: DType, shape: &PartialShape) -> Result<Tensor> {
         match &self.source {
             Source::Inline(value) => json::to_tensor(value, dtype),
@@ -89,6 +97,7 @@ impl InputArgument {
         }
     }
 
+    /// Reads a file by its extension. A file without a known one is text.
     fn of_file(&self, file: &Path, dtype: DType, shape: &PartialShape) -> Result<Tensor> {
         match file.extension().and_then(|ending| ending.to_str()) {
             Some("npy") => feeds::converted(arrays::read_npy(file)?, &self.name, dtype),
@@ -177,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_strings_or_numbers() {
+    fn text_is_parsed_as_strings_or_numbers() {
         let read = |text: &str, dtype, rank| of_text(text, dtype, &PartialShape::of_rank(rank));
         assert_eq!(read("a b\nc\n", DType::String, 1).unwrap(), Tensor::from(["a b", "c"]));
         assert_eq!(read("a\nb\n", DType::String, 0).unwrap(), Tensor::string("a\nb"));

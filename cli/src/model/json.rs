@@ -67,6 +67,7 @@ pub(super) fn number(value: f64) -> Json {
     serde_json::Number::from_f64(value).map_or_else(|| value.to_string().into(), Json::Number)
 }
 
+/// Converts a string: to text if it is UTF-8, otherwise to an object with its base64 form.
 fn string(bytes: &Bytes) -> Json {
     match std::str::from_utf8(bytes) {
         Ok(text) => text.into(),
@@ -74,6 +75,7 @@ fn string(bytes: &Bytes) -> Json {
     }
 }
 
+/// Arranges elements in row-major order as nested arrays.
 fn nested(flat: &mut impl Iterator<Item = Json>, dims: &[usize]) -> Json {
     match dims.split_first() {
         None => flat.next().unwrap_or(Json::Null),
@@ -82,6 +84,13 @@ fn nested(flat: &mut impl Iterator<Item = Json>, dims: &[usize]) -> Json {
 }
 
 /// Converts JSON to a tensor of a dtype.
+///
+/// The shape is that of the first items; all other arrays must have the same lengths. An empty array has size 0 along
+/// its dimension, and no further dimensions.
+///
+/// # Errors
+/// A value error if arrays have different lengths; a type error for an item that the dtype cannot represent exactly,
+/// and for dtypes without a JSON form.
 pub(crate) fn to_tensor(value: &Json, dtype: DType) -> Result<Tensor> {
     let mut shape = Vec::new();
     let mut first = value;
@@ -150,10 +159,12 @@ fn flatten<'j>(value: &'j Json, shape: &[usize], flat: &mut Vec<&'j Json>) -> Re
     }
 }
 
+/// Returns the error for an item that the dtype cannot represent.
 fn unfit(item: &Json, dtype: DType) -> Error {
     Error::type_mismatch(format!("{item} is no {dtype}"))
 }
 
+/// Converts an item to a double. NaN and infinities are accepted as strings.
 fn float(item: &Json) -> Result<f64> {
     // NaN and infinities have names in JSON that was written here.
     let named = || item.as_str().and_then(|text| text.parse().ok());
@@ -168,12 +179,14 @@ fn narrowed<T: Copy + Into<f64>>(item: &Json, dtype: DType, narrow: impl Fn(f64)
     if held.is_infinite() && wide.is_finite() { Err(unfit(item, dtype)) } else { Ok(narrow) }
 }
 
+/// Converts an item to an integer, and refuses fractions and numbers out of range.
 fn integer<T: TryFrom<i128>>(item: &Json) -> Result<T> {
     let whole = item.as_i64().map(i128::from).or_else(|| item.as_u64().map(i128::from));
     let fits = whole.and_then(|whole| T::try_from(whole).ok());
     fits.ok_or_else(|| Error::type_mismatch(format!("{item} is not an integer of the input's dtype")))
 }
 
+/// Converts a string, or an object with a base64 form.
 fn bytes(item: &Json) -> Result<Vec<u8>> {
     if let Some(text) = item.as_str() {
         return Ok(text.as_bytes().to_vec());

@@ -1,4 +1,7 @@
 //! Writing NumPy's `.npy` files.
+//!
+//! Version 1 of the format: a magic, a header that is a Python dictionary, and the elements in row-major order. The
+//! header is padded so that the data are aligned to 64 bytes, as NumPy does it.
 
 use crate::train::arrays::NUMBERS;
 use monitored_session::session_core::{DType, Error, Result, Tensor};

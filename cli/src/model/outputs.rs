@@ -12,7 +12,9 @@ use tensor::text::escaped;
 /// `NAME` or `NAME=FILE` of the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OutputArgument {
+    /// The name of the output.
     pub(crate) name: String,
+    /// The file to write; `None` to print the value.
     pub(crate) file: Option<PathBuf>,
 }
 

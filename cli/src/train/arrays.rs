@@ -1,4 +1,7 @@
 //! NumPy's files: `.npy` contains an array, `.npz` is an archive of arrays.
+//!
+//! All versions of the format are read, in both byte orders and both memory orders. Python objects are refused,
+//! because only Python can decode them.
 
 use monitored_session::session_core::{Code, Error};
 use std::fmt;
@@ -10,10 +13,13 @@ use tensor::{DType, FileKind, Tensor, TensorError};
 /// The reason why an array cannot be read.
 #[derive(Debug)]
 pub(crate) enum ArrayError {
+    /// The file cannot be read.
     Io(io::Error),
+    /// The archive is damaged.
     Archive(zip::result::ZipError),
     /// The file is not an array, or one that tensors cannot represent.
     Format(String),
+    /// The array does not fit into memory.
     Tensor(TensorError),
 }
 
@@ -58,6 +64,7 @@ impl From<ArrayError> for Error {
     }
 }
 
+/// Creates an error of the format.
 fn format_error(text: impl Into<String>) -> ArrayError {
     ArrayError::Format(text.into())
 }
@@ -80,6 +87,7 @@ pub(crate) fn names_in(path: &Path) -> Result<Vec<String>, ArrayError> {
     archive.file_names().map(|name| Ok(plain(&name?))).collect()
 }
 
+/// Opens an archive. The error for a file of another kind names that kind.
 fn open_npz(path: &Path) -> Result<zip::ZipArchive<File>, ArrayError> {
     zip::ZipArchive::new(File::open(path)?).map_err(|error| {
         let mut start = Vec::new();
@@ -103,8 +111,13 @@ pub(crate) fn read_npz(path: &Path, name: &str) -> Result<Tensor, ArrayError> {
     parse(&bytes)
 }
 
+/// The first bytes of a `.npy` file.
 const MAGIC: &[u8] = b"\x93NUMPY";
 
+/// Parses the content of a `.npy` file.
+///
+/// # Errors
+/// [`ArrayError::Format`] if it is not such a file, ends early, or has elements that tensors cannot represent.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Tensor, ArrayError> {
     let short = || format_error("it ends within its header");
     let no_array = || other_kind(bytes).unwrap_or_else(|| "it is not a NumPy array".to_owned());
@@ -148,6 +161,7 @@ pub(crate) const NUMBERS: [(&str, DType); 14] = [
 /// The kinds of elements of an array.
 #[derive(Clone, Copy)]
 enum Elements {
+    /// Numbers of a dtype.
     Numbers(DType),
     /// Byte strings of a fixed width; shorter ones are padded with zeros.
     Bytes(usize),
@@ -190,10 +204,15 @@ impl Elements {
     }
 }
 
+/// The header of an array.
 struct Header {
+    /// The kind of the elements.
     elements: Elements,
+    /// True if the elements are in big-endian order.
     big_endian: bool,
+    /// True if the first index varies fastest (`fortran_order`).
     by_columns: bool,
+    /// The sizes of the dimensions.
     shape: Vec<usize>,
 }
 
@@ -223,6 +242,7 @@ impl Header {
         Ok(Header { elements, big_endian: order == ">", by_columns, shape })
     }
 
+    /// Creates the tensor of the elements, converted to the byte order of the machine and to row-major order.
     fn tensor(&self, data: &[u8]) -> Result<Tensor, ArrayError> {
         let count = self.shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
         let length = count.and_then(|count| count.checked_mul(self.elements.size()));
@@ -302,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn arrays_of_all_orders() {
+    fn arrays_of_both_memory_orders_are_read() {
         let header = "{'descr': '<i2', 'fortran_order': False, 'shape': (2, 3), }\n";
         let data: Vec<u8> = (1..=6i16).flat_map(i16::to_le_bytes).collect();
         let wanted = Tensor::from_vec(vec![1i16, 2, 3, 4, 5, 6], [2, 3]).unwrap();

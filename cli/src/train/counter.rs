@@ -1,4 +1,7 @@
 //! A step counter for graphs without a global step.
+//!
+//! Graphs of programs without a monitored session often have no global step. Checkpoints and output still need a
+//! number, so runs are counted.
 
 use monitored_session::hooks::{Milestone, SessionRunHook};
 use monitored_session::ops::array::constant;
@@ -19,12 +22,14 @@ pub(crate) fn counter(graph: &Graph) -> Variable {
 
 /// Sets the counter after a restore. Must precede all hooks that use the step.
 pub(crate) struct CounterStart {
+    /// The local variable that counts the runs.
     counter: Variable,
     /// The number of the restored checkpoint, if the session knows it already.
     restored: Option<i64>,
 }
 
 impl CounterStart {
+    /// Creates the hook for a counter.
     pub(crate) fn new(counter: &Variable) -> CounterStart {
         CounterStart { counter: counter.clone(), restored: None }
     }

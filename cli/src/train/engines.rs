@@ -15,6 +15,7 @@ pub(crate) enum EngineName {
 }
 
 impl EngineName {
+    /// Returns the engine for a task, with the placement of the cluster if there is one.
     pub(crate) fn engine(self, task: &Task) -> Result<Arc<dyn Engine>> {
         task.check(self)?;
         match self {
@@ -46,6 +47,7 @@ fn local_tensorflow() -> Result<Arc<dyn Engine>> {
     ))
 }
 
+/// Finds TensorFlow's library.
 #[cfg(feature = "tensorflow")]
 fn tensorflow_engine() -> Result<monitored_session::tensorflow_engine::TensorFlowEngine> {
     monitored_session::tensorflow_engine::TensorFlowEngine::new()

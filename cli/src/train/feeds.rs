@@ -1,4 +1,7 @@
 //! The feeds of a training: arrays, cut into batches.
+//!
+//! The position of a batch follows from the global step alone, so a resumed training continues with the rows that an
+//! uninterrupted one would take.
 
 use super::arrays::{self, ArrayError};
 use monitored_session::saved_model::find_tensor;
@@ -9,8 +12,11 @@ use std::str::FromStr;
 /// `NAME=FILE.npy`, `NAME=FILE.npz` (the array of the same name), `NAME=FILE.npz:ARRAY`, or `FILE.npz` for all its arrays.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FeedArgument {
+    /// The tensor to feed; `None` for all arrays of an archive.
     name: Option<String>,
+    /// The file with the array or arrays.
     file: PathBuf,
+    /// The array in an archive, if it has another name than the tensor.
     array: Option<String>,
 }
 
@@ -45,6 +51,7 @@ impl FeedArgument {
         })
     }
 
+    /// Reads the arrays; errors do not name the file yet.
     fn try_read(&self) -> Result<Vec<(String, Tensor)>, ArrayError> {
         if self.file.extension().is_none_or(|extension| extension != "npz") {
             let name = self.name.clone().unwrap_or_default();
@@ -70,11 +77,14 @@ fn all_of(file: &Path) -> Result<Vec<(String, Tensor)>, ArrayError> {
 /// All feeds. Each step takes the next batch; the first row follows the last.
 #[derive(Debug)]
 pub(crate) struct Feeder {
+    /// The fed outputs with their whole arrays.
     feeds: Vec<(Output, Tensor)>,
+    /// The number of rows that a step takes; `None` for all.
     batch: Option<usize>,
 }
 
 impl Feeder {
+    /// Reads all arrays and converts them to the dtypes of their placeholders.
     pub(crate) fn new(
         graph: &Graph,
         arguments: &[FeedArgument],

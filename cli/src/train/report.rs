@@ -17,7 +17,9 @@ use tensor::text::escaped;
 
 /// Prints lines, for people or for programs.
 pub(crate) struct Reporter<'o> {
+    /// The standard output.
     pub(crate) out: &'o mut dyn Write,
+    /// True to print one JSON object per line.
     pub(crate) json_lines: bool,
 }
 
@@ -83,6 +85,7 @@ impl Reporter<'_> {
         writeln!(self.out, "ended at step {step} after {runs} runs: {}", escaped(why))
     }
 
+    /// Prints a JSON object as a line.
     fn line(&mut self, value: &Json) -> io::Result<()> {
         write_json(self.out, value, false)?;
         // Readers of the lines should get them as they occur.
@@ -93,16 +96,19 @@ impl Reporter<'_> {
 /// The saved checkpoints that were not printed yet. The listener, which the session owns, collects them for the loop, which owns the output.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Saves {
+    /// The prefix of all checkpoints, without their step.
     base: PathBuf,
     /// Guards the list only.
     steps: Arc<Mutex<Vec<i64>>>,
 }
 
 impl Saves {
+    /// Creates a listener for saves under a prefix.
     pub(crate) fn into(base: PathBuf) -> Saves {
         Saves { base, steps: Arc::default() }
     }
 
+    /// Removes and returns the new checkpoints with their steps.
     fn take(&self) -> Vec<(PathBuf, i64)> {
         let steps = std::mem::take(&mut *self.steps.lock().unwrap_or_else(PoisonError::into_inner));
         let prefix = |step| PathBuf::from(format!("{}-{step}", self.base.display()));
@@ -117,18 +123,23 @@ impl CheckpointSaverListener for Saves {
     }
 }
 
-/// The global step after the last run.
+/// A hook that knows the global step after the last run. It is shared: the session owns one clone and the loop
+/// another.
 #[derive(Clone, Debug)]
 pub(crate) struct StepWatch {
+    /// The variable that counts the steps.
     variable: Variable,
+    /// The last value that was read.
     step: Arc<AtomicI64>,
 }
 
 impl StepWatch {
+    /// Creates a hook that follows a variable.
     pub(crate) fn new(variable: &Variable) -> StepWatch {
         StepWatch { variable: variable.clone(), step: Arc::default() }
     }
 
+    /// Returns the step after the last run.
     pub(crate) fn step(&self) -> i64 {
         self.step.load(Ordering::Relaxed)
     }

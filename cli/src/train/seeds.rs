@@ -12,6 +12,7 @@ pub(crate) fn give_seeds(graph: &mut GraphDef, seed: i64) {
         .for_each(|node| give_seed(node, seed, &mut position));
 }
 
+/// Sets the seeds of a node that has none. In graph files, a missing seed is 0 in both attributes.
 fn give_seed(node: &mut NodeDef, seed: i64, position: &mut i64) {
     let is_open =
         |name: &str| matches!(node.attr.get(name).and_then(|attr| attr.value.as_ref()), Some(Value::Int(0)));

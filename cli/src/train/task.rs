@@ -60,6 +60,8 @@ impl Task {
         Duration::from_secs(self.max_wait.unwrap_or(7200))
     }
 
+    /// Returns the configuration of the session: by default with device filters, so that a worker does not depend on
+    /// other workers.
     pub(crate) fn config(&self) -> SessionConfig {
         let device_filters = match &self.cluster {
             Some(_) if self.device_filters.is_empty() => vec!["/job:ps".to_owned(), self.device()],
@@ -74,6 +76,7 @@ impl Task {
         self.cluster.as_deref().map(|cluster| (cluster, self.device()))
     }
 
+    /// Returns the name of this worker's device.
     fn device(&self) -> String {
         format!("/job:worker/task:{}", self.task_index)
     }

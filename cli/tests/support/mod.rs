@@ -15,7 +15,7 @@ pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../graph-def/tests/fixtures").join(name)
 }
 
-/// What a run of the program gave.
+/// The result of a run of the program.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) code: i32,
@@ -39,7 +39,7 @@ pub(crate) fn run_in(folder: &Path, arguments: &[&dyn AsRef<OsStr>]) -> Answer {
     Answer { code: output.status.code().unwrap(), out: text(output.stdout), errors: text(output.stderr) }
 }
 
-/// Runs a script and gives the JSON that it prints.
+/// Runs a script and returns the JSON that it prints.
 pub(crate) fn ask(python: &Path, script: &Path, arguments: &[&dyn AsRef<OsStr>]) -> Json {
     let arguments = arguments.iter().map(|argument| argument.as_ref());
     let output = Command::new(python).arg(script).args(arguments).output().unwrap();
