@@ -22,6 +22,7 @@ use std::str::FromStr;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClusterSpec {
+    /// The address of each task, by job and index. Indices need not be contiguous.
     jobs: BTreeMap<String, BTreeMap<usize, String>>,
 }
 
@@ -94,6 +95,7 @@ impl ClusterSpec {
         })
     }
 
+    /// Converts the cluster to TensorFlow's message.
     fn to_proto(&self) -> ClusterDef {
         let job = |(name, tasks): (&String, &BTreeMap<usize, String>)| JobDef {
             name: name.clone(),
@@ -167,7 +169,9 @@ impl fmt::Display for ClusterSpec {
 /// # }
 /// ```
 pub struct Server {
+    /// The started server.
     native: NativeServer,
+    /// The target of sessions that use the server.
     target: String,
 }
 

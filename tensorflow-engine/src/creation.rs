@@ -20,6 +20,7 @@ pub(crate) fn serves(target: &str, cluster: &ClusterSpec) {
     SERVED.lock().unwrap_or_else(PoisonError::into_inner).push((target.to_owned(), cluster.clone()));
 }
 
+/// Returns the cluster of a server in this process; the newest one if a target was used twice.
 fn served(target: &str) -> Option<ClusterSpec> {
     let served = SERVED.lock().unwrap_or_else(PoisonError::into_inner);
     served.iter().rev().find(|(known, _)| known == target).map(|(_, cluster)| cluster.clone())
@@ -27,9 +28,11 @@ fn served(target: &str) -> Option<ClusterSpec> {
 
 /// The connection of a session to its master.
 pub(crate) struct Creation {
+    /// The target of the master.
     target: String,
     /// The cluster, if the master is a server in this process.
     cluster: Option<ClusterSpec>,
+    /// The time limit of calls from the configuration of the session; `None` for no limit.
     limit: Option<Duration>,
     /// True once a run was answered, which means that all tasks were reachable.
     done: AtomicBool,
@@ -41,6 +44,7 @@ pub(crate) struct Creation {
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Creation {
+    /// Describes the connection to a target. Nothing is contacted yet.
     pub(crate) fn new(target: &str, limit: Option<Duration>) -> Creation {
         let cluster = served(target);
         let (done, abandoned) = (AtomicBool::new(false), AtomicBool::new(false));
@@ -99,9 +103,13 @@ impl Creation {
 
 /// A task that does not answer.
 struct Missing {
+    /// The job of the task.
     job: String,
+    /// The index in the job.
     index: usize,
+    /// The address from the cluster.
     address: String,
+    /// The error of the system for the address.
     reason: String,
 }
 

@@ -19,8 +19,11 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Debug)]
 pub struct TensorFlowEngine {
+    /// The library whose runtime executes the graphs.
     library: Library,
+    /// The time limit of calls to a server for sessions that set none.
     remote_timeout: Option<Duration>,
+    /// The placement of operations without a device.
     device_setter: Option<ReplicaDeviceSetter>,
 }
 

@@ -2,6 +2,8 @@
 //!
 //! New operations are exported as a `GraphDef` and imported into the copy, with their inputs mapped to earlier nodes. Names are kept, so errors
 //! and device placements of TensorFlow refer to the original operations.
+//!
+//! An import takes everything that a `GraphDef` can express, functions and all kinds of attributes among them, in one call.
 
 use crate::ReplicaDeviceSetter;
 use crate::ffi::{ImportOptions, Native, NativeGraph, NativeOperation, NativeOutput};
@@ -15,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 /// A graph and TensorFlow's copy of it.
 pub(crate) struct Mirror {
+    /// TensorFlow's graph. A session holds it, too, because it must outlive the session.
     native: Arc<NativeGraph>,
     /// The copies of the operations, by their ids.
     copies: RwLock<Vec<NativeOperation>>,
@@ -22,6 +25,7 @@ pub(crate) struct Mirror {
     growing: Mutex<Growth>,
     /// True for a session on a server, which cannot call closures of this program.
     remote: bool,
+    /// The state that the session shares with closures of the graph.
     shared: Arc<Shared>,
 }
 
@@ -29,11 +33,14 @@ pub(crate) struct Mirror {
 struct Growth {
     /// The names of the functions.
     functions: BTreeSet<String>,
+    /// The devices of operations that have none; `None` to leave them to TensorFlow.
     placement: Option<Placement>,
+    /// The closures of operations that were copied.
     closures: Closures,
 }
 
 impl Mirror {
+    /// Creates an empty copy.
     pub(crate) fn new(api: Native, device_setter: Option<ReplicaDeviceSetter>, remote: bool) -> Mirror {
         let shared = Arc::new(Shared::default());
         let growth = Growth {
@@ -50,6 +57,7 @@ impl Mirror {
         }
     }
 
+    /// Returns TensorFlow's graph.
     pub(crate) fn native(&self) -> &Arc<NativeGraph> {
         &self.native
     }

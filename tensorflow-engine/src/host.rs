@@ -3,6 +3,12 @@
 //! TensorFlow's library knows the op types `PyFunc`, `PyFuncStateless` and `EagerPyFunc`, but their kernels are part of Python's bindings.
 //! This crate registers kernels of its own. A kernel finds its closure by the attribute `token`: the copy of a graph has tokens that
 //! are unique in the process, so that equal tokens of two graphs stay distinct.
+//!
+//! # The life of a closure
+//!
+//! When an operation that calls a closure is copied, the closure is entered into a table of the process under a new
+//! token, and the copy carries the token. The kernel that TensorFlow creates for the copy looks the token up. When
+//! the session ends, its closures are removed from the table, so nothing that they hold outlives it.
 
 use crate::ffi::{HostKernel, Native, register_kernels};
 use graph_def::proto::{AttrValue, FunctionDefLibrary, NodeDef, Value};
@@ -54,8 +60,11 @@ impl Shared {
 
 /// The closure of one operation.
 struct Closure {
+    /// The closure with its declaration.
     function: HostFunction,
+    /// The operation that calls it, which errors name.
     operation: Operation,
+    /// The token in the original graph, which errors name.
     token: String,
     shared: Arc<Shared>,
 }
@@ -82,10 +91,12 @@ impl HostKernel for Closure {
 pub(crate) struct Closures {
     api: Native,
     shared: Arc<Shared>,
+    /// The tokens to remove when the session ends.
     tokens: Vec<String>,
 }
 
 impl Closures {
+    /// Creates an empty set of closures.
     pub(crate) fn new(api: Native, shared: Arc<Shared>) -> Closures {
         Closures { api, shared, tokens: Vec::new() }
     }
@@ -101,7 +112,7 @@ impl Closures {
         Ok(())
     }
 
-    /// Does the same in the bodies of functions.
+    /// Binds the closures in the bodies of functions in the same way.
     ///
     /// # Errors
     /// As [`bind`](Closures::bind).
@@ -145,6 +156,7 @@ impl Drop for Closures {
     }
 }
 
+/// Calls a function with the table of all closures in this process.
 fn with_closures<T>(change: impl FnOnce(&mut HashMap<String, Arc<dyn HostKernel>>) -> T) -> T {
     change(CLOSURES.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default())
 }
@@ -165,6 +177,7 @@ fn token(operation: &Operation) -> String {
     operation.attr("token").and_then(Attr::as_str).unwrap_or_default().to_owned()
 }
 
+/// Returns the error for an operation of an imported graph that no closure was bound to.
 fn unbound(token: &str) -> Error {
     let text = format!(
         "no closure is bound to its token '{token}': bind one with ImportOptions::bind_py_func when the graph is imported"

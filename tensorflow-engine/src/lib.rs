@@ -12,7 +12,7 @@
 //! fn main() -> Result<()> {
 //!     let engine = match TensorFlowEngine::new() {
 //!         Ok(engine) => engine,
-//!         Err(error) => return Ok(println!("{error}")), // says where it looked, and how to get it
+//!         Err(error) => return Ok(println!("{error}")), // states where it looked, and how to install the library
 //!     };
 //!     println!("TensorFlow {}", engine.library().version());
 //!

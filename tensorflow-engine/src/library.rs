@@ -29,7 +29,9 @@ const NAMES: [&str; 4] =
 /// ```
 #[derive(Clone)]
 pub struct Library {
+    /// The canonical path of the file, for messages.
     path: PathBuf,
+    /// Its functions.
     api: Native,
 }
 
@@ -90,6 +92,7 @@ impl Library {
         Library::open(path)
     }
 
+    /// Loads a file, or returns the library that is already loaded from it.
     fn open(path: &Path) -> Result<Library> {
         let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
         let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -117,6 +120,7 @@ impl Library {
         ffi::version(self.api)
     }
 
+    /// Returns the functions of the library.
     pub(crate) fn api(&self) -> Native {
         self.api
     }
@@ -128,6 +132,7 @@ impl fmt::Debug for Library {
     }
 }
 
+/// Returns the error for a library that was not found, with the searched places and the ways to install it.
 fn not_found(places: &[PathBuf]) -> Error {
     let places: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
     let text = format!(
@@ -178,6 +183,7 @@ fn packages(environment: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// Returns the library in a folder, by its known names.
 fn in_folder(folder: &Path) -> Option<PathBuf> {
     NAMES.iter().map(|name| folder.join(name)).find(|path| path.is_file())
 }

@@ -1,4 +1,7 @@
 //! The protocol buffer messages of TensorFlow, other than graphs, that this crate uses: configurations, clusters, options, records of runs.
+//!
+//! Only the fields that this crate sets or reads are declared. Decoding skips the others, and encoding leaves them at
+//! their defaults. The tags are those of TensorFlow's `.proto` files.
 
 use graph_def::proto::{self, NodeExecStats};
 use prost::Message;
@@ -9,26 +12,36 @@ use std::time::Duration;
 /// `tensorflow.ConfigProto`.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct ConfigProto {
+    /// The number of devices of each type.
     #[prost(btree_map = "string, int32", tag = "1")]
     device_count: BTreeMap<String, i32>,
+    /// The threads of one operation; 0 lets TensorFlow choose.
     #[prost(int32, tag = "2")]
     intra_op_parallelism_threads: i32,
+    /// The devices that the session may use; none for all.
     #[prost(string, repeated, tag = "4")]
     device_filters: Vec<String>,
+    /// The threads that run independent operations; 0 lets TensorFlow choose.
     #[prost(int32, tag = "5")]
     inter_op_parallelism_threads: i32,
+    /// True to run an operation on another device if the requested one has no kernel for it.
     #[prost(bool, tag = "7")]
     allow_soft_placement: bool,
+    /// True to log the device of each operation.
     #[prost(bool, tag = "8")]
     log_device_placement: bool,
+    /// The optimizations of the graph; absent for the defaults.
     #[prost(message, optional, tag = "10")]
     graph_options: Option<GraphOptions>,
+    /// The time limit of each call in milliseconds; 0 for none.
     #[prost(int64, tag = "11")]
     operation_timeout_in_ms: i64,
+    /// True if the session does not share variables with other sessions of the server.
     #[prost(bool, tag = "15")]
     isolate_session_state: bool,
 }
 
+/// `tensorflow.GraphOptions`.
 #[derive(Clone, PartialEq, Message)]
 struct GraphOptions {
     #[prost(message, optional, tag = "3")]
@@ -37,6 +50,7 @@ struct GraphOptions {
     rewrite_options: Option<RewriterConfig>,
 }
 
+/// `tensorflow.OptimizerOptions`.
 #[derive(Clone, PartialEq, Message)]
 struct OptimizerOptions {
     /// 0 is the default level, -1 disables optimization.
@@ -44,8 +58,10 @@ struct OptimizerOptions {
     opt_level: i32,
 }
 
+/// `tensorflow.RewriterConfig`.
 #[derive(Clone, PartialEq, Message)]
 struct RewriterConfig {
+    /// True to switch off all graph rewrites (Grappler).
     #[prost(bool, tag = "19")]
     disable_meta_optimizer: bool,
 }
@@ -53,14 +69,19 @@ struct RewriterConfig {
 /// `tensorflow.ServerDef`.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct ServerDef {
+    /// The cluster, with all tasks that the server has to know.
     #[prost(message, optional, tag = "1")]
     pub(crate) cluster: Option<ClusterDef>,
+    /// The job of the server's own task.
     #[prost(string, tag = "2")]
     pub(crate) job_name: String,
+    /// The index of the server's own task.
     #[prost(int32, tag = "3")]
     pub(crate) task_index: i32,
+    /// The configuration of sessions on the server.
     #[prost(message, optional, tag = "4")]
     pub(crate) default_session_config: Option<ConfigProto>,
+    /// The protocol, always `grpc`.
     #[prost(string, tag = "5")]
     pub(crate) protocol: String,
 }
@@ -68,6 +89,7 @@ pub(crate) struct ServerDef {
 /// `tensorflow.ClusterDef`.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct ClusterDef {
+    /// The jobs.
     #[prost(message, repeated, tag = "1")]
     pub(crate) job: Vec<JobDef>,
 }
@@ -75,8 +97,10 @@ pub(crate) struct ClusterDef {
 /// `tensorflow.JobDef`.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct JobDef {
+    /// The name of the job.
     #[prost(string, tag = "1")]
     pub(crate) name: String,
+    /// The address of each task.
     #[prost(btree_map = "int32, string", tag = "2")]
     pub(crate) tasks: BTreeMap<i32, String>,
 }
@@ -97,6 +121,8 @@ pub(crate) fn limit(timeout: Option<Duration>) -> Option<Duration> {
 }
 
 impl ConfigProto {
+    /// Converts the configuration of a session. Without optimization, both the optimizer of plans and the graph
+    /// rewrites are switched off.
     pub(crate) fn new(config: &SessionConfig) -> ConfigProto {
         let unoptimized = || GraphOptions {
             optimizer_options: Some(OptimizerOptions { opt_level: -1 }),
@@ -119,14 +145,19 @@ impl ConfigProto {
 /// `tensorflow.RunOptions`.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct RunOptionsProto {
+    /// The extent of the record of the run.
     #[prost(int32, tag = "1")]
     trace_level: i32,
+    /// The time limit of the run in milliseconds; 0 for none.
     #[prost(int64, tag = "2")]
     timeout_in_ms: i64,
+    /// The thread pool to use.
     #[prost(int32, tag = "3")]
     inter_op_thread_pool: i32,
+    /// True to record the graphs that were executed.
     #[prost(bool, tag = "5")]
     output_partition_graphs: bool,
+    /// True to list all allocations in an error for a lack of memory.
     #[prost(bool, tag = "7")]
     report_tensor_allocations_upon_oom: bool,
 }
@@ -145,11 +176,13 @@ impl RunOptionsProto {
     }
 }
 
+/// Returns a duration, in nanoseconds if the record has them, otherwise in microseconds.
 fn time(nanos: i64, micros: i64) -> Duration {
     let nanos = if nanos > 0 { nanos } else { micros.saturating_mul(1000) };
     Duration::from_nanos(nanos.try_into().unwrap_or(0))
 }
 
+/// Returns the start of an operation, since 1970.
 fn start(node: &NodeExecStats) -> Duration {
     time(node.all_start_nanos, node.all_start_micros)
 }
@@ -160,6 +193,7 @@ fn op_type(label: &str) -> &str {
     rest.split_once('(').map_or("", |(op_type, _)| op_type)
 }
 
+/// Returns the bytes that the outputs of an operation allocated.
 fn output_bytes(node: &NodeExecStats) -> usize {
     let described = node.output.iter().filter_map(|output| output.tensor_description.as_ref());
     let bytes = described

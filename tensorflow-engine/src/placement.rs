@@ -23,9 +23,13 @@ use std::fmt;
 /// ```
 #[derive(Clone, Debug)]
 pub struct ReplicaDeviceSetter {
+    /// The number of parameter servers; 0 places everything on a worker.
     ps_tasks: usize,
+    /// The job of the parameter servers, to which a task is appended.
     ps_device: String,
+    /// The device of everything else.
     worker_device: String,
+    /// The op types that are distributed over the parameter servers.
     ps_ops: BTreeSet<String>,
 }
 
@@ -106,12 +110,16 @@ impl ReplicaDeviceSetter {
 
 /// The state of a setter for one graph: the assigned tasks, in the order of the operations.
 pub(crate) struct Placement {
+    /// The rules.
     setter: ReplicaDeviceSetter,
+    /// The number of operations that were placed on parameter servers so far, which determines the next task.
     next_task: usize,
+    /// The assigned devices.
     devices: HashMap<OpId, String>,
 }
 
 impl Placement {
+    /// Creates the state for a graph of which nothing is placed yet.
     pub(crate) fn new(setter: ReplicaDeviceSetter) -> Placement {
         Placement { setter, next_task: 0, devices: HashMap::new() }
     }

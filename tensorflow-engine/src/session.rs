@@ -39,15 +39,20 @@ pub struct TensorFlowSession {
 /// The state that a session and its callables share.
 struct Inner {
     api: Native,
+    /// TensorFlow's copy of the graph.
     mirror: Mirror,
+    /// TensorFlow's session. Runs in other threads hold it.
     native: Arc<NativeSession>,
+    /// The threads for runs that may be abandoned.
     workers: Workers,
+    /// True after the session was closed, so that cancelled runs are reported as such.
     closed: AtomicBool,
     /// The server that runs it; `None` for this process.
     master: Option<Creation>,
 }
 
 impl TensorFlowSession {
+    /// Creates a session on a graph. Nothing is copied before the first run.
     pub(crate) fn new(
         library: &Library,
         graph: &Graph,
@@ -196,7 +201,7 @@ fn uninitialized(graph: &Graph, error: Error) -> Error {
 /// TensorFlow rejects.
 #[derive(Default)]
 struct Fetched {
-    /// For each fetch its feed, if it has one.
+    /// For each fetch, its feed, if it has one.
     fed: SmallVec<[Option<usize>; 4]>,
     any: bool,
 }
@@ -317,7 +322,7 @@ impl fmt::Debug for TensorFlowSession {
 struct PreparedRun {
     inner: Arc<Inner>,
     graph: Graph,
-    /// For each output the feed that it is itself, if any.
+    /// For each output, the feed that replaces it, if any.
     fed: SmallVec<[Option<usize>; 4]>,
     outputs: SmallVec<[crate::ffi::NativeOutput; 4]>,
     targets: SmallVec<[crate::ffi::NativeOperation; 4]>,

@@ -9,11 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+/// A run with its result channel.
 type Job = Box<dyn FnOnce() + Send>;
 
 /// The threads of one session, one for each concurrent run. Dropping the value ends idle threads at once, and the others when
 /// their runs end.
 pub(crate) struct Workers {
+    /// The channel to the thread.
     jobs: Sender<Job>,
     /// The channel from which the threads receive jobs.
     waiting: Receiver<Job>,
@@ -22,6 +24,7 @@ pub(crate) struct Workers {
 }
 
 impl Workers {
+    /// Creates an empty set of threads.
     pub(crate) fn new() -> Workers {
         let (jobs, waiting) = unbounded();
         Workers { jobs, waiting, idle: Arc::default() }
@@ -65,6 +68,7 @@ impl Workers {
         }
     }
 
+    /// Passes a job to an idle thread, or starts a new one.
     fn start(&self, job: Job) -> Result<()> {
         // Relaxed: the count guards nothing, because jobs reach their thread through the channel.
         let claimed =

@@ -5,6 +5,7 @@ use super::api::TfBuffer;
 
 /// A buffer of TensorFlow's, such as a serialized message.
 pub(crate) struct Buffer {
+    /// The library that owns the buffer.
     api: Native,
     pointer: *mut TfBuffer,
 }
@@ -34,10 +35,12 @@ impl Buffer {
         Buffer { api, pointer }
     }
 
+    /// Returns the address to read from.
     pub(crate) fn as_ptr(&self) -> *const TfBuffer {
         self.pointer
     }
 
+    /// Returns the address for a call that writes to the buffer.
     pub(crate) fn as_mut_ptr(&mut self) -> *mut TfBuffer {
         self.pointer
     }

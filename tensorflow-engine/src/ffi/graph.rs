@@ -41,6 +41,7 @@ unsafe impl Send for NativeOutput {}
 unsafe impl Sync for NativeOutput {}
 
 impl NativeOperation {
+    /// Returns one of the outputs of the operation. An index beyond them is found by TensorFlow.
     pub(crate) fn output(self, index: u32) -> NativeOutput {
         NativeOutput(TfOutput { operation: self.0, index: index as c_int })
     }
@@ -53,6 +54,7 @@ pub(crate) struct ImportOptions {
 }
 
 impl ImportOptions {
+    /// Creates options without any mapping.
     pub(crate) fn new(api: Native) -> ImportOptions {
         // SAFETY: makes new options, owned here.
         ImportOptions { api, pointer: unsafe { (api.TF_NewImportGraphDefOptions)() } }
@@ -95,6 +97,7 @@ impl Drop for ImportOptions {
     }
 }
 
+/// Copies a text for C. A zero byte in it is an error, because it would end the text.
 pub(super) fn c_string(text: &str) -> Result<CString> {
     CString::new(text).map_err(|_| Error::value(format!("'{}' holds a zero byte", text.escape_debug())))
 }
@@ -106,10 +109,12 @@ impl NativeGraph {
         NativeGraph { api, pointer: unsafe { (api.TF_NewGraph)() } }
     }
 
+    /// Returns the functions of the library.
     pub(crate) fn api(&self) -> Native {
         self.api
     }
 
+    /// Returns the address, which is valid as long as the graph.
     pub(super) fn as_ptr(&self) -> *mut TfGraph {
         self.pointer
     }

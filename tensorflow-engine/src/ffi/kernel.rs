@@ -1,4 +1,8 @@
 //! Kernels of this program in TensorFlow's runtime: they call closures of the program.
+//!
+//! TensorFlow calls three functions for a kernel: one when a session first runs the node, one in each run, and one
+//! when the session is deleted. They are `extern "C"` functions here, which convert between C and [`HostKernel`]. No
+//! panic may unwind into C++, so each of them catches panics and reports them as errors.
 
 use super::Native;
 use super::api::{TfKernelConstruction, TfKernelContext};
@@ -35,7 +39,9 @@ static REGISTERED: Mutex<Option<(Native, FindKernel)>> = Mutex::new(None);
 /// The state of one kernel in TensorFlow.
 struct Kernel {
     api: Native,
+    /// The name of the operation, for errors.
     node: String,
+    /// The implementation.
     host: Arc<dyn HostKernel>,
 }
 
@@ -79,6 +85,7 @@ pub(crate) fn register_kernels(api: Native, find: FindKernel) -> Result<()> {
     Ok(())
 }
 
+/// Returns the error for kernels that cannot be registered.
 fn taken(why: &str) -> Error {
     Error::new(
         Code::FailedPrecondition,

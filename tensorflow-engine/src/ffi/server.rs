@@ -9,6 +9,7 @@ use std::ffi::CStr;
 /// A server in this process. It is never deleted, because TensorFlow cannot stop a started server, and ends the process if it is
 /// requested to.
 pub(crate) struct NativeServer {
+    /// The library in which the server runs.
     api: Native,
     pointer: *mut TfServer,
 }

@@ -1,4 +1,7 @@
 //! TensorFlow's sessions: creation, runs, and closing.
+//!
+//! `TF_SessionRun` may be called by many threads at once, also while another thread closes the session. Only deleting
+//! the session needs exclusive access, which the reference count provides: each run holds the session.
 
 use super::Native;
 use super::api::{TfOperation, TfOutput, TfSession, TfTensor};
@@ -18,7 +21,7 @@ pub(crate) struct NativeSession {
     pointer: *mut TfSession,
     /// Closing a session without a reachable master takes as long as its time limit, so it is done once.
     closed: AtomicBool,
-    /// Must outlive the session.
+    /// The graph of the session, which must outlive it.
     _graph: Arc<NativeGraph>,
 }
 
@@ -30,9 +33,13 @@ unsafe impl Sync for NativeSession {}
 /// One run: its feeds, fetches and targets. The arrays of inputs and values have equal lengths.
 #[derive(Default)]
 pub(crate) struct Run {
+    /// The fed outputs.
     pub(crate) inputs: SmallVec<[NativeOutput; 4]>,
+    /// The values of the fed outputs, in the same order.
     pub(crate) values: SmallVec<[NativeTensor; 4]>,
+    /// The fetched outputs.
     pub(crate) outputs: SmallVec<[NativeOutput; 4]>,
+    /// The operations to run without fetching anything.
     pub(crate) targets: SmallVec<[NativeOperation; 4]>,
     /// A serialized `RunOptions`; if absent, TensorFlow's defaults.
     pub(crate) options: Option<Buffer>,

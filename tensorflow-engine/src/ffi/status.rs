@@ -12,11 +12,13 @@ pub(crate) struct Status {
 }
 
 impl Status {
+    /// Creates a status, which is a success until a call sets it.
     pub(crate) fn new(api: Native) -> Status {
         // SAFETY: makes a new status, owned here.
         Status { api, pointer: unsafe { (api.TF_NewStatus)() } }
     }
 
+    /// Returns the address for a call that sets the status.
     pub(crate) fn as_ptr(&mut self) -> *mut TfStatus {
         self.pointer
     }

@@ -42,10 +42,12 @@ impl AsRef<[u8]> for Fetched {
     }
 }
 
+/// Returns the error for a tensor for which TensorFlow has no memory.
 fn too_large(shape: &Shape) -> Error {
     Error::value(format!("a tensor of shape {shape} is too large for TensorFlow"))
 }
 
+/// Returns the sizes as the C API takes them.
 fn sizes(shape: &Shape) -> Result<Vec<i64>> {
     shape.dims().iter().map(|&size| i64::try_from(size).map_err(|_| too_large(shape))).collect()
 }
@@ -57,6 +59,7 @@ impl NativeTensor {
         NativeTensor { api, pointer }
     }
 
+    /// Returns the address, which is valid as long as this value.
     pub(crate) fn as_ptr(&self) -> *mut TfTensor {
         self.pointer
     }
@@ -73,6 +76,8 @@ impl NativeTensor {
         }
     }
 
+    /// Creates a tensor of plain elements. From [`SHARED_FROM`] bytes on, and if it is aligned, TensorFlow shares the memory,
+    /// which a reference count keeps alive until TensorFlow frees its tensor. Otherwise the elements are copied.
     fn of_plain(api: Native, value: &Tensor) -> Result<NativeTensor> {
         let bytes = value.as_bytes()?;
         let sizes = sizes(value.shape())?;
@@ -107,6 +112,7 @@ impl NativeTensor {
         NativeTensor::checked(api, pointer, value.shape())
     }
 
+    /// Creates a tensor of strings, which TensorFlow copies, because their layout is its own.
     fn of_strings(api: Native, value: &Tensor) -> Result<NativeTensor> {
         let sizes = sizes(value.shape())?;
         let mut elements: Box<[TfString]> = value
@@ -140,6 +146,7 @@ impl NativeTensor {
         NativeTensor::checked(api, pointer, value.shape())
     }
 
+    /// Takes over a new tensor; a null pointer is a lack of memory.
     fn checked(api: Native, pointer: *mut TfTensor, shape: &Shape) -> Result<NativeTensor> {
         if pointer.is_null() {
             return Err(Error::new(
@@ -164,6 +171,7 @@ impl NativeTensor {
         NativeTensor { api: self.api, pointer }
     }
 
+    /// Returns the elements as bytes.
     fn bytes(&self) -> &[u8] {
         // SAFETY: data and length of one tensor, which lives as long as the result. An empty tensor may have no data.
         unsafe {
@@ -173,6 +181,7 @@ impl NativeTensor {
         }
     }
 
+    /// Returns the shape.
     fn shape(&self) -> Shape {
         // SAFETY: the indices are below the rank.
         unsafe {
@@ -190,7 +199,7 @@ impl NativeTensor {
         let Some(dtype) = DType::from_number(number) else {
             return Err(Error::new(
                 Code::Unimplemented,
-                format!("TensorFlow gave a tensor of dtype {number}"),
+                format!("TensorFlow returned a tensor of dtype {number}"),
             ));
         };
         let shape = self.shape();
@@ -203,9 +212,10 @@ impl NativeTensor {
         }
     }
 
+    /// Copies the strings of a tensor.
     fn to_strings(&self, shape: Shape) -> Result<Tensor> {
         let count = shape.elements();
-        // SAFETY: a string tensor holds as many strings as its shape says.
+        // SAFETY: a string tensor holds as many strings as its shape has elements.
         let start = unsafe { (self.api.TF_TensorData)(self.pointer) }.cast::<TfString>();
         let string = |index: usize| {
             // SAFETY: below the count; pointer and size are those of one string, whose bytes are copied.

@@ -25,7 +25,7 @@ pub(crate) struct Pair {
 /// How the two differ.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// Not at all.
+    /// The engines do not differ at all.
     Same,
     /// Our engine lacks something.
     Missing(String),
@@ -53,7 +53,7 @@ impl Engines {
     }
 }
 
-/// Whether our engine said that it cannot, rather than that the graph is wrong.
+/// Returns true if the embedded engine reports that it lacks something, rather than that the graph is wrong.
 fn is_missing(error: &Error) -> bool {
     error.code() == Code::Unimplemented
 }

@@ -180,7 +180,7 @@ fn pools(cases: &mut Vec<Case>) {
     }
 }
 
-fn normalisations(cases: &mut Vec<Case>) {
+fn normalizations(cases: &mut Vec<Case>) {
     for dtype in FLOATS {
         for shape in [&[4usize, 5][..], &[2, 3, 4], &[1, 1], &[0, 3], &[7]] {
             for op_type in ["Softmax", "LogSoftmax"] {
@@ -248,7 +248,7 @@ pub(crate) fn all(engines: &Engines, report: &mut Report) {
     products(&mut cases);
     convolutions(&mut cases);
     pools(&mut cases);
-    normalisations(&mut cases);
+    normalizations(&mut cases);
     images(&mut cases);
     run(engines, report, cases, DIFFERENT);
 }

@@ -80,7 +80,7 @@ fn gradients_flow_through_the_gradient_closure() {
     assert_eq!(open(&engine, &graph).run(&dx, ()).unwrap(), Tensor::from([2.0f32, 4.0, 6.0]));
 }
 
-/// A graph whose function `f` calls a closure, and whose loop calls it until the closure of its condition says no.
+/// A graph whose function `f` calls a closure, and whose loop calls it until the closure of its condition returns false.
 fn with_function_and_loop() -> (Graph, Output, Output) {
     let graph = Graph::new();
     let scalar = || PartialShape::scalar();
@@ -152,7 +152,7 @@ fn errors_and_panics_are_the_operations() {
 }
 
 #[test]
-fn imported_ones_without_closure_are_refused_by_name() {
+fn imported_functions_without_a_closure_are_refused_by_name() {
     let Some(engine) = support::engine() else { return };
     let (graph, called, _) = with_function_and_loop();
     let message = to_graph_def(&graph).unwrap();

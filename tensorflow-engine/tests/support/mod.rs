@@ -5,7 +5,7 @@ mod skipped;
 
 use tensorflow_engine::TensorFlowEngine;
 
-/// The engine; without TensorFlow on this machine `None`, and the tests say so.
+/// The engine; `None` without TensorFlow on this machine, which the tests report.
 pub(crate) fn engine() -> Option<TensorFlowEngine> {
     match TensorFlowEngine::new() {
         Ok(engine) => Some(engine),
