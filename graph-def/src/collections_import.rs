@@ -84,6 +84,7 @@ fn add_global_step(graph: &Graph, imported: &Imported) -> Result<()> {
     }
 }
 
+/// Adds the items of one collection, decoded by the collection's name or kept by their kind.
 fn import_collection(
     graph: &Graph,
     name: &str,
@@ -126,11 +127,14 @@ fn import_collection(
     }
 }
 
+/// Adds items that need no decoding under a key of their own type.
 fn add_all<T: std::any::Any + Clone + Send + Sync>(graph: &Graph, name: &str, items: &[T]) -> Result<()> {
     let key = CollectionKey::<T>::from_name(name);
     items.iter().try_for_each(|item| graph.add_to_collection(&key, item.clone()))
 }
 
+/// Adds an operation or output that a collection names. A name that is not in the graph is skipped with a warning,
+/// because TensorFlow writes such names, too, when it exports a part of a graph.
 fn import_node(graph: &Graph, collection: &str, name: &str, imported: &Imported) -> Result<()> {
     let as_operation = OF_OPERATIONS.contains(&collection);
     let as_output = OF_OUTPUTS.contains(&collection) || (name.contains(':') && !as_operation);
@@ -157,12 +161,16 @@ fn operation_name(name: &str) -> &str {
 
 /// Variables by their handles, so that each exists once, however many collections list it.
 struct Variables<'a> {
+    /// The imported operations, among which names are looked up.
     imported: &'a Imported,
+    /// The variables so far, by their handles.
     known: HashMap<Endpoint, Variable>,
+    /// The variables in the order in which collections list them.
     order: Vec<Variable>,
 }
 
 impl Variables<'_> {
+    /// Returns the variable that a message describes, which is created when it is first met.
     fn import(&mut self, def: &VariableDef) -> Result<Variable> {
         let place = |error: Error| error.context(format!("variable '{}'", def.variable_name));
         let handle = self.imported.output(&def.variable_name).map_err(place)?;
@@ -176,6 +184,10 @@ impl Variables<'_> {
     }
 }
 
+/// Creates a variable from the names of its operations.
+///
+/// # Errors
+/// A key error for a name that the graph does not have.
 fn variable(imported: &Imported, handle: Output, def: &VariableDef) -> Result<Variable> {
     let initializer = imported.operation(operation_name(&def.initializer_name))?.clone();
     // The value that the initializer assigns; the file may name a tensor before it.
@@ -198,6 +210,10 @@ fn variable(imported: &Imported, handle: Output, def: &VariableDef) -> Result<Va
     }))
 }
 
+/// Converts the place of a part of a partitioned variable.
+///
+/// # Errors
+/// `DataLoss` for negative sizes and for shapes of different ranks.
 fn slice_info(def: &SaveSliceInfoDef) -> Result<SliceInfo> {
     let sizes = |sizes: &[i64]| -> Result<Vec<usize>> {
         let wrong = |_| Error::new(Code::DataLoss, "a slice has a negative size");
@@ -215,6 +231,8 @@ fn slice_info(def: &SaveSliceInfoDef) -> Result<SliceInfo> {
     })
 }
 
+/// Creates a queue runner from the names of its operations. Without codes, `OutOfRange` closes its queue, as in
+/// TensorFlow.
 fn queue_runner(imported: &Imported, def: &QueueRunnerDef) -> Result<QueueRunner> {
     let operation = |name: &String| imported.operation(operation_name(name)).cloned();
     let enqueue: Result<Vec<Operation>> = def.enqueue_op_name.iter().map(operation).collect();

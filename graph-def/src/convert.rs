@@ -14,6 +14,7 @@ const MAX_RANK: usize = 254;
 
 // ---- to messages -----------------------------------------------------------------------------------------
 
+/// Converts a shape. Unknown sizes are -1; an unknown rank has a separate flag.
 pub(crate) fn shape_to_proto(shape: &PartialShape) -> TensorShape {
     match shape.sizes() {
         None => TensorShape { dim: Vec::new(), unknown_rank: true },
@@ -24,6 +25,7 @@ pub(crate) fn shape_to_proto(shape: &PartialShape) -> TensorShape {
     }
 }
 
+/// Serializes a tensor as a `TensorProto`, in TensorFlow's most compact form.
 pub(crate) fn tensor_to_proto(tensor: &Tensor) -> Result<Bytes> {
     let stored = StoredTensor::new(tensor).map_err(|error| {
         Error::invalid_argument("a tensor cannot be converted to a message").with_source(error)
@@ -31,10 +33,12 @@ pub(crate) fn tensor_to_proto(tensor: &Tensor) -> Result<Bytes> {
     Ok(stored.as_encoded().clone())
 }
 
+/// Converts the attributes of an operation or function.
 pub(crate) fn attrs_to_proto(attrs: &Attrs) -> Result<BTreeMap<String, proto::AttrValue>> {
     attrs.iter().map(|(name, value)| Ok((name.clone(), attr_to_proto(name, value)?))).collect()
 }
 
+/// Converts the value of one attribute; `name` is for errors.
 pub(crate) fn attr_to_proto(name: &str, value: &AttrValue) -> Result<proto::AttrValue> {
     let value = match value {
         AttrValue::Int(value) => Value::Int(*value),
@@ -51,10 +55,12 @@ pub(crate) fn attr_to_proto(name: &str, value: &AttrValue) -> Result<proto::Attr
     Ok(proto::AttrValue { value: Some(value) })
 }
 
+/// Converts a function attribute: the name of the function and its parameters.
 fn func_to_proto(name: &str, attrs: &Attrs) -> Result<NameAttrList> {
     Ok(NameAttrList { name: name.to_owned(), attr: attrs_to_proto(attrs)? })
 }
 
+/// Converts a list. A message has one list for each kind of item, so items are distributed by their kinds.
 fn list_to_proto(name: &str, values: &[AttrValue]) -> Result<AttrList> {
     let mut list = AttrList::default();
     for value in values {
@@ -73,12 +79,14 @@ fn list_to_proto(name: &str, values: &[AttrValue]) -> Result<AttrList> {
     Ok(list)
 }
 
+/// Returns the error for a value that messages cannot represent.
 fn unknown_kind(name: &str, value: &AttrValue) -> Error {
     Error::invalid_argument(format!("attribute '{name}' has no form in a GraphDef: {value:?}"))
 }
 
 // ---- from messages ---------------------------------------------------------------------------------------
 
+/// Returns the dtype with a number, or an error for an unknown one.
 pub(crate) fn dtype_from_number(number: i32) -> Result<DType> {
     DType::from_number(number).ok_or_else(|| Error::invalid_argument(format!("unknown dtype {number}")))
 }
@@ -93,6 +101,10 @@ pub(crate) fn maybe_ref_dtype(number: i32) -> Result<(DType, bool)> {
     Ok((dtype_from_number(number)?, false))
 }
 
+/// Converts a shape of a file.
+///
+/// # Errors
+/// `InvalidArgument` for more than 254 dimensions and for sizes below -1.
 pub(crate) fn shape_from_proto(shape: &TensorShape) -> Result<PartialShape> {
     if shape.unknown_rank {
         return Ok(PartialShape::unknown());
@@ -149,6 +161,11 @@ pub(crate) fn attrs_from_proto(attrs: &BTreeMap<String, proto::AttrValue>) -> Re
     Ok(read)
 }
 
+/// Converts the value of an attribute.
+///
+/// # Errors
+/// `Unimplemented` for a placeholder outside of a function; `InvalidArgument` for malformed shapes, dtypes and
+/// tensors.
 pub(crate) fn attr_from_proto(value: &Value) -> Result<AttrValue> {
     Ok(match value {
         Value::Int(value) => AttrValue::Int(*value),
@@ -169,6 +186,8 @@ pub(crate) fn attr_from_proto(value: &Value) -> Result<AttrValue> {
     })
 }
 
+/// Converts a list. Only one of the lists of a message has items in practice; if several have, they follow each other
+/// in the order of their fields.
 fn list_from_proto(list: &AttrList) -> Result<Vec<AttrValue>> {
     let AttrList { s, i, f, b, r#type, shape, tensor, func } = list;
     let mut values = Vec::new();

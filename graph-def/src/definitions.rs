@@ -14,19 +14,25 @@ use std::collections::HashMap;
 /// The data that accompanies the nodes of a message: definitions, which are a list of op types and the signatures of functions (op
 /// types too), and the file that the message was read from.
 pub(crate) struct Definitions<'a> {
+    /// The definitions that came with the message, by op type.
     given: HashMap<&'a str, &'a proto::OpDef>,
+    /// The file of the message, for errors.
     file: Option<&'a str>,
 }
 
 /// The outputs of one output argument.
 #[derive(Clone, Debug)]
 pub(crate) struct OutputArg {
+    /// The name of the argument.
     pub(crate) name: String,
+    /// The dtype of each tensor of the argument.
     pub(crate) dtypes: Vec<DType>,
+    /// True if its tensors are references to variables.
     pub(crate) is_ref: bool,
 }
 
 impl<'a> Definitions<'a> {
+    /// Collects the definitions of an op list and the signatures of a function library.
     pub(crate) fn new(list: Option<&'a OpList>, library: Option<&'a FunctionDefLibrary>) -> Definitions<'a> {
         let ops = list.iter().flat_map(|list| &list.op);
         let functions = library.iter().flat_map(|library| &library.function);
@@ -96,10 +102,12 @@ fn with_defaults(attrs: &Attrs, defaults: impl IntoIterator<Item = (String, Attr
     filled
 }
 
+/// Returns the tensors of an output argument of the op library.
 fn known_output(arg: &ArgDef, attrs: &Attrs) -> Result<OutputArg> {
     Ok(OutputArg { name: arg.name.clone(), dtypes: dtypes_of(&arg.arg_type, attrs)?, is_ref: arg.is_ref })
 }
 
+/// Returns the tensors of an output argument of a definition in the message.
 fn given_output(arg: &proto::ArgDef, attrs: &Attrs) -> Result<OutputArg> {
     let mut is_ref = arg.is_ref;
     let dtypes = if !arg.type_list_attr.is_empty() {
@@ -118,6 +126,7 @@ fn given_output(arg: &proto::ArgDef, attrs: &Attrs) -> Result<OutputArg> {
     Ok(OutputArg { name: arg.name.clone(), dtypes, is_ref })
 }
 
+/// Returns the dtypes of an argument, whose number may depend on an attribute.
 fn dtypes_of(arg_type: &ArgType, attrs: &Attrs) -> Result<Vec<DType>> {
     Ok(match arg_type {
         ArgType::Fixed(dtype) => vec![*dtype],
@@ -130,14 +139,17 @@ fn dtypes_of(arg_type: &ArgType, attrs: &Attrs) -> Result<Vec<DType>> {
     })
 }
 
+/// Returns the error for an attribute that is needed to determine the outputs.
 fn missing(name: &str) -> Error {
     Error::value(format!("attribute '{name}' is missing or has the wrong type"))
 }
 
+/// Returns a dtype attribute.
 fn type_attr(attrs: &Attrs, name: &str) -> Result<DType> {
     attrs.get(name).and_then(AttrValue::as_type).ok_or_else(|| missing(name))
 }
 
+/// Returns an attribute that is a list of dtypes.
 fn types_attr(attrs: &Attrs, name: &str) -> Result<Vec<DType>> {
     attrs.get(name).and_then(AttrValue::as_types).ok_or_else(|| missing(name))
 }
@@ -145,6 +157,10 @@ fn types_attr(attrs: &Attrs, name: &str) -> Result<Vec<DType>> {
 /// The largest number of inputs or outputs that an attribute may request: a damaged number must not exhaust the memory.
 const MAX_COUNT: i64 = 1 << 20;
 
+/// Returns an attribute that is a number of tensors.
+///
+/// # Errors
+/// A value error if it is missing, negative, or larger than 2^20.
 pub(crate) fn count_attr(attrs: &Attrs, name: &str) -> Result<usize> {
     let count = attrs.get(name).and_then(AttrValue::as_int).ok_or_else(|| missing(name))?;
     if !(0..=MAX_COUNT).contains(&count) {

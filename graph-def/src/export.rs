@@ -34,10 +34,15 @@ pub(crate) const OUTPUT_SHAPES: &str = "_output_shapes";
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ExportOptions {
+    /// The first operation to export.
     first: OpId,
+    /// True to add the attribute `_output_shapes`.
     output_shapes: bool,
+    /// True to leave out attributes with default values.
     strip_defaults: bool,
+    /// True to leave out the devices.
     clear_devices: bool,
+    /// True to export the main saver only.
     clear_extraneous_savers: bool,
 }
 
@@ -132,18 +137,22 @@ impl ExportOptions {
         self
     }
 
+    /// Returns true if only the main saver is exported.
     pub(crate) fn clears_extraneous_savers(&self) -> bool {
         self.clear_extraneous_savers
     }
 
+    /// Returns true if devices are left out.
     pub(crate) fn clears_devices(&self) -> bool {
         self.clear_devices
     }
 
+    /// Returns true if nodes have the attribute `_output_shapes`.
     pub(crate) fn adds_output_shapes(&self) -> bool {
         self.output_shapes
     }
 
+    /// Returns true if attributes with default values are left out.
     pub(crate) fn strips_defaults(&self) -> bool {
         self.strip_defaults
     }
@@ -188,6 +197,7 @@ pub fn to_graph_def_with(graph: &Graph, options: &ExportOptions) -> Result<Graph
     Ok(GraphDef { node: node?, library, versions, ..GraphDef::default() })
 }
 
+/// Exports all functions of a graph with their gradients; `None` if there are no functions.
 fn library_to_proto(graph: &Graph) -> Result<Option<FunctionDefLibrary>> {
     let functions = graph.functions();
     if functions.is_empty() {
@@ -237,6 +247,7 @@ pub(crate) fn node_without_inputs(operation: &Operation, options: &ExportOptions
     Ok(node)
 }
 
+/// Removes attributes that have the default of their definition. Operations without a definition keep all attributes.
 fn strip_defaults(operation: &Operation, node: &mut NodeDef) -> Result<()> {
     let Some(def) = operation.def() else { return Ok(()) };
     for attr in &def.signature().attrs {
@@ -248,6 +259,7 @@ fn strip_defaults(operation: &Operation, node: &mut NodeDef) -> Result<()> {
     Ok(())
 }
 
+/// Adds the attribute with the shapes of all outputs.
 fn add_output_shapes(operation: &Operation, node: &mut NodeDef) {
     if operation.num_outputs() == 0 {
         return;

@@ -93,6 +93,7 @@ fn is_mostly_text(path: &Path, content: &[u8]) -> bool {
         || !content.iter().any(|&byte| byte < b' ' && !matches!(byte, b'\n' | b'\r' | b'\t'))
 }
 
+/// Returns the error for a text file with bytes that are not UTF-8, with their offset.
 fn not_utf8(content: &[u8], at: usize) -> Error {
     let before = &content[..at];
     let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
@@ -142,6 +143,7 @@ fn ends_early(bytes: &[u8]) -> Option<Error> {
 /// The highest number of a field in a graph's messages.
 const MOST_FIELDS: u64 = 7;
 
+/// Reads a varint off the front of some bytes.
 fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut value = 0u64;
     for (index, &byte) in bytes.iter().take(10).enumerate() {
@@ -159,6 +161,7 @@ fn is_text(path: &Path, content: &str) -> bool {
         || !content.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
 }
 
+/// Parses a binary message, which may be a meta graph or a plain graph.
 fn binary(bytes: Bytes) -> Result<MetaGraphDef> {
     // Each message may decode as the other; only a graph has nodes with names and types.
     let is_graph = |graph: &GraphDef| {
@@ -244,6 +247,7 @@ pub fn write_graph(path: impl AsRef<Path>, message: &GraphDef) -> Result<()> {
     write(path.as_ref(), || message.to_bytes(), || message.to_text())
 }
 
+/// Writes a file, in text form if its name ends with `.pbtxt`. Missing folders are created.
 fn write(path: &Path, binary: impl FnOnce() -> Bytes, text: impl FnOnce() -> Result<String>) -> Result<()> {
     let content = match path.extension() {
         Some(ending) if ending == TEXT => Bytes::from(text()?),

@@ -17,21 +17,27 @@ pub(crate) fn function_to_proto(graph: &Graph, function: &Function) -> Result<Fu
     body.to_proto().map_err(|error| error.context(format!("function '{}'", function.name())))
 }
 
+/// A function that is being exported.
 struct Body<'a> {
+    /// The graph whose library has the function.
     graph: &'a Graph,
+    /// The function.
     function: &'a Function,
     /// The names of the arguments, by the outputs of the body that represent them.
     arguments: HashMap<Endpoint, String>,
+    /// The names of the arguments, in order.
     names: Vec<String>,
 }
 
 impl<'a> Body<'a> {
+    /// Chooses the names of the arguments.
     fn of(graph: &'a Graph, function: &'a Function) -> Body<'a> {
         let names = argument_names(function);
         let arguments = function.inputs().iter().map(Output::endpoint).zip(names.iter().cloned()).collect();
         Body { graph, function, arguments, names }
     }
 
+    /// Exports signature, nodes, and results.
     fn to_proto(&self) -> Result<FunctionDef> {
         let mut message =
             FunctionDef { attr: attrs_to_proto(self.function.attrs())?, ..FunctionDef::default() };
@@ -67,6 +73,7 @@ impl<'a> Body<'a> {
             && operation.outputs().iter().all(|output| self.arguments.contains_key(&output.endpoint()))
     }
 
+    /// Exports an operation of the body. In functions, inputs have the form `node:argument:index`.
     fn node(&self, operation: &Operation) -> Result<NodeDef> {
         let mut node = node_without_inputs(operation, &ExportOptions::default())?;
         for input in operation.inputs() {
@@ -95,6 +102,7 @@ impl<'a> Body<'a> {
     }
 }
 
+/// Describes an argument or result by the output that represents it.
 fn argument(name: &str, output: &Output) -> ArgDef {
     ArgDef {
         name: name.to_owned(),
@@ -125,6 +133,8 @@ fn argument_names(function: &Function) -> Vec<String> {
     names
 }
 
+/// Returns a name that is valid for an argument: lower-case letters, digits, and underscores, beginning with a
+/// letter.
 fn fit(name: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
     let fitted: String = name.chars().map(plain).collect();

@@ -47,6 +47,7 @@ fn add(graph: &Graph, function: Function) -> Result<()> {
     Err(Error::value(format!("the graph already has a different function '{}'", function.name())))
 }
 
+/// Creates the body of a function in a graph of its own.
 fn import_function(
     message: &FunctionDef,
     signature: &OpDef,
@@ -101,6 +102,7 @@ fn argument(
     Ok(builder.attr("shape", shape).try_finish()?.output(0))
 }
 
+/// Returns the shape that a message states for an argument; unknown if it states none.
 fn known_shape(message: &FunctionDef, position: usize) -> PartialShape {
     let attrs = u32::try_from(position).ok().and_then(|position| message.arg_attr.get(&position));
     let value = attrs.and_then(|attrs| attrs.attr.get(OUTPUT_SHAPES)?.value.as_ref());
@@ -109,6 +111,7 @@ fn known_shape(message: &FunctionDef, position: usize) -> PartialShape {
     first.cloned().unwrap_or_default()
 }
 
+/// Returns the outputs that the function returns, by the names of its results.
 fn returned(
     nodes: &Nodes<'_>,
     message: &FunctionDef,
@@ -119,6 +122,7 @@ fn returned(
     nodes.resolve_in_function(text, arguments).map_err(|error| error.context(format!("result '{name}'")))
 }
 
+/// Returns the operations that have to run in each call although no result needs them.
 fn control_outputs(message: &FunctionDef, signature: &OpDef, made: &[Operation]) -> Result<Vec<Operation>> {
     let find = |name: &String| {
         let node = message.control_ret.get(name);

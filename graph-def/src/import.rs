@@ -29,11 +29,17 @@ use std::path::Path;
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ImportOptions {
+    /// The scope of all operations; empty for none.
     prefix: String,
+    /// Outputs of the graph that replace outputs of the message, by name.
     input_map: BTreeMap<String, Output>,
+    /// Definitions of op types that the op library lacks.
     op_list: Option<OpList>,
+    /// True to ignore the devices of nodes.
     clear_devices: bool,
+    /// The closures of `py_func` operations, by name or token.
     py_funcs: BTreeMap<String, HostFunction>,
+    /// The file of the message, for errors.
     file: Option<String>,
 }
 
@@ -160,6 +166,7 @@ impl ImportOptions {
         self
     }
 
+    /// Returns true if definitions were passed, which take precedence over those of the message.
     pub(crate) fn has_op_list(&self) -> bool {
         self.op_list.is_some()
     }
@@ -179,7 +186,9 @@ impl ImportOptions {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Imported {
+    /// The operations in the order of the message's nodes.
     operations: Vec<Operation>,
+    /// Their places, by the names in the message.
     by_name: HashMap<String, usize>,
     /// The tensors named by [`ImportOptions::map_input`] that no operation used.
     pub unused_inputs: Vec<String>,
@@ -292,6 +301,7 @@ pub fn import_graph_def(graph: &Graph, message: &GraphDef, options: &ImportOptio
     })
 }
 
+/// Imports functions first, then nodes, then the closures of host functions.
 fn import(graph: &Graph, message: &GraphDef, options: &ImportOptions) -> Result<Imported> {
     let instantiated = without_parameters(message)?;
     let message = instantiated.as_ref().unwrap_or(message);

@@ -23,6 +23,7 @@ const MAX_DEPTH: usize = 32;
 /// The largest number of tensors in one argument.
 const MAX_TENSORS: i64 = 1 << 16;
 
+/// The parameters of a call, by name.
 type Attrs = BTreeMap<String, AttrValue>;
 
 /// Returns the message without functions that have parameters; `None` if it has no such functions.
@@ -84,6 +85,7 @@ struct Instances<'a> {
 }
 
 impl Instances<'_> {
+    /// Replaces calls with parameters in the body of a function.
     fn in_function(&mut self, function: &mut FunctionDef) -> Result<()> {
         let name = function.signature.as_ref().map(|signature| signature.name.clone()).unwrap_or_default();
         for node in &mut function.node_def {
@@ -92,10 +94,12 @@ impl Instances<'_> {
         Ok(())
     }
 
+    /// Replaces calls with parameters in a node.
     fn in_node(&mut self, node: &mut NodeDef) -> Result<()> {
         self.in_calls(node).map_err(|error| crate::nodes::at(node, error))
     }
 
+    /// Replaces the op type of a node that calls a function by its name.
     fn in_calls(&mut self, node: &mut NodeDef) -> Result<()> {
         for value in node.attr.values_mut() {
             self.in_value(value)?;
@@ -106,6 +110,7 @@ impl Instances<'_> {
         Ok(())
     }
 
+    /// Replaces functions with parameters in the value of an attribute, at any depth.
     fn in_value(&mut self, value: &mut AttrValue) -> Result<()> {
         match &mut value.value {
             Some(Value::Func(func)) => self.in_func(func),
@@ -114,6 +119,7 @@ impl Instances<'_> {
         }
     }
 
+    /// Replaces one function with parameters by the name of an instance, which is created at first use.
     fn in_func(&mut self, func: &mut NameAttrList) -> Result<()> {
         for value in func.attr.values_mut() {
             self.in_value(value)?;
@@ -259,6 +265,7 @@ fn instantiate(
     Ok(made)
 }
 
+/// Returns true for an argument that stands for a list of tensors.
 fn is_list(arg: &ArgDef) -> bool {
     !arg.number_attr.is_empty() || !arg.type_list_attr.is_empty()
 }

@@ -27,11 +27,15 @@ const MAX_OUTPUTS: usize = 1 << 22;
 
 /// Creates operations one after the other, each after its inputs.
 pub(crate) struct Maker<'a> {
+    /// The nodes with their resolved inputs.
     nodes: &'a Nodes<'a>,
+    /// The graph that gets the operations.
     graph: Graph,
+    /// The prefix of all names, with a `/` at its end, or empty.
     scope: String,
     /// The origin of operations without a more specific one.
     imported: Origin,
+    /// The operations so far, by the places of their nodes.
     made: Vec<Option<Operation>>,
     /// For operations of types that only the message defines: the names and numbers of their outputs.
     arguments: HashMap<usize, Vec<(String, usize)>>,
@@ -39,6 +43,7 @@ pub(crate) struct Maker<'a> {
     uses: Option<Uses>,
     /// The nodes with a backward edge among their inputs.
     open: Vec<usize>,
+    /// The number of outputs so far, which is limited.
     outputs: usize,
 }
 
@@ -49,6 +54,7 @@ type Uses = HashMap<usize, BTreeMap<Slot, Option<DType>>>;
 type Slot = (String, usize);
 
 impl<'a> Maker<'a> {
+    /// Creates a maker; no operation exists yet.
     pub(crate) fn new(nodes: &'a Nodes<'a>, graph: &Graph, scope: &str) -> Maker<'a> {
         Maker {
             nodes,
@@ -63,10 +69,15 @@ impl<'a> Maker<'a> {
         }
     }
 
+    /// Returns the operations in the order of their nodes.
     pub(crate) fn into_operations(self) -> Vec<Operation> {
         self.made.into_iter().flatten().collect()
     }
 
+    /// Creates the operation of a node, whose inputs exist unless they lead back in a loop.
+    ///
+    /// # Errors
+    /// The errors of creating an operation, and errors of the node's attributes.
     pub(crate) fn make(&mut self, index: usize) -> Result<()> {
         let node = &self.nodes.nodes[index];
         let mut attrs = attrs_from_proto(&node.attr)?;
@@ -126,10 +137,12 @@ impl<'a> Maker<'a> {
         Ok(())
     }
 
+    /// Returns the operation of a node that was created.
     fn operation(&self, index: usize) -> Result<&Operation> {
         self.made[index].as_ref().ok_or_else(|| Error::value("an input was not created"))
     }
 
+    /// Returns the data inputs of a node.
     fn data_inputs(&self, index: usize) -> Result<Vec<Output>> {
         let mut outputs = Vec::new();
         for input in &self.nodes.inputs[index] {
@@ -223,6 +236,7 @@ impl<'a> Maker<'a> {
         self.infos(node, &args)
     }
 
+    /// Returns the dtypes and shapes of a node's outputs; shapes come from the attribute `_output_shapes`.
     fn infos(&mut self, node: &NodeDef, args: &[OutputArg]) -> Result<Vec<OutputInfo>> {
         self.outputs = self.outputs.saturating_add(args.iter().map(|arg| arg.dtypes.len()).sum());
         if self.outputs > MAX_OUTPUTS {
@@ -258,7 +272,7 @@ impl<'a> Maker<'a> {
     }
 
     /// Infers the outputs of an operation without a definition: as many as are used or have a shape, with the dtypes that their
-    /// users require, or that attributes usually give.
+    /// users require, or that usually follows from attributes.
     fn guessed(&mut self, index: usize, attrs: &Attrs) -> Result<Vec<OutputArg>> {
         if self.uses.is_none() {
             self.uses = Some(uses(self.nodes));
@@ -332,6 +346,7 @@ impl<'a> Maker<'a> {
     }
 }
 
+/// Adds outputs that are described rather than inferred.
 fn described(mut builder: OpBuilder, outputs: Vec<OutputInfo>) -> OpBuilder {
     for output in outputs {
         builder = builder.described_output(output);

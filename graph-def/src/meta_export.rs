@@ -160,12 +160,14 @@ fn existing(graph: &Graph, saver: &GraphSaver, kept: &Arc<Kept>) -> Option<Saver
     })
 }
 
+/// Counts equal names, because the parts of a partitioned variable share one.
 fn count(names: impl Iterator<Item = String>) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     names.for_each(|name| *counts.entry(name).or_default() += 1);
     counts
 }
 
+/// Exports all collections whose items have a form in a meta graph.
 fn collections(graph: &Graph, savers: Vec<SaverDef>) -> BTreeMap<String, CollectionDef> {
     let mut all = BTreeMap::new();
     for name in graph.collection_names() {
@@ -213,14 +215,17 @@ fn collection(graph: &Graph, name: &str) -> Option<Collection> {
     items::<Raw>(graph, name).pop().and_then(|raw| raw.0.kind)
 }
 
+/// Returns the items of one type in a collection.
 fn items<T: Any + Clone + Send + Sync>(graph: &Graph, name: &str) -> Vec<T> {
     graph.collection(&CollectionKey::<T>::from_name(name))
 }
 
+/// Serializes messages as the items of a collection.
 fn messages<'m, M: Message + 'm>(messages: impl Iterator<Item = &'m M>) -> Collection {
     Collection::Bytes(BytesList { value: messages.map(|message| message.encode_to_vec().into()).collect() })
 }
 
+/// Describes a variable by the names of its operations.
 fn variable_def(variable: &Variable) -> VariableDef {
     let sizes = |sizes: &[usize]| sizes.iter().map(|&size| i64::try_from(size).unwrap_or(i64::MAX)).collect();
     VariableDef {
@@ -240,6 +245,7 @@ fn variable_def(variable: &Variable) -> VariableDef {
     }
 }
 
+/// Describes a queue runner by the names of its operations.
 fn queue_runner_def(runner: &QueueRunner) -> QueueRunnerDef {
     QueueRunnerDef {
         queue_name: runner.queue().to_owned(),

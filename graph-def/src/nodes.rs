@@ -45,31 +45,39 @@ pub(crate) enum Input {
 /// The position of an output among a node's outputs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Place {
-    /// By index.
+    /// An output by its index.
     Index(usize),
-    /// By output argument and the index in it.
+    /// An output by its output argument and the index in it.
     Named(String, usize),
 }
 
 /// All nodes with their inputs resolved.
 pub(crate) struct Nodes<'a> {
+    /// The nodes of the message.
     pub(crate) nodes: &'a [NodeDef],
+    /// The resolved inputs of each node.
     pub(crate) inputs: Vec<Vec<Input>>,
     /// The results of a function, which count as used.
     pub(crate) returned: Vec<Input>,
+    /// The definitions of op types for this message.
     pub(crate) definitions: &'a Definitions<'a>,
+    /// Names of the input map that no node uses.
     unused: Vec<String>,
+    /// The places of the nodes by name.
     by_name: HashMap<&'a str, usize>,
     syntax: Syntax,
 }
 
 /// The result of an import of nodes.
 pub(crate) struct Made {
+    /// The created operations.
     pub(crate) operations: Vec<Operation>,
+    /// Names of the input map that no node used.
     pub(crate) unused: Vec<String>,
 }
 
 impl<'a> Nodes<'a> {
+    /// Returns true if devices of nodes are ignored.
     pub(crate) fn clears_devices(&self) -> bool {
         matches!(self.syntax, Syntax::Graph { clear_devices: true, .. })
     }
@@ -81,6 +89,10 @@ impl<'a> Nodes<'a> {
         matches!(self.syntax, Syntax::Graph { producer, .. } if producer <= LAST)
     }
 
+    /// Resolves the inputs of all nodes.
+    ///
+    /// # Errors
+    /// A value error for a name that occurs twice, and for an input that names no node.
     pub(crate) fn new(
         nodes: &'a [NodeDef],
         syntax: Syntax,
@@ -113,11 +125,13 @@ impl<'a> Nodes<'a> {
         Ok(all)
     }
 
+    /// Returns the place of a node by its name.
     fn node(&self, name: &str) -> Result<usize> {
         let missing = || Error::value(format!("its input '{name}' does not exist"));
         self.by_name.get(name).copied().ok_or_else(missing)
     }
 
+    /// Resolves an input of a graph: `name`, `name:output`, or `^name`.
     fn resolve<'t>(&self, text: &'t str, used: &mut HashSet<&'t str>) -> Result<Input> {
         if let Some(name) = text.strip_prefix('^') {
             return match &self.syntax {
@@ -225,6 +239,7 @@ impl<'a> Nodes<'a> {
         Ok((maker.into_operations(), outputs?))
     }
 
+    /// Creates all operations in topological order. Backward edges of loops are connected at the end.
     fn make_all(&self, graph: &Graph, scope: &str) -> Result<Maker<'_>> {
         let mut maker = Maker::new(self, graph, scope);
         for node in self.order()? {
@@ -235,6 +250,7 @@ impl<'a> Nodes<'a> {
     }
 }
 
+/// Parses the index of an output.
 fn number(text: &str, index: &str) -> Result<usize> {
     index.parse().map_err(|_| Error::value(format!("its input '{text}' has no valid output number")))
 }

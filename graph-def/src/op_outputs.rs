@@ -13,6 +13,7 @@ const TABLE: &str = include_str!("op_outputs.txt");
 /// The outputs of an op type.
 #[derive(Debug)]
 pub(crate) struct Outputs {
+    /// The output arguments.
     pub(crate) args: Vec<ArgDef>,
     /// The defaults of the attributes that decide about the outputs.
     pub(crate) defaults: Vec<(String, AttrValue)>,
@@ -31,6 +32,7 @@ pub(crate) fn find(op_type: &str) -> Option<Outputs> {
     Some(outputs)
 }
 
+/// Parses one argument of a line of the table.
 fn parse(text: &str, defaults: &mut Vec<(String, AttrValue)>) -> Option<ArgDef> {
     let (name, spec) = text.split_once('=')?;
     let mut arg = ArgDef { name: name.to_owned(), ..ArgDef::default() };

@@ -40,6 +40,7 @@ pub fn encode_run_metadata(metadata: &RunMetadata) -> Bytes {
     proto::RunMetadata { step_stats: Some(step_stats) }.encode_to_vec().into()
 }
 
+/// Converts the record of one operation. Times are relative to the start of the run.
 fn node(stats: &OpStats, began: Duration) -> NodeExecStats {
     let start = began + stats.start;
     NodeExecStats {
@@ -56,6 +57,7 @@ fn node(stats: &OpStats, began: Duration) -> NodeExecStats {
     }
 }
 
+/// Converts a number to the signed type of messages.
 fn count(number: u128) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -2,7 +2,7 @@
 //!
 //! This library saves variables without operations, so its graphs contain none. An exported meta graph with a saver gets those that
 //! TensorFlow's own `Saver` would have built: `SaveV2` of all values, a `RestoreV2`, and an assignment for each variable, in a scope `save`. The order of the
-//! values is TensorFlow's, sorted by name, so that equal models give equal files.
+//! values is TensorFlow's, sorted by name, so that equal models have equal files.
 
 use crate::convert::{shape_to_proto, tensor_from_proto, tensor_to_proto};
 use crate::export::{ExportOptions, OUTPUT_SHAPES};
@@ -94,15 +94,24 @@ fn add_output_shapes(nodes: &mut [NodeDef]) {
 }
 
 /// The data saved under one or two names.
+///
+/// An object whose tensors a saver saves.
 enum Item {
+    /// A variable, whole or a part.
     Variable(Variable),
+    /// A lookup table: two tensors, its keys and values.
     Table(SavedTable),
 }
 
 /// A tensor in the checkpoint: its name, its slice, and the output that is written.
+///
+/// One tensor of a checkpoint.
 struct Saved {
+    /// The name in the checkpoint.
     name: String,
+    /// The slice specification of a part; empty for a whole tensor.
     slice: String,
+    /// The output that holds the value.
     output: Output,
 }
 
@@ -153,16 +162,22 @@ fn free_scope(taken: &HashSet<&str>) -> String {
     scope
 }
 
+/// The nodes of a saver that are being written.
 struct Nodes {
+    /// The scope of the saver, such as `save`.
     scope: String,
+    /// The nodes so far.
     nodes: Vec<NodeDef>,
 }
 
 impl Nodes {
+    /// Returns a name in the saver's scope.
     fn name(&self, name: &str) -> String {
         format!("{}/{name}", self.scope)
     }
 
+    /// Writes the operations of a TensorFlow saver: a placeholder for the file name, `SaveV2`, `RestoreV2`, and an
+    /// assignment for each variable. The names are those that TensorFlow's `Saver` chooses.
     fn build(mut self, items: &[Item], def: SaverDef) -> Result<(Vec<NodeDef>, SaverDef)> {
         self.add("filename/input", "Const", [], constant(&Tensor::from("model"))?);
         let scalar = || value(Value::Shape(TensorShape::default()));
@@ -272,6 +287,7 @@ impl Nodes {
         self.name(&name)
     }
 
+    /// Adds a node. Restoring runs on the CPU of the host, as in TensorFlow.
     fn add<const N: usize>(
         &mut self,
         name: &str,
@@ -296,18 +312,22 @@ fn saved_output(variable: &Variable) -> &Output {
     if variable.is_resource() { variable.snapshot() } else { variable.handle() }
 }
 
+/// Returns the name of an output as an input of a node.
 fn tensor_name(output: &Output) -> String {
     crate::export::input_name(output)
 }
 
+/// Wraps the value of an attribute.
 fn value(value: Value) -> AttrValue {
     AttrValue { value: Some(value) }
 }
 
+/// Returns the attribute value for the dtype string.
 fn string_type() -> AttrValue {
     value(Value::Type(DType::String.number()))
 }
 
+/// Returns the attributes of a constant.
 fn constant(tensor: &Tensor) -> Result<[(&'static str, AttrValue); 2]> {
     let bytes =
         tensor_to_proto(tensor).map_err(|error: Error| error.context("cannot write the names of a saver"))?;

@@ -22,6 +22,7 @@ pub(crate) struct ImportedSaver {
     pub(crate) not_saved: Vec<String>,
 }
 
+/// Creates a saver from a `SaverDef`: finds the variables that its operations save, and the names in checkpoints.
 pub(crate) fn import_saver(
     graph: &Graph,
     imported: &Imported,
@@ -62,10 +63,12 @@ pub(crate) fn import_saver(
     Ok(ImportedSaver { def: located, saver, not_saved })
 }
 
+/// Returns the name of the operation in the name of a tensor.
 fn operation_name(name: &str) -> &str {
     name.rsplit_once(':').map_or(name, |(operation, _)| operation)
 }
 
+/// Returns the retention that a `SaverDef` states.
 fn options(def: &SaverDef) -> SaverOptions {
     let options = SaverOptions::new().max_to_keep(usize::try_from(def.max_to_keep).unwrap_or(0));
     let hours = f64::from(def.keep_checkpoint_every_n_hours);
@@ -134,6 +137,7 @@ fn tables(items: &[(String, Output)], restore: &Operation) -> Vec<SavedTable> {
     items.iter().filter_map(table).collect()
 }
 
+/// Returns the names and tensors of a save operation.
 fn items_of(save: &Operation) -> Vec<(String, Output)> {
     let inputs = save.inputs();
     // The first inputs are the file's name, the tensors' names and, except for `Save`, their slices.

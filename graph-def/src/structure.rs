@@ -17,6 +17,7 @@ pub(crate) fn variables_of_nodes(imported: &Imported) -> Vec<Variable> {
     operations.iter().filter_map(|operation| variable(operation, &users)).collect()
 }
 
+/// Returns the variable of an operation, with the initializer that is found among the users of its handle.
 fn variable(operation: &Operation, users: &HashMap<&str, Vec<(&Operation, usize)>>) -> Option<Variable> {
     let (assign, read) = match operation.op_type() {
         "VarHandleOp" => ("AssignVariableOp", "ReadVariableOp"),

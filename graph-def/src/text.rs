@@ -16,8 +16,11 @@ use write::Unwritable;
 /// The largest nesting depth of messages, which is the limit of readers of the binary form.
 const MAX_DEPTH: usize = 100;
 
+/// The message of a graph file.
 const GRAPH: &str = "tensorflow.GraphDef";
+/// The message of a meta graph file.
 const META_GRAPH: &str = "tensorflow.MetaGraphDef";
+/// The message of a SavedModel file.
 const SAVED_MODEL: &str = "tensorflow.SavedModel";
 
 impl GraphDef {
@@ -114,19 +117,23 @@ pub(crate) fn meta_graph_or_graph(text: &str) -> Result<MetaGraphDef> {
     }
 }
 
+/// Returns the schema of a message.
 fn message(name: &str) -> &'static schema::Message {
     Schema::get().named(name).expect("a test finds the roots in the table")
 }
 
+/// Returns the name of a message without its package.
 fn short(name: &str) -> &str {
     name.rsplit('.').next().unwrap_or(name)
 }
 
+/// Parses text to the binary form of a message.
 fn read(text: &str, name: &str) -> Result<Vec<u8>> {
     read::read(text, message(name))
         .map_err(|what| Error::new(Code::DataLoss, format!("the text is not a {}: {what}", short(name))))
 }
 
+/// Formats the binary form of a message as text.
 fn write(bytes: &[u8], name: &str) -> Result<String> {
     write::write(bytes, message(name)).map_err(|why| {
         let name = short(name);

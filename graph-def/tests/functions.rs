@@ -155,7 +155,7 @@ fn unbounded_sets_of_parameters_are_an_error() {
 
 /// Functions of gradients wait for arguments that they do not read.
 #[test]
-fn an_argument_may_be_waited_for() {
+fn a_function_may_wait_for_its_argument() {
     let text = r#"
 node { name: "c" op: "Const" attr { key: "dtype" value { type: DT_INT32 } }
   attr { key: "value" value { tensor { dtype: DT_INT32 tensor_shape { } int_val: 7 } } } }

@@ -20,7 +20,7 @@ fn names(variables: &[Variable]) -> Vec<&str> {
 }
 
 #[test]
-fn collections_become_items() {
+fn collections_become_graph_elements() {
     let meta = import_meta_graph(support::fixture("mlp_ref/model.meta")).unwrap();
     let graph = &meta.graph;
     let variables = graph.collection(&keys::VARIABLES);

@@ -114,7 +114,7 @@ fn other_files_are_rejected_by_name() {
 }
 
 #[test]
-fn no_depth_overflows_the_stack() {
+fn deep_nesting_does_not_overflow_the_stack() {
     let deep = |levels: usize| {
         let mut text = String::from("node { experimental_type ");
         text.extend(std::iter::repeat_n("{ args ", levels));
@@ -261,7 +261,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_is_a_panic(graph in graph(), at in any::<prop::sample::Index>(), put in "[{}<>\\[\\]:'\"\\\\#a-z0-9 -]{0,4}") {
+    fn arbitrary_text_does_not_panic(graph in graph(), at in any::<prop::sample::Index>(), put in "[{}<>\\[\\]:'\"\\\\#a-z0-9 -]{0,4}") {
         let mut text = graph.to_text().unwrap();
         let mut place = at.index(text.len() + 1);
         while !text.is_char_boundary(place) {

@@ -89,7 +89,7 @@ pub struct NameAttrList {
     /// The function.
     #[prost(string, tag = "1")]
     pub name: String,
-    /// Its attributes.
+    /// The attributes of the function.
     #[prost(btree_map = "string, message", tag = "2")]
     pub attr: BTreeMap<String, AttrValue>,
 }

@@ -28,13 +28,13 @@ pub struct FunctionDef {
     /// The body.
     #[prost(message, repeated, tag = "3")]
     pub node_def: Vec<NodeDef>,
-    /// For each result its value: `node:output_arg:index` or the name of an argument.
+    /// For each result, its value: `node:output_arg:index` or the name of an argument.
     #[prost(btree_map = "string, string", tag = "4")]
     pub ret: BTreeMap<String, String>,
     /// The attributes of the function.
     #[prost(btree_map = "string, message", tag = "5")]
     pub attr: BTreeMap<String, AttrValue>,
-    /// For each control output its node.
+    /// For each control output, its node.
     #[prost(btree_map = "string, string", tag = "6")]
     pub control_ret: BTreeMap<String, String>,
     /// The attributes of the arguments, by position.
@@ -59,7 +59,7 @@ pub struct GradientDef {
     /// The function.
     #[prost(string, tag = "1")]
     pub function_name: String,
-    /// Its gradient.
+    /// The name of its gradient.
     #[prost(string, tag = "2")]
     pub gradient_func: String,
 }

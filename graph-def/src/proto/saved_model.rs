@@ -79,7 +79,7 @@ pub struct CooSparse {
     /// The values that are stored.
     #[prost(string, tag = "1")]
     pub values_tensor_name: String,
-    /// Their coordinates.
+    /// The name of the tensor with their coordinates.
     #[prost(string, tag = "2")]
     pub indices_tensor_name: String,
     /// The shape of the dense tensor.

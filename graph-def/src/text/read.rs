@@ -2,6 +2,9 @@
 //!
 //! The parser writes the serialized message field by field. It knows nothing about the types in [`proto`](crate::proto): the schema is a
 //! table, so that fields which these types keep as bytes are parsed too. Nesting is limited, so a hostile text cannot exhaust the stack.
+//!
+//! The text is converted directly to the binary form, field by field. The binary decoder then checks the types again,
+//! so the two forms of a file cannot be understood differently.
 
 use super::MAX_DEPTH;
 use super::schema::{ANY, Enum, Field, Kind, Message, Schema};
@@ -18,8 +21,11 @@ pub(super) fn read(text: &str, message: &Message) -> Result<Vec<u8>, String> {
     reader.message(message, None, MAX_DEPTH)
 }
 
+/// A parser of one text.
 struct Reader<'t> {
+    /// The tokens of the text.
     lexer: Lexer<'t>,
+    /// The messages and their fields.
     schema: &'static Schema,
 }
 
@@ -35,6 +41,7 @@ impl Fields {
         !field.many && (given(&field.number) || field.choice && choices.any(|other| given(&other.number)))
     }
 
+    /// Returns the fields in the binary form.
     fn encoded(self, message: &Message) -> Vec<u8> {
         let mut out = Vec::new();
         for (number, bytes) in self.0 {
@@ -100,6 +107,7 @@ impl Reader<'_> {
         Ok(out)
     }
 
+    /// Parses the message in braces. The depth is limited, so that no text can overflow the stack.
     fn nested(&mut self, message: &Message, depth: usize) -> Result<Vec<u8>, String> {
         let Some(depth) = depth.checked_sub(1) else {
             return Err(self.lexer.error(&format!("messages are nested more than {MAX_DEPTH} deep")));
@@ -137,6 +145,7 @@ impl Reader<'_> {
         }
     }
 
+    /// Parses the value of a field and appends it.
     fn value(&mut self, field: &Field, out: &mut Vec<u8>, depth: usize) -> Result<(), String> {
         match field.kind {
             Kind::Message(index) => {
@@ -185,12 +194,14 @@ impl Reader<'_> {
         Ok(())
     }
 
+    /// Parses an integer and checks its range.
     fn integer<T: TryFrom<i128>>(&mut self) -> Result<T, String> {
         let at = self.lexer.clone();
         let value = self.lexer.integer()?;
         T::try_from(value).map_err(|_| at.error("the number is too large"))
     }
 
+    /// Parses a bool: `true`, `True`, `t`, `1`, and the same forms of false.
     fn truth(&mut self) -> Result<bool, String> {
         let at = self.lexer.clone();
         match self.lexer.word()? {
@@ -200,6 +211,7 @@ impl Reader<'_> {
         }
     }
 
+    /// Parses the value of an enum, a name or a number.
     fn enumerated(&mut self, values: &Enum) -> Result<i32, String> {
         let mut at = self.lexer.clone();
         if let Ok(name) = at.clone().name()
@@ -214,6 +226,7 @@ impl Reader<'_> {
     }
 }
 
+/// Returns the number of the wire type of a field.
 fn wire_type(kind: Kind) -> u64 {
     match kind {
         Kind::Double | Kind::Fixed64 => 1,

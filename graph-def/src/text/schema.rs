@@ -15,22 +15,29 @@ pub(super) const ANY: &str = "google.protobuf.Any";
 /// The parsed table. Messages and enums are numbered, so that fields refer to them in any order.
 #[derive(Debug)]
 pub(super) struct Schema {
+    /// All messages.
     messages: Vec<Message>,
+    /// All enums.
     enums: Vec<Enum>,
+    /// The places of the messages by their full names.
     by_name: HashMap<&'static str, usize>,
 }
 
+/// A type of messages.
 #[derive(Debug)]
 pub(super) struct Message {
     pub(super) name: &'static str,
+    /// The fields in the order of their numbers, in which they are written.
     pub(super) fields: Vec<Field>,
 }
 
 /// A field of a message.
 #[derive(Debug)]
 pub(super) struct Field {
+    /// The number of the field in the binary form.
     pub(super) number: u32,
     pub(super) name: &'static str,
+    /// The type of its values.
     pub(super) kind: Kind,
     /// True if the field is repeated.
     pub(super) many: bool,
@@ -38,14 +45,19 @@ pub(super) struct Field {
     pub(super) choice: bool,
 }
 
+/// A type of named numbers.
 #[derive(Debug)]
 pub(super) struct Enum {
+    /// The numbers with their names.
     values: Vec<(i32, &'static str)>,
 }
 
+/// The types of values. Only those that the messages of graphs use are listed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Kind {
+    /// A message, by its place in the schema.
     Message(usize),
+    /// An enum, by its place in the schema.
     Enum(usize),
     Double,
     Float,
@@ -110,6 +122,7 @@ impl Schema {
         Some(schema)
     }
 
+    /// Parses the type of a field.
     fn kind(&self, name: &str, enums: &HashMap<&str, usize>) -> Option<Kind> {
         Some(match name {
             "double" => Kind::Double,
@@ -130,34 +143,41 @@ impl Schema {
         })
     }
 
+    /// Returns the message at a place.
     pub(super) fn message(&self, index: usize) -> &Message {
         &self.messages[index]
     }
 
+    /// Returns the message with a full name.
     pub(super) fn named(&self, name: &str) -> Option<&Message> {
         self.by_name.get(name).map(|&index| &self.messages[index])
     }
 
+    /// Returns the enum at a place.
     pub(super) fn enumeration(&self, index: usize) -> &Enum {
         &self.enums[index]
     }
 }
 
 impl Message {
+    /// Returns the field with a name.
     pub(super) fn field(&self, name: &str) -> Option<&Field> {
         self.fields.iter().find(|field| field.name == name)
     }
 
+    /// Returns the field with a number.
     pub(super) fn numbered(&self, number: u32) -> Option<&Field> {
         self.fields.iter().find(|field| field.number == number)
     }
 }
 
 impl Enum {
+    /// Returns the number of a name.
     pub(super) fn number(&self, name: &str) -> Option<i32> {
         self.values.iter().find(|(_, known)| *known == name).map(|(number, _)| *number)
     }
 
+    /// Returns the name of a number; `None` for one that this version does not know.
     pub(super) fn name(&self, number: i32) -> Option<&'static str> {
         self.values.iter().find(|(known, _)| *known == number).map(|(_, name)| *name)
     }

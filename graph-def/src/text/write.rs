@@ -25,7 +25,9 @@ pub(super) fn write(bytes: &[u8], message: &Message) -> Result<String, Unwritabl
     Ok(writer.out)
 }
 
+/// A text that is being written.
 struct Writer {
+    /// The text so far.
     out: String,
     /// The nesting depth of this message.
     indent: usize,
@@ -33,6 +35,8 @@ struct Writer {
 }
 
 impl Writer {
+    /// Writes the fields of a message. Fields that the schema does not know cannot be written as text, which is an
+    /// error.
     fn message(&mut self, message: &Message, bytes: &[u8]) -> Result<(), Unwritable> {
         let mut failed = None;
         let visited = fields(bytes, |number, value| {
@@ -52,6 +56,7 @@ impl Writer {
         }
     }
 
+    /// Writes one field on a line of its own.
     fn field(&mut self, message: &Message, field: &Field, value: Value<'_>) -> Result<(), Unwritable> {
         let malformed = Unwritable::Malformed(name(message));
         match (field.kind, value) {
@@ -130,23 +135,27 @@ impl Writer {
         })
     }
 
+    /// Writes a field with a value that fits on its line.
     fn scalar(&mut self, field: &Field, value: &str) {
         self.begin(field, ": ");
         self.out.push_str(value);
         self.out.push('\n');
     }
 
+    /// Begins the line of a field.
     fn begin(&mut self, field: &Field, rest: &str) {
         self.pad();
         self.out.push_str(field.name);
         self.out.push_str(rest);
     }
 
+    /// Writes the indentation.
     fn pad(&mut self) {
         self.out.extend(std::iter::repeat_n("  ", self.indent));
     }
 }
 
+/// Returns the name of a message for errors.
 fn name(message: &Message) -> &'static str {
     message.name
 }
