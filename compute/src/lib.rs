@@ -29,7 +29,7 @@
 //! # Conventions
 //!
 //! - **Memory belongs to the caller.** Kernels take slices and sizes and write into slices. They allocate nothing that grows with the data
-//!   unless their documentation says so; working memory is a [`Scratch`] that the caller keeps.
+//!   unless their documentation states it; working memory is a [`Scratch`] that the caller keeps.
 //! - **Sizes are preconditions.** A slice whose length contradicts the sizes is a bug of the caller and panics. Data that can be wrong in a
 //!   correct program, such as an index, is reported as an error.
 //! - **Results are deterministic.** They do not depend on the number of threads. On one machine, every run gives the same bits.

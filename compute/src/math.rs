@@ -7,10 +7,10 @@
 //! | [`softplus`] | `f32` | 8, because of the short cuts that it shares with TensorFlow |
 //! | [`erf`], [`erfc`] | `f32` | 1 |
 //!
-//! [`Real`] gives these and the rest for both `f32` and `f64`; what is not in the table above is the
+//! [`Real`] has these and the rest for both `f32` and `f64`; functions that are not in the table above are the
 //! platform's function, one element at a time, and in `f64` everything is.
 //!
-//! Infinities and NaN give what C's functions give. [`exp`] gives 0 in place of a subnormal result, like
+//! For infinities and NaN the results are those of C's functions. [`exp`] returns 0 instead of a subnormal result, like
 //! TensorFlow: subnormals take the CPU many times longer, and a masked softmax is full of them.
 //!
 //! The polynomials of the exponentials and logarithms are those of the Cephes library (S. Moshier, *Methods and Programs for Mathematical

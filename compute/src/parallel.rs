@@ -90,6 +90,7 @@ impl Pool {
         self.run_dyn(items, &work);
     }
 
+    /// [`run`](Pool::run) without generics, so that it is compiled once.
     fn run_dyn(&self, items: usize, work: &(dyn Fn(usize, usize) + Sync)) {
         let helpers = self.threads.min(items).saturating_sub(1);
         let Some(workers) = self.workers.as_ref().filter(|_| helpers > 0) else {
@@ -123,6 +124,7 @@ impl Pool {
         self.split_dyn(len, grain, &work);
     }
 
+    /// [`split`](Pool::split) without generics, so that it is compiled once.
     fn split_dyn(&self, len: usize, grain: usize, work: &(dyn Fn(usize, usize) + Sync)) {
         let grain = grain.max(1);
         let parts = self.threads.min(len.div_ceil(grain)).max(1);
@@ -145,8 +147,11 @@ impl std::fmt::Debug for Pool {
 ///
 /// The one place where the borrow checker cannot follow a kernel's partition of its output.
 pub(crate) struct SharedSlice<'a, T> {
+    /// The address of the first element.
     start: *mut T,
+    /// The number of elements.
     len: usize,
+    /// The borrowed slice, which nothing else can access meanwhile.
     slice: std::marker::PhantomData<&'a mut [T]>,
 }
 
@@ -154,6 +159,7 @@ pub(crate) struct SharedSlice<'a, T> {
 mod shared {
     use super::SharedSlice;
 
+    /// Panics for a part that is not within the slice.
     #[cold]
     fn outside(from: usize, to: usize, len: usize) -> ! {
         panic!("part {from}..{to} of {len}");
@@ -166,6 +172,7 @@ mod shared {
     unsafe impl<T: Send> Sync for SharedSlice<'_, T> {}
 
     impl<'a, T> SharedSlice<'a, T> {
+        /// Borrows a slice for disjoint parts.
         pub(crate) fn new(slice: &'a mut [T]) -> Self {
             SharedSlice { start: slice.as_mut_ptr(), len: slice.len(), slice: std::marker::PhantomData }
         }

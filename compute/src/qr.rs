@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn factors_are_orthogonal_and_triangular_and_give_the_matrix() {
+    fn factors_are_orthogonal_and_triangular_and_multiply_to_the_matrix() {
         for (rows, columns) in [(1, 1), (3, 3), (5, 3), (3, 5), (40, 23), (23, 40), (1, 4), (4, 1)] {
             check(rows, columns, false);
             check(rows, columns, true);

@@ -1,7 +1,7 @@
 //! Random numbers that equal TensorFlow's CPU kernels bit for bit, given equal seeds.
 //!
 //! An operation owns a [`Generator`], made from its attributes `seed` and `seed2` (see [`op_seeds`]).
-//! Each execution fills an output and moves the generator on, so that the next execution gives other
+//! Each execution fills an output and advances the generator, so that the next execution draws other
 //! numbers; [`Generator::to_bytes`] is what a checkpoint needs for an exact resume. The functions with
 //! a [`Pool`](crate::Pool) use its threads for large outputs; the numbers do not depend on how many
 //! there are, nor on the instruction set.

@@ -24,23 +24,30 @@ impl std::error::Error for OutOfMemory {}
 /// It grows to the largest demand so far and shrinks only by [`clear`](Scratch::clear). Its content has no meaning between calls. One `Scratch`
 /// serves kernels of all element types, one call at a time.
 pub struct Scratch {
+    /// Packed operands and partial sums.
     pub(crate) memory: Memory,
+    /// The lists that describe sums.
     pub(crate) tables: Tables,
 }
 
 /// Elements: packed operands and partial sums.
 pub(crate) struct Memory {
+    /// The memory, in units of cache lines so that every part is aligned.
     lines: Vec<Line>,
+    /// Asks the owner before an allocation.
     allowed: fn(usize) -> bool,
 }
 
-/// Lists that say where the parts of a sum are.
+/// Lists of the places of the parts of a sum.
 #[derive(Default)]
 pub(crate) struct Tables {
+    /// The outer stretches of sums.
     pub(crate) offsets: Vec<Offset>,
+    /// The inner stretches of sums.
     pub(crate) runs: Vec<Run>,
     /// Parts of a convolution's destination, along each axis.
     pub(crate) rows: Vec<Span>,
+    /// The parts along the columns.
     pub(crate) columns: Vec<Span>,
     /// The order of a filter's taps in a row.
     pub(crate) order: Vec<usize>,
@@ -173,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_is_not_allocated() {
+    fn refused_memory_is_not_allocated() {
         let mut scratch = Scratch::asking(|bytes| bytes <= 256);
         assert_eq!(scratch.memory.parts::<f32, 2>([64, 1]).unwrap_err(), OutOfMemory { bytes: 320 });
         assert_eq!(scratch.capacity(), 0);

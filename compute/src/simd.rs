@@ -68,6 +68,8 @@ impl Isa {
 //         /// Adds `b` to `a`.
 //         pub fn add(a: &mut [f32], b: &[f32]) { for (a, b) in a.iter_mut().zip(b) { *a += b } }
 //     }
+/// Defines a function that is compiled for all instruction sets and chooses one at each call. The check is a load of
+/// a cached value, so it pays off for a few hundred elements.
 macro_rules! dispatch {
     ($(#[$meta:meta])* $vis:vis fn $name:ident $(<$($gen:ident : $bound:path),*>)? ($($arg:ident : $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
@@ -120,7 +122,7 @@ macro_rules! dispatch_avx2 {
 
 /// Work whose parts have generic parameters that [`dispatch!`] has no syntax for.
 pub(crate) trait Vectorised {
-    /// Does the work. Mark it `#[inline(always)]`, or it is compiled for the baseline.
+    /// Runs the work. Mark it `#[inline(always)]`, or it is compiled for the baseline.
     fn run(self);
 }
 

@@ -7,7 +7,7 @@
 //! | [`sparse_softmax_cross_entropy`] | `SparseSoftmaxCrossEntropyWithLogits` |
 //!
 //! Logits are rows of `classes` numbers, `f32` or `f64`; those of 16 bits are to be widened before. A row with a NaN or
-//! plus infinity gives NaN throughout.
+//! plus infinity becomes NaN throughout.
 //!
 //! ```
 //! use compute::{Pool, softmax::softmax};
@@ -33,7 +33,7 @@ use std::fmt;
 pub struct LabelError {
     /// The row of the label.
     pub row: usize,
-    /// Its value.
+    /// The value of the label.
     pub label: i64,
     /// The number of classes: valid labels are from 0 up to this, exclusive.
     pub classes: usize,
@@ -54,7 +54,7 @@ impl std::error::Error for LabelError {}
 /// About how long one class of one row takes, in picoseconds.
 const CLASS: usize = 1_200;
 
-/// Does the work, compiled for this CPU for the type whose exponential is vectorized.
+/// Runs the work, compiled for this CPU for the type whose exponential is vectorized.
 fn execute<T: Float>(work: impl Vectorised) {
     if const { matches!(T::LOOPS, Loops::All) } {
         vectorised(work);
@@ -63,6 +63,7 @@ fn execute<T: Float>(work: impl Vectorised) {
     }
 }
 
+/// Returns the number of rows, which must be whole.
 fn rows_of(len: usize, classes: usize) -> usize {
     let rows = len.checked_div(classes).unwrap_or(0);
     assert_eq!(len, rows * classes, "logits of rows of {classes}");
@@ -77,6 +78,7 @@ pub fn softmax<T: Logits>(pool: &Pool, classes: usize, logits: &[T], output: &mu
     T::softmax(pool, classes, logits, output);
 }
 
+/// [`softmax`] for a type with its own loops.
 fn softmax_of<T: Float>(pool: &Pool, classes: usize, logits: &[T], output: &mut [T]) {
     each_part(pool, classes, logits, output, |logits, output| {
         execute::<T>(Sweep { classes, logits, emit: Softmax { classes, output } })
@@ -98,12 +100,14 @@ pub fn log_softmax<T: Logits>(pool: &Pool, classes: usize, logits: &[T], output:
     T::log_softmax(pool, classes, logits, output);
 }
 
+/// [`log_softmax`] for a type with its own loops.
 fn log_softmax_of<T: Float>(pool: &Pool, classes: usize, logits: &[T], output: &mut [T]) {
     each_part(pool, classes, logits, output, |logits, output| {
         execute::<T>(Sweep { classes, logits, emit: LogSoftmax { classes, logits, output } })
     });
 }
 
+/// Divides rows among threads.
 fn each_part<T: Float>(
     pool: &Pool,
     classes: usize,
@@ -124,6 +128,7 @@ fn place<W>(part: &Part<'_, W>, classes: usize) -> std::ops::Range<usize> {
     start..start + part.probabilities.len()
 }
 
+/// Stores probabilities.
 struct Softmax<'a, T> {
     classes: usize,
     output: &'a mut [T],
@@ -139,6 +144,7 @@ impl<T: Float> Emit<T> for Softmax<'_, T> {
     }
 }
 
+/// Stores logarithms of probabilities, computed from the logits so that none underflows.
 struct LogSoftmax<'a, T> {
     classes: usize,
     logits: &'a [T],
@@ -183,6 +189,7 @@ pub fn softmax_cross_entropy<T: Logits>(
     T::cross_entropy(pool, classes, [logits, labels], loss, backprop);
 }
 
+/// [`softmax_cross_entropy`] for a type with its own loops.
 fn cross_entropy_of<T: Float>(
     pool: &Pool,
     classes: usize,
@@ -201,6 +208,7 @@ fn cross_entropy_of<T: Float>(
     });
 }
 
+/// Computes loss and gradient for labels that are distributions.
 struct DenseLoss<'a, T: Float> {
     classes: usize,
     logits: &'a [T],
@@ -300,6 +308,7 @@ fn sparse_cross_entropy_of<T: Float>(
     });
 }
 
+/// Computes loss and gradient for labels that are classes.
 struct SparseLoss<'a, T> {
     classes: usize,
     logits: &'a [T],

@@ -1,4 +1,4 @@
-//! What the benchmarks of products and convolutions share.
+//! Code that the benchmarks of products and convolutions share.
 #![allow(unsafe_code)] // aligned memory, and instructions that the CPU is asked for first
 
 use std::ops::{Deref, DerefMut};

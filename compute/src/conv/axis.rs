@@ -1,27 +1,36 @@
 //! The source coordinates that a destination coordinate sums over, along one axis.
+//!
+//! Rows and columns of an image are treated alike, and so are the convolution and its transpose: only the formula
+//! that maps a destination and a tap to a source differs. Everything that depends on strides, dilations and padding
+//! is decided here, before any element is read.
 
 use super::ConvShape;
 
 /// The direction in which a filter is applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Direction {
-    /// From the input to the output.
+    /// The convolution itself: from the input to the output.
     Forward,
-    /// From the output's gradient to the input's.
+    /// Its gradient: from the gradient of the output to that of the input.
     Backward,
 }
 
 /// One axis of a convolution or of its transpose.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Axis {
+    /// The direction, which decides which of the two sides is read.
     pub(super) direction: Direction,
     /// Size of the side that is read.
     pub(super) source: usize,
     /// Size of the side that is written.
     pub(super) destination: usize,
+    /// The size of the filter along the axis.
     pub(super) taps: usize,
+    /// The distance between two neighboring windows in the input.
     pub(super) stride: usize,
+    /// The distance between two neighboring taps in the input.
     pub(super) dilation: usize,
+    /// The number of zeros before the first input element.
     pub(super) pad: usize,
 }
 
@@ -29,9 +38,13 @@ pub(super) struct Axis {
 /// are `shift` further than those of the coordinate before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
+    /// The first destination coordinate.
     pub(crate) first: usize,
+    /// The distance between two coordinates of the span: 1 in a convolution, the stride in its transpose.
     pub(crate) step: usize,
+    /// The number of coordinates.
     pub(crate) count: usize,
+    /// The distance between the sources of two neighboring coordinates of the span.
     pub(crate) shift: usize,
     /// The additional offset of the sources of `first` relative to those listed.
     pub(crate) base: usize,
@@ -47,6 +60,7 @@ impl Span {
 }
 
 impl Axis {
+    /// Describes the rows of a convolution.
     pub(super) fn vertical(shape: &ConvShape, direction: Direction) -> Axis {
         let (source, destination) = match direction {
             Direction::Forward => (shape.in_h, shape.out_h),
@@ -56,6 +70,7 @@ impl Axis {
         Axis { direction, source, destination, taps, stride, dilation, pad: shape.pad_top }
     }
 
+    /// Describes the columns of a convolution.
     pub(super) fn horizontal(shape: &ConvShape, direction: Direction) -> Axis {
         let (source, destination) = match direction {
             Direction::Forward => (shape.in_w, shape.out_w),

@@ -4,7 +4,7 @@
 //! All rows of a tile must sum over the same taps. Pixels at one place of several images do; so do
 //! neighbors along either axis while none of their taps is padding that another's is not. So the
 //! destination is cut into rectangles of equal taps ([`Span`] by [`Span`]), and each is covered by tiles
-//! along the images, the rows or the columns, whatever gives the fullest ones. Padding is never read and
+//! along the images, the rows or the columns, whichever fills the vectors best. Padding is never read and
 //! costs no multiplication.
 #![allow(unsafe_code)] // hands pointers into checked slices to the kernels
 
@@ -17,29 +17,40 @@ use crate::{OutOfMemory, Pool, Scratch};
 
 /// One convolution in either direction.
 struct Direct<'a, T: 'static> {
+    /// The microkernels for this CPU.
     kernels: &'a Kernels<T>,
+    /// The images that are read, in NHWC order.
     source: &'a [T],
     /// Elements of one image, one row and one pixel of the source.
     source_image: usize,
+    /// The number of elements of one row of the source.
     source_row: usize,
+    /// The number of elements of one pixel of the source: its channels.
     source_pixel: usize,
     /// The same of the destination.
     destination_image: usize,
+    /// The number of elements of one row of the destination.
     destination_row: usize,
+    /// The number of elements of one pixel of the destination.
     destination_pixel: usize,
     /// The filter in panels of [`Kernels::max_columns`].
     filter: &'a [T],
     /// Rows of a panel.
     depth: usize,
+    /// The taps of each destination coordinate.
     taps: Taps<'a>,
+    /// The bias and activation to apply to finished sums.
     epilogue: Epilogue<'a, T>,
+    /// The images that are written. Items write disjoint pixels.
     destination: SharedSlice<'a, T>,
 }
 
 /// The spans of both axes and their taps.
 #[derive(Clone, Copy)]
 struct Taps<'a> {
+    /// The spans of the destination's rows.
     rows: &'a [Span],
+    /// The spans of the destination's columns.
     columns: &'a [Span],
     /// Taps of the rows' spans.
     offsets: &'a [Offset],
@@ -166,6 +177,7 @@ fn pack_transposed<T: Real>(
 }
 
 impl<'a> Taps<'a> {
+    /// Builds the tables of taps. They live in the caller's scratch memory, so that a steady step allocates nothing.
     fn new(tables: &'a mut Tables, shape: &ConvShape, direction: Direction) -> Taps<'a> {
         let (vertical, horizontal) = (Axis::vertical(shape, direction), Axis::horizontal(shape, direction));
         let channels = match direction {

@@ -16,7 +16,7 @@ use crate::parallel::SharedSlice;
 use crate::scratch::Tables;
 use crate::{OutOfMemory, Pool, Scratch};
 
-/// With fewer input channels than this the rows of a tile are taken from all cells.
+/// The number of input channels below which the rows of a tile are taken from all cells.
 const FEW_CHANNELS: usize = 6;
 
 /// Output pixels that a group of images has at least, so that adding up the groups' sums is little work.
@@ -33,17 +33,24 @@ const PARTIAL_BYTES: usize = 8 << 20;
 /// tiles so often costs more than it saves.
 const CHUNK_BYTES: usize = 512 << 10;
 
+/// A range of output rows, counted through all images.
 type Range = std::ops::Range<usize>;
 
 /// Everything that the items share. Rows of the output are numbered through all images.
 struct Gradient<'a, T: 'static> {
+    /// The microkernels for this CPU.
     kernels: &'a Kernels<T>,
+    /// The sizes of the convolution.
     shape: &'a ConvShape,
+    /// The input images.
     input: &'a [T],
+    /// The gradient of the output images.
     output_gradient: &'a [T],
+    /// The lists of pixels or cells to sum over.
     tables: &'a Tables,
     /// Output rows that are gone through at a time.
     chunk: usize,
+    /// The gradient of the filter. It holds the sums of the first group until all groups are added up.
     result: SharedSlice<'a, T>,
     /// Sums of the groups after the first.
     partial: SharedSlice<'a, T>,
@@ -143,7 +150,7 @@ pub(super) fn gradient<T: Real>(
     Ok(())
 }
 
-/// Into how many groups the output rows are cut: as many as have enough pixels for their sums to be
+/// Returns the number of groups of output rows: as many as have enough pixels for their sums to be
 /// worth the memory.
 fn groups<T>(shape: &ConvShape) -> usize {
     let rows = shape.batch * shape.out_h;

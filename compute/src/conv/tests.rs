@@ -175,7 +175,7 @@ fn sizes_of_zero() {
 }
 
 #[test]
-fn taps_that_meet_nothing() {
+fn taps_that_only_cover_padding() {
     let mut shape = shape(2, (3, 3), 7, (3, 3), 4);
     (shape.pad_top, shape.pad_left) = (20, 30);
     check_all(&shape);

@@ -67,8 +67,11 @@ impl std::error::Error for ArithmeticError {}
 /// Rows of one operand: element `j` of row `i` is `data[i * outer + j * inner]`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rows<'a, T> {
+    /// The elements.
     pub(crate) data: &'a [T],
+    /// The distance from row to row; 0 repeats one row.
     pub(crate) outer: usize,
+    /// The distance from element to element in a row: 1, or 0 for a repeated value.
     pub(crate) inner: usize,
 }
 
@@ -83,6 +86,7 @@ impl<'a, T> Rows<'a, T> {
         Rows { data, outer: 0, inner: 0 }
     }
 
+    /// Returns the elements from the start of a row on.
     #[inline(always)]
     fn row(&self, i: usize) -> &'a [T] {
         &self.data[i * self.outer..]
@@ -99,14 +103,17 @@ type RunRange<T, R> = fn(&BinaryKernel<T, R>, &Broadcast<2>, [&[T]; 2], Range<us
 #[derive(Clone, Copy)]
 struct Context {
     alpha: f32,
-    /// For the types of 16 bits, the loop of the wide type.
+    /// For types of 16 bits, the loop of the wide type.
     wide: Wide,
 }
 
+/// The loop of the wide type, for types of 16 bits.
 #[derive(Clone, Copy)]
 enum Wide {
     None,
+    /// A loop with numbers as results.
     Float(Run<f32, f32>),
+    /// A loop with truth values as results.
     Truth(Run<f32, bool>),
 }
 

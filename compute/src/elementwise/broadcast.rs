@@ -41,16 +41,16 @@ pub enum BroadcastError {
         operand: usize,
         /// The dimension, counted from the end: 0 is the last.
         dimension_from_end: usize,
-        /// Its size in that operand.
+        /// The size of the dimension in that operand.
         size: usize,
-        /// Its size in the operands before.
+        /// The size of the dimension in the operands before.
         expected: usize,
     },
     /// More dimensions than [`MAX_RANK`].
     RankTooHigh {
         /// The operand.
         operand: usize,
-        /// Its rank.
+        /// The rank of the operand.
         rank: usize,
     },
     /// The sizes of the result, those that are 0 left out, have a product beyond `usize`.

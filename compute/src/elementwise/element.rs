@@ -39,7 +39,7 @@ pub enum Loops {
     Baseline,
     /// Those, and AVX2.
     Avx2,
-    /// Every [`Isa`](crate::Isa).
+    /// There is a loop for every [`Isa`](crate::Isa).
     All,
 }
 
@@ -86,17 +86,23 @@ pub(crate) trait Integer:
 {
     const ZERO: Self;
     const ONE: Self;
+    /// Six, the limit of `Relu6`.
     const SIX: Self;
+    /// The smallest value.
     const LEAST: Self;
+    /// The largest value.
     const LARGEST: Self;
+    /// Returns the sum modulo 2 to the power of the width, as TensorFlow does.
     fn wrapping_add(self, y: Self) -> Self;
+    /// Returns the difference, wrapped.
     fn wrapping_sub(self, y: Self) -> Self;
+    /// Returns the product, wrapped.
     fn wrapping_mul(self, y: Self) -> Self;
     /// Returns the quotient, towards 0; 0 for a divisor of 0.
     fn divide(self, y: Self) -> Self;
     /// Returns the remainder of [`Integer::divide`].
     fn remainder(self, y: Self) -> Self;
-    /// This to the power of `y`; 1 for a `y` below 0.
+    /// Raises the number to the power of `y`; returns 1 for a `y` below 0.
     fn power(self, y: Self) -> Self;
     /// Returns the number in 64 bits.
     fn to_bits64(self) -> i64;
@@ -108,6 +114,8 @@ pub(crate) trait Integer:
     fn shift_right(self, y: Self) -> Self;
 }
 
+/// Implements [`Integer`] for the integer types. Overflow wraps, and division by zero yields 0; the kernels report it
+/// as an error afterwards.
 macro_rules! integers {
     ($($type:ty),*) => {$(
         impl Integer for $type {
@@ -199,32 +207,48 @@ pub(crate) trait ComplexNumber:
     const ONE: Self;
     /// The quotient, also of divisors whose square overflows.
     fn divide(self, y: Self) -> Self;
+    /// Returns the number of magnitude 1 in the same direction; 0 for 0.
     fn sign(self) -> Self;
+    /// Returns the principal value of the square root: its real part is not negative.
     fn sqrt(self) -> Self;
+    /// Returns the reciprocal of the square root.
     fn rsqrt(self) -> Self;
+    /// Returns `1 / (1 + e^-z)`.
     fn sigmoid(self) -> Self;
     fn exp(self) -> Self;
+    /// Returns `e^z - 1`, without cancellation near 0.
     fn expm1(self) -> Self;
+    /// Returns the principal value of the logarithm: its imaginary part is in \[-π, π\].
     fn ln(self) -> Self;
+    /// Returns the logarithm of `1 + z`, without cancellation near 0.
     fn log1p(self) -> Self;
     fn sin(self) -> Self;
     fn cos(self) -> Self;
     fn tan(self) -> Self;
+    /// Returns the principal value of the inverse sine, with TensorFlow's branch cuts.
     fn asin(self) -> Self;
+    /// Returns the principal value of the inverse cosine.
     fn acos(self) -> Self;
+    /// Returns the principal value of the inverse tangent.
     fn atan(self) -> Self;
     fn sinh(self) -> Self;
     fn cosh(self) -> Self;
     fn tanh(self) -> Self;
+    /// Returns the principal value of the inverse hyperbolic sine.
     fn asinh(self) -> Self;
+    /// Returns the principal value of the inverse hyperbolic cosine.
     fn acosh(self) -> Self;
+    /// Returns the principal value of the inverse hyperbolic tangent.
     fn atanh(self) -> Self;
+    /// Returns the complex conjugate.
     fn conj(self) -> Self;
+    /// Raises the number to a complex power, by its principal value.
     fn pow(self, y: Self) -> Self;
-    /// This divided by `count`.
+    /// Divides the number by `count`.
     fn divided_by(self, count: usize) -> Self;
 }
 
+/// Implements functions by those of a module for one precision.
 macro_rules! complex_functions {
     ($functions:ident: $($name:ident),*) => {$(
         fn $name(self) -> Self {
@@ -244,6 +268,7 @@ macro_rules! wide_complex_functions {
     )*};
 }
 
+/// Implements [`ComplexNumber`] for both precisions.
 macro_rules! complex_numbers {
     ($($part:ty: $functions:ident),*) => {$(
         impl ComplexNumber for Complex<$part> {
@@ -279,6 +304,7 @@ macro_rules! complex_numbers {
 complex_numbers!(f32: single, f64: double);
 
 // Never inlined: the tables, and the loops that they name, are compiled in this crate and nowhere else.
+/// Implements [`Element`] by the tables of kernels for a kind of numbers.
 macro_rules! elements {
     ($($type:ty => $name:literal, $loops:ident, $table:ident;)*) => {$(
         impl sealed::Sealed for $type {

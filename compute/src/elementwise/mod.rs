@@ -32,12 +32,12 @@
 //!
 //! # Differences from TensorFlow
 //!
-//! Formulas, and what they give at the edges (NaN, infinities, signed zeros, overflow), are
+//! Formulas, and their results at the edges (NaN, infinities, signed zeros, overflow), are
 //! TensorFlow's, with these exceptions:
 //! - Subnormal numbers are kept; TensorFlow's threads treat them as 0.
 //! - The types of 16 bits are computed in `f32` and rounded once; TensorFlow rounds after each step of a
 //!   formula.
-//! - Out-of-range casts from floating point to integers give the nearest limit, see [`CastTo`].
+//! - Out-of-range casts from floating point to integers return the nearest limit, see [`CastTo`].
 //!
 //! # Threads
 //!

@@ -1,4 +1,7 @@
 //! The 16-bit floating-point types: stored in 16 bits, computed in `f32`.
+//!
+//! Loops over these types work on blocks: a block is widened to `f32`, computed with the loop of `f32`, and narrowed
+//! again. Each operation rounds its result.
 
 use super::Element;
 use half::{bf16, f16};

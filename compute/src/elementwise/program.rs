@@ -51,7 +51,7 @@ pub enum InputKind {
     Column,
     /// One number, used for every element.
     Scalar,
-    /// Like [`InputKind::Full`], and held by the slice of the output with this index before it is
+    /// An input as [`InputKind::Full`] that is held by the slice of the output with this index before it is
     /// overwritten. No slice is passed for such an input (an empty one is passed instead).
     InPlace(usize),
 }
@@ -119,13 +119,18 @@ impl std::error::Error for ProgramError {}
 /// ```
 #[derive(Clone, Debug)]
 pub struct Program {
+    /// The kinds of the inputs.
     inputs: Vec<InputKind>,
+    /// The constants of all instructions.
     constants: Vec<f32>,
+    /// The instructions in order.
     steps: Vec<Step>,
     /// For every output, the slot that is copied to it at the end of a block, if it was not written
     /// directly.
     copies: Vec<Option<Source>>,
+    /// The number of slots that the program uses.
     slots: usize,
+    /// About how long one element takes.
     picoseconds: usize,
 }
 
@@ -167,6 +172,7 @@ impl Program {
         });
     }
 
+    /// Checks the lengths of all slices, and returns the number of elements.
     fn check(&self, row: usize, inputs: &[&[f32]], outputs: &[&mut [f32]]) -> usize {
         assert_eq!(inputs.len(), self.inputs.len(), "inputs");
         assert_eq!(outputs.len(), self.copies.len(), "outputs");
@@ -230,19 +236,25 @@ thread_local! {
 
 /// One block of elements on its way through a program.
 struct Block<'a> {
+    /// The program.
     program: &'a Program,
+    /// The inputs.
     inputs: &'a [&'a [f32]],
     /// The first element, its column and its row.
     at: usize,
+    /// The first column of the block.
     column: usize,
     row: usize,
     /// The length of the block's rows.
     cols: usize,
+    /// The parts of the outputs that belong to the block.
     outputs: [&'a mut [f32]; MAX_OUTPUTS],
+    /// The intermediate values of the block, which stay in the nearest cache.
     slots: [&'a mut [f32]; MAX_SLOTS],
 }
 
 impl Block<'_> {
+    /// Runs all instructions on the block.
     fn run(&mut self) {
         for step in &self.program.steps {
             // Taken out while it is written, so that the operands can be borrowed from the rest.
@@ -267,6 +279,7 @@ impl Block<'_> {
         }
     }
 
+    /// Runs a function of one operand.
     fn run_unary(&self, kernel: UnaryKernel<f32>, x: Source, output: &mut [f32]) {
         let x = self.rows(x, output.len());
         if x.inner == 0 {
@@ -286,6 +299,7 @@ impl Block<'_> {
 }
 
 impl<'a> Block<'a> {
+    /// Returns the slice of a place.
     fn place(&mut self, place: Place) -> &mut &'a mut [f32] {
         match place {
             Place::Slot(k) => &mut self.slots[k],

@@ -18,7 +18,7 @@ impl Numbers {
         (self.0 >> 33) as usize % limit
     }
 
-    /// Between -4 and 4.
+    /// Returns a number between -4 and 4.
     pub(crate) fn float(&mut self) -> f32 {
         self.below(1 << 16) as f32 / 8192.0 - 4.0
     }

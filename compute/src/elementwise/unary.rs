@@ -120,7 +120,7 @@ named_ops! {
         Lgamma,
         /// Each bit turned around.
         Invert,
-        /// Not x.
+        /// The negation of a bool.
         LogicalNot,
         /// The complex conjugate; a real number itself.
         Conj,

@@ -49,9 +49,11 @@ pub trait UnaryFn<T, R = T>: Copy + Default + Send + Sync + 'static {
 /// assert_eq!(values, [0.0, 2.0]);
 /// ```
 pub struct UnaryKernel<T, R = T> {
+    /// The loop, compiled for the function and the type.
     run: fn(Context, &[T], &mut [R]),
     /// [`run_all`], as it is compiled where the kernel is made: in this crate.
     all: RunAll<T, R>,
+    /// The parameter of the function, and the wide loop.
     context: Context,
     /// About how long one element takes.
     picoseconds: usize,
@@ -68,10 +70,13 @@ struct Context {
     wide: Wide,
 }
 
+/// The loop of the wide type, for types of 16 bits.
 #[derive(Clone, Copy)]
 enum Wide {
     None,
+    /// A loop with numbers as results.
     Float(fn(Context, &[f32], &mut [f32])),
+    /// A loop with truth values as results.
     Truth(fn(Context, &[f32], &mut [bool])),
 }
 
@@ -89,6 +94,7 @@ impl<T, R> fmt::Debug for UnaryKernel<T, R> {
     }
 }
 
+/// The loop itself, which is inlined into one copy for each instruction set.
 #[inline(always)]
 fn map_body<T: Element, R: Element, O: UnaryFn<T, R>>(alpha: f32, input: &[T], output: &mut [R]) {
     for (out, &x) in output.iter_mut().zip(input) {

@@ -36,7 +36,7 @@ pub(crate) fn split(
     pool.run(units.div_ceil(step), |part| work(part * step..units.min((part + 1) * step)));
 }
 
-/// Like [`split`], and hands each call its part of every output: `outputs[k]` has `width_k` elements
+/// Works as [`split`], and passes each call its part of every output: `outputs[k]` has `width_k` elements
 /// for each unit.
 ///
 /// # Panics

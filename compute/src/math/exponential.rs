@@ -13,7 +13,7 @@ fn power_of_two(n: i32) -> f32 {
     f32::from_bits((n.wrapping_add(127) as u32) << 23)
 }
 
-/// `x = n ln 2 + r` with |r| at most (ln 2) / 2: gives n and r.
+/// Splits `x = n ln 2 + r` with |r| at most (ln 2) / 2, and returns n and r.
 #[inline(always)]
 fn reduce(x: f32) -> (i32, f32) {
     let shifted = x * LOG2_E + ROUND;

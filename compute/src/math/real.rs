@@ -88,7 +88,7 @@ pub trait Real:
     fn acosh(self) -> Self;
     /// Returns the inverse of the hyperbolic tangent.
     fn atanh(self) -> Self;
-    /// This to the power of `y`.
+    /// Raises the number to the power of `y`.
     fn pow(self, y: Self) -> Self;
     /// Returns the length of the hypotenuse over this and `y`.
     fn hypot(self, y: Self) -> Self;

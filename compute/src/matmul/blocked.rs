@@ -1,4 +1,9 @@
 //! Products by tiles: which part of the operands is in which cache when.
+//!
+//! This is the classical scheme of three loops around a microkernel, with one difference: the left operand is not
+//! packed (see `kernel`). A group of columns of `b` is packed into panels that stay in the second-level cache, and
+//! all rows of `a` in a part pass over it. The sum is cut into stretches of fixed length, so the result does not
+//! depend on the number of threads.
 #![allow(unsafe_code)] // hands pointers into checked slices to the kernels
 
 use super::kernel::{Kernels, Offset, Rows, Run, Tile};
@@ -28,9 +33,11 @@ pub(super) const PARALLEL_WORK: usize = 1 << 19;
 struct Cut {
     /// Columns per group of panels.
     columns: usize,
+    /// The number of groups of columns.
     groups: usize,
     /// Rows per part.
     rows: usize,
+    /// The number of parts of the rows.
     parts: usize,
 }
 
@@ -46,6 +53,7 @@ fn lies_in_panels<T>(product: &Product, kernels: &Kernels<T>) -> bool {
 }
 
 impl Cut {
+    /// Chooses the sizes so that a group fits the cache and every thread gets at least two items.
     fn new<T>(product: &Product, kernels: &Kernels<T>, threads: usize) -> Cut {
         let width = kernels.max_columns();
         let depth = product.k.min(depth(product));
@@ -69,11 +77,15 @@ impl Cut {
 
 /// The operands of a product, as its items share them.
 struct Operands<'a, T: 'static> {
+    /// The sizes and the orders of the operands.
     product: &'a Product,
+    /// The microkernels for this CPU.
     kernels: &'a Kernels<T>,
     a: &'a [T],
     b: &'a [T],
+    /// The bias and activation to apply to finished sums.
     epilogue: Epilogue<'a, T>,
+    /// The result. Items write disjoint blocks.
     c: SharedSlice<'a, T>,
     /// See [`lies_in_panels`].
     in_panels: bool,
@@ -110,6 +122,7 @@ pub(super) fn multiply<T: Real>(
     Ok(())
 }
 
+/// A range of rows, columns, or steps of the sum.
 type Range = std::ops::Range<usize>;
 
 /// One block of `c`, over the whole depth.

@@ -10,26 +10,36 @@ use super::vector::Vector;
 
 /// Dot products of some rows of `a` with some rows of `b`, both contiguous.
 pub(crate) struct Dots<T> {
+    /// The first row of the left operand.
     pub(crate) a: *const T,
     /// Elements from a row to the next.
     pub(crate) a_stride: usize,
+    /// The first row of the right operand.
     pub(crate) b: *const T,
+    /// Elements from a row of `b` to the next.
     pub(crate) b_stride: usize,
     /// Elements of a row.
     pub(crate) len: usize,
+    /// The first element of the result.
     pub(crate) c: *mut T,
+    /// Elements from a row of the result to the next.
     pub(crate) c_stride: usize,
     pub(crate) finish: Finish<T>,
 }
 
 /// A matrix to be transposed.
 pub(crate) struct Turn<T> {
+    /// The first element of the source.
     pub(crate) from: *const T,
+    /// Elements from a row of the source to the next.
     pub(crate) from_stride: usize,
-    /// Of the source.
+    /// The number of rows of the source.
     pub(crate) rows: usize,
+    /// The number of columns of the source.
     pub(crate) columns: usize,
+    /// The first element of the destination.
     pub(crate) to: *mut T,
+    /// Elements from a row of the destination to the next.
     pub(crate) to_stride: usize,
     pub(crate) finish: Finish<T>,
 }
@@ -41,11 +51,12 @@ pub(crate) struct Finish<T> {
     pub(crate) accumulate: bool,
     /// A value for every column of the result that is written, or null.
     pub(crate) bias: *const T,
+    /// True to replace negative results by 0.
     pub(crate) relu: bool,
 }
 
 impl<T> Finish<T> {
-    /// Nothing.
+    /// Stores the sums as they are.
     pub(crate) const NONE: Finish<T> = Finish { accumulate: false, bias: std::ptr::null(), relu: false };
 }
 

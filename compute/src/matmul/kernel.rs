@@ -52,11 +52,15 @@ pub(crate) struct Tile<'a, T> {
     pub(crate) stride: usize,
     /// The beginnings of the rows, for [`Rows::Listed`] only.
     pub(crate) list: *const usize,
+    /// The first row of the packed or plain right operand.
     pub(crate) b: *const T,
     /// Elements from a row of `b` to the next.
     pub(crate) b_stride: usize,
+    /// The outer stretches of the sum: for a product one, for a convolution the rows of the filter.
     pub(crate) outer: &'a [Offset],
+    /// The inner stretches of the sum within each outer one.
     pub(crate) inner: &'a [Run],
+    /// The first element of the tile in the result.
     pub(crate) c: *mut T,
     /// Elements from a row of `c` to the next.
     pub(crate) c_stride: usize,
@@ -66,6 +70,7 @@ pub(crate) struct Tile<'a, T> {
     pub(crate) accumulate: bool,
     /// `columns` values, or null.
     pub(crate) bias: *const T,
+    /// True to replace negative results by 0.
     pub(crate) relu: bool,
 }
 
@@ -86,7 +91,9 @@ pub(crate) struct Kernels<T: 'static> {
     pub(crate) lanes: usize,
     /// Indexed by rows - 1, then vectors - 1.
     strided: &'static [[TileFn<T>; MAX_VECTORS]],
+    /// Kernels for rows that are neighbors, indexed in the same way.
     adjacent: &'static [[TileFn<T>; MAX_VECTORS]],
+    /// Kernels for rows that begin at listed places, indexed in the same way.
     listed: &'static [[TileFn<T>; MAX_VECTORS]],
     /// Packs a matrix stored row by row.
     pub(crate) pack: PackFn<T>,
@@ -137,12 +144,20 @@ impl<T> Kernels<T> {
 
 /// The compile-time side of [`Rows`].
 trait RowStarts<T> {
+    /// Returns the offset of the first element of a row in `a`.
+    ///
+    /// # Safety
+    /// The row is one of the tile, and the list of the tile has an entry for it if rows are listed.
     unsafe fn start(tile: &Tile<'_, T>, row: usize) -> usize;
+    /// Returns the distance between two steps of the sum in `a`.
     fn step(tile: &Tile<'_, T>) -> usize;
 }
 
+/// [`Rows::Strided`].
 struct Strided;
+/// [`Rows::Adjacent`].
 struct Adjacent;
+/// [`Rows::Listed`].
 struct Listed;
 /// Any of the three, found when a tile begins: a third of the code, for kernels that are seldom what a program waits for.
 struct Any;
@@ -403,7 +418,9 @@ macro_rules! dots_row {
 
 instruction_set!(baseline,);
 
+/// Four lanes: SSE2 on x86-64, NEON on ARM.
 static BASELINE_F32: Kernels<f32> = kernels!(once baseline, Lanes<f32, 4>, [1 2 3 4], [1 2] by [1 2 3 4]);
+/// Two lanes: SSE2 on x86-64, NEON on ARM.
 static BASELINE_F64: Kernels<f64> = kernels!(once baseline, Lanes<f64, 2>, [1 2 3 4], [1 2] by [1 2 3 4]);
 
 #[cfg(target_arch = "x86_64")]
@@ -414,13 +431,18 @@ mod x86 {
     instruction_set!(avx2, #[target_feature(enable = "avx2,fma")]);
     instruction_set!(avx512, #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]);
 
+    /// Eight lanes with fused multiply-add.
     static AVX2_F32: Kernels<f32> = kernels!(each avx2, __m256, [1 2 3 4 5 6], [1 2] by [1 2 3 4 5 6]);
+    /// Four lanes with fused multiply-add.
     static AVX2_F64: Kernels<f64> = kernels!(once avx2, __m256d, [1 2 3 4 5 6], [1 2] by [1 2 3 4 5 6]);
+    /// Sixteen lanes.
     static AVX512_F32: Kernels<f32> =
         kernels!(each avx512, __m512, [1 2 3 4 5 6 7 8 9 10 11 12 13 14], [1 2 3 4] by [1 2 3 4 5 6]);
+    /// Eight lanes.
     static AVX512_F64: Kernels<f64> =
         kernels!(once avx512, __m512d, [1 2 3 4 5 6 7 8 9 10 11 12 13 14], [1 2 3 4] by [1 2 3 4 5 6]);
 
+    /// Returns the microkernels for `f32` of an instruction set.
     pub(super) fn f32(isa: Isa) -> &'static Kernels<f32> {
         match isa {
             Isa::Avx512 => &AVX512_F32,
@@ -429,6 +451,7 @@ mod x86 {
         }
     }
 
+    /// Returns the microkernels for `f64` of an instruction set.
     pub(super) fn f64(isa: Isa) -> &'static Kernels<f64> {
         match isa {
             Isa::Avx512 => &AVX512_F64,

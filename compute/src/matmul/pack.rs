@@ -15,6 +15,7 @@ pub(crate) struct Panels<T> {
     pub(crate) rows: usize,
     /// Columns in all.
     pub(crate) columns: usize,
+    /// The first element of the first panel.
     pub(crate) to: *mut T,
     /// Elements from one panel to the next.
     pub(crate) to_stride: usize,

@@ -3,6 +3,8 @@
 //! By tiles, most lanes of a vector of columns would be idle. Where the sums run along the rows of both
 //! operands the lanes go along the sums; where they run along the columns of both, the transpose of the
 //! result is computed, whose rows are long.
+//!
+//! Both cases need more work per element of the result than a tile, but use all lanes.
 #![allow(unsafe_code)] // hands pointers into checked slices to the kernels
 
 use super::blocked::{PARALLEL_WORK, even_cut};

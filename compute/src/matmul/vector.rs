@@ -10,17 +10,24 @@
 /// The CPU must have the instruction set, and pointers must be valid for the elements read or written;
 /// they need no alignment.
 pub(crate) trait Vector: Copy {
+    /// The type of one lane.
     type Elem: Copy;
+    /// The number of lanes.
     const LANES: usize;
 
+    /// Returns zeros.
     unsafe fn zero() -> Self;
+    /// Returns a vector with one number in all lanes.
     unsafe fn splat(x: Self::Elem) -> Self;
+    /// Loads neighboring elements.
     unsafe fn load(from: *const Self::Elem) -> Self;
+    /// Stores all lanes.
     unsafe fn store(self, to: *mut Self::Elem);
     /// Returns the first `n <= LANES` elements; the rest is zero and not read.
     unsafe fn load_first(from: *const Self::Elem, n: usize) -> Self;
     /// Stores the first `n <= LANES` elements.
     unsafe fn store_first(self, to: *mut Self::Elem, n: usize);
+    /// Adds lane by lane.
     unsafe fn add(self, other: Self) -> Self;
     /// `self * b + c`, rounded once where the hardware can.
     unsafe fn fma(self, b: Self, c: Self) -> Self;
@@ -47,6 +54,7 @@ pub(crate) trait Vector: Copy {
 #[repr(transparent)]
 pub(crate) struct Lanes<T, const N: usize>([T; N]);
 
+/// Implements the operations for an array, which the compiler turns into the vectors of the target's baseline.
 macro_rules! portable {
     ($type:ty, $lanes:literal) => {
         impl Vector for Lanes<$type, $lanes> {
@@ -123,6 +131,7 @@ mod x86 {
     use super::Vector;
     use core::arch::x86_64::*;
 
+    /// Implements the operations with AVX-512, whose masks load and store parts of a vector.
     macro_rules! avx512 {
         ($vector:ty, $elem:ty, $lanes:literal, $mask:ty, $zero:ident, $splat:ident, $load:ident, $store:ident, $load_mask:ident, $store_mask:ident, $add:ident, $fma:ident, $max:ident, $total:ident, $($transpose:tt)*) => {
             impl Vector for $vector {
@@ -262,6 +271,7 @@ mod x86 {
         }
     }
 
+    /// Implements the operations with AVX2 and FMA. Parts of a vector are loaded and stored through an array.
     macro_rules! avx2 {
         ($vector:ty, $elem:ty, $lanes:literal, $zero:ident, $splat:ident, $load:ident, $store:ident, $add:ident, $fma:ident, $max:ident, $($transpose:tt)*) => {
             impl Vector for $vector {
@@ -444,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn every_vector_does_what_it_says() {
+    fn every_vector_type_computes_its_operations() {
         // SAFETY: of the baseline, or checked before.
         unsafe {
             check::<Lanes<f32, 4>, f32>(f32::NAN, -1.5, |x| -x);

@@ -41,11 +41,15 @@ pub struct Adam<T> {
 #[derive(Clone, Copy, Debug)]
 #[doc(hidden)]
 pub struct AdamStep<N> {
+    /// One minus `beta1`.
     rest1: N,
+    /// One minus `beta2`.
     rest2: N,
     beta1: N,
+    /// The learning rate with the bias correction.
     alpha: N,
     epsilon: N,
+    /// True to look one step ahead.
     use_nesterov: bool,
 }
 
@@ -202,7 +206,7 @@ pub struct Adagrad<T> {
     pub learning_rate: T,
     /// Added to the root (`ApplyAdagradV2`); none for `ApplyAdagrad`.
     pub epsilon: Option<T>,
-    /// True if the accumulator is updated. True unless it is said otherwise.
+    /// True if the accumulator is updated. Default: true.
     pub update_slots: bool,
 }
 

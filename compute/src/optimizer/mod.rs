@@ -71,9 +71,13 @@ pub trait Rule<T: Weight, const N: usize>: Copy + Send + Sync {
     fn step(prepared: Self::Prepared, state: [T::Number; N], gradient: T::Number) -> [T::Number; N];
 }
 
+/// One update of all elements, as it is compiled for each instruction set.
 struct Sweep<'a, T: Weight, R: Rule<T, N>, const N: usize> {
+    /// The constants of the step.
     prepared: R::Prepared,
+    /// The weights and the slots.
     state: [&'a mut [T]; N],
+    /// The gradient.
     gradient: &'a [T],
 }
 

@@ -96,10 +96,15 @@ pub struct Ftrl<T> {
 pub struct FtrlStep<N> {
     learning_rate: N,
     l1: N,
+    /// Twice the penalty on squares, which the formula needs.
     twice_l2: N,
+    /// Twice the shrinkage.
     twice_shrinkage: N,
+    /// The negated power of the accumulator.
     power: N,
+    /// True if the power is that of a square root, which is computed as one.
     is_root: bool,
+    /// True if the linear term holds the learning rate as a factor.
     multiply: bool,
 }
 

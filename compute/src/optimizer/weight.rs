@@ -38,7 +38,7 @@ pub trait Number:
     fn abs(self) -> Self;
     /// e to this power.
     fn exp(self) -> Self;
-    /// This to the power of `y`.
+    /// Raises the number to the power of `y`.
     fn pow(self, y: Self) -> Self;
 
     /// -1, 0 or 1.

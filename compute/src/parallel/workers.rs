@@ -19,14 +19,16 @@ use std::time::{Duration, Instant};
 /// How long an idle helper watches before it sleeps, and a caller that waits for helpers.
 const WATCH: Duration = Duration::from_micros(50);
 
-/// Looks at an atomic between two calls of the operating system or the clock.
+/// The number of reads of an atomic between two calls of the operating system or the clock.
 const LOOKS: usize = 64;
 
 /// The threads of a pool. Dropping it lets them end.
 pub(super) struct Workers {
+    /// The state that the pool shares with its threads.
     shared: Arc<Shared>,
 }
 
+/// The state of a pool.
 struct Shared {
     /// The jobs with free seats, oldest first. Held for a few instructions at a time; no job runs under it.
     offers: Mutex<Offers>,
@@ -38,10 +40,14 @@ struct Shared {
     left: Condvar,
 }
 
+/// The jobs that helpers may join.
 #[derive(Default)]
 struct Offers {
+    /// The jobs with free seats, oldest first.
     jobs: VecDeque<Offer>,
+    /// The number of helpers that sleep, so that a caller wakes no more than there are.
     sleeping: usize,
+    /// True once the pool was dropped.
     closed: bool,
 }
 
@@ -60,12 +66,13 @@ struct JobPointer(*const Job<'static>);
 // SAFETY: all that a job holds may be used from any thread, as long as it lives.
 unsafe impl Send for JobPointer {}
 
+/// A job while its caller works on it.
 struct Job<'a> {
     /// The work of each participant, which receives its number: 0 for the caller.
     work: &'a (dyn Fn(usize) + Sync),
     /// Helpers inside.
     helpers: AtomicUsize,
-    /// Of a helper; raised again by the caller.
+    /// The panic of a helper, which the caller raises again.
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
@@ -97,7 +104,7 @@ impl Workers {
         Ok(workers)
     }
 
-    /// Has the caller and up to `seats` helpers each call `work` once, with different numbers up to
+    /// Makes the caller and up to `seats` helpers each call `work` once, with different numbers up to
     /// `seats`. Helpers that come too late do not call it.
     pub(super) fn run(&self, seats: usize, work: &(dyn Fn(usize) + Sync)) {
         let job = Job { work, helpers: AtomicUsize::new(0), panic: Mutex::new(None) };
@@ -133,11 +140,13 @@ impl Drop for Guest<'_> {
 }
 
 impl Shared {
+    /// Locks the list of jobs.
     fn lock(&self) -> MutexGuard<'_, Offers> {
         // Nothing that runs under the lock leaves it half done.
         self.offers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Adds a job to the list and wakes sleeping helpers.
     fn offer(&self, offer: Offer) {
         let mut offers = self.lock();
         let seats = offer.seats;
@@ -151,7 +160,7 @@ impl Shared {
         }
     }
 
-    /// Takes the seats that are left out of the list.
+    /// Removes the job's remaining seats from the list.
     fn withdraw(&self, job: JobPointer) {
         let mut offers = self.lock();
         if let Some(at) = offers.jobs.iter().position(|offer| offer.job == job) {
@@ -221,7 +230,7 @@ impl Shared {
     }
 }
 
-/// Looks until `seen` or for about [`WATCH`]; whether it was seen.
+/// Spins until `seen` returns true, or for about [`WATCH`]. Returns the last result of `seen`.
 fn watch(seen: impl Fn() -> bool) -> bool {
     let mut start = None;
     loop {
@@ -244,7 +253,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_unique_and_the_caller_is_always_there() {
+    fn worker_numbers_are_unique_and_include_the_caller() {
         let workers = Workers::start(3).unwrap();
         for _ in 0..2000 {
             let seen: [AtomicUsize; 4] = Default::default();
@@ -285,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_helper_that_came_is_waited_for() {
+    fn the_caller_waits_for_its_helpers() {
         let workers = Workers::start(1).unwrap();
         for _ in 0..50 {
             let (come, done) = (AtomicUsize::new(0), AtomicUsize::new(0));

@@ -19,6 +19,7 @@ dispatch! {
     }
 }
 
+/// Computes some output rows, as it is compiled for each instruction set.
 #[inline(always)]
 fn rows_body<T: PoolElement>(shape: &PoolShape, input: &[T], rows: Range<usize>, output: &mut [T]) {
     let channels = shape.channels;
@@ -63,6 +64,7 @@ dispatch! {
     }
 }
 
+/// Adds the gradient of each output to the first of the largest inputs, as TensorFlow's CPU kernels do.
 #[inline(always)]
 fn gradient_body<T: PoolElement>(shape: &PoolShape, input: &[T], gradient: &[T], to: &mut [T]) {
     let channels = shape.channels;
@@ -81,7 +83,7 @@ fn gradient_body<T: PoolElement>(shape: &PoolShape, input: &[T], gradient: &[T],
     }
 }
 
-/// Of `L` channels, which cell of the window holds the first maximum.
+/// Returns, for each of `L` channels, the cell of the window that holds the first maximum.
 #[inline(always)]
 fn firsts<T: PoolElement, const L: usize>(channel: usize, input: &[T], cells: &[usize]) -> [u32; L] {
     let Some((&first, rest)) = cells.split_first() else { return [0; L] };

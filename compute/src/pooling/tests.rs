@@ -152,7 +152,7 @@ fn one_window<T: PoolElement + std::fmt::Debug>(cells: [T; 4], one: T) -> (T, [T
 // The expected values below were read off TensorFlow 2.21's CPU kernels, for 1 to 32 channels.
 
 #[test]
-fn ties_give_their_gradient_to_the_first() {
+fn the_first_of_equal_values_has_the_gradient() {
     assert_eq!(one_window([3.0f32, 3.0, 3.0, 3.0], 5.0), (3.0, [5.0, 0.0, 0.0, 0.0]));
     assert_eq!(one_window([1.0f32, 3.0, 3.0, 3.0], 5.0), (3.0, [0.0, 5.0, 0.0, 0.0]));
     assert_eq!(one_window([1.0f64, 1.0, 3.0, 3.0], 5.0), (3.0, [0.0, 0.0, 5.0, 0.0]));

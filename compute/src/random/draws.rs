@@ -6,23 +6,30 @@ use super::{bits, normal, philox};
 /// Uniform and normal numbers from one sequence of blocks. Each block gives two numbers of one kind,
 /// the second of which is used first.
 pub(super) struct Draws {
+    /// The source of blocks.
     generator: Generator,
+    /// The uniform numbers of the current block.
     uniform: Pair,
+    /// The normal numbers of the current block.
     normal: Pair,
 }
 
+/// Two numbers of one block.
 #[derive(Default)]
 struct Pair {
+    /// The numbers.
     numbers: [f64; 2],
+    /// The number of those that were not used yet.
     left: usize,
 }
 
 impl Draws {
+    /// Begins with the next block of a generator.
     pub(super) fn new(generator: Generator) -> Draws {
         Draws { generator, uniform: Pair::default(), normal: Pair::default() }
     }
 
-    /// In \[0, 1).
+    /// Draws a uniform number in \[0, 1).
     pub(super) fn uniform(&mut self) -> f64 {
         let generator = &mut self.generator;
         self.uniform.next(|| {
@@ -31,6 +38,7 @@ impl Draws {
         })
     }
 
+    /// Draws a number of the standard normal distribution.
     pub(super) fn normal(&mut self) -> f64 {
         let generator = &mut self.generator;
         self.normal.next(|| normal::pair_f64(block(generator)))
@@ -38,6 +46,7 @@ impl Draws {
 }
 
 impl Pair {
+    /// Returns the next number, after refilling an empty pair.
     fn next(&mut self, refill: impl FnOnce() -> [f64; 2]) -> f64 {
         if self.left == 0 {
             *self = Pair { numbers: refill(), left: 2 };
@@ -47,6 +56,7 @@ impl Pair {
     }
 }
 
+/// Returns the next block of four words.
 fn block(generator: &mut Generator) -> [u32; 4] {
     let next = generator.reserve(1);
     philox::block(next.key, next.counter)

@@ -1,4 +1,7 @@
 //! Spreads the filling of an output over threads and instruction sets, without effect on the bits.
+//!
+//! Each element of an output owns a fixed place in the sequence of blocks. A thread that fills a part therefore
+//! starts at a known block, and the numbers do not depend on how the output is divided.
 #![allow(unsafe_code)] // Threads write disjoint parts of one output; `dispatch!` calls by instruction set.
 
 use super::generator::Generator;
@@ -15,6 +18,7 @@ const GRAIN: usize = 1 << 14;
 
 /// A distribution of which each block of four words gives the same number of elements.
 pub(super) trait Distribution: Sync {
+    /// The type of the elements.
     type Item: Copy + Default + Send;
 
     /// Elements from one block; divides [`GRAIN`].
@@ -52,6 +56,7 @@ pub(super) fn for_parts<T: Send>(
 }
 
 dispatch! {
+    /// Fills a part of an output, from the block at which it begins.
     fn fill_part<D: Distribution>(dist: &D, start: Generator, out: &mut [D::Item]) {
         let mut words = [[0; 4]; BATCH];
         let mut at = start;

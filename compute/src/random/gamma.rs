@@ -8,7 +8,7 @@ use crate::Pool;
 /// Fills `out` with gamma-distributed numbers of scale 1, the operation `RandomGamma`.
 ///
 /// `out` holds rows of `alphas.len()` numbers; column `i` has the shape parameter `alphas[i]`. Shapes
-/// of -2/3 or less and NaN give NaN; those between -2/3 and 0 give numbers without meaning, as
+/// of -2/3 or less and NaN yield NaN; those between -2/3 and 0 yield meaningless numbers, as
 /// TensorFlow does. Advances the generator by 256 blocks for each element. On the last bit of f64 see
 /// [`fill_normal`](super::fill_normal).
 ///
@@ -54,6 +54,8 @@ pub(super) fn for_columns<T: Send>(
     });
 }
 
+/// Draws one number by Marsaglia and Tsang's method. Shapes below 1 are raised by 1 and scaled by a power of a
+/// uniform number.
 fn sample(alpha: f64, mut draws: Draws) -> f64 {
     if alpha == 1.0 {
         return -(-draws.uniform()).ln_1p();
@@ -85,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn odd_shapes_end_and_give_what_is_documented() {
+    fn invalid_shapes_return_the_documented_values() {
         let alphas = [0.0f32, -1.0, f32::NAN, f32::INFINITY, 1e-30, 1e30];
         let mut out = [0.5; 6];
         fill_gamma(&mut Generator::new(1, 1), &alphas, &mut out, &Pool::single());

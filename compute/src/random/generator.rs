@@ -1,4 +1,8 @@
 //! The state of a random operation.
+//!
+//! The layout is that of TensorFlow's `PhiloxRandom`: the first seed is the key, the second one the upper half of the
+//! 128-bit counter, whose lower half counts blocks. A checkpoint stores key and counter, so a resumed operation
+//! continues with the very next block.
 
 use super::philox;
 
@@ -19,7 +23,9 @@ use super::philox;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Generator {
+    /// The key of the cipher, from the first seed.
     pub(super) key: u64,
+    /// The number of the next block, which wraps around.
     pub(super) counter: u128,
 }
 
@@ -80,12 +86,14 @@ impl Generator {
         before
     }
 
-    /// Reserves the blocks of an execution that gives `outputs` elements: 256 for each, whatever it
+    /// Reserves the blocks of an execution that returns `outputs` elements: 256 for each, whatever it
     /// will need, so that sampling by rejection cannot run into the next execution's share.
     pub(super) fn reserve_outputs(&mut self, outputs: usize) -> Generator {
         self.reserve((outputs as u64).wrapping_mul(Self::BLOCKS_PER_OUTPUT))
     }
 
+    /// The blocks that are reserved for each element of a distribution that samples by rejection, TensorFlow's
+    /// constant.
     pub(super) const BLOCKS_PER_OUTPUT: u64 = 256;
 
     /// Returns the state `blocks` further on.

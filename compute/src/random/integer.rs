@@ -78,7 +78,9 @@ impl sealed::Integer for i64 {
     }
 }
 
+/// A range of 32-bit integers: each word is one number.
 struct Range32 {
+    /// The smallest number.
     low: i32,
     /// An integer in \[1, 2³²).
     width: f64,
@@ -106,9 +108,11 @@ fn low_bits(x: f64) -> u32 {
     (x + (1_u64 << 52) as f64).to_bits() as u32
 }
 
+/// A range of 64-bit integers: two words are one number.
 struct Range64 {
+    /// The smallest number.
     low: i64,
-    /// At least 1.
+    /// The number of values in the range, at least 1.
     width: u64,
 }
 

@@ -58,8 +58,10 @@ pub fn fill_multinomial<L, C>(
     });
 }
 
+/// The words of one sample: a double takes two.
 const WORDS_PER_SAMPLE: usize = 2;
 
+/// Returns the length of a row, which must be whole.
 fn row_len(len: usize, rows: usize) -> usize {
     let row_len = len.checked_div(rows).unwrap_or(0);
     assert_eq!(row_len * rows, len, "{len} elements in {rows} rows");
@@ -77,6 +79,7 @@ fn accumulate<L: Copy + Into<f64>>(logits: &[L], sums: &mut [f64]) {
     }
 }
 
+/// Draws samples of one row by bisection in the cumulative probabilities.
 fn draw<C: Class>(words: &mut Words, cumulative: &[f64], out: &mut [C]) {
     let total = cumulative.last().copied().unwrap_or(0.0);
     for out in out {
@@ -93,6 +96,7 @@ impl Class for i64 {}
 
 mod sealed {
     pub trait Class: Send {
+        /// Converts the number of a class.
         fn from_usize(class: usize) -> Self;
     }
 
@@ -114,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_without_a_finite_logit_give_no_class() {
+    fn rows_without_a_finite_logit_have_no_class() {
         let logits = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
         let mut out = [0i32; 4];
         fill_multinomial(&mut Generator::new(1, 1), &logits, 1, &mut out, &Pool::single());

@@ -1,9 +1,15 @@
 //! The Philox 4x32 generator with ten rounds (Salmon and others, "Parallel random numbers: as easy as
 //! 1, 2, 3"): a keyed bijection of 128-bit counters. Block `n` of the sequence costs the same as
 //! block 0, so any part of an output can be computed by any thread.
+//!
+//! The generator of Salmon and others (2011), in the variant with four words and ten rounds. It is a function of a
+//! key and a counter without further state, so any part of the sequence can be computed on its own.
 
+/// The number of rounds.
 const ROUNDS: usize = 10;
+/// The multipliers of the two halves of a block.
 const MULTIPLIER: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
+/// The additions to the key after each round: the golden ratio, and the square root of 3 minus 1.
 const KEY_STEP: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 
 /// Returns the four words of the block numbered `counter`.
@@ -29,6 +35,7 @@ pub(super) fn blocks(key: u64, counter: u128, stride: u64, words: &mut [[u32; 4]
     }
 }
 
+/// Encrypts a counter.
 #[inline(always)]
 fn rounds(key: u64, low: u64, high: u64) -> [u32; 4] {
     let mut key = [key as u32, (key >> 32) as u32];

@@ -38,6 +38,7 @@ where
     });
 }
 
+/// Draws one number: by multiplication of uniform numbers for rates below 10, and otherwise by rejection.
 fn sample(rate: f64, largest: f64, draws: Draws) -> f64 {
     if !rate.is_finite() {
         0.0
@@ -64,6 +65,7 @@ fn by_product(rate: f64, mut draws: Draws) -> f64 {
 /// rejected less than half of the time.
 const ATTEMPTS: usize = 1000;
 
+/// Draws a number with a large rate by Hörmann's transformed rejection (1993).
 fn by_rejection(rate: f64, largest: f64, mut draws: Draws) -> f64 {
     let log_rate = rate.ln();
     let b = 0.931 + 2.53 * rate.sqrt();
@@ -97,6 +99,7 @@ pub trait Count: sealed::Count {}
 
 mod sealed {
     pub trait Count: Send {
+        /// The largest number that the type can represent.
         const LARGEST: f64;
         /// `count` is an integer from 0 to `LARGEST`.
         fn from_f64(count: f64) -> Self;
@@ -132,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn odd_rates_end_and_give_what_is_documented() {
+    fn invalid_rates_return_the_documented_values() {
         let rates = [0.0, -1.0, f64::NAN, f64::INFINITY, 1e12, 1e30];
         let mut out = [7i32; 6];
         fill_poisson(&mut Generator::new(1, 1), &rates, &mut out, &Pool::single());

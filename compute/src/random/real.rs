@@ -18,9 +18,13 @@ pub(super) mod sealed {
     use super::*;
 
     pub trait Real: Copy + Send + Sync + Sized {
+        /// Fills a slice with uniform numbers in \[0, 1).
         fn fill_uniform(start: Generator, out: &mut [Self], pool: &Pool);
+        /// Fills a slice with standard normal numbers.
         fn fill_normal(start: Generator, out: &mut [Self], pool: &Pool);
+        /// Fills a slice with standard normal numbers whose magnitude is below 2.
         fn fill_truncated_normal(start: Generator, out: &mut [Self], pool: &Pool);
+        /// Widens the number, exactly.
         fn into_f64(self) -> f64;
         /// Rounds; the narrow types by way of f32.
         fn from_f64(x: f64) -> Self;

@@ -5,7 +5,7 @@ use super::words::Words;
 
 /// Puts `values` in random order, the operation `RandomShuffle`.
 ///
-/// Applied to the indices 0, 1, 2 … it gives the rows that a tensor's shuffled rows come from. Advances
+/// Applied to the indices 0, 1, 2 … it returns the rows that a tensor's shuffled rows come from. Advances
 /// the generator by one block for every four values but one, rounded up; not at all for fewer than two.
 ///
 /// ```

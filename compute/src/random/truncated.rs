@@ -13,7 +13,7 @@ use crate::Pool;
 /// Fills `out` with standard normal numbers, each drawn again while its magnitude is 2 or more; the
 /// operation `TruncatedNormal`.
 ///
-/// f16 and bf16 are rounded from f32, which can give exactly 2. Advances the generator by 256 blocks
+/// f16 and bf16 are rounded from f32, which can result in exactly 2. Advances the generator by 256 blocks
 /// for each element. For f64 see [`fill_normal`](super::fill_normal).
 ///
 /// ```
@@ -28,6 +28,7 @@ pub fn fill_truncated_normal<T: super::Real>(generator: &mut Generator, out: &mu
     T::fill_truncated_normal(generator.reserve_outputs(out.len()), out, pool);
 }
 
+/// The magnitude from which on a number is drawn again.
 const LIMIT: f32 = 2.0;
 
 /// [`Distribution`] of truncated normal numbers of the type `T`. Each group of elements that a block

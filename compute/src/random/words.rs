@@ -18,7 +18,9 @@ use super::philox;
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Words {
+    /// The state after the current block.
     generator: Generator,
+    /// The words of the current block.
     block: [u32; 4],
     /// Words of `block` that were handed out.
     used: u8,

@@ -29,6 +29,7 @@ pub fn gru_gates(pool: &Pool, units: usize, sums: &[f32], state: &[f32], outputs
 }
 
 dispatch! {
+    /// Computes the gates of one example, and the reset state that the candidate is computed from.
     fn gates(units: usize, sums: &[f32], state: &[f32], outputs: [&mut [f32]; 3]) {
         let [reset, update, kept] = outputs;
         for row in 0..state.len().checked_div(units).unwrap_or(0) {
@@ -64,6 +65,7 @@ pub fn gru_output(pool: &Pool, update: &[f32], state: &[f32], candidate: &mut [f
 }
 
 dispatch! {
+    /// Computes the candidate and the new state of one example.
     fn blend(update: &[f32], state: &[f32], candidate: &mut [f32], output: &mut [f32]) {
         let n = output.len();
         let (update, state, candidate) = (&update[..n], &state[..n], &mut candidate[..n]);
@@ -96,6 +98,7 @@ pub fn gru_output_gradient(
 }
 
 dispatch! {
+    /// Computes the gradients of the candidate's sum and of the update gate of one example.
     fn output_gradient(units: usize, inputs: [&[f32]; 4], candidate_sum: &mut [f32], sums: &mut [f32]) {
         for row in 0..candidate_sum.len().checked_div(units).unwrap_or(0) {
             let own = row * units..(row + 1) * units;
@@ -132,6 +135,7 @@ pub fn gru_gates_gradient(
 }
 
 dispatch! {
+    /// Computes the gradients of the gates' sums and of the previous state of one example.
     fn gates_gradient(units: usize, inputs: [&[f32]; 5], sums: &mut [f32], state_grad: &mut [f32]) {
         for row in 0..state_grad.len().checked_div(units).unwrap_or(0) {
             let own = row * units..(row + 1) * units;

@@ -55,6 +55,7 @@ impl Lstm {
         }
     }
 
+    /// Returns the number of examples, which must be whole.
     fn rows(&self, elements: usize) -> usize {
         elements.checked_div(self.units).unwrap_or(0)
     }
@@ -97,6 +98,7 @@ pub fn lstm(
 }
 
 dispatch! {
+    /// Computes one example: gates, memory and output.
     fn forward(cell: Lstm, sums: &[f32], memory: &[f32], peepholes: [&[f32]; 3], outputs: [&mut [f32]; 7]) {
         let units = cell.units;
         let [i, cs, f, o, ci, co, h] = outputs;
@@ -173,6 +175,7 @@ pub fn lstm_gradient(
 }
 
 dispatch! {
+    /// Computes the gradients of one example.
     fn backward(
         cell: Lstm,
         before: &[f32],

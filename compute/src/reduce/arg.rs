@@ -76,7 +76,7 @@ index_out!(i16, u16, i32, i64);
 pub struct ArgShape {
     /// The product of the dimensions before it.
     pub outer: usize,
-    /// Its size.
+    /// The size of the dimension.
     pub axis: usize,
     /// The product of the dimensions after it.
     pub inner: usize,

@@ -12,7 +12,7 @@ use num_complex::Complex;
 pub struct CumulativeShape {
     /// The product of the dimensions before it.
     pub outer: usize,
-    /// Its size.
+    /// The size of the dimension.
     pub axis: usize,
     /// The product of the dimensions after it.
     pub inner: usize,

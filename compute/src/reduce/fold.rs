@@ -65,6 +65,7 @@ pub(super) struct With<F, W>(pub(super) F, pub(super) W);
 /// Folds rows of `width` elements, one after the other in `data`, each into one of `totals`.
 pub(super) struct FoldRows<'a, T, A> {
     pub(super) data: &'a [T],
+    /// The length of a row.
     pub(super) width: usize,
     pub(super) totals: &'a mut [A],
 }
@@ -79,7 +80,7 @@ impl<T: Element, F: Fold<T>> Vectorised for With<F, FoldRows<'_, T, F::Accumulat
     }
 }
 
-/// Does the work, compiled for this CPU if the type is one of those that are large at times.
+/// Runs the work, compiled for this CPU if the element type is one of those that large tensors have.
 pub(crate) fn execute<T: Element, W: Vectorised>(work: W) {
     // Branches on constants, because a `match` would still compile all three.
     if const { matches!(T::LOOPS, Loops::All) } {
@@ -99,7 +100,9 @@ pub(super) const COLUMNS: usize = 256;
 /// Folds `rows` rows, `stride` apart, column by column into `totals`.
 pub(super) struct FoldColumns<'a, T, A> {
     pub(super) data: &'a [T],
+    /// The number of rows.
     pub(super) rows: usize,
+    /// The distance from row to row, in elements.
     pub(super) stride: usize,
     pub(super) totals: &'a mut [A],
 }

@@ -1,4 +1,10 @@
 //! Reductions of whole tensors.
+//!
+//! # How the work is divided
+//!
+//! A reduction has up to three levels: whole rows that are folded one by one, sets of columns that are folded
+//! together, and groups of partial results. Numbers and sizes of parts depend on the shape alone, never on the number
+//! of threads, so that a sum has the same bits on every machine with the same instruction set.
 
 use super::fold::{CHUNK, COLUMNS, FoldColumns, FoldRows, With, execute};
 use super::plan::ReducePlan;
@@ -39,6 +45,7 @@ pub trait Fold<T>: Copy + Default + Send + Sync + 'static {
 /// ```
 #[derive(Clone, Copy)]
 pub struct ReduceKernel<T> {
+    /// The whole reduction, compiled for one operation and type.
     run: fn(&Pool, &ReducePlan, &[T], &mut [T]),
 }
 
@@ -66,7 +73,7 @@ impl<T: Element> ReduceKernel<T> {
     }
 }
 
-/// For work inside a part that has its own thread already.
+/// The pool for work inside a part that already has its own thread.
 static SINGLE: Pool = Pool::single();
 
 /// The cost of one input element, in picoseconds.
@@ -78,6 +85,7 @@ const GROUPS: usize = 64;
 /// The same for a set of columns.
 const COLUMN_GROUPS: usize = 8;
 
+/// Reduces with the loops of one operation.
 fn reduce<T: Element, F: Fold<T>>(pool: &Pool, plan: &ReducePlan, input: &[T], output: &mut [T]) {
     Steps::<T, F::Accumulator>::of::<F>().reduce(pool, plan, input, output);
 }
@@ -86,6 +94,7 @@ fn reduce<T: Element, F: Fold<T>>(pool: &Pool, plan: &ReducePlan, input: &[T], o
 /// results only, not for each reduction.
 #[derive(Clone, Copy)]
 struct Steps<T, A> {
+    /// The result for no elements.
     identity: A,
     /// Folds rows of this width, each into one of the totals.
     rows: fn(&[T], usize, &mut [A]),
@@ -100,6 +109,7 @@ struct Steps<T, A> {
 }
 
 impl<T: Element, A: Copy + Send + Sync> Steps<T, A> {
+    /// Collects the loops that are compiled for an operation.
     fn of<F: Fold<T, Accumulator = A>>() -> Self {
         Steps {
             identity: F::identity(),
@@ -121,6 +131,7 @@ impl<T: Element, A: Copy + Send + Sync> Steps<T, A> {
         }
     }
 
+    /// Divides the work, and folds each part.
     fn reduce(&self, pool: &Pool, plan: &ReducePlan, input: &[T], output: &mut [T]) {
         if input.is_empty() {
             let mut nothing = [T::default()];

@@ -1,4 +1,6 @@
 //! The reductions.
+//!
+//! Partial results of 16-bit types are kept in `f32` and narrowed once at the end. Means of integers are kept in 64 bits.
 
 use super::kernel::{Fold, ReduceKernel};
 use crate::elementwise::element::{ComplexNumber, Integer, Truth};
@@ -30,6 +32,8 @@ named_ops! {
     }
 }
 
+/// Defines a reduction by four expressions: the result for no elements, the result of one element, the combination of
+/// two results, and the final value.
 macro_rules! folds {
     ($($name:ident<T: $bound:ident> over $acc:ty: $identity:expr, |$x:ident| $lift:expr, |$a:ident, $b:ident| $merge:expr, |$s:ident, $n:ident| $finish:expr;)*) => {$(
         #[derive(Clone, Copy, Default)]
@@ -90,6 +94,7 @@ folds! {
     ComplexProd<T: ComplexNumber> over T: T::ONE, |x| x, |a, b| a * b, |s, n| s;
 }
 
+/// Returns the reductions of floating-point numbers.
 fn float<T: Float>(op: ReduceOp) -> Option<ReduceKernel<T>> {
     Some(match op {
         ReduceOp::Sum => ReduceKernel::new::<Sum<T>>(),
@@ -103,14 +108,17 @@ fn float<T: Float>(op: ReduceOp) -> Option<ReduceKernel<T>> {
     })
 }
 
+/// Returns the kernel of a reduction of `f32` or `f64`.
 pub(crate) fn real<T: Float>(op: ReduceOp) -> Option<ReduceKernel<T>> {
     float(op)
 }
 
+/// Returns the kernel of a reduction of a 16-bit type.
 pub(crate) fn narrow<H: Narrow + Float>(op: ReduceOp) -> Option<ReduceKernel<H>> {
     float(op)
 }
 
+/// Returns the kernel of a reduction of integers.
 pub(crate) fn integer<T: Integer>(op: ReduceOp) -> Option<ReduceKernel<T>> {
     Some(match op {
         ReduceOp::Sum => ReduceKernel::new::<IntegerSum<T>>(),
@@ -122,6 +130,7 @@ pub(crate) fn integer<T: Integer>(op: ReduceOp) -> Option<ReduceKernel<T>> {
     })
 }
 
+/// Returns the kernel of a reduction of bools: `All` and `Any`.
 pub(crate) fn truth<T: Truth>(op: ReduceOp) -> Option<ReduceKernel<T>> {
     match op {
         ReduceOp::All => Some(ReduceKernel::new::<All<T>>()),
@@ -130,6 +139,7 @@ pub(crate) fn truth<T: Truth>(op: ReduceOp) -> Option<ReduceKernel<T>> {
     }
 }
 
+/// Returns the kernel of a reduction of complex numbers, which have no order: `Sum`, `Mean` and `Prod`.
 pub(crate) fn complex<T: ComplexNumber>(op: ReduceOp) -> Option<ReduceKernel<T>> {
     Some(match op {
         ReduceOp::Sum => ReduceKernel::new::<ComplexSum<T>>(),

@@ -15,12 +15,14 @@ use std::fmt;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReducePlan {
+    /// The shape of the input.
     shape: [usize; MAX_RANK],
+    /// True for each reduced axis.
     reduced: [bool; MAX_RANK],
     rank: usize,
     /// The dimensions that stay, outermost first.
     pub(super) kept: Dims,
-    /// The dimensions that go, outermost first.
+    /// The dimensions that are reduced, outermost first.
     pub(super) gone: Dims,
     /// True if the innermost dimension goes.
     pub(super) inner_gone: bool,
@@ -30,13 +32,17 @@ pub struct ReducePlan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Dims {
     rank: usize,
+    /// The sizes, outermost first.
     sizes: [usize; MAX_RANK],
+    /// The strides in the input, in elements.
     strides: [usize; MAX_RANK],
 }
 
 impl Dims {
+    /// No dimensions, which is one combination of indices.
     const NONE: Dims = Dims { rank: 0, sizes: [1; MAX_RANK], strides: [0; MAX_RANK] };
 
+    /// Adds a dimension inside of the others.
     fn push(&mut self, size: usize, stride: usize) {
         (self.sizes[self.rank], self.strides[self.rank]) = (size, stride);
         self.rank += 1;
@@ -82,7 +88,7 @@ impl Dims {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReduceError {
-    /// There is no such dimension.
+    /// An axis is not a dimension of the input.
     Axis {
         /// The dimension.
         axis: usize,
@@ -133,6 +139,7 @@ impl ReducePlan {
         Ok(plan)
     }
 
+    /// Merges neighbors that are contiguous in the input.
     fn merge(&mut self) {
         let mut stride = 1;
         let mut last: Option<bool> = None;

@@ -164,7 +164,7 @@ fn narrow_sums_are_kept_wide() {
 }
 
 #[test]
-fn nothing_gives_the_identity() {
+fn empty_reductions_return_the_identity() {
     let pool = Pool::single();
     let plan = ReducePlan::new(&[2, 0], &[1]).unwrap();
     assert_eq!(run::<f32>(&pool, ReduceOp::Sum, &plan, &[]), [0.0; 2]);

@@ -23,6 +23,7 @@ pub(super) struct Part<'a, W> {
     pub(super) rows: Range<usize>,
     /// The columns of each that are here.
     pub(super) cols: Range<usize>,
+    /// The probabilities, row by row.
     pub(super) probabilities: &'a [W],
     /// The largest logit of each row.
     pub(super) maxima: &'a [W],
@@ -32,20 +33,27 @@ pub(super) struct Part<'a, W> {
 
 /// The output computed from each row. Mark `emit` `#[inline(always)]`.
 pub(super) trait Emit<T: Float> {
+    /// Writes the outputs for some rows, or for a part of one.
     fn emit(&mut self, part: Part<'_, T::Wide>);
 }
 
-/// Goes through all rows of `logits`.
+/// A pass over all rows of `logits`.
 pub(super) struct Sweep<'a, T, E> {
+    /// The length of a row.
     pub(super) classes: usize,
+    /// The rows.
     pub(super) logits: &'a [T],
+    /// The consumer of the results.
     pub(super) emit: E,
 }
 
 /// One number for each row of a group.
 struct PerRow<W> {
+    /// The largest logit. It is subtracted before the exponential, so that no exponential overflows.
     maxima: [W; ROWS],
+    /// The sum of the exponentials.
     sums: [W; ROWS],
+    /// The logarithm of the sum.
     logs: [W; ROWS],
 }
 
@@ -64,6 +72,7 @@ impl<T: Float, E: Emit<T>> Vectorised for Sweep<'_, T, E> {
 }
 
 impl<T: Float, E: Emit<T>> Sweep<'_, T, E> {
+    /// Works on groups of short rows, transposed.
     #[inline(always)]
     fn few(&mut self, values: &mut [T::Wide; GROUP], per_row: &mut PerRow<T::Wide>) {
         let classes = self.classes;
@@ -95,6 +104,7 @@ impl<T: Float, E: Emit<T>> Sweep<'_, T, E> {
         }
     }
 
+    /// Works on groups of rows of medium length, each contiguous.
     #[inline(always)]
     fn some(&mut self, values: &mut [T::Wide; GROUP], per_row: &mut PerRow<T::Wide>) {
         let classes = self.classes;
@@ -124,6 +134,7 @@ impl<T: Float, E: Emit<T>> Sweep<'_, T, E> {
         }
     }
 
+    /// Works on one long row at a time, in parts.
     #[inline(always)]
     fn many(&mut self, values: &mut [T::Wide; GROUP]) {
         for (i, row) in self.logits.chunks_exact(self.classes).enumerate() {
@@ -186,6 +197,7 @@ fn softmax_columns<W: Real>(columns: &mut [W], lanes: usize, per_row: &mut PerRo
     }
 }
 
+/// Widens elements to the type of the computation.
 #[inline(always)]
 fn load_all<T: Float>(input: &[T], output: &mut [T::Wide]) {
     for (out, &x) in output.iter_mut().zip(input) {
@@ -193,6 +205,7 @@ fn load_all<T: Float>(input: &[T], output: &mut [T::Wide]) {
     }
 }
 
+/// Subtracts a number from all elements.
 #[inline(always)]
 fn subtract<W: Real>(data: &mut [W], y: W) {
     for x in data {
@@ -200,6 +213,7 @@ fn subtract<W: Real>(data: &mut [W], y: W) {
     }
 }
 
+/// Multiplies all elements by a number.
 #[inline(always)]
 fn multiply<W: Real>(data: &mut [W], y: W) {
     for x in data {
@@ -207,6 +221,7 @@ fn multiply<W: Real>(data: &mut [W], y: W) {
     }
 }
 
+/// Replaces elements by their exponentials.
 #[inline(always)]
 fn exp_all<W: Real>(data: &mut [W]) {
     for x in data {
@@ -214,6 +229,7 @@ fn exp_all<W: Real>(data: &mut [W]) {
     }
 }
 
+/// Computes the logarithms of elements.
 #[inline(always)]
 fn ln_all<W: Real>(input: &[W], output: &mut [W]) {
     for (out, &x) in output.iter_mut().zip(input) {
@@ -221,6 +237,7 @@ fn ln_all<W: Real>(input: &[W], output: &mut [W]) {
     }
 }
 
+/// Computes the exponentials of a part of a row after subtracting its maximum.
 #[inline(always)]
 fn shifted_exponentials<T: Float>(part: &[T], max: T::Wide, values: &mut [T::Wide]) {
     for (out, &x) in values.iter_mut().zip(part) {

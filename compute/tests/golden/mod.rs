@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, HashMap};
 
 /// A number that the files hold, and how to compare it.
 pub(crate) trait Number: Copy + std::fmt::Debug {
-    /// From the bits in hexadecimal.
+    /// Parses the bits in hexadecimal.
     fn parse(bits: &str) -> Self;
-    /// Its place among all numbers of the type in ascending order; 0 is that of both zeros.
+    /// Returns the place of the number among all numbers of the type in ascending order; 0 is that of both zeros.
     fn rank(self) -> i64;
     /// The number, perhaps rounded.
     fn to_f64(self) -> f64;

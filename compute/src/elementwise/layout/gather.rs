@@ -26,9 +26,9 @@ indices!(i8, i16, i32, i64, u8, u16, u32);
 /// The error of an index outside of its dimension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IndexError {
-    /// Its position among the indices.
+    /// The position of the index among all indices.
     pub position: usize,
-    /// Its value.
+    /// The value of the index.
     pub index: i64,
     /// The size of the dimension: valid indices are from 0 up to this, exclusive.
     pub limit: usize,

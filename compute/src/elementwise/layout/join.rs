@@ -3,7 +3,7 @@
 use crate::Pool;
 use crate::elementwise::work::{split_outputs, units_per_part};
 
-/// Joins arrays along one dimension. Each input is `rows` rows, as long as its second part says; row `i`
+/// Joins arrays along one dimension. Each input is `rows` rows, whose length is its second part; row `i`
 /// of the output is row `i` of each input, one after the other.
 ///
 /// For shapes `[a, b_k, c]` joined along the middle, `rows` is `a` and the `k`th length `b_k * c`. For

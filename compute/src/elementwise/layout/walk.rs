@@ -1,4 +1,8 @@
 //! Walking through two arrays at once, each with its own strides.
+//!
+//! Transposing, slicing, padding and broadcasting all copy elements from one array to another whose dimensions lie
+//! differently. They differ only in the strides, so they share this walk. Merging neighboring dimensions makes rows
+//! longer: a transposition that keeps the last two of four dimensions becomes one of three.
 
 use crate::elementwise::MAX_RANK;
 
@@ -6,8 +10,11 @@ use crate::elementwise::MAX_RANK;
 /// straight on.
 #[derive(Clone, Debug)]
 pub(super) struct Walk {
+    /// The number of merged dimensions, at least 1.
     rank: usize,
+    /// The sizes of the merged dimensions, outermost first.
     dims: [usize; MAX_RANK],
+    /// The strides of both arrays, in elements. They may be negative or 0.
     strides: [[isize; MAX_RANK]; 2],
 }
 
@@ -18,7 +25,7 @@ pub(super) struct Row {
     pub(super) starts: [usize; 2],
     /// The number of elements.
     pub(super) len: usize,
-    /// From element to element in each array.
+    /// The distance from element to element in each array.
     pub(super) steps: [isize; 2],
 }
 

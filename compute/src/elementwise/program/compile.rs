@@ -1,4 +1,8 @@
 //! Register allocation: the location of each value of a program.
+//!
+//! A program has few values, so the allocation is a single pass: each result takes the first slot whose value is no
+//! longer needed. A result that is an output is written directly to the output's slice, unless an input still lies
+//! there.
 
 use super::{InputKind, Instruction, MAX_OUTPUTS, MAX_SLOTS, Operand, Program, ProgramError};
 use crate::elementwise::{BinaryKernel, UnaryKernel};
@@ -6,9 +10,11 @@ use crate::elementwise::{BinaryKernel, UnaryKernel};
 /// The location of an operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
+    /// A block of an input, by its index.
     Input(usize),
     Slot(usize),
     Output(usize),
+    /// A constant, by its index.
     Constant(usize),
 }
 
@@ -19,22 +25,32 @@ pub(super) enum Place {
     Output(usize),
 }
 
+/// The function of a step.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kernel {
+    /// A function of one operand.
     Unary(UnaryKernel<f32>),
+    /// A function of two operands.
     Binary(BinaryKernel<f32>),
 }
 
+/// One instruction with the places of its operands and its result.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Step {
     /// The kernel and its operands; the second is the first again where there is one only.
     pub(super) instruction: (Kernel, Source, Source),
+    /// The place of the result.
     pub(super) to: Place,
 }
 
 /// The cost of reading or writing one element, in addition to the computation, in picoseconds.
 const TRANSFER: usize = 100;
 
+/// Compiles a program.
+///
+/// # Errors
+/// [`ProgramError::Operand`] and [`ProgramError::Output`] for references to nothing; [`ProgramError::TooLarge`] if
+/// more values are live at the same time than there are slots.
 pub(super) fn compile(
     inputs: &[InputKind],
     instructions: &[Instruction],
@@ -69,6 +85,7 @@ pub(super) fn compile(
     Ok(program)
 }
 
+/// Returns both operands of an instruction; the only operand twice.
 fn operands(instruction: &Instruction) -> [Operand; 2] {
     match *instruction {
         Instruction::Unary(_, x) => [x, x],
@@ -76,6 +93,7 @@ fn operands(instruction: &Instruction) -> [Operand; 2] {
     }
 }
 
+/// Checks that every reference leads to an input or an earlier result.
 fn check(inputs: &[InputKind], instructions: &[Instruction], outputs: &[usize]) -> Result<(), ProgramError> {
     for (i, instruction) in instructions.iter().enumerate() {
         let exists = |operand: &Operand| match *operand {
@@ -100,19 +118,20 @@ fn check(inputs: &[InputKind], instructions: &[Instruction], outputs: &[usize]) 
     if outputs.len() > MAX_OUTPUTS { Err(ProgramError::TooLarge) } else { Ok(()) }
 }
 
-/// Gives every result a place, and slots that are no longer needed to later ones.
+/// Assigns a slot to every result, and reuses slots that are no longer needed.
 struct Allocation {
     /// The last instruction that reads each result; beyond all for those that are copied at the end.
     last_use: Vec<usize>,
     /// The place of each result so far.
     places: Vec<Place>,
-    /// Until when each slot is taken.
+    /// For each slot, the last instruction that reads it.
     used: Vec<usize>,
     /// Outputs whose slice still holds an input: their results wait in a slot.
     in_place: [bool; MAX_OUTPUTS],
 }
 
 impl Allocation {
+    /// Determines how long each result is needed.
     fn new(inputs: &[InputKind], instructions: &[Instruction], outputs: &[usize]) -> Allocation {
         let mut in_place = [false; MAX_OUTPUTS];
         for kind in inputs {
@@ -134,6 +153,7 @@ impl Allocation {
         Allocation { last_use, places: Vec::with_capacity(instructions.len()), used: Vec::new(), in_place }
     }
 
+    /// Returns the place of an operand. Constants are collected.
     fn source(&self, operand: Operand, constants: &mut Vec<f32>) -> Source {
         match operand {
             Operand::Input(k) => Source::Input(k),
@@ -159,6 +179,7 @@ impl Allocation {
         Ok(place)
     }
 
+    /// Returns a free slot for a result.
     fn slot(&mut self, i: usize) -> Result<usize, ProgramError> {
         // A slot that is read by this very instruction is not free for its result.
         let until = self.last_use[i];
