@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Default)]
 pub(crate) struct Threads(Arc<Shared>);
 
+/// The state that a session shares with its threads.
 #[derive(Default)]
 struct Shared {
     /// Guards the table; no thread works under the lock.
@@ -20,16 +21,19 @@ struct Shared {
     ended: Condvar,
 }
 
+/// The threads of a session that have not been joined.
 #[derive(Default)]
 struct Running {
+    /// The number of the next thread. Numbers are not reused, so a thread that ends removes its own entry only.
     next: u64,
     /// The work of each thread, for reports.
     by_number: BTreeMap<u64, String>,
-    /// Of all threads that have not been joined yet.
+    /// The handles of all threads that have not been joined yet.
     handles: Vec<JoinHandle<()>>,
 }
 
 impl Threads {
+    /// Locks the list of threads.
     fn lock(&self) -> MutexGuard<'_, Running> {
         self.0.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -86,9 +90,11 @@ impl Threads {
     }
 }
 
-/// Takes a thread off the list when it ends, however it ends.
+/// Removes a thread from the list when it ends, also when it panics.
 struct Ends {
+    /// The list to remove the thread from.
     threads: Threads,
+    /// The number of the thread.
     number: u64,
 }
 

@@ -14,6 +14,17 @@
 //!
 //! Operations without a kernel are collected rather than reported one by one; the build continues with nodes that cannot run, so that the
 //! error lists all of them.
+//!
+//! # Order of the work
+//!
+//! Operations are visited depth first from the fetches and targets, without recursion, so that graphs of any depth
+//! fit the stack. A node is created when all of its inputs have nodes. Operations that only forward their inputs
+//! (`Identity` and its like) get no node: their outputs are the values of their inputs, and their control inputs are
+//! handed to their users.
+//!
+//! Everything that a later pass needs to know about an operation is recorded in its node here: its kernel, its role,
+//! its variables, and the functions that it calls. Later passes do not look at the graph again, except for
+//! attributes.
 
 mod fold;
 mod reads;
@@ -40,9 +51,13 @@ use tensor::Tensor;
 pub(crate) struct Shared<'a> {
     /// The graph that holds the functions.
     pub(crate) library: &'a Graph,
+    /// The thread pool, buffers and resources of the session, which constant folding uses to run kernels.
     pub(crate) environment: &'a Environment,
+    /// The limits of the run that compiles. A folded operation must respect them, too.
     pub(crate) limits: &'a Limits<'a>,
+    /// The devices of the session, against which requested ones are checked.
     pub(crate) devices: &'a Devices,
+    /// False to fold and fuse nothing, for debugging.
     pub(crate) optimize: bool,
 }
 
@@ -60,6 +75,7 @@ pub(crate) fn build(
     builder.finish()
 }
 
+/// A plan in the first stage: the graph is translated to nodes.
 struct Builder<'a> {
     graph: &'a Graph,
     key: &'a PlanKey,
@@ -67,11 +83,15 @@ struct Builder<'a> {
     function: Option<&'a str>,
     shared: &'a Shared<'a>,
     missing: &'a mut Missing,
+    /// The fed outputs, in the order of the key.
     fed: Vec<Output>,
+    /// The places of the fed outputs.
     feed_index: FxHashMap<Endpoint, u32>,
     /// The operations needed, in the order of their ids.
     operations: BTreeMap<OpId, Operation>,
+    /// The nodes so far, in topological order.
     nodes: Vec<IrNode>,
+    /// The values of constants, folded ones among them.
     constants: Vec<Tensor>,
     /// The bytes of those that were computed.
     folded: usize,
@@ -103,6 +123,7 @@ struct Builder<'a> {
 const UNWATCHED: usize = 256;
 
 impl<'a> Builder<'a> {
+    /// Prepares the translation of a graph for one key.
     fn new(
         graph: &'a Graph,
         key: &'a PlanKey,
@@ -163,6 +184,7 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
+    /// Resolves fetches and targets, and returns the intermediate form.
     fn finish(mut self) -> Result<Ir> {
         if self.operations.values().any(|operation| Flow::of(operation).is_some()) {
             let waited_for = self.operations.values().flat_map(|operation| operation.control_input_ids());
@@ -257,6 +279,11 @@ impl<'a> Builder<'a> {
         })
     }
 
+    /// Adds the node of an operation whose inputs have nodes.
+    ///
+    /// # Errors
+    /// Errors of the kernel's constructor, such as an attribute that it does not accept. A missing kernel is recorded
+    /// instead.
     fn add(&mut self, operation: &Operation) -> Result<()> {
         self.shared.devices.place(operation)?;
         let op = facts(operation);
@@ -342,6 +369,7 @@ impl<'a> Builder<'a> {
         control.is_empty() && (constant || passes)
     }
 
+    /// Maps the outputs of an operation without a node to its inputs.
     fn pass_on(&mut self, operation: &Operation, operands: Operands) {
         let mut nodes = operands.after;
         nodes.extend(operands.values.iter().filter_map(|&value| producer(value)));
@@ -401,7 +429,7 @@ impl<'a> Builder<'a> {
         Ok(Some(Callees { call: Some(call), functions }))
     }
 
-    /// Adds the node of an operation. What gives a reference, or an argument that is one, stands for the reference.
+    /// Adds the node of an operation. An output or argument that is a reference represents the variable that it refers to.
     fn push(&mut self, operation: &Operation, node: IrNode) {
         let index = self.nodes.len();
         self.node_of.insert(operation.id(), index);
@@ -426,6 +454,7 @@ impl<'a> Builder<'a> {
         Value::Node(index, 0)
     }
 
+    /// Returns true if a node's result may differ from run to run, so that it cannot be folded.
     fn is_changing(&self, node: usize) -> bool {
         self.changing.get(node).copied().unwrap_or(false)
     }
@@ -439,11 +468,12 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// Returns the value of a constant; `None` for other values.
     fn constant(&self, value: Value) -> Option<Tensor> {
         if let Value::Constant(index) = value { Some(self.constants[index as usize].clone()) } else { None }
     }
 
-    /// Returns the nodes that an operation must wait for besides those of its inputs. Constants are always there.
+    /// Returns the nodes that an operation must wait for in addition to those of its inputs. Constants are always ready, so they are left out.
     fn control(&self, operation: &Operation) -> Vec<usize> {
         let mut nodes = Vec::new();
         for id in operation.control_input_ids() {

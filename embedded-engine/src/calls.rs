@@ -17,7 +17,9 @@ use tensor::Tensor;
 
 /// The progress of an operation that runs functions.
 pub(crate) struct Calls<'p> {
+    /// The calling step.
     call: &'p Call,
+    /// The function that is called next.
     state: State,
     /// The arguments of the next function or, after the last one, the outputs. The arguments of a round stay here while the condition is
     /// evaluated.
@@ -26,6 +28,7 @@ pub(crate) struct Calls<'p> {
     answer: Vec<Tensor>,
     /// The functions that were called, with their frames: the condition and the body of a loop, or a single one.
     // Boxed: functions nest deeply, and each level is a frame of the stack.
+    /// The frames of the two functions of a loop, kept from iteration to iteration.
     frames: Box<[Option<(&'p Plan, Frame)>; 2]>,
     /// The one that runs.
     current: usize,
@@ -46,7 +49,7 @@ enum State {
 }
 
 impl<'p> Calls<'p> {
-    /// Takes the arguments, which a function may write in place where nobody else has them.
+    /// Takes the arguments, which a function may write in place where nothing else holds them.
     pub(crate) fn begin(call: &'p Call, context: &mut KernelContext<'_>) -> Result<Calls<'p>> {
         let (state, first) = match call.kind {
             registry::Call::Function | registry::Call::Gradient => (State::Once(0), 0),

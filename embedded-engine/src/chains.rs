@@ -51,11 +51,13 @@ pub(crate) fn join(ir: &mut Ir) {
 
 /// The new location of a member's result.
 struct Renamed {
+    /// The node of the chain that now has the value.
     node: usize,
     /// `None` when only the chain itself needs it.
     output: Option<u32>,
 }
 
+/// Redirects the readers of values that moved into a chain.
 fn rename(ir: &mut Ir, renamed: &FxHashMap<usize, Renamed>) {
     let value = |value: &mut Value| {
         if let Some(Renamed { node, output: Some(output) }) =
@@ -88,10 +90,12 @@ fn function(node: &IrNode) -> Option<Elementwise> {
     facts(operation)?.elementwise?(operation)
 }
 
+/// Returns the static shape of a node's first output.
 fn shape(node: &IrNode) -> &PartialShape {
     &node.operation().output_infos()[0].shape
 }
 
+/// Returns true if all elements certainly fit the nearest cache, so that a chain would save nothing.
 fn is_small(shape: &PartialShape) -> bool {
     shape.elements().is_some_and(|elements| elements < LEAST_ELEMENTS)
 }
@@ -163,16 +167,21 @@ const MAX_EVENTS: usize = 64;
 /// Sets of events, numbered; 0 is the empty one.
 #[derive(Default)]
 struct Lives {
+    /// The distinct sets of events.
     sets: Vec<Vec<Event>>,
+    /// The numbers of the sets.
     numbers: FxHashMap<Vec<Event>, u32>,
+    /// The unions that were computed before. Graphs have many nodes with few distinct sets.
     unions: FxHashMap<(u32, u32), u32>,
 }
 
 impl Lives {
+    /// Returns the number of the set with one event.
     fn event(&mut self, event: Event) -> u32 {
         self.number(vec![event])
     }
 
+    /// Returns the number of the union of two sets.
     fn both(&mut self, a: u32, b: u32) -> u32 {
         if a == b || b == 0 {
             return a;
@@ -197,6 +206,7 @@ impl Lives {
         number
     }
 
+    /// Returns the number of a set, which is added if it is new.
     fn number(&mut self, set: Vec<Event>) -> u32 {
         if let Some(&known) = self.numbers.get(&set) {
             return known;
@@ -208,9 +218,14 @@ impl Lives {
     }
 }
 
+/// The search for chains in one block.
 struct Search {
+    /// The nodes that read each node.
     users: Vec<Vec<usize>>,
+    /// The events that decide whether each node runs. Members of a chain must have the same ones, because a chain
+    /// runs as a whole.
     life: Vec<u32>,
+    /// The function of each node that may be a member.
     eligible: Vec<Option<Elementwise>>,
     /// Nodes that are part of a chain.
     taken: FxHashSet<usize>,
@@ -222,7 +237,7 @@ impl Search {
         self.eligible[end].filter(|_| !self.taken.contains(&end))?;
         let mut members = vec![end];
         let mut pending: Vec<usize> = ir.nodes[end].producers().collect();
-        // Later ones first, so that all users of a node have been looked at before it.
+        // Later ones first, so that all users of a node have been visited before it.
         while let Some(place) = (0..pending.len()).max_by_key(|&place| pending[place]) {
             let candidate = pending.swap_remove(place);
             if members.len() < MAX_MEMBERS
@@ -237,6 +252,7 @@ impl Search {
         (members.len() > 1).then_some(members)
     }
 
+    /// Returns true if a chain stays within the limits of a program with a further member.
     fn fits(&self, ir: &Ir, members: &[usize], candidate: usize) -> bool {
         let end = members[0];
         if self.eligible[candidate].is_none()

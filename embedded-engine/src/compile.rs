@@ -5,6 +5,17 @@
 //! not limited. A function that calls itself is an error.
 //!
 //! Plans of functions are kept as weak references: the plans of steps own them, so a function lives as long as some step needs it.
+//!
+//! # Stages
+//!
+//! ```text
+//! builder ──► fuse ──► chains ──► frames ──► schedule ──► emit
+//!    │ a graph becomes nodes  │ passes over nodes   │ an order │ numbered slots
+//! ```
+//!
+//! A function is compiled on demand, once per session. Callees come first, so a call can refer to a finished plan; a
+//! function that calls itself, directly or through others, is an error that names the chain of calls. Missing kernels
+//! of all functions are collected before the first error is returned.
 
 use crate::builder::{Shared, build};
 use crate::chains;
@@ -31,10 +42,12 @@ pub(crate) struct Functions {
 }
 
 impl Functions {
+    /// Returns the compiled plan of a function.
     fn find(&self, name: &str) -> Option<Arc<Plan>> {
         self.by_name.lock().unwrap_or_else(PoisonError::into_inner).get(name).and_then(Weak::upgrade)
     }
 
+    /// Keeps the plans of functions for later keys.
     fn keep(&self, bodies: &Bodies) {
         let mut by_name = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
         by_name.retain(|_, plan| plan.strong_count() > 0);
@@ -64,18 +77,27 @@ pub(crate) fn compile(
     Ok(plan)
 }
 
+/// One compilation: of a key, with the functions that it needs.
 struct Compilation<'a> {
+    /// The functions that were compiled before.
     functions: &'a Functions,
+    /// The state of the session.
     shared: &'a Shared<'a>,
+    /// The plans of functions compiled so far.
     bodies: Bodies,
+    /// Operations without kernels, in all functions.
     missing: Missing,
 }
 
 /// A function whose callees are being compiled.
 struct Opened {
+    /// The name of the function.
     name: String,
+    /// The operation that calls it, which errors name.
     caller: Operation,
+    /// Its intermediate form.
     ir: Ir,
+    /// The functions that it calls, each with its caller.
     callees: Vec<(String, Operation)>,
 }
 
@@ -128,6 +150,7 @@ impl Compilation<'_> {
         }
     }
 
+    /// Translates the body of a function to the intermediate form.
     fn lower_function(&mut self, name: &str) -> Result<Ir> {
         self.shared.limits.check()?;
         if let Some((graph, key)) = gradient::differentiated(self.shared.library, name)? {
@@ -144,7 +167,7 @@ impl Compilation<'_> {
     }
 }
 
-/// Returns the functions that are called, each with who calls it.
+/// Returns the functions that are called, each with its callers.
 fn calls(ir: &Ir) -> Vec<(String, Operation)> {
     let callees = ir.live().flat_map(|(_, node)| node.callees.iter().map(move |callees| (node, callees)));
     let names = callees.flat_map(|(node, callees)| callees.functions.iter().map(move |name| (node, name)));

@@ -16,11 +16,12 @@ pub(crate) struct Devices {
 }
 
 impl Devices {
+    /// Lists the devices of a configuration: at least one CPU.
     pub(crate) fn new(config: &SessionConfig) -> Result<Devices> {
         let processors = config.device_count.get("CPU").copied().unwrap_or(1);
         let processors = u32::try_from(processors).ok().filter(|&count| count > 0);
         let processors = processors.ok_or_else(|| {
-            let text = "No CPU devices are available in this process: device_count must give CPU at least 1";
+            let text = "No CPU devices are available in this process: device_count must have at least 1 CPU";
             Error::new(Code::NotFound, text)
         })?;
         // Counts of other kinds are the most that may be used, which none is.
@@ -78,6 +79,7 @@ impl Devices {
         asked
     }
 
+    /// Returns the number of a CPU that a device string names.
     fn processor(&self, (kind, number): (&str, &str)) -> Option<u32> {
         if kind != "*" && !kind.eq_ignore_ascii_case("cpu") {
             return None;

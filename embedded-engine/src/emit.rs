@@ -6,6 +6,12 @@
 //!
 //! Loops need three exceptions. Values that enter a loop are kept until the last iteration. Loop-carried values are emptied by the merge at the
 //! head of the loop. Values of an outer frame are inputs of the loop as a whole, so that they outlive all iterations.
+//!
+//! # Slots
+//!
+//! A slot holds one value of a frame. Constants have slots of their own, which a frame fills once. For every input of
+//! a step the emitter records whether it is the last use: then the kernel owns the value, may write in place, and the
+//! slot is empty afterwards. Fetched values and loop-carried values are never a last use.
 
 use crate::flow::Flow;
 use crate::frames::{Frames, ROOT};
@@ -91,17 +97,25 @@ fn flags(ir: &Ir) -> FxHashMap<usize, u32> {
     flags
 }
 
+/// The last stage of a compilation: an ordered intermediate form becomes a block.
 struct Emitter<'b> {
+    /// The intermediate form.
     ir: Ir,
+    /// The plans of the functions that it calls.
     bodies: &'b Bodies,
+    /// The loops of TensorFlow 1 in it.
     frames: Frames,
+    /// The loop edges of nodes at the borders of frames.
     edges: FxHashMap<usize, Edges>,
+    /// The flags of steps on whose execution others depend.
     flags: FxHashMap<usize, u32>,
+    /// The assigned slots.
     slots: Slots,
     /// The frame that each slot belongs to; constants belong to none.
     owners: FxHashMap<u32, usize>,
     /// Slots that no step empties.
     kept: FxHashSet<u32>,
+    /// The place of the last use of each value.
     needed: FxHashMap<Value, usize>,
     /// True if there are operations that may not run.
     has_flow: bool,
@@ -110,6 +124,7 @@ struct Emitter<'b> {
 }
 
 impl Emitter<'_> {
+    /// Returns the slots of the fetches, which stay filled until the end of the run.
     fn fetches(&mut self) -> Result<Vec<u32>> {
         let values = self.ir.fetches.clone();
         let inside = |value: Value| producer(value).is_some_and(|node| self.frames.visible(node) != ROOT);
@@ -125,6 +140,7 @@ impl Emitter<'_> {
         Ok(slots)
     }
 
+    /// Returns the slot of a value.
     fn slot(&mut self, value: Value) -> u32 {
         let slot = self.slots.of(value);
         match value {
@@ -139,7 +155,7 @@ impl Emitter<'_> {
         slot
     }
 
-    /// Returns the slot of an output, if anybody needs it.
+    /// Returns the slot of an output, or `None` if nothing reads it.
     fn output(&mut self, node: usize, output: usize) -> u32 {
         let value = Value::Node(node, output as u32);
         if self.needed.contains_key(&value) { self.slot(value) } else { UNUSED }
@@ -220,6 +236,7 @@ impl Emitter<'_> {
         }
     }
 
+    /// Returns the condition under which a step runs; `None` for a step that always runs.
     fn guard(&self, index: usize) -> Option<Guard> {
         if !self.has_flow {
             return None;
@@ -285,7 +302,7 @@ impl Emitter<'_> {
     }
 }
 
-/// For each step those that must wait for it. A wish that the order could not meet is none.
+/// Returns, for each step, the steps that must wait for it. A preference that the order could not satisfy does not count.
 fn dependents(steps: &[Step], places: &FxHashMap<usize, u32>, edges: &Edges) -> Vec<Vec<Dependent>> {
     let mut dependents: Vec<Vec<Dependent>> = vec![Vec::new(); steps.len()];
     for (before, after) in edges.hard.iter().chain(&edges.soft) {
@@ -347,28 +364,34 @@ fn mark_last_uses(steps: &mut [Step], keep: impl Fn(u32) -> bool) {
 /// Slot numbers by value.
 #[derive(Default)]
 struct Slots {
+    /// The slots by value.
     by_value: FxHashMap<Value, u32>,
 }
 
 impl Slots {
+    /// Returns the slot of a value, which is assigned at its first use.
     fn of(&mut self, value: Value) -> u32 {
         let next = self.by_value.len() as u32;
         *self.by_value.entry(value).or_insert(next)
     }
 
+    /// Returns the slot of a value that has one.
     fn known(&self, value: Value) -> Option<u32> {
         self.by_value.get(&value).copied()
     }
 
+    /// Returns the number of slots.
     fn count(&self) -> usize {
         self.by_value.len()
     }
 
+    /// Returns the slots that hold constants.
     fn constant_slots(&self) -> FxHashSet<u32> {
         let constants = self.by_value.iter().filter(|(value, _)| matches!(value, Value::Constant(_)));
         constants.map(|(_, &slot)| slot).collect()
     }
 
+    /// Returns the constants with their slots.
     fn constants(&self, ir: &Ir) -> Vec<(u32, tensor::Tensor)> {
         let entry = |(value, &slot): (&Value, &u32)| match value {
             Value::Constant(index) => Some((slot, ir.constants[*index as usize].clone())),

@@ -3,6 +3,9 @@
 //! This is the code that every step of every training runs, and most of its cost is the dispatch of small kernels. Therefore it has no queue of
 //! ready operations, no locks, and no reference counts per value: the order was fixed by the compiler, the values lie in numbered slots, and a
 //! block without conditionals has no guards to check. Work is divided inside kernels, over the pool, rather than between operations.
+//!
+//! A block without guards, waits and calls is a loop over its kernels. Everything else costs only the steps that have
+//! it: a guard is one test, a call runs another block, and a step that has to wait leaves this loop (`suspend.rs`).
 
 use crate::calls::Calls;
 use crate::kernel::{Environment, KernelContext};
@@ -15,7 +18,9 @@ use tensor::Tensor;
 
 /// The state of one run.
 pub(crate) struct Run<'p, 'r> {
+    /// The thread pool, buffers and resources.
     pub(crate) environment: &'r Environment,
+    /// The time limit and cancellation of the run.
     pub(crate) limits: &'r Limits<'r>,
     /// Keeps the states of operations where these are not the session's.
     pub(crate) instance: Option<&'r Instance>,
@@ -101,6 +106,7 @@ impl<'p> Run<'p, '_> {
         self.limits.check()
     }
 
+    /// Runs the functions of a calling step to the end.
     fn call(&mut self, step: &'p Step, call: &'p Call, frame: &mut Frame) -> Result<()> {
         self.begins(step)?;
         let mut calls = Calls::begin(call, &mut self.context(step, frame))?;

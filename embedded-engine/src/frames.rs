@@ -2,6 +2,11 @@
 //!
 //! Every operation belongs to a frame: the frame of its inputs, or the one that its `Enter` opens. The operations of a frame are put into an
 //! order, in which each inner frame counts as one operation. In this way frames become nested loops.
+//!
+//! A frame is one loop in the style of TensorFlow 1. Its nodes are those between its `Enter` and `Exit` operations.
+//! `Merge` begins an iteration, `NextIteration` ends it, and `LoopCond` decides whether another one follows. A valid
+//! loop has one `LoopCond`, and its values leave only through `Exit`; other structures are rejected here with the
+//! names of the nodes, because TensorFlow would hang or fail at run time.
 
 use crate::flow::Flow;
 use crate::ir::{Ir, producer};
@@ -12,29 +17,37 @@ use session_core::{Code, Error, Result};
 /// The frame outside of all loops.
 pub(crate) const ROOT: usize = 0;
 
+/// Returns the error for a structure that this engine cannot run.
 pub(crate) fn unsupported(text: impl Into<String>) -> Error {
     Error::new(Code::Unimplemented, text)
 }
 
 /// The frame of each node.
 pub(crate) struct Frames {
-    /// By node: where it runs. An `Enter` runs in the frame that it opens.
+    /// For each node, the frame in which it runs. An `Enter` runs in the frame that it opens.
     home: Vec<usize>,
-    /// By frame: its name; that of the outermost is empty.
+    /// The name of each frame; that of the outermost is empty.
     names: Vec<String>,
-    /// By frame: the one around it.
+    /// For each frame, the frame around it.
     parent: Vec<usize>,
-    /// By frame: its nodes, in order.
+    /// For each frame, its nodes, in order.
     pub(crate) members: Vec<Vec<usize>>,
-    /// By frame: the frames inside, each with its first node, which stands for its place in the graph.
+    /// For each frame, the frames inside, each with its first node, which represents its place in the graph.
     inner: Vec<Vec<(usize, usize)>>,
-    /// By node: whether it begins rounds.
+    /// For each node, true if it begins the iterations of a loop.
     pub(crate) is_head: Vec<bool>,
+    /// For each node, true if it is an `Enter`.
     is_enter: Vec<bool>,
+    /// For each node, true if it is an `Exit`.
     pub(crate) is_exit: Vec<bool>,
 }
 
 impl Frames {
+    /// Finds the frames of a block.
+    ///
+    /// # Errors
+    /// `Unimplemented` or `InvalidArgument` for inputs from different frames, for cycles without a loop, and for
+    /// frames that are nested in a cycle.
     pub(crate) fn of(ir: &Ir) -> Result<Frames> {
         let count = ir.nodes.len();
         let flow = |wanted: fn(&Flow) -> bool| -> Vec<bool> {
@@ -108,6 +121,7 @@ impl Frames {
         Ok(changed)
     }
 
+    /// Returns the nesting depth of a frame.
     fn depth(&self, mut frame: usize) -> Result<usize> {
         let mut depth = 0;
         while frame != ROOT {
@@ -120,6 +134,7 @@ impl Frames {
         Ok(depth)
     }
 
+    /// Returns the error for nodes that wait for each other.
     fn in_a_circle(&self) -> Error {
         let names = self.names[1..].iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
         unsupported(format!(
@@ -143,6 +158,7 @@ impl Frames {
         ir.nodes[node].operation().place(Error::invalid_argument(text))
     }
 
+    /// Returns the name of a frame.
     pub(crate) fn name(&self, frame: usize) -> &str {
         &self.names[frame]
     }

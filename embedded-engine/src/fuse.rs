@@ -35,6 +35,7 @@ pub(crate) fn fuse(ir: &mut Ir, environment: &Environment) {
     }
 }
 
+/// A node that was absorbed, with the node that replaces both.
 type Joined = Option<(usize, IrNode)>;
 
 /// Fuses `product + bias`.
@@ -92,6 +93,7 @@ fn join_relu(
     Some((before, join(source, node, source.inputs.clone(), kernel)))
 }
 
+/// Returns the kernel of a product with bias and activation, if the product's kernel supports them.
 fn fused_kernel(
     product: &Operation,
     relu: bool,
@@ -101,10 +103,12 @@ fn fused_kernel(
     make(&NodeSpec { operation: product, function: None, resources: &environment.resources }, relu)
 }
 
+/// Returns the role of an operation in a fusion, as its registration declares it.
 fn fusion(operation: &Operation) -> Option<Fusion> {
     facts(operation)?.fusion
 }
 
+/// Creates the node that replaces a product and the operation after it.
 fn join(source: &IrNode, node: &IrNode, inputs: Vec<Value>, kernel: Box<dyn Kernel>) -> IrNode {
     let operations = source.operations.iter().chain(&node.operations).cloned().collect();
     let control = source.control.iter().chain(&node.control).copied().collect();

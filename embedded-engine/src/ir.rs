@@ -26,9 +26,11 @@ pub(crate) enum Value {
 pub(crate) struct IrNode {
     /// The operations it stands for, several once fused; the first names it in messages.
     pub(crate) operations: Vec<Operation>,
+    /// The values that the kernel takes.
     pub(crate) inputs: Vec<Value>,
-    /// Nodes that must have run before, besides those of the inputs.
+    /// Nodes that must have run before, in addition to those of the inputs.
     pub(crate) control: Vec<usize>,
+    /// The number of outputs.
     pub(crate) outputs: usize,
     /// Absent for operations that do nothing but order others, and for calls.
     pub(crate) kernel: Option<Box<dyn Kernel>>,
@@ -38,10 +40,11 @@ pub(crate) struct IrNode {
     pub(crate) has_effect: bool,
     /// The effect on control flow.
     pub(crate) flow: Option<Flow>,
-    /// True if it only looks at the variables of its handles.
+    /// True if it only reads the variables of its handles.
     pub(crate) reads: bool,
     /// True if it may have to wait for another thread.
     pub(crate) waits: bool,
+    /// True if a pass has removed the node. It stays in the list so that numbers stay valid.
     pub(crate) removed: bool,
 }
 
@@ -50,6 +53,7 @@ pub(crate) struct IrNode {
 pub(crate) struct Callees {
     /// The calls of the operation's functions. `None` if the kernel makes them.
     pub(crate) call: Option<Call>,
+    /// The functions that the node calls or holds, by name.
     pub(crate) functions: Vec<String>,
 }
 
@@ -96,6 +100,7 @@ impl IrNode {
         }
     }
 
+    /// Returns the operation that errors of the node name: the last one of a fused node.
     pub(crate) fn operation(&self) -> &Operation {
         &self.operations[0]
     }
@@ -108,12 +113,15 @@ impl IrNode {
 
 /// A plan in the making.
 pub(crate) struct Ir {
-    /// In an order in which inputs come before their users, except for loop-carried values.
+    /// The nodes in an order in which inputs come before their users, except for loop-carried values.
     pub(crate) nodes: Vec<IrNode>,
+    /// The values of constants.
     pub(crate) constants: Vec<Tensor>,
+    /// The fetched values.
     pub(crate) fetches: Vec<Value>,
     /// The fetches that are references, which are read when the step is over, with their operations.
     pub(crate) late: Vec<(usize, Operation)>,
+    /// The nodes to run for their side effects.
     pub(crate) targets: Vec<usize>,
     /// The fed outputs.
     pub(crate) fed: Vec<Output>,

@@ -85,9 +85,11 @@ pub(crate) type MakeKernel = fn(&NodeSpec<'_>) -> Result<Box<dyn Kernel>>;
 
 /// The static properties of an operation, from which its kernel is created.
 pub(crate) struct NodeSpec<'a> {
+    /// The operation that the kernel is created for.
     pub(crate) operation: &'a Operation,
     /// The function whose body the operation is in, if it is.
     pub(crate) function: Option<&'a str>,
+    /// The resources of the session. Kernels look theirs up when they are created, not in each run.
     pub(crate) resources: &'a Resources,
 }
 
@@ -102,6 +104,7 @@ impl NodeSpec<'_> {
         }
     }
 
+    /// Returns an attribute; the error names a missing one.
     pub(crate) fn attr(&self, name: &str) -> Result<&AttrValue> {
         self.operation.attr(name).ok_or_else(|| Error::value(format!("attribute '{name}' is missing")))
     }
@@ -110,18 +113,22 @@ impl NodeSpec<'_> {
         self.attr(name)?.as_int().ok_or_else(|| wrong(name, "an integer"))
     }
 
+    /// Returns a number attribute.
     pub(crate) fn float(&self, name: &str) -> Result<f32> {
         self.attr(name)?.as_float().ok_or_else(|| wrong(name, "a number"))
     }
 
+    /// Returns a bool attribute.
     pub(crate) fn bool(&self, name: &str) -> Result<bool> {
         self.attr(name)?.as_bool().ok_or_else(|| wrong(name, "a bool"))
     }
 
+    /// Returns a string attribute.
     pub(crate) fn str(&self, name: &str) -> Result<&str> {
         self.attr(name)?.as_str().ok_or_else(|| wrong(name, "a string"))
     }
 
+    /// Returns a dtype attribute.
     pub(crate) fn dtype(&self, name: &str) -> Result<DType> {
         self.attr(name)?.as_type().ok_or_else(|| wrong(name, "a dtype"))
     }
@@ -140,6 +147,7 @@ impl NodeSpec<'_> {
     }
 }
 
+/// Returns the error for an attribute of another kind.
 fn wrong(name: &str, kind: &str) -> Error {
     Error::value(format!("attribute '{name}' is not {kind}"))
 }
@@ -147,8 +155,9 @@ fn wrong(name: &str, kind: &str) -> Error {
 /// The location of an input in the frame.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Input {
+    /// The slot that holds the value.
     pub(crate) slot: u32,
-    /// Nothing needs the value after this operation, so a kernel may take it and write in place.
+    /// True if nothing needs the value after this operation, so a kernel may take it and write in place.
     pub(crate) last: bool,
 }
 
@@ -158,7 +167,9 @@ pub(crate) const UNUSED: u32 = u32::MAX;
 /// The state that kernels share within one session. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Environment {
+    /// The threads for one operation.
     pub(crate) pool: Pool,
+    /// The pool of memory for results.
     pub(crate) buffers: BufferPool,
     pub(crate) resources: Arc<Resources>,
     /// The threads that work for the session in the background.
@@ -169,19 +180,23 @@ pub(crate) struct Environment {
 
 /// The step in which a kernel runs, as the kernel sees it.
 pub(crate) struct KernelContext<'a> {
+    /// The values of the frame.
     pub(crate) slots: &'a mut [Option<Tensor>],
+    /// The slots of the inputs.
     pub(crate) inputs: &'a [Input],
+    /// The slots of the outputs.
     pub(crate) outputs: &'a [u32],
     pub(crate) environment: &'a Environment,
     /// The conditions that end the run early.
     pub(crate) limits: &'a Limits<'a>,
     /// Keeps the states of operations where these are not the session's.
     pub(crate) instance: Option<&'a Instance>,
+    /// Working memory that the frame keeps from run to run.
     pub(crate) scratch: &'a mut Scratch,
 }
 
 impl<'a> KernelContext<'a> {
-    /// On whose behalf it runs.
+    /// Returns the caller on whose behalf the kernel runs: the session, or one iterator.
     pub(crate) fn caller(&self) -> Caller<'a> {
         Caller { environment: self.environment, limits: self.limits, instance: self.instance }
     }
@@ -354,6 +369,7 @@ impl<'a> KernelContext<'a> {
         &self.environment.files
     }
 
+    /// Returns the pool of memory for results.
     #[inline]
     pub(crate) fn buffers(&self) -> &'a BufferPool {
         &self.environment.buffers
@@ -367,7 +383,9 @@ pub(crate) fn values(tensor: &Tensor) -> Result<Values<'_>> {
 
 /// Asks now and then whether a run has ended; see [`KernelContext::watch`].
 pub(crate) struct Watch<'a> {
+    /// The limits to check.
     limits: &'a Limits<'a>,
+    /// The number of elements until the next check.
     left: usize,
 }
 
@@ -437,6 +455,7 @@ pub(crate) fn scratch() -> Scratch {
     Scratch::asking(|bytes| memory::check(bytes).is_ok())
 }
 
+/// Returns the error for an input that is not a handle of the expected kind.
 #[cold]
 fn no_handle(input: usize, what: &str) -> Error {
     Error::invalid_argument(format!("input {input} is not the handle of {what}"))
@@ -464,6 +483,6 @@ mod tests {
         session.cancel();
         let seen = (0..Watch::INTERVAL).find_map(|_| watch.tick(1).err()).unwrap();
         assert_eq!(seen.code(), session_core::Code::Cancelled);
-        assert!(watch.tick(Watch::INTERVAL).is_err(), "a long row is looked at, too");
+        assert!(watch.tick(Watch::INTERVAL).is_err(), "a long row is checked, too");
     }
 }

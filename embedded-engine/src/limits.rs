@@ -12,10 +12,12 @@ pub(crate) struct Limits<'a> {
     pub(crate) session: &'a CancellationToken,
     /// Cancelled by the caller of the run.
     pub(crate) run: Option<&'a CancellationToken>,
+    /// The moment at which the run ends with `DeadlineExceeded`.
     pub(crate) deadline: Option<Instant>,
 }
 
 impl<'a> Limits<'a> {
+    /// Combines the limits of the session and of the run: the earlier deadline counts, and either cancellation.
     pub(crate) fn new(
         session: &'a CancellationToken,
         options: &'a RunOptions,

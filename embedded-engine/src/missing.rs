@@ -107,6 +107,7 @@ fn functions_of(graph: &Graph, operation: &Operation) -> Vec<Arc<Function>> {
 /// Op types without a kernel, or without one for some operations, each with these operations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Missing {
+    /// The operations by op type and reason.
     by_type: BTreeMap<(String, Option<String>), Vec<String>>,
     /// The names in it.
     names: FxHashSet<String>,
@@ -140,6 +141,7 @@ impl Missing {
         })
     }
 
+    /// Collects the missing kernels of a function and of those that it calls, each function once.
     fn look_into(&mut self, graph: &Graph, function: &Function) {
         for operation in function.body().operations() {
             self.look_at(graph, &operation, Some(function.name()));
@@ -163,6 +165,7 @@ impl Missing {
         }
     }
 
+    /// Adds an operation, under the name `function/operation` if it is in a function.
     pub(crate) fn add(&mut self, operation: &Operation, function: Option<&str>, reason: Option<&Error>) {
         let name = match function {
             Some(function) => format!("{function}/{}", operation.name()),
@@ -187,11 +190,12 @@ impl Missing {
     }
 }
 
+/// Returns true if a kernel could not be created because it does not support the dtype or attributes.
 fn is_unimplemented(made: &Result<Box<dyn Kernel>>) -> bool {
     made.as_ref().is_err_and(|error| error.code() == Code::Unimplemented)
 }
 
-/// As one line: each op type with its first three operations, and the reason where there is one.
+/// Formats one line: each op type with its first three operations, and the reason if there is one.
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, MissingKernel { op_type, reason, operations }) in self.iter().enumerate() {

@@ -29,6 +29,7 @@ use tensor::Tensor;
 
 /// The compiled form of one step, or of one function, for a set of fetches, targets, and feeds.
 pub(crate) struct Plan {
+    /// The steps.
     pub(crate) block: Block,
     /// Values that are the same in every run.
     pub(crate) constants: Vec<(u32, Tensor)>,
@@ -58,6 +59,7 @@ pub(crate) struct Plan {
 
 /// Steps in an order that is right for all runs.
 pub(crate) struct Block {
+    /// The steps in the order in which they run.
     pub(crate) steps: Vec<Step>,
     /// For each step, the steps that depend on it, if some step may wait.
     pub(crate) dependents: Option<Vec<Vec<Dependent>>>,
@@ -73,12 +75,15 @@ pub(crate) struct Dependent {
 
 /// One operation of a plan, or a loop.
 pub(crate) struct Step {
+    /// The work of the step.
     pub(crate) action: Action,
+    /// The slots of the inputs.
     pub(crate) inputs: Vec<Input>,
+    /// The slots of the outputs.
     pub(crate) outputs: Vec<u32>,
     /// Slots whose values nothing needs after this operation.
     pub(crate) release: Vec<u32>,
-    /// For messages and traces; several where they were fused, none for a loop.
+    /// The operations of the step, for messages and traces: several if they were fused, none for a loop.
     pub(crate) operations: Vec<Operation>,
     /// The condition under which the step runs; `None` if it always runs.
     pub(crate) guard: Option<Guard>,
@@ -86,12 +91,13 @@ pub(crate) struct Step {
     pub(crate) waits: bool,
 }
 
+/// The work of a step.
 pub(crate) enum Action {
     /// An operation.
     Kernel(Box<dyn Kernel>),
     /// An operation whose kernel keeps functions.
     Holder(Box<Holder>),
-    /// It only orders others.
+    /// The step only orders others.
     Order,
     /// An operation that runs functions.
     Call(Box<Call>),
@@ -114,13 +120,17 @@ pub(crate) struct Guard {
 
 /// A kernel with the functions that it keeps.
 pub(crate) struct Holder {
+    /// The kernel.
     pub(crate) kernel: Box<dyn Kernel>,
+    /// The functions that the kernel holds, such as that of a dataset.
     pub(crate) functions: Vec<Arc<dyn Body>>,
 }
 
 /// The functions that a step runs.
 pub(crate) struct Call {
+    /// The kind of the call: once, conditional, or a loop.
     pub(crate) kind: registry::Call,
+    /// The plans of the functions.
     pub(crate) bodies: Vec<Arc<Plan>>,
 }
 
@@ -128,9 +138,11 @@ pub(crate) struct Call {
 ///
 /// The first inputs of its step are the values that enter, and its outputs are the values that leave.
 pub(crate) struct Loop {
+    /// The steps that bring values into the loop.
     pub(crate) enters: Vec<Step>,
     /// The merges of the initial values with the loop-carried ones.
     pub(crate) heads: Vec<Step>,
+    /// The steps of one iteration.
     pub(crate) body: Block,
     /// The slots of the loop-carried values. If any of them is filled after an iteration, there is another one.
     pub(crate) nexts: Vec<u32>,
@@ -144,7 +156,9 @@ pub(crate) struct Loop {
 
 /// The values of one run, and the working memory of its kernels.
 pub(crate) struct Frame {
+    /// The values. An empty slot is a value that was not computed yet, was used up, or is dead.
     pub(crate) slots: Vec<Option<Tensor>>,
+    /// Working memory of kernels, kept from run to run.
     pub(crate) scratch: Scratch,
     /// For each step that others wait for: true if it has run.
     pub(crate) flags: Vec<bool>,
@@ -267,6 +281,8 @@ impl Step {
         }
     }
 
+    /// Empties all slots but those of constants, so that the frame can be used again and holds no large tensors
+    /// meanwhile.
     #[inline]
     pub(crate) fn release(&self, frame: &mut Frame) {
         for &slot in &self.release {
@@ -287,6 +303,7 @@ impl Loop {
 }
 
 impl Frame {
+    /// Empties one slot.
     pub(crate) fn clear(&mut self, slot: u32) {
         if slot != UNUSED {
             self.slots[slot as usize] = None;
@@ -297,8 +314,11 @@ impl Frame {
 /// The key of a plan in a session's cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PlanKey {
+    /// The fetched outputs, in order.
     pub(crate) fetches: Vec<session_core::Endpoint>,
+    /// The operations to run without fetching anything.
     pub(crate) targets: Vec<OpId>,
+    /// The fed outputs, in order. Their values are not part of the key.
     pub(crate) feeds: Vec<session_core::Endpoint>,
 }
 

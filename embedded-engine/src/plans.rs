@@ -28,6 +28,7 @@ pub(crate) struct Plans {
     table: RwLock<Table>,
 }
 
+/// The plans with their order of use.
 #[derive(Default)]
 struct Table {
     /// The entries by the hash of their keys. Keys with equal hashes are compared.
@@ -38,8 +39,11 @@ struct Table {
     folded: usize,
 }
 
+/// A cached plan.
 struct Entry {
+    /// The fetches, targets and feeds that it is for.
     key: PlanKey,
+    /// The plan. Runs hold it, so dropping an entry does not disturb them.
     plan: Arc<Plan>,
     /// True if the plan was used since it was last considered for dropping.
     used: AtomicBool,
@@ -80,6 +84,7 @@ impl Plans {
 }
 
 impl Table {
+    /// Returns the plan with a key.
     fn find(&self, hash: u64, key: KeyRef<'_>) -> Option<Arc<Plan>> {
         let entry = self.by_hash.get(&hash)?.iter().find(|entry| key.equals(&entry.key))?;
         // Read first: what several threads write to again and again moves between their caches.
@@ -115,14 +120,20 @@ impl Table {
 /// A plan's key over borrowed parts, so that a lookup allocates nothing.
 #[derive(Clone, Copy)]
 pub(crate) struct KeyRef<'a> {
+    /// The fetched outputs.
     pub(crate) fetches: &'a [Endpoint],
+    /// The operations to run.
     pub(crate) targets: &'a [OpId],
+    /// The fed outputs.
     pub(crate) feeds: Feeds<'a>,
 }
 
+/// The fed outputs, borrowed in the form in which the caller has them, so that a lookup copies nothing.
 #[derive(Clone, Copy)]
 pub(crate) enum Feeds<'a> {
+    /// Outputs with their values, as in a run.
     Values(&'a [(Endpoint, Tensor)]),
+    /// Outputs alone, as in a key.
     Names(&'a [Endpoint]),
 }
 
@@ -147,6 +158,7 @@ impl Feeds<'_> {
 }
 
 impl KeyRef<'_> {
+    /// Returns the hash of the key.
     fn hash(self) -> u64 {
         let mut hasher = FxHasher::default();
         self.fetches.hash(&mut hasher);
@@ -155,6 +167,7 @@ impl KeyRef<'_> {
         hasher.finish()
     }
 
+    /// Returns true if a stored key is the same.
     fn equals(self, key: &PlanKey) -> bool {
         // One by one: these lists are short and were just written in smaller pieces than a comparison of memory reads,
         // which then waits for them.
@@ -164,6 +177,7 @@ impl KeyRef<'_> {
             && key.feeds.iter().copied().eq(self.feeds.iter())
     }
 
+    /// Copies the key to store it.
     pub(crate) fn to_owned(self) -> PlanKey {
         PlanKey {
             fetches: self.fetches.to_vec(),
@@ -173,6 +187,7 @@ impl KeyRef<'_> {
     }
 }
 
+/// Compares two lists.
 fn same<T: PartialEq>(left: &[T], right: &[T]) -> bool {
     left.len() == right.len() && left.iter().zip(right).all(|(left, right)| left == right)
 }

@@ -92,7 +92,7 @@ pub(crate) fn passes(operation: &Operation, library: &Graph) -> Vec<(Endpoint, u
     }
 }
 
-/// Returns, for each output of an `If` or `Case` that a branch may give as it was given it: the input, by branch.
+/// Returns, for each output of an `If` or `Case` that a branch may forward unchanged, the forwarded input of each branch.
 pub(crate) fn passed_by_branches(
     call: Call,
     operation: &Operation,
@@ -132,7 +132,7 @@ fn passed_by(function: &Function, arguments: &[Endpoint]) -> Vec<(Endpoint, u32)
     results.filter_map(|(index, (_, output))| Some((argument(output.endpoint())?, index as u32))).collect()
 }
 
-/// For each input of an operation whether it is taken as a reference; nothing where none is.
+/// Returns, for each input of an operation, true if it is taken as a reference; `None` if no input is.
 pub(crate) fn taken(operation: &Operation) -> Option<Vec<bool>> {
     let signature = operation.def()?.signature();
     if !signature.inputs.iter().any(|input| input.is_ref) {

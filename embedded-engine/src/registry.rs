@@ -26,8 +26,9 @@ pub(crate) struct Registry(FxHashMap<&'static str, OpType>);
 pub(crate) struct OpType {
     /// Makes its kernel; absent where it takes none to run it.
     pub(crate) make: Option<MakeKernel>,
+    /// The role in a plan.
     pub(crate) role: Role,
-    /// It only looks at the variables of its handles.
+    /// True if the op only reads the variables of its handles.
     pub(crate) reads: bool,
     /// True if the operation may have to wait for another thread: its kernel begins and returns a wait.
     pub(crate) waits: bool,
@@ -39,6 +40,7 @@ pub(crate) struct OpType {
     /// The memory that outputs share with inputs in TensorFlow, where that is visible if the memory belongs
     /// to a variable.
     pub(crate) shares: Shares,
+    /// The role of the op when it is fused with a product.
     pub(crate) fusion: Option<Fusion>,
     /// The function of single `f32` elements that an operation of this type computes, for chains.
     pub(crate) elementwise: Option<fn(&Operation) -> Option<Elementwise>>,
@@ -51,9 +53,9 @@ pub(crate) struct OpType {
 /// The role of an op type for the compiler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// It computes.
+    /// The op computes its outputs.
     Compute,
-    /// Its outputs are its inputs: it needs no step of its own.
+    /// The outputs of the op are its inputs, so it needs no step.
     PassOn,
     /// A constant: the value of its attribute `value`.
     Constant,
@@ -63,13 +65,13 @@ pub(crate) enum Role {
     Handle,
     /// A value that must be fed.
     Placeholder,
-    /// It does nothing but order others.
+    /// The op only orders others.
     Order,
-    /// As [`Order`](Role::Order), also after operations that did not run.
+    /// The op orders others as [`Order`](Role::Order) does, also after operations that did not run.
     Trigger,
-    /// It decides what runs.
+    /// The op decides which operations run.
     Control(Control),
-    /// It runs functions of the graph's library.
+    /// The op runs functions of the graph's library.
     Call(Call),
 }
 
@@ -133,9 +135,9 @@ pub(crate) enum Fusion {
 /// A function of single elements, several of which may run in one pass over memory.
 #[derive(Clone, Copy)]
 pub(crate) enum Elementwise {
-    /// Of one operand.
+    /// A function of one operand.
     Unary(UnaryKernel<f32>),
-    /// Of two operands.
+    /// A function of two operands.
     Binary(BinaryKernel<f32>),
     /// The sum of any number of operands of one shape.
     Sum,
@@ -161,6 +163,7 @@ impl OpType {
         }
     }
 
+    /// Returns the kind of a control flow op.
     pub(crate) fn control(&self) -> Option<Control> {
         if let Role::Control(control) = self.role { Some(control) } else { None }
     }
@@ -214,6 +217,7 @@ impl Registry {
         Added { registry: self, op_types }
     }
 
+    /// Returns the facts of an op type.
     pub(crate) fn find(&self, op_type: &str) -> Option<&OpType> {
         self.0.get(op_type)
     }
@@ -233,43 +237,53 @@ impl<const N: usize> Added<'_, N> {
         self
     }
 
+    /// Declares another role than computing.
     pub(crate) fn role(self, role: Role) -> Self {
         self.each(|op| op.role = role)
     }
 
+    /// Declares that the op only reads variables, so that reads are not ordered among each other.
     pub(crate) fn reads(self) -> Self {
         self.each(|op| op.reads = true)
     }
 
+    /// Declares that the op may wait for another thread.
     pub(crate) fn waits(self) -> Self {
         self.each(|op| op.waits = true)
     }
 
+    /// Declares that the op may have another result in each run although it is stateless.
     pub(crate) fn changes(self) -> Self {
         self.each(|op| op.changes = true)
     }
 
+    /// Declares that the result follows from the shape of the input, which may be known before anything runs.
     pub(crate) fn describes(self) -> Self {
         self.each(|op| op.describes = true)
     }
 
+    /// Declares that outputs share the memory of inputs.
     pub(crate) fn shares(self, shares: Shares) -> Self {
         self.each(|op| op.shares = shares)
     }
 
+    /// Declares that the kernel is missing because the crate was built without its feature.
     #[cfg(not(all(feature = "images", feature = "fft")))]
     pub(crate) fn lacks_feature(self) -> Self {
         self.each(|op| op.lacks_feature = true)
     }
 
+    /// Declares the attributes with functions that the kernel calls itself.
     pub(crate) fn holds(self, functions: &'static [&'static str]) -> Self {
         self.each(|op| op.holds = functions)
     }
 
+    /// Declares the role of the op in fusions.
     pub(crate) fn fuses(self, fusion: Fusion) -> Self {
         self.each(|op| op.fusion = Some(fusion))
     }
 
+    /// Declares the function of single elements that the op computes.
     pub(crate) fn chains(self, function: fn(&Operation) -> Option<Elementwise>) -> Self {
         self.each(|op| op.elementwise = Some(function))
     }

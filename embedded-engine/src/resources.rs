@@ -17,19 +17,24 @@ use tensor::{DType, Tensor};
 /// in the order of their addresses, and calls nothing that takes another one.
 #[derive(Debug)]
 pub(crate) struct Variable {
+    /// The name of the variable, for errors.
     name: String,
+    /// The value; `None` before the first assignment. The lock is held while a kernel updates the value in place.
     value: Mutex<Option<Tensor>>,
 }
 
 impl Variable {
+    /// Creates a variable without a value.
     pub(crate) fn new(name: &str) -> Variable {
         Variable { name: name.to_owned(), value: Mutex::new(None) }
     }
 
+    /// Returns the name.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
+    /// Locks the value. Kernels that lock several variables do so in the order of their addresses.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Option<Tensor>> {
         // A kernel that panics inside an update has at worst left numbers half updated, and its step fails.
         self.value.lock().unwrap_or_else(PoisonError::into_inner)
@@ -68,7 +73,7 @@ pub(crate) struct Instance {
 }
 
 impl Instance {
-    /// The state of the operation of a name, made at its first use, from restored bytes if there are any.
+    /// Returns the state of the operation with a name. At its first use the state is created, from restored bytes if there are any.
     pub(crate) fn state<S: OpState>(&self, name: &str, make: impl FnOnce() -> S) -> Result<Arc<S>> {
         let mut states = self.states();
         if let Some(state) = states.get(name) {
@@ -120,9 +125,10 @@ pub(crate) struct Resources {
     states: Mutex<States>,
 }
 
+/// The states of operations.
 #[derive(Default)]
 struct States {
-    /// By the name of the operation.
+    /// The states by the name of their operation.
     by_name: FxHashMap<String, Arc<dyn OpState>>,
     /// Restored, for operations that have not been made yet.
     restored: FxHashMap<String, Vec<u8>>,

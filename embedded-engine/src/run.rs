@@ -67,6 +67,7 @@ impl Plan {
         self.results(frame)
     }
 
+    /// Runs the block of a plan, and suspends it if a step has to wait.
     fn run_block<'p>(&'p self, run: &mut Run<'p, '_>, frame: &mut crate::plan::Frame) -> Result<()> {
         // One catch for the whole step: a kernel that panics (a broken invariant of ours) fails the step, not the
         // program, and the run knows which one it was.

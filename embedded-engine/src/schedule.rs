@@ -20,14 +20,18 @@ use tensor::DType;
 /// Nodes that should run before others if possible: all of `before` before any of `after`.
 #[derive(Debug, Default)]
 pub(crate) struct Wish {
+    /// The nodes that must run before.
     pub(crate) before: Vec<usize>,
+    /// The nodes that must run after.
     pub(crate) after: Vec<usize>,
 }
 
 /// The reads and updates of one variable.
 #[derive(Default)]
 struct Uses {
+    /// The nodes that read the variable.
     readers: Vec<usize>,
+    /// The nodes that update it.
     writers: Vec<usize>,
 }
 
@@ -77,7 +81,7 @@ pub(crate) fn wishes(ir: &Ir, home: impl Fn(usize) -> usize) -> Vec<Wish> {
 /// updates; beyond it, reads are ordered by the graph alone.
 const SEARCHED: usize = 64;
 
-/// Returns the variables that constant handles name, each with who reads and who updates it.
+/// Returns the variables that constant handles name, each with its readers and its updates.
 fn uses(ir: &Ir) -> Vec<Uses> {
     let mut places: FxHashMap<*const Variable, usize> = FxHashMap::default();
     let mut uses: Vec<Uses> = Vec::new();
@@ -99,7 +103,7 @@ fn uses(ir: &Ir) -> Vec<Uses> {
 
 /// Returns the variable that a value refers to: a constant handle, or a reference that was forwarded.
 fn variable(ir: &Ir, mut value: Value) -> Option<*const Variable> {
-    // As far as anybody would pass a reference on; what is beyond that is ordered by the graph alone.
+    // As far as references are usually forwarded. Beyond that, the graph alone determines the order.
     for _ in 0..8 {
         match value {
             Value::Constant(index) => {
@@ -153,7 +157,9 @@ fn behind(ir: &Ir, uses: &[Uses], consumers: &[Vec<usize>]) -> Vec<bool> {
 
 /// A search for the nodes that depend on others, with a limit on the number of visited nodes.
 struct Search<'a> {
+    /// The nodes that depend on each node.
     consumers: &'a [Vec<usize>],
+    /// The remaining number of nodes to visit, which bounds the cost of the search.
     left: usize,
 }
 
@@ -175,7 +181,9 @@ impl Search<'_> {
 /// The mandatory and the preferred order of the items of a block.
 #[derive(Default)]
 pub(crate) struct Edges {
+    /// Orders that must hold: data, control inputs, and updates after reads that belong to the step before.
     pub(crate) hard: Vec<(usize, usize)>,
+    /// Orders that are preferred, because an update then owns its value. They give way to hard ones.
     pub(crate) soft: Vec<(usize, usize)>,
     /// Items that are wishes: they run as soon as all before them have.
     pub(crate) wishes: Vec<usize>,
@@ -220,13 +228,18 @@ pub(crate) fn order(items: &[usize], edges: &Edges) -> Result<Vec<usize>> {
     Ok(order)
 }
 
+/// The edges that a node still waits for.
 #[derive(Default)]
 struct Waits {
     /// The numbers of nodes that must run before, and of those that should.
     hard: usize,
+    /// The number of unmet preferences.
     soft: usize,
+    /// The nodes that must wait for this one.
     hard_after: Vec<usize>,
+    /// The nodes that prefer to wait for this one.
     soft_after: Vec<usize>,
+    /// True once the node has its place.
     done: bool,
 }
 
@@ -235,8 +248,11 @@ struct Waits {
 struct Ready {
     /// The places from this on are wishes.
     count: usize,
+    /// The order so far.
     met: Vec<usize>,
+    /// The nodes without unmet edges, in graph order.
     free: BinaryHeap<Reverse<usize>>,
+    /// The nodes with unmet preferences only. One of them is chosen if nothing is free.
     wishing: BinaryHeap<Reverse<usize>>,
 }
 

@@ -2,6 +2,10 @@
 //!
 //! Several threads may run steps of a session at the same time. They share everything except frames. Closing a session cancels its running
 //! steps and drops plans and resources.
+//!
+//! A run looks its plan up by fetches, targets and feeds, compiles it if it is new, and executes it in a frame.
+//! Frames are reused: a plan keeps those of finished runs, so a steady run allocates no table of slots. Several
+//! threads may run the same plan at once, each in its own frame.
 
 use crate::background::Threads;
 use crate::builder::Shared;
@@ -26,7 +30,7 @@ use tensor::{BufferPool, Tensor, memory::Size};
 /// The time that a compilation may take regardless of the time limit of the run.
 const COMPILATION: Duration = Duration::from_secs(5);
 
-/// The time that a closing session gives its background threads, which end at once unless the program's own code keeps them.
+/// The time that a closing session waits for its background threads, which end at once unless the program's own code blocks them.
 /// [`Session::join_threads`] waits longer.
 const GRACE: Duration = Duration::from_millis(100);
 
@@ -38,16 +42,24 @@ pub(crate) struct EmbeddedSession {
 
 /// The state that a session and its callables share.
 struct Inner {
+    /// The thread pool, buffers and resources.
     environment: Environment,
+    /// The compiled plans.
     plans: Plans,
+    /// The compiled functions, which plans share.
     functions: Functions,
+    /// The devices that operations may request.
     devices: Devices,
+    /// Cancelled when the session is closed, which ends all runs.
     closed: CancellationToken,
+    /// The time limit of runs that set none.
     timeout: Option<Duration>,
+    /// False to compile plans without optimizations.
     optimize: bool,
 }
 
 impl EmbeddedSession {
+    /// Creates a session: its threads, and nothing else. Kernels are created when a plan is compiled.
     pub(crate) fn new(graph: &Graph, config: &SessionConfig) -> Result<EmbeddedSession> {
         let pool = Pool::new(config.intra_op_parallelism_threads).map_err(|error| {
             Error::runtime("the engine's threads could not be started").with_source(error)
@@ -67,6 +79,7 @@ impl EmbeddedSession {
         Ok(EmbeddedSession { graph: graph.clone(), inner: Arc::new(inner) })
     }
 
+    /// Runs without fetches and targets: only checks that the session is open.
     fn run_nothing(&self) -> Result<Vec<Tensor>> {
         if self.graph.is_empty() {
             return Err(Error::runtime("the graph is empty: there is nothing to run")); // S-52

@@ -34,6 +34,7 @@ use tensor::Tensor;
 
 /// A block that is running, and what is suspended in it.
 struct Running<'p> {
+    /// The block that runs.
     block: &'p Block,
     /// The number of the first step that the block has not reached yet.
     next: u32,
@@ -49,10 +50,13 @@ struct Running<'p> {
     waiting: Vec<Waiting<'p>>,
 }
 
+/// The inputs of a deferred step, with their slots, which later steps may empty.
 type Kept = Vec<(u32, Tensor)>;
 
+/// A step that waits for another thread.
 struct Waiting<'p> {
     index: u32,
+    /// The state of its wait.
     state: State<'p>,
     /// The values that return to the frame when the block resumes.
     kept: Kept,
@@ -68,17 +72,22 @@ enum State<'p> {
     Call(Box<Calling<'p>>, Duration),
 }
 
+/// A calling step in the middle of a function.
 struct Calling<'p> {
+    /// The call.
     calls: Calls<'p>,
+    /// The suspended body of the function.
     body: Running<'p>,
 }
 
 impl<'p> Running<'p> {
+    /// Begins a block.
     fn new(block: &'p Block) -> Running<'p> {
         let (held_by, held, ready, waiting) = Default::default();
         Running { block, next: 0, held_by, held, ready, waiting }
     }
 
+    /// Returns a step of the block.
     fn step(&self, index: u32) -> &'p Step {
         &self.block.steps[index as usize]
     }
@@ -248,6 +257,7 @@ impl<'p> Run<'p, '_> {
         begun
     }
 
+    /// Begins an operation that may wait. If it completes at once, nothing is registered.
     fn begin_waiting(
         &mut self,
         index: u32,

@@ -37,6 +37,7 @@ pub(crate) fn wait_until(
 struct Waker;
 
 impl Waker {
+    /// Wakes the waiting thread when the run or the session is cancelled.
     fn watch(limits: &Limits<'_>) -> [Option<CancellationGuard>; 2] {
         let wake = || {
             let thread = thread::current();
@@ -52,7 +53,7 @@ impl Limits<'_> {
         self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
-    /// As `check`, saying what was waited for (S-55, S-63).
+    /// Works as `check`, with an error that names the awaited event (S-55, S-63).
     fn check_wait(&self, describe: &impl Fn() -> String) -> Result<()> {
         if self.session.is_cancelled() {
             let text = format!("{}: operation was cancelled: the session has been closed", describe());

@@ -1,4 +1,4 @@
-//! Elementwise operations that run in one pass give the bits, shapes and errors of those that run one by one.
+//! Elementwise operations that run in one pass have the bits, shapes and errors of those that run one by one.
 #![allow(clippy::unwrap_used)] // a panic is the report
 
 use embedded_engine::EmbeddedEngine;

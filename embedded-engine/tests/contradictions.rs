@@ -1,4 +1,4 @@
-//! Operations whose inputs and attributes contradict each other: errors that say so, and the session continues.
+//! Operations whose inputs and attributes contradict each other: each is an error that names the contradiction, and the session continues.
 #![allow(clippy::unwrap_used)] // a panic is the report
 
 use embedded_engine::EmbeddedEngine;

@@ -1,4 +1,4 @@
-//! Which op types of the library this engine runs.
+//! The op types of the library that this engine runs.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 
 use ops::library;

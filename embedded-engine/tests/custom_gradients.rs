@@ -1,4 +1,4 @@
-//! Gradients that a program gives by itself, and ones that compute a function again.
+//! Gradients that a program defines itself, and gradients that compute a function again.
 #![allow(clippy::unwrap_used)] // a panic is the report
 
 use embedded_engine::EmbeddedEngine;
@@ -19,7 +19,7 @@ fn numbers(tensor: &Tensor) -> Vec<f64> {
 }
 
 #[test]
-fn a_custom_gradient_is_the_one_that_was_given() {
+fn a_custom_gradient_replaces_the_computed_one() {
     let graph = Graph::new();
     let x = constant(&graph.named("x"), [1f64, 1000.0]);
     let scale = constant(&graph.named("scale"), 2f64);
@@ -38,7 +38,7 @@ fn a_custom_gradient_is_the_one_that_was_given() {
 }
 
 #[test]
-fn a_custom_gradient_that_does_not_fit_is_refused() {
+fn a_custom_gradient_of_another_shape_is_refused() {
     let graph = Graph::new();
     let x = constant(&graph.named("x"), [1f64, 2.0]);
     let _ = custom_gradient(std::slice::from_ref(&x), |_, x| vec![x[0].clone()], |_, _, _| Vec::new());

@@ -1,4 +1,4 @@
-//! Pipelines give TensorFlow's elements, ends and errors (`data/README.md`).
+//! Pipelines yield TensorFlow's elements, ends and errors (`data/README.md`).
 //!
 //! Other folders of the same form are played with `MONITORED_SESSION_DATA_CASES`.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
@@ -127,7 +127,7 @@ fn unlike(found: &Error, expected: &Value) -> Option<String> {
     if found.code() as i64 != code {
         return Some(format!("code {:?} instead of {}: {found_text}", found.code(), expected["name"]));
     }
-    (!found_text.contains(text)).then(|| format!("'{found_text}' does not say '{text}'"))
+    (!found_text.contains(text)).then(|| format!("'{found_text}' does not contain '{text}'"))
 }
 
 struct Play {

@@ -268,7 +268,7 @@ fn program(pipeline: &Pipeline) -> (Graph, Output) {
     (graph, next)
 }
 
-/// Elements that are looked at, at most.
+/// The maximum number of elements that are compared.
 const MOST: usize = 60;
 
 /// Returns at most `count` elements or errors, and none after the end.

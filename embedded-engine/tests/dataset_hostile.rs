@@ -10,7 +10,7 @@ use session_core::{
 use std::fs;
 use std::io::Write as _;
 
-/// Returns what the first steps over a dataset give, up to its end.
+/// Returns the results of the first steps over a dataset, up to its end.
 fn steps(graph: &Graph, dataset: &Dataset) -> Vec<Result<Tensor>> {
     let run = || -> Result<Vec<Result<Tensor>>> {
         let next = dataset.make_initializable_iterator().get_next().remove(0);
@@ -49,7 +49,7 @@ fn int64(shape: impl Into<PartialShape>) -> OutputInfo {
 }
 
 #[test]
-fn sizes_without_bound_take_what_there_is() {
+fn unbounded_sizes_take_all_elements() {
     let transform = |size: u64, name: &str, make: &dyn Fn(&Dataset, u64) -> Dataset| {
         let graph = Graph::new();
         let mut found = numbers(&graph, &make(&five(&graph), size));
@@ -131,7 +131,7 @@ fn arguments_out_of_range_are_refused() {
 }
 
 #[test]
-fn numbers_that_are_no_int64_are_build_errors() {
+fn numbers_that_do_not_fit_int64_are_build_errors() {
     let makes: [(&str, &dyn Fn(&Dataset) -> Dataset); 9] = [
         ("batch", &|x| x.batch(u64::MAX, Remainder::Keep)),
         ("shuffle", &|x| x.shuffle(u64::MAX - 1, Some(1))),
@@ -159,7 +159,7 @@ fn numbers_that_are_no_int64_are_build_errors() {
 }
 
 #[test]
-fn nothing_is_zipped_and_chosen_from() {
+fn zip_and_choose_need_at_least_one_dataset() {
     assert!(Dataset::zip(&[]).graph().finalize().is_err());
     let graph = Graph::new();
     let nothing = Dataset::choose_from_datasets(&[], &five(&graph));
@@ -168,7 +168,7 @@ fn nothing_is_zipped_and_chosen_from() {
 }
 
 #[test]
-fn weights_that_are_no_weights_are_refused() {
+fn invalid_weights_are_refused() {
     for weights in [[f32::NAN, 1.0], [-1.0, 2.0], [f32::INFINITY, 1.0], [f32::NEG_INFINITY, 1.0]] {
         let graph = Graph::new();
         let (a, b) = (five(&graph), five(&graph));
@@ -371,7 +371,7 @@ fn patterns_without_files_are_named() {
 }
 
 #[test]
-fn cache_files_of_others_and_half_written_ones_are_errors() {
+fn foreign_and_incomplete_cache_files_are_errors() {
     let folder = tempfile::tempdir().unwrap();
     let prefix = folder.path().join("cache").to_str().unwrap().to_owned();
     let graph = Graph::new();

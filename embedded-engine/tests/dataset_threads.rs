@@ -122,7 +122,7 @@ fn a_time_limit_loses_no_element() {
 }
 
 #[test]
-fn a_time_limit_loses_nothing_that_is_being_gathered() {
+fn a_time_limit_loses_no_element_of_a_partial_batch() {
     // Each pipeline waits for the second element after the first one.
     let pipelines: [(&str, fn(Dataset) -> Dataset); 7] = [
         ("batch", |sent| sent.batch(2, Remainder::Drop)),
@@ -193,7 +193,7 @@ fn iterators_over_one_dataset_share_no_state() {
 }
 
 #[test]
-fn a_thread_that_the_program_keeps_is_named() {
+fn a_thread_that_does_not_end_is_named() {
     let graph = Graph::new();
     let (sender, asked, dataset) = sent(&graph);
     let next = next(&dataset.prefetch(1));

@@ -1,4 +1,4 @@
-//! Transformations that Rust programs build give TensorFlow's elements in TensorFlow's order, and continue after a restore.
+//! Transformations that Rust programs build yield TensorFlow's elements in TensorFlow's order, and continue after a restore.
 #![allow(clippy::unwrap_used)] // a panic is the report
 
 use dataset::nest::Nested;
@@ -28,7 +28,7 @@ fn rest(session: &dyn Session, next: &Output) -> Vec<Vec<i64>> {
     }
 }
 
-/// Checks that a dataset gives these elements, also to a session that continues after any of them.
+/// Checks that a dataset yields these elements, also to a session that continues after any of them.
 fn gives(graph: &Graph, dataset: &Dataset, expected: &[&[i64]]) {
     let next = dataset.make_initializable_iterator().get_next().remove(0);
     let whole = session(graph);
@@ -42,7 +42,7 @@ fn gives(graph: &Graph, dataset: &Dataset, expected: &[&[i64]]) {
     }
 }
 
-/// Checks that a dataset of scalars gives these numbers.
+/// Checks that a dataset of scalars yields these numbers.
 fn gives_numbers(graph: &Graph, dataset: &Dataset, expected: &[i64]) {
     let expected: Vec<&[i64]> = expected.iter().map(std::slice::from_ref).collect();
     gives(graph, dataset, &expected);
@@ -86,7 +86,7 @@ fn windows_are_datasets() {
 }
 
 #[test]
-fn groups_come_when_they_are_full_and_the_rest_by_their_keys() {
+fn groups_are_emitted_when_full_and_the_rest_in_the_order_of_keys() {
     let graph = Graph::new();
     let groups = numbers(&graph, 10).group_by_window(
         |graph, x| &x[0] % constant(graph, 3i64),
@@ -184,7 +184,7 @@ fn sampling_draws_as_tensorflow_does() {
 }
 
 #[test]
-fn datasets_that_do_not_go_together_are_refused() {
+fn incompatible_datasets_are_refused() {
     let graph = Graph::new();
     let (one, other) = (numbers(&graph, 3), Dataset::from_tensors(&graph, [constant(&graph, 1.0f32)]));
     let _ = Dataset::sample_from_datasets(&[&one, &other], None, Some(1));

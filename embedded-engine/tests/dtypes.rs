@@ -1,4 +1,4 @@
-//! Every dtype that an op definition allows: the engine says before the first step that it does not do it, or does it.
+//! Every dtype that an op definition allows: the engine reports before the first step that it lacks the dtype, or runs it.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 
 use embedded_engine::{EmbeddedEngine, missing_kernels, missing_kernels_for};
@@ -146,7 +146,7 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-/// Whether an error says that a kernel met a dtype that it does not take.
+/// Returns true if an error reports that a kernel received a dtype that it does not support.
 fn is_surprise(error: &Error) -> bool {
     let met = error.code() == Code::Unimplemented || error.code() == Code::Internal;
     met || error.message().starts_with("elements are ")

@@ -44,7 +44,7 @@ fn endless_datasets_are_cut_off_while_an_element_is_made() {
 }
 
 #[test]
-fn rows_without_elements_are_no_work() {
+fn rows_without_elements_take_no_time() {
     let graph = Graph::new();
     let rows = placeholder(&graph, DType::Float32, [None, Some(0)]);
     let shuffled = random_shuffle(&rows, Some(1));

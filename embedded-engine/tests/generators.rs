@@ -28,7 +28,7 @@ fn state(graph: &Graph, value: Tensor) -> (Output, Operation) {
 
 /// The numbers are those of TensorFlow for the counter (3, 4) and the key 5.
 #[test]
-fn generators_draw_tensorflows_numbers_and_move_on() {
+fn generators_draw_tensorflows_numbers_and_advance() {
     let graph = Graph::new();
     let (handle, assign) = state(&graph, Tensor::from([3i64, 4, 5]));
     let read = op(&graph, "ReadVariableOp").input(&handle).attr("dtype", DType::Int64).finish_output();
@@ -94,7 +94,7 @@ fn invalid_philox_states_are_refused() {
 
 /// TensorFlow exports a dense table with its empty places, and refuses the keys that stand for them.
 #[test]
-fn the_empty_places_of_a_dense_table_are_no_entries() {
+fn empty_buckets_of_a_dense_table_are_not_exported() {
     let graph = Graph::new();
     let table = op(&graph, "MutableDenseHashTableV2").constant(-1i64).constant(-2i64);
     let table = table.attr("value_dtype", DType::Int64).finish_output();
@@ -124,7 +124,7 @@ fn the_empty_places_of_a_dense_table_are_no_entries() {
 
 /// TensorFlow runs them in graphs of their time only.
 #[test]
-fn old_spellings_are_the_plain_operations() {
+fn legacy_op_types_are_the_current_operations() {
     let matrices = Tensor::from_vec(vec![4.0f64, 1.0, 1.0, 3.0, 2.0, 0.5, 0.5, 5.0], [2, 2, 2]).unwrap();
     let sides = Tensor::from_vec(vec![1.0f64, 2.0, 3.0, 4.0], [2, 2, 1]).unwrap();
     for (plain, takes_sides) in [

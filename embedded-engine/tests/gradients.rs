@@ -126,7 +126,7 @@ fn compare(sample: &Sample, case: &Case) -> Result<(), Error> {
             let error = (found - expected).abs() / expected.abs().max(1.0);
             if error.is_nan() || error > TOLERANCE {
                 return Err(Error::value(format!(
-                    "input {i}[{element}]: {found}, differences give {expected}"
+                    "input {i}[{element}]: {found}, finite differences: {expected}"
                 )));
             }
         }
@@ -170,7 +170,7 @@ const ONCE: &[&str] = &[
     "SparseSegmentSqrtNGrad",
 ];
 
-/// Samples whose second gradients by TensorFlow's rules are not what differences give.
+/// Samples whose second gradients by TensorFlow's rules differ from finite differences.
 const OTHER: &[(&str, &str)] = &[
     ("Prod with zeros", "the rule of cumulative products divides by the elements"),
     ("SegmentProd with zeros", "two zeros have a product of gradients"),

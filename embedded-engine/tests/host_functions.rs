@@ -124,7 +124,7 @@ fn a_stateful_closure_is_called_in_every_run_and_a_stateless_one_may_be_folded()
 }
 
 #[test]
-fn one_without_outputs_runs_for_its_effect() {
+fn a_closure_without_outputs_runs_for_its_effect() {
     let graph = Graph::new();
     let (sender, receiver) = mpsc::channel();
     let call = host_func(&graph.named("report")).input(numbers(&graph)).call(move |inputs, _| {
@@ -236,7 +236,7 @@ fn typed(def: &str, graph: &Graph, inputs: &[Output], attrs: &[(&str, &str)]) ->
     builder.finish()
 }
 
-/// A graph whose function `f` calls a closure, whose loop calls it until the closure of its condition says no.
+/// A graph whose function `f` calls a closure, whose loop calls it until the closure of its condition returns false.
 fn with_function_and_loop() -> (Graph, Output, Output) {
     let graph = Graph::new();
     let body = Graph::new();
@@ -271,7 +271,7 @@ fn closures_are_called_in_functions_and_loops() {
 }
 
 #[test]
-fn imported_ones_are_bound_by_name_or_token() {
+fn imported_functions_are_bound_by_name_or_token() {
     let (graph, called, looped) = with_function_and_loop();
     let message = to_graph_def(&graph).unwrap();
     let small = HostFunction::new(|inputs, _| Ok(vec![Tensor::from(inputs[0].value::<f32>()? < 10.0)]));
@@ -292,7 +292,7 @@ fn imported_ones_are_bound_by_name_or_token() {
 }
 
 #[test]
-fn unbound_ones_are_listed_before_the_first_step() {
+fn unbound_closures_are_listed_before_the_first_step() {
     let (graph, called, _) = with_function_and_loop();
     let copy = Graph::new();
     let imported = import_graph_def(&copy, &to_graph_def(&graph).unwrap(), &ImportOptions::new()).unwrap();

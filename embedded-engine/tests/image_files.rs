@@ -68,7 +68,7 @@ fn damaged_files_are_errors_or_pictures() {
 }
 
 #[test]
-fn small_files_do_not_ask_for_large_memory() {
+fn small_files_do_not_request_much_memory() {
     let all = files();
     let of =
         |start: &[u8]| all.iter().find(|file| file.starts_with(start) && file.len() > 100).unwrap().clone();

@@ -53,7 +53,7 @@ fn a_smaller_final_batch_is_returned_if_allowed() {
 }
 
 #[test]
-fn each_epoch_is_an_order_of_its_own_and_equal_seeds_give_equal_orders() {
+fn each_epoch_has_another_order_and_equal_seeds_have_equal_orders() {
     let options = IndexOptions::default().seed(3).num_epochs(2);
     let (graph, indices) = built(100, 10, &options);
     let (batches, _) = drain(&session(&graph), &indices);

@@ -1,4 +1,4 @@
-//! String and parsing operations give what TensorFlow returns; `golden/make_input_golden.py` wrote what that is.
+//! String and parsing operations return TensorFlow's results, which `golden/make_input_golden.py` recorded.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 
 use embedded_engine::EmbeddedEngine;

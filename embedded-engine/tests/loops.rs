@@ -1,4 +1,4 @@
-//! What ends a loop before its condition does, and what is said then.
+//! Events that end a loop before its condition does, and their errors.
 #![allow(clippy::unwrap_used)] // a panic is the report
 
 use embedded_engine::EmbeddedEngine;

@@ -35,7 +35,7 @@ fn check_refused(error: &Error, op_type: &str, bytes: &str) {
 }
 
 #[test]
-fn two_tensors_of_which_only_one_fits_are_not_both_promised() {
+fn two_tensors_do_not_reserve_the_same_memory() {
     memory::assume_available(200 * MIB);
     let graph = Graph::new();
     let [(a, a_size), (b, b_size)] = [zeros(&graph), zeros(&graph)];

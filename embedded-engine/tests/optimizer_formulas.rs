@@ -107,7 +107,7 @@ fn adamax_and_nadam_follow_their_formulas() {
 }
 
 #[test]
-fn decay_is_decoupled_and_of_the_value_before_the_step() {
+fn decay_is_decoupled_and_uses_the_value_before_the_step() {
     let found = trained(&AdamWOptimizer::new(0.005, 0.1));
     for (found, initial) in found.iter().zip([INITIAL, BIAS]) {
         let expected = followed(initial, &|step, w, g, slots| {
@@ -253,7 +253,7 @@ fn steps_are_those_of_keras() {
 }
 
 #[test]
-fn a_limit_is_of_each_gradient_or_of_all() {
+fn limits_apply_to_each_gradient_or_to_all() {
     let step = |optimizer: GradientDescentOptimizer| {
         let graph = Graph::new();
         let (a, b) =
@@ -274,7 +274,7 @@ fn a_limit_is_of_each_gradient_or_of_all() {
 }
 
 #[test]
-fn limits_that_make_no_sense_are_build_errors() {
+fn invalid_limits_are_build_errors() {
     let message = |optimizer: &dyn Optimizer| {
         let graph = Graph::new();
         optimizer.minimize(&loss(&variable(&graph.named("w"), INITIAL)), None);

@@ -255,7 +255,7 @@ fn wrapped(order: &[Around]) -> Box<dyn Optimizer> {
 struct Expected {
     w: f64,
     momentum: f64,
-    /// Of each wrapper: the sum and the number of gradients, or the average.
+    /// The state of each wrapper: the sum and the number of gradients, or the average.
     states: Vec<(f64, usize)>,
 }
 

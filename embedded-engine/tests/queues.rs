@@ -38,7 +38,7 @@ fn drain(session: &dyn Session, queue: &Queue) -> Vec<f32> {
     (0..count).map(|_| session.run(&dequeue, ()).unwrap().value().unwrap()).collect()
 }
 
-/// Runs in another thread; the step waits there when `waiting` says so.
+/// Runs in another thread, and returns when `waiting` is true, which means that the step waits there.
 fn run_aside<F: Fetch + Send + 'static>(
     session: &Arc<dyn Session>,
     fetch: F,
@@ -286,7 +286,7 @@ fn s_232_s_233_enqueue_many_fills_the_available_space() {
 }
 
 #[test]
-fn s_234_no_slices_are_nothing_even_when_closed() {
+fn s_234_enqueuing_no_slices_succeeds_even_when_closed() {
     let graph = Graph::new();
     let queue = fifo(&graph, 3);
     let none = queue.enqueue_many(Tensor::from(Vec::<f32>::new()));
@@ -697,7 +697,7 @@ fn input_wait_is_in_the_metadata() -> Result<(), TensorError> {
 }
 
 #[test]
-fn many_threads_lose_and_double_nothing() {
+fn many_threads_neither_lose_nor_duplicate_elements() {
     let graph = Graph::new();
     let queue = FifoQueue::new(&graph, 7, DType::Int32).shapes(scalars()).build();
     let x = placeholder(&graph, DType::Int32, PartialShape::scalar());
@@ -764,7 +764,7 @@ fn queues_of_older_graphs_are_references() {
 }
 
 #[test]
-fn fullness_is_a_summary() {
+fn the_fill_level_is_a_summary() {
     let graph = Graph::new();
     let queue = fifo(&graph.scope("input").named("examples"), 4);
     let summary = queue.summarize_fullness().unwrap();

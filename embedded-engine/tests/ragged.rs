@@ -52,7 +52,7 @@ fn to_tensor(
 const SPLITS: &[&str] = &["ROW_SPLITS"];
 
 #[test]
-fn ragged_rows_are_filled_up_and_cut() {
+fn ragged_rows_are_padded_and_truncated() {
     let all = || Tensor::scalar(-1i64);
     let (values, default) = (Tensor::from([1f32, 2.0, 3.0, 4.0]), Tensor::scalar(-1f32));
     let splits = Tensor::from([0i64, 2, 2, 4]);

@@ -52,7 +52,7 @@ fn session(graph: &Graph) -> Arc<dyn Session> {
     EmbeddedEngine::new().new_session(graph, "", &SessionConfig::default()).unwrap()
 }
 
-/// What reads give up to the end: `key=value` with the folder left out of keys, `|` between those of one read; then the
+/// The results of reads up to the end: `key=value` with the folder left out of keys, `|` between those of one read; then the
 /// counts of records and files, and the error.
 fn read(
     make: impl Fn(&Graph) -> Reader,

@@ -1,4 +1,4 @@
-//! Single operations give the outputs, or the code of the error, that TensorFlow gave: `recorded/*.json.gz`, one case a line.
+//! Single operations return TensorFlow's outputs, or fail with its code: `recorded/*.json.gz`, one case a line.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 
 use embedded_engine::EmbeddedEngine;

@@ -261,7 +261,7 @@ fn references_go_through_branches() {
         }
     };
     assert_eq!(read_late(merge(true)), NEW);
-    assert_eq!(read_late(merge(false)), [1.0, 2.0], "a branch that computes gives a value");
+    assert_eq!(read_late(merge(false)), [1.0, 2.0], "a branch that computes returns a value");
     let ref_merge = |graph: &Graph, v: &Output| {
         let switch = op(graph, "RefSwitch").input(v).input(truth(graph, true)).finish();
         op(graph, "RefMerge").input_list([&switch.output(1), &switch.output(0)]).finish().output(0)
@@ -393,7 +393,7 @@ fn truth_number(graph: &Graph, value: f32) -> Output {
 }
 
 #[test]
-fn functions_take_values_and_give_references_that_they_were_given() {
+fn functions_take_values_and_return_references_unchanged() {
     let function = |name: &str, computes: bool| {
         let body = Graph::new();
         let x = ops::array::placeholder(&body, DType::Float32, [2]);
@@ -421,7 +421,7 @@ fn functions_take_values_and_give_references_that_they_were_given() {
     assert_eq!(value(&session, &called).unwrap(), [11.0, 12.0]);
 }
 
-/// The function that gives its one argument, or computes from it.
+/// The function that returns its one argument, or computes from it.
 fn given_or_computed(graph: &Graph, name: &str, computes: bool) -> AttrValue {
     let body = Graph::new();
     let x = ops::array::placeholder(&body, DType::Float32, [2]);
@@ -452,7 +452,7 @@ fn choice(graph: &Graph, op_type: &str, chosen: usize, given: &[usize], v: &Outp
 }
 
 #[test]
-fn branches_of_functions_give_the_references_that_they_were_given() {
+fn branches_return_references_unchanged() {
     const OLD: [f32; 2] = [1.0, 2.0];
     const NEW: [f32; 2] = [11.0, 12.0];
     for op_type in ["If", "StatelessIf", "Case"] {
@@ -510,7 +510,7 @@ fn arguments_of(body: &Graph) -> [Output; 2] {
     ["i", "x"].map(|name| body.operation(name).unwrap().output(0))
 }
 
-/// What TensorFlow gives, whose fetches of references share the memory of their variables.
+/// The results of TensorFlow, whose fetches of references share the memory of their variables.
 #[test]
 fn a_fetched_reference_is_the_variable_when_the_step_is_over() {
     let graph = Graph::new();

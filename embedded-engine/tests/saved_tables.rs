@@ -101,7 +101,7 @@ fn half_a_table_is_not_restored() {
 }
 
 #[test]
-fn two_things_of_one_name_are_refused() {
+fn duplicate_names_are_refused() {
     let model = model();
     let table = model.graph.collection(&keys::SAVEABLE_OBJECTS).remove(0);
     let error =

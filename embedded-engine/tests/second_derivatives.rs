@@ -120,7 +120,7 @@ fn of_mapped_scanned_and_folded_elements() {
 }
 
 #[test]
-fn of_calls_and_of_what_is_computed_again() {
+fn of_calls_and_recomputed_functions() {
     let found = derivatives(|graph, x| {
         let power = define(graph, "power", &[(DType::Float64, PartialShape::from([2]))], |_, x| {
             vec![&square(&x[0]) * &square(&x[0])]

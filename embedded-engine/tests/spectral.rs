@@ -27,7 +27,7 @@ fn identity(graph: &Graph, size: usize) -> Output {
 }
 
 #[test]
-fn singular_vectors_make_the_matrix_again() {
+fn singular_vectors_reconstruct_the_matrix() {
     for [rows, columns] in [[4, 4], [7, 3], [3, 7], [1, 5], [5, 1]] {
         for rank_one in [false, true] {
             let graph = Graph::new();
@@ -54,7 +54,7 @@ fn singular_vectors_make_the_matrix_again() {
 }
 
 #[test]
-fn eigenvectors_make_the_matrix_again() {
+fn eigenvectors_reconstruct_the_matrix() {
     for size in [1, 2, 5, 20] {
         let graph = Graph::new();
         let x = constant(&graph, numbers([2, size, size]));
@@ -67,7 +67,7 @@ fn eigenvectors_make_the_matrix_again() {
 
 #[cfg(feature = "fft")]
 #[test]
-fn transforms_to_no_numbers_are_empty() {
+fn transforms_of_length_zero_are_empty() {
     use session_core::{DType, OutputInfo, PartialShape};
     let graph = Graph::new();
     let x = constant(&graph, Tensor::full(tensor::Complex::new(1.0f32, 0.0), [2, 3, 4]));

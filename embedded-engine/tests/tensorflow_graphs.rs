@@ -1,4 +1,4 @@
-//! Graphs that TensorFlow 1 programs exported give the values that TensorFlow computed (`graphs/make_graphs.py` and
+//! Graphs that TensorFlow 1 programs exported return the values that TensorFlow computed (`graphs/make_graphs.py` and
 //! `graphs/make_programs.py`).
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 

@@ -31,7 +31,7 @@ fn int(session: &dyn Session, fetch: &Output) -> i32 {
 }
 
 #[test]
-fn staged_values_are_waited_for_and_so_is_room() {
+fn operations_wait_for_staged_values_and_for_room() {
     let graph = Graph::new();
     let x = placeholder(&graph, DType::Float32, PartialShape::scalar());
     let area = StagingArea::new(&graph, DType::Float32).capacity(2).shapes([PartialShape::scalar()]);
@@ -67,7 +67,7 @@ fn staged_values_are_waited_for_and_so_is_room() {
 }
 
 #[test]
-fn one_step_puts_and_takes_whatever_the_order() {
+fn one_step_puts_and_takes_in_any_order() {
     let graph = Graph::new();
     let area = StagingArea::new(&graph, [DType::Int64, DType::String]).capacity(1);
     let taken: Vec<Vec<Output>> = (0..3).map(|_| area.get()).collect();
@@ -83,7 +83,7 @@ fn one_step_puts_and_takes_whatever_the_order() {
 }
 
 #[test]
-fn gradients_are_waited_for() {
+fn operations_wait_for_gradients() {
     let graph = Graph::new();
     let gradient = placeholder(&graph, DType::Float32, [2]);
     let step = constant(&graph, 0i64);
@@ -117,7 +117,7 @@ fn gradients_are_waited_for() {
 }
 
 #[test]
-fn complete_elements_are_waited_for() {
+fn operations_wait_for_complete_elements() {
     let graph = Graph::new();
     let components = [(DType::Float32, PartialShape::from([2])), (DType::Int32, PartialShape::scalar())];
     let barrier = Barrier::new(&graph, components);

@@ -49,7 +49,7 @@ fn a_loop_that_waits_forever_times_out_and_names_the_queue() {
     assert_eq!(value, 1);
     let error = session.run_with(&drained, [(&n, 1i32)], &soon(), None).unwrap_err();
     assert_eq!(error.code(), Code::DeadlineExceeded, "{error}");
-    // Two loops of one step, of which one wants more than the other gives.
+    // Two loops of one step, one of which takes more elements than the other provides.
     let five = session.run((&filled, &drained), [(&n, 5i32)]).unwrap();
     assert_eq!(five.0, Tensor::from(5i32));
 }
@@ -88,7 +88,7 @@ fn a_loop_that_waits_forever_ends_by_cancellation_or_closing() {
 /// Of two values that are waited for, the one that comes first is used by something that waits for both, and by something
 /// that is the last to need it.
 #[test]
-fn values_that_come_late_are_kept_for_who_still_waits() {
+fn late_values_are_kept_for_waiting_operations() {
     let graph = Graph::new();
     let make = |name: &str| {
         FifoQueue::new(&graph.named(name), 9, DType::Float32).shapes([PartialShape::from([2])]).build()

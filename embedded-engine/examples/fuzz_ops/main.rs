@@ -240,7 +240,7 @@ fn from_sample(random: &mut Random) -> Option<Case> {
 }
 
 impl Case {
-    /// Runs it; returns whether it came to its end, and what a kernel that panicked said.
+    /// Runs it. Returns true if it completed, and the message of a kernel that panicked.
     fn run(&self) -> (bool, Option<Error>) {
         let config = SessionConfig::with_threads(1);
         let Ok(session) = EmbeddedEngine::new().new_session(&self.graph, "", &config) else {

@@ -14,15 +14,16 @@ use session_core::{Endpoint, Operation, Result};
 
 /// The inputs of an operation.
 pub(super) struct Operands {
+    /// The values of the inputs. Reads of references are inserted.
     pub(super) values: Vec<Value>,
     /// The nodes that it waits for by its control inputs.
     pub(super) control: Vec<usize>,
-    /// Those that it waits for since references that it takes must be read, or updated, after them.
+    /// The nodes that it waits for because references that it takes must be read, or updated, after them.
     pub(super) after: Vec<usize>,
 }
 
 impl Operands {
-    /// Returns the values, and all nodes besides them to wait for.
+    /// Returns the values, and all further nodes to wait for.
     pub(super) fn all(mut self) -> (Vec<Value>, Vec<usize>) {
         self.control.append(&mut self.after);
         (self.values, self.control)
@@ -33,7 +34,7 @@ impl Operands {
 const VIEWS: u32 = 16;
 
 impl Builder<'_> {
-    /// Lets what an operation returns stand for a reference, where it is the reference that it was given, to be read after its
+    /// Maps each output of an operation that forwards an input reference to that reference, to be read after its
     /// node.
     pub(super) fn pass_references(&mut self, operation: &Operation, index: usize, taken: Option<&[bool]>) {
         let first = operation.input_endpoints().first().copied();
@@ -70,7 +71,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Lets an output of an `If` or `Case` stand for the reference that the branch taken passes on, if it does.
+    /// Maps an output of an `If` or `Case` to the reference that the branch taken forwards, if it does.
     fn pass_by_branch(
         &mut self,
         operation: &Operation,

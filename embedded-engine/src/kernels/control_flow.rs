@@ -1,7 +1,7 @@
 //! Kernels that order, check, select, and repeat other operations.
 //!
 //! A value is dead when the branch that would compute it is not taken: its slot stays empty. An operation with a dead
-//! input does not run, and what it would give is dead too; a `Merge` passes on whichever of its inputs is not. Each loop
+//! input does not run, and its outputs are dead too; a `Merge` passes on whichever of its inputs is not. Each loop
 //! is a frame, which values enter and leave by `Enter` and `Exit`, and `NextIteration` hands them from one round to the
 //! next.
 

@@ -139,7 +139,7 @@ impl QueueInput {
     }
 }
 
-/// Puts one element in, or the slices of a batch.
+/// The kernel of the enqueue operations, which insert one element, or the slices of a batch.
 struct Enqueue {
     queue: QueueInput,
     many: bool,
@@ -179,7 +179,7 @@ impl Kernel for Enqueue {
     }
 }
 
-/// Takes elements.
+/// The kernel of the dequeue operations.
 struct Dequeue {
     queue: QueueInput,
     form: Form,
@@ -295,7 +295,7 @@ impl Feed {
         }
     }
 
-    /// Takes an element where nothing else can run meanwhile.
+    /// Takes an element, and blocks the thread until it arrives. For steps in which nothing else can run meanwhile.
     pub(crate) fn wait(&self, limits: &Limits<'_>) -> Result<Tensor> {
         self.one(Ok(take_now(limits, &self.0, 1, Asked::Dequeue)?))
     }
@@ -330,7 +330,7 @@ impl Coming {
     }
 }
 
-/// Takes elements where nothing else can run meanwhile.
+/// Takes elements, and blocks the thread until they arrive. For steps in which nothing else can run meanwhile.
 fn take_now(
     limits: &Limits<'_>,
     queue: &Queue,

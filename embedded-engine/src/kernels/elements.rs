@@ -7,7 +7,7 @@ use compute::elementwise::{BinaryOp, Broadcast, Element as _};
 use session_core::{Error, PartialShape, Result};
 use tensor::{DType, Shape, Tensor, memory};
 
-/// Returns the elements along a new first axis, zeros where there is none. All that are there have this shape.
+/// Stacks elements along a new first axis, with zeros for missing ones. All present elements have this shape.
 pub(crate) fn stacked(
     context: &KernelContext<'_>,
     dtype: DType,

@@ -48,7 +48,7 @@ pub(crate) trait Moved: Clone + Default + Send + Sync + 'static {
         write: impl FnOnce(&mut [Self]) -> Result<()>,
     ) -> Result<Tensor>;
 
-    /// Lets `write` change some elements of a value, which is copied before where it is shared.
+    /// Calls `write` to change some elements of a value, which is copied first if it is shared.
     fn changed(
         context: &KernelContext<'_>,
         value: &mut Tensor,

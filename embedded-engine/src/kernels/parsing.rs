@@ -1,4 +1,4 @@
-//! From bytes to tensors: examples, lines of CSV, raw numbers.
+//! Parsing of bytes into tensors: examples, lines of CSV, raw numbers.
 
 mod base64;
 mod csv;

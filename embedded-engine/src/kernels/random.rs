@@ -2,6 +2,13 @@
 //!
 //! An operation draws from a Philox stream that its two seeds select; its position is part of the session's state, so a resumed run continues the
 //! stream. The division of work over threads does not change the numbers, because each block of numbers is computed from its position alone.
+//!
+//! # Which numbers are drawn
+//!
+//! For seeds `(seed, seed2)` the key of the Philox generator is `seed` and its counter begins at `seed2 * 2^64`. An
+//! execution with `n` outputs reserves 256 blocks for each of them in distributions that reject, and otherwise as
+//! many as it needs, exactly as TensorFlow's CPU kernels do. If both seeds are 0, they are drawn from the entropy of
+//! the system when the session first runs the operation.
 
 mod keyed;
 mod resource;
@@ -178,7 +185,7 @@ impl OpState for RandomState {
 pub(crate) struct RandomOp {
     name: String,
     seeds: (i64, i64),
-    /// Its state where it runs for the session itself.
+    /// The state of the operation where it runs for the session itself.
     session: Arc<RandomState>,
 }
 

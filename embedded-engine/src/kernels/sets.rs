@@ -1,4 +1,7 @@
 //! Sets along the last axis: differences, intersections, unions, sizes.
+//!
+//! Sets are the last axis of tensors, or the values of sparse tensors, whose other axes must be equal. Results are
+//! sparse and sorted. Duplicates count once. With `validate_indices` the order of sparse inputs is checked.
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec, values};
 use crate::kernels::math::boxed;
@@ -222,7 +225,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_count_the_last_axis_first() {
+    fn row_major_places_are_computed() {
         assert_eq!(place_of(5, &[2, 3]), [1, 2]);
         assert_eq!(place_of(0, &[]), Vec::<i64>::new());
     }

@@ -1,4 +1,10 @@
 //! Sparse tensors: coordinates, one row for each value, in the order of rows; values; the dense shape.
+//!
+//! # Semantics
+//!
+//! Most operations require coordinates in row-major order without duplicates, as TensorFlow's do, and some check it.
+//! `SparseReorder` establishes the order. Values that become 0 stay stored. A coordinate outside of the dense shape
+//! is an `InvalidArgument` error that names it.
 
 mod cross;
 mod edit_distance;
@@ -75,7 +81,7 @@ struct Coordinates {
 }
 
 impl Coordinates {
-    /// From the inputs that hold coordinates and shape, for as many values.
+    /// Reads coordinates and shape from two inputs, and checks that there is a row of coordinates for each value.
     fn of(context: &KernelContext<'_>, indices: usize, values: usize, shape: usize) -> Result<Coordinates> {
         let dims = sizes(context, shape)?;
         let given = context.input(indices).shape();
@@ -487,7 +493,7 @@ fn reduce_sum<T: Element + Add<Output = T>>(context: &mut KernelContext<'_>, kee
     })
 }
 
-/// Softmax over the values that are there, along the last axis.
+/// Computes the softmax of the stored values along the last axis.
 fn softmax<T>(context: &mut KernelContext<'_>) -> Result<()>
 where
     T: Element

@@ -1,4 +1,11 @@
 //! Lookup tables: from numbers or strings to numbers or strings.
+//!
+//! # Semantics
+//!
+//! A table is initialized once; initializing it again with other content is an error. Looking up a missing key
+//! returns the default. `MutableHashTable` can be changed, exported and imported, and is saved with the model. Lines
+//! of a text file become entries by column numbers, where -2 is the whole line and -1 the line number. Tables are
+//! shared by name within a session.
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec, gives};
 use crate::kernels::array::arrange;

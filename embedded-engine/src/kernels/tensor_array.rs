@@ -31,7 +31,7 @@ struct Inner {
     elements: Vec<Element>,
     grows: bool,
     shape: PartialShape,
-    /// By the `source` of the operation that requests them.
+    /// The gradient arrays by the `source` of the operation that requests them.
     gradients: BTreeMap<String, Arc<TensorArray>>,
 }
 

@@ -2,6 +2,13 @@
 //!
 //! An operation locks all its variables, in the order of their addresses, and updates them together, so that no other step sees a weight
 //! without its slots.
+//!
+//! # Semantics
+//!
+//! The formulas are TensorFlow's (see `compute::optimizer`). The sparse forms update the rows that the indices name;
+//! if a row occurs several times, its updates follow each other in the order of the indices. Hyperparameters are
+//! scalars and may change in each step. An update whose variables are not initialized is a `FailedPrecondition` error
+//! that names the variable.
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;

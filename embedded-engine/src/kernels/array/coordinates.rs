@@ -1,4 +1,15 @@
 //! Slices chosen by whole coordinates.
+//!
+//! # Semantics
+//!
+//! The last axis of `indices` holds coordinates into the first axes of the tensor; what remains of the tensor's shape
+//! is a slice. `GatherNd` reads slices, the others write them.
+//!
+//! - An index out of range is an error that names its position among the indices, as on TensorFlow's CPU kernels.
+//! - `ScatterNd` begins with zeros and adds slices with equal coordinates.
+//! - `TensorScatterUpdate` with equal coordinates keeps the last slice, in the order of the indices. The variants
+//!   `Add`, `Sub`, `Min` and `Max` combine them.
+//! - Updates happen in the order of the indices, so the bits do not depend on the number of threads.
 
 use super::arrange::arrange;
 use crate::dispatch::check_number;

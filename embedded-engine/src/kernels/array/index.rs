@@ -1,4 +1,13 @@
 //! Elements chosen by index, and indices made into elements.
+//!
+//! # Semantics
+//!
+//! - `GatherV2` replaces the axis `axis` of the parameters by the axes of the indices behind the first `batch_dims`.
+//!   An index out of range is an error on the CPU, and that of `ResourceGather` names the variable.
+//! - `OneHot` inserts a new axis of length `depth` at `axis`. An index out of range is not an error: all its values
+//!   are `off_value`.
+//! - `Range` has `ceil((limit - start) / delta)` elements, each computed as `start + i * delta`, so errors of
+//!   rounding do not add up. A `delta` of 0, and one that leads away from `limit`, are errors.
 
 use crate::dispatch::check_real;
 use crate::kernel::{Kernel, KernelContext, NodeSpec};

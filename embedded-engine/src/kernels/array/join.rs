@@ -1,4 +1,12 @@
 //! Tensors joined and split.
+//!
+//! # Semantics
+//!
+//! - `ConcatV2` and `Concat` join along an axis that exists; all other sizes must be equal. The older form has the
+//!   axis as its first input.
+//! - `Pack` and `Unpack` add and remove an axis.
+//! - `Split` cuts into `num_split` equal parts, `SplitV` into given sizes, of which one may be -1 for the rest.
+//! - `ConcatOffset` returns the place of each part in the joined tensor, which gradients need.
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::Moved;

@@ -1,4 +1,12 @@
 //! Elements in another order, repeated, or padded.
+//!
+//! # Semantics
+//!
+//! - `Transpose` takes a permutation of all axes. `ConjugateTranspose` conjugates complex numbers as well.
+//! - `Tile` repeats the tensor along each axis; 0 repetitions make an empty tensor.
+//! - `Pad` surrounds with zeros, `PadV2` with a given value. Both take pairs of counts, which must not be negative.
+//! - `ReverseV2` takes a list of axes, each at most once.
+//! - `InvertPermutation` requires each number from 0 on exactly once.
 
 use crate::kernel::KernelContext;
 use crate::kernels::Moved;

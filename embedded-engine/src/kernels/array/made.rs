@@ -1,4 +1,13 @@
 //! Tensors made from little: ramps, copies, other views of the same bytes; values that are checked.
+//!
+//! # Semantics
+//!
+//! - `LinSpace` computes `start + i * (stop - start) / (num - 1)`; the last element is `stop` itself.
+//! - `Empty` returns zeros here, also without the attribute `init`: memory of other tensors must not become visible.
+//! - `Bitcast` reinterprets the bytes. If the new dtype is smaller, an axis is added; if it is larger, the last axis
+//!   must have as many elements as fit into one and disappears.
+//! - `CheckNumerics` fails with `InvalidArgument` if an element is NaN or infinite; the message of the attribute
+//!   comes first. V2 distinguishes the two infinities.
 
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
@@ -102,7 +111,7 @@ struct Found {
 }
 
 impl Found {
-    /// Looks at the exponents: as fast as memory for every format.
+    /// Searches by the exponents alone, which is as fast as memory for every format.
     fn look(tensor: &Tensor) -> Result<Found> {
         let mut found = Found::default();
         macro_rules! look {

@@ -1,4 +1,10 @@
 //! Borders that mirror what they surround.
+//!
+//! # Semantics
+//!
+//! `MirrorPad` with the mode `REFLECT` does not repeat the border itself, so at most `size - 1` elements can be added
+//! on a side; `SYMMETRIC` repeats it, and at most `size` can be added. `MirrorPadGrad` adds each padded element's
+//! gradient to that of the element it was copied from.
 
 use super::arrange::{arrange, ravel, unravel};
 use super::slice::non_negative;

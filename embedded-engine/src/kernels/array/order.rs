@@ -1,4 +1,11 @@
 //! Axes turned round and shifted.
+//!
+//! # Semantics
+//!
+//! - `ReverseSequence` reverses the first `seq_lengths[b]` elements along `seq_dim` of each entry `b` along
+//!   `batch_dim`, and keeps the rest.
+//! - `Roll` shifts cyclically; several shifts of one axis add up, and negative ones shift toward the front.
+//! - `Reverse` is the older form of `ReverseV2`, with a bool for each axis.
 
 use super::arrange::{arrange, ravel, unravel};
 use crate::kernel::KernelContext;

@@ -1,4 +1,10 @@
 //! Rows dealt out to several tensors and gathered back.
+//!
+//! # Semantics
+//!
+//! `DynamicPartition` sends the slice of each index `i` to output `partitions[i]` and keeps their order.
+//! `DynamicStitch` writes slices to the places that its indices name; if an index occurs twice, the last one counts.
+//! Places that no index names are zeros here and undefined in TensorFlow.
 
 use super::arrange::arrange;
 use super::slice::non_negative;

@@ -1,4 +1,14 @@
 //! Searches for elements: positions, unique values, differences of sets.
+//!
+//! # Semantics
+//!
+//! - `Where` returns the coordinates of elements that are not zero, in row-major order, as `int64`.
+//! - `Unique` keeps the order of first occurrences, and returns for each element the place of its value. V2 compares whole
+//!   slices along an axis.
+//! - `LowerBound` and `UpperBound` search in sorted rows, without checking that they are sorted.
+//! - `ListDiff` returns the elements of the first vector that the second one lacks, with their positions, and keeps
+//!   duplicates.
+//! - `UnravelIndex` converts positions to coordinates of a shape; a position out of range is an error.
 
 use super::arrange::{arrange, ravel, unravel};
 use crate::dispatch::check_real;

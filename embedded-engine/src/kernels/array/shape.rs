@@ -1,4 +1,13 @@
 //! Shapes as values, and values under other shapes.
+//!
+//! # Semantics
+//!
+//! Shapes are returned as `int32` or `int64`, according to `out_type`; a size that does not fit an `int32` is an
+//! error. `Reshape`, `ExpandDims` and `Squeeze` share the memory of their input. One size of `Reshape` may be -1,
+//! which is computed from the others; it is an error if they are all 0 or do not divide the number of elements.
+//!
+//! `BroadcastGradientArgs` returns the axes over which the gradients of two broadcast operands are summed. It is the
+//! run-time form of what the gradient functions in `ops` compute while the graph is built if shapes are known.
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::Moved;
@@ -242,7 +251,7 @@ fn broadcast_to<T: Moved>(context: &mut KernelContext<'_>) -> Result<()> {
     })
 }
 
-/// Over which axes the gradients of two broadcast operands are summed.
+/// Computes the axes over which the gradients of two broadcast operands are summed.
 fn broadcast_gradient_args<T: Element + TryFrom<i64>>(context: &mut KernelContext<'_>) -> Result<()> {
     let shapes = [shape_input(context, 0)?, shape_input(context, 1)?];
     let rank = shapes[0].rank().max(shapes[1].rank());

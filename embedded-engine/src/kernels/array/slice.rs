@@ -1,4 +1,13 @@
 //! Pieces of tensors.
+//!
+//! # Semantics
+//!
+//! `StridedSlice` implements Python's slices. Bit masks state for each entry whether its begin or end is ignored,
+//! whether it is an ellipsis, a new axis, or an index that removes its axis. Begin and end are clamped to the axis,
+//! so a slice may be empty, but an index that removes its axis must be in range. The strides may be negative.
+//!
+//! `StridedSliceAssign` writes to the same places of a variable, and `StridedSliceGrad` of a tensor of zeros. `Slice`
+//! is the simple form, where a size of -1 stands for the rest of the axis.
 
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::Moved;

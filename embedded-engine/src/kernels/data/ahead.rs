@@ -44,7 +44,7 @@ impl Producer {
         self.source.next(&run(caller.environment, caller.limits, &self.instance, &self.kept))
     }
 
-    /// Returns where everything in it stands, if that can be written.
+    /// Returns the position of the pipeline, if it can be written.
     pub(super) fn states(&self) -> Result<Writer> {
         let mut states = Writer::default();
         self.source.save(&mut states)?;
@@ -201,7 +201,7 @@ impl Ahead {
         made
     }
 
-    /// Lets the thread end and waits for that, as far as the program's own code lets it.
+    /// Asks the thread to end and waits for it, unless the program's own code blocks it beyond the limits.
     pub(super) fn end(self, limits: &Limits<'_>) {
         let channel = self.channel.clone();
         drop(self);
@@ -225,7 +225,7 @@ impl Channel {
         self.buffer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes what is made. A caller that finds nothing lets the thread continue, also after an end.
+    /// Takes the next finished element. If there is none, the thread is asked to continue, also after an end.
     fn pop(&self, buffer: &mut Buffer) -> Option<Made> {
         let made = buffer.elements.pop_front();
         if made.is_none() {
@@ -246,7 +246,7 @@ impl Channel {
         (self.lock().elements.len().min(self.capacity), self.capacity)
     }
 
-    /// Lets the thread end.
+    /// Asks the thread to end.
     fn interrupt(&self) {
         self.stop.cancel();
         // Under the lock, so that the thread is either before its look at the token or in its sleep.

@@ -214,7 +214,7 @@ impl Build<'_, '_> {
         }
     }
 
-    /// As text; an argument that some spellings of the op type lack is empty.
+    /// Returns an argument as text. An argument that some variants of the op type lack is empty.
     pub(super) fn text_or_empty(&self, argument: &str) -> Result<String> {
         if !self.has(argument) {
             return Ok(String::new());

@@ -135,15 +135,15 @@ struct Cached {
 }
 
 enum Mode {
-    /// Nothing was requested yet.
+    /// No element was requested yet.
     Undecided,
     /// Elements come from memory; the next one.
     Read(usize),
-    /// They come from the input and are kept.
+    /// Elements come from the input and are kept.
     Keep(Source, Growing<Element>),
-    /// They come from a file.
+    /// Elements come from a file.
     FromFile(FromFile),
-    /// They come from the input and are written.
+    /// Elements come from the input and are written to a file.
     ToFile(Source, ToFile),
     Over,
 }

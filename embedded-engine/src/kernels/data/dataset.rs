@@ -87,7 +87,7 @@ pub(super) trait Iterate: Send {
     /// The next element, or nothing at the end. The call after an error continues with the element after the failed one (D-10).
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>>;
 
-    /// Takes the next element out of the input, and leaves calls of pure functions that may run side by side to who
+    /// Takes the next element out of the input, and leaves calls of pure functions that may run in parallel to the code that
     /// [finishes](Drawn::finish) it. Then the iterator has the same position as after [`next`](Iterate::next).
     fn draw(&mut self, run: &Run<'_>) -> Result<Option<Drawn>> {
         Ok(self.next(run)?.map(Drawn::from))
@@ -107,7 +107,7 @@ pub(super) trait Iterate: Send {
     /// Writes where it stands.
     fn save(&self, to: &mut Writer) -> Result<()>;
 
-    /// Goes to where another iterator over an equal dataset stood. Called before the first element.
+    /// Restores the position of another iterator over an equal dataset. Called before the first element.
     fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()>;
 }
 
@@ -162,7 +162,7 @@ pub(super) fn finish_all(drawn: Vec<Drawn>, run: &Run<'_>) -> Vec<Result<Option<
     places.into_iter().map(|(_, result)| result.unwrap_or_else(missing)).collect()
 }
 
-/// Does something with each item on up to `threads` threads of the session, each with whatever is next.
+/// Calls a function for each item on up to `threads` threads of the session. Each thread takes the next item when it is done with one.
 pub(super) fn for_each<T: Send>(
     run: &Run<'_>,
     threads: usize,
@@ -239,7 +239,7 @@ pub(super) fn save_open(input: Option<&Source>, to: &mut Writer) -> Result<()> {
     to.option(input, |to, input| input.save(to))
 }
 
-/// Takes back what [`save_open`] wrote, into an iterator that was just made.
+/// Restores the state that [`save_open`] wrote into a new iterator.
 pub(super) fn restore_open(input: &mut Option<Source>, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
     let made = input.take();
     *input = from.option(|from| {

@@ -12,7 +12,7 @@ use tensor::Tensor;
 pub(super) struct Function {
     pub(super) body: Arc<dyn Body>,
     pub(super) captured: Vec<Tensor>,
-    /// Of whom, for messages: `MapDataset 'map'`.
+    /// The dataset that calls the function, for messages: `MapDataset 'map'`.
     pub(super) owner: Arc<str>,
 }
 
@@ -23,7 +23,7 @@ impl Function {
         run.call(self.body.as_ref(), arguments)
     }
 
-    /// As [`call`](Self::call); an error names the dataset and the element.
+    /// Works as [`call`](Self::call); an error names the dataset and the element.
     pub(super) fn call_for(&self, run: &Run<'_>, arguments: Element, element: u64) -> Result<Element> {
         self.call(run, arguments).map_err(|error| {
             let text = format!("{} (element {element} of {})", error.message(), self.owner);

@@ -42,7 +42,7 @@ struct Generating {
     functions: Arc<Functions>,
     /// The initial state.
     state: Option<Element>,
-    /// Of the next element.
+    /// The number of the next element.
     number: u64,
     is_over: bool,
 }
@@ -69,7 +69,7 @@ impl Iterate for Generating {
         }
     }
 
-    /// Only the closure knows its position: it runs again from its beginning.
+    /// Saves nothing, because only the closure knows its position. A restored generator runs again from its beginning.
     fn save(&self, _: &mut Writer) -> Result<()> {
         Err(unsavable("generator"))
     }

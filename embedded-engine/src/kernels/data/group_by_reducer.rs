@@ -57,7 +57,7 @@ struct Groups {
     /// `None` after its end.
     input: Option<Source>,
     functions: Arc<Functions>,
-    /// By key; of those that have not been given.
+    /// The states of the groups that were not returned yet, by key.
     states: BTreeMap<i64, Element>,
 }
 

@@ -29,7 +29,7 @@ impl<T: Clone> Growing<T> {
 }
 
 impl<T: Send + 'static> Growing<T> {
-    /// Writes the items that are there now, as [`Writer::list`] does.
+    /// Writes the present items, as [`Writer::list`] does.
     pub(super) fn save(
         &self,
         to: &mut Writer,

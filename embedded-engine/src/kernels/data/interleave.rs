@@ -88,9 +88,9 @@ struct Interleave {
 /// The place of errors among the elements.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Errors {
-    /// They are not counted, and the next element comes from where they came from.
+    /// Failed elements are not counted, and the next element comes from the same input.
     Between,
-    /// They are counted as elements, and an input that cannot be opened as an input with one element.
+    /// Failed elements count as elements, and an input that cannot be opened as an input with one element.
     Counted,
 }
 

@@ -62,11 +62,12 @@ pub(super) struct Live {
 
 /// The place where elements are made.
 enum Front {
-    /// In the step that takes them.
+    /// Elements are made in the step that takes them.
     Step(Producer),
-    /// In a thread, ahead of the steps or for steps that may give up waiting. The other value is where the last element that was taken has left everything.
+    /// Elements are made in a thread, ahead of the steps or for steps that may stop waiting. The other value is the position after the last
+    /// element that was taken.
     Ahead(Ahead, Result<Writer>),
-    /// Nowhere, for a moment.
+    /// A step has taken the iterator out for a moment.
     Moving,
 }
 
@@ -148,7 +149,7 @@ impl IteratorResource {
         }
     }
 
-    /// Takes the iterator out, where it shall continue.
+    /// Takes the iterator out at the position where it is to continue.
     fn ready(&self, factory: Option<&Arc<dyn Body>>, caller: &Caller<'_>) -> Result<Taken<'_>> {
         let mut taken = self.take(Some(caller.limits))?;
         let restored = self.state().restored.take();
@@ -197,14 +198,14 @@ impl IteratorResource {
         Some(QueueStats { name: self.name.clone(), size, capacity: Some(capacity), ..QueueStats::default() })
     }
 
-    /// Its dataset and where it stands.
+    /// Returns the dataset and the position of the iterator.
     pub(super) fn position(&self, limits: &Limits<'_>) -> Result<(Handle, Vec<u8>)> {
         let mut taken = self.take(Some(limits))?;
         let live = taken.live()?;
         Ok((live.dataset.clone(), live.position()?))
     }
 
-    /// Goes to where another iterator stood.
+    /// Restores the position of another iterator.
     pub(super) fn go_to(&self, dataset: &Handle, position: &[u8], caller: &Caller<'_>) -> Result<()> {
         let mut taken = self.take(Some(caller.limits))?;
         if taken.live.is_none() {
@@ -246,7 +247,7 @@ impl Taken<'_> {
         self.live.as_deref_mut().ok_or_else(uninitialized)
     }
 
-    /// Ends the iterator that is there before another one takes its place, as both may use the same files.
+    /// Ends the previous iterator before another one replaces it, because both may use the same files.
     fn replace(&mut self, live: Option<Live>, limits: &Limits<'_>) {
         if let Some(old) = self.live.take() {
             old.front.end(limits);
@@ -359,7 +360,7 @@ impl Live {
         to.bytes()
     }
 
-    /// Goes to a position, from the beginning.
+    /// Restores a position into an iterator that is at its beginning.
     fn go_to(&mut self, position: &[u8], caller: &Caller<'_>) -> Result<()> {
         std::mem::replace(&mut self.front, Front::Moving).end(caller.limits);
         let mut from = Reader::new(position);
@@ -422,7 +423,7 @@ fn replay(source: &mut Source, calls: u64, run: &Run<'_>) -> Result<()> {
 pub(super) struct Position(pub(super) Arc<IteratorResource>);
 
 impl OpState for Position {
-    /// Nothing as long as it is not initialized.
+    /// Returns the position as bytes, or no bytes as long as the iterator is not initialized.
     fn export(&self) -> Vec<u8> {
         if let Some(restored) = &self.0.state().restored {
             return restored.clone();

@@ -141,7 +141,7 @@ impl Session {
     }
 }
 
-/// Takes the next element of an iterator.
+/// The kernel of `IteratorGetNext`, which takes the next element of an iterator.
 #[derive(Clone)]
 struct GetNext {
     node: Arc<Node>,

@@ -17,7 +17,7 @@ pub(super) struct Kept {
 
 #[derive(Default)]
 struct Table {
-    /// By the address of the dataset's own state, which stays taken as long as an entry refers to it.
+    /// The entries by the address of the dataset's own state, which stays taken as long as an entry refers to it.
     entries: FxHashMap<usize, Entry>,
     /// Entries of datasets that are gone are removed when there are as many entries.
     limit: usize,

@@ -111,7 +111,7 @@ impl Dataset for Mapping {
 struct Mapped {
     input: Source,
     map: Arc<Map>,
-    /// Of the next element.
+    /// The number of the next element.
     number: u64,
 }
 

@@ -55,7 +55,7 @@ struct MappedBatches {
     map: Arc<Map>,
     size: u64,
     drop_remainder: bool,
-    /// Of the next element.
+    /// The number of the next element.
     number: u64,
     ended: bool,
 }

@@ -38,7 +38,7 @@ fn make(build: &Build<'_, '_>) -> Result<Shared> {
 struct Rules {
     size: u64,
     drop_remainder: bool,
-    /// Of each component; a negative size is that of the longest in the batch.
+    /// The shape to pad each component to; a negative size stands for the largest in the batch.
     shapes: Vec<Vec<i64>>,
     padding: Element,
 }

@@ -46,7 +46,7 @@ impl Writer {
         Ok(all)
     }
 
-    /// Writes a part when the bytes are requested. It must give the same then as now.
+    /// Writes a part when the bytes are requested. The result must not depend on when that is.
     pub(super) fn later(&mut self, part: impl Fn(&mut Writer) -> Result<()> + Send + Sync + 'static) {
         self.later.push((self.bytes.len(), Later::Part(Arc::new(part))));
     }
@@ -134,7 +134,7 @@ fn write_value(to: &mut Vec<u8>, tensor: &Tensor) -> Result<()> {
     Ok(())
 }
 
-/// The error for what cannot be written; an iterator that holds such a thing is replayed from its beginning instead.
+/// The error for a position that cannot be written. An iterator with such a position is replayed from its beginning instead.
 pub(super) fn unsavable(what: impl std::fmt::Display) -> Error {
     Error::new(
         Code::Unimplemented,

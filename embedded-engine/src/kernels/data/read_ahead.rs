@@ -31,7 +31,7 @@ pub(super) struct ReadAhead {
 const AUTO: (usize, usize) = (128, 256 << 10);
 
 impl ReadAhead {
-    /// Every input is read in its turn.
+    /// No reading ahead: every input is read in its turn.
     pub(super) const NONE: ReadAhead = ReadAhead { threads: 1, inputs: 0, elements: 1, bytes: 0 };
 
     /// Returns the extent that an operation requests: inputs that are read at the same time, elements of each, inputs without a place; none

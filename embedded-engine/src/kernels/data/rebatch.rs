@@ -90,7 +90,7 @@ struct Batches {
     rule: Rule,
     /// A batch of the input of which rows are left.
     batch: Option<Element>,
-    /// Its first row that is left.
+    /// The first row of the input batch that was not used yet.
     start: usize,
     /// The number of batches returned, as far as it affects the next size.
     turn: usize,

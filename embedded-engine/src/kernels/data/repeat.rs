@@ -56,7 +56,7 @@ impl Dataset for Repeat {
 struct Repeated {
     dataset: Shared,
     count: Option<u64>,
-    /// Of `input`.
+    /// The epoch of `input`, counted from 0.
     epoch: u64,
     /// Stays at its end until the next element is requested.
     input: Option<Source>,

@@ -45,7 +45,7 @@ impl<T> Ring<T> {
         usize::try_from(number % self.capacity).unwrap_or(usize::MAX)
     }
 
-    /// Returns what is there now, to be looked at later.
+    /// Returns the present items, to be read later.
     pub(super) fn view(&self) -> View<T> {
         let mut places = self.lock();
         let (at, token) = (places.before + places.changes.len() as u64, Arc::new(()));

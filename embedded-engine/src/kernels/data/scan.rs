@@ -55,7 +55,7 @@ impl Dataset for Scan {
 
 struct Scanned {
     input: Source,
-    /// From before an element whose function failed.
+    /// The state before an element whose function failed.
     state: Element,
     function: Function,
     keeps_count: bool,

@@ -95,7 +95,7 @@ impl SeedGenerator {
         to.raw(&state.words.to_bytes());
     }
 
-    /// Takes back which seeds come next. Without given seeds, those of the interrupted run count.
+    /// Restores the next seeds. If no seeds were set, those of the interrupted run are used.
     pub(super) fn restore(&self, from: &mut Reader<'_>) -> Result<()> {
         let seeds = (from.integer()?, from.integer()?);
         *self.state() = State { seeds, words: words(from)? };

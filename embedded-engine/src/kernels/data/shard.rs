@@ -34,7 +34,7 @@ fn make(build: &Build<'_, '_>) -> Result<Shared> {
 /// The number of shards that stands for that of a strategy.
 const SHARD_HINT: i64 = -1;
 
-/// By elements, whatever the policy: the result is a part of the same input.
+/// Shards by elements under every policy: the result is a part of the same input.
 fn auto(build: &Build<'_, '_>) -> Result<Shared> {
     let (workers, index) = (build.int("num_workers")?, build.int("index")?);
     if workers <= 0 {

@@ -163,7 +163,7 @@ enum Input {
     /// An epoch is to begin.
     Next,
     Elements(Source),
-    /// The next element by its number, of a dataset that has them all at hand.
+    /// Returns the next element by its number, from a dataset with random access.
     Number(u64),
     Over,
 }

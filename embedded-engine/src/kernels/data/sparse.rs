@@ -53,7 +53,7 @@ pub(super) fn register(registry: &mut Registry) {
     });
 }
 
-/// As text, sparse tensors are passed between programs, which nothing here does.
+/// Refuses sparse tensors in serialized form, which only serves to pass them between programs.
 fn only_variants(spec: &NodeSpec<'_>, attr: &str) -> Result<()> {
     match spec.dtype(attr)? {
         DType::Variant => Ok(()),

@@ -39,7 +39,7 @@ fn list(build: &Build<'_, '_>) -> Result<Shared> {
     Ok(Arc::new(Rows { name: "List", elements: elements.into() }))
 }
 
-/// Elements that are there.
+/// Elements that are given as tensors.
 pub(super) struct Rows {
     pub(super) name: &'static str,
     pub(super) elements: Arc<[Element]>,
@@ -97,7 +97,7 @@ impl Dataset for Slices {
     }
 }
 
-/// Yields the elements of a dataset that has them by number.
+/// Yields the elements of a dataset with random access.
 pub(super) struct ByNumber<D> {
     pub(super) dataset: D,
     pub(super) next: u64,

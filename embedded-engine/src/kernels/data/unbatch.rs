@@ -35,7 +35,7 @@ impl Dataset for Unbatch {
 struct Rows {
     input: Source,
     batch: Element,
-    /// Of the rows of `batch`.
+    /// The number of rows of `batch`.
     count: usize,
     next: usize,
 }

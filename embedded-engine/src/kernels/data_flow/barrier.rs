@@ -75,9 +75,9 @@ struct Barrier {
 }
 
 struct State {
-    /// By the number of the insertion that brought the key, then in the order of completion.
+    /// Complete elements by the number of the insertion of their key, then in the order of completion.
     ready: BTreeMap<(i64, u64), Element>,
-    /// By key.
+    /// Incomplete elements by key.
     incomplete: BTreeMap<Bytes, Incomplete>,
     closed: bool,
     cancelled: bool,

@@ -1,4 +1,4 @@
-//! A bounded queue that many threads use, and that serves those who wait in the order of their arrival.
+//! A bounded queue for many threads, which serves waiting operations in the order of their arrival.
 //!
 //! An operation that cannot be done at once becomes an *attempt* in a line, one line for each side. The thread that changes the
 //! queue serves the heads of both lines as far as that goes, moving elements from or to the attempts themselves, and
@@ -154,7 +154,7 @@ impl<E> Bounded<E> {
         lock(&self.state)
     }
 
-    /// Puts elements in, in order, as far as there is room; the rest becomes an attempt.
+    /// Inserts elements in order as far as there is room. The rest becomes a waiting attempt.
     pub(crate) fn enqueue(self: &Arc<Self>, mut source: Source<E>) -> Started<E> {
         if source.is_empty() {
             return Started::Done(Ok(Taken::new())); // S-234
@@ -260,7 +260,7 @@ impl<E> State<E> {
         }
     }
 
-    /// Returns true if nothing will come any more.
+    /// Returns true if no further elements will arrive.
     fn is_drained(&self) -> bool {
         self.closed && self.enqueues.is_empty()
     }
@@ -276,7 +276,7 @@ impl<E> State<E> {
         taken.extend((0..count).map_while(|_| self.store.pop()));
     }
 
-    /// Serves those who wait until nothing moves any more; returns the threads of those that are done.
+    /// Serves waiting operations until none can proceed. Returns the threads of those that are done.
     fn serve(&mut self) -> Woken {
         let mut woken = Woken::new();
         loop {

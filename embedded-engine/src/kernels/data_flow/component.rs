@@ -8,7 +8,7 @@ use tensor::{Bits, BufferPool, Bytes, Shape, Tensor};
 #[derive(Clone)]
 pub(super) enum Component {
     Whole(Tensor),
-    /// Of a batch that has this entry along its first dimension.
+    /// One entry of a batch along its first dimension.
     Row(Tensor, usize),
 }
 

@@ -31,7 +31,7 @@ pub(super) struct Consumed {
 struct Count {
     /// Elements that steps took, those before a restore included.
     taken: u64,
-    /// Of these, the elements that are still to be left out.
+    /// The number of these elements that are still to be skipped.
     missing: u64,
 }
 

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tensor::{DType, Tensor};
 
-/// Both kinds of areas return the smallest key if none is requested, which the unordered kind leaves open.
+/// Registers the kernels. Without a requested key both kinds of areas return the smallest one, although the unordered kind may return any.
 pub(super) fn register(registry: &mut Registry) {
     for [put, peek, get, any] in [
         ["MapStage", "MapPeek", "MapUnstage", "MapUnstageNoKey"],
@@ -96,7 +96,7 @@ type Parts = BTreeMap<usize, Tensor>;
 
 #[derive(Default)]
 struct Items {
-    /// Of elements that were complete, what was not taken yet.
+    /// The parts of complete elements that were not taken yet.
     complete: BTreeMap<i64, Parts>,
     incomplete: BTreeMap<i64, Parts>,
     bytes: usize,
@@ -181,7 +181,7 @@ impl Job<Items> for Put {
             items.bytes += self.bytes;
             entry.insert(parts);
         } else {
-            // The one that is there stays, as in TensorFlow.
+            // The existing entry stays, as in TensorFlow.
             let put_before = parts.iter().filter(|(place, _)| !self.done.contains(place));
             items.bytes -= put_before.map(|(_, part)| part.byte_len()).sum::<usize>();
             self.done.clear();

@@ -1,7 +1,7 @@
 //! State that operations of several steps wait for: areas of staged values, accumulators, barriers.
 //!
-//! The thread that changes the state wakes those who wait, and each tries again. That is simpler than the queues, where the thread that
-//! changes something serves those who wait in their order, and fits what has few waiting at a time.
+//! The thread that changes the state wakes all waiting operations, and each tries again. That is simpler than the queues, where the
+//! thread that changes something serves the waiting operations in order, and it suffices where few wait at a time.
 
 use super::sync::{Arc, Mutex, MutexGuard, Thread, current, lock};
 use crate::kernel::{Kernel, KernelContext, Wait};
@@ -9,7 +9,7 @@ use session_core::{Code, Error, Result};
 use std::cell::RefCell;
 use tensor::{DType, Tensor};
 
-/// A state, and who waits for it to change. Nothing is computed under its lock but what the state itself needs.
+/// A state, and the operations that wait for it to change. Its lock is held only while the state itself is read or changed.
 pub(super) struct Monitor<S> {
     inner: Mutex<Inner<S>>,
 }
@@ -28,10 +28,10 @@ impl<S> Inner<S> {
 
 /// Something to be done with a state as soon as that can be.
 pub(super) trait Job<S> {
-    /// Does it, if it can be done now, or finds that it never can.
+    /// Completes the operation if it can be done now, or fails if it never can.
     fn attempt(&mut self, state: &mut S) -> Option<Result<()>>;
 
-    /// Takes it back: the run ended between the deed and its delivery.
+    /// Reverts the change, because the run ended before the result was delivered.
     fn undo(&mut self, state: &mut S);
 
     /// Sets the outputs.
@@ -50,7 +50,7 @@ impl<S> Monitor<S> {
         lock(&self.inner)
     }
 
-    /// Does something that needs no waiting.
+    /// Calls a function with the state. For operations that never wait.
     pub(super) fn with<R>(&self, change: impl FnOnce(&mut S) -> R) -> R {
         let mut inner = self.lock();
         let result = change(&mut inner.state);
@@ -59,7 +59,7 @@ impl<S> Monitor<S> {
     }
 }
 
-/// Does a job, or leaves what is waited for.
+/// Runs an operation, or registers its wait if it cannot complete now.
 pub(super) fn begin<S: 'static>(
     monitor: &Arc<Monitor<S>>,
     mut job: impl Job<S> + 'static,

@@ -104,7 +104,7 @@ impl QueueSpec {
         }
     }
 
-    /// Refuses a batch that could never be taken: a priority queue gives a batch when it holds all of it.
+    /// Refuses a batch that could never be taken: a priority queue hands out a batch when it holds all of it.
     pub(super) fn check_count(&self, count: usize) -> Result<()> {
         match usize::try_from(self.capacity) {
             Ok(capacity) if self.kind == Kind::Priority && count > capacity => {

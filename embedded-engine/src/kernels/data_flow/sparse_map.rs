@@ -185,7 +185,7 @@ impl SparseMap {
         parts.into_iter().map(&mut add).collect()
     }
 
-    /// As `add`; those without values get their handles after the others, as in TensorFlow.
+    /// Adds several sparse tensors. Those without values get their handles after the others, as in TensorFlow.
     fn add_rows(&self, rows: Vec<Sparse>) -> Vec<i64> {
         let mut handles = vec![0; rows.len()];
         let (empty, filled): (Vec<_>, Vec<_>) =
@@ -199,7 +199,7 @@ impl SparseMap {
         handles
     }
 
-    /// Takes all of them out, or none.
+    /// Removes and returns all of these sparse tensors, or none.
     fn take(&self, handles: &[i64], dtype: DType) -> Result<Vec<Sparse>> {
         let mut kept = self.lock();
         let (mut rank, mut seen) = (None, FxHashSet::default());

@@ -37,7 +37,7 @@ impl<E> Window<E> {
 
 /// The elements of a queue.
 pub(crate) enum Store<E> {
-    /// In the order in which they were put in (S-247).
+    /// Elements in the order of their insertion (S-247).
     Fifo(VecDeque<Numbered<E>>),
     /// Any of them next, evenly (S-248).
     Shuffle(Vec<Numbered<E>>, Box<dyn Draw>),
@@ -59,7 +59,7 @@ impl<E> Store<E> {
         }
     }
 
-    /// Puts one in.
+    /// Inserts an element.
     #[inline]
     pub(crate) fn push(&mut self, number: u64, element: E) {
         match self {
@@ -73,7 +73,7 @@ impl<E> Store<E> {
         }
     }
 
-    /// Takes the next one.
+    /// Removes and returns the next element.
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<Numbered<E>> {
         match self {
@@ -96,7 +96,7 @@ impl<E> Store<E> {
         matches!(self, Store::Priority(..))
     }
 
-    /// Takes back elements that were popped, in the order in which they were.
+    /// Reinserts elements that were popped, at their former places.
     pub(crate) fn put_back(&mut self, taken: impl DoubleEndedIterator<Item = Numbered<E>>) {
         match self {
             Store::Fifo(elements) => taken.rev().for_each(|element| elements.push_front(element)),
@@ -105,7 +105,7 @@ impl<E> Store<E> {
         }
     }
 
-    /// Takes out the elements of these numbers that are still there.
+    /// Removes the elements with these numbers, as far as they are still in the store.
     pub(crate) fn remove(&mut self, numbers: &Range<u64>) {
         match self {
             Store::Fifo(elements) => elements.retain(|(number, _)| !numbers.contains(number)),

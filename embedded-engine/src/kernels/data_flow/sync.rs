@@ -7,9 +7,9 @@ pub(crate) use std::thread::{Thread, current};
 
 use std::sync::{PoisonError, TryLockError};
 
-/// The pauses between the looks at a lock that another thread holds, a microsecond or two in all.
+/// The pauses between the attempts to take a lock that another thread holds, a microsecond or two in all.
 ///
-/// What the lock guards here takes less than a look: who looks again at once only takes the memory of the lock away from
+/// The guarded work takes less time than an attempt: a thread that tries again at once only takes the memory of the lock away from
 /// the thread that works. With two threads on two processors this is worth a factor of three.
 const PAUSES: [u32; 6] = [8, 16, 32, 64, 64, 64];
 

@@ -1,4 +1,10 @@
 //! Boxes cut out of images and resized, NHWC.
+//!
+//! # Semantics
+//!
+//! Boxes are `[y1, x1, y2, x2]` in fractions of the image, where 1 is the last pixel (`size - 1`) and not the edge
+//! behind it. `y1 > y2` flips the crop. Places outside of the image have the value `extrapolation_value`. A crop of
+//! one row or column is taken from the middle of its box. The result is `float32` for all dtypes of images.
 
 use crate::dispatch::check_real;
 use crate::kernel::{KernelContext, NodeSpec};

@@ -1,4 +1,10 @@
 //! Images under projective transformations.
+//!
+//! # Semantics
+//!
+//! A transformation has eight numbers: the result pixel `(x, y)` is read at `((a0 x + a1 y + a2) / k, (b0 x + b1 y +
+//! b2) / k)` with `k = c0 x + c1 y + 1`. Places outside of the image are filled according to `fill_mode`: a constant,
+//! the reflected image, the repeated one, or the nearest pixel.
 
 use crate::dispatch::check_real;
 use crate::kernel::{KernelContext, NodeSpec};

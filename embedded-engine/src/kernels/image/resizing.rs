@@ -1,4 +1,11 @@
 //! Images in other sizes, by kernels that are wider than two pixels, NHWC.
+//!
+//! # Semantics
+//!
+//! `ResizeArea` averages the pixels that a result pixel covers. `ResizeBicubic` has TensorFlow's two variants of
+//! centers (`half_pixel_centers`), which differ in the parameter of the cubic as well: -0.75 without and -0.5 with
+//! half-pixel centers. `ScaleAndTranslate` takes scale and shift of each axis and one of several kernels; with
+//! `antialias` the kernel is widened when the image shrinks.
 
 use super::spans::{Filter, Spans};
 use crate::dispatch::check_real;

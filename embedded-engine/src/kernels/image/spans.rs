@@ -6,7 +6,7 @@ use session_core::{Error, Result};
 use std::f32::consts::PI;
 use tensor::memory;
 
-/// For each pixel of the result a run of source pixels. A pixel may come several times.
+/// For each pixel of the result, a run of source pixels. A pixel may occur several times.
 pub(super) struct Spans {
     /// The sources and weights of all pixels, one after the other.
     parts: Vec<(usize, f32)>,

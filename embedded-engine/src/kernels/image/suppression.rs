@@ -1,4 +1,12 @@
 //! The choice of boxes that do not overlap better ones.
+//!
+//! # Semantics
+//!
+//! Boxes are considered from the highest score on. A box is selected if its overlap (intersection over union) with no
+//! selected box exceeds `iou_threshold`. Corners may be given in any order. Later versions add a lowest score (V3),
+//! padding to the maximum number (V4), and soft suppression (V5), which reduces scores by a Gaussian of the overlap
+//! instead of removing boxes. `CombinedNonMaxSuppression` works on each class separately and merges the results of a
+//! batch.
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
@@ -60,7 +68,7 @@ struct Thresholds {
     overlap: f32,
     /// Scores must be above it.
     score: f32,
-    /// If above 0, an overlap reduces the score instead.
+    /// The width of soft suppression. If above 0, an overlap reduces the score of a box instead of removing it.
     sigma: f32,
 }
 
@@ -112,7 +120,7 @@ impl Ord for Candidate {
     }
 }
 
-/// Chooses up to `most` boxes: index and score of each, the best first.
+/// Selects up to `most` boxes, the best first, and returns the index and score of each.
 fn choose(
     context: &KernelContext<'_>,
     scores: &[f32],

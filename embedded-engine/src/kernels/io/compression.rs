@@ -13,11 +13,11 @@ pub(crate) enum Compression {
     Zlib,
 }
 
-/// As much is inflated at a time.
+/// The number of bytes that are inflated at a time.
 const PIECE: usize = 1 << 16;
 
 impl Compression {
-    /// By TensorFlow's name for it.
+    /// Returns the compression with a name of TensorFlow: `""`, `"ZLIB"` or `"GZIP"`.
     pub(crate) fn of(name: &str) -> Result<Compression> {
         match name {
             "" => Ok(Compression::None),

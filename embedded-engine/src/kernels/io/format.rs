@@ -29,7 +29,7 @@ pub(super) struct FixedLength {
     header: usize,
     record: usize,
     footer: usize,
-    /// From the start of one record to that of the next.
+    /// The number of bytes from the start of one record to that of the next.
     hop: usize,
     encoding: Compression,
 }

@@ -220,7 +220,7 @@ impl Reader {
         self.lock().read(&self.format, limit, with_keys, files)
     }
 
-    /// Lets the file of a name be read next.
+    /// Opens a file, which is read next.
     fn open(&self, name: &Tensor) -> Result<()> {
         let [name] = name.as_strings().unwrap_or_default() else {
             let text = format!("a queue of file names holds {} of shape {}", name.dtype(), name.shape());

@@ -1,4 +1,7 @@
 //! Bessel functions of orders 0 and 1, computed in double precision, whatever the dtype.
+//!
+//! The variants with an `e` are scaled exponentially: `I0e(x) = e^-|x| I0(x)`, `K0e(x) = e^x K0(x)`. The functions
+//! `Y` and `K` are minus infinity and infinity at 0, and NaN for negative numbers.
 
 use super::special::one;
 use crate::registry::Registry;
@@ -116,7 +119,7 @@ mod tests {
 
     /// Numbers that TensorFlow gave.
     #[test]
-    fn both_ways_to_the_second_kind_agree_with_known_values() {
+    fn both_methods_for_the_second_kind_agree_with_known_values() {
         let known = [
             (0.1, 2.427069024702016, 9.853844780870606),
             (0.5, 0.9244190712276663, 1.6564411200033013),

@@ -72,7 +72,7 @@ impl Chain {
         let inputs: Vec<InputKind> = kinds.iter().map_while(|kind| *kind).collect();
         let add = f32::binary(BinaryOp::Add)?;
         let mut instructions: Vec<Instruction> = Vec::with_capacity(self.members.len());
-        // By member, the instruction that gives its result.
+        // By member, the instruction that computes its result.
         let mut results: Vec<usize> = Vec::with_capacity(self.members.len());
         for member in &self.members {
             let operand = |source: &Source| match *source {

@@ -1,4 +1,13 @@
 //! Counts: bins, buckets, and bits.
+//!
+//! # Semantics
+//!
+//! - `Bincount` counts non-negative integers below `size` and ignores larger ones; a negative one is an error. With
+//!   weights it adds those. `DenseBincount` counts the rows of a matrix separately, and with `binary_output` returns
+//!   1 for any positive count.
+//! - `HistogramFixedWidth` has bins of equal width; values beyond the range count in the first and the last bin.
+//! - `Bucketize` returns the number of boundaries that are not greater than a value.
+//! - `PopulationCount` counts the bits of integers, in two's complement.
 
 use super::elementwise::boxed;
 use crate::dispatch::check_real;

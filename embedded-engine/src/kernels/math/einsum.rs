@@ -1,4 +1,12 @@
 //! Sums of products over named axes: each operand becomes a stack of matrices, which are multiplied.
+//!
+//! # Semantics
+//!
+//! An equation such as `ij,jk->ik` names the axes of the operands and of the result. An axis that occurs in one
+//! operand only, and not in the result, is summed first. An axis that occurs twice in one operand stands for the
+//! diagonal. `...` stands for any number of axes, which are broadcast. The axes of two operands then fall into four
+//! groups: batch axes, axes of the first, axes of the second, and contracted axes; transposing them into this order
+//! makes the operation a stack of matrix products.
 
 use super::elementwise::boxed;
 use crate::kernel::{Kernel, KernelContext, NodeSpec, no_room};

@@ -1,4 +1,14 @@
 //! Functions of single elements, with broadcasting.
+//!
+//! # Semantics
+//!
+//! Operands are broadcast by aligning their last axes; sizes must be equal or 1. Integer arithmetic wraps, and
+//! division by zero is an `InvalidArgument` error. Floating-point operations follow IEEE 754. 16-bit types are
+//! computed in `float32` and rounded after each operation.
+//!
+//! `Cast` truncates floats toward zero. Numbers beyond the range of an integer dtype, and NaN, are undefined in
+//! TensorFlow; here they become the nearest limit, and 0. Complex numbers lose their imaginary part. `Select`
+//! requires equal shapes, or a vector as condition for rows; `SelectV2` broadcasts all three operands.
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::Moved;

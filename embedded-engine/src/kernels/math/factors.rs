@@ -1,4 +1,7 @@
 //! Matrices as products of simpler ones.
+//!
+//! `Qr` uses Householder reflections, so the diagonal of `r` may be negative. Without `full_matrices` the factors are reduced to the
+//! smaller dimension. `Lu` exchanges rows so that the largest element of a column is the pivot.
 
 use super::elementwise::boxed;
 use super::linear::last_two;

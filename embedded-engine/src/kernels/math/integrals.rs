@@ -1,4 +1,7 @@
 //! Special functions that are defined by integrals, computed in double precision, whatever the dtype.
+//!
+//! `Expint` is minus infinity at 0 and NaN for negative numbers. `Spence` is the integral of `-ln(t) / (t - 1)` from
+//! 1 on, and NaN for negative numbers. Results are rounded once, from double precision.
 
 use super::special::one;
 use crate::registry::Registry;

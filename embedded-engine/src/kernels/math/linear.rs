@@ -1,4 +1,14 @@
 //! Stacks of square matrices: determinants, inverses, solutions, Cholesky factors.
+//!
+//! # Semantics
+//!
+//! The last two axes are matrices, the others a stack, whose matrices are distributed over threads. A matrix that is
+//! not invertible is an `InvalidArgument` error for `MatrixInverse` and `MatrixSolve`; its determinant is 0, and
+//! `LogMatrixDeterminant` returns a sign of 0 and minus infinity. `Cholesky` reads the lower triangle only and writes
+//! zeros above the diagonal. `MatrixTriangularSolve` ignores the other triangle. With `adjoint` the conjugate
+//! transpose is used.
+//!
+//! Factorizations are computed in the precision of the dtype, with row exchanges by the largest pivot.
 
 use super::elementwise::boxed;
 use super::product::stack_index;
@@ -230,7 +240,7 @@ fn log_determinant<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Both factors in one matrix, and the row that each of their rows was.
+/// Computes both factors, in one matrix, and the original row of each of their rows.
 fn factorized<T: Number>(context: &mut KernelContext<'_>, index: DType) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let (count, n) = square(&shape)?;

@@ -1,4 +1,10 @@
 //! Functions of two numbers, or of rows, that stand apart from the others.
+//!
+//! - `ApproximateEqual` is true where the difference is below `tolerance`; equal infinities differ by NaN, so they
+//!   are not approximately equal.
+//! - `NextAfter` returns the neighboring floating-point number in the direction of the second operand.
+//! - `Cross` is defined for vectors of length 3 along the last axis.
+//! - `CumulativeLogsumexp` keeps the running maximum apart, so that no exponential overflows.
 
 use super::elementwise::{boxed, incompatible, widened};
 use super::reduction::axis;

@@ -1,4 +1,11 @@
 //! Products of matrices.
+//!
+//! # Semantics
+//!
+//! `MatMul` takes two matrices, each possibly transposed. The batch forms take stacks: `BatchMatMul` of equal shapes,
+//! V2 and V3 with broadcasting of the axes before the last two; `adj_x` and `adj_y` conjugate complex operands as
+//! well as they transpose. An inner size of 0 yields zeros. A bias and an activation that follow are fused by the
+//! compiler (`fuse.rs`) and applied to each tile of the result while it is in registers.
 
 use super::elementwise::{apply_unary, boxed};
 use crate::kernel::{Kernel, KernelContext, NodeSpec, no_room};

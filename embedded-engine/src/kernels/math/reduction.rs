@@ -1,4 +1,11 @@
 //! Sums, means, extremes, over any axes.
+//!
+//! # Semantics
+//!
+//! The axes are an input, count from the end if negative, and may be repeated or empty. An empty reduction returns
+//! the neutral element: 0 for a sum, 1 for a product, NaN for a mean of floats, the limits of the dtype for extremes.
+//! Sums add in a fixed order of groups, so their bits depend neither on threads nor on the run. `ArgMax` and `ArgMin`
+//! return the first of equal elements.
 
 use super::elementwise::boxed;
 use crate::kernel::{Kernel, KernelContext, NodeSpec};

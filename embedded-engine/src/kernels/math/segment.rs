@@ -1,4 +1,14 @@
 //! Rows that share a number, folded into one: sums, means, products, extremes.
+//!
+//! # Semantics
+//!
+//! - The plain forms require `segment_ids` in ascending order; rows of ids that do not occur are 0 (or 1 for
+//!   products).
+//! - The `Unsorted` forms take ids in any order and the number of segments; negative ids are left out. Empty segments
+//!   hold 0, 1, or the limits of the dtype.
+//! - The `Sparse` forms read the rows at `indices` first. `Mean` divides by the number of rows, `SqrtN` by its square
+//!   root.
+//! - Rows are added in the order of their occurrence.
 
 use super::elementwise::boxed;
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
@@ -58,7 +68,7 @@ pub(crate) fn register(registry: &mut Registry) {
     }
 }
 
-/// The differences between the op types, besides their arithmetic.
+/// The differences between the op types, apart from their arithmetic.
 #[derive(Clone, Copy)]
 struct Folding {
     /// True if the numbers of the segments rise, and the last determines how many there are.

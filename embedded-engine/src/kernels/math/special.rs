@@ -1,4 +1,10 @@
 //! Special functions: computed in double precision, whatever the dtype.
+//!
+//! # Semantics
+//!
+//! `Digamma` is NaN at 0 and at negative integers, where `Lgamma` is infinite. `Igamma` and `Igammac` are NaN for arguments outside
+//! of their domain. Results are rounded once, from double precision, so they may be more accurate than TensorFlow's in single
+//! precision, within the bounds that the tests state.
 
 use super::elementwise::{boxed, incompatible, repeated};
 use crate::dispatch::check_float;
@@ -79,7 +85,7 @@ fn several_of<const N: usize>(
     })
 }
 
-/// Beyond this, the asymptotic series of the digamma function is exact to the last digit.
+/// The argument from which on the asymptotic series of the digamma function is exact to the last digit.
 const FAR: f64 = 10.0;
 
 fn digamma(x: f64) -> f64 {

@@ -1,5 +1,12 @@
 //! Eigenvalues of symmetric matrices, and singular values, by rotations of two columns at a time (Jacobi's method), in double
 //! precision.
+//!
+//! # Semantics
+//!
+//! Eigenvalues are in ascending order, singular values in descending order. Only the lower triangle is read.
+//! Eigenvectors are determined up to their sign, and those of equal eigenvalues up to a rotation, so comparisons with
+//! TensorFlow use the reconstructed matrix. `SelfAdjointEig` returns values and vectors in one tensor; V2 returns
+//! two.
 
 mod hermitian;
 

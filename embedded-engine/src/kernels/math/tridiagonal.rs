@@ -1,4 +1,8 @@
 //! Tridiagonal matrices: products, and solutions by elimination.
+//!
+//! The diagonals are `[superdiagonal, diagonal, subdiagonal]`, each of the size of the matrix; the last element of
+//! the first and the first element of the last are ignored. `TridiagonalSolve` uses partial pivoting by default, as
+//! the attribute `partial_pivoting` states.
 
 use super::elementwise::boxed;
 use super::linear::last_two;

@@ -1,4 +1,11 @@
 //! Batch normalization in one operation, channels last.
+//!
+//! # Semantics
+//!
+//! In training, mean and variance are those of the batch. The returned variance is unbiased (divided by `n - 1`), as
+//! TensorFlow's is, while the normalization uses the biased one. With `exponential_avg_factor` other than 1, the
+//! running statistics are blended. For inference the given statistics are used and returned. Statistics are computed
+//! in `float32` for all dtypes, and in two passes, so that a large mean does not cancel the variance.
 
 use super::bias::channels_first;
 use crate::dispatch::unsupported;
@@ -76,7 +83,7 @@ fn channels(shape: &Shape, context: &KernelContext<'_>, vectors: &[usize]) -> Re
 /// Pixels per part of a sum. Within a part single precision does; the parts are added up in double precision.
 const PART: usize = 256;
 
-/// For each channel, the sum over all pixels of what `add(pixel, sums)` adds.
+/// Returns for each channel the sum over all pixels; `add(pixel, sums)` adds one pixel.
 fn sums(pool: &Pool, pixels: usize, width: usize, add: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f64> {
     let parts = for_parts(pool, pixels.div_ceil(PART), |part| {
         let mut sums = vec![0f32; width];

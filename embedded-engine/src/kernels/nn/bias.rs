@@ -1,4 +1,7 @@
 //! Biases.
+//!
+//! The bias is a vector that is added along the channels: the last axis for NHWC, the second one for NCHW. Its
+//! gradient is the sum over all other axes.
 
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;

@@ -1,4 +1,12 @@
 //! Sampled classes, for losses over very many of them.
+//!
+//! # Semantics
+//!
+//! Each sampler returns classes, and the expected number of times that each true and each sampled class is drawn,
+//! from which losses correct for the sampling. With `unique` a class is drawn again until it is new, and the expected
+//! numbers are `1 - (1 - p)^draws`. `LogUniformCandidateSampler` draws class `k` with the probability `ln((k + 2) /
+//! (k + 1)) / ln(range_max + 1)`, which suits classes sorted by frequency. `ComputeAccidentalHits` finds sampled
+//! classes that are true ones of an example.
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
@@ -46,14 +54,14 @@ fn range(spec: &NodeSpec<'_>) -> Result<u64> {
 /// The distribution from which classes are drawn.
 trait Distribution: Send + Sync + 'static {
     fn draw(&self, words: &mut Words) -> u64;
-    /// Of one draw.
+    /// Returns the probability that one draw returns a class.
     fn probability(&self, class: i64) -> f64;
 }
 
 struct Uniform(u64);
 
 impl Distribution for Uniform {
-    /// Without a bias towards small numbers: words that would cause one are drawn again.
+    /// Draws a number without a bias toward small ones: words that would cause a bias are drawn again.
     fn draw(&self, words: &mut Words) -> u64 {
         let mut wide = || {
             let (low, high) = (words.next_word(), words.next_word());

@@ -1,4 +1,8 @@
 //! Colors of images, pixel by pixel.
+//!
+//! Hue, saturation and value are in \[0, 1\]. `AdjustHue` turns the hue by a fraction of the circle;
+//! `AdjustSaturation` multiplies the saturation and clamps it. `AdjustContrastv2` scales the distance from the mean
+//! of each channel, computed for each image.
 
 use crate::kernel::KernelContext;
 use crate::kernels::chunks::for_chunks;

@@ -1,4 +1,15 @@
 //! Two-dimensional convolutions and pooling, NHWC.
+//!
+//! # Semantics
+//!
+//! `SAME` pads so that the output has `ceil(size / stride)` elements, with the odd zero at the end; `VALID` does not
+//! pad; `EXPLICIT` takes the numbers of the attribute. Filters are `[rows, columns, in, out]`. A filter with fewer
+//! input channels than the image makes a grouped convolution. NCHW is transposed to NHWC and back.
+//!
+//! The gradients with respect to input and filter are operations of their own. All three are products of matrices
+//! whose rows are read from the images where they lie (see `compute::conv`), so no image of columns is built. Maximum
+//! pooling gives the gradient to the first of equal elements; average pooling divides by the number of elements that
+//! are not padding.
 
 use super::groups::by_groups;
 use super::window::{Window, sizes};

@@ -1,4 +1,10 @@
 //! Connectionist temporal classification (Graves et al., 2006): the loss with its gradient, and the greedy decoder.
+//!
+//! # Semantics
+//!
+//! The loss is minus the logarithm of the probability of a label sequence, summed over all alignments by the forward and backward
+//! recursions in logarithms. The last class is the blank. The flags for repeated labels and for sequences that are too short for
+//! their labels are TensorFlow's. The gradient is an output of the same operation, so a training step runs the recursions once.
 
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;

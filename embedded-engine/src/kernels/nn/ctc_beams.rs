@@ -1,4 +1,8 @@
 //! The beam search decoder of connectionist temporal classification.
+//!
+//! Each frame extends every sequence of the beam by every class; a sequence keeps separate probabilities for ending
+//! in a blank and for ending in its last label. The `beam_width` most probable sequences stay. With `merge_repeated`
+//! equal neighbors in the *output* are merged, which is TensorFlow's (unusual) meaning.
 
 use super::ctc::{Frames, log_softmax};
 use crate::kernel::{KernelContext, Watch};
@@ -62,9 +66,9 @@ const NEVER: f64 = f64::NEG_INFINITY;
 struct Entry {
     parent: Option<usize>,
     label: usize,
-    /// Before the frame.
+    /// The probability before the frame.
     before: Chance,
-    /// After the frame; nothing if the sequence is not in the beam.
+    /// The probability after the frame; zero if the sequence is not in the beam.
     after: Chance,
 }
 

@@ -1,4 +1,8 @@
 //! Convolutions of each channel by itself, NHWC.
+//!
+//! Channel `c` of the input with multiplier `q` becomes channel `c * multiplier + q` of the output. Strides must be
+//! equal for rows and columns, as TensorFlow requires. There are too few multiplications per pixel for a product of
+//! matrices, so the loops run along the channels.
 
 use super::window::{Window, sizes};
 use crate::kernel::KernelContext;
@@ -27,7 +31,7 @@ pub(crate) fn register(registry: &mut Registry) {
 
 /// The sizes of a depthwise convolution.
 struct Depthwise {
-    /// As of a convolution whose filters have one channel each; `out_c` counts all of them.
+    /// The shape of a convolution whose filters have one channel each; `out_c` counts all of them.
     shape: ConvShape,
     /// Filters for each channel.
     multiplier: usize,

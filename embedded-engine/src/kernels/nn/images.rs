@@ -1,4 +1,10 @@
 //! Images in other sizes, NHWC.
+//!
+//! # Semantics
+//!
+//! `align_corners` maps the corner pixels onto each other; `half_pixel_centers` treats pixels as areas with a center
+//! at 0.5. Without either, TensorFlow 1's mapping `x * old / new` is used. `ResizeNearestNeighbor` rounds half away
+//! from zero with `align_corners` and down otherwise. Gradients distribute each value in the same proportions.
 
 use crate::dispatch::check_real;
 use crate::kernel::{KernelContext, NodeSpec};
@@ -53,7 +59,7 @@ impl Scaler {
         }
     }
 
-    /// In single precision, in which the original works: places at the edge of a pixel depend on it.
+    /// Returns the ratio of two sizes in single precision, as TensorFlow computes it: places at the edge of a pixel depend on it.
     pub(crate) fn scale(self, old: usize, new: usize) -> f32 {
         if self.align_corners && new > 1 {
             (old - 1) as f32 / (new - 1) as f32

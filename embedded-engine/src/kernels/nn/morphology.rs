@@ -1,4 +1,7 @@
 //! Grayscale dilation of images: the largest sum of an image and a filter that moves over it, and its gradients.
+//!
+//! `Dilation2D` has a filter for each channel, with strides and rates; padding counts as minus infinity. The
+//! gradients go to the first pair of pixel and filter element that attains the maximum.
 
 use super::window::Window;
 use crate::kernel::{KernelContext, NodeSpec};

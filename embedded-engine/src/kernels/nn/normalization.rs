@@ -1,4 +1,7 @@
 //! Normalization by the neighboring channels.
+//!
+//! `LRN` divides each element by `(bias + alpha * sum)^beta`, where the sum is over the squares of the channels
+//! within `depth_radius`. Sums at the border have fewer terms.
 
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;

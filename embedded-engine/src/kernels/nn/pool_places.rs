@@ -1,4 +1,7 @@
 //! Maximum pooling with the positions of the maxima, and the operations that use these positions.
+//!
+//! Positions are flat indices into one image (`y * width + x`, times channels), or into the whole batch with
+//! `include_batch_in_index`. `MaxPoolGradGrad` reads the second gradient at the position of each maximum.
 
 use super::convolution::{check_pooled, pooled};
 use super::window::Window;

@@ -1,4 +1,11 @@
 //! The largest elements, and whether a prediction is among them.
+//!
+//! # Semantics
+//!
+//! `TopKV2` returns the `k` largest elements of each row in descending order; of equal elements, the one with the
+//! lower index comes first. NaN comes last. `NthElement` returns the element that would be at a place of the sorted
+//! row. `InTopK` is true if fewer than `k` elements are larger than the target; it is false if the target's
+//! prediction is not finite.
 
 use crate::dispatch::check_real;
 use crate::kernel::KernelContext;
@@ -36,7 +43,7 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
-/// For each element a number, so that they rise as the elements fall; NaN comes last. So elements of all dtypes are sorted
+/// Returns a number for each element, in the opposite order of the elements; NaN comes last. So elements of all dtypes are sorted
 /// by one compiled sort.
 fn falling(context: &KernelContext<'_>, input: usize) -> Result<Vec<u64>> {
     const SIGN: u64 = 1 << 63;

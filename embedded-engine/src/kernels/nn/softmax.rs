@@ -1,4 +1,8 @@
 //! Softmax and the losses made of it.
+//!
+//! The largest logit of a row is subtracted before the exponential, so no finite logit overflows. The losses return
+//! their gradient as a second output, because it needs the same exponentials. A label of the sparse form that is not
+//! a class is an error; TensorFlow's CPU kernel reports it, too.
 
 use crate::kernel::KernelContext;
 use crate::kernels::math::boxed;

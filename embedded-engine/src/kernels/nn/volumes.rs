@@ -1,4 +1,6 @@
 //! Convolutions and pooling over volumes: images with a depth.
+//!
+//! Shapes are `[batch, depth, rows, columns, channels]`. Padding, strides and dilations have the meaning of two dimensions.
 
 use crate::dispatch::unsupported;
 use crate::kernel::{Kernel, KernelContext, NodeSpec, no_room};

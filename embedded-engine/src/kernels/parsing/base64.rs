@@ -1,4 +1,7 @@
 //! Bytes as web-safe base64 text.
+//!
+//! The alphabet is the one for URLs, with `-` and `_`. Padding is written with the attribute `pad` and optional when
+//! reading. Other characters are an error.
 
 use crate::kernel::KernelContext;
 use crate::kernels::math::boxed;

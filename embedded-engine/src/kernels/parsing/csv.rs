@@ -1,4 +1,10 @@
 //! Lines of CSV.
+//!
+//! # Semantics
+//!
+//! One record per string. A field may be quoted (`use_quote_delim`); quotes in it are doubled. An empty field, or one
+//! that equals `na_value`, has the default of its column; a column without a default is required. `select_cols` picks
+//! columns in ascending order. Errors name the record and the field.
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;

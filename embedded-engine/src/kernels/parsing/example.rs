@@ -1,4 +1,12 @@
 //! `ParseExample`, `ParseExampleV2`, `ParseSingleExample`.
+//!
+//! # Semantics
+//!
+//! A dense feature has the same number of values in each example, or, with an unknown first dimension, any number,
+//! padded with its default to the longest. A missing dense feature has its default; without one it is an error that
+//! names the feature and the example. Sparse and ragged features may be missing. A feature that occurs twice counts
+//! as its last occurrence. Examples are parsed in parallel, without intermediate messages: values are read from the
+//! bytes where they lie.
 
 use super::feature::{Column, Form, Row};
 use crate::kernel::{Caller, Input, Kernel, KernelContext, NodeSpec, scratch};
@@ -261,7 +269,7 @@ pub(in crate::kernels) struct Parser {
     keys: Keys,
 }
 
-/// A feature of a batch, as the ops give it.
+/// A feature of a batch, in the form of the ops' outputs.
 pub(in crate::kernels) enum Parsed {
     Dense(Tensor),
     /// Coordinates, values, shape.

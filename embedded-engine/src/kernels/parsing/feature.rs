@@ -150,13 +150,13 @@ impl Values {
 pub(super) struct Row<'a> {
     pub(super) index: usize,
     pub(super) name: Option<&'a [u8]>,
-    /// Its bytes.
+    /// The bytes of the message.
     pub(super) message: &'a [u8],
     /// True if the example is not part of a batch.
     pub(super) is_alone: bool,
 }
 
-/// As much is shown of what cannot be read.
+/// The number of bytes that an error shows of a message that cannot be parsed.
 const SHOWN: usize = 256;
 
 impl Row<'_> {

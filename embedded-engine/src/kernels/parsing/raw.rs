@@ -1,4 +1,9 @@
 //! Raw numbers, compressed strings, sparse tensors made dense.
+//!
+//! - `DecodeRaw` reinterprets the bytes of strings of equal length as numbers, in little-endian order unless stated otherwise.
+//!   `DecodePaddedRaw` accepts different lengths, and pads with zeros or truncates to `fixed_length`.
+//! - `DecodeCompressed` inflates ZLIB or GZIP.
+//! - `SparseToDense` checks that indices are sorted and unique unless `validate_indices` is false.
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::Moved;

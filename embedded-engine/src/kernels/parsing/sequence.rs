@@ -1,4 +1,7 @@
 //! `ParseSequenceExample`, `ParseSequenceExampleV2`, `ParseSingleSequenceExample`.
+//!
+//! Context features are parsed like those of an example. Each feature list adds an axis for its frames, padded to the
+//! longest in the batch; the lengths are outputs. A missing list is an error unless the attributes allow it.
 
 use super::example::{Keys, Types, list_of_keys};
 use super::feature::{Row, Values, row_lengths};

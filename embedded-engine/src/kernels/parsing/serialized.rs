@@ -1,4 +1,7 @@
 //! Tensors as serialized `TensorProto`s.
+//!
+//! The message is TensorFlow's `TensorProto`. `ParseTensor` requires the dtype of the attribute. Lengths in the
+//! message are checked before memory is reserved.
 
 use crate::dispatch::unsupported;
 use crate::kernel::KernelContext;

@@ -1,4 +1,10 @@
 //! Rounding as if numbers were stored in few bits, and its gradients.
+//!
+//! # Semantics
+//!
+//! The range is shifted slightly so that 0 is represented exactly. A number is rounded to the nearest of `2^num_bits`
+//! steps in the range, or `2^num_bits - 1` with `narrow_range`, and clamped to it. The gradient passes inside of the
+//! range and is 0 beyond; what is beyond counts for the minimum or the maximum.
 
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
@@ -60,7 +66,7 @@ fn check_same(context: &KernelContext<'_>) -> Result<()> {
     )))
 }
 
-/// The integers that stand for numbers.
+/// The integers that represent numbers.
 #[derive(Clone, Copy)]
 struct Steps {
     first: f32,

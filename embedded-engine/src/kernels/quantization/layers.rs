@@ -1,4 +1,8 @@
 //! Products, biases and activations of integers that stand for numbers.
+//!
+//! A quantized tensor has three parts: integers, and the numbers that the smallest and the largest integer represent.
+//! Products of 8-bit integers are added up in 32 bits, and the range of the result follows from those of the
+//! operands. Zero points are subtracted before the multiplication.
 
 use super::ranges::{Integers, Range};
 use crate::dispatch::unsupported;

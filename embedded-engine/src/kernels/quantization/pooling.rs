@@ -1,4 +1,4 @@
-//! Pooling of integers that stand for numbers; the range stays.
+//! Pooling of integers that represent numbers. The range does not change.
 
 use super::ranges::{Integers, Range};
 use crate::kernel::{Kernel, KernelContext, NodeSpec};

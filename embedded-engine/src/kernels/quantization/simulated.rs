@@ -1,4 +1,7 @@
 //! Numbers that are rounded to steps of a scale and back.
+//!
+//! With `signed_input` the scale is symmetric around 0. The range is given or is that of the values. Rounding is half
+//! to even or half up, by the attribute `round_mode`. The gradient of V4 passes inside of the range only.
 
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;

@@ -1,4 +1,7 @@
 //! Ragged tensors filled up to dense ones.
+//!
+//! Rows are padded with `default_value`, or truncated to the requested shape. The partition types state how each
+//! ragged axis is described: by row splits, by the row of each value, or, for the first axis, by the number of rows.
 
 use super::{row_of, splits};
 use crate::kernel::{KernelContext, NodeSpec};

@@ -1,4 +1,7 @@
 //! Runs of neighboring strings.
+//!
+//! Each row is padded on both sides with `pad_width` copies of the pads; a width of -1 means the longest n-gram minus
+//! 1. With `preserve_short_sequences` a row that is too short for every n-gram yields one with all of its strings.
 
 use super::{indices, splits};
 use crate::kernel::{KernelContext, NodeSpec};

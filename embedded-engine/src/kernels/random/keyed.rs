@@ -1,4 +1,8 @@
 //! Random numbers of a seed, or of a key and a counter, in the inputs.
+//!
+//! Stateless operations have no stream: equal inputs draw equal numbers in every run. The first forms scramble two
+//! seeds into key and counter; the V2 forms take key, counter and algorithm as inputs. Only Philox is available, as
+//! on TensorFlow's CPU.
 
 use super::{key_and_counter, keyed, keyed_filled, poisson, shape, shuffle, stateless, stateless_filled};
 use crate::kernel::KernelContext;

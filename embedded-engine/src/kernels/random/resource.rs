@@ -1,4 +1,7 @@
 //! Random generators whose state is a variable: the two halves of the counter, then the key.
+//!
+//! The variable is a vector of three `int64`. An operation reads the counter, advances it by the blocks that it
+//! reserves, and writes it back, all under the lock of the variable, so two operations never draw the same numbers.
 
 use super::keyed::{BLOCKS, fill_full};
 use super::{Fill, between, check_philox, shape};
@@ -63,7 +66,7 @@ fn words(generator: &Generator) -> [i64; 3] {
     [low, high, key].map(u64::cast_signed)
 }
 
-/// Does something with the generator of input 0 and stores what becomes of it. Meanwhile nothing else draws from it.
+/// Calls a function with the generator of input 0 and stores its new state. Meanwhile nothing else draws from it.
 fn with_state<R>(
     context: &mut KernelContext<'_>,
     work: impl FnOnce(&mut KernelContext<'_>, &mut Generator) -> Result<R>,

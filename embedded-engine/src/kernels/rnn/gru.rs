@@ -1,4 +1,9 @@
 //! Gated recurrent units.
+//!
+//! # Formulas
+//!
+//! `r, u = sigmoid([x, h] w_ru + b_ru)`, `c = tanh([x, r * h] w_c + b_c)`, `h' = u * h + (1 - u) * c`. All
+//! intermediate values are outputs, because the gradient operation needs them.
 
 use super::{Products, check, deliver, elements, fresh};
 use crate::kernel::KernelContext;

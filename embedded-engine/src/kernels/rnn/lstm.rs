@@ -2,6 +2,12 @@
 //!
 //! The inputs of all steps of a sequence go through one product before the first step, and the gradients of the weights come
 //! from one product of all steps after the last: a step itself has the product of its state.
+//!
+//! # Formulas
+//!
+//! The four gates are column blocks of one product. Their order is `icfo` in the first version and `ifco` in the second one
+//! (input, candidate, forget, output). With peepholes the gates see the memory; `forget_bias` is added to the forget gate, and
+//! `cell_clip` limits the memory. `seq_len_max` ends a sequence early; later steps are zeros.
 
 use super::{Products, check, deliver, elements, fresh};
 use crate::dispatch::unsupported;
@@ -256,7 +262,7 @@ fn sequence_gradient(context: &mut KernelContext<'_>, form: Form) -> Result<()> 
     sizes.check_steps(context, 1, 9..18)?;
     let (state, mut watch) = (sizes.state(), context.watch());
     let mut of_x = context.allocate::<f32>([steps, batch, depth])?;
-    // What the step before is given, and what it gives on: memory and output each.
+    // The gradients that reach the previous step, and those that it passes on: of memory and output each.
     let [mut of_memory, mut of_output, mut next_memory, mut next_output] =
         fresh::<4>(context, &[batch, units])?;
     let mut of_weights = context.allocate::<f32>([depth + units, 4 * units])?;

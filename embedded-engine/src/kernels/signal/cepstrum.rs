@@ -1,5 +1,8 @@
 //! Mel-frequency cepstral coefficients: of the energies in bands of equal width on the mel scale, the cosine transform of
 //! their logarithms.
+//!
+//! The defaults are TensorFlow's: 40 channels between 20 and 4000 Hz, 13 coefficients. Energies below 1e-12 are
+//! raised to it before the logarithm.
 
 use crate::kernel::KernelContext;
 use crate::kernels::math::boxed;
@@ -53,7 +56,7 @@ fn mel(frequency: f64) -> f64 {
 struct Bands {
     /// The first frequency that counts.
     first: usize,
-    /// For each frequency the number of its falling band, from 1 (0 is before the first), and the share in that.
+    /// For each frequency, the number of its falling band, from 1 (0 is before the first), and the share in that.
     shares: Vec<(usize, f64)>,
 }
 

@@ -1,4 +1,10 @@
 //! Fourier transforms along the last axes.
+//!
+//! # Semantics
+//!
+//! The transforms run along the last one, two or three axes; others are a batch. Inverse transforms divide by the
+//! number of elements. `RFFT` takes real numbers and returns the `n / 2 + 1` frequencies that are not conjugates of
+//! others; `fft_length` pads with zeros or truncates. Lengths need not be powers of two.
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;

@@ -1,4 +1,7 @@
 //! Magnitudes of the frequencies in windows of audio.
+//!
+//! Windows of `window_size` samples, each `stride` after the previous one, are weighted by a Hann window and padded
+//! to the next power of two. The result is the magnitude of each frequency, or its square.
 
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;

@@ -1,4 +1,7 @@
 //! WAV files of 16-bit samples.
+//!
+//! Samples become floats in \[-1, 1\) by division by 32768; encoding rounds and clamps. Chunks other than the format
+//! and the data are skipped.
 
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;

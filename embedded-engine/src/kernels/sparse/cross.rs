@@ -1,4 +1,7 @@
 //! Combinations of the features of examples.
+//!
+//! Each combination of one value per feature is joined to a string, or hashed to a bucket. The hash is FarmHash's
+//! fingerprint of each part, combined in order, so buckets equal TensorFlow's and models can be exchanged.
 
 use super::Coordinates;
 use crate::kernel::{KernelContext, NodeSpec};

@@ -1,4 +1,7 @@
 //! The number of changes between sequences.
+//!
+//! The distance is Levenshtein's: insertions, deletions and replacements count 1 each. With `normalize` it is divided
+//! by the length of the truth; for an empty truth it is 0 or infinity.
 
 use super::Coordinates;
 use crate::kernel::KernelContext;

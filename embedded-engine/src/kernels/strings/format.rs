@@ -1,4 +1,7 @@
 //! Numbers as text, as C's `printf` writes them.
+//!
+//! `precision`, `width`, `fill` and the flags `scientific` and `shortest` select the conversion. Without them floats
+//! have six decimals, as with C's `%f`.
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;

@@ -1,4 +1,7 @@
 //! Text as numbers.
+//!
+//! Blanks around a number are allowed. Text that is not a number of the dtype is an `InvalidArgument` error that
+//! quotes it.
 
 use crate::kernel::KernelContext;
 use crate::kernels::math::boxed;

@@ -1,4 +1,8 @@
 //! Strings split and cut.
+//!
+//! `StringSplit` treats each character of its delimiter as a delimiter of its own, and drops empty strings with `skip_empty`. V2 splits at
+//! the whole separator, or at runs of whitespace if it is empty. `Substr` broadcasts positions and lengths; a position beyond the
+//! end is an error, and a length is cut at the end.
 
 use super::is_utf8;
 use crate::kernel::KernelContext;
@@ -136,7 +140,7 @@ fn broadcast(a: &Shape, b: &Shape) -> Result<Shape> {
     dims.collect()
 }
 
-/// For each element of a shape the element of a narrower one that stands there.
+/// Returns for each element of a shape the corresponding element of a shape that is broadcast to it.
 fn places_in(narrow: &Shape, shape: &Shape) -> Result<Vec<usize>> {
     let mut places = vec![0];
     for (index, &size) in shape.iter().enumerate() {

@@ -1,4 +1,7 @@
 //! Strings and the numbers of their characters. Strings are UTF-8; numbers are also written as UTF-16 and UTF-32.
+//!
+//! Invalid bytes are replaced, skipped, or an error, by the attribute `errors`. Control characters are replaced on
+//! request.
 
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;

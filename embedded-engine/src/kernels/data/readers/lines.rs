@@ -22,7 +22,7 @@ struct TextLine {
     compression: Compression,
 }
 
-/// As much is read at a time.
+/// The number of bytes that are read at a time.
 const BLOCK: usize = 1 << 16;
 
 impl Format for TextLine {

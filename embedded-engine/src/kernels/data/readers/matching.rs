@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tensor::{Bytes, Tensor};
 
-/// The names of the files that are there when the operation runs.
+/// The names of the files that exist when the operation runs.
 pub(super) fn make(build: &Build<'_, '_>) -> Result<Shared> {
     let mut elements = Vec::new();
     for pattern in build.strings("patterns")? {

@@ -25,7 +25,7 @@ pub(super) struct Print {
 }
 
 impl Print {
-    /// In bytes, compressed where the file is.
+    /// Returns the length in bytes, which is the compressed length of a compressed file.
     pub(super) fn length(self) -> u64 {
         self.length
     }

@@ -97,7 +97,7 @@ fn vectors<'c>(columns: impl Iterator<Item = &'c [f64]>, size: usize) -> Result<
     Ok(basis)
 }
 
-/// Eigenvalues, rising, and eigenvectors of Hermitian matrices, of which only the lower triangles are looked at.
+/// Computes the eigenvalues, in ascending order, and the eigenvectors of Hermitian matrices, of which only the lower triangles are read.
 pub(super) fn eigen<C: Element + CastTo<Number>>(
     context: &mut KernelContext<'_>,
     with_vectors: bool,
