@@ -73,7 +73,7 @@ fn main() -> std::result::Result<ExitCode, Box<dyn Error>> {
     match &args.dir {
         Some(dir) => println!("to see the run: cargo run -p monitored-cli -- board {}", dir.display()),
         None => {
-            println!("to see a run: give it a folder, `--dir D`, then cargo run -p monitored-cli -- board D")
+            println!("to see a run, pass a folder, `--dir D`, then cargo run -p monitored-cli -- board D")
         }
     }
     Ok(ExitCode::SUCCESS)

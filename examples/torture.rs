@@ -360,6 +360,6 @@ fn main() -> Outcome<()> {
     match (dir, compared, with) {
         (Some(dir), None, None) => train(&dir, steps, seed, &input),
         (None, Some(one), Some(other)) => compare(&one, &other),
-        _ => Err("give --dir, or --compare and --with".into()),
+        _ => Err("pass --dir, or --compare and --with".into()),
     }
 }

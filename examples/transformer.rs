@@ -43,7 +43,7 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
         session.run(&model.train_op, ())?;
     }
 
-    // Writes the likeliest character each time, and looks at as many as a window has.
+    // Writes the likeliest character each time, given the characters of a window.
     let mut written = text.encode("The License");
     for _ in 0..200 {
         let from = written.len().saturating_sub(SIZES.positions);

@@ -1,4 +1,4 @@
-//! A disk that becomes full during a save ends a training with an error that says so, for graphs and for plain loops alike. The last
+//! A disk that becomes full during a save ends a training with an error that names the full disk, for graphs and for plain loops alike. The last
 //! checkpoint stays intact, and the next run continues from it. The training is a child process whose files have a size limit.
 #![cfg(all(unix, feature = "embedded"))]
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report; parent and child talk through stdout

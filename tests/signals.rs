@@ -41,7 +41,7 @@ impl Gate {
         }
     }
 
-    /// Does the same as [`pass`](Gate::pass), but continues at once.
+    /// Announces a phase as [`pass`](Gate::pass) does, but continues at once.
     fn announce(&self, phase: &str) -> bool {
         if self.phase == phase {
             println!("\nat {phase}");
@@ -375,5 +375,5 @@ fn a_second_ctrl_c_ends_a_blocked_step_at_once() {
         said
     });
     assert!(said[0].contains("SIGINT was received") && said[0].contains("a second signal ends"), "{said:?}");
-    assert_eq!(said[0], said[1], "both kinds of trainings say the same");
+    assert_eq!(said[0], said[1], "both kinds of trainings print the same");
 }

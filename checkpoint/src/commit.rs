@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// The text between the final name of an unfinished file and its [`Mark`].
 const UNFINISHED: &str = ".tempstate";
 
-/// By which unfinished files are recognized as a saver's own: a unique number. What has only a
+/// The mark by which unfinished files are recognized as a saver's own: a unique number. What has only a
 /// similar name is not ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mark(pub(crate) u64);
@@ -69,7 +69,7 @@ impl Unfinished {
         &self.target
     }
 
-    /// Gives the file its name, in place of an older one.
+    /// Renames the finished file to its final name, replacing an older file.
     pub(crate) fn publish(mut self) -> Result<()> {
         // A rename within one folder is atomic, and replaces what has the name: a reader sees the old file or the new one, never a part.
         self.storage.rename(&self.temporary, &self.target).map_err(Error::io("rename to", &self.target))?;

@@ -96,7 +96,7 @@ pub enum Error {
     UnsupportedDType {
         /// The tensor's name.
         name: String,
-        /// Its dtype.
+        /// The dtype of the tensor.
         dtype: DType,
         /// The format's name.
         format: &'static str,
@@ -148,7 +148,7 @@ pub enum Error {
         /// Each candidate, newest first, with the reason against it.
         rejected: Vec<(PathBuf, Error)>,
     },
-    /// The thing to be saved or restored reported its own error.
+    /// The source of a save or the target of a restore reported its own error.
     #[error("cannot {operation} the variables: {source}")]
     Variables {
         /// `read` or `assign`.
@@ -188,7 +188,7 @@ pub enum Error {
     },
 }
 
-/// So that `?` converts in the implementation of a [`SaveSource`](crate::SaveSource) or
+/// Lets `?` convert the error in the implementation of a [`SaveSource`](crate::SaveSource) or
 /// [`RestoreTarget`](crate::RestoreTarget) that reads tensors.
 impl From<TensorError> for Error {
     fn from(error: TensorError) -> Error {
@@ -273,7 +273,7 @@ impl Error {
         Error::Corrupt { path: path.into(), tensor: Some(name.into()), what: what.into() }
     }
 
-    /// For `map_err` after a file operation.
+    /// Returns a function for `map_err` after a file operation.
     pub(crate) fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
         let path = path.to_path_buf();
         move |source| Error::Io { operation, path, source }

@@ -24,11 +24,11 @@ pub(crate) const LOCK_FILE: &str = "checkpoint.lock";
 
 /// A folder as this process holds it; all savers of the process share it.
 pub(crate) struct Folder {
-    /// In the spelling that stays right whatever the working folder is.
+    /// The absolute path, which stays valid if the working folder changes.
     path: PathBuf,
     /// Absent where locks are off.
     lock: Option<Arc<dyn Any + Send + Sync>>,
-    /// Of unfinished files where locks are off, so that none may be removed later.
+    /// The mark of unfinished files where locks are off, so that none may be removed later.
     unlocked: Mark,
     /// True if what killed saves left is still to be removed.
     untidy: AtomicBool,
@@ -163,7 +163,7 @@ impl Folder {
     }
 
     /// A save was interrupted while its files got their names. The index got none: it still lies there as
-    /// an unfinished file and says how long the data are, so that a file that another program has put in
+    /// an unfinished file and states the length of the data, so that a file that another program has put in
     /// their place since is not taken for them.
     fn remove_published(
         &self,

@@ -21,7 +21,7 @@ pub struct TensorInfo {
     pub name: String,
     /// The type of its elements.
     pub dtype: DType,
-    /// Its full shape.
+    /// The full shape of the tensor.
     pub shape: Shape,
     /// The bytes it takes in the file, lengths and checksums of strings included.
     pub bytes: u64,
@@ -35,7 +35,7 @@ pub struct UnknownTensor {
     pub name: String,
     /// The format's name of the type of its elements; in a bundle, a number.
     pub dtype: String,
-    /// Its shape.
+    /// The shape of the tensor.
     pub shape: Shape,
     /// The bytes it takes in the file.
     pub bytes: u64,

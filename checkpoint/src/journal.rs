@@ -53,7 +53,7 @@ pub(crate) struct Publishing {
 /// The content of a journal.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Journal {
-    /// Of unfinished files. Absent before a saver has locked the folder.
+    /// The mark of unfinished files. Absent before a saver has locked the folder.
     pub(crate) mark: Option<Mark>,
     pub(crate) written: Vec<Written>,
     pub(crate) publishing: Option<Publishing>,
@@ -164,7 +164,7 @@ impl Journal {
         commit::write_unfinished(storage, &directory.join(JOURNAL), text.as_bytes(), durable, mark)?.publish()
     }
 
-    /// Puts a journal into a folder that has none, or an empty one. It is written in its place, because
+    /// Creates the journal of a folder that has none, or an empty one. It is written in its final place, because
     /// no mark is on disk yet by which an unfinished file could be known.
     pub(crate) fn begin(&self, storage: &Arc<dyn Storage>, directory: &Path, durable: bool) -> Result<()> {
         if self.foreign {
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn names_lead_nowhere_but_into_the_folder() {
+    fn names_lead_only_into_the_folder() {
         for name in ["../m", "/etc/m", "a/m", ".", "..", ""] {
             let journal = Journal::parse(format!("{TITLE}\nwritten \"{name}\" 1 2 3\n").as_bytes());
             assert!(journal.written.is_empty(), "{name}");
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_another_program_is_known() {
+    fn a_file_of_another_program_is_recognized() {
         assert!(Journal::parse(b"dear diary").foreign);
         assert!(!Journal::parse(&[0; 30]).foreign && !Journal::parse(b"").foreign);
     }

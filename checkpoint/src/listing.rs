@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_of_names() {
+    fn steps_are_read_from_names() {
         for (name, step) in [
             ("model.ckpt-500", Some(500)),
             ("m-00000007", Some(7)),

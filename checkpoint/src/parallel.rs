@@ -14,7 +14,7 @@ pub(crate) fn threads(asked: usize) -> usize {
     thread::available_parallelism().map_or(1, |n| n.get().min(MAX_THREADS))
 }
 
-/// Does every task, on up to `threads` threads of which this one is the first. After an error no new
+/// Runs all tasks on up to `threads` threads, of which this one is the first. After an error no new
 /// task is begun; the first error is returned.
 pub(crate) fn for_each<T: Send, E: Send>(
     threads: usize,

@@ -83,7 +83,7 @@ pub(crate) fn name(prefix: &Path) -> Result<&str> {
     let last = text.rsplit(std::path::is_separator).next().unwrap_or(text);
     if last.is_empty() || last == "." || last == ".." {
         return Err(Error::Invalid(format!(
-            "path {text:?} names no checkpoint: give the folder and then the beginning of its files' names, \
+            "path {text:?} names no checkpoint: pass the folder, followed by the beginning of the files' names, \
              such as {:?}",
             Path::new(text).join("model.ckpt").display().to_string()
         )));

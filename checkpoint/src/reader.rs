@@ -187,7 +187,7 @@ impl CheckpointReader {
         }
     }
 
-    /// Tensors that are there but cannot be read, because no dtype of this program is theirs: in newer
+    /// Tensors that exist but cannot be read, because this program does not know their dtype: in newer
     /// safetensors files, for instance `F4` and `F8_E8M0`, or, in a bundle, with numbers of a later version.
     ///
     /// ```

@@ -34,7 +34,7 @@ impl std::fmt::Debug for SessionVariables<'_> {
 }
 
 impl<'s> SessionVariables<'s> {
-    /// These variables of a session. Usually all of the collection `variables` (S-274).
+    /// Creates the source and target of some variables of a session, usually all of the collection `variables` (S-274).
     pub fn new(
         session: &'s dyn Session,
         variables: impl IntoIterator<Item = Variable>,
@@ -63,7 +63,7 @@ impl<'s> SessionVariables<'s> {
         self
     }
 
-    /// With the content that the objects had at the moment of the save.
+    /// Sets the content that the objects had at the moment of the save.
     #[cfg(feature = "sidecar")]
     pub(crate) fn taken(mut self, snapshots: Vec<Snapshot>) -> SessionVariables<'s> {
         self.taken = Arc::new(Mutex::new(Some(snapshots)));
@@ -240,7 +240,7 @@ impl<'o> ObjectContents<'o> {
         ObjectContents { owners: names.collect(), objects, read: vec![Vec::new(); objects.len()] }
     }
 
-    /// Takes a tensor, or returns it if it is none of theirs.
+    /// Takes a tensor, or returns it if it belongs to none of the objects.
     fn take(&mut self, name: String, value: Tensor) -> Option<(String, Tensor)> {
         match self.owners.get(&name) {
             Some(&index) => {
@@ -272,7 +272,7 @@ impl<'t> TableContents<'t> {
         TableContents { parts: parts.collect(), tables, read: vec![[None, None]; tables.len()] }
     }
 
-    /// Takes a part, or returns the value if the name is not that of one.
+    /// Takes a part of a table, or returns the value if the name is not that of a part.
     fn take(&mut self, name: &str, value: Tensor) -> Option<Tensor> {
         let Some(&(table, part)) = self.parts.get(name) else { return Some(value) };
         self.read[table][part] = Some(value);
@@ -303,7 +303,7 @@ pub(crate) fn failed(operation: &'static str, error: session_core::Error) -> Err
     Error::Variables { operation, code: error.code(), source: Box::new(error) }
 }
 
-/// So that `?` converts in the implementation of a [`SaveSource`] or [`RestoreTarget`] that runs a session.
+/// Lets `?` convert the error in the implementation of a [`SaveSource`] or [`RestoreTarget`] that runs a session.
 impl From<session_core::Error> for Error {
     fn from(error: session_core::Error) -> Error {
         failed("use", error)

@@ -97,7 +97,7 @@ pub(crate) fn place(storage: &dyn Storage, prefix: &Path) -> Result<Place> {
     })
 }
 
-/// Returns the session states that belong to one save of a prefix, whether or not it is the one that is there.
+/// Returns the session states that belong to one save of a prefix, whether or not that save is the current one.
 pub(crate) fn of_save(storage: &dyn Storage, prefix: &Path, save: Identity) -> Vec<PathBuf> {
     let belongs = |path: &PathBuf| {
         let file = read(storage, path).ok().flatten();

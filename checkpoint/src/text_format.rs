@@ -39,7 +39,7 @@ pub struct Lexer<'a> {
 }
 
 impl<'a> Lexer<'a> {
-    /// At the beginning of a text.
+    /// Creates a lexer at the beginning of a text.
     #[must_use]
     pub fn new(text: &'a str) -> Lexer<'a> {
         Lexer { text, rest: text }
@@ -109,7 +109,7 @@ impl<'a> Lexer<'a> {
         if self.eat(character) { Ok(()) } else { Err(self.error(&format!("'{character}' was expected"))) }
     }
 
-    /// Takes what may stand between two fields.
+    /// Takes an optional separator between two fields: a comma or a semicolon.
     pub fn separator(&mut self) {
         if !self.eat(',') {
             self.eat(';');

@@ -40,7 +40,7 @@ impl fmt::Debug for Stop {
     }
 }
 
-/// The longest sleep between two looks at whether to stop.
+/// The longest sleep between two checks for a stop.
 const STOP_POLL: Duration = Duration::from_millis(20);
 
 impl Default for WatchOptions {
@@ -247,7 +247,7 @@ impl CheckpointsIterator {
         self
     }
 
-    /// Between two checkpoints: the function's word, and the least interval.
+    /// Waits between two checkpoints: calls the function that may end the iteration, and keeps the minimum interval.
     fn pause(&mut self) {
         let Some(yielded) = self.yielded.take() else { return };
         self.ended = self.on_timeout.as_mut().is_some_and(|function| function());

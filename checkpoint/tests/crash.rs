@@ -1,4 +1,4 @@
-//! Whatever instant a save is interrupted at, the newest checkpoint on disk is whole, and at most the save
+//! At whatever moment a save is interrupted, the newest checkpoint on disk is complete, and at most the save
 //! under way is lost.
 //!
 //! Three kinds of interruption: the program stops at every single file operation (in this process, and by
@@ -153,7 +153,7 @@ fn power_lost_at_every_file_operation() {
 }
 
 #[test]
-fn without_syncs_a_loss_of_power_would_be_noticed() {
+fn without_syncs_the_test_detects_a_loss_of_power() {
     // The test above can fail: a saver configured not to sync loses checkpoints.
     let mut lost = 0;
     for chance in 0..50 {
@@ -174,7 +174,7 @@ fn without_syncs_a_loss_of_power_would_be_noticed() {
 const FOLDER: &str = "CHECKPOINT_CRASH_FOLDER";
 const AT: &str = "CHECKPOINT_CRASH_AT";
 
-/// What a child does: saves rounds until it is killed, and says which are saved. Does nothing when the
+/// Runs a child: saves rounds until it is killed, and prints which are saved. Does nothing when the
 /// tests are run as usual.
 #[test]
 fn child() {

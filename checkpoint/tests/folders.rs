@@ -162,7 +162,7 @@ fn a_killed_save_is_cleaned_up_by_the_next_and_nothing_else_is() {
 }
 
 #[test]
-fn without_its_journal_or_with_a_strange_one_a_folder_loses_nothing() {
+fn a_missing_or_foreign_journal_loses_no_file() {
     for content in [None, Some("dear diary"), Some("")] {
         let folder = tempfile::tempdir().unwrap();
         save(folder.path(), 1..4);
@@ -221,7 +221,7 @@ fn paths_that_lead_out_of_the_folder_are_never_deleted() {
         .map(|path| format!("all_model_checkpoint_paths: \"{path}\"\n# monitored: \"{path}\" doomed\n"))
         .collect();
     std::fs::write(two.join("checkpoint"), format!("model_checkpoint_path: \"../one/m-3\"\n{text}")).unwrap();
-    assert_eq!(restored(&keeping(1), &two).unwrap(), Some(3), "reading is another thing");
+    assert_eq!(restored(&keeping(1), &two).unwrap(), Some(3), "reading is allowed");
     let saver = Saver::new(SaverOptions::new().max_to_keep(1).delete_adopted(true));
     saver.save(&model(4), two.join("m"), Some(4)).unwrap();
     saver.prune(&two).unwrap();
@@ -265,7 +265,7 @@ fn adopted_checkpoints_are_deleted_only_on_request() {
 }
 
 #[test]
-fn a_foreign_checkpoint_that_replaces_an_own_one_stays() {
+fn a_foreign_checkpoint_that_replaced_one_of_the_saver_stays() {
     let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     save(elsewhere.path(), [70]);
     let saver = keeping(2);

@@ -18,7 +18,7 @@ fn pipe(path: &Path) {
 }
 
 #[test]
-fn names_of_a_saver_are_free_for_files_only() {
+fn only_files_may_have_the_names_of_a_saver() {
     let names = [
         "checkpoint",
         "checkpoint.lock",
@@ -56,7 +56,7 @@ fn names_of_a_saver_are_free_for_files_only() {
 }
 
 #[test]
-fn strangers_are_not_in_the_way() {
+fn files_of_other_programs_are_ignored() {
     let folder = tempdir().unwrap();
     for name in ["model.ckpt-best.index", "other.ckpt-1.index", "checkpoints", "model.ckpt", "events"] {
         fs::create_dir(folder.path().join(name)).unwrap();
@@ -69,7 +69,7 @@ fn strangers_are_not_in_the_way() {
 }
 
 #[test]
-fn a_folder_must_be_one() {
+fn a_path_that_is_not_a_folder_is_refused() {
     let folder = tempdir().unwrap();
     let (file, link, fifo) =
         (folder.path().join("file"), folder.path().join("link"), folder.path().join("pipe"));
@@ -126,7 +126,7 @@ fn reading_a_pipe_does_not_wait_for_a_writer() {
         error.to_string().contains("it is a pipe, a socket or a device, but a file is needed"),
         "{error}"
     );
-    assert!(!error.is_damage(), "nothing says that the checkpoints are damaged");
+    assert!(!error.is_damage(), "the checkpoints need not be damaged");
     pipe(&checkpoint::index_path(&prefix));
     let error = checkpoint::CheckpointReader::open(&prefix).unwrap_err();
     assert!(error.to_string().contains("model.ckpt-1.index"), "{error}");

@@ -150,7 +150,7 @@ fn s_289_without_state_nothing_is_listed_or_deleted() {
 }
 
 #[test]
-fn s_292_the_oldest_goes_and_a_repeated_prefix_moves_to_the_end() {
+fn s_292_the_oldest_is_deleted_and_a_repeated_prefix_becomes_the_newest() {
     let folder = tempfile::tempdir().unwrap();
     let saver = Saver::new(SaverOptions::new().max_to_keep(2));
     for step in [1, 2, 1, 3] {
@@ -382,7 +382,7 @@ fn s_275_a_partitioned_variable_is_restored_in_other_parts() {
 }
 
 #[test]
-fn a_damaged_newest_checkpoint_is_passed_over_and_reported() {
+fn a_damaged_newest_checkpoint_is_skipped_and_reported() {
     let folder = tempfile::tempdir().unwrap();
     let saver = Saver::default();
     let path = folder.path().join("m");

@@ -70,7 +70,7 @@ fn one_run_reads_all_and_one_run_assigns_all() {
 }
 
 #[test]
-fn a_session_s_error_comes_through_whole() {
+fn an_error_of_the_session_is_returned_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let graph = Graph::new();
     let session = MockSession::new(&graph);

@@ -1,4 +1,4 @@
-//! What we write, the real TensorFlow reads, with equal bytes.
+//! TensorFlow reads the files that this crate writes, with equal bytes.
 //!
 //! Runs where a Python with TensorFlow is found: the one that `MONITORED_SESSION_TF_PYTHON` names, or
 //! `target/tensorflow/venv/bin/python` in the workspace. Says so where it does not.

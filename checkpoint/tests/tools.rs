@@ -269,7 +269,7 @@ mod safetensors_files {
     }
 
     #[test]
-    fn every_cut_of_a_file_is_an_error() {
+    fn every_truncated_file_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.safetensors");
         write_safetensors(&path, &tensors()[..5], &SafetensorsOptions::new()).unwrap();

@@ -105,7 +105,7 @@ fn written_files_are_read_back() {
 }
 
 #[test]
-fn every_damaged_or_shortened_file_is_an_error_or_read_right() {
+fn every_damaged_or_truncated_file_is_an_error_or_read_correctly() {
     let intact = std::fs::read(fixture("plain.ckpt-7")).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m");
@@ -246,7 +246,7 @@ fn the_folder_is_listed_once_for_shards_and_never_for_other_checkpoints() {
 }
 
 #[test]
-fn the_newer_format_counts_where_both_are() {
+fn the_newer_format_is_preferred_where_both_exist() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("plain.ckpt-7");
     std::fs::copy(fixture("plain.ckpt-7"), &path).unwrap();

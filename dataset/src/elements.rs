@@ -34,7 +34,7 @@ impl Spec {
         self.0.iter().map(|info| (info.dtype, info.shape.clone())).collect()
     }
 
-    /// With other shapes.
+    /// Returns the same structure with other shapes.
     pub(crate) fn with_shapes(&self, change: impl Fn(usize, &PartialShape) -> PartialShape) -> Spec {
         let infos = self.0.iter().enumerate();
         Spec(infos.map(|(place, known)| info(known.dtype, change(place, &known.shape))).collect())

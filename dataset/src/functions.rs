@@ -30,7 +30,7 @@ impl Dataset {
         self.mapped("MapDataset", function, |builder| builder)
     }
 
-    /// Like [`map`](Dataset::map), with several calls of the function at the same time on the threads of the session. The order of
+    /// Works as [`map`](Dataset::map), with several calls of the function at the same time on the threads of the session. The order of
     /// the elements is the same.
     ///
     /// The embedded engine makes calls for all elements of a [`batch`](Dataset::batch) after it, and for those that a
@@ -92,7 +92,7 @@ impl Dataset {
         self.mapped_to(op_type, function, more, |spec| spec)
     }
 
-    /// As [`mapped`](Dataset::mapped), of elements that are made of the function's results.
+    /// Works as [`mapped`](Dataset::mapped), for elements that are made of the function's results.
     #[track_caller]
     fn mapped_to(
         &self,
@@ -174,7 +174,7 @@ impl Dataset {
         self.inner("FlatMapDataset", build, |builder| builder)
     }
 
-    /// As [`flat_map`](Dataset::flat_map), with `cycle_length` datasets that take turns, each giving `block_length` elements.
+    /// Works as [`flat_map`](Dataset::flat_map), with `cycle_length` datasets that take turns, each yielding `block_length` elements.
     ///
     /// ```
     /// use dataset::{Compression, Dataset};
@@ -198,7 +198,7 @@ impl Dataset {
         self.inner("InterleaveDataset", build, |builder| builder.constant(cycle).constant(block))
     }
 
-    /// As [`interleave`](Dataset::interleave), with all `cycle_length` datasets opened at the beginning. One that has ended is
+    /// Works as [`interleave`](Dataset::interleave), with all `cycle_length` datasets opened at the beginning. One that has ended is
     /// replaced at once, and the replacement waits for the next turn of its place, so the order differs from `interleave`'s.
     /// The embedded engine reads ahead of the turns, several datasets at the same time, where their elements do not depend on the
     /// order of the reads: random operations and host functions in the closure are called in their turns.

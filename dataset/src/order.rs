@@ -36,10 +36,10 @@ fn epochs(count: Option<u64>) -> Tensor {
 /// The elements at the end of the input that do not fill a batch or window: TensorFlow's `drop_remainder`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Remainder {
-    /// They form a smaller batch, so the number of rows is not known: TensorFlow's default.
+    /// The remaining rows form a smaller batch, so the number of rows is not known: TensorFlow's default.
     #[default]
     Keep,
-    /// They are left out, so all batches have the same number of rows: TensorFlow's `drop_remainder=True`.
+    /// The remaining rows are dropped, so all batches have the same number of rows: TensorFlow's `drop_remainder=True`.
     Drop,
 }
 

@@ -24,7 +24,7 @@ fn compression_name(compression: Compression) -> Tensor {
     })
 }
 
-/// As large a buffer as is good.
+/// Returns the buffer size that lets the engine choose.
 fn auto() -> Tensor {
     Tensor::scalar(-1i64)
 }

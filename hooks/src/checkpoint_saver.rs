@@ -52,7 +52,7 @@ const NAME: &str = "CheckpointSaverHook";
 /// # The folder
 ///
 /// No other training may use the folder while the session lives, neither in this process nor in another. The second one
-/// fails when it is built, before it trains anything, with an error that says who uses the folder and since when.
+/// fails when it is built, before it trains anything, with an error that names the process that uses the folder, and since when.
 ///
 /// # The saver
 ///
@@ -98,7 +98,7 @@ pub struct CheckpointSaverHook {
     saving: Option<i64>,
     /// A save in the background that has not been seen to end.
     pending: Option<Pending>,
-    /// True if the error that ends the session says that the model is broken.
+    /// True if the error that ends the session means that the model is broken, such as a NaN loss.
     broken: bool,
 }
 

@@ -29,7 +29,7 @@ type End = Box<dyn FnMut(&dyn Session) -> Result<()> + Send>;
 ///     Ok(())
 /// });
 /// ```
-#[must_use = "give it to a session"]
+#[must_use = "a hook has no effect until a session has it"]
 pub struct ClosureHook {
     name: Cow<'static, str>,
     args: SessionRunArgs,

@@ -130,7 +130,7 @@ impl EvaluatorHook {
         self
     }
 
-    /// Gives variables the values of others during each evaluation, such as their moving averages. Default: none.
+    /// Sets variables to the values of others during each evaluation, such as their moving averages. Default: none.
     ///
     /// Afterwards they have their own values again, whether the evaluation succeeds or fails. Nothing else may train or save in
     /// the meantime, such as a thread of the program.

@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// # let accuracy = graph.undefined_op("Accuracy").described_output(info).finish_output();
 /// let hook = FinalOpsHook::new(accuracy);
 /// let accuracy = hook.values();
-/// // ... give the hook to a session, train, close ...
+/// // ... pass the hook to a session, train, close ...
 /// assert!(accuracy.get().is_none(), "not run yet");
 /// ```
 pub struct FinalOpsHook<F: Fetch> {

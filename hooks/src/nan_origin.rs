@@ -7,7 +7,7 @@ use tensor::{Element, bf16, f16};
 /// The floating-point values from which a loss is computed, operation by operation, to be fetched with it.
 #[derive(Debug, Default)]
 pub(crate) struct Origin {
-    /// In the order of creation, so an operation comes after its inputs.
+    /// The outputs in the order of creation, so an operation comes after its inputs.
     outputs: Vec<Output>,
 }
 

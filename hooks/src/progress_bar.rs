@@ -41,7 +41,7 @@ const NAME: &str = "ProgressBarHook";
 /// use it for hooks that print, and as the destination of the [logger](LinePrinter).
 ///
 /// The tensors are fetched with the runs after which something is drawn, and with the run that reaches the end. If the
-/// training ends at another step, the last line says to which step the values belong.
+/// training ends at another step, the last line states the step to which the values belong.
 ///
 /// # Errors
 ///

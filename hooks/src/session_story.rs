@@ -21,7 +21,7 @@ const NAME: &str = "SessionStoryHook";
 const FIRST_INTERVAL: Duration = Duration::from_secs(1);
 const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Of fast runs only every n-th measures its wait for input, because reading clocks costs time; of slow runs each does.
+/// Among fast runs, only one in this number measures its wait for input, because reading clocks costs time. Every slow run does.
 const SAMPLED: u64 = 16;
 const SLOW_RUN: Duration = Duration::from_millis(1);
 

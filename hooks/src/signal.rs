@@ -40,7 +40,7 @@ use std::time::Duration;
 /// use std::time::Duration;
 /// let hook = SignalHook::new().patience(Duration::from_secs(20));
 /// let receipt = hook.receipt();
-/// // ... give the hook to a session, train, close ...
+/// // ... pass the hook to a session, train, close ...
 /// if let Some(code) = receipt.exit_code() {
 ///     std::process::exit(code);
 /// }
@@ -147,7 +147,7 @@ impl SignalHook {
         self
     }
 
-    /// Returns a receipt that says which signal was received, even after the hook is gone.
+    /// Returns a receipt that states which signal was received, and that outlives the hook.
     #[must_use]
     pub fn receipt(&self) -> SignalReceipt {
         self.receipt.clone()

@@ -24,7 +24,7 @@ impl GlobalStep {
         self.variable.name()
     }
 
-    /// Returns the output that gives the step before the run when fetched with it.
+    /// Returns the output that holds the step before the run when it is fetched with it.
     #[inline]
     pub(crate) fn read(&self) -> &Output {
         &self.read

@@ -64,7 +64,7 @@ struct Idle;
 
 impl SessionRunHook for Idle {}
 
-/// As a logging or NaN hook on a step where nothing is due: fetches, and looks at the value.
+/// Works as a logging or NaN hook on a step where nothing is due: fetches, and inspects the value.
 struct Fetching(Output);
 
 impl SessionRunHook for Fetching {

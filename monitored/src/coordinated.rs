@@ -97,7 +97,7 @@ impl CoordinatedSession {
     }
 
     /// Returns the error to report for a failed run. A preemption is returned unchanged; any other error is replaced by a
-    /// preemption in the background (S-149). An error that says that something was closed or cancelled is replaced by any error
+    /// preemption in the background (S-149). An error which only reports that something was closed or cancelled is replaced by any error
     /// in the background, because that is the cause (unlike S-149; Q-2).
     #[cold]
     pub(crate) fn cause_of(&self, error: Error) -> Error {

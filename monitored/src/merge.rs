@@ -143,7 +143,7 @@ impl Merge {
         Err(Error::value(format!("tensor '{}' may not be fed", output.name())))
     }
 
-    /// Does not change anybody's options (unlike S-132).
+    /// The options of the caller and of the hooks stay unchanged (unlike S-132).
     fn add_options(&mut self, options: &RunOptions) {
         let merged = self.options.get_or_insert_with(RunOptions::default);
         merged.merge(options);

@@ -40,7 +40,7 @@ pub(crate) struct Monitor {
     recoveries: Vec<Recovery>,
     /// The attempts since the last successful run.
     attempts: u32,
-    /// Until the first run: the folder into which nothing saves, if there is one.
+    /// The folder into which nothing saves, if there is one. Reset by the first run.
     unsaved: Option<Unsaved>,
 }
 

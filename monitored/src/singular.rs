@@ -14,7 +14,7 @@ impl sealed::Kind for Singular {
 }
 
 /// A session that initializes or restores its model, starts the graph's input threads, calls hooks around every run, and
-/// ends everything in order. It does not recover from preemptions, and gives access to the raw session (S-139).
+/// ends everything in order. It does not recover from preemptions, and it provides the raw session (S-139).
 ///
 /// ```
 /// use monitored::SingularMonitoredSession;

@@ -82,7 +82,7 @@ impl<'m> StepContext<'m> {
         Err(Error::stop_iteration("step_fn has requested the iterations to stop"))
     }
 
-    /// Returns true if the session says that the loop should end.
+    /// Returns true if the loop should end, as [`should_stop`](crate::SingularMonitoredSession::should_stop) of the session.
     #[must_use]
     pub fn should_stop(&self) -> bool {
         self.monitor.should_stop()

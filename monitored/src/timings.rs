@@ -4,7 +4,7 @@ use hooks::HookTiming;
 use std::time::{Duration, Instant};
 use tensor::text::escaped;
 
-/// Of fast runs only one in this many is measured, because reading clocks costs time.
+/// Among fast runs, only one in this number is measured, because reading clocks costs time.
 const EVERY: u64 = 64;
 /// Runs that take longer are slow, and each one is measured.
 const SLOW_RUN: Duration = Duration::from_millis(1);

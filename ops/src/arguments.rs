@@ -38,7 +38,7 @@ impl Ints {
         }
     }
 
-    /// As the next input of an operation.
+    /// Adds the argument as the next input of an operation.
     pub(crate) fn input_of(self, builder: OpBuilder) -> OpBuilder {
         match self {
             Ints::Scalar(value) => builder.constant(match i32::try_from(value) {
@@ -141,12 +141,12 @@ impl From<&Variable> for Ints {
 pub enum Axes {
     /// All axes.
     All,
-    /// These axes.
+    /// A list of axes.
     Listed(Ints),
 }
 
 impl Axes {
-    /// As integers, where `shape` is that of the tensor whose axes are meant.
+    /// Returns the axes as integers. `of` is the shape of the tensor that has the axes.
     pub(crate) fn into_ints(self, of: &PartialShape) -> Option<Ints> {
         match self {
             Axes::Listed(axes) => Some(axes),

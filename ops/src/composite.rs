@@ -12,7 +12,7 @@ pub(crate) struct Composite {
 }
 
 impl Composite {
-    /// Creates a scope of this name, unless the handle gives another (`graph.named("x")`).
+    /// Creates a scope of this name, unless the handle has another (`graph.named("x")`).
     #[track_caller]
     pub(crate) fn new(graph: &Graph, default: &str) -> Composite {
         let inner = graph.composite(default).located_at(Location::caller());

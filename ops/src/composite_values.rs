@@ -28,7 +28,7 @@ pub struct IndexedSlicesValue {
 }
 
 impl SparseTensor {
-    /// Returns the feeds that give the tensor this value.
+    /// Returns the feeds for this value of the tensor.
     ///
     /// ```
     /// # use session_core::{DType, Graph, PartialShape, Tensor};

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A check takes the engine, builds its own graph, and panics when the engine does something else than the rule in
-//! its name (`s_33_...`) or comment says. Numbers were read from TensorFlow 2.21.
+//! its name (`s_33_...`) or comment cites. Numbers were read from TensorFlow 2.21.
 //!
 //! Not here is what needs operations that this crate does not define, such as a queue on which a run blocks while
 //! its session is closed (S-55).
@@ -114,7 +114,7 @@ fn fails<T: Debug>(result: Result<T>, expected: &str) -> Error {
     match result {
         Ok(value) => panic!("gave {value:?} where it should fail with '{expected}'"),
         Err(error) => {
-            assert!(error.chain().contains(expected), "'{error:?}' does not say '{expected}'");
+            assert!(error.chain().contains(expected), "'{error:?}' does not contain '{expected}'");
             error
         }
     }

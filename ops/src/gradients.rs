@@ -62,7 +62,7 @@ impl<T: Differentiable + ?Sized> Differentiable for &T {
 /// The gradient of a tensor on which the results do not depend.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UnconnectedGradients {
-    /// There is none.
+    /// There is no gradient.
     #[default]
     None,
     /// Zeros of its shape.
@@ -204,7 +204,7 @@ pub fn gradients_with<Y: AsOutput, X: Differentiable>(
     xs: &[X],
     options: &GradientOptions,
 ) -> Result<Vec<Option<Output>>> {
-    // Who differentiates on behalf of a caller says where that one is.
+    // A function that differentiates on behalf of a caller passes the caller's location.
     let location = match ys.first() {
         Some(y) => y.as_output().graph().location(),
         None => Location::caller(),
@@ -299,7 +299,7 @@ fn differentiate(
     found.collect()
 }
 
-/// Lets the gradients of `ys` flow back to `xs`, through operations that it builds in `graph`.
+/// Builds in `graph` the operations that compute the gradients of `xs` from those of `ys`.
 fn flow_back(
     graph: &Graph,
     ys: &[Output],

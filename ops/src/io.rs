@@ -1,6 +1,6 @@
 //! Input: files, readers, orders of examples.
 //!
-//! [`index_batch`] is where most programs begin: it says which examples a step takes, in a seeded order that a resumed run
+//! [`index_batch`] is where most programs begin: it selects the examples of a step, in a seeded order that a resumed run
 //! continues exactly.
 
 pub(crate) mod files;

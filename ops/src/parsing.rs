@@ -1,4 +1,4 @@
-//! From bytes to tensors: `tf.Example`s, lines of CSV, raw numbers.
+//! Parsing of bytes into tensors: `tf.Example`s, lines of CSV, raw numbers.
 //!
 //! ```
 //! use ops::array::placeholder;
@@ -63,7 +63,7 @@ impl SparseTensor {
         }
     }
 
-    /// From three outputs of an operation.
+    /// Creates the sparse tensor of three outputs of an operation.
     pub(crate) fn of(operation: &Operation, outputs: [usize; 3]) -> SparseTensor {
         let [indices, values, dense_shape] = outputs.map(|index| operation.output(index));
         SparseTensor { indices, values, dense_shape }

@@ -125,7 +125,7 @@ fn row_numbers(values: &Output, first: i64) -> (Output, Output) {
     (range(first, &end, one), end)
 }
 
-/// Builds the gradient of a gather: row numbers, gathered in the same way, say whose sum each gradient belongs to.
+/// Builds the gradient of a gather: row numbers, gathered in the same way, tell to which sum each gradient belongs.
 fn gather_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let (inputs, outputs) = (op.num_inputs(), op.num_outputs());
     let Some(grad) = &grads[outputs - 1] else { return Ok(vec![None; inputs]) };

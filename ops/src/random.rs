@@ -96,7 +96,7 @@ const fn keyed_def(name: &'static str) -> OpDef {
 
 // ---- shape functions -------------------------------------------------------------------------------------
 
-/// Gives the output the shape that the first input holds.
+/// Sets the shape of the output to the value of the first input.
 fn given_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = shape_in_input(context)?;
     context.set(0, shape);

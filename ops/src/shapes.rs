@@ -4,14 +4,14 @@ use session_core::{Error, Output, PartialShape, Result, ShapeContext};
 
 use crate::static_value;
 
-/// Gives the output the shape of the first input.
+/// Sets the shape of the output to that of the first input.
 pub(crate) fn unchanged(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = context.input(0);
     context.set(0, shape);
     Ok(())
 }
 
-/// Gives each output the shape of the input with the same index.
+/// Sets the shape of each output to that of the input with the same index.
 pub(crate) fn unchanged_all(context: &mut ShapeContext<'_>) -> Result<()> {
     for index in 0..context.outputs() {
         let shape = context.input(index);
@@ -45,7 +45,7 @@ pub(crate) fn merge(a: &PartialShape, b: &PartialShape) -> Result<PartialShape> 
     a.merge(b).ok_or_else(|| Error::value(format!("shapes {a} and {b} must be equal")))
 }
 
-/// Gives the output the shape that the inputs broadcast to.
+/// Sets the shape of the output to the one that the inputs broadcast to.
 pub(crate) fn broadcast(context: &mut ShapeContext<'_>) -> Result<()> {
     let mut shape = PartialShape::scalar();
     for input in context.inputs() {

@@ -213,7 +213,7 @@ pub fn audio_clips(name: &str, clips: impl AsOutput, sample_rate: f32, max_outpu
     })
 }
 
-/// The metadata that says that a tensor of strings is text: `plugin_data { plugin_name: "text" }`.
+/// The metadata that marks a tensor of strings as text: `plugin_data { plugin_name: "text" }`.
 const TEXT_METADATA: &[u8] = b"\n\x06\n\x04text";
 
 /// Returns a summary of strings, displayed as text.

@@ -1,4 +1,4 @@
-//! Loops, conditionals and recurrent nets that cannot be built: the error says what does not fit, and carries the place in the program.
+//! Loops, conditionals and recurrent nets that cannot be built: the error states the contradiction and carries the place in the program.
 #![allow(clippy::unwrap_used)] // a panic is the report
 
 use ops::array::{concat, constant, placeholder};
@@ -75,7 +75,7 @@ fn loop_variables_keep_their_dtypes_and_shapes() {
 }
 
 #[test]
-fn branches_give_the_same_structure() {
+fn branches_must_return_the_same_structure() {
     let pred = |graph: &Graph| placeholder(graph, DType::Bool, PartialShape::scalar());
     refused(&["float32", "int32"], |graph| {
         let _ = cond(pred(graph), |body| constant(body, 1f32), |body| constant(body, 1i32));
@@ -97,7 +97,7 @@ fn branches_give_the_same_structure() {
 }
 
 #[test]
-fn nothing_of_another_graph_is_captured() {
+fn values_of_another_graph_cannot_be_captured() {
     let other = Graph::new();
     let foreign = constant(&other, [1f32, 2.0]);
     refused(&["another graph"], |graph| {
@@ -132,7 +132,7 @@ fn sequences(graph: &Graph, depth: usize) -> Output {
 }
 
 #[test]
-fn a_cell_has_one_size_of_inputs() {
+fn a_cell_keeps_the_size_of_its_first_input() {
     refused(&["basic_lstm_cell/kernel", "[7,16]"], |graph| {
         let cell = BasicLstmCell::new(4);
         let _ = dynamic_rnn(&cell, sequences(graph, 3), &RnnOptions::new());
@@ -155,7 +155,7 @@ fn a_cell_has_one_size_of_inputs() {
 }
 
 #[test]
-fn there_is_one_length_for_each_sequence() {
+fn the_lengths_must_match_the_number_of_sequences() {
     refused(&["sequence_length", "[3]", "[4]"], |graph| {
         let options = RnnOptions::new().sequence_length(constant(graph, [5i32, 2, 1]));
         let _ = dynamic_rnn(&GruCell::new(4), sequences(graph, 3), &options);

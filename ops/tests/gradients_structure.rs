@@ -155,7 +155,7 @@ fn gradients_of_unrelated_tensors() {
 }
 
 #[test]
-fn stops_are_constants() {
+fn stop_gradients_are_treated_as_constants() {
     let graph = Graph::new();
     let x = float(&graph, "x", &[3]);
     let a = square(&x);
@@ -167,7 +167,7 @@ fn stops_are_constants() {
 }
 
 #[test]
-fn gradients_come_in_from_outside_and_must_fit() {
+fn incoming_gradients_must_match_their_outputs() {
     let graph = Graph::new();
     let x = float(&graph, "x", &[3]);
     let y = [square(&x)];

@@ -208,7 +208,7 @@ fn flattening_accepts_unknown_dimensions() {
 }
 
 #[test]
-fn dropout_leaves_everything_outside_training() {
+fn dropout_changes_nothing_outside_of_training() {
     let graph = Graph::new();
     let x = input(&graph, &[None, Some(3)]);
     assert_eq!(dropout(&x, 0.4, Training::Off, None).operation().op_type(), "Identity");

@@ -1,7 +1,7 @@
 //! Definitions and structures are TensorFlow's.
 //!
 //! Needs a Python with TensorFlow: the one that the environment variable `MONITORED_SESSION_TF_PYTHON` names, or
-//! `target/tensorflow/venv/bin/python` below the workspace's root. Without one the tests say that they were skipped.
+//! `target/tensorflow/venv/bin/python` below the workspace's root. Without one the tests report that they were skipped.
 #![allow(clippy::print_stdout)] // a skipped test says so
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 

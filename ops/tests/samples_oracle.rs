@@ -1,7 +1,7 @@
 //! Every sample in TensorFlow: shapes as it infers them, gradients as it builds them and as differences give them.
 //!
 //! Needs a Python with TensorFlow: the one that the environment variable `MONITORED_SESSION_TF_PYTHON` names, or
-//! `target/tensorflow/venv/bin/python` below the workspace's root. Without one the test says that it was skipped.
+//! `target/tensorflow/venv/bin/python` below the workspace's root. Without one the test reports that it was skipped.
 #![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 

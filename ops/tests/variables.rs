@@ -134,7 +134,7 @@ fn s_27_uninitialized_variables_are_named_globals_first() {
 }
 
 #[test]
-fn parts_of_a_variable_bear_tensorflows_names() {
+fn parts_of_a_variable_have_tensorflows_names() {
     let graph = Graph::new();
     let layer = graph.scope("layer");
     let w = get_variable(&layer, "w", [2, 3], DType::Float32, &glorot_uniform());
@@ -165,7 +165,7 @@ fn names_are_made_unique_but_for_exact_ones() {
 }
 
 #[test]
-fn variables_wait_for_nothing() {
+fn variables_have_no_control_inputs() {
     let graph = Graph::new();
     let before = no_op(&graph.named("before"));
     let later = graph.control_dependencies([&before]);
@@ -234,7 +234,7 @@ fn initial_values_need_a_known_shape() {
 }
 
 #[test]
-fn initializers_must_keep_their_word() {
+fn initializers_must_return_the_declared_dtype_and_shape() {
     let graph = Graph::new();
     let wrong = |graph: &Graph, _: &Shape, _: DType| constant(graph, [1.0f32]);
     let _ = get_variable(&graph, "w", [2], DType::Float32, &wrong);
@@ -258,7 +258,7 @@ fn default_initializers_follow_the_dtype() {
 }
 
 #[test]
-fn nothing_is_made_in_a_frozen_graph() {
+fn a_frozen_graph_accepts_no_variables() {
     let graph = Graph::new();
     let _ = variable(&graph.named("v"), 1.0f32);
     graph.finalize().unwrap();

@@ -37,7 +37,7 @@
 //! | [`batch`] and its like with [`exact_resume`](BatchOptions::exact_resume) | the same, after the pipeline has run again through what was taken before |
 //! | the same without | from the beginning of the input, as in TensorFlow (S-253) |
 //!
-//! [`exact_resume`](BatchOptions::exact_resume) says how that works and what it asks of the pipeline.
+//! [`exact_resume`](BatchOptions::exact_resume) explains how that works and what it requires of the pipeline.
 
 mod batch;
 mod batching;

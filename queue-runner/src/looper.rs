@@ -1,4 +1,4 @@
-//! A thread that does one thing again and again until its coordinator stops.
+//! A thread that calls a function repeatedly until its coordinator stops.
 
 use crate::Coordinator;
 use crate::thread::ManagedThread;

@@ -155,7 +155,7 @@ impl QueueRunner {
         QueueRunner::new(queue.name(), enqueue_ops, &close, &cancel)
     }
 
-    /// Returns the same runner, with other codes that say that the input has ended. Threads that run are not touched.
+    /// Returns the same runner, with other codes for the end of the input. Running threads keep theirs.
     ///
     /// # Errors
     /// A type error for an empty list (S-207).
@@ -221,7 +221,7 @@ impl QueueRunner {
         &self.0.cancel_op
     }
 
-    /// Returns the codes that say that the input has ended.
+    /// Returns the codes that mean the end of the input.
     #[must_use]
     pub fn closed_codes(&self) -> &[Code] {
         &self.0.closed_codes
@@ -414,7 +414,7 @@ impl Work {
     fn close_on_stop_thread(self, coordinator: Coordinator) -> ManagedThread {
         let name = format!("QueueRunnerThread-{}-close_on_stop", self.runner.queue());
         ManagedThread::new(name, move || {
-            // Before the stop: who stops waits for all that follows it.
+            // Before the stop: a thread that stops waits for everything after it.
             let cancel = self.prepare(self.runner.cancel_op());
             if coordinator.wait_for_stop_or(&self.all_ended) {
                 let _activity = report_activity(format!("cancelling queue '{}'", self.runner.queue()));
@@ -439,7 +439,7 @@ impl Work {
     }
 }
 
-/// Takes a thread out of the count, however it ends.
+/// Removes a thread from the count when it ends, also when it panics.
 struct CountDown<'a> {
     work: &'a Work,
     end: Option<End>,
@@ -452,7 +452,7 @@ impl CountDown<'_> {
             End::Stopped | End::InputEnded => None,
         };
         if let Some(failure) = &failure {
-            // Before the count, so that who hears of the last thread's end finds the stop.
+            // Before the count, so that a thread that learns of the last thread's end finds the stop.
             self.report(failure);
         }
         self.end = Some(end);

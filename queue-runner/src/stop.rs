@@ -165,7 +165,7 @@ impl StopHandle {
     pub fn request_stop(&self, reason: impl Into<Cow<'static, str>>) {
         let mut known = lock(&self.0.reason);
         known.get_or_insert_with(|| StopReason::new(StopSource::Handle, reason));
-        // Under the lock, so that who sees the flag finds the reason.
+        // Under the lock, so that a thread that sees the flag finds the reason.
         self.0.stopped.store(true, Ordering::Release);
     }
 

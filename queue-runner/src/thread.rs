@@ -84,9 +84,9 @@ pub fn report_activity(what: impl Into<Cow<'static, str>>) -> ActivityGuard {
     ActivityGuard(thread)
 }
 
-/// Takes back what [`report_activity`] said, when it is dropped.
+/// Clears the activity of [`report_activity`] when it is dropped.
 #[derive(Debug)]
-#[must_use = "what was said is taken back when the guard is dropped"]
+#[must_use = "the activity is cleared when the guard is dropped"]
 pub struct ActivityGuard(Option<ManagedThread>);
 
 impl Drop for ActivityGuard {
@@ -349,7 +349,7 @@ impl ManagedThread {
         }
     }
 
-    /// Gives back the resources of an ended thread.
+    /// Releases the resources of an ended thread.
     ///
     /// # Errors
     /// As [`join`](ManagedThread::join).

@@ -112,7 +112,7 @@ fn s_194_waiting_and_raising() {
 }
 
 #[test]
-fn s_194_a_stop_wakes_who_waits() {
+fn s_194_a_stop_wakes_waiting_threads() {
     let coordinator = Coordinator::new();
     let waiter = {
         let coordinator = coordinator.clone();
@@ -225,7 +225,7 @@ fn s_200_threads_that_end_normally_do_not_request_a_stop() {
 }
 
 #[test]
-fn s_201_no_grace_looks_once() {
+fn s_201_no_grace_period_checks_once() {
     let coordinator = Coordinator::new();
     let (thread, release) = held("late");
     coordinator.request_stop();
@@ -270,7 +270,7 @@ fn q_53_the_wait_for_a_stop_can_be_limited() {
 }
 
 #[test]
-fn a_panic_in_a_thread_is_the_cause_for_all() {
+fn a_panic_in_a_thread_is_the_error_of_the_coordinator() {
     let coordinator = Coordinator::new();
     coordinator
         .spawn("waiting", |coordinator| {
@@ -285,7 +285,7 @@ fn a_panic_in_a_thread_is_the_cause_for_all() {
 }
 
 #[test]
-fn a_panic_in_a_thread_only_handed_to_join_is_seen_too() {
+fn a_panic_in_an_unregistered_thread_is_reported_by_join() {
     let coordinator = Coordinator::new();
     let thread = ManagedThread::new("given", || panic!("oh"));
     thread.start().unwrap();

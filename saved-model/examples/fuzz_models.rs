@@ -37,7 +37,7 @@ fn corpus() -> Corpus {
     let models = ["dense", "table_asset", "sparse_ragged", "several_signatures", "module_v2"];
     let models = models.map(|name| {
         let mut message = SavedModelFolder::open(fixture(name).join("model")).unwrap().message().clone();
-        // Definitions of op types are most of the bytes, and say the same in all models.
+        // Definitions of op types are most of the bytes, and are the same in all models.
         for meta_graph in &mut message.meta_graphs {
             let info = meta_graph.meta_info_def.get_or_insert_default();
             info.stripped_op_list.get_or_insert_default().op.truncate(4);

@@ -46,7 +46,7 @@ fn in_collection(message: &MetaGraphDef) -> Result<Vec<AssetFileDef>> {
         return Ok(Vec::new());
     };
     let Collection::Any(bytes) = kind else {
-        return Err(place(Error::new(Code::DataLoss, "its items do not say their types")));
+        return Err(place(Error::new(Code::DataLoss, "its items do not state their types")));
     };
     let items = AnyList::from_bytes(bytes.clone()).map_err(place)?;
     let item = |any: graph_def::proto::Any| {

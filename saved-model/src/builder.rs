@@ -106,7 +106,7 @@ impl MetaGraphOptions {
         self
     }
 
-    /// Gives variables of the model the values that others have, such as their moving averages. Default: none.
+    /// Sets variables of the model to the values of others, such as their moving averages. Default: none.
     ///
     /// ```
     /// use ops::optimizers::ExponentialMovingAverage;

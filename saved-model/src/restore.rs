@@ -13,7 +13,7 @@ use std::path::Path;
 pub(crate) const INIT_SIGNATURE: &str = "__saved_model_init_op";
 /// The signature that names the train op.
 pub(crate) const TRAIN_SIGNATURE: &str = "__saved_model_train_op";
-/// The collections that name the init op, in the order in which they are looked at.
+/// The collections that name the init op, in the order of their precedence.
 pub(crate) const INIT_COLLECTIONS: [&str; 2] = ["saved_model_main_op", "legacy_init_op"];
 
 /// Restores the variables by the saver's operations.

@@ -146,7 +146,7 @@ fn resolve(imported: &Imported, name: &str, info: &TensorInfo) -> Result<Signatu
     });
     let said = info.tensor_shape.as_ref().map(PartialShape::try_from).transpose()?;
     let shape = match (layout, first) {
-        // Old exporters left the shape out, which reads as that of a scalar: the graph knows better.
+        // Old exporters left the shape out, which reads as that of a scalar. Then the graph has the actual shape.
         (Layout::Dense, Some(output)) => match said {
             Some(said) if said.rank() != Some(0) => output.shape().merge(&said).unwrap_or(said),
             _ => output.shape().clone(),
@@ -227,11 +227,11 @@ struct Inner {
     method: String,
     inputs: Vec<SignatureTensor>,
     outputs: Vec<SignatureTensor>,
-    /// By each name that a caller may use: an input, and a component of it.
+    /// For each name that a caller may use: the input, and the component of it.
     places: HashMap<String, (usize, Option<usize>)>,
-    /// Of each input, the place of its first component among all.
+    /// For each input, the place of its first component among all.
     starts: Vec<usize>,
-    /// Of each input, true if the outputs depend on it.
+    /// For each input, true if the outputs depend on it.
     needed: Vec<bool>,
     fetches: Vec<Endpoint>,
     targets: Vec<OpId>,
@@ -511,7 +511,7 @@ impl Signature {
         Ok(feeds)
     }
 
-    /// Puts in the defaults of the signature, and checks that nothing is missing.
+    /// Fills in the defaults of the signature, and checks that nothing is missing.
     fn complete(&self, feeds: &mut [Option<Tensor>]) -> Result<()> {
         let mut missing = Vec::new();
         for (index, input) in self.0.inputs.iter().enumerate() {
@@ -585,7 +585,7 @@ impl Signature {
         SignatureOutputs { values: values.collect() }
     }
 
-    /// An error of a run, with what of the inputs is not as the signature says: nothing else checks it.
+    /// Adds to an error of a run the inputs that contradict the signature, because nothing else checks them.
     #[cold]
     fn at_run(&self, error: Error, fed: &[bool], values: &[Tensor]) -> Error {
         let inputs = self.0.inputs.iter().flat_map(|input| input.components.iter().map(move |_| input));

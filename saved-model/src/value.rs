@@ -22,7 +22,7 @@ pub enum SignatureValue {
     Sparse {
         /// The values that are stored.
         values: Tensor,
-        /// Their coordinates: a row for each value, `int64`.
+        /// The coordinates of the values: a row for each value, `int64`.
         indices: Tensor,
         /// The shape of the dense tensor, `int64`.
         dense_shape: Tensor,

@@ -13,7 +13,7 @@ use std::path::Path;
 /// Loads the variables of a session's graph from a checkpoint, each under its name there, and reports what was loaded,
 /// what was missing and what was left over. The options map other names and let variables keep what they have.
 ///
-/// The saver says which variables those are and under which names they are saved; without one it is all global
+/// The saver determines which variables those are, and their names in the checkpoint; without one it is all global
 /// variables. Variables that no collection lists, as in graphs that were cut down to what gives their outputs, are found by
 /// their operations; they are added to the collection of global variables.
 ///

@@ -101,7 +101,7 @@ fn compared(folder: &Path, expected: &Json, found: &BTreeMap<String, Tensor>) ->
     problems
 }
 
-/// What the folder says of its meta graphs.
+/// The folder's description of its meta graphs.
 fn described(model: &Path, expected: &Json) -> Vec<String> {
     let folder = match SavedModelFolder::open(model) {
         Ok(folder) => folder,

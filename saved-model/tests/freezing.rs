@@ -122,7 +122,7 @@ fn batch_norms_fold_as_in_tensorflow() {
 }
 
 #[test]
-fn identities_in_a_circle_are_not_constants() {
+fn cyclic_identities_are_not_constants() {
     let mut whole = graph("frozen_conv_bn/trimmed.pb");
     let circle = |name: &str, input: &str| NodeDef {
         name: name.to_owned(),
@@ -151,7 +151,7 @@ fn a_convolution_that_is_read_elsewhere_is_not_folded() {
 }
 
 #[test]
-fn checks_of_numbers_are_taken_out_with_their_edges_kept() {
+fn numeric_checks_are_removed_and_their_edges_kept() {
     let text = r#"node { name: "x" op: "Placeholder" } node { name: "check" op: "CheckNumerics" input: "x" }
         node { name: "stop" op: "StopGradient" input: "check" } node { name: "first" op: "Identity" input: "stop:0" }
         node { name: "y" op: "Relu" input: "first" } node { name: "kept" op: "Identity" input: "x" }
@@ -339,7 +339,7 @@ impl VariableValues for Twos {
 }
 
 #[test]
-fn constants_that_no_reader_takes_are_refused_before_they_are_made() {
+fn oversized_constants_are_refused_before_they_are_created() {
     let graph = graph("frozen_dense/source.pb");
     // Each of the two would fit.
     let gigabytes = Twos(3 << 29);

@@ -124,7 +124,7 @@ fn tags_are_a_set_and_errors_list_the_existing_ones() {
 }
 
 #[test]
-fn a_text_form_is_read_and_written() {
+fn models_in_text_form_are_read_and_written() {
     let folder = SavedModelFolder::open(case("text_form/model")).unwrap();
     let text = folder.message().to_text().unwrap();
     assert_eq!(&Message::from_text(&text).unwrap(), folder.message());
@@ -250,7 +250,7 @@ fn tensors_of_a_signature_must_exist() {
 }
 
 #[test]
-fn the_init_op_is_one_that_exists() {
+fn the_init_op_must_exist() {
     let named = |names: &[&str]| {
         let value = names.iter().map(|&name| name.to_owned()).collect();
         let nodes = CollectionDef { kind: Some(Collection::Nodes(NodeList { value })) };
@@ -335,7 +335,7 @@ fn a_text_that_ends_early_is_an_error() {
 }
 
 #[test]
-fn functions_and_nodes_that_need_themselves_are_errors() {
+fn cyclic_functions_and_nodes_are_errors() {
     // The wrapper of a signature calls itself instead of the model.
     let folder = changed("module_v2", |meta_graph| {
         let library = meta_graph.graph_def.as_mut().unwrap().library.as_mut().unwrap();
@@ -364,7 +364,7 @@ fn functions_and_nodes_that_need_themselves_are_errors() {
     assert!(error.to_string().contains("part of a cycle"), "{error}");
 }
 
-/// What a chain of errors says of the operation.
+/// The part of a chain of errors that is about the operation.
 trait InChain {
     fn op_type_in_chain(&self) -> Option<String>;
 }

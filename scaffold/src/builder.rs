@@ -236,7 +236,7 @@ impl ScaffoldBuilder {
         self.saved_objects([SavedObject::new(name, object)])
     }
 
-    /// As [`saved_object`](ScaffoldBuilder::saved_object), for several objects that exist, such as those with
+    /// Works as [`saved_object`](ScaffoldBuilder::saved_object), for several existing objects, such as those with
     /// [private state](SavedObject::with_state).
     pub fn saved_objects(mut self, objects: impl IntoIterator<Item = SavedObject>) -> Self {
         self.pieces.saved_objects.extend(objects);

@@ -58,7 +58,7 @@ impl Waiter for SystemWaiter {
     fn wait(&self, time: Duration, cancellation: &CancellationToken) -> Result<()> {
         // A time longer than the system can represent means forever.
         let deadline = Instant::now().checked_add(time);
-        // Guards only the sleep; the token itself says whether it was cancelled.
+        // Guards only the sleep; the token itself knows whether it was cancelled.
         let bell = Arc::new((Mutex::new(()), Condvar::new()));
         let ring = bell.clone();
         let _guard = cancellation.on_cancel(move || {

@@ -503,7 +503,7 @@ impl OpBuilder {
         Ok(outputs)
     }
 
-    /// Returns the number of outputs that the operation will have, as far as its attributes and lists of inputs say.
+    /// Returns the number of outputs that the operation will have, as far as its attributes and lists of inputs determine it.
     fn expected_outputs(&self, def: &'static OpDef) -> usize {
         let signature = def.signature();
         let is_list = |arg: &ArgDef| matches!(arg.arg_type, ArgType::Repeated(..) | ArgType::List(_));

@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 /// The files that the operations of a session may read and write: all, or those in some folders.
 ///
 /// A graph from elsewhere may hold operations such as `ReadFile` and `WriteFile`; with folders named, it cannot reach
-/// anything outside of them, neither through `..` nor through symbolic links. The check looks at the file system as it is
+/// anything outside of them, neither through `..` nor through symbolic links. The check considers the file system as it is
 /// when an operation runs; it does not defend against other programs that change it at the same moment.
 ///
 /// ```
@@ -195,7 +195,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     #[test]
-    fn paths_are_compared_by_where_they_lead() {
+    fn paths_are_compared_after_resolving_links() {
         let folder = tempfile::tempdir().unwrap();
         let (inside, outside) = (folder.path().join("in"), folder.path().join("out"));
         fs::create_dir_all(inside.join("deep")).unwrap();

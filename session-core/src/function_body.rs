@@ -38,7 +38,7 @@ pub struct Captures {
 /// replacement there, or `None` if it becomes an argument after all.
 pub type CaptureFn = fn(&Graph, &Output) -> Result<Option<Output>>;
 
-/// The attributes by which an argument that is a handle says the dtype and the shape of what the handle leads to.
+/// The attributes with the dtype and shape of the resource that a handle among the arguments refers to.
 pub const HANDLE_DTYPE: &str = "_handle_dtype";
 /// See [`HANDLE_DTYPE`].
 pub const HANDLE_SHAPE: &str = "_handle_shape";
@@ -62,7 +62,7 @@ thread_local! {
     static BUILDING: RefCell<Vec<Option<Graph>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Takes the last of the bodies away, also when building panics.
+/// Removes the innermost body when building ends, also when it panics.
 struct Entered;
 
 impl Entered {
@@ -145,7 +145,7 @@ impl Graph {
     }
 
     /// Builds what belongs to no body, such as variables, even while one is being built: until `build` returns, operations
-    /// are made in the graph whose handle says so.
+    /// are created in the graph that their handle belongs to.
     pub fn build_outside<R>(build: impl FnOnce() -> R) -> R {
         let _entered = Entered::new(None);
         build()

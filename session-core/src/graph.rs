@@ -45,7 +45,7 @@ pub(crate) struct Shared {
     /// True if some output must not be fed or some operation not fetched. Hardly any graph has one, and every
     /// run checks.
     restricted: AtomicBool,
-    /// Of the body of a function: its place in the graphs around it.
+    /// For the body of a function, its place in the graphs around it.
     pub(crate) nesting: Option<Nesting>,
 }
 
@@ -1062,7 +1062,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s_7_an_operation_can_bear_the_name_of_its_scope() {
+    fn s_7_an_operation_can_have_the_name_of_its_scope() {
         let graph = Graph::new();
         let scope = graph.scope("softmax");
         let inner = scope.undefined_op("Sub").finish();

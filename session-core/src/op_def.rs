@@ -107,7 +107,7 @@ pub enum ArgType {
     Fixed(DType),
     /// The dtype in this attribute.
     Attr(String),
-    /// As many tensors of one type as the attribute says.
+    /// A list of tensors of one type; the attribute holds their number.
     Repeated(String, Box<ArgType>),
     /// One tensor for each dtype in this attribute.
     List(String),
@@ -190,7 +190,7 @@ impl OpDef {
         self
     }
 
-    /// With a separate way into the bodies of functions. Without one, an output that a body uses is an argument of it.
+    /// Sets the function that brings outputs of the op into the bodies of functions. Without one, an output that a body uses becomes an argument of it.
     #[must_use]
     pub const fn captured_by(mut self, capture: CaptureFn) -> OpDef {
         self.capture = Some(capture);

@@ -19,7 +19,7 @@ pub struct Rewrite {
 }
 
 impl Operation {
-    /// Gives this operation another form, in which it may have further inputs and outputs: how gradients make a loop keep what
+    /// Replaces this operation by another form, which may have further inputs and outputs: how gradients make a loop keep what
     /// they need of its rounds. What uses it continues using it. Returns the operation as it is now; handles made before continue
     /// showing it as it was.
     ///

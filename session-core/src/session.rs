@@ -58,7 +58,7 @@ pub trait Session: Send + Sync {
         Vec::new()
     }
 
-    /// Exports the state, besides variables, that a resumed run needs to continue exactly, such as the state
+    /// Exports the state, other than variables, that a resumed run needs to continue exactly, such as the state
     /// of random operations: opaque bytes by key, which belong in a checkpoint. Empty by default.
     ///
     /// # Errors

@@ -50,7 +50,7 @@ fn graphs() -> (Graph, Graph) {
 }
 
 #[test]
-fn what_is_built_on_another_graph_is_a_build_error_with_its_place() {
+fn inputs_of_another_graph_are_a_build_error_with_its_place() {
     let check = |misuse: fn(&Graph, &Graph), who: &str| {
         let (graph, other) = graphs();
         misuse(&graph, &other);
@@ -109,7 +109,7 @@ fn what_is_built_on_another_graph_is_a_build_error_with_its_place() {
 }
 
 #[test]
-fn marks_of_one_graph_say_nothing_of_another() {
+fn marks_of_one_graph_have_no_effect_on_another() {
     let (graph, other) = graphs();
     let (x, update) = (graph.output("x:0").unwrap(), graph.operation("update").unwrap());
     graph.prevent_feeding(&x);
@@ -131,7 +131,7 @@ fn collections_take_elements_of_their_graph_only() {
     assert!(graph.collection_names().is_empty());
     other.add_to_collection(&keys::LOSSES, x).unwrap();
     const NOTES: CollectionKey<String> = CollectionKey::new("notes");
-    graph.add_to_collection(&NOTES, "others are not looked at".to_owned()).unwrap();
+    graph.add_to_collection(&NOTES, "others are not checked".to_owned()).unwrap();
 
     let info = OutputInfo { dtype: DType::Float32, shape: PartialShape::unknown(), is_ref: false };
     let export = |graph: &Graph| {

@@ -104,7 +104,7 @@ struct Tag {
 #[derive(Debug)]
 enum Points {
     Scalars(Vec<ScalarPoint>),
-    /// Of everything else, the steps only.
+    /// The steps of values of all other kinds.
     Steps(Vec<i64>),
 }
 

@@ -16,7 +16,7 @@ pub struct Audio {
     pub frames: i64,
     /// A sound file.
     pub encoded: Bytes,
-    /// Its MIME type, such as `audio/wav`.
+    /// The MIME type, such as `audio/wav`.
     pub content_type: String,
 }
 
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_are_not_audio_are_refused() {
+    fn bytes_that_are_not_audio_are_refused() {
         let zeros = |dims: &[usize]| Tensor::zeros(DType::Float32, dims).unwrap();
         for dims in [&[4][..], &[4, 0], &[0, 70_000], &[0, 40_000]] {
             let error = Audio::from_samples(&zeros(dims), 8000.0).unwrap_err();

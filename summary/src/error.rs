@@ -29,7 +29,7 @@ pub enum SummaryError {
     DType {
         /// `histogram`, `image`, `audio` or `tensor value`.
         what: &'static str,
-        /// Their type.
+        /// The dtype of the values.
         dtype: DType,
     },
     /// The tensor's shape cannot be summarised so.
@@ -37,7 +37,7 @@ pub enum SummaryError {
     Shape {
         /// `image` or `audio`.
         what: &'static str,
-        /// Its shape.
+        /// The shape of the tensor.
         shape: Shape,
         /// The rule that is broken.
         rule: &'static str,
@@ -63,7 +63,7 @@ pub enum SummaryError {
     /// A stored tensor's dtype is unknown.
     #[error("unknown dtype number {number}")]
     UnknownDType {
-        /// Its number.
+        /// The number of the dtype.
         number: i32,
     },
     /// A stored tensor's shape is not fully known, negative, or larger than its values can be filled up to.

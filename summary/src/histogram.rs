@@ -23,7 +23,7 @@ pub struct Histogram {
     pub max: f64,
     /// The number of values.
     pub num: f64,
-    /// Their sum.
+    /// The sum of the values.
     pub sum: f64,
     /// The sum of their squares.
     pub sum_squares: f64,
@@ -80,7 +80,7 @@ impl Finder {
 
 /// The counts of all buckets but the lowest, below the lowest double, which holds nothing.
 struct Counts {
-    /// In the order of the buckets.
+    /// The counts in the order of the buckets.
     counts: Vec<f64>,
     /// The first bucket above zero.
     zero: usize,
@@ -137,7 +137,7 @@ impl Histogram {
     ///
     /// # Errors
     /// [`SummaryError::NotFinite`]; [`SummaryError::DType`] for elements that are not real numbers, and
-    /// for the quantised, four- and eight-bit ones but `int8` and `uint8`. Bools count as 0 and 1.
+    /// for the quantized, four- and eight-bit ones but `int8` and `uint8`. Bools count as 0 and 1.
     pub fn of_tensor(tensor: &Tensor) -> Result<Histogram, SummaryError> {
         macro_rules! by_dtype {
             ($($dtype:ident: $type:ty => $to:expr),* $(,)?) => {
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_are_no_numbers_are_refused() {
+    fn nan_values_are_refused() {
         for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             let error = Histogram::of([1.0, value]).unwrap_err();
             assert!(matches!(error, SummaryError::NotFinite { position: 1, .. }));

@@ -161,7 +161,7 @@ pub(crate) fn tensor_number(tensor: &[u8]) -> Option<f64> {
     }
 }
 
-/// Refuses shapes of more or fewer elements than one, and those that say anything unusual.
+/// Refuses shapes that have another number of elements than one, and shapes with unknown fields.
 fn has_one_element(shape: &[u8]) -> Result<(), Malformed> {
     fields(shape, |field, value| match (field, value) {
         (2, Field::Bytes(dim)) => fields(dim, |field, value| match (field, value) {

@@ -58,7 +58,7 @@ impl Restarts {
         Restarts::default()
     }
 
-    /// Takes note of the next event, and returns the points before it that it makes void.
+    /// Observes the next event, and returns the points before it that it makes void.
     ///
     /// ```
     /// use summary::{Event, Restarts, Summary};
@@ -82,7 +82,7 @@ impl Restarts {
         }
     }
 
-    /// Takes note of a summary of this step with values of these tags, as [`observe`](Restarts::observe) does of one in an
+    /// Observes a summary of this step with values of these tags, as [`observe`](Restarts::observe) does of one in an
     /// event.
     ///
     /// ```
@@ -113,7 +113,7 @@ impl Restarts {
         restarts.then_some(VoidPoints { first_step: step, tags: None })
     }
 
-    /// Returns true if the files say where sessions start, which those of version 2 do.
+    /// Returns true if the files mark the starts of sessions, as those of version 2 do.
     fn has_starts(&self) -> bool {
         self.version.is_some_and(|version| version >= 2.0)
     }

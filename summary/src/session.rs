@@ -55,7 +55,7 @@ mod tests {
     use crate::EventWriter;
 
     #[test]
-    fn an_error_of_event_files_is_one_of_sessions() {
+    fn an_error_of_event_files_becomes_a_session_error() {
         fn in_a_hook() -> session_core::Result<()> {
             let folder = tempfile::tempdir()?;
             let file = folder.path().join("file");

@@ -62,7 +62,7 @@ impl StoredTensor {
         &self.0
     }
 
-    /// Decodes it. Missing values are filled up with the last one given, or zeros, as the format says.
+    /// Decodes the tensor. As the format requires, missing values repeat the last one, or are zeros if there is none.
     ///
     /// ```
     /// use summary::StoredTensor;

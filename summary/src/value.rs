@@ -58,9 +58,9 @@ pub struct SummaryMetadata {
 /// A viewer's plug-in and its own data of a tag.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PluginData {
-    /// Its name, such as `scalars`, `histograms`, `images`, `text`.
+    /// The name of the plug-in, such as `scalars`, `histograms`, `images`, `text`.
     pub name: String,
-    /// Its own message, most often empty.
+    /// The plug-in's own message, most often empty.
     pub content: Bytes,
 }
 

@@ -1,7 +1,7 @@
 //! What is written here is what TensorFlow writes and reads.
 //!
 //! Needs a Python with TensorFlow: the one that the environment variable `MONITORED_SESSION_TF_PYTHON`
-//! names, or `target/tensorflow/venv/bin/python` below the workspace's root. Without one the test says
+//! names, or `target/tensorflow/venv/bin/python` below the workspace's root. Without one the test reports
 //! that it was skipped.
 #![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
@@ -36,7 +36,7 @@ impl Numbers {
         (self.0 >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// From minus to plus ten to the power.
+    /// Returns numbers between minus and plus ten to the power.
     fn spread(&mut self, count: usize, power: i32) -> Vec<f64> {
         (0..count).map(|_| (self.next() - 0.5) * 10f64.powf(self.next() * f64::from(power))).collect()
     }

@@ -161,7 +161,7 @@ fn damaged_event_files_are_errors_or_end_early() {
 }
 
 #[test]
-fn lengths_are_limited_and_take_no_memory() {
+fn lengths_are_limited_before_memory_is_allocated() {
     // A good checksum over an absurd length: made by cutting a writer's header.
     let header = |length: u64| {
         let mut crc = RecordWriter::new(Vec::new());

@@ -98,7 +98,7 @@ fn s_367_s_368_every_kind_of_event_with_time_and_step() {
 }
 
 #[test]
-fn s_369_serialised_summaries_with_metadata_are_looked_into() {
+fn s_369_serialized_summaries_with_metadata_are_decoded() {
     let directory = tempfile::tempdir().unwrap();
     let writer = builder().open(&directory).unwrap();
     let text = Summary::from(Value::text("note", "hello"));
@@ -207,7 +207,7 @@ fn many_threads_share_a_short_queue() {
 }
 
 #[test]
-fn zero_waiting_and_zero_queue_still_work() {
+fn a_flush_interval_and_a_queue_of_zero_work() {
     let directory = tempfile::tempdir().unwrap();
     let writer = builder().max_queue(0).flush_every(Duration::ZERO).open(&directory).unwrap();
     (0..20).for_each(|step| writer.add_summary(scalar(0.0), step).unwrap());
@@ -298,7 +298,7 @@ fn a_suffix_stays_at_the_end_and_names_sort_in_the_order_of_writers() {
 }
 
 #[test]
-fn bytes_that_are_no_message_are_refused() {
+fn malformed_messages_are_refused() {
     let directory = tempfile::tempdir().unwrap();
     let writer = builder().open(&directory).unwrap();
     for nonsense in [&b"nonsense"[..], b"\xff\xff", b"<html>", b"\x0a\x05ab", b"{\"node\": []}"] {
@@ -320,7 +320,7 @@ fn bytes_that_are_no_message_are_refused() {
 }
 
 #[test]
-fn a_directory_that_cannot_be_made_is_an_error() {
+fn a_directory_that_cannot_be_created_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("file");
     std::fs::write(&file, b"").unwrap();
@@ -333,7 +333,7 @@ fn a_directory_that_cannot_be_made_is_an_error() {
 }
 
 #[test]
-fn s_374_q_61_one_writer_for_a_directory_however_it_is_written() {
+fn s_374_q_61_one_writer_for_all_spellings_of_a_directory() {
     let directory = tempfile::tempdir().unwrap();
     let run = directory.path().join("run");
     let cache = EventWriterCache::new();
@@ -371,7 +371,7 @@ fn s_374_q_61_an_unused_writer_is_dropped_and_the_next_has_its_own_graph() {
 }
 
 #[test]
-fn clearing_the_cache_closes_and_a_closed_writer_is_not_found_again() {
+fn clearing_the_cache_closes_its_writers_and_forgets_them() {
     let directory = tempfile::tempdir().unwrap();
     let cache = EventWriterCache::new();
     let one = cache.get(&directory).unwrap();

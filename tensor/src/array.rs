@@ -17,7 +17,7 @@ impl<T: Element, D: Dimension> From<Array<T, D>> for Tensor {
         } else {
             array.iter().copied().collect()
         };
-        Tensor::from_vec(values, shape).expect("an array has as many elements as its shape says")
+        Tensor::from_vec(values, shape).expect("an array has as many elements as its shape")
     }
 }
 
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn views_share_and_refuse() {
+    fn views_share_memory_or_are_refused() {
         let tensor = Tensor::from([[true, false]]);
         let view = tensor.as_ndarray::<bool>().unwrap();
         assert_eq!(view.shape(), [1, 2]);

@@ -450,7 +450,7 @@ mod tests {
     }
 
     #[test]
-    fn few_bytes_lie_in_the_buffer_itself() {
+    fn short_buffers_are_stored_inline() {
         let pool = BufferPool::new();
         for len in [0, 1, 8, INLINE, INLINE + 1] {
             let mut buffer = pool.buffer(len).unwrap();
@@ -467,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_bytes_are_shown_and_never_written() {
+    fn foreign_bytes_are_read_and_never_written() {
         let mut buffer = Buffer::foreign(*b"inline");
         assert_eq!(buffer.bytes(), b"inline");
         assert!(buffer.bytes_mut().is_none());
@@ -502,7 +502,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_larger_than_an_arena_are_alone() {
+    fn blocks_larger_than_an_arena_have_separate_allocations() {
         let pool = BufferPool::new();
         let buffer = pool.buffer(ARENA + 1).unwrap();
         assert_eq!(buffer.bytes().len(), ARENA + 1);

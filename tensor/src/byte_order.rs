@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn there_and_back() {
+    fn swapping_round_trips() {
         let a = Tensor::from([1.5f64, -2.0]);
         let bytes = a.to_le_bytes().unwrap().into_owned();
         assert_eq!(bytes[..8], 1.5f64.to_le_bytes());

@@ -65,9 +65,9 @@ pub enum TensorError {
         dtype: DType,
         /// The size of the elements in bytes.
         bytes: usize,
-        /// As in [`OutOfMemory`](TensorError::OutOfMemory).
+        /// The same as in [`OutOfMemory`](TensorError::OutOfMemory).
         free: Option<usize>,
-        /// As in [`OutOfMemory`](TensorError::OutOfMemory).
+        /// The same as in [`OutOfMemory`](TensorError::OutOfMemory).
         limit: Option<usize>,
     },
     /// A byte of a bool tensor is neither 0 nor 1.

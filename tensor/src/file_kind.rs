@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_ours_is_not_taken_for_something_else() {
+    fn files_of_this_project_are_not_mistaken_for_others() {
         for start in [
             &b"\x0a\xa9\x07\x12\x82"[..],
             b"node { name: \"c\" }",

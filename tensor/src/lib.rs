@@ -46,7 +46,7 @@
 //!
 //! # Byte order
 //!
-//! [`Tensor::as_bytes`] and [`Tensor::from_bytes`] speak in the machine's byte order. Whoever writes a
+//! [`Tensor::as_bytes`] and [`Tensor::from_bytes`] use the machine's byte order. A program that writes a
 //! file converts, most easily by [`Tensor::to_le_bytes`] and [`Tensor::from_le_bytes`]; the serde form is
 //! little-endian everywhere.
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -35,7 +35,7 @@ static TAKEN: AtomicUsize = AtomicUsize::new(0);
 /// The largest piece that the process allocates. The number stands alone, so the ordering is relaxed.
 static LARGEST: AtomicUsize = AtomicUsize::new(usize::MAX);
 
-/// The number of bytes that the program says the process may have. The number stands alone, so the ordering is relaxed.
+/// The number of bytes that the program assumes to be available. No other value depends on it, so the ordering is relaxed.
 static ASSUMED: AtomicUsize = AtomicUsize::new(usize::MAX);
 
 /// Limits each single allocation in the whole process to this many bytes, regardless of the available memory.
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_read_by_people() {
+    fn sizes_are_formatted_for_people() {
         let shown = [0, 1023, 1536, 24 << 30, usize::MAX].map(|bytes| Size(bytes).to_string());
         assert_eq!(shown, ["0 bytes", "1023 bytes", "1.5 KiB", "24.0 GiB", "16.0 EiB"]);
     }

@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_together_is_refused() {
+    fn incompatible_tensors_are_refused() {
         let a = Tensor::from([1i16, 2]);
         assert_eq!(Tensor::stack(&[]), Err(TensorError::NoTensors));
         assert_eq!(Tensor::concat_rows(&[]), Err(TensorError::NoTensors));

@@ -124,7 +124,7 @@ struct Float8 {
 /// The bit patterns that are not finite numbers.
 #[derive(PartialEq)]
 enum Specials {
-    /// As in IEEE 754: the highest exponent is infinity and NaN.
+    /// The special values of IEEE 754: the highest exponent is infinity and NaN.
     Ieee,
     /// All bits set is NaN, with either sign. There is no infinity.
     AllOnes,

@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_reaches_a_terminal_but_text() {
+    fn only_text_reaches_a_terminal() {
         let text = "a\x1b]0;x\x07\r\n\t\u{9b}31m\u{202e}b\u{2066}c\u{feff}\u{7f}";
         let shown = escaped(text).to_string();
         assert!(!shown.chars().any(is_unfit), "{shown:?}");
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_is_as_wide_as_asked() {
+    fn shown_text_has_the_requested_width() {
         assert_eq!(format!("[{:6}]", escaped("a\n")), "[a\\n   ]");
         assert_eq!(format!("{}", escaped(std::path::Path::new("x y").display())), "x y");
     }

@@ -55,7 +55,7 @@ fn prints_as_numpy_does() {
 }
 
 #[test]
-fn prints_what_numpy_has_not() {
+fn prints_values_that_numpy_lacks() {
     let halves: Vec<bf16> = [1.1, -2.0, 0.3].map(bf16::from_f32).to_vec();
     assert_eq!(Tensor::from(halves).to_string(), "[ 1.1 -2.   0.3]");
     let raw = |dtype, bytes: Vec<u8>| Tensor::from_bytes(dtype, [2], bytes).unwrap().to_string();

@@ -103,7 +103,7 @@ impl Process {
     pub(crate) fn line(&self) -> String {
         self.lines
             .recv_timeout(PATIENCE)
-            .unwrap_or_else(|error| panic!("{} says nothing: {error}", self.name))
+            .unwrap_or_else(|error| panic!("{} printed nothing: {error}", self.name))
     }
 
     /// Sends a line to the process.

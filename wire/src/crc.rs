@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_give_the_checksum_of_the_whole() {
+    fn the_checksum_of_pieces_is_that_of_the_whole() {
         let data: Vec<u8> = (0..1000u32).map(|i| (i * 7) as u8).collect();
         for cut in [0, 1, 8, 500, 999, 1000] {
             let (a, b) = data.split_at(cut);

@@ -28,7 +28,7 @@ pub(crate) fn check() -> Result<()> {
     if !problems.is_empty() {
         bail!("features:\n  {}", problems.join("\n  "));
     }
-    say(&format!("features: {FACADE} brings what its README and its {} crates say", built.len() - 1));
+    say(&format!("features: {FACADE} enables what its README and its {} crates document", built.len() - 1));
     Ok(())
 }
 

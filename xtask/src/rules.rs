@@ -15,7 +15,7 @@ of the rule. A Q marks a flaw of TensorFlow that is fixed here. `cargo xtask rul
 names of tests; `cargo xtask rules` reports outdated lines and rules without a test.
 ";
 
-/// A test that says in its name which rules it holds.
+/// A test whose name cites the rules that it checks.
 struct Cited {
     name: String,
     file: String,

@@ -21,7 +21,7 @@ impl Skipped {
         Ok(Skipped { list })
     }
 
-    /// Lets the tests of a command add themselves.
+    /// Makes the tests of a command report when they are skipped.
     pub(crate) fn collect(&self, command: &mut Command) {
         command.env("MONITORED_SESSION_SKIPPED", &self.list);
     }

@@ -59,7 +59,7 @@ impl Drop for Running {
     }
 }
 
-/// The program, and the numbers that say when to kill it.
+/// The program, and the numbers that determine when to kill it.
 struct Torture {
     program: PathBuf,
     /// The training, if it is a separate program.
@@ -160,7 +160,7 @@ impl Torture {
         Ok(())
     }
 
-    /// Lets a training run for so long and kills it with `SIGKILL`; whether it was still alive.
+    /// Lets a training run for a time and kills it with `SIGKILL`. Returns true if it was still alive.
     fn kill_after(&self, directory: &Path, pause: Duration) -> Result<bool> {
         let mut running = Running(self.training(directory).spawn()?);
         let begun = Instant::now();

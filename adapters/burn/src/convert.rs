@@ -31,7 +31,7 @@ pub(crate) fn dtype(dtype: BurnType) -> Result<DType, String> {
 /// Makes a tensor of a checkpoint.
 ///
 /// # Errors
-/// The errors of [`dtype`]; an error for bytes of another length than the shape says.
+/// The errors of [`dtype`]; an error if the number of bytes does not match the shape.
 pub(crate) fn from_burn(kind: BurnType, shape: &Shape, bytes: &[u8]) -> Result<Tensor, String> {
     let dims: Vec<usize> = shape.iter().copied().collect();
     Tensor::from_le_bytes(dtype(kind)?, dims, bytes.to_vec()).map_err(|error| error.to_string())

@@ -48,7 +48,7 @@ impl Mode {
 /// A tensor that was requested.
 #[derive(Clone, Copy)]
 struct Want<'a> {
-    /// Its place among the results.
+    /// The place of the tensor among the results.
     slot: usize,
     record: &'a Record,
     entry: &'a Entry,
@@ -127,7 +127,7 @@ fn many_whole(
     Ok(tensors)
 }
 
-/// Without memory nothing is known of the file.
+/// Returns the error for a lack of memory, which does not mean that the file is damaged.
 fn no_memory(reader: &BundleReader, error: TensorError) -> Error {
     Error::io("read", &reader.prefix)(std::io::Error::new(std::io::ErrorKind::OutOfMemory, error))
 }

@@ -61,7 +61,7 @@ impl ReadOptions {
     }
 
     /// Sets whether tensors show the mapped file instead of a copy of its bytes. Nothing is read from disk
-    /// before it is looked at (verification looks at all of it). Default: `false`.
+    /// before it is used (verification reads all of it). Default: `false`.
     ///
     /// The files must then not be changed while a tensor lives; renaming and deleting them is safe,
     /// and nothing else is ever done by this crate. Where a tensor's bytes do not lie aligned in the
@@ -115,7 +115,7 @@ pub struct BundleReader {
     pub(super) options: ReadOptions,
     index_crc: u32,
     index_len: u64,
-    /// In the order of their keys.
+    /// The records in the order of their keys.
     pub(super) records: Vec<Record>,
     /// Opened data files. Locked for the look-up and the opening of a file only.
     shards: Mutex<HashMap<u32, Arc<dyn ReadFile>>>,

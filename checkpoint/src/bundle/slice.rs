@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn signed_numbers_sort_as_their_bytes() {
+    fn encoded_signed_numbers_sort_as_their_bytes() {
         let mut values: Vec<i64> = (0..63).flat_map(|p| [1i64 << p, -(1i64 << p), (1i64 << p) - 1]).collect();
         values.extend([i64::MAX, i64::MIN, 0]);
         values.sort_unstable();
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn slices_outside_are_refused() {
+    fn slices_out_of_bounds_are_refused() {
         let shape = Shape::from([10, 4]);
         assert_eq!(TensorSlice::new([(8, Some(3)), (0, None)]).shape_within(&shape), None);
         assert_eq!(TensorSlice::new([(8, Some(2))]).shape_within(&shape), None);

@@ -92,7 +92,7 @@ pub(crate) fn data_blocks(file: &[u8]) -> Result<Vec<Handle>, TableError> {
     let (Some(metaindex), Some(index)) = (metaindex, take_handle(&mut handles)) else {
         return damaged("the footer cannot be parsed");
     };
-    // The metaindex is always empty; it is looked at so that damage in it does not go unseen.
+    // The metaindex is always empty. It is read so that damage in it does not go unnoticed.
     each_entry::<TableError>(&stored_block(file, metaindex)?, |_, _| Ok(()))?;
     let mut blocks = Vec::new();
     each_entry(&stored_block(file, index)?, |_, mut value| match take_handle(&mut value) {

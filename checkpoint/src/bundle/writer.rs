@@ -88,7 +88,7 @@ impl BundleOptions {
         self
     }
 
-    /// By which unfinished files are known.
+    /// Sets the mark by which unfinished files are recognized.
     pub(crate) fn mark(mut self, mark: Mark) -> Self {
         self.mark = mark;
         self

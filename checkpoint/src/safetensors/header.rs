@@ -22,7 +22,7 @@ pub(super) struct Entry {
 
 #[derive(Debug, Default)]
 pub(super) struct Header {
-    /// In the order of offsets.
+    /// The entries in the order of offsets.
     pub(super) entries: Vec<Entry>,
     pub(super) metadata: BTreeMap<String, String>,
 }

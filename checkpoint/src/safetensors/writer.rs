@@ -161,7 +161,7 @@ fn little_endian(item: &Item<'_>) -> Vec<u8> {
     bytes
 }
 
-/// By decreasing size of elements, then by name: every tensor is then aligned for its type.
+/// Sorts tensors by decreasing size of elements, then by name. Every tensor is then aligned for its type.
 fn ordered<'a>(tensors: &'a [(String, Tensor)], options: &SafetensorsOptions) -> Result<Vec<Item<'a>>> {
     let mut seen = HashSet::new();
     let mut items = Vec::with_capacity(tensors.len());

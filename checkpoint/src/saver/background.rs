@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-/// A save under way, or ended and not yet looked at.
+/// A save that is running, or that has ended and whose result was not taken yet.
 #[derive(Debug)]
 pub(super) struct Job {
     prefix: PathBuf,

@@ -237,7 +237,7 @@ impl Saver {
         background::finish(&mut self.job())
     }
 
-    /// Waits for the background save and gives up the lock on the folder. Dropping a saver does the
+    /// Waits for the background save and releases the lock on the folder. Dropping a saver does the
     /// same, but can only log an error.
     ///
     /// ```

@@ -155,7 +155,7 @@ impl SaverOptions {
         self
     }
 
-    /// Over how many data files the tensors are spread, evenly by size. Default: 1.
+    /// Sets the number of data files over which the tensors are spread, evenly by size. Default: 1.
     ///
     /// ```
     /// use checkpoint::SaverOptions;
@@ -239,7 +239,7 @@ impl SaverOptions {
         self
     }
 
-    /// Sets the clock that gives the time of a save. Default: the system's clock.
+    /// Sets the clock that a save takes its time from. Default: the system's clock.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
@@ -285,7 +285,7 @@ impl SaverOptions {
         self.lock
     }
 
-    /// Over how many data files the tensors are spread.
+    /// Returns the number of data files over which the tensors are spread.
     ///
     /// ```
     /// assert_eq!(checkpoint::SaverOptions::new().shard_count(), 1);
@@ -328,7 +328,7 @@ impl Default for SaveOptions {
 }
 
 impl SaveOptions {
-    /// Nothing besides the tensors.
+    /// Returns options that save nothing but the tensors.
     pub fn new() -> SaveOptions {
         SaveOptions::default()
     }

@@ -29,13 +29,13 @@ pub(super) struct Places {
 /// One folder of a saver.
 #[derive(Debug)]
 pub(super) struct Place {
-    /// As it was named last.
+    /// The path by which the caller named the folder last.
     pub(super) directory: PathBuf,
-    /// By which it is known.
+    /// The resolved path, by which the folder is recognized.
     canonical: PathBuf,
     /// Absent before the first save.
     pub(super) folder: Option<Arc<Folder>>,
-    /// True if its state file was looked at.
+    /// True if its state file was read.
     adopted: bool,
     /// Sorted from old to new.
     pub(super) kept: Vec<Kept>,
@@ -51,7 +51,7 @@ impl Places {
         Places { created, places: Vec::new() }
     }
 
-    /// Returns the place of a folder that is there.
+    /// Returns the place of an existing folder.
     pub(super) fn at(&mut self, storage: &dyn Storage, directory: &Path) -> Result<&mut Place> {
         let canonical = storage.canonical(directory).map_err(Error::io("find", directory))?;
         let known = self.places.iter().position(|place| place.canonical == canonical);
@@ -204,7 +204,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Takes what is not wanted off the list, writes the list, and deletes what may be deleted.
+    /// Removes checkpoints beyond the limits from the list, writes the list, and deletes the files that may be deleted.
     pub(super) fn let_go(&self, place: &mut Place, writing: &mut Writing<'_>) -> Result<()> {
         let unwanted = self.options.retention.prune(&mut place.kept, &mut place.last_preserved);
         for kept in unwanted {

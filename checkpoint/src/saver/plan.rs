@@ -32,7 +32,7 @@ pub struct RestorePlan {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PlannedVariable {
-    /// Its name.
+    /// The name of the variable.
     pub name: String,
     /// The name of its tensor in the checkpoint.
     pub stored_as: String,

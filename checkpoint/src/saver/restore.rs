@@ -286,7 +286,7 @@ pub(super) fn latest(
 
 enum Found {
     Restored(RestoreReport),
-    /// With those that are damaged.
+    /// No checkpoint; those that are damaged are listed.
     None(Vec<(PathBuf, Error)>),
 }
 

@@ -63,7 +63,7 @@ impl Kept {
 }
 
 impl Retention {
-    /// Takes what is no longer wanted off a list, which is sorted from old to new, and returns what is
+    /// Removes checkpoints beyond the limits from a list, which is sorted from old to new, and returns what is
     /// to be deleted. An entry that stays for good leaves the list without being deleted, and
     /// `last_preserved` becomes its time.
     pub(crate) fn prune(&self, list: &mut Vec<Kept>, last_preserved: &mut f64) -> Vec<Kept> {

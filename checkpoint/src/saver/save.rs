@@ -280,7 +280,7 @@ impl<'a> Item<'a> {
     }
 }
 
-/// In the order of names, as TensorFlow's saver writes them; parts of one variable in the order given.
+/// Sorts the tensors by name, as TensorFlow's saver writes them; parts of one variable stay in the given order.
 fn sorted(request: &Request) -> Vec<Item<'_>> {
     let whole = request.tensors.iter().map(|(name, tensor)| Item::Whole(name, tensor));
     let parts = request.slices.iter().map(|(slice, tensor)| Item::Part(slice, tensor));

@@ -42,7 +42,7 @@ pub trait SaveSource {
         Ok(Vec::new())
     }
 
-    /// Both at once, which is what a saver requests. A source whose tensors and parts must be of one
+    /// Returns tensors and slices together, which is what a saver requests. A source whose tensors and parts must be of one
     /// moment implements this too.
     ///
     /// # Errors
@@ -115,15 +115,15 @@ pub trait RestoreTarget {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct VariableSpec {
-    /// By which the target knows it.
+    /// The name by which the target knows the variable.
     pub name: String,
     /// The name under which it is stored. A map in the restore options comes after this one.
     pub key: String,
     /// The type of its elements.
     pub dtype: DType,
-    /// Its shape, if it is known.
+    /// The shape of the variable, if it is known.
     pub shape: Option<Shape>,
-    /// If it is a part of a partitioned variable: that one's shape, and which part.
+    /// For a part of a partitioned variable, the shape of the whole variable, and the part.
     pub slice: Option<(Shape, TensorSlice)>,
 }
 

@@ -47,7 +47,7 @@ pub struct CheckpointState {
     pub notes: Vec<Note>,
 }
 
-/// A saver's notes on one checkpoint, besides its path and time.
+/// A saver's notes on one checkpoint, in addition to its path and time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Note {
     /// The prefix, as in the list of paths.

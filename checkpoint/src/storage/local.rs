@@ -97,7 +97,7 @@ impl Storage for LocalStorage {
     }
 }
 
-/// Returns a file past the page cache; `None` where the system has no such thing.
+/// Opens a file without the page cache. Returns `None` where the system does not support that.
 #[cfg(all(target_os = "linux", feature = "mmap"))]
 fn direct(path: &Path) -> io::Result<Option<Box<dyn WriteFile>>> {
     match super::direct::DirectFile::create(path) {

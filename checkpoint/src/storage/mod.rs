@@ -42,7 +42,7 @@ pub trait Storage: fmt::Debug + Send + Sync {
     /// As reported by the system; `NotFound` when the folder is not there.
     fn create(&self, path: &Path, hint: WriteHint) -> io::Result<Box<dyn WriteFile>>;
 
-    /// Gives a file another name in the same folder, at once and in place of a file that has it.
+    /// Renames a file within its folder atomically, replacing a file with the new name.
     ///
     /// # Errors
     /// As reported by the system.
@@ -119,7 +119,7 @@ pub trait ReadFile: fmt::Debug + Send + Sync {
     /// As reported by the system; `UnexpectedEof` when the file ends before.
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
 
-    /// Returns the whole file as memory, read from disk only where it is looked at.
+    /// Returns the whole file as memory, read from disk only where it is accessed.
     ///
     /// # Errors
     /// As reported by the system; `Unsupported` when this storage cannot do it.
@@ -177,7 +177,7 @@ impl WriteHint {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct FileInfo {
-    /// Its length in bytes.
+    /// The length of the file in bytes.
     pub len: u64,
     /// The time of the last write.
     pub modified: SystemTime,

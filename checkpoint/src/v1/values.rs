@@ -5,9 +5,9 @@ use wire::message::{Malformed, Value, fields, put_varint, take_varint64};
 
 /// The encoding of the elements of a dtype.
 enum Encoding {
-    /// As they are, each with the bytes of its dtype.
+    /// Plain elements, each with the bytes of its dtype.
     Fixed,
-    /// As varints, of which this number of bytes counts.
+    /// Varints, of which this number of bytes counts.
     Varint(usize),
     Strings,
 }

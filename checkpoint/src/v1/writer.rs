@@ -35,7 +35,7 @@ impl V1Writer {
     /// Adds a whole tensor.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a name that is there already; [`Error::UnsupportedDType`] for a dtype that the format does
+    /// [`Error::Invalid`] for a name that was added before; [`Error::UnsupportedDType`] for a dtype that the format does
     /// not have.
     pub fn add(&mut self, name: &str, tensor: &Tensor) -> Result<()> {
         self.add_slice(name, tensor.shape(), &TensorSlice::whole(tensor.shape().rank()), tensor)

@@ -1,6 +1,6 @@
 //! Bars and lines.
 //!
-//! The crate `indicatif` does not take this over: its templates cut a line at its end, while here the bar gives way before
+//! The crate `indicatif` does not take this over: its templates cut a line at its end, while here the bar is dropped before
 //! the speed and the tensors do (`line`), so that it would be given finished lines; and a bar of its that is dropped before
 //! it is finished draws itself again, below whatever was printed since. What is left, one line that is cleared and written
 //! again, is shorter than the code that would keep `indicatif` from drawing.
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_is_redrawn_and_left_once() {
+    fn a_bar_is_redrawn_and_stays_once() {
         let (mut display, printer, terminal) = bar();
         display.show(&line(1));
         display.show(&line(2));

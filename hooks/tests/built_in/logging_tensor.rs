@@ -83,7 +83,7 @@ fn s_336_begin_resets_the_hook() {
 }
 
 #[test]
-fn s_338_a_formatter_makes_the_text() {
+fn s_338_a_formatter_returns_the_text() {
     let (program, lines) = (Program::new(), Lines::default());
     program.set(&program.loss, 0.5f32);
     let hook = LoggingTensorHook::every_n_iter(1).tensor("loss", &program.loss).sink(lines.sink());

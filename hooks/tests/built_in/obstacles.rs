@@ -28,7 +28,7 @@ fn refused(name: &str, make: &dyn Fn(&Program, &Path) -> Box<dyn SessionRunHook>
 }
 
 #[test]
-fn folders_in_the_places_of_files() {
+fn folders_where_files_are_expected() {
     let saver = |_: &Program, folder: &Path| -> Box<dyn SessionRunHook> {
         Box::new(CheckpointSaverHook::every_steps(folder, 1))
     };
@@ -57,7 +57,7 @@ fn folders_in_the_places_of_files() {
 }
 
 #[test]
-fn a_graph_that_is_not_written_is_not_in_the_way() {
+fn a_graph_that_is_not_written_needs_no_folder() {
     let (program, folder) = (Program::new(), tempfile::tempdir().unwrap());
     fs::create_dir(folder.path().join("graph.pbtxt")).unwrap();
     let mut hook = CheckpointSaverHook::every_steps(folder.path(), 1).save_graph_def(false);

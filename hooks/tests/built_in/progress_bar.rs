@@ -26,7 +26,7 @@ fn lines_are_printed_without_a_terminal() {
 }
 
 #[test]
-fn the_end_is_that_of_the_stop_hook_wherever_it_is_in_the_list() {
+fn the_bar_ends_at_the_target_of_the_stop_hook() {
     for first in [true, false] {
         let (program, lines, clock) = (Program::new().at(2), Lines::default(), HandClock::new());
         let progress = ProgressBarHook::new().sink(lines.sink()).clock(clock.clone());
@@ -66,7 +66,7 @@ fn the_last_line_has_the_values_of_the_last_run() {
 }
 
 #[test]
-fn errors_and_recoveries_are_survived() {
+fn the_bar_survives_errors_and_recoveries() {
     let (program, lines, clock) = (Program::new(), Lines::default(), HandClock::new());
     let hook = ProgressBarHook::default().sink(lines.sink()).clock(clock.clone());
     let mut driver = program.start(hook);

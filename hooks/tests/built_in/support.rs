@@ -131,7 +131,7 @@ pub(crate) fn output(graph: &Graph, name: &str, dtype: DType) -> Output {
     graph.undefined_op("Value").name(name).described_output(info).finish_output()
 }
 
-/// Calls hooks in the order that the trait's documentation gives.
+/// Calls hooks in the order that the trait documents.
 pub(crate) struct Driver<'a> {
     pub(crate) program: &'a Program,
     pub(crate) hooks: Vec<Box<dyn SessionRunHook>>,

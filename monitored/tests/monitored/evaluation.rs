@@ -81,7 +81,7 @@ fn an_evaluation_uses_no_dropout_and_updates_no_statistics() {
 }
 
 #[test]
-fn both_ways_give_the_same_training() {
+fn both_apis_train_the_same() {
     let (twice, _, _) = trained(built_twice, false);
     let (flag, _, _) = trained(with_a_flag, false);
     assert_eq!(twice[0], flag[0], "the same beginning");

@@ -254,7 +254,7 @@ fn a_signal_saves_the_step_and_ends() {
 }
 
 #[test]
-fn who_only_looks_at_a_metric_makes_no_step() {
+fn a_run_that_only_fetches_a_metric_makes_no_step() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let values = seen.clone();
     let hook = ClosureHook::new("Looking").after_run(move |context, _| {

@@ -110,7 +110,7 @@ fn hooks_are_timed() {
     });
     let mut session = SingularMonitoredSession::builder(&graph).hook(idle).hook(busy).build().unwrap();
     session.run(&train_op, ()).unwrap();
-    assert!(session.hook_timings().is_empty(), "the first run is not looked at");
+    assert!(session.hook_timings().is_empty(), "the first run is not timed");
     (0..200).for_each(|_| session.run(&train_op, ()).unwrap());
     let timings = session.hook_timings();
     assert_eq!([&*timings[0].hook, &timings[1].hook], ["idle", "busy"]);

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 
-/// Records calls, and does what the script says at them.
+/// Records calls, and acts on them as the script requires.
 struct Player {
     events: Vec<Json>,
     trace: Vec<String>,
@@ -100,7 +100,7 @@ impl Traced {
     fn run(&self, callback: &str, context: &mut SessionRunContext<'_>) -> Result<()> {
         let deed = self.call(callback);
         if deed.stop {
-            context.request_stop("the script says so");
+            context.request_stop("the script requires it");
         }
         deed.error.map_or(Ok(()), Err)
     }

@@ -335,7 +335,7 @@ pub fn gather(params: impl AsOutput, indices: impl AsOutput) -> Output {
     gather_along(params, indices, 0)
 }
 
-/// Returns the entries of `params` along an axis that the integers `indices` name; the axis gives way to the axes of
+/// Returns the entries of `params` along an axis that the integers `indices` name; the axis is replaced by the axes of
 /// `indices`.
 ///
 /// ```
@@ -519,8 +519,8 @@ pub fn tensor_scatter_max(tensor: impl AsOutput, indices: impl AsOutput, updates
     builder.input(indices).input(updates).finish_output()
 }
 
-/// For each index a vector of `depth` numbers along a new last axis: 1 at the index, 0 elsewhere. An index outside
-/// gives zeros only.
+/// Returns for each index a vector of `depth` numbers along a new last axis: 1 at the index, 0 elsewhere. For an index
+/// out of range, all numbers are 0.
 ///
 /// ```
 /// use ops::array;

@@ -225,10 +225,10 @@ fn joined_axes(tensor: &Output, axes: usize) -> Output {
 /// The position of a value among equal values, for [`searchsorted`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Side {
-    /// Before all equal elements.
+    /// The place before all equal elements.
     #[default]
     Left,
-    /// After all equal elements.
+    /// The place after all equal elements.
     Right,
 }
 

@@ -12,7 +12,7 @@ list! {
     s_37_unfetchable_outputs_are_refused
 }
 
-/// S-30: a tensor and a variable give values, an operation returns nothing, a name means either.
+/// S-30: a tensor and a variable return values, an operation returns nothing, a name stands for any of them.
 pub fn s_30_every_kind_of_leaf(engine: &dyn Engine) {
     let graph = Graph::new();
     let c = constant(&graph.named("c"), [1.0f32, 2.0]);

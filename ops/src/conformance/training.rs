@@ -92,7 +92,7 @@ pub fn moving_averages_follow(engine: &dyn Engine) {
     assert_close(&session.run(&shadow, ()).unwrap(), &[3.9]);
 }
 
-/// Metrics add up over runs; their updates give the value with the batch.
+/// Metrics add up over runs; their updates return the value with the batch.
 pub fn metrics_accumulate_over_batches(engine: &dyn Engine) {
     let graph = Graph::new();
     let labels = placeholder(&graph.named("labels"), DType::Int64, [None]);

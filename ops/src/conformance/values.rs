@@ -24,7 +24,7 @@ fn seeded(graph: &Graph) -> [Output; 5] {
     ]
 }
 
-/// Equal seeds give the numbers that TensorFlow returns on a CPU, run after run.
+/// Equal seeds yield the numbers that TensorFlow draws on a CPU, run after run.
 pub fn random_numbers_are_tensorflows(engine: &dyn Engine) {
     let graph = Graph::new();
     let outputs = seeded(&graph);

@@ -143,7 +143,7 @@ pub fn rows_can_be_changed(engine: &dyn Engine) {
     assert_eq!(session.run(&v, ()).unwrap(), Tensor::from([[11.0f32, 21.0], [7.0, 8.0], [104.0, 205.0]]));
 }
 
-/// S-330, S-380: the read that hooks share gives the step before the run, whatever counts it up.
+/// S-330, S-380: the read that hooks share returns the step before the run, whichever operation increments it.
 pub fn s_330_s_380_the_step_is_read_before_it_is_incremented(engine: &dyn Engine) {
     let graph = Graph::new();
     let step = create_global_step(&graph);

@@ -69,7 +69,7 @@ pub fn cond<S: Structure>(
 /// ```
 ///
 /// # Panics
-/// Without any branch: nothing says what the results are.
+/// Fails without any branch, because the results are then unknown.
 #[track_caller]
 pub fn switch_case<'a, S: Structure>(
     branch_index: impl AsOutput,
@@ -107,7 +107,7 @@ pub fn switch_case<'a, S: Structure>(
 /// ```
 ///
 /// # Panics
-/// Without any branch: nothing says what the results are.
+/// Fails without any branch, because the results are then unknown.
 #[track_caller]
 pub fn case<'a, S: Structure + 'a>(
     pred_fn_pairs: Vec<(Output, Branch<'a, S>)>,

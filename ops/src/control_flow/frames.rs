@@ -102,7 +102,7 @@ fn ref_select_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Two, as TensorFlow says in graph files: its first stacks had handles of two strings.
+/// The number of elements of a handle of a stack: two, as in graph files of TensorFlow, whose first stacks had handles of two strings.
 fn stack_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     context.set(0, PartialShape::from([2]));
     Ok(())

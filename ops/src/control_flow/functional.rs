@@ -49,7 +49,7 @@ op_defs! {
         .shape(shapes::unchanged_all);
 }
 
-/// Gives the outputs the shapes that the attribute states, if it states any.
+/// Sets the shapes of the outputs to those of the attribute, if it has any.
 fn output_shapes(context: &mut ShapeContext<'_>) -> Result<()> {
     let declared = context.attr("output_shapes").and_then(|shapes| shapes.as_shapes()).unwrap_or_default();
     if declared.len() == context.outputs() {

@@ -125,7 +125,7 @@ pub fn while_loop<S: Structure>(
 /// use ops::{OutputExt, array::{concat, constant}};
 /// use session_core::{Graph, PartialShape};
 /// let graph = Graph::new();
-/// // A vector that grows needs an invariant that says so.
+/// // A vector that grows needs an invariant with an unknown size.
 /// let options = WhileOptions::new().shape_invariants([PartialShape::scalar(), PartialShape::from([None])]);
 /// let (_, powers) = while_loop_with(
 ///     &graph,
@@ -187,7 +187,7 @@ pub(super) struct Loop<'s> {
 
 impl Loop<'_> {
     /// Builds it of variables of these dtypes and first shapes. The body may add arguments, which become further variables:
-    /// with what they begin may depend on what a round gives, so `initial` is asked last.
+    /// because their initial values may depend on the result of an iteration, `initial` is called last.
     pub(super) fn build(
         self,
         variables: Vec<(DType, PartialShape)>,
@@ -287,7 +287,7 @@ fn arguments(dtypes: &[DType], shapes: &[PartialShape]) -> Vec<(String, DType, P
     numbers.into_iter().chain(variables).collect()
 }
 
-/// Returns true if a shape says everything that another one says.
+/// Returns true if a shape is at least as specific as another one, and compatible with it.
 fn is_at_least(shape: &PartialShape, other: &PartialShape) -> bool {
     shape.merge(other).is_some_and(|merged| merged == *shape)
 }

@@ -223,7 +223,7 @@ impl Walk<'_> {
             |results| {
                 let results = results.iter().skip(first.len());
                 let lists = results.map(|list| {
-                    // The body's results are lists that a write gives: of that value's dtype and shape.
+                    // The body's results are lists that a write returned: of that value's dtype and shape.
                     let value = list.operation().input(2);
                     TensorArray::new(inner.graph(), value.dtype(), &number, value.shape().clone())
                 });

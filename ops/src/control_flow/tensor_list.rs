@@ -63,7 +63,7 @@ fn handles(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The shape of elements that an input says.
+/// Returns the shape of elements that an input holds.
 fn element_shape(context: &ShapeContext<'_>, index: usize) -> Result<PartialShape> {
     match context.inputs().get(index) {
         Some(input) if input.shape().rank() != Some(0) => shape_from(input),

@@ -15,7 +15,7 @@ pub(crate) fn scalars<const INPUTS: u32>(context: &mut ShapeContext<'_>) -> Resu
     scalar(context)
 }
 
-/// Gives the outputs, the components of an element, the shapes in the attribute `output_shapes`.
+/// Sets the shapes of the outputs, the components of an element, to those of the attribute `output_shapes`.
 pub(crate) fn components(context: &mut ShapeContext<'_>) -> Result<()> {
     let shapes = context.attr("output_shapes").and_then(AttrValue::as_shapes).unwrap_or_default();
     if shapes.len() != context.outputs() {

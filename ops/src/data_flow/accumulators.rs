@@ -82,7 +82,7 @@ fn rows_taken(context: &mut ShapeContext<'_>) -> Result<()> {
 /// The reduction of the collected gradients to one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reduction {
-    /// Their mean; of rows, of those that there were for each index.
+    /// The mean of the gradients. For rows, the mean of those with the same index.
     #[default]
     Mean,
     /// The sum of the gradients.

@@ -35,9 +35,9 @@ impl From<Vec<DType>> for Dtypes {
 /// vector, or tuple; or, for queues with named components, pairs of name and value.
 #[derive(Clone, Debug)]
 pub enum Components {
-    /// In the order of the queue's declaration.
+    /// Components in the order of the queue's declaration.
     Listed(Vec<Value>),
-    /// By name, in any order.
+    /// Components by name, in any order.
     Named(Vec<(String, Value)>),
 }
 

@@ -8,13 +8,13 @@ use session_core::{
     AsOutput, DType, Error, Graph, OpBuilder, OpDef, Operation, Output, PartialShape, Result, ShapeContext,
 };
 
-/// Of the operations that return values.
+/// The attributes of the operations that return values.
 const ATTRS: &str = "capacity: int >= 0 = 0, memory_limit: int >= 0 = 0, dtypes: list(type) >= 1, container: string = \"\", \
                      shared_name: string = \"\"";
-/// Of what tells or changes the area as a whole.
+/// The attributes of operations that query or change the area as a whole.
 const SIZED: &str = "capacity: int >= 0 = 0, memory_limit: int >= 0 = 0, dtypes: list(type), container: string = \"\", \
                      shared_name: string = \"\"";
-/// Of what puts values in.
+/// The attributes of operations that put values in.
 const PUT: &str = "capacity: int >= 0 = 0, memory_limit: int >= 0 = 0, dtypes: list(type), fake_dtypes: list(type) >= 1, \
                    container: string = \"\", shared_name: string = \"\"";
 

@@ -27,7 +27,7 @@ impl Trace {
         Trace::with_names(graph, arguments, |body, arguments| build(body, arguments))
     }
 
-    /// As [`of`](Trace::of), with names of the arguments, to which building may add more.
+    /// Works as [`of`](Trace::of), with names of the arguments, to which building may add more.
     pub(crate) fn with_names(
         graph: &Graph,
         arguments: impl IntoIterator<Item = (String, DType, PartialShape)>,

@@ -17,7 +17,7 @@ pub(crate) fn shape_of(tensor: &Output) -> Ints {
 }
 
 /// Returns the gradient of an input that was broadcast against `others` (none when it was broadcast to a shape), from
-/// the gradient of the result. Costs nothing where the static shapes say that nothing was repeated.
+/// the gradient of the result. Costs nothing where the static shapes prove that nothing was repeated.
 pub(crate) fn sum_to_input(grad: &Output, input: &Output, others: &[&Output]) -> Output {
     match repeated_axes(grad.shape(), input.shape(), others) {
         Some(axes) => sum_over(grad, input, &axes),
@@ -83,7 +83,7 @@ fn sum_over_computed(grad: &Output, input: &Output) -> Output {
     reshape(reduce_sum(grad, &axes), &input_shape)
 }
 
-/// Returns the number that a gradient is everywhere, as a scalar, when the graph says so.
+/// Returns the value of a gradient as a scalar if the graph shows that all its elements are equal.
 pub(crate) fn spread_scalar(grad: &Output) -> Option<Output> {
     let op = grad.operation();
     let source = match op.op_type() {

@@ -72,7 +72,7 @@ impl IndexedSlices {
     }
 }
 
-/// As many rows as there are, of the sizes that those of the whole have.
+/// Returns the shape of rows, with an unknown number of rows and the row sizes of the whole tensor.
 fn row_sizes(whole: &Output) -> Option<Vec<i64>> {
     let row = whole.shape().range(1, whole.shape().rank()?).to_shape()?;
     Some(std::iter::once(-1).chain(row.iter().map(|&size| i64::try_from(size).unwrap_or(i64::MAX))).collect())

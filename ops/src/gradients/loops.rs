@@ -43,7 +43,7 @@ struct Variables {
 }
 
 impl Variables {
-    /// Those that results depend on whose gradients are given; `None` if there is none.
+    /// Returns the variables on which the results with gradients depend; `None` if there are none.
     fn of(work: &Work, grads: &[Option<Output>]) -> Option<Variables> {
         let count = work.arguments.len();
         let flow = |j: &usize| flows(work.results[*j].dtype());
@@ -102,7 +102,7 @@ impl Round {
             let zeros = || work.zeros(argument, argument.dtype(), Some(given));
             results.push(found[j].clone().unwrap_or_else(zeros));
         }
-        // Handles of other things than variables have no gradients.
+        // Handles of other resources than variables have no gradients.
         variables.handles.retain(|&j| found[j].is_some());
         for &j in &variables.handles {
             let Some(found) = found[j].clone() else { continue };
@@ -126,9 +126,9 @@ impl Round {
 /// The way in which the iterations of a loop are counted.
 #[derive(Clone, Copy, PartialEq)]
 enum Counter {
-    /// By its first variable.
+    /// The loop is recognized by its first variable.
     First,
-    /// Not yet.
+    /// Not recognized yet.
     None,
 }
 

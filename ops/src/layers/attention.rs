@@ -80,7 +80,7 @@ impl AttentionOptions {
     }
 }
 
-/// Lets each of the queries `[batch, queries, depth]` look at the values `[batch, values, depth]` by `num_heads` heads, whose keys
+/// Lets each of the queries `[batch, queries, depth]` attend to the values `[batch, values, depth]` with `num_heads` heads, whose keys
 /// have `key_dim` numbers: `softmax(q kᵀ / sqrt(key_dim)) v` for each, joined and projected.
 ///
 /// Its scope is `multi_head_attention` with the variables `query`, `key` and `value` (kernels `[depth, heads, key_dim]`, biases `[heads,

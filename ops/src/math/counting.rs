@@ -27,7 +27,7 @@ op_defs! {
         .not_differentiable();
 }
 
-/// Returns a vector of as many numbers as the scalar input says.
+/// Returns a vector whose length is the scalar input.
 fn sized_by(context: &ShapeContext<'_>, index: usize) -> Result<PartialShape> {
     shapes::must_be_scalar(context, index)?;
     let size = shapes::int(context, index).map(|size| {

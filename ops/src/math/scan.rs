@@ -39,7 +39,7 @@ fn scan_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Along the axis of another scan, with its flags; `reverse` the other way round.
+/// Builds a scan along the axis of another one, with its flags except for `reverse`, which is inverted.
 fn scan_back(def: &'static OpDef, op: &Operation, x: &Output) -> Output {
     let flag = |name: &str| op.attr(name).and_then(AttrValue::as_bool).unwrap_or(false);
     let builder = x.graph().op(def).input(x).input(op.input(1));
@@ -50,7 +50,7 @@ fn cumsum_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Optio
     Ok(vec![grads[0].as_ref().map(|grad| scan_back(&CUMSUM, op, grad)), None])
 }
 
-/// As TensorFlow's: right unless an element is 0.
+/// Builds TensorFlow's gradient, which is correct unless an element is 0.
 fn cumprod_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let gradient = |grad: &Output| {
         let sum = scan_back(&CUMSUM, op, &mul(conj_of(&op.output(0)), grad));

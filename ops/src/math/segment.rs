@@ -106,7 +106,7 @@ op_defs! {
     SPARSE_SEGMENT_SQRT_N_GRAD_V2: sparse_rows("SparseSegmentSqrtNGradV2");
 }
 
-/// As many rows as different indices, which only running tells.
+/// Sets the shape of the result: a row for each different index, whose number is only known at run time.
 fn used_rows_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let gradient = shapes::at_least_rank(context, 0, 1)?;
     let rows = if gradient.rank().is_some() { gradient.with_dim(0, None) } else { gradient };

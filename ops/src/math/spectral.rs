@@ -71,7 +71,7 @@ pub(super) fn svd_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Only the lower triangle is looked at, so that has the gradients.
+/// Only the lower triangle is read, so only that has gradients.
 fn eigen_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     check_real(op)?;
     if grads.iter().all(Option::is_none) {
@@ -160,7 +160,7 @@ fn svd_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<O
 }
 
 /// Returns the eigenvalues of symmetric matrices, which rise, and the eigenvectors, as columns: `(e, v)`. Only the lower
-/// triangles are looked at.
+/// triangles are read.
 ///
 /// ```
 /// # use session_core::{DType, Graph};

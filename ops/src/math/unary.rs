@@ -22,7 +22,7 @@ const fn step(name: &'static str, attrs: &'static str) -> OpDef {
     OpDef::new(name, "x: T -> y: T").attrs(attrs).shape(unchanged).not_differentiable()
 }
 
-/// Of `y`, the value of a function, and `dy`, the gradient of that: the gradient of the argument.
+/// Defines an op that computes the gradient of the argument of a function from `y`, the value of the function, and `dy`, its gradient.
 const fn backward(name: &'static str, gradient: GradientFn) -> OpDef {
     OpDef::new(name, "y: T, dy: T -> z: T").attrs(INEXACT).shape(shapes::same).gradient(gradient)
 }
@@ -292,7 +292,7 @@ fn polygamma_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Op
 
 // Gradients of gradients. In each, `y` is the function's value and `dy` was the gradient that came in.
 
-/// Of what one of the gradient operations got and gets: `(grad, y, dy)`.
+/// Returns the inputs and the incoming gradient of a gradient operation: `(grad, y, dy)`.
 fn second(
     op: &Operation,
     grads: &[Option<Output>],

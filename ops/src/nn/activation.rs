@@ -19,12 +19,12 @@ const fn activation(name: &'static str, attrs: &'static str, gradient: GradientF
     OpDef::new(name, "features: T -> activations: T").attrs(attrs).shape(unchanged).gradient(gradient)
 }
 
-/// Of the gradient of an activation and of its argument: the gradient of the argument.
+/// Defines an op that computes the gradient of the argument from the gradient of an activation and its argument.
 const fn by_argument(name: &'static str, attrs: &'static str) -> OpDef {
     OpDef::new(name, "gradients: T, features: T -> backprops: T").attrs(attrs).shape(shapes::same)
 }
 
-/// Of the gradient of an activation and of its value: the gradient of the argument.
+/// Defines an op that computes the gradient of the argument from the gradient of an activation and its value.
 const fn by_value(name: &'static str) -> OpDef {
     OpDef::new(name, "gradients: T, outputs: T -> backprops: T").attrs(FLOAT).shape(shapes::same)
 }

@@ -114,7 +114,7 @@ fn conv_shape(context: &mut ShapeContext<'_>, rank: usize) -> Result<()> {
     Ok(())
 }
 
-/// Gives the output the input's shape with the number of windows along rows and columns.
+/// Sets the shape of the output to that of the input, with the number of windows along rows and columns.
 fn moved(
     context: &ShapeContext<'_>,
     input: &PartialShape,

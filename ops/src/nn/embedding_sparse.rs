@@ -144,7 +144,7 @@ fn weighted(
     }
 }
 
-/// Returns rows of at most this norm.
+/// Scales rows down to at most this norm.
 fn limited(rows: &Output, limit: f64) -> Output {
     let axes: Vec<i64> = (1..rows.shape().rank().unwrap_or(2) as i64).collect();
     let squares = reduce_sum(square(rows), keep_dims(axes));

@@ -186,11 +186,11 @@ pub fn local_response_normalization(input: impl AsOutput, options: LocalResponse
 /// The interpolation method for resizing images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResizeMethod {
-    /// Between the four nearest elements; the result is `float32`.
+    /// Interpolates between the four nearest elements; the result is `float32`.
     Bilinear,
     /// The nearest element.
     NearestNeighbor,
-    /// Between the sixteen nearest elements, by a cubic polynomial; the result is `float32`.
+    /// Interpolates between the sixteen nearest elements, by a cubic polynomial; the result is `float32`.
     Bicubic,
     /// The mean over the area that an element of the result covers; the result is `float32`.
     Area,

@@ -15,7 +15,7 @@ pub enum DataFormat {
 }
 
 impl DataFormat {
-    /// As attributes have it.
+    /// Returns the name in attributes.
     pub(crate) fn name(self) -> &'static str {
         match self {
             DataFormat::Nhwc => "NHWC",
@@ -23,7 +23,7 @@ impl DataFormat {
         }
     }
 
-    /// As attributes of operations over volumes have it, and otherwise those over images.
+    /// Returns the name in attributes of operations over volumes (three spatial dimensions), or over images.
     pub(crate) fn name_for(self, spatial: usize) -> &'static str {
         match (self, spatial) {
             (DataFormat::Nhwc, 3) => "NDHWC",
@@ -87,12 +87,12 @@ pub enum Padding {
     Same,
     /// Windows lie wholly within.
     Valid,
-    /// These numbers of zeros before and after the rows, and before and after the columns.
+    /// Numbers of zeros before and after the rows, and before and after the columns.
     Explicit([[i64; 2]; 2]),
 }
 
 impl Padding {
-    /// As attributes have it: the name, and the explicit numbers for all axes.
+    /// Returns the values of the attributes: the name, and the explicit numbers for all axes.
     pub(crate) fn attrs(self, format: DataFormat) -> (&'static str, Vec<i64>) {
         match self {
             Padding::Same => ("SAME", Vec::new()),
@@ -148,7 +148,7 @@ impl Windows {
         Windows { dilations, ..self }
     }
 
-    /// From the attributes; those that an operation does not have count as 1 and as nothing.
+    /// Reads the window from the attributes. Missing attributes count as 1, or as empty lists.
     pub(crate) fn of(context: &ShapeContext<'_>, rank: usize) -> Result<Windows> {
         let dilations = match context.attr("dilations") {
             Some(_) => list_attr(context, "dilations", rank)?,

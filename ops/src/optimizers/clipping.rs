@@ -103,11 +103,11 @@ pub fn clip_by_norm(tensor: impl AsOutput, clip_norm: impl Into<Scalar>) -> Outp
 /// The limit that an optimizer puts on the gradients it is given.
 #[derive(Clone, Debug)]
 pub(super) enum Clipping {
-    /// Of each number.
+    /// A limit of each number.
     Value(Scalar),
-    /// Of the norm of each gradient.
+    /// A limit of the norm of each gradient.
     Norm(Scalar),
-    /// Of the norm of all gradients together.
+    /// A limit of the norm of all gradients together.
     GlobalNorm(Scalar),
 }
 

@@ -118,7 +118,7 @@ fn pooling(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Along the axis sizes add up; the others are the same.
+/// Sets the shape of joined tensors: sizes add up along the axis; the other sizes are equal.
 fn joined(context: &mut ShapeContext<'_>) -> Result<()> {
     let count = (context.inputs().len() - 1) / 3;
     let parts: Vec<PartialShape> = (1..=count).map(|part| context.input(part)).collect();

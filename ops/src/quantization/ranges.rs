@@ -1,4 +1,4 @@
-//! Between numbers and the integers that stand for them.
+//! Conversions between numbers and the integers that represent them.
 
 use crate::library::op_defs;
 use crate::shapes::unchanged;

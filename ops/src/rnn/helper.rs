@@ -158,7 +158,7 @@ impl Helper {
 
     /// Reads what closures build: `sample_fn` a sample of this dtype and shape from the outputs of a step, `[batch, numbers]`, and
     /// `end_fn` a truth value for each sequence from the sample. The sample is the input of the next step, unless
-    /// [`next_inputs_fn`](Helper::next_inputs_fn) says otherwise. TensorFlow's `InferenceHelper`.
+    /// [`next_inputs_fn`](Helper::next_inputs_fn) is set. TensorFlow's `InferenceHelper`.
     ///
     /// ```
     /// # use ops::{array::zeros, math::{greater, reduce_max}, rnn::Helper};
@@ -270,7 +270,7 @@ impl Helper {
         }
     }
 
-    /// Returns the sample of a step with these outputs: a word for each sequence, unless the helper says otherwise.
+    /// Returns the sample of a step with these outputs: a word for each sequence by default.
     pub(super) fn sampled(&self, graph: &Graph, outputs: &Output) -> Output {
         match &self.source {
             Source::Given { mixed: None, .. } | Source::Written { at_random: false, .. } => {

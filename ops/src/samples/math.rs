@@ -323,7 +323,7 @@ fn complexes(i: &mut Inputs<'_>, shape: &[usize]) -> Output {
     complex(re, im)
 }
 
-/// Both parts of a complex result.
+/// Returns both parts of a complex result.
 fn parts(z: Output) -> Vec<Output> {
     vec![real(&z), imag(&z)]
 }

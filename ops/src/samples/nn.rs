@@ -323,7 +323,7 @@ const NORMS: &[Sample] = rows! {
     "L2Loss" => |i| [l2_loss(i.doubles(&[2, 3]))];
     "Mul, to norm 1" => |i| [l2_normalize(i.doubles(&[2, 3]), 1, 1e-12)];
     "Mean and SquaredDifference, as moments" => |i| { let (mean, variance) = moments(i.doubles(&[4, 3]), 0); [mean, variance] };
-    "Rsqrt in a batch normalisation" => |i| {
+    "Rsqrt in a batch normalization" => |i| {
         let (x, mean, variance) = (i.doubles(&[4, 3]), i.doubles(&[3]), i.between(0.5, 1.0, &[3]));
         let (offset, scale) = (i.doubles(&[3]), i.doubles(&[3]));
         [batch_normalization(x, mean, variance, Some(&offset), Some(&scale), 0.001)]

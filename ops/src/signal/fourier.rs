@@ -57,7 +57,7 @@ fn same(context: &mut ShapeContext<'_>, axes: usize) -> Result<()> {
     Ok(())
 }
 
-/// The last axes have the lengths of input 1; half of the last frequencies of real numbers say it all.
+/// The last axes have the lengths of input 1; for real numbers, half of the last frequencies determine the rest.
 fn sized(context: &mut ShapeContext<'_>, axes: usize, halved: bool) -> Result<()> {
     let input = shapes::at_least_rank(context, 0, axes)?;
     let lengths = context.input_of_rank(1, 1)?;
@@ -99,7 +99,7 @@ fn inverse(grads: &[Option<Output>], axes: usize, back: &'static OpDef) -> Resul
     Ok(vec![grads[0].as_ref().map(gradient)])
 }
 
-/// Of a transform of real numbers: the frequencies that it leaves out have no gradient, and neither have the numbers that
+/// Builds the gradient of a transform of real numbers. The frequencies that it leaves out have no gradient, and neither have the numbers that
 /// it does not look at.
 fn of_reals(
     op: &Operation,
@@ -130,7 +130,7 @@ fn lacking(wanted: &Output, given: &Output) -> Output {
     }
 }
 
-/// Adds zeros behind the last axes, as many as `behind` says for each.
+/// Appends `behind[i]` zeros to each of the last axes.
 fn padded(x: &Output, behind: &Output, axes: usize) -> Output {
     let graph = x.graph();
     let paddings = match (x.shape().rank(), static_value::ints(behind)) {
@@ -149,7 +149,7 @@ fn padded(x: &Output, behind: &Output, axes: usize) -> Output {
     graph.op(&PAD).input(x).input(paddings).finish_output()
 }
 
-/// Of a transform to real numbers: frequencies that stand for two count twice.
+/// Builds the gradient of a transform to real numbers. Frequencies that represent two count twice.
 fn to_reals(
     op: &Operation,
     grads: &[Option<Output>],

@@ -317,7 +317,7 @@ pub fn sparse_slice(input: &SparseTensor, start: impl Into<Ints>, size: impl Int
 }
 
 /// Returns the sparse tensor with a value in each row, the first axis: rows without any have `default_value`, a scalar of its dtype, at
-/// their beginning. The second result says which rows were empty.
+/// their beginning. The second result marks the rows that were empty.
 ///
 /// ```
 /// use ops::{array::constant, sparse};

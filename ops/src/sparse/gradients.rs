@@ -74,7 +74,7 @@ pub(super) fn add_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Res
 pub(super) fn reorder_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[1] else { return only::<3>(1, None) };
     let indices = op.input(0);
-    // The numbers of the entries in their new order say where each comes from.
+    // The numbers of the entries, sorted like the entries, are the old places of each.
     let graph = grad.graph();
     let entries = strided_slice(shape(&indices), &[Index::At(0)]);
     let numbers = range(constant(&graph, 0i32), entries, constant(&graph, 1i32));

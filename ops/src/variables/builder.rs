@@ -50,7 +50,7 @@ pub fn local_variable(graph: &Graph, initial_value: impl Into<Value>) -> Variabl
 /// Returns a trainable variable of exactly this name within the handle's scope. That the name is taken is recorded as a build
 /// error: a silent `w_1` would not find its value in a checkpoint.
 ///
-/// In a [variable scope](Graph::variable_scope) the name is that of the scope, and its [`Reuse`] says whether a variable
+/// In a [variable scope](Graph::variable_scope) the name is that of the scope, and its [`Reuse`] decides whether a variable
 /// that exists is returned:
 ///
 /// ```
@@ -308,14 +308,14 @@ impl<'a> VariableBuilder<'a> {
         self
     }
 
-    /// As a slot of another variable: of its kind, on its device, and if that is a part of a partitioned variable, the same part
+    /// Makes it a slot of another variable: of its kind, on its device, and if that is a part of a partitioned variable, the same part
     /// of a partitioned slot. That of `w/part_0/Adam` is a part of `w/Adam`, as TensorFlow saves it.
     pub(crate) fn slot_of(mut self, variable: &'a Variable) -> Self {
         self.slot = true;
         self.use_resource(variable.is_resource()).colocate_with(variable)
     }
 
-    /// As made at this place in the program.
+    /// Sets the place in the program that errors name.
     pub(crate) fn located_at(mut self, location: &'static Location<'static>) -> Self {
         self.location = location;
         self

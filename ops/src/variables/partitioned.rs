@@ -149,7 +149,7 @@ impl PartitionedVariable {
 }
 
 /// Makes a trainable variable of exactly this name within the handle's scope or
-/// [variable scope](Graph::variable_scope), in the parts that a partitioner says.
+/// [variable scope](Graph::variable_scope), in the parts that a partitioner determines.
 /// A scalar is one variable, without parts.
 ///
 /// The initializer makes the value of each part by itself. One whose numbers depend on the size of a layer, as

@@ -7,7 +7,7 @@ use tensor::{Complex, Tensor, bf16, f16};
 /// A value from the program, or one that the graph computes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// This tensor; it becomes a constant of the graph.
+    /// A tensor, which becomes a constant of the graph.
     Tensor(Tensor),
     /// The value of this output.
     Output(Output),

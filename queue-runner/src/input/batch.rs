@@ -10,7 +10,7 @@ use tensor::Tensor;
 ///
 /// It can be handed on as it is: `batch(&graph, &smaller, ..)` batches its tensors again, sparse ones included. As a list it
 /// holds outputs. Where a tensor is sparse there is no such output: [`sparse`](Batch::sparse) gives the tensor, and using
-/// the place of the list is a build error that says so.
+/// the place of the list is a build error.
 #[derive(Clone, Debug)]
 pub struct Batch {
     parts: Vec<BatchTensor>,

@@ -22,9 +22,9 @@ pub enum BatchTensor {
 /// and tensor.
 #[derive(Clone, Debug)]
 pub enum BatchTensors {
-    /// In order.
+    /// Components in order.
     Listed(Vec<BatchTensor>),
-    /// By name, in any order.
+    /// Components by name, in any order.
     Named(Vec<(String, BatchTensor)>),
 }
 

@@ -44,7 +44,7 @@ impl HostOptions {
 /// Returns a queue that an iterator of the program fills: each item is one element, a tensor for each of `specs` (dtype and shape
 /// of each). The thread that asks the iterator is a queue runner's, so monitored sessions start and stop it.
 ///
-/// The end of the iterator closes the queue, so that who takes elements finds `OutOfRange` after the last. An error of
+/// The end of the iterator closes the queue, so that a dequeue after the last element fails with `OutOfRange`. An error of
 /// the iterator, a panic, and an item that is not as declared (`InvalidArgument`) stop the session, which reports them
 /// with the number of the item.
 ///

@@ -208,7 +208,7 @@ pub(super) fn add_runner(
 /// ```
 #[derive(Clone, Debug)]
 pub enum FileNames {
-    /// These names.
+    /// A list of names.
     Listed(Vec<String>),
     /// A vector of strings.
     Computed(Output),

@@ -4,7 +4,7 @@ use crate::QUEUE_RUNNERS;
 use session_core::{AttrValue, Operation};
 use std::collections::{BTreeSet, HashSet};
 
-/// The attribute of a dequeue that says that its elements are counted, and which operations of its pipeline keep no
+/// The attribute of a dequeue whose elements are counted. It lists the operations of its pipeline that keep no
 /// state in checkpoints. Engines that do not know it ignore it.
 pub(super) const ATTRIBUTE: &str = "_replayed";
 

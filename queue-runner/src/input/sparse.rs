@@ -57,7 +57,7 @@ pub(super) fn batch_of_one(sparse: &SparseTensor) -> SparseTensor {
     }
 }
 
-/// Those rows of a batch for which a bool is true.
+/// Returns the rows of a batch for which a bool is true.
 pub(super) fn kept_rows(sparse: &SparseTensor, keep: &Output) -> SparseTensor {
     let row = strided_slice(&sparse.indices, &[Index::ALL, Index::At(0)]);
     let rest = strided_slice(&sparse.indices, &[Index::ALL, Index::from(1..)]);

@@ -74,7 +74,8 @@ pub fn strip_unused(graph: &GraphDef, inputs: &[&str], outputs: &[&str]) -> Resu
 fn placeholder(node: &NodeDef) -> Result<NodeDef> {
     let dtype = ["dtype", "T", "DstT", "out_type", "output_type"].iter().find_map(|name| dtype(node, name));
     let dtype = dtype.ok_or_else(|| {
-        Error::value("its attributes do not say the dtype of its output").with_node(&node.name, &node.op)
+        Error::value("its attributes do not determine the dtype of its output")
+            .with_node(&node.name, &node.op)
     })?;
     let known = match node.attr.get("_output_shapes").and_then(|attr| attr.value.as_ref()) {
         Some(Value::List(list)) => list.shape.first().cloned(),

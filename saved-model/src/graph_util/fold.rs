@@ -62,7 +62,7 @@ struct Fold<'g> {
     convolution: &'g NodeDef,
     weights: &'g NodeDef,
     values: Tensor,
-    /// By output channel.
+    /// The factor of each output channel.
     scale: Vec<f32>,
     offset: Vec<f32>,
 }

@@ -82,7 +82,7 @@ fn called(value: &Value) -> Vec<&NameAttrList> {
 #[derive(Debug, Default)]
 pub(super) struct Functions {
     known: HashMap<String, FunctionDef>,
-    /// By the name of a function and its arguments, the name of the copy.
+    /// The names of the copies, by the name of a function and its arguments.
     copies: HashMap<String, String>,
     made: Vec<FunctionDef>,
 }
@@ -204,7 +204,7 @@ impl Functions {
         Ok(())
     }
 
-    /// Gives a graph the copies, and takes the functions out that nothing calls.
+    /// Adds the copies to a graph, and removes the functions that nothing calls.
     pub(super) fn finish(self, graph: &mut GraphDef) {
         let Some(library) = &mut graph.library else { return };
         library.function.extend(self.made);

@@ -55,9 +55,9 @@ impl Syntax {
 /// The outputs of nodes that stand for frozen variables.
 #[derive(Debug, Default)]
 pub(super) struct Handles {
-    /// By node or argument, the variable whose handle all its outputs are.
+    /// For nodes and arguments whose outputs are all handles of one variable: that variable.
     resources: HashMap<String, Frozen>,
-    /// By output, the variable whose handle it is.
+    /// For outputs that are handles of variables: the variable.
     results: HashMap<String, Frozen>,
     /// The nodes whose outputs are references to frozen variables.
     references: HashSet<String>,
@@ -286,7 +286,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn inputs_that_are_assigned_to_are_known() {
+    fn inputs_that_are_assigned_to_are_found() {
         assert!(takes_reference("AssignAdd", 0) && !takes_reference("AssignAdd", 1));
         assert!(takes_reference("ApplyAdam", 2) && !takes_reference("MatMul", 0));
     }

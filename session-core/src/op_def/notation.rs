@@ -207,7 +207,7 @@ mod tests {
     use crate::OpDef;
 
     #[test]
-    fn reads_the_notation() {
+    fn parses_the_notation() {
         static CONCAT: OpDef = OpDef::new("ConcatV2", "values: N * T, axis: Tidx -> output: T")
             .attrs("N: int, T: type, Tidx: indextype = int32");
         let signature = CONCAT.signature();
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_notation_is_named() {
+    fn malformed_notation_is_an_error_that_quotes_it() {
         assert!(parse("a: float", "").unwrap_err().contains("->"));
         assert!(parse("a: float5 ->", "").unwrap_err().contains("float5"));
         assert!(parse("->", "n: int = x").unwrap_err().contains('x'));

@@ -102,7 +102,7 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Goes through the features of a message as they come; one that comes twice is given twice, and counts as it comes last.
+/// Visits the features of a message in their order. A feature that occurs twice is visited twice; the last one counts.
 ///
 /// # Errors
 /// For bytes that are no `tf.Example`; features before the damage have been given then. The values within a feature are
@@ -111,7 +111,7 @@ pub fn scan<'a>(message: &'a [u8], visit: impl FnMut(&'a [u8], FeatureRef<'a>)) 
     entries(message, 1, feature, visit)
 }
 
-/// Goes through the entries of the map in a field of a message. A value that is absent is read from no bytes.
+/// Visits the entries of the map in a field of a message. An absent value is read as empty bytes.
 #[inline]
 fn entries<'a, V>(
     message: &'a [u8],
@@ -157,7 +157,7 @@ impl<'a> FeatureListRef<'a> {
                     Ok((1, LENGTH, content)) => feature(content),
                     Ok(_) => continue,
                     Err(error) => {
-                        // Nothing behind the damage can be told apart.
+                        // The boundaries of what follows the damage are unknown.
                         list = Cursor::new(b"", 0);
                         Err(error)
                     }
@@ -168,8 +168,8 @@ impl<'a> FeatureListRef<'a> {
     }
 }
 
-/// Goes through the lists of features of a `tf.SequenceExample` as they come; one that comes twice is given twice, and counts as
-/// it comes last. The context of the message is read by [`scan`].
+/// Visits the lists of features of a `tf.SequenceExample` in their order. A list that occurs twice is visited twice, and the
+/// last one counts. The context of the message is read by [`scan`].
 ///
 /// ```
 /// use summary::example::scan_lists;
@@ -224,7 +224,7 @@ impl<'a> FeatureRef<'a> {
         Ok(())
     }
 
-    /// Gives its byte strings one after another, as parts of the message.
+    /// Visits its byte strings one after another, as parts of the message.
     ///
     /// # Errors
     /// For bytes that are no such list.

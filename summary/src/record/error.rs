@@ -50,7 +50,7 @@ pub enum RecordError {
         place: Place,
         /// Bytes of the whole record, framing included.
         expected: u64,
-        /// Bytes that are there.
+        /// The number of bytes that are present.
         found: u64,
     },
     /// A length that has a good checksum is over the reader's limit.
@@ -58,7 +58,7 @@ pub enum RecordError {
     TooLong {
         /// The record.
         place: Place,
-        /// Its length.
+        /// The length that the record states.
         length: u64,
         /// The limit.
         limit: u64,

@@ -87,7 +87,7 @@ impl<W: Write> RecordWriter<W> {
         &mut self.output
     }
 
-    /// Gives the output back.
+    /// Returns the output.
     pub fn into_inner(self) -> W {
         self.output
     }

@@ -1,4 +1,4 @@
-//! One writer for everybody who writes into a directory.
+//! One writer for all users of a directory.
 
 use super::{EventWriter, EventWriterBuilder, file};
 use crate::EventError;

@@ -12,10 +12,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The name under which files say who wrote them.
+/// The name of the writer in the first record of a file.
 const SOURCE: &str = "monitored-session.summary";
 
-/// With intervals shorter than this, events are not left in the queue at all.
+/// The interval below which events do not stay in the queue at all.
 pub(super) const PROMPT: Duration = Duration::from_secs(1);
 /// Some systems cannot wait forever.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn s366_the_file_begins_with_its_version_in_whole_seconds() {
+    fn s_366_the_file_begins_with_its_version_in_whole_seconds() {
         let (mut log, disk, _) = log(120);
         log.write_version().unwrap();
         let events = disk.events();
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn s366_the_first_event_is_flushed_at_once_and_others_in_their_time() {
+    fn s_366_the_first_event_is_flushed_at_once_and_others_at_intervals() {
         let (mut log, disk, now) = log(120);
         log.write_version().unwrap();
         for step in 0..3 {
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_set_back_does_not_put_the_flush_off() {
+    fn a_clock_that_is_set_back_does_not_defer_the_flush() {
         let (mut log, disk, now) = log(120);
         log.write(scalar(0)).unwrap();
         log.flush_if_due().unwrap();
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn s369_metadata_are_written_once_for_each_tag() {
+    fn s_369_metadata_are_written_once_for_each_tag() {
         let (mut log, disk, _) = log(0);
         let value = |tag: &str| Value::text(tag, "x");
         for summary in [Summary::from(value("a")).with(value("b")), value("a").into(), value("c").into()] {

@@ -1,4 +1,4 @@
-//! The queue between those who add events and the thread that writes them.
+//! The queue between the threads that add events and the thread that writes them.
 
 use super::log::EventLog;
 use crate::{Event, EventError};
@@ -48,7 +48,7 @@ struct State {
 
 enum Phase {
     Open,
-    /// Nothing more is taken in; the reader is to finish.
+    /// The queue accepts nothing more; the reader is to finish.
     Closing,
     /// The reader has finished, perhaps by an error.
     Ended(Option<EventError>),
@@ -58,7 +58,7 @@ enum Phase {
 struct Work {
     /// Flushes requested so far, if there are new ones.
     flush: Option<u64>,
-    /// Nothing happened for as long as the reader wanted to wait.
+    /// True if nothing happened for as long as the reader waited.
     idle: bool,
     close: bool,
 }
@@ -84,7 +84,7 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes events in, for a new reader.
+    /// Opens the queue for a new reader.
     pub(super) fn open(&self) {
         let mut state = self.state();
         state.events.clear();

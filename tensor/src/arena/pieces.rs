@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn what_is_promised_counts_until_it_is_touched() {
+    fn reserved_memory_counts_until_it_is_touched() {
         // Other tests of the process may have pieces of their own.
         let of = |arena: &Arena| untouched(arena.start().as_ptr() as usize, arena.len());
         let mut arena = Arena::zeroed(LARGE).unwrap();

@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_system_says_what_it_has() {
+    fn the_system_reports_its_memory() {
         let text = "MemTotal: 100 kB\nMemFree: 1 kB\nMemAvailable:   70 kB\nSwapFree: 5 kB\n";
         assert_eq!(machine(text), Some(75 << 10));
         assert_eq!(machine("MemTotal: 100 kB"), None);
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_and_those_around_it_are_asked() {
+    fn a_group_and_its_ancestors_are_read() {
         let found = folders("12:cpu,memory:/a\n3:cpu:/x\n0::/b/c\n");
         let expected =
             ["memory/a", "memory", "b/c", "b", ""].map(|path| Path::new("/sys/fs/cgroup").join(path));
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_has_its_limit_less_what_it_cannot_give_back() {
+    fn the_available_memory_of_a_group_is_its_limit_minus_unreclaimable_memory() {
         let folder = std::env::temp_dir().join(format!("tensor-group-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let write = |file: &str, text: &str| std::fs::write(folder.join(file), text).unwrap();

@@ -19,7 +19,7 @@ pub(crate) struct Source {
     pub(crate) comments: usize,
     /// Public functions, types, traits, and macros.
     pub(crate) items: usize,
-    /// Those of the items that have an example.
+    /// The number of items with an example.
     pub(crate) examples: usize,
     /// The items that have none, with their places.
     pub(crate) without: Vec<String>,

@@ -1,6 +1,6 @@
 //! Words that the style does not use, and the first words of sentences that have no verb.
 
-/// Words and phrases, each with the one to use instead. A place that needs one of them says why in a comment.
+/// Words and phrases, each with the one to use instead. A place that needs one of them states the reason in a comment.
 pub(crate) const AVOIDED: [(&str, &str); 30] = [
     ("anew", "again, recreated"),
     ("as if nothing had happened", "without a trace"),

@@ -16,7 +16,7 @@ fn one(var: &Var) -> f32 {
     var.to_vec1::<f32>().unwrap()[0]
 }
 
-/// The values of a weight of 1 that steps on the loss `w * w` give.
+/// The values of a weight that begins at 1, after each step on the loss `w * w`.
 fn steps(optimizer: impl Into<OptimizerConfig>, count: usize) -> Vec<f32> {
     let w = scalar(1.0);
     let mut model = CandleModel::new(SavedVars::new([("w".to_owned(), w.clone())]), optimizer).unwrap();
