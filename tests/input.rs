@@ -234,7 +234,7 @@ fn s_262_mappings_are_ordered_by_key() {
 }
 
 #[test]
-fn enqueue_many_and_dynamic_pad() {
+fn rows_are_enqueued_at_once_and_batches_are_padded() {
     let graph = Graph::new();
     let rows = constant(&graph, Tensor::from([[1i32, 2], [3, 4], [5, 6]]));
     let rows = limit_epochs(&rows, Some(2));
@@ -354,7 +354,7 @@ fn s_267_a_batch_of_a_batch_keeps_its_sparse_tensors() {
 }
 
 #[test]
-fn s_270_chosen_elements_of_several_sources() {
+fn s_270_only_chosen_elements_of_several_sources_are_batched() {
     for shuffled in [false, true] {
         let graph = Graph::new();
         let sources = [numbers(&graph, 4, 1), numbers(&graph, 4, 1)];

@@ -131,7 +131,7 @@ fn averages_are_evaluated_saved_and_exported_in_place_of_weights() {
 }
 
 #[test]
-fn averages_of_some_variables() {
+fn averages_of_only_some_variables_are_found() {
     let graph = Graph::new();
     let [a, b] = ["a", "b"].map(|name| variables::variable(&graph.named(name), 1f32));
     let average = ExponentialMovingAverage::new(0.9);

@@ -93,11 +93,11 @@ fn check(make: fn() -> Box<dyn Optimizer>, slots: &[&str], others: &[&str]) {
 }
 
 #[test]
-fn s_275_momentum_in_two_parts_to_whole_and_back() {
+fn s_275_momentum_in_two_parts_is_restored_whole_and_back() {
     check(|| Box::new(MomentumOptimizer::new(0.1, 0.9)), &["Momentum"], &[]);
 }
 
 #[test]
-fn s_275_adam_in_two_parts_to_whole_and_back() {
+fn s_275_adam_in_two_parts_is_restored_whole_and_back() {
     check(|| Box::new(AdamOptimizer::new(0.1)), &["Adam", "Adam_1"], &["beta1_power", "beta2_power"]);
 }

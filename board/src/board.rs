@@ -227,7 +227,7 @@ impl Board {
             }
             let Some(shown) = runs.iter().max_by_key(|shown| bytes(shown)) else { return };
             let mut run = shown.run();
-            // Down to nothing but single points there is nothing to gain.
+            // Halving what is already this small would free almost nothing.
             match run.largest() {
                 Some((bytes, data)) if bytes > 4096 => data.halve(),
                 _ => return,

@@ -1,6 +1,6 @@
 //! Errors of the board.
 //!
-//! Whatever is wrong with a *file* is not an error here: damage, limits and unreadable folders become notes of the
+//! A defect of a *file* is not an error here: damage, limits and unreadable folders become notes of the
 //! run, and the rest of the board stays usable. Errors are for arguments of the caller and for requests.
 
 use std::path::PathBuf;

@@ -118,7 +118,7 @@ mod tests {
     use summary::{Histogram, StoredTensor, SummaryMetadata};
 
     #[test]
-    fn histograms_of_both_styles() {
+    fn histograms_of_both_styles_are_read() {
         let values = (0..1000).map(|index| f64::from(index) / 100.0);
         let histogram = Histogram::of(values).unwrap();
         let one = Buckets::of(&Value::histogram("h", histogram)).unwrap();

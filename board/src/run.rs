@@ -192,7 +192,7 @@ impl Run {
 
     /// Adds an event of numbers; returns false, with nothing done, if a tag is not known to be of scalars.
     ///
-    /// The short path for the events that training loops write most. It decodes nothing but steps and numbers and
+    /// The short path for the most frequent events of training loops. It decodes only steps and numbers and
     /// allocates nothing. The first value of a tag takes the long path, which learns the tag's kind from its
     /// metadata.
     fn add_numbers(&mut self, event: &NumberEvent<'_>) -> bool {
@@ -320,12 +320,12 @@ impl Run {
         }
     }
 
-    /// About how many bytes its points take.
+    /// Returns the approximate number of bytes that its points take.
     pub(crate) fn kept_bytes(&self) -> usize {
         self.tags.values().map(Tag::kept_bytes).sum()
     }
 
-    /// The values that take the most bytes, and how many.
+    /// Returns the values that take the most bytes, and their number of bytes.
     pub(crate) fn largest(&mut self) -> Option<(usize, &mut Data)> {
         let data = self.tags.values_mut().flat_map(Tag::all_data_mut);
         data.map(|data| (data.kept_bytes(), data)).max_by_key(|(bytes, _)| *bytes)

@@ -172,7 +172,7 @@ fn sample(points: Vec<Point>, limit: usize) -> Vec<Point> {
     kept
 }
 
-/// Adds the smallest and the largest of a group in their order; where some are not finite, the first of these, too, in
+/// Adds the smallest and the largest of a group in their order; where some are not finite, also the first of these, in
 /// place of the smallest.
 fn extremes(group: &[Point], kept: &mut Vec<Point>) {
     if group.len() <= 2 {

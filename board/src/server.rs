@@ -225,7 +225,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts() {
+    fn only_local_and_allowed_hosts_are_answered() {
         let allowed = ["box".to_owned()];
         for host in
             ["127.0.0.1:6006", "127.0.0.1", "localhost:1", "LOCALHOST", "[::1]:80", "10.1.2.3:5", "Box:9"]

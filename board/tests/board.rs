@@ -482,7 +482,7 @@ fn the_single_file_page_contains_all_requested_data() {
 }
 
 #[test]
-fn several_writers_and_kinds_of_files() {
+fn tags_and_counts_are_those_that_tensorboard_shows() {
     let fixtures = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../summary/tests/fixtures/events");
     let board = open(&fixtures);
     let tags = ask(&board, "/api/tags", &[]);

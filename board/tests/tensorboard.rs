@@ -14,7 +14,7 @@ use std::path::Path;
 use std::process::Command;
 use summary::{EventWriter, SessionLog, Summary, Value, event_files};
 
-/// What TensorBoard's reader sees in each run below a folder; `None` without a Python that has it.
+/// Returns the content that TensorBoard's reader finds in each run below a folder; `None` without a Python that has it.
 fn tensorboard(arguments: &[&str], folder: &Path) -> Option<Json> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/look.py");
     let output = Command::new(python::python()?).arg(script).args(arguments).arg(folder).output().unwrap();
@@ -104,7 +104,7 @@ fn number(value: &Json) -> f64 {
 }
 
 #[test]
-fn files_of_tensorflow_and_torch() {
+fn files_of_tensorflow_and_torch_are_shown_as_in_tensorboard() {
     let folder = tempfile::tempdir().unwrap();
     let Some(seen) = tensorboard(&["write"], folder.path()) else { return };
     assert!(seen["v2"]["images"]["pictures"].as_array().unwrap().len() == 2 && !seen["v1"].is_null());
@@ -155,7 +155,7 @@ fn restarted_split_and_damaged_files_of_this_project() {
 }
 
 #[test]
-fn kinds_of_values_that_contradict_their_metadata() {
+fn values_that_contradict_their_metadata_are_shown_as_in_tensorboard() {
     let folder = tempfile::tempdir().unwrap();
     let Some(seen) = tensorboard(&["kinds"], folder.path()) else { return };
     let board = Board::open(&[folder.path()]).unwrap();

@@ -136,7 +136,7 @@ fn clear(directory: &Path) {
     for entry in std::fs::read_dir(directory).unwrap() {
         std::fs::remove_file(entry.unwrap().path()).unwrap();
     }
-    // What the removed files left in the journal is not the next save's to write.
+    // The next save should not have to write what the removed files left in the journal.
     sync_directory(directory);
 }
 

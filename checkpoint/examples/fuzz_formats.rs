@@ -3,8 +3,8 @@
 //! `cargo run --release -p monitored-checkpoint --example fuzz_formats --features snappy -- [--seconds N] [--seed S] [TARGET ...]`,
 //! where TARGET is `index`, `v1`, `state`, `sidecar` or `safetensors`; all in turn without one.
 //!
-//! Inputs are mutations of the fixtures. After a mutation checksums are mostly mended, so that what is behind
-//! them is reached. What must hold: no panic, and no allocation that is out of proportion to the input. A
+//! Inputs are mutations of the fixtures. After a mutation checksums are mostly corrected, so that the
+//! code behind them is reached. No input may cause a panic or an allocation that is out of proportion to it. A
 //! finding ends the program with the seed of its input.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a program for the terminal

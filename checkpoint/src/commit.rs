@@ -12,8 +12,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// The text between the final name of an unfinished file and its [`Mark`].
 const UNFINISHED: &str = ".tempstate";
 
-/// The mark by which unfinished files are recognized as a saver's own: a unique number. What has only a
-/// similar name is not ours.
+/// The mark by which unfinished files are recognized as a saver's own: a unique number. A file
+/// that only has a similar name belongs to others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mark(pub(crate) u64);
 

@@ -134,7 +134,7 @@ impl Folder {
     // ---- tidying up ---------------------------------------------------------------------------------
 
     /// Removes what an interrupted save left, and forgets checkpoints that are gone. Only called under the
-    /// lock. What cannot be removed is logged.
+    /// lock. Files that cannot be removed are logged.
     fn tidy(&self, storage: &dyn Storage, journal: &mut Journal) {
         let names = match prefix::file_names(storage, &self.path) {
             Ok(names) => names,
@@ -292,7 +292,7 @@ struct Claim {
     folder: Arc<Folder>,
 }
 
-/// The right of one training to save into a folder: as long as this lives, no other process and no other
+/// The right of one training to save into a folder: as long as this exists, no other process and no other
 /// training of this process gets it.
 ///
 /// A [`Saver`](crate::Saver) alone only keeps other processes out, and only from its first save on. A program that

@@ -84,7 +84,7 @@ impl Journal {
     }
 
     fn parse(bytes: &[u8]) -> Journal {
-        // What a loss of power may leave of a file that was never complete.
+        // A loss of power may leave this of a file that was never complete.
         if bytes.iter().all(|&byte| byte == 0) {
             return Journal::default();
         }

@@ -15,7 +15,7 @@ pub const SAVED_OBJECTS: CollectionKey<SavedObject> = CollectionKey::new("saveab
 /// An object of the program, shared with its loop by a lock, whose tensors are saved and restored with the variables of a
 /// graph: weights of another library, arrays, counters. Cheap to clone; clones are one object.
 ///
-/// Whatever implements [`SaveSource`] and [`RestoreTarget`] can be one. Its tensors lie in checkpoints as `<name>/<tensor>`, or
+/// Every type that implements [`SaveSource`] and [`RestoreTarget`] can be one. Its tensors lie in checkpoints as `<name>/<tensor>`, or
 /// under their own names if the object's is empty: tools see ordinary tensors. They are read under the lock at the moment of a
 /// save, and set before the first step, in every recovery, and by partial restores under the same rules as variables. Where
 /// there is no checkpoint to recover from, the object is set to what it was before the first step.
@@ -263,7 +263,7 @@ impl<T: SaveSource + RestoreTarget + Send> Object for Locked<T> {
     }
 
     fn variables(&self) -> Vec<VariableSpec> {
-        // What it consists of does not depend on how far a thread that panicked has come.
+        // Its parts do not depend on how far a thread that panicked has come.
         self.value.lock().unwrap_or_else(PoisonError::into_inner).variables()
     }
 

@@ -117,7 +117,7 @@ pub(crate) fn is_session_state(storage: &dyn Storage, path: &Path) -> bool {
     storage.open(path).and_then(|file| file.read_exact_at(&mut start, 0)).is_ok() && is_ours(&start)
 }
 
-/// After a save, removes states of earlier saves of the prefix. What cannot be removed is logged: it
+/// After a save, removes states of earlier saves of the prefix. A file that cannot be removed is logged: it
 /// belongs to no index and is never read.
 pub(crate) fn remove_superseded(storage: &dyn Storage, place: &Place, written: bool) {
     for path in &place.candidates {

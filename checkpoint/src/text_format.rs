@@ -427,7 +427,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strings_and_their_escapes() {
+    fn strings_are_unescaped() {
         let bytes = Lexer::new(r#" 'a"' "\x41\101\n\?" '\u00e9\U0001F600' "#).string().unwrap();
         assert_eq!(bytes, "a\"AA\n?é😀".as_bytes());
         for wrong in ["a", "'a", r"'\q'", r"'\400'", r"'\x'", r"'\ud800'", "'a\nb'"] {
@@ -440,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers() {
+    fn numbers_are_parsed_as_in_protobuf() {
         let integer = |text| Lexer::new(text).integer().ok();
         assert_eq!(integer("0x1F"), Some(31));
         assert_eq!(integer("017"), Some(15));

@@ -103,7 +103,7 @@ fn check(storage: &Arc<dyn Storage>, folder: &Path, last: Option<i64>, what: &st
 
 const ROUNDS: i64 = 7;
 
-/// How many changing operations all rounds take.
+/// Returns the number of changing operations of all rounds.
 fn operations() -> u64 {
     let storage = Faulty::new(Arc::new(Disk::default()), u64::MAX, Fate::Freeze);
     let shared: Arc<dyn Storage> = Arc::new(storage.clone());
@@ -112,7 +112,7 @@ fn operations() -> u64 {
 }
 
 #[test]
-fn stopped_at_every_file_operation() {
+fn a_stop_at_any_file_operation_keeps_a_checkpoint() {
     let operations = operations();
     assert!(operations > 100, "{operations}");
     for n in 0..operations {
@@ -126,7 +126,7 @@ fn stopped_at_every_file_operation() {
 }
 
 #[test]
-fn a_full_disk_at_every_file_operation() {
+fn a_full_disk_at_any_file_operation_keeps_a_checkpoint() {
     for n in 0..operations() {
         let disk: Arc<dyn Storage> = Arc::new(Disk::default());
         let faulty: Arc<dyn Storage> = Arc::new(Faulty::new(Arc::clone(&disk), n, Fate::Full));
@@ -140,7 +140,7 @@ fn a_full_disk_at_every_file_operation() {
 }
 
 #[test]
-fn power_lost_at_every_file_operation() {
+fn a_loss_of_power_at_any_file_operation_keeps_a_checkpoint() {
     for n in 0..operations() {
         for chance in 0..8 {
             let disk = Disk::default();
@@ -153,7 +153,7 @@ fn power_lost_at_every_file_operation() {
 }
 
 #[test]
-fn without_syncs_the_test_detects_a_loss_of_power() {
+fn the_test_detects_a_loss_of_power_without_syncs() {
     // The test above can fail: a saver configured not to sync loses checkpoints.
     let mut lost = 0;
     for chance in 0..50 {
@@ -174,8 +174,8 @@ fn without_syncs_the_test_detects_a_loss_of_power() {
 const FOLDER: &str = "CHECKPOINT_CRASH_FOLDER";
 const AT: &str = "CHECKPOINT_CRASH_AT";
 
-/// Runs a child: saves rounds until it is killed, and prints which are saved. Does nothing when the
-/// tests are run as usual.
+/// Runs a child: saves rounds until it is killed, and prints which are saved. Does nothing in an
+/// ordinary run of the tests.
 #[test]
 fn child() {
     let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else { return };
@@ -215,7 +215,7 @@ fn kill_a_child(folder: &Path, at: u64, after: Option<Duration>) -> Option<i64> 
 }
 
 #[test]
-fn children_killed_at_file_operations_and_at_random_moments() {
+fn killed_children_leave_a_checkpoint() {
     let kills: u64 = std::env::var("CHECKPOINT_KILLS").map_or(60, |n| n.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
     let local = LocalStorage::shared();

@@ -110,7 +110,7 @@ fn stride(bytes: &[u8]) -> usize {
 }
 
 #[test]
-fn every_byte_changed() {
+fn a_change_of_any_byte_is_detected_or_harmless() {
     each_fixture(|fixture, disk, names, original| {
         for name in names {
             let path = Path::new("d").join(name);
@@ -129,7 +129,7 @@ fn every_byte_changed() {
 }
 
 #[test]
-fn every_truncation() {
+fn every_truncation_is_detected_or_harmless() {
     each_fixture(|fixture, disk, names, original| {
         for name in names {
             let path = Path::new("d").join(name);
@@ -144,7 +144,7 @@ fn every_truncation() {
 }
 
 #[test]
-fn a_missing_shard_hurts_only_its_own_tensors() {
+fn a_missing_shard_affects_only_its_own_tensors() {
     let (disk, names) = load("sharded3");
     let reader = open(&disk, &prefix(&names)).unwrap();
     let original = reader.read_all().unwrap();

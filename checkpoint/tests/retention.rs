@@ -87,7 +87,7 @@ struct Entry {
     pinned: bool,
 }
 
-/// What should be listed, and what should be on disk, written down as plainly as possible.
+/// The checkpoints that should be listed, and those that should be on disk, computed as plainly as possible.
 #[derive(Debug, Default)]
 struct Expected {
     listed: Vec<Entry>,

@@ -1,4 +1,4 @@
-//! What a saver does, rule by rule.
+//! Tests of savers, rule by rule.
 #![allow(clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 #![allow(clippy::unwrap_used)] // a test may
 
@@ -87,7 +87,7 @@ fn s_283_prefixes_carry_the_step() {
 }
 
 #[test]
-fn s_284_files_of_a_checkpoint() {
+fn s_284_a_checkpoint_has_a_file_for_each_part() {
     let folder = tempfile::tempdir().unwrap();
     let options = SaveOptions::new().meta_graph(&b"graph"[..]).session_state(&b"state"[..]);
     let prefix = Saver::default().save_with(&model(1), folder.path().join("m"), Some(1), options).unwrap();
@@ -167,7 +167,7 @@ fn s_292_the_oldest_is_deleted_and_a_repeated_prefix_becomes_the_newest() {
 }
 
 #[test]
-fn q_43_limits_outlive_a_restart() {
+fn q_43_limits_are_kept_over_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     for step in 1..9i64 {
         // A new saver for each save, as after a restart.

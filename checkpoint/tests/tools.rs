@@ -64,7 +64,7 @@ fn a_saver_restores_from_safetensors() {
 }
 
 #[test]
-fn s_318_listing_and_loading() {
+fn s_318_variables_are_listed_and_loaded() {
     let folder = tempfile::tempdir().unwrap();
     let prefix = save(folder.path(), 5);
     let listed: Vec<_> = list_variables(folder.path()).unwrap().into_iter().map(|info| info.name).collect();
@@ -128,7 +128,7 @@ fn s_316_the_iterator_yields_each_newest() {
 }
 
 #[test]
-fn s_316_a_function_decides_about_the_end() {
+fn s_316_a_function_can_end_the_wait() {
     let folder = tempfile::tempdir().unwrap();
     let (_, options) = script(folder.path(), &[1000, 9000]);
     let options = options.timeout(Duration::from_secs(2));
@@ -143,7 +143,7 @@ fn s_316_a_function_decides_about_the_end() {
 }
 
 #[test]
-fn s_319_assignment_maps() {
+fn s_319_assignment_maps_are_resolved() {
     let folder = tempfile::tempdir().unwrap();
     let reader = CheckpointReader::open(save(folder.path(), 1)).unwrap();
     let variable = |name: &str, dtype, dims: &[usize]| VariableSpec::new(name, dtype, Some(dims.into()));
@@ -210,7 +210,7 @@ mod safetensors_files {
     }
 
     #[test]
-    fn the_same_bytes_as_the_reference_implementation() {
+    fn the_bytes_equal_those_of_the_reference_implementation() {
         use safetensors::{Dtype, tensor::TensorView};
         let (a, b): (Vec<u8>, Vec<u8>) = ((0..24).collect(), vec![1, 0]);
         let views = [

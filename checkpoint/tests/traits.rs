@@ -11,7 +11,7 @@ fn send<T: Send>() {}
 fn sync<T: Sync>() {}
 
 #[test]
-fn handles_cross_threads() {
+fn handles_can_cross_threads() {
     send::<Saver>();
     sync::<Saver>();
     send::<BundleReader>();

@@ -1,7 +1,7 @@
 //! `monitored train`: trains a meta graph with the hooks of a monitored training session.
 //!
 //! The command is a program like the examples, made of the same parts: a scaffold from the meta graph, the hooks of
-//! `MonitoredTrainingSession`, and a loop. What it adds is the search for operations by name, feeds from files, and
+//! `MonitoredTrainingSession`, and a loop. It adds the search for operations by name, feeds from files, and
 //! output for people or programs.
 
 pub(crate) mod arrays;

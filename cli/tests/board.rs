@@ -23,7 +23,7 @@ fn write_run(folder: &Path) {
 }
 
 #[test]
-fn a_page_in_one_file() {
+fn a_page_is_written_to_one_file() {
     let folder = tempfile::tempdir().unwrap();
     write_run(&folder.path().join("runs/a"));
     let answer = run_in(folder.path(), &[&"board", &"runs", &"--html", &"page.html"]);
@@ -41,7 +41,7 @@ fn a_page_in_one_file() {
 }
 
 #[test]
-fn plots() {
+fn plots_are_drawn_as_text_svg_and_png() {
     let folder = tempfile::tempdir().unwrap();
     write_run(folder.path());
     let answer =
@@ -98,7 +98,7 @@ fn watching_ends_with_the_reader_of_its_pipe() {
 }
 
 #[test]
-fn graphs_as_svg() {
+fn graphs_are_drawn_as_svg() {
     let folder = tempfile::tempdir().unwrap();
     let file = fixture("mlp_ref/model.meta");
     let answer = run_in(folder.path(), &[&"graph", &"show", &file, &"--svg", &"graph.svg"]);

@@ -85,7 +85,7 @@ fn summaries_are_written_at_the_step_of_the_checkpoint() {
             summary.values.into_iter().map(move |value| (value.tag, step, format!("{:?}", value.data)))
         })
         .collect();
-    // Only the fetch that is a single number.
+    // Only the fetch of a single number is a metric.
     assert_eq!(summaries.len(), 1, "{summaries:?}");
     assert_eq!((summaries[0].0.as_str(), summaries[0].1), ("once", 3));
     assert!(summaries[0].2.contains("7.5"), "{summaries:?}");

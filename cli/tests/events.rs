@@ -109,7 +109,7 @@ fn points_that_a_restart_overwrote_are_left_out() {
 }
 
 #[test]
-fn for_people() {
+fn the_text_form_is_aligned_for_people() {
     let folder = tempfile::tempdir().unwrap();
     restarted(folder.path());
     let (code, out, _) = run(&[&"list", &folder.path()]);

@@ -57,7 +57,7 @@ fn a_saved_model_answers_from_arrays() {
     let answer = run_in(folder.path(), &arguments);
     assert_eq!((answer.code, answer.out.as_str(), answer.errors.as_str()), (0, "", ""));
     assert_near(&recorded(&folder.path().join("y.npy")), &recorded(&model.join("calls/00_out_logits.npy")));
-    // What was written is read.
+    // The written file is read.
     let again = run_in(folder.path(), &[&"run", &file, &"--input", &"x=y.npy"]);
     assert_eq!(again.code, 1);
     assert!(
@@ -260,7 +260,7 @@ fn a_model_is_described() {
 }
 
 #[test]
-fn a_model_accesses_only_its_own_folder() {
+fn a_model_can_access_only_its_own_folder() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("secret"), "s").unwrap();
     let model = folder.path().join("model");

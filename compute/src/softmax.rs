@@ -6,7 +6,7 @@
 //! | [`softmax_cross_entropy`] | `SoftmaxCrossEntropyWithLogits` |
 //! | [`sparse_softmax_cross_entropy`] | `SparseSoftmaxCrossEntropyWithLogits` |
 //!
-//! Logits are rows of `classes` numbers, `f32` or `f64`; those of 16 bits are to be widened before. A row with a NaN or
+//! Logits are rows of `classes` numbers, `f32` or `f64`; callers widen those of 16 bits first. A row with a NaN or
 //! plus infinity becomes NaN throughout.
 //!
 //! ```

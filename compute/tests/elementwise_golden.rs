@@ -61,7 +61,7 @@ impl Golden for Complex<f32> {
     }
 }
 
-/// How many numbers may lie between ours and TensorFlow's: 2, but where its own functions are less precise
+/// The number of values that may lie between ours and TensorFlow's: 2, but where its own functions are less precise
 /// than that (`Erfc` by 7, against the correctly rounded value), and for the types of 16 bits, which it
 /// rounds after each step of a formula.
 fn tolerance<T: Element>(op: &str) -> u64 {

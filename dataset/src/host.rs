@@ -159,7 +159,7 @@ impl Running {
             return Err(Error::new(Code::FailedPrecondition, format!("generator {number} does not run")));
         };
         let element = panic::catch_unwind(AssertUnwindSafe(|| generator.next()));
-        // What panicked is not called again: as in TensorFlow, the error is followed by the end.
+        // A closure that panicked is not called again: as in TensorFlow, the error is followed by the end.
         let rest = if element.is_ok() { generator } else { Box::new(std::iter::empty()) };
         self.lock().insert(number, rest);
         let element = element.unwrap_or_else(|payload| panic::resume_unwind(payload));

@@ -307,7 +307,7 @@ impl Dataset {
 
     /// Produces up to `buffer_size` elements in advance, in a thread of the session that begins with the first step that takes an
     /// element. The position of the iterator is the one that steps have reached: elements that are made and not taken are made
-    /// again after a restore. Nothing waits for this thread but steps that find no element, and they show it as `input_wait` in
+    /// again after a restore. Only steps that find no element wait for this thread, and they show the wait as `input_wait` in
     /// [`RunMetadata`](session_core::RunMetadata).
     ///
     /// The thread makes the elements of the whole pipeline, so a prefetch belongs at its end. One further inside lets the engine

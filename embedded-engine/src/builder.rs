@@ -300,7 +300,7 @@ impl<'a> Builder<'a> {
                 self.pass_on(operation, operands);
                 return Ok(());
             }
-            // What is not computed has no shape.
+            // An output that is not computed has no shape.
             Some(Role::Shape)
                 if self.shared.optimize
                     && operands.control.is_empty()
@@ -358,7 +358,7 @@ impl<'a> Builder<'a> {
     /// Returns true if an operation only renames its inputs.
     fn is_passed_on(&self, operation: &Operation, role: Option<Role>, operands: &Operands) -> bool {
         let Operands { values, control, .. } = operands;
-        // What never changes enters a loop as it is. A reference does change.
+        // A value that never changes enters a loop as it is. A reference does change.
         let is_reference = self.references.contains(&Endpoint { op: operation.id(), index: 0 });
         let constant = !is_reference
             && matches!(Flow::of(operation), Some(Flow::Enter { is_constant: true, .. }))

@@ -126,7 +126,7 @@ fn life(ir: &Ir) -> Vec<u32> {
     for (index, node) in ir.nodes.iter().enumerate() {
         let mut life = 0;
         match node.flow {
-            // What goes round a loop comes in here; what enters one is alive in each of its rounds.
+            // Values that a loop passes to its next round enter here; those that enter the loop are alive in each of its rounds.
             Some(Flow::Merge | Flow::Exit) => life = lives.event((index, 0)),
             Some(Flow::Enter { .. }) => {}
             _ => {

@@ -4,7 +4,7 @@
 //! callers, after the functions that it calls. The order is found with an explicit stack, because the nesting of functions in a file is
 //! not limited. A function that calls itself is an error.
 //!
-//! Plans of functions are kept as weak references: the plans of steps own them, so a function lives as long as some step needs it.
+//! Plans of functions are kept as weak references: the plans of steps own them, so a function is kept as long as some step needs it.
 //!
 //! # Stages
 //!

@@ -177,7 +177,7 @@ impl Emitter<'_> {
             } else {
                 Step::order(None)
             };
-            // What only orders others has done its work, unless something may wait or not run.
+            // A node that only orders others is no longer needed, unless something may wait or not run.
             if step.guard.is_none() && !self.waits && matches!(step.action, Action::Order) {
                 continue;
             }

@@ -396,7 +396,7 @@ impl Watch<'_> {
     /// Counts work on some elements.
     #[inline]
     pub(crate) fn tick(&mut self, elements: usize) -> Result<()> {
-        // A row without elements is work, too.
+        // A row without elements still costs a call.
         let elements = elements.max(1);
         if elements < self.left {
             self.left -= elements;

@@ -44,8 +44,8 @@ pub fn missing_kernels(graph: &Graph) -> Missing {
     missing
 }
 
-/// Returns the unsupported operations among these, their dependencies, and the functions that they call. What only
-/// computes an output that is `fed` is not needed.
+/// Returns the unsupported operations among these, their dependencies, and the functions that they call. Operations
+/// that only compute an output that is `fed` are not needed.
 ///
 /// ```
 /// use session_core::{DType, Graph};
@@ -148,7 +148,7 @@ impl Missing {
         }
     }
 
-    /// Adds an operation that nothing runs. What a kernel takes is asked of the code that makes it, for a session that is
+    /// Adds an operation that nothing runs. The code that makes kernels decides what they accept, for a session that is
     /// never run.
     fn look_at(&mut self, graph: &Graph, operation: &Operation, function: Option<&str>) {
         let op_type = operation.op_type();

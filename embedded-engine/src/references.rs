@@ -75,7 +75,7 @@ pub(crate) fn passes(operation: &Operation, library: &Graph) -> Vec<(Endpoint, u
         (Role::Call(Call::While), _) => {
             let Some(AttrValue::Func(name, _)) = operation.attr("body") else { return Vec::new() };
             let passed = library.function(name).map_or_else(Vec::new, |body| passed_by(&body, inputs));
-            // What one round passes to another place is another value in the next.
+            // A value that one round passes to another place is another value in the next.
             passed
                 .into_iter()
                 .filter(|&(input, output)| inputs.get(output as usize) == Some(&input))

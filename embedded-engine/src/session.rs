@@ -112,7 +112,7 @@ impl Drop for Inner {
 impl Inner {
     fn close(&self) {
         self.closed.cancel();
-        // Plans hold handles, handles hold variables: both go. What runs at this moment keeps its own plan.
+        // Plans hold handles, handles hold variables: both are dropped. A step that runs at this moment keeps its own plan.
         self.plans.clear();
         self.environment.resources.clear();
         self.environment.buffers.trim();

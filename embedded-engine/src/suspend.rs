@@ -252,7 +252,7 @@ impl<'p> Run<'p, '_> {
         } else {
             self.step(step, frame).map(|_| None)
         };
-        // Whatever the step has not taken is dropped: the values were only lent to it.
+        // Values that the step has not taken are dropped: they were only lent to it.
         filled.into_iter().for_each(|slot| frame.clear(slot));
         begun
     }
@@ -285,7 +285,7 @@ impl<'p> Run<'p, '_> {
                 self.record(step, frame, began);
             }
             Action::Loop(body) => {
-                // Whatever runs while the loop is suspended may be the last to need what the loop needs.
+                // A step that runs while the loop is suspended may be the last user of a value that the loop needs.
                 let kept = keep(step, frame);
                 self.enter(body, step, frame)?;
                 let mut number = 0;
@@ -297,7 +297,7 @@ impl<'p> Run<'p, '_> {
                 }
                 self.leave(body, step, frame);
             }
-            // What only keeps functions does not wait for what they may wait for.
+            // An operation that only keeps functions does not wait for what they may wait for.
             Action::Order | Action::Holder(_) => {}
         }
         step.note(frame, true);

@@ -13,7 +13,7 @@ fn options(unique: bool) -> SamplerOptions {
     SamplerOptions::default().unique(unique).seed(5)
 }
 
-/// What two runs in a row sample, and the counts that the second expects.
+/// Returns the samples of two consecutive runs, and the counts that the second expects.
 fn two_runs(build: impl Fn(&Tensor, &Graph) -> Candidates) -> ([Vec<i64>; 2], Vec<f32>, Vec<f32>) {
     let graph = Graph::new();
     let classes = Tensor::from_vec(vec![1i64, 3, 7, 0], [2, 2]).unwrap();
@@ -53,7 +53,7 @@ fn log_uniform_samples() {
 }
 
 #[test]
-fn uniform_samples() {
+fn uniform_samples_are_tensorflows() {
     let draw = |unique, range| {
         move |classes: &Tensor, graph: &Graph| {
             uniform_candidate_sampler(constant(graph, classes.clone()), 6, range, options(unique))

@@ -120,7 +120,7 @@ fn same(found: &Value, expected: &Value) -> bool {
     close(found, expected, 0.0)
 }
 
-/// What is wrong with an error, if anything.
+/// Describes the difference between an error and the expected one, if there is any.
 fn unlike(found: &Error, expected: &Value) -> Option<String> {
     let (code, text) = (expected["code"].as_i64().unwrap(), expected["text"].as_str().unwrap_or_default());
     let found_text = found.chain();
@@ -154,7 +154,7 @@ impl Play {
         Ok(session)
     }
 
-    /// What differs in one program.
+    /// Returns the differences of one program.
     fn program(&self, iterator: &Value, steps: &[Value]) -> Result<Vec<String>> {
         let session = self.session()?;
         let tolerance = self.expected["tolerance"].as_f64().unwrap_or(0.0);
@@ -264,7 +264,7 @@ impl Play {
         Ok(wrong)
     }
 
-    /// What differs in any resumed program.
+    /// Returns the differences of all resumed programs.
     fn resume(&self) -> (usize, Vec<String>) {
         let (mut cuts, mut wrong) = (0, Vec::new());
         for iterator in self.expected["iterators"].as_array().unwrap() {
@@ -276,7 +276,7 @@ impl Play {
             for steps in iterator["sessions"].as_array().unwrap() {
                 let steps = steps.as_array().unwrap();
                 let name = iterator["name"].as_str().unwrap();
-                // What operations outside of functions draw for a dataset they draw again when its initializer runs.
+                // Operations outside of functions draw again for a dataset when its initializer runs.
                 if !steps.iter().all(simple) || files_of(&self.graph) || name == "outside" {
                     continue;
                 }

@@ -114,7 +114,7 @@ fn optional_elements_report_the_end() {
     assert_eq!([has(), has(), has()], [true, false, false]);
 }
 
-/// Rows of a program, shuffled, repeated and batched; how many rows were requested.
+/// Returns rows of a program, shuffled, repeated and batched, and the number of rows that were requested.
 fn rows(graph: &Graph) -> (Output, Arc<AtomicU64>) {
     let asked = Arc::new(AtomicU64::new(0));
     let count = asked.clone();

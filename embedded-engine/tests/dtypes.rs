@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What attributes without a list of dtypes may be, as far as tensors of it can be written down.
+/// The dtypes of attributes without a list of dtypes, as far as the test can write tensors of them.
 const ALL: [DType; 16] = [
     DType::Float32,
     DType::Float64,
@@ -204,7 +204,7 @@ fn kernels_missing_for_a_dtype_are_listed_including_functions() {
     let error = session(&graph).run(&y, [(&x, Tensor::zeros(DType::Float16, [2, 2]).unwrap())]).unwrap_err();
     let expected = "the embedded engine has no kernel for: Qr (Qr): dtype float16 is not supported";
     assert_eq!((error.code(), error.message()), (Code::Unimplemented, expected));
-    // What is fed need not be computed.
+    // A fed output need not be computed.
     assert!(missing_kernels_for([math::neg(&y).operation()], &[y]).is_empty());
 }
 
@@ -306,7 +306,7 @@ fn queue_of(graph: &Graph, x: &Output, op_type: &str) -> (Operation, Output) {
     (put, after.input(&queue).attr("component_types", list_of(x.dtype())).finish_output())
 }
 
-/// What is kept for another operation is any dtype, or is listed before the first step.
+/// Kernels that keep values for other operations accept every dtype, or are listed before the first step.
 #[test]
 fn containers_of_tensors_take_every_dtype_or_are_listed() {
     let (mut kept, mut listed) = (0, Vec::new());

@@ -86,7 +86,7 @@ fn ask(nodes: &str, path: &Path, access: &FileAccess) -> Result<(), Error> {
 }
 
 #[test]
-fn operations_access_only_allowed_files() {
+fn operations_can_access_only_allowed_files() {
     for (op_type, name, writes, nodes) in OPERATIONS {
         let (_guard, inside, outside) = folders();
         let refused = |path: &Path, access: &FileAccess| {
@@ -154,7 +154,7 @@ const DATASETS: [(&str, bool, &str); 5] = [
 ];
 
 #[test]
-fn datasets_access_only_allowed_files() {
+fn datasets_can_access_only_allowed_files() {
     let number = |name: &str, value: i64| {
         format!(
             "node {{ name: '{name}' op: 'Const' attr {{ key: 'dtype' value {{ type: DT_INT64 }} }} attr {{ key: 'value' value \

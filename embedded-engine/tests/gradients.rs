@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// The distance of the points that a difference is taken between.
 const STEP: f64 = 1e-5;
-/// What rounding and curvature leave, relative to the larger of the gradient and 1.
+/// The tolerance for rounding and curvature, relative to the larger of the gradient and 1.
 const TOLERANCE: f64 = 2e-6;
 
 /// Kernels that the samples need and the engine lacks, such as three-dimensional convolutions; printed by the test. The
@@ -58,7 +58,7 @@ impl Case {
         Ok(Case { session, built, loss })
     }
 
-    /// Without anything to differentiate, all there is to see is that it runs.
+    /// Without anything to differentiate, the test only shows that it runs.
     fn is_differentiable(&self) -> bool {
         let doubles = self.built.outputs.iter().any(|output| output.dtype() == DType::Float64);
         doubles && !self.built.inputs.is_empty()

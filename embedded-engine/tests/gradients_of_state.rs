@@ -94,7 +94,7 @@ fn a_gamma_sample_keeps_its_probability_when_the_shape_moves() {
     let found = session(&graph).run(&(&before, &after, &slope), ()).unwrap();
     let [before, after] = [found.0, found.1].map(|tensor| tensor.to_vec::<f64>().unwrap());
     for ((number, before), after) in numbers.iter().zip(before).zip(after) {
-        // What is left is of third order in the step.
+        // The remaining error is of third order in the step.
         assert!((before - after).abs() < 1e-9 * before, "{number:?}: {before} {after}");
     }
 }

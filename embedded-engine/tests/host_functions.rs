@@ -172,7 +172,7 @@ fn a_closure_that_waits_sees_the_end_of_the_run() {
     let begun = Arc::new(std::sync::Barrier::new(2));
     let inside = begun.clone();
     let call = host_func(&graph).call(move |_, context| {
-        // What wakes the wait is dropped when the run is cancelled.
+        // The sender that wakes the wait is dropped when the run is cancelled.
         let both = waiting.clone();
         let _guards = context.on_cancel(move || drop(both.0.lock().unwrap().take()));
         inside.wait();

@@ -70,7 +70,7 @@ fn a_session_holds_no_more_than_its_limit() {
     let error = session.run((&a, &b), [(&a_size, size), (&b_size, size)]).unwrap_err();
     check_refused(&error, "Fill", "of the limit of 4.0 MiB");
     assert!(other.run((&a, &b), [(&a_size, size), (&b_size, size)]).is_ok(), "another session has no limit");
-    // What no tensor uses any more is given up for what is needed, of whatever size.
+    // Memory that no tensor uses any more is freed for new requests of any size.
     for step in 0..64 {
         let size = [(2 * MIB + step * 20_000) as i32];
         session.run(&a, [(&a_size, size)]).unwrap();

@@ -43,7 +43,7 @@ fn orthogonal_initial_values_are_tensorflows() {
     let init = global_variables_initializer(&graph);
     let session = session(&graph);
     session.run(&init, ()).unwrap();
-    // What TensorFlow 2.21 returns for these seeds.
+    // TensorFlow 2.21 returns this for these seeds.
     let expected = [
         0.677_472_35,
         -0.913_861_16,
@@ -218,7 +218,7 @@ fn an_int32_global_step_serves_optimizers_schedules_and_helpers() {
     }
     assert_eq!(session.run(&read, ()).unwrap(), Tensor::from(4i32));
     assert_eq!(global_step::evaluate(&*session, &step).unwrap(), 4);
-    // What TensorFlow 2.21 returns at step 4.
+    // TensorFlow 2.21 returns this at step 4.
     let expected = [0.075_785_83, 0.3, 0.060_040_005, 0.065_450_85, 0.083_333_33, 0.081_873_08];
     let found: Vec<f32> =
         session.run(&rates[..], ()).unwrap().iter().map(|rate| rate.value().unwrap()).collect();

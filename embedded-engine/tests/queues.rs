@@ -195,7 +195,7 @@ fn s_224_shuffle_minimum_is_checked_when_touched() {
 }
 
 #[test]
-fn s_223_capacities() {
+fn s_223_a_negative_capacity_is_unlimited() {
     let graph = Graph::new();
     let (unbounded, none) = (fifo(&graph, -1), fifo(&graph, 0));
     let many = unbounded.enqueue_many(Tensor::from(vec![0.0f32; 10_000]));
@@ -286,7 +286,7 @@ fn s_232_s_233_enqueue_many_fills_the_available_space() {
 }
 
 #[test]
-fn s_234_enqueuing_no_slices_succeeds_even_when_closed() {
+fn s_234_enqueuing_no_slices_is_allowed_even_when_closed() {
     let graph = Graph::new();
     let queue = fifo(&graph, 3);
     let none = queue.enqueue_many(Tensor::from(Vec::<f32>::new()));
@@ -518,7 +518,7 @@ fn s_248_shuffle_keeps_a_minimum_while_it_is_open() {
 
 #[test]
 fn s_248_shuffle_order_is_tensorflows() {
-    // What TensorFlow 2.21 returns for ten elements enqueued at once and dequeued one by one, by graph and own seed.
+    // TensorFlow 2.21 returns this for ten elements enqueued at once and dequeued one by one, by graph and own seed.
     let cases: [(Option<i64>, Option<i64>, [i32; 10]); 3] = [
         (None, Some(3), [7, 1, 4, 5, 6, 8, 0, 9, 2, 3]),
         (Some(7), Some(3), [3, 9, 0, 6, 4, 7, 2, 1, 5, 8]),
@@ -546,7 +546,7 @@ fn s_248_shuffle_order_is_tensorflows() {
 }
 
 #[test]
-fn s_249_padding_queue_pads_batches() {
+fn s_249_a_padding_queue_fills_batches_up() {
     let graph = Graph::new();
     let shapes = [PartialShape::from([None, Some(2)]), PartialShape::from([None])];
     let queue = PaddingFifoQueue::new(&graph, 10, [DType::Int32, DType::String], shapes).build();
@@ -792,7 +792,7 @@ fn batches_are_split_and_merged_to_other_sizes() {
     let one = queue.dequeue().output();
     let session = session(&graph);
     puts.iter().for_each(|put| session.run(put, ()).unwrap());
-    // Inside of one batch, over its end, over two ends.
+    // Requests within one batch, across its end, and across two ends.
     let taken = takes.map(|take| session.run(&take, ()).unwrap());
     assert_eq!(taken, [rows(0, 3), rows(3, 2), rows(5, 2)]);
     assert_eq!(session.run(&one, ()).unwrap(), Tensor::from([14, 15]));
@@ -920,7 +920,7 @@ fn s_230_a_queue_is_selected_by_its_number() {
     assert_eq!(error.kind(), ErrorKind::Value);
     assert!(error.message().contains("matching component names"), "{error}");
     assert_eq!(build_error(&|_, index| Queue::select(index, &[])).kind(), ErrorKind::Type);
-    // What they do not have in common is not known.
+    // A dimension that they do not have in common is unknown.
     let graph = Graph::new();
     let open = PaddingFifoQueue::new(&graph, 3, DType::Float32, [[None]]).build();
     let wide = FifoQueue::new(&graph, 3, DType::Float32).shapes([[2]]).build();

@@ -1,4 +1,4 @@
-//! Readers and files. What is expected is what TensorFlow 2.21 returns for the same files.
+//! Readers and files. The expected values are those that TensorFlow 2.21 returns for the same files.
 #![allow(clippy::unwrap_used)] // a panic is the report
 
 use embedded_engine::EmbeddedEngine;
@@ -115,7 +115,7 @@ fn check(
 }
 
 #[test]
-fn text_lines() {
+fn lines_of_text_are_read_in_order() {
     let make = |graph: &Graph| Reader::text_line(graph, 0);
     let a = ["a.txt:1=one", "a.txt:2=two", "a.txt:3=three\\rx", "a.txt:4=", "a.txt:5=last"];
     let b = ["b.txt:1=h", "b.txt:2=b1", "b.txt:3=b2"];
@@ -220,7 +220,7 @@ fn files_are_found_read_and_written() {
     assert_eq!(names(session.run(&found, ()).unwrap()), expected);
     assert!(names(session.run(&none, ()).unwrap()).is_empty());
     assert_eq!(names(session.run(&content, ()).unwrap()), ["h\nb1\nb2\n"]);
-    // What is read may change between two steps.
+    // A file may change between two steps.
     fs::write(folder.path().join("b.txt"), "new").unwrap();
     assert_eq!(names(session.run(&content, ()).unwrap()), ["new"]);
     let error = session.run(&missing, ()).unwrap_err();

@@ -72,7 +72,7 @@ fn reads_follow_the_edges_of_the_graph() {
     let session = session(&graph);
     session.run(init.operation(), ()).unwrap();
     let (before_value, through_value, after_value) = session.run((&before, &through, &after), ()).unwrap();
-    // What is fetched of a reference is the variable when the step is over.
+    // A fetch of a reference returns the variable's value at the end of the step.
     assert_eq!(before_value.to_vec::<f32>().unwrap(), [2.0, 3.0]);
     assert_eq!(through_value.to_vec::<f32>().unwrap(), [20.0, 30.0]);
     assert_eq!(after_value.to_vec::<f32>().unwrap(), [2.0, 3.0]);
@@ -162,7 +162,7 @@ fn training_updates_are_those_of_resource_variables() {
     assert_eq!(second, [0.5 - 0.5 * 1.9, 2.5 + 0.5 * 1.9]);
 }
 
-/// What is added to the variable of [`read_late`].
+/// The number that is added to the variable of [`read_late`].
 fn bump(v: &Output) -> Output {
     let ten = constant(&v.graph(), [10f32, 10.0]);
     op(&v.graph(), "AssignAdd").input(v).input(&ten).finish_output()
@@ -529,10 +529,10 @@ fn a_fetched_reference_is_the_variable_when_the_step_is_over() {
     for fetched in [all.0, all.1, all.3, all.4] {
         assert_eq!(fetched.to_vec::<f32>().unwrap(), [21.0, 22.0]);
     }
-    // What a fetch waits for is done, though the reference is known before.
+    // The operations that a fetch waits for have run, although the reference is known before.
     assert_eq!(value(&session, &checked).unwrap(), [41.0, 42.0]);
     assert_eq!(value(&session, &read).unwrap(), [41.0, 42.0]);
-    // What was fetched keeps its value.
+    // A fetched tensor keeps its value.
     let kept = session.run(&v, ()).unwrap();
     session.run(twice.operation(), ()).unwrap();
     assert_eq!(kept.to_vec::<f32>().unwrap(), [41.0, 42.0]);

@@ -69,7 +69,7 @@ fn s_274_tables_are_saved_with_the_variables() {
     assert_eq!(names, ["counts-keys", "counts-values", "vectors-keys", "vectors-values", "weight"]);
     assert_eq!(reader.read("vectors-values").unwrap().shape().dims(), [3, 2]);
 
-    // What is in a table is replaced, not added to.
+    // The content of a table is replaced, not extended.
     let second = session(&model.graph);
     second.run(&model.fill, ()).unwrap();
     let more = MutableHashTable::new(&Graph::new(), DType::String, 0i64);

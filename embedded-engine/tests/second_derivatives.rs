@@ -53,12 +53,12 @@ fn fourth_power(graph: &Graph, x: &Output) -> Output {
 }
 
 #[test]
-fn of_a_loop() {
+fn a_loop_has_second_derivatives() {
     assert_are(&derivatives(fourth_power), FOURTH_POWER);
 }
 
 #[test]
-fn of_a_loop_in_a_conditional_in_a_loop() {
+fn a_loop_in_a_conditional_in_a_loop_has_second_derivatives() {
     let found = derivatives(|graph, x| {
         let (_, y) = while_loop(
             graph,
@@ -77,7 +77,7 @@ fn of_a_loop_in_a_conditional_in_a_loop() {
 }
 
 #[test]
-fn of_a_conditional() {
+fn a_conditional_has_second_derivatives() {
     let found = derivatives(|graph, x| {
         let large = greater(reduce_sum(x, ..), constant(graph, 1f64));
         cond(large, |_| &square(x) * &square(x), |_| sin(x))
@@ -86,7 +86,7 @@ fn of_a_conditional() {
 }
 
 #[test]
-fn of_one_of_several_branches() {
+fn one_of_several_branches_has_second_derivatives() {
     let found = derivatives(|graph, x| {
         let branches: Vec<ops::control_flow::Branch<'_, Output>> =
             vec![Box::new(|_| sin(x)), Box::new(|_| &square(x) * &square(x))];
@@ -96,7 +96,7 @@ fn of_one_of_several_branches() {
 }
 
 #[test]
-fn of_mapped_scanned_and_folded_elements() {
+fn mapped_scanned_and_folded_elements_have_second_derivatives() {
     let found = derivatives(|graph, x| map_fn(graph, |_, x| &square(&x) * &square(&x), x.clone()));
     assert_are(&found, FOURTH_POWER);
     // The results are a and a b: the derivatives by a and b are known.
@@ -133,7 +133,7 @@ fn of_calls_and_recomputed_functions() {
 }
 
 #[test]
-fn of_products_over_parts_in_a_loop() {
+fn products_over_parts_in_a_loop_have_second_derivatives() {
     // The product of all elements, by a loop over indices; its mixed derivatives are those of a product.
     let found = derivatives(|graph, x| {
         let (_, y) = while_loop(

@@ -55,7 +55,7 @@ fn losses(lengths: [i32; 3]) -> session_core::Result<(Vec<f32>, Vec<f32>)> {
 }
 
 #[test]
-fn ctc_losses_and_their_gradients() {
+fn ctc_losses_and_their_gradients_are_tensorflows() {
     let (loss, gradient) = losses([4, 3, 4]).unwrap();
     for (found, expected) in loss.iter().zip([3.20487, 2.81697, 3.44562]) {
         assert!((found - expected).abs() < 1e-5, "{loss:?}");

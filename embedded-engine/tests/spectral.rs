@@ -27,7 +27,7 @@ fn identity(graph: &Graph, size: usize) -> Output {
 }
 
 #[test]
-fn singular_vectors_reconstruct_the_matrix() {
+fn singular_vectors_make_up_the_matrix() {
     for [rows, columns] in [[4, 4], [7, 3], [3, 7], [1, 5], [5, 1]] {
         for rank_one in [false, true] {
             let graph = Graph::new();
@@ -54,7 +54,7 @@ fn singular_vectors_reconstruct_the_matrix() {
 }
 
 #[test]
-fn eigenvectors_reconstruct_the_matrix() {
+fn eigenvectors_make_up_the_matrix() {
     for size in [1, 2, 5, 20] {
         let graph = Graph::new();
         let x = constant(&graph, numbers([2, size, size]));

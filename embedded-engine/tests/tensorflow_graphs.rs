@@ -12,7 +12,7 @@ use session_core::{
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What differs in the order of sums leaves.
+/// The tolerance for sums in another order.
 const TOLERANCE: f64 = 2e-5;
 
 fn folder() -> PathBuf {
@@ -58,7 +58,7 @@ fn as_numbers(tensor: &Tensor) -> Vec<f64> {
     }
 }
 
-/// What is wrong with a value, if anything.
+/// Describes the difference of a value from the expected one, if there is any.
 fn difference(found: &Tensor, expected: &Tensor) -> Option<String> {
     if found.dtype() != expected.dtype() || found.shape() != expected.shape() {
         let (dtype, shape) = (found.dtype(), found.shape());

@@ -104,7 +104,7 @@ fn lists_of_all_numbers_have_zeros_and_sums() {
         assert_eq!(stacked(&add_n(&[a.clone(), b.clone()]), dtype).unwrap(), sum);
         let twice = add_n(&[a.clone(), b.clone(), zeros_like(&a)]);
         assert_eq!(stacked(&twice, dtype).unwrap(), sum);
-        // What was added is as it was.
+        // The added tensor is unchanged.
         assert_eq!(
             stacked(&add_n(&[b.clone(), zeros_like(&b)]), dtype).unwrap(),
             stacked(&b, dtype).unwrap()

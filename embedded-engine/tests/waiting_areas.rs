@@ -1,5 +1,5 @@
-//! Staging areas, accumulators and barriers: what waits, what ends a wait, and that an ended wait has no effect. What they give
-//! is held against TensorFlow in `tensorflow_graphs.rs`.
+//! Staging areas, accumulators and barriers: what waits, what ends a wait, and that an ended wait has no effect. Their values
+//! are compared with TensorFlow's in `tensorflow_graphs.rs`.
 #![allow(clippy::unwrap_used)] // a panic is the report
 
 use embedded_engine::EmbeddedEngine;

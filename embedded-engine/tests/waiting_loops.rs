@@ -44,7 +44,7 @@ fn a_loop_that_waits_forever_times_out_and_names_the_queue() {
     );
     assert_eq!(error.op_type(), Some("QueueEnqueueV2"), "{error}");
     assert!(metadata.input_wait > Duration::ZERO);
-    // What rounds before had put in is there; the one that waited is taken back.
+    // The elements of earlier rounds are there; the one that waited is taken back.
     let value: i32 = session.run(&drained, [(&n, 2i32)]).unwrap().value().unwrap();
     assert_eq!(value, 1);
     let error = session.run_with(&drained, [(&n, 1i32)], &soon(), None).unwrap_err();
@@ -97,7 +97,7 @@ fn late_values_are_kept_for_waiting_operations() {
     let (a, b) = (first.dequeue().output(), second.dequeue().output());
     let sum = &a + &b;
     let double = &a * constant(&graph, 2.0f32);
-    // What is computed of the first lets the second come.
+    // The second element arrives only after the computation with the first.
     let step = last.enqueue(&double);
     let relay = second.enqueue(last.dequeue().output() + constant(&graph, 1.0f32));
     let x = placeholder(&graph, DType::Float32, [2]);

@@ -21,7 +21,7 @@ const NAME: &str = "BestCheckpointHook";
 /// Saves a checkpoint whenever a metric reaches a new best value, into its own directory.
 ///
 /// The hook checks the metric every `n` steps, counted from the step at which the training began. Each checkpoint is
-/// complete and named `best.ckpt-<step>`; the newest is the best. While the session lives, no other training may use the
+/// complete and named `best.ckpt-<step>`; the newest is the best. While the session exists, no other training may use the
 /// directory. The best value is stored in the session's checkpoints, so a resumed training continues the comparison.
 ///
 /// Use a metric of validation data. If the model has dropout or batch normalization, compute it in an evaluation graph

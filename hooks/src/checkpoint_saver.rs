@@ -51,7 +51,7 @@ const NAME: &str = "CheckpointSaverHook";
 ///
 /// # The folder
 ///
-/// No other training may use the folder while the session lives, neither in this process nor in another. The second one
+/// No other training may use the folder while the session exists, neither in this process nor in another. The second one
 /// fails when it is built, before it trains anything, with an error that names the process that uses the folder, and since when.
 ///
 /// # The saver

@@ -99,7 +99,7 @@ impl<'a> SavePoint<'a> {
         self.hook
     }
 
-    /// Returns the saver of the session's scaffold, which also restores the session. Whatever it saves, it can restore.
+    /// Returns the saver of the session's scaffold, which also restores the session. It can restore everything that it saves.
     #[must_use]
     pub fn saver(&self) -> Option<&'a GraphSaver> {
         self.saver

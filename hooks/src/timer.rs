@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn s_325_exactly_one_interval() {
+    fn s_325_exactly_one_interval_must_be_given() {
         let none = SecondOrStepTimer::new(None, None).unwrap_err();
         assert!(none.message().contains("either every_secs or every_steps"));
         let both = SecondOrStepTimer::new(Some(0), Some(Duration::ZERO)).unwrap_err();
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn s_327_zero_intervals_and_going_backwards() {
+    fn s_327_zero_intervals_and_steps_that_go_backwards_are_allowed() {
         let mut seconds = SecondOrStepTimer::every_secs(Duration::ZERO);
         seconds.update(5);
         assert_eq!([4, 5, 6].map(|step| seconds.should_trigger(step)), [true, false, true]);
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn q_41_time_or_steps() {
+    fn q_41_time_or_steps_can_trigger() {
         let hand = Arc::new(Hand::default());
         let mut timer =
             SecondOrStepTimer::every_steps_or_secs(10, Duration::from_secs(1)).clock(hand.clone());

@@ -53,7 +53,7 @@ fn drain(queue: &Arc<Bounded<u32>>) -> Vec<u32> {
 }
 
 #[test]
-fn close_against_enqueue() {
+fn a_close_races_an_enqueue() {
     loom::model(|| {
         let queue = queue(1);
         let producer = {
@@ -87,7 +87,7 @@ fn cancelling_close_against_an_enqueue_that_waits() {
 }
 
 #[test]
-fn close_against_dequeue() {
+fn a_close_races_a_dequeue() {
     loom::model(|| {
         let queue = queue(1);
         let consumer = {
@@ -101,7 +101,7 @@ fn close_against_dequeue() {
 }
 
 #[test]
-fn close_against_enqueue_and_dequeue() {
+fn a_close_races_an_enqueue_and_a_dequeue() {
     loom::model(|| {
         let queue = queue(1);
         let producer = {
@@ -114,7 +114,7 @@ fn close_against_enqueue_and_dequeue() {
         };
         queue.close(false);
         let (put, taken) = (producer.join().unwrap(), consumer.join().unwrap());
-        // What was put in comes out, now or later; nothing else does.
+        // Exactly the elements that were put in come out, now or later.
         let taken = taken.unwrap_or_default().len();
         assert_eq!(usize::from(put.is_ok()), taken + queue.size());
     });
@@ -136,7 +136,7 @@ fn a_wait_given_up_against_its_end() {
 }
 
 #[test]
-fn an_enqueue_given_up_against_a_dequeue() {
+fn an_enqueue_that_is_given_up_races_a_dequeue() {
     loom::model(|| {
         let queue = queue(1);
         enqueue(&queue, 1).unwrap();

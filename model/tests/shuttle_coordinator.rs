@@ -39,7 +39,7 @@ use shuttle::sync::{Arc, Mutex};
 use stop::{StopHandle, StopReason, StopSource};
 use thread::ManagedThread;
 
-/// How many interleavings of each program are tried.
+/// The number of interleavings of each program that are tried.
 fn iterations() -> usize {
     std::env::var("MODEL_ITERATIONS").ok().and_then(|text| text.parse().ok()).unwrap_or(1000)
 }

@@ -123,13 +123,13 @@ fn traffic(make: fn() -> Queue, gives_up: bool, ordered: bool) {
     assert_eq!(put, taken);
 }
 
-/// How many interleavings of each program are tried.
+/// The number of interleavings of each program that are tried.
 fn iterations() -> usize {
     std::env::var("MODEL_ITERATIONS").ok().and_then(|text| text.parse().ok()).unwrap_or(1000)
 }
 
 #[test]
-fn traffic_through_a_fifo_queue() {
+fn all_elements_pass_a_fifo_queue() {
     for gives_up in [false, true] {
         shuttle::check_random(move || traffic(|| fifo(2), gives_up, !gives_up), iterations());
         shuttle::check_pct(move || traffic(|| fifo(2), gives_up, !gives_up), iterations(), 3);
@@ -137,7 +137,7 @@ fn traffic_through_a_fifo_queue() {
 }
 
 #[test]
-fn traffic_through_a_shuffling_queue() {
+fn all_elements_pass_a_shuffling_queue() {
     shuttle::check_random(|| traffic(|| shuffle(3, 1), true, false), iterations());
     shuttle::check_pct(|| traffic(|| shuffle(3, 1), true, false), iterations(), 3);
 }

@@ -1,4 +1,4 @@
-//! What monitoring adds to a step: a monitored run over a session that does nothing, with hooks that do nothing and with
+//! The cost that monitoring adds to a step: a monitored run over a session that does nothing, with hooks that do nothing and with
 //! hooks that fetch. Nanoseconds per step, the median of several rounds.
 //!
 //! `cargo bench -p monitored --bench step`

@@ -57,7 +57,7 @@ impl<'c> HostStep<'c> {
         self.context.check()
     }
 
-    /// Calls `callback` when the session is interrupted, while the guards live. With it, a blocked step wakes up.
+    /// Calls `callback` when the session is interrupted, while the guards exist. The callback can wake a blocked step.
     pub fn on_cancel(&self, callback: impl Fn() + Send + Sync + 'static) -> Vec<CancellationGuard> {
         self.context.on_cancel(callback)
     }

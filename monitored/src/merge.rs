@@ -197,7 +197,7 @@ impl Merge {
         if self.hook_feeds.is_empty() { user } else { &self.feeds }
     }
 
-    /// Returns a guard that lets the session's and everybody's own tokens cancel the run while it lives.
+    /// Returns a guard that lets the session's and everybody's own tokens cancel the run while it exists.
     #[inline]
     pub(crate) fn join_cancellation(&mut self, session: &RunOptions) -> Links {
         let Some(options) = &mut self.options else { return Links::new() };

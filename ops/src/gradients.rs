@@ -1,6 +1,6 @@
 //! Symbolic gradients: graph in, graph out.
 //!
-//! [`gradients`] walks from results back to what they are to be differentiated with respect to. Each operation on
+//! [`gradients`] walks from results back to the tensors with respect to which they are differentiated. Each operation on
 //! the way is asked, through its definition, for the gradients of its inputs, and answers by building operations
 //! in a scope `gradients/<operation>_grad`.
 //!
@@ -408,8 +408,8 @@ impl Sums {
         self.parts.entry(endpoint).or_default().push(grad);
     }
 
-    /// Returns the sum of all that reached an output so far. What flows into an operation is complete when all operations
-    /// after it have been asked.
+    /// Returns the sum of the gradients that reached an output so far. It is complete when all operations after it have
+    /// been asked.
     fn total(&mut self, endpoint: Endpoint) -> Option<Output> {
         let parts = self.parts.get_mut(&endpoint)?;
         if parts.len() > 1 {

@@ -17,7 +17,7 @@
 //!
 //! # Evaluation
 //!
-//! Dropout and batch normalization compute something else in training than in evaluation. What an evaluation needs is the
+//! Dropout and batch normalization compute something else in training than in evaluation. An evaluation needs the
 //! same variables under another flag, in one of two ways. Either the model is built twice within a [variable
 //! scope](session_core::Graph::variable_scope), once for each:
 //!

@@ -400,7 +400,7 @@ pub trait Optimizer {
     #[track_caller]
     fn compute_gradients(&self, loss: &dyn AsOutput, variables: &[Variable]) -> Vec<GradientAndVariable> {
         let (loss, location) = (loss.as_output(), Location::caller());
-        // What is built on the gradients counts as made where it is, so they do not carry this place.
+        // Operations that are built on the gradients have their own places, so the gradients do not carry this one.
         let home = self.settings().home(&loss.graph(), location);
         let found = match loss_gradients(&loss.within(&home), variables) {
             Ok(found) => found,

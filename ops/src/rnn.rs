@@ -113,8 +113,8 @@ fn placed<S: Structure>(structure: S, graph: &Graph) -> S {
     structure.with_outputs(outputs)
 }
 
-/// Returns the next state, where `choose` decides between each part of it and of the one before. What belongs to no sequence, such as
-/// the number of steps, continues.
+/// Returns the next state, where `choose` decides between each part of it and of the one before. Parts that belong to no
+/// sequence, such as the number of steps, continue.
 fn carried<S: Structure>(next: S, before: &S, choose: impl Fn(Output, Output) -> Output) -> S {
     let parts = next.outputs().into_iter().zip(before.outputs());
     let chosen = parts.map(|(next, before)| match next.shape().rank() {

@@ -108,7 +108,7 @@ op_defs! {
         .gradient(slice_grad_gradient);
 }
 
-/// Checks the ranks of coordinates, values and shape, which begin at an input, and returns how many values there are, as
+/// Checks the ranks of coordinates, values and shape, which begin at an input, and returns the number of values, as
 /// far as it is known, and the rank of the tensor.
 fn sparse(context: &ShapeContext<'_>, first: usize) -> Result<(Option<usize>, Option<usize>)> {
     sparse_at(context, [first, first + 1, first + 2])

@@ -157,7 +157,7 @@ fn constants_given_as_numbers_wait_for_nothing() {
 }
 
 #[test]
-fn dependencies() {
+fn dependencies_become_control_inputs() {
     let graph = Graph::new();
     let x = float(&graph, &[2]);
     let check = assert_equal(&x, constant(&graph, [1f32, 2.0]));

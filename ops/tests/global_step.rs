@@ -75,7 +75,7 @@ fn s_380_all_share_one_read() {
     assert_eq!(global_step_read(&graph).unwrap(), Some(read.clone()));
     assert_eq!(graph.collection(&keys::GLOBAL_STEP_READ), vec![read.clone()]);
     assert_eq!(read.operation().input(0), *step.handle());
-    // What an engine answers before the variable has a value.
+    // An engine returns this before the variable has a value.
     let initial = read.operation().attr("_initial_value").and_then(|value| value.as_tensor());
     assert_eq!(initial, Some(&Tensor::from(0i64)));
 

@@ -1,4 +1,4 @@
-//! What graph the gradients of whole models are.
+//! The graphs that the gradients of whole models build.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 
 use ops::array::{constant, placeholder, stop_gradient};
@@ -140,7 +140,7 @@ fn an_operation_without_gradient_is_named() {
 }
 
 #[test]
-fn gradients_of_unrelated_tensors() {
+fn gradients_of_unrelated_tensors_are_none_zero_or_errors() {
     let graph = Graph::new();
     let (x, y) = (float(&graph, "x", &[3]), float(&graph, "lonely", &[2, 2]));
     let loss = [square(&x)];
@@ -182,7 +182,7 @@ fn incoming_gradients_must_match_their_outputs() {
 }
 
 #[test]
-fn gradients_of_an_intermediate_result() {
+fn gradients_of_an_intermediate_result_are_found() {
     let graph = Graph::new();
     let x = float(&graph, "x", &[3]);
     let a = square(&x);
@@ -190,7 +190,7 @@ fn gradients_of_an_intermediate_result() {
     assert!(found.iter().all(Option::is_some));
     assert!(found[0].as_ref().unwrap().name().starts_with("gradients/Square_1_grad/"));
     assert!(found[1].as_ref().unwrap().name().starts_with("gradients/Square_grad/"));
-    // What is built on a gradient is not in the gradients' scope.
+    // Operations that are built on a gradient are not in the gradients' scope.
     let doubled = found[0].as_ref().unwrap() * 2.0;
     assert_eq!(doubled.operation().name(), "Mul");
 }
@@ -243,7 +243,7 @@ fn gradients_of_lookups_state_their_rows() {
     let slices = IndexedSlices::of(&grad).unwrap();
     assert_eq!(slices.values.shape().to_string(), "[27,8]");
     assert_eq!(slices.indices.shape().to_string(), "[27]");
-    // What is not looked up only is dense.
+    // A table that is used in other ways as well has a dense gradient.
     let loss = reduce_sum(embedding_lookup(&table, &tags), ..) + reduce_sum(&table, ..);
     let grad = gradients(&[loss], &[&table]).unwrap().remove(0).unwrap();
     assert_eq!(IndexedSlices::of(&grad), None);

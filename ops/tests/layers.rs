@@ -394,7 +394,7 @@ fn a_model_that_is_built_again_in_a_variable_scope_shares_its_variables() {
         names(&global_variables(&graph))[8..],
         ["other/dense/kernel", "other/dense/bias", "other/dense_1/kernel", "other/dense_1/bias",]
     );
-    // What a layer returns is in the scope of its model, slots of optimizers are not.
+    // The outputs of a layer are in the scope of its model, slots of optimizers are not.
     GradientDescentOptimizer::new(0.1).minimize(&mean_squared_error(&x, &first), None);
     graph.check().unwrap();
 }

@@ -58,7 +58,7 @@ fn check(schedule: impl Fn(&Output) -> Output, expected: [f64; 12]) {
 }
 
 #[test]
-fn exponential() {
+fn exponential_decay_has_tensorflows_values() {
     check(
         |step| exponential_decay(0.1, step, 100, 0.96, Decay::Smooth),
         [
@@ -96,7 +96,7 @@ fn exponential() {
 }
 
 #[test]
-fn natural_exponential() {
+fn natural_exponential_decay_has_tensorflows_values() {
     check(
         |step| natural_exp_decay(0.1, step, 100, 0.5, Decay::Smooth),
         [
@@ -134,7 +134,7 @@ fn natural_exponential() {
 }
 
 #[test]
-fn inverse_time() {
+fn inverse_time_decay_has_tensorflows_values() {
     check(
         |step| inverse_time_decay(0.1, step, 100, 0.5, Decay::Smooth),
         [
@@ -172,7 +172,7 @@ fn inverse_time() {
 }
 
 #[test]
-fn pieces() {
+fn piecewise_constants_have_tensorflows_values() {
     check(
         |step| piecewise_constant(step, &[10, 150], &[1.0, 0.5, 0.1]),
         [1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.1, 0.1, 0.1],
@@ -186,7 +186,7 @@ fn pieces() {
 }
 
 #[test]
-fn polynomial() {
+fn polynomial_decay_has_tensorflows_values() {
     check(
         |step| polynomial_decay(0.1, step, 100, 0.01, 2.0, AfterDecay::Hold),
         [
@@ -224,7 +224,7 @@ fn polynomial() {
 }
 
 #[test]
-fn cosines() {
+fn cosine_decays_have_tensorflows_values() {
     check(
         |step| cosine_decay(0.1, step, 100, 0.1),
         [

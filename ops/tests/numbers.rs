@@ -104,7 +104,7 @@ fn integers_are_divided_as_tensorflow_does() {
     assert!(mixed.operation().error().is_some());
 }
 
-/// What the graph reports after this.
+/// Returns the error that the graph reports after this.
 fn reported(build: impl FnOnce(&Graph)) -> session_core::Error {
     let graph = Graph::new();
     build(&graph);

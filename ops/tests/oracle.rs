@@ -26,7 +26,7 @@ use std::process::{Command, Stdio};
 
 // ---- running TensorFlow ----------------------------------------------------------------------------------
 
-/// What a script prints, as JSON; `None` without TensorFlow.
+/// Returns the output of a script, as JSON; `None` without TensorFlow.
 fn ask(script: &str, input: &str) -> Option<Json> {
     let python = python()?;
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle").join(script);

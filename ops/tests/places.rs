@@ -48,7 +48,7 @@ fn floats(graph: &Graph, dims: &[usize]) -> Output {
 }
 
 #[test]
-fn layers_and_losses() {
+fn layers_and_losses_record_the_places_of_their_calls() {
     check(|graph| {
         let x = floats(graph, &[4, 6]);
         let options = LayerOptions::default().activation(|x| nn::relu(x)).kernel_l2(0.1);
@@ -137,7 +137,7 @@ fn layers_and_losses() {
 }
 
 #[test]
-fn optimizers_and_their_rates() {
+fn optimizers_and_their_rates_record_the_places_of_their_calls() {
     let optimizers: [Box<dyn Optimizer>; 7] = [
         Box::new(GradientDescentOptimizer::new(0.1)),
         Box::new(MomentumOptimizer::new(0.1, 0.9)),
@@ -241,7 +241,7 @@ fn state_queues_and_input() {
     });
 }
 
-/// What a graph reports, which must have its place in this file.
+/// Returns the error that a graph reports, whose place must be in this file.
 #[track_caller]
 fn reported(build: impl FnOnce(&Graph)) -> Error {
     let graph = Graph::new();

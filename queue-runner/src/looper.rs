@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn s_204_the_life_of_a_looper() {
+    fn s_204_a_looper_starts_runs_and_stops() {
         for interval in [None, Some(Duration::ZERO), Some(Duration::from_secs(3600))] {
             let (calls, outcome) = record(false, interval);
             outcome.unwrap();

@@ -142,7 +142,7 @@ impl StopHandle {
         StopHandle::default()
     }
 
-    /// Returns a number that is the same for all clones, and another for handles of other sessions that live at the
+    /// Returns a number that is the same for all clones, and another for handles of other sessions that exist at the
     /// same time.
     ///
     /// ```

@@ -19,7 +19,7 @@ pub(crate) trait Watcher: Send + Sync {
 /// A thread that a [`Coordinator`](crate::Coordinator) can wait for: named, made before it is started, and never lost
 /// in silence. Clones are one thread.
 ///
-/// What its body returns, or the panic that ended it, goes to every coordinator that it is registered with, and to
+/// The result of its body, or the panic that ended it, goes to every coordinator that it is registered with, and to
 /// the caller of [`join`](ManagedThread::join).
 ///
 /// ```
@@ -53,7 +53,7 @@ thread_local! {
     static CURRENT: RefCell<Option<ManagedThread>> = const { RefCell::new(None) };
 }
 
-/// Reports the activity of the calling thread for as long as the returned guard lives: a thread that waits for it in vain
+/// Reports the activity of the calling thread for as long as the returned guard exists: a thread that waits for it in vain
 /// then tells more than its name. Does nothing in threads that are no [`ManagedThread`].
 ///
 /// ```
@@ -298,7 +298,7 @@ impl ManagedThread {
     /// ```
     ///
     /// # Errors
-    /// What the body returned, or its panic; the same each time.
+    /// Returns the result of the body, or its panic; the same each time.
     pub fn join(&self) -> Result<()> {
         self.wait(None);
         self.reap()

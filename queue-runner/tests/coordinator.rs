@@ -100,7 +100,7 @@ fn s_193_q_52_an_error_need_not_be_in_flight_when_it_is_reported() {
 }
 
 #[test]
-fn s_194_waiting_and_raising() {
+fn s_194_a_stop_ends_waits_and_its_error_is_raised_again() {
     let coordinator = Coordinator::new();
     assert!(!coordinator.wait_for_stop(Some(Duration::ZERO)));
     coordinator.raise_requested_exception().unwrap();

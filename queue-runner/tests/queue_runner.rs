@@ -51,7 +51,7 @@ fn start_all(threads: &[ManagedThread]) {
 }
 
 #[test]
-fn s_207_required_arguments_of_a_runner() {
+fn s_207_a_runner_needs_a_name_and_operations() {
     let f = fixture(&["enqueue"]);
     let (close, cancel) = (f.runner.close_op(), f.runner.cancel_op());
     let no_name = QueueRunner::new("", [close.clone()], close, cancel).unwrap_err();
@@ -169,7 +169,7 @@ fn s_212_s_213_a_stop_ends_the_thread_without_closing() {
 }
 
 #[test]
-fn s_214_q_54_nothing_outlives_the_input() {
+fn s_214_q_54_the_end_of_the_input_ends_the_join() {
     let f = fixture(&["enqueue"]);
     f.mock.expect(|_| fails(Code::OutOfRange));
     let coordinator = Coordinator::new();
@@ -239,7 +239,7 @@ fn s_217_s_218_the_runners_of_the_sessions_graph_are_started() {
 }
 
 #[test]
-fn s_218_no_runners_no_threads() {
+fn s_218_a_graph_without_runners_has_no_threads() {
     let f = fixture(&["enqueue"]);
     assert!(start_queue_runners(&f.session, None).unwrap().is_empty());
 }

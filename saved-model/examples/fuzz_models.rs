@@ -3,7 +3,7 @@
 //! `cargo run --release -p saved-model --example fuzz_models -- [--seconds N] [--seed S] [TARGET ...]`, where TARGET is
 //! `saved-model` or `frozen-graph`; without a target, both in turn.
 //!
-//! Inputs are mutations of the fixtures. What can be read is imported, its assets and signatures are resolved, and its graph is
+//! Inputs are mutations of the fixtures. Each model that can be read is imported, its assets and signatures are resolved, and its graph is
 //! cut down. The program checks that nothing panics, and that no allocation is out of proportion to the input. A finding ends
 //! the program with the seed of its input.
 

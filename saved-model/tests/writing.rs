@@ -1,4 +1,4 @@
-//! What is written is a model for TensorFlow, too: both its loaders give the same numbers.
+//! A written model is one for TensorFlow, too: both its loaders return the same numbers.
 #![allow(clippy::unwrap_used)] // a test may
 
 mod support;

@@ -292,7 +292,7 @@ impl ScaffoldBuilder {
         let own = graph.originating(Origin::library("the scaffold's defaults"));
         defaults::settle(&own, &mut self.pieces)?;
         let Pieces { ready_op, ready_for_local_init_op, summary_op, .. } = &mut self.pieces;
-        // What the program makes of them is its own.
+        // The program decides what it does with them.
         for output in [ready_op, ready_for_local_init_op, summary_op].into_iter().flatten() {
             *output = output.within(&graph);
         }

@@ -96,7 +96,7 @@ impl Common {
         }
     }
 
-    /// Returns the finalized scaffold and the manager, which live as long as this creator (S-111, S-113).
+    /// Returns the finalized scaffold and the manager, which exist as long as this creator (S-111, S-113).
     fn ready(&mut self) -> Result<&(Scaffold, SessionManager)> {
         if let Pending::Building(builder) = &self.scaffold {
             let scaffold = builder.clone().finalize(&self.graph)?;

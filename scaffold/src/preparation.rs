@@ -257,7 +257,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s_93_defaults() {
+    fn s_93_defaults_are_as_documented() {
         let Preparation { master, init_ops, init_feed, init_fn, restoring, .. } = Preparation::default();
         assert!(master.is_empty() && init_ops.is_empty() && init_feed.is_empty() && init_fn.is_none());
         assert!(restoring.saver.is_none() && !restoring.wait_for_checkpoint);

@@ -512,7 +512,7 @@ impl OpBuilder {
         }
         let mut attrs = self.attrs.clone();
         for (arg, argument) in signature.inputs.iter().zip(&self.arguments) {
-            // What is wrong with them is reported by the build.
+            // The build reports their errors.
             let _ = bind(&mut attrs, arg, argument);
         }
         let count = |arg: &ArgDef| match &arg.arg_type {

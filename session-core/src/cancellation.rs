@@ -96,7 +96,7 @@ impl CancellationToken {
     }
 
     /// Registers a callback for the moment of cancellation, which stays registered for as long as the
-    /// returned guard lives. If the token is already cancelled, the callback runs at once. It must not block:
+    /// returned guard exists. If the token is already cancelled, the callback runs at once. It must not block:
     /// it typically wakes a waiting thread.
     ///
     /// ```

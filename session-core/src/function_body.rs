@@ -200,7 +200,7 @@ impl Graph {
         let nesting = self.shared.nesting.as_ref().ok_or_else(foreign)?;
         let outer = nesting.outer.upgrade().ok_or_else(foreign)?;
         let body = self.root_of_body();
-        // What lies further outside is captured by each body on the way.
+        // A tensor from further outside is captured by each body on the way.
         let around = Graph::of(outer, Arc::default());
         if !output.is_in(&around) && !around.is_inside(&output.operation.shared) {
             return Err(foreign());

@@ -335,7 +335,7 @@ impl Graph {
         self.with_context(|context| context.device = device.to_owned())
     }
 
-    /// Returns a handle whose variables, queues, tables, and other resources live in the named container of
+    /// Returns a handle whose variables, queues, tables, and other resources belong to the named container of
     /// the session. In an inner scope, an empty name selects the default container again. Operations with
     /// their own `container` attribute keep it.
     ///

@@ -226,7 +226,7 @@ impl<'a> HostContext<'a> {
         Ok(())
     }
 
-    /// Calls back when the run is cancelled, for as long as the guards live: how a closure that blocks wakes up.
+    /// Calls back when the run is cancelled, for as long as the guards exist. A closure that blocks can be woken up with it.
     pub fn on_cancel(&self, callback: impl Fn() + Send + Sync + 'static) -> Vec<CancellationGuard> {
         let callback = Arc::new(callback);
         let register = |token: &&CancellationToken| {

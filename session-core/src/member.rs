@@ -7,7 +7,7 @@ use std::sync::Arc;
 /// An element of a graph, or an object made of such elements.
 ///
 /// Operations and outputs are numbers within their graph, so an element of another graph would silently refer
-/// to something else. Whatever takes graph elements checks them with [`check_belongs_to`](GraphMember::check_belongs_to).
+/// to something else. Functions that take graph elements check them with [`check_belongs_to`](GraphMember::check_belongs_to).
 ///
 /// ```
 /// use session_core::{Graph, GraphMember};

@@ -20,7 +20,7 @@ pub struct Rewrite {
 
 impl Operation {
     /// Replaces this operation by another form, which may have further inputs and outputs: how gradients make a loop keep what
-    /// they need of its rounds. What uses it continues using it. Returns the operation as it is now; handles made before continue
+    /// they need of its rounds. Its users continue to use it. Returns the operation as it is now; handles made before continue
     /// showing it as it was.
     ///
     /// A session that has run the operation already continues running it as it was.

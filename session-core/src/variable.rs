@@ -3,7 +3,7 @@
 use crate::{DType, Error, Graph, GraphMember, Operation, Output, PartialShape};
 use std::sync::{Arc, OnceLock};
 
-/// A variable: the operations that represent it in the graph. Its value lives in a session.
+/// A variable: the operations that represent it in the graph. Its value belongs to a session.
 ///
 /// As an operand or a fetch, it stands for its value: the [`snapshot`](Variable::snapshot).
 ///

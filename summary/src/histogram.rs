@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn tensors_of_every_real_type() {
+    fn tensors_of_every_real_type_are_accepted() {
         let expected = Histogram::of([0.0, 1.0]).unwrap();
         for tensor in [
             Tensor::from([0.0f64, 1.0]),

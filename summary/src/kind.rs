@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn the_style_of_a_value_precedes_its_plugin() {
+    fn the_style_of_a_value_is_preferred_to_its_plugin() {
         let histogram = Value::histogram("a", Histogram::of([1.0]).unwrap());
         let text = SummaryMetadata::plugin("text");
         for plugin in [None, Some("scalars"), Some("text"), Some("hparams")] {
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn the_plugin_of_a_tag_precedes_that_of_a_later_value() {
+    fn the_plugin_of_a_tag_is_preferred_to_that_of_a_later_value() {
         let value = tensor(Tensor::scalar(1.0f32)).with_metadata(SummaryMetadata::plugin("text"));
         assert_eq!(TagKind::of(&value, None), TagKind::Text);
         assert_eq!(TagKind::of(&value, Some("scalars")), TagKind::Scalar);

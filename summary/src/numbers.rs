@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_both_styles() {
+    fn numbers_of_both_styles_are_read() {
         let summary = Summary::scalar("a", 0.5)
             .with(Value::tensor("b", &Tensor::scalar(2.5f32)).unwrap())
             .with(Value::tensor("", &Tensor::from([0.1f64])).unwrap())
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn typed_values_of_a_tensor() {
+    fn typed_values_of_a_tensor_are_read() {
         // dtype, an empty shape, and the values of the field for float or double, packed.
         let float = [&[0x08, 1, 0x12, 0, 0x2a, 4][..], &1.5f32.to_le_bytes()].concat();
         let double = [&[0x08, 2, 0x12, 0, 0x32, 8][..], &0.1f64.to_le_bytes()].concat();

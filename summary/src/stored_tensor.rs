@@ -161,7 +161,7 @@ fn from_values(dtype: DType, shape: Shape, message: TensorProto) -> Result<Tenso
         DType::QInt8 | DType::QUInt8 | DType::Int4 | DType::UInt4 => {
             from_numbers(dtype, shape, int_val, |value| [value as u8])
         }
-        // What is left are the eight-bit floats.
+        // Only the eight-bit floats are left.
         _ => {
             from_numbers(dtype, shape, message.float8_val.iter().map(|&b| i32::from(b)).collect(), |value| {
                 [value as u8]
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn every_dtype_there_and_back() {
+    fn every_dtype_is_stored_and_read_back() {
         for dtype in DType::all() {
             let Ok(tensor) = Tensor::zeros(dtype, [2, 3]) else { continue };
             assert_eq!(StoredTensor::new(&tensor).unwrap().to_tensor().unwrap(), tensor, "{dtype}");

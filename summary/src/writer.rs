@@ -33,7 +33,7 @@ use tensor::text::escaped;
 /// queue makes `add` wait.
 ///
 /// If writing fails, the thread ends, and its error is returned by every add, an add that waits
-/// included, by `flush`, and by the next `close`. What was queued is lost. Adding after `close` does
+/// included, by `flush`, and by the next `close`. Queued events are lost. Adding after `close` does
 /// nothing but log a warning. Dropping the writer closes it and logs an error.
 ///
 /// All methods take `&self`: share it in an [`Arc`].
@@ -58,7 +58,7 @@ pub struct EventWriter {
     /// The thread and its file. The lock makes close and re-open take turns; it is held while the
     /// thread finishes, so nothing the thread does may take it.
     worker: Mutex<Worker>,
-    /// Guards the tags in use, nothing else.
+    /// Guards the tags in use and nothing else.
     run_metadata_tags: Mutex<HashSet<String>>,
 }
 
@@ -288,7 +288,7 @@ impl EventWriter {
     }
 
     /// Waits until all events added before are in the file, in the operating system's hands: they
-    /// survive this process, though not a power failure. Does nothing when closed.
+    /// survive this process, though not a power failure. Does nothing if the writer is closed.
     ///
     /// ```
     /// # use summary::{EventWriter, SessionLog, Summary};
@@ -306,8 +306,8 @@ impl EventWriter {
         self.queue.flush()
     }
 
-    /// Writes what is queued, syncs the file to the disk, and ends the thread. Does nothing when closed
-    /// already.
+    /// Writes what is queued, syncs the file to the disk, and ends the thread. Does nothing if the writer is
+    /// already closed.
     ///
     /// ```
     /// # use summary::{EventWriter, SessionLog, Summary};

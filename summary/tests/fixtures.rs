@@ -278,7 +278,7 @@ fn tensors_written_by_us_are_as_small_as_theirs() {
 }
 
 #[test]
-fn tfrecord_files() {
+fn tfrecord_files_are_read_and_written_again() {
     let directory = fixtures().join("tfrecord");
     let expected = json(&directory.join("expected.json"));
     let files = expected["files"].as_object().unwrap();

@@ -1,4 +1,4 @@
-//! What is written here is what TensorFlow writes and reads.
+//! The files written here are those that TensorFlow writes and reads.
 //!
 //! Needs a Python with TensorFlow: the one that the environment variable `MONITORED_SESSION_TF_PYTHON`
 //! names, or `target/tensorflow/venv/bin/python` below the workspace's root. Without one the test reports
@@ -42,7 +42,7 @@ impl Numbers {
     }
 }
 
-/// A summary made here, and what TensorFlow is to make it of.
+/// A summary made here, and the input from which TensorFlow makes the same.
 fn case(op: &str, tag: &str, input: &Tensor, max: usize, summary: &Summary) -> Json {
     json!({
         "op": op, "tag": tag, "dtype": input.dtype().name(), "shape": input.shape().to_vec(),

@@ -59,7 +59,7 @@ fn s_366_makes_the_directory_and_a_file_that_begins_with_its_version() {
 }
 
 #[test]
-fn s_367_s_368_every_kind_of_event_with_time_and_step() {
+fn s_367_s_368_every_kind_of_event_has_its_time_and_step() {
     let directory = tempfile::tempdir().unwrap();
     let directory = directory.path();
     let writer = builder().graph(graph("a")).meta_graph(meta_graph("a")).open(directory).unwrap();
@@ -256,7 +256,7 @@ fn tags(expected: &[(&str, &[i64])]) -> Vec<(String, Vec<i64>)> {
 }
 
 #[test]
-fn starts_drop_orphans_in_files_of_version_2_the_first_too() {
+fn starts_drop_orphans_even_in_the_first_file_of_version_2() {
     let start = |step| Event::new(1.0, step, EventData::SessionLog(SessionLog::start()));
     let events =
         [point("a", 1), point("b", 1), point("a", 2), point("a", 3), start(2), point("a", 2), point("a", 1)];
@@ -333,7 +333,7 @@ fn a_directory_that_cannot_be_created_is_an_error() {
 }
 
 #[test]
-fn s_374_q_61_one_writer_for_all_spellings_of_a_directory() {
+fn s_374_q_61_all_spellings_of_a_directory_share_one_writer() {
     let directory = tempfile::tempdir().unwrap();
     let run = directory.path().join("run");
     let cache = EventWriterCache::new();

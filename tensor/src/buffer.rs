@@ -1,7 +1,7 @@
 //! The memory behind plain tensors, and the pool that reuses it.
 //!
 //! This module and `arena` are the only ones in the crate with unsafe code. The invariant: a `Buffer` owns
-//! `len` initialized bytes at `start`, or at most `INLINE` bytes within itself, for as long as it lives. They
+//! `len` initialized bytes at `start`, or at most `INLINE` bytes within itself, for as long as it exists. They
 //! are written only through `&mut Buffer`, which `Arc::get_mut` grants to a sole owner. Memory that must not
 //! be written is marked as such by its owner.
 #![allow(unsafe_code)]
@@ -98,7 +98,7 @@ impl Buffer {
         }
     }
 
-    /// Wraps bytes that another value owns and keeps unchanged and in place while it lives.
+    /// Wraps bytes that another value owns and keeps unchanged and in place while it exists.
     pub(crate) fn foreign<O: AsRef<[u8]> + Send + Sync + 'static>(owner: O) -> Buffer {
         // Boxed first: the bytes of an owner that stores them inline must not move afterward.
         let owner = Box::new(owner);

@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn stacks_and_concatenates() {
+    fn tensors_are_stacked_and_concatenated() {
         let (a, b) = (Tensor::from([1i16, 2]), Tensor::from([3i16, 4]));
         assert_eq!(Tensor::stack(&[a.clone(), b.clone()]), Ok(Tensor::from([[1i16, 2], [3, 4]])));
         assert_eq!(Tensor::concat_rows(&[a.clone(), b]), Ok(Tensor::from([1i16, 2, 3, 4])));

@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn integers_of_every_type() {
+    fn integers_of_every_type_are_read() {
         for tensor in [
             Tensor::scalar(-3i8),
             Tensor::scalar(-3i16),
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn floats_of_every_type() {
+    fn floats_of_every_type_are_read() {
         for tensor in [
             Tensor::scalar(-1.5f64),
             Tensor::scalar(-1.5f32),
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn text_of_strings() {
+    fn strings_are_read_as_text() {
         assert_eq!(Tensor::string(&b"a\xffb"[..]).to_string_lossy(), Ok("a\u{fffd}b".to_owned()));
         assert!(Tensor::from(&["a", "b"][..]).to_string_lossy().is_err());
         assert!(Tensor::scalar(1u8).to_string_lossy().is_err());

@@ -72,7 +72,7 @@ pub fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Opti
     let limit = 1 + length / 3;
     let cost = |other: &str| match last(other) == wanted {
         true => 0,
-        // A difference in length is as many changes at least.
+        // Texts that differ in length by `n` differ by at least `n` changes.
         false if other.chars().count().abs_diff(length) > limit => usize::MAX,
         false => 1 + changes(&lower, &other.to_lowercase()),
     };

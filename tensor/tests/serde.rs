@@ -136,7 +136,7 @@ fn wrong_lengths_and_types_are_refused() {
 }
 
 #[test]
-fn lengths_in_binary_input_allocate_nothing() {
+fn lengths_in_binary_input_are_not_trusted() {
     let mut bytes = bincode::serialize(&Tensor::from([1u8, 2])).unwrap();
     let at = bytes.len() - 2 - 8;
     bytes[at..at + 8].copy_from_slice(&(1u64 << 62).to_le_bytes());

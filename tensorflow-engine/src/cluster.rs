@@ -150,7 +150,7 @@ impl fmt::Display for ClusterSpec {
 
 /// A task of a cluster, served by this process (`tf.train.Server`).
 ///
-/// TensorFlow cannot stop a server that was started: it lives as long as the process, even if this value is dropped. Run each
+/// TensorFlow cannot stop a server that was started: it runs as long as the process, even if this value is dropped. Run each
 /// server in a separate process, such as `monitored server`.
 ///
 /// TensorFlow's servers listen on all network interfaces, whatever host the cluster has for the task, and have no

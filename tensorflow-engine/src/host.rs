@@ -87,7 +87,7 @@ impl HostKernel for Closure {
     }
 }
 
-/// The closures of one session. TensorFlow finds them while this value lives.
+/// The closures of one session. TensorFlow finds them while this value exists.
 pub(crate) struct Closures {
     api: Native,
     shared: Arc<Shared>,

@@ -380,7 +380,7 @@ mod tests {
     /// Prints the overhead of the engine over `TF_SessionRun`; run it with `--release -- --ignored --nocapture`.
     #[test]
     #[ignore = "measures and prints only"]
-    fn overhead() {
+    fn the_overhead_is_printed() {
         let engine = TensorFlowEngine::new().unwrap();
         let graph = Graph::new();
         let nothing = no_op(&graph);

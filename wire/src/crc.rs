@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_values() {
+    fn checksums_have_known_values() {
         for (data, crc, stored) in [
             (&b""[..], 0, 0xa282_ead8),
             (b"123456789", 0xe306_9283, 0xc78a_b0e5),

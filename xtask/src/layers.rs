@@ -128,7 +128,7 @@ pub(crate) fn check() -> Result<()> {
             dependencies(package).filter(|dependency| members.contains_key(dependency.as_str())).collect();
         let more = found.iter().filter(|dependency| !allowed.contains(&dependency.as_str()));
         problems.extend(more.map(|dependency| format!("{name} may not depend on {dependency}")));
-        // What it allows beyond what there is would be an undecided dependency.
+        // A permission for a dependency that does not exist would be an undecided one.
         let less = allowed.iter().filter(|dependency| !found.contains(**dependency));
         problems.extend(less.map(|dependency| format!("{name} is allowed {dependency} and does not use it")));
     }

@@ -134,7 +134,7 @@ fn look_into(path: &Path, found: &mut BTreeSet<String>) -> Result<()> {
         return Ok(());
     }
     let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    // What a macro writes belongs to where it is expanded.
+    // The code of a macro belongs to the module in which it is expanded.
     let lines =
         text.lines().map(str::trim_start).filter(|line| !line.starts_with("//") && !line.contains('$'));
     for line in lines {
@@ -144,7 +144,7 @@ fn look_into(path: &Path, found: &mut BTreeSet<String>) -> Result<()> {
             let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
             found.insert(rest[..end].to_owned());
         }
-        // What the crate exports it takes from its modules.
+        // The crate's exports come from its modules.
         if let Some(exported) = line.strip_prefix("pub use ")
             && path.file_name().is_some_and(|name| name == "lib.rs")
             && let Some((module, _)) = exported.split_once("::")

@@ -57,7 +57,7 @@
 //!
 //! # Features
 //!
-//! `cuda` and `metal` are candle's. Variables may live on any device; a save copies them to the host.
+//! `cuda` and `metal` are candle's. Variables may be on any device; a save copies them to the host.
 
 mod convert;
 mod gradients;

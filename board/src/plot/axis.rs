@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_in_a_few_characters() {
+    fn numbers_fit_in_a_few_characters() {
         for (value, expected) in [(0.5, "0.5"), (1234.5678, "1234.6"), (1e-9, "1.000e-9"), (-2.0, "-2")] {
             assert_eq!(text(value), expected);
         }

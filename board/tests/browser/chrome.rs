@@ -62,7 +62,7 @@ impl Chrome {
             .map_while(Result::ok)
             .find_map(|line| line.split("DevTools listening on ").nth(1).map(|url| url.trim().to_owned()))
             .expect("Chromium says where it listens");
-        // Whatever else it says must not fill the pipe.
+        // Its further output must not fill the pipe.
         std::thread::spawn(move || lines.for_each(drop));
         let address = url.strip_prefix("ws://").unwrap().split('/').next().unwrap();
         let stream = TcpStream::connect(address).unwrap();

@@ -121,7 +121,7 @@ fn curves_are_those_of_the_event_files() {
 
 #[test]
 #[ignore = "needs Chromium: cargo xtask board"]
-fn tooltips_zoom_and_keys_of_charts() {
+fn charts_have_tooltips_zoom_and_keys() {
     let folder = tempfile::tempdir().unwrap();
     support::everything(folder.path());
     support::numbers(&folder.path().join("long"), "train/loss", support::curve(20_000, 5));
@@ -175,7 +175,7 @@ fn tooltips_zoom_and_keys_of_charts() {
 
 #[test]
 #[ignore = "needs Chromium: cargo xtask board"]
-fn filters_and_toggles() {
+fn filters_and_toggles_select_curves() {
     let folder = tempfile::tempdir().unwrap();
     support::everything(folder.path());
     let mut chrome = opened(folder.path(), "scalars");
@@ -257,7 +257,7 @@ fn a_running_training_is_shown_live() {
 
 #[test]
 #[ignore = "needs Chromium: cargo xtask board"]
-fn everything_by_keys() {
+fn everything_can_be_done_by_keys() {
     let folder = tempfile::tempdir().unwrap();
     support::everything(folder.path());
     let mut chrome = opened(folder.path(), "scalars");
@@ -311,7 +311,7 @@ fn everything_by_keys() {
     chrome.until("!document.getElementById('keys').open");
     chrome.key("t");
     chrome.until("document.documentElement.dataset.theme === 'dark'");
-    // Whatever can be pressed has a name.
+    // Everything that can be pressed has a name.
     let unnamed = chrome.eval(
         "[...document.querySelectorAll('button, input, select, [role=button], [role=img]')].filter((element) => \
          !(element.getAttribute('aria-label') || element.textContent.trim() || element.closest('label')?.textContent.trim() \

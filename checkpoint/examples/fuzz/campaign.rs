@@ -1,4 +1,4 @@
-//! What programs share that feed damaged files to readers.
+//! Shared code of the programs that feed damaged files to readers.
 
 #[path = "measured.rs"]
 mod measured;
@@ -6,7 +6,7 @@ mod measured;
 use crate::Random;
 use std::time::{Duration, Instant};
 
-/// What is fed: its name, and a function that makes one input by chance and uses all that reads it.
+/// A target: its name, and a function that makes one random input and gives it to every reader of its format.
 pub(crate) type Target<C> = (&'static str, fn(&C, &mut Random));
 
 /// Changes, removes, repeats or inserts a few bytes.
@@ -39,8 +39,8 @@ pub(crate) fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
 /// Far above what any reader needs for an input of these sizes, far below what a forged length would request.
 const MOST: usize = 32 << 20;
 
-/// Feeds the targets that the program's arguments name, `[--seconds N] [--seed S] [TARGET ...]`; all without one. What must
-/// hold: no panic, and no allocation that is out of proportion to the input. A finding ends the program with the seed of
+/// Feeds the targets that the program's arguments name, `[--seconds N] [--seed S] [TARGET ...]`; all without one.
+/// No input may cause a panic or an allocation that is out of proportion to it. A finding ends the program with the seed of
 /// its input.
 pub(crate) fn run<C>(corpus: &C, all: &[Target<C>]) {
     let (mut seconds, mut seed, mut targets) = (10, 1, Vec::new());

@@ -63,7 +63,7 @@ impl ReadOptions {
     /// Sets whether tensors show the mapped file instead of a copy of its bytes. Nothing is read from disk
     /// before it is used (verification reads all of it). Default: `false`.
     ///
-    /// The files must then not be changed while a tensor lives; renaming and deleting them is safe,
+    /// The files must then not be changed while a tensor exists; renaming and deleting them is safe,
     /// and nothing else is ever done by this crate. Where a tensor's bytes do not lie aligned in the
     /// file, or the storage cannot map files, they are copied all the same.
     ///

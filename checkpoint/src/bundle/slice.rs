@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn signed_numbers_as_documented() {
+    fn signed_numbers_are_encoded_as_documented() {
         for (value, bytes) in [
             (0, &[0x80][..]),
             (3, &[0x83]),
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_as_in_the_fixtures() {
+    fn keys_are_encoded_as_in_the_fixtures() {
         let key = encode_key(b"rows", &TensorSlice::new([(4, Some(3)), (0, Some(4))]));
         assert_eq!(key, [0, 0x72, 0x6f, 0x77, 0x73, 0, 1, 1, 2, 0x84, 0x83, 0x80, 0x84]);
         let key = encode_key(b"r\0\xff", &TensorSlice::new([(0, Some(2)), (0, None)]));
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn text_form() {
+    fn the_text_form_is_parsed_and_printed() {
         for text in ["", "-", "0,2:-", "4,3:0,4"] {
             assert_eq!(TensorSlice::parse(text).unwrap().to_string(), text);
         }

@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn documented_bytes() {
+    fn strings_are_stored_as_documented() {
         let (bytes, _) = stored(&[]);
         assert_eq!(*bytes, [0xd8, 0xea, 0x82, 0xa2]);
         let (bytes, _) = stored(&["part 0".into()]);

@@ -466,7 +466,7 @@ pub struct SealedBundle {
     index: Vec<u8>,
 }
 
-/// A checkpoint whose place another takes.
+/// A checkpoint that another one replaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Replaced {
     pub(crate) identity: Identity,
@@ -523,7 +523,7 @@ impl SealedBundle {
         let mut undo = Vec::new();
         let publish = || {
             for (file, is_new) in files {
-                // What replaces a file of an older save cannot be taken back, and does it no harm.
+                // A file that replaced one of an older save cannot be taken back, and does not harm that save.
                 let target = is_new.then(|| file.target().to_path_buf());
                 file.publish()?;
                 undo.extend(target);

@@ -29,7 +29,7 @@ use tensor::text::escaped;
 
 /// Saves the variables of a program into checkpoints, keeps as many of them as wanted, and restores.
 ///
-/// What is saved is anything that implements [`SaveSource`]: a map of tensors, a struct of a program,
+/// It saves anything that implements [`SaveSource`]: a map of tensors, a struct of a program,
 /// a live session. A save is *atomic and durable*: until the last moment the earlier checkpoints are
 /// untouched, after it the new one is whole, on disk, and the newest. The order is: data files, session
 /// state and meta graph; then the index, which makes the checkpoint exist; then the state file; then
@@ -291,7 +291,7 @@ impl Saver {
     }
 
     /// Takes over checkpoints, oldest first, with the times of their files (S-298). Those that are not
-    /// there are skipped. What was managed before is forgotten. The limits delete these checkpoints like those of the
+    /// there are skipped. Checkpoints that were managed before are forgotten. The limits delete these checkpoints like those of the
     /// saver itself, even if another program wrote them.
     ///
     /// A saver does this by itself with the checkpoints that a folder's state file lists, when it first

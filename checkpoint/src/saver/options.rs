@@ -183,7 +183,7 @@ impl SaverOptions {
 
     /// Sets whether checkpoints that were taken over and that no saver of this crate wrote into the folder, such
     /// as TensorFlow's, are deleted when the limits do not want them. Otherwise they only leave the list.
-    /// What an earlier run wrote is known by the folder's journal and the checksum of the index, also in a
+    /// Files of an earlier run are recognized by the folder's journal and the checksum of the index, also in a
     /// copy of the folder; then the copy is deleted, never the original. Default: `false`.
     pub fn delete_adopted(mut self, delete: bool) -> Self {
         self.delete_adopted = delete;

@@ -116,7 +116,7 @@ impl Place {
         self.rejected.clear();
     }
 
-    /// Forgets a checkpoint whose place a new one takes.
+    /// Forgets a checkpoint that a new one replaces.
     pub(super) fn drop_name(&mut self, name: &str) {
         self.kept.retain(|kept| kept.name != name);
         self.doomed.retain(|doomed| doomed != name);
@@ -250,7 +250,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Deletes what was taken off the list. What cannot be deleted is logged and tried again later.
+    /// Deletes the checkpoints that were taken off the list. A deletion that fails is logged and tried again later.
     fn delete_doomed(&self, place: &mut Place, writing: &mut Writing<'_>) {
         let storage = self.options.storage.as_ref();
         let directory = &place.directory;

@@ -130,7 +130,7 @@ impl Shared {
         let is_new = self.make_directory(directory, &request.prefix)?;
         let place = places.at(self.options.storage.as_ref(), directory)?;
         if is_new {
-            // What was there before is gone, and its lock guards an unlinked file.
+            // The earlier file is gone, and its lock guards an unlinked file.
             place.clear();
         }
         let folder = self.enter(place)?;

@@ -30,7 +30,7 @@ pub trait SaveSource {
     /// Returns all tensors as they are now, each with the name under which it is stored, in any order.
     ///
     /// # Errors
-    /// Whatever keeps the source from telling, best as [`Error::Variables`](crate::Error::Variables).
+    /// Any error that prevents the source from listing them, best as [`Error::Variables`](crate::Error::Variables).
     fn tensors(&self) -> Result<Vec<(String, Tensor)>>;
 
     /// Parts of partitioned variables. They are stored under their variable's full name and can be
@@ -52,7 +52,7 @@ pub trait SaveSource {
     }
 }
 
-/// All that a source has to save.
+/// Everything that a source saves.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Snapshot {
     /// Tensors that are stored whole, with their names.
@@ -100,7 +100,7 @@ pub trait RestoreTarget {
     /// that of a [`VariableSpec`], each tensor has its dtype and, unless that left it open, its shape.
     ///
     /// # Errors
-    /// Whatever keeps the target from taking them, best as
+    /// Any error that prevents the target from accepting them, best as
     /// [`Error::Variables`](crate::Error::Variables).
     fn assign(&mut self, values: Vec<(String, Tensor)>) -> Result<()>;
 }

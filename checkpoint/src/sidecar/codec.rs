@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_huge_length_allocates_nothing() {
+    fn a_huge_length_is_an_error_without_an_allocation() {
         let mut bytes = vec![0; 8];
         bytes.extend(u64::MAX.to_le_bytes());
         assert!(decode::<Position>(&bytes).is_err());

@@ -68,7 +68,7 @@ pub fn check_file(storage: &dyn Storage, path: impl AsRef<Path>) -> Result<()> {
 pub(crate) fn create_folder(storage: &dyn Storage, directory: &Path) -> Result<()> {
     match storage.metadata(directory) {
         Ok(info) if info.is_dir => return Ok(()),
-        // What is there is described by `check_folder`.
+        // `check_folder` describes the file or folder that exists there.
         Ok(_) => return check_folder(storage, directory, |_| false),
         Err(_) => {}
     }

@@ -164,7 +164,7 @@ impl Writer {
 mod tests {
     use super::*;
 
-    /// Lengths around all the boundaries.
+    /// Returns lengths around all boundaries.
     #[test]
     fn files_contain_exactly_the_written_bytes() {
         let folder = tempfile::tempdir().unwrap();

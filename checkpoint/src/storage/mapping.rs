@@ -10,7 +10,7 @@ use tensor::Bytes;
 
 /// Returns a whole file as memory.
 ///
-/// The file must not be changed while the map lives. Nothing in this crate changes a finished checkpoint
+/// The file must not be changed while the map exists. Nothing in this crate changes a finished checkpoint
 /// file in place: files are replaced by renaming and removed by unlinking, and both leave the map its
 /// old content. A foreign program that truncates a mapped file ends this one with SIGBUS, as it does
 /// with every program that maps files; reading with copies is the default for that reason.

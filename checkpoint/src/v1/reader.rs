@@ -269,7 +269,7 @@ impl V1Reader {
         }
         let stored: usize = placed.iter().map(|(_, tensor)| tensor.elements()).sum();
         let needed = wanted.iter().map(|range| range.1).try_fold(1usize, usize::checked_mul);
-        // What the slices do not cover must not cost memory.
+        // Parts that the slices do not cover must not cost memory.
         let covered = needed.is_some_and(|needed| needed <= stored);
         let joined = if covered { assemble::join(listed.dtype, &wanted, &placed) } else { None };
         joined.ok_or_else(|| {

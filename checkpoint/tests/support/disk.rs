@@ -236,7 +236,7 @@ impl WriteFile for OpenFile {
     }
 }
 
-/// What happens at the n-th changing operation.
+/// The fault that occurs at the n-th operation that changes the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It and all later ones fail, as if the program had been killed there.
@@ -262,7 +262,7 @@ impl Faulty {
         Faulty { inner, count: Arc::default(), at, fate }
     }
 
-    /// How many changing operations there were.
+    /// Returns the number of changing operations so far.
     pub fn operations(&self) -> u64 {
         self.count.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! What several tests share.
+//! Shared code of several tests.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)] // each test uses its own part, and may unwrap
 
 use sha2::{Digest, Sha256};

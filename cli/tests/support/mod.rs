@@ -1,4 +1,4 @@
-//! What several test files share.
+//! Shared code of several test files.
 #![allow(dead_code, unused_imports)] // each test file uses its part
 
 #[path = "../../../tests/support/python.rs"]

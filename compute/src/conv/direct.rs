@@ -177,7 +177,7 @@ fn pack_transposed<T: Real>(
 }
 
 impl<'a> Taps<'a> {
-    /// Builds the tables of taps. They live in the caller's scratch memory, so that a steady step allocates nothing.
+    /// Builds the tables of taps. They are in the caller's scratch memory, so that a steady step allocates nothing.
     fn new(tables: &'a mut Tables, shape: &ConvShape, direction: Direction) -> Taps<'a> {
         let (vertical, horizontal) = (Axis::vertical(shape, direction), Axis::horizontal(shape, direction));
         let channels = match direction {

@@ -120,7 +120,7 @@ fn shape(
 }
 
 #[test]
-fn usual_shapes() {
+fn usual_shapes_match_the_plain_loops() {
     check_all(&shape(3, (28, 28), 1, (5, 5), 32));
     check_all(&shape(15, (14, 14), 8, (5, 5), 40));
     check_all(&shape(2, (9, 31), 7, (3, 3), 16));
@@ -129,13 +129,13 @@ fn usual_shapes() {
 }
 
 #[test]
-fn several_groups_of_images_and_several_chunks() {
+fn several_groups_of_images_and_several_chunks_match() {
     check_all(&shape(5, (32, 32), 17, (3, 3), 30));
     check_all(&shape(9, (40, 30), 3, (3, 3), 9));
 }
 
 #[test]
-fn random_geometries() {
+fn random_geometries_match_the_plain_loops() {
     let mut numbers = Numbers::new(7);
     for _ in 0..250 {
         let filter = (numbers.below(4) + 1, numbers.below(5) + 1);
@@ -156,7 +156,7 @@ fn random_geometries() {
 }
 
 #[test]
-fn sizes_of_zero() {
+fn sizes_of_zero_are_allowed() {
     for zero in 0..8 {
         let mut shape = shape(2, (5, 4), 3, (3, 2), 4);
         let sizes = [

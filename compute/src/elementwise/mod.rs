@@ -42,7 +42,7 @@
 //! # Threads
 //!
 //! Functions that take a [`Pool`](crate::Pool) divide their work when there is enough for each thread to be
-//! worth waking. The result does not depend on how many there are.
+//! worth waking. The result does not depend on their number.
 
 mod bias;
 mod binary;

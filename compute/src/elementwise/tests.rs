@@ -380,7 +380,7 @@ fn complex_numbers_are_made_and_taken_apart() {
 
 /// The values are those of TensorFlow.
 #[test]
-fn complex_functions_at_zeros_and_infinities() {
+fn complex_functions_equal_tensorflows_at_zeros_and_infinities() {
     const INF: f64 = f64::INFINITY;
     const NAN: f64 = f64::NAN;
     type Pair = (f64, f64);

@@ -114,7 +114,7 @@ named_ops! {
         Round | "Rint",
         /// The error function.
         Erf,
-        /// 1 less the error function.
+        /// One minus the error function.
         Erfc,
         /// The logarithm of the magnitude of the gamma function.
         Lgamma,

@@ -127,7 +127,7 @@ pub fn ln(x: f32) -> f32 {
 #[must_use]
 pub fn log1p(x: f32) -> f32 {
     let u = 1.0 + x;
-    // What the addition lost, as a first-order correction.
+    // The part that the addition lost, as a first-order correction.
     let lost = (x - (u - 1.0)) / u;
     let y = ln(u) + lost;
     let y = if u == 0.0 { f32::NEG_INFINITY } else { y };

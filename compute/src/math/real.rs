@@ -94,7 +94,7 @@ pub trait Real:
     fn hypot(self, y: Self) -> Self;
     /// Returns the error function.
     fn erf(self) -> Self;
-    /// 1 less the error function.
+    /// Returns one minus the error function.
     fn erfc(self) -> Self;
     /// Returns the logarithm of the magnitude of the gamma function.
     fn lgamma(self) -> Self;

@@ -44,7 +44,7 @@ pub(crate) struct Turn<T> {
     pub(crate) finish: Finish<T>,
 }
 
-/// What happens to sums on their way to the result.
+/// The way in which sums are stored in the result.
 #[derive(Clone, Copy)]
 pub(crate) struct Finish<T> {
     /// Add to what the result holds.

@@ -6,8 +6,8 @@
 //! packing `a` (which the classical design does) would only add a pass over it. Only `b` is packed, and
 //! only when it does not lie in whole vectors already.
 //!
-//! What distinguishes products from convolutions is where the rows of `a` start and how the sum walks,
-//! so both are arguments: [`Rows`] and the lists of [`Offset`] and [`Run`].
+//! Products and convolutions differ in where the rows of `a` start and how the sum walks, so
+//! both are arguments: [`Rows`] and the lists of [`Offset`] and [`Run`].
 #![allow(unsafe_code)] // the tile reads and writes through pointers: rows overlap in a convolution
 
 use super::Real;
@@ -215,7 +215,7 @@ impl<T> RowStarts<T> for Any {
     }
 }
 
-/// Returns the sums of a tile. Every loop over `R` and `N` is unrolled, so that they live in registers.
+/// Returns the sums of a tile. Every loop over `R` and `N` is unrolled, so that they stay in registers.
 ///
 /// # Safety
 /// See [`TileFn`].
@@ -273,7 +273,7 @@ unsafe fn sum<V: Vector, S: RowStarts<V::Elem>, const R: usize, const N: usize>(
 /// Adds to the sums what else belongs to the result and stores it.
 ///
 /// One pass per part: short loops are unrolled, and with a variable index into `sums` left anywhere it
-/// would live in memory.
+/// would be in memory.
 ///
 /// # Safety
 /// See [`TileFn`].

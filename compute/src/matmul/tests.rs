@@ -117,7 +117,7 @@ fn check_all(m: usize, k: usize, n: usize) {
 }
 
 #[test]
-fn random_sizes() {
+fn random_sizes_match_the_plain_loops() {
     let mut numbers = Numbers::new(3);
     for _ in 0..60 {
         check_all(numbers.below(70) + 1, numbers.below(70) + 1, numbers.below(100) + 1);
@@ -135,7 +135,7 @@ fn sizes_around_the_blocks() {
 }
 
 #[test]
-fn sizes_of_zero() {
+fn sizes_of_zero_are_allowed() {
     for (m, k, n) in [(0, 3, 4), (3, 0, 4), (3, 4, 0), (0, 0, 0)] {
         check_all(m, k, n);
     }
@@ -183,7 +183,7 @@ fn check_plain<T: Element + PartialEq + std::fmt::Debug>(from: fn(f64) -> T) {
 }
 
 #[test]
-fn every_element_type() {
+fn every_element_type_is_multiplied() {
     check_plain::<f32>(|x| x as f32);
     check_plain::<f64>(|x| x);
     check_plain::<f16>(f16::from_f64);
@@ -195,7 +195,7 @@ fn every_element_type() {
 }
 
 #[test]
-fn complex_numbers_multiply_as_such() {
+fn complex_numbers_are_multiplied() {
     let i = Complex::new(0.0f32, 1.0);
     let mut c = [Complex::new(5.0, 0.0)];
     matmul(&Pool::single(), &mut Scratch::new(), &Product::new(1, 1, 1), &[i], &[i], &mut c).unwrap();

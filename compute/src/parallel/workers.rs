@@ -63,7 +63,7 @@ struct Offer {
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct JobPointer(*const Job<'static>);
 
-// SAFETY: all that a job holds may be used from any thread, as long as it lives.
+// SAFETY: all that a job holds may be used from any thread, as long as the job exists.
 unsafe impl Send for JobPointer {}
 
 /// A job while its caller works on it.
@@ -172,7 +172,7 @@ impl Shared {
     /// Returns when no helper is inside `job`, which must have no seats left.
     fn wait(&self, job: JobPointer) {
         // Acquire: pairs with the Release of `leave`, so that what helpers wrote is seen.
-        // SAFETY: called by the job's caller, so it lives.
+        // SAFETY: called by the job's caller, so the job exists.
         let empty = || unsafe { (*job.0).helpers.load(Ordering::Acquire) } == 0;
         if watch(empty) {
             return;
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_end_with_their_pool() {
+    fn no_thread_outlasts_its_pool() {
         let workers = Workers::start(2).unwrap();
         let shared = Arc::downgrade(&workers.shared);
         workers.run(2, &|_| ());

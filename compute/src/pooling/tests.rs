@@ -94,7 +94,7 @@ fn check<T: AverageElement + std::fmt::Debug>(shape: &PoolShape, from: fn(f64) -
 }
 
 #[test]
-fn usual_and_random_shapes() {
+fn usual_and_random_shapes_match_the_plain_loops() {
     check::<f32>(&shape(3, (28, 28), 32, 2, 2), |x| x as f32, f64::from);
     check::<f32>(&shape(40, (28, 28), 32, 2, 2), |x| x as f32, f64::from);
     check::<f64>(&shape(2, (13, 15), 21, 3, 2), |x| x, |x| x);
@@ -117,7 +117,7 @@ fn usual_and_random_shapes() {
 }
 
 #[test]
-fn sizes_of_zero() {
+fn sizes_of_zero_are_allowed() {
     for zero in 0..6 {
         let mut shape = shape(2, (4, 5), 3, 2, 2);
         let sizes = [

@@ -55,7 +55,7 @@ mod tests {
 
     /// The known-answer vectors published with the algorithm.
     #[test]
-    fn published_vectors() {
+    fn blocks_equal_the_published_vectors() {
         let ones = [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd];
         assert_eq!(block(0, 0), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
         assert_eq!(block(u64::MAX, u128::MAX), ones);

@@ -121,7 +121,7 @@ dispatch! {
                 let (input, forget, candidate) = (Real::sigmoid(at_i), Real::sigmoid(at_f), Real::tanh(sum_c[k]));
                 let mut memory = input * candidate + forget * before[k];
                 if cell.cell_clip > 0.0 {
-                    // What is not a number stays so.
+                    // NaN remains NaN.
                     memory = if memory > cell.cell_clip { cell.cell_clip } else { memory };
                     memory = if memory < -cell.cell_clip { -cell.cell_clip } else { memory };
                 }

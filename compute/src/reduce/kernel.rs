@@ -90,7 +90,7 @@ fn reduce<T: Element, F: Fold<T>>(pool: &Pool, plan: &ReducePlan, input: &[T], o
     Steps::<T, F::Accumulator>::of::<F>().reduce(pool, plan, input, output);
 }
 
-/// The loops of a reduction. What divides the work between them is compiled for the types of elements and partial
+/// The loops of a reduction. The code that divides the work between them is compiled for the types of elements and partial
 /// results only, not for each reduction.
 #[derive(Clone, Copy)]
 struct Steps<T, A> {

@@ -24,7 +24,7 @@ pub struct ReducePlan {
     pub(super) kept: Dims,
     /// The dimensions that are reduced, outermost first.
     pub(super) gone: Dims,
-    /// True if the innermost dimension goes.
+    /// True if the innermost dimension is reduced.
     pub(super) inner_gone: bool,
 }
 

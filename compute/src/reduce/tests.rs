@@ -181,7 +181,7 @@ fn empty_reductions_return_the_identity() {
 }
 
 #[test]
-fn nan_spreads_to_largest_and_smallest() {
+fn nan_is_the_largest_and_the_smallest() {
     for len in [3, 40, 1000] {
         for at in [0, len / 2, len - 1] {
             let mut input = vec![1.0f32; len];

@@ -110,7 +110,7 @@ fn masked_logits_have_no_probability() {
 }
 
 #[test]
-fn nan_and_infinity_spoil_their_row_only() {
+fn nan_and_infinity_affect_only_their_row() {
     for classes in [3, 40, 3000] {
         for bad in [f32::NAN, f32::INFINITY] {
             let mut logits = vec![1.0; 2 * classes];
@@ -124,7 +124,7 @@ fn nan_and_infinity_spoil_their_row_only() {
 }
 
 #[test]
-fn labels_outside_are_named() {
+fn errors_name_labels_out_of_range() {
     let (mut loss, mut backprop) = ([0.0; 2], [0.0; 6]);
     for label in [3i64, -1] {
         let error = sparse_softmax_cross_entropy(

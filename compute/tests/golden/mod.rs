@@ -59,7 +59,7 @@ numbers! {
     bf16, u16, i16, 2.4e-38;
 }
 
-/// How many numbers of the type lie between two; 0 for two NaNs, many when only one is.
+/// Returns the number of values of the type between two others; 0 for two NaNs, many when only one is.
 pub(crate) fn distance<T: Number>(a: T, b: T) -> u64 {
     match (a.is_nan(), b.is_nan()) {
         (true, true) => 0,

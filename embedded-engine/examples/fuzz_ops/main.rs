@@ -47,7 +47,7 @@ const LEFT_OUT: [&str; 13] = [
     "WriteFile",
 ];
 
-/// What is run: a graph, what of it is fed, and what must have run before.
+/// A case: a graph, its feeds, and the operations that must have run before.
 struct Case {
     graph: Graph,
     feeds: Vec<(Output, Tensor)>,
@@ -64,7 +64,7 @@ struct Maker<'r> {
     mood: Mood,
 }
 
-/// What makes the handles that operations with such names take.
+/// The operations that make the handles which operations with such names take.
 const PRODUCERS: [(&str, &[&str]); 14] = [
     ("Queue", &["FIFOQueueV2", "RandomShuffleQueueV2", "PaddingFIFOQueueV2", "PriorityQueueV2"]),
     ("TensorArray", &["TensorArrayV3"]),

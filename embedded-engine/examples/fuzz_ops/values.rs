@@ -4,7 +4,7 @@ use crate::random::Random;
 use session_core::{AttrDef, AttrKind, AttrValue, Attrs, DType, PartialShape};
 use tensor::{Bytes, Shape, Tensor};
 
-/// What sizes and numbers are: mostly small; some beyond every memory or the end of their type. None in between, which
+/// Returns sizes and numbers: most are small; some beyond every memory or the end of their type. None in between, which
 /// would only take long.
 pub(crate) const NUMBERS: [i64; 24] = [
     0,
@@ -71,7 +71,7 @@ fn dims(random: &mut Random) -> Vec<usize> {
     dims
 }
 
-/// What the inputs of one case have in common.
+/// The properties that the inputs of one case have in common.
 #[derive(Clone, Default)]
 pub(crate) struct Mood {
     /// All have this shape.

@@ -35,7 +35,7 @@ impl Builder<'_> {
         }
         let constants: Option<Vec<Tensor>> = inputs.iter().map(|&input| self.constant(input)).collect();
         let Some(constants) = constants else { return false };
-        // What fails here fails again when it runs, and is reported there.
+        // A node that fails here fails again when it runs, and is reported there.
         let Ok(values) = fold(kernel, constants, operation.num_outputs(), self.shared) else { return false };
         self.folded += values.iter().map(Tensor::byte_len).sum::<usize>();
         self.replace(operation, values);

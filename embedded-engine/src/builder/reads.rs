@@ -132,7 +132,7 @@ impl Builder<'_> {
                 if is_taken || passes && self.passes_reference(operation, index) {
                     let after = self.after.get(&endpoint).copied();
                     match after {
-                        // What joins branches must not wait for one of them.
+                        // A merge of branches must not wait for one of them.
                         Some(after) if joins => value = self.hand_over(operation, value, after),
                         _ => operands.after.extend(after),
                     }

@@ -89,7 +89,7 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
-/// Returns the handle of a queue of the session. What is wrong with it shows when it is touched (S-224, S-229).
+/// Returns the handle of a queue of the session. A wrong handle is reported when it is used (S-224, S-229).
 fn make_queue(spec: &NodeSpec<'_>, kind: Kind) -> Result<Box<dyn Kernel>> {
     let name = resource_name(spec);
     let container = spec.str("container").unwrap_or_default();

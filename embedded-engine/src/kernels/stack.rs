@@ -7,7 +7,7 @@ use session_core::{Code, Error, Result};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tensor::{DType, Tensor};
 
-/// One stack, which lives as long as the step that made it.
+/// One stack, which exists as long as the step that made it.
 ///
 /// The lock guards the values; nothing is computed under it.
 struct Stack {

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tensor::{DType, Shape, Tensor, memory};
 
-/// One array, which lives as long as the step that made it.
+/// One array, which exists as long as the step that made it.
 ///
 /// The lock guards the elements and the table of gradients; sums are computed under it, and nothing else is locked.
 struct TensorArray {

@@ -146,7 +146,7 @@ fn list<'c>(context: &'c KernelContext<'_>, input: usize) -> Result<&'c TensorLi
 fn take(context: &mut KernelContext<'_>, input: usize) -> Result<TensorList> {
     let value = context.take(input);
     let list: Arc<TensorList> = value.to_handle().ok_or_else(|| not_a_list(input))?;
-    // The tensor holds a reference as well: with it, the list would always be copied.
+    // The tensor is dropped first: it holds a reference, with which the list would always be copied.
     drop(value);
     Ok(Arc::unwrap_or_clone(list))
 }

@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_up_to_a_step() {
+    fn rows_up_to_a_step_are_kept() {
         let header = Format::Csv.header(["loss", "a,\"b\""].into_iter());
         assert_eq!(header.as_deref(), Some("step,loss,\"a,\"\"b\"\"\"\n"));
         let (csv, header) = (Format::Csv, Some("step,x\n"));

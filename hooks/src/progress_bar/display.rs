@@ -2,8 +2,8 @@
 //!
 //! The crate `indicatif` does not take this over: its templates cut a line at its end, while here the bar is dropped before
 //! the speed and the tensors do (`line`), so that it would be given finished lines; and a bar of its that is dropped before
-//! it is finished draws itself again, below whatever was printed since. What is left, one line that is cleared and written
-//! again, is shorter than the code that would keep `indicatif` from drawing.
+//! it is finished draws itself again, below whatever was printed since. The code here, one line that is cleared and
+//! written again, is shorter than the code that would keep `indicatif` from drawing.
 
 use super::line::Line;
 use crate::sink::LineSink;

@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn bars() {
+    fn bars_show_the_share_that_is_done() {
         let drawn = |step, end| line(step, end, None, "").with_bar(80, false);
         assert_eq!(drawn(0, Some(4)), "[----------------] step 0/4 0%");
         assert_eq!(drawn(1, Some(4)), "[====>-----------] step 1/4 25%");

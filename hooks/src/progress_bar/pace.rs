@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn for_people() {
+    fn rates_and_times_are_short() {
         assert_eq!([8123.4, 81.23, 8.1234, 0.25].map(readable), ["8123", "81.2", "8.12", "0.25"]);
         let faces = [0.4, 59.5, 61.0, 3599.0, 3600.0, 360_000.0].map(|time| clock_face(seconds(time)));
         assert_eq!(faces, ["0:00", "1:00", "1:01", "59:59", "1:00:00", "100:00:00"]);

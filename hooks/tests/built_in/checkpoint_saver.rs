@@ -68,7 +68,7 @@ fn s_345_nothing_is_saved_without_a_clean_end() {
 }
 
 #[test]
-fn s_343_by_time_only_when_the_step_changed() {
+fn s_343_time_triggers_a_save_only_if_the_step_has_changed() {
     let (folder, program, clock) = (tempfile::tempdir().unwrap(), Program::new(), HandClock::new());
     let hook = CheckpointSaverHook::every_secs(&folder, Duration::from_secs(600)).clock(clock.clone());
     let mut driver = program.start(hook);
@@ -87,7 +87,7 @@ fn s_343_by_time_only_when_the_step_changed() {
 }
 
 #[test]
-fn q_41_by_time_and_by_steps() {
+fn q_41_time_and_steps_can_trigger_a_save() {
     let (folder, program, clock) = (tempfile::tempdir().unwrap(), Program::new(), HandClock::new());
     let timer = SecondOrStepTimer::every_steps_or_secs(3, Duration::from_secs(60));
     let mut driver = program.start(CheckpointSaverHook::with_timer(&folder, timer).clock(clock.clone()));
@@ -320,7 +320,7 @@ fn s_346_s_350_q_37_the_event_names_the_checkpoint_and_is_on_disk() {
     let (folder, program) = (tempfile::tempdir().unwrap(), Program::new());
     let mut driver = program.start(CheckpointSaverHook::every_steps(&folder, 2));
     driver.runs(2);
-    // The hook lives, and nothing was closed.
+    // The hook still exists, and nothing was closed.
     let events = summary::read_events(folder.path()).unwrap().map(|event| event.unwrap());
     let logged: Vec<(i64, String)> = events
         .filter_map(|event| match event.data {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 #[test]
-fn s_335_intervals() {
+fn s_335_exactly_one_interval_must_be_given() {
     let second = Some(Duration::from_secs(1));
     for wrong in [LoggingTensorHook::new(None, None), LoggingTensorHook::new(Some(1), second)] {
         assert!(wrong.unwrap_err().message().contains("must be provided"));
@@ -37,7 +37,7 @@ fn s_337_counts_its_own_runs_and_fetches_when_due() {
 }
 
 #[test]
-fn s_337_by_time() {
+fn s_337_time_can_trigger_a_line() {
     let (program, lines, clock) = (Program::new(), Lines::default(), HandClock::new());
     let hook = LoggingTensorHook::every_n_secs(Duration::from_secs(2)).tensor("loss", "loss:0");
     let mut driver = program.start(hook.sink(lines.sink()).clock(clock.clone()));
@@ -111,7 +111,7 @@ fn s_339_at_end_it_runs_once_more_without_feeds() {
 }
 
 #[test]
-fn values_of_any_kind() {
+fn values_of_any_kind_are_logged() {
     let (program, lines) = (Program::new(), Lines::default());
     program.set(&program.loss, Tensor::from(["a", "b"]));
     let hook = LoggingTensorHook::every_n_iter(1).tensor("words", &program.loss).sink(lines.sink());

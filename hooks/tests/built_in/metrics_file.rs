@@ -15,7 +15,7 @@ fn run(program: &Program, driver: &mut crate::support::Driver<'_>, steps: usize)
 }
 
 #[test]
-fn rows_in_both_forms() {
+fn rows_are_written_in_both_forms() {
     let (program, folder) = (Program::new(), tempfile::tempdir().unwrap());
     let (csv, json) = (folder.path().join("new/m.csv"), folder.path().join("other/m.jsonl"));
     let hooks: Vec<Box<dyn SessionRunHook>> = vec![
@@ -26,7 +26,7 @@ fn rows_in_both_forms() {
     driver.begin().unwrap();
     driver.create(&[]).unwrap();
     run(&program, &mut driver, 5);
-    // The hooks live: rows are in the file at once.
+    // The hooks still exist: rows are written without delay.
     assert_eq!(read_to_string(&csv).unwrap(), "step,loss,before\n1,0,0\n3,1,2\n5,2,4\n");
     assert_eq!(read_to_string(&json).unwrap(), "{\"step\":1,\"loss\":0}\n{\"step\":4,\"loss\":1.5}\n");
 }

@@ -38,7 +38,7 @@ fn s_360_infinity_passes_unless_it_is_checked() {
 }
 
 #[test]
-fn s_360_losses_of_every_kind() {
+fn s_360_losses_of_every_kind_are_checked() {
     let program = Program::new();
     for (loss, passes) in [
         (Tensor::from(1f64), true),

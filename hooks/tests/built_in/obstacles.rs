@@ -65,7 +65,7 @@ fn a_graph_that_is_not_written_needs_no_folder() {
 }
 
 #[test]
-fn a_file_instead_of_the_folder() {
+fn a_file_instead_of_the_folder_is_an_error() {
     let (program, folder) = (Program::new(), tempfile::tempdir().unwrap());
     let run = folder.path().join("run");
     fs::write(&run, "").unwrap();
@@ -74,7 +74,7 @@ fn a_file_instead_of_the_folder() {
 }
 
 #[test]
-fn savers_and_weights_of_another_graph() {
+fn savers_and_weights_of_another_graph_are_errors() {
     let (program, other, folder) = (Program::new(), Program::new(), tempfile::tempdir().unwrap());
     let foreign = || GraphSaver::of(vec![other.step.clone()], SaverOptions::new()).unwrap();
     let pairs = [(program.step.clone(), other.step.clone())];

@@ -51,7 +51,7 @@ fn s_364_the_first_run_sets_the_timer() {
 }
 
 #[test]
-fn s_364_by_time() {
+fn s_364_time_can_trigger_a_profile() {
     let (program, folder, clock) = (Program::new(), tempfile::tempdir().unwrap(), HandClock::new());
     let hook = ProfilerHook::every_secs(&folder, Duration::from_secs(1)).clock(clock.clone());
     let mut driver = program.start(hook);
@@ -140,7 +140,7 @@ fn arrows_go_from_an_operation_to_its_users() {
 }
 
 #[test]
-fn memory_rises_and_falls() {
+fn the_profile_shows_memory_rise_and_fall() {
     let counters = events(TraceOptions::default().dataflow(false).memory(true), "C");
     let held: Vec<_> = counters
         .iter()

@@ -43,7 +43,7 @@ fn the_bar_ends_at_the_target_of_the_stop_hook() {
         driver.run().unwrap();
         assert_eq!(lines.take(), ["step 3/10 30%", "step 4/10 40%  ETA 1:00  0.10 steps/s"]);
         drop(driver);
-        // The target goes with its hook, though the graph lives on.
+        // The target is dropped with its hook, although the graph remains.
         program.start(ProgressBarHook::new().sink(lines.sink()).clock(clock)).run().unwrap();
         assert_eq!(lines.take(), ["step 5"]);
     }

@@ -48,7 +48,7 @@ fn get(address: std::net::SocketAddr, request: &str) -> String {
 }
 
 #[test]
-fn an_endpoint_that_answers_while_the_hook_lives() {
+fn the_endpoint_answers_while_the_hook_exists() {
     let program = Program::new().at(41);
     program.set(&program.loss, f32::INFINITY);
     let hook = PrometheusHook::listen("127.0.0.1:0").unwrap().tensor("loss", &program.loss);

@@ -19,7 +19,7 @@ fn rates(directory: &Path) -> Vec<(i64, f64)> {
 }
 
 #[test]
-fn s_352_exactly_one_interval() {
+fn s_352_exactly_one_interval_must_be_given() {
     for wrong in [(None, None), (Some(1), Some(Duration::ZERO))] {
         let error = StepCounterHook::new(wrong.0, wrong.1).unwrap_err();
         assert!(error.message().contains("exactly one of every_n_steps"), "{error}");
@@ -45,7 +45,7 @@ fn s_353_the_first_time_starts_the_interval() {
 }
 
 #[test]
-fn s_353_by_time_and_without_time() {
+fn s_353_rates_are_logged_by_time_and_are_infinite_without_time() {
     let (program, clock) = (Program::new(), HandClock::new());
     let hook = StepCounterHook::every_n_secs(Duration::from_secs(1)).clock(clock.clone());
     let mut driver = program.start(hook);
@@ -75,7 +75,7 @@ fn s_354_a_step_that_does_not_change_is_reported_at_most_five_times() {
 }
 
 #[test]
-fn s_355_a_given_writer() {
+fn s_355_a_given_writer_is_used() {
     let (program, folder) = (Program::new(), tempfile::tempdir().unwrap());
     let writer = Arc::new(EventWriter::open(&folder).unwrap());
     let hook = StepCounterHook::every_n_steps(1).writer(writer.clone()).clock(HandClock::new());

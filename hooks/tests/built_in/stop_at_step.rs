@@ -5,7 +5,7 @@ use hooks::StopAtStepHook;
 use session_core::{ErrorKind, Graph};
 
 #[test]
-fn s_331_exactly_one_target_and_a_global_step() {
+fn s_331_exactly_one_target_and_a_global_step_are_needed() {
     let text = |hook: session_core::Result<StopAtStepHook>| hook.unwrap_err().message().to_owned();
     assert!(text(StopAtStepHook::new(None, None)).contains("one of num_steps or last_step"));
     assert!(text(StopAtStepHook::new(Some(1), Some(1))).contains("only one of"));

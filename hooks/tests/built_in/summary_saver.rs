@@ -40,7 +40,7 @@ fn s_357_s_358_writes_the_first_run_and_then_the_due_ones() {
 }
 
 #[test]
-fn s_357_fetched_with_the_step_itself() {
+fn s_357_summaries_are_fetched_with_the_step_itself() {
     let ((program, summary), folder) = (program(), tempfile::tempdir().unwrap());
     let mut driver = program.start(SummarySaverHook::every_steps(1).summary(&summary).output_dir(&folder));
     driver.run().unwrap();
@@ -50,7 +50,7 @@ fn s_357_fetched_with_the_step_itself() {
 }
 
 #[test]
-fn s_357_by_time() {
+fn s_357_time_can_trigger_summaries() {
     let ((program, summary), folder, clock) = (program(), tempfile::tempdir().unwrap(), HandClock::new());
     let hook = SummarySaverHook::every_secs(Duration::from_secs(1)).summary(&summary).output_dir(&folder);
     let mut driver = program.start(hook.clock(clock.clone()));
@@ -62,7 +62,7 @@ fn s_357_by_time() {
 }
 
 #[test]
-fn s_356_several_summaries_and_a_given_writer() {
+fn s_356_several_summaries_and_a_given_writer_are_used() {
     let ((program, summary), folder) = (program(), tempfile::tempdir().unwrap());
     let other = output(&program.graph, "other", DType::String);
     let two = [Summary::scalar("a", 1.0).encode(), Summary::scalar("b", 2.0).encode()];
@@ -78,7 +78,7 @@ fn s_356_several_summaries_and_a_given_writer() {
 }
 
 #[test]
-fn s_356_the_summaries_of_the_graph() {
+fn s_356_the_summaries_of_the_graph_are_the_default() {
     let ((program, summary), folder) = (program(), tempfile::tempdir().unwrap());
     let mut driver = program.drive(vec![Box::new(SummarySaverHook::every_steps(1).output_dir(&folder))]);
     driver.begin().unwrap();

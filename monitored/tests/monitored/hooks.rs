@@ -12,7 +12,7 @@ use session_core::{
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// What hooks saw, in words.
+/// The events that hooks saw, in words.
 type Seen = Arc<Mutex<Vec<String>>>;
 
 fn say(seen: &Seen, what: impl Into<String>) {
@@ -152,7 +152,7 @@ fn s_118_s_133_the_values_show_results_options_and_metadata() {
 }
 
 #[test]
-fn s_119_s_120_s_121_one_execution_for_all() {
+fn s_119_s_120_s_121_one_execution_serves_all_hooks() {
     let Counting { graph, train_op, step, .. } = counting();
     let read = ops::variables::VariableExt::read(&step, &graph.control_dependencies([&train_op]));
     let random = ops::random::random_uniform(&graph, &[0usize; 0][..], 0f32, 1f32, DType::Float32, None);

@@ -269,7 +269,7 @@ fn errors_of_a_graph_from_a_file_name_the_file_and_its_node() {
     assert!(error.contains(&place) && !error.contains(".rs:"), "{error}");
     drop(session);
 
-    // What the library adds to such a graph is not blamed on a line of its own code.
+    // Errors of operations that the library adds to such a graph do not name a line of the library.
     assert_eq!(scaffold.init_op().place_text(), "from the scaffold's defaults");
     assert!(
         ops::array::identity(scaffold.ready_op()).operation().place_text().starts_with("made at "),

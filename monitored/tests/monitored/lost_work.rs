@@ -40,7 +40,7 @@ fn a_saver_given_to_the_scaffold_saves_and_restores() {
     let reader =
         checkpoint::CheckpointReader::open(latest_checkpoint(folder.path()).unwrap().unwrap()).unwrap();
     assert!(reader.has_tensor("global_step") && !reader.has_tensor("scratch"), "its variables");
-    // What it does not restore is not initialized either, as in TensorFlow.
+    // Variables that it does not restore are not initialized either, as in TensorFlow.
     let error = train(1).unwrap_err();
     assert!(error.chain().contains("scratch"), "{}", error.chain());
 }

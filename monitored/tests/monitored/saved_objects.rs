@@ -158,7 +158,7 @@ fn recoveries_restore_the_object_or_begin_it_again() {
                 Ok(())
             })
             .unwrap();
-        // What the step that was lost did is undone: the object has moved as often as the global step.
+        // The effect of the lost step is undone: the object has moved as often as the global step.
         assert_eq!((training.weights(), training.position()), (vec![4.5, 5.5], 4), "{saves}");
     }
 }

@@ -86,7 +86,7 @@ fn s_137_only_the_recovering_variant_recovers() {
 }
 
 #[test]
-fn s_138_s_139_defaults_and_the_raw_session() {
+fn s_138_s_139_defaults_are_as_documented_and_the_raw_session_runs() {
     let Counting { graph, train_op, .. } = counting();
     let text = format!("{:?}", SingularMonitoredSession::builder(&graph));
     for default in ["hooks: []", "scaffold: None", "checkpoint_dir: None", "stop_grace_period: 120s"] {
@@ -100,7 +100,7 @@ fn s_138_s_139_defaults_and_the_raw_session() {
 }
 
 #[test]
-fn s_139_contradicting_arguments() {
+fn s_139_contradicting_arguments_are_errors() {
     let graph = Graph::new();
     let builder =
         SingularMonitoredSession::builder(&graph).checkpoint_dir("a").checkpoint_filename_with_path("b");
@@ -490,7 +490,7 @@ fn s_158_stragglers_are_tolerated() {
 }
 
 #[test]
-fn s_159_a_background_preemption_at_close() {
+fn s_159_a_background_preemption_at_close_is_logged_only() {
     let graph = counting().graph;
     let coordinators = Coordinators::default();
     let mut recovering = MonitoredSession::builder(&graph).hook(coordinators.hook()).build().unwrap();
@@ -644,7 +644,7 @@ fn s_168_a_block_yields_the_session_itself() {
 // ---- step functions -------------------------------------------------------------------------------------
 
 #[test]
-fn s_169_s_170_a_step_function_and_its_context() {
+fn s_169_s_170_a_step_function_gets_a_context() {
     let Counting { graph, train_op, step, .. } = counting();
     let runs = Arc::new(AtomicUsize::new(0));
     let counted = runs.clone();
@@ -730,7 +730,7 @@ fn s_176_a_step_function_may_do_nothing() {
 }
 
 #[test]
-fn s_379_the_step_as_a_plain_integer() {
+fn s_379_the_step_is_a_plain_integer() {
     let Counting { graph, train_op, step, .. } = counting();
     let mut session = SingularMonitoredSession::builder(&graph).build().unwrap();
     session.run(&train_op, ()).unwrap();

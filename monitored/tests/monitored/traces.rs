@@ -180,7 +180,7 @@ impl Engine for TracedEngine {
     }
 }
 
-/// What the loop does with a session of either kind.
+/// Runs the loop of a script on a session of either kind.
 trait Loops {
     fn stops(&self) -> bool;
     fn step(&mut self, train: &Operation) -> Result<()>;

@@ -140,7 +140,7 @@ fn exporters_continue_after_an_earlier_training() {
     assert_eq!(exported(directory, "final"), ["model.ckpt-6"]);
     assert_eq!(done.exports.len(), 3 + 2 + 1);
 
-    // What an interrupted export left is removed with the next one.
+    // Files of an interrupted export are removed by the next one.
     let unfinished = directory.join("export/latest/temp-17");
     fs::create_dir(&unfinished).unwrap();
     fs::write(directory.join("export/latest/notes.txt"), "mine").unwrap();

@@ -35,7 +35,7 @@ fn error_of(with: impl FnOnce(TrainingSessionBuilder) -> TrainingSessionBuilder)
 }
 
 #[test]
-fn s_177_defaults() {
+fn s_177_defaults_are_as_documented() {
     let text = format!("{:?}", MonitoredTrainingSession::builder(&Graph::new()));
     for default in [
         "is_chief: true",
@@ -55,7 +55,7 @@ fn s_177_defaults() {
 }
 
 #[test]
-fn s_178_checkpoints_every_600_s_and_summaries_every_100_steps_by_default() {
+fn s_178_checkpoints_are_written_every_600_s_and_summaries_every_100_steps_by_default() {
     let folder = tempfile::tempdir().unwrap();
     let Counting { graph, train_op, .. } = counting();
     let builder = MonitoredTrainingSession::builder(&graph).checkpoint_dir(folder.path());
@@ -79,7 +79,7 @@ fn s_178_one_of_a_pair_replaces_the_other() {
 }
 
 #[test]
-fn s_179_none_or_zero_for_one_of_a_pair_switches_off() {
+fn s_179_none_or_zero_for_one_of_a_pair_disables_it() {
     let without_checkpoints = ["StepCounterHook", "SummarySaverHook"];
     assert_eq!(of_folder(|builder| builder.save_checkpoint_secs(None)), without_checkpoints);
     assert_eq!(of_folder(|builder| builder.save_checkpoint_secs(Duration::ZERO)), without_checkpoints);
@@ -116,7 +116,7 @@ fn s_181_order_of_a_chiefs_hooks() {
 }
 
 #[test]
-fn s_182_directories() {
+fn s_182_directories_decide_which_hooks_are_added() {
     assert!(hooks_of(|builder| builder).is_empty(), "no directory, no hooks");
     let folder = tempfile::tempdir().unwrap();
     let names = hooks_of(|builder| builder.summary_dir(folder.path()));
@@ -159,7 +159,7 @@ fn s_183_a_worker_has_its_own_hooks_only_and_waits() {
     assert_eq!(*begun.lock().unwrap(), ["everybody's"]);
     assert!(files(folder.path()).is_empty());
 
-    // What is ready without an init op is ready for a worker.
+    // A model that is ready without an init op is ready for a worker.
     let mut session = MonitoredTrainingSession::builder(&Graph::new()).is_chief(false).build().unwrap();
     assert!(session.restored().is_none());
     session.close().unwrap();
@@ -191,7 +191,7 @@ fn s_184_a_directory_needs_a_global_step() {
 }
 
 #[test]
-fn s_185_s_186_events_and_checkpoints_of_six_steps() {
+fn s_185_s_186_six_steps_write_these_events_and_checkpoints() {
     let folder = tempfile::tempdir().unwrap();
     let Counting { graph, train_op, .. } = counting();
     MonitoredTrainingSession::builder(&graph)
@@ -252,7 +252,7 @@ fn q_11_progress_can_be_saved_when_an_error_ends_the_session() {
 }
 
 #[test]
-fn q_28_without_hooks_from_the_helper() {
+fn q_28_the_helpers_session_runs_without_hooks() {
     let Counting { graph, step, .. } = counting();
     let mut session = MonitoredTrainingSession::builder(&graph).build().unwrap();
     assert_eq!(session.run_without_hooks(&step, ()).unwrap().value::<i64>().unwrap(), 0);

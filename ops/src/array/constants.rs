@@ -93,7 +93,7 @@ fn placeholder_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 fn placeholder_with_default_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = shape_attr(context);
     shapes::merge(&shape, &context.input(0))?;
-    // What is fed may differ from the default where the attribute leaves it open.
+    // A fed tensor may differ from the default where the attribute leaves the shape open.
     context.set(0, shape);
     Ok(())
 }
@@ -193,7 +193,7 @@ pub fn placeholder(graph: &Graph, dtype: DType, shape: impl Into<PartialShape>) 
     graph.op(&PLACEHOLDER).attr("dtype", dtype).attr("shape", shape.into()).finish_output()
 }
 
-/// Returns a tensor that a run may be fed with; otherwise it is `input`. What is fed must fit `shape`.
+/// Returns a tensor that a run may be fed with; otherwise it is `input`. A fed tensor must fit `shape`.
 ///
 /// ```
 /// use ops::array;

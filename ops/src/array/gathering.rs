@@ -180,7 +180,7 @@ fn gather_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Optio
     Ok(vec![grads[0].as_ref().map(gradient), None])
 }
 
-/// Adds up the gradients of rows where the rows came from. What a sparse optimizer looks for, see
+/// Adds up the gradients of rows where the rows came from. A sparse optimizer looks for this operation, see
 /// [`IndexedSlices`](crate::IndexedSlices).
 pub(crate) fn scatter_rows(grad: &Output, indices: &Output, params: &Output) -> Output {
     let rows = match params.shape().dim(0) {

@@ -131,7 +131,7 @@ pub fn prevent_gradient(input: impl AsOutput, message: &str) -> Output {
     builder.input(input).attr("message", message).finish_output()
 }
 
-/// Returns the same tensor; running it fails when the shape does not fit. What the graph knows of the shape grows.
+/// Returns the same tensor; running it fails when the shape does not fit. The shape of the result combines both.
 ///
 /// ```
 /// use ops::array;

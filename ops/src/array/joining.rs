@@ -401,7 +401,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_of_parts() {
+    fn sizes_of_parts_are_inferred() {
         assert_eq!(part_sizes(&[1, -1], Some(4), 2).unwrap(), [Some(1), Some(3)]);
         assert_eq!(part_sizes(&[1, -1], None, 2).unwrap(), [Some(1), None]);
         for (sizes, whole) in

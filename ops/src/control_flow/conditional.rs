@@ -162,7 +162,7 @@ fn first_true<'a, S: Structure + 'a>(
             cond(pred, build, rest)
         })
     });
-    // What is outside of all branches is built here.
+    // Operations outside of all branches are built here.
     let results = nested(&scope.graph().scope(scope.graph().scope_name()));
     let outputs = results.outputs().into_iter().map(|output| scope.leave(output)).collect();
     results.with_outputs(outputs)

@@ -1,6 +1,6 @@
 //! The shape functions of datasets and iterators.
 //!
-//! The dataset itself is always a scalar `variant`. What an op can check when it is built is the rank of its arguments and the number of its
+//! The dataset itself is always a scalar `variant`. An op can check, when it is built, the rank of its arguments and the number of its
 //! components.
 
 use crate::shapes::{must_be_scalar, scalar};

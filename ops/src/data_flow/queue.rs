@@ -523,7 +523,7 @@ impl Queue {
         if let Some(problem) = problem.filter(|_| operation.error().is_none()) {
             self.handle.graph().add_error(operation.place(problem).with_phase(Phase::Build));
         }
-        // What is built on the result is not named by the handle that named this.
+        // The name of this handle does not apply to operations that are built on the result.
         let around = unnamed(&self.handle.graph());
         let outputs = operation.outputs().into_iter().map(|output| output.within(&around)).collect();
         Dequeued { operation, outputs, names: self.declared.names.clone() }

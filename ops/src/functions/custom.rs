@@ -27,7 +27,7 @@ pub(crate) const RECOMPUTES: &str = "_recompute_grad";
 /// # Ok::<(), session_core::Error>(())
 /// ```
 ///
-/// What the closures use of the graph around counts as constant; a variable that is to be trained is an input.
+/// Tensors of the surrounding graph that the closures use count as constant; a variable that is to be trained is an input.
 ///
 /// # Panics
 /// Without any input: there is no graph to build in.

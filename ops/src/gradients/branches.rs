@@ -172,7 +172,7 @@ impl Backward {
     ) -> Result<Backward> {
         let library = operation.graph();
         let (mut given_inputs, mut given_outputs): (Vec<usize>, Vec<usize>) = (Vec::new(), Vec::new());
-        // What each branch is to give beyond its results, and all that its gradient gives and needs.
+        // The additional outputs of each branch, and everything that its gradient returns and needs.
         let mut extras: Vec<Vec<Output>> = Vec::new();
         let mut prepared = Vec::new();
         let first_extra = operation.num_outputs();
@@ -333,7 +333,7 @@ fn narrowed(
     function(name, &part, results)
 }
 
-/// Makes the operation run the widened branches and give what these give.
+/// Makes the operation run the widened branches and return all their outputs.
 fn rewrite(
     operation: &Operation,
     kind: Kind,

@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Makes functional the loops and conditionals that end with one of these operations.
 pub(super) fn make_functional(graph: &Graph, between: impl Fn(&Graph) -> Vec<OpId>) -> Result<()> {
-    // What lies inside of a body is not seen from outside, so each pass leaves less.
+    // Operations inside of a body are not visible from outside, so each pass leaves fewer.
     loop {
         let operations: Vec<Operation> =
             between(graph).into_iter().filter_map(|id| graph.operation_by_id(id)).collect();
@@ -169,7 +169,7 @@ fn effects(variables: &[Variable], users: &HashMap<OpId, Vec<Operation>>) -> Vec
         if kind(&operation) == "Enter" {
             continue;
         }
-        // What is done to an array leads on by its flow.
+        // An operation on an array continues along the array's flow.
         if has_effect(&operation) && !operation.op_type().starts_with("TensorArray") {
             found.push(operation.clone());
         }

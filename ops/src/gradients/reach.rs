@@ -83,7 +83,7 @@ fn inputs_first(behind: &HashMap<OpId, Vec<Endpoint>>) -> Vec<OpId> {
             }
         }
     }
-    // What is left goes round in loops of TensorFlow 1, which are made functional before anything is differentiated.
+    // The remaining operations are in loops of TensorFlow 1, which are made functional before anything is differentiated.
     let done: HashSet<OpId> = order.iter().copied().collect();
     let mut left: Vec<OpId> = behind.keys().copied().filter(|id| !done.contains(id)).collect();
     left.sort_unstable();

@@ -129,7 +129,7 @@ pub fn multi_head_attention(
     let transposed = MatMulOptions::default().transpose_b(true);
     let mut scores = matmul_with(mul(queries, scale), keys, transposed);
     if let Some(mask) = mask_of(&scope, query, value, options) {
-        // What is masked counts as good as nothing; a row without any place keeps finite numbers.
+        // Masked places have almost no weight; a row without any place keeps finite numbers.
         let lowest = if scores.dtype() == DType::Float16 { -3e4 } else { -1e9 };
         let mask = cast(mask, scores.dtype());
         let one = number(scope.graph(), scores.dtype(), 1.0);

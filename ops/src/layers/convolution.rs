@@ -56,7 +56,7 @@ pub fn conv1d(
     let (_, channels) = channels_of(&scope, inputs, &convolution, filters);
     let kernel = options.kernel(&scope, &[kernel_size, channels, filters], inputs);
     let result = nn::conv1d(scope.enter(inputs), &kernel, convolution);
-    // What adds the bias takes the axes of sequences in either order, as it does those of images.
+    // The addition of the bias accepts the axes of sequences in either order, as it does those of images.
     options.finish(&scope, result, filters, convolution.order())
 }
 

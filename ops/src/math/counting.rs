@@ -104,7 +104,7 @@ pub fn weighted_bincount(arr: impl AsOutput, size: impl Into<Ints>, weights: imp
     size.into().input_of(builder).input(weights).finish_output()
 }
 
-/// Returns how many of `values` lie in each of `bins` equal parts of `[range[0], range[1])`, as `int32`. Values outside count in the
+/// Returns the number of `values` in each of `bins` equal parts of `[range[0], range[1])`, as `int32`. Values outside count in the
 /// first or last part.
 ///
 /// ```

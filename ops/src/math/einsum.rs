@@ -188,7 +188,7 @@ fn gradient_of(op: &Operation, grad: &Output, equation: &Equation, index: usize)
         .chain(others.iter().map(|&other| show(&equation.inputs[other])))
         .collect();
     let input = op.input(index);
-    // What an ellipsis elsewhere stands for must be part of a result, and is summed over then.
+    // The axes of an ellipsis in other operands must be part of a result, which is then summed over them.
     let foreign = equation.output.contains(&Axis::Ellipsis) && !own.contains(&Axis::Ellipsis);
     let front = if foreign { "..." } else { "" };
     let product = einsum(&format!("{}->{front}{}", named.join(","), show(&kept)), &operands);

@@ -179,7 +179,7 @@ fn triangular_solve_gradient(op: &Operation, grads: &[Option<Output>]) -> Result
     Ok(vec![Some(sum_batches(&read, &matrix, &sides)), Some(sum_batches(&of_sides, &sides, &matrix))])
 }
 
-/// Builds the gradient of Iain Murray, "Differentiation of the Cholesky decomposition": with `P` the lower triangle of
+/// Builds the gradient after Iain Murray, "Differentiation of the Cholesky decomposition": with `P` the lower triangle of
 /// `L' dL`, its diagonal halved, the symmetric part of `L^-T P L^-1`.
 fn cholesky_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     check_real(op)?;

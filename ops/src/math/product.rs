@@ -228,7 +228,7 @@ pub fn matmul(a: impl AsOutput, b: impl AsOutput) -> Output {
 #[must_use]
 #[track_caller]
 pub fn matmul_with(a: impl AsOutput, b: impl AsOutput, options: MatMulOptions) -> Output {
-    // What may be a stack is multiplied as one, which is right for single matrices, too.
+    // Operands of unknown rank are multiplied as stacks, which is right for single matrices, too.
     let batches = |output: &Output| output.shape().rank().is_none_or(|rank| rank > 2);
     if batches(a.as_output()) || batches(b.as_output()) {
         return batch_matmul(a, b, options);

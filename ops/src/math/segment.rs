@@ -118,7 +118,7 @@ fn used_rows_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 fn segment_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (data, ids) = (shapes::at_least_rank(context, 0, 1)?, context.input_of_rank(1, 1)?);
     shapes::merge_dims("the rows of data and of segment_ids", data.dim(0), ids.dim(0))?;
-    // How many segments there are, the last number tells when the graph runs.
+    // The last number determines the number of segments when the graph runs.
     let shape = data.with_dim(0, None);
     context.set(0, shape);
     Ok(())

@@ -145,7 +145,7 @@ fn svd_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<O
         inner = inner + mul(&columns, turned(&v, grad));
     }
     let mut found = matmul_with(matmul(&u, inner), &v, adjoint_b());
-    // What turns them out of the space that they span.
+    // The part that turns them out of the space that they span.
     let beyond = |vectors: &Output, grad: &Output| {
         let rest = grad - matmul(vectors, matmul_with(vectors, grad, adjoint_a()));
         div_no_nan(rest, &rows)

@@ -113,7 +113,7 @@ fn leaky_relu_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<O
     one(grads, |grad| leaky(op, grad, &op.input(0)))
 }
 
-/// Gradients of what is linear in the gradients and piecewise constant in the features.
+/// Gradients of functions that are linear in the gradients and piecewise constant in the features.
 fn piecewise(
     op: &Operation,
     grads: &[Option<Output>],

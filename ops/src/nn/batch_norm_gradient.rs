@@ -7,8 +7,8 @@ use crate::keep_dims;
 use crate::math::{add, cast, mul, reduce_mean, reduce_sum, rsqrt, square, sub};
 use session_core::{AttrValue, DType, Operation, Output, Result};
 
-/// Builds the gradient from the formulas that the operation computes, which are differentiated in turn. What the operation was
-/// given of the moments counts as constant, as those of the batch follow from `x`.
+/// Builds the gradient from the formulas that the operation computes, which are differentiated in turn. The moments that
+/// the operation received count as constants, as those of the batch follow from `x`.
 pub(super) fn norm_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let formulas = Formulas::of(op);
     let (mut ys, mut grad_ys) = (Vec::new(), Vec::new());

@@ -185,7 +185,7 @@ pub fn dynamic_decode<D: Decoder>(graph: &Graph, decoder: &D, options: &DecodeOp
         (time, arrays, state, inputs, finished, lengths),
         &loop_options,
     );
-    // What is built on the results goes where the decoder was called.
+    // Operations that are built on the results belong to the scope in which the decoder was called.
     let outside = unnamed(graph);
     let stack =
         |array: &TensorArray| array.with_handle(array.handle().within(&scope)).stack().within(&outside);

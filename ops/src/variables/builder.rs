@@ -331,7 +331,7 @@ impl<'a> VariableBuilder<'a> {
 
     /// Returns the variable, and true if it was made.
     pub(crate) fn find_or_make(mut self) -> (Variable, bool) {
-        // A function's body has no variables of its own: they live as long as the session.
+        // A function's body has no variables of its own: they exist as long as the session.
         let made = |builder: Self| match builder.shared() {
             Some(variable) => (variable, false),
             None => (builder.make(), true),
@@ -363,7 +363,7 @@ impl<'a> VariableBuilder<'a> {
             (assign, identity(handle.within(&scope.named("read"))))
         };
 
-        // What is built on the variable goes where the variable was requested, not into its own scope, and is located where
+        // Operations that are built on the variable belong to the scope in which it was requested, not into its own scope, and is located where
         // it is built.
         let around = self.graph.without_control_dependencies();
         let around = around.scope(around.scope_name());

@@ -9,7 +9,7 @@ const CONTROL_FLOW: [&str; 7] =
     ["Switch", "Merge", "Enter", "Exit", "NextIteration", "LoopCond", "RefSwitch"];
 
 /// Returns the value with each read of a variable replaced by that variable's initial value, so that it can be computed
-/// when no variable has a value yet (S-26). What leads from the reads to the value is copied into `scope`.
+/// when no variable has a value yet (S-26). The operations between the reads and the value are copied into `scope`.
 ///
 /// TensorFlow decides at run time and takes the variable's own value if it has one. The results are the same
 /// whenever variables are initialized together. Global variables are initialized or restored before local

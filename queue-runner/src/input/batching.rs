@@ -213,7 +213,7 @@ pub fn batch_join<C: Into<BatchTensors>>(
     Maker::new(graph, "batch_join", batch_size, options, Order::Kept).join(list, None)
 }
 
-/// Works as [`batch_join`], for the elements for which `keep_input` is true; see [`maybe_batch`]. All ways to make an element have
+/// Works as [`batch_join`], for the elements for which `keep_input` is true; see [`maybe_batch`]. All elements, however they are made, have
 /// the same `keep_input`.
 ///
 /// # Errors
@@ -408,7 +408,7 @@ impl Maker {
     /// Returns the same element in all threads.
     fn threads(self, components: BatchTensors, keep: Option<Output>) -> Batch {
         let element = self.element(components);
-        // What the original makes of `keep_input` when it is not given.
+        // The original does this if `keep_input` is not given.
         if keep.is_none() {
             let _ = constant(&self.scope, Tensor::scalar(true));
         }
@@ -426,7 +426,7 @@ impl Maker {
             self.record_error("Expected at least one set of tensors in tensors_list");
             return Batch::new(Vec::new(), Vec::new(), self.around);
         };
-        // What the original makes of `keep_input` when it is not given.
+        // The original does this if `keep_input` is not given.
         if keep.is_none() {
             let _ = constant(&self.scope, Tensor::scalar(true));
         }

@@ -8,7 +8,7 @@ use tensor::Tensor;
 
 /// One tensor of an element that is batched: dense, or sparse (S-267).
 ///
-/// Whatever a dense tensor can be given as turns into one, and so does a [`SparseTensor`]; arrays of both kinds are made
+/// Every form of a dense tensor can be turned into one, and so can a [`SparseTensor`]; arrays of both kinds are made
 /// with `into()`: `[image.into(), words.into()]`.
 #[derive(Clone, Debug)]
 pub enum BatchTensor {

@@ -11,7 +11,7 @@ pub(super) const ATTRIBUTE: &str = "_replayed";
 /// The attribute of a shuffling queue whose order does not depend on when elements come.
 const REPLAYABLE: &str = "_replayable";
 
-/// Everything that fills a queue, through all queues before it.
+/// The operations that fill a queue, through all queues before it.
 pub(super) struct Pipeline {
     /// The names of its operations that have state.
     pub(super) stateful: BTreeSet<String>,

@@ -1,4 +1,4 @@
-//! What several test files share: the recorded cases, and reading them.
+//! Shared code of several test files: the recorded cases, and reading them.
 #![allow(dead_code, unused_imports)] // each test file uses its part
 
 #[path = "../../../tests/support/python.rs"]
@@ -93,7 +93,7 @@ pub(crate) fn read_npy(path: &Path) -> Tensor {
     Tensor::from_le_bytes(dtype, shape, bytes[10 + length..].to_vec()).unwrap()
 }
 
-/// What is wrong with a value; floats may differ by 1e-5 relative to the larger of 1 and what is expected.
+/// Describes the difference of a value from the expected one; floats may differ by 1e-5 relative to the larger of 1 and what is expected.
 pub(crate) fn difference(found: &Tensor, expected: &Tensor) -> Option<String> {
     if found.dtype() != expected.dtype() || found.shape() != expected.shape() {
         let of = |tensor: &Tensor| format!("{} {}", tensor.dtype(), tensor.shape());

@@ -26,7 +26,7 @@ fn s_110_s_111_a_chief_creates_sessions_repeatedly() {
 }
 
 #[test]
-fn s_111_defaults_of_a_chief() {
+fn s_111_defaults_of_a_chief_are_as_documented() {
     let text = format!("{:?}", ChiefSessionCreator::new(Scripted::ready(), &Graph::new()));
     assert!(text.contains("source: None") && text.contains("master: \"\""), "{text}");
 }

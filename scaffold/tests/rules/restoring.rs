@@ -93,7 +93,7 @@ fn s_100_sources_of_a_restore() {
 }
 
 #[test]
-fn s_100_waiting_for_the_first_checkpoint() {
+fn s_100_the_wait_for_the_first_checkpoint_has_a_limit() {
     let folder = tempfile::tempdir().unwrap();
     let (graph, _) = model(&["w"]);
     let hand = Arc::new(Hand::default());
@@ -161,7 +161,7 @@ fn s_103_a_missing_directory_has_no_checkpoint() {
 }
 
 #[test]
-fn s_104_q_24_a_variable_missing_in_the_checkpoint() {
+fn s_104_q_24_a_variable_missing_in_the_checkpoint_is_an_error_unless_allowed() {
     let folder = tempfile::tempdir().unwrap();
     save(folder.path(), &["w"], 3, 5.0);
     let (graph, _) = model(&["w", "added"]);

@@ -103,7 +103,7 @@ fn s_76_pieces_are_given_or_found_or_created() {
 }
 
 #[test]
-fn s_77_more_than_one_item_in_a_collection() {
+fn s_77_more_than_one_item_in_a_collection_is_an_error() {
     let graph = Graph::new();
     let [first, second] = ["first", "second"].map(|name| op(&graph, name));
     graph.add_to_collection(&LOCAL_INIT_OP, first.clone()).unwrap();
@@ -120,7 +120,7 @@ fn s_77_more_than_one_item_in_a_collection() {
 }
 
 #[test]
-fn s_77_more_than_one_saver() {
+fn s_77_more_than_one_saver_is_an_error() {
     let graph = Graph::new();
     for _ in 0..2 {
         graph.add_to_collection(&SAVERS, GraphSaver::new(SaverOptions::new())).unwrap();
@@ -192,7 +192,7 @@ fn s_82_the_default_summary_op_merges_all() {
 }
 
 #[test]
-fn s_83_the_default_saver() {
+fn s_83_the_default_saver_is_that_of_the_collection_or_of_all_variables() {
     let graph = Graph::new();
     let weights = variable(&graph.named("weights"), 1f32);
     let scaffold = Scaffold::builder().finalize(&graph).unwrap();
@@ -249,7 +249,7 @@ fn s_86_q_26_variables_added_since_are_in_the_defaults() {
 }
 
 #[test]
-fn s_87_an_empty_graph() {
+fn s_87_an_empty_graph_can_be_finalized() {
     let graph = Graph::new();
     let scaffold = Scaffold::builder().finalize(&graph).unwrap();
     assert!(scaffold.summary_op().is_none() && scaffold.saver().variables(&graph).is_empty());

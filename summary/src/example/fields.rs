@@ -105,8 +105,8 @@ impl<'a> Cursor<'a> {
 /// Visits the features of a message in their order. A feature that occurs twice is visited twice; the last one counts.
 ///
 /// # Errors
-/// For bytes that are no `tf.Example`; features before the damage have been given then. The values within a feature are
-/// read later.
+/// For bytes that are no `tf.Example`, after the features before the damage were visited. The values within a feature
+/// are read later.
 pub fn scan<'a>(message: &'a [u8], visit: impl FnMut(&'a [u8], FeatureRef<'a>)) -> Result<(), ExampleError> {
     entries(message, 1, feature, visit)
 }

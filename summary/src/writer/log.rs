@@ -91,8 +91,8 @@ impl EventLog {
         if self.until_due().is_zero() { self.flush() } else { Ok(()) }
     }
 
-    /// Returns the time that the thread may sleep. What is in the file is to be flushed in time; so is what may wait
-    /// in the queue meanwhile.
+    /// Returns the time that the thread may sleep. Events in the file must be flushed in time, and so must
+    /// those that may wait in the queue meanwhile.
     pub(super) fn patience(&self) -> Duration {
         let patience = if self.dirty { self.until_due() } else { self.flush_every.max(PROMPT) };
         patience.min(LONGEST_WAIT)

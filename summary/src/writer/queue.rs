@@ -64,7 +64,7 @@ struct Work {
 }
 
 impl Queue {
-    /// Makes a closed queue for at most `capacity` events. `prompt`: the reader is to see every event at once.
+    /// Makes a closed queue for at most `capacity` events. With `prompt`, the reader sees every event at once.
     pub(super) fn new(capacity: usize, prompt: bool) -> Queue {
         let ripe = if prompt { 1 } else { capacity.div_ceil(2) };
         let state = State {

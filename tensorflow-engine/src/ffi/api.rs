@@ -121,7 +121,7 @@ api! {
     /// Creates a tensor with memory of TensorFlow, which is not initialized. Returns null if there is not enough
     /// memory.
     fn TF_AllocateTensor(c_int, *const i64, c_int, usize) -> *mut TfTensor;
-    /// Deletes a handle to a tensor. The memory lives as long as any handle.
+    /// Deletes a handle to a tensor. The memory remains as long as any handle exists.
     fn TF_DeleteTensor(*mut TfTensor);
     /// Returns the number of the dtype.
     fn TF_TensorType(*const TfTensor) -> c_int;

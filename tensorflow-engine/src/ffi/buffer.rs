@@ -47,7 +47,7 @@ impl Buffer {
 
     /// Returns the content.
     pub(crate) fn bytes(&self) -> &[u8] {
-        // SAFETY: the buffer is ours and lives as long as the result; data and length belong together, and an empty
+        // SAFETY: the buffer is ours and exists as long as the result; data and length belong together, and an empty
         // buffer has no data.
         unsafe {
             let TfBuffer { data, length, .. } = *self.pointer;

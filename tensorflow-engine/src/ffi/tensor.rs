@@ -84,7 +84,7 @@ impl NativeTensor {
         let dtype = value.dtype().number();
         if bytes.len() >= SHARED_FROM && (bytes.as_ptr() as usize).is_multiple_of(ALIGNMENT) {
             let owner = Box::into_raw(Box::new(value.clone()));
-            // SAFETY: the bytes stay in place and unchanged while `owner` lives, which `release` ends; TensorFlow does
+            // SAFETY: the bytes stay in place and unchanged while `owner` exists, which `release` ends; TensorFlow does
             // not write to memory that it does not own.
             let pointer = unsafe {
                 let start = bytes.as_ptr().cast_mut().cast();
@@ -131,7 +131,7 @@ impl NativeTensor {
             .collect();
         let (start, len) = (elements.as_mut_ptr(), size_of_val(&*elements));
         let owner = Box::into_raw(Box::new(Strings { api, elements }));
-        // SAFETY: the elements stay in place while `owner` lives, which `release_strings` ends.
+        // SAFETY: the elements stay in place while `owner` exists, which `release_strings` ends.
         let pointer = unsafe {
             (api.TF_NewTensor)(
                 DType::String.number(),
@@ -173,7 +173,7 @@ impl NativeTensor {
 
     /// Returns the elements as bytes.
     fn bytes(&self) -> &[u8] {
-        // SAFETY: data and length of one tensor, which lives as long as the result. An empty tensor may have no data.
+        // SAFETY: data and length of one tensor, which exists as long as the result. An empty tensor may have no data.
         unsafe {
             let start = (self.api.TF_TensorData)(self.pointer);
             let len = (self.api.TF_TensorByteSize)(self.pointer);

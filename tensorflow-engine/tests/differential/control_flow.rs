@@ -83,7 +83,7 @@ pub(crate) fn check(graph: &Graph, y: &Output, x: &Output, orders: usize, feeds:
 }
 
 #[test]
-fn conditionals() {
+fn conditionals_agree() {
     let graph = Graph::new();
     let (x, p) = (input(&graph, "x", 3), placeholder(&graph.named("p"), DType::Bool, PartialShape::scalar()));
     let z = input(&graph, "z", 3);
@@ -101,7 +101,7 @@ fn conditionals() {
 }
 
 #[test]
-fn nested_conditionals_with_variables_and_effects() {
+fn nested_conditionals_with_variables_and_effects_agree() {
     let graph = Graph::new();
     let x = input(&graph, "x", 2);
     let n = placeholder(&graph.named("n"), DType::Int32, PartialShape::scalar());
@@ -137,7 +137,7 @@ fn nested_conditionals_with_variables_and_effects() {
 }
 
 #[test]
-fn cases() {
+fn cases_agree() {
     let graph = Graph::new();
     let (x, n) =
         (input(&graph, "x", 2), placeholder(&graph.named("n"), DType::Int32, PartialShape::scalar()));
@@ -211,7 +211,7 @@ fn loops_of_no_round_one_round_and_several() {
 }
 
 #[test]
-fn loops_in_loops_and_conditionals_in_them() {
+fn loops_in_loops_and_conditionals_in_them_agree() {
     let graph = Graph::new();
     let x = input(&graph, "x", 2);
     let n = placeholder(&graph.named("n"), DType::Int32, PartialShape::scalar());
@@ -243,7 +243,7 @@ fn loops_in_loops_and_conditionals_in_them() {
 }
 
 #[test]
-fn limits_and_shape_invariants() {
+fn limits_and_shape_invariants_agree() {
     let graph = Graph::new();
     let x = input(&graph, "x", 2);
     let limit = placeholder(&graph.named("limit"), DType::Int32, PartialShape::scalar());
@@ -300,7 +300,7 @@ fn maps_scans_and_folds() {
 }
 
 #[test]
-fn arrays() {
+fn arrays_of_tensors_agree() {
     let graph = Graph::new();
     let x = placeholder(&graph.named("x"), DType::Float64, [3, 2]);
     let feeds: [(Output, Tensor); 1] = [(x.clone(), Tensor::from_vec(numbers(&ramp(6)), [3, 2]).unwrap())];

@@ -307,7 +307,7 @@ fn casts(cases: &mut Vec<Case>) {
                 from if !is_whole(from) && !is_whole(to) => {
                     vec![0.0, -1.5, 3.1, 1e5, INFINITE, f64::NAN, 1e-8]
                 }
-                // What a float outside the range of an integer becomes is not defined.
+                // The conversion of a float outside the range of an integer is not defined.
                 from if !is_whole(from) && to != DType::Bool => vec![0.0, 0.9, 1.5, 2.5, 99.99],
                 from if is_whole(from) => WHOLE.to_vec(),
                 _ => small.to_vec(),

@@ -100,7 +100,7 @@ impl Pair {
     }
 }
 
-/// What two runs came to of which at least one failed.
+/// The outcome of two runs of which at least one failed.
 pub(crate) fn failures(ours: Result<()>, theirs: Result<()>) -> Outcome {
     match (ours, theirs) {
         (_, Err(error)) if has_no_kernel(&error) => Outcome::Untold,
@@ -132,7 +132,7 @@ fn needed(outputs: &[Output], targets: &[&Operation]) -> BTreeSet<String> {
     types
 }
 
-/// What all comparisons came to.
+/// The outcome of all comparisons.
 #[derive(Default)]
 pub(crate) struct Report {
     agreed: usize,

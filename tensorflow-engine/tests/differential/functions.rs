@@ -125,7 +125,7 @@ fn errors_name_the_place() {
     assert!(error.location().unwrap().file().ends_with("functions.rs"), "{error}");
     let error = define(&graph, "f", &[vector(2)], |_, _| vec![foreign.clone()]).unwrap_err();
     assert!(error.message().contains("belongs to another graph") && error.location().is_some(), "{error}");
-    // What is of a body cannot be used outside, nor in a body that is complete.
+    // A tensor of a body cannot be used outside, nor in a body that is complete.
     let mut inside = None;
     let function = define(&graph, "f", &[vector(2)], |_, arguments| {
         inside = Some(arguments[0].relu());

@@ -55,7 +55,7 @@ fn reference(graph: &Graph, value: &Tensor) -> (Output, Operation) {
     (variable, assign)
 }
 
-/// The operation on fresh variables, what initializes them, and what reads them.
+/// The operation on fresh variables, the operations that initialize them, and the outputs that read them.
 struct Update {
     operation: Operation,
     initializers: Vec<Operation>,

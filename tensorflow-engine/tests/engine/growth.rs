@@ -28,7 +28,7 @@ fn s_56_new_nodes_use_any_output_and_control_input() {
 }
 
 #[test]
-fn s_56_threads_extend_one_graph_at_once() {
+fn s_56_threads_can_extend_one_graph_at_once() {
     const THREADS: usize = 4;
     let Some(engine) = support::engine() else { return };
     let graph = Graph::new();

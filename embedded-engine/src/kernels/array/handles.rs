@@ -8,7 +8,7 @@ use session_core::{Error, Result};
 use std::sync::Arc;
 use tensor::{DType, Tensor};
 
-/// Handles that were packed. To the graph a vector; what is done with it is to choose from it.
+/// Handles that were packed into a vector, from which a graph then chooses.
 struct Handles(Vec<Tensor>);
 
 fn list(handles: Vec<Tensor>) -> Tensor {

@@ -270,13 +270,13 @@ impl Channel {
             let limit = if self.capacity == 0 { 1 } else { usize::MAX };
             let made = catch_unwind(AssertUnwindSafe(|| producer.make(limit, environment, &limits)));
             if self.stop.is_cancelled() {
-                // What was interrupted is made again by the caller that continues from the last position.
+                // An element whose making was interrupted is made again by the caller that continues from the last position.
                 return;
             }
             match made {
                 Ok(made) => self.push(made),
                 Err(panic) => {
-                    // What a panic leaves may be half changed: there are no elements after it.
+                    // A panic may leave the dataset half changed, so there are no elements after it.
                     let error = Error::from_panic("a dataset", &*panic);
                     let states = Err(error.clone());
                     return self.push(vec![Made { given: Err(error), states }]);

@@ -93,7 +93,7 @@ pub(super) trait Iterate: Send {
         Ok(self.next(run)?.map(Drawn::from))
     }
 
-    /// Passes by some elements; how many there were.
+    /// Skips some elements, and returns their number.
     fn skip(&mut self, run: &Run<'_>, count: u64) -> Result<u64> {
         for passed in 0..count {
             run.check_at(passed)?;

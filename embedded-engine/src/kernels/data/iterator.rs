@@ -110,7 +110,7 @@ impl IteratorResource {
         Ok(Taken { resource: self, live })
     }
 
-    /// Begins with a dataset, whatever was there.
+    /// Begins with a dataset, in place of an earlier one.
     pub(super) fn make(&self, dataset: &Handle, origin: &str, caller: &Caller<'_>) -> Result<()> {
         element::check_types(&self.types, &self.shapes, &dataset.types, &dataset.shapes)?;
         let live = Live::make(dataset, origin, caller)?;
@@ -258,7 +258,7 @@ impl Taken<'_> {
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
-        // What a panic leaves may be half changed.
+        // A panic may leave the dataset half changed.
         let live = self.live.take().filter(|_| !std::thread::panicking());
         self.resource.state().live = live.map_or(Place::Empty, Place::Here);
         self.resource.back.notify_one();

@@ -85,7 +85,7 @@ impl Iterate for MappedBatches {
                 match finished {
                     Ok(Some(element)) => elements.push(element),
                     Ok(None) => {
-                        // What was drawn after an end that the function signals is not part of the batch.
+                        // Elements that were drawn after an end that the function signals are not part of the batch.
                         (self.ended, taken) = (true, taken - asked + place - 1);
                         break;
                     }

@@ -77,7 +77,7 @@ enum Sum {
     Rows(Rows),
 }
 
-/// Rows that were summed, and of how many each is the sum.
+/// Rows that were summed, and the number of rows in each sum.
 #[derive(Clone)]
 struct Rows {
     indices: Vec<i64>,

@@ -47,7 +47,7 @@ pub(super) struct QueueSpec {
     capacity: i64,
     min_after_dequeue: i64,
     seeds: (i64, i64),
-    /// The order of a shuffling queue does not depend on how many elements are there.
+    /// The order of a shuffling queue does not depend on the number of elements in it.
     replayable: bool,
 }
 

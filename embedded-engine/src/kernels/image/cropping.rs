@@ -220,7 +220,7 @@ fn gradient_of_boxes(context: &mut KernelContext<'_>) -> Result<()> {
         let boxes = Boxes::of(context, 2, batch)?;
         let [crop_height, crop_width] = gradient_dims(context, &boxes, depth)?;
         output.fill(0.0);
-        // How much a place along an axis moves with the first and the second corner.
+        // The derivatives of a place along an axis with respect to the first and the second corner.
         let moves = |pixel: usize, image: usize, crop: usize| {
             let last = (image - 1) as f32;
             match crop {

@@ -118,7 +118,7 @@ fn names(folder: &Path, pattern: &[u8]) -> Vec<PathBuf> {
 
 /// Returns true if a name matches a pattern with `*`, `?` and `[..]`.
 fn matches(pattern: &[u8], name: &[u8]) -> bool {
-    // Where the last star stands, and how much of the name it stands for so far.
+    // The place of the last star, and the length of the part of the name that it matches so far.
     let (mut at, mut place, mut star) = (0, 0, None);
     while place < name.len() {
         let step = match pattern.get(at) {

@@ -212,7 +212,7 @@ fn numbered(name: &Bytes, number: u64) -> Bytes {
 fn damaged(error: RecordError) -> Error {
     let text = error.to_string();
     let code = match &error {
-        // What cannot be inflated was not what it should be.
+        // A file that cannot be inflated has another format.
         RecordError::Io { source, .. }
             if matches!(
                 source.kind(),

@@ -288,7 +288,7 @@ fn strides_of(order: &[Axis], axes: &[Axis], shape: &[usize]) -> Vec<usize> {
     let mut strides = vec![0; axes.len()];
     let mut stride = 1;
     for i in (0..axes.len()).rev() {
-        // What is stretched does not move.
+        // A stretched axis has a stride of 0.
         strides[i] = if shape[i] == 1 { 0 } else { stride };
         stride *= shape[i];
     }

@@ -37,7 +37,7 @@ fn qr<T: Element + Real + matmul::Real>(context: &mut KernelContext<'_>, full: b
     let (inputs, scratch) = context.split();
     let values = inputs.slice::<T>(0)?;
     for i in 0..stack.iter().product() {
-        // A matrix without elements is work, too.
+        // A matrix without elements still costs a call.
         watch.tick(1)?;
         fn part(i: usize, size: usize) -> std::ops::Range<usize> {
             i * size..(i + 1) * size

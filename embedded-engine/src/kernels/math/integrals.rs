@@ -168,7 +168,7 @@ mod tests {
 
     /// Numbers that TensorFlow gave.
     #[test]
-    fn known_values() {
+    fn values_equal_tensorflows() {
         for (x, expected) in
             [(0.1, 0.09933599239785286), (1.0, 0.5380795069127684), (60.0, 0.00833449122332905)]
         {

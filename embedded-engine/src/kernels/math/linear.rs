@@ -125,7 +125,7 @@ struct Lu<T> {
 
 impl<T: Number> Lu<T> {
     fn of(watch: &mut Watch<'_>, matrix: &[T], n: usize, adjoint: bool) -> Result<Lu<T>> {
-        // A matrix without elements is work, too.
+        // A matrix without elements still costs a call.
         watch.tick(1)?;
         let at = |i: usize, j: usize| if adjoint { matrix[j * n + i].conjugate() } else { matrix[i * n + j] };
         let mut values = memory::collected((0..n * n).map(|place| at(place / n, place % n)))?;

@@ -109,7 +109,7 @@ fn decompose(
     lower: impl Fn(usize, usize) -> f64,
     size: usize,
 ) -> Result<(Vec<f64>, Columns)> {
-    // A matrix without elements is work, too.
+    // A matrix without elements still costs a call.
     watch.tick(1)?;
     let mut matrix = Columns::zeros(size, size)?;
     for row in 0..size {
@@ -289,7 +289,7 @@ pub(super) fn singular(
     rows: usize,
     columns: usize,
 ) -> Result<(Vec<f64>, Columns, Columns)> {
-    // A matrix without elements is work, too.
+    // A matrix without elements still costs a call.
     watch.tick(1)?;
     let mut matrix = Columns::zeros(rows, columns)?;
     for column in 0..columns {

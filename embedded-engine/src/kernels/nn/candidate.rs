@@ -136,7 +136,7 @@ fn sampler(spec: &NodeSpec<'_>, distribution: impl Distribution, range: u64) -> 
 /// The number of random words that TensorFlow reserves for each sample.
 const WORDS_PER_SAMPLE: u64 = 2048;
 
-/// Returns the classes, and how many draws they took.
+/// Returns the classes, and the number of draws that they took.
 fn draw(
     context: &KernelContext<'_>,
     distribution: &dyn Distribution,

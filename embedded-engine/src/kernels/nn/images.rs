@@ -44,7 +44,7 @@ pub(crate) struct Scaler {
     pub(crate) half_pixel_centers: bool,
 }
 
-/// A place between two of the old image: the share of the upper.
+/// A place between two pixels of the old image, and the share of the upper one.
 struct Between {
     lower: usize,
     upper: usize,

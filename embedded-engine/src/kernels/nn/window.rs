@@ -195,7 +195,7 @@ fn spatial(spec: &NodeSpec<'_>, name: &str) -> Result<[usize; 2]> {
     positive(name, &spec.ints(name)?)
 }
 
-/// Height and width out of four numbers.
+/// Returns height and width, two of the four numbers of an attribute.
 fn positive(name: &str, values: &[i64]) -> Result<[usize; 2]> {
     let positive = |value: i64| usize::try_from(value).ok().filter(|&value| value > 0);
     match values {

@@ -242,7 +242,7 @@ fn fill(columns: &mut [Column<'_>], messages: &[Bytes], names: &[Bytes], is_alon
         let name = names.get(index).map(|name| &name[..]);
         let row = Row { index, name, message, is_alone };
         found.fill(None);
-        // Examples of one file have their features in one order: where the last one was found, the next one is likely.
+        // Examples of one file usually have their features in the same order, so the search starts after the last one found.
         let mut next = 0;
         let scanned = scan(message, |key, feature| {
             let count = columns.len();

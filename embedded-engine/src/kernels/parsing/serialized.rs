@@ -23,7 +23,7 @@ pub(super) fn register(registry: &mut Registry) {
     });
 }
 
-/// Refuses handles and variants, which live in a session.
+/// Refuses handles and variants, which belong to a session.
 fn check(dtype: DType) -> Result<()> {
     if dtype.is_plain() || dtype == DType::String { Ok(()) } else { Err(unsupported(dtype)) }
 }

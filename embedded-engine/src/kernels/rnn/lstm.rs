@@ -237,7 +237,7 @@ fn sequence(context: &mut KernelContext<'_>, form: Form) -> Result<()> {
     let mut slices = outputs.each_mut().map(elements);
     for step in 0..taken {
         watch.tick(state)?;
-        // What was computed up to here, and what this step computes.
+        // The results before this step, and those of this step.
         let [(_, i), (memory, cs), (_, f), (_, o), (_, ci), (_, co), (output, h)] =
             slices.each_mut().map(|slice| {
                 let (before, rest) = slice.split_at_mut(step * state);

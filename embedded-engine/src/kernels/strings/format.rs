@@ -90,7 +90,7 @@ fn written<T: tensor::Element>(
     Ok(())
 }
 
-/// Integers are written from their own text and need not a number.
+/// Integers are formatted from their own text and are not converted.
 trait AsFloat {
     const IS_FLOAT: bool;
     fn to_float(self) -> f64;

@@ -195,7 +195,7 @@ impl OfFile {
         }
     }
 
-    /// The next field, or what is wrong with it, and how it ends.
+    /// Returns the next field, or its error, and how it ends.
     fn field(&mut self, into: &mut Vec<u8>) -> Result<(Option<&'static str>, End)> {
         let mut wrong = None;
         if self.rules.quotes && self.peek()? == Some(b'"') {

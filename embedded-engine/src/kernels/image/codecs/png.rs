@@ -23,7 +23,7 @@ pub(super) fn decode(data: &[u8], channels: usize, wide: bool) -> Result<Picture
         (other, _) => other.samples(),
     };
     let wanted = if channels == 0 { own } else { channels };
-    // What is added as opaque is the largest sample of the file, also where that has few bits.
+    // An opaque pixel has the largest sample of the file, even if samples have few bits.
     let opaque = ((1u32 << info.bit_depth as u8) - 1) as u16;
     checked_size(1, height, width, 4)?;
     let (color, depth) = reader.output_color_type();
