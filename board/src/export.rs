@@ -8,6 +8,12 @@
 //! The file is meant to be sent to somebody, so its size is bounded: points are divided among the tags, media have a
 //! budget in bytes, and only the newest checkpoint has the distributions of its tensors. If something was left out,
 //! the page states it.
+//!
+//! # Order
+//!
+//! The requests are answered in the order in which a reader would send them, and each budget is used up in this
+//! order. Of each tag at most ten samples are included, so that one tag with many images does not displace the
+//! others.
 
 use crate::answer::{Answer, JSON};
 use crate::board::Board;
@@ -62,6 +68,7 @@ impl Board {
         data.collect();
         let left_out = data.left_out;
         if let Some(state) = data.answers.get_mut("/api/state") {
+            // The page's script then takes answers from the file and does not poll for changes.
             state["embedded"] = json!(true);
             state["left_out"] = json!(left_out);
         }
@@ -178,7 +185,9 @@ impl Data<'_> {
         }
     }
 
-    /// The graph scope by scope, from the outermost on; the last run metadata only.
+    /// Adds a graph scope by scope, from the outermost on, with the costs of the last run metadata only.
+    ///
+    /// Scopes are visited in breadth-first order, so the limit cuts off the innermost ones of a large graph.
     fn graph(&mut self, run: &str, metadata: &[&str]) {
         let metadata: Vec<&str> = std::iter::once("").chain(metadata.last().copied()).collect();
         let mut scopes = VecDeque::from([String::new()]);

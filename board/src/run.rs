@@ -2,6 +2,18 @@
 //!
 //! Each call reads a limited number of events, so that a large run does not delay the others. If a file disappears or becomes shorter, the run
 //! is read again from its beginning.
+//!
+//! # Memory
+//!
+//! Scalars are kept as numbers. Of all other values only the positions in the files are kept: histograms, images and
+//! graphs are read again when the page asks for them. Tags, descriptions, the story and the notes each have a limit
+//! in number and in bytes, because a file can name a new tag in each event. Beyond a limit a note states what is
+//! missing.
+//!
+//! # Locks
+//!
+//! A run is behind a lock of its own. `read_on` holds it for a limited number of events, so a request waits for a
+//! short time at most. A file is read for an answer only after the lock was released.
 
 use crate::place::{self, Place, Places};
 use crate::series::{Point, Series};
@@ -126,6 +138,7 @@ impl Run {
             Ok(found) => found,
             Err(error) => return self.note(error.to_string()),
         };
+        // The number of files is small, so a linear search for each is enough.
         for path in found {
             if self.files.iter().any(|file| file.path == path) {
                 continue;

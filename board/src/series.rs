@@ -2,6 +2,19 @@
 //!
 //! All points are kept until the memory of all runs reaches its limit. The longest series are then thinned to the extremes of groups of
 //! neighbors, so that no peak disappears.
+//!
+//! # Limits
+//!
+//! When the values of all runs exceed a limit, [`Board`](crate::Board) halves the largest series of the largest run
+//! until they are below it. A halved series keeps two points of each group, and groups double with each halving; a
+//! series of `n` points that was halved `k` times has about `n / 2^k` points. The time of a halving is linear in the
+//! kept points, so that of all halvings of a series is linear in its points.
+//!
+//! # Restarts
+//!
+//! A resumed run repeats steps after its checkpoint. The points of the interrupted run from the first repeated step
+//! on are dropped, which keeps steps in increasing order. Several writers may still interleave theirs, so a request
+//! for a range sorts the points first.
 
 use serde::ser::{Serialize, SerializeSeq, Serializer};
 

@@ -1,4 +1,8 @@
 //! Tags of a run: the values of each kind, and the metadata.
+//!
+//! A tag usually has values of one kind. Files can contradict that, for example when two programs use one name, and
+//! TensorBoard then shows the values of each kind in the view of that kind. So does the board. The kinds are in a
+//! list and not in a map, because a list of one element is smaller and faster to search.
 
 use crate::place::{Place, Places};
 use crate::run::{MAX_MESSAGE, MAX_TAG, cut};
@@ -54,6 +58,7 @@ impl Tag {
     /// The kind of a value depends on its data and on the plug-in that the first value of the tag named. Values of
     /// different kinds under one tag are kept apart and appear in different views, as in TensorBoard.
     pub(crate) fn add(&mut self, place: Place, value: &Value) {
+        // Later values of a tag come without metadata, so the first plug-in holds for all.
         if self.plugin.is_none() {
             self.plugin = value.shown_by().map(|plugin| cut(plugin, MAX_TAG).to_owned());
         }

@@ -2,6 +2,16 @@
 //!
 //! Checkpoints are read from the run's folder at each request, because trainings save and delete them while the page
 //! is open. A checkpoint that is deleted while it is read is an error of that request only.
+//!
+//! # Access
+//!
+//! A request names a run and a checkpoint, never a path. Both must be among those that the board lists itself, and no
+//! file may be a link out of the folder.
+//!
+//! # Costs
+//!
+//! `/api/checkpoints` opens the index of each checkpoint. `/api/verify` reads all data, and `/api/tensor` one tensor
+//! of at most 256 MiB.
 
 use super::{Answer, Query};
 use crate::Error;
@@ -143,7 +153,10 @@ fn same_name(prefix: &Path, path: &str) -> bool {
     prefix.file_name() == Path::new(path).file_name()
 }
 
-/// The files of a checkpoint with their sizes.
+/// Returns the files of a checkpoint with their sizes.
+///
+/// All files count that begin with the prefix and a dot: index, data, meta graph, and session state. A file that is
+/// deleted meanwhile is left out.
 fn files(prefix: &Path) -> Vec<(PathBuf, u64)> {
     let stem = format!("{}.", name(prefix));
     let folder = prefix.parent().unwrap_or(Path::new("."));
@@ -161,6 +174,7 @@ fn row(prefix: &Path, state: &CheckpointState) -> Json {
     let modified = modified.and_then(|time| Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs_f64()));
     let note = state.notes.iter().find(|note| same_name(prefix, &note.path));
     let listed = state.all_model_checkpoint_paths.iter().position(|path| same_name(prefix, path));
+    // The time in the state file survives a copy of the folder, which changes those of the files.
     let saved = listed.and_then(|index| state.all_model_checkpoint_timestamps.get(index).copied());
     let reader = CheckpointReader::open(prefix);
     let has = |ending: &str| files.iter().any(|(path, _)| path.to_string_lossy().ends_with(ending));
@@ -177,8 +191,11 @@ fn row(prefix: &Path, state: &CheckpointState) -> Json {
     })
 }
 
-/// Returns a histogram of the finite elements, with their mean and standard deviation, and the numbers of zeros, NaN
-/// and infinities.
+/// Returns a histogram of the finite elements, with their mean and standard deviation, and the
+/// numbers of zeros, NaN and infinities.
+///
+/// The standard deviation is computed in a second pass from the mean: a sum of squares in one pass would lose all
+/// digits for weights whose mean is large compared with their spread.
 fn distribution(tensor: &Tensor) -> Json {
     let Some(numbers) = tensor.iter_f64() else {
         let text = tensor.to_string();

@@ -1,4 +1,9 @@
 //! The hyperparameters of runs, with their last metrics.
+//!
+//! TensorBoard's format stores the parameters of a trial as metadata of the tag `_hparams_/session_start_info`.
+//! Writers attach metadata to the first value of a tag only, and a resumed run may write it again; so the values are
+//! examined from the newest on, up to a limit. The metrics are not taken from the format's own list, which many
+//! writers leave out: each scalar of the run or of a folder below it is a column.
 
 use super::Answer;
 use crate::Error;
@@ -56,7 +61,7 @@ fn last_numbers(run: &Run) -> Map<String, Json> {
     scalars.take(MAX_METRICS).collect()
 }
 
-/// Converts a parameter to JSON, with its type.
+/// Converts a parameter to JSON, with its type, so that the page can sort numbers as such.
 fn as_json(value: HParam) -> Json {
     match value {
         HParam::Number(value) => number(value),

@@ -1,4 +1,10 @@
 //! Images and audio clips, read from the event files on demand.
+//!
+//! The board keeps the positions of media and not their bytes. A request opens the file, reads the one event at the
+//! position, whose checksum is verified. A file that was replaced meanwhile therefore causes an error.
+//!
+//! The media type comes from the first bytes of the content, never from the file. Only types that a browser does not
+//! run as a script are sent: an SVG image or an HTML page in an image summary is refused.
 
 use super::{Answer, Query};
 use crate::board::Board;
@@ -50,6 +56,7 @@ impl Board {
         media_type: fn(&[u8]) -> Option<&'static str>,
     ) -> Result<Answer, Error> {
         let at = query.need("at")?;
+        // All places, because the listing may have been of another number of samples.
         let (places, _) = self.places(query, kind, usize::MAX)?;
         // Only what is listed can be requested.
         let place = places.iter().find(|place| place.word() == at);

@@ -1,4 +1,8 @@
 //! The runs and their tags.
+//!
+//! Both answers hold no values, so they stay small for long trainings. The lock of a run is held while its part is
+//! collected and not across runs, so the thread that adds events waits for one run at most. The parts of an answer
+//! may therefore come from slightly different moments; the version, taken first, makes the page ask again.
 
 use super::Answer;
 use crate::Error;
@@ -35,6 +39,7 @@ impl Board {
         for shown in self.all() {
             let run = shown.run();
             for (name, tag) in &run.tags {
+                // Hyperparameters have a view of their own.
                 for (kind, data) in tag.kinds().filter(|(kind, _)| *kind != TagKind::HParams) {
                     let tags = kinds.entry(kind.name()).or_default();
                     let meta = tag.meta.as_ref();

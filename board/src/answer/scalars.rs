@@ -1,4 +1,8 @@
 //! The points of curves, thinned to what a chart can show.
+//!
+//! A chart is about a thousand pixels wide, so more points cannot be seen. The limit applies to each curve, and a
+//! second one to the whole answer: with a thousand runs, each gets fewer points. After a zoom the page asks for the
+//! visible range, and gets it in full resolution as far as the points are in memory.
 
 use super::{Answer, Query};
 use crate::Error;
@@ -57,6 +61,7 @@ impl Board {
         let range = query.number("from")?.zip(query.number("to")?);
         let runs = self.all();
         let runs = runs.iter().filter(|shown| only.is_none_or(|only| only == shown.found.name));
+        // The number of curves is needed first: it divides the limit of the answer.
         let runs: Vec<_> = runs.filter(|shown| shown.run().series(tag).is_some()).collect();
         if runs.is_empty() {
             return Err(Error::NotFound(format!("there are no numbers with the tag '{tag}'")));

@@ -1,4 +1,8 @@
 //! The session story: starts, restores, recoveries, and stops.
+//!
+//! `SessionStoryHook` writes each entry as a session log whose message is a JSON object with the field `story`, which
+//! names the kind of the entry. TensorFlow's sessions write session logs without such messages. Their status becomes
+//! the kind, so the page shows runs of both in one form.
 
 use super::{Answer, Query};
 use crate::Error;

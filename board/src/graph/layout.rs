@@ -6,6 +6,24 @@
 //! This is the method of Sugiyama, simplified: assign layers, split long edges into one slot per crossed layer,
 //! reduce crossings by barycenters, and straighten. Its cost is linear in boxes and edges per sweep, and the number
 //! of sweeps is fixed, so a scope of 400 boxes takes milliseconds. All lengths are in pixels.
+//!
+//! # Steps
+//!
+//! 1. `layers` assigns a layer to each box. A depth-first search finds the edges that close cycles; they are ignored
+//!    here and drawn upwards later.
+//! 2. `lay_out` makes a slot for each box, and one for each layer that an edge crosses. Edges then connect
+//!    neighboring layers only, which is what the next two steps need.
+//! 3. `order` sorts each layer by the mean position of the connected slots, downwards and upwards in turn. Each sweep
+//!    reduces crossings, but none is sure to: the fixed number of sweeps bounds the time, not the crossings.
+//! 4. `place` moves slots sideways towards their neighbors, without changing the order.
+//! 5. `finish` converts slots to coordinates, and places the boxes that are set aside in rows below the others.
+//!
+//! # Invariants
+//!
+//! - Boxes of one layer never overlap: `place` keeps half of both widths and [`GAP`] between two centers.
+//! - Each edge has at least two points: the bottom of its upper box and the top of its lower one.
+//! - The layout is deterministic. Sorts are stable, and no step depends on the order of a hash table, so the picture
+//!   of a scope is the same at each request.
 
 use super::scope::{Item, View};
 
@@ -100,6 +118,10 @@ struct Slot {
 }
 
 /// Assigns a place to each box and points to each edge of a scope.
+///
+/// An edge whose producer lies below its consumer, as in a loop, is laid out from above to below like all others.
+/// `finish` reverses its points, so that arrows start at the producer. Boxes that are set aside have no slot, because
+/// no edge reaches them.
 pub(crate) fn lay_out(view: View) -> Picture {
     let layers = layers(&view);
     let mut slots: Vec<Slot> = Vec::new();
@@ -127,6 +149,7 @@ pub(crate) fn lay_out(view: View) -> Picture {
         }
         let mut chain = vec![from];
         let between = slots[from].layer + 1..slots[to].layer;
+        // Without the limit, a graph with many long edges would need one slot per edge and layer, which is quadratic.
         if crossings + between.len() <= MAX_CROSSINGS {
             for layer in between {
                 crossings += 1;
@@ -153,6 +176,10 @@ pub(crate) fn lay_out(view: View) -> Picture {
 }
 
 /// Returns the layer of each box, which is below the layers of its inputs. Edges that close a cycle are ignored.
+///
+/// The layer is the length of the longest path from a box without inputs. Such a box is then moved down to the layer
+/// above its first consumer: a variable that only the last layer of a model uses would otherwise have an edge through
+/// the whole picture. The search uses its own stack, because a graph may be deeper than the thread's.
 fn layers(view: &View) -> Vec<usize> {
     let count = view.boxes.len();
     let mut below = vec![Vec::new(); count];
@@ -204,12 +231,16 @@ fn layers(view: &View) -> Vec<usize> {
 }
 
 /// Orders the slots of each row so that few edges cross: by the mean place of their neighbors, down and up in turn.
+///
+/// Positions are fractions of the row's length, so that a short row and a long one are comparable. A slot without
+/// neighbors on the side of a sweep keeps its position.
 fn order(rows: &mut [Vec<usize>], slots: &[Slot]) {
     let mut position = vec![0.0; slots.len()];
     let note = |row: &[usize], position: &mut Vec<f64>| {
         row.iter().enumerate().for_each(|(place, &slot)| position[slot] = place as f64 / row.len() as f64);
     };
     rows.iter().for_each(|row| note(row, &mut position));
+    // An even number: as many sweeps go down as up.
     for sweep in 0..12 {
         let down = sweep % 2 == 0;
         for step in 0..rows.len() {
@@ -228,6 +259,10 @@ fn order(rows: &mut [Vec<usize>], slots: &[Slot]) {
 }
 
 /// Moves the slots of each row under and over their neighbors as far as there is room.
+///
+/// Each slot wishes for the mean center of its neighbors. Two passes over the row resolve overlapping wishes, one
+/// that only moves to the right and one that only moves to the left. Both results keep the distances, and so does
+/// their mean, which prefers neither side.
 fn place(rows: &[Vec<usize>], slots: &mut [Slot]) {
     for row in rows {
         let mut x = 0.0;
@@ -298,6 +333,7 @@ fn finish(view: View, slots: &[Slot], slot_of: &[usize], chains: &[Vec<usize>]) 
                 points.push((rect.center(), rect.y + HEIGHT));
             }
         }
+        // The edge was turned around in `lay_out`, because it goes back.
         if chain.first() != Some(&slot_of[edge.from]) {
             points.reverse();
         }
@@ -317,6 +353,7 @@ fn finish(view: View, slots: &[Slot], slot_of: &[usize], chains: &[Vec<usize>]) 
             }
             *place = Rect { x, y, width: own, height: HEIGHT };
             x += own + 12.0;
+            // A single box may be wider than all others together.
             width = width.max(x + MARGIN - 12.0);
         }
         height = y + HEIGHT + MARGIN;

@@ -2,6 +2,12 @@
 //!
 //! Shapes come from the shape functions of the op library, by importing the graph. A graph that cannot be imported,
 //! for example because it has unknown op types, is still shown, with the shapes that its attributes state.
+//!
+//! # Hostile files
+//!
+//! A graph comes from an event file that anybody may have written. Attributes are cut to a limit when the model is
+//! built, so a graph with constants of many megabytes takes little memory afterwards. Inputs that name unknown
+//! operations are dropped. Cycles are allowed here: loops of TensorFlow 1 have them, and the layout handles them.
 
 use graph_def::proto::{AttrValue, GraphDef, NodeDef, RunMetadata, TensorShape, Value};
 use graph_def::{ImportOptions, import_graph_def};
@@ -79,6 +85,7 @@ impl Model {
         for node in &graph.node {
             let mut name = &*node.name;
             while let Some((scope, _)) = name.rsplit_once('/') {
+                // The scopes around a known scope are known, too.
                 if !scopes.insert(scope.to_owned()) {
                     break;
                 }
@@ -100,7 +107,10 @@ impl Model {
 }
 
 /// Returns the dtype and shape of all outputs by shape inference, or nothing if the graph cannot be imported.
+///
+/// The graph is imported as a whole: one operation of an unknown type makes the result empty.
 fn inferred(graph: &GraphDef) -> HashMap<String, Vec<(String, String)>> {
+    // The import happens in a graph of its own, which is dropped: the model keeps only the texts.
     let into = Graph::new();
     let Ok(imported) = import_graph_def(&into, graph, &ImportOptions::new()) else { return HashMap::new() };
     let outputs = imported.operations().iter().map(|operation| {
@@ -113,8 +123,12 @@ fn inferred(graph: &GraphDef) -> HashMap<String, Vec<(String, String)>> {
     outputs.collect()
 }
 
-/// Returns the outputs that a node's attributes describe: those that TensorFlow stored in `_output_shapes`, with the
-/// dtype of the most likely attribute.
+/// Returns the outputs that a node's attributes describe: those that TensorFlow
+/// stored in `_output_shapes`, with the dtype of the most likely attribute.
+///
+/// Without the definition of the op, no rule tells which attribute is the dtype of which output. The attributes that
+/// name a result come first, then `T`, which names the dtype of an argument and usually of the result as well. An
+/// operation with outputs of different dtypes is therefore shown with one of them.
 fn stated(node: &NodeDef) -> Vec<(String, String)> {
     let dtype = ["dtype", "DstT", "out_type", "output_type", "Tout", "T"].into_iter().find_map(|key| {
         match node.attr.get(key)?.value.as_ref()? {
@@ -199,7 +213,11 @@ fn type_text(number: i32) -> String {
     }
 }
 
-/// Collects the costs of each operation from run metadata. An entry of several operations that ran as one is divided among them.
+/// Collects the costs of each operation from run metadata. An entry of several operations that ran as one is divided
+/// among them.
+///
+/// Times cover the whole execution of a node. Older writers have only microseconds. An operation that ran several
+/// times, as in a loop, has the sum; so has one that ran on several devices.
 pub(crate) fn costs(metadata: &RunMetadata) -> Costs {
     let mut costs = Costs::new();
     let devices = metadata.step_stats.iter().flat_map(|stats| &stats.dev_stats);
@@ -211,6 +229,7 @@ pub(crate) fn costs(metadata: &RunMetadata) -> Costs {
         let described = stats.output.iter().filter_map(|output| output.tensor_description.as_ref());
         let allocated = described.filter_map(|tensor| tensor.allocation_description.as_ref());
         let bytes: i64 = allocated.map(|allocation| allocation.requested_bytes.max(0)).sum();
+        // The embedded engine joins the names of operations that it runs as one with `+`, which no name contains.
         let names: Vec<&str> = stats.node_name.split('+').collect();
         let share = names.len() as f64;
         for name in names {

@@ -3,6 +3,15 @@
 //! Everything outside of the scope is bundled: a producer outside becomes one source box and a consumer outside one
 //! sink box, named by the outermost scope that they do not share. Edges between two boxes are bundled as well, with
 //! the number of tensors and their shapes.
+//!
+//! Names are nested, so even a large graph has few boxes in each scope. The page shows one scope at a time. The time
+//! of an answer is linear in the operations of the graph.
+//!
+//! # What is set aside
+//!
+//! Savers, initializers and the operations that report uninitialized variables, which are in the outermost scope, are
+//! connected with every variable. Their edges would cover all others, so their boxes are drawn below the picture
+//! without edges. The same applies to boxes that only control inputs reach, such as groups.
 
 use super::model::{Costs, Model, Node};
 use crate::Error;
@@ -92,7 +101,11 @@ pub(crate) struct Edge {
 /// The identity of a box: its kind and full name. Sorted by it, sources come first and sinks last.
 type Key<'a> = (ItemKind, &'a str);
 
-/// Collects what a scope holds, with costs summed over what is in each box.
+/// Collects the boxes and edges of a scope, with costs summed over the operations in each box.
+///
+/// Boxes are sorted by kind and name, so the same ones are kept in each answer if there are more than [`MAX_BOXES`].
+/// Sources and sinks are added while the edges are collected, up to the same number again: only then is it known
+/// which of them are needed.
 ///
 /// # Errors
 /// For a scope that the graph does not have.
@@ -140,6 +153,7 @@ pub(crate) fn view(model: &Model, scope: &str, costs: Option<&Costs>) -> Result<
                 }
             };
             let (Some(from_place), Some(to_place)) = (place(source), place(target)) else { continue };
+            // Sources and sinks that were made just now are found again by the next edge.
             kept.insert(source, from_place);
             kept.insert(target, to_place);
             let edge = edges.entry((from_place, to_place)).or_insert_with(|| Edge {
@@ -149,6 +163,7 @@ pub(crate) fn view(model: &Model, scope: &str, costs: Option<&Costs>) -> Result<
                 labels: Vec::new(),
                 control: true,
             });
+            // A control input adds no tensor, and an edge with a tensor is no longer a control edge.
             let Some(output) = input.output else { continue };
             edge.control = false;
             edge.count += 1;
@@ -166,6 +181,9 @@ pub(crate) fn view(model: &Model, scope: &str, costs: Option<&Costs>) -> Result<
 }
 
 /// Returns the box of a node in a scope, or `None` if the node is outside of it.
+///
+/// An operation can have the name of a scope, such as `loss` beside `loss/mean`. It then belongs to the scope, where
+/// its label is in parentheses.
 fn inside<'a>(scope: &str, name: &'a str, model: &Model) -> Option<Key<'a>> {
     let rest = match scope {
         "" => name,
@@ -183,7 +201,10 @@ fn inside<'a>(scope: &str, name: &'a str, model: &Model) -> Option<Key<'a>> {
     })
 }
 
-/// Returns the name that stands for a node outside a scope: the outermost part of its name that the scope does not share.
+/// Returns the name that represents a node outside a scope: the outermost part of its name that the scope does not
+/// share.
+///
+/// For the scope `a/b`, the node `a/c/d` is represented by `a/c`, and the node `x/y` by `x`.
 fn outside<'a>(scope: &str, name: &'a str) -> &'a str {
     let mut end = 0;
     for (part, own) in name.split('/').zip(scope.split('/').map(Some).chain(std::iter::repeat(None))) {

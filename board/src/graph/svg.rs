@@ -1,4 +1,8 @@
 //! The drawing of a scope as an SVG file.
+//!
+//! The file has no script and no external reference, so it can be embedded into a page or a README. Names from the
+//! graph are escaped. Labels are cut to the width that the layout estimated, and the full name is the title of the
+//! box, which viewers show as a tooltip.
 
 use super::layout::{Picture, subtitle};
 use super::scope::ItemKind;
@@ -22,6 +26,7 @@ pub(super) fn draw(picture: &Picture) -> String {
     // Writing into a string does not fail.
     for (edge, points) in picture.view.edges.iter().zip(&picture.lines) {
         let class = if edge.control { " class=\"control\"" } else { "" };
+        // An edge of a thousand tensors must not cover the picture.
         let thickness = 1.0 + (edge.count.max(1) as f64).ln();
         let _ = write!(svg, "<path{class} stroke-width=\"{thickness:.1}\" d=\"{}\">", curve(points));
         let _ = write!(svg, "<title>{}</title></path>", escaped(&edge.labels.join("; ")));
@@ -54,7 +59,9 @@ pub(super) fn draw(picture: &Picture) -> String {
     svg
 }
 
-/// A curve that leaves and enters boxes upright.
+/// Returns the path of a curve that leaves and enters boxes upright.
+///
+/// Between two points it is a cubic Bezier curve whose control points lie at half the height, above and below each other.
 fn curve(points: &[(f64, f64)]) -> String {
     let mut path = String::new();
     for (index, (x, y)) in points.iter().enumerate() {
