@@ -2,6 +2,9 @@
 //!
 //! The work is done by `monitored::Evaluation`, in a session that is separate from the training's. This module maps
 //! options to it.
+//!
+//! Local variables, which streaming metrics use, are initialized anew for each checkpoint. The session reads the
+//! training's folder and writes nothing into it, so it may run at any time next to the training.
 
 use crate::model::folder::folder_of;
 use crate::model::graph_file::import;

@@ -2,6 +2,14 @@
 //!
 //! A SavedModel is written from a session that has restored the variables. A frozen graph is made without a session:
 //! the checkpoint provides the values of the variables, and each becomes a constant.
+//!
+//! # What is left out
+//!
+//! A frozen graph has only the operations between the inputs and the outputs. Queues, savers and the training are cut
+//! off. With `--optimize`, operations without effect in inference are removed, and batch normalization is folded into
+//! the weights before it, which changes results by rounding only.
+//!
+//! A SavedModel keeps the whole graph, so it can be trained further, but loses requested devices.
 
 use crate::model::folder::{folder_of, saved_model, tags_of};
 use crate::model::graph_file::import;

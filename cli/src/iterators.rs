@@ -2,6 +2,10 @@
 //!
 //! In Python, a program runs `iterator.initializer` itself. That call is not part of the exported graph, so a command
 //! that runs a graph has to find the operation.
+//!
+//! An iterator can have several initializers, for example one for training and one for evaluation, and nothing in the
+//! graph tells which one the program ran first. The first in the order of creation is chosen. Iterators whose
+//! initializer is in the collection of table initializers are left to the session.
 
 use monitored_session::session_core::keys::TABLE_INITIALIZERS;
 use monitored_session::session_core::{Graph, OpId, Operation};

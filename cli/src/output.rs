@@ -1,4 +1,20 @@
 //! The results of commands: outcomes, exit codes, and errors with their causes.
+//!
+//! # Exit codes
+//!
+//! | code | meaning |
+//! |---|---|
+//! | 0 | the command succeeded |
+//! | 1 | it failed, or the inspected files are damaged or different |
+//! | 2 | wrong arguments; for `checkpoint diff`, also any failure |
+//! | 128 + n | signal n ended it cleanly |
+//!
+//! A closed output is not a failure: `monitored events show ... | head` ends with 0.
+//!
+//! # Escapes
+//!
+//! Names and texts come from files, and a terminal obeys control characters in them. All output for people is
+//! therefore escaped, and so is JSON beyond what its grammar requires.
 
 use monitored_session::hooks::SignalReceipt;
 use std::error::Error;

@@ -2,6 +2,17 @@
 //!
 //! The three kinds of models differ in where values of variables come from: a SavedModel brings them, a frozen graph
 //! has constants, and a meta graph needs a checkpoint or its own initializers.
+//!
+//! # Repeated runs
+//!
+//! `--times` and `--json-lines`, and graphs with iterators, run in one session until the end of the input. Otherwise
+//! the graph runs once. The end of the input in the first run is an error, since nothing was computed; later it is
+//! the normal end.
+//!
+//! # Access to files
+//!
+//! The operations of a model may read the folder of the model and of its checkpoint. Further folders have to be
+//! allowed, because a model from elsewhere should not read or write the user's files.
 
 use crate::iterators::{initializers, take_input};
 use crate::model::folder::{folder_of, saved_model, tags_of};

@@ -1,4 +1,8 @@
 //! `monitored server`: a process that serves a task of a cluster.
+//!
+//! The server is TensorFlow's own, started through its C API. It cannot be stopped before the process ends, so the
+//! command runs until a signal ends it. A warning is printed if the cluster names a local address, which suggests
+//! that only local programs should reach the port: TensorFlow listens on all interfaces nevertheless.
 
 use crate::output::{Outcome, Result};
 use monitored_session::session_core::SessionConfig;

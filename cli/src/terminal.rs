@@ -1,4 +1,7 @@
 //! The width of the terminal.
+//!
+//! Plots and progress lines are as wide as the terminal. In a pipe there is none, and `COLUMNS` or the usual width
+//! decides, so that the output of a script does not depend on the window in which it was started.
 
 /// Returns the number of columns: those of the terminal, else of `COLUMNS`, else 80.
 pub(crate) fn columns() -> usize {

@@ -3,6 +3,20 @@
 //! The command is a program like the examples, made of the same parts: a scaffold from the meta graph, the hooks of
 //! `MonitoredTrainingSession`, and a loop. It adds the search for operations by name, feeds from files, and
 //! output for people or programs.
+//!
+//! # Order
+//!
+//! 1. The file is read, seeds and devices are changed in the message, and the graph is imported.
+//! 2. A `Plan` finds all operations, reads the feeds, and asks the engine for missing kernels. An error up to here
+//!    leaves no trace on disk, apart from the folder.
+//! 3. The session restores the newest checkpoint or initializes the model, and the loop runs the steps.
+//! 4. The session is closed, which saves the last checkpoint, and the reason of the end is printed.
+//!
+//! # Differences from a program
+//!
+//! The file has no Python code, so some pieces have to be found: the training operation in the collection `train_op`,
+//! the initializers of iterators, and the global step. A graph without a global step gets a counter, which
+//! checkpoints do not contain.
 
 pub(crate) mod arrays;
 mod counter;

@@ -1,4 +1,15 @@
 //! `monitored watch`: a live screen in a terminal, or one line for each change in a pipe.
+//!
+//! # Screen and pipe
+//!
+//! In a terminal the lines are drawn over the previous ones. In a pipe a line is printed when the state of a run has
+//! changed, so an idle training writes nothing. The command then learns of the end of its reader only by polling the
+//! pipe, see `listener`.
+//!
+//! # Pace
+//!
+//! Updates start at multiples of the interval after the first one. After an update that takes longer than the
+//! interval, the next one starts without a pause.
 
 use crate::listener::wait_while_read;
 use crate::output::{Outcome, Result};

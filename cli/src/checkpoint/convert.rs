@@ -2,6 +2,22 @@
 //!
 //! Tensors are copied one at a time from a memory map, so a checkpoint larger than the memory can be converted.
 //! Checksums are verified while reading: a damaged tensor is an error, and no destination is left behind.
+//!
+//! # Formats
+//!
+//! | from | to | changes |
+//! |---|---|---|
+//! | V2, V1 | safetensors | slices of partitioned variables are joined |
+//! | safetensors | V2 | metadata are not kept, because the format has no place for them |
+//!
+//! Names, dtypes and elements are the same on both sides. Safetensors has no type for strings, complex128 and
+//! quantized integers, and none of four bits: `--drop-unsupported` leaves the former out, and `--widen-int4` stores
+//! the latter in bytes. The original dtype is then recorded as metadata under `dtype of NAME`.
+//!
+//! # Failures
+//!
+//! The destination appears at the end in one step, so an interrupted conversion leaves an earlier file unchanged. A
+//! destination that is the source is refused, since its data would be replaced while they are read.
 
 use crate::output::{Failure, Outcome, Result};
 use checkpoint::bundle::{BundleWriter, ReadOptions};

@@ -2,6 +2,15 @@
 //!
 //! The exit codes are those of the program `diff`: 0 for equal checkpoints, 1 for different ones, 2 for an error.
 //! Tensors are compared by name, then by dtype and shape, and only then by value.
+//!
+//! # Comparison
+//!
+//! Checkpoints of different formats can be compared. A partitioned variable equals a whole one with the same
+//! elements, because slices are joined first. At most one pair of tensors is in memory; both files are mapped.
+//!
+//! With `--tolerance`, the difference is absolute, and NaN equals NaN. Numbers are compared as `f64`, which
+//! represents every integer up to 2^53; larger integers that differ by less than their spacing count as equal only
+//! with a tolerance, since without one their bits are compared first.
 
 use super::row::Row;
 use crate::output::{Failure, Outcome, Result};

@@ -1,4 +1,13 @@
 //! `monitored checkpoint list`: the tensors of a checkpoint, or the checkpoints of a folder.
+//!
+//! # Output
+//!
+//! One line for each tensor with name, dtype, shape and number of bytes, sorted by name, and a line with the sums.
+//! Names are escaped, because they come from a file and a terminal would interpret control characters. With `--json`
+//! the same is one object (`docs/json-output.md` describes it), in which names are unchanged.
+//!
+//! Only the index of a V2 checkpoint or the header of a safetensors file is read, so the time does not depend on the
+//! size of the tensors. `--sha256` reads all data, one tensor at a time.
 
 use super::hash::{of_bytes, sha256};
 use super::row::Row;

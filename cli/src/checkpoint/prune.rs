@@ -2,6 +2,11 @@
 //!
 //! The command is the retention of a `Saver` with another limit. It deletes only what the folder's journal lists as
 //! written by a saver, and takes the folder's lock, so it cannot interfere with a running training.
+//!
+//! # What is kept
+//!
+//! The newest `--keep` checkpoints, pinned ones, and all that the state file does not list, such as those that a
+//! saver preserves by time. A checkpoint of another program is therefore never deleted.
 
 use crate::output::{Outcome, Result};
 use checkpoint::{Saver, SaverOptions};

@@ -1,4 +1,12 @@
 //! `monitored checkpoint show`: the elements of a tensor.
+//!
+//! # Output
+//!
+//! A line with name, dtype and shape, then the elements in NumPy's form, or with `--stats` one line for each figure.
+//! Statistics are computed in one pass in `f64`. Minimum, maximum, mean and standard deviation cover the finite
+//! elements only; NaN and infinities are counted. Strings have the range of their lengths instead.
+//!
+//! A name that the checkpoint does not have is an error, which suggests the most similar name.
 
 use super::row::Row;
 use crate::output::{Outcome, Result};

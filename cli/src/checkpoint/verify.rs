@@ -2,6 +2,18 @@
 //!
 //! Every byte of the checkpoint is read, so the time is that of reading the files. The exit code is 1 if anything is
 //! damaged.
+//!
+//! # What is compared
+//!
+//! | part | check |
+//! |---|---|
+//! | the index | its own checksums, when it is opened |
+//! | each tensor | the CRC-32C in the index, and the size of the data files |
+//! | the session state | its checksums, if there is one |
+//! | a safetensors file | header, offsets and sizes; the format has no checksums |
+//!
+//! A tensor of an unknown dtype is reported, but is not a problem: a newer program may have written it. All problems
+//! are printed, not only the first.
 
 use crate::output::{Outcome, Result, chain};
 use checkpoint::CheckpointReader;

@@ -1,4 +1,15 @@
 //! `monitored events list`: the tags of a run.
+//!
+//! # Counts
+//!
+//! A count is the number of values that a viewer shows. Points that a restart replaced are therefore not counted; the
+//! rule is TensorBoard's, in `summary::Restarts`. The whole run is read, because a later file may replace points of
+//! an earlier one.
+//!
+//! # Damage
+//!
+//! A damaged event is skipped, and a damaged record ends its file. Both are reported after the list, and the exit
+//! code is then 1. A file that ends within an event is not damaged: its training may still be running.
 
 use super::run::{Unreadable, each_event};
 use crate::output::{Result, write_json};

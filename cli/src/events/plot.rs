@@ -1,4 +1,7 @@
 //! `monitored events plot`: curves in the terminal, or as SVG and PNG files.
+//!
+//! The curves are those of the board: thinned to the width, with gaps at NaN. Without a file they are drawn with
+//! characters; colors are used only in a terminal.
 
 use crate::output::{Outcome, Result};
 use crate::terminal;

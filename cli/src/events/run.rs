@@ -1,4 +1,7 @@
 //! The events of a run, read once from the beginning to the end.
+//!
+//! Files are visited in the order of their names, which begin with the time of their creation. Events are handed over
+//! one at a time, so the memory does not depend on the size of the files.
 
 use crate::output::{Outcome, chain};
 use std::io::{self, Write};

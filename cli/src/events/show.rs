@@ -1,6 +1,15 @@
 //! `monitored events show`: the values of a tag.
 //!
 //! Values that do not fit in a line, such as images, are described by their sizes.
+//!
+//! # Output
+//!
+//! One line for each value: the step, the time in seconds since 1970, and the value. Scalars have the shortest
+//! decimal digits that identify the stored `f32` or `f64`, so a value can be compared with another program's. Points
+//! that a restart replaced are left out.
+//!
+//! With `--json` there is one object whose points have the key `value`, `histogram`, `image`, `audio`, `tensor`,
+//! `unreadable` or `other`. NaN and infinities are strings, since JSON has no numbers for them.
 
 use super::run::each_event;
 use crate::output::{Result, write_json};

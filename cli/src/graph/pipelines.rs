@@ -3,6 +3,11 @@
 //! A dataset is an operation whose inputs are the datasets that it transforms, so a chain is found by following
 //! inputs from the iterator. The dataset that a function makes of each element, as in `flat_map`, is shown in
 //! brackets.
+//!
+//! # Limits
+//!
+//! Functions are shown up to a depth of eight, so that functions that call each other end. A number in parentheses is
+//! only shown if it is a constant: a size that the program computes is not known before a run.
 
 use monitored_session::session_core::{AttrValue, DType, Graph, Operation};
 

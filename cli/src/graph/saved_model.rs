@@ -1,4 +1,8 @@
 //! The description of a SavedModel: tags, signatures, assets, and each graph.
+//!
+//! Each meta graph has its own tags, signatures and assets, and is imported into a graph of its own. A signature that
+//! names a missing tensor is shown with its error, so that the others can still be read. An asset that the graph
+//! needs but the folder lacks is marked as missing, since loading the model would fail with it.
 
 use super::show::Summary;
 use crate::model::graph_file::import;

@@ -2,6 +2,21 @@
 //!
 //! The graph is imported but not run, so this also works for graphs with op types that no engine here has. Those are
 //! listed at the end.
+//!
+//! # Sources of the description
+//!
+//! | part | source |
+//! |---|---|
+//! | op types, functions | the imported graph |
+//! | inputs | placeholders, without those of savers |
+//! | outputs | for a graph without variables and collections: outputs that nothing reads |
+//! | variables | the collections of variables, then operations that no collection lists |
+//! | queue runners, saver, signatures | the meta graph |
+//! | pipelines | initializers of iterators (`pipelines`) |
+//! | missing ops | the embedded engine's registry |
+//!
+//! Everything is collected in a [`Summary`] first, from which the text and the JSON object are written, so both have
+//! the same content.
 
 use super::pipelines::pipelines;
 use super::saved_model::{self, SignatureSummary};

@@ -1,4 +1,7 @@
 //! The engines that `--engine` selects.
+//!
+//! The feature `tensorflow` only adds the code that loads TensorFlow's library at run time. A program without it
+//! reports which build is needed, and one with it where the library was searched for.
 
 use super::task::Task;
 use monitored_session::embedded_engine::EmbeddedEngine;

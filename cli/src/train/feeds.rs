@@ -2,6 +2,18 @@
 //!
 //! The position of a batch follows from the global step alone, so a resumed training continues with the rows that an
 //! uninterrupted one would take.
+//!
+//! # Batches
+//!
+//! Batch `n` begins at row `n * batch`, modulo the number of rows of its array. A batch that reaches the end
+//! continues with the first row, so all batches have the same size. Arrays stay in memory as a whole, and a batch
+//! within an array shares its memory.
+//!
+//! # Conversions
+//!
+//! NumPy's default dtypes are wider than those of most placeholders, so arrays are converted. Floats are rounded to
+//! the nearest. A number beyond the range, or a fraction for an integer, is an error: wrapped numbers would change a
+//! training without a trace.
 
 use super::arrays::{self, ArrayError};
 use monitored_session::saved_model::find_tensor;

@@ -1,4 +1,9 @@
 //! The output of a training, as lines for people or as JSON for programs.
+//!
+//! Each line is written when its event happens, and checkpoints are printed before the next step. With `--json-lines`
+//! the first key names the event: `step`, `restored`, `rejected`, `recovered`, `saved` or `ended`
+//! (`docs/json-output.md` describes them). The training writes its own log to standard error, so the lines on
+//! standard output can be parsed.
 
 use crate::model::json;
 use crate::output::write_json;

@@ -1,4 +1,8 @@
 //! Seeds for random operations that have none.
+//!
+//! Each operation without a seed gets the given seed as the graph's, and its own number in the order of the file. Two
+//! runs with one seed therefore draw the same numbers, and two operations of a graph draw different ones. Operations
+//! with a seed of their own are unchanged.
 
 use monitored_session::graph_def::proto::{AttrValue, GraphDef, NodeDef, Value};
 

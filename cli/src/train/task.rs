@@ -1,4 +1,10 @@
 //! The role of a process in a cluster.
+//!
+//! # Devices
+//!
+//! With `--cluster`, variables go to the parameter servers in turn, and all other operations to the worker. By
+//! default the session sees only the parameter servers and its own worker: a session that sees all workers waits for
+//! each of them, and fails with any of them.
 
 use super::engines::EngineName;
 use monitored_session::graph_def::proto::GraphDef;
