@@ -53,7 +53,7 @@ impl Tag {
         }
     }
 
-    /// Adds a value that stands at a place.
+    /// Adds a value that was read at a place.
     ///
     /// The kind of a value depends on its data and on the plug-in that the first value of the tag named. Values of
     /// different kinds under one tag are kept apart and appear in different views, as in TensorBoard.

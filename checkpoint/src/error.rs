@@ -110,12 +110,12 @@ pub enum Error {
         /// The prefix that was to be written.
         path: PathBuf,
     },
-    /// Something that is no file or no folder has the path at which one is needed.
+    /// The path at which a file or folder is needed belongs to something else.
     #[error("{} is {found}, but {needed}: move it away, or choose another folder", escaped(path.display()))]
     Obstructed {
         /// The path.
         path: PathBuf,
-        /// The kind of what has this path.
+        /// The kind of the file or folder with this path.
         found: &'static str,
         /// The need for the path.
         needed: &'static str,

@@ -320,7 +320,7 @@ impl FolderClaim {
     /// text; several takers that give the same one, such as the hooks of one session, share the folder.
     ///
     /// # Errors
-    /// [`Error::Locked`], with who has it since when; [`Error::Obstructed`] for a path that is no folder; [`Error::Io`].
+    /// [`Error::Locked`], with who has it since when; [`Error::Obstructed`] for a path that is not a folder; [`Error::Io`].
     pub fn take(
         storage: &Arc<dyn Storage>,
         directory: impl AsRef<Path>,

@@ -88,7 +88,8 @@ impl GraphSaver {
     /// [`saved_as`](Variable::saved_as); parts of a partitioned variable too, all under the key of the whole.
     ///
     /// # Errors
-    /// A value error for nothing at all, for two of one key, for one under two keys, and for elements of several graphs.
+    /// A value error if there is nothing to save, if two elements have one key or one element has two, and if elements
+    /// belong to several graphs.
     pub fn of_parts(
         variables: Vec<Variable>,
         tables: Vec<SavedTable>,
@@ -235,7 +236,7 @@ impl GraphSaver {
     /// variables need not be initialized.
     ///
     /// # Errors
-    /// As [`Saver::restore_with`], with the phase and the cause; of the session when it cannot be set.
+    /// As [`Saver::restore_with`], with the phase and the cause; errors of the session when a value cannot be set.
     pub fn restore(
         &self,
         session: &dyn Session,
@@ -264,7 +265,7 @@ impl GraphSaver {
     /// Restores from the newest intact checkpoint of a folder; `None` when it has none (see [`Saver::restore_latest`]).
     ///
     /// # Errors
-    /// As [`Saver::restore_latest`], with the phase and the cause; of the session when it cannot be set.
+    /// As [`Saver::restore_latest`], with the phase and the cause; errors of the session when a value cannot be set.
     pub fn restore_latest(
         &self,
         session: &dyn Session,

@@ -54,7 +54,7 @@ fn candidates(prefix: &Path) -> [PathBuf; 2] {
     [sidecar_path(prefix), with_suffix(prefix, SIDECAR_ALTERNATE)]
 }
 
-/// Chooses a file that the checkpoint as it is now does not need, and that is no other program's.
+/// Chooses a file that the current checkpoint does not need, and that does not belong to another program.
 ///
 /// # Errors
 /// [`Error::Invalid`] when both names are taken by other programs' files; [`Error::Io`].
@@ -149,7 +149,7 @@ pub(crate) fn envelope(payload: &[u8], (index_crc, index_len): Identity, generat
     file
 }
 
-/// An intact file, taken apart.
+/// The parts of an intact file.
 struct Opened {
     index: Identity,
     generation: u64,

@@ -268,7 +268,7 @@ impl<'a> Lexer<'a> {
     /// ```
     ///
     /// # Errors
-    /// If none comes next, one does not end, or has an escape that there is not.
+    /// If no string comes next, or one does not end or has an unknown escape.
     pub fn string(&mut self) -> Result<Vec<u8>, String> {
         let mut bytes = Vec::new();
         self.skip_space();
@@ -356,7 +356,7 @@ impl<'a> Lexer<'a> {
     }
 }
 
-/// Returns a text as a string in quotes; only what cannot stand there is escaped.
+/// Returns a text as a string in quotes; only characters that are not allowed there are escaped.
 ///
 /// ```
 /// assert_eq!(checkpoint::text_format::quoted("say \"hi\""), "\"say \\\"hi\\\"\"");

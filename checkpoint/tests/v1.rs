@@ -211,7 +211,10 @@ fn a_file_without_a_table_footer_is_not_a_checkpoint() {
     assert!(!checkpoint_exists(folder.path().join("m")));
     let model = BTreeMap::from([("w".to_owned(), Tensor::from([1.0f32]))]);
     let prefix = Saver::default().save(&model, folder.path().join("n"), None);
-    assert!(!checkpoint_exists(checkpoint::index_path(prefix.unwrap())), "the index of a bundle is no table");
+    assert!(
+        !checkpoint_exists(checkpoint::index_path(prefix.unwrap())),
+        "the index of a bundle is not a table"
+    );
 }
 
 #[test]

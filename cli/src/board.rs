@@ -2,6 +2,9 @@
 //!
 //! The content of the page, its server and its security are those of the crate `board`. This module only chooses
 //! between serving and writing a file.
+//!
+//! The address is printed once the port is open, so a script can wait for the line. The default address is that of
+//! the local machine, because the page needs no password.
 
 use crate::output::{Outcome, Result};
 use board::{Board, Error, Server};

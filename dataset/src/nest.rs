@@ -151,7 +151,7 @@ impl Nested {
         self.components("SerializeSparse")
     }
 
-    /// Returns the components of what is cut into elements by [`from_tensor_slices`](crate::Dataset::from_tensor_slices), with a
+    /// Returns the components of a value that is cut into elements by [`from_tensor_slices`](crate::Dataset::from_tensor_slices), with a
     /// part for each row of a sparse tensor.
     #[must_use]
     #[track_caller]

@@ -16,7 +16,7 @@ pub(crate) fn fuse(ir: &mut Ir, environment: &Environment) {
     let waited_for: FxHashSet<usize> =
         ir.nodes.iter().flat_map(|node| node.control.iter().copied()).collect();
     // A result that something waits for, without using it, must exist as a separate operation.
-    // Joining moves uses from one node to another and changes no count of what is left.
+    // Joining moves uses from one node to another and changes no count of the remaining nodes.
     let uses = ir.uses();
     for index in 0..ir.nodes.len() {
         let alone = |value: Value| {

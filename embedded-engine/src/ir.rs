@@ -75,7 +75,7 @@ impl IrNode {
         }
     }
 
-    /// Returns a node without effect that stands for several operations, or for none alone.
+    /// Returns a node without effect that represents several operations, or none.
     pub(crate) fn joined(
         operations: Vec<Operation>,
         inputs: Vec<Value>,

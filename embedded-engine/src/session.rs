@@ -79,7 +79,7 @@ impl EmbeddedSession {
         Ok(EmbeddedSession { graph: graph.clone(), inner: Arc::new(inner) })
     }
 
-    /// Runs without fetches and targets: only checks that the session is open.
+    /// Runs a step without fetches and targets, which only checks that the session is open.
     fn run_nothing(&self) -> Result<Vec<Tensor>> {
         if self.graph.is_empty() {
             return Err(Error::runtime("the graph is empty: there is nothing to run")); // S-52

@@ -87,7 +87,7 @@ fn show(result: &Result<Vec<Tensor>, Error>) -> String {
 fn equal(a: &Tensor, b: &Tensor) -> bool {
     let same_values = match a.dtype() {
         DType::String => a.as_strings().unwrap() == b.as_strings().unwrap(),
-        // The bits of what is not a number differ between libraries.
+        // The bits of NaN differ between libraries.
         DType::Float32 if a.elements() == 1 && a.value::<f32>().unwrap().is_nan() => {
             b.value::<f32>().unwrap().is_nan()
         }

@@ -3,7 +3,7 @@
 //! Messages that are only passed on (tensors, debug information, types that an importer does not use) are kept as their serialized
 //! bytes, which preserves them exactly. Maps are sorted, so that equal messages have equal bytes.
 //!
-//! All message types have public fields, `Default`, and equality. Build a message with struct update syntax, so that new fields are no breaking
+//! All message types have public fields, `Default`, and equality. Build a message with struct update syntax, so that new fields are not a breaking
 //! change:
 //!
 //! ```

@@ -1,7 +1,7 @@
 //! Import of savers: the values that their operations save, and the names of these values in checkpoints.
 //!
 //! A saver in a file is a set of operations. The import finds the `SaveV2` from which the tensor that the saver fetches depends, reads the names from its
-//! constant inputs, and follows its other inputs to the variables that they read. Values that are no variables or tables are reported in
+//! constant inputs, and follows its other inputs to the variables that they read. Values that are neither variables nor tables are reported in
 //! [`MetaGraph::not_saved`](crate::MetaGraph::not_saved).
 
 use crate::Result;

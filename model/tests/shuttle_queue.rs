@@ -23,7 +23,7 @@ use shuttle::thread::{self, JoinHandle};
 use std::collections::VecDeque;
 use store::{Draw, Store};
 
-/// Always the first: which one comes out of a shuffling queue is no matter here.
+/// Always returns the first, because the choice of a shuffling queue does not matter here.
 struct First;
 
 impl Draw for First {

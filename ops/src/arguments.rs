@@ -207,7 +207,7 @@ impl<T: Into<Ints>> From<T> for Axes {
     }
 }
 
-/// Returns the attribute `_class` of what is placed with an operation.
+/// Returns the attribute `_class` of operations that are placed with another one.
 pub(crate) fn location_of(operation: &Operation) -> AttrValue {
     AttrValue::List(vec![AttrValue::from(format!("loc:@{}", operation.name()).as_str())])
 }

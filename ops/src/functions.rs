@@ -33,7 +33,7 @@ pub struct FunctionWithCaptures {
     stateful: bool,
 }
 
-/// Defines a function of these arguments, each of a dtype and of what is known of its shape. Its body is what `build`
+/// Defines a function of these arguments, each of a dtype and a shape, as far as it is known. Its body is what `build`
 /// builds, its results are what `build` returns.
 ///
 /// The name is made unique in the library. Place and control inputs are the handle's.

@@ -235,7 +235,7 @@ fn concat_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     for part in 0..parts {
         let (values, own) = sparse_at(context, [part, parts + part, 2 * parts + part])?;
         count = count.zip(values).and_then(|(count, values)| count.checked_add(values));
-        rank = shapes::merge_dims("the ranks of what is joined", rank, own)?;
+        rank = shapes::merge_dims("the ranks of the joined tensors", rank, own)?;
     }
     set_sparse(context, count, rank);
     Ok(())

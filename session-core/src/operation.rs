@@ -451,7 +451,7 @@ impl Output {
     /// assert_eq!(inner.graph().scope_name(), "layer/");
     /// ```
     ///
-    /// A handle of the body of a function that is being built gives the argument that stands there for the output. A handle
+    /// A handle of the body of a function that is being built returns the argument that represents the output there. A handle
     /// of any other graph is recorded as a build error of both graphs, and changes nothing.
     #[must_use]
     #[track_caller]

@@ -222,7 +222,7 @@ impl Example {
     /// ```
     ///
     /// # Errors
-    /// For bytes that are no such message.
+    /// For bytes that are not such a message.
     pub fn decode(message: &[u8]) -> Result<Example, ExampleError> {
         let mut features = BTreeMap::new();
         let mut failed = None;

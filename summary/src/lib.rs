@@ -40,7 +40,7 @@
 //! with differences on purpose:
 //!
 //! - two writers never share a file: a name that is taken gets the process's number and a count, before the suffix;
-//! - bytes that are no graph, meta graph or run metadata are refused; viewers would skip them silently;
+//! - bytes that are not a graph, meta graph or run metadata are refused; viewers would skip them silently;
 //! - an event is on disk within the flush interval even if no further one is added;
 //! - closing syncs the file;
 //! - a tag of run metadata that was used before is numbered instead of refused;

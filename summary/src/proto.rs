@@ -151,8 +151,8 @@ pub(crate) struct PluginData {
     pub content: Bytes,
 }
 
-/// The numbers are optional since only so -0 is written, as it is by TensorFlow: to `prost` it equals 0,
-/// which is left out.
+/// The numbers are optional so that -0 is written, as TensorFlow does: `prost` leaves out numbers that equal 0, and
+/// -0 does.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Histogram {
     #[prost(double, optional, tag = "1")]

@@ -262,7 +262,7 @@ fn starts_drop_orphans_even_in_the_first_file_of_version_2() {
         [point("a", 1), point("b", 1), point("a", 2), point("a", 3), start(2), point("a", 2), point("a", 1)];
     let left = left_of(Some("brain.Event:2"), &events);
     assert_eq!(left, tags(&[("a", &[1, 2, 1]), ("b", &[1])]), "and steps out of order are kept");
-    // One that nothing later stands before is the beginning of the run.
+    // A start without later steps before it is the beginning of the run.
     let events = [point("a", 0), point("b", 2), start(2), point("a", 2), start(2), point("a", 2)];
     assert_eq!(left_of(Some("brain.Event:2"), &events[..4]), tags(&[("a", &[0, 2]), ("b", &[2])]));
     assert_eq!(left_of(Some("brain.Event:2"), &events), tags(&[("a", &[0, 2]), ("b", &[])]));

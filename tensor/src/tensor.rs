@@ -280,7 +280,7 @@ impl Tensor {
     /// Panics if the dtype is a different one.
     #[must_use]
     pub fn from_handle<H: Any + Send + Sync>(dtype: DType, handle: Arc<H>) -> Tensor {
-        assert!(matches!(dtype, DType::Resource | DType::Variant), "{dtype} is no handle");
+        assert!(matches!(dtype, DType::Resource | DType::Variant), "{dtype} is not a handle");
         Tensor { dtype, shape: Shape::scalar(), storage: Storage::Handle(handle) }
     }
 

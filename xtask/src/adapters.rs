@@ -48,7 +48,7 @@ pub(crate) fn example(name: &str, example: &str, release: bool) -> Result<PathBu
     Ok(target().join(profile).join("examples").join(example))
 }
 
-/// Returns the folder of what is built, which all adapters share.
+/// Returns the folder of build outputs, which all adapters share.
 fn target() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     target.join("adapters")

@@ -17,7 +17,7 @@ struct Workload {
 }
 
 impl Workload {
-    /// Returns true if a name means this workload: its own, or what stands before the `-`.
+    /// Returns true if a name means this workload: its own, or the part before the `-`.
     fn is_called(&self, name: &str) -> bool {
         self.name == name || self.name.split_once('-').is_some_and(|(family, _)| family == name)
     }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// Each module of the engine with those that it uses, which stand above it. A folder is one module.
+/// Each module of the engine with those that it uses, which are listed above it. A folder is one module.
 const TABLE: [(&str, &[&str]); 31] = [
     ("background", &[]),
     ("op_types", &[]),

@@ -218,7 +218,7 @@ fn layers(view: &View) -> Vec<usize> {
             }
         }
     }
-    // Boxes without inputs stand directly above their users, not at the very top.
+    // Boxes without inputs are moved directly above their users.
     for &node in &done {
         let given = below[node].iter().filter(|&&child| rank[child] > rank[node]);
         if let Some(nearest) = given.map(|&child| layers[child]).min()

@@ -187,7 +187,7 @@ impl Chrome {
         );
     }
 
-    /// A picture of what is seen, as a PNG file.
+    /// Returns a picture of the visible page, as a PNG file.
     pub(crate) fn screenshot(&mut self) -> Vec<u8> {
         use base64::Engine as _;
         let data = self.call("Page.captureScreenshot", json!({"format": "png"}));

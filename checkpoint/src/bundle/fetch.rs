@@ -259,7 +259,7 @@ impl Sum {
 struct Task<'s, 'm> {
     span: &'s Span<'s>,
     span_index: usize,
-    /// The wants that lie in it whole; or, if `piece` is given, the one it is a piece of.
+    /// The wants that lie completely in the part; with `piece`, the one want that the part is a piece of.
     wants: Range<usize>,
     piece: Option<usize>,
     /// The offset in the file.

@@ -73,9 +73,9 @@ impl SaverOptions {
         self
     }
 
-    /// Besides, keeps one checkpoint for good per this much time: one that would be deleted stays if it
-    /// was saved at least this long after the last that stayed so. It is then no longer listed
-    /// (S-322, without the bursts of S-295). A time of zero keeps none so. Default: none.
+    /// Also keeps one checkpoint per this time forever: one that would be deleted is preserved if it was saved at least
+    /// this long after the last preserved one. It is then no longer listed (S-322, without the bursts of S-295). A time
+    /// of zero preserves none. Default: none.
     ///
     /// ```
     /// use checkpoint::SaverOptions;
@@ -101,9 +101,9 @@ impl SaverOptions {
         self.keep_checkpoint_every(time)
     }
 
-    /// Besides, keeps the best `count` checkpoints by the metric given at each save
+    /// Also keeps the best `count` checkpoints by the metric given at each save
     /// ([`SaveOptions::metric`]). Of equals the newer one is better; a checkpoint without a metric, or
-    /// with NaN, is never best. 0 keeps none so. Default: none.
+    /// with NaN, is never best. 0 keeps none for its metric. Default: none.
     ///
     /// ```
     /// # let folder = tempfile::tempdir()?;

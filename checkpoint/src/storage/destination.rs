@@ -25,7 +25,7 @@ pub(super) const SPECIAL: &str = "a pipe, a socket or a device";
 /// ```
 ///
 /// # Errors
-/// [`Error::Obstructed`] for a path that is no folder, and for a name of which something else than a file exists;
+/// [`Error::Obstructed`] for a path that is not a folder, and for a name that something other than a file has;
 /// [`Error::Io`] for a folder that is missing, or that the program may not write to.
 pub fn check_folder(
     storage: &dyn Storage,

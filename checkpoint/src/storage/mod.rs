@@ -207,7 +207,7 @@ impl FileInfo {
     }
 }
 
-/// Returns a path without `.`, and without `..` where a name stands before it.
+/// Returns a path without `.`, and without `..` where a name precedes it.
 fn lexically_normal(path: &Path) -> PathBuf {
     let mut normal = PathBuf::new();
     for component in path.components() {

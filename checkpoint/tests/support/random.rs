@@ -1,4 +1,4 @@
-//! Chance that can be repeated.
+//! Random numbers that can be repeated.
 
 /// A small generator of chance.
 pub(crate) struct Random(pub(crate) u64);

@@ -2,6 +2,9 @@
 //!
 //! The hash does not depend on the format, the order of tensors in files, or the byte order of the machine. Python
 //! computes the same with `hashlib.sha256(array.tobytes())`.
+//!
+//! A length precedes each string, so that `["ab", "c"]` and `["a", "bc"]` have different hashes. Two tensors of
+//! different dtypes or shapes may have the same hash, because only the elements are hashed.
 
 use sha2::{Digest, Sha256};
 use tensor::Tensor;

@@ -1,4 +1,8 @@
 //! `monitored checkpoint`: commands for checkpoints.
+//!
+//! All commands but `prune` leave the folder unchanged, so they can be used while a training saves into it. A
+//! checkpoint that the training deletes meanwhile causes an error, and never wrong values: files are mapped or
+//! verified while they are read.
 
 mod convert;
 mod diff;

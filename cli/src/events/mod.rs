@@ -1,4 +1,6 @@
 //! `monitored events`: commands for event files.
+//!
+//! All commands only read, and may be used while a training writes. An event that is being written is not yet shown.
 
 mod list;
 #[cfg(feature = "board")]

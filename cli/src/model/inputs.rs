@@ -2,6 +2,25 @@
 //!
 //! The file's extension selects the format. Numbers are converted to the dtype of the input if each is exactly
 //! representable, because NumPy's default dtypes (`float64`, `int64`) are wider than those of most models.
+//!
+//! # Which form a value has
+//!
+//! `NAME=VALUE` can be a file or JSON. A value that is valid JSON is JSON, unless a file of this name exists: a file
+//! may be called `1`. A value that begins like an array, object or string but is not JSON is an error, so that a
+//! missing bracket is reported and not a missing file. `@FILE` always is a file, whose bytes are one string, such as
+//! an image.
+//!
+//! # Text files
+//!
+//! | input | meaning of the text |
+//! |---|---|
+//! | a scalar string | the whole text, without the last line end |
+//! | a vector of strings | a string for each line |
+//! | a vector of numbers | all numbers, over all lines |
+//! | a matrix, or an unknown rank | a row for each line that is not empty |
+//!
+//! Errors name the input and the file. If the content is that of another kind of file, such as a checkpoint, the
+//! error names that kind.
 
 use super::json;
 use crate::train::{arrays, feeds};
@@ -51,7 +70,7 @@ impl FromStr for InputArgument {
                 // A file may be called as a number is written.
                 Ok(json) if !Path::new(value).exists() => Source::Inline(json),
                 Err(error) if value.starts_with(['[', '{', '"']) => {
-                    return Err(format!("the value is no JSON: {error}"));
+                    return Err(format!("the value is not JSON: {error}"));
                 }
                 _ => Source::File(value.into()),
             },
@@ -105,7 +124,7 @@ impl InputArgument {
             Some("json") => parsed(file, |text| {
                 let value = serde_json::from_str(text);
                 json::to_tensor(
-                    &value.map_err(|error| Error::value(format!("it is no JSON: {error}")))?,
+                    &value.map_err(|error| Error::value(format!("it is not JSON: {error}")))?,
                     dtype,
                 )
             }),

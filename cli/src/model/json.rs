@@ -2,6 +2,23 @@
 //!
 //! Bytes that are not UTF-8 are written as `{"b64": "..."}`, numbers that JSON does not have by their names, complex numbers as
 //! arrays of two parts.
+//!
+//! # Forms of elements
+//!
+//! | dtype | written | read |
+//! |---|---|---|
+//! | floats | a number; NaN and infinities as `"NaN"`, `"inf"`, `"-inf"` | the same; a number beyond the range is an error |
+//! | integers | a number | a number without a fraction, within the range |
+//! | `bool` | `true` or `false` | the same |
+//! | `string` | a string, or `{"b64": ...}` if it is not UTF-8 | the same |
+//! | complex | an array of two numbers | refused: pass a `.npy` file |
+//! | others | the text that a print shows | refused |
+//!
+//! A `float32` is written as the `float64` of the same value, whose decimal form is longer than needed but exact: a
+//! program that reads it into `float32` gets the same bits.
+//!
+//! The dtype is not part of the JSON. A reader gets it from the model, so one file serves models with `float32` and
+//! `float64` inputs.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -161,7 +178,7 @@ fn flatten<'j>(value: &'j Json, shape: &[usize], flat: &mut Vec<&'j Json>) -> Re
 
 /// Returns the error for an item that the dtype cannot represent.
 fn unfit(item: &Json, dtype: DType) -> Error {
-    Error::type_mismatch(format!("{item} is no {dtype}"))
+    Error::type_mismatch(format!("{item} is not a {dtype}"))
 }
 
 /// Converts an item to a double. NaN and infinities are accepted as strings.

@@ -2,6 +2,12 @@
 //!
 //! Version 1 of the format: a magic, a header that is a Python dictionary, and the elements in row-major order. The
 //! header is padded so that the data are aligned to 64 bytes, as NumPy does it.
+//!
+//! # Types
+//!
+//! `bfloat16` has no type in NumPy and is widened to `float32`, which is exact. Strings become byte strings of the
+//! length of the longest, which is NumPy's only form without Python objects. NumPy cuts off zero bytes at the end of
+//! such strings, so a string with one is refused.
 
 use crate::train::arrays::NUMBERS;
 use monitored_session::session_core::{DType, Error, Result, Tensor};

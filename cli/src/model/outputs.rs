@@ -1,4 +1,8 @@
 //! The outputs of a model: written to files, or printed.
+//!
+//! An output with a file is written in the form of its extension: `.npy` keeps dtype and shape, `.json` the shape,
+//! and `.txt` neither. All outputs without a file are printed after the last file was written; a file that cannot be
+//! written ends the command before.
 
 use super::{json, npy};
 use crate::output::write_json;

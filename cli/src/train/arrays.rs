@@ -2,6 +2,20 @@
 //!
 //! All versions of the format are read, in both byte orders and both memory orders. Python objects are refused,
 //! because only Python can decode them.
+//!
+//! # Conversions
+//!
+//! - Elements in big-endian order are reversed in units: a complex number consists of two, a text of one for each
+//!   character.
+//! - Arrays in column-major order (`fortran_order`) are rearranged, since tensors are row-major.
+//! - Byte strings and texts have a fixed width in the file. The zeros at their ends are padding and are removed;
+//!   texts become UTF-8.
+//!
+//! # Damage
+//!
+//! The header is text that Python would evaluate. Only the three keys that NumPy writes are searched, and nothing is
+//! evaluated. The length of the data must be that of the shape exactly, and it is compared before memory is
+//! allocated.
 
 use monitored_session::session_core::{Code, Error};
 use std::fmt;

@@ -2,6 +2,10 @@
 //!
 //! Graphs of programs without a monitored session often have no global step. Checkpoints and output still need a
 //! number, so runs are counted.
+//!
+//! The counter is a local variable, so savers do not store it: a checkpoint then has exactly the variables of the
+//! graph, and other programs can restore it. After a restore, the counter continues from the number in the
+//! checkpoint's name.
 
 use monitored_session::hooks::{Milestone, SessionRunHook};
 use monitored_session::ops::array::constant;

@@ -67,12 +67,12 @@ impl InputKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProgramError {
-    /// An instruction refers to an input that there is not, or to a result that is not older than it.
+    /// An instruction refers to an input that does not exist, or to a result that is not older than it.
     Operand {
         /// The instruction.
         instruction: usize,
     },
-    /// An output, or the input in its place, refers to something that there is not.
+    /// An output, or the input in its place, refers to something that does not exist.
     Output {
         /// The output.
         output: usize,

@@ -148,7 +148,7 @@ fn empty_operands_give_empty_results() {
     let plan = Broadcast::new([&[2, 0, 3], &[3]]).unwrap();
     assert!(plan.is_empty());
     let div = i32::binary(BinaryOp::Div).unwrap();
-    // No element is divided, so a divisor of 0 is no error.
+    // No element is divided, so a divisor of 0 is not an error.
     assert_eq!(div.run(&Pool::single(), &plan, &[], &[0, 0, 0], &mut []), Ok(()));
     f32::unary(UnaryOp::Exp).unwrap().run(&Pool::single(), &[], &mut []);
 }

@@ -94,7 +94,7 @@ impl Distribution for Range32 {
     fn convert(&self, _: Generator, blocks: &[[u32; 4]], out: &mut [i32]) {
         for (out, &word) in out.iter_mut().zip(blocks.as_flattened()) {
             // No CPU divides vectors of integers. The rounded quotient has the right floor: a true
-            // quotient that is no integer is at least 1 / width, or 2⁻³² of itself, below the next.
+            // quotient that is not an integer is at least 1 / width, or 2⁻³² of itself, below the next.
             let word = f64::from(word);
             let remainder = word - (word / self.width).floor() * self.width;
             *out = self.low.wrapping_add(low_bits(remainder) as i32);

@@ -10,7 +10,7 @@ use crate::Pool;
 ///
 /// `logits` holds `rows` rows of classes and `out` as many rows of samples, row after row. A logit
 /// that is not a finite number has the probability 0; if a row has no finite logit, its samples are
-/// the number of classes, which is no class.
+/// the number of classes, which is not a class.
 ///
 /// The numbers are those of TensorFlow with one thread; with more, TensorFlow's depend on how it
 /// splits the rows. Advances the generator by 512 blocks for each sample, the number of samples in a

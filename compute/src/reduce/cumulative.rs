@@ -26,9 +26,9 @@ pub struct CumulativeShape {
 pub trait Scan: Element {
     /// The accumulator type: `f32` for 16-bit types.
     type Accumulator: Copy + Send + Sync;
-    /// The sum of nothing.
+    /// The sum of no elements.
     const ZERO: Self::Accumulator;
-    /// The product of nothing.
+    /// The product of no elements.
     const ONE: Self::Accumulator;
     /// Returns the number as an accumulator.
     fn lift(self) -> Self::Accumulator;

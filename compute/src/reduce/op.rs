@@ -11,23 +11,24 @@ use std::marker::PhantomData;
 named_ops! {
     /// A reduction, with the meaning of TensorFlow's operation of that name.
     ReduceOp {
-        /// The sum; integers wrap. 0 of nothing.
+        /// The sum; integers wrap. Without elements it is 0.
         Sum,
-        /// The sum divided by the number of elements; of integers towards 0. NaN of nothing (integers: 0).
+        /// The sum divided by the number of elements; for integers rounded towards 0. Without elements it is NaN, or 0 for
+        /// integers.
         Mean,
-        /// The product; integers wrap. 1 of nothing.
+        /// The product; integers wrap. Without elements it is 1.
         Prod,
-        /// The largest; NaN if one is. Minus infinity, or the least integer, of nothing.
+        /// The largest; NaN if one is. Without elements it is minus infinity, or the least integer.
         Max,
-        /// The smallest; NaN if one is. Infinity, or the largest integer, of nothing.
+        /// The smallest; NaN if one is. Without elements it is infinity, or the largest integer.
         Min,
-        /// True if all hold. True of nothing.
+        /// True if all are true. Without elements it is true.
         All,
-        /// True if one holds. False of nothing.
+        /// True if one is true. Without elements it is false.
         Any,
-        /// The root of the sum of the squares. 0 of nothing.
+        /// The root of the sum of the squares. Without elements it is 0.
         EuclideanNorm,
-        /// Half the sum of the squares. 0 of nothing.
+        /// Half the sum of the squares. Without elements it is 0.
         L2Loss,
     }
 }

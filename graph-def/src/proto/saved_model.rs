@@ -139,7 +139,7 @@ impl SavedModel {
     /// ```
     ///
     /// # Errors
-    /// `DataLoss` for bytes that are no such message.
+    /// `DataLoss` for bytes that are not such a message.
     pub fn from_bytes(bytes: impl Into<Bytes>) -> Result<SavedModel> {
         decode(bytes.into(), "SavedModel")
     }

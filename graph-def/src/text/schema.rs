@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn the_table_is_complete() {
         let schema = Schema::parse(TABLE).unwrap();
-        assert_eq!(schema.messages.len(), schema.by_name.len(), "each message stands there once");
+        assert_eq!(schema.messages.len(), schema.by_name.len(), "each message is listed once");
         for message in &schema.messages {
             for field in &message.fields {
                 assert!(std::ptr::eq(message.field(field.name).unwrap(), field), "{}", message.name);

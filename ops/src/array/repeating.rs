@@ -101,7 +101,7 @@ fn roll_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Each axis is taken apart into repeats and size, and the repeats are summed.
+/// Each axis is split into repeats and size, and the repeats are summed.
 fn tile_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
     let (input, multiples) = (op.input(0), op.input(1));

@@ -7,7 +7,7 @@ use session_core::{AsOutput, OpDef, Output, PartialShape, Result, ShapeContext};
 
 const ATTRS: &str = "T: type, container: string = \"\", shared_name: string = \"\"";
 
-/// The rank of what was put in, where the caller declares it; nothing else reads it.
+/// The rank of the tensors that were put in, where the caller declares it; nothing else reads it.
 const RANK: &str = "_rank";
 
 op_defs! {

@@ -92,7 +92,7 @@ impl Trace {
         self.results.extend(self.captures.outputs.iter().map(|(_, inner)| inner.clone()));
     }
 
-    /// The gradient of a function of the first `own` arguments and of what was captured: it takes these and then the gradients
+    /// The gradient of a function of the first `own` arguments and of the captured tensors: it takes these and then the gradients
     /// of results, and returns zeros for what was captured.
     pub(crate) fn into_gradient(mut self, name: &str, own: usize) -> Result<Function> {
         let grads = self.arguments.split_off(own);
@@ -111,7 +111,7 @@ impl Trace {
         self.into_function(name)
     }
 
-    /// The function of this name: of the arguments, then of what was captured.
+    /// The function of this name, whose inputs are the arguments, then the captured tensors.
     pub(crate) fn into_function(self, name: &str) -> Result<Function> {
         self.body.check()?;
         let captured = self.captures.outputs.iter().map(|(_, inner)| inner.clone());

@@ -136,7 +136,7 @@ fn leaky_relu_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<
     piecewise(op, grads, |grad, features| leaky(op, grad, features))
 }
 
-/// Gradients of what is linear in both below zero, and does not depend on the value above.
+/// Gradients of functions that are linear in both below zero, and do not depend on the value above.
 fn linear_below_zero(
     op: &Operation,
     grads: &[Option<Output>],

@@ -11,7 +11,7 @@ pub(super) type Power<'a> = (&'static str, &'static str, &'a Scalar);
 
 /// Makes the variables, which all trained variables share.
 pub(super) fn create(scope: &UpdateScope<'_>, variables: &[Variable], powers: &[Power<'_>]) {
-    // The powers stand on one device, whatever the order of the variables.
+    // The powers are on one device, which does not depend on the order of the variables.
     let Some(first) = variables.iter().min_by_key(|variable| variable.name()) else { return };
     let graph = scope.graph();
     for (_, name, decay) in powers {

@@ -8,10 +8,10 @@ use crate::training::{
 };
 use session_core::{Operation, Output, Variable};
 
-/// RMSProp (Hinton): the gradient is divided by the root of a running mean of its square; centred, by its running
+/// RMSProp (Hinton): the gradient is divided by the root of a running mean of its square; if centered, by its running
 /// standard deviation.
 ///
-/// Its slots are `rms` (the variable `<name>/RMSProp`), `mg` if it is centred, and `momentum`, which are `_1` and
+/// Its slots are `rms` (the variable `<name>/RMSProp`), `mg` if it is centered, and `momentum`, which are `_1` and
 /// `_2`.
 ///
 /// ```

@@ -74,7 +74,7 @@ impl OptimizerSettings {
         self.home(graph, location).located_at(location)
     }
 
-    /// Returns the scope and control inputs of what is made; that the handle is of another graph is an error
+    /// Returns the scope and control inputs of the operations that are made; a handle of another graph is an error
     /// of this caller.
     pub(super) fn home(&self, graph: &Graph, location: &'static Location<'static>) -> Graph {
         match &self.place {

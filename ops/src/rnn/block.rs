@@ -313,7 +313,7 @@ impl LstmBlockFusedCell {
                 let steps = expand_dims(range(&zero, size_of(0), &one), 1);
                 let within = cast(less(steps, expand_dims(&lengths, 0)), inputs.dtype());
                 let outputs = mul(all.h, expand_dims(within, -1));
-                // With the state before the first step, that after a sequence stands at its length, if it is 0, too.
+                // The state before the first step comes first, so the state after a sequence is at its length, even if that is 0.
                 let places = stack(&[lengths, range(&zero, size_of(1), &one)], 1);
                 let behind = |first: &Output, steps: &Output| {
                     gather_nd(concat(&[expand_dims(first, 0), steps.clone()], 0), &places)

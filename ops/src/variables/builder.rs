@@ -47,7 +47,7 @@ pub fn local_variable(graph: &Graph, initial_value: impl Into<Value>) -> Variabl
     VariableBuilder::new(graph).initial_value(initial_value).local().build()
 }
 
-/// Returns a trainable variable of exactly this name within the handle's scope. That the name is taken is recorded as a build
+/// Returns a trainable variable of exactly this name within the handle's scope. A name that is taken is recorded as a build
 /// error: a silent `w_1` would not find its value in a checkpoint.
 ///
 /// In a [variable scope](Graph::variable_scope) the name is that of the scope, and its [`Reuse`] decides whether a variable

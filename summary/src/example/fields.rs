@@ -105,7 +105,7 @@ impl<'a> Cursor<'a> {
 /// Visits the features of a message in their order. A feature that occurs twice is visited twice; the last one counts.
 ///
 /// # Errors
-/// For bytes that are no `tf.Example`, after the features before the damage were visited. The values within a feature
+/// For bytes that are not a `tf.Example`, after the features before the damage were visited. The values within a feature
 /// are read later.
 pub fn scan<'a>(message: &'a [u8], visit: impl FnMut(&'a [u8], FeatureRef<'a>)) -> Result<(), ExampleError> {
     entries(message, 1, feature, visit)
@@ -227,7 +227,7 @@ impl<'a> FeatureRef<'a> {
     /// Visits its byte strings one after another, as parts of the message.
     ///
     /// # Errors
-    /// For bytes that are no such list.
+    /// For bytes that are not such a list.
     pub fn for_each_bytes(&self, mut visit: impl FnMut(&'a [u8])) -> Result<(), ExampleError> {
         self.fields(|wire, content| {
             if wire == LENGTH {
@@ -240,7 +240,7 @@ impl<'a> FeatureRef<'a> {
     /// Appends its numbers.
     ///
     /// # Errors
-    /// For bytes that are no such list.
+    /// For bytes that are not such a list.
     pub fn floats(&self, values: &mut Vec<f32>) -> Result<(), ExampleError> {
         self.fields(|wire, content| {
             if wire == LENGTH || wire == FIXED32 {
@@ -257,7 +257,7 @@ impl<'a> FeatureRef<'a> {
     /// Appends its integers.
     ///
     /// # Errors
-    /// For bytes that are no such list.
+    /// For bytes that are not such a list.
     pub fn ints(&self, values: &mut Vec<i64>) -> Result<(), ExampleError> {
         self.fields(|wire, mut content| {
             if wire == LENGTH || wire == VARINT {

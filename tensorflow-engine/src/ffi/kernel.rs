@@ -67,7 +67,7 @@ pub(crate) fn register_kernels(api: Native, find: FindKernel) -> Result<()> {
         };
         if !known.bytes().is_empty() {
             let op_type = op_type.to_string_lossy();
-            return Err(taken(&format!("the library has a kernel for {op_type} already, as Python's has")));
+            return Err(taken(&format!("the library already has a kernel for {op_type}, as Python's has")));
         }
     }
     for op_type in OP_TYPES {

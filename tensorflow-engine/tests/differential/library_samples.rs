@@ -45,7 +45,7 @@ fn check(engines: &Engines, sample: &Sample, known: Known, report: &mut Report) 
     if ys.is_empty() || xs.is_empty() {
         return;
     }
-    // Of the cubes, because the sum of what is differentiated, or of its squares, may be constant.
+    // The cubes are summed, because the sum of the outputs, or of their squares, may be constant.
     let cubed = |y: Output| if y.dtype().is_floating() { math::mul(math::mul(&y, &y), &y) } else { y };
     let ys: Vec<Output> = ys.into_iter().map(cubed).collect();
     let gradients = match ops::gradients(&ys, &xs) {

@@ -102,9 +102,9 @@ fn band_part(context: &mut KernelContext<'_>) -> Result<()> {
 #[derive(Clone, Copy, Debug)]
 struct Form {
     has_range: bool,
-    /// Diagonals above the main one stand at the right end of their row.
+    /// True if diagonals above the main one are aligned to the right end of their row.
     upper_right: bool,
-    /// Diagonals below the main one stand at the right end of their row.
+    /// True if diagonals below the main one are aligned to the right end of their row.
     lower_right: bool,
 }
 

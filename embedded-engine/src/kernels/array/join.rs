@@ -82,7 +82,7 @@ pub(crate) fn register(registry: &mut Registry) {
     );
 }
 
-/// Joins `count` tensors from input `first` on; the axis stands at input `axis_input`.
+/// Joins `count` tensors from input `first` on; the axis is input `axis_input`.
 fn concat(spec: &NodeSpec<'_>, dtype: DType, first: usize, axis_input: usize) -> Result<Box<dyn Kernel>> {
     let count = spec.operation.num_inputs() - 1;
     for_dtype!(moved dtype, T => Ok(boxed(move |context| run_concat::<T>(context, first, count, axis_input))))

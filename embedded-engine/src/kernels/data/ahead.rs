@@ -1,7 +1,7 @@
 //! Elements that a thread makes ahead of the steps that take them.
 //!
 //! The thread belongs to the session and works for one iterator. With each element comes the position after it, so that the
-//! iterator stands where steps have taken it to, however far the thread has come.
+//! iterator is the place to which steps have taken it, however far the thread has read.
 
 use super::dataset::{Drawn, Run, Shared, Source, finish_all};
 use super::element::Element;

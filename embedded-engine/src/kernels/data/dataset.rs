@@ -38,7 +38,7 @@ pub(super) trait Dataset: Send + Sync {
         UNKNOWN
     }
 
-    /// Makes an iterator that stands before the first element.
+    /// Makes an iterator at the first element.
     fn iterate(&self, run: &Run<'_>) -> Result<Source>;
 
     /// Returns the number of elements that can be accessed by index, if any can. Each is the same whenever it

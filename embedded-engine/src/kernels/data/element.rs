@@ -1,4 +1,4 @@
-//! Elements: their components, stacked and taken apart.
+//! Elements: their components, stacked and split.
 
 use crate::kernel::Environment;
 use crate::kernels::Moved;

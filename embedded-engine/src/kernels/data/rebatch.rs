@@ -98,7 +98,7 @@ struct Batches {
 
 fn rows(batch: &Element) -> Result<usize> {
     let rows = batch.first().and_then(element::rows);
-    rows.ok_or_else(|| Error::invalid_argument("a scalar cannot be taken apart into rows"))
+    rows.ok_or_else(|| Error::invalid_argument("a scalar cannot be split into rows"))
 }
 
 /// Some rows of each component.

@@ -1,4 +1,4 @@
-//! Sparse tensors as components: one value in an element, taken apart again after the iterator (D-8).
+//! Sparse tensors as components: one value in an element, split again after the iterator (D-8).
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, Run, Shared, Source};

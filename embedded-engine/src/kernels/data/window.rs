@@ -134,7 +134,7 @@ impl Iterate for Windows {
         while self.held.len() < span {
             run.limits.check()?;
             match self.take(run) {
-                // A failed element is no part of a window of tensors.
+                // A failed element is not part of a window of tensors.
                 Some(Err(error)) if self.rules.stacks => return Err(error),
                 Some(taken) => self.held.push_back(taken),
                 None => break,

@@ -45,7 +45,7 @@ impl Compression {
         }
     }
 
-    /// Returns true if bytes that begin so may be compressed in this way; all of a file's bytes, if it has only so few.
+    /// Returns true if a file that begins with these bytes may be compressed in this way. A short file may have no more bytes.
     pub(crate) fn fits(self, start: &[u8]) -> bool {
         match (self, start) {
             (Compression::None, _) | (_, []) => true,

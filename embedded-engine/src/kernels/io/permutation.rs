@@ -125,7 +125,7 @@ mod tests {
             assert_eq!(first, all([1, 2], 0, limit));
             for other in [all([1, 3], 0, limit), all([2, 2], 0, limit), all([1, 2], 1, limit)] {
                 let same = first.iter().zip(&other).filter(|(a, b)| a == b).count();
-                // One is expected; 20 would be a wonder.
+                // By chance about one agrees; 20 would show a dependence.
                 assert!(same < 20, "{same} of {limit} places agree");
             }
         }

@@ -118,7 +118,7 @@ struct Plan {
     /// The number of products, and each of them.
     stack: usize,
     product: Product,
-    /// The sizes of what was computed, in the order of the result, and its strides as it was computed and in the result.
+    /// The sizes of the computed product, in the order of the result, and its strides as it was computed and in the result.
     dims: Vec<usize>,
     from: Vec<usize>,
     to: Vec<usize>,
@@ -179,7 +179,7 @@ impl Plan {
             to: Vec::new(),
             out_dims,
         };
-        // The axes of what is computed, in their order.
+        // The axes of the computed product, in their order.
         let axes = match operands.as_slice() {
             [a, b] => plan.multiply(shapes, [&a[..], &b[..]], &distinct, &sizes),
             [only] => {

@@ -258,7 +258,7 @@ fn svd<T: Element + Real + CastTo<f64>>(
     let mut watch = context.watch();
     for at in 0..count {
         let matrix = &matrices[at * rows * columns..][..rows * columns];
-        // The longer side is that of the columns.
+        // Columns must be at least as long as rows.
         let tall = rows >= columns;
         let value = |row: usize, column: usize| -> f64 {
             CastTo::cast(if tall { matrix[row * columns + column] } else { matrix[column * columns + row] })
@@ -346,7 +346,7 @@ fn complete(basis: &mut Columns, columns: usize) -> Result<()> {
         let mut candidate = memory::filled(0.0, rows)?;
         candidate[axis] = 1.0;
         axis += 1;
-        // Twice, since the first time leaves rounding errors of the size of what is left.
+        // Twice, since the first time leaves rounding errors as large as the remainder.
         for _ in 0..2 {
             for column in basis.values.chunks_exact(rows) {
                 let share = dot(column, &candidate);

@@ -79,7 +79,7 @@ fn places_by(shape: &PoolShape, greater: &dyn Fn(usize, usize) -> bool) -> Resul
     Ok(places)
 }
 
-/// Returns what stands at the given positions.
+/// Returns the elements at the given positions.
 fn at_places(context: &KernelContext<'_>, values: &Tensor, places: &[usize], shape: Shape) -> Result<Tensor> {
     arrange(context, &[values], shape, 1, &|row| Some((0, places[row])), None)
 }

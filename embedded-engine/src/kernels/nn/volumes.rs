@@ -416,7 +416,7 @@ fn max_gradient<T: Pooled>(context: &mut KernelContext<'_>, slide: &Slide) -> Re
     })
 }
 
-/// Computes the gradient of that gradient: what stands where the largest elements are.
+/// Computes the gradient of that gradient: its elements at the places of the largest elements.
 fn max_second_gradient<T: Pooled>(context: &mut KernelContext<'_>, slide: &Slide) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let grid = slide.over(&shape, slide.size)?;

@@ -89,7 +89,7 @@ fn ngrams(context: &mut KernelContext<'_>, rules: &Rules) -> Result<()> {
             runs.extend((0..count).map(|start| rules.run(row, start, width)));
         }
         if rules.keeps_short && runs.len() == before && !row.is_empty() && !rules.widths.is_empty() {
-            // One run of everything, with pads where they are requested explicitly.
+            // One n-gram of the whole row, with pads only if the width of the pad was given explicitly.
             let pads = rules.pad.unwrap_or(0);
             let left = std::iter::repeat_n(&rules.left_pad, pads);
             let right = std::iter::repeat_n(&rules.right_pad, pads);

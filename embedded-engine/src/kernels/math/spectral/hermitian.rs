@@ -28,7 +28,7 @@ impl Basis {
     fn add(&mut self, mut vector: Vec<Number>) -> Result<()> {
         let length = |vector: &[Number]| vector.iter().map(|z| z.norm_sqr()).sum::<f64>().sqrt();
         let before = length(&vector);
-        // Twice, since the first time leaves rounding errors of the size of what is left.
+        // Twice, since the first time leaves rounding errors as large as the remainder.
         for _ in 0..2 {
             for known in self.values.chunks_exact(self.rows.max(1)) {
                 let share: Number = known.iter().zip(&vector).map(|(a, b)| a.conj() * b).sum();
@@ -147,7 +147,7 @@ where
     let mut values = memory::reserve(count.saturating_mul(inner))?;
     let (mut left, mut right) = (sized(rows * left_width)?, sized(columns * right_width)?);
     let (matrices, mut watch) = (context.slice::<C>(0)?, context.watch());
-    // The longer side is that of the columns: else the adjoint is taken apart.
+    // Columns must be at least as long as rows; otherwise the adjoint is decomposed.
     let (tall, long, short) = (rows >= columns, rows.max(columns), inner);
     for at in 0..count {
         let matrix = &matrices[at * rows * columns..][..rows * columns];
