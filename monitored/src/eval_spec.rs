@@ -37,6 +37,7 @@ pub struct EvalSpec {
 /// An [`Evaluation`] of any type of keys and fetches.
 trait Evaluate: Send {
     fn set_stop_handle(&mut self, stop: &StopHandle);
+    fn check(&self) -> Result<()>;
     fn evaluate(&mut self, checkpoint: &Path) -> Result<Option<Evaluated<BTreeMap<String, f64>>>>;
 }
 
@@ -47,6 +48,10 @@ where
 {
     fn set_stop_handle(&mut self, stop: &StopHandle) {
         self.set_stop(stop);
+    }
+
+    fn check(&self) -> Result<()> {
+        self.check_summary_dir()
     }
 
     fn evaluate(&mut self, checkpoint: &Path) -> Result<Option<Evaluated<BTreeMap<String, f64>>>> {
@@ -131,8 +136,10 @@ impl EvalSpec {
         }
     }
 
-    /// Checks the names of the exporters, and lets them read what earlier trainings left.
+    /// Checks the names of the exporters, and lets them read what earlier trainings left. Checks also that exports and summaries can
+    /// be written.
     pub(crate) fn begin(&mut self, checkpoints: &Path) -> Result<()> {
+        self.evaluation.check()?;
         let mut names = BTreeSet::new();
         for exporter in &mut self.exporters {
             let name = exporter.name().to_owned();

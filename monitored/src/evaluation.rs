@@ -2,6 +2,7 @@
 
 use crate::builder::DEFAULT_GRACE;
 use crate::{SessionBuilder, SingularMonitoredSession};
+use checkpoint::storage::{LocalStorage, check_future_folder};
 use checkpoint::{CheckpointReader, CheckpointsIterator, WatchOptions, checkpoints_iterator};
 use hooks::{FinalOpsHook, SessionRunHook, SummaryAtEndHook};
 use ops::global_step::global_step;
@@ -231,6 +232,18 @@ impl<F: Fetch> Evaluation<F> {
         self
     }
 
+    /// Checks that summaries can be written, before the wait for a checkpoint or a training begins.
+    pub(crate) fn check_summary_dir(&self) -> Result<()> {
+        let Some(directory) = &self.setup.summary_dir else { return Ok(()) };
+        check_future_folder(&LocalStorage, directory, |_| false).map_err(|error| {
+            let error = Error::from(error).with_phase(Phase::Build);
+            error.context(format!(
+                "the summaries of evaluations cannot be written into '{}'",
+                directory.display()
+            ))
+        })
+    }
+
     pub(crate) fn set_stop(&mut self, stop: &StopHandle) {
         self.setup.stop = stop.clone();
     }
@@ -281,12 +294,12 @@ where
     /// A checkpoint that is incomplete, damaged or deleted meanwhile is skipped with a warning.
     ///
     /// # Errors
-    /// The items are errors for a folder that cannot be read, and as [`evaluate_once`](Evaluation::evaluate_once). An error
+    /// The items are errors for a folder that cannot be read, for a folder of summaries that cannot be written, and as [`evaluate_once`](Evaluation::evaluate_once). An error
     /// ends the iterator.
     pub fn evaluate_repeatedly(self, directory: impl Into<PathBuf>, watch: WatchOptions) -> Evaluations<F> {
         let stop = self.setup.stop.clone();
         let checkpoints = checkpoints_iterator(directory, watch.stop_when(move || stop.is_stop_requested()));
-        Evaluations { evaluation: self, checkpoints, ended: false }
+        Evaluations { evaluation: self, checkpoints, begun: false, ended: false }
     }
 }
 
@@ -336,6 +349,7 @@ impl Setup {
 pub struct Evaluations<F: Fetch> {
     evaluation: Evaluation<F>,
     checkpoints: CheckpointsIterator,
+    begun: bool,
     ended: bool,
 }
 
@@ -356,6 +370,12 @@ where
     type Item = Result<Evaluated<F::Value>>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if !std::mem::replace(&mut self.begun, true)
+            && let Err(error) = self.evaluation.check_summary_dir()
+        {
+            self.ended = true;
+            return Some(Err(error));
+        }
         while !self.ended {
             let evaluated = match self.checkpoints.next()? {
                 Ok(checkpoint) => match self.evaluation.evaluate_once(&checkpoint) {

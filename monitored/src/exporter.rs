@@ -31,7 +31,8 @@ pub trait Exporter: Send {
     /// Returns the name, which is that of the folder of the exports.
     fn name(&self) -> &str;
 
-    /// Called before the training begins, with the folder of this exporter's exports, which may not exist.
+    /// Called before the training begins, with the folder of this exporter's exports, which may not exist. An exporter checks here
+    /// that it will be able to write; `checkpoint::storage::check_future_folder` does it.
     ///
     /// # Errors
     /// Prevents the training.

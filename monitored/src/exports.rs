@@ -1,7 +1,7 @@
 //! The folder of an exporter: its numbered exports, and the journal of them.
 
 use crate::exporter::Candidate;
-use checkpoint::storage::replace_file;
+use checkpoint::storage::{LocalStorage, check_future_folder, replace_file};
 use session_core::{Code, Error, Phase, Result};
 use std::fmt;
 use std::fmt::Write as _;
@@ -10,11 +10,14 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The file that lists the exports: a line each, with its number, its step, and the value of the metric or `-`.
+/// The file that lists the exports: a line each, with its number, its step, and the value of the metric or `-`. Another line has the
+/// number of the export that is being written: what is in the folder and not listed belongs to somebody else.
 const JOURNAL: &str = "exports.journal";
 /// The first line of the journal.
 const HEADER: &str = "exports 1";
-/// The beginning of the name of an export that is being written.
+/// The beginning of the line about an export that is being written.
+const WRITING: &str = "writing ";
+/// The beginning of the name of its folder.
 const UNFINISHED: &str = "temp-";
 
 type WriteModel = Box<dyn FnMut(&Path, &Path) -> Result<()> + Send>;
@@ -25,8 +28,17 @@ pub(crate) struct Exports {
     /// The number of exports that are kept; `None` for all.
     pub(crate) keep: Option<usize>,
     write: WriteModel,
-    /// The exports of the folder, the newest last, once they were read.
-    known: Option<Vec<Export>>,
+    /// What the journal of the folder says, once it was read.
+    known: Option<Journal>,
+}
+
+/// The contents of the journal.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Journal {
+    /// The exports, the newest last.
+    exports: Vec<Export>,
+    /// The number of an export that is being written, or whose writing was interrupted.
+    writing: Option<u64>,
 }
 
 /// An export that was written.
@@ -42,15 +54,20 @@ impl Exports {
         Exports { name, keep: Some(5), write, known: None }
     }
 
-    /// Reads the journal, so that a damaged one is reported before anything is trained.
+    /// Reads the journal, and checks that exports can be written, so that a damaged journal and an obstacle are reported before
+    /// anything is trained.
     pub(crate) fn begin(&mut self, folder: &Path) -> Result<()> {
+        check_future_folder(&LocalStorage, folder, |name| name == JOURNAL).map_err(|error| {
+            let error = Error::from(error).with_phase(Phase::Build);
+            error.context(format!("the exporter '{}' cannot write into '{}'", self.name, folder.display()))
+        })?;
         self.known = Some(read(&folder.join(JOURNAL))?);
         Ok(())
     }
 
     /// Returns the value of the metric of the newest export.
     pub(crate) fn last_value(&self) -> Option<f64> {
-        self.known.as_ref()?.last()?.value
+        self.known.as_ref()?.exports.last()?.value
     }
 
     /// Writes an export, unless the newest is of the same step. Removes those that are not kept any more.
@@ -63,7 +80,7 @@ impl Exports {
         if self.known.is_none() {
             self.begin(folder)?;
         }
-        let mut exports = self.known.clone().unwrap_or_default();
+        let Journal { mut exports, writing } = self.known.clone().unwrap_or_default();
         if exports.last().is_some_and(|last| last.step == candidate.step && last.value == value) {
             return Ok(None);
         }
@@ -71,21 +88,26 @@ impl Exports {
             let text = format!("the exporter '{}' cannot export the checkpoint of step", self.name);
             error.context(format!("{text} {}", candidate.step)).with_phase(Phase::Save)
         };
-        let number = number(folder, exports.last()).map_err(place)?;
+        let save = |exports: &[Export], writing: Option<u64>| {
+            let journal = Journal { exports: exports.to_vec(), writing };
+            replace_file(folder.join(JOURNAL), text(&journal).as_bytes()).map_err(Error::from)?;
+            Ok(journal)
+        };
+        let begun = clear(folder, writing).and_then(|()| number(folder, exports.last()));
+        let number = begun.and_then(|number| save(&exports, Some(number)).map(|_| number)).map_err(place)?;
         let (unfinished, made) =
             (folder.join(format!("{UNFINISHED}{number}")), folder.join(number.to_string()));
         let written = (self.write)(candidate.checkpoint, &unfinished)
             .and_then(|()| fs::rename(&unfinished, &made).map_err(Error::from));
         if let Err(error) = written {
             // The first error is the one to report.
-            let _ = fs::remove_dir_all(&unfinished);
+            let _ = clear(folder, Some(number)).and_then(|()| save(&exports, None));
             return Err(place(error));
         }
         exports.push(Export { number, step: candidate.step, value });
         let surplus = exports.len() - self.keep.map_or(exports.len(), |keep| keep.max(1).min(exports.len()));
         let removed: Vec<Export> = exports.drain(..surplus).collect();
-        replace_file(folder.join(JOURNAL), text(&exports).as_bytes()).map_err(|error| place(error.into()))?;
-        self.known = Some(exports);
+        self.known = Some(save(&exports, None).map_err(place)?);
         for export in removed {
             let old = folder.join(export.number.to_string());
             match fs::remove_dir_all(&old) {
@@ -100,38 +122,46 @@ impl Exports {
     }
 }
 
-/// Returns the number of a new export: the time in seconds, but above all that exist, so that the newest has the highest. Removes
-/// what an interrupted export left.
-fn number(folder: &Path, last: Option<&Export>) -> Result<u64> {
+/// Creates the folder of the exports, and removes what an interrupted export left there.
+fn clear(folder: &Path, writing: Option<u64>) -> Result<()> {
     fs::create_dir_all(folder)?;
+    let Some(number) = writing else { return Ok(()) };
+    match fs::remove_dir_all(folder.join(format!("{UNFINISHED}{number}"))) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Returns the number of a new export: the time in seconds, but above all that exist, so that the newest has the highest.
+fn number(folder: &Path, last: Option<&Export>) -> Result<u64> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     let mut highest = last.map_or(0, |last| last.number);
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name();
         let Some(name) = name.to_str() else { continue };
-        if let Ok(number) = name.parse::<u64>() {
+        if let Ok(number) = name.strip_prefix(UNFINISHED).unwrap_or(name).parse::<u64>() {
             highest = highest.max(number);
-        }
-        if name.strip_prefix(UNFINISHED).is_some_and(|rest| rest.parse::<u64>().is_ok()) {
-            fs::remove_dir_all(folder.join(name))?;
         }
     }
     Ok(now.max(highest.saturating_add(1)))
 }
 
-fn text(exports: &[Export]) -> String {
+fn text(Journal { exports, writing }: &Journal) -> String {
     let mut text = format!("{HEADER}\n");
     for Export { number, step, value } in exports {
         let value = value.map_or_else(|| "-".to_owned(), |value| value.to_string());
         let _ = writeln!(text, "{number} {step} {value}");
     }
+    if let Some(number) = writing {
+        let _ = writeln!(text, "{WRITING}{number}");
+    }
     text
 }
 
-fn read(journal: &Path) -> Result<Vec<Export>> {
+fn read(journal: &Path) -> Result<Journal> {
     let text = match fs::read_to_string(journal) {
         Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Journal::default()),
         Err(error) => {
             return Err(Error::from(error).context(format!("cannot read '{}'", journal.display())));
         }
@@ -145,12 +175,19 @@ fn read(journal: &Path) -> Result<Vec<Export>> {
     })
 }
 
-fn parse(text: &str) -> Option<Vec<Export>> {
+fn parse(text: &str) -> Option<Journal> {
     let mut lines = text.lines();
     if lines.next() != Some(HEADER) {
         return None;
     }
-    lines.map(line).collect()
+    let mut journal = Journal::default();
+    for text in lines {
+        match text.strip_prefix(WRITING) {
+            Some(number) => journal.writing = Some(number.parse().ok()?),
+            None => journal.exports.push(line(text)?),
+        }
+    }
+    Some(journal)
 }
 
 fn line(line: &str) -> Option<Export> {
@@ -184,8 +221,18 @@ mod tests {
             Export { number: u64::MAX, step: i64::MAX, value: Some(f64::NEG_INFINITY) },
             Export { number: 7, step: 0, value: None },
         ];
-        assert_eq!(parse(&text(&exports)), Some(exports));
-        for damaged in ["", "exports 2\n", "exports 1\n3 4", "exports 1\n3 4 x", "exports 1\n3 4 - 5"] {
+        for writing in [None, Some(8)] {
+            let journal = Journal { exports: exports.clone(), writing };
+            assert_eq!(parse(&text(&journal)), Some(journal));
+        }
+        for damaged in [
+            "",
+            "exports 2\n",
+            "exports 1\n3 4",
+            "exports 1\n3 4 x",
+            "exports 1\n3 4 - 5",
+            "exports 1\nwriting",
+        ] {
             assert_eq!(parse(damaged), None, "{damaged}");
         }
     }

@@ -47,6 +47,55 @@ pub fn check_folder(
     storage.remove(&probe).map_err(Error::io("remove a file from", directory))
 }
 
+/// Checks as [`check_folder`] does, for a folder that the program creates before its first file. If the folder is missing, the
+/// program must be able to create it in the nearest folder above that exists.
+///
+/// ```
+/// use checkpoint::storage::{LocalStorage, check_future_folder};
+/// let folder = tempfile::tempdir()?;
+/// check_future_folder(&LocalStorage, folder.path().join("runs/first"), |_| true)?;
+/// std::fs::write(folder.path().join("runs"), "")?;
+/// let error = check_future_folder(&LocalStorage, folder.path().join("runs/first"), |_| true).unwrap_err();
+/// assert!(error.to_string().contains("runs is a file, but a folder is needed"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// As [`check_folder`], about the folder, or the one that it is created in.
+pub fn check_future_folder(
+    storage: &dyn Storage,
+    directory: impl AsRef<Path>,
+    writes: impl Fn(&str) -> bool,
+) -> Result<()> {
+    let directory = directory.as_ref();
+    let mut missing: Option<&Path> = None;
+    for above in directory.ancestors() {
+        match storage.metadata(above) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                missing = Some(above);
+            }
+            // An error of another kind is found and described again.
+            _ => {
+                let Some(missing) = missing else { return check_folder(storage, directory, writes) };
+                check_folder(storage, above, |_| false)?;
+                let names = storage.list(above).map_err(Error::io("list", above))?;
+                let taken = names.iter().any(|name| Some(name.as_os_str()) == missing.file_name());
+                return if taken { Err(dangling(missing)) } else { Ok(()) };
+            }
+        }
+    }
+    check_folder(storage, directory, writes)
+}
+
+/// Returns the error for a link that leads nowhere, in the place of a folder.
+fn dangling(path: &Path) -> Error {
+    Error::Obstructed {
+        path: path.to_path_buf(),
+        found: "a link that leads nowhere",
+        needed: "a folder is needed",
+    }
+}
+
 /// Checks that nothing but a file has this path, as [`check_folder`] does for the names in a folder. A path that leads nowhere is
 /// free.
 ///
@@ -73,11 +122,7 @@ pub(crate) fn create_folder(storage: &dyn Storage, directory: &Path) -> Result<(
         Err(_) => {}
     }
     storage.create_dir(directory).map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => Error::Obstructed {
-            path: directory.to_path_buf(),
-            found: "a link that leads nowhere",
-            needed: "a folder is needed",
-        },
+        io::ErrorKind::AlreadyExists => dangling(directory),
         _ => Error::io("create", directory)(error),
     })
 }

@@ -12,7 +12,7 @@ mod locks;
 mod mapping;
 
 pub(crate) use destination::create_folder;
-pub use destination::{check_file, check_folder};
+pub use destination::{check_file, check_folder, check_future_folder};
 pub use local::LocalStorage;
 
 use crate::commit::{self, Mark};

@@ -9,6 +9,7 @@ use ops::metrics::{self, Metric};
 use ops::{array, math, variables};
 use queue_runner::StopHandle;
 use session_core::{Code, DType, Error, Graph, Output};
+use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -214,4 +215,17 @@ fn a_stop_ends_the_wait_for_a_checkpoint() {
         stop.request_stop("enough");
         assert!(waiting.join().unwrap());
     });
+}
+
+#[test]
+fn an_obstacle_to_summaries_is_found_before_the_wait_for_a_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let obstacle = folder.path().join("eval");
+    fs::write(&obstacle, "").unwrap();
+    let hour = WatchOptions::new().timeout(Duration::from_secs(3600));
+    let mut evaluations = evaluation().summary_dir(&obstacle).evaluate_repeatedly(folder.path(), hour);
+    let error = evaluations.next().unwrap().unwrap_err();
+    assert_eq!(error.code(), Code::FailedPrecondition, "{error}");
+    assert!(error.to_string().contains("eval is a file, but a folder is needed"), "{error}");
+    assert!(evaluations.next().is_none());
 }

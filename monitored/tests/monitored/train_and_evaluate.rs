@@ -140,16 +140,20 @@ fn exporters_continue_after_an_earlier_training() {
     assert_eq!(exported(directory, "final"), ["model.ckpt-6"]);
     assert_eq!(done.exports.len(), 3 + 2 + 1);
 
-    // Files of an interrupted export are removed by the next one.
-    let unfinished = directory.join("export/latest/temp-17");
+    // Files of an interrupted export are removed by the next one, and nothing else that has such a name.
+    let [unfinished, foreign] = ["temp-17", "temp-18"].map(|name| directory.join("export/latest").join(name));
     fs::create_dir(&unfinished).unwrap();
+    fs::create_dir(&foreign).unwrap();
+    let journal = directory.join("export/latest/exports.journal");
+    let listed = fs::read_to_string(&journal).unwrap();
+    fs::write(&journal, listed + "writing 17\n").unwrap();
     fs::write(directory.join("export/latest/notes.txt"), "mine").unwrap();
     let done = run(directory, 8, all_exporters()).unwrap();
     assert_eq!(done.evaluated.unwrap().values["distance"], 4.0);
     assert_eq!(exported(directory, "latest"), ["model.ckpt-6", "model.ckpt-8"]);
     assert_eq!(exported(directory, "best"), ["model.ckpt-2", "model.ckpt-4"], "none is better");
     assert_eq!(exported(directory, "final"), ["model.ckpt-6", "model.ckpt-8"]);
-    assert!(!unfinished.exists() && directory.join("export/latest/notes.txt").exists());
+    assert!(!unfinished.exists() && foreign.exists() && directory.join("export/latest/notes.txt").exists());
 
     // A complete training is evaluated, but not exported once more.
     let done = run(directory, 8, all_exporters()).unwrap();
@@ -265,6 +269,41 @@ fn impossible_settings_are_refused_before_training() {
 }
 
 #[test]
+fn obstacles_to_exports_and_summaries_are_found_before_training() {
+    let refused = |obstruct: &dyn Fn(&Path), spec: &dyn Fn(&Path) -> EvalSpec, words: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        obstruct(folder.path());
+        let (session, train_op) = session(&folder.path().join("run"));
+        let never = ClosureHook::new("never").before_run(|_| panic!("it is trained"));
+        let train = TrainSpec::new(session.hook(never), train_op);
+        let error = train_and_evaluate(train, spec(folder.path())).unwrap_err();
+        assert_eq!(error.code(), Code::FailedPrecondition, "{error}");
+        assert!(error.to_string().contains(words), "{error}");
+    };
+    let file = |path: &'static str| {
+        move |folder: &Path| {
+            let path = folder.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+    };
+    let plain = |_: &Path| all_exporters();
+    refused(&file("run/export"), &plain, "run/export is a file, but a folder is needed");
+    refused(&file("run/export/final"), &plain, "the exporter 'final' cannot write into");
+    let journal = |folder: &Path| fs::create_dir_all(folder.join("run/export/best/exports.journal")).unwrap();
+    refused(&journal, &plain, "exports.journal is a folder, but a file is to be written there");
+    let elsewhere = |folder: &Path| all_exporters().export_dir(folder.join("models"));
+    refused(&file("models"), &elsewhere, "models is a file, but a folder is needed");
+    #[cfg(unix)]
+    {
+        let link = |folder: &Path| std::os::unix::fs::symlink("nowhere", folder.join("models")).unwrap();
+        refused(&link, &elsewhere, "models is a link that leads nowhere, but a folder is needed");
+    }
+    let summaries = |folder: &Path| EvalSpec::new(evaluation().summary_dir(folder.join("eval/first")));
+    refused(&file("eval"), &summaries, "eval is a file, but a folder is needed");
+}
+
+#[test]
 fn errors_of_exporters_end_the_training_and_leave_no_export() {
     let folder = tempfile::tempdir().unwrap();
     let spec =
@@ -282,5 +321,5 @@ fn errors_of_exporters_end_the_training_and_leave_no_export() {
     let error = run(folder.path(), 4, spec).unwrap_err();
     let chain = error.chain();
     assert!(chain.contains("the disk is full") && chain.contains("'latest'"), "{chain}");
-    assert!(files(&folder.path().join("export/latest")).is_empty());
+    assert_eq!(files(&folder.path().join("export/latest")), ["exports.journal"]);
 }
