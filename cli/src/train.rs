@@ -32,6 +32,7 @@ use crate::output::{Failure, Outcome, Result, chain};
 use counter::{CounterStart, counter};
 pub(crate) use engines::EngineName;
 use feeds::{FeedArgument, Feeder};
+use monitored_session::checkpoint::storage::{LocalStorage, check_future_folder};
 use monitored_session::embedded_engine::missing_kernels_for;
 use monitored_session::graph_def::{MetaGraph, read_graph_file};
 use monitored_session::hooks::{CheckpointSaverHook, SignalHook};
@@ -122,6 +123,7 @@ impl Arguments {
         }
         let meta = import(&Graph::new(), &message, &self.meta)?;
         if let Some(folder) = self.folder()? {
+            check_future_folder(&LocalStorage, folder, |_| false).map_err(Error::from)?;
             std::fs::create_dir_all(folder).map_err(|error| {
                 Error::from(error).context(format!("cannot create the folder '{}'", folder.display()))
             })?;
