@@ -6,7 +6,7 @@ use ops::control_flow::{WhileOptions, cond, map_fn, scan, switch_case, while_loo
 use ops::math::{cast, less};
 use ops::rnn::{BasicLstmCell, GruCell, RnnCell, RnnOptions, dynamic_rnn, dynamic_rnn_from, static_rnn};
 use ops::{OutputExt, gradients};
-use session_core::{DType, Error, Graph, Output, PartialShape};
+use session_core::{DType, Error, Graph, OpLibrary as _, Output, PartialShape};
 
 /// Asserts that building fails here, with these words.
 #[track_caller]
@@ -173,4 +173,20 @@ fn the_lengths_must_match_the_number_of_sequences() {
         let steps = vec![placeholder(graph, DType::Float32, [4, 3])];
         let _ = static_rnn(&GruCell::new(4), &steps, &options);
     });
+}
+
+#[test]
+fn an_exit_without_the_rest_of_its_loop_is_not_differentiated() {
+    let graph = Graph::new();
+    let x = placeholder(&graph, DType::Float32, [2]);
+    let op = |op_type: &str| graph.op(ops::library().find(op_type).unwrap());
+    let alone = op("Exit").input(&x).finish_output();
+    let enter = op("Enter").input(&x).attr("frame_name", "loop").finish_output();
+    let merge = op("Merge").input_list([&enter]).finish().output(0);
+    let switch = op("Switch").input(&merge).input(constant(&graph, true)).finish();
+    let short = op("Exit").input(switch.output(0)).finish_output();
+    for exit in [alone, short] {
+        let error = gradients(&[&exit], &[&x]).unwrap_err();
+        assert!(error.to_string().contains("control flow of this form"), "{error}");
+    }
 }

@@ -82,8 +82,20 @@ fn frame_of(enter: &Operation) -> Option<&str> {
 
 // ---- loops -----------------------------------------------------------------------------------------------
 
+/// Returns an input of a part of a loop. What stands in the place of the part in an unusual graph may lack it.
+fn input_of(part: &Operation, index: usize) -> Result<Output> {
+    match part.num_inputs() {
+        count if index < count => Ok(part.input(index)),
+        count => {
+            Err(unusual(&format!("'{}' ({}) with {count} inputs in a loop", part.name(), part.op_type())))
+        }
+    }
+}
+
 fn make_loop(graph: &Graph, exit: &Operation) -> Result<()> {
-    let enter = exit.input(0).operation().input(0).operation().input(0).operation().clone();
+    let switch = input_of(exit, 0)?;
+    let merge = input_of(switch.operation(), 0)?;
+    let enter = input_of(merge.operation(), 0)?.operation().clone();
     let frame = frame_of(&enter).ok_or_else(|| unusual("an Exit without Enter"))?.to_owned();
     let users = users(graph);
     let used_by = |operation: &Operation, op_type: &str| -> Vec<Operation> {
@@ -100,11 +112,11 @@ fn make_loop(graph: &Graph, exit: &Operation) -> Result<()> {
             continue;
         };
         let switch = used_by(&merge, "Switch").pop().ok_or_else(|| unusual("a Merge without Switch"))?;
-        let next = merge.input(1).operation().clone();
+        let next = input_of(&merge, 1)?.operation().clone();
         variables.push(Variable { enter, merge, switch, next });
     }
     let first = variables.first().ok_or_else(|| unusual("a loop without variables"))?;
-    let condition = first.switch.input(1).operation().clone();
+    let condition = input_of(&first.switch, 1)?.operation().clone();
     if condition.op_type() != "LoopCond" {
         return Err(unusual("a loop without LoopCond"));
     }
@@ -114,7 +126,8 @@ fn make_loop(graph: &Graph, exit: &Operation) -> Result<()> {
     let cond = Part::of(graph, graph, &merged, &[condition.input(0)], &[])?;
     let goes_on = cond.find(&condition.input(0))?;
     let inside = with_constants(variables.iter().map(|variable| variable.switch.output(1)).collect());
-    let nexts: Vec<Output> = variables.iter().map(|variable| variable.next.input(0)).collect();
+    let nexts: Vec<Output> =
+        variables.iter().map(|variable| input_of(&variable.next, 0)).collect::<Result<_>>()?;
     let effects = effects(&variables, &users);
     let body = Part::of(graph, graph, &inside, &nexts, &effects)?;
     let control = body.find_operations(&effects);
