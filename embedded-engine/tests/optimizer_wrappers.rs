@@ -8,13 +8,15 @@ use ops::layers::embedding_lookup;
 use ops::math::{self, reduce_mean, reduce_sum, square};
 use ops::optimizers::{
     AdamOptimizer, DecoupledWeightDecay, GradientAccumulation, GradientDescentOptimizer, LossScale,
-    LossScaleOptimizer, MomentumOptimizer, MovingAverageOptimizer, Optimizer,
+    LossScaleOptimizer, MomentumOptimizer, MovingAverageOptimizer, Optimizer, SyncReplicasOptimizer,
 };
-use ops::variables::{VariableExt, global_variables_initializer, variable};
+use ops::variables::{VariableExt, global_variables_initializer, local_variables_initializer, variable};
 use session_core::{
-    AsOutput, DType, Engine, Graph, Operation, Output, Session, SessionConfig, SessionExt, Tensor, Variable,
+    AsOutput, DType, Engine, Graph, Operation, Output, RunOptions, Session, SessionConfig, SessionExt,
+    Tensor, Variable,
 };
 use std::sync::Arc;
+use std::time::Duration;
 
 fn open(graph: &Graph) -> Arc<dyn Session> {
     let init = global_variables_initializer(graph);
@@ -337,6 +339,71 @@ fn wrappers_work_in_every_order() {
                 check_order(&[first, second, third]);
             }
         }
+    }
+}
+
+/// Trains like [`check_order`], with the means of several batches.
+fn check_synchronized(order: &[Around], batches: usize) {
+    let graph = Graph::new();
+    let x = placeholder(&graph.named("x"), DType::Float64, [0usize; 0]);
+    let w = variable(&graph.named("w"), 3.0f64);
+    let step = get_or_create_global_step(&graph);
+    let optimizer = SyncReplicasOptimizer::new(wrapped(order), batches).total_num_replicas(1);
+    let train = optimizer.minimize(&math::mul(&w, &x), Some(&step));
+    let replica = optimizer.synchronization();
+    // So many tokens that the last batch of each step waits for the tokens of the next.
+    let tokens = replica.init_tokens_op(Some(batches - 1)).unwrap();
+    let (start, sync) = (replica.chief_init_op().unwrap(), replica.sync_op().unwrap());
+    let local = local_variables_initializer(&graph);
+    let session = open(&graph);
+    for begin in [&local, &start, &tokens] {
+        session.run(begin, ()).unwrap();
+    }
+    let infinite = if order.contains(&Around::Scale) { f64::INFINITY } else { 2.5 };
+    let mut expected = Expected::new(order, 3.0);
+    let limit = RunOptions::with_timeout(Duration::from_secs(60));
+    for gradients in [1.0, -2.0, 0.5, infinite, 0.25, 9.0, -0.75, 1.5].chunks(batches) {
+        std::thread::scope(|scope| {
+            scope.spawn(|| session.run_with(&sync, (), &limit, None).unwrap());
+            for &gradient in gradients {
+                session.run_with(&train, [(&x, gradient)], &limit, None).unwrap();
+            }
+        });
+        expected.apply(order, 0, gradients.iter().sum::<f64>() / batches as f64);
+        let found = numbers(&*session, &w)[0];
+        assert!((found - expected.w).abs() < 1e-12, "{order:?} {batches}: {found}, not {}", expected.w);
+    }
+}
+
+#[test]
+fn replicas_share_the_steps_of_every_wrapper() {
+    for batches in [1, 2] {
+        check_synchronized(&[], batches);
+        for first in ALL {
+            check_synchronized(&[first], batches);
+            for second in ALL {
+                check_synchronized(&[first, second], batches);
+            }
+        }
+    }
+}
+
+#[test]
+fn replicas_are_not_synchronized_within_a_branch() {
+    let synchronized = || SyncReplicasOptimizer::new(GradientDescentOptimizer::new(0.1), 2);
+    let wrappers: [Box<dyn Optimizer>; 3] = [
+        Box::new(GradientAccumulation::new(synchronized(), 2)),
+        Box::new(LossScaleOptimizer::new(synchronized(), LossScale::dynamic())),
+        Box::new(MovingAverageOptimizer::new(GradientAccumulation::new(synchronized(), 2), 0.5)),
+    ];
+    for optimizer in wrappers {
+        let graph = Graph::new();
+        let w = variable(&graph.named("w"), 3.0f32);
+        let step = get_or_create_global_step(&graph);
+        let _ = optimizer.minimize(&square(&w), Some(&step));
+        let error = graph.check().unwrap_err();
+        assert!(error.to_string().contains("cannot be collected in a branch"), "{error}");
+        assert!(error.location().unwrap().file().ends_with("optimizer_wrappers.rs"), "{error}");
     }
 }
 

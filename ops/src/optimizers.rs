@@ -77,6 +77,10 @@ macro_rules! of_inner_optimizer {
             $inner.apply_gradients(gradients, global_step)
         }
 
+        fn skips_steps(&$self) -> bool {
+            $inner.skips_steps()
+        }
+
         fn slot(&$self, variable: &Variable, name: &str) -> Option<Variable> {
             $inner.slot(variable, name)
         }
@@ -235,6 +239,12 @@ pub trait Optimizer {
     fn finish(&self, scope: &UpdateScope<'_>, updates: &[Operation]) -> Vec<Operation> {
         let _ = (scope, updates);
         Vec::new()
+    }
+
+    /// Returns true if applying gradients may leave the global step as it is. A dynamic [`LossScale`] skips steps whose gradients
+    /// overflow. Default: false.
+    fn skips_steps(&self) -> bool {
+        false
     }
 
     /// Sets the name, which is part of the names of operations and slots. Default: the name of the method, such as `Adam`.

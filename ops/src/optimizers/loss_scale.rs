@@ -239,6 +239,10 @@ impl<T: Optimizer> Optimizer for LossScaleOptimizer<T> {
         join_train_ops(&place, train_op, location)
     }
 
+    fn skips_steps(&self) -> bool {
+        self.scale.change.is_some() || self.optimizer.skips_steps()
+    }
+
     fn slot(&self, variable: &Variable, name: &str) -> Option<Variable> {
         self.optimizer.slot(variable, name)
     }

@@ -92,6 +92,10 @@ impl<T: Optimizer> Optimizer for MovingAverageOptimizer<T> {
         group(&graph.root().named("train_and_average"), [&train_op, &moved])
     }
 
+    fn skips_steps(&self) -> bool {
+        self.optimizer.skips_steps()
+    }
+
     fn slot(&self, variable: &Variable, name: &str) -> Option<Variable> {
         self.optimizer.slot(variable, name)
     }

@@ -45,6 +45,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 ///
 /// The limits of gradients ([`clipvalue`](Optimizer::clipvalue) and the others) hold for the gradients of each replica; those
 /// of the inner optimizer hold for the means. The global step is required: without one, staleness cannot be checked.
+///
+/// Other optimizers of optimizers go inside: `SyncReplicasOptimizer::new(GradientAccumulation::new(..))`. Those that apply gradients
+/// in a branch, [`GradientAccumulation`](super::GradientAccumulation) and a dynamic [`LossScaleOptimizer`](super::LossScaleOptimizer),
+/// refuse it as their inner optimizer.
 #[derive(Debug)]
 pub struct SyncReplicasOptimizer<T> {
     optimizer: T,
@@ -164,6 +168,14 @@ impl<T: Optimizer> Optimizer for SyncReplicasOptimizer<T> {
         if let Err(error) = self.synchronization.check() {
             record(&place, error, location);
         }
+        if place.is_function_body() {
+            let text = "gradients of replicas cannot be collected in a branch, where GradientAccumulation and a dynamic \
+                        LossScaleOptimizer apply them: pass the other optimizer to SyncReplicasOptimizer::new instead";
+            // The caller is the other optimizer, which knows its own.
+            let location = first.graph().location();
+            record(&place, Error::value(text), location);
+            return no_op(&place);
+        }
         let Some(global_step) = global_step else {
             let text = "the global step is required, to recognize gradients of earlier steps: pass it to \
                         minimize or apply_gradients";
@@ -204,7 +216,17 @@ impl<T: Optimizer> Optimizer for SyncReplicasOptimizer<T> {
         let token = token_queue.within(&by_step.control_dependencies(&applied)).dequeue().output();
         let train_op = local_step.assign(token.within(&unnamed(&by_step)));
 
-        let after_update = by_step.control_dependencies([&update_op]);
+        let mut after_update = by_step.control_dependencies([&update_op]);
+        if self.optimizer.skips_steps() {
+            // An accumulator counts each mean that is taken. After a step that was skipped it would drop all gradients as late.
+            let follow = |(accumulator, there): &(Accumulator, Graph)| {
+                let there = there.control_dependencies([&update_op]);
+                let step = cast(global_step.read(&there), DType::Int64);
+                accumulator.set_global_step(&there.named("SetGlobalStep"), &step)
+            };
+            let followed: Vec<Operation> = accumulators.iter().map(follow).collect();
+            after_update = by_step.control_dependencies(&followed);
+        }
         let tokens = self.synchronization.tokens_per_step();
         let mut sync_op = enqueue_tokens(&token_queue, &after_update, global_step, tokens);
         if let Some((averages, variables)) = &self.averages {
@@ -227,6 +249,10 @@ impl<T: Optimizer> Optimizer for SyncReplicasOptimizer<T> {
             ready_for_local_init_op,
         });
         train_op
+    }
+
+    fn skips_steps(&self) -> bool {
+        self.optimizer.skips_steps()
     }
 
     fn slot(&self, variable: &Variable, name: &str) -> Option<Variable> {
