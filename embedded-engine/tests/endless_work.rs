@@ -55,23 +55,17 @@ fn rows_without_elements_take_no_time() {
 }
 
 #[test]
-fn sizes_of_images_and_numbers_of_empty_matrices_see_the_time_limit() {
+fn sizes_of_images_see_the_time_limit() {
     let graph = Graph::new();
     let images = placeholder(&graph, DType::Float32, [None, Some(1), Some(1), None]);
-    let matrices = placeholder(&graph, DType::Float64, [None, Some(0), Some(0)]);
     let op = |op_type: &str| graph.op(ops::library().find(op_type).unwrap());
     let size = ops::array::constant(&graph, [1i32, i32::MAX]);
     let resized = op("ResizeArea").input(&images).input(&size).finish_output();
-    let inverse = op("MatrixInverse").input(&matrices).finish_output();
-    let values = op("Svd").input(&matrices).attr("compute_uv", false).finish().output(0);
     let session = session(&graph);
     let options = RunOptions::with_timeout(Duration::from_millis(20));
     let ends = |fetch: &session_core::Output, feed: &session_core::Output, value: Tensor| {
         session.run_with(fetch, [(feed, value)], &options, None).unwrap_err().code()
     };
-    let many = Tensor::zeros(DType::Float64, [1 << 40, 0, 0]).unwrap();
-    assert_eq!(ends(&inverse, &matrices, many.clone()), Code::DeadlineExceeded);
-    assert_eq!(ends(&values, &matrices, many), Code::DeadlineExceeded);
     let pixel = Tensor::zeros(DType::Float32, [1, 1, 1, 1]).unwrap();
     let code = ends(&resized, &images, pixel);
     assert!(matches!(code, Code::DeadlineExceeded | Code::ResourceExhausted), "{code:?}");

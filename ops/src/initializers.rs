@@ -307,12 +307,17 @@ impl Orthogonal {
 
 impl Initializer for Orthogonal {
     fn initial_value(&self, graph: &Graph, shape: &Shape, dtype: DType) -> Output {
+        let refused = |text: String| constant_or_error(graph, Err(Error::value(text)));
         let (columns, rows) = match shape.dims() {
-            [rows @ .., columns] if !rows.is_empty() => (*columns, rows.iter().product::<usize>()),
+            [rows @ .., columns] if !rows.is_empty() => (*columns, Shape::new(rows)),
             _ => {
-                let text = format!("an orthogonal variable has rank 2 or more, not the shape {shape}");
-                return constant_or_error(graph, Err(Error::value(text)));
+                return refused(format!("an orthogonal variable has rank 2 or more, not the shape {shape}"));
             }
+        };
+        let Some(rows) = rows.checked_elements() else {
+            return refused(format!(
+                "an orthogonal variable of shape {shape} has more elements than memory can hold"
+            ));
         };
         let wide = rows < columns;
         let flat = if wide { Shape::from([columns, rows]) } else { Shape::from([rows, columns]) };

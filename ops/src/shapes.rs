@@ -89,6 +89,44 @@ pub(crate) fn merge_dims(what: &str, a: Option<usize>, b: Option<usize>) -> Resu
     }
 }
 
+/// The most dimensions that a tensor has, as in TensorFlow.
+const MAX_RANK: usize = 254;
+
+/// Returns a number of axes, as [`merge_dims`] does. A number that stands in a shape may be larger than any rank.
+pub(crate) fn merge_ranks(what: &str, a: Option<usize>, b: Option<usize>) -> Result<Option<usize>> {
+    match merge_dims(what, a, b)? {
+        Some(rank) if rank > MAX_RANK => {
+            Err(Error::value(format!("{what}: a tensor has at most {MAX_RANK} dimensions, not {rank}")))
+        }
+        rank => Ok(rank),
+    }
+}
+
+/// Returns the sum of two sizes, if both are known. Fails if no dimension can be as large.
+pub(crate) fn plus(a: Option<usize>, b: Option<usize>) -> Result<Option<usize>> {
+    size_of(a.zip(b), "sum", usize::checked_add)
+}
+
+/// Returns the product of two sizes, if both are known. Fails if no dimension can be as large.
+pub(crate) fn times(a: Option<usize>, b: Option<usize>) -> Result<Option<usize>> {
+    size_of(a.zip(b), "product", usize::checked_mul)
+}
+
+fn size_of(
+    sizes: Option<(usize, usize)>,
+    what: &str,
+    compute: fn(usize, usize) -> Option<usize>,
+) -> Result<Option<usize>> {
+    let Some((a, b)) = sizes else { return Ok(None) };
+    let size = compute(a, b).filter(|&size| i64::try_from(size).is_ok());
+    size.map(Some).ok_or_else(|| {
+        Error::value(format!(
+            "the {what} of the sizes {a} and {b} overflows: no dimension is larger than {}",
+            i64::MAX
+        ))
+    })
+}
+
 /// Returns an axis counted from the end when negative, as an index below `rank`.
 pub(crate) fn axis_index(axis: i64, rank: usize) -> Result<usize> {
     let limit = i64::try_from(rank).unwrap_or(i64::MAX);
@@ -196,6 +234,20 @@ mod tests {
             broadcast_shapes(&PartialShape::unknown(), &PartialShape::scalar()).unwrap(),
             PartialShape::unknown()
         );
+    }
+
+    #[test]
+    fn sizes_beyond_a_dimension_are_refused() {
+        const MOST: usize = i64::MAX as usize;
+        assert_eq!(plus(Some(MOST - 1), Some(1)).unwrap(), Some(MOST));
+        assert_eq!(times(Some(1 << 31), Some(1 << 31)).unwrap(), Some(1 << 62));
+        assert_eq!((plus(None, Some(1)).unwrap(), times(Some(2), None).unwrap()), (None, None));
+        for result in
+            [plus(Some(MOST), Some(1)), times(Some(1 << 62), Some(2)), times(Some(MOST), Some(MOST))]
+        {
+            let error = result.unwrap_err();
+            assert!(error.message().contains("overflows"), "{error}");
+        }
     }
 
     #[test]

@@ -52,7 +52,7 @@ fn evaluate(output: &Output, depth: usize) -> Option<Partial> {
     let found = if depth == 0 || op.error().is_some() { None } else { by_type(op, output, depth - 1) };
     // At least their number may be known.
     found
-        .or_else(|| output.shape().elements().map(|count| vec![None; count]))
+        .or_else(|| Some(vec![None; output.shape().elements().filter(|&count| count <= MAX_ELEMENTS)?]))
         .filter(|v| v.len() <= MAX_ELEMENTS)
 }
 

@@ -106,6 +106,12 @@ impl Maker<'_> {
         if self.constants {
             return self.constant(value);
         }
+        if self.random.below(16) == 0 {
+            // Whatever is fed does not fit most of these shapes: they are for shape functions and gradients.
+            let shape = values::partial_shape(self.random);
+            let unfed = self.graph.op(self.find("Placeholder")?).attr("dtype", dtype).attr("shape", shape);
+            return Some(unfed.finish_output());
+        }
         let placeholder = self.graph.op(self.find("Placeholder")?).attr("dtype", dtype);
         let known = if self.random.below(2) == 0 { PartialShape::unknown() } else { value.shape().into() };
         let placeholder = placeholder.attr("shape", known).finish_output();
@@ -192,6 +198,12 @@ fn from_definition(random: &mut Random) -> Option<Case> {
     let (feeds, first) = (Vec::new(), Vec::new());
     let mut maker = Maker { random, graph: Graph::new(), feeds, first, constants, mood };
     let operation = maker.operation(def, 0)?;
+    if maker.random.below(4) == 0 {
+        let results = (0..operation.num_outputs()).map(|index| operation.output(index));
+        let results: Vec<Output> = results.filter(|result| result.dtype().is_floating()).collect();
+        // Only a panic is wrong here: many operations have no gradient.
+        drop(ops::gradients(&results, &operation.inputs()));
+    }
     Some(Case { graph: maker.graph, feeds: maker.feeds, first: maker.first, last: vec![operation] })
 }
 

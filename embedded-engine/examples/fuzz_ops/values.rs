@@ -136,10 +136,10 @@ pub(crate) fn value(random: &mut Random, mood: &Mood, dtype: DType) -> Option<Te
     }
 }
 
-fn partial_shape(random: &mut Random) -> PartialShape {
+pub(crate) fn partial_shape(random: &mut Random) -> PartialShape {
     match random.below(4) {
         0 => PartialShape::unknown(),
-        1 => PartialShape::from_sizes((0..random.below(3)).map(|_| pick(random, &NUMBERS).max(-1))),
+        1 => PartialShape::from_sizes((0..random.below(6)).map(|_| pick(random, &NUMBERS).max(-1))),
         _ => PartialShape::from_sizes(dims(random).into_iter().map(|dim| dim as i64)),
     }
 }

@@ -21,6 +21,7 @@ use crate::registry::Registry;
 pub(crate) use arrange::{arrange, ravel, unravel};
 pub(crate) use coordinates::{Rows, check_updates, rows, updated};
 pub(crate) use index::outside;
+pub(crate) use join::joined;
 pub(crate) use shape::{reshape, shape_tensor};
 
 pub(crate) fn register(registry: &mut Registry) {

@@ -88,10 +88,11 @@ fn divided(shape: &PartialShape, axis: usize, by: usize) -> Result<Option<usize>
 fn space_to_depth_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (block, input) = (block_size(context)?, context.input_of_rank(0, 4)?);
     let [channels, rows, columns] = places(context);
+    let depth = shapes::times(shapes::times(input.dim(channels), Some(block))?, Some(block))?;
     let shape = input
         .with_dim(rows, divided(&input, rows, block)?)
         .with_dim(columns, divided(&input, columns, block)?)
-        .with_dim(channels, input.dim(channels).map(|size| size * block * block));
+        .with_dim(channels, depth);
     context.set(0, shape);
     Ok(())
 }
@@ -100,8 +101,8 @@ fn depth_to_space_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (block, input) = (block_size(context)?, context.input_of_rank(0, 4)?);
     let [channels, rows, columns] = places(context);
     let shape = input
-        .with_dim(rows, input.dim(rows).map(|size| size * block))
-        .with_dim(columns, input.dim(columns).map(|size| size * block))
+        .with_dim(rows, shapes::times(input.dim(rows), Some(block))?)
+        .with_dim(columns, shapes::times(input.dim(columns), Some(block))?)
         .with_dim(channels, divided(&input, channels, block * block)?);
     context.set(0, shape);
     Ok(())
@@ -112,7 +113,8 @@ type Blocks = Option<(Vec<i64>, Vec<i64>)>;
 
 fn blocks(context: &ShapeContext<'_>) -> Result<(Option<usize>, Blocks)> {
     let (block, borders) = (context.input_of_rank(1, 1)?, context.input_of_rank(2, 2)?);
-    let count = shapes::merge_dims("block_shape and the rows of the borders", block.dim(0), borders.dim(0))?;
+    let count = shapes::merge_ranks("block_shape and the rows of the borders", block.dim(0), borders.dim(0))?;
+    shapes::merge_dims("the columns of the borders and the ends of an axis", borders.dim(1), Some(2))?;
     if let Some(axes) = count {
         shapes::at_least_rank(context, 0, axes + 1)?;
     }
@@ -129,16 +131,22 @@ fn moved(input: &PartialShape, block: &[i64], borders: &[i64], to_batch: bool) -
     let rank = input.rank().unwrap_or(0);
     let cannot =
         || Error::value(format!("blocks {block:?} with borders {borders:?} do not fit shape {input}"));
-    let factor = usize::try_from(block.iter().product::<i64>()).map_err(|_| cannot())?;
-    let batch = if to_batch { input.dim(0).map(|size| size * factor) } else { divided(input, 0, factor)? };
+    let factors = block.iter().map(|&size| usize::try_from(size).ok());
+    let factor = factors.into_iter().try_fold(1usize, |product, size| product.checked_mul(size?));
+    let factor = factor.ok_or_else(cannot)?;
+    let batch =
+        if to_batch { shapes::times(input.dim(0), Some(factor))? } else { divided(input, 0, factor)? };
     let mut shape = PartialShape::from([batch]);
     for (place, &block) in block.iter().enumerate() {
-        let border = borders[2 * place] + borders[2 * place + 1];
-        let size = input.dim(place + 1).map(|size| size as i64);
-        let changed = size.map(|size| match to_batch {
-            true if (size + border) % block != 0 => Err(cannot()),
-            true => usize::try_from((size + border) / block).map_err(|_| cannot()),
-            false => usize::try_from(size * block - border).map_err(|_| cannot()),
+        let border = borders[2 * place].checked_add(borders[2 * place + 1]).ok_or_else(cannot)?;
+        let changed = |size: i64| match to_batch {
+            true => size.checked_add(border).filter(|size| size % block == 0).map(|size| size / block),
+            false => size.checked_mul(block)?.checked_sub(border),
+        };
+        let size = input.dim(place + 1).map(|size| i64::try_from(size).ok());
+        let changed = size.map(|size| {
+            let size = size.and_then(changed).and_then(|size| usize::try_from(size).ok());
+            size.ok_or_else(cannot)
         });
         shape = shape.concat(&PartialShape::from([changed.transpose()?]));
     }
@@ -191,7 +199,7 @@ fn patches_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (sizes, rates) = (list_attr(context, "ksizes", 4)?, list_attr(context, "rates", 4)?);
     let windows = Windows::new(list_attr(context, "strides", 4)?, shapes::str_attr(context, "padding"));
     let windows = windows.dilated(rates);
-    let depth = input.dim(3).map(|channels| channels * sizes[1] * sizes[2]);
+    let depth = shapes::times(shapes::times(input.dim(3), Some(sizes[1]))?, Some(sizes[2]))?;
     let mut shape = input.with_dim(3, depth);
     for axis in [1, 2] {
         shape = shape.with_dim(axis, windows.count(&input, axis, Some(sizes[axis]))?);
@@ -205,7 +213,7 @@ fn volume_patches_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let input = context.input_of_rank(0, 5)?;
     let sizes = list_attr(context, "ksizes", 5)?;
     let windows = Windows::new(list_attr(context, "strides", 5)?, shapes::str_attr(context, "padding"));
-    let depth = input.dim(4).map(|channels| channels * sizes[1..4].iter().product::<usize>());
+    let depth = sizes[1..4].iter().try_fold(input.dim(4), |depth, &size| shapes::times(depth, Some(size)))?;
     let mut shape = input.with_dim(4, depth);
     for axis in [1, 2, 3] {
         shape = shape.with_dim(axis, windows.count(&input, axis, Some(sizes[axis]))?);

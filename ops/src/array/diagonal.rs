@@ -137,7 +137,7 @@ fn matrix_diag_v3_shape(context: &mut ShapeContext<'_>) -> Result<()> {
         )));
     }
     let batch = diagonal.range(0, rank - if band { 2 } else { 1 });
-    let least = |offset: i64| diagonal.dim(rank - 1).map(|length| length as i64 + offset);
+    let least = |offset: i64| diagonal.dim(rank - 1).and_then(|length| (length as i64).checked_add(offset));
     let (least_rows, least_columns) = (least(-high.min(0)), least(low.max(0)));
     let asked = |index: usize| shapes::int(context, index);
     let given = |asked: i64| usize::try_from(asked).ok();

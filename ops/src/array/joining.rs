@@ -83,7 +83,7 @@ fn joined(parts: &[PartialShape], axis: usize) -> Result<PartialShape> {
             ))
         })?;
     }
-    let sum = parts.iter().map(|part| part.dim(axis)).sum();
+    let sum = parts.iter().try_fold(Some(0), |sum, part| shapes::plus(sum, part.dim(axis)))?;
     Ok(shape.with_dim(axis, sum))
 }
 
@@ -139,9 +139,10 @@ fn part_sizes(sizes: &[i64], whole: Option<usize>, count: usize) -> Result<Vec<O
     if sizes.len() != count {
         return Err(Error::value(format!("{} sizes for {count} parts", sizes.len())));
     }
-    let given: i64 = sizes.iter().filter(|&&size| size >= 0).sum();
+    let given = sizes.iter().filter_map(|&size| usize::try_from(size).ok());
+    let given = given.into_iter().try_fold(0, |sum: usize, size| sum.checked_add(size));
+    let given = given.ok_or_else(|| Error::value(format!("the sum of the sizes {sizes:?} overflows")))?;
     let open = sizes.iter().filter(|&&size| size < 0).count();
-    let given = usize::try_from(given).map_err(|_| Error::value("the sizes are too large"))?;
     if open > 1 || whole.is_some_and(|whole| given > whole || (open == 0 && given != whole)) {
         let whole = whole.map_or_else(|| "?".to_owned(), |whole| whole.to_string());
         return Err(Error::value(format!(

@@ -34,7 +34,7 @@ fn paddings(context: &ShapeContext<'_>) -> Result<(Option<usize>, Option<Vec<i64
         return Err(Error::value(format!("paddings must have shape [rank,2], not {paddings}")));
     }
     let rank =
-        shapes::merge_dims("the rank of the input and the rows of paddings", input.rank(), paddings.dim(0))?;
+        shapes::merge_ranks("the rank of the input and the rows of paddings", input.rank(), paddings.dim(0))?;
     let values = shapes::ints(context, 1);
     if let Some(value) = values.iter().flatten().find(|&&value| value < 0) {
         return Err(Error::value(format!("paddings cannot be negative ({value})")));
@@ -50,9 +50,9 @@ fn padded_shape(context: &mut ShapeContext<'_>, change: fn(usize, i64) -> Option
         Some(values) => {
             let dim = |axis: usize| {
                 let Some(size) = input.dim(axis) else { return Ok(None) };
-                let padding = values[2 * axis] + values[2 * axis + 1];
+                let padding = values[2 * axis].checked_add(values[2 * axis + 1]);
                 let error = || Error::value(format!("paddings {values:?} do not fit shape {input}"));
-                change(size, padding).map(Some).ok_or_else(error)
+                padding.and_then(|padding| change(size, padding)).map(Some).ok_or_else(error)
             };
             (0..rank).map(dim).collect::<Result<PartialShape>>()?
         }

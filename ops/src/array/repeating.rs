@@ -43,7 +43,8 @@ op_defs! {
 
 fn tile_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (input, multiples) = (context.input(0), context.input_of_rank(1, 1)?);
-    let rank = shapes::merge_dims("the rank of the input and the multiples", input.rank(), multiples.dim(0))?;
+    let rank =
+        shapes::merge_ranks("the rank of the input and the multiples", input.rank(), multiples.dim(0))?;
     let Some(rank) = rank else { return Ok(()) };
     let multiples = static_value::partial_ints(&context.inputs()[1]).unwrap_or_else(|| vec![None; rank]);
     if let Some(multiple) = multiples.iter().flatten().find(|&&multiple| multiple < 0) {
@@ -52,15 +53,16 @@ fn tile_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let dim = |axis: usize| {
         let multiple =
             multiples.get(axis).copied().flatten().and_then(|multiple| usize::try_from(multiple).ok());
-        input.dim(axis).zip(multiple).and_then(|(size, multiple)| size.checked_mul(multiple))
+        shapes::times(input.dim(axis), multiple)
     };
-    context.set(0, (0..rank).map(dim).collect());
+    context.set(0, (0..rank).map(dim).collect::<Result<PartialShape>>()?);
     Ok(())
 }
 
 fn reverse_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (tensor, dims) = (context.input(0), context.input_of_rank(1, 1)?);
-    let rank = shapes::merge_dims("the rank of the tensor and the size of dims", tensor.rank(), dims.dim(0))?;
+    let rank =
+        shapes::merge_ranks("the rank of the tensor and the size of dims", tensor.rank(), dims.dim(0))?;
     context.set(0, if tensor.rank().is_some() { tensor } else { rank.map_or(tensor, PartialShape::of_rank) });
     Ok(())
 }

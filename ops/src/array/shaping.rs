@@ -157,7 +157,7 @@ fn squeeze_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 
 fn transpose_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (input, perm) = (context.input(0), context.input_of_rank(1, 1)?);
-    let rank = shapes::merge_dims("the rank of x and the size of perm", input.rank(), perm.dim(0))?;
+    let rank = shapes::merge_ranks("the rank of x and the size of perm", input.rank(), perm.dim(0))?;
     let Some(rank) = rank else { return Ok(()) };
     let Some(perm) = shapes::ints(context, 1) else {
         context.set(0, PartialShape::of_rank(rank));

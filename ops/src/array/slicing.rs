@@ -41,8 +41,8 @@ op_defs! {
 fn slice_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let input = context.input(0);
     let (begins, counts) = (context.input_of_rank(1, 1)?, context.input_of_rank(2, 1)?);
-    let rank = shapes::merge_dims("the lengths of begin and size", begins.dim(0), counts.dim(0))?;
-    let rank = shapes::merge_dims("the rank of the input and the length of begin", input.rank(), rank)?;
+    let rank = shapes::merge_ranks("the lengths of begin and size", begins.dim(0), counts.dim(0))?;
+    let rank = shapes::merge_ranks("the rank of the input and the length of begin", input.rank(), rank)?;
     let Some(rank) = rank else { return Ok(()) };
     let begin = static_value::partial_ints(&context.inputs()[1]).unwrap_or_else(|| vec![None; rank]);
     let size = static_value::partial_ints(&context.inputs()[2]).unwrap_or_else(|| vec![None; rank]);
@@ -115,7 +115,7 @@ fn strided_slice_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let mut count = None;
     for index in 1..4 {
         let length = context.input_of_rank(index, 1)?.dim(0);
-        count = shapes::merge_dims("the lengths of begin, end and strides", count, length)?;
+        count = shapes::merge_ranks("the lengths of begin, end and strides", count, length)?;
     }
     let Some(count) = count else { return Ok(()) };
     let masks = Masks::read(|name| shapes::int_attr(context, name).unwrap_or(0));
@@ -189,12 +189,9 @@ impl Slices<'_> {
         else {
             return Ok(Some(None));
         };
-        let steps = if stride > 0 {
-            (end - begin + stride - 1) / stride
-        } else {
-            (begin - end - stride - 1) / -stride
-        };
-        Ok(Some(usize::try_from(steps.max(0)).ok()))
+        let span = if stride > 0 { end - begin } else { begin - end };
+        let steps = span.max(0).unsigned_abs().div_ceil(stride.unsigned_abs());
+        Ok(Some(usize::try_from(steps).ok()))
     }
 
     fn start(&self, index: usize, stride: i64, size: i64) -> Option<i64> {

@@ -164,7 +164,7 @@ impl Heads<'_> {
         let part = self.part(name);
         let (depth, heads) = (known_size(&part, inputs, 0), self.num_heads);
         let kernel = self.options.kernel(&part, &[depth, heads, size], inputs);
-        let flat = [depth as i64, (heads * size) as i64];
+        let flat = [depth as i64, heads.saturating_mul(size) as i64];
         let rows = reshape(part.enter(inputs), [-1, depth as i64]);
         let mut product = matmul(rows, reshape(part.enter(&kernel), flat));
         if self.options.use_bias {
@@ -178,7 +178,7 @@ impl Heads<'_> {
     /// Joins `[batch, heads, places, size]` and projects it to `[batch, places, output size]`.
     fn join(&self, found: &Output, query: &Output, size: usize, output_size: usize) -> Output {
         let part = self.part("attention_output");
-        let (heads, width) = (self.num_heads, (self.num_heads * size) as i64);
+        let (heads, width) = (self.num_heads, self.num_heads.saturating_mul(size) as i64);
         let kernel = self.options.kernel(&part, &[heads, size, output_size], query);
         let rows = reshape(transpose(part.enter(found), [0, 2, 1, 3]), [-1, width]);
         let mut product = matmul(rows, reshape(part.enter(&kernel), [width, output_size as i64]));

@@ -234,7 +234,7 @@ fn transposed_channels<const N: usize>(
 }
 
 /// Convolves each channel of images with `depth_multiplier` kernels of its own, the variable `depthwise_kernel`. The result has
-/// `channels * depth_multiplier` channels. Adds a bias and applies the activation.
+/// `channels.saturating_mul(depth_multiplier)` channels. Adds a bias and applies the activation.
 ///
 /// ```
 /// use ops::layers::{LayerOptions, depthwise_conv2d};
@@ -259,7 +259,7 @@ pub fn depthwise_conv2d(
     let inputs = inputs.as_output();
     let scope = Composite::layer(&inputs.graph(), "depthwise_conv2d");
     let (channels, result) = depthwise(&scope, inputs, kernel_size, depth_multiplier, convolution, options);
-    options.finish(&scope, result, channels * depth_multiplier, convolution.order())
+    options.finish(&scope, result, channels.saturating_mul(depth_multiplier), convolution.order())
 }
 
 /// Convolves each channel of images with `depth_multiplier` kernels of its own, mixes the channels at each place to `filters` others,
@@ -291,7 +291,7 @@ pub fn separable_conv2d(
     let scope = Composite::layer(&inputs.graph(), "separable_conv2d");
     let (channels, depthwise) =
         depthwise(&scope, inputs, kernel_size, depth_multiplier, convolution, options);
-    let shape = [1, 1, channels * depth_multiplier, filters];
+    let shape = [1, 1, channels.saturating_mul(depth_multiplier), filters];
     let pointwise = options.kernel_named(&scope, "pointwise_kernel", &shape, inputs);
     let mix = ConvOptions::default().padding(Padding::Valid).data_format(convolution.order());
     let result = nn::conv2d_with(&depthwise, &pointwise, mix);

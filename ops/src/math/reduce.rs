@@ -163,10 +163,10 @@ impl Reduction {
         broadcast_to(result, shape_of(&self.input))
     }
 
-    /// Returns the number of elements that went into one of the result's, when that is known.
+    /// Returns the number of elements that went into one of the result's, when that is known and a tensor can have as many.
     fn count(&self) -> Option<usize> {
         let axes = self.known_axes.as_ref()?;
-        axes.iter().map(|&axis| self.input.shape().dim(axis)).product()
+        axes.iter().try_fold(1usize, |count, &axis| count.checked_mul(self.input.shape().dim(axis)?))
     }
 }
 

@@ -33,7 +33,7 @@ fn square(context: &ShapeContext<'_>) -> Result<Option<(PartialShape, Option<usi
 /// The eigenvalues are a row above the vectors.
 pub(super) fn stacked_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     if let Some((stack, size)) = square(context)? {
-        context.set(0, stack.concat(&PartialShape::from([size.map(|size| size + 1), size])));
+        context.set(0, stack.concat(&PartialShape::from([shapes::plus(size, Some(1))?, size])));
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use super::window::{Windows, axes, list_attr};
 use crate::arguments::Ints;
 use crate::gradients::broadcasting::shape_of;
 use crate::library::op_defs;
-use crate::shapes::shape_from;
+use crate::shapes::{self, shape_from};
 use session_core::{Error, OpBuilder, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
 
 macro_rules! conv_attrs {
@@ -139,7 +139,7 @@ fn depthwise_shape(context: &mut ShapeContext<'_>) -> Result<()> {
         }
         (a, b) => a.or(b),
     };
-    let outer = inner.zip(filter.dim(3)).and_then(|(inner, multiplier)| inner.checked_mul(multiplier));
+    let outer = shapes::times(inner, filter.dim(3))?;
     let shape = moved(context, &input, &filter, 4)?.with_dim(channels, outer);
     context.set(0, shape);
     Ok(())

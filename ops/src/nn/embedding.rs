@@ -169,7 +169,7 @@ fn by_order<T: Table>(ids: &Output, params: &[T]) -> (Output, Output) {
 
 /// Returns the rows of all parts together.
 fn total_rows<T: Table>(ids: &Output, params: &[T]) -> Output {
-    let known: Option<usize> = params.iter().map(|part| part.table_shape().dim(0)).sum();
+    let known = params.iter().try_fold(0usize, |sum, part| sum.checked_add(part.table_shape().dim(0)?));
     if let Some(rows) = known {
         return scalar_like(ids, rows as f64);
     }

@@ -176,9 +176,14 @@ impl Windows {
             return Ok(Some(size.div_ceil(stride)));
         }
         let Some(window) = window else { return Ok(None) };
-        let window = window.saturating_sub(1) * self.dilations[axis] + 1;
+        // A window whose reach overflows is larger than any axis.
+        let window = window.saturating_sub(1).saturating_mul(self.dilations[axis]).saturating_add(1);
         let padded = match self.padding.as_str() {
-            "EXPLICIT" => size + (self.explicit[2 * axis] + self.explicit[2 * axis + 1]) as usize,
+            "EXPLICIT" => {
+                let borders =
+                    self.explicit[2 * axis..][..2].iter().map(|&border| usize::try_from(border).ok());
+                borders.into_iter().try_fold(Some(size), shapes::plus)?.unwrap_or(size)
+            }
             _ => size,
         };
         // An empty axis has no windows, which is not an error.

@@ -129,7 +129,7 @@ fn joined(context: &mut ShapeContext<'_>) -> Result<()> {
         for (at, dim) in dims.iter_mut().enumerate() {
             let sizes = parts.iter().map(|part| if part.rank().is_some() { part.dim(at) } else { None });
             *dim = match at == axis {
-                true => sizes.sum(),
+                true => sizes.into_iter().try_fold(Some(0), shapes::plus)?,
                 false => sizes.flatten().next(),
             };
         }

@@ -93,7 +93,7 @@ fn space_to_depth(context: &mut KernelContext<'_>, block: usize) -> Result<()> {
         let [n, y, x, dy, dx] = at;
         Some((0, (n * height + y * block + dy) * width + x * block + dx))
     };
-    let dims = Shape::from([batch, rows, columns, depth * block * block]);
+    let dims = Shape::from([batch, rows, columns, depth.saturating_mul(block).saturating_mul(block)]);
     let moved = arrange(context, &[context.input(0)], dims, depth, &place, None)?;
     context.set(0, moved);
     Ok(())
@@ -106,7 +106,12 @@ fn depth_to_space(context: &mut KernelContext<'_>, block: usize) -> Result<()> {
         let text = format!("input depth dimension {depth} should be divisible by {}", block * block);
         return Err(Error::invalid_argument(text));
     }
-    let dims = Shape::from([batch, height * block, width * block, depth / (block * block)]);
+    let dims = Shape::from([
+        batch,
+        height.saturating_mul(block),
+        width.saturating_mul(block),
+        depth / (block * block),
+    ]);
     let place = |i: usize| {
         let mut at = [0; 5];
         unravel(i, &[batch, height, block, width, block], &mut at);
@@ -229,7 +234,7 @@ fn extract_image_patches(context: &mut KernelContext<'_>, window: &Window) -> Re
         let x = (x * stride_w + dx * rate_w).checked_sub(left).filter(|&x| x < width)?;
         Some((0, (n * height + y) * width + x))
     };
-    let dims = Shape::from([batch, out_h, out_w, window_h * window_w * depth]);
+    let dims = Shape::from([batch, out_h, out_w, window_h.saturating_mul(window_w).saturating_mul(depth)]);
     let patches = arrange(context, &[context.input(0)], dims, depth, &place, None)?;
     context.set(0, patches);
     Ok(())

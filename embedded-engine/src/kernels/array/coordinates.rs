@@ -107,14 +107,25 @@ pub(crate) fn rows(indices: &Tensor, target: &Shape) -> Result<Rows> {
         );
         return Err(Error::invalid_argument(text));
     }
+    if target.checked_elements().is_none() {
+        return Err(Error::invalid_argument(format!("no tensor is as large as the shape {target}")));
+    }
     let (dims, row) = target.split_at(depth);
+    let shape = outer.iter().chain(row).copied().collect();
+    let (dims, width) = (dims.to_vec(), row.iter().product());
+    if target.elements() == 0 {
+        return match indices.elements() {
+            0 => Ok(Rows { rows: Vec::new(), dims, width, shape }),
+            _ => Err(no_elements(indices.shape(), target)),
+        };
+    }
     let count: usize = outer.iter().product();
     let values = integers(indices)?;
     let mut rows = memory::reserve(count)?;
     for i in 0..count {
         let coordinates = &values[i * depth..(i + 1) * depth];
         let mut at = Some(0);
-        for (&index, &size) in coordinates.iter().zip(dims) {
+        for (&index, &size) in coordinates.iter().zip(&dims) {
             let index = usize::try_from(index).ok().filter(|&index| index < size);
             at = at.zip(index).map(|(at, index)| at * size + index);
         }
@@ -124,12 +135,22 @@ pub(crate) fn rows(indices: &Tensor, target: &Shape) -> Result<Rows> {
             ))
         })?);
     }
-    let shape = outer.iter().chain(row).copied().collect();
-    Ok(Rows { rows, dims: dims.to_vec(), width: row.iter().product(), shape })
+    Ok(Rows { rows, dims, width, shape })
+}
+
+fn no_elements(indices: &Shape, target: &Shape) -> Error {
+    Error::invalid_argument(format!(
+        "indices of shape {indices} select from the shape {target}, which has no elements"
+    ))
 }
 
 fn gather_nd(context: &mut KernelContext<'_>, params: &Tensor) -> Result<()> {
-    let Rows { rows, width, shape, .. } = rows(context.input(1), params.shape())?;
+    let indices = context.input(1);
+    let Rows { rows, width, shape, .. } = rows(indices, params.shape())?;
+    // Of no elements, none can be selected, not even all of them.
+    if params.elements() == 0 && indices.shape().iter().rev().skip(1).all(|&size| size > 0) {
+        return Err(no_elements(indices.shape(), params.shape()));
+    }
     let picked = arrange(context, &[params], shape, width, &|i| Some((0, rows[i])), None)?;
     context.set(0, picked);
     Ok(())
@@ -229,6 +250,9 @@ pub(crate) fn updated(
     let named = rows(context.input(indices), data.shape())?;
     let updates = context.input(updates);
     check_updates(&named.shape, updates.shape())?;
+    if named.width == 0 || named.rows.is_empty() {
+        return Ok(data.clone());
+    }
     let mut places = memory::collected((0..named.dims.iter().product()).map(|row| (0, row)))?;
     for (i, &row) in named.rows.iter().enumerate() {
         places[row] = (1, i);

@@ -88,8 +88,8 @@ fn concat(spec: &NodeSpec<'_>, dtype: DType, first: usize, axis_input: usize) ->
     for_dtype!(moved dtype, T => Ok(boxed(move |context| run_concat::<T>(context, first, count, axis_input))))
 }
 
-/// Returns the axis and the joined shape.
-fn joined(
+/// Returns the axis in input `axis_input`, and the shape of the `count` tensors from input `first` on when they are joined along it.
+pub(crate) fn joined(
     context: &KernelContext<'_>,
     first: usize,
     count: usize,
@@ -109,7 +109,11 @@ fn joined(
             );
             return Err(Error::invalid_argument(text));
         }
-        dims[at] += other[at];
+        // Tensors without elements may be so long that their sum overflows.
+        let sum = dims[at].checked_add(other[at]);
+        dims[at] = sum.ok_or_else(|| {
+            Error::invalid_argument(format!("the tensors are too long together to be joined along axis {at}"))
+        })?;
     }
     Ok((at, dims.into()))
 }

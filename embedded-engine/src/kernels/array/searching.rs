@@ -12,7 +12,7 @@
 
 use super::arrange::{arrange, ravel, unravel};
 use crate::dispatch::check_real;
-use crate::kernel::{Kernel, KernelContext, NodeSpec};
+use crate::kernel::{Kernel, KernelContext, NodeSpec, Watch};
 use crate::kernels::math::{axis, boxed};
 use crate::registry::Registry;
 use compute::elementwise::{Values, cast_values};
@@ -189,7 +189,7 @@ fn unique(context: &mut KernelContext<'_>, dtype: DType, has_axis: bool, with_co
     };
     let (firsts, indices, counts) = {
         let keys = Keys::new(&rows, outer * inner)?;
-        distinct((0..shape[at]).map(|row| keys.row(row)))
+        distinct((0..shape[at]).map(|row| keys.row(row)), context.watch())?
     };
     let dims: Shape =
         shape.iter().enumerate().map(|(i, &dim)| if i == at { firsts.len() } else { dim }).collect();
@@ -207,9 +207,14 @@ fn unique(context: &mut KernelContext<'_>, dtype: DType, has_axis: bool, with_co
 }
 
 /// Returns the first position of each distinct key, the index of the distinct key for each key, and the counts.
-fn distinct<'k>(keys: impl Iterator<Item = Key<'k>>) -> (Vec<usize>, Vec<usize>, Vec<usize>) {
+fn distinct<'k>(
+    keys: impl ExactSizeIterator<Item = Key<'k>>,
+    mut watch: Watch<'_>,
+) -> Result<(Vec<usize>, Vec<usize>, Vec<usize>)> {
     let mut numbers: FxHashMap<Key<'k>, usize> = FxHashMap::default();
-    let (mut firsts, mut indices, mut counts) = (Vec::new(), Vec::new(), Vec::new());
+    // Rows without elements may be as many as a shape can say.
+    let mut indices = memory::reserve(keys.len())?;
+    let (mut firsts, mut counts) = (Vec::new(), Vec::new());
     for (row, key) in keys.enumerate() {
         let number = *numbers.entry(key).or_insert_with(|| {
             firsts.push(row);
@@ -218,8 +223,9 @@ fn distinct<'k>(keys: impl Iterator<Item = Key<'k>>) -> (Vec<usize>, Vec<usize>,
         });
         indices.push(number);
         counts[number] += 1;
+        watch.tick(1)?;
     }
-    (firsts, indices, counts)
+    Ok((firsts, indices, counts))
 }
 
 /// Delivers the elements of the first vector that are not in the second, and their positions.

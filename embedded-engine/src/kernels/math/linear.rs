@@ -115,6 +115,11 @@ fn square(shape: &Shape) -> Result<(usize, usize)> {
     }
 }
 
+/// Returns the number of matrices of a stack that are work: none if they have no elements, however many they are.
+fn work(stack: usize, n: usize) -> usize {
+    if n == 0 { 0 } else { stack }
+}
+
 /// A matrix as a product of triangles, rows exchanged so that pivots are large.
 struct Lu<T> {
     n: usize,
@@ -268,7 +273,7 @@ fn inverse<T: Number>(context: &mut KernelContext<'_>, adjoint: bool) -> Result<
     let (stack, n) = square(&shape)?;
     context.produce::<T>(0, shape, |context, output| {
         let (matrices, mut watch) = (context.slice::<T>(0)?, context.watch());
-        for i in 0..stack {
+        for i in 0..work(stack, n) {
             let lu = Lu::of(&mut watch, &matrices[i * n * n..][..n * n], n, adjoint)?;
             lu.check()?;
             let one = |row: usize, column: usize| if row == column { T::of(1.0) } else { T::default() };
@@ -294,7 +299,7 @@ fn solve<T: Number>(context: &mut KernelContext<'_>, adjoint: bool) -> Result<()
     context.produce::<T>(0, context.input(1).shape().clone(), |context, output| {
         let (matrices, right) = (context.slice::<T>(0)?, context.slice::<T>(1)?);
         let mut watch = context.watch();
-        for i in 0..stack {
+        for i in 0..work(stack, n) {
             let lu = Lu::of(&mut watch, &matrices[i * n * n..][..n * n], n, adjoint)?;
             lu.check()?;
             let side = &right[i * n * columns..][..n * columns];
@@ -373,7 +378,7 @@ fn cholesky<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
     context.produce::<T>(0, shape, |context, output| {
         output.fill(T::default());
         let (matrices, mut watch) = (context.slice::<T>(0)?, context.watch());
-        for s in 0..stack {
+        for s in 0..work(stack, n) {
             watch.tick(1)?;
             let (matrix, out) = (&matrices[s * n * n..][..n * n], &mut output[s * n * n..][..n * n]);
             for i in 0..n {

@@ -192,7 +192,7 @@ fn each<T: Element + Real + CastTo<f64>>(
 ) -> Result<()> {
     let values = context.slice::<T>(0)?;
     let mut watch = context.watch();
-    for at in 0..count {
+    for at in 0..if size == 0 { 0 } else { count } {
         let matrix = &values[at * size * size..][..size * size];
         let lower = |row: usize, column: usize| CastTo::cast(matrix[row * size + column]);
         let (eigenvalues, vectors) = decompose(&mut watch, lower, size)?;
@@ -253,10 +253,13 @@ fn svd<T: Element + Real + CastTo<f64>>(
     let sized =
         |size: usize| memory::filled(T::default(), if vectors { count.saturating_mul(size) } else { 0 });
     let mut values = memory::filled(T::default(), count.saturating_mul(inner))?;
-    let (mut left, mut right) = (sized(rows * left_width)?, sized(columns * right_width)?);
+    let (mut left, mut right) =
+        (sized(rows.saturating_mul(left_width))?, sized(columns.saturating_mul(right_width))?);
     let matrices = context.slice::<T>(0)?;
     let mut watch = context.watch();
-    for at in 0..count {
+    // Without elements in any result the number of matrices, which may be huge, does not matter.
+    let work = inner > 0 || vectors && full && rows.max(columns) > 0;
+    for at in 0..if work { count } else { 0 } {
         let matrix = &matrices[at * rows * columns..][..rows * columns];
         // Columns must be at least as long as rows.
         let tall = rows >= columns;

@@ -103,7 +103,7 @@ impl Geometry {
     /// Returns the element of the images under an element of the filter, or nothing over the edge.
     fn place(&self, [n, y, x]: [usize; 3], [dy, dx]: [usize; 2]) -> Option<usize> {
         let along = |axis: usize, window: usize, element: usize| {
-            let place = window * self.strides[axis] + element * self.rates[axis];
+            let place = element.checked_mul(self.rates[axis])?.checked_add(window * self.strides[axis])?;
             place.checked_sub(self.before[axis]).filter(|&place| place < self.input[axis])
         };
         let (y, x) = (along(0, y, dy)?, along(1, x, dx)?);
@@ -116,6 +116,9 @@ impl Geometry {
         context: &KernelContext<'_>,
         mut each: impl FnMut(usize, Option<(usize, usize, T)>),
     ) -> Result<()> {
+        if self.result().elements() == 0 {
+            return Ok(());
+        }
         let (image, filter) = (context.slice::<T>(0)?, context.slice::<T>(1)?);
         let [rows, columns] = self.filter;
         let mut watch = context.watch();

@@ -8,7 +8,7 @@ use crate::kernels::math::boxed;
 use crate::registry::Registry;
 use compute::matmul::{self, Product};
 use session_core::{Code, Error, Result};
-use std::ops::{Add, Div};
+use std::ops::{Add, Div, Range};
 use tensor::{Element, Shape, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
@@ -97,10 +97,12 @@ impl Slide {
         };
         for axis in 0..3 {
             let (size, stride) = (grid.volume[axis], self.strides[axis]);
-            let reach = window[axis].saturating_sub(1) * self.dilations[axis] + 1;
+            // A window whose reach overflows is larger than any volume.
+            let reach = window[axis].saturating_sub(1).saturating_mul(self.dilations[axis]).saturating_add(1);
             if self.same {
                 grid.out[axis] = size.div_ceil(stride);
-                grid.pad[axis] = (grid.out[axis].saturating_sub(1) * stride + reach).saturating_sub(size) / 2;
+                let reached = (grid.out[axis].saturating_sub(1) * stride).saturating_add(reach);
+                grid.pad[axis] = reached.saturating_sub(size) / 2;
             } else {
                 let rest = size.checked_sub(reach);
                 let text = || format!("a window of {reach} does not fit a volume of {size}");
@@ -139,8 +141,21 @@ impl Grid {
         self.out.iter().product()
     }
 
+    /// Returns the points of a window, saturated: those of pooling come from attributes.
     fn points(&self) -> usize {
-        self.window.iter().product()
+        self.window.iter().fold(1, |points, &size| points.saturating_mul(size))
+    }
+
+    /// Returns the number of a point within its window.
+    fn point(&self, within: [usize; 3]) -> usize {
+        (within[0] * self.window[1] + within[1]) * self.window[2] + within[2]
+    }
+
+    /// Returns the points along an axis of the window at a place that lie in the volume.
+    fn inside(&self, axis: usize, place: usize) -> Range<usize> {
+        let (start, dilation) = (place * self.slide.strides[axis], self.slide.dilations[axis]);
+        let before = |position: usize| position.saturating_sub(start).div_ceil(dilation);
+        before(self.pad[axis])..before(self.pad[axis] + self.volume[axis]).min(self.window[axis])
     }
 
     /// Returns the elements of one volume.
@@ -148,21 +163,24 @@ impl Grid {
         self.volume.iter().product::<usize>() * self.channels
     }
 
-    /// Visits each point of each window that lies in the volume: place, point, and where its channels begin.
-    fn visit(&self, mut visit: impl FnMut(usize, usize, usize)) {
+    /// Visits each point of each window that lies in the volume: its place, where in the window it is, and where its channels
+    /// begin.
+    fn visit(&self, mut visit: impl FnMut(usize, [usize; 3], usize)) {
+        if self.len() == 0 {
+            return;
+        }
         for place in 0..self.places() {
             let at = unravel(place, self.out);
-            for point in 0..self.points() {
-                let within = unravel(point, self.window);
-                let mut index = Some(0);
-                for axis in 0..3 {
-                    let position =
-                        at[axis] * self.slide.strides[axis] + within[axis] * self.slide.dilations[axis];
-                    let position = position.checked_sub(self.pad[axis]).filter(|&p| p < self.volume[axis]);
-                    index = index.zip(position).map(|(index, p)| index * self.volume[axis] + p);
-                }
-                if let Some(index) = index {
-                    visit(place, point, index * self.channels);
+            let position = |axis: usize, within: usize| {
+                at[axis] * self.slide.strides[axis] + within * self.slide.dilations[axis] - self.pad[axis]
+            };
+            for d in self.inside(0, at[0]) {
+                let plane = position(0, d) * self.volume[1];
+                for h in self.inside(1, at[1]) {
+                    let row = (plane + position(1, h)) * self.volume[2];
+                    for w in self.inside(2, at[2]) {
+                        visit(place, [d, h, w], (row + position(2, w)) * self.channels);
+                    }
                 }
             }
         }
@@ -173,12 +191,17 @@ impl Grid {
         let (points, channels) = (self.points(), self.channels);
         let size = self.places().checked_mul(points).and_then(|size| size.checked_mul(channels));
         let mut rows = memory::filled(T::default(), size.unwrap_or(usize::MAX))?;
-        self.visit(|place, point, start| {
-            let row = (place * points + point) * channels;
+        self.visit(|place, within, start| {
+            let row = (place * points + self.point(within)) * channels;
             rows[row..row + channels].copy_from_slice(&volume[start..start + channels]);
         });
         Ok(rows)
     }
+}
+
+/// Returns the volumes that are work: none without elements in what is computed or read, however many they are.
+fn work<T>(batch: usize, elements: &[T]) -> Range<usize> {
+    if elements.is_empty() { 0..0 } else { 0..batch }
 }
 
 fn unravel(index: usize, dims: [usize; 3]) -> [usize; 3] {
@@ -207,7 +230,7 @@ fn forward<T: Element + matmul::Element>(context: &mut KernelContext<'_>, slide:
     let (inputs, scratch) = context.split();
     let (volumes, filter) = (inputs.slice::<T>(0)?, inputs.slice::<T>(1)?);
     let results = output.as_mut_slice::<T>().expect("new memory has one owner");
-    for batch in 0..grid.batch {
+    for batch in work(grid.batch, results) {
         let rows = grid.rows(&volumes[batch * grid.len()..][..grid.len()])?;
         let size = product.m * product.n;
         matmul::matmul(pool, scratch, &product, &rows, filter, &mut results[batch * size..][..size])
@@ -250,14 +273,16 @@ fn to_input<T: Element + matmul::Element + Add<Output = T>>(
     let results = output.as_mut_slice::<T>().expect("new memory has one owner");
     results.fill(T::default());
     let size = product.m.checked_mul(product.n);
-    let mut rows = memory::filled(T::default(), size.unwrap_or(usize::MAX))?;
-    for batch in 0..grid.batch {
+    let batches = work(grid.batch, results);
+    let size = if batches.is_empty() { 0 } else { size.unwrap_or(usize::MAX) };
+    let mut rows = memory::filled(T::default(), size)?;
+    for batch in batches {
         let size = product.m * out;
         matmul::matmul(pool, scratch, &product, &gradient[batch * size..][..size], filter, &mut rows)
             .map_err(no_room)?;
         let volume = &mut results[batch * grid.len()..][..grid.len()];
-        grid.visit(|place, point, start| {
-            let row = place * width + point * channels;
+        grid.visit(|place, within, start| {
+            let row = place * width + grid.point(within) * channels;
             let pairs = volume[start..start + channels].iter_mut().zip(&rows[row..row + channels]);
             pairs.for_each(|(to, &from)| *to = *to + from);
         });
@@ -275,15 +300,15 @@ fn to_filter<T: Element + matmul::Element + Add<Output = T>>(
     let (window, out) = filter(&filter_shape, channels)?;
     let grid = slide.over(&shape, window)?;
     check_gradient(&grid, out, context.input(2).shape())?;
-    let product = Product { transpose_a: true, ..Product::new(grid.points() * channels, grid.places(), out) };
     let mut output = context.allocate::<T>(Shape::from(filter_shape.as_slice()))?;
+    let product = Product { transpose_a: true, ..Product::new(grid.points() * channels, grid.places(), out) };
     let pool = context.pool();
     let (inputs, scratch) = context.split();
     let (volumes, gradient) = (inputs.slice::<T>(0)?, inputs.slice::<T>(2)?);
     let results = output.as_mut_slice::<T>().expect("new memory has one owner");
     results.fill(T::default());
     let mut one = memory::filled(T::default(), results.len())?;
-    for batch in 0..grid.batch {
+    for batch in if results.is_empty() { 0..0 } else { work(grid.batch, volumes) } {
         let rows = grid.rows(&volumes[batch * grid.len()..][..grid.len()])?;
         let size = product.k * out;
         matmul::matmul(pool, scratch, &product, &rows, &gradient[batch * size..][..size], &mut one)
@@ -346,8 +371,12 @@ fn pooled<T: Pooled>(context: &mut KernelContext<'_>, slide: &Slide, max: bool) 
     let ([d, h, w], channels, size) = (grid.out, grid.channels, grid.places() * grid.channels);
     context.produce::<T>(0, [grid.batch, d, h, w, channels], |context, output| {
         output.fill(if max { T::LOWEST } else { T::default() });
+        let batches = work(grid.batch, output);
+        if batches.is_empty() {
+            return Ok(());
+        }
         let (volumes, counts) = (context.slice::<T>(0)?, counts(&grid)?);
-        for batch in 0..grid.batch {
+        for batch in batches {
             let volume = &volumes[batch * grid.len()..][..grid.len()];
             let out = &mut output[batch * size..][..size];
             grid.visit(|place, _, start| {
@@ -403,7 +432,7 @@ fn max_gradient<T: Pooled>(context: &mut KernelContext<'_>, slide: &Slide) -> Re
     context.produce::<T>(0, shape, |context, output| {
         output.fill(T::default());
         let (volumes, gradient) = (context.slice::<T>(0)?, context.slice::<T>(2)?);
-        for batch in 0..grid.batch {
+        for batch in work(grid.batch, output) {
             let best = largest(&grid, &volumes[batch * grid.len()..][..grid.len()])?;
             let out = &mut output[batch * grid.len()..][..grid.len()];
             for (best, &gradient) in best.into_iter().zip(&gradient[batch * size..][..size]) {
@@ -427,7 +456,7 @@ fn max_second_gradient<T: Pooled>(context: &mut KernelContext<'_>, slide: &Slide
     let ([d, h, w], size) = (grid.out, grid.places() * grid.channels);
     context.produce::<T>(0, [grid.batch, d, h, w, grid.channels], |context, output| {
         let (volumes, gradient) = (context.slice::<T>(0)?, context.slice::<T>(2)?);
-        for batch in 0..grid.batch {
+        for batch in work(grid.batch, output) {
             let part = batch * grid.len()..(batch + 1) * grid.len();
             let best = largest(&grid, &volumes[part.clone()])?;
             let gradient = &gradient[part];
@@ -445,8 +474,12 @@ fn average_gradient<T: Pooled>(context: &mut KernelContext<'_>, slide: &Slide) -
     let (channels, size) = (grid.channels, grid.places() * grid.channels);
     context.produce::<T>(0, Shape::from(shape.as_slice()), |context, output| {
         output.fill(T::default());
+        let batches = work(grid.batch, output);
+        if batches.is_empty() {
+            return Ok(());
+        }
         let (gradient, counts) = (context.slice::<T>(1)?, counts(&grid)?);
-        for batch in 0..grid.batch {
+        for batch in batches {
             let gradient = &gradient[batch * size..][..size];
             let out = &mut output[batch * grid.len()..][..grid.len()];
             grid.visit(|place, _, start| {
@@ -463,10 +496,10 @@ fn average_gradient<T: Pooled>(context: &mut KernelContext<'_>, slide: &Slide) -
 fn patches<T: Element>(context: &mut KernelContext<'_>, slide: &Slide) -> Result<()> {
     let grid = slide.over(context.input(0).shape(), slide.size)?;
     let [d, h, w] = grid.out;
-    let shape = Shape::from([grid.batch, d, h, w, grid.points() * grid.channels]);
+    let shape = Shape::from([grid.batch, d, h, w, grid.points().saturating_mul(grid.channels)]);
     context.produce::<T>(0, shape, |context, output| {
         let volumes = context.slice::<T>(0)?;
-        let row = grid.places() * grid.points() * grid.channels;
+        let row = output.len().checked_div(grid.batch).unwrap_or(0);
         if row > 0 && grid.len() > 0 {
             let mut watch = context.watch();
             for (volume, out) in volumes.chunks_exact(grid.len()).zip(output.chunks_exact_mut(row)) {

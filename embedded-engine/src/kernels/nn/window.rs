@@ -93,7 +93,8 @@ impl Window {
     /// Returns the output size and the padding before, along one axis.
     pub(crate) fn along(&self, axis: usize, input: usize, window: usize) -> Result<(usize, usize)> {
         let (stride, dilation) = (self.strides[axis], self.dilations[axis]);
-        let reach = if window == 0 { 0 } else { (window - 1) * dilation + 1 };
+        // A window whose reach overflows is larger than any input.
+        let reach = if window == 0 { 0 } else { (window - 1).saturating_mul(dilation).saturating_add(1) };
         let sized = |padded: usize| match padded.checked_sub(reach) {
             Some(rest) => Ok(rest / stride + 1),
             None => {
@@ -103,10 +104,20 @@ impl Window {
         match &self.padding {
             Padding::Valid if input + 1 == reach => Ok((0, 0)),
             Padding::Valid => Ok((sized(input)?, 0)),
-            Padding::Explicit(pads) => Ok((sized(input + pads[axis][0] + pads[axis][1])?, pads[axis][0])),
+            Padding::Explicit(pads) => {
+                let padded =
+                    input.checked_add(pads[axis][0]).and_then(|size| size.checked_add(pads[axis][1]));
+                let padded = padded.ok_or_else(|| {
+                    Error::invalid_argument(format!(
+                        "paddings {:?} are too large for an input of {input}",
+                        pads[axis]
+                    ))
+                })?;
+                Ok((sized(padded)?, pads[axis][0]))
+            }
             Padding::Same => {
                 let output = input.div_ceil(stride);
-                let needed = (output.saturating_sub(1) * stride + reach).saturating_sub(input);
+                let needed = (output.saturating_sub(1) * stride).saturating_add(reach).saturating_sub(input);
                 Ok((output, needed / 2))
             }
         }

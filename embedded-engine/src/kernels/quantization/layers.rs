@@ -7,7 +7,8 @@
 use super::ranges::{Integers, Range};
 use crate::dispatch::unsupported;
 use crate::kernel::{Kernel, KernelContext, NodeSpec, no_room};
-use crate::kernels::math::{axis, boxed};
+use crate::kernels::array::joined;
+use crate::kernels::math::boxed;
 use crate::kernels::nn::Window;
 use crate::registry::Registry;
 use compute::conv;
@@ -189,19 +190,10 @@ fn concat(context: &mut KernelContext<'_>, kind: Integers) -> Result<()> {
     let least = ranges.iter().map(|range| range.least).fold(0.0, f32::min);
     let most = ranges.iter().map(|range| range.most).fold(f32::MIN, f32::max);
     let range = Range { least, most };
-    let first = context.input(1).shape().clone();
-    let axis = axis(context.int(0)?, first.rank())?;
-    let (mut total, mut parts) = (0, Vec::with_capacity(count));
+    let (axis, joined) = joined(context, 1, count, 0)?;
+    let mut parts = Vec::with_capacity(count);
     for (part, &given) in ranges.iter().enumerate() {
         let shape = context.input(1 + part).shape();
-        let fits =
-            shape.rank() == first.rank() && (0..first.rank()).all(|at| at == axis || shape[at] == first[at]);
-        if !fits {
-            return Err(Error::invalid_argument(format!(
-                "tensors of shapes {first} and {shape} are not joined along axis {axis}"
-            )));
-        }
-        total += shape[axis];
         let values = kind.read(context.input(1 + part))?;
         let moved = |value: i64| {
             if given == range { value } else { kind.quantized(range, kind.number(given, value)) }
@@ -209,13 +201,11 @@ fn concat(context: &mut KernelContext<'_>, kind: Integers) -> Result<()> {
         let row: usize = shape[axis..].iter().product();
         parts.push((row, values.into_iter().map(moved).collect::<Vec<i64>>()));
     }
-    let mut dims = first.to_vec();
-    dims[axis] = total;
-    let outer: usize = first[..axis].iter().product();
-    let joined = (0..outer).flat_map(|at| {
+    let outer: usize = if joined.elements() == 0 { 0 } else { joined[..axis].iter().product() };
+    let values = (0..outer).flat_map(|at| {
         parts.iter().flat_map(move |(row, values)| values[at * row..][..*row].iter().copied())
     });
-    let output: Tensor = kind.write(Shape::new(&dims), joined)?;
+    let output: Tensor = kind.write(joined, values)?;
     context.set(0, output);
     range.deliver(context);
     Ok(())
