@@ -351,7 +351,7 @@ fn check_synchronized(order: &[Around], batches: usize) {
     let optimizer = SyncReplicasOptimizer::new(wrapped(order), batches).total_num_replicas(1);
     let train = optimizer.minimize(&math::mul(&w, &x), Some(&step));
     let replica = optimizer.synchronization();
-    // So many tokens that the last batch of each step waits for the tokens of the next.
+    // The last batch of each step waits for the tokens of the next step, since there is one token fewer than batches.
     let tokens = replica.init_tokens_op(Some(batches - 1)).unwrap();
     let (start, sync) = (replica.chief_init_op().unwrap(), replica.sync_op().unwrap());
     let local = local_variables_initializer(&graph);

@@ -28,7 +28,7 @@ pub(crate) struct Exports {
     /// The number of exports that are kept; `None` for all.
     pub(crate) keep: Option<usize>,
     write: WriteModel,
-    /// What the journal of the folder says, once it was read.
+    /// The contents of the folder's journal, once it was read.
     known: Option<Journal>,
 }
 

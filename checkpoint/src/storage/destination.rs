@@ -87,7 +87,7 @@ pub fn check_future_folder(
     check_folder(storage, directory, writes)
 }
 
-/// Returns the error for a link that leads nowhere, in the place of a folder.
+/// Returns the error for a link that leads nowhere, where a folder is needed.
 fn dangling(path: &Path) -> Error {
     Error::Obstructed {
         path: path.to_path_buf(),

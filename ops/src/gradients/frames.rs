@@ -82,7 +82,7 @@ fn frame_of(enter: &Operation) -> Option<&str> {
 
 // ---- loops -----------------------------------------------------------------------------------------------
 
-/// Returns an input of a part of a loop. What stands in the place of the part in an unusual graph may lack it.
+/// Returns an input of a part of a loop. In an unusual graph, another operation with fewer inputs may stand there.
 fn input_of(part: &Operation, index: usize) -> Result<Output> {
     match part.num_inputs() {
         count if index < count => Ok(part.input(index)),
