@@ -78,6 +78,7 @@ impl Product {
         Product { accumulate: true, ..self }
     }
 
+    /// Panics if the length of a slice contradicts the product.
     fn check<T>(&self, a: &[T], b: &[T], c: &[T]) {
         assert_eq!(a.len(), self.m * self.k, "elements of a in {self:?}");
         assert_eq!(b.len(), self.k * self.n, "elements of b in {self:?}");
@@ -102,6 +103,7 @@ pub struct Epilogue<'a, T> {
 }
 
 impl<T> Epilogue<'_, T> {
+    /// Panics if the bias does not have one number for each column.
     pub(crate) fn check(&self, columns: usize) {
         if let Some(bias) = self.bias {
             assert_eq!(bias.len(), columns, "elements of the bias");
@@ -133,10 +135,15 @@ mod sealed {
     pub trait Element: Sized {
         /// The type of the sums.
         type Sum: Copy;
+        /// Returns the sum of no products.
         fn zero() -> Self::Sum;
+        /// Converts an element to the type of the sum.
         fn widen(self) -> Self::Sum;
+        /// Rounds a sum to the type of the elements.
         fn narrow(sum: Self::Sum) -> Self;
+        /// Adds a product to a sum.
         fn fma(a: Self::Sum, b: Self::Sum, sum: Self::Sum) -> Self::Sum;
+        /// Adds two sums.
         fn add(a: Self::Sum, b: Self::Sum) -> Self::Sum;
         /// The best product there is for the type.
         fn multiply(
@@ -149,7 +156,9 @@ mod sealed {
         ) -> Result<(), OutOfMemory>;
     }
 
+    /// A type with tuned kernels: `f32` or `f64`.
     pub trait Real: Element<Sum = Self> {
+        /// Returns the kernels for an instruction set.
         #[allow(private_interfaces)] // the trait is sealed by this module's privacy
         fn kernels(isa: Isa) -> &'static Kernels<Self>;
     }
@@ -167,6 +176,7 @@ mod sealed {
     }
 }
 
+/// Implements an element type.
 macro_rules! element {
     ($type:ty, $sum:ty, $zero:expr, |$w:ident| $widen:expr, |$s:ident| $narrow:expr, |$a:ident, $b:ident, $c:ident| $fma:expr, |$x:ident, $y:ident| $add:expr, $multiply:expr) => {
         impl sealed::Element for $type {

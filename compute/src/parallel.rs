@@ -30,6 +30,7 @@ use workers::Workers;
 /// ```
 #[derive(Clone)]
 pub struct Pool {
+    /// The number of threads, the caller's included.
     threads: usize,
     /// The helpers of the calling thread. Absent in a pool of one thread.
     workers: Option<Arc<Workers>>,

@@ -36,6 +36,7 @@ impl Isa {
         })
     }
 
+    /// Returns the widest instruction set of this CPU.
     #[cfg(target_arch = "x86_64")]
     fn detect() -> Isa {
         let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
@@ -51,6 +52,7 @@ impl Isa {
         }
     }
 
+    /// Returns the baseline, on other processors than x86-64.
     #[cfg(not(target_arch = "x86_64"))]
     fn detect() -> Isa {
         Isa::Baseline

@@ -130,7 +130,9 @@ fn place<W>(part: &Part<'_, W>, classes: usize) -> std::ops::Range<usize> {
 
 /// Stores probabilities.
 struct Softmax<'a, T> {
+    /// The number of elements of a row.
     classes: usize,
+    /// The result.
     output: &'a mut [T],
 }
 
@@ -146,8 +148,11 @@ impl<T: Float> Emit<T> for Softmax<'_, T> {
 
 /// Stores logarithms of probabilities, computed from the logits so that none underflows.
 struct LogSoftmax<'a, T> {
+    /// The number of elements of a row.
     classes: usize,
+    /// The input.
     logits: &'a [T],
+    /// The result.
     output: &'a mut [T],
 }
 
@@ -210,10 +215,15 @@ fn cross_entropy_of<T: Float>(
 
 /// Computes loss and gradient for labels that are distributions.
 struct DenseLoss<'a, T: Float> {
+    /// The number of elements of a row.
     classes: usize,
+    /// The input.
     logits: &'a [T],
+    /// The probabilities of the classes.
     labels: &'a [T],
+    /// The loss of each row.
     loss: &'a mut [T],
+    /// The gradient with respect to the logits.
     backprop: &'a mut [T],
     /// The loss of the row so far, where rows come in parts.
     total: T::Wide,
@@ -310,10 +320,15 @@ fn sparse_cross_entropy_of<T: Float>(
 
 /// Computes loss and gradient for labels that are classes.
 struct SparseLoss<'a, T> {
+    /// The number of elements of a row.
     classes: usize,
+    /// The input.
     logits: &'a [T],
+    /// The true class of each row.
     labels: &'a [i64],
+    /// The loss of each row.
     loss: &'a mut [T],
+    /// The gradient with respect to the logits.
     backprop: &'a mut [T],
 }
 

@@ -6,6 +6,29 @@
 //! destination is cut into rectangles of equal taps ([`Span`] by [`Span`]), and each is covered by tiles
 //! along the images, the rows or the columns, whichever fills the vectors best. Padding is never read and
 //! costs no multiplication.
+//!
+//! # Stages
+//!
+//! 1. `Taps::new` finds, for each destination coordinate along an axis, the taps whose source exists. Neighboring
+//!    coordinates with the same taps form a span.
+//! 2. The filter is packed into panels, once for all images.
+//! 3. `run` distributes groups of images and bands of rows over the threads.
+//! 4. `rectangle` covers the pixels of a span of rows and a span of columns by tiles.
+//!
+//! # Why no image of columns
+//!
+//! The usual way copies all patches into a matrix (`im2col`) and multiplies it by the filter. The copy is as many
+//! times larger than the image as the filter has cells, and writing and reading it takes longer than a small product.
+//! Here a tile gets the addresses of its rows as a base and a stride, and the taps as two lists of offsets, so the
+//! source is read in place.
+//!
+//! # Two lists instead of one
+//!
+//! The taps of a pixel are all pairs of a row tap and a column tap. [`Offset`] lists the rows and [`Run`] the
+//! columns; the kernel iterates over both. A span has as many entries as the
+//! filter has rows and columns together, which are fewer than its cells. Neighboring column taps whose pixels lie next
+//! to each other are joined into one run, so for a stride of 1 the whole filter row is one run of
+//! `filter_w * channels` steps.
 #![allow(unsafe_code)] // hands pointers into checked slices to the kernels
 
 use super::ConvShape;
@@ -60,7 +83,9 @@ struct Taps<'a> {
     order: &'a [usize],
 }
 
-/// See [`super::forward`].
+/// Computes [`super::forward`] with given kernels.
+///
+/// An output element is one sum over the taps in the order of the filter, so its bits depend on the kernels alone.
 #[allow(clippy::too_many_arguments)] // those of the public function and the set to test
 pub(super) fn forward<T: Real>(
     kernels: &Kernels<T>,
@@ -110,7 +135,11 @@ pub(super) fn forward<T: Real>(
     Ok(())
 }
 
-/// See [`super::input_gradient`].
+/// Computes [`super::input_gradient`] with given kernels.
+///
+/// This is a convolution of the output gradient with the filter, whose input and output channels are exchanged. With
+/// strides, the taps of a pixel depend on its coordinate modulo the stride; the spans take care of this, so no zeros
+/// are inserted between the pixels of the gradient.
 pub(super) fn input_gradient<T: Real>(
     kernels: &Kernels<T>,
     pool: &Pool,
@@ -149,6 +178,10 @@ pub(super) fn input_gradient<T: Real>(
 }
 
 /// Packs the filter with input and output channels exchanged and the taps of a row in `order`.
+///
+/// Going back, the source of a later tap lies further left. In `order`, the taps of one residue of the stride follow
+/// each other from the last to the first, so that neighbors in the source are neighbors in the panels and can be
+/// joined into runs.
 fn pack_transposed<T: Real>(
     kernels: &Kernels<T>,
     shape: &ConvShape,
@@ -215,18 +248,23 @@ impl<'a> Taps<'a> {
     }
 }
 
-/// One way in which destination pixels follow each other.
+/// A direction along which destination pixels follow each other: through the images, the rows or the columns.
 #[derive(Clone, Copy)]
 struct Steps {
+    /// The number of pixels.
     count: usize,
     /// Elements from one to the next.
     source: usize,
+    /// Elements from one pixel to the next in the destination.
     destination: usize,
 }
 
 impl Steps {
-    /// Returns the multiplier utilization of tiles along these steps: rows per tile, of those that are enough to
-    /// keep them busy.
+    /// Returns the multiplier utilization of tiles along these steps.
+    ///
+    /// This is the number of rows of a tile, up to the number that keeps the multipliers busy. A little more than
+    /// half of the largest tile is enough for that, so a direction that allows larger tiles is not preferred to one
+    /// that is closer in memory.
     fn fullness(&self, most: usize) -> usize {
         (self.count / self.count.div_ceil(most)).min(most.div_ceil(2) + 1)
     }
@@ -234,6 +272,10 @@ impl Steps {
 
 impl<T: Real> Direct<'_, T> {
     /// Computes all images.
+    ///
+    /// An item is a group of at most `max_rows` images and a band of rows. Bands become lower until there are at
+    /// least eight items per thread, so that a thread that is slower than the others does not delay them much. The
+    /// result does not depend on the division, because each tile is computed as a whole.
     fn run(&self, pool: &Pool, batch: usize) {
         let most = self.kernels.max_rows();
         let groups = batch.div_ceil(most);
@@ -268,7 +310,11 @@ impl<T: Real> Direct<'_, T> {
         unreachable!("the index is below the number of bands")
     }
 
-    /// The pixels of some rows and columns in `images` images from `image` on.
+    /// Computes the pixels of some rows and columns in `images` images, starting with `image`.
+    ///
+    /// Tiles lie along the direction with the best utilization; of equals, along the columns, whose pixels are
+    /// closest in memory. The other two directions are loops around the tile. The filter's panel is the outermost
+    /// loop: it stays in the cache for all pixels of the rectangle.
     fn rectangle(&self, image: usize, images: usize, rows: &Span, columns: &Span) {
         let ways = [
             Steps { count: images, source: self.source_image, destination: self.destination_image },
@@ -318,7 +364,10 @@ impl<T: Real> Direct<'_, T> {
         }
     }
 
-    /// One tile, whose first pixel is at `source` and `destination`.
+    /// Computes one tile, whose first pixel is at `source` and `destination`.
+    ///
+    /// Further pixels follow at the steps of `rows`. `outer` and `inner` list the taps that the pixels of the tile
+    /// have in common. Without any taps the sums are zero, and the epilogue still applies.
     fn tile(
         &self,
         source: usize,

@@ -7,6 +7,27 @@
 //!
 //! The reduction over the images is cut into groups that depend on the shape alone, each with a partial
 //! sum of its own, added up in order: the bits do not depend on the number of threads.
+//!
+//! # The product
+//!
+//! The gradient of one filter cell is `input^T * output_gradient`, with the pixels of all images as the depth of the
+//! product. An element of the result is a sum over `batch * out_h * out_w` products, while the result itself is
+//! small. A tile of the result is therefore visited many times, once for each chunk of pixels, and stays in registers
+//! in between only within a chunk.
+//!
+//! | | rows of a tile | operand `a` | operand `b` |
+//! |---|---|---|---|
+//! | many channels (`row_of_cells`) | channels of one cell | the input, in place | the output gradient |
+//! | few channels (`all_cells`) | cells and channels | a padded copy of some rows | the output gradient |
+//!
+//! The output gradient is read in place if its pixels consist of whole vectors, and is otherwise copied into panels
+//! (`right`).
+//!
+//! # Work items
+//!
+//! With many channels an item is a group of images and a row of the filter; with few channels it is a group alone.
+//! Items of different groups write different partial sums, and items of one group different rows, so no two threads
+//! write the same element.
 #![allow(unsafe_code)] // hands pointers into checked slices to the kernels
 
 use super::ConvShape;
@@ -19,13 +40,15 @@ use crate::{OutOfMemory, Pool, Scratch};
 /// The number of input channels below which the rows of a tile are taken from all cells.
 const FEW_CHANNELS: usize = 6;
 
-/// Output pixels that a group of images has at least, so that adding up the groups' sums is little work.
+/// The minimum number of output pixels of a group, so that adding up the groups' sums is little work.
 const GROUP_PIXELS: usize = 1024;
 
-/// Groups at most; enough to share out among threads.
+/// The maximum number of groups, which is enough for the threads of most machines. It must not depend on the number
+/// of threads, because the groups determine the order of the additions.
 const GROUPS: usize = 8;
 
-/// Bytes that the groups' partial sums may take.
+/// The maximum number of bytes of the groups' partial sums. A large filter has fewer groups, but also more rows that
+/// threads can share.
 const PARTIAL_BYTES: usize = 8 << 20;
 
 /// Bytes of input and output gradient that are gone through for one tile after the other: half a small
@@ -56,7 +79,7 @@ struct Gradient<'a, T: 'static> {
     partial: SharedSlice<'a, T>,
 }
 
-/// Memory of one worker.
+/// The memory of one worker. It is part of the caller's scratch memory, and is filled anew for each chunk.
 struct Copies<'a, T> {
     /// Some rows of the input with their padding.
     padded: &'a mut [T],
@@ -64,24 +87,36 @@ struct Copies<'a, T> {
     panels: &'a mut [T],
 }
 
-/// The output gradient as the right operand: where its first pixel of all would be, elements from one
-/// pixel to the next and from one panel to the next.
+/// The output gradient as the right operand of the product.
+///
+/// Pixels are numbered through all images, and `start` is where pixel 0 would be, even if the panels hold only the
+/// pixels of one chunk. The offsets in the tables are then the same for every chunk.
 struct Right<T> {
+    /// The place at which pixel 0 of all images would be.
     start: *const T,
+    /// Elements from one pixel to the next.
     stride: usize,
+    /// Elements from one panel to the next.
     panel: usize,
 }
 
 /// The left operand and the part of the result that its rows belong to.
 struct Left<'a, T> {
+    /// The way in which the kernel finds its rows.
     rows: Rows,
+    /// The first element of the first row.
     start: *const T,
+    /// Elements from one pixel to the next.
     stride: usize,
+    /// For listed rows, the offset of each row in the padded copy.
     list: *const usize,
+    /// The output rows to sum over, with their places in both operands.
     outer: &'a [Offset],
+    /// The pixels of an output row to sum over.
     run: Run,
     /// Elements before the rows of the result.
     to: usize,
+    /// The number of rows of the tile.
     count: usize,
 }
 

@@ -36,6 +36,7 @@ pub fn bias_add_relu<T: Real>(pool: &Pool, data: &mut [T], bias: &[T]) {
     bias_rows(pool, data, bias, add_relu_rows);
 }
 
+/// Calls `work` for blocks of whole rows, on several threads.
 fn bias_rows<T: Real>(pool: &Pool, data: &mut [T], bias: &[T], work: fn(&mut [T], &[T])) {
     if data.is_empty() {
         return;
@@ -48,6 +49,7 @@ fn bias_rows<T: Real>(pool: &Pool, data: &mut [T], bias: &[T], work: fn(&mut [T]
 }
 
 dispatch! {
+    /// Adds the bias to each row.
     fn add_rows<T: Real>(data: &mut [T], bias: &[T]) {
         for row in data.chunks_exact_mut(bias.len()) {
             for (x, &b) in row.iter_mut().zip(bias) {
@@ -58,6 +60,7 @@ dispatch! {
 }
 
 dispatch! {
+    /// Adds the bias to each row, and replaces negative sums by 0.
     fn add_relu_rows<T: Real>(data: &mut [T], bias: &[T]) {
         let zero = T::of(0.0);
         for row in data.chunks_exact_mut(bias.len()) {

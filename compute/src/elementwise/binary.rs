@@ -98,6 +98,7 @@ macro_rules! binary_ops {
             use super::*;
 
             $(
+                /// The operation as a type, so that each has a loop of its own.
                 #[derive(Clone, Copy, Default)]
                 pub(super) struct $op;
 
@@ -112,6 +113,7 @@ macro_rules! binary_ops {
                 }
             )*
 
+            /// Returns the kernel of an operation; `None` for one that this kind of number does not have.
             pub(super) fn find<T: $bound, M: MakeBinaryFn<T>>(op: BinaryOp) -> Option<M::Kernel> {
                 Some(match op {
                     $(BinaryOp::$op => M::make::<$op>(),)*
@@ -265,22 +267,27 @@ binary_ops! {
     };
 }
 
+/// Checks that no divisor is 0.
 fn nonzero<T: Integer>(divisors: &[T]) -> Result<(), ArithmeticError> {
     if divisors.contains(&T::ZERO) { Err(ArithmeticError::DivisionByZero) } else { Ok(()) }
 }
 
+/// Checks that no exponent is negative.
 fn nonnegative<T: Integer>(exponents: &[T]) -> Result<(), ArithmeticError> {
     if exponents.iter().any(|&y| y < T::ZERO) { Err(ArithmeticError::NegativeExponent) } else { Ok(()) }
 }
 
+/// Returns the kernel of an operation for `f32` or `f64`.
 pub(super) fn real<T: Real>(op: BinaryOp) -> Option<BinaryKernel<T>> {
     real_ops::find::<T, Direct>(op)
 }
 
+/// Returns the kernel of an operation for 16-bit floats, which computes in `f32`.
 pub(super) fn narrow<H: Narrow>(op: BinaryOp) -> Option<BinaryKernel<H>> {
     real_ops::find::<f32, ThroughF32<H>>(op)
 }
 
+/// Returns the kernel of an operation for integers.
 pub(super) fn integer<T: Integer>(op: BinaryOp) -> Option<BinaryKernel<T>> {
     let kernel = integer_ops::find::<T, Direct>(op)?;
     Some(match op {
@@ -292,10 +299,12 @@ pub(super) fn integer<T: Integer>(op: BinaryOp) -> Option<BinaryKernel<T>> {
     })
 }
 
+/// Returns the kernel of an operation for bools.
 pub(super) fn truth<T: Truth>(op: BinaryOp) -> Option<BinaryKernel<T>> {
     truth_ops::find::<T, Direct>(op)
 }
 
+/// Returns the kernel of an operation for complex numbers.
 pub(super) fn complex<T: ComplexNumber>(op: BinaryOp) -> Option<BinaryKernel<T>> {
     complex_ops::find::<T, Direct>(op)
 }

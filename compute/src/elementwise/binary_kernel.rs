@@ -102,6 +102,7 @@ type RunRange<T, R> = fn(&BinaryKernel<T, R>, &Broadcast<2>, [&[T]; 2], Range<us
 /// The context of a kernel's loop, besides the elements.
 #[derive(Clone, Copy)]
 struct Context {
+    /// The parameter of operations that have one, such as a slope.
     alpha: f32,
     /// For types of 16 bits, the loop of the wide type.
     wide: Wide,
@@ -129,9 +130,11 @@ enum Wide {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct BinaryKernel<T, R = T> {
+    /// The loops of the kernel.
     run: Run<T, R>,
     /// [`run_range`], as it is compiled where the kernel is made: in this crate.
     range: RunRange<T, R>,
+    /// Properties of the call that the loops need.
     context: Context,
     /// About how long one element takes.
     picoseconds: usize,
@@ -183,6 +186,7 @@ fn zip_rows_body<T: Element, R: Element, O: BinaryFn<T, R>>(
 }
 
 dispatch! {
+    /// The loop over rows, as it is compiled for each instruction set.
     fn zip_rows_vector<T: Element, R: Element, O: BinaryFn<T, R>>(
         _op: O, alpha: f32, a: Rows<'_, T>, b: Rows<'_, T>, cols: usize, output: &mut [R],
     ) {
@@ -207,6 +211,7 @@ fn zip_rows<T: Element, R: Element, O: BinaryFn<T, R>>(
     }
 }
 
+/// The loop over one line of neighbors from each operand.
 #[inline(always)]
 fn zip_lines_body<T: Element, R: Element, O: BinaryFn<T, R>>(alpha: f32, a: &[T], b: &[T], output: &mut [R]) {
     for (out, (&x, &y)) in output.iter_mut().zip(a.iter().zip(b)) {
@@ -215,6 +220,7 @@ fn zip_lines_body<T: Element, R: Element, O: BinaryFn<T, R>>(alpha: f32, a: &[T]
 }
 
 dispatch_avx2! {
+    /// The loop over one line of neighbors with AVX2.
     fn zip_lines_avx2<T: Element, R: Element, O: BinaryFn<T, R>>(
         _op: O, alpha: f32, a: &[T], b: &[T], output: &mut [R],
     ) {
@@ -371,6 +377,7 @@ impl<T: Element, R: Element> BinaryKernel<T, R> {
         Ok(())
     }
 
+    /// Checks the right operands of divisions and powers, before any element is written.
     fn check_right(&self, plan: &Broadcast<2>, b: &[T]) -> Result<(), ArithmeticError> {
         match self.check {
             Some(check) if !plan.is_empty() => check(b),
@@ -400,6 +407,7 @@ impl<T: Element, R: Element> BinaryKernel<T, R> {
     }
 }
 
+/// Computes a range of rows of the output.
 fn run_range<T: Element, R: Element>(
     kernel: &BinaryKernel<T, R>,
     plan: &Broadcast<2>,
@@ -525,7 +533,9 @@ impl<T: Element> BinaryKernel<T> {
 
 /// Turns functions on `T` into kernels of one sort.
 pub(crate) trait MakeBinaryFn<T, R = T> {
+    /// The type of the kernel.
     type Kernel;
+    /// Makes the kernel of an operation.
     fn make<O: BinaryFn<T, R>>() -> Self::Kernel;
 }
 

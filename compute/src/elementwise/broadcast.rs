@@ -20,14 +20,19 @@ pub const MAX_RANK: usize = 8;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broadcast<const N: usize> {
+    /// The sizes of the output.
     shape: [usize; MAX_RANK],
+    /// The number of its dimensions.
     shape_rank: usize,
     /// Dimensions after merging, outermost first; at least two, so that every kernel sees rows.
     dims: [usize; MAX_RANK],
+    /// The number of dimensions after merging.
     rank: usize,
     /// Elements between neighbors along each merged dimension; 0 where the operand is repeated.
     strides: [[usize; MAX_RANK]; N],
+    /// The number of elements of the output.
     len: usize,
+    /// The number of elements of each operand.
     operand_lens: [usize; N],
 }
 
@@ -195,6 +200,7 @@ impl<const N: usize> Broadcast<N> {
         (self.strides[k][last] == 0) == (stride == 0)
     }
 
+    /// Adds a dimension inside of those so far.
     fn push(&mut self, size: usize, strides: [usize; N]) {
         self.dims[self.rank] = size;
         for k in 0..N {
@@ -257,6 +263,7 @@ fn check_size(shape: &[usize]) -> Result<(), BroadcastError> {
     product.map(|_| ()).ok_or(BroadcastError::TooLarge)
 }
 
+/// Returns the shape to which all operands broadcast.
 fn output_shape<const N: usize>(
     shapes: &[&[usize]; N],
 ) -> Result<([usize; MAX_RANK], usize), BroadcastError> {

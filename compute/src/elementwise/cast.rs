@@ -87,6 +87,7 @@ pub fn cast_values(pool: &Pool, input: Values<'_>, output: ValuesMut<'_>) {
 }
 
 dispatch_avx2! {
+    /// Converts a slice, as it is compiled for each instruction set.
     fn cast_vector<S: CastTo<D>, D: Element>(input: &[S], output: &mut [D]) {
         for (out, &x) in output.iter_mut().zip(input) {
             *out = x.cast();
@@ -94,6 +95,7 @@ dispatch_avx2! {
     }
 }
 
+/// Converts a slice on one thread.
 fn cast_all<S: CastTo<D>, D: Element>(input: &[S], output: &mut [D]) {
     if const { !matches!(S::LOOPS, Loops::Baseline) && !matches!(D::LOOPS, Loops::Baseline) } {
         cast_vector(input, output);
@@ -160,6 +162,7 @@ macro_rules! convert {
     };
 }
 
+/// Implements the conversions from one type to several.
 macro_rules! casts_from {
     ($s_kind:ident $s:ty => $($d_kind:ident $d:ty),*) => {$(
         impl CastTo<$d> for $s {
@@ -177,6 +180,7 @@ macro_rules! casts_from {
     )*};
 }
 
+/// Implements the conversions between all numeric types.
 macro_rules! casts {
     ($($s_kind:ident $s:ty;)*) => {$(
         casts_from!($s_kind $s =>
@@ -215,6 +219,7 @@ macro_rules! cast_parts {
             }
         }
 
+        /// Converts to the dtype of the output.
         fn cast_from<S>(input: &[S], output: ValuesMut<'_>)
         where
             S: CastTo<f32> + CastTo<f64> + CastTo<f16> + CastTo<bf16>,

@@ -27,8 +27,10 @@ named_ops! {
     }
 }
 
+/// Makes a type of each comparison.
 macro_rules! comparisons {
     ($($op:ident<$bound:path> $sign:tt;)*) => {$(
+        /// The comparison as a type, so that each has a loop of its own.
         #[derive(Clone, Copy, Default)]
         struct $op;
 
@@ -52,6 +54,7 @@ comparisons! {
     GreaterEqual<PartialOrd> >=;
 }
 
+/// Returns the kernel of a comparison of numbers that are ordered.
 fn ordered<T: Element + PartialOrd, M: MakeBinaryFn<T, bool>>(op: CompareOp) -> Option<M::Kernel> {
     Some(match op {
         CompareOp::Equal => M::make::<Equal>(),
@@ -63,6 +66,7 @@ fn ordered<T: Element + PartialOrd, M: MakeBinaryFn<T, bool>>(op: CompareOp) -> 
     })
 }
 
+/// Returns the kernel of a comparison for types that only have equality.
 fn unordered<T: Element>(op: CompareOp) -> Option<BinaryKernel<T, bool>> {
     match op {
         CompareOp::Equal => Some(BinaryKernel::new::<Equal>()),
@@ -71,22 +75,27 @@ fn unordered<T: Element>(op: CompareOp) -> Option<BinaryKernel<T, bool>> {
     }
 }
 
+/// Returns the kernel of a comparison of `f32` or `f64`.
 pub(super) fn real<T: Real>(op: CompareOp) -> Option<BinaryKernel<T, bool>> {
     ordered::<T, Direct>(op)
 }
 
+/// Returns the kernel of a comparison of integers.
 pub(super) fn integer<T: Integer>(op: CompareOp) -> Option<BinaryKernel<T, bool>> {
     ordered::<T, Direct>(op)
 }
 
+/// Returns the kernel of a comparison of 16-bit floats.
 pub(super) fn narrow<H: Narrow>(op: CompareOp) -> Option<BinaryKernel<H, bool>> {
     ordered::<f32, ThroughF32<H>>(op)
 }
 
+/// Returns the kernel of a comparison of bools.
 pub(super) fn truth<T: Truth>(op: CompareOp) -> Option<BinaryKernel<T, bool>> {
     unordered(op)
 }
 
+/// Returns the kernel of a comparison of complex numbers: equality only.
 pub(super) fn complex<T: ComplexNumber>(op: CompareOp) -> Option<BinaryKernel<T, bool>> {
     unordered(op)
 }
@@ -109,8 +118,10 @@ pub(super) mod test {
         }
     }
 
+    /// Makes a type of each test.
     macro_rules! tests {
         ($($op:ident |$x:ident| $body:expr;)*) => {$(
+            /// The test as a type, so that each has a loop of its own.
             #[derive(Clone, Copy, Default)]
             struct $op;
 
@@ -131,6 +142,7 @@ pub(super) mod test {
         IsFinite |x| x.abs() < T::of(f64::INFINITY);
     }
 
+    /// Returns the kernel of a test.
     fn find<T: Real, M: MakeUnaryFn<T, bool>>(op: TestOp) -> Option<M::Kernel> {
         Some(match op {
             TestOp::IsNan => M::make::<IsNan>(),
@@ -139,22 +151,27 @@ pub(super) mod test {
         })
     }
 
+    /// Returns the kernel of a test of `f32` or `f64`.
     pub(in super::super) fn real<T: Real>(op: TestOp) -> Option<UnaryKernel<T, bool>> {
         find::<T, Direct>(op)
     }
 
+    /// Returns the kernel of a test of 16-bit floats.
     pub(in super::super) fn narrow<H: Narrow>(op: TestOp) -> Option<UnaryKernel<H, bool>> {
         find::<f32, ThroughF32<H>>(op)
     }
 
+    /// Returns `None`: integers are always finite.
     pub(in super::super) fn integer<T: Integer>(_op: TestOp) -> Option<UnaryKernel<T, bool>> {
         None
     }
 
+    /// Returns `None`: bools are always finite.
     pub(in super::super) fn truth<T: Truth>(_op: TestOp) -> Option<UnaryKernel<T, bool>> {
         None
     }
 
+    /// Returns `None`: TensorFlow has no such tests of complex numbers.
     pub(in super::super) fn complex<T: ComplexNumber>(_op: TestOp) -> Option<UnaryKernel<T, bool>> {
         None
     }

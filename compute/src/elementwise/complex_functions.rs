@@ -14,10 +14,13 @@ macro_rules! functions {
             /// A little less than the number at which hyperbolic functions overflow.
             const HALF_OVERFLOW: $part = $part::MAX_EXP as $part * 0.69;
 
+            /// Returns true if a part is infinite, even if the other is NaN, as C defines it.
             pub(in super::super) fn is_infinite(z: Complex<$part>) -> bool {
                 z.re.is_infinite() || z.im.is_infinite()
             }
 
+            /// The exponential function. For an infinite real part, the imaginary part only determines the signs, or
+            /// makes the result NaN.
             pub(in super::super) fn exp(z: Complex<$part>) -> Complex<$part> {
                 if z.im == 0.0 {
                     return Complex::new(z.re.exp(), z.im);
@@ -39,6 +42,7 @@ macro_rules! functions {
                 Complex::new(cos * x.exp(), sin * x.exp())
             }
 
+            /// `exp(z) - 1`, without cancellation near 0.
             pub(in super::super) fn expm1(z: Complex<$part>) -> Complex<$part> {
                 if z.im == 0.0 {
                     return Complex::new(z.re.exp_m1(), z.im);
@@ -55,6 +59,8 @@ macro_rules! functions {
                 Complex::new(re, whole.im)
             }
 
+            /// The principal natural logarithm. The logarithm of 0 is minus infinity, with the argument of the signed
+            /// zero.
             pub(in super::super) fn ln(z: Complex<$part>) -> Complex<$part> {
                 Complex::new(ln_norm(z.re, z.im), z.im.atan2(z.re))
             }
@@ -68,6 +74,7 @@ macro_rules! functions {
                 norm.ln()
             }
 
+            /// The hyperbolic sine.
             pub(in super::super) fn sinh(z: Complex<$part>) -> Complex<$part> {
                 let (x, y) = (z.re, z.im);
                 if y == 0.0 {
@@ -88,6 +95,7 @@ macro_rules! functions {
                 }
             }
 
+            /// The hyperbolic cosine.
             pub(in super::super) fn cosh(z: Complex<$part>) -> Complex<$part> {
                 let (x, y) = (z.re, z.im);
                 if y == 0.0 {
@@ -108,6 +116,7 @@ macro_rules! functions {
                 }
             }
 
+            /// The hyperbolic tangent, which is ±1 for an infinite real part.
             pub(in super::super) fn tanh(z: Complex<$part>) -> Complex<$part> {
                 let (x, y) = (z.re, z.im);
                 if x.is_nan() {
@@ -135,18 +144,22 @@ macro_rules! functions {
                 Complex::new(value.im, -value.re)
             }
 
+            /// The sine: the hyperbolic sine of the number rotated by a right angle.
             pub(in super::super) fn sin(z: Complex<$part>) -> Complex<$part> {
                 turned(sinh, z)
             }
 
+            /// The cosine: the hyperbolic cosine of the number rotated by a right angle.
             pub(in super::super) fn cos(z: Complex<$part>) -> Complex<$part> {
                 cosh(Complex::new(-z.im, z.re))
             }
 
+            /// The tangent: the hyperbolic tangent of the number rotated by a right angle.
             pub(in super::super) fn tan(z: Complex<$part>) -> Complex<$part> {
                 turned(tanh, z)
             }
 
+            /// `ln(1 + z)`, without cancellation near 0.
             pub(in super::super) fn log1p(z: Complex<$part>) -> Complex<$part> {
                 let im = z.im.atan2(1.0 + z.re);
                 if z.re.abs() < 0.5 && z.im.abs() < 0.5 {
@@ -173,6 +186,7 @@ macro_rules! functions {
                 }
             }
 
+            /// The square root with a real part that is not negative.
             pub(in super::super) fn sqrt(z: Complex<$part>) -> Complex<$part> {
                 if z.re.is_finite() && z.im.is_finite() {
                     root(z)
@@ -188,6 +202,7 @@ macro_rules! functions {
                 }
             }
 
+            /// One divided by the square root.
             pub(in super::super) fn rsqrt(z: Complex<$part>) -> Complex<$part> {
                 if is_infinite(z) {
                     Complex::new(0.0, 0.0)
@@ -199,6 +214,7 @@ macro_rules! functions {
                 }
             }
 
+            /// The logistic function `1 / (1 + exp(-z))`.
             pub(in super::super) fn sigmoid(z: Complex<$part>) -> Complex<$part> {
                 let denominator = Complex::new(1.0, 0.0) + exp(-z);
                 if is_infinite(denominator) {

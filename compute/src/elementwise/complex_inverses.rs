@@ -7,6 +7,7 @@ use std::f64::consts::{FRAC_PI_2, LN_2};
 /// A number whose square is added to 1 without a trace.
 const FAR: f64 = 4.0 / f64::EPSILON;
 
+/// The principal inverse cosine.
 pub(super) fn acos(z: Complex<f64>) -> Complex<f64> {
     let (x, y) = (z.re, z.im);
     if !x.is_finite() || !y.is_finite() {
@@ -17,15 +18,18 @@ pub(super) fn acos(z: Complex<f64>) -> Complex<f64> {
     Complex::new(2.0 * a.re.atan2(b.re), area(b.re * a.im - b.im * a.re))
 }
 
+/// The principal inverse sine.
 pub(super) fn asin(z: Complex<f64>) -> Complex<f64> {
     turned(asinh, z)
 }
 
+/// The principal inverse hyperbolic cosine.
 pub(super) fn acosh(z: Complex<f64>) -> Complex<f64> {
     let angle = acos(z);
     Complex::new(angle.im.abs(), angle.re.copysign(z.im))
 }
 
+/// The principal inverse hyperbolic sine.
 pub(super) fn asinh(z: Complex<f64>) -> Complex<f64> {
     let (x, y) = (z.re, z.im);
     if !x.is_finite() || !y.is_finite() {
@@ -36,6 +40,7 @@ pub(super) fn asinh(z: Complex<f64>) -> Complex<f64> {
     Complex::new(area(a.re * b.im - a.im * b.re), y.atan2(a.re * b.re - a.im * b.im))
 }
 
+/// The principal inverse hyperbolic tangent.
 pub(super) fn atanh(z: Complex<f64>) -> Complex<f64> {
     let (x, y) = (z.re.abs(), z.im);
     if x.is_nan() || y.is_nan() || x > FAR || y.abs() > FAR {
@@ -47,6 +52,7 @@ pub(super) fn atanh(z: Complex<f64>) -> Complex<f64> {
     Complex::new(re.copysign(z.re), (2.0 * y).atan2((1.0 - x) * (1.0 + x) - y * y) * 0.5)
 }
 
+/// The principal inverse tangent: the inverse hyperbolic tangent of the number rotated by a right angle.
 pub(super) fn atan(z: Complex<f64>) -> Complex<f64> {
     turned(atanh, z)
 }

@@ -19,9 +19,11 @@ named_ops! {
     }
 }
 
+/// Makes a type of each part.
 macro_rules! parts {
     ($($op:ident [$cost:expr] |$x:ident| $body:expr;)*) => {
         $(
+            /// The part as a type, so that each has a loop of its own.
             #[derive(Clone, Copy, Default)]
             struct $op;
 
@@ -58,6 +60,7 @@ parts! {
     Angle [CALL] |x| x.im.atan2(x.re);
 }
 
+/// The combination of two parts as a type.
 #[derive(Clone, Copy, Default)]
 struct Make;
 

@@ -17,6 +17,7 @@ mod sealed {
     /// Keeps [`super::Element`] to the types listed here. Its functions are those of the kernels, compiled once for
     /// each type in this crate.
     pub trait Sealed: Sized {
+        /// Applies a kernel to each element, in place.
         fn map_in_place(kernel: &UnaryKernel<Self>, pool: &Pool, data: &mut [Self]);
 
         /// `side` is the operand in `data`.
@@ -84,7 +85,9 @@ pub trait Element: Copy + Default + PartialEq + Debug + Send + Sync + 'static + 
 pub(crate) trait Integer:
     Element + Ord + Not<Output = Self> + BitAnd<Output = Self> + BitOr<Output = Self> + BitXor<Output = Self>
 {
+    /// The number 0.
     const ZERO: Self;
+    /// The number 1.
     const ONE: Self;
     /// Six, the limit of `Relu6`.
     const SIX: Self;
@@ -203,7 +206,9 @@ pub(crate) trait ComplexNumber:
     + Div<Output = Self>
     + Neg<Output = Self>
 {
+    /// The number 0.
     const ZERO: Self;
+    /// The number 1.
     const ONE: Self;
     /// The quotient, also of divisors whose square overflows.
     fn divide(self, y: Self) -> Self;
@@ -215,6 +220,7 @@ pub(crate) trait ComplexNumber:
     fn rsqrt(self) -> Self;
     /// Returns `1 / (1 + e^-z)`.
     fn sigmoid(self) -> Self;
+    /// The exponential function.
     fn exp(self) -> Self;
     /// Returns `e^z - 1`, without cancellation near 0.
     fn expm1(self) -> Self;
@@ -222,8 +228,11 @@ pub(crate) trait ComplexNumber:
     fn ln(self) -> Self;
     /// Returns the logarithm of `1 + z`, without cancellation near 0.
     fn log1p(self) -> Self;
+    /// The sine.
     fn sin(self) -> Self;
+    /// The cosine.
     fn cos(self) -> Self;
+    /// The tangent.
     fn tan(self) -> Self;
     /// Returns the principal value of the inverse sine, with TensorFlow's branch cuts.
     fn asin(self) -> Self;
@@ -231,8 +240,11 @@ pub(crate) trait ComplexNumber:
     fn acos(self) -> Self;
     /// Returns the principal value of the inverse tangent.
     fn atan(self) -> Self;
+    /// The hyperbolic sine.
     fn sinh(self) -> Self;
+    /// The hyperbolic cosine.
     fn cosh(self) -> Self;
+    /// The hyperbolic tangent.
     fn tanh(self) -> Self;
     /// Returns the principal value of the inverse hyperbolic sine.
     fn asinh(self) -> Self;

@@ -28,6 +28,7 @@ pub trait Narrow: Element {
 }
 
 dispatch! {
+    /// Widens a slice, as it is compiled for each instruction set.
     fn widen_all<H: Narrow>(input: &[H], output: &mut [f32]) {
         for (out, &x) in output.iter_mut().zip(input) {
             *out = x.widen();
@@ -36,6 +37,7 @@ dispatch! {
 }
 
 dispatch! {
+    /// Narrows a slice, as it is compiled for each instruction set.
     fn narrow_all<H: Narrow>(input: &[f32], output: &mut [H]) {
         for (out, &x) in output.iter_mut().zip(input) {
             *out = H::narrow(x);

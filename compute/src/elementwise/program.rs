@@ -240,10 +240,11 @@ struct Block<'a> {
     program: &'a Program,
     /// The inputs.
     inputs: &'a [&'a [f32]],
-    /// The first element, its column and its row.
+    /// The first element of the block in the output.
     at: usize,
     /// The first column of the block.
     column: usize,
+    /// The row of the block.
     row: usize,
     /// The length of the block's rows.
     cols: usize,

@@ -136,6 +136,7 @@ pub(crate) const CALL: usize = 8_000;
 
 /// The scale of [`UnaryOp::Selu`], and the same times its alpha.
 pub(crate) const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
+/// The product of both constants of SELU, which is the derivative at minus 0.
 pub(crate) const SELU_SCALE_ALPHA: f64 = 1.758_099_340_847_376_8;
 
 /// Makes, from formulas, a module with one type for each operation, and in it the function `find`
@@ -148,6 +149,7 @@ macro_rules! unary_ops {
             use super::*;
 
             $(
+                /// The operation as a type, so that each has a loop of its own.
                 #[derive(Clone, Copy, Default)]
                 pub(super) struct $op;
 
@@ -162,6 +164,7 @@ macro_rules! unary_ops {
                 }
             )*
 
+            /// Returns the kernel of an operation; `None` for one that this kind of number does not have.
             pub(super) fn find<T: $bound, M: MakeUnaryFn<T>>(op: UnaryOp) -> Option<M::Kernel> {
                 Some(match op {
                     $(UnaryOp::$op => M::make::<$op>(),)*
@@ -285,22 +288,27 @@ unary_ops! {
     Conj [CHEAP] |x| x.conj();
 }
 
+/// Returns the kernel of an operation for `f32` or `f64`.
 pub(super) fn real<T: Real>(op: UnaryOp) -> Option<UnaryKernel<T>> {
     real_ops::find::<T, Direct>(op)
 }
 
+/// Returns the kernel of an operation for 16-bit floats, which computes in `f32`.
 pub(super) fn narrow<H: Narrow>(op: UnaryOp) -> Option<UnaryKernel<H>> {
     real_ops::find::<f32, ThroughF32<H>>(op)
 }
 
+/// Returns the kernel of an operation for integers.
 pub(super) fn integer<T: Integer>(op: UnaryOp) -> Option<UnaryKernel<T>> {
     integer_ops::find::<T, Direct>(op)
 }
 
+/// Returns the kernel of an operation for bools.
 pub(super) fn truth<T: Truth>(op: UnaryOp) -> Option<UnaryKernel<T>> {
     truth_ops::find::<T, Direct>(op)
 }
 
+/// Returns the kernel of an operation for complex numbers.
 pub(super) fn complex<T: ComplexNumber>(op: UnaryOp) -> Option<UnaryKernel<T>> {
     complex_ops::find::<T, Direct>(op)
 }

@@ -65,6 +65,7 @@ type RunAll<T, R> = fn(&UnaryKernel<T, R>, &Pool, &[T], &mut [R]);
 /// The context of a kernel's loop, besides the elements.
 #[derive(Clone, Copy)]
 struct Context {
+    /// The parameter of operations that have one, such as a slope.
     alpha: f32,
     /// For the types of 16 bits, the loop of the wide type.
     wide: Wide,
@@ -103,12 +104,14 @@ fn map_body<T: Element, R: Element, O: UnaryFn<T, R>>(alpha: f32, input: &[T], o
 }
 
 dispatch! {
+    /// The loop over a slice, as it is compiled for each instruction set.
     fn map_vector<T: Element, R: Element, O: UnaryFn<T, R>>(_op: O, alpha: f32, input: &[T], output: &mut [R]) {
         map_body::<T, R, O>(alpha, input, output);
     }
 }
 
 dispatch_avx2! {
+    /// The loop over a slice with AVX2.
     fn map_avx2<T: Element, R: Element, O: UnaryFn<T, R>>(_op: O, alpha: f32, input: &[T], output: &mut [R]) {
         map_body::<T, R, O>(alpha, input, output);
     }
@@ -204,6 +207,7 @@ impl<T: Element, R: Element> UnaryKernel<T, R> {
     }
 }
 
+/// Applies the kernel to all elements, on several threads.
 fn run_all<T: Element, R: Element>(kernel: &UnaryKernel<T, R>, pool: &Pool, input: &[T], output: &mut [R]) {
     split_output(pool, output, 64, units_per_part(kernel.picoseconds), |range, output| {
         (kernel.run)(kernel.context, &input[range], output);
@@ -216,6 +220,7 @@ impl<T: Element> UnaryKernel<T> {
         T::map_in_place(self, pool, data);
     }
 
+    /// Applies the kernel to all elements, in place.
     pub(crate) fn map_in_place(&self, pool: &Pool, data: &mut [T]) {
         split_output(pool, data, 64, units_per_part(self.picoseconds), |_, data| {
             // A copy in the nearest cache costs next to nothing and saves a second compiled loop for
@@ -235,7 +240,9 @@ pub(super) const NARROW_COST: usize = 500;
 
 /// Turns functions on `T` into kernels of one sort.
 pub(crate) trait MakeUnaryFn<T, R = T> {
+    /// The type of the kernel.
     type Kernel;
+    /// Makes the kernel of an operation.
     fn make<O: UnaryFn<T, R>>() -> Self::Kernel;
 }
 

@@ -3,6 +3,7 @@
 use half::{bf16, f16};
 use num_complex::Complex;
 
+/// Makes the enums of slices of all dtypes.
 macro_rules! values {
     ($($variant:ident: $type:ty,)*) => {
         /// Elements of any type: what a function takes that picks its loop itself, so that callers need not be compiled

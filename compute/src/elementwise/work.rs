@@ -63,6 +63,7 @@ pub(crate) fn split_outputs<T: Send, const N: usize>(
 struct Outputs<'a, T, const N: usize>([(SharedSlice<'a, T>, usize); N]);
 
 impl<'a, T: Send, const N: usize> Outputs<'a, T, N> {
+    /// Checks that each output has the number of elements that the units need.
     #[inline(never)]
     fn new(units: usize, outputs: [(&'a mut [T], usize); N]) -> Self {
         Outputs(outputs.map(|(slice, width)| {

@@ -44,6 +44,7 @@ const EXP: [f64; 8] = [
     0.000_197_751_569_847_713_64,
 ];
 
+/// Evaluates a polynomial by Horner's method, with the constant term first.
 #[inline(always)]
 fn polynomial<const N: usize>(coefficients: &[f64; N], x: f64) -> f64 {
     let mut sum = coefficients[N - 1];

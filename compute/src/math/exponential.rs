@@ -2,9 +2,11 @@
 
 /// 1.5 * 2^23: adding and subtracting it rounds to the nearest integer, ties to even.
 const ROUND: f32 = 12_582_912.0;
+/// The binary logarithm of e.
 const LOG2_E: f32 = std::f32::consts::LOG2_E;
 /// ln 2 in two parts; the first has few bits, so that its multiples by an exponent are exact.
 const LN2_HIGH: f32 = 0.693_359_4;
+/// The part of ln 2 that its first bits leave.
 const LN2_LOW: f32 = -2.121_944_4e-4;
 
 /// 2^n for n from -126 to 127.

@@ -19,6 +19,7 @@ pub trait Float: Element {
     fn store(wide: Self::Wide) -> Self;
 }
 
+/// Implements the floating types.
 macro_rules! floats {
     ($($type:ty),* => $wide:ty, $rounds:literal, |$x:ident| $load:expr, |$y:ident| $store:expr) => {$(
         impl Float for $type {

@@ -10,6 +10,7 @@ fn acosh_f32(x: f32) -> f32 {
     if x < 1.0 { f32::NAN } else { libm::acoshf(x) }
 }
 
+/// The inverse hyperbolic cosine, computed in double precision.
 fn acosh_f64(x: f64) -> f64 {
     if x < 1.0 { f64::NAN } else { libm::acosh(x) }
 }
@@ -100,6 +101,7 @@ pub trait Real:
     fn lgamma(self) -> Self;
 }
 
+/// Implements functions by those of the standard library.
 macro_rules! platform_functions {
     ($($name:ident),*) => {$(
         #[inline(always)]
@@ -109,6 +111,7 @@ macro_rules! platform_functions {
     )*};
 }
 
+/// Implements functions by other ones, whose paths are given.
 macro_rules! library_functions {
     ($($name:ident => $function:path),* $(,)?) => {$(
         #[inline(always)]

@@ -4,6 +4,32 @@
 //! packed (see `kernel`). A group of columns of `b` is packed into panels that stay in the second-level cache, and
 //! all rows of `a` in a part pass over it. The sum is cut into stretches of fixed length, so the result does not
 //! depend on the number of threads.
+//!
+//! # Loops
+//!
+//! ```text
+//! for each group of columns and part of the rows     in parallel   (Cut)
+//!   for each stretch of the sum                      `block`
+//!     pack the group's columns of b into panels      `pack`        second-level cache
+//!     for each row of tiles                          `block`       rows of a: first-level cache
+//!       for each panel                               `row_of_tiles`
+//!         the microkernel                            `kernel`      registers
+//! ```
+//!
+//! A stretch adds to the result of the one before, so a tile of `c` is read and written once per stretch. The bias
+//! and the activation are applied with the last one.
+//!
+//! # Determinism
+//!
+//! Each element of `c` is a sum over `k` in the order of `k`, with partial sums at the ends of stretches. The
+//! stretches depend on `k` and on whether `b` is transposed, and on nothing else: neither the number of threads nor
+//! the cut into groups and parts changes a bit.
+//!
+//! # Why `a` is not packed
+//!
+//! A microkernel loads one element of each of its few rows per step, and broadcasts it. Rows of `a` are contiguous in
+//! the direction of the sum, so most of these loads hit the cache lines of the step before. Packing would copy `a`
+//! once per group of columns.
 #![allow(unsafe_code)] // hands pointers into checked slices to the kernels
 
 use super::kernel::{Kernels, Offset, Rows, Run, Tile};
@@ -75,13 +101,15 @@ impl Cut {
     }
 }
 
-/// The operands of a product, as its items share them.
+/// The operands of a product, as its items share them. Lengths were compared with the product before.
 struct Operands<'a, T: 'static> {
     /// The sizes and the orders of the operands.
     product: &'a Product,
     /// The microkernels for this CPU.
     kernels: &'a Kernels<T>,
+    /// The left operand.
     a: &'a [T],
+    /// The right operand.
     b: &'a [T],
     /// The bias and activation to apply to finished sums.
     epilogue: Epilogue<'a, T>,
@@ -91,7 +119,10 @@ struct Operands<'a, T: 'static> {
     in_panels: bool,
 }
 
-/// A product of any kind; `m` and `n` must not be 0.
+/// Multiplies matrices of any sizes and orders; `m` and `n` must not be 0.
+///
+/// Each worker packs into its own part of the scratch memory. The memory is requested before any element is computed,
+/// so an error leaves `c` unchanged.
 #[allow(clippy::too_many_arguments)] // those of the public function and the set to test
 pub(super) fn multiply<T: Real>(
     kernels: &Kernels<T>,
@@ -125,7 +156,10 @@ pub(super) fn multiply<T: Real>(
 /// A range of rows, columns, or steps of the sum.
 type Range = std::ops::Range<usize>;
 
-/// One block of `c`, over the whole depth.
+/// Computes one block of `c`, over the whole depth.
+///
+/// Stretches have nearly equal lengths, rather than a short last one, whose tiles would cost as much to load and
+/// store as the others.
 fn block<T: Real>(operands: &Operands<'_, T>, rows: Range, columns: Range, packed: &mut [T]) {
     let k = operands.product.k;
     let steps = k.div_ceil(depth(operands.product)).max(1);
@@ -163,7 +197,9 @@ fn pack<T: Real>(operands: &Operands<'_, T>, depth: &Range, columns: &Range, pac
     unsafe { pack(&panels) }
 }
 
-/// The tiles of `count` rows from `row`, across `columns`.
+/// Computes the tiles of `count` rows from `row`, across `columns`.
+///
+/// All panels pass over the same rows of `a`, which stay in the first-level cache.
 fn row_of_tiles<T: Real>(
     operands: &Operands<'_, T>,
     row: usize,

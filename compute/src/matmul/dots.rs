@@ -24,6 +24,7 @@ pub(crate) struct Dots<T> {
     pub(crate) c: *mut T,
     /// Elements from a row of the result to the next.
     pub(crate) c_stride: usize,
+    /// The steps after the sum.
     pub(crate) finish: Finish<T>,
 }
 
@@ -41,6 +42,7 @@ pub(crate) struct Turn<T> {
     pub(crate) to: *mut T,
     /// Elements from a row of the destination to the next.
     pub(crate) to_stride: usize,
+    /// The steps after the transposition.
     pub(crate) finish: Finish<T>,
 }
 

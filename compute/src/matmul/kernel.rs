@@ -19,15 +19,20 @@ use crate::Isa;
 /// Where a stretch of the sum starts, in elements of `a` and rows of `b`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Offset {
+    /// Elements to add to the place in the left operand.
     pub(crate) a: usize,
+    /// Rows to add to the place in the right operand.
     pub(crate) b: usize,
 }
 
 /// A stretch of the sum: `len` steps from an offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Run {
+    /// Elements to add to the place in the left operand.
     pub(crate) a: usize,
+    /// Rows to add to the place in the right operand.
     pub(crate) b: usize,
+    /// The number of steps of the sum.
     pub(crate) len: usize,
 }
 
@@ -46,7 +51,9 @@ pub(crate) enum Rows {
 /// `sum[i][j] = Σ over outer o, inner r, s < r.len of a[row i + o.a + r.a + step s] · b[o.b + r.b + s][j]`.
 /// The pointers may lie outside the operands as long as no such sum of offsets does. No run is empty.
 pub(crate) struct Tile<'a, T> {
+    /// The first element of the first row of the left operand.
     pub(crate) a: *const T,
+    /// The way in which the rows are found.
     pub(crate) rows: Rows,
     /// See [`Rows`].
     pub(crate) stride: usize,
@@ -410,6 +417,7 @@ macro_rules! kernels {
     };
 }
 
+/// Lists the kernels for one number of rows of `a`.
 macro_rules! dots_row {
     ($isa:ident, $vector:ty, $rows:literal, [$($columns:literal)*]) => {
         &[$($isa::dots::<$vector, $rows, $columns>),*]

@@ -1,4 +1,8 @@
 //! Copying the right operand into panels: the vectors of one row of a tile side by side, row after row.
+//!
+//! A panel holds [`Kernels::max_columns`](super::Kernels::max_columns) columns. Its rows follow each other without
+//! gaps, so the microkernel reads one stream of aligned memory, whatever the stride of the matrix. The last panel is
+//! filled up with zeros: the kernel computes with whole vectors and does not store the columns that do not exist.
 #![allow(unsafe_code)] // called through the pointers of a kernel table
 
 use super::kernel::MAX_VECTORS;
@@ -63,8 +67,8 @@ pub(super) unsafe fn pack<V: Vector>(panels: &Panels<V::Elem>) {
 
 /// Packs a matrix stored column by column.
 ///
-/// # Safety
-/// See [`PackFn`].
+/// Squares of as many rows as a vector has lanes are transposed in registers. The rows and columns at the edges,
+/// which do not fill a square, are copied one by one.
 #[inline(always)]
 pub(super) unsafe fn pack_transposed<V: Vector>(panels: &Panels<V::Elem>) {
     let &Panels { from, stride, rows, columns, to, to_stride } = panels;

@@ -7,6 +7,7 @@ use crate::{OutOfMemory, Pool, Scratch};
 /// Columns whose sums are kept at a time.
 const COLUMNS: usize = 32;
 
+/// Multiplies matrices by three loops, each sum in the order of `k`.
 pub(super) fn multiply<T: Element>(
     pool: &Pool,
     _: &mut Scratch,

@@ -5,6 +5,16 @@
 //! result is computed, whose rows are long.
 //!
 //! Both cases need more work per element of the result than a tile, but use all lanes.
+//!
+//! # Which way is taken
+//!
+//! | case | condition | lanes |
+//! |---|---|---|
+//! | `by_dots` | `a` is stored by rows, and the result has at most 12 columns or few rows | along the sum |
+//! | `turned` | `a` is stored by columns and `b` by rows, with at most 12 columns | along the rows of the result |
+//!
+//! Other slim products go by tiles. The choice depends on the product and the kernels alone, so a product has the
+//! same bits with any number of threads.
 #![allow(unsafe_code)] // hands pointers into checked slices to the kernels
 
 use super::blocked::{PARALLEL_WORK, even_cut};
@@ -15,7 +25,8 @@ use super::{Epilogue, Product, Real};
 use crate::parallel::SharedSlice;
 use crate::{OutOfMemory, Pool, Scratch};
 
-/// The widest result that is slim.
+/// The largest number of columns of a slim result. A tile has 32 columns of `f32` with AVX-512, so up to here less
+/// than half of its lanes would be used.
 const COLUMNS: usize = 12;
 
 /// Returns true if the lanes should go along the sums.
@@ -30,12 +41,15 @@ pub(super) fn is_turned<T>(product: &Product, kernels: &Kernels<T>) -> bool {
     turned && product.n <= COLUMNS && product.m >= 2 * kernels.lanes && product.k > 0
 }
 
-/// Threads that are worth their while.
+/// Returns the number of threads that a product is worth: one for a small product, otherwise all.
 fn threads(product: &Product, pool: &Pool) -> usize {
     if product.m * product.n * product.k < PARALLEL_WORK { 1 } else { pool.threads() }
 }
 
-/// A product for which [`is_dots`] holds.
+/// Computes a product for which [`is_dots`] holds.
+///
+/// If `b` is stored by rows, it is transposed first, which is cheap because it has few columns. The longer side of
+/// the result is divided among the threads, in multiples of the kernel's size.
 #[allow(clippy::too_many_arguments)] // those of the public function and the set to test
 pub(super) fn by_dots<T: Real>(
     kernels: &Kernels<T>,
@@ -109,7 +123,10 @@ fn finish<T>(product: &Product, epilogue: &Epilogue<'_, T>, column: usize) -> Fi
     }
 }
 
-/// A product for which [`is_turned`] holds.
+/// Computes a product for which [`is_turned`] holds.
+///
+/// The columns of `a` are the columns of the transposed result, so a panel of them is read in place or packed. Each
+/// panel's result is transposed back into `c`, where the epilogue is applied.
 #[allow(clippy::too_many_arguments)] // those of the public function and the set to test
 pub(super) fn turned<T: Real>(
     kernels: &Kernels<T>,
@@ -158,7 +175,7 @@ pub(super) fn turned<T: Real>(
     Ok(())
 }
 
-/// The transposed result for the first `rows` columns of `a`, in rows as long as a panel.
+/// Computes the transposed result for the first `rows` columns of `a`, in rows as long as a panel.
 fn sum_turned<T: Real>(
     kernels: &Kernels<T>,
     product: &Product,

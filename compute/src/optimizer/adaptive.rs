@@ -45,9 +45,11 @@ pub struct AdamStep<N> {
     rest1: N,
     /// One minus `beta2`.
     rest2: N,
+    /// The decay of the mean of the gradient.
     beta1: N,
     /// The learning rate with the bias correction.
     alpha: N,
+    /// The number that is added to the root, so that no division is by 0.
     epsilon: N,
     /// True to look one step ahead.
     use_nesterov: bool,

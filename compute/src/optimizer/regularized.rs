@@ -94,7 +94,9 @@ pub struct Ftrl<T> {
 #[derive(Clone, Copy, Debug)]
 #[doc(hidden)]
 pub struct FtrlStep<N> {
+    /// The learning rate.
     learning_rate: N,
+    /// The factor of the absolute values of the weights.
     l1: N,
     /// Twice the penalty on squares, which the formula needs.
     twice_l2: N,

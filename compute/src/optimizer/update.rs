@@ -47,6 +47,7 @@ fn exactly<T, const N: usize>(state: Vec<&mut [T]>) -> [&mut [T]; N] {
     state.try_into().unwrap_or_else(|_| panic!("a rule of {N} arrays is given {found}"))
 }
 
+/// Implements the update for several types of weights.
 macro_rules! updates {
     ($($rule:ident),*) => {
         updates!(@ f32: $($rule),*);

@@ -56,6 +56,7 @@ pub trait Number:
     }
 }
 
+/// Implements the weights that are computed in their own type.
 macro_rules! weights {
     ($($type:ty),*) => {$(
         impl Weight for $type {
@@ -135,6 +136,7 @@ impl<H: Narrow> Rounded<H> {
     }
 }
 
+/// Implements operators whose results are rounded to 16 bits.
 macro_rules! rounded_operators {
     ($($trait:ident $name:ident $sign:tt),*) => {$(
         impl<H: Narrow> $trait for Rounded<H> {
@@ -186,6 +188,7 @@ impl<H: Narrow> Number for Rounded<H> {
     }
 }
 
+/// Implements the weights of 16 bits.
 macro_rules! narrow_weights {
     ($($type:ty),*) => {$(
         impl Weight for $type {

@@ -53,7 +53,9 @@ struct Offers {
 
 /// A job with free seats.
 struct Offer {
+    /// The job to work on.
     job: JobPointer,
+    /// The number of further threads that may join.
     seats: usize,
 }
 
@@ -128,7 +130,9 @@ impl Drop for Workers {
 
 /// A caller's stay in its own job, which outlives it; when it ends, so has every helper's.
 struct Guest<'a> {
+    /// The state that the pool's threads share.
     shared: &'a Shared,
+    /// The caller's job.
     job: JobPointer,
 }
 

@@ -1,4 +1,15 @@
 //! The kernels of maximum pooling.
+//!
+//! # Ties and NaN
+//!
+//! The gradient goes to the first of the largest elements of a window, in the order of rows and columns, as in
+//! TensorFlow. A NaN is never greater than another number, so maxima ignore it.
+//!
+//! # Loops
+//!
+//! The channels of a pixel lie next to each other, so the lanes of a vector are channels, and all lanes have the same
+//! window. Windows that do not overlap and leave no gap (`tiles`) assign their gradients; other windows add them to
+//! an image that was cleared before.
 
 use std::ops::Range;
 
@@ -14,6 +25,7 @@ pub(super) fn rows<T: PoolElement>(shape: &PoolShape, input: &[T], rows: Range<u
 }
 
 dispatch! {
+    /// Computes some output rows with the vectors of the CPU.
     fn rows_vector<T: PoolElement>(shape: &PoolShape, input: &[T], rows: Range<usize>, output: &mut [T]) {
         rows_body(shape, input, rows, output);
     }
@@ -59,6 +71,7 @@ pub(super) fn gradient<T: PoolElement>(shape: &PoolShape, input: &[T], gradient:
 }
 
 dispatch! {
+    /// Computes the gradient of an image with the vectors of the CPU.
     fn gradient_vector<T: PoolElement>(shape: &PoolShape, input: &[T], gradient: &[T], to: &mut [T]) {
         gradient_body(shape, input, gradient, to);
     }

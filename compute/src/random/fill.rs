@@ -2,6 +2,17 @@
 //!
 //! Each element of an output owns a fixed place in the sequence of blocks. A thread that fills a part therefore
 //! starts at a known block, and the numbers do not depend on how the output is divided.
+//!
+//! # Batches
+//!
+//! A part is filled in batches of 256 blocks: first all random words, then all numbers made of them. Both loops are
+//! then free of branches and are vectorized, and the words of a batch, 4 KiB, stay in the first-level cache in
+//! between.
+//!
+//! # Ends
+//!
+//! The last block of an output may be used in part. Its other numbers are dropped and not kept for the next call: an
+//! operation reserves whole blocks, as TensorFlow's does, so the next output begins at a block of its own.
 #![allow(unsafe_code)] // Threads write disjoint parts of one output; `dispatch!` calls by instruction set.
 
 use super::generator::Generator;
@@ -16,7 +27,9 @@ pub(super) const BATCH: usize = 256;
 /// but the last is a multiple.
 const GRAIN: usize = 1 << 14;
 
-/// A distribution of which each block of four words gives the same number of elements.
+/// A distribution that makes the same number of elements of each block of four words.
+///
+/// Distributions by rejection, whose elements need different numbers of words, use other loops; see `draws`.
 pub(super) trait Distribution: Sync {
     /// The type of the elements.
     type Item: Copy + Default + Send;
@@ -32,7 +45,9 @@ pub(super) trait Distribution: Sync {
     fn convert(&self, origin: Generator, blocks: &[[u32; 4]], out: &mut [Self::Item]);
 }
 
-/// Fills `out` from the start of `generator` on.
+/// Fills `out` with numbers, beginning at the position of `generator`.
+///
+/// The caller advances its generator by the number of blocks that it reserved; the state here is a copy.
 pub(super) fn fill<D: Distribution>(dist: &D, generator: Generator, out: &mut [D::Item], pool: &Pool) {
     for_parts(out, GRAIN, pool, |from, part| {
         let blocks = (from / D::PER_BLOCK) as u64;

@@ -30,7 +30,8 @@ const LN_INVERSE: [f64; 16] = [
     f64::from_bits(0x3FE8_86E6_0378_41ED),
     f64::from_bits(0x3FE7_67DC_F553_4862),
 ];
-const LN_CENTRE: [f64; 16] = [
+/// The logarithm of the center of each interval of the table.
+const LN_CENTER: [f64; 16] = [
     f64::from_bits(0xBFD5_7BF7_808C_AADE),
     f64::from_bits(0xBFD2_BEF0_A7C0_6DDB),
     f64::from_bits(0xBFD0_1EAE_7F51_3A67),
@@ -65,7 +66,7 @@ pub(super) fn ln(x: f32) -> f32 {
     let exponent = offset as i32 >> 23;
     let z = f64::from(f32::from_bits(bits.wrapping_sub(offset & 0xFF80_0000)));
     let r = z * LN_INVERSE[i] - 1.0;
-    let head = LN_CENTRE[i] + f64::from(exponent) * std::f64::consts::LN_2;
+    let head = LN_CENTER[i] + f64::from(exponent) * std::f64::consts::LN_2;
     let r2 = r * r;
     let tail = (LN[1] * r + LN[0]) + LN[2] * r2;
     (tail * r2 + (head + r)) as f32

@@ -60,6 +60,7 @@ impl Integer for i64 {}
 mod sealed {
     use super::*;
 
+    /// A type of random integers: `i32` or `i64`.
     pub trait Integer: Sized {
         /// `low < high`.
         fn fill(low: Self, high: Self, start: Generator, out: &mut [Self], pool: &Pool);

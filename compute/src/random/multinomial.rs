@@ -95,6 +95,7 @@ impl Class for i32 {}
 impl Class for i64 {}
 
 mod sealed {
+    /// A type of class numbers: `i32` or `i64`.
     pub trait Class: Send {
         /// Converts the number of a class.
         fn from_usize(class: usize) -> Self;

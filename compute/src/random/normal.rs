@@ -88,6 +88,7 @@ impl Distribution for Normal<f64> {
     }
 }
 
+/// Implements the 16-bit types by rounding `f32` numbers.
 macro_rules! rounded_from_f32 {
     ($($half:ty),*) => {$(
         impl Distribution for Normal<$half> {

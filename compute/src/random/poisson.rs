@@ -98,6 +98,7 @@ fn by_rejection(rate: f64, largest: f64, mut draws: Draws) -> f64 {
 pub trait Count: sealed::Count {}
 
 mod sealed {
+    /// A type of counts.
     pub trait Count: Send {
         /// The largest number that the type can represent.
         const LARGEST: f64;
@@ -106,6 +107,7 @@ mod sealed {
     }
 }
 
+/// Implements a type of counts.
 macro_rules! count {
     ($($t:ty: $convert:expr),*) => {$(
         impl Count for $t {}

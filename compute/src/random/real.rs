@@ -17,6 +17,7 @@ pub trait Real: sealed::Real {}
 pub(super) mod sealed {
     use super::*;
 
+    /// A type of random real numbers.
     pub trait Real: Copy + Send + Sync + Sized {
         /// Fills a slice with uniform numbers in \[0, 1).
         fn fill_uniform(start: Generator, out: &mut [Self], pool: &Pool);
@@ -31,6 +32,7 @@ pub(super) mod sealed {
     }
 }
 
+/// Implements a type of random real numbers.
 macro_rules! real {
     ($($t:ty: $from_f64:expr),*) => {$(
         impl Real for $t {}

@@ -105,6 +105,7 @@ fn draw_f64(mut generator: Generator, mut words: [u32; 4], group: &mut [f64; 2])
     }
 }
 
+/// Implements the 16-bit types by rounding `f32` numbers.
 macro_rules! rounded_from_f32 {
     ($($half:ty),*) => {$(
         impl Distribution for Truncated<$half> {

@@ -20,6 +20,7 @@ pub trait Ranked: Element {
     fn key(self) -> Self::Key;
 }
 
+/// Implements the order of a type.
 macro_rules! ranked {
     ($($type:ty => $key:ty, $least:expr, $largest:expr, |$x:ident| $lift:expr;)*) => {$(
         impl Ranked for $type {
@@ -58,6 +59,7 @@ pub trait IndexOut: Copy + Default + Send + Sync + 'static {
     fn from_usize(place: usize) -> Self;
 }
 
+/// Implements a type of positions.
 macro_rules! index_out {
     ($($type:ty),*) => {$(
         impl IndexOut for $type {
@@ -146,6 +148,7 @@ pub fn arg_min<T: Ranked, I: IndexOut>(
     search(pool, shape, input, output, T::LARGEST, |x, best| x < best)
 }
 
+/// Searches along a dimension, for the largest or the smallest element.
 fn search<T: Ranked, I: IndexOut>(
     pool: &Pool,
     shape: ArgShape,

@@ -40,6 +40,7 @@ pub trait Scan: Element {
     fn multiply(a: Self::Accumulator, b: Self::Accumulator) -> Self::Accumulator;
 }
 
+/// Implements the types of running sums and products.
 macro_rules! scans {
     ($($type:ty),* => $accumulator:ty, $zero:expr, $one:expr, |$x:ident| $lift:expr, |$s:ident| $lower:expr, |$a:ident, $b:ident| $add:expr, $multiply:expr;) => {$(
         impl Scan for $type {
@@ -113,6 +114,7 @@ pub fn cumulative_product<T: Scan>(pool: &Pool, shape: CumulativeShape, input: &
 /// Columns that are accumulated side by side.
 const COLUMNS: usize = 64;
 
+/// Computes the running totals along a dimension.
 fn scan<T: Scan>(
     pool: &Pool,
     shape: CumulativeShape,

@@ -64,9 +64,11 @@ pub(super) struct With<F, W>(pub(super) F, pub(super) W);
 
 /// Folds rows of `width` elements, one after the other in `data`, each into one of `totals`.
 pub(super) struct FoldRows<'a, T, A> {
+    /// The rows to fold.
     pub(super) data: &'a [T],
     /// The length of a row.
     pub(super) width: usize,
+    /// One total for each row.
     pub(super) totals: &'a mut [A],
 }
 
@@ -99,11 +101,13 @@ pub(super) const COLUMNS: usize = 256;
 
 /// Folds `rows` rows, `stride` apart, column by column into `totals`.
 pub(super) struct FoldColumns<'a, T, A> {
+    /// The rows to fold.
     pub(super) data: &'a [T],
     /// The number of rows.
     pub(super) rows: usize,
     /// The distance from row to row, in elements.
     pub(super) stride: usize,
+    /// The totals of the columns.
     pub(super) totals: &'a mut [A],
 }
 

@@ -37,6 +37,7 @@ named_ops! {
 /// two results, and the final value.
 macro_rules! folds {
     ($($name:ident<T: $bound:ident> over $acc:ty: $identity:expr, |$x:ident| $lift:expr, |$a:ident, $b:ident| $merge:expr, |$s:ident, $n:ident| $finish:expr;)*) => {$(
+        /// The operation as a type, so that each has a loop of its own.
         #[derive(Clone, Copy, Default)]
         pub(crate) struct $name<T>(PhantomData<T>);
 

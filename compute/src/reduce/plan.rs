@@ -19,6 +19,7 @@ pub struct ReducePlan {
     shape: [usize; MAX_RANK],
     /// True for each reduced axis.
     reduced: [bool; MAX_RANK],
+    /// The number of dimensions.
     rank: usize,
     /// The dimensions that stay, outermost first.
     pub(super) kept: Dims,
@@ -31,6 +32,7 @@ pub struct ReducePlan {
 /// Sizes and strides of merged dimensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Dims {
+    /// The number of dimensions after merging.
     rank: usize,
     /// The sizes, outermost first.
     sizes: [usize; MAX_RANK],

@@ -11,8 +11,11 @@ impl<T: Float + Loops> Logits for T {}
 
 /// The functions of this module's parent for one type.
 pub trait Loops: Sized {
+    /// See [`softmax`](super::softmax).
     fn softmax(pool: &Pool, classes: usize, logits: &[Self], output: &mut [Self]);
+    /// See [`log_softmax`](super::log_softmax).
     fn log_softmax(pool: &Pool, classes: usize, logits: &[Self], output: &mut [Self]);
+    /// See [`cross_entropy`](super::cross_entropy).
     fn cross_entropy(
         pool: &Pool,
         classes: usize,
@@ -20,6 +23,7 @@ pub trait Loops: Sized {
         loss: &mut [Self],
         backprop: &mut [Self],
     );
+    /// See [`sparse_cross_entropy`](super::sparse_cross_entropy).
     fn sparse_cross_entropy(
         pool: &Pool,
         classes: usize,
@@ -30,6 +34,7 @@ pub trait Loops: Sized {
     );
 }
 
+/// Implements the loops for a type.
 macro_rules! wide {
     ($($type:ty),*) => {$(
         impl Loops for $type {

@@ -10,6 +10,7 @@ pub trait Index: Copy + Send + Sync + 'static {
     fn to_i64(self) -> i64;
 }
 
+/// Implements the types of indices.
 macro_rules! indices {
     ($($type:ty),*) => {$(
         impl Index for $type {
@@ -52,6 +53,7 @@ pub(super) fn checked<I: Index>(index: I, position: usize, limit: usize) -> Resu
     }
 }
 
+/// Checks all indices before any row is copied, so that an error leaves the output unchanged.
 pub(super) fn check_all<I: Index>(indices: &[I], limit: usize) -> Result<(), IndexError> {
     let bad = indices.iter().position(|&index| checked(index, 0, limit).is_err());
     bad.map_or(Ok(()), |position| checked(indices[position], position, limit).map(|_| ()))

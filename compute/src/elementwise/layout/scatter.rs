@@ -119,6 +119,7 @@ pub fn scatter_values(
     indices: &[i64],
     updates: Values<'_>,
 ) -> Result<(), IndexError> {
+    /// Selects the kernel that merges an update into a row.
     macro_rules! pick {
         ($($variant:ident),*) => {
             match (data, updates) {
@@ -166,6 +167,7 @@ pub fn unsorted_segment_sum<T: Element, I: Index>(
     Ok(())
 }
 
+/// Returns the kernel of the addition.
 fn addition<T: Element>() -> BinaryKernel<T> {
     T::binary(BinaryOp::Add).unwrap_or_else(|| panic!("{} cannot be added", T::NAME))
 }
@@ -214,6 +216,7 @@ fn merge_rows<T: Element, I: Index>(
     );
 }
 
+/// Merges an update into a row, in place.
 fn merge_row<T: Element>(kernel: BinaryKernel<T>, row: &mut [T], update: &[T]) {
     const BLOCK: usize = 64;
     let mut copy = [T::default(); BLOCK];

@@ -46,6 +46,7 @@ impl StridedRegion<'_> {
         (start, Walk::new(self.sizes, &steps[..rank], &dense[..rank]))
     }
 
+    /// Returns the number of elements of the array.
     fn array_len(&self) -> usize {
         self.shape.iter().product()
     }

@@ -58,6 +58,7 @@ fn permuted(shape: &[usize], permutation: &[usize]) -> Walk {
     Walk::new(&dims[..rank], &from[..rank], &to[..rank])
 }
 
+/// Transposes one part of the output.
 fn transpose_part<T: Clone>(walk: &Walk, input: &[T], output: &mut [T]) {
     let (dims, [from, to]) = walk.parts();
     let last = dims.len() - 1;
@@ -96,13 +97,18 @@ fn transpose_part<T: Clone>(walk: &Walk, input: &[T], output: &mut [T]) {
 
 /// A transposition of two dimensions: element (r, c) goes from `r + c * from_col` to `r * to_row + c`.
 struct Plane {
+    /// The number of rows.
     rows: usize,
+    /// The number of columns.
     cols: usize,
+    /// Elements from one column to the next in the input.
     from_col: usize,
+    /// Elements from one row to the next in the output.
     to_row: usize,
 }
 
 impl Plane {
+    /// Transposes the matrix tile by tile, so that the lines of a tile stay in the cache.
     fn turn<T: Clone>(&self, input: &[T], output: &mut [T]) {
         for row in (0..self.rows).step_by(TILE) {
             for col in (0..self.cols).step_by(TILE) {
@@ -111,6 +117,7 @@ impl Plane {
         }
     }
 
+    /// Transposes one tile.
     fn turn_tile<T: Clone>(&self, row: usize, col: usize, input: &[T], output: &mut [T]) {
         let cols = TILE.min(self.cols - col);
         for r in row..self.rows.min(row + TILE) {

@@ -12,7 +12,9 @@ use crate::elementwise::{BinaryKernel, UnaryKernel};
 pub(super) enum Source {
     /// A block of an input, by its index.
     Input(usize),
+    /// A slot that instructions share.
     Slot(usize),
+    /// An output of the program, in place.
     Output(usize),
     /// A constant, by its index.
     Constant(usize),
@@ -21,7 +23,9 @@ pub(super) enum Source {
 /// The destination of a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
+    /// A slot that instructions share.
     Slot(usize),
+    /// An output of the program, which instructions may read again.
     Output(usize),
 }
 
