@@ -20,15 +20,18 @@ pub struct Shape(SmallVec<[usize; INLINE]>);
 const INLINE: usize = 4;
 
 impl Clone for Shape {
-    /// Every clone of a tensor clones its shape. This version copies a few words, whereas the general one
-    /// clones each dimension and checks the capacity for each.
+    /// Every clone of a tensor clones its shape. This version copies a few words in registers, whereas the general one clones each
+    /// dimension and checks the capacity for each, and a copy of a variable length is a call.
     #[inline]
     fn clone(&self) -> Shape {
-        if self.0.spilled() {
-            return Shape(self.0.clone());
-        }
-        let mut dims = [0; INLINE];
-        dims[..self.0.len()].copy_from_slice(&self.0);
+        let dims: [usize; INLINE] = match *self.0 {
+            [] => [0; INLINE],
+            [a] => [a, 0, 0, 0],
+            [a, b] => [a, b, 0, 0],
+            [a, b, c] => [a, b, c, 0],
+            [a, b, c, d] => [a, b, c, d],
+            _ => return Shape(self.0.clone()),
+        };
         Shape(SmallVec::from_buf_and_len(dims, self.0.len()))
     }
 }

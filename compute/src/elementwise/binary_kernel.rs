@@ -86,6 +86,11 @@ impl<'a, T> Rows<'a, T> {
         Rows { data, outer: 0, inner: 0 }
     }
 
+    /// The part of an operand that meets a range of `len` results: neighbors, or its only element.
+    fn flat(data: &'a [T], range: Range<usize>, len: usize) -> Self {
+        if data.len() == len { Rows::line(&data[range]) } else { Rows::repeated(data) }
+    }
+
     /// Returns the elements from the start of a row on.
     #[inline(always)]
     fn row(&self, i: usize) -> &'a [T] {
@@ -98,6 +103,9 @@ type Run<T, R> = fn(Context, Rows<'_, T>, Rows<'_, T>, usize, &mut [R]);
 
 /// A function that runs a kernel over a range of the results.
 type RunRange<T, R> = fn(&BinaryKernel<T, R>, &Broadcast<2>, [&[T]; 2], Range<usize>, &mut [R]);
+
+/// A function that runs a kernel over all results, without a plan.
+type RunFlat<T, R> = fn(&BinaryKernel<T, R>, &Pool, [&[T]; 2], &mut [R]);
 
 /// The context of a kernel's loop, besides the elements.
 #[derive(Clone, Copy)]
@@ -134,6 +142,8 @@ pub struct BinaryKernel<T, R = T> {
     run: Run<T, R>,
     /// [`run_range`], as it is compiled where the kernel is made: in this crate.
     range: RunRange<T, R>,
+    /// [`run_flat`], likewise.
+    flat: RunFlat<T, R>,
     /// Properties of the call that the loops need.
     context: Context,
     /// About how long one element takes.
@@ -320,7 +330,14 @@ impl<T: Element, R: Element> BinaryKernel<T, R> {
     pub fn new<O: BinaryFn<T, R>>() -> Self {
         let context = Context { alpha: DEFAULT_ALPHA, wide: Wide::None };
         let picoseconds = O::PICOSECONDS;
-        BinaryKernel { run: zip_rows::<T, R, O>, range: run_range, context, picoseconds, check: None }
+        BinaryKernel {
+            run: zip_rows::<T, R, O>,
+            range: run_range,
+            flat: run_flat,
+            context,
+            picoseconds,
+            check: None,
+        }
     }
 
     /// Returns the same kernel with a look at the right operand before it starts.
@@ -364,7 +381,7 @@ impl<T: Element, R: Element> BinaryKernel<T, R> {
         assert_eq!(a.len(), plan.operand_len(0), "left operand");
         assert_eq!(b.len(), plan.operand_len(1), "right operand");
         assert_eq!(output.len(), plan.len(), "output");
-        self.check_right(plan, b)?;
+        self.check_right(plan.is_empty(), b)?;
         split_output(
             pool,
             output,
@@ -377,10 +394,35 @@ impl<T: Element, R: Element> BinaryKernel<T, R> {
         Ok(())
     }
 
+    /// Works as [`BinaryKernel::run`] for operands that need no plan: each has as many elements as the output, or one, which is
+    /// repeated. For a few elements, planning takes longer than the function.
+    ///
+    /// ```
+    /// use compute::{Pool, elementwise::{BinaryOp, Element}};
+    /// let add = f32::binary(BinaryOp::Add).expect("floats can be added");
+    /// let mut sums = [0.0; 3];
+    /// add.run_flat(&Pool::single(), &[1.0, 2.0, 3.0], &[10.0], &mut sums)?;
+    /// assert_eq!(sums, [11.0, 12.0, 13.0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`BinaryKernel::run`].
+    ///
+    /// # Panics
+    /// Panics if the length of an operand is neither 1 nor that of the output.
+    pub fn run_flat(&self, pool: &Pool, a: &[T], b: &[T], output: &mut [R]) -> Result<(), ArithmeticError> {
+        check_flat("left operand", a, output.len());
+        check_flat("right operand", b, output.len());
+        self.check_right(output.is_empty(), b)?;
+        (self.flat)(self, pool, [a, b], output);
+        Ok(())
+    }
+
     /// Checks the right operands of divisions and powers, before any element is written.
-    fn check_right(&self, plan: &Broadcast<2>, b: &[T]) -> Result<(), ArithmeticError> {
+    fn check_right(&self, empty: bool, b: &[T]) -> Result<(), ArithmeticError> {
         match self.check {
-            Some(check) if !plan.is_empty() => check(b),
+            Some(check) if !empty => check(b),
             _ => Ok(()),
         }
     }
@@ -427,6 +469,26 @@ fn run_range<T: Element, R: Element>(
     });
 }
 
+fn run_flat<T: Element, R: Element>(
+    kernel: &BinaryKernel<T, R>,
+    pool: &Pool,
+    operands: [&[T]; 2],
+    output: &mut [R],
+) {
+    let len = output.len();
+    split_output(pool, output, split_align(len), units_per_part(kernel.picoseconds), |range, output| {
+        let [a, b] = operands.map(|data| Rows::flat(data, range.clone(), len));
+        kernel.run_rows(a, b, output.len(), output);
+    });
+}
+
+/// # Panics
+/// Panics if an operand can be neither walked along with `len` results nor repeated.
+#[track_caller]
+fn check_flat<T>(operand: &str, data: &[T], len: usize) {
+    assert!(data.len() == len || data.len() == 1, "{operand} of {} elements for {len}", data.len());
+}
+
 /// Parts are made of whole rows when rows are short, and of whole cache lines when they are long.
 fn split_align(cols: usize) -> usize {
     if cols <= 4096 { cols } else { 64 }
@@ -457,8 +519,52 @@ impl<T: Element> BinaryKernel<T> {
         a: &mut [T],
         b: &[T],
     ) -> Result<(), ArithmeticError> {
-        self.check_right(plan, b)?;
-        T::run_in_place(self, pool, plan, 0, a, b);
+        self.check_right(plan.is_empty(), b)?;
+        T::run_in_place(self, pool, Some(plan), 0, a, b);
+        Ok(())
+    }
+
+    /// Works as [`BinaryKernel::run_flat`], and writes the result over the left operand.
+    ///
+    /// ```
+    /// use compute::{Pool, elementwise::{BinaryOp, Element}};
+    /// let multiply = i32::binary(BinaryOp::Mul).expect("integers can be multiplied");
+    /// let mut data = [1, 2, 3];
+    /// multiply.run_flat_in_place_left(&Pool::single(), &mut data, &[10])?;
+    /// assert_eq!(data, [10, 20, 30]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`BinaryKernel::run`].
+    ///
+    /// # Panics
+    /// Panics if the length of the right operand is neither 1 nor that of the left one.
+    pub fn run_flat_in_place_left(&self, pool: &Pool, a: &mut [T], b: &[T]) -> Result<(), ArithmeticError> {
+        self.check_right(a.is_empty(), b)?;
+        T::run_in_place(self, pool, None, 0, a, b);
+        Ok(())
+    }
+
+    /// Works as [`BinaryKernel::run_flat`], and writes the result over the right operand.
+    ///
+    /// ```
+    /// use compute::{Pool, elementwise::{BinaryOp, Element}};
+    /// let subtract = i32::binary(BinaryOp::Sub).expect("integers can be subtracted");
+    /// let mut data = [1, 2];
+    /// subtract.run_flat_in_place_right(&Pool::single(), &[10], &mut data)?;
+    /// assert_eq!(data, [9, 8]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`BinaryKernel::run`].
+    ///
+    /// # Panics
+    /// Panics if the length of the left operand is neither 1 nor that of the right one.
+    pub fn run_flat_in_place_right(&self, pool: &Pool, a: &[T], b: &mut [T]) -> Result<(), ArithmeticError> {
+        self.check_right(b.is_empty(), b)?;
+        T::run_in_place(self, pool, None, 1, b, a);
         Ok(())
     }
 
@@ -486,50 +592,81 @@ impl<T: Element> BinaryKernel<T> {
         a: &[T],
         b: &mut [T],
     ) -> Result<(), ArithmeticError> {
-        self.check_right(plan, b)?;
-        T::run_in_place(self, pool, plan, 1, b, a);
+        self.check_right(plan.is_empty(), b)?;
+        T::run_in_place(self, pool, Some(plan), 1, b, a);
         Ok(())
     }
 
     /// `side` is the operand that is replaced. A block of it is copied to the nearest cache first, which
     /// costs next to nothing and saves two more compiled loops for every function, type and
-    /// instruction set.
+    /// instruction set. Without a plan, the other operand is as long or has one element.
     pub(crate) fn run_in_place(
         &self,
         pool: &Pool,
-        plan: &Broadcast<2>,
+        plan: Option<&Broadcast<2>>,
         side: usize,
         data: &mut [T],
         other: &[T],
     ) {
+        let len = data.len();
+        let least = units_per_part(self.picoseconds);
+        let Some(plan) = plan else {
+            check_flat("other operand", other, len);
+            if len <= FEW {
+                return self.flat_in_place::<FEW>(side, data, other, 0..len, len);
+            }
+            split_output(pool, data, split_align(len), least, |range, data| {
+                self.flat_in_place::<BLOCK>(side, data, other, range, len);
+            });
+            return;
+        };
         assert!(plan.is_full(side), "the operand in place of the output is repeated");
-        assert_eq!(data.len(), plan.len(), "operand in place of the output");
+        assert_eq!(len, plan.len(), "operand in place of the output");
         assert_eq!(other.len(), plan.operand_len(1 - side), "other operand");
-        split_output(
-            pool,
-            data,
-            split_align(plan.cols()),
-            units_per_part(self.picoseconds),
-            |range, data| {
-                let start = range.start;
-                let mut copy = [T::default(); BLOCK];
-                plan.pieces(range, BLOCK, |piece| {
-                    let data = &mut data[piece.output.start - start..piece.output.end - start];
-                    let copy = &mut copy[..data.len()];
-                    copy.copy_from_slice(data);
-                    let own = Rows { data: copy, outer: piece.cols, inner: 1 };
-                    let other = Rows {
-                        data: &other[piece.offsets[1 - side]..],
-                        outer: plan.outer_stride(1 - side),
-                        inner: plan.inner_stride(1 - side),
-                    };
-                    let (a, b) = if side == 0 { (own, other) } else { (other, own) };
-                    self.run_rows(a, b, piece.cols, data);
-                });
-            },
-        );
+        split_output(pool, data, split_align(plan.cols()), least, |range, data| {
+            let start = range.start;
+            let mut copy = [T::default(); BLOCK];
+            plan.pieces(range, BLOCK, |piece| {
+                let data = &mut data[piece.output.start - start..piece.output.end - start];
+                let other = Rows {
+                    data: &other[piece.offsets[1 - side]..],
+                    outer: plan.outer_stride(1 - side),
+                    inner: plan.inner_stride(1 - side),
+                };
+                self.replace(side, &mut copy, data, other, piece.cols);
+            });
+        });
+    }
+
+    /// Replaces the elements of a range of all `len`, in blocks.
+    fn flat_in_place<const SIZE: usize>(
+        &self,
+        side: usize,
+        data: &mut [T],
+        other: &[T],
+        range: Range<usize>,
+        len: usize,
+    ) {
+        let mut copy = [T::default(); SIZE];
+        for (block, data) in data.chunks_mut(SIZE).enumerate() {
+            let start = range.start + block * SIZE;
+            let other = Rows::flat(other, start..start + data.len(), len);
+            self.replace(side, &mut copy, data, other, data.len());
+        }
+    }
+
+    /// Replaces one block of the operand of a side, in rows of `cols` elements.
+    fn replace(&self, side: usize, copy: &mut [T], data: &mut [T], other: Rows<'_, T>, cols: usize) {
+        let copy = &mut copy[..data.len()];
+        copy.copy_from_slice(data);
+        let own = Rows { data: copy, outer: cols, inner: 1 };
+        let (a, b) = if side == 0 { (own, other) } else { (other, own) };
+        self.run_rows(a, b, cols, data);
     }
 }
+
+/// So few elements are replaced with a small block: clearing a large one takes longer than the function.
+const FEW: usize = 8;
 
 /// Turns functions on `T` into kernels of one sort.
 pub(crate) trait MakeBinaryFn<T, R = T> {
@@ -553,7 +690,7 @@ impl<H: Narrow> MakeBinaryFn<f32> for ThroughF32<H> {
     fn make<O: BinaryFn<f32>>() -> Self::Kernel {
         let context = Context { alpha: DEFAULT_ALPHA, wide: Wide::Float(zip_rows::<f32, f32, O>) };
         let picoseconds = O::PICOSECONDS + NARROW_COST;
-        BinaryKernel { run: zip_narrow, range: run_range, context, picoseconds, check: None }
+        BinaryKernel { run: zip_narrow, range: run_range, flat: run_flat, context, picoseconds, check: None }
     }
 }
 
@@ -563,6 +700,13 @@ impl<H: Narrow> MakeBinaryFn<f32, bool> for ThroughF32<H> {
     fn make<O: BinaryFn<f32, bool>>() -> Self::Kernel {
         let context = Context { alpha: DEFAULT_ALPHA, wide: Wide::Truth(zip_rows::<f32, bool, O>) };
         let picoseconds = O::PICOSECONDS + NARROW_COST;
-        BinaryKernel { run: compare_narrow, range: run_range, context, picoseconds, check: None }
+        BinaryKernel {
+            run: compare_narrow,
+            range: run_range,
+            flat: run_flat,
+            context,
+            picoseconds,
+            check: None,
+        }
     }
 }

@@ -24,7 +24,7 @@ mod sealed {
         fn run_in_place(
             kernel: &BinaryKernel<Self>,
             pool: &Pool,
-            plan: &Broadcast<2>,
+            plan: Option<&Broadcast<2>>,
             side: usize,
             data: &mut [Self],
             other: &[Self],
@@ -329,7 +329,7 @@ macro_rules! elements {
             fn run_in_place(
                 kernel: &BinaryKernel<Self>,
                 pool: &Pool,
-                plan: &Broadcast<2>,
+                plan: Option<&Broadcast<2>>,
                 side: usize,
                 data: &mut [Self],
                 other: &[Self],

@@ -176,8 +176,26 @@ pub(super) fn apply_binary<T: Element + elementwise::Element>(
     mut a: Tensor,
     mut b: Tensor,
 ) -> Result<Tensor> {
-    let plan = Broadcast::new([a.shape(), b.shape()]).map_err(|error| incompatible(&error))?;
     let pool = context.pool();
+    if let Some(side) = flat(a.shape(), b.shape()) {
+        if side != Side::Right
+            && let Some(data) = a.as_mut_slice::<T>()
+        {
+            kernel.run_flat_in_place_left(pool, data, b.as_slice()?).map_err(arithmetic)?;
+            return Ok(a);
+        }
+        if side != Side::Left
+            && let Some(data) = b.as_mut_slice::<T>()
+        {
+            kernel.run_flat_in_place_right(pool, a.as_slice()?, data).map_err(arithmetic)?;
+            return Ok(b);
+        }
+        let shape = if side == Side::Right { b.shape() } else { a.shape() };
+        return context.made::<T>(shape.clone(), |output| {
+            kernel.run_flat(pool, a.as_slice()?, b.as_slice()?, output).map_err(arithmetic)
+        });
+    }
+    let plan = Broadcast::new([a.shape(), b.shape()]).map_err(|error| incompatible(&error))?;
     if plan.is_full(0)
         && let Some(data) = a.as_mut_slice::<T>()
     {
@@ -193,6 +211,30 @@ pub(super) fn apply_binary<T: Element + elementwise::Element>(
     context.made::<T>(Shape::new(plan.output_shape()), |output| {
         kernel.run(pool, &plan, a.as_slice()?, b.as_slice()?, output).map_err(arithmetic)
     })
+}
+
+/// The operand whose shape the result has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Left,
+    Right,
+    Both,
+}
+
+/// Returns the operand whose shape the result has, if no other operand has to be repeated than one of a single element. Such
+/// operands need no [`Broadcast`], and making one takes longer than adding two numbers: a loop does little else.
+fn flat(a: &Shape, b: &Shape) -> Option<Side> {
+    let single =
+        |shape: &Shape, other: &Shape| shape.rank() <= other.rank() && shape.iter().all(|&size| size == 1);
+    if a == b {
+        Some(Side::Both)
+    } else if single(b, a) {
+        Some(Side::Left)
+    } else if single(a, b) {
+        Some(Side::Right)
+    } else {
+        None
+    }
 }
 
 /// Leading dimensions of 1 may come from the other operand.
@@ -213,8 +255,15 @@ fn make_compare(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     for_dtype!(all dtype, T => {
         let kernel = T::compare(op).ok_or_else(|| unsupported(spec, dtype))?;
         Ok(boxed(move |context| {
-            let plan = Broadcast::new([context.input(0).shape(), context.input(1).shape()]);
-            let plan = plan.map_err(|error| incompatible(&error))?;
+            let (a, b) = (context.input(0).shape(), context.input(1).shape());
+            if let Some(side) = flat(a, b) {
+                let shape = if side == Side::Right { b } else { a }.clone();
+                return context.produce::<bool>(0, shape, |context, output| {
+                    let (a, b) = (context.slice::<T>(0)?, context.slice::<T>(1)?);
+                    kernel.run_flat(context.pool(), a, b, output).map_err(arithmetic)
+                });
+            }
+            let plan = Broadcast::new([a, b]).map_err(|error| incompatible(&error))?;
             context.produce::<bool>(0, Shape::new(plan.output_shape()), |context, output| {
                 let (a, b) = (context.slice::<T>(0)?, context.slice::<T>(1)?);
                 kernel.run(context.pool(), &plan, a, b, output).map_err(arithmetic)
