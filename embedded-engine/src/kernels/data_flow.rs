@@ -126,6 +126,7 @@ fn queue(context: &KernelContext<'_>) -> Result<Arc<Queue>> {
 struct QueueInput(OnceLock<Arc<Queue>>);
 
 impl QueueInput {
+    /// Returns the queue of the handle, which is looked up once for a handle that never changes.
     #[inline]
     fn get(&self, context: &KernelContext<'_>) -> Result<Cow<'_, Arc<Queue>>> {
         if let (Some(known), Some(given)) = (self.0.get(), context.input(0).as_handle::<Queue>())
@@ -141,11 +142,14 @@ impl QueueInput {
 
 /// The kernel of the enqueue operations, which insert one element, or the slices of a batch.
 struct Enqueue {
+    /// The queue.
     queue: QueueInput,
+    /// True to enqueue the rows of the inputs as elements.
     many: bool,
 }
 
 impl Enqueue {
+    /// Makes the kernel.
     fn kernel(many: bool) -> Box<dyn Kernel> {
         Box::new(Enqueue { queue: QueueInput::default(), many })
     }
@@ -181,15 +185,20 @@ impl Kernel for Enqueue {
 
 /// The kernel of the dequeue operations.
 struct Dequeue {
+    /// The queue.
     queue: QueueInput,
+    /// The form of the request.
     form: Form,
     /// Counts them, where a restored run continues exactly.
     consumed: Option<Arc<Consumed>>,
 }
 
+/// The form of a dequeue.
 #[derive(Clone, Copy)]
 enum Form {
+    /// One element.
     One,
+    /// Several elements as one batch; `up_to` allows fewer from a closed queue.
     Many { up_to: bool },
 }
 
@@ -228,10 +237,12 @@ impl Kernel for Dequeue {
 }
 
 impl Dequeue {
+    /// Makes the kernel.
     fn kernel(spec: &NodeSpec<'_>, form: Form) -> Result<Box<dyn Kernel>> {
         Ok(Box::new(Dequeue { queue: QueueInput::default(), form, consumed: Consumed::of(spec)? }))
     }
 
+    /// Returns the request, with the number of elements from the input.
     fn asked(&self, context: &KernelContext<'_>, queue: &Queue) -> Result<Asked> {
         let Form::Many { up_to } = self.form else { return Ok(Asked::Dequeue) };
         queue.spec.check_batches().map_err(|error| queue.refused(&error))?;
@@ -247,14 +258,20 @@ impl Dequeue {
 /// The request of an operation to a queue.
 #[derive(Clone, Copy, Debug)]
 enum Asked {
+    /// One element is enqueued.
     Enqueue,
+    /// This number of elements is enqueued.
     EnqueueMany(usize),
+    /// One element is dequeued.
     Dequeue,
+    /// This number of elements is dequeued.
     DequeueMany(usize),
+    /// At most this number of elements is dequeued.
     DequeueUpTo(usize),
 }
 
 impl Asked {
+    /// Describes the request for messages.
     fn describe(self) -> String {
         match self {
             Asked::Enqueue => "enqueue of 1 element to".to_owned(),
@@ -271,13 +288,17 @@ pub(crate) struct Feed(Arc<Queue>);
 
 /// One component of one element, which is there or not yet.
 pub(crate) enum Next {
+    /// The value is known.
     Here(Tensor),
+    /// The value comes from a queue.
     Later(Coming),
 }
 
 /// A dequeue in progress. If it is dropped before completion, nothing was taken.
 pub(crate) struct Coming {
+    /// The waiting attempt.
     attempt: Attempt<Element>,
+    /// The component to take from the element.
     feed: Feed,
 }
 
@@ -300,6 +321,7 @@ impl Feed {
         self.one(Ok(take_now(limits, &self.0, 1, Asked::Dequeue)?))
     }
 
+    /// Returns the component of the single element of an outcome.
     fn one(&self, outcome: Outcome<Element>) -> Result<Tensor> {
         let taken = outcome.map_err(|failure| self.0.failed(failure, Asked::Dequeue))?;
         let mut components = taken.into_iter().flat_map(|(_, element)| element);
@@ -314,6 +336,7 @@ impl Feed {
 }
 
 impl Coming {
+    /// Returns true if no wait is needed.
     pub(crate) fn is_here(&self) -> bool {
         self.attempt.is_done()
     }
@@ -325,6 +348,7 @@ impl Coming {
         Ok((self.feed.one(outcome)?, &self.feed))
     }
 
+    /// Describes what the value waits for.
     pub(crate) fn describe(&self) -> String {
         format!("{} {}", Asked::Dequeue.describe(), self.feed.0.status())
     }
@@ -391,9 +415,13 @@ fn deliver(
 
 /// An operation that waits for room or elements.
 struct Waiting {
+    /// The waiting attempt.
     attempt: Attempt<Element>,
+    /// The queue.
     queue: Arc<Queue>,
+    /// The request.
     asked: Asked,
+    /// The count of the elements that steps took, which checkpoints keep.
     consumed: Option<Arc<Consumed>>,
 }
 

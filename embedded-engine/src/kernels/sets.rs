@@ -34,12 +34,14 @@ fn check_member(dtype: DType) -> Result<()> {
 /// The form in which a set is given.
 #[derive(Clone, Copy)]
 enum Form {
+    /// One tensor, whose rows are the sets.
     Dense,
     /// Indices, values, dense shape.
     Sparse,
 }
 
 impl Form {
+    /// Returns the number of inputs of the form.
     fn inputs(self) -> usize {
         match self {
             Form::Dense => 1,
@@ -48,14 +50,20 @@ impl Form {
     }
 }
 
+/// The operations on two sets.
 #[derive(Clone, Copy)]
 enum Combine {
+    /// The members of the first set that are not in the second.
     FirstMinusSecond,
+    /// The members of the second set that are not in the first.
     SecondMinusFirst,
+    /// The members of both sets.
     Intersection,
+    /// The members of either set.
     Union,
 }
 
+/// Makes the kernel of an operation on sets in two forms.
 fn operation(spec: &NodeSpec<'_>, forms: [Form; 2]) -> Result<Box<dyn Kernel>> {
     let combine = match spec.str("set_operation")?.to_lowercase().as_str() {
         "a-b" => Combine::FirstMinusSecond,
@@ -75,7 +83,9 @@ fn operation(spec: &NodeSpec<'_>, forms: [Form; 2]) -> Result<Box<dyn Kernel>> {
 
 /// The member type of sets: strings, or integers of any dtype, as the widest.
 trait Member: Ord + Clone + 'static {
+    /// Returns the elements of a tensor.
     fn of(tensor: &Tensor) -> Result<Cow<'_, [Self]>>;
+    /// Makes a tensor of members.
     fn tensor(values: Vec<Self>, dtype: DType) -> Result<Tensor>;
 }
 
@@ -110,10 +120,12 @@ impl Member for i64 {
 struct Sets<M> {
     /// The sizes of these axes.
     outer: Vec<usize>,
+    /// The sets by their coordinates. Empty sets are not in the map.
     by_place: BTreeMap<Vec<i64>, BTreeSet<M>>,
 }
 
 impl<M: Member> Sets<M> {
+    /// Reads the sets of some inputs.
     fn read(context: &KernelContext<'_>, form: Form, first: usize) -> Result<Sets<M>> {
         match form {
             Form::Dense => Sets::dense(context.input(first)),
@@ -123,6 +135,7 @@ impl<M: Member> Sets<M> {
         }
     }
 
+    /// Reads the rows of a dense tensor.
     fn dense(tensor: &Tensor) -> Result<Sets<M>> {
         let Some((&size, outer)) = tensor.shape().split_last() else {
             return Err(Error::invalid_argument("a set needs at least one axis"));
@@ -135,6 +148,7 @@ impl<M: Member> Sets<M> {
         Ok(sets)
     }
 
+    /// Reads the rows of a sparse tensor.
     fn sparse(indices: &Tensor, values: &Tensor, sizes: &[i64]) -> Result<Sets<M>> {
         let Some((_, outer)) = sizes.split_last() else {
             return Err(Error::invalid_argument("a set needs at least one axis"));
@@ -171,6 +185,7 @@ fn place_of(mut number: usize, sizes: &[usize]) -> Vec<i64> {
     place
 }
 
+/// Combines two sets. The members are in ascending order.
 fn combine_sets<M: Member>(combine: Combine, a: &BTreeSet<M>, b: &BTreeSet<M>) -> Vec<M> {
     match combine {
         Combine::FirstMinusSecond => a.difference(b).cloned().collect(),
@@ -180,6 +195,7 @@ fn combine_sets<M: Member>(combine: Combine, a: &BTreeSet<M>, b: &BTreeSet<M>) -
     }
 }
 
+/// Combines all sets of two inputs, and returns a sparse tensor.
 fn combined<M: Member>(context: &mut KernelContext<'_>, forms: [Form; 2], combine: Combine) -> Result<()> {
     let dtype = context.input(if matches!(forms[0], Form::Dense) { 0 } else { 1 }).dtype();
     let a = Sets::<M>::read(context, forms[0], 0)?;
@@ -209,6 +225,7 @@ fn combined<M: Member>(context: &mut KernelContext<'_>, forms: [Form; 2], combin
     Ok(())
 }
 
+/// Counts the members of each set.
 fn sizes<M: Member>(context: &mut KernelContext<'_>) -> Result<()> {
     let sets = Sets::<M>::read(context, Form::Sparse, 0)?;
     context.produce::<i32>(0, Shape::new(&sets.outer), |_, output| {

@@ -76,7 +76,9 @@ pub(crate) fn register(registry: &mut Registry) {
 
 /// The coordinates of one sparse tensor, checked against its shape.
 struct Coordinates {
+    /// The coordinates of the elements.
     rows: Vec<Vec<usize>>,
+    /// The sizes of the dense shape.
     dims: Vec<usize>,
 }
 
@@ -112,6 +114,7 @@ impl Coordinates {
     }
 }
 
+/// Returns an input that is a dense shape.
 fn sizes(context: &KernelContext<'_>, input: usize) -> Result<Vec<usize>> {
     let sizes: Option<Vec<usize>> =
         context.ints(input)?.into_iter().map(|size| usize::try_from(size).ok()).collect();
@@ -125,6 +128,7 @@ fn coordinates(rows: &[Vec<usize>], rank: usize) -> Result<Tensor> {
     Ok(Tensor::from_vec(flat, [rows.len(), rank])?)
 }
 
+/// Returns a dense shape as a tensor.
 fn shape_tensor(dims: &[usize]) -> Tensor {
     Tensor::from(dims.iter().map(|&size| size as i64).collect::<Vec<i64>>())
 }
@@ -141,6 +145,7 @@ fn picked(context: &KernelContext<'_>, values: usize, order: &[usize]) -> Result
     )
 }
 
+/// Multiplies a sparse matrix by a dense one.
 fn matmul<T>(context: &mut KernelContext<'_>, [adjoint_a, adjoint_b]: [bool; 2]) -> Result<()>
 where
     T: Element + Add<Output = T> + Mul<Output = T>,
@@ -172,6 +177,7 @@ where
     })
 }
 
+/// Sorts the elements by their coordinates.
 fn reorder(context: &mut KernelContext<'_>) -> Result<()> {
     let given = Coordinates::of(context, 0, 1, 2)?;
     let mut order = memory::collected(0..given.rows.len())?;
@@ -183,6 +189,7 @@ fn reorder(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Changes the dense shape, and the coordinates with it.
 fn reshape(context: &mut KernelContext<'_>) -> Result<()> {
     let dims = sizes(context, 1)?;
     let too_large = || Error::invalid_argument(format!("a sparse tensor of shape {dims:?} is too large"));
@@ -215,6 +222,7 @@ fn reshape(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Adds a default element to each empty row.
 fn fill_empty_rows(context: &mut KernelContext<'_>) -> Result<()> {
     let given = Coordinates::of(context, 0, 1, 2)?;
     let Some(&count) = given.dims.first() else {
@@ -249,6 +257,7 @@ fn fill_empty_rows(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Computes the gradient with respect to the values and the default.
 fn fill_empty_rows_gradient<T: Element + Add<Output = T>>(context: &mut KernelContext<'_>) -> Result<()> {
     let reverse = context.ints(0)?;
     let gradient = context.slice::<T>(1)?;
@@ -268,6 +277,7 @@ fn fill_empty_rows_gradient<T: Element + Add<Output = T>>(context: &mut KernelCo
     Ok(())
 }
 
+/// Joins sparse tensors along an axis.
 fn concat(context: &mut KernelContext<'_>, along: i64, count: usize) -> Result<()> {
     let parts: Vec<Coordinates> =
         (0..count).map(|i| Coordinates::of(context, i, count + i, 2 * count + i)).collect::<Result<_>>()?;
@@ -301,6 +311,7 @@ fn concat(context: &mut KernelContext<'_>, along: i64, count: usize) -> Result<(
     Ok(())
 }
 
+/// Returns a part of a sparse tensor.
 fn slice(context: &mut KernelContext<'_>) -> Result<()> {
     let given = Coordinates::of(context, 0, 1, 2)?;
     let (start, size) = (sizes(context, 3)?, sizes(context, 4)?);
@@ -471,6 +482,7 @@ fn slice_gradient(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Sums over some axes.
 fn reduce_sum<T: Element + Add<Output = T>>(context: &mut KernelContext<'_>, keep: bool) -> Result<()> {
     let given = Coordinates::of(context, 0, 1, 2)?;
     let rank = given.dims.len();
@@ -522,6 +534,7 @@ where
     })
 }
 
+/// Adds a sparse tensor to a dense one.
 fn dense_add<T: Element + Add<Output = T>>(context: &mut KernelContext<'_>) -> Result<()> {
     let given = Coordinates::of(context, 0, 1, 2)?;
     let mut sum = context.take(3);
@@ -538,6 +551,7 @@ fn dense_add<T: Element + Add<Output = T>>(context: &mut KernelContext<'_>) -> R
     Ok(())
 }
 
+/// Makes the kernel of an operation of a sparse and a dense tensor.
 fn make_with_dense(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let op_type = spec.operation.op_type().to_owned();
     for_dtype!(wide spec.input_dtype(1), T => {

@@ -23,13 +23,17 @@ use tensor::{Bytes, DType, Shape, Tensor, memory};
 ///
 /// The lock guards the entries; many look up at the same time.
 struct Table {
+    /// The name, for messages.
     name: String,
+    /// The dtype of the keys.
     key: DType,
+    /// The dtype of the values.
     value: DType,
     /// The shape of a value.
     shape: Shape,
     /// True if the table is filled once, by an initializer, instead of growing.
     is_fixed: bool,
+    /// The entries; `None` before the initialization. Lookups of several steps share the lock.
     entries: RwLock<Option<Entries>>,
     /// The keys of a dense table that stand for empty places and for removed entries.
     reserved: OnceLock<[Bytes; 2]>,
@@ -89,6 +93,7 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add_both(["LookupTableExportV2", "LookupTableExport"], |_| Ok(boxed(export)));
 }
 
+/// Makes the kernel that creates a table, or finds the one of its shared name.
 fn make_table(spec: &NodeSpec<'_>, is_fixed: bool) -> Result<Box<dyn Kernel>> {
     let shared = spec.bool("use_node_name_sharing").unwrap_or(false);
     let name = if shared { spec.operation.name().to_owned() } else { resource_name(spec) };
@@ -139,6 +144,7 @@ pub(super) fn is_fixed(handle: &Tensor) -> bool {
     handle.as_handle::<Table>().is_some_and(|table| table.is_fixed)
 }
 
+/// Returns the table of input 0.
 fn table<'c>(context: &'c KernelContext<'_>) -> Result<&'c Table> {
     context.handle(0, "a table")
 }
@@ -153,6 +159,7 @@ fn keys(tensor: &Tensor) -> Result<Vec<Bytes>> {
 }
 
 impl Table {
+    /// Locks the entries for reading.
     fn read(&self) -> std::sync::RwLockReadGuard<'_, Option<Entries>> {
         self.entries.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -201,6 +208,7 @@ impl Table {
         Ok(entries)
     }
 
+    /// Sets the entries once. A second time is allowed if they are the same.
     fn initialize(&self, entries: Entries) -> Result<()> {
         let mut all = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         match &*all {
@@ -215,6 +223,7 @@ impl Table {
         }
     }
 
+    /// Changes the entries of a table that steps may change.
     fn change(&self, change: impl FnOnce(&mut Entries)) -> Result<()> {
         if self.is_fixed {
             let text = format!("table '{}' is filled once, by its initializer", self.name);
@@ -226,6 +235,7 @@ impl Table {
     }
 }
 
+/// Returns the values of keys, or the default.
 fn find(context: &mut KernelContext<'_>) -> Result<()> {
     let found = {
         let (table, wanted, default) = (table(context)?, context.input(1), context.input(2));
@@ -260,6 +270,7 @@ fn find(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Returns all keys and values.
 fn export(context: &mut KernelContext<'_>) -> Result<()> {
     let (keys, values) = {
         let table = table(context)?;
@@ -285,11 +296,15 @@ fn export(context: &mut KernelContext<'_>) -> Result<()> {
 /// The part of a line that becomes a key or value.
 #[derive(Clone, Copy)]
 enum Column {
+    /// The whole line.
     Line,
+    /// The number of the line, counted from 0.
     Number,
+    /// A field of the line.
     Field(usize),
 }
 
+/// Reads an attribute that selects a column.
 fn column(spec: &NodeSpec<'_>, name: &str) -> Result<Column> {
     match spec.int(name)? {
         -2 => Ok(Column::Line),
@@ -303,6 +318,7 @@ fn column(spec: &NodeSpec<'_>, name: &str) -> Result<Column> {
     }
 }
 
+/// Makes the kernel that fills a table from a file.
 fn make_from_file(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let columns = [column(spec, "key_index")?, column(spec, "value_index")?];
     let size = usize::try_from(spec.int("vocab_size")?).ok();
@@ -332,6 +348,7 @@ fn make_from_file(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     }))
 }
 
+/// Returns the error for a line with too few fields.
 fn short(path: &std::path::Path, line: usize) -> Error {
     Error::invalid_argument(format!("line {} of {} has too few columns", line + 1, path.display()))
 }
@@ -346,6 +363,7 @@ fn cells(lines: &[&str], column: Column, delimiter: &str) -> std::result::Result
     lines.iter().enumerate().map(cell).collect()
 }
 
+/// Converts the cells of a column to a dtype.
 fn parsed(cells: &[String], dtype: DType) -> Result<Tensor> {
     if dtype == DType::String {
         return Ok(Tensor::from_strings(cells.to_vec(), [cells.len()])?);

@@ -17,30 +17,42 @@ use tensor::{DType, Shape, Tensor, memory};
 ///
 /// The lock guards the elements and the table of gradients; sums are computed under it, and nothing else is locked.
 struct TensorArray {
+    /// The name, for messages.
     name: String,
+    /// The dtype of the elements.
     dtype: DType,
+    /// True if a read drops the element, which is then read once only.
     clear_after_read: bool,
     /// True if all elements have one shape, which the first write determines.
     identical: bool,
     /// True for gradients: an element that is written several times is the sum of the values. Other arrays refuse a second write.
     adds: bool,
+    /// The guarded part.
     inner: Mutex<Inner>,
 }
 
+/// The guarded part of an array.
 struct Inner {
+    /// The elements.
     elements: Vec<Element>,
+    /// True if a write beyond the end makes the array longer.
     grows: bool,
+    /// The static shape that each element must fit.
     shape: PartialShape,
     /// The gradient arrays by the `source` of the operation that requests them.
     gradients: BTreeMap<String, Arc<TensorArray>>,
 }
 
+/// One element.
 #[derive(Clone, Default)]
 struct Element {
+    /// The value, unless it was not written yet or was dropped by a read.
     value: Option<Tensor>,
     /// Known after a write. An element of a gradient has the shape of the forward element, so that it reads as zeros if nothing is written.
     shape: Option<Shape>,
+    /// True after a write.
     written: bool,
+    /// True after a read.
     read: bool,
 }
 
@@ -113,15 +125,22 @@ pub(crate) fn register(registry: &mut Registry) {
 
 /// The attributes of an array's operation.
 struct Settings {
+    /// The name, for messages.
     name: String,
+    /// The dtype of the elements.
     dtype: DType,
+    /// The static shape of the elements.
     shape: PartialShape,
+    /// True if a write beyond the end makes the array longer.
     grows: bool,
+    /// True if a read drops the element.
     clear_after_read: bool,
+    /// True if all elements have one shape.
     identical: bool,
 }
 
 impl Settings {
+    /// Reads the attributes.
     fn of(spec: &NodeSpec<'_>) -> Result<Settings> {
         let name = spec.str("tensor_array_name").unwrap_or_default();
         let name = if name.is_empty() { spec.operation.name() } else { name };
@@ -135,6 +154,7 @@ impl Settings {
         })
     }
 
+    /// Makes an array of a size.
     fn array(&self, size: usize) -> Result<TensorArray> {
         let inner = Inner {
             elements: memory::filled(Element::default(), size)?,
@@ -153,6 +173,7 @@ impl Settings {
     }
 }
 
+/// Returns an attribute that is a shape.
 fn shape_attr(spec: &NodeSpec<'_>, name: &str) -> Result<PartialShape> {
     match spec.operation.attr(name) {
         Some(AttrValue::Shape(shape)) => Ok(shape.clone()),
@@ -161,6 +182,7 @@ fn shape_attr(spec: &NodeSpec<'_>, name: &str) -> Result<PartialShape> {
     }
 }
 
+/// Checks a size, which must not be negative.
 fn size(size: i64) -> Result<usize> {
     let small = usize::try_from(size).ok().filter(|&size| size <= i32::MAX as usize);
     small.ok_or_else(|| Error::invalid_argument(format!("Size should be >= 0, got {size}")))
@@ -172,11 +194,13 @@ fn give(context: &mut KernelContext<'_>, array: Arc<TensorArray>) {
     context.set(1, Tensor::from(0f32));
 }
 
+/// Returns the flow, a scalar without meaning: its edges order the operations on an array.
 fn pass_flow(context: &mut KernelContext<'_>, input: usize) {
     let flow = context.take(input);
     context.set(0, flow);
 }
 
+/// Returns the array of input 0.
 fn array(context: &KernelContext<'_>) -> Result<Arc<TensorArray>> {
     context.shared_handle(0, "a TensorArray")
 }
@@ -208,6 +232,7 @@ fn make_gradient(spec: &NodeSpec<'_>, with_shape: bool) -> Result<Box<dyn crate:
 }
 
 impl TensorArray {
+    /// Locks the elements and gradients.
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -234,6 +259,7 @@ impl TensorArray {
         })
     }
 
+    /// Makes an error that names the array.
     fn error(&self, text: &str) -> Error {
         Error::invalid_argument(format!("TensorArray {}: {text}", self.name))
     }
@@ -247,6 +273,7 @@ impl TensorArray {
         Ok(())
     }
 
+    /// Writes an element, or adds to one of a gradient.
     fn write(&self, context: &KernelContext<'_>, index: i64, value: Tensor) -> Result<()> {
         if value.dtype() != self.dtype {
             return Err(self.error(&format!("a value of {} in an array of {}", value.dtype(), self.dtype)));
@@ -293,6 +320,7 @@ impl TensorArray {
         Ok(())
     }
 
+    /// Reads an element. One of a gradient that was not written is zeros.
     fn read(&self, index: i64) -> Result<Tensor> {
         let mut inner = self.lock();
         let inner = &mut *inner;
@@ -336,6 +364,7 @@ impl TensorArray {
     }
 }
 
+/// Stacks the elements of some indices.
 fn gather(
     context: &mut KernelContext<'_>,
     array: &TensorArray,
@@ -352,6 +381,7 @@ fn gather(
     Ok(())
 }
 
+/// Writes each row of a tensor to an index.
 fn scatter(context: &mut KernelContext<'_>) -> Result<()> {
     let (indices, rows) = (context.ints(1)?, unstacked(context.input(2))?);
     if indices.len() != rows.len() {
@@ -366,6 +396,7 @@ fn scatter(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Joins the elements along their first axes.
 fn concat(context: &mut KernelContext<'_>, declared: &PartialShape) -> Result<()> {
     let array = array(context)?;
     let count = array.lock().elements.len();

@@ -13,8 +13,11 @@ use tensor::{DType, Shape, Tensor, memory};
 /// A list. An element that was never set has no value, and reads as zeros if its shape is known.
 #[derive(Clone)]
 pub(super) struct TensorList {
+    /// The dtype of the elements.
     dtype: DType,
+    /// The static shape that each element must fit.
     shape: PartialShape,
+    /// The elements; `None` for those that were not set.
     pub(super) elements: Vec<Option<Tensor>>,
     /// The most elements that a push may lead to, or `None` for no limit.
     limit: Option<usize>,
@@ -129,14 +132,17 @@ fn count(count: i64) -> Result<usize> {
     small.ok_or_else(|| Error::invalid_argument(format!("a list cannot have {count} elements")))
 }
 
+/// Sets the list as the output.
 fn give(context: &mut KernelContext<'_>, list: TensorList) {
     context.set(0, Tensor::from_handle(DType::Variant, Arc::new(list)));
 }
 
+/// Returns the error for an input that is not a list.
 fn not_a_list(input: usize) -> Error {
     Error::invalid_argument(format!("input {input} is not a list of tensors"))
 }
 
+/// Returns the list of an input.
 fn list<'c>(context: &'c KernelContext<'_>, input: usize) -> Result<&'c TensorList> {
     context.input(input).as_handle().ok_or_else(|| not_a_list(input))
 }
@@ -168,6 +174,7 @@ impl TensorList {
         Ok(())
     }
 
+    /// Sets the elements of some indices.
     fn set_rows(&mut self, indices: &[i64], rows: Vec<Tensor>) -> Result<()> {
         if indices.len() != rows.len() {
             let text = format!("{} indices for {} values", indices.len(), rows.len());
@@ -176,6 +183,7 @@ impl TensorList {
         indices.iter().zip(rows).try_for_each(|(&index, row)| self.set(index, row, true))
     }
 
+    /// Checks the dtype and shape of an element.
     fn check(&self, item: &Tensor) -> Result<()> {
         if item.dtype() != self.dtype {
             let text = format!("a value of {} in a list of {}", item.dtype(), self.dtype);
@@ -210,6 +218,7 @@ impl TensorList {
         })
     }
 
+    /// Returns an element; zeros for one that was not set.
     fn get(&self, index: i64, declared: &PartialShape) -> Result<Tensor> {
         let size = self.elements.len();
         let place = usize::try_from(index).ok().and_then(|place| self.elements.get(place));
@@ -224,12 +233,14 @@ impl TensorList {
     }
 }
 
+/// Returns the element of an index.
 fn get_item(context: &mut KernelContext<'_>) -> Result<()> {
     let item = list(context, 0)?.get(context.int(1)?, &declared_shape(context, 2)?)?;
     context.set(0, item);
     Ok(())
 }
 
+/// Stacks all elements.
 fn stack(context: &mut KernelContext<'_>, expected: Option<usize>) -> Result<()> {
     let declared = declared_shape(context, 1)?;
     let list = list(context, 0)?;
@@ -245,6 +256,7 @@ fn stack(context: &mut KernelContext<'_>, expected: Option<usize>) -> Result<()>
     Ok(())
 }
 
+/// Stacks the elements of some indices.
 fn gather(context: &mut KernelContext<'_>) -> Result<()> {
     let (indices, declared) = (context.ints(1)?, declared_shape(context, 2)?);
     let list = list(context, 0)?;
@@ -254,6 +266,7 @@ fn gather(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Appends an element.
 fn push_back(context: &mut KernelContext<'_>) -> Result<()> {
     let item = context.take(1);
     let mut list = take(context, 0)?;
@@ -266,6 +279,7 @@ fn push_back(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Removes the last element.
 fn pop_back(context: &mut KernelContext<'_>) -> Result<()> {
     let declared = declared_shape(context, 1)?;
     let mut list = take(context, 0)?;
@@ -278,6 +292,7 @@ fn pop_back(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Returns the static shape of the elements.
 fn element_shape(context: &mut KernelContext<'_>, dtype: DType) -> Result<()> {
     let shape = &list(context, 0)?.shape;
     let size = |dim: Option<usize>| dim.and_then(|dim| i64::try_from(dim).ok()).unwrap_or(-1);

@@ -14,9 +14,11 @@ use tensor::{Bytes, DType, Tensor};
 
 /// Op types that make one kind of dataset.
 pub(super) struct Op {
+    /// The op types, among them older names of the same operation.
     pub(super) types: &'static [&'static str],
     /// The attributes that name functions.
     pub(super) functions: &'static [&'static str],
+    /// Makes the dataset from the inputs of a step.
     pub(super) make: fn(&Build<'_, '_>) -> Result<Shared>,
 }
 
@@ -33,8 +35,11 @@ pub(super) fn make(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     Ok(Box::new(Maker { op, node: Node::of(spec.operation)? }))
 }
 
+/// The kernel, which makes a new dataset in each step.
 struct Maker {
+    /// The op types to which the operation belongs.
     op: &'static Op,
+    /// The static properties of the operation.
     node: Node,
 }
 
@@ -71,14 +76,18 @@ fn follows_steps(value: &Tensor) -> bool {
 
 /// The static properties of an operation.
 pub(super) struct Node {
+    /// The operation.
     operation: Operation,
     /// The inputs of each argument.
     arguments: Vec<(String, Range<usize>)>,
+    /// The dtypes of the components of an element.
     pub(super) types: Vec<DType>,
+    /// The static shapes of the components.
     pub(super) shapes: Vec<PartialShape>,
 }
 
 impl Node {
+    /// Derives the properties from an operation's attributes and its signature.
     pub(super) fn of(operation: &Operation) -> Result<Node> {
         let types = |name: &str| operation.attr(name).and_then(AttrValue::as_types);
         let sparse = operation.attr("Tvalues").and_then(AttrValue::as_type);
@@ -132,9 +141,13 @@ pub(super) fn positive<T: TryFrom<i64>, E: Into<String>>(
 
 /// An operation that runs to make a dataset, or something of one.
 pub(super) struct Build<'b, 'c> {
+    /// The static properties of the operation.
     pub(super) node: &'b Node,
+    /// The attributes that name functions, in the order of `functions`.
     pub(super) names: &'static [&'static str],
+    /// The compiled functions.
     pub(super) functions: &'b [Arc<dyn Body>],
+    /// The context of the running kernel, which holds the inputs.
     pub(super) context: &'b KernelContext<'c>,
 }
 
@@ -145,10 +158,12 @@ impl Build<'_, '_> {
         NodeSpec { operation: &self.node.operation, function: None, resources }
     }
 
+    /// Returns the op type.
     pub(super) fn op_type(&self) -> &str {
         self.node.operation.op_type()
     }
 
+    /// Returns an attribute.
     pub(super) fn attr(&self, name: &str) -> Option<&AttrValue> {
         self.node.operation.attr(name)
     }
@@ -158,6 +173,7 @@ impl Build<'_, '_> {
         self.attr(name).and_then(AttrValue::as_bool).unwrap_or(false)
     }
 
+    /// Returns true if the op type has an argument of this name.
     pub(super) fn has(&self, argument: &str) -> bool {
         self.node.arguments.iter().any(|(name, _)| name == argument)
     }
@@ -169,11 +185,13 @@ impl Build<'_, '_> {
         range.map(|index| self.context.input(index).clone()).collect()
     }
 
+    /// Returns the single input of an argument.
     pub(super) fn tensor(&self, argument: &str) -> Result<Tensor> {
         let missing = || Error::invalid_argument(format!("{} has no input '{argument}'", self.op_type()));
         self.tensors(argument).into_iter().next().ok_or_else(missing)
     }
 
+    /// Returns an argument that must be one integer.
     pub(super) fn int(&self, argument: &str) -> Result<i64> {
         let tensor = self.tensor(argument)?;
         let wrong = |_| {
@@ -197,14 +215,17 @@ impl Build<'_, '_> {
         if self.has(argument) { self.int(argument) } else { Ok(default) }
     }
 
+    /// Returns a flag that some spellings of the op type lack.
     pub(super) fn bool_or(&self, argument: &str, default: bool) -> Result<bool> {
         if self.has(argument) { Ok(self.tensor(argument)?.value()?) } else { Ok(default) }
     }
 
+    /// Returns an argument that is a tensor of strings.
     pub(super) fn strings(&self, argument: &str) -> Result<Vec<Bytes>> {
         Ok(self.tensor(argument)?.as_strings()?.to_vec())
     }
 
+    /// Returns an argument that must be one string.
     pub(super) fn string(&self, argument: &str) -> Result<Bytes> {
         match self.tensor(argument)?.as_strings()? {
             [text] => Ok(text.clone()),
@@ -227,14 +248,17 @@ impl Build<'_, '_> {
         self.dataset("input_dataset")
     }
 
+    /// Returns a dataset with the dtypes and shapes of its elements.
     pub(super) fn handle(&self, argument: &str) -> Result<Handle> {
         Ok(Handle::of(&self.tensor(argument)?)?.clone())
     }
 
+    /// Returns a dataset.
     pub(super) fn dataset(&self, argument: &str) -> Result<Shared> {
         Ok(self.handle(argument)?.dataset)
     }
 
+    /// Returns the datasets of an argument with several inputs.
     pub(super) fn datasets(&self, argument: &str) -> Result<Vec<Shared>> {
         self.tensors(argument).iter().map(|tensor| Ok(Handle::of(tensor)?.dataset.clone())).collect()
     }

@@ -67,13 +67,17 @@ pub(super) struct Memory {
 }
 
 impl Memory {
+    /// Locks the list. A panic of another thread cannot leave it half changed, because it is only assigned as a
+    /// whole.
     fn lock(&self) -> MutexGuard<'_, Option<Growing<Element>>> {
         self.elements.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// The place of a cache.
 #[derive(Clone)]
 enum Place {
+    /// In memory, shared by all iterators of the dataset.
     Memory(Arc<Memory>),
     /// The prefix of the files.
     File(PathBuf),
@@ -89,8 +93,11 @@ impl Place {
     }
 }
 
+/// The dataset.
 struct Cache {
+    /// The dataset whose elements are cached.
     input: Shared,
+    /// The place of the cache.
     place: Place,
 }
 
@@ -128,12 +135,16 @@ impl Dataset for Cache {
     }
 }
 
+/// An iterator, which either fills the cache or reads it.
 struct Cached {
+    /// The dataset whose elements are cached.
     dataset: Shared,
+    /// The place of the cache of this iterator.
     place: Place,
     mode: Mode,
 }
 
+/// The way in which an iterator gets its elements.
 enum Mode {
     /// No element was requested yet.
     Undecided,
@@ -145,10 +156,12 @@ enum Mode {
     FromFile(FromFile),
     /// Elements come from the input and are written to a file.
     ToFile(Source, ToFile),
+    /// The end was reached.
     Over,
 }
 
 impl Cached {
+    /// Chooses between reading and filling, when the first element is requested.
     fn decide(&self, run: &Run<'_>) -> Result<Mode> {
         Ok(match &self.place {
             Place::Memory(memory) if memory.lock().is_some() => Mode::Read(0),
@@ -255,6 +268,7 @@ fn with_suffix(prefix: &Path, end: &str) -> PathBuf {
     name.into()
 }
 
+/// Returns the path of the index, which exists only for a finished cache.
 fn index_of(prefix: &Path) -> PathBuf {
     with_suffix(prefix, ".index")
 }
@@ -265,14 +279,20 @@ fn key(element: u64, component: usize, components: usize) -> String {
     format!("{element:>7}_{component:0>width$}")
 }
 
+/// A finished cache that is read.
 struct FromFile {
+    /// The checkpoint that holds the elements.
     bundle: BundleReader,
+    /// The number of components of each element.
     components: usize,
+    /// The number of elements.
     count: u64,
+    /// The number of the next element.
     next: u64,
 }
 
 impl FromFile {
+    /// Opens a cache, and derives the numbers of components and elements from the keys.
     fn open(prefix: &Path, access: &FileAccess) -> Result<FromFile> {
         access.check_read(prefix)?;
         let bundle = BundleReader::open(prefix)?;
@@ -285,6 +305,7 @@ impl FromFile {
         Ok(FromFile { bundle, components, count, next: 0 })
     }
 
+    /// Reads the next element.
     fn next(&mut self) -> Result<Option<Element>> {
         if self.next >= self.count {
             return Ok(None);
@@ -298,12 +319,16 @@ impl FromFile {
 
 /// A cache file that is being written. The lock file keeps other iterators, of this and other processes, from writing the same files.
 struct ToFile {
+    /// The writer of the checkpoint; `None` once it is finished.
     writer: Option<BundleWriter>,
+    /// The lock file, which is removed when the value is dropped.
     lock: PathBuf,
+    /// The number of elements so far.
     count: u64,
 }
 
 impl ToFile {
+    /// Creates the lock file, then begins the checkpoint.
     fn create(prefix: &Path, access: &FileAccess) -> Result<ToFile> {
         access.check_write(prefix)?;
         let lock = with_suffix(prefix, "_0.lockfile");
@@ -328,6 +353,7 @@ impl ToFile {
         Ok(file)
     }
 
+    /// Writes an element, one entry for each component.
     fn add(&mut self, element: &[Tensor]) -> Result<()> {
         let Some(writer) = &mut self.writer else { return Err(damaged()) };
         for (component, value) in element.iter().enumerate() {
@@ -337,6 +363,7 @@ impl ToFile {
         Ok(())
     }
 
+    /// Finishes the checkpoint, which makes the cache visible to other iterators.
     fn finish(&mut self) -> Result<()> {
         match self.writer.take() {
             Some(writer) => Ok(writer.finish()?),

@@ -33,16 +33,25 @@ fn make(build: &Build<'_, '_>) -> Result<Shared> {
     Ok(Arc::new(GroupByWindow { input: input.dataset, functions: Arc::new(functions) }))
 }
 
+/// The functions, and the elements that they receive.
 struct Functions {
+    /// Returns the key of an element.
     key: Function,
+    /// Returns a dataset for a key and the dataset of a full group.
     reduce: Function,
+    /// Returns the size of the groups of a key.
     window_size: Function,
+    /// The dtypes of the components of an element.
     types: Vec<DType>,
+    /// The static shapes of the components.
     shapes: Vec<PartialShape>,
 }
 
+/// The dataset.
 struct GroupByWindow {
+    /// The dataset whose elements are grouped.
     input: Shared,
+    /// The functions.
     functions: Arc<Functions>,
 }
 
@@ -68,21 +77,29 @@ impl Dataset for GroupByWindow {
 
 /// The dataset that was made from a group. The elements are kept, because a restored position makes the dataset again from them.
 struct Current {
+    /// The key of the group.
     key: i64,
+    /// The elements of the group.
     elements: Arc<[Element]>,
+    /// The dataset that `reduce_func` returned.
     dataset: Shared,
+    /// The state of the dataset's iterators, such as seeds.
     kept: Kept,
+    /// The iterator over the dataset.
     source: Source,
 }
 
+/// An iterator.
 struct Groups {
     /// `None` after its end.
     input: Option<Source>,
+    /// The functions.
     functions: Arc<Functions>,
     /// Elements by their key.
     groups: BTreeMap<i64, Vec<Element>>,
     /// The sizes of groups by their key: the function is called once for each key.
     sizes: BTreeMap<i64, u64>,
+    /// The group whose elements are returned at present.
     current: Option<Current>,
 }
 
@@ -106,6 +123,7 @@ impl Groups {
         Ok((group.len() as u64 == size).then_some(key))
     }
 
+    /// Calls `reduce_func` for a group.
     fn reduce(&self, key: i64, elements: Arc<[Element]>, run: &Run<'_>) -> Result<Current> {
         let Functions { types, shapes, .. } = self.functions.as_ref();
         let group = Rows { name: "Window", elements: elements.clone() };

@@ -18,11 +18,15 @@ use tensor::DType;
 
 /// An iterator that a session keeps under a name.
 pub(super) struct IteratorResource {
+    /// The name under which steps find the iterator.
     pub(super) name: String,
+    /// The container of the resource.
     pub(super) container: String,
     /// Distinguishes it from iterators of other sessions.
     pub(super) id: u64,
+    /// The dtypes of the components of an element.
     pub(super) types: Vec<DType>,
+    /// The static shapes of the components.
     pub(super) shapes: Vec<PartialShape>,
     /// Guards what is there; held for a moment. An iterator at work is taken out.
     state: Mutex<State>,
@@ -30,17 +34,22 @@ pub(super) struct IteratorResource {
     back: Condvar,
 }
 
+/// The guarded part of an iterator.
 #[derive(Default)]
 struct State {
+    /// The iterator, unless a step works with it.
     live: Place,
     /// The position from a checkpoint, until the iterator moves there.
     restored: Option<Vec<u8>>,
 }
 
+/// The place of the iterator.
 #[derive(Default)]
 enum Place {
+    /// No dataset was set yet.
     #[default]
     Empty,
+    /// The iterator is available.
     Here(Box<Live>),
     /// A step works with it.
     Taken,
@@ -50,9 +59,11 @@ enum Place {
 pub(super) struct Live {
     /// The operation that made it; none for one that makes itself.
     origin: String,
+    /// The dataset.
     dataset: Handle,
     /// The state of the dataset before the iterator was made; empty if it cannot be written.
     begin: Vec<u8>,
+    /// The place where elements are made.
     front: Front,
     /// The number of requests for an element.
     calls: u64,
@@ -78,6 +89,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl IteratorResource {
+    /// Makes a resource without a dataset. Each has a number of its own, which is not used again.
     pub(super) fn new(
         container: &str,
         name: &str,
@@ -90,6 +102,7 @@ impl IteratorResource {
         IteratorResource { name, container, id, types, shapes, state: Mutex::default(), back: Condvar::new() }
     }
 
+    /// Locks the state.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -224,6 +237,7 @@ impl IteratorResource {
 
 /// The outcome of [`IteratorResource::poll`].
 pub(super) enum Polled {
+    /// An element, or the end.
     Element(Option<Element>),
     /// The thread that makes the element.
     Later(Arc<Channel>),
@@ -238,11 +252,14 @@ fn uninitialized() -> Error {
 
 /// An iterator that a step works with; it goes back when this is dropped.
 struct Taken<'r> {
+    /// The resource to which the iterator returns.
     resource: &'r IteratorResource,
+    /// The iterator; `None` before a dataset was set.
     live: Option<Box<Live>>,
 }
 
 impl Taken<'_> {
+    /// Returns the iterator, or the error of one without a dataset.
     fn live(&mut self) -> Result<&mut Live> {
         self.live.as_deref_mut().ok_or_else(uninitialized)
     }
@@ -275,6 +292,7 @@ impl Front {
 }
 
 impl Live {
+    /// Begins to iterate over a dataset.
     fn make(dataset: &Handle, origin: &str, caller: &Caller<'_>) -> Result<Live> {
         let (shared, kept, mut begin) = (&dataset.dataset, Kept::default(), Writer::default());
         let begin = kept.save(shared.as_ref(), &mut begin).and_then(|()| begin.bytes()).unwrap_or_default();
@@ -284,6 +302,7 @@ impl Live {
         Ok(Live { origin, dataset, begin, front, calls: 0, buffer_size: Some(buffer_size) })
     }
 
+    /// Returns the next element, made in this step or ahead of it.
     fn next(&mut self, caller: &Caller<'_>) -> Result<Option<Element>> {
         match &mut self.front {
             Front::Step(producer) => {

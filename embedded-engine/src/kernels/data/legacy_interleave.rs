@@ -33,11 +33,17 @@ fn make(build: &Build<'_, '_>) -> Result<Shared> {
     Ok(Arc::new(Interleave { input, function, cycle, block, ahead }))
 }
 
+/// The dataset.
 struct Interleave {
+    /// The dataset whose elements select the interleaved datasets.
     input: Shared,
+    /// Makes a dataset of an element of the input.
     function: Function,
+    /// The number of places.
     cycle: usize,
+    /// The number of consecutive elements of a place.
     block: u64,
+    /// The limits of reading ahead.
     ahead: ReadAhead,
 }
 
@@ -64,24 +70,34 @@ impl Dataset for Interleave {
     }
 }
 
+/// A place for one dataset.
 enum Place {
+    /// No dataset is open.
     Empty,
+    /// A dataset that elements are taken from.
     Open(Opened),
     /// The error of an input that could not be opened, reported when its turn comes.
     Failed(Error),
 }
 
+/// An iterator.
 struct Interleaved {
+    /// The datasets of further elements of the input.
     inputs: Inputs,
+    /// The places.
     places: Vec<Place>,
+    /// True once all places were filled for the first time.
     is_filled: bool,
+    /// The place that elements are taken from.
     current: usize,
+    /// The number of consecutive elements of a place.
     block: u64,
     /// Elements that the current place gave in a row.
     count: u64,
 }
 
 impl Interleaved {
+    /// Continues with the next place.
     fn go_on(&mut self) {
         self.current = (self.current + 1) % self.places.len();
         self.count = 0;

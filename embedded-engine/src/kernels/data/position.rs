@@ -8,6 +8,7 @@ use tensor::{Bytes, DType, Shape, Tensor, memory};
 /// notes its position after every element copies none of the elements that it holds.
 #[derive(Clone, Default)]
 pub(super) struct Writer {
+    /// The bytes so far.
     bytes: Vec<u8>,
     /// The parts that belong into the bytes before these places, in ascending order.
     later: Vec<(usize, Later)>,
@@ -16,10 +17,13 @@ pub(super) struct Writer {
 /// A part of a position that is written when its bytes are requested.
 #[derive(Clone)]
 enum Later {
+    /// A value, which is immutable and therefore only referred to.
     Value(Tensor),
+    /// A closure that writes the part.
     Part(Part),
 }
 
+/// Writes a part of a position.
 type Part = Arc<dyn Fn(&mut Writer) -> Result<()> + Send + Sync>;
 
 /// Larger values are referred to.
@@ -58,18 +62,22 @@ impl Writer {
         self.raw(&other.bytes);
     }
 
+    /// Writes a number in eight bytes.
     pub(super) fn number(&mut self, number: u64) {
         self.bytes.extend_from_slice(&number.to_le_bytes());
     }
 
+    /// Writes a signed number in eight bytes.
     pub(super) fn integer(&mut self, number: i64) {
         self.number(number.cast_unsigned());
     }
 
+    /// Writes a flag in one byte.
     pub(super) fn flag(&mut self, flag: bool) {
         self.bytes.push(flag.into());
     }
 
+    /// Writes bytes with their length.
     pub(super) fn text(&mut self, bytes: &[u8]) {
         self.number(bytes.len() as u64);
         self.raw(bytes);
@@ -93,11 +101,13 @@ impl Writer {
         Ok(())
     }
 
+    /// Writes an element: the number of its components, then each of them.
     pub(super) fn element(&mut self, element: &[Tensor]) -> Result<()> {
         self.number(element.len() as u64);
         element.iter().try_for_each(|component| self.tensor(component))
     }
 
+    /// Writes a flag, and the value if there is one.
     pub(super) fn option<T>(
         &mut self,
         value: Option<T>,
@@ -107,6 +117,7 @@ impl Writer {
         value.map_or(Ok(()), |value| write(self, value))
     }
 
+    /// Writes the number of items, then each of them.
     pub(super) fn list<T>(
         &mut self,
         items: impl ExactSizeIterator<Item = T>,
@@ -117,6 +128,7 @@ impl Writer {
     }
 }
 
+/// Writes dtype, shape and elements of a tensor.
 fn write_value(to: &mut Vec<u8>, tensor: &Tensor) -> Result<()> {
     let number = |to: &mut Vec<u8>, number: u64| to.extend_from_slice(&number.to_le_bytes());
     number(to, i64::from(tensor.dtype().number()).cast_unsigned());
@@ -146,42 +158,51 @@ pub(super) fn unsavable(what: impl std::fmt::Display) -> Error {
 pub(super) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
+    /// Begins to read a position.
     pub(super) fn new(bytes: &'a [u8]) -> Reader<'a> {
         Reader(bytes)
     }
 
+    /// Returns true if all bytes were read.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
+    /// Reads bytes whose number is known.
     pub(super) fn raw(&mut self, count: usize) -> Result<&'a [u8]> {
         let (bytes, rest) = self.0.split_at_checked(count).ok_or_else(damaged)?;
         self.0 = rest;
         Ok(bytes)
     }
 
+    /// Reads a number.
     pub(super) fn number(&mut self) -> Result<u64> {
         let bytes = self.raw(8)?;
         Ok(u64::from_le_bytes(bytes.try_into().map_err(|_| damaged())?))
     }
 
+    /// Reads a number that must fit into `usize`.
     pub(super) fn size(&mut self) -> Result<usize> {
         usize::try_from(self.number()?).map_err(|_| damaged())
     }
 
+    /// Reads a signed number.
     pub(super) fn integer(&mut self) -> Result<i64> {
         Ok(self.number()?.cast_signed())
     }
 
+    /// Reads a flag.
     pub(super) fn flag(&mut self) -> Result<bool> {
         Ok(self.raw(1)? != [0])
     }
 
+    /// Reads bytes with their length.
     pub(super) fn bytes(&mut self) -> Result<&'a [u8]> {
         let count = self.size()?;
         self.raw(count)
     }
 
+    /// Reads a tensor. The length of its data must match its shape.
     pub(super) fn tensor(&mut self) -> Result<Tensor> {
         let number = i32::try_from(self.integer()?).map_err(|_| damaged())?;
         let dtype = DType::from_number(number).ok_or_else(damaged)?;
@@ -205,14 +226,17 @@ impl<'a> Reader<'a> {
         Ok(Tensor::from_le_bytes(dtype, shape, self.bytes()?.to_vec())?)
     }
 
+    /// Reads an element.
     pub(super) fn element(&mut self) -> Result<Vec<Tensor>> {
         self.list(Self::tensor)
     }
 
+    /// Reads a value that may be absent.
     pub(super) fn option<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<Option<T>> {
         if self.flag()? { read(self).map(Some) } else { Ok(None) }
     }
 
+    /// Reads a list.
     pub(super) fn list<T>(&mut self, mut read: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
         let count = self.size()?;
         // Each item takes at least a byte.
@@ -223,6 +247,7 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Returns the error for bytes that are not a position of this iterator.
 pub(super) fn damaged() -> Error {
     Error::new(
         Code::DataLoss,

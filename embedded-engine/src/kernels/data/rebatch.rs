@@ -47,15 +47,22 @@ fn to_sparse(build: &Build<'_, '_>) -> Result<Shared> {
     Ok(Arc::new(Rebatch { input: build.input()?, rule: Rule::ToSparse { size, row_shape } }))
 }
 
+/// The ways to form new batches.
 #[derive(Clone)]
 enum Rule {
+    /// Each batch is divided among a number of replicas.
     Split(usize),
+    /// Batches of given sizes, in turn.
     Sizes { sizes: Vec<usize>, drop_remainder: bool },
+    /// Rows are collected into sparse batches.
     ToSparse { size: u64, row_shape: Vec<i64> },
 }
 
+/// The dataset.
 struct Rebatch {
+    /// The dataset whose batches are changed.
     input: Shared,
+    /// The way to form new batches.
     rule: Rule,
 }
 
@@ -85,8 +92,11 @@ impl Dataset for Rebatch {
     }
 }
 
+/// An iterator.
 struct Batches {
+    /// The iterator over the input.
     input: Source,
+    /// The way to form new batches.
     rule: Rule,
     /// A batch of the input of which rows are left.
     batch: Option<Element>,
@@ -96,6 +106,7 @@ struct Batches {
     turn: usize,
 }
 
+/// Returns the number of rows of a batch, which all components must have.
 fn rows(batch: &Element) -> Result<usize> {
     let rows = batch.first().and_then(element::rows);
     rows.ok_or_else(|| Error::invalid_argument("a scalar cannot be split into rows"))
@@ -107,6 +118,7 @@ fn part(batch: &Element, start: usize, end: usize) -> Result<Element> {
 }
 
 impl Batches {
+    /// Returns the next part of a batch.
     fn split(&mut self, replicas: usize, run: &Run<'_>) -> Result<Option<Element>> {
         if self.turn.is_multiple_of(replicas) {
             self.batch = self.input.next(run)?;
@@ -121,6 +133,7 @@ impl Batches {
         part(batch, start, self.start).map(Some)
     }
 
+    /// Returns a batch of a given size.
     fn sized(&mut self, size: usize, drop_remainder: bool, run: &Run<'_>) -> Result<Option<Element>> {
         let (mut parts, mut missing): (Vec<Element>, usize) = (Vec::new(), size);
         while missing > 0 {
@@ -153,6 +166,7 @@ impl Batches {
         (0..parts[0].len()).map(joined).collect::<Result<_>>().map(Some)
     }
 
+    /// Returns a sparse batch.
     fn sparse(&mut self, size: u64, row_shape: &[i64], run: &Run<'_>) -> Result<Option<Element>> {
         let mut values = Vec::new();
         while (values.len() as u64) < size {

@@ -40,6 +40,7 @@ fn shuffle_and_repeat(build: &Build<'_, '_>) -> Result<Shared> {
     make(build, "ShuffleAndRepeat", u64::try_from(count).ok())
 }
 
+/// Makes a dataset. `count` is the number of epochs; `None` repeats the input forever.
 fn make(build: &Build<'_, '_>, name: &'static str, count: Option<u64>) -> Result<Shared> {
     let size = build.int("buffer_size")?;
     let capacity = match size {
@@ -56,16 +57,22 @@ fn make(build: &Build<'_, '_>, name: &'static str, count: Option<u64>) -> Result
     Ok(Arc::new(Shuffle { name, input, capacity, count, seeds }))
 }
 
+/// The dataset.
 struct Shuffle {
+    /// The name of the dataset in messages and positions.
     name: &'static str,
+    /// The dataset whose elements are shuffled.
     input: Shared,
+    /// The maximum number of elements in the buffer.
     capacity: u64,
     /// The number of epochs, or `None` for no limit.
     count: Option<u64>,
+    /// The seeds of the epochs.
     seeds: Arc<SeedGenerator>,
 }
 
 impl Shuffle {
+    /// Makes an iterator over a number of epochs.
     fn shuffled(&self, run: &Run<'_>, count: Option<u64>) -> Source {
         let seeds = self.seeds.of_iterator(run.kept);
         let draws = draws(&seeds);
@@ -139,20 +146,33 @@ const SLICES: usize = 3;
 /// The places of one epoch's elements in the buffer. Places are counted on and on; the ring wraps them around.
 #[derive(Clone, Copy, Default)]
 struct Slice {
+    /// The place of the first element.
     start: u64,
+    /// The place after the last one.
     end: u64,
 }
 
+/// An iterator.
 struct Shuffled {
+    /// The dataset whose elements are shuffled.
     dataset: Shared,
+    /// The maximum number of elements in the buffer.
     capacity: u64,
+    /// The number of epochs; `None` for no limit.
     count: Option<u64>,
+    /// The seeds of further epochs.
     seeds: Arc<SeedGenerator>,
+    /// The random numbers of the epoch that is drawn from.
     draws: Words,
+    /// The buffered elements.
     buffer: Buffer,
+    /// The slices of the epochs in the buffer, oldest first.
     slices: VecDeque<Slice>,
+    /// The number of elements in the buffer.
     held: u64,
+    /// The number of epochs that were read to their end.
     epoch: u64,
+    /// The source of further elements.
     input: Input,
     /// True if any epoch has returned an element.
     given: bool,
@@ -162,15 +182,19 @@ struct Shuffled {
 enum Input {
     /// An epoch is to begin.
     Next,
+    /// The iterator over an epoch.
     Elements(Source),
     /// Returns the next element by its number, from a dataset with random access.
     Number(u64),
+    /// All epochs were read.
     Over,
 }
 
 /// The buffered elements, or their indices if they can be accessed by index.
 enum Buffer {
+    /// The elements themselves.
     Elements(Ring<Element>),
+    /// The numbers of the elements, and the number of elements of the dataset.
     Numbers(Ring<u64>, u64),
 }
 

@@ -53,12 +53,17 @@ pub(super) fn register(registry: &mut Registry) {
 
 /// An accumulator of a session.
 struct Accumulator {
+    /// The name, for messages.
     name: String,
+    /// The dtype of the gradients.
     dtype: DType,
+    /// The static shape of the gradients.
     shape: PartialShape,
+    /// True if the gradients are rows with indices.
     sparse: bool,
     /// True if a take returns the sum of the gradients, and false if it returns their mean.
     sums: bool,
+    /// The sum, behind a lock with waiting jobs.
     state: Arc<Monitor<Gathered>>,
 }
 
@@ -67,21 +72,29 @@ struct Accumulator {
 struct Gathered {
     /// Gradients of steps before this one come too late.
     step: i64,
+    /// The number of gradients in the sum.
     count: i64,
+    /// The sum; `None` before the first gradient.
     sum: Option<Sum>,
 }
 
+/// The sum of gradients.
 #[derive(Clone)]
 enum Sum {
+    /// The sum of whole tensors.
     Dense(Tensor),
+    /// The sums of rows.
     Rows(Rows),
 }
 
 /// Rows that were summed, and the number of rows in each sum.
 #[derive(Clone)]
 struct Rows {
+    /// The indices of the rows, in ascending order.
     indices: Vec<i64>,
+    /// The number of gradients that had each row.
     counts: Vec<i64>,
+    /// The sums of the rows.
     values: Tensor,
 }
 
@@ -116,11 +129,13 @@ fn make(spec: &NodeSpec<'_>, sparse: bool) -> Result<Box<dyn Kernel>> {
     Ok(gives(handle))
 }
 
+/// Returns the accumulator of input 0.
 fn accumulator(context: &KernelContext<'_>) -> Result<Arc<Accumulator>> {
     context.shared_handle(0, "an accumulator")
 }
 
 impl Accumulator {
+    /// Makes an error that names the accumulator.
     fn wrong(&self, text: String) -> Error {
         Error::invalid_argument(format!("{text} (in accumulator '{}')", self.name))
     }
@@ -128,9 +143,11 @@ impl Accumulator {
 
 /// A number that means can be taken of.
 trait Number: Element + AddAssign + Div<Output = Self> {
+    /// Converts a count.
     fn of(count: i64) -> Self;
 }
 
+/// Implements the numbers.
 macro_rules! numbers {
     ($($type:ty: $of:expr),*) => {$(
         impl Number for $type {
@@ -280,6 +297,7 @@ fn merged<T: Number>(a: &Rows, b: &Rows) -> Result<Rows> {
     Ok(Rows { indices, counts, values: Tensor::from_vec(values, dims)? })
 }
 
+/// Makes the kernel that takes the sum or mean once it consists of enough gradients.
 fn take(spec: &NodeSpec<'_>, sparse: bool) -> Result<Box<dyn Kernel>> {
     let dtype = spec.dtype("dtype")?;
     Ok(begins(move |context| {
@@ -301,8 +319,11 @@ fn take(spec: &NodeSpec<'_>, sparse: bool) -> Result<Box<dyn Kernel>> {
 
 /// A take of at least `required` gradients.
 struct Take {
+    /// The accumulator.
     accumulator: Arc<Accumulator>,
+    /// The number of gradients that a take waits for.
     required: i64,
+    /// The count and sum that were taken, to be put back if the step fails.
     taken: Option<(i64, Sum)>,
 }
 

@@ -58,6 +58,7 @@ pub(super) fn register(registry: &mut Registry) {
     registry.add("BarrierIncompleteSize", |_| size(|state| state.incomplete.len()));
 }
 
+/// Makes the kernel that counts elements.
 fn size(size: fn(&State) -> usize) -> Result<Box<dyn Kernel>> {
     Ok(boxed(move |context| {
         let size = barrier(context)?.state.with(|state| size(state));
@@ -68,35 +69,49 @@ fn size(size: fn(&State) -> usize) -> Result<Box<dyn Kernel>> {
 
 /// A barrier of a session, found by its name. Its shapes are those of components without the leading axis of the batch.
 struct Barrier {
+    /// The name, for messages.
     name: String,
+    /// The dtypes of the components.
     dtypes: Vec<DType>,
+    /// The static shapes of the components.
     shapes: Vec<PartialShape>,
+    /// The elements, behind a lock with waiting jobs.
     state: Arc<Monitor<State>>,
 }
 
+/// The elements of a barrier.
 struct State {
     /// Complete elements by the number of the insertion of their key, then in the order of completion.
     ready: BTreeMap<(i64, u64), Element>,
     /// Incomplete elements by key.
     incomplete: BTreeMap<Bytes, Incomplete>,
+    /// True if no new keys are accepted.
     closed: bool,
+    /// True if no components are accepted either.
     cancelled: bool,
     /// The number of the next insertion that brings a key. TensorFlow counts from the smallest integer, and a take returns the number.
     next: i64,
+    /// The number of elements that were completed so far.
     completed: u64,
 }
 
+/// A complete element.
 struct Element {
+    /// The key.
     key: Bytes,
     /// One row of each component.
     components: Vec<Tensor>,
 }
 
+/// An element that lacks some components.
 struct Incomplete {
+    /// The number of the insertion that brought the key.
     number: i64,
+    /// The components so far.
     components: Vec<Option<Tensor>>,
 }
 
+/// Makes the kernel that creates a barrier, or finds the one of its shared name.
 fn make(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let name = resource_name(spec);
     let container = spec.str("container").unwrap_or_default();
@@ -135,11 +150,13 @@ fn make(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     Ok(gives(handle))
 }
 
+/// Returns the barrier of input 0.
 fn barrier(context: &KernelContext<'_>) -> Result<Arc<Barrier>> {
     context.shared_handle(0, "a barrier")
 }
 
 impl Barrier {
+    /// Makes an error that names the barrier.
     fn wrong(&self, text: String) -> Error {
         Error::invalid_argument(format!("{text} (in barrier '{}')", self.name))
     }
@@ -211,13 +228,17 @@ impl Barrier {
     }
 }
 
+/// A job that takes complete elements, once there are enough.
 struct Take {
+    /// The barrier.
     barrier: Arc<Barrier>,
+    /// The number of elements.
     count: usize,
     /// True if fewer elements are enough after the barrier was closed.
     small: bool,
     /// True if a closed barrier still waits for the missing components of its elements.
     waits: bool,
+    /// The elements that were taken, to be put back if the step fails.
     taken: Vec<((i64, u64), Element)>,
 }
 

@@ -17,6 +17,7 @@ use std::ops::Range;
 /// The queue. Both sides write its first lines of memory all the time; nothing else may lie in them.
 #[repr(align(128))]
 pub(crate) struct Bounded<E> {
+    /// The guarded part.
     state: Mutex<State<E>>,
 }
 
@@ -26,10 +27,13 @@ pub(crate) struct Bounded<E> {
 struct State<E> {
     /// The number of the next element.
     next: u64,
+    /// The elements.
     store: Store<E>,
+    /// The maximum number of elements.
     capacity: usize,
     /// The number of elements that stay while the queue is open.
     reserve: usize,
+    /// True if no further elements are accepted.
     closed: bool,
     /// The operations that wait for room, in order. Only the first may have enqueued some elements.
     enqueues: VecDeque<Enqueue<E>>,
@@ -37,17 +41,25 @@ struct State<E> {
     dequeues: VecDeque<Dequeue<E>>,
 }
 
+/// A waiting enqueue.
 struct Enqueue<E> {
+    /// The elements that are not in the queue yet.
     source: Source<E>,
     /// The numbers of what it has put in.
     numbers: Range<u64>,
+    /// The ticket of the attempt.
     ticket: Arc<Ticket<E>>,
 }
 
+/// A waiting dequeue.
 struct Dequeue<E> {
+    /// The number of elements.
     count: usize,
+    /// True to return fewer elements from a queue that is closed.
     up_to: bool,
+    /// The elements that were taken so far.
     taken: Taken<E>,
+    /// The ticket of the attempt.
     ticket: Arc<Ticket<E>>,
 }
 
@@ -63,6 +75,7 @@ pub(crate) enum Source<E> {
 }
 
 impl<E> Source<E> {
+    /// Returns the next element to enqueue.
     fn next(&mut self) -> Option<E> {
         match self {
             Source::One(element) => element.take(),
@@ -70,6 +83,7 @@ impl<E> Source<E> {
         }
     }
 
+    /// Returns true if all elements are in the queue.
     fn is_empty(&self) -> bool {
         match self {
             Source::One(element) => element.is_none(),
@@ -94,7 +108,9 @@ pub(crate) type Outcome<E> = Result<Taken<E>, Failure>;
 
 /// An operation that was begun.
 pub(crate) enum Started<E> {
+    /// The operation is complete.
     Done(Outcome<E>),
+    /// The operation waits in its line.
     Waiting(Attempt<E>),
 }
 
@@ -102,19 +118,24 @@ pub(crate) enum Started<E> {
 struct Ticket<E> {
     /// True if `end` is set, for a look without the lock.
     done: AtomicBool,
+    /// The outcome, once there is one.
     end: Mutex<Option<End<E>>>,
     /// The waiting thread.
     thread: Thread,
 }
 
+/// The outcome of a waiting attempt.
 enum End<E> {
     /// An enqueue, with the numbers of its elements.
     Enqueued(Range<u64>),
+    /// The elements of a dequeue.
     Dequeued(Taken<E>),
+    /// The error.
     Failed(Failure),
 }
 
 impl<E> Ticket<E> {
+    /// Makes a ticket without an outcome.
     fn new() -> Arc<Ticket<E>> {
         Arc::new(Ticket { done: AtomicBool::new(false), end: Mutex::new(None), thread: current() })
     }
@@ -130,6 +151,7 @@ impl<E> Ticket<E> {
 /// The threads to be woken.
 type Woken = SmallVec<[Thread; 2]>;
 
+/// Unparks the threads of completed attempts, after the lock was released.
 fn wake(woken: Woken) {
     woken.iter().for_each(Thread::unpark);
 }
@@ -150,6 +172,7 @@ impl<E> Bounded<E> {
         }
     }
 
+    /// Locks the queue.
     fn lock(&self) -> MutexGuard<'_, State<E>> {
         lock(&self.state)
     }
@@ -271,6 +294,7 @@ impl<E> State<E> {
         self.store.len().saturating_sub(reserve)
     }
 
+    /// Takes elements out of the store.
     fn take(&mut self, count: usize, taken: &mut Taken<E>) {
         taken.reserve(count);
         taken.extend((0..count).map_while(|_| self.store.pop()));
@@ -287,6 +311,7 @@ impl<E> State<E> {
         }
     }
 
+    /// Serves the first waiting enqueues, as far as there is room. Returns true if any element was added.
     fn serve_enqueues(&mut self, woken: &mut Woken) -> bool {
         let before = self.next;
         let mut ended = false;
@@ -303,6 +328,7 @@ impl<E> State<E> {
         ended || self.next > before
     }
 
+    /// Serves the first waiting dequeues, as far as there are elements. Returns true if any element was taken.
     fn serve_dequeues(&mut self, woken: &mut Woken) -> bool {
         let mut moved = false;
         while let Some(mut first) = self.dequeues.pop_front() {
@@ -344,6 +370,7 @@ impl<E> State<E> {
 /// An operation that waits. Dropped before its outcome was requested, it has had no effect: what it took is back in
 /// the queue, and the elements that it put in are removed unless they have been taken since.
 pub(crate) struct Attempt<E> {
+    /// The queue.
     queue: Arc<Bounded<E>>,
     /// Gone once the outcome was given.
     ticket: Option<Arc<Ticket<E>>>,

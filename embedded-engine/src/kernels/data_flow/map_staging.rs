@@ -62,6 +62,7 @@ pub(super) fn register(registry: &mut Registry) {
     }
 }
 
+/// Makes the kernel that counts elements.
 fn size(spec: &NodeSpec<'_>, size: fn(&Items) -> usize) -> Result<Box<dyn crate::kernel::Kernel>> {
     let area = Area::of(spec)?;
     Ok(boxed(move |context| {
@@ -71,6 +72,7 @@ fn size(spec: &NodeSpec<'_>, size: fn(&Items) -> usize) -> Result<Box<dyn crate:
     }))
 }
 
+/// Makes the kernel that returns parts of an element.
 fn take(spec: &NodeSpec<'_>, manner: Manner) -> Result<Box<dyn crate::kernel::Kernel>> {
     let (area, dtypes) = (Area::of(spec)?, dtypes(spec)?);
     Ok(begins(move |context| {
@@ -85,24 +87,32 @@ fn take(spec: &NodeSpec<'_>, manner: Manner) -> Result<Box<dyn crate::kernel::Ke
     }))
 }
 
+/// An area of a session, found by its name.
 struct Area {
+    /// The name, for messages.
     name: String,
+    /// The capacity.
     bounds: Bounds,
+    /// The elements, behind a lock with waiting jobs.
     items: Arc<Monitor<Items>>,
 }
 
 /// The parts of an element, of which some may be missing.
 type Parts = BTreeMap<usize, Tensor>;
 
+/// The elements of an area.
 #[derive(Default)]
 struct Items {
     /// The parts of complete elements that were not taken yet.
     complete: BTreeMap<i64, Parts>,
+    /// The parts so far of elements that lack some.
     incomplete: BTreeMap<i64, Parts>,
+    /// The bytes of all parts.
     bytes: usize,
 }
 
 impl Area {
+    /// Finds the area of an operation, or makes it.
     fn of(spec: &NodeSpec<'_>) -> Result<Arc<Area>> {
         let (name, bounds) = (resource_name(spec), Bounds::of(spec)?);
         let container = spec.attr("container").ok().and_then(AttrValue::as_str).unwrap_or_default();
@@ -113,6 +123,7 @@ impl Area {
             .ok_or_else(|| Error::invalid_argument(format!("'{name}' is not a map staging area")))
     }
 
+    /// Returns the name of the area for messages.
     fn title(&self) -> String {
         format!("map staging area '{}'", self.name)
     }
@@ -131,17 +142,26 @@ impl Area {
     }
 }
 
+/// The way in which an element is requested.
 #[derive(Clone, Copy, PartialEq)]
 enum Manner {
+    /// The element of a key, which stays.
     Peek,
+    /// The element of a key, or parts of it, which are removed.
     Take,
+    /// The element with the smallest key, which is removed.
     TakeAny,
 }
 
+/// A job that adds parts of an element, once there is room.
 struct Put {
+    /// The area.
     area: Arc<Area>,
+    /// The key of the element.
     key: i64,
+    /// The parts that are added.
     parts: Parts,
+    /// The bytes of the parts.
     bytes: usize,
     /// The number of components of a complete element.
     count: usize,
@@ -149,12 +169,19 @@ struct Put {
     done: Vec<usize>,
 }
 
+/// A job that returns parts of an element, once it is complete.
 struct Get {
+    /// The area.
     area: Arc<Area>,
+    /// The dtypes that the operation declares.
     dtypes: Vec<DType>,
+    /// The way in which the element is requested.
     manner: Manner,
+    /// The key; `None` for the smallest.
     key: Option<i64>,
+    /// The requested parts.
     places: Vec<usize>,
+    /// The values that were taken, to be put back if the step fails.
     values: Vec<Tensor>,
 }
 

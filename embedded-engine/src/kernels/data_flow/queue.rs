@@ -18,9 +18,13 @@ pub(super) type Element = SmallVec<[Component; 1]>;
 /// The kinds of queues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
+    /// First in, first out.
     Fifo,
+    /// First in, first out; elements of a batch are padded to one shape.
     PaddingFifo,
+    /// Elements are drawn at random.
     RandomShuffle,
+    /// The element with the smallest number comes first.
     Priority,
 }
 
@@ -39,19 +43,24 @@ impl Kind {
 /// The declaration of a queue. Queues of one shared name must agree in all of it (S-229).
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct QueueSpec {
+    /// The kind of the queue.
     kind: Kind,
     /// The priority's included.
     dtypes: Vec<DType>,
     /// The priority's included; absent when any shapes are allowed.
     shapes: Option<Vec<PartialShape>>,
+    /// The maximum number of elements; a negative one is unlimited.
     capacity: i64,
+    /// The number of elements that remain after a dequeue, so that the draw is from enough of them.
     min_after_dequeue: i64,
+    /// The seeds of the random draw, of the graph and of the operation.
     seeds: (i64, i64),
     /// The order of a shuffling queue does not depend on the number of elements in it.
     replayable: bool,
 }
 
 impl QueueSpec {
+    /// Reads the attributes of a queue.
     pub(super) fn of(spec: &NodeSpec<'_>, kind: Kind) -> Result<QueueSpec> {
         let mut dtypes = spec.attr("component_types")?.as_types().unwrap_or_default();
         let shapes = spec.attr("shapes").ok().and_then(AttrValue::as_shapes).unwrap_or_default();
@@ -116,10 +125,12 @@ impl QueueSpec {
         }
     }
 
+    /// Returns true if the elements of a batch are padded.
     pub(super) fn pads(&self) -> bool {
         self.kind == Kind::PaddingFifo
     }
 
+    /// Returns the dtypes of the components.
     pub(super) fn dtypes(&self) -> &[DType] {
         &self.dtypes
     }
@@ -163,6 +174,7 @@ impl QueueSpec {
         Ok(())
     }
 
+    /// Checks the shape of a component.
     #[inline]
     fn check_shape(&self, index: usize, dims: &[usize]) -> Result<()> {
         let scalar = PartialShape::scalar();
@@ -179,12 +191,16 @@ impl QueueSpec {
 
 /// A queue.
 pub(super) struct Queue {
+    /// The name, for messages.
     name: String,
+    /// The properties of the queue.
     pub(super) spec: QueueSpec,
+    /// The elements, with the lines of waiting operations.
     pub(super) elements: Arc<Bounded<Element>>,
 }
 
 impl Queue {
+    /// Makes an empty queue.
     pub(super) fn new(name: &str, spec: QueueSpec) -> Queue {
         let store = match spec.kind {
             Kind::Fifo | Kind::PaddingFifo => Store::Fifo(VecDeque::new()),
@@ -214,6 +230,7 @@ impl Queue {
         }
     }
 
+    /// Returns the counts that a program can query.
     pub(super) fn stats(&self) -> QueueStats {
         let (size, closed, [pending_enqueues, pending_dequeues]) = self.elements.status();
         let capacity = usize::try_from(self.spec.capacity).ok();
@@ -267,6 +284,7 @@ impl Queue {
     }
 }
 
+/// Formats items in brackets, as TensorFlow's messages do.
 fn list<T: std::fmt::Display>(items: &[T]) -> String {
     let items: Vec<String> = items.iter().map(ToString::to_string).collect();
     format!("[{}]", items.join(","))
@@ -282,6 +300,7 @@ fn priority(element: &Element) -> i64 {
 struct RandomDraw(Words);
 
 impl RandomDraw {
+    /// Makes the random numbers from the seeds.
     fn new(seeds: (i64, i64)) -> RandomDraw {
         let (seed, seed2) = if seeds == (0, 0) { seeds_from_entropy() } else { seeds };
         RandomDraw(Words::new(Generator::new(seed, seed2)))

@@ -75,11 +75,14 @@ pub(super) fn dtypes(spec: &NodeSpec<'_>) -> Result<Vec<DType>> {
 /// The capacity of a staging area. 0 stands for unlimited.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
+    /// The maximum number of elements.
     pub(super) capacity: usize,
+    /// The maximum number of bytes.
     pub(super) bytes: usize,
 }
 
 impl Bounds {
+    /// Reads the attributes `capacity` and `memory_limit`.
     pub(super) fn of(spec: &NodeSpec<'_>) -> Result<Bounds> {
         let size = |name: &str| {
             let size = spec.attr(name)?.as_int().unwrap_or(-1);
@@ -110,8 +113,11 @@ impl Bounds {
 
 /// A staging area of a session, found by its name.
 struct Area {
+    /// The name, for messages.
     name: String,
+    /// The capacity.
     limits: Bounds,
+    /// The elements, behind a lock with waiting jobs.
     items: Arc<Monitor<Items>>,
 }
 
@@ -121,12 +127,16 @@ type Item = (u64, usize, Vec<Tensor>);
 /// The content of an area: its elements in order, their bytes together, and the number of the next one.
 #[derive(Default)]
 struct Items {
+    /// The elements, oldest first.
     list: VecDeque<Item>,
+    /// The bytes of all elements.
     bytes: usize,
+    /// The number of the next element.
     next: u64,
 }
 
 impl Area {
+    /// Finds the area of an operation, or makes it.
     fn of(spec: &NodeSpec<'_>) -> Result<Arc<Area>> {
         let (name, limits) = (resource_name(spec), Bounds::of(spec)?);
         let container = spec.attr("container").ok().and_then(AttrValue::as_str).unwrap_or_default();
@@ -135,6 +145,7 @@ impl Area {
         handle.to_handle().ok_or_else(|| Error::invalid_argument(format!("'{name}' is not a staging area")))
     }
 
+    /// Returns the name of the area for messages.
     fn title(&self) -> String {
         format!("staging area '{}'", self.name)
     }
@@ -142,9 +153,13 @@ impl Area {
 
 /// Waits for room, then appends an element.
 struct Put {
+    /// The area.
     area: Arc<Area>,
+    /// The components of the element.
     values: Vec<Tensor>,
+    /// The bytes of the element.
     bytes: usize,
+    /// The number of the element once it is in the area.
     number: Option<u64>,
 }
 
@@ -178,8 +193,11 @@ impl Job<Items> for Put {
 
 /// Waits for an element, then removes the first one. Undone, the element returns to the front.
 struct Get {
+    /// The area.
     area: Arc<Area>,
+    /// The dtypes that the operation declares.
     dtypes: Vec<DType>,
+    /// The element that was taken, to be put back if the step fails.
     item: Option<Item>,
 }
 
@@ -210,9 +228,13 @@ impl Job<Items> for Get {
 
 /// Waits for the element at an index, and copies it: there is nothing to undo.
 struct Peek {
+    /// The area.
     area: Arc<Area>,
+    /// The dtypes that the operation declares.
     dtypes: Vec<DType>,
+    /// The place of the element, counted from the oldest.
     index: usize,
+    /// The values of the element.
     values: Vec<Tensor>,
 }
 

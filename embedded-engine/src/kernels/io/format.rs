@@ -16,25 +16,35 @@ pub(super) type Record = (Bytes, Bytes);
 /// The record format of a reader.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Format {
+    /// Records of TensorFlow's format.
     TfRecord(Compression),
+    /// Lines of text, after some that are skipped.
     TextLine { skip: u64 },
+    /// One record, which is the whole file.
     WholeFile,
+    /// Records of a fixed length.
     FixedLength(FixedLength),
+    /// One record, which is the name of the file.
     Identity,
 }
 
 /// Sizes in bytes.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct FixedLength {
+    /// The number of bytes before the first record.
     header: usize,
+    /// The number of bytes of a record.
     record: usize,
+    /// The number of bytes after the last record.
     footer: usize,
     /// The number of bytes from the start of one record to that of the next.
     hop: usize,
+    /// The compression of the file.
     encoding: Compression,
 }
 
 impl FixedLength {
+    /// Reads the attributes.
     pub(super) fn of(spec: &NodeSpec<'_>) -> Result<FixedLength> {
         let bytes = |name: &str, least: i64| {
             let value = spec.int(name)?;
@@ -69,11 +79,15 @@ fn otherwise_compressed(compression: Compression, path: &Path, start: &[u8]) -> 
 
 /// A file that is being read.
 pub(super) struct Work {
+    /// The name of the file.
     name: Bytes,
+    /// The open file.
     source: Source,
 }
 
+/// The content of an open file.
 enum Source {
+    /// Records of TensorFlow's format.
     TfRecord(BlockReader<Box<dyn Read + Send>>),
     TextLine {
         lines: BufReader<File>,
@@ -152,6 +166,7 @@ impl Work {
 }
 
 impl Source {
+    /// Reads the next record; `None` at the end.
     fn next(&mut self, name: &Bytes, with_key: bool) -> Result<Option<Record>> {
         let key = |number: u64| if with_key { numbered(name, number) } else { Bytes::new() };
         match self {
@@ -209,6 +224,7 @@ fn numbered(name: &Bytes, number: u64) -> Bytes {
     key.into()
 }
 
+/// Returns the error for a damaged file.
 fn damaged(error: RecordError) -> Error {
     let text = error.to_string();
     let code = match &error {

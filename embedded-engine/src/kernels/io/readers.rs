@@ -67,18 +67,24 @@ pub(super) fn register(registry: &mut Registry) {
 
 /// A reader of a session.
 struct Reader {
+    /// The name, for messages.
     name: String,
+    /// The format of the files.
     format: Format,
     /// Guards what is read. Held while a file is read, not while the queue is waited for.
     state: Mutex<State>,
 }
 
+/// The guarded part of a reader.
 #[derive(Default)]
 struct State {
+    /// The file that is read at present.
     work: Option<Work>,
     /// Names that were taken while another file was open, by threads that read at the same time.
     waiting: VecDeque<Bytes>,
+    /// The number of records so far.
     produced: i64,
+    /// The number of files that were read to their ends.
     completed: i64,
     /// The file that was opened last.
     current: Bytes,
@@ -98,11 +104,13 @@ struct Position {
 }
 
 impl Reader {
+    /// Locks the state.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// Makes the kernel that creates a reader.
 fn make(spec: &NodeSpec<'_>, format: Format) -> Result<Box<dyn Kernel>> {
     let container = spec.str("container").unwrap_or_default();
     let name = resource_name(spec);
@@ -115,10 +123,12 @@ fn make(spec: &NodeSpec<'_>, format: Format) -> Result<Box<dyn Kernel>> {
     Ok(gives(handle))
 }
 
+/// Returns the reader of input 0.
 fn reader(context: &KernelContext<'_>) -> Result<Arc<Reader>> {
     context.shared_handle(0, "a reader")
 }
 
+/// Makes the kernel that returns a count.
 fn counted(count: fn(&State) -> i64) -> Result<Box<dyn Kernel>> {
     Ok(boxed(move |context| {
         let count = count(&reader(context)?.lock());
@@ -129,6 +139,7 @@ fn counted(count: fn(&State) -> i64) -> Result<Box<dyn Kernel>> {
 
 /// The next record, or some.
 struct Read {
+    /// True for several records at a time.
     up_to: bool,
 }
 
@@ -158,6 +169,7 @@ impl Kernel for Read {
 }
 
 impl Read {
+    /// Returns the maximum number of records.
     fn limit(&self, context: &KernelContext<'_>) -> Result<usize> {
         if !self.up_to {
             return Ok(1);
@@ -167,6 +179,7 @@ impl Read {
         positive.ok_or_else(|| Error::invalid_argument(format!("num_records must be positive, not {count}")))
     }
 
+    /// Sets the outputs.
     fn deliver(&self, context: &mut KernelContext<'_>, mut records: Vec<Record>) -> Result<()> {
         if !self.up_to {
             let (key, value) = records.pop().ok_or_else(|| Error::invalid_argument("no record was read"))?;
@@ -184,10 +197,15 @@ impl Read {
 
 /// A read that waits for the name of a file.
 struct WaitsForName {
+    /// The kernel.
     read: Read,
+    /// The reader.
     reader: Arc<Reader>,
+    /// The maximum number of records.
     limit: usize,
+    /// True to return the keys of the records.
     with_keys: bool,
+    /// The name of the next file, which comes from a queue.
     name: Coming,
 }
 

@@ -24,19 +24,25 @@ pub(crate) fn register(registry: &mut Registry) {
 /// An axis: a letter of the equation, or one of those that an ellipsis stands for, counted from the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Axis {
+    /// An axis that a letter names.
     Letter(char),
+    /// An axis of an ellipsis.
     Broadcast(usize),
 }
 
 /// One side of the equation before ranks are known.
 #[derive(Clone, Debug)]
 struct Side {
+    /// The letters before the ellipsis.
     before: Vec<char>,
+    /// True if there is an ellipsis.
     ellipsis: bool,
+    /// The letters after the ellipsis.
     after: Vec<char>,
 }
 
 impl Side {
+    /// Parses one side of an equation.
     fn parse(text: &str) -> Side {
         let letters = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect();
         match text.split_once("...") {
@@ -60,6 +66,7 @@ impl Side {
     }
 }
 
+/// Makes the kernel.
 fn make(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let equation = spec.str("equation")?.to_owned();
     let (inputs, output) = equation
@@ -82,6 +89,7 @@ fn make(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
 /// Sizes by axis; a broadcast axis has the largest of its sizes.
 type Sizes = BTreeMap<Axis, usize>;
 
+/// Computes the result.
 fn einsum<T>(context: &mut KernelContext<'_>, sides: &[Side], output: &Side) -> Result<()>
 where
     T: Element + matmul::Element + Add<Output = T> + Mul<Output = T>,
@@ -114,14 +122,19 @@ where
 
 /// The plan for operands of these shapes, independent of the dtype.
 struct Plan {
+    /// The way in which each operand becomes a factor of the product.
     operands: Vec<Packing>,
     /// The number of products, and each of them.
     stack: usize,
+    /// The sizes of the product.
     product: Product,
     /// The sizes of the computed product, in the order of the result, and its strides as it was computed and in the result.
     dims: Vec<usize>,
+    /// The strides of the product, in the order of the result.
     from: Vec<usize>,
+    /// The strides of the result.
     to: Vec<usize>,
+    /// The shape of the result.
     out_dims: Shape,
 }
 
@@ -129,11 +142,14 @@ struct Plan {
 struct Packing {
     /// The axes that are kept, and those summed over: sizes, and strides of both.
     outer: Vec<usize>,
+    /// The sizes of the summed axes of an operand.
     inner: Vec<usize>,
+    /// The strides of the operand.
     strides: Vec<usize>,
 }
 
 impl Plan {
+    /// Plans an equation for some shapes.
     fn new(shapes: &[&Shape], sides: &[Side], output: &Side) -> Result<Plan> {
         let mut sizes = Sizes::new();
         let mut operands = Vec::with_capacity(sides.len());
@@ -258,6 +274,7 @@ fn product<T: Element + matmul::Element>(
     Ok(out)
 }
 
+/// Copies an operand into the order of its factor, and sums over the axes that only it has.
 fn packed<T: Element + Add<Output = T>>(
     context: &KernelContext<'_>,
     input: usize,

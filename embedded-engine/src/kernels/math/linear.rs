@@ -24,12 +24,17 @@ use tensor::{Complex, DType, Element, Shape, Tensor, memory};
 trait Number:
     Element + Copy + PartialEq + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self>
 {
+    /// Converts a real number.
     fn of(number: f64) -> Self;
+    /// Returns the complex conjugate.
     fn conjugate(self) -> Self;
+    /// Returns the absolute value, by which pivots are compared.
     fn magnitude(self) -> f64;
+    /// Returns the real part.
     fn real_part(self) -> f64;
 }
 
+/// Implements the numbers.
 macro_rules! numbers {
     ($($real:ty),*) => {$(
         impl Number for $real {
@@ -122,13 +127,18 @@ fn work(stack: usize, n: usize) -> usize {
 
 /// A matrix as a product of triangles, rows exchanged so that pivots are large.
 struct Lu<T> {
+    /// The number of rows and columns.
     n: usize,
+    /// Both factors in one matrix; the diagonal of the lower one consists of ones.
     values: Vec<T>,
+    /// The row of the original matrix that each row came from.
     rows: Vec<usize>,
+    /// The number of exchanges of rows, which determines the sign of the determinant.
     swaps: usize,
 }
 
 impl<T: Number> Lu<T> {
+    /// Decomposes a matrix, or its adjoint.
     fn of(watch: &mut Watch<'_>, matrix: &[T], n: usize, adjoint: bool) -> Result<Lu<T>> {
         // A matrix without elements still costs a call.
         watch.tick(1)?;
@@ -163,6 +173,7 @@ impl<T: Number> Lu<T> {
         Ok(Lu { n, values, rows, swaps })
     }
 
+    /// Returns the product of the diagonal, with the sign of the exchanges.
     fn determinant(&self) -> T {
         let sign = if self.swaps.is_multiple_of(2) { T::of(1.0) } else { T::of(-1.0) };
         (0..self.n).fold(sign, |product, i| product * self.values[i * self.n + i])
@@ -183,6 +194,7 @@ impl<T: Number> Lu<T> {
         }
     }
 
+    /// Returns an error for a singular matrix.
     fn check(&self) -> Result<()> {
         match is_singular(&self.values, self.n) {
             true => Err(Error::invalid_argument("Input matrix is not invertible.")),
@@ -215,6 +227,7 @@ fn is_singular<T: Number>(triangle: &[T], n: usize) -> bool {
     (0..n).any(|i| triangle[i * n + i] == T::default())
 }
 
+/// Computes determinants.
 fn determinant<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
     let shape = context.input(0).shape();
     let (_, n) = square(shape)?;
@@ -228,6 +241,7 @@ fn determinant<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
     })
 }
 
+/// Computes signs and logarithms of the absolute values of determinants, which do not overflow.
 fn log_determinant<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
     let shape = context.input(0).shape();
     let (count, n) = square(shape)?;
@@ -268,6 +282,7 @@ fn factorized<T: Number>(context: &mut KernelContext<'_>, index: DType) -> Resul
     Ok(())
 }
 
+/// Computes inverses.
 fn inverse<T: Number>(context: &mut KernelContext<'_>, adjoint: bool) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let (stack, n) = square(&shape)?;
@@ -294,6 +309,7 @@ fn system(context: &KernelContext<'_>) -> Result<(usize, usize, usize)> {
     Ok((stack, n, right[rank - 1]))
 }
 
+/// Solves systems of equations.
 fn solve<T: Number>(context: &mut KernelContext<'_>, adjoint: bool) -> Result<()> {
     let (stack, n, columns) = system(context)?;
     context.produce::<T>(0, context.input(1).shape().clone(), |context, output| {
@@ -310,6 +326,7 @@ fn solve<T: Number>(context: &mut KernelContext<'_>, adjoint: bool) -> Result<()
     })
 }
 
+/// Makes the kernel for triangular matrices.
 fn make_triangular(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let (lower, adjoint) = (spec.bool("lower")?, spec.bool("adjoint")?);
     for_dtype!(field spec.input_dtype(0), T => {
@@ -317,6 +334,7 @@ fn make_triangular(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     })
 }
 
+/// Solves systems of equations with triangular matrices.
 fn triangular<T: Number>(context: &mut KernelContext<'_>, lower: bool, adjoint: bool) -> Result<()> {
     let (matrix, right) = (context.input(0).shape().clone(), context.input(1).shape().clone());
     let (_, n) = square(&matrix)?;
@@ -343,11 +361,13 @@ fn triangular<T: Number>(context: &mut KernelContext<'_>, lower: bool, adjoint: 
     })
 }
 
+/// Returns the error for shapes that do not fit.
 fn unfit(matrix: &Shape, right: &Shape) -> Error {
     let text = format!("matrices of shape {matrix} and right-hand sides of shape {right} are incompatible");
     Error::invalid_argument(text)
 }
 
+/// Solves one system by substitution, forward or backward.
 fn solve_triangle<T: Number>(
     (matrix, n, lower, adjoint): (&[T], usize, bool, bool),
     right: &[T],
@@ -372,6 +392,7 @@ fn solve_triangle<T: Number>(
     Ok(())
 }
 
+/// Computes Cholesky decompositions.
 fn cholesky<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let (stack, n) = square(&shape)?;

@@ -73,10 +73,12 @@ pub(crate) fn register(registry: &mut Registry) {
 struct Folding {
     /// True if the numbers of the segments rise, and the last determines how many there are.
     sorted: bool,
+    /// True to divide each sum by the number of its rows.
     mean: bool,
 }
 
 impl Folding {
+    /// Returns the way of an op type.
     fn of(spec: &NodeSpec<'_>) -> Folding {
         let name = spec.operation.op_type();
         Folding { sorted: !name.starts_with("Unsorted"), mean: name.ends_with("Mean") }
@@ -95,10 +97,13 @@ where
 
 /// The least and the largest value of a type, finite and, where it has them, infinite.
 trait Limits: Copy {
+    /// The least and the largest finite number.
     const FINITE: [Self; 2];
+    /// The least and the largest number, infinities included.
     const ALL: [Self; 2];
 }
 
+/// Implements the limits.
 macro_rules! limits {
     (floats $($type:ty),*) => {$(
         impl Limits for $type {
@@ -116,6 +121,7 @@ macro_rules! limits {
 limits!(floats f32, f64, tensor::f16, tensor::bf16);
 limits!(integers i8, i16, i32, i64, u8, u16, u32, u64);
 
+/// Makes the kernel of a maximum or minimum.
 fn make_extreme(spec: &NodeSpec<'_>, op: BinaryOp) -> Result<Box<dyn Kernel>> {
     let folding = Folding::of(spec);
     let end = usize::from(op == BinaryOp::Minimum);
@@ -129,6 +135,7 @@ fn make_extreme(spec: &NodeSpec<'_>, op: BinaryOp) -> Result<Box<dyn Kernel>> {
 
 /// The segments of the rows of input 0.
 struct Segments {
+    /// The segment of each row; a negative one drops the row.
     ids: Vec<i64>,
     /// The shape of the result.
     shape: Shape,
@@ -137,6 +144,7 @@ struct Segments {
 }
 
 impl Segments {
+    /// Reads and checks the numbers of the segments.
     fn of(context: &KernelContext<'_>, sorted: bool) -> Result<Segments> {
         let (data, ids) = (context.input(0).shape(), context.input(1).shape());
         let rows = if sorted { ids.rank() == 1 } else { true };
@@ -163,6 +171,7 @@ impl Segments {
     }
 }
 
+/// Returns the number of segments from input 2.
 fn number_of_segments(context: &KernelContext<'_>) -> Result<usize> {
     usize::try_from(context.int(2)?).map_err(|_| Error::invalid_argument("num_segments must be non-negative"))
 }
@@ -178,6 +187,7 @@ fn sorted_count(ids: &[i64]) -> Result<usize> {
     Ok(ids.last().map_or(0, |&last| (last as usize).saturating_add(1)))
 }
 
+/// Computes sums or means.
 fn sum<T: Element + elementwise::Element>(context: &mut KernelContext<'_>, folding: Folding) -> Result<()>
 where
     f64: elementwise::CastTo<T>,
@@ -190,6 +200,7 @@ where
     })
 }
 
+/// Divides the sums by the numbers of rows.
 fn divide<T: elementwise::Element>(
     context: &KernelContext<'_>,
     segments: &Segments,
@@ -218,6 +229,7 @@ where
     Ok(())
 }
 
+/// Folds the rows of each segment with an operation, starting from its neutral element.
 fn fold<T: Element + elementwise::Element>(
     context: &mut KernelContext<'_>,
     folding: Folding,
@@ -258,12 +270,16 @@ fn fold<T: Element + elementwise::Element>(
 /// The weight of a row in a segment of `n` rows: 1, `1 / n`, or `1 / sqrt(n)`.
 #[derive(Clone, Copy)]
 enum Share {
+    /// The weight 1: the result is a sum.
     Whole,
+    /// The weight `1 / n`: the result is a mean.
     Mean,
+    /// The weight `1 / sqrt(n)`.
     Root,
 }
 
 impl Share {
+    /// Returns the weight of an op type.
     fn of(spec: &NodeSpec<'_>) -> Share {
         let name = spec.operation.op_type();
         if name.contains("Mean") {
@@ -275,6 +291,7 @@ impl Share {
         }
     }
 
+    /// Returns the weight of a row in a segment of `count` rows.
     fn factor(self, count: usize) -> f64 {
         let count = count.max(1) as f64;
         match self {
@@ -311,12 +328,14 @@ fn entries(
     Ok((entries, counts))
 }
 
+/// Returns the number of rows, and the dimensions of one.
 fn rows(shape: &Shape) -> Result<(usize, &[usize])> {
     let (&rows, rest) =
         shape.split_first().ok_or_else(|| Error::invalid_argument("a scalar has no rows to fold"))?;
     Ok((rows, rest))
 }
 
+/// Folds rows of a table that indices select, without a copy of the rows.
 fn sparse<T: Element + Real>(context: &mut KernelContext<'_>, share: Share) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let (size, rest) = rows(&shape)?;
@@ -356,10 +375,12 @@ fn given_count(count: i64, least: usize) -> Result<usize> {
     Ok(given)
 }
 
+/// Adds a row, multiplied by a factor.
 fn add_scaled<T: Real>(to: &mut [T], row: &[T], factor: T) {
     to.iter_mut().zip(row).for_each(|(to, &x)| *to = *to + x * factor);
 }
 
+/// Computes the gradient with respect to the table.
 fn sparse_gradient<T: Element + Real>(context: &mut KernelContext<'_>, share: Share) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let (segments, rest) = rows(&shape)?;

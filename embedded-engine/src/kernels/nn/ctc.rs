@@ -28,16 +28,21 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
+/// The rules by which paths yield labels.
 #[derive(Clone, Copy)]
 struct Rules {
+    /// True to merge repeated labels before the loss is computed.
     collapse_labels: bool,
+    /// True to merge repeated classes of a path.
     merge_repeated: bool,
+    /// True to skip examples with more labels than time steps, instead of failing.
     ignore_longer: bool,
     /// True if the blank is the first class, otherwise it is the last.
     blank_first: bool,
 }
 
 impl Rules {
+    /// Reads the attributes.
     fn of(spec: &NodeSpec<'_>) -> Result<Rules> {
         Ok(Rules {
             collapse_labels: spec.bool("preprocess_collapse_repeated")?,
@@ -50,13 +55,18 @@ impl Rules {
 
 /// The sizes of the inputs, `[time, batch, classes]`, and the length of each sequence.
 pub(super) struct Frames {
+    /// The number of time steps.
     pub(super) time: usize,
+    /// The number of examples.
     pub(super) batch: usize,
+    /// The number of classes, the blank included.
     pub(super) classes: usize,
+    /// The number of time steps of each example.
     pub(super) lengths: Vec<usize>,
 }
 
 impl Frames {
+    /// Reads the sizes of the inputs.
     pub(super) fn of(context: &KernelContext<'_>, lengths: usize) -> Result<Frames> {
         let &[time, batch, classes] = context.input(0).shape().dims() else {
             let text = format!("inputs must have 3 axes: {}", context.input(0).shape());
@@ -78,12 +88,14 @@ impl Frames {
         Ok(Frames { time, batch, classes, lengths })
     }
 
+    /// Returns the place of the scores of one time step of one example.
     pub(super) fn row(&self, time: usize, example: usize) -> std::ops::Range<usize> {
         let start = (time * self.batch + example) * self.classes;
         start..start + self.classes
     }
 }
 
+/// Computes losses and gradients.
 fn losses<T: Element + CastTo<f64>>(context: &mut KernelContext<'_>, rules: Rules) -> Result<()>
 where
     f64: CastTo<T>,
@@ -155,11 +167,13 @@ fn labels(context: &KernelContext<'_>, frames: &Frames, blank: usize) -> Result<
     Ok(labels)
 }
 
+/// Returns the labels without repetitions.
 fn without_repeats(mut labels: Vec<usize>) -> Vec<usize> {
     labels.dedup();
     labels
 }
 
+/// Returns the logarithms of the probabilities.
 pub(super) fn log_softmax(row: &[f64]) -> Vec<f64> {
     let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let sum: f64 = row.iter().map(|value| (value - max).exp()).sum();
@@ -174,12 +188,16 @@ fn log_add(a: f64, b: f64) -> f64 {
 
 /// The labels with a blank before, between and after them.
 struct Path {
+    /// The labels with blanks between them.
     classes: Vec<usize>,
+    /// The number of the blank.
     blank: usize,
+    /// True to merge repeated classes.
     merge_repeated: bool,
 }
 
 impl Path {
+    /// Inserts the blanks.
     fn new(labels: &[usize], blank: usize, merge_repeated: bool) -> Path {
         let mut classes = vec![blank; 2 * labels.len() + 1];
         classes.iter_mut().skip(1).step_by(2).zip(labels).for_each(|(class, &label)| *class = label);

@@ -45,26 +45,34 @@ struct Wanted {
     width: usize,
     /// The number of label sequences that are returned.
     paths: usize,
+    /// True to merge repeated classes.
     merge: bool,
 }
 
 /// The logarithms of the probability of a label sequence, and of its parts that end with a blank or with a label.
 #[derive(Clone, Copy)]
 struct Chance {
+    /// The logarithm of the sum of both others.
     total: f64,
+    /// The logarithm of the probability of the paths that end with a blank.
     blank: f64,
+    /// The logarithm of the probability of the paths that end with the label.
     label: f64,
 }
 
 impl Chance {
+    /// The chance of an impossible prefix.
     const NONE: Chance = Chance { total: NEVER, blank: NEVER, label: NEVER };
 }
 
+/// The logarithm of 0.
 const NEVER: f64 = f64::NEG_INFINITY;
 
 /// A label sequence: another one and a label more.
 struct Entry {
+    /// The entry of the prefix without its last label; `None` for the empty one.
     parent: Option<usize>,
+    /// The last label.
     label: usize,
     /// The probability before the frame.
     before: Chance,
@@ -74,14 +82,18 @@ struct Entry {
 
 /// The likeliest label sequences after some frames.
 struct Beam {
+    /// The maximum number of prefixes.
     width: usize,
+    /// The prefixes so far.
     entries: Vec<Entry>,
+    /// The entry of each extension of an entry by a label.
     children: HashMap<(usize, usize), usize>,
     /// The entries in the beam, the likeliest first.
     leaves: Vec<usize>,
 }
 
 impl Beam {
+    /// Begins with the empty prefix.
     fn new(width: usize) -> Beam {
         let chance = Chance { total: 0.0, blank: 0.0, label: NEVER };
         // No class has the label of the empty sequence.
@@ -89,6 +101,7 @@ impl Beam {
         Beam { width, entries: vec![root], children: HashMap::new(), leaves: vec![0] }
     }
 
+    /// Keeps an entry if it is among the most likely ones.
     fn push(&mut self, entry: usize) {
         let total = self.entries[entry].after.total;
         let place = self.leaves.partition_point(|&other| self.entries[other].after.total >= total);
@@ -186,8 +199,11 @@ impl Beam {
 /// The sparse form of one of the label sequences of each example.
 #[derive(Default)]
 struct Decoded {
+    /// The coordinates of the labels.
     indices: Vec<i64>,
+    /// The labels.
     values: Vec<i64>,
+    /// The length of the longest sequence.
     longest: usize,
 }
 
@@ -198,6 +214,7 @@ fn log_add(a: f64, b: f64) -> f64 {
     if low == NEVER { high } else { high + f64::from(((low - high) as f32).exp().ln_1p()) }
 }
 
+/// Decodes all examples.
 fn decode<T: Element + CastTo<f64>>(context: &mut KernelContext<'_>, wanted: Wanted) -> Result<()>
 where
     f64: CastTo<T>,

@@ -20,6 +20,7 @@ pub(crate) fn register(registry: &mut Registry) {
     }
 }
 
+/// Makes the kernel of a gradient.
 fn make_gradient(spec: &NodeSpec<'_>) -> Result<Box<dyn crate::kernel::Kernel>> {
     let (window, of_filter) = (Window::of_dilation(spec)?, spec.operation.op_type().ends_with("Filter"));
     for_dtype!(real spec.input_dtype(0), T => {
@@ -29,11 +30,14 @@ fn make_gradient(spec: &NodeSpec<'_>) -> Result<Box<dyn crate::kernel::Kernel>> 
 
 /// A number with an order. Integers wrap around, as TensorFlow's do.
 trait Number: Element + PartialOrd {
+    /// The number that is below all others.
     const LOWEST: Self;
 
+    /// Adds two numbers; integers wrap.
     fn plus(self, other: Self) -> Self;
 }
 
+/// Implements the numbers.
 macro_rules! numbers {
     (floats $($type:ty),*) => {$(
         impl Number for $type {
@@ -59,18 +63,26 @@ numbers!(integers i8, i16, i32, i64, u8, u16, u32, u64);
 
 /// The sizes of images, filter and result, and the movement of the filter.
 struct Geometry {
+    /// The number of images.
     batch: usize,
     /// Height and width.
     input: [usize; 2],
+    /// The number of channels.
     depth: usize,
+    /// The height and width of the filter.
     filter: [usize; 2],
+    /// The height and width of the output.
     output: [usize; 2],
+    /// The padding above and on the left.
     before: [usize; 2],
+    /// The strides.
     strides: [usize; 2],
+    /// The distances between the cells of the filter.
     rates: [usize; 2],
 }
 
 impl Geometry {
+    /// Computes the sizes from the inputs and the window.
     fn of(context: &KernelContext<'_>, window: &Window) -> Result<Geometry> {
         let (input, filter) = (context.input(0).shape(), context.input(1).shape());
         let (&[batch, height, width, depth], &[rows, columns, of_filter]) = (input.dims(), filter.dims())
@@ -96,6 +108,7 @@ impl Geometry {
         })
     }
 
+    /// Returns the shape of the output.
     fn result(&self) -> Shape {
         Shape::from([self.batch, self.output[0], self.output[1], self.depth])
     }
@@ -149,6 +162,7 @@ impl Geometry {
     }
 }
 
+/// Computes the dilation.
 fn dilate<T: Number>(context: &mut KernelContext<'_>, window: &Window) -> Result<()> {
     let geometry = Geometry::of(context, window)?;
     context.produce::<T>(0, geometry.result(), |context, output| {

@@ -49,12 +49,16 @@ pub(crate) fn register(registry: &mut Registry) {
 struct Slide {
     /// Given for pooling; a convolution's is its filter's.
     size: [usize; 3],
+    /// The strides along depth, height and width.
     strides: [usize; 3],
+    /// The dilations along depth, height and width.
     dilations: [usize; 3],
+    /// True for the padding `SAME`, false for `VALID`.
     same: bool,
 }
 
 impl Slide {
+    /// Reads the attributes of a convolution or pooling.
     fn of(spec: &NodeSpec<'_>, dilations: &str) -> Result<Slide> {
         if spec.str("data_format")? != "NDHWC" {
             return Err(Error::new(Code::Unimplemented, "no volumes with the channels first"));
@@ -72,6 +76,7 @@ impl Slide {
         })
     }
 
+    /// Reads the attributes of an extraction of patches.
     fn of_patches(spec: &NodeSpec<'_>) -> Result<Slide> {
         Ok(Slide {
             size: spatial(spec, "ksizes")?,
@@ -127,16 +132,24 @@ fn spatial(spec: &NodeSpec<'_>, name: &str) -> Result<[usize; 3]> {
 /// The windows of one operation.
 #[derive(Clone, Debug)]
 struct Grid {
+    /// The number of volumes.
     batch: usize,
+    /// The number of channels.
     channels: usize,
+    /// The sizes of a volume of the input.
     volume: [usize; 3],
+    /// The sizes of the window.
     window: [usize; 3],
+    /// The sizes of a volume of the output.
     out: [usize; 3],
+    /// The padding before the first place along each axis.
     pad: [usize; 3],
+    /// The steps of the window.
     slide: Slide,
 }
 
 impl Grid {
+    /// Returns the number of places of a window in one volume.
     fn places(&self) -> usize {
         self.out.iter().product()
     }
@@ -204,6 +217,7 @@ fn work<T>(batch: usize, elements: &[T]) -> Range<usize> {
     if elements.is_empty() { 0..0 } else { 0..batch }
 }
 
+/// Splits an index in row-major order into coordinates.
 fn unravel(index: usize, dims: [usize; 3]) -> [usize; 3] {
     [index / (dims[1] * dims[2]), index / dims[2] % dims[1], index % dims[2]]
 }
@@ -218,6 +232,7 @@ fn filter(shape: &[usize], channels: usize) -> Result<([usize; 3], usize)> {
     }
 }
 
+/// Computes a convolution.
 fn forward<T: Element + matmul::Element>(context: &mut KernelContext<'_>, slide: &Slide) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let channels = shape.last().copied().unwrap_or_default();
@@ -240,12 +255,14 @@ fn forward<T: Element + matmul::Element>(context: &mut KernelContext<'_>, slide:
     Ok(())
 }
 
+/// Returns an input that is a shape of five dimensions.
 fn sizes(context: &KernelContext<'_>, input: usize) -> Result<Vec<usize>> {
     let sizes = context.ints(input)?;
     let sizes: Option<Vec<usize>> = sizes.into_iter().map(|size| usize::try_from(size).ok()).collect();
     sizes.ok_or_else(|| Error::invalid_argument("sizes must not be negative"))
 }
 
+/// Checks that a gradient has the shape of the output.
 fn check_gradient(grid: &Grid, out: usize, gradient: &Shape) -> Result<()> {
     let [d, h, w] = grid.out;
     if gradient[..] == [grid.batch, d, h, w, out] {
@@ -255,6 +272,7 @@ fn check_gradient(grid: &Grid, out: usize, gradient: &Shape) -> Result<()> {
     Err(Error::invalid_argument(text))
 }
 
+/// Computes the gradient with respect to the input.
 fn to_input<T: Element + matmul::Element + Add<Output = T>>(
     context: &mut KernelContext<'_>,
     slide: &Slide,
@@ -291,6 +309,7 @@ fn to_input<T: Element + matmul::Element + Add<Output = T>>(
     Ok(())
 }
 
+/// Computes the gradient with respect to the filter.
 fn to_filter<T: Element + matmul::Element + Add<Output = T>>(
     context: &mut KernelContext<'_>,
     slide: &Slide,
@@ -319,15 +338,22 @@ fn to_filter<T: Element + matmul::Element + Add<Output = T>>(
     Ok(())
 }
 
+/// The operations of pooling.
 #[derive(Clone, Copy)]
 enum Pool {
+    /// The largest element of each window.
     Max,
+    /// The mean of each window.
     Average,
+    /// The gradient of the largest elements.
     MaxGradient,
+    /// The gradient of that gradient.
     MaxSecondGradient,
+    /// The gradient of the means.
     AverageGradient,
 }
 
+/// Makes the kernel of an operation of pooling. `values` is the input whose shape is that of the values.
 fn make_pool(spec: &NodeSpec<'_>, values: usize, pool: Pool) -> Result<Box<dyn Kernel>> {
     let slide = Slide::of(spec, "")?;
     if spec.input_dtype(values) != spec.operation.output(0).dtype()
@@ -348,7 +374,9 @@ fn make_pool(spec: &NodeSpec<'_>, values: usize, pool: Pool) -> Result<Box<dyn K
 
 /// The number type of pooling.
 trait Pooled: Element + Copy + PartialOrd + Add<Output = Self> + Div<Output = Self> {
+    /// The number that is below all others.
     const LOWEST: Self;
+    /// Converts the number of elements of a window.
     fn count(count: usize) -> Self;
 }
 
@@ -366,6 +394,7 @@ impl Pooled for f64 {
     }
 }
 
+/// Computes the largest elements or the means.
 fn pooled<T: Pooled>(context: &mut KernelContext<'_>, slide: &Slide, max: bool) -> Result<()> {
     let grid = slide.over(context.input(0).shape(), slide.size)?;
     let ([d, h, w], channels, size) = (grid.out, grid.channels, grid.places() * grid.channels);
@@ -467,6 +496,7 @@ fn max_second_gradient<T: Pooled>(context: &mut KernelContext<'_>, slide: &Slide
     })
 }
 
+/// Distributes the gradient of each mean over the elements of its window.
 fn average_gradient<T: Pooled>(context: &mut KernelContext<'_>, slide: &Slide) -> Result<()> {
     let shape = sizes(context, 0)?;
     let grid = slide.over(&shape, slide.size)?;

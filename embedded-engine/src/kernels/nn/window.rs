@@ -11,20 +11,27 @@ use session_core::{Code, Error, Result};
 pub(crate) struct Window {
     /// Given for pooling; that of a convolution or dilation follows from its filter.
     size: [usize; 2],
+    /// The strides along rows and columns.
     strides: [usize; 2],
+    /// The dilations along rows and columns.
     dilations: [usize; 2],
+    /// The padding.
     padding: Padding,
 }
 
+/// The kinds of padding.
 #[derive(Clone, Debug)]
 pub(crate) enum Padding {
+    /// No padding: windows lie inside the image.
     Valid,
+    /// As much padding as makes the output as large as the input, divided by the stride.
     Same,
     /// `[before, after]` for height and width.
     Explicit([[usize; 2]; 2]),
 }
 
 impl Window {
+    /// Reads the attributes of a convolution.
     pub(crate) fn of_convolution(spec: &NodeSpec<'_>) -> Result<Window> {
         let explicit = spec.ints("explicit_paddings").unwrap_or_default();
         Ok(Window {
@@ -35,6 +42,7 @@ impl Window {
         })
     }
 
+    /// Reads the attributes of a pooling.
     pub(crate) fn of_pooling(spec: &NodeSpec<'_>) -> Result<Window> {
         let explicit = spec.ints("explicit_paddings").unwrap_or_default();
         Ok(Window {
@@ -45,6 +53,7 @@ impl Window {
         })
     }
 
+    /// Reads the attributes of an extraction of patches.
     pub(crate) fn of_patches(spec: &NodeSpec<'_>) -> Result<Window> {
         Ok(Window {
             size: spatial(spec, "ksizes")?,
@@ -54,6 +63,7 @@ impl Window {
         })
     }
 
+    /// Reads the attributes of a dilation.
     pub(crate) fn of_dilation(spec: &NodeSpec<'_>) -> Result<Window> {
         Ok(Window {
             size: [0, 0],
@@ -73,19 +83,23 @@ impl Window {
         })
     }
 
+    /// Reads the attribute `padding`.
     pub(crate) fn padding_of(spec: &NodeSpec<'_>) -> Result<Padding> {
         not_channels_first(spec)?;
         padding(spec, &[])
     }
 
+    /// Returns the height and width of the window.
     pub(crate) fn size(&self) -> [usize; 2] {
         self.size
     }
 
+    /// Returns the strides.
     pub(crate) fn strides(&self) -> [usize; 2] {
         self.strides
     }
 
+    /// Returns the dilations.
     pub(crate) fn dilations(&self) -> [usize; 2] {
         self.dilations
     }
@@ -168,6 +182,7 @@ impl Window {
         Ok((shape, groups))
     }
 
+    /// Returns the sizes of a pooling of an input.
     pub(crate) fn pooling(&self, input: &[usize]) -> Result<PoolShape> {
         let &[batch, in_h, in_w, channels] = input else {
             return Err(Error::invalid_argument(format!("images to pool must be 4-dimensional: {input:?}")));
@@ -193,6 +208,7 @@ impl Window {
     }
 }
 
+/// Refuses the layout `NCHW`, as TensorFlow does on CPUs.
 fn not_channels_first(spec: &NodeSpec<'_>) -> Result<()> {
     if channels_first(spec) {
         return Err(Error::new(Code::Unimplemented, "the embedded engine wants images as NHWC, not NCHW"));
@@ -218,6 +234,7 @@ fn positive(name: &str, values: &[i64]) -> Result<[usize; 2]> {
     })
 }
 
+/// Reads a padding by its name, or from explicit numbers.
 fn padding(spec: &NodeSpec<'_>, explicit: &[i64]) -> Result<Padding> {
     match spec.str("padding")? {
         "VALID" => Ok(Padding::Valid),

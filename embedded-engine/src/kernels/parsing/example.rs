@@ -48,6 +48,7 @@ pub(super) fn register(registry: &mut Registry) {
     registry.add("ParseSingleExample", parse_single);
 }
 
+/// Makes the kernel that parses one example.
 fn parse_single(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let types = Types::new(spec)?;
     let keys = Keys::of(spec, "")?;
@@ -60,17 +61,25 @@ fn parse_single(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
 
 /// The dtypes and shapes of all features.
 pub(super) struct Types {
+    /// The dtypes of the sparse features.
     pub(super) sparse: Vec<DType>,
+    /// The dtypes of the dense features.
     pub(super) dense: Vec<DType>,
+    /// The shapes of the dense features.
     pub(super) shapes: Vec<PartialShape>,
+    /// The dtypes of the ragged features.
     pub(super) ragged: Vec<DType>,
+    /// The dtypes of the row splits of the ragged features.
     pub(super) splits: Vec<DType>,
 }
 
 /// The names of all features.
 pub(super) struct Keys {
+    /// The keys of the sparse features.
     pub(super) sparse: Vec<Bytes>,
+    /// The keys of the dense features.
     pub(super) dense: Vec<Bytes>,
+    /// The keys of the ragged features.
     pub(super) ragged: Vec<Bytes>,
 }
 
@@ -95,6 +104,7 @@ impl Keys {
 }
 
 impl Types {
+    /// Reads the attributes.
     fn new(spec: &NodeSpec<'_>) -> Result<Types> {
         let list = |name: &str| spec.operation.attr(name).and_then(AttrValue::as_types).unwrap_or_default();
         let types = Types {
@@ -108,6 +118,7 @@ impl Types {
         Ok(types)
     }
 
+    /// Checks that all lists of a kind have the same length.
     pub(super) fn check(&self, what: &str) -> Result<()> {
         if self.shapes.len() != self.dense.len() || self.splits.len() != self.ragged.len() {
             return Err(Error::invalid_argument(format!("as many shapes and splits as {what} are needed")));
@@ -179,6 +190,7 @@ impl Types {
         Ok(columns)
     }
 
+    /// Returns the form of a dense feature, with its default.
     fn form(&self, index: usize, key: &[u8], default: &Tensor) -> Result<Form> {
         let shape = &self.shapes[index];
         let wrong = |what: &str| {
@@ -205,6 +217,7 @@ impl Types {
         Ok(Form::Sequence { block, padding })
     }
 
+    /// Sets the outputs.
     fn deliver(
         &self,
         context: &mut KernelContext<'_>,
@@ -265,12 +278,15 @@ fn fill(columns: &mut [Column<'_>], messages: &[Bytes], names: &[Bytes], is_alon
 
 /// Reads examples for datasets, which take whole batches of them.
 pub(in crate::kernels) struct Parser {
+    /// The types of the features.
     types: Types,
+    /// The keys of the features.
     keys: Keys,
 }
 
 /// A feature of a batch, in the form of the ops' outputs.
 pub(in crate::kernels) enum Parsed {
+    /// A tensor of the dense shape.
     Dense(Tensor),
     /// Coordinates, values, shape.
     Sparse([Tensor; 3]),
@@ -279,6 +295,7 @@ pub(in crate::kernels) enum Parsed {
 }
 
 impl Parser {
+    /// Reads the attributes.
     pub(in crate::kernels) fn new(spec: &NodeSpec<'_>) -> Result<Parser> {
         Ok(Parser { types: Types::new(spec)?, keys: Keys::of(spec, "")? })
     }

@@ -17,9 +17,13 @@ pub(super) enum Form {
 
 /// The values of one feature so far.
 pub(super) struct Column<'a> {
+    /// The key of the feature.
     key: &'a [u8],
+    /// The dtype of its values.
     dtype: DType,
+    /// The form of the output.
     form: Form,
+    /// The values so far.
     values: Values,
     /// The end of each example's values. Not stored if all have the same number.
     ends: Vec<usize>,
@@ -27,8 +31,11 @@ pub(super) struct Column<'a> {
 
 /// The values of features of one kind.
 pub(super) enum Values {
+    /// Values of `float32`.
     Floats(Vec<f32>),
+    /// Values of `int64`.
     Ints(Vec<i64>),
+    /// Values of strings.
     Strings(Vec<Bytes>),
 }
 
@@ -42,6 +49,7 @@ fn dtype_name(kind: FeatureKind) -> &'static str {
 }
 
 impl Values {
+    /// Makes an empty list with room for some values.
     pub(super) fn new(dtype: DType, capacity: usize) -> Result<Values> {
         Ok(match dtype {
             DType::Float32 => Values::Floats(memory::reserve(capacity)?),
@@ -51,6 +59,7 @@ impl Values {
         })
     }
 
+    /// Returns the number of values.
     pub(super) fn len(&self) -> usize {
         match self {
             Values::Floats(values) => values.len(),
@@ -77,6 +86,7 @@ impl Values {
         }
     }
 
+    /// Returns the kind of the values in messages.
     pub(super) fn kind(&self) -> FeatureKind {
         match self {
             Values::Floats(_) => FeatureKind::Floats,
@@ -115,6 +125,7 @@ impl Values {
         Ok(())
     }
 
+    /// Makes a tensor of the values.
     pub(super) fn into_tensor(self, shape: impl Into<Shape>) -> Result<Tensor> {
         Ok(match self {
             Values::Floats(values) => Tensor::from_vec(values, shape)?,
@@ -148,7 +159,9 @@ impl Values {
 
 /// The position and name of an example, for errors.
 pub(super) struct Row<'a> {
+    /// The number of the example.
     pub(super) index: usize,
+    /// The name of the example, if names are given.
     pub(super) name: Option<&'a [u8]>,
     /// The bytes of the message.
     pub(super) message: &'a [u8],
@@ -170,6 +183,7 @@ impl Row<'_> {
         Error::invalid_argument(format!("Name: {name}, Key: {key}, Index: {}.  {what}", self.index))
     }
 
+    /// Returns the error for an example that cannot be read.
     pub(super) fn unreadable(&self, error: ExampleError) -> Error {
         let name = self.name.map_or("<unknown>".into(), String::from_utf8_lossy);
         let value = String::from_utf8_lossy(&self.message[..self.message.len().min(SHOWN)]);
@@ -180,12 +194,14 @@ impl Row<'_> {
 }
 
 impl<'a> Column<'a> {
+    /// Makes an empty column.
     pub(super) fn new(key: &'a [u8], dtype: DType, form: Form, examples: usize) -> Result<Column<'a>> {
         let each = if let Form::Fixed { elements, .. } = &form { *elements } else { 0 };
         let values = Values::new(dtype, examples.saturating_mul(each))?;
         Ok(Column { key, dtype, form, values, ends: Vec::new() })
     }
 
+    /// Returns the key of the feature.
     pub(super) fn key(&self) -> &'a [u8] {
         self.key
     }
@@ -242,6 +258,7 @@ impl<'a> Column<'a> {
         }
     }
 
+    /// Adds the default of an example without the feature.
     fn push_missing(&mut self, row: &Row<'_>) -> Result<()> {
         match &self.form {
             Form::Fixed { default: Some(default), .. } => self.values.append(default),

@@ -45,12 +45,16 @@ pub(super) fn register(registry: &mut Registry) {
 /// The integers of a quantized dtype.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Integers {
+    /// The quantized dtype.
     pub(super) dtype: DType,
+    /// The least number.
     pub(super) low: i64,
+    /// The largest number.
     pub(super) high: i64,
 }
 
 impl Integers {
+    /// Returns the range of a quantized dtype.
     pub(super) fn of(dtype: DType) -> Result<Integers> {
         let (low, high) = match dtype {
             DType::QInt8 => (i8::MIN.into(), i8::MAX.into()),
@@ -68,6 +72,7 @@ impl Integers {
         (self.high - self.low + 1) as f64
     }
 
+    /// Reads the numbers of a tensor.
     pub(super) fn read(self, tensor: &Tensor) -> Result<Vec<i64>> {
         let bytes = tensor.as_bytes()?;
         Ok(match self.dtype {
@@ -135,7 +140,9 @@ impl Integers {
 /// The numbers that integers stand for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Range {
+    /// The number that the least integer represents.
     pub(super) least: f32,
+    /// The number that the largest integer represents.
     pub(super) most: f32,
 }
 
@@ -179,25 +186,34 @@ pub(super) fn requantize(
     Ok(())
 }
 
+/// The ways in which integers represent numbers.
 #[derive(Clone, Copy, PartialEq)]
 enum Mode {
+    /// The mode `MIN_COMBINED`: integers represent equal steps between the ends of the range.
     MinCombined,
+    /// The mode `MIN_FIRST`: the same, with the rounding of [`Integers::quantized`].
     MinFirst,
+    /// The mode `SCALED`: integers represent multiples of one step, so that 0 is exact.
     Scaled,
 }
 
 /// The options of an operation between numbers and integers.
 struct Quantizer {
+    /// The integers.
     integers: Integers,
     mode: Mode,
+    /// True to round halves to even numbers.
     half_to_even: bool,
+    /// True to leave out the least integer, so that the range is symmetric.
     narrow: bool,
+    /// The axis whose slices have ranges of their own.
     axis: Option<usize>,
     /// The least width of a range, relative to its ends.
     width: f32,
 }
 
 impl Quantizer {
+    /// Reads the attributes.
     fn of(spec: &NodeSpec<'_>, integers: Integers) -> Result<Quantizer> {
         let mode = match spec.str("mode")? {
             "MIN_COMBINED" => Mode::MinCombined,
@@ -255,10 +271,12 @@ impl Quantizer {
         }
     }
 
+    /// Returns the least integer that is used.
     fn lowest(&self) -> i64 {
         self.integers.low + i64::from(self.narrow)
     }
 
+    /// Quantizes a tensor.
     fn quantize(&self, context: &mut KernelContext<'_>) -> Result<()> {
         let (given, inner) = self.ranges(context)?;
         let integers = self.integers;
@@ -306,6 +324,7 @@ impl Quantizer {
         Ok(())
     }
 
+    /// Converts a quantized tensor back.
     fn dequantize(&self, context: &mut KernelContext<'_>, dtype: DType) -> Result<()> {
         let (ranges, inner) = self.ranges(context)?;
         let integers = self.integers;

@@ -35,11 +35,13 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("BlockLSTMGradV2", |spec| make_sequence_gradient(spec, GateOrder::Ifco));
 }
 
+/// Makes the kernel for a sequence.
 fn make_sequence(spec: &NodeSpec<'_>, order: GateOrder) -> Result<Box<dyn Kernel>> {
     let form = Form::of(spec, order)?;
     single(spec, boxed(move |context| sequence(context, form)))
 }
 
+/// Makes the kernel for the gradient of a sequence.
 fn make_sequence_gradient(spec: &NodeSpec<'_>, order: GateOrder) -> Result<Box<dyn Kernel>> {
     let form = Form::of(spec, order)?;
     single(spec, boxed(move |context| sequence_gradient(context, form)))
@@ -57,13 +59,18 @@ fn single(spec: &NodeSpec<'_>, kernel: Box<dyn Kernel>) -> Result<Box<dyn Kernel
 /// The attributes of a cell.
 #[derive(Clone, Copy)]
 struct Form {
+    /// The order of the gates in the weights.
     order: GateOrder,
+    /// The number that is added to the forget gate before its activation.
     forget_bias: f32,
+    /// The limit of the cell state; not positive for none.
     cell_clip: f32,
+    /// True if the gates also see the cell state.
     use_peephole: bool,
 }
 
 impl Form {
+    /// Reads the attributes.
     fn of(spec: &NodeSpec<'_>, order: GateOrder) -> Result<Form> {
         let number = |name: &str| if spec.attr(name).is_ok() { spec.float(name) } else { Ok(0.0) };
         Ok(Form {
@@ -74,6 +81,7 @@ impl Form {
         })
     }
 
+    /// Returns the cell of a number of units.
     fn cell(self, units: usize) -> Lstm {
         let Form { order, forget_bias, cell_clip, use_peephole } = self;
         Lstm { units, order, forget_bias, cell_clip, use_peephole }
@@ -83,9 +91,13 @@ impl Form {
 /// The sizes of an operation.
 #[derive(Clone, Copy)]
 struct Sizes {
+    /// The number of time steps.
     steps: usize,
+    /// The number of examples.
     batch: usize,
+    /// The size of an input.
     depth: usize,
+    /// The number of units.
     units: usize,
 }
 
@@ -135,10 +147,12 @@ impl Sizes {
     }
 }
 
+/// Returns the peephole weights of the three gates.
 fn peepholes<'a>(inputs: Inputs<'a>, x: usize) -> Result<[&'a [f32]; 3]> {
     Ok([inputs.slice(x + 4)?, inputs.slice(x + 5)?, inputs.slice(x + 6)?])
 }
 
+/// Computes one time step.
 fn step(context: &mut KernelContext<'_>, form: Form) -> Result<()> {
     let sizes = Sizes::of(context, 0, form)?;
     let Sizes { batch, depth, units, .. } = sizes;
@@ -159,6 +173,7 @@ fn step(context: &mut KernelContext<'_>, form: Form) -> Result<()> {
     Ok(())
 }
 
+/// Computes the gradient of one time step.
 fn step_gradient(context: &mut KernelContext<'_>, form: Form) -> Result<()> {
     let sizes = Sizes::of(context, 0, form)?;
     let Sizes { batch, units, .. } = sizes;
@@ -216,6 +231,7 @@ fn taken(context: &KernelContext<'_>, steps: usize) -> Result<usize> {
     })
 }
 
+/// Computes a sequence, whose examples may have different lengths.
 fn sequence(context: &mut KernelContext<'_>, form: Form) -> Result<()> {
     let sizes = Sizes::of(context, 1, form)?;
     let Sizes { steps, batch, depth, units } = sizes;
@@ -255,6 +271,7 @@ fn sequence(context: &mut KernelContext<'_>, form: Form) -> Result<()> {
     Ok(())
 }
 
+/// Computes the gradient of a sequence, from the last time step to the first.
 fn sequence_gradient(context: &mut KernelContext<'_>, form: Form) -> Result<()> {
     let sizes = Sizes::of(context, 1, form)?;
     let Sizes { steps, batch, depth, units } = sizes;
@@ -325,6 +342,7 @@ fn sequence_gradient(context: &mut KernelContext<'_>, form: Form) -> Result<()> 
     Ok(())
 }
 
+/// Sets each number to the sum of two others.
 fn add(to: &mut [f32], a: &[f32], b: &[f32]) {
     to.iter_mut().zip(a.iter().zip(b)).for_each(|(to, (a, b))| *to = a + b);
 }

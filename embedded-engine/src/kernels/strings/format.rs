@@ -16,27 +16,41 @@ pub(super) fn register(registry: &mut Registry) {
 /// The format of a number.
 #[derive(Clone, Debug)]
 struct Format {
+    /// The number of digits after the point.
     precision: usize,
+    /// The notation of numbers.
     notation: Notation,
+    /// The minimum width; shorter texts are filled up.
     width: usize,
+    /// The way in which short texts are filled up.
     fill: Fill,
 }
 
+/// The notations of floats.
 #[derive(Clone, Copy, Debug)]
 enum Notation {
+    /// Without an exponent.
     Fixed,
+    /// With an exponent.
     Scientific,
+    /// The shorter of both.
     Shortest,
 }
 
+/// The ways to fill up a short text.
 #[derive(Clone, Copy, Debug)]
 enum Fill {
+    /// Blanks before the text.
     Before,
+    /// Zeros after the sign.
     Zeros,
+    /// A sign also before positive numbers.
     Signed,
+    /// Blanks after the text.
     After,
 }
 
+/// Makes the kernel.
 fn as_string(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let dtype = spec.input_dtype(0);
     let (scientific, shortest) = (spec.bool("scientific")?, spec.bool("shortest")?);
@@ -78,6 +92,7 @@ fn as_string(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     }
 }
 
+/// Formats all elements of a tensor.
 fn written<T: tensor::Element>(
     context: &mut KernelContext<'_>,
     least: usize,
@@ -92,10 +107,13 @@ fn written<T: tensor::Element>(
 
 /// Integers are formatted from their own text and are not converted.
 trait AsFloat {
+    /// True for floats.
     const IS_FLOAT: bool;
+    /// Converts a float to `f64`.
     fn to_float(self) -> f64;
 }
 
+/// Implements the conversion.
 macro_rules! to_float {
     ($($type:ty: $is_float:literal, |$value:ident| $convert:expr;)*) => {$(
         impl AsFloat for $type {
@@ -123,6 +141,7 @@ to_float! {
     u64: false, |x| x as f64;
 }
 
+/// Returns a float as `f64`; `None` for integers.
 fn f64_of<T: AsFloat>(value: T) -> Option<f64> {
     T::IS_FLOAT.then(|| value.to_float())
 }
@@ -150,6 +169,7 @@ impl Format {
         }
     }
 
+    /// Formats a float.
     fn digits(&self, value: f64) -> Result<Bytes> {
         let precision = self.precision.min(DIGITS);
         let text = match self.notation {
@@ -161,6 +181,7 @@ impl Format {
         with_run(text.as_bytes(), end, b'0', self.precision - precision)
     }
 
+    /// Fills up the text of a number. NaN and infinities are never filled with zeros.
     fn padded(&self, text: &[u8], finite: bool) -> Result<Bytes> {
         let missing = self.width.saturating_sub(text.len());
         match self.fill {
@@ -170,6 +191,7 @@ impl Format {
         }
     }
 
+    /// Fills up a text.
     fn padded_text(&self, text: &Bytes) -> Result<Bytes> {
         if self.width <= text.len() { Ok(text.clone()) } else { self.padded(text, false) }
     }
