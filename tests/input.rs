@@ -733,7 +733,7 @@ fn a_failing_iterator_fails_the_session() {
 fn items_of_other_dtypes_or_shapes_are_reported_with_their_index() {
     let pair = Tensor::from([1.0f32, 2.0]);
     let wrong = [
-        (vec![Tensor::scalar(1i64)], "has 1 components, declared are 2"),
+        (vec![Tensor::scalar(1i64)], "has 1 components instead of the declared 2"),
         (vec![Tensor::scalar(1i64), Tensor::from([1.0f32])], "has shape [1] in component 1, declared is [2]"),
         (vec![Tensor::scalar(1i32), pair], "has int32 in component 0, declared is int64"),
     ];

@@ -89,7 +89,7 @@ fn a_transformer_resumes_with_the_next_windows() {
 }
 
 #[test]
-fn models_write() {
+fn models_write_texts() {
     for (build, elements) in [(recurrent as fn() -> Example, 5), (attentive, 8)] {
         let example = build();
         let mut session = SingularMonitoredSession::builder(&example.graph).build().unwrap();

@@ -21,7 +21,7 @@ fn queue(graph: &Graph, capacity: i64) -> Queue {
 }
 
 #[test]
-fn the_end_of_the_input_ends_the_loop_without_error() {
+fn the_end_of_the_input_ends_the_loop_without_an_error() {
     for threads in [1, 3] {
         let graph = Graph::new();
         let queue = queue(&graph, 4);

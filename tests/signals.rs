@@ -311,7 +311,7 @@ fn in_restore_the_restored_checkpoint_stays_the_newest() {
 }
 
 #[test]
-fn at_a_save_point_before_the_first_step() {
+fn a_signal_at_a_save_point_before_the_first_step_stops_the_training() {
     terminated_in("save point", ends_with(143, 0));
 }
 
@@ -324,7 +324,7 @@ fn in_the_first_run_which_is_compiled_then() {
 }
 
 #[test]
-fn in_a_long_run() {
+fn a_signal_in_a_long_run_stops_the_training() {
     terminated_in("run", |code, step, kind| {
         assert_eq!(code, 143, "{kind}");
         assert!(step <= 100, "{kind}: it did not continue for long: {step}");

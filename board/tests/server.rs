@@ -59,7 +59,7 @@ fn only_the_local_machine_is_listened_to_and_served() {
 }
 
 #[test]
-fn methods_and_malformed_requests() {
+fn unknown_methods_and_malformed_requests_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     support::numbers(folder.path(), "loss", [1.0]);
     let address = serve(folder.path(), |server| server);

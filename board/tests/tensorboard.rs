@@ -123,7 +123,7 @@ fn files_of_tensorflow_and_torch_are_shown_as_in_tensorboard() {
 }
 
 #[test]
-fn restarted_split_and_damaged_files_of_this_project() {
+fn restarted_split_and_damaged_files_are_shown_as_in_tensorboard() {
     let folder = tempfile::tempdir().unwrap();
     support::everything(&folder.path().join("all"));
     let restarted = folder.path().join("restarted");

@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_as_people_read_them() {
+    fn times_are_formatted_for_people() {
         for (seconds, expected) in [
             (0, "1970-01-01 00:00:00 UTC"),
             (951_782_399, "2000-02-28 23:59:59 UTC"),

@@ -17,7 +17,7 @@ fn open(folder: &Path) -> (serde_json::Value, BundleReader) {
 }
 
 #[test]
-fn every_fixture_reads_as_expected() {
+fn every_fixture_is_read_as_expected() {
     for folder in folders("tf_bundle") {
         let (expected, reader) = open(&folder);
         assert_eq!(reader.num_shards() as u64, expected["index"]["num_shards"].as_u64().unwrap());

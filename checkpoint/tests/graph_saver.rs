@@ -25,7 +25,7 @@ fn variable(graph: &Graph, name: &str) -> Variable {
 }
 
 #[test]
-fn s_274_all_variables_of_the_graph_with_the_states_of_hooks() {
+fn s_274_all_variables_of_the_graph_are_saved_with_the_states_of_hooks() {
     let folder = tempfile::tempdir().unwrap();
     let graph = Graph::new();
     let saver = GraphSaver::new(SaverOptions::new());
@@ -60,7 +60,7 @@ fn s_290_only_the_default_saver_accepts_a_graph_without_variables() {
 }
 
 #[test]
-fn s_276_two_variables_of_one_name() {
+fn s_276_two_variables_of_one_name_are_an_error() {
     let graph = Graph::new();
     let w = variable(&graph, "w");
     let error = GraphSaver::of(vec![w.clone(), w], SaverOptions::new()).unwrap_err();

@@ -532,7 +532,7 @@ fn many_shards_hold_about_equal_parts() {
 }
 
 #[test]
-fn s_308_to_s_310_state_files_of_tensorflow() {
+fn s_308_to_s_310_state_files_of_tensorflow_are_read() {
     for folder in support::folders("checkpoint_dirs") {
         let expected = support::json(folder.join("expected.json"));
         let name = expected["state_file"].as_str().unwrap_or("checkpoint");

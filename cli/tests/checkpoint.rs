@@ -84,7 +84,7 @@ fn show_prints_values_or_statistics() {
 }
 
 #[test]
-fn convert_there_and_back_changes_nothing() {
+fn a_conversion_there_and_back_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let source = fixture("tf_bundle/partitioned/model.ckpt");

@@ -125,7 +125,7 @@ impl Nested {
         Nested::Tuple(parts.into_iter().map(Into::into).collect())
     }
 
-    /// Returns parts by name. Of two parts of one name the last stays.
+    /// Returns parts by name. If two parts have the same name, the last one replaces the other.
     #[must_use]
     pub fn map<N: Into<String>, P: Into<Nested>>(parts: impl IntoIterator<Item = (N, P)>) -> Nested {
         Nested::Map(parts.into_iter().map(|(name, part)| (name.into(), part.into())).collect())

@@ -35,7 +35,7 @@ fn near(found: &[f32], expected: &[f32]) {
 }
 
 #[test]
-fn log_uniform_samples() {
+fn log_uniform_samples_are_tensorflows() {
     let draw = |unique, range| {
         move |classes: &Tensor, graph: &Graph| {
             log_uniform_candidate_sampler(constant(graph, classes.clone()), 6, range, options(unique))

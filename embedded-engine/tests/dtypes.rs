@@ -117,7 +117,7 @@ impl Case {
     }
 }
 
-/// An operation of each op type in the samples, with what its inputs are there.
+/// An operation of each op type in the samples, with the values of its inputs.
 fn cases() -> Vec<Case> {
     let (mut seen, mut cases) = (BTreeSet::new(), Vec::new());
     let more = Graph::new();

@@ -140,7 +140,7 @@ fn s_222_s_225_s_228_errors_are_found_when_the_graph_is_built() {
 }
 
 #[test]
-fn s_225_s_226_components_by_name() {
+fn s_225_s_226_components_can_have_names() {
     let graph = Graph::new();
     let queue = FifoQueue::new(&graph, 2, [DType::Float32, DType::Int32]).names(["a", "b"]).build();
     let enqueue = queue.enqueue([("b", Tensor::from(7i32)), ("a", Tensor::from(1.5f32))]);

@@ -129,7 +129,7 @@ fn lines_of_text_are_read_in_order() {
 }
 
 #[test]
-fn whole_files_and_names() {
+fn whole_files_and_names_are_read() {
     let expected = ["b.txt=h\\nb1\\nb2\\n", "e.txt="];
     check(Reader::whole_file, &["b.txt", "e.txt"], None, &expected, [2, 2]);
     check(Reader::whole_file, &["b.txt", "e.txt"], Some(5), &expected, [2, 2]);
@@ -140,7 +140,7 @@ fn whole_files_and_names() {
 }
 
 #[test]
-fn records_of_one_length() {
+fn records_of_one_length_are_read() {
     let make = |graph: &Graph| Reader::fixed_length_record(graph, 3, 2, 2);
     let (f, g) = (["f.bin:0=aaa", "f.bin:1=bbb", "f.bin:2=ccc"], "g.bin:0=abc");
     check(make, &["g.bin", "f.bin"], None, &[g, f[0], f[1], f[2]], [4, 2]);
@@ -148,7 +148,7 @@ fn records_of_one_length() {
 }
 
 #[test]
-fn tf_records_plain_and_compressed() {
+fn plain_and_compressed_tf_records_are_read() {
     for (file, compression) in
         [("r.rec", Compression::None), ("r.gz", Compression::Gzip), ("r.zlib", Compression::Zlib)]
     {

@@ -120,7 +120,7 @@ fn a_fed_reference_is_a_value() {
 }
 
 #[test]
-fn scatter_updates_and_counting() {
+fn scatter_updates_and_counting_are_supported() {
     let graph = Graph::new();
     let v = variable(&graph, "v", &[3]);
     let init = assign(&v, &constant(&graph, [1f32, 2.0, 3.0]));

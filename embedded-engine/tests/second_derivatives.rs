@@ -120,7 +120,7 @@ fn mapped_scanned_and_folded_elements_have_second_derivatives() {
 }
 
 #[test]
-fn of_calls_and_recomputed_functions() {
+fn calls_and_recomputed_functions_have_second_derivatives() {
     let found = derivatives(|graph, x| {
         let power = define(graph, "power", &[(DType::Float64, PartialShape::from([2]))], |_, x| {
             vec![&square(&x[0]) * &square(&x[0])]

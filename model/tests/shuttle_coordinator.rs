@@ -66,7 +66,7 @@ fn waiters(coordinator: &Coordinator, count: usize) {
 }
 
 #[test]
-fn stop_against_join() {
+fn a_stop_races_a_join() {
     check(|| {
         let coordinator = Coordinator::new();
         waiters(&coordinator, 3);
@@ -79,7 +79,7 @@ fn stop_against_join() {
 }
 
 #[test]
-fn join_against_threads_that_end_by_themselves() {
+fn a_join_races_threads_that_end_by_themselves() {
     check(|| {
         let coordinator = Coordinator::new();
         let count = Arc::new(Mutex::new(0));
@@ -100,7 +100,7 @@ fn join_against_threads_that_end_by_themselves() {
 }
 
 #[test]
-fn error_against_stop() {
+fn an_error_races_a_stop() {
     check(|| {
         let coordinator = Coordinator::new();
         waiters(&coordinator, 2);
@@ -125,7 +125,7 @@ fn error_against_stop() {
 }
 
 #[test]
-fn a_panic_against_stop() {
+fn a_panic_races_a_stop() {
     check(|| {
         let coordinator = Coordinator::new();
         waiters(&coordinator, 2);

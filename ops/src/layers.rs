@@ -170,14 +170,14 @@ impl LayerOptions {
         self
     }
 
-    /// Adds what the loss pays for the kernel to the collection `regularization_losses`. Default: nothing.
+    /// Adds the penalty of the kernel to the collection `regularization_losses`. Default: nothing.
     #[must_use]
     pub fn kernel_regularizer(mut self, regularizer: impl Regularizer + 'static) -> Self {
         self.kernel_regularizer = Some(Rc::new(regularizer));
         self
     }
 
-    /// Adds what the loss pays for the bias to the collection `regularization_losses`. Default: nothing.
+    /// Adds the penalty of the bias to the collection `regularization_losses`. Default: nothing.
     #[must_use]
     pub fn bias_regularizer(mut self, regularizer: impl Regularizer + 'static) -> Self {
         self.bias_regularizer = Some(Rc::new(regularizer));

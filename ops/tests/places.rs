@@ -178,7 +178,7 @@ fn optimizers_and_their_rates_record_the_places_of_their_calls() {
 }
 
 #[test]
-fn state_queues_and_input() {
+fn state_queues_and_input_record_the_places_of_their_calls() {
     check(|graph| {
         let x = floats(graph, &[2]);
         let queue = FifoQueue::new(graph, 4, DType::Float32).shapes([[2]]).build();

@@ -337,7 +337,7 @@ fn handles_can_be_sent_between_threads() {
 }
 
 #[test]
-fn s_188_the_state_of_a_coordinator() {
+fn s_188_a_coordinator_states_stop_error_and_join() {
     let coordinator = Coordinator::new();
     let (thread, release) = held("worker");
     coordinator.register(&thread);

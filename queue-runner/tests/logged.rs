@@ -31,7 +31,7 @@ fn was_logged(level: Level, text: &str) -> bool {
 }
 
 #[test]
-fn s_192_s_198_s_218_log_messages() {
+fn s_192_s_198_s_218_messages_are_logged() {
     log::set_logger(&KEPT).unwrap();
     log::set_max_level(LevelFilter::Debug);
 

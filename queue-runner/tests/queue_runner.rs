@@ -86,7 +86,7 @@ fn s_209_s_210_one_thread_for_each_listed_operation_and_one_that_waits_for_the_s
 }
 
 #[test]
-fn s_211_one_set_of_threads_for_each_session() {
+fn s_211_each_session_has_its_own_threads() {
     let f = fixture(&["enqueue"]);
     f.mock.otherwise(|_| fails(Code::Internal));
     let first = f.runner.create_threads(&f.session, None);

@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn s_8_legal_names() {
+    fn s_8_only_legal_names_are_accepted() {
         for name in ["a", "Z9", ".x", "7up", "a/b_c.d\\e>f-g"] {
             assert!(is_legal(name), "{name}");
         }

@@ -244,7 +244,7 @@ fn the_accumulator_sees_what_tensorboard_sees() {
 }
 
 #[test]
-fn one_run_in_two_files() {
+fn one_run_in_two_files_is_read_as_one() {
     let path = fixtures().join("events/two_files");
     assert_eq!(event_files(&path).unwrap().len(), 2);
     let run = EventAccumulator::open(&path).unwrap();

@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_elements() {
+    fn elements_are_counted() {
         assert_eq!(Shape::scalar().elements(), 1);
         assert_eq!(Shape::from([0, isize::MAX as usize, 1]).checked_elements(), Some(0));
         assert_eq!(Shape::from([0, usize::MAX]).checked_elements(), None);

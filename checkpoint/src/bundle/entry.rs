@@ -327,7 +327,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn header_as_tensorflow_writes_it() {
+    fn the_header_is_written_as_in_tensorflow() {
         let header = Header { num_shards: 1, big_endian: false };
         assert_eq!(header.encode(), [0x08, 1, 0x1a, 2, 0x08, 1]);
         assert_eq!(Header::decode(&header.encode()), Ok(header));

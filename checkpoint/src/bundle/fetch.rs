@@ -340,7 +340,7 @@ fn cut<'s, 'm>(span: &'s Span<'s>, span_index: usize, memory: &'m mut [u8], task
     let mut rest = memory;
     let (mut first, mut start, mut end) = (0, span.start, span.start);
     for (i, want) in span.wants.iter().enumerate() {
-        // Only where no earlier tensor reaches over: damaged files may claim overlapping ones.
+        // Only if no earlier tensor extends beyond this place: damaged files may claim overlapping ones.
         if want.entry.offset >= end && (want.entry.offset - start) as usize >= TASK {
             let (head, tail) = rest.split_at_mut((want.entry.offset - start) as usize);
             tasks.push(Task { span, span_index, wants: first..i, piece: None, offset: start, memory: head });

@@ -552,7 +552,7 @@ impl BundleReader {
         prefix::data_path(&self.prefix, shard, self.header.num_shards)
     }
 
-    /// Returns a data file, opened at its first use: a missing one hurts only its own tensors.
+    /// Returns a data file, opened at its first use: a missing one affects only its own tensors.
     pub(super) fn shard(&self, shard: u32) -> Result<Arc<dyn ReadFile>> {
         let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = shards.get(&shard) {

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_given_up_ends_its_thread() {
+    fn an_abandoned_file_ends_its_thread() {
         let folder = tempfile::tempdir().unwrap();
         if let Ok(mut file) = DirectFile::create(&folder.path().join("x")) {
             file.write(&[1; 10_000_000]).unwrap();

@@ -277,7 +277,7 @@ unsafe fn sum<V: Vector, S: RowStarts<V::Elem>, const R: usize, const N: usize>(
     }
 }
 
-/// Adds to the sums what else belongs to the result and stores it.
+/// Adds the earlier result and the bias to the sums, applies the activation, and stores the result.
 ///
 /// One pass per part: short loops are unrolled, and with a variable index into `sums` left anywhere it
 /// would be in memory.

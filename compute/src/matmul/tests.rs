@@ -125,7 +125,7 @@ fn random_sizes_match_the_plain_loops() {
 }
 
 #[test]
-fn sizes_around_the_blocks() {
+fn sizes_around_the_blocks_are_right() {
     check_all(100, 784, 10);
     check_all(33, 513, 65);
     check_all(300, 70, 33);

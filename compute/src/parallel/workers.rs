@@ -3,7 +3,7 @@
 //! A caller offers *seats* at its job, one for each helper that could take part, and starts to work on
 //! the job itself. Idle helpers take seats. When the caller finds nothing left to do it withdraws the
 //! seats that were not taken and waits for the helpers that did. So it never waits for a thread that the
-//! operating system has not got round to running: with a CPU taken by a neighbor, a job costs what it
+//! operating system has not scheduled yet: with a CPU taken by a neighbor, a job costs what it
 //! costs on one thread and no more. (A scope of rayon waits until each of its tasks has begun and ended.)
 //!
 //! An idle helper first watches for new jobs for about as long as it takes to wake a sleeping thread,

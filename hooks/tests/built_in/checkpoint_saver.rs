@@ -261,7 +261,7 @@ impl CheckpointSaverListener for Recorder {
 }
 
 #[test]
-fn s_347_order_of_listeners() {
+fn s_347_listeners_are_called_in_order() {
     let (folder, program, lines) = (tempfile::tempdir().unwrap(), Program::new(), Lines::default());
     let hook = CheckpointSaverHook::every_steps(&folder, 2)
         .listener(Recorder::new("a", &lines))

@@ -49,7 +49,7 @@ fn s_337_time_can_trigger_a_line() {
 }
 
 #[test]
-fn s_337_order_and_tags() {
+fn s_337_tags_are_printed_in_order() {
     let (program, lines) = (Program::new(), Lines::default());
     let [b, a] = ["b", "a"].map(|name| output(&program.graph, name, DType::Float32));
     let logs = |hook: LoggingTensorHook| {

@@ -28,7 +28,7 @@ fn refused(name: &str, make: &dyn Fn(&Program, &Path) -> Box<dyn SessionRunHook>
 }
 
 #[test]
-fn folders_where_files_are_expected() {
+fn folders_in_place_of_files_are_errors() {
     let saver = |_: &Program, folder: &Path| -> Box<dyn SessionRunHook> {
         Box::new(CheckpointSaverHook::every_steps(folder, 1))
     };

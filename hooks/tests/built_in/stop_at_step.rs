@@ -70,7 +70,7 @@ fn q_35_a_target_reached_at_the_start_prevents_the_first_run() {
 }
 
 #[test]
-fn s_333_at_least_one_run_if_configured() {
+fn s_333_at_least_one_run_is_made_if_configured() {
     for target in [7, 3] {
         let program = Program::new().at(7);
         let mut driver = program.start(StopAtStepHook::last_step(target).at_least_one_run(true));

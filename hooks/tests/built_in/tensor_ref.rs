@@ -5,7 +5,7 @@ use hooks::TensorRef;
 use session_core::{DType, ErrorKind, Graph, OutputInfo, PartialShape};
 
 #[test]
-fn s_336_names_and_outputs() {
+fn s_336_names_and_outputs_are_found() {
     let program = Program::new();
     let graph = &program.graph;
     for tensor in

@@ -172,7 +172,7 @@ fn s_119_s_120_s_121_one_execution_serves_all_hooks() {
 }
 
 #[test]
-fn s_122_no_run_after_a_stop() {
+fn s_122_no_run_is_made_after_a_stop() {
     let Counting { graph, train_op, .. } = counting();
     let seen = Seen::default();
     let said = seen.clone();

@@ -411,7 +411,7 @@ fn s_124_a_recovery_clears_the_stop() {
 // ---- should_stop ----------------------------------------------------------------------------------------
 
 #[test]
-fn s_154_reasons_to_stop() {
+fn s_154_each_stop_has_a_reason() {
     let Counting { graph, train_op, .. } = counting();
     let mut session =
         SingularMonitoredSession::builder(&graph).hook(StopAtStepHook::last_step(1)).build().unwrap();
@@ -567,7 +567,7 @@ fn s_163_q_8_its_own_graph_is_unfrozen_unless_it_was_frozen_before() {
 // ---- the scoped form ------------------------------------------------------------------------------------
 
 #[test]
-fn s_164_q_9_which_errors_end_a_block_cleanly() {
+fn s_164_q_9_only_some_errors_end_a_block_cleanly() {
     let graph = counting().graph;
     let outcome = |error: Error| {
         let ends = Arc::new(AtomicUsize::new(0));
@@ -666,7 +666,7 @@ fn s_169_s_170_a_step_function_gets_a_context() {
 }
 
 #[test]
-fn s_171_the_stop_of_a_step_function() {
+fn s_171_a_step_function_can_request_a_stop() {
     let Counting { graph, train_op, .. } = counting();
     let mut session = SingularMonitoredSession::builder(&graph).build().unwrap();
     let error = session.run_step_fn(|context| context.request_stop::<()>()).unwrap_err();

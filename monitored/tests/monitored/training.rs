@@ -105,7 +105,7 @@ fn s_180_both_of_a_pair_are_rejected_even_if_one_is_zero() {
 }
 
 #[test]
-fn s_181_order_of_a_chiefs_hooks() {
+fn s_181_a_chiefs_hooks_are_in_order() {
     let names = of_folder(|builder| builder.hook(Named("mine")).chief_only_hook(Named("the chief's")));
     assert_eq!(names, ["the chief's", "StepCounterHook", "SummarySaverHook", "CheckpointSaverHook", "mine"]);
     // Beyond TensorFlow, and by default.

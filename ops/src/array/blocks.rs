@@ -267,8 +267,8 @@ fn batch_to_space_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<V
     move_back(op, grads, &SPACE_TO_BATCH)
 }
 
-/// Builds the gradient: the sum of what arrives at all patches that an element is part of. Patches of the numbers of pixels say
-/// which these are; numbers below those of all pixels stand for padding, and are left out of sums.
+/// Builds the gradient: the sum of the gradients of all patches that an element is part of. Patches of the
+/// numbers of pixels determine these patches; numbers below those of all pixels represent padding, and are left out of sums.
 fn patches_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None]) };
     let (images, graph) = (op.input(0), grad.graph());

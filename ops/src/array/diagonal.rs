@@ -202,7 +202,8 @@ fn diag_part_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let Some(rank) = shape.rank() else { return Ok(()) };
     let (first, second) = (shape.range(0, rank / 2), shape.range(rank / 2, rank));
     let merged = first.merge(&second).filter(|_| rank > 0 && rank % 2 == 0);
-    let merged = merged.ok_or_else(|| Error::value(format!("the shape {shape} is not one shape twice")))?;
+    let merged = merged
+        .ok_or_else(|| Error::value(format!("the shape {shape} does not consist of one shape twice")))?;
     context.set(0, merged);
     Ok(())
 }

@@ -50,7 +50,7 @@ macro_rules! element_conversions {
     ($list:ident of $item:ident $(, and $($own:ty),+)?) => {
         $crate::element_conversions!(single $list: Value, Output, &Output, &Variable, Tensor, &Tensor, &str $($(, $own)+)?);
         $crate::element_conversions!(single $list: f32, f64, i8, i16, i32, i64, u8, u16, u32, u64, bool);
-        // Those of which a list is a list of components, not a tensor.
+        // For these types, a list is a list of components and not a tensor.
         $crate::element_conversions!(lists $list of $item: Value, Output, &Output, &Variable, Tensor, &Tensor $($(, $own)+)?);
         $crate::element_conversions!(tuples $list of $item:
             (A 0);

@@ -26,7 +26,7 @@ fn add_n_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option
     Ok(vec![grads[0].clone(); op.num_inputs()])
 }
 
-/// Returns the sum of tensors of one shape. Of a single tensor, the tensor.
+/// Returns the sum of tensors of one shape. A single tensor is returned unchanged.
 ///
 /// ```
 /// use ops::{array, math};
@@ -49,7 +49,7 @@ pub fn add_n<O: AsOutput>(inputs: &[O]) -> Output {
     }
 }
 
-/// Returns the sum of tensors of one shape, which may be added up as they arrive. Of a single tensor, the tensor.
+/// Returns the sum of tensors of one shape, which may be added up as they arrive. A single tensor is returned unchanged.
 ///
 /// ```
 /// # use ops::{array::constant, math};

@@ -309,7 +309,7 @@ impl<'a> VariableBuilder<'a> {
     }
 
     /// Makes it a slot of another variable: of its kind, on its device, and if that is a part of a partitioned variable, the same part
-    /// of a partitioned slot. That of `w/part_0/Adam` is a part of `w/Adam`, as TensorFlow saves it.
+    /// of a partitioned slot. The slice of `w/part_0/Adam` is a part of `w/Adam`, as TensorFlow saves it.
     pub(crate) fn slot_of(mut self, variable: &'a Variable) -> Self {
         self.slot = true;
         self.use_resource(variable.is_resource()).colocate_with(variable)

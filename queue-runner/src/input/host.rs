@@ -171,7 +171,11 @@ impl Element {
             Err(Error::invalid_argument(format!("item {index} of host producer '{title}' {what}")))
         };
         if values.len() != self.dtypes.len() {
-            return wrong(format!("has {} components, declared are {}", values.len(), self.dtypes.len()));
+            return wrong(format!(
+                "has {} components instead of the declared {}",
+                values.len(),
+                self.dtypes.len()
+            ));
         }
         for (place, value) in values.iter().enumerate() {
             let (dtype, shape) = (self.dtypes[place], &self.shapes[place]);

@@ -144,7 +144,7 @@ fn s_92_local_init_has_its_feeds_and_options() {
 }
 
 #[test]
-fn s_94_order_of_a_fresh_start() {
+fn s_94_a_fresh_start_initializes_in_order() {
     let model = model();
     let engine = Scripted::ready();
     let called: Arc<Mutex<Vec<usize>>> = Arc::default();

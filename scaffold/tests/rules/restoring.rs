@@ -63,7 +63,7 @@ fn s_95_the_ready_check_finds_variables_that_the_checkpoint_lacks() {
 }
 
 #[test]
-fn s_100_sources_of_a_restore() {
+fn s_100_each_source_of_a_restore_can_be_given() {
     let folder = tempfile::tempdir().unwrap();
     save(folder.path(), &["w"], 3, 5.0);
     save(folder.path(), &["w"], 7, 9.0);
@@ -209,7 +209,7 @@ fn q_24_a_restore_plan_can_be_read_in_advance() {
 }
 
 #[test]
-fn q_24_warm_start_from_another_model() {
+fn q_24_another_model_can_be_a_warm_start() {
     let folder = tempfile::tempdir().unwrap();
     save(folder.path(), &["encoder/w", "head/w"], 3, 5.0);
     let prefix = folder.path().join("model.ckpt-3");

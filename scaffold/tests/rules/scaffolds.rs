@@ -49,7 +49,7 @@ fn s_73_init_fn_gets_the_scaffold_and_the_session() {
 }
 
 #[test]
-fn s_74_copy_from_another() {
+fn s_74_pieces_are_copied_from_another_scaffold() {
     let graph = Graph::new();
     let [first, second, local] = ["first", "second", "local"].map(|name| op(&graph, name));
     let seen: Arc<Mutex<Vec<String>>> = Arc::default();

@@ -10,7 +10,7 @@ use ops::{OutputExt, math};
 use session_core::{Code, DType, Graph, Operation, Output, PartialShape, SessionExt, Tensor};
 
 /// Runs the initializers of a graph's variables, then the outputs, on both engines, and returns the values where they agree.
-/// Without TensorFlow on this machine none.
+/// Empty without TensorFlow on this machine.
 pub(crate) fn agree(graph: &Graph, outputs: &[Output], feeds: &[(Output, Tensor)]) -> Option<Vec<Tensor>> {
     agree_within(graph, outputs, feeds, 4.0)
 }
