@@ -5,6 +5,10 @@
 //!
 //! Local variables, which streaming metrics use, are initialized anew for each checkpoint. The session reads the
 //! training's folder and writes nothing into it, so it may run at any time next to the training.
+//!
+//! With feeds and without `--steps`, the number of runs follows from the number of rows, so that each row counts
+//! once. If the batches do not divide the rows, the command asks for another size, since a mean over a partial batch
+//! would weight its rows differently.
 
 use crate::model::folder::folder_of;
 use crate::model::graph_file::import;

@@ -10,6 +10,9 @@
 //! the weights before it, which changes results by rounding only.
 //!
 //! A SavedModel keeps the whole graph, so it can be trained further, but loses requested devices.
+//!
+//! A file is written under a temporary name first, and a SavedModel into an empty folder only. An export that fails
+//! leaves no model that looks complete.
 
 use crate::model::folder::{folder_of, saved_model, tags_of};
 use crate::model::graph_file::import;

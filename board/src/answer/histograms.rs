@@ -1,4 +1,7 @@
 //! Histograms over steps.
+//!
+//! The histograms of a tag are read from the event files and brought into common bins, so that the page can draw them
+//! as one surface.
 
 use super::{Answer, Query};
 use crate::Error;

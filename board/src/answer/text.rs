@@ -1,4 +1,7 @@
 //! Texts.
+//!
+//! Texts are sent as they are, and the page inserts them as text and not as HTML. Markdown is therefore shown with
+//! its marks. Tensors of other kinds are shown in NumPy's form.
 
 use super::{Answer, Query};
 use crate::Error;

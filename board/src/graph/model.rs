@@ -169,6 +169,8 @@ fn shape_text(shape: &TensorShape) -> String {
 }
 
 /// Formats the value of an attribute in a few words.
+///
+/// Tensors and functions are only named: their content would fill the page. Lists show as many items as fit.
 fn text(value: &AttrValue) -> String {
     let text = match &value.value {
         None => String::new(),

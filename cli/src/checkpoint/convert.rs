@@ -18,6 +18,8 @@
 //!
 //! The destination appears at the end in one step, so an interrupted conversion leaves an earlier file unchanged. A
 //! destination that is the source is refused, since its data would be replaced while they are read.
+//!
+//! V1 checkpoints are read and not written: TensorFlow itself writes V2 by default.
 
 use crate::output::{Failure, Outcome, Result};
 use checkpoint::bundle::{BundleWriter, ReadOptions};

@@ -1,5 +1,7 @@
 //! The rows of lists of tensors.
 //!
+//! Rows are sorted by name, whatever the order in the file.
+//!
 //! Lists show tensors of unknown dtypes as well: a user who asks for the content of a file should see all of it, and
 //! the reason why a value cannot be shown.
 

@@ -2,6 +2,9 @@
 //!
 //! The curves are those of the board: thinned to the width, with gaps at NaN. Without a file they are drawn with
 //! characters; colors are used only in a terminal.
+//!
+//! Both file formats can be written in one call. They show the same curves, and their sizes do not depend on the
+//! terminal.
 
 use crate::output::{Outcome, Result};
 use crate::terminal;

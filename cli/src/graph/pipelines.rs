@@ -8,6 +8,9 @@
 //!
 //! Functions are shown up to a depth of eight, so that functions that call each other end. A number in parentheses is
 //! only shown if it is a constant: a size that the program computes is not known before a run.
+//!
+//! Names are shortened to their distinguishing part: `ShuffleDatasetV3` is `Shuffle`. Versions differ in their
+//! attributes and not in their meaning.
 
 use monitored_session::session_core::{AttrValue, DType, Graph, Operation};
 

@@ -16,6 +16,8 @@
 //! The header is text that Python would evaluate. Only the three keys that NumPy writes are searched, and nothing is
 //! evaluated. The length of the data must be that of the shape exactly, and it is compared before memory is
 //! allocated.
+//!
+//! A `.npz` archive is searched by name, and only the requested arrays are read.
 
 use monitored_session::session_core::{Code, Error};
 use std::fmt;

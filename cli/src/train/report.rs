@@ -4,6 +4,9 @@
 //! the first key names the event: `step`, `restored`, `rejected`, `recovered`, `saved` or `ended`
 //! (`docs/json-output.md` describes them). The training writes its own log to standard error, so the lines on
 //! standard output can be parsed.
+//!
+//! Values that a file or graph named are escaped in lines for people. An error of the output, such as a closed pipe,
+//! is returned to the loop, which then ends the training cleanly.
 
 use crate::model::json;
 use crate::output::write_json;
