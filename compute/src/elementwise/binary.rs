@@ -1,4 +1,18 @@
 //! Functions of two arguments.
+//!
+//! # Arithmetic
+//!
+//! | numbers | rules |
+//! |---|---|
+//! | floats | IEEE 754; maximum and minimum of NaN are NaN |
+//! | 16-bit floats | computed in `f32`, rounded after each operation |
+//! | integers | addition, subtraction and multiplication wrap |
+//! | integer division | rounds towards 0 or down, depending on the operation; a divisor of 0 is an error |
+//! | integer powers | by repeated squaring, with wrapping; a negative exponent is an error |
+//! | bools | logical operations |
+//! | complex numbers | the formulas of TensorFlow's kernels |
+//!
+//! Errors are found before any element is written: a kernel with a check looks at all right operands first.
 
 use super::binary_kernel::MakeBinaryFn;
 use super::element::{ComplexNumber, Integer, Truth};

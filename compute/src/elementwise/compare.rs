@@ -1,4 +1,8 @@
 //! Functions whose result is a truth value.
+//!
+//! Comparisons are kernels of two arguments with the output `bool`, and tests are kernels of one. Comparisons follow
+//! IEEE 754: NaN is unequal to everything and neither less nor greater, and both zeros are equal. Complex numbers and
+//! bools have no order, so they can only be tested for equality.
 
 use super::binary_kernel::MakeBinaryFn;
 use super::element::{ComplexNumber, Integer, Truth};

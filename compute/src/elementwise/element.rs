@@ -1,4 +1,8 @@
 //! The types of numbers that the kernels accept.
+//!
+//! [`Element`] is what every kernel needs of a type: its name and its kernels by operation. The traits below it
+//! ([`Integer`], `Real`, `Truth`, `ComplexNumber`) give the formulas of an operation the arithmetic of a kind of
+//! number, so that each formula is written once per kind and not once per type.
 
 use super::complex_functions::{double, single};
 use super::complex_inverses;

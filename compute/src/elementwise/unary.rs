@@ -1,4 +1,10 @@
 //! Functions of one argument.
+//!
+//! # Accuracy
+//!
+//! `exp`, `log`, `tanh` and others of `f32` have implementations of their own (`math`), which are vectorized and have
+//! the same bits on every CPU. The remaining functions call the platform's or `libm`'s, one element at a time. Each
+//! operation states its approximate cost, from which the number of threads follows.
 
 use super::element::{ComplexNumber, Integer, Truth};
 use super::narrow::Narrow;

@@ -1,4 +1,7 @@
 //! Slices of elements whose type is known only at run time.
+//!
+//! An engine knows the dtype of a tensor at run time. These enums carry a slice together with its type, so that one
+//! `match` leads to a generic function, and no unchecked cast of slices is needed.
 
 use half::{bf16, f16};
 use num_complex::Complex;

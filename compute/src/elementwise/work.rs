@@ -1,4 +1,8 @@
 //! The division of a kernel's output among threads.
+//!
+//! A part must be worth waking a thread: `units_per_part` converts the cost of a unit to the least number of units.
+//! Parts begin at multiples of `align`, such as a cache line, so that two threads do not write one line. The division
+//! never changes results, since every element is computed on its own.
 
 use crate::Pool;
 use crate::parallel::SharedSlice;

@@ -1,4 +1,7 @@
 //! Products by loops, for the types without a tuned kernel.
+//!
+//! These are integers, 16-bit floats and complex numbers. Sums of 16-bit floats are kept in `f32` and rounded once at
+//! the end, as in TensorFlow.
 
 use super::{Element, Product};
 use crate::parallel::SharedSlice;

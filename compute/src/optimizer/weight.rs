@@ -1,4 +1,22 @@
 //! The numbers that are trained.
+//!
+//! # Types
+//!
+//! | weights | computed in | rounded |
+//! |---|---|---|
+//! | `f32` | `f32` | after each operation, by the hardware |
+//! | `f64` | `f64` | after each operation, by the hardware |
+//! | `f16`, `bf16` | `f32` | to 16 bits after each operation ([`Rounded`]) |
+//!
+//! TensorFlow's kernels compute 16-bit weights in their own type, in which each operation rounds. A formula that is
+//! evaluated in `f32` and rounded once would be more exact and have other bits, so a training that was begun with
+//! TensorFlow would continue differently.
+//!
+//! # Subnormal numbers
+//!
+//! Numbers below the smallest normal one are stored as 0, as TensorFlow's threads do by a flag of the processor.
+//! Means of gradients decay towards 0 and would otherwise become subnormal, and operations on such numbers take many
+//! times as long.
 
 use crate::elementwise::{Element, Narrow};
 use crate::math::Real;

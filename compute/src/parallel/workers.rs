@@ -8,6 +8,19 @@
 //!
 //! An idle helper first watches for new jobs for about as long as it takes to wake a sleeping thread,
 //! yielding its CPU in the meantime, and then sleeps.
+//!
+//! # Memory order
+//!
+//! The list of jobs is behind a mutex, which orders all that is written before and after. Two counters can be read
+//! without it: `seats`, which idle helpers watch, and `helpers` of a job, which its caller watches. Reading them
+//! early only decides how long a thread watches; every decision is made again under the lock, apart from the end of a
+//! job. There the caller reads `helpers` with Acquire, which pairs with the Release of the last helper to leave.
+//!
+//! # Lifetime of a job
+//!
+//! A job is on the stack of its caller, and the list holds a pointer to it. The pointer is valid while the job has
+//! seats in the list or helpers inside: `Guest` withdraws the seats and waits for the helpers before the caller
+//! returns, even if the caller's own part panics.
 #![allow(unsafe_code)] // a job lies on its caller's stack; see `Offer`
 
 use std::any::Any;
@@ -151,6 +164,8 @@ impl Shared {
     }
 
     /// Adds a job to the list and wakes sleeping helpers.
+    ///
+    /// At most as many helpers are woken as there are seats. Helpers that watch find the seats by themselves.
     fn offer(&self, offer: Offer) {
         let mut offers = self.lock();
         let seats = offer.seats;

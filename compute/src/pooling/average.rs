@@ -1,4 +1,7 @@
 //! The kernels of average pooling.
+//!
+//! The mean is over the cells of the window inside of the image, so padding does not count. The lanes of a vector are
+//! channels, as in maximum pooling. The sum is in the order of rows and columns, and is divided once.
 
 use std::ops::Range;
 

@@ -1,4 +1,10 @@
 //! Normal numbers within two standard deviations, by rejection.
+//!
+//! # Order of the numbers
+//!
+//! A block makes a group of four elements (two of `f64`), and each group has reserved blocks for
+//! replacements. Accepted numbers move to the front of their group. A rejected number therefore does not shift other
+//! groups, which can be computed in any order. Most groups need no replacement.
 
 use std::marker::PhantomData;
 

@@ -1,4 +1,10 @@
 //! Folding slices in many chains at once.
+//!
+//! A sum in one chain waits for each addition before the next can begin. Several chains hide this latency and fill
+//! the lanes of vectors. The number of chains follows from the length, so the order
+//! of additions, and with it the bits of a sum, does not depend on the number of threads.
+//!
+//! Rows are folded along themselves; columns are folded side by side, each lane being one column.
 
 use super::kernel::Fold;
 use crate::elementwise::{Element, Loops};

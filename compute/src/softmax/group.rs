@@ -4,6 +4,16 @@
 //! that vectors run across rows and rows of ten classes are as vectorized as any. *Some*: a group is one
 //! long vector where that is possible, as for the exponentials. *Many*: a row is taken in parts, whose
 //! exponentials are computed twice rather than kept.
+//!
+//! # Exactness
+//!
+//! The largest logit of a row is subtracted first, so the largest exponential is 1 and none overflows. A NaN makes
+//! the maximum NaN and with it the row; rows of one group do not affect each other.
+//!
+//! # Types of 16 bits
+//!
+//! Logits are widened when they are loaded, and results are narrowed when they are emitted. Everything between is
+//! computed in `f32`.
 
 use crate::math::{Float, Real};
 use crate::reduce::{MaxFold, SumFold, fold_slice};
@@ -73,6 +83,9 @@ impl<T: Float, E: Emit<T>> Vectorised for Sweep<'_, T, E> {
 
 impl<T: Float, E: Emit<T>> Sweep<'_, T, E> {
     /// Works on groups of short rows, transposed.
+    ///
+    /// A group of up to 64 rows is copied into columns. Each step of a loop then handles one class of 16 rows, so the
+    /// cost does not depend on how the number of classes fits a vector.
     #[inline(always)]
     fn few(&mut self, values: &mut [T::Wide; GROUP], per_row: &mut PerRow<T::Wide>) {
         let classes = self.classes;
@@ -105,6 +118,9 @@ impl<T: Float, E: Emit<T>> Sweep<'_, T, E> {
     }
 
     /// Works on groups of rows of medium length, each contiguous.
+    ///
+    /// The exponentials of all rows of a group are one loop over one slice. Only maxima and sums are computed row by
+    /// row.
     #[inline(always)]
     fn some(&mut self, values: &mut [T::Wide; GROUP], per_row: &mut PerRow<T::Wide>) {
         let classes = self.classes;
@@ -135,6 +151,9 @@ impl<T: Float, E: Emit<T>> Sweep<'_, T, E> {
     }
 
     /// Works on one long row at a time, in parts.
+    ///
+    /// Three passes read the row: for the maximum, for the sum, and for the results. The exponentials are computed
+    /// twice, because keeping them would need memory as large as the row.
     #[inline(always)]
     fn many(&mut self, values: &mut [T::Wide; GROUP]) {
         for (i, row) in self.logits.chunks_exact(self.classes).enumerate() {

@@ -1,4 +1,7 @@
 //! The types of logits, each with the loops compiled for it.
+//!
+//! The loops are generic, and each must be compiled for several instruction sets. This trait compiles them in this
+//! crate: a caller in another crate would compile them again, and without those instruction sets.
 
 use super::{cross_entropy_of, log_softmax_of, softmax_of, sparse_cross_entropy_of};
 use crate::Pool;

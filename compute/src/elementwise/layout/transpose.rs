@@ -1,4 +1,12 @@
 //! Permuting dimensions.
+//!
+//! # Order of the copies
+//!
+//! Dimensions that stay neighbors are merged first. If the innermost dimension stays, rows are copied as they are.
+//! Otherwise two dimensions matter: the one that is contiguous in the input and the one that is contiguous in the
+//! output. They form a plane, which is transposed in tiles of 32 by 32 elements; all other dimensions are loops
+//! around it. Without tiles, each element of a row would come from a line of memory of its own, which is dropped from
+//! the cache before its next element is needed.
 
 use super::walk::{Walk, copy_row, dense_strides};
 use crate::Pool;
