@@ -1,4 +1,14 @@
 //! The QR factorization of matrices, by Householder reflections.
+//!
+//! # Method
+//!
+//! For each column, a reflection maps the part below the diagonal to 0. It is applied to the remaining columns, which
+//! threads share. The vectors of the reflections are kept below the diagonal, as LAPACK does, so no further memory is
+//! needed. `q` is the product of the reflections, which are applied to the identity matrix from the last to the
+//! first: each then changes only a part of the matrix.
+//!
+//! The cost is about `2 * rows * columns^2` operations for a tall matrix. Blocks of reflections, which LAPACK applies
+//! by products of matrices, are not used: the matrices of models are small.
 
 use crate::elementwise::work::{split_outputs, units_per_part};
 use crate::math::Real;

@@ -2,6 +2,19 @@
 //!
 //! Loops are written once, in portable code. `dispatch!` compiles a copy of each for every instruction set (`#[target_feature]`) and selects
 //! one at run time, so a program for the x86-64 baseline uses the vectors of the machine that it runs on.
+//!
+//! # Rules for loops
+//!
+//! - A function that is called in a dispatched loop must be `#[inline(always)]`. Otherwise it is compiled for the
+//!   baseline, and the loop calls it for each element.
+//! - `a * b + c` has the same bits on all CPUs, as long as it is not written with `mul_add`. Only the kernels of
+//!   products use fused operations.
+//! - A dispatch costs a load and a branch. It belongs around a loop over some hundred elements, not into one.
+//!
+//! # Testing the other sets
+//!
+//! `MONITORED_SESSION_ISA=baseline` or `avx2` runs a program as on a smaller CPU. A set that the CPU does not have
+//! cannot be selected.
 
 use std::sync::OnceLock;
 

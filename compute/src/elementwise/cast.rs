@@ -1,4 +1,7 @@
 //! Conversion of numbers from one type to another.
+//!
+//! Conversions between numeric types are `as` casts or go through `f32` for 16-bit floats. They are vectorized: a
+//! loop per pair of types, compiled for several instruction sets if both types are common in tensors.
 
 use super::work::{split_output, units_per_part};
 use super::{Element, Loops, Narrow, Values, ValuesMut};

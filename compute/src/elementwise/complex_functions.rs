@@ -1,4 +1,21 @@
 //! Functions of complex numbers where one of the parts is zero, infinite or NaN, as C's library and TensorFlow define them.
+//!
+//! # Why not the plain formulas
+//!
+//! The textbook formula of a complex function is right for most numbers. It fails at the edges:
+//!
+//! - A product of infinity and 0 is NaN, although the result has a limit.
+//! - An intermediate result overflows, although the final one does not, as in `e^x cos y` for a large `x`.
+//! - A difference of nearly equal numbers loses its digits, as in `exp(z) - 1` near 0.
+//! - The sign of a zero is lost, which selects the side of a branch cut.
+//!
+//! The functions treat these cases separately. The values are those of Annex G of the C standard where TensorFlow
+//! follows it.
+//!
+//! # Structure
+//!
+//! A macro defines the functions for `f32` and `f64`. The circular functions are the hyperbolic ones of a rotated
+//! argument (`turned`), so each special case is written once.
 
 use num_complex::Complex;
 

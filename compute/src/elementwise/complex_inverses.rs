@@ -1,4 +1,7 @@
 //! Inverses of circular and hyperbolic functions of complex numbers, with the branch cuts and the values at infinities of C's library.
+//!
+//! All are computed in `f64`, also for parts of `f32`, because their formulas subtract nearly equal numbers close to
+//! the branch points.
 
 use super::complex_functions::double::{is_infinite, root, turned};
 use num_complex::Complex;

@@ -1,4 +1,26 @@
 //! The few vector operations that the kernels are made of, for every instruction set.
+//!
+//! # Implementations
+//!
+//! | type | instruction set | lanes of `f32` | lanes of `f64` |
+//! |---|---|---|---|
+//! | `Lanes` | the target's baseline | 4 | 2 |
+//! | `__m256`, `__m256d` | AVX2 and FMA | 8 | 4 |
+//! | `__m512`, `__m512d` | AVX-512 F | 16 | 8 |
+//!
+//! The kernels are generic over [`Vector`], so each is written once. They differ from automatic vectorization in that
+//! the number of registers of a tile is fixed: the compiler would otherwise keep a tile in memory.
+//!
+//! # Bits
+//!
+//! [`fma`](Vector::fma) rounds once with AVX2 and AVX-512, and twice on the baseline. Products therefore have the
+//! same bits on all CPUs with one of the former, apart from sums over lanes, and may have others on the baseline.
+//!
+//! # Parts of vectors
+//!
+//! AVX-512 loads and stores parts of a vector by masks. AVX2 has masked stores, which take tens of cycles on many
+//! CPUs, so parts go through an array. Either way, elements beyond the given number are neither read nor written:
+//! they may belong to another thread, or to no memory at all.
 #![allow(unsafe_code)] // intrinsics and raw loads; see the contract of `Vector`
 
 /// A register of several elements.
@@ -39,6 +61,8 @@ pub(crate) trait Vector: Copy {
     #[inline(always)]
     unsafe fn prefetch(_: *const Self::Elem) {}
     /// Transposes the square of `LANES` rows.
+    ///
+    /// The default moves the elements one by one. Vectors of `f32` exchange them in registers.
     unsafe fn transpose(from: *const Self::Elem, from_stride: usize, to: *mut Self::Elem, to_stride: usize) {
         for i in 0..Self::LANES {
             for j in 0..Self::LANES {

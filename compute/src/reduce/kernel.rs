@@ -5,6 +5,12 @@
 //! A reduction has up to three levels: whole rows that are folded one by one, sets of columns that are folded
 //! together, and groups of partial results. Numbers and sizes of parts depend on the shape alone, never on the number
 //! of threads, so that a sum has the same bits on every machine with the same instruction set.
+//!
+//! # Passes
+//!
+//! 1. Each item of work folds a part of the input into partial results.
+//! 2. Partial results of one output element are merged in order.
+//! 3. `finish` makes the final value, such as the division of a mean.
 
 use super::fold::{CHUNK, COLUMNS, FoldColumns, FoldRows, With, execute};
 use super::plan::ReducePlan;

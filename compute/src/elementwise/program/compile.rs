@@ -3,6 +3,17 @@
 //! A program has few values, so the allocation is a single pass: each result takes the first slot whose value is no
 //! longer needed. A result that is an output is written directly to the output's slice, unless an input still lies
 //! there.
+//!
+//! # Blocks
+//!
+//! A program is evaluated for blocks of elements: each instruction handles a whole block before the next begins. A
+//! slot is memory for one block, so the slots of a program stay in the cache, and intermediate results
+//! never reach the main memory.
+//!
+//! # Lifetimes
+//!
+//! The last use of each result is found first. After the instruction with the last use of its value, a slot is free
+//! for another result.
 
 use super::{InputKind, Instruction, MAX_OUTPUTS, MAX_SLOTS, Operand, Program, ProgramError};
 use crate::elementwise::{BinaryKernel, UnaryKernel};
