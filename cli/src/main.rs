@@ -34,6 +34,7 @@ mod server;
 #[cfg(feature = "board")]
 mod terminal;
 mod train;
+mod warnings;
 #[cfg(feature = "board")]
 mod watch;
 
@@ -83,6 +84,7 @@ enum Family {
 /// wait flush it themselves.
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    warnings::print();
     let mut out = io::BufWriter::new(io::stdout().lock());
     let result = match arguments.family {
         #[cfg(feature = "board")]

@@ -162,6 +162,17 @@ fn queue_runners_feed_until_the_input_ends() {
 }
 
 #[test]
+fn warnings_of_the_libraries_reach_the_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = train("mlp_resource", folder.path(), "2");
+    assert_eq!((first.code, first.errors.as_str()), (0, ""));
+    std::fs::write(folder.path().join("run/checkpoint"), [0; 64]).unwrap();
+    let second = train("mlp_resource", folder.path(), "1");
+    assert_eq!(second.code, 0, "{}", second.errors);
+    assert!(second.errors.starts_with("monitored: warning: checkpoint ignored: "), "{}", second.errors);
+}
+
+#[test]
 fn invalid_arguments_are_reported_with_help() {
     let folder = tempfile::tempdir().unwrap();
     let meta = fixture("mlp_resource/model.meta");
