@@ -92,6 +92,9 @@ macro_rules! for_dtype {
         for_dtype!(@arms $dtype, $T => $body,
             Float32: f32, Float64: f64, Complex64: tensor::Complex<f32>, Complex128: tensor::Complex<f64>)
     };
+    (plain $dtype:expr, $T:ident => $body:expr) => {
+        for_dtype!(@arms $dtype, $T => $body, Float32: f32, Float64: f64, Int32: i32, Int64: i64)
+    };
     (complex $dtype:expr, $T:ident => $body:expr) => {
         for_dtype!(@arms $dtype, $T => $body,
             Complex64: tensor::Complex<f32>, Complex128: tensor::Complex<f64>)

@@ -162,6 +162,8 @@ const REGISTERED: &str = include_str!("../../ops/tests/registered/tf_gradients.t
 /// Operations that compute gradients and have none themselves, here and in TensorFlow.
 const ONCE: &[&str] = &[
     "Dilation2DBackpropFilter",
+    "FractionalAvgPoolGrad",
+    "FractionalMaxPoolGrad",
     "IgammaGradA",
     "MaxPoolGradWithArgmax",
     "ResizeNearestNeighborGrad",

@@ -5,7 +5,7 @@ use embedded_engine::EmbeddedEngine;
 use ops::array::{constant, placeholder};
 use ops::nn::ctc_loss;
 use ops::sets::{SetOperation, set_operation};
-use session_core::{Code, DType, Engine, Fetch, Graph, SessionConfig, SessionExt, Tensor};
+use session_core::{Code, DType, Engine, Fetch, Graph, OpLibrary, SessionConfig, SessionExt, Tensor};
 
 fn run<F: Fetch>(graph: &Graph, fetch: F) -> session_core::Result<F::Value> {
     EmbeddedEngine::new().new_session(graph, "", &SessionConfig::default())?.run(fetch, ())
@@ -71,6 +71,30 @@ fn ctc_losses_and_their_gradients_are_tensorflows() {
     }
     // The second example has three frames only.
     assert_eq!(gradient[(3 * 3 + 1) * 4..][..4], [0.0; 4]);
+}
+
+/// `CTCLossV2` has the blank first, and the other classes one place later. TensorFlow runs it on GPUs only, so it is compared with `CTCLoss`.
+#[test]
+fn the_second_ctc_loss_is_the_first_with_the_blank_in_front() {
+    let (first, first_gradient) = losses([4, 3, 4]).unwrap();
+    let graph = Graph::new();
+    let inputs = placeholder(&graph, DType::Float32, [4, 3, 4]);
+    let indices = Tensor::from_vec(vec![0i64, 0, 0, 1, 1, 0, 2, 0, 2, 1], [5, 2]).unwrap();
+    let builder = graph.op(OpLibrary::find(ops::library(), "CTCLossV2").unwrap()).input(&inputs);
+    let builder = builder.constant(indices).constant(vec![2i32, 3, 1, 2, 2]).constant(vec![4i32, 3, 4]);
+    let loss = builder.finish().output(0);
+    let gradient = ops::gradients(&[&loss], &[&inputs]).unwrap().remove(0).unwrap();
+    let session = EmbeddedEngine::new().new_session(&graph, "", &SessionConfig::default()).unwrap();
+    let mut turned = frames().to_vec::<f32>().unwrap();
+    turned.chunks_exact_mut(4).for_each(|classes| classes.rotate_right(1));
+    let turned = Tensor::from_vec(turned, [4, 3, 4]).unwrap();
+    let (loss, gradient) = session.run((&loss, &gradient), [(&inputs, turned)]).unwrap();
+    assert_eq!(loss.to_vec::<f32>().unwrap(), first);
+    let mut gradient = gradient.to_vec::<f32>().unwrap();
+    gradient.chunks_exact_mut(4).for_each(|classes| classes.rotate_left(1));
+    for (found, expected) in gradient.iter().zip(&first_gradient) {
+        assert!((found - expected).abs() < 1e-6, "{gradient:?}, {first_gradient:?}");
+    }
 }
 
 #[test]

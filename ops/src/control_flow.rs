@@ -42,6 +42,7 @@ pub(crate) mod functional;
 pub(crate) mod grouping;
 mod loops;
 mod mapping;
+pub(crate) mod older_arrays;
 pub(crate) mod optional;
 mod structure;
 pub(crate) mod tensor_array;

@@ -60,7 +60,13 @@ impl Words {
     }
 
     /// Returns a number in \[0, 1) with 52 random bits, from two words.
-    pub(super) fn next_f64(&mut self) -> f64 {
+    ///
+    /// ```
+    /// use compute::random::{Generator, Words};
+    /// let drawn = Words::new(Generator::new(1, 2)).next_f64();
+    /// assert!((0.0..1.0).contains(&drawn));
+    /// ```
+    pub fn next_f64(&mut self) -> f64 {
         let (high, low) = (self.next_word(), self.next_word());
         super::bits::unit_f64(high, low)
     }

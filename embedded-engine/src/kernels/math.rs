@@ -1,17 +1,21 @@
 //! Arithmetic, comparisons, products, reductions, segments.
 
+mod banded;
 mod bessel;
 mod chain;
 mod counting;
+mod eigen;
 mod einsum;
 mod elementwise;
 mod factors;
 mod integrals;
 mod least_squares;
 mod linear;
+mod matrix_functions;
 mod pairs;
 mod product;
 mod reduction;
+mod schur;
 mod segment;
 mod special;
 mod spectral;
@@ -25,14 +29,17 @@ pub(crate) use product::conjugated;
 pub(crate) use reduction::axis;
 
 pub(crate) fn register(registry: &mut Registry) {
+    banded::register(registry);
     bessel::register(registry);
     counting::register(registry);
+    eigen::register(registry);
     einsum::register(registry);
     elementwise::register(registry);
     factors::register(registry);
     integrals::register(registry);
     least_squares::register(registry);
     linear::register(registry);
+    matrix_functions::register(registry);
     pairs::register(registry);
     product::register(registry);
     reduction::register(registry);

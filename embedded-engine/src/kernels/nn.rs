@@ -13,6 +13,7 @@ mod ctc;
 mod ctc_beams;
 mod depthwise;
 mod first_releases;
+mod fractional_pool;
 mod groups;
 mod images;
 mod morphology;
@@ -40,6 +41,7 @@ pub(crate) fn register(registry: &mut Registry) {
     ctc_beams::register(registry);
     depthwise::register(registry);
     first_releases::register(registry);
+    fractional_pool::register(registry);
     images::register(registry);
     morphology::register(registry);
     normalization::register(registry);

@@ -57,17 +57,20 @@ struct Element {
 }
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.add("TensorArrayV3", |spec| {
+    registry.add_all(["TensorArrayV3", "TensorArrayV2", "TensorArray"], |spec| {
         let settings = Settings::of(spec)?;
+        let has_flow = spec.operation.num_outputs() > 1;
         Ok(boxed(move |context| {
             let array = settings.array(size(context.int(0)?)?)?;
-            give(context, Arc::new(array));
+            give(context, Arc::new(array), has_flow);
             Ok(())
         }))
     });
-    registry.add("TensorArrayGradV3", |spec| make_gradient(spec, false));
+    registry.add_all(["TensorArrayGradV3", "TensorArrayGradV2", "TensorArrayGrad"], |spec| {
+        make_gradient(spec, false)
+    });
     registry.add("TensorArrayGradWithShape", |spec| make_gradient(spec, true));
-    registry.add("TensorArrayWriteV3", |_| {
+    registry.add_all(["TensorArrayWriteV3", "TensorArrayWriteV2", "TensorArrayWrite"], |_| {
         Ok(boxed(|context| {
             let (index, value) = (context.int(1)?, context.take(2));
             array(context)?.write(context, index, value)?;
@@ -75,26 +78,48 @@ pub(crate) fn register(registry: &mut Registry) {
             Ok(())
         }))
     });
-    registry.add("TensorArrayReadV3", |_| {
+    registry.add_all(["TensorArrayReadV3", "TensorArrayReadV2", "TensorArrayRead"], |_| {
         Ok(boxed(|context| {
             let value = array(context)?.read(context.int(1)?)?;
             context.set(0, value);
             Ok(())
         }))
     });
-    registry.add("TensorArrayGatherV3", |spec| {
+    registry.add_all(["TensorArrayGatherV3", "TensorArrayGatherV2", "TensorArrayGather"], |spec| {
         let shape = shape_attr(spec, "element_shape")?;
         Ok(boxed(move |context| {
             let array = array(context)?;
             gather(context, &array, &context.ints(1)?, &shape)
         }))
     });
-    registry.add("TensorArrayScatterV3", |_| Ok(boxed(scatter)));
-    registry.add("TensorArrayConcatV3", |spec| {
+    registry.add_all(["TensorArrayScatterV3", "TensorArrayScatterV2", "TensorArrayScatter"], |_| {
+        Ok(boxed(scatter))
+    });
+    registry.add_all(["TensorArrayConcatV3", "TensorArrayConcatV2", "TensorArrayConcat"], |spec| {
         let shape = shape_attr(spec, "element_shape_except0")?;
         Ok(boxed(move |context| concat(context, &shape)))
     });
-    registry.add("TensorArraySplitV3", |_| {
+    registry.add("TensorArrayPack", |spec| {
+        let shape = shape_attr(spec, "element_shape")?;
+        Ok(boxed(move |context| {
+            let array = array(context)?;
+            let all: Vec<i64> = (0..array.lock().elements.len() as i64).collect();
+            gather(context, &array, &all, &shape)
+        }))
+    });
+    registry.add("TensorArrayUnpack", |_| {
+        Ok(boxed(|context| {
+            let rows = unstacked(context.input(1))?;
+            let array = array(context)?;
+            array.fit(rows.len())?;
+            for (index, row) in rows.into_iter().enumerate() {
+                array.write(context, index as i64, row)?;
+            }
+            pass_flow(context, 2);
+            Ok(())
+        }))
+    });
+    registry.add_all(["TensorArraySplitV3", "TensorArraySplitV2", "TensorArraySplit"], |_| {
         Ok(boxed(|context| {
             let pieces = split(context.input(1), &context.ints(2)?)?;
             let array = array(context)?;
@@ -106,14 +131,14 @@ pub(crate) fn register(registry: &mut Registry) {
             Ok(())
         }))
     });
-    registry.add("TensorArraySizeV3", |_| {
+    registry.add_all(["TensorArraySizeV3", "TensorArraySizeV2", "TensorArraySize"], |_| {
         Ok(boxed(|context| {
             let size = array(context)?.lock().elements.len();
             context.set_count(size);
             Ok(())
         }))
     });
-    registry.add("TensorArrayCloseV3", |_| {
+    registry.add_all(["TensorArrayCloseV3", "TensorArrayCloseV2", "TensorArrayClose"], |_| {
         Ok(boxed(|context| {
             let array = array(context)?;
             let elements = std::mem::take(&mut array.lock().elements);
@@ -188,10 +213,13 @@ fn size(size: i64) -> Result<usize> {
     small.ok_or_else(|| Error::invalid_argument(format!("Size should be >= 0, got {size}")))
 }
 
-/// Sets the outputs of an operation that creates an array: its handle, and the flow that orders its operations.
-fn give(context: &mut KernelContext<'_>, array: Arc<TensorArray>) {
+/// Sets the outputs of an operation that creates an array: its handle, and the flow that orders its operations. The operations of
+/// TensorFlow's first releases have no flow there.
+fn give(context: &mut KernelContext<'_>, array: Arc<TensorArray>, has_flow: bool) {
     context.set(0, Tensor::from_handle(DType::Resource, array));
-    context.set(1, Tensor::from(0f32));
+    if has_flow {
+        context.set(1, Tensor::from(0f32));
+    }
 }
 
 /// Returns the flow, a scalar without meaning: its edges order the operations on an array.
@@ -209,6 +237,7 @@ fn array(context: &KernelContext<'_>) -> Result<Arc<TensorArray>> {
 /// sizes that gradients have in front of those of the elements.
 fn make_gradient(spec: &NodeSpec<'_>, with_shape: bool) -> Result<Box<dyn crate::kernel::Kernel>> {
     let source = spec.str("source")?.to_owned();
+    let has_flow = spec.operation.num_outputs() > 1;
     Ok(boxed(move |context| {
         let of = array(context)?;
         let before = if with_shape { context.ints(2)? } else { Vec::new() };
@@ -226,7 +255,7 @@ fn make_gradient(spec: &NodeSpec<'_>, with_shape: bool) -> Result<Box<dyn crate:
                 }
             }
         };
-        give(context, gradient);
+        give(context, gradient, has_flow);
         Ok(())
     }))
 }

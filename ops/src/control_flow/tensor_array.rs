@@ -2,6 +2,7 @@
 //!
 //! Imported graphs hold them; models built here use [`TensorArray`](super::TensorArray), whose values are lists.
 
+use super::older_arrays::{FIRST, SECOND};
 use crate::gradients::source;
 use crate::library::op_defs;
 use session_core::{AttrValue, DType, OpDef, Operation, Output, Result};
@@ -31,17 +32,53 @@ op_defs! {
 
 type Grads = Result<Vec<Option<Output>>>;
 
+/// The operations of one generation of arrays. A handle of one cannot be used with the operations of another.
+pub(super) struct Generation {
+    pub(super) grad: &'static OpDef,
+    pub(super) write: &'static OpDef,
+    pub(super) read: &'static OpDef,
+    pub(super) gather: &'static OpDef,
+    pub(super) scatter: &'static OpDef,
+    pub(super) concat: &'static OpDef,
+    pub(super) split: &'static OpDef,
+}
+
+static THIRD: Generation = Generation {
+    grad: &TENSOR_ARRAY_GRAD_V3,
+    write: &TENSOR_ARRAY_WRITE_V3,
+    read: &TENSOR_ARRAY_READ_V3,
+    gather: &TENSOR_ARRAY_GATHER_V3,
+    scatter: &TENSOR_ARRAY_SCATTER_V3,
+    concat: &TENSOR_ARRAY_CONCAT_V3,
+    split: &TENSOR_ARRAY_SPLIT_V3,
+};
+
+impl Generation {
+    fn of(op: &Operation) -> &'static Generation {
+        match op.op_type() {
+            name if name.ends_with("V3") => &THIRD,
+            name if name.ends_with("V2") => &SECOND,
+            _ => &FIRST,
+        }
+    }
+}
+
 /// The array of the gradients of an array's elements, which add up, after all that leads to this flow.
 struct GradArray {
     handle: Output,
     flow: Output,
+    ops: &'static Generation,
 }
 
 impl GradArray {
-    fn of(handle: &Output, flow: &Output) -> GradArray {
-        let builder = handle.graph().op(&TENSOR_ARRAY_GRAD_V3).input(handle).input(flow);
+    /// The array of gradients of the array that is input 0 of an operation.
+    fn of(op: &Operation, flow: &Output) -> GradArray {
+        let ops = Generation::of(op);
+        let builder = op.graph().op(ops.grad).input(op.input(0)).input(flow);
+        // TensorFlow's older operations of gradients return no flow: what comes after them waits for the handle.
         let made = builder.attr("source", source()).finish();
-        GradArray { handle: made.output(0), flow: made.output(1) }
+        let flow = if made.num_outputs() > 1 { made.output(1) } else { flow.clone() };
+        GradArray { handle: made.output(0), flow, ops }
     }
 }
 
@@ -50,49 +87,49 @@ fn dtype_of(op: &Operation) -> DType {
     op.attr("dtype").or_else(|| op.attr("T")).and_then(AttrValue::as_type).unwrap_or(DType::Float32)
 }
 
-fn read_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
+pub(super) fn read_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
-    let array = GradArray::of(&op.input(0), &op.input(2));
-    let builder = op.graph().op(&TENSOR_ARRAY_WRITE_V3).input(&array.handle).input(op.input(1));
+    let array = GradArray::of(op, &op.input(2));
+    let builder = op.graph().op(array.ops.write).input(&array.handle).input(op.input(1));
     Ok(vec![None, None, Some(builder.input(grad).input(&array.flow).finish_output())])
 }
 
-fn write_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
+pub(super) fn write_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let Some(flow) = &grads[0] else { return Ok(vec![None; 4]) };
-    let array = GradArray::of(&op.input(0), flow);
-    let builder = op.graph().op(&TENSOR_ARRAY_READ_V3).input(&array.handle).input(op.input(1));
+    let array = GradArray::of(op, flow);
+    let builder = op.graph().op(array.ops.read).input(&array.handle).input(op.input(1));
     let builder = builder.input(&array.flow).attr("dtype", dtype_of(op));
     let info = op.input(2).operation().output_infos()[op.input(2).index()].clone();
     Ok(vec![None, None, Some(builder.described_output(info).finish_output()), Some(flow.clone())])
 }
 
-fn gather_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
+pub(super) fn gather_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
-    let array = GradArray::of(&op.input(0), &op.input(2));
-    let builder = op.graph().op(&TENSOR_ARRAY_SCATTER_V3).input(&array.handle).input(op.input(1));
+    let array = GradArray::of(op, &op.input(2));
+    let builder = op.graph().op(array.ops.scatter).input(&array.handle).input(op.input(1));
     Ok(vec![None, None, Some(builder.input(grad).input(&array.flow).finish_output())])
 }
 
-fn scatter_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
+pub(super) fn scatter_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let Some(flow) = &grads[0] else { return Ok(vec![None; 4]) };
-    let array = GradArray::of(&op.input(0), flow);
-    let builder = op.graph().op(&TENSOR_ARRAY_GATHER_V3).input(&array.handle).input(op.input(1));
+    let array = GradArray::of(op, flow);
+    let builder = op.graph().op(array.ops.gather).input(&array.handle).input(op.input(1));
     let builder = builder.input(&array.flow).attr("dtype", dtype_of(op));
     let info = op.input(2).operation().output_infos()[op.input(2).index()].clone();
     Ok(vec![None, None, Some(builder.described_output(info).finish_output()), Some(flow.clone())])
 }
 
-fn concat_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
+pub(super) fn concat_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 2]) };
-    let array = GradArray::of(&op.input(0), &op.input(1));
-    let builder = op.graph().op(&TENSOR_ARRAY_SPLIT_V3).input(&array.handle).input(grad);
+    let array = GradArray::of(op, &op.input(1));
+    let builder = op.graph().op(array.ops.split).input(&array.handle).input(grad);
     Ok(vec![None, Some(builder.input(op.output(1)).input(&array.flow).finish_output())])
 }
 
-fn split_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
+pub(super) fn split_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let Some(flow) = &grads[0] else { return Ok(vec![None; 4]) };
-    let array = GradArray::of(&op.input(0), flow);
-    let builder = op.graph().op(&TENSOR_ARRAY_CONCAT_V3).input(&array.handle).input(&array.flow);
+    let array = GradArray::of(op, flow);
+    let builder = op.graph().op(array.ops.concat).input(&array.handle).input(&array.flow);
     let joined = builder.attr("dtype", dtype_of(op)).finish();
     Ok(vec![None, Some(joined.output(0)), None, Some(flow.clone())])
 }

@@ -152,7 +152,7 @@ fn inverse_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Opti
 }
 
 /// Returns the gradient of the matrix, from that of the right-hand side and the solution.
-fn of_matrix(op: &Operation, of_sides: &Output) -> Output {
+pub(super) fn of_matrix(op: &Operation, of_sides: &Output) -> Output {
     let solution = op.output(0);
     neg(match flag(op, "adjoint") {
         false => matmul_with(of_sides, solution, adjoint_b()),

@@ -98,7 +98,7 @@ fn eigen_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option
 }
 
 /// Returns the reciprocals of the differences between values, and 0 for equal ones.
-fn reciprocal_gaps(values: &Output) -> Output {
+pub(super) fn reciprocal_gaps(values: &Output) -> Output {
     let difference = expand_dims(values, -2) - expand_dims(values, -1);
     div_no_nan(ones_like(&difference), &difference)
 }

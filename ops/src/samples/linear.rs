@@ -27,6 +27,25 @@ fn triangular_solution(i: &mut Inputs<'_>, lower: bool, adjoint: bool) -> Vec<Ou
     vec![builder.attr("lower", lower).attr("adjoint", adjoint).finish_output()]
 }
 
+/// Two matrices of four rows with two diagonals each, one above the other.
+fn bands(i: &mut Inputs<'_>) -> Output {
+    let main = [2.0f64, 3.0, -4.0, 1.5];
+    let other = [0.5f64, -1.0, 2.0, 1.0];
+    let both = [main, other, other, main].concat();
+    i.given(shaped(both, &[2, 2, 4]))
+}
+
+fn banded_solution(i: &mut Inputs<'_>, lower: bool, adjoint: bool) -> Vec<Output> {
+    let (x, y) = (bands(i), i.doubles(&[2, 4, 3]));
+    let builder = i.op("BandedTriangularSolve").input(x).input(y);
+    vec![builder.attr("lower", lower).attr("adjoint", adjoint).finish_output()]
+}
+
+/// A matrix with two eigenvalues that are not real, and one that is.
+fn turning(i: &mut Inputs<'_>) -> Output {
+    i.given(shaped(vec![1.0f64, 2.0, 0.5, -1.5, 1.0, 0.0, 0.5, 0.0, 4.0], &[3, 3]))
+}
+
 /// A symmetric, positive definite matrix, that of a stack for each entry of a batch.
 fn definite(i: &mut Inputs<'_>, shape: &[usize]) -> Output {
     let x = i.doubles(shape);
@@ -88,6 +107,46 @@ const LINEAR: &[Sample] = rows! {
         let [above, main, below] = [(); 3].map(|()| i.doubles(&[2, 1, 4]));
         let rhs = i.doubles(&[2, 4, 3]);
         [tridiagonal_mat_mul(above, main, below, rhs)]
+    };
+    "BandedTriangularSolve" => |i| banded_solution(i, true, false);
+    "BandedTriangularSolve upper" => |i| banded_solution(i, false, false);
+    "BandedTriangularSolve adjoint" => |i| banded_solution(i, true, true);
+    "BandedTriangularSolve upper adjoint" => |i| banded_solution(i, false, true);
+    "BandedTriangularSolve broadcast" needs Ranks => |i| {
+        let x = i.given(shaped(vec![2.0f64, 3.0, -4.0], &[1, 3]));
+        let y = i.doubles(&[2, 3, 1]);
+        [banded_triangular_solve(x, y, Triangle::Upper)]
+    };
+    "Eig" => |i| {
+        let (e, v) = eig(matrices(i));
+        [real(&e), imag(e), abs(v)]
+    };
+    "Eig of turning matrices" => |i| {
+        let (e, v) = eig(turning(i));
+        // Two values have the same absolute value, in any order.
+        [real(&e), square(imag(e)), abs(v)]
+    };
+    "Eig of complex matrices" => |i| {
+        let (x, y) = (turning(i), i.doubles(&[3, 3]));
+        let (e, v) = eig(complex(x, y));
+        [real(&e), imag(e), abs(v)]
+    };
+    "Eig of values" => |i| [real(eigvals(matrices(i)))];
+    "MatrixSquareRoot" needs Ranks => |i| {
+        let x = i.given(shaped(vec![4.0f64, 1.0, 0.5, 3.0, 2.0, -1.0, 1.0, 2.5], &[2, 2, 2]));
+        [sqrtm(x)]
+    };
+    "MatrixSquareRoot of symmetric matrices" needs Ranks => |i| [sqrtm(definite(i, &[3, 3]))];
+    "MatrixSquareRoot of complex matrices" needs Ranks => |i| {
+        let (x, y) = (turning(i), i.doubles(&[3, 3]));
+        let root = sqrtm(complex(x, y));
+        [real(&root), imag(root)]
+    };
+    "MatrixLogarithm" but not_numerical => |i| {
+        let x = i.other(shaped(vec![1.0f64, 2.0, 0.5, -1.5, 1.0, 0.0, 0.5, 0.0, 4.0], &[3, 3]));
+        let y = i.other(shaped(vec![0.0f64, 0.5, -1.0, 0.25, 2.0, 0.0, 0.0, 1.0, -3.0], &[3, 3]));
+        let log = logm(complex(x, y));
+        [real(&log), imag(log)]
     };
     "MatrixDeterminant" => |i| [matrix_determinant(matrices(i))];
     "MatrixDeterminant of one" => |i| {

@@ -203,6 +203,40 @@ const POOLS: &[Sample] = rows! {
     "MaxPool" => |i| [max_pool(i.doubles(&[1, 4, 6, 2]), [2, 2], [2, 2], Padding::Same)];
     "MaxPool overlapping" => |i| [max_pool(i.doubles(&[1, 5, 5, 1]), [3, 2], [2, 1], Padding::Valid)];
     "MaxPool same, odd" => |i| [max_pool(i.doubles(&[2, 5, 5, 1]), [2, 3], [2, 2], Padding::Same)];
+    "FractionalAvgPool" => |i| {
+        let options = FractionalPoolOptions::default().seed(5);
+        let pooled = fractional_avg_pool_with(i.doubles(&[1, 7, 11, 2]), [1.44, 1.73], options);
+        [pooled.output, pooled.row_pooling_sequence, pooled.col_pooling_sequence]
+    };
+    "FractionalAvgPool pseudo-random, overlapping" => |i| {
+        let options = FractionalPoolOptions::default().pseudo_random(true).overlapping(true).seed(5);
+        let pooled = fractional_avg_pool_with(i.doubles(&[1, 7, 11, 2]), [1.44, 1.73], options);
+        [pooled.output, pooled.row_pooling_sequence, pooled.col_pooling_sequence]
+    };
+    "FractionalMaxPool pseudo-random" => |i| {
+        let options = FractionalPoolOptions::default().pseudo_random(true).seed(5);
+        let pooled = fractional_max_pool_with(i.doubles(&[1, 7, 11, 2]), [1.44, 1.73], options);
+        [pooled.output, pooled.row_pooling_sequence, pooled.col_pooling_sequence]
+    };
+    "FractionalMaxPool overlapping" => |i| {
+        let options = FractionalPoolOptions::default().overlapping(true).seed(5);
+        let pooled = fractional_max_pool_with(i.doubles(&[1, 7, 11, 2]), [1.44, 1.73], options);
+        [pooled.output, pooled.row_pooling_sequence, pooled.col_pooling_sequence]
+    };
+    "FractionalAvgPoolGrad" => |i| {
+        let dy = i.other(shaped((1..9).map(f64::from).collect::<Vec<f64>>(), &[1, 2, 2, 2]));
+        let builder = i.op("FractionalAvgPoolGrad").constant([1i64, 5, 4, 2]).input(dy);
+        let builder = builder.constant([0i64, 2, 5]).constant([0i64, 1, 4]).attr("overlapping", true);
+        [builder.finish_output()]
+    };
+    "FractionalMaxPoolGrad" => |i| {
+        let values = (0..20).map(|n| f64::from(n * 7 % 20)).collect();
+        let x = i.other(shaped::<f64>(values, &[1, 5, 4, 1]));
+        let y = i.other(shaped(vec![8.0f64, 15.0, 16.0, 19.0], &[1, 2, 2, 1]));
+        let dy = i.other(shaped(vec![1.0f64, 2.0, 3.0, 4.0], &[1, 2, 2, 1]));
+        let builder = i.op("FractionalMaxPoolGrad").input(x).input(y).input(dy);
+        [builder.constant([0i64, 2, 5]).constant([0i64, 1, 4]).finish_output()]
+    };
     "MaxPoolV2" => |i| {
         let x = i.doubles(&[1, 4, 4, 2]);
         let builder = i.op("MaxPoolV2").input(x).constant([1i32, 2, 2, 1]).constant([1i32, 2, 2, 1]);

@@ -21,11 +21,18 @@ use std::ops::{Add, Div, Mul, Sub};
 use tensor::{Complex, DType, Element, Shape, Tensor, memory};
 
 /// The number type of Gaussian elimination.
-trait Number:
+pub(super) trait Number:
     Element + Copy + PartialEq + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self>
 {
+    /// True if the numbers have an imaginary part.
+    const IS_COMPLEX: bool;
+
     /// Converts a real number.
     fn of(number: f64) -> Self;
+    /// Returns the number in double precision.
+    fn widened(self) -> Complex<f64>;
+    /// Returns the nearest number; of a real type, that of the real part.
+    fn narrowed(number: Complex<f64>) -> Self;
     /// Returns the complex conjugate.
     fn conjugate(self) -> Self;
     /// Returns the absolute value, by which pivots are compared.
@@ -38,6 +45,16 @@ trait Number:
 macro_rules! numbers {
     ($($real:ty),*) => {$(
         impl Number for $real {
+            const IS_COMPLEX: bool = false;
+
+            fn widened(self) -> Complex<f64> {
+                Complex::new(f64::from(self), 0.0)
+            }
+
+            fn narrowed(number: Complex<f64>) -> $real {
+                number.re as $real
+            }
+
             fn of(number: f64) -> $real {
                 number as $real
             }
@@ -56,6 +73,16 @@ macro_rules! numbers {
         }
 
         impl Number for Complex<$real> {
+            const IS_COMPLEX: bool = true;
+
+            fn widened(self) -> Complex<f64> {
+                Complex::new(f64::from(self.re), f64::from(self.im))
+            }
+
+            fn narrowed(number: Complex<f64>) -> Complex<$real> {
+                Complex::new(number.re as $real, number.im as $real)
+            }
+
             fn of(number: f64) -> Complex<$real> {
                 Complex::new(number as $real, 0.0)
             }
@@ -113,7 +140,7 @@ pub(super) fn last_two(shape: &Shape) -> Result<(&[usize], [usize; 2])> {
 }
 
 /// Returns the number of matrices, and of which size.
-fn square(shape: &Shape) -> Result<(usize, usize)> {
+pub(super) fn square(shape: &Shape) -> Result<(usize, usize)> {
     match shape.dims() {
         [stack @ .., rows, columns] if rows == columns => Ok((stack.iter().product(), *rows)),
         _ => Err(Error::invalid_argument(format!("Input matrices must be square, got shape {shape}"))),

@@ -1,0 +1,127 @@
+//! Square roots and logarithms of matrices, which are those of the triangles of their Schur decompositions.
+
+use super::elementwise::boxed;
+use super::linear::{Number as Field, square};
+use super::schur::{Number, ONE, Schur, ZERO, product};
+use crate::kernel::{KernelContext, Watch};
+use crate::registry::Registry;
+use session_core::Result;
+use tensor::memory;
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add(
+        "MatrixSquareRoot",
+        |spec| for_dtype!(field spec.input_dtype(0), T => Ok(boxed(|context| of_triangles::<T>(context, root)))),
+    );
+    registry.add(
+        "MatrixLogarithm",
+        |spec| for_dtype!(complex spec.input_dtype(0), T => Ok(boxed(|context| of_triangles::<T>(context, logarithm)))),
+    );
+}
+
+/// A function of an upper triangle, by rows.
+type OfTriangle = fn(&mut Watch<'_>, &[Number], usize) -> Result<Vec<Number>>;
+
+fn of_triangles<T: Field>(context: &mut KernelContext<'_>, function: OfTriangle) -> Result<()> {
+    let shape = context.input(0).shape().clone();
+    let (count, n) = square(&shape)?;
+    context.produce::<T>(0, shape, |context, output| {
+        let (matrices, mut watch) = (context.slice::<T>(0)?, context.watch());
+        for s in 0..count {
+            let matrix = memory::collected(matrices[s * n * n..][..n * n].iter().map(|&x| x.widened()))?;
+            let found = match Schur::of(&mut watch, &matrix, n)? {
+                Some(schur) => {
+                    let of_triangle = function(&mut watch, &schur.triangle, n)?;
+                    schur.back(&mut watch, &of_triangle)?
+                }
+                None => memory::filled(Number::new(f64::NAN, f64::NAN), n * n)?,
+            };
+            let output = &mut output[s * n * n..][..n * n];
+            let size = found.iter().map(|z| z.norm()).fold(0.0, f64::max);
+            // What a real matrix has there is rounding, or there is no real result.
+            let is_real = found.iter().all(|z| z.im.abs() <= 1e-6 * size);
+            let fits = T::IS_COMPLEX || is_real;
+            for (to, from) in output.iter_mut().zip(found) {
+                *to = if fits { T::narrowed(from) } else { T::of(f64::NAN) };
+            }
+        }
+        Ok(())
+    })
+}
+
+fn root(watch: &mut Watch<'_>, triangle: &[Number], n: usize) -> Result<Vec<Number>> {
+    let mut root = memory::filled(ZERO, n.saturating_mul(n))?;
+    for column in 0..n {
+        watch.tick(n.saturating_mul(n))?;
+        root[column * n + column] = triangle[column * n + column].sqrt();
+        for row in (0..column).rev() {
+            let between: Number = (row + 1..column).map(|k| root[row * n + k] * root[k * n + column]).sum();
+            let rest = triangle[row * n + column] - between;
+            // Also where both are zero, as in the root of a matrix of zeros.
+            if rest != ZERO {
+                root[row * n + column] = rest / (root[row * n + row] + root[column * n + column]);
+            }
+        }
+    }
+    Ok(root)
+}
+
+/// The points and weights of Gauss and Legendre between 0 and 1.
+const POINTS: [(f64, f64); 8] = [
+    (0.019_855_071_751_231_884, 0.050_614_268_145_188_13),
+    (0.101_666_761_293_186_64, 0.111_190_517_226_687_24),
+    (0.237_233_795_041_835_5, 0.156_853_322_938_943_65),
+    (0.408_282_678_752_175_1, 0.181_341_891_689_180_99),
+    (0.591_717_321_247_824_9, 0.181_341_891_689_180_99),
+    (0.762_766_204_958_164_5, 0.156_853_322_938_943_65),
+    (0.898_333_238_706_813_4, 0.111_190_517_226_687_24),
+    (0.980_144_928_248_768_1, 0.050_614_268_145_188_13),
+];
+
+/// The most square roots. A matrix that is not near one by then has the eigenvalue 0.
+const ROOTS: u32 = 100;
+
+/// The logarithm of `1 + X` is the integral of `X (1 + t X)^-1` for `t` from 0 to 1; square roots, each of which halves the logarithm, make
+/// `X` small before.
+fn logarithm(watch: &mut Watch<'_>, triangle: &[Number], n: usize) -> Result<Vec<Number>> {
+    let mut rest = memory::reserve(triangle.len())?;
+    rest.extend_from_slice(triangle);
+    let mut halvings = 0;
+    loop {
+        let less_one = |at: usize| if at.is_multiple_of(n + 1) { rest[at] - ONE } else { rest[at] };
+        let distance = (0..rest.len()).map(|at| less_one(at).norm_sqr()).sum::<f64>().sqrt();
+        if distance <= 0.25 {
+            break;
+        }
+        if halvings == ROOTS || distance.is_nan() {
+            return Ok(memory::filled(Number::new(f64::NAN, f64::NAN), triangle.len())?);
+        }
+        rest = root(watch, &rest, n)?;
+        halvings += 1;
+    }
+    (0..n).for_each(|at| rest[at * n + at] -= ONE);
+    let mut sum = memory::filled(ZERO, rest.len())?;
+    for (point, weight) in POINTS {
+        let factor = inverse(watch, &rest, n, point)?;
+        let part = product(watch, n, |i, k| rest[i * n + k], |k, j| factor[k * n + j])?;
+        sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part * weight);
+    }
+    sum.iter_mut().for_each(|z| *z *= f64::from(halvings).exp2());
+    // The diagonal is known as well as can be.
+    (0..n).for_each(|at| sum[at * n + at] = triangle[at * n + at].ln());
+    Ok(sum)
+}
+
+/// Returns the inverse of `1 + t X` for an upper triangle.
+fn inverse(watch: &mut Watch<'_>, x: &[Number], n: usize, t: f64) -> Result<Vec<Number>> {
+    let mut found = memory::filled(ZERO, x.len())?;
+    for column in 0..n {
+        watch.tick(n.saturating_mul(n))?;
+        for row in (0..=column).rev() {
+            let known: Number = (row + 1..=column).map(|k| x[row * n + k] * t * found[k * n + column]).sum();
+            let side = if row == column { ONE } else { ZERO };
+            found[row * n + column] = (side - known) / (ONE + x[row * n + row] * t);
+        }
+    }
+    Ok(found)
+}

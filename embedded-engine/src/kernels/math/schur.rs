@@ -1,0 +1,193 @@
+//! Complex Schur decompositions: a matrix is `Q T Q'`, where the columns of `Q` are orthonormal and `T` is an upper triangle with the
+//! eigenvalues on its diagonal. By rotations of two rows and columns at a time, with shifts, in double precision.
+
+use crate::kernel::Watch;
+use session_core::Result;
+use tensor::{Complex, memory};
+
+pub(super) type Number = Complex<f64>;
+
+pub(super) const ZERO: Number = Complex { re: 0.0, im: 0.0 };
+pub(super) const ONE: Number = Complex { re: 1.0, im: 0.0 };
+
+/// The most sweeps for one eigenvalue; a few are enough.
+const SWEEPS: usize = 60;
+
+/// Square matrices by rows.
+pub(super) struct Schur {
+    pub(super) size: usize,
+    pub(super) triangle: Vec<Number>,
+    pub(super) vectors: Vec<Number>,
+}
+
+/// The rotation that makes the second of two numbers zero: `[[cosine, sine], [-sine', cosine]]`.
+struct Rotation {
+    cosine: f64,
+    sine: Number,
+}
+
+impl Rotation {
+    fn of(first: Number, second: Number) -> Rotation {
+        let (a, b) = (first.norm(), second.norm());
+        if b == 0.0 {
+            return Rotation { cosine: 1.0, sine: ZERO };
+        }
+        if a == 0.0 {
+            return Rotation { cosine: 0.0, sine: second.conj() / b };
+        }
+        let length = a.hypot(b);
+        Rotation { cosine: a / length, sine: first / a * second.conj() / length }
+    }
+
+    /// Rotates rows `row` and `row + 1`, from a column on.
+    fn rows(&self, matrix: &mut [Number], size: usize, row: usize, from: usize) {
+        let (upper, lower) = matrix[row * size..].split_at_mut(size);
+        for (x, y) in upper[from..].iter_mut().zip(&mut lower[from..size]) {
+            (*x, *y) = (*x * self.cosine + self.sine * *y, *y * self.cosine - self.sine.conj() * *x);
+        }
+    }
+
+    /// Rotates columns `column` and `column + 1` back, in the first rows.
+    fn columns(&self, matrix: &mut [Number], size: usize, column: usize, rows: usize) {
+        for row in matrix.chunks_exact_mut(size).take(rows) {
+            let (x, y) = (row[column], row[column + 1]);
+            row[column] = x * self.cosine + self.sine.conj() * y;
+            row[column + 1] = y * self.cosine - self.sine * x;
+        }
+    }
+}
+
+impl Schur {
+    /// Returns none for a matrix with numbers that are not finite.
+    pub(super) fn of(watch: &mut Watch<'_>, matrix: &[Number], size: usize) -> Result<Option<Schur>> {
+        // A matrix without elements is work, too.
+        watch.tick(1)?;
+        if !matrix.iter().all(|z| z.is_finite()) {
+            return Ok(None);
+        }
+        let mut vectors = memory::filled(ZERO, matrix.len())?;
+        (0..size).for_each(|at| vectors[at * size + at] = ONE);
+        let mut triangle = memory::reserve(matrix.len())?;
+        triangle.extend_from_slice(matrix);
+        let mut schur = Schur { size, triangle, vectors };
+        schur.make_hessenberg(watch)?;
+        Ok(schur.make_triangle(watch)?.then_some(schur))
+    }
+
+    fn at(&self, row: usize, column: usize) -> Number {
+        self.triangle[row * self.size + column]
+    }
+
+    /// Rotates rows and columns `place` and `place + 1`.
+    fn rotate(&mut self, rotation: &Rotation, place: usize, from: usize, rows: usize) {
+        rotation.rows(&mut self.triangle, self.size, place, from);
+        rotation.columns(&mut self.triangle, self.size, place, rows);
+        rotation.columns(&mut self.vectors, self.size, place, self.size);
+    }
+
+    /// Leaves nothing below the first diagonal under the main one.
+    fn make_hessenberg(&mut self, watch: &mut Watch<'_>) -> Result<()> {
+        let size = self.size;
+        for column in 0..size.saturating_sub(2) {
+            for row in (column + 2..size).rev() {
+                watch.tick(size)?;
+                let rotation = Rotation::of(self.at(row - 1, column), self.at(row, column));
+                self.rotate(&rotation, row - 1, column, size);
+                self.triangle[row * size + column] = ZERO;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns false if this does not come to an end.
+    fn make_triangle(&mut self, watch: &mut Watch<'_>) -> Result<bool> {
+        let norm = self.triangle.iter().map(|z| z.norm_sqr()).sum::<f64>().sqrt();
+        let mut last = self.size.saturating_sub(1);
+        let mut sweeps = 0;
+        while last > 0 {
+            let first = self.start_of_block(last, norm);
+            if first == last {
+                last -= 1;
+                sweeps = 0;
+                continue;
+            }
+            if sweeps == SWEEPS {
+                return Ok(false);
+            }
+            sweeps += 1;
+            watch.tick((last - first).saturating_mul(self.size))?;
+            let shift = self.shift(last, sweeps);
+            self.sweep(first, last, shift);
+        }
+        Ok(true)
+    }
+
+    /// Returns the first row of the block that ends with this one and has no zero below its diagonal.
+    fn start_of_block(&mut self, last: usize, norm: f64) -> usize {
+        let mut first = last;
+        while first > 0 {
+            let around = self.at(first - 1, first - 1).norm() + self.at(first, first).norm();
+            let small = f64::EPSILON * if around == 0.0 { norm } else { around };
+            if self.at(first, first - 1).norm() <= small {
+                self.triangle[first * self.size + first - 1] = ZERO;
+                break;
+            }
+            first -= 1;
+        }
+        first
+    }
+
+    /// Returns the eigenvalue of the last two rows that is nearer to the last element, or now and then another number, as there are matrices
+    /// that sweeps with that one do not change.
+    fn shift(&self, last: usize, sweeps: usize) -> Number {
+        let (a, b) = (self.at(last - 1, last - 1), self.at(last - 1, last));
+        let (c, d) = (self.at(last, last - 1), self.at(last, last));
+        if sweeps.is_multiple_of(10) {
+            return d + c.norm();
+        }
+        let half = (a - d) / 2.0;
+        let root = (half * half + b * c).sqrt();
+        let (one, other) = (half + root, half - root);
+        d + if one.norm() < other.norm() { one } else { other }
+    }
+
+    fn sweep(&mut self, first: usize, last: usize, shift: Number) {
+        let (mut x, mut y) = (self.at(first, first) - shift, self.at(first + 1, first));
+        for place in first..last {
+            let rotation = Rotation::of(x, y);
+            let from = if place > first { place - 1 } else { first };
+            self.rotate(&rotation, place, from, (place + 3).min(last + 1));
+            if place > first {
+                self.triangle[(place + 1) * self.size + place - 1] = ZERO;
+            }
+            if place + 2 <= last {
+                (x, y) = (self.at(place + 1, place), self.at(place + 2, place));
+            }
+        }
+    }
+
+    /// Returns `Q M Q'` for another matrix by rows.
+    pub(super) fn back(&self, watch: &mut Watch<'_>, matrix: &[Number]) -> Result<Vec<Number>> {
+        let n = self.size;
+        let left = product(watch, n, |i, k| self.vectors[i * n + k], |k, j| matrix[k * n + j])?;
+        product(watch, n, |i, k| left[i * n + k], |k, j| self.vectors[j * n + k].conj())
+    }
+}
+
+/// Returns the product of two square matrices that are given by element.
+pub(super) fn product(
+    watch: &mut Watch<'_>,
+    size: usize,
+    a: impl Fn(usize, usize) -> Number,
+    b: impl Fn(usize, usize) -> Number,
+) -> Result<Vec<Number>> {
+    let mut found = memory::filled(ZERO, size.saturating_mul(size))?;
+    for (i, row) in found.chunks_exact_mut(size.max(1)).enumerate() {
+        watch.tick(size.saturating_mul(size))?;
+        for k in 0..size {
+            let factor = a(i, k);
+            row.iter_mut().enumerate().for_each(|(j, sum)| *sum += factor * b(k, j));
+        }
+    }
+    Ok(found)
+}

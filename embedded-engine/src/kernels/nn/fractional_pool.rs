@@ -1,0 +1,276 @@
+//! Pooling of regions whose sizes are drawn at random.
+
+use crate::kernel::{Kernel, KernelContext, NodeSpec};
+use crate::kernels::math::boxed;
+use crate::kernels::random;
+use crate::registry::Registry;
+use compute::random::{Generator, Words, shuffle};
+use session_core::{AttrValue, Error, Result};
+use std::ops::Range;
+use tensor::{Element, Shape, Tensor, memory};
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add("FractionalAvgPool", |spec| pooling(spec, false));
+    registry.add("FractionalMaxPool", |spec| pooling(spec, true));
+    registry.add("FractionalAvgPoolGrad", |spec| {
+        let overlapping = spec.bool("overlapping")?;
+        for_dtype!(plain spec.input_dtype(1), T => {
+            Ok(boxed(move |context| mean_gradient::<T>(context, overlapping)))
+        })
+    });
+    registry.add("FractionalMaxPoolGrad", |spec| {
+        let overlapping = spec.bool("overlapping")?;
+        for_dtype!(plain spec.input_dtype(0), T => {
+            Ok(boxed(move |context| maximum_gradient::<T>(context, overlapping)))
+        })
+    });
+}
+
+/// A number that is pooled; means are computed in double precision.
+trait Number: Element + Copy + PartialOrd {
+    fn to_double(self) -> f64;
+    fn of_double(number: f64) -> Self;
+    fn plus(self, other: Self) -> Self;
+}
+
+macro_rules! numbers {
+    ($($type:ty: $plus:expr),*) => {$(
+        impl Number for $type {
+            fn to_double(self) -> f64 {
+                self as f64
+            }
+
+            fn of_double(number: f64) -> $type {
+                number as $type
+            }
+
+            fn plus(self, other: $type) -> $type {
+                $plus(self, other)
+            }
+        }
+    )*};
+}
+numbers!(f32: |a, b| a + b, f64: |a, b| a + b, i32: i32::wrapping_add, i64: i64::wrapping_add);
+
+fn pooling(spec: &NodeSpec<'_>, maximum: bool) -> Result<Box<dyn Kernel>> {
+    let wrong = || Error::invalid_argument("attribute 'pooling_ratio' is not a list of four numbers");
+    let list = spec.attr("pooling_ratio")?.as_list().ok_or_else(wrong)?;
+    let ratios: Vec<f32> = list.iter().filter_map(AttrValue::as_float).collect();
+    let [1.0, rows, columns, 1.0] = ratios[..] else { return Err(wrong()) };
+    let (deterministic, seeds) = (spec.bool("deterministic")?, (spec.int("seed")?, spec.int("seed2")?));
+    if !deterministic && seeds != (0, 0) {
+        return Err(Error::invalid_argument("Both seed and seed2 should be 0 if deterministic is false."));
+    }
+    let state = random::state(spec)?;
+    let (pseudo_random, overlapping) = (spec.bool("pseudo_random")?, spec.bool("overlapping")?);
+    for_dtype!(plain spec.input_dtype(0), T => Ok(boxed(move |context| {
+        let state = state.of(context)?;
+        let mut state = state.lock();
+        // A deterministic operation draws the same numbers each time.
+        let mut own = *state;
+        let generator = if deterministic { &mut own } else { &mut *state };
+        let shape = context.input(0).shape();
+        let [_, height, width, _] = *shape.dims() else { return Err(unfit(shape)) };
+        let rows = borders(generator, height, rows, pseudo_random)?;
+        let columns = borders(generator, width, columns, pseudo_random)?;
+        pool::<T>(context, Grid { rows, columns, overlapping }, maximum)
+    })))
+}
+
+fn unfit(shape: &Shape) -> Error {
+    Error::invalid_argument(format!("images have shape [batch, rows, columns, channels], not {shape}"))
+}
+
+/// Returns where regions of a random division of an axis begin, and the size of the axis.
+fn borders(generator: &mut Generator, size: usize, ratio: f32, pseudo_random: bool) -> Result<Vec<i64>> {
+    let count = (size as f32 / ratio).floor() as usize;
+    if count == 0 {
+        let text = format!("the pooling ratio {ratio} is higher than the size {size} of the dimension");
+        return Err(Error::invalid_argument(text));
+    }
+    let mut sizes = memory::filled(size / count, count)?;
+    if !size.is_multiple_of(count) {
+        match pseudo_random {
+            true => alternating(&mut sizes, size, generator),
+            false => {
+                sizes.iter_mut().take(size % count).for_each(|size| *size += 1);
+                shuffle(&mut generator.reserve(count.div_ceil(4) as u64), &mut sizes);
+            }
+        }
+    }
+    let mut borders = memory::reserve(count + 1)?;
+    borders.push(0);
+    for size in sizes {
+        borders.push(borders[borders.len() - 1] + size as i64);
+    }
+    Ok(borders)
+}
+
+/// Region `i` ends before the first whole number from `a (i + u)` on, for the ratio `a` and one random number `u`.
+fn alternating(sizes: &mut [usize], size: usize, generator: &mut Generator) {
+    let count = sizes.len();
+    let (smallest, ratio) = (size / count, size as f64 / count as f64);
+    // The largest number for which the first and the last region are not too large.
+    let first = (smallest + 2) as f64 / ratio - 1.0;
+    let last = (size + 1 - smallest) as f64 / ratio - (count - 1) as f64;
+    let start = Words::new(generator.reserve(1)).next_f64() * first.min(last);
+    let mut before = 1;
+    for (i, region) in sizes.iter_mut().enumerate() {
+        let end = if i + 1 == count { size + 1 } else { (ratio * ((i + 1) as f64 + start)).ceil() as usize };
+        *region = end.saturating_sub(before);
+        before = end;
+    }
+}
+
+/// The regions of an image.
+struct Grid {
+    rows: Vec<i64>,
+    columns: Vec<i64>,
+    overlapping: bool,
+}
+
+/// The sizes of images.
+#[derive(Clone, Copy)]
+struct Images {
+    batch: usize,
+    height: usize,
+    width: usize,
+    channels: usize,
+}
+
+impl Images {
+    fn of(shape: &Shape) -> Result<Images> {
+        let [batch, height, width, channels] = *shape.dims() else { return Err(unfit(shape)) };
+        Ok(Images { batch, height, width, channels })
+    }
+
+    fn shape(self) -> Shape {
+        Shape::from([self.batch, self.height, self.width, self.channels])
+    }
+}
+
+impl Grid {
+    /// The grid of two inputs with the borders, which may be anything.
+    fn of_inputs(context: &KernelContext<'_>, first: usize, overlapping: bool) -> Result<Grid> {
+        let (rows, columns) = (context.ints(first)?, context.ints(first + 1)?);
+        Ok(Grid { rows, columns, overlapping })
+    }
+
+    fn pooled(&self, images: Images) -> Images {
+        let count = |borders: &[i64]| borders.len().saturating_sub(1);
+        Images { height: count(&self.rows), width: count(&self.columns), ..images }
+    }
+
+    /// Returns the region between two borders of an axis of this size.
+    fn region(&self, borders: &[i64], at: usize, size: usize) -> Result<Range<usize>> {
+        let end = borders[at + 1].saturating_add(i64::from(self.overlapping));
+        let range = usize::try_from(borders[at]).ok().zip(usize::try_from(end).ok());
+        let range = range.map(|(start, end)| start..end.min(size)).filter(|range| !range.is_empty());
+        range.ok_or_else(|| {
+            let (start, end) = (borders[at], borders[at + 1]);
+            let text = format!("a region from {start} to {end} does not fit an axis of size {size}");
+            Error::invalid_argument(text)
+        })
+    }
+
+    /// Calls a function for each pooled element: with its place, and the places of the elements of its region.
+    fn visit(
+        &self,
+        images: Images,
+        mut visit: impl FnMut(usize, &mut dyn Iterator<Item = usize>),
+    ) -> Result<()> {
+        let pooled = self.pooled(images);
+        let mut rows = Vec::new();
+        for at in 0..pooled.height {
+            rows.push(self.region(&self.rows, at, images.height)?);
+        }
+        let mut columns = Vec::new();
+        for at in 0..pooled.width {
+            columns.push(self.region(&self.columns, at, images.width)?);
+        }
+        let mut place = 0;
+        for n in 0..images.batch {
+            for rows in &rows {
+                for columns in &columns {
+                    for channel in 0..images.channels {
+                        let mut region = rows.clone().flat_map(|row| {
+                            let start = (n * images.height + row) * images.width;
+                            columns.clone().map(move |column| (start + column) * images.channels + channel)
+                        });
+                        visit(place, &mut region);
+                        place += 1;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns the place of the first of the largest elements.
+fn largest<T: Number>(values: &[T], region: &mut dyn Iterator<Item = usize>) -> usize {
+    let first = region.next().unwrap_or_default();
+    region.fold(first, |best, place| if values[place] > values[best] { place } else { best })
+}
+
+fn pool<T: Number>(context: &mut KernelContext<'_>, grid: Grid, maximum: bool) -> Result<()> {
+    let images = Images::of(context.input(0).shape())?;
+    context.produce::<T>(0, grid.pooled(images).shape(), |context, output| {
+        let values = context.slice::<T>(0)?;
+        grid.visit(images, |place, region| {
+            output[place] = match maximum {
+                true => values[largest(values, region)],
+                false => {
+                    let (sum, count) = region
+                        .fold((0.0, 0.0), |(sum, count), at| (sum + values[at].to_double(), count + 1.0));
+                    T::of_double(sum / count)
+                }
+            };
+        })
+    })?;
+    context.set(1, Tensor::from(grid.rows));
+    context.set(2, Tensor::from(grid.columns));
+    Ok(())
+}
+
+/// Checks the shape of what belongs to the pooled images.
+fn check_pooled(pooled: Images, found: &Shape) -> Result<()> {
+    let expected = pooled.shape();
+    if *found == expected {
+        return Ok(());
+    }
+    let text = format!("the pooling sequences divide images into {expected}, but the gradient is {found}");
+    Err(Error::invalid_argument(text))
+}
+
+fn mean_gradient<T: Number>(context: &mut KernelContext<'_>, overlapping: bool) -> Result<()> {
+    let images = Images::of(&random::shape(context, 0)?)?;
+    let grid = Grid::of_inputs(context, 2, overlapping)?;
+    check_pooled(grid.pooled(images), context.input(1).shape())?;
+    let grads = context.slice::<T>(1)?;
+    let mut sums = memory::filled(0f64, images.shape().elements())?;
+    grid.visit(images, |place, region| {
+        let region: Vec<usize> = region.collect();
+        let share = grads[place].to_double() / region.len() as f64;
+        region.into_iter().for_each(|at| sums[at] += share);
+    })?;
+    let found = memory::collected(sums.into_iter().map(T::of_double))?;
+    context.set(0, Tensor::from_vec(found, images.shape())?);
+    Ok(())
+}
+
+fn maximum_gradient<T: Number>(context: &mut KernelContext<'_>, overlapping: bool) -> Result<()> {
+    let images = Images::of(context.input(0).shape())?;
+    let grid = Grid::of_inputs(context, 3, overlapping)?;
+    let pooled = grid.pooled(images);
+    check_pooled(pooled, context.input(1).shape())?;
+    check_pooled(pooled, context.input(2).shape())?;
+    context.produce::<T>(0, images.shape(), |context, output| {
+        let (values, grads) = (context.slice::<T>(0)?, context.slice::<T>(2)?);
+        output.fill(T::default());
+        grid.visit(images, |place, region| {
+            let at = largest(values, region);
+            output[at] = output[at].plus(grads[place]);
+        })
+    })
+}
