@@ -1,16 +1,15 @@
 //! Elementwise operations that run in one pass have the bits, shapes and errors of those that run one by one.
 #![allow(clippy::unwrap_used)] // a panic is the report
 
+mod graphs;
+
 use embedded_engine::EmbeddedEngine;
-use graph_def::{ImportOptions, import_graph_def, proto::GraphDef};
 use ops::array::placeholder;
 use ops::keep_dims;
 use ops::math::{add_n, reduce_mean, reduce_sum, rsqrt, sigmoid, square, tanh};
-use prost::Message;
 use session_core::{
     Code, DType, Engine, Graph, Output, RunMetadata, RunOptions, Session, SessionConfig, SessionExt, Tensor,
 };
-use std::path::Path;
 use std::sync::Arc;
 
 fn session(graph: &Graph, threads: usize, optimize: bool) -> Arc<dyn Session> {
@@ -129,10 +128,7 @@ fn an_error_in_a_chain_names_its_operation() {
 
 #[test]
 fn a_recurrent_net_of_tensorflow_1_runs_the_same() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/graphs/dynamic_lstm.pb");
-    let message = GraphDef::decode(std::fs::read(path).unwrap().as_slice()).unwrap();
-    let graph = Graph::new();
-    import_graph_def(&graph, &message, &ImportOptions::new()).unwrap();
+    let graph = graphs::import("dynamic_lstm").unwrap();
     let inputs =
         Tensor::from_vec((0..2 * 5 * 3).map(|i| i as f32 / 9.0).collect::<Vec<_>>(), [2, 5, 3]).unwrap();
     let feeds = [

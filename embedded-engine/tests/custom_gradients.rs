@@ -6,7 +6,7 @@ use ops::array::constant;
 use ops::functions::{custom_gradient, recompute_grad};
 use ops::variables::variable;
 use ops::{OutputExt, gradients, math};
-use session_core::{Engine, Graph, Output, Session, SessionConfig, SessionExt, Tensor};
+use session_core::{Code, Engine, Graph, OpLibrary, Output, Session, SessionConfig, SessionExt, Tensor};
 use std::sync::Arc;
 
 fn session(graph: &Graph) -> Arc<dyn Session> {
@@ -35,6 +35,24 @@ fn a_custom_gradient_replaces_the_computed_one() {
     let (given, plain) = (numbers(&values.0), numbers(&values.1));
     assert!((given[0] - plain[0]).abs() < 1e-12, "{given:?} {plain:?}");
     assert!(given[1] == 2.0 && plain[1].is_nan());
+}
+
+/// An imported operation may name the op type whose gradient it has (`gradient_override_map`).
+#[test]
+fn an_operation_has_the_gradient_of_the_type_that_it_names() {
+    let graph = Graph::new();
+    let x = constant(&graph.named("x"), [-3f64, 2.0]);
+    let sign = |name: &str, gradient: &str| {
+        let def = OpLibrary::find(ops::library(), "Sign").unwrap();
+        graph.named(name).op(def).input(&x).attr("_gradient_op_type", gradient).finish_output()
+    };
+    let straight_through = gradients(&[sign("binary", "Identity")], &[&x]).unwrap().remove(0).unwrap();
+    assert_eq!(numbers(&session(&graph).run(&straight_through, ()).unwrap()), [1.0, 1.0]);
+    let stopped = gradients(&[sign("stopped", "StopGradient")], &[&x]).unwrap().remove(0);
+    assert!(stopped.is_none());
+    let error = gradients(&[sign("lost", "CustomGradient-7")], &[&x]).unwrap_err();
+    assert_eq!((error.code(), error.node()), (Code::NotFound, Some("lost")), "{error}");
+    assert!(error.message().contains("'CustomGradient-7'"), "{error}");
 }
 
 #[test]

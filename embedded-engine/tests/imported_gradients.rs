@@ -2,12 +2,11 @@
 //! conditionals of TensorFlow 1, functional ones, arrays and recurrent nets.
 #![allow(clippy::unwrap_used)] // a panic is the report
 
+mod graphs;
+
 use embedded_engine::EmbeddedEngine;
-use graph_def::{ImportOptions, import_graph_def, proto::GraphDef};
 use ops::gradients;
-use prost::Message;
 use session_core::{DType, Engine, Graph, Output, Session, SessionConfig, SessionExt, Tensor};
-use std::path::Path;
 use std::sync::Arc;
 
 /// A graph of `graphs/`, what is differentiated, with respect to what, and TensorFlow's gradient in the same graph.
@@ -20,6 +19,18 @@ const CASES: &[(&str, &[&str], &str, &str)] = &[
     ("cond_in_while", &["while/Exit_1:0"], "w:0", "gradients/while/cond/mul/Enter_grad/b_acc_3:0"),
     (
         "tensor_arrays",
+        &["TensorArrayStack/TensorArrayGatherV3:0", "while/Exit_1:0", "TensorArrayConcatV3:0"],
+        "x:0",
+        "gradients/AddN_1:0",
+    ),
+    (
+        "tensor_arrays_of_strings",
+        &["TensorArrayStack/TensorArrayGatherV3:0", "while/Exit_1:0", "TensorArrayConcatV3:0"],
+        "x:0",
+        "gradients/AddN_1:0",
+    ),
+    (
+        "tensor_arrays_of_references",
         &["TensorArrayStack/TensorArrayGatherV3:0", "while/Exit_1:0", "TensorArrayConcatV3:0"],
         "x:0",
         "gradients/AddN_1:0",
@@ -66,14 +77,6 @@ const CASES: &[(&str, &[&str], &str, &str)] = &[
     ),
 ];
 
-fn load(name: &str) -> Graph {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/graphs").join(format!("{name}.pb"));
-    let message = GraphDef::decode(std::fs::read(path).unwrap().as_slice()).unwrap();
-    let graph = Graph::new();
-    import_graph_def(&graph, &message, &ImportOptions::new()).unwrap();
-    graph
-}
-
 fn session(graph: &Graph) -> Arc<dyn Session> {
     let session = EmbeddedEngine::new().new_session(graph, "", &SessionConfig::with_threads(1)).unwrap();
     session.run(&graph.operation("initialize_all").unwrap(), ()).unwrap();
@@ -106,7 +109,7 @@ fn difference(ours: &Tensor, theirs: &Tensor) -> Option<String> {
 }
 
 fn check(name: &str, ys: &[&str], x: &str, theirs: &str) -> session_core::Result<Option<String>> {
-    let graph = load(name);
+    let graph = graphs::import(name)?;
     let ys: Vec<Output> = ys.iter().map(|y| graph.output(y).unwrap()).collect();
     let x = graph.output(x)?;
     let theirs = graph.output(theirs)?;

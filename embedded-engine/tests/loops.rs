@@ -1,22 +1,18 @@
 //! Events that end a loop before its condition does, and their errors.
 #![allow(clippy::unwrap_used)] // a panic is the report
 
+mod graphs;
+
 use embedded_engine::EmbeddedEngine;
-use graph_def::{ImportOptions, import_graph_def, proto::GraphDef};
-use prost::Message;
 use session_core::{
     CancellationToken, Code, Engine, Graph, Result, RunOptions, Session, SessionConfig, SessionExt, Step,
     Tensor,
 };
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 fn load(name: &str) -> (Graph, Arc<dyn Session>) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/graphs").join(name);
-    let message = GraphDef::decode(std::fs::read(path).unwrap().as_slice()).unwrap();
-    let graph = Graph::new();
-    import_graph_def(&graph, &message, &ImportOptions::new()).unwrap();
+    let graph = graphs::import(name).unwrap();
     let session = EmbeddedEngine::new().new_session(&graph, "", &SessionConfig::with_threads(1)).unwrap();
     (graph, session)
 }
@@ -30,14 +26,14 @@ fn run(graph: &Graph, session: &Arc<dyn Session>, options: &RunOptions) -> Resul
 
 #[test]
 fn a_deadline_ends_a_loop() {
-    let (graph, session) = load("while_counts.pb");
+    let (graph, session) = load("while_counts");
     let options = RunOptions::default().timeout(Duration::from_millis(20));
     assert_eq!(run(&graph, &session, &options).unwrap_err().code(), Code::DeadlineExceeded);
 }
 
 #[test]
 fn a_cancelled_run_ends_in_the_loop() {
-    let (graph, session) = load("while_counts.pb");
+    let (graph, session) = load("while_counts");
     let token = CancellationToken::new();
     let options = RunOptions::default().cancellation(token.clone());
     std::thread::scope(|scope| {
@@ -49,7 +45,7 @@ fn a_cancelled_run_ends_in_the_loop() {
 
 #[test]
 fn an_error_in_a_loop_names_the_operation() {
-    let (graph, session) = load("dynamic_lstm.pb");
+    let (graph, session) = load("dynamic_lstm");
     session.run(&graph.operation("initialize_all").unwrap(), ()).unwrap();
     let inputs = Tensor::from_vec(vec![0.5f32; 2 * 5 * 3], [2, 5, 3]).unwrap();
     let lengths = Tensor::from([5i32, 3, 2]); // one more than there are sequences
@@ -61,7 +57,7 @@ fn an_error_in_a_loop_names_the_operation() {
 
 #[test]
 fn values_inside_a_loop_cannot_be_fetched() {
-    let (graph, session) = load("while_counts.pb");
+    let (graph, session) = load("while_counts");
     let inside = graph.output("while/Merge:0").unwrap();
     let error = session.run(&inside, [(graph.output("n:0").unwrap(), Tensor::from(3i32))]).unwrap_err();
     assert!(error.message().contains("inside of the loop of frame"), "{error}");

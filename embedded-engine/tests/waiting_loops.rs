@@ -3,25 +3,21 @@
 //! them is among the graphs of `tensorflow_graphs.rs`.
 #![allow(clippy::unwrap_used)] // a panic is the report
 
+mod graphs;
+
 use embedded_engine::EmbeddedEngine;
-use graph_def::{ImportOptions, import_graph_def, proto::GraphDef};
 use ops::array::{constant, placeholder};
 use ops::data_flow::FifoQueue;
-use prost::Message;
 use session_core::{
     CancellationToken, Code, DType, Engine, Graph, Output, PartialShape, RunMetadata, RunOptions, Session,
     SessionConfig, SessionExt, Tensor,
 };
-use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 fn load() -> (Graph, Arc<dyn Session>) {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/graphs/queues_in_loops.pb");
-    let message = GraphDef::decode(std::fs::read(file).unwrap().as_slice()).unwrap();
-    let graph = Graph::new();
-    import_graph_def(&graph, &message, &ImportOptions::new()).unwrap();
+    let graph = graphs::import("queues_in_loops").unwrap();
     let session = EmbeddedEngine::new().new_session(&graph, "", &SessionConfig::with_threads(1)).unwrap();
     (graph, session)
 }

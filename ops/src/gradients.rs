@@ -16,6 +16,7 @@ mod frames;
 mod functional;
 mod indexed_slices;
 pub(crate) mod loops;
+mod overriding;
 mod reach;
 
 pub(crate) use frames::outside_of_control_flow;
@@ -175,7 +176,8 @@ impl GradientOptions {
 /// name). Integers, bools, and strings pass no gradients.
 ///
 /// # Errors
-/// A key error that names an operation between `ys` and `xs` whose type has no gradient; a type error for one of
+/// A key error that names an operation between `ys` and `xs` whose type has no gradient, or whose gradient is a Python function that
+/// the program which wrote the graph had registered (`custom_gradient`, `gradient_override_map`); a type error for one of
 /// `ys` that is not floating or complex; whatever was wrong with an operation in between; a value error for an
 /// output of another graph.
 #[track_caller]
@@ -433,11 +435,11 @@ fn propagate(
     if totals.iter().all(Option::is_none) {
         return Ok(());
     }
-    let function: GradientFn = match operation.def().map(session_core::OpDef::gradient_rule) {
-        Some(Gradient::Zero) => return Ok(()),
-        Some(Gradient::Function(function)) => function,
-        Some(Gradient::Undefined) | None if calls::is_named_call(operation) => calls::gradient,
-        Some(Gradient::Undefined) | None => return Err(undefined(operation)),
+    let function: GradientFn = match overriding::rule(operation)? {
+        Gradient::Zero => return Ok(()),
+        Gradient::Function(function) => function,
+        Gradient::Undefined if calls::is_named_call(operation) => calls::gradient,
+        Gradient::Undefined => return Err(undefined(operation)),
     };
     let scope = graph.scope(&format!("{}_grad", operation.name()));
     let grads: Vec<Option<Output>> = totals.iter().map(|grad| Some(grad.as_ref()?.within(&scope))).collect();

@@ -4,13 +4,14 @@
 //! variables (a handle, then reads and assignments of it) and for the older reference variables, which imported
 //! graphs hold.
 
-use crate::array::{constant, scatter_nd};
+use crate::arguments::Ints;
+use crate::array::{Index, constant, scatter_nd, strided_slice};
 use crate::library::op_defs;
 use crate::math::{cast, unsorted_segment_sum};
 use crate::shapes::{int_attr, scalar, unchanged};
 use session_core::{
     AsOutput, AttrValue, DType, Error, Graph, HANDLE_DTYPE, HANDLE_SHAPE, OpBuilder, OpDef, Operation,
-    Output, PartialShape, Result, ShapeContext,
+    Output, PartialShape, Result, ShapeContext, handle_data,
 };
 
 const SLICE_ATTRS: &str = "T: type, Index: indextype, begin_mask: int32 = 0, end_mask: int32 = 0, ellipsis_mask: int32 = 0, \
@@ -146,13 +147,27 @@ pub fn variable_of(handle: &Output) -> Option<(DType, PartialShape)> {
             let shape = operation.attr("shape")?.as_shape()?.clone();
             Some((dtype, shape))
         }
-        "Identity" | "Enter" | "Switch" => variable_of(&operation.input(0)),
+        "Identity" | "Enter" | "Exit" | "Switch" => variable_of(&operation.input(0)),
         // An argument of a function.
         _ => {
             let dtype = operation.attr(HANDLE_DTYPE)?.as_type()?;
             let shape = operation.attr(HANDLE_SHAPE)?.as_shape()?.clone();
             Some((dtype, shape))
         }
+    }
+}
+
+/// Returns the attributes with which an argument of a function states what is known of the variable behind a handle.
+pub(crate) fn handle_attrs(handle: &Output) -> Vec<(String, AttrValue)> {
+    if handle.dtype() != DType::Resource {
+        return Vec::new();
+    }
+    match variable_of(handle) {
+        Some((dtype, shape)) => vec![
+            (HANDLE_DTYPE.to_owned(), AttrValue::Type(dtype)),
+            (HANDLE_SHAPE.to_owned(), AttrValue::Shape(shape)),
+        ],
+        None => handle_data(handle),
     }
 }
 
@@ -299,9 +314,13 @@ fn gather_gradient(operation: &Operation, grads: &[Option<Output>]) -> Result<Ve
     if operation.attr("batch_dims").and_then(AttrValue::as_int) != Some(0) {
         return Err(operation.place(Error::runtime("a gather has no gradient for batch_dims other than 0")));
     }
-    let rows = variable_of(&handle).and_then(|(_, shape)| shape.dim(0));
-    let text = "the gradient of a gather needs a variable whose number of rows is known";
-    let rows = rows.ok_or_else(|| operation.place(Error::runtime(text)))?;
+    let rows = match variable_of(&handle).and_then(|(_, shape)| shape.dim(0)) {
+        Some(known) => Ints::from(known),
+        None => {
+            let sizes = variable_shape(handle.within(&grad.graph()), DType::Int32);
+            Ints::from(strided_slice(sizes, &[Index::At(0)]))
+        }
+    };
     Ok(vec![Some(unsorted_segment_sum(&grad, &indices, rows)), None])
 }
 

@@ -1,10 +1,11 @@
 """Graphs that TensorFlow 1 programs export, with the values that TensorFlow computes from them.
 
-    python make_graphs.py [NAME ...]      (tensorflow 2.21.0; writes NAME.pb and NAME.json beside this file)
+    python make_graphs.py [NAME ...]      (tensorflow 2.21.0; writes NAME.pb, or NAME.pb.gz if it is large, and NAME.json beside this file)
 
 Each JSON file holds the initializer and a list of steps: feeds, fetches, targets, and what the fetches gave.
 """
 
+import gzip
 import json
 import os
 import sys
@@ -18,6 +19,7 @@ import tensorflow as tf
 tf1 = tf.compat.v1
 HERE = os.path.dirname(os.path.abspath(__file__))
 GRAPHS = {}
+LARGE = 50_000
 
 
 def graph(v2_control_flow=False, resource=False):
@@ -167,6 +169,44 @@ def tensor_arrays():
     picked = parts.read(1)
     g = tf1.gradients([stacked, total, joined], x)[0]
     return [({x: ramp(4, 2)}, [stacked, total, joined, picked, made.size(), given.gather([2, 0]), g])]
+
+
+def with_older_arrays(build, version):
+    """The same graph with the arrays of TensorFlow's first releases, whose handles are strings (2) or references to strings (1)."""
+    with tf.Graph().as_default() as plain:
+        steps = build()
+        message = plain.as_graph_def()
+    made = [node.name for node in message.node if node.op == "TensorArrayV3"]
+    handles = set(made) | {node.name for node in message.node if node.op == "TensorArrayGradV3"}
+    for node in message.node:
+        node.input[:] = [name[:-2] + "/flow" if name[:-2] in made and name.endswith(":1") else name for name in node.input]
+        if node.op.startswith("TensorArray"):
+            node.op = node.op[:-2] + ("" if version == 1 else "V2")
+            node.attr.pop("identical_element_shapes", None)
+        elif node.op == "Enter" and node.input[0] in handles:
+            node.attr["T"].type = tf.string.as_datatype_enum
+            node.op = "Enter" if version == 2 else "RefEnter"
+            handles.add(node.name)
+    for name in made:
+        with tf.Graph().as_default() as other:
+            tf.constant(0.0, name=name + "/flow")
+        (flow,) = other.as_graph_def().node
+        flow.input.append("^" + name)
+        message.node.append(flow)
+    message.versions.producer = 15 if version == 1 else 25
+    tf.import_graph_def(message, name="")
+    find = tf1.get_default_graph().get_tensor_by_name
+    return [({find(x.name): value for x, value in feeds.items()}, [find(y.name) for y in fetches]) for feeds, fetches in steps]
+
+
+@graph()
+def tensor_arrays_of_references():
+    return with_older_arrays(tensor_arrays, 1)
+
+
+@graph()
+def tensor_arrays_of_strings():
+    return with_older_arrays(tensor_arrays, 2)
 
 
 @graph()
@@ -769,6 +809,19 @@ def encode(value):
     return {"dtype": tf.dtypes.as_dtype(value.dtype).name, "shape": list(value.shape), "values": items}
 
 
+def write(name, message):
+    plain = os.path.join(HERE, name + ".pb")
+    for old in (plain, plain + ".gz"):
+        if os.path.exists(old):
+            os.remove(old)
+    if len(message) < LARGE:
+        with open(plain, "wb") as file:
+            file.write(message)
+    else:
+        with open(plain + ".gz", "wb") as file:
+            file.write(gzip.compress(message, 9, mtime=0))
+
+
 def make(name):
     build, v2_control_flow, resource = GRAPHS[name]
     tf1.disable_eager_execution()
@@ -777,8 +830,7 @@ def make(name):
     with tf.Graph().as_default() as g:
         steps = build()
         init = tf.group(tf1.global_variables_initializer(), tf1.tables_initializer(), name="initialize_all")
-        with open(os.path.join(HERE, name + ".pb"), "wb") as file:
-            file.write(g.as_graph_def().SerializeToString(deterministic=True))
+        write(name, g.as_graph_def().SerializeToString(deterministic=True))
         recorded = []
         config = tf1.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
         with tf1.Session(config=config) as session, tempfile.TemporaryDirectory() as folder:

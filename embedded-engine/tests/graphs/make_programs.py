@@ -8,6 +8,8 @@ The gradients with respect to some variables are fetched as `gradient_of_NAME`.
 import sys
 
 import make_graphs
+from tensorflow.python.framework import function
+from tensorflow.python.keras.layers import recurrent
 from make_graphs import Cell, dynamic_rnn, fixed, graph, np, ramp, tf, tf1, train
 
 FIRST = set(make_graphs.GRAPHS)
@@ -99,6 +101,11 @@ def attention_decoder():
 
 @graph()
 def program_attention_decoder():
+    return attention_decoder()
+
+
+@graph(resource=True)
+def program_attention_of_resources():
     return attention_decoder()
 
 
@@ -327,6 +334,70 @@ def program_block_lstm():
     gradients = gradient_of(loss, w=w, b=b)
     step = train(loss, tf1.train.FtrlOptimizer(0.1))
     return [({x: ramp(5, 2, 3)}, [made.h] + gradients)] + [({x: ramp(5, 2, 3)}, [loss], [step])] * 5
+
+
+@graph(resource=True)
+def program_defined_functions():
+    x = tf1.placeholder(tf.float32, [2, 3], "x")
+    w, b = weights("w", 3, 3), weights("b", 3)
+
+    @function.Defun(tf.float32, tf.float32)
+    def layer(v, kernel):
+        return tf.tanh(tf.matmul(v, kernel)), tf.reduce_sum(tf.square(kernel))
+
+    first, norm = layer(x, w.read_value())
+    second, _ = layer(first, w.read_value())
+    loss = tf.add(tf.reduce_sum(tf.square(second + b - 0.3)), 0.1 * norm, "loss")
+    gradients = gradient_of(loss, w=w, b=b)
+    step = train(loss, tf1.train.AdamOptimizer(0.1))
+    return [({x: ramp(2, 3)}, [second] + gradients)] + [({x: ramp(2, 3)}, [loss], [step])] * 5
+
+
+@graph(v2_control_flow=True, resource=True)
+def program_traced_functions():
+    x = tf1.placeholder(tf.float32, [2, 3], "x")
+    rounds = tf1.placeholder(tf.int32, [], "rounds")
+    w, b = weights("w", 3, 3), weights("b", 3)
+
+    @tf.function
+    def twice(v):
+        return tf.nn.softplus(tf.matmul(v, w) + b) * 0.5
+
+    @tf.function
+    def repeated(v, count):
+        for i in tf.range(count):
+            if tf.reduce_sum(v) > 1.0:
+                v = twice(v) - tf.cast(i, tf.float32)
+            else:
+                v = tf.sin(v) + x
+        return v, tf.reduce_mean(v)
+
+    found, mean = repeated(x, rounds)
+    loss = tf.add(tf.reduce_sum(tf.square(twice(found) - 0.2)), mean, "loss")
+    gradients = gradient_of(loss, w=w, b=b)
+    step = train(loss, tf1.train.MomentumOptimizer(0.1, 0.9))
+    feeds = [{x: ramp(2, 3), rounds: count} for count in (3, 0, 5)]
+    return [(fed, [found] + gradients) for fed in feeds] + [(feeds[i % 3], [loss], [step]) for i in range(6)]
+
+
+def keras_layer(kind, **options):
+    x = tf1.placeholder(tf.float32, [2, 5, 3], "x")
+    with tf1.variable_scope("model"):
+        layer = kind(4, kernel_initializer=fixed("kernel"), recurrent_initializer=fixed("recurrent"), return_sequences=True, **options)
+        outputs = layer(x)
+    loss = tf.reduce_sum(tf.square(outputs - 0.1), name="loss")
+    step = train(loss, tf1.train.GradientDescentOptimizer(0.1))
+    return [({x: ramp(2, 5, 3)}, [outputs])] + [({x: ramp(2, 5, 3)}, [loss], [step])] * 5
+
+
+@graph(resource=True)
+def program_cudnn_compatible_gru():
+    return keras_layer(recurrent.GRU, reset_after=True)
+
+
+@graph(v2_control_flow=True, resource=True)
+def program_cudnn_compatible_lstm():
+    return keras_layer(recurrent.LSTM, go_backwards=True)
 
 
 if __name__ == "__main__":

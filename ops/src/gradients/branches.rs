@@ -117,7 +117,7 @@ pub(crate) fn gradient(operation: &Operation, grads: &[Option<Output>]) -> Resul
     let outer = operation.graph();
     let mut branches = Vec::new();
     for function in &functions {
-        branches.push(differentiated(function, &outer, &with_grads)?);
+        branches.push(differentiated(function, &outer, &inputs, &with_grads)?);
     }
     let wanted: Vec<usize> = (0..inputs.len())
         .filter(|&j| branches.iter().any(|b| b.found.get(j).is_some_and(Option::is_some)))
@@ -141,8 +141,13 @@ pub(crate) fn gradient(operation: &Operation, grads: &[Option<Output>]) -> Resul
     Ok(gradients)
 }
 
-fn differentiated(function: &Function, outer: &Graph, with_grads: &[usize]) -> Result<Differentiated> {
-    let work = Work::of(function, outer)?;
+fn differentiated(
+    function: &Function,
+    outer: &Graph,
+    inputs: &[Output],
+    with_grads: &[usize],
+) -> Result<Differentiated> {
+    let work = Work::of(function, outer, inputs)?;
     let results: Vec<Output> = with_grads.iter().map(|&r| work.results[r].clone()).collect();
     let given: Vec<Output> =
         results.iter().map(|result| work.added("grad_ys", result.dtype(), result.shape().clone())).collect();

@@ -1,7 +1,8 @@
 //! Copies of parts of a graph, as bodies of functions.
 
 use crate::array::constants::PLACEHOLDER;
-use session_core::{Endpoint, Error, Graph, OpId, Operation, Output, Result, handle_data};
+use crate::state::handle_attrs;
+use session_core::{Endpoint, Error, Graph, OpId, Operation, Output, Result};
 use std::collections::{HashMap, HashSet};
 
 /// A part of a graph, copied.
@@ -80,14 +81,14 @@ impl Part {
             number += 1;
             free = format!("{name}_{number}");
         }
-        let builder = self.graph.op(&PLACEHOLDER).name(format!("{free}/")).attrs(handle_data(output));
+        let builder = self.graph.op(&PLACEHOLDER).name(format!("{free}/")).attrs(handle_attrs(output));
         let builder = builder.attr("dtype", output.dtype()).attr("shape", output.shape().clone());
         builder.finish_output()
     }
 
     /// A further argument, of this name or one like it.
     pub(super) fn add_argument(&mut self, name: &str, like: &Output) -> Output {
-        let builder = self.graph.op(&PLACEHOLDER).name(name).attrs(handle_data(like));
+        let builder = self.graph.op(&PLACEHOLDER).name(name).attrs(handle_attrs(like));
         let builder = builder.attr("dtype", like.dtype()).attr("shape", like.shape().clone());
         let argument = builder.finish_output();
         self.arguments.push(argument.clone());

@@ -128,7 +128,7 @@ fn make_loop(graph: &Graph, exit: &Operation) -> Result<()> {
     let inside = with_constants(variables.iter().map(|variable| variable.switch.output(1)).collect());
     let nexts: Vec<Output> =
         variables.iter().map(|variable| input_of(&variable.next, 0)).collect::<Result<_>>()?;
-    let effects = effects(&variables, &users);
+    let effects = effects(&variables, &constants, &users);
     let body = Part::of(graph, graph, &inside, &nexts, &effects)?;
     let control = body.find_operations(&effects);
     let results = nexts.iter().map(|next| body.find(next)).collect::<Result<Vec<Output>>>()?;
@@ -151,6 +151,7 @@ fn make_loop(graph: &Graph, exit: &Operation) -> Result<()> {
         builder.input_list(&initial).attr("cond", named(cond.name())).attr("body", named(body.name()));
     let builder = builder.attr("output_shapes", AttrValue::List(shapes.collect()));
     let builder = builder.attr("_lower_using_switch_merge", true);
+    let builder = builder.attr("_num_original_outputs", initial.len());
     graph.add_function(cond)?;
     graph.add_function(body)?;
     let made = builder.try_finish()?;
@@ -163,11 +164,16 @@ fn make_loop(graph: &Graph, exit: &Operation) -> Result<()> {
 }
 
 /// Returns the operations with a side effect in an iteration, which therefore run in each iteration whether they lead to a variable or
-/// not. The stacks that an earlier gradient of the graph fills are among them.
-fn effects(variables: &[Variable], users: &HashMap<OpId, Vec<Operation>>) -> Vec<Operation> {
+/// not. The stacks that an earlier gradient of the graph fills are among them, also those of values that are the same in each iteration.
+fn effects(
+    variables: &[Variable],
+    constants: &[Operation],
+    users: &HashMap<OpId, Vec<Operation>>,
+) -> Vec<Operation> {
     let mut found = Vec::new();
     let mut seen: HashSet<OpId> = HashSet::new();
-    let mut open: Vec<Operation> = Vec::new();
+    let mut open: Vec<Operation> =
+        constants.iter().filter_map(|enter| users.get(&enter.id())).flatten().cloned().collect();
     let inside = |switch: &Operation| -> Vec<Operation> {
         let users = users.get(&switch.id()).into_iter().flatten();
         users.filter(|user| kind(user) != "Exit").cloned().collect()
@@ -176,10 +182,9 @@ fn effects(variables: &[Variable], users: &HashMap<OpId, Vec<Operation>>) -> Vec
         open.extend(inside(&variable.switch));
     }
     while let Some(operation) = open.pop() {
-        if !seen.insert(operation.id()) || kind(&operation) == "NextIteration" {
-            continue;
-        }
-        if kind(&operation) == "Enter" {
+        // What leaves this iteration, or enters a loop inside, belongs to other ones.
+        let leaves = matches!(kind(&operation), "NextIteration" | "Exit" | "Enter" | "LoopCond");
+        if leaves || !seen.insert(operation.id()) {
             continue;
         }
         // An operation on an array continues along the array's flow.
@@ -188,7 +193,27 @@ fn effects(variables: &[Variable], users: &HashMap<OpId, Vec<Operation>>) -> Vec
         }
         open.extend(users.get(&operation.id()).into_iter().flatten().cloned());
     }
+    found.retain(|operation| !belongs_to_condition(operation, variables));
     found
+}
+
+/// Returns true if an operation depends on the variables of a loop before the condition is known.
+fn belongs_to_condition(operation: &Operation, variables: &[Variable]) -> bool {
+    let merges: HashSet<OpId> = variables.iter().map(|variable| variable.merge.id()).collect();
+    let switches: HashSet<OpId> = variables.iter().map(|variable| variable.switch.id()).collect();
+    let mut seen: HashSet<OpId> = HashSet::new();
+    let mut open: Vec<Operation> = vec![operation.clone()];
+    while let Some(operation) = open.pop() {
+        if merges.contains(&operation.id()) {
+            return true;
+        }
+        let ends = kind(&operation) == "Enter" || switches.contains(&operation.id());
+        if !ends && seen.insert(operation.id()) {
+            open.extend(operation.inputs().iter().map(|input| input.operation().clone()));
+            open.extend(operation.control_inputs());
+        }
+    }
+    false
 }
 
 /// Makes an operation forward this output instead of computing its own.

@@ -6,11 +6,11 @@
 
 use super::extract::Part;
 use super::{GradientOptions, carries_gradients, flow_back};
-use crate::array::constants::{constant, fill, placeholder, scalar_tensor, zeros, zeros_like};
-use crate::state::{variable_of, variable_shape};
+use crate::array::constants::{PLACEHOLDER, constant, fill, placeholder, scalar_tensor, zeros, zeros_like};
+use crate::state::{handle_attrs, variable_of, variable_shape};
 use session_core::{
     AttrValue, DType, Endpoint, Error, Function, Graph, OpId, Operation, Output, OutputInfo, PartialShape,
-    Result,
+    Result, Rewrite,
 };
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -41,8 +41,8 @@ pub(super) struct Work {
 }
 
 impl Work {
-    /// A copy of the body of a function that is called in `outer`.
-    pub(super) fn of(function: &Function, outer: &Graph) -> Result<Work> {
+    /// A copy of the body of a function that is called in `outer` with these inputs.
+    pub(super) fn of(function: &Function, outer: &Graph, inputs: &[Output]) -> Result<Work> {
         let graph = function.body().copied_as_body(outer);
         let own = graph.len();
         let find = |output: &Output| same_output(&graph, output);
@@ -51,8 +51,13 @@ impl Work {
             let copy = graph.operation_by_id(operation.id());
             copy.ok_or_else(|| Error::runtime("a copy lacks an operation"))
         });
+        let arguments: Vec<Output> = function.inputs().iter().map(find).collect::<Result<_>>()?;
+        let described = arguments.iter().enumerate().map(|(number, argument)| match inputs.get(number) {
+            Some(input) => describe(argument, input),
+            None => Ok(argument.clone()),
+        });
         Ok(Work {
-            arguments: function.inputs().iter().map(find).collect::<Result<_>>()?,
+            arguments: described.collect::<Result<_>>()?,
             results: results.collect::<Result<_>>()?,
             control_outputs: control.collect::<Result<_>>()?,
             outer: outer.clone(),
@@ -165,6 +170,20 @@ impl Work {
     pub(super) fn backward(&self, arguments: &[Output], results: &[Output]) -> Result<Part> {
         Part::of(&self.graph, &self.outer, arguments, results, &[])
     }
+}
+
+/// Tells an argument what is known of the variable behind the handle that it is given: functions in files do not.
+fn describe(argument: &Output, input: &Output) -> Result<Output> {
+    let known = handle_attrs(input);
+    let operation = argument.operation();
+    if known.is_empty() || variable_of(argument).is_some() || operation.op_type() != "Placeholder" {
+        return Ok(argument.clone());
+    }
+    let mut attrs = operation.attrs().clone();
+    attrs.extend(known);
+    let outputs = operation.output_infos().to_vec();
+    let now = operation.rewrite(Rewrite { def: &PLACEHOLDER, inputs: Vec::new(), attrs, outputs })?;
+    Ok(now.output(argument.index()))
 }
 
 /// A function's body that is about to give more than it did.

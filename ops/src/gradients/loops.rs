@@ -25,7 +25,7 @@ pub(crate) fn gradient(operation: &Operation, grads: &[Option<Output>]) -> Resul
     let body = function_of(operation, operation.attr("body"))?;
     let cond = function_of(operation, operation.attr("cond"))?;
     let outer = operation.graph();
-    let work = Work::of(&body, &outer)?;
+    let work = Work::of(&body, &outer, &operation.inputs())?;
     let Some(variables) = Variables::of(&work, grads) else { return Ok(vec![None; operation.num_inputs()]) };
     let (round, variables) = Round::of(work, variables, body.name())?;
     let counter = Counter::of(operation, &round.work);
@@ -215,7 +215,7 @@ fn keep(
 
 /// Returns the condition with further arguments that it ignores: condition and body take the same arguments.
 fn with_arguments(cond: &Function, outer: &Graph, more: &[Output]) -> Result<Function> {
-    let work = Work::of(cond, outer)?;
+    let work = Work::of(cond, outer, &[])?;
     let Forward { mut part, results, control } = work.forward(&[])?;
     for value in more {
         part.add_argument("unused", value);
@@ -270,6 +270,7 @@ impl Back<'_> {
         let builder = builder.attr("output_shapes", AttrValue::List(shapes));
         let parallel = self.operation.attr("parallel_iterations").and_then(AttrValue::as_int).unwrap_or(10);
         let builder = builder.attr("parallel_iterations", parallel).attr("_lower_using_switch_merge", true);
+        let builder = builder.attr("_num_original_outputs", inputs.len());
         graph.add_function(cond)?;
         graph.add_function(body)?;
         let back = builder.try_finish()?;

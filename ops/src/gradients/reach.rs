@@ -1,6 +1,6 @@
 //! The operations on a path between results and the tensors they are differentiated with respect to.
 
-use super::passes_gradients;
+use super::{overriding, passes_gradients};
 use session_core::{Endpoint, Gradient, Graph, OpId, Operation, Output};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -101,7 +101,7 @@ fn behind(graph: &Graph, ys: &[Output], stops: &[Output]) -> HashMap<OpId, Vec<E
             continue;
         }
         let inputs = graph.operation_by_id(id).map_or_else(Vec::new, |operation| {
-            let constant = operation.def().is_some_and(|def| matches!(def.gradient_rule(), Gradient::Zero));
+            let constant = matches!(overriding::rule(&operation), Ok(Gradient::Zero));
             if constant || stops.contains(&id) { Vec::new() } else { differentiable_inputs(&operation) }
         });
         open.extend(inputs.iter().map(|input| input.op));
