@@ -176,6 +176,16 @@ pub fn while_loop_with<S: Structure>(
     loop_vars.with_outputs(outputs.collect())
 }
 
+/// Checks that a largest number of iterations is one whole number.
+fn checked_limit(maximum: &Output) -> Result<&Output> {
+    let (name, dtype, shape) = (maximum.name(), maximum.dtype(), maximum.shape());
+    if dtype.is_integer() && shape.rank().is_none_or(|rank| rank == 0) {
+        return Ok(maximum);
+    }
+    let text = format!("maximum_iterations is an integer scalar, not '{name}' of {dtype} {shape}");
+    Err(Error::value(text))
+}
+
 /// A loop that is about to be built.
 pub(super) struct Loop<'s> {
     pub(super) scope: &'s Composite,
@@ -200,7 +210,7 @@ impl Loop<'_> {
         let place = |error: Error| error.with_node(&name, "While");
         let limited = self.maximum_iterations.is_some();
         let maximum = match &self.maximum_iterations {
-            Some(maximum) => cast(self.scope.enter(maximum), DType::Int32),
+            Some(maximum) => cast(self.scope.enter(checked_limit(maximum).map_err(place)?), DType::Int32),
             None => constant(&graph.named("maximum_iterations"), -1i32),
         };
         let counter = constant(&graph.named("loop_counter"), 0i32);
@@ -247,7 +257,9 @@ impl Loop<'_> {
         let builder = builder.attr("cond", named(cond.name())).attr("body", named(body.name()));
         let builder = builder.attr("output_shapes", AttrValue::List(shapes.collect()));
         let builder = builder.attr("parallel_iterations", self.parallel_iterations);
-        let builder = builder.attr("_lower_using_switch_merge", true).attr("_num_original_outputs", own);
+        // TensorFlow differentiates as many outputs as this says, and gradients of captures are among them.
+        let all = inputs.len() + captures.len();
+        let builder = builder.attr("_lower_using_switch_merge", true).attr("_num_original_outputs", all);
         graph.add_function(cond)?;
         graph.add_function(body)?;
         let builder = before.iter().fold(builder, |builder, operation| builder.control_input(operation));

@@ -25,14 +25,22 @@ use session_core::{DType, Error, Graph, Output, PartialShape, Phase, Result};
 #[track_caller]
 pub fn map_fn<E: Structure, R: Structure>(graph: &Graph, build: impl FnOnce(&Graph, E) -> R, elems: E) -> R {
     let scope = Composite::new(graph, "map");
-    let mut returned = None;
+    let (mut build, mut returned) = (Some(build), None);
     let walk = Walk { scope: &scope, reversed: false };
     let found = walk.run(&elems, Vec::new(), |body, part, _| {
+        let build = build.take().expect("a body is built once");
         let result = build(body, elems.with_outputs(part));
         let outputs = result.outputs();
         returned = Some(result);
         Round { carried: Vec::new(), stacked: outputs }
     });
+    if let (Err(error), Some(build)) = (&found, build) {
+        // Only the closure knows the arrangement of the results.
+        let invalid = |elem: &Output| scope.graph().invalid_output("map", elem.dtype(), error.clone());
+        let parts = elems.outputs().iter().map(invalid).collect();
+        scope.graph().add_error(error.clone().with_phase(Phase::Build));
+        returned = Some(build(scope.graph(), elems.with_outputs(parts)));
+    }
     given(&scope, found, returned)
 }
 
@@ -198,6 +206,8 @@ impl Walk<'_> {
             maximum_iterations: Some(number.clone()),
         };
         let mut stacked: Vec<(DType, PartialShape)> = Vec::new();
+        let mut misfit = None;
+        let carries = first.len() - 1;
         let outputs = plan.build(
             variables,
             |body, arguments| match self.reversed {
@@ -208,6 +218,12 @@ impl Walk<'_> {
                 let i = arguments[0].clone();
                 let part = arrays.iter().map(|array| array.read(i.within(body))).collect();
                 let round = build(body, part, arguments[1..].to_vec());
+                if round.carried.len() != carries {
+                    let found = round.carried.len();
+                    let text =
+                        format!("the closure returns {found} outputs, but its initializer has {carries}");
+                    misfit = Some(Error::type_mismatch(text));
+                }
                 let mut results = vec![if self.reversed { &i - 1 } else { &i + 1 }];
                 results.extend(round.carried);
                 // The lists of results are further variables, of which only the body tells how many there are.
@@ -230,7 +246,8 @@ impl Walk<'_> {
                 let lists: Vec<Output> = lists.map(|list| list.handle().clone()).collect();
                 first.iter().cloned().chain(lists).collect()
             },
-        )?;
+        );
+        let outputs = misfit.map_or(outputs, Err)?;
         let mut outputs = outputs.into_iter().skip(1);
         if stacked.is_empty() {
             return Ok(outputs.map(|output| output.within(graph)).collect());

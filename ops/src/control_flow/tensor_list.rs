@@ -8,7 +8,7 @@ use crate::array::shaping::shape;
 use crate::array::slicing::{Index, strided_slice};
 use crate::library::op_defs;
 use crate::math::segment::unsorted_segment_sum;
-use crate::shapes::{int_attr, shape_from};
+use crate::shapes::{at_least_rank, int_attr, shape_from};
 use session_core::{Graph, OpBuilder, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
 use tensor::Tensor;
 
@@ -25,7 +25,7 @@ op_defs! {
     TENSOR_LIST_STACK: OpDef::new("TensorListStack", "input_handle: variant, element_shape: int32 -> tensor: element_dtype")
         .attrs("element_dtype: type, num_elements: int32 = -1").shape(stack_shape).gradient(stack_gradient);
     TENSOR_LIST_FROM_TENSOR: OpDef::new("TensorListFromTensor", "tensor: element_dtype, element_shape: shape_type -> output_handle: variant")
-        .attrs("element_dtype: type, shape_type: indextype").shape(handles).gradient(from_tensor_gradient);
+        .attrs("element_dtype: type, shape_type: indextype").shape(from_tensor_shape).gradient(from_tensor_gradient);
     TENSOR_LIST_PUSH_BACK: OpDef::new("TensorListPushBack", "input_handle: variant, tensor: element_dtype -> output_handle: variant")
         .attrs("element_dtype: type").shape(handles).gradient(push_back_gradient);
     TENSOR_LIST_POP_BACK: OpDef::new("TensorListPopBack", "input_handle: variant, element_shape: int32 -> output_handle: variant, tensor: element_dtype")
@@ -56,6 +56,12 @@ op_defs! {
 /// The shape of elements as an operation's input: a vector, or -1 where not even the rank is known.
 pub(crate) fn element_shape_tensor(shape: &PartialShape) -> Tensor {
     shape.sizes().map_or_else(|| Tensor::from(-1i32), vector)
+}
+
+/// The elements are the entries along the first axis.
+fn from_tensor_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    at_least_rank(context, 0, 1)?;
+    handles(context)
 }
 
 fn handles(context: &mut ShapeContext<'_>) -> Result<()> {

@@ -16,7 +16,7 @@ use crate::math::{
     MatMulOptions, add, cast, less, matmul, matmul_with, mul, reduce_sum, rsqrt, select, square, tanh,
 };
 use crate::nn::softmax;
-use session_core::{AsOutput, DType, Error, Graph, Output};
+use session_core::{AsOutput, DType, Error, Graph, Output, PartialShape};
 
 /// Computes the weights with which a cell attends to the positions of a memory.
 pub trait AttentionMechanism {
@@ -49,6 +49,14 @@ impl Memory {
             let (name, shape) = (memory.name(), memory.shape());
             let text = format!(
                 "the memory '{name}' of an attention is [batch, places, depth], not of shape {shape}"
+            );
+            graph.add_error(Error::value(text));
+        }
+        let expected = PartialShape::from([memory.shape().dim(0)]);
+        if let Some(lengths) = lengths.filter(|lengths| lengths.shape().merge(&expected).is_none()) {
+            let (name, shape) = (lengths.name(), lengths.shape());
+            let text = format!(
+                "the lengths '{name}' of a memory have shape {shape}, not {expected}, one for each example"
             );
             graph.add_error(Error::value(text));
         }

@@ -2,6 +2,7 @@
 
 use super::RnnCell;
 use super::decoder::{Decoder, DecoderStep, OutputLayer, known_depth};
+use super::helper::check_start_tokens;
 use crate::array::constants::scalar_like;
 use crate::array::{
     Index, constant, expand_dims, fill, gather, gather_batches, one_hot_with, range, reshape, scalar_tensor,
@@ -13,7 +14,7 @@ use crate::math::{
     add, cast, equal, floor_div, floor_mod, logical_not, logical_or, mul, pow, real_div, reduce_max, select,
 };
 use crate::nn::{gather_tree, log_softmax, top_k};
-use session_core::{AsOutput, DType, Graph, Output, PartialShape, Variable};
+use session_core::{AsOutput, DType, Error, Graph, Output, PartialShape, Variable};
 
 /// Repeats each example `multiplier` times, one behind the other: what a beam search needs of states and memories. Parts without
 /// axes stay as they are.
@@ -27,6 +28,9 @@ use session_core::{AsOutput, DType, Graph, Output, PartialShape, Variable};
 #[must_use]
 #[track_caller]
 pub fn tile_batch<S: Structure>(state: S, multiplier: usize) -> S {
+    if let (0, Some(part)) = (multiplier, state.outputs().first()) {
+        part.graph().add_error(Error::value("the multiplier of tile_batch is 0, which leaves no examples"));
+    }
     let tiled = |part: &Output| -> Output {
         let Some(rank) = part.shape().rank().filter(|&rank| rank > 0) else { return part.clone() };
         let count = i64::try_from(multiplier).unwrap_or(i64::MAX);
@@ -125,6 +129,7 @@ impl<C: RnnCell> BeamSearchDecoder<C> {
     /// `end_token` the word that ends a sequence, and `initial_state` the state of all `batch * beam_width` sequences, as [`tile_batch`] returns
     /// it.
     #[must_use]
+    #[track_caller]
     pub fn new(
         cell: C,
         embedding: &Variable,
@@ -133,6 +138,11 @@ impl<C: RnnCell> BeamSearchDecoder<C> {
         initial_state: C::State,
         beam_width: usize,
     ) -> BeamSearchDecoder<C> {
+        check_start_tokens(start_tokens.as_output());
+        if beam_width == 0 {
+            let text = "beam_width is 0, but a beam search keeps at least one sequence";
+            start_tokens.as_output().graph().add_error(Error::value(text));
+        }
         BeamSearchDecoder {
             cell,
             embedding: embedding.clone(),

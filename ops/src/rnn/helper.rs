@@ -9,7 +9,7 @@ use crate::math::{
 };
 use crate::random::{multinomial, random_uniform_unit};
 use crate::scalar::Scalar;
-use session_core::{AsOutput, DType, Graph, Output, PartialShape, Variable};
+use session_core::{AsOutput, DType, Error, Graph, Output, PartialShape, Variable};
 use std::fmt;
 
 /// The source of the inputs of a [`BasicDecoder`](super::BasicDecoder).
@@ -69,6 +69,16 @@ impl fmt::Debug for Custom {
     }
 }
 
+/// Records an error for the first words of sequences that are not an integer vector.
+#[track_caller]
+pub(super) fn check_start_tokens(tokens: &Output) {
+    let (name, dtype, shape) = (tokens.name(), tokens.dtype(), tokens.shape());
+    if !dtype.is_integer() || shape.rank().is_some_and(|rank| rank != 1) {
+        let text = format!("start_tokens is an integer vector, not '{name}' of {dtype} {shape}");
+        tokens.graph().add_error(Error::value(text));
+    }
+}
+
 impl Helper {
     fn of(source: Source) -> Helper {
         Helper { source, softmax_temperature: None, seed: None, scheduling_seed: None }
@@ -123,6 +133,18 @@ impl Helper {
 
     #[track_caller]
     fn given_and(inputs: &Output, lengths: &Output, mixed: Option<Mixed>) -> Helper {
+        let graph = inputs.graph();
+        if inputs.shape().rank().is_some_and(|rank| rank != 3) {
+            let (name, shape) = (inputs.name(), inputs.shape());
+            let text = format!("'{name}' of shape {shape} is not [batch, steps, depth], as sequences are");
+            graph.add_error(Error::value(text));
+        }
+        let expected = PartialShape::from([inputs.shape().dim(0)]);
+        if lengths.shape().merge(&expected).is_none() {
+            let shape = lengths.shape();
+            let text = format!("sequence_length has shape {shape}, not {expected}, one for each sequence");
+            graph.add_error(Error::value(text));
+        }
         let steps = TensorArray::unstacked(transpose(inputs, [1, 0, 2]));
         let lengths = cast(lengths, DType::Int32);
         Helper::of(Source::Given { inputs: inputs.clone(), steps, lengths, mixed })
@@ -131,6 +153,7 @@ impl Helper {
     /// Reads the most likely word of the previous step, whose row in the embedding is the input; in the first step `start_tokens`, an integer
     /// vector. A sequence ends with `end_token`. TensorFlow's `GreedyEmbeddingHelper`.
     #[must_use]
+    #[track_caller]
     pub fn greedy(embedding: &Variable, start_tokens: impl AsOutput, end_token: i32) -> Helper {
         Helper::written(embedding, start_tokens.as_output(), end_token, false)
     }
@@ -147,11 +170,14 @@ impl Helper {
     /// # let _ = helper;
     /// ```
     #[must_use]
+    #[track_caller]
     pub fn sample(embedding: &Variable, start_tokens: impl AsOutput, end_token: i32) -> Helper {
         Helper::written(embedding, start_tokens.as_output(), end_token, true)
     }
 
+    #[track_caller]
     fn written(embedding: &Variable, start_tokens: &Output, end_token: i32, at_random: bool) -> Helper {
+        check_start_tokens(start_tokens);
         let (embedding, start_tokens) = (embedding.clone(), start_tokens.clone());
         Helper::of(Source::Written { embedding, start_tokens, end_token, at_random })
     }

@@ -153,6 +153,11 @@ fn unrolled_in_loop<C: RnnCell>(
         true => x.clone(),
         false => transpose(x, [1, 0, 2]),
     };
+    if inputs.shape().rank().is_some_and(|rank| rank != 3) {
+        let (name, shape) = (inputs.name(), inputs.shape());
+        let axes = if options.time_major { "[steps, batch, depth]" } else { "[batch, steps, depth]" };
+        scope.add_error(Error::value(format!("'{name}' of shape {shape} is not {axes}, as sequences are")));
+    }
     let inputs = swap(&inputs.within(scope));
     cell.build(scope, depth_of(scope, &inputs, 2), inputs.dtype());
     let steps = match inputs.shape().dim(0) {

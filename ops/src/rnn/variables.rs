@@ -57,6 +57,11 @@ impl Variables {
             }
             return;
         }
+        if let Some(empty) = wanted.iter().find(|wanted| wanted.shape.contains(&0)) {
+            let (name, shape) = (empty.name, &empty.shape);
+            let text = format!("cell '{cell}' has 0 units: its variable '{name}' would have shape {shape:?}");
+            graph.add_error(Error::value(text));
+        }
         let scope = graph.variable_scope(cell, Reuse::No);
         let made = wanted.iter().map(|wanted| {
             let inner = match wanted.name.rsplit_once('/') {
