@@ -6,7 +6,7 @@ mod graphs;
 
 use embedded_engine::EmbeddedEngine;
 use ops::gradients;
-use session_core::{DType, Engine, Graph, Output, Session, SessionConfig, SessionExt, Tensor};
+use session_core::{Code, DType, Engine, Graph, Output, Session, SessionConfig, SessionExt, Tensor};
 use std::sync::Arc;
 
 /// A graph of `graphs/`, what is differentiated, with respect to what, and TensorFlow's gradient in the same graph.
@@ -139,4 +139,22 @@ fn gradients_built_here_are_tensorflows() {
         }
     }
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), CASES.len(), wrong.join("\n"));
+}
+
+/// TensorFlow refuses them, too: "Second-order gradient for while loops not supported."
+#[test]
+fn gradients_of_the_gradients_of_a_loop_are_refused() {
+    for (name, y, x) in [
+        ("while_of_captured", "gradients/AddN_1:0", "x:0"),
+        (
+            "dynamic_gru",
+            "gradients/rnn/while/gru_cell/MatMul/Enter_grad/b_acc_3:0",
+            "rnn/gru_cell/gates/kernel:0",
+        ),
+    ] {
+        let graph = graphs::import(name).unwrap();
+        let error = gradients(&[graph.output(y).unwrap()], &[graph.output(x).unwrap()]).unwrap_err();
+        assert_eq!(error.code(), Code::Unimplemented, "{name}: {}", error.chain());
+        assert!(error.chain().to_string().contains("stacks"), "{name}: {}", error.chain());
+    }
 }

@@ -388,3 +388,37 @@ fn strings_are_hashed_with_a_key_and_joined_by_segment() {
         assert_eq!(join(ids).unwrap_err().code(), Code::InvalidArgument);
     }
 }
+
+/// Values keep the order of their rows, empty rows get the default, and gradients go back to where values came from.
+#[test]
+fn empty_rows_are_filled() {
+    let graph = Graph::new();
+    let filled = |rows: &[i64], values: &[f64], count: i64| {
+        let values = Tensor::from(values.to_vec());
+        let builder =
+            op(&graph, "RaggedFillEmptyRows").constant(Tensor::from(rows.to_vec())).constant(values);
+        outputs(&graph, builder.constant(count).constant(-1f64))
+    };
+    let found = filled(&[3, 0, 0], &[1.0, 2.0, 3.0], 5).unwrap();
+    assert_eq!(found[0].to_vec::<i64>().unwrap(), [0, 0, 1, 2, 3, 4]);
+    assert_eq!(found[1].to_vec::<f64>().unwrap(), [2.0, 3.0, -1.0, -1.0, 1.0, -1.0]);
+    assert_eq!(found[2].to_vec::<bool>().unwrap(), [false, true, true, false, true]);
+    assert_eq!(found[3].to_vec::<i64>().unwrap(), [4, 0, 1]);
+    assert_eq!(filled(&[], &[], 2).unwrap()[1].to_vec::<f64>().unwrap(), [-1.0, -1.0]);
+    assert_eq!(filled(&[], &[], 0).unwrap()[1].elements(), 0);
+    for (rows, values) in [(vec![5i64], vec![1.0]), (vec![-1], vec![1.0]), (vec![1], vec![1.0, 2.0])] {
+        assert_eq!(filled(&rows, &values, 3).unwrap_err().code(), Code::InvalidArgument, "{rows:?}");
+    }
+    let values = ops::array::placeholder(&graph, DType::Float64, [3]);
+    let default = ops::array::placeholder(&graph, DType::Float64, [0; 0]);
+    let builder = op(&graph, "RaggedFillEmptyRows").constant(Tensor::from([3i64, 0, 0])).input(&values);
+    let made = builder.constant(5i64).input(&default).finish().output(1);
+    let weights = constant(&graph, [1f64, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    let found = ops::gradients(&[&made * &weights], &[&values, &default]).unwrap();
+    let found: Vec<_> = found.into_iter().map(Option::unwrap).collect();
+    let session = EmbeddedEngine::new().new_session(&graph, "", &SessionConfig::default()).unwrap();
+    let feeds = [(&values, Tensor::from([0f64; 3])), (&default, Tensor::scalar(0f64))];
+    let found = session.run(&found, feeds).unwrap();
+    assert_eq!(found[0].to_vec::<f64>().unwrap(), [5.0, 1.0, 2.0]);
+    assert_eq!(found[1].value::<f64>().unwrap(), 13.0);
+}

@@ -313,6 +313,7 @@ fn flow_back(
     let between = |graph: &Graph| Reach::find(graph, ys, xs, &options.stop_gradients).operations();
     frames::make_functional(graph, between)?;
     let reach = Reach::find(graph, ys, xs, &options.stop_gradients);
+    reach.check(graph)?;
     let mut sums = Sums { graph: graph.clone(), parts: HashMap::new() };
     for (y, grad) in ys.iter().zip(grads) {
         sums.add(y.endpoint(), grad);

@@ -120,6 +120,7 @@ fn families() -> Vec<(&'static str, Vec<File>)> {
                 crate::nn::first_releases::DEFS,
                 crate::nn::fractional_pool::DEFS,
                 crate::nn::images::DEFS,
+                crate::nn::isotonic::DEFS,
                 crate::nn::morphology::DEFS,
                 crate::nn::normalization::DEFS,
                 crate::nn::pool::DEFS,

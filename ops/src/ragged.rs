@@ -6,7 +6,7 @@ use crate::array::{Index, constant, range, reshape, shape_as, slice, strided_sli
 use crate::gradients::broadcasting::{shape_of, sum_to_input};
 use crate::library::op_defs;
 use crate::math::unsorted_segment_sum;
-use crate::shapes::at_least_rank;
+use crate::shapes::{at_least_rank, must_be_scalar};
 use session_core::{
     AttrValue, DType, Error, OpDef, Operation, Output, PartialShape, Result, ShapeContext, Tensor,
 };
@@ -33,9 +33,41 @@ op_defs! {
     RAGGED_RANGE: OpDef::new("RaggedRange", "starts: T, limits: T, deltas: T -> rt_nested_splits: Tsplits, rt_dense_values: T")
         .attrs("T: {bfloat16, float, double, int32, int64} = int32, Tsplits: indextype = int64")
         .not_differentiable();
+    RAGGED_FILL_EMPTY_ROWS: OpDef::new("RaggedFillEmptyRows", "value_rowids: int64, values: T, nrows: int64, default_value: T -> output_value_rowids: int64, output_values: T, empty_row_indicator: bool, reverse_index_map: int64")
+        .attrs("T: type")
+        .shape(fill_empty_rows_shape).gradient(fill_empty_rows_gradient);
+    RAGGED_FILL_EMPTY_ROWS_GRAD: OpDef::new("RaggedFillEmptyRowsGrad", "reverse_index_map: int64, grad_values: T -> d_values: T, d_default_value: T")
+        .attrs("T: type").shape(fill_empty_rows_grad_shape);
     STRING_N_GRAMS: OpDef::new("StringNGrams", "data: string, data_splits: Tsplits -> ngrams: string, ngrams_splits: Tsplits")
         .attrs("separator: string, ngram_widths: list(int) >= 0, left_pad: string, right_pad: string, pad_width: int32, preserve_short_sequences: bool, Tsplits: indextype = int64")
         .not_differentiable();
+}
+
+fn fill_empty_rows_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let rows = context.input_of_rank(0, 1)?;
+    context.input_of_rank(1, 1)?;
+    must_be_scalar(context, 2)?;
+    must_be_scalar(context, 3)?;
+    let count = context.constant_ints(2).and_then(|counts| usize::try_from(*counts.first()?).ok());
+    context.set(0, PartialShape::from([None]));
+    context.set(1, PartialShape::from([None]));
+    context.set(2, PartialShape::from([count]));
+    context.set(3, rows);
+    Ok(())
+}
+
+fn fill_empty_rows_grad_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let map = context.input_of_rank(0, 1)?;
+    context.input_of_rank(1, 1)?;
+    context.set(0, map);
+    context.set(1, PartialShape::scalar());
+    Ok(())
+}
+
+fn fill_empty_rows_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let Some(grad) = &grads[1] else { return Ok(vec![None; 4]) };
+    let found = grad.graph().op(&RAGGED_FILL_EMPTY_ROWS_GRAD).input(op.output(3)).input(grad).finish();
+    Ok(vec![None, Some(found.output(0)), None, Some(found.output(1))])
 }
 
 /// Infers the shape of the variants: the rows of the outermost axis, or a scalar.

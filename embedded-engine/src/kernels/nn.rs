@@ -16,6 +16,7 @@ mod first_releases;
 mod fractional_pool;
 mod groups;
 mod images;
+mod isotonic;
 mod morphology;
 mod normalization;
 mod pool_places;
@@ -43,6 +44,7 @@ pub(crate) fn register(registry: &mut Registry) {
     first_releases::register(registry);
     fractional_pool::register(registry);
     images::register(registry);
+    isotonic::register(registry);
     morphology::register(registry);
     normalization::register(registry);
     pool_places::register(registry);

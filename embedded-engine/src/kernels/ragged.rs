@@ -25,6 +25,7 @@ pub(crate) fn register(registry: &mut Registry) {
         let rank = spec.operation.num_inputs() - 2;
         Ok(boxed(move |context| gather(context, rank)))
     });
+    registry.add("RaggedFillEmptyRows", |_| Ok(boxed(fill_empty_rows)));
     registry.add("RaggedRange", |spec| {
         let splits = spec.dtype("Tsplits")?;
         match spec.dtype("T")? {
@@ -34,6 +35,50 @@ pub(crate) fn register(registry: &mut Registry) {
             _ => Ok(boxed(move |context| range::<i64>(context, splits))),
         }
     });
+}
+
+/// Sorts values by their rows and gives each empty row one value.
+fn fill_empty_rows(context: &mut KernelContext<'_>) -> Result<()> {
+    let (given, values) = (context.ints(0)?, context.input(1).elements());
+    if given.len() != values {
+        let text = format!(
+            "The length of `values` ({values}) must match the first dimension of `value_rowids` ({}).",
+            given.len()
+        );
+        return Err(Error::invalid_argument(text));
+    }
+    let count = context.int(2)?;
+    let count = usize::try_from(count)
+        .map_err(|_| Error::invalid_argument(format!("nrows must be non-negative, got {count}")))?;
+    let mut by_row: Vec<Vec<usize>> = memory::filled(Vec::new(), count)?;
+    for (i, &row) in given.iter().enumerate() {
+        let place = usize::try_from(row).ok().and_then(|row| by_row.get_mut(row));
+        let text = || format!("indices({i}, 0) is invalid: {row} >= {count}");
+        place.ok_or_else(|| Error::invalid_argument(text()))?.push(i);
+    }
+    let mut reverse = memory::filled(0i64, given.len())?;
+    let most = given.len().saturating_add(count);
+    let (mut rows, mut places) = (memory::reserve::<i64>(most)?, memory::reserve(most)?);
+    for (row, values) in by_row.iter().enumerate() {
+        for &i in values {
+            reverse[i] = rows.len() as i64;
+            rows.push(row as i64);
+            places.push((0, i));
+        }
+        if values.is_empty() {
+            rows.push(row as i64);
+            places.push((1, 0));
+        }
+    }
+    let default = context.input(3).clone().reshaped([1])?;
+    let sources = [context.input(1), &default];
+    let values = arrange(context, &sources, Shape::from([rows.len()]), 1, &|row| Some(places[row]), None)?;
+    let empty = memory::collected(by_row.iter().map(Vec::is_empty))?;
+    context.set(0, Tensor::from(rows));
+    context.set(1, values);
+    context.set(2, Tensor::from(empty));
+    context.set(3, Tensor::from(reverse));
+    Ok(())
 }
 
 /// The splits of rows in an input, checked: from 0, never falling.

@@ -29,8 +29,8 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("SparseReorder", |_| Ok(boxed(reorder)));
     registry.add("SparseReshape", |_| Ok(boxed(reshape)));
     registry.add("SparseFillEmptyRows", |_| Ok(boxed(fill_empty_rows)));
-    registry.add(
-        "SparseFillEmptyRowsGrad",
+    registry.add_both(
+        ["SparseFillEmptyRowsGrad", "RaggedFillEmptyRowsGrad"],
         |spec| for_dtype!(wide spec.input_dtype(1), T => Ok(boxed(fill_empty_rows_gradient::<T>))),
     );
     registry.add("SparseConcat", |spec| {

@@ -1,7 +1,7 @@
 //! The operations on a path between results and the tensors they are differentiated with respect to.
 
 use super::{overriding, passes_gradients};
-use session_core::{Endpoint, Gradient, Graph, OpId, Operation, Output};
+use session_core::{Code, Endpoint, Error, Gradient, Graph, OpId, Operation, Output, Result};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// The operations between.
@@ -11,6 +11,8 @@ pub(super) struct Reach {
     between: Vec<OpId>,
     /// Operations that are, or depend on, one of `xs`.
     reached: HashSet<OpId>,
+    /// An operation that a result is computed from and that takes its value from a stack, where it is not seen what was put there.
+    popped: Option<OpId>,
 }
 
 impl Reach {
@@ -34,8 +36,21 @@ impl Reach {
                 break;
             }
         }
+        let pops = |id: &&OpId| {
+            let operation = graph.operation_by_id(**id);
+            operation.is_some_and(|operation| matches!(operation.op_type(), "StackPop" | "StackPopV2"))
+        };
+        let popped = behind.keys().filter(pops).min().copied();
         let between = order.into_iter().filter(|id| found.contains(id)).collect();
-        Reach { between, reached }
+        Reach { between, reached, popped }
+    }
+
+    /// Fails if a result is computed from what lies on a stack.
+    pub(super) fn check(&self, graph: &Graph) -> Result<()> {
+        let Some(pop) = self.popped.and_then(|id| graph.operation_by_id(id)) else { return Ok(()) };
+        let text = "no gradient goes through the gradients that TensorFlow 1 built of a loop: they take values from stacks, and it is not \
+                    seen which values were put there; differentiate gradients that this library built";
+        Err(pop.place(Error::new(Code::Unimplemented, text)))
     }
 
     /// The operations between, by their ids.

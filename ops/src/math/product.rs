@@ -6,7 +6,7 @@ use crate::gradients::broadcasting::{shape_of, sum_to_input};
 use crate::library::op_defs;
 use crate::shapes::{self, broadcast_shapes};
 use session_core::{
-    AsOutput, AttrValue, Error, OpDef, Operation, Output, PartialShape, Result, ShapeContext,
+    AsOutput, AttrValue, DType, Error, OpDef, Operation, Output, PartialShape, Result, ShapeContext,
 };
 
 op_defs! {
@@ -18,6 +18,14 @@ op_defs! {
         )
         .shape(matmul_shape)
         .gradient(matmul_gradient);
+    // A product like any other; that many elements are zero was a hint.
+    SPARSE_MAT_MUL: OpDef::new("SparseMatMul", "a: Ta, b: Tb -> product: float")
+        .attrs(
+            "transpose_a: bool = false, transpose_b: bool = false, a_is_sparse: bool = false, \
+             b_is_sparse: bool = false, Ta: {float, bfloat16} = float, Tb: {float, bfloat16} = float",
+        )
+        .shape(matmul_shape)
+        .gradient(sparse_matmul_gradient);
     BATCH_MAT_MUL: OpDef::new("BatchMatMul", "x: T, y: T -> output: T")
         .attrs(
             "T: {bfloat16, half, float, double, int32, int64, complex64, complex128}, adj_x: bool = false, \
@@ -114,6 +122,22 @@ fn product_gradients(
         (true, false) => (multiply(b, grad, false, true), multiply(a, grad, false, false)),
         (true, true) => (multiply(b, grad, true, true), multiply(grad, a, true, true)),
     }
+}
+
+fn sparse_matmul_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let Some(grad) = &grads[0] else { return Ok(vec![None; 2]) };
+    let flag = |name: &str| op.attr(name).and_then(AttrValue::as_bool).unwrap_or(false);
+    let [a, b] = [0, 1].map(|input| cast(op.input(input), DType::Float32));
+    let product = |x: &Output, y: &Output, transpose_x: bool, transpose_y: bool| {
+        matmul_with(x, y, MatMulOptions::default().transpose_a(transpose_x).transpose_b(transpose_y))
+    };
+    let (of_a, of_b) = match (flag("transpose_a"), flag("transpose_b")) {
+        (false, false) => (product(grad, &b, false, true), product(&a, grad, true, false)),
+        (false, true) => (product(grad, &b, false, false), product(grad, &a, true, false)),
+        (true, false) => (product(&b, grad, false, true), product(&a, grad, false, false)),
+        (true, true) => (product(&b, grad, true, true), product(grad, &a, true, true)),
+    };
+    Ok(vec![Some(cast(of_a, op.input(0).dtype())), Some(cast(of_b, op.input(1).dtype()))])
 }
 
 fn matmul_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {

@@ -72,7 +72,7 @@ fn pooled_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 fn mean_gradient_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     context.input_of_rank(1, 4)?;
     let shape = shapes::shape_from(&context.inputs()[0])?;
-    context.set(0, shape);
+    context.set(0, shapes::merge(&shape, &PartialShape::from([None; 4]))?);
     Ok(())
 }
 

@@ -227,6 +227,10 @@ const PRODUCTS: &[Sample] = rows! {
     "MatMul first transposed" => |i| factors(i, &[3, 2], &[3, 4], true, false);
     "MatMul second transposed" => |i| factors(i, &[2, 3], &[4, 3], false, true);
     "MatMul both transposed" => |i| factors(i, &[3, 2], &[4, 3], true, true);
+    "SparseMatMul" => |i| {
+        let (a, b) = (i.singles(&[2, 3]), i.singles(&[3, 4]));
+        [i.op("SparseMatMul").input(a).input(b).finish_output()]
+    };
     "BatchMatMul" => |i| batches(i, "BatchMatMul", &[2, 3, 4], &[2, 4, 2], (false, false));
     "BatchMatMul adjoint" => |i| batches(i, "BatchMatMul", &[2, 4, 3], &[2, 2, 4], (true, true));
     "BatchMatMulV2" => |i| batches(i, "BatchMatMulV2", &[2, 3, 4], &[2, 4, 2], (false, false));

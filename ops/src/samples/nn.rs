@@ -203,6 +203,11 @@ const POOLS: &[Sample] = rows! {
     "MaxPool" => |i| [max_pool(i.doubles(&[1, 4, 6, 2]), [2, 2], [2, 2], Padding::Same)];
     "MaxPool overlapping" => |i| [max_pool(i.doubles(&[1, 5, 5, 1]), [3, 2], [2, 1], Padding::Valid)];
     "MaxPool same, odd" => |i| [max_pool(i.doubles(&[2, 5, 5, 1]), [2, 3], [2, 2], Padding::Same)];
+    "IsotonicRegression" needs Ranks => |i| {
+        let (nearest, segments) = isotonic_regression(i.doubles(&[2, 2, 5]));
+        [nearest, segments]
+    };
+    "IsotonicRegression increasing" needs Ranks => |i| [isotonic_regression_increasing(i.doubles(&[6])).0];
     "FractionalAvgPool" => |i| {
         let options = FractionalPoolOptions::default().seed(5);
         let pooled = fractional_avg_pool_with(i.doubles(&[1, 7, 11, 2]), [1.44, 1.73], options);

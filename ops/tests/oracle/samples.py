@@ -58,12 +58,18 @@ def graph_def(nodes):
     return graph
 
 
+# Static shapes that the values do not have: of the borders of regions there is one more than there are regions.
+CONTRADICTED = {"FractionalAvgPool": (1, 2), "FractionalMaxPool": (1, 2)}
+
+
 def compare_shapes(case, graph):
     """Shapes that contradict TensorFlow's, or say less."""
     problems = []
     for node in case["nodes"]:
         operation = graph.get_operation_by_name(node["name"])
         for output, sizes in zip(operation.outputs, node["shapes"]):
+            if output.value_index in CONTRADICTED.get(node["op"], ()):
+                continue
             ours = tf.TensorShape(None if sizes is None else [None if s < 0 else s for s in sizes])
             theirs = output.shape
             if not ours.is_compatible_with(theirs):
@@ -99,13 +105,14 @@ def close(a, b, loose):
     return a.shape == b.shape and np.allclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True)
 
 
-# The rule of BlockLSTMV2 takes the gates in the order that they have in BlockLSTM, which differences contradict.
-WRONG = ("BlockLSTMV2",)
+# The rule of BlockLSTMV2 takes the gates in the order that they have in BlockLSTM, and that of MatrixSquareRoot does not conjugate complex
+# matrices, which differences contradict.
+WRONG = ("BlockLSTMV2", "MatrixSquareRoot of complex matrices")
 
 
 def twins_of(case, ys, xs):
     """What TensorFlow's own gradient functions build."""
-    if case["name"].split()[0] in WRONG:
+    if case["name"] in WRONG or case["name"].split()[0] in WRONG:
         return [None] * len(xs)
     try:
         return [None if grad is None else tf.convert_to_tensor(grad) for grad in tf.gradients(ys, xs)]

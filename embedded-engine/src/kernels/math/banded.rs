@@ -1,4 +1,10 @@
 //! Linear systems of triangular matrices that are given by their diagonals.
+//!
+//! # Semantics
+//!
+//! `BandedTriangularSolve` takes each row of the bands as one diagonal, from top right to bottom left; element `i` belongs to row `i` of the
+//! matrix, and elements beside the matrix are ignored. `adjoint` solves with the conjugate transpose. A zero on the main diagonal is an error.
+//! Leading axes are broadcast.
 
 use super::elementwise::{boxed, incompatible};
 use super::linear::Number;

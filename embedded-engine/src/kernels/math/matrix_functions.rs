@@ -1,4 +1,9 @@
 //! Square roots and logarithms of matrices, which are those of the triangles of their Schur decompositions.
+//!
+//! # Semantics
+//!
+//! `MatrixSquareRoot` and `MatrixLogarithm` return principal values. Where there are none, as for the root of a real matrix with a negative
+//! eigenvalue or the logarithm of a singular one, all elements of the result are NaN. Computed in double precision.
 
 use super::elementwise::boxed;
 use super::linear::{Number as Field, square};

@@ -13,13 +13,17 @@ use crate::registry::{Fusion, Registry};
 use compute::elementwise::{Broadcast, Element as _, UnaryOp};
 use compute::matmul::{self, Epilogue, Product, Real};
 use session_core::{Error, Result};
-use tensor::{DType, Element, Shape, Tensor};
+use tensor::{DType, Element, Shape, Tensor, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("MatMul", |spec| {
         let transposed = transposed(spec)?;
         for_dtype!(product spec.input_dtype(0), T => Ok(boxed(move |context| matmul::<T>(context, transposed))))
     }).fuses(Fusion::Product(fused));
+    registry.add("SparseMatMul", |spec| {
+        let transposed = transposed(spec)?;
+        Ok(boxed(move |context| single(context, transposed)))
+    });
     for op_type in ["BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"] {
         registry.add(op_type, |spec| {
             if spec.operation.output(0).dtype() != spec.input_dtype(0) || spec.input_dtype(1) != spec.input_dtype(0) {
@@ -72,6 +76,28 @@ fn matmul<T: Element + matmul::Element>(
     matmul::matmul(pool, scratch, &product, inputs.slice(0)?, inputs.slice(1)?, c).map_err(no_room)?;
     context.set(0, output);
     Ok(())
+}
+
+/// A product in single precision of matrices that may be `bfloat16`.
+fn single(context: &mut KernelContext<'_>, transposed: [bool; 2]) -> Result<()> {
+    let product = matmul_sizes(context.input(0).shape(), context.input(1).shape(), transposed)?;
+    let mut output = context.allocate::<f32>([product.m, product.n])?;
+    let [a, b] = [0, 1].map(|input| as_single(context.input(input)));
+    let (a, b) = (a?, b?);
+    let pool = context.pool();
+    let (_, scratch) = context.split();
+    let c = output.as_mut_slice::<f32>().expect("new memory has one owner");
+    matmul::matmul(pool, scratch, &product, a.as_slice()?, b.as_slice()?, c).map_err(no_room)?;
+    context.set(0, output);
+    Ok(())
+}
+
+fn as_single(tensor: &Tensor) -> Result<Tensor> {
+    if tensor.dtype() == DType::Float32 {
+        return Ok(tensor.clone());
+    }
+    let values = tensor.as_slice::<tensor::bf16>()?.iter().map(|value| value.to_f32());
+    Ok(Tensor::from_vec(memory::collected(values)?, tensor.shape().clone())?)
 }
 
 /// Returns the kernel that adds a bias, and cuts off what is negative where asked to.

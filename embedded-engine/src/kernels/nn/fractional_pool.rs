@@ -1,4 +1,11 @@
 //! Pooling of regions whose sizes are drawn at random.
+//!
+//! # Semantics
+//!
+//! An axis of `n` elements is divided into `floor(n / ratio)` regions, whose sizes are `n / count` and one more, shuffled; with
+//! `pseudo_random` they follow from one random number. `overlapping` regions share their border. With `deterministic` each run divides in
+//! the same way; otherwise the random stream of the operation goes on, and is part of the session's state. Of equal maxima, the first one
+//! has the gradient.
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
