@@ -300,6 +300,12 @@ fn check_keys(variables: &[Variable], tables: &[SavedTable]) -> Result<()> {
     let mut parts: HashMap<&str, (&[usize], HashSet<&[usize]>)> = HashMap::new();
     for variable in variables {
         let key = variable.key();
+        if key.is_empty() {
+            let name = variable.handle().operation().name();
+            return Err(Error::value(format!(
+                "the variable '{name}' would be saved without a name: give one to saved_as"
+            )));
+        }
         if let Some(other) = keys.insert(variable.handle().endpoint(), key) {
             let name = variable.handle().operation().name();
             return Err(Error::value(match other == key {

@@ -135,6 +135,8 @@ fn s_276_one_variable_has_one_key_and_one_key_one_variable() {
     let same = "at least two variables have the same name: ";
     assert_eq!(refused(vec![v.clone(), v.clone()]), format!("{same}v"));
     assert_eq!(refused(vec![v.clone().saved_as("a"), w.clone().saved_as("a")]), format!("{same}a"));
+    let nameless = refused(vec![v.clone(), w.clone().saved_as("")]);
+    assert!(nameless.starts_with("the variable 'x' would be saved without a name"), "{nameless}");
     // A whole variable and parts of one, and twice the same part.
     let (first, second) = (row(&graph, 0), row(&graph, 1));
     assert_eq!(refused(vec![first.clone(), v.clone().saved_as("w")]), format!("{same}w"));
