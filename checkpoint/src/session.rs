@@ -310,8 +310,8 @@ impl From<session_core::Error> for Error {
     }
 }
 
-/// An error of a session that passed through a saver comes out as itself, with what the saver was doing
-/// around it; so whether it is recoverable is not lost.
+/// An error of a session that passed through a saver is returned unchanged, with the saver's action as its context, so
+/// it is still known whether it is recoverable.
 impl From<Error> for session_core::Error {
     fn from(error: Error) -> session_core::Error {
         let message = error.to_string();

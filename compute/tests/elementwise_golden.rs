@@ -74,8 +74,8 @@ fn tolerance<T: Element>(op: &str) -> u64 {
     }
 }
 
-/// The magnitude of the numbers in whose last place a difference does not count. TensorFlow's `Elu` takes 1
-/// from the exponential, and so loses the digits of small results.
+/// Returns the magnitude that determines the tolerance, at least. TensorFlow's `Elu` subtracts 1 from the
+/// exponential, and so loses the digits of small results.
 fn scale(op: &str) -> f64 {
     if matches!(op, "Elu" | "Selu" | "SeluGrad") { 2.0 } else { 0.0 }
 }

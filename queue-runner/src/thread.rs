@@ -378,7 +378,7 @@ impl ManagedThread {
         }
     }
 
-    /// Tells a watcher of the end; at once if it ended before.
+    /// Notifies a watcher of the end, immediately if the thread has already ended.
     pub(crate) fn watch(&self, watcher: Weak<dyn Watcher>) {
         let mut state = lock(&self.0.state);
         if !matches!(state.life, Life::Ended(_)) {

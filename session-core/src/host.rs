@@ -177,7 +177,7 @@ pub struct HostContext<'a> {
 }
 
 impl<'a> HostContext<'a> {
-    /// Describes a run that nothing ends, for an operation of this name. Engines add what can end it.
+    /// Describes a run that nothing ends, for an operation of this name. Engines add the conditions that can end it.
     #[must_use]
     pub fn new(node: &'a str) -> HostContext<'a> {
         HostContext { node, tokens: [None; 2], deadline: None }

@@ -133,8 +133,8 @@ impl RunOptions {
         self
     }
 
-    /// Merges the options of another party of the same run (S-130): the maximum of numbers, the disjunction
-    /// of flags. The longer of two time limits therefore wins, and any limit wins over none (S-131).
+    /// Merges the options of another party of the same run (S-130): the maximum of numbers; flags that are
+    /// set in either. The longer of two time limits therefore wins, and any limit wins over none (S-131).
     ///
     /// ```
     /// use session_core::RunOptions;

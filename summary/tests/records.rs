@@ -162,7 +162,7 @@ fn damaged_event_files_are_errors_or_end_early() {
 
 #[test]
 fn lengths_are_limited_before_memory_is_allocated() {
-    // A good checksum over an absurd length: made by cutting a writer's header.
+    // A valid checksum of an absurd length, made by cutting a writer's header.
     let header = |length: u64| {
         let mut crc = RecordWriter::new(Vec::new());
         crc.write(&length.to_le_bytes()).unwrap();

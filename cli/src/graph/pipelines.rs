@@ -78,7 +78,7 @@ fn is_dataset(operation: &Operation) -> bool {
     operation.op_type().contains("Dataset")
 }
 
-/// Returns the name of an op type without what all of them have and without its version.
+/// Returns the name of an op type without the common suffix and without its version.
 fn name(op_type: &str) -> &str {
     let name = op_type.strip_prefix("Experimental").unwrap_or(op_type);
     let (name, version) = name.rsplit_once('V').unwrap_or((name, ""));

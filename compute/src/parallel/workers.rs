@@ -141,7 +141,7 @@ impl Drop for Workers {
     }
 }
 
-/// A caller's stay in its own job, which outlives it; when it ends, so has every helper's.
+/// The time that a caller spends in its own job. Dropping it waits for all helpers, so the job outlives their work.
 struct Guest<'a> {
     /// The state that the pool's threads share.
     shared: &'a Shared,
