@@ -59,6 +59,7 @@ impl From<Outcome> for ExitCode {
 pub(crate) struct Failure {
     /// The error, with its causes.
     error: Box<dyn Error>,
+    /// The exit code of the program.
     code: u8,
 }
 

@@ -9,11 +9,13 @@ pub(crate) fn columns() -> usize {
     measured().or_else(stated).filter(|&columns| columns > 0).unwrap_or(80)
 }
 
+/// Returns the width of the terminal; `None` if the output is not one.
 #[cfg(unix)]
 fn measured() -> Option<usize> {
     rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| usize::from(size.ws_col))
 }
 
+/// Returns `None`: other systems are not asked.
 #[cfg(not(unix))]
 fn measured() -> Option<usize> {
     None

@@ -3,6 +3,7 @@
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use std::io::{self, Write};
 
+/// Prints warnings to standard error, one per line.
 struct Printer;
 
 impl Log for Printer {

@@ -40,6 +40,7 @@ fn tolerance(text: &str) -> std::result::Result<f64, String> {
 }
 
 impl Arguments {
+    /// Compares the checkpoints. Failures get the exit code 2.
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
         // As with the program `diff`: 1 means different, 2 means trouble.
         self.compare(out).map_err(|failure| failure.with_code(2))

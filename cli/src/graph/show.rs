@@ -132,8 +132,11 @@ pub(super) struct Summary {
 
 /// A variable of a graph.
 struct VariableSummary {
+    /// The name of the variable.
     name: String,
+    /// The dtype of its value.
     dtype: DType,
+    /// The static shape of its value.
     shape: PartialShape,
     /// True for a resource variable, false for a reference variable of TensorFlow 1.
     is_resource: bool,

@@ -38,11 +38,13 @@ impl EngineName {
     }
 }
 
+/// Loads TensorFlow's library, for a run in this process.
 #[cfg(feature = "tensorflow")]
 fn local_tensorflow() -> Result<Arc<dyn Engine>> {
     Ok(Arc::new(tensorflow_engine()?))
 }
 
+/// Returns the error of a program that was built without the feature.
 #[cfg(not(feature = "tensorflow"))]
 fn local_tensorflow() -> Result<Arc<dyn Engine>> {
     Err(Error::runtime(
@@ -57,6 +59,7 @@ fn tensorflow_engine() -> Result<monitored_session::tensorflow_engine::TensorFlo
         .map_err(|error: Error| error.context("the engine 'tensorflow' is not available"))
 }
 
+/// Loads TensorFlow's library, and places variables if there is a cluster.
 #[cfg(feature = "tensorflow")]
 fn tensorflow(task: &Task) -> Result<Arc<dyn Engine>> {
     use monitored_session::tensorflow_engine::{ClusterSpec, ReplicaDeviceSetter};
@@ -66,6 +69,7 @@ fn tensorflow(task: &Task) -> Result<Arc<dyn Engine>> {
     Ok(Arc::new(engine.device_setter(setter)))
 }
 
+/// Returns the error of a program that was built without the feature.
 #[cfg(not(feature = "tensorflow"))]
 fn tensorflow(_: &Task) -> Result<Arc<dyn Engine>> {
     local_tensorflow()

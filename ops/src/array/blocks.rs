@@ -67,6 +67,7 @@ fn places(context: &ShapeContext<'_>) -> [usize; 3] {
     if shapes::str_attr(context, "data_format") == "NHWC" { [3, 1, 2] } else { [1, 2, 3] }
 }
 
+/// Returns the attribute `block_size`, which must be at least 2.
 fn block_size(context: &ShapeContext<'_>) -> Result<usize> {
     let size = shapes::int_attr(context, "block_size")?;
     usize::try_from(size)
@@ -85,6 +86,7 @@ fn divided(shape: &PartialShape, axis: usize, by: usize) -> Result<Option<usize>
     }
 }
 
+/// Infers the shape of blocks that become channels.
 fn space_to_depth_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (block, input) = (block_size(context)?, context.input_of_rank(0, 4)?);
     let [channels, rows, columns] = places(context);
@@ -97,6 +99,7 @@ fn space_to_depth_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape of channels that become blocks.
 fn depth_to_space_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (block, input) = (block_size(context)?, context.input_of_rank(0, 4)?);
     let [channels, rows, columns] = places(context);
@@ -111,6 +114,7 @@ fn depth_to_space_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 /// Block sizes, and pairs of borders, of the axes after the batch; `None` while one is not known.
 type Blocks = Option<(Vec<i64>, Vec<i64>)>;
 
+/// Returns the number of block dimensions and the blocks, as far as they are constant.
 fn blocks(context: &ShapeContext<'_>) -> Result<(Option<usize>, Blocks)> {
     let (block, borders) = (context.input_of_rank(1, 1)?, context.input_of_rank(2, 2)?);
     let count = shapes::merge_ranks("block_shape and the rows of the borders", block.dim(0), borders.dim(0))?;
@@ -153,6 +157,7 @@ fn moved(input: &PartialShape, block: &[i64], borders: &[i64], to_batch: bool) -
     Ok(shape.concat(&input.range(block.len() + 1, rank)))
 }
 
+/// Infers the shape of a move of blocks into the batch or back, in any number of dimensions.
 fn nd_shape(context: &mut ShapeContext<'_>, to_batch: bool) -> Result<()> {
     let input = context.input(0);
     let (count, known) = blocks(context)?;
@@ -165,14 +170,17 @@ fn nd_shape(context: &mut ShapeContext<'_>, to_batch: bool) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape of `SpaceToBatchND`.
 fn space_to_batch_nd_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     nd_shape(context, true)
 }
 
+/// Infers the shape of `BatchToSpaceND`.
 fn batch_to_space_nd_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     nd_shape(context, false)
 }
 
+/// Infers the shape of a move of square blocks into the batch or back.
 fn square_blocks(context: &mut ShapeContext<'_>, to_batch: bool) -> Result<()> {
     let (input, block) = (context.input_of_rank(0, 4)?, block_size(context)? as i64);
     context.input_of_rank(1, 2)?;
@@ -185,14 +193,17 @@ fn square_blocks(context: &mut ShapeContext<'_>, to_batch: bool) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape of `SpaceToBatch`.
 fn space_to_batch_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     square_blocks(context, true)
 }
 
+/// Infers the shape of `BatchToSpace`.
 fn batch_to_space_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     square_blocks(context, false)
 }
 
+/// Infers the shape of the patches of images.
 fn patches_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     use crate::nn::window::{Windows, list_attr};
     let input = context.input_of_rank(0, 4)?;
@@ -208,6 +219,7 @@ fn patches_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape of the patches of volumes.
 fn volume_patches_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     use crate::nn::window::{Windows, list_attr};
     let input = context.input_of_rank(0, 5)?;
@@ -222,6 +234,7 @@ fn volume_patches_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Finishes an operation with the attributes of another one.
 fn same_attrs(builder: OpBuilder, op: &Operation) -> Output {
     let names = ["block_size", "data_format"];
     let known = |name: &str| builder.definition().is_some_and(|def| def.signature().attr(name).is_some());
@@ -243,26 +256,32 @@ fn move_back(op: &Operation, grads: &[Option<Output>], def: &'static OpDef) -> R
     Ok(result)
 }
 
+/// Builds the gradient, which is the inverse move.
 fn space_to_depth_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     move_back(op, grads, &DEPTH_TO_SPACE)
 }
 
+/// Builds the gradient, which is the inverse move.
 fn depth_to_space_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     move_back(op, grads, &SPACE_TO_DEPTH)
 }
 
+/// Builds the gradient, which is the inverse move.
 fn space_to_batch_nd_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     move_back(op, grads, &BATCH_TO_SPACE_ND)
 }
 
+/// Builds the gradient, which is the inverse move.
 fn batch_to_space_nd_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     move_back(op, grads, &SPACE_TO_BATCH_ND)
 }
 
+/// Builds the gradient, which is the inverse move.
 fn space_to_batch_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     move_back(op, grads, &BATCH_TO_SPACE)
 }
 
+/// Builds the gradient, which is the inverse move.
 fn batch_to_space_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     move_back(op, grads, &SPACE_TO_BATCH)
 }

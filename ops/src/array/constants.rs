@@ -50,6 +50,7 @@ op_defs! {
         .not_differentiable();
 }
 
+/// Infers the shape of a constant from its value.
 fn const_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let value = context.attr("value").and_then(|value| value.as_tensor());
     let value = value.ok_or_else(|| Error::value("attribute 'value' must be a tensor"))?;
@@ -80,16 +81,19 @@ fn capture_const(body: &Graph, constant: &Output) -> Result<Option<Output>> {
     Ok(Some(builder.attr("dtype", dtype).try_finish()?.output(0)))
 }
 
+/// Returns the attribute `shape`, unknown if absent.
 fn shape_attr(context: &ShapeContext<'_>) -> PartialShape {
     context.attr("shape").and_then(|shape| shape.as_shape()).cloned().unwrap_or_default()
 }
 
+/// Infers the shape of a placeholder from its attribute.
 fn placeholder_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = shape_attr(context);
     context.set(0, shape);
     Ok(())
 }
 
+/// Infers the shape of a placeholder with a default, whose attribute may leave dimensions open.
 fn placeholder_with_default_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = shape_attr(context);
     shapes::merge(&shape, &context.input(0))?;
@@ -98,6 +102,7 @@ fn placeholder_with_default_shape(context: &mut ShapeContext<'_>) -> Result<()> 
     Ok(())
 }
 
+/// Infers the shape of a filled tensor from the sizes, as far as they are constant.
 fn fill_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     shapes::must_be_scalar(context, 1)?;
     let shape = shape_from(&context.inputs()[0])?;
@@ -105,12 +110,14 @@ fn fill_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape of an uninitialized tensor from the sizes, as far as they are constant.
 fn empty_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = shape_from(&context.inputs()[0])?;
     context.set(0, shape);
     Ok(())
 }
 
+/// Infers the number of elements of a range from constant ends.
 fn range_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     for index in 0..3 {
         shapes::must_be_scalar(context, index)?;
@@ -127,6 +134,7 @@ fn range_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Returns the number of elements of a range, rounded up.
 fn range_size(start: f64, limit: f64, delta: f64) -> Result<usize> {
     if delta == 0.0 || (start < limit && delta < 0.0) || (start > limit && delta > 0.0) {
         return Err(Error::value(format!("no steps of {delta} lead from {start} to {limit}")));
@@ -134,6 +142,7 @@ fn range_size(start: f64, limit: f64, delta: f64) -> Result<usize> {
     Ok(((limit - start) / delta).ceil() as usize)
 }
 
+/// Infers the number of elements of evenly spaced numbers.
 fn lin_space_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     for index in 0..3 {
         shapes::must_be_scalar(context, index)?;
@@ -158,6 +167,7 @@ pub(crate) fn pass_first(op: &Operation, grads: &[Option<Output>]) -> Result<Vec
     Ok(result)
 }
 
+/// Builds the gradient with respect to the filling value: the sum of the gradients of all elements.
 fn fill_gradient(_: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     Ok(vec![None, grads[0].as_ref().map(|grad| crate::math::reduce_sum(grad, ..))])
 }
@@ -259,6 +269,7 @@ pub fn ones(graph: &Graph, dtype: DType, shape: impl Into<Ints>) -> Output {
     filled(graph, "ones", scalar_tensor(dtype, 1.0), shape.into())
 }
 
+/// Builds a tensor in which every element is one value, as a constant if the sizes are constant.
 #[track_caller]
 pub(crate) fn filled(graph: &Graph, name: &str, value: Tensor, shape: Ints) -> Output {
     let known = shape.known().and_then(|sizes| {
@@ -315,6 +326,7 @@ pub fn ones_like(tensor: impl AsOutput) -> Output {
     like(tensor.as_output(), &ONES_LIKE, "ones_like", 1.0)
 }
 
+/// Builds a tensor with the shape and dtype of another one, in which every element is one value.
 #[track_caller]
 fn like(tensor: &Output, def: &'static OpDef, name: &str, value: f64) -> Output {
     let plain = tensor.dtype() != DType::Variant && tensor.dtype() != DType::Resource;

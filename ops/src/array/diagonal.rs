@@ -67,6 +67,7 @@ op_defs! {
         .gradient(diag_part_gradient);
 }
 
+/// Infers the shape of a matrix from that of its diagonal.
 pub(crate) fn matrix_diag_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let diagonal = shapes::at_least_rank(context, 0, 1)?;
     let last = diagonal.rank().map_or_else(PartialShape::unknown, |rank| diagonal.range(rank - 1, rank));
@@ -80,6 +81,7 @@ fn matrices(shape: &PartialShape) -> Option<(PartialShape, Option<usize>, Option
     Some((shape.range(0, rank - 2), shape.dim(rank - 2), shape.dim(rank - 1)))
 }
 
+/// Infers the shape of the main diagonal.
 pub(crate) fn matrix_diag_part_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let input = shapes::at_least_rank(context, 0, 2)?;
     let Some((batch, rows, columns)) = matrices(&input) else { return Ok(()) };
@@ -88,6 +90,7 @@ pub(crate) fn matrix_diag_part_shape(context: &mut ShapeContext<'_>) -> Result<(
     Ok(())
 }
 
+/// Infers the shape of a matrix whose diagonal is replaced.
 pub(crate) fn matrix_set_diag_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (input, diagonal) = (shapes::at_least_rank(context, 0, 2)?, shapes::at_least_rank(context, 1, 1)?);
     if let Some((batch, rows, columns)) = matrices(&input) {
@@ -103,6 +106,7 @@ pub(crate) fn matrix_set_diag_shape(context: &mut ShapeContext<'_>) -> Result<()
     Ok(())
 }
 
+/// Infers the shape of a matrix of which only a band is kept.
 pub(crate) fn band_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     shapes::must_be_scalar(context, 1)?;
     shapes::must_be_scalar(context, 2)?;
@@ -127,6 +131,7 @@ fn longest(rows: usize, columns: usize, (low, high): (i64, i64)) -> i64 {
     (rows + high.min(0)).min(columns - low.max(0))
 }
 
+/// Infers the shape of a matrix from that of one or several diagonals.
 fn matrix_diag_v3_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let diagonal = shapes::at_least_rank(context, 0, 1)?;
     let (Some(rank), Some((low, high))) = (diagonal.rank(), diagonals(context, 1)?) else { return Ok(()) };
@@ -156,6 +161,7 @@ fn matrix_diag_v3_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape of one or several diagonals, as far as their numbers are constant.
 fn matrix_diag_part_v3_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let input = shapes::at_least_rank(context, 0, 2)?;
     let (Some((batch, rows, columns)), Some((low, high))) = (matrices(&input), diagonals(context, 1)?) else {
@@ -183,6 +189,7 @@ fn matrix_diag_part_v3_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape of a matrix in which diagonals are replaced.
 fn matrix_set_diag_v3_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let input = shapes::at_least_rank(context, 0, 2)?;
     shapes::at_least_rank(context, 1, 1)?;
@@ -191,12 +198,14 @@ fn matrix_set_diag_v3_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape of a diagonal tensor, which repeats that of the diagonal.
 fn diag_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = shapes::at_least_rank(context, 0, 1)?;
     context.set(0, shape.concat(&shape));
     Ok(())
 }
 
+/// Infers the shape of the diagonal of a tensor.
 fn diag_part_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = context.input(0);
     let Some(rank) = shape.rank() else { return Ok(()) };

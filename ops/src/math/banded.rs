@@ -81,7 +81,7 @@ fn solve(bands: &Output, sides: &Output, lower: bool, adjoint: bool) -> Output {
 /// broadcast.
 ///
 /// `bands` has shape `[..., k, n]`. Each of its rows is one of the `k` diagonals next to the main one and including it, from top right to
-/// bottom left; element `i` of a row belongs to row `i` of the matrix, and elements beside the matrix are ignored. So the main diagonal is
+/// bottom left; element `i` of a row belongs to row `i` of the matrix, and elements outside of the matrix are ignored. So the main diagonal is
 /// the first row for [`Triangle::Lower`] and the last one for [`Triangle::Upper`]. `rhs` has shape `[..., n, columns]`.
 ///
 /// ```

@@ -139,7 +139,7 @@ impl FractionalPoolOptions {
     }
 }
 
-/// What fractional pooling returns.
+/// The outputs of fractional pooling.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FractionalPool {
     /// The pooled images, of the dtype of the input.

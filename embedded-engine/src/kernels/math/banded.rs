@@ -3,7 +3,7 @@
 //! # Semantics
 //!
 //! `BandedTriangularSolve` takes each row of the bands as one diagonal, from top right to bottom left; element `i` belongs to row `i` of the
-//! matrix, and elements beside the matrix are ignored. `adjoint` solves with the conjugate transpose. A zero on the main diagonal is an error.
+//! matrix, and elements outside of the matrix are ignored. `adjoint` solves with the conjugate transpose. A zero on the main diagonal is an error.
 //! Leading axes are broadcast.
 
 use super::elementwise::{boxed, incompatible};
