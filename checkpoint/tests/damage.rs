@@ -185,3 +185,50 @@ fn reading_unverified_never_panics() {
         disk.put(&path, bytes);
     }
 }
+
+#[test]
+fn countless_data_files_that_an_index_states_are_not_listed() {
+    let (disk, names) = load("tiny");
+    let index = Path::new("d").join(names.iter().find(|name| name.ends_with(".index")).unwrap());
+    let mut bytes = disk.get(&index).unwrap();
+    // The header states one file and the version: a number of five bytes and no version take as much room.
+    let header = [0x08, 0x01, 0x1a, 0x02, 0x08, 0x01];
+    let at = bytes.windows(header.len()).position(|part| part == header).unwrap();
+    bytes[at..at + header.len()].copy_from_slice(&[0x08, 0xff, 0xff, 0xff, 0xff, 0x07]);
+    seal_first_block(&mut bytes);
+    disk.put(&index, bytes);
+    let reader = open(&disk, &prefix(&names)).unwrap();
+    assert_eq!(reader.num_shards(), 0x7fff_ffff);
+    let files = reader.data_files();
+    assert_eq!(files, [checkpoint::data_path(prefix(&names), 0, 0x7fff_ffff)]);
+}
+
+/// Makes the checksum of the first block of an index right again. The block ends before the one byte of its compression, which four
+/// bytes of checksum follow; its length is in the index of the table, whose place is at the end of the file.
+fn seal_first_block(table: &mut [u8]) {
+    let varint = |bytes: &[u8], at: &mut usize| {
+        let (mut value, mut shift) = (0u64, 0);
+        loop {
+            let byte = bytes[*at];
+            *at += 1;
+            value |= u64::from(byte & 0x7f) << shift;
+            shift += 7;
+            if byte < 0x80 {
+                return value as usize;
+            }
+        }
+    };
+    let mut at = table.len() - 48;
+    let _ = (varint(table, &mut at), varint(table, &mut at));
+    let index = varint(table, &mut at);
+    // One entry: shared, own and value lengths, then the key, then the value: offset and length.
+    let mut at = index;
+    let _shared = varint(table, &mut at);
+    let own = varint(table, &mut at);
+    let _value = varint(table, &mut at);
+    at += own;
+    let (offset, length) = (varint(table, &mut at), varint(table, &mut at));
+    let end = offset + length + 1;
+    let sum = wire::crc::masked(&table[offset..end]);
+    table[end..end + 4].copy_from_slice(&sum.to_le_bytes());
+}

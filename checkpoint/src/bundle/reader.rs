@@ -8,7 +8,7 @@ use crate::prefix;
 use crate::storage::{LocalStorage, ReadFile, Storage};
 use crate::{Error, Problem, Result, TensorInfo};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -258,6 +258,25 @@ impl BundleReader {
     #[must_use]
     pub fn num_shards(&self) -> u32 {
         self.header.num_shards
+    }
+
+    /// Returns the data files that hold the tensors, in the order of their numbers. Files that hold none are left out, so
+    /// the list is no longer than that of the tensors, whatever number of files a damaged index states.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.ckpt");
+    /// # let model = std::collections::BTreeMap::from([("w".to_string(), tensor::Tensor::from([1.0f32, 2.0]))]);
+    /// # let prefix = checkpoint::Saver::default().save(&model, &path, Some(7))?;
+    /// let reader = checkpoint::bundle::BundleReader::open(&prefix)?;
+    /// assert_eq!(reader.data_files(), [checkpoint::data_path(&prefix, 0, 1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn data_files(&self) -> Vec<PathBuf> {
+        let shards: BTreeSet<u32> =
+            self.records.iter().filter_map(Record::end).map(|(shard, _)| shard).collect();
+        shards.into_iter().map(|shard| self.data_path(shard)).collect()
     }
 
     /// Returns the identity of this save among those of its prefix.
