@@ -8,6 +8,7 @@ pub(crate) mod constants;
 pub(crate) mod diagonal;
 pub(crate) mod gathering;
 pub(crate) mod identity;
+pub(crate) mod inplace;
 pub(crate) mod joining;
 pub(crate) mod padding;
 pub(crate) mod partition;

@@ -6,6 +6,7 @@
 pub(crate) mod codecs;
 pub(crate) mod cropping;
 pub(crate) mod drawing;
+pub(crate) mod glimpse;
 pub(crate) mod resizing;
 pub(crate) mod suppression;
 

@@ -24,6 +24,7 @@ pub(crate) mod reduce;
 pub(crate) mod scan;
 pub(crate) mod segment;
 pub(crate) mod select;
+pub(crate) mod sparse_counting;
 pub(crate) mod special;
 pub(crate) mod spectral;
 pub(crate) mod sum;

@@ -4,6 +4,7 @@
 //! The operations that converters leave in graphs, such as `QuantizedConv2D`, have definitions, so that imported graphs
 //! run, and no constructors.
 
+pub(crate) mod arithmetic;
 pub(crate) mod fake;
 pub(crate) mod layers;
 pub(crate) mod ranges;

@@ -91,6 +91,12 @@ op_defs! {
     SPARSE_CROSS: OpDef::new("SparseCross", "indices: N * int64, values: sparse_types, shapes: N * int64, dense_inputs: dense_types -> output_indices: int64, output_values: out_type, output_shape: int64")
         .attrs("N: int >= 0, hashed_output: bool, num_buckets: int >= 0, hash_key: int, sparse_types: list({int64, string}) >= 0, dense_types: list({int64, string}) >= 0, out_type: {int64, string}, internal_type: {int64, string}")
         .not_differentiable();
+    SPARSE_CROSS_V2: OpDef::new("SparseCrossV2", "indices: N * int64, values: sparse_types, shapes: N * int64, dense_inputs: dense_types, sep: string -> output_indices: int64, output_values: string, output_shape: int64")
+        .attrs("N: int >= 0, sparse_types: list({int64, string}) >= 0, dense_types: list({int64, string}) >= 0")
+        .shape(crossed).not_differentiable();
+    SPARSE_CROSS_HASHED: OpDef::new("SparseCrossHashed", "indices: N * int64, values: sparse_types, shapes: N * int64, dense_inputs: dense_types, num_buckets: int64, strong_hash: bool, salt: int64 -> output_indices: int64, output_values: int64, output_shape: int64")
+        .attrs("N: int >= 0, sparse_types: list({int64, string}) >= 0, dense_types: list({int64, string}) >= 0")
+        .shape(crossed).not_differentiable();
     EDIT_DISTANCE: OpDef::new("EditDistance", "hypothesis_indices: int64, hypothesis_values: T, hypothesis_shape: int64, truth_indices: int64, truth_values: T, truth_shape: int64 -> output: float")
         .attrs("normalize: bool = true, T: type")
         .not_differentiable();
@@ -106,6 +112,14 @@ op_defs! {
         .attrs("T: numbertype")
         .shape(slice_grad_shape)
         .gradient(slice_grad_gradient);
+}
+
+/// A sparse matrix.
+fn crossed(context: &mut ShapeContext<'_>) -> Result<()> {
+    context.set(0, PartialShape::from([None, Some(2)]));
+    context.set(1, PartialShape::of_rank(1));
+    context.set(2, PartialShape::from([2]));
+    Ok(())
 }
 
 /// Checks the ranks of coordinates, values and shape, which begin at an input, and returns the number of values, as

@@ -54,6 +54,8 @@ op_defs! {
     RESOURCE_SCATTER_ND_UPDATE: scatter_nd_def("ResourceScatterNdUpdate");
     RESOURCE_SCATTER_ND_ADD: scatter_nd_def("ResourceScatterNdAdd");
     RESOURCE_SCATTER_ND_SUB: scatter_nd_def("ResourceScatterNdSub");
+    RESOURCE_SCATTER_ND_MIN: scatter_nd_def("ResourceScatterNdMin");
+    RESOURCE_SCATTER_ND_MAX: scatter_nd_def("ResourceScatterNdMax");
     RESOURCE_STRIDED_SLICE_ASSIGN: OpDef::new("ResourceStridedSliceAssign", "ref: resource, begin: Index, end: Index, strides: Index, value: T ->")
         .attrs(SLICE_ATTRS).stateful().not_differentiable();
     STRIDED_SLICE_ASSIGN: OpDef::new("StridedSliceAssign", "ref: Ref(T), begin: Index, end: Index, strides: Index, value: T -> output_ref: Ref(T)")
@@ -94,6 +96,8 @@ op_defs! {
         .shape(unchanged).not_differentiable();
     SCATTER_ND_ADD: ref_scatter_nd_def("ScatterNdAdd");
     SCATTER_ND_SUB: ref_scatter_nd_def("ScatterNdSub");
+    SCATTER_ND_MIN: ref_scatter_nd_def("ScatterNdMin");
+    SCATTER_ND_MAX: ref_scatter_nd_def("ScatterNdMax");
 }
 
 const fn scatter_def(name: &'static str) -> OpDef {
@@ -479,6 +483,8 @@ resource_scatters! {
     resource_scatter_nd_update RESOURCE_SCATTER_ND_UPDATE "Replaces slices of the variable's value.";
     resource_scatter_nd_add RESOURCE_SCATTER_ND_ADD "Adds to slices of the variable's value.";
     resource_scatter_nd_sub RESOURCE_SCATTER_ND_SUB "Subtracts from slices of the variable's value.";
+    resource_scatter_nd_min RESOURCE_SCATTER_ND_MIN "Keeps the smaller of slices of the variable's value and the updates.";
+    resource_scatter_nd_max RESOURCE_SCATTER_ND_MAX "Keeps the larger of slices of the variable's value and the updates.";
 }
 
 // ---- constructors: reference variables -------------------------------------------------------------------
@@ -601,4 +607,6 @@ reference_scatters! {
     scatter_nd_update SCATTER_ND_UPDATE "Replaces slices of the reference variable's value.";
     scatter_nd_add SCATTER_ND_ADD "Adds to slices of the reference variable's value.";
     scatter_nd_sub SCATTER_ND_SUB "Subtracts from slices of the reference variable's value.";
+    scatter_nd_min SCATTER_ND_MIN "Keeps the smaller of slices of the reference variable's value and the updates.";
+    scatter_nd_max SCATTER_ND_MAX "Keeps the larger of slices of the reference variable's value and the updates.";
 }

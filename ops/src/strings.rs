@@ -27,6 +27,11 @@ op_defs! {
         .attrs("unit: {\"BYTE\", \"UTF8_CHAR\"} = \"BYTE\"").shape(unchanged).not_differentiable();
     SUBSTR: OpDef::new("Substr", "input: string, pos: T, len: T -> output: string")
         .attrs("T: indextype, unit: {\"BYTE\", \"UTF8_CHAR\"} = \"BYTE\"").shape(substr_shape).not_differentiable();
+    STRING_FORMAT: OpDef::new("StringFormat", "inputs: T -> output: string")
+        .attrs("T: list(type) >= 0, template: string = \"%s\", placeholder: string = \"%s\", summarize: int = 3")
+        .shape(shapes::scalar).not_differentiable();
+    STRING_TO_HASH_BUCKET: OpDef::new("StringToHashBucket", "string_tensor: string -> output: int64")
+        .attrs("num_buckets: int >= 1").shape(unchanged).not_differentiable();
     STRING_TO_HASH_BUCKET_FAST: OpDef::new("StringToHashBucketFast", "input: string -> output: int64")
         .attrs("num_buckets: int >= 1").shape(unchanged).not_differentiable();
     STRING_TO_HASH_BUCKET_STRONG: OpDef::new("StringToHashBucketStrong", "input: string -> output: int64")

@@ -6,6 +6,7 @@
 use crate::array::{constant, placeholder};
 use crate::global_step::record_error;
 use crate::library::op_defs;
+use crate::shapes::scalar;
 use session_core::{
     AsOutput, DType, Error, Graph, OpDef, Operation, Output, PartialShape, SavedTable, Tensor, keys,
 };
@@ -22,6 +23,15 @@ op_defs! {
         .attrs(r#"container: string = "", shared_name: string = "", use_node_name_sharing: bool = false, key_dtype: type, value_dtype: type, value_shape: shape = [], initial_num_buckets: int = 131072, max_load_factor: float = 0.800000011920929"#).stateful().not_differentiable();
     MUTABLE_HASH_TABLE_OF_TENSORS_V2: OpDef::new("MutableHashTableOfTensorsV2", "-> table_handle: resource")
         .attrs(r#"container: string = "", shared_name: string = "", use_node_name_sharing: bool = false, key_dtype: type, value_dtype: type, value_shape: shape = []"#).stateful().not_differentiable();
+    ANONYMOUS_HASH_TABLE: OpDef::new("AnonymousHashTable", "-> table_handle: resource")
+        .attrs("key_dtype: type, value_dtype: type").stateful().shape(scalar).not_differentiable();
+    ANONYMOUS_MUTABLE_HASH_TABLE: OpDef::new("AnonymousMutableHashTable", "-> table_handle: resource")
+        .attrs("key_dtype: type, value_dtype: type").stateful().shape(scalar).not_differentiable();
+    ANONYMOUS_MUTABLE_HASH_TABLE_OF_TENSORS: OpDef::new("AnonymousMutableHashTableOfTensors", "-> table_handle: resource")
+        .attrs("key_dtype: type, value_dtype: type, value_shape: shape = []").stateful().shape(scalar).not_differentiable();
+    ANONYMOUS_MUTABLE_DENSE_HASH_TABLE: OpDef::new("AnonymousMutableDenseHashTable", "empty_key: key_dtype, deleted_key: key_dtype -> table_handle: resource")
+        .attrs("key_dtype: type, value_dtype: type, value_shape: shape = [], initial_num_buckets: int = 131072, max_load_factor: float = 0.800000011920929")
+        .stateful().shape(scalar).not_differentiable();
     INITIALIZE_TABLE_V2: OpDef::new("InitializeTableV2", "table_handle: resource, keys: Tkey, values: Tval ->")
         .attrs("Tkey: type, Tval: type").stateful().not_differentiable();
     INITIALIZE_TABLE_FROM_TEXT_FILE_V2: OpDef::new("InitializeTableFromTextFileV2", "table_handle: resource, filename: string ->")
@@ -48,6 +58,8 @@ op_defs! {
     LOOKUP_TABLE_SIZE: OpDef::new("LookupTableSize", "table_handle: Ref(string) -> size: int64").not_differentiable();
     MUTABLE_HASH_TABLE: OpDef::new("MutableHashTable", "-> table_handle: Ref(string)")
         .attrs(r#"container: string = "", shared_name: string = "", use_node_name_sharing: bool = false, key_dtype: type, value_dtype: type"#).stateful().not_differentiable();
+    MUTABLE_HASH_TABLE_OF_TENSORS: OpDef::new("MutableHashTableOfTensors", "-> table_handle: Ref(string)")
+        .attrs(r#"container: string = "", shared_name: string = "", use_node_name_sharing: bool = false, key_dtype: type, value_dtype: type, value_shape: shape = []"#).stateful().not_differentiable();
     LOOKUP_TABLE_INSERT: OpDef::new("LookupTableInsert", "table_handle: Ref(string), keys: Tin, values: Tout ->")
         .attrs("Tin: type, Tout: type").not_differentiable();
     LOOKUP_TABLE_EXPORT: OpDef::new("LookupTableExport", "table_handle: Ref(string) -> keys: Tkeys, values: Tvalues")

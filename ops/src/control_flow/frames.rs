@@ -62,6 +62,14 @@ op_defs! {
         .attrs("elem_type: type")
         .stateful();
     STACK_CLOSE_V2: OpDef::new("StackCloseV2", "handle: resource ->").stateful().not_differentiable();
+    STACK: OpDef::new("Stack", "-> handle: Ref(string)")
+        .attrs("elem_type: type, stack_name: string = \"\"")
+        .stateful().shape(stack_shape).not_differentiable();
+    STACK_PUSH: OpDef::new("StackPush", "handle: Ref(string), elem: T -> output: T")
+        .attrs("T: type, swap_memory: bool = false").shape(stack_push_shape).not_differentiable();
+    STACK_POP: OpDef::new("StackPop", "handle: Ref(string) -> elem: elem_type")
+        .attrs("elem_type: type").not_differentiable();
+    STACK_CLOSE: OpDef::new("StackClose", "handle: Ref(string) ->").not_differentiable();
 }
 
 fn switch_shape(context: &mut ShapeContext<'_>) -> Result<()> {

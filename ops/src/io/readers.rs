@@ -39,6 +39,59 @@ op_defs! {
     READER_RESTORE_STATE_V2: OpDef::new("ReaderRestoreStateV2", "reader_handle: resource, state: string -> ")
         .stateful().shape(only_scalars).not_differentiable();
     READER_RESET_V2: OpDef::new("ReaderResetV2", "reader_handle: resource -> ").stateful().not_differentiable();
+    TF_RECORD_READER: OpDef::new("TFRecordReader", " -> reader_handle: Ref(string)")
+        .attrs("container: string = \"\", shared_name: string = \"\", compression_type: string = \"\"")
+        .stateful().shape(reference).not_differentiable();
+    TEXT_LINE_READER: OpDef::new("TextLineReader", " -> reader_handle: Ref(string)")
+        .attrs("skip_header_lines: int32 = 0, container: string = \"\", shared_name: string = \"\"")
+        .stateful().shape(reference).not_differentiable();
+    WHOLE_FILE_READER: OpDef::new("WholeFileReader", " -> reader_handle: Ref(string)")
+        .attrs("container: string = \"\", shared_name: string = \"\"")
+        .stateful().shape(reference).not_differentiable();
+    FIXED_LENGTH_RECORD_READER: OpDef::new("FixedLengthRecordReader", " -> reader_handle: Ref(string)")
+        .attrs("header_bytes: int = 0, record_bytes: int, footer_bytes: int = 0, hop_bytes: int = 0, container: string = \"\", shared_name: string = \"\"")
+        .stateful().shape(reference).not_differentiable();
+    IDENTITY_READER: OpDef::new("IdentityReader", " -> reader_handle: Ref(string)")
+        .attrs("container: string = \"\", shared_name: string = \"\"")
+        .stateful().shape(reference).not_differentiable();
+    READER_READ: OpDef::new("ReaderRead", "reader_handle: Ref(string), queue_handle: Ref(string) -> key: string, value: string")
+        .shape(scalar).not_differentiable();
+    READER_READ_UP_TO: OpDef::new(
+            "ReaderReadUpTo",
+            "reader_handle: Ref(string), queue_handle: Ref(string), num_records: int64 -> keys: string, values: string",
+        )
+        .shape(records_of_reference).not_differentiable();
+    READER_NUM_RECORDS_PRODUCED: OpDef::new("ReaderNumRecordsProduced", "reader_handle: Ref(string) -> records_produced: int64")
+        .shape(scalar).not_differentiable();
+    READER_NUM_WORK_UNITS_COMPLETED: OpDef::new("ReaderNumWorkUnitsCompleted", "reader_handle: Ref(string) -> units_completed: int64")
+        .shape(scalar).not_differentiable();
+    READER_SERIALIZE_STATE: OpDef::new("ReaderSerializeState", "reader_handle: Ref(string) -> state: string")
+        .shape(scalar).not_differentiable();
+    READER_RESTORE_STATE: OpDef::new("ReaderRestoreState", "reader_handle: Ref(string), state: string -> ")
+        .shape(scalar_state).not_differentiable();
+    READER_RESET: OpDef::new("ReaderReset", "reader_handle: Ref(string) -> ").not_differentiable();
+}
+
+/// Two strings, as TensorFlow says in graph files.
+fn reference(context: &mut ShapeContext<'_>) -> Result<()> {
+    context.set(0, PartialShape::from([2]));
+    Ok(())
+}
+
+/// Requires that the state of a reader is a scalar.
+fn scalar_state(context: &mut ShapeContext<'_>) -> Result<()> {
+    must_be_scalar(context, 1)
+}
+
+fn records_of_reference(context: &mut ShapeContext<'_>) -> Result<()> {
+    must_be_scalar(context, 2)?;
+    vectors(context)
+}
+
+fn vectors(context: &mut ShapeContext<'_>) -> Result<()> {
+    context.set(0, PartialShape::of_rank(1));
+    context.set(1, PartialShape::of_rank(1));
+    Ok(())
 }
 
 /// Requires that all inputs are scalars.
@@ -48,15 +101,13 @@ fn only_scalars(context: &mut ShapeContext<'_>) -> Result<()> {
 
 /// Requires scalar inputs, and makes all outputs scalars.
 fn one_record(context: &mut ShapeContext<'_>) -> Result<()> {
-    (0..context.inputs().len()).try_for_each(|index| must_be_scalar(context, index))?;
+    only_scalars(context)?;
     scalar(context)
 }
 
 fn some_records(context: &mut ShapeContext<'_>) -> Result<()> {
-    (0..context.inputs().len()).try_for_each(|index| must_be_scalar(context, index))?;
-    context.set(0, PartialShape::of_rank(1));
-    context.set(1, PartialShape::of_rank(1));
-    Ok(())
+    only_scalars(context)?;
+    vectors(context)
 }
 
 /// The compression of a file of records.

@@ -62,14 +62,20 @@ pub(crate) fn second_input_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 }
 
 pub(crate) fn resize_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    let shape = resized_shape(context)?;
+    context.set(0, shape);
+    Ok(())
+}
+
+/// Returns the shape of the images of input 0 in the size of input 1.
+pub(crate) fn resized_shape(context: &ShapeContext<'_>) -> Result<PartialShape> {
     let (images, size) = (context.input_of_rank(0, 4)?, context.input_of_rank(1, 1)?);
     if size.dim(0).is_some_and(|count| count != 2) {
         return Err(Error::value(format!("size must be rows and columns, not of shape {size}")));
     }
     let sizes = shapes::ints(context, 1).unwrap_or_else(|| vec![-1, -1]);
     let dim = |at: usize| sizes.get(at).and_then(|&size| usize::try_from(size).ok());
-    context.set(0, PartialShape::from([images.dim(0), dim(0), dim(1), images.dim(3)]));
-    Ok(())
+    Ok(PartialShape::from([images.dim(0), dim(0), dim(1), images.dim(3)]))
 }
 
 pub(crate) fn copied_attrs(builder: OpBuilder, op: &Operation, names: &[&str]) -> OpBuilder {

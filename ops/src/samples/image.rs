@@ -41,6 +41,19 @@ const IMAGES: &[Sample] = rows! {
         let builder = i.op("ImageProjectiveTransformV3").input(x).input(transform).constant([3i32, 4]);
         [builder.constant(1.0f32).attr("interpolation", "NEAREST").finish_output()]
     };
+    "FusedPadConv2D" but not_numerical => |i| {
+        let (x, filter) = (pixels(i, &[1, 4, 5, 2]), pixels(i, &[3, 2, 2, 3]));
+        let builder = i.op("FusedPadConv2D").input(x).constant(shaped(vec![0i32, 0, 1, 2, 2, 1, 0, 0], &[4, 2])).input(filter);
+        let builder = builder.attr("mode", "REFLECT").attr("strides", vec![1i64, 2, 1, 1]).attr("padding", "VALID");
+        [builder.finish_output()]
+    };
+    "FusedResizeAndPadConv2D" but not_numerical => |i| {
+        let (x, filter) = (pixels(i, &[1, 3, 4, 2]), pixels(i, &[3, 3, 2, 2]));
+        let builder = i.op("FusedResizeAndPadConv2D").input(x).constant([5i32, 7]);
+        let builder = builder.constant(shaped(vec![0i32, 0, 1, 1, 2, 1, 0, 0], &[4, 2])).input(filter);
+        let builder = builder.attr("mode", "SYMMETRIC").attr("strides", vec![1i64, 1, 1, 1]).attr("padding", "SAME");
+        [builder.finish_output()]
+    };
     "CropAndResize" but not_numerical => |i| {
         let boxes = i.given(shaped(vec![0.1f32, 0.2, 0.8, 0.7, 0.3, 0.0, 0.9, 0.45], &[2, 4]));
         let which = i.other([0i32, 1]);

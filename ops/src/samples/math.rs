@@ -229,7 +229,11 @@ const PRODUCTS: &[Sample] = rows! {
     "MatMul both transposed" => |i| factors(i, &[3, 2], &[4, 3], true, true);
     "SparseMatMul" => |i| {
         let (a, b) = (i.singles(&[2, 3]), i.singles(&[3, 4]));
-        [i.op("SparseMatMul").input(a).input(b).finish_output()]
+        [i.op("SparseMatMul").input(a).input(b).attr("a_is_sparse", true).finish_output()]
+    };
+    "SparseMatMul turned" => |i| {
+        let (a, b) = (i.singles(&[3, 2]), i.singles(&[4, 3]));
+        [i.op("SparseMatMul").input(a).input(b).attr("transpose_a", true).attr("transpose_b", true).finish_output()]
     };
     "BatchMatMul" => |i| batches(i, "BatchMatMul", &[2, 3, 4], &[2, 4, 2], (false, false));
     "BatchMatMul adjoint" => |i| batches(i, "BatchMatMul", &[2, 4, 3], &[2, 2, 4], (true, true));

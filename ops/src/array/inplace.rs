@@ -1,0 +1,26 @@
+//! Rows of tensors, changed. In TensorFlow these operations may write into their input; here no other reader sees the change.
+
+use crate::library::op_defs;
+use crate::shapes;
+use session_core::{OpDef, Result, ShapeContext};
+
+op_defs! {
+    INPLACE_UPDATE: inplace_def("InplaceUpdate");
+    INPLACE_ADD: inplace_def("InplaceAdd");
+    INPLACE_SUB: inplace_def("InplaceSub");
+}
+
+const fn inplace_def(name: &'static str) -> OpDef {
+    OpDef::new(name, "x: T, i: int32, v: T -> y: T").attrs("T: type").shape(rows_fit).not_differentiable()
+}
+
+/// The rows and the tensor differ in their first axis alone.
+fn rows_fit(context: &mut ShapeContext<'_>) -> Result<()> {
+    let (x, indices) = (shapes::at_least_rank(context, 0, 1)?, context.input_of_rank(1, 1)?);
+    let rows = x.with_dim(0, indices.dim(0));
+    if x.rank().is_some() {
+        shapes::merge(&rows, &context.input(2))?;
+    }
+    context.set(0, x);
+    Ok(())
+}
