@@ -359,6 +359,30 @@ impl<'a> KernelContext<'a> {
         &self.environment.pool
     }
 
+    /// Runs another kernel on these tensors, for operations that consist of several, and returns its first output.
+    pub(crate) fn nested(
+        &mut self,
+        inputs: Vec<Tensor>,
+        run: &dyn Fn(&mut KernelContext<'_>) -> Result<()>,
+    ) -> Result<Tensor> {
+        let output = inputs.len() as u32;
+        let places: Vec<Input> = (0..output).map(|slot| Input { slot, last: true }).collect();
+        let mut slots: Vec<Option<Tensor>> = inputs.into_iter().map(Some).chain([None]).collect();
+        run(&mut KernelContext {
+            slots: &mut slots,
+            inputs: &places,
+            outputs: &[output],
+            environment: self.environment,
+            limits: self.limits,
+            instance: self.instance,
+            scratch: self.scratch,
+        })?;
+        slots
+            .pop()
+            .flatten()
+            .ok_or_else(|| Error::new(session_core::Code::Internal, "a kernel did not deliver its output"))
+    }
+
     /// Returns a counter that checks the limits of the run once in a while, for kernels that process many elements one by one.
     pub(crate) fn watch(&self) -> Watch<'a> {
         Watch { limits: self.limits, left: Watch::INTERVAL }

@@ -111,7 +111,7 @@ mod suspend;
 mod waiting;
 
 pub use engine::EmbeddedEngine;
-pub use missing::{Missing, MissingKernel, missing_kernels, missing_kernels_for, supports};
+pub use missing::{Missing, MissingKernel, accesses_files, missing_kernels, missing_kernels_for, supports};
 
 /// Runs the program of the front page.
 #[cfg(doctest)]

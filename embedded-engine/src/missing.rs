@@ -21,6 +21,18 @@ pub fn supports(op_type: &str) -> bool {
     registry().find(op_type).is_some_and(|op| !op.lacks_feature)
 }
 
+/// Returns true for an op type whose operations open files: those that read or write them, and readers and datasets, which open them
+/// later. Each asks the session's [`FileAccess`](session_core::FileAccess) first.
+///
+/// ```
+/// assert!(embedded_engine::accesses_files("ReadFile") && embedded_engine::accesses_files("TextLineDataset"));
+/// assert!(!embedded_engine::accesses_files("MatMul"));
+/// ```
+#[must_use]
+pub fn accesses_files(op_type: &str) -> bool {
+    registry().find(op_type).is_some_and(|op| op.accesses_files)
+}
+
 /// Returns the operations of a graph, and of the functions of its library, that this engine cannot run because of their type, a
 /// dtype or an attribute: all of them, whether a step would need them or not.
 ///

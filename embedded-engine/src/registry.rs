@@ -46,6 +46,8 @@ pub(crate) struct OpType {
     pub(crate) elementwise: Option<fn(&Operation) -> Option<Elementwise>>,
     /// The attributes that name functions which its kernel keeps, to call them later.
     pub(crate) holds: &'static [&'static str],
+    /// True if it opens files, or describes what opens them later.
+    pub(crate) accesses_files: bool,
     /// True if a feature of this crate that is off would bring its kernel; the kernel registered instead reports which feature.
     pub(crate) lacks_feature: bool,
 }
@@ -147,7 +149,7 @@ impl OpType {
     fn new(make: Option<MakeKernel>, role: Role) -> OpType {
         let (reads, waits, changes, describes) = (false, false, false, false);
         let (fusion, elementwise, holds) = (None, None, &[][..]);
-        let (shares, lacks_feature) = (Shares::Nothing, false);
+        let (shares, accesses_files, lacks_feature) = (Shares::Nothing, false, false);
         OpType {
             make,
             role,
@@ -159,6 +161,7 @@ impl OpType {
             fusion,
             elementwise,
             holds,
+            accesses_files,
             lacks_feature,
         }
     }
@@ -265,6 +268,11 @@ impl<const N: usize> Added<'_, N> {
     /// Declares that outputs share the memory of inputs.
     pub(crate) fn shares(self, shares: Shares) -> Self {
         self.each(|op| op.shares = shares)
+    }
+
+    /// Declares that the op opens files, or describes what opens them later.
+    pub(crate) fn accesses_files(self) -> Self {
+        self.each(|op| op.accesses_files = true)
     }
 
     /// Declares that the kernel is missing because the crate was built without its feature.

@@ -132,7 +132,11 @@ impl FileAccess {
         let Some(folders) = &self.folders else { return Ok(()) };
         let verb = if writes { "write" } else { "read" };
         let place = resolved(path).map_err(|error| {
-            let text = format!("may not {verb} '{}': the folder that it leads to is unknown", path.display());
+            let text = format!(
+                "the graph may not {verb} '{}': the folder that it leads to is unknown, as behind a link to a file that \
+                 does not exist",
+                path.display()
+            );
             Error::new(Code::PermissionDenied, text).with_source(error)
         })?;
         let allows = |folder: &Folder| {

@@ -6,6 +6,7 @@ mod coordinates;
 mod diagonal;
 mod handles;
 mod index;
+mod inplace;
 mod join;
 mod layout;
 mod made;
@@ -22,6 +23,7 @@ pub(crate) use arrange::{arrange, ravel, unravel};
 pub(crate) use coordinates::{Rows, check_updates, rows, updated};
 pub(crate) use index::outside;
 pub(crate) use join::joined;
+pub(crate) use mirror::{edge, mirror_pad};
 pub(crate) use shape::{reshape, shape_tensor};
 
 pub(crate) fn register(registry: &mut Registry) {
@@ -29,6 +31,7 @@ pub(crate) fn register(registry: &mut Registry) {
     coordinates::register(registry);
     diagonal::register(registry);
     index::register(registry);
+    inplace::register(registry);
     join::register(registry);
     layout::register(registry);
     made::register(registry);

@@ -5,6 +5,8 @@
 //! is a frame, which values enter and leave by `Enter` and `Exit`, and `NextIteration` hands them from one round to the
 //! next.
 
+mod printing;
+
 use crate::kernel::KernelContext;
 use crate::kernels::math::boxed;
 use crate::registry::{Call, Control, Registry, Role, Shares};
@@ -52,14 +54,7 @@ pub(crate) fn register(registry: &mut Registry) {
             }))
         })
         .shares(Shares::Inputs);
-    registry.add("PrintV2", |_| {
-        Ok(boxed(|context| {
-            for text in context.input(0).as_strings()? {
-                log::info!("{}", escaped_lines(&String::from_utf8_lossy(text)));
-            }
-            Ok(())
-        }))
-    });
+    printing::register(registry);
 }
 
 /// Returns a printed text without anything that a terminal obeys, except for its line ends.

@@ -69,6 +69,9 @@ pub(crate) fn register(registry: &mut Registry) {
             registry.add(op_type, build::make).holds(op.functions).changes().describes();
         }
     }
+    for op_type in readers::OPS.iter().chain(cache::OPS).flat_map(|op| op.types) {
+        registry.of([*op_type]).accesses_files();
+    }
     iterator_ops::register(registry);
     reduce::register(registry);
     seeds::register(registry);

@@ -4,6 +4,7 @@
 mod codecs;
 mod cropping;
 mod drawing;
+mod glimpse;
 mod projection;
 mod resizing;
 mod spans;
@@ -34,6 +35,7 @@ pub(crate) fn register(registry: &mut Registry) {
         .lacks_feature();
     cropping::register(registry);
     drawing::register(registry);
+    glimpse::register(registry);
     projection::register(registry);
     resizing::register(registry);
     suppression::register(registry);

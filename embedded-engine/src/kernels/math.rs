@@ -17,6 +17,7 @@ mod product;
 mod reduction;
 mod schur;
 mod segment;
+mod sparse_counting;
 mod special;
 mod spectral;
 mod tridiagonal;
@@ -24,7 +25,7 @@ mod tridiagonal;
 use crate::registry::Registry;
 
 pub(crate) use chain::{Chain, MAX_INPUTS, Member, Source};
-pub(crate) use elementwise::boxed;
+pub(crate) use elementwise::{boxed, incompatible};
 pub(crate) use product::conjugated;
 pub(crate) use reduction::axis;
 
@@ -44,6 +45,7 @@ pub(crate) fn register(registry: &mut Registry) {
     product::register(registry);
     reduction::register(registry);
     segment::register(registry);
+    sparse_counting::register(registry);
     special::register(registry);
     spectral::register(registry);
     tridiagonal::register(registry);

@@ -11,6 +11,7 @@ mod colors;
 mod convolution;
 mod ctc;
 mod ctc_beams;
+mod data_format;
 mod depthwise;
 mod first_releases;
 mod fractional_pool;
@@ -19,6 +20,7 @@ mod images;
 mod isotonic;
 mod morphology;
 mod normalization;
+mod padded_convolution;
 mod pool_places;
 mod ranking;
 mod softmax;
@@ -28,7 +30,7 @@ mod window;
 use crate::registry::Registry;
 
 pub(crate) use bias::channels_first;
-pub(crate) use images::{Scaler, gradient_dims, image_dims, new_size};
+pub(crate) use images::{Scaler, bilinear, gradient_dims, image_dims, new_size, new_size_or_none};
 pub(crate) use window::Window;
 
 pub(crate) fn register(registry: &mut Registry) {
@@ -40,6 +42,7 @@ pub(crate) fn register(registry: &mut Registry) {
     convolution::register(registry);
     ctc::register(registry);
     ctc_beams::register(registry);
+    data_format::register(registry);
     depthwise::register(registry);
     first_releases::register(registry);
     fractional_pool::register(registry);
@@ -47,6 +50,7 @@ pub(crate) fn register(registry: &mut Registry) {
     isotonic::register(registry);
     morphology::register(registry);
     normalization::register(registry);
+    padded_convolution::register(registry);
     pool_places::register(registry);
     ranking::register(registry);
     softmax::register(registry);

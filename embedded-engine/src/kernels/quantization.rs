@@ -1,5 +1,6 @@
 //! Numbers of few bits: simulated in training, and stored.
 
+mod arithmetic;
 mod fake;
 mod layers;
 mod pooling;
@@ -9,6 +10,7 @@ mod simulated;
 use crate::registry::Registry;
 
 pub(crate) fn register(registry: &mut Registry) {
+    arithmetic::register(registry);
     fake::register(registry);
     layers::register(registry);
     pooling::register(registry);

@@ -206,9 +206,17 @@ fn begin(seeds: (i64, i64)) -> RandomState {
 }
 
 pub(crate) fn state(spec: &NodeSpec<'_>) -> Result<RandomOp> {
-    let seeds = (spec.int("seed")?, spec.int("seed2")?);
+    seeded(spec, (spec.int("seed")?, spec.int("seed2")?))
+}
+
+fn seeded(spec: &NodeSpec<'_>, seeds: (i64, i64)) -> Result<RandomOp> {
     let name = format!("{}:{}", spec.function.unwrap_or_default(), spec.operation.name());
     Ok(RandomOp { name, seeds, session: spec.state(|| begin(seeds))? })
+}
+
+/// Returns the state of an operation without seeds: it begins anywhere.
+pub(crate) fn unseeded(spec: &NodeSpec<'_>) -> Result<RandomOp> {
+    seeded(spec, (0, 0))
 }
 
 /// Returns the shape in an input.

@@ -22,17 +22,18 @@ impl Stack {
 }
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.add("StackV2", |_| {
+    // The first version has no limit as an input.
+    registry.add_both(["StackV2", "Stack"], |_| {
         Ok(boxed(|context| {
-            let limit = usize::try_from(context.int(0)?).ok();
+            let limit = if context.num_inputs() > 0 { usize::try_from(context.int(0)?).ok() } else { None };
             let stack = Stack { values: Mutex::default(), limit };
             context.set(0, Tensor::from_handle(DType::Resource, Arc::new(stack)));
             Ok(())
         }))
     });
-    registry.add("StackPushV2", |_| Ok(boxed(push)));
-    registry.add("StackPopV2", |_| Ok(boxed(pop)));
-    registry.add("StackCloseV2", |_| {
+    registry.add_both(["StackPushV2", "StackPush"], |_| Ok(boxed(push)));
+    registry.add_both(["StackPopV2", "StackPop"], |_| Ok(boxed(pop)));
+    registry.add_both(["StackCloseV2", "StackClose"], |_| {
         Ok(boxed(|context| {
             let values = std::mem::take(&mut *stack(context)?.lock());
             drop(values);

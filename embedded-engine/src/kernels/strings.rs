@@ -9,6 +9,7 @@ mod join;
 pub(super) mod number;
 mod pattern;
 mod split;
+mod template;
 mod unicode;
 
 use crate::kernel::{Kernel, KernelContext};
@@ -26,6 +27,7 @@ pub(crate) fn register(registry: &mut Registry) {
     number::register(registry);
     pattern::register(registry);
     split::register(registry);
+    template::register(registry);
     unicode::register(registry);
     registry.add("StringLower", |spec| {
         changed(spec.str("encoding")?, char::to_lowercase, u8::to_ascii_lowercase)
@@ -57,6 +59,17 @@ pub(crate) fn register(registry: &mut Registry) {
             Ok(())
         }))
     });
+    registry.add("StringToHashBucket", |spec| {
+        let buckets = u64::try_from(spec.int("num_buckets")?).ok().filter(|&count| count > 0);
+        let buckets = buckets.ok_or_else(|| Error::value("num_buckets must be at least 1"))?;
+        Ok(boxed(move |context| {
+            let shape = context.input(0).shape().clone();
+            let hash = |text: &Bytes| (murmur_hash(text) % buckets).cast_signed();
+            let hashes = memory::collected(context.input(0).as_strings()?.iter().map(hash))?;
+            context.set(0, Tensor::from_vec(hashes, shape)?);
+            Ok(())
+        }))
+    });
     registry.add("StringToHashBucketStrong", |spec| {
         let buckets = u64::try_from(spec.int("num_buckets")?).ok().filter(|&count| count > 0);
         let buckets = buckets.ok_or_else(|| Error::value("num_buckets must be at least 1"))?;
@@ -74,9 +87,28 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
+/// Returns MurmurHash64A with TensorFlow's seed, whose values never change.
+fn murmur_hash(text: &[u8]) -> u64 {
+    const FACTOR: u64 = 0xc6a4_a793_5bd1_e995;
+    const SEED: u64 = 0x00de_cafc_affe;
+    let mut hash = SEED ^ (text.len() as u64).wrapping_mul(FACTOR);
+    let (words, rest) = text.as_chunks::<8>();
+    for word in words {
+        let mut mixed = u64::from_le_bytes(*word).wrapping_mul(FACTOR);
+        mixed = (mixed ^ (mixed >> 47)).wrapping_mul(FACTOR);
+        hash = (hash ^ mixed).wrapping_mul(FACTOR);
+    }
+    if !rest.is_empty() {
+        let last = rest.iter().rev().fold(0, |last, &byte| last << 8 | u64::from(byte));
+        hash = (hash ^ last).wrapping_mul(FACTOR);
+    }
+    hash = (hash ^ (hash >> 47)).wrapping_mul(FACTOR);
+    hash ^ (hash >> 47)
+}
+
 /// Returns SipHash-2-4, whose values never change.
 #[allow(deprecated)] // for hash maps; here the algorithm itself is requested
-fn sip_hash(text: &[u8], [first, second]: [u64; 2]) -> u64 {
+pub(in crate::kernels) fn sip_hash(text: &[u8], [first, second]: [u64; 2]) -> u64 {
     let mut hasher = std::hash::SipHasher::new_with_keys(first, second);
     std::hash::Hasher::write(&mut hasher, text);
     std::hash::Hasher::finish(&hasher)

@@ -16,7 +16,7 @@ use crate::registry::Registry;
 use rustc_hash::FxHashMap;
 use session_core::{Code, Error, Result};
 use std::path::PathBuf;
-use std::sync::{OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use tensor::{Bytes, DType, Shape, Tensor, memory};
 
 /// One table.
@@ -46,11 +46,20 @@ pub(crate) fn register(registry: &mut Registry) {
     for op_type in ["HashTableV2", "HashTable"] {
         registry.add_handle(op_type, |spec| make_table(spec, true));
     }
-    for op_type in
-        ["MutableHashTableV2", "MutableHashTable", "MutableHashTableOfTensorsV2", "MutableDenseHashTableV2"]
-    {
+    for op_type in [
+        "MutableHashTableV2",
+        "MutableHashTable",
+        "MutableHashTableOfTensorsV2",
+        "MutableHashTableOfTensors",
+        "MutableDenseHashTableV2",
+    ] {
         registry.add_handle(op_type, |spec| make_table(spec, false));
     }
+    registry.add("AnonymousHashTable", |spec| make_anonymous(spec, true));
+    registry.add_all(
+        ["AnonymousMutableHashTable", "AnonymousMutableHashTableOfTensors", "AnonymousMutableDenseHashTable"],
+        |spec| make_anonymous(spec, false),
+    );
     registry.add_both(["InitializeTableV2", "InitializeTable"], |_| {
         Ok(boxed(|context| {
             let table = table(context)?;
@@ -58,7 +67,9 @@ pub(crate) fn register(registry: &mut Registry) {
             table.initialize(entries)
         }))
     });
-    registry.add_both(["InitializeTableFromTextFileV2", "InitializeTableFromTextFile"], make_from_file);
+    registry
+        .add_both(["InitializeTableFromTextFileV2", "InitializeTableFromTextFile"], make_from_file)
+        .accesses_files();
     registry.add_both(["LookupTableFindV2", "LookupTableFind"], |_| Ok(boxed(find)));
     registry.add_both(["LookupTableInsertV2", "LookupTableInsert"], |_| {
         Ok(boxed(|context| {
@@ -93,50 +104,83 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add_both(["LookupTableExportV2", "LookupTableExport"], |_| Ok(boxed(export)));
 }
 
+/// The properties of a table that its operation states.
+#[derive(Clone)]
+struct Kind {
+    name: String,
+    key: DType,
+    value: DType,
+    shape: Shape,
+    is_fixed: bool,
+}
+
+impl Kind {
+    fn of(spec: &NodeSpec<'_>, name: String, is_fixed: bool) -> Result<Kind> {
+        let (key, value) = (spec.dtype("key_dtype")?, spec.dtype("value_dtype")?);
+        let shape = spec.operation.attr("value_shape").and_then(|shape| shape.as_shape());
+        let shape = match shape {
+            Some(shape) => {
+                shape.to_shape().ok_or_else(|| Error::value("attribute 'value_shape' is not fully known"))?
+            }
+            None => Shape::scalar(),
+        };
+        if !(key.is_integer() || key == DType::String || key.is_floating()) {
+            return Err(Error::new(Code::Unimplemented, format!("a table with keys of {key}")));
+        }
+        Ok(Kind { name, key, value, shape, is_fixed })
+    }
+
+    /// Returns a new table of this kind.
+    fn table(&self) -> Table {
+        let Kind { name, key, value, shape, is_fixed } = self.clone();
+        let entries = RwLock::new((!is_fixed).then(Entries::default));
+        Table { name, key, value, shape, is_fixed, entries, reserved: OnceLock::new() }
+    }
+}
+
 /// Makes the kernel that creates a table, or finds the one of its shared name.
 fn make_table(spec: &NodeSpec<'_>, is_fixed: bool) -> Result<Box<dyn Kernel>> {
     let shared = spec.bool("use_node_name_sharing").unwrap_or(false);
     let name = if shared { spec.operation.name().to_owned() } else { resource_name(spec) };
-    let (key, value) = (spec.dtype("key_dtype")?, spec.dtype("value_dtype")?);
-    let shape = spec.operation.attr("value_shape").and_then(|shape| shape.as_shape());
-    let shape = match shape {
-        Some(shape) => {
-            shape.to_shape().ok_or_else(|| Error::value("attribute 'value_shape' is not fully known"))?
-        }
-        None => Shape::scalar(),
-    };
-    if !(key.is_integer() || key == DType::String || key.is_floating()) {
-        return Err(Error::new(Code::Unimplemented, format!("a table with keys of {key}")));
-    }
+    let kind = Kind::of(spec, name, is_fixed)?;
     let container = spec.str("container").unwrap_or_default();
-    let handle = spec.resources.handle("table", container, &name, || Table {
-        name: name.clone(),
-        key,
-        value,
-        shape,
-        is_fixed,
-        entries: RwLock::new((!is_fixed).then(Entries::default)),
-        reserved: OnceLock::new(),
-    });
+    let handle = spec.resources.handle("table", container, &kind.name, || kind.table());
     if spec.operation.num_inputs() < 2 {
         return Ok(gives(handle));
     }
     Ok(boxed(move |context| {
         if let Some(table) = handle.as_handle::<Table>() {
-            let key = |input: usize| {
-                Ok::<_, Error>(keys(context.input(input))?.into_iter().next().unwrap_or_default())
-            };
-            let reserved = [key(0)?, key(1)?];
-            let known = table.reserved.get_or_init(|| reserved.clone());
-            if *known != reserved || reserved[0] == reserved[1] {
-                let text =
-                    format!("Empty and deleted keys of table '{}' must differ and stay the same", table.name);
-                return Err(Error::invalid_argument(text));
-            }
+            reserve(context, table)?;
         }
         context.set(0, handle.clone());
         Ok(())
     }))
+}
+
+/// Returns a kernel that makes a new table each time, which lives as long as something holds its handle.
+fn make_anonymous(spec: &NodeSpec<'_>, is_fixed: bool) -> Result<Box<dyn Kernel>> {
+    let kind = Kind::of(spec, spec.operation.name().to_owned(), is_fixed)?;
+    Ok(boxed(move |context| {
+        let table = kind.table();
+        if context.num_inputs() == 2 {
+            reserve(context, &table)?;
+        }
+        context.set(0, Tensor::from_handle(DType::Resource, Arc::new(table)));
+        Ok(())
+    }))
+}
+
+/// Keeps the two inputs as the keys of a dense table that stand for no entry.
+fn reserve(context: &KernelContext<'_>, table: &Table) -> Result<()> {
+    let key =
+        |input: usize| Ok::<_, Error>(keys(context.input(input))?.into_iter().next().unwrap_or_default());
+    let reserved = [key(0)?, key(1)?];
+    let known = table.reserved.get_or_init(|| reserved.clone());
+    if *known != reserved || reserved[0] == reserved[1] {
+        let text = format!("Empty and deleted keys of table '{}' must differ and stay the same", table.name);
+        return Err(Error::invalid_argument(text));
+    }
+    Ok(())
 }
 
 /// Returns true for the handle of a table whose entries never change once it is initialized.

@@ -54,7 +54,7 @@ class Recorder:
     def __call__(self, op, *inputs, tolerance=0.0, keep=None, **attrs):
         """Runs an operation. `keep` lists the outputs that are compared; all without it."""
         definition = op_def_registry.get(op)
-        inputs = [[tf.convert_to_tensor(v) for v in i] if isinstance(i, (list, tuple)) and i and tf.is_tensor(i[0]) else tf.convert_to_tensor(i) for i in inputs]
+        inputs = [[tf.convert_to_tensor(v) for v in i] if isinstance(i, (list, tuple)) and all(tf.is_tensor(v) for v in i) else tf.convert_to_tensor(i) for i in inputs]
         case = {"op": op, "inputs": [[encode(v) for v in i] if isinstance(i, list) else encode(i) for i in inputs]}
         case["attrs"] = {name: attribute(value) for name, value in attrs.items()}
         try:

@@ -19,6 +19,36 @@ op_defs! {
         .shape(matmul_shape)
         .gradient(matmul_gradient);
     // A product like any other; that many elements are zero was a hint.
+    SPARSE_MAT_MUL: OpDef::new("SparseMatMul", "a: Ta, b: Tb -> product: float")
+        .attrs(
+            "transpose_a: bool = false, transpose_b: bool = false, a_is_sparse: bool = false, \
+             b_is_sparse: bool = false, Ta: {float, bfloat16} = float, Tb: {float, bfloat16} = float",
+        )
+        .shape(matmul_shape)
+        .gradient(sparse_matmul_gradient);
+    BATCH_MAT_MUL: OpDef::new("BatchMatMul", "x: T, y: T -> output: T")
+        .attrs(
+            "T: {bfloat16, half, float, double, int32, int64, complex64, complex128}, adj_x: bool = false, \
+             adj_y: bool = false, grad_x: bool = false, grad_y: bool = false",
+        )
+        .shape(batch_matmul_shape)
+        .gradient(batch_matmul_gradient);
+    BATCH_MAT_MUL_V2: OpDef::new("BatchMatMulV2", "x: T, y: T -> output: T")
+        .attrs(
+            "T: {bfloat16, half, float, double, int16, int32, int64, uint8, uint16, uint32, uint64, complex64, \
+             complex128}, adj_x: bool = false, adj_y: bool = false, grad_x: bool = false, grad_y: bool = false",
+        )
+        .shape(batch_matmul_v2_shape)
+        .gradient(batch_matmul_gradient);
+    BATCH_MAT_MUL_V3: OpDef::new("BatchMatMulV3", "x: Ta, y: Tb -> output: Tout")
+        .attrs(
+            "Ta: {bfloat16, half, float, double, uint8, int8, int16, int32, int64, complex64, complex128}, \
+             Tb: {bfloat16, half, float, double, uint8, int8, int16, int32, int64, complex64, complex128}, \
+             Tout: {bfloat16, half, float, double, int16, int32, int64, complex64, complex128}, \
+             adj_x: bool = false, adj_y: bool = false, grad_x: bool = false, grad_y: bool = false",
+        )
+        .shape(batch_matmul_v2_shape)
+        .gradient(batch_matmul_gradient);
 }
 
 fn matmul_shape(context: &mut ShapeContext<'_>) -> Result<()> {

@@ -29,7 +29,7 @@ pub(crate) fn register(registry: &mut Registry) {
 }
 
 /// Returns the number of elements that next to the border are not repeated: 1 for a reflection, 0 for a symmetric border.
-fn edge(spec: &NodeSpec<'_>) -> Result<usize> {
+pub(crate) fn edge(spec: &NodeSpec<'_>) -> Result<usize> {
     match spec.str("mode")? {
         "REFLECT" => Ok(1),
         "SYMMETRIC" => Ok(0),
@@ -68,7 +68,7 @@ fn mirrored(place: usize, size: usize, before: usize, edge: usize) -> usize {
     }
 }
 
-fn mirror_pad(context: &mut KernelContext<'_>, edge: usize) -> Result<()> {
+pub(crate) fn mirror_pad(context: &mut KernelContext<'_>, edge: usize) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let pads = borders(context, shape.rank())?;
     check(&shape, &pads, edge)?;

@@ -39,7 +39,7 @@ pub(super) fn register(registry: &mut Registry) {
         }))
     });
     for op_type in ["DatasetToTFRecord", "ExperimentalDatasetToTFRecord"] {
-        registry.add(op_type, |_| Ok(boxed(to_records)));
+        registry.add(op_type, |_| Ok(boxed(to_records))).accesses_files();
     }
 }
 

@@ -1,15 +1,15 @@
 //! Whole files, and the names of files.
 
-use crate::kernel::KernelContext;
+use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
-use session_core::{Code, Error, FileAccess, Result};
+use session_core::{Code, Error, FileAccess, PartialShape, Result};
 use std::ffi::OsStr;
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use tensor::{Bytes, Tensor};
+use tensor::{Bytes, DType, Tensor};
 
 pub(super) fn register(registry: &mut Registry) {
     registry
@@ -22,8 +22,9 @@ pub(super) fn register(registry: &mut Registry) {
                 Ok(())
             }))
         })
-        .changes();
-    registry.add("WriteFile", |_| Ok(boxed(write)));
+        .changes()
+        .accesses_files();
+    registry.add("WriteFile", |_| Ok(boxed(write))).accesses_files();
     registry
         .add("MatchingFiles", |_| {
             Ok(boxed(|context| {
@@ -39,7 +40,38 @@ pub(super) fn register(registry: &mut Registry) {
                 Ok(())
             }))
         })
-        .changes();
+        .changes()
+        .accesses_files();
+    registry.add("ImmutableConst", immutable).changes().accesses_files();
+}
+
+/// Returns a kernel that reads the elements of a tensor, as they are in memory, from the beginning of a file.
+fn immutable(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
+    let (dtype, file) = (spec.dtype("dtype")?, path(spec.str("memory_region_name")?.as_bytes()));
+    let shape = spec.attr("shape")?.as_shape().and_then(PartialShape::to_shape);
+    let shape = shape.ok_or_else(|| Error::value("attribute 'shape' is not fully known"))?;
+    if matches!(dtype, DType::String | DType::Resource | DType::Variant) {
+        let text = format!("{dtype} is not supported for ImmutableConst: its elements are not of one size");
+        return Err(Error::new(Code::Unimplemented, text));
+    }
+    let size = shape.elements().saturating_mul(dtype.size());
+    Ok(boxed(move |context| {
+        context.files().check_read(&file)?;
+        let mut bytes = Vec::new();
+        let opened = fs::File::open(&file).map_err(|error| failed("open", &file, error))?;
+        // As much as is there, so that an attribute alone costs no memory.
+        opened.take(size as u64).read_to_end(&mut bytes).map_err(|error| failed("read", &file, error))?;
+        if bytes.len() < size {
+            let text = format!(
+                "'{}' has {} bytes; a tensor of {dtype} of shape {shape} needs {size}",
+                file.display(),
+                bytes.len()
+            );
+            return Err(Error::new(Code::Internal, text));
+        }
+        context.set(0, Tensor::from_bytes(dtype, shape.clone(), bytes)?);
+        Ok(())
+    }))
 }
 
 fn write(context: &mut KernelContext<'_>) -> Result<()> {

@@ -58,7 +58,8 @@ impl FixedLength {
             record,
             footer: bytes("footer_bytes", 0)?,
             hop: if hop == 0 { record } else { hop },
-            encoding: Compression::of(spec.str("encoding")?)?,
+            // The first version of the reader has no such attribute.
+            encoding: Compression::of(spec.str("encoding").unwrap_or_default())?,
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Compression;
 use super::format::{FixedLength, Format, Record, Work};
-use crate::kernel::{Kernel, KernelContext, NodeSpec, UNUSED, Wait, gives};
+use crate::kernel::{Kernel, KernelContext, MakeKernel, NodeSpec, UNUSED, Wait, gives};
 use crate::kernels::data_flow::{Coming, Feed, Next, run_to_end};
 use crate::kernels::math::boxed;
 use crate::kernels::state::resource_name;
@@ -14,25 +14,37 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tensor::{Bytes, Tensor};
 
 pub(super) fn register(registry: &mut Registry) {
-    registry.add_handle("TFRecordReaderV2", |spec| {
+    readers(registry, ["TFRecordReaderV2", "TFRecordReader"], |spec| {
         make(spec, Format::TfRecord(Compression::of(spec.str("compression_type")?)?))
     });
-    registry.add_handle("TextLineReaderV2", |spec| {
+    readers(registry, ["TextLineReaderV2", "TextLineReader"], |spec| {
         let skip = spec.int("skip_header_lines")?;
         let skip = u64::try_from(skip)
             .map_err(|_| Error::invalid_argument(format!("skip_header_lines must be >= 0 but got {skip}")))?;
         make(spec, Format::TextLine { skip })
     });
-    registry.add_handle("WholeFileReaderV2", |spec| make(spec, Format::WholeFile));
-    registry.add_handle("FixedLengthRecordReaderV2", |spec| {
+    readers(registry, ["WholeFileReaderV2", "WholeFileReader"], |spec| make(spec, Format::WholeFile));
+    readers(registry, ["FixedLengthRecordReaderV2", "FixedLengthRecordReader"], |spec| {
         make(spec, Format::FixedLength(FixedLength::of(spec)?))
     });
-    registry.add_handle("IdentityReaderV2", |spec| make(spec, Format::Identity));
-    registry.add("ReaderReadV2", |_| Ok(Box::new(Read { up_to: false }))).waits();
-    registry.add("ReaderReadUpToV2", |_| Ok(Box::new(Read { up_to: true }))).waits();
-    registry.add("ReaderNumRecordsProducedV2", |_| counted(|state| state.produced));
-    registry.add("ReaderNumWorkUnitsCompletedV2", |_| counted(|state| state.completed));
-    registry.add("ReaderSerializeStateV2", |_| {
+    for op_type in ["IdentityReaderV2", "IdentityReader"] {
+        registry.add_handle(op_type, |spec| make(spec, Format::Identity));
+    }
+    registry
+        .add_both(["ReaderReadV2", "ReaderRead"], |_| Ok(Box::new(Read { up_to: false })))
+        .waits()
+        .accesses_files();
+    registry
+        .add_both(["ReaderReadUpToV2", "ReaderReadUpTo"], |_| Ok(Box::new(Read { up_to: true })))
+        .waits()
+        .accesses_files();
+    registry.add_both(["ReaderNumRecordsProducedV2", "ReaderNumRecordsProduced"], |_| {
+        counted(|state| state.produced)
+    });
+    registry.add_both(["ReaderNumWorkUnitsCompletedV2", "ReaderNumWorkUnitsCompleted"], |_| {
+        counted(|state| state.completed)
+    });
+    registry.add_both(["ReaderSerializeStateV2", "ReaderSerializeState"], |_| {
         Ok(boxed(|context| {
             let reader = reader(context)?;
             let state = reader.lock().position(&reader)?.encode_to_vec();
@@ -40,7 +52,7 @@ pub(super) fn register(registry: &mut Registry) {
             Ok(())
         }))
     });
-    registry.add("ReaderRestoreStateV2", |_| {
+    registry.add_both(["ReaderRestoreStateV2", "ReaderRestoreState"], |_| {
         Ok(boxed(|context| {
             let reader = reader(context)?;
             let given = context.input(1).as_strings()?.first().cloned().unwrap_or_default();
@@ -57,12 +69,19 @@ pub(super) fn register(registry: &mut Registry) {
             Ok(())
         }))
     });
-    registry.add("ReaderResetV2", |_| {
+    registry.add_both(["ReaderResetV2", "ReaderReset"], |_| {
         Ok(boxed(|context| {
             *reader(context)?.lock() = State::default();
             Ok(())
         }))
     });
+}
+
+/// Adds the two versions of a reader of files.
+fn readers(registry: &mut Registry, op_types: [&'static str; 2], make: MakeKernel) {
+    for op_type in op_types {
+        registry.add_handle(op_type, make).accesses_files();
+    }
 }
 
 /// A reader of a session.

@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 use tensor::{DType, Shape, Tensor};
 
 pub(crate) fn register(registry: &mut Registry) {
-    registry.add("SaveV2", |_| Ok(boxed(save)));
-    registry.add("RestoreV2", make_restore);
-    registry.add("Save", |_| Ok(boxed(|context| save_v1(context, false))));
-    registry.add("SaveSlices", |_| Ok(boxed(|context| save_v1(context, true))));
+    registry.add("SaveV2", |_| Ok(boxed(save))).accesses_files();
+    registry.add("RestoreV2", make_restore).accesses_files();
+    registry.add("Save", |_| Ok(boxed(|context| save_v1(context, false)))).accesses_files();
+    registry.add("SaveSlices", |_| Ok(boxed(|context| save_v1(context, true)))).accesses_files();
     registry.add("Restore", |spec| {
         let dtype = spec.dtype("dt")?;
         Ok(boxed(move |context| restore_one(context, dtype, String::new())))
@@ -32,6 +32,7 @@ pub(crate) fn register(registry: &mut Registry) {
         let lenient = spec.bool("allow_missing_files").unwrap_or(false);
         Ok(boxed(move |context| merge(context, delete, lenient)))
     });
+    registry.of(["Restore", "RestoreSlice", "MergeV2Checkpoints"]).accesses_files();
     registry.add("ShardedFilename", |_| {
         Ok(boxed(|context| {
             let (name, shard, count) = (text(context, 0)?, context.int(1)?, context.int(2)?);
@@ -185,6 +186,31 @@ fn checked(tensor: Tensor, path: &str, name: &str, expected: DType) -> Result<Te
     Err(Error::invalid_argument(format!("'{name}' is {found} in {path}, not {expected}")))
 }
 
+/// Opens a checkpoint of the V2 format all of whose files may be read. Each of them may be a link that leads elsewhere, which
+/// the prefix does not show.
+pub(in crate::kernels) fn open_bundle(prefix: &Path, files: &FileAccess) -> Result<BundleReader> {
+    files.check_read(&checkpoint::index_path(prefix))?;
+    let reader = BundleReader::open(prefix)?;
+    if !files.is_everything() {
+        reader.data_files().iter().try_for_each(|file| files.check_read(file))?;
+    }
+    Ok(reader)
+}
+
+/// Checks that the index of a checkpoint may be written.
+fn check_index(prefix: &str, files: &FileAccess) -> Result<()> {
+    files.check_write(Path::new(prefix))?;
+    files.check_write(&checkpoint::index_path(prefix))
+}
+
+/// Checks that the data files of a checkpoint may be moved.
+fn check_data(prefix: &str, files: &FileAccess) -> Result<()> {
+    if files.is_everything() || !checkpoint::index_path(prefix).exists() {
+        return Ok(());
+    }
+    BundleReader::open(prefix)?.data_files().iter().try_for_each(|file| files.check_write(file))
+}
+
 /// An open checkpoint of either format.
 enum Source {
     V1(V1Reader),
@@ -206,13 +232,7 @@ impl Source {
                 return Ok(Source::V1(V1Reader::open_files(&tables)?));
             }
         }
-        let reader = BundleReader::open(prefix)?;
-        if !files.is_everything() {
-            let shards = reader.num_shards();
-            (0..shards)
-                .try_for_each(|shard| files.check_read(&checkpoint::data_path(prefix, shard, shards)))?;
-        }
-        Ok(Source::V2(reader))
+        Ok(Source::V2(open_bundle(prefix, files)?))
     }
 
     fn read_many(&self, names: &[&str]) -> Result<Vec<Tensor>> {
@@ -241,9 +261,9 @@ impl Source {
 fn merge(context: &mut KernelContext<'_>, delete: bool, lenient: bool) -> Result<()> {
     let (mut parts, into) = (texts(context, 0)?, text(context, 1)?);
     // The parts are moved, not copied.
-    for path in parts.iter().chain([&into]) {
-        context.files().check_write(Path::new(path))?;
-    }
+    let files = context.files();
+    parts.iter().chain([&into]).try_for_each(|prefix| check_index(prefix, files))?;
+    parts.iter().try_for_each(|part| check_data(part, files))?;
     let storage = LocalStorage::shared();
     if lenient {
         parts.retain(|part| checkpoint::index_path(part).exists());

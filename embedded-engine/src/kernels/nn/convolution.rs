@@ -84,7 +84,7 @@ fn conv2d_fused<T: Element + Real>(spec: &NodeSpec<'_>, relu: bool) -> Result<Bo
     Ok(boxed(move |context| forward::<T>(context, &window, Some(relu))))
 }
 
-fn forward<T: Element + Real>(
+pub(super) fn forward<T: Element + Real>(
     context: &mut KernelContext<'_>,
     window: &Window,
     fused: Option<bool>,

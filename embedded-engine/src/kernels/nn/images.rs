@@ -45,10 +45,10 @@ pub(crate) struct Scaler {
 }
 
 /// A place between two pixels of the old image, and the share of the upper one.
-struct Between {
-    lower: usize,
-    upper: usize,
-    share: f32,
+pub(crate) struct Between {
+    pub(crate) lower: usize,
+    pub(crate) upper: usize,
+    pub(crate) share: f32,
 }
 
 impl Scaler {
@@ -73,7 +73,7 @@ impl Scaler {
         if self.half_pixel_centers { (pixel as f32 + 0.5) * scale - 0.5 } else { pixel as f32 * scale }
     }
 
-    fn between(self, old: usize, new: usize) -> Result<Vec<Between>> {
+    pub(crate) fn between(self, old: usize, new: usize) -> Result<Vec<Between>> {
         let scale = self.scale(old, new);
         let between = |i: usize| {
             let place = self.place(i, scale);
@@ -120,6 +120,22 @@ pub(crate) fn image_dims(shape: &Shape) -> Result<[usize; 4]> {
     Ok(dims)
 }
 
+/// Height and width in an input, which may be 0.
+pub(crate) fn new_size_or_none(context: &KernelContext<'_>, input: usize) -> Result<[usize; 2]> {
+    let size = context.ints(input)?;
+    let &[height, width] = size.as_slice() else {
+        return Err(Error::invalid_argument(format!(
+            "input must be a vector of size 2 (height, width): {size:?}"
+        )));
+    };
+    let number = |size: i64| usize::try_from(size).ok();
+    let size = number(height).zip(number(width));
+    let (height, width) = size.ok_or_else(|| {
+        Error::invalid_argument(format!("sizes must not be negative: {height} and {width}"))
+    })?;
+    Ok([height, width])
+}
+
 /// Height and width in an input.
 pub(crate) fn new_size(context: &KernelContext<'_>, input: usize) -> Result<[usize; 2]> {
     let size = context.ints(input)?;
@@ -131,7 +147,7 @@ pub(crate) fn new_size(context: &KernelContext<'_>, input: usize) -> Result<[usi
     .ok_or_else(|| Error::invalid_argument(format!("output dimensions must be positive: {size:?}")))
 }
 
-fn bilinear(context: &mut KernelContext<'_>, scaler: Scaler) -> Result<()> {
+pub(crate) fn bilinear(context: &mut KernelContext<'_>, scaler: Scaler) -> Result<()> {
     let [batch, height, width, depth] = image_dims(context.input(0).shape())?;
     let [new_height, new_width] = new_size(context, 1)?;
     let mut input = memory::filled(0f32, context.input(0).elements())?;

@@ -6,9 +6,9 @@
 use super::Coordinates;
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
-use crate::kernels::strings::fingerprint64;
+use crate::kernels::strings::{fingerprint64, sip_hash};
 use crate::registry::Registry;
-use session_core::{Error, Result};
+use session_core::{Code, Error, Result};
 use tensor::{Bytes, DType, Tensor, memory};
 
 pub(super) fn register(registry: &mut Registry) {
@@ -16,32 +16,80 @@ pub(super) fn register(registry: &mut Registry) {
         let rules = Rules::of(spec)?;
         Ok(boxed(move |context| cross(context, &rules)))
     });
+    registry.add("SparseCrossV2", |spec| {
+        let (sparse, dense) = inputs(spec, 1)?;
+        Ok(boxed(move |context| {
+            let separator = single(context, 3 * sparse + dense)?.as_strings()?[0].clone();
+            cross(context, &Rules { sparse, dense, kind: Kind::Texts(separator) })
+        }))
+    });
+    registry.add("SparseCrossHashed", |spec| {
+        let (sparse, dense) = inputs(spec, 3)?;
+        Ok(boxed(move |context| {
+            let first = 3 * sparse + dense;
+            let buckets = single(context, first)?.value::<i64>()?;
+            let buckets = u64::try_from(buckets).map_err(|_| {
+                Error::invalid_argument(format!("num_buckets must not be negative ({buckets})"))
+            })?;
+            let strong = single(context, first + 1)?.value::<bool>()?;
+            let &[key, other] = context.slice::<i64>(first + 2)? else {
+                return Err(Error::invalid_argument("salt must have 2 elements"));
+            };
+            let keys = strong.then_some([key.cast_unsigned(), other.cast_unsigned()]);
+            cross(context, &Rules { sparse, dense, kind: Kind::Hashes { buckets, keys } })
+        }))
+    });
+}
+
+/// Returns the numbers of sparse and of dense inputs, before which as many others stand at the end.
+fn inputs(spec: &NodeSpec<'_>, others: usize) -> Result<(usize, usize)> {
+    let sparse = usize::try_from(spec.int("N")?).map_err(|_| Error::value("N must not be negative"))?;
+    let listed = sparse.checked_mul(3).and_then(|listed| listed.checked_add(others));
+    let dense = listed.and_then(|listed| spec.operation.num_inputs().checked_sub(listed));
+    let dense = dense.ok_or_else(|| Error::value(format!("there are no {sparse} sparse inputs")))?;
+    Ok((sparse, dense))
+}
+
+/// Returns an input that must be one value.
+fn single<'c>(context: &'c KernelContext<'_>, input: usize) -> Result<&'c Tensor> {
+    let tensor = context.input(input);
+    if tensor.elements() == 1 {
+        return Ok(tensor);
+    }
+    Err(Error::invalid_argument(format!("input {input} must be one value, got shape {}", tensor.shape())))
 }
 
 struct Rules {
     /// The number of sparse inputs.
     sparse: usize,
     dense: usize,
-    /// The key and the number of buckets; `None` for combinations as text.
-    hashed: Option<(u64, u64)>,
+    kind: Kind,
+}
+
+/// The form of a combination.
+enum Kind {
+    /// The texts of the features with a separator between them.
+    Texts(Bytes),
+    /// A number of a bucket, or any for 0, that begins with a key.
+    Keyed { key: u64, buckets: u64 },
+    /// The same, which begins with the first feature. Features are hashed with these keys, or else by their fingerprints.
+    Hashes { buckets: u64, keys: Option<[u64; 2]> },
 }
 
 impl Rules {
     fn of(spec: &NodeSpec<'_>) -> Result<Rules> {
-        let sparse = usize::try_from(spec.int("N")?).map_err(|_| Error::value("N must not be negative"))?;
+        let (sparse, dense) = inputs(spec, 0)?;
         let buckets = u64::try_from(spec.int("num_buckets")?)
             .map_err(|_| Error::value("num_buckets must not be negative"))?;
-        let hashed = spec.bool("hashed_output")?.then_some((spec.int("hash_key")?.cast_unsigned(), buckets));
-        let (expected, out) = match hashed {
-            Some(_) => (DType::Int64, spec.dtype("out_type")?),
-            None => (DType::String, spec.dtype("out_type")?),
+        let (expected, kind) = match spec.bool("hashed_output")? {
+            true => (DType::Int64, Kind::Keyed { key: spec.int("hash_key")?.cast_unsigned(), buckets }),
+            false => (DType::String, Kind::Texts(Bytes::from_static(b"_X_"))),
         };
+        let out = spec.dtype("out_type")?;
         if out != expected {
             return Err(Error::invalid_argument(format!("out_type must be {expected}, not {out}")));
         }
-        let listed = sparse.checked_mul(3).and_then(|listed| spec.operation.num_inputs().checked_sub(listed));
-        let dense = listed.ok_or_else(|| Error::value(format!("there are no {sparse} sparse inputs")))?;
-        Ok(Rules { sparse, dense, hashed })
+        Ok(Rules { sparse, dense, kind })
     }
 }
 
@@ -65,6 +113,22 @@ impl Column {
             Column::Numbers(rows) => rows[example][place].cast_unsigned(),
             Column::Texts(rows) => fingerprint64(&rows[example][place]),
         }
+    }
+
+    /// Returns the hash of a feature. A number of a dense input is its own; of one of a sparse input, TensorFlow takes the lower half.
+    fn hash(&self, example: usize, place: usize, keys: Option<[u64; 2]>, is_sparse: bool) -> Result<u64> {
+        let half = |number: i64| (number as i32).to_le_bytes();
+        Ok(match (self, keys) {
+            (Column::Texts(rows), None) => fingerprint64(&rows[example][place]),
+            (Column::Texts(rows), Some(keys)) => sip_hash(&rows[example][place], keys),
+            (Column::Numbers(rows), None) if is_sparse => fingerprint64(&half(rows[example][place])),
+            (Column::Numbers(rows), Some(keys)) if is_sparse => sip_hash(&half(rows[example][place]), keys),
+            (Column::Numbers(rows), None) => rows[example][place].cast_unsigned(),
+            (Column::Numbers(_), Some(_)) => {
+                let text = "numbers of dense inputs have no strong hash: give them as strings, or set strong_hash to false";
+                return Err(Error::new(Code::Unimplemented, text));
+            }
+        })
     }
 
     fn text(&self, example: usize, place: usize) -> Bytes {
@@ -135,17 +199,24 @@ fn cross(context: &mut KernelContext<'_>, rules: &Rules) -> Result<()> {
             crate::kernels::array::unravel(combination, &lengths, &mut places);
             indices.extend([example as i64, combination as i64]);
             let features = columns.iter().zip(&places);
-            match rules.hashed {
-                Some((key, buckets)) => {
+            match &rules.kind {
+                Kind::Keyed { key, buckets } => {
                     let hash = features
-                        .fold(key, |hash, (column, &place)| joined(hash, column.number(example, place)));
-                    let hash = if buckets > 0 { hash % buckets } else { hash % i64::MAX.cast_unsigned() };
-                    numbers.push(hash.cast_signed());
+                        .fold(*key, |hash, (column, &place)| joined(hash, column.number(example, place)));
+                    numbers.push(bucket(hash, *buckets));
                 }
-                None => {
+                Kind::Hashes { buckets, keys } => {
+                    let hashes = features.enumerate().map(|(input, (column, &place))| {
+                        column.hash(example, place, *keys, input < rules.sparse)
+                    });
+                    let hashes = hashes.collect::<Result<Vec<u64>>>()?;
+                    let hash = hashes.into_iter().reduce(joined);
+                    numbers.push(bucket(hash.unwrap_or_default(), *buckets));
+                }
+                Kind::Texts(separator) => {
                     let features: Vec<Bytes> =
                         features.map(|(column, &place)| column.text(example, place)).collect();
-                    texts.push(Bytes::from(features.join(&b"_X_"[..])));
+                    texts.push(Bytes::from(features.join(&separator[..])));
                 }
             }
         }
@@ -154,13 +225,19 @@ fn cross(context: &mut KernelContext<'_>, rules: &Rules) -> Result<()> {
     context.set(0, Tensor::from_vec(indices, [rows, 2])?);
     context.set(
         1,
-        match rules.hashed {
-            Some(_) => Tensor::from_vec(numbers, [rows])?,
-            None => Tensor::from_strings(texts, [rows])?,
+        match rules.kind {
+            Kind::Texts(_) => Tensor::from_strings(texts, [rows])?,
+            _ => Tensor::from_vec(numbers, [rows])?,
         },
     );
     context.set(2, Tensor::from(vec![batch as i64, longest as i64]));
     Ok(())
+}
+
+/// Returns the bucket of a hash; for 0 buckets the hash itself, without its sign.
+fn bucket(hash: u64, buckets: u64) -> i64 {
+    let buckets = if buckets > 0 { buckets } else { i64::MAX.cast_unsigned() };
+    (hash % buckets).cast_signed()
 }
 
 /// One fingerprint of two, whose values never change.

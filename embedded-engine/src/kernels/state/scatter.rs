@@ -21,6 +21,8 @@ pub(crate) fn register(registry: &mut Registry) {
         ["ResourceScatterMax", "ScatterMax"],
         ["ResourceScatterNdAdd", "ScatterNdAdd"],
         ["ResourceScatterNdSub", "ScatterNdSub"],
+        ["ResourceScatterNdMin", "ScatterNdMin"],
+        ["ResourceScatterNdMax", "ScatterNdMax"],
     ] {
         registry.add_both(op_type, make_merge);
     }
@@ -38,7 +40,7 @@ fn make_merge(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
         "Sub" | "NdSub" => BinaryOp::Sub,
         "Mul" => BinaryOp::Mul,
         "Div" => BinaryOp::Div,
-        "Min" => BinaryOp::Minimum,
+        "Min" | "NdMin" => BinaryOp::Minimum,
         _ => BinaryOp::Maximum,
     };
     let dtype = spec.input_dtype(2);

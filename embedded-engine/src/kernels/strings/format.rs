@@ -221,7 +221,7 @@ fn scientific(value: f64, precision: usize) -> String {
 }
 
 /// `%g`: without zeros at the end, and with an exponent only where it saves room.
-fn shortest(value: f64, precision: usize) -> String {
+pub(super) fn shortest(value: f64, precision: usize) -> String {
     let rounded = scientific(value, precision - 1);
     let (digits, exponent) = rounded.split_once('e').expect("this notation has an exponent");
     let power: i64 = exponent.parse().expect("an exponent is a number");

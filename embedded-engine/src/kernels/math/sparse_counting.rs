@@ -1,0 +1,259 @@
+//! Counts of the elements of dense, sparse and ragged tensors.
+
+use super::elementwise::boxed;
+use crate::kernel::{Kernel, KernelContext, NodeSpec};
+use crate::registry::Registry;
+use compute::elementwise;
+use session_core::{Error, Result};
+use std::collections::BTreeMap;
+use tensor::{Element, Shape, Tensor, memory};
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add("SparseBincount", |spec| {
+        let binary = spec.bool("binary_output")?;
+        for_dtype!(number spec.dtype("T")?, T => Ok(boxed(move |context| {
+            let size = size(context, 3)?;
+            let given = Given::sparse(context, 4)?;
+            bins::<T>(context, &given, size, 4, binary)
+        })))
+    });
+    registry.add("RaggedBincount", |spec| {
+        let binary = spec.bool("binary_output")?;
+        for_dtype!(number spec.dtype("T")?, T => Ok(boxed(move |context| {
+            let size = size(context, 2)?;
+            let given = Given::ragged(context)?;
+            if given.values.iter().any(|&value| value < 0) {
+                return Err(Error::invalid_argument("Input must be non-negative"));
+            }
+            bins::<T>(context, &given, size, 3, binary)
+        })))
+    });
+    registry.add("DenseCountSparseOutput", |spec| counter(spec, 1, Given::dense));
+    registry.add("SparseCountSparseOutput", |spec| counter(spec, 3, |context| Given::sparse(context, 3)));
+    registry.add("RaggedCountSparseOutput", |spec| counter(spec, 2, Given::ragged));
+}
+
+fn size(context: &KernelContext<'_>, input: usize) -> Result<usize> {
+    let size = context.int(input)?;
+    usize::try_from(size).map_err(|_| Error::invalid_argument(format!("size ({size}) must be non-negative")))
+}
+
+/// The values of a tensor by row.
+struct Given {
+    /// `None` for a vector, all of whose values are counted together.
+    rows: Option<usize>,
+    /// The row of each value.
+    places: Vec<usize>,
+    values: Vec<i64>,
+}
+
+impl Given {
+    fn dense(context: &KernelContext<'_>) -> Result<Given> {
+        let shape = context.input(0).shape();
+        let (rows, columns) = match *shape.dims() {
+            [columns] => (None, columns),
+            [rows, columns] => (Some(rows), columns),
+            _ => {
+                let text = format!("Input must be a 1 or 2-dimensional tensor. Got: {shape}");
+                return Err(Error::invalid_argument(text));
+            }
+        };
+        let weights = context.input(1).shape();
+        if weights.elements() > 0 && weights != shape {
+            let text = format!(
+                "Weights and data must have the same shape. Weight shape: {weights}; data shape: {shape}"
+            );
+            return Err(Error::invalid_argument(text));
+        }
+        let values = context.ints(0)?;
+        let places = memory::collected((0..values.len()).map(|at| at / columns.max(1)))?;
+        Ok(Given { rows, places, values })
+    }
+
+    /// Indices, values and shape are the first three inputs.
+    fn sparse(context: &KernelContext<'_>, weights: usize) -> Result<Given> {
+        let (indices, dims) = (context.slice::<i64>(0)?, context.slice::<i64>(2)?);
+        let values = context.ints(1)?;
+        let &[count, rank] = context.input(0).shape().dims() else {
+            let text =
+                format!("Input indices must be a 2-dimensional tensor. Got: {}", context.input(0).shape());
+            return Err(Error::invalid_argument(text));
+        };
+        if count != values.len() || rank != dims.len() || rank == 0 {
+            let text = format!(
+                "Number of values must match first dimension of indices. Got {} values, indices shape: {}, and a shape of {} \
+                 dimensions",
+                values.len(),
+                context.input(0).shape(),
+                dims.len()
+            );
+            return Err(Error::invalid_argument(text));
+        }
+        check_weights(context, weights, values.len())?;
+        let mut places = memory::reserve(count)?;
+        for (number, index) in indices.chunks_exact(rank).enumerate() {
+            if let Some(axis) = (0..rank).find(|&axis| !(0..dims[axis]).contains(&index[axis])) {
+                let text = format!(
+                    "Invalid index value at {number}: dimension {axis} has value {} which is not in [0, {})",
+                    index[axis], dims[axis]
+                );
+                return Err(Error::invalid_argument(text));
+            }
+            places.push(if rank == 1 { 0 } else { index[0] as usize });
+        }
+        let rows = if rank == 1 { None } else { Some(usize::try_from(dims[0]).unwrap_or(0)) };
+        Ok(Given { rows, places, values })
+    }
+
+    /// The ends of rows and values are the first two inputs.
+    fn ragged(context: &KernelContext<'_>) -> Result<Given> {
+        let (splits, values) = (context.slice::<i64>(0)?, context.ints(1)?);
+        let [first, .., last] = *splits else {
+            return Err(Error::invalid_argument("Must provide at least 2 elements for the splits argument"));
+        };
+        if first != 0 {
+            return Err(Error::invalid_argument(format!("Splits must start with 0, not with {first}")));
+        }
+        if usize::try_from(last) != Ok(values.len()) {
+            let text =
+                format!("Splits must end with the number of values, got {last} instead of {}", values.len());
+            return Err(Error::invalid_argument(text));
+        }
+        if !splits.is_sorted() {
+            return Err(Error::invalid_argument(format!("Splits must not decrease: {splits:?}")));
+        }
+        let lengths = splits.windows(2).enumerate().map(|(row, ends)| (row, (ends[1] - ends[0]) as usize));
+        let mut places = memory::reserve(values.len())?;
+        lengths.for_each(|(row, length)| places.extend(std::iter::repeat_n(row, length)));
+        Ok(Given { rows: Some(splits.len() - 1), places, values })
+    }
+}
+
+fn check_weights(context: &KernelContext<'_>, input: usize, values: usize) -> Result<()> {
+    let weights = context.input(input).shape();
+    if weights.elements() == 0 || weights.dims() == [values] {
+        return Ok(());
+    }
+    let text = format!(
+        "Weights and values must have the same shape. Weight shape: {weights}; values shape: [{values}]"
+    );
+    Err(Error::invalid_argument(text))
+}
+
+/// Returns the number 1 of a dtype.
+fn one<T: Element + elementwise::Element>(context: &KernelContext<'_>) -> T
+where
+    f64: elementwise::CastTo<T>,
+{
+    let mut one = [T::default()];
+    elementwise::cast(context.pool(), &[1f64], &mut one);
+    one[0]
+}
+
+/// Delivers the sums of the weights (1 without any) of the values below the size. Binary output only records whether there are any.
+fn bins<T>(
+    context: &mut KernelContext<'_>,
+    given: &Given,
+    size: usize,
+    weights: usize,
+    binary: bool,
+) -> Result<()>
+where
+    T: Element + elementwise::Element + std::ops::AddAssign,
+    f64: elementwise::CastTo<T>,
+{
+    check_weights(context, weights, given.values.len())?;
+    let shape = match given.rows {
+        Some(rows) => Shape::from([rows, size]),
+        None => Shape::from([size]),
+    };
+    let one = one::<T>(context);
+    context.produce::<T>(0, shape, |context, output| {
+        output.fill(T::default());
+        let weights = context.slice::<T>(weights)?;
+        for (at, (&row, &value)) in given.places.iter().zip(&given.values).enumerate() {
+            let Some(bin) = usize::try_from(value).ok().filter(|&bin| bin < size) else { continue };
+            let bin = &mut output[row * size + bin];
+            match weights.get(at) {
+                _ if binary => *bin = one,
+                Some(&weight) => *bin += weight,
+                None => *bin += one,
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Returns a kernel that delivers counts as a sparse tensor.
+fn counter(
+    spec: &NodeSpec<'_>,
+    weights: usize,
+    given: fn(&KernelContext<'_>) -> Result<Given>,
+) -> Result<Box<dyn Kernel>> {
+    let binary = spec.bool("binary_output")?;
+    let limit = |name: &str| Ok::<_, Error>(spec.int(name).ok().filter(|&limit| limit >= 0));
+    let (least, most) = (limit("minlength")?, limit("maxlength")?);
+    for_dtype!(@arms spec.dtype("output_type")?, T => Ok(boxed(move |context: &mut KernelContext<'_>| {
+        let given = given(context)?;
+        check_counted(context, weights, &given)?;
+        counts::<T>(context, &given, weights, binary, (least, most))
+    })), Int32: i32, Int64: i64, Float32: f32, Float64: f64)
+}
+
+fn check_counted(context: &KernelContext<'_>, weights: usize, given: &Given) -> Result<()> {
+    if given.values.iter().any(|&value| value < 0) {
+        return Err(Error::invalid_argument("Input values must all be non-negative"));
+    }
+    // The weights of a matrix have its shape, which was checked.
+    if context.input(weights).shape().rank() == 1 {
+        check_weights(context, weights, given.values.len())?;
+    }
+    Ok(())
+}
+
+fn counts<T>(
+    context: &mut KernelContext<'_>,
+    given: &Given,
+    weights: usize,
+    binary: bool,
+    (least, most): (Option<i64>, Option<i64>),
+) -> Result<()>
+where
+    T: Element + elementwise::Element + std::ops::AddAssign,
+    f64: elementwise::CastTo<T>,
+{
+    let one = one::<T>(context);
+    let mut counts: BTreeMap<(usize, i64), T> = BTreeMap::new();
+    let mut end = 0;
+    let weights = context.slice::<T>(weights)?;
+    for (at, (&row, &value)) in given.places.iter().zip(&given.values).enumerate() {
+        if most.is_some_and(|most| value >= most) {
+            continue;
+        }
+        end = end.max(value);
+        let count = counts.entry((row, value)).or_default();
+        match weights.get(at) {
+            _ if binary => *count = one,
+            Some(&weight) => *count += weight,
+            None => *count += one,
+        }
+    }
+    // A vector without elements counts as one with a 0.
+    let width = most.unwrap_or_else(|| end.saturating_add(1).max(least.unwrap_or(0)));
+    let rank = 1 + usize::from(given.rows.is_some());
+    let mut indices = memory::reserve(counts.len().saturating_mul(rank))?;
+    let mut values: Vec<T> = memory::reserve(counts.len())?;
+    for ((row, value), count) in counts {
+        if given.rows.is_some() {
+            indices.push(row as i64);
+        }
+        indices.push(value);
+        values.push(count);
+    }
+    let shape: Vec<i64> = given.rows.map(|rows| rows as i64).into_iter().chain([width]).collect();
+    let count = values.len();
+    context.set(0, Tensor::from_vec(indices, [count, rank])?);
+    context.set(1, Tensor::from_vec(values, [count])?);
+    context.set(2, Tensor::from_vec(shape, [rank])?);
+    Ok(())
+}

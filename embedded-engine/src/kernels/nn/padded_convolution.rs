@@ -1,0 +1,37 @@
+//! Convolutions with mirrored borders.
+
+use super::convolution::forward;
+use super::images::{Scaler, bilinear};
+use super::window::Window;
+use crate::kernels::array::{edge, mirror_pad};
+use crate::kernels::math::boxed;
+use crate::kernels::widened::single;
+use crate::registry::Registry;
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add("FusedPadConv2D", |spec| {
+        let (window, edge) = (Window::of_convolution(spec)?, edge(spec)?);
+        for_dtype!(widened spec, spec.input_dtype(0), T => Ok(boxed(move |context| {
+            let [images, paddings, filter] = [0, 1, 2].map(|input| context.take(input));
+            let padded = context.nested(vec![images, paddings], &|context| mirror_pad(context, edge))?;
+            let output =
+                context.nested(vec![padded, filter], &|context| forward::<T>(context, &window, None))?;
+            context.set(0, output);
+            Ok(())
+        })))
+    });
+    registry.add("FusedResizeAndPadConv2D", |spec| {
+        let (window, edge) = (Window::of_convolution(spec)?, edge(spec)?);
+        let scaler = Scaler { align_corners: spec.bool("resize_align_corners")?, half_pixel_centers: false };
+        let kernel = boxed(move |context| {
+            let [images, size, paddings, filter] = [0, 1, 2, 3].map(|input| context.take(input));
+            let resized = context.nested(vec![images, size], &|context| bilinear(context, scaler))?;
+            let padded = context.nested(vec![resized, paddings], &|context| mirror_pad(context, edge))?;
+            let output =
+                context.nested(vec![padded, filter], &|context| forward::<f32>(context, &window, None))?;
+            context.set(0, output);
+            Ok(())
+        });
+        single(spec, kernel)
+    });
+}
