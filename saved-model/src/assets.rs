@@ -3,6 +3,7 @@
 use graph_def::proto::{AnyList, AssetFileDef, Collection, MetaGraphDef, TensorInfoEncoding};
 use session_core::{Code, Error, Result};
 use std::path::{Component, Path, PathBuf};
+use tensor::text::escaped;
 
 /// The collection in which TensorFlow 1 lists assets.
 pub(crate) const COLLECTION: &str = "saved_model_assets";
@@ -62,10 +63,13 @@ fn in_collection(message: &MetaGraphDef) -> Result<Vec<AssetFileDef>> {
 fn asset(folder: &Path, def: &AssetFileDef) -> Result<Asset> {
     let filename = def.filename.as_str();
     let plain = Path::new(filename).components().all(|part| matches!(part, Component::Normal(_)));
-    if filename.is_empty() || filename.contains(['\0', '\\']) || !plain {
+    // A name with control characters would reach terminals and logs with every message about the file.
+    let is_text = !filename.contains(|letter: char| letter.is_control() || letter == '\\');
+    if filename.is_empty() || !is_text || !plain {
         let text = format!(
-            "the asset '{filename}' of the SavedModel '{}' is not the name of a file within its folder '{FOLDER}'; it is \
-             not opened",
+            "the asset '{}' of the SavedModel '{}' is not the name of a file within its folder '{FOLDER}'; it is not \
+             opened",
+            escaped(filename),
             folder.display()
         );
         return Err(Error::invalid_argument(text));

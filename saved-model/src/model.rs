@@ -105,7 +105,7 @@ impl SavedModel {
         let initialization = Initialization::of(meta_graph, &imported)?;
         let path = meta_graph.folder().path();
         let session = options.session(&graph, path)?;
-        restore::variables(&meta_graph, &imported, &*session)?;
+        restore::variables(&meta_graph, &imported, &*session, &options.file_access(path))?;
         initialization.run(&*session)?;
         let hidden = [restore::INIT_SIGNATURE, restore::TRAIN_SIGNATURE];
         let signatures = message.signature_def.iter().filter(|(name, _)| !hidden.contains(&name.as_str()));
