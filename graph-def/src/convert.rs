@@ -87,7 +87,7 @@ fn unknown_kind(name: &str, value: &AttrValue) -> Error {
 // ---- from messages ---------------------------------------------------------------------------------------
 
 /// Returns the dtype with a number, or an error for an unknown one.
-pub(crate) fn dtype_from_number(number: i32) -> Result<DType> {
+fn dtype_from_number(number: i32) -> Result<DType> {
     DType::from_number(number).ok_or_else(|| Error::invalid_argument(format!("unknown dtype {number}")))
 }
 
@@ -96,7 +96,10 @@ pub(crate) fn maybe_ref_dtype(number: i32) -> Result<(DType, bool)> {
     // TensorFlow numbers the reference of a dtype 100 above the dtype.
     const REFERENCE: i32 = 100;
     if number > REFERENCE {
-        return Ok((dtype_from_number(number - REFERENCE)?, true));
+        let dtype = DType::from_number(number - REFERENCE);
+        // The number of the message, not that of what the reference is to.
+        let unknown = || Error::invalid_argument(format!("unknown dtype {number}"));
+        return Ok((dtype.ok_or_else(unknown)?, true));
     }
     Ok((dtype_from_number(number)?, false))
 }

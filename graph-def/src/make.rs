@@ -80,6 +80,9 @@ impl<'a> Maker<'a> {
     /// The errors of creating an operation, and errors of the node's attributes.
     pub(crate) fn make(&mut self, index: usize) -> Result<()> {
         let node = &self.nodes.nodes[index];
+        if node.op.is_empty() {
+            return Err(Error::invalid_argument(format!("the node '{}' has no op type", node.name)));
+        }
         let mut attrs = attrs_from_proto(&node.attr)?;
         attrs.remove(OUTPUT_SHAPES);
         if node.op == "Placeholder" && self.nodes.leaves_out_shapes() {
