@@ -21,7 +21,7 @@
 //! | [`strip_unused`] | also turns inputs into placeholders and drops the nodes before them |
 //! | [`convert_variables_to_constants`] | replaces variables by their values |
 //! | [`remove_training_nodes`] | removes `Identity` and checks that only training needs |
-//! | [`fold_batch_norms`] | folds batch normalization into convolutions |
+//! | [`fold_batch_norms`] | folds batch normalization into convolutions and matrix products |
 //! | [`optimize_for_inference`] | the last three combined |
 //!
 //! All functions take messages and return new ones. None of them needs a session.
@@ -32,6 +32,7 @@ mod freeze;
 mod functions;
 mod handles;
 mod node;
+mod scale;
 mod trim;
 
 pub use extract::{extract_sub_graph, strip_unused};

@@ -352,3 +352,90 @@ fn oversized_constants_are_refused_before_they_are_created() {
     let error = convert_variables_to_constants(&too_large, &graph, &["relu"], &one).unwrap_err();
     assert!(error.to_string().contains("'a'") && error.to_string().contains("2147483648"), "{error}");
 }
+
+/// A graph of one product and what follows it, in text form.
+fn of_text(text: &str) -> GraphDef {
+    GraphDef::from_text(&text.replace('\'', "\"")).unwrap()
+}
+
+fn vector(name: &str, sizes: &[usize], values: &[f32]) -> String {
+    let dims: String = sizes.iter().map(|size| format!("dim {{ size: {size} }} ")).collect();
+    let values: String = values.iter().map(|value| format!("float_val: {value} ")).collect();
+    format!(
+        "node {{ name: '{name}' op: 'Const' attr {{ key: 'dtype' value {{ type: DT_FLOAT }} }} attr {{ key: 'value' value \
+         {{ tensor {{ dtype: DT_FLOAT tensor_shape {{ {dims} }} {values} }} }} }} }}\n"
+    )
+}
+
+const T: &str = "attr { key: 'T' value { type: DT_FLOAT } }";
+
+/// Fetches a node of a graph that takes `x`.
+fn value_of(graph: &GraphDef, name: &str, x: &Tensor) -> Tensor {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("graph.pb");
+    write_graph(&path, graph).unwrap();
+    FrozenGraph::load(&path).unwrap().run([("x", x.clone())], [name]).unwrap().remove(0)
+}
+
+#[test]
+fn a_batch_norm_of_several_operations_is_folded_into_a_matrix_product() {
+    for (transposed, sizes) in [(false, [3, 2]), (true, [2, 3])] {
+        let text = "node { name: 'x' op: 'Placeholder' attr { key: 'dtype' value { type: DT_FLOAT } } }".to_owned()
+            + &vector("w", &sizes, &[1.0, -2.0, 3.0, 0.5, 0.25, 4.0])
+            + &vector("gamma", &[2], &[1.5, -2.0])
+            + &vector("variance", &[2], &[0.25, 4.0])
+            + &vector("epsilon", &[], &[0.001])
+            + &vector("offset", &[2], &[7.0, 8.0])
+            + &format!(
+                "node {{ name: 'w/read' op: 'Identity' input: 'w' {T} }}
+                 node {{ name: 'product' op: 'MatMul' input: 'x' input: 'w/read' {T} attr {{ key: 'transpose_b' value {{ b: {transposed} }} }} }}
+                 node {{ name: 'add' op: 'AddV2' input: 'variance' input: 'epsilon' {T} }}
+                 node {{ name: 'rsqrt' op: 'Rsqrt' input: 'add' {T} }}
+                 node {{ name: 'scale' op: 'Mul' input: 'rsqrt' input: 'gamma' {T} }}
+                 node {{ name: 'scaled' op: 'Mul' input: 'scale' input: 'product' {T} }}
+                 node {{ name: 'norm' op: 'AddV2' input: 'scaled' input: 'offset' {T} }}"
+            );
+        let graph = of_text(&text);
+        let folded = fold_batch_norms(&graph).unwrap();
+        let after = nodes(&folded);
+        assert_eq!(after["scaled"], ("MatMul", vec!["x", "product_weights"]));
+        assert!(!after.contains_key("product"), "{after:?}");
+        let x = Tensor::from([[1.0f32, 2.0, -1.0], [0.5, -3.0, 2.0]]);
+        assert_eq!(difference(&value_of(&folded, "norm", &x), &value_of(&graph, "norm", &x)), None);
+    }
+}
+
+#[test]
+fn factors_that_are_not_of_channels_are_not_folded() {
+    let product = |factor: &str, more: &str| {
+        of_text(
+            &("node { name: 'x' op: 'Placeholder' attr { key: 'dtype' value { type: DT_FLOAT } } }"
+                .to_owned()
+                + &vector("w", &[2, 2], &[1.0, 2.0, 3.0, 4.0])
+                + factor
+                + &format!(
+                    "node {{ name: 'product' op: 'MatMul' input: 'x' input: 'w' {T} }}
+                     node {{ name: 'scaled' op: 'Mul' input: 'product' input: 'factor' {T} }} {more}"
+                )),
+        )
+    };
+    let rows = product(&vector("factor", &[2, 1], &[2.0, 3.0]), "");
+    let deep = product(&vector("factor", &[1, 1, 2], &[2.0, 3.0]), "");
+    let fed = product(
+        "node { name: 'factor' op: 'Placeholder' attr { key: 'dtype' value { type: DT_FLOAT } } }",
+        "",
+    );
+    let shared = product(
+        &vector("factor", &[2], &[2.0, 3.0]),
+        &format!("node {{ name: 'other' op: 'Neg' input: 'product' {T} }}"),
+    );
+    for graph in [rows, deep, fed, shared] {
+        assert_eq!(nodes(&fold_batch_norms(&graph).unwrap()), nodes(&graph));
+    }
+    // A single number is a factor of every channel.
+    let single = product(&vector("factor", &[], &[2.0]), "");
+    let folded = fold_batch_norms(&single).unwrap();
+    assert_eq!(nodes(&folded)["scaled"].0, "MatMul");
+    let x = Tensor::from([[1.0f32, 2.0]]);
+    assert_eq!(value_of(&folded, "scaled", &x), Tensor::from([[14.0f32, 20.0]]));
+}

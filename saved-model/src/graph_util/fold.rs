@@ -1,6 +1,7 @@
 //! Batch norms folded into the convolutions before them.
 
 use super::node::{attr, constant, constant_value, index, is_control, source, value};
+use super::scale::fold_scales;
 use graph_def::proto::{GraphDef, NodeDef, Value};
 use session_core::{Result, Tensor};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -8,7 +9,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 /// Folds each batch normalization into the convolution before it if all parameters are constants: the weights are scaled, and a `BiasAdd`
 /// with the name of the normalization adds the rest. The parameters stay in the graph; [`strip_unused`](super::strip_unused) removes them.
 ///
-/// The constants may pass through `Identity` operations, as those of frozen variables do. A convolution with other consumers is not changed.
+/// A normalization of several operations multiplies by its scale and then adds an offset. The multiplication by constants, one number or one for
+/// each channel, is folded into a `MatMul` or convolution before it, which takes its name; the addition stays.
+///
+/// The constants may pass through `Identity` operations, as those of frozen variables do. A convolution or `MatMul` with other consumers is
+/// not changed.
 ///
 /// ```
 /// use saved_model::graph_util::fold_batch_norms;
@@ -53,7 +58,7 @@ pub fn fold_batch_norms(graph: &GraphDef) -> Result<GraphDef> {
             None => node.push(old.clone()),
         }
     }
-    Ok(GraphDef { node, ..graph.clone() })
+    fold_scales(&GraphDef { node, ..graph.clone() })
 }
 
 /// A batch norm after a convolution.
@@ -126,7 +131,7 @@ impl<'g> Fold<'g> {
 }
 
 /// Returns the constant that is an input of a node, directly or through `Identity` operations, with its value.
-fn constant_input<'g>(
+pub(super) fn constant_input<'g>(
     node: &'g NodeDef,
     place: usize,
     by_name: &HashMap<&str, &'g NodeDef>,
