@@ -1,4 +1,13 @@
 //! The files that a model needs.
+//!
+//! # Semantics
+//!
+//! A meta graph lists its assets in the field `asset_file_def`, which TensorFlow 2 writes, or in the collection
+//! `saved_model_assets`, which TensorFlow 1 writes. Each entry names a file in the folder `assets` and the string
+//! tensor that is fed its path before the init op runs.
+//!
+//! A name must be a relative path of plain components. Absolute paths, `..`, backslashes and control characters are
+//! rejected before anything is opened; a symbolic link that leads out of the folder is rejected when the graph reads it.
 
 use graph_def::proto::{AnyList, AssetFileDef, Collection, MetaGraphDef, TensorInfoEncoding};
 use session_core::{Code, Error, Result};
@@ -41,6 +50,7 @@ pub(crate) fn assets_of(folder: &Path, message: &MetaGraphDef) -> Result<Vec<Ass
     listed.iter().map(|def| asset(folder, def)).collect()
 }
 
+/// Returns the assets that the collection lists; none if the graph has no such collection.
 fn in_collection(message: &MetaGraphDef) -> Result<Vec<AssetFileDef>> {
     let place = |error: Error| error.context(format!("the collection '{COLLECTION}' cannot be read"));
     let Some(kind) = message.collection_def.get(COLLECTION).and_then(|def| def.kind.as_ref()) else {
@@ -60,6 +70,7 @@ fn in_collection(message: &MetaGraphDef) -> Result<Vec<AssetFileDef>> {
     items.value.into_iter().map(item).collect()
 }
 
+/// Checks an entry and resolves its path.
 fn asset(folder: &Path, def: &AssetFileDef) -> Result<Asset> {
     let filename = def.filename.as_str();
     let plain = Path::new(filename).components().all(|part| matches!(part, Component::Normal(_)));

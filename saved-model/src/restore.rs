@@ -1,4 +1,13 @@
 //! Bringing a loaded model to the state in which it was saved: variables, then the init op with the assets.
+//!
+//! # Semantics
+//!
+//! 1. The restore operation of the saver runs with the path of `variables/variables`.
+//! 2. Variables of TensorFlow 2 that it leaves out are loaded by their names in the graph of objects.
+//! 3. The init op runs, with the path of each asset fed. It is the one of the signature `__saved_model_init_op`, or of
+//!    the collections `saved_model_main_op` and `legacy_init_op`. Without one, local variables and tables are initialized.
+//!
+//! The session checks the files that operations open. The second step reads outside of the graph and is checked here.
 
 use crate::folder::TaggedGraph;
 use crate::frozen::operation_name;

@@ -440,7 +440,7 @@ fn graphs_of_objects_that_are_cycles_or_garbage() {
         let folder = rewritten("two_handles", |name, tensor| {
             Some(if name == OBJECTS { Tensor::string(objects.to_vec()) } else { tensor })
         });
-        // TensorFlow reads them by their keys; what is found only through objects is not there, or is told.
+        // TensorFlow reads them by their keys; what is found only through objects is not there, or is reported.
         if let Err(error) = called(folder.path()) {
             assert!(
                 UNUSABLE.contains(&error.code()) || error.code() == Code::FailedPrecondition,

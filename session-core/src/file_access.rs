@@ -166,6 +166,8 @@ impl FileAccess {
     }
 }
 
+/// Resolves a path for the comparison with the allowed folders.
+///
 /// The place that a path leads to: without `.`, `..` and symbolic links. The end of it need not exist.
 fn resolved(path: &Path) -> io::Result<PathBuf> {
     let path = std::path::absolute(path)?;

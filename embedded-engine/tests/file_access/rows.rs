@@ -200,7 +200,7 @@ pub(crate) fn rows() -> Vec<Row> {
             asked("MergeV2Checkpoints", &["paths", "target"], &[]),
         ),
     ];
-    // Savers write beside their files and rename what they wrote: a link of that name is replaced.
+    // Savers write next to their files and rename what they wrote: a link of that name is replaced.
     let savers = [
         (
             &["SaveV2"],

@@ -1,4 +1,17 @@
 //! Rows of tensors, changed. In TensorFlow these operations may write into their input; here no other reader sees the change.
+//!
+//! # Semantics
+//!
+//! `x` is a tensor of at least one dimension, `i` a vector of row numbers, and `v` has a row for each of them.
+//! `InplaceUpdate` replaces the rows of `x`, `InplaceAdd` adds to them, and `InplaceSub` subtracts from them. A row that
+//! is named several times is changed several times, in the order of `i`. Negative numbers count from the end, and
+//! numbers that are too large count around.
+//!
+//! The engine writes into the memory of `x` if nothing else holds it.
+//!
+//! # Errors
+//!
+//! Shapes that do not fit, and sums of truth values or strings.
 
 use crate::library::op_defs;
 use crate::shapes;

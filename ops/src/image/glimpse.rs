@@ -1,4 +1,23 @@
 //! Windows into images, at places that a model chooses.
+//!
+//! # Semantics
+//!
+//! `input` is `[batch, rows, columns, channels]`, `size` is `[rows, columns]` of a window, and `offsets` has the place
+//! `[row, column]` of the window of each image.
+//!
+//! - `normalized` offsets are fractions of the size of the image, others are pixels.
+//! - `centered` offsets are relative to the middle of the image: -1 and 1 stand for its borders. Others begin at the
+//!   upper left corner.
+//! - `ExtractGlimpse` moves every window by half of its own size; `ExtractGlimpseV2` only those whose offsets are both
+//!   centered and normalized, and does not halve centered offsets in pixels.
+//!
+//! Beyond the border of the image, the window shows noise: `uniform` between the least and the largest value of the
+//! image, `gaussian` with its mean and deviation, or `zero`. Each execution draws other noise.
+//!
+//! # Errors
+//!
+//! Offsets for another number of images, negative sizes, an unknown `noise`, and `uniform_noise` together with another
+//! kind of `noise`.
 
 use crate::library::op_defs;
 use crate::nn::images::resized_shape;

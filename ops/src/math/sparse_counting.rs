@@ -1,4 +1,22 @@
 //! Counting elements of sparse and ragged tensors, and counts as sparse tensors.
+//!
+//! # Semantics
+//!
+//! The values are integers from 0 up. `weights` are empty or one for each value; without any, each occurrence counts as
+//! 1. With `binary_output`, a bin is 1 if its value occurs.
+//!
+//! - `SparseBincount` and `RaggedBincount` return bins: `[size]` for a sparse vector, `[rows, size]` for a sparse
+//!   matrix or a ragged tensor. Values of `size` and above are left out.
+//! - `DenseCountSparseOutput`, `SparseCountSparseOutput` and `RaggedCountSparseOutput` return a sparse tensor of the
+//!   counts that are not 0, sorted by row and value. Its last dimension is `maxlength` if that is given, else the
+//!   largest value plus 1, and at least `minlength`. Values of `maxlength` and above are left out.
+//!
+//! A ragged tensor is given by its row splits, which begin with 0, do not decrease and end with the number of values.
+//!
+//! # Errors
+//!
+//! Negative values (`SparseBincount` leaves them out), weights of another shape, indices outside of the dense shape,
+//! and splits that do not fit the values.
 
 use crate::library::op_defs;
 use crate::shapes;

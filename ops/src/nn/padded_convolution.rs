@@ -1,4 +1,17 @@
 //! Convolutions with mirrored borders, as TensorFlow's tools for frozen graphs merge them with the padding and resizing before.
+//!
+//! # Semantics
+//!
+//! `FusedPadConv2D` is `MirrorPad` followed by `Conv2D`. `FusedResizeAndPadConv2D` is `ResizeBilinear` followed by both.
+//! Images are `[batch, rows, columns, channels]`, filters `[rows, columns, input channels, output channels]`, and
+//! `paddings` is `[4, 2]`: the borders before and after each axis. `mode` is `REFLECT`, which does not repeat the
+//! outermost pixels, or `SYMMETRIC`, which does. `padding` is that of the convolution and counts in addition.
+//!
+//! TensorFlow 2.21 pads only the first image of a batch correctly.
+//!
+//! # Errors
+//!
+//! Borders that are larger than what they mirror, negative borders, and channels that do not fit the filter.
 
 use super::images::resized_shape;
 use super::window::Windows;

@@ -1,4 +1,23 @@
 //! Sums, products and normalization of integers that stand for numbers, as converters left them in graphs.
+//!
+//! # Semantics
+//!
+//! Each tensor of integers comes with the two numbers that its least and its largest integer stand for; each result
+//! comes with such a range of its own.
+//!
+//! - `QuantizedAdd` and `QuantizedMul` take `quint8` and return `qint32`, with broadcasting. The range of a sum is
+//!   2^14 times the larger of both ranges and symmetric around 0, so that many sums can be added without overflow.
+//!   The step of a product is the product of the steps of both factors.
+//! - `QuantizedBatchNormWithGlobalNormalization` normalizes `[batch, rows, columns, channels]` with the moments, scale
+//!   and offset of each channel. It computes in fixed point: the range is 2^20 in both directions.
+//! - `QuantizedInstanceNorm` normalizes each channel of each image by its own moments. The range of the result is
+//!   given by attributes, or it is that of the normalized numbers, at least `min_separation` wide.
+//! - `QuantizedResizeBilinear` interpolates between integers and keeps the range. `size` is `[rows, columns]`, `int32`.
+//!
+//! # Errors
+//!
+//! A range whose ends are equal or exchanged, moments that are not one number for each channel, and images that are
+//! not 4-dimensional. The engine has kernels for the dtypes for which TensorFlow has them.
 
 use super::ranges::{range, with_range};
 use crate::library::op_defs;

@@ -1,4 +1,19 @@
 //! Factors of channels folded into the products before them, as batch norms that consist of several operations have them.
+//!
+//! # Semantics
+//!
+//! A batch norm of several operations is `x * scale + offset`, where `scale` is `gamma * rsqrt(variance + epsilon)`. In a
+//! frozen graph, all of these are constants. A product with weights `w` followed by a multiplication by `scale` is the
+//! product with weights `w * scale`: each channel of the output has its own factor.
+//!
+//! A multiplication is folded if
+//!
+//! - the product is a `MatMul`, `Conv2D` or `DepthwiseConv2dNative` with constant weights of `float32`;
+//! - nothing else reads the product;
+//! - the factor depends on constants alone, and is one number, or one for each channel along the last axis.
+//!
+//! The channels of `MatMul` are the columns of its weights, or the rows if `transpose_b` is set. Those of a depthwise
+//! convolution are the last two axes of its weights together.
 
 use super::fold::constant_input;
 use super::node::{attr, constant, constant_value, index, is_control, source};
@@ -49,9 +64,13 @@ pub(super) fn fold_scales(graph: &GraphDef) -> Result<GraphDef> {
 
 /// A product, and its multiplication by constants.
 struct Fold<'g> {
+    /// The multiplication, whose name the folded product takes.
     multiplication: &'g NodeDef,
+    /// The product before it, which goes.
     product: &'g NodeDef,
+    /// The constant with the weights of the product.
     weights: &'g NodeDef,
+    /// The value of the weights.
     values: Tensor,
     /// One for each channel.
     factors: Vec<f32>,
@@ -60,6 +79,7 @@ struct Fold<'g> {
 }
 
 impl<'g> Fold<'g> {
+    /// Returns the fold of a multiplication, if it is one of a product by constants of its channels.
     fn of(
         multiplication: &'g NodeDef,
         by_name: &HashMap<&str, &'g NodeDef>,
@@ -107,10 +127,12 @@ impl<'g> Fold<'g> {
         fold(left, right).or_else(|| fold(right, left))
     }
 
+    /// Returns the name of the constant with the scaled weights.
     fn weights_name(&self) -> String {
         format!("{}_weights", self.product.name)
     }
 
+    /// Returns the nodes that replace the product and the multiplication: the scaled weights, and the product with them.
     fn nodes(&self) -> Result<Vec<NodeDef>> {
         let mut weights = self.values.to_vec::<f32>()?;
         let (channels, width) = (self.factors.len(), self.values.shape().dims().last().copied().unwrap_or(1));
@@ -127,10 +149,12 @@ impl<'g> Fold<'g> {
     }
 }
 
+/// Returns true if an attribute is present and true.
 fn flag(node: &NodeDef, name: &str) -> bool {
     matches!(attr(node, name), Some(Value::Bool(true)))
 }
 
+/// Returns true for a convolution whose channels are not the last axis.
 fn channels_first(node: &NodeDef) -> bool {
     matches!(attr(node, "data_format"), Some(Value::String(format)) if format == "NCHW")
 }

@@ -21,7 +21,7 @@ enum Version {
     Two,
 }
 
-/// What is seen beyond the border of an image.
+/// The values of a window beyond the border of an image.
 enum Beyond {
     Zeros,
     /// Numbers between the least and the most of the image.
