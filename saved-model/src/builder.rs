@@ -48,12 +48,19 @@ pub const ASSET_FILEPATHS: CollectionKey<Output> = CollectionKey::new("asset_fil
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct MetaGraphOptions {
+    /// The signatures by name.
     signatures: BTreeMap<String, SignatureDef>,
+    /// The outputs that name files of assets.
     assets: Vec<Output>,
+    /// The operation that a loader runs after the restore.
     init_op: Option<Operation>,
+    /// The saver of the variables.
     saver: Option<GraphSaver>,
+    /// Pairs of variables, of which the second provides the value of the first.
     weights: Vec<(Variable, Variable)>,
+    /// True to leave out attributes that have their defaults.
     strip_default_attrs: bool,
+    /// True to leave out the devices of operations.
     clear_devices: bool,
 }
 
@@ -138,6 +145,7 @@ impl MetaGraphOptions {
         self
     }
 
+    /// Returns the saver of a graph: the given one, or one of all variables.
     fn saver_of(&self, graph: &Graph) -> Option<GraphSaver> {
         let saver = self.saver.clone().unwrap_or_else(|| GraphSaver::new(SaverOptions::new()));
         let is_empty = saver.variables(graph).is_empty() && saver.tables(graph).is_empty();
@@ -176,8 +184,11 @@ impl MetaGraphOptions {
 /// ```
 #[derive(Debug)]
 pub struct SavedModelBuilder {
+    /// The folder of the model.
     folder: PathBuf,
+    /// The message so far.
     message: Message,
+    /// True once the variables were written.
     has_variables: bool,
     /// The files in the folder of assets, with where they came from.
     copied: BTreeMap<String, PathBuf>,
@@ -271,6 +282,7 @@ impl SavedModelBuilder {
         self.write(TEXT, text.as_bytes())
     }
 
+    /// Writes a file into the folder of the model.
     fn write(&self, name: &str, content: &[u8]) -> Result<PathBuf> {
         if content.len() > LARGEST_MESSAGE {
             let text = format!(
@@ -284,6 +296,7 @@ impl SavedModelBuilder {
         Ok(path)
     }
 
+    /// Makes the message of a meta graph.
     fn meta_graph(
         &mut self,
         graph: &Graph,
@@ -340,6 +353,7 @@ impl SavedModelBuilder {
         Ok(())
     }
 
+    /// Adds the file of an asset to the folder.
     fn add_asset(&mut self, asset: &Output) -> Result<AssetFileDef> {
         let path = asset.constant_value().filter(|value| value.dtype() == DType::String);
         let path = path.and_then(|value| value.as_strings().ok()?.first().cloned()).ok_or_else(|| {
@@ -379,6 +393,7 @@ impl SavedModelBuilder {
         Ok(filename)
     }
 
+    /// Writes the variables of a session.
     fn write_variables(
         &self,
         session: &dyn Session,

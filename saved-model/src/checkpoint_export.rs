@@ -46,12 +46,19 @@ use std::sync::Arc;
 /// ```
 #[derive(Clone)]
 pub struct CheckpointExport {
+    /// The graph to export.
     graph: Graph,
+    /// The tags of the meta graph.
     tags: Vec<String>,
+    /// The options of the meta graph.
     options: MetaGraphOptions,
+    /// The engine that restores the variables; `None` for the default.
     engine: Option<Arc<dyn Engine>>,
+    /// The configuration of the session.
     config: SessionConfig,
+    /// The saver of the variables.
     saver: Option<GraphSaver>,
+    /// The options of the restore.
     restore: RestoreOptions,
 }
 
@@ -137,6 +144,7 @@ impl CheckpointExport {
         })
     }
 
+    /// Restores a checkpoint, and exports the session.
     fn try_export(&self, checkpoint: &Path, folder: &Path) -> Result<()> {
         let engine = default_engine(self.engine.as_ref())?;
         let session = engine.new_session(&self.graph, "", &self.config)?;
@@ -145,6 +153,7 @@ impl CheckpointExport {
         saved.and(session.close())
     }
 
+    /// Writes the model.
     fn save(&self, session: &dyn Session, checkpoint: &Path, folder: &Path) -> Result<()> {
         let report = load_variables(session, self.saver.as_ref(), checkpoint, &self.restore)?;
         if let Some(missing) = report.missing.first() {

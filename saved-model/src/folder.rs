@@ -30,7 +30,9 @@ pub(crate) const VARIABLES: &str = "variables/variables";
 /// ```
 #[derive(Clone, Debug)]
 pub struct SavedModelFolder {
+    /// The path of the folder.
     path: PathBuf,
+    /// The message of the model.
     message: Message,
 }
 
@@ -141,7 +143,9 @@ impl SavedModelFolder {
 /// A meta graph of a SavedModel, with its tags. See [`SavedModelFolder::meta_graph`].
 #[derive(Clone, Copy, Debug)]
 pub struct TaggedGraph<'f> {
+    /// The folder.
     folder: &'f SavedModelFolder,
+    /// The meta graph.
     message: &'f MetaGraphDef,
 }
 
@@ -173,15 +177,18 @@ impl<'f> TaggedGraph<'f> {
     }
 }
 
+/// Returns the tags of a meta graph.
 fn tags_of(message: &MetaGraphDef) -> &[String] {
     message.meta_info_def.as_ref().map(|info| info.tags.as_slice()).unwrap_or_default()
 }
 
+/// Formats a set of tags for messages.
 fn listed(tags: &BTreeSet<String>) -> String {
     let quoted: Vec<String> = tags.iter().map(|tag| format!("'{tag}'")).collect();
     format!("{{{}}}", quoted.join(", "))
 }
 
+/// Reads and parses a file.
 fn read(path: &Path, parse: impl FnOnce(Vec<u8>) -> Result<Message>) -> Result<Message> {
     let at_path =
         |error: Error| error.context(format!("cannot parse the SavedModel file '{}'", path.display()));

@@ -21,8 +21,11 @@ use std::sync::Arc;
 /// # Ok::<(), session_core::Error>(())
 /// ```
 pub struct FrozenGraph {
+    /// The path of the file, for messages.
     path: PathBuf,
+    /// The imported graph.
     imported: Imported,
+    /// The session that runs it.
     session: Arc<dyn Session>,
 }
 

@@ -178,6 +178,8 @@ pub struct HostContext<'a> {
 
 impl<'a> HostContext<'a> {
     /// Describes a run that nothing ends, for an operation of this name. Engines add the conditions that can end it.
+    ///
+    /// Tests of host functions use it without an engine.
     #[must_use]
     pub fn new(node: &'a str) -> HostContext<'a> {
         HostContext { node, tokens: [None; 2], deadline: None }

@@ -221,10 +221,12 @@ fn one(grads: &[Option<Output>], formula: impl FnOnce(&Output) -> Output) -> Vec
     vec![grads[0].as_ref().map(formula)]
 }
 
+/// Builds the gradient.
 fn matrix_diag_gradient(_: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     Ok(one(grads, |grad| grad.graph().op(&MATRIX_DIAG_PART).input(grad).finish_output()))
 }
 
+/// Builds the gradient.
 fn matrix_diag_part_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     Ok(one(grads, |grad| {
         let zeros = zeros_like(op.input(0));
@@ -232,6 +234,7 @@ fn matrix_diag_part_gradient(op: &Operation, grads: &[Option<Output>]) -> Result
     }))
 }
 
+/// Builds the gradient.
 fn matrix_set_diag_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
     let diagonal = grad.graph().op(&MATRIX_DIAG_PART).input(grad).finish_output();
@@ -239,6 +242,7 @@ fn matrix_set_diag_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<
     Ok(vec![Some(rest), Some(diagonal)])
 }
 
+/// Builds the gradient.
 fn band_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let again = |grad: &Output| {
         grad.graph().op(&MATRIX_BAND_PART).input(grad).input(op.input(1)).input(op.input(2)).finish_output()
@@ -260,17 +264,20 @@ fn set_diag_v3(op: &Operation, matrices: &Output, diagonal: &Output, k: &Output)
     aligned(matrices.graph().op(&MATRIX_SET_DIAG_V3).input(matrices).input(diagonal).input(k), op)
 }
 
+/// Builds the gradient.
 fn matrix_diag_v3_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let mut result = vec![None; 5];
     result[0] = grads[0].as_ref().map(|grad| diag_part_v3(op, grad, &op.input(1)));
     Ok(result)
 }
 
+/// Builds the gradient.
 fn matrix_diag_part_v3_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let gradient = |grad: &Output| set_diag_v3(op, &zeros_like(op.input(0)), grad, &op.input(1));
     Ok(vec![grads[0].as_ref().map(gradient), None, None])
 }
 
+/// Builds the gradient.
 fn matrix_set_diag_v3_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
     let k = op.input(2);
@@ -278,10 +285,12 @@ fn matrix_set_diag_v3_gradient(op: &Operation, grads: &[Option<Output>]) -> Resu
     Ok(vec![Some(rest), Some(diag_part_v3(op, grad, &k)), None])
 }
 
+/// Builds the gradient.
 fn diag_gradient(_: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     Ok(one(grads, |grad| tensor_diag_part(grad)))
 }
 
+/// Builds the gradient.
 fn diag_part_gradient(_: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     Ok(one(grads, |grad| tensor_diag(grad)))
 }

@@ -75,6 +75,7 @@ op_defs! {
         .not_differentiable();
 }
 
+/// Infers the shape of the result.
 fn gather_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (params, indices) = (shapes::at_least_rank(context, 0, 1)?, context.input(1));
     let rest = params.rank().map_or_else(PartialShape::unknown, |rank| params.range(1, rank));
@@ -82,6 +83,7 @@ fn gather_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape of the result.
 fn gather_v2_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     shapes::must_be_scalar(context, 2)?;
     let (params, indices) = (shapes::at_least_rank(context, 0, 1)?, context.input(1));
@@ -113,6 +115,7 @@ fn index_depth(indices: &PartialShape) -> Result<Option<usize>> {
     }
 }
 
+/// Infers the shape of the result.
 fn gather_nd_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (params, indices) = (context.input(0), context.input(1));
     let (Some(depth), Some(rank)) = (index_depth(&indices)?, params.rank()) else { return Ok(()) };
@@ -142,6 +145,7 @@ fn check_updates(shape: &PartialShape, indices: &PartialShape, updates: &Partial
     expected.merge(updates).map(drop).ok_or_else(error)
 }
 
+/// Infers the shape of the result.
 fn scatter_nd_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = shape_from(&context.inputs()[2])?;
     check_updates(&shape, &context.input(0), &context.input(1))?;
@@ -149,6 +153,7 @@ fn scatter_nd_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape of the result.
 fn tensor_scatter_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = shapes::at_least_rank(context, 0, 1)?;
     check_updates(&shape, &context.input(1), &context.input(2))?;
@@ -156,6 +161,7 @@ fn tensor_scatter_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape of the result.
 fn one_hot_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     for index in 1..4 {
         shapes::must_be_scalar(context, index)?;
@@ -175,6 +181,7 @@ fn one_hot_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Builds the gradient.
 fn gather_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let gradient = |grad: &Output| scatter_rows(grad, &op.input(1), &op.input(0));
     Ok(vec![grads[0].as_ref().map(gradient), None])
@@ -210,6 +217,7 @@ fn one_open(like: &Output) -> Output {
     super::constants::constant(&like.graph(), minus_one)
 }
 
+/// Builds the gradient.
 fn gather_v2_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
     let (params, indices) = (op.input(0), op.input(1));
@@ -281,16 +289,19 @@ fn shape_for(indices: &Output, tensor: &Output) -> Output {
     }
 }
 
+/// Builds the gradient.
 fn gather_nd_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let (params, indices) = (op.input(0), op.input(1));
     let gradient = |grad: &Output| scatter_nd(&indices, grad, shape_for(&indices, &params));
     Ok(vec![grads[0].as_ref().map(gradient), None])
 }
 
+/// Builds the gradient.
 fn scatter_nd_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     Ok(vec![None, grads[0].as_ref().map(|grad| gather_nd(grad, op.input(0))), None])
 }
 
+/// Builds the gradient.
 fn tensor_scatter_update_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
     let (indices, updates) = (op.input(1), op.input(2));
@@ -298,11 +309,13 @@ fn tensor_scatter_update_gradient(op: &Operation, grads: &[Option<Output>]) -> R
     Ok(vec![Some(kept), None, Some(gather_nd(grad, &indices))])
 }
 
+/// Builds the gradient.
 fn tensor_scatter_add_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
     Ok(vec![Some(grad.clone()), None, Some(gather_nd(grad, op.input(1)))])
 }
 
+/// Builds the gradient.
 fn tensor_scatter_sub_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
     Ok(vec![Some(grad.clone()), None, Some(neg(gather_nd(grad, op.input(1))))])

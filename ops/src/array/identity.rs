@@ -46,6 +46,7 @@ op_defs! {
         .gradient(check_numerics_gradient);
 }
 
+/// Infers the shape of the result.
 fn ensure_shape_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = context.attr("shape").and_then(|shape| shape.as_shape()).cloned().unwrap_or_default();
     let merged = shapes::merge(&context.input(0), &shape)?;
@@ -53,11 +54,13 @@ fn ensure_shape_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Builds the gradient.
 fn prevent_gradient_gradient(op: &Operation, _: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let message = op.attr("message").and_then(|message| message.as_str()).unwrap_or_default();
     Err(op.place(Error::key(format!("the gradient is explicitly prevented: {message}"))))
 }
 
+/// Builds the gradient.
 fn check_numerics_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let message = op.attr("message").and_then(|message| message.as_str()).unwrap_or_default();
     let message = format!("not a number (NaN) or infinity (Inf) in the gradient: {message}");

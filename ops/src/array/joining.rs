@@ -46,16 +46,19 @@ op_defs! {
         .shape(parallel_concat_shape);
 }
 
+/// Infers the shape of the result.
 fn concat_v2_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let count = context.inputs().len() - 1;
     join_shape(context, 0..count, count)
 }
 
+/// Infers the shape of the result.
 fn concat_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let count = context.inputs().len();
     join_shape(context, 1..count, 0)
 }
 
+/// Infers the shape of the result.
 fn join_shape(context: &mut ShapeContext<'_>, values: std::ops::Range<usize>, axis: usize) -> Result<()> {
     shapes::must_be_scalar(context, axis)?;
     let parts: Vec<PartialShape> = values.map(|index| context.input(index)).collect();
@@ -87,6 +90,7 @@ fn joined(parts: &[PartialShape], axis: usize) -> Result<PartialShape> {
     Ok(shape.with_dim(axis, sum))
 }
 
+/// Infers the shape of the result.
 fn concat_offset_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     shapes::must_be_scalar(context, 0)?;
     for index in 0..context.outputs() {
@@ -96,6 +100,7 @@ fn concat_offset_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape of the result.
 fn split_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     shapes::must_be_scalar(context, 0)?;
     let (value, count) = (context.input(1), context.outputs());
@@ -115,6 +120,7 @@ fn split_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape of the result.
 fn split_v_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     shapes::must_be_scalar(context, 2)?;
     let (value, count) = (context.input(0), context.outputs());
@@ -153,6 +159,7 @@ fn part_sizes(sizes: &[i64], whole: Option<usize>, count: usize) -> Result<Vec<O
     Ok(sizes.iter().map(|&size| usize::try_from(size).map_or(rest, Some)).collect())
 }
 
+/// Infers the shape of the result.
 fn pack_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let part = shapes::same_inputs(context)?;
     let Some(rank) = part.rank() else { return Ok(()) };
@@ -162,6 +169,7 @@ fn pack_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape of the result.
 fn unpack_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (value, count) = (context.input(0), context.outputs());
     let Some(rank) = value.rank() else { return Ok(()) };
@@ -175,6 +183,7 @@ fn unpack_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape of the result.
 fn parallel_concat_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = context.attr("shape").and_then(|shape| shape.as_shape()).cloned().unwrap_or_default();
     shapes::same_inputs(context)?;
@@ -182,6 +191,7 @@ fn parallel_concat_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Builds the gradient.
 fn concat_v2_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let mut inputs = op.inputs();
     let axis = inputs.pop();
@@ -190,6 +200,7 @@ fn concat_v2_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Op
     Ok(result)
 }
 
+/// Builds the gradient.
 fn concat_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let inputs = op.inputs();
     let mut result = vec![None];
@@ -248,10 +259,12 @@ fn all_grads(op: &Operation, grads: &[Option<Output>]) -> Option<Vec<Output>> {
     Some(grads.iter().enumerate().map(or_zeros).collect())
 }
 
+/// Builds the gradient.
 fn split_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     Ok(vec![None, all_grads(op, grads).map(|grads| concat(&grads, op.input(0)))])
 }
 
+/// Builds the gradient.
 fn split_v_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     Ok(vec![all_grads(op, grads).map(|grads| concat(&grads, op.input(2))), None, None])
 }
@@ -260,11 +273,13 @@ fn axis_attr(op: &Operation) -> i64 {
     op.attr("axis").and_then(AttrValue::as_int).unwrap_or(0)
 }
 
+/// Builds the gradient.
 fn pack_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None; op.num_inputs()]) };
     Ok(unstack_into(grad, op.num_inputs(), axis_attr(op)).into_iter().map(Some).collect())
 }
 
+/// Builds the gradient.
 fn unpack_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     Ok(vec![all_grads(op, grads).map(|grads| stack(&grads, axis_attr(op)))])
 }

@@ -42,6 +42,7 @@ fn paddings(context: &ShapeContext<'_>) -> Result<(Option<usize>, Option<Vec<i64
     Ok((rank, values))
 }
 
+/// Infers the shape of the result.
 fn padded_shape(context: &mut ShapeContext<'_>, change: fn(usize, i64) -> Option<usize>) -> Result<()> {
     let input = context.input(0);
     let (Some(rank), values) = paddings(context)? else { return Ok(()) };
@@ -61,14 +62,17 @@ fn padded_shape(context: &mut ShapeContext<'_>, change: fn(usize, i64) -> Option
     Ok(())
 }
 
+/// Infers the shape of the result.
 fn pad_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     padded_shape(context, |size, padding| size.checked_add(usize::try_from(padding).ok()?))
 }
 
+/// Infers the shape of the result.
 fn mirror_pad_grad_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     padded_shape(context, |size, padding| size.checked_sub(usize::try_from(padding).ok()?))
 }
 
+/// Builds the gradient.
 fn pad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let mut result = vec![None; op.num_inputs()];
     let Some(grad) = &grads[0] else { return Ok(result) };
@@ -92,6 +96,7 @@ fn mode(op: &Operation) -> &str {
     op.attr("mode").and_then(|mode| mode.as_str()).unwrap_or("REFLECT")
 }
 
+/// Builds the gradient.
 fn mirror_pad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let gradient = |grad: &Output| {
         let builder = grad.graph().op(&MIRROR_PAD_GRAD).input(grad).input(op.input(1));
@@ -100,6 +105,7 @@ fn mirror_pad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<O
     Ok(vec![grads[0].as_ref().map(gradient), None])
 }
 
+/// Builds the gradient.
 fn mirror_pad_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let gradient = |grad: &Output| {
         let builder = grad.graph().op(&MIRROR_PAD).input(grad).input(op.input(1));

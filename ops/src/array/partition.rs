@@ -37,6 +37,7 @@ fn row_shape(data: &PartialShape, indices: &PartialShape) -> Result<PartialShape
     Ok(data.range(rank, data_rank))
 }
 
+/// Infers the shape of the result.
 fn dynamic_partition_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let row = row_shape(&context.input(0), &context.input(1))?;
     let shape = PartialShape::of_rank(1).concat(&row);
@@ -44,6 +45,7 @@ fn dynamic_partition_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape of the result.
 fn dynamic_stitch_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let count = context.inputs().len() / 2;
     let mut row = PartialShape::unknown();
@@ -79,6 +81,7 @@ fn dynamic_partition_gradient(op: &Operation, grads: &[Option<Output>]) -> Resul
     Ok(vec![Some(reshape(dynamic_stitch(&numbers, &grads), shape_of(&data))), None])
 }
 
+/// Builds the gradient.
 fn dynamic_stitch_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let inputs = op.inputs();
     let mut result = vec![None; inputs.len()];

@@ -41,6 +41,7 @@ op_defs! {
         .gradient(roll_gradient);
 }
 
+/// Infers the shape of the result.
 fn tile_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (input, multiples) = (context.input(0), context.input_of_rank(1, 1)?);
     let rank =
@@ -59,6 +60,7 @@ fn tile_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape of the result.
 fn reverse_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (tensor, dims) = (context.input(0), context.input_of_rank(1, 1)?);
     let rank =
@@ -67,6 +69,7 @@ fn reverse_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape of the result.
 fn reverse_v2_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let tensor = context.input(0);
     context.input_of_rank(1, 1)?;
@@ -82,6 +85,7 @@ fn reverse_v2_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape of the result.
 fn reverse_sequence_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (input, lengths) = (context.input(0), context.input_of_rank(1, 1)?);
     if let Some(rank) = input.rank() {
@@ -93,6 +97,7 @@ fn reverse_sequence_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape of the result.
 fn roll_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (input, shift, axis) = (shapes::at_least_rank(context, 0, 1)?, context.input(1), context.input(2));
     shapes::merge(&shift, &axis)?;
@@ -132,15 +137,18 @@ fn tile_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<
     Ok(vec![Some(reduce_sum(grad, repeats)), None])
 }
 
+/// Builds the gradient.
 fn reverse_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let again = |grad: &Output| grad.graph().op(&REVERSE).input(grad).input(op.input(1)).finish_output();
     Ok(vec![grads[0].as_ref().map(again), None])
 }
 
+/// Builds the gradient.
 fn reverse_v2_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     Ok(vec![grads[0].as_ref().map(|grad| reverse(grad, op.input(1))), None])
 }
 
+/// Builds the gradient.
 fn reverse_sequence_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let again = |grad: &Output| {
         let builder = grad.graph().op(&REVERSE_SEQUENCE).input(grad).input(op.input(1));
@@ -155,6 +163,7 @@ fn reverse_sequence_gradient(op: &Operation, grads: &[Option<Output>]) -> Result
     Ok(vec![grads[0].as_ref().map(again), None])
 }
 
+/// Builds the gradient.
 fn roll_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let back = |grad: &Output| {
         grad.graph().op(&ROLL).input(grad).input(neg(op.input(1))).input(op.input(2)).finish_output()

@@ -53,12 +53,14 @@ const fn bound(name: &'static str) -> OpDef {
         .not_differentiable()
 }
 
+/// Infers the shape of the result.
 fn where_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let rank = context.input(0).rank();
     context.set(0, PartialShape::from([None, rank]));
     Ok(())
 }
 
+/// Infers the shape of the result.
 fn unique_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let x = context.input_of_rank(0, 1)?;
     let distinct = PartialShape::of_rank(1);
@@ -68,6 +70,7 @@ fn unique_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape of the result.
 fn unique_v2_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (x, axes) = (context.input(0), context.input_of_rank(1, 1)?);
     context.set(1, PartialShape::of_rank(1));
@@ -87,6 +90,7 @@ fn unique_v2_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape of the result.
 fn unravel_index_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (places, sizes) = (context.input(0), context.input_of_rank(1, 1)?);
     match places.rank() {
@@ -101,6 +105,7 @@ fn unravel_index_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape of the result.
 fn list_diff_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     context.input_of_rank(0, 1)?;
     context.input_of_rank(1, 1)?;
@@ -109,6 +114,7 @@ fn list_diff_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape of the result.
 fn bound_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (sorted, values) = (context.input_of_rank(0, 2)?, context.input_of_rank(1, 2)?);
     shapes::merge_dims("the rows of sorted_inputs and of values", sorted.dim(0), values.dim(0))?;

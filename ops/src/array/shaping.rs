@@ -75,6 +75,7 @@ op_defs! {
         .not_differentiable();
 }
 
+/// Infers the shape of the result.
 fn shape_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     for index in 0..context.outputs() {
         let rank = context.input(index).rank();
@@ -83,12 +84,14 @@ fn shape_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape of the result.
 fn vector_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = context.input_of_rank(0, 1)?;
     context.set(0, shape);
     Ok(())
 }
 
+/// Infers the shape of the result.
 fn reshape_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let input = context.input(0);
     let asked = shape_from(&context.inputs()[1])?;
@@ -128,6 +131,7 @@ fn infer_size(input: &PartialShape, asked: &PartialShape, open: usize) -> Result
     }
 }
 
+/// Infers the shape of the result.
 fn expand_dims_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let input = context.input(0);
     let (Some(rank), Some(axis)) = (input.rank(), shapes::int(context, 1)) else { return Ok(()) };
@@ -138,6 +142,7 @@ fn expand_dims_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape of the result.
 fn squeeze_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let input = context.input(0);
     let axes = context.attr("squeeze_dims").and_then(|axes| axes.as_ints()).unwrap_or_default();
@@ -155,6 +160,7 @@ fn squeeze_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape of the result.
 fn transpose_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (input, perm) = (context.input(0), context.input_of_rank(1, 1)?);
     let rank = shapes::merge_ranks("the rank of x and the size of perm", input.rank(), perm.dim(0))?;
@@ -171,6 +177,7 @@ fn transpose_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape of the result.
 fn broadcast_to_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (input, shape) = (context.input(0), shape_from(&context.inputs()[1])?);
     let cannot = || Error::value(format!("shape {input} cannot be broadcast to {shape}"));
@@ -197,12 +204,14 @@ fn broadcast_to_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape of the result.
 fn broadcast_args_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (a, b) = (context.input_of_rank(0, 1)?.dim(0), context.input_of_rank(1, 1)?.dim(0));
     context.set(0, PartialShape::from([a.zip(b).map(|(a, b)| a.max(b))]));
     Ok(())
 }
 
+/// Infers the shape of the result.
 fn broadcast_gradient_args_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     context.input_of_rank(0, 1)?;
     context.input_of_rank(1, 1)?;
@@ -211,6 +220,7 @@ fn broadcast_gradient_args_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape of the result.
 fn bitcast_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let input = context.input(0);
     let size = |name: &str| context.attr(name).and_then(|dtype| dtype.as_type()).map_or(0, DType::size);
@@ -251,10 +261,12 @@ fn inverse(perm: &Output) -> Ints {
     known.map_or_else(|| Ints::from(invert_permutation(perm)), Ints::from)
 }
 
+/// Builds the gradient.
 fn transpose_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     Ok(vec![grads[0].as_ref().map(|grad| transpose(grad, inverse(&op.input(1)))), None])
 }
 
+/// Builds the gradient.
 fn conjugate_transpose_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let gradient = |grad: &Output| {
         inverse(&op.input(1)).input_of(grad.graph().op(&CONJUGATE_TRANSPOSE).input(grad)).finish_output()
@@ -262,6 +274,7 @@ fn conjugate_transpose_gradient(op: &Operation, grads: &[Option<Output>]) -> Res
     Ok(vec![grads[0].as_ref().map(gradient), None])
 }
 
+/// Builds the gradient.
 fn broadcast_to_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     Ok(vec![grads[0].as_ref().map(|grad| sum_to_input(grad, &op.input(0), &[])), None])
 }

@@ -38,6 +38,7 @@ op_defs! {
     .gradient(strided_slice_grad_gradient);
 }
 
+/// Infers the shape of the result.
 fn slice_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let input = context.input(0);
     let (begins, counts) = (context.input_of_rank(1, 1)?, context.input_of_rank(2, 1)?);
@@ -111,6 +112,7 @@ fn bit(mask: i64, index: usize) -> bool {
     index < 63 && mask >> index & 1 == 1
 }
 
+/// Infers the shape of the result.
 fn strided_slice_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let mut count = None;
     for index in 1..4 {
@@ -222,6 +224,7 @@ fn clamp(bound: i64, stride: i64, size: i64) -> i64 {
     if stride > 0 { bound.clamp(0, size) } else { bound.clamp(-1, size - 1) }
 }
 
+/// Infers the shape of the result.
 fn strided_slice_grad_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = shape_from(&context.inputs()[0])?;
     context.set(0, shape);
@@ -263,6 +266,7 @@ fn around(input: &Output, begin: &Output, part: &Output) -> Output {
     concat(&[reshape(begin, [-1, 1]), reshape(after, [-1, 1])], 1)
 }
 
+/// Builds the gradient.
 fn strided_slice_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 4]) };
     let index = op.input(1).dtype();
@@ -283,6 +287,7 @@ fn strided_slice_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Ve
     Ok(vec![Some(Masks::of(op).attrs_of(builder.input(grad)).finish_output()), None, None, None])
 }
 
+/// Builds the gradient.
 fn strided_slice_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 5]) };
     let builder = grad.graph().op(&STRIDED_SLICE).input(grad);

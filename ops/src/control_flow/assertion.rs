@@ -30,6 +30,7 @@ op_defs! {
         .not_differentiable();
 }
 
+/// Infers the shape of the result.
 fn assert_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     shapes::must_be_scalar(context, 0)
 }

@@ -72,6 +72,7 @@ op_defs! {
     STACK_CLOSE: OpDef::new("StackClose", "handle: Ref(string) ->").not_differentiable();
 }
 
+/// Infers the shape of the result.
 fn switch_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     shapes::must_be_scalar(context, 1)?;
     let shape = context.input(0);
@@ -96,12 +97,14 @@ fn enter_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape of the result.
 fn loop_cond_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     shapes::must_be_scalar(context, 0)?;
     context.set(0, PartialShape::scalar());
     Ok(())
 }
 
+/// Infers the shape of the result.
 fn ref_select_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     shapes::must_be_scalar(context, 0)?;
     let mut inputs = context.inputs().iter().skip(1).map(|input| input.shape().clone());
@@ -116,6 +119,7 @@ fn stack_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape of the result.
 fn stack_push_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = context.input(1);
     context.set(0, shape);

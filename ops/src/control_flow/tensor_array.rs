@@ -87,6 +87,7 @@ fn dtype_of(op: &Operation) -> DType {
     op.attr("dtype").or_else(|| op.attr("T")).and_then(AttrValue::as_type).unwrap_or(DType::Float32)
 }
 
+/// Builds the gradient.
 pub(super) fn read_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
     let array = GradArray::of(op, &op.input(2));
@@ -94,6 +95,7 @@ pub(super) fn read_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     Ok(vec![None, None, Some(builder.input(grad).input(&array.flow).finish_output())])
 }
 
+/// Builds the gradient.
 pub(super) fn write_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let Some(flow) = &grads[0] else { return Ok(vec![None; 4]) };
     let array = GradArray::of(op, flow);
@@ -103,6 +105,7 @@ pub(super) fn write_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads 
     Ok(vec![None, None, Some(builder.described_output(info).finish_output()), Some(flow.clone())])
 }
 
+/// Builds the gradient.
 pub(super) fn gather_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
     let array = GradArray::of(op, &op.input(2));
@@ -110,6 +113,7 @@ pub(super) fn gather_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads
     Ok(vec![None, None, Some(builder.input(grad).input(&array.flow).finish_output())])
 }
 
+/// Builds the gradient.
 pub(super) fn scatter_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let Some(flow) = &grads[0] else { return Ok(vec![None; 4]) };
     let array = GradArray::of(op, flow);
@@ -119,6 +123,7 @@ pub(super) fn scatter_gradient(op: &Operation, grads: &[Option<Output>]) -> Grad
     Ok(vec![None, None, Some(builder.described_output(info).finish_output()), Some(flow.clone())])
 }
 
+/// Builds the gradient.
 pub(super) fn concat_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 2]) };
     let array = GradArray::of(op, &op.input(1));
@@ -126,6 +131,7 @@ pub(super) fn concat_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads
     Ok(vec![None, Some(builder.input(op.output(1)).input(&array.flow).finish_output())])
 }
 
+/// Builds the gradient.
 pub(super) fn split_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let Some(flow) = &grads[0] else { return Ok(vec![None; 4]) };
     let array = GradArray::of(op, flow);

@@ -77,12 +77,14 @@ fn element_shape(context: &ShapeContext<'_>, index: usize) -> Result<PartialShap
     }
 }
 
+/// Infers the shape of the result.
 fn item_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = element_shape(context, 2)?;
     context.set(0, shape);
     Ok(())
 }
 
+/// Infers the shape of the result.
 fn pop_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = element_shape(context, 1)?;
     context.set(0, PartialShape::scalar());
@@ -90,6 +92,7 @@ fn pop_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape of the result.
 fn stack_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let count = usize::try_from(int_attr(context, "num_elements")?).ok();
     let shape = PartialShape::from([count]).concat(&element_shape(context, 1)?);
@@ -97,6 +100,7 @@ fn stack_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape of the result.
 fn gather_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let count = context.input_of_rank(1, 1)?.range(0, 1);
     let shape = count.concat(&element_shape(context, 2)?);
@@ -104,6 +108,7 @@ fn gather_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape of the result.
 fn concat_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = element_shape(context, 1)?;
     let shape = if shape.rank().is_some_and(|rank| rank > 0) { shape.with_dim(0, None) } else { shape };
@@ -146,6 +151,7 @@ fn read(graph: &Graph, list: &Output, index: &Output, like: &Output) -> Output {
     builder.described_output(info).finish_output()
 }
 
+/// Builds the gradient.
 fn set_item_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
     let (graph, index, item) = (op.graph(), op.input(1), op.input(2));
@@ -153,6 +159,7 @@ fn set_item_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     Ok(vec![Some(builder.finish_output()), None, Some(read(&graph, grad, &index, &item))])
 }
 
+/// Builds the gradient.
 fn get_item_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
     let (graph, list) = (op.graph(), op.input(0));
@@ -163,12 +170,14 @@ fn get_item_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     Ok(vec![Some(builder.finish_output()), None, None])
 }
 
+/// Builds the gradient.
 fn stack_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 2]) };
     let builder = part_shape_input(op.graph().op(&TENSOR_LIST_FROM_TENSOR).input(grad), grad);
     Ok(vec![Some(builder.finish_output()), None])
 }
 
+/// Builds the gradient.
 fn from_tensor_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 2]) };
     let tensor = op.input(0);
@@ -178,6 +187,7 @@ fn from_tensor_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     Ok(vec![Some(builder.finish_output()), None])
 }
 
+/// Builds the gradient.
 fn push_back_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 2]) };
     let item = op.input(1);
@@ -186,6 +196,7 @@ fn push_back_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     Ok(vec![Some(popped.output(0)), Some(popped.output(1))])
 }
 
+/// Builds the gradient.
 fn pop_back_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let list = list_gradient(op, 0, grads[0].as_ref());
     let item = list_gradient(op, 1, grads[1].as_ref());
@@ -207,6 +218,7 @@ fn gathered(graph: &Graph, list: &Output, indices: &Output, like: &Output) -> Ou
     part_shape_input(builder, like).attr("element_dtype", like.dtype()).finish_output()
 }
 
+/// Builds the gradient.
 fn scatter_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let mut found = vec![None; op.num_inputs()];
     let Some(grad) = &grads[0] else { return Ok(found) };
@@ -214,6 +226,7 @@ fn scatter_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     Ok(found)
 }
 
+/// Builds the gradient.
 fn scatter_into_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
     let (graph, tensor, indices) = (op.graph(), op.input(1), op.input(2));
@@ -222,6 +235,7 @@ fn scatter_into_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     Ok(vec![Some(rest), Some(gathered(&graph, grad, &indices, &tensor)), None])
 }
 
+/// Builds the gradient.
 fn concat_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let mut found = vec![None; op.num_inputs()];
     let Some(grad) = &grads[0] else { return Ok(found) };
@@ -231,6 +245,7 @@ fn concat_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     Ok(found)
 }
 
+/// Builds the gradient.
 fn split_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
     let tensor = op.input(0);
@@ -242,6 +257,7 @@ fn split_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     Ok(vec![Some(joined.output(0)), None, None])
 }
 
+/// Builds the gradient.
 fn resize_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 2]) };
     let graph = op.graph();

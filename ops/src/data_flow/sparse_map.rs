@@ -25,6 +25,7 @@ fn vector(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape of the result.
 fn taken_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let rank = context.attr(RANK).and_then(|rank| usize::try_from(rank.as_int()?).ok());
     let rank = rank.map(|rank| rank + 1);

@@ -31,6 +31,7 @@ op_defs! {
         .shape(boxes_shape);
 }
 
+/// Infers the shape of the result.
 fn crops_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (images, boxes) = (context.input_of_rank(0, 4)?, context.input_of_rank(1, 2)?);
     let count = shapes::merge_dims("boxes", boxes.dim(0), context.input_of_rank(2, 1)?.dim(0))?;
@@ -47,12 +48,14 @@ fn sized(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape of the result.
 fn boxes_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let boxes = context.input_of_rank(2, 2)?;
     context.set(0, boxes);
     Ok(())
 }
 
+/// Builds the gradient.
 fn crop_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 4]) };
     let (images, boxes, which) = (op.input(0), op.input(1), op.input(2));

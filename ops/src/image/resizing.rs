@@ -60,6 +60,7 @@ op_defs! {
         .gradient(transformed_gradient);
 }
 
+/// Infers the shape of the result.
 fn transformed_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let images = context.input_of_rank(0, 4)?;
     let sizes = shapes::ints(context, 2).filter(|sizes| sizes.len() == 2);
@@ -90,6 +91,7 @@ fn transformed_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<
     Ok(result)
 }
 
+/// Builds the gradient.
 fn bicubic_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let images = op.input(0);
     let smooth = matches!(images.dtype(), DType::Float32 | DType::Float64);
@@ -100,6 +102,7 @@ fn bicubic_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Opti
     Ok(vec![grads[0].as_ref().filter(|_| smooth).map(gradient), None])
 }
 
+/// Builds the gradient.
 fn scale_and_translate_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let images = op.input(0);
     let smooth = images.dtype() == DType::Float32;

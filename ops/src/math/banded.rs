@@ -18,6 +18,7 @@ op_defs! {
         .gradient(solve_gradient);
 }
 
+/// Infers the shape of the result.
 fn solution_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (bands, sides) = (shapes::at_least_rank(context, 0, 2)?, shapes::at_least_rank(context, 1, 2)?);
     let (Some(of_bands), Some(of_sides)) = (bands.rank(), sides.rank()) else { return Ok(()) };
@@ -34,6 +35,7 @@ fn solution_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Builds the gradient.
 fn solve_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     check_real(op)?;
     let Some(grad) = &grads[0] else { return Ok(vec![None; 2]) };

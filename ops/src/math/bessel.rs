@@ -31,44 +31,54 @@ fn except_at_zero(x: &Output, slope: impl FnOnce(&Output) -> Output) -> Output {
     select(&at_zero, scalar_like(x, 0.5), elsewhere)
 }
 
+/// Builds the gradient.
 fn i0_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     by_slope(op, grads, |x| bessel_i1(x))
 }
 
+/// Builds the gradient.
 fn i1_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     by_slope(op, grads, |x| except_at_zero(x, |x| sub(bessel_i0(x), real_div(op.output(0), x))))
 }
 
+/// Builds the gradient.
 fn i0e_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     by_slope(op, grads, |x| sub(bessel_i1e(x), mul(sign(x), op.output(0))))
 }
 
+/// Builds the gradient.
 fn i1e_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     by_slope(op, grads, |x| {
         except_at_zero(x, |x| sub(bessel_i0e(x), mul(op.output(0), add(sign(x), reciprocal(x)))))
     })
 }
 
+/// Builds the gradient.
 fn j0_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     by_slope(op, grads, |x| neg(bessel_j1(x)))
 }
 
+/// Builds the gradient.
 fn j1_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     by_slope(op, grads, |x| except_at_zero(x, |x| sub(bessel_j0(x), real_div(op.output(0), x))))
 }
 
+/// Builds the gradient.
 fn k0_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     by_slope(op, grads, |x| neg(bessel_k1(x)))
 }
 
+/// Builds the gradient.
 fn k1_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     by_slope(op, grads, |x| sub(neg(bessel_k0(x)), real_div(op.output(0), x)))
 }
 
+/// Builds the gradient.
 fn k0e_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     by_slope(op, grads, |x| sub(op.output(0), bessel_k1e(x)))
 }
 
+/// Builds the gradient.
 fn k1e_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     by_slope(op, grads, |x| {
         let one = scalar_like(x, 1.0);
@@ -76,10 +86,12 @@ fn k1e_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<O
     })
 }
 
+/// Builds the gradient.
 fn y0_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     by_slope(op, grads, |x| neg(bessel_y1(x)))
 }
 
+/// Builds the gradient.
 fn y1_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     by_slope(op, grads, |x| sub(bessel_y0(x), real_div(op.output(0), x)))
 }

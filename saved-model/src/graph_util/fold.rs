@@ -63,12 +63,17 @@ pub fn fold_batch_norms(graph: &GraphDef) -> Result<GraphDef> {
 
 /// A batch norm after a convolution.
 struct Fold<'g> {
+    /// The batch normalization.
     norm: &'g NodeDef,
+    /// The convolution before it.
     convolution: &'g NodeDef,
+    /// The constant with the weights of the convolution.
     weights: &'g NodeDef,
+    /// The scaled weights.
     values: Tensor,
     /// The factor of each output channel.
     scale: Vec<f32>,
+    /// The offset that replaces the rest of the normalization.
     offset: Vec<f32>,
 }
 
@@ -153,10 +158,15 @@ pub(super) fn constant_input<'g>(
 
 /// The parameters of a batch norm.
 struct Parameters {
+    /// The scale; `None` for 1.
     gamma: Option<Vec<f32>>,
+    /// The offset.
     beta: Vec<f32>,
+    /// The mean of the inputs.
     mean: Vec<f32>,
+    /// The variance of the inputs.
     variance: Vec<f32>,
+    /// The number that is added to the variance.
     epsilon: f32,
 }
 

@@ -30,6 +30,7 @@ impl VariableValues for CheckpointReader {
 
 /// The values in a session. Variables that no collection lists are read by an operation that is added to the graph.
 impl VariableValues for dyn Session + '_ {
+    /// Returns the values of variables by their names.
     fn values(&self, names: &[String]) -> Result<Vec<Tensor>> {
         let graph = self.graph();
         let listed = graph.collection(&VARIABLES).into_iter().chain(graph.collection(&LOCAL_VARIABLES));
@@ -55,7 +56,9 @@ impl VariableValues for dyn Session + '_ {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct FreezeOptions {
+    /// The variables that are frozen; `None` for all.
     only: Option<HashSet<String>>,
+    /// The variables that are not frozen.
     except: HashSet<String>,
 }
 
@@ -80,6 +83,7 @@ impl FreezeOptions {
         self
     }
 
+    /// Returns true if a variable is frozen.
     fn freezes(&self, name: &str) -> bool {
         !self.except.contains(name) && self.only.as_ref().is_none_or(|only| only.contains(name))
     }

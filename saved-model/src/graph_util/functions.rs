@@ -81,9 +81,11 @@ fn called(value: &Value) -> Vec<&NameAttrList> {
 /// The functions of a graph, and copies of them for values instead of variables.
 #[derive(Debug, Default)]
 pub(super) struct Functions {
+    /// The functions of the library.
     known: HashMap<String, FunctionDef>,
     /// The names of the copies, by the name of a function and its arguments.
     copies: HashMap<String, String>,
+    /// The copies that were made.
     made: Vec<FunctionDef>,
 }
 
@@ -151,6 +153,7 @@ impl Functions {
         }
     }
 
+    /// Freezes the arguments of a copy that are variables.
     fn freeze(&mut self, function: &mut FunctionDef, arguments: &[Option<Frozen>]) -> Result<()> {
         let signature = function.signature.as_mut().ok_or_else(|| Error::value("it has no signature"))?;
         if signature.input_arg.len() != arguments.len() {
@@ -229,6 +232,7 @@ impl Functions {
     }
 }
 
+/// Returns the name of a function.
 fn name(function: &FunctionDef) -> Option<&str> {
     function.signature.as_ref().map(|OpDef { name, .. }| name.as_str())
 }

@@ -13,7 +13,9 @@ const OUTPUT_SHAPES: &str = "_output_shapes";
 /// The value of a frozen variable.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Frozen {
+    /// The dtype of the value.
     pub(super) dtype: DType,
+    /// The shape of the value.
     pub(super) shape: TensorShape,
 }
 
