@@ -7,9 +7,11 @@
 mod parts;
 
 use monitored_session::checkpoint::{CheckpointReader, GraphSaver, RestoreOptions, SaverOptions};
+use monitored_session::ops::initializers;
 use monitored_session::ops::optimizers::*;
-use monitored_session::ops::variables;
+use monitored_session::ops::variables::{self, VariableBuilder};
 use monitored_session::prelude::*;
+use monitored_session::session_core::SliceInfo;
 use parts::{Model, model};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -100,4 +102,31 @@ fn s_275_momentum_in_two_parts_is_restored_whole_and_back() {
 #[test]
 fn s_275_adam_in_two_parts_is_restored_whole_and_back() {
     check(|| Box::new(AdamOptimizer::new(0.1)), &["Adam", "Adam_1"], &["beta1_power", "beta2_power"]);
+}
+
+#[test]
+fn s_319_variables_begin_with_values_of_a_file_of_the_first_checkpoint_format() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let rows: Vec<f32> = (0..10u8).map(f32::from).collect();
+    for file in ["plain.ckpt-7", "sharded.ckpt-7-?????-of-00002"] {
+        let graph = Graph::new();
+        let whole =
+            variables::variable(&graph.named("whole"), Tensor::zeros(DType::Float32, [5, 2]).unwrap());
+        let part = |name: &str, first: usize, count: usize| {
+            let (offset, shape) = (vec![first, 0], vec![count, 2]);
+            let slice = SliceInfo { full_name: "split".to_owned(), full_shape: vec![5, 2], offset, shape };
+            let builder = VariableBuilder::new(&graph.named(name));
+            builder.initializer([count, 2], DType::Float32, &initializers::constant(0.0)).slice(slice).build()
+        };
+        let parts = [part("split/part_0", 0, 3), part("split/part_1", 3, 2)];
+        let stored = root.join("checkpoint/tests/fixtures/v1").join(file);
+        monitored_session::scaffold::init_from_checkpoint(&graph, stored, &[("p", "whole"), ("p", "split")])
+            .unwrap();
+        let session = EmbeddedEngine::new().new_session(&graph, "", &SessionConfig::with_threads(1)).unwrap();
+        session.run(&variables::global_variables_initializer(&graph), ()).unwrap();
+        assert_eq!(session.run(&whole, ()).unwrap().to_vec::<f32>().unwrap(), rows, "{file}");
+        let values = session.run(&parts, ()).unwrap();
+        assert_eq!(values[0].to_vec::<f32>().unwrap(), rows[..6], "{file}");
+        assert_eq!(values[1].to_vec::<f32>().unwrap(), rows[6..], "{file}");
+    }
 }

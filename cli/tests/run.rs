@@ -3,6 +3,10 @@
 
 mod support;
 
+use checkpoint::CheckpointReader;
+use monitored_session::ops::{self, array};
+use monitored_session::prelude::*;
+use monitored_session::session_core::OpLibrary as _;
 use serde_json::{Value as Json, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -117,17 +121,38 @@ fn wrong_names_are_answered_with_the_nearest() {
     assert!(absent.code == 1 && absent.errors.contains("nowhere"), "{}", absent.errors);
 }
 
+/// Writes the tensors of a checkpoint into a file of TensorFlow's first format.
+fn write_first_format(checkpoint: &Path, file: &Path) {
+    let tensors = CheckpointReader::open(checkpoint).unwrap().read_all().unwrap();
+    let graph = Graph::new();
+    let (names, tensors): (Vec<String>, Vec<Tensor>) = tensors.into_iter().unzip();
+    let names = Tensor::from_strings(names, [tensors.len()]).unwrap();
+    let save = graph.op(ops::library().find("Save").unwrap());
+    let save = save.constant(Tensor::string(file.to_str().unwrap().to_owned())).constant(names);
+    let values: Vec<Output> = tensors.into_iter().map(|value| array::constant(&graph, value)).collect();
+    let save = save.input_list(values).finish();
+    let session = EmbeddedEngine::new().new_session(&graph, "", &SessionConfig::with_threads(1)).unwrap();
+    session.run(&save, ()).unwrap();
+}
+
 #[test]
 fn a_frozen_graph_and_a_meta_graph_with_a_checkpoint_are_run_by_tensors() {
     let folder = case("frozen_dense");
+    let temporary = tempfile::tempdir().unwrap();
+    let first_format = temporary.path().join("first.ckpt");
+    write_first_format(&folder.join("source"), &first_format);
     let inputs = [
         format!("x={}", folder.join("calls/00_in_x_0.npy").display()),
         format!("ids:0={}", folder.join("calls/00_in_ids_0.npy").display()),
     ];
     let expected = recorded(&folder.join("calls/00_out_relu_0.npy"));
     let source = folder.join("source");
-    for (graph, checkpoint) in [("graph.pb", None), ("source.pb", Some(&source)), ("kept.pb", Some(&source))]
-    {
+    for (graph, checkpoint) in [
+        ("graph.pb", None),
+        ("source.pb", Some(&source)),
+        ("kept.pb", Some(&source)),
+        ("source.pb", Some(&first_format)),
+    ] {
         let graph = folder.join(graph);
         let mut arguments: Vec<&dyn AsRef<std::ffi::OsStr>> =
             vec![&"run", &graph, &"--fetch", &"relu", &"--json"];
