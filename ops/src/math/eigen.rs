@@ -49,7 +49,8 @@ pub(super) fn adjoint(matrices: &Output) -> Output {
 }
 
 /// Returns the eigenvalues of the square matrices in the last two axes, by rising absolute value, and the eigenvectors, which are columns
-/// of length one. Both are complex, also for real matrices. A vector is determined up to a factor of absolute value one.
+/// of length one. Both are complex, also for real matrices. A vector is determined up to a factor of absolute value one. TensorFlow
+/// sorts the values of complex matrices only; those of real ones come in the order of its algorithm.
 ///
 /// ```
 /// # use session_core::{DType, Graph};

@@ -3,7 +3,8 @@
 //! # Semantics
 //!
 //! `Eig` returns eigenvalues by rising absolute value and, with `compute_v`, vectors of length one as columns, both complex. The order of
-//! values of the same absolute value and the phase of vectors are not determined. Without `compute_v` the second output has no elements.
+//! values of the same absolute value and the phase of vectors are not determined. TensorFlow sorts the values of complex matrices only, and
+//! leaves those of real ones in the order in which its algorithm finds them. Without `compute_v` the second output has no elements.
 //! Numbers that are not finite are an error. Computed in double precision from a Schur decomposition (`schur.rs`).
 
 use super::elementwise::boxed;
