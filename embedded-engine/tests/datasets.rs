@@ -142,8 +142,9 @@ fn rows_resume_at_once_after_any_interruption() {
     let expected: Vec<_> = (0..120).map(|_| numbers(whole.as_ref(), &next)).collect();
     let found: Vec<_> = (0..120).map(|_| numbers(resumed.as_ref(), &resumed_next)).collect();
     assert_eq!(found, expected);
-    // No row was requested twice: nothing was replayed, and nothing made ahead.
-    assert_eq!(asked.load(Ordering::Relaxed), 1200);
+    // No row was requested twice: nothing was replayed. The prefetch may have begun one more batch.
+    let asked = asked.load(Ordering::Relaxed);
+    assert!((1200..=1210).contains(&asked), "{asked}");
 }
 
 #[test]
