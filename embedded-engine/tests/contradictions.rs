@@ -56,3 +56,22 @@ fn examples_need_a_key_for_each_feature() {
     assert_eq!(error.code(), Code::InvalidArgument, "{error}");
     assert!(error.to_string().contains("2 inputs, but the types of the features need 3"), "{error}");
 }
+
+#[test]
+fn sequences_need_a_dtype_for_each_key() {
+    let graph = Graph::new();
+    let text = |given: &str| constant(&graph, Tensor::from(given));
+    let none: [Output; 0] = [];
+    let dtypes =
+        |dtypes: &[DType]| AttrValue::List(dtypes.iter().map(|&dtype| AttrValue::Type(dtype)).collect());
+    // One key and one dtype, but of different lists.
+    let parsed = op(&graph, "ParseSingleSequenceExample").input(text(""));
+    let parsed = parsed.input(constant(&graph, Tensor::from(Vec::<String>::new())));
+    let parsed = parsed.input_list([text("a")]).input_list(&none).input_list(&none).input_list(&none);
+    let parsed = parsed.input_list(&none).input(text(""));
+    let parsed =
+        parsed.attr("Ncontext_sparse", 1i64).attr("feature_list_sparse_types", dtypes(&[DType::Int64]));
+    let error = session(&graph).run(&parsed.finish(), ()).unwrap_err();
+    assert_eq!(error.code(), Code::InvalidArgument, "{error}");
+    assert!(error.to_string().contains("'Ncontext_sparse' is 1, but there are 0 dtypes"), "{error}");
+}

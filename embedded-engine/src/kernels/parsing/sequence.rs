@@ -56,6 +56,7 @@ pub(super) fn register(registry: &mut Registry) {
 
 fn parse_single(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let types = SequenceTypes::new(spec)?;
+    check_count(spec, "Ncontext_dense", types.context.dense.len())?;
     Ok(boxed(move |context| {
         let mut next = 2;
         let mut keys = |count: usize| -> Result<Vec<Bytes>> {
@@ -122,6 +123,9 @@ impl SequenceTypes {
         };
         types.context.check("features")?;
         types.lists.check("lists of features")?;
+        check_count(spec, "Ncontext_sparse", types.context.sparse.len())?;
+        check_count(spec, "Nfeature_list_sparse", types.lists.sparse.len())?;
+        check_count(spec, "Nfeature_list_dense", types.lists.dense.len())?;
         Ok(types)
     }
 
@@ -197,6 +201,15 @@ impl SequenceTypes {
         }
         Ok(())
     }
+}
+
+/// Refuses a number of keys and outputs, which is an attribute of its own, that is not the number of dtypes.
+fn check_count(spec: &NodeSpec<'_>, name: &str, dtypes: usize) -> Result<()> {
+    let count = spec.int(name)?;
+    if usize::try_from(count) == Ok(dtypes) {
+        return Ok(());
+    }
+    Err(Error::invalid_argument(format!("attribute '{name}' is {count}, but there are {dtypes} dtypes")))
 }
 
 /// Refuses a key that is wanted in two forms.
