@@ -7,6 +7,7 @@ use crate::gradients::broadcasting::{shape_of, sum_to_input};
 use crate::library::op_defs;
 use crate::math::unsorted_segment_sum;
 use crate::shapes::{at_least_rank, must_be_scalar};
+use crate::sparse::fill_empty_rows_grad_shape;
 use session_core::{
     AttrValue, DType, Error, OpDef, Operation, Output, PartialShape, Result, ShapeContext, Tensor,
 };
@@ -53,14 +54,6 @@ fn fill_empty_rows_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     context.set(1, PartialShape::from([None]));
     context.set(2, PartialShape::from([count]));
     context.set(3, rows);
-    Ok(())
-}
-
-fn fill_empty_rows_grad_shape(context: &mut ShapeContext<'_>) -> Result<()> {
-    let map = context.input_of_rank(0, 1)?;
-    context.input_of_rank(1, 1)?;
-    context.set(0, map);
-    context.set(1, PartialShape::scalar());
     Ok(())
 }
 

@@ -28,6 +28,13 @@ pub(crate) fn scalar(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape of a handle of TensorFlow's first releases, which is a reference to two strings. A handle of `StackV2` still
+/// has this shape.
+pub(crate) fn old_handle(context: &mut ShapeContext<'_>) -> Result<()> {
+    context.set(0, PartialShape::from([2]));
+    Ok(())
+}
+
 /// Requires that all inputs have one shape, and assigns it to the first output.
 pub(crate) fn same(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = same_inputs(context)?;

@@ -222,7 +222,8 @@ fn fill_empty_rows_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-fn fill_empty_rows_grad_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+/// Infers the shapes of the gradients of values and of the default value, also for ragged rows.
+pub(crate) fn fill_empty_rows_grad_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let map = context.input_of_rank(0, 1)?;
     context.input_of_rank(1, 1)?;
     context.set(0, map);

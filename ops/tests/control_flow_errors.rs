@@ -1,30 +1,16 @@
 //! Loops, conditionals and recurrent nets that cannot be built: the error states the contradiction and carries the place in the program.
 #![allow(clippy::unwrap_used)] // a panic is the report
 
+#[path = "support/refused.rs"]
+mod refused;
+
 use ops::array::{concat, constant, placeholder};
 use ops::control_flow::{WhileOptions, cond, map_fn, scan, switch_case, while_loop, while_loop_with};
 use ops::math::{cast, less};
 use ops::rnn::{BasicLstmCell, GruCell, RnnCell, RnnOptions, dynamic_rnn, dynamic_rnn_from, static_rnn};
 use ops::{OutputExt, gradients};
-use session_core::{DType, Error, Graph, OpLibrary as _, Output, PartialShape};
-
-/// Asserts that building fails here, with these words.
-#[track_caller]
-fn refused(words: &[&str], build: impl FnOnce(&Graph)) {
-    let graph = Graph::new();
-    build(&graph);
-    check(&graph.check().expect_err("nothing was refused"), words);
-}
-
-#[track_caller]
-fn check(error: &Error, words: &[&str]) {
-    let text = error.to_string();
-    for word in words {
-        assert!(text.contains(word), "no '{word}' in: {text}");
-    }
-    let place = error.location().unwrap_or_else(|| panic!("no place: {text}"));
-    assert!(place.file().ends_with("control_flow_errors.rs"), "{}: {text}", place.file());
-}
+use refused::refused;
+use session_core::{DType, Graph, OpLibrary as _, Output, PartialShape};
 
 fn few(body: &Graph, i: &Output) -> Output {
     less(i, constant(body, 3i32))

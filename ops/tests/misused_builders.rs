@@ -1,6 +1,9 @@
 //! Builders of loops, arrays, cells and decoders that are misused: the error says what does not fit, and carries the place in the program.
 #![allow(clippy::unwrap_used)] // a panic is the report
 
+#[path = "support/refused.rs"]
+mod refused;
+
 use ops::array::{concat, constant, placeholder};
 use ops::control_flow::{
     TensorArray, WhileOptions, cond, foldl, foldr, map_fn, scan, while_loop, while_loop_with,
@@ -14,25 +17,8 @@ use ops::rnn::{
 };
 use ops::variables::get_variable;
 use ops::{OutputExt, gradients};
-use session_core::{DType, Error, Graph, Output, PartialShape, Tensor, Variable};
-
-/// Asserts that building fails here, with these words.
-#[track_caller]
-fn refused(words: &[&str], build: impl FnOnce(&Graph)) {
-    let graph = Graph::new();
-    build(&graph);
-    check(&graph.check().expect_err("nothing was refused"), words);
-}
-
-#[track_caller]
-fn check(error: &Error, words: &[&str]) {
-    let text = error.to_string();
-    for word in words {
-        assert!(text.contains(word), "no '{word}' in: {text}");
-    }
-    let place = error.location().unwrap_or_else(|| panic!("no place: {text}"));
-    assert!(place.file().ends_with("misused_builders.rs"), "{}: {text}", place.file());
-}
+use refused::{check, refused};
+use session_core::{DType, Graph, Output, PartialShape, Tensor, Variable};
 
 fn floats(graph: &Graph, shape: &[usize]) -> Output {
     placeholder(graph, DType::Float32, shape)
@@ -105,7 +91,7 @@ fn loops_over_parts_take_nothing_of_another_graph() {
     });
 }
 
-/// What a body builds exists in the body only.
+/// The outputs of a body exist in the body only.
 #[test]
 fn nothing_leaves_a_body_but_its_results() {
     refused(&["Square"], |graph| {

@@ -14,11 +14,11 @@ op_defs! {
         .captured_by(capture_const);
     PLACEHOLDER: OpDef::new("Placeholder", "-> output: dtype")
         .attrs("dtype: type, shape: shape = unknown")
-        .shape(placeholder_shape)
+        .shape(shape_from_attr)
         .not_differentiable();
     PLACEHOLDER_V2: OpDef::new("PlaceholderV2", "-> output: dtype")
         .attrs("dtype: type, shape: shape")
-        .shape(placeholder_shape)
+        .shape(shape_from_attr)
         .not_differentiable();
     PLACEHOLDER_WITH_DEFAULT: OpDef::new("PlaceholderWithDefault", "input: dtype -> output: dtype")
         .attrs("dtype: type, shape: shape")
@@ -86,8 +86,8 @@ fn shape_attr(context: &ShapeContext<'_>) -> PartialShape {
     context.attr("shape").and_then(|shape| shape.as_shape()).cloned().unwrap_or_default()
 }
 
-/// Infers the shape of a placeholder from its attribute.
-fn placeholder_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+/// Infers the shape of the output from the attribute `shape`.
+pub(crate) fn shape_from_attr(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = shape_attr(context);
     context.set(0, shape);
     Ok(())

@@ -4,7 +4,7 @@
 
 use crate::gradients::outside_of_control_flow;
 use crate::library::op_defs;
-use crate::shapes::{self, unchanged};
+use crate::shapes::{self, old_handle, unchanged};
 use session_core::{Error, OpDef, PartialShape, Result, ShapeContext};
 
 const ENTER_ATTRS: &str =
@@ -52,7 +52,7 @@ op_defs! {
     STACK_V2: OpDef::new("StackV2", "max_size: int32 -> handle: resource")
         .attrs("elem_type: type, stack_name: string = \"\"")
         .stateful()
-        .shape(stack_shape)
+        .shape(old_handle)
         .not_differentiable();
     STACK_PUSH_V2: OpDef::new("StackPushV2", "handle: resource, elem: T -> output: T")
         .attrs("T: type, swap_memory: bool = false")
@@ -64,7 +64,7 @@ op_defs! {
     STACK_CLOSE_V2: OpDef::new("StackCloseV2", "handle: resource ->").stateful().not_differentiable();
     STACK: OpDef::new("Stack", "-> handle: Ref(string)")
         .attrs("elem_type: type, stack_name: string = \"\"")
-        .stateful().shape(stack_shape).not_differentiable();
+        .stateful().shape(old_handle).not_differentiable();
     STACK_PUSH: OpDef::new("StackPush", "handle: Ref(string), elem: T -> output: T")
         .attrs("T: type, swap_memory: bool = false").shape(stack_push_shape).not_differentiable();
     STACK_POP: OpDef::new("StackPop", "handle: Ref(string) -> elem: elem_type")
@@ -110,12 +110,6 @@ fn ref_select_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let mut inputs = context.inputs().iter().skip(1).map(|input| input.shape().clone());
     let first = inputs.next().ok_or_else(|| Error::value("a selection needs at least one input"))?;
     context.set(0, inputs.fold(first, |known, shape| known.relax(&shape)));
-    Ok(())
-}
-
-/// The number of elements of a handle of a stack: two, as in graph files of TensorFlow, whose first stacks had handles of two strings.
-fn stack_shape(context: &mut ShapeContext<'_>) -> Result<()> {
-    context.set(0, PartialShape::from([2]));
     Ok(())
 }
 

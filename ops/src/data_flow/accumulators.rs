@@ -3,7 +3,7 @@
 use crate::arguments::location_of;
 use crate::composite::unnamed;
 use crate::library::op_defs;
-use crate::shapes::{must_be_scalar, scalar};
+use crate::shapes::{must_be_scalar, old_handle, scalar};
 use session_core::{
     AsOutput, AttrValue, DType, Graph, OpBuilder, OpDef, Operation, Output, PartialShape, Result,
     ShapeContext, Variable,
@@ -41,11 +41,6 @@ op_defs! {
         .attrs("dtype: numbertype, has_known_shape: bool").shape(step_is_scalar).not_differentiable();
     SPARSE_ACCUMULATOR_TAKE_GRADIENT: OpDef::new("SparseAccumulatorTakeGradient", "handle: Ref(string), num_required: int32 -> indices: int64, values: dtype, shape: int64")
         .attrs(DTYPE).shape(rows_taken).not_differentiable();
-}
-
-fn old_handle(context: &mut ShapeContext<'_>) -> Result<()> {
-    context.set(0, PartialShape::from([2]));
-    Ok(())
 }
 
 fn step_is_scalar(context: &mut ShapeContext<'_>) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use crate::composite::unnamed;
 use crate::library::op_defs;
-use crate::shapes::{must_be_scalar, scalar};
+use crate::shapes::{must_be_scalar, old_handle, scalar};
 use session_core::{
     AsOutput, AttrValue, DType, Graph, OpBuilder, OpDef, Operation, Output, PartialShape, Result,
     ShapeContext,
@@ -22,11 +22,6 @@ op_defs! {
     BARRIER_READY_SIZE: OpDef::new("BarrierReadySize", "handle: Ref(string) -> size: int32").shape(scalar).not_differentiable();
     BARRIER_INCOMPLETE_SIZE: OpDef::new("BarrierIncompleteSize", "handle: Ref(string) -> size: int32")
         .shape(scalar).not_differentiable();
-}
-
-fn old_handle(context: &mut ShapeContext<'_>) -> Result<()> {
-    context.set(0, PartialShape::from([2]));
-    Ok(())
 }
 
 fn taken(context: &mut ShapeContext<'_>) -> Result<()> {

@@ -1,7 +1,7 @@
 //! The operations of queues: definitions and shapes.
 
 use crate::library::op_defs;
-use crate::shapes::{self, int, must_be_scalar, scalar};
+use crate::shapes::{self, int, must_be_scalar, old_handle, scalar};
 use session_core::{AttrValue, DType, Error, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
 
 const FIFO: &str = "component_types: list(type) >= 1, shapes: list(shape) >= 0 = [], capacity: int32 = -1, \
@@ -62,11 +62,6 @@ const fn queue_def(name: &'static str, attrs: &'static str) -> OpDef {
 /// Returns the reference types of older graphs: a handle is a reference to two strings.
 const fn old_queue_def(name: &'static str, attrs: &'static str) -> OpDef {
     OpDef::new(name, "-> handle: Ref(string)").attrs(attrs).stateful().shape(old_handle).not_differentiable()
-}
-
-fn old_handle(context: &mut ShapeContext<'_>) -> Result<()> {
-    context.set(0, PartialShape::from([2]));
-    Ok(())
 }
 
 /// The declaration of a queue's elements.

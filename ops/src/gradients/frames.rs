@@ -128,7 +128,7 @@ fn make_loop(graph: &Graph, exit: &Operation) -> Result<()> {
     let inside = with_constants(variables.iter().map(|variable| variable.switch.output(1)).collect());
     let nexts: Vec<Output> =
         variables.iter().map(|variable| input_of(&variable.next, 0)).collect::<Result<_>>()?;
-    let effects = effects(&variables, &constants, &users);
+    let effects = effects(graph, &variables, &constants, &users);
     let body = Part::of(graph, graph, &inside, &nexts, &effects)?;
     let control = body.find_operations(&effects);
     let results = nexts.iter().map(|next| body.find(next)).collect::<Result<Vec<Output>>>()?;
@@ -166,6 +166,7 @@ fn make_loop(graph: &Graph, exit: &Operation) -> Result<()> {
 /// Returns the operations with a side effect in an iteration, which therefore run in each iteration whether they lead to a variable or
 /// not. The stacks that an earlier gradient of the graph fills are among them, also those of values that are the same in each iteration.
 fn effects(
+    graph: &Graph,
     variables: &[Variable],
     constants: &[Operation],
     users: &HashMap<OpId, Vec<Operation>>,
@@ -193,27 +194,34 @@ fn effects(
         }
         open.extend(users.get(&operation.id()).into_iter().flatten().cloned());
     }
-    found.retain(|operation| !belongs_to_condition(operation, variables));
+    if !found.is_empty() {
+        let condition = condition(graph, variables, users);
+        found.retain(|operation| !condition.contains(&operation.id()));
+    }
     found
 }
 
-/// Returns true if an operation depends on the variables of a loop before the condition is known.
-fn belongs_to_condition(operation: &Operation, variables: &[Variable]) -> bool {
-    let merges: HashSet<OpId> = variables.iter().map(|variable| variable.merge.id()).collect();
-    let switches: HashSet<OpId> = variables.iter().map(|variable| variable.switch.id()).collect();
-    let mut seen: HashSet<OpId> = HashSet::new();
-    let mut open: Vec<Operation> = vec![operation.clone()];
-    while let Some(operation) = open.pop() {
-        if merges.contains(&operation.id()) {
-            return true;
-        }
-        let ends = kind(&operation) == "Enter" || switches.contains(&operation.id());
-        if !ends && seen.insert(operation.id()) {
-            open.extend(operation.inputs().iter().map(|input| input.operation().clone()));
-            open.extend(operation.control_inputs());
+/// Returns the operations that depend on the variables of a loop before the condition is known. What is behind an `Enter` belongs to
+/// a loop inside.
+fn condition(graph: &Graph, variables: &[Variable], users: &HashMap<OpId, Vec<Operation>>) -> HashSet<OpId> {
+    let mut controlled: HashMap<OpId, Vec<Operation>> = HashMap::new();
+    for operation in graph.operations() {
+        for input in operation.control_inputs() {
+            controlled.entry(input.id()).or_default().push(operation.clone());
         }
     }
-    false
+    let switches: HashSet<OpId> = variables.iter().map(|variable| variable.switch.id()).collect();
+    let mut open: Vec<OpId> = variables.iter().map(|variable| variable.merge.id()).collect();
+    let mut found: HashSet<OpId> = open.iter().copied().collect();
+    while let Some(id) = open.pop() {
+        let next = users.get(&id).into_iter().chain(controlled.get(&id)).flatten();
+        for user in next.filter(|user| kind(user) != "Enter" && !switches.contains(&user.id())) {
+            if found.insert(user.id()) {
+                open.push(user.id());
+            }
+        }
+    }
+    found
 }
 
 /// Makes an operation forward this output instead of computing its own.

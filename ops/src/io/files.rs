@@ -1,8 +1,9 @@
 //! Whole files.
 
+use crate::array::constants::shape_from_attr;
 use crate::library::op_defs;
 use crate::shapes::must_be_scalar;
-use session_core::{AsOutput, AttrValue, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
+use session_core::{AsOutput, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
 
 op_defs! {
     READ_FILE: OpDef::new("ReadFile", "filename: string -> contents: string").shape(one_file).not_differentiable();
@@ -11,13 +12,7 @@ op_defs! {
     MATCHING_FILES: OpDef::new("MatchingFiles", "pattern: string -> filenames: string")
         .shape(file_names).not_differentiable();
     IMMUTABLE_CONST: OpDef::new("ImmutableConst", "-> tensor: dtype")
-        .attrs("dtype: type, shape: shape, memory_region_name: string").shape(shape_attr).not_differentiable();
-}
-
-fn shape_attr(context: &mut ShapeContext<'_>) -> Result<()> {
-    let shape = context.attr("shape").and_then(AttrValue::as_shape).cloned().unwrap_or_default();
-    context.set(0, shape);
-    Ok(())
+        .attrs("dtype: type, shape: shape, memory_region_name: string").shape(shape_from_attr).not_differentiable();
 }
 
 fn one_file(context: &mut ShapeContext<'_>) -> Result<()> {

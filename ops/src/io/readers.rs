@@ -2,7 +2,7 @@
 
 use crate::data_flow::Queue;
 use crate::library::op_defs;
-use crate::shapes::{must_be_scalar, scalar};
+use crate::shapes::{must_be_scalar, old_handle, scalar};
 use session_core::{
     AsOutput, Graph, OpBuilder, OpDef, Operation, Output, PartialShape, Result, ShapeContext, Tensor,
 };
@@ -41,19 +41,19 @@ op_defs! {
     READER_RESET_V2: OpDef::new("ReaderResetV2", "reader_handle: resource -> ").stateful().not_differentiable();
     TF_RECORD_READER: OpDef::new("TFRecordReader", " -> reader_handle: Ref(string)")
         .attrs("container: string = \"\", shared_name: string = \"\", compression_type: string = \"\"")
-        .stateful().shape(reference).not_differentiable();
+        .stateful().shape(old_handle).not_differentiable();
     TEXT_LINE_READER: OpDef::new("TextLineReader", " -> reader_handle: Ref(string)")
         .attrs("skip_header_lines: int32 = 0, container: string = \"\", shared_name: string = \"\"")
-        .stateful().shape(reference).not_differentiable();
+        .stateful().shape(old_handle).not_differentiable();
     WHOLE_FILE_READER: OpDef::new("WholeFileReader", " -> reader_handle: Ref(string)")
         .attrs("container: string = \"\", shared_name: string = \"\"")
-        .stateful().shape(reference).not_differentiable();
+        .stateful().shape(old_handle).not_differentiable();
     FIXED_LENGTH_RECORD_READER: OpDef::new("FixedLengthRecordReader", " -> reader_handle: Ref(string)")
         .attrs("header_bytes: int = 0, record_bytes: int, footer_bytes: int = 0, hop_bytes: int = 0, container: string = \"\", shared_name: string = \"\"")
-        .stateful().shape(reference).not_differentiable();
+        .stateful().shape(old_handle).not_differentiable();
     IDENTITY_READER: OpDef::new("IdentityReader", " -> reader_handle: Ref(string)")
         .attrs("container: string = \"\", shared_name: string = \"\"")
-        .stateful().shape(reference).not_differentiable();
+        .stateful().shape(old_handle).not_differentiable();
     READER_READ: OpDef::new("ReaderRead", "reader_handle: Ref(string), queue_handle: Ref(string) -> key: string, value: string")
         .shape(scalar).not_differentiable();
     READER_READ_UP_TO: OpDef::new(
@@ -70,12 +70,6 @@ op_defs! {
     READER_RESTORE_STATE: OpDef::new("ReaderRestoreState", "reader_handle: Ref(string), state: string -> ")
         .shape(scalar_state).not_differentiable();
     READER_RESET: OpDef::new("ReaderReset", "reader_handle: Ref(string) -> ").not_differentiable();
-}
-
-/// Two strings, as TensorFlow says in graph files.
-fn reference(context: &mut ShapeContext<'_>) -> Result<()> {
-    context.set(0, PartialShape::from([2]));
-    Ok(())
 }
 
 /// Requires that the state of a reader is a scalar.

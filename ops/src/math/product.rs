@@ -126,27 +126,23 @@ fn product_gradients(
 
 fn sparse_matmul_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 2]) };
-    let flag = |name: &str| op.attr(name).and_then(AttrValue::as_bool).unwrap_or(false);
     let [a, b] = [0, 1].map(|input| cast(op.input(input), DType::Float32));
-    let product = |x: &Output, y: &Output, transpose_x: bool, transpose_y: bool| {
-        matmul_with(x, y, MatMulOptions::default().transpose_a(transpose_x).transpose_b(transpose_y))
-    };
-    let (of_a, of_b) = match (flag("transpose_a"), flag("transpose_b")) {
-        (false, false) => (product(grad, &b, false, true), product(&a, grad, true, false)),
-        (false, true) => (product(grad, &b, false, false), product(grad, &a, true, false)),
-        (true, false) => (product(&b, grad, false, true), product(&a, grad, false, false)),
-        (true, true) => (product(&b, grad, true, true), product(grad, &a, true, true)),
-    };
+    let (of_a, of_b) = matmul_gradients(op, (grad, &a, &b));
     Ok(vec![Some(cast(of_a, op.input(0).dtype())), Some(cast(of_b, op.input(1).dtype()))])
+}
+
+/// Returns the gradients of both matrices of a product that has the attributes of `MatMul`.
+fn matmul_gradients(op: &Operation, values: (&Output, &Output, &Output)) -> (Output, Output) {
+    let turned = (flag(op, "transpose_a"), flag(op, "transpose_b"));
+    product_gradients(values, turned, |a, b, ta, tb| {
+        matmul_with(a, b, MatMulOptions::default().transpose_a(ta).transpose_b(tb))
+    })
 }
 
 fn matmul_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
     let (a, b) = (conj_of(&op.input(0)), conj_of(&op.input(1)));
-    let turned = (flag(op, "transpose_a"), flag(op, "transpose_b"));
-    let (of_a, of_b) = product_gradients((grad, &a, &b), turned, |a, b, ta, tb| {
-        matmul_with(a, b, MatMulOptions::default().transpose_a(ta).transpose_b(tb))
-    });
+    let (of_a, of_b) = matmul_gradients(op, (grad, &a, &b));
     Ok(vec![Some(of_a), Some(of_b)])
 }
 

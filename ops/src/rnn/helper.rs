@@ -1,5 +1,6 @@
 //! Helpers of decoders: what a step reads, and the word that it writes.
 
+use super::unrolled::check_sequences;
 use crate::array::{Index, constant, fill, shape, squeeze, strided_slice, transpose, zeros};
 use crate::control_flow::TensorArray;
 use crate::gradients::broadcasting::shape_of;
@@ -134,11 +135,7 @@ impl Helper {
     #[track_caller]
     fn given_and(inputs: &Output, lengths: &Output, mixed: Option<Mixed>) -> Helper {
         let graph = inputs.graph();
-        if inputs.shape().rank().is_some_and(|rank| rank != 3) {
-            let (name, shape) = (inputs.name(), inputs.shape());
-            let text = format!("'{name}' of shape {shape} is not [batch, steps, depth], as sequences are");
-            graph.add_error(Error::value(text));
-        }
+        check_sequences(&graph, inputs, false);
         let expected = PartialShape::from([inputs.shape().dim(0)]);
         if lengths.shape().merge(&expected).is_none() {
             let shape = lengths.shape();

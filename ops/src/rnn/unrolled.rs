@@ -142,6 +142,16 @@ fn depth_of(scope: &Graph, inputs: &Output, axis: usize) -> usize {
     })
 }
 
+/// Adds an error to a graph if a tensor cannot hold sequences of vectors.
+#[track_caller]
+pub(super) fn check_sequences(graph: &Graph, inputs: &Output, time_major: bool) {
+    if inputs.shape().rank().is_some_and(|rank| rank != 3) {
+        let (name, shape) = (inputs.name(), inputs.shape());
+        let axes = if time_major { "[steps, batch, depth]" } else { "[batch, steps, depth]" };
+        graph.add_error(Error::value(format!("'{name}' of shape {shape} is not {axes}, as sequences are")));
+    }
+}
+
 fn unrolled_in_loop<C: RnnCell>(
     cell: &C,
     scope: &Graph,
@@ -153,11 +163,7 @@ fn unrolled_in_loop<C: RnnCell>(
         true => x.clone(),
         false => transpose(x, [1, 0, 2]),
     };
-    if inputs.shape().rank().is_some_and(|rank| rank != 3) {
-        let (name, shape) = (inputs.name(), inputs.shape());
-        let axes = if options.time_major { "[steps, batch, depth]" } else { "[batch, steps, depth]" };
-        scope.add_error(Error::value(format!("'{name}' of shape {shape} is not {axes}, as sequences are")));
-    }
+    check_sequences(scope, inputs, options.time_major);
     let inputs = swap(&inputs.within(scope));
     cell.build(scope, depth_of(scope, &inputs, 2), inputs.dtype());
     let steps = match inputs.shape().dim(0) {
