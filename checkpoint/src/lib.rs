@@ -95,6 +95,8 @@ pub mod bundle;
 mod clock;
 mod commit;
 mod error;
+#[cfg(feature = "session")]
+mod file_policy;
 mod folder;
 mod foreign;
 #[cfg(all(feature = "session", feature = "sidecar"))]

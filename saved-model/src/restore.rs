@@ -12,7 +12,6 @@
 use crate::folder::TaggedGraph;
 use crate::frozen::operation_name;
 use crate::variables::load_by_object_names;
-use checkpoint::bundle::BundleReader;
 use graph_def::Imported;
 use graph_def::proto::{Collection, MetaGraphDef, SaverDef, SignatureDef, TensorInfoEncoding, VariableDef};
 use session_core::{
@@ -40,16 +39,10 @@ pub(crate) fn variables(
     // What the graph reads, its session checks. What is read here, outside of the graph, must be as safe.
     let by_objects = || match meta_graph.message().object_graph_def.is_empty() {
         true => Ok(()),
-        false => check_files(&path, access).and_then(|()| load_by_object_names(session, &restore, &path)),
+        false => load_by_object_names(session, &restore, &path, access),
     };
     let restored = session.run(&restore, [(&filename, path_tensor(&path))]).and_then(|()| by_objects());
     restored.map_err(|error| error.context("the variables cannot be restored").with_phase(Phase::Restore))
-}
-
-/// Checks that all files of a checkpoint may be read: each may be a link that leads elsewhere.
-fn check_files(prefix: &Path, access: &FileAccess) -> Result<()> {
-    access.check_read(&checkpoint::index_path(prefix))?;
-    BundleReader::open(prefix)?.data_files().iter().try_for_each(|file| access.check_read(file))
 }
 
 /// Returns the tensor that is fed the prefix of the variables, and the operation that restores them; `None` for a model that

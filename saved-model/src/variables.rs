@@ -1,11 +1,12 @@
 //! Variables of graphs that were made to be asked: loading them from a checkpoint.
 
+use checkpoint::bundle::BundleReader;
 use checkpoint::{GraphSaver, RestoreOptions, RestoreReport, SaverOptions};
 use ops::library;
 use session_core::keys::{LOCAL_VARIABLES, VARIABLES};
 use session_core::{
-    AttrValue, DType, Error, Graph, OpDef, OpLibrary, Operation, Output, PartialShape, Result, Session,
-    Variable, VariableParts,
+    AttrValue, DType, Error, FileAccess, Graph, OpDef, OpLibrary, Operation, Output, PartialShape, Result,
+    Session, Variable, VariableParts,
 };
 use std::collections::HashSet;
 use std::path::Path;
@@ -62,7 +63,12 @@ pub fn load_variables(
 ///
 /// A variable that the program had under two objects has two handles in the graph, and TensorFlow restores it through the
 /// objects: the operation that restores assigns to one handle only, signatures may read the other.
-pub(crate) fn load_by_object_names(session: &dyn Session, restore: &Operation, prefix: &Path) -> Result<()> {
+pub(crate) fn load_by_object_names(
+    session: &dyn Session,
+    restore: &Operation,
+    prefix: &Path,
+    access: &FileAccess,
+) -> Result<()> {
     let restored: HashSet<_> = restore.inputs().iter().map(Output::endpoint).collect();
     let operations = session.graph().operations();
     let handles = operations.iter().filter(|operation| operation.op_type() == "VarHandleOp");
@@ -77,6 +83,7 @@ pub(crate) fn load_by_object_names(session: &dyn Session, restore: &Operation, p
     if variables.is_empty() {
         return Ok(());
     }
+    BundleReader::open_allowed(prefix, access)?;
     let saver = GraphSaver::of(variables, SaverOptions::new())?;
     saver.restore(session, prefix, &RestoreOptions::new().allow_missing(true))?;
     Ok(())

@@ -13,20 +13,8 @@ use session_core::{Code, DType, Error, Result, Tensor};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use support::case;
+use support::{case, copy};
 use tempfile::TempDir;
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy(&entry.path(), &target),
-            false => _ = fs::copy(entry.path(), target).unwrap(),
-        }
-    }
-}
 
 /// A copy of a recorded model.
 fn copied(name: &str) -> TempDir {

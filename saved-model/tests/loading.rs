@@ -12,7 +12,7 @@ use session_core::{Code, Error, ErrorKind, SessionExt, Tensor};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use support::case;
+use support::{case, copy};
 
 fn dense() -> SavedModel {
     SavedModel::load(case("dense/model"), [tags::SERVING]).unwrap()
@@ -164,18 +164,6 @@ fn a_frozen_graph_lists_its_inputs_and_outputs() {
 }
 
 // ---- damaged and hostile ----------------------------------------------------------------------------------
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy(&entry.path(), &target),
-            false => _ = fs::copy(entry.path(), target).unwrap(),
-        }
-    }
-}
 
 /// A copy of a recorded model, changed.
 fn changed(name: &str, change: impl FnOnce(&mut MetaGraphDef)) -> tempfile::TempDir {

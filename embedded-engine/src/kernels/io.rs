@@ -14,7 +14,6 @@ use crate::registry::Registry;
 
 pub(crate) use compression::Compression;
 pub(in crate::kernels) use files::{matching, path};
-pub(in crate::kernels) use saving::open_bundle;
 
 pub(crate) fn register(registry: &mut Registry) {
     files::register(registry);

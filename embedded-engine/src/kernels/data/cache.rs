@@ -11,7 +11,7 @@ use super::element::Element;
 use super::growing::Growing;
 use super::kept::Kept;
 use super::position::{Reader, Writer, damaged, unsavable};
-use crate::kernels::io::{open_bundle, path};
+use crate::kernels::io::path;
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
 use checkpoint::bundle::{BundleReader, BundleWriter};
@@ -294,7 +294,7 @@ struct FromFile {
 impl FromFile {
     /// Opens a cache, and derives the numbers of components and elements from the keys.
     fn open(prefix: &Path, access: &FileAccess) -> Result<FromFile> {
-        let bundle = open_bundle(prefix, access)?;
+        let bundle = BundleReader::open_allowed(prefix, access)?;
         let (mut components, mut entries) = (0, 0u64);
         for entry in bundle.entries() {
             entries += 1;

@@ -186,17 +186,6 @@ fn checked(tensor: Tensor, path: &str, name: &str, expected: DType) -> Result<Te
     Err(Error::invalid_argument(format!("'{name}' is {found} in {path}, not {expected}")))
 }
 
-/// Opens a checkpoint of the V2 format all of whose files may be read. Each of them may be a link that leads elsewhere, which
-/// the prefix does not show.
-pub(in crate::kernels) fn open_bundle(prefix: &Path, files: &FileAccess) -> Result<BundleReader> {
-    files.check_read(&checkpoint::index_path(prefix))?;
-    let reader = BundleReader::open(prefix)?;
-    if !files.is_everything() {
-        reader.data_files().iter().try_for_each(|file| files.check_read(file))?;
-    }
-    Ok(reader)
-}
-
 /// Checks that the index of a checkpoint may be written.
 fn check_index(prefix: &str, files: &FileAccess) -> Result<()> {
     files.check_write(Path::new(prefix))?;
@@ -232,7 +221,7 @@ impl Source {
                 return Ok(Source::V1(V1Reader::open_files(&tables)?));
             }
         }
-        Ok(Source::V2(open_bundle(prefix, files)?))
+        Ok(Source::V2(BundleReader::open_allowed(prefix, files)?))
     }
 
     fn read_many(&self, names: &[&str]) -> Result<Vec<Tensor>> {
