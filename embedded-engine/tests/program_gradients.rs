@@ -52,7 +52,7 @@ impl Program {
         self.graph.output("loss:0").unwrap()
     }
 
-    /// What TensorFlow recorded of gradients in the first step, by the names of variables or placeholders.
+    /// The gradients of the first step as TensorFlow recorded them, by the names of variables or placeholders.
     fn recorded_gradients(&self) -> BTreeMap<String, Tensor> {
         let step = &self.recorded["steps"][0];
         let names = step["fetches"].as_array().unwrap().iter().map(|name| name.as_str().unwrap());

@@ -329,15 +329,12 @@ impl<T: Element, R: Element> BinaryKernel<T, R> {
     #[must_use]
     pub fn new<O: BinaryFn<T, R>>() -> Self {
         let context = Context { alpha: DEFAULT_ALPHA, wide: Wide::None };
-        let picoseconds = O::PICOSECONDS;
-        BinaryKernel {
-            run: zip_rows::<T, R, O>,
-            range: run_range,
-            flat: run_flat,
-            context,
-            picoseconds,
-            check: None,
-        }
+        BinaryKernel::of(zip_rows::<T, R, O>, context, O::PICOSECONDS)
+    }
+
+    /// Returns the kernel of a loop.
+    fn of(run: Run<T, R>, context: Context, picoseconds: usize) -> Self {
+        BinaryKernel { run, range: run_range, flat: run_flat, context, picoseconds, check: None }
     }
 
     /// Returns the same kernel with a look at the right operand before it starts.
@@ -689,8 +686,7 @@ impl<H: Narrow> MakeBinaryFn<f32> for ThroughF32<H> {
 
     fn make<O: BinaryFn<f32>>() -> Self::Kernel {
         let context = Context { alpha: DEFAULT_ALPHA, wide: Wide::Float(zip_rows::<f32, f32, O>) };
-        let picoseconds = O::PICOSECONDS + NARROW_COST;
-        BinaryKernel { run: zip_narrow, range: run_range, flat: run_flat, context, picoseconds, check: None }
+        BinaryKernel::of(zip_narrow, context, O::PICOSECONDS + NARROW_COST)
     }
 }
 
@@ -699,14 +695,6 @@ impl<H: Narrow> MakeBinaryFn<f32, bool> for ThroughF32<H> {
 
     fn make<O: BinaryFn<f32, bool>>() -> Self::Kernel {
         let context = Context { alpha: DEFAULT_ALPHA, wide: Wide::Truth(zip_rows::<f32, bool, O>) };
-        let picoseconds = O::PICOSECONDS + NARROW_COST;
-        BinaryKernel {
-            run: compare_narrow,
-            range: run_range,
-            flat: run_flat,
-            context,
-            picoseconds,
-            check: None,
-        }
+        BinaryKernel::of(compare_narrow, context, O::PICOSECONDS + NARROW_COST)
     }
 }

@@ -23,16 +23,7 @@ use tensor::{Bytes, DType, Shape, Tensor, memory};
 ///
 /// The lock guards the entries; many look up at the same time.
 struct Table {
-    /// The name, for messages.
-    name: String,
-    /// The dtype of the keys.
-    key: DType,
-    /// The dtype of the values.
-    value: DType,
-    /// The shape of a value.
-    shape: Shape,
-    /// True if the table is filled once, by an initializer, instead of growing.
-    is_fixed: bool,
+    kind: Kind,
     /// The entries; `None` before the initialization. Lookups of several steps share the lock.
     entries: RwLock<Option<Entries>>,
     /// The keys of a dense table that stand for empty places and for removed entries.
@@ -82,10 +73,10 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add_both(["LookupTableImportV2", "LookupTableImport"], |_| {
         Ok(boxed(|context| {
             let table = table(context)?;
-            let mut entries = table.entries_of(context.input(1), context.input(2), table.is_fixed)?;
+            let mut entries = table.entries_of(context.input(1), context.input(2), table.kind.is_fixed)?;
             // TensorFlow exports dense tables with their empty places.
             table.reserved.get().into_iter().flatten().for_each(|key| _ = entries.remove(key));
-            if table.is_fixed { table.initialize(entries) } else { table.change(|all| *all = entries) }
+            if table.kind.is_fixed { table.initialize(entries) } else { table.change(|all| *all = entries) }
         }))
     });
     registry.add("LookupTableRemoveV2", |_| {
@@ -107,10 +98,15 @@ pub(crate) fn register(registry: &mut Registry) {
 /// The properties of a table that its operation states.
 #[derive(Clone)]
 struct Kind {
+    /// The name, for messages.
     name: String,
+    /// The dtype of the keys.
     key: DType,
+    /// The dtype of the values.
     value: DType,
+    /// The shape of a value.
     shape: Shape,
+    /// True if the table is filled once, by an initializer, instead of growing.
     is_fixed: bool,
 }
 
@@ -132,9 +128,8 @@ impl Kind {
 
     /// Returns a new table of this kind.
     fn table(&self) -> Table {
-        let Kind { name, key, value, shape, is_fixed } = self.clone();
-        let entries = RwLock::new((!is_fixed).then(Entries::default));
-        Table { name, key, value, shape, is_fixed, entries, reserved: OnceLock::new() }
+        let entries = RwLock::new((!self.is_fixed).then(Entries::default));
+        Table { kind: self.clone(), entries, reserved: OnceLock::new() }
     }
 }
 
@@ -177,7 +172,8 @@ fn reserve(context: &KernelContext<'_>, table: &Table) -> Result<()> {
     let reserved = [key(0)?, key(1)?];
     let known = table.reserved.get_or_init(|| reserved.clone());
     if *known != reserved || reserved[0] == reserved[1] {
-        let text = format!("Empty and deleted keys of table '{}' must differ and stay the same", table.name);
+        let text =
+            format!("Empty and deleted keys of table '{}' must differ and stay the same", table.kind.name);
         return Err(Error::invalid_argument(text));
     }
     Ok(())
@@ -185,7 +181,7 @@ fn reserve(context: &KernelContext<'_>, table: &Table) -> Result<()> {
 
 /// Returns true for the handle of a table whose entries never change once it is initialized.
 pub(super) fn is_fixed(handle: &Tensor) -> bool {
-    handle.as_handle::<Table>().is_some_and(|table| table.is_fixed)
+    handle.as_handle::<Table>().is_some_and(|table| table.kind.is_fixed)
 }
 
 /// Returns the table of input 0.
@@ -214,7 +210,8 @@ impl Table {
         for key in keys(given)? {
             if let Some(at) = reserved.iter().position(|reserved| *reserved == key) {
                 let name = ["empty_key", "deleted_key"][at];
-                let text = format!("Using the {name} as a table key is not allowed: table '{}'", self.name);
+                let text =
+                    format!("Using the {name} as a table key is not allowed: table '{}'", self.kind.name);
                 return Err(Error::invalid_argument(text));
             }
         }
@@ -223,13 +220,16 @@ impl Table {
 
     /// Returns the entries that keys and values make. With `strict`, one key must not have two values.
     fn entries_of(&self, given: &Tensor, values: &Tensor, strict: bool) -> Result<Entries> {
-        let expected: Vec<usize> = given.shape().iter().chain(self.shape.iter()).copied().collect();
-        if given.dtype() != self.key || values.dtype() != self.value || values.shape()[..] != expected[..] {
+        let expected: Vec<usize> = given.shape().iter().chain(self.kind.shape.iter()).copied().collect();
+        if given.dtype() != self.kind.key
+            || values.dtype() != self.kind.value
+            || values.shape()[..] != expected[..]
+        {
             let text = format!(
                 "table '{}' of {} to {} cannot take keys of {} {} and values of {} {}",
-                self.name,
-                self.key,
-                self.value,
+                self.kind.name,
+                self.kind.key,
+                self.kind.value,
                 given.dtype(),
                 given.shape(),
                 values.dtype(),
@@ -237,14 +237,15 @@ impl Table {
             );
             return Err(Error::invalid_argument(text));
         }
-        let rows = std::iter::once(given.elements()).chain(self.shape.iter().copied());
+        let rows = std::iter::once(given.elements()).chain(self.kind.shape.iter().copied());
         let values = values.clone().reshaped(rows.collect::<Shape>())?;
         let mut entries = Entries::default();
         for (row, key) in keys(given)?.into_iter().enumerate() {
-            let value = values.rows(row, row + 1)?.reshaped(self.shape.clone())?;
+            let value = values.rows(row, row + 1)?.reshaped(self.kind.shape.clone())?;
             let twice = entries.get(&key).is_some_and(|known| strict && *known != value);
             if twice {
-                let text = format!("HashTable '{}' has different value for same key at {row}", self.name);
+                let text =
+                    format!("HashTable '{}' has different value for same key at {row}", self.kind.name);
                 return Err(Error::invalid_argument(text));
             }
             entries.insert(key, value);
@@ -257,7 +258,7 @@ impl Table {
         let mut all = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         match &*all {
             Some(known) if *known != entries => {
-                let text = format!("Table '{}' was already initialized with different data.", self.name);
+                let text = format!("Table '{}' was already initialized with different data.", self.kind.name);
                 Err(Error::new(Code::FailedPrecondition, text))
             }
             _ => {
@@ -269,8 +270,8 @@ impl Table {
 
     /// Changes the entries of a table that steps may change.
     fn change(&self, change: impl FnOnce(&mut Entries)) -> Result<()> {
-        if self.is_fixed {
-            let text = format!("table '{}' is filled once, by its initializer", self.name);
+        if self.kind.is_fixed {
+            let text = format!("table '{}' is filled once, by its initializer", self.kind.name);
             return Err(Error::new(Code::Unimplemented, text));
         }
         let mut all = self.entries.write().unwrap_or_else(PoisonError::into_inner);
@@ -283,13 +284,16 @@ impl Table {
 fn find(context: &mut KernelContext<'_>) -> Result<()> {
     let found = {
         let (table, wanted, default) = (table(context)?, context.input(1), context.input(2));
-        if wanted.dtype() != table.key || default.dtype() != table.value || default.shape() != &table.shape {
+        if wanted.dtype() != table.kind.key
+            || default.dtype() != table.kind.value
+            || default.shape() != &table.kind.shape
+        {
             let text = format!(
                 "table '{}' of {} to {} {} cannot look up {} with the default {} {}",
-                table.name,
-                table.key,
-                table.value,
-                table.shape,
+                table.kind.name,
+                table.kind.key,
+                table.kind.value,
+                table.kind.shape,
                 wanted.dtype(),
                 default.dtype(),
                 default.shape()
@@ -299,15 +303,15 @@ fn find(context: &mut KernelContext<'_>) -> Result<()> {
         table.check_keys(wanted)?;
         let entries = table.read();
         let entries = entries.as_ref().ok_or_else(|| {
-            Error::new(Code::FailedPrecondition, format!("Table '{}' not initialized.", table.name))
+            Error::new(Code::FailedPrecondition, format!("Table '{}' not initialized.", table.kind.name))
         })?;
-        let shape: Shape = wanted.shape().iter().chain(table.shape.iter()).copied().collect();
+        let shape: Shape = wanted.shape().iter().chain(table.kind.shape.iter()).copied().collect();
         if wanted.elements() == 0 {
-            Tensor::zeros(table.value, shape)?
+            Tensor::zeros(table.kind.value, shape)?
         } else {
             let keys = keys(wanted)?;
             let values = memory::collected(keys.iter().map(|key| entries.get(key).unwrap_or(default)))?;
-            arrange(context, &values, shape, table.shape.elements(), &|row| Some((row, 0)), None)?
+            arrange(context, &values, shape, table.kind.shape.elements(), &|row| Some((row, 0)), None)?
         }
     };
     context.set(0, found);
@@ -321,16 +325,16 @@ fn export(context: &mut KernelContext<'_>) -> Result<()> {
         let entries = table.read();
         let mut sorted: Vec<(&Bytes, &Tensor)> = entries.iter().flatten().collect();
         sorted.sort_by_key(|(key, _)| *key);
-        let keys = if table.key == DType::String {
+        let keys = if table.kind.key == DType::String {
             let keys: Vec<Bytes> = sorted.iter().map(|(key, _)| (*key).clone()).collect();
             let count = keys.len();
             Tensor::from_strings(keys, [count])?
         } else {
             let bytes: Vec<u8> = sorted.iter().flat_map(|(key, _)| key.iter().copied()).collect();
-            Tensor::from_bytes(table.key, [sorted.len()], bytes)?
+            Tensor::from_bytes(table.kind.key, [sorted.len()], bytes)?
         };
         let values: Vec<Option<Tensor>> = sorted.iter().map(|(_, value)| Some((*value).clone())).collect();
-        (keys, stacked(context, table.value, &values, &table.shape)?)
+        (keys, stacked(context, table.kind.value, &values, &table.kind.shape)?)
     };
     context.set(0, keys);
     context.set(1, values);
@@ -376,7 +380,7 @@ fn make_from_file(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
         let text = std::fs::read_to_string(&path).map_err(|error| {
             let missing = error.kind() == std::io::ErrorKind::NotFound;
             let code = if missing { Code::NotFound } else { Code::Unknown };
-            Error::new(code, format!("table '{}' cannot read {}", table.name, path.display()))
+            Error::new(code, format!("table '{}' cannot read {}", table.kind.name, path.display()))
                 .with_source(error)
         })?;
         let lines: Vec<&str> = text.lines().skip(skipped).take(size.unwrap_or(usize::MAX)).collect();
@@ -386,8 +390,8 @@ fn make_from_file(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
             return Err(Error::invalid_argument(text));
         }
         let [keys, values] = columns.map(|column| cells(&lines, column, &delimiter));
-        let keys = parsed(&keys.map_err(|line| short(&path, line))?, table.key)?;
-        let values = parsed(&values.map_err(|line| short(&path, line))?, table.value)?;
+        let keys = parsed(&keys.map_err(|line| short(&path, line))?, table.kind.key)?;
+        let values = parsed(&values.map_err(|line| short(&path, line))?, table.kind.value)?;
         table.initialize(table.entries_of(&keys, &values, true)?)
     }))
 }

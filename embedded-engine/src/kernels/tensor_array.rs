@@ -59,10 +59,9 @@ struct Element {
 pub(crate) fn register(registry: &mut Registry) {
     registry.add_all(["TensorArrayV3", "TensorArrayV2", "TensorArray"], |spec| {
         let settings = Settings::of(spec)?;
-        let has_flow = spec.operation.num_outputs() > 1;
         Ok(boxed(move |context| {
             let array = settings.array(size(context.int(0)?)?)?;
-            give(context, Arc::new(array), has_flow);
+            give(context, Arc::new(array));
             Ok(())
         }))
     });
@@ -215,9 +214,9 @@ fn size(size: i64) -> Result<usize> {
 
 /// Sets the outputs of an operation that creates an array: its handle, and the flow that orders its operations. The operations of
 /// TensorFlow's first releases have no flow there.
-fn give(context: &mut KernelContext<'_>, array: Arc<TensorArray>, has_flow: bool) {
+fn give(context: &mut KernelContext<'_>, array: Arc<TensorArray>) {
     context.set(0, Tensor::from_handle(DType::Resource, array));
-    if has_flow {
+    if context.num_outputs() > 1 {
         context.set(1, Tensor::from(0f32));
     }
 }
@@ -237,7 +236,6 @@ fn array(context: &KernelContext<'_>) -> Result<Arc<TensorArray>> {
 /// sizes that gradients have in front of those of the elements.
 fn make_gradient(spec: &NodeSpec<'_>, with_shape: bool) -> Result<Box<dyn crate::kernel::Kernel>> {
     let source = spec.str("source")?.to_owned();
-    let has_flow = spec.operation.num_outputs() > 1;
     Ok(boxed(move |context| {
         let of = array(context)?;
         let before = if with_shape { context.ints(2)? } else { Vec::new() };
@@ -255,7 +253,7 @@ fn make_gradient(spec: &NodeSpec<'_>, with_shape: bool) -> Result<Box<dyn crate:
                 }
             }
         };
-        give(context, gradient, has_flow);
+        give(context, gradient);
         Ok(())
     }))
 }

@@ -124,12 +124,12 @@ impl Glimpses {
     }
 
     fn fill(&self, image: &[f32], noise: &[f32], glimpse: &mut [f32]) {
-        let least = image.iter().copied().fold(f32::INFINITY, f32::min);
-        let most = image.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         if image.is_empty() || matches!(self.beyond, Beyond::Zeros) {
             glimpse.fill(0.0);
             return;
         }
+        let least = image.iter().copied().fold(f32::INFINITY, f32::min);
+        let most = image.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         if matches!(self.beyond, Beyond::Uniform(_)) {
             glimpse.iter_mut().zip(noise).for_each(|(out, x)| *out = least + x * (most - least));
             return;

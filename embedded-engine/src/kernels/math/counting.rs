@@ -64,6 +64,31 @@ fn unsigned(dtype: DType) -> DType {
     }
 }
 
+/// Returns the number of counts that an input asks for.
+pub(super) fn size(context: &KernelContext<'_>, input: usize) -> Result<usize> {
+    let size = context.int(input)?;
+    usize::try_from(size).map_err(|_| Error::invalid_argument(format!("size ({size}) must be non-negative")))
+}
+
+/// Returns the number 1.
+pub(super) fn one<T: Element + elementwise::Element>(context: &KernelContext<'_>) -> T
+where
+    f64: elementwise::CastTo<T>,
+{
+    let mut one = [T::default()];
+    elementwise::cast(context.pool(), &[1f64], &mut one);
+    one[0]
+}
+
+/// Counts a value: by its weight, or as `one` if there are no weights. A binary count only records that there is a value.
+pub(super) fn count<T: Copy + std::ops::AddAssign>(total: &mut T, weight: Option<&T>, one: T, binary: bool) {
+    match weight {
+        _ if binary => *total = one,
+        Some(&weight) => *total += weight,
+        None => *total += one,
+    }
+}
+
 /// The values of a count that are below its size.
 struct Bins {
     size: usize,
@@ -74,9 +99,7 @@ struct Bins {
 
 impl Bins {
     fn of(context: &KernelContext<'_>) -> Result<Bins> {
-        let size = context.int(1)?;
-        let size = usize::try_from(size)
-            .map_err(|_| Error::invalid_argument(format!("size ({size}) must be non-negative")))?;
+        let size = size(context, 1)?;
         let values = context.ints(0)?;
         if values.iter().any(|&value| value < 0) {
             return Err(Error::invalid_argument("Input arr must be non-negative!"));
@@ -103,9 +126,7 @@ where
 {
     let Bins { size, places, bins } = Bins::of(context)?;
     let given = context.slice::<T>(2)?;
-    let mut one = [T::default()];
-    elementwise::cast(context.pool(), &[1f64], &mut one);
-    let mut weights = memory::filled(one[0], places.len())?;
+    let mut weights = memory::filled(one::<T>(context), places.len())?;
     if !given.is_empty() {
         for (weight, place) in weights.iter_mut().zip(places) {
             *weight = given[place];
@@ -124,9 +145,7 @@ where
     T: Element + elementwise::Element + std::ops::AddAssign,
     f64: elementwise::CastTo<T>,
 {
-    let size = context.int(1)?;
-    let size = usize::try_from(size)
-        .map_err(|_| Error::invalid_argument(format!("size ({size}) must be non-negative")))?;
+    let size = size(context, 1)?;
     let input = context.input(0).shape().clone();
     let (rows, columns, shape) = match *input.dims() {
         [rows, columns] => (rows, columns, Shape::from([rows, size])),
@@ -143,8 +162,7 @@ where
         let text = format!("weights of shape {given} for values of shape {input}");
         return Err(Error::invalid_argument(text));
     }
-    let mut one = [T::default()];
-    elementwise::cast(context.pool(), &[1f64], &mut one);
+    let one = one::<T>(context);
     context.produce::<T>(0, shape, |context, output| {
         output.fill(T::default());
         let weights = context.slice::<T>(2)?;
@@ -153,12 +171,7 @@ where
                 let Some(bin) = usize::try_from(values[place]).ok().filter(|&bin| bin < size) else {
                     continue;
                 };
-                let bin = &mut output[row * size + bin];
-                match weights.get(place) {
-                    _ if binary => *bin = one[0],
-                    Some(&weight) => *bin += weight,
-                    None => *bin += one[0],
-                }
+                count(&mut output[row * size + bin], weights.get(place), one, binary);
             }
         }
         Ok(())

@@ -77,7 +77,7 @@ pub(super) fn widened<T: Element + elementwise::Element>(
 }
 
 /// Values of a shape, repeated to another.
-pub(super) fn repeated<T: Element + elementwise::Element>(
+pub(crate) fn repeated<T: Element + elementwise::Element>(
     context: &KernelContext<'_>,
     shape: &Shape,
     values: &[T],

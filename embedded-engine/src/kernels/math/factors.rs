@@ -4,7 +4,7 @@
 //! smaller dimension. `Lu` exchanges rows so that the largest element of a column is the pivot.
 
 use super::elementwise::boxed;
-use super::linear::last_two;
+use super::linear::{last_two, work};
 use crate::kernel::{KernelContext, no_room};
 use crate::registry::Registry;
 use compute::elementwise::CastTo;
@@ -25,11 +25,6 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
-/// Returns the number of matrices in a stack that have factors with elements.
-fn factored(stack: &[usize], width: usize) -> usize {
-    if width == 0 { 0 } else { stack.iter().product() }
-}
-
 fn qr<T: Element + Real + matmul::Real>(context: &mut KernelContext<'_>, full: bool) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let (stack, [rows, columns]) = last_two(&shape)?;
@@ -41,7 +36,7 @@ fn qr<T: Element + Real + matmul::Real>(context: &mut KernelContext<'_>, full: b
     let (pool, mut watch) = (context.pool(), context.watch());
     let (inputs, scratch) = context.split();
     let values = inputs.slice::<T>(0)?;
-    for i in 0..factored(stack, width) {
+    for i in 0..work(stack.iter().product(), width) {
         // A matrix without elements still costs a call.
         watch.tick(1)?;
         fn part(i: usize, size: usize) -> std::ops::Range<usize> {
@@ -65,7 +60,7 @@ where
     let (stack, [rows, columns]) = last_two(&shape)?;
     let inner = rows.min(columns);
     let width = if full { rows } else { inner };
-    let count = factored(stack, width);
+    let count = work(stack.iter().product(), width);
     let mut q_out = memory::filled(C::default(), count.saturating_mul(rows).saturating_mul(width))?;
     let mut r_out = memory::filled(C::default(), count.saturating_mul(width).saturating_mul(columns))?;
     let (values, mut watch) = (context.slice::<C>(0)?, context.watch());

@@ -147,9 +147,10 @@ pub(super) fn square(shape: &Shape) -> Result<(usize, usize)> {
     }
 }
 
-/// Returns the number of matrices of a stack that are work: none if they have no elements, however many they are.
-fn work(stack: usize, n: usize) -> usize {
-    if n == 0 { 0 } else { stack }
+/// Returns the number of matrices of a stack that are work: none if their results have no elements in this direction, however many
+/// they are.
+pub(super) fn work(stack: usize, width: usize) -> usize {
+    if width == 0 { 0 } else { stack }
 }
 
 /// A matrix as a product of triangles, rows exchanged so that pivots are large.

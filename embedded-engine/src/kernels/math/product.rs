@@ -80,15 +80,9 @@ fn matmul<T: Element + matmul::Element>(
 
 /// A product in single precision of matrices that may be `bfloat16`.
 fn single(context: &mut KernelContext<'_>, transposed: [bool; 2]) -> Result<()> {
-    let product = matmul_sizes(context.input(0).shape(), context.input(1).shape(), transposed)?;
-    let mut output = context.allocate::<f32>([product.m, product.n])?;
-    let [a, b] = [0, 1].map(|input| as_single(context.input(input)));
-    let (a, b) = (a?, b?);
-    let pool = context.pool();
-    let (_, scratch) = context.split();
-    let c = output.as_mut_slice::<f32>().expect("new memory has one owner");
-    matmul::matmul(pool, scratch, &product, a.as_slice()?, b.as_slice()?, c).map_err(no_room)?;
-    context.set(0, output);
+    let inputs = vec![as_single(context.input(0))?, as_single(context.input(1))?];
+    let product = context.nested(inputs, &|context| matmul::<f32>(context, transposed))?;
+    context.set(0, product);
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! Counts of the elements of dense, sparse and ragged tensors.
 
+use super::counting::{count, one, size};
 use super::elementwise::boxed;
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::registry::Registry;
@@ -31,11 +32,6 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("DenseCountSparseOutput", |spec| counter(spec, 1, Given::dense));
     registry.add("SparseCountSparseOutput", |spec| counter(spec, 3, |context| Given::sparse(context, 3)));
     registry.add("RaggedCountSparseOutput", |spec| counter(spec, 2, Given::ragged));
-}
-
-fn size(context: &KernelContext<'_>, input: usize) -> Result<usize> {
-    let size = context.int(input)?;
-    usize::try_from(size).map_err(|_| Error::invalid_argument(format!("size ({size}) must be non-negative")))
 }
 
 /// The values of a tensor by row.
@@ -140,16 +136,6 @@ fn check_weights(context: &KernelContext<'_>, input: usize, values: usize) -> Re
     Err(Error::invalid_argument(text))
 }
 
-/// Returns the number 1 of a dtype.
-fn one<T: Element + elementwise::Element>(context: &KernelContext<'_>) -> T
-where
-    f64: elementwise::CastTo<T>,
-{
-    let mut one = [T::default()];
-    elementwise::cast(context.pool(), &[1f64], &mut one);
-    one[0]
-}
-
 /// Delivers the sums of the weights (1 without any) of the values below the size. Binary output only records whether there are any.
 fn bins<T>(
     context: &mut KernelContext<'_>,
@@ -173,12 +159,7 @@ where
         let weights = context.slice::<T>(weights)?;
         for (at, (&row, &value)) in given.places.iter().zip(&given.values).enumerate() {
             let Some(bin) = usize::try_from(value).ok().filter(|&bin| bin < size) else { continue };
-            let bin = &mut output[row * size + bin];
-            match weights.get(at) {
-                _ if binary => *bin = one,
-                Some(&weight) => *bin += weight,
-                None => *bin += one,
-            }
+            count(&mut output[row * size + bin], weights.get(at), one, binary);
         }
         Ok(())
     })
@@ -231,12 +212,7 @@ where
             continue;
         }
         end = end.max(value);
-        let count = counts.entry((row, value)).or_default();
-        match weights.get(at) {
-            _ if binary => *count = one,
-            Some(&weight) => *count += weight,
-            None => *count += one,
-        }
+        count(counts.entry((row, value)).or_default(), weights.get(at), one, binary);
     }
     // A vector without elements counts as one with a 0.
     let width = most.unwrap_or_else(|| end.saturating_add(1).max(least.unwrap_or(0)));

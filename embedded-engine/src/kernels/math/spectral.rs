@@ -11,7 +11,7 @@
 mod hermitian;
 
 use super::elementwise::boxed;
-use super::linear::last_two;
+use super::linear::{last_two, work};
 use crate::kernel::{Kernel, KernelContext, NodeSpec, Watch};
 use crate::registry::Registry;
 use compute::elementwise::CastTo;
@@ -192,7 +192,7 @@ fn each<T: Element + Real + CastTo<f64>>(
 ) -> Result<()> {
     let values = context.slice::<T>(0)?;
     let mut watch = context.watch();
-    for at in 0..if size == 0 { 0 } else { count } {
+    for at in 0..work(count, size) {
         let matrix = &values[at * size * size..][..size * size];
         let lower = |row: usize, column: usize| CastTo::cast(matrix[row * size + column]);
         let (eigenvalues, vectors) = decompose(&mut watch, lower, size)?;
@@ -258,8 +258,8 @@ fn svd<T: Element + Real + CastTo<f64>>(
     let matrices = context.slice::<T>(0)?;
     let mut watch = context.watch();
     // Without elements in any result the number of matrices, which may be huge, does not matter.
-    let work = inner > 0 || vectors && full && rows.max(columns) > 0;
-    for at in 0..if work { count } else { 0 } {
+    let width = if vectors && full { rows.max(columns) } else { inner };
+    for at in 0..work(count, width) {
         let matrix = &matrices[at * rows * columns..][..rows * columns];
         // Columns must be at least as long as rows.
         let tall = rows >= columns;

@@ -76,11 +76,10 @@ fn pooling(spec: &NodeSpec<'_>, maximum: bool) -> Result<Box<dyn Kernel>> {
         // A deterministic operation draws the same numbers each time.
         let mut own = *state;
         let generator = if deterministic { &mut own } else { &mut *state };
-        let shape = context.input(0).shape();
-        let [_, height, width, _] = *shape.dims() else { return Err(unfit(shape)) };
-        let rows = borders(generator, height, rows, pseudo_random)?;
-        let columns = borders(generator, width, columns, pseudo_random)?;
-        pool::<T>(context, Grid { rows, columns, overlapping }, maximum)
+        let images = Images::of(context.input(0).shape())?;
+        let rows = borders(generator, images.height, rows, pseudo_random)?;
+        let columns = borders(generator, images.width, columns, pseudo_random)?;
+        pool::<T>(context, images, Grid { rows, columns, overlapping }, maximum)
     })))
 }
 
@@ -187,14 +186,11 @@ impl Grid {
         mut visit: impl FnMut(usize, &mut dyn Iterator<Item = usize>),
     ) -> Result<()> {
         let pooled = self.pooled(images);
-        let mut rows = Vec::new();
-        for at in 0..pooled.height {
-            rows.push(self.region(&self.rows, at, images.height)?);
-        }
-        let mut columns = Vec::new();
-        for at in 0..pooled.width {
-            columns.push(self.region(&self.columns, at, images.width)?);
-        }
+        let regions = |count: usize, borders: &[i64], size: usize| {
+            memory::try_collected((0..count).map(|at| self.region(borders, at, size)))
+        };
+        let rows = regions(pooled.height, &self.rows, images.height)?;
+        let columns = regions(pooled.width, &self.columns, images.width)?;
         let mut place = 0;
         for n in 0..images.batch {
             for rows in &rows {
@@ -220,8 +216,7 @@ fn largest<T: Number>(values: &[T], region: &mut dyn Iterator<Item = usize>) -> 
     region.fold(first, |best, place| if values[place] > values[best] { place } else { best })
 }
 
-fn pool<T: Number>(context: &mut KernelContext<'_>, grid: Grid, maximum: bool) -> Result<()> {
-    let images = Images::of(context.input(0).shape())?;
+fn pool<T: Number>(context: &mut KernelContext<'_>, images: Images, grid: Grid, maximum: bool) -> Result<()> {
     context.produce::<T>(0, grid.pooled(images).shape(), |context, output| {
         let values = context.slice::<T>(0)?;
         grid.visit(images, |place, region| {

@@ -34,11 +34,8 @@ impl Segment {
 }
 
 fn regression(context: &mut KernelContext<'_>, dtype: DType) -> Result<()> {
-    let input = context.input(0).clone();
-    let shape = input.shape().clone();
-    let values: Vec<f64> = for_dtype!(real input.dtype(), T => {
-        Ok(memory::collected(input.as_slice::<T>()?.iter().map(|&value| CastTo::<f64>::cast(value)))?)
-    })?;
+    let shape = context.input(0).shape().clone();
+    let values = context.doubles(0)?;
     let width = shape.last().copied().unwrap_or(1);
     let mut nearest = memory::reserve(values.len())?;
     let mut numbers: Vec<i32> = memory::reserve(values.len())?;

@@ -3,10 +3,10 @@
 use super::ranges::{Integers, Range};
 use crate::dispatch::unsupported;
 use crate::kernel::{KernelContext, NodeSpec};
-use crate::kernels::math::{boxed, incompatible};
+use crate::kernels::math::{boxed, incompatible, repeated};
 use crate::kernels::nn::{Scaler, bilinear, image_dims, new_size};
 use crate::registry::Registry;
-use compute::elementwise::{Broadcast, layout};
+use compute::elementwise::Broadcast;
 use session_core::{Error, Result};
 use tensor::{DType, Shape, Tensor, memory};
 
@@ -75,13 +75,8 @@ fn broadcast(context: &KernelContext<'_>, kinds: [Integers; 2]) -> Result<(Shape
     let shapes = [context.input(0).shape(), context.input(1).shape()];
     let plan = Broadcast::new(shapes.map(Shape::dims)).map_err(|error| incompatible(&error))?;
     let shape = Shape::new(plan.output_shape());
-    let wide = |input: usize| {
-        let values = kinds[input].read(context.input(input))?;
-        let mut wide = memory::filled(0i64, shape.elements())?;
-        layout::broadcast_to(context.pool(), shapes[input], &shape, &values, &mut wide)
-            .map_err(|error| Error::invalid_argument(format!("Incompatible shapes: {error}")))?;
-        Ok::<_, Error>(wide)
-    };
+    let wide =
+        |input: usize| repeated(context, shapes[input], &kinds[input].read(context.input(input))?, &shape);
     let values = [wide(0)?, wide(1)?];
     Ok((shape, values))
 }
@@ -89,14 +84,17 @@ fn broadcast(context: &KernelContext<'_>, kinds: [Integers; 2]) -> Result<(Shape
 /// Returns the ranges of both inputs, neither of which is empty.
 fn pair_ranges(context: &KernelContext<'_>) -> Result<[Range; 2]> {
     let ranges = [Range::of_inputs(context, 2)?, Range::of_inputs(context, 4)?];
-    for (range, name) in ranges.iter().zip(["x", "y"]) {
-        if range.most.partial_cmp(&range.least) != Some(std::cmp::Ordering::Greater) {
-            let Range { least, most } = range;
-            let text = format!("max_{name} must be larger than min_{name}: {most} and {least}");
-            return Err(Error::invalid_argument(text));
-        }
-    }
+    check_width(ranges[0], ["min_x", "max_x"])?;
+    check_width(ranges[1], ["min_y", "max_y"])?;
     Ok(ranges)
+}
+
+/// Refuses a range that is empty, whose ends have these names.
+fn check_width(Range { least, most }: Range, [low, high]: [&str; 2]) -> Result<()> {
+    if most > least {
+        return Ok(());
+    }
+    Err(Error::invalid_argument(format!("{high} must be larger than {low}: {most} and {least}")))
 }
 
 fn add(context: &mut KernelContext<'_>, kinds: [Integers; 2], output: Integers) -> Result<()> {
@@ -198,10 +196,7 @@ struct InstanceNorm {
 impl InstanceNorm {
     fn run(&self, context: &mut KernelContext<'_>) -> Result<()> {
         let given = Range::of_inputs(context, 1)?;
-        if given.most.partial_cmp(&given.least) != Some(std::cmp::Ordering::Greater) {
-            let text = format!("x_max must be larger than x_min: {} and {}", given.most, given.least);
-            return Err(Error::invalid_argument(text));
-        }
+        check_width(given, ["x_min", "x_max"])?;
         let shape = context.input(0).shape().clone();
         let [_, height, width, depth] = *shape.dims() else {
             return Err(Error::invalid_argument(format!("images must be 4-dimensional: {shape}")));

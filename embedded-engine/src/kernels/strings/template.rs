@@ -128,12 +128,7 @@ fn double(value: f64) -> String {
 }
 
 fn unusual(value: f64) -> String {
-    match (value.is_nan(), value < 0.0) {
-        (true, _) => "nan",
-        (_, true) => "-inf",
-        _ => "inf",
-    }
-    .to_owned()
+    if value.is_nan() { "nan".to_owned() } else { value.to_string() }
 }
 
 /// Returns a text in quotation marks, with escapes as in C; bytes beyond ASCII stay.
