@@ -182,7 +182,7 @@ pub(crate) fn view(model: &Model, scope: &str, costs: Option<&Costs>) -> Result<
 
 /// Returns the box of a node in a scope, or `None` if the node is outside of it.
 ///
-/// An operation can have the name of a scope, such as `loss` beside `loss/mean`. It then belongs to the scope, where
+/// An operation can have the name of a scope, such as `loss` alongside `loss/mean`. It then belongs to the scope, where
 /// its label is in parentheses.
 fn inside<'a>(scope: &str, name: &'a str, model: &Model) -> Option<Key<'a>> {
     let rest = match scope {
