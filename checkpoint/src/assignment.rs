@@ -48,6 +48,8 @@ pub fn init_from_checkpoint(
         reader.variables().into_iter().map(|info| (info.name.clone(), info)).collect();
     let mut found: BTreeMap<usize, String> = BTreeMap::new();
     let mut items: Vec<_> = map.to_vec();
+    // The sort is stable and by the stored name alone, so of two items for one variable the same one wins in
+    // every run, whichever container of the caller the list came from.
     items.sort_by_key(|item| item.0);
     for (from, to) in items {
         let pairs = match (scope(from), scope(to)) {
@@ -90,8 +92,11 @@ fn below(from: &str, to: &str, variables: &[VariableSpec]) -> Vec<(usize, String
 }
 
 fn named(from: &str, to: &str, variables: &[VariableSpec]) -> Result<Vec<(usize, String)>> {
+    // A caller may pass the name of the variable's tensor, which TensorFlow's `Variable.name` is.
     let to = to.strip_suffix(":0").unwrap_or(to);
     let matching =
+        // The parts of a partitioned variable have names of their own and one key, so the key finds all of
+        // them.
         variables.iter().enumerate().filter(|(_, variable)| variable.name == to || variable.key == to);
     let pairs: Vec<_> = matching.map(|(i, _)| (i, from.to_owned())).collect();
     if pairs.is_empty() {
@@ -105,6 +110,7 @@ fn check(variable: &VariableSpec, info: &crate::TensorInfo) -> Result<()> {
         let (name, expected, found) = (info.name.clone(), variable.dtype, info.dtype);
         return Err(Error::DTypeMismatch { name, expected, found });
     }
+    // A part is read out of the stored whole, so the shape to compare is that of the whole variable.
     let expected = match (&variable.slice, &variable.shape) {
         (Some((full, _)), _) => full,
         (None, Some(shape)) => shape,

@@ -50,6 +50,8 @@ pub(crate) fn seconds(time: SystemTime) -> f64 {
 pub(crate) fn readable(time: SystemTime) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let (days, second) = (seconds / 86_400, seconds % 86_400);
+    // By hand, since the standard library has no calendar and a dependency for one line of a message is too
+    // much.
     let (year, month, day) = date(days);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")

@@ -96,6 +96,7 @@ pub(crate) fn write_unfinished(
     mark: Mark,
 ) -> Result<Unfinished> {
     let unfinished = Unfinished::new(storage, target, mark);
+    // Not direct: these files are small, and readers open them first.
     let hint = WriteHint::len(content.len() as u64);
     // Errors name the file that people know.
     let mut file = storage.create(unfinished.path(), hint).map_err(Error::io("create", target))?;
@@ -114,7 +115,11 @@ pub(crate) fn replace(
     durable: bool,
     mark: Mark,
 ) -> Result<()> {
+    // The content must be on disk before the name is: file systems that delay allocation may otherwise leave
+    // an empty file under the new name after a loss of power.
     write_unfinished(storage, target, content, durable, mark)?.publish()?;
+    // Without this the rename itself may be lost, which leaves the old content: intact, but not what the
+    // caller was promised.
     if durable {
         let directory = prefix::directory(target);
         storage.sync_dir(directory).map_err(Error::io("sync", directory))?;

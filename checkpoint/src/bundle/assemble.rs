@@ -24,6 +24,8 @@ pub(super) fn parts<'r>(
         let stored =
             reader.find_key(&key).ok_or_else(|| damaged(format!("its slice {part} is not stored")))?;
         let stored_entry = reader.intact(stored)?;
+        // The reader looks a slice up by a key that it computed itself, so an entry that is there but
+        // different means that the two entries contradict each other. Reading on would mix two tensors.
         let same = stored_entry.dtype == entry.dtype
             && stored_entry.slices.is_empty()
             && part.shape_within(&entry.shape).as_ref() == Some(&stored_entry.shape);
@@ -43,6 +45,8 @@ pub(super) fn whole(reader: &BundleReader, record: &Record, entry: &Entry) -> Re
 
 /// Checks that the slices of a partitioned tensor are complete and cover it, without reading their bytes.
 pub(super) fn check(reader: &BundleReader, record: &Record, entry: &Entry) -> Result<()> {
+    // Equal volumes do not prove a cover, since two slices may overlap and leave a hole. It is the check that
+    // needs no bytes; `join` finds the rest when the tensor is read.
     let mut volume = 0usize;
     for (part, stored) in parts(reader, record, entry) {
         stored?;
@@ -68,6 +72,7 @@ pub(super) fn slice(
         Error::Invalid(format!("slice {wanted} of tensor {:?} of shape {}", record.name(), entry.shape))
     })?;
     let mut sources: Vec<(Ranges, &Record)> = Vec::new();
+    // Without this branch, a tensor that is stored whole would be read and then copied once more by `join`.
     if entry.slices.is_empty() {
         if wanted.is_whole(&entry.shape) {
             return fetch::one(reader, record, entry);
@@ -75,12 +80,17 @@ pub(super) fn slice(
         sources.push((entry.shape.iter().map(|&dim| (0, dim)).collect(), record));
     } else {
         for (part, stored) in parts(reader, record, entry) {
+            // Ranges were checked when the entry was decoded, so the default (rank 0) is not reached for a
+            // part that exists.
             let place = part.ranges_within(&entry.shape).unwrap_or_default();
+            // Only parts that are needed are unwrapped: damage to another part of the variable does not
+            // matter here.
             if intersection(&place, &ranges).is_some() {
                 sources.push((place, stored?.0));
             }
         }
     }
+    // Computed before any memory is taken: a damaged index may claim slices that do not cover the request.
     let volume =
         sources.iter().filter_map(|(place, _)| intersection(place, &ranges)).map(|part| volume(&part));
     if volume.fold(0, usize::saturating_add) != volume_of(&ranges) {
@@ -105,10 +115,13 @@ fn check_memory(
     let mut stored = 0u64;
     for (_, source) in sources {
         let source = reader.intact(source)?;
+        // Bytes that two slices claim count once. A slice without elements, which may share its neighbor's
+        // offset, intersects nothing and is not among the sources.
         if places.insert((source.shard, source.offset)) {
             stored = stored.saturating_add(source.size);
         }
     }
+    // Strings have no fixed size, but each takes at least the one byte of its length.
     let needed = volume_of(ranges).saturating_mul(entry.dtype.size().max(1));
     if needed as u64 <= stored { Ok(()) } else { Err(no_cover(reader, record, entry)) }
 }
@@ -168,6 +181,8 @@ pub(crate) fn join(dtype: DType, wanted: &Ranges, parts: &[(Ranges, Tensor)]) ->
         copy_parts(&mut strings, wanted, parts, &mut seen)?;
         return seen.complete().then(|| Tensor::from_strings(strings, shape).ok())?;
     }
+    // The caller has compared the size with that of the stored bytes (`check_memory`), so this allocation is
+    // bounded by the file.
     let mut plain = Plain { bytes: vec![0; elements.checked_mul(dtype.size())?], width: dtype.size() };
     copy_parts(&mut plain, wanted, parts, &mut seen)?;
     seen.complete().then(|| Tensor::from_bytes(dtype, shape, plain.bytes).ok())?
@@ -197,6 +212,7 @@ fn each_run(
     common: &Ranges,
     mut run: impl FnMut(usize, usize, usize) -> Option<()>,
 ) -> Option<()> {
+    // A tensor of rank 0 has one element and no dimension to count along.
     let Some((&(_, run_len), outer)) = common.split_last() else { return run(0, 0, 1) };
     let mut position: Vec<usize> = common.iter().map(|range| range.0).collect();
     loop {
@@ -243,6 +259,7 @@ impl Coverage {
             let count = (64 - bit).min(end - at);
             let mask = (u64::MAX >> (64 - count)) << bit;
             let word = self.words.get_mut(word)?;
+            // Which of two copies is right cannot be known, so neither is taken.
             if *word & mask != 0 {
                 return None;
             }

@@ -40,7 +40,9 @@ impl Header {
     /// Returns the index of a bundle with these entries, which are in the order of their keys.
     pub(crate) fn index_of<'e>(self, entries: impl IntoIterator<Item = (&'e Vec<u8>, &'e Entry)>) -> Vec<u8> {
         let entries = entries.into_iter();
+        // An entry takes about 48 bytes with a name of usual length; a wrong guess costs a reallocation.
         let mut table = TableBuilder::new(entries.size_hint().0 * 48);
+        // TensorFlow's reader seeks the empty key to find the header.
         table.add(b"", &self.encode());
         let mut value = Vec::new();
         for (key, entry) in entries {
@@ -55,6 +57,8 @@ impl Header {
         let mut out = Vec::new();
         put_number(&mut out, 1, u64::from(self.num_shards));
         put_number(&mut out, 2, u64::from(self.big_endian));
+        // A version message with nothing but the producer. Zero fields are left out, as protobuf does, so
+        // that the file equals TensorFlow's byte for byte.
         put_bytes(&mut out, 3, &[0x08, VERSION as u8]);
         out
     }
@@ -65,6 +69,8 @@ impl Header {
         let mut version = Version::default();
         fields(message, |field, value| {
             match (field, value) {
+                // Protobuf's int32 is a 64-bit varint cut to its low half; a cast does the same. Repeated
+                // fields: the last one wins.
                 (1, Value::Varint(n)) => num_shards = n as i32,
                 (2, Value::Varint(n)) => endianness = n as i32,
                 (3, Value::Bytes(bytes)) => version.merge(bytes)?,
@@ -74,6 +80,7 @@ impl Header {
         })?;
         version.check()?;
         match (u32::try_from(num_shards), endianness) {
+            // Even a bundle without tensors has one data file, so a count of 0 can only be damage.
             (Ok(num_shards @ 1..), 0 | 1) => Ok(Header { num_shards, big_endian: endianness == 1 }),
             _ => Err(HeaderError::Malformed),
         }
@@ -86,6 +93,8 @@ impl Version {
             match (field, value) {
                 (2, Value::Varint(n)) => self.min_consumer = n as i32,
                 (3, Value::Varint(n)) => self.bad_consumers.push(n as i32),
+                // Readers of protobuf must take a repeated number in both forms, whichever one the schema
+                // names.
                 (3, Value::Bytes(mut packed)) => {
                     while !packed.is_empty() {
                         let n = wire::message::take_varint64(&mut packed).ok_or(Malformed)?;
@@ -134,11 +143,14 @@ pub(crate) enum Flaw {
 
 impl Entry {
     pub(crate) fn encode_into(&self, out: &mut Vec<u8>) {
+        // Fields in the order of their numbers and without zeros: what TensorFlow's serializer writes. An
+        // index may then be compared with one of TensorFlow as a whole.
         put_number(out, 1, self.dtype.number() as u64);
         put_shape(out, &self.shape);
         put_number(out, 3, u64::from(self.shard));
         put_number(out, 4, self.offset);
         put_number(out, 5, self.size);
+        // A fixed32, unlike the numbers above: a checksum would take five bytes as a varint.
         if self.crc != 0 {
             out.push(6 << 3 | 5);
             out.extend_from_slice(&self.crc.to_le_bytes());
@@ -156,6 +168,7 @@ impl Entry {
         let Some(dtype) = DType::from_number(entry.dtype) else {
             return Err(Flaw::UnknownDType(Box::new(entry)));
         };
+        // TensorFlow leaves the size of a partitioned tensor out, since its slices have their own.
         if entry.slices.is_empty() {
             check_size(dtype, &entry.shape, entry.size).map_err(Flaw::Damaged)?;
         }
@@ -213,6 +226,8 @@ impl RawEntry {
                 (3, Value::Varint(n)) => self.shard = n as i32,
                 (4, Value::Varint(n)) => self.offset = n as i64,
                 (5, Value::Varint(n)) => self.size = n as i64,
+                // A field of another wire type falls through to the last arm and is ignored, as protobuf's
+                // parser does with it.
                 (6, Value::Fixed32(n)) => self.crc = n,
                 (7, Value::Bytes(bytes)) => self.slices.push(decode_slice(bytes)?),
                 _ => {}
@@ -232,6 +247,8 @@ impl RawEntry {
                         }
                         Ok(())
                     })?;
+                    // A dimension of size 0 is an empty message on disk and still counts, so every message
+                    // pushes one.
                     self.dims.push(size);
                 }
                 (3, Value::Varint(n)) => self.unknown_rank = n != 0,
@@ -251,9 +268,12 @@ impl RawEntry {
         let shape = self.shape()?;
         let slices =
             self.slices.iter().map(|slice| checked_slice(slice, &shape)).collect::<Result<Vec<_>, _>>()?;
+        // Place and checksum of a partitioned tensor mean nothing in the format. Zeros keep later code from
+        // using them.
         if !slices.is_empty() {
             return Ok(Entry { dtype, shape, shard: 0, offset: 0, size: 0, crc: 0, slices });
         }
+        // A shard number becomes part of a path, so it is checked before anything is opened.
         let shard = u32::try_from(self.shard).ok().filter(|&shard| shard < num_shards);
         let shard = shard.ok_or_else(|| format!("shard {} of {num_shards} does not exist", self.shard))?;
         let (Ok(offset), Ok(size)) = (u64::try_from(self.offset), u64::try_from(self.size)) else {
@@ -316,6 +336,8 @@ fn check_size(dtype: DType, shape: &Shape, size: u64) -> Result<(), String> {
     let fits = match dtype {
         // A length takes a byte at least, and their checksum four.
         DType::String => size >= 4 && elements as u64 <= size - 4,
+        // Not checked, since neither is ever decoded: `check_dtype` refuses them by name, which says more
+        // than a wrong size.
         DType::Resource | DType::Variant => true,
         _ => elements.checked_mul(dtype.size()).is_some_and(|need| need as u64 == size),
     };

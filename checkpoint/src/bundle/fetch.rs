@@ -116,9 +116,12 @@ fn many_whole(
     let slab = |span: &Span<'_>| {
         Slab::zeroed((span.end - span.start) as usize).map_err(|error| no_memory(reader, error))
     };
+    // All memory is taken before the first byte is read: a checkpoint that is too large for this machine
+    // fails at once and not after minutes of reading.
     let mut slabs = spans.iter().map(slab).collect::<Result<Vec<Slab>>>()?;
     let sums = read_spans(reader, mode, &spans, &mut slabs)?;
     for ((span, slab), sums) in spans.iter().zip(slabs).zip(&sums) {
+        // Sums are compared before tensors are cut, so that no tensor of damaged bytes ever exists.
         for (want, sum) in span.wants.iter().zip(sums) {
             check_sum(reader, mode, want, sum.masked())?;
         }
@@ -140,7 +143,10 @@ fn cut_tensors(
     slab: Slab,
     tensors: &mut [Option<Tensor>],
 ) -> Result<()> {
+    // Strings and big-endian elements are decoded into memory of their own; everything else can stay in the
+    // slab.
     let as_stored = |want: &&Want<'_>| want.entry.dtype != DType::String && !reader.header.big_endian;
+    // Alone in its span, a string tensor may keep the memory: it has no neighbor that would be held with it.
     if let [want] = span.wants.as_slice()
         && !as_stored(&want)
     {
@@ -155,6 +161,8 @@ fn cut_tensors(
     }
     let plain = || span.wants.iter().filter(as_stored);
     for want in plain() {
+        // The size bounded what was read, but `into_tensors` goes by the shape: if they differed, a tensor
+        // would show the bytes of its neighbor.
         let expected =
             want.entry.shape.checked_elements().and_then(|n| n.checked_mul(want.entry.dtype.size()));
         if expected.map(|expected| expected as u64) != Some(want.entry.size) {
@@ -180,6 +188,8 @@ fn cut_tensors(
 /// Groups tensors into spans, and checks that each lies inside its file before anything is allocated.
 fn spans<'a>(reader: &BundleReader, mut wants: Vec<Want<'a>>) -> Result<Vec<Span<'a>>> {
     let place = |want: &Want<'_>| (want.entry.shard, want.entry.offset);
+    // Savers write tensors in the order of names, and readers request them so: usually there is nothing to
+    // sort.
     if !wants.is_sorted_by_key(place) {
         wants.sort_unstable_by_key(place);
     }
@@ -187,6 +197,8 @@ fn spans<'a>(reader: &BundleReader, mut wants: Vec<Want<'a>>) -> Result<Vec<Span
     let mut open: Option<(u32, Arc<dyn ReadFile>, u64)> = None;
     for want in wants {
         BundleReader::check_dtype(want.record, want.entry.dtype)?;
+        // The length of a file costs a system call. Neighbors share one, since wants are in the order of
+        // files.
         let (shard, file, len) = match open.take() {
             Some(open) if open.0 == want.entry.shard => open,
             _ => {
@@ -212,6 +224,8 @@ fn spans<'a>(reader: &BundleReader, mut wants: Vec<Want<'a>>) -> Result<Vec<Span
 
 fn fits(span: &Span<'_>, want: &Want<'_>, end: u64, file: &Arc<dyn ReadFile>) -> bool {
     Arc::ptr_eq(&span.file, file)
+        // A large tensor gets a span to itself, so that it is cut into tasks anywhere and its owner alone
+        // holds the memory.
         && want.entry.size < SMALL
         && span.wants.last().is_some_and(|last| last.entry.size < SMALL)
         && want.entry.offset <= span.end.saturating_add(GAP)
@@ -225,6 +239,8 @@ fn checked_end(reader: &BundleReader, want: &Want<'_>, file_len: u64) -> Result<
         let what = format!("its {size} bytes at {offset} lie outside the file's {file_len}");
         let path = reader.data_path(shard);
         let error = Error::corrupt_tensor(&path, want.record.name(), what);
+        // A file that is too short is often no data file at all: a pointer file of git LFS, or an error page.
+        // Then that is said.
         match reader.shard(shard) {
             Ok(file) => foreign::explained(file.as_ref(), &path, error),
             Err(_) => error,
@@ -275,11 +291,14 @@ fn read_spans(
     slabs: &mut [Slab],
 ) -> Result<Vec<Vec<Sum>>> {
     let total: u64 = spans.iter().map(|span| span.end - span.start).sum();
+    // Counted over all spans: a thousand small tensors are worth threads as much as one large one.
     let threads = if total < PARALLEL { 1 } else { parallel::threads(reader.options.threads) };
     let mut tasks = Vec::new();
     for (span_index, (span, slab)) in spans.iter().zip(slabs).enumerate() {
         cut(span, span_index, slab.as_mut(), &mut tasks);
     }
+    // Sums are collected instead of compared in the tasks, because the pieces of a large tensor finish in any
+    // order.
     let sums: Vec<Vec<Sum>> = spans.iter().map(|span| vec![Sum::Unknown; span.wants.len()]).collect();
     // Guards the sums; taken once per task, and nothing is called under it.
     let sums = Mutex::new(sums);
@@ -296,6 +315,7 @@ fn read_spans(
     })?;
     let mut sums = sums.into_inner().unwrap_or_else(PoisonError::into_inner);
     for (span, sums) in spans.iter().zip(&mut sums) {
+        // Only a span of one tensor is cut into pieces (see `cut`), so the pattern with one sum loses none.
         if let (Some(want), [Sum::Pieces(pieces)]) = (span.wants.first(), sums.as_mut_slice()) {
             set_lengths(pieces, want.entry.size);
         }
@@ -308,6 +328,8 @@ fn add_piece(sum: &mut Sum, index: usize, crc: u32) {
         *sum = Sum::Pieces(Vec::new());
     }
     if let Sum::Pieces(pieces) = sum {
+        // Pieces arrive in any order; a placeholder is overwritten by its own task, because each index has
+        // exactly one.
         if pieces.len() <= index {
             pieces.resize(index + 1, (0, 0));
         }
@@ -362,6 +384,7 @@ fn read_task(reader: &BundleReader, task: Task<'_, '_>, verify: bool) -> Result<
         Error::io("read", &reader.data_path(shard))(error)
     };
     if piece.is_some() {
+        // Reading all and summing afterwards would fetch a large piece from memory twice.
         let mut sum = Running::new();
         for (i, step) in memory.chunks_mut(STEP).enumerate() {
             span.file.read_exact_at(step, offset + (i * STEP) as u64).map_err(failed)?;
@@ -376,6 +399,8 @@ fn read_task(reader: &BundleReader, task: Task<'_, '_>, verify: bool) -> Result<
     for want in wants {
         let start = (want.entry.offset - offset) as usize;
         let end = start + want.entry.size as usize;
+        // Steps are counted from the start of the task and may reach into the next tensor, whose bytes are
+        // then there already.
         while filled < end {
             let step = STEP.min(memory.len() - filled);
             let into = &mut memory[filled..filled + step];
@@ -427,6 +452,8 @@ fn tensor(reader: &BundleReader, mode: Mode, want: &Want<'_>, stored: Bytes) -> 
 fn swapped(dtype: DType, stored: &[u8]) -> Vec<u8> {
     let width = if dtype.is_complex() { dtype.size() / 2 } else { dtype.size() };
     let mut bytes = stored.to_vec();
+    // A complex number is two floats, each swapped for itself: swapping all of it would exchange real and
+    // imaginary part.
     bytes.chunks_exact_mut(width).for_each(<[u8]>::reverse);
     bytes
 }
@@ -439,6 +466,8 @@ fn maps(reader: &BundleReader, wants: &[Want<'_>]) -> Result<Option<HashMap<u32,
         if let hash_map::Entry::Vacant(place) = maps.entry(shard) {
             match reader.shard(shard)?.map() {
                 Ok(map) => place.insert(map),
+                // Only a storage that has no maps at all is read instead. Any other failure is reported,
+                // because the caller asked for maps in order not to need the memory.
                 Err(error) if error.kind() == std::io::ErrorKind::Unsupported => return Ok(None),
                 Err(error) => return Err(Error::io("map", &reader.data_path(shard))(error)),
             };
@@ -462,6 +491,8 @@ fn show(
         Ok((*want, map.slice(want.entry.offset as usize..end as usize)))
     });
     let slices = slices.collect::<Result<Vec<_>>>()?;
+    // All sums before the first tensor, as in `many_whole`. This reads every mapped page: a caller that maps
+    // in order to read little turns verification off.
     if mode.verify {
         sum_maps(reader, mode, &slices)?;
     }
@@ -540,14 +571,18 @@ pub(super) fn verify(reader: &BundleReader, problems: &mut Vec<Problem>) {
             continue;
         }
         let want = Want { slot: 0, record, entry };
+        // Strings of any size go with the small ones: their checksum needs the decoded lengths, which a
+        // stream does not have.
         if entry.dtype == DType::String || entry.size < SMALL {
             small.push(want);
         } else if let Err(error) = stream(reader, mode, &want) {
             problems.push(Problem { name: Some(record.name().into_owned()), error });
         }
     }
+    // One pass over each file from its beginning to its end, which is what disks and read-ahead like.
     small.sort_unstable_by_key(|want| (want.entry.shard, want.entry.offset));
     for group in groups(&small) {
+        // All wants have slot 0, so each tensor replaces the one before: at most a group is in memory.
         if many_whole(reader, mode, group.to_vec(), 1).is_ok() {
             continue;
         }
@@ -569,6 +604,7 @@ fn groups<'w, 'a>(wants: &'w [Want<'a>]) -> impl Iterator<Item = &'w [Want<'a>]>
             bytes += want.entry.size;
             bytes <= SPAN
         });
+        // A tensor above the limit makes a group of its own; without `max(1)` it would never be taken.
         let count = count.count().max(1).min(rest.len());
         let (group, tail) = rest.split_at(count);
         rest = tail;

@@ -43,6 +43,8 @@ pub fn merge_bundles<P: AsRef<Path>>(
     into: impl AsRef<Path>,
 ) -> Result<()> {
     let into = into.as_ref();
+    // A merge moves files instead of writing new ones, so it could not be undone: what is there must not be
+    // replaced.
     if storage.metadata(&prefix::index_path(into)).is_ok() {
         return Err(Error::Invalid(format!("a checkpoint {} exists already", into.display())));
     }
@@ -52,6 +54,8 @@ pub fn merge_bundles<P: AsRef<Path>>(
         merged.add(&BundleReader::open_with(part, options)?)?;
     }
     let index = merged.index()?;
+    // The index is complete on disk before the first data file moves: nothing but renames is left that can
+    // fail.
     let index = commit::write_unfinished(storage, &prefix::index_path(into), &index, true, Mark::new())?;
     let num_shards = merged.files.len() as u32;
     for shard in 0..num_shards {
@@ -65,9 +69,13 @@ pub fn merge_bundles<P: AsRef<Path>>(
         storage.rename(file, &target).map_err(Error::io("rename to", &target))?;
     }
     let directory = prefix::directory(into);
+    // Renames in one folder reach the disk in any order. The index must not become visible before its data
+    // files.
     storage.sync_dir(directory).map_err(Error::io("sync", directory))?;
     index.publish()?;
     storage.sync_dir(directory).map_err(Error::io("sync", directory))?;
+    // The parts' indexes go last: until here, an interrupted merge can be repaired by moving the data files
+    // back.
     for part in parts {
         let path = prefix::index_path(part);
         storage.remove(&path).map_err(Error::io("remove", &path))?;
@@ -111,6 +119,8 @@ impl Merged {
             }
             Some(known) if known.slices.is_empty() => return Err(twice(name)),
             Some(known) if (known.dtype, &known.shape) == (entry.dtype, &entry.shape) => {
+                // In the order of the parts, as TensorFlow's merge appends them. The slices themselves have
+                // keys of their own.
                 known.slices.extend_from_slice(&entry.slices);
             }
             Some(_) => {

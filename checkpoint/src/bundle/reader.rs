@@ -215,6 +215,8 @@ impl BundleReader {
             Error::NotFound { .. } => foreign::no_checkpoint(storage, prefix),
             other => other,
         })?;
+        // The whole index, not only its blocks: its checksum is the identity by which a later save of the
+        // prefix is noticed.
         let index = read_table(file.as_ref(), &path)?;
         let (header, records) = parse_index(&index, &path)?;
         let mut reader = BundleReader {
@@ -226,6 +228,8 @@ impl BundleReader {
             records,
             shards: Mutex::default(),
         };
+        // Slices are found through the lists of the whole tensors, not by decoding every key that begins with
+        // a zero byte: a name may begin with one as well.
         reader.hide_slices();
         Ok(reader)
     }
@@ -294,6 +298,7 @@ impl BundleReader {
     /// like damage.
     fn unless_replaced<T>(&self, result: Result<T>) -> Result<T> {
         match result {
+            // Asked only after an error, since it reads the index again.
             Err(error) if error.is_damage() && self.is_replaced() => {
                 Err(Error::Replaced { path: self.prefix.clone() })
             }
@@ -507,6 +512,7 @@ impl BundleReader {
                 problems.push(Problem { name: Some(record.name().into_owned()), error });
             }
         }
+        // Files of two saves were read. Nothing is known about either, so no single problem is reported.
         if !problems.is_empty() && self.is_replaced() {
             return vec![Problem { name: None, error: Error::Replaced { path: self.prefix.clone() } }];
         }
@@ -573,6 +579,8 @@ impl BundleReader {
 
     /// Returns a data file, opened at its first use: a missing one affects only its own tensors.
     pub(super) fn shard(&self, shard: u32) -> Result<Arc<dyn ReadFile>> {
+        // The map holds nothing but open files and is consistent after any panic, so a poisoned lock is used
+        // as it is.
         let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = shards.get(&shard) {
             return Ok(Arc::clone(file));
@@ -617,6 +625,8 @@ fn read_table(file: &dyn ReadFile, path: &Path) -> Result<Vec<u8>> {
         return Err(foreign::explained(file, path, Error::corrupt(path, damage)));
     }
     let mut bytes = Vec::new();
+    // The length is that of a file, which may be sparse and larger than all memory: an allocation that fails
+    // must not abort.
     let fits = usize::try_from(len).ok().and_then(|len| bytes.try_reserve_exact(len).ok().map(|()| len));
     let len = fits.ok_or_else(|| Error::io("read", path)(io::ErrorKind::OutOfMemory.into()))?;
     bytes.resize(len, 0);
@@ -667,6 +677,7 @@ pub(crate) fn layout(storage: &dyn Storage, path: &Path) -> Result<Layout> {
     let (header, records) = parse_index(&index, path)?;
     let mut lengths = BTreeMap::new();
     for (shard, end) in records.iter().filter_map(Record::end) {
+        // The largest end of any tensor: a saver's data file ends with its last tensor.
         let length = lengths.entry(shard).or_insert(0);
         *length = end.max(*length);
     }
@@ -691,6 +702,7 @@ fn parse_index(index: &[u8], path: &Path) -> Result<(Header, Vec<Record>)> {
     let mut records = Vec::new();
     let walked = table::read(index, |key, value| {
         match header {
+            // The empty key is the smallest one, so the header comes first or is missing.
             None if key.is_empty() => header = Some(Header::decode(value).map_err(Stop::Header)?),
             None => return Err(Stop::Header(HeaderError::Malformed)),
             Some(Header { num_shards, .. }) => {

@@ -158,6 +158,8 @@ pub(crate) fn encode_key(name: &[u8], slice: &TensorSlice) -> Vec<u8> {
     put_unsigned(&mut key, slice.extents.len() as u64);
     for extent in &slice.extents {
         put_signed(&mut key, extent.start as i64);
+        // TensorFlow stores the whole dimension as length -1, and looks a slice up by the exact key: an
+        // explicit extent of full length has another key.
         put_signed(&mut key, extent.length.map_or(-1, |length| length as i64));
     }
     key
@@ -165,6 +167,8 @@ pub(crate) fn encode_key(name: &[u8], slice: &TensorSlice) -> Vec<u8> {
 
 fn put_unsigned(out: &mut Vec<u8>, value: u64) {
     let bytes = value.to_be_bytes();
+    // Zero takes no byte after its count, so it is the single byte 0. A count in front makes longer numbers
+    // sort as larger.
     let significant = bytes.iter().position(|&byte| byte != 0).map_or(0, |zeros| 8 - zeros);
     out.push(significant as u8);
     out.extend_from_slice(&bytes[8 - significant..]);
@@ -173,6 +177,8 @@ fn put_unsigned(out: &mut Vec<u8>, value: u64) {
 fn put_string(out: &mut Vec<u8>, bytes: &[u8]) {
     for &byte in bytes {
         match byte {
+            // A zero byte ends a string (as `00 01`), so one inside of it must sort after the end: `00 ff`.
+            // Ordered code reserves `ff ff` for infinity, so 0xff is escaped, too.
             0 => out.extend([0, 0xff]),
             0xff => out.extend([0xff, 0]),
             _ => out.push(byte),
@@ -186,10 +192,12 @@ fn put_string(out: &mut Vec<u8>, bytes: &[u8]) {
 fn put_signed(out: &mut Vec<u8>, value: i64) {
     let magnitude = if value < 0 { !value } else { value } as u64;
     let bits = 64 - magnitude.leading_zeros() as usize;
+    // Each byte holds 7 bits of the number and one of the header; one bit of the total is the sign.
     let len = (bits / 7 + 1).min(10);
     let mut bytes = [if value < 0 { 0xff } else { 0 }; 10];
     bytes[2..].copy_from_slice(&value.to_be_bytes());
     let bytes = &mut bytes[10 - len..];
+    // Sixteen bits, because a number of nine or ten bytes has a header that reaches into the second byte.
     let header: u16 = !(0xffff_u32 >> len) as u16;
     bytes[0] ^= (header >> 8) as u8;
     if let Some(second) = bytes.get_mut(1) {

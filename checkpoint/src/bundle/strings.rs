@@ -30,6 +30,8 @@ pub(crate) fn encode_head(strings: &[Bytes]) -> (Vec<u8>, Running) {
     }
     let checksum = crc.masked().to_le_bytes();
     head.extend_from_slice(&checksum);
+    // The entry's checksum runs on over the stored checksum: TensorFlow's reader does so, and refuses the
+    // tensor otherwise.
     crc.update(&checksum);
     (head, crc)
 }
@@ -53,6 +55,8 @@ pub(crate) fn decode(
     let checksum = take(&mut rest, 4).ok_or("its string lengths have no checksum")?;
     let expected = crc.masked();
     let expected = if big_endian { expected.to_be_bytes() } else { expected.to_le_bytes() };
+    // Compared even if the caller does not verify: lengths that are wrong cut the strings in wrong places
+    // without an error.
     if checksum != expected {
         return Err("the checksum of its string lengths is wrong".to_owned());
     }
@@ -69,6 +73,8 @@ fn split(stored: &Bytes, mut position: usize, lengths: &[u64]) -> Result<Vec<Byt
     for &length in lengths {
         let end = usize::try_from(length).ok().and_then(|length| position.checked_add(length));
         let end = end.filter(|&end| end <= stored.len()).ok_or("its strings are longer than its bytes")?;
+        // Slices share the stored bytes. A copy for each string would cost one allocation per word of a
+        // vocabulary.
         strings.push(stored.slice(position..end));
         position = end;
     }

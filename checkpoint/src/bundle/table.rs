@@ -13,10 +13,13 @@ use wire::message::{put_varint, take, take_varint32, take_varint64};
 const MAGIC: u64 = 0xdb47_7524_8b80_fb57;
 /// The size of the footer at the end of a file, in bytes.
 pub(crate) const FOOTER: usize = 48;
+// The compression type and a checksum of four bytes.
 const TRAILER: usize = 5;
 /// TensorFlow's block size; LevelDB's own default is 4,096.
 const BLOCK_SIZE: usize = 256 << 10;
 /// A data block restarts its prefix compression at every sixteenth key.
+// LevelDB's default, which TensorFlow keeps. A reader accepts any interval; this one makes files equal to
+// TensorFlow's.
 const RESTART_INTERVAL: usize = 16;
 const UNCOMPRESSED: u8 = 0;
 const SNAPPY: u8 = 1;
@@ -42,6 +45,8 @@ pub(crate) fn read<E: From<TableError>>(
     let mut first = true;
     for handle in data_blocks(file)? {
         visit_block(file, handle, |key, value| {
+            // Binary searches over the records rely on the order. Equal keys are refused as well: one of the
+            // two would never be found.
             if !first && key <= last.as_slice() {
                 return Err(TableError::Damaged("keys are not in increasing order".into()).into());
             }
@@ -87,6 +92,7 @@ pub(crate) fn data_blocks(file: &[u8]) -> Result<Vec<Handle>, TableError> {
     if !is_footer(file) {
         return damaged("the magic number at its end is wrong");
     }
+    // The padding between the handles and the magic number is ignored, as TensorFlow's reader does.
     let mut handles = &file[start..file.len() - 8];
     let metaindex = take_handle(&mut handles);
     let (Some(metaindex), Some(index)) = (metaindex, take_handle(&mut handles)) else {
@@ -122,6 +128,8 @@ fn stored_block(file: &[u8], handle: Handle) -> Result<Cow<'_, [u8]>, TableError
             handle.offset, handle.size
         ));
     };
+    // The checksum covers the compression type, so that a flipped bit there is not taken for a compressed
+    // block.
     let (covered, checksum) = stored.split_at(stored.len() - 4);
     if crc::masked(covered).to_le_bytes() != checksum {
         return damaged(format!("the checksum of the block at {} is wrong", handle.offset));
@@ -215,7 +223,10 @@ impl TableBuilder {
     }
 
     pub(crate) fn add(&mut self, key: &[u8], value: &[u8]) {
+        // TensorFlow finds keys by binary search; out of order, a key would be in the file and not be found.
         debug_assert!(self.data.is_empty() || self.data.last_key.as_slice() < key);
+        // TensorFlow's own rule, together with the one below. Other cuts are as valid, but files would differ
+        // from TensorFlow's.
         if !self.data.is_empty() && key.len() + value.len() >= 2 * BLOCK_SIZE {
             self.close_block();
         }
@@ -229,6 +240,7 @@ impl TableBuilder {
     }
 
     fn close_block(&mut self) {
+        // `finish_into` clears the key, and the separator needs it when the next block's first key is known.
         let last = std::mem::take(&mut self.data.last_key);
         let handle = append_block(&mut self.file, &mut self.data);
         self.closed = Some((last, handle));
@@ -239,6 +251,8 @@ impl TableBuilder {
         if !self.data.is_empty() {
             self.close_block();
         }
+        // Always empty in a bundle. The footer has a place for its handle, so the block is written as
+        // TensorFlow writes it.
         let metaindex = append_block(&mut self.file, &mut BlockBuilder::new(RESTART_INTERVAL));
         if let Some((last, handle)) = self.closed.take() {
             self.index.add(successor(&last), &encoded(handle));
@@ -247,6 +261,7 @@ impl TableBuilder {
         let footer = self.file.len();
         self.file.extend_from_slice(&encoded(metaindex));
         self.file.extend_from_slice(&encoded(index));
+        // A footer has a fixed size, by which it is found from the end of the file.
         self.file.resize(footer + FOOTER - 8, 0);
         self.file.extend_from_slice(&MAGIC.to_le_bytes());
         self.file
@@ -274,6 +289,8 @@ fn append_block(file: &mut Vec<u8>, block: &mut BlockBuilder) -> Handle {
 fn separator<'a>(last: &'a [u8], next: &[u8]) -> Cow<'a, [u8]> {
     let shared = common_prefix(last, next);
     match (last.get(shared), next.get(shared)) {
+        // `a + 1 == b` would give a key that is not below `next` if `next` ends there. LevelDB gives up in
+        // this case, and so do we.
         (Some(&a), Some(&b)) if a != 0xff && a + 1 < b => {
             let mut short = last[..=shared].to_vec();
             short[shared] = a + 1;
@@ -311,6 +328,8 @@ impl BlockBuilder {
     fn new(interval: usize) -> BlockBuilder {
         BlockBuilder {
             bytes: Vec::new(),
+            // Also an empty block has one restart, at 0: a reader that searches by restarts needs the first
+            // one.
             restarts: vec![0],
             interval,
             since_restart: 0,

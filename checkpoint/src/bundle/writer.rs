@@ -166,13 +166,19 @@ impl BundleWriter {
         if options.shards == 0 {
             return Err(Error::Invalid("a bundle needs at least one shard".to_owned()));
         }
+        // Only for its error: a prefix that ends in a separator would create files that begin with a dot.
         prefix::name(prefix)?;
         let storage = options.storage.as_ref();
+        // Data files of an older save are never opened for writing: until the new index is in place, they are
+        // the checkpoint.
         let num_shards = free_shard_count(storage, prefix, options.shards)?;
+        // A damaged old index is replaced like a missing one. Its data files stay, since their count is not
+        // known for sure.
         let replaces = layout(storage, &prefix::index_path(prefix)).ok();
         let replaces =
             replaces.map(|layout| Replaced { identity: layout.identity, num_shards: layout.num_shards });
         let mut shards = Vec::new();
+        // A folder that cannot be written to is reported here, before the first tensor is given.
         for shard in 0..num_shards {
             shards.push(Shard::create(&options, prefix, &prefix::data_path(prefix, shard, num_shards))?);
         }
@@ -248,6 +254,7 @@ impl BundleWriter {
             let found = tensor.shape();
             return Err(Error::Invalid(format!("slice {part} of {name:?} {full} given as a tensor {found}")));
         }
+        // TensorFlow stores such a part under the plain name.
         if part.is_whole(full) {
             return self.add(name, tensor);
         }
@@ -330,6 +337,7 @@ impl BundleWriter {
         let index = self.index()?;
         let mut data = Vec::new();
         for shard in &mut self.shards {
+            // Everything is in the file before the sync, which is the last call that a `WriteFile` allows.
             shard.flush()?;
             if self.options.durable {
                 shard.file.sync().map_err(Error::io("write", shard.path.target()))?;
@@ -352,9 +360,12 @@ impl BundleWriter {
 
     fn index(&mut self) -> Result<Vec<u8>> {
         let by_key = |a: &(Vec<u8>, Entry), b: &(Vec<u8>, Entry)| a.0.cmp(&b.0);
+        // Savers add in the order of names; only slices, whose keys begin with a zero byte, make a sort
+        // necessary.
         if !self.entries.is_sorted_by(|a, b| a.0 <= b.0) {
             self.entries.sort_by(by_key);
         }
+        // Found here rather than in `add`, where a set of all names would be needed next to the entries.
         if let Some(pair) = self.entries.windows(2).find(|pair| pair[0].0 == pair[1].0) {
             let name = String::from_utf8_lossy(&pair[0].0);
             return Err(Error::Invalid(format!("two tensors have the same name {name:?}")));
@@ -372,6 +383,7 @@ fn free_shard_count(storage: &dyn Storage, prefix: &Path, asked: u32) -> Result<
     let taken = |count: u32| {
         files.iter().any(|(_, part)| matches!(part, Part::Data { num_shards, .. } if *num_shards == count))
     };
+    // n files take at most n counts, so one of these n + 1 is free.
     let free = (asked..=asked.saturating_add(files.len() as u32)).find(|&count| !taken(count));
     free.ok_or_else(|| Error::Invalid(format!("no free data file name for {}", prefix.display())))
 }
@@ -394,6 +406,8 @@ impl Shard {
         };
         #[cfg(target_endian = "big")]
         let bytes = &little_endian(tensor.dtype(), bytes)[..];
+        // The whole of a small tensor is summed at once, since it is in the cache anyway. A quarter of a
+        // block keeps the buffer from growing much beyond a block.
         if bytes.len() <= BLOCK / 4 {
             self.append_small(bytes)?;
             return Ok(crc::crc32c(bytes));
@@ -421,6 +435,7 @@ impl Shard {
         if bytes.len() <= BLOCK / 4 {
             return self.append_small(bytes);
         }
+        // Bytes in the buffer come before these in the file.
         self.flush()?;
         self.file.write(bytes).map_err(Error::io("write", self.path.target()))?;
         self.written += bytes.len() as u64;
