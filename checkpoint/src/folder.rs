@@ -76,15 +76,24 @@ impl Folder {
                 claim: Mutex::default(),
             })
         };
+        // Not entered into the table: without a lock there is no guard to recognize the folder by, and each
+        // saver is on its own.
         if !lock {
             return Ok(folder(None, false));
         }
         let path = directory.join(LOCK_FILE);
+        // A pipe of this name would block the open below for good.
         check_file(storage.as_ref(), &path)?;
+        // Held across the taking of the lock. Otherwise two threads could both get the guard and make two
+        // folders of it.
         let mut known = folders();
         match storage.lock(&path, &format!("{}\n", owner(now))) {
             Ok(Lock::Held { guard, first }) => {
+                // The storage gives all users of one lock the same guard, so its address identifies the
+                // folder however it was spelled.
                 let address = Arc::as_ptr(&guard).addr();
+                // An address may be used again after its guard is gone. A folder holds its guard, so the old
+                // entry has expired by then.
                 if let Some(folder) = known.get(&address).and_then(Weak::upgrade) {
                     return Ok(folder);
                 }
@@ -98,6 +107,8 @@ impl Folder {
                 Err(Error::Locked { directory: directory.to_path_buf(), holder })
             }
             Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                // Network file systems may have no locks. A save without one is better than none, as with
+                // TensorFlow.
                 log::warn!("no lock on {}: {error}", escaped(directory.display()));
                 Ok(folder(None, false))
             }
@@ -118,14 +129,18 @@ impl Folder {
     /// come is on disk.
     fn begin(&self, storage: &Arc<dyn Storage>, durable: bool) -> Result<Journal> {
         let mut journal = Journal::read(storage.as_ref(), &self.path)?;
+        // Another process may be in the middle of a save: what looks like leftovers may be its files.
         if self.lock.is_none() {
             return Ok(journal);
         }
+        // Relaxed is enough: the caller holds the lock on the journal.
         if self.untidy.swap(false, Ordering::Relaxed) {
             self.tidy(storage.as_ref(), &mut journal);
         }
         if journal.mark.is_none() {
             journal.mark = Some(Mark::new());
+            // On disk before the first unfinished file is created, so that after a crash every such file can
+            // be told by its name.
             journal.begin(storage, &self.path, durable)?;
         }
         Ok(journal)
@@ -143,9 +158,12 @@ impl Folder {
                 return;
             }
         };
+        // Without a mark no saver has written here under a journal, so nothing is known to be ours.
         let Some(mark) = journal.mark else { return };
         if let Some(publishing) = journal.publishing.clone() {
             let prefix = self.path.join(&publishing.written.name);
+            // The rename of the index is the moment at which a checkpoint exists: after it a save is
+            // finished, before it undone.
             if index_identity(storage, &prefix).is_ok_and(|save| save == publishing.written.save) {
                 remove_replaced(storage, &publishing, &prefix);
                 journal.complete();
@@ -154,6 +172,7 @@ impl Folder {
                 journal.publishing = None;
             }
         }
+        // After the interrupted save: `remove_published` reads its unfinished index.
         for name in names.iter().filter(|name| mark.target_of(name).is_some()) {
             remove(storage, &self.path.join(name));
         }
@@ -174,6 +193,7 @@ impl Folder {
     ) {
         let index = mark.temporary(&prefix::index_path(prefix));
         let Ok(Layout { identity, num_shards, lengths }) = layout(storage, &index) else { return };
+        // The unfinished index of another attempt says nothing about files that have their names.
         if identity != publishing.written.save {
             return;
         }
@@ -181,6 +201,7 @@ impl Folder {
             let name = mark.temporary(target);
             names.iter().any(|known| name.file_name().is_some_and(|name| name == known.as_str()))
         };
+        // An index with as many shards uses the names of these data files, whoever wrote it.
         let taken =
             layout(storage, &prefix::index_path(prefix)).is_ok_and(|now| now.num_shards == num_shards);
         for (path, part) in prefix::files_of(storage, prefix).unwrap_or_default() {
@@ -196,6 +217,8 @@ impl Folder {
         }
         if let (Some(name), Some(content)) = (&publishing.written.meta, publishing.meta) {
             let path = self.path.join(name);
+            // A meta graph that replaced an older one belongs to the older checkpoint now, which has no
+            // other.
             let alone = publishing.replaces.is_none() && !unfinished(&path);
             if alone && has_content(storage, &path, content) {
                 remove(storage, &path);
@@ -251,6 +274,8 @@ impl Writing<'_> {
     pub(crate) fn mark(&mut self) -> Mark {
         let unlocked = self.folder.unlocked;
         let locked = self.folder.lock.is_some();
+        // Without a lock a mark of its own, known to nobody: no other process takes these files for leftovers
+        // and removes them.
         self.journal().mark.filter(|_| locked).unwrap_or(unlocked)
     }
 

@@ -9,6 +9,7 @@ use tensor::FileKind;
 
 /// Returns the kind of a file that is not part of a checkpoint, if its first bytes reveal it.
 fn kind_of(path: &Path, start: &[u8]) -> Option<FileKind> {
+    // A guess would replace the exact description of the damage by something that may be wrong.
     FileKind::of(path, start).filter(|kind| kind.is_certain() && *kind != FileKind::Safetensors)
 }
 
@@ -42,6 +43,7 @@ pub(crate) fn no_checkpoint(storage: &dyn Storage, path: &Path) -> Error {
         Ok(_) => {}
         Err(_) => return Error::NotFound { path: path.to_path_buf() },
     }
+    // The most frequent error: a shell completes the name of a file, and not the prefix, which is no file.
     if let Some((stem, part)) = path.file_name().and_then(|name| name.to_str()).and_then(prefix::parse) {
         let meant = path.with_file_name(stem);
         if storage.metadata(&index_path(&meant)).is_ok() {

@@ -118,6 +118,8 @@ impl GraphSaver {
     #[must_use]
     pub fn with_options(&self, options: SaverOptions) -> GraphSaver {
         match &self.chosen {
+            // Not through `chosen`: a saver of all variables must stay one of those that are made later, and
+            // may have none.
             None => GraphSaver::new(options),
             chosen => GraphSaver { saver: Arc::new(Saver::new(options)), chosen: chosen.clone() },
         }
@@ -327,6 +329,7 @@ fn check_keys(variables: &[Variable], tables: &[SavedTable]) -> Result<()> {
         }
     }
     for name in tables.iter().flat_map(SavedTable::tensor_names) {
+        // Quadratic in the number of tables, of which a graph has few.
         let mut others = tables.iter().flat_map(SavedTable::tensor_names).filter(|other| *other == name);
         if others.nth(1).is_some() || whole.contains(name.as_str()) || parts.contains_key(name.as_str()) {
             return Err(Error::value(format!("at least two variables have the same name: {name}")));
@@ -342,6 +345,8 @@ fn with_state(
     objects: Vec<(String, Vec<u8>)>,
     options: SaveOptions,
 ) -> Result<SaveOptions> {
+    // Private states of objects travel among those of the session, under keys that no operation can have. The
+    // layout of the session state is thus the same with and without objects.
     let mut session = session.export_state().map_err(|error| error.with_phase(Phase::Save))?;
     session.extend(objects);
     let state = SessionState { step, session, hooks };
@@ -353,6 +358,8 @@ fn taken_over(session: &dyn Session, objects: &[SavedObject], report: RestoreRep
         Some(bytes) => sidecar::decode::<SessionState>(bytes).map_err(in_phase(Phase::Restore))?,
         None => SessionState::default(),
     };
+    // Before the import, because this takes the states of objects out of the list: they are none of the
+    // session's.
     adopt_states(objects, &mut state.session, &report.restored).map_err(in_phase(Phase::Restore))?;
     session.import_state(&state.session).map_err(|error| error.with_phase(Phase::Restore))?;
     Ok(Restored { report, state })

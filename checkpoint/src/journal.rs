@@ -70,6 +70,8 @@ impl Journal {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Journal::default()),
             Err(error) => return Err(Error::io("open", &path)(error)),
         };
+        // What lies beyond the limit is cut off instead of refused: lines that are not read only keep files
+        // from being removed.
         let len = file.len().map_err(Error::io("open", &path))?.min(MAX_LEN);
         let mut bytes = vec![0; len as usize];
         file.read_exact_at(&mut bytes, 0).map_err(Error::io("read", &path))?;
@@ -89,6 +91,7 @@ impl Journal {
             return Journal::default();
         }
         let text = std::str::from_utf8(bytes).unwrap_or_default();
+        // A journal of a later version has another title. It is neither read nor overwritten.
         let Some(lines) = text.strip_prefix(TITLE) else {
             return Journal { foreign: true, ..Journal::default() };
         };
@@ -109,6 +112,8 @@ impl Journal {
                 self.publishing = Some(Publishing { written: written(rest)?, meta: None, replaces: None });
             }
             "meta" => {
+                // These lines follow the `saving` line that they belong to. Alone they mean nothing and are
+                // dropped.
                 let [crc, len] = numbers(rest)?;
                 self.publishing.as_mut()?.meta = Some((u32::try_from(crc).ok()?, len));
             }
@@ -184,6 +189,8 @@ impl Journal {
     /// The save that was under way has ended well.
     pub(crate) fn complete(&mut self) {
         if let Some(Publishing { written, .. }) = self.publishing.take() {
+            // A prefix that was saved again has one entry: the identity of the save before it would match no
+            // file any more.
             self.forget(&written.name);
             self.written.push(written);
         }

@@ -56,10 +56,13 @@ pub(crate) fn found_in(storage: &dyn Storage, directory: &Path) -> Result<Vec<Fo
     let with_data = stems(|part| matches!(part, Part::Data { .. }));
     let with_index = stems(|part| *part == Part::Index);
     let found = |stem: &str, is_v1| FoundIn { step: step_of(stem), prefix: directory.join(stem), is_v1 };
+    // An index alone is not enough, since other programs use the suffix, too.
     let bundles = with_index.intersection(&with_data).map(|stem| found(stem, false));
     let tables = stems(|part| *part == Part::Meta);
     let tables = tables.difference(&with_index).map(|stem| found(stem, true));
     let mut found: Vec<FoundIn> =
+        // Only names with a meta graph are opened and looked at, so that a folder of many other files is not
+        // read.
         bundles.chain(tables.filter(|found| V1Reader::is_at(storage, &found.prefix))).collect();
     found.sort_unstable();
     Ok(found)
@@ -73,6 +76,7 @@ pub(crate) fn step_of(name: &str) -> Option<i64> {
 /// Splits the name of a checkpoint into the text before its number, and the number.
 pub(crate) fn numbered(name: &str) -> Option<(&str, i64)> {
     let (stem, digits) = name.rsplit_once('-')?;
+    // `parse` accepts a plus sign, which no saver writes.
     let step: i64 = digits.parse().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
     Some(match stem.strip_suffix('-') {
         Some(base) => (base, -step),

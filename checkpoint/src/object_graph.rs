@@ -17,6 +17,8 @@ pub(crate) fn names(reader: &CheckpointReader) -> Result<HashMap<String, String>
     }
     let graph = reader.read(OBJECT_GRAPH)?;
     let damaged = || Error::corrupt_tensor(reader.path(), OBJECT_GRAPH, "it is not an object graph");
+    // A tensor under this key that is not one string was not written by TensorFlow 2. Going on without names
+    // would report every variable as missing.
     let [graph] = graph.as_strings().map_err(|_| damaged())? else { return Err(damaged()) };
     parse(graph).map_err(|Malformed| damaged())
 }

@@ -22,6 +22,7 @@ pub(crate) fn for_each<T: Send, E: Send>(
     work: impl Fn(T) -> Result<(), E> + Sync,
 ) -> Result<(), E> {
     if threads <= 1 || tasks.len() <= 1 {
+        // Most checkpoints are small: no thread is started for one task.
         return tasks.into_iter().try_for_each(work);
     }
     let extra = threads.min(tasks.len()) - 1;
@@ -34,6 +35,8 @@ pub(crate) fn for_each<T: Send, E: Send>(
             let Some(task) = task else { return };
             if let Err(error) = work(task) {
                 failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                // The others finish the task at hand. Emptying the queue stops them without a flag to be
+                // checked.
                 *queue.lock().unwrap_or_else(PoisonError::into_inner) = Vec::new().into_iter();
             }
         }

@@ -54,6 +54,7 @@ pub fn sidecar_path(prefix: impl AsRef<Path>) -> PathBuf {
 pub fn meta_graph_path(prefix: impl AsRef<Path>, suffix: &str) -> PathBuf {
     let prefix = prefix.as_ref();
     let text = prefix.to_string_lossy();
+    // The original path where nothing is removed: the text is lossy for a path that is not UTF-8.
     let stem = without_shard_suffix(&text).map_or_else(|| prefix.to_path_buf(), PathBuf::from);
     with_suffix(&stem, &format!(".{suffix}"))
 }
@@ -129,6 +130,7 @@ pub(crate) fn parse(name: &str) -> Option<(&str, Part)> {
     let (stem, numbers) = name.rsplit_once(".data-")?;
     let (shard, num_shards) = numbers.split_once("-of-")?;
     let number = |text: &str| -> Option<u32> {
+        // Five digits at least, as TensorFlow pads them; a count above 99,999 has more.
         (text.len() >= 5 && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
     };
     Some((stem, Part::Data { shard: number(shard)?, num_shards: number(num_shards)? }))

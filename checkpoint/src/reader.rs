@@ -100,6 +100,8 @@ impl CheckpointReader {
         {
             return SafetensorsReader::open_with(prefix, options).map(CheckpointReader::Safetensors);
         }
+        // Before the bundle: a V1 checkpoint is a file of exactly this name, which a bundle's prefix never
+        // is.
         if let Some(reader) = V1Reader::open_if_v1(storage, prefix)? {
             return Ok(CheckpointReader::V1(reader));
         }
@@ -243,6 +245,7 @@ impl CheckpointReader {
     /// # Errors
     /// [`Error::TensorMissing`], and those of the formats.
     pub fn read(&self, name: &str) -> Result<Tensor> {
+        // The exact name first, since a stored name may end in `:0` itself.
         let plain = name.strip_suffix(":0").filter(|_| !self.has_tensor(name)).unwrap_or(name);
         match self {
             CheckpointReader::Bundle(reader) => reader.read(plain),

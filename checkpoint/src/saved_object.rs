@@ -258,6 +258,7 @@ impl<T> Locked<T> {
 impl<T: SaveSource + RestoreTarget + Send> Object for Locked<T> {
     fn take(&self) -> Result<Taken> {
         let object = self.lock()?;
+        // Under the same lock as the tensors, so that both are of one moment.
         let state = self.state.as_ref().map(|(encode, _)| encode(&object)).transpose()?;
         Ok(Taken { snapshot: object.snapshot()?, state })
     }
@@ -268,6 +269,7 @@ impl<T: SaveSource + RestoreTarget + Send> Object for Locked<T> {
     }
 
     fn assign(&self, values: Vec<(String, Tensor)>, state: Option<&[u8]>) -> Result<()> {
+        // A poisoned object is exactly what a restore repairs, so it is written to all the same.
         let mut object = self.value.lock().unwrap_or_else(PoisonError::into_inner);
         if !values.is_empty() {
             object.assign(values)?;
@@ -276,6 +278,7 @@ impl<T: SaveSource + RestoreTarget + Send> Object for Locked<T> {
             adopt(&mut object, state)?;
         }
         drop(object);
+        // Only after everything was set: an object that was restored in part stays unusable for saves.
         self.value.clear_poison();
         Ok(())
     }

@@ -217,6 +217,7 @@ impl RestoreTarget for SessionVariables<'_> {
             *before += 1;
         }
         runs.extend(tables.imports()?);
+        // Objects come last, because a session can refuse a value and they cannot be set back.
         for (targets, feeds) in &runs {
             self.step(&[], targets, feeds).map_err(|error| failed("assign", error))?;
         }

@@ -138,6 +138,7 @@ pub(crate) fn envelope(payload: &[u8], (index_crc, index_len): Identity, generat
     let mut file = Vec::with_capacity(HEADER + payload.len());
     file.extend_from_slice(MAGIC);
     file.extend_from_slice(&VERSION.to_le_bytes());
+    // The place of the checksum, which covers everything after it and is known at the end.
     file.extend_from_slice(&[0; 4]);
     file.extend_from_slice(&(payload.len() as u64).to_le_bytes());
     file.extend_from_slice(&index_crc.to_le_bytes());
@@ -165,6 +166,7 @@ fn open(path: &Path, file: &Bytes) -> Result<Opened> {
     if !is_ours(file) {
         return Err(damaged("it is not a session state"));
     }
+    // Before the checksum: a later version may compute that differently, and is not damage.
     let version = number(file, 8).map(u32::from_le_bytes).ok_or_else(|| damaged("it is cut short"))?;
     if version != VERSION {
         return Err(Error::Unsupported {
@@ -241,6 +243,7 @@ pub(crate) fn of_reader(storage: &dyn Storage, reader: &CheckpointReader) -> Res
     for path in candidates(reader.prefix()) {
         let Some(file) = read(storage, &path)? else { continue };
         match open(&path, &file) {
+            // Tensors of one save with the state of another would resume at a position that never existed.
             Ok(opened) if opened.index != reader.identity() => {
                 log::warn!(
                     "{} belongs to another save of its checkpoint and is ignored",

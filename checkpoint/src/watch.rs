@@ -166,6 +166,7 @@ pub fn wait_for_new_checkpoint(
         if let Some(found) = options.latest(directory)?.filter(|found| !is_last(found)) {
             return Ok(Some(found));
         }
+        // TensorFlow gives up before a sleep that would pass the limit instead of sleeping for the rest.
         let after_sleep = elapsed(options, start) + options.poll;
         if options.timeout.is_some_and(|timeout| after_sleep > timeout) {
             return Ok(None);
@@ -250,6 +251,7 @@ impl CheckpointsIterator {
     /// Waits between two checkpoints: calls the function that may end the iteration, and keeps the minimum interval.
     fn pause(&mut self) {
         let Some(yielded) = self.yielded.take() else { return };
+        // TensorFlow asks the function after each checkpoint, too.
         self.ended = self.on_timeout.as_mut().is_some_and(|function| function());
         let rest = self.options.min_interval.saturating_sub(elapsed(&self.options, yielded));
         if !self.ended && !rest.is_zero() {

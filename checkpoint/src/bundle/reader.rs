@@ -249,7 +249,7 @@ impl BundleReader {
         &self.prefix
     }
 
-    /// Returns the number of data that files the checkpoint has.
+    /// Returns the number of data files that the checkpoint has.
     ///
     /// ```
     /// # let folder = tempfile::tempdir()?;

@@ -17,9 +17,8 @@ pub(crate) const FOOTER: usize = 48;
 const TRAILER: usize = 5;
 /// TensorFlow's block size; LevelDB's own default is 4,096.
 const BLOCK_SIZE: usize = 256 << 10;
-/// A data block restarts its prefix compression at every sixteenth key.
-// LevelDB's default, which TensorFlow keeps. A reader accepts any interval; this one makes files equal to
-// TensorFlow's.
+/// A data block restarts its prefix compression at every sixteenth key: LevelDB's default, which TensorFlow keeps.
+/// A reader accepts any interval; this one makes files equal to TensorFlow's.
 const RESTART_INTERVAL: usize = 16;
 const UNCOMPRESSED: u8 = 0;
 const SNAPPY: u8 = 1;

@@ -36,6 +36,8 @@ impl Header {
         entries.sort_by_key(|entry| (entry.begin, entry.end));
         let mut position = 0;
         for entry in &entries {
+            // The reference reader refuses holes and overlaps alike. Two tensors that share bytes would allow
+            // a small file to claim any size.
             if entry.begin != position {
                 return Err(format!("tensor {:?} begins at {}, not at {position}", entry.name, entry.begin));
             }
@@ -107,10 +109,13 @@ impl<'de> Visitor<'de> for HeaderVisitor {
         let mut header = RawHeader { tensors: Vec::new(), metadata: BTreeMap::new() };
         let mut seen = std::collections::HashSet::new();
         while let Some(name) = map.next_key::<String>()? {
+            // Which of two equal keys counts differs between JSON parsers, so two programs could read
+            // different tensors from one file.
             if !seen.insert(name.clone()) {
                 return Err(A::Error::custom(format!("{name:?} occurs twice")));
             }
             if name == "__metadata__" {
+                // Some writers put null where they have no metadata.
                 header.metadata = map.next_value::<Option<_>>()?.unwrap_or_default();
             } else {
                 header.tensors.push((name, map.next_value()?));
@@ -143,6 +148,7 @@ impl<'de> Visitor<'de> for EntryVisitor {
                 "shape" => shape = Some(map.next_value()?),
                 "data_offsets" => data_offsets = Some(map.next_value()?),
                 _ => {
+                    // Later versions may add fields.
                     map.next_value::<IgnoredAny>()?;
                 }
             }

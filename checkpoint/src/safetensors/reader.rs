@@ -357,6 +357,8 @@ fn read_header(file: &dyn ReadFile, path: &Path) -> Result<(Header, u64)> {
     }
     file.read_exact_at(&mut prefix, 0).map_err(Error::io("read", path))?;
     let len = u64::from_le_bytes(prefix);
+    // Checked before memory is taken: the first eight bytes of any other file are a random length. The order
+    // keeps the sum from overflowing.
     if len > MAX_HEADER || 8 + len > file_len {
         return Err(Error::corrupt(path, format!("a header of {len} bytes does not fit {file_len}")));
     }

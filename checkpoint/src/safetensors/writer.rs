@@ -137,6 +137,7 @@ pub fn write_safetensors(
         file.sync().map_err(failed)?;
     }
     drop(file);
+    // Synced before it gets its name, and the folder after it: a crash leaves the old file or the new one.
     unfinished.publish()?;
     if options.durable {
         let directory = prefix::directory(path);

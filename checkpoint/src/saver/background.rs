@@ -20,6 +20,7 @@ impl Job {
         let thread = thread::Builder::new()
             .name("checkpoint-save".to_owned())
             .spawn(move || {
+                // In the thread, so that the caller does not wait for the copies.
                 request.detach();
                 shared.save(request)
             })
@@ -34,6 +35,7 @@ impl Job {
 
 /// Waits for the job, if there is one, and reports its error once.
 pub(super) fn finish(job: &mut Option<Job>) -> Result<()> {
+    // Taken before the result is known, so that an error is reported once and does not block all later saves.
     let Some(Job { prefix, thread }) = job.take() else { return Ok(()) };
     let result = thread.join().unwrap_or_else(|_| {
         Err(Error::io("finish saving", &prefix)(io::Error::other("the saving thread panicked")))

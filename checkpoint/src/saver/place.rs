@@ -69,6 +69,7 @@ impl Places {
             });
         }
         let place = &mut self.places[position];
+        // The latest spelling counts: it is the one by which prefixes are returned to this caller.
         place.directory = directory.to_path_buf();
         Ok(place)
     }
@@ -158,6 +159,8 @@ impl Shared {
             return Ok(());
         }
         let adopted = self.adopt(place, writing);
+        // A state file that could not be read is tried again: otherwise the next save would replace it by a
+        // list without its checkpoints.
         place.adopted = adopted.is_ok();
         adopted
     }
@@ -178,6 +181,7 @@ impl Shared {
                 log::info!("{} lies in another folder and is not managed", escaped(path));
                 continue;
             };
+            // Listed, but deleted since by someone else.
             let Some(modified) = state::modified(storage, Path::new(path))? else { continue };
             let time = found.all_model_checkpoint_timestamps.get(i).copied().filter(|time| time.is_finite());
             let time = capped(time.unwrap_or_else(|| seconds(modified)), now);
@@ -237,6 +241,8 @@ impl Shared {
 
     /// Writes the list, and deletes what is doomed.
     fn carry_out(&self, place: &mut Place, writing: &mut Writing<'_>) -> Result<()> {
+        // The list first: after a crash between the two, files that are no longer listed are left over, which
+        // the notes name. The other way round the list would name checkpoints that are gone.
         self.write_state(place, writing)?;
         if !place.doomed.is_empty() {
             self.delete_doomed(place, writing);
@@ -285,6 +291,8 @@ impl Shared {
 
     fn write_state(&self, place: &Place, writing: &mut Writing<'_>) -> Result<()> {
         let options = &self.options;
+        // TensorFlow raises an error for a state file without a newest checkpoint, so an empty list is not
+        // written.
         let Some(newest) = place.kept.last() else { return Ok(()) };
         let path = |name: &str| {
             let path = place.directory.join(name);
@@ -324,6 +332,7 @@ impl Shared {
         let (storage, name) = (self.options.storage.as_ref(), prefix::name(prefix)?);
         let place = match places.at(storage, prefix::directory(prefix)) {
             Ok(place) => place,
+            // A folder that does not exist has no managed checkpoint.
             Err(error) if error.is_damage() => return Ok(false),
             Err(error) => return Err(error),
         };
@@ -361,6 +370,7 @@ impl Shared {
         if several {
             place.kept.sort_by_key(|kept| listing::step_of(&kept.name));
         }
+        // A damaged checkpoint may be all that is left of a run; it is the user's to delete.
         gone.retain(|kept| !place.rejected.contains(&kept.name));
         place.doomed.extend(gone.iter().map(|kept| kept.name.clone()));
         self.carry_out(place, &mut writing)?;

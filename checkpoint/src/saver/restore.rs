@@ -328,6 +328,7 @@ fn is_related(
     prefix: &Path,
     options: &RestoreOptions,
 ) -> bool {
+    // In doubt it is related, and the caller gets the error instead of a silent step to an older checkpoint.
     let Ok(reader) = CheckpointReader::open_prefix(prefix, options.reading(storage)) else { return true };
     target.variables().iter().any(|variable| {
         let key = options.names.get(&variable.key).unwrap_or(&variable.key);
@@ -356,6 +357,7 @@ pub(super) fn candidates(
     let state = state::get_checkpoint_state_with(storage, directory, Some(state_file))?;
     let listed = state.map(|state| {
         let newest = std::iter::once(state.model_checkpoint_path);
+        // The newest one is usually the last of the list, too; the copy is dropped below.
         newest.chain(state.all_model_checkpoint_paths.into_iter().rev()).map(PathBuf::from)
     });
     let listed = listed.into_iter().flatten().map(|prefix| Candidate { prefix, listed: true });
@@ -406,6 +408,7 @@ fn read_once(
         }
     }
     report.restored = values.iter().map(|(name, _)| name.clone()).collect();
+    // Read last, so that a save which replaced the files in between is noticed here as well.
     report.session_state = match sidecar::of_reader(storage.as_ref(), &reader) {
         // That of the save that was opened may have made way for that of a later one.
         Ok(None) if reader.is_replaced() => return Err(Error::Replaced { path: prefix.to_path_buf() }),
@@ -472,6 +475,8 @@ fn plan<'v>(
             }
         }
         let found = reader.has_tensor(&key);
+        // Before the filter: a variable that is left out on purpose still claims its tensor, which is then
+        // not unexpected.
         wanted.insert(key.clone());
         if options.only.as_ref().is_some_and(|only| !only(&variable.name)) {
             continue;

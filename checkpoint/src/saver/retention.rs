@@ -67,6 +67,7 @@ impl Retention {
     /// to be deleted. An entry that stays for good leaves the list without being deleted, and
     /// `last_preserved` becomes its time.
     pub(crate) fn prune(&self, list: &mut Vec<Kept>, last_preserved: &mut f64) -> Vec<Kept> {
+        // Without a limit nothing is ever deleted, so the other rules have nothing to protect.
         let Some(max_to_keep) = self.max_to_keep else { return Vec::new() };
         let best = self.best_of(list);
         // The best checkpoints are kept in addition to the newest ones and do not count toward `max_to_keep`.

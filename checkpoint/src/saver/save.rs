@@ -137,6 +137,7 @@ impl Shared {
         let mut writing = folder.writing(&self.options.storage, self.options.durable)?;
         self.adopt_once(place, &mut writing)?;
         if let Err(error) = self.write(&request, &mut writing) {
+            // The error of the save is the one to report. What `undo` cannot remove, the next saver does.
             writing.undo();
             return Err(error);
         }
@@ -197,6 +198,7 @@ impl Shared {
         let sealed = self.write_tensors(request, mark)?;
         let storage = options.storage.as_ref();
         let mut others: Vec<Unfinished> = Vec::new();
+        // Chosen even without a state to write: states of earlier saves of the prefix must go in any case.
         let sidecar = sidecar::place(storage, &request.prefix)?;
         if let Some(payload) = &request.options.session_state {
             let content = sidecar::envelope(payload, sealed.identity(), sidecar.generation);
@@ -217,6 +219,8 @@ impl Shared {
         };
         let publishing = Publishing::new(written, meta, sealed.replaces());
         sealed.commit_with(others, || writing.announce(publishing))?;
+        // In memory only. The journal on disk is rewritten by the next save; until then a restart finds the
+        // index in place and completes the entry itself (`Folder::tidy`).
         writing.journal().complete();
         sidecar::remove_superseded(storage, &sidecar, request.options.session_state.is_some());
         Ok(())
@@ -226,6 +230,7 @@ impl Shared {
         let options = &self.options;
         let total = request.bytes();
         let per_shard = total / u64::from(options.shards);
+        // Never without durability: a direct file writes its last, partial block in `sync`.
         let direct = options.direct && options.durable && per_shard >= DIRECT;
         let hint = WriteHint { expected_len: per_shard, direct };
         let bundle = BundleOptions::new().storage(options.storage.clone()).shards(options.shards);
@@ -233,6 +238,8 @@ impl Shared {
         let mut writer = BundleWriter::create_with(&request.prefix, bundle)?;
         let mut written = 0u64;
         for item in sorted(request) {
+            // By the bytes before this tensor, so that shards get about equal shares without a plan. Source
+            // order is kept within each.
             let shard = (written * u64::from(options.shards)).checked_div(total).unwrap_or(0);
             writer.select_shard((shard as u32).min(options.shards - 1))?;
             match item {

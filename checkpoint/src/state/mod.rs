@@ -183,6 +183,8 @@ fn locate(storage: &dyn Storage, directory: &Path, listed: &str) -> Result<PathB
         return Ok(joined);
     }
     let inside = directory.join(name);
+    // An absolute path is never believed over a file in the folder: in a copy of a run it still leads to the
+    // original.
     let below = Path::new(listed).is_relative() && exists(storage, &joined)?;
     Ok(if !below && exists(storage, &inside)? { inside } else { joined })
 }
@@ -430,6 +432,8 @@ pub(crate) fn remove_files(
         Part::Meta => false,
     });
     files.extend(meta.map(|meta| (meta.to_path_buf(), Part::Meta)));
+    // Without its index a checkpoint does not exist, so an interruption leaves stray files and never half a
+    // checkpoint.
     files.sort_by_key(|(path, part)| (*part != Part::Index, path.clone()));
     let mut result = Ok(());
     for (path, _) in files {

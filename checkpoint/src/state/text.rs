@@ -33,6 +33,8 @@ pub(super) fn write(state: &CheckpointState) -> String {
 }
 
 pub(super) fn parse(text: &str) -> Result<CheckpointState, String> {
+    // Notes are comments to the format and are therefore read in a pass of their own, before the lexer skips
+    // them.
     let mut state = CheckpointState { notes: text.lines().filter_map(note).collect(), ..Default::default() };
     let mut lexer = Lexer::new(text);
     while !lexer.at_end() {
@@ -49,6 +51,8 @@ pub(super) fn parse(text: &str) -> Result<CheckpointState, String> {
                 })?;
             }
             "last_preserved_timestamp" => state.last_preserved_timestamp = Some(lexer.float()?),
+            // TensorFlow treats a file with an unknown field as if it were absent, and callers do the same
+            // with this error.
             unknown => return Err(format!("unknown field {unknown:?}")),
         }
         lexer.separator();

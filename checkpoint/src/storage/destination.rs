@@ -42,6 +42,8 @@ pub fn check_folder(
     for name in names.iter().filter_map(|name| name.to_str()).filter(|name| writes(name)) {
         check_file(storage, directory.join(name))?;
     }
+    // Permission bits are not enough: the file system may be read-only or have no free inode. Only a file
+    // that is created proves that one can be.
     let probe = Mark::new().temporary(&directory.join("probe"));
     drop(storage.create(&probe, WriteHint::default()).map_err(Error::io("write into", directory))?);
     storage.remove(&probe).map_err(Error::io("remove a file from", directory))

@@ -17,6 +17,7 @@ use std::thread::{self, JoinHandle};
 const ALIGN: usize = 4096;
 /// Large enough to be written at full speed, small enough that all of them stay below 16 MB.
 const BUFFER: usize = 4 << 20;
+// One is filled, one is written, and one is ready for whichever side is faster.
 const BUFFERS: usize = 3;
 
 /// A file that is written with `O_DIRECT` by its own thread.
@@ -36,6 +37,7 @@ pub(super) struct DirectFile {
 impl DirectFile {
     /// Creates the file; `Unsupported` when this file system has no direct writing.
     pub(super) fn create(path: &Path) -> io::Result<DirectFile> {
+        // `EINVAL` means that this file system (such as tmpfs on older kernels) does not know the flag.
         let opened = options().custom_flags(libc::O_DIRECT).open(path);
         let file = match opened {
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
@@ -112,10 +114,12 @@ impl WriteFile for DirectFile {
     fn sync(&mut self) -> io::Result<()> {
         let padded = self.filled.next_multiple_of(ALIGN);
         if let Some(buffer) = &mut self.buffer {
+            // A direct write needs a whole number of blocks. What it writes too much is cut off below.
             buffer[self.filled..padded].fill(0);
             self.hand_over(padded)?;
         }
         let file = self.join()?;
+        // Before the sync, so that the length is on disk with the data.
         file.set_len(self.len)?;
         file.sync_all()
     }

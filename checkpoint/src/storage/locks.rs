@@ -17,6 +17,7 @@ fn held() -> std::sync::MutexGuard<'static, HashMap<PathBuf, Weak<File>>> {
 
 pub(super) fn lock(path: &Path, owner: &str) -> io::Result<Lock> {
     let mut held = held();
+    // Not truncated: if the lock is busy, the content describes its holder.
     let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
     let canonical = path.canonicalize()?;
     if let Some(known) = held.get(&canonical).and_then(Weak::upgrade)
@@ -36,6 +37,7 @@ pub(super) fn lock(path: &Path, owner: &str) -> io::Result<Lock> {
         Err(TryLockError::WouldBlock) => {
             let mut text = String::new();
             file.rewind()?;
+            // The file may be anything that has this name; a message needs no more.
             file.take(1000).read_to_string(&mut text)?;
             Ok(Lock::Busy(text.trim().to_owned()))
         }

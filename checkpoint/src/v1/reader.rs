@@ -56,6 +56,8 @@ impl Table {
                 if key.is_empty() {
                     listed = Some(message::listed(value));
                 } else {
+                    // Only the block is remembered. Values are protobuf messages of up to the tensor's size
+                    // and are decoded on request.
                     blocks.insert(key.to_vec(), block);
                 }
                 Ok::<(), table::TableError>(())
@@ -80,6 +82,8 @@ impl Table {
         let visited = table::visit_block(&self.bytes, *block, |entry, value| {
             if entry == key {
                 found = Some(match message::stored(value) {
+                    // The key was computed from the name and the slice, but the value states its name as
+                    // well; both must agree.
                     Ok(stored) if stored.name == name.as_bytes() => {
                         values::decoded(listed.dtype, shape.clone(), stored.values)
                     }
@@ -167,6 +171,7 @@ impl V1Reader {
                     return Err(Error::corrupt_tensor(&table.path, name, what));
                 }
                 entry.listed.slices.extend(listed.slices.iter().cloned());
+                // One entry per slice, so that slices and tables can be walked together.
                 entry.tables.resize(entry.listed.slices.len(), number);
             }
         }

@@ -122,6 +122,8 @@ pub(super) fn encoded(tensor: &Tensor) -> Option<Vec<u8>> {
                 DType::Int8 | DType::Int16 | DType::Int32 | DType::QInt8 | DType::QInt16 | DType::QInt32
             );
             for element in bytes.chunks_exact(size) {
+                // Protobuf stores a negative int32 as a varint of 64 bits with the sign extended, ten bytes
+                // long.
                 let negative = signed && element[size - 1] >= 0x80;
                 let mut wide = if negative { [0xff; 8] } else { [0; 8] };
                 wide[..size].copy_from_slice(element);
