@@ -61,6 +61,9 @@ impl SessionRunArgs {
     #[inline]
     pub fn fetch(mut self, output: &(impl AsOutput + ?Sized)) -> SessionRunArgs {
         let output = output.as_output();
+        // The setters return `self` rather than a `Result`, so that a hook can chain them. The error is
+        // kept, and `check` returns it when the session assembles the run, where the hook's name is
+        // known.
         self.belongs(output.operation());
         self.fetches.push(output.endpoint());
         self
@@ -113,6 +116,8 @@ impl SessionRunArgs {
             self.build_error = session_core::check_value(output, &value).err();
         }
         let endpoint = output.endpoint();
+        // Two feeds of one output within a hook are the hook's own decision: the later one wins. Only
+        // feeds of different owners conflict, which the session detects when it merges the arguments.
         match self.places.find(endpoint, self.feeds.iter().map(|(known, _)| *known)) {
             Some(place) => self.feeds[place].1 = value,
             None => self.feeds.push((endpoint, value)),
@@ -154,8 +159,11 @@ impl SessionRunArgs {
         }
     }
 
+    // Formatting and cloning an error would otherwise be inlined into `fetch` and `target`, which run in
+    // every step.
     #[cold]
     fn record_error(&mut self, operation: &Operation) {
+        // The first error is kept: later ones are often its consequences.
         self.build_error.get_or_insert_with(|| match operation.error() {
             Some(error) => error.clone(),
             None => foreign(operation.name()),
@@ -205,6 +213,7 @@ impl SessionRunArgs {
     /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
+        // `graph` and `build_error` are not compared: they are set only together with an element.
         self.fetches.is_empty()
             && self.targets.is_empty()
             && self.feeds.is_empty()

@@ -116,6 +116,8 @@ impl BestCheckpointHook {
     #[cold]
     fn save(&mut self, point: &SavePoint<'_>, step: i64, value: f64) -> Result<()> {
         if self.dry {
+            // The best value is still tracked in a dry run, so that the metric is fetched and evaluated
+            // exactly as in the training that it stands for.
             log::info!(
                 "Dry run: the checkpoint with the best metric so far ({}) is not written.",
                 significant(value, 6)
@@ -123,11 +125,17 @@ impl BestCheckpointHook {
             return Ok(());
         }
         let options = SaverOptions::new().create_directory(true).max_to_keep(self.keep);
+        // The options replace those of the scaffold's saver, whose `max_to_keep` is that of the
+        // training's own checkpoints. The variables and the format remain the scaffold's.
         let of_session = || match point.saver() {
             Some(saver) => saver.with_options(options),
             None => GraphSaver::new(options),
         };
+        // The saver is kept for the life of the hook: its list of recent checkpoints decides which one is
+        // removed next.
         let saver = self.saver.get_or_insert_with(of_session).clone();
+        // The states belong to this checkpoint too, so that a training can be resumed from the best model
+        // and not only from the latest.
         let states = point.hook_states(self).into_iter();
         let states = states.map(|HookState { name, bytes }| (name, bytes)).collect();
         let base = self.directory.join(BASENAME);
@@ -152,15 +160,19 @@ impl SessionRunHook for BestCheckpointHook {
     }
 
     fn begin(&mut self, graph: &Graph) -> Result<()> {
+        // A hook can be reused for another session, for example in a second training of the same program.
         self.best = None;
         self.watched.begin(graph)?;
         if self.dry {
+            // A dry run writes nothing, so it must neither create nor lock a folder that a real training
+            // may be using.
             return Ok(());
         }
         self.folder.take(graph, self.saver.as_ref(), (&self.directory, BASENAME), &[])
     }
 
     fn after_create_session(&mut self, session: &dyn Session, _: &Coordinator) -> Result<()> {
+        // A value that was found but not saved belongs to the variables of the lost session.
         self.found = None;
         self.watched.cadence.session_created(session)
     }
@@ -179,6 +191,8 @@ impl SessionRunHook for BestCheckpointHook {
         let Some((step, value)) = self.watched.after_run(context.session(), values)? else { return Ok(()) };
         if improves(value, self.best, self.better, 0.0) {
             self.best = Some(value);
+            // The checkpoint is not written here: hooks later in the list have not seen this step yet, so
+            // their states would be those of the step before.
             self.found = Some((step, value));
         }
         Ok(())
@@ -186,7 +200,11 @@ impl SessionRunHook for BestCheckpointHook {
 
     fn at_save_point(&mut self, point: &mut SavePoint<'_>) -> Result<()> {
         match self.found.take() {
+            // Only the moment after a step saves. At `End` there is nothing left to save, because every
+            // best value was saved at the save point of its own step.
             Some((step, value)) if point.moment() == Moment::Step => return self.save(point, step, value),
+            // After an error `end` is not called, so the folder must be released here; otherwise a new
+            // session of this process could not use it.
             _ if point.moment() == Moment::Failed => self.folder.release(),
             _ => {}
         }
@@ -200,6 +218,8 @@ impl SessionRunHook for BestCheckpointHook {
 
     fn save_state(&self) -> Option<Vec<u8>> {
         let state: State = (self.best, self.watched.cadence.last());
+        // A state that cannot be encoded must not prevent the checkpoint, which is worth more than the
+        // comparison.
         sidecar::encode(&state).inspect_err(|error| log::error!("{error}")).ok()
     }
 

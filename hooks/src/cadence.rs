@@ -51,6 +51,8 @@ impl Cadence {
     pub(crate) fn begin(&mut self, graph: &Graph, outputs: Result<Vec<Output>>) -> Result<()> {
         let step = GlobalStep::of(graph, self.hook)?;
         self.found = Some(Found { step, outputs: outputs? });
+        // The timer would otherwise continue from an earlier training of the same process, whose steps
+        // may be larger.
         self.timer.reset();
         self.next = None;
         self.restored = None;
@@ -72,10 +74,17 @@ impl Cadence {
     pub(crate) fn session_created(&mut self, session: &dyn Session) -> Result<()> {
         let last = match self.restored.take() {
             Some(last) => last,
+            // TensorFlow's timers trigger at the first run. Evaluations and similar hooks do not: nothing
+            // has been trained yet.
             None if self.skips_first => self.now(session)?,
+            // Without a last step the timer is due at once, so the step need not be read: that would cost
+            // one run per session.
             None => return Ok(()),
         };
         self.timer.update(last);
+        // Steps are predicted rather than read before the run, because reading costs a run of its own. A
+        // wrong prediction, for example by a run that does not train, only moves the work to a
+        // neighboring run.
         self.next = Some(self.now(session)?.saturating_add(1));
         Ok(())
     }
@@ -93,6 +102,8 @@ impl Cadence {
     #[inline]
     pub(crate) fn after_run(&mut self, values: &SessionRunValues<'_>) -> Result<bool> {
         let Some(before) = values.get(0) else { return Ok(false) };
+        // The fetched step is taken for the one before the update: this run adds one, and the next run
+        // one more. If the run was due, `reached` replaces this guess by the real step.
         self.next = Some(before.as_scalar_i64()?.saturating_add(2));
         Ok(self.due)
     }
@@ -106,6 +117,8 @@ impl Cadence {
 
     /// Returns the step that the run reached. If the run was due, its work counts as done.
     pub(crate) fn reached(&mut self, session: &dyn Session) -> Result<i64> {
+        // The value that was fetched with the run does not tell whether it was read before or after the
+        // update. A separate run after the step does.
         let step = self.now(session)?;
         if self.due {
             self.timer.update(step);
@@ -121,6 +134,8 @@ impl Cadence {
 
     /// Returns the step of the last work, if it belongs in the checkpoint.
     pub(crate) fn last(&self) -> Option<i64> {
+        // A time belongs to the process that measured it, so an interval of time starts again in a
+        // resumed run.
         if self.timer.counts_steps() { self.timer.last_triggered_step() } else { None }
     }
 

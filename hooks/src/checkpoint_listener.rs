@@ -64,6 +64,7 @@ pub trait CheckpointSaverListener: Send {
     }
 }
 
+// A new method of the trait with a default would otherwise be skipped silently by boxed listeners.
 #[deny(clippy::missing_trait_methods)]
 impl<L: CheckpointSaverListener + ?Sized> CheckpointSaverListener for Box<L> {
     fn dry_run(&mut self) {

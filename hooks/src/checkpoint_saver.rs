@@ -289,16 +289,20 @@ impl CheckpointSaverHook {
     }
 
     fn saver_of(&mut self, point: &SavePoint<'_>) -> Result<GraphSaver> {
+        // The scaffold's saver comes before the graph's collection: it is also the one that restores, so
+        // both use the same names and files.
         if let Some(saver) = self.saver.as_ref().or(point.saver()) {
             return Ok(saver.clone());
         }
         let mut savers = point.session().graph().collection(&SAVERS);
+        // Choosing one of several savers would be a guess about which variables a restore needs.
         if savers.len() > 1 {
             let text = format!("More than one item in collection '{}'", SAVERS.name());
             return Err(Error::runtime(text));
         }
         let saver =
             savers.pop().unwrap_or_else(|| GraphSaver::new(SaverOptions::new().create_directory(true)));
+        // Kept, so that all saves of this session share one list of recent checkpoints.
         self.saver = Some(saver.clone());
         Ok(saver)
     }
@@ -309,6 +313,8 @@ impl CheckpointSaverHook {
 
     /// Returns true if the session was just restored from the checkpoint that a save of this step would write.
     fn is_saved(&mut self, saver: &GraphSaver, step: i64) -> Result<bool> {
+        // `take`: the comparison holds only for the first save of a session. After further steps the same
+        // path would mean different values.
         let Some(restored) = self.restored.take() else { return Ok(false) };
         let saver = saver.saver();
         let prefix = saver.prefix(self.base(), Some(step));
@@ -319,6 +325,7 @@ impl CheckpointSaverHook {
     fn created(&mut self, point: &mut SavePoint<'_>) -> Result<()> {
         let saver = self.saver_of(point)?;
         let step = self.found()?.step.now(point.session())?;
+        // The step of a lost session is not the one before the next run.
         self.before = None;
         if self.save_graph_def {
             let writer = begun(&self.found, NAME)?.writer.clone();
@@ -326,10 +333,14 @@ impl CheckpointSaverHook {
             self.graph_files.write(point.session().graph(), &saver, (&writer, step), folder)?;
         }
         if self.is_saved(&saver, step)? && !self.save_after_restore {
+            // Counts as saved, so that a training without a step does not write the same checkpoint at
+            // its end.
             self.saving = Some(step);
         } else {
             self.save(&saver, step, point)?;
         }
+        // The interval starts at the step of the new session. After a recovery it would otherwise start
+        // at a step that is ahead of the session.
         self.timer.update(step);
         Ok(())
     }
@@ -337,10 +348,14 @@ impl CheckpointSaverHook {
     /// Kept out of the path of ordinary steps.
     #[cold]
     fn due(&mut self, point: &mut SavePoint<'_>) -> Result<()> {
+        // The step that was fetched with the run may be the one before the update, so the real one is
+        // read. This costs a run, which `may_trigger` limits to the neighborhood of the interval.
         let step = self.found()?.step.now(point.session())?;
         if !self.timer.should_trigger(step) {
             return Ok(());
         }
+        // Before the save, as in TensorFlow: a save that fails does not become due again in the very next
+        // step.
         self.timer.update(step);
         let saver = self.saver_of(point)?;
         self.save(&saver, step, point)
@@ -349,6 +364,8 @@ impl CheckpointSaverHook {
     fn last(&mut self, point: &mut SavePoint<'_>) -> Result<()> {
         let saver = self.saver_of(point)?;
         let step = self.found()?.step.now(point.session())?;
+        // An error of a save in the background is reported by `wait` below, even if the last step counts
+        // as saved.
         if self.saving != Some(step) {
             self.save(&saver, step, point)?;
             self.timer.update(step);
@@ -359,16 +376,23 @@ impl CheckpointSaverHook {
 
     /// Saves as much as possible. The caller already has an error to report.
     fn failed(&mut self, point: &mut SavePoint<'_>) {
+        // A NaN in the variables cannot be trained away, so such a checkpoint would only replace a usable
+        // one. Without a first save the session never finished its creation, and its variables may not be
+        // restored yet.
         if !self.save_on_error || self.broken || self.saving.is_none() {
             return;
         }
         if let Err(error) = self.last(point) {
+            // The error that ended the session is the one that the program must see; this one would hide
+            // it.
             log::error!("could not save after an error: {}", error.chain());
         }
     }
 
     /// Saves once, with everything that surrounds the save (S-346).
     fn save(&mut self, saver: &GraphSaver, step: i64, point: &mut SavePoint<'_>) -> Result<()> {
+        // The saver writes one checkpoint at a time. Waiting here keeps the order of events and of calls
+        // to listeners equal to the order of steps.
         if self.pending.is_some() {
             saver.wait()?;
             self.finish_pending(point)?;
@@ -379,8 +403,14 @@ impl CheckpointSaverHook {
             listener.before_save(session, step)?;
         }
         log::info!("Saving checkpoints for {step} into {}...", escaped(self.base().display()));
+        // Events are flushed before the checkpoint exists: a process that dies in between leaves events
+        // that are written again, which TensorBoard tolerates, rather than a gap.
         self.found()?.writer.flush()?;
+        // Set before the files are written, so that a save that failed is not tried again at the same
+        // step when the session fails.
         self.saving = Some(step);
+        // The states include this hook's own, which the save point collects while it is borrowed mutably
+        // here; hence the argument.
         let states = point.hook_states(self).into_iter();
         let states: Vec<_> = states.map(|HookState { name, bytes }| (name, bytes)).collect();
         let (base, mut options) = (self.base(), SaveOptions::new());
@@ -396,6 +426,8 @@ impl CheckpointSaverHook {
             return self.saved(step, &self.prefix_of(step), point);
         }
         if self.background {
+            // The values are captured before this call returns, so the next step may change the
+            // variables.
             let prefix = saver.save_in_background(session, base, Some(step), states, options)?;
             self.pending = Some(Pending { step, prefix });
             return Ok(());
@@ -407,11 +439,14 @@ impl CheckpointSaverHook {
     /// Announces a complete checkpoint to events and listeners.
     fn saved(&mut self, step: i64, prefix: &Path, point: &mut SavePoint<'_>) -> Result<()> {
         let writer = &self.found()?.writer;
+        // Paths that are not Unicode are written with replacement characters: the event is for display,
+        // and nothing restores from it.
         let event = SessionLog::checkpoint(prefix.to_string_lossy());
         writer.add_session_log(event, step).and_then(|()| writer.flush())?;
         log::info!("Calling checkpoint listeners after saving checkpoint {step}...");
         let mut stop = false;
         for listener in &mut self.listeners {
+            // `|=` rather than `||`: every listener is called, also after one that requested a stop.
             stop |= listener.after_save(point.session(), step)?;
         }
         if stop {
@@ -431,6 +466,7 @@ impl CheckpointSaverHook {
     #[cold]
     fn poll_pending(&mut self, point: &mut SavePoint<'_>) -> Result<()> {
         let saver = self.saver_of(point)?;
+        // Never waits here: the point of a save in the background is that steps do not wait for the disk.
         if saver.saver().is_saving() {
             return Ok(());
         }
@@ -450,17 +486,21 @@ impl SessionRunHook for CheckpointSaverHook {
     }
 
     fn begin(&mut self, graph: &Graph) -> Result<()> {
+        // Before the folder is taken and files are created: a graph without a global step must leave
+        // nothing behind.
         let step = GlobalStep::of(graph, NAME)?;
         let mut target = EventTarget::Directory(self.directory.clone());
         if self.dry {
             target.discard();
         } else {
+            // `graph.pbtxt` is checked along with the checkpoints, but only if the hook writes it.
             let others: &[&str] = if self.save_graph_def { &[GRAPH_FILE] } else { &[] };
             self.folder.take(graph, self.saver.as_ref(), (&self.directory, &self.basename), others)?;
         }
         let writer = target.open()?;
         self.found = writer.map(|writer| Found { step, writer });
         self.timer.reset();
+        // Last, so that a listener that writes into the folder finds it locked.
         self.listeners.iter_mut().try_for_each(|listener| listener.begin())
     }
 
@@ -483,9 +523,12 @@ impl SessionRunHook for CheckpointSaverHook {
     fn at_save_point(&mut self, point: &mut SavePoint<'_>) -> Result<()> {
         match point.moment() {
             Moment::Step => {
+                // Before the next save may start, so that the completed checkpoint is announced first.
                 if self.pending.is_some() {
                     self.poll_pending(point)?;
                 }
+                // A comparison of two numbers decides for almost all steps; only the few near the
+                // interval read the step.
                 if self.timer.may_trigger(self.before.unwrap_or(0), self.advance) {
                     return self.due(point);
                 }
@@ -503,19 +546,24 @@ impl SessionRunHook for CheckpointSaverHook {
 
     fn end(&mut self, session: &dyn Session) -> Result<()> {
         let step = match self.saving {
+            // At a clean end the last save has set the step, which saves a run.
             Some(step) => step,
             None => self.found()?.step.now(session)?,
         };
+        // Before the listeners, whose failure must not leave the folder locked.
         self.folder.release();
         self.listeners.iter_mut().try_for_each(|listener| listener.end(session, step))
     }
 
     fn on_error(&mut self, error: &Error) {
+        // Reported before the save point of the failure, where `failed` needs it.
         self.broken = error.kind() == ErrorKind::NanLoss;
     }
 
     fn on_milestone(&mut self, milestone: &Milestone<'_>) {
         if let Milestone::Restored(report) = milestone {
+            // Remembered instead of compared at once: the saver of the session is known only at the save
+            // point.
             self.restored = Some(report.prefix.clone());
         }
     }

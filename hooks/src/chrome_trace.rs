@@ -92,6 +92,7 @@ struct Trace<'a> {
 }
 
 fn micros(time: Duration) -> f64 {
+    // The format's unit is the microsecond; fractions keep the nanoseconds of short kernels.
     time.as_nanos() as f64 / 1e3
 }
 
@@ -101,6 +102,7 @@ fn end(stats: &OpStats) -> Duration {
 
 impl<'a> Trace<'a> {
     fn of(stats: &'a [OpStats], graph: &Graph) -> Trace<'a> {
+        // Sorted, so that the same devices get the same numbers in every trace of a training.
         let names: std::collections::BTreeSet<&str> =
             stats.iter().map(|stats| stats.device.as_str()).collect();
         let devices = names.into_iter().enumerate().map(|(number, name)| (name, number)).collect();
@@ -108,6 +110,7 @@ impl<'a> Trace<'a> {
     }
 
     fn pid(&self, stats: &OpStats) -> usize {
+        // Every device of `stats` is in the table, so the default is never taken.
         self.devices.get(stats.device.as_str()).copied().unwrap_or(0)
     }
 
@@ -139,6 +142,8 @@ impl<'a> Trace<'a> {
         let (input, user) = (&self.stats[input], &self.stats[user]);
         let side = |phase: &str, stats: &OpStats, time: Duration| {
             json!({
+                // `"bp": "e"` binds the end of the arrow to the slice that contains its time. Without it
+                // viewers attach the arrow to the next slice, which is a later operation.
                 "name": input.node, "cat": "DataFlow", "ph": phase, "id": id, "bp": "e",
                 "pid": self.pid(stats), "tid": stats.thread, "ts": micros(time),
             })
@@ -148,6 +153,7 @@ impl<'a> Trace<'a> {
 
     /// Counts an output as held from the end of its operation to the end of the last operation that uses it.
     fn memory(&self) -> Vec<Value> {
+        // An output that nothing in the trace uses is released at once.
         let mut released: Vec<Duration> = self.stats.iter().map(end).collect();
         for (user, inputs) in self.inputs.iter().enumerate() {
             for &input in inputs {
@@ -160,6 +166,8 @@ impl<'a> Trace<'a> {
             changes.push((end(stats), self.pid(stats), bytes));
             changes.push((released, self.pid(stats), -bytes));
         }
+        // At one moment, growth comes before shrinkage: an output that is used and replaced at the same
+        // time counts together with its successor, as in memory.
         changes.sort_by_key(|&(time, pid, bytes)| (time, pid, -bytes));
         let mut held: HashMap<usize, i64> = HashMap::new();
         let counter = |(time, pid, bytes): (Duration, usize, i64)| {
@@ -173,18 +181,22 @@ impl<'a> Trace<'a> {
 
 /// Returns for each operation the indices of those whose outputs it uses, as far as both are in the trace.
 fn inputs(stats: &[OpStats], graph: &Graph) -> Vec<Vec<usize>> {
+    // A fused operation is named after its parts, joined by `+`.
     let nodes = |stats: &'_ OpStats| stats.node.split('+').map(str::to_owned).collect::<Vec<_>>();
     let mut places: HashMap<String, usize> = HashMap::new();
     for (place, stats) in stats.iter().enumerate() {
         places.extend(nodes(stats).into_iter().map(|node| (node, place)));
     }
     let of_node =
+        // An operation that the trace names but the graph does not, such as one inside a function, has no
+        // arrows.
         |node: &String| graph.operation(node).map(|operation| operation.inputs()).unwrap_or_default();
     let of = |(place, stats): (usize, &OpStats)| {
         let names = nodes(stats);
         let outputs = names.iter().flat_map(of_node);
         let mut found: Vec<usize> =
             outputs.filter_map(|output| places.get(output.operation().name()).copied()).collect();
+        // Parts of one fused operation use each other; an arrow from a slice to itself shows nothing.
         found.retain(|&input| input != place);
         found.sort_unstable();
         found.dedup();

@@ -28,6 +28,7 @@ pub trait Clock: Send + Sync {
 
     /// Blocks for this much time.
     fn sleep(&self, time: Duration) {
+        // In the trait, so that a test with its own clock passes the time without waiting for it.
         thread::sleep(time);
     }
 }
@@ -48,6 +49,8 @@ impl MonotonicClock {
     /// Creates a clock that starts now.
     #[must_use]
     pub fn new() -> MonotonicClock {
+        // Only differences matter to hooks, so any origin serves; a recent one keeps the numbers in messages
+        // small.
         MonotonicClock { origin: Instant::now() }
     }
 

@@ -73,6 +73,7 @@ impl<'a> SessionRunContext<'a> {
     /// and all `after_run` still happen; if one of them fails, the request is lost (S-123).
     pub fn request_stop(&mut self, reason: impl Into<Cow<'static, str>>) {
         let hook = self.hook;
+        // The first reason wins: later hooks often stop because of what the first one did.
         self.stop.get_or_insert_with(|| StopReason::new(StopSource::Hook(hook.to_owned()), reason));
     }
 

@@ -94,6 +94,7 @@ impl EarlyStoppingHook {
     /// ```
     #[must_use]
     pub fn patience(mut self, checks: u32) -> EarlyStoppingHook {
+        // With a patience of 0 the training would stop before the first check.
         self.patience = checks.max(1);
         self
     }
@@ -116,8 +117,12 @@ impl EarlyStoppingHook {
         if improves(value, progress.best, self.better, self.min_delta) {
             *progress = Progress { best: Some(value), best_step: step, waited: 0 };
         } else {
+            // A training without improvement may run for longer than the counter; it stays at its largest
+            // value.
             progress.waited = progress.waited.saturating_add(1);
         }
+        // Evaluated after every check rather than only when the patience is used up, so that the rule is
+        // the same after a restore.
         self.reason()
     }
 
@@ -136,6 +141,8 @@ impl EarlyStoppingHook {
 
 impl SessionRunHook for EarlyStoppingHook {
     fn begin(&mut self, graph: &Graph) -> Result<()> {
+        // A restore replaces this state; without one the hook starts from scratch, also in a second
+        // session of the program.
         self.progress = Progress::default();
         self.watched.begin(graph)
     }
@@ -163,6 +170,8 @@ impl SessionRunHook for EarlyStoppingHook {
     }
 
     fn at_save_point(&mut self, point: &mut SavePoint<'_>) -> Result<()> {
+        // A training that was stopped early and is started again would otherwise train for one more step
+        // before it stops.
         if point.moment() == Moment::Created
             && let Some(reason) = self.reason()
         {

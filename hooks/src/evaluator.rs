@@ -90,6 +90,8 @@ impl EvaluatorHook {
     ) -> EvaluatorHook {
         EvaluatorHook {
             evaluate: Box::new(evaluate),
+            // Nothing has been trained since the initializer or the checkpoint, so the first run is not
+            // evaluated.
             cadence: Cadence::skipping_first(NAME, SecondOrStepTimer::every_steps(steps)),
             target: EventTarget::None,
             at_end: true,
@@ -157,8 +159,11 @@ impl EvaluatorHook {
             return (self.evaluate)(session);
         }
         let (own, other): (Vec<Variable>, Vec<Variable>) = self.weights.iter().cloned().unzip();
+        // One run reads all values, so that they belong to the same step.
         let (own_values, other_values) = session.run((&own, &other), ())?;
         let evaluated = put(session, &own, other_values).and_then(|()| (self.evaluate)(session));
+        // Restored before the error of the evaluation is returned: the training must never continue with
+        // the averages.
         let restored = put(session, &own, own_values);
         let results = evaluated?;
         restored.map(|()| results)
@@ -167,10 +172,12 @@ impl EvaluatorHook {
     #[cold]
     fn evaluate(&mut self, session: &dyn Session) -> Result<()> {
         let step = self.cadence.reached(session)?;
+        // The interval may fall on the last step, which `end` would then evaluate again.
         if self.evaluated == Some(step) {
             return Ok(());
         }
         let results = self.results(session)?;
+        // Only after it succeeded: a failed evaluation is repeated at the end.
         self.evaluated = Some(step);
         let texts: Vec<String> = results
             .iter()
@@ -178,6 +185,7 @@ impl EvaluatorHook {
             .collect();
         log::info!("evaluation at step {step}: {}", texts.join(", "));
         let Some(writer) = &self.writer else { return Ok(()) };
+        // Summaries of scalars have 32 bits, as TensorFlow's.
         let values = results.into_iter().map(|(name, value)| Value::scalar(name, value as f32));
         Ok(writer.add_summary(values.collect::<Summary>(), step)?)
     }
@@ -185,6 +193,8 @@ impl EvaluatorHook {
 
 /// Assigns values to variables, each in a separate run: several variables may have one initial value.
 fn put(session: &dyn Session, variables: &[Variable], values: Vec<Tensor>) -> Result<()> {
+    // Through the initializer with its initial value fed, because an assignment would need new operations
+    // and the graph is frozen.
     variables.iter().zip(values).try_for_each(|(variable, value)| {
         session.run(variable.initializer(), [(variable.initial_value(), value)])
     })
@@ -193,6 +203,8 @@ fn put(session: &dyn Session, variables: &[Variable], values: Vec<Tensor>) -> Re
 impl SessionRunHook for EvaluatorHook {
     fn begin(&mut self, graph: &Graph) -> Result<()> {
         let mut weights = self.weights.iter().flat_map(|(own, other)| [own, other]);
+        // In `begin`, where the error names the hook, rather than at the first evaluation, which may be
+        // hours later.
         weights.try_for_each(|variable| variable.check_belongs_to(graph))?;
         self.writer = self.target.open()?;
         self.evaluated = None;
@@ -200,6 +212,7 @@ impl SessionRunHook for EvaluatorHook {
     }
 
     fn after_create_session(&mut self, session: &dyn Session, _: &Coordinator) -> Result<()> {
+        // A recovered session may reach the same step with other values.
         self.evaluated = None;
         self.cadence.session_created(session)
     }
@@ -226,6 +239,7 @@ impl SessionRunHook for EvaluatorHook {
     }
 
     fn save_state(&self) -> Option<Vec<u8>> {
+        // In `save_state`, because it is called at the save point, before the checkpoint exists.
         flush_before_checkpoint(self.writer.as_deref());
         self.cadence.save_state()
     }

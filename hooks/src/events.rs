@@ -30,6 +30,8 @@ impl EventTarget {
             EventTarget::None => Ok(None),
             EventTarget::Directory(directory) => Ok(Some(EventWriterCache::shared().get(directory)?)),
             EventTarget::Writer(writer) => Ok(Some(writer.clone())),
+            // A writer that discards, rather than none: the hooks still build their events, so a dry run
+            // finds errors in them.
             EventTarget::Discard => Ok(Some(Arc::new(EventWriter::builder().discard()?))),
         }
     }
@@ -42,6 +44,8 @@ pub(crate) fn flush(writer: Option<&EventWriter>) -> Result<()> {
 
 /// Flushes before a checkpoint: a run that resumes from the checkpoint does not write earlier events again.
 pub(crate) fn flush_before_checkpoint(writer: Option<&EventWriter>) {
+    // Logged instead of returned: this runs while a checkpoint is written, which is worth more than a few
+    // events.
     if let Err(error) = flush(writer) {
         log::error!(
             "could not flush the event file before a checkpoint, so a resumed run may miss events: {}",

@@ -35,6 +35,8 @@ where
     #[must_use]
     pub fn new(mut feeds: F) -> FeedFnHook<impl FnMut() -> Result<SessionRunArgs> + Send> {
         FeedFnHook(move || {
+            // A feed that fails its check is recorded in the arguments and reported by the session
+            // together with the hook's name.
             let add = |args: SessionRunArgs, (output, value): (K, V)| args.feed(&output, value);
             Ok(feeds().into_iter().fold(SessionRunArgs::new(), add))
         })

@@ -73,6 +73,8 @@ impl<V> FinalValues<V> {
     where
         V: Clone,
     {
+        // A panic while the lock is held cannot leave half a value, because the value is replaced in one
+        // assignment.
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -89,6 +91,7 @@ where
     F::Value: Send,
 {
     fn end(&mut self, session: &dyn Session) -> Result<()> {
+        // Cloned, because `end` only borrows the hook; the tensors are shared, not copied.
         let values = session.run(&self.fetch, self.feeds.clone()).inspect_err(|error| {
             if error.is_end_of_input() {
                 log::warn!(

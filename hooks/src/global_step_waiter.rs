@@ -60,6 +60,8 @@ impl GlobalStepWaiterHook {
         let reader = begun(&self.step, NAME)?;
         log::info!("Waiting for global step {} before starting training.", self.until);
         let mut reported = 0;
+        // Checked before each sleep, so a stop request ends the wait after at most one interval. The run
+        // that follows ends the loop.
         while !self.stop.is_stop_requested() {
             let step = reader.now(session)?;
             if step >= self.until {
@@ -73,6 +75,7 @@ impl GlobalStepWaiterHook {
                 );
                 reported = step;
             }
+            // Polling, because other workers change the variable and no session is notified of it.
             self.clock.sleep(POLL);
         }
         Ok(())
@@ -93,6 +96,7 @@ impl SessionRunHook for GlobalStepWaiterHook {
     #[inline]
     fn before_run(&mut self, context: &mut SessionRunContext<'_>) -> Result<Option<SessionRunArgs>> {
         if !self.done {
+            // Before the wait: a run that is repeated after a recovery must not wait again.
             self.done = true;
             if self.until > 0 {
                 self.wait(context.session())?;

@@ -25,12 +25,16 @@ pub(crate) struct GraphFiles {
 impl GraphFiles {
     /// Returns the serialized meta graph; `None` for a graph that cannot be written, which is logged.
     pub(crate) fn meta_graph(&mut self, graph: &Graph, saver: &GraphSaver) -> Option<Bytes> {
+        // The graph of a session is frozen, and before that it only grows, so its size tells whether it
+        // has changed. Exporting a large graph can take longer than a save.
         if let Some((size, bytes)) = &self.made
             && *size == graph.len()
         {
             return bytes.clone();
         }
         let exported = export_meta_graph(graph, Some(saver)).map(|message| message.to_bytes());
+        // A graph that cannot be exported must not prevent checkpoints: a resumed program builds its
+        // graph itself.
         let bytes = match exported {
             Ok(bytes) if bytes.len() <= MAX_MESSAGE => Some(bytes),
             Ok(bytes) => {
@@ -45,6 +49,8 @@ impl GraphFiles {
                 None
             }
         };
+        // The failure is remembered as well, so that its warning is logged once and not at every
+        // checkpoint.
         self.made = Some((graph.len(), bytes.clone()));
         bytes
     }
@@ -59,6 +65,7 @@ impl GraphFiles {
         folder: Option<&Path>,
     ) -> Result<()> {
         let Some(meta) = self.meta_graph(graph, saver) else { return Ok(()) };
+        // TensorBoard shows the shapes on the edges of its graph, which it takes from this attribute.
         let shown = to_graph_def_with(graph, &ExportOptions::new().output_shapes(true))?;
         let bytes = shown.to_bytes();
         if let Some(folder) = folder

@@ -184,10 +184,12 @@ pub trait SessionRunHook: Send {
 
 /// Strips path and parameters from a type's name.
 fn short_type_name(name: &'static str) -> &'static str {
+    // Up to `<` first: the paths inside of type parameters contain `::` too.
     let bare = name.split('<').next().unwrap_or(name);
     bare.rsplit("::").next().unwrap_or(bare)
 }
 
+// A method that is missing here would fall back to its default and silently skip the boxed hook.
 #[deny(clippy::missing_trait_methods)]
 impl<H: SessionRunHook + ?Sized> SessionRunHook for Box<H> {
     fn name(&self) -> Cow<'_, str> {

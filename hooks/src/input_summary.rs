@@ -75,10 +75,12 @@ impl InputSummaryHook {
 }
 
 fn summary_of(metadata: &RunMetadata) -> Summary {
+    // A run too short for the clock gives NaN or infinity, which no chart can show.
     let waited = metadata.input_wait.as_secs_f64() / metadata.elapsed.as_secs_f64();
     let waited = if waited.is_finite() { waited } else { 0.0 };
     let mut summary = Summary::scalar("input/wait_fraction", waited as f32);
     for queue in &metadata.queues {
+        // A queue without a limit has no fullness.
         if let Some(capacity) = queue.capacity.filter(|&capacity| capacity > 0) {
             let tag = format!("input/{}/fraction_of_{capacity}_full", queue.name);
             summary.values.push(Value::scalar(tag, queue.size as f32 / capacity as f32));

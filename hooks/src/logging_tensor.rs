@@ -160,6 +160,7 @@ impl LoggingTensorHook {
         mut self,
         tensors: HashMap<S, T>,
     ) -> LoggingTensorHook {
+        // Sorted: the order of a `HashMap` differs from run to run, and so would the columns of the log.
         let sorted: BTreeMap<String, TensorRef> =
             tensors.into_iter().map(|(tag, tensor)| (tag.into(), tensor.into())).collect();
         self.tensors.extend(sorted);
@@ -246,6 +247,8 @@ impl SessionRunHook for LoggingTensorHook {
 
     #[inline]
     fn before_run(&mut self, _: &mut SessionRunContext<'_>) -> Result<Option<SessionRunArgs>> {
+        // Decided once per run and kept: after the run, an interval of time might have become due,
+        // without values to log.
         self.due = self.timer.should_trigger(self.iteration);
         if !self.due {
             return Ok(None);
@@ -258,6 +261,7 @@ impl SessionRunHook for LoggingTensorHook {
         if self.due {
             self.log(values.iter());
         }
+        // After the run, so that a run that failed and is repeated has the same number.
         self.iteration += 1;
         Ok(())
     }

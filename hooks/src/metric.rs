@@ -54,6 +54,8 @@ impl Metric {
         match (&mut self.0, fetched) {
             (Source::Function(function), _) => function(session),
             (Source::Tensor(_), Some(value)) => number(value),
+            // Only if a hook asks for the metric of a run for which it was not due, which would be an
+            // error of the hook.
             (Source::Tensor(tensor), None) => {
                 Err(Error::runtime(format!("the metric '{}' was not fetched with this run", tensor.name())))
             }
@@ -63,6 +65,7 @@ impl Metric {
 
 /// Returns the single number of a tensor.
 pub(crate) fn number(value: &Tensor) -> Result<f64> {
+    // Floating-point first; a count, such as correct answers, is an integer.
     match value.as_scalar_f64() {
         Ok(number) => Ok(number),
         Err(error) => Ok(value.as_scalar_i64().map_err(|_| error)? as f64),
@@ -71,6 +74,8 @@ pub(crate) fn number(value: &Tensor) -> Result<f64> {
 
 /// Returns true if a metric is better than the best value so far by more than `delta`. NaN never is.
 pub(crate) fn improves(value: f64, best: Option<f64>, better: Better, delta: f64) -> bool {
+    // Comparisons with NaN are false, so NaN is never better than a known best value. Without one, it is
+    // excluded explicitly.
     match best {
         None => !value.is_nan(),
         Some(best) => match better {

@@ -103,6 +103,8 @@ impl MetricsFileHook {
     }
 
     fn failed(&self, action: &str) -> impl Fn(io::Error) -> Error + use<> {
+        // The text is built early, so that the closure does not borrow the hook while its file is
+        // borrowed mutably.
         let text = format!("could not {action} {}", self.path.display());
         move |error| Error::new(Code::Unknown, text.clone()).with_source(error)
     }
@@ -122,10 +124,13 @@ impl MetricsFileHook {
             .format
             .up_to(&known, self.header().as_deref(), step)
             .map_err(|what| Error::value(format!("{} {what}", self.path.display())))?;
+        // A file that needs no change keeps its inode, which programs such as `tail -f` follow.
         if kept != known {
             // At once, so that an interruption loses no row.
             replace_file(&self.path, kept.as_bytes())?;
         }
+        // Opened in append mode: every row goes to the end, wherever an editor or another process has
+        // left the file.
         let file = OpenOptions::new().append(true).create(true).open(&self.path);
         file.map_err(self.failed("open"))
     }
@@ -137,6 +142,8 @@ impl MetricsFileHook {
         let row = self.format.row(step, tags.zip(Cadence::values(values)))?;
         let failed = self.failed("write");
         let file = self.file.as_mut().ok_or_else(|| Error::runtime(format!("{NAME} has no session yet")))?;
+        // One write per row and no buffer: a row is in the file when its run ends, and a killed process
+        // leaves at most one partial row, which `up_to` removes.
         file.write_all(row.as_bytes()).map_err(failed)
     }
 }
@@ -151,6 +158,8 @@ impl SessionRunHook for MetricsFileHook {
             if let Some(directory) = self.path.parent() {
                 fs::create_dir_all(directory).map_err(self.failed("create the directory of"))?;
             }
+            // In `begin`, before anything is trained: a file that is not a regular file of this hook
+            // would otherwise be truncated or followed.
             check_own_file(&self.path)?;
         }
         self.cadence.begin(graph, resolve_all(&self.tensors, graph))
@@ -160,6 +169,8 @@ impl SessionRunHook for MetricsFileHook {
         self.cadence.session_created(session)?;
         self.file = Some(match self.dry {
             true => Box::new(io::sink()),
+            // Rows are cut at each creation of a session, so after a recovery the steps that are repeated
+            // replace those that were lost.
             false => Box::new(self.open(self.cadence.now(session)?)?),
         });
         Ok(())

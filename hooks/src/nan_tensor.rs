@@ -101,6 +101,7 @@ impl NanTensorHook {
             name += &format!(", {origin}");
         }
         if self.fail {
+            // Logged in addition to the error: the program may handle the error without showing it.
             log::error!("Model diverged with loss = {what}: {}.", escaped(&name));
             return Err(Error::nan_loss(format!("{what} loss during training: {name}")));
         }
@@ -113,6 +114,7 @@ impl NanTensorHook {
 /// Returns the value of a loss. Integers are always finite.
 #[inline]
 fn loss(value: &Tensor) -> Result<f64> {
+    // Almost every loss is an `f32` scalar, which this reads without the general conversion.
     match value.value::<f32>() {
         Ok(loss) => Ok(f64::from(loss)),
         Err(_) if value.dtype().is_integer() && value.elements() == 1 => Ok(0.0),

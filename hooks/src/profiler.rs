@@ -111,6 +111,8 @@ impl ProfilerHook {
         let trace = chrome_trace(values.metadata(), session.graph(), self.options);
         if !self.dry {
             log::info!("Saving timeline for {step} into '{}'.", escaped(path.display()));
+            // Replaced atomically: the file of a step that is profiled again after a recovery is never
+            // half of each.
             replace_file(&path, trace.as_bytes())?;
         }
         let metadata = encode_run_metadata(values.metadata());
@@ -131,6 +133,7 @@ impl SessionRunHook for ProfilerHook {
         }
         let writer = target.open()?;
         if !self.dry {
+            // Any earlier timeline may be replaced by a new one, so each of them must be a regular file.
             let is_timeline = |name: &str| name.starts_with("timeline-") && name.ends_with(".json");
             check_folder(&LocalStorage, &self.directory, is_timeline)?;
         }
@@ -143,6 +146,8 @@ impl SessionRunHook for ProfilerHook {
 
     fn before_run(&mut self, _: &mut SessionRunContext<'_>) -> Result<Option<SessionRunArgs>> {
         let Some(found) = &self.found else { return Ok(None) };
+        // Unlike in other hooks, the first run is not due: it compiles the plan, which would hide the
+        // cost of a step.
         self.due = self.next.is_some_and(|next| self.timer.should_trigger(next));
         let args = SessionRunArgs::new().fetch(found.step.read());
         Ok(Some(if self.due { args.options(RunOptions::with_full_trace()).with_metadata() } else { args }))
@@ -158,6 +163,8 @@ impl SessionRunHook for ProfilerHook {
         if self.next.is_none() {
             self.timer.update(before);
         }
+        // The step of a profiled run is read anyway; for the others a guess is enough, which the next run
+        // corrects.
         let step = if self.due { self.write(context.session(), values)? } else { before.saturating_add(1) };
         self.next = Some(step.saturating_add(1));
         Ok(())

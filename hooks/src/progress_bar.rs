@@ -232,6 +232,8 @@ impl Found {
     fn draw(&mut self, step: i64, pace: &Pace) {
         self.find_end();
         let mut values = self.values.clone();
+        // The values may be older than the step: the end of the training was not expected, so nothing was
+        // fetched with its run.
         if let Some(of) = self.values_of.filter(|&of| of != step && !values.is_empty()) {
             values += &format!(" (of step {of})");
         }
@@ -287,6 +289,8 @@ impl SessionRunHook for ProgressBarHook {
         let Some(found) = &self.found else { return Ok(None) };
         let past = |last: Duration| self.clock.now().saturating_sub(last) >= found.interval;
         self.due = self.drawn.is_none_or(past);
+        // The values of the last run are only available if they are fetched with it, so the end must be
+        // foreseen.
         self.last = found.end == Some(self.step + 1);
         if !self.due && !self.last {
             return Ok(None);
@@ -317,6 +321,7 @@ impl SessionRunHook for ProgressBarHook {
         if self.found.as_ref().is_some_and(|found| found.shown != Some(now)) {
             self.draw(session)?;
         }
+        // Drops the display, which leaves the bar on the screen and moves the cursor to a new line.
         self.found = None;
         Ok(())
     }

@@ -159,11 +159,13 @@ impl PrometheusHook {
         let step = begun(&self.found, NAME)?.step.now(session)?;
         let now = self.clock.now();
         let rate = self.last.and_then(|(then, from)| {
+            // A step that went back, after a recovery, has no speed; Prometheus shows a gap.
             let seconds = now.saturating_sub(then).as_secs_f64();
             (seconds > 0.0 && step >= from).then(|| (step - from) as f64 / seconds)
         });
         self.last = Some((now, step));
         let mut page = gauge("global_step", "The global step.");
+        // Writing to a string cannot fail.
         let _ = writeln!(page, "monitored_session_global_step {step}");
         if let Some(rate) = rate {
             page += &gauge("steps_per_second", "Steps per second since the previous sample.");
@@ -175,7 +177,9 @@ impl PrometheusHook {
         }
         match &self.target {
             Target::Endpoint(endpoint) => endpoint.set(page),
+            // A dry run still answers on its port, which leaves nothing behind.
             Target::File(_) if self.dry => {}
+            // The collector may read at any time; it must never see half a page.
             Target::File(path) => replace_file(path, page.as_bytes())?,
         }
         Ok(())
@@ -197,6 +201,7 @@ fn number(value: f64) -> String {
 }
 
 fn escaped(tag: &str) -> String {
+    // The format knows exactly these three escapes in label values.
     tag.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
@@ -217,6 +222,7 @@ impl SessionRunHook for PrometheusHook {
     }
 
     fn after_create_session(&mut self, _: &dyn Session, _: &Coordinator) -> Result<()> {
+        // The time of a recovery would count as time of steps.
         self.last = None;
         Ok(())
     }

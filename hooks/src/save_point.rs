@@ -108,6 +108,8 @@ impl<'a> SavePoint<'a> {
     /// Returns the states of all hooks that have one: those of the other hooks, and that of the caller, which passes itself.
     #[must_use]
     pub fn hook_states<H: SessionRunHook + ?Sized>(&self, own: &H) -> Vec<HookState> {
+        // `peers` cannot include the caller, which is borrowed mutably during its callback; it passes
+        // itself instead.
         let mut states = (self.peers)();
         if let Some(bytes) = own.save_state() {
             states.push(HookState { name: self.hook.to_owned(), bytes });

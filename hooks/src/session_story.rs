@@ -94,6 +94,8 @@ impl Pace {
         *self = Pace {
             interval: (self.interval * 2).min(LONGEST_INTERVAL),
             since: now,
+            // The end of the last run and its speed carry over, so that no pause between runs is lost at the
+            // border of two periods.
             ended: self.ended,
             last_was_slow: self.last_was_slow,
             ..Pace::default()
@@ -105,6 +107,7 @@ impl Pace {
         json!({
             "story": "pace", "seconds": now.saturating_sub(self.since).as_secs_f64(), "runs": self.runs,
             "in_runs": self.in_runs.as_secs_f64(), "between_runs": self.between_runs.as_secs_f64(),
+            // JSON has no NaN, which 0/0 is if no run was measured.
             "input_wait": wait.is_finite().then_some(wait),
         })
     }
@@ -185,6 +188,8 @@ impl SessionRunHook for SessionStoryHook {
 
     fn begin(&mut self, graph: &Graph) -> Result<()> {
         self.writer = self.target.open()?;
+        // Not every graph has a global step, for example that of an evaluation; the story is worth having
+        // nevertheless.
         let exists = global_step::global_step(graph)?.is_some();
         self.global_step = exists.then(|| GlobalStep::of(graph, NAME)).transpose()?;
         Ok(())
@@ -211,6 +216,8 @@ impl SessionRunHook for SessionStoryHook {
             pace.between_runs += pace.begun.saturating_sub(ended);
         }
         let args = SessionRunArgs::new();
+        // A wait for input makes a run slow, so every slow run is measured; the clock costs little
+        // compared to it.
         let args =
             if pace.last_was_slow || pace.runs.is_multiple_of(SAMPLED) { args.with_metadata() } else { args };
         Ok(Some(match &self.global_step {
@@ -243,6 +250,7 @@ impl SessionRunHook for SessionStoryHook {
 
     fn on_error(&mut self, error: &Error) {
         self.write_or_log(&json!({"story": "failed", "error": error.chain()}), None);
+        // At once: after an error the process may end without dropping the writer.
         if let Err(error) = flush(self.writer.as_deref()) {
             log::error!("could not flush the session's story to the event file: {}", error.chain());
         }
@@ -258,6 +266,7 @@ impl SessionRunHook for SessionStoryHook {
                     "story": "restored", "checkpoint": text(&report.prefix), "variables": report.restored.len(),
                     "rejected": rejected.collect::<Vec<_>>(),
                 });
+                // Kept until the step of the new session is known.
                 self.restored = Some((report.prefix.clone(), entry));
             }
             Milestone::Recovered { cause, attempts, checkpoint, step_before, step_after } => {

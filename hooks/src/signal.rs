@@ -154,10 +154,13 @@ impl SignalHook {
     }
 
     fn watch(&mut self, stop: &StopHandle) -> Result<Watch> {
+        // The signal library panics on these, which no handler can receive.
         if let Some(signal) = self.signals.iter().find(|signal| FORBIDDEN.contains(signal)) {
             return Err(Error::value(format!("signal {signal} cannot be handled")));
         }
         let reaction = Reaction {
+            // The handle works without the session: a signal may arrive while the session is created,
+            // restored or recovered.
             stop: stop.clone(),
             patience: self.patience,
             message: self.message.take().unwrap_or_else(|| Box::new(|line| log::warn!("{line}"))),
@@ -173,9 +176,12 @@ impl SignalHook {
 
 impl SessionRunHook for SignalHook {
     fn attach(&mut self, stop: &StopHandle) {
+        // The claims of an earlier session of this hook end before the new ones begin; otherwise the flag
+        // of its first signal, if set, would make the next signal end the process.
         self.watch = None;
         match self.watch(stop) {
             Ok(watch) => self.watch = Some(watch),
+            // `attach` cannot fail, so `begin`, which follows, returns the error.
             Err(error) => self.failure = Some(error),
         }
     }
@@ -213,6 +219,8 @@ impl Reaction {
             "{name} was received: stopping after this step; a second signal ends the process at once"
         ));
         let Some(patience) = self.patience else { return };
+        // A closed channel means that the session has ended and the hook was dropped, so there is nothing
+        // left to cancel.
         if closed.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
             (self.message)(&format!(
                 "cancelling the step that still runs {} s after {name}",
@@ -235,9 +243,13 @@ struct Watch {
 
 impl Watch {
     fn start(signals: &[i32], reaction: Reaction) -> io::Result<Watch> {
+        // First the claims: from here on a signal no longer has its default effect, and if a later step
+        // fails, dropping them restores it.
         let claims = signals.iter().map(|&signal| Claim::of(signal)).collect::<io::Result<Vec<_>>>()?;
         let mut incoming = Signals::new(signals)?;
         let (closed, when_closed) = mpsc::channel();
+        // Built before the registrations below, so that an error in one of them unregisters those before
+        // it, through `drop`.
         let mut watch = Watch {
             claims,
             second: Vec::new(),
@@ -252,6 +264,8 @@ impl Watch {
             watch.second.push(flag::register(signal, first_came.clone())?);
         }
         let thread = thread::Builder::new().name("signals".to_owned());
+        // Handlers may only do what is async-signal-safe. Requesting a stop takes locks, so it happens in
+        // a thread.
         watch.thread = Some(thread.spawn(move || {
             if let Some(signal) = incoming.forever().next() {
                 reaction.run(signal, &when_closed);
@@ -265,7 +279,9 @@ impl Drop for Watch {
     fn drop(&mut self) {
         // First, so that no signal arrives between the two ways to end.
         self.claims.clear();
+        // Ends `forever`, if no signal came.
         self.handle.close();
+        // Ends the wait for the patience, if one did.
         self.closed = None;
         for id in self.second.drain(..) {
             unregister(id);
@@ -294,6 +310,8 @@ impl Claim {
         let claimed = match all.entry(signal) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(place) => {
+                // Registered once per signal and never removed: it gives the signal its default effect while
+                // nothing claims it.
                 let unclaimed = Arc::new(AtomicBool::new(true));
                 flag::register_conditional_default(signal, unclaimed.clone())?;
                 place.insert(Claimed { users: 0, unclaimed })

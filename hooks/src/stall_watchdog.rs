@@ -94,6 +94,8 @@ impl StallWatchdogHook {
         let (closed, when_closed) = mpsc::channel();
         let patrol = Patrol {
             limit: self.limit,
+            // The closure moves into the thread and comes back when it ends, so that the watch of a
+            // recovered session has it too.
             message: self.message.take(),
             stop: self.interrupt.then(|| self.stop.clone()),
             pulse: self.pulse.clone(),
@@ -113,8 +115,8 @@ impl StallWatchdogHook {
 
     #[inline]
     fn beat(&self) {
-        // Only this thread writes; the other one only compares.
-        // One writer, and the watch only needs to see that the number changes: no other data is published by it, so Relaxed is enough.
+        // One writer, and the watch only needs to see that the number changes: no other data is published by
+        // it, so `Relaxed` is enough.
         self.pulse.store(self.pulse.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 }
@@ -146,6 +148,7 @@ struct Patrol {
 impl Patrol {
     fn run(mut self, closed: &Receiver<()>) -> Option<LineSink> {
         let mut still = Stillness::default();
+        // The wait for the end of the session is also the timer, so `end` wakes the thread at once.
         while closed.recv_timeout(self.limit / CHECKS) == Err(RecvTimeoutError::Timeout) {
             if still.check(self.pulse.load(Ordering::Relaxed)) {
                 self.report();
@@ -181,8 +184,10 @@ impl Stillness {
         if self.seen == Some(pulse) {
             self.checks = self.checks.saturating_add(1);
         } else {
+            // The first look only records; a stall is measured from then on.
             *self = Stillness { seen: Some(pulse), checks: 0 };
         }
+        // `==` and not `>=`: each stall is reported once.
         self.checks == CHECKS
     }
 }
@@ -193,6 +198,7 @@ impl SessionRunHook for StallWatchdogHook {
     }
 
     fn after_create_session(&mut self, _: &dyn Session, _: &Coordinator) -> Result<()> {
+        // The time of a recovery is no stall: the watch of the lost session ended with its error.
         self.rest();
         self.watch = Some(self.start()?);
         Ok(())

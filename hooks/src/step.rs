@@ -14,6 +14,8 @@ impl GlobalStep {
     /// Finds the global step. For use in `begin`, before the graph is frozen.
     pub(crate) fn of(graph: &Graph, hook: &str) -> Result<GlobalStep> {
         let missing = || Error::runtime(format!("global step should be created to use {hook}"));
+        // The variable and its shared read are both found in `begin`, because creating the read adds an
+        // operation to the graph.
         let variable = global_step::global_step(graph)?.ok_or_else(missing)?;
         let read = global_step::global_step_read(graph)?.ok_or_else(missing)?;
         Ok(GlobalStep { variable, read })

@@ -165,6 +165,7 @@ fn report(tag: &str, writer: Option<&EventWriter>, elapsed: Elapsed, step: i64) 
 
 #[cold]
 fn warn_of_standstill(step: i64) {
+    // Fails once nothing is left; a plain decrement would wrap around after the last warning.
     let left = WARNINGS_LEFT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
     if left.is_ok() {
         log::warn!(
@@ -193,6 +194,8 @@ impl SessionRunHook for StepCounterHook {
         // The time of the recovery or the creation is not training time.
         self.timer.reset();
         let Found { step, writer: Some(writer), .. } = begun(&self.found, NAME)? else { return Ok(()) };
+        // The event names the step of the first run to come: viewers drop what an interrupted session
+        // wrote for it and later.
         let next = step.now(session)?.saturating_add(1);
         Ok(writer.add_session_log(SessionLog::start(), next)?)
     }

@@ -57,6 +57,7 @@ impl SessionRunHook for StopAfterNEvalsHook {
     }
 
     fn at_save_point(&mut self, point: &mut SavePoint<'_>) -> Result<()> {
+        // Before the first run, which `after_run` could not prevent.
         if point.moment() == Moment::Created && self.evals == 0 {
             point.request_stop(self.reason());
         }

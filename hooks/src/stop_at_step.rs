@@ -135,6 +135,8 @@ impl StopAtStepHook {
     /// Kept out of the path of ordinary steps.
     #[cold]
     fn reached(&self, session: &dyn Session) -> Result<Option<String>> {
+        // The real step, since the fetched one may be older than the run, and a run may not have trained at
+        // all.
         let step = begun(&self.step, NAME)?.now(session)?;
         let reached = self.target().is_some_and(|target| step >= target);
         Ok(reached.then(|| format!("step {step} was reached")))
@@ -145,6 +147,7 @@ impl StopAtStepHook {
 #[cfg_attr(not(feature = "progress"), expect(dead_code, reason = "for the progress bar"))]
 pub(crate) fn target_of(graph: &Graph) -> Option<i64> {
     let targets = graph.collection(&TARGETS);
+    // Relaxed: the value stands alone, and a display that sees it one drawing later is fine.
     let known = targets.iter().filter_map(Weak::upgrade).map(|target| target.load(Ordering::Relaxed));
     known.filter(|&target| target != UNKNOWN).min()
 }
@@ -163,6 +166,7 @@ impl SessionRunHook for StopAtStepHook {
     }
 
     fn after_create_session(&mut self, session: &dyn Session, _: &Coordinator) -> Result<()> {
+        // Only once: a recovered session continues towards the same target.
         if let (Goal::More(steps), None) = (self.goal, self.target()) {
             let step = begun(&self.step, NAME)?.now(session)?;
             self.target.store(step.saturating_add(steps), Ordering::Relaxed);
@@ -180,6 +184,7 @@ impl SessionRunHook for StopAtStepHook {
         values: &SessionRunValues<'_>,
     ) -> Result<()> {
         let before = values[0].as_scalar_i64()?;
+        // An unknown target is the smallest number, so the comparison holds and `reached` decides.
         let near = self.target.load(Ordering::Relaxed);
         if before.saturating_add(self.steps_per_run) >= near
             && let Some(reason) = self.reached(context.session())?

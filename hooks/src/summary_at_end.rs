@@ -114,6 +114,7 @@ impl SessionRunHook for SummaryAtEndHook {
         let (step, numbers) = begun(&self.found, NAME)?;
         let Some(writer) = &self.writer else { return Ok(()) };
         let summaries = if self.graph_summaries { of_graph(session.graph())? } else { Vec::new() };
+        // One run for all, so that summaries and numbers belong to the same state.
         let (summaries, numbers) = session.run((&summaries, numbers), self.feeds.clone())?;
         let step = step.now(session)?;
         summaries.iter().try_for_each(|value| add(writer, value, step))?;

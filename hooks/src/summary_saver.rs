@@ -179,12 +179,15 @@ impl SummarySaverHook {
     fn write(&mut self, session: &dyn Session, values: &SessionRunValues<'_>) -> Result<()> {
         let step = self.cadence.reached(session)?;
         let Some(writer) = &self.writer else { return Ok(()) };
+        // Written before the first summary of the session, so that viewers drop the overlap before they
+        // read it.
         if std::mem::take(&mut self.start) {
             writer.add_session_log(SessionLog::start(), step)?;
         }
         if !self.cadence.was_due() {
             return Ok(());
         }
+        // In the order of the fetches: serialized summaries, those of the graph, then the numbers.
         let mut values = Cadence::values(values);
         let serialised = values.len() - self.scalars.len();
         values.by_ref().take(serialised).try_for_each(|value| add(writer, value, step))?;
@@ -228,9 +231,11 @@ impl SessionRunHook for SummarySaverHook {
 
     fn after_create_session(&mut self, session: &dyn Session, _: &Coordinator) -> Result<()> {
         self.start = true;
+        // Without a destination nothing is fetched either.
         if self.writer.is_none() {
             return Ok(());
         }
+        // Here and not in `begin`: the scaffold merges the summaries when the graph is finalized.
         if self.of_graph.unwrap_or(self.summaries.is_empty()) {
             let mut outputs = self.serialized.clone();
             outputs.extend(of_graph(session.graph())?);

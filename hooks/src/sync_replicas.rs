@@ -108,6 +108,8 @@ impl SessionRunHook for SyncReplicasHook {
             false => None,
             true => Some(Chief {
                 init_tokens_op: of.init_tokens_op(self.num_tokens)?,
+                // Built here for its errors and its operations, which need an open graph; the session
+                // starts its thread later.
                 runner: chief_queue_runner(of)?,
             }),
         };
@@ -118,6 +120,8 @@ impl SessionRunHook for SyncReplicasHook {
 
     fn after_create_session(&mut self, session: &dyn Session, _: &Coordinator) -> Result<()> {
         let Some(prepared) = &self.prepared else { return Ok(()) };
+        // The local step is set from the global step, so a model that is not ready would start with garbage.
+        // TensorFlow makes the same check here.
         let missing = session.run(&prepared.ready, ())?;
         let missing = missing.as_strings().map_err(|error| Error::type_mismatch(error.to_string()))?;
         if !missing.is_empty() {
@@ -132,6 +136,7 @@ impl SessionRunHook for SyncReplicasHook {
         }
         session.run(&prepared.local_init_op, ())?;
         if let Some(chief) = &prepared.chief {
+            // After the local step is set: a token lets a replica start its first step.
             session.run(&chief.init_tokens_op, ())?;
         }
         Ok(())

@@ -59,6 +59,7 @@ pub(crate) fn resolve_all(tensors: &[(String, TensorRef)], graph: &Graph) -> Res
 }
 
 fn by_name(graph: &Graph, name: &str) -> Result<Output> {
+    // With a colon it is an output; graphs reject colons in names of operations.
     if name.contains(':') {
         return graph.output(name);
     }
@@ -66,6 +67,7 @@ fn by_name(graph: &Graph, name: &str) -> Result<Output> {
     match operation.num_outputs() {
         // The name of a resource variable refers to its value, not to its handle.
         1 if operation.output(0).dtype() == DType::Resource => {
+            // A resource that is not a variable, such as a table, has only its handle.
             Ok(variable(graph, name)
                 .map_or_else(|| operation.output(0), |variable| variable.snapshot().clone()))
         }

@@ -55,6 +55,7 @@ impl TimeLimitHook {
 
 impl SessionRunHook for TimeLimitHook {
     fn begin(&mut self, _: &Graph) -> Result<()> {
+        // From `begin`, because a job scheduler also counts the restore.
         self.begun = self.clock.now();
         Ok(())
     }
@@ -68,6 +69,7 @@ impl SessionRunHook for TimeLimitHook {
     }
 
     fn at_save_point(&mut self, point: &mut SavePoint<'_>) -> Result<()> {
+        // A slow restore may have used up the time, so that not even one run fits.
         if point.moment() == crate::Moment::Created && self.is_over() {
             point.request_stop(self.reason());
         }

@@ -125,6 +125,7 @@ impl SecondOrStepTimer {
     }
 
     fn of(time: Option<Duration>, steps: Option<u64>) -> SecondOrStepTimer {
+        // An interval that does not fit is longer than any training.
         let steps = steps.map(|steps| i64::try_from(steps).unwrap_or(i64::MAX));
         SecondOrStepTimer { interval: Interval { time, steps }, clock: MonotonicClock::shared(), last: None }
     }
@@ -145,6 +146,7 @@ impl SecondOrStepTimer {
             return false;
         }
         let Some(last) = self.last else { return true };
+        // Checked even if the interval is zero: the same step is never due twice.
         if step == last.step {
             return false;
         }
@@ -156,6 +158,7 @@ impl SecondOrStepTimer {
     /// step is irrelevant.
     #[inline]
     pub(crate) fn may_trigger(&self, step: i64, steps: i64) -> bool {
+        // Without a last update the work is due for the first step that is asked about.
         let Some(last) = self.last else { return self.should_trigger(step) };
         let ahead = step.saturating_add(steps);
         self.interval.steps.is_some_and(|steps| ahead >= last.step.saturating_add(steps)) || self.is_time()
@@ -192,6 +195,8 @@ impl SecondOrStepTimer {
     /// assert_eq!(timer.update(10).map(|elapsed| elapsed.steps), Some(10));
     /// ```
     pub fn update(&mut self, step: i64) -> Option<Elapsed> {
+        // TensorFlow's timer that never triggers has no state either, so `last_triggered_step` stays
+        // `None`.
         if self.interval.time.is_none() && self.interval.steps.is_none() {
             return None;
         }

@@ -33,6 +33,7 @@ impl TrainingFolder {
         let default = Saver::new(SaverOptions::new().create_directory(true));
         let saver = saver.or(found.first()).map_or(&default, |saver| saver.saver());
         let failed = |error: checkpoint::Error| Error::from(error).with_phase(Phase::Build);
+        // A program may turn locks off, for storage that has none.
         if saver.options().locks() {
             // Two sessions of one graph differ in the handle that stops them.
             let session = format!("{:?} {}", graph.id(), self.stop.id());
@@ -43,6 +44,7 @@ impl TrainingFolder {
         let checked = saver
             .check(directory.join(basename))
             .and_then(|()| others.try_for_each(|other| check_file(saver.storage().as_ref(), other)));
+        // A training that is not built must not keep the folder from the next attempt.
         if checked.is_err() {
             self.claim = None;
         }

@@ -26,6 +26,8 @@ impl Watched {
 
     pub(crate) fn begin(&mut self, graph: &Graph) -> Result<()> {
         let metric = self.metric.resolve(graph);
+        // Passed as a result, so that a graph without a global step is reported first, as in the other
+        // hooks.
         self.cadence.begin(graph, metric.map(|metric| metric.into_iter().collect()))
     }
 

@@ -60,10 +60,13 @@ impl Format {
             Some(_) => return Err("has other columns".to_owned()),
             None => text,
         };
+        // A process that was killed while writing leaves a line without an end.
         for line in rows.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
             let of = self
                 .step(line)
                 .ok_or_else(|| format!("has a line that is not a row: {}", line.trim_end()))?;
+            // Compared by step rather than by position, since rows may be missing or the interval may
+            // have changed.
             if of <= step {
                 kept += line;
             }
@@ -91,6 +94,7 @@ fn quoted(name: &str) -> String {
 /// Returns the shortest text that reads back as the same number.
 fn text(tag: &str, value: &Tensor) -> Result<String> {
     let number = match value.dtype() {
+        // Converted from its own type: as 64 bits, `0.1f32` would be written as `0.10000000149011612`.
         DType::Float32 => value.value::<f32>().map(|number| number.to_string()),
         dtype if dtype.is_floating() => value.as_scalar_f64().map(|number| number.to_string()),
         DType::Bool => value.value::<bool>().map(|value| u8::from(value).to_string()),

@@ -102,6 +102,7 @@ impl Screen {
     fn print(&mut self, line: &[u8]) {
         match self.shown.take() {
             Some(shown) => {
+                // Cleared, printed above, and drawn again in one write, so the bar does not flicker.
                 self.write(&[CLEAR, line, b"\n", shown.as_bytes()]);
                 self.shown = Some(shown);
             }
@@ -184,6 +185,8 @@ impl Write for LinePrinter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut screen = self.screen();
         for line in bytes.split_inclusive(|&byte| byte == b'\n') {
+            // A logger may write a line in several pieces. A piece that is printed at once would be
+            // overwritten by the next drawing.
             screen.begun.extend_from_slice(line);
             if screen.begun.pop_if(|last| *last == b'\n').is_some() {
                 let line = std::mem::take(&mut screen.begun);

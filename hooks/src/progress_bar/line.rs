@@ -19,6 +19,7 @@ const BAR: std::ops::RangeInclusive<usize> = 4..=16;
 
 impl Line {
     /// Returns the complete text without a bar.
+    // The texts of the parts bring their own leading spaces, so a part that is absent leaves no gap.
     pub(super) fn text(&self) -> String {
         [self.position(), self.eta(), self.speed(), self.values.clone()].concat()
     }
@@ -26,6 +27,7 @@ impl Line {
     /// Returns as much as fits into a width. The bar shrinks and disappears first, then the ETA and the percentage; speed and values
     /// remain.
     pub(super) fn with_bar(&self, width: usize, color: bool) -> String {
+        // Before the width is measured: a control character has no width, or moves the cursor.
         let text = printable(&self.text());
         let room = width.saturating_sub(length(&text) + "[] ".len());
         if let Some(end) = self.end.filter(|&end| end > 0 && room >= *BAR.start()) {
@@ -45,6 +47,7 @@ impl Line {
         match self.end {
             Some(end) if end > 0 => {
                 let share = step.clamp(0, end) as f64 / end as f64;
+                // Rounded down, so that 100% is shown only at the end.
                 format!("step {step}/{end} {:.0}%", (share * 100.0).floor())
             }
             _ => format!("step {step}"),

@@ -19,6 +19,7 @@ impl Pace {
     pub(super) fn update(&mut self, now: Duration, step: i64) {
         let Some((then, from)) = self.last.replace((now, step)) else { return };
         let seconds = now.saturating_sub(then).as_secs_f64();
+        // A recovery continued from an earlier step. The time until then is no measure of the speed.
         if step < from {
             (self.steps, self.seconds) = (0.0, 0.0);
             return;

@@ -32,6 +32,8 @@ impl Endpoint {
         let served = shared.clone();
         let thread = std::thread::Builder::new().name("prometheus".to_owned());
         let thread = thread.spawn(move || {
+            // One client at a time is enough for scrapes that are seconds apart, and limits what a client
+            // can cost the training.
             for client in listener.incoming() {
                 if served.closed.load(Ordering::Acquire) {
                     return;
@@ -54,13 +56,18 @@ impl Endpoint {
 
 impl Shared {
     fn answer(&self, mut client: TcpStream) -> io::Result<()> {
+        // A client that connects and sends nothing would otherwise block the thread, and `drop` with it.
         client.set_read_timeout(Some(PATIENCE))?;
         client.set_write_timeout(Some(PATIENCE))?;
+        // A single read: the request of a scraper fits into one packet, and only its first word is looked
+        // at.
         let mut request = [0; 1024];
         let length = client.read(&mut request)?;
         if !request[..length].starts_with(b"GET ") {
             return client.write_all(b"HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\n\r\n");
         }
+        // Copied, because a slow client must not hold the lock that the training's thread takes to set a
+        // page.
         let page = self.page.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let head = format!(
             "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
@@ -73,8 +80,10 @@ impl Shared {
 
 impl Drop for Endpoint {
     fn drop(&mut self) {
+        // Before the connection that wakes the thread: it checks the flag after each connection.
         self.shared.closed.store(true, Ordering::Release);
         // Wakes the thread, which waits for a client.
+        // A listener on all interfaces has no address to connect to; the loopback reaches it.
         let mut wake = self.address;
         if wake.ip().is_unspecified() {
             wake.set_ip(match wake.ip() {
@@ -82,6 +91,8 @@ impl Drop for Endpoint {
                 std::net::IpAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
             });
         }
+        // If nothing connects, the thread may never wake, and joining it would hang the end of the
+        // training. It then ends with the process.
         let woken = TcpStream::connect_timeout(&wake, PATIENCE).is_ok();
         if let Some(thread) = self.thread.take()
             && woken
