@@ -1,4 +1,8 @@
 //! Operations that make datasets: their inputs by name, whatever the spelling of the op type.
+//!
+//! TensorFlow has several versions of most dataset ops, which differ in inputs and attributes but make the
+//! same dataset (D-2, D-4). A file of this folder lists all of them in an [`Op`] with one function, which
+//! asks the [`Build`] for inputs by name and passes the default of those that older versions lack.
 
 use super::cache::Memory;
 use super::dataset::{Handle, Shared};
@@ -16,14 +20,22 @@ use tensor::{Bytes, DType, Tensor};
 pub(super) struct Op {
     /// The op types, among them older names of the same operation.
     pub(super) types: &'static [&'static str],
-    /// The attributes that name functions.
+    /// The attributes that name functions, in the order in which a [`Build`] receives the compiled functions.
     pub(super) functions: &'static [&'static str],
-    /// Makes the dataset from the inputs of a step.
+    /// Makes the dataset from the inputs of a step. Checks scalar inputs, so that their errors come from the
+    /// initializer (D-6, D-7); makes no element.
     pub(super) make: fn(&Build<'_, '_>) -> Result<Shared>,
 }
 
-/// The kernel of an operation that makes a dataset.
+/// Makes the kernel of an operation that makes a dataset. One registered function serves all op types: it
+/// finds the [`Op`] by the type of the operation.
+///
+/// # Errors
+///
+/// `InvalidArgument` for an op type that is in no list, or attributes that do not fit the inputs (see
+/// [`Node::of`]).
 pub(super) fn make(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
+    // Built once: a function with a dataset inside is compiled for each session.
     static BY_TYPE: OnceLock<FxHashMap<&'static str, &'static Op>> = OnceLock::new();
     let by_type = BY_TYPE.get_or_init(|| {
         super::ops().flat_map(|op| op.types.iter().map(move |&op_type| (op_type, op))).collect()
@@ -35,7 +47,8 @@ pub(super) fn make(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     Ok(Box::new(Maker { op, node: Node::of(spec.operation)? }))
 }
 
-/// The kernel, which makes a new dataset in each step.
+/// The kernel, which makes a new dataset in each step. A new one also has new seeds and an empty cache (D-6,
+/// D-21).
 struct Maker {
     /// The op types to which the operation belongs.
     op: &'static Op,
@@ -44,10 +57,13 @@ struct Maker {
 }
 
 impl Kernel for Maker {
+    /// Runs an operation whose op type holds no functions.
     fn run(&self, context: &mut KernelContext<'_>) -> Result<()> {
         self.run_with(context, &[])
     }
 
+    /// Makes the dataset with the compiled functions, and outputs its handle with the declared dtypes and
+    /// shapes.
     fn run_with(&self, context: &mut KernelContext<'_>, functions: &[Arc<dyn Body>]) -> Result<()> {
         let build = Build { node: &self.node, names: self.op.functions, functions, context };
         let dataset = (self.op.make)(&build)?;
@@ -59,12 +75,16 @@ impl Kernel for Maker {
     }
 }
 
-/// Returns true for a value through which elements depend on what steps change: a resource that they update, or a dataset over
-/// one. Tables are filled once; seeds and caches belong to the datasets.
+/// Returns true for a value through which elements depend on what steps change: a resource that they update,
+/// or a dataset over one. Tables are filled once; seeds and caches belong to the datasets.
+///
+/// Such pipelines make their elements in the steps that take them, also with a prefetch: an element that was
+/// made ahead would see the variable as it was some steps before (D-15).
 fn follows_steps(value: &Tensor) -> bool {
     match value.dtype() {
         DType::Variant => value.as_handle::<Handle>().is_some_and(|dataset| dataset.follows_steps),
         DType::Resource => {
+            // An empty handle stands for a dummy: seed generator, memory cache, thread pool.
             let is_own = value.as_handle::<()>().is_some()
                 || value.as_handle::<SeedGenerator>().is_some()
                 || value.as_handle::<Memory>().is_some();
@@ -76,9 +96,10 @@ fn follows_steps(value: &Tensor) -> bool {
 
 /// The static properties of an operation.
 pub(super) struct Node {
-    /// The operation.
+    /// The operation, whose attributes and signature are asked in each step.
     operation: Operation,
-    /// The inputs of each argument.
+    /// The inputs of each argument of the signature, in its order: an argument that is a list has a range of
+    /// inputs.
     arguments: Vec<(String, Range<usize>)>,
     /// The dtypes of the components of an element.
     pub(super) types: Vec<DType>,
@@ -88,6 +109,14 @@ pub(super) struct Node {
 
 impl Node {
     /// Derives the properties from an operation's attributes and its signature.
+    ///
+    /// Dtypes come from `output_types`, else `Toutput_types`, else `Tvalues` (sparse slices: indices, values,
+    /// dense shape), else one string (files). Shapes come from `output_shapes`, else all scalars.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` if the attributes ask for another number of inputs than there are, or shapes and
+    /// dtypes differ in number. Imported graphs may have either.
     pub(super) fn of(operation: &Operation) -> Result<Node> {
         let types = |name: &str| operation.attr(name).and_then(AttrValue::as_types);
         let sparse = operation.attr("Tvalues").and_then(AttrValue::as_type);
@@ -102,6 +131,7 @@ impl Node {
         let types = types.unwrap_or_else(|| vec![DType::String]);
         let shapes = shapes.unwrap_or_else(|| vec![PartialShape::scalar(); types.len()]);
         let signature = operation.def().map(|def| def.signature());
+        // Inputs are numbered over all arguments; an argument's count follows from its own attribute.
         let mut first = 0;
         let mut arguments = Vec::new();
         for input in signature.iter().flat_map(|signature| &signature.inputs) {
@@ -130,7 +160,8 @@ impl Node {
     }
 }
 
-/// Returns a number that must be greater than zero, or an error that `otherwise` describes.
+/// Returns `value` if it is greater than zero and fits into `T`, or `InvalidArgument` with the text of
+/// `otherwise`.
 pub(super) fn positive<T: TryFrom<i64>, E: Into<String>>(
     value: i64,
     otherwise: impl FnOnce(i64) -> E,
@@ -139,7 +170,8 @@ pub(super) fn positive<T: TryFrom<i64>, E: Into<String>>(
     positive.ok_or_else(|| Error::invalid_argument(otherwise(value)))
 }
 
-/// An operation that runs to make a dataset, or something of one.
+/// An operation that runs to make a dataset, or something of one. Gives access to inputs by the names of the
+/// op's definition; an input that the op type lacks has a default or is an error, as the method states.
 pub(super) struct Build<'b, 'c> {
     /// The static properties of the operation.
     pub(super) node: &'b Node,
@@ -152,7 +184,7 @@ pub(super) struct Build<'b, 'c> {
 }
 
 impl Build<'_, '_> {
-    /// The operation as kernels are made of it.
+    /// Returns the operation as kernels are made of it, for parsers that read its attributes.
     pub(super) fn spec(&self) -> NodeSpec<'_> {
         let resources = &self.context.environment.resources;
         NodeSpec { operation: &self.node.operation, function: None, resources }
@@ -163,7 +195,7 @@ impl Build<'_, '_> {
         self.node.operation.op_type()
     }
 
-    /// Returns an attribute.
+    /// Returns an attribute, or `None` where neither the node nor its op type has one.
     pub(super) fn attr(&self, name: &str) -> Option<&AttrValue> {
         self.node.operation.attr(name)
     }
@@ -173,25 +205,31 @@ impl Build<'_, '_> {
         self.attr(name).and_then(AttrValue::as_bool).unwrap_or(false)
     }
 
-    /// Returns true if the op type has an argument of this name.
+    /// Returns true if the op type has an argument of this name, also if the argument is a list without
+    /// inputs.
     pub(super) fn has(&self, argument: &str) -> bool {
         self.node.arguments.iter().any(|(name, _)| name == argument)
     }
 
-    /// The inputs of an argument; none where the op type does not have it.
+    /// Returns the inputs of an argument; none where the op type does not have it.
     pub(super) fn tensors(&self, argument: &str) -> Vec<Tensor> {
         let range = self.node.arguments.iter().find(|(name, _)| name == argument);
         let range = range.map_or(0..0, |(_, range)| range.clone());
         range.map(|index| self.context.input(index).clone()).collect()
     }
 
-    /// Returns the single input of an argument.
+    /// Returns the single input of an argument, or `InvalidArgument` with the names of the op type and the
+    /// argument.
     pub(super) fn tensor(&self, argument: &str) -> Result<Tensor> {
         let missing = || Error::invalid_argument(format!("{} has no input '{argument}'", self.op_type()));
         self.tensors(argument).into_iter().next().ok_or_else(missing)
     }
 
-    /// Returns an argument that must be one integer.
+    /// Returns an argument that must be one integer, of any integer dtype.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` with the shape for anything else than a scalar.
     pub(super) fn int(&self, argument: &str) -> Result<i64> {
         let tensor = self.tensor(argument)?;
         let wrong = |_| {
@@ -201,7 +239,8 @@ impl Build<'_, '_> {
         tensor.as_scalar_i64().map_err(wrong)
     }
 
-    /// Returns an argument that must be greater than zero, or an error that `otherwise` describes.
+    /// Returns an argument that must be greater than zero, or an error that `otherwise` describes. It
+    /// receives the value for its text.
     pub(super) fn positive<T: TryFrom<i64>, E: Into<String>>(
         &self,
         argument: &str,
@@ -210,7 +249,7 @@ impl Build<'_, '_> {
         positive(self.int(argument)?, otherwise)
     }
 
-    /// An argument that some spellings of the op type lack.
+    /// Returns an integer, or `default` for an argument that some spellings of the op type lack.
     pub(super) fn int_or(&self, argument: &str, default: i64) -> Result<i64> {
         if self.has(argument) { self.int(argument) } else { Ok(default) }
     }
@@ -220,7 +259,7 @@ impl Build<'_, '_> {
         if self.has(argument) { Ok(self.tensor(argument)?.value()?) } else { Ok(default) }
     }
 
-    /// Returns an argument that is a tensor of strings.
+    /// Returns the elements of an argument that is a tensor of strings, of any shape.
     pub(super) fn strings(&self, argument: &str) -> Result<Vec<Bytes>> {
         Ok(self.tensor(argument)?.as_strings()?.to_vec())
     }
@@ -235,7 +274,8 @@ impl Build<'_, '_> {
         }
     }
 
-    /// Returns an argument as text. An argument that some variants of the op type lack is empty.
+    /// Returns an argument as text; bytes that are not UTF-8 are replaced. An argument that some variants of
+    /// the op type lack is empty.
     pub(super) fn text_or_empty(&self, argument: &str) -> Result<String> {
         if !self.has(argument) {
             return Ok(String::new());
@@ -243,7 +283,7 @@ impl Build<'_, '_> {
         Ok(String::from_utf8_lossy(&self.string(argument)?).into_owned())
     }
 
-    /// The dataset that elements are taken from.
+    /// Returns the dataset that elements are taken from: the argument `input_dataset`.
     pub(super) fn input(&self) -> Result<Shared> {
         self.dataset("input_dataset")
     }
@@ -263,7 +303,10 @@ impl Build<'_, '_> {
         self.tensors(argument).iter().map(|tensor| Ok(Handle::of(tensor)?.dataset.clone())).collect()
     }
 
-    /// The function of an attribute, with what the inputs of an argument hold as captured.
+    /// Returns the function of an attribute, with what the inputs of an argument hold as captured.
+    ///
+    /// Captured tensors are values of this run of the op; resources among them are handles, which are
+    /// dereferenced when an element is made (D-16).
     pub(super) fn function(&self, attr: &str, captured: &str) -> Result<Function> {
         let place = self.names.iter().position(|&name| name == attr);
         let body = place.and_then(|place| self.functions.get(place)).cloned();

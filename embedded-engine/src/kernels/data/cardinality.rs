@@ -1,10 +1,18 @@
 //! `DatasetCardinality` (D-70).
+//!
+//! # Semantics
+//!
+//! Input: a dataset. Output: its number of elements as an `int64` scalar, -1 for an infinite and -2 for an
+//! unknown number. Nothing is read: the number follows from the description, so a filter or a file makes it
+//! unknown. `ExperimentalDatasetCardinality` is the same op.
 
 use super::dataset::Handle;
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
 use tensor::Tensor;
 
+/// Registers both spellings. The result is not a constant of the graph: a dataset's size may come from a
+/// placeholder.
 pub(super) fn register(registry: &mut Registry) {
     for op_type in ["DatasetCardinality", "ExperimentalDatasetCardinality"] {
         registry

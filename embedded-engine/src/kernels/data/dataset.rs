@@ -1,4 +1,29 @@
 //! The traits of datasets and their iterators.
+//!
+//! # Lifetimes
+//!
+//! | object | made by | lives until |
+//! | --- | --- | --- |
+//! | [`Dataset`] | the kernel of a dataset op, in each step that runs it | the last iterator and tensor that refer to it |
+//! | [`Iterate`] | [`Dataset::iterate`], for an iterator of the session, an epoch of `repeat`, or a call of a function | its end, or the next initialization |
+//! | [`Kept`] | an iterator of the session | the next initialization of that iterator |
+//! | `Instance` | an iterator of the session | the same |
+//!
+//! A dataset is immutable and shared by threads. Whatever changes while elements are made is in the iterator,
+//! in the [`Kept`] of its session iterator (seeds of the next epoch, caches), or in the `Instance` (random
+//! operations in functions). These three together are the position that a checkpoint holds.
+//!
+//! # Errors and ends
+//!
+//! [`Iterate::next`] returns an error for one element and continues with the element after it (D-10); `None`
+//! is the end, and every later call returns `None` again, except where a function signals the end (see
+//! `map`).
+//!
+//! # Determinism
+//!
+//! The elements and their order do not depend on the number of threads. Parallel work is limited to calls of
+//! pure functions ([`Drawn`]) and to independent inputs of an interleave (`read_ahead`); results are
+//! collected in the order of the elements.
 
 use super::element::Element;
 use super::kept::Kept;
@@ -17,83 +42,137 @@ pub(super) const INFINITE: i64 = -1;
 /// The number of elements of a dataset of unknown size.
 pub(super) const UNKNOWN: i64 = -2;
 
-/// A shared dataset.
+/// A shared dataset. Iterators keep one, so that they can begin another epoch without the operation that made
+/// it.
 pub(super) type Shared = Arc<dyn Dataset>;
 
-/// An iterator in the making or at work.
+/// An iterator in the making or at work. It has one owner and is moved between threads, never shared by them.
 pub(super) type Source = Box<dyn Iterate>;
 
-/// A description of elements.
+/// A description of elements, from which any number of iterators can be made.
+///
+/// Implementations hold other datasets ([`inputs`](Dataset::inputs)), captured functions and checked numbers.
+/// Scalar inputs are checked when the description is made, so their errors are those of the initializer and
+/// not of the first element (D-6).
 pub(super) trait Dataset: Send + Sync {
     /// TensorFlow's name for its kind of iterator: `Map`.
+    ///
+    /// The names form the [`chain`] that a position contains: a renamed dataset cannot be restored from older
+    /// checkpoints.
     fn name(&self) -> &'static str;
 
-    /// The datasets that it takes elements from.
+    /// The datasets that it takes elements from, in a fixed order.
+    ///
+    /// [`Kept::save`] and [`Kept::restore`] visit them in this order, so the order is part of the layout of a
+    /// position. The datasets that functions return are not among them.
     fn inputs(&self) -> Vec<&Shared> {
         Vec::new()
     }
 
-    /// Returns the number of elements, [`INFINITE`], or [`UNKNOWN`] (D-70).
+    /// Returns the number of elements, [`INFINITE`], or [`UNKNOWN`] (D-70), without making any.
+    ///
+    /// A known number is exact. It is the result of `DatasetCardinality`, and lets `cache` refuse an input
+    /// without end.
     fn cardinality(&self) -> i64 {
         UNKNOWN
     }
 
     /// Makes an iterator at the first element.
+    ///
+    /// Draws the seeds of the iterator from `run.kept`, so the second iterator that one epoch after another
+    /// makes over the same dataset has other seeds (D-32). Fails if the input cannot be opened; files are
+    /// opened later, with their first element.
     fn iterate(&self, run: &Run<'_>) -> Result<Source>;
 
     /// Returns the number of elements that can be accessed by index, if any can. Each is the same whenever it
-    /// is accessed.
+    /// is accessed, by whichever thread. `shuffle` then keeps 8-byte indices in its buffer instead of
+    /// elements.
     fn rows(&self) -> Option<u64> {
         None
     }
 
-    /// The element of a number below [`rows`](Dataset::rows).
+    /// Returns the element of a number below [`rows`](Dataset::rows).
+    ///
+    /// # Errors
+    ///
+    /// Fails where the element itself fails, for example in the function of a map; a number that is too large
+    /// is `InvalidArgument`.
     fn row(&self, run: &Run<'_>, number: u64) -> Result<Element> {
         let _ = run;
         Err(Error::invalid_argument(format!("{} has no element number {number}", self.name())))
     }
 
-    /// Writes the state that iterators leave for later ones over this dataset.
+    /// Writes the state that iterators leave for later ones over this dataset: the seed generator of a
+    /// shuffle, the elements of a cache in memory. Only this dataset's own; [`Kept::save`] visits the inputs.
     fn save(&self, kept: &Kept, to: &mut Writer) -> Result<()> {
         let _ = (kept, to);
         Ok(())
     }
 
-    /// Reads what [`save`](Dataset::save) wrote.
+    /// Reads what [`save`](Dataset::save) wrote, and replaces the state in `kept`.
     fn restore(&self, kept: &Kept, from: &mut Reader<'_>) -> Result<()> {
         let _ = (kept, from);
         Ok(())
     }
 
-    /// Itself, if it maps elements one by one.
+    /// Returns the map, if this dataset is one. A following `BatchDatasetV2` then becomes a fused map and
+    /// batch (D-15).
     fn as_map(&self) -> Option<&Arc<Map>> {
         None
     }
 
-    /// Makes an iterator that repeats this dataset, if repeating is a part of it where datasets are rewritten (D-15).
+    /// Makes an iterator that repeats this dataset `count` times, or without end, if repeating is a part of
+    /// it where datasets are rewritten (D-15): shuffle and repeat become one iterator, which reads into the
+    /// next epoch before the buffer is empty. `None` where this dataset has no such form.
     fn iterate_repeated(&self, run: &Run<'_>, count: Option<u64>) -> Option<Result<Source>> {
         let _ = (run, count);
         None
     }
 
-    /// Returns the number of elements that may be made ahead of the steps that take them, if this dataset is a prefetch.
+    /// Returns the number of elements that may be made ahead of the steps that take them, if this dataset is
+    /// a prefetch.
     fn buffer_size(&self) -> Option<usize> {
         None
     }
 }
 
 /// Yields the elements of a dataset.
+///
+/// # Positions
+///
+/// [`save`](Iterate::save) writes where the iterator stands, [`restore`](Iterate::restore) moves a new
+/// iterator over an equal dataset there: the next element is then the one that the saved iterator would have
+/// returned, bit by bit. Both must agree in the order and the kinds of values. There are no tags and no
+/// version in the bytes; [`chain`] and the bounds that [`Reader`] checks are the only guards, so a changed
+/// layout makes older positions fail as damaged.
+///
+/// A position that cannot be written (`Unimplemented`, see [`unsavable`](super::position::unsavable)) is no
+/// failure of the checkpoint: the iterator is then replayed from its beginning.
 pub(super) trait Iterate: Send {
-    /// The next element, or nothing at the end. The call after an error continues with the element after the failed one (D-10).
+    /// Returns the next element, or `None` at the end. The call after an error continues with the element
+    /// after the failed one (D-10).
+    ///
+    /// Long loops inside call `run.limits.check()`, so that a run ends within its deadline although the
+    /// iterator finds no element.
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>>;
 
-    /// Takes the next element out of the input, and leaves calls of pure functions that may run in parallel to the code that
-    /// [finishes](Drawn::finish) it. Then the iterator has the same position as after [`next`](Iterate::next).
+    /// Takes the next element out of the input, and leaves calls of pure functions that may run in parallel
+    /// to the code that [finishes](Drawn::finish) it. Then the iterator has the same position as after
+    /// [`next`](Iterate::next).
+    ///
+    /// An iterator that passes elements on as they are should pass on `draw` too; the default ends the chain
+    /// of deferred calls here.
     fn draw(&mut self, run: &Run<'_>) -> Result<Option<Drawn>> {
         Ok(self.next(run)?.map(Drawn::from))
     }
 
-    /// Skips some elements, and returns their number.
+    /// Skips up to `count` elements, and returns the number that there were: less than `count` only at the
+    /// end.
+    ///
+    /// # Errors
+    ///
+    /// The error of a skipped element ends the call, and the number skipped before it is lost, as in
+    /// TensorFlow: the callers `skip` and `shard` then begin to count again behind the failed element.
     fn skip(&mut self, run: &Run<'_>, count: u64) -> Result<u64> {
         for passed in 0..count {
             run.check_at(passed)?;
@@ -104,16 +183,25 @@ pub(super) trait Iterate: Send {
         Ok(count)
     }
 
-    /// Writes where it stands.
+    /// Writes the position after the last element that was returned. Called after every element of a pipeline
+    /// that works ahead, so it must be cheap: large values are referred to and not copied (see [`Writer`]).
     fn save(&self, to: &mut Writer) -> Result<()>;
 
     /// Restores the position of another iterator over an equal dataset. Called before the first element.
+    ///
+    /// After an error the iterator is in no usable state, and the caller drops it.
     fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()>;
 }
 
 /// An element that was taken out of the input, and the calls that make it what it is, in their order.
+///
+/// `range.map(f).map(g)` draws `Drawn { element: 5, calls: [(f, 5), (g, 5)] }`, where the numbers are the
+/// elements' own in each map. The calls are pure, so they may be made by any thread and at any time.
 pub(super) struct Drawn {
+    /// The element before the calls.
     element: Element,
+    /// The maps whose functions are still to be called, innermost first, each with the number of the element
+    /// for messages.
     calls: Vec<(Arc<Map>, u64)>,
 }
 
@@ -130,12 +218,14 @@ impl Drawn {
         self
     }
 
-    /// Returns the number of elements that may be finished at the same time.
+    /// Returns the number of elements that may be finished at the same time: the largest number that any of
+    /// the maps requests, 1 if there is nothing to call.
     pub(super) fn parallel_calls(&self) -> usize {
         self.calls.iter().map(|(map, _)| map.parallel_calls).max().unwrap_or(1)
     }
 
-    /// Makes the calls. None stands for an end that a function signals.
+    /// Makes the calls, each with the result of the one before. `None` stands for an end that a function
+    /// signals with `OutOfRange`; the remaining calls are not made then.
     pub(super) fn finish(self, run: &Run<'_>) -> Result<Option<Element>> {
         let mut element = self.element;
         for (map, number) in self.calls {
@@ -148,21 +238,30 @@ impl Drawn {
     }
 }
 
-/// Finishes elements on the threads of the session, in whatever order; the results are in the order of the elements.
+/// Finishes elements on the threads of the session, in whatever order; the results are in the order of the
+/// elements.
+///
+/// An error is the result of its element and does not affect the others. A single element is finished on the
+/// calling thread, because waking another one costs more than most functions.
 pub(super) fn finish_all(drawn: Vec<Drawn>, run: &Run<'_>) -> Vec<Result<Option<Element>>> {
     let threads = drawn.iter().map(Drawn::parallel_calls).max().unwrap_or(1);
     if threads == 1 || drawn.len() == 1 {
         return drawn.into_iter().map(|drawn| drawn.finish(run)).collect();
     }
+    // Each thread writes to the places that it takes, so the order of the results is fixed before any call is
+    // made.
     let mut places: Vec<_> = drawn.into_iter().map(|drawn| (Some(drawn), None)).collect();
     for_each(run, threads, &mut places, |(drawn, result)| {
         *result = drawn.take().map(|drawn| drawn.finish(run));
     });
+    // Only if a call panicked on another thread; the pool reports the panic itself.
     let missing = || Err(Error::runtime("an element was not finished"));
     places.into_iter().map(|(_, result)| result.unwrap_or_else(missing)).collect()
 }
 
-/// Calls a function for each item on up to `threads` threads of the session. Each thread takes the next item when it is done with one.
+/// Calls a function for each item on up to `threads` threads of the session, the calling thread among them.
+/// Each thread takes the next item when it is done with one, so items of unequal cost are balanced. Returns
+/// when all are done.
 pub(super) fn for_each<T: Send>(
     run: &Run<'_>,
     threads: usize,
@@ -170,6 +269,7 @@ pub(super) fn for_each<T: Send>(
     work: impl Fn(&mut T) + Sync,
 ) {
     let threads = threads.min(items.len());
+    // One lock per item is cheap next to a call of a function, and needs no partition in advance.
     let items = Mutex::new(items.iter_mut());
     let next = || items.lock().unwrap_or_else(PoisonError::into_inner).next();
     run.environment.pool.run(threads, |_| {
@@ -180,41 +280,55 @@ pub(super) fn for_each<T: Send>(
 }
 
 /// The step that requests an element, as an iterator sees it.
+///
+/// Iterators do not keep it: the next element may be requested by another step, or by a thread that works
+/// ahead.
 #[derive(Clone, Copy)]
 pub(super) struct Run<'a> {
+    /// The session's threads, buffers, files and resources.
     pub(super) environment: &'a Environment,
+    /// The deadline and the cancellations that end the request.
     pub(super) limits: &'a Limits<'a>,
-    /// The states of the operations in its functions (D-18).
+    /// The states of the operations in its functions (D-18): they continue over the epochs of one
+    /// initialization, and start from their seeds with the next one.
     pub(super) instance: &'a Instance,
-    /// The states of its datasets.
+    /// The states of its datasets, which one epoch leaves to the next.
     pub(super) kept: &'a Kept,
     /// True if datasets are rewritten as TensorFlow does at the outermost level (D-15).
     pub(super) rewrites: bool,
 }
 
 impl Run<'_> {
-    /// Checks now and then whether the run has ended, for loops over elements that are counted by a number of the graph.
+    /// Checks at every 64th element whether the run has ended, for loops over elements that are counted by a
+    /// number of the graph. A check may read the clock, which would be felt in a loop over numbers.
     pub(super) fn check_at(&self, element: u64) -> Result<()> {
         if element.is_multiple_of(64) { self.limits.check() } else { Ok(()) }
     }
 
-    /// Runs a function.
+    /// Runs a function with the states of this iterator, under the limits of the request.
     pub(super) fn call(&self, body: &dyn Body, arguments: Vec<Tensor>) -> Result<Vec<Tensor>> {
         let Run { environment, limits, instance, .. } = *self;
         body.call(&Caller { environment, limits, instance: Some(instance) }, arguments)
     }
 
-    /// The same for datasets that functions make.
+    /// Returns the same run for datasets that functions make. TensorFlow does not rewrite those, so map and
+    /// batch stay apart there, and errors in batches lose other elements (D-12, D-15).
     pub(super) fn inner(&self) -> Run<'_> {
         Run { rewrites: false, ..*self }
     }
 }
 
 /// A dataset as a value of the graph, with the dtypes and shapes that its operation declares.
+///
+/// The tensor is a `DT_VARIANT` scalar. Declared shapes are those of the attribute `output_shapes`; elements
+/// are compared with them only when an iterator delivers them (D-22).
 #[derive(Clone)]
 pub(super) struct Handle {
+    /// The description itself.
     pub(super) dataset: Shared,
+    /// The declared dtypes of the components of an element.
     pub(super) types: Vec<DType>,
+    /// The declared static shapes of the components, as many as dtypes.
     pub(super) shapes: Vec<PartialShape>,
     /// True if the elements depend on what steps change, such as variables or queues, so that an element is made in the step that
     /// takes it.
@@ -222,6 +336,11 @@ pub(super) struct Handle {
 }
 
 impl Handle {
+    /// Returns the dataset that a tensor holds.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` for any other tensor, with its dtype and shape.
     pub(super) fn of(tensor: &Tensor) -> Result<&Handle> {
         tensor.as_handle().ok_or_else(|| {
             let text = format!("a {} of shape {} is not a dataset", tensor.dtype(), tensor.shape());
@@ -229,18 +348,26 @@ impl Handle {
         })
     }
 
+    /// Returns the dataset as a variant scalar.
     pub(super) fn into_tensor(self) -> Tensor {
         Tensor::from_handle(DType::Variant, Arc::new(self))
     }
 }
 
-/// Writes an iterator, which is `None` after its end.
+/// Writes an iterator, which is `None` after its end: a flag, then its position.
+///
+/// ```text
+/// [0]                      ended
+/// [1] position             open
+/// ```
 pub(super) fn save_open(input: Option<&Source>, to: &mut Writer) -> Result<()> {
     to.option(input, |to, input| input.save(to))
 }
 
-/// Restores the state that [`save_open`] wrote into a new iterator.
+/// Restores the state that [`save_open`] wrote into a new iterator. `input` must be open; it is dropped if
+/// the saved one had ended. A damaged position leaves `None`.
 pub(super) fn restore_open(input: &mut Option<Source>, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
+    // Taken out first, so that a failed restore leaves no iterator at a half-restored position.
     let made = input.take();
     *input = from.option(|from| {
         let mut made = made.ok_or_else(super::position::damaged)?;
@@ -250,14 +377,19 @@ pub(super) fn restore_open(input: &mut Option<Source>, from: &mut Reader<'_>, ru
     Ok(())
 }
 
-/// Returns the number of elements that may be made ahead of the steps: that of a final prefetch, or one where a prefetch lies
-/// further inside.
+/// Returns the number of elements that may be made ahead of the steps: that of a final prefetch, or one where
+/// a prefetch lies further inside; 0 without any prefetch.
+///
+/// A prefetch in the middle of a pipeline therefore moves the whole pipeline to the thread: its position is
+/// then one, and not one for each side of a buffer.
 pub(super) fn buffer_size(dataset: &dyn Dataset) -> usize {
     let inside = || dataset.inputs().into_iter().any(|input| buffer_size(input.as_ref()) > 0);
     dataset.buffer_size().unwrap_or_else(|| usize::from(inside()))
 }
 
-/// The pipeline as text, sources first: `Range > Map > Batch`.
+/// Returns the pipeline as text, sources first: `Range > Map > Batch`, or `(Range, TFRecord) > Zip > Batch`.
+///
+/// It identifies a pipeline in its position. Parameters such as batch sizes are not part of it.
 pub(super) fn chain(dataset: &dyn Dataset) -> String {
     let inputs: Vec<String> = dataset.inputs().into_iter().map(|input| chain(input.as_ref())).collect();
     match inputs.as_slice() {

@@ -1,4 +1,8 @@
 //! Elements: their components, stacked and split.
+//!
+//! Components are tensors of any dtype. Sparse and ragged tensors, datasets and optionals are variants;
+//! several variants in one component are a `Variants` value, which has a shape of its own, so the functions
+//! here ask `variant_batch` for shapes of components instead of the tensor.
 
 use crate::kernel::Environment;
 use crate::kernels::Moved;
@@ -6,10 +10,14 @@ use crate::kernels::variant_batch::{self, Variants};
 use session_core::{Error, PartialShape, Result};
 use tensor::{BufferPool, DType, Shape, Tensor, memory};
 
-/// The components of an element in their order.
+/// The components of an element in their order. Nesting exists only in the client, so this list is flat
+/// (D-8).
 pub(super) type Element = Vec<Tensor>;
 
-/// The row of a component, without the dimension of rows.
+/// Returns a row of a component, without the dimension of rows: of shape `[8, 2]`, a row has shape `[2]`.
+///
+/// Plain tensors share the memory of the component. `number` must be below [`rows`]; otherwise the error of
+/// the tensor is returned.
 pub(super) fn row(component: &Tensor, number: usize) -> Result<Tensor> {
     if let Some(variants) = Variants::of(component) {
         return variants.row(number);
@@ -18,7 +26,7 @@ pub(super) fn row(component: &Tensor, number: usize) -> Result<Tensor> {
     Ok(component.rows(number, number + 1)?.reshaped(inner)?)
 }
 
-/// Returns the number of rows of a component.
+/// Returns the size of the first dimension of a component, or `None` for a scalar.
 pub(super) fn rows(component: &Tensor) -> Option<usize> {
     match Variants::of(component) {
         Some(variants) => variants.rows(),
@@ -26,12 +34,21 @@ pub(super) fn rows(component: &Tensor) -> Option<usize> {
     }
 }
 
-/// Elements of equal shapes under a new first dimension (D-13).
+/// Stacks elements of equal shapes under a new first dimension, component by component: two elements
+/// `([3], [])` become one of shapes `([2, 3], [2])`.
+///
+/// Copies each component once, into memory of the session's pool. An empty list gives an element without
+/// components.
+///
+/// # Errors
+///
+/// `InvalidArgument` with TensorFlow's message if two shapes of one component differ (D-13), or two dtypes.
 pub(super) fn stack(elements: &[Element], environment: &Environment) -> Result<Element> {
     let components = elements.first().map_or(0, Vec::len);
     (0..components)
         .map(|component| {
             let parts: Vec<&Tensor> = elements.iter().filter_map(|element| element.get(component)).collect();
+            // Shapes are compared before any memory is taken for the batch.
             let first = variant_batch::shape_of(parts[0]);
             if let Some(place) = parts.iter().position(|part| variant_batch::shape_of(part) != first) {
                 let text = format!(
@@ -46,7 +63,8 @@ pub(super) fn stack(elements: &[Element], environment: &Environment) -> Result<E
         .collect()
 }
 
-/// Tensors of one dtype and shape under a new first dimension.
+/// Stacks tensors of one dtype and shape under a new first dimension. `parts` has at least one tensor, and
+/// the shapes are known to be equal.
 fn stacked(parts: &[&Tensor], buffers: &BufferPool) -> Result<Tensor> {
     let (dtype, inner) = (parts[0].dtype(), parts[0].shape());
     if parts.iter().any(|part| part.dtype() != dtype) {
@@ -56,6 +74,7 @@ fn stacked(parts: &[&Tensor], buffers: &BufferPool) -> Result<Tensor> {
         return variant_batch::stack(parts);
     }
     let shape: Shape = [parts.len()].into_iter().chain(inner.iter().copied()).collect();
+    // Chunks of size 0 panic; a part without elements then copies nothing.
     let size = inner.elements();
     for_dtype!(moved dtype, T => <T as Filled>::filled(buffers, dtype, shape, |target| {
         for (part, target) in parts.iter().zip(target.chunks_exact_mut(size.max(1))) {
@@ -65,8 +84,11 @@ fn stacked(parts: &[&Tensor], buffers: &BufferPool) -> Result<Tensor> {
     }))
 }
 
-/// New tensors of elements that are only moved.
+/// Creates tensors of elements that are only moved, whatever they mean: all dtypes of one size share the
+/// code.
 pub(super) trait Filled: Moved {
+    /// Creates a tensor that `write` fills completely. `write` receives one slice of `shape.elements()`
+    /// elements, with default strings or arbitrary numbers in it. An error of `write` drops the tensor.
     fn filled(
         buffers: &BufferPool,
         dtype: DType,
@@ -75,6 +97,7 @@ pub(super) trait Filled: Moved {
     ) -> Result<Tensor>;
 }
 
+/// Implements [`Filled`] for plain dtypes, with memory from the session's pool.
 macro_rules! bits {
     ($($type:ty),*) => {$(
         impl Filled for $type {
@@ -107,7 +130,12 @@ impl Filled for tensor::Bytes {
     }
 }
 
-/// Checks types and shapes against what is expected (D-21).
+/// Checks types and shapes against what is expected (D-21): the number of components, then dtypes, then
+/// shapes, which must be compatible. Unknown dimensions on either side are compatible with every size.
+///
+/// # Errors
+///
+/// `InvalidArgument` with TensorFlow's message for the first component that differs.
 pub(super) fn check_types(
     types: &[DType],
     shapes: &[PartialShape],
@@ -141,7 +169,7 @@ pub(super) fn check_types(
     Ok(())
 }
 
-/// TensorFlow's name for a dtype in its messages.
+/// Returns TensorFlow's name for a dtype in its messages, which has C's names for floating-point numbers.
 pub(in crate::kernels) fn name(dtype: DType) -> &'static str {
     match dtype {
         DType::Float16 => "half",
@@ -151,12 +179,16 @@ pub(in crate::kernels) fn name(dtype: DType) -> &'static str {
     }
 }
 
-/// Checks an element against what is expected of it (D-22).
+/// Checks an element against the dtypes and shapes that an operation declares (D-22). The element has left
+/// the iterator by then, so an error loses it.
+///
+/// Shapes of variants are not compared: one variant component may stand for several values.
 pub(super) fn check(types: &[DType], shapes: &[PartialShape], element: &[Tensor]) -> Result<()> {
     let fits = |(tensor, (dtype, shape)): (&Tensor, (&DType, &PartialShape))| {
         let has_shape = dtype.is_plain() || *dtype == DType::String;
         tensor.dtype() == *dtype && (!has_shape || shape.is_compatible_with(tensor.shape().dims()))
     };
+    // The common case allocates nothing; the error is formed from types and shapes afterwards.
     let pairs = types.iter().zip(shapes);
     if types.len() == element.len() && element.iter().zip(pairs).all(fits) {
         return Ok(());

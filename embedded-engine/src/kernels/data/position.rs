@@ -1,16 +1,34 @@
 //! Serialized positions of iterators.
+//!
+//! A position is a sequence of values without tags, in the order in which nested iterators write them:
+//!
+//! | value | bytes |
+//! | --- | --- |
+//! | number, integer | 8, little-endian; signed integers in two's complement |
+//! | flag | 1: 0 is false |
+//! | text | its length as a number, then the bytes |
+//! | tensor | number of the dtype, rank, sizes, then one text with its data; of strings one text for each |
+//! | element, list | the number of items, then the items |
+//! | option | a flag, then the value if the flag is set |
+//!
+//! Positions are part of the sidecar next to a checkpoint. They come from files, so [`Reader`] trusts none of
+//! the counts: it compares each with the bytes that are left before it reserves memory.
 
 use session_core::{Code, Error, Result};
 use std::sync::Arc;
 use tensor::{Bytes, DType, Shape, Tensor, memory};
 
-/// Collects a position. Values are only referred to until a caller requests the [`bytes`](Writer::bytes), so an iterator that
-/// notes its position after every element copies none of the elements that it holds.
+/// Collects a position. Values are only referred to until a caller requests the [`bytes`](Writer::bytes), so
+/// an iterator that notes its position after every element copies none of the elements that it holds.
+///
+/// A clone is cheap as well: values and parts are shared. Tensors are immutable, which makes the reference as
+/// good as a copy.
 #[derive(Clone, Default)]
 pub(super) struct Writer {
-    /// The bytes so far.
+    /// The bytes so far, without the parts in `later`.
     bytes: Vec<u8>,
-    /// The parts that belong into the bytes before these places, in ascending order.
+    /// The parts that belong into the bytes before these places, in ascending order; several may have one
+    /// place.
     later: Vec<(usize, Later)>,
 }
 
@@ -23,14 +41,22 @@ enum Later {
     Part(Part),
 }
 
-/// Writes a part of a position.
+/// Writes a part of a position, possibly in another thread and long after the iterator has moved on.
 type Part = Arc<dyn Fn(&mut Writer) -> Result<()> + Send + Sync>;
 
-/// Larger values are referred to.
+/// Values of more bytes are referred to. Smaller ones, such as labels and counters, cost less as copies than
+/// the entry in `later` with its reference count.
 const COPIED: usize = 64;
 
 impl Writer {
-    /// Returns the position as bytes.
+    /// Returns the position as bytes, and leaves the writer unchanged.
+    ///
+    /// Called when a checkpoint is written, for one position of many that were noted. Costs one copy of all
+    /// values.
+    ///
+    /// # Errors
+    ///
+    /// The first error of a part, such as [`unsavable`].
     pub(super) fn bytes(&self) -> Result<Vec<u8>> {
         let mut all = Vec::with_capacity(self.bytes.len());
         let mut done = 0;
@@ -40,6 +66,7 @@ impl Writer {
             match later {
                 Later::Value(tensor) => write_value(&mut all, tensor)?,
                 Later::Part(part) => {
+                    // Parts may have parts of their own: the buffer of a shuffle inside of a cache.
                     let mut to = Writer::default();
                     part(&mut to)?;
                     all.extend(to.bytes()?);
@@ -50,24 +77,27 @@ impl Writer {
         Ok(all)
     }
 
-    /// Writes a part when the bytes are requested. The result must not depend on when that is.
+    /// Writes a part when the bytes are requested. The result must not depend on when that is: the closure
+    /// captures a snapshot ([`View`](super::ring::View)), or a list that only grows together with its present
+    /// length.
     pub(super) fn later(&mut self, part: impl Fn(&mut Writer) -> Result<()> + Send + Sync + 'static) {
         self.later.push((self.bytes.len(), Later::Part(Arc::new(part))));
     }
 
-    /// Writes what another writer has collected.
+    /// Writes what another writer has collected, including its parts that are still to be written.
     pub(super) fn append(&mut self, other: &Writer) {
+        // The places of the other writer count from its own beginning.
         let first = self.bytes.len();
         self.later.extend(other.later.iter().map(|(place, later)| (first + place, later.clone())));
         self.raw(&other.bytes);
     }
 
-    /// Writes a number in eight bytes.
+    /// Writes an unsigned number in eight bytes, little-endian.
     pub(super) fn number(&mut self, number: u64) {
         self.bytes.extend_from_slice(&number.to_le_bytes());
     }
 
-    /// Writes a signed number in eight bytes.
+    /// Writes a signed number in eight bytes, in two's complement.
     pub(super) fn integer(&mut self, number: i64) {
         self.number(number.cast_unsigned());
     }
@@ -83,17 +113,24 @@ impl Writer {
         self.raw(bytes);
     }
 
-    /// Bytes whose number the reader knows.
+    /// Writes bytes whose number the reader knows, such as the state of a generator.
     pub(super) fn raw(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// A value; handles, as of datasets inside of elements, have none.
+    /// Writes a tensor: dtype, shape and data. Values of up to 64 bytes are copied at once, others are
+    /// referred to.
+    ///
+    /// # Errors
+    ///
+    /// `Unimplemented` for handles and variants, such as datasets inside of elements: they have no bytes.
     pub(super) fn tensor(&mut self, tensor: &Tensor) -> Result<()> {
         let is_string = tensor.dtype() == DType::String;
         if !tensor.dtype().is_plain() && !is_string {
             return Err(unsavable(tensor.dtype()));
         }
+        // The length of strings in bytes is not known without a walk over them, so they are always referred
+        // to.
         if !is_string && tensor.byte_len() <= COPIED {
             return write_value(&mut self.bytes, tensor);
         }
@@ -117,7 +154,7 @@ impl Writer {
         value.map_or(Ok(()), |value| write(self, value))
     }
 
-    /// Writes the number of items, then each of them.
+    /// Writes the number of items, then each of them with `write`, and stops at the first error.
     pub(super) fn list<T>(
         &mut self,
         items: impl ExactSizeIterator<Item = T>,
@@ -128,12 +165,13 @@ impl Writer {
     }
 }
 
-/// Writes dtype, shape and elements of a tensor.
+/// Writes dtype, shape and elements of a tensor, the elements in little-endian order whatever the machine is.
 fn write_value(to: &mut Vec<u8>, tensor: &Tensor) -> Result<()> {
     let number = |to: &mut Vec<u8>, number: u64| to.extend_from_slice(&number.to_le_bytes());
     number(to, i64::from(tensor.dtype().number()).cast_unsigned());
     number(to, tensor.shape().rank() as u64);
     tensor.shape().iter().for_each(|&size| number(to, size as u64));
+    // A string tensor has one text for each string, others have one for all elements.
     let mut text = |bytes: &[u8]| {
         number(to, bytes.len() as u64);
         to.extend_from_slice(bytes);
@@ -146,7 +184,10 @@ fn write_value(to: &mut Vec<u8>, tensor: &Tensor) -> Result<()> {
     Ok(())
 }
 
-/// The error for a position that cannot be written. An iterator with such a position is replayed from its beginning instead.
+/// Returns the error for a position that cannot be written. An iterator with such a position is replayed from
+/// its beginning instead.
+///
+/// `what` completes "an iterator that holds a ...": "generator", "failed input".
 pub(super) fn unsavable(what: impl std::fmt::Display) -> Error {
     Error::new(
         Code::Unimplemented,
@@ -154,7 +195,7 @@ pub(super) fn unsavable(what: impl std::fmt::Display) -> Error {
     )
 }
 
-/// Reads what a [`Writer`] wrote.
+/// Reads what a [`Writer`] wrote. Holds the bytes that are left; every read removes its bytes from the front.
 pub(super) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
@@ -168,7 +209,7 @@ impl<'a> Reader<'a> {
         self.0.is_empty()
     }
 
-    /// Reads bytes whose number is known.
+    /// Reads `count` bytes, or fails as [`damaged`] if fewer are left.
     pub(super) fn raw(&mut self, count: usize) -> Result<&'a [u8]> {
         let (bytes, rest) = self.0.split_at_checked(count).ok_or_else(damaged)?;
         self.0 = rest;
@@ -191,22 +232,28 @@ impl<'a> Reader<'a> {
         Ok(self.number()?.cast_signed())
     }
 
-    /// Reads a flag.
+    /// Reads a flag; every byte but 0 is true.
     pub(super) fn flag(&mut self) -> Result<bool> {
         Ok(self.raw(1)? != [0])
     }
 
-    /// Reads bytes with their length.
+    /// Reads bytes with their length. They borrow from the position.
     pub(super) fn bytes(&mut self) -> Result<&'a [u8]> {
         let count = self.size()?;
         self.raw(count)
     }
 
     /// Reads a tensor. The length of its data must match its shape.
+    ///
+    /// # Errors
+    ///
+    /// [`damaged`] for an unknown dtype, an overflowing shape, or counts beyond the bytes that are left.
     pub(super) fn tensor(&mut self) -> Result<Tensor> {
         let number = i32::try_from(self.integer()?).map_err(|_| damaged())?;
         let dtype = DType::from_number(number).ok_or_else(damaged)?;
         let rank = self.size()?;
+        // Each size takes eight bytes, so a rank above the bytes left is damage; without the check it would
+        // reserve memory.
         if rank > self.0.len() {
             return Err(damaged());
         }
@@ -214,6 +261,7 @@ impl<'a> Reader<'a> {
         let shape = Shape::from(dims);
         let elements = shape.checked_elements().ok_or_else(damaged)?;
         if dtype == DType::String {
+            // Each string takes at least its length, for the same reason.
             if elements > self.0.len() {
                 return Err(damaged());
             }
@@ -231,12 +279,12 @@ impl<'a> Reader<'a> {
         self.list(Self::tensor)
     }
 
-    /// Reads a value that may be absent.
+    /// Reads a flag, and with `read` the value if the flag is set.
     pub(super) fn option<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<Option<T>> {
         if self.flag()? { read(self).map(Some) } else { Ok(None) }
     }
 
-    /// Reads a list.
+    /// Reads the number of items, then each of them with `read`, and stops at the first error.
     pub(super) fn list<T>(&mut self, mut read: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
         let count = self.size()?;
         // Each item takes at least a byte.
@@ -247,7 +295,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Returns the error for bytes that are not a position of this iterator.
+/// Returns the error for bytes that are not a position of this iterator: `DataLoss`. It also stands for
+/// states that cannot occur, such as an index outside of a buffer that was restored.
 pub(super) fn damaged() -> Error {
     Error::new(
         Code::DataLoss,

@@ -1,4 +1,8 @@
 //! The places of a shuffle's buffer.
+//!
+//! A pipeline that works ahead notes a position after every element, and a position contains the whole
+//! buffer. Copying it each time would cost its size per element; the ring records the two places that an
+//! element changes instead, and rebuilds the buffer of a position only when a checkpoint requests it.
 
 use super::position::damaged;
 use session_core::Result;
@@ -6,23 +10,32 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tensor::memory;
 
-/// Places that are used again and again. As long as there is a [`View`] of what was in them, changes are recorded, so a view
-/// costs as much as what changes after it and not as much as the whole buffer.
+/// Places that are used again and again. As long as there is a [`View`] of what was in them, changes are
+/// recorded, so a view costs as much as what changes after it and not as much as the whole buffer.
+///
+/// Numbers of places grow without limit; place `n` is at index `n mod capacity`. Memory grows with the places
+/// that were really used, so a capacity of `u64::MAX` (the whole input) reserves nothing.
 pub(super) struct Ring<T> {
+    /// The number of places; at least 1.
     capacity: u64,
+    /// The places and their history, which views share. Guarded, because a checkpoint reads a view in another
+    /// thread.
     shared: Arc<Mutex<Places<T>>>,
 }
 
+/// The values and the recorded changes.
 struct Places<T> {
+    /// The value of each place; `None` for an empty one. Grows by one place at a time.
     values: Vec<Option<T>>,
     /// The recorded changes, oldest first.
     changes: VecDeque<Change<T>>,
-    /// The number of changes before the recorded ones.
+    /// The number of changes before the recorded ones, so that views have absolute numbers.
     before: u64,
     /// For each view that may still be requested, the number of changes before it.
     views: VecDeque<(u64, Weak<()>)>,
 }
 
+/// A change, with what is needed to undo it.
 enum Change<T> {
     /// A value came to a place, which held this one.
     Put(usize, Option<T>),
@@ -31,21 +44,25 @@ enum Change<T> {
 }
 
 impl<T> Ring<T> {
+    /// Makes a ring without values.
     pub(super) fn new(capacity: u64) -> Ring<T> {
         let (values, changes, before, views) = (Vec::new(), VecDeque::new(), 0, VecDeque::new());
         Ring { capacity, shared: Arc::new(Mutex::new(Places { values, changes, before, views })) }
     }
 
+    /// Locks the places for a moment.
     fn lock(&self) -> MutexGuard<'_, Places<T>> {
         // Nothing that runs under the lock leaves it half done.
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns the index of the place with a number.
     fn place(&self, number: u64) -> usize {
         usize::try_from(number % self.capacity).unwrap_or(usize::MAX)
     }
 
-    /// Returns the present items, to be read later.
+    /// Returns the present items, to be read later. Costs no copy; changes are recorded from now until the
+    /// view is dropped.
     pub(super) fn view(&self) -> View<T> {
         let mut places = self.lock();
         let (at, token) = (places.before + places.changes.len() as u64, Arc::new(()));
@@ -55,6 +72,8 @@ impl<T> Ring<T> {
 }
 
 impl<T: Clone> Ring<T> {
+    /// Puts a value at the place with a number. The ring must have been filled without gaps up to it;
+    /// otherwise the error is [`damaged`].
     pub(super) fn put(&mut self, number: u64, value: T) -> Result<()> {
         let place = self.place(number);
         let mut places = self.lock();
@@ -68,6 +87,10 @@ impl<T: Clone> Ring<T> {
     }
 
     /// Takes the value at a place, and moves the one at the start into the hole.
+    ///
+    /// ```text
+    /// start = 0, take(2, 0) of [a, b, c, d]  gives c and leaves [_, b, a, d]
+    /// ```
     pub(super) fn take(&mut self, number: u64, start: u64) -> Result<T> {
         let (place, start) = (self.place(number), self.place(start));
         let mut places = self.lock();
@@ -82,12 +105,16 @@ impl<T: Clone> Ring<T> {
 }
 
 impl<T> Places<T> {
-    /// Records a change, if a view needs it, and forgets those that none needs any more.
+    /// Records a change, if a view needs it, and forgets those that none needs any more. `change` is not
+    /// called without a view, so a pipeline whose elements are made in the steps clones nothing.
     fn record(&mut self, change: impl FnOnce() -> Change<T>) {
+        // Views are created in order, and the oldest is nearly always dropped first: only the front is
+        // examined.
         while self.views.front().is_some_and(|(_, view)| view.strong_count() == 0) {
             self.views.pop_front();
         }
         let Some(&(oldest, _)) = self.views.front() else {
+            // The change that is not recorded counts as well, so that later views have the right number.
             self.before += self.changes.len() as u64 + 1;
             self.changes.clear();
             return;
@@ -99,27 +126,39 @@ impl<T> Places<T> {
     }
 }
 
-/// The values of a ring at some moment.
+/// The values of a ring at some moment. May be read in another thread, and outlive the ring's iterator.
 pub(super) struct View<T> {
+    /// The capacity of the ring.
     capacity: u64,
     /// The number of changes before it.
     at: u64,
+    /// The places of the ring.
     shared: Arc<Mutex<Places<T>>>,
     /// Keeps the changes since then.
     _token: Arc<()>,
 }
 
 impl<T: Clone> View<T> {
-    /// Returns the values of these numbers, in their order.
+    /// Returns the values of these numbers, in their order, as they were when the view was made.
+    ///
+    /// Costs one copy of the ring, and a step back for each change since then. The lock is held meanwhile, so
+    /// the pipeline waits.
+    ///
+    /// # Errors
+    ///
+    /// [`damaged`] for a place that was empty.
     pub(super) fn values(&self, numbers: impl Iterator<Item = u64>) -> Result<Vec<T>> {
         let places = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         let mut values = places.values.clone();
         let since = usize::try_from(self.at.checked_sub(places.before).ok_or_else(damaged)?);
+        // From the youngest change to the oldest, each undone exactly as it was made.
         for change in places.changes.iter().skip(since.map_err(|_| damaged())?).rev() {
             match change {
                 Change::Put(place, before) => values[*place].clone_from(before),
                 Change::Taken { place, start, value } => {
                     values[*start] = Some(value.clone());
+                    // With the drawn value at the start, one place is emptied and the rest of the slice stays
+                    // without holes.
                     values.swap(*place, *start);
                 }
             }
