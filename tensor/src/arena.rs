@@ -92,6 +92,8 @@ fn get(len: usize) -> Option<NonNull<u8>> {
         return map(len);
     }
     if len == 0 {
+        // Dangling for a type of that alignment, because slices of any element are made from it: they must be
+        // aligned even if empty.
         return Some(NonNull::<Aligned>::dangling().cast());
     }
     // SAFETY: the layout's size is not 0.
@@ -127,6 +129,8 @@ const PAGE: usize = 1 << 16;
 #[cfg(target_os = "linux")]
 fn map(len: usize) -> Option<NonNull<u8>> {
     let len = len.checked_next_multiple_of(PAGE)?;
+    // The system aligns mappings to small pages only. With room for one huge page more, an aligned start is
+    // inside for sure.
     let room = len.checked_add(HUGE_PAGE)?;
     let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
     // SAFETY: a new mapping at an address that the system chooses does not affect existing memory.

@@ -280,6 +280,8 @@ impl Shelves {
             // No system has this much memory; the allocator reports the failure.
             return Block::alone(len);
         }
+        // The last one that was returned is the most likely to be in the cache still. The lock is released
+        // before memory is made.
         let reused = self.list(class).pop();
         if let Some(block) = reused {
             return Ok(block);
@@ -299,6 +301,8 @@ impl Shelves {
         self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).map_err(|held| {
             TensorError::out_of_limit(capacity, self.limit.saturating_sub(held), self.limit)
         })?;
+        // Counted before it exists, so that threads which allocate at the same time cannot exceed the limit
+        // together.
         self.allocate(capacity).inspect_err(|_| self.forget(capacity))
     }
 
@@ -308,12 +312,16 @@ impl Shelves {
     }
 
     fn allocate(&self, capacity: usize) -> Result<Block, TensorError> {
+        // Smaller blocks would keep a whole arena alive for little, and larger ones would waste up to their
+        // size at its end.
         if !(PART..=ARENA / 4).contains(&capacity) {
             return Block::alone(capacity);
         }
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let (arena, taken) = match current.take() {
             Some((arena, taken)) if taken + capacity <= arena.len() => (arena, taken),
+            // The rest of the old arena is given up. It was never touched, so it takes address space and no
+            // memory.
             _ => (Arc::new(Arena::zeroed(ARENA)?), 0),
         };
         // SAFETY: within the arena, as just checked.
@@ -328,6 +336,8 @@ impl Shelves {
 
     fn put(&self, block: Block) {
         match class(block.capacity) {
+            // A block of another size (beyond the last class, or moved out) would be found under a class that
+            // promises more.
             (class, capacity) if capacity == block.capacity && class < CLASSES => {
                 self.list(class).push(block);
             }
@@ -336,8 +346,10 @@ impl Shelves {
     }
 
     fn clear(&self) {
+        // Without this, the pool's own reference would keep the arena of the freed blocks alive.
         drop(self.current.lock().unwrap_or_else(PoisonError::into_inner).take());
         for class in 0..CLASSES {
+            // Dropped after the lock: returning memory to the system takes long.
             let blocks = std::mem::take(&mut *self.list(class));
             self.forget(blocks.iter().map(|block| block.capacity).sum());
         }

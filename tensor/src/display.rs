@@ -92,6 +92,8 @@ impl Layout<'_> {
                 text.push('[');
                 for at in 0..positions.len() {
                     if at > 0 {
+                        // As NumPy does, one line break for each dimension that ends: matrices are set apart
+                        // by an empty line.
                         text.extend(std::iter::repeat_n('\n', inner.len()));
                         text.extend(std::iter::repeat_n(' ', indent));
                     }
@@ -136,8 +138,10 @@ struct Line<'a> {
 
 impl Line<'_> {
     fn word(&mut self, word: &str) {
+        // The first word of a row stays on its line even if it is too long: a break there would gain nothing.
         let first = self.text.ends_with('[') && self.used == self.indent;
         if !first && self.used + word.len() > self.width {
+            // Words are padded on the right, and NumPy leaves no blanks at the end of a line.
             let kept = self.text.trim_end().len();
             self.text.truncate(kept);
             self.text.push('\n');
@@ -193,6 +197,7 @@ fn words(tensor: &Tensor, shown: &[usize], scalar: bool) -> Vec<String> {
 /// Formats the raw numbers of dtypes that have no Rust type.
 fn raw(tensor: &Tensor, shown: &[usize]) -> Vec<String> {
     let bytes = tensor.as_bytes().unwrap_or_default();
+    // A nibble dtype has one element per byte, with the sign extended, so it is read like a byte.
     let number = |at: usize| match tensor.dtype() {
         DType::QInt8 | DType::Int4 => bytes[at].cast_signed().to_string(),
         DType::QInt16 => i16::from_ne_bytes([bytes[2 * at], bytes[2 * at + 1]]).to_string(),
@@ -228,6 +233,7 @@ fn complexes(numbers: &[[Number; 2]], scalar: bool) -> Vec<String> {
     let word = |(re, im): (&Number, &Number)| {
         let im = im_format.word(im);
         let end = im.trim_end().len();
+        // NumPy puts the `j` right behind the digits and the padding after it.
         format!("{}{}j{}", re_format.word(re), &im[..end], &im[end..])
     };
     res.iter().zip(&ims).map(word).collect()

@@ -83,6 +83,7 @@ impl FileKind {
         if start.is_empty() {
             return Some(FileKind::Empty);
         }
+        // Pickle's protocols 4 and 5 begin with a frame (0x95), so one byte more can be compared.
         const MARKS: [(&[u8], FileKind); 19] = [
             (b"version https://git-lfs", FileKind::LfsPointer),
             (b"\x1f\x8b", FileKind::Gzip),

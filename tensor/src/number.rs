@@ -156,6 +156,8 @@ impl Tensor {
 fn held(dtype: DType, number: Number) -> Option<Tensor> {
     macro_rules! integer {
         ($type:ty) => {
+            // Through an `i128`, which holds every integer dtype: one comparison, and no cast that could
+            // wrap.
             <$type>::try_from(number.integer()?).ok().map(Tensor::from)
         };
     }

@@ -97,6 +97,7 @@ fn joined(tensors: &[Tensor], dtype: DType, shape: Shape) -> Result<Tensor, Tens
     }
     let parts: Vec<&[u8]> = tensors.iter().map(Tensor::as_bytes).collect::<Result<_, _>>()?;
     let len = crate::tensor::byte_len(dtype, &shape)?;
+    // From the system rather than from a pool: the result may live as long as the program.
     let mut buffer = Buffer::zeroed(len).map_err(|error| error.of_tensor(&shape, dtype))?;
     let mut rest = buffer.bytes_mut().expect("new memory is writable");
     for part in parts {

@@ -18,6 +18,7 @@ impl Tensor {
             DType::Float64 => Tensor::from(value),
             DType::Float16 => Tensor::from(f16::from_f64(value)),
             DType::BFloat16 => Tensor::from(bf16::from_f64(value)),
+            // Rust's casts saturate and turn NaN into 0, so every number gives a defined value.
             DType::Int8 => Tensor::from(value as i8),
             DType::Int16 => Tensor::from(value as i16),
             DType::Int32 => Tensor::from(value as i32),

@@ -133,6 +133,8 @@ impl<'de> Visitor<'de> for TensorVisitor {
             match &*key {
                 "dtype" => dtype = Some(map.next_value::<DType>()?),
                 "shape" => shape = Some(map.next_value::<Shape>()?),
+                // The dtype may come later in a map. Then the data are kept as they are found, and `assemble`
+                // judges them.
                 "data" => found = Some(map.next_value_seed(DataSeed(dtype))?),
                 _ => _ = map.next_value::<IgnoredAny>()?,
             }
@@ -153,6 +155,7 @@ impl<'de> DeserializeSeed<'de> for DataSeed {
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Found, D::Error> {
         match self.0 {
             None => deserializer.deserialize_any(self),
+            // Formats that do not describe themselves, such as bincode, must know what comes next.
             Some(DType::String) => deserializer.deserialize_seq(self),
             Some(_) => deserializer.deserialize_byte_buf(self),
         }
@@ -182,6 +185,7 @@ impl<'de> Visitor<'de> for DataSeed {
             }
             return Ok(Found::Strings(strings));
         }
+        // A format without byte strings, such as JSON, has a sequence of numbers instead.
         if self.0.is_some() {
             let mut bytes = Vec::new();
             while let Some(byte) = seq.next_element()? {

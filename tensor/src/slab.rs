@@ -81,6 +81,7 @@ impl AsMut<[u8]> for Slab {
 fn part(bytes: &[u8], dtype: DType, shape: &Shape, offset: usize) -> Result<Range<usize>, TensorError> {
     check_plain(dtype)?;
     let len = byte_len(dtype, shape)?;
+    // An offset beyond the end leaves no bytes, which the comparison below reports.
     let found = bytes.get(offset..).unwrap_or_default();
     let Some(found) = found.get(..len) else {
         let (expected, found) = (shape.elements(), found.len() / dtype.size());

@@ -20,6 +20,7 @@ pub struct Escaped<T>(T);
 
 impl<T: fmt::Display> fmt::Display for Escaped<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Padding counts the characters of the result, so the text must be complete before it is padded.
         if f.width().is_some() || f.precision().is_some() {
             let mut text = String::new();
             write!(Escaping(&mut text), "{}", self.0)?;
@@ -76,6 +77,8 @@ pub fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Opti
         false if other.chars().count().abs_diff(length) > limit => usize::MAX,
         false => 1 + changes(&lower, &other.to_lowercase()),
     };
+    // Of names at the same distance the first in the alphabet, so that a message does not depend on the order
+    // of a map.
     let (cost, found) = known.into_iter().map(|other| (cost(other), other)).min()?;
     (cost <= limit).then_some(found)
 }
@@ -95,6 +98,7 @@ fn changes(a: &str, b: &str) -> usize {
                 row[j + 1] = row[j + 1].min(two_above[j - 1] + 1);
             }
         }
+        // Rotates three rows instead of keeping the table: names of ops can be long, and many are compared.
         std::mem::swap(&mut two_above, &mut above);
         std::mem::swap(&mut above, &mut row);
     }

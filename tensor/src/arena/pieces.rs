@@ -35,6 +35,7 @@ impl Pieces {
 
     pub(super) fn remove(&mut self, start: NonNull<u8>, len: usize) {
         self.bytes -= len;
+        // By address alone: pieces in use do not overlap, so no two begin at the same place.
         self.fresh.retain(|&(fresh, _)| fresh != start.as_ptr() as usize);
     }
 
@@ -70,6 +71,8 @@ fn untouched(start: usize, len: usize) -> usize {
     let (mut place, end) = (start, start + len);
     let mut untouched = 0;
     while place < end {
+        // In parts, so that the answers fit on the stack: a piece may have millions of pages, and this runs
+        // when memory is short.
         let part = (end - place).min(PAGES * page);
         // SAFETY: the piece is a mapping, which begins at a page, until it is removed under the lock that is held; there is
         // room for a byte for each of its pages. Its content is neither read nor written.

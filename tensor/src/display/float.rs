@@ -50,6 +50,8 @@ impl Number {
     /// them. Beyond that, the exact value is rounded rather than its shortest digits.
     fn positional(&self, most: usize) -> (String, String) {
         let count = self.digits.len() as i32;
+        // Rounding the shortest digits would round twice: 0.123456785 may be shortened up to the tie and then
+        // rounded away from it.
         if count - 1 - self.exponent > most as i32 {
             return split(&format!("{:.most$}", self.value.abs()));
         }
@@ -118,6 +120,8 @@ fn split(text: &str) -> (String, String) {
 
 impl From<f64> for Number {
     fn from(value: f64) -> Number {
+        // NumPy's limits: a type changes to scientific notation where its own digits end, doubles in an array
+        // already at 1e8.
         static KIND: Kind = Kind { round: |double| double, large: [1e8, 1e16] };
         Number::new(value, &shortest(value, &KIND), &KIND)
     }
@@ -176,6 +180,8 @@ impl FloatFormat {
         }
         for number in numbers.iter().filter(|number| !number.is_finite()) {
             let len = number.alone("", "", plus).len();
+            // `nan` and `inf` may use the columns of the point and the fraction, too, so they widen a column
+            // only if they must.
             format.left = format.left.max(len.saturating_sub(format.right + 1));
         }
         format
@@ -190,6 +196,7 @@ impl FloatFormat {
     }
 
     fn fit_scientific<'a>(&mut self, numbers: impl Iterator<Item = &'a Number>) {
+        // NumPy writes at least two digits of an exponent.
         let (mut precision, mut exponent_digits) = (0, 2);
         for number in numbers {
             let (int, fraction, exponent) = number.scientific(PRECISION);
@@ -231,6 +238,8 @@ fn wide<'a>(numbers: impl Iterator<Item = &'a Number>) -> bool {
         Some((min, max, _)) => Some((size.min(min), size.max(max), kind)),
     });
     range.is_some_and(|(min, max, kind)| {
+        // Rounded to the type, as NumPy computes them: in doubles, a quotient such as 1000.00001 of two
+        // floats would exceed the limit.
         max >= kind.large[0] || min < (kind.round)(1e-4) || (kind.round)(max / min) > 1000.0
     })
 }

@@ -13,6 +13,7 @@ pub(super) fn of_bool(value: bool, scalar: bool) -> String {
 
 /// Formats a byte string as Python does, such as `b'a\x00'`.
 pub(super) fn of_bytes(bytes: &[u8]) -> String {
+    // Python's choice: double quotes only where they save an escape.
     let quote = if bytes.contains(&b'\'') && !bytes.contains(&b'"') { '"' } else { '\'' };
     let mut word = format!("b{quote}");
     for &byte in bytes {
