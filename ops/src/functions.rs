@@ -65,6 +65,7 @@ pub fn define(
     arguments: &[(DType, PartialShape)],
     build: impl FnOnce(&Graph, &[Output]) -> Vec<Output>,
 ) -> Result<FunctionWithCaptures> {
+    // The place of this call, before closures run that would be taken for the caller.
     let graph = graph.located_at(graph.location());
     let place = |error: Error| error.with_location(graph.location()).with_phase(Phase::Build);
     let trace = Trace::of(&graph, arguments, build).map_err(place)?;
@@ -80,6 +81,8 @@ pub(crate) fn define_traced(
     gradient: Option<&str>,
 ) -> Result<FunctionWithCaptures> {
     let arguments: Vec<DType> = trace.arguments().iter().map(Output::dtype).collect();
+    // Before `into_function`, which consumes the trace. References end at the border of a
+    // function: it returns values.
     let results =
         trace.results().iter().map(|result| result.operation().output_infos()[result.index()].clone());
     let results: Vec<OutputInfo> = results.map(|info| OutputInfo { is_ref: false, ..info }).collect();
@@ -104,6 +107,8 @@ pub(crate) fn unique_name(graph: &Graph, name: &str) -> String {
 
 /// The name with the first free number appended.
 pub(crate) fn numbered_name(graph: &Graph, name: &str) -> String {
+    // Functions are never removed, so a number below this is rarely free; starting
+    // here keeps the search short.
     let mut number = graph.functions().len();
     loop {
         let candidate = format!("{name}_{number}");
@@ -184,6 +189,7 @@ impl FunctionWithCaptures {
         let dtypes: Vec<DType> = self.results.iter().map(|info| info.dtype).collect();
         let builder = graph.op(def).input_list(arguments.iter().chain(&self.captures));
         let builder = builder.attr("Tout", dtypes).attr("f", self.attr());
+        // The definition infers no shapes, since it does not look into functions; they are those of the body.
         let builder =
             self.results.iter().fold(builder, |builder, info| builder.described_output(info.clone()));
         let builder =
@@ -194,6 +200,8 @@ impl FunctionWithCaptures {
         }
     }
 
+    /// Checks that the function is in the library of `graph` and takes arguments of these dtypes. Shapes are
+    /// left to the engine: the body's arguments may know more than the call.
     fn check(&self, graph: &Graph, arguments: &[Output]) -> Result<()> {
         if graph.function(&self.name).is_none() {
             let text = format!("function '{}' is defined in another graph", self.name);

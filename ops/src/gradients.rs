@@ -222,8 +222,8 @@ thread_local! {
     static CALL: RefCell<Option<Call>> = const { RefCell::new(None) };
 }
 
-/// A call of [`gradients`]: its scope, and what tells its arrays of gradients from those of other calls, once that is asked
-/// for.
+/// A call of [`gradients`]: its scope, and the value of `source` that separates its gradient arrays from
+/// those of other calls. `source` is chosen at the first array, because most calls need none.
 struct Call {
     scope: Graph,
     source: Option<String>,
@@ -236,6 +236,8 @@ impl Begun {
     /// Begins a call in this scope, unless it is part of another one.
     fn within(scope: &Graph) -> Option<Begun> {
         CALL.with(|call| {
+            // A call inside of another one, as from a custom gradient, belongs to the outer call: its arrays
+            // share the outer `source`, and only the call that set the scope clears it.
             let mut call = call.borrow_mut();
             call.is_none().then(|| *call = Some(Call { scope: scope.clone(), source: None })).map(|()| Begun)
         })
@@ -244,12 +246,17 @@ impl Begun {
 
 impl Drop for Begun {
     fn drop(&mut self) {
+        // Dropping the last handle of a graph drops its closures, which must not
+        // run while the cell is borrowed.
         let ended = CALL.with(|call| call.borrow_mut().take());
         drop(ended);
     }
 }
 
 /// The attribute `source` of arrays of gradients: one for each call of [`gradients`], as two calls must not add up.
+///
+/// `TensorArrayGradV3` with the same handle and `source` returns the same array, and writes into it add up.
+/// Names that any operation of the graph or of its functions uses are therefore skipped.
 pub(crate) fn source() -> String {
     let unique = |scope: &Graph| {
         let bodies = scope.functions().into_iter().map(|function| function.body().clone());
@@ -273,6 +280,9 @@ pub(crate) fn source() -> String {
     })
 }
 
+/// Checks the arguments, builds the gradients in a scope `gradients`, and returns one per
+/// element of `xs`, as the caller of [`gradients`] sees them: outside of the scope, with
+/// unconnected ones handled as the options say.
 fn differentiate(
     ys: &[Output],
     xs: &[Output],
@@ -309,7 +319,10 @@ fn flow_back(
     xs: &[Output],
     options: &GradientOptions,
 ) -> Result<Vec<Option<Output>>> {
+    // Must be set before anything is asked: gradient functions skip constants that nobody requested.
     let _asked = asked::Asked::for_all(xs);
+    // Two passes over the graph: the first tells which loops and conditionals lie on the way, and the second
+    // sees the functional operations that replaced them.
     let between = |graph: &Graph| Reach::find(graph, ys, xs, &options.stop_gradients).operations();
     frames::make_functional(graph, between)?;
     let reach = Reach::find(graph, ys, xs, &options.stop_gradients);
@@ -322,12 +335,21 @@ fn flow_back(
         propagate(&operation, graph, &reach, &mut sums, options)?;
     }
     let found: Vec<Option<Output>> = xs.iter().map(|x| sums.total(x.endpoint())).collect();
+    // A gradient that is itself an invalid operation must fail here, or the caller
+    // would only see it at `finalize`.
     match found.iter().flatten().find_map(|grad| grad.operation().error()) {
         Some(error) => Err(error.clone()),
         None => Ok(found),
     }
 }
 
+/// Checks `ys`, `xs` and the options before anything is added to the graph: no operation has a build
+/// error, all belong to one graph, `ys` are floating or complex, and `grad_ys`, if there are any, match
+/// `ys` in number, dtype and shape.
+///
+/// # Errors
+/// The first build error found; a value error for another graph, a wrong number or a wrong shape; a
+/// type error for a wrong dtype.
 fn check(ys: &[Output], xs: &[Output], options: &GradientOptions) -> Result<()> {
     let graph = ys.first().map(Output::graph);
     for output in ys.iter().chain(xs).chain(&options.stop_gradients).chain(options.grad_ys.iter().flatten()) {
@@ -355,6 +377,7 @@ fn check(ys: &[Output], xs: &[Output], options: &GradientOptions) -> Result<()> 
 /// Checks that an incoming gradient matches its result.
 fn check_grad(y: &Output, grad: Option<&Output>) -> Result<()> {
     let Some(grad) = grad else {
+        // Ones would choose one of many directions in the complex plane; TensorFlow demands the gradient too.
         if y.dtype().is_complex() {
             let text = format!("'{}' is complex: its gradient must be given in grad_ys", y.name());
             return Err(Error::type_mismatch(text));
@@ -384,19 +407,25 @@ fn check_grad(y: &Output, grad: Option<&Output>) -> Result<()> {
     Ok(())
 }
 
-/// Floating and complex numbers.
+/// Returns true for floating and complex numbers, whose gradients are tensors of the same dtype.
 fn carries_gradients(dtype: DType) -> bool {
     dtype.is_floating() || dtype.is_complex()
 }
 
 /// Returns true if gradients flow through a dtype: differentiable numbers, and the handles of variables.
+///
+/// A handle's gradient is a tensor of the variable's dtype and shape, a list's gradient another list.
 fn passes_gradients(dtype: DType) -> bool {
     carries_gradients(dtype) || matches!(dtype, DType::Resource | DType::Variant)
 }
 
+/// Returns the default gradient of result number `index`: ones with the dtype and shape of `y`, computed at
+/// run time where the static shape has gaps.
 fn ones(graph: &Graph, y: &Output, index: usize) -> Output {
     let named = graph.named(&format!("grad_ys_{index}"));
     let one = constant(&named, scalar_tensor(y.dtype(), 1.0));
+    // A scalar constant stays a constant, and others are a `Fill`, which
+    // `broadcasting::spread_scalar` recognizes.
     if y.shape().rank() == Some(0) { one } else { fill(shape_of(&y.within(graph)), one) }
 }
 
@@ -413,6 +442,8 @@ impl Sums {
 
     /// Returns the sum of the gradients that reached an output so far. It is complete when all operations after it have
     /// been asked.
+    ///
+    /// The sum replaces its parts, so a second call returns the same operation instead of another `AddN`.
     fn total(&mut self, endpoint: Endpoint) -> Option<Output> {
         let parts = self.parts.get_mut(&endpoint)?;
         if parts.len() > 1 {
@@ -431,11 +462,14 @@ fn propagate(
     sums: &mut Sums,
     options: &GradientOptions,
 ) -> Result<()> {
+    // Complete by now: `Reach::backwards` visits an operation after all its users.
     let totals: Vec<Option<Output>> =
         (0..operation.num_outputs()).map(|index| sums.total(operation.output(index).endpoint())).collect();
     if totals.iter().all(Option::is_none) {
         return Ok(());
     }
+    // An operation whose type is the name of a function has no definition in the library, but its
+    // function can be differentiated.
     let function: GradientFn = match overriding::rule(operation)? {
         Gradient::Zero => return Ok(()),
         Gradient::Function(function) => function,
@@ -443,11 +477,15 @@ fn propagate(
         Gradient::Undefined => return Err(undefined(operation)),
     };
     let scope = graph.scope(&format!("{}_grad", operation.name()));
+    // Gradient functions build in the scope of what they are given, so the scope is put on
+    // gradients and operation alike.
     let grads: Vec<Option<Output>> = totals.iter().map(|grad| Some(grad.as_ref()?.within(&scope))).collect();
     let within = scope.operation_by_id(operation.id()).unwrap_or_else(|| operation.clone());
     let found = function(&within, &grads).map_err(|error| operation.place(error))?;
     check_found(operation, &found)?;
     let found = if options.gate_gradients { gated(found) } else { found };
+    // A gradient function may return gradients that nobody asked for. They are dropped here: without
+    // users, no plan computes them.
     for (input, grad) in operation.inputs().iter().zip(found) {
         if let Some(grad) = grad.filter(|_| reach.wants(input)) {
             sums.add(input.endpoint(), grad);
@@ -456,6 +494,8 @@ fn propagate(
     Ok(())
 }
 
+/// Returns the error for an operation on the way whose type may have a gradient but defines none.
+/// TensorFlow raises a `LookupError`.
 fn undefined(operation: &Operation) -> Error {
     let text = format!(
         "no gradient is defined for the type of operation '{}' ({})",
@@ -467,6 +507,7 @@ fn undefined(operation: &Operation) -> Error {
 
 /// Checks the result of a gradient function: one gradient per input, of its dtype and a compatible shape.
 fn check_found(operation: &Operation, found: &[Option<Output>]) -> Result<()> {
+    // A wrong gradient is a fault of the library, not of the model, hence `Internal`.
     let internal = |text: String| operation.place(Error::new(session_core::Code::Internal, text));
     if found.len() != operation.num_inputs() {
         let count = operation.num_inputs();
@@ -481,6 +522,7 @@ fn check_found(operation: &Operation, found: &[Option<Output>]) -> Result<()> {
             return Err(error.clone());
         }
         let fits = grad.dtype() == input.dtype() && grad.shape().merge(input.shape()).is_some();
+        // Handles and lists are exempt: their gradients have the dtype and shape of what is behind them.
         if carries_gradients(input.dtype()) && !fits {
             let (wanted, wanted_shape) = (input.dtype(), input.shape());
             let (dtype, shape) = (grad.dtype(), grad.shape());
@@ -492,7 +534,8 @@ fn check_found(operation: &Operation, found: &[Option<Output>]) -> Result<()> {
     Ok(())
 }
 
-/// Makes the gradients that there are wait for each other.
+/// Makes the gradients that exist wait for each other. A single one has nothing to wait
+/// for and is returned as it is.
 fn gated(grads: Vec<Option<Output>>) -> Vec<Option<Output>> {
     let some: Vec<Output> = grads.iter().flatten().cloned().collect();
     if some.len() < 2 {
@@ -502,10 +545,12 @@ fn gated(grads: Vec<Option<Output>>) -> Vec<Option<Output>> {
     grads.into_iter().map(|grad| grad.and_then(|_| gated.next())).collect()
 }
 
+/// Returns the result of a call without `ys`: nothing depends on any of `xs`.
 fn unconnected(xs: &[Output], options: &GradientOptions) -> Result<Vec<Option<Output>>> {
     xs.iter().map(|x| missing(x, options)).collect()
 }
 
+/// Returns the gradient of an `x` on which no result depends, as [`UnconnectedGradients`] says.
 fn missing(x: &Output, options: &GradientOptions) -> Result<Option<Output>> {
     match options.unconnected_gradients {
         UnconnectedGradients::None => Ok(None),
@@ -518,6 +563,10 @@ fn missing(x: &Output, options: &GradientOptions) -> Result<Option<Output>> {
     }
 }
 
+/// Returns zeros for a tensor, or for the variable behind a handle.
+///
+/// # Errors
+/// A value error for a handle whose operation does not state the variable's dtype and whole shape.
 fn zeros_of(x: &Output) -> Result<Output> {
     if x.dtype() != DType::Resource {
         return Ok(zeros_like(x));

@@ -32,6 +32,9 @@
 //!
 //! Labels and predictions of incompatible shapes are build errors, as are weights that do not broadcast to the shape of the losses. The
 //! mean over an empty batch, or over weights that are all 0, is 0.
+//!
+//! Computed in the dtype of the predictions or logits. TensorFlow's `tf.losses` computes in
+//! `float32` also for `float64` inputs.
 
 use crate::array::constants::number;
 use crate::array::{constant, ones_like, scalar_tensor, shape, size, zeros_like};
@@ -87,9 +90,11 @@ pub enum Reduction {
 /// ```
 #[derive(Clone, Debug)]
 pub struct LossOptions {
+    /// `None` for no weights, which saves the product; the divisor is then the number of elements.
     weights: Option<Output>,
     reduction: Reduction,
     collection: Option<CollectionKey<Output>>,
+    /// A share from 0 to 1. Only cross entropies against probabilities read it.
     label_smoothing: f64,
 }
 
@@ -179,6 +184,8 @@ pub fn compute_weighted_loss(losses: impl AsOutput, options: &LossOptions) -> Ou
     reduced(&scope, scope.enter(losses), options)
 }
 
+/// Weights the losses of elements, reduces them, and adds the result to the collection of the options.
+/// `losses` has any shape; weights must broadcast to it.
 fn reduced(scope: &Composite, losses: Output, options: &LossOptions) -> Output {
     let (dtype, inner) = (losses.dtype(), scope.graph());
     let weights = options.weights.as_ref().map(|weights| match weights.dtype() == dtype {
@@ -194,12 +201,15 @@ fn reduced(scope: &Composite, losses: Output, options: &LossOptions) -> Output {
         Reduction::None => crate::array::identity(value(&weighted)),
         Reduction::Sum => reduce_sum(value(&weighted), ..),
         Reduction::Mean | Reduction::SumOverBatchSize | Reduction::SumByNonzeroWeights => {
+            // Division by zero gives 0: a batch of padding alone has no loss, and must
+            // not turn the model into NaN.
             let sum = reduce_sum(&weighted, ..);
             let count = divisor(&losses, weights.as_ref(), options.reduction);
             div_no_nan(value(&sum), count)
         }
     };
     let loss = scope.leave(loss);
+    // An invalid loss would make every later sum over the collection invalid, which hides the first error.
     if let Some(key) = &options.collection
         && loss.operation().error().is_none()
         && let Err(error) = inner.add_to_collection(key, loss.clone())
@@ -210,9 +220,18 @@ fn reduced(scope: &Composite, losses: Output, options: &LossOptions) -> Output {
 }
 
 /// Returns the divisor of the weighted sum.
+///
+/// `n` is the number of elements of `losses`, `W` the weights, broadcast to the shape of the losses:
+///
+/// | reduction | divisor |
+/// | --- | --- |
+/// | `SumOverBatchSize`, or no weights | n |
+/// | `Mean` | sum of W |
+/// | `SumByNonzeroWeights` | number of elements of W that are not 0 |
 fn divisor(losses: &Output, weights: Option<&Output>, reduction: Reduction) -> Output {
     let elements = || cast(size(losses), losses.dtype());
     let Some(weights) = weights else { return elements() };
+    // The product with ones broadcasts the weights: a weight per row counts once for each column.
     let spread = |weights: &Output| reduce_sum(mul(weights, ones_like(losses)), ..);
     match reduction {
         Reduction::SumOverBatchSize => elements(),
@@ -221,7 +240,7 @@ fn divisor(losses: &Output, weights: Option<&Output>, reduction: Reduction) -> O
     }
 }
 
-/// Returns the squared difference.
+/// Returns the mean of `(prediction - label)^2`.
 ///
 /// ```
 /// use ops::{array, losses};
@@ -263,7 +282,7 @@ pub fn mean_squared_error_with(
     )
 }
 
-/// Returns the absolute difference.
+/// Returns the mean of `|prediction - label|`.
 ///
 /// ```
 /// use ops::{array, losses};
@@ -318,6 +337,7 @@ pub fn absolute_difference_with(
 #[track_caller]
 pub fn hinge_loss(labels: impl AsOutput, logits: impl AsOutput, options: &LossOptions) -> Output {
     elementwise("hinge_loss", labels.as_output(), logits.as_output(), options, |number, labels, logits| {
+        // Labels 0 and 1 become -1 and 1.
         let signs = sub(mul(number(2.0), labels), number(1.0));
         relu(sub(number(1.0), mul(signs, logits)))
     })
@@ -347,6 +367,8 @@ pub fn huber_loss(
         options,
         |number, labels, found| {
             let error = abs(sub(found, labels));
+            // Without a conditional: with e = |error| and q = min(e, delta), the loss is q^2 / 2 + delta * (e
+            // - q), whose second term is 0 up to delta.
             let inner = minimum(&error, number(delta));
             let outer = sub(error, &inner);
             add(mul(number(0.5), mul(&inner, &inner)), mul(number(delta), outer))
@@ -373,6 +395,8 @@ pub fn log_loss(
     options: &LossOptions,
 ) -> Output {
     elementwise("log_loss", labels.as_output(), predictions.as_output(), options, |number, labels, found| {
+        // `epsilon` is added in both logarithms, as in TensorFlow, so a perfect prediction has a loss
+        // of about -1e-7 instead of 0.
         let of_one = neg(mul(labels, log(add(found, number(epsilon)))));
         let others = sub(number(1.0), found);
         let of_zero = mul(sub(number(1.0), labels), log(add(others, number(epsilon))));
@@ -381,6 +405,9 @@ pub fn log_loss(
 }
 
 /// Returns a loss of one element of labels and one of predictions, in the predictions' dtype.
+///
+/// Labels are converted to that dtype. `loss` receives a function for constants of this dtype, the
+/// labels, and the predictions.
 #[track_caller]
 fn elementwise(
     name: &str,
@@ -401,6 +428,7 @@ fn elementwise(
     reduced(&scope, scope.enter(losses), options)
 }
 
+/// Returns labels in the dtype of the predictions, for use in the scope.
 fn labels_like(scope: &Composite, labels: &Output, dtype: DType) -> Output {
     if labels.dtype() == dtype { scope.enter(labels) } else { scope.enter(cast(scope.enter(labels), dtype)) }
 }
@@ -440,6 +468,7 @@ pub fn sparse_softmax_cross_entropy_with(
     options: &LossOptions,
 ) -> Output {
     let scope = Composite::new(&logits.as_output().graph(), "sparse_softmax_cross_entropy_loss");
+    // TensorFlow's name for the cross entropies of elements.
     let inner = scope.graph().named("xentropy");
     let losses =
         sparse_softmax_cross_entropy_with_logits(labels.as_output(), logits.as_output().within(&inner));
@@ -482,6 +511,7 @@ pub fn softmax_cross_entropy_with(
     let scope = Composite::new(&logits.as_output().graph(), "softmax_cross_entropy_loss");
     let logits = scope.enter(logits);
     let labels = labels_like(&scope, onehot_labels.as_output(), logits.dtype());
+    // The static number of classes where it is known, so that the share is folded.
     let labels = smoothed(&scope, labels, options.label_smoothing, |dtype| {
         let classes = match logits.shape().dim_from_end(0) {
             Some(classes) => return constant(scope.graph(), scalar_tensor(dtype, classes as f64)),
@@ -533,6 +563,7 @@ pub fn sigmoid_cross_entropy_with(
     let scope = Composite::new(&logits.as_output().graph(), "sigmoid_cross_entropy_loss");
     let logits = scope.enter(logits);
     let labels = labels_like(&scope, multi_class_labels.as_output(), logits.dtype());
+    // Each output is a yes or no of its own: two classes, so smoothing moves labels towards 1/2.
     let two = |dtype| constant(scope.graph(), scalar_tensor(dtype, 2.0));
     let labels = smoothed(&scope, labels, options.label_smoothing, two);
     let inner = scope.graph().named("xentropy");
@@ -540,7 +571,7 @@ pub fn sigmoid_cross_entropy_with(
     reduced(&scope, scope.enter(losses), options)
 }
 
-/// `labels * (1 - smoothing) + smoothing / classes`.
+/// Returns `labels * (1 - smoothing) + smoothing / classes`, and the labels themselves for a smoothing of 0.
 fn smoothed(
     scope: &Composite,
     labels: Output,
@@ -638,6 +669,8 @@ pub fn total_loss_without_regularization(graph: &Graph) -> Output {
     total_of(graph, &losses(graph))
 }
 
+/// Returns the sum of `all` under the name `total_loss`, or an invalid output for none: training on
+/// a constant 0 would be silent.
 #[track_caller]
 fn total_of(graph: &Graph, all: &[Output]) -> Output {
     let named = graph.named(graph.pending_name().unwrap_or("total_loss"));
@@ -649,6 +682,8 @@ fn total_of(graph: &Graph, all: &[Output]) -> Output {
     sum_of(&named, all)
 }
 
+/// Returns the sum, built in the scope and under the pending name of `graph`. A
+/// single loss needs no operation.
 #[track_caller]
 fn sum_of(graph: &Graph, losses: &[Output]) -> Output {
     let mut losses = losses.to_vec();

@@ -28,10 +28,14 @@ use session_core::{AsOutput, DType, Error, Graph, Output, PartialShape, Phase};
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct TensorArray {
+    /// A tensor list: a scalar of dtype `variant`.
     handle: Output,
     dtype: DType,
+    /// What all elements have in common; an element whose shape contradicts it is a build error.
     element_shape: PartialShape,
+    /// The number of elements when the graph is built; `None` if it is computed or can grow.
     size: Option<usize>,
+    /// True if a write past the end makes the array longer.
     dynamic: bool,
 }
 
@@ -49,6 +53,7 @@ impl TensorArray {
         element_shape: impl Into<PartialShape>,
     ) -> TensorArray {
         let (size, element_shape) = (size.into(), element_shape.into());
+        // Known only for a constant size; `stack` then knows its first dimension.
         let known = size.known().and_then(|sizes| usize::try_from(*sizes.first()?).ok());
         let scope = Composite::new(graph, "TensorArrayV2");
         let graph = scope.graph().named_as_scope();
@@ -70,6 +75,7 @@ impl TensorArray {
     #[must_use]
     pub fn dynamic_size(mut self) -> TensorArray {
         self.dynamic = true;
+        // A write may change it, so the number at the beginning is no longer a fact.
         self.size = None;
         self
     }
@@ -147,10 +153,12 @@ impl TensorArray {
     #[track_caller]
     pub fn write(&self, index: impl Into<Ints>, value: impl AsOutput) -> TensorArray {
         let value = value.as_output();
+        // In the graph of the value: within a loop that is the body, while the array may come from outside.
         let scope = Composite::new(&value.graph(), "TensorArrayV2Write");
         let builder = scope.graph().op(&TENSOR_LIST_SET_ITEM).input(&self.handle);
         let builder = index.into().input_of(builder).input(scope.enter(value));
         let builder = builder.attr("resize_if_index_out_of_bounds", self.dynamic);
+        // A mismatch becomes an error of the write itself, so the message names its place in the program.
         let builder = match self.check(value, value.shape()) {
             Ok(()) => builder,
             Err(error) => builder.error(error),
@@ -186,6 +194,8 @@ impl TensorArray {
     #[track_caller]
     pub fn stack(&self) -> Output {
         let scope = Composite::new(&self.handle.graph(), "TensorArrayV2Stack");
+        // -1 stands for an unknown number; a known one makes the shape of the result
+        // static, and the engine checks it.
         let size = self.size.and_then(|size| i64::try_from(size).ok()).unwrap_or(-1);
         let builder = scope.graph().op(&TENSOR_LIST_STACK).input(scope.enter(&self.handle));
         let builder = builder.constant(element_shape_tensor(&self.element_shape));
@@ -216,6 +226,7 @@ impl TensorArray {
     #[track_caller]
     pub fn unstack(&self, value: impl AsOutput) -> TensorArray {
         let value = value.as_output();
+        // Elements of the old array do not matter: the whole content is replaced, as in TensorFlow.
         let made = TensorArray::unstacked(value);
         let rank = value.shape().rank().unwrap_or(1);
         if let Err(error) = self.check(value, &value.shape().range(1, rank.max(1))) {
@@ -259,6 +270,7 @@ impl TensorArray {
         });
         let lengths = crate::math::cast::cast(scope.enter(lengths), DType::Int64);
         let builder = scope.graph().op(&TENSOR_LIST_SPLIT).input(scope.enter(value));
+        // The parts differ in their first size, so the shape of an element leaves it open.
         let builder = builder.constant(element_shape_tensor(&rest)).input(&lengths);
         let handle = scope.leave(builder.finish_output());
         let size = lengths.shape().dim(0);
@@ -272,8 +284,10 @@ impl TensorArray {
         let scope = Composite::new(&self.handle.graph(), "TensorArrayV2Concat");
         let builder = scope.graph().op(&TENSOR_LIST_CONCAT_V2).input(scope.enter(&self.handle));
         let rank = self.element_shape.rank();
+        // The elements may differ in their first size; the others must agree.
         let rest = rank.map_or_else(PartialShape::unknown, |_| self.element_shape.with_dim(0, None));
         let builder = builder.constant(element_shape_tensor(&rest));
+        // `leading_dims` would give the first sizes of elements that were never written; here there are none.
         let builder = builder.input(constant(scope.graph(), Vec::<i64>::new()));
         scope.leave(builder.attr("element_dtype", self.dtype).finish().output(0))
     }
@@ -285,6 +299,10 @@ impl TensorArray {
         self.handle.graph().op(&TENSOR_LIST_LENGTH).input(&self.handle).finish_output()
     }
 
+    /// Checks that a value whose elements have the shape `element` fits the array.
+    ///
+    /// # Errors
+    /// A type error for another dtype, a value error for a shape that contradicts the shape of the elements.
     fn check(&self, value: &Output, element: &PartialShape) -> session_core::Result<()> {
         if value.dtype() != self.dtype {
             let (found, expected) = (value.dtype(), self.dtype);

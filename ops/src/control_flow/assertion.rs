@@ -30,7 +30,7 @@ op_defs! {
         .not_differentiable();
 }
 
-/// Infers the shape of the result.
+/// Checks that the condition is a scalar: several truth values must be reduced first.
 fn assert_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     shapes::must_be_scalar(context, 0)
 }
@@ -56,6 +56,8 @@ pub fn assert_true(condition: impl AsOutput, data: &[Output], summarize: i64) ->
     builder.attr("summarize", summarize).finish()
 }
 
+/// Returns an operation that fails unless `compare` is true for all elements of `x` and `y`. The message has
+/// `message`, such as `x < y`, and the first 3 elements of both, TensorFlow's default.
 #[track_caller]
 fn assert_all(
     name: &str,

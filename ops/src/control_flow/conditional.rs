@@ -47,6 +47,7 @@ pub fn cond<S: Structure>(
     let scope = Composite::new(&pred.graph(), "cond");
     let mut branches = Branches::new(&scope);
     let structure = branches.add("true", true_fn);
+    // The arrangement is that of the true branch; only number and dtypes of the other branch are compared.
     branches.add("false", false_fn);
     let outputs = branches.finish(pred, false, &structure.outputs_described());
     structure.rebuilt(outputs)
@@ -79,6 +80,7 @@ pub fn switch_case<'a, S: Structure>(
     let index = branch_index.as_output();
     let scope = Composite::new(&index.graph(), "switch_case");
     let mut branches = Branches::new(&scope);
+    // TensorFlow's rule: the default is the branch after the last number, which every other index selects.
     let fns = branch_fns.into_iter().chain(default).enumerate();
     let structures: Vec<Described<S>> =
         fns.map(|(number, build)| branches.add(&format!("indexed_case_branch{number}"), build)).collect();
@@ -128,6 +130,7 @@ pub fn case_exclusive<'a, S: Structure + 'a>(
     first_true(pred_fn_pairs, default, true)
 }
 
+/// Builds nested conditionals, first predicate outermost: `if p0 { b0 } else if p1 { b1 } else { default }`.
 #[track_caller]
 fn first_true<'a, S: Structure + 'a>(
     pred_fn_pairs: Vec<(Output, Branch<'a, S>)>,
@@ -137,14 +140,18 @@ fn first_true<'a, S: Structure + 'a>(
     let graph = pred_fn_pairs.first().expect("case needs at least one branch").0.graph();
     let scope = Composite::new(&graph, "case");
     let (mut preds, branches): (Vec<Output>, Vec<Branch<'a, S>>) = pred_fn_pairs.into_iter().unzip();
+    // The predicates are entered first, because both the check and the nested conditionals use them.
     preds.iter_mut().for_each(|pred| *pred = scope.enter(&*pred));
     if exclusive && preds.len() > 1 {
+        // The sum of the predicates as numbers is the count of true ones. No predicate
+        // at all is left to the default.
         let numbers: Vec<Output> = preds.iter().map(|pred| cast(pred, DType::Int32)).collect();
         let names = preds.iter().map(Output::name).collect::<Vec<_>>().join(", ");
         let text = format!("more than 1 conditions ({names}) evaluated as True");
         let one = less(add_n(&numbers), constant(scope.graph(), 2i32));
         let mut data = vec![constant(scope.graph(), text.as_str())];
         data.extend(preds.iter().cloned());
+        // The first predicate is evaluated in any case, so the check runs before any branch.
         preds[0] = with_dependencies([&assert_true(one, &data, 3)], &preds[0]);
     }
     let mut branches: Vec<(Output, Branch<'a, S>)> = preds.iter().cloned().zip(branches).collect();
@@ -153,9 +160,11 @@ fn first_true<'a, S: Structure + 'a>(
         None => {
             let count = branches.len();
             let (pred, build) = branches.pop().expect("there is one branch at least");
+            // TensorFlow's rule: one pair without a default is taken regardless of its predicate.
             if count == 1 { build } else { asserted(pred, preds, build) }
         }
     };
+    // From the inside out: the last branch is the innermost `else`.
     let nested = branches.into_iter().rev().fold(last, |rest: Branch<'a, S>, (pred, build)| {
         Box::new(move |body: &Graph| {
             let pred = pred.within(&body.named("cond"));
@@ -178,7 +187,8 @@ fn asserted<'a, S: Structure + 'a>(pred: Output, preds: Vec<Output>, build: Bran
     })
 }
 
-/// The result of a branch, with its dtypes and shapes as far as they are known.
+/// A branch's result in the arrangement that its closure returned, with dtypes and shapes as far as they are
+/// known. `infos` is empty if the body could not be built.
 struct Described<S> {
     structure: S,
     infos: Vec<(DType, PartialShape)>,
@@ -206,7 +216,10 @@ impl<'s> Branches<'s> {
         Branches { scope, names: Vec::new(), traces: Vec::new() }
     }
 
+    /// Builds the body of one branch. An error is kept until `finish`, so that all branches report theirs and
+    /// the caller receives outputs in any case.
     fn add<S: Structure>(&mut self, name: &str, build: impl FnOnce(&Graph) -> S) -> Described<S> {
+        // The arrangement leaves the closure through this variable: a trace knows only a list of outputs.
         let mut built = None;
         let trace = Trace::of(self.scope.graph(), &[], |body, _| {
             let structure = build(body);
@@ -229,6 +242,8 @@ impl<'s> Branches<'s> {
         let scope = self.scope;
         match self.try_finish(selector, indexed) {
             Ok(outputs) => outputs,
+            // The caller continues with outputs of the right number and dtypes, so one
+            // error does not cause others.
             Err(error) => {
                 let name = scope.graph().scope_name().trim_end_matches('/').to_owned();
                 let op_type = if indexed { "Case" } else { "If" };
@@ -242,6 +257,12 @@ impl<'s> Branches<'s> {
         }
     }
 
+    /// Builds the `If` or `Case` and one `Identity` for each result, which has TensorFlow's name:
+    /// `cond/Identity`, `cond/Identity_1`.
+    ///
+    /// # Errors
+    /// The first error of a branch; a value error for a selector that is not a scalar; a type error
+    /// for branches that do not match.
     fn try_finish(self, selector: &Output, indexed: bool) -> Result<Vec<Output>> {
         let scope = self.scope;
         if selector.shape().rank().is_some_and(|rank| rank != 0) {
@@ -253,6 +274,8 @@ impl<'s> Branches<'s> {
         }
         let mut traces = self.traces.into_iter().collect::<Result<Vec<Trace>>>()?;
         let shapes = common_results(&self.names, &traces)?;
+        // All branches take the captures of all, in the order of their first use: the
+        // operation has one list of arguments.
         let all: Vec<&Trace> = traces.iter().collect();
         let (captures, before) = (all_captures(&all), all_control_inputs(&all));
         traces.iter_mut().for_each(|trace| trace.arrange(&captures));
@@ -263,6 +286,7 @@ impl<'s> Branches<'s> {
             scope.graph().add_function(function.clone())?;
             functions.push(function);
         }
+        // As TensorFlow chooses it: one stateful branch makes the whole operation stateful.
         let stateful = functions.iter().any(Function::is_stateful);
         let graph =
             if indexed { scope.graph().named("indexed_case") } else { scope.graph().named_as_scope() };
@@ -287,6 +311,7 @@ impl<'s> Branches<'s> {
         };
         let builder = before.iter().fold(builder, |builder, operation| builder.control_input(operation));
         let operation = builder.try_finish()?;
+        // A fresh handle without the pending name, which the operation itself has taken.
         let inside = scope.graph().scope(scope.graph().scope_name());
         let results = operation.outputs().into_iter();
         Ok(results.map(|output| scope.leave(identity(output.within(&inside)))).collect())
@@ -317,6 +342,7 @@ fn common_results(names: &[String], traces: &[Trace]) -> Result<Vec<PartialShape
                 );
                 return Err(Error::type_mismatch(text));
             }
+            // Which branch runs is unknown, so only what both shapes have in common is kept.
             shapes[index] = shapes[index].relax(other.shape());
         }
     }

@@ -72,7 +72,7 @@ op_defs! {
     STACK_CLOSE: OpDef::new("StackClose", "handle: Ref(string) ->").not_differentiable();
 }
 
-/// Infers the shape of the result.
+/// Both outputs have the shape of `data`; the predicate must be a scalar.
 fn switch_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     shapes::must_be_scalar(context, 1)?;
     let shape = context.input(0);
@@ -90,21 +90,22 @@ fn merge_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Leaves the shape of a value that changes in the loop unknown, because only the merge of both values knows it.
+/// The output has the shape of the initial value. Only `Merge` loosens it, when the value of
+/// the next iteration is known.
 fn enter_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = context.input(0);
     context.set(0, shape);
     Ok(())
 }
 
-/// Infers the shape of the result.
+/// The condition must be a scalar, and so is the output.
 fn loop_cond_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     shapes::must_be_scalar(context, 0)?;
     context.set(0, PartialShape::scalar());
     Ok(())
 }
 
-/// Infers the shape of the result.
+/// As that of `Merge`, over the inputs after the index: any of them may be selected.
 fn ref_select_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     shapes::must_be_scalar(context, 0)?;
     let mut inputs = context.inputs().iter().skip(1).map(|input| input.shape().clone());
@@ -113,7 +114,7 @@ fn ref_select_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Infers the shape of the result.
+/// The output is the pushed element itself. That of a pop has an unknown shape: the stack does not record it.
 fn stack_push_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = context.input(1);
     context.set(0, shape);

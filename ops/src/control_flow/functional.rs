@@ -1,4 +1,17 @@
 //! Operations that call functions of the graph's library.
+//!
+//! Functions are attributes of dtype `func`; the inputs of an operation are the arguments of its functions,
+//! in order. A stateless variant may only call functions without side effects, which lets an engine fold or
+//! share it. `For` has no constructor: it occurs in imported graphs.
+//!
+//! | operations | inputs | result |
+//! | --- | --- | --- |
+//! | `If`, `StatelessIf` | predicate, arguments | that of `then_branch` if the predicate is not zero, else of `else_branch` |
+//! | `Case`, `StatelessCase` | index, arguments | that of the branch with this index, of the last one for any other index |
+//! | `While`, `StatelessWhile` | loop variables | the loop variables for which `cond` is false first |
+//! | `For` | start, limit, delta, loop variables | the loop variables after the last index |
+//! | `PartitionedCall`, `StatefulPartitionedCall` | arguments | that of `f` |
+//! | `SymbolicGradient` | arguments, gradients of results | one gradient for each argument |
 
 use crate::library::op_defs;
 use crate::shapes;
@@ -51,6 +64,8 @@ op_defs! {
 
 /// Sets the shapes of the outputs to those of the attribute, if it has any.
 fn output_shapes(context: &mut ShapeContext<'_>) -> Result<()> {
+    // A list of another length is TensorFlow's default, an empty one: the shapes
+    // stay unknown, which is no error.
     let declared = context.attr("output_shapes").and_then(|shapes| shapes.as_shapes()).unwrap_or_default();
     if declared.len() == context.outputs() {
         declared.into_iter().enumerate().for_each(|(index, shape)| context.set(index, shape));

@@ -58,6 +58,7 @@ pub fn with_dependencies<'a>(
     dependencies: impl IntoIterator<Item = &'a Operation>,
     output: impl AsOutput,
 ) -> Output {
+    // The `Identity` is what waits: a control input of the producer would delay its other users too.
     let scope = Composite::new(&output.as_output().graph(), "control_dependency");
     let graph = scope.graph().control_dependencies(dependencies).named_as_scope();
     scope.leave(identity(output.as_output().within(&graph)))
@@ -76,6 +77,7 @@ pub fn with_dependencies<'a>(
 #[track_caller]
 pub fn tuple<O: AsOutput>(tensors: &[O], control_inputs: &[Operation]) -> Vec<Output> {
     let scope = Composite::new(&crate::array::graph_of(tensors), "tuple");
+    // Tensors of one operation need one control edge.
     let mut operations: Vec<Operation> = Vec::new();
     for operation in tensors.iter().map(|tensor| tensor.as_output().operation()).chain(control_inputs) {
         if !operations.contains(operation) {

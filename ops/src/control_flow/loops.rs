@@ -161,6 +161,7 @@ pub fn while_loop_with<S: Structure>(
         |graph, arguments| body(graph, loop_vars.with_outputs(arguments.to_vec())).outputs(),
         |_| initial.clone(),
     );
+    // The caller continues with outputs of the right dtypes that carry the error.
     let outputs = found.unwrap_or_else(|error| {
         let error = error.with_phase(Phase::Build);
         scope.graph().add_error(error.clone());
@@ -168,6 +169,8 @@ pub fn while_loop_with<S: Structure>(
         initial.iter().map(invalid).collect()
     });
     let outputs = outputs.into_iter().map(|output| {
+        // TensorFlow cuts the gradient silently here. An error names the loop that was excluded, so a model
+        // cannot train without it by accident.
         let passes =
             options.back_prop || !output.dtype().is_floating() || output.operation().error().is_some();
         let text = "the loop was built with back_prop(false), so nothing is differentiated through it";
@@ -208,6 +211,8 @@ impl Loop<'_> {
         let graph = self.scope.graph();
         let name = graph.scope_name().trim_end_matches('/').to_owned();
         let place = |error: Error| error.with_node(&name, "While");
+        // TensorFlow's layout: every loop has a counter and a maximum as its first variables,
+        // -1 where there is no maximum.
         let limited = self.maximum_iterations.is_some();
         let maximum = match &self.maximum_iterations {
             Some(maximum) => cast(self.scope.enter(checked_limit(maximum).map_err(place)?), DType::Int32),
@@ -216,7 +221,9 @@ impl Loop<'_> {
         let counter = constant(&graph.named("loop_counter"), 0i32);
         let mut shapes = self.invariants(&variables).map_err(place)?;
         let mut dtypes: Vec<DType> = variables.iter().map(|(dtype, _)| *dtype).collect();
+        // The body first: the variables that it adds are arguments of the condition too.
         let mut body = Trace::with_names(graph, arguments(&dtypes, &shapes), |graph, arguments| {
+            // The closure sees only its own variables; counter and maximum are handled here.
             let mut own = arguments.split_off(2);
             let mut results = vec![&arguments[0] + 1, arguments[1].clone()];
             results.extend(body(graph, &mut own));
@@ -232,6 +239,7 @@ impl Loop<'_> {
         let mut cond = Trace::with_names(graph, arguments(&dtypes, &shapes), |body, arguments| {
             let goes_on = cond(body, &arguments[2..]);
             vec![match limited {
+                // The counter is compared inside of the graph, since the maximum may be computed.
                 true => logical_and(less(&arguments[0], &arguments[1]), goes_on),
                 false => goes_on,
             }]
@@ -243,6 +251,8 @@ impl Loop<'_> {
         let before = all_control_inputs(&[&cond, &body]);
         cond.arrange(&captures);
         body.arrange(&captures);
+        // A loop's inputs and outputs are the same list, so the captures are loop
+        // variables that never change.
         body.pass_captures_on();
         let prefix = graph.scope_name().replace('/', "_");
         let cond = cond.into_function(&numbered_name(graph, &format!("{prefix}cond")))?;
@@ -265,11 +275,18 @@ impl Loop<'_> {
         let builder = before.iter().fold(builder, |builder, operation| builder.control_input(operation));
         let operation = builder.try_finish()?;
         let inside = graph.scope(graph.scope_name());
+        // `while/Identity` and `while/Identity_1` are counter and maximum; the first variable of the program
+        // is `while/Identity_2`, as in TensorFlow's graphs.
         let outputs = operation.outputs().into_iter().take(own);
         let outputs: Vec<Output> = outputs.map(|output| identity(output.within(&inside))).collect();
         Ok(outputs.into_iter().skip(2).collect())
     }
 
+    /// Returns the shapes of the variables in all iterations: the declared ones, or those at the beginning.
+    ///
+    /// # Errors
+    /// A value error for a wrong number of shapes, and for a variable whose first shape
+    /// does not fit its declared one.
     fn invariants(&self, variables: &[(DType, PartialShape)]) -> Result<Vec<PartialShape>> {
         let Some(shapes) = &self.shapes else {
             return Ok(variables.iter().map(|(_, shape)| shape.clone()).collect());
@@ -290,7 +307,8 @@ impl Loop<'_> {
     }
 }
 
-/// The names, dtypes and shapes of what condition and body take.
+/// Returns names, dtypes and shapes of the arguments of condition and body: counter,
+/// maximum, then the variables.
 fn arguments(dtypes: &[DType], shapes: &[PartialShape]) -> Vec<(String, DType, PartialShape)> {
     let numbers = ["loop_counter", "maximum_iterations"];
     let numbers = numbers.map(|name| (name.to_owned(), DType::Int32, PartialShape::scalar()));
@@ -304,6 +322,8 @@ fn is_at_least(shape: &PartialShape, other: &PartialShape) -> bool {
     shape.merge(other).is_some_and(|merged| merged == *shape)
 }
 
+/// Checks that the condition returns one scalar. Its dtype is left to the engine: a number
+/// counts as true if it is not zero.
 fn check_condition(results: &[Output]) -> Result<()> {
     let [goes_on] = results else { return Err(Error::value("a condition must return one truth value")) };
     if goes_on.shape().rank().is_some_and(|rank| rank != 0) {
@@ -334,6 +354,7 @@ fn check_round(
             );
             return Err(Error::type_mismatch(text));
         }
+        // The other direction would be wrong: the next iteration relies on everything that the shape states.
         if !is_at_least(result.shape(), &shapes[index]) {
             let text = format!(
                 "loop variable {index} enters the loop with shape {}, but has shape {} after one iteration; \

@@ -25,6 +25,8 @@ use session_core::{DType, Error, Graph, Output, PartialShape, Phase, Result};
 #[track_caller]
 pub fn map_fn<E: Structure, R: Structure>(graph: &Graph, build: impl FnOnce(&Graph, E) -> R, elems: E) -> R {
     let scope = Composite::new(graph, "map");
+    // An `Option`, so that the closure can still be called after an error in the
+    // elements, before the body was built.
     let (mut build, mut returned) = (Some(build), None);
     let walk = Walk { scope: &scope, reversed: false };
     let found = walk.run(&elems, Vec::new(), |body, part, _| {
@@ -89,6 +91,8 @@ pub fn scan_reverse<E: Structure, S: Structure>(
     scanned(graph, build, elems, initializer, true)
 }
 
+/// Builds a scan in either direction: what an iteration returns is both carried to the next one and an entry
+/// of the result. The result of part `i` has index `i` in both directions.
 #[track_caller]
 fn scanned<E: Structure, S: Structure>(
     graph: &Graph,
@@ -141,6 +145,8 @@ pub fn foldr<E: Structure, S: Structure>(
     fold(Composite::new(graph, "foldr"), build, elems, initializer, true)
 }
 
+/// Builds a fold in either direction: nothing is stacked. The scope is made by the caller, so
+/// that errors name its caller.
 fn fold<E: Structure, S: Structure>(
     scope: Composite,
     build: impl FnOnce(&Graph, S, E) -> S,
@@ -194,6 +200,7 @@ impl Walk<'_> {
         let initial: Vec<Output> = initial.iter().map(|value| self.scope.enter(value)).collect();
         let (number, known) = number_of_parts(graph, &elems)?;
         let arrays: Vec<TensorArray> = elems.iter().map(TensorArray::unstacked).collect();
+        // From n - 1 down to 0; with no parts the first comparison is false at once.
         let start = if self.reversed { &number - 1 } else { constant(graph, 0i32) };
         let inner = Composite::new(graph, "while");
         let first: Vec<Output> =
@@ -203,10 +210,13 @@ impl Walk<'_> {
             scope: &inner,
             shapes: None,
             parallel_iterations: 10,
+            // TensorFlow gives the number of parts as the limit as well, by which its compiler knows the
+            // size of the gradient's stacks.
             maximum_iterations: Some(number.clone()),
         };
         let mut stacked: Vec<(DType, PartialShape)> = Vec::new();
         let mut misfit = None;
+        // Without the index, which is this loop's own variable.
         let carries = first.len() - 1;
         let outputs = plan.build(
             variables,
@@ -218,6 +228,8 @@ impl Walk<'_> {
                 let i = arguments[0].clone();
                 let part = arrays.iter().map(|array| array.read(i.within(body))).collect();
                 let round = build(body, part, arguments[1..].to_vec());
+                // Checked here, where the message can speak of the closure; the
+                // loop would only see variables.
                 if round.carried.len() != carries {
                     let found = round.carried.len();
                     let text =
@@ -247,11 +259,13 @@ impl Walk<'_> {
                 first.iter().cloned().chain(lists).collect()
             },
         );
+        // The more specific error first: the loop fails as well when the numbers differ.
         let outputs = misfit.map_or(outputs, Err)?;
         let mut outputs = outputs.into_iter().skip(1);
         if stacked.is_empty() {
             return Ok(outputs.map(|output| output.within(graph)).collect());
         }
+        // Results are either stacked or carried: with lists, the last carried values are not returned.
         let lists = outputs.by_ref().skip(first.len() - 1);
         let stack = |(handle, (dtype, shape)): (Output, (DType, PartialShape))| {
             TensorArray::of_handle(handle.within(graph), dtype, shape, known).stack()
@@ -269,6 +283,7 @@ fn number_of_parts(graph: &Graph, elems: &[Output]) -> Result<(Output, Option<us
     let known = elems.iter().try_fold(None, |known: Option<usize>, elem| {
         crate::shapes::merge_dims("the numbers of parts to go over", known, elem.shape().dim(0))
     })?;
+    // `int32`, as TensorFlow's index of a loop over parts.
     let number = match known {
         Some(known) => constant(graph, i32::try_from(known).unwrap_or(i32::MAX)),
         None => strided_slice(shape(first), &[Index::from(0)]),

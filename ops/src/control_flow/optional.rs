@@ -20,7 +20,7 @@ op_defs! {
         .gradient(get_value_gradient);
 }
 
-/// Builds the gradients of the components, which are those inside of the optional value's.
+/// Returns the gradients of the components: those inside of the optional gradient.
 fn from_value_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None; op.num_inputs()]) };
     let dtypes: Vec<DType> = op.inputs().iter().map(Output::dtype).collect();
@@ -30,8 +30,10 @@ fn from_value_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<O
     Ok(found.outputs().into_iter().map(Some).collect())
 }
 
-/// Builds the gradient of an optional value: one with those of the components inside.
+/// Returns the gradient of an optional value: an optional value with the gradients of the
+/// components, zeros where there are none.
 fn get_value_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    // Without any gradient there is no graph to build in, and nothing to pass on.
     let Some(graph) = grads.iter().flatten().next().map(Output::graph) else { return Ok(vec![None]) };
     let parts = grads.iter().zip(op.outputs());
     let parts = parts.map(|(grad, output)| grad.clone().unwrap_or_else(|| zeros_like(output)));

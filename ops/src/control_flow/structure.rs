@@ -47,11 +47,13 @@ impl Structure for Output {
     }
 
     fn with_next_outputs(&self, outputs: &mut std::vec::IntoIter<Output>) -> Self {
+        // Too few outputs occur only after a build error, which is recorded; a panic would hide it.
         outputs.next().unwrap_or_else(|| self.clone())
     }
 }
 
-/// An operation of a branch or a round: what comes out is an operation that has run when it has.
+/// An operation of a branch or an iteration. A function can only return values, so a constant that waits for
+/// the operation leaves in its place, and outside the operation of that output represents it.
 impl Structure for Operation {
     fn append_to(&self, outputs: &mut Vec<Output>) {
         outputs.push(with_dependencies([self], constant(&self.graph(), true)));

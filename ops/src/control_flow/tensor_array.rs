@@ -1,6 +1,12 @@
 //! Arrays of tensors of TensorFlow 1, which loops write and read by index, and their gradients.
 //!
 //! Imported graphs hold them; models built here use [`TensorArray`](super::TensorArray), whose values are lists.
+//!
+//! The gradient of an array is another array, which `TensorArrayGradV3` finds or creates: reads and writes
+//! change places, as do gathers and scatters, concatenations and splits. Writes into an array of gradients
+//! add up, so an element that was read several times receives the sum. Handles carry no gradient; it is the
+//! scalar `flow` that orders the accesses and along which the walk reaches them. The gradient of a flow is a
+//! flow itself: whatever depends on it runs after the writes before it.
 
 use super::older_arrays::{FIRST, SECOND};
 use crate::gradients::source;
@@ -73,6 +79,8 @@ struct GradArray {
 impl GradArray {
     /// The array of gradients of the array that is input 0 of an operation.
     fn of(op: &Operation, flow: &Output) -> GradArray {
+        // The array of gradients is created after everything that leads to `flow`, because it copies the size
+        // of the array, which may still grow.
         let ops = Generation::of(op);
         let builder = op.graph().op(ops.grad).input(op.input(0)).input(flow);
         // TensorFlow's older operations of gradients return no flow: what comes after them waits for the handle.
@@ -87,7 +95,7 @@ fn dtype_of(op: &Operation) -> DType {
     op.attr("dtype").or_else(|| op.attr("T")).and_then(AttrValue::as_type).unwrap_or(DType::Float32)
 }
 
-/// Builds the gradient.
+/// Returns the gradient of a read: the gradient is written at the same index of the array of gradients.
 pub(super) fn read_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
     let array = GradArray::of(op, &op.input(2));
@@ -95,17 +103,20 @@ pub(super) fn read_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     Ok(vec![None, None, Some(builder.input(grad).input(&array.flow).finish_output())])
 }
 
-/// Builds the gradient.
+/// Returns the gradients of a write: the value's is read at the same index of the array of
+/// gradients, the flow's passes through.
 pub(super) fn write_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let Some(flow) = &grads[0] else { return Ok(vec![None; 4]) };
     let array = GradArray::of(op, flow);
     let builder = op.graph().op(array.ops.read).input(&array.handle).input(op.input(1));
     let builder = builder.input(&array.flow).attr("dtype", dtype_of(op));
+    // The definition cannot infer an element's shape from a handle; the value that was written has it.
     let info = op.input(2).operation().output_infos()[op.input(2).index()].clone();
     Ok(vec![None, None, Some(builder.described_output(info).finish_output()), Some(flow.clone())])
 }
 
-/// Builds the gradient.
+/// Returns the gradient of a gather: the rows of the gradient are scattered at the same indices,
+/// and repeated indices add up.
 pub(super) fn gather_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
     let array = GradArray::of(op, &op.input(2));
@@ -113,7 +124,8 @@ pub(super) fn gather_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads
     Ok(vec![None, None, Some(builder.input(grad).input(&array.flow).finish_output())])
 }
 
-/// Builds the gradient.
+/// Returns the gradients of a scatter: the value's is gathered at the same
+/// indices, the flow's passes through.
 pub(super) fn scatter_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let Some(flow) = &grads[0] else { return Ok(vec![None; 4]) };
     let array = GradArray::of(op, flow);
@@ -123,7 +135,8 @@ pub(super) fn scatter_gradient(op: &Operation, grads: &[Option<Output>]) -> Grad
     Ok(vec![None, None, Some(builder.described_output(info).finish_output()), Some(flow.clone())])
 }
 
-/// Builds the gradient.
+/// Returns the gradient of a concatenation: the gradient is split at the lengths
+/// that the concatenation returned.
 pub(super) fn concat_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 2]) };
     let array = GradArray::of(op, &op.input(1));
@@ -131,7 +144,7 @@ pub(super) fn concat_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads
     Ok(vec![None, Some(builder.input(op.output(1)).input(&array.flow).finish_output())])
 }
 
-/// Builds the gradient.
+/// Returns the gradients of a split: the parts of the gradient are concatenated, the flow's passes through.
 pub(super) fn split_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let Some(flow) = &grads[0] else { return Ok(vec![None; 4]) };
     let array = GradArray::of(op, flow);

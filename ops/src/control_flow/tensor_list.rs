@@ -1,6 +1,11 @@
 //! Lists of tensors as values, which functional loops carry along: their operations, shapes and gradients.
 //!
 //! Models use them by [`TensorArray`](super::TensorArray).
+//!
+//! A list is a scalar of dtype `variant`; its operations return a new list, which takes the old one's
+//! memory where nothing else uses it. `element_shape` is a vector, -1 for an unknown size, or the
+//! scalar -1 if not even the rank is known. Gradients of lists are lists of the same length, and two of
+//! them add element by element.
 
 use crate::arguments::vector;
 use crate::array::constants::zeros_like;
@@ -64,12 +69,15 @@ fn from_tensor_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     handles(context)
 }
 
+/// Every output is a scalar: a list, or its length.
 fn handles(context: &mut ShapeContext<'_>) -> Result<()> {
     context.set(0, PartialShape::scalar());
     Ok(())
 }
 
 /// Returns the shape of elements that an input holds.
+///
+/// Unknown for a scalar, which stands for an unknown rank, and for a shape that is computed.
 fn element_shape(context: &ShapeContext<'_>, index: usize) -> Result<PartialShape> {
     match context.inputs().get(index) {
         Some(input) if input.shape().rank() != Some(0) => shape_from(input),
@@ -77,14 +85,14 @@ fn element_shape(context: &ShapeContext<'_>, index: usize) -> Result<PartialShap
     }
 }
 
-/// Infers the shape of the result.
+/// The output has the shape that `element_shape` (input 2) states.
 fn item_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = element_shape(context, 2)?;
     context.set(0, shape);
     Ok(())
 }
 
-/// Infers the shape of the result.
+/// The first output is the shorter list, the second the element, of the shape that input 1 states.
 fn pop_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = element_shape(context, 1)?;
     context.set(0, PartialShape::scalar());
@@ -92,7 +100,7 @@ fn pop_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Infers the shape of the result.
+/// The output is `[num_elements] + element_shape`; -1 elements stand for an unknown number.
 fn stack_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let count = usize::try_from(int_attr(context, "num_elements")?).ok();
     let shape = PartialShape::from([count]).concat(&element_shape(context, 1)?);
@@ -100,7 +108,7 @@ fn stack_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Infers the shape of the result.
+/// The output has one row of `element_shape` (input 2) for each index.
 fn gather_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let count = context.input_of_rank(1, 1)?.range(0, 1);
     let shape = count.concat(&element_shape(context, 2)?);
@@ -108,7 +116,8 @@ fn gather_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Infers the shape of the result.
+/// The output is `element_shape` (input 1) with an unknown first size: it is the sum of those of all
+/// elements. The second output has the lengths.
 fn concat_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = element_shape(context, 1)?;
     let shape = if shape.rank().is_some_and(|rank| rank > 0) { shape.with_dim(0, None) } else { shape };
@@ -139,11 +148,13 @@ fn part_shape_input(builder: OpBuilder, value: &Output) -> OpBuilder {
     }
 }
 
-/// The gradient of a list, where there is none zeros.
+/// Returns the gradient of an output, or zeros like it if there is none.
 fn list_gradient(operation: &Operation, index: usize, grad: Option<&Output>) -> Output {
     grad.cloned().unwrap_or_else(|| zeros_like(operation.output(index)))
 }
 
+/// Reads an element of a gradient, which has the shape of `like`: the definition would only know
+/// what the list's own shape says.
 fn read(graph: &Graph, list: &Output, index: &Output, like: &Output) -> Output {
     let builder = graph.op(&TENSOR_LIST_GET_ITEM).input(list).input(index);
     let builder = shape_input(builder, like).attr("element_dtype", like.dtype());
@@ -151,7 +162,8 @@ fn read(graph: &Graph, list: &Output, index: &Output, like: &Output) -> Output {
     builder.described_output(info).finish_output()
 }
 
-/// Builds the gradient.
+/// Returns the gradients of `TensorListSetItem`: the item's is the element of the list's gradient at the
+/// index; the list's is that gradient with zeros there, since the item that was overwritten has no influence.
 fn set_item_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
     let (graph, index, item) = (op.graph(), op.input(1), op.input(2));
@@ -159,10 +171,12 @@ fn set_item_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     Ok(vec![Some(builder.finish_output()), None, Some(read(&graph, grad, &index, &item))])
 }
 
-/// Builds the gradient.
+/// Returns the gradient of the list: zeros of its length with `grad` at the index. Those of several
+/// reads add up element by element.
 fn get_item_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
     let (graph, list) = (op.graph(), op.input(0));
+    // An unwritten element of a reserved list counts as zero, so nothing else is filled.
     let length = graph.op(&TENSOR_LIST_LENGTH).input(&list).finish_output();
     let reserve = shape_input(graph.op(&TENSOR_LIST_RESERVE), grad).input(length);
     let zeros = reserve.attr("element_dtype", grad.dtype()).finish_output();
@@ -170,14 +184,14 @@ fn get_item_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     Ok(vec![Some(builder.finish_output()), None, None])
 }
 
-/// Builds the gradient.
+/// Returns the gradient of the list: the rows of `grad` as its elements.
 fn stack_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 2]) };
     let builder = part_shape_input(op.graph().op(&TENSOR_LIST_FROM_TENSOR).input(grad), grad);
     Ok(vec![Some(builder.finish_output()), None])
 }
 
-/// Builds the gradient.
+/// Returns the gradient of the tensor: the elements of the list's gradient, stacked.
 fn from_tensor_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 2]) };
     let tensor = op.input(0);
@@ -187,7 +201,8 @@ fn from_tensor_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     Ok(vec![Some(builder.finish_output()), None])
 }
 
-/// Builds the gradient.
+/// Returns the gradients of `TensorListPushBack`: the last element of the list's gradient belongs to
+/// the item, the rest to the list.
 fn push_back_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 2]) };
     let item = op.input(1);
@@ -196,29 +211,37 @@ fn push_back_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     Ok(vec![Some(popped.output(0)), Some(popped.output(1))])
 }
 
-/// Builds the gradient.
+/// Returns the gradient of the list before the pop: that of the shorter list with
+/// that of the element at its end.
 fn pop_back_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
+    // One of the two may have no gradient, but the list needs both: the lengths have to
+    // match in the next step back.
     let list = list_gradient(op, 0, grads[0].as_ref());
     let item = list_gradient(op, 1, grads[1].as_ref());
     Ok(vec![Some(op.graph().op(&TENSOR_LIST_PUSH_BACK).input(list).input(item).finish_output()), None])
 }
 
-/// An index that comes several times adds up.
+/// Returns the gradient of the list: each element is the sum of the rows of `grad` with its index. TensorFlow
+/// scatters instead, so the last row of a repeated index wins; for indices `[0, 0]` and rows 1 and 10 it
+/// returns 10, and this returns 11.
 fn gather_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
     let graph = op.graph();
     let length = graph.op(&TENSOR_LIST_LENGTH).input(op.input(0)).finish_output();
+    // Elements that no index names receive zeros, which `unsorted_segment_sum` fills in.
     let rows = unsorted_segment_sum(grad, op.input(1), &length);
     let builder = part_shape_input(graph.op(&TENSOR_LIST_FROM_TENSOR).input(rows), grad);
     Ok(vec![Some(builder.finish_output()), None, None])
 }
 
+/// Returns the rows of a list's gradient at these indices, of the shape of `like`'s rows.
 fn gathered(graph: &Graph, list: &Output, indices: &Output, like: &Output) -> Output {
     let builder = graph.op(&TENSOR_LIST_GATHER).input(list).input(indices);
     part_shape_input(builder, like).attr("element_dtype", like.dtype()).finish_output()
 }
 
-/// Builds the gradient.
+/// Returns the gradient of the tensor: its rows are the elements of the list's gradient at the
+/// indices. Other inputs have none.
 fn scatter_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let mut found = vec![None; op.num_inputs()];
     let Some(grad) = &grads[0] else { return Ok(found) };
@@ -226,7 +249,8 @@ fn scatter_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     Ok(found)
 }
 
-/// Builds the gradient.
+/// Returns the gradients of list and tensor. As with `TensorListSetItem`, the list's has zeros at the
+/// indices that are overwritten.
 fn scatter_into_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
     let (graph, tensor, indices) = (op.graph(), op.input(1), op.input(2));
@@ -235,7 +259,7 @@ fn scatter_into_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     Ok(vec![Some(rest), Some(gathered(&graph, grad, &indices, &tensor)), None])
 }
 
-/// Builds the gradient.
+/// Returns the gradient of the list: `grad`, split at the lengths that the concatenation returned.
 fn concat_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let mut found = vec![None; op.num_inputs()];
     let Some(grad) = &grads[0] else { return Ok(found) };
@@ -245,7 +269,8 @@ fn concat_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     Ok(found)
 }
 
-/// Builds the gradient.
+/// Returns the gradient of the tensor: the elements of the list's gradient, concatenated. `lengths` are given
+/// again, for elements of the gradient that were never written.
 fn split_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
     let tensor = op.input(0);
@@ -257,7 +282,8 @@ fn split_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     Ok(vec![Some(joined.output(0)), None, None])
 }
 
-/// Builds the gradient.
+/// Returns the gradient of the list before the change, resized to its length: what was cut off has gradient
+/// zero, what was added influences nothing.
 fn resize_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 2]) };
     let graph = op.graph();

@@ -39,6 +39,7 @@ pub fn custom_gradient(
 ) -> Vec<Output> {
     let graph = graph_of(inputs);
     let graph = graph.located_at(graph.location());
+    // The error of a function has no place where outputs could come from, hence a single one that carries it.
     match with_gradient(&graph, inputs, forward, gradient) {
         Ok(function) => function.call(&graph, inputs),
         Err(error) => {
@@ -49,6 +50,12 @@ pub fn custom_gradient(
     }
 }
 
+/// Defines the function and its gradient. The gradient takes the inputs, the captures of both bodies, then
+/// the gradients of the results, and returns one gradient for each input.
+///
+/// # Errors
+/// The first error of either body; a value error for a wrong number of gradients; a type error for one that
+/// does not fit its input; a value error if a body captures a variable.
 fn with_gradient(
     graph: &Graph,
     inputs: &[Output],
@@ -78,6 +85,8 @@ fn with_gradient(
             return Err(Error::type_mismatch(text));
         }
     }
+    // Both functions take the same captures, because the call's gradient receives
+    // exactly the inputs of the call.
     let captures = all_captures(&[&forward, &gradient]);
     let before = all_control_inputs(&[&forward, &gradient]);
     forward.arrange(&captures);
@@ -86,6 +95,7 @@ fn with_gradient(
     let (backward, own) = (unique_name(graph, &format!("{name}_grad")), inputs.len());
     graph.add_function(gradient.into_gradient(&backward, own)?)?;
     let mut function = define_traced(graph, &name, forward, Some(&backward))?;
+    // The call waits for what either body needs; the trace of `forward` knows only its own.
     function.control_inputs = before;
     Ok(function)
 }

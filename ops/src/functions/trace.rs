@@ -49,6 +49,7 @@ impl Trace {
             })
         };
         let results = results.iter().map(captured).collect::<Result<Vec<Output>>>();
+        // Errors of operations inside come before `results?`: they are the cause if a result is invalid.
         body.check()?;
         Ok(Trace { captures: body.complete_body(), body, arguments, results: results? })
     }
@@ -78,6 +79,7 @@ impl Trace {
         let arranged = captures.iter().map(|capture| {
             let found = known.iter().find(|(outer, _)| outer.endpoint() == capture.endpoint());
             let inner = found.map(|(_, inner)| inner.clone()).unwrap_or_else(|| {
+                // TensorFlow names unused captures `placeholder` too.
                 let builder = self.body.op(&PLACEHOLDER).name("placeholder").attrs(handle_data(capture));
                 let builder = builder.attr("dtype", capture.dtype()).attr("shape", capture.shape().clone());
                 builder.finish_output()
@@ -97,6 +99,8 @@ impl Trace {
     pub(crate) fn into_gradient(mut self, name: &str, own: usize) -> Result<Function> {
         let grads = self.arguments.split_off(own);
         let captured: Vec<Output> = self.captures.outputs.iter().map(|(_, inner)| inner.clone()).collect();
+        // Zeros for a handle would silently stop the training of the variable, so it must be an
+        // input with a gradient of its own.
         if let Some(handle) = captured.iter().find(|inner| inner.dtype() == DType::Resource) {
             let text = format!(
                 "a custom gradient must take '{}' as an input instead of capturing it",
@@ -118,12 +122,16 @@ impl Trace {
         let inputs: Vec<Output> = self.arguments.iter().cloned().chain(captured).collect();
         let mut names: Vec<String> = Vec::new();
         for number in 0..self.results.len() {
+            // TensorFlow's names of results. They must differ from those of all operations in the body, or a
+            // reference would be ambiguous in a file.
             let mut result = if number == 0 { "identity".to_owned() } else { format!("identity_{number}") };
             while self.body.operation(&result).is_ok() {
                 result.push('_');
             }
             names.push(result);
         }
+        // What has an effect runs in every call, whether a result needs it or not, as
+        // TensorFlow's functions do it.
         let control = self.body.operations().into_iter().filter(has_effect);
         let function = Function::new(name, &self.body, inputs, names.into_iter().zip(self.results))?;
         Ok(function.with_control_outputs(control))
@@ -132,8 +140,12 @@ impl Trace {
 
 /// Returns true if an operation has side effects, so that a call runs it even if no output needs it.
 pub(crate) fn has_effect(operation: &Operation) -> bool {
+    // Nothing is known of an operation without definition, so it counts as having an effect.
     let Some(def) = operation.def() else { return true };
+    // Stateful in TensorFlow's definitions, but they only read: a call that does not use
+    // the result need not run them.
     let looks = ["VarHandleOp", "ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VariableShape"];
+    // A random operation has state, but a number that nobody uses need not be drawn.
     let draws = operation.attr("seed").and_then(AttrValue::as_int).is_some();
     def.is_stateful() && !draws && !looks.contains(&def.name())
 }

@@ -38,6 +38,8 @@ impl Kind {
 
     /// Returns the number of inputs that choose the function.
     fn selectors(self) -> usize {
+        // Calls have no selector; the other kinds have one, the predicate or the branch
+        // index, as their first input.
         usize::from(self != Kind::Call)
     }
 
@@ -66,6 +68,8 @@ impl Kind {
         }
     }
 
+    /// Returns the definition of this kind. The stateful form is needed as soon as one function is stateful:
+    /// the stateless one may be folded or shared.
     fn def(self, stateful: bool) -> &'static OpDef {
         match (self, stateful) {
             (Kind::If, true) => &IF,
@@ -80,6 +84,7 @@ impl Kind {
     /// The names of what a function and its gradient become.
     fn names(self, graph: &Graph, name: &str) -> (String, String) {
         match self {
+            // TensorFlow's names, by which its tools recognize the two halves of a call.
             Kind::Call => (
                 numbered_name(graph, &format!("__forward_{name}")),
                 numbered_name(graph, &format!("__backward_{name}")),
@@ -106,9 +111,11 @@ struct Differentiated {
 pub(crate) fn gradient(operation: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let kind = Kind::of(operation);
     let functions = kind.functions(operation)?;
+    // A function that names its gradient, as those of `Defun` do, is not differentiated through its body.
     if kind == Kind::Call && functions[0].gradient().is_some() {
         return calls::gradient(operation, grads);
     }
+    // The selector has no gradient, so inputs and arguments are counted without it.
     let inputs: Vec<Output> = operation.inputs().into_iter().skip(kind.selectors()).collect();
     let infos = operation.output_infos();
     let with_grads: Vec<usize> = (0..infos.len())
@@ -119,6 +126,8 @@ pub(crate) fn gradient(operation: &Operation, grads: &[Option<Output>]) -> Resul
     for function in &functions {
         branches.push(differentiated(function, &outer, &inputs, &with_grads)?);
     }
+    // An input receives a gradient if one branch has one for it; the other branches return zeros, since all
+    // branches must return the same number of values.
     let wanted: Vec<usize> = (0..inputs.len())
         .filter(|&j| branches.iter().any(|b| b.found.get(j).is_some_and(Option::is_some)))
         .collect();
@@ -141,6 +150,8 @@ pub(crate) fn gradient(operation: &Operation, grads: &[Option<Output>]) -> Resul
     Ok(gradients)
 }
 
+/// Builds the gradients of one branch in a copy of its body. `with_grads` are the numbers of the results
+/// whose gradients arrive; each becomes an argument `grad_ys` of the copy.
 fn differentiated(
     function: &Function,
     outer: &Graph,
@@ -196,6 +207,7 @@ impl Backward {
             let needs =
                 if again { branch.work.needed_arguments(&results) } else { branch.work.needs(&results) };
             for need in needs {
+                // A value that is already an input or a result of the operation needs no further output.
                 let place = |outputs: &[Output]| outputs.iter().position(|o| o.endpoint() == need.endpoint());
                 let source = if let Some(j) = place(&branch.work.arguments) {
                     push_once(&mut given_inputs, j);
@@ -204,6 +216,8 @@ impl Backward {
                     push_once(&mut given_outputs, r);
                     Source::Output(r)
                 } else {
+                    // The added outputs of all branches follow each other, so every branch has a number of
+                    // its own for each of its values.
                     let number = first_extra + extras.iter().map(Vec::len).sum::<usize>() + own.len();
                     own.push(need.clone());
                     given_outputs.push(number);
@@ -217,6 +231,8 @@ impl Backward {
         let mut forward = Vec::new();
         let mut names = Vec::new();
         let mut stateful = false;
+        // Without added outputs the forward operation and its functions stay as they are, and so
+        // does whatever else uses them.
         let rewritten = extras.iter().any(|extras| !extras.is_empty());
         for (number, (branch, (results, sources))) in branches.iter().zip(&prepared).enumerate() {
             let (forward_name, backward_name) = kind.names(&library, &branch.name);
@@ -225,14 +241,18 @@ impl Backward {
                 forward.push(function.name().to_owned());
                 library.add_function(function)?;
             }
+            // All backward functions take the same arguments: the union of what the
+            // branches need, in one order.
             let order: Vec<Source> = given_inputs
                 .iter()
                 .map(|&j| Source::Input(j))
                 .chain(given_outputs.iter().map(|&r| Source::Output(r)))
                 .collect();
+            // By number of the output, so `Source::Output` indexes it.
             let likes: Vec<Output> =
                 branch.work.results.iter().chain(extras.iter().flatten()).cloned().collect();
             let backward = narrowed(branch, sources, &order, results, (inputs, &likes), &backward_name)?;
+            // One stateful branch makes the whole operation stateful.
             stateful |= backward.is_stateful();
             names.push(backward.name().to_owned());
             library.add_function(backward)?;
@@ -254,6 +274,7 @@ impl Backward {
         infos: Vec<OutputInfo>,
     ) -> Result<Operation> {
         let graph = operation.graph();
+        // `operation` is the state before the rewrite and does not know the added outputs.
         let now = graph.operation_by_id(operation.id()).unwrap_or_else(|| operation.clone());
         let mut arguments: Vec<Output> = with_grads.iter().filter_map(|&r| grads[r].clone()).collect();
         arguments.extend(self.inputs.iter().map(|&j| inputs[j].clone()));
@@ -261,6 +282,7 @@ impl Backward {
         let dtypes: Vec<DType> = infos.iter().map(|info| info.dtype).collect();
         let mut builder: OpBuilder = graph.op(kind.def(self.stateful));
         if kind != Kind::Call {
+            // As TensorFlow's own graphs say it: its runtime may lower the operation to `Switch` and `Merge`.
             builder = builder.input(operation.input(0)).attr("_lower_using_switch_merge", true);
             let shapes = infos.iter().map(|info| AttrValue::Shape(info.shape.clone()));
             builder = builder.attr("output_shapes", AttrValue::List(shapes.collect()));
@@ -278,6 +300,8 @@ enum Source {
     Output(usize),
 }
 
+/// Adds an item to a list unless it is there: several branches may need the same input or result; the added
+/// outputs are distinct by construction and need no such check.
 fn push_once(list: &mut Vec<usize>, item: usize) {
     if !list.contains(&item) {
         list.push(item);
@@ -303,6 +327,7 @@ fn widened(branch: &Differentiated, number: usize, extras: &[Vec<Output>], name:
 /// Returns some value of a dtype. Nothing reads it.
 fn stand_in(graph: &Graph, dtype: DType) -> Output {
     let graph = graph.named("unused");
+    // Zeros of variant dtype do not exist; an empty list is the cheapest variant.
     if dtype == DType::Variant {
         let list = graph.op(&EMPTY_TENSOR_LIST).constant(element_shape_tensor(&PartialShape::unknown()));
         return list.constant(-1i32).attr("element_dtype", DType::Float32).finish_output();
@@ -310,7 +335,9 @@ fn stand_in(graph: &Graph, dtype: DType) -> Output {
     constant(&graph, scalar_tensor(dtype, 0.0))
 }
 
-/// The gradient of a branch: of the gradients of results, then of what all gradients need, in this order.
+/// Returns the backward function of a branch. Its arguments are the gradients of results, then the values in
+/// `order`, which is the same for all branches; a value that this branch does not need is an unused argument.
+/// Its results are the gradients of the wanted inputs.
 fn narrowed(
     branch: &Differentiated,
     sources: &[(Source, Output)],
@@ -359,6 +386,8 @@ fn rewrite(
         attrs.insert("output_shapes".to_owned(), AttrValue::List(shapes));
     }
     attrs.extend(kind.attrs(functions));
+    // A stateless operation stays stateless: values of the body are returned,
+    // nothing is added that has state.
     let def = operation.def().unwrap_or(kind.def(true));
     operation.rewrite(Rewrite { def, inputs: operation.inputs(), attrs, outputs: infos })
 }

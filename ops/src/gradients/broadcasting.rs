@@ -27,6 +27,9 @@ pub(crate) fn sum_to_input(grad: &Output, input: &Output, others: &[&Output]) ->
 
 /// Returns the axes of the result along which the input was, or may harmlessly be taken to be, repeated; `None` when the
 /// static shapes leave that open.
+///
+/// Axes are matched from the last one, as in broadcasting. For an input `[1, ?]`, a result `[2, 3, 4]` and no
+/// `others`, the answer is `None`: the input's last size may be 1 or 4.
 fn repeated_axes(result: &PartialShape, input: &PartialShape, others: &[&Output]) -> Option<Vec<usize>> {
     // The inputs may tell more of the result's shape than its gradient does.
     let whole = match others {
@@ -40,12 +43,15 @@ fn repeated_axes(result: &PartialShape, input: &PartialShape, others: &[&Output]
     let size_of_result = |back: usize| result.dim_from_end(back).or_else(|| whole.dim_from_end(back));
     let mut axes = Vec::new();
     for back in (0..rank).rev() {
+        // The order of the arms matters: an axis that the input lacks is always summed, whatever its size.
         let repeated = match (input.dim_from_end(back), size_of_result(back)) {
             _ if back >= own_rank => true,
             (Some(1), Some(1)) => false,
             // A sum over an axis that turns out to have size 1 changes nothing.
             (Some(1), _) => true,
             (Some(_), _) | (None, Some(1)) => false,
+            // The unknown size cannot have been repeated: with all others 1, the
+            // result's size is the input's.
             (None, _) if !others.is_empty() && others.iter().all(|other| is_one(other.shape(), back)) => {
                 false
             }
@@ -63,19 +69,26 @@ fn is_one(shape: &PartialShape, back: usize) -> bool {
     shape.rank().is_some_and(|rank| back >= rank) || shape.dim_from_end(back) == Some(1)
 }
 
+/// Sums `grad` over `axes` and returns it with the shape of `input`. `axes` are the leading axes that `input`
+/// lacks, and those where its size is 1.
 fn sum_over(grad: &Output, input: &Output, axes: &[usize]) -> Output {
     if axes.is_empty() {
         return grad.clone();
     }
     let own_rank = input.shape().rank().unwrap_or(0);
     let added = grad.shape().rank().map_or(0, |rank| rank.saturating_sub(own_rank));
+    // Equal ranks: keeping the summed axes gives the input's shape without a reshape.
     if added == 0 {
         return reduce_sum(grad, keep_dims(axes));
     }
     let sum = reduce_sum(grad, axes);
+    // If only leading axes were summed, the rank is right already; otherwise the axes
+    // of size 1 have to come back.
     if axes.iter().all(|&axis| axis < added) { sum } else { reshape(&sum, shape_of(input)) }
 }
 
+/// Works as [`sum_over`] where the shapes are only known at run time: `BroadcastGradientArgs` computes the
+/// axes from the shapes of input and gradient.
 fn sum_over_computed(grad: &Output, input: &Output) -> Output {
     let input_shape = shape(input);
     let builder = grad.graph().op(&BROADCAST_GRADIENT_ARGS).input(&input_shape).input(shape(grad));
@@ -85,6 +98,8 @@ fn sum_over_computed(grad: &Output, input: &Output) -> Output {
 
 /// Returns the value of a gradient as a scalar if the graph shows that all its elements are equal.
 pub(crate) fn spread_scalar(grad: &Output) -> Option<Output> {
+    // The gradient of `reduce_sum` and the default gradient of a result consist of these two; a longer
+    // search would rarely find more.
     let op = grad.operation();
     let source = match op.op_type() {
         "BroadcastTo" => op.input(0),

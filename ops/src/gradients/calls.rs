@@ -21,7 +21,11 @@ fn called(operation: &Operation) -> Option<AttrValue> {
     }
 }
 
-/// The gradients of a call: an operation that finds or makes the gradient of the function where it runs.
+/// Returns the gradients of a call: the outputs of a `SymbolicGradient`, which finds or builds the gradient
+/// of the function where it runs.
+///
+/// Outputs without a gradient count with zeros, since the gradient function takes one gradient for each.
+/// Every input receives a gradient, also integers, whose gradient the walk ignores.
 pub(super) fn gradient(operation: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let inputs = operation.inputs();
     let Some(function) = called(operation) else { return Ok(vec![None; inputs.len()]) };
@@ -29,6 +33,7 @@ pub(super) fn gradient(operation: &Operation, grads: &[Option<Output>]) -> Resul
     let grads: Vec<Output> =
         results.map(|(grad, result)| grad.clone().unwrap_or_else(|| zeros_like(result))).collect();
     let dtypes: Vec<DType> = inputs.iter().map(Output::dtype).collect();
+    // `SymbolicGradient` takes the inputs of the call first, then the gradients of all its outputs.
     let builder = operation.graph().op(&SYMBOLIC_GRADIENT).input_list(inputs.iter().chain(&grads));
     let gradient = builder.attr("Tout", dtypes).attr("f", function).finish();
     Ok(gradient.outputs().into_iter().map(Some).collect())

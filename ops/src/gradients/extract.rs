@@ -13,6 +13,7 @@ pub(super) struct Part {
     pub(super) arguments: Vec<Output>,
     /// The copies of operations, by the ids of the originals.
     operations: HashMap<OpId, Operation>,
+    /// The values that stand for outputs of the source: arguments, or what `make` computed instead.
     cut: HashMap<Endpoint, Output>,
 }
 
@@ -47,6 +48,7 @@ impl Part {
     ) -> Result<Part> {
         let graph = Graph::new().copied_as_body(outer);
         let mut part = Part { graph, arguments: Vec::new(), operations: HashMap::new(), cut: HashMap::new() };
+        // The arguments come first, in the order of `cut`, because callers pass their values by position.
         for output in cut {
             let argument = part.argument(source, output);
             part.cut.insert(output.endpoint(), argument.clone());
@@ -57,6 +59,7 @@ impl Part {
         for output in made {
             part.cut.insert(output.endpoint(), make(&scope, output));
         }
+        // A root that is cut is an argument or a made value; its operation must not be copied as well.
         let outputs = outputs.iter().filter(|output| !part.cut.contains_key(&output.endpoint()));
         let roots: Vec<OpId> = outputs
             .map(|output| output.operation().id())
@@ -81,6 +84,7 @@ impl Part {
             number += 1;
             free = format!("{name}_{number}");
         }
+        // A name that ends with a slash is taken as it is.
         let builder = self.graph.op(&PLACEHOLDER).name(format!("{free}/")).attrs(handle_attrs(output));
         let builder = builder.attr("dtype", output.dtype()).attr("shape", output.shape().clone());
         builder.finish_output()
@@ -96,6 +100,9 @@ impl Part {
     }
 
     /// The operations that these need, each after its inputs.
+    ///
+    /// The search is iterative, because models may be deeper than the thread's stack. An operation that is
+    /// open already is skipped, so a cycle ends the search instead of running forever.
     fn needed(&self, source: &Graph, roots: &[OpId]) -> Result<Vec<OpId>> {
         let (mut order, mut done, mut open) = (Vec::new(), HashSet::new(), HashSet::new());
         let mut stack: Vec<(OpId, bool)> = roots.iter().rev().map(|&id| (id, false)).collect();
@@ -125,6 +132,11 @@ impl Part {
         self.cut.keys().any(|endpoint| endpoint.op == id)
     }
 
+    /// Copies one operation, whose inputs have been copied, under its own name. Attributes, device, location,
+    /// static shapes and host function are those of the original.
+    ///
+    /// # Errors
+    /// A runtime error if an input is neither cut nor copied; whatever the copy's definition finds.
     fn copy(&mut self, source: &Graph, id: OpId) -> Result<()> {
         let operation = find(source, id)?;
         let builder = match operation.def() {
@@ -132,6 +144,8 @@ impl Part {
             None => self.graph.undefined_op(operation.op_type()),
         };
         let builder = builder.name(format!("{}/", operation.name())).attrs(operation.attrs().clone());
+        // Inputs are set afterwards: the shapes are taken from the original instead of being inferred again
+        // from arguments that may know less.
         let builder = builder.device(operation.device()).location(operation.location()).open_inputs();
         let builder = match operation.host_function() {
             Some(function) => builder.host_function(function),
@@ -139,6 +153,8 @@ impl Part {
         };
         let infos = operation.output_infos().iter();
         let builder = infos.fold(builder, |builder, info| builder.described_output(info.clone()));
+        // Control inputs that were cut off are dropped: what the arguments stand for is complete
+        // before the function is called.
         let before = operation.control_input_ids().iter().filter_map(|id| self.operations.get(id));
         let builder = before.fold(builder, |builder, before| builder.control_input(before));
         let copy = builder.try_finish()?;

@@ -21,6 +21,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 pub(super) fn make_functional(graph: &Graph, between: impl Fn(&Graph) -> Vec<OpId>) -> Result<()> {
     // Operations inside of a body are not visible from outside, so each pass leaves fewer.
     loop {
+        // Searched again after each rewrite, which changes the paths. Loops come first: conditionals inside
+        // of a loop move into its body with it.
         let operations: Vec<Operation> =
             between(graph).into_iter().filter_map(|id| graph.operation_by_id(id)).collect();
         if let Some(exit) = operations.iter().find(|operation| kind(operation) == "Exit") {
@@ -35,6 +37,7 @@ pub(super) fn make_functional(graph: &Graph, between: impl Fn(&Graph) -> Vec<OpI
 
 /// Returns the op type of an operation; that of a reference counts as that of a value.
 fn kind(operation: &Operation) -> &str {
+    // `RefSwitch`, `RefEnter` and the like differ only in that they forward a reference.
     operation.op_type().strip_prefix("Ref").unwrap_or(operation.op_type())
 }
 
@@ -43,6 +46,8 @@ fn as_values(outputs: &[OutputInfo]) -> Vec<OutputInfo> {
     outputs.iter().map(|output| OutputInfo { is_ref: false, ..output.clone() }).collect()
 }
 
+/// Returns the error for control flow that was written by hand: TensorFlow's own constructors
+/// always build the complete pattern.
 fn unusual(text: &str) -> Error {
     Error::new(Code::Unimplemented, format!("no gradient goes through control flow of this form: {text}"))
 }
@@ -76,6 +81,7 @@ fn users(graph: &Graph) -> HashMap<OpId, Vec<Operation>> {
     users
 }
 
+/// Returns the name of the frame that an `Enter` opens. All variables and constants of one loop share it.
 fn frame_of(enter: &Operation) -> Option<&str> {
     enter.attr("frame_name")?.as_str()
 }
@@ -92,7 +98,14 @@ fn input_of(part: &Operation, index: usize) -> Result<Output> {
     }
 }
 
+/// Replaces the loop that `exit` leaves by a `While` named `<frame>_functional`, and makes each `Exit` of
+/// the loop forward its output.
+///
+/// The arguments of condition and body are the loop variables, in the order in which their `Enter` operations
+/// were built, then the outer tensors that enter as constants, which the body returns unchanged.
 fn make_loop(graph: &Graph, exit: &Operation) -> Result<()> {
+    // The pattern of one variable: `Enter -> Merge -> Switch -> Exit`, with `NextIteration` as
+    // the second input of `Merge`.
     let switch = input_of(exit, 0)?;
     let merge = input_of(switch.operation(), 0)?;
     let enter = input_of(merge.operation(), 0)?.operation().clone();
@@ -107,6 +120,8 @@ fn make_loop(graph: &Graph, exit: &Operation) -> Result<()> {
         if kind(&enter) != "Enter" || frame_of(&enter) != Some(&frame) {
             continue;
         }
+        // A variable's `Enter` feeds a `Merge`; an `Enter` without one is a tensor of the outer graph that
+        // stays the same in all iterations.
         let Some(merge) = used_by(&enter, "Merge").pop() else {
             constants.push(enter);
             continue;
@@ -122,6 +137,7 @@ fn make_loop(graph: &Graph, exit: &Operation) -> Result<()> {
     }
     let around: Vec<Output> = constants.iter().map(|enter| enter.output(0)).collect();
     let with_constants = |outputs: Vec<Output>| -> Vec<Output> { [outputs, around.clone()].concat() };
+    // The condition sees values before `Switch`, the body those on the true side of it; both are cut there.
     let merged = with_constants(variables.iter().map(|variable| variable.merge.output(0)).collect());
     let cond = Part::of(graph, graph, &merged, &[condition.input(0)], &[])?;
     let goes_on = cond.find(&condition.input(0))?;
@@ -141,9 +157,11 @@ fn make_loop(graph: &Graph, exit: &Operation) -> Result<()> {
     let initial = variables.iter().map(|variable| &variable.enter).chain(&constants);
     let initial: Vec<Output> = initial.map(|enter| enter.input(0)).collect();
     let shapes = merged.iter().zip(&initial).enumerate().map(|(i, (merged, initial))| {
+        // The shape of `Merge` holds in all iterations; that of the initial value only in the first.
         let shape = if i < variables.len() { merged.shape() } else { initial.shape() };
         AttrValue::Shape(shape.clone())
     });
+    // Whoever differentiates built no loop here: an error names the place of the loop itself.
     let scope = graph.root().located_at(exit.location());
     let builder =
         scope.op(if stateful { &WHILE } else { &STATELESS_WHILE }).name(format!("{frame}_functional"));
@@ -194,6 +212,7 @@ fn effects(
         }
         open.extend(users.get(&operation.id()).into_iter().flatten().cloned());
     }
+    // The condition has a function of its own; what it does must not run a second time in the body.
     if !found.is_empty() {
         let condition = condition(graph, variables, users);
         found.retain(|operation| !condition.contains(&operation.id()));
@@ -226,6 +245,7 @@ fn condition(graph: &Graph, variables: &[Variable], users: &HashMap<OpId, Vec<Op
 
 /// Makes an operation forward this output instead of computing its own.
 fn pass_on(operation: &Operation, output: Output) -> Result<()> {
+    // Rewriting in place means that nobody who uses the operation has to be changed.
     let mut attrs = Attrs::new();
     attrs.insert("T".to_owned(), AttrValue::Type(output.dtype()));
     let outputs = as_values(operation.output_infos());
@@ -253,6 +273,8 @@ fn switches(graph: &Graph, from: &Output, until: Option<Endpoint>) -> BTreeMap<O
         let Some(operation) = graph.operation_by_id(op) else { continue };
         if kind(&operation) == "Switch" {
             found.entry(op).or_default().insert(index);
+            // The search ends at switches of the conditional itself: what is before
+            // them is computed outside of it.
             if until == Some(operation.input(1).endpoint()) || until == Some(predicate_of(&operation)) {
                 continue;
             }
@@ -260,12 +282,16 @@ fn switches(graph: &Graph, from: &Output, until: Option<Endpoint>) -> BTreeMap<O
         if seen.insert(op) {
             open.extend(operation.input_endpoints());
             let before = operation.control_inputs();
+            // A constant of a branch has no data input; only its control input
+            // shows to which side it belongs.
             open.extend(before.iter().map(|operation| Endpoint { op: operation.id(), index: 0 }));
         }
     }
     found
 }
 
+/// Replaces the conditional that ends with `merge`, with all its other results, by an `If` named
+/// `<scope>_functional`, and makes each `Merge` forward its output.
 fn make_conditional(graph: &Graph, merge: &Operation) -> Result<()> {
     if merge.num_inputs() != 2 {
         return Err(unusual("a Merge of more than two values"));
@@ -283,6 +309,7 @@ fn make_conditional(graph: &Graph, merge: &Operation) -> Result<()> {
         .collect();
     let mut functions: Vec<Function> = Vec::new();
     let mut cuts: Vec<Vec<Output>> = Vec::new();
+    // Side 0 is the false branch: `Merge` has the false value first, as `Switch` has the false output first.
     for side in 0..2 {
         let mut cut: Vec<Output> = Vec::new();
         for merge in &merges {
@@ -336,6 +363,8 @@ fn make_conditional(graph: &Graph, merge: &Operation) -> Result<()> {
     let builder =
         builder.attr("else_branch", named(functions[0].name())).attr("_lower_using_switch_merge", true);
     let made = builder.try_finish()?;
+    // The second output of a `Merge` is the index of the input that arrived, which
+    // is the predicate as a number.
     let index = cast(&pred, DType::Int32);
     for (number, merge) in merges.iter().enumerate() {
         let mut attrs = Attrs::new();
@@ -351,6 +380,8 @@ fn find(graph: &Graph, id: OpId) -> Result<Operation> {
     graph.operation_by_id(id).ok_or_else(|| Error::runtime("the graph lacks an operation"))
 }
 
+/// Returns the predicate behind chains of `Identity`: each conditional has its own `pred_id`, and nested
+/// ones may share the predicate.
 fn canonical_endpoint(pred: &Output) -> Endpoint {
     let mut pred = pred.clone();
     while pred.operation().op_type() == "Identity" {

@@ -16,6 +16,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Returns true if gradients of this dtype pass from one function to another: differentiable numbers, and lists.
+///
+/// Handles are not among them: a function returns the gradient of a variable as a
+/// number of the variable's dtype.
 pub(super) fn flows(dtype: DType) -> bool {
     carries_gradients(dtype) || dtype == DType::Variant
 }
@@ -32,11 +35,13 @@ pub(super) fn function_of(operation: &Operation, value: Option<&AttrValue>) -> R
 /// A copy of a function's body, in which its gradient is built.
 pub(super) struct Work {
     pub(super) graph: Graph,
+    /// The graph of the operation that calls the function; parts of the copy become functions there.
     outer: Graph,
     /// The number of operations of the body itself.
     own: usize,
     pub(super) arguments: Vec<Output>,
     pub(super) results: Vec<Output>,
+    /// The operations of the body that run in each call even if no result needs them.
     control_outputs: Vec<Operation>,
 }
 
@@ -86,13 +91,15 @@ impl Work {
         zeros_for(&scope, argument, dtype, like)
     }
 
-    /// The operations that belong to the body, of those that there are now: its own with what these need by now, and what
-    /// gives numbers such as shapes out of nothing but the body.
+    /// Returns the operations that belong to the forward function: those of the body, what they need by now,
+    /// and operations of the gradient that compute integers, such as shapes, from the body alone.
     fn body(&self) -> HashSet<OpId> {
         let operations = self.graph.operations();
         let mut body: HashSet<OpId> = operations.iter().take(self.own).map(Operation::id).collect();
         let mut open: Vec<Operation> = operations.iter().take(self.own).cloned().collect();
         while let Some(operation) = open.pop() {
+            // An operation of the body that was rewritten for its own gradient may have inputs
+            // that were added after the body.
             let inputs = operation.input_endpoints().iter().map(|input| input.op);
             for id in inputs.chain(operation.control_input_ids().iter().copied()) {
                 if body.insert(id) {
@@ -100,6 +107,8 @@ impl Work {
                 }
             }
         }
+        // The gradient often needs only the shape of a large value. Computed in the forward function, the
+        // shape is passed on and the value itself can be released.
         for operation in operations.iter().skip(self.own) {
             let inputs = operation.input_endpoints();
             let small =
@@ -118,6 +127,8 @@ impl Work {
         let body = self.body();
         let (mut needed, mut seen): (Vec<Output>, HashSet<Endpoint>) = (Vec::new(), HashSet::new());
         let mut done: HashSet<OpId> = HashSet::new();
+        // Reversed, because the last one is taken first: the order of use decides the order of the
+        // forward function's added outputs.
         let mut open: Vec<Output> = outputs.iter().rev().cloned().collect();
         while let Some(output) = open.pop() {
             let operation = output.operation();
@@ -133,6 +144,9 @@ impl Work {
     }
 
     /// The arguments that these outputs need, where the gradient computes the body again.
+    ///
+    /// Used for functions that recompute: only arguments pass from forward to backward, at the
+    /// price of running the body twice.
     pub(super) fn needed_arguments(&self, outputs: &[Output]) -> Vec<Output> {
         let mut seen: HashSet<OpId> = HashSet::new();
         let mut open: Vec<Operation> = outputs.iter().map(|output| output.operation().clone()).collect();
@@ -181,6 +195,7 @@ fn describe(argument: &Output, input: &Output) -> Result<Output> {
     }
     let mut attrs = operation.attrs().clone();
     attrs.extend(known);
+    // Rewriting in place keeps the id, by which the body and the copy find each other.
     let outputs = operation.output_infos().to_vec();
     let now = operation.rewrite(Rewrite { def: &PLACEHOLDER, inputs: Vec::new(), attrs, outputs })?;
     Ok(now.output(argument.index()))
@@ -205,6 +220,8 @@ pub(super) fn function(name: &str, part: &Part, results: Vec<Output>) -> Result<
     part.graph.check()?;
     let named = results.into_iter().enumerate().map(|(number, result)| {
         let mut name = format!("result_{number}");
+        // Results are named by number; a name that an operation of the body has already would
+        // be ambiguous in a graph file.
         while part.graph.operation(&name).is_ok() {
             name.push('_');
         }
@@ -222,6 +239,8 @@ pub(super) fn same_output(copy: &Graph, output: &Output) -> Result<Output> {
 
 /// Returns true if the gradient function computes an operation of the body again instead of receiving its value.
 fn is_copied(operation: &Operation) -> bool {
+    // A constant with a control input may depend on the branch that runs, so it is
+    // passed like any other value.
     let alone = operation.num_inputs() == 0 && operation.control_input_ids().is_empty();
     alone && matches!(operation.op_type(), "Const" | "VarHandleOp")
 }
@@ -231,6 +250,7 @@ pub(super) fn zeros_for(scope: &Graph, output: &Output, dtype: DType, like: Opti
     if output.dtype() == DType::Resource {
         return match variable_of(output).and_then(|(_, shape)| shape.to_shape()) {
             Some(shape) => zeros(scope, dtype, shape),
+            // Only the variable itself knows its size; `VariableShape` reads no values.
             None => {
                 let sizes = variable_shape(output.within(scope), DType::Int32);
                 fill(sizes, constant(scope, scalar_tensor(dtype, 0.0)))
@@ -238,6 +258,8 @@ pub(super) fn zeros_for(scope: &Graph, output: &Output, dtype: DType, like: Opti
         };
     }
     match (output.shape().to_shape(), like) {
+        // A list has shape `[]` but is no number: zeros of a list are a list of zeros,
+        // which only `ZerosLike` builds.
         (Some(shape), _) if output.dtype() != DType::Variant => zeros(scope, output.dtype(), shape),
         (_, Some(like)) => zeros_like(like.within(scope)),
         (_, None) => zeros_like(output.within(scope)),

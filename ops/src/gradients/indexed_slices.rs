@@ -33,12 +33,17 @@ impl IndexedSlices {
     #[must_use]
     pub fn of(gradient: &Output) -> Option<IndexedSlices> {
         let operation = gradient.operation();
+        // The gradient of a lookup is built as an `UnsortedSegmentSum`, the dense form of slices: its
+        // inputs are values, indices and rows. Taking them back from the graph makes a separate type for
+        // sparse gradients unnecessary.
         match operation.op_type() {
             "UnsortedSegmentSum" => {
                 let [values, indices, rows] =
                     [0, 1, 2].map(|index| operation.input(index).within(&gradient.graph()));
                 match indices.shape().rank()? {
                     1 => Some(IndexedSlices { values, indices, rows }),
+                    // Indices of a higher rank, such as those of a batch of sentences, enumerate rows as
+                    // well once both are flattened.
                     axes => Some(IndexedSlices {
                         values: reshape(&values, row_sizes(gradient)?),
                         indices: reshape(indices, [-1]),
@@ -47,6 +52,8 @@ impl IndexedSlices {
                     .filter(|_| axes > 1),
                 }
             }
+            // Two lookups in one table: the sum of slices is their concatenation, as
+            // long as every part is sparse.
             "AddN" => {
                 let parts: Option<Vec<IndexedSlices>> =
                     operation.inputs().iter().map(IndexedSlices::of).collect();
@@ -61,6 +68,7 @@ impl IndexedSlices {
         let values: Vec<Output> = parts.iter().map(|part| part.values.clone()).collect();
         let indices: Vec<Output> = parts.iter().map(|part| part.indices.clone()).collect();
         let first = parts.first()?;
+        // The indices keep the dtype of the lookup; a conversion to `int32` could cut large row numbers.
         if indices.iter().any(|other| other.dtype() != first.indices.dtype()) {
             return None;
         }
@@ -73,6 +81,8 @@ impl IndexedSlices {
 }
 
 /// Returns the shape of rows, with an unknown number of rows and the row sizes of the whole tensor.
+///
+/// `None` if a row size is unknown: `reshape` can infer only one size, and the number of rows takes it.
 fn row_sizes(whole: &Output) -> Option<Vec<i64>> {
     let row = whole.shape().range(1, whole.shape().rank()?).to_shape()?;
     Some(std::iter::once(-1).chain(row.iter().map(|&size| i64::try_from(size).unwrap_or(i64::MAX))).collect())

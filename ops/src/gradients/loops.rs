@@ -52,6 +52,8 @@ impl Variables {
         if carried.is_empty() {
             return None;
         }
+        // To a fixed point: a variable that influences one with a gradient receives a gradient
+        // itself, in the iteration before.
         loop {
             let results: Vec<Output> = carried.iter().map(|&j| work.results[j].clone()).collect();
             let reached = Reach::depends(&work.graph, &results, &work.arguments);
@@ -62,6 +64,8 @@ impl Variables {
                 return Some(Variables { carried, handles: (0..count).filter(handle).collect() });
             }
             carried.extend(more);
+            // In the order of the loop's inputs, so that the backward loop does not
+            // depend on the order of discovery.
             carried.sort_unstable();
         }
     }
@@ -91,6 +95,8 @@ impl Round {
         for &j in &variables.carried {
             // The gradient of what the round gave.
             let (argument, result) = (&work.arguments[j], &work.results[j]);
+            // The first backward iteration receives a gradient of the result's shape, and
+            // later ones one of the argument's.
             given.push(work.added("grad_ys", result.dtype(), result.shape().relax(argument.shape())));
         }
         let of: Vec<Output> = variables.carried.iter().map(|&j| work.results[j].clone()).collect();
@@ -99,6 +105,8 @@ impl Round {
         let mut results = Vec::new();
         for (&j, given) in variables.carried.iter().zip(&given) {
             let argument = &work.arguments[j];
+            // A variable that the body overwrites passes nothing to the iteration before, but the
+            // backward loop needs a value.
             let zeros = || work.zeros(argument, argument.dtype(), Some(given));
             results.push(found[j].clone().unwrap_or_else(zeros));
         }
@@ -108,6 +116,8 @@ impl Round {
             let Some(found) = found[j].clone() else { continue };
             let info = gradient_info(&work.arguments[j], &found);
             let so_far = work.added("grad_ys", info.dtype, info.shape);
+            // A variable read in every iteration: the sum over the iterations is
+            // carried, starting from zeros.
             results.push(add_n(&[so_far.within(&found.graph()), found]));
             given.push(so_far);
         }
@@ -115,6 +125,8 @@ impl Round {
         for need in work.needs(&results) {
             let argument = work.arguments.iter().position(|argument| argument.endpoint() == need.endpoint());
             match argument {
+                // The body returns the argument itself, so it has the same value in every
+                // iteration and needs no list.
                 Some(j) if work.results[j].endpoint() == need.endpoint() => same.push(j),
                 _ => kept.push(need),
             }
@@ -135,6 +147,8 @@ enum Counter {
 impl Counter {
     /// Returns `First` if the first variable begins with 0 and grows by 1 in each iteration.
     fn of(operation: &Operation, work: &Work) -> Counter {
+        // Loops of TensorFlow 2 have such a counter as their first variable, and loops with
+        // `maximum_iterations` in TensorFlow 1 as well.
         let is = |output: &Output, number: i32| {
             output.constant_value().is_some_and(|value| *value == Tensor::from(number))
         };
@@ -164,6 +178,7 @@ fn keep(
     counter: Counter,
 ) -> Result<Kept> {
     let graph = operation.graph();
+    // Nothing to record: the forward loop stays as it is, and its counter tells how often it ran.
     if counter == Counter::First && round.kept.is_empty() {
         let now = graph.operation_by_id(operation.id()).unwrap_or_else(|| operation.clone());
         return Ok(Kept { total: now.output(0), lists: Vec::new() });
@@ -179,6 +194,8 @@ fn keep(
         let argument = forward.part.add_argument("accumulator", &list);
         let value = forward.part.find(need)?;
         let push = argument.graph().op(&TENSOR_LIST_PUSH_BACK).input(&argument).input(value);
+        // The list is a further loop variable: an empty one enters, and the last one, with an
+        // element per iteration, leaves.
         forward.results.push(push.finish_output());
         inputs.push(list);
     }
@@ -208,6 +225,7 @@ fn keep(
     graph.add_function(cond)?;
     graph.add_function(body)?;
     let now = operation.rewrite(Rewrite { def, inputs, attrs, outputs: infos })?;
+    // The added counter is the last variable, after the lists.
     let total = if counter == Counter::First { 0 } else { now.num_outputs() - 1 };
     let lists = (0..round.kept.len()).map(|number| now.output(first_list + number));
     Ok(Kept { total: now.output(total), lists: lists.collect() })
@@ -237,6 +255,7 @@ impl Back<'_> {
         let graph = self.operation.graph();
         let now = graph.operation_by_id(self.operation.id()).unwrap_or_else(|| self.operation.clone());
         let base = self.operation.name().rsplit('/').next().unwrap_or_default().to_owned();
+        // Never tested, but part of the layout of TensorFlow's loops: counter, maximum, then the variables.
         let maximum = constant(&graph.named("maximum_iterations"), -1i32);
         let mut inputs =
             vec![constant(&graph.named("loop_counter"), 0i32), maximum, self.lists.total.clone()];
@@ -245,6 +264,7 @@ impl Back<'_> {
             let zeros = || zeros_for(&graph, &output, output.dtype(), None);
             inputs.push(grads.get(j).cloned().flatten().unwrap_or_else(zeros));
         }
+        // After the carried ones, `given` has one entry for each handle.
         for (&j, given) in
             self.variables.handles.iter().zip(&self.round.given[self.variables.carried.len()..])
         {
@@ -268,6 +288,7 @@ impl Back<'_> {
         let builder = builder.attr("cond", named(cond.name())).attr("body", named(body.name()));
         let shapes = infos.into_iter().map(|info| AttrValue::Shape(info.shape)).collect();
         let builder = builder.attr("output_shapes", AttrValue::List(shapes));
+        // 10 is TensorFlow's default for loops.
         let parallel = self.operation.attr("parallel_iterations").and_then(AttrValue::as_int).unwrap_or(10);
         let builder = builder.attr("parallel_iterations", parallel).attr("_lower_using_switch_merge", true);
         let builder = builder.attr("_num_original_outputs", inputs.len());
@@ -298,6 +319,8 @@ impl Back<'_> {
         let round = self.round;
         let same: Vec<Output> = round.same.iter().map(|&j| round.work.arguments[j].clone()).collect();
         let cut: Vec<Output> = round.given.iter().chain(&same).cloned().collect();
+        // `backward_with` asks for the values in the order of `kept`, so `lists`
+        // and `popped` have it as well.
         let (mut lists, mut popped) = (Vec::new(), Vec::new());
         let mut part = round.work.backward_with(&cut, &round.kept, &round.results, |graph, need| {
             let list = placeholder(&graph.named("accumulator"), DType::Variant, PartialShape::scalar());
@@ -316,6 +339,8 @@ impl Back<'_> {
             .zip(infos)
             .map(|(name, info)| placeholder(&graph.named(name), info.dtype, info.shape.clone()))
             .collect();
+        // The order of results is that of the inputs in `build`: numbers, gradients,
+        // lists, values that stay the same.
         let mut results = vec![&numbers[0] + 1, numbers[1].clone(), numbers[2].clone()];
         for result in &round.results {
             results.push(part.find(result)?);

@@ -11,6 +11,7 @@ const OVERRIDE: &str = "_gradient_op_type";
 
 /// Returns the rule for the gradients of an operation: that of its type, or that of the type whose gradient it is to have.
 pub(super) fn rule(operation: &Operation) -> Result<Gradient> {
+    // An op type without a definition may still be differentiated as a call, so this is no error yet.
     let own = operation.def().map_or(Gradient::Undefined, OpDef::gradient_rule);
     let Some(name) = operation.attr(OVERRIDE).and_then(AttrValue::as_str) else { return Ok(own) };
     if let Some(other) = OpLibrary::find(crate::library(), name) {

@@ -4,7 +4,8 @@ use super::{overriding, passes_gradients};
 use session_core::{Code, Endpoint, Error, Gradient, Graph, OpId, Operation, Output, Result};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-/// The operations between.
+/// The part of a graph through which gradients flow: operations that a result is computed from
+/// and that depend on one of `xs`.
 pub(super) struct Reach {
     /// Operations that must be asked: they lead to a result and depend on one of `xs` through an input. Each comes after
     /// those that it depends on.
@@ -16,6 +17,9 @@ pub(super) struct Reach {
 }
 
 impl Reach {
+    /// Finds the operations between `ys` and `xs`. Outputs of operations in `stops` count as
+    /// constants, so nothing behind them is found unless another path leads there. Costs a few visits
+    /// of each operation behind `ys`.
     pub(super) fn find(graph: &Graph, ys: &[Output], xs: &[Output], stops: &[Output]) -> Reach {
         let behind = behind(graph, ys, stops);
         let sources: HashSet<Endpoint> = xs.iter().map(Output::endpoint).collect();
@@ -24,6 +28,8 @@ impl Reach {
         let mut found: HashSet<OpId> = HashSet::new();
         // Once is enough, but where loops of TensorFlow 1 go round.
         loop {
+            // The order has inputs first, so without cycles the first round finds
+            // everything and the second confirms it.
             let before = found.len();
             for id in &order {
                 let mut inputs = behind[id].iter();
@@ -45,7 +51,8 @@ impl Reach {
         Reach { between, reached, popped }
     }
 
-    /// Fails if a result is computed from what lies on a stack.
+    /// Fails if a result is computed from a value on a stack: the gradient would silently lack what the
+    /// values on the stack depend on.
     pub(super) fn check(&self, graph: &Graph) -> Result<()> {
         let Some(pop) = self.popped.and_then(|id| graph.operation_by_id(id)) else { return Ok(()) };
         let text = "no gradient goes through the gradients that TensorFlow 1 built of a loop: they take values from stacks, and it is not \
@@ -69,7 +76,7 @@ impl Reach {
         passes_gradients(input.dtype()) && self.reached.contains(&input.operation().id())
     }
 
-    /// The operations to be asked, last made first: each after all that use it.
+    /// Returns the operations to be asked in reverse order: each after all operations that use it.
     pub(super) fn backwards(&self, graph: &Graph) -> Vec<Operation> {
         self.between.iter().rev().filter_map(|&id| graph.operation_by_id(id)).collect()
     }
@@ -78,6 +85,8 @@ impl Reach {
 /// The operations in the order in which they were made, but each after its inputs: an operation that was rewritten may have
 /// inputs that were made later.
 fn inputs_first(behind: &HashMap<OpId, Vec<Endpoint>>) -> Vec<OpId> {
+    // Kahn's algorithm with an ordered set: of the operations that are ready, the oldest comes first, so the
+    // order is the same in each run.
     let mut waits: HashMap<OpId, usize> = HashMap::new();
     let mut users: HashMap<OpId, Vec<OpId>> = HashMap::new();
     for (&id, inputs) in behind {
@@ -125,6 +134,7 @@ fn behind(graph: &Graph, ys: &[Output], stops: &[Output]) -> HashMap<OpId, Vec<E
     found
 }
 
+/// Returns the inputs that may carry gradients; indices, shapes and strings are constants for this purpose.
 fn differentiable_inputs(operation: &Operation) -> Vec<Endpoint> {
     let inputs = operation.inputs();
     inputs.iter().filter(|input| passes_gradients(input.dtype())).map(Output::endpoint).collect()
