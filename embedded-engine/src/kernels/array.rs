@@ -1,4 +1,15 @@
 //! Shapes, layouts, pieces of tensors.
+//!
+//! A file contains the op types that share an implementation, not those that TensorFlow documents together.
+//! Nearly all of them move elements without interpreting them, in one of three ways:
+//!
+//! - through a loop of `compute::elementwise::layout`, where the pattern is regular and worth its own loop
+//!   (slices, transposes, joins, gathers);
+//! - through `arrange`, which asks a closure for the source of each row of the result, where the pattern is
+//!   irregular or rare;
+//! - not at all, where the result is the input under another shape.
+//!
+//! New op types begin with `arrange`; a loop in `compute` is justified by a measurement.
 
 mod arrange;
 mod blocks;
@@ -26,6 +37,7 @@ pub(crate) use join::joined;
 pub(crate) use mirror::{edge, mirror_pad};
 pub(crate) use shape::{reshape, shape_tensor};
 
+/// Registers the op types of all files of this folder.
 pub(crate) fn register(registry: &mut Registry) {
     blocks::register(registry);
     coordinates::register(registry);

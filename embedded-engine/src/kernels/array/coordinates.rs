@@ -10,6 +10,23 @@
 //! - `TensorScatterUpdate` with equal coordinates keeps the last slice, in the order of the indices. The variants
 //!   `Add`, `Sub`, `Min` and `Max` combine them.
 //! - Updates happen in the order of the indices, so the bits do not depend on the number of threads.
+//!
+//! The depth of the coordinates, the size of the last axis of `indices`, may be 0 to the rank of the tensor:
+//! with 0 each coordinate selects the whole tensor, with the full rank single elements. Indices count from 0;
+//! negative ones are errors and do not count from the end. `indices` is `int16`, `int32` or `int64`, as the
+//! definition of each op type allows.
+//!
+//! All op types convert coordinates to row numbers first (`rows`), so that a step which fails on an index has
+//! not written anything. `TensorScatterAdd`, `Sub`, `Min` and `Max` write in place if the tensor is at its
+//! last use and nobody else holds it, and otherwise into a copy. An empty tensor accepts no coordinates, only
+//! empty indices.
+//!
+//! `TensorScatterMin` and `TensorScatterMax` keep the old element if one of the two is NaN, because every
+//! comparison with NaN is false. Integers wrap on overflow. `ScatterNd` of `bool` is a logical or and that of
+//! strings concatenates in the order of the indices, as in TensorFlow.
+//!
+//! The work is one addition or copy per element on the calling thread: parallel updates would need an order
+//! for equal coordinates.
 
 use super::arrange::arrange;
 use crate::dispatch::check_number;
@@ -22,9 +39,12 @@ use compute::elementwise::layout;
 use session_core::{Error, Result};
 use tensor::{Bytes, DType, Element, Shape, Tensor, memory};
 
+/// Registers the op types. `ResourceGatherNd` only reads its variable, so that the schedule may place it
+/// before updates of the same step.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("GatherNd", |_| {
         Ok(boxed(|context| {
+            // A clone shares the elements; it ends the borrow of the context that `gather_nd` needs.
             let params = context.input(0).clone();
             gather_nd(context, &params)
         }))
@@ -53,6 +73,8 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("TensorScatterSub", |spec| {
         let dtype = spec.input_dtype(0);
         if dtype.is_integer() {
+            // Unsigned differences wrap as in TensorFlow, where `kept - update` would panic in builds with
+            // overflow checks.
             return for_dtype!(@arms dtype, T => Ok(boxed(|context| tensor_scatter::<T>(context, T::wrapping_sub))),
                 Int8: i8, Int16: i16, Int32: i32, Int64: i64, UInt8: u8, UInt16: u16, UInt32: u32, UInt64: u64);
         }
@@ -62,6 +84,7 @@ pub(crate) fn register(registry: &mut Registry) {
     });
     registry.add("TensorScatterMin", |spec| {
         for_dtype!(real spec.input_dtype(0), T => {
+            // A comparison, not `min`: an update that is NaN leaves the element as it is.
             let least = |kept: T, update: T| if update < kept { update } else { kept };
             Ok(boxed(move |context| tensor_scatter::<T>(context, least)))
         })
@@ -76,19 +99,33 @@ pub(crate) fn register(registry: &mut Registry) {
 }
 
 /// Coordinates into an array, as rows of it.
+///
+/// With an array of shape `[2, 3, 4]`, the coordinates `[[1, 2], [0, 0]]` are the rows `[5, 0]` of `width` 4;
+/// `dims` is `[2, 3]`, `shape` `[2, 4]`.
 pub(crate) struct Rows {
     /// The row of each coordinate.
+    ///
+    /// Each is less than the product of `dims`. Equal coordinates are equal rows; the order is that of the
+    /// indices.
     pub(crate) rows: Vec<usize>,
     /// The leading dimensions that coordinates count.
     pub(crate) dims: Vec<usize>,
     /// The number of elements in a row.
+    ///
+    /// It is 1 for coordinates of single elements, and 0 if a dimension behind the coordinates is 0.
     pub(crate) width: usize,
     /// The shape of what the coordinates name.
+    ///
+    /// That is the shape of the indices without its last axis, followed by the dimensions that coordinates do
+    /// not count.
     pub(crate) shape: Shape,
 }
 
 impl Rows {
     /// Returns the rows as an index dtype.
+    ///
+    /// The loops in `compute` check indices themselves and therefore want signed ones; these pass the check
+    /// by construction.
     pub(crate) fn numbers(&self) -> Result<Vec<i64>> {
         Ok(memory::collected(self.rows.iter().map(|&row| row as i64))?)
     }
@@ -96,6 +133,14 @@ impl Rows {
 
 /// Returns the elements or slices that `indices`, whose last axis holds coordinates, select in an array of
 /// shape `target`.
+///
+/// `target` may come from an input of the graph, so its number of elements is checked for overflow before
+/// anything is multiplied.
+///
+/// # Errors
+/// `InvalidArgument` if `indices` is a scalar, if its last axis is longer than the rank of `target`, if a
+/// coordinate is out of range (the message has the position of the coordinate and its numbers), or if
+/// `target` has no elements although there are indices.
 pub(crate) fn rows(indices: &Tensor, target: &Shape) -> Result<Rows> {
     let Some((&depth, outer)) = indices.shape().split_last() else {
         return Err(Error::invalid_argument("indices must be at least a vector"));
@@ -113,6 +158,8 @@ pub(crate) fn rows(indices: &Tensor, target: &Shape) -> Result<Rows> {
     let (dims, row) = target.split_at(depth);
     let shape = outer.iter().chain(row).copied().collect();
     let (dims, width) = (dims.to_vec(), row.iter().product());
+    // In a target without elements the widths and row numbers mean nothing: a coordinate might count rows of
+    // no elements.
     if target.elements() == 0 {
         return match indices.elements() {
             0 => Ok(Rows { rows: Vec::new(), dims, width, shape }),
@@ -124,6 +171,7 @@ pub(crate) fn rows(indices: &Tensor, target: &Shape) -> Result<Rows> {
     let mut rows = memory::reserve(count)?;
     for i in 0..count {
         let coordinates = &values[i * depth..(i + 1) * depth];
+        // `None` after the first index that is out of range; the error below shows the coordinate as a whole.
         let mut at = Some(0);
         for (&index, &size) in coordinates.iter().zip(&dims) {
             let index = usize::try_from(index).ok().filter(|&index| index < size);
@@ -138,12 +186,16 @@ pub(crate) fn rows(indices: &Tensor, target: &Shape) -> Result<Rows> {
     Ok(Rows { rows, dims, width, shape })
 }
 
+/// Returns the error for indices into an array without elements, where even a valid row has nothing to read
+/// or write.
 fn no_elements(indices: &Shape, target: &Shape) -> Error {
     Error::invalid_argument(format!(
         "indices of shape {indices} select from the shape {target}, which has no elements"
     ))
 }
 
+/// Delivers the slices of `params` at the coordinates in input 1: the shape of the indices without its last
+/// axis, then the shape of a slice.
 fn gather_nd(context: &mut KernelContext<'_>, params: &Tensor) -> Result<()> {
     let indices = context.input(1);
     let Rows { rows, width, shape, .. } = rows(indices, params.shape())?;
@@ -151,12 +203,16 @@ fn gather_nd(context: &mut KernelContext<'_>, params: &Tensor) -> Result<()> {
     if params.elements() == 0 && indices.shape().iter().rev().skip(1).all(|&size| size > 0) {
         return Err(no_elements(indices.shape(), params.shape()));
     }
+    // A row is a slice, so a gather of whole rows costs one copy each.
     let picked = arrange(context, &[params], shape, width, &|i| Some((0, rows[i])), None)?;
     context.set(0, picked);
     Ok(())
 }
 
 /// Refuses updates of another shape than what the indices name.
+///
+/// `named` is [`Rows::shape`]. The shapes must be equal; updates are not broadcast, as they are in the
+/// `Scatter*` family of variables.
 pub(crate) fn check_updates(named: &Shape, updates: &Shape) -> Result<()> {
     if named == updates {
         return Ok(());
@@ -166,6 +222,11 @@ pub(crate) fn check_updates(named: &Shape, updates: &Shape) -> Result<()> {
     )))
 }
 
+/// Delivers zeros of the shape in input 2 with the updates in input 1 added at the coordinates in input 0,
+/// for numeric dtypes.
+///
+/// Additions are in the order of the indices and in the dtype itself, so `float16` sums round after each
+/// addition.
 fn scatter_nd(context: &mut KernelContext<'_>) -> Result<()> {
     let (shape, dtype) = (shape_input(context, 2)?, context.input(1).dtype());
     let named = rows(context.input(0), &shape)?;
@@ -177,6 +238,8 @@ fn scatter_nd(context: &mut KernelContext<'_>) -> Result<()> {
     })
 }
 
+/// Works as `scatter_nd`, for dtypes without arithmetic: `add` combines the old element with an update,
+/// starting from `false` or the empty string.
 fn scatter_moved<T: Moved>(context: &mut KernelContext<'_>, add: fn(&mut T, &T)) -> Result<()> {
     let shape = shape_input(context, 2)?;
     let named = rows(context.input(0), &shape)?;
@@ -184,6 +247,7 @@ fn scatter_moved<T: Moved>(context: &mut KernelContext<'_>, add: fn(&mut T, &T))
     let dtype = context.input(1).dtype();
     context.produce_moved::<T>(0, dtype, shape, |context, output| {
         output.fill(T::default());
+        // Slices without elements have a width of 0: then there are no chunks, and nothing is added.
         let updates = context.moved::<T>(1)?.chunks_exact(named.width.max(1));
         for (&row, update) in named.rows.iter().zip(updates) {
             let slice = &mut output[row * named.width..][..named.width];
@@ -193,10 +257,15 @@ fn scatter_moved<T: Moved>(context: &mut KernelContext<'_>, add: fn(&mut T, &T))
     })
 }
 
+/// Appends to a string. The first update shares its bytes; only a second one at the same coordinate copies.
 fn append(to: &mut Bytes, more: &Bytes) {
     *to = if to.is_empty() { more.clone() } else { [to.as_ref(), more.as_ref()].concat().into() };
 }
 
+/// Adds the updates to the named rows of `data`, in the order of the indices.
+///
+/// The coordinates are one-dimensional here, row numbers instead of the original tuples: `rows` has
+/// multiplied them out.
 fn add_rows<T: Element + compute::elementwise::Element>(
     named: &Rows,
     data: &mut [T],
@@ -206,11 +275,14 @@ fn add_rows<T: Element + compute::elementwise::Element>(
     layout::scatter_nd(&[count], named.width, data, &named.numbers()?, updates).map_err(super::index::outside)
 }
 
+/// Delivers input 0 with the updates in input 2 added at the coordinates in input 1. Used for numeric dtypes;
+/// `bool` takes `tensor_scatter`.
 fn tensor_scatter_add<T: Element + compute::elementwise::Element>(
     context: &mut KernelContext<'_>,
 ) -> Result<()> {
     let named = rows(context.input(1), context.input(0).shape())?;
     check_updates(&named.shape, context.input(2).shape())?;
+    // Taken only after all checks, so that a failing step leaves the value where it is.
     let mut data = context.take(0);
     add_rows(&named, data.make_mut::<T>(context.buffers())?, context.slice(2)?)?;
     context.set(0, data);
@@ -218,6 +290,9 @@ fn tensor_scatter_add<T: Element + compute::elementwise::Element>(
 }
 
 /// Combines each element of the slices that are named with those of the updates, one after the other.
+///
+/// `combine` gets the element as it is, including updates of earlier equal coordinates, and the update:
+/// `(kept, update)`.
 fn tensor_scatter<T: Element>(context: &mut KernelContext<'_>, combine: fn(T, T) -> T) -> Result<()> {
     let named = rows(context.input(1), context.input(0).shape())?;
     check_updates(&named.shape, context.input(2).shape())?;
@@ -232,6 +307,7 @@ fn tensor_scatter<T: Element>(context: &mut KernelContext<'_>, combine: fn(T, T)
     Ok(())
 }
 
+/// Delivers input 0 with the slices at the coordinates in input 1 replaced by those in input 2.
 fn tensor_scatter_update(context: &mut KernelContext<'_>) -> Result<()> {
     let data = context.input(0).clone();
     let updated = updated(context, &data, 1, 2)?;
@@ -241,6 +317,10 @@ fn tensor_scatter_update(context: &mut KernelContext<'_>) -> Result<()> {
 
 /// `data` with the slices that input `indices` names overwritten by those of input `updates`; the last update of a
 /// slice stays.
+///
+/// `indices` and `updates` are the numbers of the inputs. The result is a new tensor unless there is nothing
+/// to write; then `data` itself is shared. It is filled in one pass that takes each row from `data` or from
+/// the updates, so no row is written twice, at the price of a table with an entry per row.
 pub(crate) fn updated(
     context: &KernelContext<'_>,
     data: &Tensor,
@@ -253,6 +333,7 @@ pub(crate) fn updated(
     if named.width == 0 || named.rows.is_empty() {
         return Ok(data.clone());
     }
+    // Later entries overwrite earlier ones, which makes the last update win.
     let mut places = memory::collected((0..named.dims.iter().product()).map(|row| (0, row)))?;
     for (i, &row) in named.rows.iter().enumerate() {
         places[row] = (1, i);

@@ -8,6 +8,21 @@
 //!   are `off_value`.
 //! - `Range` has `ceil((limit - start) / delta)` elements, each computed as `start + i * delta`, so errors of
 //!   rounding do not add up. A `delta` of 0, and one that leads away from `limit`, are errors.
+//!
+//! Further details:
+//!
+//! - Indices are `int32` or `int64`; `OneHot` takes `uint8` as well. The other dtypes of the definitions
+//!   (`int16` for `GatherV2`, `int8` for `OneHot`) are `Unimplemented`. Parameters and values may have any
+//!   dtype, strings included.
+//! - `Gather` is `GatherV2` along axis 0 without batches. `axis` and `batch_dims` may be negative: the one
+//!   counts from the end of the parameters' axes, the other from the end of the indices' axes. `batch_dims`
+//!   must not exceed `axis`, and the batch sizes of both inputs must agree.
+//! - `ResourceGather` returns rows of the variable's value at that moment. Its attribute `batch_dims` is not
+//!   read.
+//! - All indices of a gather are checked before the first row is copied. The copy is split over the thread
+//!   pool by rows; each row is written by one thread, so the result does not depend on their number.
+//! - Empty indices give an empty result, whatever the parameters are.
+//! - `Range` computes in `f64` for all dtypes and converts each element, so integers beyond 2^53 are rounded.
 
 use crate::dispatch::check_real;
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
@@ -19,6 +34,7 @@ use compute::elementwise::layout::{self, GatherShape, Index, IndexError};
 use session_core::{Error, Result};
 use tensor::{DType, Element, Shape, memory};
 
+/// Registers the op types. Attributes and dtypes select an instantiation when the plan is compiled.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("GatherV2", |spec| {
         let batch_dims = spec.int("batch_dims").unwrap_or(0);
@@ -40,11 +56,15 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("Range", |spec| check_real(spec.input_dtype(0)).map(|()| boxed(range)));
 }
 
+/// Converts the error of an index out of range. The text is TensorFlow's, which names the position and the
+/// valid range but not the tensor.
 pub(crate) fn outside(error: IndexError) -> Error {
     let IndexError { position, index, limit } = error;
     Error::invalid_argument(format!("indices[{position}] = {index} is not in [0, {limit})"))
 }
 
+/// Returns the kernel of `Gather` or `GatherV2`. `with_axis` is true if input 2 holds the axis; it is an
+/// input, so it may change from run to run.
 fn gather(spec: &NodeSpec<'_>, batch_dims: i64, with_axis: bool) -> Result<Box<dyn Kernel>> {
     let indices = spec.input_dtype(1);
     if spec.input_dtype(0) == DType::Resource {
@@ -58,6 +78,14 @@ fn gather(spec: &NodeSpec<'_>, batch_dims: i64, with_axis: bool) -> Result<Box<d
     }))
 }
 
+/// Gathers along axis `at` of input 0 by the indices in input 1.
+///
+/// With `batch_dims = 1`, parameters of shape `[b, x, n, y]`, `at = 2` and indices `[b, i, j]` give
+/// `[b, x, i, j, y]`. The dimensions merge into the four that the loop needs: batch, outer (between the batch
+/// and the axis), the axis, and inner (the width of a row).
+///
+/// Fails with `InvalidArgument` if the axis is out of range, if `batch_dims` exceeds the axis or the rank of
+/// the indices, if the batch sizes differ, or if an index is out of range.
 fn run_gather<T: Moved, I: Element + Index>(
     context: &mut KernelContext<'_>,
     at: i64,
@@ -69,6 +97,8 @@ fn run_gather<T: Moved, I: Element + Index>(
     // A negative number counts from the end of the axes of the indices, not of the parameters.
     let from_end = if batch_dims < 0 { indices.rank() as i64 } else { 0 };
     let batch_dims = axis(batch_dims + from_end, indices.rank() + 1)?;
+    // The `min` guards a slice: `batch_dims` is at most the rank of the indices here, but may exceed that of
+    // the parameters only if it exceeds `at`.
     if batch_dims > at || shape[..batch_dims] != indices[..batch_dims.min(indices.rank())] {
         let text = format!("batch_dims {batch_dims} do not fit params {shape} and indices {indices}");
         return Err(Error::invalid_argument(text));
@@ -88,6 +118,10 @@ fn run_gather<T: Moved, I: Element + Index>(
 }
 
 /// Gathers rows of a variable. The rest is not copied, which makes lookups in large embeddings cheap.
+///
+/// Input 0 is the handle of the variable, input 1 the indices into its first axis. The value is shared while
+/// rows are copied; an update that runs meanwhile copies the variable instead of changing the value that is
+/// read. A scalar variable is `InvalidArgument`.
 fn resource_gather<T: Moved, I: Element + Index>(context: &mut KernelContext<'_>) -> Result<()> {
     let value = crate::kernels::state::variable(context, 0)?.read()?;
     let dtype = value.dtype();
@@ -102,6 +136,12 @@ fn resource_gather<T: Moved, I: Element + Index>(context: &mut KernelContext<'_>
     })
 }
 
+/// Delivers a tensor that is `on_value` (input 2) where the coordinate along the new axis equals the index,
+/// and `off_value` (input 3) elsewhere.
+///
+/// Input 0 holds the indices, input 1 the depth. `at` is the place of the new axis among the axes of the
+/// result; -1 is the last. A negative depth is `InvalidArgument`, a depth of 0 gives an empty tensor. Indices
+/// `[2, -1]` with depth 3 give `[[0, 0, 1], [0, 0, 0]]`.
 fn one_hot<T: Moved, I: Element + Index>(context: &mut KernelContext<'_>, at: i64) -> Result<()> {
     let dtype = context.input(2).dtype();
     let shape = context.input(0).shape().clone();
@@ -118,6 +158,11 @@ fn one_hot<T: Moved, I: Element + Index>(context: &mut KernelContext<'_>, at: i6
     })
 }
 
+/// Delivers `start`, `start + delta`, and so on up to but without `limit`, in the dtype of the inputs.
+///
+/// The count is `ceil((limit - start) / delta)`, so `0, 1, 0.4` gives `[0, 0.4, 0.8]`. Fails with
+/// `InvalidArgument` if an input is not a scalar, if `delta` is 0 or points away from `limit`, or if the
+/// count is not finite, which also covers inputs that are NaN or infinite.
 fn range(context: &mut KernelContext<'_>) -> Result<()> {
     let dtype = context.input(0).dtype();
     let value = |i: usize, context: &KernelContext<'_>| -> Result<f64> {
@@ -130,6 +175,7 @@ fn range(context: &mut KernelContext<'_>) -> Result<()> {
     if delta == 0.0 {
         return Err(Error::invalid_argument("Requires delta != 0"));
     }
+    // An empty range, `start == limit`, is valid in both directions.
     if (limit - start) * delta < 0.0 {
         let text = format!(
             "Requires start <= limit when delta > 0, or start >= limit when delta < 0: {start}, {limit}, {delta}"

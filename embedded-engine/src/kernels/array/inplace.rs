@@ -1,4 +1,18 @@
 //! Rows of tensors, changed.
+//!
+//! # Semantics
+//!
+//! - `InplaceUpdate` overwrites, `InplaceAdd` and `InplaceSub` change the rows `i` (input 1, an `int32`
+//!   vector) of `x` (input 0) by the rows of `v` (input 2), and return `x` changed. `v` has one row for each
+//!   index, and its rows have the shape of those of `x`.
+//! - An index is taken modulo the number of rows, as in TensorFlow: of three rows, -1 and 5 both name the
+//!   last.
+//! - Equal indices are applied in order: the last update counts, and sums accumulate.
+//! - Despite the names, memory is changed in place only if nothing else holds `x`; otherwise it is copied
+//!   first. TensorFlow overwrites the input in any case, so graphs that depend on that alias read the old
+//!   value here.
+//! - A vector of indices of another rank and rows that do not fit are `InvalidArgument`, and so is any index
+//!   into a tensor without rows.
 
 use super::index::outside;
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
@@ -9,14 +23,18 @@ use compute::elementwise::{BinaryOp, Element as _, layout};
 use session_core::{Code, Error, Result};
 use tensor::{Tensor, memory};
 
+/// Registers the op types. `InplaceUpdate` works for all dtypes, the other two for numbers.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("InplaceUpdate", |_| Ok(boxed(update)));
     registry.add("InplaceAdd", |spec| merge(spec, BinaryOp::Add));
     registry.add("InplaceSub", |spec| merge(spec, BinaryOp::Sub));
 }
 
-/// Returns the tensor, the rows to change and their width. Rows count from the end where they are negative, and around where they
-/// are too large.
+/// Returns the tensor, the rows to change, and the number of elements of a row.
+///
+/// Takes input 0 out of the frame, so callers can change it without a copy at its last use. The rows are
+/// reduced to the range of existing rows; negative indices count from the end. Fails if the inputs do not fit
+/// together.
 fn rows(context: &mut KernelContext<'_>) -> Result<(Tensor, Vec<i64>, usize)> {
     let x = context.take(0);
     let (indices, values) = (context.input(1).shape(), context.input(2).shape());
@@ -33,6 +51,7 @@ fn rows(context: &mut KernelContext<'_>) -> Result<(Tensor, Vec<i64>, usize)> {
     }
     let size = x.shape()[0];
     if size == 0 && count > 0 {
+        // The remainder by 0 rows is undefined.
         return Err(Error::invalid_argument("a tensor without rows has none to change"));
     }
     let rows = context.ints(1)?.into_iter().map(|row| row.rem_euclid(size.max(1) as i64));
@@ -41,6 +60,7 @@ fn rows(context: &mut KernelContext<'_>) -> Result<(Tensor, Vec<i64>, usize)> {
     Ok((x, rows, width))
 }
 
+/// Delivers the tensor with rows overwritten.
 fn update(context: &mut KernelContext<'_>) -> Result<()> {
     let (mut x, rows, width) = rows(context)?;
     for_dtype!(moved x.dtype(), T => {
@@ -53,11 +73,15 @@ fn update(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Returns the kernel that combines rows with updates by `op`, or `Unimplemented` if the dtype has no such
+/// operation. Integers wrap on overflow.
 fn merge(spec: &NodeSpec<'_>, op: BinaryOp) -> Result<Box<dyn Kernel>> {
     let dtype = spec.input_dtype(0);
     let unsupported =
         || Error::new(Code::Unimplemented, format!("no rows of {dtype} are added or subtracted"));
     for_dtype!(number dtype, T => {
+        // Found when the plan is compiled, so that a dtype without the operation is reported before the first
+        // step.
         let kernel = T::binary(op).ok_or_else(unsupported)?;
         Ok(boxed(move |context| {
             let (mut x, rows, width) = rows(context)?;

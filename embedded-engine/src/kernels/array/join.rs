@@ -7,6 +7,22 @@
 //! - `Pack` and `Unpack` add and remove an axis.
 //! - `Split` cuts into `num_split` equal parts, `SplitV` into given sizes, of which one may be -1 for the rest.
 //! - `ConcatOffset` returns the place of each part in the joined tensor, which gradients need.
+//!
+//! Sizes and axes may be inputs; all are checked in each run, also where the graph already knew them.
+//! Negative axes count from the end (for `Pack` from the end of the result's axes). Fails with
+//! `InvalidArgument` if shapes differ off the axis, if a dimension does not divide evenly, or if the sizes of
+//! `SplitV` do not add up.
+//!
+//! All dtypes are joined and split by their bits. Tensors of variants, such as batches of sparse tensors,
+//! support `Pack` and `Unpack` along axis 0; handles of resources support `Pack` alone (`handles.rs`).
+//!
+//! Joins are one pass over the output, divided among threads by rows of the dimensions before the axis.
+//! Splits copy each part: a part is never a view of the input, because the tensors of this engine are dense.
+//!
+//! ```text
+//! ConcatV2 of [[1, 2], [3, 4]] and [[5], [6]] along axis 1   ->   [[1, 2, 5], [3, 4, 6]]
+//! ConcatOffset of shapes [2, 3], [2, 4] along axis 1         ->   [0, 0], [0, 3]
+//! ```
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::Moved;
@@ -19,6 +35,8 @@ use std::ops::AddAssign;
 use tensor::{DType, Element, Shape, Tensor, memory};
 
 /// Returns a kernel over tensors of variants, which are joined and split along the first axis only.
+///
+/// `at` is the attribute `axis`; another one than 0 is `Unimplemented` when the plan is compiled.
 fn variants(
     at: i64,
     run: impl Fn(&mut KernelContext<'_>) -> Result<()> + Send + Sync + 'static,
@@ -29,11 +47,14 @@ fn variants(
     }
 }
 
+/// Registers the op types. Kernels are instantiated for each width of an element, not for each dtype.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("ConcatV2", |spec| {
+        // The last input is the axis.
         let count = spec.operation.num_inputs() - 1;
         concat(spec, spec.input_dtype(0), 0, count)
     });
+    // The older form has the axis first, so input 1 is the first tensor.
     registry.add("Concat", |spec| concat(spec, spec.input_dtype(1), 1, 0));
     registry.add("Pack", |spec| {
         let at = spec.int("axis")?;
@@ -54,6 +75,7 @@ pub(crate) fn register(registry: &mut Registry) {
         match spec.input_dtype(0) {
             DType::Variant => variants(at, |context| {
                 let rows = variant_batch::unstack(context.input(0))?;
+                // The number of outputs is an attribute; the number of rows is known only here.
                 if rows.len() != context.num_outputs() {
                     let text = format!("{} rows for {} outputs", rows.len(), context.num_outputs());
                     return Err(Error::invalid_argument(text));
@@ -82,13 +104,22 @@ pub(crate) fn register(registry: &mut Registry) {
     );
 }
 
-/// Joins `count` tensors from input `first` on; the axis is input `axis_input`.
+/// Returns the kernel that joins all inputs from `first` on along the axis in input `axis_input`.
+///
+/// `dtype` is passed in because the two forms have their tensors at different inputs.
 fn concat(spec: &NodeSpec<'_>, dtype: DType, first: usize, axis_input: usize) -> Result<Box<dyn Kernel>> {
     let count = spec.operation.num_inputs() - 1;
     for_dtype!(moved dtype, T => Ok(boxed(move |context| run_concat::<T>(context, first, count, axis_input))))
 }
 
 /// Returns the axis in input `axis_input`, and the shape of the `count` tensors from input `first` on when they are joined along it.
+///
+/// The shape equals that of the inputs except along the axis, where it is their sum. Also used by kernels
+/// that join tensors without copying them through `ConcatV2`.
+///
+/// # Errors
+/// `InvalidArgument` if the axis is out of range, which it always is for scalars, if ranks or other
+/// dimensions differ, or if the sum overflows.
 pub(crate) fn joined(
     context: &KernelContext<'_>,
     first: usize,
@@ -118,6 +149,10 @@ pub(crate) fn joined(
     Ok((at, dims.into()))
 }
 
+/// Joins `count` tensors from input `first` on.
+///
+/// Each input contributes to each row the product of its dimensions from the axis on; `rows` is the product
+/// of the dimensions before it.
 fn run_concat<T: Moved>(
     context: &mut KernelContext<'_>,
     first: usize,
@@ -137,6 +172,8 @@ fn run_concat<T: Moved>(
 }
 
 /// Returns the axis of a new dimension and the shape with it.
+///
+/// `at` counts among the axes of the result. Fails if the inputs do not all have the same shape.
 fn packed(context: &KernelContext<'_>, at: i64) -> Result<(usize, Shape)> {
     let shape = context.input(0).shape().clone();
     let at = axis(at, shape.rank() + 1)?;
@@ -154,6 +191,8 @@ fn packed(context: &KernelContext<'_>, at: i64) -> Result<(usize, Shape)> {
     Ok((at, dims.into()))
 }
 
+/// Stacks all inputs along a new axis `at`: a concatenation in which each input contributes one row of
+/// `width` elements.
 fn pack<T: Moved>(context: &mut KernelContext<'_>, at: i64) -> Result<()> {
     let dtype = context.input(0).dtype();
     let (at, shape) = packed(context, at)?;
@@ -167,6 +206,9 @@ fn pack<T: Moved>(context: &mut KernelContext<'_>, at: i64) -> Result<()> {
     })
 }
 
+/// Splits input 0 along axis `at` into as many outputs as that axis has elements, and removes the axis.
+///
+/// An output that nothing uses has no slot and is not reshaped.
 fn unpack<T: Moved>(context: &mut KernelContext<'_>, at: i64) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let at = axis(at, shape.rank())?;
@@ -175,6 +217,7 @@ fn unpack<T: Moved>(context: &mut KernelContext<'_>, at: i64) -> Result<()> {
         let text = format!("Input shape axis {at} must equal {count}, got shape {shape}");
         return Err(Error::invalid_argument(text));
     }
+    // First as pieces of size 1, which then lose their axis without another copy.
     split::<T>(context, 0, at, &vec![1; count])?;
     let dims: Shape = (0..shape.rank()).filter(|&d| d != at).map(|d| shape[d]).collect();
     for i in 0..count {
@@ -186,6 +229,11 @@ fn unpack<T: Moved>(context: &mut KernelContext<'_>, at: i64) -> Result<()> {
     Ok(())
 }
 
+/// Splits input 0 along the axis in input 2 into the sizes in input 1, of which one may be -1.
+///
+/// Fails with `InvalidArgument` if the number of sizes is not that of the outputs, or if the sizes do not add
+/// up to the dimension. Two sizes of -1 both stand for the rest, so their sum is too large unless the rest is
+/// empty; TensorFlow refuses them in that case as well.
 fn split_v<T: Moved>(context: &mut KernelContext<'_>) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let at = axis(context.int(2)?, shape.rank())?;
@@ -197,6 +245,7 @@ fn split_v<T: Moved>(context: &mut KernelContext<'_>) -> Result<()> {
             context.outputs.len()
         )));
     }
+    // Saturating, because the sizes come from a tensor; a saturated sum fails the comparison below.
     let known = sizes.iter().filter(|&&size| size >= 0).fold(0i64, |sum, &size| sum.saturating_add(size));
     let rest = (shape[at] as i64).saturating_sub(known);
     let sizes: Vec<i64> = sizes.iter().map(|&size| if size == -1 { rest } else { size }).collect();
@@ -209,6 +258,8 @@ fn split_v<T: Moved>(context: &mut KernelContext<'_>) -> Result<()> {
     split::<T>(context, 0, at, &sizes)
 }
 
+/// Copies consecutive pieces of input `input` along axis `at` to the outputs. The sizes must add up to the
+/// dimension; callers check that.
 fn split<T: Moved>(context: &mut KernelContext<'_>, input: usize, at: usize, sizes: &[usize]) -> Result<()> {
     let (dtype, shape) = (context.input(input).dtype(), context.input(input).shape().clone());
     let strides = vec![1; shape.rank()];
@@ -221,12 +272,17 @@ fn split<T: Moved>(context: &mut KernelContext<'_>, input: usize, at: usize, siz
             layout::strided_slice(context.pool(), region, context.moved::<T>(input)?, output);
             Ok(())
         })?;
+        // The next piece begins where this one ends.
         begin[at] += size;
     }
     Ok(())
 }
 
 /// Delivers the offset of each of several concatenated tensors.
+///
+/// Input 0 is the axis, the others are the shapes of the tensors, as vectors of `int32` or `int64`. Output
+/// `i` is zero except along the axis, where it is the sum of the sizes of tensors `0..i`. The shapes are not
+/// compared; the join itself reports those that do not fit.
 fn concat_offset<T: Element + AddAssign>(context: &mut KernelContext<'_>) -> Result<()> {
     let count = context.num_inputs() - 1;
     let rank = context.input(1).elements();

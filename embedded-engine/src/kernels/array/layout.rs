@@ -7,6 +7,17 @@
 //! - `Pad` surrounds with zeros, `PadV2` with a given value. Both take pairs of counts, which must not be negative.
 //! - `ReverseV2` takes a list of axes, each at most once.
 //! - `InvertPermutation` requires each number from 0 on exactly once.
+//!
+//! Negative axes count from the end. Permutations, counts and axes are inputs and are checked in each run;
+//! violations are `InvalidArgument`. All dtypes are moved by their bits, except that `ConjugateTranspose`
+//! changes complex numbers afterwards.
+//!
+//! The loops are in `compute::elementwise::layout`. `Transpose` and `ReverseV2` divide the output among the
+//! threads of the pool; `Tile` and `Pad` run on the calling thread, because they are bound by memory. A
+//! transpose that moves no axis shares its input.
+//!
+//! Sizes of results are checked for overflow before memory is allocated, since repetitions and paddings may
+//! come from a feed.
 
 use crate::kernel::KernelContext;
 use crate::kernels::Moved;
@@ -16,12 +27,15 @@ use compute::elementwise::layout::{self, StridedRegion};
 use session_core::{Error, Result};
 use tensor::{Element, Shape};
 
+/// Registers the op types, one instantiation for each width of an element.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("Transpose", |spec| for_dtype!(moved spec.input_dtype(0), T => Ok(boxed(transpose::<T>))));
     registry.add("ConjugateTranspose", |spec| {
         for_dtype!(moved spec.input_dtype(0), T => Ok(boxed(|context| {
             transpose::<T>(context)?;
             if let Some(transposed) = context.take_output(0) {
+                // In place, since the transposed tensor has no other owner; other dtypes than complex ones
+                // come back as they are.
                 let conjugates = conjugated(context, transposed)?;
                 context.set(0, conjugates);
             }
@@ -44,6 +58,8 @@ pub(crate) fn register(registry: &mut Registry) {
     );
 }
 
+/// Delivers input 0 with its axes in the order of input 1: axis `i` of the result is axis `perm[i]` of the
+/// input.
 fn transpose<T: Moved>(context: &mut KernelContext<'_>) -> Result<()> {
     let dtype = context.input(0).dtype();
     let shape = context.input(0).shape().clone();
@@ -54,6 +70,7 @@ fn transpose<T: Moved>(context: &mut KernelContext<'_>) -> Result<()> {
     if order.len() != rank || seen.contains(&false) {
         return Err(Error::invalid_argument(format!("{order:?} is not a permutation of {rank} dimensions")));
     }
+    // Frequent in imported graphs, which transpose between layouts that turn out to be the same.
     if order.iter().enumerate().all(|(i, &at)| i == at) {
         let value = context.take(0);
         context.set(0, value);
@@ -66,6 +83,8 @@ fn transpose<T: Moved>(context: &mut KernelContext<'_>) -> Result<()> {
     })
 }
 
+/// Delivers `y` with `y[x[i]] = i`; `[2, 0, 1]` gives `[1, 2, 0]`. A number that is negative, too large or
+/// repeated is `InvalidArgument`.
 fn invert_permutation<T: Element + TryInto<usize> + TryFrom<usize>>(
     context: &mut KernelContext<'_>,
 ) -> Result<()> {
@@ -78,11 +97,16 @@ fn invert_permutation<T: Element + TryInto<usize> + TryFrom<usize>>(
         let slot = inverse.get_mut(value).ok_or_else(wrong)?;
         *slot = T::try_from(place).ok();
     }
+    // A place that is still empty means that another number occurred twice.
     let inverse: Option<Vec<T>> = inverse.into_iter().collect();
     context.set(0, tensor::Tensor::from(inverse.ok_or_else(wrong)?));
     Ok(())
 }
 
+/// Delivers input 0 repeated `multiples[i]` times (input 1) along each axis `i`.
+///
+/// The loop writes each repetition once from the input and copies it for the others, so the cost is that of
+/// the result's size.
 fn tile<T: Moved>(context: &mut KernelContext<'_>) -> Result<()> {
     let dtype = context.input(0).dtype();
     let shape = context.input(0).shape().clone();
@@ -104,6 +128,10 @@ fn tile<T: Moved>(context: &mut KernelContext<'_>) -> Result<()> {
     })
 }
 
+/// Delivers input 0 surrounded by zeros, or by the scalar in input 2 if `with_value` is true.
+///
+/// Input 1 has the shape `[rank, 2]`: the counts before and after each axis. For strings, the padding is the
+/// empty string.
 fn pad<T: Moved>(context: &mut KernelContext<'_>, with_value: bool) -> Result<()> {
     let dtype = context.input(0).dtype();
     let shape = context.input(0).shape().clone();
@@ -124,11 +152,15 @@ fn pad<T: Moved>(context: &mut KernelContext<'_>, with_value: bool) -> Result<()
     })
 }
 
+/// Delivers input 0 with the elements along the axes in input 1 in reverse order. An axis that is listed
+/// twice is reversed once; TensorFlow refuses it.
 fn reverse<T: Moved>(context: &mut KernelContext<'_>) -> Result<()> {
     let dtype = context.input(0).dtype();
     let shape = context.input(0).shape().clone();
     let axes = context.ints(1)?.into_iter().map(|at| axis(at, shape.rank())).collect::<Result<Vec<_>>>()?;
     let backwards = |i: usize| axes.contains(&i) && shape[i] > 0;
+    // A region that starts at the last element and has a stride of -1. An axis without elements has no last
+    // one.
     let begin: Vec<usize> = (0..shape.rank()).map(|i| if backwards(i) { shape[i] - 1 } else { 0 }).collect();
     let strides: Vec<isize> = (0..shape.rank()).map(|i| if backwards(i) { -1 } else { 1 }).collect();
     context.produce_moved::<T>(0, dtype, shape.clone(), |context, output| {

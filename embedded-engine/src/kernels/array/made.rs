@@ -8,6 +8,14 @@
 //!   must have as many elements as fit into one and disappears.
 //! - `CheckNumerics` fails with `InvalidArgument` if an element is NaN or infinite; the message of the attribute
 //!   comes first. V2 distinguishes the two infinities.
+//!
+//! - `Empty` takes the shape as an input and the attribute `dtype`. `DeepCopy` returns a copy that shares
+//!   nothing with its input.
+//! - `GuaranteeConst` and a passed check return their input itself, without a copy.
+//! - `ParallelConcat` joins tensors of one row each; its attribute `shape` is not read. TensorFlow writes the
+//!   rows in parallel as they arrive, which has no equivalent here: the kernel runs once all inputs are
+//!   present.
+//! - `LinSpace` computes in `f64` and converts, for `num` of at least 1; `start` alone is returned for 1.
 
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
@@ -17,6 +25,8 @@ use compute::elementwise::CastTo;
 use session_core::{Error, Result};
 use tensor::{DType, Element, Shape, Tensor, memory};
 
+/// Registers the op types. Those that return their input's memory declare it, because that is visible if the
+/// memory belongs to a variable.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("LinSpace", |spec| for_dtype!(float spec.input_dtype(0), T => Ok(boxed(lin_space::<T>))));
     registry.add("Empty", |spec| {
@@ -55,6 +65,8 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("ParallelConcat", |_| Ok(boxed(parallel_concat)));
 }
 
+/// Delivers `num` (input 2) evenly spaced numbers from `start` (input 0) to `stop` (input 1), both included:
+/// `0, 1, 4` gives `[0, 1/3, 2/3, 1]`.
 fn lin_space<T>(context: &mut KernelContext<'_>) -> Result<()>
 where
     f64: CastTo<T>,
@@ -73,6 +85,7 @@ where
         let step = if count > 1 { (stop - start) / (count - 1) as f64 } else { 0.0 };
         let mut values = memory::collected((0..count).map(|i| start + step * i as f64))?;
         if count > 1 {
+            // The product need not round to `stop`.
             values[count - 1] = stop;
         }
         compute::elementwise::cast(context.pool(), &values, output);
@@ -80,6 +93,12 @@ where
     })
 }
 
+/// Delivers the bytes of input 0 as elements of another dtype, in little-endian order within an element, as
+/// on the machines that TensorFlow runs on.
+///
+/// `float32` of shape `[2]` as `int8` has the shape `[2, 4]`; `int8` of shape `[2, 4]` as `float32` has
+/// `[2]`. Fails for strings and handles, which have no bytes, and for a last axis that does not make whole
+/// elements.
 fn bitcast(context: &mut KernelContext<'_>, to: DType) -> Result<()> {
     let input = context.input(0).clone();
     let (from, shape) = (input.dtype(), input.shape().clone());
@@ -96,22 +115,29 @@ fn bitcast(context: &mut KernelContext<'_>, to: DType) -> Result<()> {
             _ => return Err(cannot()),
         }
     };
+    // A copy: a buffer of one dtype need not have the alignment of another.
     let bytes = memory::collected(input.to_le_bytes()?.iter().copied())?;
     let cast = Tensor::from_le_bytes(to, dims, bytes)?;
     context.set(0, cast);
     Ok(())
 }
 
-/// The count of non-finite numbers.
+/// The kinds of non-finite numbers that occur in a tensor.
 #[derive(Clone, Copy, Debug, Default)]
 struct Found {
+    /// True if an element is NaN.
     nan: bool,
+    /// True if an element is positive infinity.
     positive: bool,
+    /// True if an element is negative infinity.
     negative: bool,
 }
 
 impl Found {
     /// Searches by the exponents alone, which is as fast as memory for every format.
+    ///
+    /// Reads every element, on the calling thread, and does not stop at the first find: the message lists all
+    /// kinds. The dtypes are the four of floating point.
     fn look(tensor: &Tensor) -> Result<Found> {
         let mut found = Found::default();
         macro_rules! look {
@@ -129,12 +155,16 @@ impl Found {
             DType::Float64 => look!(f64, 0.0),
             DType::Float16 => look!(tensor::f16, tensor::f16::ZERO),
             DType::BFloat16 => look!(tensor::bf16, tensor::bf16::ZERO),
+            // The definition allows floating-point dtypes only; this arm is `float32`.
             _ => look!(f32, 0.0),
         }
         Ok(found)
     }
 
     /// Returns the message of the error, or `None` if all numbers are finite.
+    ///
+    /// `signed` distinguishes the two infinities (V2). The kinds are in TensorFlow's order: negative,
+    /// positive, NaN.
     fn text(self, signed: bool) -> Option<String> {
         let infinite: &[(bool, &str)] = if signed {
             &[(self.negative, "-Inf"), (self.positive, "+Inf")]
@@ -151,6 +181,8 @@ impl Found {
     }
 }
 
+/// Returns the kernel that passes its input on, or fails with the attribute `message` and the kinds that
+/// [`Found`] saw.
 fn make_check(spec: &NodeSpec<'_>, signed: bool) -> Result<Box<dyn crate::kernel::Kernel>> {
     let message = spec.str("message")?.to_owned();
     Ok(boxed(move |context| {
@@ -163,7 +195,7 @@ fn make_check(spec: &NodeSpec<'_>, signed: bool) -> Result<Box<dyn crate::kernel
     }))
 }
 
-/// Rows joined into one tensor.
+/// Delivers the inputs joined along the first axis.
 fn parallel_concat(context: &mut KernelContext<'_>) -> Result<()> {
     let parts: Vec<Tensor> = (0..context.num_inputs()).map(|i| context.input(i).clone()).collect();
     let joined = Tensor::concat_rows(&parts)?;

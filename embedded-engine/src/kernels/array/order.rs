@@ -6,6 +6,18 @@
 //!   `batch_dim`, and keeps the rest.
 //! - `Roll` shifts cyclically; several shifts of one axis add up, and negative ones shift toward the front.
 //! - `Reverse` is the older form of `ReverseV2`, with a bool for each axis.
+//!
+//! Axes may be negative, except for the positions of the bools. All dtypes are moved. Lengths that are
+//! negative or exceed the axis, numbers of shifts and axes that differ, and a scalar input of `Roll` are
+//! `InvalidArgument`.
+//!
+//! ```text
+//! ReverseSequence of [[0, 1, 2], [3, 4, 5]] with lengths [3, 0], seq_dim 1   ->   [[2, 1, 0], [3, 4, 5]]
+//! Roll of [0, 1, 2, 3, 4] by 2                                               ->   [3, 4, 0, 1, 2]
+//! ```
+//!
+//! Each kernel maps a place of the result to its source; axes behind the last one that changes are moved as
+//! whole rows.
 
 use super::arrange::{arrange, ravel, unravel};
 use crate::kernel::KernelContext;
@@ -13,6 +25,7 @@ use crate::kernels::math::{axis, boxed};
 use crate::registry::Registry;
 use session_core::{Error, Result};
 
+/// Registers the op types.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("ReverseSequence", |spec| {
         let (sequence, batch) = (spec.int("seq_dim")?, spec.int("batch_dim")?);
@@ -22,6 +35,8 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("Reverse", |_| Ok(boxed(reverse)));
 }
 
+/// Delivers input 0 with a prefix of each sequence reversed. Input 1 has a length for each entry along
+/// `batch`; `sequence` is the axis that is reversed.
 fn reverse_sequence(context: &mut KernelContext<'_>, sequence: i64, batch: i64) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let (sequence, batch) = (axis(sequence, shape.rank())?, axis(batch, shape.rank())?);
@@ -37,6 +52,7 @@ fn reverse_sequence(context: &mut KernelContext<'_>, sequence: i64, batch: i64) 
         let text = format!("seq_lens {wrong} is not in [0, {}]", shape[sequence]);
         return Err(Error::invalid_argument(text));
     }
+    // Axes behind both are moved together, as the row of `arrange`.
     let (outer, inner) = shape.split_at(sequence.max(batch) + 1);
     let place = |i: usize| {
         let mut at = vec![0; outer.len()];
@@ -53,6 +69,8 @@ fn reverse_sequence(context: &mut KernelContext<'_>, sequence: i64, batch: i64) 
     Ok(())
 }
 
+/// Delivers input 0 shifted cyclically by the shifts in input 1 along the axes in input 2. Element `i` of an
+/// axis moves to `(i + shift) mod size`.
 fn roll(context: &mut KernelContext<'_>) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let (shifts, axes) = (context.ints(1)?, context.ints(2)?);
@@ -65,8 +83,10 @@ fn roll(context: &mut KernelContext<'_>) -> Result<()> {
     for (&shift, &at) in shifts.iter().zip(&axes) {
         let at = axis(at, shape.rank())?;
         let size = shape[at].max(1) as i64;
+        // The sum is kept reduced, so any number of large shifts cannot overflow.
         first[at] = (first[at] + (size - shift.rem_euclid(size)) as usize) % shape[at].max(1);
     }
+    // Without any shift, the whole tensor is one row.
     let moved = first.iter().rposition(|&from| from != 0).map_or(0, |last| last + 1);
     let (outer, inner) = shape.split_at(moved);
     let place = |i: usize| {
@@ -81,6 +101,8 @@ fn roll(context: &mut KernelContext<'_>) -> Result<()> {
 }
 
 /// Reverses axes: the older form, with a truth value for each axis.
+///
+/// Elements are moved one by one: the op type is rare, and `ReverseV2` has the fast loop.
 fn reverse(context: &mut KernelContext<'_>) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let backwards = context.slice::<bool>(1)?.to_vec();

@@ -5,6 +5,22 @@
 //! `DynamicPartition` sends the slice of each index `i` to output `partitions[i]` and keeps their order.
 //! `DynamicStitch` writes slices to the places that its indices name; if an index occurs twice, the last one counts.
 //! Places that no index names are zeros here and undefined in TensorFlow.
+//!
+//! The partitions and indices are `int32` and may have any rank; their shape is a prefix of the data's shape,
+//! and what remains is the shape of a row.
+//!
+//! ```text
+//! DynamicPartition of [10, 20, 30] by [1, 0, 1] into 2     ->   [20], [10, 30]
+//! DynamicStitch of indices [0, 2], [1] and data [a, c], [b]   ->   [a, b, c]
+//! ```
+//!
+//! - A label outside `[0, num_partitions)`, a negative index, and shapes that do not fit are
+//!   `InvalidArgument`.
+//! - An output that no row goes to has the shape `[0, ...]`. The size of a stitched tensor is the largest
+//!   index plus 1, or 0 without indices.
+//! - `ParallelDynamicStitch` may apply equal indices in any order in TensorFlow; here the last input counts
+//!   for it, too.
+//! - Rows are copied on the calling thread, in the order of the result.
 
 use super::arrange::arrange;
 use super::slice::non_negative;
@@ -14,6 +30,7 @@ use crate::registry::Registry;
 use session_core::{Error, Result};
 use tensor::{Shape, Tensor, memory};
 
+/// Registers the op types.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("DynamicPartition", |_| Ok(boxed(dynamic_partition)));
     for op_type in ["DynamicStitch", "ParallelDynamicStitch"] {
@@ -21,6 +38,7 @@ pub(crate) fn register(registry: &mut Registry) {
     }
 }
 
+/// Delivers the rows of input 0 whose label in input 1 is `i` as output `i`.
 fn dynamic_partition(context: &mut KernelContext<'_>) -> Result<()> {
     let (shape, labels) = (context.input(0).shape().clone(), context.input(1).shape().clone());
     if shape.rank() < labels.rank() || shape[..labels.rank()] != labels[..] {
@@ -28,6 +46,7 @@ fn dynamic_partition(context: &mut KernelContext<'_>) -> Result<()> {
         return Err(Error::invalid_argument(text));
     }
     let rest = &shape[labels.rank()..];
+    // One list of row numbers per output, so that every output is allocated with its exact size.
     let mut parts = vec![Vec::new(); context.outputs.len()];
     let count = parts.len();
     for (row, label) in context.ints(1)?.into_iter().enumerate() {
@@ -47,8 +66,14 @@ fn dynamic_partition(context: &mut KernelContext<'_>) -> Result<()> {
 }
 
 /// Writes rows to the positions that indices state. The last row for an index wins; positions without a row are zero.
+///
+/// The first half of the inputs are the indices, the second half the data, in pairs.
+///
+/// The table of places grows to the largest index, which is read from a tensor, and therefore grows only as
+/// far as the memory limit allows.
 fn dynamic_stitch(context: &mut KernelContext<'_>) -> Result<()> {
     let count = context.num_inputs() / 2;
+    // The shape of a row of pair `i`.
     let rest = |i: usize| {
         let (indices, data) = (context.input(i).shape(), context.input(count + i).shape());
         let fits = data.rank() >= indices.rank() && data[..indices.rank()] == indices[..];

@@ -9,6 +9,22 @@
 //! - `ListDiff` returns the elements of the first vector that the second one lacks, with their positions, and keeps
 //!   duplicates.
 //! - `UnravelIndex` converts positions to coordinates of a shape; a position out of range is an error.
+//!
+//! Equality here is that of bytes, with one exception for -0.0, so that one hash table serves all dtypes.
+//! Consequently a NaN equals a NaN with the same bits: `Unique` returns it once, while TensorFlow returns
+//! every NaN, and `ListDiff` drops a NaN that the second vector has, while TensorFlow keeps it.
+//!
+//! - `Where` takes any numeric dtype or `bool`; NaN counts as not zero, and so does a complex number of which
+//!   one part is not zero. The result has the shape `[count, rank]`.
+//! - `UniqueV2` without an axis takes a vector. `UniqueWithCounts*` add a third output. The dtype of indices
+//!   and counts is the attribute `out_idx`.
+//! - `LowerBound` and `UpperBound` take matrices with the same number of rows and return, for each value, the
+//!   index of the first element that is not less than it, or greater than it. A NaN among the values has
+//!   place 0 in both.
+//! - `UnravelIndex` returns `[rank, count]`: a row for each dimension.
+//!
+//! All run on the calling thread. `Unique` and `ListDiff` are linear in the number of bytes; searches are
+//! logarithmic in the length of a row for each value.
 
 use super::arrange::{arrange, ravel, unravel};
 use crate::dispatch::check_real;
@@ -21,6 +37,8 @@ use session_core::{Error, Result};
 use std::borrow::Cow;
 use tensor::{DType, Element, Shape, Tensor, memory};
 
+/// Registers the op types. The number of outputs states whether counts are wanted, so both forms share a
+/// kernel.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("LowerBound", |spec| make_bound(spec, false));
     registry.add("UpperBound", |spec| make_bound(spec, true));
@@ -39,6 +57,10 @@ pub(crate) fn register(registry: &mut Registry) {
 }
 
 /// Returns the coordinates of places in a tensor of the shape in input 1: a row for each dimension.
+///
+/// Input 0 holds places, a scalar or a vector, input 1 the dimensions. Place 5 in the shape `[2, 3]` is
+/// `[1, 2]`. Fails with `InvalidArgument` for no places at all, a dimension of 0 and a place that is not less
+/// than the product of the dimensions, as TensorFlow does.
 fn unravel_index<T: Element + TryFrom<usize>>(context: &mut KernelContext<'_>) -> Result<()> {
     let (places, sizes) = (context.ints(0)?, context.ints(1)?);
     let (of_places, of_sizes) = (context.input(0).shape().clone(), context.input(1).shape());
@@ -54,6 +76,7 @@ fn unravel_index<T: Element + TryFrom<usize>>(context: &mut KernelContext<'_>) -
         sizes.iter().map(|&size| usize::try_from(size).ok().filter(|&size| size > 0)).collect();
     let sizes = sizes.ok_or_else(|| Error::invalid_argument("Input dims cannot contain a dim of zero"))?;
     let (shape, count) = (Shape::new(&sizes), places.len());
+    // The sizes come from a tensor and may overflow together.
     let all = sizes.iter().try_fold(1usize, |all, &size| all.checked_mul(size));
     let all = all.ok_or_else(|| Error::invalid_argument("the product of dims is too large"))?;
     let output: Shape = std::iter::once(sizes.len()).chain(of_places.iter().copied()).collect();
@@ -73,6 +96,8 @@ fn unravel_index<T: Element + TryFrom<usize>>(context: &mut KernelContext<'_>) -
 }
 
 /// Returns true for elements that are not zero (or not false).
+///
+/// The result has one entry for each element of the input.
 fn not_zero(context: &KernelContext<'_>, input: usize) -> Result<Vec<bool>> {
     let mut holds = memory::filled(false, context.input(input).elements())?;
     match context.values(input)? {
@@ -89,6 +114,9 @@ fn not_zero(context: &KernelContext<'_>, input: usize) -> Result<Vec<bool>> {
 }
 
 /// Delivers the coordinates of all elements that are not zero (or not false).
+///
+/// The first pass counts, so that the list of places is allocated once and a tensor without hits allocates
+/// nothing.
 fn find(context: &mut KernelContext<'_>) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let holds = not_zero(context, 0)?;
@@ -97,6 +125,7 @@ fn find(context: &mut KernelContext<'_>) -> Result<()> {
     let rank = shape.rank();
     context.produce::<i64>(0, [found.len(), rank], |_, output| {
         let mut at = vec![0; rank];
+        // A scalar has no coordinates: its rows are empty, and there is nothing to write.
         for (row, &index) in output.chunks_exact_mut(rank.max(1)).zip(&found) {
             unravel(index, &shape, &mut at);
             row.iter_mut().zip(&at).for_each(|(out, &coordinate)| *out = coordinate as i64);
@@ -109,14 +138,19 @@ fn find(context: &mut KernelContext<'_>) -> Result<()> {
 ///
 /// Numbers are compared by their bits, except that the two zeros of floats are one: a NaN equals itself, as in no
 /// arithmetic, but as a set of values needs it.
+///
+/// A float tensor is copied only if it has a -0.0; otherwise the bytes are those of the tensor.
 struct Keys<'a> {
+    /// The elements as little-endian bytes; empty for strings.
     bytes: Cow<'a, [u8]>,
+    /// The elements of a string tensor; empty for other dtypes.
     strings: &'a [tensor::Bytes],
     /// Bytes, or strings, in a row.
     width: usize,
 }
 
 impl<'a> Keys<'a> {
+    /// `width` is the number of elements in a row, so the tensor is a sequence of rows to compare.
     fn new(tensor: &'a Tensor, width: usize) -> Result<Keys<'a>> {
         if tensor.dtype() == DType::String {
             return Ok(Keys { bytes: Cow::Borrowed(&[]), strings: tensor.as_strings()?, width });
@@ -124,6 +158,8 @@ impl<'a> Keys<'a> {
         let size = tensor.dtype().size();
         let mut bytes = tensor.to_le_bytes()?;
         if tensor.dtype().is_floating() {
+            // In little-endian order the sign is in the last byte. Complex numbers are not floating point
+            // here and keep their signs.
             let negative_zero = |element: &[u8]| {
                 element.split_last().is_some_and(|(&last, rest)| last == 0x80 && rest.iter().all(|&b| b == 0))
             };
@@ -138,8 +174,10 @@ impl<'a> Keys<'a> {
         Ok(Keys { bytes, strings: &[], width: width * size })
     }
 
+    /// Returns the key of a row, which borrows from the tensor: nothing is copied into the hash table.
     fn row(&self, row: usize) -> Key<'_> {
         let range = row * self.width..(row + 1) * self.width;
+        // A string tensor without elements has no rows to ask for, or rows of width 0, which are all equal.
         if self.strings.is_empty() {
             Key::Plain(&self.bytes[range])
         } else {
@@ -148,23 +186,32 @@ impl<'a> Keys<'a> {
     }
 }
 
+/// The hash is computed over the bytes, or over each string with its length, so rows of strings cannot be
+/// confused by their boundaries.
 #[derive(PartialEq, Eq, Hash)]
 enum Key<'a> {
     Plain(&'a [u8]),
     Strings(&'a [tensor::Bytes]),
 }
 
-/// Integers as a tensor of an index dtype.
+/// Returns integers as a vector of `int32` or `int64`; a value that does not fit is an error.
 fn index_tensor(values: &[usize], dtype: DType) -> Result<Tensor> {
     super::shape_tensor(&Shape::new(values), dtype)
 }
 
+/// Returns the kernel of one of the four forms of `Unique`. `has_axis` is true for V2, whose input 1 is the
+/// axis.
 fn make_unique(spec: &NodeSpec<'_>, has_axis: bool) -> Result<Box<dyn crate::kernel::Kernel>> {
     let dtype = spec.dtype("out_idx").unwrap_or(DType::Int32);
     let with_counts = spec.operation.num_outputs() > 2;
     Ok(boxed(move |context| unique(context, dtype, has_axis, with_counts)))
 }
 
+/// Delivers the distinct slices along the axis, the number of its distinct slice for each slice, and
+/// optionally the counts.
+///
+/// Without an axis input 0 must be a vector. Distinct slices are in the order of their first occurrence:
+/// `[3, 1, 3]` gives `[3, 1]`, `[0, 1, 0]` and the counts `[2, 1]`.
 fn unique(context: &mut KernelContext<'_>, dtype: DType, has_axis: bool, with_counts: bool) -> Result<()> {
     let input = context.input(0).clone();
     let shape = input.shape().clone();
@@ -175,11 +222,14 @@ fn unique(context: &mut KernelContext<'_>, dtype: DType, has_axis: bool, with_co
         more => return Err(Error::invalid_argument(format!("axis does not support several axes: {more:?}"))),
     };
     // Slices along the axis as rows.
+    // A slice is spread over `outer` places of the tensor; equality needs it in one piece, so it is copied
+    // together unless it already is.
     let (outer, inner) = (shape[..at].iter().product::<usize>(), shape[at + 1..].iter().product::<usize>());
     let by_row = [shape[at], outer, inner];
     let rows = if outer == 1 {
         input.clone()
     } else {
+        // In the transposed order the row number is the slowest coordinate.
         let place = |i: usize| {
             let mut from = [0; 3];
             unravel(i, &by_row, &mut from);
@@ -197,6 +247,7 @@ fn unique(context: &mut KernelContext<'_>, dtype: DType, has_axis: bool, with_co
         let (before, which) = (i / firsts.len(), i % firsts.len());
         Some((0, before * shape[at] + firsts[which]))
     };
+    // From the input, not from the rows: -0.0 and the layout are kept.
     let values = arrange(context, &[&input], dims, inner, &place, None)?;
     context.set(0, values);
     context.set(1, index_tensor(&indices, dtype)?);
@@ -207,10 +258,15 @@ fn unique(context: &mut KernelContext<'_>, dtype: DType, has_axis: bool, with_co
 }
 
 /// Returns the first position of each distinct key, the index of the distinct key for each key, and the counts.
+///
+/// For keys `a b a` the three results are `[0, 1]`, `[0, 1, 0]` and `[2, 1]`. `watch` ends it when the run is
+/// cancelled or out of time.
 fn distinct<'k>(
     keys: impl ExactSizeIterator<Item = Key<'k>>,
     mut watch: Watch<'_>,
 ) -> Result<(Vec<usize>, Vec<usize>, Vec<usize>)> {
+    // A fast hash without protection against chosen collisions: the keys are data of a program that may
+    // already run any graph.
     let mut numbers: FxHashMap<Key<'k>, usize> = FxHashMap::default();
     // Rows without elements may be as many as a shape can say.
     let mut indices = memory::reserve(keys.len())?;
@@ -229,6 +285,9 @@ fn distinct<'k>(
 }
 
 /// Delivers the elements of the first vector that are not in the second, and their positions.
+///
+/// Outputs are in the order of the first vector; the positions have the dtype `out_idx`. `[1, 2, 2, 3]`
+/// without `[1, 3]` is `[2, 2]` at `[1, 2]`.
 fn list_diff(context: &mut KernelContext<'_>, dtype: DType) -> Result<()> {
     let (x, y) = (context.input(0).clone(), context.input(1).clone());
     if x.shape().rank() != 1 || y.shape().rank() != 1 {
@@ -247,12 +306,16 @@ fn list_diff(context: &mut KernelContext<'_>, dtype: DType) -> Result<()> {
 }
 
 /// Returns the insertion points of values in sorted rows: before equal elements, or after them.
+///
+/// `behind` is true for `UpperBound`. The attribute `out_type` is the dtype of the places.
 fn make_bound(spec: &NodeSpec<'_>, behind: bool) -> Result<Box<dyn Kernel>> {
     let out = spec.dtype("out_type")?;
     check_real(spec.input_dtype(0))?;
     Ok(boxed(move |context| bound(context, out, behind)))
 }
 
+/// Delivers the places of the values in input 1 in the sorted rows of input 0. Fails if the inputs are not
+/// matrices of as many rows.
 fn bound(context: &mut KernelContext<'_>, out: DType, behind: bool) -> Result<()> {
     let (&[rows, width], &[others, count]) =
         (context.input(0).shape().dims(), context.input(1).shape().dims())
@@ -274,6 +337,9 @@ fn bound(context: &mut KernelContext<'_>, out: DType, behind: bool) -> Result<()
 }
 
 /// Returns the insertion point of each value in its row. Rows have these numbers of elements and values.
+///
+/// `sorted` has rows of `width` elements, `values` rows of `count`. In a row that is not sorted the result is
+/// some place of the row; the search still ends. With no elements in a row every place is 0.
 fn bounds<T: PartialOrd>(
     sorted: &[T],
     values: &[T],

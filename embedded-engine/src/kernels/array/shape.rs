@@ -8,6 +8,24 @@
 //!
 //! `BroadcastGradientArgs` returns the axes over which the gradients of two broadcast operands are summed. It is the
 //! run-time form of what the gradient functions in `ops` compute while the graph is built if shapes are known.
+//!
+//! Details:
+//!
+//! - `Shape`, `ShapeN`, `Size` and `Rank` also work for tensors of variants, whose shape is that of the
+//!   variants. `Rank` is always an `int32`.
+//! - `Squeeze` without axes removes all axes of size 1; a listed axis of another size is an error. The
+//!   attribute is `squeeze_dims`, or `axis` in graphs that use its newer name.
+//! - `EnsureShape` returns its input if its shape is compatible with the attribute, and fails with
+//!   `InvalidArgument` otherwise.
+//! - `Identity` and the other forwarding op types need no step: the compiler connects their consumers to
+//!   their inputs. Their kernels run only where an output is fetched or in code that the compiler does not
+//!   see.
+//! - `Fill` and `BroadcastTo` take the shape as an input; a negative size is an error.
+//! - `ZerosLike` of a variant is the zero of its kind, such as an empty list. `OnesLike` converts 1 to the
+//!   dtype and has no strings.
+//!
+//! Filling and broadcasting use the thread pool; everything else takes constant time, apart from the size of
+//! the shapes.
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::Moved;
@@ -19,6 +37,8 @@ use compute::elementwise;
 use session_core::{AttrValue, Error, PartialShape, Result};
 use tensor::{DType, Element, Shape, Tensor, memory};
 
+/// Registers the op types with the roles that the compiler acts on: constants and known shapes are folded,
+/// and views are recognized as such.
 pub(crate) fn register(registry: &mut Registry) {
     registry
         .add("Shape", |spec| {
@@ -50,6 +70,7 @@ pub(crate) fn register(registry: &mut Registry) {
     });
     registry.add("Rank", |_| {
         Ok(boxed(|context| {
+            // A rank is at most 254, the limit of the shape functions.
             let rank = Tensor::from(shape_of(context.input(0)).rank() as i32);
             context.set(0, rank);
             Ok(())
@@ -84,6 +105,7 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add_all(passing, pass_on).role(Role::PassOn).shares(Shares::Inputs);
     // The original copies here.
     registry.add("Snapshot", pass_on).role(Role::PassOn);
+    // Without a declared sharing, because the condition is a fresh `bool` in each iteration.
     registry.add("LoopCond", pass_on).role(Role::PassOn);
     registry
         .add("Const", |spec| {
@@ -135,7 +157,8 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
-/// Outputs that are the inputs.
+/// Returns the kernel that delivers input `i` as output `i`. At its last use the value is moved, otherwise
+/// shared; nothing is copied.
 fn pass_on(_: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     Ok(boxed(|context| {
         for i in 0..context.num_inputs() {
@@ -147,6 +170,9 @@ fn pass_on(_: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
 }
 
 /// Returns a shape as a vector of `int32` or `int64`.
+///
+/// Every other dtype than `int64` counts as `int32`; definitions allow those two. A dimension that does not
+/// fit an `int32` is `InvalidArgument`.
 pub(crate) fn shape_tensor(shape: &Shape, dtype: DType) -> Result<Tensor> {
     if dtype == DType::Int64 {
         return Ok(Tensor::from(memory::collected(shape.iter().map(|&dim| dim as i64))?));
@@ -157,6 +183,7 @@ pub(crate) fn shape_tensor(shape: &Shape, dtype: DType) -> Result<Tensor> {
     Ok(Tensor::from(memory::try_collected(shape.iter().map(narrow))?))
 }
 
+/// Returns one size as a scalar; as in `shape_tensor`, a value that does not fit is an error.
 fn integer(value: usize, dtype: DType) -> Result<Tensor> {
     if dtype == DType::Int64 {
         return Ok(Tensor::from(value as i64));
@@ -167,11 +194,22 @@ fn integer(value: usize, dtype: DType) -> Result<Tensor> {
 }
 
 /// Reshapes input 0 to the shape in input 1, in which one size may be -1.
+///
+/// Elements and their order do not change, so the result is another view of the same memory. `[2, 6]` to
+/// `[3, -1]` is `[3, 4]`.
+///
+/// An open size is the quotient of the number of elements and the other sizes. If the tensor has no elements
+/// and one of the given sizes is 0, the quotient of the sizes that are not 0 is taken, which is what
+/// TensorFlow does: `[2, 0, 3]` to `[-1, 0]` is `[6, 0]`.
+///
+/// # Errors
+/// `InvalidArgument` if more than one size is -1, if one is less, or if the elements do not fit.
 pub(crate) fn reshape(context: &mut KernelContext<'_>) -> Result<()> {
     let sizes = context.ints(1)?;
     let value = context.take(0);
     let own = shape_of(&value);
     let elements = own.elements();
+    // The text is TensorFlow's, which programs match.
     let mismatch = || {
         let text = format!(
             "Input to reshape is a tensor with {elements} values, but the requested shape is {sizes:?}"
@@ -196,6 +234,8 @@ pub(crate) fn reshape(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Delivers input 0 with a new axis of size 1 before axis `dim` (input 1), which counts among the axes of the
+/// result if it is negative.
 fn expand_dims(context: &mut KernelContext<'_>) -> Result<()> {
     let at = context.int(1)?;
     let value = context.take(0);
@@ -207,6 +247,7 @@ fn expand_dims(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Delivers input 0 without the given axes of size 1, or without all of them if `axes` is empty.
 fn squeeze(context: &mut KernelContext<'_>, axes: &[i64]) -> Result<()> {
     let value = context.take(0);
     let shape = shape_of(&value).clone();
@@ -222,6 +263,7 @@ fn squeeze(context: &mut KernelContext<'_>, axes: &[i64]) -> Result<()> {
     Ok(())
 }
 
+/// Delivers a tensor of the shape in input 0 whose elements are the scalar in input 1, of any dtype.
 fn fill<T: Moved>(context: &mut KernelContext<'_>) -> Result<()> {
     let dtype = context.input(1).dtype();
     let shape = shape_input(context, 0)?;
@@ -232,6 +274,7 @@ fn fill<T: Moved>(context: &mut KernelContext<'_>) -> Result<()> {
     })
 }
 
+/// Delivers a tensor of the shape of input 0 that is `value` everywhere.
 fn like<T: Element>(context: &mut KernelContext<'_>, value: T) -> Result<()> {
     let shape = context.input(0).shape().clone();
     context.produce::<T>(0, shape, |context, output| {
@@ -240,6 +283,8 @@ fn like<T: Element>(context: &mut KernelContext<'_>, value: T) -> Result<()> {
     })
 }
 
+/// Delivers input 0 repeated to the shape in input 1. Dimensions are aligned at the end; each must be equal,
+/// or 1 in the input.
 fn broadcast_to<T: Moved>(context: &mut KernelContext<'_>) -> Result<()> {
     let dtype = context.input(0).dtype();
     let target = shape_input(context, 1)?;
@@ -252,10 +297,17 @@ fn broadcast_to<T: Moved>(context: &mut KernelContext<'_>) -> Result<()> {
 }
 
 /// Computes the axes over which the gradients of two broadcast operands are summed.
+///
+/// Inputs are the two shapes; the outputs are vectors of axes of the broadcast shape, ascending. For `[2, 3]`
+/// and `[3]` they are `[]` and `[0]`.
+///
+/// An axis is listed for an operand that has size 1 there or lacks it. The shapes are not checked for
+/// compatibility: the operands were broadcast before.
 fn broadcast_gradient_args<T: Element + TryFrom<i64>>(context: &mut KernelContext<'_>) -> Result<()> {
     let shapes = [shape_input(context, 0)?, shape_input(context, 1)?];
     let rank = shapes[0].rank().max(shapes[1].rank());
     let dim = |operand: usize, axis: usize| {
+        // Shapes are aligned at their last dimension; missing ones count as 1.
         let missing = rank - shapes[operand].rank();
         if axis < missing { 1 } else { shapes[operand][axis - missing] }
     };

@@ -8,6 +8,24 @@
 //!
 //! `StridedSliceAssign` writes to the same places of a variable, and `StridedSliceGrad` of a tensor of zeros. `Slice`
 //! is the simple form, where a size of -1 stands for the rest of the axis.
+//!
+//! In `StridedSlice` each entry of `begin`, `end` and `strides` (inputs 1 to 3, vectors of one length) is one
+//! part of a Python index, and bit `i` of each mask describes entry `i`:
+//!
+//! | mask | effect of bit `i` |
+//! | --- | --- |
+//! | `begin_mask`, `end_mask` | the slice begins or ends at the edge of the axis, in the direction of the stride |
+//! | `ellipsis_mask` | the entry stands for as many whole axes as the other entries leave; only the first one counts |
+//! | `new_axis_mask` | the entry inserts an axis of size 1 and consumes none |
+//! | `shrink_axis_mask` | the entry selects one index and removes the axis; an index out of range is an error |
+//!
+//! The axes behind the last entry are taken whole. `x[1:, ..., 0]` of shape `[3, 4, 5]` is begin `[1, 0, 0]`,
+//! end `[0, 0, 1]`, strides `[1, 1, 1]`, `end_mask` 1, `ellipsis_mask` 2 and `shrink_axis_mask` 4, and has
+//! the shape `[2, 4]`.
+//!
+//! Errors are `InvalidArgument`: a stride of 0, more entries than axes, an index out of range, and for
+//! `Slice` a piece that is not inside the tensor. Copies are divided among the threads; assignments and
+//! gradients run on the calling thread.
 
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::Moved;
@@ -18,6 +36,8 @@ use compute::elementwise::layout::{self, StridedRegion};
 use session_core::{Error, Result};
 use tensor::Shape;
 
+/// Registers the op types. The assignments to resource and reference variables share a kernel, since both
+/// pass a handle.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("Slice", |spec| for_dtype!(moved spec.input_dtype(0), T => Ok(boxed(slice::<T>))));
     registry.add("StridedSlice", |spec| {
@@ -36,12 +56,15 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
-/// Sizes that may not be negative.
+/// Returns the values as sizes, or `InvalidArgument` if one is negative. `what` is the subject of the
+/// message, in the plural or the name of an input.
 pub(crate) fn non_negative(values: &[i64], what: &str) -> Result<Vec<usize>> {
     let converted: Option<Vec<usize>> = values.iter().map(|&value| usize::try_from(value).ok()).collect();
     converted.ok_or_else(|| Error::invalid_argument(format!("{what} may not be negative: {values:?}")))
 }
 
+/// Delivers the piece of input 0 that begins at input 1 and has the sizes in input 2, with one entry for each
+/// axis.
 fn slice<T: Moved>(context: &mut KernelContext<'_>) -> Result<()> {
     let dtype = context.input(0).dtype();
     let shape = context.input(0).shape().clone();
@@ -52,6 +75,7 @@ fn slice<T: Moved>(context: &mut KernelContext<'_>) -> Result<()> {
     }
     let begin = non_negative(&begin, "begin")?;
     let length = |i: usize| match size[i] {
+        // A begin at the end of the axis leaves nothing, which is valid.
         -1 => shape[i].checked_sub(begin[i]),
         size => usize::try_from(size).ok().filter(|size| begin[i].saturating_add(*size) <= shape[i]),
     };
@@ -68,26 +92,40 @@ fn slice<T: Moved>(context: &mut KernelContext<'_>) -> Result<()> {
 }
 
 /// The bit masks of a strided slice.
+///
+/// Bit `i` of each belongs to entry `i` of begin, end and strides. The module documentation describes their
+/// effects.
 #[derive(Clone, Copy, Debug)]
 struct Masks {
+    /// Entries whose begin is ignored.
     begin: i64,
+    /// Entries whose end is ignored.
     end: i64,
+    /// The entry that stands for the remaining axes, at most one bit.
     ellipsis: i64,
+    /// Entries that insert an axis.
     new_axis: i64,
+    /// Entries that select an index and remove the axis.
     shrink_axis: i64,
 }
 
 /// The selection of a strided slice.
+///
+/// The vectors have an entry for each axis of the tensor, also for shrunk axes, which have size 1.
 #[derive(Debug)]
 struct Selection {
+    /// The first index along each axis; 0 where nothing is selected.
     begin: Vec<usize>,
+    /// The step from one index to the next; negative ones walk to the front.
     strides: Vec<isize>,
+    /// The number of indices along each axis. The product equals the number of elements of `result`.
     sizes: Vec<usize>,
     /// The shape of the result, with new axes and without shrunk ones.
     result: Shape,
 }
 
 impl Masks {
+    /// Returns the masks of an operation, which are attributes.
     fn of(spec: &NodeSpec<'_>) -> Result<Masks> {
         let mask = |name: &str| spec.int(name);
         Ok(Masks {
@@ -100,6 +138,9 @@ impl Masks {
     }
 
     /// Applies begin, end and strides, one entry for each part of the Python index, to a shape.
+    ///
+    /// `begin`, `end` and `strides` must have one length. Fails if there are more entries than axes or if an
+    /// entry is invalid for its axis.
     fn select(&self, shape: &Shape, begin: &[i64], end: &[i64], strides: &[i64]) -> Result<Selection> {
         // A mask has no bits for the entries beyond its width.
         let bit = |mask: i64, i: usize| i < 64 && mask >> i & 1 == 1;
@@ -107,6 +148,7 @@ impl Masks {
         if end.len() != entries || strides.len() != entries {
             return Err(Error::invalid_argument("begin, end and strides must have the same length"));
         }
+        // Further ellipses are treated as ordinary entries would be if their bit were not set.
         let ellipsis = (0..entries).find(|&i| bit(self.ellipsis, i));
         let consuming = (0..entries).filter(|&i| Some(i) != ellipsis && !bit(self.new_axis, i)).count();
         let filled = shape.rank().checked_sub(consuming).ok_or_else(|| {
@@ -119,6 +161,7 @@ impl Masks {
         let mut selection =
             Selection { begin: vec![], strides: vec![], sizes: vec![], result: Shape::scalar() };
         let mut result = Vec::new();
+        // Adds axes that are taken whole, for an ellipsis and for the axes behind the last entry.
         let whole = |selection: &mut Selection, result: &mut Vec<usize>, count: usize| {
             for _ in 0..count {
                 let dim = shape[selection.sizes.len()];
@@ -153,7 +196,12 @@ impl Masks {
     }
 }
 
-/// First index, stride and number of indices along one axis.
+/// Returns the first index, the stride and the number of indices along an axis of size `dim`.
+///
+/// `begin` and `end` count from the end of the axis if negative, and are clamped to it afterwards, so
+/// `[-10:2]` of 3 elements is `[0:2]`. An open one, of `[open_begin, open_end]`, is the edge in the direction
+/// of the stride. With `shrink`, `begin` alone counts, and must be an index of the axis. For `dim` 5, begin
+/// 4, end 0 and stride -2 the result is `(4, -2, 2)`: the indices 4 and 2.
 fn one_axis(
     dim: usize,
     begin: i64,
@@ -163,6 +211,7 @@ fn one_axis(
     shrink: bool,
 ) -> Result<(usize, isize, usize)> {
     let length = dim as i64;
+    // Wraps for no valid graph: `length` is the size of an axis that is in memory.
     let from_front = |index: i64| if index < 0 { index + length } else { index };
     if stride == 0 {
         return Err(Error::invalid_argument("strides must be non-zero"));
@@ -186,12 +235,14 @@ fn one_axis(
     let last = if open_end { if stride > 0 { high } else { low } } else { from_front(end).clamp(low, high) };
     let span = if stride > 0 { last - first } else { first - last };
     let count = if span <= 0 { 0 } else { (span - 1) / stride.abs() + 1 };
+    // An empty selection may have begun at -1 or at `length`, which is no index.
     let first = if count == 0 { 0 } else { first as usize };
     let stride = isize::try_from(stride)
         .map_err(|_| Error::invalid_argument("a stride exceeds the size of memory"))?;
     Ok((first, stride, count as usize))
 }
 
+/// Delivers the selected part of input 0, always as a copy.
 fn strided_slice<T: Moved>(context: &mut KernelContext<'_>, masks: Masks) -> Result<()> {
     let dtype = context.input(0).dtype();
     let shape = context.input(0).shape().clone();
@@ -205,6 +256,10 @@ fn strided_slice<T: Moved>(context: &mut KernelContext<'_>, masks: Masks) -> Res
 }
 
 /// Writes into a part of a variable, in place where nothing shares its value.
+///
+/// Input 0 is the variable, input 4 the value, which must have exactly the dtype and shape of the part. The
+/// lock of the variable is held throughout, so other steps see the value before or after the assignment.
+/// Fails with `FailedPrecondition` if the variable is not initialized.
 fn strided_slice_assign<T: Moved>(context: &mut KernelContext<'_>, masks: Masks) -> Result<()> {
     let variable = shared_variable(context, 0)?;
     let mut value = variable.lock();
@@ -231,6 +286,10 @@ fn strided_slice_assign<T: Moved>(context: &mut KernelContext<'_>, masks: Masks)
     })
 }
 
+/// Delivers zeros of the shape in input 0 with the gradient in input 4 at the selected places.
+///
+/// The gradient must have as many elements as the selection. Its shape is not compared, because shrunk and
+/// new axes do not change the order of elements.
 fn strided_slice_grad<T: Moved>(context: &mut KernelContext<'_>, masks: Masks) -> Result<()> {
     let dtype = context.input(4).dtype();
     let shape = crate::kernels::random::shape(context, 0)?;
