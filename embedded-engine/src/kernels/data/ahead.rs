@@ -1,7 +1,28 @@
 //! Elements that a thread makes ahead of the steps that take them.
 //!
-//! The thread belongs to the session and works for one iterator. With each element comes the position after it, so that the
-//! iterator is the place to which steps have taken it, however far the thread has read.
+//! The thread belongs to the session and works for one iterator. With each element comes the position after
+//! it, so that the iterator is the place to which steps have taken it, however far the thread has read.
+//!
+//! ```text
+//!  thread: Producer ──make──► (element, position) ──► Channel ──► step: Ahead::next, Ahead::poll
+//!             ▲                                          │
+//!             └───────── room, a request, stop ──────────┘
+//! ```
+//!
+//! # Order and determinism
+//!
+//! One thread draws the elements, so their order is that of the pipeline. Where maps request parallel calls,
+//! several elements are drawn, then finished together on the threads of the session, and delivered in the
+//! order in which they were drawn.
+//!
+//! # Ends
+//!
+//! - An end or an error is an outcome like an element. After an end the thread rests until a step asks again,
+//!   because whoever reads on expects another end, and an endless loop over ends would never fill the buffer.
+//! - A panic ends the thread; the step that takes its place in the buffer gets the error, and later ones are
+//!   advised to initialize the iterator.
+//! - The session's cancellation and a dropped [`Ahead`] interrupt the element that is being made. It is
+//!   dropped, and nobody misses it: positions are those of delivered elements.
 
 use super::dataset::{Drawn, Run, Shared, Source, finish_all};
 use super::element::Element;
@@ -19,13 +40,15 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-/// Makes the elements of one iterator.
+/// Makes the elements of one iterator: its iterators, and all states that they depend on.
 pub(super) struct Producer {
+    /// The dataset, whose state the position contains.
     pub(super) dataset: Shared,
+    /// The iterator over the dataset.
     pub(super) source: Source,
-    /// The states of the operations in its functions.
+    /// The states of the operations in its functions (D-18).
     pub(super) instance: Instance,
-    /// The states of its datasets.
+    /// The states of its datasets, such as seeds of further epochs.
     pub(super) kept: Kept,
 }
 
@@ -33,18 +56,20 @@ pub(super) struct Producer {
 pub(super) type Given = Result<Option<Element>>;
 
 impl Producer {
-    /// Begins with a dataset whose iterators left these states.
+    /// Begins with a dataset whose iterators left these states; `kept` is empty for a first iterator.
     pub(super) fn new(dataset: Shared, kept: Kept, caller: &Caller<'_>) -> Result<Producer> {
         let instance = Instance::default();
         let source = dataset.iterate(&run(caller.environment, caller.limits, &instance, &kept))?;
         Ok(Producer { dataset, source, instance, kept })
     }
 
+    /// Returns the next element, made on the calling thread.
     pub(super) fn next(&mut self, caller: &Caller<'_>) -> Given {
         self.source.next(&run(caller.environment, caller.limits, &self.instance, &self.kept))
     }
 
-    /// Returns the position of the pipeline, if it can be written.
+    /// Returns the position of the pipeline, if it can be written: the iterators, the datasets, the
+    /// operations in functions. Values are referred to and not copied.
     pub(super) fn states(&self) -> Result<Writer> {
         let mut states = Writer::default();
         self.source.save(&mut states)?;
@@ -53,10 +78,15 @@ impl Producer {
         Ok(states)
     }
 
-    /// Makes the next element, or as many up to `limit` as parallel calls on the threads of the session make at the same time.
+    /// Makes the next element, or as many up to `limit` as parallel calls on the threads of the session make
+    /// at the same time.
+    ///
+    /// Each outcome has the position after it, noted when it was drawn: pure calls change no state. The first
+    /// end or error of the input ends the list.
     fn make(&mut self, limit: usize, environment: &Environment, limits: &Limits<'_>) -> Vec<Made> {
         let run = run(environment, limits, &self.instance, &self.kept);
         let (mut drawn, mut states, mut last) = (Vec::new(), Vec::new(), None);
+        // Raised by the first element, which tells how many calls its maps may make at the same time.
         let mut most = 1;
         while drawn.len() < most {
             match self.source.draw(&run) {
@@ -65,6 +95,7 @@ impl Producer {
                     drawn.push(element);
                     states.push(self.states());
                 }
+                // The position after an error or an end, from which a restored run goes on behind it.
                 end => {
                     last = Some(Made { given: end.map(|_: Option<Drawn>| None), states: self.states() });
                     break;
@@ -76,7 +107,7 @@ impl Producer {
     }
 }
 
-/// Returns a run of the outermost datasets.
+/// Returns a run of the outermost datasets, where TensorFlow's rewriting applies (D-15).
 pub(super) fn run<'a>(
     environment: &'a Environment,
     limits: &'a Limits<'a>,
@@ -88,20 +119,23 @@ pub(super) fn run<'a>(
 
 /// An outcome of the producer, and the position after it.
 pub(super) struct Made {
+    /// The element, the end, or the error.
     pub(super) given: Given,
-    /// An error where that cannot be written.
+    /// The position after it, or an error where that cannot be written.
     pub(super) states: Result<Writer>,
 }
 
-/// The steps' side of a thread that works ahead. Dropping it lets the thread end.
+/// The steps' side of a thread that works ahead. Dropping it lets the thread end, without waiting for it.
 pub(super) struct Ahead {
+    /// The elements that were made.
     channel: Arc<Channel>,
+    /// Passes the producer to the thread once it has been started. If it is dropped before, the thread ends.
     begins: Sender<Producer>,
 }
 
 /// The elements on their way from the thread to the steps.
 pub(super) struct Channel {
-    /// The number of elements that are made before a step requests them.
+    /// The number of elements that are made before a step requests them; 0 if they are made on request only.
     capacity: usize,
     /// Guards what is made; nothing is made under the lock.
     buffer: Mutex<Buffer>,
@@ -109,32 +143,42 @@ pub(super) struct Channel {
     room: Condvar,
     /// Notified when something was made, or the thread has ended.
     made: Condvar,
-    /// Interrupts the element that is being made.
+    /// Interrupts the element that is being made, through the limits of its functions and loops.
     stop: CancellationToken,
 }
 
+/// What the thread and the steps tell each other.
 #[derive(Default)]
 struct Buffer {
+    /// What was made and not taken, oldest first. May exceed the capacity by the parallel calls of one burst.
     elements: VecDeque<Made>,
     /// An end was made, after which nothing is made until the next request.
     rests: bool,
-    /// A step waits for an element.
+    /// A step waits for an element, so one is made even with a capacity of 0.
     wanted: bool,
-    /// The thread makes nothing more.
+    /// The thread makes nothing more. Set when it ends for whatever reason.
     ended: bool,
-    /// Threads to be woken when something is made.
+    /// Threads of steps to be woken when something is made; each has looked before and found nothing.
     waiting: Vec<Thread>,
 }
 
-/// A thread that waits for an element looks for the end of its run as often.
+/// The interval at which a thread that waits for an element looks for the end of its run.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// The longest wait for a thread that was asked to end.
+/// The longest wait for a thread that was asked to end. One that program code blocks is left to end by
+/// itself.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Ahead {
-    /// Starts a thread that will keep up to `capacity` elements of an iterator. With a capacity of 0 it makes an element only
-    /// while a step waits for one.
+    /// Starts a thread that will keep up to `capacity` elements of an iterator. With a capacity of 0 it makes
+    /// an element only while a step waits for one.
+    ///
+    /// The thread waits for [`begin`](Self::begin): the producer stays with the caller if the thread cannot
+    /// be started.
+    ///
+    /// # Errors
+    ///
+    /// The error of the operating system, or of a session that is closing.
     pub(super) fn spawn(name: &str, capacity: usize, caller: &Caller<'_>) -> Result<Ahead> {
         let channel = Arc::new(Channel {
             capacity,
@@ -144,6 +188,7 @@ impl Ahead {
             stop: CancellationToken::new(),
         });
         let (begins, begin) = mpsc::channel();
+        // The thread outlives the step, so it must not be subject to the step's deadline.
         let (environment, session) = (caller.environment.clone(), caller.limits.session.clone());
         let shared = channel.clone();
         let work = move || {
@@ -158,7 +203,7 @@ impl Ahead {
         Ok(Ahead { channel, begins })
     }
 
-    /// Lets the thread begin.
+    /// Lets the thread begin with the producer, at the producer's present position.
     pub(super) fn begin(&self, producer: Producer) {
         // A thread that has ended already reports that to the step that requests an element.
         let _ = self.begins.send(producer);
@@ -169,11 +214,16 @@ impl Ahead {
         self.channel.capacity == 0
     }
 
+    /// Returns the channel, for a step that waits.
     pub(super) fn channel(&self) -> &Arc<Channel> {
         &self.channel
     }
 
-    /// Returns what comes next as soon as it is made.
+    /// Returns what comes next as soon as it is made; blocks the thread until then.
+    ///
+    /// # Errors
+    ///
+    /// The error of the limits, or that of a thread that has ended. Errors of elements are in the [`Made`].
     pub(super) fn next(&self, limits: &Limits<'_>) -> Result<Made> {
         let channel = &self.channel;
         let mut buffer = channel.lock();
@@ -191,7 +241,8 @@ impl Ahead {
         }
     }
 
-    /// Returns what comes next if it is made; if not, this thread is unparked when it is.
+    /// Returns what comes next if it is made; if not, this thread is unparked when it is. A thread may be
+    /// unparked although another step has taken the element, so callers look again.
     pub(super) fn poll(&self) -> Option<Made> {
         let mut buffer = self.channel.lock();
         let made = self.channel.pop(&mut buffer);
@@ -220,6 +271,7 @@ impl Drop for Ahead {
 }
 
 impl Channel {
+    /// Locks the buffer for a moment.
     fn lock(&self) -> MutexGuard<'_, Buffer> {
         // Nothing that runs under the lock leaves it half done.
         self.buffer.lock().unwrap_or_else(PoisonError::into_inner)
@@ -235,18 +287,18 @@ impl Channel {
         made
     }
 
-    /// Returns true if there is something to take, or nothing to wait for.
+    /// Returns true if there is something to take, or nothing to wait for because the thread has ended.
     pub(super) fn is_ready(&self) -> bool {
         let buffer = self.lock();
         !buffer.elements.is_empty() || buffer.ended
     }
 
-    /// Returns the number of elements that are made, and of those that it may be.
+    /// Returns the number of elements that are made, and the number that may be made ahead.
     pub(super) fn fill(&self) -> (usize, usize) {
         (self.lock().elements.len().min(self.capacity), self.capacity)
     }
 
-    /// Asks the thread to end.
+    /// Asks the thread to end, and interrupts the element that it makes.
     fn interrupt(&self) {
         self.stop.cancel();
         // Under the lock, so that the thread is either before its look at the token or in its sleep.
@@ -254,7 +306,7 @@ impl Channel {
         self.room.notify_all();
     }
 
-    /// The life of the thread.
+    /// Makes elements until the thread is asked to end: the life of the thread.
     fn work(
         self: &Arc<Self>,
         mut producer: Producer,
@@ -265,6 +317,7 @@ impl Channel {
             let channel = self.clone();
             move || channel.interrupt()
         });
+        // No deadline: the element belongs to no step.
         let limits = Limits { session, run: Some(&self.stop), deadline: None };
         while self.wait_for_room() {
             let limit = if self.capacity == 0 { 1 } else { usize::MAX };
@@ -285,7 +338,8 @@ impl Channel {
         }
     }
 
-    /// Returns true when there is room for an element, false when the thread shall end. Parallel calls may make some more.
+    /// Returns true when there is room for an element, false when the thread shall end. Parallel calls may
+    /// make some more.
     fn wait_for_room(&self) -> bool {
         let mut buffer = self.lock();
         loop {
@@ -300,12 +354,14 @@ impl Channel {
         }
     }
 
+    /// Adds outcomes and wakes all waiters, of which one will find each outcome.
     fn push(&self, made: Vec<Made>) {
         let mut buffer = self.lock();
         buffer.rests = matches!(made.last(), Some(Made { given: Ok(None), .. }));
         buffer.elements.extend(made);
         buffer.wanted = false;
         let waiting = std::mem::take(&mut buffer.waiting);
+        // Woken threads need the lock at once.
         drop(buffer);
         self.made.notify_all();
         waiting.into_iter().for_each(|thread| thread.unpark());

@@ -1,9 +1,30 @@
 //! `CacheDataset` (D-66).
 //!
-//! The first iterator that reaches the end fills the cache; later ones read from it. Whether an iterator reads or fills is decided at its
-//! first element. A cache in memory belongs to the position of its iterator, so a checkpoint contains it. A cache in files is a checkpoint of
-//! TensorFlow's format, which TensorFlow reads; it is finished at the end of the input only, and no position can be saved while it is
-//! written, because a resumed run could not continue the files.
+//! # Semantics
+//!
+//! Inputs: `input_dataset`, `filename` (a string scalar; empty for memory), in `CacheDatasetV2` also `cache`,
+//! a resource. The first iterator that reaches the end fills the cache; later ones read from it. Whether an
+//! iterator reads or fills is decided at its first element. An epoch that is cut short leaves nothing behind.
+//! Of an input that fails for an element, the error is passed on, and the cache has the others.
+//!
+//! - *In memory*: elements are kept as they are, without a copy. The cache belongs to one initialization of
+//!   an iterator: the next one fills it again. Its content is part of the position, so a checkpoint contains
+//!   it.
+//! - *In files*: a checkpoint of TensorFlow's format, which TensorFlow reads; the key of component `c` of
+//!   element `e` is `e`, right-aligned in 7 places, `_`, and `c`. It is finished at the end of the input
+//!   only. A finished cache is used whatever the input is now. No position can be saved while it is written,
+//!   because a resumed run could not continue the files.
+//!
+//! # Errors
+//!
+//! - `InvalidArgument` from the initializer for an input without end, which TensorFlow would keep until
+//!   memory ends.
+//! - `AlreadyExists` if another iterator writes the same files, `NotFound` for a missing folder, with the
+//!   first element.
+//! - The error of the session's policy for files, if it refuses the path.
+//!
+//! `DummyMemoryCache`, `AnonymousMemoryCache` output the resource for `cache`; `DeleteMemoryCache` does
+//! nothing.
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, INFINITE, Iterate, Run, Shared, Source};
@@ -25,6 +46,7 @@ use tensor::{DType, Tensor};
 
 pub(super) const OPS: &[Op] = &[Op { types: &["CacheDataset", "CacheDatasetV2"], functions: &[], make }];
 
+/// Registers the ops that create and delete caches in memory.
 pub(super) fn register(registry: &mut Registry) {
     let dummy = registry.add("DummyMemoryCache", |_| {
         Ok(boxed(|context| {
@@ -43,6 +65,7 @@ pub(super) fn register(registry: &mut Registry) {
     registry.add("DeleteMemoryCache", |_| Ok(boxed(|_| Ok(()))));
 }
 
+/// Makes the dataset, with a new cache if it is one in memory.
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
     let (name, input) = (build.string("filename")?, build.input()?);
     if input.cardinality() == INFINITE {
@@ -59,10 +82,11 @@ fn make(build: &Build<'_, '_>) -> Result<Shared> {
     Ok(Arc::new(Cache { input, place }))
 }
 
-/// The elements of a whole epoch.
+/// The elements of a whole epoch, once an iterator has reached the end.
 #[derive(Default)]
 pub(super) struct Memory {
-    /// Guards the list, which is set once and then does not grow any more.
+    /// Guards the list, which is set once and then does not grow any more. `None` before the first complete
+    /// epoch.
     elements: Mutex<Option<Growing<Element>>>,
 }
 
@@ -77,14 +101,15 @@ impl Memory {
 /// The place of a cache.
 #[derive(Clone)]
 enum Place {
-    /// In memory, shared by all iterators of the dataset.
+    /// In memory. The value in a dataset only identifies the cache; each session iterator has its own (see
+    /// [`Kept`]).
     Memory(Arc<Memory>),
-    /// The prefix of the files.
+    /// The prefix of the files, shared by whoever names it, in this process or another one.
     File(PathBuf),
 }
 
 impl Place {
-    /// Returns the place that one iterator and those inside it use.
+    /// Returns the place that one iterator of the session and those inside it use.
     fn of_iterator(&self, kept: &Kept) -> Place {
         match self {
             Place::Memory(memory) => Place::Memory(kept.of(memory, |_| Memory::default())),
@@ -119,15 +144,18 @@ impl Dataset for Cache {
         Ok(Box::new(Cached { dataset, place, mode: Mode::Undecided }))
     }
 
+    /// Writes the elements of a finished cache in memory: an option with the list. Files keep themselves.
     fn save(&self, kept: &Kept, to: &mut Writer) -> Result<()> {
         let Place::Memory(memory) = self.place.of_iterator(kept) else { return Ok(()) };
         let elements = memory.lock().clone();
         to.option(elements, |to, elements| {
+            // A finished list does not grow, so the bytes do not depend on when they are written.
             elements.save(to, |to, element| to.element(element));
             Ok(())
         })
     }
 
+    /// Reads the elements of a finished cache in memory; memory for them is taken at once.
     fn restore(&self, kept: &Kept, from: &mut Reader<'_>) -> Result<()> {
         let Place::Memory(memory) = self.place.of_iterator(kept) else { return Ok(()) };
         *memory.lock() = from.option(|from| from.list(Reader::element))?.map(Growing::new);
@@ -141,6 +169,7 @@ struct Cached {
     dataset: Shared,
     /// The place of the cache of this iterator.
     place: Place,
+    /// The way in which elements are made at present; changes only forward, from undecided to over.
     mode: Mode,
 }
 
@@ -150,11 +179,11 @@ enum Mode {
     Undecided,
     /// Elements come from memory; the next one.
     Read(usize),
-    /// Elements come from the input and are kept.
+    /// Elements come from the input and are kept. The list becomes the cache at the end.
     Keep(Source, Growing<Element>),
     /// Elements come from a file.
     FromFile(FromFile),
-    /// Elements come from the input and are written to a file.
+    /// Elements come from the input and are written to a file, which becomes visible at the end.
     ToFile(Source, ToFile),
     /// The end was reached.
     Over,
@@ -195,6 +224,8 @@ impl Iterate for Cached {
                     Some(element) => kept.push(element.clone()),
                     None => {
                         if let Place::Memory(memory) = &self.place {
+                            // Of two iterators of one epoch, as with a zip of the cache with itself, the
+                            // first to end counts.
                             memory.lock().get_or_insert_with(|| kept.clone());
                         }
                     }
@@ -217,6 +248,19 @@ impl Iterate for Cached {
         Ok(element)
     }
 
+    /// Writes the mode and what it needs:
+    ///
+    /// | number | mode | then |
+    /// | --- | --- | --- |
+    /// | 0 | undecided | |
+    /// | 1 | over | |
+    /// | 2 | reading memory | the index of the next element |
+    /// | 3 | filling memory | the elements so far, the position of the input |
+    /// | 4 | reading files | the number of the next element |
+    ///
+    /// # Errors
+    ///
+    /// `Unimplemented` while files are written.
     fn save(&self, to: &mut Writer) -> Result<()> {
         match &self.mode {
             Mode::Undecided => to.number(0),
@@ -239,6 +283,7 @@ impl Iterate for Cached {
         Ok(())
     }
 
+    /// Restores the mode. Files of a finished cache are opened again, and must still exist.
     fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
         self.mode = match from.number()? {
             0 => Mode::Undecided,
@@ -268,12 +313,14 @@ fn with_suffix(prefix: &Path, end: &str) -> PathBuf {
     name.into()
 }
 
-/// Returns the path of the index, which exists only for a finished cache.
+/// Returns the path of the index, which exists only for a finished cache: it is written last.
 fn index_of(prefix: &Path) -> PathBuf {
     with_suffix(prefix, ".index")
 }
 
-/// Returns the key of a component of an element: padded as TensorFlow pads it, so that keys are sorted by the number of the element.
+/// Returns the key of a component of an element: padded as TensorFlow pads it, so that keys are sorted by the
+/// number of the element. `key(12, 3, 4)` is `"     12_3"`; with more than ten components, the component has
+/// two digits.
 fn key(element: u64, component: usize, components: usize) -> String {
     let width = components.saturating_sub(1).to_string().len();
     format!("{element:>7}_{component:0>width$}")
@@ -292,7 +339,9 @@ struct FromFile {
 }
 
 impl FromFile {
-    /// Opens a cache, and derives the numbers of components and elements from the keys.
+    /// Opens a cache, and derives the numbers of components and elements from the keys: those of element 0
+    /// are its components. Types and shapes are not compared with the dataset's; get-next does that (D-22,
+    /// D-66).
     fn open(prefix: &Path, access: &FileAccess) -> Result<FromFile> {
         let bundle = BundleReader::open_allowed(prefix, access)?;
         let (mut components, mut entries) = (0, 0u64);
@@ -304,7 +353,7 @@ impl FromFile {
         Ok(FromFile { bundle, components, count, next: 0 })
     }
 
-    /// Reads the next element.
+    /// Reads the next element, or returns `None` at the end. After an error the same element is read again.
     fn next(&mut self) -> Result<Option<Element>> {
         if self.next >= self.count {
             return Ok(None);
@@ -316,7 +365,8 @@ impl FromFile {
     }
 }
 
-/// A cache file that is being written. The lock file keeps other iterators, of this and other processes, from writing the same files.
+/// A cache file that is being written. The lock file keeps other iterators, of this and other processes, from
+/// writing the same files. Dropped before [`finish`](Self::finish), it leaves no files.
 struct ToFile {
     /// The writer of the checkpoint; `None` once it is finished.
     writer: Option<BundleWriter>,
@@ -328,6 +378,11 @@ struct ToFile {
 
 impl ToFile {
     /// Creates the lock file, then begins the checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// `AlreadyExists` for a lock of another writer, which may also be left of a process that was killed;
+    /// `NotFound` for a missing folder; what the session's policy for files refuses.
     fn create(prefix: &Path, access: &FileAccess) -> Result<ToFile> {
         access.check_write(prefix)?;
         let lock = with_suffix(prefix, "_0.lockfile");
@@ -345,6 +400,7 @@ impl ToFile {
             }
             _ => Error::new(Code::Unknown, format!("could not write '{}': {error}", lock.display())),
         };
+        // Creating is atomic in the file system, so of two processes one fails here.
         OpenOptions::new().write(true).create_new(true).open(&lock).map_err(failed)?;
         // From here on, dropping the value removes the lock, also when an error follows.
         let mut file = ToFile { writer: None, lock: lock.clone(), count: 0 };

@@ -4,9 +4,9 @@
 //!
 //! | object | made by | lives until |
 //! | --- | --- | --- |
-//! | [`Dataset`] | the kernel of a dataset op, in each step that runs it | the last iterator and tensor that refer to it |
-//! | [`Iterate`] | [`Dataset::iterate`], for an iterator of the session, an epoch of `repeat`, or a call of a function | its end, or the next initialization |
-//! | [`Kept`] | an iterator of the session | the next initialization of that iterator |
+//! | [`Dataset`] | the kernel of a dataset op, in each step | its last iterator or tensor |
+//! | [`Iterate`] | [`Dataset::iterate`], for an initialization, epoch or call | its end, or the next initialization |
+//! | [`Kept`] | an iterator of the session | its next initialization |
 //! | `Instance` | an iterator of the session | the same |
 //!
 //! A dataset is immutable and shared by threads. Whatever changes while elements are made is in the iterator,

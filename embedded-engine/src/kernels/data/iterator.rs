@@ -1,4 +1,34 @@
 //! The iterators of a session, and where they stand.
+//!
+//! # States
+//!
+//! ```text
+//!  Empty ──make──► Here ──take──► Taken ──drop──► Here
+//!    ▲                                     │
+//!    └──────────── clear, panic ───────────┘
+//! ```
+//!
+//! A step takes the iterator out of its resource, works with it without any lock, and puts it back. Steps
+//! that request elements of one iterator at the same time therefore get different elements, one after the
+//! other, in no promised order (D-23).
+//!
+//! # Positions
+//!
+//! | value | content |
+//! | --- | --- |
+//! | text | the operation that made the iterator, empty for a one-shot iterator |
+//! | text | the pipeline, see `chain` |
+//! | number | the requests for an element so far, errors and ends included |
+//! | flag | true if the states follow |
+//! | states | the position of the iterators, the states of the datasets, the states of operations in functions |
+//! | text | the state of the datasets before the first element |
+//!
+//! With states a restore costs what the buffers cost. Without them, where something in the pipeline has no
+//! bytes, the pipeline is replayed: as many elements are made and dropped as were requested before.
+//!
+//! A restored position waits in the resource until a step requests an element, because the initializer may
+//! run after the restore. It is applied to the iterator of the same operation only; that of another operation
+//! keeps waiting.
 
 use super::ahead::{Ahead, Channel, Made, Producer, run};
 use super::dataset::{Handle, Run, Source, buffer_size, chain};
@@ -16,13 +46,17 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tensor::DType;
 
-/// An iterator that a session keeps under a name.
+/// An iterator that a session keeps under a name, or an anonymous one.
+///
+/// Dtypes and shapes are those of the iterator op. A dataset that does not fit them is refused, and the old
+/// iterator stays (D-21).
 pub(super) struct IteratorResource {
     /// The name under which steps find the iterator.
     pub(super) name: String,
     /// The container of the resource.
     pub(super) container: String,
-    /// Distinguishes it from iterators of other sessions.
+    /// Distinguishes it from iterators of other sessions: the string handle of an iterator contains it
+    /// (D-24).
     pub(super) id: u64,
     /// The dtypes of the components of an element.
     pub(super) types: Vec<DType>,
@@ -30,7 +64,8 @@ pub(super) struct IteratorResource {
     pub(super) shapes: Vec<PartialShape>,
     /// Guards what is there; held for a moment. An iterator at work is taken out.
     state: Mutex<State>,
-    /// Notified when one that was taken out is back.
+    /// Notified when one that was taken out is back. Waiters also look for the end of their runs, see
+    /// [`PAUSE`].
     back: Condvar,
 }
 
@@ -39,11 +74,12 @@ pub(super) struct IteratorResource {
 struct State {
     /// The iterator, unless a step works with it.
     live: Place,
-    /// The position from a checkpoint, until the iterator moves there.
+    /// The position from a checkpoint, until the iterator moves there. Exported as it is if a checkpoint is
+    /// written before.
     restored: Option<Vec<u8>>,
 }
 
-/// The place of the iterator.
+/// The place of the iterator, which one step at a time may take.
 #[derive(Default)]
 enum Place {
     /// No dataset was set yet.
@@ -55,19 +91,22 @@ enum Place {
     Taken,
 }
 
-/// An iterator over a dataset.
+/// An iterator over a dataset, from one initialization to the next.
 pub(super) struct Live {
-    /// The operation that made it; none for one that makes itself.
+    /// The operation that made it; empty for one that makes itself. A program may initialize one iterator
+    /// from several datasets; the origin tells to which of them a position belongs.
     origin: String,
     /// The dataset.
     dataset: Handle,
-    /// The state of the dataset before the iterator was made; empty if it cannot be written.
+    /// The state of the dataset before the iterator was made; empty if it cannot be written. A replay starts
+    /// from it, because unset seeds are random in each run.
     begin: Vec<u8>,
     /// The place where elements are made.
     front: Front,
-    /// The number of requests for an element.
+    /// The number of requests for an element, errors and ends included: a replay repeats as many.
     calls: u64,
-    /// The number of elements that are made ahead of the steps; none if no thread can be started.
+    /// The number of elements that are made ahead of the steps, 0 without a prefetch; `None` if no thread can
+    /// be started.
     buffer_size: Option<usize>,
 }
 
@@ -82,14 +121,16 @@ enum Front {
     Moving,
 }
 
-/// A thread that waits for an iterator looks for the end of its run as often.
+/// The interval at which a thread that waits for an iterator looks for the end of its run. Condition
+/// variables cannot wait for a cancellation as well.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// A replay that lasts longer logs its progress.
+/// The interval at which a replay logs its progress.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl IteratorResource {
-    /// Makes a resource without a dataset. Each has a number of its own, which is not used again.
+    /// Makes a resource without a dataset. Each has a number of its own, which is not used again in the
+    /// process.
     pub(super) fn new(
         container: &str,
         name: &str,
@@ -102,12 +143,16 @@ impl IteratorResource {
         IteratorResource { name, container, id, types, shapes, state: Mutex::default(), back: Condvar::new() }
     }
 
-    /// Locks the state.
+    /// Locks the state for a moment; nothing is made under the lock.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the iterator out, once no other step works with it.
+    /// Takes the iterator out, once no other step works with it. It returns when the result is dropped.
+    ///
+    /// # Errors
+    ///
+    /// The error of `limits` if the run ends first; none without limits, which a checkpoint uses.
     fn take(&self, limits: Option<&Limits<'_>>) -> Result<Taken<'_>> {
         let mut state = self.state();
         while matches!(state.live, Place::Taken) {
@@ -123,7 +168,14 @@ impl IteratorResource {
         Ok(Taken { resource: self, live })
     }
 
-    /// Begins with a dataset, in place of an earlier one.
+    /// Begins with a dataset, in place of an earlier one: the op `MakeIterator`.
+    ///
+    /// The new iterator is made before the old one ends, so after an error the old one goes on where it
+    /// stands (D-21).
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` if dtypes or shapes do not fit; errors of the datasets themselves.
     pub(super) fn make(&self, dataset: &Handle, origin: &str, caller: &Caller<'_>) -> Result<()> {
         element::check_types(&self.types, &self.shapes, &dataset.types, &dataset.shapes)?;
         let live = Live::make(dataset, origin, caller)?;
@@ -131,13 +183,19 @@ impl IteratorResource {
         Ok(())
     }
 
-    /// Forgets everything.
+    /// Ends the iterator and forgets it; the resource is as new.
     pub(super) fn clear(&self, limits: &Limits<'_>) -> Result<()> {
         self.take(Some(limits))?.replace(None, limits);
         Ok(())
     }
 
-    /// The next element, or nothing at the end. One that was not initialized makes itself with its factory.
+    /// Returns the next element, or `None` at the end. One that was not initialized makes itself with its
+    /// factory.
+    ///
+    /// # Errors
+    ///
+    /// `FailedPrecondition` without dataset and factory (D-20); the error of an element; that of a position
+    /// that the pipeline cannot reach, again for every request.
     pub(super) fn next(
         &self,
         factory: Option<&Arc<dyn Body>>,
@@ -146,8 +204,9 @@ impl IteratorResource {
         self.ready(factory, caller)?.live()?.next(caller)
     }
 
-    /// Works as [`next`](Self::next) if the element is made already or is made in the step. If not, this thread is unparked when
-    /// it is.
+    /// Works as [`next`](Self::next) if the element is made already or is made in the step. If not, this
+    /// thread is unparked when it is, and the step continues meanwhile with operations that do not need the
+    /// element.
     pub(super) fn poll(&self, factory: Option<&Arc<dyn Body>>, caller: &Caller<'_>) -> Result<Polled> {
         let mut taken = self.ready(factory, caller)?;
         let live = taken.live()?;
@@ -162,9 +221,13 @@ impl IteratorResource {
         }
     }
 
-    /// Takes the iterator out at the position where it is to continue.
+    /// Takes the iterator out at the position where it is to continue: makes it with the factory if there is
+    /// none, applies a restored position of the same origin, and starts the thread that works ahead.
+    ///
+    /// After a failed factory or restore the restored position stays, and the next request tries again.
     fn ready(&self, factory: Option<&Arc<dyn Body>>, caller: &Caller<'_>) -> Result<Taken<'_>> {
         let mut taken = self.take(Some(caller.limits))?;
+        // Taken out while it is applied; each path below that does not succeed puts it back.
         let restored = self.state().restored.take();
         if taken.live.is_none() {
             let Some(factory) = factory else {
@@ -199,7 +262,8 @@ impl IteratorResource {
         Ok(taken)
     }
 
-    /// Returns the elements that are made ahead of the steps, if any are.
+    /// Returns the number of elements that are made ahead of the steps, and the limit, if any are. None while
+    /// a step has the iterator.
     pub(super) fn stats(&self) -> Option<QueueStats> {
         let state = self.state();
         let Place::Here(live) = &state.live else { return None };
@@ -211,14 +275,23 @@ impl IteratorResource {
         Some(QueueStats { name: self.name.clone(), size, capacity: Some(capacity), ..QueueStats::default() })
     }
 
-    /// Returns the dataset and the position of the iterator.
+    /// Returns the dataset and the position of the iterator, for `SerializeIterator`.
     pub(super) fn position(&self, limits: &Limits<'_>) -> Result<(Handle, Vec<u8>)> {
         let mut taken = self.take(Some(limits))?;
         let live = taken.live()?;
         Ok((live.dataset.clone(), live.position()?))
     }
 
-    /// Restores the position of another iterator.
+    /// Restores the position of another iterator, for `DeserializeIterator`.
+    ///
+    /// An initialized dataset with the same pipeline is kept, since its captured values belong to this
+    /// session; otherwise the dataset of the position is used. The old iterator goes on if the position
+    /// cannot be reached.
+    ///
+    /// # Errors
+    ///
+    /// `FailedPrecondition` for an iterator that was not initialized, or another pipeline than that of the
+    /// position.
     pub(super) fn go_to(&self, dataset: &Handle, position: &[u8], caller: &Caller<'_>) -> Result<()> {
         let mut taken = self.take(Some(caller.limits))?;
         if taken.live.is_none() {
@@ -239,11 +312,12 @@ impl IteratorResource {
 pub(super) enum Polled {
     /// An element, or the end.
     Element(Option<Element>),
-    /// The thread that makes the element.
+    /// The channel to the thread that makes the element; the calling thread is unparked when the element is
+    /// made.
     Later(Arc<Channel>),
 }
 
-/// D-20.
+/// Returns the error of an iterator without a dataset (D-20).
 fn uninitialized() -> Error {
     let text = "GetNext() failed because the iterator has not been initialized. Ensure that you have run the initializer operation \
                 for this iterator before getting the next element.";
@@ -264,7 +338,8 @@ impl Taken<'_> {
         self.live.as_deref_mut().ok_or_else(uninitialized)
     }
 
-    /// Ends the previous iterator before another one replaces it, because both may use the same files.
+    /// Ends the previous iterator before another one replaces it, because both may use the same files: a
+    /// cache that is being written has a lock file until then.
     fn replace(&mut self, live: Option<Live>, limits: &Limits<'_>) {
         if let Some(old) = self.live.take() {
             old.front.end(limits);
@@ -283,7 +358,7 @@ impl Drop for Taken<'_> {
 }
 
 impl Front {
-    /// Ends the thread, if there is one.
+    /// Ends the thread, if there is one, and waits for it within the limits.
     fn end(self, limits: &Limits<'_>) {
         if let Front::Ahead(ahead, _) = self {
             ahead.end(limits);
@@ -292,9 +367,10 @@ impl Front {
 }
 
 impl Live {
-    /// Begins to iterate over a dataset.
+    /// Begins to iterate over a dataset. No element is made, and no thread is started.
     fn make(dataset: &Handle, origin: &str, caller: &Caller<'_>) -> Result<Live> {
         let (shared, kept, mut begin) = (&dataset.dataset, Kept::default(), Writer::default());
+        // A dataset whose state cannot be written is replayed from fresh seeds.
         let begin = kept.save(shared.as_ref(), &mut begin).and_then(|()| begin.bytes()).unwrap_or_default();
         let buffer_size = if dataset.follows_steps { 0 } else { buffer_size(shared.as_ref()) };
         let front = Front::Step(Producer::new(shared.clone(), kept, caller)?);
@@ -317,7 +393,8 @@ impl Live {
         }
     }
 
-    /// Takes an element that was made ahead.
+    /// Takes an element that was made ahead, and the position after it: the iterator stands where the steps
+    /// are, not where the thread is.
     fn given(&mut self, made: Made) -> Result<Option<Element>> {
         self.calls += 1;
         if let Front::Ahead(_, states) = &mut self.front {
@@ -326,9 +403,11 @@ impl Live {
         made.given
     }
 
-    /// Begins to make elements in a thread, where the pipeline asks for that or the step may end while it waits: an element that
-    /// the step no longer takes is then finished for the next one. Not before a step requests an element: what the functions
-    /// need may be initialized after the iterator.
+    /// Begins to make elements in a thread, where the pipeline asks for that or the step may end while it
+    /// waits: an element that the step no longer takes is then finished for the next one. Not before a step
+    /// requests an element: what the functions need may be initialized after the iterator.
+    ///
+    /// If no thread can be started, elements are made in the steps from then on; a warning is logged once.
     fn work_ahead(&mut self, name: &str, caller: &Caller<'_>) {
         let Some(size) = self.buffer_size.filter(|&size| size > 0 || caller.limits.may_end_early()) else {
             return;
@@ -339,6 +418,7 @@ impl Live {
         match Ahead::spawn(name, size, caller) {
             Ok(ahead) => {
                 if let Front::Step(producer) = std::mem::replace(&mut self.front, Front::Moving) {
+                    // The position before the first element that the thread makes.
                     let states = producer.states();
                     ahead.begin(producer);
                     self.front = Front::Ahead(ahead, states);
@@ -356,7 +436,8 @@ impl Live {
         chain(self.dataset.dataset.as_ref())
     }
 
-    /// Returns the state of everything in it, if all of it can be written.
+    /// Returns the bytes of everything in it, if all of it can be written. Of an iterator that works ahead,
+    /// the states after the last element that a step took.
     fn states(&self) -> Result<Vec<u8>> {
         match &self.front {
             Front::Step(producer) => producer.states()?.bytes(),
@@ -379,7 +460,13 @@ impl Live {
         to.bytes()
     }
 
-    /// Restores a position into an iterator that is at its beginning.
+    /// Restores a position into an iterator that is at its beginning, and ends the thread that worked ahead.
+    ///
+    /// # Errors
+    ///
+    /// `FailedPrecondition` if the pipeline is another one, `DataLoss` for damaged bytes, and whatever
+    /// opening files again reports. The iterator is unusable then; the caller replaces it or repeats the
+    /// attempt with the same position.
     fn go_to(&mut self, position: &[u8], caller: &Caller<'_>) -> Result<()> {
         std::mem::replace(&mut self.front, Front::Moving).end(caller.limits);
         let mut from = Reader::new(position);
@@ -391,6 +478,7 @@ impl Live {
         }
         let (calls, dataset) = (from.number()?, &self.dataset.dataset);
         let has_states = from.flag()?;
+        // Seeds and caches are restored into a state that no running iterator uses.
         let kept = Kept::default();
         if !has_states {
             // A replay begins with the seeds with which the interrupted run began.
@@ -400,6 +488,8 @@ impl Live {
             }
         }
         let mut producer = Producer::new(dataset.clone(), kept, caller)?;
+        // The states of operations in functions are imported last: restoring inner datasets calls functions,
+        // which advance them.
         let run = run(caller.environment, caller.limits, &producer.instance, &producer.kept);
         if has_states {
             producer.source.restore(&mut from, &run)?;
@@ -423,7 +513,8 @@ fn origin_of(position: &[u8]) -> Result<String> {
     Ok(String::from_utf8_lossy(Reader::new(position).bytes()?).into_owned())
 }
 
-/// Draws as many elements as were returned before, and logs its progress from time to time.
+/// Draws as many elements as were returned before, and logs its progress from time to time. Costs as much as
+/// the run up to the checkpoint did for its input.
 fn replay(source: &mut Source, calls: u64, run: &Run<'_>) -> Result<()> {
     let mut said = Instant::now();
     for call in 0..calls {
@@ -438,7 +529,7 @@ fn replay(source: &mut Source, calls: u64, run: &Run<'_>) -> Result<()> {
     Ok(())
 }
 
-/// An iterator's position as a state that goes into checkpoints.
+/// An iterator's position as a state that goes into checkpoints, under the name of the iterator's operation.
 pub(super) struct Position(pub(super) Arc<IteratorResource>);
 
 impl OpState for Position {
@@ -452,6 +543,7 @@ impl OpState for Position {
         position.and_then(Result::ok).unwrap_or_default()
     }
 
+    /// Notes the position for the next request; no bytes stand for an iterator that was not initialized.
     fn import(&self, bytes: &[u8]) -> Result<()> {
         self.0.state().restored = (!bytes.is_empty()).then(|| bytes.to_vec());
         Ok(())

@@ -1,4 +1,28 @@
 //! The operations on iterators (D-20 to D-29).
+//!
+//! # Semantics
+//!
+//! | op type | inputs | outputs and effect |
+//! | --- | --- | --- |
+//! | `Iterator`, `IteratorV2` | | the handle of the iterator of `shared_name` or the operation's name |
+//! | `OneShotIterator` | | the same; makes its dataset with `dataset_factory` at the first request |
+//! | `AnonymousIterator`, also `V2`, `V3` | | a new iterator in each run, with an empty deleter in `V2` |
+//! | `MakeIterator` | dataset, iterator | begins at the first element of the dataset |
+//! | `DeleteIterator` | iterator, deleter | ends the iterator |
+//! | `IteratorGetNext`, `...Sync` | iterator | the components of the next element |
+//! | `IteratorGetNextAsOptional` | iterator | an optional, without a value at the end (D-26) |
+//! | `IteratorToStringHandle` | iterator | a serialized `ResourceHandleProto` |
+//! | `IteratorFromStringHandle`, `V2` | string | the handle of the iterator that it names |
+//! | `IteratorGetDevice` | iterator | the name of the CPU device |
+//! | `SerializeIterator` | iterator | a variant with dataset and position, without warnings about stateful functions |
+//! | `DeserializeIterator` | iterator, variant | moves the iterator to the position |
+//!
+//! At the end `IteratorGetNext` fails with `OutOfRange` "End of sequence", again in every later step (D-9).
+//! The element is checked against the attributes `output_types` and `output_shapes` of the get-next operation
+//! after it was taken, so one that does not fit is lost (D-22).
+//!
+//! Two iterator operations with one `shared_name` must agree in dtypes and shapes. Positions of named
+//! iterators are part of each checkpoint (see [`Position`]); those of anonymous ones are not.
 
 use super::ahead::Channel;
 use super::build::Node;
@@ -16,11 +40,14 @@ use session_core::{AttrValue, Code, Error, PartialShape, QueueStats, Result};
 use std::sync::{Arc, OnceLock};
 use tensor::{DType, Tensor};
 
-/// Keeps the names of iterators apart from those of other resources.
+/// The kind of resource: keeps the names of iterators apart from those of queues or tables.
 const KIND: &str = "iterator";
 
+/// The device that string handles name. TensorFlow compares it, so handles have its full form (D-24, D-27).
 const DEVICE: &str = "/job:localhost/replica:0/task:0/device:CPU:0";
 
+/// Registers the op types of the table above. Only get-next operations are registered as waiting: others take
+/// the iterator for a moment at most.
 pub(super) fn register(registry: &mut Registry) {
     for op_type in ["Iterator", "IteratorV2"] {
         registry.add_handle(op_type, |spec| Ok(gives(shared(spec)?.0)));
@@ -45,6 +72,7 @@ pub(super) fn register(registry: &mut Registry) {
             }))
         });
     }
+    // The name becomes the origin of the iterator, to which saved positions are compared.
     registry.add("MakeIterator", |spec| {
         let name = spec.operation.name().to_owned();
         Ok(boxed(move |context| {
@@ -53,6 +81,7 @@ pub(super) fn register(registry: &mut Registry) {
         }))
     });
     registry
+        // The iterator may still be in use by another step; it is ended when that step gives it back.
         .add("DeleteIterator", |_| Ok(boxed(|context| iterator(context, 0)?.resource.clear(context.limits))));
     for op_type in ["IteratorGetNext", "IteratorGetNextSync"] {
         registry.add(op_type, |spec| GetNext::make(spec, GetNext::components)).waits();
@@ -110,41 +139,51 @@ pub(super) fn register(registry: &mut Registry) {
     });
 }
 
-/// The position of an iterator, as a value of the graph.
+/// The position of an iterator, as a value of the graph. It exists in memory only.
 struct Stand {
+    /// The dataset of the iterator, for a target that has another one.
     dataset: Handle,
+    /// The bytes of the position, in the layout of `iterator.rs`.
     position: Vec<u8>,
 }
 
 /// The state behind the handle of an iterator.
 struct Session {
+    /// The iterator, which a saved position refers to as well.
     resource: Arc<IteratorResource>,
-    /// Makes the dataset of one that makes itself.
+    /// Makes the dataset of one that makes itself. Set by the first run of the `OneShotIterator`, before any
+    /// request.
     factory: OnceLock<Arc<dyn Body>>,
 }
 
 impl Session {
+    /// Makes the state of an iterator without a factory.
     fn new(resource: IteratorResource) -> Session {
         Session { resource: Arc::new(resource), factory: OnceLock::new() }
     }
 
+    /// Returns the handle of an anonymous iterator, which ends with its last handle.
     fn into_tensor(self) -> Tensor {
         Tensor::from_handle(DType::Resource, Arc::new(self))
     }
 
+    /// Returns the next element; blocks the thread until it is made.
     fn next(&self, context: &KernelContext<'_>) -> Result<Option<Element>> {
         self.resource.next(self.factory.get(), &context.caller())
     }
 
+    /// Returns the next element if it is made, or the channel to wait for.
     fn poll(&self, context: &KernelContext<'_>) -> Result<Polled> {
         self.resource.poll(self.factory.get(), &context.caller())
     }
 }
 
-/// The kernel of `IteratorGetNext`, which takes the next element of an iterator.
+/// The kernel of the get-next operations, which take the next element of an iterator.
 #[derive(Clone)]
 struct GetNext {
+    /// The declared dtypes and shapes.
     node: Arc<Node>,
+    /// The form of the outputs: components, or one optional.
     deliver: Deliver,
 }
 
@@ -152,10 +191,12 @@ struct GetNext {
 type Deliver = fn(&GetNext, &mut KernelContext<'_>, Option<Element>) -> Result<()>;
 
 impl GetNext {
+    /// Makes the kernel of one form.
     fn make(spec: &NodeSpec<'_>, deliver: Deliver) -> Result<Box<dyn Kernel>> {
         Ok(Box::new(GetNext { node: Arc::new(Node::of(spec.operation)?), deliver }))
     }
 
+    /// Sets the outputs to the components of the element. The end is `OutOfRange` "End of sequence".
     fn components(&self, context: &mut KernelContext<'_>, element: Option<Element>) -> Result<()> {
         let element = element.ok_or_else(|| Error::new(Code::OutOfRange, "End of sequence"))?;
         element::check(&self.node.types, &self.node.shapes, &element)?;
@@ -163,6 +204,7 @@ impl GetNext {
         Ok(())
     }
 
+    /// Sets the output to an optional, which has no value at the end.
     fn optional(&self, context: &mut KernelContext<'_>, element: Option<Element>) -> Result<()> {
         if let Some(element) = &element {
             element::check(&self.node.types, &self.node.shapes, element)?;
@@ -173,11 +215,13 @@ impl GetNext {
 }
 
 impl Kernel for GetNext {
+    /// Takes an element where nothing else can run meanwhile, as in a function of a dataset.
     fn run(&self, context: &mut KernelContext<'_>) -> Result<()> {
         let element = iterator(context, 0)?.next(context)?;
         (self.deliver)(self, context, element)
     }
 
+    /// Takes an element that is made already, or returns a wait for it.
     fn begin(&self, context: &mut KernelContext<'_>) -> Result<Option<Box<dyn Wait>>> {
         let iterator = iterator(context, 0)?;
         match iterator.poll(context)? {
@@ -187,10 +231,15 @@ impl Kernel for GetNext {
     }
 }
 
-/// A step that waits for an element. Nothing is taken before it is there.
+/// A step that waits for an element. Nothing is taken before it is there, so a step that ends early loses
+/// none.
 struct Waiting {
+    /// The kernel, for the outputs.
     take: GetNext,
+    /// The iterator.
     iterator: Arc<Session>,
+    /// The channel of the thread that makes the element. An iterator that was initialized meanwhile has
+    /// another one; this one is ready then, because its thread has ended.
     channel: Arc<Channel>,
 }
 
@@ -221,11 +270,17 @@ pub(crate) fn iterator_stats(resources: &Resources) -> Vec<QueueStats> {
     iterators.filter_map(|iterator| iterator.resource.stats()).collect()
 }
 
+/// Returns the iterator of an input.
 fn iterator(context: &KernelContext<'_>, input: usize) -> Result<Arc<Session>> {
     context.shared_handle(input, "an iterator")
 }
 
-/// The iterator of an operation's name, kept by the session.
+/// Returns the iterator of an operation's name, kept by the session, and its handle. Registers its position
+/// as a state of the operation, under the operation's name.
+///
+/// # Errors
+///
+/// `InvalidArgument` if another operation has created it with other dtypes or shapes.
 fn shared(spec: &NodeSpec<'_>) -> Result<(Tensor, Arc<Session>)> {
     let Node { types, shapes, .. } = Node::of(spec.operation)?;
     let (container, name) = (spec.str("container").unwrap_or_default(), resource_name(spec));
@@ -238,9 +293,11 @@ fn shared(spec: &NodeSpec<'_>) -> Result<(Tensor, Arc<Session>)> {
     Ok((tensor, session))
 }
 
-/// An iterator that makes its dataset itself when it is first used (D-25).
+/// The kernel of an iterator that makes its dataset itself when it is first used (D-25).
 struct OneShotMaker {
+    /// The handle that it outputs.
     tensor: Tensor,
+    /// The iterator, to which the factory is given.
     one_shot: Arc<Session>,
 }
 
@@ -252,28 +309,41 @@ impl Kernel for OneShotMaker {
 
     fn run_with(&self, context: &mut KernelContext<'_>, functions: &[Arc<dyn Body>]) -> Result<()> {
         if let Some(factory) = functions.first() {
+            // Kernels of several plans share the iterator; the first factory counts, and all are the same
+            // function.
             self.one_shot.factory.get_or_init(|| factory.clone());
         }
         self.run(context)
     }
 }
 
-/// TensorFlow's `ResourceHandleProto`.
+/// TensorFlow's `ResourceHandleProto`: the content of string handles, with TensorFlow's field numbers.
 #[derive(Clone, PartialEq, Message)]
 struct ResourceHandle {
+    /// The device, [`DEVICE`] in all handles of this crate.
     #[prost(string, tag = "1")]
     device: String,
+    /// The container, empty by default.
     #[prost(string, tag = "2")]
     container: String,
+    /// The name of the iterator in its container.
     #[prost(string, tag = "3")]
     name: String,
+    /// The number of the iterator, which no other iterator of the process has.
     #[prost(uint64, tag = "4")]
     hash_code: u64,
+    /// The kind of the resource; written as TensorFlow does, and not read.
     #[prost(string, tag = "5")]
     maybe_type_name: String,
 }
 
-/// The iterator of this session that a string names (D-24).
+/// Returns the handle of the iterator of this session that a string names (D-24).
+///
+/// # Errors
+///
+/// - `InvalidArgument` for bytes that are no `ResourceHandleProto`, another device, or attributes
+///   `output_types` and `output_shapes` that do not fit; empty lists fit everything.
+/// - `NotFound` for an iterator of another session, or one that never existed.
 fn from_string(context: &KernelContext<'_>, types: &[DType], shapes: &[PartialShape]) -> Result<Tensor> {
     let text = context.input(0).as_strings()?.first().cloned().unwrap_or_default();
     let unparsable = |_| Error::invalid_argument("Could not parse string_handle as a valid ResourceHandle");

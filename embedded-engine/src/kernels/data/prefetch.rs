@@ -1,4 +1,15 @@
 //! `PrefetchDataset` (D-67).
+//!
+//! # Semantics
+//!
+//! Inputs: `input_dataset`, `buffer_size` (`int64`). A size of 0 is the input itself, -1 leaves the size to
+//! the runtime, which takes 2; smaller ones are `InvalidArgument` from the initializer. `slack_period`,
+//! `legacy_autotune` and `buffer_size_min` change nothing in the elements and are not read.
+//!
+//! The elements and their order are those of the input. There is no buffer here: the last prefetch of a
+//! pipeline tells the session's iterator how far to work ahead (`ahead.rs`). Elements made ahead are lost
+//! when the iterator is initialized again, and none is part of a position, which is that of the last element
+//! taken.
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, Run, Shared, Source};
@@ -8,6 +19,7 @@ use std::sync::Arc;
 
 pub(super) const OPS: &[Op] = &[Op { types: &["PrefetchDataset"], functions: &[], make }];
 
+/// Makes the dataset, or returns the input for a buffer size of 0.
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
     match build.int("buffer_size")? {
         0 => build.input(),
@@ -30,7 +42,9 @@ const AUTO: usize = 2;
 /// Iterators of a session make the elements of a pipeline with a prefetch in the background (see `ahead`), whatever follows it.
 /// The elements themselves pass through.
 struct Prefetch {
+    /// The dataset whose elements pass through.
     input: Shared,
+    /// The number of elements to make ahead; at least 1.
     size: usize,
 }
 
@@ -47,6 +61,8 @@ impl Dataset for Prefetch {
         self.input.cardinality()
     }
 
+    /// Returns the iterator of the input, so a prefetch is not part of a position, except for its name in the
+    /// chain.
     fn iterate(&self, run: &Run<'_>) -> Result<Source> {
         self.input.iterate(run)
     }
