@@ -56,8 +56,11 @@ pub(crate) fn import_collections(
         import_collection(graph, name, kind, &mut variables)
             .map_err(|error| error.context(format!("collection '{name}'")))?;
     }
+    // A plain graph, or a meta graph of a tool that drops collections: without variables a session could
+    // neither initialize nor restore it.
     if !collections.contains_key(keys::VARIABLES.name()) {
         for variable in variables_of_nodes(imported) {
+            // Another collection, such as the local variables, lists it. It must not become a global one.
             if variables.known.contains_key(&variable.handle().endpoint()) {
                 continue;
             }
@@ -78,6 +81,7 @@ fn add_global_step(graph: &Graph, imported: &Imported) -> Result<()> {
     }
     let variables = graph.collection(&keys::VARIABLES);
     let step = variables.into_iter().find(|variable| variable.handle().operation() == operation);
+    // A variable of that name with another dtype or shape is the program's own, and no error.
     match step.filter(|step| ops::global_step::assert_global_step(step).is_ok()) {
         Some(step) => graph.add_to_collection(&keys::GLOBAL_STEP, step),
         None => Ok(()),
@@ -115,6 +119,7 @@ fn import_collection(
         Collection::Ints(list) => add_all(graph, name, &list.value),
         Collection::Floats(list) => add_all(graph, name, &list.value),
         Collection::Any(_) => {
+            // Kept only to be exported again.
             let raw = Raw(CollectionDef { kind: Some(kind.clone()) });
             graph.add_to_collection(&CollectionKey::from_name(name), raw)
         }
@@ -137,6 +142,7 @@ fn add_all<T: std::any::Any + Clone + Send + Sync>(graph: &Graph, name: &str, it
 /// because TensorFlow writes such names, too, when it exports a part of a graph.
 fn import_node(graph: &Graph, collection: &str, name: &str, imported: &Imported) -> Result<()> {
     let as_operation = OF_OPERATIONS.contains(&collection);
+    // In an unknown collection the form of the name decides: only tensors have a colon.
     let as_output = OF_OUTPUTS.contains(&collection) || (name.contains(':') && !as_operation);
     if as_output {
         if let Ok(output) = imported.output(name) {
@@ -174,6 +180,8 @@ impl Variables<'_> {
     fn import(&mut self, def: &VariableDef) -> Result<Variable> {
         let place = |error: Error| error.context(format!("variable '{}'", def.variable_name));
         let handle = self.imported.output(&def.variable_name).map_err(place)?;
+        // One object for all collections, since programs compare variables, and `saved_as` sets a name on one
+        // of them.
         if let Some(known) = self.known.get(&handle.endpoint()) {
             return Ok(known.clone());
         }
@@ -192,10 +200,13 @@ fn variable(imported: &Imported, handle: Output, def: &VariableDef) -> Result<Va
     let initializer = imported.operation(operation_name(&def.initializer_name))?.clone();
     // The value that the initializer assigns; the file may name a tensor before it.
     let initial_value = match initializer.op_type() {
+        // What is assigned, not what the file names: TensorFlow may put operations between the two, and a
+        // restore feeds this tensor.
         "Assign" | "AssignVariableOp" if initializer.num_inputs() == 2 => initializer.input(1),
         _ => imported.output(&def.initial_value_name)?,
     };
     let snapshot = match def.snapshot_name.as_str() {
+        // A file may name no snapshot: a reference can be read itself.
         "" if !def.is_resource => handle.clone(),
         name => imported.output(name)?,
     };
@@ -219,6 +230,7 @@ fn slice_info(def: &SaveSliceInfoDef) -> Result<SliceInfo> {
         let wrong = |_| Error::new(Code::DataLoss, "a slice has a negative size");
         sizes.iter().map(|&size| usize::try_from(size).map_err(wrong)).collect()
     };
+    // Checked here, because the zips of later code would silently cut the longer list.
     let rank = def.full_shape.len();
     if def.var_offset.len() != rank || def.var_shape.len() != rank {
         return Err(Error::new(Code::DataLoss, "a slice has shapes of different ranks"));

@@ -116,6 +116,7 @@ pub(crate) fn shape_from_proto(shape: &TensorShape) -> Result<PartialShape> {
         let text = format!("a shape has {} dimensions; the maximum is {MAX_RANK}", shape.dim.len());
         return Err(Error::invalid_argument(text));
     }
+    // -1 is an unknown size. Any other negative number is damage.
     if let Some(dim) = shape.dim.iter().find(|dim| dim.size < -1) {
         return Err(Error::invalid_argument(format!("a shape has a dimension of size {}", dim.size)));
     }
@@ -154,6 +155,8 @@ pub(crate) fn attrs_from_proto(attrs: &BTreeMap<String, proto::AttrValue>) -> Re
         let Some(value) = &value.value else { continue };
         match attr_from_proto(value) {
             Ok(value) => _ = read.insert(name.clone(), value),
+            // Such attributes come from rewriters and other runtimes and change no result, so they must not
+            // make a graph unreadable.
             Err(_) if name.starts_with('_') => {}
             Err(error) => {
                 let text = format!("attribute '{name}': {}", error.message());
@@ -175,6 +178,8 @@ pub(crate) fn attr_from_proto(value: &Value) -> Result<AttrValue> {
         Value::Float(value) => AttrValue::Float(*value),
         Value::Bool(value) => AttrValue::Bool(*value),
         Value::String(value) => AttrValue::String(value.clone()),
+        // An attribute of a reference's dtype exists in old graphs. The definition of the op knows that it is
+        // a reference.
         Value::Type(number) => AttrValue::Type(maybe_ref_dtype(*number)?.0),
         Value::Shape(shape) => AttrValue::Shape(shape_from_proto(shape)?),
         Value::Tensor(bytes) => AttrValue::Tensor(tensor_from_proto(bytes)?),
@@ -192,6 +197,7 @@ pub(crate) fn attr_from_proto(value: &Value) -> Result<AttrValue> {
 /// Converts a list. Only one of the lists of a message has items in practice; if several have, they follow each other
 /// in the order of their fields.
 fn list_from_proto(list: &AttrList) -> Result<Vec<AttrValue>> {
+    // Without `..`, so that a new field of the message is not forgotten here.
     let AttrList { s, i, f, b, r#type, shape, tensor, func } = list;
     let mut values = Vec::new();
     values.extend(s.iter().cloned().map(AttrValue::String));

@@ -70,10 +70,14 @@ impl<'a> Definitions<'a> {
     /// Returns the outputs of an operation of this type, by argument; `None` for a type that is unknown to this op library, to the
     /// message and to TensorFlow.
     pub(crate) fn outputs(&self, op_type: &str, attrs: &Attrs) -> Option<Result<Vec<OutputArg>>> {
+        // The library first: its kernels and gradients go by its own definitions, whatever a message claims
+        // about the type.
         if let Some(def) = self.known(op_type) {
             return Some(def.signature().outputs.iter().map(|arg| known_output(arg, attrs)).collect());
         }
         if let Some(def) = self.given.get(op_type) {
+            // A writer that strips defaults relies on the definition that it sends along. An unreadable
+            // default is left out, and then reported if the outputs depend on it.
             let defaults = def.attr.iter().filter_map(|attr| {
                 Some((attr.name.clone(), attr_from_proto(attr.default_value.as_ref()?.value.as_ref()?).ok()?))
             });
@@ -114,6 +118,7 @@ fn given_output(arg: &proto::ArgDef, attrs: &Attrs) -> Result<OutputArg> {
         types_attr(attrs, &arg.type_list_attr)?
     } else {
         let dtype = if arg.type_attr.is_empty() {
+            // A definition may mark a reference in either way: by its flag or by the number of the dtype.
             let (dtype, reference) = maybe_ref_dtype(arg.r#type)?;
             is_ref |= reference;
             dtype

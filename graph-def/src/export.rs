@@ -192,6 +192,8 @@ pub fn to_graph_def_with(graph: &Graph, options: &ExportOptions) -> Result<Graph
     let node: Result<Vec<NodeDef>> =
         operations.iter().map(|operation| to_node_def(operation, options)).collect();
     let library = library_to_proto(graph)?;
+    // What TensorFlow itself writes: a reader that is too old then refuses the file instead of ignoring its
+    // functions.
     let min_consumer = if library.is_some() { FUNCTIONS_SINCE } else { 0 };
     let versions = Some(VersionDef { producer: PRODUCER, min_consumer, bad_consumers: Vec::new() });
     Ok(GraphDef { node: node?, library, versions, ..GraphDef::default() })
@@ -219,6 +221,7 @@ fn library_to_proto(graph: &Graph) -> Result<Option<FunctionDefLibrary>> {
 /// Converts one node of a graph.
 fn to_node_def(operation: &Operation, options: &ExportOptions) -> Result<NodeDef> {
     let mut input: Vec<String> = operation.inputs().iter().map(input_name).collect();
+    // TensorFlow's reader requires control inputs after all data inputs.
     input.extend(control_names(operation));
     let mut node = node_without_inputs(operation, options)?;
     node.input = input;
@@ -249,6 +252,7 @@ pub(crate) fn node_without_inputs(operation: &Operation, options: &ExportOptions
 
 /// Removes attributes that have the default of their definition. Operations without a definition keep all attributes.
 fn strip_defaults(operation: &Operation, node: &mut NodeDef) -> Result<()> {
+    // Without a definition it is not known which values are defaults.
     let Some(def) = operation.def() else { return Ok(()) };
     for attr in &def.signature().attrs {
         let Some(default) = &attr.default else { continue };
@@ -281,6 +285,7 @@ pub(crate) fn input_name(input: &Output) -> String {
 pub(crate) fn control_names(operation: &Operation) -> Vec<String> {
     let mut names: Vec<String> =
         operation.control_inputs().iter().map(|input| format!("^{}", input.name())).collect();
+    // Sorted as TensorFlow's exporter does. They are a set, so equal graphs get equal files.
     names.sort_unstable();
     names
 }

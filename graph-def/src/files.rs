@@ -64,10 +64,14 @@ fn read(
 ) -> Result<MetaGraphDef> {
     let bytes = Bytes::from(read_file(path)?);
     let at_path = |error: Error| error.context(format!("'{}' holds {otherwise}", path.display()));
+    // Binary first, as TensorFlow reads graph files: a text does not decode to a graph whose nodes have
+    // names.
     let error = match binary(bytes.clone()) {
         Ok(message) => return Ok(message),
         Err(error) => error,
     };
+    // Known only after both forms could have been meant: an unpacked archive or a web page deserves its own
+    // message.
     let kind = FileKind::of(path, &bytes[..bytes.len().min(FileKind::START)]);
     if let Some(kind) = kind.filter(|kind| kind.is_certain()) {
         return Err(at_path(Error::new(Code::DataLoss, format!("it is {kind}"))));
@@ -130,9 +134,12 @@ fn ends_early(bytes: &[u8]) -> Option<Error> {
             5 => Some(4),
             _ => return None, // not a message
         };
+        // A varint without an end needs more bytes than there are.
         let size = size.unwrap_or(value.len() as u64 + 1);
         match usize::try_from(size).ok().and_then(|size| value.get(size..)) {
             Some(behind) => rest = behind,
+            // In a file that is no message at all, the first key is a random number, and so is the length
+            // that it seems to announce.
             None if key >> 3 <= MOST_FIELDS => return Some(cut(start.saturating_add(size))),
             None => return None,
         }
@@ -183,6 +190,7 @@ fn binary(bytes: Bytes) -> Result<MetaGraphDef> {
 /// Reads the content of a file.
 fn read_file(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|error| {
+        // Asked after the error: systems report a folder in different ways.
         if path.is_dir() {
             return is_folder(path);
         }
@@ -256,6 +264,7 @@ fn write(path: &Path, binary: impl FnOnce() -> Bytes, text: impl FnOnce() -> Res
     if let Some(folder) = path.parent() {
         let failed =
             |source| checkpoint::Error::Io { operation: "create", path: folder.to_path_buf(), source };
+        // As TensorFlow's `write_graph` does.
         std::fs::create_dir_all(folder).map_err(failed)?;
     }
     Ok(replace_file(path, &content)?)

@@ -79,6 +79,8 @@ impl<'a> Body<'a> {
         for input in operation.inputs() {
             node.input.push(self.reference(&input)?);
         }
+        // An argument has a value before the body begins, so an edge that waits for it orders nothing and is
+        // left out.
         let is_argument = |name: &String| self.names.iter().any(|known| name[1..] == **known);
         node.input.extend(control_names(operation).into_iter().filter(|name| !is_argument(name)));
         Ok(node)
@@ -118,6 +120,7 @@ fn argument_names(function: &Function) -> Vec<String> {
         function.inputs().iter().map(|input| input.operation().name().to_owned()).collect();
     let mut taken: HashSet<String> =
         function.body().operations().iter().map(|operation| operation.name().to_owned()).collect();
+    // The placeholders themselves are not written, so their names are free.
     taken.retain(|name| !inputs.contains(name));
     let mut names = Vec::new();
     for input in function.inputs() {

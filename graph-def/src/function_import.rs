@@ -41,6 +41,7 @@ pub(crate) fn import_library(
 /// Adds a function, or accepts an identical one that exists already.
 fn add(graph: &Graph, function: Function) -> Result<()> {
     let Some(known) = graph.function(function.name()) else { return graph.add_function(function) };
+    // Compared as messages, because two bodies are different graphs, whose operations are never equal.
     if function_to_proto(graph, &known)? == function_to_proto(graph, &function)? {
         return Ok(());
     }
@@ -53,6 +54,7 @@ fn import_function(
     signature: &OpDef,
     definitions: &Definitions<'_>,
 ) -> Result<Function> {
+    // A graph of its own, so that names in the body are kept as they are.
     let body = Graph::new();
     let mut inputs = Vec::new();
     let mut arguments = HashMap::new();
@@ -72,6 +74,7 @@ fn import_function(
         signature.output_arg.iter().map(|arg| arg.name.clone()).zip(outputs).collect();
     for (arg, (name, output)) in signature.output_arg.iter().zip(&outputs) {
         let dtype = dtype_of(arg)?;
+        // The callers were built by the signature; a kernel would read elements of another size.
         if output.dtype() != dtype {
             let text = format!("result '{name}' is {} instead of {dtype}", output.dtype());
             return Err(Error::type_mismatch(text));
@@ -97,6 +100,7 @@ fn argument(
 ) -> Result<Output> {
     let def =
         library().find("Placeholder").ok_or_else(|| Error::runtime("the library has no Placeholder"))?;
+    // The slash at the end requests the exact name.
     let builder = body.op(def).name(format!("{name}/")).attr("dtype", dtype);
     let shape = known_shape(message, position);
     Ok(builder.attr("shape", shape).try_finish()?.output(0))

@@ -92,6 +92,7 @@ impl ImportOptions {
     #[must_use]
     pub fn map_input(mut self, name: impl Into<String>, output: &Output) -> ImportOptions {
         let name = name.into();
+        // Inputs are compared in their shortest form, in which output 0 has no number.
         let name = name.strip_suffix(":0").map(str::to_owned).unwrap_or(name);
         self.input_map.insert(name, output.clone());
         self
@@ -303,6 +304,7 @@ pub fn import_graph_def(graph: &Graph, message: &GraphDef, options: &ImportOptio
 
 /// Imports functions first, then nodes, then the closures of host functions.
 fn import(graph: &Graph, message: &GraphDef, options: &ImportOptions) -> Result<Imported> {
+    // Before everything else, so that the rest knows only functions with fixed dtypes.
     let instantiated = without_parameters(message)?;
     let message = instantiated.as_ref().unwrap_or(message);
     let library = message.library.as_ref();

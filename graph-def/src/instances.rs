@@ -51,6 +51,8 @@ pub(crate) fn without_parameters(message: &GraphDef) -> Result<Option<GraphDef>>
     for function in &mut functions.function {
         instances.in_function(function)?;
     }
+    // New functions may call others with parameters: a loop until none is left. `MAX_INSTANCES` ends it for a
+    // function that calls itself with ever new parameters.
     while let Some(mut function) = instances.waiting.pop() {
         instances.in_function(&mut function)?;
         functions.function.push(function);
@@ -138,17 +140,20 @@ impl Instances<'_> {
             function.signature.as_ref().ok_or_else(|| Error::value("a function has no signature"))?;
         let mut parameters = Attrs::new();
         for attr in &signature.attr {
+            // Taken out of the call, since the instance has no such attribute any more.
             let given = attrs.remove(&attr.name).or_else(|| attr.default_value.clone());
             let missing = || {
                 Error::value(format!("the call does not set parameter '{}' of function '{name}'", attr.name))
             };
             parameters.insert(attr.name.clone(), given.ok_or_else(missing)?);
         }
+        // Before the size is computed, because that recurses, too.
         let deep = parameters.values().any(|value| !is_shallow(value, MAX_DEPTH));
         let encoded = NameAttrList { name: String::new(), attr: parameters.clone() };
         if deep || encoded.encoded_len() > MAX_PARAMETERS {
             return Err(Error::value(format!("the parameters of function '{name}' are too large")));
         }
+        // Maps are sorted, so equal parameters have equal bytes.
         let key = (name.to_owned(), encoded.encode_to_vec());
         if let Some(known) = self.known.get(&key) {
             return Ok(Some(known.clone()));
@@ -172,6 +177,7 @@ impl Instances<'_> {
             Some(Value::Type(number)) => {
                 session_core::DType::from_number(*number).map(|dtype| dtype.name().to_owned())
             }
+            // A minus is not allowed in the name of a function.
             Some(Value::Int(number)) => Some(number.to_string().replace('-', "m")),
             _ => None,
         });
@@ -239,6 +245,7 @@ fn instantiate(
     for node in &mut made.node_def {
         node.input = node.input.iter().flat_map(|input| expanded(input, &lists)).collect();
     }
+    // Results have a name space of their own.
     let mut taken = BTreeSet::new();
     for arg in &signature.output_arg {
         let args = closed(arg, parameters, &mut taken)?;
@@ -250,6 +257,7 @@ fn instantiate(
         } else {
             let items = match lists.get(&source) {
                 Some(items) => items.clone(),
+                // The source is a node's output argument that is itself a list: item by item.
                 None => (0..args.len()).map(|index| format!("{source}:{index}")).collect(),
             };
             if items.len() != args.len() {
@@ -300,6 +308,7 @@ fn closed(arg: &ArgDef, parameters: &Attrs, taken: &mut BTreeSet<String>) -> Res
     for (index, dtype) in types.into_iter().enumerate() {
         let mut name = arg.name.clone();
         if is_list(arg) {
+            // As TensorFlow names the parts, except where a node has that name already.
             name = format!("{}_{index}", arg.name);
             while !taken.insert(name.clone()) {
                 name.push('_');

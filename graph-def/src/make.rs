@@ -84,6 +84,8 @@ impl<'a> Maker<'a> {
             return Err(Error::invalid_argument(format!("the node '{}' has no op type", node.name)));
         }
         let mut attrs = attrs_from_proto(&node.attr)?;
+        // Not an attribute of the operation: graphs here keep the shapes of outputs themselves, and an export
+        // writes it again.
         attrs.remove(OUTPUT_SHAPES);
         if node.op == "Placeholder" && self.nodes.leaves_out_shapes() {
             let shape = attrs.get("shape").and_then(AttrValue::as_shape);
@@ -94,6 +96,8 @@ impl<'a> Maker<'a> {
         let origin = self.origin(node, &attrs);
         self.relocate(&mut attrs);
         let inputs = &self.nodes.inputs[index];
+        // A `Merge` that a loop returns to precedes the operation that feeds it, so one of its inputs does
+        // not exist yet.
         let is_open = inputs.iter().any(|input| self.nodes.leads_back(index, input));
         let builder = match self.nodes.definitions.known(&node.op) {
             Some(def) if is_open => {
@@ -104,6 +108,8 @@ impl<'a> Maker<'a> {
             Some(def) => self.with_inputs(index, def, &attrs)?,
             None => self.unknown(index, &attrs)?,
         };
+        // The slash at the end requests the exact name: a changed one would break every reference in the
+        // file.
         let mut builder = builder.name(format!("{}{}/", self.scope, node.name)).attrs(attrs).origin(origin);
         if !node.device.is_empty() && !self.nodes.clears_devices() {
             builder = builder.device(&node.device);
@@ -126,6 +132,7 @@ impl<'a> Maker<'a> {
             let inputs = self.data_inputs(index).and_then(|inputs| {
                 let operation = self.operation(index)?;
                 let expected = operation.output(0).dtype();
+                // The dtype was taken from the attribute when the inputs did not exist.
                 match inputs.iter().find(|input| input.dtype() != expected) {
                     Some(input) => Err(Error::type_mismatch(format!(
                         "input '{}' is {} instead of {expected}",
@@ -197,6 +204,7 @@ impl<'a> Maker<'a> {
         let node = &self.nodes.nodes[index];
         let mut filled = attrs.clone();
         for attr in &def.signature().attrs {
+            // Only for the counts below. The builder fills in the defaults itself.
             if let (None, Some(default)) = (filled.get(&attr.name), &attr.default) {
                 filled.insert(attr.name.clone(), default.clone());
             }
@@ -246,6 +254,7 @@ impl<'a> Maker<'a> {
             return Err(Error::value("the graph has too many outputs"));
         }
         let mut shapes = known_shapes(node);
+        // A list of another length cannot be assigned to the outputs.
         if shapes.len() != args.iter().map(|arg| arg.dtypes.len()).sum::<usize>() {
             shapes.clear();
         }
@@ -284,6 +293,7 @@ impl<'a> Maker<'a> {
         let lists = ["Tout", "output_types", "out_types", "component_types", "dtypes", "Toutput_types"];
         let list = lists.iter().find_map(|name| attrs.get(*name)?.as_types());
         let single = ["dtype", "out_type", "T", "element_dtype", "value_dtype"];
+        // Variant where nothing is known, which no kernel takes for numbers.
         let single = single.iter().find_map(|name| attrs.get(*name)?.as_type()).unwrap_or(DType::Variant);
         let names: Vec<&str> = {
             let mut names: Vec<&str> = used.keys().map(|(name, _)| name.as_str()).collect();
@@ -298,6 +308,7 @@ impl<'a> Maker<'a> {
         // For outputs that are known by name, the position among the shapes is unknown.
         let shapes = if name.is_empty() { known_shapes(&self.nodes.nodes[index]).len() } else { 0 };
         let highest = used.keys().map(|(_, index)| index + 1).max().unwrap_or(0);
+        // The number comes from the text of an input and may be anything.
         if highest > MAX_OUTPUTS {
             return Err(Error::value(format!(
                 "its type is not defined anywhere, but its output {} is used",
@@ -343,6 +354,7 @@ impl<'a> Maker<'a> {
             if let AttrValue::String(text) = place
                 && let Some(name) = text.strip_prefix(HERE)
             {
+                // The operation that it names is imported into the same scope.
                 *text = [HERE, self.scope.as_bytes(), name].concat().into();
             }
         }
@@ -377,6 +389,8 @@ fn uses(nodes: &Nodes<'_>) -> Uses {
                 Place::Named(name, index) => (name.clone(), *index),
             };
             let asked: &mut Option<DType> = uses.entry(*source).or_default().entry(slot).or_default();
+            // The first user that requires a dtype decides; a second one that contradicts it fails when it is
+            // created.
             *asked = asked.or_else(|| dtypes.get(position).copied());
         }
     };

@@ -71,6 +71,8 @@ pub fn export_meta_graph_with(
     let mut defs = Vec::new();
     let others = if options.clears_extraneous_savers() { &[][..] } else { listed.as_slice() };
     for saver in saver.or(listed.first()).into_iter().chain(others) {
+        // The main saver is usually listed in the collection as well. Handles of one saver are compared by
+        // their address.
         if defs.iter().any(|(known, _): &(&GraphSaver, _)| std::ptr::eq(known.saver(), saver.saver())) {
             continue;
         }
@@ -78,6 +80,7 @@ pub fn export_meta_graph_with(
         let def = match existing(graph, saver, &kept) {
             Some(def) => def,
             None => {
+                // Collected again for each saver, because the one before has added nodes.
                 let taken: HashSet<&str> = graph_def.node.iter().map(|node| node.name.as_str()).collect();
                 let (nodes, def) = saver_export::nodes(graph, saver, &taken, options)?;
                 graph_def.node.extend(nodes);
@@ -125,6 +128,7 @@ fn clear_extraneous_savers(
     collections: &mut BTreeMap<String, CollectionDef>,
     main: Option<&SaverDef>,
 ) {
+    // With the slash, so that `save` does not match `save_1`.
     let scope = |name: &str| name.rsplit_once('/').map(|(scope, _)| format!("{scope}/"));
     let names = main.map(|def| [def.save_tensor_name.as_str(), def.restore_op_name.as_str()]);
     let kept: Vec<String> = names.into_iter().flatten().filter_map(scope).collect();
@@ -150,6 +154,8 @@ fn existing(graph: &Graph, saver: &GraphSaver, kept: &Arc<Kept>) -> Option<Saver
     kept.savers.iter().find_map(|def| {
         let save = graph.output(&def.save_tensor_name).ok()?;
         let items = items_saved_by(save.operation());
+        // By names: operations that save other names would write checkpoints that the saver of the program
+        // cannot restore.
         let same = count(items.into_iter().map(|(name, _)| name)) == wanted;
         let settings = saver_export::settings(saver);
         same.then(|| SaverDef {
@@ -188,6 +194,7 @@ fn collection(graph: &Graph, name: &str) -> Option<Collection> {
         let defs: Vec<VariableDef> = variables.iter().map(variable_def).collect();
         return Some(messages(defs.iter()));
     }
+    // A collection is typed by its items. The kinds are tried in turn, since a name says nothing about them.
     let runners: Vec<QueueRunner> = items(graph, name);
     if !runners.is_empty() {
         let defs: Vec<QueueRunnerDef> = runners.iter().map(queue_runner_def).collect();

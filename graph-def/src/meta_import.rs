@@ -98,6 +98,7 @@ pub fn import_meta_graph_def(
     let graph_def = message.graph_def.as_ref().ok_or_else(missing)?;
     let info = message.meta_info_def.clone().unwrap_or_default();
     let options = match &info.stripped_op_list {
+        // The file's own list, unless the caller passed one.
         Some(list) if !options.has_op_list() => options.clone().op_list(list.clone()),
         _ => options.clone(),
     };
@@ -142,8 +143,11 @@ fn import_savers(
     let mut listed: Vec<SaverDef> = crate::collections_import::savers(&message.collection_def)?;
     let is_listed = !listed.is_empty();
     if let Some(main) = message.saver_def.as_ref().filter(|main| !main.save_tensor_name.is_empty()) {
+        // By the tensor, because settings of the two copies may differ.
         let place = listed.iter().position(|def| def.save_tensor_name == main.save_tensor_name);
         match place {
+            // The main saver comes first: `MetaGraph::saver` and the default saver of a scaffold are the
+            // first one.
             Some(place) => listed.swap(0, place),
             None => listed.insert(0, main.clone()),
         }

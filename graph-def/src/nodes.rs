@@ -135,6 +135,7 @@ impl<'a> Nodes<'a> {
     fn resolve<'t>(&self, text: &'t str, used: &mut HashSet<&'t str>) -> Result<Input> {
         if let Some(name) = text.strip_prefix('^') {
             return match &self.syntax {
+                // In a function, a name after `^` may be that of an argument, which is no node.
                 Syntax::Function { arguments } if arguments.contains_key(name) => {
                     Ok(Input::After(arguments[name].clone()))
                 }
@@ -148,6 +149,8 @@ impl<'a> Nodes<'a> {
                     used.insert(short);
                     return Ok(Input::Given(output.clone()));
                 }
+                // The last colon: names of nodes have none in valid graphs, and the error for an invalid one
+                // names the whole text.
                 let Some((name, index)) = text.rsplit_once(':') else {
                     return Ok(Input::Data(self.node(text)?, Place::Index(0)));
                 };
@@ -192,12 +195,15 @@ impl<'a> Nodes<'a> {
                 if let (Input::Data(source, _) | Input::Control(source), false) =
                     (input, self.leads_back(node, input))
                 {
+                    // Counted per edge: a node may use an operation twice, and is released once for each.
                     waits[node] += 1;
                     waiting[*source].push(node);
                 }
             }
         }
         let ready = waits.iter().enumerate().filter(|(_, count)| **count == 0);
+        // A heap by position instead of a queue: among nodes that are ready the one that the message lists
+        // first is created first.
         let mut ready: BinaryHeap<Reverse<usize>> = ready.map(|(node, _)| Reverse(node)).collect();
         let mut order = Vec::with_capacity(self.nodes.len());
         while let Some(Reverse(node)) = ready.pop() {

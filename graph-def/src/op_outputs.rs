@@ -21,6 +21,7 @@ pub(crate) struct Outputs {
 
 /// Returns the outputs of an op type.
 pub(crate) fn find(op_type: &str) -> Option<Outputs> {
+    // Only the lines are indexed. Parsing all of them would cost more than the few unknown types of a graph.
     static INDEX: OnceLock<HashMap<&str, &str>> = OnceLock::new();
     let index =
         INDEX.get_or_init(|| TABLE.lines().map(|line| line.split_once(' ').unwrap_or((line, ""))).collect());

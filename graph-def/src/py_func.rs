@@ -20,6 +20,7 @@ pub(crate) fn bind_py_funcs(
             return Ok(());
         }
         let token = operation.attr("token").and_then(AttrValue::as_str).unwrap_or_default();
+        // The name first: it says more precisely which operation is meant.
         let Some((key, function)) = bindings.get_key_value(name).or_else(|| bindings.get_key_value(token))
         else {
             return Ok(());
@@ -27,6 +28,7 @@ pub(crate) fn bind_py_funcs(
         unused.remove(key.as_str());
         operation.bind_host_function(function)
     };
+    // Without bindings no function's body is searched.
     if bindings.is_empty() {
         return Ok(Vec::new());
     }

@@ -31,6 +31,7 @@ pub fn encode_run_metadata(metadata: &RunMetadata) -> Bytes {
     }
     let began = metadata.started.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
     let began = began.unwrap_or_default();
+    // Sorted, so that equal runs have equal bytes; within a device the operations keep the engine's order.
     let mut devices: BTreeMap<&str, Vec<NodeExecStats>> = BTreeMap::new();
     for stats in &metadata.step_stats {
         devices.entry(&stats.device).or_default().push(node(stats, began));
@@ -46,6 +47,8 @@ fn node(stats: &OpStats, began: Duration) -> NodeExecStats {
     NodeExecStats {
         node_name: stats.node.clone(),
         all_start_micros: count(start.as_micros()),
+        // Both ends are equal, because an operation here has no phases after its kernel. Viewers require
+        // both.
         op_end_rel_micros: count(stats.elapsed.as_micros()),
         all_end_rel_micros: count(stats.elapsed.as_micros()),
         timeline_label: format!("{} = {}", stats.node, stats.op_type),

@@ -44,9 +44,12 @@ pub(crate) fn nodes(
 ) -> Result<(Vec<NodeDef>, SaverDef)> {
     let variables = saver.variables(graph).into_iter().map(Item::Variable);
     let mut items: Vec<Item> = variables.chain(saver.tables(graph).into_iter().map(Item::Table)).collect();
+    // TensorFlow's saver sorts by name. `RestoreV2` has one output for each, so the numbers of its outputs
+    // depend on this order.
     items.sort_by_key(Item::sort_key);
     let nodes = Nodes { scope: free_scope(taken), nodes: Vec::new() };
     let def = settings(saver);
+    // Without items there is nothing to run: only the settings are written.
     if items.is_empty() {
         return Ok((Vec::new(), def));
     }
@@ -93,9 +96,7 @@ fn add_output_shapes(nodes: &mut [NodeDef]) {
     }
 }
 
-/// The data saved under one or two names.
-///
-/// An object whose tensors a saver saves.
+/// An object that a saver saves, as one tensor or as two.
 enum Item {
     /// A variable, whole or a part.
     Variable(Variable),
@@ -103,9 +104,7 @@ enum Item {
     Table(SavedTable),
 }
 
-/// A tensor in the checkpoint: its name, its slice, and the output that is written.
-///
-/// One tensor of a checkpoint.
+/// A tensor of a checkpoint: its name, its slice, and the output that is written.
 struct Saved {
     /// The name in the checkpoint.
     name: String,
@@ -183,6 +182,8 @@ impl Nodes {
         let scalar = || value(Value::Shape(TensorShape::default()));
         let file = || [("dtype", string_type()), ("shape", scalar())];
         let input = self.name("filename/input");
+        // Two placeholders: TensorFlow's `Saver` wraps the name once as `filename` and once as `Const`, and
+        // callers feed `Const`.
         self.add("filename", "PlaceholderWithDefault", [input], file());
         let input = self.name("filename");
         self.add("Const", "PlaceholderWithDefault", [input], file());
@@ -203,6 +204,7 @@ impl Nodes {
             ..AttrList::default()
         }));
         let attrs = [("T", string_type()), ("_class", place)];
+        // Fetching the prefix through this operation is what saves: the identity waits for `SaveV2`.
         self.add("control_dependency", "Identity", [prefix.clone(), after], attrs);
 
         let mut inputs = vec![prefix];
@@ -210,6 +212,7 @@ impl Nodes {
         self.add("RestoreV2", "RestoreV2", inputs, [("dtypes", dtypes)]);
         let assigned = self.assign(items);
         let mut after: Vec<String> = assigned.iter().map(|name| format!("^{name}")).collect();
+        // The order in which an exporter of TensorFlow lists control inputs.
         after.sort_unstable();
         self.add("restore_all", "NoOp", after, []);
 
@@ -261,6 +264,8 @@ impl Nodes {
             let dtype = || value(Value::Type(variable.dtype().number()));
             let handle = tensor_name(variable.handle());
             if variable.is_resource() {
+                // TensorFlow's saver brings the value to the variable's device by an identity before it
+                // assigns.
                 let identity = numbered("Identity");
                 self.add(&identity, "Identity", [read], [("T", dtype())]);
                 let (name, read) = (numbered("AssignVariableOp"), self.name(&identity));

@@ -49,6 +49,8 @@ pub(crate) fn import_saver(
         );
     }
     let options = options(def);
+    // A saver of everything is imported as such, so that it also saves variables that the program adds
+    // afterward.
     let saver = if is_all(graph, &saved) {
         let listed = graph.collection(&keys::SAVEABLE_OBJECTS);
         for table in tables.into_iter().filter(|table| !listed.contains(table)) {
@@ -86,6 +88,7 @@ fn is_all(graph: &Graph, saved: &[Variable]) -> bool {
 
 /// Returns the names and values that the operations before this one save.
 pub(crate) fn items_saved_by(save: &Operation) -> Vec<(String, Output)> {
+    // A sharded saver has one save per device, all of them before the fetched tensor.
     let saves = nearest(save, &["SaveV2", "Save", "SaveSlices"]);
     saves.iter().flat_map(items_of).collect()
 }
@@ -131,6 +134,7 @@ fn tables(items: &[(String, Output)], restore: &Operation) -> Vec<SavedTable> {
         if !TABLES.contains(&handle.operation().op_type()) {
             return None;
         }
+        // A table that is saved but not restored would come back empty, so it is none of the saver's.
         let import = imports.iter().find(|import| import.inputs().first() == Some(&handle))?;
         SavedTable::new(name, export, import)
     };
@@ -142,6 +146,8 @@ fn items_of(save: &Operation) -> Vec<(String, Output)> {
     let inputs = save.inputs();
     // The first inputs are the file's name, the tensors' names and, except for `Save`, their slices.
     let first = if save.op_type() == "Save" { 2 } else { 3 };
+    // Names that are computed in the graph are unknown here. The saver then has no items, and all values are
+    // reported as not saved.
     let names = inputs.get(1).and_then(Output::constant_value).and_then(|names| names.as_strings().ok());
     let names = names.unwrap_or_default().iter().map(|name| String::from_utf8_lossy(name).into_owned());
     names.zip(inputs.iter().skip(first).cloned()).collect()
@@ -173,6 +179,8 @@ fn variable_behind<'a>(value: &Output, by_handle: &HashMap<Endpoint, &'a Variabl
             return Some(variable);
         }
         let operation = value.operation();
+        // Only operations that pass a value on unchanged: behind any other, restoring the variable would not
+        // restore the value.
         if !matches!(operation.op_type(), "Identity" | "ReadVariableOp") || operation.num_inputs() == 0 {
             return None;
         }

@@ -28,6 +28,8 @@ fn variable(operation: &Operation, users: &HashMap<&str, Vec<(&Operation, usize)
     let first = |op_type: &str, name: &str| {
         let mut of_type = users.iter().filter(|(user, position)| user.op_type() == op_type && *position == 0);
         let named = format!("{}/{name}", operation.name());
+        // The name that TensorFlow gives before any other, since other operations may assign to the variable,
+        // too.
         let exact = of_type.clone().find(|(user, _)| user.name() == named);
         exact.or_else(|| of_type.next()).map(|(user, _)| (*user).clone())
     };
@@ -35,6 +37,7 @@ fn variable(operation: &Operation, users: &HashMap<&str, Vec<(&Operation, usize)
     let handle = operation.output(0);
     let snapshot = match first(read, if read == "Identity" { "read" } else { "Read/ReadVariableOp" }) {
         Some(read) => read.output(0),
+        // A reference can be read itself, a handle cannot.
         None if handle.is_ref() => handle.clone(),
         None => return None,
     };
@@ -43,6 +46,7 @@ fn variable(operation: &Operation, users: &HashMap<&str, Vec<(&Operation, usize)
         initial_value: (initializer.num_inputs() == 2).then(|| initializer.input(1))?,
         initializer,
         snapshot,
+        // The nodes do not tell. A graph without collections is usually frozen or for inference.
         trainable: false,
         slice: None,
     }))

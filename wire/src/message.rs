@@ -161,6 +161,7 @@ pub fn fields<'a>(
 fn take_field<'a>(message: &mut &'a [u8]) -> Result<(u32, Option<Value<'a>>), Malformed> {
     let tag = take_varint(message, 5).ok_or(Malformed)?;
     let field = u32::try_from(tag >> 3).map_err(|_| Malformed)?;
+    // Protobuf's own parsers reject these numbers. Accepting them would take damage for an unknown field.
     if field == 0 || field >= 1 << 29 {
         return Err(Malformed);
     }
@@ -168,6 +169,8 @@ fn take_field<'a>(message: &mut &'a [u8]) -> Result<(u32, Option<Value<'a>>), Ma
         0 => Value::Varint(take_varint64(message).ok_or(Malformed)?),
         1 => Value::Fixed64(u64::from_le_bytes(take_array(message)?)),
         2 => {
+            // Compared with what is left before anything is reserved: a length in a damaged file may be any
+            // number.
             let len = take_varint64(message).ok_or(Malformed)?;
             let len = usize::try_from(len).map_err(|_| Malformed)?;
             Value::Bytes(take(message, len).ok_or(Malformed)?)

@@ -38,6 +38,8 @@ impl Fields {
     fn rules_out(&self, message: &Message, field: &Field) -> bool {
         let given = |number: &u32| self.0.contains_key(number);
         let mut choices = message.fields.iter().filter(|other| other.choice);
+        // Protobuf's parser of text refuses a field that is given twice, unlike that of the binary form,
+        // which takes the last one.
         !field.many && (given(&field.number) || field.choice && choices.any(|other| given(&other.number)))
     }
 
@@ -47,6 +49,7 @@ impl Fields {
         for (number, bytes) in self.0 {
             let packed = |field: &Field| field.many && field.kind.is_packed();
             if message.numbered(number).is_some_and(packed) {
+                // An empty list (`[]`) leaves no trace in the binary form.
                 if !bytes.is_empty() {
                     put_bytes(&mut out, number, &bytes);
                 }
@@ -68,6 +71,8 @@ impl Reader<'_> {
                 None if self.lexer.at_end() => break,
                 _ => {}
             }
+            // Only this message has the bracket form; in any other a bracket begins the name of an extension,
+            // of which TensorFlow has none.
             if message.name == ANY && self.lexer.eat('[') {
                 return self.expanded(close, depth);
             }
@@ -102,6 +107,7 @@ impl Reader<'_> {
             None => return Err(self.lexer.error("the end was expected")),
         }
         let mut out = Vec::new();
+        // The whole URL, not only the name: protobuf keeps the prefix that the writer chose.
         put_bytes(&mut out, 1, url.as_bytes());
         put_bytes(&mut out, 2, &value);
         Ok(out)
@@ -124,6 +130,7 @@ impl Reader<'_> {
     /// Parses the value after a field's name.
     fn field(&mut self, field: &Field, out: &mut Vec<u8>, depth: usize) -> Result<(), String> {
         match field.kind {
+            // The colon is optional before a message and required before everything else.
             Kind::Message(_) => _ = self.lexer.eat(':'),
             _ => self.lexer.expect(':')?,
         }
@@ -155,6 +162,8 @@ impl Reader<'_> {
             Kind::String => {
                 let at = self.lexer.clone();
                 let bytes = self.lexer.string()?;
+                // Checked here, where the position is known. The binary decoder would only say that the
+                // message is malformed.
                 std::str::from_utf8(&bytes).map_err(|_| at.error("a string is not UTF-8"))?;
                 put_bytes(out, field.number, &bytes);
             }
@@ -214,6 +223,7 @@ impl Reader<'_> {
     /// Parses the value of an enum, a name or a number.
     fn enumerated(&mut self, values: &Enum) -> Result<i32, String> {
         let mut at = self.lexer.clone();
+        // To the lexer, digits are a name as well: what is no name of this enum is read again as a number.
         if let Ok(name) = at.clone().name()
             && let Some(number) = values.number(name)
         {

@@ -45,6 +45,7 @@ impl Writer {
                 None => Err(Unwritable::Unknown(name(message), number)),
             };
             written.map_err(|error| {
+                // The visitor can only report that the bytes are malformed, so the reason is kept next to it.
                 failed = Some(error);
                 Malformed
             })
@@ -73,6 +74,7 @@ impl Writer {
                 Ok(())
             }
             (Kind::String, Value::Bytes(bytes)) => {
+                // Protobuf's readers of text refuse a string that is not UTF-8, so none is written.
                 let text = std::str::from_utf8(bytes).map_err(|_| malformed)?;
                 self.scalar(field, &quoted(text));
                 Ok(())
@@ -129,6 +131,7 @@ impl Writer {
             (Kind::Enum(index), Value::Varint(bits)) => {
                 let number = bits as i32;
                 let named = self.schema.enumeration(index).name(number);
+                // A number of a later version is written as a number, which readers accept for an enum.
                 named.map_or_else(|| number.to_string(), str::to_owned)
             }
             _ => return None,
