@@ -56,6 +56,7 @@ macro_rules! attr_from {
 attr_from! {
     i64 => |value| AttrValue::Int(value);
     i32 => |value| AttrValue::Int(value.into());
+    // Lists are never that long; the cap only keeps the conversion infallible.
     usize => |value| AttrValue::Int(i64::try_from(value).unwrap_or(i64::MAX));
     f32 => |value| AttrValue::Float(value);
     bool => |value| AttrValue::Bool(value);
@@ -176,6 +177,8 @@ impl AttrValue {
     /// ```
     #[must_use]
     pub fn as_ints(&self) -> Option<Vec<i64>> {
+        // One item of another kind makes the whole list `None`: a partial list would be taken for a shorter
+        // one.
         self.as_list()?.iter().map(AttrValue::as_int).collect()
     }
 

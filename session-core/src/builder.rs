@@ -74,6 +74,8 @@ impl OpBuilder {
 
     #[track_caller]
     fn with(graph: &Graph, def: Option<&'static OpDef>, op_type: Cow<'static, str>) -> OpBuilder {
+        // Resolved once, here: while a body of a function is being built, everything below belongs to the
+        // body.
         let graph = graph.current();
         OpBuilder {
             def,
@@ -130,6 +132,7 @@ impl OpBuilder {
     /// assert_eq!(sum.attr("N").unwrap().as_int(), Some(3));
     /// ```
     pub fn input_list<O: AsOutput>(mut self, inputs: impl IntoIterator<Item = O>) -> Self {
+        // The iterator is consumed at once, so that the builder has no lifetime.
         self.arguments.push(Argument::Many(inputs.into_iter().map(|o| o.as_output().clone()).collect()));
         self
     }
@@ -216,6 +219,7 @@ impl OpBuilder {
     /// assert_eq!(second.control_inputs(), [first]);
     /// ```
     pub fn control_input(mut self, operation: &Operation) -> Self {
+        // A repeated control input adds nothing.
         match operation.check_belongs_to(&self.graph) {
             Ok(()) if !self.control_inputs.contains(&operation.id()) => {
                 self.control_inputs.push(operation.id());
@@ -225,6 +229,8 @@ impl OpBuilder {
             Err(_) if operation.error().is_some() => {}
             Err(_) if self.graph.captures_control(operation) => {}
             Err(error) => {
+                // Kept until `finish`, which knows the name of the operation and records the error in both
+                // graphs.
                 self.foreign.push(operation.graph());
                 return self.error(error);
             }
@@ -242,6 +248,7 @@ impl OpBuilder {
     /// assert_eq!(graph.check().unwrap_err().message(), "the axis is negative");
     /// ```
     pub fn error(mut self, error: Error) -> Self {
+        // The first error wins: constructors often fail again because of it.
         self.problem.get_or_insert(error);
         self
     }
@@ -302,6 +309,7 @@ impl OpBuilder {
     /// assert!(graph.check().is_err()); // recorded
     /// ```
     pub fn finish(self) -> Operation {
+        // Taken before `try_finish` consumes the builder.
         let graph = self.graph.clone();
         let invalid = self.invalid_copy();
         let foreign = self.foreign_graphs();
@@ -310,8 +318,12 @@ impl OpBuilder {
         match inherited.map_or_else(|| self.try_finish(), Err) {
             Ok(operation) => operation,
             Err(error) => {
+                // Only errors of this build: an inherited one was recorded with the operation that failed
+                // first.
                 if error.phase() == Some(Phase::Build) && !already_known(&graph, &error) {
                     graph.shared.record(&error);
+                    // The program may check and run only the other graph, which would otherwise never report
+                    // its foreign element.
                     foreign.iter().for_each(|other| graph.shared.record_elsewhere(&error, other));
                 }
                 invalid(error)
@@ -324,6 +336,7 @@ impl OpBuilder {
         let operation = self.finish();
         if operation.num_outputs() == 0 {
             let error =
+                // The graph records this error here, because the operation itself was created without one.
                 operation.place(Error::runtime("the operation has no output").with_phase(Phase::Build));
             operation.shared.record(&error);
             return operation.graph().invalid_output(operation.name(), DType::Float32, error);
@@ -345,12 +358,14 @@ impl OpBuilder {
     /// an illegal name, a finalized graph, or an input of another graph.
     pub fn try_finish(self) -> Result<Operation> {
         let name = self.name.clone().unwrap_or_else(|| self.op_type.clone().into_owned());
+        // The scoped name is for messages, so it is computed before the name is made unique.
         let scoped = match name.strip_suffix('/') {
             Some(exact) => exact.to_owned(),
             None if self.absolute => name.clone(),
             None => format!("{}{name}", self.graph.context.scope),
         };
         let (op_type, location, origin) = (self.op_type.clone(), self.location, self.origin.clone());
+        // The place is added to every error here rather than where each error is created.
         self.build(&name).map_err(|error| {
             let error = error.with_node(scoped, op_type).with_location(location).with_phase(Phase::Build);
             match origin {
@@ -388,6 +403,7 @@ impl OpBuilder {
         let missing = || Error::runtime("its library does not define Const");
         let def = self.def.ok_or_else(missing)?;
         let constant = def.op_library().and_then(|library| library.find("Const")).ok_or_else(missing)?;
+        // An absolute name counts from the root, and so do the names of its constants.
         let start = if self.absolute { self.graph.root() } else { self.graph.clone() };
         // Constants depend on nothing, so they can be folded and shared.
         let scope = start.scope(name).without_control_dependencies();
@@ -396,6 +412,8 @@ impl OpBuilder {
             let named = def.signature().inputs.get(index).map_or("Const", |arg| &arg.name);
             let dtype = AttrValue::Type(value.dtype());
             let builder = scope.op(constant).location(self.location).name(named);
+            // `try_finish`, because the operation itself reports a failure of its constants; recording both
+            // would report it twice.
             let made = builder.attr("value", value.clone()).attr("dtype", dtype).try_finish()?;
             *argument = Argument::One(made.output(0));
         }
@@ -420,20 +438,29 @@ impl OpBuilder {
         if let Some(problem) = self.problem.take() {
             return Err(problem);
         }
+        // Before the constants, which are created in the body and need no capture.
         if self.graph.is_function_body() {
             self.capture()?;
         }
+        // The constants reserve the name of the operation as their scope, so the operation must then use
+        // exactly that name.
         let reserved = self.make_constants(name)?;
         let name = reserved.as_deref().unwrap_or(name);
+        // After the capture, which has replaced the outputs of surrounding graphs; whatever is foreign now is
+        // an error.
         for input in self.all_inputs() {
             input.check_belongs_to(&self.graph)?;
         }
         let outputs = match self.def {
             Some(def) if !self.open_inputs => {
                 let inferred = self.infer(def)?;
+                // A description may know more than the shape function, as in graphs that another program
+                // exported.
                 refined(inferred, &self.described)
             }
             Some(def) => {
+                // The dtypes of open inputs are unknown, so the attributes must be given; the outputs are
+                // described.
                 def.signature().attrs.iter().try_for_each(|attr| check_attr(&mut self.attrs, attr))?;
                 std::mem::take(&mut self.described)
             }
@@ -442,7 +469,11 @@ impl OpBuilder {
         self.enter_container();
         let inputs: Vec<Endpoint> = self.all_inputs().map(Output::endpoint).collect();
         let device = self.device.unwrap_or_else(|| self.graph.context.device.clone());
+        // Empty until `set_inputs`. `OnceLock` rather than a lock: the inputs are read in every compilation
+        // and set once.
         let inputs = if self.open_inputs { OnceLock::new() } else { OnceLock::from(inputs) };
+        // The node is made under the graph's lock, because its name and id depend on what the graph holds by
+        // then.
         self.graph.insert(name, self.absolute, |id, name| Node {
             id,
             name,
@@ -467,6 +498,7 @@ impl OpBuilder {
         if stateful
             && !container.is_empty()
             && let Some(own) = self.attrs.get_mut("container")
+            // TensorFlow's definitions have the default `""`, which stands for the container of the scope.
             && own.as_str() == Some("")
         {
             *own = AttrValue::from(container.as_str());
@@ -480,14 +512,18 @@ impl OpBuilder {
             let (expected, found) = (signature.inputs.len(), self.arguments.len());
             return Err(Error::type_mismatch(format!("takes {expected} inputs, but {found} were given")));
         }
+        // In the order of the arguments: the first argument that binds an attribute decides, and later ones
+        // must agree with it.
         for (arg, argument) in signature.inputs.iter().zip(&self.arguments) {
             bind(&mut self.attrs, arg, argument)?;
         }
+        // After all arguments, so that a default is filled in only where no input determines the value.
         for attr in &signature.attrs {
             check_attr(&mut self.attrs, attr)?;
         }
         let mut outputs = Vec::new();
         for arg in &signature.outputs {
+            // Before shapes: a shape function may rely on the number of outputs.
             for dtype in dtypes_of(&arg.arg_type, &self.attrs)? {
                 outputs.push(OutputInfo { dtype, shape: PartialShape::unknown(), is_ref: arg.is_ref });
             }
@@ -510,6 +546,7 @@ impl OpBuilder {
         if !signature.outputs.iter().any(is_list) {
             return signature.outputs.len();
         }
+        // A copy: this runs before the build, whose attributes it must not change.
         let mut attrs = self.attrs.clone();
         for (arg, argument) in signature.inputs.iter().zip(&self.arguments) {
             // The build reports their errors.
@@ -531,6 +568,7 @@ impl OpBuilder {
         let (graph, op_type, def, location) =
             (self.graph.clone(), self.op_type.clone(), self.def, self.location);
         let name = self.name.clone().unwrap_or_else(|| op_type.clone().into_owned());
+        // A guess that lets most model code continue: outputs usually have the dtype of the first input.
         let dtype = self.all_inputs().next().map_or(DType::Float32, Output::dtype);
         let described = self.described.clone();
         let count = def.map_or(described.len(), |def| self.expected_outputs(def));
@@ -570,6 +608,7 @@ fn refined(mut inferred: Vec<OutputInfo>, described: &[OutputInfo]) -> Vec<Outpu
 /// Returns true if the graph has recorded the error, because an input carries it.
 fn already_known(graph: &Graph, error: &Error) -> bool {
     // Only the first error is reported, so it suffices not to add to it.
+    // Compared by text, because the place that was added to the copy makes it another object.
     graph.check().is_err_and(|first| first.to_string() == error.to_string())
 }
 
@@ -618,6 +657,7 @@ impl Operation {
     pub fn set_inputs(&self, inputs: &[Output]) -> Result<()> {
         inputs.check_belongs_to(&self.own_graph()).map_err(|error| self.place(error))?;
         let endpoints = inputs.iter().map(Output::endpoint).collect();
+        // A second call would change an operation that an engine may have compiled.
         self.node.inputs.set(endpoints).map_err(|_| self.place(Error::runtime("the inputs are already set")))
     }
 }
@@ -630,10 +670,12 @@ fn bind(attrs: &mut Attrs, arg: &ArgDef, argument: &Argument) -> Result<()> {
             outputs.iter().try_for_each(|output| bind_one(attrs, each, &arg.name, output))
         }
         (ArgType::List(types), Argument::Many(outputs)) => {
+            // The dtypes of the list are the attribute; there is nothing to check one by one.
             let dtypes: Vec<DType> = outputs.iter().map(Output::dtype).collect();
             agree(attrs, types, AttrValue::from(dtypes), &arg.name)
         }
         (ArgType::Fixed(_) | ArgType::Attr(_), Argument::One(output)) => {
+            // Kernels of reference arguments assign in place, which a plain value does not allow.
             if arg.is_ref && !output.is_ref() {
                 let text = format!("input '{}' must be a reference to a variable", arg.name);
                 return Err(Error::type_mismatch(text));
@@ -644,6 +686,7 @@ fn bind(attrs: &mut Attrs, arg: &ArgDef, argument: &Argument) -> Result<()> {
             "input '{}' takes a list, but a single tensor was given",
             arg.name
         ))),
+        // `make_constants` has replaced them all.
         (_, Argument::Constant(_)) => Err(Error::runtime("a constant has no value")),
         (_, Argument::Many(_)) => Err(Error::type_mismatch(format!(
             "input '{}' takes a single tensor, but a list was given",
@@ -668,6 +711,7 @@ fn bind_one(attrs: &mut Attrs, arg_type: &ArgType, name: &str, output: &Output) 
 
 fn agree(attrs: &mut Attrs, attr: &str, value: AttrValue, input: &str) -> Result<()> {
     match attrs.get(attr) {
+        // The first input with this attribute decides, as in TensorFlow, so the message blames the later one.
         None => {
             attrs.insert(attr.to_owned(), value);
             Ok(())

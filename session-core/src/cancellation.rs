@@ -57,6 +57,7 @@ impl CancellationToken {
         if self.0.cancelled.swap(true, Ordering::AcqRel) {
             return;
         }
+        // Copied out, because a callback may register or drop a guard, which takes the lock.
         let callbacks: Vec<Callback> = self.callbacks().by_id.values().cloned().collect();
         for callback in callbacks {
             callback();
@@ -112,6 +113,7 @@ impl CancellationToken {
         let callback: Callback = Arc::new(callback);
         let id = {
             let mut callbacks = self.callbacks();
+            // Never reused, so a guard that is dropped late cannot remove the callback of another.
             let id = callbacks.next;
             callbacks.next += 1;
             callbacks.by_id.insert(id, callback.clone());

@@ -19,6 +19,7 @@ use std::sync::Arc;
 /// ```
 pub struct CollectionKey<T> {
     name: Cow<'static, str>,
+    // A function pointer rather than `T`, so that keys are `Send` and `Sync` whatever their items are.
     items: PhantomData<fn() -> T>,
 }
 

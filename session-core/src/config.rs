@@ -57,6 +57,7 @@ impl Default for SessionConfig {
             isolate_session_state: false,
             memory_limit: None,
             optimize: true,
+            // The program's own graph is as trusted as the program.
             file_access: FileAccess::everything(),
         }
     }

@@ -125,6 +125,8 @@ struct Inner {
 impl Error {
     fn of(kind: ErrorKind, code: Code, message: impl Into<String>) -> Error {
         let message = message.into();
+        // One allocation holds everything, so that a `Result` is as small as a pointer on the path without
+        // errors.
         let (node, location, origin, phase, source) = (None, None, None, None, None);
         Error(Arc::new(Inner { kind, code, message, node, location, origin, phase, source }))
     }
@@ -236,6 +238,8 @@ impl Error {
     }
 
     fn edit(mut self, change: impl FnOnce(&mut Inner)) -> Error {
+        // Copies the content if the error has clones: an error that was reported elsewhere does not change
+        // afterwards.
         change(Arc::make_mut(&mut self.0));
         self
     }
@@ -257,10 +261,13 @@ impl Error {
     /// ```
     #[must_use]
     pub fn other(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
+        // Already one of this type, but boxed: wrapping it would hide its code and kind.
         let error = match error.into().downcast::<Error>() {
             Ok(error) => return *error,
             Err(error) => error,
         };
+        // Only I/O errors have codes of their own. Others may look like any failure, and a wrong code could
+        // start a recovery.
         let code = error.downcast_ref().map_or(Code::Unknown, code_of_io);
         Error::new(code, error.to_string()).edit(|inner| inner.source = Some(Arc::from(error)))
     }
@@ -274,6 +281,7 @@ impl Error {
     /// ```
     #[must_use]
     pub fn with_node(self, name: impl Into<String>, op_type: impl Into<String>) -> Error {
+        // The innermost node is the one that failed; outer layers only passed the error on.
         self.edit(|inner| {
             inner.node.get_or_insert_with(|| (name.into(), op_type.into()));
         })
@@ -346,6 +354,7 @@ impl Error {
     #[must_use]
     pub fn context(self, message: impl Into<String>) -> Error {
         let outer = Error::of(self.kind(), self.code(), message);
+        // Read before the error becomes the cause: the outer error must report the same phase.
         let phase = self.phase();
         let outer = outer.with_source(self);
         match phase {
@@ -443,6 +452,7 @@ impl Error {
     /// ```
     #[must_use]
     pub fn is_recoverable(&self) -> bool {
+        // Misuse errors have codes too, but repeating the run would repeat the misuse.
         self.kind() == ErrorKind::Status && matches!(self.code(), Code::Aborted | Code::Unavailable)
     }
 
@@ -456,6 +466,7 @@ impl Error {
     #[must_use]
     pub fn is_end_of_input(&self) -> bool {
         match self.kind() {
+            // A misuse error with the code `OutOfRange` must not end a loop as if it were complete.
             ErrorKind::Status => self.code() == Code::OutOfRange,
             kind => kind == ErrorKind::StopIteration,
         }
@@ -517,6 +528,7 @@ impl fmt::Display for Error {
                 Some(own) => own.own_text(),
                 None => cause.to_string(),
             };
+            // Many libraries repeat the text of the cause in their own.
             if !text.contains(&said) {
                 text.push_str(": ");
                 text.push_str(&said);
@@ -543,6 +555,8 @@ impl StdError for Error {
 
 impl From<TensorError> for Error {
     fn from(error: TensorError) -> Error {
+        // The limit of memory is a state of the session rather than a misuse: the same call may succeed
+        // later.
         if error.is_out_of_memory() {
             return Error::new(Code::ResourceExhausted, error.to_string());
         }
@@ -575,6 +589,8 @@ fn code_of_io(error: &std::io::Error) -> Code {
         Of::InvalidInput => Code::InvalidArgument,
         Of::TimedOut => Code::DeadlineExceeded,
         Of::Unsupported => Code::Unimplemented,
+        // Connection errors as well: they belong to files and sockets of the program, not to a peer of the
+        // session.
         _ => Code::Unknown,
     }
 }

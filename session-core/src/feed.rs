@@ -61,6 +61,7 @@ impl FeedKey for Variable {
 
 impl FeedKey for str {
     fn resolve(&self, graph: &Graph) -> Result<Output> {
+        // TensorFlow reports an unknown key as a type error.
         graph.output(self).map_err(|error| {
             Error::type_mismatch(format!("cannot interpret feed key '{self}' as Tensor: {}", error.message()))
         })
@@ -134,6 +135,7 @@ impl<'g> FeedList<'g> {
         check_key(self.graph, &output)?;
         check_value(&output, &value)?;
         let endpoint = output.endpoint();
+        // The later value counts, as in a dictionary (S-46).
         match self.places.find(endpoint, self.feeds.iter().map(|(known, _)| *known)) {
             Some(place) => self.feeds[place].1 = value,
             None => self.feeds.push((endpoint, value)),
@@ -151,6 +153,7 @@ impl<'g> FeedList<'g> {
 /// Checks that an output may be fed in runs of this graph.
 pub(crate) fn check_key(graph: &Graph, output: &Output) -> Result<()> {
     output.check_belongs_to(graph).map_err(|error| match output.operation().error() {
+        // An output that could not be created explains itself better than the membership check does.
         Some(_) => error,
         None => Error::type_mismatch(format!(
             "cannot interpret feed key '{}' as Tensor: {}",
@@ -159,6 +162,7 @@ pub(crate) fn check_key(graph: &Graph, output: &Output) -> Result<()> {
         )),
     })?;
     if !graph.is_feedable(output) {
+        // TensorFlow's wording, which programs may match.
         return Err(Error::value(format!("tensor '{}' may not be fed", output.name())));
     }
     Ok(())
@@ -180,6 +184,8 @@ pub(crate) fn check_key(graph: &Graph, output: &Output) -> Result<()> {
 /// Fails for a wrong dtype or a shape that contradicts the known one. The error names the output, the
 /// expected and the actual value.
 pub fn check_value(output: &Output, value: &Tensor) -> Result<()> {
+    // Checked here rather than in the engine, where the error would appear in the middle of the step without
+    // the caller's key.
     if value.dtype() != output.dtype() {
         let text = format!(
             "cannot feed value of dtype {} for '{}', which is {}",

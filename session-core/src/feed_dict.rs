@@ -109,6 +109,8 @@ impl FeedDict {
     /// assert!(!feeds.is_empty());
     /// ```
     pub fn insert(&mut self, key: impl Into<FeedDictKey>, value: impl Into<Tensor>) {
+        // Not checked against earlier keys: a name and an output may be the same tensor, which only the graph
+        // can tell.
         self.feeds.push((key.into(), value.into()));
     }
 

@@ -129,6 +129,7 @@ impl<'g> FetchList<'g> {
     pub fn push_output(&mut self, output: &Output) -> Result<()> {
         self.check(output.operation())?;
         let endpoint = output.endpoint();
+        // Leaves are separate from fetches, so that a tensor that is fetched twice is evaluated once.
         let position = self.position(endpoint);
         self.leaves.push(position);
         Ok(())
@@ -151,6 +152,7 @@ impl<'g> FetchList<'g> {
     pub fn push_operation(&mut self, operation: &Operation) -> Result<()> {
         self.check(operation)?;
         let id = operation.id();
+        // An operation that is run twice in one step has its effect once (S-33).
         if self.target_places.find(id, self.targets.iter().copied()).is_none() {
             self.targets.push(id);
         }
@@ -158,6 +160,7 @@ impl<'g> FetchList<'g> {
     }
 
     fn check(&self, operation: &Operation) -> Result<()> {
+        // An element that could not be created explains itself better than the membership check does.
         operation.check_belongs_to(self.graph).map_err(|error| match operation.error() {
             Some(_) => error,
             None => Error::value(format!(
@@ -220,6 +223,7 @@ impl FetchValues<'_> {
     pub fn next_tensor(&mut self) -> Tensor {
         let position = self.leaves[self.next];
         self.next += 1;
+        // A clone of a tensor shares its buffer.
         self.results[position as usize].clone()
     }
 }
@@ -255,6 +259,7 @@ impl Fetch for Operation {
 impl Fetch for str {
     type Value = Option<Tensor>;
     fn expand(&self, list: &mut FetchList<'_>) -> Result<()> {
+        // The colon alone decides, as in TensorFlow: names of operations cannot contain one.
         if self.contains(':') {
             let output = list.graph.output(self).map_err(unknown_name)?;
             list.push_output(&output)

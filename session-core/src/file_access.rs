@@ -81,6 +81,7 @@ impl FileAccess {
     }
 
     fn and(mut self, path: PathBuf, writes: bool) -> FileAccess {
+        // With everything allowed, a further folder changes nothing.
         if let Some(folders) = &mut self.folders {
             folders.push(Folder { path, writes });
         }
@@ -141,6 +142,8 @@ impl FileAccess {
         })?;
         let allows = |folder: &Folder| {
             (folder.writes || !writes)
+                // Resolved at every check, because a link in the path of an allowed folder may change during
+                // a long run. A folder that cannot be resolved allows nothing.
                 && resolved(&folder.path).is_ok_and(|allowed| place.starts_with(allowed))
         };
         if folders.iter().any(allows) {
@@ -170,17 +173,20 @@ impl FileAccess {
 ///
 /// The place that a path leads to: without `.`, `..` and symbolic links. The end of it need not exist.
 fn resolved(path: &Path) -> io::Result<PathBuf> {
+    // Relative paths count from the working directory of the program at this moment.
     let path = std::path::absolute(path)?;
     let mut missing: Vec<OsString> = Vec::new();
     let mut existing = path.as_path();
     loop {
         match existing.canonicalize() {
             Ok(mut place) => {
+                // The missing names were collected from the end of the path.
                 place.extend(missing.iter().rev());
                 return Ok(place);
             }
             // A link that leads nowhere would be followed when the file is created.
             Err(error) if error.kind() == io::ErrorKind::NotFound && !existing.is_symlink() => {
+                // Only plain names are skipped. A `..` behind a missing folder would have no defined place.
                 let (Some(Component::Normal(name)), Some(parent)) =
                     (existing.components().next_back(), existing.parent())
                 else {

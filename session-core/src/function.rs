@@ -57,6 +57,8 @@ impl Function {
                 return Err(Error::value(text));
             }
         }
+        // An operation of an unknown type may have side effects, so its function is neither folded nor
+        // merged.
         let stateful = body.operations().iter().any(|op| op.def().is_none_or(|def| def.is_stateful()));
         let (control_outputs, attrs) = (Vec::new(), Attrs::new());
         let body = body.clone();

@@ -51,6 +51,7 @@ pub fn handle_data(handle: &Output) -> Vec<(String, AttrValue)> {
         return Vec::new();
     }
     let operation = handle.operation();
+    // A handle that is itself an argument passes its description on, so that functions can be nested.
     let is_argument = operation.attr(HANDLE_DTYPE).is_some();
     let names = if is_argument { [HANDLE_DTYPE, HANDLE_SHAPE] } else { ["dtype", "shape"] };
     let [Some(dtype), Some(shape)] = names.map(|name| operation.attr(name)) else { return Vec::new() };
@@ -74,6 +75,8 @@ impl Entered {
 
 impl Drop for Entered {
     fn drop(&mut self) {
+        // The entry is dropped after the borrow of the cell ends: dropping the last handle of a graph may
+        // drop collections, whose items may build something.
         let last = BUILDING.with(|building| building.borrow_mut().pop());
         drop(last);
     }
@@ -81,6 +84,8 @@ impl Drop for Entered {
 
 impl Nesting {
     fn within(outer: &Graph, open: bool) -> Nesting {
+        // Weak, because the outer graph owns the function and thereby its body; a strong reference would leak
+        // both.
         Nesting { outer: Arc::downgrade(&outer.shared), captures: Mutex::new(open.then(Open::default)) }
     }
 }
@@ -118,6 +123,8 @@ impl Graph {
     pub fn function_body(&self) -> Graph {
         let shared = Shared::with_nesting(Some(Nesting::within(self, true)));
         let context = Context {
+            // Variables and their container follow the caller, as if the body were inlined. Scope, device and
+            // control inputs belong to the call instead.
             variables: self.context.variables.clone(),
             container: self.context.container.clone(),
             ..Context::default()
@@ -159,6 +166,8 @@ impl Graph {
             return self.clone();
         }
         let mut context = (*self.context).clone();
+        // A control input of this graph need not exist in the outer one, and what steps share must not wait
+        // for a step.
         context.control_inputs.clear();
         Graph::of(self.outermost_shared(), Arc::new(context))
     }
@@ -190,6 +199,7 @@ impl Graph {
         if output.is_in(self) {
             return Ok(output.clone());
         }
+        // Explains why an output is foreign, from the check that everything else uses.
         let foreign = || match output.check_belongs_to(self) {
             Err(error) => error,
             Ok(()) => Error::value(format!("'{}' cannot be captured", output.name())),
@@ -202,10 +212,14 @@ impl Graph {
         let body = self.root_of_body();
         // A tensor from further outside is captured by each body on the way.
         let around = Graph::of(outer, Arc::default());
+        // Checked before anything is captured: a failure in the middle would leave useless arguments in the
+        // bodies on the way.
         if !output.is_in(&around) && !around.is_inside(&output.operation.shared) {
             return Err(foreign());
         }
         let captured = around.captured(output)?;
+        // In a closure, so that the lock is released before anything is built: building takes the locks of
+        // graphs.
         let known = || -> Result<Option<Output>> {
             let captures = nesting.captures.lock().unwrap_or_else(PoisonError::into_inner);
             let open = captures.as_ref().ok_or_else(|| {
@@ -221,6 +235,8 @@ impl Graph {
         }
         let special = captured.operation().def().and_then(OpDef::capture_rule);
         if let Some(capture) = special
+            // The rule may decide that this output is an argument after all, such as a constant that is too
+            // large to be copied.
             && let Some(inner) = Graph::build_outside(|| capture(&body, &captured))?
         {
             return Ok(inner.within(self));
@@ -248,6 +264,8 @@ impl Graph {
             }
         };
         let builder = builder.attrs(handle_data(output));
+        // Arguments of functions have lower-case names in TensorFlow, and slashes would open scopes in the
+        // body.
         let name = output.operation().name().replace('/', "_").to_lowercase();
         Ok(builder.name(name).attr("dtype", dtype).attr("shape", shape).try_finish()?.output(0))
     }
@@ -261,6 +279,7 @@ impl Graph {
 
     /// Returns true if this is a body inside the graph, at any depth.
     fn is_inside(&self, graph: &Arc<Shared>) -> bool {
+        // A body inside of a body belongs to all graphs around it.
         let mut nesting = self.shared.nesting.as_ref().and_then(|nesting| nesting.outer.upgrade());
         while let Some(outer) = nesting {
             if Arc::ptr_eq(&outer, graph) {
@@ -277,11 +296,13 @@ impl Graph {
         BUILDING.with(|building| {
             let building = building.borrow();
             let Some(Some(body)) = building.last() else { return self.clone() };
+            // A body of an unrelated graph does not concern this handle.
             if Arc::ptr_eq(&body.shared, &self.shared) || !body.is_inside(&self.shared) {
                 return self.clone();
             }
             body.with_own_context(|context| {
                 context.name.clone_from(&self.context.name);
+                // The location of an outer function that builds the body takes precedence, as everywhere.
                 if let Some(location) = self.context.location {
                     context.location.get_or_insert(location);
                 }

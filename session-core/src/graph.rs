@@ -75,6 +75,8 @@ struct Owner(Arc<Shared>);
 
 impl Drop for Owner {
     fn drop(&mut self) {
+        // Taken out under the lock and dropped after it: an item may hold the last handle of another graph,
+        // or of this one's parts.
         let collections = std::mem::take(&mut self.0.write().collections);
         drop(collections);
     }
@@ -105,6 +107,8 @@ impl Shared {
     }
 
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, State> {
+        // A panic while the lock is held cannot leave the graph inconsistent: callbacks run outside of it,
+        // except for `make` in `insert`, which only fills in fields.
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -123,6 +127,7 @@ impl Shared {
 
     /// Records an error of this graph in an unrelated graph.
     pub(crate) fn record_elsewhere(self: &Arc<Self>, error: &Error, other: &Arc<Shared>) {
+        // Bodies of one model are checked through the outermost graph, so the error is recorded there.
         let other = other.outermost();
         if !Arc::ptr_eq(&other, &self.outermost()) {
             other.record(error);
@@ -152,6 +157,7 @@ impl Graph {
     }
 
     pub(crate) fn of(shared: Arc<Shared>, context: Arc<Context>) -> Graph {
+        // At most one owner per graph is alive; each handle shares it.
         let known = shared.owner.read().unwrap_or_else(PoisonError::into_inner).upgrade();
         let owner = known.unwrap_or_else(|| {
             let owner = Arc::new(Owner(shared.clone()));
@@ -193,10 +199,13 @@ impl Graph {
 
     pub(crate) fn copied_with(&self, nesting: Option<Nesting>) -> Graph {
         let state = self.shared.read();
+        // Nodes are immutable and shared between the copies; a rewrite replaces a node instead of changing
+        // it.
         let copy = State {
             nodes: state.nodes.clone(),
             by_name: state.by_name.clone(),
             names: state.names.clone(),
+            // Items refer to the original graph, so they would be foreign in the copy.
             collections: BTreeMap::new(),
             seed: state.seed,
             op_seeds: state.op_seeds,
@@ -296,6 +305,7 @@ impl Graph {
     #[must_use]
     pub fn named_as_scope(&self) -> Graph {
         self.with_context(|context| {
+            // The scope ends with `/`, so it is taken as exactly this name.
             let scope = context.scope.clone();
             context.name = (!scope.is_empty()).then_some(scope);
         })
@@ -366,6 +376,7 @@ impl Graph {
     #[track_caller]
     pub fn control_dependencies<'a>(&self, operations: impl IntoIterator<Item = &'a Operation>) -> Graph {
         let graph = self.current();
+        // Nested calls accumulate, as nested `with` blocks do in TensorFlow.
         let mut ids = graph.context.control_inputs.clone();
         for operation in operations {
             match operation.check_belongs_to(&graph) {
@@ -445,6 +456,7 @@ impl Graph {
     pub fn unique_name(&self, name: &str) -> String {
         let graph = self.current();
         let full = format!("{}{name}", graph.context.scope);
+        // Reserved at once, so that a second call in another thread gets another name.
         graph.shared.write().names.unique(&full)
     }
 
@@ -481,12 +493,14 @@ impl Graph {
         absolute: bool,
         make: impl FnOnce(OpId, String) -> Node,
     ) -> Result<Operation> {
+        // Before the lock: the check needs nothing of the graph.
         if !names::is_legal(name) {
             return Err(Error::value(format!(
                 "'{name}' is not a valid operation name: it must start with a letter, digit, or '.', and continue with letters, digits, or any of _ . - > / and \\"
             )));
         }
         let mut state = self.shared.write();
+        // Under the same lock as the insertion, so that no operation slips in after `finalize`.
         if state.finalized {
             return Err(finalized());
         }
@@ -502,6 +516,7 @@ impl Graph {
             None if absolute => state.names.unique(name),
             None => state.names.unique(&format!("{}{name}", self.context.scope)),
         };
+        // Ids are positions, and engines store them in 32 bits.
         let id = OpId::try_from(state.nodes.len())
             .map_err(|_| Error::runtime("the graph has the maximum number of operations"))?;
         let node = Arc::new(make(id, name.clone()));
@@ -530,6 +545,7 @@ impl Graph {
             return Err(finalized());
         }
         let place = node.id as usize;
+        // Only the node is replaced. The name stays the same, so `by_name` needs no change.
         match state.nodes.get_mut(place) {
             Some(known) => *known = node,
             None => return Err(Error::runtime("the graph has no such operation")),
@@ -566,6 +582,7 @@ impl Graph {
     /// ```
     #[track_caller]
     pub fn add_error_of_both(&self, other: &Graph, error: Error) {
+        // Placed once, so that both graphs record the same error.
         let error = self.placed(error);
         self.shared.record(&error);
         self.shared.record_elsewhere(&error, &other.shared);
@@ -631,6 +648,7 @@ impl Graph {
     #[must_use]
     pub fn operations_from(&self, first: OpId) -> Vec<Operation> {
         let state = self.shared.read();
+        // An id beyond the end is an empty answer: engines ask for what is new.
         let nodes = state.nodes.get(first as usize..).unwrap_or_default();
         let make = |node: &Arc<Node>| Operation {
             shared: self.shared.clone(),
@@ -674,6 +692,7 @@ impl Graph {
             let text = format!("'{name}' is the name of a tensor, not of an operation");
             return Err(Error::value(text));
         }
+        // The lock is released before `operation_by_id` takes it again.
         let id = self.shared.read().by_name.get(name).copied();
         id.and_then(|id| self.operation_by_id(id))
             .ok_or_else(|| Error::key(format!("the graph has no operation '{name}'")))
@@ -739,6 +758,7 @@ impl Graph {
     /// # Errors
     /// Returns the first error recorded during construction. The graph is then not finalized.
     pub fn finalize(&self) -> Result<()> {
+        // A graph with an error stays open, so that a program can repair it.
         self.check()?;
         self.shared.write().finalized = true;
         Ok(())
@@ -789,6 +809,7 @@ impl Graph {
             return self.add_error_of_both(&output.graph(), error);
         }
         self.shared.write().unfeedable.insert(output.endpoint());
+        // After the set has the element: whoever sees the flag must find it.
         self.shared.restricted.store(true, Ordering::Release);
     }
 
@@ -822,6 +843,7 @@ impl Graph {
     #[must_use]
     pub fn is_feedable(&self, output: &Output) -> bool {
         output.is_in(self)
+            // The flag spares almost every graph the lock, which every run would take for each feed.
             && (!self.is_restricted() || !self.shared.read().unfeedable.contains(&output.endpoint()))
     }
 
@@ -852,11 +874,14 @@ impl Graph {
     /// the body, and with a runtime error on a finalized graph (S-12).
     pub fn add_function(&self, function: Function) -> Result<()> {
         function.control_outputs().check_belongs_to(function.body())?;
+        // Functions are found by name from every body, so all of them are in one library.
         let library = self.outermost_shared();
         let mut state = library.write();
         if state.finalized {
             return Err(finalized());
         }
+        // TensorFlow accepts an equal function again. Here bodies are not compared, so a second function of
+        // the name is an error.
         if state.functions.contains_key(function.name()) {
             return Err(Error::value(format!("a function named '{}' already exists", function.name())));
         }
@@ -910,6 +935,7 @@ impl Graph {
     /// ```
     #[must_use]
     pub fn next_op_seed(&self) -> i64 {
+        // Counted in the outermost graph, so that two bodies do not draw the same numbers.
         let library = self.outermost_shared();
         let mut state = library.write();
         let seed = state.op_seeds;
@@ -962,6 +988,7 @@ impl Graph {
         if state.finalized {
             return Err(finalized());
         }
+        // By name, which is what identifies a key.
         let mut done: Vec<&str> = Vec::new();
         for key in keys {
             if !done.contains(&key.name()) {
@@ -983,6 +1010,7 @@ impl Graph {
     #[must_use]
     pub fn collection<T: Any + Clone + Send + Sync>(&self, key: &CollectionKey<T>) -> Vec<T> {
         let items = self.shared.read().collections.get(key.name()).cloned().unwrap_or_default();
+        // A key of another type under the same name sees only its own items.
         items.iter().filter_map(|item| item.downcast_ref::<T>().cloned()).collect()
     }
 

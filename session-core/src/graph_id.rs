@@ -28,6 +28,7 @@ impl Graph {
     #[must_use]
     #[inline]
     pub fn id(&self) -> GraphId {
+        // The address of the shared state is unique for as long as the graph exists, and needs no counter.
         GraphId(Arc::as_ptr(&self.shared).addr())
     }
 }

@@ -94,6 +94,8 @@ impl HostFunction {
         let values = called.unwrap_or_else(|payload| {
             Err(Error::from_panic(&format!("host function '{token}'"), &*payload))
         })?;
+        // Later operations were checked against the declared dtypes and shapes, so other values must not
+        // reach them.
         check_values(token, declared, &values)?;
         Ok(values)
     }
@@ -105,6 +107,7 @@ impl HostFunction {
         let gradient = self.gradient.clone()?;
         let token = format!("{}_gradient", self.token);
         let function = HostFunction::new(move |values, context| {
+            // Checked, because an engine passes the values and this closure cannot trust their number.
             let split = values.split_at_checked(inputs).and_then(|(inputs, rest)| {
                 let (outputs, gradients) = rest.split_at_checked(outputs)?;
                 Some(HostGradient { inputs, outputs, gradients })
@@ -118,6 +121,7 @@ impl HostFunction {
     /// Returns true if both are clones of one function.
     #[must_use]
     pub fn is_same(&self, other: &HostFunction) -> bool {
+        // By address, because closures cannot be compared otherwise.
         Arc::ptr_eq(&self.call, &other.call)
     }
 }
@@ -132,6 +136,7 @@ impl fmt::Debug for HostFunction {
 fn check_values(token: &str, declared: &[OutputInfo], values: &[Tensor]) -> Result<()> {
     let (found, expected) = (values.len(), declared.len());
     if found != expected {
+        // TensorFlow's wording, which programs may match.
         let text = format!("{token} returns {found} values, but expects to see {expected} values.");
         return Err(Error::invalid_argument(text));
     }
@@ -230,6 +235,8 @@ impl<'a> HostContext<'a> {
 
     /// Calls back when the run is cancelled, for as long as the guards exist. A closure that blocks can be woken up with it.
     pub fn on_cancel(&self, callback: impl Fn() + Send + Sync + 'static) -> Vec<CancellationGuard> {
+        // Shared by both registrations; it may be called twice, which is harmless for a callback that wakes a
+        // thread.
         let callback = Arc::new(callback);
         let register = |token: &&CancellationToken| {
             let callback = callback.clone();
@@ -251,6 +258,8 @@ impl Operation {
     /// # Errors
     /// `AlreadyExists` for an operation that has another one.
     pub fn bind_host_function(&self, function: &HostFunction) -> Result<()> {
+        // Whoever binds first wins, also between threads; a second binding of the same closure is accepted,
+        // so that an import can be repeated.
         let bound = self.node.host.get_or_init(|| function.clone());
         if bound.is_same(function) {
             return Ok(());

@@ -47,6 +47,7 @@ impl GraphMember for Output {
 impl GraphMember for Variable {
     fn check_belongs_to(&self, graph: &Graph) -> Result<()> {
         let name = || self.name().to_owned();
+        // All parts, because a variable may have been put together from several graphs.
         let outputs = [self.handle(), self.initial_value(), self.snapshot()];
         let operations = outputs.into_iter().map(Output::operation).chain([self.initializer()]);
         operations.into_iter().try_for_each(|operation| check(operation, graph, "variable", name))
@@ -81,6 +82,7 @@ fn check(operation: &Operation, graph: &Graph, kind: &str, name: impl FnOnce() -
     if let Some(error) = operation.error() {
         return Err(error.clone());
     }
+    // By address rather than by id: both are alive here, so the address is exact.
     if Arc::ptr_eq(&operation.shared, &graph.shared) { Ok(()) } else { Err(foreign(kind, &name())) }
 }
 
@@ -90,10 +92,14 @@ pub(crate) fn check_item(item: &(dyn Any + Send + Sync), graph: &Graph) -> Resul
     fn of<T: GraphMember + 'static>(item: &(dyn Any + Send + Sync)) -> Option<&dyn GraphMember> {
         item.downcast_ref::<T>().map(|member| member as &dyn GraphMember)
     }
+    // The types that the crates above put into collections are listed here, because `Any` cannot be asked for
+    // a trait.
     let known = [of::<Operation>, of::<Output>, of::<Variable>, of::<SavedTable>];
     match known.iter().find_map(|of| of(item)) {
         // The error of a failed element was reported when it occurred.
         Some(member) => match member.check_belongs_to(graph) {
+            // Errors of the membership check have no phase yet; that of a failed operation was placed while
+            // building.
             Err(error) if error.phase().is_none() => Err(error),
             _ => Ok(()),
         },

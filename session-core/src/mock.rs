@@ -185,6 +185,7 @@ impl Session for MockSession {
         }
         state.runs.push(run.clone());
         let scripted = state.script.pop_front();
+        // Taken out for the call, because the closure is mutable and the lock must not be held while it runs.
         let default = if scripted.is_none() { state.default.take() } else { None };
         drop(state); // the answer may use the session
         if let Some(mut answer) = scripted {
@@ -192,6 +193,7 @@ impl Session for MockSession {
         }
         let Some(mut answer) = default else { return Ok(vec![Tensor::from(0f32); run.fetches.len()]) };
         let values = answer(&run);
+        // Put back unless the answer itself set another one.
         self.state().default.get_or_insert(answer);
         values
     }
@@ -271,6 +273,7 @@ impl MockEngine {
 impl Engine for MockEngine {
     fn new_session(&self, graph: &Graph, _: &str, _: &SessionConfig) -> Result<Arc<dyn Session>> {
         let next = self.sessions.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        // Tests that do not care about sessions need not supply any.
         let session = next.unwrap_or_else(|| Ok(MockSession::new(graph)))?;
         Ok(Arc::new(session))
     }

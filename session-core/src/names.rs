@@ -11,22 +11,26 @@ pub(crate) struct Names {
 impl Names {
     /// Marks a name as used, even if it already was.
     pub(crate) fn take(&mut self, name: &str) {
+        // An entry with a higher suffix stays: resetting it would only repeat the search.
         self.used.entry(name.to_lowercase()).or_insert(1);
     }
 
     /// Returns the name itself, or with the first free suffix `_1`, `_2`, and so on. The requested case is
     /// kept.
     pub(crate) fn unique(&mut self, name: &str) -> String {
+        // As in TensorFlow, `Foo` and `foo` count as one name.
         let key = name.to_lowercase();
         let Some(mut suffix) = self.used.get(&key).copied() else {
             self.used.insert(key, 1);
             return name.to_owned();
         };
         loop {
+            // Compared in lower case, returned in the requested one.
             let candidate = format!("{key}_{suffix}");
             suffix += 1;
             if !self.used.contains_key(&candidate) {
                 self.used.insert(candidate, 1);
+                // Remembered, so that the n-th use of a name does not try all n suffixes again.
                 self.used.insert(key, suffix);
                 return format!("{name}_{}", suffix - 1);
             }

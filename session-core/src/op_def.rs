@@ -265,8 +265,11 @@ impl OpDef {
     /// Panics on the first use of a definition with invalid notation, which is a bug of the library that its
     /// tests find.
     pub fn signature(&self) -> &Signature {
+        // Parsed at first use, because statics cannot allocate. A program uses a small part of the library.
         self.signature.get_or_init(|| {
             notation::parse(self.arguments, self.attributes)
+                // A definition is part of the library's code, so there is no caller who could handle the
+                // error.
                 .unwrap_or_else(|problem| panic!("definition of {}: {problem}", self.name))
         })
     }

@@ -163,6 +163,7 @@ impl Operation {
     /// Panics if there are fewer outputs.
     #[must_use]
     pub fn output(&self, index: usize) -> Output {
+        // A clear message instead of an index error, because this is a common error of callers.
         assert!(
             index < self.num_outputs(),
             "{} has {} outputs, not output {index}",
@@ -323,6 +324,8 @@ impl Operation {
     pub fn place(&self, error: Error) -> Error {
         let error = error.with_node(self.name(), self.op_type()).with_location(self.location());
         match &self.node.origin {
+            // The origin belongs to this node, so an error of another node, such as one in a function, does
+            // not get it.
             Some(origin) if error.node() == Some(self.name()) => error.with_origin(origin.clone()),
             _ => error,
         }
@@ -333,6 +336,7 @@ impl Operation {
 impl PartialEq for Operation {
     fn eq(&self, other: &Self) -> bool {
         let same = self.node.id == other.node.id && Arc::ptr_eq(&self.shared, &other.shared);
+        // Operations that could not be created all have the same id, so only the node tells them apart.
         Arc::ptr_eq(&self.node, &other.node) || same && self.node.id != INVALID
     }
 }
@@ -341,6 +345,7 @@ impl Eq for Operation {}
 
 impl Hash for Operation {
     fn hash<H: Hasher>(&self, state: &mut H) {
+        // Must agree with `eq`: a rewritten operation hashes as before, by graph and id.
         match self.node.id {
             INVALID => Arc::as_ptr(&self.node).hash(state),
             id => (Arc::as_ptr(&self.shared), id).hash(state),
@@ -456,6 +461,7 @@ impl Output {
     #[must_use]
     #[track_caller]
     pub fn within(&self, graph: &Graph) -> Output {
+        // A handle of an outer graph stands for the body that this thread builds inside of it.
         let graph = if self.is_in(graph) { graph.clone() } else { graph.current() };
         let mut output = self.clone();
         if !self.is_in(&graph) {

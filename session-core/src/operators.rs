@@ -49,6 +49,7 @@ fn make(op_type: &str, operands: &[&Output]) -> Output {
     let first = operands[0];
     let graph = first.graph();
     // An operand that could not be created may belong to no library; the operation then inherits its error.
+    // Any operand will do: an imported one of an unknown type has no library.
     let builder = match operands.iter().find_map(|operand| find(operand, op_type)) {
         Some(def) => graph.op(def),
         None => return unknown(first, op_type),
@@ -62,6 +63,7 @@ fn unknown(operand: &Output, op_type: &str) -> Output {
     let error = op.error().cloned().unwrap_or_else(|| {
         let text = format!("the library of '{}' ({}) does not define {op_type}", op.name(), op.op_type());
         let error = Error::runtime(text).with_location(Location::caller());
+        // Recorded here because nothing was created that could carry the error to the graph.
         graph.add_error(error.clone());
         error
     });
@@ -73,8 +75,11 @@ fn unknown(operand: &Output, op_type: &str) -> Output {
 #[track_caller]
 fn constant(like: &Output, value: Number) -> Output {
     let around = like.graph();
+    // The same scope reopened: the handle without the pending name, which is for the operation and not for
+    // its constant.
     let graph = around.scope(around.scope_name());
     let Some(def) = find(like, "Const") else { return unknown(like, "Const") };
+    // A number that does not fit, such as 0.5 for an integer, is never rounded silently.
     match Tensor::try_of_number(like.dtype(), value) {
         Ok(tensor) => {
             let dtype = AttrValue::Type(tensor.dtype());
@@ -111,6 +116,8 @@ fn quotient(x: &Output, y: &Output) -> Output {
     let scope = around.composite("truediv").located_at(Location::caller());
     let floating = |operand: &Output| scope.op(cast).input(operand).attr("DstT", dtype).finish_output();
     let (x, y) = (floating(x), floating(y));
+    // The division gets the name of the scope, as in TensorFlow, and its users continue in the scope around
+    // it.
     make("RealDiv", &[&x.within(&scope.named_as_scope()), &y]).within(&around.scope(around.scope_name()))
 }
 
@@ -162,6 +169,7 @@ macro_rules! binary {
             #[track_caller]
             fn $method(self, other: $operand) -> Output {
                 let $y = other.as_output();
+                // The handle of the tensor decides about scope and name, so the constant takes it over.
                 let $x = &constant($y, self.to_number()).within(&$y.graph());
                 $make
             }

@@ -145,10 +145,12 @@ impl RunOptions {
     /// ```
     pub fn merge(&mut self, other: &RunOptions) {
         self.trace_level = self.trace_level.max(other.trace_level);
+        // `None` is smaller than any limit.
         self.timeout = self.timeout.max(other.timeout);
         self.inter_op_thread_pool = self.inter_op_thread_pool.max(other.inter_op_thread_pool);
         self.output_partition_graphs |= other.output_partition_graphs;
         self.report_tensor_allocations_upon_oom |= other.report_tensor_allocations_upon_oom;
+        // A run has one token. That of the first party, the user, is kept.
         if self.cancellation.is_none() {
             self.cancellation.clone_from(&other.cancellation);
         }

@@ -59,6 +59,7 @@ impl fmt::Display for Origin {
 /// Describes where an operation was created: its source location, its origin, or both.
 pub(crate) fn made(location: Option<&std::panic::Location<'_>>, origin: Option<&Origin>) -> Option<String> {
     match (location, origin) {
+        // The location would be that of the import or of the library, which says less than the origin.
         (_, Some(origin)) if origin.replaces_place => Some(format!("from {origin}")),
         (Some(place), Some(origin)) => {
             Some(format!("made at {}:{} from {origin}", place.file(), place.line()))

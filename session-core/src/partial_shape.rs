@@ -53,6 +53,7 @@ impl PartialShape {
     /// ```
     #[must_use]
     pub fn from_sizes(sizes: impl IntoIterator<Item = i64>) -> PartialShape {
+        // Files may have any negative number; -1 is the one stored form, on which comparisons rely.
         PartialShape(Some(sizes.into_iter().map(|size| size.max(-1)).collect()))
     }
 
@@ -88,6 +89,7 @@ impl PartialShape {
     #[must_use]
     pub fn dim(&self, index: usize) -> Option<usize> {
         let size = *self.0.as_ref()?.get(index)?;
+        // -1 is out of range for `usize`, so an unknown size becomes `None`.
         usize::try_from(size).ok()
     }
 
@@ -168,6 +170,7 @@ impl PartialShape {
             .iter()
             .zip(b)
             .map(|(&a, &b)| match (a, b) {
+                // An unknown size adds nothing, so the other one counts.
                 (-1, size) | (size, -1) => Some(size),
                 (a, b) => (a == b).then_some(a),
             })
@@ -188,6 +191,7 @@ impl PartialShape {
             (Some(a), Some(b)) if a.len() == b.len() => {
                 PartialShape::from_sizes(a.iter().zip(b).map(|(&a, &b)| if a == b { a } else { -1 }))
             }
+            // Ranks that differ leave nothing in common.
             _ => PartialShape::unknown(),
         }
     }
@@ -218,6 +222,8 @@ impl PartialShape {
         match &self.0 {
             Some(sizes) => {
                 let end = end.min(sizes.len());
+                // A start beyond the end gives an empty range instead of a panic: shape functions compute
+                // both from attributes.
                 PartialShape(Some(SmallVec::from_slice(&sizes[start.min(end)..end])))
             }
             None => PartialShape::unknown(),

@@ -36,6 +36,7 @@ impl<K: Copy + Eq + Hash> PositionIndex<K> {
     /// Returns the position of a key in the current list. If the key is absent, the caller must append it.
     #[inline]
     pub fn find(&mut self, key: K, mut list: impl ExactSizeIterator<Item = K>) -> Option<usize> {
+        // For so few keys a scan is faster than hashing, and allocates nothing.
         if list.len() <= SCAN {
             return list.position(|known| known == key);
         }
@@ -46,10 +47,12 @@ impl<K: Copy + Eq + Hash> PositionIndex<K> {
     fn look_up(&mut self, key: K, list: impl ExactSizeIterator<Item = K>) -> Option<usize> {
         let next = list.len();
         let index = self.index.get_or_insert_default();
+        // The list has grown, or is another one, since the index was built.
         if index.len() != next {
             index.clear();
             index.extend(list.enumerate().map(|(place, key)| (key, place)));
         }
+        // Inserted at once: the caller appends the key, so the index stays current.
         let place = *index.entry(key).or_insert(next);
         (place < next).then_some(place)
     }

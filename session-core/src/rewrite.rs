@@ -31,9 +31,11 @@ impl Operation {
     pub fn rewrite(&self, change: Rewrite) -> Result<Operation> {
         let graph = self.own_graph();
         if self.node.id == INVALID {
+            // Returns the error of the operation that could not be created.
             self.check_belongs_to(&graph)?;
         }
         change.inputs.check_belongs_to(&graph).map_err(|error| self.place(error))?;
+        // Users refer to outputs by their index, so the existing ones keep their places and dtypes.
         let kept = self.node.outputs.iter().zip(&change.outputs).filter(|(old, new)| old.dtype == new.dtype);
         if kept.count() != self.node.outputs.len() {
             let text = "a rewritten operation has all outputs that it had, of the same dtypes";
@@ -48,6 +50,7 @@ impl Operation {
             inputs: OnceLock::from(change.inputs.iter().map(Output::endpoint).collect::<Vec<_>>()),
             control_inputs: self.node.control_inputs.clone(),
             device: self.node.device.clone(),
+            // The closure stays bound, since it belongs to the operation and not to its form.
             host: self.node.host.clone(),
             outputs: change.outputs,
             location: self.node.location,

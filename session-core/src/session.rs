@@ -54,6 +54,7 @@ pub trait Session: Send + Sync {
     /// # Ok::<(), session_core::Error>(())
     /// ```
     fn join_threads(&self, grace: Duration) -> Vec<String> {
+        // An engine without threads of its own has nothing to wait for.
         let _ = grace;
         Vec::new()
     }
@@ -245,11 +246,13 @@ pub trait SessionExt: Session {
         options: &RunOptions,
         metadata: Option<&mut RunMetadata>,
     ) -> Result<F::Value> {
+        // Before the names are resolved, so that a closed session is always reported as such.
         if self.is_closed() {
             return Err(closed());
         }
         let graph = self.graph();
         let mut list = FetchList::new(graph);
+        // All fetches are listed before anything runs: an unknown name must not leave half a step behind.
         fetch.expand(&mut list)?;
         let mut fed = FeedList::new(graph);
         feeds.collect(&mut fed)?;
@@ -287,6 +290,7 @@ pub trait SessionExt: Session {
         fetch.expand(&mut list)?;
         for (index, feed) in feeds.iter().enumerate() {
             check_key(self.graph(), feed)?;
+            // By position a second value could not be told from the first, unlike in a dictionary.
             if feeds[..index].contains(feed) {
                 return Err(Error::value(format!("'{}' is fed twice", feed.name())));
             }

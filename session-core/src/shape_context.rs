@@ -44,6 +44,7 @@ impl<'a> ShapeContext<'a> {
     /// Returns the known shape of an input.
     #[must_use]
     pub fn input(&self, index: usize) -> PartialShape {
+        // Beyond the inputs, as for optional arguments, the shape is unknown.
         self.inputs.get(index).map_or_else(PartialShape::unknown, |input| input.shape().clone())
     }
 
@@ -83,6 +84,7 @@ impl<'a> ShapeContext<'a> {
     pub fn input_of_rank(&self, index: usize, rank: usize) -> Result<PartialShape> {
         let shape = self.input(index);
         match shape.rank() {
+            // The rank is what the caller asserts, so it is known from here on.
             None => Ok(PartialShape::of_rank(rank)),
             Some(found) if found == rank => Ok(shape),
             Some(found) => {

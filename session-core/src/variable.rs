@@ -110,6 +110,7 @@ impl Variable {
     /// operation.
     #[must_use]
     pub fn new(parts: VariableParts) -> Variable {
+        // Taken now: `saved_as` changes the name of the copy while the operation keeps its own.
         let name = parts.handle.operation().name().to_owned();
         Variable { name, parts, replaced: Arc::default() }
     }
@@ -152,6 +153,7 @@ impl Variable {
     /// ```
     #[must_use]
     pub fn saved_as(mut self, key: impl Into<String>) -> Variable {
+        // All slices of a partitioned variable share one key, so the whole is renamed.
         match &mut self.parts.slice {
             Some(slice) => slice.full_name = key.into(),
             None => self.name = key.into(),
@@ -185,6 +187,7 @@ impl Variable {
     #[must_use]
     pub fn within(&self, graph: &Graph) -> Variable {
         let mut variable = self.clone();
+        // Initializer and initial value stay outside: they are shared by all sessions and depend on no scope.
         variable.parts.handle = variable.parts.handle.within(graph);
         variable.parts.snapshot = variable.parts.snapshot.within(graph);
         variable
@@ -238,6 +241,8 @@ impl Variable {
                 if operation.error().is_none() {
                     graph.add_error_of_both(&operation.graph(), error.clone());
                 }
+                // The variable keeps an initializer that carries the error, because a missing one would be
+                // reported as uninitialized much later.
                 let invalid = graph.invalid_output(operation.name(), self.dtype(), error);
                 (invalid.operation().clone(), invalid)
             }

@@ -30,6 +30,7 @@ pub(crate) struct VariableScope {
 
 impl VariableScope {
     fn child(&self, name: &str, reuse: Reuse) -> VariableScope {
+        // `None` inherits, as in TensorFlow: an inner scope cannot undo the reuse of an outer one.
         let reuse = if reuse == Reuse::No { self.reuse } else { reuse };
         VariableScope { name: self.full(name), reuse, taken: Mutex::default() }
     }
@@ -43,6 +44,8 @@ impl VariableScope {
 
     /// Returns the name itself, or with the first free suffix if layers use it.
     fn unique(&self, name: &str) -> String {
+        // Not the names of the graph: a second model that shares the variables must find the same layers
+        // again.
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let mut candidate = name.to_owned();
         let mut suffix = 0;
@@ -90,9 +93,11 @@ impl Graph {
         let inner = self.composite(default);
         let Some(outer) = &self.context.variables else { return inner };
         let name = match self.pending_name() {
+            // A name that was given is not made unique, so two layers of one name share their variables.
             Some(given) => given.to_owned(),
             None => outer.unique(default),
         };
+        // Layers inherit the mode of the scope around them.
         let scope = outer.child(&name, Reuse::No);
         inner.with_context(|context| context.variables = Some(Arc::new(scope)))
     }

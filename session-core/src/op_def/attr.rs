@@ -95,6 +95,7 @@ impl AttrDef {
     /// Fails with `InvalidArgument`, the name of the attribute, and the reason.
     pub fn check(&self, value: &AttrValue) -> Result<()> {
         let name = &self.name;
+        // An empty list has kind `List` as well, so it passes for every list attribute.
         if AttrKind::of(value) != self.kind {
             let expected = match self.kind {
                 AttrKind::List => format!("list({})", self.items.name()),
@@ -104,6 +105,7 @@ impl AttrDef {
             return Err(Error::type_mismatch(format!("attribute '{name}' must be {expected}, not {found}")));
         }
         let AttrValue::List(items) = value else {
+            // The minimum applies to the length of a list, and to the value of a plain integer.
             if let (AttrValue::Int(value), Some(minimum)) = (value, self.minimum)
                 && *value < minimum
             {

@@ -21,6 +21,7 @@ type Parsed<T> = std::result::Result<T, String>;
 
 pub(super) fn parse(arguments: &str, attributes: &str) -> Parsed<Signature> {
     let (inputs, outputs) = arguments.split_once("->").ok_or("no '->' between inputs and outputs")?;
+    // The attributes first: the type of an argument may name one of them.
     let attrs = split(attributes).into_iter().map(parse_attr).collect::<Parsed<Vec<_>>>()?;
     let args =
         |list: &str| split(list).into_iter().map(|arg| parse_arg(arg, &attrs)).collect::<Parsed<Vec<_>>>();
@@ -43,6 +44,7 @@ fn split(list: &str) -> Vec<&str> {
         }
     }
     parts.push(list[start..].trim());
+    // An empty list and a trailing comma have no item.
     parts.retain(|part| !part.is_empty());
     parts
 }
@@ -72,6 +74,7 @@ fn parse_type(spec: &str, attrs: &[AttrDef]) -> Parsed<ArgType> {
 fn parse_attr(text: &str) -> Parsed<AttrDef> {
     let (name, rest) = text.split_once(':').ok_or_else(|| format!("attribute '{text}' has no kind"))?;
     let (kind, rest) =
+        // `>=` contains the sign that begins a default, so the kind ends before the `>`.
         rest.split_at(rest.find('=').map_or(rest.len(), |at| at - usize::from(rest[..at].ends_with('>'))));
     let (minimum, default) = match rest.strip_prefix(">=") {
         Some(rest) => match rest.split_once('=') {
@@ -192,6 +195,7 @@ fn parse_item(text: &str) -> Parsed<AttrValue> {
     if let Some(inner) = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
         return Ok(AttrValue::from(inner));
     }
+    // Integers before floats: `1` is an integer in TensorFlow's definitions, and `1.0` a float.
     if let Ok(value) = text.parse::<i64>() {
         return Ok(AttrValue::Int(value));
     }
