@@ -56,6 +56,7 @@ pub struct SessionBuilder<S> {
     pub(crate) creator: Option<Box<dyn SessionCreator>>,
     pub(crate) policy: RecoveryPolicy,
     dry_run: Option<u64>,
+    // A function pointer, so that the builder is `Send` whatever the session type is.
     built: PhantomData<fn() -> S>,
 }
 
@@ -339,6 +340,8 @@ impl<S: Built> SessionBuilder<S> {
         let Inside(monitor) = session.inside();
         let value = match outcome {
             Ok(value) => {
+                // An error of closing, such as one of the last save, takes the place of the value: the caller
+                // must not take the training for saved.
                 monitor.close()?;
                 Some(value)
             }
@@ -347,12 +350,14 @@ impl<S: Built> SessionBuilder<S> {
                 None
             }
         };
+        // After closing, which settles the final reason.
         let reason = monitor.stop_reason();
         Ok(Finished { value, reason, recoveries: monitor.recoveries().to_vec() })
     }
 
     fn monitor(mut self) -> Result<Monitor> {
         let mut hooks = std::mem::take(&mut self.hooks);
+        // Last, so that every other hook has seen the last run before the stop is requested.
         if let Some(runs) = self.dry_run {
             hooks.push(Box::new(DryRun::of(runs)));
         }
@@ -364,6 +369,7 @@ impl<S: Built> SessionBuilder<S> {
     }
 
     fn creator(self) -> Result<Box<dyn SessionCreator>> {
+        // A creator has all of these itself; one that is given in addition would be ignored silently.
         if let Some(creator) = self.creator {
             let given = [
                 ("engine", self.engine.is_some()),
@@ -385,6 +391,8 @@ impl<S: Built> SessionBuilder<S> {
             };
         }
         let engine = self.engine.or_else(default_engine).ok_or_else(no_engine)?;
+        // Two sources would need an order of precedence that nobody can guess, so both together are an error,
+        // as in TensorFlow.
         let source = match (self.checkpoint_dir, self.checkpoint_filename_with_path) {
             (Some(_), Some(_)) => {
                 let text = "Can not provide both checkpoint_dir and checkpoint_filename_with_path";

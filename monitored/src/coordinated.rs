@@ -45,6 +45,7 @@ impl CoordinatedSession {
         match session.start_threads_and_hooks(created, hooks) {
             Ok(()) => Ok(session),
             Err(error) => {
+                // The first error is the cause; one of closing is only logged.
                 if let Err(other) = session.close() {
                     warn!("could not close a session that could not be set up: {}", other.chain());
                 }
@@ -54,6 +55,7 @@ impl CoordinatedSession {
     }
 
     fn start_threads_and_hooks(&mut self, created: &CreatedSession, hooks: &mut HookSet) -> Result<()> {
+        // Before the hooks, as in TensorFlow: `after_create_session` may run the input.
         let raw = self.hooked.raw();
         if !raw.graph().collection(&QUEUE_RUNNERS).is_empty() {
             self.threads = start_queue_runners(raw, Some(&self.coordinator))?;
@@ -61,9 +63,11 @@ impl CoordinatedSession {
         let raw = self.hooked.raw().clone();
         let stop = hooks.session_created(&*raw, &self.coordinator, created.restored.as_ref())?;
         self.hooked.record_stop(stop);
+        // Only now, because a hook may prepare in `after_create_session` what its runners need.
         for runner in hooks.queue_runners() {
             let threads = runner.create_threads(&raw, Some(&self.coordinator));
             threads.iter().try_for_each(ManagedThread::start)?;
+            // Kept even if the start of a later runner fails, so that `close` joins those that run.
             self.threads.extend(threads);
         }
         Ok(())
@@ -87,9 +91,12 @@ impl CoordinatedSession {
     /// background thread fail, the error that caused the other is reported (S-149).
     #[inline]
     pub(crate) fn run(&mut self, hooks: &mut HookSet, request: &mut Request<'_>) -> Result<Vec<Tensor>> {
+        // TensorFlow keeps training on the input that is left, and reports the error at the end. Here the
+        // loop learns of it at the next step.
         if let Some(error) = self.background_error() {
             return Err(error);
         }
+        // Checked before the run: the token of an interrupted session would cancel it halfway.
         if self.stop.is_interrupted() {
             return Err(interrupted(&self.stop));
         }
@@ -115,6 +122,8 @@ impl CoordinatedSession {
 
     /// Returns the reason why the loop should stop, if it should (S-154).
     pub(crate) fn stop_reason(&self) -> Option<StopReason> {
+        // The hook's reason first: it is the more specific one, and the coordinator often stops because of
+        // it.
         self.hooked.stop_reason().cloned().or_else(|| self.coordinator.stop_reason())
     }
 
@@ -129,14 +138,20 @@ impl CoordinatedSession {
     /// # Errors
     /// Returns the errors of background threads.
     pub(crate) fn close(&mut self) -> Result<()> {
+        // Set first, so that a failure in here is not repeated by `drop`.
         if std::mem::replace(&mut self.closed, true) {
             return Ok(());
         }
+        // First the request, so that threads between two runs end on their own.
         self.coordinator.request_stop_because("the session is closed");
         self.release_threads();
         let begun = Instant::now();
+        // Live threads are not an error: a thread that never returns must not keep the training from ending.
+        // They are named in the log.
         let options = JoinOptions::default().stop_grace_period(self.grace).ignore_live_threads(true);
         let joined = self.coordinator.join_with(&self.threads, &options);
+        // A lost peer cannot be told to close, which is worth a message. Other errors mostly say that the
+        // session is closed already.
         if let Err(error) = self.hooked.raw().close() {
             if error.is_recoverable() {
                 error!("could not close the session cleanly: {}", error.chain());
@@ -160,9 +175,11 @@ const RELEASE: Duration = Duration::from_millis(100);
 impl CoordinatedSession {
     /// Closes the raw session early if threads do not stop: they may wait in it for something that never comes.
     fn release_threads(&self) {
+        // Shared by all threads: n threads may not take n times as long.
         let deadline = Instant::now() + RELEASE.min(self.grace);
         let threads = self.threads.iter().cloned().chain(self.coordinator.registered());
         let left = || deadline.saturating_duration_since(Instant::now());
+        // `all` stops at the first thread that does not end in time, since the session is then closed anyway.
         if !threads.into_iter().all(|thread| thread.join_timeout(left()))
             && let Err(error) = self.hooked.raw().close()
         {
@@ -181,6 +198,8 @@ impl Drop for CoordinatedSession {
 
 /// Returns true if an error may be the consequence of another: something it waited for was closed or cancelled.
 pub(crate) fn is_consequence(error: &Error) -> bool {
+    // Closing a queue cancels what waits in it and ends the input of others, so both codes may be echoes of
+    // an earlier error.
     error.code() == Code::Cancelled || error.is_end_of_input()
 }
 

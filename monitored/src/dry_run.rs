@@ -34,6 +34,7 @@ impl SessionRunHook for DryRun {
     }
 
     fn at_save_point(&mut self, point: &mut SavePoint<'_>) -> Result<()> {
+        // A dry run of 0 runs only builds the session.
         if self.left == 0 && point.moment() == Moment::Created {
             point.request_stop(self.reason());
         }

@@ -73,6 +73,7 @@ where
 /// Returns the single number of a tensor.
 fn number(value: &Tensor) -> Result<f64> {
     match value.as_scalar_f64() {
+        // A count, such as that of correct answers, is an integer.
         Ok(number) => Ok(number),
         Err(error) => Ok(value.as_scalar_i64().map_err(|_| error)? as f64),
     }
@@ -129,6 +130,7 @@ impl EvalSpec {
     }
 
     pub(crate) fn timer(&self) -> SecondOrStepTimer {
+        // Due at once for the first checkpoint: the timer has no earlier evaluation.
         let timer = SecondOrStepTimer::every_secs(self.throttle);
         match &self.clock {
             Some(clock) => timer.clock(clock.clone()),
@@ -139,10 +141,13 @@ impl EvalSpec {
     /// Checks the names of the exporters, and lets them read what earlier trainings left. Checks also that exports and summaries can
     /// be written.
     pub(crate) fn begin(&mut self, checkpoints: &Path) -> Result<()> {
+        // The cheapest check first, and all of them before the training begins: a mistyped folder must not
+        // cost hours.
         self.evaluation.check()?;
         let mut names = BTreeSet::new();
         for exporter in &mut self.exporters {
             let name = exporter.name().to_owned();
+            // The name becomes a folder inside `export`, so it must not lead out of it or be hidden.
             if name.is_empty() || name.contains(['/', '\\', '\0']) || name.starts_with('.') {
                 let text = format!("an exporter is named '{name}', which cannot be the name of its folder");
                 return Err(Error::value(text));
@@ -165,6 +170,8 @@ impl EvalSpec {
         let mut exports = Vec::new();
         for exporter in &mut self.exporters {
             let folder = folder(self.export_dir.as_deref(), checkpoints, exporter.name());
+            // An exporter that fails ends the training: exports that are silently missing are found when it
+            // is too late to repeat them.
             exports.extend(exporter.export(&folder, candidate)?);
         }
         Ok(exports)

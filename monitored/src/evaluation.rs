@@ -269,17 +269,22 @@ where
     pub fn evaluate_once(&mut self, checkpoint: impl AsRef<Path>) -> Result<Option<Evaluated<F::Value>>> {
         let checkpoint = checkpoint.as_ref();
         let setup = &mut self.setup;
+        // Before the session is built, which may take long.
         if setup.stop.is_stop_requested() {
             return Ok(None);
         }
+        // The step is fetched in the same run as the final operations, so it is the step of the values.
         let mut last = FinalOpsHook::new((self.final_ops.clone(), global_step(&setup.graph)?));
         for (output, value) in &setup.final_feeds {
             last = last.feed(output, value.clone());
         }
         let values = last.values();
+        // Wrapped, because a stop from outside ends the loop cleanly, and `end` would then fetch the metrics
+        // of only some of the batches.
         let last = UnlessStopped { hook: Arc::new(Mutex::new(last)), stop: setup.stop.clone() };
         let builder = setup.session(checkpoint).hook(last);
         builder.scoped(|session| setup.runs(session))?;
+        // No values mean that `end` was skipped, so the evaluation was stopped.
         let Some((values, step)) = values.take() else { return Ok(None) };
         let step = step.map(|step| step.as_scalar_i64()).transpose()?;
         log::info!("evaluated {checkpoint:?}");
@@ -298,6 +303,7 @@ where
     /// ends the iterator.
     pub fn evaluate_repeatedly(self, directory: impl Into<PathBuf>, watch: WatchOptions) -> Evaluations<F> {
         let stop = self.setup.stop.clone();
+        // A clone: the watch polls the handle while the iterator owns the evaluation.
         let checkpoints = checkpoints_iterator(directory, watch.stop_when(move || stop.is_stop_requested()));
         Evaluations { evaluation: self, checkpoints, begun: false, ended: false }
     }
@@ -317,6 +323,7 @@ impl Setup {
         builder.config.clone_from(&self.config);
         let Some(directory) = &self.summary_dir else { return builder };
         let (feeds, scalars) = (&self.final_feeds, &self.summary_scalars);
+        // One hook for all evaluations, since each would otherwise open an event file of its own.
         let summaries = self.summaries.get_or_insert_with(|| {
             let hook = SummaryAtEndHook::new().output_dir(directory);
             let hook = scalars.iter().fold(hook, |hook, (tag, value)| hook.scalar(tag, value));
@@ -335,6 +342,7 @@ impl Setup {
             let mut feeds = self.feeds.clone();
             if let Some(feed_fn) = &mut self.feed_fn {
                 let Some(more) = feed_fn(run)? else { break };
+                // Later feeds win, so those of the function replace the constant ones.
                 feeds.extend(more);
             }
             eval_ops(session, feeds)?;
@@ -370,6 +378,8 @@ where
     type Item = Result<Evaluated<F::Value>>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        // Once, in front of the wait: an evaluation that cannot write its summaries would otherwise fail
+        // after hours.
         if !std::mem::replace(&mut self.begun, true)
             && let Err(error) = self.evaluation.check_summary_dir()
         {
@@ -379,6 +389,8 @@ where
         while !self.ended {
             let evaluated = match self.checkpoints.next()? {
                 Ok(checkpoint) => match self.evaluation.evaluate_once(&checkpoint) {
+                    // The writer of a checkpoint may remove it while it is being read. That ends no
+                    // evaluation of later ones.
                     Err(error) => match unusable(&checkpoint, &error) {
                         Some(reason) => {
                             log::warn!("a checkpoint is not evaluated: {}", escaped(reason));
@@ -390,6 +402,7 @@ where
                 },
                 Err(error) => Err(error.into()),
             };
+            // A stop ends the iterator as well, with `None`.
             self.ended = !matches!(evaluated, Ok(Some(_)));
             return evaluated.transpose();
         }
@@ -400,11 +413,14 @@ where
 /// Returns the defect of the checkpoint if that is why a session could not be created: it was deleted meanwhile, or is not
 /// completely written.
 fn unusable(checkpoint: &Path, error: &Error) -> Option<String> {
+    // The session existed, so the checkpoint was readable.
     if error.phase() == Some(Phase::Run) {
         return None;
     }
     match CheckpointReader::open(checkpoint) {
         Err(defect) => Some(defect.to_string()),
+        // The file can be opened but a checksum may not match. If all do, the error has another cause and is
+        // returned.
         Ok(reader) => reader.verify().first().map(|_| error.chain()),
     }
 }

@@ -86,7 +86,11 @@ impl EvaluationListener {
     }
 
     fn evaluate(&mut self, step: i64, is_the_final_export: bool) -> Result<()> {
+        // Before the evaluation, so the throttle counts from its beginning, and a failed one is not repeated
+        // at once.
         self.timer.update(step);
+        // The listener learns the step and not the path, and another program may have saved into the folder
+        // since.
         let Some(checkpoint) = latest_checkpoint(&self.directory)?.filter(|newest| is_of(newest, step))
         else {
             let folder = self.directory.display();
@@ -94,6 +98,7 @@ impl EvaluationListener {
             return Ok(());
         };
         let Some(evaluated) = self.spec.evaluate(&checkpoint)? else { return Ok(()) };
+        // Set before the exporters run: the metrics are valid even if an export fails.
         self.results.lock().unwrap_or_else(PoisonError::into_inner).evaluated = Some(evaluated.clone());
         self.offer(&evaluated, step, is_the_final_export)
     }
@@ -129,6 +134,7 @@ impl CheckpointSaverListener for EvaluationListener {
     }
 
     fn after_save(&mut self, _: &dyn Session, step: i64) -> Result<bool> {
+        // At step 0 nothing has been trained, so its metrics say nothing.
         if self.dry || step == 0 {
             return Ok(false);
         }
@@ -141,11 +147,14 @@ impl CheckpointSaverListener for EvaluationListener {
     }
 
     fn end(&mut self, _: &dyn Session, step: i64) -> Result<()> {
+        // A stop from outside expects the training to be resumed, so this checkpoint is not the final one.
         if self.dry || self.stop.is_stop_requested() {
             return Ok(());
         }
         let is_final = self.max_steps.is_none_or(|last| step >= last);
         let done = self.results.lock().unwrap_or_else(PoisonError::into_inner).evaluated.clone();
+        // The last checkpoint may have been evaluated when it was saved; its result is offered again, now as
+        // the final one.
         match done.filter(|done| is_of(&done.checkpoint, step)) {
             Some(done) if is_final => self.offer(&done, step, true),
             Some(_) => Ok(()),

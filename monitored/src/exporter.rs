@@ -164,6 +164,7 @@ impl Exporter for BestExporter {
     fn export(&mut self, export_path: &Path, candidate: &Candidate<'_>) -> Result<Option<PathBuf>> {
         let metrics = candidate.metrics;
         let value = *metrics.get(&self.metric).ok_or_else(|| {
+            // Suggests the nearest name, since a mistyped metric is the usual cause.
             let near = nearest(&self.metric, metrics.keys().map(String::as_str));
             let near = near.map(|near| format!("; is '{near}' meant?")).unwrap_or_default();
             let known: Vec<String> = metrics.keys().map(|name| format!("'{name}'")).collect();
@@ -196,6 +197,7 @@ impl FinalExporter {
         write: impl FnMut(&Path, &Path) -> Result<()> + Send + 'static,
     ) -> FinalExporter {
         let mut exports = Exports::new(name.into(), Box::new(write));
+        // A training has one final export, so there is nothing to limit.
         exports.keep = None;
         FinalExporter { exports }
     }

@@ -57,6 +57,8 @@ impl Exports {
     /// Reads the journal, and checks that exports can be written, so that a damaged journal and an obstacle are reported before
     /// anything is trained.
     pub(crate) fn begin(&mut self, folder: &Path) -> Result<()> {
+        // An obstacle, such as a file in place of the folder, is found now and not after the first
+        // evaluation.
         check_future_folder(&LocalStorage, folder, |name| name == JOURNAL).map_err(|error| {
             let error = Error::from(error).with_phase(Phase::Build);
             error.context(format!("the exporter '{}' cannot write into '{}'", self.name, folder.display()))
@@ -81,6 +83,8 @@ impl Exports {
             self.begin(folder)?;
         }
         let Journal { mut exports, writing } = self.known.clone().unwrap_or_default();
+        // A resumed training evaluates the checkpoint that it restored; exporting it again would only add a
+        // copy.
         if exports.last().is_some_and(|last| last.step == candidate.step && last.value == value) {
             return Ok(None);
         }
@@ -93,11 +97,17 @@ impl Exports {
             replace_file(folder.join(JOURNAL), text(&journal).as_bytes()).map_err(Error::from)?;
             Ok(journal)
         };
+        // What an interrupted export left is removed first: its number is known from the journal, so nothing
+        // else is touched.
         let begun = clear(folder, writing).and_then(|()| number(folder, exports.last()));
+        // The journal names the export before anything is written, so that a crash leaves a folder that the
+        // next run recognizes as its own.
         let number = begun.and_then(|number| save(&exports, Some(number)).map(|_| number)).map_err(place)?;
         let (unfinished, made) =
             (folder.join(format!("{UNFINISHED}{number}")), folder.join(number.to_string()));
         let written = (self.write)(candidate.checkpoint, &unfinished)
+            // The rename makes the export appear completely or not at all to serving systems that watch the
+            // folder.
             .and_then(|()| fs::rename(&unfinished, &made).map_err(Error::from));
         if let Err(error) = written {
             // The first error is the one to report.
@@ -105,8 +115,11 @@ impl Exports {
             return Err(place(error));
         }
         exports.push(Export { number, step: candidate.step, value });
+        // At least one is kept, because the newest also holds the best value.
         let surplus = exports.len() - self.keep.map_or(exports.len(), |keep| keep.max(1).min(exports.len()));
         let removed: Vec<Export> = exports.drain(..surplus).collect();
+        // The journal first, the removal after it: a crash in between leaves a folder too many, and never
+        // lists one that is gone.
         self.known = Some(save(&exports, None).map_err(place)?);
         for export in removed {
             let old = folder.join(export.number.to_string());
@@ -134,11 +147,13 @@ fn clear(folder: &Path, writing: Option<u64>) -> Result<()> {
 
 /// Returns the number of a new export: the time in seconds, but above all that exist, so that the newest has the highest.
 fn number(folder: &Path, last: Option<&Export>) -> Result<u64> {
+    // A clock before 1970 counts as 1970.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     let mut highest = last.map_or(0, |last| last.number);
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name();
         let Some(name) = name.to_str() else { continue };
+        // Folders of others count as well: a new export must not collide with any of them.
         if let Ok(number) = name.strip_prefix(UNFINISHED).unwrap_or(name).parse::<u64>() {
             highest = highest.max(number);
         }

@@ -82,6 +82,7 @@ pub(crate) fn save_pass(
         for index in 0..hooks.len() {
             current = index;
             if let Some(reason) = save_at(hooks, names, index, occasion)? {
+                // The first request gives the reason; the others still happen.
                 stop.get_or_insert(reason);
             }
             called(index);
@@ -104,6 +105,7 @@ fn save_at(
 ) -> Result<Option<StopReason>> {
     let (before, rest) = hooks.split_at_mut(index);
     let Some((hook, after)) = rest.split_first_mut() else { return Ok(None) };
+    // The states are collected only if the hook asks for them, since most save points save nothing.
     let peers = || states(before, names, after, index + 1);
     let mut point = SavePoint::new(session, moment, &names[index], &peers).with_saver(saver);
     hook.at_save_point(&mut point)?;
@@ -130,6 +132,8 @@ impl HookSet {
         let mut taken = HashSet::new();
         let mut names = Vec::with_capacity(hooks.len());
         for hook in &hooks {
+            // Names identify the states in checkpoints, so they must be unique, and stable as long as the
+            // order of hooks is.
             let wanted = hook.name().into_owned();
             let mut name = wanted.clone();
             let mut count = 0;
@@ -156,8 +160,11 @@ impl HookSet {
     pub(crate) fn begin(&mut self, graph: &Graph, stop: &StopHandle) -> Result<()> {
         let (mut begun, dry) = (0, self.dry);
         let outcome = pass(&mut self.hooks, &self.names, "begin", |index, _, hook| {
+            // Counted before the calls: a hook that fails in `begin` has been attached and must hear of the
+            // error.
             begun = index + 1;
             if dry {
+                // In this order: a hook must know of the dry run before it opens files in `begin`.
                 hook.dry_run();
             }
             hook.attach(stop);
@@ -200,6 +207,8 @@ impl HookSet {
         for index in 0..self.begun {
             let HookSet { hooks, names, saver, .. } = self;
             let occasion = Occasion { session, moment: Moment::Failed, saver: saver.as_ref() };
+            // All hooks get their save point, even if one fails: this is the last chance to save or to
+            // release something.
             let outcome = catch_unwind(AssertUnwindSafe(|| save_at(hooks, names, index, occasion)));
             let error = match outcome {
                 Ok(Ok(_)) => continue,
@@ -228,6 +237,7 @@ impl HookSet {
             self.milestone(&Milestone::Restored(&restored.report));
         }
         let HookSet { hooks, names, saver, .. } = self;
+        // The states of all hooks first: `after_create_session` may already use them.
         if let Some(restored) = restored {
             pass(hooks, names, "load_state", |_, name, hook| match restored.state.hook(name) {
                 Some(state) => hook.load_state(state),

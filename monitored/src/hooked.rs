@@ -60,6 +60,8 @@ impl HookedSession {
     /// Runs once (S-120): `before_run` of all hooks, one execution of all requests, `after_run` of all hooks, the save point, and
     /// then the requested stop (S-123). Returns the fetched values, the user's first.
     pub(crate) fn run(&mut self, hooks: &mut HookSet, request: &mut Request<'_>) -> Result<Vec<Tensor>> {
+        // TensorFlow also refuses a run after a stop request; a loop that ignores `should_stop` is a bug that
+        // would train too long.
         if let Some(reason) = &self.stop {
             return Err(stopped(reason));
         }
@@ -73,15 +75,19 @@ impl HookedSession {
         timings.begin();
         pass(hooks, names, "before_run", |index, name, hook| {
             context.enter(name);
+            // Merged at once, so that an error names the hook that caused it.
             merge.add(session.graph(), index, hook.before_run(&mut context)?)?;
             timings.lap(index);
             Ok(())
         })?;
 
+        // Always present, because hooks receive it; engines fill it in only if somebody asked.
         let mut fresh = RunMetadata::default();
         let metadata = request.metadata.as_deref_mut().unwrap_or(&mut fresh);
         let results = execute(session, merge, names, feeds, own, metadata)?;
+        // Before `after_run`: the step counts as seen even if a hook fails.
         step.observe(&merge.fetches, &results);
+        // The engine's time belongs to no hook.
         timings.skip();
 
         // S-118: the options that were used.
@@ -96,6 +102,8 @@ impl HookedSession {
         let occasion = Occasion { session, moment: Moment::Step, saver: saver.as_ref() };
         let saved = save_pass(hooks, names, occasion, |index| timings.lap(index))?;
         timings.end(names);
+        // A stop from `after_run` precedes one from the save point. After an error neither is reached
+        // (S-123).
         if let Some(reason) = context.take_stop().or(saved) {
             stop.get_or_insert(reason);
         }
@@ -122,6 +130,7 @@ fn execute(
     merge.join_feeds(session.graph(), names, user_feeds)?;
     let _links = merge.join_cancellation(own);
     let options = merge.options_used(own);
+    // A trace or partition graphs arrive in the metadata, so they imply it.
     let wanted =
         merge.wants_metadata || options.trace_level > TraceLevel::None || options.output_partition_graphs;
     let step = Step {
@@ -139,9 +148,11 @@ fn execute_step(
     step: &Step<'_>,
     metadata: Option<&mut RunMetadata>,
 ) -> Result<Vec<Tensor>> {
+    // A panic of the engine must not unwind through hooks, which would miss `on_error`.
     let outcome = catch_unwind(AssertUnwindSafe(|| session.execute(step, metadata)))
         .unwrap_or_else(|payload| Err(Error::from_panic("the engine", payload.as_ref())));
     let results = outcome.map_err(|error| error.with_phase(Phase::Run))?;
+    // Hooks index into the results, so an engine that returns too few would cause a panic far from its cause.
     if results.len() < step.fetches.len() {
         let text = format!("the engine returned {} values for {} fetches", results.len(), step.fetches.len());
         return Err(Error::new(session_core::Code::Internal, text));

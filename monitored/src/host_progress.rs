@@ -58,8 +58,12 @@ impl Progress {
     /// Returns a result without a call of the closure if there is a reason: the step was completed by a run that ended before it
     /// was counted, or no step was requested.
     pub(crate) fn known(&mut self, number: i64) -> Option<Done> {
+        // The object's count is one ahead of the global step if a run completed the step and was lost before
+        // it was counted.
         let counted = self.done == number.wrapping_add(1);
         let steps = i64::from(counted && self.allowed);
+        // A run that hooks make on their own computes the metrics but must not train, so it gets those of the
+        // last step.
         if self.allowed && !counted {
             return None;
         }
@@ -83,6 +87,8 @@ impl Progress {
 /// Returns the progress as an object to save.
 pub(crate) fn share(progress: &Arc<Mutex<Progress>>) -> SavedObject {
     let get = |progress: &Progress| (progress.done, progress.metrics.to_vec());
+    // The state is restored in the middle of a step if a session is recovered, and that step may then be made
+    // again.
     let set = |progress: &mut Progress, (done, metrics): (i64, Vec<f64>)| {
         progress.done = done;
         // A program that declares other metrics than before continues without the saved ones.

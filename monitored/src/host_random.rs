@@ -32,6 +32,7 @@ fn mixed(mut z: u64) -> u64 {
 
 /// Combines two numbers to a key that depends on both and on their order.
 fn keyed(key: u64, number: u64) -> u64 {
+    // Mixed on both sides: keys of neighboring steps would otherwise give overlapping sequences.
     mixed(key.wrapping_add(GOLDEN) ^ mixed(number.wrapping_add(GOLDEN)))
 }
 
@@ -52,6 +53,7 @@ impl StepRandom {
     #[inline]
     pub fn next_u64(&mut self) -> u64 {
         self.counter = self.counter.wrapping_add(1);
+        // The counter times an odd number visits every value, so the sequence has the full period of 2^64.
         mixed(self.key.wrapping_add(self.counter.wrapping_mul(GOLDEN)))
     }
 
@@ -64,6 +66,7 @@ impl StepRandom {
     /// Draws a number from 0 (included) to 1 (excluded).
     #[inline]
     pub fn uniform(&mut self) -> f64 {
+        // The upper 53 bits, as many as the result has, so that all results are equally spaced.
         (self.next_u64() >> 11) as f64 / (1u64 << 53) as f64
     }
 
@@ -104,6 +107,7 @@ pub(crate) fn permuted(key: u64, count: u64, place: u64) -> u64 {
     let mut place = place;
     loop {
         let (mut left, mut right) = (place >> half, place & mask);
+        // Six rounds mix small domains well; more would cost time for each row of a batch.
         for round in 0..6 {
             (left, right) = (right, left ^ (keyed(key.wrapping_add(round), right) & mask));
         }

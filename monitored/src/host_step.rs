@@ -39,6 +39,7 @@ impl<'c> HostStep<'c> {
             return Vec::new();
         }
         let (rows, size) = (rows as u64, size as u64);
+        // In 128 bits: the product of a step and a batch size may exceed 64.
         let first = u128::from(self.number) * u128::from(size);
         let row = |offset: u64| {
             let position = first + u128::from(offset);

@@ -115,6 +115,7 @@ impl HostTraining {
         let graph = Graph::new();
         // The session computes nothing itself.
         let session = MonitoredTrainingSession::builder(&graph).config(SessionConfig::with_threads(1));
+        // The graph holds a closure, which no other program could run.
         let session = session.save_graph_def(false);
         HostTraining { graph, session, objects: Vec::new(), metrics: Vec::new(), seed: 0 }
     }
@@ -251,14 +252,20 @@ impl HostTraining {
                 return Ok(done.outputs());
             }
             let host = HostStep::new(u64::try_from(number).unwrap_or_default(), seed, context);
+            // A closure that panicked may have left its objects half changed, so it is not called again.
             let mut step = step.lock().map_err(|_| Error::runtime("the step panicked before"))?;
+            // The lock of the progress is not held while the closure runs: hooks may ask for metrics
+            // meanwhile.
             let metrics = step(&host)?.into().in_order(&names)?;
             Ok(shared.lock().unwrap_or_else(PoisonError::into_inner).completed(number, metrics).outputs())
         });
+        // The increment is the result of the closure: 0 if it did not train, so the step counts exactly the
+        // completed ones.
         let train_op = global_step.assign_add(call.output(0));
         for (index, name) in self.metrics.iter().enumerate() {
             metric(graph, &scope, name, &call.output(index + 1))?;
         }
+        // The metrics were recorded in the graph; their errors must not wait for the session.
         graph.check()?;
         Ok(Train { train_op, global_step, progress, names: self.metrics.clone() })
     }
@@ -267,6 +274,7 @@ impl HostTraining {
 /// Makes an output available under its name, and as a summary.
 fn metric(graph: &Graph, scope: &Graph, name: &str, value: &Output) -> Result<()> {
     let named = ops::array::identity(value.within(&graph.named(name)));
+    // Hooks find metrics by name, so a name with a suffix would be one that nobody looks for.
     if named.operation().error().is_none() && named.operation().name() != name {
         return Err(Error::value(format!("the name of metric '{name}' is taken: choose another name")));
     }
@@ -291,6 +299,7 @@ impl Train {
         };
         progress(Progress::begin);
         let ran = session.run(&self.train_op, ());
+        // Also after an error: a run of a hook in between must not train.
         progress(Progress::end);
         ran
     }

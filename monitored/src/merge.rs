@@ -68,7 +68,9 @@ impl Merge {
         self.hook_feeds.clear();
         self.feeds.clear();
         self.tokens.clear();
+        // Cloned, because the run may change them and the caller's must remain.
         self.options = request.options.cloned();
+        // Tokens are taken out and linked later: merging options would keep only one of them.
         if let Some(token) = self.options.as_mut().and_then(|options| options.cancellation.take()) {
             self.tokens.push(token);
         }
@@ -81,6 +83,7 @@ impl Merge {
         if let Some(args) = args {
             self.add_args(graph, hook, &args)?;
         }
+        // For every hook, also one without requests, so that `positions` can index by hook.
         self.ends.push(self.positions.len() as u32);
         Ok(())
     }
@@ -116,6 +119,8 @@ impl Merge {
     #[inline]
     fn check_fetchable(&mut self, graph: &Graph, hook: usize, args: &SessionRunArgs) -> Result<()> {
         let allowed = &mut self.allowed[hook];
+        // A hook's requests are nearly always those of the step before, so a comparison of numbers replaces
+        // look-ups under the graph's lock.
         if same(&allowed.fetches, args.fetches()) && same(&allowed.targets, args.targets()) {
             return Ok(());
         }
@@ -177,6 +182,7 @@ impl Merge {
         self.fed_by.extend(user.iter().map(|(endpoint, _)| (*endpoint, None)));
         for (hook, endpoint, _) in &self.hook_feeds {
             let name = &names[*hook];
+            // By output, so a feed by name and one by handle are found to be the same.
             let who = match self.fed_by.insert(*endpoint, Some(*hook)) {
                 None => continue,
                 Some(Some(other)) => {
@@ -200,6 +206,7 @@ impl Merge {
     /// Returns a guard that lets the session's and everybody's own tokens cancel the run while it exists.
     #[inline]
     pub(crate) fn join_cancellation(&mut self, session: &RunOptions) -> Links {
+        // Without options of its own the run uses those of the session, which has its token already.
         let Some(options) = &mut self.options else { return Links::new() };
         let (token, links) = link(session.cancellation.iter().chain(&self.tokens));
         options.cancellation = token;
@@ -232,6 +239,7 @@ pub(crate) type Links = SmallVec<[CancellationGuard; 2]>;
 /// Returns a token that is cancelled when one of these is; the token itself if there is only one.
 fn link<'a>(tokens: impl Iterator<Item = &'a CancellationToken>) -> (Option<CancellationToken>, Links) {
     let tokens: SmallVec<[&CancellationToken; 4]> = tokens.collect();
+    // A single token needs no link, which would allocate in every step.
     if tokens.len() < 2 {
         return (tokens.first().map(|&token| token.clone()), Links::default());
     }

@@ -58,6 +58,7 @@ impl Monitor {
     pub(crate) fn new(parts: Parts) -> Result<Monitor> {
         let graph = parts.creator.graph().clone();
         let mut monitor = Monitor {
+            // A graph that was frozen before belongs to a program that wants it so.
             unfreeze: !graph.is_finalized(),
             graph: Arc::new(graph),
             creator: parts.creator,
@@ -81,6 +82,7 @@ impl Monitor {
             return Err(error);
         }
         let unsaved = unsaved::find(monitor.creator.checkpoint_source(), &monitor.hooks);
+        // Read now, to tell later whether the first run has trained.
         monitor.unsaved = unsaved.map(|folder| Unsaved::new(folder, monitor.global_step()));
         Ok(monitor)
     }
@@ -97,6 +99,7 @@ impl Monitor {
                         "an error was raised while a session was being created, which may be due to a preemption: {}",
                         error.chain()
                     );
+                    // The hooks learn of each failed attempt, as of any preemption.
                     self.hooks.on_error(&error);
                     self.next_attempt(error)?;
                 }
@@ -108,11 +111,13 @@ impl Monitor {
     /// S-141, steps 3 to 7.
     fn create_once(&mut self) -> Result<()> {
         let Monitor { creator, stop, .. } = self;
+        // A panic in an `init_fn` must still close what was started.
         let created = catch_unwind(AssertUnwindSafe(|| creator.create_session(stop.cancellation())))
             .unwrap_or_else(|payload| {
                 let error = Error::from_panic("the creation of the session", payload.as_ref());
                 Err(error.with_phase(Phase::Init))
             })?;
+        // Before the session starts: hooks that save ask for it in their first save point.
         self.hooks.saver = self.creator.scaffold().map(|scaffold| scaffold.saver().clone());
         self.session = Some(CoordinatedSession::start(&created, &mut self.hooks, &self.stop, self.grace)?);
         self.restored = created.restored.map(|restored| restored.report);
@@ -128,6 +133,7 @@ impl Monitor {
         }
         self.attempts += 1;
         if !policy.allows(self.attempts) {
+            // The attempt that would come next is not made, hence the difference.
             let text = format!("gave up after {} attempt(s) to recreate the session", self.attempts - 1);
             return Err(cause.context(text));
         }
@@ -136,6 +142,7 @@ impl Monitor {
             return Ok(());
         }
         info!("waiting {pause:?} before the next attempt");
+        // A stop request ends the pause, and the session ends with the cause instead of an error of waiting.
         policy.waiting().wait(pause, self.stop.cancellation()).map_err(|_| cause)
     }
 
@@ -147,6 +154,7 @@ impl Monitor {
         loop {
             match self.run_once(request) {
                 Ok(values) => {
+                    // Only a completed run shows that the new session works.
                     self.attempts = 0;
                     self.warn_if_unsaved();
                     return Ok(values);
@@ -186,6 +194,7 @@ impl Monitor {
             return Err(closed());
         }
         loop {
+            // The session is looked up in each round, since the one before may be lost.
             let outcome = self.raw_session().and_then(|raw| step_fn(&mut StepContext::new(self, raw)));
             match outcome {
                 Ok(value) => {
@@ -194,6 +203,7 @@ impl Monitor {
                     return Ok(value);
                 }
                 Err(error) => {
+                    // The step function may have returned an echo of the background error.
                     let error = self.cause_of(error);
                     self.after_failure(error)?;
                 }
@@ -213,6 +223,7 @@ impl Monitor {
 
     /// Returns true if a hook or the holder of the stop handle has requested a stop.
     fn is_to_stop(&self) -> bool {
+        // A stop of a thread does not count: it may be part of a preemption that the next run recovers from.
         let hooked = self.session.as_ref().map(CoordinatedSession::hooked);
         self.stop.is_stop_requested() || hooked.is_some_and(|hooked| hooked.stop_reason().is_some())
     }
@@ -220,6 +231,7 @@ impl Monitor {
     /// Returns the error of a run without hooks, or its cause: an error in the background that explains it or can be recovered
     /// from (unlike S-175). A stop that a step function requests is returned unchanged.
     fn cause_of(&self, error: Error) -> Error {
+        // The singular session recovers from nothing, so there only echoes are replaced.
         let may_be_caused = self.policy.is_some() || is_consequence(&error);
         match &self.session {
             Some(session) if may_be_caused && error.kind() != ErrorKind::StopIteration => {
@@ -295,9 +307,12 @@ impl Monitor {
              session is closed and recreated: {}",
             cause.chain()
         );
+        // Before the lost session is closed, so that hooks can still look at it.
         self.hooks.on_error(&cause);
+        // The lost session may not answer any more, so the step that runs have seen is the second choice.
         let seen = self.session.as_ref().and_then(|session| session.hooked().step_seen().after());
         let step_before = self.global_step().or(seen);
+        // Taken out of the monitor: if the creation fails, no lost session must be used again.
         if let Some(mut session) = self.session.take()
             && let Err(error) = session.close()
             && !error.is_recoverable()
@@ -319,9 +334,11 @@ impl Monitor {
     /// Returns the global step, if there is one and it can be read quickly.
     fn global_step(&self) -> Option<i64> {
         let variable = ops::global_step::global_step(&self.graph).ok()??;
+        // Short, because a lost peer may never answer, and the step only serves the report.
         let options = RunOptions::with_timeout(Duration::from_secs(5));
         let session = self.session.as_ref()?.raw();
         let read = || session.run_with(variable.snapshot(), (), &options, None);
+        // A report must not fail the recovery.
         let value = catch_unwind(AssertUnwindSafe(read)).ok()?.ok()?;
         value.as_scalar_i64().ok()
     }
@@ -331,6 +348,7 @@ impl Monitor {
         if error.is_end_of_input() || self.is_interruption(error) {
             return;
         }
+        // One error passes several layers that report it.
         if self.reported.as_ref().is_some_and(|reported| reported.is_same(error)) {
             return;
         }
@@ -384,6 +402,8 @@ impl Monitor {
     /// S-154, S-155. A preemption in the background is not a reason to stop if the next run recovers from it.
     #[inline]
     pub(crate) fn should_stop(&self) -> bool {
+        // Without a session the next run creates one, so there is something to do until the monitor is
+        // closed.
         let Some(session) = &self.session else { return self.closed };
         if self.stop.is_stop_requested() {
             return true;
@@ -391,6 +411,7 @@ impl Monitor {
         if !session.should_stop() {
             return false;
         }
+        // A background preemption alone is no reason to stop: the next run recovers from it.
         session.hooked().stop_reason().is_some() || self.lost_in_background().is_none()
     }
 
@@ -413,14 +434,17 @@ impl Monitor {
         if self.closed {
             return Ok(());
         }
+        // Before `end` is called: the last checkpoint would save a model that was trained on broken input.
         if let Some(error) = self.session.as_ref().and_then(CoordinatedSession::background_error)
             && !self.recovers_from(&error)
         {
             self.abandon(&error);
             return Err(error);
         }
+        // The reason is fixed before `end`, whose errors must not replace it.
         let reason = self.stop_reason().unwrap_or_else(|| StopReason::new(StopSource::Closed, ""));
         self.hooks.milestone(&Milestone::Ending { reason: &reason, timings: &self.hook_timings() });
+        // A failed recovery has left no session, so nothing can be saved.
         let ended = match &self.session {
             Some(session) => self.hooks.end(&**session.raw()),
             None => Ok(()),
@@ -428,6 +452,7 @@ impl Monitor {
         if let Err(error) = &ended {
             self.hooks.on_error(error);
         }
+        // Whatever `end` did: threads and the session never outlive the monitor.
         let closed = self.shut();
         match (ended, closed) {
             (Ok(()), closed) => closed,
@@ -449,6 +474,7 @@ impl Monitor {
             return;
         }
         self.report(error);
+        // `on_error` first, then the save point, so that hooks that save on errors know which error it was.
         if let Some(session) = &self.session {
             self.hooks.failed(&**session.raw());
         }
@@ -463,6 +489,7 @@ impl Monitor {
     /// Closes the coordinated session and unfreezes the graph. Returns the background error, unless it can be recovered from
     /// (S-159).
     fn shut(&mut self) -> Result<()> {
+        // Read before the session, which knows the reason, is gone.
         let reason = self.stop_reason();
         self.closed = true;
         self.final_reason = reason.or_else(|| Some(StopReason::new(StopSource::Closed, "")));
@@ -499,6 +526,7 @@ impl Monitor {
             return Err(error);
         }
         info!("the loop ended: {}", error.chain());
+        // The reason of an interruption is known already, from the stop handle.
         if !self.is_interruption(&error) {
             let source = match error.kind() {
                 ErrorKind::StopIteration => StopSource::StepFn,

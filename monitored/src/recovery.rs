@@ -105,9 +105,11 @@ impl RecoveryPolicy {
     /// ```
     #[must_use]
     pub fn pause_before(&self, attempt: u32) -> Duration {
+        // The first attempt needs no pause: most lost peers are back when the next session is created.
         match attempt.checked_sub(2) {
             None => Duration::ZERO,
             Some(doublings) => {
+                // Shifts beyond 31 bits would overflow; by then the longest pause has been reached.
                 let factor = 1u32.checked_shl(doublings.min(31)).unwrap_or(u32::MAX);
                 self.first_pause.saturating_mul(factor).min(self.longest_pause)
             }

@@ -409,10 +409,12 @@ pub(crate) fn run_resolved<F: Fetch>(
     if monitor.is_closed() {
         return Err(closed());
     }
+    // A handle of its own, because the lists borrow the graph while the monitor is borrowed mutably.
     let graph = monitor.shared_graph();
     let mut list = FetchList::new(&graph);
     let mut fed = FeedList::new(&graph);
     fetch.expand(&mut list)?;
+    // Resolved once, before any recovery: a repeated run uses the same numbers.
     feeds.collect(&mut fed)?;
     let mut request =
         Request { fetches: list.fetches(), targets: list.targets(), feeds: fed.feeds(), options, metadata };

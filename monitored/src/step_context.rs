@@ -56,6 +56,8 @@ impl<'m> StepContext<'m> {
     /// # Errors
     /// Returns the errors of `run`.
     pub fn run_with_hooks<F: Fetch>(&mut self, fetch: F, feeds: impl Feeds) -> Result<F::Value> {
+        // Without recovery: the new session would continue in the middle of a step function that saw the lost
+        // one.
         run_resolved(self.monitor, &fetch, feeds, None, None, Monitor::run_once)
     }
 

@@ -27,6 +27,7 @@ impl StepSeen {
         let position = fetches.iter().position(|&fetch| fetch == read);
         if let Some(before) = position.and_then(|position| results.get(position)?.as_scalar_i64().ok()) {
             if let Some(last) = self.before {
+                // A step that went back after an assignment counts as no advance.
                 self.advance = before.saturating_sub(last).max(0);
             }
             self.before = Some(before);

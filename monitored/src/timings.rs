@@ -48,6 +48,8 @@ impl Timings {
     #[inline]
     pub(crate) fn begin(&mut self) {
         self.runs += 1;
+        // The second run and every 64th after it: the first one compiles the plan, which says nothing about
+        // hooks.
         let measures = (self.run_was_slow || self.runs % EVERY == 2) && !self.hooks.is_empty();
         self.begun = None;
         if measures {
@@ -87,6 +89,7 @@ impl Timings {
         self.run_was_slow = whole >= SLOW_RUN;
         self.looked_at += 1;
         self.whole += whole;
+        // The first measurements are dominated by caches and page faults.
         if self.looked_at < ENOUGH {
             return;
         }

@@ -146,6 +146,7 @@ pub fn train_and_evaluate(train: TrainSpec, eval: EvalSpec) -> Result<TrainedAnd
         while !session.should_stop() {
             let feeds = match &mut feed_fn {
                 Some(feed_fn) => match feed_fn(run)? {
+                    // Breaking closes the session cleanly, so the last checkpoint is saved and evaluated.
                     Some(feeds) => feeds,
                     None => break,
                 },

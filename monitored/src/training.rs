@@ -396,11 +396,14 @@ impl TrainingSessionBuilder {
 
     /// S-181.
     fn chief(mut self) -> Result<SessionBuilder<MonitoredSession>> {
+        // The defaults depend on which of the two setters was called, so they are settled here and not in the
+        // setters.
         let (secs, steps) = self.checkpoints.settled(Duration::from_secs(600));
         let checkpoints = timer(secs, steps, "checkpoint")?;
         let (steps, secs) = self.summaries.settled(100);
         let summaries = timer(secs, steps, "summaries")?;
 
+        // TensorFlow's order: the hooks of a chief, those of this function, and then the user's.
         let mut hooks = self.chief_only_hooks;
         if let Some(directory) = self.summary_dir.as_ref().or(self.inner.checkpoint_dir.as_ref()) {
             if let Some(steps) = self.log_step_count_steps.filter(|&steps| steps > 0) {
@@ -415,12 +418,14 @@ impl TrainingSessionBuilder {
             let hook = self.listeners.into_iter().fold(hook, |hook, listener| hook.listener(listener));
             hooks.push(Box::new(hook));
         } else if !self.listeners.is_empty() {
+            // Listeners that are never called would be a silent loss, for example of all evaluations.
             return Err(Error::value("there are listeners for the saves of checkpoints, and none are saved"));
         }
         let directory = self.summary_dir.as_ref().or(self.inner.checkpoint_dir.as_ref());
         if let Some(directory) = directory.filter(|_| self.save_session_story) {
             hooks.push(Box::new(SessionStoryHook::new(directory)));
         }
+        // After all others, so that hooks of the program see the step when the built-in ones have.
         hooks.append(&mut self.inner.hooks);
         self.inner.hooks = hooks;
         Ok(self.inner)
@@ -429,6 +434,7 @@ impl TrainingSessionBuilder {
     /// S-183.
     fn worker(self) -> Result<SessionBuilder<MonitoredSession>> {
         let mut inner = self.inner;
+        // A worker neither restores nor saves; it waits until the chief has.
         inner.checkpoint_dir = None;
         inner.restore_options = None;
         let engine = inner.engine.take().or_else(crate::builder::default_engine);

@@ -20,6 +20,7 @@ pub(crate) struct Unsaved {
 /// Compares the folder that a session restores from with those into which its hooks save, and warns of checkpoints that would
 /// not be found again. Returns the folder of the restore if nothing saves into it.
 pub(crate) fn find(source: Option<&CheckpointSource>, hooks: &HookSet) -> Option<PathBuf> {
+    // A dry run saves nothing, and says so itself.
     let source = source.filter(|_| !hooks.is_dry())?;
     let from = match source {
         CheckpointSource::Directory(folder) => Some(folder),
@@ -34,6 +35,7 @@ pub(crate) fn find(source: Option<&CheckpointSource>, hooks: &HookSet) -> Option
             format!("continues from '{}'", escaped(path.display()))
         }
     };
+    // Nothing saves at all. Whether that matters is known once the first run has trained.
     let Some(into) = hooks.saved_into().next() else { return from.cloned() };
     let into = escaped(into.display());
     warn!(
@@ -53,6 +55,7 @@ impl Unsaved {
     #[cold]
     pub(crate) fn after_first_run(self, graph: &Graph, step: Option<i64>) {
         let trained = match step {
+            // A run that does not advance the step, such as one of an evaluation, has nothing to lose.
             Some(_) => step != self.step,
             None => !graph.collection(&TRAIN_OP).is_empty(),
         };
