@@ -20,8 +20,7 @@
 //! Details that callers see:
 //!
 //! - All op types accept every dtype that can be moved, strings included. Only NHWC is supported;
-//!   `data_format` NCHW or `NCHW_VECT_C` fails with `Unimplemented` when the plan is compiled, before the
-//!   first step.
+//!   `data_format` NCHW fails with `Unimplemented` when the plan is compiled, before the first step.
 //! - Inputs of `SpaceToDepth`, `DepthToSpace` and `ExtractImagePatches` have the shape
 //!   `[batch, height, width, depth]`. The sizes need not be known when the graph is built; they are checked
 //!   in each run.

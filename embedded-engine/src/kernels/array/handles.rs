@@ -1,8 +1,7 @@
 //! Lists of handles, out of which an operation chooses one by its number (S-230).
 //!
 //! `Pack` and `Gather` of the dtype `resource` come here from `join` and `index`. A graph uses them to choose
-//! one of several tables, iterators or variables at run time: it packs the handles and gathers by a computed
-//! index.
+//! one of several queues at run time: it packs the handles and gathers by a computed index.
 //!
 //! A list is one handle of the dtype `resource` whose value is the vector of packed handles, so it passes
 //! through every operation that only forwards values. Its own shape is that of a scalar; only these two

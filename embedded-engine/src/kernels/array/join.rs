@@ -17,7 +17,7 @@
 //! support `Pack` and `Unpack` along axis 0; handles of resources support `Pack` alone (`handles.rs`).
 //!
 //! Joins are one pass over the output, divided among threads by rows of the dimensions before the axis.
-//! Splits copy each part: a part is never a view of the input, because the tensors of this engine are dense.
+//! Splits copy each part; a part is never a view of the input.
 //!
 //! ```text
 //! ConcatV2 of [[1, 2], [3, 4]] and [[5], [6]] along axis 1   ->   [[1, 2, 5], [3, 4, 6]]
@@ -114,8 +114,8 @@ fn concat(spec: &NodeSpec<'_>, dtype: DType, first: usize, axis_input: usize) ->
 
 /// Returns the axis in input `axis_input`, and the shape of the `count` tensors from input `first` on when they are joined along it.
 ///
-/// The shape equals that of the inputs except along the axis, where it is their sum. Also used by kernels
-/// that join tensors without copying them through `ConcatV2`.
+/// The shape equals that of the inputs except along the axis, where it is their sum. `QuantizedConcat` uses it
+/// as well.
 ///
 /// # Errors
 /// `InvalidArgument` if the axis is out of range, which it always is for scalars, if ranks or other

@@ -13,8 +13,8 @@
 //! changes complex numbers afterwards.
 //!
 //! The loops are in `compute::elementwise::layout`. `Transpose` and `ReverseV2` divide the output among the
-//! threads of the pool; `Tile` and `Pad` run on the calling thread, because they are bound by memory. A
-//! transpose that moves no axis shares its input.
+//! threads of the pool; `Tile` and `Pad` run on the calling thread. A transpose that moves no axis shares its
+//! input. Transposes and reversals support up to 8 axes, the limit of the loops.
 //!
 //! Sizes of results are checked for overflow before memory is allocated, since repetitions and paddings may
 //! come from a feed.
@@ -34,8 +34,8 @@ pub(crate) fn register(registry: &mut Registry) {
         for_dtype!(moved spec.input_dtype(0), T => Ok(boxed(|context| {
             transpose::<T>(context)?;
             if let Some(transposed) = context.take_output(0) {
-                // In place, since the transposed tensor has no other owner; other dtypes than complex ones
-                // come back as they are.
+                // In place where the transposed tensor has no other owner. Dtypes that are not complex come
+                // back as they are.
                 let conjugates = conjugated(context, transposed)?;
                 context.set(0, conjugates);
             }

@@ -221,9 +221,8 @@ fn unique(context: &mut KernelContext<'_>, dtype: DType, has_axis: bool, with_co
         &[at] => axis(at, shape.rank())?,
         more => return Err(Error::invalid_argument(format!("axis does not support several axes: {more:?}"))),
     };
-    // Slices along the axis as rows.
-    // A slice is spread over `outer` places of the tensor; equality needs it in one piece, so it is copied
-    // together unless it already is.
+    // A slice is spread over `outer` places of the tensor; equality needs it in one piece, as a row, so it is
+    // copied together unless it already is.
     let (outer, inner) = (shape[..at].iter().product::<usize>(), shape[at + 1..].iter().product::<usize>());
     let by_row = [shape[at], outer, inner];
     let rows = if outer == 1 {
@@ -265,8 +264,8 @@ fn distinct<'k>(
     keys: impl ExactSizeIterator<Item = Key<'k>>,
     mut watch: Watch<'_>,
 ) -> Result<(Vec<usize>, Vec<usize>, Vec<usize>)> {
-    // A fast hash without protection against chosen collisions: the keys are data of a program that may
-    // already run any graph.
+    // The fast hash has no protection against chosen collisions. They would only slow the step down, and
+    // `watch` ends it in time.
     let mut numbers: FxHashMap<Key<'k>, usize> = FxHashMap::default();
     // Rows without elements may be as many as a shape can say.
     let mut indices = memory::reserve(keys.len())?;

@@ -17,9 +17,9 @@
 //!   attribute is `squeeze_dims`, or `axis` in graphs that use its newer name.
 //! - `EnsureShape` returns its input if its shape is compatible with the attribute, and fails with
 //!   `InvalidArgument` otherwise.
-//! - `Identity` and the other forwarding op types need no step: the compiler connects their consumers to
-//!   their inputs. Their kernels run only where an output is fetched or in code that the compiler does not
-//!   see.
+//! - `Identity` and the other forwarding op types usually need no step: the compiler connects their consumers
+//!   to their inputs. Their kernels run only for an operation with control inputs, or for one that others wait
+//!   for in a branch that may not be taken.
 //! - `Fill` and `BroadcastTo` take the shape as an input; a negative size is an error.
 //! - `ZerosLike` of a variant is the zero of its kind, such as an empty list. `OnesLike` converts 1 to the
 //!   dtype and has no strings.
@@ -70,7 +70,7 @@ pub(crate) fn register(registry: &mut Registry) {
     });
     registry.add("Rank", |_| {
         Ok(boxed(|context| {
-            // A rank is at most 254, the limit of the shape functions.
+            // The cast is exact: no shape has more dimensions than an `i32` counts.
             let rank = Tensor::from(shape_of(context.input(0)).rank() as i32);
             context.set(0, rank);
             Ok(())
@@ -105,7 +105,6 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add_all(passing, pass_on).role(Role::PassOn).shares(Shares::Inputs);
     // The original copies here.
     registry.add("Snapshot", pass_on).role(Role::PassOn);
-    // Without a declared sharing, because the condition is a fresh `bool` in each iteration.
     registry.add("LoopCond", pass_on).role(Role::PassOn);
     registry
         .add("Const", |spec| {

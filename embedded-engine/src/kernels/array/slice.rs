@@ -211,7 +211,7 @@ fn one_axis(
     shrink: bool,
 ) -> Result<(usize, isize, usize)> {
     let length = dim as i64;
-    // Wraps for no valid graph: `length` is the size of an axis that is in memory.
+    // Cannot overflow: a negative number and a size have opposite signs.
     let from_front = |index: i64| if index < 0 { index + length } else { index };
     if stride == 0 {
         return Err(Error::invalid_argument("strides must be non-zero"));

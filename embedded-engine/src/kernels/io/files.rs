@@ -1,4 +1,22 @@
 //! Whole files, and the names of files.
+//!
+//! # Semantics
+//!
+//! - `ReadFile` returns the content of the file whose name is input 0, a single string. `WriteFile` replaces
+//!   the file in input 0 by the content in input 1, and creates the folders that are missing.
+//! - `MatchingFiles` takes any number of patterns and returns the names of all existing paths that match,
+//!   sorted by bytes. Each path is listed once per pattern that it matches.
+//! - `ImmutableConst` reads a tensor of the attributes `dtype` and `shape` from the file
+//!   `memory_region_name`, in the byte order of the machine. A longer file is accepted, a shorter one is
+//!   `Internal`, as in TensorFlow. It is read in each step rather than mapped.
+//!
+//! Patterns apply to the components of a path one by one: `*` is any sequence of bytes, `?` one byte, `[a-c]`
+//! a byte of a class, `[!a]` or `[^a]` a byte off it, and a backslash takes the next byte literally. No
+//! pattern crosses a `/`, and names that begin with a dot match like any others.
+//!
+//! A file that the session's `FileAccess` does not allow is an error before it is opened. Errors of the
+//! operating system carry the code that TensorFlow gives them (`failed`) and the error itself as their
+//! source.
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
@@ -11,6 +29,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use tensor::{Bytes, DType, Tensor};
 
+/// Registers the op types. Those whose outputs depend on files are registered as changing, since their
+/// definitions are stateless.
 pub(super) fn register(registry: &mut Registry) {
     registry
         .add("ReadFile", |_| {
@@ -46,6 +66,9 @@ pub(super) fn register(registry: &mut Registry) {
 }
 
 /// Returns a kernel that reads the elements of a tensor, as they are in memory, from the beginning of a file.
+///
+/// Attributes are checked here: the shape must be fully known and the dtype must have elements of one size.
+/// The file is opened when the kernel runs, so a graph that never runs it may be loaded without the file.
 fn immutable(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let (dtype, file) = (spec.dtype("dtype")?, path(spec.str("memory_region_name")?.as_bytes()));
     let shape = spec.attr("shape")?.as_shape().and_then(PartialShape::to_shape);
@@ -54,6 +77,8 @@ fn immutable(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
         let text = format!("{dtype} is not supported for ImmutableConst: its elements are not of one size");
         return Err(Error::new(Code::Unimplemented, text));
     }
+    // Saturating: no file has that many bytes, so an attribute that overflows ends in the error for a short
+    // file.
     let size = shape.elements().saturating_mul(dtype.size());
     Ok(boxed(move |context| {
         context.files().check_read(&file)?;
@@ -74,6 +99,8 @@ fn immutable(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     }))
 }
 
+/// Writes input 1 to the file in input 0. The file is truncated and written, not replaced at once: a reader
+/// may see a part of it.
 fn write(context: &mut KernelContext<'_>) -> Result<()> {
     let (path, contents) = (path(&single(context, 0)?), single(context, 1)?);
     context.files().check_write(&path)?;
@@ -83,6 +110,8 @@ fn write(context: &mut KernelContext<'_>) -> Result<()> {
     fs::write(&path, &contents).map_err(|error| failed("write", &path, error))
 }
 
+/// Returns the one string of an input, whatever its rank; other numbers of strings are `InvalidArgument`. The
+/// bytes are shared, not copied.
 fn single(context: &KernelContext<'_>, input: usize) -> Result<Bytes> {
     match context.input(input).as_strings()? {
         [text] => Ok(text.clone()),
@@ -95,11 +124,16 @@ fn single(context: &KernelContext<'_>, input: usize) -> Result<Bytes> {
 }
 
 /// Returns the path of these bytes.
+///
+/// Any bytes are a path on Unix; nothing is checked or normalized.
 pub(in crate::kernels) fn path(name: &[u8]) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(name))
 }
 
 /// Converts an operating system error on a file into an error with the matching code.
+///
+/// `action` is an infinitive for the message: "could not open '/data/a.csv'". Errors without a code of their
+/// own are `Unknown`.
 pub(super) fn failed(action: &str, path: &Path, error: io::Error) -> Error {
     let code = match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Code::NotFound,
@@ -112,6 +146,13 @@ pub(super) fn failed(action: &str, path: &Path, error: io::Error) -> Error {
 }
 
 /// Appends the paths that match a pattern. Folders that cannot be read have no files; those that may not be are errors.
+///
+/// Paths are appended in the order in which folders list them; callers sort. A pattern without wildcards
+/// matches itself if it exists. Both the folders that are listed and the paths that are returned are checked
+/// against `files`.
+///
+/// The candidates grow component by component: after `data/*/part-?` has consumed two components they are all
+/// entries of `data`. So only folders on the way to a match are opened.
 pub(in crate::kernels) fn matching(
     pattern: &Path,
     files: &FileAccess,
@@ -124,6 +165,7 @@ pub(in crate::kernels) fn matching(
             candidates.iter_mut().for_each(|path| path.push(part));
             continue;
         }
+        // A folder is listed only if it may be read, even if nothing in it would match.
         candidates.iter().try_for_each(|folder| files.check_read(opened(folder)))?;
         candidates = candidates.iter().flat_map(|folder| names(folder, part.as_bytes())).collect();
     }
@@ -136,12 +178,15 @@ pub(in crate::kernels) fn matching(
     Ok(())
 }
 
-/// The folder that is opened for the beginning of a path.
+/// Returns the folder that is opened to list the entries behind a prefix: the working directory if the prefix
+/// is empty.
 fn opened(folder: &Path) -> &Path {
     if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
 }
 
 /// Returns the files of a folder whose names match.
+///
+/// The paths begin with `folder` as the pattern has it, so relative patterns give relative paths.
 fn names(folder: &Path, pattern: &[u8]) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(opened(folder)) else { return Vec::new() };
     let names = entries.filter_map(|entry| Some(entry.ok()?.file_name()));
@@ -149,6 +194,9 @@ fn names(folder: &Path, pattern: &[u8]) -> Vec<PathBuf> {
 }
 
 /// Returns true if a name matches a pattern with `*`, `?` and `[..]`.
+///
+/// Matches greedily with one backtracking point: after a mismatch the last star covers one byte more. Earlier
+/// stars need no second try, which bounds the time by the product of the lengths.
 fn matches(pattern: &[u8], name: &[u8]) -> bool {
     // The place of the last star, and the length of the part of the name that it matches so far.
     let (mut at, mut place, mut star) = (0, 0, None);
@@ -162,6 +210,7 @@ fn matches(pattern: &[u8], name: &[u8]) -> bool {
             Some(b'?') => Some(at + 1),
             Some(b'[') => match class(&pattern[at..], name[place]) {
                 Some((fits, len)) => fits.then_some(at + len),
+                // A class without an end is an ordinary bracket.
                 None => (name[place] == b'[').then_some(at + 1),
             },
             Some(b'\\') if at + 1 < pattern.len() => (pattern[at + 1] == name[place]).then_some(at + 2),
@@ -182,9 +231,13 @@ fn matches(pattern: &[u8], name: &[u8]) -> bool {
 
 /// Returns whether a byte is in the class that the pattern begins with, and the length of the class; nothing
 /// if it has no end.
+///
+/// `pattern` begins with the opening bracket. A closing bracket in first place is an element of the class,
+/// and a hyphen in last place is itself.
 fn class(pattern: &[u8], byte: u8) -> Option<(bool, usize)> {
     let negated = matches!(pattern.get(1), Some(b'!' | b'^'));
     let mut at = if negated { 2 } else { 1 };
+    // The place of the first element, where `]` does not end the class.
     let (first, mut fits) = (at, false);
     loop {
         let &low = pattern.get(at)?;

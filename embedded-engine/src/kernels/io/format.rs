@@ -1,4 +1,15 @@
 //! The formats that readers read.
+//!
+//! | reader | record | key |
+//! | --- | --- | --- |
+//! | `TFRecordReader` | the payload of a framed record | `<file>:<offset>`, the offset of the record in the inflated content |
+//! | `TextLineReader` | a line without its end (`\n` or `\r\n`) | `<file>:<line>`, from 1, counting skipped lines |
+//! | `FixedLengthRecordReader` | `record_bytes` bytes | `<file>:<number>`, from 0 |
+//! | `WholeFileReader` | the content of the file | `<file>` |
+//! | `IdentityReader` | the name of the file, which is not opened | `<file>` |
+//!
+//! Framed records and lines are read from the file as they are needed. Fixed-length records and whole files
+//! are read at once: their content is one shared buffer, and records are slices of it without a copy.
 
 use super::Compression;
 use super::files::{failed, path};
@@ -11,9 +22,15 @@ use summary::record::{BlockReader, RecordError};
 use tensor::{Bytes, FileKind};
 
 /// Key and content. The key is empty unless keys are requested.
+///
+/// Without requested keys, formats that would have to build one leave it empty; whole files have theirs at no
+/// cost.
 pub(super) type Record = (Bytes, Bytes);
 
 /// The record format of a reader.
+///
+/// It is compared when two operations share a reader by name: a second reader must have exactly the same
+/// format.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Format {
     /// Records of TensorFlow's format.
@@ -29,15 +46,27 @@ pub(super) enum Format {
 }
 
 /// Sizes in bytes.
+///
+/// The content is a header, records that begin `hop` bytes apart, and a footer. Sizes apply to the inflated
+/// content.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct FixedLength {
     /// The number of bytes before the first record.
+    ///
+    /// They are skipped without being looked at.
     header: usize,
     /// The number of bytes of a record.
+    ///
+    /// At least 1.
     record: usize,
     /// The number of bytes after the last record.
+    ///
+    /// A content shorter than header and footer together has no records.
     footer: usize,
     /// The number of bytes from the start of one record to that of the next.
+    ///
+    /// With less than `record` bytes records overlap, with more there are gaps. The attribute 0 stands for
+    /// `record`.
     hop: usize,
     /// The compression of the file.
     encoding: Compression,
@@ -45,6 +74,9 @@ pub(super) struct FixedLength {
 
 impl FixedLength {
     /// Reads the attributes.
+    ///
+    /// Fails with `InvalidArgument` for a size that is negative, or less than 1 for `record_bytes`, and for
+    /// an unknown encoding.
     pub(super) fn of(spec: &NodeSpec<'_>) -> Result<FixedLength> {
         let bytes = |name: &str, least: i64| {
             let value = spec.int(name)?;
@@ -65,6 +97,9 @@ impl FixedLength {
 }
 
 /// Returns the error for a file that is not compressed as a reader's attribute states.
+///
+/// `start` are the first bytes of the file, from which the message says what the file is where that is
+/// certain. The code is `DataLoss`, which is what reading on would end in.
 fn otherwise_compressed(compression: Compression, path: &Path, start: &[u8]) -> Error {
     let kind = FileKind::of(path, start).filter(|kind| kind.is_certain());
     let hint = match kind {
@@ -79,32 +114,57 @@ fn otherwise_compressed(compression: Compression, path: &Path, start: &[u8]) -> 
 }
 
 /// A file that is being read.
+///
+/// TensorFlow calls a file in a queue a work unit. It is dropped at the end of the file, or when the reader
+/// is reset.
 pub(super) struct Work {
     /// The name of the file.
+    ///
+    /// Keys begin with it, as it was in the queue.
     name: Bytes,
     /// The open file.
     source: Source,
 }
 
 /// The content of an open file.
+///
+/// It is the state of one pass over the file, and there is no way back.
 enum Source {
     /// Records of TensorFlow's format.
+    ///
+    /// The reader checks both checksums of each record. The source is inflated where the format says so.
     TfRecord(BlockReader<Box<dyn Read + Send>>),
+    /// Lines of text; the last one need not have a line end.
     TextLine {
+        /// The rest of the file.
         lines: BufReader<File>,
+        /// The number of lines so far, including skipped ones: the number in the next key is one more.
         number: u64,
     },
     /// The whole content, given once.
+    ///
+    /// `None` after the only record has been given.
     Whole(Option<Bytes>),
+    /// Records of a fixed length.
     FixedLength {
+        /// The content between header and footer.
         body: Bytes,
+        /// A copy of the reader's sizes.
         sizes: FixedLength,
+        /// The number of records so far.
         number: usize,
     },
 }
 
 impl Work {
     /// Opens a file, if it may be read.
+    ///
+    /// Lines to be skipped are read here, and formats that need the whole content read it here, so errors of
+    /// these appear when the file is opened.
+    ///
+    /// # Errors
+    /// `PermissionDenied` if `files` does not allow it, the code of the operating system's error, and
+    /// `DataLoss` for a file that is not compressed in the promised way.
     pub(super) fn open(format: &Format, name: &Bytes, files: &FileAccess) -> Result<Work> {
         let path = path(name);
         if !matches!(format, Format::Identity) {
@@ -115,6 +175,8 @@ impl Work {
         let source = match format {
             Format::TfRecord(compression) => {
                 let mut file = open()?;
+                // The first bytes are read separately and put in front again, because a pipe could not be
+                // rewound.
                 let mut start = Vec::new();
                 let first = file.by_ref().take(FileKind::START as u64).read_to_end(&mut start);
                 first.map_err(|error| failed("read", &path, error))?;
@@ -156,11 +218,15 @@ impl Work {
     }
 
     /// Returns the next record, or nothing at the end. Keys cost as much as small records.
+    ///
+    /// After an error, the next call may return the same error or a later record, depending on the format.
     pub(super) fn next(&mut self, with_key: bool) -> Result<Option<Record>> {
         self.source.next(&self.name, with_key)
     }
 
     /// Returns true if it is known that there is nothing more.
+    ///
+    /// Saves a second call for formats of one record; the others find out at the next record.
     pub(super) fn is_done(&self) -> bool {
         matches!(self.source, Source::Whole(None))
     }
@@ -168,6 +234,8 @@ impl Work {
 
 impl Source {
     /// Reads the next record; `None` at the end.
+    ///
+    /// `name` is that of the file, for keys and messages.
     fn next(&mut self, name: &Bytes, with_key: bool) -> Result<Option<Record>> {
         let key = |number: u64| if with_key { numbered(name, number) } else { Bytes::new() };
         match self {
@@ -178,6 +246,7 @@ impl Source {
             }
             Source::TextLine { lines, number } => {
                 let mut line = Vec::new();
+                // Bytes, not text: a line need not be UTF-8.
                 let read = lines.read_until(b'\n', &mut line);
                 if read.map_err(|error| failed("read", &path(name), error))? == 0 {
                     return Ok(None);
@@ -193,6 +262,8 @@ impl Source {
             }
             Source::Whole(content) => Ok(content.take().map(|content| (name.clone(), content))),
             Source::FixedLength { body, sizes, number } => {
+                // A large `hop_bytes` may overflow; a record there is beyond any content. A rest that is too
+                // short for a record is dropped.
                 let start = number.checked_mul(sizes.hop);
                 let end = start.and_then(|start| start.checked_add(sizes.record));
                 let (Some(start), Some(end)) = (start, end.filter(|&end| end <= body.len())) else {
@@ -206,8 +277,12 @@ impl Source {
     }
 }
 
-/// `<name>:<number>`
+/// Returns the key `<name>:<number>`.
+///
+/// The digits are written by hand into an exactly sized buffer; with `format!` the keys would cost more than
+/// small records themselves.
 fn numbered(name: &Bytes, number: u64) -> Bytes {
+    // A `u64` has at most 20 digits.
     let mut digits = [0u8; 20];
     let (mut at, mut rest) = (digits.len(), number);
     loop {
@@ -226,6 +301,9 @@ fn numbered(name: &Bytes, number: u64) -> Bytes {
 }
 
 /// Returns the error for a damaged file.
+///
+/// The code is `DataLoss` for content that is damaged, cut off, or compressed in another way, and `Unknown`
+/// for errors of the operating system. The record's file and offset are in the message.
 fn damaged(error: RecordError) -> Error {
     let text = error.to_string();
     let code = match &error {

@@ -1,4 +1,11 @@
 //! A seeded order of the numbers below a limit, any place of which is found at once.
+//!
+//! `IndexBatch` draws examples in a random order of each epoch, and resumes in the middle of one after a
+//! restart. Shuffling a list of all numbers would take memory and time in proportion to the number of
+//! examples each time; a computed order needs neither.
+//!
+//! The order is part of what a checkpoint promises: a change to any constant here changes which example comes
+//! next in a resumed run.
 
 use compute::random::{self, Generator};
 
@@ -9,7 +16,9 @@ use compute::random::{self, Generator};
 /// origin and so ends within the limit. Neither memory nor the time to start in the middle grows with the
 /// limit.
 pub(super) enum Permutation {
+    /// The order as a list, for limits of up to `LISTED`. `u32` holds every number below it.
     Listed(Vec<u32>),
+    /// A network that computes each number.
     Computed(Network),
 }
 
@@ -18,8 +27,12 @@ const LISTED: u64 = 1 << 16;
 
 impl Permutation {
     /// Returns the order of the numbers below `limit`, which is not 0.
+    ///
+    /// The same seeds, epoch and limit give the same order on every machine. Takes time in proportion to the
+    /// limit up to `LISTED`, and constant time above.
     pub(super) fn new(seeds: [i64; 2], epoch: u64, limit: u64) -> Permutation {
         let [first, second] = seeds.map(i64::cast_unsigned);
+        // The first seed is mixed before the second is added, so that exchanging the two gives another order.
         let key = mix(mix(first.wrapping_add(GOLDEN)).wrapping_add(second)).wrapping_add(epoch);
         if limit <= LISTED {
             let mut order: Vec<u32> = (0..limit as u32).collect();
@@ -31,6 +44,9 @@ impl Permutation {
     }
 
     /// Returns the number at a place below the limit.
+    ///
+    /// Every number comes at exactly one place. A place that is not below the limit panics in a list, and has
+    /// no meaning in a network.
     pub(super) fn get(&self, place: u64) -> u64 {
         match self {
             Permutation::Listed(order) => order[place as usize].into(),
@@ -51,10 +67,13 @@ fn mix(mut bits: u64) -> u64 {
 
 /// A Feistel network over two halves, which may differ by a bit.
 pub(super) struct Network {
+    /// The keys of the rounds, derived from one key.
     keys: [u64; ROUNDS],
+    /// The numbers below it are permuted; at least 1.
     limit: u64,
     /// The bits of the lower half, and of both.
     low_bits: u32,
+    /// The ones of the upper half, which has as many bits as the lower one or one more.
     high_mask: u64,
 }
 
@@ -63,13 +82,17 @@ pub(super) struct Network {
 const ROUNDS: usize = 8;
 
 impl Network {
+    /// Returns the network over the smallest even split of bits that covers `limit`.
     fn new(key: u64, limit: u64) -> Network {
+        // At least two bits, so that neither half is empty.
         let bits = (u64::BITS - (limit - 1).leading_zeros()).max(2);
         let low_bits = bits / 2;
         let keys = std::array::from_fn(|round| mix(key.wrapping_add(GOLDEN.wrapping_mul(round as u64 + 1))));
         Network { keys, limit, low_bits, high_mask: (1 << (bits - low_bits)) - 1 }
     }
 
+    /// Takes less than two passes on average, because a pass ends below the limit with a probability of more
+    /// than one half.
     fn get(&self, place: u64) -> u64 {
         let mut number = self.pass(place);
         // More than half of all numbers are below the limit.
@@ -79,6 +102,8 @@ impl Network {
         number
     }
 
+    /// Permutes the numbers of the fixed bit width once. Each step changes one half by a function of the
+    /// other, which can be undone, so the whole is a bijection whatever `mix` does.
     fn pass(&self, number: u64) -> u64 {
         let low_mask = (1 << self.low_bits) - 1;
         let (mut high, mut low) = (number >> self.low_bits, number & low_mask);
