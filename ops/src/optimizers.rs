@@ -416,6 +416,7 @@ pub trait Optimizer {
             Ok(found) => found,
             Err(error) => {
                 let foreign = variables.iter().find(|variable| !variable.handle().is_in(&home));
+                // Both graphs fail: whichever is finalized first names the line.
                 match foreign {
                     Some(variable) => record_in_both(&home, &variable.graph(), error, location),
                     None => record(&home, error, location),
@@ -457,6 +458,7 @@ pub trait Optimizer {
         // An optimizer around this one passes its caller's place on.
         let location = first.graph().location();
         let place = self.settings().place(&first.graph(), location);
+        // Limits apply to the gradients as they arrive, before anything reads a variable.
         let clipped = limited(self.settings(), &place, gradients, location);
         let given: Vec<(&Output, &Variable)> = with_gradient(&clipped).collect();
         let variables: Vec<Variable> = given.iter().map(|(_, variable)| (*variable).clone()).collect();
@@ -469,6 +471,7 @@ pub trait Optimizer {
             record_in_both(&place, &other, error, location);
         }
         let update = |(gradient, variable): &(&Output, &Variable)| {
+            // The decay comes before the update of the same variable, and other variables do not wait for it.
             let after_decay = decoupled_weight_decay::apply(&scope, gradient, variable);
             self.update(&after_decay, gradient, variable)
         };
@@ -521,6 +524,7 @@ impl<T: Optimizer + ?Sized> Optimizer for Box<T> {
     of_inner_optimizer!(all self => (**self));
 }
 
+/// Returns the pairs that have a gradient.
 fn with_gradient(gradients: &[GradientAndVariable]) -> impl Iterator<Item = (&Output, &Variable)> {
     gradients.iter().filter_map(|(gradient, variable)| Some((gradient.as_ref()?, variable)))
 }
@@ -533,12 +537,18 @@ fn limited(
     gradients: &[GradientAndVariable],
     location: &'static Location<'static>,
 ) -> Vec<GradientAndVariable> {
+    // An unusable limit is recorded, and building continues without it.
     Clipping::apply(&settings.clipping, place, gradients).unwrap_or_else(|error| {
         record(place, error, location);
         gradients.to_vec()
     })
 }
 
+/// Returns the gradients of the loss with respect to the variables.
+///
+/// # Errors
+/// The loss's own build error; a type error for a loss that is not floating; a value error without
+/// variables; what [`gradients`] returns.
 #[track_caller]
 fn loss_gradients(loss: &Output, variables: &[Variable]) -> Result<Vec<Option<Output>>> {
     if let Some(error) = loss.operation().error() {
@@ -558,11 +568,13 @@ fn loss_gradients(loss: &Output, variables: &[Variable]) -> Result<Vec<Option<Ou
         );
         return Err(Error::value(text));
     }
+    // With respect to handles: the gradients of all reads of a variable add up there.
     let handles: Vec<Output> = variables.iter().map(|variable| variable.handle().clone()).collect();
     gradients(std::slice::from_ref(loss), &handles)
 }
 
-/// Adds one to the global step when all updates are done.
+/// Adds one to the global step when all updates are done. The operation bears the optimizer's name, so
+/// fetching it runs the whole step.
 fn counted(scope: &UpdateScope<'_>, updates: &[Operation], step: &Variable) -> Operation {
     let updated = group(&scope.graph().named("update"), updates);
     count_up(&scope.graph().control_dependencies([&updated]).named_as_scope(), step, None)
@@ -570,6 +582,7 @@ fn counted(scope: &UpdateScope<'_>, updates: &[Operation], step: &Variable) -> O
 
 /// Adds a training step to its collection, and returns it.
 fn join_train_ops(place: &Graph, train_op: Operation, location: &'static Location<'static>) -> Operation {
+    // An invalid operation in the collection would fail every program that runs the collection.
     if train_op.error().is_none()
         && let Err(error) = place.add_to_collection(&TRAIN_OP, train_op.clone())
     {
@@ -578,7 +591,8 @@ fn join_train_ops(place: &Graph, train_op: Operation, location: &'static Locatio
     train_op
 }
 
-/// Adds one to the global step, or what is given.
+/// Adds one, or `amount`, to the global step, after the read that hooks share, which
+/// therefore returns the value before.
 fn count_up(graph: &Graph, step: &Variable, amount: Option<&Output>) -> Operation {
     let def: &'static OpDef = if step.is_resource() { &ASSIGN_ADD_VARIABLE_OP } else { &ASSIGN_ADD };
     let builder = crate::global_step::ordered_after_read(graph.op(def), step).input(step.handle());
@@ -588,6 +602,7 @@ fn count_up(graph: &Graph, step: &Variable, amount: Option<&Output>) -> Operatio
     }
 }
 
+/// Records that there is nothing to train, and returns an operation for the caller to continue with.
 fn nothing_to_do(gradients: &[GradientAndVariable], location: &'static Location<'static>) -> Operation {
     let Some((_, variable)) = gradients.first() else {
         // No argument determines a graph that could record the error, so the operation carries it.
@@ -607,6 +622,7 @@ fn record_in_both(graph: &Graph, other: &Graph, error: Error, location: &'static
     graph.add_error_of_both(other, error.with_location(location));
 }
 
+/// Records a build error at the place of the caller.
 fn record(graph: &Graph, error: Error, location: &'static Location<'static>) {
     graph.add_error(error.with_location(location).with_phase(Phase::Build));
 }

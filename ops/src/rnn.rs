@@ -96,6 +96,9 @@ impl<C: RnnCell + ?Sized> RnnCell for &C {
 pub type Activation = fn(&Output) -> Output;
 
 /// Returns the scope of a step, which all steps of a cell in one place share.
+///
+/// The trailing slash takes the name as it is: all steps have their operations in `rnn/gru_cell`, as in
+/// TensorFlow, instead of in `gru_cell_1` and so on.
 #[track_caller]
 fn step_scope(graph: &Graph, name: &str) -> Graph {
     graph.scope(&format!("{}{name}/", graph.scope_name())).located_at(Location::caller())
@@ -108,6 +111,7 @@ fn left<O: Structure, S: Structure>(graph: &Graph, (outputs, state): (O, S)) -> 
     (placed(outputs, &outside), placed(state, &outside))
 }
 
+/// Returns a structure whose outputs place what is built on them in the scope of `graph`.
 fn placed<S: Structure>(structure: S, graph: &Graph) -> S {
     let outputs = structure.outputs().iter().map(|output| output.within(graph)).collect();
     structure.with_outputs(outputs)
@@ -127,6 +131,7 @@ fn carried<S: Structure>(next: S, before: &S, choose: impl Fn(Output, Output) ->
 
 /// Returns zeros for a batch, `size` for each entry.
 fn zeros_of(graph: &Graph, batch_size: Ints, size: usize, dtype: DType) -> Output {
+    // The batch may be computed, so the shape is joined from a scalar and a constant where it is not known.
     use crate::array::{concat, constant, expand_dims, zeros};
     let sizes = match batch_size.known() {
         Some(batch) => Ints::from([batch[0], i64::try_from(size).unwrap_or(i64::MAX)]),

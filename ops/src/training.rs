@@ -2,6 +2,20 @@
 //!
 //! Each comes in four forms: for resource and reference variables, with a dense gradient and with one that is
 //! given for some rows. Model code uses [`crate::optimizers`].
+//!
+//! # Semantics
+//!
+//! The first inputs are the variable and its slots, in the order of the definition: references, or handles in
+//! the `Resource` forms. Then come scalars of dtype `T`, and the gradient, of the variable's shape. The
+//! gradient is the last input, except in `ApplyMomentum` (before the momentum) and in the forms of FTRL and
+//! `AdagradDA` (right after the slots); the constants of `shape(dense::<HANDLES, GRADIENT>)` state both. A
+//! sparse form takes rows instead, and after them their indices. `compute::optimizer` has the formulas.
+//!
+//! - `use_locking` has no effect in the embedded engine: an update always changes
+//!   variable and slots together.
+//! - `update_slots` false leaves Adagrad's accumulator as it is.
+//! - The forms for references return the variable, those for resources nothing.
+//! - A gradient that reaches an update ends there, since the step is not part of the loss.
 
 use crate::library::op_defs;
 use session_core::{Error, OpDef, PartialShape, Result, ShapeContext};
@@ -138,6 +152,10 @@ fn check_scalars<const HANDLES: usize>(context: &ShapeContext<'_>, others: &[usi
     scalars.into_iter().try_for_each(|index| context.input_of_rank(index, 0).map(drop))
 }
 
+/// Returns what is known of the variable's shape together with the gradient's.
+///
+/// # Errors
+/// A value error if they contradict each other.
 fn fit(variable: &PartialShape, gradient: &PartialShape) -> Result<PartialShape> {
     let text = || format!("a gradient of shape {gradient} for a variable of shape {variable}");
     variable.merge(gradient).ok_or_else(|| Error::value(text()))
@@ -147,6 +165,7 @@ fn fit(variable: &PartialShape, gradient: &PartialShape) -> Result<PartialShape>
 fn dense<const HANDLES: usize, const GRADIENT: usize>(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = fit(&variable_shape::<HANDLES>(context)?, &context.input(GRADIENT))?;
     check_scalars::<HANDLES>(context, &[GRADIENT])?;
+    // Resource forms have no output, for which `set` does nothing.
     context.set(0, shape);
     Ok(())
 }
@@ -155,6 +174,7 @@ fn dense<const HANDLES: usize, const GRADIENT: usize>(context: &mut ShapeContext
 fn sparse<const HANDLES: usize, const GRADIENT: usize>(context: &mut ShapeContext<'_>) -> Result<()> {
     let variable = variable_shape::<HANDLES>(context)?;
     let (gradient, indices) = (context.input(GRADIENT), context.input_of_rank(GRADIENT + 1, 1)?);
+    // An unknown rank leaves the row size open, and the engine checks it when the operation runs.
     if variable.rank().is_some() {
         fit(&indices.concat(&variable.range(1, usize::MAX)), &gradient)?;
     }

@@ -105,7 +105,7 @@ fn loop_cond_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// As that of `Merge`, over the inputs after the index: any of them may be selected.
+/// Infers the shape as `Merge` does, over the inputs after the index: any of them may be selected.
 fn ref_select_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     shapes::must_be_scalar(context, 0)?;
     let mut inputs = context.inputs().iter().skip(1).map(|input| input.shape().clone());

@@ -84,6 +84,7 @@ impl Optimizer for AdadeltaOptimizer {
 
     fn update(&self, scope: &UpdateScope<'_>, gradient: &Output, variable: &Variable) -> Operation {
         let dtype = variable.dtype();
+        // TensorFlow's names of the constants, which are short for this method alone.
         let rate = scope.hyperparameter("lr", &self.learning_rate, dtype);
         let rho = scope.hyperparameter("rho", &self.rho, dtype);
         let epsilon = scope.hyperparameter("epsilon", &self.epsilon, dtype);

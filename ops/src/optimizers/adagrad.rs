@@ -65,6 +65,7 @@ impl Optimizer for AdagradOptimizer {
 
     fn create_slots(&self, scope: &UpdateScope<'_>, variables: &[Variable]) {
         for variable in variables {
+            // A positive initial sum keeps the first step finite, since the operation has no epsilon.
             let initial = constant(self.initial_accumulator_value);
             scope.settings().get_or_create_slot(variable, "accumulator", &initial);
         }

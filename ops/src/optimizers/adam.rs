@@ -120,6 +120,8 @@ impl Optimizer for AdamOptimizer {
     }
 
     fn create_slots(&self, scope: &UpdateScope<'_>, variables: &[Variable]) {
+        // Powers before slots: TensorFlow's optimizer creates them first, which decides
+        // the order of the collection.
         powers::create(scope, variables, &self.powers());
         scope.zero_slots(variables, &["m", "v"]);
     }
@@ -132,6 +134,7 @@ impl Optimizer for AdamOptimizer {
         let epsilon = scope.hyperparameter("epsilon", &self.epsilon, dtype);
         let builder = scope.update_of(variable, &RESOURCE_APPLY_ADAM, &APPLY_ADAM);
         let builder = builder.input(scope.slot(variable, "m")).input(scope.slot(variable, "v"));
+        // All variables share the powers, whose dtype may be another one.
         let builder = builder.input(powers::value(scope, "beta1_power", dtype));
         let builder = builder.input(powers::value(scope, "beta2_power", dtype));
         let builder = builder.input(rate).input(beta1).input(beta2).input(epsilon).input(gradient);

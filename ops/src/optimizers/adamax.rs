@@ -94,6 +94,7 @@ impl AdamaxOptimizer {
         self
     }
 
+    /// Only one power: the largest gradient is not a mean and needs no correction.
     fn powers(&self) -> [Power<'_>; 1] {
         [("beta1", "beta1_power", &self.beta1)]
     }

@@ -27,6 +27,8 @@ pub use crate::math::clip_by_value;
 pub fn global_norm(tensors: &[Option<Output>]) -> Option<Output> {
     let first = tensors.iter().flatten().next()?;
     let scope = Composite::new(&first.graph(), "global_norm");
+    // `L2Loss` is half the sum of squares; TensorFlow computes the norm in this way,
+    // and the names match its graphs.
     let halves: Vec<Output> = tensors.iter().flatten().map(|tensor| l2_loss(scope.enter(tensor))).collect();
     let sum = reduce_sum(stack(&halves, 0), ..);
     let two = constant(scope.graph(), scalar_tensor(sum.dtype(), 2.0));
@@ -61,6 +63,8 @@ pub fn clip_by_global_norm(
     let limit = clip_norm.into().to_output(&inner.named("clip_norm"), dtype);
     let one = constant(inner, scalar_tensor(dtype, 1.0));
     let inside = scope.enter(&norm);
+    // `limit * min(1 / norm, 1 / limit)`: for a norm of 0 the first is infinite and the second is
+    // taken, so nothing divides 0 by 0.
     let smaller = minimum(real_div(scope.enter(&one), &inside), real_div(&one, &limit));
     // Infinite or NaN minus itself is NaN, so that a broken gradient shows.
     let factor = add(mul(scope.enter(limit), smaller), sub(&inside, &inside));
@@ -96,6 +100,7 @@ pub fn clip_by_norm(tensor: impl AsOutput, clip_norm: impl Into<Scalar>) -> Outp
     let positive = greater(&square, constant(inner, scalar_tensor(dtype, 0.0)));
     let one = constant(inner, scalar_tensor(dtype, 1.0));
     let norm = select(&positive, sqrt(select(&positive, &square, one)), &square);
+    // Multiplied before it is divided, as in TensorFlow, so results agree to the last bit.
     let clipped = real_div(mul(&tensor, &limit), maximum(norm, &limit));
     scope.leave(identity(scope.enter_last(clipped)))
 }
@@ -112,6 +117,7 @@ pub(super) enum Clipping {
 }
 
 impl Clipping {
+    /// Returns the name of the setter and its number.
     fn limit(&self) -> (&'static str, &Scalar) {
         match self {
             Clipping::Value(limit) => ("clipvalue", limit),

@@ -131,9 +131,11 @@ pub(super) fn apply<'a>(scope: &UpdateScope<'a>, gradient: &Output, variable: &V
             continue;
         }
         let rate = scope.numbered_hyperparameter("weight_decay", number, &decay.rate, variable.dtype());
+        // Reads in order: a second decay shrinks what the first one left.
         let value = variable.read(&after.place_of(variable));
         after = after.after(&variable.assign_sub(mul(value, rate)));
         decays = true;
     }
+    // Without a decay, the wait for the gradient would only delay the update.
     if decays { after } else { scope.clone() }
 }

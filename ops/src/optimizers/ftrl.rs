@@ -112,6 +112,7 @@ impl Optimizer for FtrlOptimizer {
 
     fn create_slots(&self, scope: &UpdateScope<'_>, variables: &[Variable]) {
         for variable in variables {
+            // The accumulator is raised to a negative power, so it must not begin with 0.
             let initial = constant(self.initial_accumulator_value);
             scope.settings().get_or_create_slot(variable, "accum", &initial);
             scope.settings().get_or_create_slot(variable, "linear", &zeros());
@@ -126,6 +127,7 @@ impl Optimizer for FtrlOptimizer {
         let power = scope.hyperparameter("learning_rate_power", &self.learning_rate_power, dtype);
         let builder = scope.update_of(variable, &RESOURCE_APPLY_FTRL, &APPLY_FTRL);
         let builder = builder.input(scope.slot(variable, "accum")).input(scope.slot(variable, "linear"));
+        // The gradient comes before the hyperparameters here.
         builder.input(gradient).input(rate).input(l1).input(l2).input(power).finish()
     }
 }

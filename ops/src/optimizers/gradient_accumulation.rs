@@ -70,10 +70,12 @@ impl<T: Optimizer> GradientAccumulation<T> {
     fn apply(&self, body: &Graph, sums: &[(Variable, &Variable)], count: &Variable) -> Operation {
         let mean = |sum: &Variable| {
             let sum = sum.read(body);
+            // Divided once, at the end of the window: a division at each step would round each time.
             if self.average { real_div(&sum, scalar_like(&sum, self.steps as f64)) } else { sum }
         };
         let gradients: Vec<GradientAndVariable> =
             sums.iter().map(|(sum, variable)| (Some(mean(sum)), (*variable).clone())).collect();
+        // Without a global step: the outer operation counts every batch, not only full windows.
         let applied = self.optimizer.apply_gradients(&gradients, None);
         let after = body.control_dependencies([&applied]);
         // Zeros of a known shape are a constant, which waits for nothing: the assignment itself does.
@@ -127,6 +129,7 @@ impl<T: Optimizer> Optimizer for GradientAccumulation<T> {
         added.push(count.assign_add(constant(&scope, 1i64)));
         let after = scope.control_dependencies(&added);
         let steps = constant(&scope, scalar_tensor(DType::Int64, self.steps as f64));
+        // Not an equality: a checkpoint of a longer window may hold a larger count.
         let is_full = greater_equal(count.read(&after), steps);
         let applied =
             cond(is_full, |body| self.apply(&body.located_at(location), &sums, &count), |body| no_op(body));

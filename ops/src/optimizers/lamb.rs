@@ -167,6 +167,8 @@ impl Optimizer for LambOptimizer {
 
     fn update(&self, scope: &UpdateScope<'_>, gradient: &Output, variable: &Variable) -> Operation {
         let dtype = variable.dtype();
+        // There is no such operation in TensorFlow: the step consists of ordinary
+        // ones, on the variable's device.
         let graph = scope.place_of(variable);
         let [m, v] = ["m", "v"].map(|name| scope.slot_variable(variable, name));
         let beta1 = scope.hyperparameter("beta1", &self.beta1, dtype);
@@ -180,6 +182,8 @@ impl Optimizer for LambOptimizer {
         let epsilon = scope.hyperparameter("epsilon", &self.epsilon, dtype);
         let root = sqrt(unbiased(&next_v, "beta2_power"));
         let value = variable.read(&graph);
+        // As in the paper and `tf.contrib`, the decay is part of the step whose norm is
+        // measured; Keras subtracts it before.
         let mut step = real_div(unbiased(&next_m, "beta1_power"), add(root, epsilon));
         if !is_named(variable, &self.exclude_from_weight_decay) {
             let decay = scope.hyperparameter("weight_decay_rate", &self.weight_decay_rate, dtype);

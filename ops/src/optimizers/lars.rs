@@ -154,6 +154,7 @@ impl LarsOptimizer {
         let epsilon = scope.hyperparameter("epsilon", &self.epsilon, dtype);
         let (value, gradient) = (variable.read(&graph), gradient.within(&graph));
         let (of_value, of_gradient) = (norm(&value), norm(&gradient));
+        // The norms of gradient and decay are added rather than the norm of their sum, as in the paper.
         let whole = add(add(&of_gradient, mul(&of_value, &decay)), epsilon);
         let ratio = ratio(&mul(&of_value, eeta), &whole, [&of_value, &of_gradient]);
         (mul(ratio, rate), add(gradient, mul(value, decay)))

@@ -102,6 +102,7 @@ impl Optimizer for LionOptimizer {
         let graph = scope.place_of(variable);
         let momentum = scope.slot_variable(variable, "momentum");
         let mean = momentum.read(&graph);
+        // The step uses `beta1` and the slot `beta2`, so the slot remembers longer than the step looks back.
         let direction = sign(running_mean(&graph, &mean, gradient, &beta1));
         let next = running_mean(&graph, &mean, gradient, &beta2);
         // A read of a reference variable may be its memory, so nothing is assigned before all is computed.

@@ -29,6 +29,8 @@ pub struct LossScale {
     change: Option<Change>,
 }
 
+/// How a dynamic scale adapts: it is multiplied by `multiplier` (above 1) after `increment_period` (at least
+/// 1) good steps in a row, and divided by it after a bad one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Change {
     increment_period: u64,
@@ -74,6 +76,7 @@ impl LossScale {
         self
     }
 
+    /// Returns why the options are unusable, or `None`.
     fn problem(&self) -> Option<String> {
         let bad = |number: f64, least: f64| !number.is_finite() || number < least;
         let scale = self.initial;
@@ -111,6 +114,7 @@ impl LossScale {
 pub struct LossScaleOptimizer<T> {
     optimizer: T,
     scale: LossScale,
+    /// Holds the two variables of a dynamic scale, which belong to no variable.
     state: OptimizerSettings,
 }
 
@@ -121,6 +125,7 @@ impl<T: Optimizer> LossScaleOptimizer<T> {
         LossScaleOptimizer { optimizer, scale: loss_scale, state: OptimizerSettings::new("LossScale") }
     }
 
+    /// Returns a scalar variable of the scale, and creates it at the top of the graph if it does not exist.
     fn variable(&self, graph: &Graph, name: &str, dtype: DType, value: f64) -> Variable {
         self.state.get_or_create_shared(graph, name, || {
             let builder = VariableBuilder::new(&graph.root().named(name)).trainable(false);
@@ -142,7 +147,9 @@ impl<T: Optimizer> LossScaleOptimizer<T> {
         }
     }
 
-    /// Returns what a step does to the factor.
+    /// Returns the operations that adapt the factor after a step. A good step adds 1 to the count,
+    /// and a full period multiplies the factor and clears the count; a bad step divides the factor,
+    /// down to 1, and clears the count.
     fn follow(&self, graph: &Graph, is_good: &Output, change: Change) -> Vec<Operation> {
         let [scale, good_steps] = self.variables_of(graph);
         let (factor, steps) = (scale.read(graph), good_steps.read(graph));
@@ -190,6 +197,7 @@ impl<T: Optimizer> Optimizer for LossScaleOptimizer<T> {
             let inner = gradient.within(&scope);
             // A quotient in 16 bits would lose what the factor has kept from vanishing.
             let wide = if inner.dtype().size() == 2 { cast(&inner, DType::Float32) } else { inner };
+            // The factor is read again instead of reused: the two dtypes can differ.
             let quotient = real_div(&wide, self.factor(&scope, wide.dtype()));
             cast(quotient, gradient.dtype()).within(&gradient.graph())
         };
@@ -203,6 +211,7 @@ impl<T: Optimizer> Optimizer for LossScaleOptimizer<T> {
         global_step: Option<&Variable>,
     ) -> Operation {
         let first = with_gradient(gradients).next().map(|(first, _)| first.graph());
+        // A fixed factor skips no steps, and without gradients the inner optimizer reports the error.
         let (Some(change), Some(graph)) = (self.scale.change, first) else {
             return self.optimizer.apply_gradients(gradients, global_step);
         };
@@ -211,6 +220,7 @@ impl<T: Optimizer> Optimizer for LossScaleOptimizer<T> {
         let scope = place.composite("LossScale");
         let finite = |(gradient, _): (&Output, &Variable)| reduce_all(is_finite(gradient.within(&scope)), ..);
         let all: Vec<Output> = with_gradient(gradients).map(finite).collect();
+        // One value for all variables: a step either changes everything or nothing.
         let is_good = all.iter().skip(1).fold(all[0].clone(), |all, next| logical_and(all, next));
         let applied = cond(
             &is_good,
@@ -222,6 +232,7 @@ impl<T: Optimizer> Optimizer for LossScaleOptimizer<T> {
                         (gradient.as_ref().map(|gradient| gradient.within(body)), variable.clone())
                     })
                     .collect();
+                // The global step is counted outside, where it also knows of skipped steps.
                 self.optimizer.apply_gradients(&inside, None)
             },
             |body| no_op(body),
@@ -232,6 +243,7 @@ impl<T: Optimizer> Optimizer for LossScaleOptimizer<T> {
         let train_op = match global_step {
             None => group(&scope.named_as_scope(), &parts),
             Some(step) => {
+                // 0 for a skipped step, so the addition runs in any case and the operation is the same.
                 let counted = cast(&is_good, step.dtype());
                 count_up(&scope.control_dependencies(&parts).named_as_scope(), step, Some(&counted))
             }

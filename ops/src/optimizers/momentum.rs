@@ -73,6 +73,7 @@ impl Optimizer for MomentumOptimizer {
         let rate = scope.hyperparameter("learning_rate", &self.learning_rate, dtype);
         let momentum = scope.hyperparameter("momentum", &self.momentum, dtype);
         let builder = scope.update_of(variable, &RESOURCE_APPLY_MOMENTUM, &APPLY_MOMENTUM);
+        // The operation takes the gradient before the momentum.
         let builder =
             builder.input(scope.slot(variable, "momentum")).input(rate).input(gradient).input(momentum);
         builder.attr("use_nesterov", self.use_nesterov).finish()

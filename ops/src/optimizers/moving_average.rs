@@ -158,6 +158,8 @@ impl ExponentialMovingAverage {
         averages.chain(others.iter().filter(|other| !averaged.contains(other)).map(own_name)).collect()
     }
 
+    /// Creates the average of a variable, which begins with the variable's initial value, so
+    /// that it is not biased toward 0.
     #[track_caller]
     fn make_average(&self, variable: &Variable) {
         let initial = |_: &Graph, _: &Shape, _: DType| variable.initial_value().clone();
@@ -168,6 +170,8 @@ impl ExponentialMovingAverage {
         self.settings.get_or_create_slot(variable, "average", &initial);
     }
 
+    /// Returns `min(decay, (1 + n) / (10 + n))` for `n` updates, or `decay` if the
+    /// number of updates is not given.
     fn current_decay(&self, graph: &Graph, dtype: DType) -> Output {
         let decay = self.decay.to_output(&graph.named("decay"), dtype);
         let Some(updates) = &self.num_updates else { return decay };
@@ -188,6 +192,8 @@ pub(super) fn running_mean(graph: &Graph, mean: &Output, value: &Output, decay: 
 }
 
 /// Moves an average towards a value: `average -= (1 - decay) * (average - value)`.
+///
+/// In this form an average that has converged changes by a small correction, so little is lost to rounding.
 #[track_caller]
 pub(crate) fn assign_moving_average(average: &Variable, value: &Output, decay: &Output) -> Operation {
     let scope = Composite::new(&value.graph(), "AssignMovingAvg");
@@ -222,6 +228,8 @@ pub fn moving_average_of(
         Shape::scalar()
     });
     let name = format!("{}/ExponentialMovingAverage", value.operation().name());
+    // At the top, under the name of the averaged operation: the name does not depend on
+    // where this function is called.
     let builder = VariableBuilder::new(&graph.scope("").named(&name)).trainable(false);
     let average = builder.initializer(shape, value.dtype(), &zeros()).build();
     let scope = Composite::new(graph, "ExponentialMovingAverage");

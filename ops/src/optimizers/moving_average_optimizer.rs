@@ -82,12 +82,14 @@ impl<T: Optimizer> Optimizer for MovingAverageOptimizer<T> {
         global_step: Option<&Variable>,
     ) -> Operation {
         let train_op = self.optimizer.apply_gradients(gradients, global_step);
+        // The error is recorded; averages of a step that cannot run would only add to it.
         if train_op.error().is_some() {
             return train_op;
         }
         let graph = train_op.graph();
         let variables: Vec<Variable> =
             super::with_gradient(gradients).map(|(_, variable)| variable.clone()).collect();
+        // After the step: the averages see the updated values.
         let moved = self.average.apply(&graph.root().control_dependencies([&train_op]), &variables);
         group(&graph.root().named("train_and_average"), [&train_op, &moved])
     }

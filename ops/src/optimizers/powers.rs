@@ -1,4 +1,8 @@
 //! Powers of decays, which correct the bias of running means that begin with zero.
+//!
+//! After `t` updates a variable `beta1_power` holds `beta1^(t + 1)`: it begins with the decay itself
+//! and is multiplied by it after each step. `1 - beta1_power` is the sum of the weights in the mean,
+//! by which the update divides.
 
 use super::UpdateScope;
 use crate::math::{cast, mul};
@@ -38,7 +42,8 @@ pub(super) fn value(scope: &UpdateScope<'_>, name: &str, dtype: DType) -> Output
     cast(power.as_output().within(scope.graph()), dtype)
 }
 
-/// Returns the operations that raise the powers when every update has used them.
+/// Returns the operations that multiply each power by its decay, after all of `updates`: every variable
+/// of a step sees the same power.
 pub(super) fn advance(
     scope: &UpdateScope<'_>,
     updates: &[Operation],
@@ -49,12 +54,18 @@ pub(super) fn advance(
     let raise = |(name, power, decay): &Power<'_>| {
         let power = shared(scope, power);
         let decay = scope.hyperparameter(name, decay, power.dtype());
+        // The product is on the power's device. Only the assignment waits for the updates: the
+        // product reads the power before it.
         let next = mul(power.as_output().within(&power.colocated(&graph.named("mul"))), decay);
         power.assign(next.within(&after))
     };
     powers.iter().map(raise).collect()
 }
 
+/// Returns a variable that [`create`] created.
+///
+/// # Panics
+/// Panics if `create_slots` was not called first.
 fn shared(scope: &UpdateScope<'_>, name: &str) -> Variable {
     let made = scope.settings().shared(scope.graph(), name);
     made.expect("create_slots makes the powers before anything is updated")

@@ -114,6 +114,8 @@ impl Optimizer for RMSPropOptimizer {
     }
 
     fn create_slots(&self, scope: &UpdateScope<'_>, variables: &[Variable]) {
+        // The order decides the names: `mg`, where it exists, comes between the others, as in TensorFlow.
+        // `rms` begins with ones there too.
         for variable in variables {
             scope.settings().get_or_create_slot(variable, "rms", &ones());
             if self.centered {
@@ -131,6 +133,7 @@ impl Optimizer for RMSPropOptimizer {
         let epsilon = scope.hyperparameter("epsilon", &self.epsilon, dtype);
         let builder = if self.centered {
             let defs = (&RESOURCE_APPLY_CENTERED_RMS_PROP, &APPLY_CENTERED_RMS_PROP);
+            // The centered operation takes the mean of the gradient before the mean square.
             scope.update_of(variable, defs.0, defs.1).input(scope.slot(variable, "mg"))
         } else {
             scope.update_of(variable, &RESOURCE_APPLY_RMS_PROP, &APPLY_RMS_PROP)

@@ -38,6 +38,8 @@ pub struct OptimizerSettings {
     made: Mutex<Made>,
 }
 
+/// What the optimizer has created. A slot is never removed, so `in_order` and
+/// `slots` hold the same variables.
 #[derive(Default)]
 struct Made {
     slots: HashMap<Key, Variable>,
@@ -116,6 +118,8 @@ impl OptimizerSettings {
     ) -> Variable {
         let location = self.lock().caller.unwrap_or(Location::caller());
         self.get_or_make(slot_key(variable, name), || {
+            // At the top of the graph, whatever scope the caller is in: the variable's
+            // name contains its own scope.
             let graph = variable.graph().root();
             let shape = variable.shape().to_shape().unwrap_or_else(|| {
                 let text = format!("the shape of variable '{}' is not fully known", variable.name());
@@ -148,10 +152,12 @@ impl OptimizerSettings {
         self.lock().slots.get(&(graph.id(), None, name.to_owned())).cloned()
     }
 
+    /// Returns the variable of a key, and creates it if it does not exist.
     fn get_or_make(&self, key: Key, make: impl FnOnce() -> Variable) -> Variable {
         if let Some(found) = self.lock().slots.get(&key) {
             return found.clone();
         }
+        // Outside of the lock: the initializer is code of the caller and may ask for slots itself.
         let made = make();
         let mut state = self.lock();
         state.slots.insert(key, made.clone());
@@ -164,6 +170,7 @@ impl OptimizerSettings {
     }
 }
 
+/// The handle identifies the variable; its name may occur in other graphs.
 fn slot_key(variable: &Variable, name: &str) -> Key {
     (variable.handle().graph_id(), Some(variable.handle().endpoint()), name.to_owned())
 }

@@ -186,6 +186,7 @@ impl<T: Optimizer> Optimizer for SyncReplicasOptimizer<T> {
         let free = place.without_control_dependencies();
         let by_step = global_step.colocated(&free);
 
+        // TensorFlow's order of operations follows, so that both languages build graphs whose names agree.
         let local_step = local_step(&free, global_step.dtype());
         let local_step_init_op = local_step.assign(global_step.read(&free));
         let ready_for_local_init_op = report_uninitialized(&free, &global_variables(&free));
@@ -199,6 +200,8 @@ impl<T: Optimizer> Optimizer for SyncReplicasOptimizer<T> {
                 means.push((None, variable.clone()));
                 continue;
             };
+            // The accumulator lives with its variable, on the parameter server; the replica's part waits
+            // for what the replica waits for.
             let there = variable.colocated(&scope);
             let replica = variable.colocated(&place.scope(scope.scope_name()));
             let accumulator = Accumulator::new(&there, gradient, variable);
@@ -210,9 +213,12 @@ impl<T: Optimizer> Optimizer for SyncReplicasOptimizer<T> {
         }
         let update_op = self.optimizer.apply_gradients(&means, Some(global_step));
 
+        // Unbounded and shared by name: a token waits until a replica takes it, whichever process runs that.
         let queue = FifoQueue::new(&by_step.named("sync_token_q"), -1, global_step.dtype());
         let queue = queue.shapes([PartialShape::scalar()]).shared_name("sync_token_q");
         let token_queue = queue.colocate_with(global_step).build();
+        // A replica takes its token only after its gradients are in, and the token is
+        // the step to compute for next.
         let token = token_queue.within(&by_step.control_dependencies(&applied)).dequeue().output();
         let train_op = local_step.assign(token.within(&unnamed(&by_step)));
 
@@ -275,6 +281,7 @@ impl Synchronization {
         Ok(())
     }
 
+    /// As many tokens as replicas, or as gradients if each replica has to deliver several.
     fn tokens_per_step(&self) -> usize {
         self.replicas_to_aggregate.max(self.total_num_replicas)
     }
@@ -360,12 +367,14 @@ impl Synchronization {
 /// Returns the variable with the step for which a replica computes gradients. It stays with the replica, not on a parameter
 /// server.
 fn local_step(graph: &Graph, dtype: DType) -> Variable {
+    // Colocated with an operation of the replica, because the default device may be the parameter server.
     let anchor = no_op(graph);
     let named = graph.named("sync_rep_local_step");
     let zero = crate::array::scalar_tensor(dtype, 0.0);
     VariableBuilder::new(&named).initial_value(zero).local().colocate_with_operation(&anchor).build()
 }
 
+/// Enqueues `count` tokens, each with the current global step.
 fn enqueue_tokens(queue: &Queue, place: &Graph, global_step: &Variable, count: usize) -> Operation {
     let tokens = fill([count], global_step.read(place));
     queue.within(place).enqueue_many(&tokens)
@@ -375,7 +384,8 @@ fn number(count: usize) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }
 
-/// The accumulator of a variable's gradients, and what this replica adds to it.
+/// The accumulator of a variable's gradients, and the gradient that this replica
+/// adds to it, dense or as rows.
 enum Accumulator {
     Dense(ConditionalAccumulator, Output),
     Rows(SparseConditionalAccumulator, IndexedSlices),
@@ -383,6 +393,7 @@ enum Accumulator {
 
 impl Accumulator {
     fn new(graph: &Graph, gradient: &Output, variable: &Variable) -> Accumulator {
+        // TensorFlow's shared name, by which replicas in other processes find the same accumulator.
         let (dtype, name) = (gradient.dtype(), format!("{}:0/grad_accum", variable.name()));
         match IndexedSlices::of(gradient) {
             None => {
@@ -412,6 +423,7 @@ impl Accumulator {
             Accumulator::Dense(of, _) => of.take_grad(required),
             Accumulator::Rows(of, _) => {
                 let [indices, values, _] = of.take_grad(required);
+                // Dense from here on: the inner optimizer's operations take whole gradients.
                 let rows = variable.shape().dim(0).map_or(-1, |rows| rows as i64);
                 unsorted_segment_sum(values, indices, rows)
             }
@@ -430,6 +442,8 @@ impl Accumulator {
 /// accumulators of TensorFlow assume.
 fn in_order(graph: &Graph, rows: &IndexedSlices) -> (Output, Output) {
     let indices = cast(rows.indices.within(graph), DType::Int64);
+    // By `top_k` of the negated indices: there is no operation that sorts, and
+    // TensorFlow's `tf.sort` does the same.
     let (_, order) = top_k(neg(&indices), size(&indices));
     let (distinct, places) = unique(gather(&indices, &order));
     let sums = unsorted_segment_sum(gather(rows.values.within(graph), order), places, size(&distinct));

@@ -11,6 +11,8 @@ pub(super) fn norm(tensor: &Output) -> Output {
 
 /// Returns `numerator / denominator` where both norms are positive, and one elsewhere.
 pub(super) fn ratio(numerator: &Output, denominator: &Output, norms: [&Output; 2]) -> Output {
+    // A variable that begins with zeros, or a gradient of zeros, has no ratio; 1
+    // lets it take an ordinary step.
     let (zero, one) = (scalar_like(numerator, 0.0), scalar_like(numerator, 1.0));
     let [positive, other] = norms.map(|norm| greater(norm, &zero));
     select(logical_and(positive, other), real_div(numerator, denominator), one)

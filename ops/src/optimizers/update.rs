@@ -17,6 +17,8 @@ pub struct UpdateScope<'a> {
     graph: Graph,
     /// The operations that run before the updates.
     before: Vec<Operation>,
+    /// The hyperparameters of the step, by name, number and dtype. Shared with the scopes that
+    /// [`after`](UpdateScope::after) returns.
     shared: Rc<RefCell<HashMap<(&'static str, usize, DType), Output>>>,
 }
 
@@ -71,6 +73,7 @@ impl<'a> UpdateScope<'a> {
         dtype: DType,
     ) -> Output {
         let key = (name, number, dtype);
+        // The borrow ends with the statement: `to_output` may build operations, and closures with them.
         if let Some(output) = self.shared.borrow().get(&key) {
             return output.clone();
         }
@@ -95,6 +98,7 @@ impl<'a> UpdateScope<'a> {
     /// Returns the handle for operations that belong on the device of the variable.
     #[must_use]
     pub fn place_of(&self, variable: &Variable) -> Graph {
+        // TensorFlow's name for the update of a variable: `Adam/update_w/ResourceApplyAdam`.
         let scope = self.graph.scope(&format!("update_{}", variable.name()));
         variable.colocated(&scope).control_dependencies(&self.before)
     }

@@ -30,7 +30,8 @@ pub trait AttentionMechanism {
     fn alignments(&self, graph: &Graph, query: &Output) -> Output;
 }
 
-/// The memory, and the keys that are made of it.
+/// The memory `[batch, places, depth]` and its keys `[batch, places, units]`, which every
+/// step compares with its query.
 #[derive(Debug)]
 struct Memory {
     values: Output,
@@ -60,6 +61,7 @@ impl Memory {
             );
             graph.add_error(Error::value(text));
         }
+        // `[batch, places]`: places are numbered once and compared with each length.
         let mask = lengths.map(|lengths| {
             let places = match memory.shape().dim(1) {
                 Some(places) => constant(&graph, i32::try_from(places).unwrap_or(i32::MAX)),
@@ -68,17 +70,22 @@ impl Memory {
             let numbers = range(constant(&graph, 0i32), places, constant(&graph, 1i32));
             less(numbers, expand_dims(cast(lengths.within(&graph), DType::Int32), 1))
         });
+        // Zeros instead of padding: keys of padding would otherwise depend on
+        // what the encoder computed there.
         let values = match &mask {
             Some(mask) => mul(memory, expand_dims(cast(mask, memory.dtype()), 2)),
             None => memory.clone(),
         };
+        // No bias, as in TensorFlow, whose checkpoints have only `memory_layer/kernel`.
         let keys = dense(values.named("memory_layer"), units, &LayerOptions::default().use_bias(false));
         Memory { values, keys, mask, units }
     }
 
-    /// Returns the shares of scores; places past the end of an example have none.
+    /// Returns `softmax(scores)` for scores `[batch, places]`, where places past the end of
+    /// an example have the share 0.
     fn shares(&self, graph: &Graph, scores: Output) -> Output {
         let Some(mask) = &self.mask else { return softmax(scores) };
+        // exp(-inf) is exactly 0, so padding has no share at all, whatever its keys are.
         let lowest = scalar_like(&scores, f64::NEG_INFINITY);
         softmax(select(mask.within(graph), scores, lowest))
     }
@@ -134,6 +141,7 @@ impl AttentionMechanism for BahdanauAttention {
 
     fn build(&self, graph: &Graph, query_size: usize) {
         let units = self.memory.units;
+        // `sqrt(1 / units)` is TensorFlow's initial `attention_g`.
         let (gain, zeros) = (initializers::constant((1.0 / units as f64).sqrt()), zeros());
         let mut wanted =
             vec![Wanted::new("query_layer/kernel", [query_size, units]), Wanted::new("attention_v", [units])];
@@ -147,9 +155,11 @@ impl AttentionMechanism for BahdanauAttention {
     fn alignments(&self, graph: &Graph, query: &Output) -> Output {
         let scope = graph.scope("bahdanau_attention");
         let get = |name: &str| self.variables.get(&scope, name);
+        // One row per example; the new axis broadcasts it over the places.
         let projected = matmul(query.within(&scope), get("query_layer/kernel"));
         let mut sum = add(self.memory.keys.within(&scope), expand_dims(projected, 1));
         let mut v = get("attention_v");
+        // Weight normalization: direction and length of `v` are trained separately.
         if self.normalize {
             let norm = rsqrt(reduce_sum(square(&v), ..));
             v = mul(mul(get("attention_g"), &v), norm);
@@ -206,6 +216,7 @@ impl AttentionMechanism for LuongAttention {
     }
 
     fn build(&self, graph: &Graph, query_size: usize) {
+        // There is no query layer whose kernel could change the size.
         if query_size != self.memory.units {
             let units = self.memory.units;
             let text = format!(
@@ -223,6 +234,7 @@ impl AttentionMechanism for LuongAttention {
 
     fn alignments(&self, graph: &Graph, query: &Output) -> Output {
         let scope = graph.scope("luong_attention");
+        // One product per example: `[1, units] x [units, places]`.
         let transposed = MatMulOptions::default().transpose_b(true);
         let query = expand_dims(query.within(&scope), 1);
         let mut scores = squeeze(matmul_with(query, self.memory.keys.within(&scope), transposed), 1);
@@ -354,6 +366,7 @@ impl<C: RnnCell, M: AttentionMechanism> AttentionWrapper<C, M> {
         self
     }
 
+    /// Returns the size of a memory's entries; 1 for an unknown one, which the memory's layer has reported.
     fn depth(&self) -> usize {
         self.mechanism.values().shape().dim(2).unwrap_or(1)
     }
@@ -373,6 +386,8 @@ impl<C: RnnCell, M: AttentionMechanism> RnnCell for AttentionWrapper<C, M> {
     fn zero_state(&self, graph: &Graph, batch_size: Ints, dtype: DType) -> Self::State {
         let scope = graph.scope("AttentionWrapperZeroState");
         let values = self.mechanism.values();
+        // The number of places may be known only when the graph runs, and then the batch is
+        // read from the memory as well.
         let alignments = match values.shape().dim(1) {
             Some(places) => zeros_of(&scope, batch_size.clone(), places, dtype),
             None => {
@@ -380,6 +395,7 @@ impl<C: RnnCell, M: AttentionMechanism> RnnCell for AttentionWrapper<C, M> {
                 crate::array::zeros(&scope, dtype, sizes)
             }
         };
+        // Grows by one entry per step: nobody knows the number of steps here.
         let history = || TensorArray::new(&scope, dtype, 0usize, alignments.shape().clone()).dynamic_size();
         AttentionWrapperState {
             attention: zeros_of(&scope, batch_size.clone(), self.attention_size(), dtype),
@@ -392,6 +408,7 @@ impl<C: RnnCell, M: AttentionMechanism> RnnCell for AttentionWrapper<C, M> {
 
     fn build(&self, graph: &Graph, input_size: usize, dtype: DType) {
         let scope = graph.variable_scope("attention_wrapper", graph.reuse());
+        // The cell reads `[inputs, attention]`, which decides the number of rows of its kernel.
         self.cell.build(&scope, input_size + self.attention_size(), dtype);
         self.mechanism.build(&scope, self.cell.output_size());
         if let Some(size) = self.attention_layer_size {
@@ -402,11 +419,13 @@ impl<C: RnnCell, M: AttentionMechanism> RnnCell for AttentionWrapper<C, M> {
 
     fn call(&self, graph: &Graph, inputs: &Output, state: &Self::State) -> (Output, Self::State) {
         let scope = step_scope(graph, "attention_wrapper");
+        // The attention of the step before, zeros at the first one: input feeding.
         let joined = concat(&[inputs.within(&scope), state.attention.within(&scope)], 1);
         let (output, cell_state) = self.cell.call(&scope, &joined, &state.cell_state);
         let output = output.within(&scope);
         let alignments = self.mechanism.alignments(&scope, &output).within(&scope);
         let values = self.mechanism.values().within(&scope);
+        // The mean of the memory with the shares as weights, `[batch, depth]`.
         let context = squeeze(matmul(expand_dims(&alignments, 1), values), 1);
         let attention = match self.attention_layer_size {
             Some(_) => {

@@ -32,9 +32,11 @@ pub fn tile_batch<S: Structure>(state: S, multiplier: usize) -> S {
         part.graph().add_error(Error::value("the multiplier of tile_batch is 0, which leaves no examples"));
     }
     let tiled = |part: &Output| -> Output {
+        // Scalars such as the number of steps belong to no example.
         let Some(rank) = part.shape().rank().filter(|&rank| rank > 0) else { return part.clone() };
         let count = i64::try_from(multiplier).unwrap_or(i64::MAX);
         let multiples: Vec<i64> = (0..=rank).map(|axis| if axis == 1 { count } else { 1 }).collect();
+        // A new axis after the batch is repeated and then merged, so copies of one example follow each other.
         let repeated = tile(expand_dims(part, 1), multiples);
         let sizes = part.shape().sizes().unwrap_or_default();
         let merged = match part.shape().dim(0) {
@@ -44,6 +46,7 @@ pub fn tile_batch<S: Structure>(state: S, multiplier: usize) -> S {
         if sizes[1..].iter().all(|&size| size >= 0) {
             return reshape(repeated, [&[merged], &sizes[1..]].concat());
         }
+        // `reshape` infers only one size, the batch; the others are computed.
         let rest = strided_slice(shape(part), &[Index::from(1..)]);
         reshape(repeated, crate::array::concat(&[constant(&part.graph(), [-1i32]), rest], 0))
     };
@@ -169,6 +172,7 @@ impl<C: RnnCell> BeamSearchDecoder<C> {
         self
     }
 
+    /// The number of words that a step scores: that of the output layer, or the cell's output size.
     fn words(&self) -> usize {
         self.layer.size(self.cell.output_size())
     }
@@ -181,7 +185,7 @@ impl<C: RnnCell> BeamSearchDecoder<C> {
         }
     }
 
-    /// Returns a number for each sequence of each example.
+    /// Returns `value`, a scalar, for each sequence of each example: `[batch, beams]`.
     fn spread(&self, graph: &Graph, value: Output) -> Output {
         match self.start_tokens.shape().dim(0) {
             Some(batch) => fill([batch, self.beam_width], value.within(graph)),
@@ -192,7 +196,8 @@ impl<C: RnnCell> BeamSearchDecoder<C> {
         }
     }
 
-    /// Returns the scores of sequences of these lengths.
+    /// Returns `total / ((5 + lengths) / 6)^weight`, the formula of Wu and others (2016), and
+    /// `total` itself for a weight of 0.
     fn scores(&self, total: &Output, lengths: &Output) -> Output {
         if self.length_penalty_weight == 0.0 {
             return total.clone();
@@ -203,12 +208,13 @@ impl<C: RnnCell> BeamSearchDecoder<C> {
         real_div(total, penalty)
     }
 
-    /// Returns the rows of the sequences that continue.
+    /// Returns the cell state of the sequences that continue: row `batch * beam_width + beams` of each part.
     fn chosen(&self, graph: &Graph, state: &C::State, beams: &Output) -> C::State {
         let zero = constant(graph, 0i32);
         let width = constant(graph, i32::try_from(self.beam_width).unwrap_or(i32::MAX));
         let begins = mul(range(zero, self.batch(graph), constant(graph, 1i32)), width);
         let rows = reshape(add(expand_dims(begins, 1), beams), [-1]);
+        // Scalars, such as the time of an attention, are the same for all sequences.
         let parts = state.outputs().into_iter().map(|part| match part.shape().rank() {
             Some(0) => part.within(graph),
             _ => gather(part.within(graph), &rows),
@@ -240,6 +246,8 @@ impl<C: RnnCell> Decoder for BeamSearchDecoder<C> {
         // All sequences begin alike, so only the first one counts.
         let first = self.spread(graph, constant(graph, 0i32));
         let first = strided_slice(first, &[Index::from(..), Index::At(0)]);
+        // Minus infinity keeps the copies out of the first choice, or the beams would
+        // hold one sequence several times.
         let (alive, dead) = (scalar_tensor(dtype, 0.0), scalar_tensor(dtype, f64::NEG_INFINITY));
         let log_probs = one_hot_with(first, self.beam_width, alive, dead, -1);
         let finished = self.spread(graph, constant(graph, false));
@@ -269,18 +277,22 @@ impl<C: RnnCell> Decoder for BeamSearchDecoder<C> {
 
         // A sequence that has ended continues with the end token alone, which costs nothing.
         let dtype = logits.dtype();
+        // The lowest finite number, as in TensorFlow, so that no sum becomes infinite by it.
         let (free, never) = (scalar_tensor(dtype, 0.0), scalar_tensor(dtype, lowest(dtype)));
         let end = constant(graph, self.end_token);
         let only_end = one_hot_with(&end, self.words(), free, never, -1);
         let step = select(expand_dims(&finished, 2), only_end, log_softmax(&logits));
         let total = add(expand_dims(&log_probs, 2), step);
 
+        // The end token does not count for the length penalty, as in TensorFlow.
         let grows = one_hot_with(&end, self.words(), 0i64, 1i64, -1);
         let alive = cast(logical_not(&finished), DType::Int64);
         let long = add(expand_dims(&lengths, 2), mul(grows, expand_dims(&alive, 2)));
+        // The best of all continuations of an example: beams and words compete along one axis.
         let flat = |x: &Output| reshape(x, [-1, width * words]);
         let (scores, places) = top_k(flat(&self.scores(&total, &long)), self.beam_width as i64);
         let count = constant(graph, i32::try_from(words).unwrap_or(i32::MAX));
+        // A place is `beam * words + word`.
         let (beams, ids) = (floor_div(&places, &count), floor_mod(&places, &count));
 
         let of_beam = |x: &Output| gather_batches(x, &beams, 1, 1);
@@ -288,6 +300,7 @@ impl<C: RnnCell> Decoder for BeamSearchDecoder<C> {
         let next = BeamSearchDecoderState {
             cell_state: self.chosen(graph, &next_cell_state, &beams),
             log_probs: gather_batches(flat(&total), &places, 1, 1),
+            // Unlike in the penalty, the end token is part of the sequence here: `gather_tree` needs it.
             lengths: add(of_beam(&lengths), cast(logical_not(&was_finished), DType::Int64)),
             finished: logical_or(was_finished, equal(&ids, &end)),
         };
@@ -307,6 +320,8 @@ impl<C: RnnCell> Decoder for BeamSearchDecoder<C> {
         _lengths: Output,
     ) -> FinalBeamSearchDecoderOutput<C::State> {
         let [scores, ids, parents] = [0, 1, 2].map(|index: usize| outputs[index].clone());
+        // The words of a step lie in the order of that step; following the parents from the end puts
+        // each sequence in one column.
         let longest = cast(reduce_max(&state.lengths, 1), DType::Int32);
         let sequences = gather_tree(&ids, parents, longest, constant(&ids.graph(), self.end_token));
         FinalBeamSearchDecoderOutput {
@@ -319,6 +334,7 @@ impl<C: RnnCell> Decoder for BeamSearchDecoder<C> {
 
 /// Returns the lowest finite number of a floating dtype.
 fn lowest(dtype: DType) -> f64 {
+    // 65504 is (2 - 2^-10) * 2^15, and 3.3895e38 is (2 - 2^-7) * 2^127.
     match dtype {
         DType::Float16 => -65504.0,
         DType::BFloat16 => -3.389_531_389_251_535_5e38,

@@ -33,6 +33,7 @@ impl Form {
 
     fn build(&self, graph: &Graph, input_size: usize, dtype: DType) {
         let zeros = zero_values();
+        // The variables and shapes of `LstmCell`, so each loads checkpoints of the other.
         let mut wanted = vec![
             Wanted::new("kernel", [input_size + self.units, 4 * self.units]),
             Wanted::new("bias", [4 * self.units]).beginning_with(&zeros),
@@ -48,7 +49,8 @@ impl Form {
         LstmStateTuple { c: zeros(), h: zeros() }
     }
 
-    /// Adds inputs, state and variables to an operation.
+    /// Adds inputs, state and variables to an operation, in the order `x, cs_prev, h_prev, w, wci, wcf,
+    /// wco, b`, and the attributes.
     fn input_of(&self, builder: OpBuilder, scope: &Graph, x: &Output, state: &LstmStateTuple) -> OpBuilder {
         let get = |name: &str| self.variables.get(scope, name);
         let builder = [x, &state.c, &state.h]
@@ -57,6 +59,7 @@ impl Form {
         let builder = builder.input(get("kernel"));
         let builder = match self.use_peephole {
             true => builder.input(get("w_i_diag")).input(get("w_f_diag")).input(get("w_o_diag")),
+            // The operation has inputs for the peepholes in any case and ignores them without `use_peephole`.
             false => {
                 let none = zeros(scope, x.dtype(), [self.units]);
                 builder.input(&none).input(&none).input(&none)
@@ -159,6 +162,7 @@ impl RnnCell for LstmBlockCell {
 
     fn call(&self, graph: &Graph, inputs: &Output, state: &LstmStateTuple) -> (Output, LstmStateTuple) {
         let scope = step_scope(graph, &self.form.name);
+        // Output 6 is `h`, output 1 the cell state; the others are kept for the gradient.
         let step = self.form.input_of(scope.op(&LSTM_BLOCK_CELL), &scope, inputs, state).finish();
         let h = step.output(6);
         left(graph, (h.clone(), LstmStateTuple { c: step.output(1), h }))
@@ -219,6 +223,7 @@ impl RnnCell for GruBlockCellV2 {
     fn call(&self, graph: &Graph, inputs: &Output, state: &Output) -> (Output, Output) {
         let scope = step_scope(graph, &self.name);
         let builder = scope.op(&GRU_BLOCK_CELL).input(inputs.within(&scope)).input(state.within(&scope));
+        // The inputs `w_ru, w_c, b_ru, b_c`: kernels before biases.
         let names = ["gates/kernel", "candidate/kernel", "gates/bias", "candidate/bias"];
         let get = |name: &&str| self.variables.get(&scope, name);
         let new = names.iter().map(get).fold(builder, OpBuilder::input).finish().output(3);
@@ -295,6 +300,7 @@ impl LstmBlockFusedCell {
         });
         let initial = LstmStateTuple { c: initial.c.within(&scope), h: initial.h.within(&scope) };
         let lengths = sequence_length.map(|lengths| cast(lengths.within(&scope), DType::Int32));
+        // The operation stops after this step and fills the rest with zeros.
         let longest = match &lengths {
             Some(lengths) => reduce_max(lengths, ..),
             None => size_of(0),
@@ -311,6 +317,8 @@ impl LstmBlockFusedCell {
             Some(lengths) => {
                 let (zero, one) = (constant(&scope, 0i32), constant(&scope, 1i32));
                 let steps = expand_dims(range(&zero, size_of(0), &one), 1);
+                // The operation knows only the longest length: outputs after the end of a
+                // shorter sequence are cleared here.
                 let within = cast(less(steps, expand_dims(&lengths, 0)), inputs.dtype());
                 let outputs = mul(all.h, expand_dims(within, -1));
                 // The state before the first step comes first, so the state after a sequence is at its length, even if that is 0.
@@ -318,6 +326,7 @@ impl LstmBlockFusedCell {
                 let behind = |first: &Output, steps: &Output| {
                     gather_nd(concat(&[expand_dims(first, 0), steps.clone()], 0), &places)
                 };
+                // The cell state is read before the end of its own sequence, so it needs no mask.
                 let state = LstmStateTuple { c: behind(&initial.c, &all.c), h: behind(&initial.h, &outputs) };
                 (outputs, state)
             }

@@ -1,4 +1,19 @@
 //! Cells as single operations, and an LSTM over a whole sequence as one.
+//!
+//! # Semantics
+//!
+//! Gates are the parts of `[x, h_prev] * w + b`, of `units` columns each. `σ` is the logistic function, and
+//! all products of vectors are by element; peepholes (`wci`, `wcf`, `wco`) count only with `use_peephole`.
+//!
+//! | operation | order of the gates | step |
+//! | --- | --- | --- |
+//! | `LSTMBlockCell`, `BlockLSTM` | `i, ci, f, o` | `cs = σ(f + forget_bias) cs_prev + σ(i) tanh(ci)`; `h = σ(o) tanh(cs)` |
+//! | `BlockLSTMV2` | `i, f, ci, o` | the same without `forget_bias` |
+//! | `GRUBlockCell` | `r, u` in `w_ru`; `c` in `w_c` | `h = u h_prev + (1 - u) c` with `c = tanh([x, r h_prev] * w_c + b_c)` |
+//!
+//! A positive `cell_clip` limits `cs` before it is used, and gradients ignore the limit. `BlockLSTM`
+//! processes `seq_len_max` steps of `[time, batch, depth]` and returns zeros for the others. The outputs `i,
+//! f, o, ci, co` are values after their functions, which the gradient operations read.
 
 use crate::array::{concat, slice, zeros_like};
 use crate::gradients::broadcasting::shape_of;
@@ -73,16 +88,20 @@ fn step_sizes(context: &ShapeContext<'_>) -> Result<(Option<usize>, Option<usize
     Ok((batch, state.dim(1)))
 }
 
+/// Multiplies a size, if it is known and the product fits.
 fn times(size: Option<usize>, count: usize) -> Option<usize> {
     size.and_then(|size| size.checked_mul(count))
 }
 
+/// All outputs of a step are `[batch, units]`.
 fn cell_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (batch, units) = step_sizes(context)?;
     (0..context.outputs()).for_each(|output| context.set(output, PartialShape::from([batch, units])));
     Ok(())
 }
 
+/// The gradients are those of the cell state `[batch, units]`, of all gates together `[batch, 4 *
+/// units]`, and of the three peepholes.
 fn cell_grad_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (batch, units) = step_sizes(context)?;
     context.set(0, PartialShape::from([batch, units]));
@@ -91,6 +110,8 @@ fn cell_grad_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// All outputs are `[time, batch, units]`. The bias tells the units, because the
+/// state may have an unknown shape.
 fn sequence_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (x, bias) = (context.input_of_rank(1, 3)?, context.input_of_rank(8, 1)?);
     let units = match bias.dim(0) {
@@ -114,6 +135,8 @@ fn sequence_grad_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// The gradients are those of `x`, of the state, of the candidate's sum `[batch, units]`, and of both
+/// gates' sums `[batch, 2 * units]`.
 fn gru_cell_grad_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (batch, units) = step_sizes(context)?;
     let x = context.input_of_rank(0, 2)?;
@@ -126,12 +149,13 @@ fn gru_cell_grad_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 
 // ---- gradients -------------------------------------------------------------------------------------------
 
-/// The product of what an operation multiplied with a kernel, transposed, and a gradient: that of the kernel.
+/// Returns the gradient of a kernel: `concat(multiplied)^T * grad`, where `multiplied` are the parts that the
+/// operation multiplied with it.
 fn of_kernel(multiplied: &[Output], grad: &Output) -> Output {
     matmul_with(concat(multiplied, 1), grad, MatMulOptions::default().transpose_a(true))
 }
 
-/// The inputs of an operation, then outputs of it.
+/// Starts a gradient operation: the inputs of the operation, then its first `outputs` outputs.
 fn given(def: &'static OpDef, op: &Operation, outputs: usize, like: &Output) -> OpBuilder {
     let builder = op.inputs().iter().fold(like.graph().op(def), OpBuilder::input);
     (0..outputs).fold(builder, |builder, output| builder.input(op.output(output)))
@@ -146,6 +170,7 @@ fn of_state(op: &Operation, grads: &[Option<Output>]) -> Option<[Output; 2]> {
     Some([memory.clone().unwrap_or_else(|| zeros(1)), output.clone().unwrap_or_else(|| zeros(6))])
 }
 
+/// Copies the attribute, which the gradient operations have without a default.
 fn with_peephole(builder: OpBuilder, op: &Operation) -> OpBuilder {
     match op.attr("use_peephole") {
         Some(value) => builder.attr("use_peephole", value.clone()),
@@ -153,13 +178,15 @@ fn with_peephole(builder: OpBuilder, op: &Operation) -> OpBuilder {
     }
 }
 
-/// The sum over the batch.
+/// Returns the sum over the batch: the bias is added to each row.
 fn of_bias(grad: &Output) -> Output {
     grad.graph().op(&BIAS_ADD_GRAD).input(grad).finish_output()
 }
 
 /// Returns the parts of a gradient of inputs and state that are joined.
 fn parted(joined: &Output, x: &Output, state: &Output) -> [Output; 2] {
+    // With known sizes the parts are constants, which the engine folds; otherwise they follow
+    // from the shapes at run time.
     match (x.shape().dim(1), state.shape().dim(1)) {
         (Some(depth), Some(units)) => {
             let number = |size: usize| i64::try_from(size).unwrap_or(i64::MAX);
@@ -177,8 +204,12 @@ fn parted(joined: &Output, x: &Output, state: &Output) -> [Output; 2] {
     }
 }
 
+/// Returns the gradients of `LSTMBlockCell`. The gradient operation has that of all gates' sums, `d`, from
+/// which those of the inputs follow: `[x, h_prev]` receives `d * w^T`, `w` receives `[x, h_prev]^T * d`, and
+/// `b` the sum of `d` over the batch.
 fn lstm_cell_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some([memory, output]) = of_state(op, grads) else { return Ok(vec![None; 8]) };
+    // Six outputs: `h`, the seventh, is no input of the gradient operation.
     let builder = given(&LSTM_BLOCK_CELL_GRAD, op, 6, &memory).input(&memory).input(output);
     let found = with_peephole(builder, op).finish();
     let (x, state, kernel, gates) = (op.input(0), op.input(2), op.input(3), found.output(1));
@@ -190,6 +221,8 @@ fn lstm_cell_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Op
     Ok(all.map(Some).collect())
 }
 
+/// Returns the gradients of an LSTM over a sequence, all of which one operation
+/// computes. `seq_len_max` has none.
 fn sequence_gradient(
     def: &'static OpDef,
     op: &Operation,
@@ -209,10 +242,13 @@ fn block_lstm_v2_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Ve
     sequence_gradient(&BLOCK_LSTM_GRAD_V2, op, grads)
 }
 
+/// Returns the gradients of `GRUBlockCell`, from those of the sums of candidate and gates, as for the LSTM.
+/// Only that of `h` is read: the other outputs are intermediate values.
 fn gru_cell_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[3] else { return Ok(vec![None; 6]) };
     let found = given(&GRU_BLOCK_CELL_GRAD, op, 3, grad).input(grad).finish();
     let (x, state, candidate, gates) = (op.input(0), op.input(1), found.output(2), found.output(3));
+    // The candidate's kernel was multiplied with `[x, r * h_prev]`, not with the state itself.
     let kept = mul(&state, op.output(0));
     let of_gates = of_kernel(&[x.clone(), state], &gates);
     let of_candidate = of_kernel(&[x, kept], &candidate);

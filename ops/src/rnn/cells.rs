@@ -51,13 +51,15 @@ impl BasicRnnCell {
     }
 }
 
-/// The parts of the sum of all gates. Where the sum could not be made, each part carries the error.
+/// Splits `[batch, N * units]` into the parts of `N` gates. If the sum is an invalid output,
+/// each part carries the error.
 pub(super) fn gates<const N: usize>(sum: Output) -> [Output; N] {
     let parts = split(sum, N, 1);
     std::array::from_fn(|part| parts.get(part).unwrap_or(&parts[0]).clone())
 }
 
-/// The product of inputs and state with a kernel, and a bias.
+/// Returns `concat(parts) * kernel + bias`. One product instead of one per part, as
+/// TensorFlow's kernels are stored.
 pub(super) fn linear(parts: &[Output], kernel: &Output, bias: &Output) -> Output {
     bias_add(matmul(concat(parts, 1), kernel), bias)
 }
@@ -141,6 +143,7 @@ pub(super) fn build_gru(
     units: usize,
 ) {
     let depth = input_size + units;
+    // Gates that begin open keep the state over many steps before anything is trained.
     let (ones, zeros) = (ones(), zeros());
     let wanted = [
         Wanted::new("gates/kernel", [depth, 2 * units]),
@@ -172,6 +175,8 @@ impl RnnCell for GruCell {
         let (x, h) = (inputs.within(&scope), state.within(&scope));
         let sum = linear(&[x.clone(), h.clone()], &get("gates/kernel"), &get("gates/bias"));
         let [reset, update] = gates(sigmoid(sum));
+        // The reset gate is applied to the state before the product, which
+        // distinguishes this form from cuDNN's.
         let candidate = linear(&[x, &reset * &h], &get("candidate/kernel"), &get("candidate/bias"));
         let candidate = (self.activation)(&candidate);
         let new = &(&update * &h) + &(&(1.0 - &update) * &candidate);

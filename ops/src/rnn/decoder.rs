@@ -135,8 +135,10 @@ pub fn dynamic_decode<D: Decoder>(graph: &Graph, decoder: &D, options: &DecodeOp
         .into_iter()
         .map(|(dtype, element)| TensorArray::new(&scope, dtype, 0usize, element).dynamic_size())
         .collect();
+    // From a bool vector: its shape may be known only at run time.
     let lengths = cast(zeros_like(cast(&finished, DType::Int32)), DType::Int32);
     let time = constant(&scope.named("time"), 0i32);
+    // 32 is the number of parallel iterations in TensorFlow's `dynamic_decode`.
     let mut loop_options = WhileOptions::new().parallel_iterations(32);
     if let Some(steps) = options.maximum_iterations {
         let steps = i32::try_from(steps).unwrap_or(i32::MAX);
@@ -153,9 +155,13 @@ pub fn dynamic_decode<D: Decoder>(graph: &Graph, decoder: &D, options: &DecodeOp
                 true => step.finished.within(body),
                 false => logical_or(&finished, step.finished.within(body)),
             };
+            // A sequence counts a step if it was not finished before it, so the step that
+            // writes the end token counts.
             let next_time = &time + 1;
             let counted = &zeros_like(&lengths) + &next_time;
             let lengths = select(&finished, &lengths, counted);
+            // Imputed: what a sequence computes after its end must influence neither
+            // the results nor the gradients.
             let (outputs, next_state) = match impute {
                 true => {
                     let outputs = step
@@ -211,6 +217,7 @@ impl OutputLayer {
         self.units.unwrap_or(cell)
     }
 
+    /// Creates kernel and bias for outputs of a cell of size `cell`, if there is a layer.
     pub(super) fn build(&self, graph: &Graph, cell: usize, dtype: DType) {
         let Some(units) = self.units else { return };
         let zeros = initializers::zeros();
@@ -219,6 +226,7 @@ impl OutputLayer {
         self.variables.build(graph, "dense", dtype, &wanted);
     }
 
+    /// Returns `output * kernel + bias`, `[batch, words]`; without a layer the output itself.
     pub(super) fn apply(&self, graph: &Graph, output: &Output) -> Output {
         if self.units.is_none() {
             return output.within(graph);
@@ -311,6 +319,7 @@ impl<C: RnnCell> Decoder for BasicDecoder<C> {
 
 /// Returns outputs with the batch before the steps.
 fn batch_first(x: &Output) -> Output {
+    // A sample has two axes, those of a closure may have more; the further ones keep their order.
     let rank = x.shape().rank().unwrap_or(2);
     let order: Vec<usize> = [1, 0].into_iter().chain(2..rank).collect();
     transpose(x, order)

@@ -37,6 +37,12 @@ pub struct Helper {
     scheduling_seed: Option<i64>,
 }
 
+/// Where the inputs of steps come from.
+///
+/// - `Given`: `inputs` as they are, and as an array of steps; `mixed` for scheduled sampling.
+/// - `Written`: the embedding of the word that the step before wrote, the most likely
+///   one or one drawn `at_random`.
+/// - `Custom`: the closures of [`Helper::inference`].
 #[derive(Debug)]
 enum Source {
     Given { inputs: Output, steps: TensorArray, lengths: Output, mixed: Option<Mixed> },
@@ -142,6 +148,7 @@ impl Helper {
             let text = format!("sequence_length has shape {shape}, not {expected}, one for each sequence");
             graph.add_error(Error::value(text));
         }
+        // Time first: a step reads one entry of the array.
         let steps = TensorArray::unstacked(transpose(inputs, [1, 0, 2]));
         let lengths = cast(lengths, DType::Int32);
         Helper::of(Source::Given { inputs: inputs.clone(), steps, lengths, mixed })
@@ -241,6 +248,7 @@ impl Helper {
         self
     }
 
+    /// The number of sequences, if it is known.
     pub(super) fn batch(&self) -> Option<usize> {
         match &self.source {
             Source::Given { inputs, .. } => inputs.shape().dim(0),
@@ -249,6 +257,7 @@ impl Helper {
         }
     }
 
+    /// The dtype of the inputs, in which the cell computes.
     pub(super) fn dtype(&self) -> DType {
         match &self.source {
             Source::Given { inputs, .. } => inputs.dtype(),
@@ -257,6 +266,7 @@ impl Helper {
         }
     }
 
+    /// The size of a step's inputs, which the variables of the cell need.
     pub(super) fn depth(&self) -> Option<usize> {
         match &self.source {
             Source::Given { inputs, .. } => inputs.shape().dim(2),
@@ -278,6 +288,7 @@ impl Helper {
         match &self.source {
             Source::Given { lengths, .. } => {
                 let time = constant(graph, 0i32);
+                // A sequence of length 0 is finished before the first step.
                 (equal(lengths.within(graph), &time), self.given(graph, &time))
             }
             Source::Written { embedding, start_tokens, .. } => {
@@ -302,6 +313,7 @@ impl Helper {
             Source::Written { at_random: true, .. } => self.drawn(outputs),
             Source::Given { mixed: Some(Mixed { probability, embedding: Some(_) }), .. } => {
                 let words = self.drawn(outputs);
+                // -1 is no word: `next` recognizes the sequences that read the given input by it.
                 let given = fill(shape(&words), constant(graph, -1i32));
                 select(self.chosen(graph, outputs, probability), words, given)
             }
@@ -314,6 +326,7 @@ impl Helper {
 
     /// Draws a word for each sequence.
     fn drawn(&self, scores: &Output) -> Output {
+        // A temperature below 1 sharpens the distribution, since the scores are logits.
         let scores = match self.softmax_temperature {
             Some(temperature) => real_div(scores, crate::array::constants::scalar_like(scores, temperature)),
             None => scores.clone(),
@@ -321,7 +334,7 @@ impl Helper {
         cast(squeeze(multinomial(scores, 1, self.seed), 1), DType::Int32)
     }
 
-    /// Chooses sequences with a probability.
+    /// Returns a bool for each sequence, true with this probability, independently at each step.
     fn chosen(&self, graph: &Graph, outputs: &Output, probability: &Scalar) -> Output {
         let batch = strided_slice(shape(outputs.within(graph)), &[Index::from(..1)]);
         let noise = random_uniform_unit(graph, batch, DType::Float32, self.scheduling_seed);
@@ -339,6 +352,7 @@ impl Helper {
         match &self.source {
             Source::Given { lengths, mixed, .. } => {
                 let next = &time.within(graph) + 1;
+                // Finished after a step means that the next one, `time + 1`, is past the end.
                 let finished = greater_equal(&next, lengths.within(graph));
                 let given = self.given(graph, &next);
                 let inputs = match mixed {
@@ -346,6 +360,7 @@ impl Helper {
                     Some(Mixed { embedding: Some(embedding), .. }) => {
                         let zero = constant(graph, 0i32);
                         let is_written = greater_equal(sample, &zero);
+                        // -1 would be no row of the embedding; the row that is read instead is not selected.
                         select_rows(&is_written, embedding_lookup(embedding, maximum(sample, zero)), given)
                     }
                     Some(Mixed { embedding: None, .. }) => {
@@ -374,6 +389,7 @@ impl Helper {
             Some(count) => constant(graph, i32::try_from(count).unwrap_or(i32::MAX)),
             None => strided_slice(shape(inputs.within(graph)), &[Index::At(1)]),
         };
+        // The loop asks for the inputs of one more step than there are; nothing uses them.
         let last = sub(count, constant(graph, 1i32));
         let steps = steps.with_handle(steps.handle().within(graph));
         steps.read(minimum(time.within(graph), last)).within(graph)

@@ -246,6 +246,7 @@ impl LstmCell {
     }
 }
 
+/// Limits `x` to `[-limit, limit]`; the gradient is zero beyond. Without a limit `x` is returned as it is.
 fn clipped(x: Output, limit: Option<f64>) -> Output {
     let Some(limit) = limit else { return x };
     let number = |value: f64| crate::array::constants::number(&x.graph(), x.dtype(), value);
@@ -287,6 +288,7 @@ impl RnnCell for LstmCell {
         let sum = linear(&[inputs.within(&scope), state.h.within(&scope)], &get("kernel"), &get("bias"));
         let [i, j, f, o] = gates(sum);
         let before = state.c.within(&scope);
+        // Peepholes are diagonal: each unit sees only its own memory.
         let seen = |gate: Output, name: &str, memory: &Output| match self.use_peepholes {
             true => &gate + &(&get(name) * memory),
             false => gate,
@@ -294,7 +296,9 @@ impl RnnCell for LstmCell {
         let forget = sigmoid(seen(&f + self.forget_bias, "w_f_diag", &before));
         let input = sigmoid(seen(i, "w_i_diag", &before));
         let c = &(&forget * &before) + &(&input * &(self.activation)(&j));
+        // Clipped before the output gate reads it, so gate, output and next step see the same value.
         let c = clipped(c, self.cell_clip);
+        // The output gate sees the new memory, the other gates see the old one.
         let output = sigmoid(seen(o, "w_o_diag", &c));
         let mut h = &output * &(self.activation)(&c);
         if self.num_proj.is_some() {
@@ -365,13 +369,17 @@ impl LayerNormBasicLstmCell {
         self
     }
 
+    /// Returns `gamma * (x - mean) / sqrt(variance + 1e-12) + beta` over the units, or `x`
+    /// itself without normalization.
     fn norm(&self, scope: &Graph, x: Output, name: &str) -> Output {
         if !self.layer_norm {
             return x;
         }
         let mean = crate::math::reduce_mean(&x, keep_dims(-1));
         let centered = &x - &mean;
+        // Of the centered values: the mean of squares minus the square of the mean would cancel.
         let variance = crate::math::reduce_mean(square(&centered), keep_dims(-1));
+        // 1e-12 is the epsilon of `tf.contrib.layers.layer_norm`.
         let scaled = &centered * &rsqrt(&variance + 1e-12);
         let [gamma, beta] =
             ["gamma", "beta"].map(|part| self.variables.get(scope, &format!("{name}/{part}")));
@@ -379,7 +387,8 @@ impl LayerNormBasicLstmCell {
     }
 }
 
-/// The parts that are normalized.
+/// The parts that are normalized, by the names of their scopes: the four gates in the order of the
+/// kernel, then the cell state.
 const NORMED: [&str; 5] = ["input", "transform", "forget", "output", "state"];
 
 impl RnnCell for LayerNormBasicLstmCell {
@@ -400,6 +409,7 @@ impl RnnCell for LayerNormBasicLstmCell {
         let names: Vec<[String; 2]> =
             NORMED.iter().map(|name| [format!("{name}/gamma"), format!("{name}/beta")]).collect();
         let mut wanted = vec![Wanted::new("kernel", [input_size + self.units, 4 * self.units])];
+        // `beta` takes the place of the bias, so there is only one of them.
         if self.layer_norm {
             for [gamma, beta] in &names {
                 wanted.push(Wanted::new(gamma, [self.units]).beginning_with(&ones));
@@ -423,6 +433,7 @@ impl RnnCell for LayerNormBasicLstmCell {
             .map(|(gate, name)| self.norm(&scope, gate, name));
         let candidate = dropout(tanh(j), 1.0 - self.dropout_keep_prob, self.seed);
         let kept = &state.c.within(&scope) * &sigmoid(&f + self.forget_bias);
+        // The normalized value is the state: the next step reads it too, as in `tf.contrib.rnn`.
         let c = self.norm(&scope, &kept + &(&sigmoid(i) * &candidate), "state");
         let h = &tanh(&c) * &sigmoid(o);
         left(graph, (h.clone(), LstmStateTuple { c, h }))

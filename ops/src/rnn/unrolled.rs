@@ -133,7 +133,8 @@ pub fn dynamic_rnn_from<C: RnnCell>(
     left(&graph, unrolled_in_loop(cell, &scope, inputs, initial_state, options))
 }
 
-/// The size of a step's inputs; without it there are no variables.
+/// Returns the size of a step's inputs, the rows of the kernels. An unknown size is a build error, and 1 is
+/// returned so that building can continue.
 fn depth_of(scope: &Graph, inputs: &Output, axis: usize) -> usize {
     inputs.shape().dim(axis).unwrap_or_else(|| {
         let text = format!("the depth of '{}' of shape {} must be known", inputs.name(), inputs.shape());
@@ -152,6 +153,8 @@ pub(super) fn check_sequences(graph: &Graph, inputs: &Output, time_major: bool) 
     }
 }
 
+/// Builds the loop over the steps of `inputs`, of which `initial` is the first state. The outputs are
+/// collected in an array and stacked.
 fn unrolled_in_loop<C: RnnCell>(
     cell: &C,
     scope: &Graph,
@@ -159,6 +162,7 @@ fn unrolled_in_loop<C: RnnCell>(
     initial: C::State,
     options: &RnnOptions,
 ) -> (Output, C::State) {
+    // The loop reads and writes steps, so time is the first axis inside whatever the caller's order is.
     let swap = |x: &Output| match options.time_major {
         true => x.clone(),
         false => transpose(x, [1, 0, 2]),
@@ -171,6 +175,8 @@ fn unrolled_in_loop<C: RnnCell>(
         None => strided_slice(shape(&inputs), &[Index::from(0)]),
     };
     let lengths = options.lengths(scope, inputs.shape().dim(1));
+    // Steps after the longest sequence compute nothing. TensorFlow runs at least one step, which
+    // matters if all lengths are 0.
     let bound = match &lengths {
         Some(lengths) => {
             let longest = reduce_max(lengths, ..);
@@ -180,6 +186,7 @@ fn unrolled_in_loop<C: RnnCell>(
     };
     let parts = TensorArray::unstacked(&inputs);
     let element = inputs.shape().range(1, 2).concat(&[cell.output_size()].into());
+    // As long as the inputs: entries that no step writes are zeros, which is what outputs after the end are.
     let outputs = TensorArray::new(scope, inputs.dtype(), &steps, element);
     let loop_vars = (constant(&scope.named("time"), 0i32), outputs, initial);
     let loop_options = WhileOptions::new().maximum_iterations(&steps).parallel_iterations(32);
@@ -192,6 +199,8 @@ fn unrolled_in_loop<C: RnnCell>(
             let (output, next) = cell.call(body, &input, &state);
             let (output, next) = match &lengths {
                 Some(lengths) => {
+                    // Both sides are computed and one is selected: a conditional per step
+                    // would cost more than it saves.
                     let running = less(time.within(body), lengths);
                     let zeros = zeros_like(&output);
                     (
@@ -206,6 +215,7 @@ fn unrolled_in_loop<C: RnnCell>(
         loop_vars,
         &loop_options,
     );
+    // The loop forgets the length of its arrays, but it is that of the inputs.
     let known = inputs.shape().dim(0);
     let stacked = TensorArray::of_handle(
         outputs.handle().within(scope),
@@ -252,6 +262,7 @@ pub fn static_rnn_from<C: RnnCell>(
     left(&inputs[0].graph(), unrolled(cell, &scope, inputs, initial_state, options))
 }
 
+/// Returns the variable scope of an unrolled network, and the number of sequences.
 #[track_caller]
 fn static_scope(inputs: &[Output], options: &RnnOptions) -> (Graph, Ints) {
     let first = inputs.first().expect("static_rnn needs at least one input");
@@ -264,6 +275,8 @@ fn static_scope(inputs: &[Output], options: &RnnOptions) -> (Graph, Ints) {
     (scope, batch)
 }
 
+/// Builds the steps one after the other. As in the loop, a sequence past its end has zeros as
+/// outputs and keeps its state.
 fn unrolled<C: RnnCell>(
     cell: &C,
     scope: &Graph,
@@ -310,9 +323,11 @@ pub fn bidirectional_dynamic_rnn<F: RnnCell, B: RnnCell>(
 ) -> ((Output, Output), (F::State, B::State)) {
     let inputs = inputs.as_output();
     let graph = inputs.graph();
+    // The default name of the two directions is another one than that of a single network.
     let name = if options.scope == "rnn" { "bidirectional_rnn" } else { &options.scope };
     let scope = graph.located_at(graph.location()).variable_scope(name, Reuse::No);
     let (time, batch) = if options.time_major { (0, 1) } else { (1, 0) };
+    // Only the part within each length is reversed; padding stays at the end, where the lengths expect it.
     let backwards = |x: &Output| match &options.sequence_length {
         Some(lengths) => reverse_sequence(x.within(&scope), lengths.within(&scope), time, batch),
         None => reverse(x.within(&scope), [time]),
@@ -321,5 +336,6 @@ pub fn bidirectional_dynamic_rnn<F: RnnCell, B: RnnCell>(
     let (output_fw, state_fw) = dynamic_rnn(cell_fw, inputs.within(&scope), &forward);
     let backward = options.clone().scope("bw");
     let (output_bw, state_bw) = dynamic_rnn(cell_bw, backwards(inputs).within(&scope), &backward);
+    // The second reversal puts the outputs back in the order of the inputs.
     left(&graph, ((output_fw, backwards(&output_bw)), (state_fw, state_bw)))
 }

@@ -12,7 +12,8 @@ pub(super) struct Variables {
     made: Mutex<Vec<(String, Variable)>>,
 }
 
-/// One to be made.
+/// A variable to be created: its name below the cell's scope, such as `gates/kernel`,
+/// its shape, and its initializer.
 pub(super) struct Wanted<'a> {
     pub(super) name: &'a str,
     pub(super) shape: Vec<usize>,
@@ -21,6 +22,8 @@ pub(super) struct Wanted<'a> {
 }
 
 impl<'a> Wanted<'a> {
+    /// Without an initializer the variable scope's is taken, or else Glorot's uniform one, as
+    /// TensorFlow's kernels have it.
     pub(super) fn new(name: &'a str, shape: impl Into<Vec<usize>>) -> Wanted<'a> {
         Wanted { name, shape: shape.into(), initializer: None }
     }
@@ -35,7 +38,10 @@ impl Variables {
     /// Makes the variables in a variable scope of the cell's name, unless they are made.
     pub(super) fn build(&self, graph: &Graph, cell: &str, dtype: DType, wanted: &[Wanted<'_>]) {
         let known = self.lock().clone();
+        // Variables belong to the outermost graph, also while the body of a loop is being built.
         let (outside, reuse) = (graph.outermost(), graph.reuse());
+        // Created before: the same cell in another scope, or at another step. Only shapes
+        // and dtype can be wrong then.
         if let Some((_, first)) = known.first() {
             if first.check_belongs_to(&outside).is_err() {
                 let text = format!(
@@ -57,6 +63,7 @@ impl Variables {
             }
             return;
         }
+        // A kernel without columns would be accepted by every operation and train nothing.
         if let Some(empty) = wanted.iter().find(|wanted| wanted.shape.contains(&0)) {
             let (name, shape) = (empty.name, &empty.shape);
             let text = format!("cell '{cell}' has 0 units: its variable '{name}' would have shape {shape:?}");
@@ -64,6 +71,8 @@ impl Variables {
         }
         let scope = graph.variable_scope(cell, Reuse::No);
         let made = wanted.iter().map(|wanted| {
+            // A name with a slash opens a scope of its own, so the name in the
+            // checkpoint is `gru_cell/gates/kernel`.
             let inner = match wanted.name.rsplit_once('/') {
                 Some((part, _)) => scope.variable_scope(part, reuse),
                 None => scope.clone(),
@@ -81,10 +90,12 @@ impl Variables {
         *self.lock() = made;
     }
 
-    /// The value of a variable, for use in a step.
+    /// Returns the value of a variable, for use in a step. A name that `build` did not create is an
+    /// error that the output carries.
     pub(super) fn get(&self, graph: &Graph, name: &str) -> Output {
         let found = self.lock().iter().find(|(known, _)| known == name).map(|(_, variable)| variable.clone());
         match found {
+            // The snapshot is one read that all steps share, outside of the loop's body.
             Some(variable) => variable.snapshot().within(graph),
             None => {
                 let error =

@@ -35,6 +35,7 @@ impl<C: RnnCell> MultiRnnCell<C> {
         MultiRnnCell { cells }
     }
 
+    /// Returns the variable scope of a cell, such as `multi_rnn_cell/cell_0`.
     fn scope(graph: &Graph, number: usize) -> Graph {
         let reuse = graph.reuse();
         graph.variable_scope("multi_rnn_cell", reuse).variable_scope(&format!("cell_{number}"), reuse)
@@ -66,6 +67,7 @@ impl<C: RnnCell> RnnCell for MultiRnnCell<C> {
         let mut current = inputs.clone();
         let mut states = Vec::new();
         for (number, (cell, state)) in self.cells.iter().zip(state).enumerate() {
+            // A cell's variables and its operations have the same scope name, as in TensorFlow's graphs.
             let (output, state) = cell.call(&step_scope(&scope, &format!("cell_{number}")), &current, state);
             current = output;
             states.push(state);
@@ -114,6 +116,7 @@ impl<C: RnnCell> RnnCell for DropoutWrapper<C> {
 
     fn call(&self, graph: &Graph, inputs: &Output, state: &Self::State) -> (Output, Self::State) {
         let graph = &graph.located_at(Location::caller());
+        // `dropout` takes the share that is dropped, the wrapper the one that is kept.
         let inputs = dropout(inputs.within(graph), 1.0 - self.input_keep_prob, self.seed);
         let (output, state) = self.cell.call(graph, &inputs, state);
         // The next seed: the same numbers twice would not be independent.
