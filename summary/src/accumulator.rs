@@ -167,7 +167,10 @@ impl EventAccumulator {
             let reader = EventReader::open(&path).map_err(|error| self.damage.push(error)).ok();
             self.files.push(OpenFile { path, reader });
         }
+        // In the order of names, which is that of time, however the system lists them. Sorted again because a
+        // new file may sort between old ones.
         self.files.sort_by(|a, b| a.path.cmp(&b.path));
+        // Taken out for the loop, in which `read_on` needs all of `self`.
         let mut files = std::mem::take(&mut self.files);
         let count = files.iter_mut().map(|file| self.read_on(file)).sum();
         self.files = files;
@@ -190,6 +193,8 @@ impl EventAccumulator {
                 }
                 Ok(None) => break,
                 Err(error) => {
+                    // After an event that cannot be decoded the next record begins at a known place. After
+                    // any other error it does not.
                     if !matches!(error, EventError::Decode { .. }) {
                         file.reader = None;
                     }
@@ -204,6 +209,8 @@ impl EventAccumulator {
     fn add_numbers(&mut self, event: &NumberEvent<'_>) -> bool {
         let is_scalar =
             |tag: &str| self.tags.get(tag).is_some_and(|tag| tag.plugin.as_deref() == Some("scalars"));
+        // Only tags that are known to be scalars: the first value of a tag may have metadata, and a tensor's
+        // kind depends on them.
         if !event.numbers().all(|number| is_scalar(number.tag)) {
             return false;
         }
@@ -233,6 +240,7 @@ impl EventAccumulator {
                     self.add_value(wall_time, step, &value);
                 }
             }
+            // The last one counts, as in TensorBoard.
             Some(EventData::Graph(graph)) => self.graph = Some(graph),
             Some(EventData::MetaGraph(meta_graph)) => self.meta_graph = Some(meta_graph),
             Some(EventData::RunMetadata { tag, metadata }) => {
@@ -246,10 +254,13 @@ impl EventAccumulator {
     }
 
     fn add_value(&mut self, wall_time: f64, step: i64, value: &Value) {
+        // Two look-ups instead of `entry`, which would need an owned tag for every value.
         if !self.tags.contains_key(&value.tag) {
             self.tags.insert(value.tag.clone(), Tag::default());
         }
         let Some(tag) = self.tags.get_mut(&value.tag) else { return };
+        // Writers send metadata with the first value of a tag only, so the first plugin holds for all of
+        // them.
         if tag.plugin.is_none() {
             tag.plugin = value.shown_by().map(str::to_owned);
         }

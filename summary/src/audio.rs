@@ -46,6 +46,7 @@ impl Audio {
         let &[frames, channels] = samples.shape().dims() else {
             return Err(wrong("it needs frames and channels"));
         };
+        // The header has room for a whole number only. TensorFlow rounds in the same way.
         let rate = f64::from(sample_rate).round_ties_even();
         if !(1.0..=f64::from(u32::MAX)).contains(&rate) {
             return Err(SummaryError::SampleRate { rate: sample_rate });
@@ -54,6 +55,7 @@ impl Audio {
         let channel_count = channel_count.ok_or_else(|| wrong("channels are 1 to 65,535"))?;
         let frame_len = channel_count.checked_mul(2).ok_or_else(|| wrong("a frame is under 64 KiB"))?;
         let data_len = frames.checked_mul(usize::from(frame_len)).and_then(|len| u32::try_from(len).ok());
+        // Lengths in the header are 32 bits wide; the outer one includes the header.
         let data_len = data_len
             .filter(|len| len.checked_add(HEADER).is_some())
             .ok_or_else(|| wrong("a sound file is under 4 GiB"))?;
@@ -88,6 +90,7 @@ fn write_header(file: &mut Vec<u8>, rate: u32, channels: u16, frame_len: u16, da
 
 /// Returns the nearest of 65,536 steps from -1 to 1. The cast cuts off and makes NaN zero.
 fn to_i16(sample: f32) -> i16 {
+    // 1.0 becomes 32768, which the cast cuts to 32767, as TensorFlow does. NaN becomes 0.
     (sample * 32768.0).round() as i16
 }
 

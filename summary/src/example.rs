@@ -78,6 +78,8 @@ impl Feature {
                 1
             }
             Feature::Floats(values) => {
+                // An empty packed field is left out. The list itself is written even if it is empty, because
+                // it states the kind.
                 if !values.is_empty() {
                     let packed: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
                     put_bytes(&mut list, 1, &packed);
@@ -232,6 +234,7 @@ impl Example {
             }
             Ok(None) => {}
             Err(error) => {
+                // The visitor of `scan` cannot end it, so the first error is kept until the end.
                 failed.get_or_insert(error);
             }
         })?;

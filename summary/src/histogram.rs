@@ -35,6 +35,8 @@ pub struct Histogram {
 
 /// The limits above zero but for the last: 1e-12, each 1.1 times the one before, up to 1e20.
 static POSITIVE: LazyLock<Vec<f64>> = LazyLock::new(|| {
+    // Each limit from the one before, in doubles, as TensorFlow computes them: powers of 1.1 would differ in
+    // their last bits.
     let limits = std::iter::successors(Some(1e-12), |limit| Some(limit * 1.1));
     limits.take_while(|&limit| limit < 1e20).collect()
 });
@@ -50,6 +52,8 @@ struct Finder {
 }
 
 /// Four bits of mantissa: cells grow by a sixteenth at most.
+/// The exponent and four bits of the mantissa remain: 16 cells per power of two, each narrower than a bucket, so
+/// that one comparison after the look-up is enough.
 const CELL_SHIFT: u32 = 48;
 /// The cell of 1e-12, which holds the first limit.
 const FIRST_CELL: u64 = cell(1e-12);
@@ -112,6 +116,7 @@ impl Histogram {
             counts: Vec::new(),
         };
         for (position, value) in values.into_iter().enumerate() {
+            // TensorFlow's op fails here, too. A histogram has no bucket for them.
             if !value.is_finite() {
                 return Err(SummaryError::NotFinite { position, value });
             }
@@ -119,6 +124,7 @@ impl Histogram {
             histogram.min = histogram.min.min(value);
             histogram.max = histogram.max.max(value);
             histogram.num += 1.0;
+            // In the order of the input and in doubles, so that the sums have TensorFlow's bits.
             histogram.sum += value;
             histogram.sum_squares += value * value;
         }
@@ -183,6 +189,7 @@ impl Counts {
         let buckets = below.chain(above).zip(self.counts.iter().copied());
         let mut last_is_empty = false;
         for (limit, count) in std::iter::once((-f64::MAX, 0.0)).chain(buckets) {
+            // A run of empty buckets becomes one, with the limit of the last, as in TensorFlow.
             if count == 0.0 && last_is_empty {
                 histogram.limits.pop();
                 histogram.counts.pop();
@@ -210,6 +217,7 @@ impl From<proto::Histogram> for Histogram {
 
 impl From<Histogram> for proto::Histogram {
     fn from(histogram: Histogram) -> proto::Histogram {
+        // By bits, because -0.0 is written, as protobuf does.
         let unless_zero = |number: f64| Some(number).filter(|number| number.to_bits() != 0);
         proto::Histogram {
             min: unless_zero(histogram.min),

@@ -36,6 +36,7 @@ impl HParam {
     /// ```
     #[must_use]
     pub fn of_plugin_content(content: &[u8]) -> Option<Vec<(String, HParam)>> {
+        // The same content type serves other records of the plugin, which are no parameters.
         let start = HParamsPluginData::decode(content).ok()?.session_start_info?;
         let parameter = |entry: HParamEntry| {
             let value = match entry.value?.kind? {

@@ -91,6 +91,7 @@ pub(crate) fn batch(pixels: &Tensor, max: usize) -> Result<Vec<Image>, SummaryEr
         let rule = "a batch needs number, height, width and channels";
         return Err(SummaryError::Shape { what: "image", shape: pixels.shape().clone(), rule });
     }
+    // An empty batch has no images and is fine; images without pixels are not.
     if pixels.elements() == 0 && pixels.shape()[0] > 0 {
         let rule = "it has no pixels";
         return Err(SummaryError::Shape { what: "image", shape: Shape::clone(pixels.shape()), rule });
@@ -133,6 +134,8 @@ real!(f64, f64::from, |value| value as f32);
 /// Floats as bytes, see [`Image::from_pixels`].
 fn normalized<T: Real>(values: &[T], channels: usize) -> Vec<u8> {
     let is_good = |pixel: &[T]| pixel.iter().all(|value| value.finite());
+    // A pixel with one value that is not finite does not count at all, so that its other values do not set
+    // the scale.
     let good = values.chunks_exact(channels).filter(|pixel| is_good(pixel)).flatten().copied();
     let range = good.fold(None, |range, value| match range {
         None => Some((value, value)),
@@ -142,6 +145,8 @@ fn normalized<T: Real>(values: &[T], channels: usize) -> Vec<u8> {
     });
     let (min, max) = range.map_or((0.0, 0.0), |(min, max)| (min.to_f32(), max.to_f32()));
     let (scale, offset) = scale_and_offset(min, max);
+    // Scaled in the type of the image, as TensorFlow does: in single precision, bytes of a half-precision
+    // image would differ.
     let (scale, offset) = (T::from_f32(scale), T::from_f32(offset));
     let byte = |value: T| (value * scale + offset).truncated();
     let mut bytes = Vec::with_capacity(values.len());
@@ -157,6 +162,7 @@ fn normalized<T: Real>(values: &[T], channels: usize) -> Vec<u8> {
 
 fn scale_and_offset(min: f32, max: f32) -> (f32, f32) {
     let (largest, full, offset) = if min < 0.0 { (max.max(-min), 127.0, 128.0) } else { (max, 255.0, 0.0) };
+    // A nearly black image stays black instead of showing its noise.
     (if largest < 1e-6 { 0.0 } else { full / largest }, offset)
 }
 

@@ -45,6 +45,7 @@ impl TagKind {
     /// only count without it. A tensor of the plug-in `scalars` that does not hold one number is a [`Tensor`](TagKind::Tensor).
     #[must_use]
     pub fn of(value: &Value, plugin: Option<&str>) -> TagKind {
+        // The tag's plugin first: later values of a tag have no metadata.
         let plugin = plugin.or_else(|| value.plugin_name());
         match (&value.data, plugin) {
             (Some(ValueData::Scalar(_)), _) => TagKind::Scalar,

@@ -53,7 +53,11 @@ impl<'a> NumberEvent<'a> {
             match (field, value) {
                 (1, Field::Fixed64(bits)) => wall_time = f64::from_bits(bits),
                 (2, Field::Varint(number)) => step = number as i64,
+                // A second summary would have to be merged with the first; such an event takes the general
+                // way.
                 (5, Field::Bytes(bytes)) if summary.is_none() => summary = Some(bytes),
+                // Anything else makes the event one that is decoded completely. Being strict here costs time
+                // and never a value.
                 _ => return Err(Malformed),
             }
             Ok(())
@@ -151,6 +155,7 @@ pub(crate) fn tensor_number(tensor: &[u8]) -> Option<f64> {
     });
     read.ok()?;
     let (of_dtype, bytes) = content?;
+    // Values in the field of another dtype do not count in a `TensorProto`.
     if of_dtype.is_some_and(|of_dtype| of_dtype != dtype) {
         return None;
     }

@@ -105,6 +105,7 @@ impl<R: Read> EventReader<R> {
     pub fn next_whole_ref(&mut self) -> Result<Option<EventRef<'_>>, EventError> {
         let place = self.records.place();
         let Some(len) = self.next_whole_len()? else { return Ok(None) };
+        // Long records are graphs and images, which are not numbers; as bytes of their own they need no copy.
         if len >= PIECE {
             let record = self.records.take_bytes(len);
             return Ok(Some(EventRef::Other(EventReader::<R>::decode(record, place)?)));
@@ -119,6 +120,8 @@ impl<R: Read> EventReader<R> {
     /// Reads the next record and returns its length; `None` at the end, and for a truncated record, the end for now.
     fn next_whole_len(&mut self) -> Result<Option<usize>, EventError> {
         match self.records.next_len() {
+            // A writer may be in the middle of this record. The reader stays in front of it, so that a later
+            // call can continue.
             Err(error) if error.is_truncated() => Ok(None),
             other => Ok(other?),
         }
@@ -180,6 +183,7 @@ pub fn event_files(directory: impl AsRef<Path>) -> Result<Vec<PathBuf>, EventErr
         for entry in std::fs::read_dir(directory)? {
             let entry = entry?;
             let name = entry.file_name();
+            // TensorBoard's rule, which finds the files of all writers.
             let is_event_file = name.as_encoded_bytes().windows(8).any(|part| part == b"tfevents");
             if is_event_file && entry.path().is_file() {
                 files.push(entry.path());
@@ -188,6 +192,7 @@ pub fn event_files(directory: impl AsRef<Path>) -> Result<Vec<PathBuf>, EventErr
         Ok(files)
     };
     let mut files = list().map_err(|source| EventError::file(directory, "list directory", source))?;
+    // Names begin with the time of creation, in ten digits, so this is the order in time.
     files.sort();
     Ok(files)
 }

@@ -98,6 +98,8 @@ impl Restarts {
         tags: impl IntoIterator<Item = &'a str>,
     ) -> Option<VoidPoints<'a>> {
         self.latest_step = self.latest_step.max(Some(step));
+        // Old files have no record of a restart. TensorBoard takes a step that goes backward for one, for the
+        // tags of this event.
         if !self.has_starts() && self.last_step.is_some_and(|last| step < last) {
             return Some(VoidPoints { first_step: step, tags: Some(tags.into_iter().collect()) });
         }
@@ -109,6 +111,7 @@ impl Restarts {
         if !self.has_starts() {
             return None;
         }
+        // The first start of a run voids nothing, unless it continues files of an earlier process.
         let restarts = std::mem::replace(&mut self.has_begun, true) || self.latest_step > Some(step);
         restarts.then_some(VoidPoints { first_step: step, tags: None })
     }

@@ -38,6 +38,8 @@ impl StoredTensor {
         if dtype == DType::String {
             message.string_val = tensor.as_strings()?.to_vec();
         } else if dtype.is_plain() {
+            // All elements as bytes: the typed fields would store integers as varints, and each reader has
+            // both forms.
             message.tensor_content = Bytes::copy_from_slice(&tensor.to_le_bytes()?);
         } else {
             return Err(SummaryError::DType { what: "tensor value", dtype });
@@ -118,6 +120,7 @@ impl StoredTensor {
 
 fn shape_of(shape: Option<&TensorShape>) -> Result<Shape, SummaryError> {
     let wrong = |reason: String| SummaryError::StoredShape { reason };
+    // In protobuf, a message that is absent equals an empty one, which is a scalar's shape.
     let Some(shape) = shape else { return Ok(Shape::scalar()) };
     if shape.unknown_rank {
         return Err(wrong("its rank is unknown".to_owned()));
@@ -142,6 +145,7 @@ fn from_values(dtype: DType, shape: Shape, message: TensorProto) -> Result<Tenso
         DType::Float16 => filled!(halves().map(f16::from_bits).collect()),
         DType::BFloat16 => filled!(halves().map(bf16::from_bits).collect()),
         DType::Int32 => filled!(int_val),
+        // Small integers are stored as int32; TensorFlow casts, too.
         DType::Int16 => filled!(int_val.iter().map(|&value| value as i16).collect()),
         DType::Int8 => filled!(int_val.iter().map(|&value| value as i8).collect()),
         DType::UInt16 => filled!(int_val.iter().map(|&value| value as u16).collect()),
@@ -191,10 +195,13 @@ fn filled<T: Clone + Default>(
 ) -> Result<Vec<T>, SummaryError> {
     let elements = shape.elements();
     if values.len() < elements {
+        // A few bytes can claim any shape, so the part that is filled up is bounded.
         if elements.saturating_mul(size_of::<T>()) > MAX_FILLED {
             let reason = format!("{shape} of {dtype} is too large to fill up {} values", values.len());
             return Err(SummaryError::StoredShape { reason });
         }
+        // TensorFlow's rule for a shape with more elements than values: the last one repeats, and without any
+        // it is zero.
         let last = values.last().cloned().unwrap_or_default();
         values.resize(elements, last);
     }

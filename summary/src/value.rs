@@ -171,6 +171,7 @@ impl Value {
     #[must_use]
     pub fn as_scalar(&self) -> Option<f64> {
         match &self.data {
+            // One element does not make a tensor a scalar: only the plugin states how it is meant.
             Some(ValueData::Tensor(_)) if self.plugin_name() != Some("scalars") => None,
             _ => self.number(),
         }

@@ -136,12 +136,17 @@ impl EventWriter {
     ) -> Result<(), EventError> {
         let described = std::mem::take(&mut worker.described);
         let clock = Arc::clone(&self.options.clock);
+        // Tags whose metadata an earlier file of this writer has: readers join the files of a folder, so it
+        // is not written again.
         let mut log = log::EventLog::new(output, &path, clock, self.options.flush_every, described);
+        // Before the thread starts, so that a folder that cannot be written to fails in `open` and not at
+        // some later event.
         log.write_version()?;
         self.queue.open();
         let queue = Arc::clone(&self.queue);
         let thread = std::thread::Builder::new().name("event-writer".to_owned());
         let thread = thread.spawn(move || queue::work(&queue, log)).map_err(|source| {
+            // The queue was opened; without its thread, `add` would wait for room that never comes.
             self.queue.end(Ok(()));
             EventError::Thread(Arc::new(source))
         })?;
@@ -170,6 +175,7 @@ impl EventWriter {
     /// none.
     pub fn add_event(&self, event: Event) -> Result<(), EventError> {
         if let Some(data) = &event.data {
+            // Here and not in the thread, so that the caller gets the error of its own event.
             check(data)?;
         }
         self.push(Pending::Event(event))
@@ -201,6 +207,7 @@ impl EventWriter {
     pub fn add_summary_bytes(&self, summary: impl Into<Bytes>, step: i64) -> Result<(), EventError> {
         let bytes = summary.into();
         let message: proto::Summary = decode(&bytes, "summary", "Summary")?;
+        // Encoded bytes are written as they are, so metadata that repeats could not be left out.
         if message.value.iter().any(|value| value.metadata.is_some()) {
             return self.add_summary(Summary::from(message), step);
         }
@@ -351,6 +358,7 @@ impl EventWriter {
     /// As [`open`](EventWriter::open).
     pub fn reopen(&self) -> Result<(), EventError> {
         let mut worker = self.worker();
+        // A writer that is open already is not an error: hooks that share one may each reopen it.
         if !self.queue.is_ended() {
             return Ok(());
         }

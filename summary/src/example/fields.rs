@@ -57,6 +57,7 @@ impl<'a> Cursor<'a> {
 
     #[inline]
     fn varint(&mut self) -> Result<u64, ExampleError> {
+        // Almost all varints of an example have one byte, and this is the inner loop of reading them.
         match self.bytes.get(self.at) {
             Some(&byte) if byte < 0x80 => {
                 self.at += 1;
@@ -94,6 +95,8 @@ impl<'a> Cursor<'a> {
             _ => return Err(self.error("an unknown wire type")),
         };
         let rest = self.bytes.len() - self.at;
+        // Compared before it is used: a record's checksum is no protection against a writer that computed it
+        // over wrong bytes.
         let len = usize::try_from(len).ok().filter(|&len| len <= rest);
         let len = len.ok_or_else(|| self.error("a length beyond the end"))?;
         let content = Cursor::new(&self.bytes[self.at..self.at + len], self.base + self.at);
@@ -129,10 +132,12 @@ fn entries<'a, V>(
                 continue;
             }
             let mut key: &[u8] = b"";
+            // An entry without a value has an empty one, as in protobuf's maps.
             let mut found = value(Cursor::new(b"", entry.base))?;
             while let Some((number, wire, content)) = entry.field()? {
                 match (number, wire) {
                     (1, LENGTH) => key = content.bytes,
+                    // The last value of an entry wins, as for any field that is not repeated.
                     (2, LENGTH) => found = value(content)?,
                     _ => {}
                 }
@@ -243,6 +248,7 @@ impl<'a> FeatureRef<'a> {
     /// For bytes that are not such a list.
     pub fn floats(&self, values: &mut Vec<f32>) -> Result<(), ExampleError> {
         self.fields(|wire, content| {
+            // Packed or not: readers must take both forms.
             if wire == LENGTH || wire == FIXED32 {
                 let (chunks, rest) = content.bytes.as_chunks::<4>();
                 if !rest.is_empty() {

@@ -113,7 +113,10 @@ impl<R: Read> BlockReader<R> {
                 action: "read",
                 source: Arc::new(source),
             })?;
+            // `read_to_end` returns less only at the end of the input.
             self.ended = more < BLOCK;
+            // A new allocation for each block: records that were returned share the old one and keep it
+            // alive.
             self.block = Bytes::from(block);
         }
         Ok(self.block.len() >= len)

@@ -131,6 +131,7 @@ impl<R: Read> RecordReader<R> {
 
     /// Takes the next record, of this length, which was read.
     pub(crate) fn take_bytes(&mut self, len: usize) -> Bytes {
+        // A copy is cheaper than an allocation that a short record would keep alive as a whole.
         if len < PIECE {
             return Bytes::copy_from_slice(self.take_slice(len));
         }
@@ -175,6 +176,8 @@ impl<R: Read> RecordReader<R> {
 
     /// Reads and checks the next record, which then begins the unread bytes, and returns its length.
     pub(crate) fn next_len(&mut self) -> Result<Option<usize>, RecordError> {
+        // Fewer bytes than a header are the end of the file, as for TensorFlow's reader; a cut later in a
+        // record is an error.
         if !self.fill(HEADER)? {
             return Ok(None);
         }
@@ -219,6 +222,8 @@ impl<R: Read> RecordReader<R> {
         }
         let length = u64::from_le_bytes(length.try_into().expect("split at 8"));
         let too_long = || RecordError::TooLong { place: self.place(), length, limit: self.max_len };
+        // A checksum proves that the length was written so, not that it makes sense: TensorFlow itself aborts
+        // on a length of 2^40.
         if length > self.max_len {
             return Err(too_long());
         }
@@ -253,6 +258,7 @@ impl<R: Read> RecordReader<R> {
             self.buffer.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
         }
+        // Memory grows with what has really been read, whatever length the header states.
         let wanted = len.min(self.end + TRUSTED).max(PIECE);
         if wanted > self.buffer.len() {
             self.buffer.reserve_exact(wanted - self.buffer.len());

@@ -59,6 +59,7 @@ impl<W: Write> RecordWriter<W> {
     /// # Errors
     /// [`RecordError::Io`].
     pub fn write(&mut self, data: &[u8]) -> Result<(), RecordError> {
+        // The length has a checksum of its own, because a reader must trust it before it has the data.
         let length = (data.len() as u64).to_le_bytes();
         let mut header = [0; super::HEADER];
         header[..8].copy_from_slice(&length);
@@ -70,6 +71,7 @@ impl<W: Write> RecordWriter<W> {
             .and_then(|()| self.output.write_all(data))
             .and_then(|()| self.output.write_all(&footer));
         written.map_err(|source| self.error("write", source))?;
+        // Only after all parts were written, so that errors name the beginning of the record that failed.
         self.offset += (header.len() + data.len() + footer.len()) as u64;
         Ok(())
     }

@@ -74,12 +74,14 @@ impl EventWriterCache {
         options: impl FnOnce(EventWriterBuilder) -> EventWriterBuilder,
     ) -> Result<Arc<EventWriter>, EventError> {
         let directory = directory.as_ref();
+        // Before `canonicalize`, which needs a directory that exists.
         file::create_directory(directory)?;
         let directory = directory
             .canonicalize()
             .map_err(|source| EventError::file(directory, "follow the path", source))?;
         let mut writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(writer) = writers.get(&directory).and_then(Weak::upgrade)
+            // A closed one is replaced rather than reopened: its owner closed it on purpose.
             && !writer.is_closed()
         {
             return Ok(writer);
@@ -95,6 +97,7 @@ impl EventWriterCache {
     /// # Errors
     /// The first error of a writer; all are closed all the same.
     pub fn clear(&self) -> Result<(), EventError> {
+        // Closed outside of the lock: closing waits for the writing thread.
         let writers = std::mem::take(&mut *self.writers.lock().unwrap_or_else(PoisonError::into_inner));
         let closed: Vec<_> = writers
             .into_values()

@@ -35,6 +35,7 @@ pub(super) fn create_directory(directory: &Path) -> Result<(), EventError> {
 /// Makes a file that was not there before.
 pub(super) fn create(directory: &Path, options: &Options) -> Result<(BufWriter<File>, PathBuf), EventError> {
     let seconds = options.clock.now().as_secs();
+    // A separator in the name would lead into another folder.
     let host = options.host.clone().unwrap_or_else(host_name).replace(['/', '\\'], "_");
     let name = format!("events.out.tfevents.{seconds:010}.{host}");
     let suffix = &options.suffix;
@@ -43,6 +44,7 @@ pub(super) fn create(directory: &Path, options: &Options) -> Result<(BufWriter<F
     let separator = if suffix.is_empty() { '.' } else { '~' };
     let mut path = directory.join(format!("{name}{suffix}"));
     for count in 0..MAX_SAME_NAME {
+        // Two writers of one second and host must not share a file: their records would mix.
         match File::options().write(true).create_new(true).open(&path) {
             Ok(file) => return Ok((BufWriter::with_capacity(1 << 16, file), path)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {

@@ -49,10 +49,13 @@ impl EventLog {
 
     /// Writes the event that every file begins with. Its time is in whole seconds, as in TensorFlow's.
     pub(super) fn write_version(&mut self) -> Result<(), RecordError> {
+        // Whole seconds, as TensorFlow's writer stamps this event.
         let wall_time = self.clock.now().as_secs() as f64;
         let mut event = Event::new(wall_time, 0, EventData::FileVersion(FILE_VERSION.to_owned()));
         event.source_writer = Some(SOURCE.to_owned());
         self.write(Pending::Event(event))?;
+        // At once, so that viewers recognize the file before the first value. Not counted as a flush: the
+        // first event is then flushed without waiting, too.
         self.flush_now()
     }
 
@@ -103,6 +106,7 @@ impl EventLog {
         let Some(flushed) = self.flushed else { return Duration::ZERO };
         match self.clock.now().checked_sub(flushed) {
             Some(since) => self.flush_every.saturating_sub(since),
+            // The clock went backward. Flushing too often is harmless.
             None => Duration::ZERO,
         }
     }
@@ -112,11 +116,13 @@ impl EventLog {
         if !self.dirty {
             return Ok(());
         }
+        // Before the flush, whose duration then counts toward the interval.
         self.flushed = Some(self.clock.now());
         self.flush_now()
     }
 
     fn flush_now(&mut self) -> Result<(), RecordError> {
+        // Also if it fails: the error ends the writer.
         self.dirty = false;
         self.records.flush()
     }
@@ -139,6 +145,8 @@ fn encode(event: &proto::Event, buffer: &mut Vec<u8>) {
 
 /// Appends serialized values as the event's field 5, a sub-message.
 fn encode_summary(bytes: &Bytes, buffer: &mut Vec<u8>) {
+    // Appended behind the encoded event, as a message may list its fields in any order: the bytes need no
+    // copy into a message.
     buffer.push(5 << 3 | 2);
     prost::encode_length_delimiter(bytes.len(), buffer).expect("a vector grows as needed");
     buffer.extend_from_slice(bytes);

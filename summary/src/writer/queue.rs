@@ -66,6 +66,8 @@ struct Work {
 impl Queue {
     /// Makes a closed queue for at most `capacity` events. With `prompt`, the reader sees every event at once.
     pub(super) fn new(capacity: usize, prompt: bool) -> Queue {
+        // Half full: the thread wakes once for several events, and has time to empty the queue before it is
+        // full.
         let ripe = if prompt { 1 } else { capacity.div_ceil(2) };
         let state = State {
             events: Vec::with_capacity(capacity.min(1024)),
@@ -162,6 +164,7 @@ impl Queue {
         let mut state = self.state();
         state.events.clear();
         state.phase = Phase::Ended(result.err());
+        // All of them: those that wait for room and those that wait for a flush share the condition.
         self.done.notify_all();
     }
 
@@ -186,6 +189,7 @@ impl Queue {
                 || state.flushes_asked > state.flushes_done
                 || matches!(state.phase, Phase::Closing)
         };
+        // A wake-up without a reason is possible, so the condition is checked again.
         while !idle && !must_work(&state) {
             state.asleep = true;
             let (woken, timeout) =
@@ -194,7 +198,10 @@ impl Queue {
             state.asleep = false;
             idle = timeout.timed_out();
         }
+        // The two vectors change places: in a steady state neither side allocates.
         std::mem::swap(&mut state.events, events);
+        // After the first events the thread becomes patient. The first ones are written at once, so that a
+        // file is never empty for long.
         state.eager &= events.is_empty();
         if state.waiting > 0 {
             self.done.notify_all();
@@ -209,6 +216,7 @@ impl Queue {
     /// Notes that everything which was added before this many flushes were requested is in the file.
     fn flushed(&self, asked: u64) {
         let mut state = self.state();
+        // Flushes that were requested in the meantime have a higher number and cause another one.
         state.flushes_done = asked;
         if state.waiting > 0 {
             self.done.notify_all();
@@ -226,6 +234,8 @@ pub(super) fn work(queue: &Queue, mut log: EventLog) -> HashSet<String> {
             self.0.end(std::mem::replace(&mut self.1, Ok(())));
         }
     }
+    // Dropped in every case, also by a panic: otherwise callers would wait for room in a queue that nobody
+    // empties.
     let mut end = End(queue, Err(EventError::Panicked));
     end.1 = write_all(queue, &mut log);
     log.into_described()
@@ -239,6 +249,7 @@ fn write_all(queue: &Queue, log: &mut EventLog) -> Result<(), EventError> {
             log.write(pending)?;
         }
         if work.close {
+            // `take` has emptied the queue before, so nothing that was added before the close is lost.
             return Ok(log.finish()?);
         }
         if work.flush.is_some() || work.idle {
