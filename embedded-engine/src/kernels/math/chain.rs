@@ -2,6 +2,16 @@
 //!
 //! The kernel is a small program over blocks of elements that fit in the first-level cache: each instruction is one of `compute`'s functions
 //! over a block. The results equal those of the single operations bit by bit, because the same functions compute them.
+//!
+//! # Semantics
+//!
+//! The compiler's pass `chains.rs` decides which operations form a chain. A chain of `n` operations reads
+//! each input once and writes each output once, where separate kernels would read and write whole tensors `n`
+//! times. Errors name the member that failed, with the name that it has in the graph, because the members
+//! keep their operations.
+//!
+//! Parallel over blocks of the result. Bits depend neither on the number of threads nor on the form that ran:
+//! the program and `run_apart` call the same loops.
 
 use super::elementwise::{apply_binary, apply_unary, check_summands};
 use crate::kernel::{Kernel, KernelContext};
@@ -11,7 +21,8 @@ use session_core::{Error, Operation, Result};
 use std::sync::{Arc, Mutex, PoisonError};
 use tensor::Tensor;
 
-/// Inputs of a chain.
+/// The largest number of inputs of a chain. It bounds the key under which programs are found, an array
+/// without allocation.
 pub(crate) const MAX_INPUTS: usize = 12;
 
 /// The kernel of a chain of elementwise operations of `f32`.
@@ -19,7 +30,10 @@ pub(crate) const MAX_INPUTS: usize = 12;
 /// Shapes are known when it runs. Where each input has the shape of the result, or is a row, a column or a single number
 /// of it, and the result of each operation has that shape, a program computes all of them block by block. Other shapes are left to
 /// the operations' own kernels, one after the other, with the same bits and with their own errors.
+///
+/// A program depends on the kinds of the inputs, not on sizes, so a batch of another size needs no new one.
 pub(crate) struct Chain {
+    /// The operations, each after the members whose results it reads.
     members: Vec<Member>,
     /// The members whose results are the outputs.
     outputs: Vec<usize>,
@@ -29,8 +43,11 @@ pub(crate) struct Chain {
 
 /// One operation of a chain.
 pub(crate) struct Member {
+    /// The operation of the graph, for its name in errors.
     pub(crate) operation: Operation,
+    /// The loop of the operation, with its `alpha` if it has one.
     pub(crate) function: Elementwise,
+    /// The operands in the order of the operation's inputs; a sum has one or more.
     pub(crate) operands: Vec<Source>,
 }
 
@@ -47,7 +64,9 @@ pub(crate) enum Source {
 type Kinds = [Option<InputKind>; MAX_INPUTS];
 
 impl Chain {
-    /// A chain of these members, in an order in which operands come first. `None` when it is too large for one pass.
+    /// A chain of these members, in an order in which operands come first. `None` when it is too large for
+    /// one pass. The program for inputs that all have the full shape is made here, both as the test whether
+    /// the chain fits the limits of a `Program` and since most steps need it.
     pub(crate) fn new(members: Vec<Member>, outputs: Vec<usize>, inputs: usize) -> Option<Chain> {
         let mut kinds = [None; MAX_INPUTS];
         kinds.get_mut(..inputs)?.fill(Some(InputKind::Full));
@@ -57,7 +76,8 @@ impl Chain {
         Some(chain)
     }
 
-    /// The program for inputs of these kinds.
+    /// The program for inputs of these kinds. It is made at the first step in which they occur. `None` is
+    /// remembered, too, so shapes without a program do not cause a new attempt in each step.
     fn program(&self, kinds: &Kinds) -> Option<Arc<Program>> {
         let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, program)) = programs.iter().find(|(known, _)| known == kinds) {
@@ -68,6 +88,9 @@ impl Chain {
         program
     }
 
+    /// Translates the members to instructions, a sum of `n` operands to `n - 1` additions. Returns `None` if
+    /// an operand of a sum would have to be broadcast, which `AddN` does not allow, if the result of a member
+    /// is smaller than that of the chain, or if the program exceeds the limits of `Program`.
     fn program_for(&self, kinds: &Kinds) -> Option<Arc<Program>> {
         let inputs: Vec<InputKind> = kinds.iter().map_while(|kind| *kind).collect();
         let add = f32::binary(BinaryOp::Add)?;
@@ -104,6 +127,8 @@ impl Chain {
                 _ => return None,
             }
             // A smaller result would be computed over and over.
+            // The program evaluates each instruction for every element; this one would compute a row again
+            // for each row.
             if extents.fold(Extent::default(), Extent::with) != Extent::FULL {
                 return None;
             }
@@ -114,6 +139,9 @@ impl Chain {
     }
 
     /// Runs the members' own kernels one after the other.
+    ///
+    /// Inputs and results are shared, so most of them cannot be overwritten: this form is for rare shapes,
+    /// and its errors are those of the separate kernels.
     fn run_apart(&self, context: &mut KernelContext<'_>, inputs: &[Tensor]) -> Result<()> {
         let mut results: Vec<Tensor> = Vec::with_capacity(self.members.len());
         for member in &self.members {
@@ -140,6 +168,7 @@ impl Chain {
     }
 }
 
+/// Returns the sum of tensors of one shape, added from the first to the last, as the program does.
 fn sum(context: &KernelContext<'_>, first: Tensor, others: Vec<Tensor>) -> Result<Tensor> {
     let add = f32::binary(BinaryOp::Add).ok_or_else(|| Error::runtime("f32 cannot be added"))?;
     others.into_iter().try_fold(first, |sum, other| {
@@ -154,6 +183,8 @@ impl Kernel for Chain {
         let Some((mut kinds, row)) = kinds(&inputs) else { return self.run_apart(context, &inputs) };
         // A result is written over an input that nothing else holds.
         let is_free = |(input, tensor): (usize, &mut Tensor)| {
+            // `as_mut_slice` succeeds only for the sole owner. An input that another consumer or another
+            // input of this chain shares is left.
             kinds[input] == Some(InputKind::Full) && tensor.as_mut_slice::<f32>().is_some()
         };
         let free = inputs.iter_mut().enumerate().position(is_free);
@@ -165,6 +196,8 @@ impl Kernel for Chain {
         let mut outputs: Vec<Tensor> = Vec::with_capacity(self.outputs.len());
         for output in 0..self.outputs.len() {
             outputs.push(match free {
+                // The tensor moves from the inputs to the outputs; an empty slice in its place below tells
+                // the program to read output 0.
                 Some(input) if output == 0 => std::mem::replace(&mut inputs[input], Tensor::scalar(0.0f32)),
                 _ => context.allocate::<f32>(shape.clone())?,
             });
@@ -184,13 +217,20 @@ impl Kernel for Chain {
     }
 }
 
-/// The input that has the shape of the result, if one has.
+/// Returns the input with the most elements, and of those the one with the highest rank, whose shape the
+/// result has if any input has it. Returns `None` without inputs.
 fn largest(inputs: &[Tensor]) -> Option<&Tensor> {
     inputs.iter().max_by_key(|input| (input.elements(), input.shape().rank()))
 }
 
 /// Returns the relation of each input to a result with the shape of the largest one, and the length of a row,
 /// or `None` if there is none.
+///
+/// With `S` the shape of the result and leading ones of an input ignored: `Full` is `S`; `Scalar` has one
+/// element; `Row` is a tail of `S`, repeated along the leading axes; `Column` is a head of `S`, followed by
+/// ones. All rows and columns must split `S` at the same axis, because a program has one row length: for
+/// `S = [4, 2, 3]` inputs of shapes `[2, 3]` and `[4, 1, 1]` fit (rows of 6), `[3]` and `[4, 2, 1]` fit (rows
+/// of 3), and `[2, 3]` and `[4, 2, 1]` do not.
 fn kinds(inputs: &[Tensor]) -> Option<(Kinds, usize)> {
     let shape = largest(inputs)?.shape().dims();
     let mut kinds = [None; MAX_INPUTS];
@@ -228,15 +268,21 @@ fn kinds(inputs: &[Tensor]) -> Option<(Kinds, usize)> {
 }
 
 /// The part of the result's shape that a value spans.
+///
+/// With the result seen as a matrix of rows, an extent states along which of its two axes a value varies.
 #[derive(Clone, Copy, Default, PartialEq)]
 struct Extent {
+    /// True if the value differs from row to row.
     rows: bool,
+    /// True if the value differs within a row.
     columns: bool,
 }
 
 impl Extent {
+    /// The extent of the result.
     const FULL: Extent = Extent { rows: true, columns: true };
 
+    /// Returns the extent of an input of this kind.
     fn of(kind: InputKind) -> Extent {
         match kind {
             InputKind::Full | InputKind::InPlace(_) => Extent::FULL,
@@ -246,6 +292,7 @@ impl Extent {
         }
     }
 
+    /// Returns the extent of a function of two values: along each axis that one of them spans.
     fn with(self, other: Extent) -> Extent {
         Extent { rows: self.rows || other.rows, columns: self.columns || other.columns }
     }

@@ -9,6 +9,33 @@
 //! `Cast` truncates floats toward zero. Numbers beyond the range of an integer dtype, and NaN, are undefined in
 //! TensorFlow; here they become the nearest limit, and 0. Complex numbers lose their imaginary part. `Select`
 //! requires equal shapes, or a vector as condition for rows; `SelectV2` broadcasts all three operands.
+//!
+//! | op types | inputs | result |
+//! | --- | --- | --- |
+//! | `UnaryOp::ALL`, `Inv`, `Rint` | `x` | dtype and shape of `x` |
+//! | `BinaryOp::ALL`, `AddV2`, `RealDiv`, `TruncateMod`, `InvGrad` | `x`, `y` of one dtype | that dtype, broadcast shape |
+//! | `CompareOp::ALL` | `x`, `y` of one dtype | `bool`, broadcast shape |
+//! | `TestOp::ALL` | a float `x` | `bool`, shape of `x` |
+//! | `Cast` | `x`; attributes `SrcT`, `DstT` | dtype `DstT`, shape of `x` |
+//! | `AddN`, `AccumulateNV2` | one or more summands of one shape | their shape |
+//! | `Select` | `condition`, `t`, `e` with `t` and `e` of one shape | shape of `t` |
+//! | `SelectV2` | `condition`, `t`, `e` | broadcast shape of all three |
+//! | `ClipByValue` | `t`, `clip_value_min`, `clip_value_max` | shape of `t` |
+//!
+//! # Errors
+//!
+//! Shapes that do not fit, a zero divisor of integers and a negative exponent of integers are
+//! `InvalidArgument`, and they are reported when the step runs. An op type that has no meaning for a dtype
+//! (`FloorMod` of complex numbers, `Less` of strings) is `Unimplemented` and is reported when the plan is
+//! compiled. `Equal` and `NotEqual` also compare strings, but only of equal shapes or with a single string;
+//! `Add` concatenates them; `AddN` of variants adds what they hold.
+//!
+//! # Memory and threads
+//!
+//! A result is written over an operand that nothing else holds if the shapes allow it, otherwise into memory
+//! of the session's pool. Empty operands cost no work and are no error. Each element is computed by one
+//! thread from its own operands, so the bits depend neither on the number of threads nor on whether the
+//! result was written in place. All loops except those of strings and handles run in parallel.
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::Moved;
@@ -20,7 +47,11 @@ use compute::elementwise::{
 use session_core::{AttrValue, Code, Error, Operation, Result};
 use tensor::{DType, Element, Shape, Tensor, memory};
 
+/// Registers the op types of this file, together with what the plan compiler may do with them: `chains` names
+/// the loop that `chain.rs` may run as part of one pass, for `f32`; `fuses` marks the sums and `Relu` that a
+/// product or a convolution absorbs.
 pub(crate) fn register(registry: &mut Registry) {
+    // `Inv` and `Rint` are not names of the list, but `from_name` resolves them to `Reciprocal` and `Round`.
     for op_type in UnaryOp::ALL.iter().map(|op| op.name()).chain(["Inv", "Rint"]) {
         registry.add(op_type, make_unary).chains(|op| unary_kernel(op).map(Elementwise::Unary));
     }
@@ -44,6 +75,8 @@ pub(crate) fn register(registry: &mut Registry) {
         });
     }
     registry.of(["AddN", "AccumulateNV2"]).chains(|_| Some(Elementwise::Sum));
+    // Selection never looks at the values, so one loop for each width of elements serves all dtypes of that
+    // width.
     registry.add("SelectV2", |spec| match spec.input_dtype(1) {
         dtype if dtype.is_plain() => for_dtype!(bits dtype, T => Ok(boxed(select_v2::<T>))),
         _ => Ok(boxed(|context| select_whole(context, false))),
@@ -56,18 +89,25 @@ pub(crate) fn register(registry: &mut Registry) {
         .add("ClipByValue", |spec| for_dtype!(real spec.input_dtype(0), T => Ok(boxed(clip_by_value::<T>))));
 }
 
+/// Wraps a closure as a kernel. A closure is a kernel if it only needs the context of the step; what it
+/// captures was decided when the plan was compiled.
 pub(crate) fn boxed(
     kernel: impl Fn(&mut KernelContext<'_>) -> Result<()> + Send + Sync + 'static,
 ) -> Box<dyn Kernel> {
     Box::new(kernel)
 }
 
+/// Returns the `Unimplemented` error for an op type without a loop for this dtype, with the op type in its
+/// text: `dispatch::unsupported` names the dtype alone.
 fn unsupported(spec: &NodeSpec<'_>, dtype: DType) -> Error {
     let text = format!("the embedded engine has no {} for {dtype}", spec.operation.op_type());
     Error::new(Code::Unimplemented, text)
 }
 
 /// Returns the elements of an input, repeated to a shape.
+///
+/// Takes a copy even if the input has that shape already, so it is for kernels that combine several operands
+/// by element and are not worth a loop of their own in `compute`.
 pub(super) fn widened<T: Element + elementwise::Element>(
     context: &KernelContext<'_>,
     input: usize,
@@ -76,7 +116,9 @@ pub(super) fn widened<T: Element + elementwise::Element>(
     repeated(context, context.input(input).shape(), context.slice::<T>(input)?, dims)
 }
 
-/// Values of a shape, repeated to another.
+/// Returns `values` of shape `shape`, repeated to the shape `dims` in row-major order: `[1, 2]` of shape
+/// `[2, 1]`, repeated to `[2, 3]`, gives `[1, 1, 1, 2, 2, 2]`. Fails as incompatible if `shape` does not
+/// broadcast to `dims`.
 pub(crate) fn repeated<T: Element + elementwise::Element>(
     context: &KernelContext<'_>,
     shape: &Shape,
@@ -94,10 +136,14 @@ pub(crate) fn incompatible(error: &BroadcastError) -> Error {
     Error::invalid_argument(format!("Incompatible shapes: {error}"))
 }
 
+/// Converts an error of integer arithmetic, a zero divisor or a negative exponent, to `InvalidArgument`.
+/// Loops of floats never return one.
 fn arithmetic(error: ArithmeticError) -> Error {
     Error::invalid_argument(error.to_string())
 }
 
+/// Returns the attribute `alpha`, the slope of `LeakyRelu` and `LeakyReluGrad` below zero. Other op types do
+/// not have it.
 fn alpha(operation: &Operation) -> Option<f32> {
     operation.attr("alpha").and_then(AttrValue::as_float)
 }
@@ -114,6 +160,8 @@ fn binary_kernel<T: elementwise::Element>(operation: &Operation) -> Option<Binar
     Some(alpha(operation).map_or(kernel, |alpha| kernel.with_alpha(alpha)))
 }
 
+/// Returns the kernel of an op type of one operand. The loop is looked up here, by dtype, so that a step does
+/// not branch on it.
 fn make_unary(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let dtype = spec.input_dtype(0);
     for_dtype!(all dtype, T => {
@@ -122,6 +170,7 @@ fn make_unary(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     })
 }
 
+/// Delivers the function of input 0 as output 0.
 fn unary<T: Element + elementwise::Element>(
     context: &mut KernelContext<'_>,
     kernel: &UnaryKernel<T>,
@@ -132,7 +181,8 @@ fn unary<T: Element + elementwise::Element>(
     Ok(())
 }
 
-/// The function of a tensor, in its place if nothing else holds it.
+/// Returns the function of a tensor, with the shape of `x`. The result is written over `x` if nothing else
+/// holds its memory.
 pub(super) fn apply_unary<T: Element + elementwise::Element>(
     context: &KernelContext<'_>,
     kernel: &UnaryKernel<T>,
@@ -148,6 +198,8 @@ pub(super) fn apply_unary<T: Element + elementwise::Element>(
     })
 }
 
+/// Returns the kernel of an op type of two operands of one dtype. `Add` of strings is the only one that is
+/// not arithmetic.
 fn make_binary(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let dtype = spec.input_dtype(0);
     if dtype == DType::String && spec.operation.op_type() == "Add" {
@@ -159,6 +211,8 @@ fn make_binary(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     })
 }
 
+/// Delivers the function of inputs 0 and 1, broadcast, as output 0. Both inputs are taken, not borrowed: at
+/// their last use one of them holds the result afterwards.
 fn binary<T: Element + elementwise::Element>(
     context: &mut KernelContext<'_>,
     kernel: &BinaryKernel<T>,
@@ -170,6 +224,10 @@ fn binary<T: Element + elementwise::Element>(
 }
 
 /// Applies a function of two tensors, in place if no other tensor shares one of them.
+///
+/// Operands of equal shapes, and an operand of one element, need no broadcast plan (see `flat`) and are tried
+/// first. A result that has the shape of no operand, as of `[2, 1]` and `[3]`, goes to new memory. Fails if
+/// the shapes do not broadcast or the arithmetic of integers fails.
 pub(super) fn apply_binary<T: Element + elementwise::Element>(
     context: &KernelContext<'_>,
     kernel: &BinaryKernel<T>,
@@ -196,6 +254,8 @@ pub(super) fn apply_binary<T: Element + elementwise::Element>(
         });
     }
     let plan = Broadcast::new([a.shape(), b.shape()]).map_err(|error| incompatible(&error))?;
+    // An operand may be overwritten only if it has every element of the result; a repeated one is still read
+    // afterwards.
     if plan.is_full(0)
         && let Some(data) = a.as_mut_slice::<T>()
     {
@@ -214,16 +274,22 @@ pub(super) fn apply_binary<T: Element + elementwise::Element>(
 }
 
 /// The operand whose shape the result has.
+///
+/// `Both` means equal shapes, so either operand may be overwritten.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Side {
+    /// The result has the shape of the left operand; the right one has a single element.
     Left,
+    /// The result has the shape of the right operand; the left one has a single element.
     Right,
+    /// Both operands have the shape of the result.
     Both,
 }
 
 /// Returns the operand whose shape the result has, if no other operand has to be repeated than one of a single element. Such
 /// operands need no [`Broadcast`], and making one takes longer than adding two numbers: a loop does little else.
 fn flat(a: &Shape, b: &Shape) -> Option<Side> {
+    // The rank is compared, too: `[1, 1]` and `[3]` broadcast to `[1, 3]`, which is the shape of neither.
     let single =
         |shape: &Shape, other: &Shape| shape.rank() <= other.rank() && shape.iter().all(|&size| size == 1);
     if a == b {
@@ -237,11 +303,15 @@ fn flat(a: &Shape, b: &Shape) -> Option<Side> {
     }
 }
 
-/// Leading dimensions of 1 may come from the other operand.
+/// Returns the tensor with the shape of the result. The shapes differ if leading dimensions of 1 come from
+/// the other operand: `[3]` and `[1, 3]` have a result of shape `[1, 3]`, which was written over the elements
+/// of `[3]`.
 fn with_shape(tensor: Tensor, shape: &[usize]) -> Result<Tensor> {
     if tensor.shape().dims() == shape { Ok(tensor) } else { Ok(tensor.reshaped(shape)?) }
 }
 
+/// Returns the kernel of a comparison. Strings have only `Equal` and `NotEqual`, complex numbers as well; the
+/// order of other dtypes is that of the numbers, and a comparison with NaN is false except `NotEqual`.
 fn make_compare(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let dtype = spec.input_dtype(0);
     let op = CompareOp::from_name(spec.operation.op_type()).ok_or_else(|| unsupported(spec, dtype))?;
@@ -272,7 +342,9 @@ fn make_compare(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     })
 }
 
-/// Equality of strings, of equal shapes or with a scalar.
+/// Delivers the equality of strings, of equal shapes or with a tensor of one string, whose own shape is
+/// ignored then. Unlike numbers, strings are not broadcast along single axes. With `equal` false, delivers
+/// the inequality.
 fn compare_strings(context: &mut KernelContext<'_>, equal: bool) -> Result<()> {
     let (a, b) = (context.input(0).clone(), context.input(1).clone());
     let (x, y) = (a.as_strings()?, b.as_strings()?);
@@ -296,6 +368,8 @@ fn compare_strings(context: &mut KernelContext<'_>, equal: bool) -> Result<()> {
     })
 }
 
+/// Returns the kernel of a test of floats: `IsNan`, `IsInf`, `IsFinite`. The result is never written in
+/// place, as `bool` has another width.
 fn make_test(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let dtype = spec.input_dtype(0);
     let op = TestOp::from_name(spec.operation.op_type()).ok_or_else(|| unsupported(spec, dtype))?;
@@ -311,6 +385,9 @@ fn make_test(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     })
 }
 
+/// Returns the kernel of `Cast`, which converts by element; a cast to the same dtype forwards its input.
+/// Strings, variants and handles are `Unimplemented`, as they are in TensorFlow. The attribute `Truncate` is
+/// not read.
 fn make_cast(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let (from, to) = (spec.input_dtype(0), spec.dtype("DstT")?);
     if from == to {
@@ -335,7 +412,7 @@ fn make_cast(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     }))
 }
 
-/// Refuses operands of a sum that differ in shape.
+/// Checks that an operand of a sum has the shape of the first one. `AddN` does not broadcast.
 pub(super) fn check_summands(first: &Shape, other: &Shape) -> Result<()> {
     if first == other {
         return Ok(());
@@ -343,6 +420,9 @@ pub(super) fn check_summands(first: &Shape, other: &Shape) -> Result<()> {
     Err(Error::invalid_argument(format!("Inputs to AddN must have equal shapes: {first} and {other}")))
 }
 
+/// Delivers the sum of all inputs, added from the first to the last at each element, so the bits equal those
+/// of `a + b + c`. Reads all summands in one pass over memory, which is faster than to overwrite one of them
+/// several times.
 fn add_n<T: Element + elementwise::Element>(context: &mut KernelContext<'_>) -> Result<()> {
     let shape = context.input(0).shape().clone();
     for i in 1..context.num_inputs() {
@@ -355,6 +435,9 @@ fn add_n<T: Element + elementwise::Element>(context: &mut KernelContext<'_>) -> 
     })
 }
 
+/// Delivers elements of `t` where the condition is true and of `e` elsewhere. All three operands are
+/// broadcast. `T` is any type of the width of the elements; they are moved and never interpreted, so NaN
+/// payloads survive.
 fn select_v2<T: Moved + elementwise::Element>(context: &mut KernelContext<'_>) -> Result<()> {
     let dtype = context.input(1).dtype();
     let shapes =
@@ -368,6 +451,9 @@ fn select_v2<T: Moved + elementwise::Element>(context: &mut KernelContext<'_>) -
 }
 
 /// Selects by the older rules: the condition has the shape of the values, is a scalar, or is a vector that selects rows.
+///
+/// Of equal ranks a vector condition is elementwise: only for values of rank 2 or more it chooses rows. For
+/// example, a condition `[true, false]` and values of shape `[2, 3]` give row 0 of `t` above row 1 of `e`.
 fn select_v1<T: Moved + elementwise::Element>(context: &mut KernelContext<'_>) -> Result<()> {
     let dtype = context.input(1).dtype();
     let (condition, values) = (context.input(0).shape().clone(), context.input(1).shape().clone());
@@ -392,7 +478,8 @@ fn select_v1<T: Moved + elementwise::Element>(context: &mut KernelContext<'_>) -
     })
 }
 
-/// Refuses a condition of the older form that is neither a scalar nor of the shape of the values.
+/// Checks that a condition of `Select` is a scalar or has the shape of the values. The caller has handled
+/// vectors that choose rows before.
 fn chosen_by(condition: &Shape, values: &Shape) -> Result<()> {
     if condition.rank() == 0 || condition == values {
         return Ok(());
@@ -402,6 +489,8 @@ fn chosen_by(condition: &Shape, values: &Shape) -> Result<()> {
     )))
 }
 
+/// Delivers `max(min(t, clip_value_max), clip_value_min)`. The lower bound is applied last, so it wins where
+/// the bounds are in the wrong order. Bounds are scalars or of the shape of `t`; NaN in `t` stays NaN.
 fn clip_by_value<T: Element + elementwise::Element>(context: &mut KernelContext<'_>) -> Result<()> {
     let unsupported = || Error::new(Code::Unimplemented, "no clipping for this dtype");
     let least = T::binary(BinaryOp::Minimum).ok_or_else(unsupported)?;
@@ -427,6 +516,9 @@ fn clip_by_value<T: Element + elementwise::Element>(context: &mut KernelContext<
 
 /// Selects among strings or handles: one value or the other by a single condition, or each string by its own condition.
 /// The older form's vector of conditions chooses among rows.
+///
+/// Inputs are strings, variants or handles, whose elements cannot be copied by width. A scalar condition
+/// moves one of the values as a whole, so a handle keeps its identity.
 fn select_whole(context: &mut KernelContext<'_>, by_rows: bool) -> Result<()> {
     let [condition, yes, no] = [0, 1, 2].map(|input| context.input(input).shape().clone());
     if by_rows && yes != no {
@@ -463,6 +555,10 @@ fn select_whole(context: &mut KernelContext<'_>, by_rows: bool) -> Result<()> {
 }
 
 /// Returns the element of an operand that an element of the broadcast result takes.
+///
+/// Index arithmetic from the last axis: an axis of size 1 in the operand, or one that it lacks, contributes
+/// nothing. Element 5 of an output of shape `[2, 3]` takes element 1 of an operand of shape `[2, 1]` and
+/// element 2 of an operand of shape `[3]`.
 fn operand_element(element: usize, output: &Shape, operand: &Shape) -> usize {
     let (mut rest, mut stride, mut index) = (element, 1, 0);
     let sizes = operand.iter().rev().copied().chain(std::iter::repeat(1));

@@ -2,13 +2,37 @@
 //!
 //! # Semantics
 //!
-//! The last two axes are matrices, the others a stack, whose matrices are distributed over threads. A matrix that is
-//! not invertible is an `InvalidArgument` error for `MatrixInverse` and `MatrixSolve`; its determinant is 0, and
-//! `LogMatrixDeterminant` returns a sign of 0 and minus infinity. `Cholesky` reads the lower triangle only and writes
-//! zeros above the diagonal. `MatrixTriangularSolve` ignores the other triangle. With `adjoint` the conjugate
-//! transpose is used.
+//! The last two axes are matrices, the others a stack. All op types take `float32`, `float64` and complex
+//! numbers.
 //!
-//! Factorizations are computed in the precision of the dtype, with row exchanges by the largest pivot.
+//! | op type | inputs | outputs |
+//! | --- | --- | --- |
+//! | `MatrixDeterminant` | `[..., n, n]` | `[...]` |
+//! | `LogMatrixDeterminant` | `[..., n, n]` | sign and logarithm of the absolute value, each `[...]` |
+//! | `MatrixInverse` | `[..., n, n]` | `[..., n, n]` |
+//! | `MatrixSolve` | `[..., n, n]` and `[..., n, k]` with equal stacks | `[..., n, k]` |
+//! | `MatrixTriangularSolve` | the same with broadcast stacks | `[..., n, k]` |
+//! | `Cholesky` | `[..., n, n]` | a lower triangle `[..., n, n]` |
+//! | `Lu` | `[..., n, n]` | both factors `[..., n, n]`, and the permutation `[..., n]` of dtype `output_idx_type` |
+//!
+//! The forms with `Batch` in front are older names of the same. A matrix that is not invertible is an
+//! `InvalidArgument` error for `MatrixInverse`, `MatrixSolve`, `MatrixTriangularSolve` and `Lu`; its
+//! determinant is 0, and `LogMatrixDeterminant` returns a sign of 0 and minus infinity. The determinant of a
+//! matrix of size 0 is 1. `Cholesky` reads the lower triangle only, writes zeros above the diagonal and fails
+//! if a pivot is not positive, which includes NaN. `MatrixTriangularSolve` reads the triangle that `lower`
+//! (default true) names and ignores the other. With `adjoint` (default false) the conjugate transpose is
+//! used.
+//!
+//! Only a pivot that is exactly 0 counts as singular: nearly singular matrices give large numbers, and NaN
+//! spreads. TensorFlow differs where numbers are not finite: `MatrixInverse` of NaN is an error there,
+//! `Cholesky` of NaN is NaN, and `LogMatrixDeterminant` of an infinite diagonal has the sign 1.
+//!
+//! # Algorithm
+//!
+//! Gaussian elimination by rows with the largest pivot of each column, `n^3 * 2/3` operations, and `2 n^2`
+//! for each right-hand side, in the precision of the dtype. Matrices are processed one after the other in one
+//! thread, so bits depend on nothing but the input. The limits of the run are checked once per row of an
+//! elimination.
 
 use super::elementwise::boxed;
 use super::product::stack_index;
@@ -103,6 +127,7 @@ macro_rules! numbers {
 }
 numbers!(f32, f64);
 
+/// Registers the op types, those of `add_both` under their older `Batch` names as well.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add_both(
         ["MatrixDeterminant", "BatchMatrixDeterminant"],
@@ -131,7 +156,8 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
-/// Returns the stack of matrices before the last two axes, which must be at least as many.
+/// Splits a shape into the axes of the stack and the two of the matrices: `[5, 4, 3, 2]` into `[5, 4]` and
+/// `[3, 2]`. Fails for rank 0 and 1.
 pub(super) fn last_two(shape: &Shape) -> Result<(&[usize], [usize; 2])> {
     match shape.dims() {
         [stack @ .., rows, columns] => Ok((stack, [*rows, *columns])),
@@ -139,7 +165,8 @@ pub(super) fn last_two(shape: &Shape) -> Result<(&[usize], [usize; 2])> {
     }
 }
 
-/// Returns the number of matrices, and of which size.
+/// Returns the number of matrices in a stack and their size: `(20, 3)` for `[5, 4, 3, 3]`. Fails if the last
+/// two sizes differ or the rank is below 2.
 pub(super) fn square(shape: &Shape) -> Result<(usize, usize)> {
     match shape.dims() {
         [stack @ .., rows, columns] if rows == columns => Ok((stack.iter().product(), *rows)),
@@ -147,13 +174,17 @@ pub(super) fn square(shape: &Shape) -> Result<(usize, usize)> {
     }
 }
 
-/// Returns the number of matrices of a stack that are work: none if their results have no elements in this direction, however many
-/// they are.
+/// Returns the number of matrices of a stack that a kernel must process: none if `width`, a size of the
+/// results, is 0. A shape like `[1_000_000_000, 0, 0]` has no elements, and its stack must not be walked.
 pub(super) fn work(stack: usize, width: usize) -> usize {
     if width == 0 { 0 } else { stack }
 }
 
 /// A matrix as a product of triangles, rows exchanged so that pivots are large.
+///
+/// With `P` as the exchanges, `P A = L U`. Element `(i, j)` of `values` is that of `U` for `i <= j` and that
+/// of `L` otherwise. A singular matrix has a zero on the diagonal; columns below a zero pivot are left as
+/// they are.
 struct Lu<T> {
     /// The number of rows and columns.
     n: usize,
@@ -166,7 +197,8 @@ struct Lu<T> {
 }
 
 impl<T: Number> Lu<T> {
-    /// Decomposes a matrix, or its adjoint.
+    /// Decomposes a matrix, or its adjoint. `matrix` has `n * n` elements by rows. Ties between pivots go to
+    /// the upper row. Fails only if memory or time of the run ends.
     fn of(watch: &mut Watch<'_>, matrix: &[T], n: usize, adjoint: bool) -> Result<Lu<T>> {
         // A matrix without elements still costs a call.
         watch.tick(1)?;
@@ -186,6 +218,8 @@ impl<T: Number> Lu<T> {
                 swaps += 1;
             }
             let diagonal = values[k * n + k];
+            // The column is 0 from here on, so there is nothing to eliminate. The zero on the diagonal marks
+            // the matrix as singular.
             if diagonal == T::default() {
                 continue;
             }
@@ -202,12 +236,16 @@ impl<T: Number> Lu<T> {
     }
 
     /// Returns the product of the diagonal, with the sign of the exchanges.
+    ///
+    /// For `n = 0` this is 1. Large matrices may overflow; `log_determinant` does not.
     fn determinant(&self) -> T {
         let sign = if self.swaps.is_multiple_of(2) { T::of(1.0) } else { T::of(-1.0) };
         (0..self.n).fold(sign, |product, i| product * self.values[i * self.n + i])
     }
 
-    /// Returns the sign of the determinant, and the logarithm of its absolute value.
+    /// Returns the sign of the determinant, and the logarithm of its absolute value. For complex numbers the
+    /// sign is a number of absolute value 1. The logarithms are added in double precision. A singular matrix,
+    /// and one with infinite or NaN pivots, has the sign 0.
     fn log_determinant(&self) -> (T, T) {
         let sign = if self.swaps.is_multiple_of(2) { T::of(1.0) } else { T::of(-1.0) };
         let diagonal = (0..self.n).map(|i| self.values[i * self.n + i]);
@@ -231,6 +269,10 @@ impl<T: Number> Lu<T> {
     }
 
     /// Solves for `columns` right-hand sides, given by element.
+    ///
+    /// `right(row, column)` is in the order of the original rows; `out` is `[n, columns]` by rows and is
+    /// written completely. Forward substitution with `L`, whose diagonal is 1, then backward substitution
+    /// with `U`. The matrix must not be singular: `check` first.
     fn solve(&self, columns: usize, right: impl Fn(usize, usize) -> T, out: &mut [T]) {
         let n = self.n;
         for column in 0..columns {
@@ -255,7 +297,8 @@ fn is_singular<T: Number>(triangle: &[T], n: usize) -> bool {
     (0..n).any(|i| triangle[i * n + i] == T::default())
 }
 
-/// Computes determinants.
+/// Delivers the determinant of each matrix of input 0. A determinant of size 0 is a product of nothing, so
+/// the output has elements although the input has none.
 fn determinant<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
     let shape = context.input(0).shape();
     let (_, n) = square(shape)?;
@@ -269,7 +312,8 @@ fn determinant<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
     })
 }
 
-/// Computes signs and logarithms of the absolute values of determinants, which do not overflow.
+/// Delivers the sign and the logarithm of the absolute value of each determinant; the latter does not
+/// overflow where the determinant would.
 fn log_determinant<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
     let shape = context.input(0).shape();
     let (count, n) = square(shape)?;
@@ -287,7 +331,8 @@ fn log_determinant<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Computes both factors, in one matrix, and the original row of each of their rows.
+/// Delivers both factors of each matrix in one, and the row of the input that each of their rows was: `Lu` of
+/// `[[0, 1], [2, 0]]` is `[[2, 0], [0, 1]]` and `[1, 0]`. `index` is the dtype of the latter.
 fn factorized<T: Number>(context: &mut KernelContext<'_>, index: DType) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let (count, n) = square(&shape)?;
@@ -310,7 +355,8 @@ fn factorized<T: Number>(context: &mut KernelContext<'_>, index: DType) -> Resul
     Ok(())
 }
 
-/// Computes inverses.
+/// Delivers the inverse of each matrix of input 0, or of its adjoint, by solving for the columns of the
+/// identity.
 fn inverse<T: Number>(context: &mut KernelContext<'_>, adjoint: bool) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let (stack, n) = square(&shape)?;
@@ -326,7 +372,8 @@ fn inverse<T: Number>(context: &mut KernelContext<'_>, adjoint: bool) -> Result<
     })
 }
 
-/// Returns the stack, the size of the matrices and the columns of the right-hand sides.
+/// Returns the number of matrices, their size, and the number of right-hand sides for each. Both inputs must
+/// have the same rank and stack: `MatrixSolve` does not broadcast.
 fn system(context: &KernelContext<'_>) -> Result<(usize, usize, usize)> {
     let (matrix, right) = (context.input(0).shape(), context.input(1).shape());
     let (stack, n) = square(matrix)?;
@@ -337,7 +384,7 @@ fn system(context: &KernelContext<'_>) -> Result<(usize, usize, usize)> {
     Ok((stack, n, right[rank - 1]))
 }
 
-/// Solves systems of equations.
+/// Delivers the solutions `x` of `A x = b` for the matrices of input 0 and the columns of input 1.
 fn solve<T: Number>(context: &mut KernelContext<'_>, adjoint: bool) -> Result<()> {
     let (stack, n, columns) = system(context)?;
     context.produce::<T>(0, context.input(1).shape().clone(), |context, output| {
@@ -354,7 +401,7 @@ fn solve<T: Number>(context: &mut KernelContext<'_>, adjoint: bool) -> Result<()
     })
 }
 
-/// Makes the kernel for triangular matrices.
+/// Returns the kernel for triangular matrices, from the attributes `lower` and `adjoint`.
 fn make_triangular(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let (lower, adjoint) = (spec.bool("lower")?, spec.bool("adjoint")?);
     for_dtype!(field spec.input_dtype(0), T => {
@@ -362,7 +409,8 @@ fn make_triangular(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     })
 }
 
-/// Solves systems of equations with triangular matrices.
+/// Delivers the solutions for triangular matrices; the stacks of both inputs are broadcast, unlike those of
+/// `MatrixSolve`.
 fn triangular<T: Number>(context: &mut KernelContext<'_>, lower: bool, adjoint: bool) -> Result<()> {
     let (matrix, right) = (context.input(0).shape().clone(), context.input(1).shape().clone());
     let (_, n) = square(&matrix)?;
@@ -389,13 +437,15 @@ fn triangular<T: Number>(context: &mut KernelContext<'_>, lower: bool, adjoint: 
     })
 }
 
-/// Returns the error for shapes that do not fit.
+/// Returns the error for shapes that do not fit. Both shapes are in the text.
 fn unfit(matrix: &Shape, right: &Shape) -> Error {
     let text = format!("matrices of shape {matrix} and right-hand sides of shape {right} are incompatible");
     Error::invalid_argument(text)
 }
 
-/// Solves one system by substitution, forward or backward.
+/// Solves one system by substitution, forward for a lower triangle and the adjoint of an upper one, backward
+/// otherwise. `out` is `[n, columns]` by rows. Only the elements of the triangle are read; a zero on the
+/// diagonal is `InvalidArgument`.
 fn solve_triangle<T: Number>(
     (matrix, n, lower, adjoint): (&[T], usize, bool, bool),
     right: &[T],
@@ -406,6 +456,7 @@ fn solve_triangle<T: Number>(
         return Err(Error::invalid_argument("Input matrix is not invertible."));
     }
     let at = |i: usize, j: usize| if adjoint { matrix[j * n + i].conjugate() } else { matrix[i * n + j] };
+    // The adjoint of a lower triangle is an upper one.
     let forward = lower != adjoint;
     for step in 0..n {
         let i = if forward { step } else { n - 1 - step };
@@ -420,7 +471,9 @@ fn solve_triangle<T: Number>(
     Ok(())
 }
 
-/// Computes Cholesky decompositions.
+/// Delivers the lower triangle `L` of `A = L L'` for each matrix, column by column within each row: `n^3 / 3`
+/// operations. Elements above the diagonal of the input are not read, and the diagonal's imaginary part is
+/// ignored.
 fn cholesky<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let (stack, n) = square(&shape)?;

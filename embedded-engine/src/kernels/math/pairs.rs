@@ -1,10 +1,21 @@
 //! Functions of two numbers, or of rows, that stand apart from the others.
 //!
-//! - `ApproximateEqual` is true where the difference is below `tolerance`; equal infinities differ by NaN, so they
-//!   are not approximately equal.
-//! - `NextAfter` returns the neighboring floating-point number in the direction of the second operand.
-//! - `Cross` is defined for vectors of length 3 along the last axis.
-//! - `CumulativeLogsumexp` keeps the running maximum apart, so that no exponential overflows.
+//! # Semantics
+//!
+//! - `ApproximateEqual` compares `x` and `y`, of equal shapes: true if `|x - y| <= tolerance` (attribute,
+//!   default `1e-5`). The difference of equal infinities is NaN, so they are not approximately equal, nor is
+//!   NaN equal to anything.
+//! - `NextAfter` returns the neighboring floating-point number of `x1` in the direction of `x2`, and `x2` if
+//!   both are equal. NaN in either gives NaN. `float32` and `float64`, with broadcasting.
+//! - `Cross` returns the cross product of vectors of length 3 along the last axis, of equal shapes. Integers
+//!   wrap.
+//! - `CumulativeLogsumexp` returns `ln(sum of e^x)` over the elements up to each one along `axis`.
+//!   `exclusive` leaves the element itself out, so the first result is minus infinity; `reverse` goes from
+//!   the end. No exponential overflows.
+//! - `Complex` combines a real and an imaginary part of `float32` or `float64`, with broadcasting.
+//!
+//! Shapes that do not fit are `InvalidArgument`. Empty inputs give empty outputs. `Complex` and `Cross` run
+//! in parallel; the other kernels use one thread.
 
 use super::elementwise::{boxed, incompatible, widened};
 use super::reduction::axis;
@@ -36,6 +47,7 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("Complex", make_complex);
 }
 
+/// Returns the common shape of inputs 0 and 1, for op types without broadcasting.
 fn same_shape(context: &KernelContext<'_>) -> Result<Shape> {
     let (a, b) = (context.input(0).shape(), context.input(1).shape());
     if a == b {
@@ -44,6 +56,7 @@ fn same_shape(context: &KernelContext<'_>) -> Result<Shape> {
     Err(Error::invalid_argument(format!("x and y must be of the same shape. x shape: {a}. y shape: {b}")))
 }
 
+/// Delivers for each pair whether it differs by at most `tolerance`, which is rounded to the dtype first.
 fn approximate_equal<T: Element + Real>(context: &mut KernelContext<'_>, tolerance: f32) -> Result<()> {
     let shape = same_shape(context)?;
     let tolerance = T::of(tolerance.into());
@@ -55,6 +68,9 @@ fn approximate_equal<T: Element + Real>(context: &mut KernelContext<'_>, toleran
 }
 
 /// Applies a function of two numbers, with broadcasting.
+///
+/// Copies both operands to the shape of the result: simple, and fast enough for an op type that training does
+/// not use.
 fn broadcast<T: Element + elementwise::Element>(
     context: &mut KernelContext<'_>,
     function: fn(T, T) -> T,
@@ -69,6 +85,8 @@ fn broadcast<T: Element + elementwise::Element>(
     })
 }
 
+/// Returns the neighbor of `from` toward `to`. `from == to` returns `to`, which turns `0.0` toward `-0.0`
+/// into `-0.0`, like C's `nextafter`.
 fn next_after_f32(from: f32, to: f32) -> f32 {
     if from.is_nan() || to.is_nan() {
         f32::NAN
@@ -81,6 +99,7 @@ fn next_after_f32(from: f32, to: f32) -> f32 {
     }
 }
 
+/// Works as [`next_after_f32`] in double precision.
 fn next_after_f64(from: f64, to: f64) -> f64 {
     if from.is_nan() || to.is_nan() {
         f64::NAN
@@ -93,6 +112,9 @@ fn next_after_f64(from: f64, to: f64) -> f64 {
     }
 }
 
+/// Returns the kernel of cross products. With `r1` and `r2` as rotations of the components by one and two
+/// places, the product is `r1(a) r2(b) - r2(a) r1(b)`, so three of `compute`'s loops over the whole tensor
+/// suffice for every dtype.
 fn cross_kernel<T: Element + elementwise::Element>() -> Result<Box<dyn Kernel>> {
     let cannot = || Error::new(Code::Unimplemented, format!("no cross product of {}", T::NAME));
     let times = T::binary(BinaryOp::Mul).ok_or_else(cannot)?;
@@ -117,7 +139,8 @@ fn cross_kernel<T: Element + elementwise::Element>() -> Result<Box<dyn Kernel>> 
     }))
 }
 
-/// Returns each three components, the first of which is the one at `by`.
+/// Returns each three components, the first of which is the one at `by`. Three components `[x, y, z]` by 1
+/// are `[y, z, x]`.
 fn rotated<T: Copy + Default>(values: &[T], by: usize) -> Result<Vec<T>> {
     let mut rotated = memory::filled(T::default(), values.len())?;
     for (i, component) in rotated.iter_mut().enumerate() {
@@ -126,6 +149,8 @@ fn rotated<T: Copy + Default>(values: &[T], by: usize) -> Result<Vec<T>> {
     Ok(rotated)
 }
 
+/// Adds from one end of the axis to the other in a single chain, one line at a time; `inner` neighbors in
+/// memory belong to different lines. Each step costs an exponential and a logarithm.
 fn cumulative_logsumexp<T: Element + Real>(
     context: &mut KernelContext<'_>,
     exclusive: bool,
@@ -138,6 +163,8 @@ fn cumulative_logsumexp<T: Element + Real>(
     // ln(e^a + e^b) without overflow.
     let add = |a: T, b: T| {
         let (least, most) = if a < b { (a, b) } else { (b, a) };
+        // The sum is empty before the first element. The formula would subtract infinities for two of them,
+        // which is NaN.
         if least == lowest { most } else { most + (least - most).exp().log1p() }
     };
     context.produce::<T>(0, shape, |context, output| {
@@ -157,6 +184,7 @@ fn cumulative_logsumexp<T: Element + Real>(
     })
 }
 
+/// Returns the kernel of `Complex` for the dtype of the parts.
 fn make_complex(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     macro_rules! complex {
         ($part:ty) => {

@@ -6,6 +6,21 @@
 //! V2 and V3 with broadcasting of the axes before the last two; `adj_x` and `adj_y` conjugate complex operands as
 //! well as they transpose. An inner size of 0 yields zeros. A bias and an activation that follow are fused by the
 //! compiler (`fuse.rs`) and applied to each tile of the result while it is in registers.
+//!
+//! | op type | inputs | attributes | result |
+//! | --- | --- | --- | --- |
+//! | `MatMul` | `a`: `[m, k]`, `b`: `[k, n]` | `transpose_a`, `transpose_b` | `[m, n]` |
+//! | `SparseMatMul` | the same, each `float32` or `bfloat16` | the same; `a_is_sparse`, `b_is_sparse` are ignored | `float32`, `[m, n]` |
+//! | `BatchMatMul`, `BatchMatMulV2`, `BatchMatMulV3` | `x`: `[..., m, k]`, `y`: `[..., k, n]` | `adj_x`, `adj_y` | `[..., m, n]` |
+//!
+//! An operand of rank 0 or 1 and unequal inner sizes are `InvalidArgument`. NaN and infinities spread as in
+//! the formula; zeros are multiplied like other numbers, also by `SparseMatMul`. `BatchMatMulV3` with two
+//! different dtypes, which TensorFlow allows for integers, is `Unimplemented`.
+//!
+//! The arithmetic is `compute::matmul`: cache blocks with tuned kernels for `f32` and `f64`, plain sums for
+//! other dtypes; `2 m k n` operations. It divides one product over threads; a stack is a sequence of
+//! products. The order of additions depends on the sizes only, so the bits do not depend on the number of
+//! threads. They may differ from TensorFlow's in the last digits, as its own bits differ between processors.
 
 use super::elementwise::{apply_unary, boxed};
 use crate::kernel::{Kernel, KernelContext, NodeSpec, no_room};
@@ -35,6 +50,7 @@ pub(crate) fn register(registry: &mut Registry) {
     }
 }
 
+/// Returns the attributes that state whether `a` and `b` are stored transposed.
 fn transposed(spec: &NodeSpec<'_>) -> Result<[bool; 2]> {
     Ok([spec.bool("transpose_a")?, spec.bool("transpose_b")?])
 }
@@ -51,7 +67,8 @@ pub(crate) fn conjugated(context: &KernelContext<'_>, tensor: Tensor) -> Result<
     })
 }
 
-/// Returns the sizes of a product of two matrices.
+/// Returns the sizes of a product of two matrices. Both shapes are as stored, before the transposition. Fails
+/// if one is not a matrix or if the inner sizes differ; messages begin like TensorFlow's.
 pub(crate) fn matmul_sizes(a: &Shape, b: &Shape, [transpose_a, transpose_b]: [bool; 2]) -> Result<Product> {
     let (&[a0, a1], &[b0, b1]) = (a.dims(), b.dims()) else {
         return Err(Error::invalid_argument(format!("In[0] and In[1] must be matrices: {a} and {b}")));
@@ -64,6 +81,8 @@ pub(crate) fn matmul_sizes(a: &Shape, b: &Shape, [transpose_a, transpose_b]: [bo
     Ok(Product { transpose_a, transpose_b, ..Product::new(m, k, n) })
 }
 
+/// Delivers the product of inputs 0 and 1. A transposed operand is not copied: the packing of blocks reads it
+/// in the other order.
 fn matmul<T: Element + matmul::Element>(
     context: &mut KernelContext<'_>,
     transposed: [bool; 2],
@@ -78,7 +97,8 @@ fn matmul<T: Element + matmul::Element>(
     Ok(())
 }
 
-/// A product in single precision of matrices that may be `bfloat16`.
+/// Delivers the product in single precision of matrices that may be `bfloat16`, each on its own. The widened
+/// copies and the inner `MatMul` run as a nested kernel.
 fn single(context: &mut KernelContext<'_>, transposed: [bool; 2]) -> Result<()> {
     let inputs = vec![as_single(context.input(0))?, as_single(context.input(1))?];
     let product = context.nested(inputs, &|context| matmul::<f32>(context, transposed))?;
@@ -86,6 +106,7 @@ fn single(context: &mut KernelContext<'_>, transposed: [bool; 2]) -> Result<()> 
     Ok(())
 }
 
+/// Returns a `bfloat16` tensor as `float32`, exactly; other tensors are shared.
 fn as_single(tensor: &Tensor) -> Result<Tensor> {
     if tensor.dtype() == DType::Float32 {
         return Ok(tensor.clone());
@@ -94,7 +115,8 @@ fn as_single(tensor: &Tensor) -> Result<Tensor> {
     Ok(Tensor::from_vec(memory::collected(values)?, tensor.shape().clone())?)
 }
 
-/// Returns the kernel that adds a bias, and cuts off what is negative where asked to.
+/// Returns the kernel that a `MatMul` with the `BiasAdd` after it, and the `Relu` after that if `relu`, is
+/// replaced by. `None` for dtypes without a fused loop, whose operations stay apart.
 fn fused(spec: &NodeSpec<'_>, relu: bool) -> Option<Result<Box<dyn Kernel>>> {
     let transposed = transposed(spec);
     match spec.input_dtype(0) {
@@ -105,6 +127,9 @@ fn fused(spec: &NodeSpec<'_>, relu: bool) -> Option<Result<Box<dyn Kernel>>> {
 }
 
 /// Returns a dense layer in one pass: product, bias, and ReLU if requested. Inputs: a, b, bias.
+///
+/// The bias has shape `[n]`. The sums, the rounding and their order are those of the separate kernels, and
+/// NaN passes `Relu`.
 fn matmul_fused<T: Element + Real>(transposed: [bool; 2], relu: bool) -> Box<dyn Kernel> {
     boxed(move |context: &mut KernelContext<'_>| {
         let product = matmul_sizes(context.input(0).shape(), context.input(1).shape(), transposed)?;
@@ -125,7 +150,9 @@ fn matmul_fused<T: Element + Real>(transposed: [bool; 2], relu: bool) -> Box<dyn
     })
 }
 
-/// Products of stacked matrices, the stacks broadcast against each other.
+/// Delivers products of stacked matrices, the stacks broadcast against each other: `[5, 1, m, k]` and
+/// `[4, k, n]` give `[5, 4, m, n]`. A repeated matrix is read again, not copied. An adjoint is a copy with
+/// conjugates, if the dtype is complex, that is read in transposed order.
 fn batch<T: Element + matmul::Element>(context: &mut KernelContext<'_>, transposed: [bool; 2]) -> Result<()> {
     let [a, b] = [0, 1].map(|input| {
         let matrices = context.take(input);
@@ -158,7 +185,10 @@ fn batch<T: Element + matmul::Element>(context: &mut KernelContext<'_>, transpos
     Ok(())
 }
 
-/// Returns the index of the operand matrix for a matrix of the result.
+/// Returns the index of the operand matrix for a matrix of the result. `result` is the broadcast shape of the
+/// stacks, `operand` the operand's own, and `index` the number of a matrix in row-major order. For a result
+/// of `[5, 4]`, matrix 6 is at `[1, 2]`: of an operand `[5, 1]` it takes matrix 1, of an operand `[4]` matrix
+/// 2.
 pub(super) fn stack_index(result: &[usize], operand: &[usize], mut index: usize) -> usize {
     let (mut place, mut stride) = (0, 1);
     let padding = result.len() - operand.len();
