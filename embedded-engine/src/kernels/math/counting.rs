@@ -2,12 +2,26 @@
 //!
 //! # Semantics
 //!
-//! - `Bincount` counts non-negative integers below `size` and ignores larger ones; a negative one is an error. With
-//!   weights it adds those. `DenseBincount` counts the rows of a matrix separately, and with `binary_output` returns
-//!   1 for any positive count.
-//! - `HistogramFixedWidth` has bins of equal width; values beyond the range count in the first and the last bin.
-//! - `Bucketize` returns the number of boundaries that are not greater than a value.
-//! - `PopulationCount` counts the bits of integers, in two's complement.
+//! - `Bincount` takes integers `arr` of any shape, a scalar `size` and `weights`, which are empty or as many
+//!   as the integers. Output `i` of `[size]` is the number of integers equal to `i`, or the sum of their
+//!   weights, in the order of the input. Integers of `size` and above are ignored; a negative one is
+//!   `InvalidArgument`.
+//! - `DenseBincount` takes a scalar, a vector or a matrix, whose rows are counted separately:
+//!   `[rows, columns]` gives `[rows, size]`. With `binary_output` (default false) it returns 1 for any
+//!   positive count and ignores the weights.
+//! - `HistogramFixedWidth` takes `values`, `value_range` (`[low, high]` with `low < high`) and `nbins > 0`.
+//!   Its bins have equal width; values beyond the range, infinities included, count in the first and the last
+//!   bin. The attribute `dtype` (default `int32`) is that of the counts.
+//! - `Bucketize` returns for each value, as `int32`, the number of `boundaries` (attribute, ascending) that
+//!   are not greater: boundaries `[0, 10]` give 0 for -1, 1 for 0, and 2 for 10.
+//! - `PopulationCount` returns the number of bits that are 1 as `uint8`, of integers in two's complement: 8
+//!   for -1 as `int8`.
+//!
+//! TensorFlow treats NaN in another way: it is an error for `HistogramFixedWidth`, where this file counts it
+//! in the first bin, and is above all boundaries for `Bucketize`, where it is below all here.
+//!
+//! Counting costs a pass over the values. `Bincount` may use several threads, each for its own bins, so bits
+//! do not depend on their number; the other kernels use one.
 
 use super::elementwise::boxed;
 use crate::dispatch::check_real;
@@ -17,6 +31,7 @@ use compute::elementwise;
 use session_core::{AttrValue, Error, Result};
 use tensor::{DType, Element, Shape, memory};
 
+/// `Bucketize` checks its boundaries here, when the plan is compiled.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("Bincount", |spec| for_dtype!(number spec.input_dtype(2), T => Ok(boxed(bincount::<T>))));
     registry.add("DenseBincount", |spec| {
@@ -54,6 +69,7 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
+/// Returns the unsigned dtype of the same width, whose bits are the same; other dtypes stay.
 fn unsigned(dtype: DType) -> DType {
     match dtype {
         DType::Int8 => DType::UInt8,
@@ -64,13 +80,14 @@ fn unsigned(dtype: DType) -> DType {
     }
 }
 
-/// Returns the number of counts that an input asks for.
+/// Returns the number of counts that an input asks for. Fails for a negative number.
 pub(super) fn size(context: &KernelContext<'_>, input: usize) -> Result<usize> {
     let size = context.int(input)?;
     usize::try_from(size).map_err(|_| Error::invalid_argument(format!("size ({size}) must be non-negative")))
 }
 
-/// Returns the number 1.
+/// Returns the number 1. It is generic over all dtypes of counts, complex ones included, for which Rust has
+/// no common literal.
 pub(super) fn one<T: Element + elementwise::Element>(context: &KernelContext<'_>) -> T
 where
     f64: elementwise::CastTo<T>,
@@ -80,7 +97,8 @@ where
     one[0]
 }
 
-/// Counts a value: by its weight, or as `one` if there are no weights. A binary count only records that there is a value.
+/// Counts a value: by its weight, or as `one` if there are no weights. A binary count only records that there
+/// is a value. `total` is the bin; `weight` is none if the op has no weights, not if this value's is 0.
 pub(super) fn count<T: Copy + std::ops::AddAssign>(total: &mut T, weight: Option<&T>, one: T, binary: bool) {
     match weight {
         _ if binary => *total = one,
@@ -89,15 +107,19 @@ pub(super) fn count<T: Copy + std::ops::AddAssign>(total: &mut T, weight: Option
     }
 }
 
-/// The values of a count that are below its size.
+/// The values of a `Bincount` that are below its size, with their positions in the input.
 struct Bins {
+    /// The number of bins.
     size: usize,
-    /// The positions of the values among all.
+    /// The position of each kept value among all, which is also that of its weight.
     places: Vec<usize>,
+    /// The kept values, each of `0..size`, in the order of the input.
     bins: Vec<i64>,
 }
 
 impl Bins {
+    /// Reads inputs 0 to 2. Fails for a negative value, and for weights that are neither empty nor as many as
+    /// the values; only their number counts, not their shape.
     fn of(context: &KernelContext<'_>) -> Result<Bins> {
         let size = size(context, 1)?;
         let values = context.ints(0)?;
@@ -109,6 +131,7 @@ impl Bins {
             return Err(Error::invalid_argument(format!("{weights} weights for {} values", values.len())));
         }
         let is_kept = |&value: &i64| (value as u64) < size as u64;
+        // Counted before, so that memory is reserved once and a refusal is an error and not an abort.
         let count = values.iter().filter(|value| is_kept(value)).count();
         let (mut places, mut bins) = (memory::reserve(count)?, memory::reserve(count)?);
         for (place, &value) in values.iter().enumerate().filter(|(_, value)| is_kept(value)) {
@@ -119,7 +142,8 @@ impl Bins {
     }
 }
 
-/// Sums the weights (1 without any) of the elements with each value below the given size.
+/// Delivers the counts or sums of weights of `Bincount`. A bin is a segment, so this is a sum over segments
+/// of rows of one element.
 fn bincount<T: Element + elementwise::Element>(context: &mut KernelContext<'_>) -> Result<()>
 where
     f64: elementwise::CastTo<T>,
@@ -138,8 +162,8 @@ where
     })
 }
 
-/// Sums the weights (1 without any) of the elements with each value below the given size, for all or for each row of a matrix.
-/// Binary output only records whether there are any.
+/// Delivers the counts or sums of weights of `DenseBincount`. A vector and a scalar are one row, and their
+/// output has rank 1.
 fn dense_bincount<T>(context: &mut KernelContext<'_>, binary: bool) -> Result<()>
 where
     T: Element + elementwise::Element + std::ops::AddAssign,
@@ -178,7 +202,8 @@ where
     })
 }
 
-/// Counts the values in each of several bins of equal width. Values outside count in the first or last bin.
+/// Delivers the counts of `HistogramFixedWidth`. The bin of a value is `floor((value - low) / step)`,
+/// computed in double precision for every dtype.
 fn histogram(context: &mut KernelContext<'_>, out: DType) -> Result<()> {
     let bins = context.int(2)?;
     let bins = usize::try_from(bins).ok().filter(|&bins| bins > 0).ok_or_else(|| {
@@ -197,6 +222,7 @@ fn histogram(context: &mut KernelContext<'_>, out: DType) -> Result<()> {
     let step = (high - low) / bins as f64;
     for value in context.doubles(0)? {
         let bin = ((value.clamp(low, high) - low) / step).floor() as usize;
+        // `high` itself, and rounding just below it, would be one bin too far.
         counts[bin.min(bins - 1)] += 1;
     }
     let counts = crate::kernels::array::shape_tensor(&counts.into(), out)?;
@@ -204,7 +230,8 @@ fn histogram(context: &mut KernelContext<'_>, out: DType) -> Result<()> {
     Ok(())
 }
 
-/// Delivers, for each value, the number of boundaries that are at most the value.
+/// Delivers, for each value, the number of boundaries that are at most the value. By binary search; integers
+/// are compared as doubles.
 fn bucketize(context: &mut KernelContext<'_>, boundaries: &[f32]) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let values = context.doubles(0)?;

@@ -2,10 +2,21 @@
 //!
 //! # Semantics
 //!
-//! `Eig` returns eigenvalues by rising absolute value and, with `compute_v`, vectors of length one as columns, both complex. The order of
-//! values of the same absolute value and the phase of vectors are not determined. TensorFlow sorts the values of complex matrices only, and
-//! leaves those of real ones in the order in which its algorithm finds them. Without `compute_v` the second output has no elements.
-//! Numbers that are not finite are an error. Computed in double precision from a Schur decomposition (`schur.rs`).
+//! `Eig` takes `[..., n, n]` of `float32`, `float64` or complex numbers and returns eigenvalues `[..., n]`
+//! and eigenvectors `[..., n, n]`, both of the complex dtype `Tout`. Vectors have length one and are columns;
+//! without `compute_v` (default true) the second output has shape `[0]`. Values rise in absolute value; the
+//! order of those of the same absolute value and the phase of the vectors are not determined. TensorFlow
+//! sorts the values of complex matrices only, and leaves those of real ones in the order in which its
+//! algorithm finds them.
+//!
+//! A matrix that is not square is `InvalidArgument`, and so are numbers that are not finite. A stack without
+//! matrices, and matrices of size 0, give empty outputs.
+//!
+//! # Algorithm
+//!
+//! Computed in double precision from a Schur decomposition `A = Q T Q'` (`schur.rs`): the values are the
+//! diagonal of `T`, and each vector is the solution of a triangular system, turned by `Q`. The cost grows
+//! with `n^3`. Matrices follow one after the other in one thread.
 
 use super::elementwise::boxed;
 use super::linear::{Number as Field, square};
@@ -26,6 +37,7 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
+/// Delivers values and vectors. `T` is the dtype of the matrices, `C` the complex dtype of the results.
 fn eig<T: Field, C: Field>(context: &mut KernelContext<'_>, with_vectors: bool) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let (count, n) = square(&shape)?;
@@ -40,6 +52,8 @@ fn eig<T: Field, C: Field>(context: &mut KernelContext<'_>, with_vectors: bool) 
         })?;
         let value = |at: usize| schur.triangle[at * n + at];
         let mut order: Vec<usize> = (0..n).collect();
+        // The sort is stable, so values of equal size stay in the order of the diagonal, and equal inputs
+        // give equal bits.
         order.sort_by(|&a, &b| value(a).norm().total_cmp(&value(b).norm()));
         values.extend(order.iter().map(|&at| C::narrowed(value(at))));
         if with_vectors {
@@ -57,12 +71,15 @@ fn eig<T: Field, C: Field>(context: &mut KernelContext<'_>, with_vectors: bool) 
     Ok(())
 }
 
-/// Returns the eigenvector of the eigenvalue at this place of the diagonal, of length one.
+/// Returns the eigenvector of the eigenvalue at this place of the diagonal, of length one. With `t` as that
+/// diagonal element, it solves `(T - t) v = 0` with `v[place] = 1` and zeros below, from the bottom to the
+/// top, and returns `Q v` scaled to length one.
 fn vector(watch: &mut Watch<'_>, schur: &Schur, place: usize) -> Result<Vec<Number>> {
     let n = schur.size;
     watch.tick(n.saturating_mul(n))?;
     let at = |row: usize, column: usize| schur.triangle[row * n + column];
     let norm = schur.triangle.iter().map(|z| z.norm()).fold(0.0, f64::max);
+    // A gap below the rounding errors of `T` carries no information; dividing by it would overflow.
     let smallest = (f64::EPSILON * norm).max(f64::MIN_POSITIVE);
     let mut in_triangle = memory::filled(ZERO, n)?;
     in_triangle[place] = ONE;

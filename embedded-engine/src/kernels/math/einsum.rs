@@ -7,6 +7,28 @@
 //! diagonal. `...` stands for any number of axes, which are broadcast. The axes of two operands then fall into four
 //! groups: batch axes, axes of the first, axes of the second, and contracted axes; transposing them into this order
 //! makes the operation a stack of matrix products.
+//!
+//! One or two operands of one dtype are accepted, of `float32`, `float64`, 16-bit floats, `int32`, `int64` or
+//! complex numbers; three or more are `Unimplemented` (TensorFlow's op has the same limit). The equation must
+//! contain `->`. White space in it is ignored. An axis that the result names twice is a diagonal, with zeros
+//! elsewhere: `i->ii` gives a diagonal matrix.
+//!
+//! | equation | operands | result |
+//! | --- | --- | --- |
+//! | `ij,jk->ik` | `[m, k]`, `[k, n]` | the product `[m, n]` |
+//! | `bij,bkj->bik` | two stacks | products with the transposed second |
+//! | `ii->i`, `ii->` | `[n, n]` | the diagonal, the trace |
+//! | `...i,i->...` | `[5, 4, n]`, `[n]` | `[5, 4]` |
+//!
+//! Sizes of one letter must be equal; a letter does not broadcast, and only the axes of an ellipsis stretch
+//! from 1. An operand without the axes of the equation, and a result with an axis that no operand has, are
+//! `InvalidArgument`. Empty sums are 0.
+//!
+//! # Cost
+//!
+//! One copy of each operand, a product of matrices for each element of the batch, and a copy of the result.
+//! The products run in parallel with bits that do not depend on the number of threads; the copies run in one
+//! thread and check the limits of the run.
 
 use super::elementwise::boxed;
 use crate::kernel::{Kernel, KernelContext, NodeSpec, no_room};
@@ -21,7 +43,10 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("Einsum", make);
 }
 
-/// An axis: a letter of the equation, or one of those that an ellipsis stands for, counted from the last.
+/// An axis: a letter of the equation, or one of those that an ellipsis stands for, counted from the last. For
+/// `[5, 4, n]` and `...i`, the axes are `Broadcast(1)`, `Broadcast(0)` and `Letter('i')`: counted from the
+/// last, axes of operands of different ranks that broadcast against each other are equal. The order puts
+/// letters first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Axis {
     /// An axis that a letter names.
@@ -31,6 +56,9 @@ enum Axis {
 }
 
 /// One side of the equation before ranks are known.
+///
+/// An operand of the equation, or the result. `ab...c` has `before = [a, b]` and `after = [c]`; without an
+/// ellipsis all letters are in `before`.
 #[derive(Clone, Debug)]
 struct Side {
     /// The letters before the ellipsis.
@@ -42,7 +70,8 @@ struct Side {
 }
 
 impl Side {
-    /// Parses one side of an equation.
+    /// Parses one side of an equation. It accepts any characters: the op's shape function in `ops` has checked
+    /// the equation when the graph was built.
     fn parse(text: &str) -> Side {
         let letters = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect();
         match text.split_once("...") {
@@ -51,7 +80,8 @@ impl Side {
         }
     }
 
-    /// Returns the axes of an operand of this rank.
+    /// Returns the axes of an operand of this rank. Returns `None` if there are fewer axes than letters, or
+    /// more and no ellipsis.
     fn axes(&self, rank: usize) -> Option<Vec<Axis>> {
         let named = self.before.len() + self.after.len();
         let extra = rank.checked_sub(named)?;
@@ -66,7 +96,8 @@ impl Side {
     }
 }
 
-/// Makes the kernel.
+/// Returns the kernel for an equation, which is parsed once. Shapes are planned in each step, since they may
+/// change from step to step.
 fn make(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let equation = spec.str("equation")?.to_owned();
     let (inputs, output) = equation
@@ -89,7 +120,8 @@ fn make(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
 /// Sizes by axis; a broadcast axis has the largest of its sizes.
 type Sizes = BTreeMap<Axis, usize>;
 
-/// Computes the result.
+/// Delivers the result: packs the operands, multiplies them, and scatters the product into the order of the
+/// result.
 fn einsum<T>(context: &mut KernelContext<'_>, sides: &[Side], output: &Side) -> Result<()>
 where
     T: Element + matmul::Element + Add<Output = T> + Mul<Output = T>,
@@ -108,6 +140,7 @@ where
     let mut places = memory::reserve(elements(dims.iter().copied()))?;
     walk(context, &dims, &to, &mut |place| places.push(place))?;
     context.produce::<T>(0, out_dims, |context, output| {
+        // The result names an axis twice, so only its diagonal is written below.
         if places.len() < output.len() {
             output.fill(T::default());
         }
@@ -120,36 +153,41 @@ where
     })
 }
 
-/// The plan for operands of these shapes, independent of the dtype.
+/// The plan for operands of these shapes, independent of the dtype. With two operands the product is `stack`
+/// times `[m, k] x [k, n]`; with one, the packed operand is the result already, apart from the order of its
+/// axes.
 struct Plan {
-    /// The way in which each operand becomes a factor of the product.
+    /// The copies that make each operand a factor of the product, one for each operand.
     operands: Vec<Packing>,
-    /// The number of products, and each of them.
+    /// The number of products of matrices: the sizes of the batch axes multiplied.
     stack: usize,
-    /// The sizes of the product.
+    /// The sizes of each product.
     product: Product,
-    /// The sizes of the computed product, in the order of the result, and its strides as it was computed and in the result.
+    /// The sizes of the axes of the computed product, in the order in which the result names them first.
     dims: Vec<usize>,
-    /// The strides of the product, in the order of the result.
+    /// The stride of each of these axes in the computed product.
     from: Vec<usize>,
-    /// The strides of the result.
+    /// The stride of each of these axes in the result; that of a diagonal is the sum of the strides of its
+    /// axes.
     to: Vec<usize>,
     /// The shape of the result.
     out_dims: Shape,
 }
 
-/// The access pattern of an operand.
+/// The access pattern of an operand. Strides have one entry for each axis of `outer`, then one for each of
+/// `inner`.
 struct Packing {
-    /// The axes that are kept, and those summed over: sizes, and strides of both.
+    /// The sizes of the axes that are kept, in the order of the factor. A broadcast axis has its full size
+    /// here.
     outer: Vec<usize>,
-    /// The sizes of the summed axes of an operand.
+    /// The sizes of the axes that are summed over while the operand is copied.
     inner: Vec<usize>,
-    /// The strides of the operand.
+    /// The strides of these axes in the operand: 0 along an axis that is repeated, a sum along a diagonal.
     strides: Vec<usize>,
 }
 
 impl Plan {
-    /// Plans an equation for some shapes.
+    /// Plans an equation for the shapes of the operands. Fails if shapes and equation do not fit.
     fn new(shapes: &[&Shape], sides: &[Side], output: &Side) -> Result<Plan> {
         let mut sizes = Sizes::new();
         let mut operands = Vec::with_capacity(sides.len());
@@ -162,6 +200,8 @@ impl Plan {
             })?;
             for (&axis, &size) in axes.iter().zip(shape.iter()) {
                 let known = sizes.entry(axis).or_insert(size);
+                // Only axes of an ellipsis broadcast. TensorFlow requires equal sizes for letters, even if
+                // one is 1.
                 let stretches = matches!(axis, Axis::Broadcast(_)) && (*known == 1 || size == 1);
                 if *known != size && !stretches {
                     let text = format!("axis {axis:?} is of size {known} and of size {size}");
@@ -172,6 +212,7 @@ impl Plan {
             operands.push(axes);
         }
         let broadcast = sizes.keys().filter(|axis| matches!(axis, Axis::Broadcast(_))).count();
+        // The ellipsis of the result stands for all broadcast axes of the operands, the longest of theirs.
         let rank = output.before.len() + output.after.len() + if output.ellipsis { broadcast } else { 0 };
         let result =
             output.axes(rank).ok_or_else(|| Error::invalid_argument("the result lacks the ellipsis"))?;
@@ -213,7 +254,10 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Makes it a product of two operands; returns the axes of what comes out.
+    /// Plans a product of two operands and returns the axes of the computed product in their order: batch
+    /// axes, rows, columns. Axes are sorted within each group, so both operands agree on the order of those
+    /// that they share. An axis of one operand alone that the result lacks is in no group; its operand's
+    /// packing sums over it.
     fn multiply(
         &mut self,
         shapes: &[&Shape],
@@ -239,13 +283,16 @@ impl Plan {
 
 impl Packing {
     /// Creates an operand with the axes `kept` in this order, summed over all others, diagonals where it
-    /// names an axis twice.
+    /// names an axis twice. `kept` may contain axes that the operand lacks, which get a stride of 0. `sizes`
+    /// are those of the whole equation.
     fn new(shape: &Shape, axes: &[Axis], sizes: &Sizes, kept: &[Axis]) -> Packing {
         let mut summed: Vec<Axis> = axes.iter().copied().filter(|axis| !kept.contains(axis)).collect();
         summed.sort_unstable();
         summed.dedup();
         let order: Vec<Axis> = kept.iter().chain(&summed).copied().collect();
         // A broadcast axis that is summed away counts as often as this operand has it.
+        // The other operand may have the axis with its full size; there the result would be counted that many
+        // times too often.
         let own = |axis: &Axis| axes.iter().position(|known| known == axis).map_or(1, |i| shape[i]);
         Packing {
             outer: kept.iter().map(|axis| sizes[axis]).collect(),
@@ -255,7 +302,8 @@ impl Packing {
     }
 }
 
-/// Returns the products of a stack of matrices.
+/// Returns the products of a stack of matrices. `left` is `[stack, m, k]`, `right` is `[stack, k, n]`, the
+/// result `[stack, m, n]`. An inner size of 0 yields zeros.
 fn product<T: Element + matmul::Element>(
     context: &mut KernelContext<'_>,
     stack: usize,
@@ -274,7 +322,8 @@ fn product<T: Element + matmul::Element>(
     Ok(out)
 }
 
-/// Copies an operand into the order of its factor, and sums over the axes that only it has.
+/// Copies an operand into the order of its factor, and sums over the axes that only it has. The sum of each
+/// element runs over its inner axes in row-major order. Without inner axes it is a plain copy.
 fn packed<T: Element + Add<Output = T>>(
     context: &KernelContext<'_>,
     input: usize,
@@ -287,6 +336,8 @@ fn packed<T: Element + Add<Output = T>>(
     walk(context, outer, &strides[..outer.len()], &mut |start| {
         let mut sum = T::default();
         let add = &mut |offset| sum = sum + values[start + offset];
+        // A limit of the run was reached in an inner walk, which cannot end the outer one: the remaining
+        // elements are skipped.
         if ended.is_ok() {
             ended = walk(context, inner, &strides[outer.len()..], add);
         }
@@ -295,12 +346,15 @@ fn packed<T: Element + Add<Output = T>>(
     ended.map(|()| packed)
 }
 
-/// Returns a product of sizes; more than memory can hold where it overflows.
+/// Returns a product of sizes, `usize::MAX` if it overflows, so that the allocation fails instead of the
+/// arithmetic.
 fn elements(sizes: impl IntoIterator<Item = usize>) -> usize {
     sizes.into_iter().collect::<Shape>().elements()
 }
 
-/// Returns the stride of each axis of `order` in an operand with these axes and sizes.
+/// Returns the stride of each axis of `order` in an operand with these axes and sizes. An axis that is absent
+/// has a stride of 0. One that occurs several times has the sum of its strides, which walks the diagonal:
+/// `ii` of shape `[3, 3]` has a stride of 4.
 fn strides_of(order: &[Axis], axes: &[Axis], shape: &[usize]) -> Vec<usize> {
     let mut strides = vec![0; axes.len()];
     let mut stride = 1;
@@ -314,7 +368,9 @@ fn strides_of(order: &[Axis], axes: &[Axis], shape: &[usize]) -> Vec<usize> {
     order.iter().map(along).collect()
 }
 
-/// Visits all places in row-major order.
+/// Visits all places in row-major order. Calls `visit` with the offset of each place, the sum over the axes
+/// of index times stride: `dims = [2, 2]` with strides `[1, 10]` visits 0, 10, 1, 11. Without axes there is
+/// one place, at 0; a size of 0 visits none. Fails when the run ends.
 fn walk(
     context: &KernelContext<'_>,
     dims: &[usize],
@@ -341,6 +397,7 @@ fn walk(
             if index[axis] < dims[axis] {
                 break;
             }
+            // The axis starts over, and the next one to the left advances.
             offset -= strides[axis] * dims[axis];
             index[axis] = 0;
         }

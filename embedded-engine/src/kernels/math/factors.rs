@@ -1,7 +1,17 @@
 //! Matrices as products of simpler ones.
 //!
-//! `Qr` uses Householder reflections, so the diagonal of `r` may be negative. Without `full_matrices` the factors are reduced to the
-//! smaller dimension. `Lu` exchanges rows so that the largest element of a column is the pivot.
+//! # Semantics
+//!
+//! `Qr` takes `[..., m, n]` of `float32`, `float64` or complex numbers and returns `q` with orthonormal
+//! columns and an upper triangle `r` whose product is the input. With `k = min(m, n)`, `q` is `[..., m, k]`
+//! and `r` is `[..., k, n]`; with `full_matrices` (default false) they are `[..., m, m]` and `[..., m, n]`.
+//! Householder reflections are used, so the diagonal of `r` may be negative, but is real also for complex
+//! matrices. NaN spreads. Rank below 2 is `InvalidArgument`.
+//!
+//! About `2 m n^2` operations for each matrix. Matrices follow one after the other. Those of real numbers are
+//! computed in the precision of their dtype by `compute::qr`, which shares the columns of one matrix among
+//! threads; complex ones are computed in double precision in one thread. Bits do not depend on the number of
+//! threads.
 
 use super::elementwise::boxed;
 use super::linear::{last_two, work};
@@ -12,6 +22,7 @@ use compute::{math::Real, matmul};
 use session_core::Result;
 use tensor::{Complex, Element, Shape, Tensor, memory};
 
+/// The arithmetic of complex factorizations, whatever the dtype.
 type Number = Complex<f64>;
 
 pub(crate) fn register(registry: &mut Registry) {
@@ -25,6 +36,7 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
+/// Delivers `q` and `r` of real matrices.
 fn qr<T: Element + Real + matmul::Real>(context: &mut KernelContext<'_>, full: bool) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let (stack, [rows, columns]) = last_two(&shape)?;
@@ -36,6 +48,7 @@ fn qr<T: Element + Real + matmul::Real>(context: &mut KernelContext<'_>, full: b
     let (pool, mut watch) = (context.pool(), context.watch());
     let (inputs, scratch) = context.split();
     let values = inputs.slice::<T>(0)?;
+    // `q` and `r` have no elements if the width is 0, however long the stack is.
     for i in 0..work(stack.iter().product(), width) {
         // A matrix without elements still costs a call.
         watch.tick(1)?;
@@ -51,7 +64,8 @@ fn qr<T: Element + Real + matmul::Real>(context: &mut KernelContext<'_>, full: b
     Ok(())
 }
 
-/// The factors of complex matrices, by reflections in double precision.
+/// Delivers `q` and `r` of complex matrices. Each column's reflection clears it below the diagonal; `q` is
+/// the product of their adjoints, applied to the identity from the last to the first.
 fn complex_qr<C: Element + CastTo<Number>>(context: &mut KernelContext<'_>, full: bool) -> Result<()>
 where
     Number: CastTo<C>,
@@ -72,6 +86,7 @@ where
         for k in 0..inner {
             watch.tick(rows.saturating_mul(columns))?;
             let reflection = Reflection::of(&r, rows, columns, k)?;
+            // Columns before `k` are zero in the rows that the reflection changes.
             reflection.apply(&mut r, columns, k, false);
             reflections.push(reflection);
         }
@@ -96,15 +111,20 @@ where
     Ok(())
 }
 
-/// A reflection of the rows from `first` on: what it takes away of a column is a share of a vector that begins with 1.
+/// A reflection of the rows from `first` on: `H x = x - share * v * (v' x)`, with `v` as `vector`, whose
+/// first element is 1.
 struct Reflection {
+    /// The first row that the reflection changes.
     first: usize,
+    /// The vector `v`, with one element for each row from `first` on.
     vector: Vec<Number>,
+    /// The factor of the reflection; 0 makes it the identity. For real numbers it is between 1 and 2.
     share: Number,
 }
 
 impl Reflection {
-    /// Returns the one that leaves of column `k` nothing below the diagonal, and there a real number.
+    /// Returns the reflection that makes the elements of column `k` below the diagonal zero, and that on the
+    /// diagonal real.
     fn of(matrix: &[Number], rows: usize, columns: usize, k: usize) -> Result<Reflection> {
         let mut vector = memory::collected((k..rows).map(|row| matrix[row * columns + k]))?;
         let top = vector[0];
@@ -114,12 +134,14 @@ impl Reflection {
             return Ok(Reflection { first: k, vector, share: Number::new(0.0, 0.0) });
         }
         let length = (top.norm_sqr() + below).sqrt();
+        // The sign opposite to that of the element avoids a cancellation in `top - diagonal`, and is
+        // LAPACK's.
         let diagonal = if top.re >= 0.0 { -length } else { length };
         vector[1..].iter_mut().for_each(|z| *z /= top - diagonal);
         Ok(Reflection { first: k, vector, share: ((diagonal - top) / diagonal).conj() })
     }
 
-    /// Changes the columns of a matrix from one on: by the reflection, or by its adjoint.
+    /// Applies the reflection, or its adjoint, to the columns of a matrix from `from` on.
     fn apply(&self, matrix: &mut [Number], columns: usize, from: usize, adjoint: bool) {
         let share = if adjoint { self.share.conj() } else { self.share };
         for column in from..columns {

@@ -1,4 +1,21 @@
-//! Least squares: by normal equations, or by singular values where matrices may lack rank. Computed in double precision.
+//! Least squares: by normal equations, or by singular values where matrices may lack rank.
+//!
+//! # Semantics
+//!
+//! `MatrixSolveLs` takes `matrix` `[..., m, n]`, `rhs` `[..., m, k]` with the same stack, both `float32` or
+//! `float64`, and the scalar `l2_regularizer`, a `float64` that is not negative. It returns `[..., n, k]`:
+//!
+//! - with `fast` (default true) the minimum of `|A x - b|^2 + l2 |x|^2`, by a Cholesky decomposition of
+//!   `A' A + l2`. For `m < n` it decomposes `A A' + l2` instead, which gives the shortest solution. A matrix
+//!   without full rank is `InvalidArgument` unless `l2` is positive; the message is TensorFlow's.
+//! - without `fast` the shortest `x` of the least `|A x - b|`, by singular values, for any rank;
+//!   `l2_regularizer` is checked and not used.
+//!
+//! Shapes that do not fit are `InvalidArgument`; results with a size of 0 in `m`, `n` or `k` are zeros.
+//! Numbers that are not finite are an error without `fast`; with it a matrix with NaN lacks rank.
+//!
+//! Computed in double precision and rounded once, one system after the other in one thread. Normal equations
+//! square the condition of the matrix, which double precision makes up for in a result of `float32` only.
 
 use super::elementwise::boxed;
 use super::spectral::singular;
@@ -15,6 +32,7 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
+/// Checks the inputs of `MatrixSolveLs` and delivers the solutions. `fast` is the attribute.
 fn solve<T: Element + CastTo<f64>>(context: &mut KernelContext<'_>, fast: bool) -> Result<()>
 where
     f64: CastTo<T>,
@@ -41,6 +59,8 @@ where
     }
     let shape: Shape = stack.iter().copied().chain([columns, width]).collect();
     context.produce::<T>(0, shape, |context, output| {
+        // Without equations the shortest solution is zero; without unknowns or right-hand sides there is
+        // nothing to write.
         if rows == 0 || columns == 0 || width == 0 {
             output.fill(T::default());
             return Ok(());
@@ -65,16 +85,25 @@ where
 }
 
 /// One matrix and its right-hand sides.
+///
+/// All sizes are positive. Both arrays are row-major copies in double precision.
 struct System {
+    /// The matrix `A`, `[rows, columns]`.
     matrix: Vec<f64>,
+    /// The right-hand sides `b`, `[rows, width]`.
     side: Vec<f64>,
+    /// The number of equations.
     rows: usize,
+    /// The number of unknowns.
     columns: usize,
+    /// The number of right-hand sides.
     width: usize,
 }
 
 impl System {
     /// Solves `(A' A + l2) x = A' b`, or for a matrix of more columns than rows `x = A' (A A' + l2)^-1 b`.
+    /// The result is `[columns, width]`. Costs `n^2 l + n^3 / 3` operations, with `n` as the smaller and `l`
+    /// as the larger size. Fails if the matrix lacks full rank and `l2` does not make up for it.
     fn normal(&self, l2: f64, watch: &mut Watch<'_>) -> Result<Vec<f64>> {
         let (rows, columns) = (self.rows, self.columns);
         let tall = rows >= columns;
@@ -94,6 +123,8 @@ impl System {
         for i in 0..n {
             watch.tick(i * i)?;
             for j in 0..=i {
+                // The Cholesky factor replaces the lower triangle of the Gram matrix in place; the upper one
+                // was never filled.
                 let rest = (0..j).fold(gram[i * n + j], |sum, k| sum - gram[i * n + k] * gram[j * n + k]);
                 gram[i * n + j] = if i != j {
                     rest / gram[j * n + j]
@@ -111,6 +142,7 @@ impl System {
                 let known = (0..i).map(|j| gram[i * n + j] * solution[j * width + column]).sum::<f64>();
                 solution[i * width + column] = (solution[i * width + column] - known) / gram[i * n + i];
             }
+            // The transposed factor: `gram[j * n + i]` is its element `(i, j)`.
             for i in (0..n).rev() {
                 let known = (i + 1..n).map(|j| gram[j * n + i] * solution[j * width + column]).sum::<f64>();
                 solution[i * width + column] = (solution[i * width + column] - known) / gram[i * n + i];
@@ -120,6 +152,8 @@ impl System {
     }
 
     /// Returns the transposed matrix times `[rows, width]`.
+    ///
+    /// The result is `[columns, width]`, by sums over the rows in their order.
     fn transposed_times(&self, x: &[f64]) -> Result<Vec<f64>> {
         let mut product = memory::filled(0.0, self.columns * self.width)?;
         for (row, x) in self.matrix.chunks_exact(self.columns).zip(x.chunks_exact(self.width)) {
@@ -130,9 +164,13 @@ impl System {
         Ok(product)
     }
 
-    /// Returns the shortest of the solutions whose error is the least, whatever the rank.
+    /// Returns the shortest of the solutions whose error is the least, whatever the rank. With `A = U S V'`
+    /// it is `V S^+ U' b`: the sum over the singular values of `v (u' b) / s`. Values that are 0 in effect
+    /// are left out, as `singular` returns no long vector for them.
     fn of_least_norm(&self, watch: &mut Watch<'_>) -> Result<Vec<f64>> {
         let (rows, columns, width) = (self.rows, self.columns, self.width);
+        // `singular` wants columns at least as long as rows; the transposed matrix exchanges both sides'
+        // vectors.
         let tall = rows >= columns;
         let value = |row: usize, column: usize| {
             if tall { self.matrix[row * columns + column] } else { self.matrix[column * columns + row] }
@@ -155,6 +193,7 @@ impl System {
     }
 }
 
+/// Returns the error of the fast method, with what helps.
 fn lacks_rank() -> Error {
     Error::invalid_argument(
         "Input matrix was rank deficient or ill-conditioned. Try setting fast=False or provide a larger l2_regularizer > 0.",

@@ -1,11 +1,28 @@
-//! Sums, means, extremes, over any axes.
+//! Sums, means, extremes, over any axes; positions of extremes; running sums and products.
 //!
 //! # Semantics
 //!
-//! The axes are an input, count from the end if negative, and may be repeated or empty. An empty reduction returns
-//! the neutral element: 0 for a sum, 1 for a product, NaN for a mean of floats, the limits of the dtype for extremes.
-//! Sums add in a fixed order of groups, so their bits depend neither on threads nor on the run. `ArgMax` and `ArgMin`
-//! return the first of equal elements.
+//! | op types | inputs | attributes | result |
+//! | --- | --- | --- | --- |
+//! | `Sum`, `Mean`, `Prod`, `Max`, `Min`, `All`, `Any`, `EuclideanNorm` | `input`, `reduction_indices` | `keep_dims` (default false) | the axes that are left |
+//! | `L2Loss` | a float `t` | | a scalar, half the sum of squares |
+//! | `ArgMax`, `ArgMin` | `input`, scalar `dimension` | `output_type` (default `int64`) | all axes but that one |
+//! | `Cumsum`, `Cumprod` | `x`, scalar `axis` | `exclusive`, `reverse` (default false) | the shape of `x` |
+//!
+//! - Axes count from the end if negative. The list of a reduction may be empty, which forwards the input
+//!   (`EuclideanNorm` returns the absolute values), but an axis that occurs twice, like one out of range, is
+//!   `InvalidArgument`.
+//! - A reduction over no elements returns the neutral element: 0 for a sum, 1 for a product, NaN for a mean
+//!   of floats and 0 for one of integers, the limits of the dtype for extremes (infinities for floats).
+//! - NaN makes sums, products and extremes NaN. Integers wrap; means of integers are rounded toward 0.
+//! - `ArgMax` and `ArgMin` return the first of equal elements and pass over NaN. An empty axis is an error,
+//!   unless the result is empty, too.
+//! - With `exclusive` a running sum leaves the element itself out: `[1, 2, 3]` gives `[0, 1, 3]`. With
+//!   `reverse` it runs from the end.
+//!
+//! Sums add in a fixed order of groups that depends on the shape only, so their bits depend neither on
+//! threads nor on the run; 16-bit floats are added in `float32`. Running sums follow the axis in one chain.
+//! All run in parallel.
 
 use super::elementwise::boxed;
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
@@ -38,11 +55,13 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("Cumprod", |spec| make_cumulative(spec, false));
 }
 
+/// Returns the plan for a reduction of `shape` over `axes`, which are distinct and in range.
 fn plan(shape: &[usize], axes: &[usize]) -> Result<ReducePlan> {
     ReducePlan::new(shape, axes).map_err(|error| Error::invalid_argument(error.to_string()))
 }
 
-/// Returns an axis counted from either end.
+/// Returns an axis counted from either end. For a rank of 3, -1 is 2. Fails for an axis that a tensor of this
+/// rank does not have.
 pub(crate) fn axis(axis: i64, rank: usize) -> Result<usize> {
     let from_front = if axis < 0 { axis + rank as i64 } else { axis };
     usize::try_from(from_front).ok().filter(|&axis| axis < rank).ok_or_else(|| {
@@ -50,6 +69,7 @@ pub(crate) fn axis(axis: i64, rank: usize) -> Result<usize> {
     })
 }
 
+/// Returns the kernel of a reduction. Dtypes without it, like `Max` of complex numbers, are `Unimplemented`.
 fn make_reduce(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let keep_dims = spec.bool("keep_dims").unwrap_or(false);
     let dtype = spec.input_dtype(0);
@@ -63,12 +83,14 @@ fn make_reduce(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     })
 }
 
+/// Delivers the reduction of input 0 over the axes in input 1.
 fn run_reduce<T: Element + elementwise::Element>(
     context: &mut KernelContext<'_>,
     kernel: &ReduceKernel<T>,
     keep_dims: bool,
     keeps: bool,
 ) -> Result<()> {
+    // A reduction over no axis forwards its input, which costs no pass over memory.
     let Some((plan, output)) = reduction(context, keep_dims, keeps)? else {
         let value = context.take(0);
         context.set(0, value);
@@ -80,8 +102,9 @@ fn run_reduce<T: Element + elementwise::Element>(
     })
 }
 
-/// Returns how input 0 is reduced over the axes in input 1, and the shape of the result; nothing where `keeps` says that a
-/// reduction over no axis is the input.
+/// Returns the plan to reduce input 0 over the axes in input 1, and the shape of the result. `None` stands
+/// for the input itself: the list of axes is empty and `keeps` is true, as for all reductions that return a
+/// single element unchanged.
 fn reduction(
     context: &KernelContext<'_>,
     keep_dims: bool,
@@ -105,11 +128,13 @@ fn reduction(
     Ok(Some((plan, output)))
 }
 
-/// Sizes before, along and after an axis.
+/// Returns the product of the sizes before an axis, its size, and the product of those after it:
+/// `[2, 3, 4, 5]` around axis 1 is `[2, 3, 20]`. Element `(o, i, n)` is at `(o * along + i) * inner + n`.
 fn around(shape: &Shape, axis: usize) -> [usize; 3] {
     [shape[..axis].iter().product(), shape[axis], shape[axis + 1..].iter().product()]
 }
 
+/// Returns the kernel of `ArgMax`, or `ArgMin` if `largest` is false, for real dtypes.
 fn make_arg(spec: &NodeSpec<'_>, largest: bool) -> Result<Box<dyn Kernel>> {
     let out = spec.dtype("output_type").unwrap_or(DType::Int64);
     for_dtype!(real spec.input_dtype(0), T => {
@@ -117,6 +142,7 @@ fn make_arg(spec: &NodeSpec<'_>, largest: bool) -> Result<Box<dyn Kernel>> {
     })
 }
 
+/// Delivers the positions along the axis in input 1, as `I`. A position that `I` cannot hold wraps.
 fn run_arg<T: Element + Ranked, I: Element + IndexOut>(
     context: &mut KernelContext<'_>,
     largest: bool,
@@ -137,6 +163,7 @@ fn run_arg<T: Element + Ranked, I: Element + IndexOut>(
     })
 }
 
+/// Returns the kernel of `Cumsum`, or `Cumprod` if `sum` is false.
 fn make_cumulative(spec: &NodeSpec<'_>, sum: bool) -> Result<Box<dyn Kernel>> {
     let (exclusive, reverse) = (spec.bool("exclusive")?, spec.bool("reverse")?);
     for_dtype!(number spec.input_dtype(0), T => {
@@ -144,6 +171,7 @@ fn make_cumulative(spec: &NodeSpec<'_>, sum: bool) -> Result<Box<dyn Kernel>> {
     })
 }
 
+/// Delivers running sums or products along the axis in input 1.
 fn run_cumulative<T: Element + Scan>(
     context: &mut KernelContext<'_>,
     sum: bool,

@@ -2,13 +2,35 @@
 //!
 //! # Semantics
 //!
-//! - The plain forms require `segment_ids` in ascending order; rows of ids that do not occur are 0 (or 1 for
-//!   products).
-//! - The `Unsorted` forms take ids in any order and the number of segments; negative ids are left out. Empty segments
-//!   hold 0, 1, or the limits of the dtype.
-//! - The `Sparse` forms read the rows at `indices` first. `Mean` divides by the number of rows, `SqrtN` by its square
-//!   root.
-//! - Rows are added in the order of their occurrence.
+//! A row is what `data` has at one index of its first axis, or at one position of `segment_ids` for the
+//! `Unsorted` forms, whose ids may have several axes. Ids are `int32` or `int64`.
+//!
+//! | op types | inputs | result |
+//! | --- | --- | --- |
+//! | `SegmentSum`, `Mean`, `Prod`, `Max`, `Min` | `data` `[n, ...]`, ascending `segment_ids` `[n]` | `[last id + 1, ...]` |
+//! | `UnsortedSegmentSum`, `Prod`, `Max`, `Min` | `data`, `segment_ids` (a prefix of its shape), `num_segments` | `[num_segments, ...]` |
+//! | `SparseSegmentSum`, `Mean`, `SqrtN` | `data` `[n, ...]`, `indices` `[k]`, ascending `segment_ids` `[k]` | `[last id + 1, ...]` |
+//! | the same with `WithNumSegments` | and `num_segments` | `[num_segments, ...]` |
+//! | their `Grad` | `grad`, `indices`, `segment_ids`, `output_dim0` | `[output_dim0, ...]` |
+//! | their `GradV2` | the same | the rows that occur, and their indices |
+//!
+//! For example, `SegmentSum` of `[1, 2, 4]` with ids `[0, 0, 2]` is `[3, 0, 4]`.
+//!
+//! - Rows of ids that do not occur are 0 in the sorted forms, 1 for products. In the `Unsorted` ones they are
+//!   0, 1, or the smallest finite number of the dtype for `Max` and the largest for `Min`.
+//! - Negative ids are an error in the sorted forms and leave their row out in the `Unsorted` ones. Ids that
+//!   descend, ids from `num_segments` on, and indices outside of `data` are `InvalidArgument`.
+//! - `Mean` divides by the number of rows of the segment, `SqrtN` by its square root. Means of integers are
+//!   rounded toward 0.
+//! - Integers wrap. NaN makes sums, products and extremes of its segment NaN; TensorFlow's `SegmentMax` and
+//!   `SegmentMin` may drop it.
+//!
+//! # Order and threads
+//!
+//! Rows are added in the order of their occurrence, in the precision of the dtype; 16-bit floats of the
+//! `Sparse` forms are computed in `float32`. Each thread owns a range of segments of the sums, products and
+//! extremes and adds what belongs there, so bits do not depend on the number of threads. The `Sparse` forms
+//! use one thread. The cost is one pass over the rows that occur.
 
 use super::elementwise::boxed;
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
@@ -19,6 +41,7 @@ use compute::math::Real;
 use session_core::{Code, Error, Result};
 use tensor::{DType, Element, Shape, Tensor, memory};
 
+/// Registers the op types. Names select the folding: see [`Folding::of`] and [`Share::of`].
 pub(crate) fn register(registry: &mut Registry) {
     for op_type in ["SegmentSum", "SegmentMean", "UnsortedSegmentSum"] {
         registry.add(op_type, |spec| {
@@ -71,21 +94,22 @@ pub(crate) fn register(registry: &mut Registry) {
 /// The differences between the op types, apart from their arithmetic.
 #[derive(Clone, Copy)]
 struct Folding {
-    /// True if the numbers of the segments rise, and the last determines how many there are.
+    /// True if the ids rise, and the last one determines the number of segments; otherwise input 2 states it.
     sorted: bool,
     /// True to divide each sum by the number of its rows.
     mean: bool,
 }
 
 impl Folding {
-    /// Returns the way of an op type.
+    /// Returns the way of an op type. From its name: `Unsorted` in front, `Mean` at the end.
     fn of(spec: &NodeSpec<'_>) -> Folding {
         let name = spec.operation.op_type();
         Folding { sorted: !name.starts_with("Unsorted"), mean: name.ends_with("Mean") }
     }
 }
 
-/// Returns a number as an element of any numeric type.
+/// Returns a number as an element of any numeric type. It is generic over all dtypes of numbers, for which
+/// there is no common conversion; `value` is a small integer here.
 fn from_f64<T: elementwise::Element>(value: f64) -> T
 where
     f64: elementwise::CastTo<T>,
@@ -96,6 +120,8 @@ where
 }
 
 /// The least and the largest value of a type, finite and, where it has them, infinite.
+///
+/// Each is a pair: index 0 for the start of a maximum, index 1 for that of a minimum.
 trait Limits: Copy {
     /// The least and the largest finite number.
     const FINITE: [Self; 2];
@@ -121,12 +147,14 @@ macro_rules! limits {
 limits!(floats f32, f64, tensor::f16, tensor::bf16);
 limits!(integers i8, i16, i32, i64, u8, u16, u32, u64);
 
-/// Makes the kernel of a maximum or minimum.
+/// Makes the kernel of a maximum or minimum. `op` is `Maximum` or `Minimum`.
 fn make_extreme(spec: &NodeSpec<'_>, op: BinaryOp) -> Result<Box<dyn Kernel>> {
     let folding = Folding::of(spec);
     let end = usize::from(op == BinaryOp::Minimum);
     for_dtype!(real spec.input_dtype(0), T => {
         // Sorted segments that are empty hold zeros; unsorted ones the least (or largest) finite number.
+        // A fold starts from infinity even where an empty segment holds a finite number: sorted segments may
+        // consist of infinities.
         let [start, empty] =
             if folding.sorted { [T::ALL[end], T::default()] } else { [T::FINITE[end], T::FINITE[end]] };
         Ok(boxed(move |context| fold::<T>(context, folding, op, start, empty)))
@@ -134,17 +162,21 @@ fn make_extreme(spec: &NodeSpec<'_>, op: BinaryOp) -> Result<Box<dyn Kernel>> {
 }
 
 /// The segments of the rows of input 0.
+///
+/// The ids are below the number of segments only after the fold has checked them.
 struct Segments {
     /// The segment of each row; a negative one drops the row.
     ids: Vec<i64>,
-    /// The shape of the result.
+    /// The shape of the result: the number of segments, then the axes of a row.
     shape: Shape,
-    /// The elements of a row.
+    /// The number of elements of a row.
     width: usize,
 }
 
 impl Segments {
-    /// Reads and checks the numbers of the segments.
+    /// Reads and checks the numbers of the segments. From inputs 0 and 1, and 2 unless they are sorted. Fails
+    /// if the shape of `data` does not begin with that of the ids, if sorted ids are not a vector that rises
+    /// from 0 or more, or if the number of segments is negative.
     fn of(context: &KernelContext<'_>, sorted: bool) -> Result<Segments> {
         let (data, ids) = (context.input(0).shape(), context.input(1).shape());
         let rows = if sorted { ids.rank() == 1 } else { true };
@@ -159,7 +191,8 @@ impl Segments {
         Ok(Segments { ids, shape, width: rest.iter().product() })
     }
 
-    /// Returns the number of rows that each segment has.
+    /// Returns the number of rows that each segment has. Rows with an id outside of the segments are not
+    /// counted.
     fn counts(&self) -> Result<Vec<usize>> {
         let mut counts = memory::filled(0, self.shape[0])?;
         for &id in &self.ids {
@@ -171,12 +204,13 @@ impl Segments {
     }
 }
 
-/// Returns the number of segments from input 2.
+/// Returns the number of segments from input 2. Fails if it is negative.
 fn number_of_segments(context: &KernelContext<'_>) -> Result<usize> {
     usize::try_from(context.int(2)?).map_err(|_| Error::invalid_argument("num_segments must be non-negative"))
 }
 
-/// Returns the number of segments whose numbers rise.
+/// Returns the number of segments whose numbers rise. That is the last id plus one, and 0 without ids. Fails
+/// if ids descend or the first one is negative.
 fn sorted_count(ids: &[i64]) -> Result<usize> {
     if ids.first().is_some_and(|&id| id < 0) {
         return Err(Error::invalid_argument(format!("segment ids must be >= 0: {}", ids[0])));
@@ -187,7 +221,7 @@ fn sorted_count(ids: &[i64]) -> Result<usize> {
     Ok(ids.last().map_or(0, |&last| (last as usize).saturating_add(1)))
 }
 
-/// Computes sums or means.
+/// Computes sums or means. A mean is the sum divided by the number of rows afterwards, in the dtype.
 fn sum<T: Element + elementwise::Element>(context: &mut KernelContext<'_>, folding: Folding) -> Result<()>
 where
     f64: elementwise::CastTo<T>,
@@ -200,7 +234,7 @@ where
     })
 }
 
-/// Divides the sums by the numbers of rows.
+/// Divides the sums by the numbers of rows. Integer division rounds toward 0, as in TensorFlow.
 fn divide<T: elementwise::Element>(
     context: &KernelContext<'_>,
     segments: &Segments,
@@ -229,7 +263,8 @@ where
     Ok(())
 }
 
-/// Folds the rows of each segment with an operation, starting from its neutral element.
+/// Folds the rows of each segment with an operation, starting from its neutral element. `start` is what every
+/// segment is folded from, `empty` what segments without rows hold. Both differ for sorted extremes.
 fn fold<T: Element + elementwise::Element>(
     context: &mut KernelContext<'_>,
     folding: Folding,
@@ -245,6 +280,8 @@ fn fold<T: Element + elementwise::Element>(
         let (width, data) = (segments.width, context.slice::<T>(0)?);
         if segments.ids.iter().any(|&id| id < 0) {
             // Rows of a negative segment are left out.
+            // `layout::scatter` refuses negative indices, since other ops do not allow them; the rows are
+            // copied without those.
             let kept = || (0..segments.ids.len()).filter(|&i| segments.ids[i] >= 0);
             let mut ids = memory::reserve(kept().count())?;
             let mut rows = memory::reserve(kept().count() * width)?;
@@ -268,6 +305,8 @@ fn fold<T: Element + elementwise::Element>(
 }
 
 /// The weight of a row in a segment of `n` rows: 1, `1 / n`, or `1 / sqrt(n)`.
+///
+/// In the forward ops it multiplies the sum of a segment, in the gradients each row.
 #[derive(Clone, Copy)]
 enum Share {
     /// The weight 1: the result is a sum.
@@ -279,7 +318,7 @@ enum Share {
 }
 
 impl Share {
-    /// Returns the weight of an op type.
+    /// Returns the weight of an op type. From its name, which is that of the forward op or of a gradient.
     fn of(spec: &NodeSpec<'_>) -> Share {
         let name = spec.operation.op_type();
         if name.contains("Mean") {
@@ -291,7 +330,8 @@ impl Share {
         }
     }
 
-    /// Returns the weight of a row in a segment of `count` rows.
+    /// Returns the weight of a row in a segment of `count` rows. A segment without rows has the weight of one
+    /// row, so nothing is divided by 0.
     fn factor(self, count: usize) -> f64 {
         let count = count.max(1) as f64;
         match self {
@@ -302,7 +342,9 @@ impl Share {
     }
 }
 
-/// Pairs of an index into rows and the segment of that entry, with each segment's size.
+/// Returns pairs of an index into `rows` rows and the segment of that entry, in the order of the input, with
+/// the number of entries of each of `segments` segments. Reads inputs 1 and 2, which must be equally long;
+/// each index and segment must be in range.
 fn entries(
     context: &KernelContext<'_>,
     rows: usize,
@@ -328,19 +370,22 @@ fn entries(
     Ok((entries, counts))
 }
 
-/// Returns the number of rows, and the dimensions of one.
+/// Returns the number of rows, and the dimensions of one. `[4, 3, 2]` has 4 rows of `[3, 2]`. Fails for a
+/// scalar.
 fn rows(shape: &Shape) -> Result<(usize, &[usize])> {
     let (&rows, rest) =
         shape.split_first().ok_or_else(|| Error::invalid_argument("a scalar has no rows to fold"))?;
     Ok((rows, rest))
 }
 
-/// Folds rows of a table that indices select, without a copy of the rows.
+/// Folds rows of a table that indices select, without a copy of the rows. First sums are made, which are then
+/// multiplied by the weight of the segment: the other order would round once per row.
 fn sparse<T: Element + Real>(context: &mut KernelContext<'_>, share: Share) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let (size, rest) = rows(&shape)?;
     let least = sorted_count(&context.ints(2)?)?;
     let segments = match context.num_inputs() {
+        // Only the forms `WithNumSegments` have a fourth input.
         3 => least,
         _ => given_count(context.int(3)?, least)?,
     };
@@ -364,7 +409,8 @@ fn sparse<T: Element + Real>(context: &mut KernelContext<'_>, share: Share) -> R
     })
 }
 
-/// Returns the number of segments that is given, which must be as many as occur or more.
+/// Returns the number of segments that is given, which must be as many as occur or more. `least` is the
+/// number of segments that the ids need. Fails if `count` is smaller.
 fn given_count(count: i64, least: usize) -> Result<usize> {
     let given = usize::try_from(count)
         .map_err(|_| Error::invalid_argument(format!("num_segments must not be negative: {count}")))?;
@@ -375,12 +421,14 @@ fn given_count(count: i64, least: usize) -> Result<usize> {
     Ok(given)
 }
 
-/// Adds a row, multiplied by a factor.
+/// Adds a row, multiplied by a factor. Both have the same length. A factor of 1 changes no bits.
 fn add_scaled<T: Real>(to: &mut [T], row: &[T], factor: T) {
     to.iter_mut().zip(row).for_each(|(to, &x)| *to = *to + x * factor);
 }
 
-/// Computes the gradient with respect to the table.
+/// Computes the gradient with respect to the table. Row `i` of the table gets the gradient of each segment
+/// that it is part of, times the weight; rows that no index selects are 0. `output_dim0` is the number of
+/// rows of the table.
 fn sparse_gradient<T: Element + Real>(context: &mut KernelContext<'_>, share: Share) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let (segments, rest) = rows(&shape)?;
@@ -401,7 +449,9 @@ fn sparse_gradient<T: Element + Real>(context: &mut KernelContext<'_>, share: Sh
     })
 }
 
-/// Computes the same gradient for the selected rows only, with their indices in ascending order.
+/// Computes the same gradient for the selected rows only, with their indices in ascending order. Output 0 has
+/// a row for each index that occurs, and output 1 the indices, in their own dtype. The rows are those of
+/// [`sparse_gradient`], bit by bit.
 fn sparse_gradient_rows<T: Element + Real>(context: &mut KernelContext<'_>, share: Share) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let (segments, rest) = rows(&shape)?;
@@ -423,6 +473,7 @@ fn sparse_gradient_rows<T: Element + Real>(context: &mut KernelContext<'_>, shar
         let gradient = context.slice::<T>(0)?;
         for [index, id] in entries {
             let factor = T::of(share.factor(counts[id]));
+            // The position of a known index in the sorted list.
             let row = chosen.partition_point(|&known| known < index);
             add_scaled(&mut output[row * width..][..width], &gradient[id * width..][..width], factor);
         }

@@ -1,4 +1,28 @@
 //! Counts of the elements of dense, sparse and ragged tensors.
+//!
+//! # Semantics
+//!
+//! All take non-negative integers, `weights` that are empty or as many as the integers, and `binary_output`
+//! (default false), with which a count is 1 for any positive number and weights are ignored.
+//!
+//! | op type | inputs | outputs |
+//! | --- | --- | --- |
+//! | `SparseBincount` | `indices`, `values`, `dense_shape`, `size`, `weights` | `[rows, size]`, or `[size]` for a vector |
+//! | `RaggedBincount` | `splits`, `values`, `size`, `weights` | `[rows, size]` |
+//! | `DenseCountSparseOutput` | `values`, `weights` | a sparse tensor |
+//! | `SparseCountSparseOutput` | `indices`, `values`, `dense_shape`, `weights` | a sparse tensor |
+//! | `RaggedCountSparseOutput` | `splits`, `values`, `weights` | a sparse tensor |
+//!
+//! The first two ignore values of `size` and above. The sparse results list the values that occur, by row and
+//! then by value: `[[1, 1], [0, 1]]` gives indices `[[0, 1], [1, 0], [1, 1]]` and values `[2, 1, 1]`. Values
+//! of `maxlength` and above are left out if that attribute is not negative (default -1). The second size of
+//! the result is `maxlength`, or the largest value plus one, but at least `minlength`.
+//!
+//! Splits must begin with 0, not decrease, and end with the number of values. Violations, indices outside of
+//! the shape, dense values of a rank above 2 and negative values are `InvalidArgument`; only `SparseBincount`
+//! ignores negative values, which TensorFlow refuses.
+//!
+//! Weights of a bin are added in the order of the values, in one thread.
 
 use super::counting::{count, one, size};
 use super::elementwise::boxed;
@@ -35,15 +59,21 @@ pub(crate) fn register(registry: &mut Registry) {
 }
 
 /// The values of a tensor by row.
+///
+/// `places` and `values` have one entry for each value, in the order of the input.
 struct Given {
-    /// `None` for a vector, all of whose values are counted together.
+    /// The number of rows. `None` for a vector, all of whose values are counted together.
     rows: Option<usize>,
     /// The row of each value.
+    ///
+    /// The row of each value; 0 for a vector.
     places: Vec<usize>,
+    /// The values, not checked yet for negative ones.
     values: Vec<i64>,
 }
 
 impl Given {
+    /// Reads a vector or a matrix from input 0, whose weights in input 1 must have its shape.
     fn dense(context: &KernelContext<'_>) -> Result<Given> {
         let shape = context.input(0).shape();
         let (rows, columns) = match *shape.dims() {
@@ -66,7 +96,9 @@ impl Given {
         Ok(Given { rows, places, values })
     }
 
-    /// Indices, values and shape are the first three inputs.
+    /// Reads a sparse tensor: indices, values and shape are the first three inputs, `weights` is the input
+    /// with the weights. The first index is the row; the others do not matter. Fails for indices outside of
+    /// the shape.
     fn sparse(context: &KernelContext<'_>, weights: usize) -> Result<Given> {
         let (indices, dims) = (context.slice::<i64>(0)?, context.slice::<i64>(2)?);
         let values = context.ints(1)?;
@@ -101,7 +133,8 @@ impl Given {
         Ok(Given { rows, places, values })
     }
 
-    /// The ends of rows and values are the first two inputs.
+    /// Reads a ragged tensor: the splits of the rows and the values are the first two inputs. Splits
+    /// `[0, 2, 2, 3]` are three rows of 2, 0 and 1 values.
     fn ragged(context: &KernelContext<'_>) -> Result<Given> {
         let (splits, values) = (context.slice::<i64>(0)?, context.ints(1)?);
         let [first, .., last] = *splits else {
@@ -125,6 +158,7 @@ impl Given {
     }
 }
 
+/// Checks that an input of weights is empty or a vector with one for each value.
 fn check_weights(context: &KernelContext<'_>, input: usize, values: usize) -> Result<()> {
     let weights = context.input(input).shape();
     if weights.elements() == 0 || weights.dims() == [values] {
@@ -136,7 +170,8 @@ fn check_weights(context: &KernelContext<'_>, input: usize, values: usize) -> Re
     Err(Error::invalid_argument(text))
 }
 
-/// Delivers the sums of the weights (1 without any) of the values below the size. Binary output only records whether there are any.
+/// Delivers the sums of the weights (1 without any) of the values below the size. Binary output only records
+/// whether there are any. `weights` is the input with them. The result is output 0.
 fn bins<T>(
     context: &mut KernelContext<'_>,
     given: &Given,
@@ -165,7 +200,8 @@ where
     })
 }
 
-/// Returns a kernel that delivers counts as a sparse tensor.
+/// Returns a kernel that delivers counts as a sparse tensor. `weights` is the input with them, and `given`
+/// reads the values. A negative limit, the default, is none.
 fn counter(
     spec: &NodeSpec<'_>,
     weights: usize,
@@ -181,6 +217,7 @@ fn counter(
     })), Int32: i32, Int64: i64, Float32: f32, Float64: f64)
 }
 
+/// Checks what all sparse counters require: no negative value, and weights for all values.
 fn check_counted(context: &KernelContext<'_>, weights: usize, given: &Given) -> Result<()> {
     if given.values.iter().any(|&value| value < 0) {
         return Err(Error::invalid_argument("Input values must all be non-negative"));
@@ -192,6 +229,9 @@ fn check_counted(context: &KernelContext<'_>, weights: usize, given: &Given) -> 
     Ok(())
 }
 
+/// Delivers indices, counts and shape of the sparse result as outputs 0 to 2. A sorted map brings them into
+/// the order of the indices, at a cost of `n log n` for `n` values. `least` and `most` are `minlength` and
+/// `maxlength`.
 fn counts<T>(
     context: &mut KernelContext<'_>,
     given: &Given,

@@ -7,6 +7,22 @@
 //! Eigenvectors are determined up to their sign, and those of equal eigenvalues up to a rotation, so comparisons with
 //! TensorFlow use the reconstructed matrix. `SelfAdjointEig` returns values and vectors in one tensor; V2 returns
 //! two.
+//!
+//! | op type | input | outputs |
+//! | --- | --- | --- |
+//! | `SelfAdjointEig` | `[..., n, n]` | `[..., n + 1, n]`: the values above the vectors |
+//! | `SelfAdjointEigV2` | `[..., n, n]` | values `[..., n]`, vectors `[..., n, n]` as columns |
+//! | `Svd` | `[..., m, n]`, `k = min(m, n)` | `s` `[..., k]`, `u` `[..., m, k]`, `v` `[..., n, k]` as columns |
+//!
+//! With `full_matrices` (default false) `u` is `[..., m, m]` and `v` is `[..., n, n]`. Without `compute_v` or
+//! `compute_uv` (default true) the vectors have shape `[0]`. All take floats, V2 and `Svd` complex numbers,
+//! too; the `Batch` forms are older names. Numbers that are not finite are `InvalidArgument`, also for `Svd`,
+//! where TensorFlow returns NaN. Empty matrices give empty results, except that `full_matrices` returns an
+//! identity for the side that is not empty.
+//!
+//! Jacobi's method converges quadratically: a few rounds over all pairs of columns, each on the order of
+//! `n^3` operations. It was chosen for its accuracy, small singular values included, and its fixed order:
+//! bits depend on the input only. One matrix follows the other in one thread.
 
 mod hermitian;
 
@@ -35,6 +51,7 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add_both(["Svd", "BatchSvd"], make_svd);
 }
 
+/// Returns the kernel of `Svd`: for complex numbers by `hermitian.rs`, for 16-bit floats by way of `float32`.
 fn make_svd(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let (vectors, full) = (spec.bool("compute_uv")?, spec.bool("full_matrices")?);
     let dtype = spec.input_dtype(0);
@@ -48,16 +65,22 @@ fn make_svd(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
 const ROUNDS: usize = 60;
 
 /// A matrix by columns.
+///
+/// Rotations work on columns, which are contiguous here.
 pub(super) struct Columns {
+    /// The length of a column.
     rows: usize,
+    /// The columns, one after the other.
     values: Vec<f64>,
 }
 
 impl Columns {
+    /// Returns a matrix of zeros. Fails if memory is refused.
     fn zeros(rows: usize, columns: usize) -> Result<Columns> {
         Ok(Columns { rows, values: memory::filled(0.0, rows.saturating_mul(columns))? })
     }
 
+    /// Returns the square matrix with ones on its diagonal.
     fn identity(size: usize) -> Result<Columns> {
         let mut identity = Columns::zeros(size, size)?;
         (0..size).for_each(|at| identity.values[at * size + at] = 1.0);
@@ -69,6 +92,7 @@ impl Columns {
         self.values.len() / self.rows.max(1)
     }
 
+    /// Returns the elements of a column.
     pub(super) fn column(&self, column: usize) -> &[f64] {
         &self.values[column * self.rows..][..self.rows]
     }
@@ -77,7 +101,8 @@ impl Columns {
         &mut self.values[column * self.rows..][..self.rows]
     }
 
-    /// Rotates two columns, the first before the second.
+    /// Rotates two columns, the first before the second. `p < q`. With `c` and `s` they become `c p - s q`
+    /// and `s p + c q`.
     fn rotate(&mut self, p: usize, q: usize, cosine: f64, sine: f64) {
         let (before, behind) = self.values.split_at_mut(q * self.rows);
         let first = &mut before[p * self.rows..][..self.rows];
@@ -87,7 +112,9 @@ impl Columns {
     }
 }
 
-/// Returns cosine and sine of the rotation that makes the pair of a symmetric matrix `[[a, c], [c, b]]` diagonal.
+/// Returns cosine and sine of the rotation that makes the pair of a symmetric matrix `[[a, c], [c, b]]`
+/// diagonal. `c` must not be 0. The smaller of the two possible angles is taken, at most 45 degrees, without
+/// which the rounds may not converge.
 fn rotation(a: f64, b: f64, c: f64) -> (f64, f64) {
     let slope = (b - a) / (2.0 * c);
     let tangent = slope.signum() / (slope.abs() + slope.hypot(1.0));
@@ -95,15 +122,20 @@ fn rotation(a: f64, b: f64, c: f64) -> (f64, f64) {
     (cosine, cosine * tangent)
 }
 
+/// Returns the sum of products of two columns of one length, in a single chain.
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
+/// Returns the error for a matrix with NaN or infinities, on which the rotations would not end.
 fn not_finite() -> Error {
     Error::invalid_argument("a matrix with numbers that are not finite has no decomposition")
 }
 
-/// Returns the eigenvalues of a symmetric matrix, rising, with the vectors as columns.
+/// Returns the eigenvalues of a symmetric matrix, rising, with the vectors as columns. `lower(row, column)`
+/// returns elements with `column <= row`; vector `i` of length one belongs to value `i`. Rotations for each
+/// pair of rows and columns make the off-diagonal element zero, until all are within rounding of zero
+/// compared with the norm. Fails for numbers that are not finite.
 fn decompose(
     watch: &mut Watch<'_>,
     lower: impl Fn(usize, usize) -> f64,
@@ -158,7 +190,7 @@ fn decompose(
     Ok((order.iter().map(|&at| values[at]).collect(), sorted))
 }
 
-/// Returns the stack of square matrices and their size.
+/// Returns the axes of the stack and the size of square matrices. Fails for other shapes.
 fn square(shape: &Shape) -> Result<(Vec<usize>, usize)> {
     match shape.dims() {
         &[ref stack @ .., rows, columns] if rows == columns => Ok((stack.to_vec(), rows)),
@@ -166,7 +198,10 @@ fn square(shape: &Shape) -> Result<(Vec<usize>, usize)> {
     }
 }
 
-/// Delivers the stacks of values and vectors, each given with the axes after the stack. Without vectors theirs are empty.
+/// Delivers the stacks of values and vectors, each given with the axes after the stack. Without vectors
+/// theirs are empty. Part `i` becomes output `i`. A part with one axis is a list of values and always
+/// delivered; without vectors a part with two axes becomes a tensor of shape `[0]`, which is TensorFlow's
+/// placeholder.
 fn deliver<T: Element, const N: usize>(
     context: &mut KernelContext<'_>,
     stack: &[usize],
@@ -183,7 +218,8 @@ fn deliver<T: Element, const N: usize>(
     Ok(())
 }
 
-/// Decomposes each matrix of input 0.
+/// Decomposes each matrix of input 0. Calls `take` with the number of the matrix, its eigenvalues in
+/// ascending order, and its vectors.
 fn each<T: Element + Real + CastTo<f64>>(
     context: &KernelContext<'_>,
     count: usize,
@@ -201,6 +237,7 @@ fn each<T: Element + Real + CastTo<f64>>(
     Ok(())
 }
 
+/// Delivers the eigenvalues of each matrix and, if `vectors`, the vectors, as `SelfAdjointEigV2` does.
 fn eigen<T: Element + Real + CastTo<f64>>(context: &mut KernelContext<'_>, vectors: bool) -> Result<()> {
     let (stack, size) = square(context.input(0).shape())?;
     let count = stack.iter().product::<usize>();
@@ -218,7 +255,7 @@ fn eigen<T: Element + Real + CastTo<f64>>(context: &mut KernelContext<'_>, vecto
     deliver(context, &stack, vectors, [(values, &[size]), (columns, &[size, size])])
 }
 
-/// The eigenvalues as a row above the vectors.
+/// Delivers the eigenvalues as a row above the vectors, as `SelfAdjointEig` does.
 fn eigen_stacked<T: Element + Real + CastTo<f64>>(context: &mut KernelContext<'_>) -> Result<()> {
     let (stack, size) = square(context.input(0).shape())?;
     let count = stack.iter().product::<usize>();
@@ -234,13 +271,14 @@ fn eigen_stacked<T: Element + Real + CastTo<f64>>(context: &mut KernelContext<'_
     Ok(())
 }
 
-/// Writes the first columns of a matrix row by row.
+/// Writes the first columns of a matrix row by row. `out` has room for `columns` of them in each row.
 fn transpose<T: Real>(matrix: &Columns, columns: usize, out: &mut [T]) {
     for (at, to) in out.iter_mut().enumerate() {
         *to = T::of(matrix.values[at % columns * matrix.rows + at / columns]);
     }
 }
 
+/// Delivers the singular values of each matrix and, if `vectors`, both sides' vectors, all of them if `full`.
 fn svd<T: Element + Real + CastTo<f64>>(
     context: &mut KernelContext<'_>,
     vectors: bool,
@@ -285,7 +323,14 @@ fn svd<T: Element + Real + CastTo<f64>>(
     deliver(context, stack, vectors, parts)
 }
 
-/// Returns the singular values of a matrix of no more columns than rows, falling, with the vectors of both sides.
+/// Returns the singular values of a matrix of no more columns than rows, falling, with the vectors of both
+/// sides. `value(row, column)` returns the elements. The first result has all `columns` values; the second
+/// has the vectors of length `rows` of the values that are not 0 in effect, so it may have fewer columns; the
+/// third has all vectors of length `columns`.
+///
+/// One-sided Jacobi: columns are rotated in pairs until all are at right angles, as if the Gram matrix were
+/// made diagonal without being computed, which would lose the small values. The lengths of the columns are
+/// the singular values then.
 pub(super) fn singular(
     watch: &mut Watch<'_>,
     value: impl Fn(usize, usize) -> f64,
@@ -327,6 +372,7 @@ pub(super) fn singular(
     let norms: Vec<f64> = (0..columns).map(|at| dot(matrix.column(at), matrix.column(at)).sqrt()).collect();
     let mut order: Vec<usize> = (0..columns).collect();
     order.sort_by(|&a, &b| norms[b].total_cmp(&norms[a]));
+    // Values below the rounding errors of the largest one, by which the direction of a column is arbitrary.
     let least = norms.iter().copied().fold(0.0, f64::max) * f64::EPSILON * rows as f64;
     let (mut long, mut short) = (Columns::zeros(rows, 0)?, Columns::zeros(columns, 0)?);
     for &at in &order {
@@ -339,7 +385,9 @@ pub(super) fn singular(
     Ok((order.iter().map(|&at| norms[at]).collect(), long, short))
 }
 
-/// Adds columns at right angles to all before, until there are `columns`.
+/// Adds columns at right angles to all before, until there are `columns`. Takes the unit vectors one by one,
+/// minus their parts in the columns so far. One of them must leave more than `1 / sqrt(rows)`, so the bound
+/// of half of that never rejects all.
 fn complete(basis: &mut Columns, columns: usize) -> Result<()> {
     let rows = basis.rows;
     let missing = (columns * rows).saturating_sub(basis.values.len());

@@ -1,8 +1,20 @@
 //! Tridiagonal matrices: products, and solutions by elimination.
 //!
-//! The diagonals are `[superdiagonal, diagonal, subdiagonal]`, each of the size of the matrix; the last element of
-//! the first and the first element of the last are ignored. `TridiagonalSolve` uses partial pivoting by default, as
-//! the attribute `partial_pivoting` states.
+//! # Semantics
+//!
+//! `TridiagonalMatMul` takes `superdiag`, `maindiag` and `subdiag`, each `[..., 1, n]`, and `rhs`
+//! `[..., n, k]`, and returns the product `[..., n, k]`. `TridiagonalSolve` takes `diagonals` `[..., 3, n]`,
+//! the same three as rows, and `rhs` `[..., n, k]`, and returns the solution. Both take `float32` and
+//! `float64`; stacks must be equal. Element `i` of each diagonal belongs to row `i`, so the last element of
+//! the first and the first element of the third are ignored.
+//!
+//! `partial_pivoting` (default true) exchanges neighboring rows for the larger pivot. `perturb_singular`
+//! (default false, and an error without pivoting) replaces pivots that are nearly 0 by the smallest positive
+//! number of the dtype. A singular system is no error: all its solutions are NaN, as in TensorFlow. Shapes
+//! that do not fit are `InvalidArgument`.
+//!
+//! The elimination costs about `8 n` operations and `5 n k` for the right-hand sides, in the precision of the
+//! dtype, one system after the other in one thread.
 
 use super::elementwise::boxed;
 use super::linear::last_two;
@@ -29,6 +41,8 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
+/// Delivers the products of `TridiagonalMatMul`: row `i` is `main_i x_i + above_i x_(i+1) + below_i x_(i-1)`,
+/// added in this order.
 fn product<T: Element + Real>(context: &mut KernelContext<'_>) -> Result<()> {
     let rhs = context.input(3).shape().clone();
     let (stack, [n, columns]) = last_two(&rhs)?;
@@ -45,6 +59,7 @@ fn product<T: Element + Real>(context: &mut KernelContext<'_>) -> Result<()> {
         let mut watch = context.watch();
         for (row, out) in output.chunks_exact_mut(columns.max(1)).enumerate() {
             watch.tick(columns)?;
+            // Rows of all matrices are numbered through, and the diagonals of `[..., 1, n]` as well.
             let i = row % n;
             for (column, out) in out.iter_mut().enumerate() {
                 let at = row * columns + column;
@@ -62,6 +77,7 @@ fn product<T: Element + Real>(context: &mut KernelContext<'_>) -> Result<()> {
     })
 }
 
+/// Delivers the solutions of `TridiagonalSolve`. `least` is the bound of `perturb_singular`, or 0 without it.
 fn solve<T: Element + Real>(context: &mut KernelContext<'_>, pivoting: bool, least: T) -> Result<()> {
     let (diagonals, rhs) = (context.input(0).shape().clone(), context.input(1).shape().clone());
     let (stack, [rows, n]) = last_two(&diagonals)?;
@@ -88,7 +104,9 @@ fn solve<T: Element + Real>(context: &mut KernelContext<'_>, pivoting: bool, lea
     })
 }
 
-/// Solves one system in place. A row exchange fills a second diagonal above the main one.
+/// Solves one system in place. `matrix` holds the three diagonals, `out` the right-hand sides `[n, columns]`
+/// and then the solutions. A row exchange fills a second diagonal above the main one, so the upper triangle
+/// has three. Without any pivot of exactly 0 the solution is written, otherwise NaN.
 fn eliminate<T: Element + Real>(
     matrix: &[T],
     columns: usize,
@@ -126,6 +144,8 @@ fn eliminate<T: Element + Real>(
     if let Some(last) = main.last_mut() {
         *last = bounded(*last);
     }
+    // The pivots before the last are checked late: division by one of them gave infinities or NaN, which are
+    // overwritten here.
     if main.contains(&zero) {
         out.fill(T::of(f64::NAN));
         return Ok(());

@@ -1,4 +1,10 @@
-//! Eigenvalues and singular values of complex matrices: those of real matrices of twice the size, in which each stands twice.
+//! Eigenvalues and singular values of complex matrices: those of real matrices of twice the size, in which
+//! each stands twice.
+//!
+//! A complex matrix `A + iB` acts on real and imaginary parts like `[[A, -B], [B, A]]`. Each of its
+//! eigenvalues and singular values is one of the complex matrix, twice, and its vectors are the real and
+//! imaginary parts of complex ones. That costs more operations than complex rotations and needs no second
+//! implementation of the method.
 
 use super::super::linear::last_two;
 use super::{decompose, deliver, singular, square};
@@ -7,24 +13,33 @@ use compute::elementwise::CastTo;
 use session_core::Result;
 use tensor::{Complex, Element, memory};
 
+/// The arithmetic of the vectors, whatever the dtype.
 type Number = Complex<f64>;
 
 /// Orthonormal complex vectors, each a column.
+///
+/// Column `i` is `values[i * rows..][..rows]`.
 struct Basis {
+    /// The length of each vector.
     rows: usize,
+    /// The vectors, one after the other.
     values: Vec<Number>,
 }
 
 impl Basis {
+    /// Returns a basis without vectors.
     fn new(rows: usize) -> Basis {
         Basis { rows, values: Vec::new() }
     }
 
+    /// Returns the number of vectors; 0 if they have no elements.
     fn len(&self) -> usize {
         self.values.len().checked_div(self.rows).unwrap_or(0)
     }
 
-    /// Adds the part of a vector at right angles to all there are, unless hardly anything is left of it.
+    /// Adds the part of a vector at right angles to all there are, unless hardly anything is left of it. What
+    /// is left is scaled to length one. A vector whose remainder is below a thousandth of its length counts
+    /// as dependent.
     fn add(&mut self, mut vector: Vec<Number>) -> Result<()> {
         let length = |vector: &[Number]| vector.iter().map(|z| z.norm_sqr()).sum::<f64>().sqrt();
         let before = length(&vector);
@@ -43,7 +58,8 @@ impl Basis {
         Ok(())
     }
 
-    /// Adds unit vectors until there are as many as `columns`.
+    /// Adds unit vectors until there are as many as `columns`. A unit vector that is nearly dependent on the
+    /// others is skipped; of `rows` of them enough remain.
     fn complete(&mut self, columns: usize) -> Result<()> {
         for axis in 0..self.rows {
             if self.len() >= columns {
@@ -56,7 +72,7 @@ impl Basis {
         Ok(())
     }
 
-    /// Writes the first columns row by row.
+    /// Writes the first columns row by row. `out` is `[rows, columns]`.
     fn write<C>(&self, columns: usize, out: &mut [C])
     where
         Number: CastTo<C>,
@@ -67,7 +83,8 @@ impl Basis {
     }
 }
 
-/// The element of the real matrix of twice the size that does to real and imaginary parts what a complex matrix does.
+/// Returns an element of the real matrix `[[A, -B], [B, A]]` of a complex matrix `A + iB` of
+/// `[rows, columns]`, which acts on real and imaginary parts as the complex one does.
 fn doubled(
     row: usize,
     column: usize,
@@ -82,7 +99,10 @@ fn doubled(
     }
 }
 
-/// Returns the complex vectors whose real and imaginary parts are columns, as many as there are different ones.
+/// Returns the complex vectors whose real and imaginary parts are columns, as many as there are different
+/// ones. `columns` are vectors of `2 size` real numbers. Those of one eigenvalue come in pairs, `v` and
+/// `i v`, of which the second depends on the first and is not added. The basis is completed if rounding left
+/// too few.
 fn vectors<'c>(columns: impl Iterator<Item = &'c [f64]>, size: usize) -> Result<Basis> {
     let mut basis = Basis::new(size);
     for column in columns {
@@ -120,6 +140,7 @@ where
         };
         let lower = |row: usize, column: usize| doubled(row, column, [size, size], value);
         let (found, real) = decompose(&mut watch, lower, 2 * size)?;
+        // Each eigenvalue occurs twice, and they are sorted.
         values.extend(found.iter().step_by(2).map(|&value| Number::new(value, 0.0).cast()));
         if with_vectors {
             let basis = vectors((0..2 * size).map(|column| real.column(column)), size)?;
