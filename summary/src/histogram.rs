@@ -52,8 +52,6 @@ struct Finder {
 }
 
 /// Four bits of mantissa: cells grow by a sixteenth at most.
-/// The exponent and four bits of the mantissa remain: 16 cells per power of two, each narrower than a bucket, so
-/// that one comparison after the look-up is enough.
 const CELL_SHIFT: u32 = 48;
 /// The cell of 1e-12, which holds the first limit.
 const FIRST_CELL: u64 = cell(1e-12);

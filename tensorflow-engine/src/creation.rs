@@ -57,6 +57,8 @@ impl Creation {
     }
 
     /// Returns the time limit for a run that TensorFlow itself does not limit.
+    /// There is one until a run was answered, for a master in this process; TensorFlow enforces all other
+    /// limits itself.
     pub(crate) fn limit(&self) -> Option<Duration> {
         let unbounded = self.cluster.is_some() && !self.done.load(Ordering::Relaxed);
         // Later than TensorFlow's own limit, where TensorFlow enforces it.
@@ -140,6 +142,7 @@ fn missing(cluster: &ClusterSpec) -> Vec<Missing> {
 }
 
 /// Fails with the reason if no port of an address answers.
+/// A connection proves only that something listens there. Each address of a host is tried for [`PATIENCE`].
 fn reach(address: &str) -> Result<(), String> {
     let addresses =
         address.to_socket_addrs().map_err(|error| format!("its host cannot be resolved: {error}"))?;

@@ -80,6 +80,14 @@ impl Mirror {
 
     /// Imports the operations that the copy lacks. The lock on `copies` is taken only to read and to extend the list, so that runs of other
     /// threads are not delayed by an import.
+    ///
+    /// The order matters: closures get their tokens before the import, because TensorFlow creates kernels
+    /// from the imported attributes; devices are chosen before it, because a node cannot be moved later; and
+    /// the list of copies is extended last, so that a failed import is tried again as a whole.
+    ///
+    /// # Errors
+    /// The first build error of the graph; those of [`check_closures`] and of TensorFlow's import, with the
+    /// operation that it names.
     fn grow(&self, graph: &Graph) -> Result<()> {
         let mut growth = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
         let known = self.copies.read().unwrap_or_else(PoisonError::into_inner).clone();
@@ -126,6 +134,7 @@ impl Mirror {
 }
 
 /// TensorFlow's copies of a graph's operations.
+/// While it exists, no thread can extend the list, so it is dropped before a run.
 pub(crate) struct Copies<'m>(RwLockReadGuard<'m, Vec<NativeOperation>>);
 
 impl Copies<'_> {
@@ -142,6 +151,7 @@ impl Copies<'_> {
 }
 
 /// Connects the inputs of new nodes to nodes that were imported before.
+/// Each input from outside of the message is mapped once, however many new nodes use it.
 fn bind(options: &mut ImportOptions, added: &[Operation], known: &[NativeOperation]) -> Result<()> {
     if known.is_empty() {
         return Ok(());
@@ -168,6 +178,8 @@ fn bind(options: &mut ImportOptions, added: &[Operation], known: &[NativeOperati
 }
 
 /// Removes all but new functions from a library, and returns their names.
+/// An export always has the whole library, and TensorFlow accepts a second function of a name only if it is
+/// identical.
 fn retain_new(library: Option<&mut FunctionDefLibrary>, known: &BTreeSet<String>) -> Vec<String> {
     let Some(library) = library else { return Vec::new() };
     let name = |function: &FunctionDef| function.signature.as_ref().map_or("", |op| &op.name).to_owned();

@@ -52,6 +52,8 @@ impl Shared {
     }
 
     /// Returns the error of the closure that caused an error of a run, with its place.
+    /// The error is taken out: a later failure of the same code and text must not be blamed on this closure.
+    /// `None` if the run failed for another reason, or if another run took the error first.
     pub(crate) fn cause_of(&self, error: &Error) -> Option<Error> {
         let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         (failure.code() == error.code() && error.message().contains(failure.message())).then_some(failure)
@@ -66,6 +68,7 @@ struct Closure {
     operation: Operation,
     /// The token in the original graph, which errors name.
     token: String,
+    /// The state of the session that the closure belongs to.
     shared: Arc<Shared>,
 }
 

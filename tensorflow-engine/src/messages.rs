@@ -44,8 +44,10 @@ pub(crate) struct ConfigProto {
 /// `tensorflow.GraphOptions`.
 #[derive(Clone, PartialEq, Message)]
 struct GraphOptions {
+    /// The optimizer of plans: constant folding and common subexpressions.
     #[prost(message, optional, tag = "3")]
     optimizer_options: Option<OptimizerOptions>,
+    /// The rewrites of the graph before a session uses it.
     #[prost(message, optional, tag = "10")]
     rewrite_options: Option<RewriterConfig>,
 }
@@ -203,6 +205,9 @@ fn output_bytes(node: &NodeExecStats) -> usize {
 }
 
 /// Fills in TensorFlow's record of a run. Fields that are missing in the record, such as its start, keep their values.
+///
+/// Times of TensorFlow count from 1970, in microseconds and, in newer versions, also in nanoseconds. Here
+/// they count from the first operation, so that records of both engines can be compared.
 pub(crate) fn record(bytes: &[u8], metadata: &mut RunMetadata) {
     metadata.raw = bytes.to_vec();
     metadata.step_stats.clear();

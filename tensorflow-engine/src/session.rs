@@ -32,6 +32,7 @@ use tensor::Tensor;
 /// - **State of random operations** is not exported: a resumed run draws different numbers.
 #[must_use]
 pub struct TensorFlowSession {
+    /// The graph in which errors find their operations.
     graph: Graph,
     inner: Arc<Inner>,
 }
@@ -111,6 +112,12 @@ impl Inner {
     }
 
     /// Executes a run that is complete except for its options.
+    /// A run with a token or with a limit that TensorFlow does not enforce is executed on another thread; all
+    /// others on the calling one, which saves two changes of threads.
+    ///
+    /// # Errors
+    /// The error of the run with the operation that it names; `Cancelled` or `Unavailable` for a run that was
+    /// abandoned.
     fn run(
         &self,
         graph: &Graph,
@@ -203,6 +210,7 @@ fn uninitialized(graph: &Graph, error: Error) -> Error {
 struct Fetched {
     /// For each fetch, its feed, if it has one.
     fed: SmallVec<[Option<usize>; 4]>,
+    /// True if any fetch has a feed. Without one, values pass through unchanged.
     any: bool,
 }
 
@@ -324,8 +332,11 @@ struct PreparedRun {
     graph: Graph,
     /// For each output, the feed that replaces it, if any.
     fed: SmallVec<[Option<usize>; 4]>,
+    /// The fetched outputs in TensorFlow's copy, including those that a feed replaces.
     outputs: SmallVec<[crate::ffi::NativeOutput; 4]>,
+    /// The operations to run for their effect.
     targets: SmallVec<[crate::ffi::NativeOperation; 4]>,
+    /// The fed outputs, here and in TensorFlow's copy, in the order of the signature.
     feeds: Vec<(Output, crate::ffi::NativeOutput)>,
 }
 

@@ -69,6 +69,8 @@ impl Workers {
     }
 
     /// Passes a job to an idle thread, or starts a new one.
+    /// A thread is claimed by lowering the count, so that two jobs never wait for one thread while another
+    /// one could be started.
     fn start(&self, job: Job) -> Result<()> {
         // Relaxed: the count guards nothing, because jobs reach their thread through the channel.
         let claimed =

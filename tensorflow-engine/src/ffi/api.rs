@@ -12,6 +12,7 @@ use libloading::Library;
 use std::ffi::{c_char, c_int, c_void};
 
 /// Declares an opaque C type.
+/// A value of such a type cannot be created here, and a pointer to it can only be passed back to TensorFlow.
 macro_rules! opaque {
     ($($name:ident)*) => {$(
         #[repr(C)]
@@ -27,6 +28,7 @@ opaque! {
 }
 
 /// One output of an operation, as the C API represents it.
+/// Copied by value into calls, so its fields must have the order and types of `TF_Output` in `c_api.h`.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub(crate) struct TfOutput {
@@ -39,12 +41,20 @@ pub(crate) struct TfOutput {
 /// Bytes that are passed in or out.
 #[repr(C)]
 pub(crate) struct TfBuffer {
+    /// The bytes; null if there are none.
     pub(crate) data: *const c_void,
+    /// The number of bytes.
     pub(crate) length: usize,
+    /// The function with which `TF_DeleteBuffer` frees the bytes; absent for bytes that the buffer does not
+    /// own.
     pub(crate) free: Option<unsafe extern "C" fn(*mut c_void, usize)>,
 }
 
 /// One element of a string tensor. Its layout is private to TensorFlow, whose functions alone access it.
+///
+/// 24 bytes with the alignment of a pointer, as `TF_TString` has. A short string is stored within them, a
+/// long one elsewhere. What `TF_StringCopy` writes does not depend on its own address, so such a string may
+/// be moved like any value.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
 pub(crate) struct TfString {
@@ -60,21 +70,32 @@ impl TfString {
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub(crate) struct TfStringView {
+    /// The first character. The text need not end with a zero.
     pub(crate) data: *const c_char,
+    /// The number of bytes.
     pub(crate) len: usize,
 }
 
 /// Creates the state of a kernel.
+/// TensorFlow passes the result on to the other two functions. A failure is reported through the
+/// construction, with null as the result.
 pub(crate) type CreateKernel = unsafe extern "C" fn(*mut TfKernelConstruction) -> *mut c_void;
 /// Runs a kernel.
+/// Several runs, and so several threads, may be in it at once with the same state.
 pub(crate) type ComputeKernel = unsafe extern "C" fn(*mut c_void, *mut TfKernelContext);
 /// Deletes the state of a kernel.
 pub(crate) type DeleteKernel = unsafe extern "C" fn(*mut c_void);
 
 /// Frees the memory of a tensor: its address, its length, and the argument that was given to `TF_NewTensor`.
+///
+/// It is called from any thread of TensorFlow, so what it frees must be `Send`.
 pub(crate) type Deallocator = unsafe extern "C" fn(*mut c_void, usize, *mut c_void);
 
 /// Declares the table of functions and the code that fills it.
+///
+/// Each line becomes a field of the table, of the declared type. The type is believed: a declaration that
+/// differs from the header in a number of arguments or in a width is undefined behavior at the first call,
+/// which no test of the loader notices.
 macro_rules! api {
     ($($(#[$doc:meta])* fn $name:ident($($arg:ty),*) $(-> $result:ty)?;)*) => {
         /// The functions, by their names in C.

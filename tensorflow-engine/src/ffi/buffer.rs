@@ -7,6 +7,7 @@ use super::api::TfBuffer;
 pub(crate) struct Buffer {
     /// The library that owns the buffer.
     api: Native,
+    /// The buffer, never null.
     pointer: *mut TfBuffer,
 }
 

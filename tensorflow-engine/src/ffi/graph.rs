@@ -10,6 +10,9 @@ use session_core::{Error, Result};
 use std::ffi::{CString, c_int};
 
 /// A graph in TensorFlow.
+///
+/// Operations can be added to it while sessions run it: TensorFlow extends a session at its next run by what
+/// is new.
 pub(crate) struct NativeGraph {
     api: Native,
     pointer: *mut TfGraph,
@@ -50,6 +53,7 @@ impl NativeOperation {
 /// The connections of imported nodes to existing operations of the graph.
 pub(crate) struct ImportOptions {
     api: Native,
+    /// The options, never null.
     pointer: *mut TfImportOptions,
 }
 
@@ -61,6 +65,9 @@ impl ImportOptions {
     }
 
     /// Connects the input of this name in imported nodes to an output.
+    ///
+    /// The index of the input in the message is that of the output, because the copy has the outputs of its
+    /// original.
     pub(crate) fn map_input(&mut self, name: &str, output: NativeOutput) -> Result<()> {
         let name = c_string(name)?;
         // SAFETY: the name is copied; the output is of the graph that is imported into.
@@ -129,6 +136,12 @@ impl NativeGraph {
     }
 
     /// Adds the nodes and functions of a serialized `GraphDef`.
+    ///
+    /// Names that a mapping of the options covers are inputs from outside; every other input must be a node
+    /// of the message.
+    ///
+    /// # Errors
+    /// `InvalidArgument` and the like for a message that TensorFlow refuses. The graph is then unchanged.
     pub(crate) fn import(&self, graph_def: &[u8], options: &ImportOptions) -> Result<()> {
         let (buffer, mut status) = (Buffer::copy_of(self.api, graph_def), Status::new(self.api));
         // SAFETY: all pointers are live.
@@ -144,6 +157,7 @@ impl NativeGraph {
     }
 
     /// Returns the operation with this name.
+    /// `None` if there is none.
     pub(crate) fn operation(&self, name: &str) -> Result<Option<NativeOperation>> {
         let name = c_string(name)?;
         // SAFETY: the name is only read during the call.

@@ -49,6 +49,10 @@ struct Kernel {
 ///
 /// # Errors
 /// `FailedPrecondition` if the library has such kernels already, or if they are registered in another library of this process.
+///
+/// A registration cannot be undone and holds for all sessions of the process. It is therefore made when the
+/// first closure is bound, and not when the library is loaded: a program without closures leaves the library
+/// as it is.
 pub(crate) fn register_kernels(api: Native, find: FindKernel) -> Result<()> {
     let mut registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((known, _)) = *registered {
@@ -143,12 +147,18 @@ unsafe extern "C" fn delete(kernel: *mut c_void) {
 }
 
 /// Calls a function, and turns a panic, which must not reach C++, into an error.
+/// State of the program that a closure changed before its panic stays changed.
 fn unprotected<T>(function: impl FnOnce() -> Result<T>) -> Result<T> {
     let called = catch_unwind(AssertUnwindSafe(function));
     called.unwrap_or_else(|payload| Err(Error::from_panic("a kernel of this program", &*payload)))
 }
 
 impl Kernel {
+    /// Reads the token and the name of the node from a construction, and finds the closure.
+    ///
+    /// # Errors
+    /// Those of TensorFlow for a node without a token, and of `find` for a token whose session has ended.
+    ///
     /// # Safety
     /// The construction is one that TensorFlow passed, and still valid.
     unsafe fn new(api: Native, find: FindKernel, construction: *mut TfKernelConstruction) -> Result<Kernel> {
@@ -181,6 +191,11 @@ impl Kernel {
         Ok(Kernel { api, node, host })
     }
 
+    /// Converts the inputs, calls the closure, and sets the outputs.
+    ///
+    /// # Errors
+    /// The error of the closure; that of a tensor which cannot be converted in either direction.
+    ///
     /// # Safety
     /// The context is one that TensorFlow passed, and still valid.
     unsafe fn compute(&self, context: *mut TfKernelContext) -> Result<()> {

@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// A session in TensorFlow, with its graph.
 pub(crate) struct NativeSession {
     api: Native,
+    /// The session; live until this value is dropped.
     pointer: *mut TfSession,
     /// Closing a session without a reachable master takes as long as its time limit, so it is done once.
     closed: AtomicBool,
@@ -47,6 +48,11 @@ pub(crate) struct Run {
 
 impl NativeSession {
     /// Creates a session on a graph, with a serialized `ConfigProto`.
+    /// An empty target is a session in this process.
+    ///
+    /// # Errors
+    /// Those of TensorFlow for a target or a configuration that it refuses. A server that cannot be reached
+    /// is found by the first run.
     pub(crate) fn new(graph: Arc<NativeGraph>, target: &str, config: &[u8]) -> Result<NativeSession> {
         let api = graph.api();
         let target = c_string(target)?;
@@ -68,6 +74,12 @@ impl NativeSession {
     }
 
     /// Runs one step. Writes its record to `metadata`.
+    ///
+    /// The calling thread is blocked until the run ends. Fetched tensors are owned by the result, in the
+    /// order of `outputs`.
+    ///
+    /// # Errors
+    /// The status of the run, with TensorFlow's text. No tensor is returned then, whatever was computed.
     pub(crate) fn run(
         &self,
         run: &Run,
@@ -102,6 +114,8 @@ impl NativeSession {
     }
 
     /// Cancels running operations, and rejects further runs.
+    ///
+    /// Runs that are under way fail with `Cancelled`. Calling it again does nothing.
     pub(crate) fn close(&self) -> Result<()> {
         if self.closed.swap(true, Ordering::AcqRel) {
             return Ok(());

@@ -8,6 +8,7 @@ use std::ffi::{CStr, CString};
 /// A status that calls write to.
 pub(crate) struct Status {
     api: Native,
+    /// The status, never null. Each call that takes it overwrites it.
     pointer: *mut TfStatus,
 }
 

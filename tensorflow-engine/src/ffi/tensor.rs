@@ -18,6 +18,8 @@ const ALIGNMENT: usize = 64;
 /// A tensor of TensorFlow's.
 pub(crate) struct NativeTensor {
     api: Native,
+    /// A handle that this value owns. The elements behind it are counted by TensorFlow and may have other
+    /// handles.
     pointer: *mut TfTensor,
 }
 
@@ -65,6 +67,10 @@ impl NativeTensor {
     }
 
     /// Converts our tensor for TensorFlow.
+    ///
+    /// # Errors
+    /// A value error for a handle of another engine, and for a size beyond 63 bits; `ResourceExhausted` if
+    /// TensorFlow has no memory.
     pub(crate) fn new(api: Native, value: &Tensor) -> Result<NativeTensor> {
         match value.dtype() {
             DType::String => NativeTensor::of_strings(api, value),
@@ -158,6 +164,7 @@ impl NativeTensor {
     }
 
     /// Returns another handle with a scalar handle's serialized content.
+    /// Feeding a handle hands it over, and the tensor of the program must stay usable for the next run.
     fn same(&self) -> NativeTensor {
         let bytes = self.bytes();
         // SAFETY: a handle is a scalar whose content is plain bytes; the copy has room for them.
@@ -193,6 +200,12 @@ impl NativeTensor {
     }
 
     /// Converts TensorFlow's tensor for us. With `copied` the elements are copied, because TensorFlow may write to them later.
+    ///
+    /// Strings are always copied, because their layout is TensorFlow's. A resource stays a handle, which can
+    /// be fed to the session that it came from.
+    ///
+    /// # Errors
+    /// `Unimplemented` for variants and for a dtype that is unknown here.
     pub(crate) fn into_tensor(self, copied: bool) -> Result<Tensor> {
         // SAFETY: the pointer is a tensor.
         let number = unsafe { (self.api.TF_TensorType)(self.pointer) };
