@@ -1,6 +1,18 @@
 //! The threads that work for a session in the background, such as those that make elements of datasets ahead of the steps.
 //!
 //! They belong to the session rather than to a step: closing the session asks them to end and joins them.
+//!
+//! # Life of a thread
+//!
+//! ```text
+//! spawn ──► by_number has its text, handles its handle
+//! work ends or panics ──► Ends::drop removes the text and notifies `ended`
+//! join ──► waits on `ended` until by_number is empty, then joins the handles
+//! ```
+//!
+//! A thread is not stopped from outside: the session cancels its token first, and the work of a thread must
+//! look at that token. `join` is therefore only a bounded wait, and a thread that does not return in time is
+//! reported by its text and stays detached.
 
 use session_core::{Code, Error, Result};
 use std::collections::BTreeMap;
@@ -21,24 +33,35 @@ struct Shared {
     ended: Condvar,
 }
 
-/// The threads of a session that have not been joined.
+/// The threads of a session that have not been joined. `by_number` shrinks when a thread ends, `handles` only
+/// when the next thread is spawned or all are joined.
 #[derive(Default)]
 struct Running {
     /// The number of the next thread. Numbers are not reused, so a thread that ends removes its own entry only.
     next: u64,
-    /// The work of each thread, for reports.
+    /// What each running thread does, by its number, in the words that `join` reports. Empty if no thread
+    /// runs.
     by_number: BTreeMap<u64, String>,
-    /// The handles of all threads that have not been joined yet.
+    /// The handles of all threads that have not been joined yet, including some that have ended.
     handles: Vec<JoinHandle<()>>,
 }
 
 impl Threads {
-    /// Locks the list of threads.
+    /// Locks the list of threads. A poisoned lock is used as it is: the table is consistent after every
+    /// single statement under it.
     fn lock(&self) -> MutexGuard<'_, Running> {
         self.0.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Starts a thread of a name that does something, reported as `doing`.
+    ///
+    /// `name` is the name of the operating system's thread, `doing` the text that [`join`](Threads::join)
+    /// returns if the thread does not end. The thread is in the table before it runs, so a `join` at the same
+    /// moment cannot miss it.
+    ///
+    /// # Errors
+    /// `ResourceExhausted` if the system starts no further thread; the entry in the table is then removed
+    /// again.
     pub(crate) fn spawn(
         &self,
         name: &str,
@@ -47,12 +70,16 @@ impl Threads {
     ) -> Result<()> {
         let number = {
             let mut running = self.lock();
+            // Without this, a session that creates an iterator in each epoch would collect handles for as
+            // long as it lives.
             running.handles.retain(|handle| !handle.is_finished());
             running.next += 1;
             let number = running.next;
             running.by_number.insert(number, doing);
             number
         };
+        // Made before the thread and moved into it: if the thread cannot be started, the closure is dropped,
+        // and the entry with it.
         let ends = Ends { threads: self.clone(), number };
         let spawned = thread::Builder::new().name(name.to_owned()).spawn(move || {
             let _ends = ends;
@@ -67,6 +94,10 @@ impl Threads {
     }
 
     /// Waits until all threads have ended, for at most `grace`. Returns the work of those that have not.
+    ///
+    /// With a `grace` of zero it only looks. If some thread is still running, no handle is joined and a later
+    /// call starts over, so the function may be called repeatedly. A grace too large for the clock means no
+    /// limit.
     pub(crate) fn join(&self, grace: Duration) -> Vec<String> {
         let deadline = Instant::now().checked_add(grace);
         let mut running = self.lock();
@@ -79,6 +110,7 @@ impl Threads {
             running = self.0.ended.wait_timeout(running, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         let handles = std::mem::take(&mut running.handles);
+        // A thread that is ending may still need the lock.
         drop(running);
         for handle in handles {
             // One of them may be closing the session. Panics were caught where they happened.
@@ -90,7 +122,7 @@ impl Threads {
     }
 }
 
-/// Removes a thread from the list when it ends, also when it panics.
+/// Removes a thread from the list when it is dropped, which is when the thread's work returns or panics.
 struct Ends {
     /// The list to remove the thread from.
     threads: Threads,

@@ -47,11 +47,12 @@ use session_core::{AttrValue, Code, Endpoint, Error, Graph, OpId, Operation, Out
 use std::collections::{BTreeMap, BTreeSet};
 use tensor::Tensor;
 
-/// The state that the parts of a step share during compilation.
+/// The state that one compilation shares among the step's own graph and the functions that it calls.
 pub(crate) struct Shared<'a> {
-    /// The graph that holds the functions.
+    /// The graph whose library holds the functions, also while the body of one of them is compiled.
     pub(crate) library: &'a Graph,
-    /// The thread pool, buffers and resources of the session, which constant folding uses to run kernels.
+    /// The thread pool, buffers and resources of the session. Makers of kernels look up resources in it, and
+    /// folding runs kernels with it.
     pub(crate) environment: &'a Environment,
     /// The limits of the run that compiles. A folded operation must respect them, too.
     pub(crate) limits: &'a Limits<'a>,
@@ -62,6 +63,15 @@ pub(crate) struct Shared<'a> {
 }
 
 /// Builds the intermediate form of a step's own graph, or of the body of a function. If kernels are missing, the caller must not use it.
+///
+/// `graph` is the session's graph or the body of the function of that name; `key` has its fetches, targets
+/// and feeds. Operations without a kernel go to `missing`; the result is complete in form all the same, so
+/// that callees can be found and their missing kernels listed as well.
+///
+/// # Errors
+/// Build errors of the graph, a placeholder without a feed (S-49), a device that does not exist, a kernel's
+/// error about attributes, `Unimplemented` for a cycle without `NextIteration`, and the limits of the run.
+/// Errors name the operation.
 pub(crate) fn build(
     graph: &Graph,
     key: &PlanKey,
@@ -75,55 +85,76 @@ pub(crate) fn build(
     builder.finish()
 }
 
-/// A plan in the first stage: the graph is translated to nodes.
+/// The state of one translation of a graph to nodes.
+///
+/// Every output that something uses is exactly one of: fed (`feed_index`), mapped to another value
+/// (`replaced`), or computed by the node of its operation (`node_of`). `value` asks in this order.
 struct Builder<'a> {
+    /// The graph that is translated: the session's own, or the body of a function.
     graph: &'a Graph,
+    /// The fetches, targets and feeds.
     key: &'a PlanKey,
-    /// The function whose body it is.
+    /// The name of the function whose body it is; `None` for the session's own graph.
     function: Option<&'a str>,
+    /// The parts that all graphs of the compilation share.
     shared: &'a Shared<'a>,
+    /// Collects operations without kernels over all graphs of the compilation.
     missing: &'a mut Missing,
     /// The fed outputs, in the order of the key.
     fed: Vec<Output>,
-    /// The places of the fed outputs.
+    /// The position of each fed output in the key.
     feed_index: FxHashMap<Endpoint, u32>,
-    /// The operations needed, in the order of their ids.
+    /// The operations needed, in the order of their ids, which is the order in which they were created. Empty
+    /// once they are being added.
     operations: BTreeMap<OpId, Operation>,
     /// The nodes so far, in topological order.
     nodes: Vec<IrNode>,
-    /// The values of constants, folded ones among them.
+    /// The values of constants, folded ones among them. [`Value::Constant`] counts in this list.
     constants: Vec<Tensor>,
-    /// The bytes of those that were computed.
+    /// The bytes of those that were computed, handles included.
     folded: usize,
-    /// The nodes of operations that have one.
+    /// The nodes of operations that have one. Operations that were forwarded, folded or replaced have none.
     node_of: FxHashMap<OpId, usize>,
-    /// The nodes that stand for operations which only pass on, where others wait for them.
+    /// For operations that only forward, the nodes that compute their inputs: whoever waits for the operation
+    /// waits for these.
     passed_on: FxHashMap<OpId, Vec<usize>>,
-    /// The replacements of outputs that no node computes.
+    /// The values of outputs that no node of their operation computes: constants, forwarded inputs, and
+    /// references.
     replaced: FxHashMap<Endpoint, Value>,
-    /// The outputs that are references to variables, or may be.
+    /// The outputs that are references to variables, or may be. Empty in graphs of resource variables, for which
+    /// the work with references is skipped.
     references: FxHashSet<Endpoint>,
-    /// The node that a reference must be read after.
+    /// The node that a reference must be read after: the update that returned it.
     after: FxHashMap<Endpoint, usize>,
-    /// Reads of references, by what they wait for.
+    /// The reads of references that exist, by the reference and the nodes that the read waits for. Users with
+    /// the same key share a read.
     reads: FxHashMap<(Value, Vec<usize>), Value>,
-    /// Outputs that are another form of a reference, with what makes them, and how many lie inside each other.
+    /// Outputs that are another form of a reference, such as a `Reshape`, with the operation that makes them,
+    /// and the number of such operations between them and the reference.
     views: FxHashMap<Endpoint, (Operation, u32)>,
-    /// The nodes that run only when a branch is taken, or in the rounds of a loop.
+    /// For each node, true if it runs only when a branch is taken, or in the iterations of a loop, or depends
+    /// on such a node.
     conditional: Vec<bool>,
-    /// The nodes after which a reference may have another value.
+    /// For each node, true if a reference may have another value after it than before, because it or a node
+    /// before it updates, waits, or calls.
     changing: Vec<bool>,
-    /// Operations that others wait for without needing a value, where some may not run.
+    /// The operations that are control inputs of others. Only filled in graphs where some operations may not
+    /// run.
     waited_for: FxHashSet<OpId>,
-    /// The inputs that a loop feeds back: the operation, the number of the input, and the output.
+    /// The inputs that a loop feeds back: the operation, the number of the input, and the output that arrives
+    /// there. They are connected last.
     coming_round: Vec<(OpId, usize, Endpoint)>,
 }
 
-/// The number of operations added between two checks for a timeout or cancellation.
+/// The number of operations added between two checks for a timeout or cancellation. Adding an operation may
+/// fold it, which takes time; 256 of them without a check are still short.
 const UNWATCHED: usize = 256;
 
 impl<'a> Builder<'a> {
     /// Prepares the translation of a graph for one key.
+    ///
+    /// # Errors
+    /// `Value` if a feed is not an output of the graph.
     fn new(
         graph: &'a Graph,
         key: &'a PlanKey,
@@ -165,6 +196,12 @@ impl<'a> Builder<'a> {
     }
 
     /// Finds the operations that fetches and targets need, cutting the graph at feeds (S-48).
+    ///
+    /// Control inputs count like inputs. An operation all of whose needed outputs are fed is not collected,
+    /// so its effects are skipped; a target is collected even if its outputs are fed.
+    ///
+    /// # Errors
+    /// `Value` if a fetch or target is not an operation of this graph.
     fn collect(&mut self) -> Result<()> {
         let fetched = self.key.fetches.iter().filter(|fetch| !self.feed_index.contains_key(fetch));
         let mut pending: Vec<OpId> =
@@ -184,7 +221,7 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// Resolves fetches and targets, and returns the intermediate form.
+    /// Adds all operations, connects loops, resolves fetches and targets, and returns the intermediate form.
     fn finish(mut self) -> Result<Ir> {
         if self.operations.values().any(|operation| Flow::of(operation).is_some()) {
             let waited_for = self.operations.values().flat_map(|operation| operation.control_input_ids());
@@ -199,6 +236,7 @@ impl<'a> Builder<'a> {
             }
             self.add(&operation).map_err(|error| operation.place(error).with_phase(Phase::Run))?;
         }
+        // Only now do the nodes at the end of the loops exist.
         for (operation, input, endpoint) in std::mem::take(&mut self.coming_round) {
             if let Some(&node) = self.node_of.get(&operation) {
                 self.nodes[node].inputs[input] = self.value(endpoint)?;
@@ -208,6 +246,7 @@ impl<'a> Builder<'a> {
             self.key.fetches.iter().map(|&fetch| self.fetched(fetch)).collect::<Result<_>>()?;
         let values = self.key.fetches.iter().zip(&fetches);
         let values = values.filter(|(fetch, _)| !self.references.contains(fetch));
+        // A reference has a constant handle, which is not the value that was fetched.
         let known = values.filter_map(|(fetch, &value)| {
             Some((self.graph.operation_by_id(fetch.op)?, self.constant(value)?))
         });
@@ -226,7 +265,14 @@ impl<'a> Builder<'a> {
         })
     }
 
-    /// Returns the operations in the order of the graph, but each after its inputs, loops cut open where they go round.
+    /// Returns the operations in the order in which they were created, but each after its inputs. Imported
+    /// graphs may list them in any order.
+    ///
+    /// The edge from a `NextIteration` to a `Merge` does not count, which cuts each loop open at its end. The
+    /// smallest id that waits for nothing is next, so a graph that is in order already stays in order.
+    ///
+    /// # Errors
+    /// `Unimplemented` for a cycle that has no such edge.
     fn inputs_first(&mut self) -> Result<Vec<Operation>> {
         let operations = std::mem::take(&mut self.operations);
         let mut waits: FxHashMap<OpId, usize> = FxHashMap::default();
@@ -266,6 +312,9 @@ impl<'a> Builder<'a> {
     }
 
     /// Returns the value that represents an output.
+    ///
+    /// # Errors
+    /// `Unimplemented` if nothing has the output yet, which only a cycle can cause.
     fn value(&self, endpoint: Endpoint) -> Result<Value> {
         if let Some(&feed) = self.feed_index.get(&endpoint) {
             return Ok(Value::Feed(feed));
@@ -284,6 +333,12 @@ impl<'a> Builder<'a> {
     /// # Errors
     /// Errors of the kernel's constructor, such as an attribute that it does not accept. A missing kernel is recorded
     /// instead.
+    ///
+    /// The cases, in the order in which they are tried: an unfed placeholder is an error; a constant becomes
+    /// a value; an operation that only forwards is replaced by its inputs; a shape that is known becomes a
+    /// value; a call of functions becomes a node without a kernel; a kernel is made and, if possible, run at
+    /// once; otherwise the operation becomes a node. Control inputs prevent the replacement by a value, since
+    /// a node that waits for nothing could be used before them.
     fn add(&mut self, operation: &Operation) -> Result<()> {
         self.shared.devices.place(operation)?;
         let op = facts(operation);
@@ -326,6 +381,8 @@ impl<'a> Builder<'a> {
                     function: self.function,
                     resources: &self.shared.environment.resources,
                 };
+                // The node's kernel and not a second one is used for folding, so folded and computed results
+                // come from the same code.
                 let kernel = match make(&spec) {
                     Ok(kernel) => Some(kernel),
                     Err(error) if error.code() == Code::Unimplemented => {
@@ -355,7 +412,8 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// Returns true if an operation only renames its inputs.
+    /// Returns true if an operation may be replaced by its inputs: it has no control inputs, and nothing
+    /// needs to know whether it ran.
     fn is_passed_on(&self, operation: &Operation, role: Option<Role>, operands: &Operands) -> bool {
         let Operands { values, control, .. } = operands;
         // A value that never changes enters a loop as it is. A reference does change.
@@ -369,7 +427,8 @@ impl<'a> Builder<'a> {
         control.is_empty() && (constant || passes)
     }
 
-    /// Maps the outputs of an operation without a node to its inputs.
+    /// Maps the outputs of an operation without a node to its inputs. References and views stay what they are
+    /// under the new name.
     fn pass_on(&mut self, operation: &Operation, operands: Operands) {
         let mut nodes = operands.after;
         nodes.extend(operands.values.iter().filter_map(|&value| producer(value)));
@@ -389,12 +448,18 @@ impl<'a> Builder<'a> {
     }
 
     /// Returns true if what is made from these may not run in each step, or several times.
+    ///
+    /// A node that does not exist yet is the end of a loop, and counts as conditional.
     fn is_conditional(&self, inputs: &[Value], control: &[usize]) -> bool {
         let inputs = inputs.iter().filter_map(|&input| producer(input));
         inputs.chain(control.iter().copied()).any(|node| self.conditional.get(node) != Some(&false))
     }
 
-    /// Returns the functions that an operation runs.
+    /// Returns the functions that an operation runs or that its kernel keeps; `None` if there are none. An op
+    /// type that is the name of a function is a call of it, as in graphs of TensorFlow 1.
+    ///
+    /// # Errors
+    /// `Value` if an attribute that should name a function does not.
     fn callees(&self, operation: &Operation, op: Option<&OpType>) -> Result<Option<Callees>> {
         let name = |value: Option<&AttrValue>, attr: &str| match value {
             Some(AttrValue::Func(name, _)) => Ok(name.clone()),
@@ -430,10 +495,15 @@ impl<'a> Builder<'a> {
     }
 
     /// Adds the node of an operation. An output or argument that is a reference represents the variable that it refers to.
+    ///
+    /// Control flow operations and forwarding ones keep their nodes as the source of their outputs: at run
+    /// time the handle itself passes through them, or does not if it is dead.
     fn push(&mut self, operation: &Operation, node: IrNode) {
         let index = self.nodes.len();
         self.node_of.insert(operation.id(), index);
         let taken = taken(operation);
+        // Another thread may update a variable while the operation waits, and a function may update it in its
+        // body.
         let changes = node.waits || node.callees.is_some() || taken.is_some() && !node.reads;
         let is_node = node.flow.is_some() || facts(operation).is_some_and(|op| op.role == Role::PassOn);
         self.push_node(node, changes);
@@ -442,7 +512,8 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Adds a node, and returns its first output.
+    /// Adds a node, and returns its first output. `changes` says that references may have another value after
+    /// the node; it is inherited from the nodes that it waits for, so that one look at a node is enough.
     fn push_node(&mut self, node: IrNode, changes: bool) -> Value {
         let index = self.nodes.len();
         self.conditional.push(node.flow.is_some() || self.is_conditional(&node.inputs, &node.control));
@@ -454,12 +525,12 @@ impl<'a> Builder<'a> {
         Value::Node(index, 0)
     }
 
-    /// Returns true if a node's result may differ from run to run, so that it cannot be folded.
+    /// Returns true if a reference may have another value after a node than at the beginning of the step.
     fn is_changing(&self, node: usize) -> bool {
         self.changing.get(node).copied().unwrap_or(false)
     }
 
-    /// Replaces the outputs of an operation by constants.
+    /// Maps the outputs of an operation to new constants, one for each value.
     fn replace(&mut self, operation: &Operation, values: Vec<Tensor>) {
         for (index, value) in values.into_iter().enumerate() {
             let constant = Value::Constant(self.constants.len() as u32);
@@ -474,6 +545,9 @@ impl<'a> Builder<'a> {
     }
 
     /// Returns the nodes that an operation must wait for in addition to those of its inputs. Constants are always ready, so they are left out.
+    ///
+    /// An operation that was forwarded is represented by the nodes that compute its inputs. The list may
+    /// contain a node twice.
     fn control(&self, operation: &Operation) -> Vec<usize> {
         let mut nodes = Vec::new();
         for id in operation.control_input_ids() {
@@ -486,7 +560,7 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// S-49.
+/// Returns the error for a placeholder that is needed and not fed (S-49).
 fn unfed(operation: &Operation) -> Error {
     let info = &operation.output_infos()[0];
     let text = format!(

@@ -6,6 +6,18 @@
 //!
 //! **Cost.** A round of a loop takes no lock and allocates nothing of its own: the frames of the condition and the body stay with the loop
 //! until it ends, and one list holds the values that go around.
+//!
+//! # States
+//!
+//! | kind | states | arguments of the functions |
+//! | --- | --- | --- |
+//! | function, gradient | `Once` → `Done` | all inputs |
+//! | `If`, `Case` | `Once` → `Done` | all inputs but the first |
+//! | `While` | `Condition` → `Round` → `Condition` → ... → `Done` | the values that go around, first the inputs |
+//! | `For` | `Counted` until the range ends | the number, then the values that go around |
+//!
+//! `next` names a function and fills its frame, the executor runs it, `end` takes its results; `deliver`
+//! follows when `next` returns `None`.
 
 use crate::kernel::KernelContext;
 use crate::kernels::{branch, is_true};
@@ -15,34 +27,37 @@ use session_core::{Error, Result};
 use std::borrow::Cow;
 use tensor::Tensor;
 
-/// The progress of an operation that runs functions.
+/// The progress of an operation that runs functions. It is created when the step begins and dropped when it
+/// ends, also across a suspension.
 pub(crate) struct Calls<'p> {
-    /// The calling step.
+    /// The kind of the call, and the plans of its functions.
     call: &'p Call,
     /// The function that is called next.
     state: State,
-    /// The arguments of the next function or, after the last one, the outputs. The arguments of a round stay here while the condition is
-    /// evaluated.
+    /// The arguments of the next function or, after the last one, the outputs. While a condition is
+    /// evaluated, they stay here for the body.
     values: Vec<Tensor>,
-    /// The result of the condition.
+    /// The result of the condition; empty except between the end of a condition and the decision. Kept as a
+    /// list to reuse its memory.
     answer: Vec<Tensor>,
     /// The functions that were called, with their frames: the condition and the body of a loop, or a single one.
     // Boxed: functions nest deeply, and each level is a frame of the stack.
     /// The frames of the two functions of a loop, kept from iteration to iteration.
     frames: Box<[Option<(&'p Plan, Frame)>; 2]>,
-    /// The one that runs.
+    /// The place in `frames` of the function that runs: 1 for the body of a `While`, and otherwise 0.
     current: usize,
 }
 
 /// The position of an operation in its sequence of functions.
 enum State {
-    /// The results of the function of this number are the outputs.
+    /// The function of this number is next, and its results are the outputs.
     Once(usize),
-    /// A loop whose condition is next.
+    /// A `While` whose condition is next.
     Condition,
-    /// A loop whose body is next.
+    /// A `While` whose body is next.
     Round,
-    /// A loop over numbers whose body is next.
+    /// A `For` whose body is next, for the number `next` if that is before `limit` in the direction of
+    /// `delta`.
     Counted { next: i64, limit: i64, delta: i64 },
     /// The values are the outputs.
     Done,
@@ -50,6 +65,12 @@ enum State {
 
 impl<'p> Calls<'p> {
     /// Takes the arguments, which a function may write in place where nothing else holds them.
+    ///
+    /// The branch of a conditional is chosen here, and the range of a `For` is checked.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a number of a branch or a condition that is not one, and for a range that never
+    /// reaches its limit.
     pub(crate) fn begin(call: &'p Call, context: &mut KernelContext<'_>) -> Result<Calls<'p>> {
         let (state, first) = match call.kind {
             registry::Call::Function | registry::Call::Gradient => (State::Once(0), 0),
@@ -71,7 +92,12 @@ impl<'p> Calls<'p> {
         Ok(Calls { call, state, values, answer: Vec::new(), frames: Box::new([None, None]), current: 0 })
     }
 
-    /// Returns the next function, whose arguments are in the [`frame`](Self::frame), or `None` if there is none.
+    /// Returns the next function, whose arguments are in the [`frame`](Self::frame), or `None` if there is
+    /// none. Must be called again only after [`end`](Self::end).
+    ///
+    /// # Errors
+    /// `InvalidArgument` if the number of arguments is not that of the function, for a `Case` without
+    /// branches, and for a number beyond `int32`.
     pub(crate) fn next(&mut self) -> Result<Option<&'p Plan>> {
         let body = match &mut self.state {
             State::Once(number) => self.call.bodies.get(*number),
@@ -85,6 +111,8 @@ impl<'p> Calls<'p> {
                 let number = i32::try_from(*next)
                     .map_err(|_| Error::invalid_argument("a number that is not an int32"))?;
                 *next = next.saturating_add(*delta);
+                // Inserted at the front in each iteration: loops carry few values, and moving their handles
+                // is cheap.
                 self.values.insert(0, Tensor::from(number));
                 self.call.bodies.first()
             }
@@ -103,12 +131,21 @@ impl<'p> Calls<'p> {
     }
 
     /// Returns the frame of the function that [`next`](Self::next) returned.
+    ///
+    /// Panics if no function has been entered.
     pub(crate) fn frame(&mut self) -> &mut Frame {
         let (_, frame) = self.frames[self.current].as_mut().expect("a function was entered");
         frame
     }
 
     /// Takes the results of the function that [`next`](Self::next) returned, after it ran.
+    ///
+    /// The frame stays for the next iteration unless steps ran out of order, which may have left values in
+    /// it.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a result on a branch that was not taken, and for a condition that has no truth
+    /// value.
     pub(crate) fn end(&mut self) -> Result<()> {
         let place = &mut self.frames[self.current];
         let Some((body, frame)) = place else { return Ok(()) };
@@ -131,6 +168,11 @@ impl<'p> Calls<'p> {
     }
 
     /// Delivers the outputs after the last function.
+    ///
+    /// The frames go back to the plans of the functions.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if the function has another number of results than the operation has outputs.
     pub(crate) fn deliver(self, context: &mut KernelContext<'_>) -> Result<()> {
         let (results, outputs) = (self.values.len(), context.outputs.len());
         if results != outputs {

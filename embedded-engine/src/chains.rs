@@ -7,6 +7,30 @@
 //!
 //! A chain is worth it because these operations are limited by memory bandwidth: each one alone reads and writes whole tensors for a few
 //! instructions per element.
+//!
+//! # Which operations
+//!
+//! An operation is *eligible* if its registration names a function of single `f32` elements, all its tensors
+//! are `float32`, and it is not known to be small. The members of a chain have one shape, as far as it is
+//! known; inputs from outside may be broadcast. The search starts at the last eligible operation of the graph
+//! and goes back over producers, nearest first.
+//!
+//! ```text
+//! a ─► exp ─► mul ─► add ─► out        one chain of three, inputs a, b and c
+//!              ▲      ▲
+//!              b      c
+//! ```
+//!
+//! # Why a result in the middle may become an output
+//!
+//! If `exp` above has another user `u`, then `u` must come after `add`: otherwise moving `exp` to the place
+//! of the chain would put it after a node that needs it. And `exp` must run exactly if `add` does: otherwise
+//! `u` would lose its value in a branch where `add` is dead, or would wait for another thread that only `add`
+//! waits for. The second condition is what [`life`] computes.
+//!
+//! # Cost
+//!
+//! The search from one end visits at most `MAX_MEMBERS` members and their inputs. Sets of events have numbers, so comparing two lives is comparing two numbers.
 
 use crate::flow::Flow;
 use crate::ir::{Ir, IrNode, Value, producer};
@@ -16,13 +40,18 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use session_core::PartialShape;
 use tensor::DType;
 
-/// The maximum number of operations in a chain.
+/// The maximum number of operations in a chain. The search compares candidates with all members, so the
+/// square of this bounds its cost.
 const MAX_MEMBERS: usize = 32;
 /// The minimum number of elements of a result for which a chain is worthwhile: the start of a chain costs more than the passes that it
 /// saves for smaller ones.
 const LEAST_ELEMENTS: usize = 512;
 
 /// Joins elementwise operations into chains.
+///
+/// Runs after `fuse`, whose nodes are not eligible, and before `sweep`, which removes what is left without
+/// users. A chain takes the place of its last member; the other members are marked as removed, and users of
+/// their values are redirected to its outputs.
 pub(crate) fn join(ir: &mut Ir) {
     let eligible: Vec<Option<Elementwise>> = ir.nodes.iter().map(function).collect();
     // A chain needs two operations.
@@ -49,15 +78,16 @@ pub(crate) fn join(ir: &mut Ir) {
     }
 }
 
-/// The new location of a member's result.
+/// The new location of a result whose operation became part of a chain.
 struct Renamed {
-    /// The node of the chain that now has the value.
+    /// The node of the chain, which is the number of its last member.
     node: usize,
-    /// `None` when only the chain itself needs it.
+    /// The output of the chain; `None` if only the chain itself needs the value.
     output: Option<u32>,
 }
 
-/// Redirects the readers of values that moved into a chain.
+/// Redirects users of members to their chains, in inputs, control edges, fetches and targets. One pass over
+/// the graph for all chains.
 fn rename(ir: &mut Ir, renamed: &FxHashMap<usize, Renamed>) {
     let value = |value: &mut Value| {
         if let Some(Renamed { node, output: Some(output) }) =
@@ -77,7 +107,9 @@ fn rename(ir: &mut Ir, renamed: &FxHashMap<usize, Renamed>) {
     ir.targets.iter_mut().for_each(node);
 }
 
-/// Returns the function of single elements that a node computes, if it is elementwise and large enough.
+/// Returns the function of single elements that a node computes, or `None` if it may not be part of a chain:
+/// it is fused already, it controls what runs, some tensor is not `float32`, it has too many inputs, or it is
+/// small.
 fn function(node: &IrNode) -> Option<Elementwise> {
     let is_one = !node.removed && node.operations.len() == 1 && node.outputs == 1 && node.flow.is_none();
     let operation = node.operations.first().filter(|_| is_one)?;
@@ -90,23 +122,28 @@ fn function(node: &IrNode) -> Option<Elementwise> {
     facts(operation)?.elementwise?(operation)
 }
 
-/// Returns the static shape of a node's first output.
+/// Returns the static shape of a node's only output.
 fn shape(node: &IrNode) -> &PartialShape {
     &node.operation().output_infos()[0].shape
 }
 
-/// Returns true if all elements certainly fit the nearest cache, so that a chain would save nothing.
+/// Returns true if a result has fewer than [`LEAST_ELEMENTS`] elements for certain. An unknown shape counts
+/// as large.
 fn is_small(shape: &PartialShape) -> bool {
     shape.elements().is_some_and(|elements| elements < LEAST_ELEMENTS)
 }
 
-/// Returns true if two shapes are equal as far as they are known, and unknown in the same dimensions.
+/// Returns true if two shapes have the same known rank and dimensions. Unknown dimensions in the same places
+/// count as equal here; the kernel checks the real ones at run time.
 fn is_alike(a: &PartialShape, b: &PartialShape) -> bool {
     a.rank().is_some() && a == b
 }
 
 /// Returns the users of each node's first output, and the nodes that wait for it. Fetches and targets come
 /// last.
+///
+/// A fetch or target counts as the user `usize::MAX`, so it comes after the end of every chain, which then
+/// has an output for it.
 fn users(ir: &Ir) -> Vec<Vec<usize>> {
     let mut users = vec![Vec::new(); ir.nodes.len()];
     for (index, node) in ir.live() {
@@ -118,8 +155,12 @@ fn users(ir: &Ir) -> Vec<Vec<usize>> {
     users
 }
 
-/// Returns a number per node for the conditions under which it runs and waits: of two nodes with the same
-/// number, neither runs without the other, and neither waits for another thread unless the other does.
+/// Returns a number for each node that stands for the conditions under which it runs and waits: of two nodes
+/// with the same number, neither runs without the other, and neither waits for another thread unless the
+/// other does.
+///
+/// An event is the choice of a `Switch`, the arrival at a `Merge` or `Exit`, or the end of a wait. The life
+/// of a node is the union of the events of everything that it depends on within the iteration.
 fn life(ir: &Ir) -> Vec<u32> {
     let mut lives = Lives::default();
     let mut of_node: Vec<u32> = vec![0; ir.nodes.len()];
@@ -130,6 +171,8 @@ fn life(ir: &Ir) -> Vec<u32> {
             Some(Flow::Merge | Flow::Exit) => life = lives.event((index, 0)),
             Some(Flow::Enter { .. }) => {}
             _ => {
+                // Nodes are in topological order, so the lives of all inputs are known; only a `Merge` has a
+                // back edge.
                 for value in &node.inputs {
                     let Value::Node(before, output) = *value else { continue };
                     let condition = match ir.nodes[before].flow {
@@ -149,6 +192,7 @@ fn life(ir: &Ir) -> Vec<u32> {
                 }
             }
         }
+        // A function may wait inside. Its plan does not exist yet, so every call counts.
         if node.waits || node.callees.is_some() {
             let event = lives.event((index, 0));
             life = lives.both(life, event);
@@ -158,20 +202,25 @@ fn life(ir: &Ir) -> Vec<u32> {
     of_node
 }
 
-/// The condition of a switch and which of its outputs is meant, or a node and 0.
+/// A choice or an arrival: the node of a condition with the output of the switch plus one, or any other node
+/// with 0.
 type Event = (usize, u32);
 
 /// The number of events up to which sets are compared by their elements.
+///
+/// A set that grows beyond it is replaced by one new event. Nodes with the same large union still share its
+/// number, because unions are remembered; others no longer compare as equal, which costs a chain at worst.
 const MAX_EVENTS: usize = 64;
 
 /// Sets of events, numbered; 0 is the empty one.
 #[derive(Default)]
 struct Lives {
-    /// The distinct sets of events.
+    /// The distinct sets of events, each sorted. Set n has the number n + 1.
     sets: Vec<Vec<Event>>,
-    /// The numbers of the sets.
+    /// The numbers of the sets, for finding equal ones.
     numbers: FxHashMap<Vec<Event>, u32>,
-    /// The unions that were computed before. Graphs have many nodes with few distinct sets.
+    /// The unions that were computed before, by the smaller and the larger number. Graphs have many nodes
+    /// with few distinct sets.
     unions: FxHashMap<(u32, u32), u32>,
 }
 
@@ -181,7 +230,7 @@ impl Lives {
         self.number(vec![event])
     }
 
-    /// Returns the number of the union of two sets.
+    /// Returns the number of the union of two sets, in constant time if it was computed before.
     fn both(&mut self, a: u32, b: u32) -> u32 {
         if a == b || b == 0 {
             return a;
@@ -218,21 +267,23 @@ impl Lives {
     }
 }
 
-/// The search for chains in one block.
+/// The search for chains in one graph.
 struct Search {
-    /// The nodes that read each node.
+    /// The nodes that use each node, as [`users`] returns them. They are those of the graph before any chain;
+    /// a user that is itself part of a chain has moved only further back.
     users: Vec<Vec<usize>>,
-    /// The events that decide whether each node runs. Members of a chain must have the same ones, because a chain
+    /// The life of each node. A member with users outside must have that of the chain's end, because a chain
     /// runs as a whole.
     life: Vec<u32>,
-    /// The function of each node that may be a member.
+    /// The function of each node that may be a member; `None` for all others.
     eligible: Vec<Option<Elementwise>>,
-    /// Nodes that are part of a chain.
+    /// The members of chains that were found, their ends among them.
     taken: FxHashSet<usize>,
 }
 
 impl Search {
-    /// The operations that can run together with the one at the end, in their order; `None` if there are none.
+    /// Returns the operations that can run together with the one at the end, in ascending order; `None` if
+    /// there are no others.
     fn members(&self, ir: &Ir, end: usize) -> Option<Vec<usize>> {
         self.eligible[end].filter(|_| !self.taken.contains(&end))?;
         let mut members = vec![end];
@@ -252,8 +303,10 @@ impl Search {
         (members.len() > 1).then_some(members)
     }
 
-    /// Returns true if a chain stays within the limits of a program with a further member.
+    /// Returns true if a candidate can join a chain: it is eligible and free, has the shape of the end, and
+    /// can move to the end without anyone noticing.
     fn fits(&self, ir: &Ir, members: &[usize], candidate: usize) -> bool {
+        // The members are not sorted before the search is over: the first one is the end.
         let end = members[0];
         if self.eligible[candidate].is_none()
             || self.taken.contains(&candidate)
@@ -266,7 +319,10 @@ impl Search {
         is_alone || self.life[candidate] == self.life[end] && others.all(|&user| user > end)
     }
 
-    /// The node of a chain, and the members that are its outputs.
+    /// Returns the node of a chain, and the members that are its outputs, the end first. `None` if the chain
+    /// exceeds the limits of the kernel that would run it, such as its number of inputs.
+    ///
+    /// Inputs that several members share become one input of the node, so each is loaded once.
     fn joined(&self, ir: &Ir, members: &[usize]) -> Option<(IrNode, Vec<usize>)> {
         let mut inputs: Vec<Value> = Vec::new();
         let mut kernels = Vec::with_capacity(members.len());
@@ -288,6 +344,8 @@ impl Search {
                     Source::Member,
                 ));
             }
+            // A control edge between members is met by the place of the chain: it runs after everything that
+            // any member waits for.
             control.extend(node.control.iter().filter(|before| !members.contains(before)));
             kernels.push(Member {
                 operation: node.operation().clone(),

@@ -16,6 +16,15 @@
 //! A function is compiled on demand, once per session. Callees come first, so a call can refer to a finished plan; a
 //! function that calls itself, directly or through others, is an error that names the chain of calls. Missing kernels
 //! of all functions are collected before the first error is returned.
+//!
+//! # Why the stages are in this order
+//!
+//! - `fuse` before `chains`: both want the addition and the ReLU after a product, and the fused product saves
+//!   more.
+//! - `sweep` after both: they leave nodes without users, and the emitter makes a step of every live
+//!   node.
+//! - Functions after the intermediate form of their caller, and before its emission: only then is it known
+//!   which calls remain, and emission asks whether a callee waits and whether it is pure.
 
 use crate::builder::{Shared, build};
 use crate::chains;
@@ -31,10 +40,13 @@ use rustc_hash::FxHashSet;
 use session_core::{Code, Error, Function, Graph, OpId, Operation, Phase, Result};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// The maximum depth of nested function calls. Each level occupies stack space of a thread while it runs.
+/// The maximum depth of nested function calls. Each level occupies stack space of a thread while it runs. A
+/// loop or conditional counts as one level, as does a plain call.
 const MAX_DEPTH: usize = 256;
 
 /// The plans of functions that some plan of a session calls.
+///
+/// An entry whose plan no step owns any more is removed when the next plan is compiled.
 #[derive(Default)]
 pub(crate) struct Functions {
     /// Guards the table; functions are compiled and run outside.
@@ -42,12 +54,12 @@ pub(crate) struct Functions {
 }
 
 impl Functions {
-    /// Returns the compiled plan of a function.
+    /// Returns the plan of a function if some step or compilation still owns it.
     fn find(&self, name: &str) -> Option<Arc<Plan>> {
         self.by_name.lock().unwrap_or_else(PoisonError::into_inner).get(name).and_then(Weak::upgrade)
     }
 
-    /// Keeps the plans of functions for later keys.
+    /// Remembers the plans of functions for later compilations, without owning them.
     fn keep(&self, bodies: &Bodies) {
         let mut by_name = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
         by_name.retain(|_, plan| plan.strong_count() > 0);
@@ -55,7 +67,15 @@ impl Functions {
     }
 }
 
-/// Compiles a step.
+/// Compiles a step and all functions that it needs and that no plan of the session has yet.
+///
+/// Nothing is locked meanwhile: two threads may compile the same step or function at the same time, and the
+/// session keeps one of the results.
+///
+/// # Errors
+/// Those of [`build`] and [`emit`]; `Unimplemented` with all operations without a kernel, in the step and in
+/// functions; `Unimplemented` for a recursive function; `ResourceExhausted` for calls that are nested too
+/// deeply; `Runtime` for an empty graph (S-52).
 pub(crate) fn compile(
     graph: &Graph,
     key: &PlanKey,
@@ -70,6 +90,7 @@ pub(crate) fn compile(
         Compilation { functions, shared, bodies: Bodies::default(), missing: Missing::default() };
     let ir = compilation.lower(graph, key, None)?;
     compilation.compile_functions(calls(&ir))?;
+    // Only after the functions, so that one error lists what is missing anywhere.
     compilation.missing.check()?;
     let mut plan = emit(ir, &compilation.bodies)?;
     plan.folded += compilation.bodies.values().map(|body| body.folded).sum::<usize>();
@@ -79,30 +100,32 @@ pub(crate) fn compile(
 
 /// One compilation: of a key, with the functions that it needs.
 struct Compilation<'a> {
-    /// The functions that were compiled before.
+    /// The functions that the session compiled before.
     functions: &'a Functions,
-    /// The state of the session.
+    /// The session's resources and options, and the limits of the run that compiles.
     shared: &'a Shared<'a>,
-    /// The plans of functions compiled so far.
+    /// The plans of all functions that are needed, compiled now or before. It owns them until the step's plan
+    /// does.
     bodies: Bodies,
-    /// Operations without kernels, in all functions.
+    /// The operations without kernels, of the step and of all functions.
     missing: Missing,
 }
 
-/// A function whose callees are being compiled.
+/// A function whose callees are being compiled. The stack of these is the chain of calls from the step to the
+/// function at work.
 struct Opened {
     /// The name of the function.
     name: String,
     /// The operation that calls it, which errors name.
     caller: Operation,
-    /// Its intermediate form.
+    /// Its intermediate form, emitted once all callees have plans.
     ir: Ir,
-    /// The functions that it calls, each with its caller.
+    /// The functions that it calls and that have not been looked at, each with the operation that calls it.
     callees: Vec<(String, Operation)>,
 }
 
 impl Compilation<'_> {
-    /// Returns the intermediate form of a step's own graph or of a function's body, made better.
+    /// Returns the intermediate form of a step's own graph or of a function's body, after all passes.
     fn lower(&mut self, graph: &Graph, key: &PlanKey, function: Option<&str>) -> Result<Ir> {
         let mut ir = build(graph, key, function, self.shared, &mut self.missing)?;
         if self.shared.optimize {
@@ -113,7 +136,13 @@ impl Compilation<'_> {
         Ok(ir)
     }
 
-    /// Compiles these functions, and what they call.
+    /// Compiles these functions, and everything that they call, callees first.
+    ///
+    /// This is a depth-first search with its own stack: `called` and the lists in the stack are the calls
+    /// still to visit.
+    ///
+    /// # Errors
+    /// See [`compile`]. The operation that calls a function is named in errors of its body.
     fn compile_functions(&mut self, mut called: Vec<(String, Operation)>) -> Result<()> {
         let mut stack: Vec<Opened> = Vec::new();
         let mut open: FxHashSet<String> = FxHashSet::default();
@@ -150,7 +179,10 @@ impl Compilation<'_> {
         }
     }
 
-    /// Translates the body of a function to the intermediate form.
+    /// Returns the intermediate form of a function's body, or of the gradient that a name stands for.
+    ///
+    /// # Errors
+    /// `Key` if the library has no such function, the limits of the run, and errors of the body.
     fn lower_function(&mut self, name: &str) -> Result<Ir> {
         self.shared.limits.check()?;
         if let Some((graph, key)) = gradient::differentiated(self.shared.library, name)? {
@@ -158,6 +190,7 @@ impl Compilation<'_> {
         }
         let function = self.shared.library.function(name);
         let function = function.ok_or_else(|| Error::key(format!("the graph has no function '{name}'")))?;
+        // All results are computed, also those that a caller ignores: the plan is shared by all callers.
         let key = PlanKey {
             fetches: function.outputs().iter().map(|(_, output)| output.endpoint()).collect(),
             targets: targets(&function),
@@ -167,7 +200,7 @@ impl Compilation<'_> {
     }
 }
 
-/// Returns the functions that are called, each with its callers.
+/// Returns the functions that the nodes call or hold, each once, with the first operation that does.
 fn calls(ir: &Ir) -> Vec<(String, Operation)> {
     let callees = ir.live().flat_map(|(_, node)| node.callees.iter().map(move |callees| (node, callees)));
     let names = callees.flat_map(|(node, callees)| callees.functions.iter().map(move |name| (node, name)));
@@ -176,7 +209,11 @@ fn calls(ir: &Ir) -> Vec<(String, Operation)> {
     names.map(|(node, name)| (name.clone(), node.operation().clone())).collect()
 }
 
-/// Returns the operations that every call runs: those that the function declares, or else all with side effects.
+/// Returns the operations that every call of a function runs: the control outputs that it declares, or else
+/// all with side effects.
+///
+/// Reading a variable, taking a handle and drawing a random number are no reasons to run an operation whose
+/// result nothing needs.
 fn targets(function: &Function) -> Vec<OpId> {
     let declared: Vec<OpId> = function.control_outputs().iter().map(Operation::id).collect();
     if !declared.is_empty() {

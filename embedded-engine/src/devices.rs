@@ -1,22 +1,38 @@
 //! The devices of a session: CPUs, all of them this process.
 //!
 //! A graph may place operations on devices by name. The names are checked as TensorFlow checks them; placement has no other effect.
+//!
+//! # Semantics
+//!
+//! A specification is a list of parts separated by `/`: `job`, `replica` and `task` select the task,
+//! `device:KIND:NUMBER` (or the old form `KIND:NUMBER`) the device. Absent parts and `*` match anything. The
+//! only task is `/job:localhost/replica:0/task:0`.
+//!
+//! | specification | result |
+//! | --- | --- |
+//! | empty, `/cpu:0`, `/job:localhost/device:CPU:*` | runs |
+//! | `/device:GPU:0`, `/device:CPU:7` with fewer CPUs | `InvalidArgument`, unless soft placement is on |
+//! | `/job:worker/task:3` | `InvalidArgument`, also with soft placement |
 
 use session_core::{Code, Error, Operation, Result, SessionConfig};
 use tensor::text::escaped;
 
 /// The devices of the engine, and the placement of operations that request others.
 pub(crate) struct Devices {
-    /// The number of devices `CPU:0`, `CPU:1`, and so on.
+    /// The number of devices `CPU:0`, `CPU:1`, and so on; at least 1. All of them are the same thread pool.
     processors: u32,
-    /// True if what requests another one runs all the same.
+    /// True if an operation that requests a device that does not exist runs anyway (`allow_soft_placement`).
     soft: bool,
-    /// True to log where operations run.
+    /// True to log the device of every operation that is compiled (`log_device_placement`).
     log: bool,
 }
 
 impl Devices {
-    /// Lists the devices of a configuration: at least one CPU.
+    /// Reads the devices of a configuration. Only the count of `CPU` matters; without one there is a single
+    /// CPU.
+    ///
+    /// # Errors
+    /// `NotFound` if the configuration asks for no CPU at all, or for a negative number of them.
     pub(crate) fn new(config: &SessionConfig) -> Result<Devices> {
         let processors = config.device_count.get("CPU").copied().unwrap_or(1);
         let processors = u32::try_from(processors).ok().filter(|&count| count > 0);
@@ -28,8 +44,13 @@ impl Devices {
         Ok(Devices { processors, soft: config.allow_soft_placement, log: config.log_device_placement })
     }
 
-    /// Looks for the device that an operation requests. One of another task is refused even with soft placement, which
-    /// chooses among the devices of the task, as in TensorFlow.
+    /// Checks the device that an operation requests, and logs it if the configuration says so. Called once
+    /// for each operation that a plan contains, before its kernel is made.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a device that does not exist, unless soft placement is on, and for a device of
+    /// another task. The latter is refused even with soft placement, which chooses among the devices of one
+    /// task, as in TensorFlow.
     pub(crate) fn place(&self, operation: &Operation) -> Result<()> {
         let asked = self.find(operation.device());
         let help = match asked {
@@ -62,10 +83,12 @@ impl Devices {
         Ok(())
     }
 
-    /// Returns what a specification such as `/job:localhost/device:CPU:0` means.
+    /// Parses a specification such as `/job:localhost/device:CPU:0`. Later parts override earlier ones, but
+    /// another task ends the search.
     fn find(&self, specification: &str) -> Asked {
         let mut asked = Asked::Processor(0);
         for part in specification.split('/').filter(|part| !part.is_empty()) {
+            // A part without a value, such as `cpu`, means any device of that kind.
             let (kind, value) = part.split_once(':').unwrap_or((part, "*"));
             let device = match kind {
                 "job" if matches!(value, "localhost" | "*") => continue,
@@ -79,7 +102,8 @@ impl Devices {
         asked
     }
 
-    /// Returns the number of a CPU that a device string names.
+    /// Returns the number of the CPU that a kind and a number name, or `None` if there is no such device. The
+    /// kind is compared without case; `*` as the number means CPU 0.
     fn processor(&self, (kind, number): (&str, &str)) -> Option<u32> {
         if kind != "*" && !kind.eq_ignore_ascii_case("cpu") {
             return None;
@@ -89,12 +113,12 @@ impl Devices {
     }
 }
 
-/// The parts of a device specification.
+/// The outcome of parsing a device specification.
 enum Asked {
     /// The processor of this number.
     Processor(u32),
-    /// A device that the task has not.
+    /// A device of this task that does not exist: another kind, or a number that is too large.
     OtherDevice,
-    /// A device of a task that does not exist.
+    /// A device of another job, replica or task.
     OtherTask,
 }

@@ -3,12 +3,28 @@
 //! Kernels are generic over the element type. `for_dtype!` instantiates them for the listed dtypes and selects one when the kernel is made, so
 //! a step does not branch on the dtype. Each instantiation costs compile time and code size: kernels that only move elements use the bit
 //! width instead (`moved.rs`).
+//!
+//! # Lists of dtypes
+//!
+//! | list | dtypes |
+//! | --- | --- |
+//! | `all` | everything but strings, quantized types and handles |
+//! | `number`, `real` | `all` without `bool`; `real` also without complex numbers |
+//! | `float`, `wide`, `widened` | the floating types; `wide` only `f32` and `f64`; `widened` computes the 16-bit types in `f32` |
+//! | `field`, `product` | what has a division or a matrix product: `field` for decompositions, `product` for products |
+//! | `plain`, `complex`, `index` | `f32`, `f64`, `i32`, `i64`; the two complex types; the two index types |
+//! | `bits`, `moved` | unsigned integers of the same width, for kernels that copy elements without reading them; `moved` adds strings |
+//!
+//! A dtype that the chosen list lacks shows up as a missing kernel before anything runs.
 
 use session_core::{Code, Error};
 use tensor::DType;
 
 /// Returns the error for a dtype that a kernel does not take. Returned where kernels are made, it is listed
 /// before the first step.
+///
+/// The code `Unimplemented` matters: `missing.rs` takes exactly this code as "no kernel for this operation"
+/// and every other one as a fault of the operation itself.
 pub(crate) fn unsupported(dtype: DType) -> Error {
     Error::new(Code::Unimplemented, format!("dtype {dtype} is not supported"))
 }
@@ -23,6 +39,10 @@ pub(crate) fn without_feature(feature: &str) -> Error {
 }
 
 /// Evaluates an expression with `$T` standing for the Rust type of a dtype out of a list; other dtypes are an error.
+///
+/// The body must be a `Result`; it is instantiated once per dtype in the list, so it should be one call of a
+/// generic function. With `widened` the first argument is the `NodeSpec`, from which the adapter takes
+/// the dtypes that the outputs are rounded to.
 macro_rules! for_dtype {
     (@arms $dtype:expr, $T:ident => $body:expr, $($variant:ident: $type:ty),*) => {
         match $dtype {
@@ -119,6 +139,9 @@ macro_rules! for_dtype {
 }
 
 /// Refuses dtypes that are not numbers.
+///
+/// For kernels that are not generic themselves but hand the dtype on. The empty array only makes the macro
+/// use `T`.
 pub(crate) fn check_number(dtype: tensor::DType) -> session_core::Result<()> {
     for_dtype!(number dtype, T => {
         let _: [T; 0] = [];

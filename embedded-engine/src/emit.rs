@@ -12,6 +12,17 @@
 //! A slot holds one value of a frame. Constants have slots of their own, which a frame fills once. For every input of
 //! a step the emitter records whether it is the last use: then the kernel owns the value, may write in place, and the
 //! slot is empty afterwards. Fetched values and loop-carried values are never a last use.
+//!
+//! # Control flow
+//!
+//! A graph without `Flow` nodes has no guards and no flags, and a graph without waits no dependents; both are
+//! decided once for the whole graph. Nodes that only order others become no steps then: their order is
+//! already in the sequence of the steps.
+//!
+//! # What the last use depends on
+//!
+//! The last use is that in the order of the block. If steps run in another order because one waits,
+//! `suspend.rs` keeps the inputs of the deferred steps, so the marks stay valid.
 
 use crate::flow::Flow;
 use crate::frames::{Frames, ROOT};
@@ -27,9 +38,17 @@ use session_core::{Error, Operation, Result};
 use std::sync::Arc;
 
 /// The plans of functions, by their names.
+///
+/// Functions come into it after those that they call.
 pub(crate) type Bodies = FxHashMap<String, Arc<Plan>>;
 
 /// Builds the plan. `bodies` holds the plans of all functions that the nodes call.
+///
+/// `ir` is complete: no kernel is missing, and removed nodes are not referred to. The kernels move into the
+/// plan.
+///
+/// # Errors
+/// Structures of loops that this engine does not run (`frames.rs`), a fetch from inside a loop, and cycles.
 pub(crate) fn emit(mut ir: Ir, bodies: &Bodies) -> Result<Plan> {
     let frames = Frames::of(&ir)?;
     let (has_flow, waits) = (ir.has_flow(), ir.live().any(|(index, _)| waits(&ir, index, bodies)));
@@ -50,6 +69,7 @@ pub(crate) fn emit(mut ir: Ir, bodies: &Bodies) -> Result<Plan> {
         frames,
         ir,
     };
+    // Before the block: the slots of fetches must be known as kept when last uses are marked.
     let fetches = emitter.fetches()?;
     let (block, _) = emitter.block(ROOT)?;
     let Emitter { slots, ir, flags, .. } = emitter;
@@ -70,7 +90,8 @@ pub(crate) fn emit(mut ir: Ir, bodies: &Bodies) -> Result<Plan> {
     })
 }
 
-/// Returns true if a node may have to wait for another thread.
+/// Returns true if a node may have to wait for another thread, by itself or in a function that it runs. A
+/// function that its kernel keeps runs at another time or waits inside the kernel.
 fn waits(ir: &Ir, index: usize, bodies: &Bodies) -> bool {
     let node = &ir.nodes[index];
     let called = node.callees.iter().filter(|callees| callees.call.is_some());
@@ -79,6 +100,9 @@ fn waits(ir: &Ir, index: usize, bodies: &Bodies) -> bool {
 }
 
 /// Returns true if a node, with the functions that it calls, computes its outputs from its inputs and does nothing else.
+///
+/// Reading a variable is enough to make it impure, because the result depends on when it runs. An op that is
+/// stateful by definition and only describes what others do later counts as pure.
 fn is_pure(node: &IrNode, bodies: &Bodies) -> bool {
     let mut called = node.callees.iter().flat_map(|callees| &callees.functions);
     let describes = |operation: &Operation| facts(operation).is_some_and(|op| op.describes);
@@ -87,7 +111,8 @@ fn is_pure(node: &IrNode, bodies: &Bodies) -> bool {
     !acts && called.all(|name| bodies.get(name).is_some_and(|body| body.pure))
 }
 
-/// Returns a flag for each node that others wait for without needing a value.
+/// Returns a flag for each node that others wait for without needing a value. The flags are numbered in the
+/// order in which they are first needed.
 fn flags(ir: &Ir) -> FxHashMap<usize, u32> {
     let mut flags = FxHashMap::default();
     for before in ir.live().flat_map(|(_, node)| node.control.iter().copied()) {
@@ -97,25 +122,27 @@ fn flags(ir: &Ir) -> FxHashMap<usize, u32> {
     flags
 }
 
-/// The last stage of a compilation: an ordered intermediate form becomes a block.
+/// The state of the last stage, in which a graph of nodes becomes blocks of steps.
 struct Emitter<'b> {
-    /// The intermediate form.
+    /// The intermediate form. Nodes lose their kernels and functions when their step is made.
     ir: Ir,
-    /// The plans of the functions that it calls.
+    /// The plans of the functions that the nodes call or hold.
     bodies: &'b Bodies,
     /// The loops of TensorFlow 1 in it.
     frames: Frames,
-    /// The loop edges of nodes at the borders of frames.
+    /// The mandatory and preferred order within each frame. An entry leaves the map when its block is made.
     edges: FxHashMap<usize, Edges>,
-    /// The flags of steps on whose execution others depend.
+    /// The flags of the nodes on whose execution others depend. Empty in graphs without control flow.
     flags: FxHashMap<usize, u32>,
-    /// The assigned slots.
+    /// The slots assigned so far.
     slots: Slots,
     /// The frame that each slot belongs to; constants belong to none.
     owners: FxHashMap<u32, usize>,
-    /// Slots that no step empties.
+    /// The slots to which last uses do not apply: those of fetches, of values that enter a loop, and of loop-carried
+    /// values.
     kept: FxHashSet<u32>,
-    /// The place of the last use of each value.
+    /// The number of uses of each value, fetches included. Values that nothing uses are absent and get no
+    /// slot.
     needed: FxHashMap<Value, usize>,
     /// True if there are operations that may not run.
     has_flow: bool,
@@ -125,6 +152,9 @@ struct Emitter<'b> {
 
 impl Emitter<'_> {
     /// Returns the slots of the fetches, which stay filled until the end of the run.
+    ///
+    /// # Errors
+    /// `Value` for a value inside a loop, which has no single value in a run.
     fn fetches(&mut self) -> Result<Vec<u32>> {
         let values = self.ir.fetches.clone();
         let inside = |value: Value| producer(value).is_some_and(|node| self.frames.visible(node) != ROOT);
@@ -140,7 +170,8 @@ impl Emitter<'_> {
         Ok(slots)
     }
 
-    /// Returns the slot of a value.
+    /// Returns the slot of a value, and notes the frame that it belongs to. The first call for a value
+    /// assigns the slot.
     fn slot(&mut self, value: Value) -> u32 {
         let slot = self.slots.of(value);
         match value {
@@ -155,13 +186,20 @@ impl Emitter<'_> {
         slot
     }
 
-    /// Returns the slot of an output, or `None` if nothing reads it.
+    /// Returns the slot of an output, or [`UNUSED`] if nothing reads it.
     fn output(&mut self, node: usize, output: usize) -> u32 {
         let value = Value::Node(node, output as u32);
         if self.needed.contains_key(&value) { self.slot(value) } else { UNUSED }
     }
 
-    /// Returns the steps of a frame, and the slots that it needs of those around it.
+    /// Returns the steps of a frame, and the slots of the frames around it that they need. Inner loops become
+    /// steps that contain their own block.
+    ///
+    /// The slots from outside become inputs of the loop's step, so that in the block around it the loop
+    /// counts as a user of them, and they live until it has ended.
+    ///
+    /// # Errors
+    /// `Unimplemented` if the nodes of the frame wait for each other.
     fn block(&mut self, frame: usize) -> Result<(Block, Vec<u32>)> {
         let items = self.frames.items(frame);
         let edges = self.edges.remove(&frame).unwrap_or_default();
@@ -170,6 +208,7 @@ impl Emitter<'_> {
         let mut places = FxHashMap::default();
         for item in order {
             let (nodes, first_wish) = (self.ir.nodes.len(), self.frames.first_wish());
+            // The three ranges of items; see `frames.rs`.
             let step = if item < nodes {
                 self.step(item)
             } else if item < first_wish {
@@ -194,6 +233,8 @@ impl Emitter<'_> {
         }
         let (owners, kept) = (&self.owners, &self.kept);
         mark_last_uses(&mut steps, |slot| owners.get(&slot) != Some(&frame) || kept.contains(&slot));
+        // An `Enter` is the first user in the loop of a value from outside. Where the loop is its last user
+        // in the block, the `Enter` may take it.
         for step in &mut steps {
             let Action::Loop(body) = &mut step.action else { continue };
             for (enter, input) in body.enters.iter_mut().zip(&step.inputs) {
@@ -205,7 +246,7 @@ impl Emitter<'_> {
         Ok((Block { steps, dependents }, outer))
     }
 
-    /// Returns the step of one node.
+    /// Returns the step of one node, without marks of last uses: those need the whole block.
     fn step(&mut self, index: usize) -> Step {
         let waits = waits(&self.ir, index, self.bodies);
         let guard = self.guard(index);
@@ -221,6 +262,8 @@ impl Emitter<'_> {
                 let bodies = functions.iter().filter_map(|name| self.bodies.get(name).cloned());
                 Action::Call(Box::new(Call { kind, bodies: bodies.collect() }))
             }
+            // A node without kernel and functions only orders others; its inputs, if it has some, are those
+            // of a kernel that is missing.
             (None, _) => return Step::order(guard),
         };
         let (operations, inputs) = (node.operations.clone(), node.inputs.clone());
@@ -237,6 +280,9 @@ impl Emitter<'_> {
     }
 
     /// Returns the condition under which a step runs; `None` for a step that always runs.
+    ///
+    /// A plain step heeds its control nodes: it is dead if one of them did not run. A `Merge` and a
+    /// `ControlTrigger` only come after theirs.
     fn guard(&self, index: usize) -> Option<Guard> {
         if !self.has_flow {
             return None;
@@ -254,7 +300,8 @@ impl Emitter<'_> {
         })
     }
 
-    /// Returns the step of a whole loop.
+    /// Returns the step of a whole loop, made from the nodes of its frame: `Enter` nodes and the merges at
+    /// the head first, then the body.
     fn inner(&mut self, frame: usize) -> Result<Step> {
         let nodes = self.frames.members[frame].clone();
         let (mut enters, mut heads) = (Vec::new(), Vec::new());
@@ -278,9 +325,11 @@ impl Emitter<'_> {
                 _ => {}
             }
         }
+        // A loop may carry a value that nothing reads any more after folding or fusion.
         nexts.retain(|&slot| slot != UNUSED);
         outputs.retain(|&slot| slot != UNUSED);
         self.kept.extend(&nexts);
+        // Only now: the body must see the slots above as kept.
         let (body, outer) = self.block(frame)?;
         let mut inputs: Vec<Input> = enters.iter().map(|enter| enter.inputs[0]).collect();
         inputs.extend(outer.into_iter().map(|slot| Input { slot, last: false }));
@@ -291,7 +340,10 @@ impl Emitter<'_> {
         Ok(Step { action, inputs, outputs, release, operations, guard: None, waits })
     }
 
-    /// Returns the step at the head of a loop. It empties the slots of the values that it forwards.
+    /// Returns the step at the head of a loop: a `Merge` of the initial and the loop-carried value.
+    ///
+    /// It takes its inputs out of their slots if it is their only user, so that the slot of a loop-carried
+    /// value is empty when the iteration begins and shows at its end whether there is another one.
     fn head(&mut self, index: usize) -> Step {
         let values = self.ir.nodes[index].inputs.clone();
         let mut step = self.step(index);
@@ -302,7 +354,10 @@ impl Emitter<'_> {
     }
 }
 
-/// Returns, for each step, the steps that must wait for it. A preference that the order could not satisfy does not count.
+/// Returns, for each step, the steps that must run after it if steps run out of order.
+///
+/// `places` has the number of each item's step. The edges are those of the schedule, wishes included, and one
+/// for each value. A preference that the order could not satisfy leads backwards and does not count.
 fn dependents(steps: &[Step], places: &FxHashMap<usize, u32>, edges: &Edges) -> Vec<Vec<Dependent>> {
     let mut dependents: Vec<Vec<Dependent>> = vec![Vec::new(); steps.len()];
     for (before, after) in edges.hard.iter().chain(&edges.soft) {
@@ -312,6 +367,7 @@ fn dependents(steps: &[Step], places: &FxHashMap<usize, u32>, edges: &Edges) -> 
             dependents[before as usize].push(Dependent { step: after, slot: UNUSED });
         }
     }
+    // Values are edges of their own, since `suspend.rs` must know in which slot the value arrives.
     let mut producers: FxHashMap<u32, u32> = FxHashMap::default();
     for (place, step) in steps.iter().enumerate() {
         for slot in step.outputs.iter().filter(|&&slot| slot != UNUSED) {
@@ -330,7 +386,8 @@ fn dependents(steps: &[Step], places: &FxHashMap<usize, u32>, edges: &Edges) -> 
     dependents
 }
 
-/// Returns the slots of the fetches. The last fetch of a slot may move the value out of the frame unless it is a constant.
+/// Returns the slots of the fetches. Of several fetches of one slot, the last one moves the value out of the
+/// frame and the others share it. A constant is never moved out.
 fn last_fetches(slots: &[u32], constants: &FxHashSet<u32>) -> Vec<Input> {
     let mut seen = FxHashSet::default();
     let last = |slot: u32, seen: &mut FxHashSet<u32>| seen.insert(slot) && !constants.contains(&slot);
@@ -341,6 +398,9 @@ fn last_fetches(slots: &[u32], constants: &FxHashSet<u32>) -> Vec<Input> {
 }
 
 /// Marks the last use of each slot. A value that a step has as an input twice is not marked, because the kernel needs both.
+///
+/// `keep` returns true for slots that must stay filled: constants, fetches, and values of other frames. Where
+/// a value is an input twice, the step only releases it.
 fn mark_last_uses(steps: &mut [Step], keep: impl Fn(u32) -> bool) {
     let mut later: FxHashSet<u32> = FxHashSet::default();
     // By slot, how often a step has it as an input, where that is its last use.
@@ -361,10 +421,10 @@ fn mark_last_uses(steps: &mut [Step], keep: impl Fn(u32) -> bool) {
     }
 }
 
-/// Slot numbers by value.
+/// The slots of a plan. They are numbered in the order in which values are first used.
 #[derive(Default)]
 struct Slots {
-    /// The slots by value.
+    /// The slot of each value that has one.
     by_value: FxHashMap<Value, u32>,
 }
 
@@ -375,7 +435,7 @@ impl Slots {
         *self.by_value.entry(value).or_insert(next)
     }
 
-    /// Returns the slot of a value that has one.
+    /// Returns the slot of a value, or `None` if nothing uses the value.
     fn known(&self, value: Value) -> Option<u32> {
         self.by_value.get(&value).copied()
     }
@@ -391,7 +451,7 @@ impl Slots {
         constants.map(|(_, &slot)| slot).collect()
     }
 
-    /// Returns the constants with their slots.
+    /// Returns the constants that are used, with their slots, in no particular order.
     fn constants(&self, ir: &Ir) -> Vec<(u32, tensor::Tensor)> {
         let entry = |(value, &slot): (&Value, &u32)| match value {
             Value::Constant(index) => Some((slot, ir.constants[*index as usize].clone())),

@@ -6,6 +6,15 @@
 //!
 //! A block without guards, waits and calls is a loop over its kernels. Everything else costs only the steps that have
 //! it: a guard is one test, a call runs another block, and a step that has to wait leaves this loop (`suspend.rs`).
+//!
+//! # What a step does
+//!
+//! 1. A dead step empties the slots of its last uses, clears its flag, and is done.
+//! 2. `current` is set, so that an error or panic names the operation, and the limits are checked.
+//! 3. The kernel runs. It finds its inputs in the slots and puts its outputs there.
+//! 4. The slots of last uses are emptied, and the flag is set.
+//!
+//! An error ends the block at once, in the middle of everything; the frame is dropped by the caller.
 
 use crate::calls::Calls;
 use crate::kernel::{Environment, KernelContext};
@@ -16,24 +25,32 @@ use session_core::{OpStats, Operation, Result};
 use std::time::{Duration, Instant};
 use tensor::Tensor;
 
-/// The state of one run.
+/// The state of one run: of a plan, with all functions that it calls. `'p` is the life of the plans, `'r`
+/// that of the run.
 pub(crate) struct Run<'p, 'r> {
     /// The thread pool, buffers and resources.
     pub(crate) environment: &'r Environment,
     /// The time limit and cancellation of the run.
     pub(crate) limits: &'r Limits<'r>,
-    /// Keeps the states of operations where these are not the session's.
+    /// The owner of the states of random operations; `None` if the session has them. Only runs of a dataset's
+    /// functions have one.
     pub(crate) instance: Option<&'r Instance>,
-    /// The record of operations, and the start time of the run.
+    /// The list to which operations are added as they complete, and the start time of the run; `None` if the
+    /// run is not traced.
     pub(crate) recorder: Option<(&'r mut Vec<OpStats>, Instant)>,
-    /// The step that an error belongs to.
+    /// The step that began last, which an error belongs to. It stays set after the step, since everything
+    /// that fails belongs to some step.
     pub(crate) current: Option<&'p Step>,
-    /// The time for which the run was blocked.
+    /// The time for which the thread slept because nothing in the run could continue.
     pub(crate) waited: Duration,
 }
 
 impl<'p> Run<'p, '_> {
-    /// Runs all steps of a block in their order.
+    /// Runs all steps of a block in their order. The block must not contain steps that wait: their kernels
+    /// would block the thread.
+    ///
+    /// # Errors
+    /// The error of the first step that fails, without the name of the operation; `Run::current` has it.
     #[inline]
     pub(crate) fn block(&mut self, block: &'p Block, frame: &mut Frame) -> Result<()> {
         for step in &block.steps {
@@ -43,6 +60,8 @@ impl<'p> Run<'p, '_> {
     }
 
     /// Runs a step if it is alive. Returns true if it was.
+    ///
+    /// Also used by `suspend.rs`, for the steps that do not wait.
     #[inline]
     pub(crate) fn step(&mut self, step: &'p Step, frame: &mut Frame) -> Result<bool> {
         if !step.is_alive(frame) {
@@ -64,6 +83,7 @@ impl<'p> Run<'p, '_> {
                 step.release(frame);
                 self.record(step, frame, began);
             }
+            // It has no inputs to release, and nothing to record.
             Action::Order => {}
             Action::Call(call) => {
                 let began = self.elapsed();
@@ -106,19 +126,21 @@ impl<'p> Run<'p, '_> {
         self.limits.check()
     }
 
-    /// Runs the functions of a calling step to the end.
+    /// Runs the functions of a calling step to the end, in frames of their own.
     fn call(&mut self, step: &'p Step, call: &'p Call, frame: &mut Frame) -> Result<()> {
         self.begins(step)?;
         let mut calls = Calls::begin(call, &mut self.context(step, frame))?;
         while let Some(body) = calls.next()? {
             self.block(&body.block, calls.frame())?;
             self.begins(step)?;
+            // The functions have set `current` to their own steps.
             calls.end()?;
         }
         calls.deliver(&mut self.context(step, frame))
     }
 
-    /// Runs the iterations of a loop. They share the frame of the plan: each iteration overwrites the values of the one before.
+    /// Runs the iterations of a loop to the end. They share the frame of the plan: each iteration overwrites
+    /// the values of the one before.
     fn rounds(&mut self, body: &'p Loop, step: &'p Step, frame: &mut Frame) -> Result<()> {
         self.enter(body, step, frame)?;
         let mut round = 0;
@@ -132,8 +154,11 @@ impl<'p> Run<'p, '_> {
         Ok(())
     }
 
-    /// Enters a loop, before its first iteration.
+    /// Enters a loop, before its first iteration: empties the outputs, resets the flags of its exits, and
+    /// runs the `Enter` steps.
     pub(crate) fn enter(&mut self, body: &'p Loop, step: &'p Step, frame: &mut Frame) -> Result<()> {
+        // A loop inside another one runs again and again. If no `Exit` runs this time, its outputs are dead
+        // and not those of the last time.
         step.outputs.iter().for_each(|&slot| frame.clear(slot));
         body.exits.iter().for_each(|&flag| frame.flags[flag as usize] = false);
         for enter in &body.enters {
@@ -142,7 +167,11 @@ impl<'p> Run<'p, '_> {
         Ok(())
     }
 
-    /// Begins an iteration. Returns false if there is none.
+    /// Runs the heads of a loop. Returns false if none of them has a value: the loop was entered with dead
+    /// values.
+    ///
+    /// # Errors
+    /// The limits of the run, which are checked in each iteration even if its steps are all dead.
     pub(crate) fn begin_round(&mut self, body: &'p Loop, frame: &mut Frame) -> Result<bool> {
         let mut begins = body.heads.is_empty();
         for head in &body.heads {
@@ -154,19 +183,22 @@ impl<'p> Run<'p, '_> {
         Ok(begins)
     }
 
-    /// Leaves a loop after its last iteration.
+    /// Leaves a loop after its last iteration. Values that entered it and values from outside are no longer
+    /// needed.
     pub(crate) fn leave(&mut self, body: &'p Loop, step: &'p Step, frame: &mut Frame) {
         body.entered.iter().for_each(|&slot| frame.clear(slot));
         step.release(frame);
     }
 
-    /// Returns the time since the start of the run if the run is recorded, and otherwise zero: reading the clock costs as much as a small kernel.
+    /// Returns the time since the start of the run if the run is recorded, and otherwise zero, because
+    /// reading the clock costs as much as a small kernel.
     #[inline]
     pub(crate) fn elapsed(&self) -> Duration {
         self.recorder.as_ref().map_or(Duration::ZERO, |(_, start)| start.elapsed())
     }
 
-    /// Records a completed operation if the run is recorded.
+    /// Adds a completed step to the record if there is one. `began` is the time of its beginning since the
+    /// start of the run, and the size is that of the outputs that something needs.
     #[inline]
     pub(crate) fn record(&mut self, step: &Step, frame: &Frame, began: Duration) {
         if let Some((stats, start)) = &mut self.recorder {
@@ -179,6 +211,9 @@ impl<'p> Run<'p, '_> {
 }
 
 /// Returns the statistics of fused operations.
+///
+/// The names and types of fused operations are joined by `+`, for example `MatMul+BiasAdd+Relu`. The device
+/// and the thread are always those of the calling thread.
 pub(crate) fn stats_of(
     operations: &[Operation],
     start: Duration,

@@ -1,31 +1,42 @@
 //! The operations of TensorFlow 1's conditionals and loops, as the compiler sees them.
+//!
+//! # Dead values
+//!
+//! A `Switch` makes one of its two outputs *dead*. An operation with a dead input does not run and its
+//! outputs are dead, until a `Merge`, which needs one live input. Here a dead value is an empty slot.
+//! Whatever the compiler changes in a graph with these operations must keep for every value whether it is
+//! dead: that is why fewer operations are folded and why a chain has members of one life only.
 
 use crate::kernels::facts;
 use crate::registry::Control;
 use session_core::Operation;
 
-/// The effect of an operation on control flow.
+/// The effect of an operation on control flow. In contrast to [`Control`] it carries the attributes that the
+/// compiler needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Flow {
-    /// Passes its first input on as one of two outputs.
+    /// Forwards its first input as output 0 if the second is false, and as output 1 if it is true.
     Switch,
-    /// Passes on whichever input is there.
+    /// Forwards the input that is alive. At the head of a loop its inputs are an `Enter` and a
+    /// `NextIteration`.
     Merge,
     /// Takes a value into a frame.
     Enter {
-        /// The name of the frame.
+        /// The name of the frame. All `Enter` operations of one loop have the same name.
         frame: String,
-        /// True if the value is there in all rounds, not only in the first.
+        /// True if every iteration sees the value; otherwise only the first does.
         is_constant: bool,
     },
-    /// Takes a value out of its frame.
+    /// Takes a value out of its frame: the value of the last iteration.
     Exit,
-    /// Hands a value to the next round.
+    /// Hands a value to the `Merge` at the head of the next iteration. Its output is the only edge that may
+    /// lead backwards.
     NextIteration,
 }
 
 impl Flow {
-    /// Returns the control flow role of an operation, unless it is a plain one.
+    /// Returns the effect of an operation on control flow, or `None` if it has none. An `Enter` without a
+    /// frame name counts as having none.
     pub(crate) fn of(operation: &Operation) -> Option<Flow> {
         Some(match facts(operation)?.control()? {
             Control::Switch => Flow::Switch,

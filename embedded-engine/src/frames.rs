@@ -1,12 +1,27 @@
 //! The frames of a step with loops: which operations belong to which frame, and the order within each.
 //!
-//! Every operation belongs to a frame: the frame of its inputs, or the one that its `Enter` opens. The operations of a frame are put into an
-//! order, in which each inner frame counts as one operation. In this way frames become nested loops.
+//! A frame is one loop in the style of TensorFlow 1. Every operation belongs to the frame of its inputs, or
+//! to the one that its `Enter` opens. The operations of a frame are put into an order, in which each inner
+//! frame counts as one operation. In this way frames become nested loops.
 //!
-//! A frame is one loop in the style of TensorFlow 1. Its nodes are those between its `Enter` and `Exit` operations.
-//! `Merge` begins an iteration, `NextIteration` ends it, and `LoopCond` decides whether another one follows. A valid
-//! loop has one `LoopCond`, and its values leave only through `Exit`; other structures are rejected here with the
-//! names of the nodes, because TensorFlow would hang or fail at run time.
+//! ```text
+//! Enter ─► Merge ─► Switch ─► body ─► NextIteration ─┐
+//!           ▲         └─► Exit                       │
+//!           └────────────────────────────────────────┘
+//! ```
+//!
+//! # Rejected structures
+//!
+//! TensorFlow accepts some graphs at build time that hang or fail when they run. These are errors here, with
+//! the names of the nodes: an operation with inputs from frames that are not nested, a `Merge` at the head of
+//! a loop that does not come from an `Enter`, an operation of a loop that waits for the loop's own `Exit`,
+//! and frames that lie inside each other in a circle.
+//!
+//! # Items
+//!
+//! The order of a frame is one of *items*. With n nodes and f frames, the item of a node is its number, that
+//! of an inner loop is n plus the number of its frame, and that of a wish is n + f plus the number of the
+//! wish. `Enter` nodes and the `Merge` nodes at the head are no items: they run before the iterations.
 
 use crate::flow::Flow;
 use crate::ir::{Ir, producer};
@@ -14,7 +29,7 @@ use crate::schedule::{self, Edges};
 use rustc_hash::FxHashMap;
 use session_core::{Code, Error, Result};
 
-/// The frame outside of all loops.
+/// The frame outside of all loops. Its number, as that of all frames, is an index into the lists of `Frames`.
 pub(crate) const ROOT: usize = 0;
 
 /// Returns the error for a structure that this engine cannot run.
@@ -22,19 +37,27 @@ pub(crate) fn unsupported(text: impl Into<String>) -> Error {
     Error::new(Code::Unimplemented, text)
 }
 
-/// The frame of each node.
+/// The frames of a graph, and the frame of each of its nodes. A graph without loops has the outermost frame
+/// only.
 pub(crate) struct Frames {
     /// For each node, the frame in which it runs. An `Enter` runs in the frame that it opens.
+    ///
+    /// An `Exit` runs in the frame that it leaves, though its output is seen in the frame around it; see
+    /// `visible`.
     home: Vec<usize>,
-    /// The name of each frame; that of the outermost is empty.
+    /// The name of each frame, for messages; that of the outermost is empty. Two frames of one name are one
+    /// frame.
     names: Vec<String>,
-    /// For each frame, the frame around it.
+    /// For each frame, the frame around it. The outermost is its own parent.
     parent: Vec<usize>,
-    /// For each frame, its nodes, in order.
+    /// For each frame, its live nodes in graph order, its `Enter` nodes included and the nodes of inner
+    /// frames excluded.
     pub(crate) members: Vec<Vec<usize>>,
-    /// For each frame, the frames inside, each with its first node, which represents its place in the graph.
+    /// For each frame, the frames directly inside, each with its first node, whose number stands for the
+    /// place of the loop in graph order.
     inner: Vec<Vec<(usize, usize)>>,
-    /// For each node, true if it begins the iterations of a loop.
+    /// For each node, true if it is a `Merge` with an input from a `NextIteration`, and so begins the
+    /// iterations of a loop.
     pub(crate) is_head: Vec<bool>,
     /// For each node, true if it is an `Enter`.
     is_enter: Vec<bool>,
@@ -43,11 +66,14 @@ pub(crate) struct Frames {
 }
 
 impl Frames {
-    /// Finds the frames of a block.
+    /// Finds the frames of a graph.
+    ///
+    /// The frame of a node is the deepest one among those of its inputs. The depth of a frame may be unknown
+    /// when its first `Enter` is visited, so the assignment is repeated until no parent changes; each
+    /// repetition makes some frame deeper.
     ///
     /// # Errors
-    /// `Unimplemented` or `InvalidArgument` for inputs from different frames, for cycles without a loop, and for
-    /// frames that are nested in a cycle.
+    /// `Unimplemented` for frames that are nested in a circle.
     pub(crate) fn of(ir: &Ir) -> Result<Frames> {
         let count = ir.nodes.len();
         let flow = |wanted: fn(&Flow) -> bool| -> Vec<bool> {
@@ -80,6 +106,7 @@ impl Frames {
         }
         let count = frames.parent.len();
         (frames.members, frames.inner) = (vec![Vec::new(); count], vec![Vec::new(); count]);
+        // The first live node of a frame, or of a frame inside it, gives the place of the loop.
         let mut seen = vec![false; count];
         for (node, _) in ir.live() {
             let mut frame = frames.home[node];
@@ -93,7 +120,8 @@ impl Frames {
         Ok(frames)
     }
 
-    /// Assigns all nodes; returns true if the parent of a frame has changed.
+    /// Assigns all live nodes to frames, in graph order, with the parents known so far. Returns true if the
+    /// parent of a frame has changed.
     fn assign<'i>(&mut self, ir: &'i Ir, by_name: &mut FxHashMap<&'i str, usize>) -> Result<bool> {
         let mut changed = false;
         for (index, node) in ir.live() {
@@ -121,7 +149,10 @@ impl Frames {
         Ok(changed)
     }
 
-    /// Returns the nesting depth of a frame.
+    /// Returns the nesting depth of a frame: 0 for the outermost.
+    ///
+    /// # Errors
+    /// `Unimplemented` if following the parents does not reach the outermost frame.
     fn depth(&self, mut frame: usize) -> Result<usize> {
         let mut depth = 0;
         while frame != ROOT {
@@ -134,7 +165,8 @@ impl Frames {
         Ok(depth)
     }
 
-    /// Returns the error for nodes that wait for each other.
+    /// Returns the error for frames that contain each other. All frames are named, because the circle itself
+    /// is not searched for.
     fn in_a_circle(&self) -> Error {
         let names = self.names[1..].iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ");
         unsupported(format!(
@@ -163,16 +195,18 @@ impl Frames {
         &self.names[frame]
     }
 
-    /// Returns the frame in which a node's outputs are seen.
+    /// Returns the frame in which a node's outputs are seen: that around the loop for an `Exit`, and
+    /// otherwise the one in which it runs.
     pub(crate) fn visible(&self, node: usize) -> usize {
         let home = self.home[node];
         if self.is_exit[node] { self.parent[home] } else { home }
     }
 
-    /// Returns the representative of a node in a frame: itself, or the loop that holds it, numbered after all nodes. Nothing does where
-    /// the node is outside of the frame.
+    /// Returns the item that stands for a node in the order of a frame: the node itself, or the inner loop
+    /// that contains it. `None` if the node is outside of the frame.
     fn item(&self, node: usize, frame: usize) -> Option<usize> {
         let mut home = self.home[node];
+        // To the frame around, an `Enter` is the loop that it opens.
         if home == frame && !self.is_enter[node] {
             return Some(node);
         }
@@ -186,11 +220,19 @@ impl Frames {
     }
 
     /// Returns the ordering constraints, by the frame that contains both nodes.
+    ///
+    /// Hard edges are those of the graph, between the items that stand for their ends in the frame where the
+    /// value is seen. Soft edges are the wishes of `schedule`, as far as their ends are in one frame.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for an operation with inputs from different frames, and `Unimplemented` for loops
+    /// without a proper head or exit.
     pub(crate) fn edges(&self, ir: &Ir) -> Result<FxHashMap<usize, Edges>> {
         let mut edges: FxHashMap<usize, Edges> = FxHashMap::default();
         for (index, node) in ir.live() {
             for before in ir.befores(index) {
                 let frame = self.visible(before);
+                // These run before all items, so there is nothing to order.
                 if self.begins(before) {
                     if self.item(index, frame).is_none() {
                         return Err(self.different_frames(ir, index));
@@ -205,6 +247,7 @@ impl Frames {
                     );
                     return Err(node.operation().place(unsupported(text)));
                 }
+                // The value of an exit exists when its whole loop has ended.
                 let from = if self.is_exit[before] { self.home.len() + self.home[before] } else { before };
                 let to = self.item(index, frame).ok_or_else(|| self.different_frames(ir, index))?;
                 if from == to {
@@ -239,6 +282,8 @@ impl Frames {
     }
 
     /// Returns the items of a frame in the order of the graph.
+    ///
+    /// An inner loop has the place of its first node.
     pub(crate) fn items(&self, frame: usize) -> Vec<usize> {
         let members = self.members[frame].iter().filter(|&&node| !self.begins(node));
         let mut items: Vec<(usize, usize)> = members.map(|&node| (node, node)).collect();
@@ -247,7 +292,7 @@ impl Frames {
         items.into_iter().map(|(_, item)| item).collect()
     }
 
-    /// Returns true if a node runs before the rounds of its frame.
+    /// Returns true if a node runs before the iterations of its frame: an `Enter`, or a `Merge` at the head.
     fn begins(&self, node: usize) -> bool {
         self.is_enter[node] || self.is_head[node]
     }

@@ -3,6 +3,22 @@
 //!
 //! A pattern is fused only if the values in the middle have no other use. The registry declares the part that an op type plays in a pattern,
 //! so a new kernel takes part without a change here.
+//!
+//! # Patterns
+//!
+//! ```text
+//! MatMul / Conv2D ──► BiasAdd, or Add of a row        product with bias
+//!                 └─► BiasAdd, or Add ──► Relu        product with bias and ReLU
+//! ```
+//!
+//! The pass goes through the nodes in order and joins each with its producer, so the ReLU finds a product
+//! that has its bias already: a node of two operations. A ReLU directly after a product without a bias is
+//! left to the kernel of its own.
+//!
+//! # Why here
+//!
+//! The pass runs right after the builder, while each node still is one operation; `chains.rs` would otherwise
+//! take the addition and the ReLU. The fused node takes the place of the last operation. By then all inputs exist, and nothing else could have seen the values in the middle.
 
 use crate::ir::{Ir, IrNode, Value, producer};
 use crate::kernel::{Environment, Kernel, NodeSpec};
@@ -12,6 +28,9 @@ use rustc_hash::FxHashSet;
 use session_core::{Operation, Result};
 
 /// Fuses operations whose results only the next one needs into single kernels.
+///
+/// Nodes are replaced in place, and those that were absorbed are marked as removed. Products whose kernel
+/// does not support a bias stay as they are.
 pub(crate) fn fuse(ir: &mut Ir, environment: &Environment) {
     let waited_for: FxHashSet<usize> =
         ir.nodes.iter().flat_map(|node| node.control.iter().copied()).collect();
@@ -35,10 +54,13 @@ pub(crate) fn fuse(ir: &mut Ir, environment: &Environment) {
     }
 }
 
-/// A node that was absorbed, with the node that replaces both.
+/// The node that was absorbed, and the node that replaces both; `None` if the pattern does not apply.
 type Joined = Option<(usize, IrNode)>;
 
-/// Fuses `product + bias`.
+/// Fuses `product + bias`, where `index` is the addition.
+///
+/// `is_bias_add` is true for `BiasAdd`, whose operands have fixed roles; for `Add` and `AddV2` the shapes
+/// must show that one operand is a row. `alone` returns the producer of a value if nothing else needs it.
 fn join_bias(
     ir: &Ir,
     index: usize,
@@ -48,6 +70,7 @@ fn join_bias(
 ) -> Joined {
     let node = &ir.nodes[index];
     let operation = node.operation();
+    // The kernels add a bias to the last dimension. In `NCHW` the channels are elsewhere.
     if operation.attr("data_format").and_then(|format| format.as_str()) == Some("NCHW") {
         return None;
     }
@@ -56,6 +79,7 @@ fn join_bias(
     for &[product, bias] in orders {
         let Some(before) = alone(node.inputs[product]) else { continue };
         let source = &ir.nodes[before];
+        // A product that has a bias already takes no second one.
         if source.operations.len() != 1
             || !(is_bias_add || is_row(&operation.input(bias), source.operation()))
         {
@@ -70,13 +94,13 @@ fn join_bias(
     None
 }
 
-/// Returns true if an operand of an addition is one row of the product's columns, its length known.
+/// Returns true if an operand of an addition has rank 1 and the length of the product's rows, both known.
 fn is_row(bias: &session_core::Output, product: &Operation) -> bool {
     let columns = product.output_infos()[0].shape.dim_from_end(0);
     bias.shape().rank() == Some(1) && columns.is_some() && bias.shape().dim(0) == columns
 }
 
-/// Fuses `relu(product + bias)`.
+/// Fuses `relu(product + bias)`, where `index` is the ReLU and its producer a product with a bias.
 fn join_relu(
     ir: &Ir,
     index: usize,
@@ -94,6 +118,9 @@ fn join_relu(
 }
 
 /// Returns the kernel of a product with bias and activation, if the product's kernel supports them.
+///
+/// `None` if the operation is no product or its attributes exclude fusion, and an error if its attributes are
+/// wrong; both leave the nodes as they are, so that the error is reported by the unfused kernel.
 fn fused_kernel(
     product: &Operation,
     relu: bool,
@@ -108,7 +135,8 @@ fn fusion(operation: &Operation) -> Option<Fusion> {
     facts(operation)?.fusion
 }
 
-/// Creates the node that replaces a product and the operation after it.
+/// Returns the node that replaces a product and the operation after it. It waits for everything that either
+/// of them waited for.
 fn join(source: &IrNode, node: &IrNode, inputs: Vec<Value>, kernel: Box<dyn Kernel>) -> IrNode {
     let operations = source.operations.iter().chain(&node.operations).cloned().collect();
     let control = source.control.iter().chain(&node.control).copied().collect();

@@ -1,22 +1,37 @@
 //! The gradients of functions, for the operation `SymbolicGradient` of old programs: the gradient is built when the plan is compiled.
+//!
+//! # Semantics
+//!
+//! `SymbolicGradient` takes the arguments of a function and the gradients of its results, and returns the
+//! gradients of the arguments. A function may have a registered gradient, which is then called like any other
+//! function. For the others, the body is copied and extended by the gradient operations, under a name that no
+//! function of the graph can have; the compiler treats the copy as a function. An argument that no result
+//! depends on has a gradient of zeros. Results that are not floating or complex take a gradient, which is
+//! ignored.
 
 use crate::plan::PlanKey;
 use ops::{GradientOptions, array, gradients_with};
 use session_core::{Error, Function, Graph, Output, Result};
 
-/// Begins the name under which the gradient of a function is compiled that the library has none for. No function of a graph
-/// has a colon in its name.
+/// The beginning of the name under which the gradient of a function is compiled if the library has none. No
+/// function of a graph has a colon in its name.
 const GRADIENT_OF: &str = "gradient:";
 
 /// Returns the name under which the gradient of a function is compiled. It takes the function's arguments and the gradients of its
 /// results, and returns the gradients of the arguments.
+///
+/// For example `gradient:square` for a function `square` without a registered gradient.
 pub(crate) fn callee(library: &Graph, function: &str) -> String {
     let registered = library.function(function).and_then(|function| function.gradient().map(str::to_owned));
     registered.unwrap_or_else(|| format!("{GRADIENT_OF}{function}"))
 }
 
-/// Returns the body of a gradient that the library has no function for, with what is given to it and computed. None for any other
-/// name.
+/// Returns the body of a gradient that the library has no function for, with its arguments as feeds and its
+/// results as fetches. Returns `None` for the name of an ordinary function.
+///
+/// # Errors
+/// `Key` if the library lacks the function, and the errors of gradients that cannot be built, with the
+/// function's name as context.
 pub(crate) fn differentiated(library: &Graph, name: &str) -> Result<Option<(Graph, PlanKey)>> {
     let Some(name) = name.strip_prefix(GRADIENT_OF) else { return Ok(None) };
     let function = library.function(name);
@@ -26,6 +41,9 @@ pub(crate) fn differentiated(library: &Graph, name: &str) -> Result<Option<(Grap
 }
 
 /// Creates a copy of a function's body with the operations of its gradient.
+///
+/// The feeds of the key are the arguments, then one placeholder per result for its gradient; the fetches are
+/// the gradients of the arguments, in their order.
 fn with_gradients(function: &Function, library: &Graph) -> Result<(Graph, PlanKey)> {
     let graph = function.body().copied();
     for called in library.functions() {
@@ -46,6 +64,8 @@ fn with_gradients(function: &Function, library: &Graph) -> Result<(Graph, PlanKe
         let result = of_copy(output)?;
         let gradient = array::placeholder(&scope, result.dtype(), result.shape().clone());
         given.push(gradient.endpoint());
+        // The gradients of other results have a place in the signature all the same, so the numbering of
+        // arguments holds.
         if result.dtype().is_floating() || result.dtype().is_complex() {
             results.push(result);
             grad_ys.push(Some(gradient));

@@ -2,6 +2,26 @@
 //!
 //! It is a graph without names. Each value is an output of a node, a feed, or a constant; each node has a kernel, the functions that it
 //! calls, or nothing but an effect on the order. Passes mark nodes as removed rather than moving others, so that node numbers stay valid.
+//!
+//! # Invariants
+//!
+//! - **Topological order.** Every input and control edge leads from a smaller node number to a larger one,
+//!   except for the input of a `Merge` that comes from a `NextIteration`. Chains keep this by taking the
+//!   place of their last member.
+//! - **Numbers are stable.** A node is replaced in place or marked `removed`; live nodes never refer to
+//!   removed ones.
+//! - **Edges are complete.** Everything that must happen before a node is among its inputs and `control`. The
+//!   order of nodes means nothing beyond that; `schedule.rs` chooses among the orders that the edges allow.
+//! - **Deadness.** In a graph with [`Flow`] nodes a node runs if all its inputs are alive and all its control
+//!   nodes have run. A pass must not merge nodes for which this may differ, and must not replace such a node
+//!   by a constant.
+//! - **Single ownership of kernels.** A kernel belongs to one node, and `emit` moves it into the plan.
+//!
+//! # Order of the passes
+//!
+//! `fuse` comes first, because the patterns that it looks for end in elementwise operations, which `chains`
+//! would take; a fused product is no longer eligible for a chain. `sweep` comes last, because both leave
+//! behind nodes that nothing needs.
 
 use crate::flow::Flow;
 use crate::kernel::Kernel;
@@ -14,35 +34,42 @@ use tensor::Tensor;
 /// The source of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Value {
-    /// An output of a node.
+    /// An output of a node: the number of the node and of the output.
     Node(usize, u32),
-    /// A feed.
+    /// A feed, by its position in the key of the plan.
     Feed(u32),
-    /// A constant.
+    /// A constant, by its position in [`Ir::constants`].
     Constant(u32),
 }
 
-/// One operation of a plan in the making.
+/// One operation of a plan in the making, or several that were fused, or one that the compiler has added.
 pub(crate) struct IrNode {
-    /// The operations it stands for, several once fused; the first names it in messages.
+    /// The operations it stands for, in the order in which they would run; the first names it in messages.
+    /// Nodes that the compiler adds have the operation on whose behalf they exist. Never empty for a node
+    /// that may fail.
     pub(crate) operations: Vec<Operation>,
-    /// The values that the kernel takes.
+    /// The values that the kernel takes, lists flattened, in the order of the op's signature.
     pub(crate) inputs: Vec<Value>,
-    /// Nodes that must have run before, in addition to those of the inputs.
+    /// Nodes that must have run before, in addition to those of the inputs. May contain duplicates.
     pub(crate) control: Vec<usize>,
-    /// The number of outputs.
+    /// The number of outputs; a chain has one for each member whose result is needed outside.
     pub(crate) outputs: usize,
-    /// Absent for operations that do nothing but order others, and for calls.
+    /// The kernel. Absent for operations that only order others, for calls, and for operations whose kernel
+    /// is missing: with one of those the compilation fails before the node is emitted.
     pub(crate) kernel: Option<Box<dyn Kernel>>,
-    /// The functions that it runs.
+    /// The functions that it runs or that its kernel keeps; `None` for all other nodes.
     pub(crate) callees: Option<Callees>,
     /// True if it must run although nothing needs its outputs.
     pub(crate) has_effect: bool,
-    /// The effect on control flow.
+    /// The effect on control flow; `None` for plain operations.
     pub(crate) flow: Option<Flow>,
     /// True if it only reads the variables of its handles.
+    ///
+    /// Used by the schedule, and for the purity of functions.
     pub(crate) reads: bool,
     /// True if it may have to wait for another thread.
+    ///
+    /// This is about the operation itself; whether a called function waits is known once its plan exists.
     pub(crate) waits: bool,
     /// True if a pass has removed the node. It stays in the list so that numbers stay valid.
     pub(crate) removed: bool,
@@ -51,14 +78,17 @@ pub(crate) struct IrNode {
 /// The functions that an operation runs, or that its kernel keeps.
 #[derive(Clone)]
 pub(crate) struct Callees {
-    /// The calls of the operation's functions. `None` if the kernel makes them.
+    /// The way in which the executor runs the functions; `None` if the kernel keeps them and calls them
+    /// itself.
     pub(crate) call: Option<Call>,
-    /// The functions that the node calls or holds, by name.
+    /// The names of the functions, in the order of the attributes that name them: condition and body, or the
+    /// branches. A name may repeat.
     pub(crate) functions: Vec<String>,
 }
 
 impl IrNode {
-    /// Returns the node of an operation of the graph.
+    /// Returns the node of an operation of the graph, with the facts that its definition and its registration
+    /// state.
     pub(crate) fn of(
         operation: &Operation,
         inputs: Vec<Value>,
@@ -100,49 +130,54 @@ impl IrNode {
         }
     }
 
-    /// Returns the operation that errors of the node name: the last one of a fused node.
+    /// Returns the operation that errors of the node name: the first one of a fused node. Panics for a node
+    /// without operations.
     pub(crate) fn operation(&self) -> &Operation {
         &self.operations[0]
     }
 
-    /// Returns the nodes whose outputs it takes.
+    /// Returns the nodes whose outputs it takes, repeated if it takes several.
     pub(crate) fn producers(&self) -> impl Iterator<Item = usize> {
         self.inputs.iter().filter_map(|&value| producer(value))
     }
 }
 
-/// A plan in the making.
+/// A plan in the making: the form that the passes change.
 pub(crate) struct Ir {
     /// The nodes in an order in which inputs come before their users, except for loop-carried values.
     pub(crate) nodes: Vec<IrNode>,
-    /// The values of constants.
+    /// The values of constants, those of the graph and folded ones. Constants that nothing needs any more
+    /// stay here and get no slot.
     pub(crate) constants: Vec<Tensor>,
-    /// The fetched values.
+    /// The fetched values, in the order of the key.
     pub(crate) fetches: Vec<Value>,
-    /// The fetches that are references, which are read when the step is over, with their operations.
+    /// The positions of the fetches that are references, which are read when the step is over, with their
+    /// operations for messages.
     pub(crate) late: Vec<(usize, Operation)>,
-    /// The nodes to run for their side effects.
+    /// The nodes to run for their side effects. A target that was forwarded or folded has no node and is not
+    /// listed.
     pub(crate) targets: Vec<usize>,
-    /// The fed outputs.
+    /// The fed outputs, in the order of the key, for checking values that are given by position.
     pub(crate) fed: Vec<Output>,
-    /// The bytes of constants that were computed.
+    /// The bytes of constants that were computed; those that the graph contains do not count.
     pub(crate) folded: usize,
-    /// The fetched values of operations that need no step.
+    /// The fetched values of operations that need no step, so that a trace shows them as well.
     pub(crate) known: Vec<(Operation, Tensor)>,
 }
 
 impl Ir {
-    /// Returns the nodes that are left, with their numbers.
+    /// Returns the nodes that are not removed, with their numbers, in the order of the graph.
     pub(crate) fn live(&self) -> impl Iterator<Item = (usize, &IrNode)> {
         self.nodes.iter().enumerate().filter(|(_, node)| !node.removed)
     }
 
-    /// Returns true if something in it decides what runs.
+    /// Returns true if a node decides what runs. Only then do steps need guards and flags.
     pub(crate) fn has_flow(&self) -> bool {
         self.live().any(|(_, node)| node.flow.is_some())
     }
 
-    /// Returns the number of uses of each value, including fetches.
+    /// Returns the number of uses of each value by live nodes and fetches. A value that a node takes twice
+    /// has two uses; values without a use are absent.
     pub(crate) fn uses(&self) -> FxHashMap<Value, usize> {
         let mut uses = FxHashMap::default();
         for value in self.live().flat_map(|(_, node)| &node.inputs).chain(&self.fetches) {
@@ -151,7 +186,11 @@ impl Ir {
         uses
     }
 
-    /// Removes nodes that nothing needs and that have no effect.
+    /// Marks the nodes as removed that nothing needs. Needed are targets, producers of fetches, nodes with
+    /// effects, and whatever those wait for.
+    ///
+    /// An operation with an effect is in the graph of a plan only if a fetch, target or control edge leads to
+    /// it, so this is not a list of all effects of the graph.
     pub(crate) fn sweep(&mut self) {
         let mut needed = vec![false; self.nodes.len()];
         let mut pending: Vec<usize> = self.targets.clone();
@@ -169,7 +208,8 @@ impl Ir {
         }
     }
 
-    /// Returns the nodes that a node waits for, in its own round where it begins one.
+    /// Returns the nodes that a node waits for within the same iteration: its producers and control nodes,
+    /// without the back edge of a loop.
     pub(crate) fn befores(&self, index: usize) -> impl Iterator<Item = usize> {
         let node = &self.nodes[index];
         let is_merge = node.flow == Some(Flow::Merge);
@@ -177,13 +217,14 @@ impl Ir {
         inputs.chain(node.control.iter().copied())
     }
 
-    /// Returns true if a node closes a loop: the one edge that leads backwards comes out of it.
+    /// Returns true if a node is a `NextIteration`, whose output is the one edge of a loop that leads
+    /// backwards.
     pub(crate) fn hands_on(&self, index: usize) -> bool {
         self.nodes[index].flow == Some(Flow::NextIteration)
     }
 }
 
-/// Returns the node that a value comes from.
+/// Returns the node that computes a value; `None` for feeds and constants, which exist before anything runs.
 pub(crate) fn producer(value: Value) -> Option<usize> {
     if let Value::Node(index, _) = value { Some(index) } else { None }
 }

@@ -12,6 +12,18 @@
 //! ```
 //!
 //! Shapes are checked here, although the graph was checked when it was built: a dimension may be unknown until a feed arrives.
+//!
+//! # Contract
+//!
+//! - Inputs exist: a step with a missing input does not run, so `input` and `take` may rely on it. What the
+//!   inputs contain is not trusted: a kernel checks shapes, ranges and handles and returns an error that
+//!   names the offending value.
+//! - Every output is set on success, except by ops that decide what runs (`Switch`); an output whose slot is
+//!   [`UNUSED`] may be skipped when computing it is expensive.
+//! - On an error nothing has to be cleaned up. The frame is dropped, and values that were taken go with it.
+//!   Effects on variables happen after all checks, so that a rejected update changes nothing.
+//! - Results depend on inputs, attributes and state only: not on the number of threads, and not on what
+//!   memory contained before.
 
 use crate::background::Threads;
 use crate::limits::Limits;
@@ -24,16 +36,31 @@ use std::sync::Arc;
 use tensor::{BufferPool, DType, Element, Shape, Tensor, TensorError, memory};
 
 /// Runs one operation of a plan. It is made once per plan and called in every step, possibly by several threads at the same time.
+///
+/// Closures of the form `Fn(&mut KernelContext) -> Result<()>` are kernels, which is what most op types
+/// register.
 pub(crate) trait Kernel: Send + Sync {
+    /// Computes the outputs from the inputs of the context.
+    ///
+    /// # Errors
+    /// `InvalidArgument` and its like for bad input, without the name of the operation: the executor adds it.
+    /// `ResourceExhausted` if memory is short.
     fn run(&self, context: &mut KernelContext<'_>) -> Result<()>;
 
     /// Works as `run`, but returns a wait instead of blocking; the step continues with everything that does not depend on the operation. Called
     /// for op types that are registered as waiting.
+    ///
+    /// The default suits op types that never wait. An implementation that returns a wait must have registered
+    /// it where the other side finds it, and must have taken from the context everything that `finish` needs:
+    /// the inputs may be gone by then.
     fn begin(&self, context: &mut KernelContext<'_>) -> Result<Option<Box<dyn Wait>>> {
         self.run(context).map(|()| None)
     }
 
     /// Works as `run`, for op types that hold functions. The functions come in the order in which the registration names their attributes.
+    ///
+    /// `functions` are compiled plans of the session. A kernel may keep clones of them in a resource, as
+    /// datasets do, and call them in later steps.
     fn run_with(&self, context: &mut KernelContext<'_>, functions: &[Arc<dyn Body>]) -> Result<()> {
         let _ = functions;
         self.run(context)
@@ -43,21 +70,34 @@ pub(crate) trait Kernel: Send + Sync {
 /// A compiled function of the graph, which a kernel may keep and call.
 pub(crate) trait Body: Send + Sync {
     /// Runs it. Errors name the operation of its body.
+    ///
+    /// The function runs on the calling thread, in a frame of its own. `arguments` are in the order of the
+    /// function's inputs; the results are in the order of its outputs.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a wrong number of arguments, and errors of its operations.
     fn call(&self, caller: &Caller<'_>, arguments: Vec<Tensor>) -> Result<Vec<Tensor>>;
 
     /// Returns true if equal arguments give equal results, whenever and in whatever order it is called.
+    ///
+    /// Datasets call a pure function ahead of time and in several threads, and any other one in order.
     fn is_pure(&self) -> bool;
 }
 
-/// The caller of a function: the session, and the limits of the run.
+/// The caller of a function: the session, the limits of the run, and the owner of the states of random
+/// operations.
 #[derive(Clone, Copy)]
 pub(crate) struct Caller<'a> {
+    /// The pool, memory, resources and threads of the session.
     pub(crate) environment: &'a Environment,
+    /// The conditions under which the call must end early.
     pub(crate) limits: &'a Limits<'a>,
-    /// Keeps the states of its operations where these are not the session's.
+    /// The owner of the states of stateful operations in the function, such as one iterator; `None` if the
+    /// session keeps them.
     pub(crate) instance: Option<&'a Instance>,
 }
 
+/// Makes a closure a kernel.
 impl<F: Fn(&mut KernelContext<'_>) -> Result<()> + Send + Sync> Kernel for F {
     fn run(&self, context: &mut KernelContext<'_>) -> Result<()> {
         self(context)
@@ -68,26 +108,36 @@ impl<F: Fn(&mut KernelContext<'_>) -> Result<()> + Send + Sync> Kernel for F {
 ///
 /// The implementation must not miss a wakeup: the thread that completes the wait does so under the lock under which `is_done` looks, and unparks
 /// the thread afterwards.
+///
+/// Only the thread of the run calls these methods. Completion comes from other threads, from later operations
+/// of the same step, or from a cancellation, which the kernel turns into a result that `finish` reports.
 pub(crate) trait Wait {
     /// Returns true if [`finish`](Wait::finish) has something to deliver. The thread that began it is
     /// unparked when it has.
     fn is_done(&self) -> bool;
 
     /// Delivers the outputs, once, after it is done.
+    ///
+    /// # Errors
+    /// The error with which the other side completed the wait, such as `OutOfRange` for a queue that was
+    /// closed.
     fn finish(&mut self, context: &mut KernelContext<'_>) -> Result<()>;
 
     /// Describes the wait, for messages: `dequeue of 1 element from FIFOQueue 'q' (size 0, capacity 10)`.
     fn describe(&self) -> String;
 }
 
-/// Makes the kernel of one operation.
+/// Makes the kernel of one operation, after checking its dtypes and attributes.
+///
+/// `Unimplemented` is the one error that does not end the compilation: the operation is added to the list of
+/// missing kernels.
 pub(crate) type MakeKernel = fn(&NodeSpec<'_>) -> Result<Box<dyn Kernel>>;
 
 /// The static properties of an operation, from which its kernel is created.
 pub(crate) struct NodeSpec<'a> {
     /// The operation that the kernel is created for.
     pub(crate) operation: &'a Operation,
-    /// The function whose body the operation is in, if it is.
+    /// The name of the function whose body contains the operation; `None` for operations of the graph itself.
     pub(crate) function: Option<&'a str>,
     /// The resources of the session. Kernels look theirs up when they are created, not in each run.
     pub(crate) resources: &'a Resources,
@@ -109,11 +159,13 @@ impl NodeSpec<'_> {
         self.operation.attr(name).ok_or_else(|| Error::value(format!("attribute '{name}' is missing")))
     }
 
+    /// Returns an integer attribute. An absent attribute or one of another kind is a `Value` error, here and
+    /// in the following functions.
     pub(crate) fn int(&self, name: &str) -> Result<i64> {
         self.attr(name)?.as_int().ok_or_else(|| wrong(name, "an integer"))
     }
 
-    /// Returns a number attribute.
+    /// Returns a `float` attribute, as the `f32` that the attribute stores.
     pub(crate) fn float(&self, name: &str) -> Result<f32> {
         self.attr(name)?.as_float().ok_or_else(|| wrong(name, "a number"))
     }
@@ -123,7 +175,7 @@ impl NodeSpec<'_> {
         self.attr(name)?.as_bool().ok_or_else(|| wrong(name, "a bool"))
     }
 
-    /// Returns a string attribute.
+    /// Returns a string attribute. One that is not UTF-8 counts as an attribute of another kind.
     pub(crate) fn str(&self, name: &str) -> Result<&str> {
         self.attr(name)?.as_str().ok_or_else(|| wrong(name, "a string"))
     }
@@ -133,12 +185,13 @@ impl NodeSpec<'_> {
         self.attr(name)?.as_type().ok_or_else(|| wrong(name, "a dtype"))
     }
 
+    /// Returns a list of integers.
     pub(crate) fn ints(&self, name: &str) -> Result<Vec<i64>> {
         self.attr(name)?.as_ints().ok_or_else(|| wrong(name, "a list of integers"))
     }
 
-    /// Returns the dtype of one of the operation's inputs; of an empty list, which nothing may be, that of
-    /// the attribute `T`.
+    /// Returns the dtype of an input, counted over flattened lists. For an operation with an empty list of
+    /// inputs it is the attribute `T`.
     pub(crate) fn input_dtype(&self, index: usize) -> DType {
         if index < self.operation.num_inputs() {
             return self.operation.input(index).dtype();
@@ -152,25 +205,35 @@ fn wrong(name: &str, kind: &str) -> Error {
     Error::value(format!("attribute '{name}' is not {kind}"))
 }
 
-/// The location of an input in the frame.
+/// The location of an input in the frame. The same struct describes a fetch, for which `last` says whether
+/// the result may be moved out.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Input {
     /// The slot that holds the value.
     pub(crate) slot: u32,
     /// True if nothing needs the value after this operation, so a kernel may take it and write in place.
+    ///
+    /// If a step has one value as two inputs, both are false: the kernel needs the value twice, and the step
+    /// empties the slot itself.
     pub(crate) last: bool,
 }
 
-/// An output that nothing needs.
+/// The slot of an output that nothing reads. `set` drops the value; a kernel may test for it and skip the
+/// computation.
 pub(crate) const UNUSED: u32 = u32::MAX;
 
 /// The state that kernels share within one session. Clones share it.
+///
+/// It outlives runs: background threads and iterators keep clones, which is why it refers to no run, frame or
+/// plan.
 #[derive(Clone)]
 pub(crate) struct Environment {
-    /// The threads for one operation.
+    /// The threads among which one kernel divides its work.
     pub(crate) pool: Pool,
-    /// The pool of memory for results.
+    /// The pool from which results are allocated and to which their memory returns. It enforces the memory
+    /// limit of the session.
     pub(crate) buffers: BufferPool,
+    /// The variables, queues and other state of the session.
     pub(crate) resources: Arc<Resources>,
     /// The threads that work for the session in the background.
     pub(crate) threads: Threads,
@@ -180,18 +243,21 @@ pub(crate) struct Environment {
 
 /// The step in which a kernel runs, as the kernel sees it.
 pub(crate) struct KernelContext<'a> {
-    /// The values of the frame.
+    /// The values of the frame, by slot. Kernels reach them through `inputs` and `outputs` only.
     pub(crate) slots: &'a mut [Option<Tensor>],
-    /// The slots of the inputs.
+    /// The slots of the inputs, lists flattened, in the order of the op's signature.
     pub(crate) inputs: &'a [Input],
-    /// The slots of the outputs.
+    /// The slots of the outputs, lists flattened; [`UNUSED`] for those that nothing reads.
     pub(crate) outputs: &'a [u32],
+    /// The session's pool, memory and resources.
     pub(crate) environment: &'a Environment,
     /// The conditions that end the run early.
     pub(crate) limits: &'a Limits<'a>,
     /// Keeps the states of operations where these are not the session's.
     pub(crate) instance: Option<&'a Instance>,
     /// Working memory that the frame keeps from run to run.
+    ///
+    /// Its content is arbitrary at the beginning of a kernel.
     pub(crate) scratch: &'a mut Scratch,
 }
 
@@ -213,13 +279,16 @@ impl<'a> KernelContext<'a> {
     }
 
     /// Returns an input's value.
+    ///
+    /// Panics if the kernel has taken the input before.
     #[inline]
     pub(crate) fn input(&self, index: usize) -> &Tensor {
         let slot = self.inputs[index].slot;
         self.slots[slot as usize].as_ref().expect("producers run before their consumers")
     }
 
-    /// Returns an input's elements.
+    /// Returns an input's elements in row-major order. A dtype other than `T` is an error rather than a
+    /// panic, because a feed of an imported graph may contradict its definition.
     #[inline]
     pub(crate) fn slice<T: Element>(&self, index: usize) -> Result<&[T]> {
         self.input(index).as_slice().map_err(unlike)
@@ -231,14 +300,18 @@ impl<'a> KernelContext<'a> {
     }
 
     /// Returns an input's numbers as doubles.
+    ///
+    /// Integers beyond 2^53 are rounded. The vector comes from the system's memory, not from the pool: use it
+    /// for small inputs such as summaries.
     pub(crate) fn doubles(&self, index: usize) -> Result<Vec<f64>> {
         let mut doubles = memory::filled(0.0f64, self.input(index).elements())?;
         cast_values(self.pool(), self.values(index)?, doubles.as_mut_slice().into());
         Ok(doubles)
     }
 
-    /// Returns an input. At its last use the value is moved out of the frame, so a kernel can write in place if nothing else shares the elements;
-    /// otherwise it is shared. Must not be called twice for an input.
+    /// Returns an input and gives up the kernel's claim to it. At its last use the value is moved out of the
+    /// frame, so a kernel can write in place if nothing else shares the elements; otherwise the value is
+    /// shared. Must not be called twice for an input.
     #[inline]
     pub(crate) fn take(&mut self, index: usize) -> Tensor {
         let Input { slot, last } = self.inputs[index];
@@ -248,6 +321,9 @@ impl<'a> KernelContext<'a> {
     }
 
     /// Returns the integers of an index or shape input, of any dtype that indices have.
+    ///
+    /// These are `int8`, `int16`, `uint16`, `int32` and `int64`, whatever the op's definition says; the
+    /// result is the flattened list.
     pub(crate) fn ints(&self, index: usize) -> Result<Vec<i64>> {
         integers(self.input(index))
     }
@@ -269,18 +345,21 @@ impl<'a> KernelContext<'a> {
         self.input(input).as_handle().ok_or_else(|| no_handle(input, what))
     }
 
-    /// Works as [`handle`](KernelContext::handle), to be kept while the context is written to.
+    /// Works as [`handle`](KernelContext::handle), but clones the `Arc`, so that the resource can be used
+    /// while outputs are set.
     #[inline]
     pub(crate) fn shared_handle<H: Any + Send + Sync>(&self, input: usize, what: &str) -> Result<Arc<H>> {
         self.input(input).to_handle().ok_or_else(|| no_handle(input, what))
     }
 
-    /// Delivers a count as output 0, an `int32`.
+    /// Delivers a count as output 0, an `int32`. A count beyond its range is delivered as the largest
+    /// `int32`.
     pub(crate) fn set_count(&mut self, count: impl TryInto<i32>) {
         self.set(0, Tensor::scalar(count.try_into().unwrap_or(i32::MAX)));
     }
 
-    /// Delivers an output.
+    /// Delivers an output. A value for an [`UNUSED`] output is dropped. The dtype is not checked here;
+    /// kernels must match the definition.
     pub(crate) fn set(&mut self, output: usize, value: Tensor) {
         let slot = self.outputs[output];
         if slot != UNUSED {
@@ -288,7 +367,8 @@ impl<'a> KernelContext<'a> {
         }
     }
 
-    /// Takes back an output that was already delivered.
+    /// Takes back an output that was already delivered, for kernels built on another kernel's result. `None`
+    /// if the output is unused.
     pub(crate) fn take_output(&mut self, output: usize) -> Option<Tensor> {
         match self.outputs[output] {
             UNUSED => None,
@@ -297,6 +377,10 @@ impl<'a> KernelContext<'a> {
     }
 
     /// Returns a new tensor from the session's memory with arbitrary elements. Every element must be written.
+    ///
+    /// # Errors
+    /// `ResourceExhausted` with the size, if neither the pool nor the system has the memory or the session's
+    /// limit forbids it.
     #[inline]
     pub(crate) fn allocate<T: Element>(&self, shape: impl Into<Shape>) -> Result<Tensor> {
         Ok(Tensor::from_pool::<T>(&self.environment.buffers, shape)?)
@@ -308,6 +392,9 @@ impl<'a> KernelContext<'a> {
     }
 
     /// Returns a new tensor that `write` fills.
+    ///
+    /// `write` receives the elements in row-major order with arbitrary content and must write all of them. It
+    /// cannot use the context, which is borrowed; [`produce`](Self::produce) passes it in.
     pub(crate) fn made<T: Element>(
         &self,
         shape: Shape,
@@ -319,6 +406,9 @@ impl<'a> KernelContext<'a> {
     }
 
     /// Delivers as an output a new tensor that `write` fills.
+    ///
+    /// `write` receives the context to read inputs, and must write every element. If it fails, the output is
+    /// not delivered.
     pub(crate) fn produce<T: Element>(
         &mut self,
         output: usize,
@@ -332,6 +422,9 @@ impl<'a> KernelContext<'a> {
     }
 
     /// Works as [`produce`](Self::produce), for functions that find the loop for a dtype themselves.
+    ///
+    /// Takes the closure by reference and the dtype by value, so that it is compiled once and not once per
+    /// element type.
     pub(crate) fn produce_values(
         &mut self,
         output: usize,
@@ -348,6 +441,8 @@ impl<'a> KernelContext<'a> {
     }
 
     /// Returns the inputs and the working memory at the same time, for kernels that need both.
+    ///
+    /// Without it the borrow of an input would keep the scratch memory from being borrowed mutably.
     #[inline]
     pub(crate) fn split(&mut self) -> (Inputs<'_>, &mut Scratch) {
         (Inputs { slots: self.slots, inputs: self.inputs }, self.scratch)
@@ -360,6 +455,13 @@ impl<'a> KernelContext<'a> {
     }
 
     /// Runs another kernel on these tensors, for operations that consist of several, and returns its first output.
+    ///
+    /// The tensors become the inputs 0 to n - 1 of the inner kernel, each at its last use; output 0 is
+    /// requested and all others do not exist. The inner kernel uses the same scratch memory, so the caller
+    /// must not hold a part of it.
+    ///
+    /// # Errors
+    /// Those of the inner kernel, and `Internal` if it delivers nothing.
     pub(crate) fn nested(
         &mut self,
         inputs: Vec<Tensor>,
@@ -384,11 +486,14 @@ impl<'a> KernelContext<'a> {
     }
 
     /// Returns a counter that checks the limits of the run once in a while, for kernels that process many elements one by one.
+    ///
+    /// Kernels that hand large blocks to `compute` do not need it: their time is bounded by memory, and the
+    /// executor checks between operations.
     pub(crate) fn watch(&self) -> Watch<'a> {
         Watch { limits: self.limits, left: Watch::INTERVAL }
     }
 
-    /// The files that operations may reach. Kernels ask before they open one.
+    /// Returns the policy for files. Kernels ask it before they open, list or remove a path.
     pub(crate) fn files(&self) -> &'a FileAccess {
         &self.environment.files
     }
@@ -400,7 +505,8 @@ impl<'a> KernelContext<'a> {
     }
 }
 
-/// Returns a tensor's elements, for functions that find the loop for their dtype themselves.
+/// Returns a tensor's elements as an enum over their dtype, for functions that find the loop for a dtype
+/// themselves. Strings and handles are `Unimplemented`.
 pub(crate) fn values(tensor: &Tensor) -> Result<Values<'_>> {
     for_dtype!(all tensor.dtype(), T => Ok(Values::from(tensor.as_slice::<T>()?)))
 }
@@ -414,10 +520,14 @@ pub(crate) struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    /// The number of elements after which the clock is checked.
+    /// The number of elements between two checks: reading the clock takes tens of nanoseconds, and 65536
+    /// elements at least some ten microseconds.
     const INTERVAL: usize = 1 << 16;
 
-    /// Counts work on some elements.
+    /// Counts work on `elements` elements, and checks the limits of the run when enough has been counted.
+    ///
+    /// # Errors
+    /// The error of the limit that was reached. The kernel returns it without having delivered its outputs.
     #[inline]
     pub(crate) fn tick(&mut self, elements: usize) -> Result<()> {
         // A row without elements still costs a call.
@@ -432,9 +542,14 @@ impl Watch<'_> {
 }
 
 /// The inputs of a kernel, while something else of its context is borrowed.
+///
+/// Made by [`KernelContext::split`]. The slices that it returns live as long as the frame is borrowed, not
+/// only as long as this value.
 #[derive(Clone, Copy)]
 pub(crate) struct Inputs<'a> {
+    /// The values of the frame.
     slots: &'a [Option<Tensor>],
+    /// The slots of the inputs.
     inputs: &'a [Input],
 }
 
@@ -469,12 +584,17 @@ pub(crate) fn integers(tensor: &Tensor) -> Result<Vec<i64>> {
 }
 
 /// Converts the error of a kernel that could not allocate working memory.
+///
+/// The limit and the free memory are unknown here: `compute` only knows that its request was refused.
 #[cold]
 pub(crate) fn no_room(OutOfMemory { bytes }: OutOfMemory) -> Error {
     TensorError::OutOfMemory { bytes, free: None, limit: None }.into()
 }
 
 /// Makes working memory that checks the available memory before it grows.
+///
+/// Allocating without the check would let the system's out-of-memory killer end the process instead of the
+/// step.
 pub(crate) fn scratch() -> Scratch {
     Scratch::asking(|bytes| memory::check(bytes).is_ok())
 }
@@ -486,6 +606,8 @@ fn no_handle(input: usize, what: &str) -> Error {
 }
 
 /// Returns the kernel of an operation whose one output is known: the handle of something of the session.
+///
+/// Cloning the handle is a reference count; the resource itself was looked up when the kernel was made.
 pub(crate) fn gives(handle: Tensor) -> Box<dyn Kernel> {
     Box::new(move |context: &mut KernelContext<'_>| {
         context.set(0, handle.clone());

@@ -1,4 +1,11 @@
 //! The operations of a graph that this engine does not run, listed all at once before anything runs.
+//!
+//! # What counts as missing
+//!
+//! An operation is missing if its type is neither registered nor the name of a function, or if the maker of
+//! its kernel returns `Unimplemented`, with the message as the reason. Any other error of a maker belongs to
+//! the operation and is returned where it is compiled. The same rule holds here, for graphs that may never
+//! run, and in the compiler, which collects into the same type while it builds a plan.
 
 use crate::kernel::{Kernel, NodeSpec};
 use crate::kernels::registry;
@@ -101,6 +108,10 @@ pub fn missing_kernels_for<'o>(
 }
 
 /// Returns the functions that an operation runs.
+///
+/// A function is named by the op type itself (a call in TensorFlow 1's form), by an attribute, or by an
+/// element of a list attribute. Names that the library does not have are ignored: they are reported where the
+/// operation is compiled.
 fn functions_of(graph: &Graph, operation: &Operation) -> Vec<Arc<Function>> {
     let mut names = vec![operation.op_type()];
     for value in operation.attrs().values() {
@@ -119,9 +130,9 @@ fn functions_of(graph: &Graph, operation: &Operation) -> Vec<Arc<Function>> {
 /// Op types without a kernel, or without one for some operations, each with these operations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Missing {
-    /// The operations by op type and reason.
+    /// The names of the operations by op type and reason; the reason is `None` if the whole type is missing.
     by_type: BTreeMap<(String, Option<String>), Vec<String>>,
-    /// The names in it.
+    /// The names that `by_type` contains, so that an operation which several plans need is listed once.
     names: FxHashSet<String>,
 }
 
@@ -144,7 +155,7 @@ impl Missing {
         self.by_type.is_empty()
     }
 
-    /// Returns the unsupported op types, sorted.
+    /// Returns the missing op types in alphabetical order, those without a reason before those with one.
     pub fn iter(&self) -> impl Iterator<Item = MissingKernel<'_>> {
         self.by_type.iter().map(|((op_type, reason), operations)| MissingKernel {
             op_type,
@@ -153,20 +164,23 @@ impl Missing {
         })
     }
 
-    /// Collects the missing kernels of a function and of those that it calls, each function once.
+    /// Adds the missing operations in the body of a function. Functions that it calls are looked into by the
+    /// caller.
     fn look_into(&mut self, graph: &Graph, function: &Function) {
         for operation in function.body().operations() {
             self.look_at(graph, &operation, Some(function.name()));
         }
     }
 
-    /// Adds an operation that nothing runs. The code that makes kernels decides what they accept, for a session that is
-    /// never run.
+    /// Adds an operation if this engine cannot run it. The makers of kernels decide what they accept, exactly
+    /// as in a session.
     fn look_at(&mut self, graph: &Graph, operation: &Operation, function: Option<&str>) {
         let op_type = operation.op_type();
         match registry().find(op_type) {
             None if graph.function(op_type).is_none() => self.add(operation, function, None),
             Some(op) => {
+                // Makers look up resources when they are called; those of an empty table are created and
+                // dropped here.
                 let spec = NodeSpec { operation, function, resources: &Resources::default() };
                 let made = op.make.map(|make| make(&spec));
                 if let Some(Err(error)) = made.filter(is_unimplemented) {
@@ -178,6 +192,9 @@ impl Missing {
     }
 
     /// Adds an operation, under the name `function/operation` if it is in a function.
+    ///
+    /// A name that is already listed is not added again. `reason` is the error of the kernel's maker, or
+    /// `None` if there is no maker.
     pub(crate) fn add(&mut self, operation: &Operation, function: Option<&str>, reason: Option<&Error>) {
         let name = match function {
             Some(function) => format!("{function}/{}", operation.name()),

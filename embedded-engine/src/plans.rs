@@ -5,6 +5,12 @@
 //! dropped.
 //!
 //! A lookup is on the path of every step: it takes a shared lock, hashes the ids of fetches and feeds, and allocates nothing.
+//!
+//! # Clock
+//!
+//! The plans are in a circle with a hand. A lookup sets the flag `used` of its plan; if room is needed, the
+//! hand clears set flags and drops the first plan whose flag is clear already. In contrast to a list in order
+//! of use, a lookup writes at most one flag.
 
 use crate::plan::{Plan, PlanKey};
 use rustc_hash::{FxHashMap, FxHasher};
@@ -15,10 +21,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use tensor::Tensor;
 
-/// The number of plans that a session caches.
+/// The number of plans that a session caches. A training uses a handful; the limit is for programs that build
+/// keys in a loop.
 const PLANS: usize = 1024;
 
-/// The maximum size, in bytes, of the constants that were folded for cached plans.
+/// The maximum size, in bytes, of the constants that were folded for cached plans: 1 GiB. A single plan may
+/// exceed it, until the next one comes.
 const FOLDED: usize = 1 << 30;
 
 /// The plans of a session.
@@ -31,11 +39,12 @@ pub(crate) struct Plans {
 /// The plans with their order of use.
 #[derive(Default)]
 struct Table {
-    /// The entries by the hash of their keys. Keys with equal hashes are compared.
+    /// The entries by the hash of their keys. Entries with equal hashes share a list and are told apart by
+    /// their keys.
     by_hash: FxHashMap<u64, Vec<Arc<Entry>>>,
-    /// All entries, in the order in which they are considered for dropping.
+    /// All entries with their hashes. The front is where the hand of the clock is.
     all: VecDeque<(u64, Arc<Entry>)>,
-    /// The number of bytes of folded constants in all plans.
+    /// The bytes of folded constants in all plans, those of shared functions counted for each plan.
     folded: usize,
 }
 
@@ -45,17 +54,20 @@ struct Entry {
     key: PlanKey,
     /// The plan. Runs hold it, so dropping an entry does not disturb them.
     plan: Arc<Plan>,
-    /// True if the plan was used since it was last considered for dropping.
+    /// True if the plan was used since the hand of the clock passed it. Relaxed: a lost update costs a
+    /// compilation at worst.
     used: AtomicBool,
 }
 
 impl Plans {
-    /// Returns the plan for a key, if the session has one.
+    /// Returns the plan for a key, or `None` if it must be compiled. Marks it as used.
     pub(crate) fn find(&self, key: KeyRef<'_>) -> Option<Arc<Plan>> {
         self.table.read().unwrap_or_else(PoisonError::into_inner).find(key.hash(), key)
     }
 
     /// Adds a plan. If another thread has added one for the same key meanwhile, returns that one.
+    ///
+    /// May drop other plans. Runs and callables that use these keep them alive.
     pub(crate) fn add(&self, key: PlanKey, plan: Arc<Plan>) -> Arc<Plan> {
         let borrowed =
             KeyRef { fetches: &key.fetches, targets: &key.targets, feeds: Feeds::Names(&key.feeds) };
@@ -76,15 +88,17 @@ impl Plans {
         plan
     }
 
-    /// Drops all plans.
+    /// Drops all plans. Those of running steps live until the steps end.
     pub(crate) fn clear(&self) {
         let table = std::mem::take(&mut *self.table.write().unwrap_or_else(PoisonError::into_inner));
+        // The lock was released at the end of the statement above: dropping a plan may run code of the
+        // program, such as that of a host function.
         drop(table);
     }
 }
 
 impl Table {
-    /// Returns the plan with a key.
+    /// Returns the plan with a key, whose hash the caller has computed, and marks it as used.
     fn find(&self, hash: u64, key: KeyRef<'_>) -> Option<Arc<Plan>> {
         let entry = self.by_hash.get(&hash)?.iter().find(|entry| key.equals(&entry.key))?;
         // Read first: what several threads write to again and again moves between their caches.
@@ -117,12 +131,12 @@ impl Table {
     }
 }
 
-/// A plan's key over borrowed parts, so that a lookup allocates nothing.
+/// The key of a plan, borrowed from the arguments of a run.
 #[derive(Clone, Copy)]
 pub(crate) struct KeyRef<'a> {
     /// The fetched outputs.
     pub(crate) fetches: &'a [Endpoint],
-    /// The operations to run.
+    /// The operations to run for their effects.
     pub(crate) targets: &'a [OpId],
     /// The fed outputs.
     pub(crate) feeds: Feeds<'a>,
@@ -158,7 +172,8 @@ impl Feeds<'_> {
 }
 
 impl KeyRef<'_> {
-    /// Returns the hash of the key.
+    /// Returns the hash of the key. It must not depend on whether feeds come with values, and does not
+    /// identify a key by itself.
     fn hash(self) -> u64 {
         let mut hasher = FxHasher::default();
         self.fetches.hash(&mut hasher);
@@ -167,7 +182,7 @@ impl KeyRef<'_> {
         hasher.finish()
     }
 
-    /// Returns true if a stored key is the same.
+    /// Returns true if a stored key has the same fetches, targets and feeds in the same order.
     fn equals(self, key: &PlanKey) -> bool {
         // One by one: these lists are short and were just written in smaller pieces than a comparison of memory reads,
         // which then waits for them.
@@ -187,7 +202,7 @@ impl KeyRef<'_> {
     }
 }
 
-/// Compares two lists.
+/// Returns true if two lists have equal elements.
 fn same<T: PartialEq>(left: &[T], right: &[T]) -> bool {
     left.len() == right.len() && left.iter().zip(right).all(|(left, right)| left == right)
 }

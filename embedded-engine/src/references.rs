@@ -10,6 +10,21 @@
 //!
 //! Queues, stacks, arrays of tensors, and other variables receive a value. In TensorFlow they share the variable's memory as well, so the
 //! content of a queue would change with each update.
+//!
+//! # Example
+//!
+//! ```text
+//! w = VariableV2            reference
+//! r = Identity(w)           reference: shares the memory
+//! u = AssignAdd(w, 1)       reference: its output is the variable
+//! y = r * 2                 control input u: the read comes after the update, so y uses the new value
+//! z = Switch(r, p)          both outputs are references
+//! q = enqueue(r)            receives a value, read when the operation runs
+//! ```
+//!
+//! The analysis is a fixed point: it starts with the outputs that are declared as references and follows
+//! [`passes`]. A result says that an output *may* be a reference; at run time the slot holds either a
+//! variable's handle or a plain value, and the kernel that reads accepts both.
 
 use crate::kernels::facts;
 use crate::registry::{Call, Control, Role, Shares};
@@ -20,6 +35,10 @@ use tensor::DType;
 
 /// Returns the outputs, of these operations, that are references or may be: those that are declared as such, and those that pass
 /// one on.
+///
+/// `operations` are those that the plan needs; `is_fed` cuts the graph, because the value of a fed output is
+/// never a reference. Handles of resources are values, not references. A graph without references costs one
+/// pass over its outputs.
 pub(crate) fn references(
     operations: &BTreeMap<OpId, Operation>,
     library: &Graph,
@@ -44,6 +63,7 @@ pub(crate) fn references(
         }
     }
     let mut pending: Vec<Endpoint> = found.iter().copied().collect();
+    // Loops need no special care: an output enters the set at most once.
     while let Some(endpoint) = pending.pop() {
         for &further in passed.get(&endpoint).into_iter().flatten() {
             if !is_fed(further) && found.insert(further) {
@@ -54,7 +74,9 @@ pub(crate) fn references(
     found
 }
 
-/// Returns the inputs of an operation that are some of its outputs.
+/// Returns the pairs of an input of an operation and the number of the output that it is, or may be, without
+/// a copy. `Switch` has two pairs with the same input, `Merge` one for each of its inputs, and calls those of
+/// the function's body.
 pub(crate) fn passes(operation: &Operation, library: &Graph) -> Vec<(Endpoint, u32)> {
     let inputs = operation.input_endpoints();
     let outputs = operation.num_outputs() as u32;
@@ -67,6 +89,7 @@ pub(crate) fn passes(operation: &Operation, library: &Graph) -> Vec<(Endpoint, u
     match (op.role, op.shares) {
         (Role::Control(Control::Switch), _) => first(outputs).into_iter().flatten().collect(),
         (Role::Control(Control::Merge), _) => inputs.iter().map(|&input| (input, 0)).collect(),
+        // The control flow ops that remain have one value as input and output.
         (Role::Control(_), _) => first(1).into_iter().flatten().collect(),
         (Role::Call(Call::Function), _) => {
             let Some(AttrValue::Func(name, _)) = operation.attr("f") else { return Vec::new() };
@@ -93,6 +116,9 @@ pub(crate) fn passes(operation: &Operation, library: &Graph) -> Vec<(Endpoint, u
 }
 
 /// Returns, for each output of an `If` or `Case` that a branch may forward unchanged, the forwarded input of each branch.
+///
+/// The inner lists have one entry per branch: the endpoint of the forwarded argument, or `None` if the branch
+/// computes the result. Outputs that no branch forwards are absent.
 pub(crate) fn passed_by_branches(
     call: Call,
     operation: &Operation,
@@ -102,6 +128,7 @@ pub(crate) fn passed_by_branches(
         Call::If => ["then_branch", "else_branch"].iter().filter_map(|name| operation.attr(name)).collect(),
         _ => operation.attr("branches").and_then(AttrValue::as_list).unwrap_or_default().iter().collect(),
     };
+    // Input 0 is the condition or the number of the branch.
     let arguments = operation.input_endpoints().get(1..).unwrap_or_default();
     let mut found: BTreeMap<u32, Vec<Option<Endpoint>>> = BTreeMap::new();
     for (branch, name) in names.iter().enumerate() {
@@ -115,6 +142,10 @@ pub(crate) fn passed_by_branches(
 }
 
 /// Returns the arguments that a function passes on as results.
+///
+/// Only forwarding operations inside the body are followed, such as `Identity`. A body that forwards an
+/// argument through a conditional or another call counts as computing its result, which then has a value of
+/// its own.
 fn passed_by(function: &Function, arguments: &[Endpoint]) -> Vec<(Endpoint, u32)> {
     let places: FxHashMap<Endpoint, usize> =
         function.inputs().iter().enumerate().map(|(place, input)| (input.endpoint(), place)).collect();
@@ -133,6 +164,9 @@ fn passed_by(function: &Function, arguments: &[Endpoint]) -> Vec<(Endpoint, u32)
 }
 
 /// Returns, for each input of an operation, true if it is taken as a reference; `None` if no input is.
+///
+/// For an `Assign` of `ref: Ref(T), value: T` it is `[true, false]`. Lists of inputs are flattened by the
+/// attributes that give their lengths, so that the result has one element for each input of the operation.
 pub(crate) fn taken(operation: &Operation) -> Option<Vec<bool>> {
     let signature = operation.def()?.signature();
     if !signature.inputs.iter().any(|input| input.is_ref) {

@@ -12,41 +12,57 @@
 //!
 //! A missing fact costs speed at worst, with two exceptions. An op type that may block must be registered as waiting, or its steps could wait
 //! for themselves. An op type whose result changes although it is stateless must be registered as changing, or it is folded.
+//!
+//! # Adding an op type
+//!
+//! 1. Write the kernel in the file of its family, and register it in the `register` function there.
+//! 2. Ask for each fact below whether it holds. Most ops compute: they need none.
+//! 3. If the op names functions in attributes that its kernel keeps, list them with `holds`; if it runs them
+//!    itself, it has the role `Call` and no kernel.
+//! 4. Add a test next to the kernel's others, and let the test `op_page` rewrite `docs/ops.md`.
 
 use crate::kernel::{Kernel, MakeKernel, NodeSpec};
 use compute::elementwise::{BinaryKernel, UnaryKernel};
 use rustc_hash::FxHashMap;
 use session_core::{Operation, Result};
 
-/// The op types that this engine runs.
+/// The op types that this engine runs, by name. Built once per process and never changed afterwards
+/// (`kernels::registry`).
 #[derive(Default)]
 pub(crate) struct Registry(FxHashMap<&'static str, OpType>);
 
-/// One op type.
+/// The facts of one op type. Everything else that the compiler uses is in the definition of the op.
 pub(crate) struct OpType {
-    /// Makes its kernel; absent where it takes none to run it.
+    /// Makes its kernel; `None` for op types that the compiler or the executor handles without one.
     pub(crate) make: Option<MakeKernel>,
-    /// The role in a plan.
+    /// The role of the op in a plan, which decides whether it gets a node.
     pub(crate) role: Role,
-    /// True if the op only reads the variables of its handles.
+    /// True if the op only reads the variables of its handles. Reads are put before updates of the same
+    /// variable where the graph leaves the order open. A function with a read is not pure, because its results
+    /// depend on when it is called.
     pub(crate) reads: bool,
-    /// True if the operation may have to wait for another thread: its kernel begins and returns a wait.
+    /// True if the operation may have to wait for another thread: its kernel begins and returns a wait. The
+    /// step is then run by `suspend.rs`.
     pub(crate) waits: bool,
     /// True if the outputs may differ between runs although the definition is stateless, such as those that
-    /// depend on a file.
+    /// depend on a file. Such an op is not folded.
     pub(crate) changes: bool,
-    /// True if it computes its outputs from its inputs although its definition is stateful: it describes what others do later.
+    /// True if it computes its outputs from its inputs although its definition is stateful: it describes what
+    /// others do later. Datasets are the example: making one opens nothing and draws nothing.
     pub(crate) describes: bool,
     /// The memory that outputs share with inputs in TensorFlow, where that is visible if the memory belongs
     /// to a variable.
     pub(crate) shares: Shares,
     /// The role of the op when it is fused with a product.
     pub(crate) fusion: Option<Fusion>,
-    /// The function of single `f32` elements that an operation of this type computes, for chains.
+    /// The function of single `f32` elements that an operation of this type computes, for chains. It returns
+    /// `None` for attributes or dtypes that chains do not support.
     pub(crate) elementwise: Option<fn(&Operation) -> Option<Elementwise>>,
-    /// The attributes that name functions which its kernel keeps, to call them later.
+    /// The attributes that name functions which its kernel keeps, to call them later. They are compiled with
+    /// the plan and passed to `run_with` in this order.
     pub(crate) holds: &'static [&'static str],
-    /// True if it opens files, or describes what opens them later.
+    /// True if it opens files, or describes what opens them later. Tools that inspect graphs from elsewhere
+    /// use it (`accesses_files`).
     pub(crate) accesses_files: bool,
     /// True if a feature of this crate that is off would bring its kernel; the kernel registered instead reports which feature.
     pub(crate) lacks_feature: bool,
@@ -55,19 +71,22 @@ pub(crate) struct OpType {
 /// The role of an op type for the compiler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// The op computes its outputs.
+    /// The op computes its outputs with its kernel.
     Compute,
-    /// The outputs of the op are its inputs, so it needs no step.
+    /// The outputs of the op are its inputs of the same number, so it needs no node: its users take the
+    /// inputs themselves.
     PassOn,
-    /// A constant: the value of its attribute `value`.
+    /// A constant: the value of its attribute `value`. It becomes a slot that is filled when a frame is made.
     Constant,
-    /// The shape of its input, which may be known before anything runs.
+    /// The shape of its input. It is a constant where the graph knows all dimensions, and otherwise computed
+    /// by its kernel.
     Shape,
-    /// The handle of something that the session keeps: the same in every run, though the op type counts as stateful.
+    /// The handle of something that the session keeps: the same in every run, though the op type counts as
+    /// stateful. Its kernel runs once, when the plan is compiled.
     Handle,
-    /// A value that must be fed.
+    /// A value that must be fed. A plan that needs one without a feed is an error (S-49).
     Placeholder,
-    /// The op only orders others.
+    /// The op only orders others. It has no kernel, and no step either unless something may wait or not run.
     Order,
     /// The op orders others as [`Order`](Role::Order) does, also after operations that did not run.
     Trigger,
@@ -80,43 +99,45 @@ pub(crate) enum Role {
 /// The control flow role of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Control {
-    /// Passes its first input on as one of two outputs.
+    /// Forwards its first input as one of two outputs, and leaves the other one dead.
     Switch,
-    /// Passes on whichever input is there.
+    /// Forwards the input that is alive, and its number.
     Merge,
-    /// Takes a value into a frame.
+    /// Takes a value into a frame, which its attribute `frame_name` names.
     Enter,
     /// Takes a value out of its frame.
     Exit,
-    /// Hands a value to the next round.
+    /// Hands a value to the next iteration.
     NextIteration,
 }
 
 /// The functions that an operation runs: which attributes name them, and when each is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
-    /// The one of attribute `f`.
+    /// Runs the function of attribute `f` once.
     Function,
-    /// Runs `then_branch` or `else_branch`.
+    /// Runs `then_branch` or `else_branch`, by the first input.
     If,
-    /// One of `branches`, by number.
+    /// Runs one of `branches`, by the number that is the first input.
     Case,
     /// Runs `body` as long as `cond` returns true.
     While,
-    /// Runs `body` for each number of a range.
+    /// Runs `body` for each number from `start` to `limit` in steps of `delta`, which are the first three
+    /// inputs.
     For,
-    /// The gradient of the one of attribute `f`.
+    /// Runs the gradient of the function of attribute `f`, which is built when the plan is compiled.
     Gradient,
 }
 
-/// The sharing of memory between outputs and inputs.
+/// The sharing of memory between outputs and inputs in TensorFlow. It matters if the memory belongs to a
+/// variable of TensorFlow 1: a later update of the variable is then visible in the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shares {
-    /// Nowhere.
+    /// The outputs have memory of their own.
     Nothing,
     /// Each output is the input of the same number.
     Inputs,
-    /// The first output is the first input, in another form.
+    /// The first output has the elements of the first input in another shape or dtype.
     View,
 }
 
@@ -125,16 +146,21 @@ pub(crate) enum Shares {
 pub(crate) enum Fusion {
     /// A product: this makes the kernel that adds a bias, and that cuts off what is negative where asked to. None where it
     /// cannot.
+    ///
+    /// The flag asks for the ReLU. The inputs of the fused kernel are those of the product and then the bias.
     Product(fn(&NodeSpec<'_>, bool) -> Option<Result<Box<dyn Kernel>>>),
     /// Adds its second input to each row of its first.
     Bias,
     /// Adds its inputs, one of which may be a bias.
     Sum,
-    /// Cuts off what is negative.
+    /// Replaces negative elements by zero.
     Relu,
 }
 
 /// A function of single elements, several of which may run in one pass over memory.
+///
+/// Only `f32` has such functions: chains exist for the activations and losses of training in single
+/// precision.
 #[derive(Clone, Copy)]
 pub(crate) enum Elementwise {
     /// A function of one operand.
@@ -146,6 +172,7 @@ pub(crate) enum Elementwise {
 }
 
 impl OpType {
+    /// Returns the facts of an op type about which nothing else is known: the safe choice for each.
     fn new(make: Option<MakeKernel>, role: Role) -> OpType {
         let (reads, waits, changes, describes) = (false, false, false, false);
         let (fusion, elementwise, holds) = (None, None, &[][..]);
@@ -166,7 +193,7 @@ impl OpType {
         }
     }
 
-    /// Returns the kind of a control flow op.
+    /// Returns the kind of a control flow op. `None` for all other op types.
     pub(crate) fn control(&self) -> Option<Control> {
         if let Role::Control(control) = self.role { Some(control) } else { None }
     }
@@ -174,6 +201,8 @@ impl OpType {
 
 impl Registry {
     /// Adds an op type with what makes its kernel.
+    ///
+    /// Facts are added to the result: `registry.add("ReadFile", read).changes().accesses_files()`.
     pub(crate) fn add(&mut self, op_type: &'static str, make: MakeKernel) -> Added<'_, 1> {
         self.insert([op_type], OpType::new(Some(make), Role::Compute))
     }
@@ -194,11 +223,14 @@ impl Registry {
     }
 
     /// Adds an op type that returns the handle of something that the session keeps.
+    ///
+    /// The compiler runs the kernel once and treats the handle as a constant, so that the scheduler knows which
+    /// variable a read or update concerns.
     pub(crate) fn add_handle(&mut self, op_type: &'static str, make: MakeKernel) -> Added<'_, 1> {
         self.insert([op_type], OpType::new(Some(make), Role::Handle))
     }
 
-    /// Adds op types that take no kernel.
+    /// Adds op types that have no kernel: the compiler or the executor implements the role.
     pub(crate) fn add_compiled<const N: usize>(
         &mut self,
         op_types: [&'static str; N],
@@ -207,11 +239,14 @@ impl Registry {
         self.insert(op_types, OpType::new(None, role))
     }
 
-    /// Op types that have been added, to add facts of theirs.
+    /// Returns op types that were added before, to declare further facts where the family that knows them is
+    /// registered.
     pub(crate) fn of<const N: usize>(&mut self, op_types: [&'static str; N]) -> Added<'_, N> {
         Added { registry: self, op_types }
     }
 
+    /// Adds op types with the same facts. A type that is registered twice is a programming error, found by
+    /// every test in a debug build.
     fn insert<const N: usize>(&mut self, op_types: [&'static str; N], op: OpType) -> Added<'_, N> {
         for op_type in op_types {
             let previous = self.0.insert(op_type, OpType { ..op });
@@ -220,19 +255,22 @@ impl Registry {
         Added { registry: self, op_types }
     }
 
-    /// Returns the facts of an op type.
+    /// Returns the facts of an op type, or `None` if this engine has no kernel for it.
     pub(crate) fn find(&self, op_type: &str) -> Option<&OpType> {
         self.0.get(op_type)
     }
 }
 
-/// Op types that were just added: more facts of them.
+/// Op types that were just added, to declare more facts about them. Every method returns it for the next one.
 pub(crate) struct Added<'r, const N: usize> {
+    /// The registry that has them.
     registry: &'r mut Registry,
+    /// The names of the op types that the facts apply to.
     op_types: [&'static str; N],
 }
 
 impl<const N: usize> Added<'_, N> {
+    /// Changes the facts of all of these op types.
     fn each(self, change: impl Fn(&mut OpType)) -> Self {
         for op_type in self.op_types {
             self.registry.0.get_mut(op_type).into_iter().for_each(&change);
@@ -246,11 +284,15 @@ impl<const N: usize> Added<'_, N> {
     }
 
     /// Declares that the op only reads variables, so that reads are not ordered among each other.
+    ///
+    /// Declaring it for an op that writes would let an update overtake it.
     pub(crate) fn reads(self) -> Self {
         self.each(|op| op.reads = true)
     }
 
     /// Declares that the op may wait for another thread.
+    ///
+    /// Its kernel must implement `begin`; otherwise it blocks the thread that would have to end the wait.
     pub(crate) fn waits(self) -> Self {
         self.each(|op| op.waits = true)
     }
@@ -260,7 +302,8 @@ impl<const N: usize> Added<'_, N> {
         self.each(|op| op.changes = true)
     }
 
-    /// Declares that the result follows from the shape of the input, which may be known before anything runs.
+    /// Declares that the op only describes what others do later, although its definition is stateful. A
+    /// function that makes a dataset then still counts as pure.
     pub(crate) fn describes(self) -> Self {
         self.each(|op| op.describes = true)
     }
@@ -282,6 +325,8 @@ impl<const N: usize> Added<'_, N> {
     }
 
     /// Declares the attributes with functions that the kernel calls itself.
+    ///
+    /// Each attribute must hold exactly one function.
     pub(crate) fn holds(self, functions: &'static [&'static str]) -> Self {
         self.each(|op| op.holds = functions)
     }
@@ -299,13 +344,17 @@ impl<const N: usize> Added<'_, N> {
 
 /// Returns true if an operation has an effect other than computing its outputs: its definition is stateful, it takes a reference, or it has
 /// no definition.
+///
+/// An operation with an effect runs in every step that needs it, is never folded, and stays even if nothing
+/// reads its outputs.
 pub(crate) fn has_effect(operation: &Operation) -> bool {
     operation
         .def()
         .is_none_or(|def| def.is_stateful() || def.signature().inputs.iter().any(|input| input.is_ref))
 }
 
-/// Returns true if the only effect of an operation is to draw random numbers.
+/// Returns true if the only effect of an operation is to draw random numbers. Random ops
+/// have an attribute `seed2`; so has the shuffling queue, which counts as a handle before this is asked.
 pub(crate) fn draws(operation: &Operation) -> bool {
     operation.attr("seed2").is_some()
 }

@@ -1,4 +1,13 @@
 //! The entry to a plan: one run with its frame, its limits, its record, and its errors.
+//!
+//! # One run
+//!
+//! A frame is taken from the plan and filled with the feeds; the block runs, with or without waits; the
+//! results are taken out, and the frame goes back. On an error the frame is dropped with whatever was
+//! computed, the error gets the operation of `Run::current` and its place in the program, and effects that
+//! steps had before it remain, as in TensorFlow.
+//!
+//! Metadata is filled also for a run that fails: the trace ends with the last operation that completed.
 
 use crate::execute::{Run, stats_of};
 use crate::kernel::{Body, Caller, Environment};
@@ -29,6 +38,13 @@ impl Body for Plan {
 
 impl Plan {
     /// Runs the plan with these feed values, in the order of the plan's feeds.
+    ///
+    /// `trace` above `None` records each operation. `metadata` is overwritten (S-64); without it nothing is
+    /// recorded.
+    ///
+    /// # Errors
+    /// The error of the first operation that fails, or of the limit that ended the run; a panic of a kernel
+    /// is `Internal`.
     pub(crate) fn run<'t>(
         &self,
         environment: &Environment,
@@ -47,6 +63,7 @@ impl Plan {
             return self.results(frame);
         };
         *metadata = RunMetadata { started: Some(SystemTime::now()), ..RunMetadata::default() };
+        // The wall clock says when the run began, the monotonic one how long things took.
         let start = Instant::now();
         if trace > TraceLevel::None {
             let known = self.known.iter();
@@ -68,6 +85,10 @@ impl Plan {
     }
 
     /// Runs the block of a plan, and suspends it if a step has to wait.
+    ///
+    /// # Errors
+    /// The error with the operation and the place in the program where it was created; that of the innermost
+    /// function wins.
     fn run_block<'p>(&'p self, run: &mut Run<'p, '_>, frame: &mut crate::plan::Frame) -> Result<()> {
         // One catch for the whole step: a kernel that panics (a broken invariant of ours) fails the step, not the
         // program, and the run knows which one it was.
@@ -92,6 +113,10 @@ impl Plan {
     }
 
     /// Checks values that are given by position against the dtypes and shapes of their placeholders.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a missing value (S-66), and a `Type` or `Value` error for one whose dtype or shape
+    /// does not fit. Values beyond the last feed are not looked at.
     pub(crate) fn check_feeds(&self, values: &[Tensor]) -> Result<()> {
         if let Some(missing) = self.fed.get(values.len()) {
             // S-66: a missing value shows as a placeholder that is not fed.

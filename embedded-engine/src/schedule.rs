@@ -6,6 +6,24 @@
 //!
 //! These preferences are *wishes*: they may contradict each other or the mandatory order, and are then ignored. The search for reads that may
 //! come before an update is bounded, so that compile time stays linear in the size of a large graph.
+//!
+//! # Example
+//!
+//! ```text
+//! graph order        v = read w;  u = assign w;  x = v * 2;  z = read w  (after u)
+//! hard edges         v ─► x,  u ─► z
+//! wishes             v and x before u
+//! order              v, x, u, z
+//! ```
+//!
+//! `x` comes before `u` too: as long as `x` has not run, `v` shares the elements of `w`, and `u` would have
+//! to copy them.
+//!
+//! # Wishes as items
+//!
+//! A wish "all of `before` ahead of all of `after`" would be |before| * |after| edges. It is an item of its
+//! own instead, with soft edges from each of `before` and to each of `after`, which makes it |before| +
+//! |after|.
 
 use crate::ir::{Ir, Value};
 use crate::kernels::facts;
@@ -17,21 +35,21 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use tensor::DType;
 
-/// Nodes that should run before others if possible: all of `before` before any of `after`.
+/// Nodes that should run before others if possible: all of `before` ahead of any of `after`. `after` may contain nodes of other frames; the caller leaves those out.
 #[derive(Debug, Default)]
 pub(crate) struct Wish {
-    /// The nodes that must run before.
+    /// The nodes that should run first: readers of a variable, and the nodes that use what was read.
     pub(crate) before: Vec<usize>,
-    /// The nodes that must run after.
+    /// The nodes that should run later: updates of the variable.
     pub(crate) after: Vec<usize>,
 }
 
 /// The reads and updates of one variable.
 #[derive(Default)]
 struct Uses {
-    /// The nodes that read the variable.
+    /// The nodes that read the variable, in the order of the graph, each once.
     readers: Vec<usize>,
-    /// The nodes that update it.
+    /// The nodes that update it, or may: whatever takes its handle without being declared to read.
     writers: Vec<usize>,
 }
 
@@ -39,6 +57,8 @@ struct Uses {
 ///
 /// A reader that waits for no update of anything can always come before all updates of its variable. One that waits for some
 /// update may wait for the very one: that is looked for as long as it stays cheap, and not wished for beyond that.
+///
+/// `home` returns the frame in which a node runs. Only variables with readers and updates give wishes.
 pub(crate) fn wishes(ir: &Ir, home: impl Fn(usize) -> usize) -> Vec<Wish> {
     let uses = uses(ir);
     if uses.iter().all(|uses| uses.readers.is_empty() || uses.writers.is_empty()) {
@@ -54,6 +74,7 @@ pub(crate) fn wishes(ir: &Ir, home: impl Fn(usize) -> usize) -> Vec<Wish> {
             continue;
         }
         let own: FxHashSet<usize> = writers.iter().copied().collect();
+        // Sorted by frame, so that the order of wishes, and with it the plan, is the same in every process.
         let mut early: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         let mut late = Vec::new();
         for &reader in &readers {
@@ -66,8 +87,12 @@ pub(crate) fn wishes(ir: &Ir, home: impl Fn(usize) -> usize) -> Vec<Wish> {
             }
         }
         wishes.extend(early.into_values().map(|before| Wish { before, after: writers.clone() }));
+        // Nodes are in topological order, so a search need not look at nodes behind the last one that it asks
+        // about.
         let Some(&last) = late.iter().max() else { continue };
         for writer in writers {
+            // Writers are tried in graph order until the budget is used up; the remaining reads keep the
+            // order of the graph.
             let Some(after) = search.reached(writer, last) else { break };
             let before = late.iter().filter(|node| !after.contains(node));
             wishes.extend(before.map(|&node| Wish { before: vec![node], after: vec![writer] }));
@@ -82,6 +107,8 @@ pub(crate) fn wishes(ir: &Ir, home: impl Fn(usize) -> usize) -> Vec<Wish> {
 const SEARCHED: usize = 64;
 
 /// Returns the variables that constant handles name, each with its readers and its updates.
+///
+/// Variables are told apart by the address of their resource: two handles of one name are one variable.
 fn uses(ir: &Ir) -> Vec<Uses> {
     let mut places: FxHashMap<*const Variable, usize> = FxHashMap::default();
     let mut uses: Vec<Uses> = Vec::new();
@@ -101,7 +128,8 @@ fn uses(ir: &Ir) -> Vec<Uses> {
     uses
 }
 
-/// Returns the variable that a value refers to: a constant handle, or a reference that was forwarded.
+/// Returns the variable that a value refers to: a constant handle, or a reference that was forwarded. `None`
+/// for handles that are computed in the step.
 fn variable(ir: &Ir, mut value: Value) -> Option<*const Variable> {
     // As far as references are usually forwarded. Beyond that, the graph alone determines the order.
     for _ in 0..8 {
@@ -132,7 +160,8 @@ fn passes_reference(ir: &Ir, node: usize) -> bool {
         })
 }
 
-/// Returns for each node those that wait for it; repeated if a node uses several of its outputs.
+/// Returns for each node the nodes that wait for it, within the iteration; repeated if a node uses several of
+/// its outputs.
 fn consumers(ir: &Ir) -> Vec<Vec<usize>> {
     let mut consumers = vec![Vec::new(); ir.nodes.len()];
     for (index, _) in ir.live() {
@@ -141,7 +170,8 @@ fn consumers(ir: &Ir) -> Vec<Vec<usize>> {
     consumers
 }
 
-/// Returns for each node whether it depends on an update, directly or indirectly.
+/// Returns for each node true if it depends on an update of any variable, directly or indirectly. One pass
+/// for all variables.
 fn behind(ir: &Ir, uses: &[Uses], consumers: &[Vec<usize>]) -> Vec<bool> {
     let mut behind = vec![false; ir.nodes.len()];
     let mut pending: Vec<usize> = uses.iter().flat_map(|uses| &uses.writers).copied().collect();
@@ -155,16 +185,18 @@ fn behind(ir: &Ir, uses: &[Uses], consumers: &[Vec<usize>]) -> Vec<bool> {
     behind
 }
 
-/// A search for the nodes that depend on others, with a limit on the number of visited nodes.
+/// A search for the nodes that depend on others. The budget is shared by all searches of a plan.
 struct Search<'a> {
-    /// The nodes that depend on each node.
+    /// The nodes that wait for each node.
     consumers: &'a [Vec<usize>],
-    /// The remaining number of nodes to visit, which bounds the cost of the search.
+    /// The remaining number of nodes and edges to visit.
     left: usize,
 }
 
 impl Search<'_> {
     /// Returns the nodes, up to the last one given, that depend on a node. Returns `None` when the limit is reached.
+    ///
+    /// The result contains `from` itself. It is complete for nodes up to `last` only.
     fn reached(&mut self, from: usize, last: usize) -> Option<FxHashSet<usize>> {
         let mut seen = FxHashSet::default();
         let mut pending = vec![from];
@@ -178,19 +210,27 @@ impl Search<'_> {
     }
 }
 
-/// The mandatory and the preferred order of the items of a block.
+/// The mandatory and the preferred order of the items of one frame. Items are nodes, inner loops and wishes,
+/// with the numbers that `Frames` gives them.
 #[derive(Default)]
 pub(crate) struct Edges {
-    /// Orders that must hold: data, control inputs, and updates after reads that belong to the step before.
+    /// Orders that must hold: inputs and control inputs.
     pub(crate) hard: Vec<(usize, usize)>,
-    /// Orders that are preferred, because an update then owns its value. They give way to hard ones.
+    /// Orders that are preferred: into wishes and out of them. They give way to hard ones.
     pub(crate) soft: Vec<(usize, usize)>,
-    /// Items that are wishes: they run as soon as all before them have.
+    /// The items that are wishes. They become steps that do nothing, or no steps at all.
     pub(crate) wishes: Vec<usize>,
 }
 
 /// Returns an order of these items, which are given in the order of the graph, that respects all hard edges and as many soft ones as
 /// possible.
+///
+/// The result also contains wishes that were met, at the place where they were. Edges with an end that is not
+/// among the items are ignored. Kahn's algorithm with three queues; the cost is that of the edges times the
+/// logarithm of the items.
+///
+/// # Errors
+/// `Unimplemented` if the hard edges contain a cycle.
 pub(crate) fn order(items: &[usize], edges: &Edges) -> Result<Vec<usize>> {
     let all: Vec<usize> = items.iter().chain(&edges.wishes).copied().collect();
     let places: FxHashMap<usize, usize> =
@@ -228,36 +268,39 @@ pub(crate) fn order(items: &[usize], edges: &Edges) -> Result<Vec<usize>> {
     Ok(order)
 }
 
-/// The edges that a node still waits for.
+/// An item with the edges that it still waits for.
 #[derive(Default)]
 struct Waits {
-    /// The numbers of nodes that must run before, and of those that should.
+    /// The number of items that must run before and have not.
     hard: usize,
-    /// The number of unmet preferences.
+    /// The number of items that should run before and have not.
     soft: usize,
-    /// The nodes that must wait for this one.
+    /// The items that must run after this one.
     hard_after: Vec<usize>,
-    /// The nodes that prefer to wait for this one.
+    /// The items that should run after this one.
     soft_after: Vec<usize>,
     /// True once the node has its place.
     done: bool,
 }
 
-/// Items that wait for nothing, or for wishes alone.
+/// The items that may be next, in three classes of decreasing urgency. An item may be in two of the heaps; the second
+/// one is then skipped.
 #[derive(Default)]
 struct Ready {
-    /// The places from this on are wishes.
+    /// The number of items that are not wishes; places from this on are wishes.
     count: usize,
-    /// The order so far.
+    /// The wishes that are met. They are next, because they only release others.
     met: Vec<usize>,
-    /// The nodes without unmet edges, in graph order.
+    /// The items that nothing holds, the first of the graph on top.
     free: BinaryHeap<Reverse<usize>>,
-    /// The nodes with unmet preferences only. One of them is chosen if nothing is free.
+    /// The items that only wishes hold. The first one is chosen if nothing is free.
     wishing: BinaryHeap<Reverse<usize>>,
 }
 
 impl Ready {
     /// Adds an item to the candidates if nothing mandatory holds it.
+    ///
+    /// Called for each item at the beginning, and again whenever one of its edges is met.
     fn look_at(&mut self, place: usize, nodes: &[Waits]) {
         let node = &nodes[place];
         if node.done || node.hard > 0 {
@@ -267,6 +310,7 @@ impl Ready {
             (0, true) => self.free.push(Reverse(place)),
             (0, false) => self.met.push(place),
             (_, true) => self.wishing.push(Reverse(place)),
+            // A wish is never forced: it either is met or stays out of the order.
             (_, false) => {}
         }
     }

@@ -6,6 +6,18 @@
 //! A run looks its plan up by fetches, targets and feeds, compiles it if it is new, and executes it in a frame.
 //! Frames are reused: a plan keeps those of finished runs, so a steady run allocates no table of slots. Several
 //! threads may run the same plan at once, each in its own frame.
+//!
+//! # Locks and threads
+//!
+//! | state | shared by | guarded by |
+//! | --- | --- | --- |
+//! | plans | all runs | a lock that many readers hold at once |
+//! | functions | compilations | a lock around the table; compiling itself holds none |
+//! | resources | all runs and background threads | see `resources.rs` |
+//! | frames | one run each | a list per plan |
+//!
+//! A callable shares the inner state, so it keeps the session's memory alive; after `close` it only returns
+//! an error (S-54).
 
 use crate::background::Threads;
 use crate::builder::Shared;
@@ -27,7 +39,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tensor::{BufferPool, Tensor, memory::Size};
 
-/// The time that a compilation may take regardless of the time limit of the run.
+/// The time that a compilation may take regardless of the time limit of the run. Compiling a large model
+/// takes seconds, once.
 const COMPILATION: Duration = Duration::from_secs(5);
 
 /// The time that a closing session waits for its background threads, which end at once unless the program's own code blocks them.
@@ -36,13 +49,16 @@ const GRACE: Duration = Duration::from_millis(100);
 
 /// One session: the values of a graph's variables, and its compiled plans.
 pub(crate) struct EmbeddedSession {
+    /// The graph that the session runs. It may grow while the session is open; later runs see the new
+    /// operations (S-56).
     graph: Graph,
+    /// Everything but the graph. Callables have a share of it.
     inner: Arc<Inner>,
 }
 
 /// The state that a session and its callables share.
 struct Inner {
-    /// The thread pool, buffers and resources.
+    /// The thread pool, buffers, resources, background threads and file policy, which kernels see.
     environment: Environment,
     /// The compiled plans.
     plans: Plans,
@@ -52,7 +68,7 @@ struct Inner {
     devices: Devices,
     /// Cancelled when the session is closed, which ends all runs.
     closed: CancellationToken,
-    /// The time limit of runs that set none.
+    /// The time limit of runs that set none; `None` if there is no limit.
     timeout: Option<Duration>,
     /// False to compile plans without optimizations.
     optimize: bool,
@@ -60,6 +76,9 @@ struct Inner {
 
 impl EmbeddedSession {
     /// Creates a session: its threads, and nothing else. Kernels are created when a plan is compiled.
+    ///
+    /// # Errors
+    /// `Runtime` if the threads cannot be started, and `NotFound` for a configuration without CPUs.
     pub(crate) fn new(graph: &Graph, config: &SessionConfig) -> Result<EmbeddedSession> {
         let pool = Pool::new(config.intra_op_parallelism_threads).map_err(|error| {
             Error::runtime("the engine's threads could not be started").with_source(error)
@@ -79,7 +98,11 @@ impl EmbeddedSession {
         Ok(EmbeddedSession { graph: graph.clone(), inner: Arc::new(inner) })
     }
 
-    /// Runs a step without fetches and targets, which only checks that the session is open.
+    /// Returns the results of a step without fetches and targets. The caller has checked that the session is
+    /// open.
+    ///
+    /// # Errors
+    /// `Runtime` for a graph without operations.
     fn run_nothing(&self) -> Result<Vec<Tensor>> {
         if self.graph.is_empty() {
             return Err(Error::runtime("the graph is empty: there is nothing to run")); // S-52
@@ -88,6 +111,11 @@ impl EmbeddedSession {
     }
 
     /// Returns the plan for a step, compiled at its first use.
+    ///
+    /// Two threads that ask for the same new plan both compile it, and one of the two is kept.
+    ///
+    /// # Errors
+    /// Those of `compile`. Nothing is cached then, so the next run tries again.
     fn plan(&self, key: KeyRef<'_>, options: &RunOptions) -> Result<Arc<Plan>> {
         if let Some(plan) = self.inner.plans.find(key) {
             return Ok(plan);
@@ -103,13 +131,15 @@ impl EmbeddedSession {
 }
 
 impl Drop for Inner {
-    /// A session that is dropped without `close` leaves no thread behind.
+    /// Closes the session, so that one that is dropped without `close` leaves no thread behind.
     fn drop(&mut self) {
         self.close();
     }
 }
 
 impl Inner {
+    /// Ends all runs and drops plans, resources and unused memory. May be called repeatedly, and while runs
+    /// are active.
     fn close(&self) {
         self.closed.cancel();
         // Plans hold handles, handles hold variables: both are dropped. A step that runs at this moment keeps its own plan.
@@ -118,6 +148,11 @@ impl Inner {
         self.environment.buffers.trim();
     }
 
+    /// Runs a plan with the values of its feeds.
+    ///
+    /// # Errors
+    /// `Unimplemented` if the options ask for partition graphs, and the errors of the run. One about memory
+    /// lists the session's allocations if the options ask for that.
     fn run<'t>(
         &self,
         plan: &Plan,
@@ -140,6 +175,9 @@ impl Inner {
     }
 
     /// Describes how the session's memory is used, the largest variables first.
+    ///
+    /// For example `allocated when the step ran out of memory: 2 variables of 1.5 GiB ('w' 1.0 GiB, 'b' 512.0 MiB);
+    /// the session's pool holds 3.0 GiB, of which 1.0 GiB are not in use`. At most 20 variables are named.
     fn allocations(&self) -> String {
         const LISTED: usize = 20;
         let Environment { buffers, resources, .. } = &self.environment;
@@ -162,8 +200,9 @@ impl Inner {
         )
     }
 
-    /// Returns what ends a compilation. A plan serves all runs to come, which a time limit too short for it would end one by one: the
-    /// limit counts from [`COMPILATION`] on.
+    /// Returns the limits of a compilation: those of the run, but with at least [`COMPILATION`] of time. A
+    /// plan serves all later runs; under a time limit too short for compiling it, every one of them would
+    /// fail.
     fn limits_of_compilation<'l>(&'l self, options: &'l RunOptions) -> Limits<'l> {
         let mut limits = Limits::new(&self.closed, options, self.timeout);
         let least = Instant::now().checked_add(COMPILATION);
@@ -216,6 +255,8 @@ impl Session for EmbeddedSession {
     fn export_state(&self) -> Result<Vec<(String, Vec<u8>)>> {
         let replayed = crate::kernels::replayed(&self.graph);
         let mut states = self.inner.environment.resources.export_states();
+        // The random operations of an input pipeline run again from its beginning after a restore; their
+        // states must not be restored on top.
         states.retain(|(name, _)| !replayed.contains(name));
         Ok(states)
     }
@@ -231,9 +272,11 @@ impl fmt::Debug for EmbeddedSession {
     }
 }
 
-/// A plan that is called with values by position.
+/// A plan that is called with values by position: the inside of a `Callable`.
 struct CompiledStep {
+    /// The session's state.
     inner: Arc<Inner>,
+    /// The plan, compiled when the callable was made. It stays valid when the cache drops it.
     plan: Arc<Plan>,
     /// Keeps the graph of the plan's operations.
     graph: Graph,

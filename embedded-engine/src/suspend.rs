@@ -19,6 +19,31 @@
 //!
 //! **Memory.** The plan empties a slot at the last use *in its order*. A deferred step runs later than that, so its inputs are kept for it and
 //! put back into their slots when it runs.
+//!
+//! # States of a step
+//!
+//! ```text
+//!               not reached (index >= next)
+//!                     │
+//!        nothing holds it        a suspended step holds it
+//!                     │                    │
+//!                   begin               deferred: inputs kept in `held`
+//!                 │      │                 │ the last edge is released
+//!              done   suspended            ▼
+//!                       │ resume        `ready` ──► begin
+//!                     done
+//! ```
+//!
+//! **When may a step run before an earlier one?** If no path of `Block::dependents` leads to it from a
+//! suspended or deferred step. `held_by` counts the edges on which it still waits. A deferred step holds its
+//! own dependents at once, so the count of direct edges is enough and no path is ever searched.
+//!
+//! **Termination.** Each pass over a block runs every step that can run. If nothing ran to the end and no
+//! wait is complete, the thread sleeps until another thread completes one; a step that only waits for itself
+//! is ended by the time limit of the run, or never.
+//!
+//! **Errors.** An error leaves everything as it is: dropping the waits unregisters them without an effect,
+//! and the frame is not reused.
 
 use crate::calls::Calls;
 use crate::execute::Run;
@@ -32,56 +57,60 @@ use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
 use tensor::Tensor;
 
-/// A block that is running, and what is suspended in it.
+/// A block that is running, and what is suspended in it. One for each level of loops and functions that are
+/// suspended inside each other.
 struct Running<'p> {
-    /// The block that runs.
+    /// The block that runs, or the body of a loop in one iteration.
     block: &'p Block,
     /// The number of the first step that the block has not reached yet.
     next: u32,
-    /// For each step, the number of edges that lead to it from suspended steps. Empty until a step is suspended, so that blocks
-    /// without waits pay nothing.
+    /// For each step, the number of edges that lead to it from steps that are suspended or deferred. Empty
+    /// until a step is suspended, so that blocks without waits pay nothing.
     held_by: Vec<u32>,
     /// The deferred steps, each with the inputs that it had when the block passed it: the steps that run before it may be the last
     /// users of these values, and would drop them.
     held: FxHashMap<u32, Kept>,
-    /// The deferred steps that nothing holds any more, in the order of the block.
+    /// The deferred steps that nothing holds any more, the first of the block on top.
     ready: BinaryHeap<Reverse<u32>>,
-    /// The suspended steps, in the order of the block.
+    /// The suspended steps, in the order of the block, which is also the order in which they are resumed.
     waiting: Vec<Waiting<'p>>,
 }
 
-/// The inputs of a deferred step, with their slots, which later steps may empty.
+/// The inputs of a deferred step, with their slots, which other steps may empty meanwhile. A dead input is
+/// absent.
 type Kept = Vec<(u32, Tensor)>;
 
-/// A step that waits for another thread.
+/// A suspended step.
 struct Waiting<'p> {
+    /// The number of the step in its block.
     index: u32,
-    /// The state of its wait.
+    /// The point at which it was suspended.
     state: State<'p>,
-    /// The values that return to the frame when the block resumes.
+    /// The inputs of a loop, which return to the frame whenever it resumes. Empty for operations and calls,
+    /// which have taken theirs.
     kept: Kept,
 }
 
-/// A step that has begun and waits.
+/// The point at which a step was suspended.
 enum State<'p> {
-    /// An operation, with the time of its beginning.
+    /// An operation that waits, with the time of its beginning.
     Operation(Box<dyn Wait>, Duration),
-    /// A loop in the middle of the round of this number.
+    /// A loop in the middle of an iteration, with the number of iterations before it.
     Loop(Box<Running<'p>>, u64),
-    /// A function in the middle of its body, with the time of the operation's beginning.
+    /// A call in the middle of a function, with the time of the operation's beginning.
     Call(Box<Calling<'p>>, Duration),
 }
 
 /// A calling step in the middle of a function.
 struct Calling<'p> {
-    /// The call.
+    /// The progress of the call. It owns the frame of the function.
     calls: Calls<'p>,
-    /// The suspended body of the function.
+    /// The block of the function, with what is suspended in it.
     body: Running<'p>,
 }
 
 impl<'p> Running<'p> {
-    /// Begins a block.
+    /// Begins a block, of which nothing has run. It allocates nothing.
     fn new(block: &'p Block) -> Running<'p> {
         let (held_by, held, ready, waiting) = Default::default();
         Running { block, next: 0, held_by, held, ready, waiting }
@@ -92,18 +121,24 @@ impl<'p> Running<'p> {
         &self.block.steps[index as usize]
     }
 
-    /// Returns true if a suspended step, in this block or further inside, can resume.
+    /// Returns true if a suspended step, in this block or further inside, can resume. Called in the loop that
+    /// waits, so it only looks.
     fn can_go_on(&self) -> bool {
         self.waiting.iter().any(|waiting| waiting.state.can_go_on())
     }
 
     /// Defers a step that depends on a suspended one.
+    ///
+    /// Its inputs are copied as handles now, because the block moves on to steps that may be their last
+    /// users. The steps that depend on it are held in turn.
     fn defer(&mut self, index: u32, frame: &Frame) {
         self.held.insert(index, keep(self.step(index), frame));
         self.hold(index);
     }
 
     /// Holds the steps that depend on a suspended step.
+    ///
+    /// `index` is a suspended or deferred step of this block.
     fn hold(&mut self, index: u32) {
         let Some(dependents) = &self.block.dependents else { return };
         // Allocated at the first suspension: most steps of most programs never wait.
@@ -114,10 +149,14 @@ impl<'p> Running<'p> {
     }
 
     /// Releases the steps that depended on a suspended step, which has now run.
+    ///
+    /// Also called for a deferred step that has run. `frame` still has the outputs of the step.
     fn let_go(&mut self, index: u32, frame: &Frame) {
         let Some(dependents) = &self.block.dependents else { return };
         for dependent in &dependents[index as usize] {
             let left = &mut self.held_by[dependent.step as usize];
+            // A dependent that the block has not reached needs no more than the count: it takes its inputs
+            // from the slots when its turn comes.
             *left -= 1;
             let Some(kept) = self.held.get_mut(&dependent.step) else { continue };
             // The value of the suspended step arrives only now; its slot may be emptied by a user that runs before this one.
@@ -145,6 +184,7 @@ impl<'p> Running<'p> {
 }
 
 impl State<'_> {
+    /// Returns true if the step can resume: its wait is done, or something inside its loop or function can resume.
     fn can_go_on(&self) -> bool {
         match self {
             State::Operation(wait, _) => wait.is_done(),
@@ -154,13 +194,17 @@ impl State<'_> {
     }
 }
 
-/// Returns the available inputs of a step.
+/// Returns the inputs of a step that exist, with their slots. The values are shared, so a kernel will not
+/// write in place while they are kept.
 fn keep(step: &Step, frame: &Frame) -> Kept {
     let value = |slot: u32| frame.slots[slot as usize].clone().map(|value| (slot, value));
     step.inputs.iter().filter_map(|input| value(input.slot)).collect()
 }
 
 /// Puts kept inputs back into slots that were emptied meanwhile. Returns these slots, which are emptied again after the step.
+///
+/// A slot that is filled has the same value, or that of the suspended step that has just arrived, and stays
+/// as it is.
 fn put_back(kept: &Kept, frame: &mut Frame) -> Vec<u32> {
     let mut filled = Vec::new();
     for (slot, value) in kept {
@@ -174,13 +218,19 @@ fn put_back(kept: &Kept, frame: &mut Frame) -> Vec<u32> {
 }
 
 impl<'p> Run<'p, '_> {
-    /// Runs a block to its end. The thread sleeps only while nothing in the block can run.
+    /// Runs a block to its end, whatever it waits for. The thread sleeps only while nothing in the block can
+    /// run.
+    ///
+    /// # Errors
+    /// The error of an operation, which `Run::current` names; `Cancelled` or `DeadlineExceeded` with a
+    /// description of all waits.
     pub(crate) fn whole_block(&mut self, block: &'p Block, frame: &mut Frame) -> Result<()> {
         let mut running = Running::new(block);
         while !self.go_on(&mut running, frame)? {
             if running.can_go_on() {
                 continue;
             }
+            // An error while waiting names the first operation that waits.
             let mut first = None;
             running.each_wait(&mut |step, _| first = first.or(Some(step)));
             self.current = first.or(self.current);
@@ -197,7 +247,10 @@ impl<'p> Run<'p, '_> {
         Ok(())
     }
 
-    /// Runs everything in a block that can run. Returns true if the block has ended.
+    /// Runs everything in a block that can run. Returns true if the block has ended, and false if steps are
+    /// suspended.
+    ///
+    /// Called again for the same block, it continues where it was.
     fn go_on(&mut self, running: &mut Running<'p>, frame: &mut Frame) -> Result<bool> {
         // First the suspended steps, then the deferred ones, then the rest, each in the order of the block.
         for waiting in std::mem::take(&mut running.waiting) {
@@ -212,6 +265,8 @@ impl<'p> Run<'p, '_> {
                 None => running.let_go(index, frame),
             }
         }
+        // A step that runs here may release further ones, which the heap then returns in the order of the
+        // block.
         while let Some(Reverse(index)) = running.ready.pop() {
             let kept = running.held.remove(&index).unwrap_or_default();
             match self.begin(index, running.step(index), &kept, frame)? {
@@ -239,6 +294,8 @@ impl<'p> Run<'p, '_> {
     }
 
     /// Begins a step that nothing holds, with the inputs that were kept for it. Returns it if it waits.
+    ///
+    /// `kept` is empty for a step that runs in its turn: its inputs are in their slots.
     fn begin(
         &mut self,
         index: u32,
@@ -258,6 +315,12 @@ impl<'p> Run<'p, '_> {
     }
 
     /// Begins an operation that may wait. If it completes at once, nothing is registered.
+    ///
+    /// After this the step has taken its inputs: an operation has moved them into its wait, a call into its
+    /// arguments, and a loop keeps them.
+    ///
+    /// # Errors
+    /// Those of the operation or of the steps inside; nothing is registered then.
     fn begin_waiting(
         &mut self,
         index: u32,
@@ -269,6 +332,8 @@ impl<'p> Run<'p, '_> {
         let began = self.elapsed();
         match &step.action {
             Action::Kernel(kernel) => {
+                // The release comes before the wait is stored, so that a suspended dequeue does not keep
+                // large inputs alive.
                 let wait = kernel.begin(&mut self.context(step, frame))?;
                 step.release(frame);
                 if let Some(wait) = wait {
@@ -305,6 +370,8 @@ impl<'p> Run<'p, '_> {
     }
 
     /// Resumes a suspended step. Returns it if it waits again.
+    ///
+    /// Called only if `can_go_on` is true for it.
     fn resume(
         &mut self,
         mut waiting: Waiting<'p>,
@@ -314,6 +381,7 @@ impl<'p> Run<'p, '_> {
         match (&step.action, waiting.state) {
             (_, State::Operation(mut wait, began)) => {
                 self.current = Some(step);
+                // Its outputs go to the slots of the step, which the plan has reserved for them.
                 wait.finish(&mut self.context(step, frame))?;
                 self.record(step, frame, began);
             }
@@ -353,6 +421,9 @@ impl<'p> Run<'p, '_> {
     }
 
     /// Runs the iterations of a loop. Returns true after the last one, and false if one of them waits.
+    ///
+    /// `number` counts the iterations that are through, and `round` is the block of the current one; both are
+    /// updated.
     fn rounds_on(
         &mut self,
         body: &'p Loop,
@@ -367,11 +438,14 @@ impl<'p> Run<'p, '_> {
             if !body.end_round(number, frame) || !self.begin_round(body, frame)? {
                 return Ok(true);
             }
+            // Each iteration begins with nothing suspended: one ends only when all of its steps have.
             *round = Running::new(&body.body);
         }
     }
 
     /// Runs the functions of a call. Returns the one that waits, or `None` when the outputs are delivered.
+    ///
+    /// The call has no function that is suspended when this is called.
     fn call_on(
         &mut self,
         step: &'p Step,

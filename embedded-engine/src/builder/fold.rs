@@ -1,8 +1,18 @@
 //! Constant folding: operations that are computed at compile time.
 //!
-//! An operation is folded if it is stateless, its inputs are constants, and its result is not much larger than they are. Folding runs the
-//! same kernel that a step would run, so the results are equal bit by bit. The bytes of folded values count toward the limit of the plan
-//! cache.
+//! An operation is folded if it is stateless, its inputs are constants, nothing orders it, and its result is
+//! not known to be large. Folding runs the same kernel that a step would run, so the results are equal bit by
+//! bit. The bytes of folded values count toward the limit of the plan cache.
+//!
+//! # Not folded
+//!
+//! - Operations with an effect, and those whose registration says that their result changes, such as the
+//!   content of a file.
+//! - Control flow, because its outputs may be dead, and operations with control inputs.
+//! - Operations that call or keep functions; the caller checks that, since the functions are not compiled
+//!   yet.
+//! - Everything, if `SessionConfig::optimize` is off, except for handles: the scheduler needs to know which
+//!   variable they name.
 
 use super::{Builder, Shared};
 use crate::ir::Value;
@@ -13,11 +23,16 @@ use session_core::{Code, Error, Operation, Result};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tensor::{DType, Tensor};
 
-/// Results with more elements are computed in each run rather than kept in the plan.
+/// The number of elements above which a result is computed in each run rather than kept in the plan. A result
+/// whose shape is unknown is folded whatever its size; the limit of the plan cache bounds what such plans
+/// hold.
 const FOLD_LIMIT: usize = 16 << 20;
 
 impl Builder<'_> {
     /// Replaces an operation by constants if its outputs can be computed now. Returns true if it did.
+    ///
+    /// An error of the kernel is not returned: the node stays, and reports it if it ever runs. In a branch
+    /// that is never taken, it does not.
     pub(super) fn folded(
         &mut self,
         operation: &Operation,
@@ -44,6 +59,9 @@ impl Builder<'_> {
 }
 
 /// Returns the result of a `Shape` whose input's shape is known without running anything.
+///
+/// `None` if a dimension is unknown, or if it does not fit the `int32` that the op returns: the kernel then
+/// reports it.
 pub(super) fn static_shape(operation: &Operation) -> Option<Tensor> {
     let shape = operation.input(0).shape().to_shape()?;
     match operation.output_infos()[0].dtype {
@@ -55,7 +73,11 @@ pub(super) fn static_shape(operation: &Operation) -> Option<Tensor> {
     }
 }
 
-/// Runs a kernel on constants.
+/// Runs a kernel on constants, and returns its `outputs` results. The inputs are never the last use: other
+/// operations share the constants.
+///
+/// # Errors
+/// The error of the kernel, a panic of it, and `Internal` if it did not deliver all outputs.
 fn fold(
     kernel: &dyn Kernel,
     constants: Vec<Tensor>,
@@ -80,7 +102,8 @@ fn fold(
     values.ok_or_else(|| Error::new(Code::Internal, "a kernel did not deliver all its outputs"))
 }
 
-/// Runs a kernel, a panic of which (a broken invariant of ours) counts as an error.
+/// Runs a kernel and turns a panic, which is a broken invariant of ours, into an error. The frame and scratch
+/// memory are not used afterwards.
 fn run_caught(kernel: &dyn Kernel, context: &mut KernelContext<'_>) -> Result<()> {
     let ran = catch_unwind(AssertUnwindSafe(|| kernel.run(context)));
     ran.unwrap_or_else(|payload| Err(Error::from_panic("a kernel", &*payload)))

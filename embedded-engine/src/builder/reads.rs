@@ -2,6 +2,22 @@
 //!
 //! A read is shared by all users that wait for the same nodes. It comes after everything that its user waits for, so the user sees the
 //! updates that the graph orders before it, as in TensorFlow, where a reference is the memory of the variable.
+//!
+//! # Three kinds of inputs
+//!
+//! | the operation | gets | ordered after |
+//! | --- | --- | --- |
+//! | takes the reference (`Assign`), or forwards it | the handle | the update that returned the reference (`Operands::after`) |
+//! | wants the value, and the input is a reference | a read | that update, and every changing node that the operation waits for |
+//! | wants the value, and the input is a view of a reference | the view, computed again on a read | the same |
+//!
+//! A view is only computed again if something may have changed the variable; otherwise the first one is
+//! shared.
+//!
+//! # Branches
+//!
+//! An `If` or `Case` may forward a reference in one branch and compute a result in another. A node after it
+//! chooses between the reference and the result at run time, by the same condition.
 
 use super::Builder;
 use crate::flow::{Flow, hands_on, joins};
@@ -12,9 +28,10 @@ use crate::references::{passed_by_branches, passes, taken};
 use crate::registry::{Call, OpType, Role, Shares};
 use session_core::{Endpoint, Operation, Result};
 
-/// The inputs of an operation.
+/// The inputs of an operation, and everything else that it must wait for.
 pub(super) struct Operands {
-    /// The values of the inputs. Reads of references are inserted.
+    /// The values of the inputs, with reads instead of references where values are wanted. An input from
+    /// the end of a loop is `Node(usize::MAX, 0)` until the loop is closed.
     pub(super) values: Vec<Value>,
     /// The nodes that it waits for by its control inputs.
     pub(super) control: Vec<usize>,
@@ -31,11 +48,18 @@ impl Operands {
 }
 
 /// The maximum number of nested forms of a reference that are followed.
+///
+/// A chain of reshapes of a reference that is longer is computed once, before later updates. The limit bounds
+/// the nodes that are added for each reader.
 const VIEWS: u32 = 16;
 
 impl Builder<'_> {
     /// Maps each output of an operation that forwards an input reference to that reference, to be read after its
     /// node.
+    ///
+    /// `index` is the node of the operation, and `taken` says which inputs it takes as references. An op that
+    /// takes and returns a reference, such as `AssignAdd`, returns its first input; its result is the same
+    /// handle, to be read after the update.
     pub(super) fn pass_references(&mut self, operation: &Operation, index: usize, taken: Option<&[bool]>) {
         let first = operation.input_endpoints().first().copied();
         let mut passed = passes(operation, self.shared.library);
@@ -59,6 +83,7 @@ impl Builder<'_> {
                 self.after.insert(result, index);
             }
         }
+        // A view of a view is recorded with its depth; the reference itself has depth 0.
         if let Some(first) = first
             && facts(operation).is_some_and(|op| op.shares == Shares::View)
         {
@@ -72,6 +97,10 @@ impl Builder<'_> {
     }
 
     /// Maps an output of an `If` or `Case` to the reference that the branch taken forwards, if it does.
+    ///
+    /// `inputs` has for each branch the endpoint that it forwards. The node that is added has the condition,
+    /// the call's own result and the references as inputs, and outputs one of the latter. Nothing is added if
+    /// no forwarded input is a reference.
     fn pass_by_branch(
         &mut self,
         operation: &Operation,
@@ -109,6 +138,12 @@ impl Builder<'_> {
     }
 
     /// Returns an operation's inputs, references read where it wants values, and what else it must wait for.
+    ///
+    /// The values are complete except for the ends of loops. Nodes for reads and views are added here, before
+    /// the node of the operation.
+    ///
+    /// # Errors
+    /// `Unimplemented` if an input comes from a cycle, and errors of kernels that are made for views.
     pub(super) fn operands(&mut self, operation: &Operation, op: Option<&OpType>) -> Result<Operands> {
         let endpoints = operation.input_endpoints();
         let mut operands = Operands {
@@ -119,6 +154,7 @@ impl Builder<'_> {
         let joins = joins(operation);
         let mut wanted = Vec::new();
         let passes = op.is_some_and(|op| op.role == Role::PassOn || op.control().is_some());
+        // Resource variables need none of this: their reads are operations of the graph.
         let taken = if self.references.is_empty() { None } else { taken(operation) };
         for (index, &endpoint) in endpoints.iter().enumerate() {
             if joins && hands_on(operation.input(index).operation()) {
@@ -151,13 +187,16 @@ impl Builder<'_> {
     }
 
     /// Returns true if an input that is a reference is passed on as one.
+    ///
+    /// The second input of a `Switch` is its condition, whose value is needed even if it is a reference.
     fn passes_reference(&self, operation: &Operation, index: usize) -> bool {
         let output = if Flow::of(operation).is_some() { 0 } else { index as u32 };
         self.references.contains(&Endpoint { op: operation.id(), index: output })
             && (index == 0 || Flow::of(operation) != Some(Flow::Switch))
     }
 
-    /// Returns a reference that is given on as soon as a node has run.
+    /// Returns the reference as the output of a new node that runs after `after`. The handle is the same;
+    /// only the order is added, and if `after` does not run, the output is dead like it.
     fn hand_over(&mut self, operation: &Operation, reference: Value, after: usize) -> Value {
         let kernel: Box<dyn Kernel> = Box::new(|context: &mut KernelContext<'_>| {
             let value = context.take(0);
@@ -169,6 +208,9 @@ impl Builder<'_> {
     }
 
     /// Reads the inputs of an operation that it wants as values, after whatever it waits for that may change them.
+    ///
+    /// `wanted` has the positions of these inputs, ascending. Nodes that cannot change a variable are not
+    /// waited for, so most reads of a step wait for nothing and are shared.
     fn read_wanted(
         &mut self,
         operation: &Operation,
@@ -200,6 +242,9 @@ impl Builder<'_> {
     }
 
     /// Returns the value of a reference, or of another form of one, after these nodes.
+    ///
+    /// An endpoint that is neither a reference nor a view has its value already. The key of a shared read
+    /// contains the nodes in the order in which they were given, which `read_wanted` has sorted.
     fn read(&mut self, endpoint: Endpoint, before: &[usize]) -> Result<Value> {
         let value = self.value(endpoint)?;
         if let Some((view, _)) = self.views.get(&endpoint).cloned() {
@@ -222,23 +267,29 @@ impl Builder<'_> {
         Ok(read)
     }
 
-    /// Another form of a reference, made again after these nodes.
+    /// Returns another form of a reference, computed from reads after these nodes.
+    ///
+    /// # Errors
+    /// The error of the maker of the view's kernel.
     fn view(&mut self, operation: &Operation, before: &[usize]) -> Result<Value> {
         let inputs = operation.input_endpoints().iter().map(|&input| self.read(input, before));
         let inputs = inputs.collect::<Result<Vec<_>>>()?;
         let resources = &self.shared.environment.resources;
         let spec = NodeSpec { operation, function: self.function, resources };
         let kernel = facts(operation).and_then(|op| op.make).map(|make| make(&spec)).transpose()?;
+        // The reads wait for the nodes, so the view need not.
         Ok(self.push_node(IrNode::joined(vec![operation.clone()], inputs, Vec::new(), 1, kernel), false))
     }
 
-    /// Returns the value of a fetch. A reference is fetched as it is, to be read when the step is over: in the original, what is fetched
-    /// of a reference shares the variable's memory, and shows whatever the step writes there.
+    /// Returns the value of a fetch. A reference is fetched as it is and read when the step is over: in
+    /// TensorFlow, what is fetched of a reference shares the variable's memory, and shows whatever the step
+    /// writes there.
     pub(super) fn fetched(&mut self, endpoint: Endpoint) -> Result<Value> {
         if self.references.contains(&endpoint) { self.value(endpoint) } else { self.read(endpoint, &[]) }
     }
 
-    /// The fetches that are references, with their operations.
+    /// Returns the positions of the fetches that are references, with the operations that errors of their
+    /// reads name.
     pub(super) fn late_fetches(&self) -> Vec<(usize, Operation)> {
         let late = self.key.fetches.iter().enumerate().filter(|(_, fetch)| self.references.contains(fetch));
         late.filter_map(|(index, fetch)| Some((index, self.graph.operation_by_id(fetch.op)?))).collect()
