@@ -41,6 +41,7 @@ impl Arguments {
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
         let board = Board::open(&self.paths)?;
         if let Some(path) = self.html {
+            // Opening only finds the runs; their events are read here, since no server does it later.
             board.reload();
             let page = board.html();
             let failed = |source| Error::Write { path: path.clone(), source };
@@ -52,8 +53,11 @@ impl Arguments {
         let server = self.allow_host.into_iter().fold(server, Server::allow_host);
         let url = format!("http://{}/", server.address());
         writeln!(out, "{url}  (Ctrl-C stops the server)")?;
+        // The output is buffered, and the server never returns: a script that waits for the address would
+        // wait forever.
         out.flush()?;
         if self.open && !open_browser(&url) {
+            // Not an error: the page is served, only nobody shows it.
             writeln!(out, "no browser can be started here; open the address by hand")?;
             out.flush()?;
         }
@@ -75,6 +79,7 @@ fn open_browser(url: &str) -> bool {
     };
     programs.iter().any(|(program, arguments)| {
         let mut command = Command::new(program);
+        // Without output: the messages of a browser would end up between those of the server.
         command.args(*arguments).arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command.spawn().is_ok()
     })

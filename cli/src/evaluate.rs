@@ -90,11 +90,14 @@ impl Arguments {
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
         let stop = StopHandle::new();
         // Attached for the whole time, also while no session exists.
+        // Without patience: an evaluation changes nothing, so a step may be cancelled at once.
         let mut signals = SignalHook::new().patience(Duration::ZERO);
         let receipt = signals.receipt();
+        // The hook is driven by hand, because the command waits most of the time, and no session exists then.
         signals.attach(&stop);
         let graph = Graph::new();
         signals.begin(&graph)?;
+        // One handle for the wait and for all sessions.
         let mut evaluation = self.evaluation(&graph)?.stop_handle(&stop);
         if self.follow {
             let watch = WatchOptions::new().min_interval(Duration::from_secs(self.interval));
@@ -106,6 +109,7 @@ impl Arguments {
                 self.print(out, &evaluated?)?;
             }
         } else {
+            // Only with `--follow` a missing checkpoint is not an error: it may still appear.
             let newest = latest_checkpoint(&self.checkpoint_dir)?.ok_or_else(|| {
                 let folder = escaped(self.checkpoint_dir.display()).to_string();
                 Error::value(format!("there is no checkpoint in '{folder}'; --follow waits for one"))
@@ -122,10 +126,12 @@ impl Arguments {
     fn evaluation(&self, graph: &Graph) -> std::result::Result<Evaluation<Vec<Output>>, Error> {
         let message = read_graph_file(&self.meta)?;
         let meta = import(graph, &message, &self.meta)?;
+        // In the graph's own program, Python initializes iterators; an imported graph does not say so.
         crate::train::begin_iterators(graph)?;
         let found = |name: &String| find_tensor(graph, name);
         let fetches = self.fetches.iter().map(found).collect::<std::result::Result<Vec<_>, _>>()?;
         let feeder = Feeder::new(graph, &self.feeds, self.batch)?;
+        // A graph file may come from elsewhere, so its operations reach only what belongs to the model.
         let access = FileAccess::nothing().allow_read(folder_of(&self.meta)).allow_read(&self.checkpoint_dir);
         let access = self.allow_files.iter().fold(access, |access, folder| access.allow_write(folder));
         let mut evaluation = Evaluation::new(graph)
@@ -139,6 +145,8 @@ impl Arguments {
         if let Some(folder) = &self.summary_dir {
             evaluation = evaluation.summary_dir(folder);
             for (name, output) in self.fetches.iter().zip(&fetches) {
+                // Only single numbers make curves. Others would end the evaluation with an error of the
+                // summary.
                 if output.shape().rank() == Some(0) && is_number(output.dtype()) {
                     evaluation = evaluation.summary_scalar(name.strip_suffix(":0").unwrap_or(name), output);
                 }
@@ -152,6 +160,8 @@ impl Arguments {
         let takes_input = crate::iterators::take_input(&operations);
         let runs = match self.steps {
             Some(steps) => Some(steps),
+            // Without feeds and without an input that ends, every run would give the same result: one is
+            // enough.
             None => feeder.runs()?.or((!takes_input).then_some(1)),
         };
         let evaluation = evaluation.eval_ops(operations).feed_fn(move |run| feeder.step(run).map(Some));

@@ -87,6 +87,7 @@ impl FromStr for TensorArgument {
 
     fn from_str(text: &str) -> std::result::Result<TensorArgument, String> {
         let last = |tensor: &str| {
+            // The name of a tensor has scopes and an index, which make no good key.
             let operation = tensor.strip_suffix(":0").unwrap_or(tensor);
             operation.rsplit('/').next().unwrap_or(operation).to_owned()
         };
@@ -113,6 +114,7 @@ impl Arguments {
                         Error::value("name the checkpoint with the variables: --checkpoint PREFIX").into()
                     );
                 };
+                // A signature would provide the names; a graph file has none, so they must be given.
                 for (tensors, option) in [(&self.inputs, "--input"), (&self.outputs, "--output")] {
                     if tensors.is_empty() {
                         let text = format!("a graph file has no signature: name its tensors with {option}");
@@ -151,6 +153,8 @@ impl Arguments {
             None => opened.default_meta_graph()?,
         };
         let graph = meta_graph.message().graph_def.clone().unwrap_or_default();
+        // Loaded with the engine rather than read from files, because variables may be set by initializers
+        // and not only by the checkpoint.
         let model = SavedModel::of(meta_graph, &LoadOptions::new().engine(Arc::new(EmbeddedEngine::new())))?;
         let (mut inputs, mut outputs) = (tensors(&self.inputs), tensors(&self.outputs));
         if inputs.is_empty() || outputs.is_empty() {
@@ -158,6 +162,7 @@ impl Arguments {
             let names = |side: &[SignatureTensor]| -> Vec<String> {
                 side.iter().flat_map(SignatureTensor::tensors).map(|(_, tensor)| tensor.name()).collect()
             };
+            // Each side has its own default, so that one may be given without the other.
             if inputs.is_empty() {
                 inputs = names(signature.inputs());
             }
@@ -190,6 +195,8 @@ impl Arguments {
     fn save(&self, message: &MetaGraphDef, checkpoint: &Path) -> std::result::Result<(), Error> {
         let meta = import(&Graph::new(), message, &self.meta)?;
         let graph = &meta.graph;
+        // Initializers of imported graphs may read files, such as vocabularies, and those of the model
+        // suffice.
         let access =
             FileAccess::nothing().allow_read(folder_of(&self.meta)).allow_read(folder_of(checkpoint));
         let config = SessionConfig::default().file_access(access);
@@ -200,6 +207,7 @@ impl Arguments {
         let init_op = self.init_op.as_deref().map(|name| find_operation(graph, name)).transpose()?;
         let session = EmbeddedEngine::new().new_session(graph, "", &config)?;
         load_variables(&*session, meta.saver.as_ref(), checkpoint, &RestoreOptions::new())?;
+        // Devices of the training machine would make the model unusable elsewhere.
         let mut options = MetaGraphOptions::new().signature(&self.signature, signature).clear_devices(true);
         if let Some(saver) = &meta.saver {
             options = options.saver(saver);

@@ -22,6 +22,8 @@ pub(crate) fn initializers<'o>(
     let initializer = |operation: &Operation| {
         (operation.op_type() == "MakeIterator").then(|| operation.input(1).operation().id())
     };
+    // Contains the iterators that are initialized already, and then those that were found: each gets one
+    // initializer.
     let mut begun: HashSet<_> = collected.iter().filter_map(initializer).collect();
     let operations = graph.operations().into_iter();
     operations
@@ -35,6 +37,7 @@ pub(crate) fn initializers<'o>(
 /// Returns true if one of these operations depends on an element of an iterator or a queue: there may be an end.
 pub(crate) fn take_input(operations: &[Operation]) -> bool {
     let takes = |operation: &Operation| {
+        // All versions of both families of op types begin or end with these words.
         operation.op_type().starts_with("IteratorGetNext") || operation.op_type().contains("Dequeue")
     };
     all_needed(operations).values().any(takes)
@@ -45,6 +48,7 @@ fn all_needed<'o>(operations: impl IntoIterator<Item = &'o Operation>) -> HashMa
     let mut seen = HashMap::new();
     let mut pending: Vec<Operation> = operations.into_iter().cloned().collect();
     while let Some(operation) = pending.pop() {
+        // A graph with loops refers to itself, so each operation is visited once.
         if seen.insert(operation.id(), operation.clone()).is_none() {
             pending.extend(operation.inputs().iter().map(|input| input.operation().clone()));
             pending.extend(operation.control_inputs());

@@ -29,6 +29,7 @@ fn poll(time: Duration, output: impl std::os::fd::AsFd) -> bool {
 
     let start = Instant::now();
     loop {
+        // Recomputed in each round, because a signal may end the wait early.
         let left = time.saturating_sub(start.elapsed());
         // No event is asked for: errors and the end of the reader are reported in any case, and a writable pipe would end
         // the wait at once.
@@ -37,6 +38,7 @@ fn poll(time: Duration, output: impl std::os::fd::AsFd) -> bool {
             Ok(0) => return true,
             Ok(_) if watched[0].revents().intersects(PollFlags::ERR | PollFlags::HUP) => return false,
             Err(Errno::INTR) => {}
+            // An output that cannot be polled is taken for one that somebody reads.
             Ok(_) | Err(_) => {
                 std::thread::sleep(left);
                 return true;

@@ -84,7 +84,9 @@ enum Family {
 /// wait flush it themselves.
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    // After the arguments were parsed, whose errors clap prints itself.
     warnings::print();
+    // Locked once for the whole command, which is the only writer.
     let mut out = io::BufWriter::new(io::stdout().lock());
     let result = match arguments.family {
         #[cfg(feature = "board")]
@@ -101,6 +103,7 @@ fn main() -> ExitCode {
         #[cfg(feature = "board")]
         Family::Watch(arguments) => arguments.run(&mut out),
     };
+    // The last flush belongs to the command: an output that cannot be written is a failure.
     match result.and_then(|outcome| Ok(out.flush().map(|()| outcome)?)) {
         Ok(outcome) => outcome.into(),
         Err(failure) => failure.report(),

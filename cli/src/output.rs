@@ -39,6 +39,7 @@ pub(crate) enum Outcome {
 impl Outcome {
     /// Returns the outcome of work that ended cleanly, by itself or by a signal.
     pub(crate) fn after(signals: &SignalReceipt) -> Outcome {
+        // Real-time signals have numbers up to 64, so the sum fits.
         let code = signals.exit_code().and_then(|code| u8::try_from(code).ok());
         code.map_or(Outcome::Good, |code| Outcome::Interrupted { code })
     }
@@ -83,6 +84,7 @@ impl Failure {
             .downcast_ref::<io::Error>()
             .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
         {
+            // `head` has what it wanted. A message or a failure would disturb the pipeline.
             return ExitCode::SUCCESS;
         }
         // If this fails, there is no other place to report it.
@@ -97,6 +99,7 @@ pub(crate) fn chain(error: &dyn Error) -> String {
     let mut cause = error.source();
     while let Some(error) = cause {
         let said = error.to_string();
+        // Many errors repeat the text of their cause.
         if !text.contains(&said) {
             text.push_str(": ");
             text.push_str(&said);
@@ -117,6 +120,7 @@ pub(crate) fn write_json(out: &mut dyn Write, value: &serde_json::Value, pretty:
         out.write_all(plain.as_bytes())?;
         let mut chars = unfit.chars();
         let mut units = [0; 2];
+        // JSON escapes are UTF-16 code units, so a character beyond the first plane has two.
         for unit in chars.next().into_iter().flat_map(|c| c.encode_utf16(&mut units).to_vec()) {
             write!(out, "\\u{unit:04x}")?;
         }

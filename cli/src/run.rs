@@ -94,12 +94,14 @@ impl Arguments {
     /// Runs the model once, or repeatedly for graphs with an input.
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
         let values = match saved_model(&self.model) {
+            // A SavedModel is called, and a call has one result.
             Some(_) if self.times.is_some() || self.json_lines => {
                 return Err(Error::value("--times and --json-lines are for graph files").into());
             }
             Some(folder) => self.of_saved_model(&folder)?,
             None => {
                 let message = read_graph_file(&self.model)?;
+                // A graph with iterators has an end of its own, so it runs until then.
                 if self.times.is_some() || self.json_lines || has_iterators(&message) {
                     return self.repeated(&message, out);
                 }
@@ -119,6 +121,7 @@ impl Arguments {
     /// Calls a signature, and returns its outputs. Components of sparse and ragged outputs become separate tensors,
     /// `NAME/PART`.
     fn of_saved_model(&self, folder: &Path) -> std::result::Result<Vec<(String, Tensor)>, Error> {
+        // Tensors by name need no signature.
         if !self.fetches.is_empty() {
             return self.fetched_of_saved_model(folder);
         }
@@ -141,6 +144,7 @@ impl Arguments {
                 .map(|(part, _)| part.to_owned())
                 .collect();
             let tensors = value.components().into_iter().cloned();
+            // A dense output has one part without a name.
             let name_of = |part: &str| if part.is_empty() { name.clone() } else { format!("{name}/{part}") };
             values.extend(parts.iter().map(|part| name_of(part)).zip(tensors));
         }
@@ -188,6 +192,7 @@ impl Arguments {
             return Err(Error::value(text));
         }
         match &self.checkpoint {
+            // With a checkpoint the file is a meta graph; without one it must hold its values.
             Some(prefix) => {
                 let session = self.restored(&message, prefix)?;
                 self.fetched(&session, &|name| find_tensor(session.graph(), name))
@@ -208,6 +213,7 @@ impl Arguments {
         let meta = self.imported(message)?;
         let (local, session) = (local_init_op(&meta.graph), self.session(&meta.graph)?);
         load_variables(&*session, meta.saver.as_ref(), prefix, &RestoreOptions::new())?;
+        // After the variables: local initializers and tables may read them.
         session.run(&local, ())?;
         Ok(session)
     }
@@ -234,9 +240,11 @@ impl Arguments {
         let request = self.request(&|name| find_tensor(graph, name))?;
         let operations: Vec<Operation> =
             request.fetches.iter().map(|output| output.operation().clone()).collect();
+        // The graph's own initializer comes first, which may do more than to set variables.
         let init = graph.collection(&INIT_OP).pop();
         let init = init.unwrap_or_else(|| global_variables_initializer(graph));
         let (local, iterators) = (local_init_op(graph), initializers(graph, &operations));
+        // Without an input that ends, the loop would never end.
         let limit = self.times.or((!take_input(&operations)).then_some(1));
         let session = self.session(graph)?;
         match &self.checkpoint {
@@ -246,10 +254,12 @@ impl Arguments {
             None => drop(session.run(&init, ())?),
         }
         session.run(&local, ())?;
+        // Only now, because the datasets of iterators may read tables and variables.
         session.run(((), &iterators), ())?;
         let mut runs = 0;
         while limit.is_none_or(|limit| runs < limit) {
             let values = match session.run(request.fetches.clone(), request.feeds.clone()) {
+                // In the first run nothing was computed, so there the end of the input is an error.
                 Err(error) if error.code() == Code::OutOfRange && runs > 0 => break,
                 other => other?,
             };
@@ -282,6 +292,7 @@ impl Arguments {
         &self,
         find: &dyn Fn(&str) -> std::result::Result<Output, Error>,
     ) -> std::result::Result<Request, Error> {
+        // In the order of the options, and those of `--output` after those of `--fetch`.
         let names = self.fetches.iter().chain(self.outputs.iter().map(|output| &output.name));
         let names: Vec<String> = names.cloned().collect();
         if names.is_empty() {

@@ -38,6 +38,7 @@ pub(crate) struct Arguments {
 /// Returns the host of an address if it is local to this machine.
 fn loopback(address: &str) -> Option<&str> {
     let (host, _) = address.rsplit_once(':')?;
+    // Addresses of IPv6 are in brackets.
     let number = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     (host == "localhost" || number.is_ok_and(|number| number.is_loopback())).then_some(host)
 }
@@ -49,6 +50,7 @@ impl Arguments {
             Some(path) => Library::load(path)?,
             None => Library::find()?,
         };
+        // The user who writes `localhost` expects a private port, which TensorFlow does not give.
         if let Some(host) = self.cluster.address(&self.job, self.index).and_then(loopback) {
             // If this fails, there is no other place to report it.
             let _ = writeln!(
@@ -61,6 +63,7 @@ impl Arguments {
         let config = SessionConfig::default();
         let server = Server::start(&library, &self.cluster, &self.job, self.index, &config)?;
         writeln!(out, "{}", server.target())?;
+        // Scripts wait for this line.
         out.flush()?;
         server.join()?;
         Ok(Outcome::Good)

@@ -6,6 +6,7 @@
 /// Returns the number of columns: those of the terminal, else of `COLUMNS`, else 80.
 pub(crate) fn columns() -> usize {
     let stated = || std::env::var("COLUMNS").ok()?.parse().ok();
+    // A width of 0 is what some terminals report when they do not know it.
     measured().or_else(stated).filter(|&columns| columns > 0).unwrap_or(80)
 }
 

@@ -115,6 +115,7 @@ impl Arguments {
     /// before a folder is created or locked.
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
         let mut message = read_graph_file(&self.meta)?;
+        // Seeds and devices are changed in the message: after the import the graph's operations are fixed.
         if let (Some(seed), Some(graph)) = (self.seed, &mut message.graph_def) {
             seeds::give_seeds(graph, seed);
         }
@@ -123,6 +124,7 @@ impl Arguments {
         }
         let meta = import(&Graph::new(), &message, &self.meta)?;
         if let Some(folder) = self.folder()? {
+            // An error about the folder before anything is compiled.
             check_future_folder(&LocalStorage, folder, |_| false).map_err(Error::from)?;
             std::fs::create_dir_all(folder).map_err(|error| {
                 Error::from(error).context(format!("cannot create the folder '{}'", folder.display()))
@@ -148,6 +150,7 @@ impl Arguments {
     fn file_access(&self) -> FileAccess {
         let access = FileAccess::nothing().allow_read(folder_of(&self.meta));
         self.checkpoint_dir
+            // A training reads and writes its own folder, so its graph may as well.
             .iter()
             .chain(&self.allow_files)
             .fold(access, |access, folder| access.allow_write(folder))
@@ -168,7 +171,9 @@ impl Arguments {
             .max_wait(self.task.max_wait())
             .recovery_wait(task::RECOVERY_WAIT)
             .scaffold(plan.scaffold.clone())
+            // The command adds its own saver below, which knows the base name and reports what it saves.
             .save_checkpoint_secs(None)
+            // Before all other hooks, which read the step in their `after_create_session`.
             .chief_only_hook(plan.counts.then(|| CounterStart::new(&plan.step)));
         if let Some(folder) = self.folder()? {
             let saver = match self.save_steps {
@@ -178,6 +183,7 @@ impl Arguments {
             let saver = saver.basename(BASENAME).listener(saves.clone());
             builder = builder.checkpoint_dir(folder).chief_only_hook(saver);
         }
+        // A missing kernel for a summary must not prevent the training.
         if !plan.summaries {
             builder = builder.save_summaries_steps(None);
         }
@@ -202,6 +208,7 @@ impl Arguments {
                     .and_then(|()| reporter.restored(&restored.prefix, watch.step()));
             }
             while runs < self.steps && !session.should_stop() && printing.is_ok() {
+                // Before the step, so that a checkpoint is reported when it was written and not a step later.
                 printing = reporter.saved(&saves);
                 // The rows follow from the global step, so a resumed training continues with the next batch.
                 let position = u64::try_from(watch.step()).unwrap_or(runs);
@@ -213,12 +220,14 @@ impl Arguments {
                     printing = new.try_for_each(|recovery| reporter.recovered(recovery));
                 }
                 recoveries = session.recoveries().len();
+                // The last step is always printed.
                 if printing.is_ok() && (runs % self.every == 0 || runs == self.steps) {
                     printing = reporter.step(watch.step(), &plan.names, &values);
                 }
             }
             Ok(session.should_stop())
         });
+        // The output is gone, but the session was closed and its last checkpoint saved.
         printing?;
         let finished = finished.map_err(|error| explained(error, &meta.graph))?;
         reporter.saved(&saves)?;
@@ -292,6 +301,7 @@ impl Plan {
             None => {
                 let step = counter(graph);
                 targets.push(step.assign_add(1i64).clone());
+                // The counter is initialized with the local variables, because savers must not know it.
                 let before = graph.collection(&LOCAL_INIT_OP).pop();
                 let before = before.unwrap_or_else(|| default_local_init_op(graph));
                 scaffold = scaffold.local_init_op(&group(graph, [&before, step.initializer()]));
@@ -300,6 +310,8 @@ impl Plan {
         };
         let needed = targets.iter().chain(fetches.iter().map(Output::operation));
         if arguments.engine == EngineName::Embedded {
+            // Before the session: a missing kernel would otherwise be found after the initialization of a
+            // large model.
             missing_kernels_for(needed, &feeder.outputs()).check()?;
         }
         let summary = graph.collection(&SUMMARY_OP).pop();

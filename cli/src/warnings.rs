@@ -24,6 +24,7 @@ impl Log for Printer {
 
 /// Prints the warnings and errors that libraries log from now on. A program that waits for a lost task must not be silent.
 pub(crate) fn print() {
+    // Fails only if a logger is set already, as in a test.
     if log::set_logger(&Printer).is_ok() {
         log::set_max_level(LevelFilter::Warn);
     }

@@ -40,6 +40,7 @@ impl Arguments {
     /// of the output's reader.
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
         let board = Board::open(&[&self.path])?;
+        // Faster updates than 20 per second cost time that nobody sees.
         let pause = Duration::try_from_secs_f64(self.every.max(0.05)).unwrap_or(Duration::from_secs(1));
         let live = io::stdout().is_terminal();
         let (mut count, mut drawn, mut last) = (0, 0, Vec::new());
@@ -51,9 +52,11 @@ impl Arguments {
                 drawn = self.draw(&board, &status, drawn, out)?;
             } else {
                 // If the output is not a terminal, a line for each change.
+                // Compared with the last update, so an idle run is silent.
                 for status in status.iter().filter(|status| !last.contains(*status)) {
                     writeln!(out, "{}", line(status))?;
                 }
+                // Once, so that an empty folder is not taken for a hang.
                 if status.is_empty() && count == 0 {
                     writeln!(out, "no events yet in {}", escaped(self.path.display()))?;
                 }
@@ -92,15 +95,19 @@ impl Arguments {
                     .map(str::to_owned),
             );
         }
+        // Moves up to the first line of the previous output, which is then overwritten line by line without a
+        // flicker.
         if drawn > 0 {
             write!(out, "\x1b[{drawn}A")?;
         }
+        // A longer line would wrap, and the next update would start in the wrong place.
         for line in &lines {
             // A line with colors is as wide as the requested plot.
             let plain: String =
                 if line.contains('\x1b') { line.clone() } else { line.chars().take(columns).collect() };
             writeln!(out, "\r\x1b[K{plain}")?;
         }
+        // Clears what a longer previous output left below.
         write!(out, "\x1b[J")?;
         Ok(lines.len())
     }
@@ -126,6 +133,7 @@ fn line(status: &Status) -> String {
 /// Wraps a line between its parts if it is longer than the terminal is wide.
 fn wrapped(line: &str, columns: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
+    // Parts are separated by two spaces, which no part contains.
     for part in line.split("  ") {
         match lines.last_mut() {
             Some(last) if last.chars().count() + 2 + part.chars().count() <= columns => {
@@ -142,6 +150,7 @@ fn wrapped(line: &str, columns: usize) -> Vec<String> {
 /// Formats the time since a moment, given in seconds since 1970.
 fn ago(wall: f64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |now| now.as_secs_f64());
+    // A clock that was set back gives a time in the future, which is shown as now.
     match (now - wall).max(0.0) {
         seconds if seconds < 120.0 => format!("{seconds:.0} s"),
         seconds if seconds < 7200.0 => format!("{:.0} min", seconds / 60.0),

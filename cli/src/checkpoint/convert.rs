@@ -61,6 +61,7 @@ impl Arguments {
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
         // Mapped and verified: damaged data is not copied, and at most one tensor is in memory.
         let reader = CheckpointReader::open_with(&self.source, ReadOptions::new().map(true))?;
+        // Before anything is created: the destination of a wrong call may hold another checkpoint.
         self.check(&reader)?;
         for UnknownTensor { name, dtype, .. } in reader.unsupported_tensors() {
             if !self.drop_unsupported {
@@ -89,7 +90,9 @@ impl Arguments {
                 "the destination is {destination}, but a checkpoint of the requested format {rule} with .safetensors"
             )));
         }
+        // A name without a folder has an empty parent, which stands for the current folder.
         let folder = |path: &Path| path.parent().map(Path::to_path_buf).unwrap_or_default();
+        // Compared by where the folders lead, because the same folder has many spellings, and links.
         let is_source = self.destination.file_name() == reader.path().file_name()
             && is_same_folder(folder(&self.destination), folder(reader.path()));
         if is_source {
@@ -110,6 +113,7 @@ impl Arguments {
         let source = reader.path().file_name().unwrap_or_default().to_string_lossy();
         let options = SafetensorsOptions::new().widen_int4(self.widen_int4);
         let mut options = options.metadata("format", "pt").metadata("source", source);
+        // The tensors are collected for one file, but most of them only refer to the mapped source.
         let mut tensors: Vec<(String, Tensor)> = Vec::new();
         for info in reader.variables() {
             if self.drop_unsupported && !options.supports(info.dtype) {
@@ -117,6 +121,7 @@ impl Arguments {
                 continue;
             }
             if matches!(info.dtype, DType::Int4 | DType::UInt4) {
+                // Without the note a reader could not tell widened numbers from real bytes.
                 options = options.metadata(format!("dtype of {}", info.name), info.dtype.name());
             }
             let tensor = reader.read(&info.name)?;
@@ -129,6 +134,7 @@ impl Arguments {
 
 /// Writes a V2 checkpoint with one data file, and returns the number of tensors.
 fn to_bundle(reader: &CheckpointReader, destination: &Path) -> std::result::Result<usize, Error> {
+    // The writer uses temporary names until `finish`, so an error on the way leaves no checkpoint.
     let mut writer = BundleWriter::create(destination)?;
     let tensors = reader.variables();
     for info in &tensors {

@@ -36,6 +36,7 @@ pub(crate) struct Arguments {
 /// Parses a tolerance, which must not be negative.
 fn tolerance(text: &str) -> std::result::Result<f64, String> {
     let number: f64 = text.parse().map_err(|error| format!("{error}"))?;
+    // Written as `>=`, which NaN fails.
     if number >= 0.0 { Ok(number) } else { Err("it must be zero or more".to_owned()) }
 }
 
@@ -54,6 +55,7 @@ impl Arguments {
         let by_name = |reader: &CheckpointReader| -> BTreeMap<String, Row> {
             Row::all(reader).into_iter().map(|row| (row.name.clone(), row)).collect()
         };
+        // What remains of `b` after all names of `a` is only there.
         let (in_a, mut in_b) = (by_name(&a), by_name(&b));
         let mut different = 0;
         for (name, row) in &in_a {
@@ -81,6 +83,7 @@ impl Arguments {
         row: &Row,
         other: &Row,
     ) -> std::result::Result<Option<String>, Failure> {
+        // The cheapest differences first: they need no data.
         if row.dtype != other.dtype {
             return Ok(Some(format!("dtype {} against {}", escaped(&row.dtype), escaped(&other.dtype))));
         }
@@ -123,12 +126,15 @@ fn values(a: &Tensor, b: &Tensor, tolerance: Option<f64>) -> Option<String> {
             Some(tolerance) => a == b || difference <= tolerance || (a.is_nan() && b.is_nan()),
             None => a.to_bits() == b.to_bits(),
         };
+        // Elements with NaN on one side count as different, but say nothing about the size of the difference.
         count += u64::from(!equal);
         most = if difference.is_nan() { most } else { most.max(difference) };
     }
     if count == 0 && tolerance.is_some() {
         return None;
     }
+    // Tensors of other bits whose elements are equal as `f64`, such as large integers, still differ in one
+    // element at least.
     Some(format!("{} of {elements} elements differ, by up to {most}", count.max(1)))
 }
 

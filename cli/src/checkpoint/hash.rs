@@ -15,6 +15,7 @@ pub(super) fn sha256(tensor: &Tensor) -> Option<String> {
     let mut hash = Sha256::new();
     if let Ok(strings) = tensor.as_strings() {
         for string in strings {
+            // A fixed width and order, so that the hash is the same on every machine.
             hash.update((string.len() as u64).to_le_bytes());
             hash.update(string);
         }

@@ -65,6 +65,7 @@ impl Arguments {
         rows: &[Row],
         out: &mut dyn Write,
     ) -> std::result::Result<(), Failure> {
+        // Computed from the escaped names, which may be longer than the names.
         let width = |text: fn(&Row) -> String| rows.iter().map(|row| text(row).len()).max().unwrap_or(0);
         let name = width(|row| escaped(&row.name).to_string());
         let shape = width(|row| row.shape.to_string());
@@ -77,6 +78,7 @@ impl Arguments {
             }
             writeln!(out)?;
         }
+        // Includes tensors of unknown dtypes, whose bytes are in the file as well.
         let total: u64 = rows.iter().map(|row| row.bytes).sum();
         let (format, path) = (reader.format(), escaped(reader.path().display()));
         let unknown = match rows.iter().filter(|row| !row.known).count() {

@@ -32,6 +32,8 @@ impl Arguments {
     /// Prunes the folder, and prints the removed and the remaining checkpoints.
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
         let options = SaverOptions::new().max_to_keep(self.keep.get()).state_file(self.state_file);
+        // Removing is left to the saver, which knows the journal and takes the lock; a second implementation
+        // could disagree with it.
         let saver = Saver::new(options);
         for prefix in saver.prune(&self.directory)? {
             writeln!(out, "removed {}", escaped(prefix.display()))?;

@@ -35,6 +35,7 @@ impl Row {
             Row { name, dtype, shape, bytes, known: false }
         });
         let mut rows: Vec<Row> = known.chain(unknown).collect();
+        // The two kinds are sorted together, since a reader looks for a name and not for a kind.
         rows.sort_by(|a, b| a.name.cmp(&b.name));
         rows
     }

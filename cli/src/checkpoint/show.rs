@@ -34,6 +34,7 @@ impl Arguments {
         let reader = CheckpointReader::open(&self.path)?;
         let rows = Row::all(&reader);
         let Some(row) = rows.iter().find(|row| row.name == self.name) else {
+            // The names are at hand, so a mistyped one gets a suggestion.
             let meant = nearest(&self.name, rows.iter().map(|row| row.name.as_str()));
             let help = meant.map_or_else(String::new, |meant| format!("; is '{meant}' meant?"));
             let (name, path) = (&self.name, reader.path().display());
@@ -57,6 +58,7 @@ fn stats(tensor: &Tensor, out: &mut dyn Write) -> std::io::Result<()> {
     let Some(values) = tensor.iter_f64() else {
         if let Ok(strings) = tensor.as_strings() {
             let lengths = strings.iter().map(|string| string.len());
+            // Zero for a tensor without elements, whose minimum does not exist.
             let (least, most) = (lengths.clone().min().unwrap_or(0), lengths.max().unwrap_or(0));
             writeln!(out, "lengths   {least} to {most}")?;
         }
@@ -79,6 +81,7 @@ fn stats(tensor: &Tensor, out: &mut dyn Write) -> std::io::Result<()> {
     }
     writeln!(out, "nan       {nan}\ninfinite  {infinite}\nzero      {zero}")?;
     if count > 0 {
+        // The deviation of all elements, as NumPy's default, rather than of a sample.
         let deviation = (squares / count as f64).sqrt();
         writeln!(out, "min       {least}\nmax       {most}\nmean      {mean}\nstd       {deviation}")?;
     }

@@ -32,6 +32,7 @@ impl Arguments {
     /// Prints a line for each damaged tensor, and for each that cannot be verified because its dtype is unknown.
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
         let reader = CheckpointReader::open(&self.path)?;
+        // All problems are collected: their number shows whether a part of the checkpoint can still be used.
         let problems = reader.verify();
         for problem in &problems {
             let name = problem.name.as_deref().unwrap_or("(the checkpoint)");
@@ -43,6 +44,7 @@ impl Arguments {
             writeln!(out, "{name}: not verified, its dtype {dtype} is not known here")?;
         }
         let mut bad = problems.len();
+        // Only bundles have a sidecar.
         if let CheckpointReader::Bundle(bundle) = &reader {
             bad += usize::from(session_state_is_bad(bundle, out)?);
         }

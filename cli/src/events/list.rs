@@ -56,6 +56,7 @@ impl Contents {
         if self.files.last().is_none_or(|last| last != file) {
             self.files.push(file.to_path_buf());
         }
+        // The points that a restart replaced are removed when the restart is seen, as a viewer does.
         if let Some(void) = self.restarts.observe(&event) {
             for ((tag, _), steps) in &mut self.steps {
                 if let Some(first) = void.first_step_of(tag) {
@@ -86,6 +87,7 @@ impl Contents {
 
     /// Adds a value. Its kind may depend on the plug-in that the first value of the tag named.
     fn add_value(&mut self, value: Value, step: i64) {
+        // Summaries of TensorFlow 2 name the plug-in in the first value only, so it is remembered.
         if !self.plugins.contains_key(&value.tag)
             && let Some(plugin) = value.shown_by()
         {
@@ -105,6 +107,7 @@ impl Arguments {
             write_json(out, &self.as_json(&contents, &unreadable), true)?;
         } else {
             print(&contents, out)?;
+            // The list first: the report goes to another stream, and would otherwise appear in front of it.
             out.flush()?;
             unreadable.report();
         }

@@ -43,6 +43,7 @@ impl Arguments {
         board.reload();
         let plot = Plot::of(&board, &self.tags)?.log_scale(self.log);
         let (width, height) = (self.width.unwrap_or(960), self.height.unwrap_or(540));
+        // Both files are independent, so both may be written in one call.
         if let Some(path) = &self.svg {
             write(path, plot.svg(width, height).as_bytes())?;
         }
@@ -50,6 +51,7 @@ impl Arguments {
             write(path, &plot.png(width, height))?;
         }
         if self.svg.is_none() && self.png.is_none() {
+            // Limits keep a mistyped size from filling the memory, and a plot recognizable.
             let columns = self.width.map_or_else(terminal::columns, |width| width as usize).clamp(20, 1000);
             let rows = self.height.map_or(20, |height| height as usize).clamp(5, 1000);
             let in_color = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();

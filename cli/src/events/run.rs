@@ -25,6 +25,7 @@ pub(crate) fn each_event(
 ) -> std::result::Result<Unreadable, EventError> {
     let mut unreadable = Unreadable::default();
     for file in run_files(path)? {
+        // A damaged file does not hide the others, whose events are still worth showing.
         if let Err(error) = each_of_file(&file, &mut unreadable, &mut visit) {
             unreadable.damage.push(chain(&error));
         }
@@ -44,6 +45,7 @@ fn each_of_file(
         match reader.next_event() {
             Ok(Some(event)) => visit(file, event),
             Ok(None) => return Ok(()),
+            // The most common end of a file: its writer is still running.
             Err(EventError::Record(error)) if error.is_truncated() => {
                 unreadable.unfinished.push((file.to_path_buf(), reader.offset()));
                 return Ok(());

@@ -46,6 +46,7 @@ struct Point {
 impl Arguments {
     /// Reads the whole run before it prints anything, because a later restart may void points that were already read.
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
+        // Other tags are collected as well, for the message about an unknown one.
         let (mut points, mut known, mut others) = (Vec::new(), false, BTreeSet::new());
         // Only the first value of some tags names the plug-in.
         let mut plugin = None;
@@ -63,6 +64,7 @@ impl Arguments {
                     continue;
                 }
                 known = true;
+                // `take` moves the known name through, so that it is cloned only once.
                 plugin = plugin.take().or_else(|| value.shown_by().map(str::to_owned));
                 let is_scalar = TagKind::of(&value, plugin.as_deref()) == TagKind::Scalar;
                 let number = value.number().filter(|_| is_scalar);
@@ -78,6 +80,7 @@ impl Arguments {
             out.flush()?;
             unreadable.report();
         }
+        // After the output: a tag that is missing because of damage is explained by the report before.
         if !known {
             let (path, tags) = (self.path.display(), Vec::from_iter(others).join(", "));
             let text = format!("no tag '{}' in {path}; its tags are: {tags}", self.tag);
@@ -164,6 +167,8 @@ impl Point {
 
 /// Formats a number with as many digits as distinguish it from its neighbors of the same size.
 fn shortest(number: f64) -> String {
+    // A number that was stored as `f32` has its shortest form as `f32`; as `f64` it would show digits that
+    // were never stored.
     let single = number as f32;
     if f64::from(single) == number || number.is_nan() { format!("{single:?}") } else { format!("{number:?}") }
 }

@@ -21,6 +21,7 @@ const DEPTH: usize = 8;
 /// `TFRecord > Shuffle(5000) > Batch(128) > Prefetch(2)`.
 pub(super) fn pipelines(graph: &Graph) -> Vec<(String, String)> {
     let pipeline = |operation: &Operation| match operation.op_type() {
+        // An initializer takes the dataset and the iterator.
         "MakeIterator" if operation.num_inputs() == 2 => {
             let iterator = operation.input(1).operation().name().to_owned();
             Some((iterator, chain(graph, operation.input(0).operation(), DEPTH)))
@@ -49,6 +50,8 @@ fn chain(graph: &Graph, last: &Operation, depth: usize) -> String {
         match datasets.as_slice() {
             [] => {}
             [one] => next = Some(one.clone()),
+            // Several inputs, as of `zip` and `concatenate`, start several chains; the depth ends those that
+            // never end.
             _ if depth == 0 => parts.push("...".to_owned()),
             several => {
                 let chains: Vec<String> = several.iter().map(|one| chain(graph, one, depth - 1)).collect();
@@ -56,6 +59,7 @@ fn chain(graph: &Graph, last: &Operation, depth: usize) -> String {
             }
         }
     }
+    // Collected from the end of the chain, and read from its start.
     parts.reverse();
     parts.join(" > ")
 }
@@ -67,6 +71,7 @@ fn part(graph: &Graph, operation: &Operation, depth: usize) -> String {
     if let Some(number) = number(operation) {
         text += &format!("({number})");
     }
+    // The attribute `f` is common to all transformations with a function.
     if let Some(inner) = result(graph, operation, "f").filter(|inner| depth > 0 && is_dataset(inner)) {
         text += &format!("[{}]", chain(graph, &inner, depth - 1));
     }
@@ -92,6 +97,7 @@ fn name(op_type: &str) -> &str {
 
 /// Returns the constant after the dataset input: the size of a buffer or batch, a count, or a number of inputs or calls.
 fn number(operation: &Operation) -> Option<i64> {
+    // Captured values of the function come between the dataset and the number.
     let captured = operation.attr("Targuments").and_then(AttrValue::as_list).map_or(0, <[AttrValue]>::len);
     let inputs = operation.inputs();
     let constant = inputs.get(1 + captured)?.operation();
@@ -110,6 +116,7 @@ fn result(graph: &Graph, operation: &Operation, attr: &str) -> Option<Operation>
     let function = graph.function(function)?;
     let [(_, output)] = function.outputs() else { return None };
     let mut operation = output.operation().clone();
+    // TensorFlow often puts an `Identity` behind the result of a function.
     while operation.op_type() == "Identity" {
         operation = operation.input(0).operation().clone();
     }

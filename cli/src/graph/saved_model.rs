@@ -50,6 +50,7 @@ pub(super) fn show(
 ) -> Result {
     let mut shown = Vec::new();
     for meta_graph in meta_graphs {
+        // Meta graphs of one folder often have the same names, so each needs a graph of its own.
         let graph = Graph::new();
         let meta = import(&graph, meta_graph.message(), folder.path())?;
         let (summary, assets) = (Summary::of(meta_graph.message(), &meta), meta_graph.assets()?);
@@ -99,6 +100,8 @@ pub(super) fn signatures_as_json(signatures: &[SignatureSummary]) -> Json {
                 "layout": layout(tensor.layout()),
             });
             match (tensor.layout(), tensor.tensors().next()) {
+                // Dense tensors, which nearly all are, have the plain form; the list of components is for the
+                // others.
                 (Layout::Dense, Some((_, output))) => json["tensor"] = output.name().into(),
                 _ => json["components"] = parts.into(),
             }
@@ -170,6 +173,7 @@ fn rows(side: &str, tensor: &SignatureTensor) -> Vec<[String; 4]> {
     match tensor.layout() {
         Layout::Dense => match tensor.tensors().next() {
             Some((_, output)) => vec![row(tensor.name(), kind, &output.name())],
+            // A signature of TensorFlow 2 may name an operation without an output.
             None => vec![row(tensor.name(), "operation".to_owned(), "")],
         },
         layout_of => {

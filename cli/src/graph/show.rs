@@ -62,6 +62,7 @@ const NAMED: usize = 3;
 impl Arguments {
     /// Prints the description, or draws the graph.
     pub(crate) fn run(self, out: &mut dyn Write) -> Result {
+        // Before the file is read: the folder of a SavedModel has its own reader.
         if let Some(folder) = folder::saved_model(&self.file) {
             let folder = SavedModelFolder::open(folder)?;
             let meta_graphs = match &self.tags {
@@ -200,6 +201,7 @@ impl Summary {
         }
         let inputs = graph.operations().into_iter().filter(is_input).collect();
         let runners = graph.collection(&QUEUE_RUNNERS);
+        // Frozen graphs have neither collections nor variables; there the ends of the graph are the outputs.
         let is_bare = message.collection_def.is_empty() && graph.collection(&VARIABLES).is_empty();
         let versions = message.graph_def.as_ref().and_then(|graph| graph.versions.as_ref());
         Summary {
@@ -219,6 +221,8 @@ impl Summary {
             saver: message
                 .saver_def
                 .clone()
+                // A saver that was not imported, for example because its operations are missing, is not
+                // shown.
                 .filter(|_| !graph.collection(&SAVERS).is_empty() || meta.saver.is_some()),
             signatures: saved_model::signatures(&meta.imported, &meta.signatures),
             lacks: missing_kernels(graph)
@@ -300,6 +304,8 @@ impl Summary {
             self.ops.len()
         )?;
         let mut ops: Vec<(&String, &usize)> = self.ops.iter().collect();
+        // The most frequent first, and names in order among equals, so that the output does not change
+        // between runs.
         ops.sort_by_key(|(name, count)| (std::cmp::Reverse(**count), *name));
         writeln!(out, "\nop types:")?;
         for (name, count) in ops {

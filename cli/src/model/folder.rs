@@ -17,6 +17,7 @@ pub(crate) fn saved_model(path: &Path) -> Option<PathBuf> {
 
 /// Returns the folder of a file.
 pub(crate) fn folder_of(path: &Path) -> &Path {
+    // The parent of a bare file name is empty, which file systems do not accept as a folder.
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 

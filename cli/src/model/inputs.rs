@@ -63,12 +63,14 @@ impl FromStr for InputArgument {
         if name.is_empty() || value.is_empty() {
             return Err(FORMS.to_owned());
         }
+        // In this order: `@` may precede any name, and an archive is recognized before JSON is tried.
         let source = match (value.strip_prefix('@'), value.rsplit_once(".npz:")) {
             (Some(file), _) => Source::Bytes(file.into()),
             (None, Some((file, array))) => Source::Archive(format!("{file}.npz").into(), array.to_owned()),
             (None, None) => match serde_json::from_str(value) {
                 // A file may be called as a number is written.
                 Ok(json) if !Path::new(value).exists() => Source::Inline(json),
+                // A missing bracket is far more likely than a file whose name begins with one.
                 Err(error) if value.starts_with(['[', '{', '"']) => {
                     return Err(format!("the value is not JSON: {error}"));
                 }
@@ -104,6 +106,7 @@ impl InputArgument {
             Source::Bytes(file) => {
                 let bytes = std::fs::read(file)?;
                 // A batch of one, where the input is a list.
+                // A file of bytes is one element, in as many dimensions as the input has.
                 let dims = vec![1; shape.rank().unwrap_or(0)];
                 match dtype {
                     DType::String => Ok(Tensor::from_strings([bytes], dims)?),
@@ -136,6 +139,7 @@ impl InputArgument {
 /// Parses the text of a file. The error for a file of another kind names that kind.
 fn parsed(file: &Path, parse: impl FnOnce(&str) -> Result<Tensor>) -> Result<Tensor> {
     let content = std::fs::read(file)?;
+    // The content decides about the message: `model.pb` given by accident is named as what it is.
     let text = str::from_utf8(&content).map_err(|_| {
         Error::new(Code::DataLoss, "it is neither text in UTF-8 nor, by its name, a .npy or .npz file")
     });
@@ -181,6 +185,7 @@ fn of_text(text: &str, dtype: DType, shape: &PartialShape) -> Result<Tensor> {
         (Some(1), rows) => {
             Json::Array(rows.iter().flat_map(|row| row.as_array().cloned().unwrap_or_default()).collect())
         }
+        // Other combinations go to the JSON conversion, which reports shapes that do not fit.
         _ => Json::Array(rows),
     };
     json::to_tensor(&value, dtype)

@@ -50,6 +50,7 @@ pub(crate) fn from_tensor(tensor: &Tensor) -> Result<Json> {
     let flat: Vec<Json> = match tensor.dtype() {
         DType::Float32 => {
             let values = tensor.as_slice::<f32>().unwrap_or_default();
+            // Through `f64`, which is exact; a shorter form would need a reader that rounds the same way.
             values.iter().map(|&value| number(f64::from(value))).collect()
         }
         DType::Float64 => {
@@ -67,6 +68,7 @@ pub(crate) fn from_tensor(tensor: &Tensor) -> Result<Json> {
         DType::Bool => plain::<bool>(tensor),
         DType::String => tensor.as_strings().unwrap_or_default().iter().map(string).collect(),
         dtype => {
+            // Handles and variants have no numbers, but a text that describes them.
             let Some(numbers) = tensor.iter_f64() else { return Ok(tensor.to_string().into()) };
             let numbers: Vec<Json> = numbers.map(number).collect();
             // A complex number is an array of its two parts.
@@ -81,6 +83,7 @@ pub(crate) fn from_tensor(tensor: &Tensor) -> Result<Json> {
 
 /// Converts a number; NaN and infinities have names.
 pub(super) fn number(value: f64) -> Json {
+    // JSON has no NaN and no infinities, and `null` would not tell them apart.
     serde_json::Number::from_f64(value).map_or_else(|| value.to_string().into(), Json::Number)
 }
 
@@ -115,6 +118,7 @@ pub(crate) fn to_tensor(value: &Json, dtype: DType) -> Result<Tensor> {
         shape.push(items.len());
         match items.first() {
             Some(item) => first = item,
+            // An empty array ends the shape, since there is no item that could have a size.
             None => break,
         }
     }
@@ -193,11 +197,13 @@ fn narrowed<T: Copy + Into<f64>>(item: &Json, dtype: DType, narrow: impl Fn(f64)
     let wide = float(item).map_err(|_| unfit(item, dtype))?;
     let narrow = narrow(wide);
     let held: f64 = narrow.into();
+    // A finite number that becomes infinite is out of range; infinity itself was meant.
     if held.is_infinite() && wide.is_finite() { Err(unfit(item, dtype)) } else { Ok(narrow) }
 }
 
 /// Converts an item to an integer, and refuses fractions and numbers out of range.
 fn integer<T: TryFrom<i128>>(item: &Json) -> Result<T> {
+    // In 128 bits, which hold both the signed and the unsigned range.
     let whole = item.as_i64().map(i128::from).or_else(|| item.as_u64().map(i128::from));
     let fits = whole.and_then(|whole| T::try_from(whole).ok());
     fits.ok_or_else(|| Error::type_mismatch(format!("{item} is not an integer of the input's dtype")))

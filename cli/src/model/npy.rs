@@ -22,6 +22,7 @@ pub(crate) fn write(tensor: &Tensor) -> Result<Vec<u8>> {
         dtype => (kind(dtype)?, tensor.as_bytes()?.to_vec()),
     };
     let sizes: Vec<String> = tensor.shape().dims().iter().map(usize::to_string).collect();
+    // A tuple of one element needs the comma in Python.
     let comma = if sizes.len() == 1 { "," } else { "" };
     let shape = sizes.join(", ");
     let mut header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({shape}{comma}), }}");
@@ -42,6 +43,7 @@ pub(crate) fn write(tensor: &Tensor) -> Result<Vec<u8>> {
 
 /// Returns NumPy's name for a dtype, with the byte order, which single bytes do not have.
 fn kind(dtype: DType) -> Result<String> {
+    // The names are those of the reader, so whatever is written can be read back.
     let known = NUMBERS.iter().find(|(_, known)| *known == dtype);
     let (name, _) = known.ok_or_else(|| Error::type_mismatch(format!("NumPy has no type for {dtype}")))?;
     Ok(format!("{}{name}", if dtype.size() == 1 { '|' } else { '<' }))
@@ -53,6 +55,7 @@ fn strings(strings: &[Bytes]) -> Result<(String, Vec<u8>)> {
         let text = "a string ends with a zero byte, which a .npy file would lose: write it as .json";
         return Err(Error::value(text));
     }
+    // NumPy has no strings of width 0.
     let width = strings.iter().map(Bytes::len).max().unwrap_or(0).max(1);
     let mut data = Vec::with_capacity(width * strings.len());
     for string in strings {
@@ -64,6 +67,7 @@ fn strings(strings: &[Bytes]) -> Result<(String, Vec<u8>)> {
 
 /// Converts bfloat16 numbers to float32.
 fn widened(halves: &[u8]) -> Vec<u8> {
+    // The upper half of a `float32` is a `bfloat16`; the lower half is zero.
     halves.chunks_exact(2).flat_map(|half| [0, 0, half[0], half[1]]).collect()
 }
 

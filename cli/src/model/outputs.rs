@@ -48,6 +48,7 @@ pub(crate) fn deliver(
     for (name, value) in values {
         let file = arguments.iter().find(|argument| argument.name == *name);
         match file.and_then(|argument| argument.file.as_deref()) {
+            // Files before anything is printed: if one fails, no output suggests that all went well.
             Some(file) => write_file(file, value).map_err(|error| {
                 error.context(format!("cannot write the output '{name}' into '{}'", file.display()))
             })?,
@@ -59,6 +60,7 @@ pub(crate) fn deliver(
     }
     for (name, value) in printed {
         let text = escaped_lines(&value.to_string());
+        // A value of several lines starts below its name, so that its columns line up.
         let gap = if text.contains('\n') { '\n' } else { ' ' };
         writeln!(out, "{}: {} {}{gap}{text}", escaped(name), value.dtype(), value.shape())?;
     }
@@ -101,6 +103,7 @@ fn text(value: &Tensor) -> Result<Vec<u8>> {
         Json::Array(rows) => rows.iter().map(|row| line(row) + "\n").collect::<String>(),
         single => line(&single) + "\n",
     };
+    // An array without elements would leave one empty line.
     if value.elements() == 0 {
         text.clear();
     }

@@ -109,6 +109,8 @@ fn open_npz(path: &Path) -> Result<zip::ZipArchive<File>, ArrayError> {
         let mut start = Vec::new();
         let read =
             File::open(path).and_then(|file| file.take(FileKind::START as u64).read_to_end(&mut start));
+        // The error of the archive names its problem; for another kind of file, the kind is the better
+        // message.
         let other = read.ok().filter(|_| !start.starts_with(b"PK")).and_then(|_| other_kind(&start));
         other.map_or(ArrayError::Archive(error), ArrayError::Format)
     })
@@ -118,6 +120,7 @@ fn open_npz(path: &Path) -> Result<zip::ZipArchive<File>, ArrayError> {
 pub(crate) fn read_npz(path: &Path, name: &str) -> Result<Tensor, ArrayError> {
     let mut archive = open_npz(path)?;
     let entry = format!("{name}.npy");
+    // The names of the arrays are the help that a mistyped one needs.
     if archive.index_for_name(&entry).is_none() {
         let names = names_in(path)?.join(", ");
         return Err(format_error(format!("it has no array '{name}'; its arrays are {names}")));
@@ -139,6 +142,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Tensor, ArrayError> {
     let no_array = || other_kind(bytes).unwrap_or_else(|| "it is not a NumPy array".to_owned());
     let rest = bytes.strip_prefix(MAGIC).ok_or_else(|| format_error(no_array()))?;
     let (&version, rest) = rest.split_first().ok_or_else(short)?;
+    // The minor version has no meaning so far.
     let rest = rest.get(1..).ok_or_else(short)?;
     let (length, rest) = match version {
         1 => {
@@ -235,6 +239,7 @@ struct Header {
 impl Header {
     /// Parses a Python dictionary: `{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }`.
     fn parse(text: &str) -> Result<Header, ArrayError> {
+        // Searched by key, since NumPy's order of the keys is not part of the format.
         let missing = |key: &str| format_error(format!("its header has no '{key}'"));
         let after = |key: &str| {
             let quoted = format!("'{key}':");
@@ -254,6 +259,7 @@ impl Header {
             };
             format_error(format!("its elements '{descr}' {why}"))
         })?;
+        // NumPy writes `True` or `False`; anything else counts as the usual order.
         let by_columns = after("fortran_order")?.starts_with("True");
         Ok(Header { elements, big_endian: order == ">", by_columns, shape })
     }
@@ -262,6 +268,7 @@ impl Header {
     fn tensor(&self, data: &[u8]) -> Result<Tensor, ArrayError> {
         let count = self.shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
         let length = count.and_then(|count| count.checked_mul(self.elements.size()));
+        // Compared before memory is allocated: a damaged header may state any size.
         if length != Some(data.len()) {
             let text = format!(
                 "it has {} bytes of data, which does not match the shape {:?}",
@@ -279,6 +286,7 @@ impl Header {
         }
         let strings = match self.elements {
             Elements::Numbers(dtype) => return Ok(Tensor::from_le_bytes(dtype, self.shape.clone(), data)?),
+            // Strings of width 0 have no bytes to cut into pieces.
             _ if data.is_empty() => vec![Vec::new(); count.unwrap_or(0)],
             Elements::Bytes(width) => data.chunks_exact(width).map(|bytes| filled(bytes).to_vec()).collect(),
             Elements::Text(width) => data.chunks_exact(4 * width).map(text).collect::<Result<_, _>>()?,
@@ -288,6 +296,7 @@ impl Header {
 
     /// Returns column-major data in row-major order.
     fn by_rows(&self, data: &[u8]) -> Vec<u8> {
+        // Strings of width 0 take no bytes, and a division by their size would panic.
         let size = self.elements.size().max(1);
         let mut strides = Vec::with_capacity(self.shape.len());
         let mut stride = 1;
@@ -314,6 +323,7 @@ impl Header {
 
 /// Returns the part of a padded string before its zeros.
 fn filled(bytes: &[u8]) -> &[u8] {
+    // Only the zeros at the end are padding; one in the middle belongs to the string.
     &bytes[..bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1)]
 }
 

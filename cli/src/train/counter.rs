@@ -18,6 +18,7 @@ use std::path::Path;
 /// Adds a counter of runs to a graph without a global step. It is not saved in checkpoints, which other programs may read; each
 /// session starts with the number of the checkpoint that it was restored from.
 pub(crate) fn counter(graph: &Graph) -> Variable {
+    // The origin names the command in errors, instead of a line of its source.
     let graph = &graph.originating(Origin::library("'monitored train', which counts the steps"));
     let start = constant(&graph.scope("monitored_train"), 0i64);
     let builder = VariableBuilder::new(&graph.scope("")).exact_name("monitored_train/step").trainable(false);
@@ -54,5 +55,6 @@ impl SessionRunHook for CounterStart {
 
 /// Returns the number at the end of a checkpoint's name.
 fn number_of(prefix: &Path) -> Option<i64> {
+    // A checkpoint of another program may have no number; the counter then starts at 0.
     prefix.file_name()?.to_str()?.rsplit_once('-')?.1.parse().ok()
 }

@@ -20,6 +20,7 @@ pub(crate) enum EngineName {
 impl EngineName {
     /// Returns the engine for a task, with the placement of the cluster if there is one.
     pub(crate) fn engine(self, task: &Task) -> Result<Arc<dyn Engine>> {
+        // Checked first: options for a cluster need another engine, and would be ignored by this one.
         task.check(self)?;
         match self {
             EngineName::Embedded => Ok(Arc::new(EmbeddedEngine::new())),

@@ -43,6 +43,7 @@ impl FromStr for FeedArgument {
         if name.as_deref() == Some("") || rest.is_empty() {
             return Err("it must have the form NAME=FILE.npy, NAME=FILE.npz:ARRAY or FILE.npz".to_owned());
         }
+        // From the right: folders may have the same ending.
         let (file, array) = match rest.rsplit_once(".npz:") {
             Some((file, array)) => (format!("{file}.npz"), Some(array.to_owned())),
             None => (rest.to_owned(), None),
@@ -71,6 +72,7 @@ impl FeedArgument {
         }
         match &self.name {
             Some(name) => {
+                // Arrays have the names of operations, while tensors may be named with their index.
                 let plain = name.strip_suffix(":0").unwrap_or(name);
                 let array = self.array.as_deref().unwrap_or(plain);
                 Ok(vec![(name.clone(), arrays::read_npz(&self.file, array)?)])
@@ -108,6 +110,7 @@ impl Feeder {
             for (name, array) in argument.read()? {
                 let output = find_tensor(graph, &name)?;
                 let array = converted(array, &output.name(), output.dtype())?;
+                // Only with batches: without them an array without rows is fed as it is.
                 if batch.is_some() && array.shape().dims().first() == Some(&0) {
                     return Err(Error::value(format!("the feed '{name}' has no rows")));
                 }
@@ -137,6 +140,7 @@ impl Feeder {
         };
         let mut rows: Vec<usize> =
             self.feeds.iter().filter_map(|(_, array)| array.shape().dims().first().copied()).collect();
+        // Equal neighbors are merged, so more than one item means different numbers.
         rows.dedup();
         match rows.as_slice() {
             [] => Ok(Some(1)),
@@ -164,9 +168,11 @@ impl Feeder {
 
 /// Returns the next `batch` rows; the first row follows the last.
 fn rows_from(array: &Tensor, rows: usize, batch: usize, step: u64) -> Result<Tensor, Error> {
+    // In 128 bits, since the product of a long training exceeds 64.
     let start = (u128::from(step) * batch as u128 % rows as u128) as usize;
     let mut parts = Vec::new();
     let (mut at, mut missing) = (start, batch);
+    // A batch may be larger than the array, and then takes it several times.
     while missing > 0 {
         let end = (at + missing).min(rows);
         parts.push(array.rows(at, end)?);
@@ -190,6 +196,7 @@ pub(crate) fn converted(array: Tensor, name: &str, wanted: DType) -> Result<Tens
     let shape = array.shape().clone();
     macro_rules! integers {
         ($type:ty) => {{
+            // The fraction is checked separately: the conversion would cut it off.
             let whole = |&n: &f64| <$type>::try_from(n as i128).ok().filter(|_| n.fract() == 0.0);
             let values: Option<Vec<$type>> = numbers.iter().map(whole).collect();
             Tensor::from_vec(values.ok_or_else(refused)?, shape)?
@@ -228,6 +235,7 @@ fn as_f64(array: &Tensor) -> Option<Vec<f64>> {
         DType::UInt16 => widen::<u16>(array),
         DType::UInt32 => widen::<u32>(array),
         DType::Int64 => {
+            // Every integer up to this size is exact as `f64`.
             const EXACT: u64 = 1 << 53;
             let numbers = array.to_vec::<i64>().ok()?;
             let exact = numbers.iter().all(|n| n.unsigned_abs() <= EXACT);
@@ -239,6 +247,7 @@ fn as_f64(array: &Tensor) -> Option<Vec<f64>> {
 
 /// Returns true if an error reports a placeholder without a feed.
 pub(crate) fn is_unfed(error: &Error) -> bool {
+    // The runtime reports it with a status and no kind of its own, so the text has to tell.
     error.kind() == ErrorKind::Status && error.message().starts_with("You must feed a value")
 }
 

@@ -35,6 +35,7 @@ impl Reporter<'_> {
     /// Prints one step with the fetched values.
     pub(crate) fn step(&mut self, step: i64, names: &[String], values: &[Tensor]) -> io::Result<()> {
         let pairs = names.iter().zip(values);
+        // Fetches first: a value that cannot be written must not leave half a line.
         if self.json_lines {
             let fetches = json::from_tensors(pairs).map_err(io::Error::other)?;
             return self.line(&json!({"step": step, "fetches": fetches}));
@@ -126,6 +127,7 @@ impl Saves {
 
 impl CheckpointSaverListener for Saves {
     fn after_save(&mut self, _: &dyn Session, step: i64) -> Result<bool> {
+        // Only recorded here: the output belongs to the loop, and this runs within a save.
         self.steps.lock().unwrap_or_else(PoisonError::into_inner).push(step);
         Ok(false)
     }
@@ -149,6 +151,7 @@ impl StepWatch {
 
     /// Returns the step after the last run.
     pub(crate) fn step(&self) -> i64 {
+        // Relaxed: the loop and the hook run in one thread, and the atomic is for `Send` only.
         self.step.load(Ordering::Relaxed)
     }
 

@@ -11,6 +11,7 @@ pub(crate) fn give_seeds(graph: &mut GraphDef, seed: i64) {
     let mut position = 0;
     graph.node.iter_mut().for_each(|node| give_seed(node, seed, &mut position));
     let functions = graph.library.iter_mut().flat_map(|library| &mut library.function);
+    // Functions after the graph, so that the numbers of the graph do not depend on its functions.
     functions
         .flat_map(|function| &mut function.node_def)
         .for_each(|node| give_seed(node, seed, &mut position));
@@ -20,6 +21,7 @@ pub(crate) fn give_seeds(graph: &mut GraphDef, seed: i64) {
 fn give_seed(node: &mut NodeDef, seed: i64, position: &mut i64) {
     let is_open =
         |name: &str| matches!(node.attr.get(name).and_then(|attr| attr.value.as_ref()), Some(Value::Int(0)));
+    // Both must be 0: an operation with either has a seed of its own.
     if !is_open("seed") || !is_open("seed2") {
         return;
     }

@@ -42,6 +42,7 @@ pub(crate) const RECOVERY_WAIT: Duration = Duration::from_secs(1);
 impl Task {
     /// Checks that the engine and the role have a use for the options.
     pub(crate) fn check(&self, engine: EngineName) -> Result<()> {
+        // Ignored options would give a training that looks distributed and is not.
         let of_clusters = [
             (self.cluster.is_some(), "--cluster"),
             (!self.device_filters.is_empty(), "--device-filter"),
@@ -70,6 +71,7 @@ impl Task {
     /// other workers.
     pub(crate) fn config(&self) -> SessionConfig {
         let device_filters = match &self.cluster {
+            // A session that sees another worker waits for it, and fails with it.
             Some(_) if self.device_filters.is_empty() => vec!["/job:ps".to_owned(), self.device()],
             _ => self.device_filters.clone(),
         };
