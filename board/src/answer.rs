@@ -47,6 +47,7 @@ impl Answer {
     /// Serializes a value as a successful answer.
     fn json(value: &impl Serialize) -> Result<Answer, Error> {
         let body = serde_json::to_vec(value);
+        // JSON has no map with other keys than strings; such a value would be an error of this program.
         let body = body.map_err(|error| Error::Request(format!("the answer cannot be written: {error}")))?;
         Ok(Answer::new(JSON, body))
     }
@@ -100,6 +101,7 @@ impl Board {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         match self.answer_or_fail(path, &Query::parse(query)) {
             Ok(answer) => answer,
+            // Only this one is a 404: the page then shows the text in place of the view.
             Err(error @ Error::NotFound(_)) => Answer::error(404, &error.to_string()),
             Err(error) => Answer::error(400, &error.to_string()),
         }

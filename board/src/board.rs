@@ -104,6 +104,7 @@ impl Board {
     pub fn open<P: AsRef<std::path::Path>>(paths: &[P]) -> Result<Board, Error> {
         let paths: Vec<PathBuf> = paths.iter().map(|path| path.as_ref().to_path_buf()).collect();
         Ok(Board {
+            // Resolved once: the working directory and links may change later, and names of runs must not.
             roots: find::roots(&paths)?,
             limit: DEFAULT_LIMIT,
             runs: RwLock::default(),
@@ -137,9 +138,11 @@ impl Board {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn reload(&self) -> usize {
+        // A second reload would read the same events twice.
         let _one_at_a_time = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         self.find_runs();
         let runs = self.all();
+        // Threads take the next run when they are done, since runs differ in size by orders of magnitude.
         let next = AtomicUsize::new(0);
         let work = || {
             let mut count = 0;
@@ -148,9 +151,11 @@ impl Board {
             }
             count
         };
+        // More threads would only wait for the disk.
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(runs.len()).min(8);
         let count = std::thread::scope(|scope| {
             let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            // This thread works as well, so a single run needs no thread.
             let own = work();
             own + helpers.into_iter().map(|helper| helper.join().unwrap_or(0)).sum::<usize>()
         });
@@ -172,12 +177,15 @@ impl Board {
         let mut runs = BTreeMap::new();
         for found in found {
             let shown = match known.get(&found.name) {
+                // The same entry keeps its events; one that became something else, such as a folder that was
+                // replaced, starts again.
                 Some(shown) if shown.found == found => shown.clone(),
                 _ => Arc::new(self.shown(found)),
             };
             runs.insert(shown.found.name.clone(), shown);
         }
         if runs.len() != known.len() || runs.values().zip(known.values()).any(|(a, b)| !Arc::ptr_eq(a, b)) {
+            // Replaced as a whole, and only when it differs: requests hold the entries that they took.
             *self.runs.write().unwrap_or_else(PoisonError::into_inner) = runs;
             self.changed();
         }
@@ -204,6 +212,7 @@ impl Board {
             if count > 0 {
                 shown.bytes.store(run.kept_bytes(), Ordering::Relaxed);
             }
+            // Released between two chunks, so that a request gets its turn.
             drop(run);
             if count == 0 {
                 return all;
@@ -232,12 +241,14 @@ impl Board {
                 Some((bytes, data)) if bytes > 4096 => data.halve(),
                 _ => return,
             }
+            // Under the lock that changed the points, so that the number belongs to them.
             shown.bytes.store(run.kept_bytes(), Ordering::Relaxed);
         }
     }
 
     /// Counts a change, after which pages request their data again.
     fn changed(&self) {
+        // Relaxed: the number alone tells a page to ask again, and locks order the data.
         self.version.fetch_add(1, Ordering::Relaxed);
     }
 

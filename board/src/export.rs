@@ -84,6 +84,8 @@ impl Data<'_> {
         self.ask("/api/hparams", &[], &[]);
         for (kind, of_kind) in entries(&tags) {
             let tags: Vec<(&String, &Json)> = entries(of_kind).collect();
+            // The number of tags divides the points, with a least number that still shows the form of a
+            // curve.
             let points = (ALL_POINTS / tags.len().max(1)).clamp(50, MOST_POINTS).to_string();
             for (tag, about) in tags {
                 if kind == "scalar" {
@@ -115,6 +117,7 @@ impl Data<'_> {
     fn ask(&mut self, path: &str, named: &[(&str, &str)], more: &[(&str, &str)]) -> Json {
         let answer = self.answer(path, named, more);
         let value: Json = match (answer.status, answer.content_type) {
+            // An answer that failed on the served page fails here too, and is left out.
             (200, JSON) => serde_json::from_slice(&answer.body).unwrap_or_default(),
             _ => return Json::Null,
         };
@@ -158,6 +161,7 @@ impl Data<'_> {
         if answer.status != 200 {
             return;
         }
+        // The first that do not fit mark the page; smaller ones after them may still fit.
         if self.media + answer.body.len() > MEDIA_BYTES {
             self.left_out = true;
             return;
@@ -189,6 +193,7 @@ impl Data<'_> {
     ///
     /// Scopes are visited in breadth-first order, so the limit cuts off the innermost ones of a large graph.
     fn graph(&mut self, run: &str, metadata: &[&str]) {
+        // Without costs and with those of the last recorded run: the page offers both.
         let metadata: Vec<&str> = std::iter::once("").chain(metadata.last().copied()).collect();
         let mut scopes = VecDeque::from([String::new()]);
         let (mut seen, mut operations) = (0, 0);

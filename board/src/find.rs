@@ -45,6 +45,7 @@ pub(crate) struct Root {
 pub(crate) fn roots(paths: &[PathBuf]) -> Result<Vec<Root>, Error> {
     let mut roots: Vec<Root> = Vec::new();
     for given in paths {
+        // Canonical, because links are later compared with it.
         let path = given
             .canonicalize()
             .map_err(|error| Error::NotFound(format!("cannot open {}: {error}", given.display())))?;
@@ -54,6 +55,7 @@ pub(crate) fn roots(paths: &[PathBuf]) -> Result<Vec<Root>, Error> {
         let prefix = (paths.len() > 1).then(|| {
             let name = path.file_name().map_or_else(|| "/".into(), |name| name.to_string_lossy());
             let taken = roots.iter().filter(|root| root.path.file_name() == path.file_name()).count();
+            // Two folders of one name get numbers, in the order in which they were given.
             if taken == 0 { name.into_owned() } else { format!("{name}-{}", taken + 1) }
         });
         roots.push(Root { path, prefix });
@@ -94,6 +96,7 @@ struct Search<'a> {
 impl Search<'_> {
     /// Adds the folder if it is a run, and searches the folders in it.
     fn folder(&mut self, path: &Path, depth: usize) {
+        // Deleted between the listing and now; it is no run any more.
         let Ok(real) = path.canonicalize() else { return };
         if !real.starts_with(&self.root.path) {
             self.notes.push(format!("{} leads out of {}", path.display(), self.root.path.display()));
@@ -115,6 +118,7 @@ impl Search<'_> {
                 continue;
             }
             let name = name.as_encoded_bytes();
+            // The name contains more than this, such as the time and the host.
             has_events |= name.windows(8).any(|part| part == b"tfevents");
             has_checkpoints |= name == b"checkpoint" || name.ends_with(b".index");
         }
@@ -122,6 +126,7 @@ impl Search<'_> {
             let (name, path) = (self.name(path), path.to_path_buf());
             self.found.push(Found { name, path, has_events, has_checkpoints });
         }
+        // Sorted, because the order of a file system is arbitrary and the limit cuts off the end.
         folders.sort();
         folders.iter().for_each(|folder| self.folder(folder, depth + 1));
     }

@@ -51,6 +51,7 @@ impl Buckets {
     /// Reads TensorFlow 2's tensor of shape `[buckets, 3]`.
     fn of_rows(tensor: &Tensor) -> Option<Buckets> {
         if tensor.shape().rank() != 2 || tensor.shape().dims()[1] != 3 {
+            // A file may claim this plug-in for a tensor of any shape.
             return None;
         }
         let numbers: Vec<f64> = tensor.iter_f64()?.collect();
@@ -79,6 +80,7 @@ impl Buckets {
         let mut counts = vec![0.0; bins];
         for value in finite {
             let bin = if width > 0.0 { ((value - min) / width) as usize } else { 0 };
+            // The maximum itself falls behind the last bin.
             counts[bin.min(bins - 1)] += 1.0;
         }
         let ends = |bin: usize| min + width * bin as f64;

@@ -58,6 +58,7 @@ fn encoded(tensor: &Tensor, kind: TagKind) -> impl Iterator<Item = usize> + use<
 
 /// Returns true for audio in rows of a clip and its label, the second form of TensorFlow 2.
 fn has_labels(tensor: &Tensor) -> bool {
+    // Two columns; images are a vector, so the shapes cannot be confused.
     matches!(tensor.shape().dims(), [_, 2])
 }
 

@@ -73,6 +73,7 @@ pub(crate) fn with_data(data: &str) -> String {
     for (reference, element, content) in PARTS {
         let license =
             if content == UPLOT_SCRIPT { format!("/*!\n{UPLOT_LICENSE}*/\n") } else { String::new() };
+        // The data come in front of the script that reads them.
         let before = if content == SCRIPT { &*data } else { "" };
         let inlined = format!("{before}<{element}>\n{license}{content}</{element}>");
         page = page.replace(reference, &inlined);

@@ -75,6 +75,7 @@ impl Places {
 
     /// Drops every second place.
     pub(crate) fn halve(&mut self) {
+        // The last place of all may be among those that are dropped, and must be kept.
         self.last = self.last.or_else(|| self.places.last().copied());
         let mut index = 0;
         self.places.retain(|_| {
@@ -129,6 +130,7 @@ impl Places {
         let places: Vec<&Place> = self.iter().collect();
         let pick = |index: usize| match wanted {
             0 | 1 => count.saturating_sub(1),
+            // Evenly over the indices, with the first and the last one.
             _ => index * (count - 1) / (wanted - 1),
         };
         (0..wanted).map(|index| *places[pick(index)]).collect()

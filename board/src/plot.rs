@@ -100,6 +100,7 @@ impl Plot {
                 let mut points: Vec<(f64, f64)> =
                     view.points.iter().map(|point| (point.step as f64, point.value)).collect();
                 let last = points.last().map_or(f64::NAN, |point| point.1);
+                // Interleaved writers leave steps out of order, which would draw lines backwards.
                 points.sort_by(|a, b| a.0.total_cmp(&b.0));
                 curves.push(Curve { name: printable(&name), points, last });
             }

@@ -85,6 +85,7 @@ impl Server {
     pub fn bind_to(board: Board, address: SocketAddr) -> Result<Server, Error> {
         let failed = |source| Error::Listen { address: address.to_string(), source };
         let listener = TcpListener::bind(address).map_err(failed)?;
+        // Nonblocking, as the runtime requires of sockets that it takes over.
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let interval = Duration::from_secs(1);
@@ -195,6 +196,7 @@ async fn serve(
 fn respond(answer: Answer, with_body: bool) -> Response<Full<Bytes>> {
     let body = if with_body { answer.body } else { Bytes::new() };
     let mut response = Response::new(Full::new(body));
+    // Statuses are constants of this crate, so the default is never used.
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let cache = if answer.content_type == JSON { "no-store" } else { "no-cache" };
     for (name, value) in [
@@ -213,6 +215,7 @@ fn respond(answer: Answer, with_body: bool) -> Response<Full<Bytes>> {
 /// Returns true for an IP address, `localhost`, or a name that was allowed, with any port.
 fn is_allowed(host: &str, allowed: &[String]) -> bool {
     let name = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        // A name in brackets is an IPv6 address or nothing.
         Some((address, _)) => return address.parse::<std::net::Ipv6Addr>().is_ok(),
         None => host.rsplit_once(':').map_or(host, |(name, _)| name),
     };

@@ -64,6 +64,7 @@ fn of_run(run: &Run, name: &str, tag: Option<&str>) -> Status {
     let numbers = || run.tags.keys().filter(|tag| run.series(tag).is_some());
     let is_rate = |tag: &str| tag.ends_with("/sec");
     let loss = numbers().find(|tag| tag.to_ascii_lowercase().contains("loss"));
+    // The speed is a number as well, but no loss.
     let usual = || loss.or_else(|| numbers().find(|tag| !is_rate(tag))).cloned();
     let tag = tag.map(str::to_owned).or_else(usual);
     let point = tag.as_ref().and_then(|tag| run.series(tag)?.last().copied());
@@ -93,6 +94,7 @@ fn of_run(run: &Run, name: &str, tag: Option<&str>) -> Status {
                 status.input_wait = message["input_wait"].as_f64();
                 let rate =
                     message["runs"].as_f64().zip(message["seconds"].as_f64()).map(|(runs, time)| runs / time);
+                // The pace of the story is newer than the step counter, if both are written.
                 status.rate = rate.filter(|rate| rate.is_finite()).or(status.rate);
             }
             _ => {}

@@ -26,6 +26,7 @@ struct Head {
 pub(crate) fn elements(stored: &StoredTensor) -> Result<i64, String> {
     let head = Head::decode(stored.as_encoded().clone()).map_err(|error| error.to_string())?;
     let sizes = head.shape.unwrap_or_default().dim.into_iter().map(|dim| dim.size);
+    // Saturating: a product that overflows is too large in any case.
     Ok(sizes.fold(1, i64::saturating_mul))
 }
 

@@ -22,6 +22,7 @@ pub(crate) fn escaped(text: &str) -> String {
             '&' => out.push_str("&amp;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
+            // Line ends would break the single line of a title in some viewers.
             '\n' | '\t' => out.push(' '),
             _ if character.is_control() || matches!(character, '\u{fffe}' | '\u{ffff}') => {
                 out.push('\u{fffd}')

@@ -72,6 +72,7 @@ impl Tag {
                 series.push(Point { step: place.step, wall: place.wall, value });
             }
             (Data::Places(places), _) => places.push(place),
+            // A scalar without a number is damaged, and is left out.
             (Data::Scalars(_), None) => {}
         }
     }

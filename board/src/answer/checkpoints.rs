@@ -43,6 +43,7 @@ impl Board {
         let shown = self.named(query.need("run")?)?;
         let folder = folder(&shown)?;
         let (state, problem) = match get_checkpoint_state(folder, None) {
+            // A state file that is damaged hides the roles of the checkpoints, and not the checkpoints.
             Ok(state) => (state.unwrap_or_default(), None),
             Err(error) => (CheckpointState::default(), Some(error.to_string())),
         };
@@ -68,6 +69,7 @@ impl Board {
             .into_iter()
             .map(|info| (info.name, format!("dtype {}", info.dtype), info.shape.to_vec(), info.bytes, false));
         let mut tensors: Vec<_> = known.chain(unknown).collect();
+        // Sorted after both kinds are together, so that the limit cuts off the end of one list.
         tensors.sort_by(|a, b| a.0.cmp(&b.0));
         let rows = tensors.iter().take(MAX_TENSORS).map(|(name, dtype, shape, bytes, known)| {
             json!({"name": name, "dtype": dtype, "shape": shape, "bytes": bytes, "known": known})
@@ -106,6 +108,7 @@ impl Board {
             return Answer::json(&json!({"text": text}));
         }
         let info = info.ok_or_else(|| Error::NotFound(format!("the checkpoint has no tensor '{name}'")))?;
+        // Before the tensor is read, which is when the time is spent.
         if info.bytes > MAX_TENSOR {
             let (bytes, limit) = (info.bytes, MAX_TENSOR >> 20);
             return Err(Error::Request(format!(
@@ -125,6 +128,7 @@ impl Board {
         let found = checkpoints_in(folder).map_err(|error| Error::NotFound(error.to_string()))?;
         let prefix = found.into_iter().find(|prefix| same_name(prefix, name));
         let prefix = prefix.ok_or_else(|| Error::NotFound(format!("there is no checkpoint '{name}'")))?;
+        // All files of the prefix, because each of them may be a link.
         for (path, _) in files(&prefix) {
             if !is_inside(&path, &shown.root) {
                 return Err(Error::NotFound(format!("{} leads out of the folder", path.display())));
@@ -202,6 +206,8 @@ fn distribution(tensor: &Tensor) -> Json {
         return json!({"text": crate::run::cut(&text, 4096)});
     };
     let numbers: Vec<f64> = numbers.collect();
+    // The limits of the bins come from the finite numbers, so one infinity does not squeeze all others into a
+    // bin.
     let buckets = Buckets::of_numbers(numbers.iter().copied(), BINS);
     let mean = buckets.mean.unwrap_or(0.0);
     let finite = numbers.iter().filter(|value| value.is_finite());
@@ -210,6 +216,7 @@ fn distribution(tensor: &Tensor) -> Json {
     json!({
         "from": buckets.min, "to": buckets.max,
         "counts": buckets.buckets.iter().map(|bucket| bucket.2).collect::<Vec<_>>(),
+        // Without a finite number the count is 0, and so is the deviation.
         "elements": numbers.len(), "mean": mean, "std": (squares / buckets.count.max(1.0)).sqrt(),
         "zeros": count(|value| value == 0.0), "nan": count(f64::is_nan), "infinite": count(f64::is_infinite),
     })

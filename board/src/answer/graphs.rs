@@ -50,6 +50,8 @@ impl Board {
         let cost = costs.and_then(|costs| costs.get(name).copied());
         let inputs = node.inputs.iter().take(MAX_LISTED).map(|input| end(&model, input));
         let users = model.nodes.iter().filter_map(|user| {
+            // Users are found by a search over the graph: a list per operation would take memory for what is
+            // rarely asked.
             let input = user.inputs.iter().find(|input| model.nodes[input.node].name == name)?;
             Some(json!({"name": user.name, "control": input.output.is_none()}))
         });
@@ -67,12 +69,14 @@ impl Board {
         let shown = self.named(name)?;
         let (place, meta, path) = {
             let run = shown.run();
+            // The plain graph has shapes, which the graph of a meta graph usually lacks.
             let place = run.graph.or(run.meta_graph);
             let place = place.ok_or_else(|| Error::NotFound(format!("the run '{name}' has no graph")))?;
             (place, run.graph.is_none(), run.file(place.file).map(PathBuf::from))
         };
         // One at a time: a second request for the same graph finds it made.
         let mut cached = self.cached_graph();
+        // The place as well as the name: a resumed training writes its graph again.
         if let Some(cached) = cached.as_ref().filter(|cached| cached.run == name && cached.place == place) {
             return Ok(cached.model.clone());
         }

@@ -30,10 +30,12 @@ impl Board {
                 shown.push((place, buckets));
             }
         }
+        // A histogram without values has no ends that could count.
         let ends = shown.iter().map(|(_, buckets)| buckets).filter(|buckets| buckets.count > 0.0);
         let from = ends.clone().map(|buckets| buckets.min).filter(|end| end.is_finite());
         let to = ends.map(|buckets| buckets.max).filter(|end| end.is_finite());
         let (from, to) = (from.fold(f64::INFINITY, f64::min), to.fold(f64::NEG_INFINITY, f64::max));
+        // Without a finite end, as when there are no histograms, the axis is empty.
         let (from, to) = if from <= to { (from, to) } else { (0.0, 0.0) };
         let rows = shown.iter().map(|(place, buckets)| {
             json!({

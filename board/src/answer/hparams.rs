@@ -42,6 +42,7 @@ impl Board {
             for below in self.all() {
                 if let Some(inner) = below.found.name.strip_prefix(&format!("{name}/")) {
                     for (tag, value) in last_numbers(&below.run()) {
+                        // The run's own number wins; names with a folder cannot hide it.
                         metrics.entry(format!("{inner}: {tag}")).or_insert(value);
                     }
                 }

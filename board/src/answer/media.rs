@@ -30,6 +30,8 @@ impl Board {
         for place in &places {
             let mut sample = json!({"step": place.step, "wall": place.wall, "at": place.word()});
             match self.value_at(query, place).map(|value| media::items(&value, kind)) {
+                // A sample that cannot be read takes its place with the error, so that the steps of the
+                // others stay right.
                 Ok(items) => sample["items"] = json!(items),
                 Err(error) => sample["error"] = json!(error.to_string()),
             }
@@ -64,6 +66,7 @@ impl Board {
         let index = query.number("index")?.unwrap_or(0);
         let bytes = media::bytes(&self.value_at(query, place)?, kind, index);
         let bytes = bytes.ok_or_else(|| Error::NotFound(format!("the sample '{at}' has no item {index}")))?;
+        // By the bytes and not by what the file states, which a browser would otherwise follow.
         let content_type = media_type(&bytes)
             .ok_or_else(|| Error::Request(format!("no {} of a known format", kind.name())))?;
         Ok(Answer::new(content_type, bytes))
@@ -94,6 +97,7 @@ impl Board {
         let event = place::read(&path, place.offset)?;
         match event.data {
             Some(EventData::Summary(mut summary)) if (place.value as usize) < summary.values.len() => {
+                // `swap_remove` moves the value out without a copy; the rest of the event is dropped.
                 Ok(summary.values.swap_remove(place.value as usize))
             }
             _ => Err(Error::NotFound(format!("{} has changed", path.display()))),

@@ -15,6 +15,7 @@ impl Board {
     /// Answers `/api/state`: the runs, and a number that changes with every change of the board. The page polls this
     /// answer, and requests others only if the number has changed.
     pub(super) fn state(&self) -> Result<Answer, Error> {
+        // First: a change while the answer is made raises it, and the page asks again.
         let version = self.version();
         let runs = self.all().into_iter().map(|shown| {
             let run = shown.run();

@@ -64,6 +64,8 @@ impl Board {
         // The number of curves is needed first: it divides the limit of the answer.
         let runs: Vec<_> = runs.filter(|shown| shown.run().series(tag).is_some()).collect();
         if runs.is_empty() {
+            // An unknown tag and one without numbers look the same to the page, which lists only tags with
+            // numbers.
             return Err(Error::NotFound(format!("there are no numbers with the tag '{tag}'")));
         }
         let limit = query.number("points")?.unwrap_or(USUAL_POINTS).min(MOST_POINTS / runs.len());

@@ -306,6 +306,7 @@ fn wish(slot: usize, slots: &[Slot]) -> f64 {
 /// Converts the centers of slots to coordinates, adds the boxes that are set aside below the others, and determines
 /// the size of the picture.
 fn finish(view: View, slots: &[Slot], slot_of: &[usize], chains: &[Vec<usize>]) -> Picture {
+    // An empty scope has no slots, and its ends are infinite.
     let left = slots.iter().map(|slot| slot.center - slot.width / 2.0).fold(f64::INFINITY, f64::min);
     let right = slots.iter().map(|slot| slot.center + slot.width / 2.0).fold(f64::NEG_INFINITY, f64::max);
     let left = if left.is_finite() { left } else { 0.0 };
@@ -345,6 +346,7 @@ fn finish(view: View, slots: &[Slot], slot_of: &[usize], chains: &[Vec<usize>]) 
     let mut height = if layers == 0 { MARGIN } else { top(layers) - LAYER_GAP + MARGIN };
     let aside = view.boxes.iter().any(|item| item.aside).then_some(height);
     if let Some(start) = aside {
+        // In rows, because nothing connects these boxes and a layer would have no meaning for them.
         let (mut x, mut y) = (MARGIN, start + MARGIN + 12.0);
         for (item, place) in view.boxes.iter().zip(&mut places).filter(|(item, _)| item.aside) {
             let own = width_of(item);

@@ -71,6 +71,7 @@ impl Model {
                 Some(outputs) => outputs.clone(),
                 None => stated(node),
             };
+            // The shapes are shown as outputs already.
             let attributes = node.attr.iter().filter(|(key, _)| *key != "_output_shapes");
             Node {
                 name: node.name.clone(),
@@ -152,6 +153,7 @@ fn parse_input(input: &str, index: &HashMap<String, usize>) -> Option<Input> {
         return Some(Input { node: *index.get(name)?, output: None });
     }
     let (name, output) = match input.rsplit_once(':') {
+        // An index that is no number names nothing here, and its edge is left out.
         Some((name, output)) => (name, output.parse().ok()?),
         None => (input, 0),
     };
@@ -224,6 +226,7 @@ pub(crate) fn costs(metadata: &RunMetadata) -> Costs {
     let mut costs = Costs::new();
     let devices = metadata.step_stats.iter().flat_map(|stats| &stats.dev_stats);
     for stats in devices.flat_map(|device| &device.node_stats) {
+        // Older runtimes leave the nanoseconds at 0.
         let nanos = match stats.all_end_rel_nanos {
             0 => stats.all_end_rel_micros.saturating_mul(1000),
             nanos => nanos,

@@ -112,6 +112,7 @@ type Key<'a> = (ItemKind, &'a str);
 pub(crate) fn view(model: &Model, scope: &str, costs: Option<&Costs>) -> Result<View, Error> {
     let mut items: BTreeMap<Key<'_>, Item> = BTreeMap::new();
     for node in &model.nodes {
+        // Outside of the scope; it appears as a source or sink if something connects it.
         let Some(key) = inside(scope, &node.name, model) else { continue };
         let (nanos, bytes) = costs.and_then(|costs| costs.get(&node.name)).copied().unwrap_or_default();
         let item = items.entry(key).or_insert_with(|| item(key, scope, node));
@@ -122,6 +123,7 @@ pub(crate) fn view(model: &Model, scope: &str, costs: Option<&Costs>) -> Result<
     if items.is_empty() && !(scope.is_empty() && model.nodes.is_empty()) {
         return Err(Error::NotFound(format!("the graph has no scope '{scope}'")));
     }
+    // The boxes beyond the limit are counted, and the page states their number.
     let more = items.len().saturating_sub(MAX_BOXES);
     let mut kept: HashMap<Key<'_>, usize> = HashMap::new();
     let mut boxes = Vec::new();
@@ -140,6 +142,7 @@ pub(crate) fn view(model: &Model, scope: &str, costs: Option<&Costs>) -> Result<
                 (Some(source), None) => (source, (ItemKind::Sink, outside(scope, &node.name))),
                 (None, None) => continue,
             };
+            // Flows within one box are not shown; the second limit bounds sources and sinks.
             if source == target || boxes.len() >= MAX_BOXES * 2 {
                 continue;
             }

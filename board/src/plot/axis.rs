@@ -37,6 +37,7 @@ impl Scale {
     /// Returns the position of a value, from 0 to 1.
     pub(super) fn share(&self, value: f64) -> f64 {
         let value = if self.log { value.log10() } else { value };
+        // Halves, as in `linear`: the difference of two large numbers may be infinite.
         ((value / 2.0 - self.from / 2.0) / (self.to / 2.0 - self.from / 2.0)).clamp(0.0, 1.0)
     }
 
@@ -47,6 +48,7 @@ impl Scale {
         let step = if self.log { step.max(1.0).round() } else { step };
         let first = (self.from / step).ceil();
         let ticks = (0..=count * 2).map(|index| (first + index as f64) * step);
+        // Rounding may put the last tick a little beyond the end.
         let ticks = ticks.take_while(|tick| *tick <= self.to + step * 1e-9);
         if self.log {
             return ticks.map(|tick| (10f64.powf(tick), text(10f64.powf(tick)))).collect();

@@ -58,6 +58,7 @@ impl Canvas {
     fn curve(&mut self, points: &[(f64, f64)], color: (u8, u8, u8)) {
         let mut covered: std::collections::HashMap<(i64, i64), f64> = std::collections::HashMap::new();
         let single = [points[0], points[0]];
+        // A single point is drawn as a line of length 0, which is a dot.
         let pairs = if points.len() == 1 { &single[..] } else { points };
         for pair in pairs.windows(2) {
             let ((x1, y1), (x2, y2)) = (pair[0], pair[1]);
@@ -78,6 +79,7 @@ impl Canvas {
                     let distance = (ox - along * dx).hypot(oy - along * dy);
                     let share = (HALF + 0.5 - distance).clamp(0.0, 1.0);
                     let most = covered.entry((px, py)).or_default();
+                    // The largest share of all segments, and not their sum, which would be darker at joints.
                     *most = most.max(share);
                 }
             }

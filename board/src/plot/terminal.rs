@@ -113,6 +113,7 @@ impl Plot {
         for (value, text) in self.x().ticks((width / 14).max(1)) {
             let column = (self.x().share(value) * (width - 1) as f64).round() as usize;
             let start = column.saturating_sub(text.len() / 2).min(width.saturating_sub(text.len()));
+            // Numbers that touch cannot be read, so the later one is left out.
             if start < free || start + text.len() > width {
                 continue;
             }
