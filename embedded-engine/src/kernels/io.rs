@@ -6,9 +6,9 @@
 //! Relative paths are relative to the working directory of the process. There are no file systems other than
 //! the local one: a path like `gs://bucket/file` names a local file.
 //!
-//! Op types whose result depends on a file are registered as changing, so that they are neither folded nor
-//! merged, and all that open files are registered as such, so that a program can find out whether a graph it
-//! loads does.
+//! Op types whose result depends on a file are registered as changing, so that they are not folded into
+//! constants, and all that open files are registered as such, so that a program can find out whether a graph
+//! that it loads does.
 
 mod compression;
 mod files;

@@ -103,21 +103,16 @@ pub(crate) fn register(registry: &mut Registry) {
 /// With an array of shape `[2, 3, 4]`, the coordinates `[[1, 2], [0, 0]]` are the rows `[5, 0]` of `width` 4;
 /// `dims` is `[2, 3]`, `shape` `[2, 4]`.
 pub(crate) struct Rows {
-    /// The row of each coordinate.
-    ///
-    /// Each is less than the product of `dims`. Equal coordinates are equal rows; the order is that of the
-    /// indices.
+    /// The row of each coordinate. Each is less than the product of `dims`. Equal coordinates are equal rows;
+    /// the order is that of the indices.
     pub(crate) rows: Vec<usize>,
     /// The leading dimensions that coordinates count.
     pub(crate) dims: Vec<usize>,
-    /// The number of elements in a row.
-    ///
-    /// It is 1 for coordinates of single elements, and 0 if a dimension behind the coordinates is 0.
+    /// The number of elements in a row. It is 1 for coordinates of single elements, and 0 if a dimension
+    /// behind the coordinates is 0.
     pub(crate) width: usize,
-    /// The shape of what the coordinates name.
-    ///
-    /// That is the shape of the indices without its last axis, followed by the dimensions that coordinates do
-    /// not count.
+    /// The shape of what the coordinates name. That is the shape of the indices without its last axis,
+    /// followed by the dimensions that coordinates do not count.
     pub(crate) shape: Shape,
 }
 

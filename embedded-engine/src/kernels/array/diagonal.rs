@@ -211,9 +211,7 @@ struct Band {
     range: [i64; 2],
     /// The numbers of rows and columns of a matrix.
     matrix: [usize; 2],
-    /// The length of the longest diagonal.
-    ///
-    /// It is the size of the last axis of the packed form.
+    /// The length of the longest diagonal. It is the size of the last axis of the packed form.
     longest: usize,
 }
 

@@ -208,7 +208,7 @@ pub(crate) fn reshape(context: &mut KernelContext<'_>) -> Result<()> {
     let value = context.take(0);
     let own = shape_of(&value);
     let elements = own.elements();
-    // The text is TensorFlow's, which programs match.
+    // The text is TensorFlow's, for programs that look for it.
     let mismatch = || {
         let text = format!(
             "Input to reshape is a tensor with {elements} values, but the requested shape is {sizes:?}"

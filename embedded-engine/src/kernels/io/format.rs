@@ -51,22 +51,15 @@ pub(super) enum Format {
 /// content.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct FixedLength {
-    /// The number of bytes before the first record.
-    ///
-    /// They are skipped without being looked at.
+    /// The number of bytes before the first record. They are skipped without being looked at.
     header: usize,
-    /// The number of bytes of a record.
-    ///
-    /// At least 1.
+    /// The number of bytes of a record. At least 1.
     record: usize,
-    /// The number of bytes after the last record.
-    ///
-    /// A content shorter than header and footer together has no records.
+    /// The number of bytes after the last record. A content shorter than header and footer together has no
+    /// records.
     footer: usize,
-    /// The number of bytes from the start of one record to that of the next.
-    ///
-    /// With less than `record` bytes records overlap, with more there are gaps. The attribute 0 stands for
-    /// `record`.
+    /// The number of bytes from the start of one record to that of the next. With less than `record` bytes
+    /// records overlap, with more there are gaps. The attribute 0 stands for `record`.
     hop: usize,
     /// The compression of the file.
     encoding: Compression,
@@ -118,9 +111,7 @@ fn otherwise_compressed(compression: Compression, path: &Path, start: &[u8]) -> 
 /// TensorFlow calls a file in a queue a work unit. It is dropped at the end of the file, or when the reader
 /// is reset.
 pub(super) struct Work {
-    /// The name of the file.
-    ///
-    /// Keys begin with it, as it was in the queue.
+    /// The name of the file. Keys begin with it, as it was in the queue.
     name: Bytes,
     /// The open file.
     source: Source,
@@ -130,9 +121,8 @@ pub(super) struct Work {
 ///
 /// It is the state of one pass over the file, and there is no way back.
 enum Source {
-    /// Records of TensorFlow's format.
-    ///
-    /// The reader checks both checksums of each record. The source is inflated where the format says so.
+    /// Records of TensorFlow's format. The reader checks both checksums of each record. The source is
+    /// inflated where the format says so.
     TfRecord(BlockReader<Box<dyn Read + Send>>),
     /// Lines of text; the last one need not have a line end.
     TextLine {
@@ -141,9 +131,7 @@ enum Source {
         /// The number of lines so far, including skipped ones: the number in the next key is one more.
         number: u64,
     },
-    /// The whole content, given once.
-    ///
-    /// `None` after the only record has been given.
+    /// The whole content, given once. `None` after the only record has been given.
     Whole(Option<Bytes>),
     /// Records of a fixed length.
     FixedLength {

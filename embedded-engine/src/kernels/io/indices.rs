@@ -84,17 +84,14 @@ struct IndexState {
 
 /// All of it is replaced when a state is imported.
 struct Place {
-    /// The number of examples produced, over all epochs.
-    ///
-    /// `position / limit` is the epoch, `position % limit` the place in it.
+    /// The number of examples produced, over all epochs. `position / limit` is the epoch, `position % limit`
+    /// the place in it.
     position: u64,
     /// The number of examples in an epoch. Unknown before the first step.
     limit: Option<u64>,
     /// Stored along with the position, so that a run without given seeds can be resumed as well.
     seeds: [i64; 2],
-    /// The order of the epoch that it was made for.
-    ///
-    /// Built when a step first needs it; `None` after an import.
+    /// The order of the epoch that it was made for. Built when a step first needs it; `None` after an import.
     permutation: Option<(u64, Permutation)>,
 }
 

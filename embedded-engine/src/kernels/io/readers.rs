@@ -1,4 +1,26 @@
 //! Readers.
+//!
+//! # Semantics
+//!
+//! - A reader is a resource of the session: `TFRecordReader`, `TextLineReader`, `WholeFileReader`,
+//!   `FixedLengthRecordReader` or `IdentityReader` (`format.rs` describes their records). Two operations with
+//!   one `shared_name` share it, if their formats are equal; otherwise the second is `InvalidArgument`.
+//! - `ReaderRead` takes the reader and the handle of a queue of file names, and returns the key and value of
+//!   the next record, two scalars. When a file ends, it dequeues the next name; the error of a closed, empty
+//!   queue (`OutOfRange`) is its own.
+//! - `ReaderReadUpTo` also takes `num_records` and returns vectors of at least one and at most that many
+//!   records, all of one file.
+//! - `ReaderNumRecordsProduced` and `ReaderNumWorkUnitsCompleted` return counts as `int64`. `ReaderReset`
+//!   forgets the open file and the counts.
+//! - `ReaderSerializeState` and `ReaderRestoreState` keep the position between files, in TensorFlow's
+//!   message. Readers that stop within a file are `Unimplemented` here, as in TensorFlow.
+//!
+//! The op types with and without `V2` differ in the type of the handle only.
+//!
+//! **Waiting.** A read without a name does not block a thread: it returns a wait, and the step continues with
+//! what does not depend on it. The lock of the reader is held while a file is read, never while a queue is
+//! waited for. So several threads can read at once; a thread that gets a name while another file is still
+//! open puts it into `waiting`, and no name is lost.
 
 use super::Compression;
 use super::format::{FixedLength, Format, Record, Work};
@@ -13,6 +35,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tensor::{Bytes, Tensor};
 
+/// Registers readers as handles and reads as waiting. Attributes that are invalid are reported when the plan
+/// is compiled.
 pub(super) fn register(registry: &mut Registry) {
     readers(registry, ["TFRecordReaderV2", "TFRecordReader"], |spec| {
         make(spec, Format::TfRecord(Compression::of(spec.str("compression_type")?)?))
@@ -57,6 +81,7 @@ pub(super) fn register(registry: &mut Registry) {
             let reader = reader(context)?;
             let given = context.input(1).as_strings()?.first().cloned().unwrap_or_default();
             let mut state = reader.lock();
+            // For its error: a reader that cannot save its state cannot restore one either.
             state.position(&reader)?;
             *state = State::at(&given).ok_or_else(|| {
                 let text = format!(
@@ -78,6 +103,8 @@ pub(super) fn register(registry: &mut Registry) {
 }
 
 /// Adds the two versions of a reader of files.
+///
+/// An identity reader opens no file and is registered separately.
 fn readers(registry: &mut Registry, op_types: [&'static str; 2], make: MakeKernel) {
     for op_type in op_types {
         registry.add_handle(op_type, make).accesses_files();
@@ -85,10 +112,13 @@ fn readers(registry: &mut Registry, op_types: [&'static str; 2], make: MakeKerne
 }
 
 /// A reader of a session.
+///
+/// It lives as long as the session or its container, not as long as one of the operations that use it.
 struct Reader {
     /// The name, for messages.
     name: String,
-    /// The format of the files.
+    /// The format of the files. Fixed when the reader is created, and compared by the other operations that
+    /// share it.
     format: Format,
     /// Guards what is read. Held while a file is read, not while the queue is waited for.
     state: Mutex<State>,
@@ -97,39 +127,53 @@ struct Reader {
 /// The guarded part of a reader.
 #[derive(Default)]
 struct State {
-    /// The file that is read at present.
+    /// The file that is read at present. `None` between two files.
     work: Option<Work>,
-    /// Names that were taken while another file was open, by threads that read at the same time.
+    /// Names that were taken while another file was open, by threads that read at the same time. They are
+    /// read in this order before another name is dequeued. A restored state begins with the interrupted file
+    /// here.
     waiting: VecDeque<Bytes>,
     /// The number of records so far.
     produced: i64,
-    /// The number of files that were read to their ends.
+    /// The number of files that were read to their ends. An empty file counts as well.
     completed: i64,
-    /// The file that was opened last.
+    /// The file that was opened last. Empty before the first file. It is exported as a part of the position.
     current: Bytes,
 }
 
 /// The position of a reader, in TensorFlow's form (`ReaderBaseState`).
+///
+/// The tags are those of TensorFlow's message, so its sessions and these can restore each other's states.
 #[derive(Clone, PartialEq, Message)]
 struct Position {
+    /// The number of files that were opened.
     #[prost(int64, tag = "1")]
     work_started: i64,
+    /// The number of files that were read to their ends: equal, or one less while a file is open.
     #[prost(int64, tag = "2")]
     work_finished: i64,
+    /// The number of records that were returned.
     #[prost(int64, tag = "3")]
     num_records_produced: i64,
+    /// The name of the file that was opened last.
     #[prost(bytes = "vec", tag = "4")]
     current_work: Vec<u8>,
 }
 
 impl Reader {
     /// Locks the state.
+    ///
+    /// A panic while a file is read drops only the record in progress, so the state of a poisoned lock is
+    /// usable.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Makes the kernel that creates a reader.
+///
+/// The reader is created here, when the plan is compiled, or found by its name. Fails if it exists in another
+/// format.
 fn make(spec: &NodeSpec<'_>, format: Format) -> Result<Box<dyn Kernel>> {
     let container = spec.str("container").unwrap_or_default();
     let name = resource_name(spec);
@@ -148,6 +192,8 @@ fn reader(context: &KernelContext<'_>) -> Result<Arc<Reader>> {
 }
 
 /// Makes the kernel that returns a count.
+///
+/// Returns the kernel whose output is one number of the reader's state.
 fn counted(count: fn(&State) -> i64) -> Result<Box<dyn Kernel>> {
     Ok(boxed(move |context| {
         let count = count(&reader(context)?.lock());
@@ -157,6 +203,8 @@ fn counted(count: fn(&State) -> i64) -> Result<Box<dyn Kernel>> {
 }
 
 /// The next record, or some.
+///
+/// The kernel of both reads.
 struct Read {
     /// True for several records at a time.
     up_to: bool,
@@ -167,9 +215,12 @@ impl Kernel for Read {
         run_to_end(self, context)
     }
 
+    /// Reads from the open file if it can, and otherwise asks the queue for the next name, without waiting
+    /// for it.
     fn begin(&self, context: &mut KernelContext<'_>) -> Result<Option<Box<dyn Wait>>> {
         let limit = self.limit(context)?;
         let (reader, names) = (reader(context)?, Feed::of(context, 1)?);
+        // An unused output has no slot; its keys need not be built.
         let with_keys = context.outputs[0] != UNUSED;
         loop {
             let records = reader.read(limit, with_keys, context.files())?;
@@ -177,6 +228,7 @@ impl Kernel for Read {
                 return self.deliver(context, records).map(|()| None);
             }
             match names.next()? {
+                // The file may be empty, so the loop tries again.
                 Next::Here(name) => reader.open(&name)?,
                 Next::Later(name) => {
                     let read = Read { up_to: self.up_to };
@@ -189,6 +241,8 @@ impl Kernel for Read {
 
 impl Read {
     /// Returns the maximum number of records.
+    ///
+    /// Fails with `InvalidArgument` if `num_records` is not positive.
     fn limit(&self, context: &KernelContext<'_>) -> Result<usize> {
         if !self.up_to {
             return Ok(1);
@@ -199,6 +253,9 @@ impl Read {
     }
 
     /// Sets the outputs.
+    ///
+    /// `records` is not empty. One record gives two scalars, a read of several two vectors, even if there is
+    /// only one.
     fn deliver(&self, context: &mut KernelContext<'_>, mut records: Vec<Record>) -> Result<()> {
         if !self.up_to {
             let (key, value) = records.pop().ok_or_else(|| Error::invalid_argument("no record was read"))?;
@@ -220,7 +277,7 @@ struct WaitsForName {
     read: Read,
     /// The reader.
     reader: Arc<Reader>,
-    /// The maximum number of records.
+    /// The maximum number of records. Taken from the input when the read began.
     limit: usize,
     /// True to return the keys of the records.
     with_keys: bool,
@@ -233,6 +290,8 @@ impl Wait for WaitsForName {
         self.name.is_here()
     }
 
+    /// Opens the file whose name arrived and reads it. If it is empty, the thread waits for the next name: a
+    /// wait can finish only once.
     fn finish(&mut self, context: &mut KernelContext<'_>) -> Result<()> {
         let (name, names) = self.name.take()?;
         self.reader.open(&name)?;
@@ -253,11 +312,16 @@ impl Wait for WaitsForName {
 
 impl Reader {
     /// The next records, at least one: more as long as the file has them; none when the next name is needed.
+    ///
+    /// `limit` is at least 1. An error that comes after some records is kept for the next call.
     fn read(&self, limit: usize, with_keys: bool, files: &FileAccess) -> Result<Vec<Record>> {
         self.lock().read(&self.format, limit, with_keys, files)
     }
 
     /// Opens a file, which is read next.
+    ///
+    /// The name is appended to those that are waiting; the file itself is opened by the next read, under the
+    /// same lock. Fails if the element is not a single string.
     fn open(&self, name: &Tensor) -> Result<()> {
         let [name] = name.as_strings().unwrap_or_default() else {
             let text = format!("a queue of file names holds {} of shape {}", name.dtype(), name.shape());
@@ -270,6 +334,8 @@ impl Reader {
 
 impl State {
     /// Returns the position, for a reader that never stops within a file.
+    ///
+    /// Fails with `Unimplemented` for formats with several records in a file.
     fn position(&self, reader: &Reader) -> Result<Position> {
         if !matches!(reader.format, Format::WholeFile | Format::Identity) {
             let text = format!("the state of reader '{}' can be neither saved nor restored", reader.name);
@@ -284,6 +350,9 @@ impl State {
     }
 
     /// Returns the state of a reader at a position, if the bytes are a valid one.
+    ///
+    /// `None` for bytes that are not the message, and for negative counts. A file that had been opened but
+    /// not finished is read again.
     fn at(bytes: &[u8]) -> Option<State> {
         let Position { work_started, work_finished, num_records_produced, current_work } =
             Position::decode(bytes).ok()?;
@@ -296,6 +365,9 @@ impl State {
     }
 
     /// Records of files whose names were taken already; none when the next name is needed.
+    ///
+    /// All records come from one file. Files that end without a record are passed over as long as names are
+    /// waiting.
     fn read(
         &mut self,
         format: &Format,
@@ -308,6 +380,8 @@ impl State {
             let work = match (&mut self.work, self.waiting.front()) {
                 (Some(work), _) => work,
                 (None, Some(name)) => {
+                    // The name stays in front if the file cannot be opened, so the next read reports the same
+                    // file.
                     let work = Work::open(format, name, files)?;
                     self.current = self.waiting.pop_front().unwrap_or_default();
                     self.work.insert(work)

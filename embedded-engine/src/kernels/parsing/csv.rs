@@ -5,6 +5,24 @@
 //! One record per string. A field may be quoted (`use_quote_delim`); quotes in it are doubled. An empty field, or one
 //! that equals `na_value`, has the default of its column; a column without a default is required. `select_cols` picks
 //! columns in ascending order. Errors name the record and the field.
+//!
+//! - Input 0 holds the records, of any shape; the other inputs are the defaults, one for each column, with
+//!   one element or none. Output `i` has the shape of the records and the dtype of default `i`: `float32`,
+//!   `float64`, `int32`, `int64` or string.
+//! - A record must have exactly as many fields as there are columns, or, with `select_cols`, all of these. A
+//!   record that is empty or holds only line ends has no fields.
+//! - Numbers may be surrounded by blanks; strings keep theirs. Line ends may be in quoted fields only, so a
+//!   record ends without one.
+//! - A quote in a field without quotes and text behind a closing quote are errors. With `use_quote_delim`
+//!   false, quotes are ordinary characters.
+//! - All errors of the data are `InvalidArgument`, in TensorFlow's words. Those of attributes are reported
+//!   when the plan is compiled.
+//!
+//! ```text
+//! record  a,"b ""c"",d",    defaults "", "", 7     ->   "a", `b "c",d`, 7
+//! ```
+//!
+//! Fields without quotes are borrowed from the record; each record is read once, on the calling thread.
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
@@ -14,18 +32,25 @@ use session_core::{Code, Error, Result};
 use std::borrow::Cow;
 use tensor::{Bytes, DType, Shape, Tensor, memory};
 
+/// Registers `DecodeCSV`.
 pub(super) fn register(registry: &mut Registry) {
     registry.add("DecodeCSV", decode);
 }
 
+/// The attributes of a kernel, checked.
 struct Format {
+    /// A single byte, `field_delim`.
     delimiter: u8,
+    /// True if fields may be quoted.
     quotes: bool,
+    /// The text of a missing field, in addition to the empty one.
     na_value: Bytes,
     /// Ascending; all columns when empty.
     columns: Vec<usize>,
 }
 
+/// Returns the kernel. Fails with `InvalidArgument` for a delimiter of another length, for columns that do
+/// not ascend strictly, and if their number is not that of the outputs.
 fn decode(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let delimiter = spec.str("field_delim")?.as_bytes();
     let &[delimiter] = delimiter else {
@@ -52,6 +77,7 @@ fn decode(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     Ok(boxed(move |context| run(context, &format)))
 }
 
+/// Delivers the columns. Nothing is delivered if one record is wrong.
 fn run(context: &mut KernelContext<'_>, format: &Format) -> Result<()> {
     let records = context.input(0).clone();
     let mut columns: Vec<Column> = (1..context.num_inputs())
@@ -74,20 +100,32 @@ fn run(context: &mut KernelContext<'_>, format: &Format) -> Result<()> {
     Ok(())
 }
 
+/// A column under construction, with one value for each record so far.
 struct Column {
+    /// The values in the order of the records.
     values: Values,
+    /// A tensor of one element, or `None` if the column is required.
     default: Option<Tensor>,
 }
 
+/// One variant for each dtype of `DecodeCSV`, so that a column is a plain vector of its type.
 enum Values {
+    /// Values of `float32`.
     Floats(Vec<f32>),
+    /// Values of `float64`.
     Doubles(Vec<f64>),
+    /// Values of `int32`.
     Ints(Vec<i32>),
+    /// Values of `int64`.
     Longs(Vec<i64>),
+    /// Copies of the fields.
     Strings(Vec<Bytes>),
 }
 
 impl Column {
+    /// `default` is the input of the column, from which its dtype is taken; memory for `rows` values is
+    /// reserved. Fails with `Unimplemented` for another dtype and with `InvalidArgument` for a default of
+    /// several elements.
     fn new(default: &Tensor, rows: usize) -> Result<Column> {
         let values = match default.dtype() {
             DType::Float32 => Values::Floats(memory::reserve(rows)?),
@@ -107,6 +145,8 @@ impl Column {
         Ok(Column { values, default })
     }
 
+    /// Appends a field, or the default for a missing one. `index` is the number of the column among the
+    /// outputs and `row` that of the record, for messages.
     fn push(&mut self, field: Option<Cow<'_, [u8]>>, index: usize, row: usize) -> Result<()> {
         let Some(field) = field else {
             let required = || format!("Field {index} is required but missing in record {row}!");
@@ -121,6 +161,7 @@ impl Column {
 }
 
 impl Values {
+    /// Appends a field. The error is TensorFlow's name of the dtype that the text is not.
     fn push(&mut self, field: &[u8]) -> Result<(), &'static str> {
         match self {
             Values::Floats(values) => values.push(float(field).ok_or("float")?),
@@ -132,6 +173,7 @@ impl Values {
         Ok(())
     }
 
+    /// Appends the element of a tensor, which has exactly one and the dtype of the column.
     fn push_default(&mut self, default: &Tensor) -> Result<()> {
         match self {
             Values::Floats(values) => values.push(default.value()?),
@@ -143,6 +185,7 @@ impl Values {
         Ok(())
     }
 
+    /// `shape` has as many elements as there are values.
     fn into_tensor(self, shape: Shape) -> Result<Tensor> {
         Ok(match self {
             Values::Floats(values) => Tensor::from_vec(values, shape)?,
@@ -155,6 +198,9 @@ impl Values {
 }
 
 /// Returns the selected fields of a line.
+///
+/// All fields are scanned, those that are not selected as well, so an invalid field anywhere is an error. A
+/// delimiter at the end is followed by one more, empty field.
 fn fields<'a>(line: &'a [u8], format: &Format) -> Result<Vec<Cow<'a, [u8]>>> {
     let (mut fields, mut rest, mut column) = (Vec::new(), line, 0);
     let wanted = |column: usize| format.columns.is_empty() || format.columns.binary_search(&column).is_ok();
@@ -178,6 +224,7 @@ fn fields<'a>(line: &'a [u8], format: &Format) -> Result<Vec<Cow<'a, [u8]>>> {
             fields.push(field);
         }
         column += 1;
+        // The record ends with the field. Otherwise a delimiter follows, which both branches guarantee.
         if len == rest.len() {
             return Ok(fields);
         }
@@ -186,6 +233,9 @@ fn fields<'a>(line: &'a [u8], format: &Format) -> Result<Vec<Cow<'a, [u8]>>> {
 }
 
 /// Returns a field in quotes, two of which stand for one, and its length with the quotes.
+///
+/// `rest` begins with the opening quote; the closing one must be followed by the delimiter or nothing. A
+/// field in quotes is always copied, because its doubled quotes are not contiguous text.
 fn quoted(rest: &[u8], delimiter: u8) -> Result<(Cow<'_, [u8]>, usize)> {
     let (mut field, mut at) = (Vec::new(), 1);
     while at < rest.len() {

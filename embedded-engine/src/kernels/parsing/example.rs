@@ -5,8 +5,29 @@
 //! A dense feature has the same number of values in each example, or, with an unknown first dimension, any number,
 //! padded with its default to the longest. A missing dense feature has its default; without one it is an error that
 //! names the feature and the example. Sparse and ragged features may be missing. A feature that occurs twice counts
-//! as its last occurrence. Examples are parsed in parallel, without intermediate messages: values are read from the
-//! bytes where they lie.
+//! as its last occurrence. Examples are parsed one after the other, without intermediate messages: values are read
+//! from the bytes where they lie.
+//!
+//! | op type | serialized | keys | defaults begin at input |
+//! | --- | --- | --- | --- |
+//! | `ParseExampleV2` | a scalar or a vector | inputs 2 to 4: sparse, dense, ragged | 5 |
+//! | `ParseExample` | a vector | one input for each, sparse before dense, from 2 | after the keys |
+//! | `ParseSingleExample` | a scalar | attributes | 1 |
+//!
+//! Input 1 of the first two has a name for each example or none; names occur in messages only. Features have
+//! the dtype `float32`, `int64` or string, and the kind that a message has must be that of the attribute.
+//!
+//! Outputs are grouped by component, not by feature: all indices of sparse features, their values, their
+//! shapes, the dense tensors, the values of ragged features, their row splits. A batch adds a first dimension
+//! to all of them; a scalar input gives sparse tensors of rank 1 and no row splits.
+//!
+//! - A feature that has no list at all, as protocol buffers write an unset `oneof`, counts as missing. One
+//!   with an empty list is present.
+//! - Bytes that are not an example are `InvalidArgument`, and so is a dense feature with another number of
+//!   values than its shape.
+//! - Keys that no feature asks for are skipped without looking at their values.
+//!
+//! Strings of the result are slices of the serialized examples and keep these in memory; numbers are copied.
 
 use super::feature::{Column, Form, Row};
 use crate::kernel::{Caller, Input, Kernel, KernelContext, NodeSpec, scratch};
@@ -16,6 +37,7 @@ use session_core::{AttrValue, Error, PartialShape, Result};
 use summary::example::{FeatureRef, scan};
 use tensor::{Bytes, DType, Tensor};
 
+/// Registers the three op types.
 pub(super) fn register(registry: &mut Registry) {
     registry.add("ParseExampleV2", |spec| {
         let types = Types::new(spec)?;
@@ -23,6 +45,7 @@ pub(super) fn register(registry: &mut Registry) {
             let keys = |context: &KernelContext<'_>, input: usize| -> Result<Vec<Bytes>> {
                 Ok(context.input(input).as_strings()?.to_vec())
             };
+            // Before the inputs are read by number.
             types.check_inputs(context, 5)?;
             let (sparse, dense, ragged) = (keys(context, 2)?, keys(context, 3)?, keys(context, 4)?);
             let names = context.input(1).clone();
@@ -49,6 +72,8 @@ pub(super) fn register(registry: &mut Registry) {
 }
 
 /// Makes the kernel that parses one example.
+///
+/// The keys are attributes of this op type, so they are read once.
 fn parse_single(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let types = Types::new(spec)?;
     let keys = Keys::of(spec, "")?;
@@ -60,12 +85,14 @@ fn parse_single(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
 }
 
 /// The dtypes and shapes of all features.
+///
+/// Shared with sequence examples, which have two of them. The vectors of a kind have one length (`check`).
 pub(super) struct Types {
     /// The dtypes of the sparse features.
     pub(super) sparse: Vec<DType>,
     /// The dtypes of the dense features.
     pub(super) dense: Vec<DType>,
-    /// The shapes of the dense features.
+    /// The shapes of the dense features. A first dimension that is unknown makes a padded feature.
     pub(super) shapes: Vec<PartialShape>,
     /// The dtypes of the ragged features.
     pub(super) ragged: Vec<DType>,
@@ -74,6 +101,8 @@ pub(super) struct Types {
 }
 
 /// The names of all features.
+///
+/// The order within a kind is that of the dtypes. Keys are bytes and need not be UTF-8.
 pub(super) struct Keys {
     /// The keys of the sparse features.
     pub(super) sparse: Vec<Bytes>,
@@ -84,6 +113,8 @@ pub(super) struct Keys {
 }
 
 /// Returns the keys that an attribute lists.
+///
+/// Fails if the attribute is missing or not a list of strings.
 pub(super) fn list_of_keys(spec: &NodeSpec<'_>, name: &str) -> Result<Vec<Bytes>> {
     let list = spec.attr(name)?.as_list().unwrap_or_default();
     let text = |value: &AttrValue| match value {
@@ -95,6 +126,8 @@ pub(super) fn list_of_keys(spec: &NodeSpec<'_>, name: &str) -> Result<Vec<Bytes>
 
 impl Keys {
     /// Returns those that attributes list; `prefix` begins the names of the attributes. Only the newest spellings have ragged ones.
+    ///
+    /// `prefix` is empty for examples, and `context_` or `feature_list_` for sequence examples.
     pub(super) fn of(spec: &NodeSpec<'_>, prefix: &str) -> Result<Keys> {
         let list = |name: &str| list_of_keys(spec, &format!("{prefix}{name}"));
         let has_ragged = spec.operation.attr(&format!("{prefix}ragged_keys")).is_some();
@@ -105,6 +138,9 @@ impl Keys {
 
 impl Types {
     /// Reads the attributes.
+    ///
+    /// Fails if shapes and dtypes differ in number. Older op types lack the attributes of ragged features,
+    /// which are empty then.
     fn new(spec: &NodeSpec<'_>) -> Result<Types> {
         let list = |name: &str| spec.operation.attr(name).and_then(AttrValue::as_types).unwrap_or_default();
         let types = Types {
@@ -119,6 +155,8 @@ impl Types {
     }
 
     /// Checks that all lists of a kind have the same length.
+    ///
+    /// `what` names them in the message.
     pub(super) fn check(&self, what: &str) -> Result<()> {
         if self.shapes.len() != self.dense.len() || self.splits.len() != self.ragged.len() {
             return Err(Error::invalid_argument(format!("as many shapes and splits as {what} are needed")));
@@ -127,6 +165,9 @@ impl Types {
     }
 
     /// Checks that there is a default for each dense feature, so that no key is missing before them.
+    ///
+    /// `defaults` is the number of the first default. The number of inputs follows from list attributes of
+    /// the graph, which may contradict each other in a damaged file.
     pub(super) fn check_inputs(&self, context: &KernelContext<'_>, defaults: usize) -> Result<()> {
         let (found, wanted) = (context.num_inputs(), defaults + self.dense.len());
         if found != wanted {
@@ -137,6 +178,13 @@ impl Types {
     }
 
     /// Parses the input, whose number was checked. The default values begin at input `defaults`.
+    ///
+    /// `keys` must match the types in number, which is checked here; `names` is a vector of strings, empty or
+    /// as long as the input. Sequence examples use it for their context.
+    ///
+    /// Outputs are delivered from output 0 on, only after all examples were read. Fails with
+    /// `InvalidArgument` for a wrong rank or number of names, for a default that does not fit, and for an
+    /// example that does not.
     pub(super) fn parse(
         &self,
         context: &mut KernelContext<'_>,
@@ -162,6 +210,8 @@ impl Types {
     }
 
     /// Returns the features in the order of the outputs: sparse, dense, ragged.
+    ///
+    /// Each is empty, with memory reserved for `examples` rows where their size is known.
     fn columns<'k>(
         &self,
         context: &KernelContext<'_>,
@@ -191,6 +241,10 @@ impl Types {
     }
 
     /// Returns the form of a dense feature, with its default.
+    ///
+    /// `index` is that of the dense feature. A feature of known shape needs a default of that shape, or an
+    /// empty one if it is required. A feature with unknown first dimension needs one value for padding; an
+    /// empty default stands for zero or the empty string.
     fn form(&self, index: usize, key: &[u8], default: &Tensor) -> Result<Form> {
         let shape = &self.shapes[index];
         let wrong = |what: &str| {
@@ -199,6 +253,7 @@ impl Types {
         };
         if let Some(elements) = shape.elements() {
             let default = match default.elements() {
+                // For a shape without elements the empty default is the value itself, not its absence.
                 0 if elements > 0 => None,
                 _ if shape.is_compatible_with(default.shape().dims()) => Some(default.clone()),
                 _ => return Err(wrong(&format!("has shape {shape}, its default {}", default.shape()))),
@@ -218,6 +273,9 @@ impl Types {
     }
 
     /// Sets the outputs.
+    ///
+    /// The position of an output follows from its kind, its component and its number, as the module
+    /// documentation lists them.
     fn deliver(
         &self,
         context: &mut KernelContext<'_>,
@@ -249,11 +307,15 @@ impl Types {
 }
 
 /// Reads all examples.
+///
+/// Each message is scanned once. The last occurrence of a key counts, as protocol buffers have it for maps.
+/// The columns get one row for each message, in order.
 fn fill(columns: &mut [Column<'_>], messages: &[Bytes], names: &[Bytes], is_alone: bool) -> Result<()> {
     let mut found: Vec<Option<FeatureRef<'_>>> = vec![None; columns.len()];
     for (index, message) in messages.iter().enumerate() {
         let name = names.get(index).map(|name| &name[..]);
         let row = Row { index, name, message, is_alone };
+        // Collected first and pushed afterwards, since a later occurrence may replace an earlier one.
         found.fill(None);
         // Examples of one file usually have their features in the same order, so the search starts after the last one found.
         let mut next = 0;
@@ -277,6 +339,9 @@ fn fill(columns: &mut [Column<'_>], messages: &[Bytes], names: &[Bytes], is_alon
 }
 
 /// Reads examples for datasets, which take whole batches of them.
+///
+/// `ParseExampleDataset` has the attributes of `ParseSingleExample` and the outputs of `ParseExampleV2`, in
+/// another order.
 pub(in crate::kernels) struct Parser {
     /// The types of the features.
     types: Types,
@@ -296,11 +361,17 @@ pub(in crate::kernels) enum Parsed {
 
 impl Parser {
     /// Reads the attributes.
+    ///
+    /// Fails if attributes are missing or contradict each other.
     pub(in crate::kernels) fn new(spec: &NodeSpec<'_>) -> Result<Parser> {
         Ok(Parser { types: Types::new(spec)?, keys: Keys::of(spec, "")? })
     }
 
-    /// The features in the order of their keys.
+    /// Returns the features of a batch, a vector of serialized examples, in the ascending order of their
+    /// keys. `defaults` has one tensor for each dense feature.
+    ///
+    /// It runs the same code as the op types in a frame of its own, whose slots are the inputs and behind
+    /// them the outputs.
     pub(in crate::kernels) fn parse(
         &self,
         caller: &Caller<'_>,
@@ -345,6 +416,7 @@ impl Parser {
             let parts = [given(first + place)?, given(first + ragged + place)?];
             features.push((key, Parsed::Ragged(parts)));
         }
+        // A dictionary of features is flattened in the order of its keys.
         features.sort_by_key(|(key, _)| *key);
         Ok(features.into_iter().map(|(_, feature)| feature).collect())
     }

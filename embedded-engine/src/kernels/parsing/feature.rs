@@ -1,4 +1,10 @@
 //! One feature of a batch of examples, collected example by example.
+//!
+//! A [`Column`] is filled by one `push` for each example and then converted by exactly one of `into_dense`,
+//! `into_sparse` and `into_ragged`. Values of all examples lie in one vector, so that the conversion does not
+//! copy them, except where rows are padded.
+//!
+//! Messages are TensorFlow's. They differ between one example and a batch.
 
 use session_core::{Error, Result};
 use summary::example::{ExampleError, FeatureKind, FeatureRef};
@@ -7,15 +13,20 @@ use tensor::{Bytes, DType, Shape, Tensor, memory};
 /// The form in which a feature is parsed.
 #[derive(Clone, Debug)]
 pub(super) enum Form {
-    /// A fixed number of values in each example, or the default where the feature is missing.
+    /// A fixed number of values in each example, or the default where the feature is missing. `elements` is
+    /// the product of `shape`. `default` is `None` if the feature is required, and otherwise has `shape`.
     Fixed { elements: usize, shape: Shape, default: Option<Tensor> },
-    /// Any number of blocks of a fixed number of values, padded with the default.
+    /// Any number of blocks of a fixed number of values, padded with the default. A row is padded to the
+    /// longest of the batch, with the single element of `padding`. `block` is at least 1.
     Sequence { block: usize, padding: Tensor },
-    /// Any number of values.
+    /// Any number of values. This is the form of sparse and ragged features, where examples without the
+    /// feature have an empty row.
     Rows,
 }
 
 /// The values of one feature so far.
+///
+/// It borrows its key from the inputs or attributes.
 pub(super) struct Column<'a> {
     /// The key of the feature.
     key: &'a [u8],
@@ -23,13 +34,16 @@ pub(super) struct Column<'a> {
     dtype: DType,
     /// The form of the output.
     form: Form,
-    /// The values so far.
+    /// The values so far. All examples one after the other.
     values: Values,
-    /// The end of each example's values. Not stored if all have the same number.
+    /// The end of each example's values. Not stored if all have the same number. Ascending; example `i` has
+    /// the values from `ends[i - 1]`, or 0, to `ends[i]`.
     ends: Vec<usize>,
 }
 
 /// The values of features of one kind.
+///
+/// The three kinds of the message `Feature`.
 pub(super) enum Values {
     /// Values of `float32`.
     Floats(Vec<f32>),
@@ -50,6 +64,9 @@ fn dtype_name(kind: FeatureKind) -> &'static str {
 
 impl Values {
     /// Makes an empty list with room for some values.
+    ///
+    /// Fails with `InvalidArgument` for a dtype other than the three, and if the memory limit does not allow
+    /// `capacity` values.
     pub(super) fn new(dtype: DType, capacity: usize) -> Result<Values> {
         Ok(match dtype {
             DType::Float32 => Values::Floats(memory::reserve(capacity)?),
@@ -96,6 +113,9 @@ impl Values {
     }
 
     /// Appends the values of a feature of the same kind, which is a part of `message`.
+    ///
+    /// The caller has compared the kinds. Strings become slices of `message`. Fails if the bytes of the
+    /// feature are not valid.
     pub(super) fn read(&mut self, feature: &FeatureRef<'_>, message: &Bytes) -> Result<(), ExampleError> {
         match self {
             Values::Floats(values) => feature.floats(values),
@@ -115,6 +135,8 @@ impl Values {
     }
 
     /// Appends the elements of a tensor of the same dtype.
+    ///
+    /// Used for defaults, whose dtype the definition ties to that of the feature.
     fn append(&mut self, tensor: &Tensor) -> Result<()> {
         self.grow(tensor.elements())?;
         match self {
@@ -126,6 +148,8 @@ impl Values {
     }
 
     /// Makes a tensor of the values.
+    ///
+    /// `shape` must have as many elements as there are values; the vector becomes the tensor without a copy.
     pub(super) fn into_tensor(self, shape: impl Into<Shape>) -> Result<Tensor> {
         Ok(match self {
             Values::Floats(values) => Tensor::from_vec(values, shape)?,
@@ -135,6 +159,9 @@ impl Values {
     }
 
     /// Returns the values in rows of one length.
+    ///
+    /// `ends` are the ends of the rows, none of which is longer than `row`; `padding` has one element. Values
+    /// `[1, 2, 3]` with ends `[1, 3]` and `row` 2 are `[1, p, 2, 3]`.
     pub(super) fn padded(self, ends: &[usize], row: usize, padding: &Tensor) -> Result<Values> {
         fn fill<T: Clone>(values: &[T], ends: &[usize], row: usize, padding: &T) -> Result<Vec<T>> {
             let mut out = memory::reserve(ends.len().saturating_mul(row))?;
@@ -158,6 +185,8 @@ impl Values {
 }
 
 /// The position and name of an example, for errors.
+///
+/// It is built once for each example and used only when something is wrong with it.
 pub(super) struct Row<'a> {
     /// The number of the example.
     pub(super) index: usize,
@@ -170,10 +199,14 @@ pub(super) struct Row<'a> {
 }
 
 /// The number of bytes that an error shows of a message that cannot be parsed.
+///
+/// A damaged message may be of any size, the text of an error should not.
 const SHOWN: usize = 256;
 
 impl Row<'_> {
     /// Returns an error of one feature of this example.
+    ///
+    /// `what` is a sentence of its own. One example alone has neither name nor index in TensorFlow's message.
     pub(super) fn error(&self, key: &[u8], what: &str) -> Error {
         let name = self.name.map_or("<unknown>".into(), String::from_utf8_lossy);
         let key = String::from_utf8_lossy(key);
@@ -184,6 +217,8 @@ impl Row<'_> {
     }
 
     /// Returns the error for an example that cannot be read.
+    ///
+    /// The cause is its source.
     pub(super) fn unreadable(&self, error: ExampleError) -> Error {
         let name = self.name.map_or("<unknown>".into(), String::from_utf8_lossy);
         let value = String::from_utf8_lossy(&self.message[..self.message.len().min(SHOWN)]);
@@ -195,6 +230,8 @@ impl Row<'_> {
 
 impl<'a> Column<'a> {
     /// Makes an empty column.
+    ///
+    /// Memory is reserved for columns of fixed rows only; other rows have unknown lengths.
     pub(super) fn new(key: &'a [u8], dtype: DType, form: Form, examples: usize) -> Result<Column<'a>> {
         let each = if let Form::Fixed { elements, .. } = &form { *elements } else { 0 };
         let values = Values::new(dtype, examples.saturating_mul(each))?;
@@ -207,6 +244,13 @@ impl<'a> Column<'a> {
     }
 
     /// Appends the values of the next example.
+    ///
+    /// `feature` is `None` if the example lacks it; `message` is the whole example, in which the feature
+    /// lies.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if the kind of the values is another one, if their number does not fit the form, or
+    /// if a required feature is missing. The column must not be used afterwards.
     pub(super) fn push(
         &mut self,
         feature: Option<FeatureRef<'_>>,
@@ -214,6 +258,7 @@ impl<'a> Column<'a> {
         row: &Row<'_>,
     ) -> Result<()> {
         let start = self.values.len();
+        // A feature without a list has no kind and counts as missing.
         let present = feature.and_then(|feature| Some((feature, feature.kind()?)));
         match present {
             Some((feature, kind)) => {
@@ -259,6 +304,8 @@ impl<'a> Column<'a> {
     }
 
     /// Adds the default of an example without the feature.
+    ///
+    /// Appends nothing for forms with rows of any length. Fails if the feature is required.
     fn push_missing(&mut self, row: &Row<'_>) -> Result<()> {
         match &self.form {
             Form::Fixed { default: Some(default), .. } => self.values.append(default),
@@ -275,6 +322,8 @@ impl<'a> Column<'a> {
     }
 
     /// Returns a dense tensor; `batch` is its shape before that of the feature.
+    ///
+    /// `feature` is the shape of one example's values, for a padded feature without its first dimension.
     pub(super) fn into_dense(self, batch: &[usize], feature: &[usize]) -> Result<Tensor> {
         match self.form {
             Form::Sequence { block, padding } => {
@@ -287,7 +336,10 @@ impl<'a> Column<'a> {
         }
     }
 
-    /// Indices, values and shape of a sparse tensor, whose first dimension is the batch unless there is none.
+    /// Returns indices, values and shape of a sparse tensor.
+    ///
+    /// Indices are `[row, place in the row]`, in row-major order, and the shape is `[rows, longest row]`;
+    /// without a batch the row is left out of both.
     pub(super) fn into_sparse(self, has_batch: bool) -> Result<[Tensor; 3]> {
         let (rows, count) = (self.ends.len(), self.values.len());
         let longest = row_lengths(&self.ends).max().unwrap_or(0) as i64;
@@ -305,7 +357,10 @@ impl<'a> Column<'a> {
         Ok([indices, self.values.into_tensor([count])?, Tensor::from(shape)])
     }
 
-    /// Values and row splits of a ragged tensor.
+    /// Returns the values and row splits of a ragged tensor. `splits` is the dtype of the splits, `int32` or
+    /// `int64`.
+    ///
+    /// Without a batch there is one row, and the splits are empty. Fails if a split does not fit an `int32`.
     pub(super) fn into_ragged(self, splits: DType, has_batch: bool) -> Result<[Tensor; 2]> {
         let count = self.values.len();
         let ends = if has_batch { std::iter::once(0).chain(self.ends).collect() } else { Vec::new() };
@@ -323,7 +378,7 @@ impl<'a> Column<'a> {
     }
 }
 
-/// The lengths of rows, given by their ends.
+/// Returns the lengths of rows, given by their ends: `[2, 2, 5]` gives 2, 0, 3.
 pub(super) fn row_lengths(ends: &[usize]) -> impl Iterator<Item = usize> {
     let mut start = 0;
     ends.iter().map(move |&end| end - std::mem::replace(&mut start, end))

@@ -4,6 +4,21 @@
 //!   `DecodePaddedRaw` accepts different lengths, and pads with zeros or truncates to `fixed_length`.
 //! - `DecodeCompressed` inflates ZLIB or GZIP.
 //! - `SparseToDense` checks that indices are sorted and unique unless `validate_indices` is false.
+//!
+//! # Semantics
+//!
+//! - `DecodeRaw` of strings of shape `s`, each of `n` bytes, returns numbers of shape `s + [n / size]`. No
+//!   strings at all give a last dimension of 0. `out_type` may be complex, whose two parts are swapped
+//!   separately, or `bool`, where every byte that is not 0 is true.
+//! - `DecodePaddedRaw` takes `fixed_length` in bytes as input 1; it must be positive.
+//! - Lengths that differ (without padding) or are not a multiple of the size of an element are
+//!   `InvalidArgument`.
+//! - `DecodeCompressed` inflates each string by itself; bytes that are not of the format are `DataLoss`.
+//! - `SparseToDense` takes indices (a scalar, a vector or a matrix), the dense shape, values (a scalar or one
+//!   for each index) and a default. Indices out of range are always an error. Without validation a later
+//!   value overwrites an earlier one of the same index.
+//!
+//! All are copies of memory on the calling thread.
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::Moved;
@@ -13,6 +28,7 @@ use crate::registry::Registry;
 use session_core::{Code, Error, Result};
 use tensor::{Bytes, DType, Shape, Tensor, memory};
 
+/// Registers the op types.
 pub(super) fn register(registry: &mut Registry) {
     registry.add("DecodeRaw", |spec| decoder(spec, false));
     registry.add("DecodePaddedRaw", |spec| decoder(spec, true));
@@ -37,8 +53,10 @@ pub(super) fn register(registry: &mut Registry) {
     });
 }
 
+/// Returns the kernel of `DecodeRaw`, or of `DecodePaddedRaw` if `padded` is true.
 fn decoder(spec: &NodeSpec<'_>, padded: bool) -> Result<Box<dyn Kernel>> {
     let dtype = spec.dtype("out_type")?;
+    // Bytes are swapped only if the attribute and the machine disagree.
     let swapped = spec.bool("little_endian")? != cfg!(target_endian = "little");
     Ok(boxed(move |context| {
         let length = if padded { Some(context.int(1)?) } else { None };
@@ -46,6 +64,8 @@ fn decoder(spec: &NodeSpec<'_>, padded: bool) -> Result<Box<dyn Kernel>> {
     }))
 }
 
+/// Delivers the numbers in the bytes of each string. `length` is `fixed_length`, or `None` if all strings
+/// must have the length of the first.
 fn decode(context: &mut KernelContext<'_>, dtype: DType, swapped: bool, length: Option<i64>) -> Result<()> {
     let input = context.input(0).clone();
     let strings = input.as_strings()?;
@@ -72,6 +92,7 @@ fn decode(context: &mut KernelContext<'_>, dtype: DType, swapped: bool, length: 
     let shape: Shape = input.shape().iter().copied().chain([len / size]).collect();
     let mut bytes = memory::filled(0u8, len.saturating_mul(strings.len()))?;
     for (row, text) in bytes.chunks_exact_mut(len.max(1)).zip(strings) {
+        // What is longer is cut off; what is shorter leaves the zeros that the buffer begins with.
         let kept = text.len().min(len);
         row[..kept].copy_from_slice(&text[..kept]);
     }
@@ -79,6 +100,7 @@ fn decode(context: &mut KernelContext<'_>, dtype: DType, swapped: bool, length: 
         let part = if dtype.is_complex() { size / 2 } else { size };
         bytes.chunks_exact_mut(part).for_each(<[u8]>::reverse);
     }
+    // A `bool` other than 0 or 1 is not a valid value of the type.
     if dtype == DType::Bool {
         bytes.iter_mut().for_each(|byte| *byte = u8::from(*byte != 0));
     }
@@ -87,6 +109,9 @@ fn decode(context: &mut KernelContext<'_>, dtype: DType, swapped: bool, length: 
 }
 
 /// Returns the dense shape, and for each value its place in it.
+///
+/// A place is a row-major index. Input 0 holds the indices, input 1 the shape, input 2 the values. With
+/// `validate`, places must ascend strictly.
 fn places(context: &KernelContext<'_>, validate: bool) -> Result<(Shape, Vec<usize>)> {
     let shape: Shape = context
         .ints(1)?
@@ -94,6 +119,7 @@ fn places(context: &KernelContext<'_>, validate: bool) -> Result<(Shape, Vec<usi
         .map(|&size| usize::try_from(size).map_err(|_| Error::invalid_argument("a negative size")))
         .collect::<Result<_>>()?;
     let (indices, given) = (context.ints(0)?, context.input(0).shape());
+    // Scalars and vectors are coordinates of a one-dimensional tensor.
     let width = if given.rank() == 2 { given[1] } else { 1 };
     let rows = given.first().copied().unwrap_or(1);
     let values = context.input(2);
@@ -123,6 +149,7 @@ fn places(context: &KernelContext<'_>, validate: bool) -> Result<(Shape, Vec<usi
     Ok((shape, places))
 }
 
+/// Delivers a tensor of the default (input 3) with the values at their places.
 fn dense<T: Moved>(context: &mut KernelContext<'_>, validate: bool) -> Result<()> {
     let (shape, places) = places(context, validate)?;
     let dtype = context.input(2).dtype();

@@ -2,6 +2,28 @@
 //!
 //! Context features are parsed like those of an example. Each feature list adds an axis for its frames, padded to the
 //! longest in the batch; the lengths are outputs. A missing list is an error unless the attributes allow it.
+//!
+//! # Semantics
+//!
+//! A sequence example has a context, which is parsed like an example, and lists of features, one feature for
+//! each step. The shape of a list's output is `[batch, steps, values...]`; its three forms follow those of
+//! features:
+//!
+//! | form | outputs |
+//! | --- | --- |
+//! | sparse | coordinates of rank 3 (2 without a batch), values, shape |
+//! | dense | values padded with zeros to the most steps in the batch; the number of steps of each example |
+//! | ragged | values, outer splits (examples into steps), inner splits (steps into values) |
+//!
+//! - Every step of a dense list must have exactly the values of its shape. A step whose feature has no list
+//!   is empty.
+//! - The context's outputs come first, in the order of `ParseExample`, then those of the lists by component.
+//! - `ParseSingleSequenceExample` has no output of lengths and no ragged features.
+//! - A key may occur in one form only, separately for context and lists. Violations, and bytes that cannot be
+//!   parsed, are `InvalidArgument`.
+//!
+//! The message is scanned twice, once for each part. TensorFlow's names of the attributes differ between the
+//! versions; the values are equal.
 
 use super::example::{Keys, Types, list_of_keys};
 use super::feature::{Row, Values, row_lengths};
@@ -14,10 +36,13 @@ use std::collections::HashSet;
 use summary::example::{FeatureListRef, scan_lists};
 use tensor::{Bytes, DType, Shape, Tensor, memory};
 
+/// Registers the three op types, which differ in where keys and the set of optional lists come from:
+/// attributes, vectors as inputs, one input for each.
 pub(super) fn register(registry: &mut Registry) {
     registry.add("ParseSequenceExample", |spec| {
         let (types, context_keys) = (SequenceTypes::new(spec)?, Keys::of(spec, "context_")?);
         let list_keys = Keys::of(spec, "feature_list_")?;
+        // Version 1 lists the keys of optional lists; version 2 has a `bool` for each.
         let absent = list_of_keys(spec, "feature_list_dense_missing_assumed_empty")?;
         let may_lack: Vec<bool> = list_keys.dense.iter().map(|key| absent.contains(key)).collect();
         Ok(boxed(move |context| {
@@ -54,6 +79,11 @@ pub(super) fn register(registry: &mut Registry) {
     registry.add("ParseSingleSequenceExample", parse_single);
 }
 
+/// Returns the kernel of `ParseSingleSequenceExample`.
+///
+/// Inputs are the message, the keys of optional lists, the keys of the four groups (context sparse and dense,
+/// lists sparse and dense), the defaults of the dense context features, and the name of the example for
+/// messages.
 fn parse_single(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let types = SequenceTypes::new(spec)?;
     check_count(spec, "Ncontext_dense", types.context.dense.len())?;
@@ -69,6 +99,7 @@ fn parse_single(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
         let counts =
             [of_context.sparse.len(), of_context.dense.len(), of_lists.sparse.len(), of_lists.dense.len()];
         let defaults = 2 + counts.iter().sum::<usize>();
+        // A damaged graph may have other numbers than its attributes state.
         let found = context.num_inputs();
         if found != defaults + counts[1] + 1 {
             return Err(Error::invalid_argument(format!(
@@ -89,23 +120,33 @@ fn parse_single(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
 }
 
 /// The dtypes and shapes of all features: those of the context, and those of the lists.
+///
+/// Dtypes and shapes are attributes in all versions.
 struct SequenceTypes {
+    /// Features outside the lists.
     context: Types,
+    /// The shapes are those of one step.
     lists: Types,
 }
 
 /// The features that are read, by their keys.
+///
+/// Assembled in each run, because keys may be inputs.
 struct Request<'a> {
+    /// A name for each example, or none.
     names: Tensor,
+    /// Keys of features outside the lists.
     context: &'a Keys,
+    /// Keys of the lists.
     lists: &'a Keys,
     /// True for each dense list that an example may lack.
     may_lack: &'a [bool],
-    /// The first input of default values.
+    /// The first input of default values. It is followed by one input for each dense feature of the context.
     defaults: usize,
 }
 
 impl SequenceTypes {
+    /// Reads the attributes. Fails with `InvalidArgument` if their numbers contradict each other.
     fn new(spec: &NodeSpec<'_>) -> Result<SequenceTypes> {
         let attr = |name: &str| spec.operation.attr(name);
         let types = |name: &str| attr(name).and_then(AttrValue::as_types).unwrap_or_default();
@@ -129,7 +170,9 @@ impl SequenceTypes {
         Ok(types)
     }
 
+    /// Delivers the context, then the lists.
     fn parse(&self, context: &mut KernelContext<'_>, request: &Request<'_>) -> Result<()> {
+        // TensorFlow checks this first, so its error wins over those of the data.
         check_distinct("Context feature", request.context)?;
         check_distinct("Feature list", request.lists)?;
         self.context.parse(context, request.context, &request.names, request.defaults)?;
@@ -171,6 +214,7 @@ impl SequenceTypes {
         Ok(lists)
     }
 
+    /// Sets the outputs behind those of the context. `batch` is the shape of the input.
     fn deliver(&self, context: &mut KernelContext<'_>, lists: Vec<List<'_>>, batch: &[usize]) -> Result<()> {
         let Types { sparse, dense, ragged, .. } = &self.context;
         let first = 3 * sparse.len() + dense.len() + 2 * ragged.len();
@@ -226,6 +270,9 @@ fn check_distinct(what: &str, Keys { sparse, dense, ragged }: &Keys) -> Result<(
 }
 
 /// Reads the lists of all examples.
+///
+/// Appends a row to every list for each message; `is_alone` is true for a scalar input. A key that occurs
+/// twice counts as its last occurrence.
 fn read(lists: &mut [List<'_>], messages: &[Bytes], names: &[Bytes], is_alone: bool) -> Result<()> {
     let mut found: Vec<Option<FeatureListRef<'_>>> = vec![None; lists.len()];
     for (index, message) in messages.iter().enumerate() {
@@ -245,12 +292,18 @@ fn read(lists: &mut [List<'_>], messages: &[Bytes], names: &[Bytes], is_alone: b
 }
 
 /// The steps of one list of features so far.
+///
+/// Values of all examples lie in one vector, with two levels of ends: those of steps and those of examples.
 struct List<'k> {
+    /// The key of the list.
     key: &'k [u8],
+    /// The dtype of its values.
     dtype: DType,
     /// The shape of each step of a dense list.
     step: Option<Shape>,
+    /// Always true for sparse and ragged lists.
     may_lack: bool,
+    /// Values of all steps of all examples.
     values: Values,
     /// The end of each step's values.
     ends: Vec<usize>,
@@ -259,12 +312,16 @@ struct List<'k> {
 }
 
 impl<'k> List<'k> {
+    /// Returns an empty list; `step` is `None` unless it is dense.
     fn new(key: &'k [u8], dtype: DType, step: Option<Shape>) -> Result<List<'k>> {
         let values = Values::new(dtype, 0)?;
         Ok(List { key, dtype, step, may_lack: true, values, ends: Vec::new(), steps: Vec::new() })
     }
 
     /// Appends the steps of the next example.
+    ///
+    /// `list` is `None` if the example lacks it, which gives no steps. Fails if it must not be missing, and
+    /// if a step has values of another kind or, in a dense list, of another number.
     fn push(&mut self, list: Option<FeatureListRef<'_>>, message: &Bytes, row: &Row<'_>) -> Result<()> {
         if list.is_none() && !self.may_lack {
             let key = String::from_utf8_lossy(self.key);
@@ -296,12 +353,15 @@ impl<'k> List<'k> {
         Ok(())
     }
 
-    /// The longest of a list of lengths, given by their ends.
+    /// Returns the longest of a list of lengths, given by their ends, or 0 without any.
     fn longest(ends: &[usize]) -> usize {
         row_lengths(ends).max().unwrap_or(0)
     }
 
-    /// Indices, values and shape; the first dimension is the batch unless there is none.
+    /// Returns coordinates, values and shape.
+    ///
+    /// A coordinate is `[example, step, place in the step]`; without a batch the example is left out. The
+    /// shape has the largest extents.
     fn into_sparse(self, has_batch: bool) -> Result<[Tensor; 3]> {
         let rank = if has_batch { 3 } else { 2 };
         let mut coordinates: Vec<i64> = memory::reserve(self.values.len().saturating_mul(rank))?;
@@ -310,6 +370,7 @@ impl<'k> List<'k> {
             for (step, count) in of_steps.by_ref().take(steps).enumerate() {
                 for at in 0..count {
                     let place = [example as i64, step as i64, at as i64];
+                    // The last `rank` of the three.
                     coordinates.extend_from_slice(&place[3 - rank..]);
                 }
             }
@@ -321,12 +382,14 @@ impl<'k> List<'k> {
         Ok([coordinates, self.values.into_tensor([count])?, Tensor::from(shape)])
     }
 
-    /// Values of as many steps for each example, and the numbers of steps.
+    /// Returns the values, padded to the example with the most steps, and the number of steps of each
+    /// example.
     fn into_dense(self, batch: &[usize]) -> Result<[Tensor; 2]> {
         let step = self.step.unwrap_or_default();
         let longest = List::longest(&self.steps);
         let counts = Tensor::from(row_lengths(&self.steps).map(|count| count as i64).collect::<Vec<_>>());
         let counts = counts.reshaped(Shape::new(batch))?;
+        // The end of an example's values is that of its last step.
         let ends: Vec<usize> =
             self.steps.iter().map(|&steps| steps.checked_sub(1).map_or(0, |last| self.ends[last])).collect();
         let shape: Shape = batch.iter().copied().chain([longest]).chain(step.iter().copied()).collect();
@@ -335,7 +398,10 @@ impl<'k> List<'k> {
         Ok([self.values.padded(&ends, row, &padding)?.into_tensor(shape)?, counts])
     }
 
-    /// Values, the splits of examples into steps, and those of steps into values.
+    /// Returns the values, the splits of examples into steps, and those of steps into values.
+    ///
+    /// Without a batch there is one example, and the outer splits are empty. Fails if a split does not fit
+    /// the dtype `splits`.
     fn into_ragged(self, splits: DType, has_batch: bool) -> Result<[Tensor; 3]> {
         let from_zero = |ends: Vec<usize>| std::iter::once(0).chain(ends).collect::<Vec<usize>>();
         let count = self.values.len();

@@ -2,6 +2,11 @@
 //!
 //! The message is TensorFlow's `TensorProto`. `ParseTensor` requires the dtype of the attribute. Lengths in the
 //! message are checked before memory is reserved.
+//!
+//! `SerializeTensor` takes a tensor of any shape and of any dtype with elements of one size, or strings, and
+//! returns a scalar string. `ParseTensor` is its inverse: it takes a scalar string and returns a tensor of
+//! the dtype `out_type`, in the shape that the message has. Bytes that are not such a message, and another
+//! dtype, are `InvalidArgument`; handles and variants are `Unimplemented`.
 
 use crate::dispatch::unsupported;
 use crate::kernel::KernelContext;
@@ -11,6 +16,7 @@ use session_core::{Error, Result};
 use summary::{StoredTensor, SummaryError};
 use tensor::{DType, Tensor, memory};
 
+/// Registers the two op types.
 pub(super) fn register(registry: &mut Registry) {
     registry.add("SerializeTensor", |spec| {
         check(spec.input_dtype(0))?;
@@ -28,8 +34,10 @@ fn check(dtype: DType) -> Result<()> {
     if dtype.is_plain() || dtype == DType::String { Ok(()) } else { Err(unsupported(dtype)) }
 }
 
+/// Delivers the message of input 0. The memory limit is checked for the peak before anything is allocated.
 fn serialize(context: &mut KernelContext<'_>) -> Result<()> {
     let tensor = context.input(0);
+    // A string in a message takes its bytes and a header, for which 8 bytes are enough.
     let bytes = match tensor.as_strings() {
         Ok(strings) => strings.iter().map(|text| text.len().saturating_add(8)).fold(0, usize::saturating_add),
         Err(_) => tensor.elements().saturating_mul(tensor.dtype().size()),
@@ -42,6 +50,7 @@ fn serialize(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Delivers the tensor in the string of input 0, which must be a scalar.
 fn parse(context: &mut KernelContext<'_>, dtype: DType) -> Result<()> {
     let input = context.input(0);
     let [bytes] = input.as_strings()? else { return Err(not_scalar(input)) };
@@ -57,10 +66,12 @@ fn parse(context: &mut KernelContext<'_>, dtype: DType) -> Result<()> {
     Ok(())
 }
 
+/// Returns the error for an input of another shape.
 fn not_scalar(input: &Tensor) -> Error {
     Error::invalid_argument(format!("a serialized tensor must be a scalar, not of shape {}", input.shape()))
 }
 
+/// Converts an error of the message. Exhausted memory keeps its own code; it says nothing about the string.
 fn malformed(error: SummaryError) -> Error {
     match error {
         SummaryError::Tensor(error) if error.is_out_of_memory() => Error::from(error),
