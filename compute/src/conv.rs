@@ -85,6 +85,7 @@ impl ConvShape {
         assert_eq!(filter, self.filter_len(), "elements of the filter of {self:?}");
         assert_eq!(output, self.output_len(), "elements of the output of {self:?}");
         let steps = [self.stride_h, self.stride_w, self.dilation_h, self.dilation_w];
+        // The axes divide by the strides, and a dilation of 0 would put all taps on one pixel.
         assert!(!steps.contains(&0), "strides and dilations of {self:?} must not be 0");
     }
 
@@ -149,6 +150,8 @@ fn forward_with<T: Real>(
     output: &mut [T],
 ) -> Result<(), OutOfMemory> {
     let kernels = T::kernels(isa);
+    // A filter of one cell needs no taps: the images are the rows of one large matrix, which fills tiles
+    // better than rows of pixels.
     if shape.is_product() {
         let product = Product::new(shape.pixels(), shape.in_c, shape.out_c);
         multiply(kernels, pool, scratch, &product, input, filter, epilogue, output)
@@ -227,6 +230,8 @@ fn filter_gradient_with<T: Real>(
 ) -> Result<(), OutOfMemory> {
     let kernels = T::kernels(isa);
     if shape.is_product() {
+        // The sum runs over all pixels, in stretches of fixed length, so the bits do not depend on the number
+        // of threads.
         let product = Product::new(shape.in_c, shape.pixels(), shape.out_c).transpose_a();
         let epilogue = Epilogue::default();
         multiply(kernels, pool, scratch, &product, input, output_gradient, epilogue, filter_gradient)

@@ -215,6 +215,7 @@ macro_rules! element {
         }
     };
 }
+// `a * b + c` and not `mul_add`: without the instruction that would be a call into the C library.
 element!(f32, f32, 0.0, |w| w, |s| s, |a, b, c| a * b + c, |x, y| x + y, tuned);
 element!(f64, f64, 0.0, |w| w, |s| s, |a, b, c| a * b + c, |x, y| x + y, tuned);
 element!(
@@ -364,9 +365,11 @@ pub(crate) fn multiply<T: Real>(
     epilogue: Epilogue<'_, T>,
     c: &mut [T],
 ) -> Result<(), OutOfMemory> {
+    // Not for `k == 0`: a sum of no products is zero, and must still be stored.
     if product.m == 0 || product.n == 0 {
         return Ok(());
     }
+    // The narrow ways first. Each states its own condition, in terms of the product and the kernels only.
     let way = match () {
         () if slim::is_dots(product, kernels) => slim::by_dots,
         () if slim::is_turned(product, kernels) => slim::turned,

@@ -1,7 +1,7 @@
 //! The threads that share the work of one kernel.
 //!
 //! Work is handed out in seats of a job: a helper that begins takes a seat, and the caller waits only for seats that are taken. A helper that
-//! is late therefore delays no other. Helpers spin for a few microseconds between jobs, because a step consists of many short kernels, and
+//! is late therefore delays no other. Helpers watch for some fifty microseconds between jobs, because a step consists of many short kernels, and
 //! then sleep.
 
 mod workers;
@@ -14,7 +14,7 @@ use workers::Workers;
 /// Threads that kernels may use. Cloning is cheap; clones share the threads.
 ///
 /// The calling thread always takes part, so a pool of one thread owns no thread and costs nothing to enter. Idle threads sleep after about
-/// ten microseconds, during which they yield their CPU to others. No caller waits for a thread that has not begun to help, so another
+/// fifty microseconds, during which they yield their CPU to others. No caller waits for a thread that has not begun to help, so another
 /// program on the same machine slows a kernel down only by its share.
 ///
 /// ```
@@ -93,6 +93,7 @@ impl Pool {
 
     /// [`run`](Pool::run) without generics, so that it is compiled once.
     fn run_dyn(&self, items: usize, work: &(dyn Fn(usize, usize) + Sync)) {
+        // One item per helper at least: a seat without an item would wake a thread for nothing.
         let helpers = self.threads.min(items).saturating_sub(1);
         let Some(workers) = self.workers.as_ref().filter(|_| helpers > 0) else {
             (0..items).for_each(|i| work(0, i));
@@ -102,6 +103,8 @@ impl Pool {
         let next = AtomicUsize::new(0);
         workers.run(helpers, &|worker| {
             loop {
+                // Relaxed: only the number matters. What an item writes is ordered by the helper's leaving of
+                // the job.
                 let i = next.fetch_add(1, Ordering::Relaxed);
                 if i >= items {
                     break;
@@ -132,6 +135,8 @@ impl Pool {
         if parts == 1 {
             return work(0, len);
         }
+        // Rounded up to the grain, fewer parts may remain than there are threads; the second division counts
+        // them.
         let step = len.div_ceil(parts).next_multiple_of(grain);
         let parts = len.div_ceil(step);
         self.run(parts, |i| work(i * step, ((i + 1) * step).min(len)));

@@ -143,6 +143,8 @@ impl Memory {
             if !(self.allowed)(bytes) || self.lines.try_reserve_exact(total).is_err() {
                 return Err(OutOfMemory { bytes });
             }
+            // Written once, although kernels need no zeros: memory that was never written may not be read as
+            // numbers.
             self.lines.resize(total, Line([0; LINE]));
         }
         let mut rest = self.lines.as_mut_slice();

@@ -45,6 +45,8 @@ impl Isa {
                 Ok("avx2") => Isa::Avx2,
                 _ => Isa::Avx512,
             };
+            // The variable can only lower the set: selecting one that the CPU lacks would be undefined
+            // behavior.
             Isa::detect().min(limit)
         })
     }
@@ -52,6 +54,8 @@ impl Isa {
     /// Returns the widest instruction set of this CPU.
     #[cfg(target_arch = "x86_64")]
     fn detect() -> Isa {
+        // The same lists of features as in `dispatch!` and in the kernels of products: a feature that is
+        // enabled there and not checked here would be undefined behavior.
         let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
         let avx512 = avx2
             && is_x86_feature_detected!("avx512f")
@@ -74,17 +78,17 @@ impl Isa {
 
 /// Compiles a function once per instruction set and calls the one for this CPU.
 ///
-/// The body is auto-vectorized for each set. It must be self-contained or call `#[inline(always)]`
-/// functions only, or those are compiled for the baseline. `mul_add` is fast only where FMA exists:
-/// write `a * b + c` unless the extra rounding matters, which also keeps the bits equal on all CPUs.
-// For example:
-//
-//     dispatch! {
-//         /// Adds `b` to `a`.
-//         pub fn add(a: &mut [f32], b: &[f32]) { for (a, b) in a.iter_mut().zip(b) { *a += b } }
-//     }
-/// Defines a function that is compiled for all instruction sets and chooses one at each call. The check is a load of
-/// a cached value, so it pays off for a few hundred elements.
+/// The body is auto-vectorized for each set. It must be self-contained or call `#[inline(always)]` functions only, or
+/// those are compiled for the baseline. `mul_add` is fast only where FMA exists: write `a * b + c` unless the extra
+/// rounding matters, which also keeps the bits equal on all CPUs. The choice is a load of a cached value, so it pays
+/// off from a few hundred elements on.
+///
+/// ```text
+/// dispatch! {
+///     /// Adds `b` to `a`.
+///     pub fn add(a: &mut [f32], b: &[f32]) { for (a, b) in a.iter_mut().zip(b) { *a += b } }
+/// }
+/// ```
 macro_rules! dispatch {
     ($(#[$meta:meta])* $vis:vis fn $name:ident $(<$($gen:ident : $bound:path),*>)? ($($arg:ident : $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*

@@ -86,6 +86,8 @@ impl Axis {
             Direction::Forward => (destination * self.stride + tap * self.dilation).checked_sub(self.pad)?,
             Direction::Backward => {
                 let scaled = (destination + self.pad).checked_sub(tap * self.dilation)?;
+                // In the transpose, only every `stride`th coordinate has a source for this tap. Inserting
+                // zeros in between, as the textbook does, would multiply by them.
                 if scaled % self.stride != 0 {
                     return None;
                 }
@@ -101,6 +103,7 @@ impl Axis {
         order.clear();
         order.extend(0..self.taps);
         if self.direction == Direction::Backward {
+            // Keys differ, since the tap is part of them: an unstable sort gives one order.
             order.sort_unstable_by_key(|&tap| (tap * self.dilation % self.stride, std::cmp::Reverse(tap)));
         }
     }
@@ -113,9 +116,13 @@ impl Axis {
             Direction::Backward => (self.stride, 1),
         };
         spans.clear();
+        // Coordinates of one residue of the stride have the same taps away from the borders, so each residue
+        // gets spans of its own.
         for phase in 0..step.min(self.destination) {
             let mut first = phase;
             while first < self.destination {
+                // All taps are compared for each coordinate, which takes about as long as one row of one
+                // image.
                 let same = |&at: &usize| (0..self.taps).all(|tap| self.agree(first, at, tap));
                 let count = (first..self.destination).step_by(step).take_while(same).count();
                 spans.push(Span { first, step, count, shift, base: 0, list: list(first) });

@@ -97,6 +97,7 @@ pub(super) fn forward<T: Real>(
     epilogue: Epilogue<'_, T>,
     output: &mut [T],
 ) -> Result<(), OutOfMemory> {
+    // No tile may be empty, and a group of no images would divide by zero.
     if output.is_empty() {
         return Ok(());
     }
@@ -236,6 +237,8 @@ impl<'a> Taps<'a> {
                 let run = Run { a: source * channels, b: place * channels, len: channels };
                 match runs[start..].last_mut() {
                     _ if channels == 0 => {}
+                    // Neighbors in both operands: one long run costs one change of address instead of one for
+                    // each tap.
                     Some(last) if last.a + last.len == run.a && last.b + last.len == run.b => {
                         last.len += run.len;
                     }
@@ -332,6 +335,7 @@ impl<T: Real> Direct<'_, T> {
         let most = self.kernels.max_rows();
         let fullness = ways.map(|way| way.fullness(most));
         let order: [usize; 3] = match fullness.iter().max() {
+            // The order of the arms breaks ties: columns before rows before images.
             best if best == Some(&fullness[2]) => [2, 0, 1],
             best if best == Some(&fullness[1]) => [1, 0, 2],
             _ => [0, 1, 2],
@@ -343,6 +347,8 @@ impl<T: Real> Direct<'_, T> {
             + rows.first * self.destination_row
             + columns.first * self.destination_pixel;
         let width = self.kernels.max_columns();
+        // The panel is `depth` rows of vectors, the largest thing that a tile reads, so it changes least
+        // often.
         for column in (0..self.destination_pixel).step_by(width) {
             for i in 0..outer.count {
                 for j in 0..inner.count {

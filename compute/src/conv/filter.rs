@@ -141,12 +141,15 @@ pub(super) fn gradient<T: Real>(
     let groups = groups::<T>(shape);
     let Scratch { memory, tables } = scratch;
     let few = shape.in_c < FEW_CHANNELS;
+    // By the shape alone. The chunks also end the stretches of sums that a tile holds in registers, so they
+    // decide about the bits.
     let chunk = chunk_rows::<T>(shape);
     if few {
         list_cells(shape, chunk, tables);
     } else {
         list_pixels(shape, tables);
     }
+    // Each worker's part begins at a cache line of its own: otherwise two would write the same line in turn.
     let line = 64 / size_of::<T>();
     let padded =
         if few { padded_height(shape, chunk.min(shape.out_h)) * padded_width(shape) * shape.in_c } else { 0 };
@@ -190,6 +193,7 @@ pub(super) fn gradient<T: Real>(
 fn groups<T>(shape: &ConvShape) -> usize {
     let rows = shape.batch * shape.out_h;
     let by_memory = 1 + PARTIAL_BYTES / (shape.filter_len() * size_of::<T>());
+    // Never zero, also for an image of a single pixel.
     (rows * shape.out_w / GROUP_PIXELS).min(GROUPS).min(by_memory).clamp(1, rows)
 }
 
@@ -215,6 +219,7 @@ fn add_up<T: Real>(pool: &Pool, partial: &[T], result: &mut [T]) {
         // SAFETY: the ranges are disjoint.
         let result = unsafe { result.part(from, to) };
         for partial in partial.chunks_exact(len) {
+            // Group after group for one element: the order is fixed, whichever thread has the element.
             result.iter_mut().zip(&partial[from..to]).for_each(|(sum, &x)| *sum = T::add(*sum, x));
         }
     });
@@ -244,6 +249,8 @@ fn list_pixels(shape: &ConvShape, tables: &mut Tables) {
     runs.clear();
     runs.extend((0..shape.filter_w).map(|tap| {
         let mut met = (0..shape.out_w).filter_map(|x| Some((x, horizontal.source_of(x, tap)?)));
+        // Taps of one column meet the input at consecutive output columns, so the first and the number
+        // describe them all.
         let first = met.next();
         let len = met.count() + usize::from(first.is_some());
         let (x, source) = first.unwrap_or_default();
@@ -285,6 +292,8 @@ impl<T: Real> Gradient<'_, T> {
         for start in rows.clone().step_by(self.chunk) {
             let chunk = start..(start + self.chunk).min(rows.end);
             let right = self.right(&chunk, copies.panels);
+            // The list is in the order of output rows, so a chunk is a part of it, found by two binary
+            // searches.
             let before = |row: usize| all.partition_point(|offset| offset.b < row * shape.out_w);
             let outer = &all[before(chunk.start)..before(chunk.end)];
             for (column, &run) in self.tables.runs.iter().enumerate() {
@@ -317,6 +326,7 @@ impl<T: Real> Gradient<'_, T> {
             let pixels = chunk.start * shape.out_w;
             self.fill_padded(&chunk, copies.padded);
             let right = self.right(&chunk, copies.panels);
+            // The lists of cells count rows from the start of the chunk.
             let right = Right { start: right.start.wrapping_add(pixels * right.stride), ..right };
             for (cell, count) in even_cut(0..self.tables.starts.len(), self.kernels.max_rows()) {
                 let left = Left {
@@ -343,6 +353,7 @@ impl<T: Real> Gradient<'_, T> {
         let image = &self.input[image * shape.in_h * row_len..][..shape.in_h * row_len];
         // The part of a row that is copied.
         let left = (shape.pad_left * shape.in_c).min(pitch);
+        // The last columns of an input may lie beyond what any output pixel sees.
         let len = row_len.min(pitch - left);
         for (y, to) in padded.chunks_exact_mut(pitch).take(padded_height(shape, rows.len())).enumerate() {
             match (first + y).checked_sub(shape.pad_top).filter(|&y| y < shape.in_h) {
@@ -376,6 +387,7 @@ impl<T: Real> Gradient<'_, T> {
         // SAFETY: the rows are within the output gradient, and the panels have room for them; the
         // kernels are of this CPU.
         unsafe { (kernels.pack)(&packing) }
+        // May point before the panels. Only sums of offsets within them are ever read, so the pointer wraps.
         Right { start: panels.as_ptr().wrapping_sub(first * width), stride: width, panel: pixels * width }
     }
 

@@ -74,6 +74,7 @@ const NEAR_ROWS: usize = 1 << 10;
 /// Returns true if the panels of `b` are read where they lie: they are whole vectors, and either near each other
 /// or read only once.
 fn lies_in_panels<T>(product: &Product, kernels: &Kernels<T>) -> bool {
+    // With one row of tiles a panel would be packed to be read once.
     let near = product.n * size_of::<T>() <= NEAR_ROWS || product.m <= kernels.max_rows();
     !product.transpose_b && product.n.is_multiple_of(kernels.lanes) && near
 }
@@ -86,7 +87,9 @@ impl Cut {
         let fitting = (PANEL_BYTES / size_of::<T>() / (depth * width).max(1)).max(1);
         let panels = product.n.div_ceil(width);
         let work = product.m * product.n * product.k;
+        // Two items per thread, so that a thread that is late leaves work to the others.
         let wanted = if threads == 1 || work < PARALLEL_WORK { 1 } else { 2 * threads };
+        // Columns are cut before rows, because parts of the rows pack the same panels again.
         let per_group = fitting.min(panels.div_ceil(wanted)).max(1);
         let groups = panels.div_ceil(per_group);
         // Every part packs the panels for itself, which few rows would not repay.
@@ -165,6 +168,7 @@ fn block<T: Real>(operands: &Operands<'_, T>, rows: Range, columns: Range, packe
     let steps = k.div_ceil(depth(operands.product)).max(1);
     for step in 0..steps {
         let depth = step * k / steps..(step + 1) * k / steps;
+        // Packed once for all rows of the part, right before its use, so that the panels are in the cache.
         if !operands.in_panels {
             pack(operands, &depth, &columns, packed);
         }
@@ -214,6 +218,7 @@ fn row_of_tiles<T: Real>(
         false => (Rows::Strided, row * product.k + depth.start, product.k),
         true => (Rows::Adjacent, depth.start * product.m + row, product.m),
     };
+    // Bias and activation belong to the whole sum, so only the last stretch applies them.
     let last = depth.end == product.k;
     let run = [Run { a: 0, b: 0, len: depth.len() }];
     for (panel, column) in columns.clone().step_by(width).enumerate() {
@@ -223,6 +228,7 @@ fn row_of_tiles<T: Real>(
         let c = unsafe { operands.c.at(row * product.n + column) };
         let (b, b_stride) = match operands.in_panels {
             false => (&packed[panel * width * depth.len()..], width),
+            // For `k == 0` the place would lie beyond the empty operand; it is never read.
             true => (&operands.b[(depth.start * product.n + column).min(operands.b.len())..], product.n),
         };
         let tile = Tile {

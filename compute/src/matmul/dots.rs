@@ -91,12 +91,15 @@ pub(super) unsafe fn dots<V: Vector<Elem: Real>, const R: usize, const N: usize>
             step::<V, R, N>(dots, &mut sums, load);
             at += V::LANES;
         }
+        // Lanes beyond the end are zero in both operands, so they add nothing.
         if whole < dots.len {
             let load = |from: *const V::Elem| V::load_first(from.add(whole), dots.len - whole);
             step::<V, R, N>(dots, &mut sums, load);
         }
         for (i, sums) in sums.iter().enumerate() {
             for (j, sum) in sums.iter().enumerate() {
+                // The lanes are added once at the end, in the order of the vector type, which is part of the
+                // bits of an instruction set.
                 store(sum.total(), j, dots.c.add(i * dots.c_stride + j), &dots.finish);
             }
         }
@@ -143,6 +146,7 @@ unsafe fn store<T: Real>(sum: T, column: usize, to: *mut T, finish: &Finish<T>) 
         if !finish.bias.is_null() {
             x = T::add(x, *finish.bias.add(column));
         }
+        // A comparison and not a maximum: NaN is not below zero and stays.
         *to = if finish.relu && x < T::zero() { T::zero() } else { x };
     }
 }
@@ -167,6 +171,8 @@ pub(super) unsafe fn turn<V: Vector<Elem: Real>>(turn: &Turn<V::Elem>) {
             unsafe {
                 for i in 0..height {
                     let from = turn.from.add((row + i) * turn.from_stride + column);
+                    // Through a square in memory: rows at the edges are shorter than a vector, which a
+                    // transposition in registers cannot take.
                     V::load_first(from, width).store(source.as_mut_ptr().add(i * V::LANES));
                 }
                 V::transpose(source.as_ptr(), V::LANES, turned.as_mut_ptr(), V::LANES);

@@ -252,6 +252,7 @@ unsafe fn sum<V: Vector, S: RowStarts<V::Elem>, const R: usize, const N: usize>(
                 *row = V::load(b.add(j * V::LANES));
             }
             for i in 0..R {
+                // A broadcast from memory: it needs no port of the multipliers, unlike one from a register.
                 let x = V::splat(*a.add(starts[i]));
                 for j in 0..N {
                     sums[i][j] = x.fma(row[j], sums[i][j]);
@@ -260,6 +261,7 @@ unsafe fn sum<V: Vector, S: RowStarts<V::Elem>, const R: usize, const N: usize>(
             a = a.wrapping_add(step);
             b = b.wrapping_add(b_stride);
             left -= 1;
+            // Predicted well: taken once per run, which for a product is once per tile.
             if left == 0 {
                 let run = match inner.next() {
                     Some(run) => run,

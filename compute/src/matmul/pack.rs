@@ -57,6 +57,8 @@ pub(super) unsafe fn pack<V: Vector>(panels: &Panels<V::Elem>) {
             if rest > 0 {
                 for j in 0..MAX_VECTORS {
                     let left = rest.saturating_sub(j * V::LANES).min(V::LANES);
+                    // Wrapping, since a second vector may begin beyond the row. With `left == 0` nothing of
+                    // it is read.
                     let part = V::load_first(from.wrapping_add(whole * width + j * V::LANES), left);
                     part.store(to.add(whole * to_stride + j * V::LANES));
                 }
@@ -88,6 +90,8 @@ pub(super) unsafe fn pack_transposed<V: Vector>(panels: &Panels<V::Elem>) {
                 }
             }
             while row < rows {
+                // Zeros first: lanes beyond the last column must hold numbers, since the kernel multiplies
+                // them and drops the result.
                 V::zero().store(to.add(row * width));
                 for lane in 0..lanes {
                     *to.add(row * width + lane) = *from.add((column + lane) * stride + row);

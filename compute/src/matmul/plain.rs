@@ -39,11 +39,14 @@ pub(super) fn multiply<T: Element>(
 /// Row `i` of the product from column `first` on.
 fn row<T: Element>(product: &Product, i: usize, first: usize, a: &[T], b: &[T], c: &mut [T]) {
     let Product { m, n, k, .. } = *product;
+    // On the stack, so that the sums are in the widened type until the end without memory for a whole row.
     let mut sums = [T::zero(); COLUMNS];
     let sums = &mut sums[..c.len()];
     for p in 0..k {
         let x = a[if product.transpose_a { p * m + i } else { i * k + p }].widen();
         if product.transpose_b {
+            // Rows of the transposed operand lie `k` apart. A tuned kernel would pack; these types are not
+            // worth one.
             let column = b[first * k + p..].iter().step_by(k);
             sums.iter_mut().zip(column).for_each(|(sum, &y)| *sum = T::fma(x, y.widen(), *sum));
         } else {

@@ -32,6 +32,7 @@ const COLUMNS: usize = 12;
 /// Returns true if the lanes should go along the sums.
 pub(super) fn is_dots<T>(product: &Product, kernels: &Kernels<T>) -> bool {
     let slim = product.n <= COLUMNS || product.transpose_b && product.m <= kernels.max_dots().0;
+    // Shorter sums than two vectors spend more on adding up the lanes than on the products.
     !product.transpose_a && slim && product.k >= 2 * kernels.lanes
 }
 
@@ -82,6 +83,7 @@ pub(super) fn by_dots<T: Real>(
     let (high, wide) = kernels.max_dots();
     let c = SharedSlice::new(c);
     // Whichever side is longer is shared out.
+    // Elements are whole sums, so any division gives the same bits.
     let (rows, columns) = if m >= n {
         (m.div_ceil(threads(product, pool)), n)
     } else {
@@ -196,6 +198,7 @@ fn sum_turned<T: Real>(
             rows: k,
             columns: rows,
             to: packed.as_mut_ptr(),
+            // There is one panel only, so the distance to the next is never used.
             to_stride: packed.len(),
         };
         // SAFETY: `a` begins at a column that has `rows - 1` after it, and `packed` has `k` rows of

@@ -114,6 +114,7 @@ impl Workers {
         };
         for i in 0..count {
             let shared = Arc::clone(&workers.shared);
+            // If one cannot start, dropping `workers` closes the list and ends the others.
             std::thread::Builder::new().name(format!("compute-{i}")).spawn(move || shared.help())?;
         }
         Ok(workers)
@@ -172,6 +173,7 @@ impl Shared {
         offers.jobs.push_back(offer);
         // Release, with the watchers' Acquire, only so that they look soon; the lock orders the rest.
         self.seats.fetch_add(seats, Ordering::Release);
+        // Counted under the lock. A helper that falls asleep later looks at the list before.
         let woken = offers.sleeping.min(seats);
         drop(offers);
         for _ in 0..woken {
@@ -217,6 +219,7 @@ impl Shared {
         let mut offers = self.lock();
         loop {
             if let Some(offer) = offers.jobs.front_mut() {
+                // Seats count down to 1, so numbers are unique, and 0 remains the caller's.
                 let number = offer.seats;
                 let job = offer.job;
                 offer.seats -= 1;
