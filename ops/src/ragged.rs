@@ -1,6 +1,10 @@
 //! Ragged tensors: values with the splits of their rows.
 //!
 //! They have definitions, so that imported graphs run, and no constructors.
+//!
+//! `row_splits` of a ragged axis has one number more than there are rows: row `i` consists of the values from
+//! `splits[i]` to `splits[i + 1]`. `[[a, b], [], [c]]` is the values `[a, b, c]` with the splits `[0, 2, 2,
+//! 3]`; each further ragged axis has splits of the rows of the next one. Only the values have gradients.
 
 use crate::array::{Index, constant, range, reshape, shape_as, slice, strided_slice};
 use crate::gradients::broadcasting::{shape_of, sum_to_input};
@@ -44,6 +48,7 @@ op_defs! {
         .not_differentiable();
 }
 
+/// Infers the indicator `[nrows]`; the number of values grows by that of the empty rows, which is open.
 fn fill_empty_rows_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let rows = context.input_of_rank(0, 1)?;
     context.input_of_rank(1, 1)?;
@@ -57,6 +62,7 @@ fn fill_empty_rows_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Returns the gradients of values and of the default value, as for sparse rows.
 fn fill_empty_rows_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[1] else { return Ok(vec![None; 4]) };
     let found = grad.graph().op(&RAGGED_FILL_EMPTY_ROWS_GRAD).input(op.output(3)).input(grad).finish();
@@ -69,6 +75,7 @@ fn to_variant_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let values = at_least_rank(context, rank, 1)?;
     let rows = match rank {
         0 => values.dim(0),
+        // Splits are one more than rows.
         _ => context.input_of_rank(0, 1)?.dim(0).map(|size| size.saturating_sub(1)),
     };
     let is_batched = context.attr("batched_input").and_then(AttrValue::as_bool).unwrap_or(false);
@@ -76,9 +83,14 @@ fn to_variant_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers vectors of splits for all ragged axes. The values' shape is inside of the variant.
+///
+/// # Errors
+/// A value error if the output has fewer ragged axes than each variant.
 fn from_variant_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let int = |name: &str| context.attr(name).and_then(AttrValue::as_int).unwrap_or(-1);
     let (input, axes) = (int("input_ragged_rank"), context.outputs() - 1);
+    // -1 stands for an input rank that follows from the variant at run time.
     if let Ok(input) = usize::try_from(input) {
         let depth = axes.checked_sub(input).ok_or_else(|| {
             Error::value(format!("output_ragged_rank {axes} is less than input_ragged_rank {input}"))
@@ -91,6 +103,7 @@ fn from_variant_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape of the values from the value of the last input.
 fn to_variant_gradient_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let sizes = context.constant_ints(2);
     let dims = sizes.map(|sizes| sizes.into_iter().map(|size| usize::try_from(size).ok()).collect());
@@ -105,12 +118,14 @@ fn only(op: &Operation, input: usize, grad: Output) -> Vec<Option<Output>> {
     all
 }
 
+/// Returns the gradient of the values, assembled from the rows of the incoming variant.
 fn to_variant_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None; op.num_inputs()]) };
     let last = op.num_inputs() - 1;
     let values = op.input(last);
     let builder = grad.graph().op(&RAGGED_TENSOR_TO_VARIANT_GRADIENT).input(grad);
     let builder = match last {
+        // Without ragged axes there are no splits. The operation expects some, and reads none then.
         0 => builder.constant(Tensor::from([0i64])),
         _ => builder.input(op.input(0)),
     };
@@ -119,6 +134,7 @@ fn to_variant_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<O
     Ok(only(op, last, found))
 }
 
+/// Returns the gradient of the variant: the values' gradient with the splits of the result.
 fn from_variant_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let axes = op.num_outputs() - 1;
     let Some(grad) = &grads[axes] else { return Ok(vec![None]) };
@@ -136,6 +152,8 @@ fn from_variant_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec
     Ok(vec![Some(builder.attr("batched_input", rank == Some(1)).finish_output())])
 }
 
+/// Returns the gradient of the values: the same numbers, in the same order, with
+/// the shape of the ragged values.
 fn to_sparse_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[1] else { return Ok(vec![None; op.num_inputs()]) };
     let last = op.num_inputs() - 1;
@@ -170,6 +188,7 @@ fn to_tensor_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Op
     let graph = grad.graph();
     let (shape, values, default) = (op.input(0), op.input(1), op.input(2));
     let types = op.attr("row_partition_types").cloned().unwrap_or(AttrValue::List(Vec::new()));
+    // The first partition may state the number of rows alone, which adds no axis.
     let first_size = AttrValue::String(b"FIRST_DIM_SIZE".to_vec().into());
     let names = types.as_list().unwrap_or_default();
     let axes = names.len() + usize::from(names.first() != Some(&first_size));
@@ -177,6 +196,7 @@ fn to_tensor_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Op
         Some(0) => shape,
         _ => slice(shape, [0], [i64::try_from(axes).unwrap_or(i64::MAX)]),
     };
+    // From 1, so that 0 is free for places that hold the default value.
     let (numbers, end) = row_numbers(&values, 1);
     let partitions: Vec<Output> = (3..op.num_inputs()).map(|input| op.input(input)).collect();
     let builder = graph.op(&RAGGED_TENSOR_TO_TENSOR).input(sizes).input(numbers);
@@ -184,6 +204,7 @@ fn to_tensor_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Op
     let places = builder.attr("row_partition_types", types).finish_output();
     let sums = unsorted_segment_sum(grad, places, end);
     let mut all = vec![None; op.num_inputs()];
+    // Sum 0 belongs to the default value, the others to the values.
     all[1] = Some(strided_slice(&sums, &[Index::from(1..)]));
     all[2] = Some(sum_to_input(&strided_slice(&sums, &[Index::At(0)]), &default, &[]));
     Ok(all)

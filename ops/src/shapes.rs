@@ -64,6 +64,7 @@ pub(crate) fn broadcast(context: &mut ShapeContext<'_>) -> Result<()> {
 
 /// Returns the shape that two shapes broadcast to.
 pub(crate) fn broadcast_shapes(a: &PartialShape, b: &PartialShape) -> Result<PartialShape> {
+    // An unknown rank may be larger than the other one, so nothing is known of the result.
     let (Some(rank_a), Some(rank_b)) = (a.rank(), b.rank()) else { return Ok(PartialShape::unknown()) };
     let rank = rank_a.max(rank_b);
     let dims = (0..rank).rev().map(|back| {
@@ -119,6 +120,7 @@ pub(crate) fn times(a: Option<usize>, b: Option<usize>) -> Result<Option<usize>>
     size_of(a.zip(b), "product", usize::checked_mul)
 }
 
+/// Computes with two known sizes. A dimension is stored in an `i64`, which is the limit of both operations.
 fn size_of(
     sizes: Option<(usize, usize)>,
     what: &str,
@@ -207,6 +209,7 @@ pub(crate) fn shape_from(input: &Output) -> Result<PartialShape> {
     if let Some(rank) = input.shape().rank().filter(|&rank| rank != 1) {
         return Err(Error::value(format!("a shape must be a vector, not of rank {rank}")));
     }
+    // Each element may be unknown on its own: `[batch, 10]` with a computed batch is `[?, 10]`.
     let Some(values) = static_value::partial_ints(input) else { return Ok(PartialShape::unknown()) };
     if let Some(value) = values.iter().flatten().find(|&&value| value < -1) {
         return Err(Error::value(format!("a shape cannot have the size {value}")));

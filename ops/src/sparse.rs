@@ -9,6 +9,10 @@
 //! # graph.finalize()?;
 //! # Ok::<(), session_core::Error>(())
 //! ```
+//!
+//! A sparse tensor is three tensors: coordinates `[n, rank]` (`int64`), values `[n]`, and the dense
+//! shape `[rank]`. The coordinates are in row-major order and occur once, unless an operation says
+//! otherwise; `SparseReorder` sorts them.
 
 mod constructors;
 mod gradients;
@@ -128,6 +132,8 @@ fn sparse(context: &ShapeContext<'_>, first: usize) -> Result<(Option<usize>, Op
     sparse_at(context, [first, first + 1, first + 2])
 }
 
+/// Works as [`sparse`], for parts at these inputs: lists of sparse tensors have all coordinates first, then
+/// all values, then all shapes.
 fn sparse_at(
     context: &ShapeContext<'_>,
     [indices, values, shape]: [usize; 3],
@@ -139,6 +145,7 @@ fn sparse_at(
     Ok((count, rank))
 }
 
+/// Returns the shape of a vector.
 fn vector(count: Option<usize>) -> PartialShape {
     PartialShape::from([count])
 }
@@ -152,6 +159,8 @@ fn set_sparse(context: &mut ShapeContext<'_>, count: Option<usize>, rank: Option
     }
 }
 
+/// Infers `[rows, columns]` of the product from the value of the dense shape, which
+/// the coordinates do not tell.
 fn matmul_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     sparse(context, 0)?;
     let (a, b) = (shapes::shape_from(&context.inputs()[2])?, context.input_of_rank(3, 2)?);
@@ -165,6 +174,7 @@ fn matmul_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the ranks; how many coordinates the sum has depends on how many coincide.
 fn add_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let ((_, a), (_, b)) = (sparse(context, 0)?, sparse(context, 3)?);
     shapes::must_be_scalar(context, 6)?;
@@ -173,6 +183,7 @@ fn add_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the ranks. Entries of both tensors are united, so their number is open.
 fn extreme_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let ((_, a), (_, b)) = (sparse(context, 0)?, sparse(context, 3)?);
     let rank = shapes::merge_dims("the ranks of both", a, b)?;
@@ -180,6 +191,7 @@ fn extreme_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the ranks of all parts. Which entries fall into which part is known at run time.
 fn split_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     shapes::must_be_scalar(context, 0)?;
     let (_, rank) = sparse_at(context, [1, 2, 3])?;
@@ -188,6 +200,7 @@ fn split_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers one gradient for each value of both summands.
 fn add_grad_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     context.input_of_rank(3, 2)?;
     for output in 0..2 {
@@ -203,6 +216,7 @@ fn reorder_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers one new coordinate for each old one, and the rank from the length of the new shape.
 fn reshape_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (indices, new) = (context.input_of_rank(0, 2)?, context.input_of_rank(2, 1)?);
     context.input_of_rank(1, 1)?;
@@ -211,6 +225,8 @@ fn reshape_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the indicator of rows from the value of the dense shape. The number of entries grows by that of
+/// the empty rows, which is open.
 fn fill_empty_rows_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (count, rank) = sparse(context, 0)?;
     shapes::must_be_scalar(context, 3)?;
@@ -231,12 +247,14 @@ pub(crate) fn fill_empty_rows_grad_shape(context: &mut ShapeContext<'_>) -> Resu
     Ok(())
 }
 
+/// Infers the ranks, which a slice keeps.
 fn slice_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (_, rank) = sparse(context, 0)?;
     set_sparse(context, None, rank);
     Ok(())
 }
 
+/// Infers one gradient for each value of the sliced tensor.
 fn slice_grad_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     context.input_of_rank(3, 2)?;
     let count = context.input_of_rank(1, 2)?.dim(0);
@@ -244,6 +262,7 @@ fn slice_grad_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the number of entries as the sum of all parts', if all are known.
 fn concat_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let parts = context.inputs().len() / 3;
     let (mut count, mut rank) = (Some(0usize), None);
@@ -260,6 +279,7 @@ fn concat_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 fn reduce_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (sizes, axes) = (shapes::ints(context, 2), shapes::ints(context, 3));
     let (Some(sizes), Some(axes)) = (sizes, axes) else { return Ok(()) };
+    // No axes means all of them here, unlike in dense reductions: TensorFlow's default.
     let mut reduced = vec![axes.is_empty(); sizes.len()];
     for axis in axes {
         reduced[shapes::axis_index(axis, sizes.len())?] = true;
@@ -275,12 +295,14 @@ fn reduce_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers one value for each entry: the coordinates stay.
 fn values_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (count, _) = sparse(context, 0)?;
     context.set(0, vector(count));
     Ok(())
 }
 
+/// Infers the shape of the dense summand: the result is dense.
 fn dense_add_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = context.input(3);
     context.set(0, shape);

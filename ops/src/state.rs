@@ -23,6 +23,7 @@ op_defs! {
         .stateful().shape(scalar).not_differentiable();
     READ_VARIABLE_OP: OpDef::new("ReadVariableOp", "resource: resource -> value: dtype")
         .attrs("dtype: type").stateful().shape(read_shape).gradient(read_gradient).captured_by(capture_read);
+    // TensorFlow's default for `validate_shape` is false here and true for `Assign`.
     ASSIGN_VARIABLE_OP: OpDef::new("AssignVariableOp", "resource: resource, value: dtype ->")
         .attrs("dtype: type, validate_shape: bool = false").stateful().shape(assigned_fits).not_differentiable();
     ASSIGN_ADD_VARIABLE_OP: OpDef::new("AssignAddVariableOp", "resource: resource, value: dtype ->")
@@ -66,6 +67,7 @@ op_defs! {
     VARIABLE_V2: OpDef::new("VariableV2", "-> ref: Ref(dtype)")
         .attrs("shape: shape, dtype: type, container: string = \"\", shared_name: string = \"\"")
         .stateful().shape(attr_shape).not_differentiable();
+    // The form before `VariableV2`, in which `[]` also stands for an unknown shape.
     VARIABLE: OpDef::new("Variable", "-> ref: Ref(dtype)")
         .attrs("shape: shape, dtype: type, container: string = \"\", shared_name: string = \"\"")
         .stateful().shape(old_variable_shape).not_differentiable();
@@ -73,6 +75,7 @@ op_defs! {
         .attrs("shape: shape, dtype: type, var_name: string = \"\"").stateful().shape(attr_shape).not_differentiable();
     DESTROY_TEMPORARY_VARIABLE: OpDef::new("DestroyTemporaryVariable", "ref: Ref(T) -> value: T")
         .attrs("T: type, var_name: string").shape(unchanged).not_differentiable();
+    // The references' outputs are the variable itself: what reads them sees later assignments too.
     ASSIGN: OpDef::new("Assign", "ref: Ref(T), value: T -> output_ref: Ref(T)")
         .attrs("T: type, validate_shape: bool = true, use_locking: bool = true").shape(assign_shape).not_differentiable();
     ASSIGN_ADD: OpDef::new("AssignAdd", "ref: Ref(T), value: T -> output_ref: Ref(T)")
@@ -100,6 +103,7 @@ op_defs! {
     SCATTER_ND_MAX: ref_scatter_nd_def("ScatterNdMax");
 }
 
+/// Defines an update of rows of a resource variable. Strings and bools are excluded: they have no arithmetic.
 const fn scatter_def(name: &'static str) -> OpDef {
     OpDef::new(name, "resource: resource, indices: Tindices, updates: dtype ->")
         .attrs("dtype: numbertype, Tindices: indextype")
@@ -108,6 +112,7 @@ const fn scatter_def(name: &'static str) -> OpDef {
         .not_differentiable()
 }
 
+/// Defines an update of slices, whose handle is called `ref` also for resources, as in TensorFlow.
 const fn scatter_nd_def(name: &'static str) -> OpDef {
     OpDef::new(name, "ref: resource, indices: Tindices, updates: T ->")
         .attrs("T: type, Tindices: indextype, use_locking: bool = true, bad_indices_policy: string = \"\"")
@@ -115,6 +120,7 @@ const fn scatter_nd_def(name: &'static str) -> OpDef {
         .not_differentiable()
 }
 
+/// Defines an update of rows of a reference variable.
 const fn ref_scatter_def(name: &'static str) -> OpDef {
     OpDef::new(name, "ref: Ref(T), indices: Tindices, updates: T -> output_ref: Ref(T)")
         .attrs("T: numbertype, Tindices: indextype, use_locking: bool = false")
@@ -122,6 +128,7 @@ const fn ref_scatter_def(name: &'static str) -> OpDef {
         .not_differentiable()
 }
 
+/// Defines a minimum or maximum, for dtypes that have an order.
 const fn ref_scatter_order_def(name: &'static str) -> OpDef {
     OpDef::new(name, "ref: Ref(T), indices: Tindices, updates: T -> output_ref: Ref(T)")
         .attrs("T: {half, bfloat16, float, double, int32, int64}, Tindices: indextype, use_locking: bool = false")
@@ -151,6 +158,7 @@ pub fn variable_of(handle: &Output) -> Option<(DType, PartialShape)> {
             let shape = operation.attr("shape")?.as_shape()?.clone();
             Some((dtype, shape))
         }
+        // Operations that only pass a handle on know as much as their input.
         "Identity" | "Enter" | "Exit" | "Switch" => variable_of(&operation.input(0)),
         // An argument of a function.
         _ => {
@@ -175,6 +183,7 @@ pub(crate) fn handle_attrs(handle: &Output) -> Vec<(String, AttrValue)> {
     }
 }
 
+/// Returns the shape of the variable behind the first input, as far as the graph determines it.
 fn handle_shape(context: &ShapeContext<'_>) -> PartialShape {
     let handle = context.inputs().first();
     handle.and_then(variable_of).map_or_else(PartialShape::unknown, |(_, shape)| shape)
@@ -192,6 +201,10 @@ fn typed_handle_shape(context: &ShapeContext<'_>) -> Result<PartialShape> {
     }
 }
 
+/// Returns what is known of both shapes together.
+///
+/// # Errors
+/// A value error if a value of this shape cannot be assigned to the variable.
 fn must_fit(variable: &PartialShape, value: &PartialShape) -> Result<PartialShape> {
     let text = || format!("a value of shape {value} does not fit a variable of shape {variable}");
     variable.merge(value).ok_or_else(|| Error::value(text()))
@@ -223,13 +236,16 @@ fn gather_shape(context: &mut ShapeContext<'_>) -> Result<()> {
         return Err(Error::value(format!("cannot gather from a variable of shape {params}")));
     }
     let Some(rank) = params.rank() else { return Ok(()) };
+    // The batch axes of indices are those of the variable, and must not appear twice in the result.
     let indices = if batch == 0 { indices } else { indices.range(batch, usize::MAX) };
+    // `params[:batch] + indices[batch:] + params[batch + 1:]`
     context.set(0, params.range(0, batch).concat(&indices).concat(&params.range(batch + 1, rank)));
     Ok(())
 }
 
 fn gather_nd_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (params, indices) = (typed_handle_shape(context)?, context.input(1));
+    // The number of coordinates decides how many axes of the variable remain, so without it nothing is known.
     let Some(depth) = indices.dim_from_end(0) else { return Ok(()) };
     let Some(rank) = params.rank() else { return Ok(()) };
     if depth > rank {
@@ -242,6 +258,7 @@ fn gather_nd_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 
 /// Updates are one for each index, or a scalar for all.
 fn check_updates(variable: &PartialShape, indices: &PartialShape, updates: &PartialShape) -> Result<()> {
+    // A scalar is broadcast to all rows.
     if updates.rank() == Some(0) || variable.rank().is_none() {
         return Ok(());
     }
@@ -271,6 +288,7 @@ fn old_variable_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 fn assign_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (variable, value) = (context.input(0), context.input(1));
     let validate = context.attr("validate_shape").and_then(AttrValue::as_bool);
+    // An assignment of any shape decides what the variable is from then on.
     let shape = if validate == Some(false) { value } else { must_fit(&variable, &value)? };
     context.set(0, shape);
     Ok(())
@@ -294,6 +312,8 @@ fn ref_scatter_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 /// matter: its value is an argument.
 fn capture_read(body: &Graph, read: &Output) -> Result<Option<Output>> {
     let (operation, handle) = (read.operation(), read.operation().input(0));
+    // Recognized by name: this read is the one that `Variable` hands out for every use, not a
+    // read that the program placed.
     let is_snapshot = operation.name().strip_prefix(handle.operation().name())
         == Some("/Read/ReadVariableOp")
         && operation.control_input_ids().is_empty();
@@ -315,9 +335,11 @@ fn read_gradient(_: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<O
 fn gather_gradient(operation: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = grads.first().cloned().flatten() else { return Ok(vec![None, None]) };
     let (handle, indices) = (operation.input(0), operation.input(1));
+    // A sum over rows is wrong for batches. The constructors here build only 0.
     if operation.attr("batch_dims").and_then(AttrValue::as_int) != Some(0) {
         return Err(operation.place(Error::runtime("a gather has no gradient for batch_dims other than 0")));
     }
+    // The number of rows is a constant where it is known, so the sparse gradient keeps a static shape.
     let rows = match variable_of(&handle).and_then(|(_, shape)| shape.dim(0)) {
         Some(known) => Ints::from(known),
         None => {
@@ -325,6 +347,8 @@ fn gather_gradient(operation: &Operation, grads: &[Option<Output>]) -> Result<Ve
             Ints::from(strided_slice(sizes, &[Index::At(0)]))
         }
     };
+    // Indices are not differentiable. Optimizers recognize `UnsortedSegmentSum`
+    // as rows and update only those.
     Ok(vec![Some(unsorted_segment_sum(&grad, &indices, rows)), None])
 }
 
@@ -433,6 +457,7 @@ pub fn resource_gather_nd(resource: impl AsOutput, indices: impl AsOutput, dtype
 #[track_caller]
 pub fn resource_count_up_to(resource: impl AsOutput, limit: i64) -> Output {
     let builder = on(&resource, &RESOURCE_COUNT_UP_TO).attr("limit", limit);
+    // `T` cannot be inferred from a handle, and `Int64` only completes an operation that carries an error.
     match variable_of(resource.as_output()) {
         Some((dtype, _)) => builder.attr("T", dtype).finish_output(),
         None => {

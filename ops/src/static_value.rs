@@ -22,6 +22,7 @@ pub(crate) fn partial_ints(output: &Output) -> Option<Vec<Option<i64>>> {
 
 /// Returns the integers an output will hold, when all follow from the graph.
 pub(crate) fn ints(output: &Output) -> Option<Vec<i64>> {
+    // The limit of elements does not hold here: a constant needs no search.
     if let Some(value) = output.constant_value() {
         return tensor_ints(value); // of any length
     }
@@ -47,6 +48,8 @@ fn tensor_ints(tensor: &Tensor) -> Option<Vec<i64>> {
     }
 }
 
+/// Returns the elements as far as they follow from at most `depth` operations before. `None` if not even
+/// their number is known, or if there are more than [`MAX_ELEMENTS`].
 fn evaluate(output: &Output, depth: usize) -> Option<Partial> {
     let op = output.operation();
     let found = if depth == 0 || op.error().is_some() { None } else { by_type(op, output, depth - 1) };
@@ -56,12 +59,16 @@ fn evaluate(output: &Output, depth: usize) -> Option<Partial> {
         .filter(|v| v.len() <= MAX_ELEMENTS)
 }
 
+/// Evaluates one operation. What is not listed here is unknown, which is always a right answer.
 fn by_type(op: &Operation, output: &Output, depth: usize) -> Option<Partial> {
     let first = || evaluate(&op.input(0), depth);
     match op.op_type() {
         "Const" => Some(tensor_ints(output.constant_value()?)?.into_iter().map(Some).collect()),
+        // These change neither the elements nor their order.
         "Identity" | "Snapshot" | "StopGradient" | "PreventGradient" | "EnsureShape" | "Reshape"
         | "ExpandDims" | "Squeeze" => first(),
+        // A cast from a floating number could round; one between integers is
+        // exact for sizes, which are small.
         "Cast" if op.input(0).dtype().is_integer() => first(),
         "Shape" | "ShapeN" => {
             let sizes = op.input(output.index()).shape().sizes()?.to_vec();
@@ -69,16 +76,19 @@ fn by_type(op: &Operation, output: &Output, depth: usize) -> Option<Partial> {
         }
         "Rank" => Some(vec![Some(op.input(0).shape().rank()?.try_into().ok()?)]),
         "Size" => Some(vec![op.input(0).shape().elements().and_then(|count| count.try_into().ok())]),
+        // Along axis 0 the elements of scalars, or of vectors of equal length, simply follow each other.
         "Pack" if op.attr("axis").and_then(AttrValue::as_int) == Some(0) => join(&op.inputs(), depth),
         "ConcatV2" => {
             let (_, values) =
                 op.inputs().split_last().map(|(axis, values)| (axis.clone(), values.to_vec()))?;
+            // Matrices would interleave their elements along any axis but the first.
             if output.shape().rank() == Some(1) { join(&values, depth) } else { None }
         }
         "StridedSlice" => strided_slice(op, depth),
         "Slice" => slice(op, depth),
         "Gather" | "GatherV2" if op.input(0).shape().rank() == Some(1) => gather(op, depth),
         "Range" => range(op),
+        // Only a full reduction: it has one element, and no axes have to be understood.
         "Prod" | "Sum" | "Max" | "Min" if output.shape().rank() == Some(0) => {
             let values: Option<Vec<i64>> = first()?.into_iter().collect();
             Some(vec![values.and_then(|values| reduce(op.op_type(), &values))])
@@ -90,6 +100,7 @@ fn by_type(op: &Operation, output: &Output, depth: usize) -> Option<Partial> {
     }
 }
 
+/// Concatenates the elements of all parts.
 fn join(parts: &[Output], depth: usize) -> Option<Partial> {
     let mut all = Partial::new();
     for part in parts {
@@ -108,6 +119,7 @@ fn strided_slice(op: &Operation, depth: usize) -> Option<Partial> {
     let (begin, end, stride) = (int(&op.input(1))?, int(&op.input(2))?, int(&op.input(3))?);
     let count = i64::try_from(values.len()).ok()?;
     let place = |index: i64| if index < 0 { index + count } else { index };
+    // A single index: `end` and `stride` are not read.
     if mask("shrink_axis_mask") & 1 != 0 {
         return Some(vec![*values.get(usize::try_from(place(begin)).ok()?)?]);
     }
@@ -119,6 +131,7 @@ fn strided_slice(op: &Operation, depth: usize) -> Option<Partial> {
     Some(values[usize::try_from(start).ok()?..usize::try_from(stop).ok()?].to_vec())
 }
 
+/// `vector[begin:begin + size]`; a negative size stands for the rest.
 fn slice(op: &Operation, depth: usize) -> Option<Partial> {
     if op.input(0).shape().rank() != Some(1) {
         return None;
@@ -130,18 +143,22 @@ fn slice(op: &Operation, depth: usize) -> Option<Partial> {
     Some(rest.get(..size)?.to_vec())
 }
 
+/// `vector[indices]`. A negative or too large index is an error when the graph runs, and unknown here.
 fn gather(op: &Operation, depth: usize) -> Option<Partial> {
     let values = evaluate(&op.input(0), depth)?;
     let indices = ints(&op.input(1))?;
     indices.into_iter().map(|index| values.get(usize::try_from(index).ok()?).copied()).collect()
 }
 
+/// `start, start + delta, ..` below `limit`, for a positive `delta`.
 fn range(op: &Operation) -> Option<Partial> {
     let (start, limit, delta) = (int(&op.input(0))?, int(&op.input(1))?, int(&op.input(2))?);
     let step = usize::try_from(delta).ok().filter(|&step| step > 0)?;
+    // One more than the limit, which `evaluate` then rejects: a range of millions is never built.
     Some((start..limit).step_by(step).take(MAX_ELEMENTS + 1).map(Some).collect())
 }
 
+/// Returns `None` on overflow, and for the extreme of nothing.
 fn reduce(op_type: &str, values: &[i64]) -> Option<i64> {
     match op_type {
         "Prod" => values.iter().try_fold(1i64, |product, &value| product.checked_mul(value)),
@@ -151,6 +168,8 @@ fn reduce(op_type: &str, values: &[i64]) -> Option<i64> {
     }
 }
 
+/// Combines elements of two lists of equal length, or of one with a single element.
+/// Overflow makes an element unknown.
 fn elementwise(op_type: &str, a: &Partial, b: &Partial) -> Option<Partial> {
     if a.len() != b.len() && a.len() != 1 && b.len() != 1 {
         return None;
@@ -160,6 +179,7 @@ fn elementwise(op_type: &str, a: &Partial, b: &Partial) -> Option<Partial> {
         "AddV2" | "Add" => a.checked_add(b),
         "Sub" => a.checked_sub(b),
         "Mul" => a.checked_mul(b),
+        // For a positive divisor the Euclidean quotient is the floor; sizes have no other.
         "FloorDiv" if b > 0 => Some(a.div_euclid(b)),
         "FloorMod" if b > 0 => Some(a.rem_euclid(b)),
         "Maximum" => Some(a.max(b)),

@@ -41,6 +41,7 @@ fn solve_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option
     let Some(grad) = &grads[0] else { return Ok(vec![None; 2]) };
     let (bands, sides, lower) = (op.input(0), op.input(1), flag(op, "lower"));
     let of_sides = solve(&bands, grad, lower, !flag(op, "adjoint"));
+    // The gradient of the whole matrix is dense; only its bands are inputs.
     let read = diagonals(&of_matrix(op, &of_sides), &bands, lower);
     Ok(vec![Some(sum_batches(&read, &bands, &sides)), Some(sum_batches(&of_sides, &sides, &bands))])
 }
@@ -51,6 +52,7 @@ fn diagonals(matrices: &Output, bands: &Output, lower: bool) -> Output {
     let known = bands.shape().rank().and_then(|rank| bands.shape().dim(rank - 2));
     let offsets = match known.and_then(|count| i32::try_from(count).ok()) {
         Some(count) if lower => constant(&graph, [1 - count, 0]),
+        // The main diagonal is the last band of a lower matrix and the first band of an upper one.
         Some(count) => constant(&graph, [0, count - 1]),
         None => {
             let count = strided_slice(shape(bands), &[Index::At(-2)]);
@@ -60,6 +62,8 @@ fn diagonals(matrices: &Output, bands: &Output, lower: bool) -> Output {
     };
     let builder = graph.op(&MATRIX_DIAG_PART_V3).input(matrices);
     let builder = Ints::from(offsets).input_of(builder).constant(scalar_tensor(matrices.dtype(), 0.0));
+    // How TensorFlow stores bands: those above the main diagonal end at the right,
+    // those below begin at the left.
     let found = builder.attr("align", "LEFT_RIGHT").finish_output();
     // Of one diagonal the axis of diagonals is left out.
     match known {

@@ -79,6 +79,7 @@ fn both(
 ) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
     let (x, y) = (op.input(0), op.input(1));
+    // A side that nobody differentiates, such as a constant factor, builds nothing at all.
     Ok(vec![
         is_of_use(&x).then(|| sum_to_input(&of_x(grad, &x, &y), &x, &[&y])),
         is_of_use(&y).then(|| sum_to_input(&of_y(grad, &x, &y), &y, &[&x])),
@@ -94,6 +95,7 @@ fn opposite(
 ) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
     let (x, y) = (op.input(0), op.input(1));
+    // Computed once for both sides.
     let grad = of_x(grad);
     Ok(vec![
         is_of_use(&x).then(|| sum_to_input(&grad, &x, &[&y])),
@@ -103,6 +105,7 @@ fn opposite(
 
 /// `grad * factor`, where the factor is known to have the result's shape only if it has the other input's.
 fn times(grad: &Output, factor: &Output) -> Output {
+    // Equal shapes: the gradient, if it is one number, need not be spread out first.
     if factor.shape().is_fully_known() && factor.shape() == grad.shape() {
         scaled(grad, factor)
     } else {
@@ -123,6 +126,7 @@ fn mul_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<O
 }
 
 fn div_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    // `-x / y / y`, two quotients rather than one by `y^2`, which could overflow: TensorFlow's form.
     let slope = |x: &Output, y: &Output| real_div(real_div(neg(conj_of(x)), y), y);
     both(op, grads, |grad, _, y| real_div(grad, conj_of(y)), |grad, x, y| times(grad, &slope(x, &conj_of(y))))
 }
@@ -138,10 +142,14 @@ fn div_no_nan_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<O
 }
 
 fn mul_no_nan_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    // `MulNoNan` is 0 where its second factor is 0, whatever the first is. The
+    // gradients keep that factor second.
     both(op, grads, |grad, _, y| mul_no_nan(grad, y), |grad, x, _| mul_no_nan(x, grad))
 }
 
 fn floor_mod_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    // `x mod y` is `x - y floor(x / y)`: where it is differentiable, the
+    // derivative by `y` is `-floor(x / y)`.
     both(op, grads, |grad, _, _| grad.clone(), |grad, x, y| mul(grad, neg(floor_div(x, y))))
 }
 
@@ -154,6 +162,7 @@ fn pow_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<O
         // The logarithm counts as 0 where the base is not positive: there is no real derivative.
         let (base, zero) = (conj_of(x), scalar_like(x, 0.0));
         let defined = if base.dtype().is_complex() { not_equal(&base, &zero) } else { greater(&base, &zero) };
+        // Selected twice: the logarithm of 1 instead of 0 keeps NaN out of the gradient of this gradient.
         let logarithm = select(&defined, log(select(&defined, &base, scalar_like(&base, 1.0))), &zero);
         mul(scaled(grad, &conj_of(&op.output(0))), logarithm)
     })
@@ -172,12 +181,14 @@ fn chosen(
 ) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
     let (from_x, zero) = (takes_x(op.input(0), op.input(1)), scalar_like(grad, 0.0));
+    // `select` broadcasts a single number, which saves a tensor.
     let number = spread_scalar(grad);
     let grad = number.as_ref().unwrap_or(grad);
     both(op, grads, |_, _, _| select(&from_x, grad, &zero), |_, _, _| select(&from_x, &zero, grad))
 }
 
 fn maximum_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    // Equal elements pass their gradient to `x`, as in TensorFlow.
     chosen(op, grads, greater_equal)
 }
 
@@ -194,10 +205,12 @@ fn squared_difference_gradient(op: &Operation, grads: &[Option<Output>]) -> Resu
 
 /// 1 where `x` is not 0, else 0.
 fn nonzero(x: &Output) -> Output {
+    // 1 where `x` is not 0. The derivative by `x` at 0 is 0 by TensorFlow's convention, whatever `y` is.
     cast(not_equal(x, scalar_like(x, 0.0)), x.dtype())
 }
 
 fn xdivy_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    // `x / y` with `0 / y = 0`: the derivatives are `1 / y` and `-x / y^2`.
     both(
         op,
         grads,
@@ -227,6 +240,7 @@ fn atan2_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option
 fn next_after_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
     let (x, y) = (op.input(0), op.input(1));
+    // The neighbor of `x` moves with `x`; `y` only gives the direction, and TensorFlow returns zeros for it.
     Ok(vec![Some(sum_to_input(grad, &x, &[&y])), Some(zeros_like(&y))])
 }
 

@@ -1,4 +1,7 @@
 //! Sums of products over named axes.
+//!
+//! The gradient of an operand is itself an einsum: of the result's gradient with the other operands. For
+//! `ij,jk->ik` that is `ik,jk->ij` for the first and `ik,ij->jk` for the second operand.
 
 use crate::array::constants::{constant, range, scalar_like};
 use crate::array::joining::concat;
@@ -39,6 +42,11 @@ struct Equation {
 }
 
 impl Equation {
+    /// Reads an equation; spaces have no meaning.
+    ///
+    /// # Errors
+    /// A value error without `->` (TensorFlow's constructor adds it, its operation requires it), for anything
+    /// but letters and one ellipsis per operand, and for an axis of the result that no operand has.
     fn parse(text: &str) -> Result<Equation> {
         let spaceless: String = text.chars().filter(|c| !c.is_whitespace()).collect();
         let (inputs, output) = spaceless
@@ -64,6 +72,7 @@ impl Equation {
     }
 }
 
+/// Returns the axes of one operand, or `None` for an unknown character or a second ellipsis.
 fn parse_axes(part: &str) -> Option<Axes> {
     let mut axes = Axes::new();
     let mut rest = part;
@@ -81,6 +90,7 @@ fn parse_axes(part: &str) -> Option<Axes> {
     (axes.iter().filter(|axis| **axis == Axis::Ellipsis).count() <= 1).then_some(axes)
 }
 
+/// Returns axes in the notation of equations.
 fn show(axes: &[Axis]) -> String {
     axes.iter()
         .map(|axis| match axis {
@@ -93,11 +103,17 @@ fn show(axes: &[Axis]) -> String {
 /// The sizes that letters and the ellipsis stand for.
 #[derive(Default)]
 struct Sizes {
+    /// The size of each letter, inner `None` where it is unknown.
     labels: BTreeMap<char, Option<usize>>,
+    /// What all ellipses so far broadcast to; `None` before the first one.
     ellipsis: Option<PartialShape>,
 }
 
 impl Sizes {
+    /// Adds what one operand tells about its axes.
+    ///
+    /// # Errors
+    /// A value error for a wrong rank, for a letter with two sizes, and for ellipses that do not broadcast.
     fn read(&mut self, axes: &[Axis], shape: &PartialShape) -> Result<()> {
         let labels = axes.iter().filter(|axis| **axis != Axis::Ellipsis).count();
         let rank = match shape.rank() {
@@ -123,6 +139,7 @@ impl Sizes {
                     let size = rank.and_then(|_| shape.dim(at));
                     let known = self.labels.get(label).copied().flatten();
                     let what = format!("the sizes of axis '{label}'");
+                    // A letter must have one size: unlike an ellipsis it is not broadcast.
                     self.labels.insert(*label, merge_dims(&what, known, size)?);
                     at += 1;
                 }
@@ -131,6 +148,7 @@ impl Sizes {
         Ok(())
     }
 
+    /// Returns the shape of an operand or result with these axes.
     fn shape(&self, axes: &[Axis]) -> PartialShape {
         axes.iter().fold(PartialShape::scalar(), |shape, axis| match axis {
             Axis::Label(label) => {
@@ -141,6 +159,7 @@ impl Sizes {
     }
 }
 
+/// Infers the shape of the result from the sizes of letters.
 fn einsum_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let equation = Equation::parse(shapes::str_attr(context, "equation"))?;
     if equation.inputs.len() != context.inputs().len() {
@@ -159,6 +178,7 @@ fn einsum_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Returns the gradients of all operands.
 fn einsum_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None; op.num_inputs()]) };
     let text = op.attr("equation").and_then(AttrValue::as_str).unwrap_or_default();
@@ -181,6 +201,8 @@ fn gradient_of(op: &Operation, grad: &Output, equation: &Equation, index: usize)
     let elsewhere = |axis: &Axis| {
         equation.output.contains(axis) || others.iter().any(|&other| equation.inputs[other].contains(axis))
     };
+    // Axes that only this operand has were summed over: the einsum cannot bring them back,
+    // `spread` repeats along them.
     let kept: Axes = own.iter().copied().filter(elsewhere).collect();
     let operands: Vec<Output> =
         std::iter::once(grad.clone()).chain(others.iter().map(|&other| conj_of(&op.input(other)))).collect();
@@ -204,6 +226,7 @@ fn gradient_of(op: &Operation, grad: &Output, equation: &Equation, index: usize)
 /// Summed over all but the last axes.
 fn without_front(product: &Output, rest: usize) -> Output {
     if let Some(rank) = product.shape().rank() {
+        // The axes of the ellipsis come first, so the number of the others tells which to sum.
         return reduce_sum(product, (0..rank.saturating_sub(rest)).collect::<Vec<usize>>());
     }
     let rank = rank(product);
@@ -218,6 +241,7 @@ fn spread(product: &Output, input: &Output, own: &Axes, kept: &Axes) -> Output {
     let labels = own.iter().filter(|axis| **axis != Axis::Ellipsis).count();
     let mut parts = Vec::new();
     for (at, axis) in own.iter().enumerate() {
+        // Counted from the end: the ellipsis, at the front, has an unknown number of axes.
         let back = i64::try_from(own.len() - at).unwrap_or(i64::MAX);
         parts.push(match axis {
             Axis::Ellipsis => {

@@ -66,6 +66,7 @@ pub(super) fn solution_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     solved(context, shapes::merge)
 }
 
+/// Infers the factors in one matrix, and a permutation of the rows.
 fn factors_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = square(context)?;
     let rows = shape.rank().map_or_else(PartialShape::unknown, |rank| shape.range(0, rank - 1));
@@ -125,12 +126,15 @@ pub(super) fn check_real(op: &Operation) -> Result<()> {
 
 /// Returns a number for each matrix of a stack times the transposed inverse of that matrix.
 fn scaled_inverse(op: &Operation, factor: &Output) -> Output {
+    // `adjoint` is the transposed inverse of a real matrix: the cofactors over the determinant.
     let builder = factor.graph().op(&MATRIX_INVERSE).input(op.input(0)).attr("adjoint", true);
     mul(expand_dims(expand_dims(factor, -1), -1), builder.finish_output())
 }
 
 fn determinant_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     check_real(op)?;
+    // The derivative of the determinant is the determinant times the transposed inverse: TensorFlow's form,
+    // which needs an invertible matrix although the derivative exists for any.
     Ok(vec![grads[0].as_ref().map(|grad| scaled_inverse(op, &mul(grad, op.output(0))))])
 }
 
@@ -143,6 +147,7 @@ fn log_determinant_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<
 fn inverse_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     check_real(op)?;
     let Some(grad) = &grads[0] else { return Ok(vec![None]) };
+    // From the inverse that exists: `-A^-T grad A^-T`.
     let inverse = op.output(0);
     let found = match flag(op, "adjoint") {
         false => matmul_with(&inverse, matmul_with(grad, &inverse, adjoint_b()), adjoint_a()),
@@ -164,6 +169,7 @@ fn solve_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option
     check_real(op)?;
     let Some(grad) = &grads[0] else { return Ok(vec![None; 2]) };
     let builder = grad.graph().op(&MATRIX_SOLVE).input(op.input(0)).input(grad);
+    // `A^-T grad`, a solution with the transposed matrix; the matrix is not inverted.
     let of_sides = builder.attr("adjoint", !flag(op, "adjoint")).finish_output();
     Ok(vec![Some(of_matrix(op, &of_sides)), Some(of_sides)])
 }
@@ -185,11 +191,14 @@ fn cholesky_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Opt
     check_real(op)?;
     let Some(grad) = &grads[0] else { return Ok(vec![None]) };
     let factor = op.output(0);
+    // Murray (2016): with `P = tril(L^T dL)`, its diagonal halved, the gradient is the
+    // symmetric part of `L^-T P L^-1`.
     let inner = matmul_with(&factor, grad, adjoint_a());
     let half = scalar_like(grad, 0.5);
     let inner = matrix_set_diag(&inner, mul(&half, matrix_diag_part(&inner)));
     let left = triangular(&factor, &matrix_band_part(inner, -1, 0), true, true);
     let whole = triangular(&factor, &matrix_transpose(left), true, true);
+    // Symmetric, although only the lower triangle is read: TensorFlow's convention.
     Ok(vec![Some(mul(&half, &whole + matrix_transpose(&whole)))])
 }
 

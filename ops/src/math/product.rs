@@ -51,6 +51,7 @@ op_defs! {
         .gradient(batch_matmul_gradient);
 }
 
+/// Infers `[rows, columns]` of a single product.
 fn matmul_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (a, b) = (context.input_of_rank(0, 2)?, context.input_of_rank(1, 2)?);
     let (ta, tb) = (shapes::bool_attr(context, "transpose_a"), shapes::bool_attr(context, "transpose_b"));
@@ -81,10 +82,12 @@ fn product_dims(
                 "matrices of shapes {a} and {b} cannot be multiplied: {left} is not {right}"
             )))
         }
+        // An unknown inner size is checked when the product is computed.
         _ => Ok((rows, columns)),
     }
 }
 
+/// Infers the shape of `BatchMatMul`, whose batch axes must be equal; the later versions broadcast them.
 fn batch_matmul_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     batch_product(context, shapes::merge)
 }
@@ -93,6 +96,7 @@ fn batch_matmul_v2_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     batch_product(context, broadcast_shapes)
 }
 
+/// Infers `batch + [rows, columns]`, with `join` for the batch axes.
 fn batch_product(
     context: &mut ShapeContext<'_>,
     join: fn(&PartialShape, &PartialShape) -> Result<PartialShape>,
@@ -106,6 +110,7 @@ fn batch_product(
     Ok(())
 }
 
+/// Returns a bool attribute, false where it is missing.
 fn flag(op: &Operation, name: &str) -> bool {
     op.attr(name).and_then(AttrValue::as_bool).unwrap_or(false)
 }
@@ -116,6 +121,8 @@ fn product_gradients(
     turned: (bool, bool),
     multiply: impl Fn(&Output, &Output, bool, bool) -> Output,
 ) -> (Output, Output) {
+    // `d(a b) = da b + a db`: `da = grad b^T` and `db = a^T grad`. If a factor is transposed, so is its
+    // gradient, and the product is reordered instead of transposing the result.
     match turned {
         (false, false) => (multiply(grad, b, false, true), multiply(a, grad, true, false)),
         (false, true) => (multiply(grad, b, false, false), multiply(grad, a, true, false)),
@@ -124,8 +131,10 @@ fn product_gradients(
     }
 }
 
+/// Returns the gradients of `SparseMatMul`, in the dtype of each factor.
 fn sparse_matmul_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 2]) };
+    // The operation always returns `float`, also of `bfloat16`, so its gradient is computed in `float`.
     let [a, b] = [0, 1].map(|input| cast(op.input(input), DType::Float32));
     let (of_a, of_b) = matmul_gradients(op, (grad, &a, &b));
     Ok(vec![Some(cast(of_a, op.input(0).dtype())), Some(cast(of_b, op.input(1).dtype()))])
@@ -141,6 +150,7 @@ fn matmul_gradients(op: &Operation, values: (&Output, &Output, &Output)) -> (Out
 
 fn matmul_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
+    // `MatMul` transposes without conjugating, so the conjugation that gradients need comes first.
     let (a, b) = (conj_of(&op.input(0)), conj_of(&op.input(1)));
     let (of_a, of_b) = matmul_gradients(op, (grad, &a, &b));
     Ok(vec![Some(of_a), Some(of_b)])
@@ -160,6 +170,7 @@ fn batch_matmul_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec
             None => builder.finish_output(),
         }
     });
+    // `BatchMatMulV3` may have factors of other dtypes than the result.
     let [of_x, of_y] = [(of_x, &x), (of_y, &y)].map(|(of, factor)| match of.dtype() == factor.dtype() {
         true => of,
         false => cast(of, factor.dtype()),

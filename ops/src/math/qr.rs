@@ -14,6 +14,8 @@ op_defs! {
         .gradient(qr_gradient);
 }
 
+/// Infers `[.., rows, k]` and `[.., k, columns]` with `k = min(rows, columns)`, or
+/// `rows` with `full_matrices`.
 fn qr_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let input = shapes::at_least_rank(context, 0, 2)?;
     let Some(rank) = input.rank() else { return Ok(()) };
@@ -27,6 +29,11 @@ fn qr_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Returns the gradient of the matrix.
+///
+/// # Errors
+/// An `Unimplemented` error for complex matrices, unknown sizes, and full factors of matrices with more rows
+/// than columns, whose last columns of `q` are not determined.
 fn qr_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let (q, r) = (op.output(0), op.output(1));
     let cannot = |why: &str| {
@@ -43,6 +50,7 @@ fn qr_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Ou
     if rows > columns && rows == inner {
         return cannot("with full matrices when there are more rows than columns");
     }
+    // Both are needed, and a missing one counts as zero.
     let given = |grad: &Option<Output>, like: &Output| grad.clone().unwrap_or_else(|| zeros_like(like));
     let (dq, dr) = (given(&grads[0], &q), given(&grads[1], &r));
     if rows >= columns {
@@ -63,6 +71,7 @@ fn of_deep(q: &Output, r: &Output, dq: &Output, dr: &Output) -> Output {
     let turning = matmul_with(q, dq, adjoint_a());
     let stretching = matmul_with(r, dr, adjoint_b());
     let skew = |x: &Output| x - matrix_transpose(x);
+    // `r` must stay upper triangular, so only the part below the diagonal is left to correct.
     let lower = matrix_band_part(skew(&turning) + skew(&stretching), -1, 0);
     matmul(q, dr + over(&lower, r)) + over(&(dq - matmul(q, &turning)), r)
 }

@@ -70,6 +70,7 @@ fn reduction_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let Some(rank) = input.rank() else { return Ok(()) };
     let shape = match shapes::ints(context, 1) {
         Some(axes) => reduced(&input, &axis_set(&axes, rank)?, keep),
+        // Axes that are computed: with `keep_dims` at least the rank stays.
         None if keep => PartialShape::of_rank(rank),
         None => PartialShape::unknown(),
     };
@@ -82,6 +83,7 @@ fn axis_set(axes: &[i64], rank: usize) -> Result<Vec<usize>> {
     axes.iter().map(|&axis| shapes::axis_index(axis, rank)).collect()
 }
 
+/// Returns the shape without the axes, or with 1 in their places.
 fn reduced(input: &PartialShape, axes: &[usize], keep: bool) -> PartialShape {
     let rank = input.rank().unwrap_or(0);
     let kept = (0..rank).filter(|axis| keep || !axes.contains(axis));
@@ -94,6 +96,7 @@ fn arg_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = match (input.rank(), shapes::int(context, 1)) {
         (Some(0), _) => PartialShape::scalar(),
         (Some(rank), Some(axis)) => reduced(&input, &[shapes::axis_index(axis, rank)?], false),
+        // The axis is computed; one of them disappears.
         (Some(rank), None) => PartialShape::of_rank(rank - 1),
         (None, _) => PartialShape::unknown(),
     };
@@ -186,11 +189,13 @@ fn mean_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<
     Ok(vec![Some(reduction.spread(&share)), None])
 }
 
+/// Returns the number of elements of each mean: the elements of the input over those of the result.
 fn computed_count(op: &Operation, reduction: &Reduction) -> Output {
     let all = size(&reduction.input);
     if op.output(0).shape().rank() == Some(0) {
         return all;
     }
+    // At least 1, since an empty result would divide by 0.
     floor_div(&all, maximum(size(op.output(0)), scalar_like(&all, 1.0)))
 }
 
@@ -199,6 +204,7 @@ fn extreme_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Opti
     let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
     let reduction = Reduction::of(op)?;
     let (result, grad) = (reduction.with_axes(&op.output(0)), reduction.with_axes(grad));
+    // Elements that equal the extreme share its gradient evenly, as in TensorFlow.
     let taken = cast(equal(&reduction.input, result), grad.dtype());
     let axes = ReductionAxes { axes: (&reduction.axes).into(), keep_dims: reduction.keep_dims };
     let count = reduction.with_axes(&reduce_sum(&taken, axes));
@@ -208,6 +214,8 @@ fn extreme_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Opti
 fn norm_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
     let reduction = Reduction::of(op)?;
+    // For a norm of 0 the gradient is 0: it is not differentiable there, and TensorFlow's NaN
+    // would spread through the model.
     let share = reduction.with_axes(&div_no_nan(grad, op.output(0)));
     Ok(vec![Some(mul(&reduction.input, share)), None])
 }
@@ -227,14 +235,18 @@ fn prod_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<
     sorted.dedup();
     let order: Vec<usize> = sorted.iter().chain(&rest).copied().collect();
     let turned = transpose(&reduction.input, order.as_slice());
+    // -1 lets `reshape` infer the size; one unknown size is all it can infer.
     let count = reduction.count().map_or(-1, |count| i64::try_from(count).unwrap_or(-1));
     let flat = match count {
         -1 => reshape(&turned, flat_shape(&turned, sorted.len())),
         count => reshape(&turned, [count, if count == 0 { 1 } else { -1 }]),
     };
+    // The product of all other elements as (those before) * (those after), which holds for
+    // zeros too; a quotient would not.
     let before = cumprod_with(&flat, 0, CumulativeOptions::default().exclusive(true));
     let after = cumprod_with(&flat, 0, CumulativeOptions::default().exclusive(true).reverse(true));
     let others = reshape(mul(before, after), shape_of(&turned));
+    // The inverse of `order`, which moves the axes back.
     let place = |axis: usize| order.iter().position(|&from| from == axis).unwrap_or(axis);
     let others = transpose(others, (0..rank).map(place).collect::<Vec<usize>>());
     Ok(vec![Some(mul(reduction.with_axes(grad), others)), None])
@@ -393,7 +405,9 @@ pub fn reduce_logsumexp(input: impl AsOutput, axes: impl Into<ReductionAxes>) ->
     // Infinities would give NaN as a difference.
     let shift = stop_gradient(select(is_finite(&largest), &largest, zeros_like(&largest)));
     let kept = axes.keep_dims;
+    // After the shift the largest exponent is 0, so nothing overflows and one term at least is 1.
     let sum = log(reduce_sum(exp(sub(&input, &shift)), axes));
+    // The shift has the reduced axes with size 1; without `keep_dims` they go.
     let shift = if kept { shift } else { reshape(&shift, shape_of(&sum)) };
     scope.leave(add(sum, shift))
 }
@@ -413,6 +427,7 @@ pub fn reduce_variance(input: impl AsOutput, axes: impl Into<ReductionAxes>) -> 
     let axes = axes.into();
     let scope = Composite::new(&input.as_output().graph(), "reduce_variance");
     let input = scope.enter(input);
+    // Two passes: the difference of mean square and squared mean would cancel for a mean far from 0.
     let mean = reduce_mean(&input, keep_dims(axes.axes.clone()));
     scope.leave(reduce_mean(square(sub(&input, mean)), axes))
 }

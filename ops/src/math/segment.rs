@@ -115,6 +115,7 @@ fn used_rows_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers one row for each segment, whose number the last id determines at run time.
 fn segment_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (data, ids) = (shapes::at_least_rank(context, 0, 1)?, context.input_of_rank(1, 1)?);
     shapes::merge_dims("the rows of data and of segment_ids", data.dim(0), ids.dim(0))?;
@@ -124,6 +125,7 @@ fn segment_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers `[num_segments]` and the axes of data after those of the ids.
 fn unsorted_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     shapes::must_be_scalar(context, 2)?;
     let (data, ids) = (context.input(0), context.input(1));
@@ -143,6 +145,7 @@ fn unsorted_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers rows of data, one for each segment, whose number is open.
 fn sparse_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let data = shapes::at_least_rank(context, 0, 1)?;
     let (indices, ids) = (context.input_of_rank(1, 1)?, context.input_of_rank(2, 1)?);
@@ -151,6 +154,7 @@ fn sparse_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Works as [`sparse_shape`], with the number of segments from the last input.
 fn sparse_count_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     sparse_shape(context)?;
     shapes::must_be_scalar(context, 3)?;
@@ -163,6 +167,7 @@ fn sparse_count_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape of the data: `output_dim0` rows as wide as the gradient's.
 fn sparse_grad_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     shapes::must_be_scalar(context, 3)?;
     let grad = shapes::at_least_rank(context, 0, 1)?;
@@ -174,6 +179,7 @@ fn sparse_grad_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 }
 
 fn segment_sum_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    // Each row went into one sum, so it receives that sum's gradient.
     Ok(vec![grads[0].as_ref().map(|grad| gather(grad, op.input(1))), None])
 }
 
@@ -195,6 +201,7 @@ fn per_row(numbers: &Output, data: &Output) -> Output {
 fn segment_mean_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let gradient = |grad: &Output| {
         let ids = op.input(1);
+        // The size of each segment, as a sum of ones.
         let counts = segment_sum(cast(ones_like(&ids), grad.dtype()), &ids);
         gather(real_div(grad, per_row(&counts, grad)), &ids)
     };
@@ -206,6 +213,7 @@ fn segment_extreme_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<
     let gradient = |grad: &Output| {
         let (data, ids) = (op.input(0), op.input(1));
         let taken = equal(&data, gather(op.output(0), &ids));
+        // Rows that share an extreme share its gradient evenly.
         let counts = segment_sum(cast(&taken, grad.dtype()), &ids);
         select(taken, gather(real_div(grad, counts), &ids), scalar_like(grad, 0.0))
     };
@@ -233,6 +241,8 @@ fn product_gradient(
 ) -> Output {
     let zero = scalar_like(data, 0.0);
     let is_zero = equal(data, &zero);
+    // With one zero only that element has a gradient, the product of the others; with two or more nobody has.
+    // The quotient would be 0 / 0.
     let zeros = sum(cast(&is_zero, DType::Int32));
     let grad = select(greater(&zeros, scalar_like(&zeros, 1.0)), scalar_like(grad, 0.0), grad);
     let nonzero = select(&is_zero, scalar_like(data, 1.0), data);
@@ -243,7 +253,9 @@ fn product_gradient(
 
 /// Rows by number, and zeros for negative numbers.
 fn gather_or_zeros(rows: &Output, ids: &Output) -> Output {
+    // Negative ids belong to no segment, as in TensorFlow: their rows receive zero.
     let valid = greater_equal(ids, scalar_like(ids, 0.0));
+    // Any valid row will do for the others, which are not selected.
     let found = gather(rows, maximum(ids, scalar_like(ids, 0.0)));
     select(spread_condition(valid, ids, &found), &found, scalar_like(&found, 0.0))
 }

@@ -38,6 +38,8 @@ pub(super) fn stacked_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers `[.., n]` values and `[.., n, n]` vectors; without `compute_v` the second output is an
+/// empty vector, as TensorFlow's.
 pub(super) fn eigen_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let vectors = shapes::bool_attr(context, "compute_v");
     if let Some((stack, size)) = square(context)? {
@@ -52,6 +54,8 @@ pub(super) fn eigen_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers `k = min(rows, columns)` values, `[.., rows, k]` left and `[.., columns, k]` right vectors,
+/// square ones with `full_matrices`.
 pub(super) fn svd_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let input = shapes::at_least_rank(context, 0, 2)?;
     let (vectors, full) =
@@ -91,8 +95,10 @@ fn eigen_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option
         let factors = matrix_set_diag(reciprocal_gaps(&values), zeros_like(&values));
         inner = inner + factors * matmul_with(&vectors, grad, adjoint_a());
     }
+    // `v (diag(de) + f . (v^T dv)) v^T`, with `f[i, j] = 1 / (e[j] - e[i])`.
     let whole = matmul_with(matmul(&vectors, inner), &vectors, adjoint_b());
     let lower = matrix_band_part(&whole + matrix_transpose(&whole), -1, 0);
+    // The sum with the transpose counts the diagonal twice.
     let halved = matrix_diag_part(&lower) * 0.5;
     Ok(vec![Some(matrix_set_diag(lower, halved))])
 }
@@ -127,6 +133,7 @@ fn svd_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<O
         false => svd(&input),
     };
     let squares = mul(&s, &s);
+    // Differences of squares: left and right vectors are eigenvectors of `A A^T` and `A^T A`.
     let factors = matrix_set_diag(reciprocal_gaps(&squares), zeros_like(&s));
     let (rows, columns) = (expand_dims(&s, -2), expand_dims(&s, -1));
     let mut inner = match of_values {
@@ -148,6 +155,8 @@ fn svd_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<O
     // The part that turns them out of the space that they span.
     let beyond = |vectors: &Output, grad: &Output| {
         let rest = grad - matmul(vectors, matmul_with(vectors, grad, adjoint_a()));
+        // A singular value of 0 has a vector that is not determined, and contributes
+        // nothing instead of infinity.
         div_no_nan(rest, &rows)
     };
     if let Some(grad) = of_left {

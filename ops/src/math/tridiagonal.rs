@@ -27,6 +27,7 @@ op_defs! {
         .gradient(solution_gradient);
 }
 
+/// Infers the shape of `rhs`. Each diagonal is a row `[.., 1, n]`.
 fn product_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     for input in 0..4 {
         let shape = shapes::at_least_rank(context, input, 2)?;
@@ -44,6 +45,7 @@ fn product_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape of `rhs`. The diagonals are three rows `[.., 3, n]`: above, main, below.
 fn solution_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let diagonals = shapes::at_least_rank(context, 0, 2)?;
     let rhs = shapes::at_least_rank(context, 1, 2)?;
@@ -84,6 +86,8 @@ fn moved(x: &Output, axis: i64, toward: Toward) -> Output {
     }
 }
 
+/// Returns the gradients of `y = A x`: for `x` the product of `grad` with the transposed matrix, and for each
+/// diagonal the row sums of `grad * x`, with `x` moved by one row for the outer diagonals.
 fn product_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     check_real(op)?;
     let Some(grad) = &grads[0] else { return Ok(vec![None; 4]) };
@@ -92,11 +96,15 @@ fn product_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Opti
     let of_diagonal = |rows: &Output| expand_dims(reduce_sum(mul(rows, grad), -1), -2);
     let of_above = of_diagonal(&moved(&rhs, -2, Toward::Start));
     let of_below = of_diagonal(&moved(&rhs, -2, Toward::End));
+    // Transposed, the lower diagonal is the upper one. Both are rows of length n whose unused element is at
+    // the other end, so they move by one.
     let builder = grad.graph().op(&TRIDIAGONAL_MAT_MUL).input(moved(&below, -1, Toward::Start)).input(&main);
     let of_rhs = builder.input(moved(&above, -1, Toward::End)).input(grad).finish_output();
     Ok(vec![Some(of_above), Some(of_diagonal(&rhs)), Some(of_below), Some(of_rhs)])
 }
 
+/// Returns the gradients of the solution `x`: `A^-T grad` for the right-hand side, and for each diagonal the
+/// row sums of `-(A^-T grad) * x`, with `x` moved as for the product.
 fn solution_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     check_real(op)?;
     let Some(grad) = &grads[0] else { return Ok(vec![None; 2]) };

@@ -43,6 +43,7 @@ op_defs! {
     SQRT: smooth("Sqrt", INEXACT, sqrt_gradient);
     RSQRT: smooth("Rsqrt", INEXACT, rsqrt_gradient);
     RECIPROCAL: smooth("Reciprocal", SIGNED, reciprocal_gradient);
+    // `Inv` is the name of `Reciprocal` in TensorFlow's first releases, and `InvGrad` that of its gradient.
     INV: smooth("Inv", SIGNED, reciprocal_gradient);
     EXP: smooth("Exp", INEXACT, exp_gradient);
     EXPM1: smooth("Expm1", INEXACT, expm1_gradient);
@@ -109,6 +110,8 @@ const PARTS: &str = "T: {complex64, complex128} = complex64, Tout: {float, doubl
 /// Returns the complex conjugate, or the tensor itself when it is real.
 #[track_caller]
 pub(crate) fn conj_of(x: &Output) -> Output {
+    // Gradients of complex numbers are conjugated, as in TensorFlow: the gradient points in the
+    // direction of steepest ascent.
     if x.dtype().is_complex() { conj(x) } else { x.clone() }
 }
 
@@ -149,6 +152,7 @@ fn abs_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<O
 }
 
 fn sign_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    // Zeros rather than none, as in TensorFlow: `sign` has a gradient, which is zero.
     one(grads, |_| zeros_like(op.input(0)))
 }
 
@@ -169,6 +173,7 @@ fn reciprocal_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<O
 }
 
 fn exp_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    // The result is its own derivative and need not be computed again.
     by_result(op, grads, Output::clone)
 }
 
@@ -193,6 +198,7 @@ fn cos_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<O
 }
 
 fn tan_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    // `1 / cos^2` instead of `1 + tan^2`, as TensorFlow computes it.
     by_slope(op, grads, |x| square(reciprocal(cos(x))))
 }
 
@@ -235,10 +241,12 @@ fn tanh_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<
 }
 
 fn asinh_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    // From the result: `cosh(asinh(x))` is `sqrt(x^2 + 1)` without a square that overflows.
     by_result(op, grads, |y| reciprocal(cosh(y)))
 }
 
 fn acosh_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    // `sinh(acosh(x))` is `sqrt(x^2 - 1)`, without the cancellation near 1.
     by_result(op, grads, |y| reciprocal(sinh(y)))
 }
 
@@ -256,6 +264,7 @@ fn bell(x: &Output, factor: f64) -> Output {
 }
 
 fn erf_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    // The derivative of erf is `2 / sqrt(pi) * exp(-x^2)`.
     by_slope(op, grads, |x| bell(x, 2.0 / PI.sqrt()))
 }
 
@@ -264,10 +273,12 @@ fn erfc_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<
 }
 
 fn erfinv_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    // With `y = erfinv(x)`, the derivative is `sqrt(pi) / 2 * exp(y^2)`: the reciprocal of erf's at `y`.
     by_result(op, grads, |y| mul(exp(square(y)), scalar_like(y, PI.sqrt() / 2.0)))
 }
 
 fn ndtri_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    // The reciprocal of the normal density at the result.
     by_result(op, grads, |y| {
         let half = mul(square(y), scalar_like(y, 0.5));
         mul(exp(half), scalar_like(y, (2.0 * PI).sqrt()))
@@ -303,18 +314,21 @@ fn second(
     Ok(vec![Some(of_y), Some(of_dy)])
 }
 
+/// Applies the same gradient operation to the new gradient: it is linear in `dy`.
 fn again(def: &'static OpDef, y: &Output, grad: &Output) -> Output {
     grad.graph().op(def).input(y).input(grad).finish_output()
 }
 
 fn tanh_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     second(op, grads, |grad, y, dy| {
+        // `TanhGrad` is `dy (1 - y^2)`, so the derivative by `y` is `-2 y dy`.
         (mul(mul(mul(grad, scalar_like(y, -2.0)), dy), y), again(&TANH_GRAD, y, grad))
     })
 }
 
 fn sigmoid_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     second(op, grads, |grad, y, dy| {
+        // `SigmoidGrad` is `dy y (1 - y)`, so the derivative by `y` is `dy (1 - 2 y)`.
         let both = mul(grad, dy);
         (sub(&both, mul(mul(&both, scalar_like(y, 2.0)), y)), again(&SIGMOID_GRAD, y, grad))
     })
@@ -323,6 +337,8 @@ fn sigmoid_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec
 /// Builds the gradient of `0.5 * dy / conj(y)`. It depends on the conjugate of `y`, and so conjugates the gradient that comes in.
 fn sqrt_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
+    // `SqrtGrad` is `dy / (2 y)`: its derivative by `dy` is `1 / (2 y)`, and that by
+    // `y` the result times `-1 / y`.
     let part = real_div(grad, op.input(0));
     let of_y = neg(mul(conj_of(&part), op.output(0)));
     Ok(vec![Some(of_y), Some(mul(&part, scalar_like(&part, 0.5)))])
@@ -331,6 +347,7 @@ fn sqrt_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Op
 /// Builds the gradient of `-0.5 * dy * conj(y)^3`.
 fn rsqrt_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     second(op, grads, |grad, y, _| {
+        // `RsqrtGrad` is `-dy y^3 / 2`, so the derivative by `y` is `-3/2 dy y^2`.
         let of_y = mul(mul(mul(conj_of(grad), scalar_like(y, -1.5)), op.input(1)), square(y));
         (of_y, again(&RSQRT_GRAD, y, grad))
     })
@@ -339,6 +356,7 @@ fn rsqrt_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<O
 /// Builds the gradient of `-dy * conj(y)^2`.
 fn reciprocal_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     second(op, grads, |grad, y, _| {
+        // `ReciprocalGrad` is `-dy y^2`, so the derivative by `y` is `-2 dy y`.
         let of_y = mul(mul(mul(conj_of(grad), op.input(1)), scalar_like(y, -2.0)), y);
         (of_y, again(&RECIPROCAL_GRAD, y, grad))
     })
@@ -355,6 +373,7 @@ fn imag_gradient(_: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<O
 fn angle_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     one(grads, |grad| {
         let x = op.input(0);
+        // `-1 / (im + i re)` is `i conj(1 / x)`, the direction in which the angle grows.
         let turned = reciprocal(complex(imag(&x), real(&x)));
         neg(mul(complex(grad, scalar_like(grad, 0.0)), turned))
     })
@@ -364,6 +383,7 @@ fn angle_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option
 fn complex_abs_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     one(grads, |grad| {
         let zero = || scalar_like(grad, 0.0);
+        // `x / |x|`, and 0 at 0, where there is no direction.
         div_no_nan(mul(complex(grad, zero()), op.input(0)), complex(op.output(0), zero()))
     })
 }

@@ -16,6 +16,7 @@ const CONTROL_FLOW: [&str; 7] =
 /// ones, so the initial value of a local variable reads them directly.
 pub(super) fn initialized(value: &Output, scope: &Graph, local: bool) -> Output {
     let graph = value.graph();
+    // Variables of both kinds, unless the value is for a local one: global ones have their values by then.
     let mut replaceable = graph.collection(&LOCAL_VARIABLES);
     if !local {
         replaceable.extend(graph.collection(&VARIABLES));
@@ -37,10 +38,14 @@ struct Copier<'a> {
 
 impl Copier<'_> {
     fn copy(mut self, value: &Output) -> Option<Output> {
+        // One pass is enough: the inputs of an operation come before it.
         for operation in ancestors(value) {
             if let Some(variable) = self.read_variable(&operation) {
+                // The initial value of the other variable has been rewritten when that variable was built.
                 self.made.insert(operation.output(0).endpoint(), variable.initial_value().clone());
             } else if operation.input_endpoints().iter().any(|input| self.made.contains_key(input)) {
+                // A copy of a part of a loop or conditional would be in no frame; the
+                // value is then used as it is.
                 if CONTROL_FLOW.contains(&operation.op_type()) {
                     return None;
                 }
@@ -54,6 +59,7 @@ impl Copier<'_> {
     fn read_variable(&self, operation: &Operation) -> Option<&Variable> {
         let reads = match operation.op_type() {
             "ReadVariableOp" => true,
+            // A reference variable is read by an `Identity` of its reference.
             "Identity" => operation.input(0).is_ref(),
             _ => false,
         };
@@ -88,6 +94,7 @@ fn ancestors(value: &Output) -> Vec<Operation> {
 
 /// Returns the same operation with other inputs, elsewhere.
 fn rebuilt(operation: &Operation, inputs: Vec<Output>, scope: &Graph) -> Operation {
+    // The last part of the name: the scope of the copy is that of the initializer.
     let own_name = operation.name().rsplit('/').next().unwrap_or(operation.name());
     let attrs = operation.attrs().iter().map(|(name, value)| (name.clone(), value.clone()));
     let builder = match operation.def() {
@@ -95,12 +102,14 @@ fn rebuilt(operation: &Operation, inputs: Vec<Output>, scope: &Graph) -> Operati
         None => scope.undefined_op(operation.op_type()),
     };
     let mut builder = builder.name(own_name).attrs(attrs).location(operation.location());
+    // Without a definition the outputs cannot be inferred and are copied from the original.
     let Some(def) = operation.def() else {
         for info in operation.output_infos() {
             builder = builder.described_output(info.clone());
         }
         return builder.input_list(inputs).finish();
     };
+    // An operation stores its inputs as one list; the definition tells which of them are lists themselves.
     let mut rest = inputs.into_iter();
     for arg in &def.signature().inputs {
         builder = match list_length(operation, &arg.arg_type) {

@@ -41,6 +41,8 @@ impl Value {
         let Value::Tensor(tensor) = &self else { return Ok(self) };
         let found = tensor.dtype();
         let inexact = |dtype: DType| dtype.is_floating() || dtype.is_complex();
+        // An integer becomes any number and a floating number any floating or complex one, but no integer:
+        // that would lose its fraction.
         let converts = found != dtype
             && (found.is_integer() && (dtype.is_integer() || inexact(dtype))
                 || inexact(found) && inexact(dtype));
