@@ -357,6 +357,7 @@ impl Channel {
     /// Adds outcomes and wakes all waiters, of which one will find each outcome.
     fn push(&self, made: Vec<Made>) {
         let mut buffer = self.lock();
+        // Without the rest, a thread at the end of its input would fill the buffer with ends.
         buffer.rests = matches!(made.last(), Some(Made { given: Ok(None), .. }));
         buffer.elements.extend(made);
         buffer.wanted = false;

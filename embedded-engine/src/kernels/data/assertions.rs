@@ -1,4 +1,16 @@
 //! `AssertCardinalityDataset`, `AssertNextDataset` (D-68).
+//!
+//! # Semantics
+//!
+//! - `AssertCardinalityDataset`: inputs `input_dataset`, `cardinality` (`int64`; negative for an infinite
+//!   number). Passes the elements on. One element too many fails with `FailedPrecondition` "... but contained
+//!   at least 3 elements.", a missing one with "... but contained only 3 elements." instead of the end; later
+//!   requests fail as well. The expected number is the dataset's cardinality for what follows, whatever the
+//!   input's is.
+//! - `AssertNextDataset`: inputs `input_dataset`, `transformations`. Passes the elements on, and checks
+//!   nothing.
+//!
+//! Position: the number of elements so far, then the input's.
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, Iterate, Run, Shared, Source};
@@ -12,13 +24,14 @@ pub(super) const OPS: &[Op] = &[
     Op { types: &["AssertNextDataset", "ExperimentalAssertNextDataset"], functions: &[], make: next },
 ];
 
+/// Makes the dataset that counts.
 fn cardinality(build: &Build<'_, '_>) -> Result<Shared> {
     Ok(Arc::new(AssertCardinality { input: build.input()?, expected: build.int("cardinality")? }))
 }
 
-/// Hands the elements of the input on. TensorFlow compares the transformations that follow with what its own graph rewriting
-/// has left of them, such as a `MapAndBatch` of a map and a batch, to test that rewriting. Nothing is rewritten here, so the
-/// check would refuse pipelines that run in TensorFlow.
+/// Returns the input itself, after a warning. TensorFlow compares the transformations that follow with what
+/// its own graph rewriting has left of them, such as a `MapAndBatch` of a map and a batch, to test that
+/// rewriting. Nothing is rewritten here, so the check would refuse pipelines that run in TensorFlow.
 fn next(build: &Build<'_, '_>) -> Result<Shared> {
     log::warn!(
         "{} checks nothing here: the transformations that it expects are those that TensorFlow's graph rewriting leaves",
@@ -27,8 +40,11 @@ fn next(build: &Build<'_, '_>) -> Result<Shared> {
     build.input()
 }
 
+/// The dataset.
 struct AssertCardinality {
+    /// The dataset whose elements are counted.
     input: Shared,
+    /// The number of elements that it must have; negative for an infinite number.
     expected: i64,
 }
 
@@ -50,13 +66,18 @@ impl Dataset for AssertCardinality {
     }
 }
 
+/// An iterator.
 struct Counted {
+    /// The iterator over the input.
     input: Source,
+    /// The expected number.
     expected: i64,
+    /// The number of elements so far, one that was too many included.
     count: i64,
 }
 
 impl Counted {
+    /// Creates the error; `found` is "at least" or "only".
     fn unlike(&self, found: &str) -> Error {
         let many = |count: i64| format!("{count} element{}", if count == 1 { "" } else { "s" });
         let text = format!(

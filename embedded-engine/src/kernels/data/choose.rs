@@ -1,4 +1,16 @@
 //! `DirectedInterleaveDataset`, of which choosing and sampling are made (D-51); `ChooseFastestDataset`.
+//!
+//! # Semantics
+//!
+//! - `DirectedInterleaveDataset`: inputs `selector_input_dataset`, `data_input_datasets` (a list); attribute
+//!   `stop_on_empty_dataset` (false). Each element of the selector, one integer, names the input that gives
+//!   the next element. If that input is at its end the choice is skipped and the next one drawn; with
+//!   `stop_on_empty_dataset` it is the end. The end also comes with that of the selector or of all inputs. A
+//!   choice outside of the inputs is `InvalidArgument` for that request; the next one draws again.
+//! - `ChooseFastestDataset`: input `input_datasets`, a list. TensorFlow measures which is fastest; all of
+//!   them yield the same elements, so the first one is taken here.
+//!
+//! Position: for each input, the selector first, whether it is open, and its position.
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, Iterate, Run, Shared, Source};
@@ -16,22 +28,24 @@ pub(super) const OPS: &[Op] = &[
     Op { types: &["ChooseFastestDataset", "ExperimentalChooseFastestDataset"], functions: &[], make: first },
 ];
 
+/// Makes the dataset that a selector directs.
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
     let mut inputs = vec![build.dataset("selector_input_dataset")?];
     inputs.extend(build.datasets("data_input_datasets")?);
     Ok(Arc::new(Choose { inputs, stops: build.is_set("stop_on_empty_dataset") }))
 }
 
-/// All yield the same elements, so any of them will do.
+/// Returns the first of the inputs.
 fn first(build: &Build<'_, '_>) -> Result<Shared> {
     let first = build.datasets("input_datasets")?.into_iter().next();
     first.ok_or_else(|| Error::invalid_argument("there is no dataset to choose"))
 }
 
+/// The dataset.
 struct Choose {
-    /// The one that chooses, and those among which it does.
+    /// The selector, then the inputs among which it chooses.
     inputs: Vec<Shared>,
-    /// True if the dataset ends when the first input ends.
+    /// True if the dataset ends when the selector chooses an input that has ended.
     stops: bool,
 }
 
@@ -50,9 +64,11 @@ impl Dataset for Choose {
     }
 }
 
+/// An iterator. All inputs are opened at the beginning, as in TensorFlow.
 struct Chosen {
-    /// Each `None` after its end; empty when all of them have ended.
+    /// The selector, then the inputs, each `None` after its end; empty when the dataset has ended.
     inputs: Vec<Option<Source>>,
+    /// True if a choice of an ended input is the end.
     stops: bool,
 }
 
@@ -60,6 +76,7 @@ impl Iterate for Chosen {
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
         loop {
             let Some((Some(selector), inputs)) = self.inputs.split_first_mut() else { return Ok(None) };
+            // An endless selector would otherwise be drawn for ever.
             if inputs.iter().all(Option::is_none) {
                 self.inputs.clear();
                 return Ok(None);
@@ -93,6 +110,7 @@ impl Iterate for Chosen {
         to.list(self.inputs.iter(), |to, input| to.option(input.as_ref(), |to, input| input.save(to)))
     }
 
+    /// Restores the inputs that were open. After the end the list is empty, and all inputs are dropped.
     fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
         let mut inputs = std::mem::take(&mut self.inputs).into_iter();
         self.inputs = from.list(|from| {

@@ -1,4 +1,13 @@
 //! `ConcatenateDataset` (D-60).
+//!
+//! # Semantics
+//!
+//! Inputs: `input_dataset`, `another_dataset`; first the elements of the one, then those of the other. Their
+//! dtypes must be equal, else `InvalidArgument` from the initializer; shapes may differ, and elements keep
+//! theirs. The second input is opened when the first one has ended.
+//!
+//! Cardinality: the sum; infinite if either is, unknown if either is. Random access if both have it.
+//! Position: the number of the input that is read, then its position; 2 and none at the end.
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, INFINITE, Iterate, Run, Shared, Source, UNKNOWN};
@@ -9,6 +18,7 @@ use std::sync::Arc;
 
 pub(super) const OPS: &[Op] = &[Op { types: &["ConcatenateDataset"], functions: &[], make }];
 
+/// Makes the dataset, if the dtypes agree.
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
     let (first, second) = (build.handle("input_dataset")?, build.handle("another_dataset")?);
     if first.types != second.types {
@@ -21,7 +31,9 @@ fn make(build: &Build<'_, '_>) -> Result<Shared> {
     Ok(Arc::new(Concatenate { inputs: [first.dataset, second.dataset] }))
 }
 
+/// The dataset.
 struct Concatenate {
+    /// The two inputs in their order.
     inputs: [Shared; 2],
 }
 
@@ -59,10 +71,13 @@ impl Dataset for Concatenate {
     }
 }
 
+/// An iterator.
 struct Both {
+    /// The inputs, of which the second one is opened later.
     datasets: [Shared; 2],
     /// The index of the input that is being read.
     at: usize,
+    /// The iterator over the input at `at`; `None` after the end of the last one.
     input: Option<Source>,
 }
 

@@ -1,4 +1,16 @@
 //! `FilterDataset`, `FilterByLastComponentDataset`.
+//!
+//! # Semantics
+//!
+//! - `FilterDataset`, `ParallelFilterDataset`: inputs `input_dataset`, `other_arguments`; attribute
+//!   `predicate`, a function that returns one `bool` for an element. Elements for which it is true are passed
+//!   on unchanged, in order. The parallel form gives the same elements; its `num_parallel_calls` is not read,
+//!   and predicates are called one after another.
+//! - `FilterByLastComponentDataset`: the last component, one `bool`, is the predicate and is removed.
+//!   TensorFlow has no kernel for it (D-2).
+//!
+//! An error of the predicate loses its element only (D-10). A predicate must return one result; another
+//! number is `InvalidArgument`. Cardinality: unknown. Position: the input's.
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, Iterate, Run, Shared, Source};
@@ -13,16 +25,20 @@ pub(super) const OPS: &[Op] = &[
     Op { types: &["FilterByLastComponentDataset"], functions: &[], make: by_last_component },
 ];
 
+/// Makes the dataset of a predicate.
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
     let predicate = build.function("predicate", "other_arguments")?;
     Ok(Arc::new(Filter { input: build.input()?, predicate: Some(predicate) }))
 }
 
+/// Makes the dataset whose elements bring their predicate.
 fn by_last_component(build: &Build<'_, '_>) -> Result<Shared> {
     Ok(Arc::new(Filter { input: build.input()?, predicate: None }))
 }
 
+/// The dataset.
 struct Filter {
+    /// The dataset whose elements are filtered.
     input: Shared,
     /// Absent where the last component is the predicate, which does not belong to the elements.
     predicate: Option<Function>,
@@ -42,8 +58,11 @@ impl Dataset for Filter {
     }
 }
 
+/// An iterator.
 struct Filtered {
+    /// The iterator over the input.
     input: Source,
+    /// The predicate, as in the dataset.
     predicate: Option<Function>,
 }
 
@@ -62,6 +81,7 @@ impl Iterate for Filtered {
             if stays {
                 return Ok(Some(element));
             }
+            // A predicate that is never true would keep the step beyond its deadline.
             run.limits.check()?;
         }
         Ok(None)

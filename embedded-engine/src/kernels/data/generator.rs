@@ -1,4 +1,19 @@
 //! `GeneratorDataset`: three functions that begin, return the next element, and end.
+//!
+//! # Semantics
+//!
+//! Inputs: `init_func_other_args`, `next_func_other_args`, `finalize_func_other_args`, lists of captured
+//! values; attributes `init_func`, `next_func`, `finalize_func`. The first request calls `init_func` without
+//! arguments; its results are the state. Each request calls `next_func` with the state and returns its
+//! results as the element. When `next_func` fails with `OutOfRange` the sequence ends, and `finalize_func` is
+//! called with the state; an error of it is returned instead of the end. Other errors are those of one
+//! element; a failed `init_func` is called again by the next request.
+//!
+//! TensorFlow calls `finalize_func` also when an iterator is dropped before its end. Here it is called at the
+//! end only.
+//!
+//! Cardinality: unknown. Position: none can be written, because only the functions know it; a restored
+//! iterator is replayed from its beginning.
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, Iterate, Run, Shared, Source};
@@ -11,6 +26,7 @@ use std::sync::Arc;
 pub(super) const OPS: &[Op] =
     &[Op { types: &["GeneratorDataset"], functions: &["init_func", "next_func", "finalize_func"], make }];
 
+/// Makes the dataset.
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
     let functions = Functions {
         init: build.function("init_func", "init_func_other_args")?,
@@ -20,12 +36,17 @@ fn make(build: &Build<'_, '_>) -> Result<Shared> {
     Ok(Arc::new(Generator(Arc::new(functions))))
 }
 
+/// The functions with what they captured.
 struct Functions {
+    /// Returns the state.
     init: Function,
+    /// Returns the next element for the state.
     next: Function,
+    /// Releases what belongs to the state.
     finalize: Function,
 }
 
+/// The dataset.
 struct Generator(Arc<Functions>);
 
 impl Dataset for Generator {
@@ -38,12 +59,15 @@ impl Dataset for Generator {
     }
 }
 
+/// An iterator.
 struct Generating {
+    /// The functions.
     functions: Arc<Functions>,
-    /// The initial state.
+    /// The results of `init_func`; `None` before the first request and after the end.
     state: Option<Element>,
-    /// The number of the next element.
+    /// The number of the next element, for messages.
     number: u64,
+    /// True after the end, when no function is called any more.
     is_over: bool,
 }
 
@@ -60,6 +84,7 @@ impl Iterate for Generating {
         self.number += 1;
         match self.functions.next.call_for(run, state, number) {
             Err(error) if error.code() == Code::OutOfRange => {
+                // Set before the call, so that a failing `finalize_func` is not called twice.
                 self.is_over = true;
                 let state = self.state.take().unwrap_or_default();
                 self.functions.finalize.call(run, state)?;

@@ -1,4 +1,20 @@
 //! `GroupByReducerDataset` (D-64).
+//!
+//! # Semantics
+//!
+//! Inputs: `input_dataset` and the captured values of each function. Attributes, all functions:
+//!
+//! - `key_func(element)` returns the key, one integer;
+//! - `init_func(key)` returns the first state of a key;
+//! - `reduce_func(state, element)` returns the next state;
+//! - `finalize_func(state)` returns the element of the key.
+//!
+//! The first request reads the whole input. Then there is one element for each key, in ascending order of the
+//! keys. An error of the input or of a function ends the request and loses the element that it happened at;
+//! the next request reads on. Memory: one state for each key.
+//!
+//! Cardinality: unknown. Position: the keys with their states, then the input's, which costs no replay of
+//! what was read.
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, Iterate, Run, Shared, Source, restore_open, save_open};
@@ -16,6 +32,7 @@ pub(super) const OPS: &[Op] = &[Op {
     make,
 }];
 
+/// Makes the dataset.
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
     let functions = Functions {
         key: build.function("key_func", "key_func_other_arguments")?,
@@ -26,15 +43,23 @@ fn make(build: &Build<'_, '_>) -> Result<Shared> {
     Ok(Arc::new(GroupByReducer { input: build.input()?, functions: Arc::new(functions) }))
 }
 
+/// The functions with what they captured.
 struct Functions {
+    /// Returns the key of an element.
     key: Function,
+    /// Returns the first state for a key.
     init: Function,
+    /// Returns the next state for a state and an element.
     reduce: Function,
+    /// Returns the result for a state.
     finalize: Function,
 }
 
+/// The dataset.
 struct GroupByReducer {
+    /// The dataset whose elements are reduced.
     input: Shared,
+    /// The functions.
     functions: Arc<Functions>,
 }
 
@@ -53,15 +78,19 @@ impl Dataset for GroupByReducer {
     }
 }
 
+/// An iterator.
 struct Groups {
+    /// The iterator over the input; `None` after its end, when results are returned.
     /// `None` after its end.
     input: Option<Source>,
+    /// The functions.
     functions: Arc<Functions>,
-    /// The states of the groups that were not returned yet, by key.
+    /// The states of the groups that were not returned yet, by key. The map's order is that of the results.
     states: BTreeMap<i64, Element>,
 }
 
 impl Groups {
+    /// Adds an element to its group. After an error the groups are as before.
     fn reduce(&mut self, element: Element, run: &Run<'_>) -> Result<()> {
         let key = self.functions.key.integer(run, element.clone())?;
         let state = match self.states.get(&key) {

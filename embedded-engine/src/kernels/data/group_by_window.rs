@@ -1,7 +1,21 @@
 //! `GroupByWindowDataset` (D-64).
 //!
-//! Elements are collected by key. A full group becomes a dataset, which `reduce_func` turns into the one whose elements are returned, before
-//! the next element of the input is read. At the end of the input the groups that are not full follow in the order of their keys.
+//! # Semantics
+//!
+//! Inputs: `input_dataset` and the captured values of each function. Attributes, all functions:
+//!
+//! - `key_func(element)` returns the key, one integer;
+//! - `window_size_func(key)` returns the size of the key's groups, called once for each key; a size below 1
+//!   is `InvalidArgument` with that element, and the function is called again for the next one;
+//! - `reduce_func(key, dataset)` returns a dataset for a full group.
+//!
+//! Elements are collected by key. A full group becomes a dataset, which `reduce_func` turns into the one
+//! whose elements are returned, before the next element of the input is read. At the end of the input the
+//! groups that are not full follow in the ascending order of their keys. An error of a function loses the
+//! element, or the group, that it was called for.
+//!
+//! Memory: all groups that are not full. Cardinality: unknown. Position: the elements of all groups, the
+//! sizes, the group that is returned at present with its iterator, and the input's.
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, Handle, Iterate, Run, Shared, Source, restore_open, save_open};
@@ -21,6 +35,7 @@ pub(super) const OPS: &[Op] = &[Op {
     make,
 }];
 
+/// Makes the dataset; the groups have the declared dtypes and shapes of the input.
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
     let input = build.handle("input_dataset")?;
     let functions = Functions {
@@ -75,7 +90,8 @@ impl Dataset for GroupByWindow {
     }
 }
 
-/// The dataset that was made from a group. The elements are kept, because a restored position makes the dataset again from them.
+/// The dataset that was made from a group. The elements are kept, because a restored position makes the
+/// dataset again from them.
 struct Current {
     /// The key of the group.
     key: i64,
@@ -95,7 +111,8 @@ struct Groups {
     input: Option<Source>,
     /// The functions.
     functions: Arc<Functions>,
-    /// Elements by their key.
+    /// Elements by their key: the groups that are not full. A full group is removed, so none of them is
+    /// empty.
     groups: BTreeMap<i64, Vec<Element>>,
     /// The sizes of groups by their key: the function is called once for each key.
     sizes: BTreeMap<i64, u64>,
@@ -128,6 +145,8 @@ impl Groups {
         let Functions { types, shapes, .. } = self.functions.as_ref();
         let group = Rows { name: "Window", elements: elements.clone() };
         let (dataset, types, shapes) = (Arc::new(group), types.clone(), shapes.clone());
+        // The group holds values only; whether the functions follow the steps is known from their captured
+        // inputs.
         let group = Handle { dataset, types, shapes, follows_steps: false };
         let dataset =
             self.functions.reduce.dataset(run, vec![Tensor::scalar(key), group.into_tensor()])?.dataset;
@@ -154,6 +173,7 @@ impl Iterate for Groups {
                         continue;
                     }
                 },
+                // One group at a time: the elements of each are returned before the next one is reduced.
                 None => match self.groups.keys().next() {
                     Some(&key) => Some(key),
                     None => return Ok(None),
@@ -166,6 +186,8 @@ impl Iterate for Groups {
         }
     }
 
+    /// Writes four parts: the groups by key, the sizes by key, the group that is returned (key, elements,
+    /// position, state of the dataset) if there is one, and the input.
     fn save(&self, to: &mut Writer) -> Result<()> {
         to.list(self.groups.iter(), |to, (&key, elements)| {
             to.integer(key);
@@ -185,6 +207,7 @@ impl Iterate for Groups {
         save_open(self.input.as_ref(), to)
     }
 
+    /// Reads the four parts. `reduce_func` is called again for the group that was returned.
     fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
         let groups = from.list(|from| Ok((from.integer()?, from.list(Reader::element)?)))?;
         let sizes = from.list(|from| Ok((from.integer()?, from.number()?)))?;

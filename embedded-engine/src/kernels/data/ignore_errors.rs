@@ -1,4 +1,16 @@
 //! `IgnoreErrorsDataset` (D-14).
+//!
+//! # Semantics
+//!
+//! Input: `input_dataset`; attribute `log_warning` (false). Elements that fail are left out, with a warning
+//! if `log_warning` is set. What an error takes with it depends on the input: of a batch the whole batch, of
+//! records the rest of the file. `Cancelled` and `DeadlineExceeded` are passed on, since they may be those of
+//! the run.
+//!
+//! TensorFlow never gives up; here an input that fails 2^20 times in a row returns its error, so that a
+//! missing file does not keep a step without a deadline for ever.
+//!
+//! Cardinality: unknown. Position: the input's.
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, Iterate, Run, Shared, Source};
@@ -10,12 +22,16 @@ use std::sync::Arc;
 pub(super) const OPS: &[Op] =
     &[Op { types: &["IgnoreErrorsDataset", "ExperimentalIgnoreErrorsDataset"], functions: &[], make }];
 
+/// Makes the dataset.
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
     Ok(Arc::new(IgnoreErrors { input: build.input()?, warns: build.is_set("log_warning") }))
 }
 
+/// The dataset.
 struct IgnoreErrors {
+    /// The dataset whose errors are ignored.
     input: Shared,
+    /// True if each error is logged.
     warns: bool,
 }
 
@@ -34,11 +50,14 @@ impl Dataset for IgnoreErrors {
 }
 
 /// The number of consecutive errors after which they count as permanent, such as those of a missing file
-/// (D-81).
+/// (D-81). Far more than a pipeline with damaged elements has.
 const IN_A_ROW: u32 = 1 << 20;
 
+/// An iterator.
 struct Whole {
+    /// The iterator over the input.
     input: Source,
+    /// True if each error is logged.
     warns: bool,
 }
 

@@ -1,7 +1,33 @@
 //! `InterleaveDataset` and the parallel forms that return the same order (D-40, D-41).
 //!
-//! There are `cycle_length` places, each with an open dataset, which return `block_length` elements in turn. Parallel forms read ahead in the
-//! datasets of all places at once (`read_ahead.rs`), which does not change the order.
+//! # Semantics
+//!
+//! Inputs: `input_dataset`, `other_arguments`, `cycle_length`, `block_length`; in the parallel forms
+//! `num_parallel_calls`, in `V4` also `buffer_output_elements` and `prefetch_input_elements`. Attribute `f`,
+//! a function that returns a dataset for an element. There are `cycle_length` places, each with an open
+//! dataset, which return `block_length` elements in turn:
+//!
+//! ```text
+//! f(x) = [x, x, x] over [1, 2, 3], cycle_length 2, block_length 2:   1 1 2 2 1 2 3 3 3
+//! ```
+//!
+//! Lengths below 1 are `InvalidArgument` from the initializer; -1 stands for the runtime's choice in the
+//! parallel forms: `cycle_length` 10, calls as threads. More calls than a given cycle length are
+//! `InvalidArgument`. The order never depends on threads: `deterministic` and `sloppy` are not read.
+//!
+//! After an error of an inner dataset or of `f` the next request goes on behind it; the two forms differ in
+//! what an error counts as, see [`Errors`].
+//!
+//! # Parallel forms
+//!
+//! They read ahead in the datasets of all places at once ([`read_ahead`](super::read_ahead)), if the
+//! function's datasets are independent. Side effects such as opened files then happen earlier; the order is
+//! the same.
+//!
+//! # Position
+//!
+//! The current place, its count, each place (whether it is open, and its position), and the inputs that were
+//! opened ahead. Cardinality: unknown.
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, Iterate, Run, Shared, Source};
@@ -27,6 +53,7 @@ pub(super) const OPS: &[Op] = &[Op {
 /// The cycle length that -1 stands for, chosen by measurement.
 const AUTO_CYCLE: usize = 10;
 
+/// Makes the dataset, after the checks of the op type at hand.
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
     let (input, function) = (build.input()?, build.function("f", "other_arguments")?);
     if build.op_type() == "InterleaveDataset" {
@@ -56,6 +83,7 @@ fn make(build: &Build<'_, '_>) -> Result<Shared> {
             cycle
         }
     };
+    // -1 and a missing input both leave the number to `ReadAhead::of`.
     let size = |name: &str, least: i64, relation: &str| match build.int_or(name, -1)? {
         -1 => Ok(None),
         size if size >= least => Ok(usize::try_from(size).ok()),
@@ -71,21 +99,29 @@ fn make(build: &Build<'_, '_>) -> Result<Shared> {
     Ok(Arc::new(Interleave { input, function, cycle, block, ahead, errors: Errors::Counted }))
 }
 
-/// Returns a number of places; no memory is reserved for more than there can be.
+/// Returns a number of places that fits into `usize`; memory for them is reserved when an iterator is made,
+/// and fails there.
 pub(super) fn places(cycle: u64) -> usize {
     usize::try_from(cycle).unwrap_or(usize::MAX)
 }
 
+/// The dataset.
 struct Interleave {
+    /// The dataset whose elements are the arguments of the function.
     input: Shared,
+    /// The function that returns a dataset.
     function: Function,
+    /// The number of places; at least 1.
     cycle: usize,
+    /// The number of elements that a place returns in a row; at least 1.
     block: u64,
+    /// The extent of reading ahead.
     ahead: ReadAhead,
+    /// The place of errors among the elements.
     errors: Errors,
 }
 
-/// The place of errors among the elements.
+/// The place of errors among the elements, in which TensorFlow's sequential and parallel forms differ.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Errors {
     /// Failed elements are not counted, and the next element comes from the same input.
@@ -120,12 +156,17 @@ impl Dataset for Interleave {
 /// An iterator. A place without a dataset gets the next one when its turn comes, so that a dataset that has ended early does not change
 /// the turns of the others.
 struct Interleaved {
+    /// The datasets of further elements of the input.
     inputs: Inputs,
+    /// The places, each `None` while it has no dataset.
     places: Vec<Option<Opened>>,
+    /// The index of the place whose turn it is.
     current: usize,
+    /// The number of elements that a place returns in a row.
     block: u64,
     /// The number of elements that the current place has returned in a row.
     count: u64,
+    /// The place of errors among the elements.
     errors: Errors,
 }
 
@@ -138,7 +179,7 @@ impl Interleaved {
         }
     }
 
-    /// Turns to the next place.
+    /// Turns to the next place, whose count begins at 0.
     fn go_on(&mut self) {
         self.current = (self.current + 1) % self.places.len();
         self.count = 0;
@@ -174,6 +215,8 @@ impl Iterate for Interleaved {
                         return Err(error);
                     }
                 }
+            // A place is filled in its own turn and keeps it, so that the new dataset's elements follow at
+            // once (D-40).
             } else if !self.inputs.is_over() {
                 match self.inputs.next(run) {
                     Ok(opened) => self.places[self.current] = opened,
@@ -200,6 +243,7 @@ impl Iterate for Interleaved {
         self.inputs.save(to)
     }
 
+    /// Restores the places, then the inputs. Another number of places than that of the dataset is damage.
     fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
         let (current, count) = (from.size()?, from.number()?);
         let places = from.list(|from| from.option(|from| self.inputs.restored(from, run)))?;

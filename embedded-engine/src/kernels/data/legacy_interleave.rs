@@ -1,4 +1,21 @@
-//! `ParallelInterleaveDataset` and `LegacyParallelInterleaveDatasetV2`, whose places are filled at once (D-42).
+//! `ParallelInterleaveDataset` and `LegacyParallelInterleaveDatasetV2`, whose places are filled at once
+//! (D-42).
+//!
+//! # Semantics
+//!
+//! Inputs: `input_dataset`, `other_arguments`, `cycle_length`, `block_length`, `buffer_output_elements`,
+//! `prefetch_input_elements`, and `sloppy` or the attribute `deterministic`, which are not read: the order is
+//! always the deterministic one. Numbers below 1 (for prefetched inputs below 0) are `InvalidArgument` from
+//! the initializer.
+//!
+//! The first `cycle_length` inputs are opened together. An input that ends is replaced at once by the next
+//! one in its place, which gets its first turn when that place is next. An error counts as an element. With
+//! `block_length` 1 the order is TensorFlow's; with longer blocks TensorFlow's own order varies once the
+//! input has ended, and the one here is fixed.
+//!
+//! Up to `buffer_output_elements` elements of each input are read ahead, and `prefetch_input_elements` inputs
+//! are opened ahead. Position: as of `InterleaveDataset`, preceded by a flag that is set once the places were
+//! filled. It cannot be written while a failed input waits for its turn.
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, Iterate, Run, Shared, Source};
@@ -21,6 +38,7 @@ pub(super) const OPS: &[Op] = &[Op {
     make,
 }];
 
+/// Makes the dataset.
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
     let (input, function) = (build.input()?, build.function("f", "other_arguments")?);
     let length = |name: &str| build.positive(name, |_| format!("`{name}` must be > 0"));
@@ -111,7 +129,7 @@ impl Interleaved {
         }
     }
 
-    /// The next input in a place.
+    /// Returns the next input as a place; a failed one is kept until its turn.
     fn open(&mut self, run: &Run<'_>) -> Place {
         match self.inputs.next(run) {
             Ok(Some(opened)) => Place::Open(opened),
@@ -144,6 +162,7 @@ impl Iterate for Interleaved {
         }
         // A full round without an element is the end, unless an input was reopened.
         let mut empty = 0;
+        // One look more than there are places: the current one may have been emptied by this call.
         while empty <= self.places.len() {
             run.limits.check()?;
             self.read_ahead(run);
@@ -188,6 +207,11 @@ impl Iterate for Interleaved {
         Ok(None)
     }
 
+    /// Writes the flag, the current place and its count, the places, and the inputs.
+    ///
+    /// # Errors
+    ///
+    /// `Unimplemented` for a failed input whose error was not returned yet.
     fn save(&self, to: &mut Writer) -> Result<()> {
         to.flag(self.is_filled);
         to.number(self.current as u64);

@@ -1,4 +1,26 @@
 //! `MapDataset` and its parallel forms, which yield the same elements in the same order.
+//!
+//! # Semantics
+//!
+//! Inputs: `input_dataset`, `other_arguments`, in the parallel forms `num_parallel_calls` (-1 for the number
+//! of threads; 0 and below -1 are `InvalidArgument`). Attribute `f`, a function whose results for an element
+//! are the new element; `preserve_cardinality` (false). `deterministic`, `sloppy` and
+//! `use_inter_op_parallelism` are not read.
+//!
+//! An error of the function loses its element, and the next request continues with the element after it
+//! (D-10). Its message names the element and the operation: "... (element 5 of `MapDataset` 'map')", where
+//! TensorFlow has a prefix (D-11). An `OutOfRange` of the function is an end, or `InvalidArgument` with
+//! `preserve_cardinality`; the request after such an end calls the function for the next element.
+//!
+//! # Parallel calls
+//!
+//! Only pure functions are called in parallel: TensorFlow promises no order of random numbers in a parallel
+//! map (D-17), and this crate gives the same elements for any number of threads. Calls run in parallel where
+//! elements are made ahead (`ahead.rs`) or collected into batches (`map_and_batch.rs`), by way of [`Drawn`];
+//! a plain request calls the function itself.
+//!
+//! Cardinality: the input's with `preserve_cardinality`, else unknown, but infinite stays infinite. Position:
+//! the number of elements so far, then the input's.
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, Drawn, INFINITE, Iterate, Run, Shared, Source, UNKNOWN};
@@ -14,11 +36,13 @@ pub(super) const OPS: &[Op] = &[Op {
     make,
 }];
 
+/// Makes the dataset.
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
     Ok(Arc::new(Mapping(Arc::new(of(build, parallel_calls(build)?)?))))
 }
 
-/// Returns the number of calls that an operation requests at the same time.
+/// Returns the number of calls that an operation requests at the same time; 1 for an op type without the
+/// input.
 pub(super) fn parallel_calls(build: &Build<'_, '_>) -> Result<usize> {
     match build.int_or("num_parallel_calls", 1)? {
         -1 => Ok(build.context.pool().threads()),
@@ -27,8 +51,8 @@ pub(super) fn parallel_calls(build: &Build<'_, '_>) -> Result<usize> {
     }
 }
 
-/// The map of an operation that requests a number of calls at the same time. Functions that are not pure are called in the
-/// order of the elements, whatever is requested.
+/// Returns the map of an operation that requests a number of calls at the same time. Functions that are not
+/// pure are called in the order of the elements, whatever is requested.
 pub(super) fn of(build: &Build<'_, '_>, parallel_calls: usize) -> Result<Map> {
     let function = build.function("f", "other_arguments")?;
     let keeps_count = build.is_set("preserve_cardinality");
@@ -37,20 +61,27 @@ pub(super) fn of(build: &Build<'_, '_>, parallel_calls: usize) -> Result<Map> {
     Ok(Map { input: build.input()?, function, keeps_count, by_number, parallel_calls })
 }
 
+/// A function over a dataset: what `map` and `map_and_batch` share.
 pub(super) struct Map {
+    /// The dataset whose elements are the arguments.
     pub(super) input: Shared,
+    /// The function.
     pub(super) function: Function,
-    /// True if an end reported by the function is an error.
+    /// True if an end reported by the function is an error, so that there are as many elements as in the
+    /// input.
     keeps_count: bool,
-    /// True if the function is pure, so that elements can be accessed by index.
+    /// True if elements can be accessed by index, for functions that return the same for a number whenever
+    /// they are called. Set by an attribute of the crate `dataset`; TensorFlow's graphs do not have it.
     by_number: bool,
-    /// The number of calls that may run at the same time.
+    /// The number of calls that may run at the same time; 1 for a function that is not pure.
     pub(super) parallel_calls: usize,
 }
 
+/// The dataset.
 struct Mapping(Arc<Map>);
 
-/// Returns the number of results of a function for a number of elements. An infinite number stays infinite, so that no caller tries to keep all elements.
+/// Returns the number of results of a function for a number of elements. An infinite number stays infinite,
+/// so that no caller tries to keep all elements.
 pub(super) fn preserved(elements: i64, keeps_count: bool) -> i64 {
     if keeps_count || elements == INFINITE { elements } else { UNKNOWN }
 }
@@ -61,7 +92,8 @@ impl Map {
         preserved(self.input.cardinality(), self.keeps_count)
     }
 
-    /// Returns the result of the function for an element, or `None` if the function signals the end.
+    /// Returns the result of the function for an element, or `None` if the function signals the end. `number`
+    /// is that of the element in the map, for messages.
     pub(super) fn mapped(&self, run: &Run<'_>, element: Element, number: u64) -> Result<Option<Element>> {
         match self.function.call_for(run, element, number) {
             Err(error) if error.code() == Code::OutOfRange => {
@@ -108,21 +140,27 @@ impl Dataset for Mapping {
     }
 }
 
+/// An iterator.
 struct Mapped {
+    /// The iterator over the input.
     input: Source,
+    /// The function.
     map: Arc<Map>,
-    /// The number of the next element.
+    /// The number of the next element, counted from 0 over failed ones too.
     number: u64,
 }
 
 impl Iterate for Mapped {
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
         let Some(element) = self.input.next(run)? else { return Ok(None) };
+        // Counted before the call, so that an error does not repeat the number.
         self.number += 1;
         self.map.mapped(run, element, self.number - 1)
     }
 
     fn draw(&mut self, run: &Run<'_>) -> Result<Option<Drawn>> {
+        // A function with side effects is called now: its state must be in the position that is noted after
+        // the draw.
         if self.map.parallel_calls == 1 {
             return Ok(self.next(run)?.map(Drawn::from));
         }

@@ -1,4 +1,23 @@
 //! `MapAndBatchDataset`, which a map with a batch after it becomes (D-12, D-15).
+//!
+//! # Semantics
+//!
+//! Inputs: `input_dataset`, `other_arguments`, `batch_size` (greater than zero), `num_parallel_calls`,
+//! `drop_remainder`. Attributes `f`, `preserve_cardinality` as of `MapDataset`. The batches are those of a
+//! map followed by a batch, except after errors: an error of any element fails its whole batch, and later
+//! batches are unaffected (D-12). Of several errors the first one in the order of the elements is returned.
+//! Unequal shapes have another message (D-13).
+//!
+//! ```text
+//! range(5) with an error at 2, batch_size 2:   [0, 1], error, [4]       (map, then batch: [0, 1], error, [3, 4])
+//! ```
+//!
+//! All elements of a batch are drawn, then the pure calls are made in parallel, then the results are stacked
+//! in order. Functions that are not pure are called one after another, and none after an end that the
+//! function signals.
+//!
+//! Cardinality: as of `batch` over the map. Position: the number of elements drawn, a flag for the end, the
+//! input's.
 
 use super::batch::{batches, size};
 use super::build::{Build, Op};
@@ -13,6 +32,7 @@ use tensor::Tensor;
 pub(super) const OPS: &[Op] =
     &[Op { types: &["MapAndBatchDataset", "ExperimentalMapAndBatchDataset"], functions: &["f"], make }];
 
+/// Makes the dataset.
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
     let size = size(build, "batch_size must be greater than zero.")?;
     let map = Arc::new(map::of(build, map::parallel_calls(build)?)?);
@@ -20,9 +40,13 @@ fn make(build: &Build<'_, '_>) -> Result<Shared> {
     Ok(Arc::new(MapAndBatch { map, size, drop_remainder }))
 }
 
+/// The dataset.
 struct MapAndBatch {
+    /// The function and its input.
     map: Arc<Map>,
+    /// The number of elements of a batch.
     size: u64,
+    /// True if a last batch of fewer elements is left out.
     drop_remainder: bool,
 }
 
@@ -44,19 +68,26 @@ impl Dataset for MapAndBatch {
     }
 }
 
-/// Batches of what a map yields.
+/// Returns an iterator over batches of what a map yields, for this op and for a `BatchDatasetV2` behind a
+/// map.
 pub(super) fn fused(map: &Arc<Map>, size: u64, drop_remainder: bool, run: &Run<'_>) -> Result<Source> {
     let input = map.input.iterate(run)?;
     Ok(Box::new(MappedBatches { input, map: map.clone(), size, drop_remainder, number: 0, ended: false }))
 }
 
+/// An iterator.
 struct MappedBatches {
+    /// The iterator over the map's input; the map itself is called here.
     input: Source,
+    /// The function.
     map: Arc<Map>,
+    /// The number of elements of a batch.
     size: u64,
+    /// True if a last batch of fewer elements is left out.
     drop_remainder: bool,
-    /// The number of the next element.
+    /// The number of the next element, for messages.
     number: u64,
+    /// True after the end of the input, or one that the function signaled.
     ended: bool,
 }
 
@@ -78,6 +109,7 @@ impl Iterate for MappedBatches {
                     // The others of the batch go with it.
                     Err(error) => failed = failed.or(Some(error)),
                 }
+                // A failed element takes a place in the batch, which keeps the boundaries of later batches.
                 asked += u64::from(!self.ended);
             }
             taken += asked;
@@ -115,7 +147,8 @@ impl Iterate for MappedBatches {
     }
 }
 
-/// Returns TensorFlow's error for a batch of unequal shapes, whose text differs where map and batch are fused (D-13).
+/// Checks that the elements of a batch have equal shapes, with TensorFlow's error for fused map and batch,
+/// whose text differs (D-13). `element::stack` would report it in the other words.
 fn check(elements: &[Element]) -> Result<()> {
     let Some(first) = elements.first() else { return Ok(()) };
     let differs = |(part, first): (&Tensor, &Tensor)| part.shape() != first.shape();

@@ -1,4 +1,28 @@
 //! `PaddedBatchDataset` (D-62).
+//!
+//! # Semantics
+//!
+//! Inputs: `input_dataset`, `batch_size` (greater than zero), `padded_shapes` (a list of integer vectors, one
+//! for each component), `padding_values` (a list of scalars of the components' dtypes), in `V2` also
+//! `drop_remainder`.
+//!
+//! Each component of a batch has the shape `[n, padded shape]`, where a size of -1 stands for the largest of
+//! the batch. Elements lie at the beginning of each dimension, and the padding value fills the rest:
+//!
+//! ```text
+//! [1, 2], [3] with padded shape [-1], padding 0:   [[1, 2], [3, 0]]
+//! ```
+//!
+//! # Errors
+//!
+//! - A padding value of another dtype, or more than one value, or lists of different lengths:
+//!   `InvalidArgument` from the initializer.
+//! - An element of another rank than the padded shape: `InvalidArgument`.
+//! - An element that is larger than a given size: `DataLoss`. The batch is lost, as with every error; the
+//!   next one begins behind it.
+//!
+//! Batches, remainders and ends are those of `batch.rs`; there is no fused form. Position: the input's. The
+//! cost is two writes for each element of the batch: the padding, then the values over it.
 
 use super::batch::{batches, size};
 use super::build::{Build, Op};
@@ -15,6 +39,7 @@ use tensor::{Shape, Tensor};
 pub(super) const OPS: &[Op] =
     &[Op { types: &["PaddedBatchDataset", "PaddedBatchDatasetV2"], functions: &[], make }];
 
+/// Makes the dataset, after the checks of shapes and padding values.
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
     let size = size(build, "Batch size must be greater than zero.")?;
     let shapes = build.tensors("padded_shapes").iter().map(integers).collect::<Result<Vec<_>>>()?;
@@ -35,16 +60,23 @@ fn make(build: &Build<'_, '_>) -> Result<Shared> {
     Ok(Arc::new(PaddedBatch { input: build.input()?, rules }))
 }
 
+/// The inputs of the operation, shared by its iterators.
 struct Rules {
+    /// The number of elements of a batch.
     size: u64,
+    /// True if a last batch of fewer elements is left out.
     drop_remainder: bool,
     /// The shape to pad each component to; a negative size stands for the largest in the batch.
     shapes: Vec<Vec<i64>>,
+    /// The padding value of each component, a tensor with one element.
     padding: Element,
 }
 
+/// The dataset.
 struct PaddedBatch {
+    /// The dataset whose elements are batched.
     input: Shared,
+    /// The sizes and padding values.
     rules: Arc<Rules>,
 }
 
@@ -66,8 +98,11 @@ impl Dataset for PaddedBatch {
     }
 }
 
+/// An iterator.
 struct PaddedBatches {
+    /// The iterator over the input.
     input: Source,
+    /// The sizes and padding values.
     rules: Arc<Rules>,
 }
 
@@ -95,6 +130,7 @@ impl Iterate for PaddedBatches {
 }
 
 impl Rules {
+    /// Returns the elements, at least one, as one padded batch.
     fn batch(&self, elements: &[Element], environment: &Environment) -> Result<Element> {
         let component = |component: usize| {
             let parts: Vec<&Tensor> = elements.iter().filter_map(|element| element.get(component)).collect();
@@ -104,6 +140,7 @@ impl Rules {
             let (dtype, padding) = (parts[0].dtype(), &self.padding[component]);
             for_dtype!(moved dtype, T => <T as Filled>::filled(&environment.buffers, dtype, shape, |target| {
                 let padding = <T as Moved>::elements(padding)?.first().cloned();
+                // Memory of the pool holds older values, so all of it is filled.
                 target.fill(padding.unwrap_or_default());
                 for (number, part) in parts.iter().enumerate() {
                     let target = &mut target[number * size..(number + 1) * size];
@@ -117,7 +154,8 @@ impl Rules {
         (0..self.shapes.len()).map(component).collect()
     }
 
-    /// The shape that the parts of a component are padded to.
+    /// Returns the shape that the parts of a component are padded to: the given sizes, and the largest ones
+    /// where a size is negative.
     fn inner(&self, component: usize, parts: &[&Tensor]) -> Result<Vec<usize>> {
         let wanted = &self.shapes[component];
         if let Some(part) = parts.iter().find(|part| part.shape().rank() != wanted.len()) {

@@ -1,4 +1,17 @@
 //! `ParseExampleDataset` (D-87).
+//!
+//! # Semantics
+//!
+//! Inputs: `input_dataset`, whose elements are one string tensor of serialized `Example` messages, usually a
+//! batch; `dense_defaults`; `num_parallel_calls`, which is not read. The attributes name the features, as of
+//! `ParseExample`; one parser is made from them when the operation runs.
+//!
+//! Each element becomes one of the features: dense ones as tensors, sparse ones as one variant each, ragged
+//! ones as variants. Components are in the ascending order of the features' keys, whatever their kinds. A
+//! message that cannot be parsed fails the whole element (`InvalidArgument`), and the next request continues
+//! behind it.
+//!
+//! Cardinality and position: the input's.
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, Iterate, Run, Shared, Source};
@@ -17,14 +30,19 @@ pub(super) const OPS: &[Op] = &[Op {
     make,
 }];
 
+/// Makes the dataset, with the parser of the operation's attributes.
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
     let (parser, defaults) = (Parser::new(&build.spec())?, build.tensors("dense_defaults"));
     Ok(Arc::new(ParseExample { input: build.input()?, parser: Arc::new(parser), defaults }))
 }
 
+/// The dataset.
 struct ParseExample {
+    /// The dataset of serialized messages.
     input: Shared,
+    /// The parser.
     parser: Arc<Parser>,
+    /// The values of dense features that a message lacks.
     defaults: Element,
 }
 
@@ -47,9 +65,13 @@ impl Dataset for ParseExample {
     }
 }
 
+/// An iterator.
 struct Parsing {
+    /// The iterator over the input.
     input: Source,
+    /// The parser.
     parser: Arc<Parser>,
+    /// The values of dense features that a message lacks.
     defaults: Element,
 }
 

@@ -1,4 +1,14 @@
 //! `RandomDataset` (D-52).
+//!
+//! # Semantics
+//!
+//! Inputs: `seed`, `seed2` (`int64`), in `V2` also `seed_generator`; attribute `rerandomize_each_iteration`
+//! (false). Yields the 32-bit words of Philox 4x32-10 over the seeds as `int64` scalars, without end. Every
+//! epoch has the same elements, unless `rerandomize_each_iteration` is set: then each iterator has its own
+//! pair of seeds. Seeds `(0, 0)` are random, once for the dataset.
+//!
+//! Cardinality: infinite. Position: the state of the generator; the seeds of later epochs are states of the
+//! dataset.
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, INFINITE, Iterate, Run, Shared, Source};
@@ -14,11 +24,14 @@ use tensor::Tensor;
 pub(super) const OPS: &[Op] =
     &[Op { types: &["RandomDataset", "RandomDatasetV2", "ExperimentalRandomDataset"], functions: &[], make }];
 
+/// Makes the dataset.
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
     Ok(Arc::new(Random { seeds: SeedGenerator::of(build, build.is_set("rerandomize_each_iteration"))? }))
 }
 
+/// The dataset.
 struct Random {
+    /// Gives each iterator its seeds.
     seeds: Arc<SeedGenerator>,
 }
 
@@ -46,6 +59,7 @@ impl Dataset for Random {
     }
 }
 
+/// An iterator: the words that are left.
 struct Draws(Words);
 
 impl Iterate for Draws {

@@ -1,4 +1,27 @@
 //! Datasets of what files hold (D-80 to D-86).
+//!
+//! # Semantics
+//!
+//! All of them have an input `filenames` (strings of any shape; of `MatchingFilesDataset` patterns), and most
+//! `compression_type` ("", "GZIP", "ZLIB") and `buffer_size`, which changes nothing in the elements. The
+//! files are read in order, each opened when it is reached. The formats differ in how they split the bytes of
+//! a file, and in what an error costs:
+//!
+//! | format | damaged record | file that cannot be opened |
+//! | --- | --- | --- |
+//! | `TFRecord` | the rest of the file is given up | the same error for ever; a folder is passed by |
+//! | `TextLine` | the same error for ever | the same error for ever |
+//! | `FixedLengthRecord` | the same error for ever | the same error for ever |
+//! | `CSV` | the next record follows | the same error for ever; a missing header is passed by |
+//!
+//! Every path is subject to the session's policy for files. Cardinality: unknown.
+//!
+//! # Position
+//!
+//! The number of the file; if it is open, its name and fingerprint, the offset of the next record, and the
+//! number of records before it. A restore opens the file at the offset, or, of a compressed file, reads and
+//! drops as many records. A file that was replaced, appended to or is now another one of the list is
+//! `FailedPrecondition`: the elements would be others.
 
 mod csv;
 mod fixed;
@@ -33,7 +56,7 @@ pub(super) const OPS: &[Op] = &[
     },
 ];
 
-/// A file format.
+/// A file format: how a file is opened, and what an error in it means.
 trait Format: Send + Sync {
     /// TensorFlow's name for the iterator.
     fn name(&self) -> &'static str;
@@ -44,39 +67,46 @@ trait Format: Send + Sync {
         false
     }
 
-    /// Returns true if a file that could not be opened for this reason is left out. Otherwise the error is reported again and again.
+    /// Returns true if a file that could not be opened for this reason is left out after the error was
+    /// returned once. Otherwise the error is returned again and again (D-81).
     fn passes_by(&self, error: &Error) -> bool {
         let _ = error;
         false
     }
 
-    /// Returns the start of the file with this number.
+    /// Returns the offset at which the file with this number is opened: 0, or that of the input
+    /// `byte_offsets`.
     fn start(&self, file: usize) -> u64 {
         let _ = file;
         0
     }
 
-    /// Returns true if a file can be read from an arbitrary offset.
+    /// Returns true if a file can be opened at the offset of any record, which is so unless it is compressed.
     fn seeks(&self) -> bool;
 
+    /// Opens a file at an offset: 0, [`start`](Format::start), or one that [`Records::offset`] has returned.
     fn open(&self, name: &Bytes, offset: u64, run: &Run<'_>) -> Result<Box<dyn Records>>;
 }
 
 /// A file that is read.
 trait Records: Send {
+    /// Returns the next record, or `None` at the end of the file.
     fn next(&mut self) -> Result<Option<Element>>;
 
-    /// Returns the start of the next record, in an uncompressed file.
+    /// Returns the start of the next record, in an uncompressed file. Of a compressed one it is a number that
+    /// nobody uses.
     fn offset(&self) -> u64;
 
     /// Returns the fingerprint of the file at the time it was opened.
     fn print(&self) -> Print;
 }
 
-/// One after another.
+/// The dataset: files of one format, one after another.
 #[derive(Clone)]
 struct Files {
+    /// The names of the files, as the input has them.
     names: Arc<[Bytes]>,
+    /// The format.
     format: Arc<dyn Format>,
 }
 
@@ -90,12 +120,15 @@ impl Dataset for Files {
     }
 }
 
+/// An iterator.
 struct Reading {
+    /// The files.
     files: Files,
-    /// The number of the file.
+    /// The index of the file that is open, or is opened next.
     at: usize,
+    /// The open file; `None` before the first request, between two files and at the end.
     open: Option<Box<dyn Records>>,
-    /// The records of the open file that were passed.
+    /// The records of the open file that were passed, failed ones included.
     count: u64,
 }
 
@@ -109,6 +142,8 @@ impl Iterate for Reading {
                 none => {
                     self.count = 0;
                     let opened = format.open(name, format.start(self.at), run);
+                    // The index moves before the error is returned, so that the next call opens the next
+                    // file.
                     if opened.as_ref().is_err_and(|error| format.passes_by(error)) {
                         self.at += 1;
                     }
@@ -133,6 +168,8 @@ impl Iterate for Reading {
         }
     }
 
+    /// Writes the number of the file, then an option: name, fingerprint, offset of the next record, number of
+    /// records passed.
     fn save(&self, to: &mut Writer) -> Result<()> {
         to.number(self.at as u64);
         to.option(self.open.as_ref(), |to, records| {
@@ -144,6 +181,12 @@ impl Iterate for Reading {
         })
     }
 
+    /// Opens the file again where it was.
+    ///
+    /// # Errors
+    ///
+    /// `FailedPrecondition` if the list of files has another name there, or the file has another length or
+    /// beginning than then.
     fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
         self.at = from.size()?;
         self.open = from.option(|from| {
@@ -164,6 +207,7 @@ impl Iterate for Reading {
             let mut records = format.open(now, start, run)?;
             records.print().check(print, now)?;
             if !format.seeks() {
+                // Decompression has no other way to an offset.
                 for passed in 0..count {
                     if passed % 4096 == 0 {
                         run.limits.check()?;
@@ -179,7 +223,8 @@ impl Iterate for Reading {
     }
 }
 
-/// Checks the size of a buffer, which changes nothing in the elements.
+/// Checks the input `buffer_size`, which changes nothing in the elements: `InvalidArgument` with this text
+/// below `least`.
 fn check_buffer(build: &Build<'_, '_>, least: i64, otherwise: &str) -> Result<()> {
     if build.int("buffer_size")? < least {
         return Err(Error::invalid_argument(otherwise));
@@ -187,7 +232,7 @@ fn check_buffer(build: &Build<'_, '_>, least: i64, otherwise: &str) -> Result<()
     Ok(())
 }
 
-/// A record as an element.
+/// Returns a record as an element of one string scalar.
 fn text(record: impl Into<Bytes>) -> Element {
     vec![Tensor::string(record)]
 }

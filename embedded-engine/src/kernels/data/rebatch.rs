@@ -1,4 +1,22 @@
 //! `RebatchDataset`, `RebatchDatasetV2`, `DenseToSparseBatchDataset`.
+//!
+//! # Semantics
+//!
+//! - `RebatchDataset`: inputs `input_dataset`, `num_replicas` (greater than zero). Each batch is cut into as
+//!   many as there are replicas, of `ceil(rows / num_replicas)` rows each; the last ones may be smaller or
+//!   empty: 4 rows for 3 replicas are 2, 2 and 0 rows.
+//! - `RebatchDatasetV2`: inputs `input_dataset`, `batch_sizes` (each greater than zero, at least one),
+//!   `drop_remainder`. Rows are regrouped into batches of these sizes in turn, across the batches of the
+//!   input. `drop_remainder` drops a last batch that is too small.
+//! - `DenseToSparseBatchDataset`: inputs `input_dataset` (elements of one component), `batch_size`,
+//!   `row_shape`. Elements become the rows of one sparse tensor, a variant; see [`sparse::of_rows`] for
+//!   shapes and errors.
+//!
+//! A scalar component cannot be cut: `InvalidArgument`. An error of the input loses the rows that were
+//! collected for the batch.
+//!
+//! Cardinality: of sparse batches as of `batch`, otherwise unknown. Position: the rest of the batch that is
+//! cut, its first unused row, the turn, and the input's.
 
 use super::batch::size;
 use super::build::{Build, Op, positive};
@@ -21,13 +39,13 @@ pub(super) const OPS: &[Op] = &[
     },
 ];
 
-/// Each batch cut into as many as there are replicas.
+/// Makes the dataset of `RebatchDataset`: each batch is cut into as many as there are replicas.
 fn split(build: &Build<'_, '_>) -> Result<Shared> {
     let replicas = build.positive("num_replicas", |_| "num_replicas must be greater than zero.")?;
     Ok(Arc::new(Rebatch { input: build.input()?, rule: Rule::Split(replicas) }))
 }
 
-/// Batches of sizes that take turns, whatever the input's.
+/// Makes the dataset of `RebatchDatasetV2`: batches of sizes that take turns, whatever the input's.
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
     let sizes: Vec<usize> = integers(&build.tensor("batch_sizes")?)?
         .into_iter()
@@ -40,7 +58,7 @@ fn make(build: &Build<'_, '_>) -> Result<Shared> {
     Ok(Arc::new(Rebatch { input: build.input()?, rule: Rule::Sizes { sizes, drop_remainder } }))
 }
 
-/// Batches as sparse tensors of a common row shape.
+/// Makes the dataset of `DenseToSparseBatchDataset`: batches as sparse tensors of a common row shape.
 fn to_sparse(build: &Build<'_, '_>) -> Result<Shared> {
     let size = size(build, "Batch size must be greater than zero.")?;
     let row_shape = integers(&build.tensor("row_shape")?)?;
@@ -102,23 +120,25 @@ struct Batches {
     batch: Option<Element>,
     /// The first row of the input batch that was not used yet.
     start: usize,
-    /// The number of batches returned, as far as it affects the next size.
+    /// The number of batches returned, as far as it affects the next size: modulo the replicas where batches
+    /// are split.
     turn: usize,
 }
 
-/// Returns the number of rows of a batch, which all components must have.
+/// Returns the number of rows of a batch, that of the first component. All components of a batch have as
+/// many.
 fn rows(batch: &Element) -> Result<usize> {
     let rows = batch.first().and_then(element::rows);
     rows.ok_or_else(|| Error::invalid_argument("a scalar cannot be split into rows"))
 }
 
-/// Some rows of each component.
+/// Returns the rows from `start` to before `end` of each component. They share the batch's memory.
 fn part(batch: &Element, start: usize, end: usize) -> Result<Element> {
     batch.iter().map(|component| Ok(component.rows(start, end)?)).collect()
 }
 
 impl Batches {
-    /// Returns the next part of a batch.
+    /// Returns the next part of a batch; takes a batch from the input for the first part.
     fn split(&mut self, replicas: usize, run: &Run<'_>) -> Result<Option<Element>> {
         if self.turn.is_multiple_of(replicas) {
             self.batch = self.input.next(run)?;
@@ -133,7 +153,8 @@ impl Batches {
         part(batch, start, self.start).map(Some)
     }
 
-    /// Returns a batch of a given size.
+    /// Returns a batch of a given size, of rows from as many batches of the input as it takes, or a smaller
+    /// one at the end.
     fn sized(&mut self, size: usize, drop_remainder: bool, run: &Run<'_>) -> Result<Option<Element>> {
         let (mut parts, mut missing): (Vec<Element>, usize) = (Vec::new(), size);
         while missing > 0 {
@@ -159,6 +180,7 @@ impl Batches {
             return Ok(None);
         }
         self.turn += 1;
+        // One copy of each row, from all parts at once.
         let joined = |component: usize| -> Result<Tensor> {
             let rows: Vec<Tensor> = parts.iter().map(|part| part[component].clone()).collect();
             Ok(Tensor::concat_rows(&rows)?)
@@ -166,7 +188,7 @@ impl Batches {
         (0..parts[0].len()).map(joined).collect::<Result<_>>().map(Some)
     }
 
-    /// Returns a sparse batch.
+    /// Returns a sparse batch of up to `size` elements.
     fn sparse(&mut self, size: u64, row_shape: &[i64], run: &Run<'_>) -> Result<Option<Element>> {
         let mut values = Vec::new();
         while (values.len() as u64) < size {

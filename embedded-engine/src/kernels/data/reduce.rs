@@ -1,4 +1,20 @@
 //! Reductions of whole datasets: `ReduceDataset`, `DatasetToSingleElement`, `DatasetToTFRecord`.
+//!
+//! # Semantics
+//!
+//! - `ReduceDataset`: inputs `input_dataset`, `initial_state`, `other_arguments`; attribute `f`. Calls
+//!   `f(state, element, captured)` for each element, in order; its results are the next state. Outputs the
+//!   last state, which is the initial one for an empty dataset. The function may change the state's shapes,
+//!   within `output_shapes`.
+//! - `DatasetToSingleElement`: input `dataset`. Outputs the components of its only element; none or several
+//!   are `InvalidArgument`. Takes two elements at most.
+//! - `DatasetToTFRecord`: inputs `input_dataset`, `filename`, `compression_type` ("", "GZIP", "ZLIB"). Writes
+//!   each string of the single component as one record. The file is created at once, and what was written
+//!   stays after an error.
+//!
+//! The dataset is iterated within the step, with states of its own: each run begins at the first element,
+//! random operations in functions at their seeds. The step's deadline and cancellation end it between two
+//! elements. Nothing of it is part of a checkpoint.
 
 use super::build::{Build, Node};
 use super::dataset::{Handle, Run, Shared};
@@ -17,6 +33,7 @@ use std::sync::Arc;
 use summary::record::RecordWriter;
 use tensor::DType;
 
+/// Registers the op types.
 pub(super) fn register(registry: &mut Registry) {
     registry
         .add("ReduceDataset", |spec| Ok(Box::new(Reduce { node: Node::of(spec.operation)? })))
@@ -43,7 +60,7 @@ pub(super) fn register(registry: &mut Registry) {
     }
 }
 
-/// Calls a closure for each element until the closure stops the loop.
+/// Calls a closure for each element until the closure returns false, the dataset ends, or an error occurs.
 fn whole(
     context: &KernelContext<'_>,
     dataset: &Shared,
@@ -62,6 +79,7 @@ fn whole(
     Ok(())
 }
 
+/// Sets the outputs to the components of an element, after a check against the declared dtypes and shapes.
 fn deliver(
     context: &mut KernelContext<'_>,
     types: &[DType],
@@ -73,7 +91,9 @@ fn deliver(
     Ok(())
 }
 
+/// The kernel of `ReduceDataset`.
 struct Reduce {
+    /// The static properties of the operation.
     node: Node,
 }
 
@@ -87,6 +107,7 @@ impl Kernel for Reduce {
         let (dataset, function) = (build.input()?, build.function("f", "other_arguments")?);
         let mut state = build.tensors("initial_state");
         whole(context, &dataset, |run, element| {
+            // The state is kept for the case that the call fails; the values themselves are shared.
             let mut arguments = state.clone();
             arguments.extend(element);
             state = function.call(run, arguments)?;
@@ -97,6 +118,11 @@ impl Kernel for Reduce {
 }
 
 /// Writes the strings of a dataset as records.
+///
+/// # Errors
+///
+/// `InvalidArgument` for elements that are not one string component or an unknown compression; the error of
+/// the session's policy for files; `Unknown` if writing fails.
 fn to_records(context: &mut KernelContext<'_>) -> Result<()> {
     let dataset = Handle::of(context.input(0))?.dataset.clone();
     let text = |index: usize| {
@@ -140,16 +166,20 @@ fn to_records(context: &mut KernelContext<'_>) -> Result<()> {
     records.into_inner().finish().map_err(|error| failed(&error))
 }
 
-/// A file of records, as it is or compressed.
+/// A file of records, plain or compressed.
 enum RecordFile {
+    /// No compression.
     Plain(BufWriter<File>),
+    /// Compressed with a gzip header.
     Gzip(GzEncoder<BufWriter<File>>),
+    /// Compressed with a zlib header.
     Zlib(ZlibEncoder<BufWriter<File>>),
 }
 
 impl RecordFile {
     /// Writes what is left, and the end of a compressed file.
     fn finish(self) -> io::Result<()> {
+        // Dropping a compressing writer would swallow the errors of its last block.
         match self {
             RecordFile::Plain(file) => Ok(file),
             RecordFile::Gzip(file) => file.finish(),

@@ -1,4 +1,16 @@
 //! `RepeatDataset` (D-60).
+//!
+//! # Semantics
+//!
+//! Inputs: `input_dataset`, `count` (`int64`): the number of epochs, 0 for no element, negative for no end.
+//! Each epoch has a new iterator over the same dataset, so a shuffle in it has other seeds (D-32), and a
+//! cache is read from the second epoch on. An endless repeat ends after an epoch without elements. Errors
+//! count as elements: they come again in each epoch (D-10).
+//!
+//! Directly behind a shuffle it becomes one shuffled and repeated dataset outside of functions (D-15, D-34).
+//!
+//! Cardinality: the product; 0 if the input is known to be empty. Position: the number of the epoch, whether
+//! it has given an element, then, if an epoch has begun, the position of its iterator.
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, Drawn, INFINITE, Iterate, Run, Shared, Source};
@@ -9,14 +21,18 @@ use std::sync::Arc;
 
 pub(super) const OPS: &[Op] = &[Op { types: &["RepeatDataset"], functions: &[], make }];
 
+/// Makes the dataset.
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
     // A negative count has no end.
     let count = u64::try_from(build.int("count")?).ok();
     Ok(Arc::new(Repeat { input: build.input()?, count }))
 }
 
+/// The dataset.
 struct Repeat {
+    /// The dataset that is repeated.
     input: Shared,
+    /// The number of epochs; `None` for no limit.
     count: Option<u64>,
 }
 
@@ -53,18 +69,22 @@ impl Dataset for Repeat {
     }
 }
 
+/// An iterator.
 struct Repeated {
+    /// The dataset that is repeated, of which each epoch makes an iterator.
     dataset: Shared,
+    /// The number of epochs; `None` for no limit.
     count: Option<u64>,
     /// The epoch of `input`, counted from 0.
     epoch: u64,
-    /// Stays at its end until the next element is requested.
+    /// The iterator over the present epoch; `None` before the first request and after the last epoch.
     input: Option<Source>,
-    /// True if this epoch has returned an element.
+    /// True if this epoch has returned an element or an error.
     given: bool,
 }
 
 impl Repeated {
+    /// Returns true if all epochs have been read.
     fn is_over(&self) -> bool {
         self.count.is_some_and(|count| self.epoch >= count)
     }
@@ -88,6 +108,7 @@ impl Iterate for Repeated {
                         return Ok(None);
                     }
                     (self.epoch, self.given) = (self.epoch + 1, false);
+                    // The next epoch begins at once: the seeds that it draws are then part of the position.
                     self.input = if self.is_over() { None } else { Some(self.dataset.iterate(run)?) };
                     run.limits.check()?;
                 }

@@ -1,4 +1,13 @@
 //! `SamplingDataset` (D-53).
+//!
+//! # Semantics
+//!
+//! Inputs: `input_dataset`, `rate` (`float32`), `seed`, `seed2`. One random word is drawn for each element of
+//! the input, and the element is kept if the number in [0, 1) that the word's low 23 bits form is below the
+//! rate. A rate of 1 or more keeps all; 0, a negative one or NaN keeps none. Every epoch keeps the same
+//! elements. Seeds `(0, 0)` are random, once for the dataset.
+//!
+//! Cardinality: unknown. Position: the state of the generator, then the input's.
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, Iterate, Run, Shared, Source};
@@ -12,14 +21,19 @@ use std::sync::Arc;
 
 pub(super) const OPS: &[Op] = &[Op { types: &["SamplingDataset"], functions: &[], make }];
 
+/// Makes the dataset. The seeds are the same for all iterators.
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
     let rate = build.tensor("rate")?.value::<f32>()?;
     Ok(Arc::new(Sampling { input: build.input()?, rate, seeds: SeedGenerator::of(build, false)? }))
 }
 
+/// The dataset.
 struct Sampling {
+    /// The dataset from which elements are drawn.
     input: Shared,
+    /// The probability with which an element is kept.
     rate: f32,
+    /// Gives each iterator the same seeds; a position must hold them, because unset ones are random.
     seeds: Arc<SeedGenerator>,
 }
 
@@ -48,9 +62,13 @@ impl Dataset for Sampling {
     }
 }
 
+/// An iterator.
 struct Sampled {
+    /// The iterator over the input.
     input: Source,
+    /// The probability with which an element is kept.
     rate: f32,
+    /// The random words that are left, one for each element of the input.
     words: Words,
 }
 

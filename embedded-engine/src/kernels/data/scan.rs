@@ -1,4 +1,18 @@
 //! `ScanDataset` (D-65).
+//!
+//! # Semantics
+//!
+//! Inputs: `input_dataset`, `initial_state` (a list), `other_arguments`; attributes `f`,
+//! `preserve_cardinality` (false). Calls `f(state, element, captured)` for each element, in order; the first
+//! results are the next state, the others the element. `[1, 2, 3]` with `f(s, x) = (s + x, s + x)` from 0
+//! gives `[1, 3, 6]`.
+//!
+//! An element that fails leaves the state as it was (D-10). An `OutOfRange` of the function is an end, unless
+//! `preserve_cardinality` is set. Fewer results than the state has components are `InvalidArgument`. Calls
+//! are never made in parallel, since each needs the state before it.
+//!
+//! Cardinality: the input's with `preserve_cardinality`, else unknown, but infinite stays infinite. Position:
+//! the state, then the input's.
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, Iterate, Run, Shared, Source};
@@ -12,6 +26,7 @@ use std::sync::Arc;
 pub(super) const OPS: &[Op] =
     &[Op { types: &["ScanDataset", "ExperimentalScanDataset"], functions: &["f"], make }];
 
+/// Makes the dataset.
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
     let function = build.function("f", "other_arguments")?;
     let keeps_count = build.is_set("preserve_cardinality");
@@ -23,10 +38,15 @@ fn make(build: &Build<'_, '_>) -> Result<Shared> {
     }))
 }
 
+/// The dataset.
 struct Scan {
+    /// The dataset whose elements are the arguments.
     input: Shared,
+    /// The state before the first element.
     initial: Element,
+    /// The function.
     function: Function,
+    /// True if an end reported by the function is an error.
     keeps_count: bool,
 }
 
@@ -53,11 +73,15 @@ impl Dataset for Scan {
     }
 }
 
+/// An iterator.
 struct Scanned {
+    /// The iterator over the input.
     input: Source,
-    /// The state before an element whose function failed.
+    /// The state after the last element that did not fail.
     state: Element,
+    /// The function.
     function: Function,
+    /// True if an end reported by the function is an error.
     keeps_count: bool,
 }
 

@@ -1,4 +1,20 @@
 //! `ShardDataset` (D-60).
+//!
+//! # Semantics
+//!
+//! - `ShardDataset`: inputs `input_dataset`, `num_shards` (greater than zero), `index` (0 to `num_shards` -
+//!   1). Passes on the elements `index`, `index + num_shards` and so on: `range(7)`, 3 shards, index 1 gives
+//!   `[1, 4]`.
+//! - `AutoShardDataset`: inputs `input_dataset`, `num_workers`, `index`. TensorFlow may distribute files
+//!   instead of elements; elements are distributed here under each policy, so that the shards of all workers
+//!   together are the input.
+//!
+//! Elements of other shards are skipped without being made where the input allows it ([`Iterate::skip`]). The
+//! error of a skipped element is returned, and the next request skips the full number again behind it, as in
+//! TensorFlow: `range(10)` with an error at 1, 3 shards, index 0 gives 0, error, 4, 7.
+//!
+//! Cardinality: known if the input's is. Random access: element `n` is the input's `n * num_shards + index`.
+//! Position: the elements to skip before the next one, then the input's.
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, Iterate, Run, Shared, Source};
@@ -12,6 +28,7 @@ pub(super) const OPS: &[Op] = &[
     Op { types: &["AutoShardDataset", "ExperimentalAutoShardDataset"], functions: &[], make: auto },
 ];
 
+/// Makes the dataset of `ShardDataset`.
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
     let (shards, index) = (build.int("num_shards")?, build.int("index")?);
     if shards == SHARD_HINT {
@@ -34,7 +51,7 @@ fn make(build: &Build<'_, '_>) -> Result<Shared> {
 /// The number of shards that stands for that of a strategy.
 const SHARD_HINT: i64 = -1;
 
-/// Shards by elements under every policy: the result is a part of the same input.
+/// Makes the dataset of `AutoShardDataset`; one worker gets the input itself.
 fn auto(build: &Build<'_, '_>) -> Result<Shared> {
     let (workers, index) = (build.int("num_workers")?, build.int("index")?);
     if workers <= 0 {
@@ -49,14 +66,19 @@ fn auto(build: &Build<'_, '_>) -> Result<Shared> {
     if workers == 1 { build.input() } else { of(build, workers, index) }
 }
 
+/// Makes the dataset; the numbers were checked.
 fn of(build: &Build<'_, '_>, shards: i64, index: i64) -> Result<Shared> {
     let (shards, index) = (shards.cast_unsigned(), index.cast_unsigned());
     Ok(Arc::new(Shard { input: build.input()?, shards, index }))
 }
 
+/// The dataset.
 struct Shard {
+    /// The dataset that is divided.
     input: Shared,
+    /// The number of shards; at least 1.
     shards: u64,
+    /// The number of this shard, below that of the shards.
     index: u64,
 }
 
@@ -94,8 +116,11 @@ fn part(all: u64, shards: u64, index: u64) -> u64 {
     all / shards + u64::from(all % shards > index)
 }
 
+/// An iterator.
 struct Part {
+    /// The iterator over the input.
     input: Source,
+    /// The number of shards.
     shards: u64,
     /// The elements of other shards before the next one.
     before: u64,
@@ -111,6 +136,8 @@ impl Iterate for Part {
             self.before = 0;
         }
         let element = self.input.next(run)?;
+        // Elements behind the last one are skipped by the next request only: nothing is read before it is
+        // needed.
         if element.is_some() {
             self.before = self.shards - 1;
         }

@@ -1,4 +1,14 @@
 //! `SkipDataset` (D-60).
+//!
+//! # Semantics
+//!
+//! Inputs: `input_dataset`, `count` (`int64`): the number of elements to leave out, negative for all. They
+//! are skipped with the first request, without being made where the input allows it. The error of a skipped
+//! element is returned, and the next request skips the full number again behind it, as in TensorFlow:
+//! `range(10)` with an error at 1 and a count of 3 gives error, 5, 6 and so on.
+//!
+//! Cardinality: known if the input's is. Random access: element `n` is the input's `n + count`. Position: the
+//! elements still to skip, -1 for all, then the input's.
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, Iterate, Run, Shared, Source};
@@ -9,14 +19,18 @@ use std::sync::Arc;
 
 pub(super) const OPS: &[Op] = &[Op { types: &["SkipDataset"], functions: &[], make }];
 
+/// Makes the dataset.
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
     // A negative count leaves out all.
     let count = u64::try_from(build.int("count")?).ok();
     Ok(Arc::new(Skip { input: build.input()?, count }))
 }
 
+/// The dataset.
 struct Skip {
+    /// The dataset whose first elements are left out.
     input: Shared,
+    /// The number of elements to leave out; `None` for all.
     count: Option<u64>,
 }
 
@@ -51,9 +65,11 @@ impl Dataset for Skip {
     }
 }
 
+/// An iterator.
 struct Skipped {
+    /// The iterator over the input.
     input: Source,
-    /// The number of elements still to skip.
+    /// The number of elements still to skip; `None` at the end, or where all are left out.
     left: Option<u64>,
 }
 

@@ -1,4 +1,21 @@
 //! Sparse tensors as components: one value in an element, split again after the iterator (D-8).
+//!
+//! # Semantics
+//!
+//! - `SerializeSparse`: inputs `sparse_indices` `[n, rank]`, `sparse_values` `[n]`, `sparse_shape` `[rank]`.
+//!   Outputs the sparse tensor as one variant.
+//! - `SerializeManySparse`: the same inputs; outputs one variant for each entry of the first dimension.
+//!   Values must be sorted by that dimension.
+//! - `DeserializeSparse`: input `serialized_sparse`, one variant or a tensor of them; attribute `dtype`.
+//!   Outputs indices, values and shape; the dimensions of the input come in front, and sizes are the largest
+//!   of all parts.
+//! - `SparseTensorSliceDataset`: inputs `indices`, `values`, `dense_shape`. Yields indices, values and shape
+//!   of each entry of the first dimension, empty ones included. Random access; position: the number of the
+//!   next entry.
+//!
+//! The attributes `out_type` and `Tserialized` must be `variant`. Their string form passes sparse tensors
+//! between programs, and is `Unimplemented` here. Shapes that do not fit each other, and another dtype than
+//! requested, are `InvalidArgument`. Coordinates are not compared with the shape.
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, Run, Shared, Source};
@@ -14,6 +31,7 @@ use tensor::{DType, Tensor, memory};
 
 pub(super) const OPS: &[Op] = &[Op { types: &["SparseTensorSliceDataset"], functions: &[], make: slices }];
 
+/// Registers the op types that are not datasets.
 pub(super) fn register(registry: &mut Registry) {
     registry.add("SerializeSparse", |spec| {
         only_variants(spec, "out_type")?;
@@ -64,12 +82,26 @@ fn only_variants(spec: &NodeSpec<'_>, attr: &str) -> Result<()> {
 /// A sparse tensor: coordinates, one row for each value; values; the dense shape.
 #[derive(Clone)]
 pub(super) struct Sparse {
+    /// The coordinates, `int64` of shape `[values, rank]`.
     pub(super) indices: Tensor,
+    /// The values, in the order of the coordinates.
     pub(super) values: Tensor,
+    /// The dense shape; its length is the rank.
     pub(super) shape: Vec<i64>,
 }
 
-/// Dense rows as one sparse tensor, each row filled up to a common shape.
+/// Returns dense rows as one sparse tensor, each row filled up to a common shape, as one variant.
+///
+/// All elements of the rows become values, zeros too. A negative size of `row_shape` stands for the largest
+/// of the rows.
+///
+/// ```text
+/// [5, 6], [7] with row_shape [-1]:   indices [0 0], [0 1], [1 0]; values 5 6 7; shape [2, 2]
+/// ```
+///
+/// # Errors
+///
+/// `InvalidArgument` for a row of another rank, `DataLoss` for one that is larger than a given size.
 pub(super) fn of_rows(rows: &[Tensor], row_shape: &[i64]) -> Result<Tensor> {
     let mut shape = row_shape.to_vec();
     let mut indices: Vec<i64> = Vec::new();
@@ -98,6 +130,7 @@ pub(super) fn of_rows(rows: &[Tensor], row_shape: &[i64]) -> Result<Tensor> {
             }
         }
         let elements = row.elements();
+        // Checked before the loop: coordinates take more memory than the values.
         memory::grow(&mut indices, elements.saturating_mul(dims.len() + 1))?;
         for place in 0..elements {
             indices.push(number as i64);
@@ -116,12 +149,12 @@ pub(super) fn of_rows(rows: &[Tensor], row_shape: &[i64]) -> Result<Tensor> {
     Ok(single(Sparse { indices, values, shape: shape.into_iter().map(|size| size.max(0)).collect() }))
 }
 
-/// One sparse tensor as a value of the graph.
+/// Returns one sparse tensor as a value of the graph.
 pub(super) fn single(sparse: Sparse) -> Tensor {
     Tensor::from_handle(DType::Variant, Arc::new(sparse))
 }
 
-/// The sparse tensor of three inputs.
+/// Returns the sparse tensor of the first three inputs, after a check of its shapes.
 fn given(context: &KernelContext<'_>) -> Result<Sparse> {
     let sparse = Sparse {
         indices: context.input(0).clone(),
@@ -133,6 +166,7 @@ fn given(context: &KernelContext<'_>) -> Result<Sparse> {
 }
 
 impl Sparse {
+    /// Checks that there is one row of coordinates for each value, as long as the shape.
     fn check(&self) -> Result<()> {
         let (count, rank) = (self.values.elements(), self.shape.len());
         if self.values.shape().rank() != 1 || self.indices.shape()[..] != [count, rank] {
@@ -146,7 +180,12 @@ impl Sparse {
         Ok(())
     }
 
-    /// The tensors of one less dimension, in the order of the first one.
+    /// Returns the tensors of one less dimension, in the order of the first one. Values are shared,
+    /// coordinates copied.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` for a scalar, a negative size, or values that are not sorted by the first dimension.
     fn rows(&self) -> Result<Vec<Sparse>> {
         let indices = self.indices.as_slice::<i64>()?;
         let rank = self.shape.len();
@@ -171,6 +210,7 @@ impl Sparse {
                 shape: shape.to_vec(),
             });
         }
+        // Sorted values are all consumed by the loop; any other order leaves some.
         if next < all {
             let text = format!(
                 "the rows of a sparse tensor are out of order, or outside of its {count}, at value {next}"
@@ -181,7 +221,8 @@ impl Sparse {
     }
 }
 
-/// All tensors of a batch as one with the dimensions of the batch in front.
+/// Returns all tensors of a batch as one with the dimensions of the batch in front. `items` are the batch's
+/// elements in row-major order of `dims`; `dtype` is that of the values of a batch without elements.
 fn joined(items: &[&Sparse], dims: &[usize], dtype: DType) -> Result<Sparse> {
     if let ([one], []) = (items, dims) {
         return Ok((*one).clone());
@@ -199,6 +240,7 @@ fn joined(items: &[&Sparse], dims: &[usize], dtype: DType) -> Result<Sparse> {
         for (size, &other) in shape[depth..].iter_mut().zip(&item.shape) {
             *size = other.max(*size);
         }
+        // The coordinates of the item within the batch, from its number.
         let (mut prefix, mut rest) = (vec![0i64; depth], number);
         for axis in (0..depth).rev() {
             prefix[axis] = (rest % dims[axis]) as i64;
@@ -216,6 +258,7 @@ fn joined(items: &[&Sparse], dims: &[usize], dtype: DType) -> Result<Sparse> {
     Ok(Sparse { indices, values, shape })
 }
 
+/// Makes the dataset of `SparseTensorSliceDataset`; all entries are cut out at once.
 fn slices(build: &Build<'_, '_>) -> Result<Shared> {
     let sparse = Sparse {
         indices: build.tensor("indices")?,
@@ -226,6 +269,7 @@ fn slices(build: &Build<'_, '_>) -> Result<Shared> {
     Ok(Arc::new(Slices(sparse.rows()?.into())))
 }
 
+/// The dataset: the entries of the first dimension.
 #[derive(Clone)]
 struct Slices(Arc<[Sparse]>);
 

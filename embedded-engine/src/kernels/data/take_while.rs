@@ -1,4 +1,13 @@
 //! `TakeWhileDataset` (D-65).
+//!
+//! # Semantics
+//!
+//! Inputs: `input_dataset`, `other_arguments`; attribute `predicate`, a function that returns one `bool` for
+//! an element. Passes elements on as long as it is true; the first one for which it is false, and all after
+//! it, are left out. The input is dropped then, which closes its files. An error of the predicate loses its
+//! element only, and the next request continues (D-10).
+//!
+//! Cardinality: unknown. Position: whether the input is open, and its position.
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, Iterate, Run, Shared, Source, restore_open, save_open};
@@ -11,13 +20,17 @@ use std::sync::Arc;
 pub(super) const OPS: &[Op] =
     &[Op { types: &["TakeWhileDataset", "ExperimentalTakeWhileDataset"], functions: &["predicate"], make }];
 
+/// Makes the dataset.
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
     let predicate = build.function("predicate", "other_arguments")?;
     Ok(Arc::new(TakeWhile { input: build.input()?, predicate }))
 }
 
+/// The dataset.
 struct TakeWhile {
+    /// The dataset whose elements are passed on.
     input: Shared,
+    /// The predicate.
     predicate: Function,
 }
 
@@ -36,9 +49,11 @@ impl Dataset for TakeWhile {
     }
 }
 
+/// An iterator.
 struct TakenWhile {
-    /// `None` after the end.
+    /// The iterator over the input; `None` after the end.
     input: Option<Source>,
+    /// The predicate.
     predicate: Function,
 }
 

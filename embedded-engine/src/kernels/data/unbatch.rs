@@ -1,4 +1,13 @@
 //! `UnbatchDataset` (D-63).
+//!
+//! # Semantics
+//!
+//! Input: `input_dataset`. Each element is cut into the rows of its components, which must have equally many;
+//! an element without rows gives nothing. A scalar component, or unequal numbers of rows, are
+//! `InvalidArgument`; that element is lost. Rows share the memory of their element.
+//!
+//! Cardinality: unknown. Position: the present element if rows are left, the number of its rows, the next
+//! row, then the input's.
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, Iterate, Run, Shared, Source};
@@ -10,11 +19,14 @@ use std::sync::Arc;
 pub(super) const OPS: &[Op] =
     &[Op { types: &["UnbatchDataset", "ExperimentalUnbatchDataset"], functions: &[], make }];
 
+/// Makes the dataset.
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
     Ok(Arc::new(Unbatch { input: build.input()? }))
 }
 
+/// The dataset.
 struct Unbatch {
+    /// The dataset whose elements are cut.
     input: Shared,
 }
 
@@ -32,11 +44,15 @@ impl Dataset for Unbatch {
     }
 }
 
+/// An iterator.
 struct Rows {
+    /// The iterator over the input.
     input: Source,
+    /// The element of which rows are returned.
     batch: Element,
     /// The number of rows of `batch`.
     count: usize,
+    /// The next row; `count` when all were returned.
     next: usize,
 }
 
@@ -62,6 +78,7 @@ impl Iterate for Rows {
     }
 
     fn save(&self, to: &mut Writer) -> Result<()> {
+        // A used-up element would be written for nothing.
         let left = self.next < self.count;
         to.option(left.then_some(&self.batch), |to, batch| to.element(batch))?;
         to.number(self.count as u64);

@@ -1,4 +1,13 @@
 //! `UniqueDataset` (D-65).
+//!
+//! # Semantics
+//!
+//! Input: `input_dataset`, elements of one component of `int32`, `int64` or `string`, else `InvalidArgument`
+//! from the initializer. Passes on the first element of each value; tensors are equal if shapes and values
+//! are. Memory and position grow with the number of different elements: each is kept in the form in which
+//! positions hold it.
+//!
+//! Cardinality: unknown. Position: the elements seen, in the order in which they came, then the input's.
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, Iterate, Run, Shared, Source};
@@ -13,6 +22,7 @@ use tensor::DType;
 pub(super) const OPS: &[Op] =
     &[Op { types: &["UniqueDataset", "ExperimentalUniqueDataset"], functions: &[], make }];
 
+/// Makes the dataset, if the declared dtype is supported.
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
     let [DType::Int32 | DType::Int64 | DType::String] = build.node.types[..] else {
         let text =
@@ -22,7 +32,9 @@ fn make(build: &Build<'_, '_>) -> Result<Shared> {
     Ok(Arc::new(Unique { input: build.input()? }))
 }
 
+/// The dataset.
 struct Unique {
+    /// The dataset whose elements are compared.
     input: Shared,
 }
 
@@ -44,8 +56,11 @@ impl Dataset for Unique {
     }
 }
 
+/// An iterator.
 struct Distinct {
+    /// The iterator over the input.
     input: Source,
+    /// The elements that were seen, as bytes; shared with `order`.
     seen: FxHashSet<Arc<[u8]>>,
     /// The elements that were seen, in the order in which they came.
     order: Growing<Arc<[u8]>>,

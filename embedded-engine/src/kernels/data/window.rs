@@ -1,7 +1,25 @@
 //! `WindowDataset`, `SlidingWindowDataset` (D-63).
 //!
-//! A window is returned as one dataset for each component of the elements, or, by the old sliding form, as tensors. Elements that overlapping
-//! windows share are read once and kept.
+//! # Semantics
+//!
+//! - `WindowDataset`: inputs `input_dataset`, `size`, `shift`, `stride` (each greater than zero),
+//!   `drop_remainder`. Window `k` holds the inputs `k * shift + j * stride` for `j < size`. It is returned as
+//!   one dataset for each component of the elements.
+//! - `SlidingWindowDataset`: inputs `window_size`, `window_shift`, `window_stride`; attribute
+//!   `drop_remainder` (true). The windows are tensors: their elements are stacked.
+//!
+//! ```text
+//! range(5), size 3, shift 1:              0 1 2 | 1 2 3 | 2 3 4 | 3 4 | 4
+//! the same with drop_remainder:           0 1 2 | 1 2 3 | 2 3 4
+//! range(7), size 2, shift 3, stride 2:    0 2 | 3 5 | 6
+//! ```
+//!
+//! Elements that overlapping windows share are read once and kept. An element that fails makes the windows
+//! that contain it fail; of `SlidingWindowDataset` it is left out after its error was returned. Elements that
+//! a shift skips may fail unnoticed.
+//!
+//! Cardinality: known if the input's is. Position: the elements held, then whether the input is open and its
+//! position. It cannot be written while a failed element is held.
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, Handle, INFINITE, Iterate, Run, Shared, Source, restore_open, save_open};
@@ -21,6 +39,7 @@ pub(super) const OPS: &[Op] = &[
     },
 ];
 
+/// Makes the dataset of windows as datasets.
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
     let rules = Rules {
         size: build.positive("size", |_| "Window size must be greater than zero.")?,
@@ -32,7 +51,7 @@ fn make(build: &Build<'_, '_>) -> Result<Shared> {
     Ok(Arc::new(Window { input: build.input()?, rules }))
 }
 
-/// Windows as tensors.
+/// Makes the dataset of windows as tensors.
 fn sliding(build: &Build<'_, '_>) -> Result<Shared> {
     let rules = Rules {
         size: build.positive("window_size", |_| "Window size must be greater than zero.")?,
@@ -44,17 +63,26 @@ fn sliding(build: &Build<'_, '_>) -> Result<Shared> {
     Ok(Arc::new(Window { input: build.input()?, rules }))
 }
 
+/// The form of the windows.
 #[derive(Clone, Copy)]
 struct Rules {
+    /// The number of elements of a full window.
     size: usize,
+    /// The distance of the first elements of two consecutive windows.
     shift: usize,
+    /// The distance of two consecutive elements of a window.
     stride: usize,
+    /// True if windows that the end of the input cuts short are left out.
     drop_remainder: bool,
+    /// True if windows are tensors, false if they are datasets.
     stacks: bool,
 }
 
+/// The dataset.
 struct Window {
+    /// The dataset whose elements form windows.
     input: Shared,
+    /// The form of the windows.
     rules: Rules,
 }
 
@@ -97,9 +125,12 @@ impl Rules {
     }
 }
 
+/// An iterator.
 struct Windows {
+    /// The iterator over the input; `None` after its end.
     /// `None` after its end.
     input: Option<Source>,
+    /// The form of the windows.
     rules: Rules,
     /// The elements from the first one of the next window on. An element that failed is kept as its error: a window that contains it fails, and
     /// the others do not.
@@ -107,6 +138,7 @@ struct Windows {
 }
 
 impl Windows {
+    /// Takes an element of the input, failed or not; `None` at the end, when the iterator is dropped.
     fn take(&mut self, run: &Run<'_>) -> Option<Result<Element>> {
         let taken = self.input.as_mut()?.next(run).transpose();
         if taken.is_none() {
@@ -145,6 +177,7 @@ impl Iterate for Windows {
         }
         let chosen = self.held.iter().take(span).step_by(stride).take(self.rules.size);
         let window: Result<Vec<Element>> = chosen.cloned().collect();
+        // Before the window's error is returned, so that the next request has the next window.
         self.shift(run);
         let window = window?;
         if self.rules.stacks {

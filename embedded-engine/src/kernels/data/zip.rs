@@ -1,4 +1,14 @@
 //! `ZipDataset` (D-60).
+//!
+//! # Semantics
+//!
+//! Input: `input_datasets`, a list. Element `n` has the components of the inputs' elements `n`, one after
+//! another. Ends with the shortest input; the inputs before it have lost one element then. If inputs fail,
+//! the others still advance, and the error of the first one is returned, so that elements that belong
+//! together stay together.
+//!
+//! Cardinality: the least; unknown if any is. Random access if all inputs have it. Position: the number of
+//! inputs, then the position of each; no inputs after the end.
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, INFINITE, Iterate, Run, Shared, Source, UNKNOWN};
@@ -9,11 +19,14 @@ use std::sync::Arc;
 
 pub(super) const OPS: &[Op] = &[Op { types: &["ZipDataset"], functions: &[], make }];
 
+/// Makes the dataset.
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
     Ok(Arc::new(Zip { inputs: build.datasets("input_datasets")? }))
 }
 
+/// The dataset.
 struct Zip {
+    /// The inputs in the order of their components.
     inputs: Vec<Shared>,
 }
 
@@ -50,8 +63,9 @@ impl Dataset for Zip {
     }
 }
 
+/// An iterator.
 struct Zipped {
-    /// None when one of them has ended.
+    /// The iterators over the inputs; empty when one of them has ended.
     inputs: Vec<Source>,
 }
 
