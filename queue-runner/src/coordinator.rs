@@ -214,10 +214,12 @@ impl Coordinator {
     /// assert!(coordinator.should_stop());
     /// ```
     pub fn request_stop_with(&self, reason: StopReason) {
+        // Under the lock, so that of two requests exactly one sets the reason.
         let mut state = self.0.state();
         if state.reason.is_none() {
             let token = self.0.stop(&mut state, reason);
             drop(state);
+            // After the lock was released: callbacks of the token run here, and may ask this coordinator.
             token.cancel();
         }
     }
@@ -266,6 +268,7 @@ impl Coordinator {
     /// assert!(result.is_none() && coordinator.should_stop());
     /// ```
     pub fn stop_on_exception<T>(&self, block: impl FnOnce() -> Result<T>) -> Option<T> {
+        // Nothing of the block is used after a panic, so its state need not be unwind safe.
         let outcome = catch_unwind(AssertUnwindSafe(block)).unwrap_or_else(|payload| {
             let thread = thread::current();
             let place = format!("thread '{}'", thread.name().unwrap_or("unnamed"));
@@ -310,8 +313,8 @@ impl Coordinator {
     #[must_use]
     #[inline]
     pub fn should_stop(&self) -> bool {
-        // Pairs with the store in `Shared::stop`.
-        // Pairs with the Release of the stop request: a thread that sees the stop also sees what the requester wrote before it.
+        // Pairs with the store in `Shared::stop`: a thread that sees the stop also sees what the requester wrote
+        // before it.
         self.0.stopped.load(Ordering::Acquire)
     }
 
@@ -327,8 +330,7 @@ impl Coordinator {
     #[must_use]
     #[inline]
     pub fn has_error(&self) -> bool {
-        // Pairs with the store in `Shared::report`.
-        // Pairs with the Release where the first error is kept.
+        // Pairs with the stores in `Shared::report` and `keep`, which follow that of the error.
         self.0.failed.load(Ordering::Acquire)
     }
 
@@ -393,18 +395,22 @@ impl Coordinator {
     /// assert!(coordinator.wait_for_stop(None));
     /// ```
     pub fn wait_for_stop(&self, timeout: Option<Duration>) -> bool {
+        // A deadline that cannot be represented is as good as none.
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         self.0.wait_until(deadline, |state| state.reason.is_some())
     }
 
     /// Waits until a stop is requested (true) or until `done` is set and [`wake`](Coordinator::wake) called (false).
     pub(crate) fn wait_for_stop_or(&self, done: &AtomicBool) -> bool {
+        // The flag is read under the lock that `wake` takes, so no wake-up is lost between the check and the
+        // wait.
         self.0.wait_until(None, |state| state.reason.is_some() || done.load(Ordering::Acquire));
         self.should_stop()
     }
 
     /// Wakes all waiters so that they re-check their condition.
     pub(crate) fn wake(&self) {
+        // Notified under the lock for the same reason.
         let state = self.0.state();
         self.0.changed.notify_all();
         drop(state);
@@ -420,11 +426,14 @@ impl Coordinator {
     /// ```
     pub fn clear_stop(&self) {
         let mut state = self.0.state();
+        // Registered threads stay, because they may still run; everything else is as new, including the
+        // token, which cannot be uncancelled.
         let threads = std::mem::take(&mut state.threads);
         let old = std::mem::replace(&mut *state, State { threads, ..State::default() });
         self.0.stopped.store(false, Ordering::Release);
         self.0.failed.store(false, Ordering::Release);
         drop(state);
+        // Dropped without the lock: the last clone of an error or token may run code of the program.
         drop(old);
     }
 
@@ -449,6 +458,7 @@ impl Coordinator {
     ) -> Result<ManagedThread> {
         let coordinator = self.clone();
         let thread = ManagedThread::new(name, move || body(&coordinator));
+        // Before the start, so that a thread that fails at once finds its coordinator.
         self.register(&thread);
         thread.start()?;
         Ok(thread)
@@ -458,6 +468,7 @@ impl Coordinator {
     /// already started does not wait for it (S-202).
     pub fn register(&self, thread: &ManagedThread) {
         self.0.state().threads.push(thread.clone());
+        // Weak, because a coordinator holds its threads: a strong reference would keep both alive forever.
         let shared: Weak<Shared> = Arc::downgrade(&self.0);
         thread.watch(shared);
     }
@@ -500,8 +511,10 @@ impl Coordinator {
         &self,
         block: impl for<'scope> FnOnce(&Scope<'scope, 'env>) -> Result<T>,
     ) -> Result<T> {
+        // The scope of the standard library waits for all threads, also if the block fails.
         let outcome = thread::scope(|threads| {
             let scope = Scope { coordinator: self.clone(), threads };
+            // Caught here, so that the other threads are told to stop before the scope waits for them.
             let outcome = catch_unwind(AssertUnwindSafe(|| block(&scope))).unwrap_or_else(|payload| {
                 Err(Error::from_panic("the block of a coordinator's scope", payload.as_ref()))
             });
@@ -512,6 +525,7 @@ impl Coordinator {
             }
             outcome
         })?;
+        // The error of a thread comes before the value of the block, which may be incomplete without it.
         self.raise_requested_exception()?;
         Ok(outcome)
     }
@@ -577,12 +591,15 @@ impl Coordinator {
     /// Returns the kept error. If there is none, returns a runtime error that names the threads still running, unless
     /// the options ignore them (S-198, S-199).
     pub fn join_with(&self, threads: &[ManagedThread], options: &JoinOptions) -> Result<()> {
+        // Taken out of the list: a second join does not wait for them again.
         let threads = self.take_threads(threads);
         self.wait_for_stop_or_end(&threads, options.limit);
+        // The grace period begins with the stop and not with the join.
         let deadline = Instant::now().checked_add(options.stop_grace_period);
         self.wait_for_threads(&threads, deadline, |_| false);
         let mut alive = Vec::new();
         for thread in &threads {
+            // A thread cannot wait for its own end, so one that joins itself is left out.
             if thread.is_alive() && !thread.is_current() {
                 alive.push(thread);
             } else if let Err(failure) = thread.reap() {
@@ -590,6 +607,8 @@ impl Coordinator {
                 self.keep(failure);
             }
         }
+        // Set before the result is known, so that later errors go to their threads and not to a coordinator
+        // that nobody asks.
         self.0.state().joined = true;
         self.finish_join(&alive, options.ignore_live_threads)
     }
@@ -622,11 +641,14 @@ impl Coordinator {
         deadline: Option<Instant>,
         enough: impl Fn(&State) -> bool,
     ) -> bool {
+        // `is_alive` takes the lock of a thread while that of the coordinator is held; this order is the only
+        // one used.
         let ended = || threads.iter().all(|thread| !thread.is_alive() || thread.is_current());
         if !threads.iter().any(ManagedThread::is_foreign) {
             return self.0.wait_until(deadline, |state| enough(state) || ended());
         }
         loop {
+            // Threads of the standard library announce nothing, so they are polled.
             let pause = Instant::now() + FOREIGN_POLL;
             let until = deadline.map_or(pause, |deadline| deadline.min(pause));
             if self.0.wait_until(Some(until), |state| enough(state) || ended()) {
@@ -640,6 +662,7 @@ impl Coordinator {
 
     fn keep(&self, failure: Error) {
         let mut state = self.0.state();
+        // After a stop request an error is a consequence of it.
         if state.error.is_none() && state.reason.is_none() && !self.0.is_clean(&failure) {
             state.error = Some(failure);
             self.0.failed.store(true, Ordering::Release);
@@ -688,6 +711,7 @@ impl<'scope> Scope<'scope, '_> {
         let shared: Weak<Shared> = Arc::downgrade(&coordinator.0);
         managed.watch(shared);
         let running = managed.clone();
+        // The thread runs on the scope's own thread; `ManagedThread` only follows it.
         let run = move || running.run_here(|| body(&coordinator));
         spawn_scoped(self.threads, name.clone(), run).map_err(|error| {
             let text = format!("thread '{name}' could not be started");
@@ -741,6 +765,7 @@ impl Shared {
     }
 
     fn is_clean(&self, failure: &Error) -> bool {
+        // Misuse errors have codes too, but none of them ends the input.
         failure.kind() == ErrorKind::Status && self.clean_stop.contains(&failure.code())
     }
 
@@ -756,10 +781,12 @@ impl Shared {
     fn report(&self, failure: Error) -> Result<()> {
         let clean = self.is_clean(&failure);
         let mut state = self.state();
+        // Nobody asks a joined coordinator, so the error goes back to the caller instead of being lost.
         if state.joined {
             return if clean { Ok(()) } else { Err(failure) };
         }
         if state.reason.is_some() {
+            // Bounded: a thread in a loop may fail any number of times.
             if state.late.len() < MAX_LATE {
                 state.late.push(failure.clone());
             }
@@ -772,6 +799,7 @@ impl Shared {
             return Ok(());
         }
         let source = if clean { StopSource::EndOfInput } else { StopSource::Failure };
+        // Set before the flags, which are read without the lock.
         if !clean {
             state.error = Some(failure.clone());
             self.failed.store(true, Ordering::Release);
@@ -779,6 +807,7 @@ impl Shared {
         let token = self.stop(&mut state, StopReason::new(source, failure.message().to_owned()));
         drop(state);
         token.cancel();
+        // Logged without the lock, since a logger may block or use this coordinator.
         if !clean {
             error!("Error reported to Coordinator: {}", failure.chain());
         }
@@ -788,6 +817,7 @@ impl Shared {
     /// Waits until something holds (true) or the deadline (false). `holds` may lock threads, whose locks come after
     /// this one.
     fn wait_until(&self, deadline: Option<Instant>, holds: impl Fn(&State) -> bool) -> bool {
+        // The condition is checked in a loop, because wake-ups may be spurious.
         let mut state = self.state();
         loop {
             if holds(&state) {
@@ -809,6 +839,7 @@ impl Shared {
 
 impl Watcher for Shared {
     fn thread_ended(&self, name: &str, failure: Option<&Error>) {
+        // The error before the wake-up, so that whoever is woken finds it.
         if let Some(failure) = failure
             && let Err(failure) = self.report(failure.clone())
         {

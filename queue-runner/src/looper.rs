@@ -83,6 +83,7 @@ pub fn looper_thread(
     mut body: impl LooperBody + 'static,
 ) -> ManagedThread {
     let owner = coordinator.clone();
+    // An interval of zero means back to back, as no interval does; the remainder by zero would panic.
     let interval = interval.filter(|interval| !interval.is_zero());
     let thread = ManagedThread::new(name, move || run(&owner, interval, &mut body));
     coordinator.register(&thread);
@@ -98,6 +99,7 @@ fn run(coordinator: &Coordinator, interval: Option<Duration>, body: &mut dyn Loo
             }
         }
         Some(interval) => {
+            // Ticks are multiples from one start, so a slow call does not shift all later ones.
             let start = Instant::now();
             let mut wait = Duration::ZERO;
             while !coordinator.wait_for_stop(Some(wait)) {

@@ -104,6 +104,7 @@ impl QueueRunner {
         if queue.is_empty() || enqueue_ops.is_empty() {
             return Err(Error::value("Must provide queue and enqueue_ops"));
         }
+        // All operations of one graph: the runner is added to it and runs in its sessions.
         let graph = close_op.graph();
         for operation in enqueue_ops.iter().chain([close_op, cancel_op]) {
             operation.check_belongs_to(&graph).map_err(|error| match operation.error() {
@@ -150,6 +151,7 @@ impl QueueRunner {
         queue: &Queue,
         enqueue_ops: impl IntoIterator<Item = O>,
     ) -> Result<QueueRunner> {
+        // New operations, which a finalized graph does not accept.
         let (close, cancel) = (queue.close(), queue.close_and_cancel_pending_enqueues());
         let enqueue_ops = enqueue_ops.into_iter().map(|operation| operation.borrow().clone());
         QueueRunner::new(queue.name(), enqueue_ops, &close, &cancel)
@@ -163,6 +165,7 @@ impl QueueRunner {
         if codes.is_empty() {
             return Err(Error::type_mismatch("queue_closed_exception_types must not be empty"));
         }
+        // A new runner rather than a change: threads of this one may be running.
         let inner = &*self.0;
         Ok(QueueRunner(Arc::new(Inner {
             queue: inner.queue.clone(),
@@ -244,6 +247,7 @@ impl QueueRunner {
         session: &Arc<dyn Session>,
         coordinator: Option<&Coordinator>,
     ) -> Vec<ManagedThread> {
+        // Before anything is created, and under the lock, so that two callers do not start two sets.
         if !self.count_threads(session) {
             return Vec::new();
         }
@@ -254,6 +258,7 @@ impl QueueRunner {
             cancellation: CancellationToken::new(),
             all_ended: Arc::new(AtomicBool::new(false)),
         };
+        // One thread per operation, also if it is listed several times.
         let mut threads: Vec<ManagedThread> =
             self.enqueue_ops().iter().map(|operation| work.clone().enqueue_thread(operation)).collect();
         if let Some(coordinator) = coordinator {
@@ -266,6 +271,7 @@ impl QueueRunner {
     /// Counts a new set of threads for a session; false when it has one.
     fn count_threads(&self, session: &Arc<dyn Session>) -> bool {
         let mut state = lock(&self.0.state);
+        // Sessions that are gone are forgotten, since a runner may outlive many.
         state.running.retain(|running| running.threads > 0 && running.session.strong_count() > 0);
         if state.running.iter().any(|running| running.is_of(session)) {
             return false;
@@ -308,6 +314,7 @@ impl Named for QueueRunner {
 
 impl Running {
     fn is_of(&self, session: &Arc<dyn Session>) -> bool {
+        // By address: a weak reference keeps the address from being used again.
         std::ptr::addr_eq(self.session.as_ptr(), Arc::as_ptr(session))
     }
 }
@@ -363,6 +370,7 @@ impl Work {
         let source = self.runner.0.source.as_ref();
         let feeds = source.map_or_else(Vec::new, |source| source.feeds.clone());
         let signature = StepSignature { targets: vec![operation.id()], feeds, ..StepSignature::default() };
+        // Compiled once: the thread runs the same step until the end.
         let callable = match self.session.prepare(&signature) {
             Ok(callable) => callable,
             Err(failure) => return self.end_of(failure),
@@ -384,12 +392,14 @@ impl Work {
     fn enqueue_items(&self, callable: &Callable, options: &RunOptions, mut items: Items) -> End {
         let queue = self.runner.queue();
         while !self.stopped() {
+            // The activity ends with the item, so that a thread that hangs names what it waits for.
             let item = {
                 let _activity = report_activity(format!("waiting for an item of host producer '{queue}'"));
                 items.next()
             };
             let values = match item {
                 None => return End::InputEnded,
+                // Never the end of the input, whatever its code: the source ends by returning nothing.
                 Some(Err(failure)) => return End::Failed(failure),
                 Some(Ok(values)) => values,
             };
@@ -405,6 +415,7 @@ impl Work {
         if self.runner.is_closed(&failure) {
             return End::InputEnded;
         }
+        // An operation that this runner cancelled itself has not failed.
         if failure.code() == Code::Cancelled && self.cancellation.is_cancelled() {
             return End::Stopped;
         }
@@ -416,8 +427,10 @@ impl Work {
         ManagedThread::new(name, move || {
             // Before the stop: a thread that stops waits for everything after it.
             let cancel = self.prepare(self.runner.cancel_op());
+            // Ends without a stop when all enqueue threads have, so that it does not keep a session alive.
             if coordinator.wait_for_stop_or(&self.all_ended) {
                 let _activity = report_activity(format!("cancelling queue '{}'", self.runner.queue()));
+                // The queue before the token: what waits in it then ends with the queue's own error.
                 self.run_ignoring_errors(self.runner.cancel_op(), cancel);
                 self.cancellation.cancel();
             }
@@ -488,12 +501,14 @@ impl Drop for CountDown<'_> {
         if !work.runner.thread_ended(&work.session) {
             return;
         }
+        // The last thread decides, because the others may still have had elements to put in.
         let close = match &self.end {
             Some(End::InputEnded) => true,
             Some(End::Stopped) => false,
             // A coordinator stops, and cancels the queue.
             Some(End::Failed(_)) | None => work.coordinator.is_none(),
         };
+        // Compiled only now, since most runners end with a cancelled queue.
         if close {
             let close = work.runner.close_op();
             work.run_ignoring_errors(close, work.prepare(close));
@@ -553,6 +568,7 @@ pub fn start_queue_runners_in_scope(
             "start_queue_runners was called, but the graph has no queue runner in '{name}' under '{scope}'"
         );
     }
+    // All of them before any is started.
     runners.as_slice().check_belongs_to(session.graph())?;
     let threads: Vec<ManagedThread> =
         runners.iter().flat_map(|runner| runner.create_threads(session, coordinator)).collect();

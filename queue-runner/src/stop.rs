@@ -152,6 +152,7 @@ impl StopHandle {
     /// ```
     #[must_use]
     pub fn id(&self) -> usize {
+        // The address of the shared part, which clones have in common.
         std::ptr::from_ref::<Shared>(&self.0).addr()
     }
 
@@ -177,6 +178,7 @@ impl StopHandle {
     /// assert!(handle.is_interrupted() && handle.cancellation().is_cancelled());
     /// ```
     pub fn interrupt(&self, reason: impl Into<Cow<'static, str>>) {
+        // First the request, so that whatever is cancelled finds the reason.
         self.request_stop(reason);
         self.0.cancellation.cancel();
     }

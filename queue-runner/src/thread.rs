@@ -77,6 +77,7 @@ thread_local! {
 /// # Ok::<(), session_core::Error>(())
 /// ```
 pub fn report_activity(what: impl Into<Cow<'static, str>>) -> ActivityGuard {
+    // Cloned, so that the cell is not borrowed while the lock of the thread is taken.
     let thread = CURRENT.with_borrow(Clone::clone);
     if let Some(thread) = &thread {
         lock(&thread.0.state).doing.push(what.into());
@@ -232,6 +233,7 @@ impl ManagedThread {
     /// When it was started before, and `ResourceExhausted` when the system cannot start a thread.
     pub fn start(&self) -> Result<()> {
         let mut state = lock(&self.0.state);
+        // Checked before the body is taken out, so that a thread that runs is left as it is.
         let Life::Waiting(_) = state.life else {
             return Err(Error::runtime(format!("thread '{}' was started before", self.0.name)));
         };
@@ -248,6 +250,7 @@ impl ManagedThread {
             }
             Err(error) => {
                 state.life = Life::Ended(None);
+                // The body is dropped with the failed attempt, so the thread counts as ended.
                 let text = format!("thread '{}' could not be started", self.0.name);
                 Err(Error::new(Code::ResourceExhausted, text).with_source(error))
             }
@@ -321,6 +324,7 @@ impl ManagedThread {
 
     fn wait(&self, deadline: Option<Instant>) -> bool {
         let mut state = lock(&self.0.state);
+        // Without a deadline the thread can be joined, which needs no polling.
         if let (Life::Foreign(handle), None) = (&mut state.life, deadline) {
             let handle = handle.take();
             drop(state);
@@ -356,6 +360,7 @@ impl ManagedThread {
     pub(crate) fn reap(&self) -> Result<()> {
         let mut state = lock(&self.0.state);
         let (foreign, ended) = match &mut state.life {
+            // Only if it has ended: a join would block.
             Life::Foreign(handle) => (handle.take_if(|handle| handle.is_finished()), None),
             Life::Ended(handle) => (None, handle.take()),
             Life::Waiting(_) | Life::Running(_) => (None, None),
@@ -380,12 +385,14 @@ impl ManagedThread {
 
     /// Notifies a watcher of the end, immediately if the thread has already ended.
     pub(crate) fn watch(&self, watcher: Weak<dyn Watcher>) {
+        // Under the lock, so that a thread that ends now either sees the watcher or was seen to have ended.
         let mut state = lock(&self.0.state);
         if !matches!(state.life, Life::Ended(_)) {
             state.watchers.push(watcher);
             return;
         }
         let failure = state.failure.clone();
+        // Called without the lock, because the watcher takes that of the coordinator.
         drop(state);
         if let Some(watcher) = watcher.upgrade() {
             watcher.thread_ended(&self.0.name, failure.as_ref());
@@ -409,6 +416,7 @@ impl Inner {
     fn end(&self, failure: Option<Error>) {
         let watchers = {
             let mut state = lock(&self.state);
+            // The handle is kept, so that a later `reap` can join the thread itself.
             let handle = match &mut state.life {
                 Life::Running(handle) => handle.take(),
                 // That of a foreign thread was joined before.
@@ -416,8 +424,10 @@ impl Inner {
             };
             state.life = Life::Ended(handle);
             state.failure.clone_from(&failure);
+            // Taken out: each watcher hears of the end once.
             std::mem::take(&mut state.watchers)
         };
+        // First those who wait, then the watchers, which may do more.
         self.ended.notify_all();
         for watcher in watchers.iter().filter_map(Weak::upgrade) {
             watcher.thread_ended(&self.name, failure.as_ref());

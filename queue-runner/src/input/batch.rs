@@ -22,6 +22,8 @@ pub struct Batch {
 
 impl Batch {
     pub(super) fn new(parts: Vec<BatchTensor>, names: Vec<String>, scope: Graph) -> Batch {
+        // An output for each part, also for sparse ones, so that the places of the list are those of the
+        // element.
         let output = |(place, part): (usize, &BatchTensor)| match part {
             BatchTensor::Dense(value) => value.to_output(&scope),
             BatchTensor::Sparse(sparse) => {
@@ -75,6 +77,7 @@ impl Batch {
     #[must_use]
     #[track_caller]
     pub fn get_sparse(&self, name: &str) -> SparseTensor {
+        // No place has this number, so an unknown name gives the same error as an unknown place.
         self.sparse(self.names.iter().position(|known| known == name).unwrap_or(usize::MAX))
     }
 

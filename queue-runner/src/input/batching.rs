@@ -386,10 +386,12 @@ impl Maker {
         let (names, values): (Vec<String>, Vec<_>) = match components {
             BatchTensors::Listed(values) => (Vec::new(), values),
             BatchTensors::Named(mut pairs) => {
+                // By name, because the queue has no names, and two dictionaries of the same names must agree.
                 pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
                 pairs.into_iter().unzip()
             }
         };
+        // Constants among the tensors do not depend on what the batch waits for.
         let place = self.scope.without_control_dependencies();
         let part = |tensor: BatchTensor| match tensor {
             BatchTensor::Dense(value) => {
@@ -493,6 +495,7 @@ impl Maker {
     fn capacity(&self) -> i64 {
         let batch = i64::try_from(self.batch_size).unwrap_or(i64::MAX);
         self.options.capacity.unwrap_or_else(|| match self.order {
+            // TensorFlow's default, raised to the batch, since a batch that never fits could never be taken.
             Order::Kept => batch.max(32),
             Order::Shuffled { min_after_dequeue } => {
                 let threads = i64::try_from(self.options.num_threads).unwrap_or(i64::MAX);
@@ -506,6 +509,7 @@ impl Maker {
         let dtypes: Vec<DType> = element.parts.iter().map(Part::dtype).collect();
         let (capacity, shared_name) = (self.capacity(), &self.options.shared_name);
         let known = shapes.iter().all(PartialShape::is_fully_known);
+        // An unknown rank was reported already.
         if !known && !self.options.dynamic_pad && shapes.iter().all(|shape| shape.rank().is_some()) {
             let shapes: Vec<String> = shapes.iter().map(PartialShape::to_string).collect();
             self.record_error(format!("All shapes must be fully defined: {}", shapes.join(", ")));
@@ -530,6 +534,7 @@ impl Maker {
                     Some(seed) => queue.seed(seed),
                     None => queue,
                 };
+                // Replayable: the order of the elements must not depend on how far the thread has run ahead.
                 queue.shapes(shapes).shared_name(shared_name).replayable(self.options.exact_resume).build()
             }
         };
@@ -599,9 +604,11 @@ impl Maker {
             Part::Sparse(sparse) => Part::Sparse(sparse.clone()),
         });
         let batches = Element { names: Vec::new(), parts: parts.collect() };
+        // Partition 1 holds the elements to keep.
         let partitions = cast(&keep, DType::Int32);
         let kept = |tensor: &Output| {
             let parts = dynamic_partition(tensor.within(&self.scope), &partitions, 2);
+            // The last of the two partitions.
             parts.into_iter().next_back().unwrap_or_else(|| tensor.clone())
         };
         let kept_rows = |whole: SparseTensor| {
@@ -651,6 +658,8 @@ impl Maker {
             .zip(stored)
             .map(|(numbers, stored)| Some(stored.as_ref()?.take(&numbers.within(&self.scope))))
             .collect();
+        // Every sparse tensor is taken as soon as one of them is used, since those left in the map would
+        // never be freed.
         let takers = taken.iter().flatten().map(|sparse| sparse::taker(sparse).clone());
         let all: Vec<Operation> = std::iter::once(dequeue.clone()).chain(takers).collect();
         let after = |output: &Output| sparse::after(&all, &output.within(&self.scope)).within(&self.around);
@@ -668,6 +677,7 @@ impl Maker {
 
     /// Returns the operations that restart after a restore. It is a build error if one cannot be replayed.
     fn replayed(&self, enqueues: &[Operation]) -> Vec<AttrValue> {
+        // Threads enqueue in an order that nothing determines.
         if enqueues.len() > 1 {
             self.record_error(
                 "exact_resume needs one thread: the order of elements of several is not defined",

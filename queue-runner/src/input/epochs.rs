@@ -40,6 +40,7 @@ pub fn limit_epochs(tensor: impl AsOutput, num_epochs: Option<u64>) -> Output {
     }
     let zero = constant(&scope, Tensor::scalar(0i64));
     let epochs = local_variable(&scope.named("epochs"), &zero);
+    // The counter runs before the tensor and fails after the limit, which ends the thread that evaluates it.
     let counter = resource_count_up_to(epochs.handle().within(&scope.named("CountUpTo")), limit);
     let inner = scope.control_dependencies([counter.operation()]).named_as_scope();
     identity(tensor.within(&inner)).within(&graph)

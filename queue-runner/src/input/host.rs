@@ -80,6 +80,7 @@ where
     I::IntoIter: Send + 'static,
     E: StdError + Send + Sync + 'static,
 {
+    // Shared, because the closure is called for each session and must continue the one iterator.
     let items = Arc::new(Mutex::new(items.into_iter()));
     producer_with(graph, specs, options, move || Shared(items.clone()))
 }
@@ -122,6 +123,7 @@ where
     let feed = |(index, (dtype, shape)): (usize, (&DType, &PartialShape))| {
         placeholder(&scope.named(&format!("component_{index}")), *dtype, shape.clone())
     };
+    // Fed and not captured: the operation is built once, and each run has other values.
     let feeds: Vec<Output> = dtypes.iter().zip(&shapes).enumerate().map(feed).collect();
     let enqueue = match queue.names() {
         Some(names) => queue.enqueue(names.iter().cloned().zip(feeds.iter().cloned()).collect::<Vec<_>>()),
@@ -131,6 +133,7 @@ where
     let source = Source {
         feeds: feeds.iter().map(Output::endpoint).collect(),
         open: Arc::new(move || {
+            // Numbered from 0 in each session, for the messages.
             let (element, items) = (element.clone(), open().into_iter().enumerate());
             Box::new(items.map(move |(index, item)| {
                 let values = item.map_err(|error| element.failed(error, index))?;

@@ -153,6 +153,7 @@ fn produce(scope: &Graph, queue_name: &Graph, input: &Output, options: &Producer
         Some(shape) => shape.merge(&slices).unwrap_or_else(PartialShape::unknown),
         None => slices,
     };
+    // The dequeue of elements without a shape could not be batched.
     if !element.is_fully_known() {
         let text = format!(
             "input_tensor must have a fully defined shape, not {}, or element_shape must be given",
@@ -161,12 +162,14 @@ fn produce(scope: &Graph, queue_name: &Graph, input: &Output, options: &Producer
         scope.add_error(of_scope(scope, Error::value(text), QUEUE));
     }
     let mut elements = input.within(scope);
+    // In the graph, so that each epoch, which is one evaluation, has its own order.
     if options.shuffle {
         elements = random_shuffle(&elements, options.seed);
     }
     let elements = limit_epochs(&elements, options.num_epochs);
     let mut queue = FifoQueue::new(queue_name, options.capacity, elements.dtype());
     queue = queue.shared_name(options.shared_name.as_str());
+    // Without a shape the error above is recorded already; a second one would hide it.
     let queue = if element.is_fully_known() { queue.shapes([element]).build() } else { queue.build() };
     let queue = queue.within(scope);
     add_runner(scope, &queue, [queue.enqueue_many(&elements)]);
@@ -312,6 +315,7 @@ pub fn string_input_producer(
         greater(size(strings.within(&scope)), constant(&scope.named("Greater/y"), Tensor::scalar(0i32)));
     let assertion = scope.scope("Assert");
     let text = constant(&assertion, Tensor::from(EMPTY));
+    // At run time, because a computed list is known only then.
     let check = assert_true(some.within(&assertion), &[text], 3);
     let strings = identity(strings.within(&scope.control_dependencies([&check])));
     let options =

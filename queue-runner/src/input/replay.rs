@@ -26,6 +26,7 @@ impl Pipeline {
         let Some(graph) = enqueues.first().map(Operation::graph) else { return pipeline };
         let (all, runners) = (graph.operations(), graph.collection(&QUEUE_RUNNERS));
         let mut seen = HashSet::new();
+        // Backwards through all queues: the order of the elements depends on everything that they passed.
         let mut pending: Vec<Operation> = enqueues.to_vec();
         while let Some(operation) = pending.pop() {
             if operation.error().is_some() || !seen.insert(operation.id()) {
@@ -36,6 +37,7 @@ impl Pipeline {
             pending.extend(operation.control_inputs());
             if is_queue(&operation) {
                 let fills = |other: &&Operation| {
+                    // Operations that fill a queue are not among its inputs, so they are searched for.
                     is_enqueue(other)
                         && other.inputs().first().is_some_and(|queue| *queue.operation() == operation)
                 };
@@ -53,6 +55,7 @@ impl Pipeline {
     }
 
     fn look_at(&mut self, operation: &Operation) {
+        // An unknown op type may have state, and restarts with the others to be safe.
         if operation.def().is_none_or(|def| def.is_stateful()) {
             self.stateful.insert(operation.name().to_owned());
         }
@@ -62,6 +65,7 @@ impl Pipeline {
             self.problems.push(text);
         }
         let seed = |name: &str| operation.attr(name).and_then(AttrValue::as_int);
+        // Both seeds 0 mean that each session draws other numbers.
         if let (Some(0), Some(0)) = (seed("seed"), seed("seed2"))
             && operation.attr("shuffle").and_then(AttrValue::as_bool) != Some(false)
         {

@@ -23,8 +23,10 @@ impl Stored {
     /// Stores a tensor, or each of its rows, in a map and returns the component of its handles. `with` is an
     /// earlier store of the same component, whose map is reused.
     pub(super) fn new(sparse: &SparseTensor, many: bool, with: Option<&Stored>) -> (Output, Stored) {
+        // The same map for all ways to make an element: a dequeue reads from one map only.
         let name = with.map_or("", |stored| stored.added.operation().name());
         let added = if many { add_many_sparse(sparse, name) } else { add_sparse(sparse, name) };
+        // As in TensorFlow, the component of an element is a vector with one handle.
         let component = expand_dims(&added, -1i64);
         let first = with.cloned();
         (component, first.unwrap_or(Stored { added, like: sparse.clone() }))
@@ -62,6 +64,7 @@ pub(super) fn kept_rows(sparse: &SparseTensor, keep: &Output) -> SparseTensor {
     let row = strided_slice(&sparse.indices, &[Index::ALL, Index::At(0)]);
     let rest = strided_slice(&sparse.indices, &[Index::ALL, Index::from(1..)]);
     let numbers = cast(keep, DType::Int64);
+    // The new number of a row is the count of the rows before it that are kept.
     let places = cumsum_with(&numbers, 0i64, CumulativeOptions::default().exclusive(true));
     let mask = reshape(gather(keep, &row), [-1i64]);
     let indices = concat(&[expand_dims(gather(places, &row), 1i64), rest], 1i64);
