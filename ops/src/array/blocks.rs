@@ -90,6 +90,7 @@ fn divided(shape: &PartialShape, axis: usize, by: usize) -> Result<Option<usize>
 fn space_to_depth_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (block, input) = (block_size(context)?, context.input_of_rank(0, 4)?);
     let [channels, rows, columns] = places(context);
+    // Each pixel of a block becomes a group of channels.
     let depth = shapes::times(shapes::times(input.dim(channels), Some(block))?, Some(block))?;
     let shape = input
         .with_dim(rows, divided(&input, rows, block)?)
@@ -140,6 +141,8 @@ fn moved(input: &PartialShape, block: &[i64], borders: &[i64], to_batch: bool) -
     let factor = factor.ok_or_else(cannot)?;
     let batch =
         if to_batch { shapes::times(input.dim(0), Some(factor))? } else { divided(input, 0, factor)? };
+    // The padded size must be a multiple of the block on the way to the batch; the crops
+    // are cut off on the way back.
     let mut shape = PartialShape::from([batch]);
     for (place, &block) in block.iter().enumerate() {
         let border = borders[2 * place].checked_add(borders[2 * place + 1]).ok_or_else(cannot)?;
@@ -164,6 +167,7 @@ fn nd_shape(context: &mut ShapeContext<'_>, to_batch: bool) -> Result<()> {
     let (Some(rank), Some(count)) = (input.rank(), count) else { return Ok(()) };
     let shape = match known {
         Some((block, borders)) => moved(&input, &block, &borders, to_batch)?,
+        // The axes after the blocks stay as they are, whatever the blocks are.
         None => PartialShape::of_rank(count + 1).concat(&input.range(count + 1, rank)),
     };
     context.set(0, shape);
@@ -237,6 +241,7 @@ fn volume_patches_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 /// Finishes an operation with the attributes of another one.
 fn same_attrs(builder: OpBuilder, op: &Operation) -> Output {
     let names = ["block_size", "data_format"];
+    // Only some of these operations have both attributes.
     let known = |name: &str| builder.definition().is_some_and(|def| def.signature().attr(name).is_some());
     let found: Vec<(String, AttrValue)> = names
         .iter()
@@ -251,6 +256,8 @@ fn move_back(op: &Operation, grads: &[Option<Output>], def: &'static OpDef) -> R
     let mut result = vec![None; op.num_inputs()];
     result[0] = grads[0].as_ref().map(|grad| {
         let builder = grad.graph().op(def).input(grad);
+        // Borders that were added are cut off and the other way round, so both directions
+        // take the same further inputs.
         same_attrs(op.inputs().iter().skip(1).fold(builder, OpBuilder::input), op)
     });
     Ok(result)
@@ -300,14 +307,18 @@ fn patches_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Opti
     };
     let spatial: Vec<Output> = spatial.map(size).collect();
     let pixels = spatial.iter().skip(1).fold(spatial[0].clone(), mul);
+    // Pixels are numbered from 1, because the padding of patches is filled with 0.
     let numbers = range(&one, add(&pixels, &one), &one);
     let around = std::slice::from_ref(&one);
     let numbers = reshape(numbers, stack(&[around, &spatial, around].concat(), 0));
     let builder = graph.op(def).input(numbers);
     let builder = crate::nn::images::copied_attrs(builder, op, &["ksizes", "strides", "rates", "padding"]);
+    // The number of each entry's pixel, and -1 for padding, which `unsorted_segment_sum` drops.
     let numbers = sub(reshape(builder.finish_output(), [-1]), &one);
     let count = strided_slice(shape(&numbers), &[Index::At(0)]);
     let entries = reshape(grad, stack(&[size(0), count, size(-1)], 0));
+    // Entries of all patches that show one pixel add up. The batch and the channels stay apart,
+    // as the middle and last axes.
     let sums = unsorted_segment_sum(transpose(entries, [1, 0, 2]), numbers, &pixels);
     Ok(vec![Some(reshape(transpose(sums, [1, 0, 2]), shape_of(&images)))])
 }

@@ -128,6 +128,8 @@ fn diagonals(context: &ShapeContext<'_>, index: usize) -> Result<Option<(i64, i6
 /// Returns the length of the longest of some diagonals of a matrix.
 fn longest(rows: usize, columns: usize, (low, high): (i64, i64)) -> i64 {
     let (rows, columns) = (rows as i64, columns as i64);
+    // A diagonal above the main one loses columns, one below it loses rows; the longest is the
+    // nearest to the main diagonal.
     (rows + high.min(0)).min(columns - low.max(0))
 }
 
@@ -141,7 +143,9 @@ fn matrix_diag_v3_shape(context: &mut ShapeContext<'_>) -> Result<()> {
             "several diagonals need an axis of their own, unlike shape {diagonal}"
         )));
     }
+    // A band has an axis for its diagonals.
     let batch = diagonal.range(0, rank - if band { 2 } else { 1 });
+    // The smallest matrix that holds the diagonals.
     let least = |offset: i64| diagonal.dim(rank - 1).and_then(|length| (length as i64).checked_add(offset));
     let (least_rows, least_columns) = (least(-high.min(0)), least(low.max(0)));
     let asked = |index: usize| shapes::int(context, index);
@@ -170,6 +174,7 @@ fn matrix_diag_part_v3_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let length = match rows.zip(columns) {
         Some((rows, columns)) => {
             let (below, above) = (-(rows as i64), columns as i64);
+            // Diagonal 0 exists even in a matrix without elements.
             let outside = |k: i64| k != 0 && (k <= below || k >= above);
             if outside(low) || outside(high) {
                 return Err(Error::value(format!(
@@ -180,6 +185,7 @@ fn matrix_diag_part_v3_shape(context: &mut ShapeContext<'_>) -> Result<()> {
         }
         None => None,
     };
+    // One diagonal has no axis of its own, as in TensorFlow.
     let count = if low == high {
         PartialShape::scalar()
     } else {
@@ -209,6 +215,7 @@ fn diag_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 fn diag_part_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = context.input(0);
     let Some(rank) = shape.rank() else { return Ok(()) };
+    // The shape consists of the diagonal's shape twice.
     let (first, second) = (shape.range(0, rank / 2), shape.range(rank / 2, rank));
     let merged = first.merge(&second).filter(|_| rank > 0 && rank % 2 == 0);
     let merged = merged
@@ -237,6 +244,7 @@ fn matrix_diag_part_gradient(op: &Operation, grads: &[Option<Output>]) -> Result
 /// Builds the gradient.
 fn matrix_set_diag_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
+    // The diagonal was replaced: its gradient is that of the new diagonal, and the matrix has none there.
     let diagonal = grad.graph().op(&MATRIX_DIAG_PART).input(grad).finish_output();
     let rest = grad.graph().op(&MATRIX_SET_DIAG).input(grad).input(zeros_like(op.input(1))).finish_output();
     Ok(vec![Some(rest), Some(diagonal)])
@@ -244,22 +252,26 @@ fn matrix_set_diag_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<
 
 /// Builds the gradient.
 fn band_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    // Outside of the band the result is constantly 0, so the gradient is cut off in the same way.
     let again = |grad: &Output| {
         grad.graph().op(&MATRIX_BAND_PART).input(grad).input(op.input(1)).input(op.input(2)).finish_output()
     };
     Ok(vec![grads[0].as_ref().map(again), None, None])
 }
 
+/// Finishes an operation with the alignment of `op`; the second versions are aligned left.
 fn aligned(builder: OpBuilder, op: &Operation) -> Output {
     let align = op.attr("align").and_then(AttrValue::as_str).unwrap_or("LEFT_LEFT");
     builder.attr("align", align).finish_output()
 }
 
+/// Extracts the diagonals `k` of matrices, aligned as in `op`.
 fn diag_part_v3(op: &Operation, matrices: &Output, k: &Output) -> Output {
     let builder = matrices.graph().op(&MATRIX_DIAG_PART_V3).input(matrices).input(k);
     aligned(builder.input(scalar_like(matrices, 0.0)), op)
 }
 
+/// Replaces the diagonals `k` of matrices, aligned as in `op`.
 fn set_diag_v3(op: &Operation, matrices: &Output, diagonal: &Output, k: &Output) -> Output {
     aligned(matrices.graph().op(&MATRIX_SET_DIAG_V3).input(matrices).input(diagonal).input(k), op)
 }
@@ -310,6 +322,7 @@ pub fn matrix_diag(diagonal: impl AsOutput) -> Output {
     let diagonal = diagonal.as_output();
     let padding = super::constants::scalar_tensor(diagonal.dtype(), 0.0);
     let builder = diagonal.graph().op(&MATRIX_DIAG_V3).input(diagonal);
+    // The main diagonal, of a matrix as large as it needs.
     builder.constant(0i32).constant(-1i32).constant(-1i32).constant(padding).finish_output()
 }
 

@@ -65,9 +65,11 @@ fn join_shape(context: &mut ShapeContext<'_>, values: std::ops::Range<usize>, ax
     if parts.len() < 2 {
         return Err(Error::value("at least two tensors are needed to join them"));
     }
+    // One known rank is enough: all parts have the same.
     let Some(rank) = parts.iter().find_map(PartialShape::rank) else { return Ok(()) };
     let shape = match shapes::int(context, axis) {
         Some(axis) => joined(&parts, shapes::axis_index(axis, rank)?)?,
+        // The axis is computed, so any size may be a sum.
         None => PartialShape::of_rank(rank),
     };
     context.set(0, shape);
@@ -78,6 +80,7 @@ fn join_shape(context: &mut ShapeContext<'_>, values: std::ops::Range<usize>, ax
 fn joined(parts: &[PartialShape], axis: usize) -> Result<PartialShape> {
     let mut shape = PartialShape::unknown();
     for part in parts {
+        // Along the axis the sizes may differ; everywhere else they complete each other.
         let open = part.with_dim(axis, None);
         shape = shape.merge(&open).ok_or_else(|| {
             let first = &parts[0];
@@ -149,6 +152,7 @@ fn part_sizes(sizes: &[i64], whole: Option<usize>, count: usize) -> Result<Vec<O
     let given = given.into_iter().try_fold(0, |sum: usize, size| sum.checked_add(size));
     let given = given.ok_or_else(|| Error::value(format!("the sum of the sizes {sizes:?} overflows")))?;
     let open = sizes.iter().filter(|&&size| size < 0).count();
+    // At most one size may be -1, and without one the sizes must fill the axis exactly.
     if open > 1 || whole.is_some_and(|whole| given > whole || (open == 0 && given != whole)) {
         let whole = whole.map_or_else(|| "?".to_owned(), |whole| whole.to_string());
         return Err(Error::value(format!(
@@ -211,6 +215,7 @@ fn concat_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Optio
 /// Returns the part of a gradient that belongs to each of the tensors that were joined.
 fn parts_of(grad: Option<&Output>, axis: Option<&Output>, values: &[Output]) -> Vec<Option<Output>> {
     let (Some(grad), Some(axis)) = (grad, axis) else { return vec![None; values.len()] };
+    // Constant bounds keep the static shapes of the gradients.
     let parts = match known_sizes(axis, values) {
         Some((axis, rank, sizes)) => cut(grad, axis, rank, &sizes),
         None => cut_computed(grad, axis, values),
@@ -231,6 +236,7 @@ fn cut(grad: &Output, axis: usize, rank: usize, sizes: &[usize]) -> Vec<Output> 
     let mut parts = Vec::with_capacity(sizes.len());
     for &size in sizes {
         let size = i64::try_from(size).unwrap_or(i64::MAX);
+        // -1 takes everything along the other axes.
         let mut count = vec![-1i64; rank];
         count[axis] = size;
         parts.push(slice(grad, begin.as_slice(), count));
@@ -250,6 +256,8 @@ fn cut_computed(grad: &Output, axis: &Output, values: &[Output]) -> Vec<Output> 
 
 /// Gradients of all outputs, zeros for those nothing depends on; `None` when there is none at all.
 fn all_grads(op: &Operation, grads: &[Option<Output>]) -> Option<Vec<Output>> {
+    // Without any gradient nothing is built; with one, the others count as zeros,
+    // because all parts are joined.
     if grads.iter().all(Option::is_none) {
         return None;
     }
@@ -302,6 +310,7 @@ fn unpack_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Optio
 #[track_caller]
 pub fn concat<O: AsOutput>(values: &[O], axis: impl Into<Ints>) -> Output {
     let graph = graph_of(values);
+    // The operation needs two inputs at least.
     if let [only] = values {
         return only.as_output().clone();
     }

@@ -72,6 +72,7 @@ fn slice_dim(
         let Some((begin, whole)) = known.zip(input.dim(axis)) else { return Ok(None) };
         return if all_known { whole.checked_sub(begin).map(Some).ok_or_else(outside) } else { Ok(None) };
     }
+    // Sizes below -1 are errors, as in TensorFlow.
     let size = usize::try_from(size).map_err(|_| outside())?;
     let end = known.and_then(|begin| begin.checked_add(size));
     match end.zip(input.dim(axis)) {
@@ -93,6 +94,7 @@ struct Masks {
 const MASKS: [&str; 5] = ["begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask"];
 
 impl Masks {
+    /// Reads all masks by their names.
     fn read(int: impl Fn(&str) -> i64) -> Masks {
         let [begin, end, ellipsis, new_axis, shrink_axis] = MASKS.map(int);
         Masks { begin, end, ellipsis, new_axis, shrink_axis }
@@ -102,12 +104,14 @@ impl Masks {
         Masks::read(|name| op.attr(name).and_then(AttrValue::as_int).unwrap_or(0))
     }
 
+    /// Sets all masks on a builder.
     fn attrs_of(self, builder: OpBuilder) -> OpBuilder {
         let values = [self.begin, self.end, self.ellipsis, self.new_axis, self.shrink_axis];
         MASKS.iter().zip(values).fold(builder, |builder, (name, value)| builder.attr(name, value))
     }
 }
 
+/// Returns true if bit `index` is set. More indices than bits cannot have one.
 fn bit(mask: i64, index: usize) -> bool {
     index < 63 && mask >> index & 1 == 1
 }
@@ -144,10 +148,15 @@ struct Slices<'a> {
 }
 
 impl Slices<'_> {
+    /// Returns the shape of the slice.
+    ///
+    /// # Errors
+    /// A value error for more indices than axes, a stride of 0, and a single index outside of its axis.
     fn shape(&self) -> Result<PartialShape> {
         let Some(rank) = self.input.rank() else { return Ok(PartialShape::unknown()) };
         let count = self.begin.len();
         let ellipsis = (0..count).find(|&index| bit(self.masks.ellipsis, index));
+        // The ellipsis stands for the axes that no other index takes.
         let takes_axis = |index: &usize| Some(*index) != ellipsis && !self.is_new_axis(*index);
         let used = (0..count).filter(takes_axis).count();
         let rest = rank
@@ -185,17 +194,21 @@ impl Slices<'_> {
         if self.strides[index] == Some(0) {
             return Err(Error::value(format!("the stride along axis {axis} is 0")));
         }
+        // An unknown stride may go either way, so not even an upper limit of the size is known.
         let (Some(stride), Some(size)) = (self.strides[index], size) else { return Ok(Some(None)) };
         let size = i64::try_from(size).unwrap_or(i64::MAX);
         let (Some(begin), Some(end)) = (self.start(index, stride, size), self.stop(index, stride, size))
         else {
             return Ok(Some(None));
         };
+        // Steps are counted in the direction of the stride; bounds in the other
+        // direction give an empty slice.
         let span = if stride > 0 { end - begin } else { begin - end };
         let steps = span.max(0).unsigned_abs().div_ceil(stride.unsigned_abs());
         Ok(Some(usize::try_from(steps).ok()))
     }
 
+    /// Returns the first place along an axis; with the mask, the end from which the stride begins.
     fn start(&self, index: usize, stride: i64, size: i64) -> Option<i64> {
         if bit(self.masks.begin, index) {
             return Some(if stride > 0 { 0 } else { size - 1 });
@@ -203,6 +216,8 @@ impl Slices<'_> {
         self.begin[index].map(|begin| clamp(begin, stride, size))
     }
 
+    /// Returns the place before which the slice ends: -1 stands for "before the
+    /// first" if the stride is negative.
     fn stop(&self, index: usize, stride: i64, size: i64) -> Option<i64> {
         if bit(self.masks.end, index) {
             return Some(if stride > 0 { size } else { -1 });
@@ -210,6 +225,7 @@ impl Slices<'_> {
         self.end[index].map(|end| clamp(end, stride, size))
     }
 
+    /// Checks a single index, which must be within its axis; ranges are cut instead.
     fn check_index(&self, index: usize, axis: usize) -> Result<()> {
         let (Some(begin), Some(size)) = (self.begin[index], self.input.dim(axis)) else { return Ok(()) };
         shapes::axis_index(begin, size).map(drop).map_err(|_| {
@@ -221,6 +237,7 @@ impl Slices<'_> {
 /// Returns a bound that counts from the end when negative, brought to where counting can begin or end.
 fn clamp(bound: i64, stride: i64, size: i64) -> i64 {
     let bound = if bound < 0 { bound.saturating_add(size) } else { bound };
+    // For a negative stride the bounds are one place further to the left: -1 is before the first element.
     if stride > 0 { bound.clamp(0, size) } else { bound.clamp(-1, size - 1) }
 }
 
@@ -235,6 +252,7 @@ fn strided_slice_grad_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 fn slice_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
     let (input, begin) = (op.input(0), op.input(1));
+    // Constant paddings keep the static shape of the gradient, which computed ones lose.
     let known = static_value::ints(&begin).zip(input.shape().to_shape()).zip(op.output(0).shape().to_shape());
     let paddings = match known {
         Some(((begin, whole), part)) => {
@@ -254,6 +272,7 @@ fn slice_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option
     Ok(vec![Some(padded), None, None])
 }
 
+/// The rows `[before, after]` for each axis that bring the part back to its place, known or computed.
 enum Padding {
     Known(Vec<[i64; 2]>),
     Computed(Output),
@@ -277,6 +296,7 @@ fn strided_slice_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Ve
         (_, sizes) => sizes,
     };
     let mut builder = sizes.input_of(grad.graph().op(&STRIDED_SLICE_GRAD));
+    // `StridedSliceGrad` has no form for 16-bit bounds.
     for bounds in 1..4 {
         let bounds = op.input(bounds);
         builder = builder.input(match index {
@@ -292,6 +312,7 @@ fn strided_slice_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Resu
     let Some(grad) = &grads[0] else { return Ok(vec![None; 5]) };
     let builder = grad.graph().op(&STRIDED_SLICE).input(grad);
     let builder = (1..4).fold(builder, |builder, index| builder.input(op.input(index)));
+    // The gradient of a gradient of a slice is the slice itself.
     Ok(vec![None, None, None, None, Some(Masks::of(op).attrs_of(builder).finish_output())])
 }
 

@@ -43,6 +43,7 @@ op_defs! {
         .attrs(DTYPE).shape(rows_taken).not_differentiable();
 }
 
+/// Checks that the step is a scalar; there are no outputs to infer.
 fn step_is_scalar(context: &mut ShapeContext<'_>) -> Result<()> {
     must_be_scalar(context, 1)
 }
@@ -53,6 +54,7 @@ fn declared(context: &ShapeContext<'_>) -> Option<PartialShape> {
     handle.attr("shape").and_then(AttrValue::as_shape).cloned()
 }
 
+/// Infers the declared shape of a gradient.
 fn taken(context: &mut ShapeContext<'_>) -> Result<()> {
     must_be_scalar(context, 1)?;
     if let Some(shape) = declared(context) {
@@ -61,6 +63,7 @@ fn taken(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers indices, rows and shape, whose number is that of the distinct indices that were added.
 fn rows_taken(context: &mut ShapeContext<'_>) -> Result<()> {
     must_be_scalar(context, 1)?;
     context.set(0, PartialShape::of_rank(1));
@@ -131,7 +134,10 @@ fn handle(
     colocated: Option<&Variable>,
 ) -> Output {
     let sparse = def.name().starts_with("Sparse");
+    // TensorFlow's names: without a shared name, other processes find an accumulator
+    // by the name of its operation.
     let name = if sparse { "sparse_conditional_accumulator" } else { "conditional_accumulator" };
+    // The accumulator exists for the session; only what uses it may wait.
     let builder = graph.without_control_dependencies().op(def).default_name(name);
     let builder = builder.attr("dtype", dtype).attr("shape", shape).attr("shared_name", shared_name);
     let builder = builder.attr("reduction_type", reduction.name());
@@ -313,6 +319,7 @@ impl SparseConditionalAccumulator {
         values: impl AsOutput,
         local_step: impl AsOutput,
     ) -> Operation {
+        // The shape is not known here, which the attribute says; the operation still has an input for it.
         let none =
             crate::array::constant(&self.handle.graph(), session_core::Tensor::from(Vec::<i64>::new()));
         let builder =

@@ -55,6 +55,7 @@ op_defs! {
         .shape(scalar).not_differentiable();
 }
 
+/// Defines a queue whose handle is a resource, a scalar.
 const fn queue_def(name: &'static str, attrs: &'static str) -> OpDef {
     OpDef::new(name, "-> handle: resource").attrs(attrs).stateful().shape(scalar).not_differentiable()
 }
@@ -87,6 +88,7 @@ impl Declared {
         let mut dtypes = operation.attr("component_types")?.as_types()?;
         let mut shapes = operation.attr("shapes").and_then(AttrValue::as_shapes).unwrap_or_default();
         let any_shapes = shapes.is_empty() && !dtypes.is_empty();
+        // The priority is the first component of every element, though the attributes do not list it.
         if priority {
             dtypes.insert(0, DType::Int64);
             shapes.insert(0, PartialShape::scalar());
@@ -98,9 +100,11 @@ impl Declared {
     fn of_handle(handle: &Output) -> Option<Declared> {
         let operation = handle.operation();
         match operation.op_type() {
+            // A handle that is passed into loops, branches and functions still leads to its queue.
             "Identity" | "Enter" | "Switch" | "RefIdentity" | "RefEnter" | "RefSwitch" => {
                 Declared::of_handle(&operation.input(0))
             }
+            // `from_list` packs the handles of several queues and selects one.
             "GatherV2" => match operation.input(0).operation() {
                 list if list.op_type() == "Pack" => Declared::of_any(&list.inputs()),
                 _ => None,
@@ -114,6 +118,7 @@ impl Declared {
     fn of_any(handles: &[Output]) -> Option<Declared> {
         let all: Vec<Declared> = handles.iter().map(Declared::of_handle).collect::<Option<_>>()?;
         let dtypes = all.first()?.dtypes.clone();
+        // Queues of different dtypes have no common elements, so nothing is known.
         if all.iter().any(|other| other.dtypes != dtypes) {
             return None;
         }
@@ -133,10 +138,12 @@ pub(super) fn common_shapes<'s>(
     })
 }
 
+/// Returns the declaration of the queue behind the first input, as far as it can be found.
 fn declared(context: &ShapeContext<'_>) -> Option<Declared> {
     context.inputs().first().and_then(Declared::of_handle)
 }
 
+/// Checks the components against the queue's declaration; a queue that is not found is checked at run time.
 fn enqueued_fits(context: &mut ShapeContext<'_>) -> Result<()> {
     let Some(declared) = declared(context) else { return Ok(()) };
     for (index, component) in context.inputs().iter().skip(1).enumerate() {
@@ -186,17 +193,20 @@ fn check_component(
     }
 }
 
+/// Infers the declared shapes of one element.
 fn dequeue_shapes(context: &mut ShapeContext<'_>) -> Result<()> {
     set_shapes(context, |shape| shape.clone());
     Ok(())
 }
 
+/// Infers the declared shapes with `n` elements in front.
 fn dequeue_many_shapes(context: &mut ShapeContext<'_>) -> Result<()> {
     let count = count(context)?;
     set_shapes(context, |shape| PartialShape::from([count]).concat(shape));
     Ok(())
 }
 
+/// Infers the declared shapes with an open number of elements in front: a closed queue returns fewer.
 fn dequeue_up_to_shapes(context: &mut ShapeContext<'_>) -> Result<()> {
     count(context)?;
     set_shapes(context, |shape| PartialShape::from([None]).concat(shape));
@@ -211,6 +221,7 @@ fn count(context: &ShapeContext<'_>) -> Result<Option<usize>> {
     count.map(Some).map_err(|_| Error::value("the number of elements to dequeue must not be negative"))
 }
 
+/// Sets the outputs to what `of` makes of the declared shapes, if the queue declares any.
 fn set_shapes(context: &mut ShapeContext<'_>, of: impl Fn(&PartialShape) -> PartialShape) {
     let Some(shapes) = declared(context).and_then(|declared| declared.shapes) else { return };
     if shapes.len() == context.outputs() {

@@ -55,6 +55,8 @@ op_defs! {
     ORDERED_MAP_CLEAR: OpDef::new("OrderedMapClear", "->").attrs(SIZED).stateful().not_differentiable();
 }
 
+/// Infers the shapes that the area declares. The operations have no attribute for
+/// them, so a private one is set.
 fn staged(context: &mut ShapeContext<'_>) -> Result<()> {
     let shapes = context.attr(SHAPES).and_then(|shapes| shapes.as_shapes()).unwrap_or_default();
     let count = context.outputs().min(shapes.len());
@@ -95,7 +97,9 @@ impl StagingArea {
     /// Creates an area without limits for elements of these dtypes.
     #[must_use]
     pub fn new(graph: &Graph, dtypes: impl Into<Dtypes>) -> StagingArea {
+        // Operations of one area find each other by this name alone; there is no handle.
         let shared_name = graph.unique_name("StagingArea");
+        // What a step puts or takes must not wait for the place where the area was declared.
         let graph = graph.without_control_dependencies();
         StagingArea {
             graph,
@@ -135,12 +139,14 @@ impl StagingArea {
         self
     }
 
+    /// Starts an operation of the area, with the attributes that all of them repeat.
     #[track_caller]
     fn op(&self, graph: &Graph, def: &'static OpDef) -> OpBuilder {
         let builder = graph.op(def).attr("capacity", self.capacity).attr("memory_limit", self.memory_limit);
         builder.attr("shared_name", self.shared_name.as_str())
     }
 
+    /// Finishes an operation that returns an element.
     #[track_caller]
     fn take(&self, builder: OpBuilder) -> Vec<Output> {
         let builder = builder.attr("dtypes", self.dtypes.clone());

@@ -28,6 +28,7 @@ fn except_at_zero(x: &Output, slope: impl FnOnce(&Output) -> Output) -> Output {
     let at_zero = equal(x, scalar_like(x, 0.0));
     // Both branches must be finite at 0.
     let elsewhere = slope(&select(&at_zero, scalar_like(x, 1.0), x));
+    // The derivative of the first-order functions at 0 is 1/2.
     select(&at_zero, scalar_like(x, 0.5), elsewhere)
 }
 

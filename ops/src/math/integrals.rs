@@ -18,6 +18,7 @@ op_defs! {
 }
 
 fn dawsn_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    // Dawson's function F satisfies `F' = 1 - 2 x F`.
     by_slope(op, grads, |x| sub(scalar_like(x, 1.0), mul(scalar_like(x, 2.0), mul(x, op.output(0)))))
 }
 
@@ -25,6 +26,7 @@ fn expint_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Optio
     by_slope(op, grads, |x| real_div(exp(x), x))
 }
 
+/// `pi / 2 * x^2`, the argument of both Fresnel integrals.
 fn angle(x: &Output) -> Output {
     mul(scalar_like(x, FRAC_PI_2), square(x))
 }

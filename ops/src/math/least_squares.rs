@@ -49,9 +49,11 @@ impl Solved {
     /// Returns `(A' A + l2)^-1 y`, or `(A A' + l2)^-1 y`, for several `y`.
     fn inverse(&self, tall: bool) -> impl Fn(&Output) -> Output {
         let options = if tall { adjoint_a() } else { adjoint_b() };
+        // The smaller of the two Gram matrices, which `fast` factors in the forward pass too.
         let gram = matmul_with(&self.matrix, &self.matrix, options);
         let regular = add(matrix_diag_part(&gram), expand_dims(cast(&self.l2, gram.dtype()), -1));
         let factor = cholesky(matrix_set_diag(&gram, regular));
+        // The two triangular solutions are the product with the inverse: `L^-T (L^-1 y)`.
         move |y| triangular(&factor, &triangular(&factor, y, true, false), true, true)
     }
 
@@ -78,6 +80,8 @@ impl Solved {
 fn gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
     let fast = op.attr("fast").and_then(AttrValue::as_bool).unwrap_or(true);
+    // Without `fast` the forward pass uses an orthogonal factorization, whose gradient
+    // TensorFlow does not define either.
     if !fast || op.input(0).dtype().is_complex() {
         let text = "there is no gradient of MatrixSolveLs with fast = false, or of complex matrices";
         return Err(op.place(Error::new(Code::Unimplemented, text)));
@@ -89,6 +93,7 @@ fn gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Outpu
     let [of_matrix, of_rhs] = match rows.zip(columns) {
         Some((rows, columns)) if rows >= columns => solved.tall(),
         Some(_) => solved.wide(),
+        // The form is chosen when the graph runs, since both have the same result only where the sizes fit.
         None => {
             let sizes = shape(&solved.matrix);
             let size = |back: i64| strided_slice(&sizes, &[Index::At(-1 - back)]);

@@ -32,6 +32,7 @@ op_defs! {
 fn scan_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     shapes::must_be_scalar(context, 1)?;
     let shape = shapes::at_least_rank(context, 0, 1)?;
+    // Only a check: a scan keeps the shape.
     if let (Some(axis), Some(rank)) = (shapes::int(context, 1), shape.rank()) {
         shapes::axis_index(axis, rank)?;
     }
@@ -42,6 +43,7 @@ fn scan_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 /// Builds a scan along the axis of another one, with its flags except for `reverse`, which is inverted.
 fn scan_back(def: &'static OpDef, op: &Operation, x: &Output) -> Output {
     let flag = |name: &str| op.attr(name).and_then(AttrValue::as_bool).unwrap_or(false);
+    // `exclusive` stays: the element that the forward scan leaves out is left out backwards too.
     let builder = x.graph().op(def).input(x).input(op.input(1));
     builder.attr("exclusive", flag("exclusive")).attr("reverse", !flag("reverse")).finish_output()
 }
@@ -53,8 +55,11 @@ fn cumsum_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Optio
 /// Builds TensorFlow's gradient, which is correct unless an element is 0.
 fn cumprod_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let gradient = |grad: &Output| {
+        // The derivative of a product by one factor is the product over the factor. As in TensorFlow, that
+        // is wrong where a factor is 0.
         let sum = scan_back(&CUMSUM, op, &mul(conj_of(&op.output(0)), grad));
         let x = conj_of(&op.input(0));
+        // A factor of 0 gives 0 instead of NaN. Integers have no such quotient.
         if x.dtype().is_integer() { super::binary::floor_div(sum, x) } else { div_no_nan(sum, x) }
     };
     Ok(vec![grads[0].as_ref().map(gradient), None])
@@ -62,6 +67,7 @@ fn cumprod_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Opti
 
 /// Returns the smallest finite number of a floating dtype.
 fn lowest(dtype: DType) -> Tensor {
+    // The logarithm of 0 for this purpose: adding to it changes nothing, and `exp` of it is 0.
     match dtype {
         DType::Float16 => Tensor::from(f16::MIN),
         DType::BFloat16 => Tensor::from(bf16::MIN),
@@ -75,6 +81,7 @@ fn cumulative_logsumexp_gradient(op: &Operation, grads: &[Option<Output>]) -> Re
     let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
     let (x, result) = (op.input(0), op.output(0));
     let least = crate::array::constants::constant(&grad.graph(), lowest(grad.dtype()));
+    // Sums of exponentials need positive terms, so positive and negative gradients are scanned separately.
     let one_sign = |positive: &Output, size: &Output| {
         // The logarithm is taken of positive numbers only, in both branches.
         let safe = select(positive, size, scalar_like(size, 1.0));

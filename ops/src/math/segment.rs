@@ -313,6 +313,7 @@ fn rows_of(data: &Output) -> Ints {
 
 fn sparse_sum_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let (data, indices, ids) = (op.input(0), op.input(1), op.input(2));
+    // Each row of data receives the gradients of all segments that it was added to, however often.
     let gradient = |grad: &Output| unsorted_segment_sum(gather(grad, &ids), &indices, rows_of(&data));
     Ok(of_data(op, grads[0].as_ref().map(gradient)))
 }
@@ -322,6 +323,7 @@ fn sparse_gradient(
     grads: &[Option<Output>],
     def: &'static OpDef,
 ) -> Result<Vec<Option<Output>>> {
+    // Mean and root mean divide by the number of rows, which these operations count again from the ids.
     let gradient = |grad: &Output| {
         let builder = grad.graph().op(def).input(grad).input(op.input(1)).input(op.input(2));
         rows_of(&op.input(0)).input_of(builder).finish_output()

@@ -47,6 +47,7 @@ fn betainc_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let mut shape = context.input(0);
     for index in 1..3 {
         let other = context.input(index);
+        // TensorFlow's `Betainc` broadcasts scalars only.
         shape = match (shape.rank(), other.rank()) {
             (Some(0), _) => other,
             (_, Some(0)) => shape,
@@ -59,11 +60,13 @@ fn betainc_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 
 fn cross_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
+    // `d(a x b) = da x b + a x db`, and the triple product lets the factors rotate.
     Ok(vec![Some(cross(op.input(1), grad)), Some(cross(grad, op.input(0)))])
 }
 
 /// Returns the slope of the lower incomplete gamma function: `exp(-x + (a - 1) log(x) - lgamma(a))`.
 fn gamma_density(a: &Output, x: &Output) -> Output {
+    // `xlogy` makes the density at 0 right for `a = 1`, where `0 * log(0)` would be NaN.
     let power = xlogy(sub(a, scalar_like(a, 1.0)), x);
     exp(sub(sub(power, x), lgamma(a)))
 }
@@ -77,6 +80,7 @@ fn igamma_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Optio
 }
 
 fn igammac_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    // `igammac` is 1 - `igamma`.
     let found = igamma_gradient(op, grads)?;
     Ok(found.into_iter().map(|grad| grad.map(neg)).collect())
 }
@@ -85,6 +89,7 @@ fn igammac_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Opti
 fn zeta_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
     let (x, q) = (op.input(0), op.input(1));
+    // The derivative of `zeta(x, q)` by `q` is `-x zeta(x + 1, q)`; by `x` TensorFlow has none.
     let next = add(&x, scalar_like(&x, 1.0));
     let slope = mul(neg(&x), zeta(next, &q));
     Ok(vec![None, Some(sum_to_input(&mul(grad, slope), &q, &[&x]))])
@@ -95,6 +100,7 @@ fn betainc_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Opti
     let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
     let (a, b, x) = (op.input(0), op.input(1), op.input(2));
     let one = || scalar_like(&x, 1.0);
+    // In logarithms: the gamma functions themselves overflow at arguments that are not large.
     let beta = sub(add(lgamma(&a), lgamma(&b)), lgamma(add(&a, &b)));
     let toward_one = mul(sub(&b, one()), log1p(neg(&x)));
     let density = exp(sub(add(toward_one, xlogy(sub(&a, one()), &x)), beta));

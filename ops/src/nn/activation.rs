@@ -73,6 +73,7 @@ fn one(grads: &[Option<Output>], formula: impl FnOnce(&Output) -> Output) -> Res
     Ok(vec![grads[0].as_ref().map(formula)])
 }
 
+/// Builds a gradient operation, which takes the gradient first and then what it needs of the forward pass.
 fn backward(def: &'static OpDef, grad: &Output, features: &Output) -> Output {
     grad.graph().op(def).input(grad).input(features).finish_output()
 }
@@ -103,6 +104,7 @@ fn softsign_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Opt
     one(grads, |grad| backward(&SOFTSIGN_GRAD, grad, &op.input(0)))
 }
 
+/// Works as [`backward`] for `LeakyRelu`, with the slope of the operation.
 fn leaky(op: &Operation, grad: &Output, features: &Output) -> Output {
     let alpha = op.attr("alpha").and_then(AttrValue::as_float).unwrap_or(0.2);
     let builder = grad.graph().op(&LEAKY_RELU_GRAD).input(grad).input(features);
@@ -110,6 +112,7 @@ fn leaky(op: &Operation, grad: &Output, features: &Output) -> Output {
 }
 
 fn leaky_relu_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    // The argument rather than the result, since a negative slope would change its sign.
     one(grads, |grad| leaky(op, grad, &op.input(0)))
 }
 
@@ -121,6 +124,8 @@ fn piecewise(
 ) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
     let features = op.input(1);
+    // The gradient is linear in `grad` with a slope that does not depend on the
+    // features, except at single points.
     Ok(vec![Some(formula(grad, &features)), Some(zeros_like(&features))])
 }
 
@@ -145,6 +150,8 @@ fn linear_below_zero(
     let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
     let (inner, value) = (op.input(0), op.input(1));
     let zero = scalar_like(&value, 0.0);
+    // For negative values the gradient is `grad * (value + constant)`, so its
+    // derivative by the value is `grad`.
     let of_value = select(less(&value, &zero), mul(grad, inner), &zero);
     Ok(vec![Some(backward(def, grad, &value)), Some(of_value)])
 }
@@ -161,6 +168,8 @@ fn selu_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Op
 fn softplus_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
     let (inner, x) = (op.input(0), op.input(1));
+    // The derivative of the logistic function, `1 / (exp(-x) + 2 + exp(x))`, without a product
+    // that could become 0 * infinity.
     let slope = add(add(exp(neg(&x)), scalar_like(&x, 2.0)), exp(&x));
     let of_x = real_div(mul(grad, inner), slope);
     Ok(vec![Some(backward(&SOFTPLUS_GRAD, grad, &x)), Some(of_x)])
@@ -168,6 +177,7 @@ fn softplus_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Ve
 
 fn softmax_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     one(grads, |grad| {
+        // The Jacobian `diag(s) - s s^T` times the gradient, without building it.
         let softmax = op.output(0);
         let mean = reduce_sum(mul(grad, &softmax), keep_dims(-1));
         mul(sub(grad, mean), softmax)
@@ -176,6 +186,7 @@ fn softmax_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Opti
 
 fn log_softmax_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     one(grads, |grad| {
+        // From the result, so the exponentials do not overflow.
         let softmax = exp(op.output(0));
         sub(grad, mul(reduce_sum(grad, keep_dims(-1)), softmax))
     })

@@ -91,6 +91,7 @@ fn channels(
     x: usize,
     vectors: &[usize],
 ) -> Result<(PartialShape, Option<usize>)> {
+    // Formats of five letters are those of volumes.
     let rank = if shapes::str_attr(context, "data_format").len() == 5 { 5 } else { 4 };
     let shape = context.input_of_rank(x, rank)?;
     let axis = if shapes::str_attr(context, "data_format").starts_with("NC") { 1 } else { rank - 1 };
@@ -111,15 +112,19 @@ fn channels(
     Ok((shape.with_dim(axis, size), size))
 }
 
+/// Infers the input's shape for `y`, and one number per channel for mean, variance and the
+/// values kept for the gradient.
 fn norm_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (shape, size) = channels(context, 0, &[1, 2, 3, 4])?;
     context.set(0, shape);
+    // The sixth output, `reserve_space_3`, has a size that only the device knows.
     for output in 1..context.outputs().min(5) {
         context.set(output, PartialShape::from([size]));
     }
     Ok(())
 }
 
+/// Infers the gradients of `x` and of one number per channel for scale and offset.
 fn norm_grad_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (shape, size) = channels(context, 1, &[2, 3, 4])?;
     let shape = shapes::merge(&shape, &context.input(0))?;
@@ -132,6 +137,7 @@ fn norm_grad_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Copies the attributes that the gradient has in common with the operation.
 fn copied_attrs(builder: OpBuilder, op: &Operation) -> OpBuilder {
     ["epsilon", "data_format", "is_training"].iter().fold(builder, |builder, name| match op.attr(name) {
         Some(value) => builder.attr(name, value.clone()),
@@ -143,11 +149,15 @@ fn copied_attrs(builder: OpBuilder, op: &Operation) -> OpBuilder {
 fn gradient_by(def: &'static OpDef, op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 5]) };
     let training = op.attr("is_training").and_then(AttrValue::as_bool).unwrap_or(true);
+    // In training the gradient needs the moments of the batch, as the operation kept them;
+    // in evaluation the given ones.
     let (first, second) = if training { (op.output(3), op.output(4)) } else { (op.input(3), op.input(4)) };
     let builder = grad.graph().op(def).input(grad).input(op.input(0));
     let builder = builder.input(op.input(1)).input(first).input(second);
+    // The third version passes a further value from device to device code.
     let builder = if op.num_outputs() == 6 { builder.input(op.output(5)) } else { builder };
     let found = copied_attrs(builder, op).finish();
+    // The running moments are not trained: only the updates of the layer change them.
     Ok(vec![Some(found.output(0)), Some(found.output(1)), Some(found.output(2)), None, None])
 }
 
@@ -192,6 +202,7 @@ pub struct BatchNormOptions {
 
 impl Default for BatchNormOptions {
     fn default() -> BatchNormOptions {
+        // 0.001 is the default of `tf.nn.fused_batch_norm`; that of the operation is 0.0001.
         BatchNormOptions {
             moments: None,
             epsilon: 0.001,
@@ -264,6 +275,7 @@ pub fn fused_batch_norm(
 ) -> BatchNorm {
     let scale_dtype = scale.as_output().dtype();
     let builder = x.as_output().graph().op(&FUSED_BATCH_NORM_V3).input(x).input(scale).input(offset);
+    // Without given moments the inputs are empty, which TensorFlow's operation expects in training.
     let empty = || {
         tensor::Tensor::zeros(scale_dtype, [0]).unwrap_or_else(|_| tensor::Tensor::from(Vec::<f32>::new()))
     };

@@ -18,6 +18,8 @@ pub(super) fn norm_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Re
             grad_ys.push(Some(cast(grad, DType::Float32)));
         }
     }
+    // The formulas are built on these inputs and differentiated only with respect to them: what lies
+    // before is the caller's walk.
     let inputs = [op.input(0), op.input(1), op.input(2)];
     let options = GradientOptions::default().grad_ys(grad_ys).stop_gradients(inputs.to_vec());
     let mut found = gradients_with(&ys, &inputs, &options)?;
@@ -52,6 +54,7 @@ impl Formulas {
 
     /// Returns the gradients of input, scale and offset, in single precision.
     fn outputs(&self, op: &Operation) -> [Output; 3] {
+        // In `float32`, as the operation computes for 16-bit inputs too.
         let [dy, x, scale] = [0, 1, 2].map(|input| cast(op.input(input), DType::Float32));
         let [scale, mean, variance] =
             [scale, op.input(3), op.input(4)].map(|vector| reshape(vector, self.sizes.as_slice()));
@@ -63,6 +66,8 @@ impl Formulas {
         let inverse = rsqrt(add(&variance, scalar_like(&variance, self.epsilon)));
         let normalized = mul(&centered, &inverse);
         let product = mul(&dy, &normalized);
+        // In training mean and variance depend on `x`, which subtracts the mean of `dy` and its component
+        // along the normalized values.
         let rest = match self.is_training {
             true => sub(sub(&dy, average(&dy)), mul(&normalized, average(&product))),
             false => dy.clone(),

@@ -89,10 +89,12 @@ op_defs! {
     .gradient(conv_3d_backprop_filter_gradient);
 }
 
+/// Infers the shape of `Conv2D`: input `[batch, rows, columns, channels]`, filter `[rows, columns, in, out]`.
 fn conv_2d_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     conv_shape(context, 4)
 }
 
+/// Infers the shape of `Conv3D`, with an axis of planes before the rows.
 fn conv_3d_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     conv_shape(context, 5)
 }
@@ -101,6 +103,7 @@ fn conv_3d_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 fn conv_shape(context: &mut ShapeContext<'_>, rank: usize) -> Result<()> {
     let (input, filter) = (context.input_of_rank(0, rank)?, context.input_of_rank(1, rank)?);
     let axes = axes(context, rank);
+    // Grouped convolutions: the input may have a multiple of the channels that the filter takes.
     if let (Some(channels), Some(expected)) = (input.dim(axes.channels), filter.dim(rank - 2))
         && (expected == 0 || channels % expected != 0)
     {
@@ -129,6 +132,8 @@ fn moved(
     Ok(shape)
 }
 
+/// Infers `[batch, rows, columns, channels * multiplier]` for a filter `[rows,
+/// columns, channels, multiplier]`.
 fn depthwise_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (input, filter) = (context.input_of_rank(0, 4)?, context.input_of_rank(1, 4)?);
     let channels = axes(context, 4).channels;
@@ -145,18 +150,22 @@ fn depthwise_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Works as [`backprop_input_shape`], for planes.
 fn backprop_input_2d_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     backprop_input_shape(context, 4)
 }
 
+/// Works as [`backprop_input_shape`], for volumes.
 fn backprop_input_3d_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     backprop_input_shape(context, 5)
 }
 
+/// Works as [`backprop_filter_shape`], for planes.
 fn backprop_filter_2d_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     backprop_filter_shape(context, 4)
 }
 
+/// Works as [`backprop_filter_shape`], for volumes.
 fn backprop_filter_3d_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     backprop_filter_shape(context, 5)
 }
@@ -169,6 +178,7 @@ fn backprop_input_shape(context: &mut ShapeContext<'_>, rank: usize) -> Result<(
     let sizes = shape_from(&context.inputs()[0])?;
     let shape = match sizes.rank() {
         Some(given) if given == rank => sizes,
+        // TensorFlow also accepts rows and columns alone; batch and channels follow from the other inputs.
         Some(given) if given + 2 == rank => {
             let (axes, batch) = (axes(context, rank), context.input(2).dim(0));
             let shape =
@@ -187,6 +197,7 @@ fn backprop_input_shape(context: &mut ShapeContext<'_>, rank: usize) -> Result<(
     Ok(())
 }
 
+/// Infers the filter's shape from the value of `filter_sizes`.
 fn backprop_filter_shape(context: &mut ShapeContext<'_>, rank: usize) -> Result<()> {
     let (input, sizes) = (context.input_of_rank(0, rank)?, shape_from(&context.inputs()[1])?);
     context.input_of_rank(2, rank)?;
@@ -203,6 +214,7 @@ fn backprop_filter_shape(context: &mut ShapeContext<'_>, rank: usize) -> Result<
 
 /// Returns the attributes that an operation and its gradients have in common.
 fn copied_attrs(builder: OpBuilder, op: &Operation) -> OpBuilder {
+    // The attributes of all three operations of a family: forward, and backward by input and by filter.
     const COMMON: [&str; 6] =
         ["strides", "padding", "explicit_paddings", "data_format", "dilations", "use_cudnn_on_gpu"];
     COMMON.iter().fold(builder, |builder, name| match op.attr(name) {
@@ -235,20 +247,25 @@ static VOLUMES: Family = Family {
 };
 
 impl Family {
+    /// Convolves with the attributes of `op`.
     fn forward(&self, op: &Operation, input: &Output, filter: &Output) -> Output {
         copied_attrs(input.graph().op(self.forward).input(input).input(filter), op).finish_output()
     }
 
+    /// Returns the gradient of an input of these sizes for the gradient `out` of the result.
     fn input(&self, op: &Operation, sizes: Ints, filter: &Output, out: &Output) -> Output {
         let builder = sizes.input_of(out.graph().op(self.backprop_input));
         copied_attrs(builder.input(filter).input(out), op).finish_output()
     }
 
+    /// Returns the gradient of a filter of these sizes.
     fn filter(&self, op: &Operation, input: &Output, sizes: Ints, out: &Output) -> Output {
         let builder = sizes.input_of(out.graph().op(self.backprop_filter).input(input));
         copied_attrs(builder.input(out), op).finish_output()
     }
 
+    /// Returns the gradients of input and filter. A convolution is linear in each, so both
+    /// are operations of the family.
     fn forward_gradient(&self, op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
         let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
         let (input, filter) = (op.input(0), op.input(1));
@@ -258,16 +275,21 @@ impl Family {
         ])
     }
 
+    /// Returns the gradients of a backward convolution by input: of its filter, and of its incoming gradient,
+    /// which is the forward convolution.
     fn input_gradient(&self, op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
         let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
         let (filter, out) = (op.input(1), op.input(2));
+        // `grad` has the shape of the input, and takes its place.
         let of_filter = self.filter(op, grad, shape_of(&filter), &out);
         Ok(vec![None, Some(of_filter), Some(self.forward(op, grad, &filter))])
     }
 
+    /// Returns the gradients of a backward convolution by filter: of its input, and of its incoming gradient.
     fn filter_gradient(&self, op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
         let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
         let (input, out) = (op.input(0), op.input(2));
+        // `grad` has the shape of the filter, and takes its place.
         let of_input = self.input(op, shape_of(&input), grad, &out);
         Ok(vec![Some(of_input), None, Some(self.forward(op, &input, grad))])
     }

@@ -31,6 +31,8 @@ op_defs! {
     .gradient(sparse_gradient);
 }
 
+/// Infers losses `[batch]` and the gradient kept for the backward pass, `[batch, classes]`.
+/// Logits and labels are broadcast.
 fn dense_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = broadcast_shapes(&context.input(0), &context.input(1))?;
     if let Some(rank) = shape.rank().filter(|&rank| rank != 2) {
@@ -44,6 +46,7 @@ fn dense_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers losses `[batch]` and the gradient kept for the backward pass, `[batch, classes]`.
 fn sparse_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (logits, labels) = (context.input_of_rank(0, 2)?, context.input_of_rank(1, 1)?);
     let rows =
@@ -60,6 +63,7 @@ fn of_logits(op: &Operation, grads: &[Option<Output>]) -> Option<Output> {
         let factor = spread_scalar(grad).unwrap_or_else(|| expand_dims(grad, -1));
         mul(factor, op.output(1))
     });
+    // A gradient of the second output arises in second derivatives: `backprop` is softmax minus labels.
     let by_backprop = grads[1].as_ref().map(|grad| {
         let softmax = softmax(op.input(0));
         let mean = reduce_sum(mul(grad, &softmax), keep_dims(-1));
@@ -74,6 +78,7 @@ fn of_logits(op: &Operation, grads: &[Option<Output>]) -> Option<Output> {
 fn dense_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let (logits, labels) = (op.input(0), op.input(1));
     let of_logits = of_logits(op, grads).map(|grad| sum_to_input(&grad, &logits, &[&labels]));
+    // The loss is `-sum(labels * log_softmax(logits))`, linear in the labels.
     let by_loss = grads[0].as_ref().map(|grad| mul(expand_dims(grad, -1), neg(log_softmax(&logits))));
     let by_backprop = grads[1].as_ref().map(neg);
     let of_labels = match (by_loss, by_backprop) {
@@ -103,6 +108,7 @@ fn sparse_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Optio
 pub fn softmax_cross_entropy_with_logits(labels: impl AsOutput, logits: impl AsOutput) -> Output {
     let (labels, logits) = (labels.as_output(), logits.as_output());
     let graph = logits.graph();
+    // An unknown rank is taken for a matrix, which the operation itself checks.
     if [labels, logits].iter().all(|operand| operand.shape().rank().is_none_or(|rank| rank == 2)) {
         let builder = graph.op(&SOFTMAX_CROSS_ENTROPY_WITH_LOGITS).input(logits).input(labels);
         return builder.finish().output(0);
@@ -110,6 +116,7 @@ pub fn softmax_cross_entropy_with_logits(labels: impl AsOutput, logits: impl AsO
     let scope = Composite::new(&graph, "softmax_cross_entropy_with_logits");
     let (labels, logits) = (scope.enter(labels), scope.enter(logits));
     let builder = scope.graph().op(&SOFTMAX_CROSS_ENTROPY_WITH_LOGITS);
+    // All leading axes become one batch, and the losses get them back.
     let losses = builder.input(as_rows(&logits)).input(as_rows(&labels)).finish().output(0);
     scope.leave(reshape(losses, outer_sizes(&logits)))
 }
@@ -207,6 +214,7 @@ pub fn weighted_cross_entropy_with_logits(
     let (labels, logits) = (scope.enter(labels), scope.enter(logits));
     check_same_shape(&labels, &logits);
     let one = || scalar_like(&logits, 1.0);
+    // `(1 - z) x + (1 + (w - 1) z) log(1 + exp(-x))`, with a softplus that does not overflow.
     let weight = add(one(), mul(sub(scope.enter(pos_weight), one()), &labels));
     let linear = mul(sub(one(), &labels), &logits);
     scope.leave(add(linear, mul(weight, softplus(neg(&logits)))))

@@ -43,6 +43,7 @@ op_defs! {
         .shape(resize_shape);
 }
 
+/// Keeps the shape of `[batch, rows, columns, channels]`.
 fn lrn_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = context.input_of_rank(0, 4)?;
     context.set(0, shape);
@@ -55,12 +56,14 @@ fn lrn_grad_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Gives the output the shape of the second input, the original images.
 pub(crate) fn second_input_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = context.input_of_rank(1, 4)?;
     context.set(0, shape);
     Ok(())
 }
 
+/// Infers `[batch, rows, columns, channels]` with the rows and columns of the value of `size`.
 pub(crate) fn resize_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = resized_shape(context)?;
     context.set(0, shape);
@@ -73,11 +76,13 @@ pub(crate) fn resized_shape(context: &ShapeContext<'_>) -> Result<PartialShape> 
     if size.dim(0).is_some_and(|count| count != 2) {
         return Err(Error::value(format!("size must be rows and columns, not of shape {size}")));
     }
+    // -1 is no size, so `try_from` turns it into an unknown one.
     let sizes = shapes::ints(context, 1).unwrap_or_else(|| vec![-1, -1]);
     let dim = |at: usize| sizes.get(at).and_then(|&size| usize::try_from(size).ok());
     Ok(PartialShape::from([images.dim(0), dim(0), dim(1), images.dim(3)]))
 }
 
+/// Copies these attributes of an operation to a builder, as far as it has them.
 pub(crate) fn copied_attrs(builder: OpBuilder, op: &Operation, names: &[&str]) -> OpBuilder {
     names.iter().fold(builder, |builder, name| match op.attr(name) {
         Some(value) => builder.attr(name, value.clone()),
@@ -85,6 +90,7 @@ pub(crate) fn copied_attrs(builder: OpBuilder, op: &Operation, names: &[&str]) -
     })
 }
 
+/// Returns the gradient of the images, from images and result.
 fn lrn_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let gradient = |grad: &Output| {
         let builder = grad.graph().op(&LRN_GRAD).input(grad).input(op.input(0)).input(op.output(0));
@@ -97,6 +103,7 @@ const RESIZE_ATTRS: [&str; 2] = ["align_corners", "half_pixel_centers"];
 
 fn resize_bilinear_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let images = op.input(0);
+    // Integer images have no gradient: the result is `float`, but its derivative by an integer has no dtype.
     let smooth = images.dtype().is_floating();
     let gradient = |grad: &Output| {
         let builder = grad.graph().op(&RESIZE_BILINEAR_GRAD).input(grad).input(&images);
@@ -107,6 +114,7 @@ fn resize_bilinear_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<
 
 fn resize_nearest_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let images = op.input(0);
+    // The operation needs only rows and columns of the images.
     let size = match (images.shape().dim(1), images.shape().dim(2)) {
         (Some(rows), Some(columns)) => Ints::from([rows, columns]),
         _ => Ints::from(strided_slice(shape(&images), &[Index::from(1..3)])),

@@ -22,6 +22,7 @@ op_defs! {
 }
 
 fn l2_loss_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    // The loss is half the sum of squares, so the gradient is the tensor itself.
     Ok(vec![grads[0].as_ref().map(|grad| mul(op.input(0), grad))])
 }
 
@@ -55,6 +56,7 @@ pub fn l2_normalize(x: impl AsOutput, axes: impl Into<Axes>, epsilon: f64) -> Ou
     let scope = Composite::new(&x.as_output().graph(), "l2_normalize");
     let x = scope.enter(x);
     let sum = reduce_sum(square(&x), keep_dims(axes));
+    // The maximum rather than a sum: a vector whose squared norm exceeds epsilon is normalized exactly.
     let norm = rsqrt(maximum(&sum, scalar_like(&sum, epsilon)));
     scope.leave(mul(x.within(&scope.graph().named_as_scope()), norm))
 }
@@ -75,6 +77,7 @@ pub fn moments(x: impl AsOutput, axes: impl Into<ReductionAxes>) -> (Output, Out
     let ReductionAxes { axes, keep_dims: kept } = axes.into();
     let scope = Composite::new(&x.as_output().graph(), "moments");
     let x = scope.enter(x);
+    // 16 bits do not hold a mean of squares; TensorFlow computes moments in `float32` too.
     let narrow = matches!(x.dtype(), DType::Float16 | DType::BFloat16);
     let wide = if narrow { cast(&x, DType::Float32) } else { x.clone() };
     let mean = reduce_mean(wide.named("mean"), keep_dims(axes.clone()));
@@ -125,6 +128,7 @@ pub fn batch_normalization(
     let scope = Composite::new(&x.as_output().graph(), "batchnorm");
     let (x, mean, variance) = (scope.enter(x), scope.enter(mean), scope.enter(variance));
     let inverse = rsqrt(add(&variance, scalar_like(&variance, epsilon)));
+    // Two vectors per channel first, so each element costs one product and one sum.
     let factor = scale.map_or_else(|| inverse.clone(), |scale| mul(&inverse, scale));
     let shift = mul(&mean, &factor);
     let constant = match offset {

@@ -115,14 +115,17 @@ op_defs! {
         .gradient(avg_pool_3d_grad_gradient);
 }
 
+/// Infers the shape of pooled images `[batch, rows, columns, channels]`.
 fn pool_2d_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     pool_shape(context, 4)
 }
 
+/// Infers the shape of pooled volumes.
 fn pool_3d_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     pool_shape(context, 5)
 }
 
+/// Infers the number of windows along each axis, for all outputs.
 fn pool_shape(context: &mut ShapeContext<'_>, rank: usize) -> Result<()> {
     let input = context.input_of_rank(0, rank)?;
     let (sizes, windows) = (list_attr(context, "ksize", rank)?, Windows::of(context, rank)?);
@@ -132,6 +135,7 @@ fn pool_shape(context: &mut ShapeContext<'_>, rank: usize) -> Result<()> {
     Ok(())
 }
 
+/// Works as [`pool_shape`], where sizes and strides are inputs that may be computed.
 fn max_pool_v2_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let input = context.input_of_rank(0, 4)?;
     let list = |index: usize| -> Option<Vec<usize>> {
@@ -152,6 +156,7 @@ fn max_pool_v2_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Gives the output the shape of an input of this rank.
 fn as_input(context: &mut ShapeContext<'_>, index: usize, rank: usize) -> Result<()> {
     let shape = context.input_of_rank(index, rank)?;
     context.set(0, shape);
@@ -166,6 +171,7 @@ fn first_input_3d_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     as_input(context, 0, 5)
 }
 
+/// Infers the shape of a second-order gradient: that of the pooled images.
 fn second_input_2d_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     as_input(context, 1, 4)
 }
@@ -182,6 +188,7 @@ fn avg_pool_grad_3d_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     avg_pool_grad_shape(context, 5)
 }
 
+/// Infers the shape of the gradient from the value of the original shape, the first input.
 fn avg_pool_grad_shape(context: &mut ShapeContext<'_>, rank: usize) -> Result<()> {
     let (shape, grad) = (shape_from(&context.inputs()[0])?, context.input_of_rank(1, rank)?);
     let shape = match shape.rank() {
@@ -201,24 +208,30 @@ fn copied_attrs(builder: OpBuilder, op: &Operation) -> OpBuilder {
     const COMMON: [&str; 6] =
         ["ksize", "strides", "padding", "explicit_paddings", "data_format", "include_batch_in_index"];
     COMMON.iter().fold(builder, |builder, name| match op.attr(name) {
+        // The operations of a family do not have the same attributes: `explicit_paddings` is missing in some.
         Some(value) if has_attr(&builder, name) => builder.attr(name, value.clone()),
         _ => builder,
     })
 }
 
+/// Returns true if the operation that is being built has an attribute of this name.
 fn has_attr(builder: &OpBuilder, name: &str) -> bool {
     builder.definition().is_some_and(|def| def.signature().attr(name).is_some())
 }
 
+/// Returns the gradient of the only input.
 fn one(grads: &[Option<Output>], formula: impl FnOnce(&Output) -> Output) -> Result<Vec<Option<Output>>> {
     Ok(vec![grads[0].as_ref().map(formula)])
 }
 
+/// Builds the gradient of a maximum: it needs input and result, to find the element that each window took.
 fn max_grad(def: &'static OpDef, op: &Operation, [input, output, grad]: [&Output; 3]) -> Output {
     copied_attrs(grad.graph().op(def).input(input).input(output).input(grad), op).finish_output()
 }
 
 fn max_pool_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    // If several elements are the maximum, the first one of the window receives the
+    // gradient, as in TensorFlow on a CPU.
     one(grads, |grad| max_grad(&MAX_POOL_GRAD, op, [&op.input(0), &op.output(0), grad]))
 }
 
@@ -233,6 +246,8 @@ fn max_again(def: &'static OpDef, op: &Operation, grads: &[Option<Output>]) -> R
     let Some(grad) = &grads[0] else { return Ok(result) };
     let builder = grad.graph().op(def).input(op.input(0)).input(op.input(1)).input(grad);
     let builder = op.inputs().iter().skip(3).fold(builder, OpBuilder::input);
+    // Which element is the maximum is piecewise constant, so by the images the second derivative is zero; by
+    // `grad` the operation is linear.
     result[0] = Some(zeros_like(op.input(0)));
     result[1] = Some(zeros_like(op.input(1)));
     result[2] = Some(copied_attrs(builder, op).finish_output());
@@ -264,6 +279,7 @@ fn max_pool_3d_grad_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> R
 }
 
 fn max_pool_v2_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    // Sizes and strides are inputs here and are passed on.
     let gradient = |grad: &Output| {
         let builder = grad.graph().op(&MAX_POOL_GRAD_V2).input(op.input(0)).input(op.output(0)).input(grad);
         copied_attrs(builder.input(op.input(1)).input(op.input(2)), op).finish_output()
@@ -278,6 +294,7 @@ fn max_pool_with_argmax_gradient(op: &Operation, grads: &[Option<Output>]) -> Re
     })
 }
 
+/// Builds the gradient of a mean, which needs only the shape of the input.
 fn avg_grad(def: &'static OpDef, op: &Operation, grad: &Output) -> Output {
     let builder = shape_of(&op.input(0)).input_of(grad.graph().op(def));
     copied_attrs(builder.input(grad), op).finish_output()
@@ -292,6 +309,7 @@ fn avg_pool_3d_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<
 }
 
 fn avg_pool_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    // A mean is linear, so the gradient of its gradient is the mean again.
     let again = |grad: &Output| copied_attrs(grad.graph().op(&AVG_POOL).input(grad), op).finish_output();
     Ok(vec![None, grads[0].as_ref().map(again)])
 }

@@ -110,6 +110,7 @@ pub(crate) struct Axes {
 
 /// Returns the axes of this many dimensions in the order of the `data_format` attribute.
 pub(crate) fn axes(context: &ShapeContext<'_>, rank: usize) -> Axes {
+    // `NCHW` and `NCDHW` both begin so.
     let first = shapes::str_attr(context, "data_format").starts_with("NC");
     if first {
         Axes { spatial: (2..rank).collect(), channels: 1 }
@@ -172,6 +173,7 @@ impl Windows {
     ) -> Result<Option<usize>> {
         let Some(size) = input.dim(axis) else { return Ok(None) };
         let stride = self.strides[axis];
+        // The number of windows depends on the stride alone: padding is added as needed.
         if self.padding == "SAME" {
             return Ok(Some(size.div_ceil(stride)));
         }
