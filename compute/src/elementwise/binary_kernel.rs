@@ -177,6 +177,8 @@ fn zip_rows_body<T: Element, R: Element, O: BinaryFn<T, R>>(
 ) {
     for (i, out) in output.chunks_mut(cols).enumerate() {
         let (a_row, b_row) = (a.row(i), b.row(i));
+        // Three loops with strides that the compiler knows. One loop with strides from variables would not be
+        // vectorized.
         if a.inner == 0 {
             let x = a_row[0];
             for (out, &y) in out.iter_mut().zip(b_row) {
@@ -212,6 +214,7 @@ fn zip_rows<T: Element, R: Element, O: BinaryFn<T, R>>(
     cols: usize,
     output: &mut [R],
 ) {
+    // Decided at compile time, so that only the chosen loop is in the library.
     if const { !lines_only::<T>(O::PICOSECONDS) } {
         zip_rows_vector(O::default(), context.alpha, a, b, cols, output);
     } else if const { matches!(T::LOOPS, Loops::Avx2) && O::PICOSECONDS < CALL } {
@@ -254,6 +257,7 @@ fn zip_lines<T: Element, R: Element>(
     cols: usize,
     output: &mut [R],
 ) {
+    // On the stack, at most 4 KiB each: nothing is allocated, and both stay in the nearest cache.
     let (mut x, mut y) = ([T::default(); BLOCK], [T::default(); BLOCK]);
     for (i, out) in output.chunks_mut(cols).enumerate() {
         let (a_row, b_row) = (a.row(i), b.row(i));
@@ -267,6 +271,7 @@ fn zip_lines<T: Element, R: Element>(
 
 /// `len` elements of a row as neighbors: where they are, if that is so, or else in `block`.
 fn line<'a, T: Element>(block: &'a mut [T; BLOCK], row: &'a [T], inner: usize, len: usize) -> Rows<'a, T> {
+    // Neighbors already: no copy is needed.
     if inner == 1 {
         return Rows::line(&row[..len]);
     }
@@ -283,6 +288,7 @@ fn line<'a, T: Element>(block: &'a mut [T; BLOCK], row: &'a [T], inner: usize, l
 
 /// The loop of a type of 16 bits, on lines: block by block in `f32`, each result rounded once.
 fn zip_narrow<H: Narrow>(context: Context, a: Rows<'_, H>, b: Rows<'_, H>, _cols: usize, output: &mut [H]) {
+    // Always there: `ThroughF32` sets this loop and the wide one together.
     let Wide::Float(run) = context.wide else { return };
     let mut results = [0.0; BLOCK];
     widened(a, b, output.len(), |x, y, range| {
@@ -314,6 +320,7 @@ fn widened<H: Narrow>(
     mut work: impl FnMut(Rows<'_, f32>, Rows<'_, f32>, Range<usize>),
 ) {
     let (mut x, mut y) = ([0.0; BLOCK], [0.0; BLOCK]);
+    // The operands are whole lines here, because `lines_only` holds for types of 16 bits.
     for start in (0..len).step_by(BLOCK) {
         let range = start..len.min(start + BLOCK);
         let (x, y) = (&mut x[..range.len()], &mut y[..range.len()]);
@@ -378,6 +385,7 @@ impl<T: Element, R: Element> BinaryKernel<T, R> {
         assert_eq!(a.len(), plan.operand_len(0), "left operand");
         assert_eq!(b.len(), plan.operand_len(1), "right operand");
         assert_eq!(output.len(), plan.len(), "output");
+        // An empty result uses no divisor, so a 0 among them is no error.
         self.check_right(plan.is_empty(), b)?;
         split_output(
             pool,
@@ -431,6 +439,8 @@ impl<T: Element, R: Element> BinaryKernel<T, R> {
 
     /// Applies the function on the calling thread to rows of `cols` elements.
     pub(crate) fn run_rows(&self, a: Rows<'_, T>, b: Rows<'_, T>, cols: usize, output: &mut [R]) {
+        // Rows for which both operands are repeated are rare, so there is no loop for them: `zip_lines`
+        // copies.
         let repeated = usize::from(a.inner == 0) + usize::from(b.inner == 0);
         let lines = a.inner == 1 && b.inner == 1;
         let direct = if lines_only::<T>(self.picoseconds) {
@@ -455,6 +465,7 @@ fn run_range<T: Element, R: Element>(
     output: &mut [R],
 ) {
     let start = range.start;
+    // Pieces as long as possible: the loop over rows is the kernel's own, so a piece costs one call.
     plan.pieces(range, usize::MAX, |piece| {
         let [a, b] = std::array::from_fn(|k| Rows {
             data: &operands[k][piece.offsets[k]..],
@@ -488,6 +499,7 @@ fn check_flat<T>(operand: &str, data: &[T], len: usize) {
 
 /// Parts are made of whole rows when rows are short, and of whole cache lines when they are long.
 fn split_align(cols: usize) -> usize {
+    // A thread that begins within a row has one more piece to run, which short rows would notice.
     if cols <= 4096 { cols } else { 64 }
 }
 
@@ -609,6 +621,7 @@ impl<T: Element> BinaryKernel<T> {
         let least = units_per_part(self.picoseconds);
         let Some(plan) = plan else {
             check_flat("other operand", other, len);
+            // Too few to be worth dividing, so the threads are not asked either.
             if len <= FEW {
                 return self.flat_in_place::<FEW>(side, data, other, 0..len, len);
             }
@@ -623,6 +636,7 @@ impl<T: Element> BinaryKernel<T> {
         split_output(pool, data, split_align(plan.cols()), least, |range, data| {
             let start = range.start;
             let mut copy = [T::default(); BLOCK];
+            // At most a block, since the copy holds no more.
             plan.pieces(range, BLOCK, |piece| {
                 let data = &mut data[piece.output.start - start..piece.output.end - start];
                 let other = Rows {
@@ -656,6 +670,7 @@ impl<T: Element> BinaryKernel<T> {
     fn replace(&self, side: usize, copy: &mut [T], data: &mut [T], other: Rows<'_, T>, cols: usize) {
         let copy = &mut copy[..data.len()];
         copy.copy_from_slice(data);
+        // The copy is read and the original written, so that nothing is borrowed twice.
         let own = Rows { data: copy, outer: cols, inner: 1 };
         let (a, b) = if side == 0 { (own, other) } else { (other, own) };
         self.run_rows(a, b, cols, data);

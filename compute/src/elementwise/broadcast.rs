@@ -165,6 +165,7 @@ impl<const N: usize> Broadcast<N> {
             for (k, shape) in shapes.iter().enumerate() {
                 let missing = self.shape_rank - shape.len();
                 let own = if i < missing { 1 } else { shape[i - missing] };
+                // With a stride of 0 an operand stays where it is: kernels know no other form of repetition.
                 strides[k] = if own == 1 { 0 } else { steps[k] };
                 steps[k] *= own;
             }
@@ -183,6 +184,8 @@ impl<const N: usize> Broadcast<N> {
     /// Adds a dimension around those so far, merged into the last when every operand walks straight on.
     fn push_outer(&mut self, size: usize, strides: [usize; N]) {
         if let Some(last) = self.rank.checked_sub(1) {
+            // If one step outwards is as far as all steps inwards, both are one longer dimension. Fewer and
+            // longer rows mean fewer calls.
             let straight = |k: usize| {
                 strides[k] == self.strides[k][last] * self.dims[last]
                     && self.repeats_alike(k, last, strides[k])
@@ -197,10 +200,11 @@ impl<const N: usize> Broadcast<N> {
 
     /// Returns true if operand `k` is repeated along both or neither of the last dimension and one of `stride`.
     fn repeats_alike(&self, k: usize, last: usize, stride: usize) -> bool {
+        // Follows from the product of stride and size, except for a size of 0.
         (self.strides[k][last] == 0) == (stride == 0)
     }
 
-    /// Adds a dimension inside of those so far.
+    /// Appends a dimension. While `merge` works, the order is innermost first, so it lies around those so far.
     fn push(&mut self, size: usize, strides: [usize; N]) {
         self.dims[self.rank] = size;
         for k in 0..N {
@@ -232,6 +236,9 @@ impl<const N: usize> Broadcast<N> {
         while at < range.end {
             let (row, col) = (at / cols, at % cols);
             let left = range.end - at;
+            // A part of a row, where the range begins or ends within one or rows are too long; otherwise as
+            // many rows as there are up to the end of the dimension around them, beyond which the operands
+            // continue at another distance.
             let (count, piece_cols) = if col != 0 || left < cols || longest < cols {
                 let count = left.min(cols - col).min(longest);
                 (count, count)
@@ -249,6 +256,7 @@ impl<const N: usize> Broadcast<N> {
     fn offset(&self, k: usize, mut row: usize, col: usize) -> usize {
         let strides = &self.strides[k];
         let mut offset = col * strides[self.rank - 1];
+        // The number of the row, taken apart into the indices of all outer dimensions.
         for i in (0..self.rank - 1).rev() {
             offset += row % self.dims[i] * strides[i];
             row /= self.dims[i];
@@ -277,6 +285,7 @@ fn output_shape<const N: usize>(
         for (i, &size) in shape.iter().enumerate() {
             let so_far = &mut sizes[missing + i];
             match (*so_far, size) {
+                // Repeated, even 0 times.
                 (_, 1) => {}
                 (1, _) => *so_far = size,
                 (expected, _) if expected == size => {}

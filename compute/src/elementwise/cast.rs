@@ -68,6 +68,7 @@ pub fn cast<S: CastTo<D>, D: Element>(pool: &Pool, input: &[S], output: &mut [D]
 /// When the slices differ in length.
 pub fn cast_values(pool: &Pool, input: Values<'_>, output: ValuesMut<'_>) {
     assert_eq!(input.len(), output.len(), "input and output differ in length");
+    // Not by `split_output`, which needs one type of elements: only `cast_part` finds out which it is.
     let parts = pool.threads().min(input.len() / units_per_part(COST)).max(1);
     if parts == 1 {
         return cast_part(input, output);
@@ -100,6 +101,7 @@ dispatch_avx2! {
 
 /// Converts a slice on one thread.
 fn cast_all<S: CastTo<D>, D: Element>(input: &[S], output: &mut [D]) {
+    // There are 225 pairs of types; loops for AVX2 exist for those that are common in large tensors.
     if const { !matches!(S::LOOPS, Loops::Baseline) && !matches!(D::LOOPS, Loops::Baseline) } {
         cast_vector(input, output);
     } else {
@@ -154,9 +156,11 @@ macro_rules! convert {
     ($x:ident: plain => complex $d:ty) => {
         <$d>::new($x as _, 0.0)
     };
+    // NaN is unequal to 0, so it is true.
     ($x:ident: plain => truth $d:ty) => {
         $x != (0 as _)
     };
+    // Through `f32`, so an `f64` is rounded twice, as in Eigen's conversion.
     ($x:ident: plain => narrow $d:ty) => {
         <$d>::narrow($x as f32)
     };

@@ -142,6 +142,7 @@ pub(super) mod test {
 
     tests! {
         IsNan |x| x.is_nan();
+        // One comparison for both signs; any comparison with NaN is false.
         IsInf |x| x.abs() == T::of(f64::INFINITY);
         IsFinite |x| x.abs() < T::of(f64::INFINITY);
     }

@@ -39,6 +39,8 @@ macro_rules! functions {
             /// The exponential function. For an infinite real part, the imaginary part only determines the signs, or
             /// makes the result NaN.
             pub(in super::super) fn exp(z: Complex<$part>) -> Complex<$part> {
+                // The general formula has `sin(0)` times infinity for a large real number, which is NaN
+                // instead of the zero.
                 if z.im == 0.0 {
                     return Complex::new(z.re.exp(), z.im);
                 }
@@ -52,6 +54,8 @@ macro_rules! functions {
             /// Returns `e^x` times a direction, also where `e^x` overflows and the product does not.
             fn scaled(x: $part, cos: $part, sin: $part) -> Complex<$part> {
                 let most = $part::MAX.ln().floor();
+                // Two factors, of which the first meets a sine or cosine that makes it smaller before the
+                // second follows. Beyond twice the limit, no ordinary sine is small enough to help.
                 if x > most && x < 2.0 * most {
                     let (first, rest) = (most.exp(), (x - most).exp());
                     return Complex::new(cos * first * rest, sin * first * rest);
@@ -85,6 +89,7 @@ macro_rules! functions {
             /// Returns the logarithm of the magnitude, which may be larger or smaller than every number.
             fn ln_norm(re: $part, im: $part) -> $part {
                 let norm = re.hypot(im);
+                // The parts are numbers, but the magnitude is too large for one: a quarter of it is not.
                 if norm == INFINITY && re.is_finite() && im.is_finite() {
                     return (re * 0.25).hypot(im * 0.25).ln() + (4.0 as $part).ln();
                 }
@@ -96,6 +101,8 @@ macro_rules! functions {
                 let (x, y) = (z.re, z.im);
                 if y == 0.0 {
                     Complex::new(x.sinh(), y)
+                // On the imaginary axis the sign of the real zero stays, which selects the side of a branch
+                // cut for what follows.
                 } else if x == 0.0 {
                     Complex::new(x, if y.is_finite() { y.sin() } else { NAN })
                 } else if x.is_infinite() {
@@ -105,6 +112,8 @@ macro_rules! functions {
                         Complex::new(x, NAN)
                     }
                 } else if x.abs() > HALF_OVERFLOW {
+                    // So far from 0, both hyperbolic functions are `e^|x| / 2`, and the half goes into the
+                    // exponent.
                     let grown = scaled(x.abs() - LN_2, y.cos(), y.sin());
                     Complex::new(grown.re.copysign(grown.re * x), grown.im)
                 } else {
@@ -243,6 +252,8 @@ macro_rules! functions {
 
             /// `exp(y log(x))`; the limit of `x^y` at zero does not exist, so it is NaN unless the real part of `y` decides.
             pub(in super::super) fn pow(x: Complex<$part>, y: Complex<$part>) -> Complex<$part> {
+                // The crate's power is right for ordinary numbers. Its products are NaN at infinities and at
+                // 0.
                 let finite = [x, y].iter().all(|z| z.re.is_finite() && z.im.is_finite());
                 if finite && (x.re != 0.0 || x.im != 0.0) {
                     return x.powc(y);
@@ -262,6 +273,7 @@ macro_rules! functions {
             /// The product of numbers that may be infinite: an infinity times a number that is not zero is one, whatever is
             /// unknown of the parts.
             fn product(x: Complex<$part>, y: Complex<$part>) -> Complex<$part> {
+                // Annex G of the C standard: only a product of two NaNs is in doubt.
                 let plain = x * y;
                 if !(plain.re.is_nan() && plain.im.is_nan()) {
                     return plain;

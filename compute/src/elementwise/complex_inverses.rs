@@ -17,6 +17,8 @@ pub(super) fn acos(z: Complex<f64>) -> Complex<f64> {
         let re = if x == 0.0 && y.is_nan() { FRAC_PI_2 } else { y.abs().atan2(x) };
         return Complex::new(re, if is_infinite(z) { f64::INFINITY.copysign(-y) } else { f64::NAN });
     }
+    // W. Kahan's formulas: the roots of `1 - z` and `1 + z` are taken first and combined afterwards, so
+    // nothing cancels near the branch points at 1 and -1.
     let (a, b) = (root(Complex::new(1.0 - x, -y)), root(Complex::new(1.0 + x, y)));
     Complex::new(2.0 * a.re.atan2(b.re), area(b.re * a.im - b.im * a.re))
 }
@@ -29,6 +31,7 @@ pub(super) fn asin(z: Complex<f64>) -> Complex<f64> {
 /// The principal inverse hyperbolic cosine.
 pub(super) fn acosh(z: Complex<f64>) -> Complex<f64> {
     let angle = acos(z);
+    // The inverse cosine times i or -i, whichever has a real part that is not negative.
     Complex::new(angle.im.abs(), angle.re.copysign(z.im))
 }
 
@@ -51,6 +54,8 @@ pub(super) fn atanh(z: Complex<f64>) -> Complex<f64> {
         let known = y.is_infinite() || !x.is_nan() && !y.is_nan();
         return Complex::new(re.copysign(z.re), if known { FRAC_PI_2.copysign(y) } else { f64::NAN });
     }
+    // The logarithm of `|1 + z|^2 / |1 - z|^2` as `ln(1 + 4x / |1 - z|^2)`, which keeps its digits for a
+    // small `x`.
     let re = (4.0 * x / ((1.0 - x) * (1.0 - x) + y * y)).ln_1p() * 0.25;
     Complex::new(re.copysign(z.re), (2.0 * y).atan2((1.0 - x) * (1.0 + x) - y * y) * 0.5)
 }

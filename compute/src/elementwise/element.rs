@@ -121,8 +121,8 @@ pub(crate) trait Integer:
     fn shift_right(self, y: Self) -> Self;
 }
 
-/// Implements [`Integer`] for the integer types. Overflow wraps, and division by zero yields 0; the kernels report it
-/// as an error afterwards.
+/// Implements [`Integer`] for the integer types. Overflow wraps. Division by zero yields 0 and never runs: the kernels
+/// look for such divisors first and return an error.
 macro_rules! integers {
     ($($type:ty),*) => {$(
         impl Integer for $type {
@@ -159,6 +159,8 @@ macro_rules! integers {
 
             #[inline(always)]
             fn power(self, y: Self) -> Self {
+                // By the bits of the exponent, at most 64 steps. Wrapping after each product is the same as
+                // wrapping once.
                 let (mut base, mut left, mut result) = (self, y, 1);
                 while left > 0 {
                     if left & 1 == 1 {
@@ -178,11 +180,14 @@ macro_rules! integers {
             #[inline(always)]
             fn mean(sum: i64, count: usize) -> Self {
                 let count = count.max(1);
+                // The sum of a `u64` may not fit an `i64`, so its bits are read as what they were added up
+                // as.
                 if Self::MIN == 0 { (sum as u64 / count as u64) as Self } else { (sum / count as i64) as Self }
             }
 
             #[inline(always)]
             fn shift_left(self, y: Self) -> Self {
+                // TensorFlow limits the distance in the same way, since a longer shift is undefined in C++.
                 self << y.clamp(0, (Self::BITS - 1) as Self)
             }
 

@@ -34,11 +34,13 @@ pub fn add_n<T: Element>(pool: &Pool, inputs: &[&[T]], output: &mut [T]) {
     assert!(!inputs.is_empty(), "nothing to add");
     assert!(inputs.iter().all(|input| input.len() == output.len()), "inputs differ in length");
     let least = units_per_part(100 * inputs.len());
+    // This runs on the threads of `pool` already.
     let single = Pool::single();
     split_output(pool, output, 64, least, |range, output| {
         for (block, output) in output.chunks_mut(BLOCK).enumerate() {
             let from = range.start + block * BLOCK;
             let to = from + output.len();
+            // Copied instead of added to zeros, which would turn a -0 into 0.
             output.copy_from_slice(&inputs[0][from..to]);
             let plan = Broadcast::new([&[output.len()], &[output.len()]]).expect("equal shapes");
             for input in &inputs[1..] {

@@ -59,7 +59,10 @@ impl Narrow for bf16 {
     #[inline(always)]
     fn narrow(x: f32) -> Self {
         let bits = x.to_bits();
+        // Half a unit of the last bit that stays, less 1 if that bit is 0, so ties go to even. A carry into
+        // the exponent is right.
         let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
+        // Without the added bit, a NaN with zeros in its upper half would become infinity.
         let quiet = (bits >> 16) | 0x40;
         bf16::from_bits(if x.is_nan() { quiet } else { rounded } as u16)
     }
@@ -80,6 +83,7 @@ impl Narrow for f16 {
         let magnitude = bits & 0x7fff;
         // Read as an f32, the exponent is too small by 127 - 15; the product is exact, subnormals too.
         let scaled = f32::from_bits(magnitude << 13) * f32::from_bits((127 + 127 - 15) << 23);
+        // Infinity and NaN have the largest exponent in either type; the last part makes a NaN quiet.
         let special = (magnitude << 13) | 0x7f80_0000 | (u32::from(magnitude > 0x7c00) << 22);
         let value = if magnitude >= 0x7c00 { special } else { scaled.to_bits() };
         f32::from_bits(value | ((bits & 0x8000) << 16))
@@ -95,9 +99,12 @@ impl Narrow for f16 {
         let normal = magnitude.wrapping_add(0xfff + odd).wrapping_sub((127 - 15) << 23) >> 13;
         // Subnormal results: adding 0.5 makes the addition round at the last bit of an f16.
         let subnormal = (f32::from_bits(magnitude) + 0.5).to_bits().wrapping_sub(0.5f32.to_bits());
+        // 2^-14, the smallest normal `f16`.
         let finite = if magnitude < 0x3880_0000 { subnormal } else { normal };
         let nan = 0x7e00 | ((magnitude >> 13) & 0x3ff);
         let large = if magnitude > 0x7f80_0000 { nan } else { 0x7c00 };
+        // 65520: from halfway between the largest `f16` and the next power of two on, numbers round to
+        // infinity.
         let value = if magnitude >= 0x477f_f000 { large } else { finite };
         f16::from_bits((value | sign) as u16)
     }

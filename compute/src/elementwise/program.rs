@@ -157,7 +157,9 @@ impl Program {
         if len == 0 {
             return;
         }
+        // If no input has rows, the output is one row, and blocks need not end where a row ends.
         let row = if self.inputs.iter().any(InputKind::has_rows) { row } else { len };
+        // Threads begin with a row if rows are short, and otherwise with a cache line.
         let align = if row <= BLOCK { row } else { 64 };
         // Outputs that the program does not have are empty and take part in nothing.
         let mut all: [(&mut [f32], usize); MAX_OUTPUTS] = std::array::from_fn(|_| (Default::default(), 0));
@@ -166,6 +168,7 @@ impl Program {
         }
         split_outputs(pool, len, align, units_per_part(self.picoseconds), all, |range, mut outputs| {
             SCRATCH.with_borrow_mut(|scratch| {
+                // Never shrinks: the next program on this thread may need more.
                 scratch.resize(scratch.len().max(self.slots * BLOCK), 0.0);
                 self.run_part(row, range, inputs, &mut outputs, scratch);
             });
@@ -204,6 +207,7 @@ impl Program {
         let start = range.start;
         let mut at = start;
         while at < range.end {
+            // As many whole rows as a block holds, or else a part of one row.
             let whole = (BLOCK / row * row).max(1);
             let count = if row <= BLOCK { whole } else { BLOCK.min(row - at % row) }.min(range.end - at);
             let mut block = Block {
@@ -265,12 +269,16 @@ impl Block<'_> {
                 (compile::Kernel::Binary(kernel), x, y) => {
                     let len = output.len();
                     let (x, y) = (self.rows(x, len), self.rows(y, len));
+                    // Rows that follow each other without a gap are one long row, which saves the loop around
+                    // it.
                     let flat = self.is_flat(x) && self.is_flat(y);
                     kernel.run_rows(x, y, if flat { len } else { self.cols }, output);
                 }
             }
             *self.place(step.to) = output;
         }
+        // Results that waited until the inputs in their place were read, and results that are several
+        // outputs.
         for (k, copy) in self.program.copies.iter().enumerate() {
             if let Some(source) = *copy {
                 let output = std::mem::take(&mut self.outputs[k]);

@@ -46,6 +46,7 @@ pub fn select<T: Element>(
 /// One row; the operands are repeated (step 0), or walked through in steps.
 fn select_row<T: Element>(condition: &[bool], a: &[T], b: &[T], steps: [usize; 3], output: &mut [T]) {
     match steps {
+        // One condition for the whole row, as for a mask of rows: a copy.
         [0, 1, _] if condition[0] => output.copy_from_slice(&a[..output.len()]),
         [0, _, 1] if !condition[0] => output.copy_from_slice(&b[..output.len()]),
         [1, 1, 1] => {
@@ -63,6 +64,7 @@ fn select_row<T: Element>(condition: &[bool], a: &[T], b: &[T], steps: [usize; 3
                 *out = if c { a[0] } else { y };
             }
         }
+        // Rare combinations share one loop, which is not vectorized.
         [c_step, a_step, b_step] => {
             for (i, out) in output.iter_mut().enumerate() {
                 *out = if condition[i * c_step] { a[i * a_step] } else { b[i * b_step] };

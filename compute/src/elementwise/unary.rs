@@ -188,11 +188,13 @@ unary_ops! {
     Abs [CHEAP] |x| x.abs();
     Sign [CHEAP] |x| {
         let zero = T::of(0.0);
+        // The sum turns -0 into 0 and leaves NaN as it is.
         let sign = if x > zero { T::of(1.0) } else { x + zero };
         if x < zero { T::of(-1.0) } else { sign }
     };
     Square [CHEAP] |x| x * x;
     Sqrt [DIVISION] |x| x.sqrt();
+    // The processors' instruction for approximate reciprocal roots has other bits on each make.
     Rsqrt [2 * DIVISION] |x| T::of(1.0) / x.sqrt();
     Reciprocal [DIVISION] |x| T::of(1.0) / x;
     Exp [T::EXP_COST] |x| x.exp();
@@ -214,6 +216,7 @@ unary_ops! {
     Sigmoid [T::EXP_COST] |x| x.sigmoid();
     Softplus [2 * T::EXP_COST] |x| x.softplus();
     Softsign [DIVISION] |x| x / (T::of(1.0) + x.abs());
+    // The order of the operands keeps NaN, which `max` would replace.
     Relu [CHEAP] |x| if x < T::of(0.0) { T::of(0.0) } else { x };
     Relu6 [CHEAP] |x| {
         let low = if x < T::of(0.0) { T::of(0.0) } else { x };
@@ -221,6 +224,7 @@ unary_ops! {
     };
     LeakyRelu [CHEAP] |x, alpha| if x > T::of(0.0) { x } else { T::of(alpha.into()) * x };
     Elu [T::EXP_COST] |x| {
+        // For every element, since a branch would keep the loop from being vectorized.
         let y = x.expm1();
         if x < T::of(0.0) { y } else { x }
     };
@@ -230,6 +234,7 @@ unary_ops! {
     };
     Floor [CHEAP] |x| x.floor();
     Ceil [CHEAP] |x| x.ceil();
+    // Halves go to the even neighbor, as in NumPy.
     Round [CHEAP] |x| x.round_even();
     Erf [3 * T::EXP_COST] |x| x.erf();
     Erfc [3 * T::EXP_COST] |x| x.erfc();
@@ -241,6 +246,7 @@ unary_ops! {
     /// Formulas for the integers.
     mod integer_ops<T: Integer>;
     Neg [CHEAP] |x| T::ZERO.wrapping_sub(x);
+    // Wraps, since the least integer has no positive counterpart.
     Abs [CHEAP] |x| if x < T::ZERO { T::ZERO.wrapping_sub(x) } else { x };
     Sign [CHEAP] |x| {
         let sign = if x > T::ZERO { T::ONE } else { T::ZERO };

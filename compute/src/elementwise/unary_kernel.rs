@@ -119,6 +119,8 @@ dispatch_avx2! {
 
 /// `output[i] = O(input[i])`.
 fn map<T: Element, R: Element, O: UnaryFn<T, R>>(context: Context, input: &[T], output: &mut [R]) {
+    // Only functions of a few vector instructions gain from a loop for each instruction set; a call takes as
+    // long in all of them.
     if const { matches!(T::LOOPS, Loops::All) && O::PICOSECONDS < CALL } {
         map_vector(O::default(), context.alpha, input, output);
     } else if const { matches!(T::LOOPS, Loops::Avx2) && O::PICOSECONDS < CALL } {
@@ -130,6 +132,7 @@ fn map<T: Element, R: Element, O: UnaryFn<T, R>>(context: Context, input: &[T], 
 
 /// The loop of a type of 16 bits: block by block in `f32`, each result rounded once.
 fn map_narrow<H: Narrow>(context: Context, input: &[H], output: &mut [H]) {
+    // Always there: `ThroughF32` sets this loop and the wide one together.
     let Wide::Float(run) = context.wide else { return };
     let (mut wide, mut results) = ([0.0; BLOCK], [0.0; BLOCK]);
     for (input, output) in input.chunks(BLOCK).zip(output.chunks_mut(BLOCK)) {

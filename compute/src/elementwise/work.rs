@@ -29,6 +29,7 @@ pub(crate) fn split(
     least: usize,
     work: &(dyn Fn(Range<usize>) + Sync),
 ) {
+    // Fewer parts than threads if one would take less time than waking its thread.
     let parts = pool.threads().min(units / least.max(1));
     if parts <= 1 {
         if units > 0 {
@@ -36,6 +37,7 @@ pub(crate) fn split(
         }
         return;
     }
+    // Rounding up may leave fewer parts, but never an empty one.
     let step = units.div_ceil(parts).next_multiple_of(align.max(1));
     pool.run(units.div_ceil(step), |part| work(part * step..units.min((part + 1) * step)));
 }

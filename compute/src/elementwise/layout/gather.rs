@@ -105,6 +105,7 @@ pub fn gather<T: Clone + Send + Sync, I: Index>(
         return Ok(());
     }
     let slices = outer * indices.len();
+    // 2 ns for the jump to a row, which the caches rarely hold, and 0.1 ns for each element of it.
     split_outputs(
         pool,
         slices,
@@ -114,6 +115,7 @@ pub fn gather<T: Clone + Send + Sync, I: Index>(
         |range, [output]| {
             for (slice, output) in range.zip(output.chunks_exact_mut(inner)) {
                 let (group, i) = (slice / per_batch, slice % per_batch);
+                // Between 0 and `axis`, as checked above.
                 let index = indices[group / outer * per_batch + i].to_i64() as usize;
                 output.clone_from_slice(&parameters[(group * axis + index) * inner..][..inner]);
             }

@@ -30,6 +30,7 @@ pub fn concat<T: Clone + Send + Sync>(pool: &Pool, rows: usize, inputs: &[(&[T],
     }
     split_outputs(pool, rows, 1, units_per_part(100 * width), [(output, width)], |range, [output]| {
         for (i, output) in range.zip(output.chunks_exact_mut(width)) {
+            // Row by row, so that the output is written once from its start to its end.
             let mut left = output;
             for &(input, width) in inputs {
                 let (to, rest) = left.split_at_mut(width);
@@ -59,6 +60,7 @@ pub fn split<T: Clone>(rows: usize, input: &[T], outputs: &mut [(&mut [T], usize
     for (output, part) in outputs {
         let part = *part;
         assert_eq!(output.len(), rows * part, "output of {rows} rows of {part}");
+        // Chunks of 0 elements are not allowed.
         if part > 0 {
             for (i, output) in output.chunks_exact_mut(part).enumerate() {
                 output.clone_from_slice(&input[i * width + from..][..part]);

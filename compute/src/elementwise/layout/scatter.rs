@@ -63,6 +63,7 @@ pub fn scatter_update<T: Clone, I: Index>(
 ) -> Result<(), IndexError> {
     let rows = check_rows(inner, data.len(), indices.len(), updates.len());
     check_all(indices, rows)?;
+    // On one thread, in order: the last update of a row wins.
     for (i, index) in indices.iter().enumerate() {
         let at = index.to_i64() as usize;
         data[at * inner..(at + 1) * inner].clone_from_slice(&updates[i * inner..(i + 1) * inner]);
@@ -159,6 +160,7 @@ pub fn unsorted_segment_sum<T: Element, I: Index>(
 ) -> Result<(), IndexError> {
     let rows = check_rows(inner, output.len(), segments.len(), data.len());
     output.fill(T::default());
+    // Negative segments are left out, so only the upper limit is an error.
     let large = |segment: &I| segment.to_i64() >= 0 && segment.to_i64() as u64 >= rows as u64;
     if let Some(position) = segments.iter().position(large) {
         return Err(IndexError { position, index: segments[position].to_i64(), limit: rows });
@@ -193,6 +195,8 @@ fn merge_rows<T: Element, I: Index>(
         return;
     }
     let rows = data.len() / inner;
+    // 10 ns for an index and 0.2 ns for each element of its update, spread over the rows because threads
+    // share those.
     let work = indices.len() * (10_000 + 200 * inner);
     split_outputs(
         pool,
@@ -218,6 +222,8 @@ fn merge_rows<T: Element, I: Index>(
 
 /// Merges an update into a row, in place.
 fn merge_row<T: Element>(kernel: BinaryKernel<T>, row: &mut [T], update: &[T]) {
+    // Smaller than the blocks of the kernels: the copy is cleared for every update, and rows of embeddings
+    // are short.
     const BLOCK: usize = 64;
     let mut copy = [T::default(); BLOCK];
     for (row, update) in row.chunks_mut(BLOCK).zip(update.chunks(BLOCK)) {

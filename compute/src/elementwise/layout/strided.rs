@@ -32,6 +32,7 @@ impl StridedRegion<'_> {
         let mut start = 0;
         for i in 0..rank {
             if self.sizes[i] > 0 {
+                // Signed, since a negative stride walks from `begin` towards 0.
                 let last = self.begin[i] as isize + self.strides[i] * (self.sizes[i] as isize - 1);
                 let size = self.shape[i] as isize;
                 assert!(
@@ -39,6 +40,7 @@ impl StridedRegion<'_> {
                     "region leaves dimension {i}"
                 );
             }
+            // The step is still that of the array here; the stride of the region comes into it afterwards.
             start += self.begin[i] * steps[i] as usize;
             steps[i] *= self.strides[i];
         }
@@ -131,6 +133,7 @@ pub fn pad<T: Clone>(
     for i in 0..rank {
         padded[i] = before[i] + shape[i] + after[i];
     }
+    // Everything, also what is overwritten: a loop for the frame alone would be long and save little.
     output.fill(value.clone());
     let region = StridedRegion {
         shape: &padded[..rank],

@@ -33,6 +33,8 @@ fn tile_dimension<T: Clone>(shape: &[usize], repeats: &[usize], input: &[T], out
         return;
     };
     let once = output.len() / repeats[0];
+    // The repetitions are copies of the output, not of the input: blocks that are already in order, as long
+    // as possible.
     let (first, rest) = output.split_at_mut(once);
     for (from, to) in input.chunks_exact(input.len() / size).zip(first.chunks_exact_mut(once / size)) {
         tile_dimension(inner_shape, &repeats[1..], from, to);
@@ -64,6 +66,7 @@ pub fn broadcast_to<T: Clone + Send + Sync>(
     input: &[T],
     output: &mut [T],
 ) -> Result<(), BroadcastError> {
+    // Only for its checks. The copy below also takes elements that are not numbers.
     let plan = Broadcast::new([target, shape])?;
     if plan.output_shape() != target {
         let size = shape.first().copied().unwrap_or(1);

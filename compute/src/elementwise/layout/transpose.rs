@@ -43,6 +43,7 @@ pub fn transpose<T: Clone + Send + Sync>(
         return;
     }
     let (outer, width) = (walk.outer_len(), walk.len() / walk.outer_len());
+    // 0.5 ns an element: each read may meet another cache line.
     let least = units_per_part(500 * width);
     split_outputs(pool, outer, 1, least, [(output, width)], |range, [output]| {
         let start = range.start * walk.outer_stride(0) as usize;
@@ -71,7 +72,6 @@ fn transpose_part<T: Clone>(walk: &Walk, input: &[T], output: &mut [T]) {
     let (dims, [from, to]) = walk.parts();
     let last = dims.len() - 1;
     match from.iter().position(|&stride| stride == 1) {
-        // Rows stay rows.
         Some(unit) if unit != last => {
             // All dimensions but the two whose order matters for the caches.
             let others = |values: &[isize]| -> [isize; MAX_RANK] {
@@ -99,6 +99,7 @@ fn transpose_part<T: Clone>(walk: &Walk, input: &[T], output: &mut [T]) {
                 }
             });
         }
+        // Rows stay rows, or no dimension is contiguous in the input.
         _ => walk.rows([0, 0], |row| copy_row(row, input, output)),
     }
 }
@@ -129,6 +130,8 @@ impl Plane {
     fn turn_tile<T: Clone>(&self, row: usize, col: usize, input: &[T], output: &mut [T]) {
         let cols = TILE.min(self.cols - col);
         for r in row..self.rows.min(row + TILE) {
+            // Written in order and read across: the lines of the input that one row of the tile meets serve
+            // its other rows too.
             let to = &mut output[r * self.to_row + col..][..cols];
             let from = input[r + col * self.from_col..].iter().step_by(self.from_col);
             for (to, from) in to.iter_mut().zip(from) {

@@ -39,6 +39,7 @@ impl Walk {
         for i in 0..dims.len() {
             walk.push_inner(dims[i], [a[i], b[i]]);
         }
+        // A single element is a row of one.
         if walk.rank == 0 {
             walk.rank = 1;
             walk.strides = [[1; MAX_RANK]; 2];
@@ -48,6 +49,7 @@ impl Walk {
 
     /// Adds a dimension inside those so far.
     fn push_inner(&mut self, size: usize, strides: [isize; 2]) {
+        // Nothing moves along it, and its stride may be anything.
         if size == 1 {
             return;
         }
@@ -110,8 +112,11 @@ impl Walk {
                 i -= 1;
                 index[i] += 1;
                 let forward = index[i] < self.dims[i];
+                // One step on, or back to the start of this dimension before the next one outwards is moved.
                 let by = if forward { 1 } else { 1 - self.dims[i] as isize };
                 for k in 0..2 {
+                    // Wrapping: after the last row, a negative stride leads in front of the array, where
+                    // nothing is read.
                     at[k] = at[k].wrapping_add_signed(by * self.strides[k][i]);
                 }
                 if forward {

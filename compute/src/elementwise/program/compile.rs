@@ -79,6 +79,7 @@ pub(super) fn compile(
         steps: Vec::with_capacity(instructions.len()),
         copies: Vec::new(),
         slots: 0,
+        // Each input is read once and each output written once, however many instructions use them.
         picoseconds: (inputs.len() + outputs.len()) * TRANSFER,
     };
     for (i, instruction) in instructions.iter().enumerate() {
@@ -113,6 +114,7 @@ fn check(inputs: &[InputKind], instructions: &[Instruction], outputs: &[usize]) 
     for (i, instruction) in instructions.iter().enumerate() {
         let exists = |operand: &Operand| match *operand {
             Operand::Input(k) => k < inputs.len(),
+            // Only older results, so there are no cycles and one pass in order evaluates the program.
             Operand::Result(k) => k < i,
             Operand::Constant(_) => true,
         };
@@ -162,6 +164,7 @@ impl Allocation {
                 }
             }
         }
+        // Outputs are read after all instructions, when copies are made at the end of a block.
         for &result in outputs {
             last_use[result] = usize::MAX;
         }
@@ -185,6 +188,7 @@ impl Allocation {
 
     /// Returns the place of the result of instruction `i`: the first output that is it, or a slot.
     fn place(&mut self, i: usize, outputs: &[usize]) -> Result<Place, ProgramError> {
+        // A result that is several outputs goes to the first of them; the others are copies.
         let direct = outputs.iter().enumerate().find(|&(k, &result)| result == i && !self.in_place[k]);
         let place = match direct {
             Some((k, _)) => Place::Output(k),
