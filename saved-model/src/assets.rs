@@ -43,6 +43,7 @@ pub struct Asset {
 
 /// The assets of a meta graph: those of the field, or if it has none those of the collection.
 pub(crate) fn assets_of(folder: &Path, message: &MetaGraphDef) -> Result<Vec<Asset>> {
+    // Writers that fill both list the same files in each, so reading one is enough.
     let listed = match message.asset_file_def.as_slice() {
         [] => in_collection(message)?,
         listed => listed.to_vec(),
@@ -61,6 +62,7 @@ fn in_collection(message: &MetaGraphDef) -> Result<Vec<AssetFileDef>> {
     };
     let items = AnyList::from_bytes(bytes.clone()).map_err(place)?;
     let item = |any: graph_def::proto::Any| {
+        // The part before the last slash is the authority of the type, which writers choose.
         if any.type_url.rsplit('/').next() != Some("tensorflow.AssetFileDef") {
             let text = format!("an item is of type '{}', not an AssetFileDef", any.type_url);
             return Err(place(Error::new(Code::DataLoss, text)));
@@ -73,6 +75,7 @@ fn in_collection(message: &MetaGraphDef) -> Result<Vec<AssetFileDef>> {
 /// Checks an entry and resolves its path.
 fn asset(folder: &Path, def: &AssetFileDef) -> Result<Asset> {
     let filename = def.filename.as_str();
+    // Only plain components: `..` or an absolute path would lead out of the folder when it is joined.
     let plain = Path::new(filename).components().all(|part| matches!(part, Component::Normal(_)));
     // A name with control characters would reach terminals and logs with every message about the file.
     let is_text = !filename.contains(|letter: char| letter.is_control() || letter == '\\');

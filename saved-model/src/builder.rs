@@ -148,6 +148,7 @@ impl MetaGraphOptions {
     /// Returns the saver of a graph: the given one, or one of all variables.
     fn saver_of(&self, graph: &Graph) -> Option<GraphSaver> {
         let saver = self.saver.clone().unwrap_or_else(|| GraphSaver::new(SaverOptions::new()));
+        // A model without variables needs no saver and no checkpoint, and readers expect none.
         let is_empty = saver.variables(graph).is_empty() && saver.tables(graph).is_empty();
         (!is_empty).then_some(saver)
     }
@@ -205,6 +206,8 @@ impl SavedModelBuilder {
         let failed = |error: std::io::Error| {
             Error::from(error).context(format!("cannot create '{}'", folder.display()))
         };
+        // Before anything is written: files of another model in the folder would be taken for parts of this
+        // one.
         if fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some()) {
             let text = format!(
                 "'{}' exists and is not empty: export the model into a new folder, or remove this one",
@@ -234,6 +237,8 @@ impl SavedModelBuilder {
             return Err(Error::runtime(text));
         }
         let graph = session.graph();
+        // First the message, whose checks leave nothing on disk; the variables are written once it is known
+        // to be valid.
         let meta_graph = self.meta_graph(graph, tags, options)?;
         let in_phase = |error: Error| error.with_phase(Phase::Save);
         fs::create_dir_all(self.folder.join(VARIABLES).parent().unwrap_or(&self.folder))?;
@@ -284,6 +289,8 @@ impl SavedModelBuilder {
 
     /// Writes a file into the folder of the model.
     fn write(&self, name: &str, content: &[u8]) -> Result<PathBuf> {
+        // Before the file is replaced: protobuf's readers reject larger messages, so such a file could never
+        // be loaded.
         if content.len() > LARGEST_MESSAGE {
             let text = format!(
                 "the graphs of the model take {} bytes, and readers take up to {LARGEST_MESSAGE}: keep large constants in variables",
@@ -292,6 +299,7 @@ impl SavedModelBuilder {
             return Err(Error::invalid_argument(text));
         }
         let path = self.folder.join(name);
+        // Replaced atomically: this file is what makes the folder a model.
         replace_file(&path, content)?;
         Ok(path)
     }
@@ -303,6 +311,7 @@ impl SavedModelBuilder {
         tags: impl IntoIterator<Item = impl Into<String>>,
         options: &MetaGraphOptions,
     ) -> Result<MetaGraphDef> {
+        // Loaders look for the init op and the train op under these names.
         for reserved in [INIT_SIGNATURE, TRAIN_SIGNATURE] {
             if options.signatures.contains_key(reserved) {
                 return Err(Error::key(format!("SignatureDef key \"{reserved}\" is reserved.")));
@@ -322,10 +331,13 @@ impl SavedModelBuilder {
         info.tags = tags.into_iter().map(Into::into).collect();
         meta_graph.signature_def = options.signatures.clone();
         check_signatures(graph, &meta_graph.signature_def)?;
+        // The objects are those of the program that wrote an imported graph; this model does not have them.
         meta_graph.object_graph_def = Bytes::new();
+        // A saver without variables would make loaders look for a checkpoint.
         if saver.is_none() {
             meta_graph.saver_def = None;
         }
+        // An imported graph may bring the init op of its own model.
         for collection in crate::restore::INIT_COLLECTIONS {
             meta_graph.collection_def.remove(collection);
         }
@@ -355,12 +367,14 @@ impl SavedModelBuilder {
 
     /// Adds the file of an asset to the folder.
     fn add_asset(&mut self, asset: &Output) -> Result<AssetFileDef> {
+        // A constant, because the path must be known now; a loader feeds the tensor another one.
         let path = asset.constant_value().filter(|value| value.dtype() == DType::String);
         let path = path.and_then(|value| value.as_strings().ok()?.first().cloned()).ok_or_else(|| {
             let text =
                 format!("Asset path tensor '{}' must be of type constant, and a string.", asset.name());
             asset.operation().place(Error::value(text))
         })?;
+        // From bytes, since paths on Unix need not be UTF-8.
         let path = PathBuf::from(OsStr::from_bytes(&path));
         let name = path.file_name().and_then(OsStr::to_str).ok_or_else(|| {
             Error::value(format!(
@@ -382,6 +396,7 @@ impl SavedModelBuilder {
         fs::create_dir_all(&folder)?;
         let mut filename = name.to_owned();
         for number in 1.. {
+            // Two assets may have one file name: equal content is shared, other content gets a number.
             match self.copied.get(&filename) {
                 None => break,
                 Some(other) if other == path || fs::read(other)? == fs::read(path)? => return Ok(filename),
@@ -404,11 +419,13 @@ impl SavedModelBuilder {
         let mut variables = saver.variables(graph);
         for (variable, value) in weights {
             [variable, value].as_slice().check_belongs_to(graph)?;
+            // The value is that of the other variable, stored under the key of the first.
             for saved in variables.iter_mut().filter(|saved| saved.handle() == variable.handle()) {
                 *saved = value.clone().saved_as(saved.key());
             }
         }
         let live = SessionVariables::new(session, variables).with_tables(saver.tables(graph));
+        // One snapshot, so that all variables belong to the same step.
         let snapshot = live.snapshot()?;
         let mut writer = BundleWriter::create(self.folder.join(VARIABLES))?;
         for (name, tensor) in &snapshot.tensors {
@@ -439,6 +456,7 @@ fn check_signatures(graph: &Graph, signatures: &BTreeMap<String, SignatureDef>) 
             let place =
                 |error: Error| error.context(format!("'{key}' of the signature '{name}' cannot be written"));
             let names = names(info);
+            // An entry without a name is the default of the message, and no reader could use it.
             if names.is_empty() {
                 return Err(place(Error::value("it names no tensor")));
             }

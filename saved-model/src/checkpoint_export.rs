@@ -163,6 +163,7 @@ impl CheckpointExport {
             );
             return Err(Error::value(text));
         }
+        // After the restore, so that a checkpoint that cannot be read leaves no folder behind.
         let mut builder = SavedModelBuilder::new(folder)?;
         builder.add_meta_graph_and_variables(session, &self.tags, &self.options)?;
         builder.save()?;

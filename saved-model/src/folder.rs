@@ -44,6 +44,7 @@ impl SavedModelFolder {
     pub fn open(path: impl AsRef<Path>) -> Result<SavedModelFolder> {
         let path = path.as_ref().to_path_buf();
         let (binary, text) = (path.join(BINARY), path.join(TEXT));
+        // The binary form first, if both exist, as TensorFlow does.
         let message = if binary.exists() {
             read(&binary, |bytes| Message::from_bytes(Bytes::from(bytes)))?
         } else if text.exists() {
@@ -97,6 +98,7 @@ impl SavedModelFolder {
     /// # Errors
     /// A key error that lists the existing tag sets if no meta graph has exactly these tags.
     pub fn meta_graph(&self, tags: impl IntoIterator<Item = impl AsRef<str>>) -> Result<TaggedGraph<'_>> {
+        // Sets, because the order of tags has no meaning.
         let asked: BTreeSet<String> = tags.into_iter().map(|tag| tag.as_ref().to_owned()).collect();
         let of = |message: &MetaGraphDef| tags_of(message).iter().cloned().collect::<BTreeSet<String>>();
         let found = self.message.meta_graphs.iter().find(|message| of(message) == asked);
@@ -193,6 +195,7 @@ fn read(path: &Path, parse: impl FnOnce(Vec<u8>) -> Result<Message>) -> Result<M
     let at_path =
         |error: Error| error.context(format!("cannot parse the SavedModel file '{}'", path.display()));
     let metadata = std::fs::metadata(path)?;
+    // A pipe or a device would block the read, or never end.
     if !metadata.is_file() {
         let text = format!("'{}' is not a regular file", path.display());
         return Err(Error::new(Code::FailedPrecondition, text));
@@ -200,6 +203,7 @@ fn read(path: &Path, parse: impl FnOnce(Vec<u8>) -> Result<Message>) -> Result<M
     let bytes = std::fs::read(path)
         .map_err(|error| Error::other(error).context(format!("cannot read '{}'", path.display())))?;
     let kind = FileKind::of(path, &bytes[..bytes.len().min(FileKind::START)]);
+    // Only kinds that are certain: a valid message may begin like a file of another kind by chance.
     if let Some(kind) = kind.filter(|kind| kind.is_certain() && *kind != FileKind::SavedModel) {
         return Err(at_path(Error::new(Code::DataLoss, format!("it is {kind}"))));
     }
@@ -209,6 +213,7 @@ fn read(path: &Path, parse: impl FnOnce(Vec<u8>) -> Result<Message>) -> Result<M
 /// The error for a folder without a model.
 fn missing(path: &Path) -> Error {
     let shown = path.display();
+    // TensorFlow's text, which programs may match; the hint follows it.
     let text = format!("SavedModel file does not exist at: {shown}/{{{TEXT}|{BINARY}}}");
     let hint = match path {
         _ if !path.exists() => "; there is no such folder".to_owned(),
@@ -228,6 +233,7 @@ fn versions(path: &Path) -> Option<PathBuf> {
     let entries = std::fs::read_dir(path).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
     let numbered = entries.filter_map(|entry| {
         let number: u64 = entry.file_name()?.to_str()?.parse().ok()?;
+        // Only folders that hold a model: others may have numbers as names, too.
         (entry.join(BINARY).exists() || entry.join(TEXT).exists()).then_some((number, entry))
     });
     numbered.max().map(|(_, entry)| entry)

@@ -68,11 +68,13 @@ impl FrozenGraph {
         let graph_def = message.graph_def.as_ref();
         let graph_def = graph_def.ok_or_else(|| at_path(Error::new(Code::DataLoss, "it holds no graph")))?;
         let mut import = ImportOptions::new().file(&path).clear_devices(options.clears_devices());
+        // The op list of the writer has the defaults of its time.
         if let Some(list) = message.meta_info_def.as_ref().and_then(|info| info.stripped_op_list.as_ref()) {
             import = import.op_list(list.clone());
         }
         let graph = Graph::new();
         let imported = import_graph_def(&graph, graph_def, &import).map_err(at_path)?;
+        // The parent of a bare file name is empty.
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let session = options.session(&graph, folder.unwrap_or(Path::new("."))).map_err(at_path)?;
         Ok(FrozenGraph { path, imported, session })
@@ -158,6 +160,7 @@ impl FrozenGraph {
 /// # Errors
 /// A key error for an unknown name; the message suggests the most similar one.
 pub fn find_tensor(graph: &Graph, name: &str) -> Result<Output> {
+    // Without an index the first output is meant.
     let full = if name.contains(':') { name.to_owned() } else { format!("{name}:0") };
     graph.output(&full).map_err(|error| {
         let operation = operation_name(name);
@@ -224,6 +227,7 @@ pub fn graph_outputs(operations: &[Operation]) -> Vec<Output> {
         .collect();
     let is_last = |operation: &&Operation| {
         !read.contains(&operation.id())
+            // These have no result, or none that depends on an input.
             && !matches!(operation.op_type(), "NoOp" | "Assert" | "Const")
             && !operation.op_type().starts_with("Placeholder")
     };

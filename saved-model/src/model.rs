@@ -102,11 +102,14 @@ impl SavedModel {
         }
         let graph = Graph::new();
         let imported = import_graph_def(&graph, graph_def, &import)?;
+        // Before the session: a missing init op or asset is found without restoring large variables.
         let initialization = Initialization::of(meta_graph, &imported)?;
         let path = meta_graph.folder().path();
         let session = options.session(&graph, path)?;
+        // Variables before the init op, which may read them.
         restore::variables(&meta_graph, &imported, &*session, &options.file_access(path))?;
         initialization.run(&*session)?;
+        // These name operations for loaders and cannot be called.
         let hidden = [restore::INIT_SIGNATURE, restore::TRAIN_SIGNATURE];
         let signatures = message.signature_def.iter().filter(|(name, _)| !hidden.contains(&name.as_str()));
         Ok(SavedModel {

@@ -75,6 +75,7 @@ impl LoadOptions {
     /// The files that a model of this folder may reach.
     pub(crate) fn file_access(&self, folder: &Path) -> FileAccess {
         let own = &self.config.file_access;
+        // A program that restricted the files itself keeps its rule, in addition to the folder of the model.
         let access = if own.is_everything() { FileAccess::nothing() } else { own.clone() };
         self.allowed.iter().fold(access.allow_read(folder), |access, folder| access.allow_write(folder))
     }

@@ -41,6 +41,7 @@ pub(crate) fn variables(
         true => Ok(()),
         false => load_by_object_names(session, &restore, &path, access),
     };
+    // By objects only afterwards: that step loads what the restore operation leaves out.
     let restored = session.run(&restore, [(&filename, path_tensor(&path))]).and_then(|()| by_objects());
     restored.map_err(|error| error.context("the variables cannot be restored").with_phase(Phase::Restore))
 }
@@ -53,9 +54,11 @@ pub(crate) fn saver(
 ) -> Result<Option<(Output, Operation)>> {
     let message = meta_graph.message();
     let prefix = meta_graph.folder().variables();
+    // The index alone tells, since a checkpoint has any number of data files.
     let exists = checkpoint::index_path(&prefix).exists();
     let Some(def) = message.saver_def.as_ref().filter(|def| !def.restore_op_name.is_empty()) else {
         let holds_variables = message.collection_def.contains_key(keys::VARIABLES.name());
+        // The model would otherwise run with uninitialized variables.
         if exists && holds_variables {
             let text = format!(
                 "'{}' holds variables, and the model names no saver to restore them",
@@ -145,6 +148,7 @@ fn init_op(message: &MetaGraphDef) -> Result<Option<String>> {
             Collection::Nodes(list) => list.value.as_slice(),
             _ => &[],
         };
+        // Exactly one, as TensorFlow's loader requires.
         let [name] = names else {
             let text =
                 format!("the collection '{collection}' must name one init op, and it names {}", names.len());
@@ -160,6 +164,7 @@ fn local_initializers(message: &MetaGraphDef, imported: &Imported) -> Vec<Operat
     let kind = |name: &str| message.collection_def.get(name).and_then(|def| def.kind.as_ref());
     let mut names: Vec<String> = Vec::new();
     if let Some(Collection::Bytes(list)) = kind(keys::LOCAL_VARIABLES.name()) {
+        // A definition that cannot be parsed names no initializer; its variable is reported when it is used.
         let defs = list.value.iter().filter_map(|bytes| VariableDef::from_bytes(bytes.clone()).ok());
         names.extend(defs.map(|def| def.initializer_name));
     }
@@ -171,5 +176,6 @@ fn local_initializers(message: &MetaGraphDef, imported: &Imported) -> Vec<Operat
 }
 
 fn path_tensor(path: &Path) -> Tensor {
+    // Paths on Unix are bytes.
     Tensor::string(path.as_os_str().as_bytes().to_vec())
 }

@@ -109,6 +109,7 @@ impl SignatureTensor {
 }
 
 fn has_value(output: &Output) -> bool {
+    // Any other operation, such as a placeholder with a default or a constant, has a value without a feed.
     !matches!(output.operation().op_type(), "Placeholder" | "PlaceholderV2")
 }
 
@@ -187,6 +188,7 @@ impl SignatureTensors {
         let mut inputs = Vec::new();
         for (key, info) in &def.inputs {
             let mut input = resolve(imported, key, info).map_err(|error| at("input", key, error))?;
+            // An input must be fed, and an operation without outputs cannot be.
             if input.outputs().count() != input.components.len() {
                 return Err(at("input", key, Error::value("it names an operation without outputs")));
             }
@@ -195,6 +197,7 @@ impl SignatureTensors {
                 let value = value.map_err(|error| {
                     at("input", key, Error::invalid_argument("its default cannot be read").with_source(error))
                 })?;
+                // A default is one tensor, so only dense inputs have one.
                 input.default = (input.layout == Layout::Dense).then_some(value);
             }
             inputs.push(input);
@@ -260,11 +263,13 @@ impl Signature {
         let (mut fetches, mut targets) = (Vec::new(), Vec::new());
         for component in outputs.iter().flat_map(|output| &output.components) {
             match &component.source {
+                // One tensor may be the output of several entries, and is fetched once.
                 Source::Tensor(output) if fetches.contains(&output.endpoint()) => {}
                 Source::Tensor(output) => fetches.push(output.endpoint()),
                 Source::Operation(operation) => targets.push(operation.id()),
             }
         }
+        // Inputs that no output depends on may be omitted.
         let reached = reached(&outputs);
         let needed = inputs
             .iter()
@@ -358,6 +363,7 @@ impl Signature {
                 let suggestion = suggestion(name, known);
                 Error::key(format!("the signature '{}' has no output '{name}'{suggestion}", inner.name))
             })?;
+            // A name that is given twice counts once.
             if !outputs.iter().any(|output| output.name == name) {
                 outputs.push(found.clone());
             }
@@ -501,6 +507,7 @@ impl Signature {
                     error
                         .context(format!("the input '{name}' of the signature '{}' does not fit", inner.name))
                 })?;
+                // Checked per component, because the components of an input may be given one by one.
                 if feeds[place].replace(value).is_some() {
                     let text = format!("the input '{name}' of the signature '{}' is given twice", inner.name);
                     return Err(Error::value(text));
@@ -517,6 +524,7 @@ impl Signature {
         for (index, input) in self.0.inputs.iter().enumerate() {
             let start = self.0.starts[index];
             let feeds = &mut feeds[start..start + input.components.len()];
+            // The default of the signature comes before that of the graph.
             if let ([feed @ None], Some(default)) = (&mut *feeds, &input.default) {
                 *feed = Some(default.clone());
             }
@@ -530,6 +538,7 @@ impl Signature {
                 "" => input.name.clone(),
                 part => format!("{}/{part}", input.name),
             });
+            // A composite input that is given in part is an error even if no output needs it.
             if given > 0 || self.0.needed[index] {
                 missing.extend(names);
             }
@@ -555,11 +564,14 @@ impl Signature {
     /// The compiled step that is fed these components.
     fn step(&self, fed: Vec<bool>) -> Result<Callable> {
         let steps = || self.0.steps.lock().unwrap_or_else(PoisonError::into_inner);
+        // A program uses few combinations of inputs, so a list is enough.
         if let Some((_, step)) = steps().iter().find(|(known, _)| *known == fed) {
             return Ok(step.clone());
         }
         let endpoints = self.0.inputs.iter().flat_map(SignatureTensor::outputs).map(Output::endpoint);
         let endpoints = endpoints.zip(&fed).filter(|(_, fed)| **fed).map(|(endpoint, _)| endpoint).collect();
+        // Compiled without the lock: two threads may compile the same step, of which the first is found from
+        // then on.
         let step = self.prepare(endpoints)?;
         steps().push((fed, step.clone()));
         Ok(step)
@@ -613,6 +625,7 @@ fn places(inputs: &[SignatureTensor]) -> HashMap<String, (usize, Option<usize>)>
                 _ => format!("{}_{name}", input.name),
             };
             for alias in [format!("{}/{name}", input.name), own] {
+                // An input whose own name looks like that of a component keeps it.
                 places.entry(alias).or_insert((index, Some(component)));
             }
         }

@@ -27,6 +27,7 @@ pub const REGRESS_METHOD_NAME: &str = "tensorflow/serving/regress";
 /// A value error for a resource or variant, which cannot be fed or fetched.
 pub fn build_tensor_info(output: &(impl AsOutput + ?Sized)) -> Result<TensorInfo> {
     let output: &Output = output.as_output();
+    // Neither can leave a session.
     if matches!(output.dtype(), DType::Resource | DType::Variant) {
         let text = format!("'{}' is a {} and cannot be part of a signature", output.name(), output.dtype());
         return Err(Error::value(text));

@@ -40,6 +40,7 @@ impl SavedModel {
         )
         .map_err(place)?;
         let mut builder = ScaffoldBuilder::from_meta_graph(&meta);
+        // Through the init function, which runs in sessions without a checkpoint only.
         if let Some((filename, restore)) = saver(&meta_graph, &meta.imported).map_err(place)? {
             let prefix = Tensor::string(folder.variables().as_os_str().as_bytes().to_vec());
             builder = builder.init_fn(move |_, session| {
@@ -50,6 +51,7 @@ impl SavedModel {
         }
         let initialization = Initialization::of(meta_graph, &meta.imported).map_err(place)?;
         if initialization.is_named {
+            // The model's init op does not know what the program adds to the graph.
             let local = default_local_init_op(&meta.graph);
             let all = initialization.operations.iter().chain([&local]);
             builder = builder.local_init_op(&group(&meta.graph, all));
@@ -58,6 +60,7 @@ impl SavedModel {
             builder = builder.local_init_feed(&tensor, path);
         }
         let scaffold = builder.finalize(&meta.graph).map_err(place)?;
+        // The program adds its training to the graph, so it must be open.
         meta.graph.unfinalize();
         Ok(scaffold)
     }

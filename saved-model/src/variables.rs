@@ -42,6 +42,7 @@ pub fn load_variables(
 ) -> Result<RestoreReport> {
     let graph = session.graph();
     let unlisted = unlisted(graph)?;
+    // In the collection, so that savers and checks of the session know them.
     for variable in &unlisted {
         graph.add_to_collection(&VARIABLES, variable.clone())?;
     }
@@ -50,6 +51,7 @@ pub fn load_variables(
         Some(saver) => {
             let mut all = saver.variables(graph);
             let known: HashSet<_> = all.iter().map(|variable| variable.handle().endpoint()).collect();
+            // The given saver knows the names of its variables; those that nothing lists have their own.
             all.extend(
                 unlisted.into_iter().filter(|variable| !known.contains(&variable.handle().endpoint())),
             );
@@ -69,6 +71,7 @@ pub(crate) fn load_by_object_names(
     prefix: &Path,
     access: &FileAccess,
 ) -> Result<()> {
+    // The inputs of the restore operation are the handles that it assigns.
     let restored: HashSet<_> = restore.inputs().iter().map(Output::endpoint).collect();
     let operations = session.graph().operations();
     let handles = operations.iter().filter(|operation| operation.op_type() == "VarHandleOp");
@@ -83,8 +86,10 @@ pub(crate) fn load_by_object_names(
     if variables.is_empty() {
         return Ok(());
     }
+    // Checked first, because this read happens outside of the graph, where no session checks it.
     BundleReader::open_allowed(prefix, access)?;
     let saver = GraphSaver::of(variables, SaverOptions::new())?;
+    // Not every handle has a value in the checkpoint: some are local.
     saver.restore(session, prefix, &RestoreOptions::new().allow_missing(true))?;
     Ok(())
 }
@@ -104,6 +109,7 @@ fn unlisted(graph: &Graph) -> Result<Vec<Variable>> {
 fn variable(handle: &Output) -> Result<Variable> {
     let operation = handle.operation();
     let (dtype, shape) = of_variable(operation)?;
+    // Without scope and control inputs: no step may wait for these operations.
     let graph = handle.graph().root().without_control_dependencies();
     let graph = graph.scope(&format!("{}/load", operation.name()));
     let value = ops::array::placeholder(&graph.named("value"), dtype, shape);
@@ -128,6 +134,7 @@ pub(crate) fn value(handle: &Output) -> Result<Output> {
 }
 
 fn read(graph: &Graph, handle: &Output, dtype: DType) -> Result<Output> {
+    // A reference is read by fetching it.
     if handle.dtype() != DType::Resource {
         return Ok(handle.clone());
     }

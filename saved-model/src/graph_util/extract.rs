@@ -38,6 +38,7 @@ pub fn extract_sub_graph(graph: &GraphDef, outputs: &[&str]) -> Result<GraphDef>
     while let Some(node) = waiting.pop() {
         for input in &node.input {
             let name = source(input);
+            // A missing input is an error of the file; the node that names it helps to find it.
             let before = by_name.get(name).ok_or_else(|| {
                 Error::key(format!("its input '{input}' does not exist")).with_node(&node.name, &node.op)
             })?;
@@ -46,6 +47,7 @@ pub fn extract_sub_graph(graph: &GraphDef, outputs: &[&str]) -> Result<GraphDef>
             }
         }
     }
+    // In the order of the file and not in that of the search, so that the result does not depend on it.
     let node = graph.node.iter().filter(|node| reached.contains(node.name.as_str())).cloned().collect();
     Ok(GraphDef { node, ..graph.clone() })
 }
@@ -62,6 +64,7 @@ pub fn strip_unused(graph: &GraphDef, inputs: &[&str], outputs: &[&str]) -> Resu
         extract_sub_graph(graph, &[input])?;
         let name = source(input);
         for node in cut.node.iter_mut().filter(|node| node.name == name) {
+            // A placeholder stays as it is, with attributes that a new one would lack.
             if !node.op.starts_with("Placeholder") || !node.input.is_empty() {
                 *node = placeholder(node)?;
             }
@@ -72,6 +75,7 @@ pub fn strip_unused(graph: &GraphDef, inputs: &[&str], outputs: &[&str]) -> Resu
 
 /// A placeholder that stands for the first output of a node.
 fn placeholder(node: &NodeDef) -> Result<NodeDef> {
+    // Attributes that name the result come before `T`, which is the dtype of an argument.
     let dtype = ["dtype", "T", "DstT", "out_type", "output_type"].iter().find_map(|name| dtype(node, name));
     let dtype = dtype.ok_or_else(|| {
         Error::value("its attributes do not determine the dtype of its output")

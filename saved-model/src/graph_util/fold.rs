@@ -90,6 +90,7 @@ impl<'g> Fold<'g> {
             return None;
         }
         let convolution = *by_name.get(source(norm.input.first()?))?;
+        // The convolution is replaced, so nothing else may read it.
         let is_alone = readers.get(convolution.name.as_str()).is_some_and(|users| users.len() == 1);
         if !is_alone || !matches!(convolution.op.as_str(), "Conv2D" | "DepthwiseConv2dNative") {
             return None;
@@ -98,6 +99,7 @@ impl<'g> Fold<'g> {
         let dims = values.shape().dims().to_vec();
         let &[_, _, inner, outer] = dims.as_slice() else { return None };
         let channels = if convolution.op == "Conv2D" { outer } else { inner * outer };
+        // Other dtypes would need arithmetic of their own and stay as they are.
         values.as_slice::<f32>().ok()?;
         let (scale, offset) = parameters.scale_and_offset(channels)?;
         Some(Fold { norm, convolution, weights, values, scale, offset })
@@ -191,6 +193,7 @@ impl Parameters {
                     beta: constant(2)?,
                     mean: constant(3)?,
                     variance: constant(4)?,
+                    // The default in the definition of the op.
                     epsilon: number("epsilon", 1e-4),
                 })
             }

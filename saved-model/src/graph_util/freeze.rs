@@ -112,12 +112,14 @@ pub fn convert_variables_to_constants(
     outputs: &[&str],
     options: &FreezeOptions,
 ) -> Result<GraphDef> {
+    // First the part that is needed: variables outside of it need no value, and the checkpoint may lack them.
     let mut frozen = extract_sub_graph(graph, outputs)?;
     let is_frozen = |node: &&NodeDef| {
         matches!(node.op.as_str(), "VarHandleOp" | "VariableV2" | "Variable") && options.freezes(&node.name)
     };
     let variables: Vec<&NodeDef> = frozen.node.iter().filter(is_frozen).collect();
     let names: Vec<String> = variables.iter().map(|node| node.name.clone()).collect();
+    // All values in one call, so that a session reads them in one run.
     let tensors = values.values(&names)?;
     check_size(&names, &tensors)?;
     let mut handles = Handles::default();
@@ -129,6 +131,8 @@ pub fn convert_variables_to_constants(
     }
     let tensors: HashMap<String, Tensor> = names.into_iter().zip(tensors).collect();
     let mut functions = Functions::of(frozen.library.as_ref());
+    // The uses of handles are found before any node changes, because handles pass through other nodes and
+    // calls.
     handles.spread(&frozen.node, &functions, Syntax::Graph);
     let mut added = Vec::new();
     for node in &mut frozen.node {

@@ -98,6 +98,7 @@ impl Functions {
 
     /// Returns the outputs of a call that are arguments unchanged, each with the position of the argument.
     pub(super) fn passed_on(&self, call: &Call) -> Vec<(usize, usize)> {
+        // The body of a loop is the last one; of branches any will do, since all must agree.
         let Some(function) = call.functions.last().and_then(|name| self.known.get(name)) else {
             return Vec::new();
         };
@@ -121,6 +122,8 @@ impl Functions {
 
     /// Returns the name of the copy of a function for these arguments, where values stand for variables.
     pub(super) fn frozen(&mut self, function: &str, arguments: &[Option<Frozen>]) -> Result<String> {
+        // The arguments are part of the key: a function that is called with values and with variables needs
+        // two copies.
         let key = format!("{function} {arguments:?}");
         if let Some(copy) = self.copies.get(&key) {
             return Ok(copy.clone());
@@ -221,9 +224,11 @@ impl Functions {
         let mut waiting: Vec<&str> = graph.node.iter().flat_map(names).collect();
         let mut reached: HashSet<String> = HashSet::new();
         while let Some(name) = waiting.pop() {
+            // A name that no function has is an op type.
             let Some(function) = by_name.get(name) else { continue };
             if reached.insert(name.to_owned()) {
                 waiting.extend(function.node_def.iter().flat_map(names));
+                // A gradient function is used although no node names it.
                 waiting.extend(gradients.get(name));
             }
         }

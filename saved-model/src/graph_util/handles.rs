@@ -79,6 +79,7 @@ impl Handles {
         if is_control(input) {
             return None;
         }
+        // Inputs may be written with or without `:0`.
         let plain = input.strip_suffix(":0").unwrap_or(input);
         let result = || self.results.get(input).or_else(|| self.results.get(plain));
         self.resources.get(source(input)).or_else(result)
@@ -93,6 +94,7 @@ impl Handles {
                 if passes_on(&node.op) {
                     let Some(first) = node.input.first() else { continue };
                     if let Some(frozen) = self.resource(first).cloned() {
+                        // Only what is new counts as growth, or the search would never end.
                         grows |= self.resources.insert(node.name.clone(), frozen).is_none();
                     }
                     let is_reference = self.references.contains(source(first)) && node.op.starts_with("Ref");
@@ -147,6 +149,7 @@ impl Handles {
             }
             "ReadVariableOp" => {
                 new.op = "Identity".to_owned();
+                // The colocation stays; all other attributes belong to the op type that is replaced.
                 let class = new.attr.remove("_class");
                 new.attr = BTreeMap::from([("T".to_owned(), of_type())]);
                 new.attr.extend(class.map(|class| ("_class".to_owned(), class)));
@@ -165,6 +168,7 @@ impl Handles {
                 };
                 let axis = constant(&format!("{}/axis", node.name), &zero)?;
                 new.op = "GatherV2".to_owned();
+                // Control inputs come last in a node.
                 let at = new.input.iter().position(|input| is_control(input)).unwrap_or(new.input.len());
                 new.input.insert(at, syntax.constant(&axis.name));
                 let of_indices = || value(Value::Type(indices.number()));
@@ -189,6 +193,7 @@ impl Handles {
                      update, or leave it a variable",
                     source(input)
                 );
+                // An assignment can never be frozen; another use is only not supported here.
                 let assigns = op.starts_with("Assign") || op.contains("Apply") || op.contains("Scatter");
                 return Err(if assigns { Error::value(text) } else { Error::new(Code::Unimplemented, text) });
             }
@@ -219,6 +224,7 @@ impl Handles {
         for (output, _) in functions.passed_on(call) {
             let result = syntax.result(&node.name, &call.result(output, functions), output);
             let Some(frozen) = self.results.get(&result) else { continue };
+            // A loop has one list of types for arguments and results, which was set above.
             if !call.is_loop {
                 set_type(&mut new, "Tout", output, frozen);
             }

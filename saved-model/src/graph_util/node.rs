@@ -36,6 +36,7 @@ pub(super) fn value(value: Value) -> AttrValue {
 /// The dtype that an attribute names; references count as what they refer to.
 pub(super) fn dtype(node: &NodeDef, name: &str) -> Option<DType> {
     match attr(node, name)? {
+        // Reference dtypes are numbered from 101 on.
         Value::Type(number) => DType::from_number(number % 100),
         _ => None,
     }

@@ -42,6 +42,7 @@ pub(super) fn fold_scales(graph: &GraphDef) -> Result<GraphDef> {
         replaced.insert(product, Vec::new());
         // Weights that nothing else reads have gone into the scaled ones.
         let weights = fold.weights.name.as_str();
+        // Only weights that the product reads directly: through an `Identity` there would be another reader.
         if readers.get(weights) == Some(&1) && fold.product.input.iter().any(|input| source(input) == weights)
         {
             scaled.insert(weights);
@@ -113,6 +114,7 @@ impl<'g> Fold<'g> {
             };
             let (dims, factors) = known(factors, by_name, DEPTH)?;
             let rank = if product.op == "MatMul" { 2 } else { 4 };
+            // A factor along another axis would scale something other than channels.
             let others = dims.split_last().map_or(&[][..], |(_, others)| others);
             let is_plain = dims.len() <= rank && others.iter().all(|&size| size == 1);
             let factors = match factors.len() {
@@ -124,6 +126,7 @@ impl<'g> Fold<'g> {
             };
             Some(Fold { multiplication, product, weights, values, factors, by_rows })
         };
+        // The product may be on either side.
         fold(left, right).or_else(|| fold(right, left))
     }
 
@@ -180,6 +183,7 @@ fn known(input: &str, by_name: &HashMap<&str, &NodeDef>, depth: usize) -> Option
     };
     let both = |function: fn(f32, f32) -> f32| {
         let ((left_dims, left), (right_dims, right)) = (operand(0)?, operand(1)?);
+        // A single number applies to all elements; batch norms need no other broadcasting.
         match (left.as_slice(), right.as_slice()) {
             (_, &[right]) if left_dims.len() >= right_dims.len() => {
                 Some((left_dims, left.into_iter().map(|left| function(left, right)).collect()))

@@ -25,11 +25,13 @@ use std::collections::{HashMap, HashSet};
 pub fn remove_training_nodes(graph: &GraphDef, protected: &[&str]) -> GraphDef {
     let mut kept: HashSet<&str> = protected.iter().map(|name| source(name)).collect();
     for node in &graph.node {
+        // Operations that others wait for, and those that wait, order the graph and must stay.
         for input in node.input.iter().filter(|input| is_control(input)) {
             kept.insert(source(input));
             kept.insert(&node.name);
         }
     }
+    // An operation that others are colocated with determines their device.
     let places: Vec<String> = graph.node.iter().flat_map(places).collect();
     kept.extend(places.iter().map(String::as_str));
     let is_spliced = |op: &str| matches!(op, "Identity" | "StopGradient" | "CheckNumerics");
@@ -79,7 +81,9 @@ fn places(node: &graph_def::proto::NodeDef) -> Vec<String> {
 /// Those of [`strip_unused`].
 pub fn optimize_for_inference(graph: &GraphDef, inputs: &[&str], outputs: &[&str]) -> Result<GraphDef> {
     let stripped = strip_unused(graph, inputs, outputs)?;
+    // Callers feed and fetch these by name.
     let protected: Vec<&str> = inputs.iter().chain(outputs).copied().collect();
     let folded = fold_batch_norms(&remove_training_nodes(&stripped, &protected))?;
+    // Again, because the folded parameters are unused now.
     strip_unused(&folded, inputs, outputs)
 }
