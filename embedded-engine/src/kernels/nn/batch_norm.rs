@@ -2,10 +2,38 @@
 //!
 //! # Semantics
 //!
-//! In training, mean and variance are those of the batch. The returned variance is unbiased (divided by `n - 1`), as
-//! TensorFlow's is, while the normalization uses the biased one. With `exponential_avg_factor` other than 1, the
-//! running statistics are blended. For inference the given statistics are used and returned. Statistics are computed
-//! in `float32` for all dtypes, and in two passes, so that a large mean does not cancel the variance.
+//! | input | shape | meaning |
+//! | --- | --- | --- |
+//! | `x` | `[batch, rows, columns, channels]`, or with a depth | the images, `float32` or 16-bit floats |
+//! | `scale`, `offset` | `[channels]` | `y = (x - mean) / sqrt(variance + epsilon) * scale + offset` |
+//! | `mean`, `variance` | `[channels]`; not read in training with a factor of 1 | the running moments |
+//!
+//! Attributes: `epsilon` (default `1e-4`), `is_training` (default true), `exponential_avg_factor` (default
+//! 1), `data_format`. Layouts with the channels first are `Unimplemented`, and so is `U` other than
+//! `float32`, as in TensorFlow's CPU kernels. Shapes that do not fit are `InvalidArgument`.
+//!
+//! In training, mean and variance are those of the batch. The returned variance is unbiased (divided by
+//! `n - 1`, except for a single pixel), as TensorFlow's is, while the normalization uses the biased one. With
+//! `exponential_avg_factor` other than 1, the running moments move by this share toward those of the batch.
+//! For inference the given moments are used and returned. Without pixels the moments of the batch are NaN.
+//!
+//! Outputs are `y`, the running moments, and the moments that the gradient needs (`reserve_space_1` and
+//! `reserve_space_2`); V3 has a sixth one, which is empty. The gradient takes `dy`, `x`, `scale` and these
+//! two moments. In training, with `n` pixels, `m` and `v` as the moments and `s = 1 / sqrt(v + epsilon)`, it
+//! is
+//!
+//! ```text
+//! d offset = sum dy        d scale = sum dy (x - m) s
+//! d x      = scale s (dy - (sum dy) / n - (x - m) s^2 (sum dy (x - m)) / n)
+//! ```
+//!
+//! and in inference `scale s dy`.
+//!
+//! # Precision and threads
+//!
+//! Moments are computed in two passes, so that a large mean does not cancel the variance. Pixels are added in
+//! `float32` within parts of 256 and the parts in double precision, in their order: bits do not depend on the
+//! number of threads, which share the parts. Training reads the images three times, the gradient twice.
 
 use super::bias::channels_first;
 use crate::dispatch::unsupported;
@@ -18,6 +46,8 @@ use compute::Pool;
 use session_core::{Code, Error, Result};
 use tensor::{DType, Shape, Tensor};
 
+/// Registers three versions of each op type: V2 separates the dtype of the moments from that of the images,
+/// V3 adds an output and volumes.
 pub(crate) fn register(registry: &mut Registry) {
     for op_type in ["FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"] {
         registry.add(op_type, make_forward);
@@ -27,15 +57,20 @@ pub(crate) fn register(registry: &mut Registry) {
     }
 }
 
+/// The attributes that the forward and the gradient op have in common.
 #[derive(Clone, Copy)]
 struct Settings {
+    /// The number that is added to the variance before the root.
     epsilon: f32,
+    /// True to normalize by the moments of the batch, false by those given.
     is_training: bool,
     /// The factor by which the running moments move toward those of the batch.
     factor: f32,
 }
 
 impl Settings {
+    /// Reads the attributes. Fails for layouts and dtypes that the kernels do not have, when the plan is
+    /// compiled.
     fn of(spec: &NodeSpec<'_>) -> Result<Settings> {
         if channels_first(spec) || spec.str("data_format").is_ok_and(|format| format == "NCDHW") {
             return Err(Error::new(
@@ -55,17 +90,20 @@ impl Settings {
     }
 }
 
+/// Returns the kernel of the forward op, for 16-bit floats by way of `float32`.
 fn make_forward(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let settings = Settings::of(spec)?;
     single(spec, boxed(move |context| forward(context, settings)))
 }
 
+/// Returns the kernel of the gradient.
 fn make_gradient(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let settings = Settings::of(spec)?;
     single(spec, boxed(move |context| gradient(context, settings)))
 }
 
 /// Returns the number of channels, after all inputs in `vectors` have been found to have one number for each.
+/// `shape` is that of the images, whose rank must be at least 4; `vectors` are numbers of inputs.
 fn channels(shape: &Shape, context: &KernelContext<'_>, vectors: &[usize]) -> Result<usize> {
     let Some(&channels) = shape.last().filter(|_| shape.rank() >= 4) else {
         return Err(Error::invalid_argument(format!("input must be 4 or 5-dimensional: {shape}")));
@@ -83,8 +121,11 @@ fn channels(shape: &Shape, context: &KernelContext<'_>, vectors: &[usize]) -> Re
 /// Pixels per part of a sum. Within a part single precision does; the parts are added up in double precision.
 const PART: usize = 256;
 
-/// Returns for each channel the sum over all pixels; `add(pixel, sums)` adds one pixel.
+/// Returns for each channel the sum over all pixels; `add(pixel, sums)` adds one pixel. `width` is the number
+/// of sums; `add` may run in several threads at the same time, for pixels of different parts.
 fn sums(pool: &Pool, pixels: usize, width: usize, add: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f64> {
+    // The parts come back in their order, whichever thread computed them, so the total does not depend on the
+    // threads.
     let parts = for_parts(pool, pixels.div_ceil(PART), |part| {
         let mut sums = vec![0f32; width];
         (part * PART..pixels.min((part + 1) * PART)).for_each(|pixel| add(pixel, &mut sums));
@@ -97,7 +138,8 @@ fn sums(pool: &Pool, pixels: usize, width: usize, add: impl Fn(usize, &mut [f32]
     total
 }
 
-/// Mean and biased variance of each channel.
+/// Returns the mean and the biased variance of each channel. The variance is that around the mean rounded to
+/// `float32`, the number that the normalization subtracts.
 fn moments(pool: &Pool, x: &[f32], channels: usize) -> [Vec<f32>; 2] {
     let pixels = x.len() / channels.max(1);
     let row = |pixel: usize| &x[pixel * channels..][..channels];
@@ -115,12 +157,14 @@ fn moments(pool: &Pool, x: &[f32], channels: usize) -> [Vec<f32>; 2] {
     [mean, variance.into_iter().map(|sum| (sum / pixels as f64) as f32).collect()]
 }
 
+/// Delivers the normalized images, the running moments, and the moments that were used.
 fn forward(context: &mut KernelContext<'_>, settings: Settings) -> Result<()> {
     let Settings { epsilon, is_training, factor } = settings;
     let shape = context.input(0).shape().clone();
     let given: &[usize] = if is_training && factor == 1.0 { &[1, 2] } else { &[1, 2, 3, 4] };
     let channels = channels(&shape, context, given)?;
     let pool = context.pool();
+    // A clone shares the elements; it ends the borrow of the context, which the output needs.
     let x = context.input(0).clone();
     let x = x.as_slice::<f32>()?;
     let [mean, variance] = if is_training {
@@ -158,7 +202,9 @@ fn forward(context: &mut KernelContext<'_>, settings: Settings) -> Result<()> {
     Ok(())
 }
 
-/// Returns the running moments after this batch; the variance among them is the unbiased one.
+/// Returns the running moments after this batch; the variance among them is the unbiased one. `pixels` is the
+/// number of pixels of the batch, `factor` the share of the batch. With a factor of 1 the old moments are not
+/// read, since they may be empty.
 fn running(
     context: &KernelContext<'_>,
     pixels: usize,
@@ -177,6 +223,7 @@ fn running(
     Ok([moved(context.slice(3)?, mean), moved(context.slice(4)?, &variance)])
 }
 
+/// Delivers the gradients with respect to images, scale and offset, by the formula at the top.
 fn gradient(context: &mut KernelContext<'_>, settings: Settings) -> Result<()> {
     let shape = context.input(1).shape().clone();
     let channels = channels(&shape, context, &[2, 3, 4])?;

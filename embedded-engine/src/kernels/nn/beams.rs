@@ -1,4 +1,18 @@
 //! The sequences that a beam search found.
+//!
+//! # Semantics
+//!
+//! `GatherTree` takes `step_ids` and `parent_ids` `[steps, batch, beams]`, `max_sequence_lengths` `[batch]`
+//! and the scalar `end_token`, all `int32`. At each step a beam has a token and the beam of the step before
+//! that it continues. The output, of the same shape, has the tokens of each beam that is alive at the last
+//! step of its example, from the first to the last. All tokens after the first end token, and those beyond
+//! the length of the example, are the end token.
+//!
+//! For example, with two beams, tokens `[[1, 2], [3, 4]]` and parents `[[0, 0], [1, 0]]`, beam 0 has 3 after
+//! the 2 of beam 1, and beam 1 has 4 after 1: the output is `[[2, 1], [3, 4]]`.
+//!
+//! A parent that is no beam is `InvalidArgument`, except at the first step, where it is ignored. Lengths are
+//! limited to the number of steps; negative ones are 0. One pass over the result in one thread.
 
 use crate::kernel::KernelContext;
 use crate::kernels::math::boxed;
@@ -9,6 +23,7 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("GatherTree", |_| Ok(boxed(gather_tree)));
 }
 
+/// Follows each beam from its last step back to the first, and then cuts it off after the first end token.
 fn gather_tree(context: &mut KernelContext<'_>) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let &[steps, batch, beams] = shape.dims() else {
@@ -51,6 +66,7 @@ fn gather_tree(context: &mut KernelContext<'_>) -> Result<()> {
                         }
                     };
                 }
+                // Only the way forward knows which end token is the first.
                 let mut ended = false;
                 for step in 0..length {
                     let token = &mut output[at(step, beam)];

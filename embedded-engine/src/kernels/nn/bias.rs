@@ -1,7 +1,15 @@
 //! Biases.
 //!
-//! The bias is a vector that is added along the channels: the last axis for NHWC, the second one for NCHW. Its
-//! gradient is the sum over all other axes.
+//! # Semantics
+//!
+//! `BiasAdd` takes `value` of rank 2 or more and a `bias` `[channels]`, both of any dtype of numbers, and
+//! adds the bias along the channels: the last axis for `NHWC` (default of `data_format`), the second one for
+//! `NCHW`. `BiasAddV1` has the last axis only. `BiasAddGrad` takes the gradient of the result and returns its
+//! sum over all other axes. Rank 0 or 1 and a bias of another size are `InvalidArgument`.
+//!
+//! The sum is written over `value` if nothing else holds it. Both run in parallel, and the order of the
+//! gradient's sum depends on the shape only, so bits do not depend on the number of threads. After a product
+//! or convolution the compiler fuses the addition (`fuse.rs`).
 
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
@@ -29,6 +37,9 @@ pub(crate) fn channels_first(spec: &NodeSpec<'_>) -> bool {
     spec.str("data_format").is_ok_and(|format| format == "NCHW")
 }
 
+/// Returns how many elements lie before, along and after the channels: `[8, 3, 5, 5]` has a batch of 8, 3
+/// channels and 25 positions if channels are first, and a batch of 120, 5 channels and one position
+/// otherwise.
 fn layout(shape: &Shape, channels_first: bool) -> Result<ChannelLayout> {
     let rank = shape.rank();
     if rank < 2 {
@@ -41,6 +52,7 @@ fn layout(shape: &Shape, channels_first: bool) -> Result<ChannelLayout> {
     })
 }
 
+/// Delivers the sum of input 0 and the bias.
 fn bias_add<T: Element + elementwise::Element>(
     context: &mut KernelContext<'_>,
     channels_first: bool,
@@ -52,13 +64,14 @@ fn bias_add<T: Element + elementwise::Element>(
         let text = format!("a bias of shape {} does not fit the input {}", bias.shape(), data.shape());
         return Err(Error::invalid_argument(text));
     }
+    // Copies the elements only if another tensor shares them.
     let values = data.make_mut::<T>(context.buffers())?;
     elementwise::bias_add_channels(context.pool(), layout, values, bias.as_slice()?);
     context.set(0, data);
     Ok(())
 }
 
-/// Sums over everything but the channels.
+/// Delivers the sum of input 0 over everything but the channels, `[channels]`.
 fn bias_grad<T: Element + elementwise::Element>(
     context: &mut KernelContext<'_>,
     channels_first: bool,

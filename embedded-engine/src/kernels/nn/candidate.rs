@@ -2,11 +2,22 @@
 //!
 //! # Semantics
 //!
-//! Each sampler returns classes, and the expected number of times that each true and each sampled class is drawn,
-//! from which losses correct for the sampling. With `unique` a class is drawn again until it is new, and the expected
-//! numbers are `1 - (1 - p)^draws`. `LogUniformCandidateSampler` draws class `k` with the probability `ln((k + 2) /
-//! (k + 1)) / ln(range_max + 1)`, which suits classes sorted by frequency. `ComputeAccidentalHits` finds sampled
-//! classes that are true ones of an example.
+//! Samplers take `true_classes` `[batch, num_true]` (`int64`) and return `sampled_candidates` `[num_sampled]`
+//! and the expected number of times that each true and each sampled class is drawn, `[batch, num_true]` and
+//! `[num_sampled]` in `float32`, from which losses correct for the sampling.
+//!
+//! - `UniformCandidateSampler` draws the classes below `range_max` with equal probability.
+//! - `LogUniformCandidateSampler` draws class `k` with the probability
+//!   `ln((k + 2) / (k + 1)) / ln(range_max + 1)`, which suits classes sorted by frequency.
+//! - `AllCandidateSampler` returns the classes below `num_sampled`, each expected once.
+//! - `ComputeAccidentalHits` finds sampled classes that are true ones of an example. It returns for each the
+//!   example, the position in `sampled_candidates` (the last one of a class that was drawn twice), and a
+//!   weight of `-f32::MAX`, which is added to the logit.
+//!
+//! With `unique` a class is drawn again until it is new, and the expected numbers are `1 - (1 - p)^draws`;
+//! more classes than `range_max` are `InvalidArgument`. True classes are not checked against the range.
+//!
+//! The generator belongs to the session and is part of its exported state.
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
@@ -37,12 +48,14 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
+/// Returns an attribute that is a size. Fails for a negative one.
 fn size(spec: &NodeSpec<'_>, name: &str) -> Result<usize> {
     let size = spec.int(name)?;
     usize::try_from(size)
         .map_err(|_| Error::invalid_argument(format!("{name} must not be negative ({size})")))
 }
 
+/// Returns the attribute `range_max`. Fails unless it is positive.
 fn range(spec: &NodeSpec<'_>) -> Result<u64> {
     let range = spec.int("range_max")?;
     u64::try_from(range)
@@ -53,11 +66,13 @@ fn range(spec: &NodeSpec<'_>) -> Result<u64> {
 
 /// The distribution from which classes are drawn.
 trait Distribution: Send + Sync + 'static {
+    /// Draws a class with some of the random words, one or more at a time.
     fn draw(&self, words: &mut Words) -> u64;
     /// Returns the probability that one draw returns a class.
     fn probability(&self, class: i64) -> f64;
 }
 
+/// All classes below a number, with equal probability.
 struct Uniform(u64);
 
 impl Distribution for Uniform {
@@ -70,6 +85,8 @@ impl Distribution for Uniform {
         if self.0.is_power_of_two() {
             return wide() & (self.0 - 1);
         }
+        // The lowest words are rejected, as many as `2^64` exceeds a multiple of the range by, so every class
+        // has the same number of words.
         let rejected = u64::MAX % self.0 + 1;
         loop {
             let drawn = wide();
@@ -84,14 +101,19 @@ impl Distribution for Uniform {
     }
 }
 
+/// The classes below `range`, with probabilities that fall about as `1 / (k + 1)`.
 struct LogUniform {
+    /// The number of classes.
     range: u64,
+    /// `ln(range + 1)`, by which probabilities add up to 1.
     log_range: f64,
 }
 
 impl Distribution for LogUniform {
     fn draw(&self, words: &mut Words) -> u64 {
         let (high, low) = (words.next_word(), words.next_word());
+        // 52 random bits as the mantissa of a number from 1 to 2, high word first, which is TensorFlow's way
+        // from words to doubles.
         let mantissa = u64::from(high & 0xf_ffff) << 32 | u64::from(low);
         let unit = f64::from_bits(1023 << 52 | mantissa) - 1.0;
         let value = (unit * self.log_range).exp() as u64;
@@ -104,6 +126,7 @@ impl Distribution for LogUniform {
     }
 }
 
+/// Returns the kernel of a sampler for a distribution over `range` classes.
 fn sampler(spec: &NodeSpec<'_>, distribution: impl Distribution, range: u64) -> Result<Box<dyn Kernel>> {
     let (count, truths, unique) = (size(spec, "num_sampled")?, size(spec, "num_true")?, spec.bool("unique")?);
     if unique && count as u64 > range {
@@ -120,6 +143,8 @@ fn sampler(spec: &NodeSpec<'_>, distribution: impl Distribution, range: u64) -> 
         let (classes, tries) = draw(context, &distribution, &mut words, count, unique)?;
         let expected = |class: i64| {
             let p = distribution.probability(class);
+            // Nothing was drawn again, so the expected number is that of draws with repetition, also with
+            // `unique`.
             let once = tries == count as u64;
             (if once { p * count as f64 } else { -(tries as f64 * (-p).ln_1p()).exp_m1() }) as f32
         };
@@ -133,7 +158,8 @@ fn sampler(spec: &NodeSpec<'_>, distribution: impl Distribution, range: u64) -> 
     }))
 }
 
-/// The number of random words that TensorFlow reserves for each sample.
+/// The number of random words that TensorFlow reserves for each sample. It is counted in words of 32 bits;
+/// the generator counts blocks of four.
 const WORDS_PER_SAMPLE: u64 = 2048;
 
 /// Returns the classes, and the number of draws that they took.
@@ -158,6 +184,7 @@ fn draw(
     Ok((classes, tries))
 }
 
+/// Returns the number of examples. Fails unless input 0 is a matrix with `truths` columns.
 fn check_truths(context: &KernelContext<'_>, truths: usize) -> Result<usize> {
     match context.input(0).shape().dims() {
         &[rows, columns] if columns == truths => Ok(rows),
@@ -178,6 +205,7 @@ fn all(context: &mut KernelContext<'_>, count: usize, truths: usize) -> Result<(
     Ok(())
 }
 
+/// Delivers the examples, positions and weights of the accidental hits, by example and then by true class.
 fn accidental_hits(context: &mut KernelContext<'_>, truths: usize) -> Result<()> {
     check_truths(context, truths)?;
     let places: FxHashMap<i64, i64> =

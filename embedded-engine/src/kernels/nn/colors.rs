@@ -1,8 +1,24 @@
 //! Colors of images, pixel by pixel.
 //!
-//! Hue, saturation and value are in \[0, 1\]. `AdjustHue` turns the hue by a fraction of the circle;
-//! `AdjustSaturation` multiplies the saturation and clamps it. `AdjustContrastv2` scales the distance from the mean
-//! of each channel, computed for each image.
+//! # Semantics
+//!
+//! Images have any number of axes before the last, which holds the channels.
+//!
+//! | op type | inputs | result |
+//! | --- | --- | --- |
+//! | `RGBToHSV`, `HSVToRGB` | floats `[..., 3]` | hue, saturation and value, or red, green and blue |
+//! | `AdjustHue` | floats `[..., 3]`, scalar `delta` | the hue turned by this fraction of the circle |
+//! | `AdjustSaturation` | floats `[..., 3]`, scalar `scale` | the saturation multiplied and kept in \[0, 1\] |
+//! | `AdjustContrastv2` | floats `[..., rows, columns, channels]`, scalar `contrast_factor` | `(x - mean) * factor + mean` |
+//! | `AdjustContrast` | numbers, the same, and bounds | the same as `float32`, kept within the bounds |
+//!
+//! Hue, saturation and value are in \[0, 1\] for colors in that range; other numbers are not clipped. Black
+//! has hue and saturation 0, and all grays have hue 0. The mean of the contrast is that of each channel of
+//! each image. A last axis other than 3, or too few axes, are `InvalidArgument`. NaN components do not take
+//! part in the least and the largest one.
+//!
+//! 16-bit floats are computed in `float32`. Threads share pixels or, for the contrast, images; each result
+//! depends on one of them only.
 
 use crate::kernel::KernelContext;
 use crate::kernels::chunks::for_chunks;
@@ -35,10 +51,12 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
-/// Pixels that one thread works on at a time.
+/// Pixels that one thread works on at a time. Large enough that handing out a part costs nothing in
+/// comparison.
 const PIXELS: usize = 4096;
 
-/// Moves each channel of each image away from its mean, within bounds.
+/// Moves each channel of each image away from its mean, within bounds, and delivers the result as `float32`.
+/// The sums are in double precision, in the order of the pixels.
 fn adjust_contrast<T: Element + CastTo<f32>>(
     context: &mut KernelContext<'_>,
     [least, most]: [f32; 2],
@@ -67,7 +85,7 @@ fn adjust_contrast<T: Element + CastTo<f32>>(
     })
 }
 
-/// Returns the shape of an input whose last axis holds colors.
+/// Returns the shape of an input whose last axis holds colors. Fails unless there are three of them.
 fn colors(context: &KernelContext<'_>) -> Result<Shape> {
     let shape = context.input(0).shape();
     if shape.last() == Some(&3) {
@@ -82,6 +100,7 @@ fn adjusted(context: &mut KernelContext<'_>, adjust: fn([f32; 3], f32) -> [f32; 
     each_color(context, |color| adjust(color, by))
 }
 
+/// Replaces each color by a function of it.
 fn converted<T: Element + Real>(
     context: &mut KernelContext<'_>,
     convert: fn([T; 3]) -> [T; 3],
@@ -89,6 +108,8 @@ fn converted<T: Element + Real>(
     each_color(context, convert)
 }
 
+/// Delivers input 0 with a function applied to each color. A part of `3 * PIXELS` elements never splits a
+/// color.
 fn each_color<T: Element + Real>(
     context: &mut KernelContext<'_>,
     convert: impl Fn([T; 3]) -> [T; 3] + Sync,
@@ -138,15 +159,19 @@ fn hue<T: Real>([r, g, b]: [T; 3]) -> T {
     if hue < T::default() { hue + T::of(6.0) } else { hue }
 }
 
+/// Returns the saturation, the share of the largest component that is above the least; 0 for black.
 fn saturation<T: Real>(color: [T; 3]) -> T {
     let [least, most] = range(color);
     if most > T::default() { (most - least) / most } else { T::default() }
 }
 
+/// Returns hue, saturation and value of a color: orange `[1, 0.5, 0]` is `[1 / 12, 1, 1]`.
 fn to_hsv<T: Real>(color: [T; 3]) -> [T; 3] {
     [hue(color) / T::of(6.0), saturation(color), range(color)[1]]
 }
 
+/// Returns the color of a hue, saturation and value. Each component is a trapezoid over the hue, with a
+/// plateau of a third of the circle around its own; less saturation mixes it with white.
 fn to_rgb<T: Real>([hue, saturation, value]: [T; 3]) -> [T; 3] {
     let (zero, one, two) = (T::default(), T::of(1.0), T::of(2.0));
     let hue = hue * T::of(6.0);
@@ -168,7 +193,8 @@ fn to_rgb<T: Real>([hue, saturation, value]: [T; 3]) -> [T; 3] {
 }
 
 /// Returns the color with its hue rotated by this fraction of the color wheel. The minimum and maximum
-/// components keep their values.
+/// components keep their values. The way over saturation and value would round them; here these components
+/// only change places.
 fn with_hue(color: [f32; 3], delta: f32) -> [f32; 3] {
     let [least, most] = range(color);
     let hue = (hue(color) + delta * 6.0).rem_euclid(6.0);

@@ -2,14 +2,32 @@
 //!
 //! # Semantics
 //!
-//! `SAME` pads so that the output has `ceil(size / stride)` elements, with the odd zero at the end; `VALID` does not
-//! pad; `EXPLICIT` takes the numbers of the attribute. Filters are `[rows, columns, in, out]`. A filter with fewer
-//! input channels than the image makes a grouped convolution. NCHW is transposed to NHWC and back.
+//! | op types | inputs | result |
+//! | --- | --- | --- |
+//! | `Conv2D` | `input` `[n, h, w, c]`, `filter` `[rows, columns, c / groups, out]` | `[n, oh, ow, out]` |
+//! | `Conv2DBackpropInput` | `input_sizes`, `filter`, `out_backprop` | the shape of the input |
+//! | `Conv2DBackpropFilter` | `input`, `filter_sizes`, `out_backprop` | the shape of the filter |
+//! | `MaxPool`, `MaxPoolV2`, `AvgPool` | `input` `[n, h, w, c]`; V2: `ksize`, `strides` | `[n, oh, ow, c]` |
+//! | `MaxPoolGrad`, `MaxPoolGradV2` | `orig_input`, `orig_output`, `grad`; V2: the same two | the shape of the input |
+//! | `AvgPoolGrad` | `orig_input_shape`, `grad` | that shape |
 //!
-//! The gradients with respect to input and filter are operations of their own. All three are products of matrices
-//! whose rows are read from the images where they lie (see `compute::conv`), so no image of columns is built. Maximum
-//! pooling gives the gradient to the first of equal elements; average pooling divides by the number of elements that
-//! are not padding.
+//! `SAME` pads so that the output has `ceil(size / stride)` elements, with the odd zero at the end; `VALID`
+//! does not pad; `EXPLICIT` takes the numbers of the attribute. A filter with fewer input channels than the
+//! image makes a grouped convolution. `input_sizes` may be the whole shape or only rows and columns. NCHW is
+//! `Unimplemented`. Shapes that do not fit, and a window that is larger than its padded input, are
+//! `InvalidArgument`; `window.rs` has the details.
+//!
+//! Maximum pooling passes over NaN and gives the gradient to the first of equal elements; average pooling
+//! divides by the number of elements that are not padding. Both are TensorFlow's rules. `orig_output` is
+//! neither checked nor read.
+//!
+//! # Algorithm
+//!
+//! All three convolutions are products of matrices whose rows are read from the images where they lie (see
+//! `compute::conv`), so no image of columns is built: `2 n oh ow rows columns c out / groups` operations.
+//! Convolutions and `AvgPool` compute 16-bit floats in `float32`; `MaxPool` takes all real dtypes. Parallel,
+//! with bits that do not depend on the number of threads. A bias and an activation that follow a convolution
+//! are fused by the compiler.
 
 use super::groups::by_groups;
 use super::window::{Window, sizes};
@@ -22,6 +40,8 @@ use compute::pooling::{self, AverageElement, PoolElement, PoolShape};
 use session_core::{Error, Result};
 use tensor::{DType, Element, Shape, Tensor};
 
+/// Registers convolutions and pooling. The window comes from attributes, or from inputs in the V2 forms of
+/// pooling.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("Conv2D", |spec| {
         let window = Window::of_convolution(spec)?;
@@ -69,7 +89,8 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
-/// Returns the kernel that adds a bias, and cuts off what is negative where asked to.
+/// Returns the kernel that a `Conv2D` with the `BiasAdd` after it, and the `Relu` after that if `relu`, is
+/// replaced by. `None` for dtypes without a fused loop.
 fn fused(spec: &NodeSpec<'_>, relu: bool) -> Option<Result<Box<dyn Kernel>>> {
     match spec.input_dtype(0) {
         DType::Float32 => Some(conv2d_fused::<f32>(spec, relu)),
@@ -84,6 +105,8 @@ fn conv2d_fused<T: Element + Real>(spec: &NodeSpec<'_>, relu: bool) -> Result<Bo
     Ok(boxed(move |context| forward::<T>(context, &window, Some(relu))))
 }
 
+/// Delivers the convolution of inputs 0 and 1. With `fused` it adds the bias in input 2, of one number for
+/// each output channel, and applies ReLU if `fused` holds true.
 pub(super) fn forward<T: Element + Real>(
     context: &mut KernelContext<'_>,
     window: &Window,
@@ -108,6 +131,7 @@ pub(super) fn forward<T: Element + Real>(
     Ok(())
 }
 
+/// Checks that a gradient has the shape of the convolution's result.
 fn check_gradient((shape, groups): &(ConvShape, usize), found: &Shape) -> Result<()> {
     let expected = [shape.batch, shape.out_h, shape.out_w, shape.out_c * groups];
     if found.dims() == expected {
@@ -116,6 +140,8 @@ fn check_gradient((shape, groups): &(ConvShape, usize), found: &Shape) -> Result
     Err(Error::invalid_argument(format!("the gradient has shape {found}, not {expected:?}")))
 }
 
+/// Delivers the gradient with respect to the input: sizes in input 0, filter in 1, gradient of the result in
+/// 2.
 fn input_gradient<T: Element + Real>(context: &mut KernelContext<'_>, window: &Window) -> Result<()> {
     let (filter, gradient) = (context.input(1).shape(), context.input(2).shape());
     let dims = match (sizes(context, 0)?.as_slice(), filter.dims(), gradient.dims()) {
@@ -141,6 +167,8 @@ fn input_gradient<T: Element + Real>(context: &mut KernelContext<'_>, window: &W
     Ok(())
 }
 
+/// Delivers the gradient with respect to the filter: images in input 0, sizes in 1, gradient of the result in
+/// 2.
 fn filter_gradient<T: Element + Real>(context: &mut KernelContext<'_>, window: &Window) -> Result<()> {
     let dims = sizes(context, 1)?;
     let geometry = window.convolution(context.input(0).shape(), &dims)?;
@@ -161,10 +189,12 @@ fn filter_gradient<T: Element + Real>(context: &mut KernelContext<'_>, window: &
     Ok(())
 }
 
+/// Returns the shape of the result of a pooling.
 pub(super) fn pooled(shape: &PoolShape) -> Shape {
     Shape::from([shape.batch, shape.out_h, shape.out_w, shape.channels])
 }
 
+/// Checks that a gradient has the shape of the result of a pooling.
 pub(super) fn check_pooled(shape: &PoolShape, found: &Shape) -> Result<()> {
     if *found == pooled(shape) {
         return Ok(());
@@ -172,6 +202,7 @@ pub(super) fn check_pooled(shape: &PoolShape, found: &Shape) -> Result<()> {
     Err(Error::invalid_argument(format!("the gradient has shape {found}, not {}", pooled(shape))))
 }
 
+/// Delivers the largest element of each window of input 0.
 fn max_pool<T: Element + PoolElement>(context: &mut KernelContext<'_>, window: &Window) -> Result<()> {
     let shape = window.pooling(context.input(0).shape())?;
     context.produce::<T>(0, pooled(&shape), |context, output| {
@@ -180,6 +211,8 @@ fn max_pool<T: Element + PoolElement>(context: &mut KernelContext<'_>, window: &
     })
 }
 
+/// Delivers the gradient of maximum pooling. It finds the maxima in input 0 again, as the forward op does not
+/// return their positions.
 fn max_pool_gradient<T: Element + PoolElement>(
     context: &mut KernelContext<'_>,
     window: &Window,
@@ -193,6 +226,7 @@ fn max_pool_gradient<T: Element + PoolElement>(
     })
 }
 
+/// Delivers the mean of each window of input 0.
 fn average_pool<T: Element + Real + AverageElement>(
     context: &mut KernelContext<'_>,
     window: &Window,
@@ -204,6 +238,8 @@ fn average_pool<T: Element + Real + AverageElement>(
     })
 }
 
+/// Delivers the gradient of average pooling: each window's gradient, divided by its number of elements, goes
+/// to all of them.
 fn average_pool_gradient<T: Element + Real + AverageElement>(
     context: &mut KernelContext<'_>,
     window: &Window,

@@ -1,10 +1,37 @@
-//! Connectionist temporal classification (Graves et al., 2006): the loss with its gradient, and the greedy decoder.
+//! Connectionist temporal classification (Graves et al., 2006): the loss with its gradient, and the greedy
+//! decoder.
 //!
 //! # Semantics
 //!
-//! The loss is minus the logarithm of the probability of a label sequence, summed over all alignments by the forward and backward
-//! recursions in logarithms. The last class is the blank. The flags for repeated labels and for sequences that are too short for
-//! their labels are TensorFlow's. The gradient is an output of the same operation, so a training step runs the recursions once.
+//! | op type | inputs | outputs |
+//! | --- | --- | --- |
+//! | `CTCLoss`, `CTCLossV2` | `inputs` `[time, batch, classes]`, `labels_indices` `[n, 2]`, `labels_values` `[n]`, `sequence_length` `[batch]` | `loss` `[batch]`, `gradient` of the shape of `inputs` |
+//! | `CTCGreedyDecoder` | `inputs`, `sequence_length` | sparse classes (indices, values, shape), `log_probability` `[batch, 1]` |
+//!
+//! `inputs` are logits, `float32` or `float64`. The blank is the last class, in V2 the first; the decoder has
+//! the attribute `blank_index` (default -1, counted from the end). The loss is minus the logarithm of the
+//! probability of a label sequence, summed over all alignments. Attributes of the loss, all false by default
+//! except `ctc_merge_repeated`:
+//!
+//! - `preprocess_collapse_repeated` merges repeated labels first;
+//! - `ctc_merge_repeated` merges repeated classes of an alignment, so equal labels need a blank between them;
+//! - `ignore_longer_outputs_than_inputs` gives examples with too many labels a loss of 0 and no gradient,
+//!   instead of an error.
+//!
+//! A label that is the blank or no class, a length outside of the time steps, and an example with too few
+//! time steps are `InvalidArgument`. Examples of length 0 have a loss of 0. An example without labels has the
+//! loss of the path of blanks, where TensorFlow reports an error. Time steps after the length of an example
+//! have no gradient.
+//!
+//! The decoder takes the most likely class of each step, merges repeats if `merge_repeated`, and leaves
+//! blanks out. Its `log_probability` is the sum of the largest logits, negated, without a normalization, as
+//! in TensorFlow. Of equal logits the first counts.
+//!
+//! # Algorithm
+//!
+//! Forward and backward recursions over `2 labels + 1` places in logarithms and double precision, one example
+//! after the other in one thread; `time * labels` steps, each with up to three exponentials. The gradient,
+//! `softmax - posterior`, is an output of the same operation, so a training step runs the recursions once.
 
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
@@ -13,6 +40,7 @@ use compute::elementwise::CastTo;
 use session_core::{Error, Result};
 use tensor::{Element, Tensor, memory};
 
+/// Registers both versions of the loss, which differ in the class of the blank, and the decoder.
 pub(crate) fn register(registry: &mut Registry) {
     for op_type in ["CTCLoss", "CTCLossV2"] {
         registry.add(op_type, |spec| {
@@ -29,6 +57,8 @@ pub(crate) fn register(registry: &mut Registry) {
 }
 
 /// The rules by which paths yield labels.
+///
+/// The first three are attributes, the last one follows from the op type.
 #[derive(Clone, Copy)]
 struct Rules {
     /// True to merge repeated labels before the loss is computed.
@@ -42,7 +72,7 @@ struct Rules {
 }
 
 impl Rules {
-    /// Reads the attributes.
+    /// Reads the attributes. They are read once, when the plan is compiled.
     fn of(spec: &NodeSpec<'_>) -> Result<Rules> {
         Ok(Rules {
             collapse_labels: spec.bool("preprocess_collapse_repeated")?,
@@ -66,7 +96,8 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    /// Reads the sizes of the inputs.
+    /// Reads the sizes of the inputs. `lengths` is the number of the input with the lengths. Fails unless
+    /// there is one from 0 to `time` for each example.
     pub(super) fn of(context: &KernelContext<'_>, lengths: usize) -> Result<Frames> {
         let &[time, batch, classes] = context.input(0).shape().dims() else {
             let text = format!("inputs must have 3 axes: {}", context.input(0).shape());
@@ -88,14 +119,15 @@ impl Frames {
         Ok(Frames { time, batch, classes, lengths })
     }
 
-    /// Returns the place of the scores of one time step of one example.
+    /// Returns the place of the scores of one time step of one example. Its `classes` scores are contiguous.
     pub(super) fn row(&self, time: usize, example: usize) -> std::ops::Range<usize> {
         let start = (time * self.batch + example) * self.classes;
         start..start + self.classes
     }
 }
 
-/// Computes losses and gradients.
+/// Delivers the loss of each example and the gradient with respect to all logits. The sums are made in double
+/// precision and rounded once.
 fn losses<T: Element + CastTo<f64>>(context: &mut KernelContext<'_>, rules: Rules) -> Result<()>
 where
     f64: CastTo<T>,
@@ -110,6 +142,7 @@ where
     for (example, labels) in labels.into_iter().enumerate() {
         let labels = if rules.collapse_labels { without_repeats(labels) } else { labels };
         let time = frames.lengths[example];
+        // Equal neighbors need a blank between them, which takes a time step of its own.
         let repeats = labels.windows(2).filter(|pair| rules.merge_repeated && pair[0] == pair[1]).count();
         if labels.len() + repeats > time {
             if rules.ignore_longer || time == 0 {
@@ -139,7 +172,9 @@ where
     })
 }
 
-/// Returns the labels of each example, out of their sparse form.
+/// Returns the labels of each example, out of their sparse form in inputs 1 and 2, in the order of the
+/// entries: positions within an example are not looked at. Fails for a label of an example that does not
+/// exist, and for one that is no class or the blank.
 fn labels(context: &KernelContext<'_>, frames: &Frames, blank: usize) -> Result<Vec<Vec<usize>>> {
     let (indices, values) = (context.slice::<i64>(1)?, context.slice::<i32>(2)?);
     if indices.len() != 2 * values.len() {
@@ -167,28 +202,32 @@ fn labels(context: &KernelContext<'_>, frames: &Frames, blank: usize) -> Result<
     Ok(labels)
 }
 
-/// Returns the labels without repetitions.
+/// Returns the labels with equal neighbors merged: `[1, 1, 2, 1]` becomes `[1, 2, 1]`.
 fn without_repeats(mut labels: Vec<usize>) -> Vec<usize> {
     labels.dedup();
     labels
 }
 
-/// Returns the logarithms of the probabilities.
+/// Returns the logarithms of the probabilities. The largest logit is subtracted first, so no exponential
+/// overflows.
 pub(super) fn log_softmax(row: &[f64]) -> Vec<f64> {
     let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let sum: f64 = row.iter().map(|value| (value - max).exp()).sum();
     row.iter().map(|value| value - max - sum.ln()).collect()
 }
 
-/// Returns the logarithm of the sum of two numbers that are given by theirs.
+/// Returns the logarithm of the sum of two numbers that are given by theirs. Minus infinity stands for 0.
 fn log_add(a: f64, b: f64) -> f64 {
     let (low, high) = if a < b { (a, b) } else { (b, a) };
     if low == f64::NEG_INFINITY { high } else { high + (low - high).exp().ln_1p() }
 }
 
 /// The labels with a blank before, between and after them.
+///
+/// Labels `[a, b]` have the places `[blank, a, blank, b, blank]`; an alignment moves through them from left
+/// to right, one or two at a time.
 struct Path {
-    /// The labels with blanks between them.
+    /// The class of each place: labels at odd places, blanks at even ones.
     classes: Vec<usize>,
     /// The number of the blank.
     blank: usize,
@@ -197,25 +236,29 @@ struct Path {
 }
 
 impl Path {
-    /// Inserts the blanks.
+    /// Inserts the blanks. Two labels make five places; no labels make one.
     fn new(labels: &[usize], blank: usize, merge_repeated: bool) -> Path {
         let mut classes = vec![blank; 2 * labels.len() + 1];
         classes.iter_mut().skip(1).step_by(2).zip(labels).for_each(|(class, &label)| *class = label);
         Path { classes, blank, merge_repeated }
     }
 
-    /// Returns true if a frame may repeat the class of the one before.
+    /// Returns true if a frame may repeat the class of the one before. Without `merge_repeated` a repeated
+    /// label is a second label.
     fn stays(&self, place: usize) -> bool {
         self.merge_repeated || self.classes[place] == self.blank
     }
 
-    /// Returns true if the blank before a place may be left out.
+    /// Returns true if the blank before a place may be left out. A step over it would merge equal labels, so
+    /// they keep the blank between them.
     fn skips(&self, place: usize) -> bool {
         let class = self.classes[place];
         place > 1 && class != self.blank && !(self.merge_repeated && class == self.classes[place - 2])
     }
 
-    /// Logarithms of the probabilities of being at each place after each frame, that frame included.
+    /// Returns, for each frame and place, the logarithm of the probability of all beginnings of alignments
+    /// that are at the place after that frame, the frame included. They start at the first blank or the first
+    /// label.
     fn forward(&self, logs: &[Vec<f64>]) -> Vec<Vec<f64>> {
         let mut alphas: Vec<Vec<f64>> = Vec::with_capacity(logs.len());
         for (step, row) in logs.iter().enumerate() {
@@ -241,7 +284,8 @@ impl Path {
         alphas
     }
 
-    /// Logarithms of the probabilities of reaching the end from each place after each frame, that frame not included.
+    /// Returns, for each frame and place, the logarithm of the probability of reaching the end from there,
+    /// that frame not included. Alignments end at the last label or the last blank.
     fn backward(&self, logs: &[Vec<f64>]) -> Vec<Vec<f64>> {
         let count = self.classes.len();
         let last: Vec<f64> =
@@ -264,9 +308,12 @@ impl Path {
     }
 
     /// Returns the loss; its gradient for the unnormalized input of each frame and class goes to `gradient`.
+    /// `logs[step][class]` are logarithms of probabilities, `gradient(step, class, value)` is called once for
+    /// each. If no alignment is possible, the loss is infinite and the gradient that of the softmax alone.
     fn loss(&self, logs: &[Vec<f64>], mut gradient: impl FnMut(usize, usize, f64)) -> f64 {
         let Some(first) = logs.first() else { return 0.0 };
         let (alphas, betas) = (self.forward(logs), self.backward(logs));
+        // Forward times backward at any frame is the probability of the labels; the first frame serves.
         let total = alphas[0].iter().zip(&betas[0]).map(|(a, b)| a + b).fold(f64::NEG_INFINITY, log_add);
         let mut shares = vec![f64::NEG_INFINITY; first.len()];
         for (step, row) in logs.iter().enumerate() {
@@ -284,6 +331,7 @@ impl Path {
 }
 
 /// Delivers the most likely class of each frame, with repeats merged if requested, and without blanks.
+/// Delivers the sparse result and the negated sums of logits.
 fn decode<T: Element + PartialOrd + CastTo<f64>>(
     context: &mut KernelContext<'_>,
     merge: bool,
@@ -308,6 +356,7 @@ where
                 values.push(class);
                 count += 1;
             }
+            // A blank between two equal classes keeps both, as it is the class before the second.
             before = Some(class);
         }
         longest = longest.max(count);
@@ -321,7 +370,7 @@ where
     })
 }
 
-/// Returns the first of the largest elements, and its value.
+/// Returns the first of the largest elements, and its value. A row of NaN has the class 0 and minus infinity.
 fn largest(row: &[f64]) -> (i64, f64) {
     row.iter().enumerate().fold((0, f64::NEG_INFINITY), |best, (class, &value)| {
         if value > best.1 { (class as i64, value) } else { best }

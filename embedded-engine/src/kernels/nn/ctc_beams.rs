@@ -3,6 +3,24 @@
 //! Each frame extends every sequence of the beam by every class; a sequence keeps separate probabilities for ending
 //! in a blank and for ending in its last label. The `beam_width` most probable sequences stay. With `merge_repeated`
 //! equal neighbors in the *output* are merged, which is TensorFlow's (unusual) meaning.
+//!
+//! # Semantics
+//!
+//! `CTCBeamSearchDecoder` takes `inputs` `[time, batch, classes]`, logits of `float32` or `float64` with the
+//! blank as the last class, and `sequence_length` `[batch]`. It returns `top_paths` sparse tensors: first all
+//! indices `[n, 2]`, then all values `[n]`, then all shapes `[2]`, and at last `log_probability`
+//! `[batch, top_paths]`, the most probable path first.
+//!
+//! More paths than the beam is wide, and an example with fewer sequences than `top_paths` (as one of length
+//! 0, which has only the empty one), are `InvalidArgument`.
+//!
+//! # Algorithm
+//!
+//! A tree of label sequences, each an entry that knows its parent. In each frame all entries of the beam are
+//! updated first, which may need the probability of the parent before and after the frame; then each of them
+//! grows by every label, as long as the result is among the `beam_width` most probable. Costs
+//! `time * beam_width * classes` steps for each example, one after the other in one thread. The order of the
+//! steps decides between sequences of equal probability.
 
 use super::ctc::{Frames, log_softmax};
 use crate::kernel::{KernelContext, Watch};
@@ -39,6 +57,8 @@ pub(crate) fn register(registry: &mut Registry) {
 }
 
 /// The attributes of the decoder.
+///
+/// All are positive, and `paths` is at most `width`.
 #[derive(Clone, Copy)]
 struct Wanted {
     /// The number of label sequences that are kept after each frame.
@@ -50,6 +70,9 @@ struct Wanted {
 }
 
 /// The logarithms of the probability of a label sequence, and of its parts that end with a blank or with a label.
+///
+/// A repeated label continues a path that ends with the label, but begins a second label after a blank; hence
+/// the two parts.
 #[derive(Clone, Copy)]
 struct Chance {
     /// The logarithm of the sum of both others.
@@ -69,6 +92,9 @@ impl Chance {
 const NEVER: f64 = f64::NEG_INFINITY;
 
 /// A label sequence: another one and a label more.
+///
+/// Entries are never removed, as others refer to them by their index; an entry that leaves the beam has the
+/// chance 0 after the frame.
 struct Entry {
     /// The entry of the prefix without its last label; `None` for the empty one.
     parent: Option<usize>,
@@ -82,18 +108,19 @@ struct Entry {
 
 /// The likeliest label sequences after some frames.
 struct Beam {
-    /// The maximum number of prefixes.
+    /// The maximum number of sequences in the beam.
     width: usize,
-    /// The prefixes so far.
+    /// All sequences that ever were in the beam. The first one is the empty sequence.
     entries: Vec<Entry>,
-    /// The entry of each extension of an entry by a label.
+    /// The entry of each extension of an entry by a label. A sequence that comes back into the beam is found
+    /// here and keeps its entry.
     children: HashMap<(usize, usize), usize>,
-    /// The entries in the beam, the likeliest first.
+    /// The entries in the beam, the likeliest first; at most `width`.
     leaves: Vec<usize>,
 }
 
 impl Beam {
-    /// Begins with the empty prefix.
+    /// Begins with the empty prefix. It is certain, as if a blank had come before the first frame.
     fn new(width: usize) -> Beam {
         let chance = Chance { total: 0.0, blank: 0.0, label: NEVER };
         // No class has the label of the empty sequence.
@@ -101,28 +128,34 @@ impl Beam {
         Beam { width, entries: vec![root], children: HashMap::new(), leaves: vec![0] }
     }
 
-    /// Keeps an entry if it is among the most likely ones.
+    /// Inserts an entry into the beam by its probability, after those of equal probability. The caller has
+    /// made room.
     fn push(&mut self, entry: usize) {
         let total = self.entries[entry].after.total;
         let place = self.leaves.partition_point(|&other| self.entries[other].after.total >= total);
         self.leaves.insert(place, entry);
     }
 
-    /// Returns true if a sequence of this probability belongs into the beam.
+    /// Returns true if a sequence of this probability belongs into the beam. It does if there is room, or if
+    /// it is likelier than the last one. Impossible sequences never do.
     fn takes(&self, total: f64) -> bool {
         let is_likelier = |&last: &usize| total > self.entries[last].after.total;
         total > NEVER && (self.leaves.len() < self.width || self.leaves.last().is_some_and(is_likelier))
     }
 
     /// Adds a frame: the logarithms of the probabilities of the classes, the last of which is the blank.
+    /// Fails only when the run ends or memory does.
     fn step(&mut self, logs: &[f64], watch: &mut Watch<'_>) -> Result<()> {
         let Some((&of_blank, of_labels)) = logs.split_last() else { return Ok(()) };
+        // The beam is sorted anew by the probabilities after the frame.
         let branches = std::mem::take(&mut self.leaves);
         for &branch in &branches {
             self.entries[branch].before = self.entries[branch].after;
         }
         for &branch in &branches {
             let Entry { parent, label, before, after } = self.entries[branch];
+            // `after` is that of the frame before here, until it is overwritten below: the path that already
+            // ends with the label and repeats it.
             let mut of_label = after.label;
             if let Some(parent) = parent.map(|parent| &self.entries[parent]) {
                 if parent.after.total > NEVER {
@@ -148,13 +181,16 @@ impl Beam {
         Ok(())
     }
 
-    /// Adds a sequence with a label more to the beam, if it is likely enough and not there yet.
+    /// Adds the sequence of an entry and one more label to the beam, if it is likely enough and not in it.
+    /// `log` is the logarithm of the probability of the label in this frame. The last sequence of a full beam
+    /// makes room.
     fn grow(&mut self, branch: usize, label: usize, log: f64) -> Result<()> {
         let known = self.children.get(&(branch, label)).copied();
         if known.is_some_and(|child| self.entries[child].after.total > NEVER) {
             return Ok(());
         }
         let Entry { label: last, before, .. } = self.entries[branch];
+        // After the same label, only paths that end with a blank make it a second one.
         let total = log + if label == last { before.blank } else { before.total };
         if !self.takes(total) {
             return Ok(());
@@ -180,7 +216,7 @@ impl Beam {
         Ok(())
     }
 
-    /// Returns the labels of a sequence.
+    /// Returns the labels of a sequence. From the first to the last, with equal neighbors merged if `merge`.
     fn labels(&self, leaf: usize, merge: bool) -> Vec<usize> {
         let mut labels = Vec::new();
         let mut entry = &self.entries[leaf];
@@ -197,11 +233,13 @@ impl Beam {
 }
 
 /// The sparse form of one of the label sequences of each example.
+///
+/// There is one for each path, filled example by example.
 #[derive(Default)]
 struct Decoded {
-    /// The coordinates of the labels.
+    /// The example and the position of each label, two numbers for each.
     indices: Vec<i64>,
-    /// The labels.
+    /// The labels, in the order of the indices.
     values: Vec<i64>,
     /// The length of the longest sequence.
     longest: usize,
@@ -214,7 +252,7 @@ fn log_add(a: f64, b: f64) -> f64 {
     if low == NEVER { high } else { high + f64::from(((low - high) as f32).exp().ln_1p()) }
 }
 
-/// Decodes all examples.
+/// Delivers the paths of all examples, 3 outputs for each, and then their probabilities.
 fn decode<T: Element + CastTo<f64>>(context: &mut KernelContext<'_>, wanted: Wanted) -> Result<()>
 where
     f64: CastTo<T>,

@@ -1,4 +1,13 @@
 //! Axes and sizes in another order of axes.
+//!
+//! # Semantics
+//!
+//! `src_format` (default `NHWC`) and `dst_format` (default `NCHW`) are orders of the same four or five
+//! distinct letters; anything else is `InvalidArgument` when the plan is compiled. `DataFormatDimMap` maps
+//! numbers of axes, negative ones counted from the end, to where they are in the other order:
+//! `[0, 1, 2, 3, -1]` becomes `[0, 2, 3, 1, 1]`. `DataFormatVecPermute` reorders a vector with a number for
+//! each axis, `[1, 2, 3, 4]` to `[1, 4, 2, 3]`, or a matrix with a row for each. It may also hold the axes of
+//! space only, without `N` and `C`. Both take `int32` and `int64`.
 
 use crate::kernel::NodeSpec;
 use crate::kernels::math::boxed;
@@ -16,6 +25,7 @@ pub(crate) fn register(registry: &mut Registry) {
             context.produce::<T>(0, shape, |_, output| {
                 for (out, axis) in output.iter_mut().zip(axes) {
                     // Negative axes count from the end.
+                    // Numbers beyond the last axis wrap around instead of being an error, as in TensorFlow.
                     *out = places[axis.rem_euclid(places.len() as i64) as usize] as T;
                 }
                 Ok(())
@@ -38,16 +48,22 @@ pub(crate) fn register(registry: &mut Registry) {
 }
 
 /// Two orders of the same axes, a letter for each.
+///
+/// Both have the same letters, each once.
 struct Formats {
+    /// The letters of `src_format`.
     from: Vec<u8>,
+    /// The letters of `dst_format`.
     to: Vec<u8>,
 }
 
+/// Returns the position of an axis in a format that contains it.
 fn place(axis: &u8, format: &[u8]) -> usize {
     format.iter().position(|other| other == axis).unwrap_or_default()
 }
 
 impl Formats {
+    /// Reads the attributes. Fails unless each is a permutation of the other.
     fn of(spec: &NodeSpec<'_>) -> Result<Formats> {
         let (from, to) = (spec.str("src_format")?, spec.str("dst_format")?);
         if !matches!(from.len(), 4 | 5) {
@@ -69,7 +85,9 @@ impl Formats {
         Ok(Formats { from: from.into(), to: to.into() })
     }
 
-    /// Returns for each row of the result the row that it is: of a row for each axis, or for each axis of space.
+    /// Returns for each row of the result the row that it is: of a row for each axis, or for each axis of
+    /// space. `dims` is the shape of the input, whose first size must be the number of axes or of axes of
+    /// space.
     fn sources(&self, dims: &[usize]) -> Result<Vec<usize>> {
         let (all, spatial) = (self.from.len(), self.from.len() - 2);
         let rows = match *dims {

@@ -1,8 +1,20 @@
 //! Convolutions of each channel by itself, NHWC.
 //!
-//! Channel `c` of the input with multiplier `q` becomes channel `c * multiplier + q` of the output. Strides must be
-//! equal for rows and columns, as TensorFlow requires. There are too few multiplications per pixel for a product of
-//! matrices, so the loops run along the channels.
+//! # Semantics
+//!
+//! `DepthwiseConv2dNative` takes `input` `[n, h, w, c]` and `filter` `[rows, columns, c, multiplier]` and
+//! returns `[n, oh, ow, c * multiplier]`: channel `i` of the input with multiplier `q` becomes channel
+//! `i * multiplier + q`. Strides, dilations and paddings are those of `window.rs`.
+//! `DepthwiseConv2dNativeBackpropInput` and `BackpropFilter` take the sizes as a vector in place of the
+//! tensor whose gradient they return. Shapes that do not fit are `InvalidArgument`. Floats only, those of 16
+//! bits computed in `float32`.
+//!
+//! # Algorithm
+//!
+//! There are too few multiplications per pixel for a product of matrices, so the loops run along the
+//! channels, which are contiguous in images and filters: `2 n oh ow rows columns c multiplier` operations.
+//! Threads share rows of the result, or images for the gradients; the filter's gradient adds the sums of the
+//! images in their order, so bits do not depend on the number of threads.
 
 use super::window::{Window, sizes};
 use crate::kernel::KernelContext;
@@ -38,12 +50,15 @@ struct Depthwise {
 }
 
 impl Depthwise {
+    /// Returns the sizes for these shapes of image and filter. Fails if they do not fit.
     fn new(window: &Window, input: &[usize], filter: &[usize]) -> Result<Depthwise> {
         let &[filter_h, filter_w, channels, multiplier] = filter else {
             return Err(Error::invalid_argument(format!("filter must be 4-dimensional: {filter:?}")));
         };
         let outputs = channels.checked_mul(multiplier);
         let outputs = outputs.ok_or_else(|| Error::invalid_argument("the filter is too large"))?;
+        // A full convolution with as many filters has the same geometry; the groups show whether the channels
+        // are equal.
         let (shape, groups) = window.convolution(input, &[filter_h, filter_w, channels, outputs])?;
         if groups != 1 {
             let text = format!("a filter of {channels} channels does not fit an input of shape {input:?}");
@@ -52,10 +67,12 @@ impl Depthwise {
         Ok(Depthwise { shape, multiplier })
     }
 
+    /// Returns the shape of the result.
     fn output(&self) -> Shape {
         Shape::from([self.shape.batch, self.shape.out_h, self.shape.out_w, self.shape.out_c])
     }
 
+    /// Checks that a gradient has the shape of the result.
     fn check_gradient(&self, found: &Shape) -> Result<()> {
         if *found == self.output() {
             return Ok(());
@@ -63,8 +80,9 @@ impl Depthwise {
         Err(Error::invalid_argument(format!("the gradient has shape {found}, not {}", self.output())))
     }
 
-    /// Calls `visit(output pixel, input pixel, filter place)` for all places of the filter that lie inside the image
-    /// for row `oy` of the result; pixels are counted within their image.
+    /// Calls `visit(output pixel, input pixel, filter place)` for all places of the filter that lie inside
+    /// the image for row `oy` of the result; pixels are counted within their image. Padding is left out:
+    /// there is no visit for it.
     fn row(&self, oy: usize, mut visit: impl FnMut(usize, usize, usize)) {
         let s = &self.shape;
         for fy in 0..s.filter_h {
@@ -82,9 +100,11 @@ impl Depthwise {
     }
 }
 
+/// Adds products for all channels of one pixel:
 /// `output[c * multiplier + m] += input[c] * filter[c * multiplier + m]`.
 #[inline(always)]
 fn multiply_add<T: Real>(output: &mut [T], input: &[T], filter: &[T], multiplier: usize) {
+    // The common case as one loop without an inner one, which vectorizes.
     if multiplier == 1 {
         for ((output, &input), &filter) in output.iter_mut().zip(input).zip(filter) {
             *output = *output + input * filter;
@@ -99,7 +119,8 @@ fn multiply_add<T: Real>(output: &mut [T], input: &[T], filter: &[T], multiplier
     }
 }
 
-/// `output[c] += sum over m of a[c * multiplier + m] * b[c * multiplier + m]`.
+/// Adds, for all channels of one pixel,
+/// `output[c] += sum over m of a[c * multiplier + m] * b[c * multiplier + m]`, in ascending order of `m`.
 #[inline(always)]
 fn dot_add<T: Real>(output: &mut [T], a: &[T], b: &[T], multiplier: usize) {
     let rows = a.chunks_exact(multiplier).zip(b.chunks_exact(multiplier));
@@ -108,6 +129,8 @@ fn dot_add<T: Real>(output: &mut [T], a: &[T], b: &[T], multiplier: usize) {
     }
 }
 
+/// Delivers the convolution. Each row of pixels of the result is summed by one thread, filter place by filter
+/// place.
 fn forward<T: Element + Real>(context: &mut KernelContext<'_>, window: &Window) -> Result<()> {
     let sizes = Depthwise::new(window, context.input(0).shape(), context.input(1).shape())?;
     context.produce::<T>(0, sizes.output(), |context, output| {
@@ -129,6 +152,8 @@ fn forward<T: Element + Real>(context: &mut KernelContext<'_>, window: &Window) 
     })
 }
 
+/// Delivers the gradient with respect to the images. Windows overlap, so a whole image is summed by one
+/// thread.
 fn input_gradient<T: Element + Real>(context: &mut KernelContext<'_>, window: &Window) -> Result<()> {
     let dims = sizes(context, 0)?;
     let sizes = Depthwise::new(window, &dims, context.input(1).shape())?;
@@ -152,6 +177,7 @@ fn input_gradient<T: Element + Real>(context: &mut KernelContext<'_>, window: &W
     })
 }
 
+/// Delivers the gradient with respect to the filter.
 fn filter_gradient<T: Element + Real>(context: &mut KernelContext<'_>, window: &Window) -> Result<()> {
     let dims = sizes(context, 1)?;
     let sizes = Depthwise::new(window, context.input(0).shape(), &dims)?;

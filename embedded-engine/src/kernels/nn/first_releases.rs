@@ -1,4 +1,13 @@
-//! Operations of TensorFlow's first releases.
+//! Operations of TensorFlow's first releases, which old graphs contain.
+//!
+//! # Semantics
+//!
+//! `BatchNormWithGlobalNormalization` takes images `t` `[n, h, w, c]` of floats and `m`, `v`, `beta`, `gamma`
+//! `[c]`, and returns `(t - m) / sqrt(v + variance_epsilon)`, times `gamma` if `scale_after_normalization`,
+//! plus `beta`. `gamma` must have its shape even if it is not used. Wrong shapes are `InvalidArgument`.
+//! Parallel over pixels.
+//!
+//! `TopK` is `TopKV2` with the attribute `k` and `int32` indices; see `ranking.rs`.
 
 use super::ranking::top_k;
 use crate::kernel::KernelContext;
@@ -23,7 +32,8 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
-/// Normalizes by given moments: `(t - mean) / sqrt(variance + epsilon)`, times gamma where it is scaled, plus beta.
+/// Delivers images normalized by given moments. The factor of each channel is computed once, so a pixel costs
+/// no root and no division.
 fn batch_norm<T: Element + Real>(context: &mut KernelContext<'_>, epsilon: T, scaled: bool) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let channels = match shape.dims() {

@@ -2,10 +2,23 @@
 //!
 //! # Semantics
 //!
-//! An axis of `n` elements is divided into `floor(n / ratio)` regions, whose sizes are `n / count` and one more, shuffled; with
-//! `pseudo_random` they follow from one random number. `overlapping` regions share their border. With `deterministic` each run divides in
-//! the same way; otherwise the random stream of the operation goes on, and is part of the session's state. Of equal maxima, the first one
-//! has the gradient.
+//! `FractionalMaxPool` and `FractionalAvgPool` take `value` `[n, h, w, c]` of `float32`, `float64`, `int32`
+//! or `int64` and return the pooled images and, as `int64`, the borders of the regions along rows and along
+//! columns: `k` regions have `k + 1` borders, from 0 to the size. The attribute `pooling_ratio` is
+//! `[1, rows, columns, 1]`.
+//!
+//! An axis of `n` elements is divided into `floor(n / ratio)` regions, whose sizes are `n / count` and one
+//! more, shuffled; with `pseudo_random` they follow from one random number. `overlapping` regions share their
+//! border: each takes the first element of the next one as well. With `deterministic` each run divides in the
+//! same way; otherwise seeds must be 0, the random stream of the operation goes on, and is part of the
+//! session's state. A ratio above the size of the axis is `InvalidArgument`.
+//!
+//! The gradients take the borders as inputs, `FractionalAvgPoolGrad` with the shape of the images,
+//! `FractionalMaxPoolGrad` with the images. Of equal maxima, the first one has the gradient; means spread
+//! theirs evenly. Borders that do not rise or lie outside of the images are `InvalidArgument`. NaN is a
+//! maximum only as the first element of its region.
+//!
+//! Each element is read once, or twice where regions overlap, in one thread.
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
@@ -35,8 +48,11 @@ pub(crate) fn register(registry: &mut Registry) {
 
 /// A number that is pooled; means are computed in double precision.
 trait Number: Element + Copy + PartialOrd {
+    /// Returns the number in double precision; large `int64` numbers are rounded.
     fn to_double(self) -> f64;
+    /// Returns the number of the type; of an integer type, the one toward 0.
     fn of_double(number: f64) -> Self;
+    /// Returns the sum; integers wrap.
     fn plus(self, other: Self) -> Self;
 }
 
@@ -59,6 +75,7 @@ macro_rules! numbers {
 }
 numbers!(f32: |a, b| a + b, f64: |a, b| a + b, i32: i32::wrapping_add, i64: i64::wrapping_add);
 
+/// Returns the kernel of the maximum or the mean of random regions. Reads and checks all attributes.
 fn pooling(spec: &NodeSpec<'_>, maximum: bool) -> Result<Box<dyn Kernel>> {
     let wrong = || Error::invalid_argument("attribute 'pooling_ratio' is not a list of four numbers");
     let list = spec.attr("pooling_ratio")?.as_list().ok_or_else(wrong)?;
@@ -72,6 +89,7 @@ fn pooling(spec: &NodeSpec<'_>, maximum: bool) -> Result<Box<dyn Kernel>> {
     let (pseudo_random, overlapping) = (spec.bool("pseudo_random")?, spec.bool("overlapping")?);
     for_dtype!(plain spec.input_dtype(0), T => Ok(boxed(move |context| {
         let state = state.of(context)?;
+        // Held until the images are pooled: two executions at the same time draw one after the other.
         let mut state = state.lock();
         // A deterministic operation draws the same numbers each time.
         let mut own = *state;
@@ -83,11 +101,14 @@ fn pooling(spec: &NodeSpec<'_>, maximum: bool) -> Result<Box<dyn Kernel>> {
     })))
 }
 
+/// Returns the error for a shape that is not one of images.
 fn unfit(shape: &Shape) -> Error {
     Error::invalid_argument(format!("images have shape [batch, rows, columns, channels], not {shape}"))
 }
 
-/// Returns where regions of a random division of an axis begin, and the size of the axis.
+/// Returns the borders of a random division of an axis of `size` elements: 0, the ends of all regions but the
+/// last, and `size`. Without a remainder all regions are equal and no random number is drawn. The ratio is
+/// divided in `float32`, as it is an attribute of that precision.
 fn borders(generator: &mut Generator, size: usize, ratio: f32, pseudo_random: bool) -> Result<Vec<i64>> {
     let count = (size as f32 / ratio).floor() as usize;
     if count == 0 {
@@ -100,6 +121,7 @@ fn borders(generator: &mut Generator, size: usize, ratio: f32, pseudo_random: bo
             true => alternating(&mut sizes, size, generator),
             false => {
                 sizes.iter_mut().take(size % count).for_each(|size| *size += 1);
+                // One block has four numbers, and each size but one needs a number.
                 shuffle(&mut generator.reserve(count.div_ceil(4) as u64), &mut sizes);
             }
         }
@@ -112,7 +134,9 @@ fn borders(generator: &mut Generator, size: usize, ratio: f32, pseudo_random: bo
     Ok(borders)
 }
 
-/// Region `i` ends before the first whole number from `a (i + u)` on, for the ratio `a` and one random number `u`.
+/// Fills in sizes that follow from one random number `u` for all regions: region `i` ends before the first
+/// whole number from `a (i + u)` on, for the ratio `a`. The number is limited so that the first and the last
+/// region are at most one larger than the others.
 fn alternating(sizes: &mut [usize], size: usize, generator: &mut Generator) {
     let count = sizes.len();
     let (smallest, ratio) = (size / count, size as f64 / count as f64);
@@ -129,45 +153,58 @@ fn alternating(sizes: &mut [usize], size: usize, generator: &mut Generator) {
 }
 
 /// The regions of an image.
+///
+/// Regions along both axes, of which every pair is a pooled element.
 struct Grid {
+    /// The borders along the rows; one more than there are regions.
     rows: Vec<i64>,
+    /// The borders along the columns.
     columns: Vec<i64>,
+    /// True if each region also takes the element at its end border.
     overlapping: bool,
 }
 
 /// The sizes of images.
 #[derive(Clone, Copy)]
 struct Images {
+    /// The number of images.
     batch: usize,
+    /// The number of rows of pixels.
     height: usize,
+    /// The number of columns of pixels.
     width: usize,
+    /// The number of channels of a pixel.
     channels: usize,
 }
 
 impl Images {
+    /// Reads the sizes. Fails for another rank than 4.
     fn of(shape: &Shape) -> Result<Images> {
         let [batch, height, width, channels] = *shape.dims() else { return Err(unfit(shape)) };
         Ok(Images { batch, height, width, channels })
     }
 
+    /// Returns the shape `[batch, height, width, channels]`.
     fn shape(self) -> Shape {
         Shape::from([self.batch, self.height, self.width, self.channels])
     }
 }
 
 impl Grid {
-    /// The grid of two inputs with the borders, which may be anything.
+    /// Reads the borders from input `first` and the next one. They may be anything: `region` checks them.
     fn of_inputs(context: &KernelContext<'_>, first: usize, overlapping: bool) -> Result<Grid> {
         let (rows, columns) = (context.ints(first)?, context.ints(first + 1)?);
         Ok(Grid { rows, columns, overlapping })
     }
 
+    /// Returns the sizes of the pooled images.
     fn pooled(&self, images: Images) -> Images {
         let count = |borders: &[i64]| borders.len().saturating_sub(1);
         Images { height: count(&self.rows), width: count(&self.columns), ..images }
     }
 
-    /// Returns the region between two borders of an axis of this size.
+    /// Returns the region between two borders of an axis of this size. The end is cut off at the size, as the
+    /// last region has no element to share. Fails for a region that is empty or begins before 0.
     fn region(&self, borders: &[i64], at: usize, size: usize) -> Result<Range<usize>> {
         let end = borders[at + 1].saturating_add(i64::from(self.overlapping));
         let range = usize::try_from(borders[at]).ok().zip(usize::try_from(end).ok());
@@ -179,7 +216,8 @@ impl Grid {
         })
     }
 
-    /// Calls a function for each pooled element: with its place, and the places of the elements of its region.
+    /// Calls a function for each pooled element, in row-major order: with its place, and the places of the
+    /// elements of its region. All regions are checked before the first call.
     fn visit(
         &self,
         images: Images,
@@ -210,12 +248,14 @@ impl Grid {
     }
 }
 
-/// Returns the place of the first of the largest elements.
+/// Returns the place of the first of the largest elements. Returns 0 for an empty region, which `region` has
+/// excluded.
 fn largest<T: Number>(values: &[T], region: &mut dyn Iterator<Item = usize>) -> usize {
     let first = region.next().unwrap_or_default();
     region.fold(first, |best, place| if values[place] > values[best] { place } else { best })
 }
 
+/// Delivers the pooled images and the borders.
 fn pool<T: Number>(context: &mut KernelContext<'_>, images: Images, grid: Grid, maximum: bool) -> Result<()> {
     context.produce::<T>(0, grid.pooled(images).shape(), |context, output| {
         let values = context.slice::<T>(0)?;
@@ -235,7 +275,7 @@ fn pool<T: Number>(context: &mut KernelContext<'_>, images: Images, grid: Grid, 
     Ok(())
 }
 
-/// Checks the shape of what belongs to the pooled images.
+/// Checks the shape of what belongs to the pooled images. `pooled` are the sizes by the borders.
 fn check_pooled(pooled: Images, found: &Shape) -> Result<()> {
     let expected = pooled.shape();
     if *found == expected {
@@ -245,6 +285,8 @@ fn check_pooled(pooled: Images, found: &Shape) -> Result<()> {
     Err(Error::invalid_argument(text))
 }
 
+/// Delivers the gradient of the means. It is summed in double precision, as an element of overlapping regions
+/// has up to four shares.
 fn mean_gradient<T: Number>(context: &mut KernelContext<'_>, overlapping: bool) -> Result<()> {
     let images = Images::of(&random::shape(context, 0)?)?;
     let grid = Grid::of_inputs(context, 2, overlapping)?;
@@ -261,6 +303,8 @@ fn mean_gradient<T: Number>(context: &mut KernelContext<'_>, overlapping: bool) 
     Ok(())
 }
 
+/// Delivers the gradient of the maxima, which are found again in input 0. The pooled images in input 1 serve
+/// as a check of the shape only.
 fn maximum_gradient<T: Number>(context: &mut KernelContext<'_>, overlapping: bool) -> Result<()> {
     let images = Images::of(context.input(0).shape())?;
     let grid = Grid::of_inputs(context, 3, overlapping)?;

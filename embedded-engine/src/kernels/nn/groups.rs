@@ -1,12 +1,18 @@
 //! Convolutions of groups of channels, each group by itself.
+//!
+//! The channels of a group lie apart in memory, one slice of each pixel. Each group is copied together,
+//! computed with the kernels for a single group, and its result is copied back: three copies more, and no
+//! second set of kernels.
 
 use crate::kernel::{KernelContext, no_room};
 use compute::{OutOfMemory, Pool, Scratch};
 use session_core::Result;
 use tensor::Element;
 
-/// Computes `output`, which has rows of `width` channels, from two inputs. The last axes of all three contain the channels
-/// of the groups one after another. Calls `compute` for each group with its index and its channels.
+/// Computes `output`, which has rows of `width` channels, from inputs `first` and `second` of the context.
+/// The last axes of all three contain the channels of the groups one after another. Calls `compute` for each
+/// group with its index, its channels of both inputs, and its part of the output; all are contiguous. A
+/// single group is not copied. Fails if memory is refused.
 pub(super) fn by_groups<T: Element>(
     context: &mut KernelContext<'_>,
     groups: usize,
@@ -40,7 +46,8 @@ pub(super) fn by_groups<T: Element>(
     Ok(())
 }
 
-/// Copies one group's channels out of rows of `width`.
+/// Copies one group's channels out of rows of `width`. Of 6 channels in 3 groups, group 1 has channels 2 and
+/// 3.
 fn gather<T: Element>(rows: &[T], width: usize, groups: usize, group: usize, to: &mut [T]) {
     let part = width / groups;
     for (to, from) in to.chunks_exact_mut(part.max(1)).zip(rows.chunks_exact(width.max(1))) {

@@ -2,9 +2,23 @@
 //!
 //! # Semantics
 //!
-//! `align_corners` maps the corner pixels onto each other; `half_pixel_centers` treats pixels as areas with a center
-//! at 0.5. Without either, TensorFlow 1's mapping `x * old / new` is used. `ResizeNearestNeighbor` rounds half away
-//! from zero with `align_corners` and down otherwise. Gradients distribute each value in the same proportions.
+//! | op type | inputs | result |
+//! | --- | --- | --- |
+//! | `ResizeBilinear` | `images` `[n, h, w, c]` of real numbers, `size` `[2]` | `float32`, `[n, size, c]` |
+//! | `ResizeNearestNeighbor` | `images` of any dtype, `size` | that dtype |
+//! | `ResizeBilinearGrad` | `grads` (`float32`), `original_image` | dtype and shape of the image |
+//! | `ResizeNearestNeighborGrad` | `grads`, `size` of the original image | the dtype of `grads` |
+//!
+//! A pixel of the new image has a place in the old one. `align_corners` maps the corner pixels onto each
+//! other; `half_pixel_centers` treats pixels as areas with a center at 0.5. Without either, TensorFlow 1's
+//! mapping `x * old / new` is used. Both are false by default. `ResizeBilinear` weighs the four pixels around
+//! the place, with the border pixels repeated outward. `ResizeNearestNeighbor` rounds half away from zero
+//! with `align_corners` and down otherwise. Gradients distribute each value in the same proportions.
+//!
+//! Images without pixels, new sizes that are not positive, and a rank other than 4 are `InvalidArgument`. All
+//! places are computed in `float32`, as TensorFlow does: those at the edge of a pixel depend on it. A few
+//! operations for each element; the gradient of the nearest neighbor adds in the order of `grads`. All run in
+//! one thread.
 
 use crate::dispatch::check_real;
 use crate::kernel::{KernelContext, NodeSpec};
@@ -40,18 +54,24 @@ pub(crate) fn register(registry: &mut Registry) {
 /// The mapping from positions of the new image to those of the old one.
 #[derive(Clone, Copy)]
 pub(crate) struct Scaler {
+    /// True if the centers of the corner pixels of both images coincide.
     pub(crate) align_corners: bool,
+    /// True if a pixel is an area, and its center is half a pixel from its edge.
     pub(crate) half_pixel_centers: bool,
 }
 
 /// A place between two pixels of the old image, and the share of the upper one.
 pub(crate) struct Between {
+    /// The pixel before the place; 0 if the place is before the first pixel.
     pub(crate) lower: usize,
+    /// The pixel after the place; the last one if the place is beyond it.
     pub(crate) upper: usize,
+    /// The weight of `upper`, of 0 up to 1. That of `lower` is the rest.
     pub(crate) share: f32,
 }
 
 impl Scaler {
+    /// Reads the attributes; one that the op type lacks is false.
     pub(crate) fn of(spec: &NodeSpec<'_>) -> Scaler {
         Scaler {
             align_corners: spec.bool("align_corners").unwrap_or(false),
@@ -59,7 +79,8 @@ impl Scaler {
         }
     }
 
-    /// Returns the ratio of two sizes in single precision, as TensorFlow computes it: places at the edge of a pixel depend on it.
+    /// Returns the ratio of an old size to a new one, neither of which is 0, in single precision. With
+    /// `align_corners` it is the ratio of the distances between the corners, except for a single new pixel.
     pub(crate) fn scale(self, old: usize, new: usize) -> f32 {
         if self.align_corners && new > 1 {
             (old - 1) as f32 / (new - 1) as f32
@@ -68,11 +89,13 @@ impl Scaler {
         }
     }
 
-    /// Returns the place in the old image that a pixel of the new one comes from.
+    /// Returns the place in the old image that a pixel of the new one comes from. `scale` is the result of
+    /// [`scale`](Self::scale). It may be outside of the image by less than a pixel.
     pub(crate) fn place(self, pixel: usize, scale: f32) -> f32 {
         if self.half_pixel_centers { (pixel as f32 + 0.5) * scale - 0.5 } else { pixel as f32 * scale }
     }
 
+    /// Returns, for each of `new` pixels along an axis, the pixels of the old image around its place.
     pub(crate) fn between(self, old: usize, new: usize) -> Result<Vec<Between>> {
         let scale = self.scale(old, new);
         let between = |i: usize| {
@@ -80,15 +103,19 @@ impl Scaler {
             Between {
                 lower: place.floor().max(0.0) as usize,
                 upper: (place.ceil().max(0.0) as usize).min(old - 1),
+                // Before the first pixel both indices are 0, so the share, which comes from the unlimited
+                // place, has no effect.
                 share: place - place.floor(),
             }
         };
         Ok(memory::collected((0..new).map(between))?)
     }
 
+    /// Returns, for each of `new` pixels along an axis, the nearest pixel of the old image.
     fn nearest(self, old: usize, new: usize) -> Result<Vec<usize>> {
         let scale = self.scale(old, new);
         let place = |i: usize| {
+            // Not `place`: the half pixel that it subtracts is what rounding down to the pixel's area needs.
             let place = if self.half_pixel_centers { (i as f32 + 0.5) * scale } else { i as f32 * scale };
             let place = if self.align_corners { place.round() } else { place.floor() };
             (place.max(0.0) as usize).min(old - 1)
@@ -97,7 +124,8 @@ impl Scaler {
     }
 }
 
-/// Returns the dimensions of the images of input 1, and height and width of their gradients of input 0.
+/// Returns the dimensions of the images of input 1, and height and width of the gradients of input 0. Fails
+/// unless batch and channels of both are equal.
 pub(crate) fn gradient_dims(context: &KernelContext<'_>) -> Result<([usize; 4], [usize; 2])> {
     let (shape, gradients) = (context.input(1).shape(), context.input(0).shape());
     let images = image_dims(shape)?;
@@ -109,7 +137,8 @@ pub(crate) fn gradient_dims(context: &KernelContext<'_>) -> Result<([usize; 4], 
     Ok((images, [height, width]))
 }
 
-/// Returns batch, height, width and channels of images that are not empty.
+/// Returns batch, height, width and channels of images that are not empty. Fails for another rank than 4, and
+/// for images without rows or columns; the batch and the channels may be 0.
 pub(crate) fn image_dims(shape: &Shape) -> Result<[usize; 4]> {
     let dims = shape.dims().try_into();
     let dims: [usize; 4] =
@@ -120,7 +149,8 @@ pub(crate) fn image_dims(shape: &Shape) -> Result<[usize; 4]> {
     Ok(dims)
 }
 
-/// Height and width in an input, which may be 0.
+/// Returns height and width from an input, either of which may be 0. Fails for negative numbers and for other
+/// than two.
 pub(crate) fn new_size_or_none(context: &KernelContext<'_>, input: usize) -> Result<[usize; 2]> {
     let size = context.ints(input)?;
     let &[height, width] = size.as_slice() else {
@@ -136,7 +166,7 @@ pub(crate) fn new_size_or_none(context: &KernelContext<'_>, input: usize) -> Res
     Ok([height, width])
 }
 
-/// Height and width in an input.
+/// Returns height and width from an input. Fails unless both are positive.
 pub(crate) fn new_size(context: &KernelContext<'_>, input: usize) -> Result<[usize; 2]> {
     let size = context.ints(input)?;
     let positive = |size: i64| usize::try_from(size).ok().filter(|&size| size > 0);
@@ -147,6 +177,8 @@ pub(crate) fn new_size(context: &KernelContext<'_>, input: usize) -> Result<[usi
     .ok_or_else(|| Error::invalid_argument(format!("output dimensions must be positive: {size:?}")))
 }
 
+/// Delivers the images of input 0 in the size of input 1, as `float32` for every dtype. Also runs inside
+/// `FusedResizeAndPadConv2D`.
 pub(crate) fn bilinear(context: &mut KernelContext<'_>, scaler: Scaler) -> Result<()> {
     let [batch, height, width, depth] = image_dims(context.input(0).shape())?;
     let [new_height, new_width] = new_size(context, 1)?;
@@ -172,6 +204,8 @@ pub(crate) fn bilinear(context: &mut KernelContext<'_>, scaler: Scaler) -> Resul
     })
 }
 
+/// Delivers the gradient of `ResizeBilinear`: each gradient is added to the four pixels around its place, by
+/// their weights, in the dtype of the image.
 fn bilinear_gradient<T: Element + Real>(context: &mut KernelContext<'_>, scaler: Scaler) -> Result<()> {
     let shape = context.input(1).shape().clone();
     let ([_, height, width, depth], [new_height, new_width]) = gradient_dims(context)?;
@@ -195,6 +229,7 @@ fn bilinear_gradient<T: Element + Real>(context: &mut KernelContext<'_>, scaler:
     })
 }
 
+/// Delivers the images of input 0 in the size of input 1. Pixels are moved as they are, whatever their dtype.
 fn nearest(context: &mut KernelContext<'_>, scaler: Scaler) -> Result<()> {
     let [batch, height, width, depth] = image_dims(context.input(0).shape())?;
     let [new_height, new_width] = new_size(context, 1)?;
@@ -209,6 +244,8 @@ fn nearest(context: &mut KernelContext<'_>, scaler: Scaler) -> Result<()> {
     Ok(())
 }
 
+/// Delivers the gradient of `ResizeNearestNeighbor`: each pixel gets the sum of the gradients of its copies.
+/// Integers wrap.
 fn nearest_gradient(context: &mut KernelContext<'_>, scaler: Scaler) -> Result<()> {
     let dtype = context.input(0).dtype();
     let [batch, new_height, new_width, depth] = image_dims(context.input(0).shape())?;

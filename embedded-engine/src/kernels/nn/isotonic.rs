@@ -2,9 +2,13 @@
 //!
 //! # Semantics
 //!
-//! `IsotonicRegression` returns, for each sequence along the last axis, the nearest sequence that does not rise: neighboring segments are
-//! replaced by their mean as long as the later one is larger. Segments of equal means stay apart. A scalar is a sequence of one element.
-//! Means are computed in double precision.
+//! `IsotonicRegression` takes real numbers of any shape and returns, for each sequence along the last axis,
+//! the nearest sequence by the sum of squares that does not rise, of the float dtype `output_dtype`, and the
+//! number of the segment of each element, as `int32`. Neighboring segments are replaced by their mean as long
+//! as the later one is larger: `[1, 3, 2, 2]` becomes `[2, 2, 2, 2]` with segments `[0, 0, 1, 2]`. Segments
+//! of equal means stay apart. A scalar is a sequence of one element. NaN is a segment of its own.
+//!
+//! Pools adjacent violators in linear time, with means in double precision, in one thread.
 
 use crate::kernel::KernelContext;
 use crate::kernels::math::boxed;
@@ -23,16 +27,21 @@ pub(crate) fn register(registry: &mut Registry) {
 
 /// A run of elements that have the same result.
 struct Segment {
+    /// The sum of the elements.
     sum: f64,
+    /// The number of elements, at least 1.
     count: usize,
 }
 
 impl Segment {
+    /// Returns the result of all elements of the segment.
     fn mean(&self) -> f64 {
         self.sum / self.count as f64
     }
 }
 
+/// Delivers the nearest sequences as `dtype`, and the segments. A stack of segments that do not rise grows
+/// element by element; a new element swallows those before it that are smaller.
 fn regression(context: &mut KernelContext<'_>, dtype: DType) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let values = context.doubles(0)?;

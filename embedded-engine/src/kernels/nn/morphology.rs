@@ -1,7 +1,22 @@
-//! Grayscale dilation of images: the largest sum of an image and a filter that moves over it, and its gradients.
+//! Grayscale dilation of images: the largest sum of an image and a filter that moves over it, and its
+//! gradients.
 //!
-//! `Dilation2D` has a filter for each channel, with strides and rates; padding counts as minus infinity. The
-//! gradients go to the first pair of pixel and filter element that attains the maximum.
+//! # Semantics
+//!
+//! `Dilation2D` takes `input` `[n, h, w, c]` and `filter` `[rows, columns, c]` of one real dtype, with
+//! `strides`, `rates` and `padding`, and returns `[n, oh, ow, c]`:
+//!
+//! ```text
+//! output[n, y, x, c] = max over (i, j) of input[n, y * stride + i * rate - pad, ...] + filter[i, j, c]
+//! ```
+//!
+//! Padding takes no part; a window without any pixel has the least finite number. `Dilation2DBackpropInput`
+//! and `BackpropFilter` take the gradient of the result as a third input. They add each of its elements to
+//! the first pair of pixel and filter element that attains the maximum. Integer sums wrap. NaN is passed over
+//! unless it is the first pair of its window, whose result is NaN then; TensorFlow passes over all.
+//!
+//! Shapes that do not fit are `InvalidArgument`. `2 n oh ow rows columns c` operations in one thread, for the
+//! gradients as well: they look for the maxima again.
 
 use super::window::Window;
 use crate::kernel::{KernelContext, NodeSpec};
@@ -20,7 +35,8 @@ pub(crate) fn register(registry: &mut Registry) {
     }
 }
 
-/// Makes the kernel of a gradient.
+/// Returns the kernel of a gradient, with respect to the image or, if the op type ends with `Filter`, to the
+/// filter.
 fn make_gradient(spec: &NodeSpec<'_>) -> Result<Box<dyn crate::kernel::Kernel>> {
     let (window, of_filter) = (Window::of_dilation(spec)?, spec.operation.op_type().ends_with("Filter"));
     for_dtype!(real spec.input_dtype(0), T => {
@@ -28,9 +44,9 @@ fn make_gradient(spec: &NodeSpec<'_>) -> Result<Box<dyn crate::kernel::Kernel>> 
     })
 }
 
-/// A number with an order. Integers wrap around, as TensorFlow's do.
+/// A number with an order. Integers wrap around, as TensorFlow's do. Floats and integers of all widths.
 trait Number: Element + PartialOrd {
-    /// The number that is below all others.
+    /// The least finite number, the result of a window without pixels.
     const LOWEST: Self;
 
     /// Adds two numbers; integers wrap.
@@ -62,6 +78,8 @@ numbers!(floats f32, f64, tensor::f16, tensor::bf16);
 numbers!(integers i8, i16, i32, i64, u8, u16, u32, u64);
 
 /// The sizes of images, filter and result, and the movement of the filter.
+///
+/// Pairs are along rows and columns.
 struct Geometry {
     /// The number of images.
     batch: usize,
@@ -82,7 +100,8 @@ struct Geometry {
 }
 
 impl Geometry {
-    /// Computes the sizes from the inputs and the window.
+    /// Computes the sizes from the inputs and the window. Inputs 0 and 1 are images and filter, also of the
+    /// gradients. Fails if their ranks or depths do not fit, or the window is too large.
     fn of(context: &KernelContext<'_>, window: &Window) -> Result<Geometry> {
         let (input, filter) = (context.input(0).shape(), context.input(1).shape());
         let (&[batch, height, width, depth], &[rows, columns, of_filter]) = (input.dims(), filter.dims())
@@ -113,7 +132,8 @@ impl Geometry {
         Shape::from([self.batch, self.output[0], self.output[1], self.depth])
     }
 
-    /// Returns the element of the images under an element of the filter, or nothing over the edge.
+    /// Returns the position of the first channel of the pixel that lies under element `[dy, dx]` of the
+    /// filter, when the window is at `[y, x]` of the result of image `n`. Returns `None` over the edge.
     fn place(&self, [n, y, x]: [usize; 3], [dy, dx]: [usize; 2]) -> Option<usize> {
         let along = |axis: usize, window: usize, element: usize| {
             let place = element.checked_mul(self.rates[axis])?.checked_add(window * self.strides[axis])?;
@@ -123,12 +143,15 @@ impl Geometry {
         Some(((n * self.input[0] + y) * self.input[1] + x) * self.depth)
     }
 
-    /// Calls `each` with each element of the result, and the first pair of elements of image and filter that has the largest sum.
+    /// Calls `each` with each element of the result, and the first pair of elements of image and filter that
+    /// has the largest sum. A pair is the position in the images, the position in the filter, and the sum;
+    /// `None` for a window without pixels. Elements come in row-major order. Fails when the run ends.
     fn largest<T: Number>(
         &self,
         context: &KernelContext<'_>,
         mut each: impl FnMut(usize, Option<(usize, usize, T)>),
     ) -> Result<()> {
+        // A result without channels or columns must not walk a batch of any size.
         if self.result().elements() == 0 {
             return Ok(());
         }
@@ -162,7 +185,7 @@ impl Geometry {
     }
 }
 
-/// Computes the dilation.
+/// Delivers the dilation.
 fn dilate<T: Number>(context: &mut KernelContext<'_>, window: &Window) -> Result<()> {
     let geometry = Geometry::of(context, window)?;
     context.produce::<T>(0, geometry.result(), |context, output| {
@@ -170,7 +193,8 @@ fn dilate<T: Number>(context: &mut KernelContext<'_>, window: &Window) -> Result
     })
 }
 
-/// Adds each gradient to the element of the image, or of the filter, that the result was taken from.
+/// Adds each gradient to the element of the image, or of the filter, that the result was taken from. Input 2
+/// is the gradient of the result; `of_filter` selects what output 0 is the gradient of.
 fn gradient<T: Number>(context: &mut KernelContext<'_>, window: &Window, of_filter: bool) -> Result<()> {
     let geometry = Geometry::of(context, window)?;
     let (expected, found) = (geometry.result(), context.input(2).shape());

@@ -1,7 +1,14 @@
 //! Normalization by the neighboring channels.
 //!
-//! `LRN` divides each element by `(bias + alpha * sum)^beta`, where the sum is over the squares of the channels
-//! within `depth_radius`. Sums at the border have fewer terms.
+//! # Semantics
+//!
+//! `LRN` takes images `[n, h, w, c]` of `float32` or 16-bit floats and divides each element by
+//! `(bias + alpha * sum)^beta`, where the sum is over the squares of the channels within `depth_radius` of
+//! its own. Sums at the border have fewer terms. Defaults: radius 5, `bias`, `alpha` 1 and `beta` 0.5.
+//! `LRNGrad` takes the gradient, the images and the result. Another rank, or shapes that differ, are
+//! `InvalidArgument`. A negative base has no power, so the result is NaN then, as in TensorFlow.
+//!
+//! Each pixel on its own in one thread, with `2 radius + 2` additions for each channel, and the power.
 
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
@@ -22,16 +29,21 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
-/// `x / (bias + alpha * sum of squares)^beta`, summed over the channels at most `radius` away.
+/// The attributes of `x / (bias + alpha * sum of squares)^beta`.
 #[derive(Clone, Copy)]
 struct Rule {
+    /// The largest distance of channels that are summed; 0 for the channel itself alone.
     radius: usize,
+    /// The number that keeps the base from 0.
     bias: f32,
+    /// The factor of the sum.
     alpha: f32,
+    /// The exponent.
     beta: f32,
 }
 
 impl Rule {
+    /// Reads the attributes. Fails for a negative radius.
     fn of(spec: &NodeSpec<'_>) -> Result<Rule> {
         let radius = spec.int("depth_radius")?;
         let radius = usize::try_from(radius)
@@ -39,12 +51,14 @@ impl Rule {
         Ok(Rule { radius, bias: spec.float("bias")?, alpha: spec.float("alpha")?, beta: spec.float("beta")? })
     }
 
+    /// Returns the channels around one: of 5 channels with a radius of 1, channel 0 has `0..2` and channel 3
+    /// has `2..5`.
     fn window(self, channel: usize, channels: usize) -> Range<usize> {
         channel.saturating_sub(self.radius)
             ..channel.saturating_add(self.radius).saturating_add(1).min(channels)
     }
 
-    /// Computes the base of the power for each channel.
+    /// Computes the base of the power for each channel. `norms` has an element for each channel of the pixel.
     fn norms(self, pixel: &[f32], norms: &mut [f32]) {
         for (c, norm) in norms.iter_mut().enumerate() {
             let squares: f32 = pixel[self.window(c, pixel.len())].iter().map(|x| x * x).sum();
@@ -53,6 +67,7 @@ impl Rule {
     }
 }
 
+/// Returns the number of channels. Fails for another rank than 4.
 fn channels(shape: &Shape) -> Result<usize> {
     match shape.dims() {
         &[_, _, _, channels] => Ok(channels),
@@ -65,6 +80,7 @@ fn scratch(channels: usize, output: &[f32]) -> Result<Vec<f32>> {
     Ok(memory::filled(0.0, channels.min(output.len()))?)
 }
 
+/// Delivers the normalized images.
 fn forward(context: &mut KernelContext<'_>, rule: Rule) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let channels = channels(&shape)?;
@@ -81,6 +97,8 @@ fn forward(context: &mut KernelContext<'_>, rule: Rule) -> Result<()> {
     })
 }
 
+/// Delivers the gradient: with `b` as the base of a channel, `dy b^-beta` minus `2 alpha beta x` times the
+/// sum of `dy y / b` over the channels around, those whose bases contain `x`.
 fn gradient(context: &mut KernelContext<'_>, rule: Rule) -> Result<()> {
     let shape = context.input(1).shape().clone();
     let channels = channels(&shape)?;

@@ -1,4 +1,12 @@
 //! Convolutions with mirrored borders.
+//!
+//! # Semantics
+//!
+//! `FusedPadConv2D` takes `input` `[n, h, w, c]`, `paddings` `[4, 2]` and `filter`, and convolves the images
+//! that `MirrorPad` of the attribute `mode` makes of the input. `FusedResizeAndPadConv2D` resizes bilinearly
+//! first, to the input `size`, with `resize_align_corners`, and takes floats only. Attributes and errors are
+//! those of `Conv2D`, `MirrorPad` and `ResizeBilinear`, whose kernels run one after the other: the fusion
+//! saves an operation, not memory. 16-bit floats stay in `float32` from the first step to the last.
 
 use super::convolution::forward;
 use super::images::{Scaler, bilinear};

@@ -1,7 +1,20 @@
 //! Maximum pooling with the positions of the maxima, and the operations that use these positions.
 //!
-//! Positions are flat indices into one image (`y * width + x`, times channels), or into the whole batch with
-//! `include_batch_in_index`. `MaxPoolGradGrad` reads the second gradient at the position of each maximum.
+//! # Semantics
+//!
+//! | op type | inputs | outputs |
+//! | --- | --- | --- |
+//! | `MaxPoolWithArgmax` | `input` `[n, h, w, c]` | `output` and `argmax`, `[n, oh, ow, c]` |
+//! | `MaxPoolGradWithArgmax` | `input`, `grad`, `argmax` | the shape of the input |
+//! | `MaxPoolGradGrad`, `MaxPoolGradGradV2` | `orig_input`, `orig_output`, `grad` of the shape of the input; V2: `ksize`, `strides` | `[n, oh, ow, c]` |
+//!
+//! Positions are flat indices into one image, `(y * width + x) * channels + c`, or into the whole batch with
+//! `include_batch_in_index` (default false), of dtype `Targmax`. Of equal elements the first in row-major
+//! order counts. A window whose first element is NaN has that as its maximum; other NaN are passed over.
+//! `MaxPoolGradGrad` reads the second gradient at the position of each maximum.
+//!
+//! All real dtypes are accepted. Positions outside of the images and shapes that do not fit are
+//! `InvalidArgument`. One pass over the windows in one thread, and another one over their maxima.
 
 use super::convolution::{check_pooled, pooled};
 use super::window::Window;
@@ -44,7 +57,8 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
-/// Returns the position of the first maximum of each window in the whole input.
+/// Returns the position of the first maximum of each window in the whole input. Fails if memory is refused or
+/// the dtype is not real.
 fn places(shape: &PoolShape, input: &Tensor) -> Result<Vec<usize>> {
     for_dtype!(real input.dtype(), T => {
         let values = input.as_slice::<T>()?;
@@ -52,10 +66,13 @@ fn places(shape: &PoolShape, input: &Tensor) -> Result<Vec<usize>> {
     })
 }
 
-/// Works as [`places`], compiled for no dtype: `greater` compares the elements at two positions.
+/// Works as [`places`], compiled for no dtype: `greater` compares the elements at two positions. The search
+/// compares at most as often as elements are read, so the call through a pointer is bearable and saves a copy
+/// of the code for each dtype.
 fn places_by(shape: &PoolShape, greater: &dyn Fn(usize, usize) -> bool) -> Result<Vec<usize>> {
     let s = shape;
     let mut places = memory::reserve(s.batch * s.out_h * s.out_w * s.channels)?;
+    // The part of a window that lies in the image; padding never counts.
     let clip = |start: usize, window: usize, pad: usize, size: usize| {
         start.saturating_sub(pad)..(start + window).saturating_sub(pad).min(size)
     };
@@ -79,11 +96,12 @@ fn places_by(shape: &PoolShape, greater: &dyn Fn(usize, usize) -> bool) -> Resul
     Ok(places)
 }
 
-/// Returns the elements at the given positions.
+/// Returns the elements at the given positions. `places` has one position for each element of `shape`.
 fn at_places(context: &KernelContext<'_>, values: &Tensor, places: &[usize], shape: Shape) -> Result<Tensor> {
     arrange(context, &[values], shape, 1, &|row| Some((0, places[row])), None)
 }
 
+/// Delivers the maxima, copied from their positions, and the positions.
 fn with_argmax(
     context: &mut KernelContext<'_>,
     window: &Window,
@@ -103,6 +121,8 @@ fn with_argmax(
     Ok(())
 }
 
+/// Delivers the gradient of the maxima: each element of the gradient is added at its position. Windows that
+/// overlap may share one.
 fn gradient_with_argmax(context: &mut KernelContext<'_>, window: &Window, with_batch: bool) -> Result<()> {
     let dims = context.input(0).shape().clone();
     let shape = window.pooling(&dims)?;
@@ -117,6 +137,7 @@ fn gradient_with_argmax(context: &mut KernelContext<'_>, window: &Window, with_b
                 let text = format!("argmax[{i}] = {place} is not in an image of {image} elements");
                 return Err(Error::invalid_argument(text));
             }
+            // From the image to the batch, as the sums below are made in the whole tensor.
             *place += (i / per_image) as i64 * image;
         }
     }
@@ -127,7 +148,8 @@ fn gradient_with_argmax(context: &mut KernelContext<'_>, window: &Window, with_b
     })
 }
 
-/// Computes the gradient of the gradient: the elements at the positions of the maxima.
+/// Computes the gradient of the gradient: the elements at the positions of the maxima. `orig_output` in input
+/// 1 is not read.
 fn second_gradient(context: &mut KernelContext<'_>, window: &Window) -> Result<()> {
     let (input, gradient): (Tensor, Tensor) = (context.input(0).clone(), context.input(2).clone());
     let shape = window.pooling(input.shape())?;

@@ -2,10 +2,23 @@
 //!
 //! # Semantics
 //!
-//! `TopKV2` returns the `k` largest elements of each row in descending order; of equal elements, the one with the
-//! lower index comes first. NaN comes last. `NthElement` returns the element that would be at a place of the sorted
-//! row. `InTopK` is true if fewer than `k` elements are larger than the target; it is false if the target's
-//! prediction is not finite.
+//! | op type | inputs | outputs |
+//! | --- | --- | --- |
+//! | `TopKV2` | `input` `[..., n]`, `k` | the `k` largest elements and their indices, `[..., k]` |
+//! | `NthElement` | `input` `[..., n]`, scalar `n` | `[...]` |
+//! | `InTopK`, `InTopKV2` | `predictions` `[rows, classes]` (`float32`), `targets` `[rows]`; V2: `k` | `[rows]` of `bool` |
+//!
+//! `TopKV2` returns the `k` largest elements of each row in descending order; of equal elements, the one with
+//! the lower index comes first, and the zeros of both signs are equal. NaN comes last. Indices have the dtype
+//! `index_type` (default `int32`). `NthElement` returns the element that would be at place `n` of the sorted
+//! row, or from the end with `reverse`; NaN counts as the smallest. `InTopK` is true if fewer than `k`
+//! predictions are larger than that of the target; it is false if one of the row is not finite, or if the
+//! target is no class.
+//!
+//! A `k` above the size of the row or below 0, and an `n` outside of the row, are `InvalidArgument`, as are
+//! shapes that do not fit. All real dtypes are accepted.
+//!
+//! A row costs a selection in linear time and a sort of the `k` elements that it left. One thread.
 
 use crate::dispatch::check_real;
 use crate::kernel::KernelContext;
@@ -43,8 +56,9 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
-/// Returns a number for each element, in the opposite order of the elements; NaN comes last. So elements of all dtypes are sorted
-/// by one compiled sort.
+/// Returns a number for each element, in the opposite order of the elements; NaN comes last. So elements of
+/// all dtypes are sorted by one compiled sort. Equal keys are equal elements. Floats are widened to
+/// `float64`, which keeps their order.
 fn falling(context: &KernelContext<'_>, input: usize) -> Result<Vec<u64>> {
     const SIGN: u64 = 1 << 63;
     let (pool, values, dtype) = (context.pool(), context.values(input)?, context.input(input).dtype());
@@ -52,6 +66,7 @@ fn falling(context: &KernelContext<'_>, input: usize) -> Result<Vec<u64>> {
         let mut wide = memory::filled(0.0f64, values.len())?;
         cast_values(pool, values, wide.as_mut_slice().into());
         let key = |x: f64| match (x.is_nan(), (x + 0.0).to_bits()) {
+            // Every NaN is one, whatever its sign and payload.
             (true, _) => u64::MAX,
             // The larger a number below 0, the smaller its bits; both zeros are one.
             (_, bits) if bits & SIGN != 0 => bits,
@@ -67,12 +82,12 @@ fn falling(context: &KernelContext<'_>, input: usize) -> Result<Vec<u64>> {
     Ok(memory::collected(wide.into_iter().map(|x| !(x as u64 ^ SIGN)))?)
 }
 
-/// Returns the element at each of these places, as a tensor of that shape.
+/// Returns the element at each of these places, as a tensor of that shape. Input `input` is read.
 fn at_places(context: &KernelContext<'_>, input: usize, places: &[usize], shape: Shape) -> Result<Tensor> {
     arrange(context, &[context.input(input)], shape, 1, &|i| Some((0, places[i])), None)
 }
 
-/// Returns the size of the last axis, with the axes before it.
+/// Returns the size of the last axis, with the axes before it. Fails for a scalar.
 fn last_axis(shape: &Shape) -> Result<(usize, &[usize])> {
     match shape.split_last() {
         Some((&columns, rows)) => Ok((columns, rows)),
@@ -81,6 +96,7 @@ fn last_axis(shape: &Shape) -> Result<(usize, &[usize])> {
 }
 
 /// Delivers the largest elements of each row in descending order; equal ones in the order of their positions.
+/// `index` is the dtype of the positions. Also the kernel of `TopK`.
 pub(super) fn top_k(context: &mut KernelContext<'_>, k: i64, index: DType) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let (columns, rows) = last_axis(&shape)?;
@@ -96,6 +112,7 @@ pub(super) fn top_k(context: &mut KernelContext<'_>, k: i64, index: DType) -> Re
         order.clear();
         order.extend(row.iter().copied().zip(0..));
         if k < columns && k > 0 {
+            // Pairs of key and position are distinct, so the unstable selection and sort have one result.
             order.select_nth_unstable(k - 1);
         }
         order[..k].sort_unstable();
@@ -110,6 +127,7 @@ pub(super) fn top_k(context: &mut KernelContext<'_>, k: i64, index: DType) -> Re
     Ok(())
 }
 
+/// Returns positions as a vector of this dtype. Fails for a position that does not fit `int16`.
 fn index_tensor(places: &[usize], dtype: DType) -> Result<Tensor> {
     if dtype != DType::Int16 {
         return shape_tensor(&Shape::new(places), dtype);
@@ -121,7 +139,8 @@ fn index_tensor(places: &[usize], dtype: DType) -> Result<Tensor> {
     Ok(Tensor::from(memory::try_collected(places.iter().map(narrow))?))
 }
 
-/// Delivers the element of each row that would be at position `n` if the row were sorted.
+/// Delivers the element of each row that would be at position `n` if the row were sorted. With `reverse` the
+/// order is descending.
 fn nth_element(context: &mut KernelContext<'_>, reverse: bool) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let (columns, rows) = last_axis(&shape)?;
@@ -129,6 +148,7 @@ fn nth_element(context: &mut KernelContext<'_>, reverse: bool) -> Result<()> {
     let n = usize::try_from(n).ok().filter(|&n| n < columns).ok_or_else(|| {
         Error::invalid_argument(format!("input must have last dimension > n = {n}: {shape}"))
     })?;
+    // Keys are in descending order.
     let nth = if reverse { n } else { columns - 1 - n };
     let keys = falling(context, 0)?;
     let mut places = memory::reserve(keys.len() / columns)?;
@@ -144,8 +164,8 @@ fn nth_element(context: &mut KernelContext<'_>, reverse: bool) -> Result<()> {
     Ok(())
 }
 
-/// Delivers true where fewer than `k` classes have a higher prediction than the true class. Where a prediction is not
-/// finite, nothing is.
+/// Delivers true where fewer than `k` classes have a higher prediction than the true class. Where a
+/// prediction is not finite, nothing is. The comparison is strict, so ties do not push the target out.
 fn in_top_k(context: &mut KernelContext<'_>, k: i64) -> Result<()> {
     let &[rows, classes] = context.input(0).shape().dims() else {
         let text = format!("predictions must be 2-dimensional: {}", context.input(0).shape());

@@ -1,8 +1,23 @@
 //! Softmax and the losses made of it.
 //!
-//! The largest logit of a row is subtracted before the exponential, so no finite logit overflows. The losses return
-//! their gradient as a second output, because it needs the same exponentials. A label of the sparse form that is not
-//! a class is an error; TensorFlow's CPU kernel reports it, too.
+//! # Semantics
+//!
+//! | op type | inputs | outputs |
+//! | --- | --- | --- |
+//! | `Softmax`, `LogSoftmax` | `logits` `[..., classes]` | the shape of the logits |
+//! | `SoftmaxCrossEntropyWithLogits` | `features` `[batch, classes]`, `labels`, broadcast against each other | `loss` `[batch]`, `backprop` `[batch, classes]` |
+//! | `SparseSoftmaxCrossEntropyWithLogits` | `features` `[batch, classes]`, `labels` `[batch]` (`int32`, `int64`) | the same |
+//!
+//! With `p` as the softmax, the loss of a row is minus the sum of `labels * ln p`, and `backprop` is
+//! `p - labels`. The losses return their gradient as a second output, because it needs the same exponentials.
+//!
+//! The largest logit of a row is subtracted before the exponential, so no finite logit overflows. A row with
+//! NaN or plus infinity becomes NaN. Floats only; those of 16 bits are computed in `float32`. A label of the
+//! sparse form that is not a class is `InvalidArgument`, as TensorFlow's CPU kernel reports it. So are logits
+//! of another rank. Without classes, the losses of the dense form are 0, and the sparse form fails.
+//!
+//! Parallel over rows. A row is always computed in the same order, so bits do not depend on the number of
+//! threads.
 
 use crate::kernel::KernelContext;
 use crate::kernels::math::boxed;
@@ -29,6 +44,7 @@ pub(crate) fn register(registry: &mut Registry) {
     );
 }
 
+/// Delivers a function of each row of input 0. `compute` gets the threads, the length of a row, and all rows.
 fn rows<T: Element + Logits>(
     context: &mut KernelContext<'_>,
     compute: fn(&compute::Pool, usize, &[T], &mut [T]),
@@ -43,6 +59,7 @@ fn rows<T: Element + Logits>(
     })
 }
 
+/// Returns the sizes of a matrix of logits. Fails for another rank.
 fn matrix(shape: &Shape) -> Result<[usize; 2]> {
     match shape.dims() {
         &[rows, classes] => Ok([rows, classes]),
@@ -50,7 +67,7 @@ fn matrix(shape: &Shape) -> Result<[usize; 2]> {
     }
 }
 
-/// Labels that are probabilities, and logits, broadcast against each other.
+/// Delivers the losses for labels that are probabilities. They need not add up to 1, and nobody checks it.
 fn dense<T: Element + Logits + elementwise::Element>(context: &mut KernelContext<'_>) -> Result<()> {
     let shape = broadcast(context.input(0).shape(), context.input(1).shape())?;
     let [rows, classes] = matrix(&shape)?;
@@ -70,7 +87,7 @@ fn dense<T: Element + Logits + elementwise::Element>(context: &mut KernelContext
     Ok(())
 }
 
-/// The shape of logits and labels, broadcast against each other.
+/// Returns the shape of logits and labels, broadcast against each other. Fails if they do not fit.
 fn broadcast(logits: &Shape, labels: &Shape) -> Result<Shape> {
     let both = Broadcast::new([&logits[..], &labels[..]]).map_err(|error| {
         let text = format!("logits {logits} and labels {labels} must be broadcastable: {error}");
@@ -79,7 +96,7 @@ fn broadcast(logits: &Shape, labels: &Shape) -> Result<Shape> {
     Ok(both.output_shape().iter().copied().collect())
 }
 
-/// An input with its elements repeated to fill a shape.
+/// Returns an input with its elements repeated to fill a shape; the tensor itself if it has that shape.
 fn spread<T: Element + elementwise::Element>(
     context: &KernelContext<'_>,
     input: usize,
@@ -96,7 +113,7 @@ fn spread<T: Element + elementwise::Element>(
     Ok(repeated)
 }
 
-/// Labels that are the numbers of classes.
+/// Delivers the losses for labels that are the numbers of classes.
 fn sparse<T: Element + Logits>(context: &mut KernelContext<'_>) -> Result<()> {
     let [rows, classes] = matrix(context.input(0).shape())?;
     if classes == 0 {

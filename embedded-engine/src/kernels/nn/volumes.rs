@@ -1,6 +1,34 @@
 //! Convolutions and pooling over volumes: images with a depth.
 //!
-//! Shapes are `[batch, depth, rows, columns, channels]`. Padding, strides and dilations have the meaning of two dimensions.
+//! # Semantics
+//!
+//! Volumes are `[batch, depth, rows, columns, channels]`, filters `[depth, rows, columns, in, out]`.
+//!
+//! | op types | inputs | result |
+//! | --- | --- | --- |
+//! | `Conv3D` | `input`, `filter` | `[batch, od, oh, ow, out]` |
+//! | `Conv3DBackpropInputV2` | `input_sizes`, `filter`, `out_backprop` | the shape of the input |
+//! | `Conv3DBackpropFilterV2` | `input`, `filter_sizes`, `out_backprop` | the shape of the filter |
+//! | `MaxPool3D`, `AvgPool3D` | `input` | `[batch, od, oh, ow, channels]` |
+//! | `MaxPool3DGrad` | `orig_input`, `orig_output`, `grad` | the shape of the input |
+//! | `MaxPool3DGradGrad` | the same, `grad` of the shape of the input | the shape of the output |
+//! | `AvgPool3DGrad` | `orig_input_shape`, `grad` | that shape |
+//! | `ExtractVolumePatches` | `input` | `[batch, od, oh, ow, points of a window * channels]` |
+//!
+//! Padding, strides and dilations have the meaning of two dimensions, without `EXPLICIT`. Layouts with the
+//! channels first are `Unimplemented`, and so are strides or windows over batch or channels. Shapes that do
+//! not fit, and windows that are larger than the volume without padding, are `InvalidArgument`. Means divide
+//! by the number of elements that are not padding. Of equal maxima the first has the gradient. A window of
+//! which all elements are NaN or minus infinity has minus infinity as its maximum, where TensorFlow has the
+//! least finite number.
+//!
+//! # Algorithm
+//!
+//! Each volume becomes a matrix whose rows are its windows, which is multiplied with the filter. That takes
+//! memory for one such matrix, and the product dominates the time: `2 * windows * points * channels * out`
+//! operations, in parallel. Gradients are the transposed products; that of the input adds the rows of the
+//! product into the volume. Pooling visits the elements of the windows in one thread. Bits do not depend on
+//! the number of threads.
 
 use crate::dispatch::unsupported;
 use crate::kernel::{Kernel, KernelContext, NodeSpec, no_room};
@@ -11,6 +39,8 @@ use session_core::{Code, Error, Result};
 use std::ops::{Add, Div, Range};
 use tensor::{Element, Shape, memory};
 
+/// Registers the op types. 16-bit floats are computed in `float32`, except by `ExtractVolumePatches`, which
+/// only moves elements.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("Conv3D", |spec| {
         let slide = Slide::of(spec, "dilations")?;
@@ -44,10 +74,12 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("AvgPool3DGrad", |spec| make_pool(spec, 1, Pool::AverageGradient));
 }
 
-/// The movement of a window over a volume: `[depth, height, width]` each.
+/// The movement of a window over a volume: `[depth, height, width]` each. What an operation's attributes say;
+/// [`Grid`] is what follows for a volume.
 #[derive(Clone, Debug)]
 struct Slide {
-    /// Given for pooling; a convolution's is its filter's.
+    /// The sizes of the window of a pooling or of patches; 0 for a convolution, which takes those of its
+    /// filter.
     size: [usize; 3],
     /// The strides along depth, height and width.
     strides: [usize; 3],
@@ -58,7 +90,8 @@ struct Slide {
 }
 
 impl Slide {
-    /// Reads the attributes of a convolution or pooling.
+    /// Reads the attributes of a convolution or pooling. `dilations` is the name of that attribute, or empty
+    /// for op types without it.
     fn of(spec: &NodeSpec<'_>, dilations: &str) -> Result<Slide> {
         if spec.str("data_format")? != "NDHWC" {
             return Err(Error::new(Code::Unimplemented, "no volumes with the channels first"));
@@ -86,7 +119,9 @@ impl Slide {
         })
     }
 
-    /// Returns the positions of windows of these sizes in a volume.
+    /// Returns the positions of windows of these sizes in a volume. `volume` is the shape of a batch,
+    /// `window` the sizes along depth, rows and columns. Fails for another rank than 5, and for windows that
+    /// do not fit.
     fn over(&self, volume: &[usize], window: [usize; 3]) -> Result<Grid> {
         let &[batch, d, h, w, channels] = volume else {
             return Err(Error::invalid_argument(format!("a volume must be 5-dimensional, not {volume:?}")));
@@ -107,6 +142,7 @@ impl Slide {
             if self.same {
                 grid.out[axis] = size.div_ceil(stride);
                 let reached = (grid.out[axis].saturating_sub(1) * stride).saturating_add(reach);
+                // The odd element of the padding is at the end.
                 grid.pad[axis] = reached.saturating_sub(size) / 2;
             } else {
                 let rest = size.checked_sub(reach);
@@ -118,7 +154,8 @@ impl Slide {
     }
 }
 
-/// Returns the three numbers of an attribute that concern depth, height and width.
+/// Returns the three numbers of an attribute that concern depth, height and width. All must be positive, and
+/// 1 for batch and channels.
 fn spatial(spec: &NodeSpec<'_>, name: &str) -> Result<[usize; 3]> {
     let all = spec.ints(name)?;
     let sizes: Option<Vec<usize>> =
@@ -130,6 +167,9 @@ fn spatial(spec: &NodeSpec<'_>, name: &str) -> Result<[usize; 3]> {
 }
 
 /// The windows of one operation.
+///
+/// Window `i` along an axis begins at `i * stride - pad`; its points that lie outside of the volume do not
+/// exist.
 #[derive(Clone, Debug)]
 struct Grid {
     /// The number of volumes.
@@ -159,12 +199,13 @@ impl Grid {
         self.window.iter().fold(1, |points, &size| points.saturating_mul(size))
     }
 
-    /// Returns the number of a point within its window.
+    /// Returns the number of a point within its window. In row-major order.
     fn point(&self, within: [usize; 3]) -> usize {
         (within[0] * self.window[1] + within[1]) * self.window[2] + within[2]
     }
 
-    /// Returns the points along an axis of the window at a place that lie in the volume.
+    /// Returns the points along an axis of the window at a place that lie in the volume. `place` is a
+    /// coordinate of the output along the axis. The range is empty for a window that lies in the padding.
     fn inside(&self, axis: usize, place: usize) -> Range<usize> {
         let (start, dilation) = (place * self.slide.strides[axis], self.slide.dilations[axis]);
         let before = |position: usize| position.saturating_sub(start).div_ceil(dilation);
@@ -176,9 +217,11 @@ impl Grid {
         self.volume.iter().product::<usize>() * self.channels
     }
 
-    /// Visits each point of each window that lies in the volume: its place, where in the window it is, and where its channels
-    /// begin.
+    /// Visits each point of each window that lies in the volume: its place, where in the window it is, and
+    /// where its channels begin. Places come in row-major order, and the points of each in row-major order.
+    /// The last argument is an offset into one volume.
     fn visit(&self, mut visit: impl FnMut(usize, [usize; 3], usize)) {
+        // Otherwise the walk over places would have nothing to show, and might be long.
         if self.len() == 0 {
             return;
         }
@@ -199,7 +242,8 @@ impl Grid {
         }
     }
 
-    /// Returns the windows of one volume as the rows of a matrix.
+    /// Returns the windows of one volume as the rows of a matrix. The matrix is
+    /// `[places, points * channels]`; what lies in the padding is zero.
     fn rows<T: Copy + Default>(&self, volume: &[T]) -> Result<Vec<T>> {
         let (points, channels) = (self.points(), self.channels);
         let size = self.places().checked_mul(points).and_then(|size| size.checked_mul(channels));
@@ -212,17 +256,19 @@ impl Grid {
     }
 }
 
-/// Returns the volumes that are work: none without elements in what is computed or read, however many they are.
+/// Returns the volumes that are work: none without elements in what is computed or read, however many they
+/// are. A batch may be huge if another size is 0.
 fn work<T>(batch: usize, elements: &[T]) -> Range<usize> {
     if elements.is_empty() { 0..0 } else { 0..batch }
 }
 
-/// Splits an index in row-major order into coordinates.
+/// Splits an index in row-major order into coordinates. Index 5 in `[2, 2, 3]` is `[0, 1, 2]`.
 fn unravel(index: usize, dims: [usize; 3]) -> [usize; 3] {
     [index / (dims[1] * dims[2]), index / dims[2] % dims[1], index % dims[2]]
 }
 
-/// Returns the window of a filter, and its channels in and out.
+/// Returns the window of a filter, and its channels in and out. Fails unless the filter has rank 5 and takes
+/// `channels` channels: there are no groups.
 fn filter(shape: &[usize], channels: usize) -> Result<([usize; 3], usize)> {
     match shape {
         &[d, h, w, depth, out] if depth == channels => Ok(([d, h, w], out)),
@@ -232,7 +278,7 @@ fn filter(shape: &[usize], channels: usize) -> Result<([usize; 3], usize)> {
     }
 }
 
-/// Computes a convolution.
+/// Delivers the convolution of inputs 0 and 1, one product of matrices for each volume.
 fn forward<T: Element + matmul::Element>(context: &mut KernelContext<'_>, slide: &Slide) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let channels = shape.last().copied().unwrap_or_default();
@@ -255,14 +301,15 @@ fn forward<T: Element + matmul::Element>(context: &mut KernelContext<'_>, slide:
     Ok(())
 }
 
-/// Returns an input that is a shape of five dimensions.
+/// Returns an input that is a shape of five dimensions. Fails for negative numbers; the rank is checked by
+/// [`Slide::over`].
 fn sizes(context: &KernelContext<'_>, input: usize) -> Result<Vec<usize>> {
     let sizes = context.ints(input)?;
     let sizes: Option<Vec<usize>> = sizes.into_iter().map(|size| usize::try_from(size).ok()).collect();
     sizes.ok_or_else(|| Error::invalid_argument("sizes must not be negative"))
 }
 
-/// Checks that a gradient has the shape of the output.
+/// Checks that a gradient has the shape of the output. `out` is the number of its channels.
 fn check_gradient(grid: &Grid, out: usize, gradient: &Shape) -> Result<()> {
     let [d, h, w] = grid.out;
     if gradient[..] == [grid.batch, d, h, w, out] {
@@ -272,7 +319,7 @@ fn check_gradient(grid: &Grid, out: usize, gradient: &Shape) -> Result<()> {
     Err(Error::invalid_argument(text))
 }
 
-/// Computes the gradient with respect to the input.
+/// Computes the gradient with respect to the input. Inputs are sizes, filter and gradient.
 fn to_input<T: Element + matmul::Element + Add<Output = T>>(
     context: &mut KernelContext<'_>,
     slide: &Slide,
@@ -292,6 +339,7 @@ fn to_input<T: Element + matmul::Element + Add<Output = T>>(
     results.fill(T::default());
     let size = product.m.checked_mul(product.n);
     let batches = work(grid.batch, results);
+    // Without work no matrix is needed, and its size may have overflowed.
     let size = if batches.is_empty() { 0 } else { size.unwrap_or(usize::MAX) };
     let mut rows = memory::filled(T::default(), size)?;
     for batch in batches {
@@ -309,7 +357,8 @@ fn to_input<T: Element + matmul::Element + Add<Output = T>>(
     Ok(())
 }
 
-/// Computes the gradient with respect to the filter.
+/// Computes the gradient with respect to the filter. Inputs are volumes, sizes of the filter and gradient.
+/// The products of the volumes are added in their order.
 fn to_filter<T: Element + matmul::Element + Add<Output = T>>(
     context: &mut KernelContext<'_>,
     slide: &Slide,
@@ -339,6 +388,8 @@ fn to_filter<T: Element + matmul::Element + Add<Output = T>>(
 }
 
 /// The operations of pooling.
+///
+/// Each op type is one of them.
 #[derive(Clone, Copy)]
 enum Pool {
     /// The largest element of each window.
@@ -354,6 +405,8 @@ enum Pool {
 }
 
 /// Makes the kernel of an operation of pooling. `values` is the input whose shape is that of the values.
+/// `Unimplemented` where the dtypes of inputs and result differ, which the definition of `MaxPool3DGrad`
+/// allows.
 fn make_pool(spec: &NodeSpec<'_>, values: usize, pool: Pool) -> Result<Box<dyn Kernel>> {
     let slide = Slide::of(spec, "")?;
     if spec.input_dtype(values) != spec.operation.output(0).dtype()
@@ -373,6 +426,8 @@ fn make_pool(spec: &NodeSpec<'_>, values: usize, pool: Pool) -> Result<Box<dyn K
 }
 
 /// The number type of pooling.
+///
+/// Implemented for `f32` and `f64`; 16-bit floats are widened before.
 trait Pooled: Element + Copy + PartialOrd + Add<Output = Self> + Div<Output = Self> {
     /// The number that is below all others.
     const LOWEST: Self;
@@ -394,7 +449,7 @@ impl Pooled for f64 {
     }
 }
 
-/// Computes the largest elements or the means.
+/// Delivers the largest elements of the windows, or their means unless `max`.
 fn pooled<T: Pooled>(context: &mut KernelContext<'_>, slide: &Slide, max: bool) -> Result<()> {
     let grid = slide.over(context.input(0).shape(), slide.size)?;
     let ([d, h, w], channels, size) = (grid.out, grid.channels, grid.places() * grid.channels);
@@ -430,14 +485,16 @@ fn pooled<T: Pooled>(context: &mut KernelContext<'_>, slide: &Slide, max: bool) 
     })
 }
 
-/// Returns the number of points that of each window lie in the volume.
+/// Returns the number of points that of each window lie in the volume. Dilations do not occur in pooling, so
+/// these are the elements that a mean is over.
 fn counts(grid: &Grid) -> Result<Vec<usize>> {
     let mut counts = memory::filled(0, grid.places())?;
     grid.visit(|place, _, _| counts[place] += 1);
     Ok(counts)
 }
 
-/// Returns the place of the first largest element of each window and channel in one volume; none of windows without elements.
+/// Returns the place of the first largest element of each window and channel in one volume; none of windows
+/// without elements. Positions are offsets into the volume.
 fn largest<T: Pooled>(grid: &Grid, volume: &[T]) -> Result<Vec<Option<usize>>> {
     let channels = grid.channels;
     let mut best: Vec<Option<usize>> = memory::filled(None, grid.places() * channels)?;
@@ -452,7 +509,8 @@ fn largest<T: Pooled>(grid: &Grid, volume: &[T]) -> Result<Vec<Option<usize>>> {
     Ok(best)
 }
 
-/// Computes the gradient, which goes to the first largest element of each window.
+/// Computes the gradient, which goes to the first largest element of each window. Inputs are volumes, pooled
+/// volumes, which are not read, and the gradient.
 fn max_gradient<T: Pooled>(context: &mut KernelContext<'_>, slide: &Slide) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let grid = slide.over(&shape, slide.size)?;
@@ -474,7 +532,8 @@ fn max_gradient<T: Pooled>(context: &mut KernelContext<'_>, slide: &Slide) -> Re
     })
 }
 
-/// Computes the gradient of that gradient: its elements at the places of the largest elements.
+/// Computes the gradient of that gradient: its elements at the places of the largest elements. Input 2 has
+/// the shape of the volumes.
 fn max_second_gradient<T: Pooled>(context: &mut KernelContext<'_>, slide: &Slide) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let grid = slide.over(&shape, slide.size)?;
@@ -496,7 +555,8 @@ fn max_second_gradient<T: Pooled>(context: &mut KernelContext<'_>, slide: &Slide
     })
 }
 
-/// Distributes the gradient of each mean over the elements of its window.
+/// Distributes the gradient of each mean over the elements of its window. Inputs are the shape of the volumes
+/// and the gradient.
 fn average_gradient<T: Pooled>(context: &mut KernelContext<'_>, slide: &Slide) -> Result<()> {
     let shape = sizes(context, 0)?;
     let grid = slide.over(&shape, slide.size)?;
@@ -522,7 +582,8 @@ fn average_gradient<T: Pooled>(context: &mut KernelContext<'_>, slide: &Slide) -
     })
 }
 
-/// Returns the windows of all volumes, each as a row.
+/// Delivers the windows of all volumes, each as a row of points times channels; what lies in the padding is
+/// zero.
 fn patches<T: Element>(context: &mut KernelContext<'_>, slide: &Slide) -> Result<()> {
     let grid = slide.over(context.input(0).shape(), slide.size)?;
     let [d, h, w] = grid.out;

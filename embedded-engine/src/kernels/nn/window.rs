@@ -1,4 +1,16 @@
 //! The movement of windows over images, for convolutions, pooling, and patches.
+//!
+//! Along an axis of `size` elements, a window of `k` elements with dilation `d` reaches over
+//! `r = (k - 1) d + 1` of them:
+//!
+//! | padding | output size | padding before |
+//! | --- | --- | --- |
+//! | `VALID` | `(size - r) / stride + 1` | 0 |
+//! | `SAME` | `ceil(size / stride)` | half of what the last window lacks, rounded down |
+//! | `EXPLICIT` | that of `VALID` for the padded size | the attribute's |
+//!
+//! For example, 5 elements with a window of 3 and a stride of 2 give 2 places with `VALID`, and 3 with
+//! `SAME`, which pads 1 on both sides.
 
 use super::bias::channels_first;
 use crate::kernel::{KernelContext, NodeSpec};
@@ -6,32 +18,36 @@ use compute::conv::ConvShape;
 use compute::pooling::PoolShape;
 use session_core::{Code, Error, Result};
 
-/// The movement of a window over an image: `[height, width]` each.
+/// The movement of a window over an image: `[height, width]` each. Strides and dilations are positive. Only
+/// the layout NHWC exists here.
 #[derive(Clone, Debug)]
 pub(crate) struct Window {
-    /// Given for pooling; that of a convolution or dilation follows from its filter.
+    /// The sizes of the window for pooling and patches; 0 for a convolution or dilation, whose filter has
+    /// them.
     size: [usize; 2],
     /// The strides along rows and columns.
     strides: [usize; 2],
     /// The dilations along rows and columns.
     dilations: [usize; 2],
-    /// The padding.
+    /// The rule for the padding, which depends on the image.
     padding: Padding,
 }
 
 /// The kinds of padding.
 #[derive(Clone, Debug)]
 pub(crate) enum Padding {
-    /// No padding: windows lie inside the image.
+    /// No padding: windows lie inside the image. The elements that are left over at the end have no window.
     Valid,
-    /// As much padding as makes the output as large as the input, divided by the stride.
+    /// As much padding as makes the output as large as the input, divided by the stride. The odd element of
+    /// the padding is at the end.
     Same,
     /// `[before, after]` for height and width.
     Explicit([[usize; 2]; 2]),
 }
 
 impl Window {
-    /// Reads the attributes of a convolution.
+    /// Reads the attributes of a convolution. Fails for NCHW (`Unimplemented`), and for strides over batch or
+    /// channels.
     pub(crate) fn of_convolution(spec: &NodeSpec<'_>) -> Result<Window> {
         let explicit = spec.ints("explicit_paddings").unwrap_or_default();
         Ok(Window {
@@ -42,7 +58,7 @@ impl Window {
         })
     }
 
-    /// Reads the attributes of a pooling.
+    /// Reads the attributes of a pooling. Fails as for a convolution.
     pub(crate) fn of_pooling(spec: &NodeSpec<'_>) -> Result<Window> {
         let explicit = spec.ints("explicit_paddings").unwrap_or_default();
         Ok(Window {
@@ -73,7 +89,8 @@ impl Window {
         })
     }
 
-    /// Returns a pooling window whose size is input `input` and whose strides are the next.
+    /// Returns a pooling window whose size is input `input` and whose strides are the next. For the V2 forms
+    /// of pooling, whose sizes are known only when the step runs.
     pub(crate) fn of_inputs(context: &KernelContext<'_>, input: usize, padding: &Padding) -> Result<Window> {
         Ok(Window {
             size: positive("ksize", &context.ints(input)?)?,
@@ -83,13 +100,14 @@ impl Window {
         })
     }
 
-    /// Reads the attribute `padding`.
+    /// Reads the attribute `padding`. The form for op types that have no other attributes of a window.
+    /// `EXPLICIT` is an error then.
     pub(crate) fn padding_of(spec: &NodeSpec<'_>) -> Result<Padding> {
         not_channels_first(spec)?;
         padding(spec, &[])
     }
 
-    /// Returns the height and width of the window.
+    /// Returns the height and width of the window. Both are 0 for a convolution.
     pub(crate) fn size(&self) -> [usize; 2] {
         self.size
     }
@@ -104,7 +122,9 @@ impl Window {
         self.dilations
     }
 
-    /// Returns the output size and the padding before, along one axis.
+    /// Returns the output size and the padding before, along one axis. `axis` is 0 for rows and 1 for
+    /// columns, `input` the size of the image and `window` that of the filter. Fails if the window does not
+    /// fit.
     pub(crate) fn along(&self, axis: usize, input: usize, window: usize) -> Result<(usize, usize)> {
         let (stride, dilation) = (self.strides[axis], self.dilations[axis]);
         // A window whose reach overflows is larger than any input.
@@ -116,6 +136,8 @@ impl Window {
             }
         };
         match &self.padding {
+            // One element too few makes an empty output, not an error: TensorFlow's formula,
+            // `(size - r + stride) / stride`, is 0 then.
             Padding::Valid if input + 1 == reach => Ok((0, 0)),
             Padding::Valid => Ok((sized(input)?, 0)),
             Padding::Explicit(pads) => {
@@ -137,9 +159,10 @@ impl Window {
         }
     }
 
-    /// The geometry of a convolution and the number of its groups: where an input has several times as many channels as
-    /// the filter takes, each group of them is convolved by itself, with a part of the filter's output channels. The
-    /// geometry is that of one group.
+    /// The geometry of a convolution and the number of its groups: where an input has several times as many
+    /// channels as the filter takes, each group of them is convolved by itself, with a part of the filter's
+    /// output channels. The geometry is that of one group. `input` and `filter` are shapes. Fails for another
+    /// rank than 4, for channels that do not divide into groups, and for a window that does not fit.
     pub(crate) fn convolution(&self, input: &[usize], filter: &[usize]) -> Result<(ConvShape, usize)> {
         let (&[batch, in_h, in_w, in_c], &[filter_h, filter_w, depth, out_c]) = (input, filter) else {
             let text = format!("input and filter must be 4-dimensional: {input:?} and {filter:?}");
@@ -182,7 +205,8 @@ impl Window {
         Ok((shape, groups))
     }
 
-    /// Returns the sizes of a pooling of an input.
+    /// Returns the sizes of a pooling of an input. Fails for another rank than 4, and for a window that does
+    /// not fit.
     pub(crate) fn pooling(&self, input: &[usize]) -> Result<PoolShape> {
         let &[batch, in_h, in_w, channels] = input else {
             return Err(Error::invalid_argument(format!("images to pool must be 4-dimensional: {input:?}")));
@@ -208,7 +232,7 @@ impl Window {
     }
 }
 
-/// Refuses the layout `NCHW`, as TensorFlow does on CPUs.
+/// Fails for the layout `NCHW`, which the kernels do not have.
 fn not_channels_first(spec: &NodeSpec<'_>) -> Result<()> {
     if channels_first(spec) {
         return Err(Error::new(Code::Unimplemented, "the embedded engine wants images as NHWC, not NCHW"));
@@ -216,13 +240,14 @@ fn not_channels_first(spec: &NodeSpec<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Returns the two numbers of an attribute that concern height and width.
+/// Returns the two numbers of an attribute that concern height and width. Also fails for NCHW.
 fn spatial(spec: &NodeSpec<'_>, name: &str) -> Result<[usize; 2]> {
     not_channels_first(spec)?;
     positive(name, &spec.ints(name)?)
 }
 
-/// Returns height and width, two of the four numbers of an attribute.
+/// Returns height and width, two of the four numbers of an attribute. `name` is for the message. Those for
+/// batch and channels must be 1.
 fn positive(name: &str, values: &[i64]) -> Result<[usize; 2]> {
     let positive = |value: i64| usize::try_from(value).ok().filter(|&value| value > 0);
     match values {
@@ -234,7 +259,8 @@ fn positive(name: &str, values: &[i64]) -> Result<[usize; 2]> {
     })
 }
 
-/// Reads a padding by its name, or from explicit numbers.
+/// Reads a padding by its name, or from explicit numbers. `explicit` has eight numbers, before and after for
+/// each axis; those of batch and channels must be 0.
 fn padding(spec: &NodeSpec<'_>, explicit: &[i64]) -> Result<Padding> {
     match spec.str("padding")? {
         "VALID" => Ok(Padding::Valid),
@@ -254,7 +280,8 @@ fn padding(spec: &NodeSpec<'_>, explicit: &[i64]) -> Result<Padding> {
     }
 }
 
-/// Returns the dimensions in an input that holds a shape.
+/// Returns the dimensions in an input that holds a shape. Fails for negative ones; any number of them is
+/// returned.
 pub(super) fn sizes(context: &KernelContext<'_>, input: usize) -> Result<Vec<usize>> {
     let sizes = context.ints(input)?;
     let sizes: Option<Vec<usize>> = sizes.iter().map(|&size| usize::try_from(size).ok()).collect();
