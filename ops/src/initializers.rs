@@ -83,6 +83,7 @@ impl<F: Fn(&Graph, &Shape, DType) -> Output> Initializer for F {
 /// ```
 #[must_use]
 pub fn default_initializer(dtype: DType) -> Option<Box<dyn Initializer>> {
+    // TensorFlow's defaults; strings and others have none.
     if dtype.is_floating() {
         Some(Box::new(glorot_uniform()))
     } else if dtype.is_integer() || dtype == DType::Bool {
@@ -174,6 +175,7 @@ pub struct Filled {
 
 impl Initializer for Filled {
     fn initial_value(&self, graph: &Graph, shape: &Shape, dtype: DType) -> Output {
+        // TensorFlow's names of the constants.
         let name = match self.value {
             0.0 => "zeros",
             1.0 => "ones",
@@ -228,6 +230,7 @@ impl Identity {
             return Err(Error::value(format!("an identity matrix has rank 2, not the shape {shape}")));
         };
         let (one, zeros) = (Tensor::try_of_number(dtype, self.gain)?, Tensor::zeros(dtype, shape)?);
+        // In bytes, so that one function serves every dtype.
         let (one, mut bytes) = (one.as_bytes()?, zeros.as_bytes()?.to_vec());
         for i in 0..rows.min(columns) {
             let start = (i * columns + i) * one.len();
@@ -308,6 +311,7 @@ impl Orthogonal {
 impl Initializer for Orthogonal {
     fn initial_value(&self, graph: &Graph, shape: &Shape, dtype: DType) -> Output {
         let refused = |text: String| constant_or_error(graph, Err(Error::value(text)));
+        // All axes but the last are flattened into the rows, as in TensorFlow.
         let (columns, rows) = match shape.dims() {
             [rows @ .., columns] if !rows.is_empty() => (*columns, Shape::new(rows)),
             _ => {
@@ -319,6 +323,7 @@ impl Initializer for Orthogonal {
                 "an orthogonal variable of shape {shape} has more elements than memory can hold"
             ));
         };
+        // The factorization gives orthogonal columns, so a wide matrix is built transposed.
         let wide = rows < columns;
         let flat = if wide { Shape::from([columns, rows]) } else { Shape::from([rows, columns]) };
         let drawn = random::random_normal(graph, &flat, 0.0, 1.0, dtype, self.seed);
@@ -329,6 +334,7 @@ impl Initializer for Orthogonal {
         let q = if wide { array::matrix_transpose(&q) } else { q };
         let sizes: Vec<i64> = shape.iter().map(|&size| size as i64).collect();
         let shaped = array::reshape(q, sizes);
+        // A constant without a name of its own, as TensorFlow's graph has it.
         let gain = array::scalar_tensor(dtype, self.gain);
         graph.op(&MUL).default_name("mul").constant(gain).input(shaped).finish_output()
     }

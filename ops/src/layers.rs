@@ -204,6 +204,7 @@ impl LayerOptions {
         self
     }
 
+    /// Returns the kernel of a layer, in the dtype of `like`.
     fn kernel(&self, scope: &Composite, shape: &[usize], like: &Output) -> Variable {
         self.kernel_named(scope, "kernel", shape, like)
     }
@@ -213,11 +214,13 @@ impl LayerOptions {
         self.variable(scope.graph(), name, shape, like, initializer.as_ref(), regularizer.as_deref())
     }
 
+    /// Returns the bias of a layer, in the dtype of `like`.
     fn bias(&self, scope: &Composite, shape: &[usize], like: &Output) -> Variable {
         let (initializer, regularizer) = (&self.bias_initializer, &self.bias_regularizer);
         self.variable(scope.graph(), "bias", shape, like, initializer.as_ref(), regularizer.as_deref())
     }
 
+    /// Returns a variable of the layer's scope, created or shared, with its penalty.
     fn variable(
         &self,
         graph: &Graph,
@@ -231,6 +234,7 @@ impl LayerOptions {
         let (variable, is_made) = builder.initializer(shape, like.dtype(), initializer).find_or_make();
         // Once for each variable, however many layers share it.
         if let Some(regularizer) = regularizer.filter(|_| is_made) {
+            // TensorFlow's scope of the penalty: `dense/kernel/Regularizer`.
             let place = graph.scope(&format!("{}{name}/Regularizer/", graph.scope_name()));
             add_regularization(&variable.as_output().within(&place), regularizer);
         }
@@ -276,6 +280,7 @@ pub fn dense(inputs: impl AsOutput, units: usize, options: &LayerOptions) -> Out
     let size = known_size(&scope, inputs, 0);
     let kernel = options.kernel(&scope, &[size, units], inputs);
     let inputs = scope.enter(inputs);
+    // An unknown rank is taken for a matrix, for which the operation is right; a reshape would need the rank.
     let rows = match inputs.shape().rank() {
         None | Some(2) => return options.finish(&scope, matmul(&inputs, &kernel), units, DataFormat::Nhwc),
         Some(_) => reshape(&inputs, [-1, size as i64]),
@@ -290,6 +295,7 @@ pub fn dense(inputs: impl AsOutput, units: usize, options: &LayerOptions) -> Out
 fn sizes_with_last(inputs: &Output, last: usize) -> crate::Ints {
     let sizes = inputs.shape().sizes().unwrap_or_default();
     let leading = &sizes[..sizes.len().saturating_sub(1)];
+    // `reshape` infers one unknown size; two or more have to be computed.
     if leading.iter().filter(|&&size| size < 0).count() <= 1 {
         return crate::Ints::Vector(leading.iter().copied().chain([last as i64]).collect());
     }
@@ -328,6 +334,7 @@ pub fn flatten(inputs: impl AsOutput) -> Output {
     let scope = Composite::new(&inputs.graph(), "flatten");
     let inputs = scope.enter(inputs);
     let known = inputs.shape();
+    // -1 is ambiguous if the other size is 0, so an empty batch takes the computed branch.
     let flat = match (known.range(1, usize::MAX).elements(), known.dim(0)) {
         (Some(size), _) if size > 0 => reshape(&inputs, [-1, size as i64]),
         (_, Some(batch)) if batch > 0 => reshape(&inputs, [batch as i64, -1]),
@@ -417,12 +424,15 @@ pub fn dropout(inputs: impl AsOutput, rate: f64, training: impl Into<Training>, 
         return scope.leave(identity(&inputs));
     }
     let number = |value: f64| number(scope.graph(), inputs.dtype(), value);
+    // Scaled up in training, so that evaluation needs no factor.
     let grown = mul(&inputs, number(1.0 / (1.0 - rate)));
     let sizes = match inputs.shape().to_shape() {
         Some(known) => crate::Ints::from(&known),
         None => shape(&inputs).into(),
     };
     let drawn = random_uniform_unit(scope.graph(), sizes, inputs.dtype(), seed);
+    // The draw is in [0, 1), so exactly the share `rate` is below it. A selection, unlike a
+    // product with 0, also drops NaN.
     let kept = greater_equal(drawn, number(rate));
     let dropped = select(kept, grown, number(0.0));
     scope.leave(match &training {
@@ -541,6 +551,7 @@ pub fn batch_normalization(
     let channels = known_size(&scope, inputs, 0);
     let inputs = scope.enter(inputs);
     let parameters = NormParameters::make(&scope, &inputs, channels, options);
+    // The fused operation exists for images alone.
     let normalize = |training: bool| match inputs.shape().rank() {
         Some(4) => parameters.fused(&scope, &inputs, training, options),
         _ => parameters.plain(&scope, &inputs, training, options),
@@ -574,6 +585,7 @@ pub fn batch_normalization(
 /// The moments of a batch.
 type Moments = Option<(Output, Output)>;
 
+/// The variables of a batch normalization; `gamma` and `beta` are missing if the options switch them off.
 struct NormParameters {
     gamma: Option<Variable>,
     beta: Option<Variable>,
@@ -582,6 +594,8 @@ struct NormParameters {
 }
 
 impl NormParameters {
+    /// Returns the variables of a normalization, in TensorFlow's order. The moving moments are not trained:
+    /// updates in `update_ops` change them.
     fn make(
         scope: &Composite,
         inputs: &Output,
@@ -611,12 +625,14 @@ impl NormParameters {
         let value = |variable: &Option<Variable>, missing: f64| match variable {
             Some(variable) => variable.as_output().clone(),
             None => {
+                // The operation has no form without scale or offset.
                 let channels = self.moving_mean.shape().to_shape().unwrap_or_default();
                 let missing = crate::initializers::constant(missing);
                 missing.initial_value(scope.graph(), &channels, inputs.dtype())
             }
         };
         let running = (self.moving_mean.as_output().clone(), self.moving_variance.as_output().clone());
+        // `epsilon` is an attribute of the operation, in `float`.
         let fused = BatchNormOptions::default().epsilon(options.epsilon as f32).is_training(training);
         let fused = if training { fused } else { fused.moments(running.0, running.1) };
         let found = fused_batch_norm(inputs, value(&self.gamma, 1.0), value(&self.beta, 0.0), &fused);
@@ -632,6 +648,7 @@ impl NormParameters {
         options: &BatchNormalizationOptions,
     ) -> (Output, Moments) {
         let (mean, variance) = if training {
+            // All axes but the last, the channels.
             let axes: Vec<i64> = (0..inputs.shape().rank().unwrap_or(2) as i64 - 1).collect();
             moments(inputs, axes)
         } else {

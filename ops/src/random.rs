@@ -72,6 +72,7 @@ op_defs! {
         .shape(multinomial_shape).not_differentiable();
 }
 
+/// Defines a generator of a shape, whose state is a stream of the session.
 const fn sampler_def(name: &'static str) -> OpDef {
     OpDef::new(name, "shape: T -> output: dtype")
         .attrs("seed: int = 0, seed2: int = 0, dtype: floattype, T: indextype")
@@ -80,6 +81,7 @@ const fn sampler_def(name: &'static str) -> OpDef {
         .not_differentiable()
 }
 
+/// Defines a generator whose numbers depend on the seed in its inputs alone.
 const fn stateless_def(name: &'static str) -> OpDef {
     OpDef::new(name, "shape: T, seed: Tseed -> output: dtype")
         .attrs("dtype: floattype = float, T: indextype = int32, Tseed: indextype = int64")
@@ -87,6 +89,8 @@ const fn stateless_def(name: &'static str) -> OpDef {
         .not_differentiable()
 }
 
+/// Defines a generator whose numbers depend on a key and a counter in its inputs;
+/// `alg` selects Philox or ThreeFry.
 const fn keyed_def(name: &'static str) -> OpDef {
     OpDef::new(name, "shape: Tshape, key: uint64, counter: uint64, alg: int32 -> output: dtype")
         .attrs("dtype: floattype = float, Tshape: indextype = int32")
@@ -103,12 +107,17 @@ fn given_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the key of one number and the counter of two, those of Philox.
 fn key_and_counter(context: &mut ShapeContext<'_>) -> Result<()> {
     context.set(0, PartialShape::from_sizes([1]));
     context.set(1, PartialShape::from_sizes([2]));
     Ok(())
 }
 
+/// Returns the shape that the first input describes.
+///
+/// # Errors
+/// A value error for a constant with a negative size.
 fn shape_in_input(context: &ShapeContext<'_>) -> Result<PartialShape> {
     let shape = context.inputs().first().map(shape_from).transpose()?.unwrap_or_default();
     match shape.sizes().and_then(|sizes| sizes.iter().find(|&&size| size < 0)) {
@@ -120,6 +129,7 @@ fn shape_in_input(context: &ShapeContext<'_>) -> Result<PartialShape> {
     }
 }
 
+/// Infers the given shape, followed by that of the parameter: one sample for each parameter.
 fn shape_then_parameter(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = shape_in_input(context)?.concat(&context.input(1));
     context.set(0, shape);
@@ -133,10 +143,12 @@ fn gamma_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option
     let last = result.len() - 1; // the parameter
     let alpha = op.input(last);
     let builder = grad.graph().op(&RANDOM_GAMMA_GRAD).input(&alpha).input(op.output(0));
+    // The samples have leading axes that the parameter lacks; the sum over them is the parameter's gradient.
     result[last] = Some(sum_to_input(&mul(grad, builder.finish_output()), &alpha, &[]));
     Ok(result)
 }
 
+/// Infers `[batch, num_samples]`.
 fn multinomial_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let logits = context.input_of_rank(0, 2)?;
     context.input_of_rank(1, 0)?;
@@ -172,12 +184,15 @@ const SEED_LIMIT: i64 = i32::MAX as i64;
 /// ```
 #[must_use]
 pub fn get_seed(graph: &Graph, op_seed: Option<i64>) -> (i64, i64) {
+    // TensorFlow's rule: (0, 0) asks the session for a seed, and a seed of the graph alone is
+    // completed by a counter of operations.
     let (first, second) = match (graph.random_seed(), op_seed) {
         (None, None) => return (0, 0),
         (None, Some(own)) => (DEFAULT_GRAPH_SEED, own),
         (Some(seed), None) => (seed, graph.next_op_seed()),
         (Some(seed), Some(own)) => (seed, own),
     };
+    // Both seeds must be below 2^31 - 1, and (0, 0) would mean "no seed".
     match (first.rem_euclid(SEED_LIMIT), second.rem_euclid(SEED_LIMIT)) {
         (0, 0) => (0, SEED_LIMIT),
         seeds => seeds,
@@ -239,6 +254,8 @@ pub fn random_uniform(
     let low = minval.into().to_output(&inner.named("min"), dtype);
     let high = maxval.into().to_output(&inner.named("max"), dtype);
     let unit = sample(inner, &RANDOM_UNIFORM, &shape, dtype, seed);
+    // TensorFlow's form and names, `random_uniform/sub`, `mul`, and the scope itself for the
+    // sum, with the same rounding.
     let width = sub(high.within(&inner.named("sub")), &low);
     let scaled = mul(unit.within(&inner.named("mul")), width);
     scope.leave(add(scope.enter_last(scaled), low))
@@ -268,6 +285,8 @@ pub fn random_uniform_int(
     let shape = shape_output(inner, shape.into());
     let bound = |name: &str, value: i64| number(&inner.named(name), dtype, value);
     let (low, high) = (bound("min", minval), bound("max", maxval));
+    // After the constants: without an own seed, the number of operations so far
+    // is the seed, as in TensorFlow.
     let seeds = get_seed(graph, seed);
     let builder = inner.named_as_scope().op(&RANDOM_UNIFORM_INT).input(&shape).input(&low).input(&high);
     scope.leave(builder.attr("seed", seeds.0).attr("seed2", seeds.1).finish_output())
@@ -321,6 +340,7 @@ pub fn truncated_normal(
     normal(&scope, &TRUNCATED_NORMAL, &shape, (&mean.into(), &stddev.into()), dtype, seed)
 }
 
+/// Returns `unit * stddev + mean`, in TensorFlow's order and under its names.
 fn normal(
     scope: &Composite,
     def: &'static OpDef,
@@ -337,6 +357,7 @@ fn normal(
     scope.leave(add(scope.enter_last(scaled), mean))
 }
 
+/// Returns numbers of a unit distribution. The seeds are drawn when the operation is built.
 fn sample(inner: &Graph, def: &'static OpDef, shape: &Output, dtype: DType, seed: Option<i64>) -> Output {
     let seeds = get_seed(inner, seed);
     let builder = inner.op(def).input(shape).attr("dtype", dtype);
@@ -375,6 +396,7 @@ pub fn random_shuffle(value: impl AsOutput, seed: Option<i64>) -> Output {
 pub fn multinomial(logits: impl AsOutput, num_samples: usize, seed: Option<i64>) -> Output {
     let logits = logits.as_output();
     let scope = Composite::new(&logits.graph(), "multinomial");
+    // The operation takes the number as `int32`.
     let count = i32::try_from(num_samples).unwrap_or_else(|_| {
         scope.graph().add_error(Error::value(format!("{num_samples} samples are too many")));
         0

@@ -77,6 +77,7 @@ impl Sample {
     /// Returns true if the sample can be built with this knowledge of the placeholders' shapes.
     #[must_use]
     pub fn builds_with(&self, known: Known) -> bool {
+        // The variants are declared from the most to the least knowledge, which the comparison relies on.
         known as u8 <= self.needs as u8
     }
 
@@ -130,6 +131,7 @@ struct Inputs<'a> {
     known: Known,
     inputs: Vec<(Output, Tensor)>,
     others: Vec<(Output, Tensor)>,
+    /// Moves on with each list of numbers, so that no two inputs of a sample are equal.
     seed: f64,
 }
 
@@ -137,12 +139,14 @@ struct Inputs<'a> {
 const GOLDEN: f64 = 0.618_033_988_749_894_9;
 
 impl Inputs<'_> {
+    /// Returns a placeholder for a tensor, whose shape is known as far as the test wants it to be.
     fn placeholder(&self, kind: &str, index: usize, tensor: &Tensor) -> Output {
         let shape = match self.known {
             Known::Shapes => tensor.shape().into(),
             Known::Ranks => PartialShape::of_rank(tensor.shape().len()),
             Known::Nothing => PartialShape::unknown(),
         };
+        // Counted over both kinds, which is how tests name the placeholder that is to be foreign.
         let number = self.inputs.len() + self.others.len();
         let graph = match self.foreign {
             Some((other, foreign)) if foreign == number => other,
@@ -169,6 +173,7 @@ impl Inputs<'_> {
 
     /// Numbers between two limits in no order, no two close to each other.
     fn numbers(&mut self, count: usize, low: f64, high: f64) -> Vec<f64> {
+        // Without a generator of random numbers, a failure has the same values in every run.
         self.seed += 0.137;
         let place = |index: usize| (self.seed + GOLDEN * (index + 1) as f64).fract();
         (0..count).map(|index| low + (high - low) * place(index)).collect()
@@ -183,6 +188,7 @@ impl Inputs<'_> {
     /// Doubles between -1 and 1, none of them near 0.
     fn doubles(&mut self, shape: &[usize]) -> Output {
         let values = self.numbers(shape.iter().product(), -1.0, 1.0);
+        // Functions with a kink at 0 have no derivative there, and differences across it would be wrong.
         let away = |x: f64| if x.abs() < 0.05 { x + 0.1 } else { x };
         self.given(shaped(values.into_iter().map(away).collect(), shape))
     }

@@ -183,6 +183,8 @@ impl HostFunc {
             Some(gradient) => function.with_gradient(move |values, context| gradient(values, context)),
             None => function,
         };
+        // Without the promise of being stateless the closure runs in every step, even
+        // if its inputs are constants.
         let def = if self.stateless { &PY_FUNC_STATELESS } else { &PY_FUNC };
         let types: Vec<DType> = self.outputs.iter().map(|output| output.dtype).collect();
         let builder = self.graph.op(def).input_list(&self.inputs).host_function(&function);
@@ -213,6 +215,7 @@ impl HostFunc {
             let slices = inputs.iter().map(Tensor::as_slice::<T>).collect::<Result<Vec<&[T]>, _>>()?;
             let shape = declared.as_ref().or_else(|| inputs.first().map(Tensor::shape)).cloned();
             let shape = shape.unwrap_or_default();
+            // Through `memory`, so that memory limits hold for the closure's output too.
             let mut output = memory::filled(U::default(), shape.elements())?;
             call(&slices, &mut output)?;
             Ok(Tensor::from_vec(output, shape)?)
@@ -245,7 +248,9 @@ impl HostFunc {
                 return Err(Error::invalid_argument(text));
             }
             let count = shape.elements();
+            // A scalar is broadcast: its only element serves every place.
             let element = |slice: &[T], place: usize| slice.get(place).or_else(|| slice.first()).copied();
+            // One buffer for all calls.
             let mut arguments: Vec<T> = Vec::with_capacity(slices.len());
             let values = memory::collected((0..count).map(|place| {
                 arguments.clear();
@@ -291,15 +296,18 @@ impl HostFunc {
         if declared == U::DTYPE { this } else { this.failed(Error::type_mismatch(text)) }
     }
 
+    /// Records an error unless the condition holds.
     fn checked(self, holds: bool, otherwise: &str) -> HostFunc {
         if holds { self } else { self.failed(Error::value(otherwise)) }
     }
 
+    /// Records an error, which the operation then carries. The first one stays.
     fn failed(mut self, problem: Error) -> HostFunc {
         self.problem.get_or_insert(problem);
         self
     }
 
+    /// Builds the operation of a closure that returns one tensor.
     #[track_caller]
     fn one(
         self,

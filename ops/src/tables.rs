@@ -104,6 +104,7 @@ impl MutableHashTable {
     pub fn new(graph: &Graph, key_dtype: DType, default_value: impl Into<Tensor>) -> MutableHashTable {
         let default_value = default_value.into();
         let (dtype, shape) = (default_value.dtype(), PartialShape::from(default_value.shape()));
+        // TensorFlow has one operation for scalar values and another for values of a shape.
         let single = default_value.shape().rank() == 0;
         let def = if single { &MUTABLE_HASH_TABLE_V2 } else { &MUTABLE_HASH_TABLE_OF_TENSORS_V2 };
         let mut builder = graph.op(def).default_name("MutableHashTable");
@@ -111,9 +112,11 @@ impl MutableHashTable {
         if !single {
             builder = builder.attr("value_shape", shape);
         }
+        // The session finds the table by the name of its operation.
         let handle = builder.attr("use_node_name_sharing", true).finish_output();
         let scope = graph.scope(&format!("{}/", handle.operation().name()));
         let default_value = constant(&scope.named("default_value"), default_value);
+        // Built with the table, since a finalized graph accepts no operations when a saver needs them.
         let export = scope.op(&LOOKUP_TABLE_EXPORT_V2).name("export").input(&handle);
         let export = export.attr("Tkeys", key_dtype).attr("Tvalues", dtype).finish();
         let keys = placeholder(&scope.named("import_keys"), key_dtype, PartialShape::unknown());
@@ -142,6 +145,7 @@ impl MutableHashTable {
         &self.handle
     }
 
+    /// Returns the keys, and records an error for keys of another dtype.
     #[track_caller]
     fn keys(&self, keys: impl AsOutput) -> Output {
         let keys = keys.as_output().clone();

@@ -94,6 +94,7 @@ fn gather_v2_shape(context: &mut ShapeContext<'_>) -> Result<()> {
         return Ok(());
     };
     let axis = shapes::axis_index(axis, rank)?;
+    // Counted from the end of the indices' axes, as in TensorFlow.
     let batch = if batch_dims < 0 { batch_dims + indices_rank as i64 } else { batch_dims };
     let batch = usize::try_from(batch).ok().filter(|&batch| batch <= axis && batch <= indices_rank);
     let batch = batch.ok_or_else(|| {
@@ -102,6 +103,7 @@ fn gather_v2_shape(context: &mut ShapeContext<'_>) -> Result<()> {
         ))
     })?;
     shapes::merge(&params.range(0, batch), &indices.range(0, batch))?;
+    // `params[:axis] + indices[batch:] + params[axis + 1:]`
     let shape = params.range(0, axis).concat(&indices.range(batch, indices_rank));
     context.set(0, shape.concat(&params.range(axis + 1, rank)));
     Ok(())
@@ -141,6 +143,7 @@ fn check_updates(shape: &PartialShape, indices: &PartialShape, updates: &Partial
     if depth > rank {
         return Err(error());
     }
+    // `indices[:-1] + shape[depth:]`
     let expected = indices.range(0, indices_rank - 1).concat(&shape.range(depth, rank));
     expected.merge(updates).map(drop).ok_or_else(error)
 }
@@ -194,6 +197,7 @@ pub(crate) fn scatter_rows(grad: &Output, indices: &Output, params: &Output) -> 
         Some(rows) => Ints::from(rows),
         None => Ints::from(strided_slice(shape(params), &[Index::At(0)])),
     };
+    // Indices of any other rank, unknown ones too, are flattened together with the rows of the gradient.
     if indices.shape().rank() == Some(1) {
         return unsorted_segment_sum(grad, indices, rows);
     }
@@ -224,6 +228,7 @@ fn gather_v2_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Op
     let batch_dims = op.attr("batch_dims").and_then(AttrValue::as_int).unwrap_or(0);
     let axis = static_value::int(&op.input(2));
     let gradient = match (axis, batch_dims, params.shape().rank(), indices.shape().rank()) {
+        // Along the first axis no ranks are needed, and the result is recognized as rows of a table.
         (Some(0), 0, _, _) => scatter_rows(grad, &indices, &params),
         (Some(axis), 0, Some(rank), Some(_)) => {
             scatter_along(grad, &indices, &params, shapes::axis_index(axis, rank)?)
@@ -241,6 +246,7 @@ fn gather_v2_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Op
     Ok(vec![Some(gradient), None, None])
 }
 
+/// Returns the error for a gather without a gradient here.
 fn unimplemented(op: &Operation, what: &str) -> Error {
     op.place(Error::new(Code::Unimplemented, format!("there is no gradient of a gather {what}")))
 }
@@ -249,6 +255,7 @@ fn unimplemented(op: &Operation, what: &str) -> Error {
 fn scatter_along(grad: &Output, indices: &Output, params: &Output, axis: usize) -> Output {
     let (rank, added) = (params.shape().rank().unwrap_or(0), indices.shape().rank().unwrap_or(0));
     let all = grad.shape().rank().unwrap_or(rank + added - 1);
+    // The axis moves to the front, rows are summed there, and the axes move back.
     let forward: Vec<usize> = (axis..axis + added).chain(0..axis).chain(axis + added..all).collect();
     let front: Vec<usize> = std::iter::once(axis).chain((0..rank).filter(|&other| other != axis)).collect();
     let turned_params = transpose(params, front.as_slice());
@@ -265,6 +272,7 @@ fn scatter_batches(grad: &Output, indices: &Output, params: &Output, batch: usiz
     let batches = reduce_prod(strided_slice(&sizes, &[upto(batch)]), ..);
     let rows = strided_slice(&sizes, &[Index::At(i64::try_from(batch).unwrap_or(i64::MAX))]);
     let (zero, one) = (scalar_like(&rows, 0.0), scalar_like(&rows, 1.0));
+    // All batches are one table: the index of a row is counted from the beginning of its batch.
     let starts = mul(range(zero, &batches, one), &rows);
     let starts = crate::math::cast(reshape(starts, [-1, 1]), indices.dtype());
     // The number of indices is left open on one side only, so that it can be determined even if there are
@@ -278,6 +286,8 @@ fn scatter_batches(grad: &Output, indices: &Output, params: &Output, batch: usiz
 }
 
 /// Returns a tensor's shape with the dtype of indices into it.
+///
+/// Returns the shape of a tensor in the dtype of the indices, as `ScatterNd` requires.
 fn shape_for(indices: &Output, tensor: &Output) -> Output {
     match (indices.dtype(), tensor.shape().to_shape()) {
         (DType::Int64, Some(known)) => {
@@ -305,6 +315,7 @@ fn scatter_nd_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<O
 fn tensor_scatter_update_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
     let (indices, updates) = (op.input(1), op.input(2));
+    // What was overwritten has no influence.
     let kept = tensor_scatter_update(grad, &indices, zeros_like(updates));
     Ok(vec![Some(kept), None, Some(gather_nd(grad, &indices))])
 }
@@ -325,6 +336,7 @@ fn tensor_scatter_sub_gradient(op: &Operation, grads: &[Option<Output>]) -> Resu
 fn tensor_scatter_extreme_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
     let (tensor, indices, updates, result) = (op.input(0), op.input(1), op.input(2), op.output(0));
+    // The old value and all updates that equal the extreme share its gradient evenly, as in TensorFlow.
     let kept = cast(equal(&tensor, &result), grad.dtype());
     let taken = cast(equal(updates, gather_nd(&result, &indices)), grad.dtype());
     let counts = add(&kept, scatter_nd(&indices, &taken, shape_for(&indices, &tensor)));

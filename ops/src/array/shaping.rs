@@ -118,6 +118,7 @@ fn reshape_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 
 /// Fills the size left open with what remains of the input's elements.
 fn infer_size(input: &PartialShape, asked: &PartialShape, open: usize) -> Result<PartialShape> {
+    // The product of the other sizes; 0 determines nothing, and the engine decides at run time.
     let rest = asked.with_dim(open, Some(1)).elements();
     match (input.elements(), rest) {
         (Some(elements), Some(rest)) if rest > 0 => {
@@ -135,6 +136,7 @@ fn infer_size(input: &PartialShape, asked: &PartialShape, open: usize) -> Result
 fn expand_dims_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let input = context.input(0);
     let (Some(rank), Some(axis)) = (input.rank(), shapes::int(context, 1)) else { return Ok(()) };
+    // There is one place more than there are axes: behind the last one.
     let axis = shapes::axis_index(axis, rank + 1)
         .map_err(|_| Error::value(format!("axis {axis} cannot be added to shape {input}")))?;
     let shape = input.range(0, axis).concat(&PartialShape::from([1])).concat(&input.range(axis, rank));
@@ -154,6 +156,7 @@ fn squeeze_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     if let Some(axis) = axes.iter().find(|&&axis| input.dim(axis).is_some_and(|size| size != 1)) {
         return Err(Error::value(format!("axis {axis} of shape {input} is not of size 1")));
     }
+    // Without axes all sizes of 1 go.
     let goes = |axis: usize| if axes.is_empty() { input.dim(axis) == Some(1) } else { axes.contains(&axis) };
     let shape = (0..rank).filter(|&axis| !goes(axis)).map(|axis| input.dim(axis)).collect();
     context.set(0, shape);

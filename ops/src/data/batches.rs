@@ -1,6 +1,8 @@
 //! Datasets that combine consecutive elements to batches, or split batches into elements.
 //!
 //! The shapes of the components follow from `output_shapes`, so the shape functions only check the scalar arguments.
+//!
+//! Batches stack elements along a new first axis, which is known only if the last, smaller batch is dropped.
 
 use super::shapes::scalars;
 use crate::library::op_defs;

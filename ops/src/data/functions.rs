@@ -2,6 +2,10 @@
 //!
 //! Captured values are inputs after the dataset (`other_arguments`). A dataset is stateful if TensorFlow declares it so, not by what its
 //! functions do.
+//!
+//! Inputs and attributes follow TensorFlow's registry. Each dataset is a scalar `variant`; `scalars::<MASK>`
+//! checks that the inputs of the bits of the mask are scalars, bit 0 for the first input. Lists of captured
+//! values come in between and are not checked.
 
 use super::shapes::scalars;
 use crate::library::op_defs;

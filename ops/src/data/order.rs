@@ -1,4 +1,7 @@
 //! Datasets that change the order or the number of elements: shuffles, repetitions, takes, skips, samples.
+//!
+//! The seeds of shuffles are inputs, not attributes. The second and third versions take a seed generator, a
+//! resource from which each iteration draws, so that iterations differ.
 
 use super::shapes::scalars;
 use crate::library::op_defs;

@@ -1,6 +1,8 @@
 //! Datasets that pass on the elements of another dataset unchanged: assertions, statistics, threads, and hints for TensorFlow's optimizer.
 //!
 //! Many have a twin with the prefix `Experimental`, the name under which early releases of TensorFlow wrote them into files.
+//!
+//! None of them changes dtypes or shapes of elements, except `UnbatchDataset`, which takes batches apart.
 
 use super::shapes::scalars;
 use crate::library::op_defs;

@@ -75,10 +75,13 @@ fn transformed_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<
     let mut result = vec![None; op.num_inputs()];
     let (images, transforms) = (op.input(0), op.input(1));
     let Some(grad) = grads[0].as_ref().filter(|_| images.dtype().is_floating()) else { return Ok(result) };
+    // A transformation is the first eight numbers of a 3x3 matrix whose last is 1. The gradient moves
+    // pixels back with its inverse.
     let numbers = reshape(transforms, [-1, 8]);
     let last = ones_like(strided_slice(&numbers, &[Index::ALL, Index::from(..1)]));
     let inverse = matrix_inverse(reshape(concat(&[numbers, last], 1), [-1, 3, 3]));
     let inverse = reshape(inverse, [-1, 9]);
+    // The inverse is only determined up to a factor, which makes its last number 1 again.
     let scale = strided_slice(&inverse, &[Index::ALL, Index::from(8..9)]);
     let inverse = strided_slice(real_div(inverse, scale), &[Index::ALL, Index::from(..8)]);
     let sizes = strided_slice(shape(&images), &[Index::from(1..3)]);
@@ -86,6 +89,7 @@ fn transformed_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<
     let def: &'static OpDef =
         if is_third { &IMAGE_PROJECTIVE_TRANSFORM_V3 } else { &IMAGE_PROJECTIVE_TRANSFORM_V2 };
     let builder = grad.graph().op(def).input(grad).input(inverse).input(sizes);
+    // The fill value is a constant of the forward pass, so pixels from outside have gradient 0.
     let builder = if is_third { builder.constant(0f32) } else { builder };
     result[0] = Some(copied_attrs(builder, op, &["interpolation", "fill_mode"]).finish_output());
     Ok(result)
@@ -94,6 +98,8 @@ fn transformed_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<
 /// Builds the gradient.
 fn bicubic_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let images = op.input(0);
+    // The backward operation exists for these dtypes only; other images receive
+    // no gradient, as in TensorFlow.
     let smooth = matches!(images.dtype(), DType::Float32 | DType::Float64);
     let gradient = |grad: &Output| {
         let builder = grad.graph().op(&RESIZE_BICUBIC_GRAD).input(grad).input(&images);
@@ -105,6 +111,7 @@ fn bicubic_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Opti
 /// Builds the gradient.
 fn scale_and_translate_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let images = op.input(0);
+    // The backward operation exists for `float` only.
     let smooth = images.dtype() == DType::Float32;
     let gradient = |grad: &Output| {
         let builder = grad.graph().op(&SCALE_AND_TRANSLATE_GRAD).input(grad).input(&images);

@@ -107,6 +107,7 @@ pub fn multi_head_attention(
 ) -> Output {
     let (query, value) = (query.as_output(), value.as_output());
     let scope = Composite::layer(&query.graph(), "multi_head_attention");
+    // Keys are the values unless they are given, as in Keras.
     let key = options.key.as_ref().unwrap_or(value);
     for (what, input) in [("query", query), ("key", key), ("value", value)] {
         if input.shape().rank() != Some(3) {
@@ -125,8 +126,11 @@ pub fn multi_head_attention(
     let keys = heads.project("key", key, key_dim);
     let values = heads.project("value", value, value_dim);
 
+    // The variance of a product of `key_dim` numbers grows with it; the root keeps
+    // softmax away from its flat ends.
     let scale = number(scope.graph(), query.dtype(), 1.0 / (key_dim as f64).sqrt());
     let transposed = MatMulOptions::default().transpose_b(true);
+    // The queries are scaled rather than the scores, of which there are more: Keras's form.
     let mut scores = matmul_with(mul(queries, scale), keys, transposed);
     if let Some(mask) = mask_of(&scope, query, value, options) {
         // Masked places have almost no weight; a row without any place keeps finite numbers.
@@ -143,6 +147,7 @@ pub fn multi_head_attention(
     scope.leave(heads.join(&found, query, value_dim, output_size))
 }
 
+/// The parts of one layer that share its scope and options.
 struct Heads<'a> {
     scope: &'a Composite,
     options: &'a LayerOptions,
@@ -153,6 +158,8 @@ impl Heads<'_> {
     /// Returns the scope of one projection, and of its variables.
     fn part(&self, name: &str) -> Composite {
         let graph = self.scope.graph();
+        // In a variable scope the names of variables do not depend on how often
+        // operations' names are numbered.
         match graph.variable_name("") {
             Some(_) => Composite::within(graph, graph.variable_scope(name, Reuse::No)),
             None => Composite::within(graph, graph.scope(name)),
@@ -163,6 +170,7 @@ impl Heads<'_> {
     fn project(&self, name: &str, inputs: &Output, size: usize) -> Output {
         let part = self.part(name);
         let (depth, heads) = (known_size(&part, inputs, 0), self.num_heads);
+        // Keras's shape `[depth, heads, size]`, which checkpoints hold; the product takes it as a matrix.
         let kernel = self.options.kernel(&part, &[depth, heads, size], inputs);
         let flat = [depth as i64, heads.saturating_mul(size) as i64];
         let rows = reshape(part.enter(inputs), [-1, depth as i64]);
@@ -172,6 +180,7 @@ impl Heads<'_> {
             product = bias_add(product, reshape(part.enter(&bias), [flat[1]]));
         }
         let apart = reshape(product, places_with(&part.enter(inputs), &[heads as i64, size as i64]));
+        // `[batch, heads, places, size]`: one product per head.
         self.scope.enter(transpose(apart, [0, 2, 1, 3]))
     }
 

@@ -62,12 +62,14 @@ op_defs! {
         .gradient(straight_through);
 }
 
+/// Keeps the shape of the numbers, and checks that the ends of the range are scalars.
 fn with_scalars(context: &mut ShapeContext<'_>) -> Result<()> {
     must_be_scalar(context, 1)?;
     must_be_scalar(context, 2)?;
     unchanged(context)
 }
 
+/// Infers the gradients of the numbers and of both ends of the range.
 fn three_gradients(context: &mut ShapeContext<'_>) -> Result<()> {
     must_be_scalar(context, 2)?;
     must_be_scalar(context, 3)?;
@@ -78,6 +80,7 @@ fn three_gradients(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Works as [`three_gradients`], with a range for each channel, the last axis.
 fn channel_gradients(context: &mut ShapeContext<'_>) -> Result<()> {
     let inputs = shapes::merge(&context.input(0), &context.input(1))?;
     let channels = match inputs.rank() {
@@ -92,6 +95,7 @@ fn channel_gradients(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers gradients of the shapes of the inputs, whatever the axis is.
 fn v4_gradients(context: &mut ShapeContext<'_>) -> Result<()> {
     let (inputs, least, most) = (context.input(0), context.input(2), context.input(3));
     context.set(0, inputs);
@@ -100,6 +104,7 @@ fn v4_gradients(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Returns the gradient: that of the result within the range, and 0 outside.
 fn args_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let gradient = |grad: &Output| {
         let builder = grad.graph().op(&FAKE_QUANT_ARGS_GRADIENT).input(grad).input(op.input(0));
@@ -108,6 +113,7 @@ fn args_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<
     Ok(vec![grads[0].as_ref().map(gradient)])
 }
 
+/// Returns the gradients of numbers and range: what is clipped to an end of the range belongs to that end.
 fn vars_gradient(
     op: &Operation,
     grads: &[Option<Output>],
@@ -121,10 +127,13 @@ fn vars_gradient(
 
 /// Rounding counts as if it were not there.
 fn straight_through(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    // Rounding counts as the identity, so the numbers receive the gradient as it is,
+    // and the range receives none.
     let others = vec![None; op.num_inputs() - 1];
     Ok(std::iter::once(grads[0].clone()).chain(others).collect())
 }
 
+/// Returns the gradients of numbers and range; unlike the earlier versions it is 0 outside of the range.
 fn v4_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
     let builder = grad.graph().op(&QUANTIZE_AND_DEQUANTIZE_V4_GRAD).input(grad);

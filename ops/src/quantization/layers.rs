@@ -1,4 +1,8 @@
 //! Layers on integers that stand for numbers, each with the range of its result.
+//!
+//! A tensor of integers comes with `min` and `max`, the numbers that its lowest and highest integer
+//! represent. Products and convolutions return 32-bit sums, whose range follows from those of the factors;
+//! every result has its own range as two further scalar outputs.
 
 use super::ranges::{range, with_range};
 use crate::library::op_defs;
@@ -80,6 +84,7 @@ op_defs! {
         .attrs("T: type, Tshape: {int32, int64} = int32").shape(reshaped);
 }
 
+/// Infers `[rows, columns]` of a product.
 fn product(context: &mut ShapeContext<'_>) -> Result<()> {
     let (a, b) = (context.input_of_rank(0, 2)?, context.input_of_rank(1, 2)?);
     let (of_a, of_b) =
@@ -100,6 +105,7 @@ fn windowed(
     Ok([windows.count(input, 1, window[0])?, windows.count(input, 2, window[1])?])
 }
 
+/// Infers `[batch, rows, columns, filters]`. There is only the format `NHWC`.
 fn convolution(context: &mut ShapeContext<'_>) -> Result<()> {
     let (input, filter) = (context.input_of_rank(0, 4)?, context.input_of_rank(1, 4)?);
     shapes::merge_dims("channels", input.dim(3), filter.dim(2))?;
@@ -109,6 +115,7 @@ fn convolution(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the number of windows along rows and columns.
 fn pooling(context: &mut ShapeContext<'_>) -> Result<()> {
     let input = context.input_of_rank(0, 4)?;
     let size = list_attr(context, "ksize", 4)?;
@@ -120,6 +127,7 @@ fn pooling(context: &mut ShapeContext<'_>) -> Result<()> {
 
 /// Sets the shape of joined tensors: sizes add up along the axis; the other sizes are equal.
 fn joined(context: &mut ShapeContext<'_>) -> Result<()> {
+    // The axis, then tensors, lower and upper ends, equally many of each.
     let count = (context.inputs().len() - 1) / 3;
     let parts: Vec<PartialShape> = (1..=count).map(|part| context.input(part)).collect();
     let known = parts.iter().find_map(PartialShape::rank).zip(shapes::int(context, 0));
@@ -139,6 +147,7 @@ fn joined(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Infers the shape from the value of the second input.
 fn reshaped(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = shape_from(&context.inputs()[1])?;
     context.set(0, shape);

@@ -1,4 +1,7 @@
 //! Conversions between numbers and the integers that represent them.
+//!
+//! `MIN_COMBINED` maps the range linearly onto all integers of the dtype. `MIN_FIRST` also does, but rounds
+//! the lower end to a step, so that 0 is exact. `SCALED` is symmetric and maps 0 to 0.
 
 use crate::library::op_defs;
 use crate::shapes::unchanged;

@@ -32,11 +32,13 @@ const fn sampler(name: &'static str) -> OpDef {
         .not_differentiable()
 }
 
+/// Infers the three numbers of the state: the counter and the key.
 fn state(context: &mut ShapeContext<'_>) -> Result<()> {
     context.set(0, PartialShape::from_sizes([3]));
     Ok(())
 }
 
+/// Infers the shape that the third input describes.
 fn sampled(context: &mut ShapeContext<'_>) -> Result<()> {
     let shape = shape_from(&context.inputs()[2])?;
     context.set(0, shape);

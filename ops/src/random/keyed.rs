@@ -40,6 +40,7 @@ op_defs! {
         .attrs("Tseed: indextype = int64").shape(key_counter_and_algorithm).not_differentiable();
 }
 
+/// Infers key, counter, and the number of the algorithm.
 fn key_counter_and_algorithm(context: &mut ShapeContext<'_>) -> Result<()> {
     context.set(2, PartialShape::scalar());
     key_and_counter(context)

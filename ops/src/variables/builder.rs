@@ -94,7 +94,9 @@ pub fn get_variable(
 /// ```
 #[must_use = "a variable exists only after `build`"]
 pub struct VariableBuilder<'a> {
+    /// The handle of the caller, whose scope and pending name the variable takes.
     graph: Graph,
+    /// The origin of the initial value. The last setter wins.
     source: Source<'a>,
     exact_name: Option<String>,
     /// True if the name is one of the handle's variable scope, where it is in one.
@@ -114,6 +116,8 @@ pub struct VariableBuilder<'a> {
     location: &'static Location<'static>,
 }
 
+/// Where the initial value comes from: nowhere yet, a value, or an initializer for a shape and dtype
+/// (`None` for the dtype's default).
 enum Source<'a> {
     Missing,
     Value(Value),
@@ -343,10 +347,13 @@ impl<'a> VariableBuilder<'a> {
         Graph::build_outside(|| made(self))
     }
 
+    /// Builds the operations of the variable: initial value, handle, initializer and read, and
+    /// lists it in its collections.
     fn make(self) -> Variable {
         if let Some(Err(error)) = self.colocated_with.map(|variable| variable.check_belongs_to(&self.graph)) {
             self.record_error(self.graph.scope_name(), error);
         }
+        // A variable exists for the session, so it must not wait for what the caller waits for.
         let place = self.graph.without_control_dependencies().located_at(self.location);
         let place = self.colocated_with.map_or(place.clone(), |variable| variable.colocated(&place));
         let scope = self.open_scope(&place);
@@ -354,12 +361,14 @@ impl<'a> VariableBuilder<'a> {
         let (dtype, shape) = (initial_value.dtype(), self.shape_of(&initial_value));
         let handle = self.make_handle(&scope, dtype, &shape);
         let (initializer, snapshot) = if self.resource {
+            // Unused here, but part of TensorFlow's graphs: Python asks it for uninitialized variables.
             let _ = var_is_initialized_op(handle.within(&child(&scope, "IsInitialized")));
             let initializer = assign_variable_op(handle.within(&scope.named("Assign")), &initial_value);
             (initializer, read_variable_op(handle.within(&child(&scope, "Read")), dtype))
         } else {
             let assign = scope.named("Assign").op(&ASSIGN).input(&handle).input(&initial_value);
             let assign = assign.attr("validate_shape", self.validate_shape).finish();
+            // A reference variable is read by an `Identity`, under TensorFlow's name `read`.
             (assign, identity(handle.within(&scope.named("read"))))
         };
 
@@ -379,10 +388,13 @@ impl<'a> VariableBuilder<'a> {
         variable
     }
 
+    /// Returns the definition of the handle: resource variables are the default, references for older graphs.
     fn definition(&self) -> &'static OpDef {
         if self.resource { &VAR_HANDLE_OP } else { &VARIABLE_V2 }
     }
 
+    /// Builds the handle, in the scope of the variable and colocated with another
+    /// variable or operation if asked.
     fn make_handle(&self, scope: &Graph, dtype: DType, shape: &PartialShape) -> Output {
         let graph = scope.named_as_scope();
         let builder = graph.op(self.definition()).attr("dtype", dtype).attr("shape", shape.clone());
@@ -396,6 +408,8 @@ impl<'a> VariableBuilder<'a> {
         }
     }
 
+    /// Returns the part of a whole that the variable is: its own, or for a slot the same part of the whole
+    /// variable's slot. The slot `w/part_0/Adam` of `w/part_0` is a part of `w/Adam`.
     fn slice_of(&self, handle: &Output) -> Option<SliceInfo> {
         let primary = self.colocated_with.filter(|_| self.slot && self.slice.is_none());
         let Some(whole) = primary.and_then(Variable::slice) else { return self.slice.clone() };
@@ -421,6 +435,7 @@ impl<'a> VariableBuilder<'a> {
         place.scope(name)
     }
 
+    /// Returns the full name: in the variable scope for scoped names, else in the name scope.
     fn full_name(&self, name: &str) -> String {
         let scoped = if self.scoped { self.graph.variable_name(name) } else { None };
         scoped.unwrap_or_else(|| format!("{}{name}", self.graph.scope_name()))
@@ -429,8 +444,10 @@ impl<'a> VariableBuilder<'a> {
     /// Returns the variable of this name, if it is to be shared.
     fn shared(&self) -> Option<Variable> {
         let reuse = if self.scoped { self.graph.reuse() } else { Reuse::No };
+        // Only named variables are shared; a number would decide by the order of building.
         let name = self.exact_name.as_ref().filter(|_| reuse != Reuse::No)?;
         let full = self.full_name(name);
+        // Variables are found by their collections, so unlisted ones are never shared.
         let known = [VARIABLES, LOCAL_VARIABLES].into_iter().flat_map(|key| self.graph.collection(&key));
         let found = known.into_iter().find(|variable| variable.handle().operation().name() == full);
         match &found {
@@ -443,10 +460,12 @@ impl<'a> VariableBuilder<'a> {
             }
             None => {}
         }
+        // What is built on the variable belongs to this caller's scope, not to that of the first one.
         let around = self.graph.without_control_dependencies();
         found.map(|variable| variable.within(&around.scope(around.scope_name())))
     }
 
+    /// Records an error if a shared variable has another dtype or shape than this request.
     fn check_shared(&self, variable: &Variable, full: &str) {
         let Source::Initializer(shape, dtype, _) = &self.source else { return };
         let (found, of) = (variable.shape(), variable.dtype());
@@ -458,10 +477,13 @@ impl<'a> VariableBuilder<'a> {
         }
     }
 
+    /// Builds the initial value in the scope `Initializer`. An error is recorded, and some value is returned
+    /// so that building can continue.
     fn make_initial_value(&self, scope: &Graph) -> Output {
         let inner = child(scope, "Initializer");
         match &self.source {
             Source::Value(value @ Value::Tensor(_)) => value.to_output(&inner.named("initial_value")),
+            // A value that reads other variables must not depend on the order of their initialization.
             Source::Value(Value::Output(output)) => initialized(output, &inner, self.local),
             Source::Initializer(shape, dtype, Some(initializer)) => {
                 let value = initializer.initial_value(&inner, shape, *dtype);
@@ -478,11 +500,13 @@ impl<'a> VariableBuilder<'a> {
         }
     }
 
+    /// Records why there is no initial value, and returns one that nobody uses.
     fn no_value(&self, inner: &Graph, problem: &str) -> Output {
         self.record_error(inner.scope_name(), Error::value(problem));
         Value::from(0.0f32).to_output(inner)
     }
 
+    /// Records an error of the variable, at the place of the caller.
     fn record_error(&self, name: &str, error: Error) {
         let error = error.with_node(name.trim_end_matches("/Initializer/"), self.definition().name());
         self.graph.add_error(error.with_location(self.location).with_phase(session_core::Phase::Build));
@@ -501,6 +525,8 @@ impl<'a> VariableBuilder<'a> {
         }
     }
 
+    /// Returns the static shape: that of the initializer, unknown without `validate_shape`, else that of
+    /// the value, which must be known.
     fn shape_of(&self, initial_value: &Output) -> PartialShape {
         if let Source::Initializer(shape, ..) = &self.source {
             return PartialShape::from(shape);
@@ -516,7 +542,10 @@ impl<'a> VariableBuilder<'a> {
         shape
     }
 
+    /// Lists the variable: trainable ones in two collections, local ones instead of global ones,
+    /// and in those the caller named.
     fn collect(&self, variable: &Variable) {
+        // An invalid variable in a collection would make every saver and initializer fail too.
         if variable.initializer().error().is_some() {
             return;
         }

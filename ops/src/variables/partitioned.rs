@@ -53,6 +53,7 @@ impl FixedSize {
 
 /// `parts` along an axis, no more than it is long, and one along all others.
 fn along(axis: usize, parts: usize, shape: &Shape) -> Vec<usize> {
+    // No more parts than entries, and at least one, also for an empty axis.
     let size = |(at, &size): (usize, &usize)| if at == axis { parts.min(size).max(1) } else { 1 };
     shape.iter().enumerate().map(size).collect()
 }
@@ -97,6 +98,7 @@ impl MinMax {
 
 impl Partitioner for MinMax {
     fn parts(&self, shape: &Shape, dtype: DType) -> Vec<usize> {
+        // TensorFlow estimates 16 bytes for a string.
         let element = if dtype == DType::String { 16 } else { dtype.size().max(1) };
         let bytes =
             shape.checked_elements().and_then(|count| count.checked_mul(element)).unwrap_or(usize::MAX);
@@ -138,6 +140,7 @@ impl PartitionedVariable {
     pub fn to_output(&self, graph: &Graph) -> Output {
         let parts: Vec<Output> = self.parts.iter().map(|part| part.snapshot().within(graph)).collect();
         match parts.as_slice() {
+            // As TensorFlow's graph: one part needs no concatenation.
             [only] => identity(only),
             parts => {
                 let scope = graph.root().scope(&format!("{}/ConcatPartitions", self.name));
@@ -188,8 +191,10 @@ pub fn get_partitioned_variable(
             None => builder.build(),
         }
     };
+    // A scalar has no axis to cut.
     let counts = if shape.rank() == 0 { Vec::new() } else { partitioner.parts(&shape, dtype) };
     let cut: Vec<usize> = (0..counts.len()).filter(|&axis| counts[axis] != 1).collect();
+    // As in TensorFlow, a variable is cut along one axis only.
     let fits = counts.len() == shape.rank() && cut.len() <= 1;
     let axis = cut.first().copied().unwrap_or(0);
     let count = counts.get(axis).copied().unwrap_or(1);
