@@ -1,10 +1,34 @@
 //! Gradients that are collected until there are enough of them: `ConditionalAccumulator` and its like.
 //!
-//! The workers of a synchronous training apply gradients, and the chief takes the mean when enough have arrived. Each take increments the
-//! step of the accumulator, and gradients of earlier steps are dropped without an error: they come from workers that were too slow.
+//! The workers of a synchronous training apply gradients, and the chief takes the mean when enough have
+//! arrived. Each take increments the step of the accumulator, and gradients of earlier steps are dropped
+//! without an error: they come from workers that were too slow.
 //!
-//! A sparse sum keeps its rows sorted by index, and counts the gradients of each row: the mean of a row is over the gradients that have
-//! it, not over all of them.
+//! # Semantics
+//!
+//! - `ConditionalAccumulator`, `ResourceConditionalAccumulator`, `SparseConditionalAccumulator`: attributes
+//!   `dtype` (`float16`, `bfloat16`, `float32`, `float64`), `shape`, `reduction_type` ("MEAN" or "SUM"),
+//!   `container`, `shared_name`. Output the handle. A second one of the same name with other attributes is
+//!   `InvalidArgument`.
+//! - `AccumulatorApplyGradient`: inputs handle, `local_step`, `gradient`. Adds a gradient of the
+//!   accumulator's shape; does nothing if `local_step` is below the accumulator's step.
+//! - `SparseAccumulatorApplyGradient`: inputs handle, `local_step`, `gradient_indices`, `gradient_values`,
+//!   `gradient_shape`; attribute `has_known_shape`. Adds rows with their indices, which must be ascending;
+//!   that is not checked.
+//! - `AccumulatorTakeGradient`, `SparseAccumulatorTakeGradient`: inputs handle, `num_required` (greater than
+//!   zero). Waits until as many gradients have arrived, outputs their mean or sum, and begins with the next
+//!   step.
+//! - `AccumulatorNumAccumulated`: the number of gradients since the last take. `AccumulatorSetGlobalStep`:
+//!   sets the step.
+//!
+//! Gradients are added in the order in which they arrive, element by element in their own dtype: with several
+//! threads the last bits of a sum depend on that order, as in TensorFlow. NaN and infinity are added like any
+//! number.
+//!
+//! A sparse sum keeps its rows sorted by index, and counts the gradients of each row: the mean of a row is
+//! over the gradients that have it, not over all of them.
+//!
+//! The content is a resource of the session and not part of checkpoints.
 
 use super::monitor::{Job, Monitor, begin, begins};
 use crate::kernel::{Kernel, KernelContext, NodeSpec, gives};
@@ -16,6 +40,7 @@ use std::ops::{AddAssign, Div};
 use std::sync::Arc;
 use tensor::{DType, Element, Tensor};
 
+/// Registers the op types, each spelling with its resource form.
 pub(super) fn register(registry: &mut Registry) {
     for op_type in ["ConditionalAccumulator", "ResourceConditionalAccumulator"] {
         registry.add_handle(op_type, |spec| make(spec, false));
@@ -141,9 +166,9 @@ impl Accumulator {
     }
 }
 
-/// A number that means can be taken of.
+/// A number that means can be taken of: the floating-point dtypes.
 trait Number: Element + AddAssign + Div<Output = Self> {
-    /// Converts a count.
+    /// Converts a count; large ones are rounded to the dtype, for `float16` above 2048.
     fn of(count: i64) -> Self;
 }
 
@@ -166,6 +191,11 @@ numbers!(
 );
 
 /// Adds a dense gradient. The first one of a step is kept as it is, so a step of one gradient copies nothing.
+///
+/// # Errors
+///
+/// `InvalidArgument` for a shape that does not fit the declared one, or the first gradient's where that is
+/// open. The sum is unchanged.
 fn apply<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
     let accumulator = accumulator(context)?;
     let (step, gradient) = (context.int(1)?, context.take(2));
@@ -181,6 +211,7 @@ fn apply<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
         }
         match &mut state.sum {
             Some(Sum::Dense(sum)) if sum.shape() == &shape => {
+                // In place unless the first gradient is still held by the step that applied it.
                 let sum = sum.make_mut::<T>(buffers)?;
                 sum.iter_mut().zip(gradient.as_slice::<T>()?).for_each(|(sum, &term)| *sum += term);
             }
@@ -195,7 +226,8 @@ fn apply<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
     })
 }
 
-/// Adds a sparse gradient, after a check of its rows against its indices, its declared shape, and the accumulator's shape.
+/// Adds a sparse gradient, after a check of its rows against its indices, its declared shape, and the
+/// accumulator's shape. The sum is unchanged after an error.
 fn apply_sparse<T: Number>(context: &mut KernelContext<'_>, known_shape: bool) -> Result<()> {
     let accumulator = accumulator(context)?;
     let step = context.int(1)?;
@@ -239,6 +271,7 @@ fn apply_sparse<T: Number>(context: &mut KernelContext<'_>, known_shape: bool) -
         let text = format!("Shape mismatch: expected at most {rows} rows, got {}", indices.elements());
         return Err(accumulator.wrong(text));
     }
+    // Copied before the lock is taken, so that it is held for the merge only.
     let fresh =
         Rows { indices: indices.to_vec()?, counts: vec![1; indices.elements()], values: values.clone() };
     accumulator.state.with(|state| {
@@ -261,7 +294,10 @@ fn apply_sparse<T: Number>(context: &mut KernelContext<'_>, known_shape: bool) -
     })
 }
 
-/// Merges two lists of rows. Both are sorted by index, as is the result, in which rows of the same index are summed.
+/// Merges two lists of rows. Both are sorted by index, as is the result, in which rows of the same index are
+/// summed.
+///
+/// Costs a copy of all rows; `[1, 4]` and `[2, 4]` give `[1, 2, 4]` with the counts `[1, 1, 2]`.
 fn merged<T: Number>(a: &Rows, b: &Rows) -> Result<Rows> {
     let width: usize = a.values.shape()[1..].iter().product();
     let (x, y) = (a.values.as_slice::<T>()?, b.values.as_slice::<T>()?);
@@ -269,6 +305,7 @@ fn merged<T: Number>(a: &Rows, b: &Rows) -> Result<Rows> {
     let (mut indices, mut counts, mut values) = (Vec::new(), Vec::new(), Vec::new());
     let (mut i, mut j) = (0, 0);
     while i < a.indices.len() || j < b.indices.len() {
+        // An index of `i64::MAX` would look like the end of a list; the lengths are compared as well.
         let first = a.indices.get(i).copied().unwrap_or(i64::MAX);
         let second = b.indices.get(j).copied().unwrap_or(i64::MAX);
         let from_a = i < a.indices.len() && (first <= second || j >= b.indices.len());
@@ -332,6 +369,7 @@ impl Job<Gathered> for Take {
         if state.count < self.required {
             return None;
         }
+        // The division comes later, without the lock: workers may apply gradients of the next step meanwhile.
         self.taken = Some((std::mem::take(&mut state.count), state.sum.take()?));
         state.step += 1;
         Some(Ok(()))
@@ -361,6 +399,9 @@ impl Job<Gathered> for Take {
 }
 
 /// Divides by the counts if means are requested, and sets the outputs. Runs outside of the lock.
+///
+/// A sparse result has the indices, the rows, and a shape whose first size is the declared number of rows, or
+/// -1.
 fn deliver<T: Number>(
     context: &mut KernelContext<'_>,
     accumulator: &Accumulator,

@@ -1,7 +1,29 @@
 //! Barriers: elements whose components come one by one under a key, taken when they are complete.
 //!
-//! An element moves from `incomplete` to `ready` with its last component. Complete elements are taken in the order of the insertions that
-//! brought their keys, and only those of one insertion in the order of their completion.
+//! # Semantics
+//!
+//! - `Barrier`: attributes `component_types`, `shapes` (fully known, one for each component), `capacity`
+//!   (-1), `container`, `shared_name`. Outputs the handle.
+//! - `BarrierInsertMany`: inputs handle, `keys` (strings), `values`, whose first dimension is that of the
+//!   keys; attribute `component_index`. Inserts one component of all keys, or none: a key that has the
+//!   component already, twice the same key, or a closed barrier fail before anything changes.
+//! - `BarrierTakeMany`: inputs handle, `num_elements`; attributes `allow_small_batch`, `wait_for_incomplete`.
+//!   Waits for as many complete elements, then outputs `indices` (the numbers of the insertions that brought
+//!   the keys), `keys`, and each component stacked.
+//! - `BarrierClose`: attribute `cancel_pending_enqueues`. New keys are refused; with cancel, incomplete
+//!   elements are dropped and components refused, too.
+//! - `BarrierReadySize`, `BarrierIncompleteSize`: the numbers of elements.
+//!
+//! From a closed barrier a take of more elements than will ever be there is `OutOfRange`. With
+//! `allow_small_batch` it takes what is ready instead, and with `wait_for_incomplete` it waits for the
+//! incomplete ones first.
+//!
+//! # Order
+//!
+//! An element moves from `incomplete` to `ready` with its last component. Complete elements are taken in the
+//! order of the insertions that brought their keys, and only those of one insertion in the order of their
+//! completion. A take that a run abandons puts its elements back at their places. The content is not part of
+//! checkpoints.
 
 use super::monitor::{Job, Monitor, begin, begins};
 use crate::kernel::{Kernel, KernelContext, NodeSpec, gives};
@@ -14,6 +36,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tensor::{Bytes, DType, Tensor};
 
+/// Registers the op types. Only a take may wait.
 pub(super) fn register(registry: &mut Registry) {
     registry.add_handle("Barrier", make);
     registry.add("BarrierInsertMany", |spec| {
@@ -22,6 +45,7 @@ pub(super) fn register(registry: &mut Registry) {
             let barrier = barrier(context)?;
             let (keys, values) = (context.input(1).as_strings()?, context.input(2));
             let component = barrier.check(component, keys.len(), values)?;
+            // The rows share the memory of the batch, and are cut before the lock is taken.
             let rows: Vec<Tensor> =
                 (0..keys.len()).map(|row| values.rows(row, row + 1)).collect::<Result<_, _>>()?;
             barrier.state.with(|state| barrier.insert(state, component, keys, rows))
@@ -67,7 +91,8 @@ fn size(size: fn(&State) -> usize) -> Result<Box<dyn Kernel>> {
     }))
 }
 
-/// A barrier of a session, found by its name. Its shapes are those of components without the leading axis of the batch.
+/// A barrier of a session, found by its name. Its shapes are those of components without the leading axis of
+/// the batch.
 struct Barrier {
     /// The name, for messages.
     name: String,
@@ -190,7 +215,13 @@ impl Barrier {
         }
     }
 
-    /// Inserts a component for all keys, or fails and inserts none: all keys are checked before the first one changes.
+    /// Inserts a component for all keys, or fails and inserts none: all keys are checked before the first one
+    /// changes.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` for a key that has the component already, or that occurs twice; `Cancelled` after a
+    /// close.
     fn insert(&self, state: &mut State, component: usize, keys: &[Bytes], rows: Vec<Tensor>) -> Result<()> {
         let mut seen = std::collections::BTreeSet::new();
         for key in keys {
@@ -208,6 +239,7 @@ impl Barrier {
                 return Err(Error::new(Code::Cancelled, text));
             }
         }
+        // All new keys of one insertion have one number; without a new key none is used up.
         let number = state.next;
         for (key, row) in keys.iter().zip(rows) {
             let mut element = state.incomplete.remove(key).unwrap_or_else(|| {
@@ -243,6 +275,7 @@ struct Take {
 }
 
 impl Job<State> for Take {
+    /// Takes the elements if there are enough, fails if there never will be, and otherwise waits.
     fn attempt(&mut self, state: &mut State) -> Option<Result<()>> {
         let (ready, total) = (state.ready.len(), state.ready.len() + state.incomplete.len());
         if ready < self.count {
@@ -279,6 +312,7 @@ impl Job<State> for Take {
             let row = shape.to_shape().unwrap_or_default();
             let width = row.elements();
             let whole: tensor::Shape = std::iter::once(count).chain(row.iter().copied()).collect();
+            // Without elements there is no row from which a shape could be taken.
             let stacked = match rows.is_empty() {
                 true => Tensor::zeros(self.barrier.dtypes[place], whole)?,
                 false => arrange(context, &rows, whole, width, &|row| Some((row, 0)), None)?,

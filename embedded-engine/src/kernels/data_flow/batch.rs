@@ -1,4 +1,8 @@
 //! Batches of elements.
+//!
+//! The copy of a batch is the largest cost of a dequeue-many, so it is avoided where it can be: elements that
+//! were put in as rows of one batch and come out in the same order are a part of that batch, and are returned
+//! as such without a copy.
 
 use super::component::{self, Component};
 use super::queue::{Element, QueueSpec};
@@ -8,6 +12,13 @@ use session_core::{Error, Result};
 use tensor::{Bits, Bytes, DType, Shape, Tensor, memory};
 
 /// Sets each output to a component of all elements, stacked, and padded where the queue pads (S-237, S-249).
+///
+/// Without elements the batch has no rows, and the declared shape with 0 for unknown sizes. Padding is zero,
+/// false, or the empty string, at the end of each dimension.
+///
+/// # Errors
+///
+/// `InvalidArgument` for variants and resources, which cannot be stacked.
 pub(super) fn deliver(context: &mut KernelContext<'_>, spec: &QueueSpec, elements: &[Element]) -> Result<()> {
     for (index, &dtype) in spec.dtypes().iter().enumerate() {
         let parts = || elements.iter().map(|element| &element[index]);
@@ -33,7 +44,8 @@ pub(super) fn deliver(context: &mut KernelContext<'_>, spec: &QueueSpec, element
     Ok(())
 }
 
-/// Returns the shape of one component in a batch: the declared one, its open sizes those of the largest element.
+/// Returns the shape of one component in a batch: the declared one, its open sizes those of the largest
+/// element. Declared shapes were checked when the elements were put in, so all of them have this rank.
 fn inner_shape(spec: &QueueSpec, index: usize, elements: &[Element]) -> Vec<usize> {
     let rank = spec.shape(index).and_then(|shape| shape.rank()).unwrap_or(0);
     let size = |axis: usize| match spec.shape(index).and_then(|shape| shape.dim(axis)) {
@@ -43,6 +55,7 @@ fn inner_shape(spec: &QueueSpec, index: usize, elements: &[Element]) -> Vec<usiz
     (0..rank).map(size).collect()
 }
 
+/// Copies components into a new batch, each into its own row, with zeros around those that are smaller.
 fn stack_bits<'a, T: Bits + Default>(
     parts: impl Iterator<Item = &'a Component>,
     batch: &mut Tensor,
@@ -55,6 +68,7 @@ fn stack_bits<'a, T: Bits + Default>(
             if part.dims() == inner {
                 target.copy_from_slice(source);
             } else {
+                // Memory of the pool holds older values.
                 target.fill(T::default());
                 place(source, part.dims(), inner, &mut |at, run| {
                     target[at..at + run.len()].copy_from_slice(run);
@@ -66,6 +80,7 @@ fn stack_bits<'a, T: Bits + Default>(
     written.expect("new memory has one owner, its elements the right size")
 }
 
+/// Stacks components of strings. The bytes are shared; only references are copied.
 fn stack_strings<'a>(
     parts: impl Iterator<Item = &'a Component>,
     shape: Shape,

@@ -1,12 +1,30 @@
 //! A bounded queue for many threads, which serves waiting operations in the order of their arrival.
 //!
-//! An operation that cannot be done at once becomes an *attempt* in a line, one line for each side. The thread that changes the
-//! queue serves the heads of both lines as far as that goes, moving elements from or to the attempts themselves, and
-//! then wakes the threads of those that are done. So no operation overtakes another, no element is ever in two hands, and a thread
-//! is only woken when its attempt is done.
+//! An operation that cannot be done at once becomes an *attempt* in a line, one line for each side. The
+//! thread that changes the queue serves the heads of both lines as far as that goes, moving elements from or
+//! to the attempts themselves, and then wakes the threads of those that are done. So no operation overtakes
+//! another, no element is ever in two hands, and a thread is only woken when its attempt is done.
 //!
-//! The lock of the queue guards everything but the outcomes; the lock of an outcome is taken under it, never the other way
-//! round. Threads are woken when no lock is held.
+//! # Locks
+//!
+//! The lock of the queue guards everything but the outcomes; the lock of an outcome is taken under it, never
+//! the other way round. Threads are woken when no lock is held.
+//!
+//! # Invariants
+//!
+//! They hold whenever the lock is free. The crate `model` runs the queue under model checkers.
+//!
+//! - only the first attempt of a line may be half done;
+//! - the first enqueue waits only while the queue is full, the first dequeue only while it lacks elements;
+//! - each element is in the store, in a waiting attempt, or in one outcome;
+//! - numbers of elements grow in the order of insertion, so an abandoned enqueue can remove exactly its own.
+//!
+//! # Differences from TensorFlow
+//!
+//! A dequeue-many that is abandoned puts its elements back; TensorFlow loses them (S-239). An abandoned
+//! enqueue-many removes what it has put in, as far as nobody took it; in TensorFlow it stays (S-233). A plain
+//! close returns at once and lets pending enqueues finish; TensorFlow's waits for them (S-241). A second
+//! close is no error (S-244).
 
 use super::store::{Numbered, Store};
 use super::sync::{Arc, AtomicBool, Mutex, MutexGuard, Ordering, Thread, current, lock};
@@ -25,13 +43,14 @@ pub(crate) struct Bounded<E> {
 /// lock.
 #[repr(C)]
 struct State<E> {
-    /// The number of the next element.
+    /// The number of the next element. Never used again, also if the element is removed.
     next: u64,
     /// The elements.
     store: Store<E>,
     /// The maximum number of elements.
     capacity: usize,
-    /// The number of elements that stay while the queue is open.
+    /// The number of elements that stay while the queue is open: `min_after_dequeue` of a shuffling queue,
+    /// otherwise 0.
     reserve: usize,
     /// True if no further elements are accepted.
     closed: bool,
@@ -45,7 +64,8 @@ struct State<E> {
 struct Enqueue<E> {
     /// The elements that are not in the queue yet.
     source: Source<E>,
-    /// The numbers of what it has put in.
+    /// The numbers of what it has put in; other elements cannot be among them, because it is the first of its
+    /// line.
     numbers: Range<u64>,
     /// The ticket of the attempt.
     ticket: Arc<Ticket<E>>,
@@ -70,7 +90,7 @@ pub(crate) type Taken<E> = SmallVec<[Numbered<E>; 1]>;
 pub(crate) enum Source<E> {
     /// One element, until it is in.
     One(Option<E>),
-    /// Several.
+    /// Several, produced one by one as there is room.
     Many(Box<dyn ExactSizeIterator<Item = E> + Send>),
 }
 
@@ -114,13 +134,13 @@ pub(crate) enum Started<E> {
     Waiting(Attempt<E>),
 }
 
-/// The place where an attempt receives its outcome.
+/// The place where an attempt receives its outcome. Shared by the attempt and the line.
 struct Ticket<E> {
     /// True if `end` is set, for a look without the lock.
     done: AtomicBool,
     /// The outcome, once there is one.
     end: Mutex<Option<End<E>>>,
-    /// The waiting thread.
+    /// The thread that began the attempt, woken when it is done. A step stays on its thread while it waits.
     thread: Thread,
 }
 
@@ -135,12 +155,12 @@ enum End<E> {
 }
 
 impl<E> Ticket<E> {
-    /// Makes a ticket without an outcome.
+    /// Makes a ticket without an outcome, for the calling thread.
     fn new() -> Arc<Ticket<E>> {
         Arc::new(Ticket { done: AtomicBool::new(false), end: Mutex::new(None), thread: current() })
     }
 
-    /// Called once, under the lock of the queue.
+    /// Gives the outcome. Called once, under the lock of the queue; the caller wakes the thread after it.
     fn finish(&self, end: End<E>) {
         *lock(&self.end) = Some(end);
         // Pairs with the load in `Attempt::is_done`.
@@ -178,6 +198,8 @@ impl<E> Bounded<E> {
     }
 
     /// Inserts elements in order as far as there is room. The rest becomes a waiting attempt.
+    ///
+    /// A closed queue refuses with [`Failure::Closed`], except for no elements at all (S-234).
     pub(crate) fn enqueue(self: &Arc<Self>, mut source: Source<E>) -> Started<E> {
         if source.is_empty() {
             return Started::Done(Ok(Taken::new())); // S-234
@@ -190,6 +212,7 @@ impl<E> Bounded<E> {
         if state.enqueues.is_empty() {
             state.fill(&mut source, &mut numbers);
         }
+        // The common case: room, and nobody waits. Returns without a second look at the lines.
         if source.is_empty() && state.dequeues.is_empty() {
             return Started::Done(Ok(Taken::new()));
         }
@@ -205,12 +228,14 @@ impl<E> Bounded<E> {
     }
 
     /// Takes `count` elements, or after a close at least one and up to `count` if `up_to` is set, provided
-    /// they are available and no earlier attempt waits. Otherwise registers an attempt.
+    /// they are available and no earlier attempt waits. Otherwise registers an attempt. `count` is at least
+    /// 1.
     pub(crate) fn dequeue(self: &Arc<Self>, count: usize, up_to: bool) -> Started<E> {
         let mut state = self.lock();
         if state.dequeues.is_empty() && state.available() >= count {
             let mut taken = Taken::new();
             state.take(count, &mut taken);
+            // The room may let waiting enqueues finish.
             if !state.enqueues.is_empty() {
                 let woken = state.serve();
                 drop(state);
@@ -235,8 +260,8 @@ impl<E> Bounded<E> {
         }
     }
 
-    /// Closes the queue: what waits to enqueue is cancelled, or still served (S-240, S-242). Again it does nothing
-    /// but to cancel.
+    /// Closes the queue: what waits to enqueue is cancelled, or still served (S-240, S-242). Called again, it
+    /// does nothing but cancel.
     pub(crate) fn close(&self, cancel_pending_enqueues: bool) {
         let mut state = self.lock();
         state.closed = true;
@@ -247,6 +272,7 @@ impl<E> Bounded<E> {
                 woken.push(enqueue.ticket.thread.clone());
             }
         }
+        // Dequeues that now lack elements for good fail, and a shuffling queue gives up its reserve.
         woken.extend(state.serve());
         drop(state);
         wake(woken);
@@ -270,7 +296,7 @@ impl<E> Bounded<E> {
 }
 
 impl<E> State<E> {
-    /// Moves elements in while there is room.
+    /// Moves elements in while there is room, and extends `numbers` by theirs.
     fn fill(&mut self, source: &mut Source<E>, numbers: &mut Range<u64>) {
         while self.store.len() < self.capacity {
             let Some(element) = source.next() else { break };
@@ -283,12 +309,13 @@ impl<E> State<E> {
         }
     }
 
-    /// Returns true if no further elements will arrive.
+    /// Returns true if no further elements will arrive: it is closed, and no enqueue waits.
     fn is_drained(&self) -> bool {
         self.closed && self.enqueues.is_empty()
     }
 
-    /// Returns the number of elements that may be taken.
+    /// Returns the number of elements that may be taken: all but the reserve, or all once the queue is
+    /// drained.
     fn available(&self) -> usize {
         let reserve = if self.is_drained() { 0 } else { self.reserve };
         self.store.len().saturating_sub(reserve)
@@ -301,6 +328,8 @@ impl<E> State<E> {
     }
 
     /// Serves waiting operations until none can proceed. Returns the threads of those that are done.
+    ///
+    /// Each round moves at least one element or ends an attempt, so it ends.
     fn serve(&mut self) -> Woken {
         let mut woken = Woken::new();
         loop {
@@ -328,7 +357,8 @@ impl<E> State<E> {
         ended || self.next > before
     }
 
-    /// Serves the first waiting dequeues, as far as there are elements. Returns true if any element was taken.
+    /// Serves the first waiting dequeues, as far as there are elements. Returns true if any element was
+    /// taken, or any dequeue ended.
     fn serve_dequeues(&mut self, woken: &mut Woken) -> bool {
         let mut moved = false;
         while let Some(mut first) = self.dequeues.pop_front() {
@@ -337,6 +367,8 @@ impl<E> State<E> {
                 self.end_short(&mut first, missing)
             } else {
                 let available = self.available();
+                // Others take what there is: a dequeue-many of more elements than the capacity must empty the
+                // queue to let it be filled again.
                 let whole = self.store.takes_whole_batches();
                 let count = if whole && available < missing { 0 } else { available.min(missing) };
                 self.take(count, &mut first.taken);
@@ -354,7 +386,8 @@ impl<E> State<E> {
         moved
     }
 
-    /// Returns the end of a dequeue that will never have all it wants.
+    /// Returns the end of a dequeue that will never have all it wants: what there is, or a failure with its
+    /// elements put back (S-245).
     fn end_short(&mut self, dequeue: &mut Dequeue<E>, missing: usize) -> End<E> {
         let size = self.store.len();
         let mut taken = std::mem::take(&mut dequeue.taken);
@@ -409,6 +442,7 @@ impl<E> Drop for Attempt<E> {
         } else if let Some(attempt) = dequeue.and_then(|place| state.dequeues.remove(place)) {
             state.store.put_back(attempt.taken.into_iter());
         } else {
+            // Done, but never delivered: the outcome is undone.
             let end = lock(&ticket.end).take();
             match end {
                 Some(End::Enqueued(numbers)) => state.store.remove(&numbers),
@@ -416,6 +450,7 @@ impl<E> Drop for Attempt<E> {
                 Some(End::Failed(_)) | None => {}
             }
         }
+        // Room or elements have come back, which the next in line may use.
         let woken = state.serve();
         drop(state);
         wake(woken);

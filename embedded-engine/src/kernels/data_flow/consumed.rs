@@ -1,4 +1,13 @@
 //! The number of elements that steps have consumed from a queue whose pipeline restarts after a restore.
+//!
+//! Queue runners fill queues from their own threads, ahead of the steps, so the content of a queue at a
+//! checkpoint is not what a resumed run needs. Instead the dequeue counts what its steps took. After a
+//! restore the pipeline starts from its beginning, with the same seeds, and the first dequeue drops as many
+//! elements: the next one is the one that the interrupted run would have taken.
+//!
+//! This works for pipelines whose order is the same in each run: one thread for each queue, and shuffling
+//! queues that draw from a fixed number of elements (`store.rs`). The library of input pipelines marks them
+//! with the attributes `_replayed` and `_replayable`.
 
 use super::bounded::{Outcome, Taken};
 use crate::kernel::NodeSpec;
@@ -19,24 +28,25 @@ pub(crate) fn replayed(graph: &Graph) -> FxHashSet<String> {
     lists.flatten().filter_map(AttrValue::as_str).map(str::to_owned).collect()
 }
 
-/// The state of one dequeue operation.
+/// The state of one dequeue operation, under the operation's name in the checkpoint.
 pub(super) struct Consumed {
-    /// The operation's.
+    /// The operation's name, for messages.
     name: String,
-    /// Held for a moment; while elements are left out the steps that take elements wait for it.
+    /// The numbers. Held for a moment; while elements are left out the steps that take elements wait for it.
     count: Mutex<Count>,
 }
 
+/// Two numbers of elements; the pipeline stands at `taken - missing`.
 #[derive(Default)]
 struct Count {
-    /// Elements that steps took, those before a restore included.
+    /// The elements that steps took, those before a restore included.
     taken: u64,
     /// The number of these elements that are still to be skipped.
     missing: u64,
 }
 
 impl Consumed {
-    /// Returns the state of an operation that counts.
+    /// Returns the state of an operation that counts, or `None` for one without the attribute.
     pub(super) fn of(spec: &NodeSpec<'_>) -> Result<Option<Arc<Consumed>>> {
         if spec.operation.attr(ATTRIBUTE).is_none() {
             return Ok(None);
@@ -45,13 +55,17 @@ impl Consumed {
         spec.state(|| Consumed { name, count: Mutex::default() }).map(Some)
     }
 
+    /// Locks the numbers.
     fn lock(&self) -> MutexGuard<'_, Count> {
         self.count.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Skips the elements consumed before a restore. `leave_out` receives the number of missing elements and
     /// returns the number it skipped.
+    ///
+    /// An error leaves the rest missing, and the next dequeue goes on.
     pub(super) fn catch_up(&self, mut leave_out: impl FnMut(usize) -> Result<usize>) -> Result<()> {
+        // The lock is held throughout: another step must not take an element that is to be skipped.
         let mut count = self.lock();
         while count.missing > 0 {
             let taken = leave_out(usize::try_from(count.missing).unwrap_or(usize::MAX))?;
@@ -60,7 +74,7 @@ impl Consumed {
         Ok(())
     }
 
-    /// Counts what a step took.
+    /// Counts what a step took; nothing where the operation does not count, or the dequeue failed.
     pub(super) fn note<E>(consumed: Option<&Arc<Consumed>>, outcome: &Outcome<E>) {
         if let (Some(consumed), Ok(taken)) = (consumed, outcome) {
             let taken: &Taken<E> = taken;
@@ -70,10 +84,18 @@ impl Consumed {
 }
 
 impl OpState for Consumed {
+    /// Returns the number of elements taken, in 8 bytes, little-endian.
     fn export(&self) -> Vec<u8> {
         self.lock().taken.to_le_bytes().to_vec()
     }
 
+    /// Sets the number of elements to skip: those of the position beyond what the pipeline has given in this
+    /// session.
+    ///
+    /// # Errors
+    ///
+    /// `DataLoss` for another number of bytes, `FailedPrecondition` for a position that the pipeline has
+    /// passed already.
     fn import(&self, bytes: &[u8]) -> Result<()> {
         let bytes = bytes.try_into().map_err(|_| {
             let text = format!("the position of input '{}' has {} bytes, not 8", self.name, bytes.len());

@@ -1,4 +1,25 @@
 //! Areas in which values are left under keys, part by part: `MapStagingArea`.
+//!
+//! # Semantics
+//!
+//! Each op has the attributes `dtypes` of a whole element, `capacity` and `memory_limit` (0 for no limit),
+//! `container` and `shared_name`, which name the area. The ops whose names begin with `Ordered` work in the
+//! same way, on the same areas.
+//!
+//! - `MapStage`: inputs `key` (one `int64`), `indices` (ascending), `values`. Adds the parts with these
+//!   indices to the element; the element is complete with its last part. Waits while the area is full. A part
+//!   that is already there is `InvalidArgument`; of a key whose complete element is still in the area, the
+//!   second element is dropped once it is complete.
+//! - `MapPeek`, `MapUnstage`: inputs `key`, `indices`. Wait until the element is complete, then output these
+//!   parts; `MapUnstage` removes them, and the element with its last part.
+//! - `MapUnstageNoKey`: input `indices`. The same for the complete element with the smallest key, whose key
+//!   is the first output.
+//! - `MapSize`, `MapIncompleteSize`: the numbers of complete and of incomplete elements. `MapClear`: drops
+//!   all of them.
+//!
+//! Only complete elements count for `capacity`, and parts of all elements for `memory_limit`. Values are
+//! neither copied nor part of checkpoints. A run that ends before its operation has delivered takes back what
+//! the operation did.
 
 use super::monitor::{Job, Monitor, begin, begins, give};
 use super::staging::{Bounds, dtypes};
@@ -11,7 +32,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tensor::{DType, Tensor};
 
-/// Registers the kernels. Without a requested key both kinds of areas return the smallest one, although the unordered kind may return any.
+/// Registers the kernels. Without a requested key both kinds of areas return the smallest one, although the
+/// unordered kind may return any.
 pub(super) fn register(registry: &mut Registry) {
     for [put, peek, get, any] in [
         ["MapStage", "MapPeek", "MapUnstage", "MapUnstageNoKey"],
@@ -72,7 +94,7 @@ fn size(spec: &NodeSpec<'_>, size: fn(&Items) -> usize) -> Result<Box<dyn crate:
     }))
 }
 
-/// Makes the kernel that returns parts of an element.
+/// Makes the kernel that returns parts of an element, in one of three ways.
 fn take(spec: &NodeSpec<'_>, manner: Manner) -> Result<Box<dyn crate::kernel::Kernel>> {
     let (area, dtypes) = (Area::of(spec)?, dtypes(spec)?);
     Ok(begins(move |context| {
@@ -112,7 +134,7 @@ struct Items {
 }
 
 impl Area {
-    /// Finds the area of an operation, or makes it.
+    /// Finds the area of an operation, or makes it. The first operation's limits count.
     fn of(spec: &NodeSpec<'_>) -> Result<Arc<Area>> {
         let (name, bounds) = (resource_name(spec), Bounds::of(spec)?);
         let container = spec.attr("container").ok().and_then(AttrValue::as_str).unwrap_or_default();
@@ -128,7 +150,7 @@ impl Area {
         format!("map staging area '{}'", self.name)
     }
 
-    /// Returns the parts that an input names.
+    /// Returns the parts that an input names: indices in ascending order, none negative.
     fn places(&self, context: &KernelContext<'_>, input: usize) -> Result<Vec<usize>> {
         let indices = context.ints(input)?;
         if indices.windows(2).any(|pair| pair[0] >= pair[1]) {
@@ -186,6 +208,8 @@ struct Get {
 }
 
 impl Job<Items> for Put {
+    /// Adds the parts if there is room for them. An element moves from `incomplete` to `complete` with its
+    /// last part.
     fn attempt(&mut self, items: &mut Items) -> Option<Result<()>> {
         if !self.area.bounds.has_room(items.complete.len(), items.bytes, self.bytes) {
             return None;
@@ -209,6 +233,7 @@ impl Job<Items> for Put {
             entry.insert(parts);
         } else {
             // The existing entry stays, as in TensorFlow.
+            // The parts of earlier operations had been counted, this operation's not yet.
             let put_before = parts.iter().filter(|(place, _)| !self.done.contains(place));
             items.bytes -= put_before.map(|(_, part)| part.byte_len()).sum::<usize>();
             self.done.clear();
@@ -239,6 +264,7 @@ impl Job<Items> for Put {
 }
 
 impl Job<Items> for Get {
+    /// Returns the parts of a complete element, or waits for it.
     fn attempt(&mut self, items: &mut Items) -> Option<Result<()>> {
         let key = self.key.or_else(|| items.complete.keys().next().copied())?;
         let parts = items.complete.get_mut(&key)?;
@@ -246,6 +272,7 @@ impl Job<Items> for Get {
             let text = format!("Tensor at index '{place}' for key '{key}' has already been removed.");
             return Some(Err(Error::invalid_argument(text)));
         }
+        // An undone take without a key must know which element it took.
         self.key = Some(key);
         if self.manner == Manner::Peek {
             self.values = self.places.iter().filter_map(|place| parts.get(place).cloned()).collect();
@@ -263,6 +290,7 @@ impl Job<Items> for Get {
         if self.manner == Manner::Peek {
             return;
         }
+        // The element may have lost its last part, and then is made again.
         let parts = items.complete.entry(self.key.unwrap_or_default()).or_default();
         for (&place, value) in self.places.iter().zip(self.values.drain(..)) {
             items.bytes += value.byte_len();

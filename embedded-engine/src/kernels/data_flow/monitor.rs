@@ -1,7 +1,11 @@
 //! State that operations of several steps wait for: areas of staged values, accumulators, barriers.
 //!
-//! The thread that changes the state wakes all waiting operations, and each tries again. That is simpler than the queues, where the
-//! thread that changes something serves the waiting operations in order, and it suffices where few wait at a time.
+//! The thread that changes the state wakes all waiting operations, and each tries again. That is simpler than
+//! the queues, where the thread that changes something serves the waiting operations in order, and it
+//! suffices where few wait at a time. It promises no order among waiting operations.
+//!
+//! An operation is a [`Job`]: it attempts to change the state under the lock, and delivers its outputs
+//! outside of it. A job that was done and not delivered, because the run ended, is undone.
 
 use super::sync::{Arc, Mutex, MutexGuard, Thread, current, lock};
 use crate::kernel::{Kernel, KernelContext, Wait};
@@ -9,18 +13,25 @@ use session_core::{Code, Error, Result};
 use std::cell::RefCell;
 use tensor::{DType, Tensor};
 
-/// A state, and the operations that wait for it to change. Its lock is held only while the state itself is read or changed.
+/// A state, and the operations that wait for it to change. Its lock is held only while the state itself is
+/// read or changed.
 pub(super) struct Monitor<S> {
+    /// The guarded part.
     inner: Mutex<Inner<S>>,
 }
 
+/// The state and the waiting operations.
 struct Inner<S> {
+    /// The state.
     state: S,
+    /// The numbers and threads of operations that wait, each at most once.
     waiting: Vec<(u64, Thread)>,
+    /// The number of the next operation that waits.
     next: u64,
 }
 
 impl<S> Inner<S> {
+    /// Wakes all waiters, which register again if they still have to wait.
     fn wake(&mut self) {
         self.waiting.drain(..).for_each(|(_, thread)| thread.unpark());
     }
@@ -28,13 +39,15 @@ impl<S> Inner<S> {
 
 /// Something to be done with a state as soon as that can be.
 pub(super) trait Job<S> {
-    /// Completes the operation if it can be done now, or fails if it never can.
+    /// Completes the operation if it can be done now, or fails if it never can; `None` to wait. Must leave
+    /// the state unchanged unless it returns `Some(Ok(()))`.
     fn attempt(&mut self, state: &mut S) -> Option<Result<()>>;
 
-    /// Reverts the change, because the run ended before the result was delivered.
+    /// Reverts the change, because the run ended before the result was delivered. Other operations may have
+    /// changed the state since.
     fn undo(&mut self, state: &mut S);
 
-    /// Sets the outputs.
+    /// Sets the outputs. Called once, after a successful attempt, without the lock.
     fn deliver(&mut self, context: &mut KernelContext<'_>) -> Result<()>;
 
     /// Describes the wait, for messages.
@@ -42,18 +55,21 @@ pub(super) trait Job<S> {
 }
 
 impl<S> Monitor<S> {
+    /// Makes a monitor of a state for which nothing waits.
     pub(super) fn new(state: S) -> Monitor<S> {
         Monitor { inner: Mutex::new(Inner { state, waiting: Vec::new(), next: 0 }) }
     }
 
+    /// Locks the state for a moment.
     fn lock(&self) -> MutexGuard<'_, Inner<S>> {
         lock(&self.inner)
     }
 
-    /// Calls a function with the state. For operations that never wait.
+    /// Calls a function with the state, then wakes all waiters. For operations that never wait.
     pub(super) fn with<R>(&self, change: impl FnOnce(&mut S) -> R) -> R {
         let mut inner = self.lock();
         let result = change(&mut inner.state);
+        // Also after a look that changed nothing: whether it did is not worth a flag.
         inner.wake();
         result
     }
@@ -73,6 +89,7 @@ pub(super) fn begin<S: 'static>(
     }
     let number = inner.next;
     inner.next += 1;
+    // Under the same lock as the attempt, so that no change in between is missed.
     inner.waiting.push((number, current()));
     drop(inner);
     let monitor = monitor.clone();
@@ -81,9 +98,12 @@ pub(super) fn begin<S: 'static>(
 
 /// A job that could not be done at once.
 struct Waiting<S> {
+    /// The state.
     monitor: Arc<Monitor<S>>,
+    /// The number under which the thread is registered.
     number: u64,
-    /// The job, and its outcome from its deed to its delivery.
+    /// The job, and its outcome from its deed to its delivery. In a cell, because a look at the wait attempts
+    /// the job.
     job: RefCell<(Box<dyn Job<S>>, Option<Result<()>>)>,
 }
 
@@ -98,6 +118,7 @@ impl<S> Wait for Waiting<S> {
         inner.waiting.retain(|(number, _)| *number != self.number);
         match outcome {
             Some(_) => inner.wake(),
+            // The thread that asks is the one to wake; it may be another one than began.
             None => inner.waiting.push((self.number, current())),
         }
         outcome.is_some()
@@ -116,6 +137,7 @@ impl<S> Wait for Waiting<S> {
 }
 
 impl<S> Drop for Waiting<S> {
+    /// Ends the wait, and undoes a job whose outcome was not delivered.
     fn drop(&mut self) {
         let (job, outcome) = self.job.get_mut();
         let mut inner = self.monitor.lock();
@@ -157,6 +179,11 @@ pub(super) fn taken(context: &mut KernelContext<'_>, first: usize) -> Vec<Tensor
 }
 
 /// Sets outputs of these dtypes, the first of them at a place.
+///
+/// # Errors
+///
+/// `InvalidArgument` if the values have other dtypes: areas hold any values, so a mismatch shows only here.
+/// The values are lost then.
 pub(super) fn give(
     context: &mut KernelContext<'_>,
     first: usize,

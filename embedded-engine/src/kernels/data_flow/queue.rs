@@ -1,4 +1,7 @@
 //! A queue of a session: what is declared of it, and what it holds.
+//!
+//! The four kinds (S-220) share the lines of waiting operations (`bounded.rs`) and differ in the order in
+//! which elements leave (`store.rs`) and in whether batches are padded (`batch.rs`).
 
 use super::PRIORITY;
 use super::bounded::{Bounded, Source};
@@ -49,21 +52,24 @@ pub(super) struct QueueSpec {
     dtypes: Vec<DType>,
     /// The priority's included; absent when any shapes are allowed.
     shapes: Option<Vec<PartialShape>>,
-    /// The maximum number of elements; a negative one is unlimited.
+    /// The maximum number of elements; a negative one is unlimited, and 0 blocks each enqueue (S-223).
     capacity: i64,
     /// The number of elements that remain after a dequeue, so that the draw is from enough of them.
     min_after_dequeue: i64,
-    /// The seeds of the random draw, of the graph and of the operation.
+    /// The seeds of the random draw, of the graph and of the operation; `(0, 0)` for random ones.
     seeds: (i64, i64),
-    /// The order of a shuffling queue does not depend on the number of elements in it.
+    /// True if the order of a shuffling queue does not depend on the number of elements in it, so that a
+    /// resumed run can repeat it. Set by an attribute of this project's input pipelines.
     replayable: bool,
 }
 
 impl QueueSpec {
-    /// Reads the attributes of a queue.
+    /// Reads the attributes of a queue. A priority queue's dtypes and shapes get the priority in front
+    /// (S-250).
     pub(super) fn of(spec: &NodeSpec<'_>, kind: Kind) -> Result<QueueSpec> {
         let mut dtypes = spec.attr("component_types")?.as_types().unwrap_or_default();
         let shapes = spec.attr("shapes").ok().and_then(AttrValue::as_shapes).unwrap_or_default();
+        // An empty list of shapes allows any, unless there are no components.
         let mut shapes = (!shapes.is_empty() || dtypes.is_empty()).then_some(shapes);
         if kind == Kind::Priority {
             dtypes.insert(0, PRIORITY);
@@ -80,7 +86,8 @@ impl QueueSpec {
         Ok(QueueSpec { kind, dtypes, shapes, capacity, min_after_dequeue, seeds, replayable })
     }
 
-    /// S-222, S-224.
+    /// Checks the numbers and lists of the declaration (S-222, S-224). An error is returned when the queue is
+    /// first used.
     pub(super) fn check(&self) -> Result<()> {
         let QueueSpec { capacity, min_after_dequeue: min, .. } = *self;
         if min < 0 {
@@ -101,7 +108,8 @@ impl QueueSpec {
         }
     }
 
-    /// Fails if elements cannot be stacked (S-237).
+    /// Checks that elements can be stacked (S-237): all shapes are declared and known, or of known rank where
+    /// the queue pads.
     pub(super) fn check_batches(&self) -> Result<()> {
         let known = |shape: &PartialShape| shape.is_fully_known() || self.pads() && shape.rank().is_some();
         match &self.shapes {
@@ -140,7 +148,8 @@ impl QueueSpec {
         self.shapes.as_ref()?.get(index)
     }
 
-    /// Checks the components of an element, or of a batch of elements (S-227, S-228, S-232).
+    /// Checks the components of an element, or of a batch of elements (S-227, S-228, S-232): number, dtypes,
+    /// shapes, and with `many` an equal first dimension.
     pub(super) fn check_element(&self, components: &[Tensor], many: bool) -> Result<()> {
         if components.len() != self.dtypes.len() {
             let text = format!("{} components for a queue of {}", components.len(), self.dtypes.len());
@@ -174,7 +183,8 @@ impl QueueSpec {
         Ok(())
     }
 
-    /// Checks the shape of a component.
+    /// Checks the shape of a component, without the dimension of a batch. Without declared shapes any is
+    /// valid, except for a priority.
     #[inline]
     fn check_shape(&self, index: usize, dims: &[usize]) -> Result<()> {
         let scalar = PartialShape::scalar();
@@ -200,11 +210,13 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// Makes an empty queue.
+    /// Makes an empty queue of the kind. The specification was checked.
     pub(super) fn new(name: &str, spec: QueueSpec) -> Queue {
         let store = match spec.kind {
             Kind::Fifo | Kind::PaddingFifo => Store::Fifo(VecDeque::new()),
             Kind::RandomShuffle if spec.replayable => {
+                // A draw is made when one element more than the reserve is there, so it is from this many in
+                // every run.
                 let held = usize::try_from(spec.min_after_dequeue).unwrap_or(0).saturating_add(1);
                 Store::Window(Window::new(held, Box::new(RandomDraw::new(spec.seeds))))
             }
@@ -216,7 +228,7 @@ impl Queue {
         Queue { name: name.to_owned(), spec, elements: Arc::new(Bounded::new(store, capacity, reserve)) }
     }
 
-    /// `FIFOQueue 'name'`.
+    /// Returns the kind and name: `FIFOQueue 'name'`.
     pub(super) fn title(&self) -> String {
         format!("{} '{}'", self.spec.kind.name(), self.name)
     }
@@ -237,7 +249,8 @@ impl Queue {
         QueueStats { name: self.name.clone(), size, capacity, closed, pending_enqueues, pending_dequeues }
     }
 
-    /// S-229.
+    /// Checks that another operation of the same name declares the same queue (S-229). Unset seeds agree with
+    /// any.
     pub(super) fn agrees_with(&self, wanted: &QueueSpec) -> Result<()> {
         let (known, name) = (&self.spec, &self.name);
         let differs = |what: &str, known: String, wanted: String| {
@@ -269,7 +282,8 @@ impl Queue {
         Ok(())
     }
 
-    /// Returns the slices of a batch, one after another.
+    /// Returns the slices of a batch, one after another. They are made as there is room for them, and share
+    /// the batch's memory where the order is kept.
     pub(super) fn slices(
         &self,
         batch: SmallVec<[Tensor; 1]>,
@@ -296,7 +310,8 @@ fn priority(element: &Element) -> i64 {
     bits.unwrap_or(0).cast_signed()
 }
 
-/// Places as TensorFlow draws them from these seeds.
+/// Draws places as TensorFlow does from these seeds: one word of Philox 4x32-10 for each draw, modulo the
+/// bound.
 struct RandomDraw(Words);
 
 impl RandomDraw {

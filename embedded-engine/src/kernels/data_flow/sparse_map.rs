@@ -1,4 +1,22 @@
 //! Sparse tensors kept aside while their numbers go through a queue (S-267).
+//!
+//! # Semantics
+//!
+//! Each op has the attributes `container` and `shared_name`, which name the map; without the latter the
+//! operation's name does.
+//!
+//! - `AddSparseToTensorsMap`: inputs `sparse_indices` `[n, rank]`, `sparse_values` `[n]`, `sparse_shape`
+//!   `[rank]`. Keeps the sparse tensor, and outputs its number, an `int64` scalar.
+//! - `AddManySparseToTensorsMap`: the same inputs, of rank 2 at least. Keeps each entry of the first
+//!   dimension, and outputs their numbers. Coordinates must lie inside of the shape and be in ascending
+//!   order, each once.
+//! - `TakeManySparseFromTensorsMap`: input `sparse_handles`, a vector of at least one number; attribute
+//!   `dtype`. Removes the sparse tensors and outputs them as one, with the place in the vector as the first
+//!   dimension; sizes are the largest of all parts.
+//!
+//! A number that is not in the map, or twice in the vector, another dtype, and different ranks are
+//! `InvalidArgument`, and nothing is removed then. Numbers count from 0 in each map and are not used again.
+//! What is never taken stays until the session ends; nothing is part of checkpoints.
 
 use crate::kernel::KernelContext;
 use crate::kernels::array::arrange;
@@ -11,6 +29,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tensor::{DType, Shape, Tensor};
 
+/// Registers the op types. None of them waits: the numbers come through a queue that does.
 pub(super) fn register(registry: &mut Registry) {
     registry.add("AddSparseToTensorsMap", |spec| {
         let map = SparseMap::of(spec)?;
@@ -54,12 +73,15 @@ pub(super) fn register(registry: &mut Registry) {
 struct Sparse {
     /// One row of coordinates for each value.
     indices: Tensor,
+    /// The values, in the order of the coordinates.
     values: Tensor,
+    /// The dense shape.
     dims: Vec<i64>,
 }
 
 impl Sparse {
-    /// Returns the one in the first three inputs.
+    /// Returns the sparse tensor in the first three inputs, after a check of ranks and sizes; coordinates are
+    /// not checked.
     fn given(context: &KernelContext<'_>) -> Result<Sparse> {
         let [indices, values, shape] = [0, 1, 2].map(|index| context.input(index));
         let wrong = |text: String| Err(Error::invalid_argument(text));
@@ -83,7 +105,8 @@ impl Sparse {
         Ok(Sparse { indices: indices.clone(), values: values.clone(), dims })
     }
 
-    /// One sparse tensor for each entry of the first dimension.
+    /// Returns one sparse tensor for each entry of the first dimension, without that dimension. Entries
+    /// without values are empty.
     fn into_rows(self, context: &KernelContext<'_>) -> Result<Vec<Sparse>> {
         let rank = self.dims.len();
         if rank <= 1 {
@@ -99,6 +122,7 @@ impl Sparse {
             places.entry(row[0] as usize).or_default().push(place);
         }
         let dims = &self.dims[1..];
+        // The shape is a claim of the input; without a limit it would decide about memory.
         if self.dims[0] > MOST_ROWS {
             let text = format!("{} sparse tensors do not fit into memory", self.dims[0]);
             return Err(Error::new(session_core::Code::ResourceExhausted, text));
@@ -124,7 +148,8 @@ impl Sparse {
         (0..count).map(one).collect()
     }
 
-    /// Coordinates lie inside of the shape and in ascending order.
+    /// Checks that the coordinates of a value lie inside of the shape and behind those of the value before
+    /// it.
     fn check_row(&self, place: usize, indices: &[i64]) -> Result<()> {
         let rank = self.dims.len();
         let row = &indices[place * rank..(place + 1) * rank];
@@ -142,19 +167,23 @@ impl Sparse {
     }
 }
 
-/// No batch has more rows.
+/// The limit for the rows of a batch.
 const MOST_ROWS: i64 = 1 << 32;
 
 /// The map that is kept under one name.
 struct SparseMap {
+    /// The name, for messages.
     name: String,
     /// Guards the table; nothing is computed under it.
     kept: Mutex<Kept>,
 }
 
+/// The sparse tensors of a map.
 #[derive(Default)]
 struct Kept {
+    /// The number of the next sparse tensor.
     next: i64,
+    /// The sparse tensors that were not taken, by number.
     by_handle: BTreeMap<i64, Sparse>,
 }
 
@@ -170,10 +199,12 @@ impl SparseMap {
             .ok_or_else(|| Error::invalid_argument(format!("'{name}' is not a map of sparse tensors")))
     }
 
+    /// Locks the table for a moment.
     fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Adds sparse tensors, and returns their numbers in order.
     fn add(&self, parts: impl IntoIterator<Item = Sparse>) -> Vec<i64> {
         let mut kept = self.lock();
         let mut add = |part: Sparse| {
@@ -202,6 +233,7 @@ impl SparseMap {
     /// Removes and returns all of these sparse tensors, or none.
     fn take(&self, handles: &[i64], dtype: DType) -> Result<Vec<Sparse>> {
         let mut kept = self.lock();
+        // All of them are checked before the first one is removed.
         let (mut rank, mut seen) = (None, FxHashSet::default());
         for (place, handle) in handles.iter().enumerate() {
             let found = kept.by_handle.get(handle).filter(|_| seen.insert(handle));
@@ -232,7 +264,8 @@ impl SparseMap {
     }
 }
 
-/// Sets the outputs to one sparse tensor of one more dimension, as large as its largest part.
+/// Sets the outputs to one sparse tensor of one more dimension, as large as its largest part. `parts` have
+/// one rank and dtype.
 fn deliver(context: &mut KernelContext<'_>, parts: &[Sparse]) -> Result<()> {
     let rank = parts.first().map_or(0, |part| part.dims.len());
     let mut dims = vec![0i64; rank];

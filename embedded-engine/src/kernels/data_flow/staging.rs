@@ -1,7 +1,21 @@
 //! Areas in which one part of a step, or of a program, leaves values for another: `StagingArea`.
 //!
-//! An area is a queue of whole elements without closing and without shapes. Elements are numbered, so that a step that fails after it has
-//! put one in can remove exactly that one, although other steps may have changed the area since.
+//! # Semantics
+//!
+//! Each op has the attributes `dtypes` of an element, `capacity` and `memory_limit` (0 for no limit),
+//! `container` and `shared_name`, which name the area.
+//!
+//! - `Stage`: input `values`, a list. Appends an element; waits while the area is full. An element larger
+//!   than the whole limit is `ResourceExhausted`.
+//! - `Unstage`: removes and outputs the first element; waits for one. `StagePeek`: input `index`; outputs
+//!   that element and leaves it in the area, and waits until there are as many.
+//! - `StageSize`: the number of elements. `StageClear`: drops all of them.
+//!
+//! An element whose dtypes are not those of the operation that takes it is `InvalidArgument`, and lost.
+//!
+//! An area is a queue of whole elements without closing and without shapes. Elements are numbered, so that a
+//! step that fails after it has put one in can remove exactly that one, although other steps may have changed
+//! the area since. Nothing is part of checkpoints.
 
 use super::monitor::{Job, Monitor, begin, begins, give, taken};
 use crate::kernel::{KernelContext, NodeSpec};
@@ -13,6 +27,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use tensor::{DType, Tensor};
 
+/// Registers the op types.
 pub(super) fn register(registry: &mut Registry) {
     registry
         .add("Stage", |spec| {
@@ -56,6 +71,7 @@ pub(super) fn register(registry: &mut Registry) {
     registry.add("StageClear", |spec| {
         let area = Area::of(spec)?;
         Ok(boxed(move |_| {
+            // Tensors are freed after the lock was released.
             let dropped = area.items.with(|items| {
                 items.bytes = 0;
                 std::mem::take(&mut items.list)
@@ -91,7 +107,8 @@ impl Bounds {
         Ok(Bounds { capacity: size("capacity")?, bytes: size("memory_limit")? })
     }
 
-    /// Returns the size of values that can fit at all.
+    /// Returns the size in bytes of values that can fit at all, or `ResourceExhausted`. Strings count with
+    /// their contents.
     pub(super) fn check(self, values: &[Tensor]) -> Result<usize> {
         let bytes = values.iter().map(Tensor::byte_len).sum();
         if self.bytes > 0 && bytes > self.bytes {
@@ -105,7 +122,7 @@ impl Bounds {
         Ok(bytes)
     }
 
-    /// Returns true if there is room for more.
+    /// Returns true if an element of `bytes` bytes fits with `count` elements of `held` bytes.
     pub(super) fn has_room(self, count: usize, held: usize, bytes: usize) -> bool {
         (self.capacity == 0 || count < self.capacity) && (self.bytes == 0 || held + bytes <= self.bytes)
     }
@@ -121,7 +138,7 @@ struct Area {
     items: Arc<Monitor<Items>>,
 }
 
-/// One element, its size, and the number that it got.
+/// One element: its number, its size in bytes, its components.
 type Item = (u64, usize, Vec<Tensor>);
 
 /// The content of an area: its elements in order, their bytes together, and the number of the next one.
@@ -136,7 +153,7 @@ struct Items {
 }
 
 impl Area {
-    /// Finds the area of an operation, or makes it.
+    /// Finds the area of an operation, or makes it. The first operation's limits count.
     fn of(spec: &NodeSpec<'_>) -> Result<Arc<Area>> {
         let (name, limits) = (resource_name(spec), Bounds::of(spec)?);
         let container = spec.attr("container").ok().and_then(AttrValue::as_str).unwrap_or_default();
@@ -175,6 +192,7 @@ impl Job<Items> for Put {
         Some(Ok(()))
     }
 
+    /// Removes the element, unless another step has taken it.
     fn undo(&mut self, items: &mut Items) {
         let place = items.list.iter().position(|(number, ..)| Some(*number) == self.number);
         if let Some((_, bytes, _)) = place.and_then(|place| items.list.remove(place)) {

@@ -15,6 +15,8 @@ const PAUSES: [u32; 6] = [8, 16, 32, 64, 64, 64];
 
 /// Locks a mutex whose holder may have panicked: every state guarded here is whole between two statements.
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Short pauses at first: the guarded work is short. The list ends soon, because a holder without a
+    // processor is not worth spinning for.
     for pauses in PAUSES {
         match mutex.try_lock() {
             Ok(guard) => return guard,

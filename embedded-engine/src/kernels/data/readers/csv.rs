@@ -1,4 +1,28 @@
 //! `CSVDataset` (D-85).
+//!
+//! # Semantics
+//!
+//! Inputs: `filenames`, `compression_type`, `buffer_size` (greater than zero), `header` (`bool`),
+//! `field_delim` (one byte), `use_quote_delim` (`bool`), `na_value`, `select_cols`, `record_defaults` (a list
+//! of scalars or vectors of at most one element), in `V2` also `exclude_cols`. Each record is one element,
+//! with a scalar of the dtype of each default: `int32`, `int64`, `float32`, `float64` or `string`.
+//!
+//! - Records end with LF, CR or CR LF, or the end of the file. With `header` the first line of each file is
+//!   passed by.
+//! - A field that begins with a quote ends with one; two quotes stand for one, and delimiters and line ends
+//!   in it are text. Without `use_quote_delim` quotes are text.
+//! - A field that is empty or equal to `na_value` has its default, quoted or not; a default without an
+//!   element makes it required.
+//! - `select_cols` are the columns that are read, `exclude_cols` those that are not: ascending, and at most
+//!   one of them given.
+//!
+//! # Errors
+//!
+//! A record that cannot be read is one failed element, `InvalidArgument` with the offset of the record; the
+//! next request reads the next record. The first fault of a record counts, and the rest of it is still
+//! passed, so that quotes are matched. Faults of the inputs come from the initializer (D-7).
+//!
+//! Position: see [`super`]; the offset is that of the next record.
 
 use super::source::{Failure, Print, compression, open};
 use super::{Files, Format, Records};
@@ -13,6 +37,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::sync::Arc;
 use tensor::{Bytes, DType, Tensor};
 
+/// Makes the dataset, after the checks of its inputs.
 pub(super) fn make(build: &Build<'_, '_>) -> Result<Shared> {
     let delimiter = build.string("field_delim")?;
     let [delimiter] = delimiter[..] else {
@@ -20,6 +45,7 @@ pub(super) fn make(build: &Build<'_, '_>) -> Result<Shared> {
     };
     build.positive::<u64, _>("buffer_size", |_| "buffer_size should be positive")?;
     let defaults = build.tensors("record_defaults");
+    // Counted before it is read as indices, so that a wrong number is reported rather than a wrong order.
     let selected = if build.has("select_cols") { build.tensor("select_cols")?.elements() } else { 0 };
     if selected != 0 && selected != defaults.len() {
         return Err(Error::invalid_argument("select_cols should match output size"));
@@ -55,6 +81,8 @@ pub(super) fn make(build: &Build<'_, '_>) -> Result<Shared> {
     Ok(Arc::new(Files { names: build.strings("filenames")?.into(), format: Arc::new(Csv(Arc::new(rules))) }))
 }
 
+/// Returns an input of column numbers, which must be ascending and not negative; empty for an op type without
+/// it.
 fn columns(build: &Build<'_, '_>, argument: &str) -> Result<Vec<usize>> {
     if !build.has(argument) {
         return Ok(Vec::new());
@@ -68,27 +96,35 @@ fn columns(build: &Build<'_, '_>, argument: &str) -> Result<Vec<usize>> {
     Ok(columns.into_iter().filter_map(|column| usize::try_from(column).ok()).collect())
 }
 
+/// The inputs of the operation, shared by all files.
 struct Rules {
+    /// The compression of the files.
     compression: Compression,
+    /// True if the first line of each file is passed by.
     has_header: bool,
+    /// The byte between two fields.
     delimiter: u8,
+    /// True if quotes delimit fields.
     quotes: bool,
+    /// The text of a missing field.
     na_value: Bytes,
-    /// Ascending; all columns when empty.
+    /// The columns to read, ascending; all columns when empty.
     selected: Vec<usize>,
-    /// Ascending.
+    /// The columns to leave out, ascending.
     excluded: Vec<usize>,
-    /// One value for each column that is given, or none where the field must be there.
+    /// One tensor for each column that is given: its value, or no element where the field must be there.
     defaults: Element,
 }
 
 impl Rules {
+    /// Returns true if a column is given.
     fn wants(&self, column: usize) -> bool {
         let selected = self.selected.is_empty() || self.selected.binary_search(&column).is_ok();
         selected && self.excluded.binary_search(&column).is_err()
     }
 }
 
+/// The format.
 struct Csv(Arc<Rules>);
 
 impl Format for Csv {
@@ -102,6 +138,7 @@ impl Format for Csv {
 
     fn passes_by(&self, error: &Error) -> bool {
         // The header is missing.
+        // Only a header that is missing has this code when a file is opened.
         error.code() == Code::InvalidArgument
     }
 
@@ -124,23 +161,33 @@ impl Format for Csv {
     }
 }
 
+/// A file that is read.
 struct OfFile {
+    /// The inputs of the operation.
     rules: Arc<Rules>,
+    /// The name, for messages.
     name: Bytes,
+    /// The bytes of the file, decompressed.
     bytes: BufReader<Box<dyn Read + Send>>,
+    /// The offset of the next byte.
     offset: u64,
+    /// The fingerprint of the file.
     print: Print,
+    /// The error that ended the bytes early, reported after the last record.
     failure: Failure,
 }
 
 /// The end of a field.
 #[derive(PartialEq, Eq)]
 enum End {
+    /// A delimiter: another field follows.
     Field,
+    /// A line end, or the end of the file.
     Record,
 }
 
 impl OfFile {
+    /// Returns the next byte without taking it; `None` at the end of the file.
     fn peek(&mut self) -> Result<Option<u8>> {
         let name = &self.name;
         let bytes = self.bytes.fill_buf().map_err(|error| {
@@ -150,6 +197,7 @@ impl OfFile {
         Ok(bytes.first().copied())
     }
 
+    /// Takes the next byte; `None` at the end of the file.
     fn take(&mut self) -> Result<Option<u8>> {
         let byte = self.peek()?;
         if byte.is_some() {
@@ -159,7 +207,7 @@ impl OfFile {
         Ok(byte)
     }
 
-    /// Passes by a line; whether there was one.
+    /// Passes by a line, and returns true if there was one. Quotes have no meaning in it.
     fn pass_line(&mut self) -> Result<bool> {
         let mut any = false;
         while let Some(byte) = self.take()? {
@@ -175,6 +223,7 @@ impl OfFile {
         Ok(any)
     }
 
+    /// Passes by the LF of a CR LF, whose CR was taken.
     fn pass_newline(&mut self) -> Result<()> {
         if self.peek()? == Some(b'\n') {
             self.take()?;
@@ -182,7 +231,8 @@ impl OfFile {
         Ok(())
     }
 
-    /// Takes the end of a field that has ended, if this byte is one.
+    /// Takes the end of a field that has ended, and returns it, if this byte is one. `None` stands for the
+    /// end of the file.
     fn end(&mut self, byte: Option<u8>) -> Result<Option<End>> {
         match byte {
             None | Some(b'\n') => Ok(Some(End::Record)),
@@ -195,7 +245,8 @@ impl OfFile {
         }
     }
 
-    /// Returns the next field, or its error, and how it ends.
+    /// Reads the next field into `into`, and returns how it ends. A fault is returned as its text; the field
+    /// is passed all the same, except that a missing closing quote has used up the file.
     fn field(&mut self, into: &mut Vec<u8>) -> Result<(Option<&'static str>, End)> {
         let mut wrong = None;
         if self.rules.quotes && self.peek()? == Some(b'"') {
@@ -236,6 +287,7 @@ impl OfFile {
 }
 
 impl Records for OfFile {
+    /// Returns the next record. All its fields are passed, also after the first fault.
     fn next(&mut self) -> Result<Option<Element>> {
         if self.peek()?.is_none() {
             return self.failure.check(&self.name).map(|()| None);
@@ -248,6 +300,7 @@ impl Records for OfFile {
             let (trouble, end) = self.field(&mut text)?;
             if let Some(trouble) = trouble {
                 wrong = wrong.or_else(|| Some(trouble.to_owned()));
+            // The place among the given columns, not among all, selects the default.
             } else if rules.wants(column) && wrong.is_none() {
                 let place = element.len();
                 match rules.defaults.get(place) {
@@ -283,9 +336,10 @@ impl Records for OfFile {
     }
 }
 
-/// The value of a field, or what is wrong with it.
+/// Returns the value of a field as a scalar of its default's dtype, or the text of its fault.
 fn value(field: &[u8], default: &Tensor, na_value: &[u8], place: usize) -> Result<Tensor, String> {
     if field.is_empty() || field == na_value {
+        // A default of shape `[1]` gives a scalar, as all fields are.
         let default = if default.elements() == 1 { default.clone().reshaped([0; 0]).ok() } else { None };
         return default.ok_or_else(|| format!("Field {place} is required but missing in record!"));
     }

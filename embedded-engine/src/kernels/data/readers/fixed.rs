@@ -1,4 +1,18 @@
 //! `FixedLengthRecordDataset` (D-84).
+//!
+//! # Semantics
+//!
+//! Inputs: `filenames`, `header_bytes` and `footer_bytes` (0 or more), `record_bytes` (1 or more),
+//! `buffer_size` (0 or more), in `V2` also `compression_type`. Each element is a string of `record_bytes`
+//! bytes of the part between header and footer.
+//!
+//! That part must be a multiple of the record. Of a plain file this is checked when it is opened
+//! (`InvalidArgument`, for ever); of a compressed one, whose size is not known before, at its end
+//! (`DataLoss`, after the whole records). A file without bytes has no records if there is neither header nor
+//! footer; one that is shorter than both fails with TensorFlow's message, whose length has wrapped around
+//! below zero.
+//!
+//! Position: see [`super`]. An offset after 0 is behind the header.
 
 use super::source::{Failure, Print, compression, open};
 use super::{Files, Format, Records, check_buffer, text};
@@ -12,6 +26,7 @@ use std::io::{self, BufReader, Read};
 use std::sync::Arc;
 use tensor::{Bytes, memory};
 
+/// Makes the dataset, after the checks of its inputs.
 pub(super) fn make(build: &Build<'_, '_>) -> Result<Shared> {
     let bytes = |argument: &str, least: u64, relation: &str| {
         let value = u64::try_from(build.int(argument)?).ok().filter(|&value| value >= least);
@@ -27,16 +42,21 @@ pub(super) fn make(build: &Build<'_, '_>) -> Result<Shared> {
     Ok(Arc::new(Files { names: build.strings("filenames")?.into(), format: Arc::new(format) }))
 }
 
-/// Sizes in bytes.
+/// The format: sizes in bytes, and the compression.
 #[derive(Clone, Copy)]
 struct FixedLength {
+    /// The bytes before the first record.
     header: u64,
+    /// The bytes of a record; at least 1.
     record: u64,
+    /// The bytes after the last record.
     footer: u64,
+    /// The compression of the files.
     compression: Compression,
 }
 
 impl FixedLength {
+    /// Creates the error for a file whose records do not have `body` bytes together.
     fn unlike(self, code: Code, name: &[u8], body: u64) -> Error {
         let text = format!(
             "Excluding the header ({} bytes) and footer ({} bytes), input file \"{}\" has body length {body} bytes, which is not an \
@@ -62,6 +82,7 @@ impl Format for FixedLength {
     fn open(&self, name: &Bytes, offset: u64, run: &Run<'_>) -> Result<Box<dyn Records>> {
         let opened = open(name, self.compression, offset, run)?;
         let (print, failure) = (opened.print, opened.failure);
+        // Of a compressed file the bytes that are left are unknown.
         let mut left = None;
         if self.seeks() {
             // A file that is shorter than what surrounds its records has, as in TensorFlow, a body beyond all sizes.
@@ -81,6 +102,7 @@ impl Format for FixedLength {
             print,
             failure,
         };
+        // At any other offset the header was passed before.
         if offset == 0 {
             let header = self.header;
             let passed = io::copy(&mut file.bytes.by_ref().take(header), &mut io::sink());
@@ -90,26 +112,36 @@ impl Format for FixedLength {
     }
 }
 
+/// A file that is read.
 struct OfFile {
+    /// The sizes.
     format: FixedLength,
+    /// The name, for messages.
     name: Bytes,
+    /// The bytes of the file, decompressed.
     bytes: BufReader<Box<dyn Read + Send>>,
+    /// The offset of the next record, in decompressed bytes.
     offset: u64,
-    /// The bytes of the body that are left, where that is known.
+    /// The bytes of the body that are left; `None` for a compressed file.
     left: Option<u64>,
-    /// Bytes that may be the footer.
+    /// Bytes that may be the footer: of a compressed file as many are read ahead as a record and the footer
+    /// have.
     ahead: VecDeque<u8>,
+    /// The fingerprint of the file.
     print: Print,
+    /// The error that ended the bytes early, reported at their end.
     failure: Failure,
 }
 
 impl OfFile {
+    /// Creates the error for a file that the operating system cannot read.
     fn unreadable(&self, error: &io::Error) -> Error {
         let text = format!("could not read '{}': {error}", String::from_utf8_lossy(&self.name));
         Error::new(Code::Unknown, text)
     }
 
-    /// Returns the next record of a body whose end only its bytes show.
+    /// Returns the next record of a body whose end only its bytes show. A record is one if the footer's bytes
+    /// follow it.
     fn next_unknown(&mut self) -> Result<Option<Element>> {
         let wanted = self.format.record.saturating_add(self.format.footer);
         let missing = wanted.saturating_sub(self.ahead.len() as u64);

@@ -1,4 +1,9 @@
 //! Compressed files that a thread of the session inflates ahead of the records that are read.
+//!
+//! Inflating takes longer than splitting bytes into records, so the two run at the same time. Blocks go
+//! around: the thread fills empty ones and the reader returns them, so no memory is allocated after the first
+//! blocks. The bytes and their order are those of the file; errors come at the byte where the reader would
+//! have met them.
 
 use super::source::Failure;
 use crate::kernels::data::dataset::Run;
@@ -8,14 +13,17 @@ use std::io::{self, Read};
 use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// The bytes that are inflated at a time.
+/// The bytes that are inflated at a time. Each block costs a lock and perhaps a wake-up.
 const BLOCK: usize = 128 << 10;
 
-/// The thread waits when as many blocks wait for the reader.
+/// The thread waits when this number of blocks waits for the reader.
 const BLOCKS: usize = 3;
 
-/// Returns the bytes of a file that `inflating` inflates, up to where they fail. A thread inflates them; this one does where no thread
-/// can be started.
+/// Returns the bytes of a file that `inflating` inflates, up to where they fail. A thread inflates them; this
+/// one does where no thread can be started.
+///
+/// `failure` receives the error of a thread that panics. The thread ends with the file, the reader, or the
+/// session.
 pub(super) fn in_background(
     name: &str,
     inflating: Box<dyn Read + Send>,
@@ -23,6 +31,7 @@ pub(super) fn in_background(
     run: &Run<'_>,
 ) -> Box<dyn Read + Send> {
     let shared = Arc::new(Shared::default());
+    // The reader stays with the caller until the thread has been started.
     let (begins, begin) = mpsc::channel();
     let (session, channel) = (run.limits.session.clone(), shared.clone());
     let work = move || {
@@ -53,8 +62,10 @@ struct Shared {
     changed: Condvar,
 }
 
+/// The blocks and what the two sides tell each other.
 #[derive(Default)]
 struct State {
+    /// Blocks that were inflated and not read, in order. The last one of a file may be empty.
     full: VecDeque<Vec<u8>>,
     /// Blocks that were read, to be filled again.
     empty: Vec<Vec<u8>>,
@@ -65,21 +76,24 @@ struct State {
 }
 
 impl Shared {
+    /// Locks the blocks for a moment.
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing that runs under the lock leaves it half done.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Waits until the other side has changed something.
     fn wait<'s>(&self, state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
         self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Asks the thread to end, and wakes both sides.
     fn stop(&self) {
         self.lock().stopped = true;
         self.changed.notify_all();
     }
 
-    /// The life of the thread.
+    /// Inflates blocks until the file, the reader or the session ends: the life of the thread.
     fn work(self: &Arc<Self>, mut inflating: Box<dyn Read + Send>, session: &CancellationToken) {
         let _interrupts = session.on_cancel({
             let shared = self.clone();
@@ -91,6 +105,7 @@ impl Shared {
             let read = inflating.by_ref().take(BLOCK as u64).read_to_end(&mut block);
             self.lock().full.push_back(block);
             self.changed.notify_all();
+            // Fewer bytes than requested are the end of the file.
             if read.is_ok_and(|count| count < BLOCK) {
                 return;
             }
@@ -110,9 +125,11 @@ impl Shared {
     }
 }
 
-/// Reports the end of the thread to the reader.
+/// Reports the end of the thread to the reader, also that of a thread that panics.
 struct Ended<'s> {
+    /// The blocks.
     shared: &'s Shared,
+    /// Receives the error of a panic, before the reader sees the end.
     failure: Failure,
 }
 
@@ -128,7 +145,9 @@ impl Drop for Ended<'_> {
 
 /// The reader's side.
 struct Inflated {
+    /// The blocks.
     shared: Arc<Shared>,
+    /// The block that is read.
     block: Vec<u8>,
     /// The number of bytes of the block that were read.
     at: usize,

@@ -1,4 +1,13 @@
 //! `TextLineDataset` (D-83).
+//!
+//! # Semantics
+//!
+//! Inputs: `filenames`, `compression_type`, `buffer_size` (0 or more). Each line is one element, a string
+//! without its LF. Every CR in it is dropped, as in TensorFlow, also in the middle. The bytes after the last
+//! LF are a line if there are any; empty lines are elements. Bytes need not be UTF-8. A line has no limit but
+//! memory.
+//!
+//! Position: see [`super`].
 
 use super::source::{Failure, Print, compression, open};
 use super::{Files, Format, Records, check_buffer, text};
@@ -11,6 +20,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::sync::Arc;
 use tensor::Bytes;
 
+/// Makes the dataset, after the checks of its inputs.
 pub(super) fn make(build: &Build<'_, '_>) -> Result<Shared> {
     let compression = compression(&build.text_or_empty("compression_type")?)?;
     check_buffer(build, 0, "`buffer_size` must be >= 0 (0 == default)")?;
@@ -18,7 +28,9 @@ pub(super) fn make(build: &Build<'_, '_>) -> Result<Shared> {
     Ok(Arc::new(Files { names, format: Arc::new(TextLine { compression }) }))
 }
 
+/// The format.
 struct TextLine {
+    /// The compression of the files.
     compression: Compression,
 }
 
@@ -42,11 +54,17 @@ impl Format for TextLine {
     }
 }
 
+/// A file that is read.
 struct OfFile {
+    /// The name, for messages.
     name: Bytes,
+    /// The offset of the next line.
     offset: u64,
+    /// The bytes of the file, decompressed.
     lines: BufReader<Box<dyn Read + Send>>,
+    /// The fingerprint of the file.
     print: Print,
+    /// The error that ended the bytes early, reported after the lines before it.
     failure: Failure,
 }
 
@@ -64,6 +82,7 @@ impl Records for OfFile {
         if line.last() == Some(&b'\n') {
             line.pop();
         }
+        // A search is faster than the copy, and most lines have none.
         if line.contains(&b'\r') {
             line.retain(|&byte| byte != b'\r');
         }

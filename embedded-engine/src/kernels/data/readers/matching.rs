@@ -1,4 +1,15 @@
 //! `MatchingFilesDataset` (D-86).
+//!
+//! # Semantics
+//!
+//! Input: `patterns`, strings. Yields the names of the files that match the first pattern, sorted by bytes,
+//! then those of the second, and so on; a file that matches two comes twice. Folders are left out. Names have
+//! the folder of their pattern, "./" for a pattern without one. The files are those that exist when the
+//! operation runs, with the initializer.
+//!
+//! Without any match every request is `NotFound`. Otherwise the cardinality is known, and there is random
+//! access. Position: the number of the next name; the names are not part of it, so a position belongs to an
+//! unchanged folder.
 
 use crate::kernels::data::build::Build;
 use crate::kernels::data::dataset::{Dataset, Iterate, Run, Shared, Source};
@@ -12,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tensor::{Bytes, Tensor};
 
-/// The names of the files that exist when the operation runs.
+/// Makes the dataset of the names of the files that exist now.
 pub(super) fn make(build: &Build<'_, '_>) -> Result<Shared> {
     let mut elements = Vec::new();
     for pattern in build.strings("patterns")? {
@@ -36,6 +47,7 @@ pub(super) fn make(build: &Build<'_, '_>) -> Result<Shared> {
 /// Patterns that no file matches: every request for an element fails.
 #[derive(Clone)]
 struct Unmatched {
+    /// The patterns, for the message.
     patterns: Arc<[Bytes]>,
 }
 

@@ -1,4 +1,19 @@
 //! `TFRecordDataset` (D-82).
+//!
+//! # Semantics
+//!
+//! Inputs: `filenames`, `compression_type`, `buffer_size` (-1 or more), in `V2` also `byte_offsets`: where
+//! each file begins; none, or as many as files. Each record is one element, a string. Both checksums of a
+//! record are verified.
+//!
+//! # Errors
+//!
+//! A damaged record is `DataLoss`: "corrupted record at" the offset of the record (length) or 12 more (data),
+//! "truncated record at" an offset for data that ends early. The rest of the file is given up, since lengths
+//! behind the damage mean nothing, and the next request opens the next file. A file that ends within the 12
+//! bytes of a length ends silently. Cut compressed files give what is whole, then `DataLoss`.
+//!
+//! Position: see [`super`].
 
 use super::source::{Failure, Print, compression, open};
 use super::{Files, Format, Records, check_buffer, text};
@@ -13,6 +28,7 @@ use std::sync::Arc;
 use summary::record::{BlockReader, RecordError};
 use tensor::Bytes;
 
+/// Makes the dataset, after the checks of its inputs.
 pub(super) fn make(build: &Build<'_, '_>) -> Result<Shared> {
     let names = build.strings("filenames")?;
     let compression = compression(&build.text_or_empty("compression_type")?)?;
@@ -31,9 +47,11 @@ pub(super) fn make(build: &Build<'_, '_>) -> Result<Shared> {
     Ok(Arc::new(Files { names: names.into(), format: Arc::new(TfRecord { compression, offsets }) }))
 }
 
+/// The format.
 struct TfRecord {
+    /// The compression of the files.
     compression: Compression,
-    /// The start of each file.
+    /// The start of each file; empty if all begin at 0.
     offsets: Vec<u64>,
 }
 
@@ -67,12 +85,17 @@ impl Format for TfRecord {
     }
 }
 
+/// A file that is read.
 struct OfFile {
+    /// The name, for messages.
     name: Bytes,
     /// The offset at which reading started.
     start: u64,
+    /// The records, which counts offsets from `start`.
     records: BlockReader<Box<dyn Read + Send>>,
+    /// The fingerprint of the file.
     print: Print,
+    /// The error that ended the bytes early, reported instead of an end.
     failure: Failure,
 }
 
@@ -88,6 +111,7 @@ impl Records for OfFile {
                         format!("truncated record at {offset}' failed with EOF reached (file '{name}')");
                     return Err(Error::new(Code::DataLoss, text).with_source(error));
                 }
+                // An error of the decompression is the cause of the damage that the records show.
                 self.failure.check(&self.name)?;
                 Err(self.damaged(error))
             }
@@ -104,6 +128,7 @@ impl Records for OfFile {
 }
 
 impl OfFile {
+    /// Converts an error of the records into TensorFlow's, with its offset and the name of the file.
     fn damaged(&self, error: RecordError) -> Error {
         let (name, offset) = (String::from_utf8_lossy(&self.name), self.offset());
         let (code, what) = match &error {
