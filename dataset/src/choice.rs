@@ -28,6 +28,7 @@ impl Dataset {
         let Some((first, others)) = datasets.split_first() else {
             return fail("there is no dataset to choose elements from");
         };
+        // Shapes that differ become unknown, but there is no such thing for dtypes.
         if others.iter().any(|other| other.spec.dtypes() != first.spec.dtypes()) {
             return fail("datasets among which elements are chosen have components of the same dtypes");
         }
@@ -57,11 +58,13 @@ impl Dataset {
         weights: Option<&[f32]>,
         seed: Option<i64>,
     ) -> Dataset {
+        // Without datasets there is no graph to record the error in.
         let Some(first) = datasets.first() else {
             return Dataset::choose_from_datasets(datasets, &Dataset::random(&Graph::new(), seed));
         };
         let graph = first.graph();
         let Some(weights) = weights else {
+            // As in TensorFlow, these logits are made in the function, and those of weights outside of it.
             let ones = Tensor::from(vec![1.0f32; datasets.len()]);
             return Dataset::sampled(datasets, seed, move |body| {
                 array::expand_dims(array::constant(body, ones), 0)
@@ -75,8 +78,10 @@ impl Dataset {
             let text = format!("a weight of a dataset is a finite number that is not negative, not {weight}");
             return invalid(&graph, "DirectedInterleaveDataset", first.spec.clone(), Error::value(text));
         }
+        // The logarithm of 0 is not finite.
         let (datasets, weights): (Vec<&Dataset>, Vec<f32>) =
             datasets.iter().zip(weights).filter(|&(_, &weight)| weight > 0.0).unzip();
+        // All weights are 0: no elements, of the components of the first dataset.
         if datasets.is_empty() {
             return first.take(0);
         }
@@ -87,10 +92,13 @@ impl Dataset {
     /// Elements of datasets that are drawn by the logarithms of their weights.
     #[track_caller]
     fn sampled(datasets: &[&Dataset], seed: Option<i64>, logits: impl FnOnce(&Graph) -> Output) -> Dataset {
+        // There is nothing to choose, and no random number to draw.
         if let [single] = datasets {
             return (*single).clone();
         }
         let graph = datasets.first().map_or_else(Graph::new, |first| first.graph());
+        // A stateless draw with two random numbers as its seeds, so that the position of the random dataset
+        // is all there is to save.
         let choice = Dataset::random(&graph, seed).batch(2, Remainder::Keep).map(|body, words| {
             let drawn = op(body, "StatelessMultinomial").input(logits(body)).constant(Tensor::scalar(1i32));
             vec![array::squeeze(drawn.input(&words[0]).finish_output(), [0, 1])]

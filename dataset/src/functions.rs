@@ -105,6 +105,7 @@ impl Dataset {
             Ok(function) => {
                 let spec = elements(Spec(function.results().to_vec()));
                 let builder = more(with_function(self.op(op_type), "f", &function));
+                // TensorFlow's own programs set it, unlike the default of the operation.
                 Dataset::described(builder.attr("preserve_cardinality", true), spec)
             }
             Err(error) => invalid(&self.graph(), op_type, self.spec.clone(), error),
@@ -239,6 +240,7 @@ impl Dataset {
     ) -> Dataset {
         let (function, spec) =
             define_dataset(&self.graph(), "Dataset_flat_map", &self.spec.arguments(), build);
+        // Only after an error, where any components will do.
         let spec = spec.unwrap_or_else(|| self.spec.clone());
         match function {
             Ok(function) => Dataset::described(more(with_function(self.op(op_type), "f", &function)), spec),
@@ -261,6 +263,7 @@ impl Dataset {
         arguments.extend(self.spec.arguments());
         let function = define(&self.graph(), "Dataset_scan", &arguments, |graph, arguments| {
             let (state, element) = arguments.split_at(count);
+            // The function returns the next state first.
             let (mut next, outputs) = build(graph, state, element);
             next.extend(outputs);
             next

@@ -21,6 +21,7 @@ fn called(
     call: impl Fn(&[Tensor]) -> Result<Vec<Tensor>> + Send + Sync + 'static,
 ) -> Vec<Output> {
     let function = host_func(graph).inputs(inputs);
+    // Only stateless calls may be repeated, left out or made in advance.
     let function = if stateless { function.stateless() } else { function };
     let function =
         outputs.iter().fold(function, |function, info| function.output(info.dtype, info.shape.clone()));
@@ -56,9 +57,11 @@ impl Dataset {
         let function = define(graph, "Dataset_row", &numbers.spec.arguments(), |body, number| {
             called(body, number, &infos, true, move |values| {
                 let number = values.first().map(Tensor::as_scalar_i64).transpose()?.unwrap_or_default();
+                // The numbers of a range that begins at 0 are not negative.
                 row(number.cast_unsigned())
             })
         });
+        // Tells the embedded engine that an element depends on its number alone.
         numbers.mapped("MapDataset", function, |builder| builder.attr("_random_access", true))
     }
 
@@ -72,6 +75,7 @@ impl Dataset {
     ) -> Dataset {
         let infos: Vec<OutputInfo> = components.into_iter().collect();
         let function = define(&self.graph(), "Dataset_map_host", &self.spec.arguments(), |body, element| {
+            // The closure may count or draw, so its calls stay in order.
             called(body, element, &infos, false, call)
         });
         self.mapped("MapDataset", function, |builder| builder)
@@ -92,6 +96,7 @@ impl Dataset {
     {
         let infos: Vec<OutputInfo> = components.into_iter().collect();
         let spec = Spec(infos.clone());
+        // Shared by the three functions, which know a generator by its number.
         let running = Arc::new(Running::default());
         let number = Spec::one(DType::Int64, PartialShape::scalar());
         let begin = {
@@ -110,7 +115,9 @@ impl Dataset {
         };
         let end = define(graph, "Dataset_generator_finalize", &number.arguments(), |body, state| {
             called(body, state, &number.0, false, move |values| {
+                // A generator that is not read to its end would stay otherwise.
                 running.lock().remove(&id(values)?);
+                // The operation requires a result.
                 Ok(vec![Tensor::scalar(0i64)])
             })
         });
@@ -148,12 +155,14 @@ impl Running {
     }
 
     fn begin(&self, generator: Generated) -> i64 {
+        // The numbers only need to differ.
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         self.lock().insert(number, generator);
         number
     }
 
     fn next(&self, number: i64) -> Result<Vec<Tensor>> {
+        // Taken out, so that a slow generator does not hold the lock.
         let generator = self.lock().remove(&number);
         let Some(mut generator) = generator else {
             return Err(Error::new(Code::FailedPrecondition, format!("generator {number} does not run")));
@@ -162,6 +171,7 @@ impl Running {
         // A closure that panicked is not called again: as in TensorFlow, the error is followed by the end.
         let rest = if element.is_ok() { generator } else { Box::new(std::iter::empty()) };
         self.lock().insert(number, rest);
+        // Only after the rest is back in the table; the caller turns the panic into an error.
         let element = element.unwrap_or_else(|payload| panic::resume_unwind(payload));
         element.unwrap_or_else(|| Err(Error::new(Code::OutOfRange, "the generator is at its end")))
     }

@@ -100,6 +100,7 @@ impl Iterator {
     #[track_caller]
     pub fn from_structure(graph: &Graph, components: Vec<OutputInfo>) -> Iterator {
         let spec = Spec(components);
+        // With an empty name, the iterator has that of the operation in the session.
         let builder = op(graph, "IteratorV2").attr("shared_name", "").attr("container", "");
         let resource = spec.describe(builder).finish_output();
         Iterator { resource, spec, initializer: None }

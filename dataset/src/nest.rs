@@ -95,6 +95,7 @@ impl Structure {
         match self {
             Structure::Tensor => Nested::Tensor(one(components)),
             Structure::Sparse(dtype) => {
+                // The component is a variant of the three tensors.
                 let component = one(components);
                 let builder = op(&component.graph(), "DeserializeSparse").input(&component);
                 let parts = builder.attr("dtype", *dtype).attr("Tserialized", DType::Variant).finish();
@@ -105,6 +106,7 @@ impl Structure {
                 Nested::Tuple(parts.iter().map(|part| part.packed(components)).collect())
             }
             Structure::Map(parts) => {
+                // In the order of the keys, as in TensorFlow.
                 let named = parts.iter().map(|(name, part)| (name.clone(), part.packed(components)));
                 Nested::Map(named.collect())
             }

@@ -50,6 +50,7 @@ impl AsOutput for Dataset {
 /// Adds a function to an operation: what it captured as the next input, its name as an attribute.
 pub(crate) fn with_function(builder: OpBuilder, attr: &str, function: &FunctionWithCaptures) -> OpBuilder {
     let builder = builder.input_list(function.captures()).attr(attr, function.attr());
+    // A body cannot wait for operations around it, so the operation that calls it does.
     function.control_inputs().iter().fold(builder, |builder, before| builder.control_input(before))
 }
 
@@ -79,6 +80,7 @@ pub(crate) fn invalid(graph: &Graph, op_type: &str, spec: Spec, error: Error) ->
 /// Records why an operation cannot be made, and stands for its output.
 #[track_caller]
 pub(crate) fn failed(graph: &Graph, op_type: &str, dtype: DType, error: Error) -> Output {
+    // An invalid output alone reports its error only to those who use it.
     graph.add_error(error.clone());
     graph.invalid_output(op_type, dtype, error)
 }

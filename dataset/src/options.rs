@@ -51,6 +51,7 @@ impl Options {
         /// The message's field of threading options, whose own fields are 1 and 2.
         const THREADING: u8 = 5;
         let (mut message, mut threading) = (Vec::new(), Vec::new());
+        // A field that is not set is left out, which leaves the choice to the engine.
         if let Some(deterministic) = self.deterministic {
             message.extend([field(1, VARINT), deterministic.into()]);
         }
@@ -78,6 +79,7 @@ fn field(number: u8, wire_type: u8) -> u8 {
 }
 
 fn varint(mut value: u64, to: &mut Vec<u8>) {
+    // Seven bits in each byte, the lowest first; the high bit says that more follow.
     while value >= 0x80 {
         to.push(value as u8 | 0x80);
         value >>= 7;

@@ -16,9 +16,11 @@ pub(crate) fn seeds(graph: &Graph, seed: Option<i64>) -> [Tensor; 2] {
         (Some(graph), Some(seed)) => (graph, seed),
         (None, Some(seed)) => (DEFAULT_GRAPH_SEED, seed),
         (Some(of_graph), None) => (of_graph, graph.next_op_seed()),
+        // Two zeros mean other random numbers in each run.
         (None, None) => return [0i64, 0].map(Tensor::scalar),
     };
     match (first.rem_euclid(PRIME), second.rem_euclid(PRIME)) {
+        // Zeros that come from given seeds do not.
         (0, 0) => [0, PRIME].map(Tensor::scalar),
         (first, second) => [first, second].map(Tensor::scalar),
     }
@@ -169,6 +171,7 @@ impl Dataset {
     #[track_caller]
     pub fn unbatch(&self) -> Dataset {
         let spec = self.spec.with_shapes(|_, shape| match shape.rank() {
+            // A scalar has no rows, and fails when it is unbatched; the shape must not fail before.
             Some(rank) => shape.range(1.min(rank), rank),
             None => PartialShape::unknown(),
         });
@@ -364,6 +367,7 @@ impl Dataset {
     #[must_use]
     #[track_caller]
     pub fn zip(datasets: &[&Dataset]) -> Dataset {
+        // Without datasets there is no graph to record the error in.
         let graph = datasets.first().map_or_else(Graph::new, |dataset| dataset.graph());
         let infos = datasets.iter().flat_map(|dataset| dataset.spec.0.clone()).collect();
         let variants: Vec<Output> = datasets.iter().map(|dataset| dataset.as_output().clone()).collect();

@@ -11,6 +11,7 @@ use session_core::{AsOutput, DType, Graph, Output, PartialShape, Tensor};
 fn names(graph: &Graph, names: &[&str]) -> Output {
     let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
     let count = names.len();
+    // A vector of its own length is always valid.
     let tensor = Tensor::from_strings(names, [count]).unwrap_or_else(|_| Tensor::string(""));
     ops::array::constant(graph, tensor)
 }
@@ -51,6 +52,7 @@ impl Dataset {
     pub fn from_tensors<O: AsOutput>(graph: &Graph, components: impl IntoIterator<Item = O>) -> Dataset {
         let components: Vec<Output> = components.into_iter().map(|one| one.as_output().clone()).collect();
         let spec = Spec::of(&components);
+        // The dtypes follow from the inputs; only the shapes are an attribute.
         let builder = op(graph, "TensorDataset").input_list(&components).attr("output_shapes", spec.shapes());
         Dataset { variant: builder.finish_output(), spec }
     }
@@ -203,10 +205,13 @@ impl Dataset {
 
     #[track_caller]
     fn of_csv(graph: &Graph, files: &[&str], defaults: &[Tensor], header: bool) -> Dataset {
+        // An empty list means all columns.
         let columns = || Tensor::from(Vec::<i64>::new());
         let defaults: Vec<Output> =
             defaults.iter().map(|value| ops::array::constant(graph, value.clone())).collect();
+        // A field is a scalar; the default is a vector of one value or none.
         let spec = Spec::of(&defaults).with_shapes(|_, _| PartialShape::scalar());
+        // After the files: compression, buffer size, header, delimiter, quotes, text of a missing value.
         let builder = op(graph, "CSVDatasetV2").input(names(graph, files)).constant(Tensor::string(""));
         let builder = builder.constant(Tensor::scalar(1i64 << 20)).constant(Tensor::scalar(header));
         let builder = builder.constant(Tensor::string(",")).constant(Tensor::scalar(true));

@@ -166,20 +166,24 @@ impl Dataset {
         let shapes = self.spec.shapes();
         self.group_by_window(
             |graph, element| {
+                // The bucket is the number of boundaries that the length has reached.
                 let length = math::cast(element_length_func(graph, element), DType::Int64);
                 let reached = math::greater_equal(length, array::constant(graph, boundaries.clone()));
                 math::reduce_sum(math::cast(reached, DType::Int64), ..)
             },
             |graph, bucket, group| {
                 let builder = group.op("PaddedBatchDatasetV2").input(size_of(graph, bucket));
+                // The number of rows depends on the bucket.
                 let rows = PartialShape::from_sizes([-1]);
                 if !options.pad_to_bucket_boundary {
                     return group.padded(builder, &rows, &shapes, options.remainder);
                 }
+                // The last bucket has no boundary.
                 let last = array::constant(graph, number(boundaries.elements() as u64));
                 let text = "elements of batches that are padded to the boundary of their bucket are shorter than the last boundary";
                 let text = array::constant(graph, Tensor::string(text));
                 let checked = assert_true(math::less(bucket, last), &[text], 3);
+                // In the scope of the check, which nothing else would wait for.
                 let after = graph.control_dependencies([&checked]);
                 let boundary = array::gather(array::constant(&after, boundaries.clone()), bucket);
                 group.padded_to(builder, &rows, &shapes, options.remainder, &boundary)

@@ -287,7 +287,9 @@ impl ScaffoldBuilder {
         // The scope, device and control inputs of the caller do not apply to the scaffold's operations.
         let graph = graph.root();
         defaults::forget_stale(&graph)?;
+        // Before defaults are created: a name that is taken would leave them behind.
         objects::add(&graph, &self.pieces.saved_objects)?;
+        // A builder that is made from the scaffold starts again from these.
         let given = self.pieces.clone();
         let own = graph.originating(Origin::library("the scaffold's defaults"));
         defaults::settle(&own, &mut self.pieces)?;
@@ -303,6 +305,8 @@ impl ScaffoldBuilder {
 
     /// Checks that everything given can run in this graph.
     fn check(&self, graph: &Graph) -> Result<()> {
+        // Pieces of a finalized scaffold belong to its graph. The check of each piece would not tell what to
+        // do about it.
         if self.graph.as_ref().is_some_and(|known| !known.is_same(graph)) {
             let text = "the scaffold was finalized for another graph; pass that graph to the session, or copy the \
                         compatible parts with `copy_from`";
@@ -323,6 +327,7 @@ impl ScaffoldBuilder {
             operation.check_belongs_to(graph).map_err(|error| in_another_graph(piece, error))?;
         }
         self.pieces.saver.check_belongs_to(graph).map_err(|error| in_another_graph("saver", error))?;
+        // The list itself is not used: pushing checks the graph, the dtype and the shape of each feed.
         let mut feeds = FeedList::new(graph);
         for (output, value) in self.pieces.init_feed.iter().chain(&self.pieces.local_init_feed) {
             feeds.push(output, value.clone())?;

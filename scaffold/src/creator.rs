@@ -99,6 +99,7 @@ impl Common {
     /// Returns the finalized scaffold and the manager, which exist as long as this creator (S-111, S-113).
     fn ready(&mut self) -> Result<&(Scaffold, SessionManager)> {
         if let Pending::Building(builder) = &self.scaffold {
+            // A clone, so that an attempt that fails leaves the builder for the next one.
             let scaffold = builder.clone().finalize(&self.graph)?;
             let manager = self.manager(&scaffold)?;
             self.scaffold = Pending::Finalized(Box::new((scaffold, manager)));
@@ -283,9 +284,11 @@ impl SessionCreator for ChiefSessionCreator {
     }
 
     fn create_session(&mut self, cancellation: &CancellationToken) -> Result<CreatedSession> {
+        // Cloned before `ready` borrows the creator.
         let (master, config) = (self.common.master.clone(), self.common.config.clone());
         let (source, options) = (self.source.clone(), self.restore_options.clone());
         let (scaffold, manager) = self.common.ready()?;
+        // The manager knows no scaffold, so the function is bound to it here.
         let bound = scaffold.clone();
         let init_fn = scaffold.has_init_fn().then(|| {
             let function: crate::BoundInitFn = Arc::new(move |session| bound.run_init_fn(session));
@@ -370,6 +373,7 @@ impl SessionCreator for WorkerSessionCreator {
         let max_wait = self.max_wait;
         let (_, manager) = self.common.ready()?;
         let session = manager.wait_for_session(&master, &config, max_wait, cancellation)?;
+        // The chief restores; this process only waited.
         Ok(CreatedSession { session, restored: None })
     }
 

@@ -29,6 +29,7 @@ struct Counts([usize; 5]);
 
 impl Counts {
     fn of(graph: &Graph) -> Counts {
+        // Numbers suffice, because these collections only grow while a graph is built.
         Counts([
             graph.collection(&VARIABLES).len(),
             graph.collection(&LOCAL_VARIABLES).len(),
@@ -39,6 +40,7 @@ impl Counts {
     }
 }
 
+/// Kept in the graph, so that a later scaffold knows what an earlier one created.
 const MADE: CollectionKey<Made> = CollectionKey::new("scaffold_defaults");
 
 /// Removes defaults from their collections if the graph has grown since they were created (unlike S-86). On a frozen graph they
@@ -66,12 +68,14 @@ fn forget<T: Any + Clone + Send + Sync>(
     if !items.iter().any(&is_stale) {
         return Ok(());
     }
+    // A collection cannot remove single items.
     graph.clear_collection(key)?;
     items.into_iter().filter(|item| !is_stale(item)).try_for_each(|item| graph.add_to_collection(key, item))
 }
 
 /// Settles all pieces that are not given, in order (S-75, S-76).
 pub(crate) fn settle(graph: &Graph, pieces: &mut Pieces) -> Result<()> {
+    // Only what is created here can become stale; what the program put into a collection is its own.
     let mut made = Vec::new();
     if pieces.init_op.is_none() {
         let (operation, new) = found_or_made(graph, &INIT_OP, init_op)?;
@@ -97,6 +101,7 @@ pub(crate) fn settle(graph: &Graph, pieces: &mut Pieces) -> Result<()> {
         pieces.summary_op = summary_op(graph, &mut made)?;
     }
     if pieces.saver.is_none() {
+        // A saver looks up the variables when it saves, so it does not become stale.
         let make = |_: &Graph| GraphSaver::new(SaverOptions::new());
         pieces.saver = Some(found_or_made(graph, &SAVERS, make)?.0);
     }
@@ -104,9 +109,12 @@ pub(crate) fn settle(graph: &Graph, pieces: &mut Pieces) -> Result<()> {
 }
 
 fn remember(graph: &Graph, mut made: Vec<Operation>) -> Result<()> {
+    // A scaffold that found everything leaves the record of the one before.
     if made.is_empty() {
         return Ok(());
     }
+    // What an earlier scaffold created is not stale, or it would have been forgotten: one count holds for
+    // all.
     if let Some(earlier) = graph.collection(&MADE).pop() {
         made.extend(earlier.operations);
         graph.clear_collection(&MADE)?;
@@ -124,6 +132,7 @@ fn found_or_made<T: Piece>(
         return Ok((item, false));
     }
     let item = make(graph);
+    // Checked before it is added, or later scaffolds would find an invalid default.
     item.made()?;
     graph.add_to_collection(key, item.clone())?;
     Ok((item, true))
@@ -167,6 +176,7 @@ impl Piece for GraphSaver {
 /// S-78.
 fn init_op(graph: &Graph) -> Operation {
     let variables = global_variables_initializer(graph);
+    // A model that was imported with its values is initialized by restoring them.
     let restored_model = graph.collection(&SAVED_MODEL_INITIALIZERS);
     group(graph, std::iter::once(&variables).chain(&restored_model))
 }

@@ -33,17 +33,20 @@ use std::path::Path;
 /// A checkpoint that cannot be read; an item without a match, a scope paired with a name, or a tensor whose dtype or shape
 /// differs from the variable's; a finalized graph.
 pub fn init_from_checkpoint(graph: &Graph, checkpoint: impl AsRef<Path>, map: &[(&str, &str)]) -> Result<()> {
+    // The caller's scope and control inputs do not apply to initializers.
     let graph = graph.root().without_control_dependencies();
     let variables = graph.collection(&keys::VARIABLES);
     let reader = CheckpointReader::open(checkpoint)?;
     let specs: Vec<VariableSpec> = variables.iter().map(VariableSpec::from).collect();
     for assignment in checkpoint::init_from_checkpoint(&reader, map, &specs)? {
         let variable = &variables[assignment.variable];
+        // A partition of a variable is a slice of the stored tensor.
         let slice = variable.slice().map(|slice| slice.spec()).unwrap_or_default();
         let named = graph.named("checkpoint_initializer");
         let prefix = reader.path().to_string_lossy();
         let value = restore_v2(&named, &prefix, &[(&assignment.stored, &slice, variable.dtype())]).remove(0);
         let initializer = variable.assign(&value);
+        // An invalid operation must not replace an initializer.
         graph.check()?;
         // The collections may hold the variable in several objects, such as those that were imported.
         for name in graph.collection_names() {

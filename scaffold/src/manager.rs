@@ -208,9 +208,11 @@ impl SessionManager {
     pub fn prepare_session(&self, preparation: &Preparation) -> Result<CreatedSession> {
         let token = &preparation.cancellation;
         let (opened, session) = self.open(&preparation.master, &preparation.config)?;
+        // Before the restore, which changes the objects.
         let beginning = self.beginning(&preparation.restoring)?;
         let restored = self.restore(&*session, &preparation.restoring, &beginning, token)?;
         if restored.is_none() {
+            // Objects must not keep what an earlier session left in them.
             beginning.reset(None).map_err(|error| error.with_phase(Phase::Init))?;
             self.initialize(&*session, preparation).map_err(|error| error.with_phase(Phase::Init))?;
         }
@@ -236,6 +238,7 @@ impl SessionManager {
 
     fn initialize(&self, session: &dyn Session, preparation: &Preparation) -> Result<()> {
         let Preparation { init_ops, init_feed, init_fn, cancellation, .. } = preparation;
+        // As in TensorFlow, a local init op alone is enough.
         if init_ops.is_empty() && init_fn.is_none() && self.local_init_op.is_none() {
             let text = "Model is not initialized and no init_op or init_fn or local_init_op was given";
             return Err(Error::runtime(text));
@@ -255,6 +258,7 @@ impl SessionManager {
             );
             return Err(Error::runtime(text));
         }
+        // After the local init op, since the ready op covers local variables, too.
         if let Readiness::NotReady(reason) = ready::check(session, self.ready_op.as_ref(), token)? {
             let text = format!(
                 "Init operations did not make model ready. {}, error: {reason}",
@@ -313,6 +317,7 @@ impl SessionManager {
                 self.restore_from(session, saver, directory, restoring, token)?
             }
         };
+        // Variables may still lack a value, where the options allow it.
         if let Some(restored) = &restored {
             self.initialize_missing(session, saver, restored, beginning, token)
                 .map_err(|error| error.with_phase(Phase::Restore))?;
@@ -332,9 +337,11 @@ impl SessionManager {
         loop {
             // A folder that does not exist holds no checkpoint (S-103).
             let found = saver.saver().has_checkpoint(directory).map_err(Error::from);
+            // The initializers of imported models run only if something is restored after them.
             if found.map_err(|error| error.with_phase(Phase::Restore))? {
                 self.before_restore(session, token)?;
                 let restored = saver.restore_latest(session, directory, &restoring.options)?;
+                // The checkpoint may have been deleted since the check.
                 if restored.is_some() {
                     return Ok(restored);
                 }
@@ -402,6 +409,7 @@ impl SessionManager {
             .filter(|variable| missing.contains(variable.name()))
             .map(|variable| variable.initializer().clone())
             .collect();
+        // Objects may have missing tensors as well.
         beginning.reset(Some(&missing))?;
         run::run_operations(session, &operations, &[], &RunOptions::default(), token)
     }
@@ -436,6 +444,7 @@ impl SessionManager {
         token: &CancellationToken,
     ) -> Result<bool> {
         let local = self.try_local_init(session, token)?;
+        // Whatever the ready op says: in TensorFlow a model that was not restored is not recovered.
         let Some(restored) = restored else { return Ok(false) };
         let prefix = escaped(restored.report.prefix.display());
         if let Readiness::NotReady(reason) = local {
@@ -477,9 +486,11 @@ impl SessionManager {
                 opened.keep();
                 return Ok(session);
             };
+            // Closed before the wait, so that it holds nothing of the engine meanwhile.
             drop(opened);
             let passed = self.waiter.now().saturating_sub(begun);
             let left = max_wait.map_or(Duration::MAX, |max_wait| max_wait.saturating_sub(passed));
+            // After the attempt, so that the last one is made when the time has passed.
             if left.is_zero() {
                 let seconds = max_wait.unwrap_or_default().as_secs_f64();
                 let text = format!("Session was not ready after waiting {seconds} secs: {reason}");

@@ -22,6 +22,7 @@ fn check_names(graph: &Graph, objects: &[SavedObject]) -> Result<()> {
     if let Some(object) = objects.iter().find(|object| !names.insert(object.name().to_owned())) {
         return Err(Error::value(format!("there are two saved objects '{}'", object.name())));
     }
+    // Most graphs have no objects, and need no table of the names.
     if objects.is_empty() {
         return Ok(());
     }
@@ -61,6 +62,7 @@ impl Beginning {
         }
         let mut again = false;
         for object in &objects {
+            // Not `any`, which would stop before all objects have remembered.
             again |= !object.remember_initial()?;
         }
         Ok(Beginning { objects, again })

@@ -110,6 +110,7 @@ impl Pieces {
                 self.saved_objects.push(object.clone());
             }
         }
+        // Feeds belong together, so all are taken or none.
         if self.init_feed.is_empty() {
             self.init_feed.clone_from(&other.init_feed);
         }

@@ -50,8 +50,10 @@ pub(crate) fn check(
     match run::fetch(session, ready_op, cancellation) {
         Ok(None) => Ok(Readiness::Ready),
         Ok(Some(value)) => judge(ready_op, &value),
+        // A ready op may read variables, which fails as long as they have no value.
         Err(error) if is_uninitialized(&error) => Ok(Readiness::NotReady(error.message().to_owned())),
         Err(error) => {
+            // Perhaps an uninitialized value with another text, so the log names the operation.
             if error.code() == Code::FailedPrecondition {
                 warn!("the ready op '{}' failed: {}", escaped(ready_op.name()), error.chain());
             }
@@ -61,12 +63,14 @@ pub(crate) fn check(
 }
 
 fn is_uninitialized(error: &Error) -> bool {
+    // TensorFlow has no code of its own for this error; only the text differs.
     error.kind() == ErrorKind::Status
         && error.code() == Code::FailedPrecondition
         && error.message().contains("uninitialized")
 }
 
 fn judge(ready_op: &Output, value: &Tensor) -> Result<Readiness> {
+    // TensorFlow takes `int32` as ready, for ready ops of its older versions.
     if value.elements() == 0 || value.dtype() == DType::Int32 {
         return Ok(Readiness::Ready);
     }

@@ -13,6 +13,7 @@ pub(crate) fn run_operations(
     options: &RunOptions,
     cancellation: &CancellationToken,
 ) -> Result<()> {
+    // A step holds only numbers of operations, which would mean others in another graph.
     operations.check_belongs_to(session.graph())?;
     let targets: Vec<OpId> = operations.iter().map(Operation::id).collect();
     execute(session, &[], &targets, feeds, options, cancellation).map(drop)
@@ -41,6 +42,7 @@ fn execute(
     let mut fed = FeedList::new(session.graph());
     feeds.iter().try_for_each(|(output, value)| fed.push(output, value.clone()))?;
     let mut options = options.clone();
+    // The token of the caller replaces one in the options.
     options.cancellation = Some(cancellation.clone());
     session.execute(&Step { fetches, targets, feeds: fed.feeds(), options: &options }, None)
 }

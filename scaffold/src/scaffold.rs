@@ -53,6 +53,7 @@ impl Scaffold {
     }
 
     pub(crate) fn settled(graph: Graph, given: Pieces, pieces: Pieces) -> Result<Scaffold> {
+        // Settling has set all of these; the copies spare the accessors an `Option`.
         let missing = || Error::runtime("a piece of the scaffold was not settled");
         Ok(Scaffold(Arc::new(Settled {
             graph,

@@ -67,6 +67,7 @@ impl Waiter for SystemWaiter {
         });
         let mut sleep = bell.0.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
+            // Threads may wake up without a reason, so each round looks at the token and at the time.
             cancellation.check()?;
             sleep = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
                 Some(left) if left.is_zero() => return Ok(()),
