@@ -94,6 +94,8 @@ impl Iterate for Counted {
         match self.input.next(run)? {
             Some(element) => {
                 self.count += 1;
+                // Checked with the element at hand, so that a surplus is reported without reading the rest of
+                // the input.
                 if self.expected >= 0 && self.count > self.expected {
                     return Err(self.unlike("at least"));
                 }

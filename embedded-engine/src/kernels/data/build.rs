@@ -148,6 +148,7 @@ impl Node {
             arguments.push((input.name.clone(), first..first + count));
             first += count;
         }
+        // An imported node may lack inputs of a newer version of its op type.
         if first != operation.num_inputs() {
             let text = format!("{} inputs where the attributes ask for {first}", operation.num_inputs());
             return Err(Error::invalid_argument(text));
@@ -280,6 +281,7 @@ impl Build<'_, '_> {
         if !self.has(argument) {
             return Ok(String::new());
         }
+        // The texts are keywords; a wrong one is refused by name.
         Ok(String::from_utf8_lossy(&self.string(argument)?).into_owned())
     }
 

@@ -72,6 +72,7 @@ fn make(build: &Build<'_, '_>) -> Result<Shared> {
         let text = "a dataset without end cannot be cached: take a part of it before";
         return Err(Error::invalid_argument(text));
     }
+    // A name wins over a resource in memory, as in TensorFlow.
     let place = if !name.is_empty() {
         Place::File(path(&name))
     } else if build.has("cache") {
@@ -194,6 +195,8 @@ impl Cached {
     fn decide(&self, run: &Run<'_>) -> Result<Mode> {
         Ok(match &self.place {
             Place::Memory(memory) if memory.lock().is_some() => Mode::Read(0),
+            // The list becomes the cache only at the end, so two iterators may fill their own lists at the
+            // same time.
             Place::Memory(_) => Mode::Keep(self.dataset.iterate(run)?, Growing::default()),
             Place::File(prefix) if index_of(prefix).exists() => {
                 Mode::FromFile(FromFile::open(prefix, &run.environment.files)?)
@@ -213,6 +216,8 @@ impl Iterate for Cached {
         let element = match &mut self.mode {
             Mode::Undecided | Mode::Over => None,
             Mode::Read(next) => {
+                // Once complete, a cache in memory stays until the iterator of the session is initialized
+                // again.
                 let Place::Memory(memory) = &self.place else { return Err(damaged()) };
                 let element = memory.lock().as_ref().and_then(|elements| elements.get(*next));
                 *next += usize::from(element.is_some());
@@ -291,6 +296,7 @@ impl Iterate for Cached {
             2 => Mode::Read(from.size()?),
             3 => {
                 let kept = Growing::new(from.list(Reader::element)?);
+                // The elements so far are in the position, so the input goes on and is not read again.
                 let mut input = self.dataset.iterate(run)?;
                 input.restore(from, run)?;
                 Mode::Keep(input, kept)
@@ -347,6 +353,8 @@ impl FromFile {
         let (mut components, mut entries) = (0, 0u64);
         for entry in bundle.entries() {
             entries += 1;
+            // The keys of element 0 are the only ones that begin so: others have a digit in front of the
+            // zero.
             components += usize::from(entry.name.trim_start().starts_with("0_"));
         }
         let count = entries.checked_div(components as u64).unwrap_or(0);
@@ -410,6 +418,7 @@ impl ToFile {
 
     /// Writes an element, one entry for each component.
     fn add(&mut self, element: &[Tensor]) -> Result<()> {
+        // The writer is gone after the end only, when no element follows.
         let Some(writer) = &mut self.writer else { return Err(damaged()) };
         for (component, value) in element.iter().enumerate() {
             writer.add(&key(self.count, component, element.len()), value)?;

@@ -97,6 +97,7 @@ impl Iterate for Chosen {
                 if let Some(element) = input.next(run)? {
                     return Ok(Some(element));
                 }
+                // Dropped at once, which closes the files of an input long before the others end.
                 *chosen = None;
             }
             if self.stops {
@@ -114,6 +115,7 @@ impl Iterate for Chosen {
     fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
         let mut inputs = std::mem::take(&mut self.inputs).into_iter();
         self.inputs = from.list(|from| {
+            // A new iterator has all inputs open; those that had ended by the position are dropped here.
             let input = inputs.next().flatten();
             from.option(|from| {
                 let mut input = input.ok_or_else(damaged)?;

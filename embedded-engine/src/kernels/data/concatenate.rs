@@ -48,6 +48,7 @@ impl Dataset for Concatenate {
 
     fn cardinality(&self) -> i64 {
         match (self.inputs[0].cardinality(), self.inputs[1].cardinality()) {
+            // An infinite input hides whatever the other one is, even if that is unknown.
             (INFINITE, _) | (_, INFINITE) => INFINITE,
             (UNKNOWN, _) | (_, UNKNOWN) => UNKNOWN,
             (first, second) => first.saturating_add(second),
@@ -87,6 +88,7 @@ impl Iterate for Both {
             if let Some(element) = input.next(run)? {
                 return Ok(Some(element));
             }
+            // The iterator is replaced before the next element is requested, so only one input is ever open.
             self.at += 1;
             self.input = self.datasets.get(self.at).map(|next| next.iterate(run)).transpose()?;
         }

@@ -69,6 +69,7 @@ struct Filtered {
 impl Iterate for Filtered {
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
         while let Some(mut element) = self.input.next(run)? {
+            // The element is cloned by reference counts; the function consumes its arguments.
             let stays = match &self.predicate {
                 Some(predicate) => predicate.truth(run, element.clone())?,
                 None => {

@@ -78,6 +78,7 @@ impl Iterate for Flattened {
                 self.inner = None;
             }
             let Some(element) = self.input.next(run)? else { return Ok(None) };
+            // Assigned only after both the call and its iterator have succeeded.
             self.inner = Some(Inner::make(&self.function, element, run)?);
             // Empty inner datasets would otherwise be passed without end.
             run.limits.check()?;
@@ -116,6 +117,7 @@ impl Inner {
     /// The dataset is new for each call: a shuffle in it has a new seed generator, hence the same order each
     /// time (D-19).
     pub(super) fn make(function: &Function, arguments: Element, run: &Run<'_>) -> Result<Inner> {
+        // Taken before the call, because the call itself may draw random numbers.
         let before = run.instance.export();
         let dataset = function.dataset(run, arguments.clone())?.dataset;
         let source = dataset.iterate(&run.inner())?;
@@ -132,6 +134,7 @@ impl Inner {
         to.element(&self.arguments)?;
         save_states(&self.before, to)?;
         self.source.save(to)?;
+        // Last, as in `restored`: restoring the iterator begins epochs, which draw from these seeds.
         self.kept.save(self.dataset.as_ref(), to)
     }
 

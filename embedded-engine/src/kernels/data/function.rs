@@ -37,6 +37,7 @@ impl Function {
     /// `MapDataset` 'map')".
     pub(super) fn call_for(&self, run: &Run<'_>, arguments: Element, element: u64) -> Result<Element> {
         self.call(run, arguments).map_err(|error| {
+            // The message stays in front, so that checks for TensorFlow's text find it.
             let text = format!("{} (element {element} of {})", error.message(), self.owner);
             error.context(text)
         })

@@ -76,6 +76,7 @@ impl Iterate for Generating {
         if self.is_over {
             return Ok(None);
         }
+        // A state is cloned for each call: the values are references to what `init_func` returned.
         let state = match &self.state {
             Some(state) => state.clone(),
             None => self.state.insert(self.functions.init.call(run, Element::new())?).clone(),

@@ -95,6 +95,7 @@ impl Groups {
         let key = self.functions.key.integer(run, element.clone())?;
         let state = match self.states.get(&key) {
             Some(state) => state.clone(),
+            // Inserted only with the result of `reduce_func`: a key whose first element fails has no group.
             None => self.functions.init.call(run, vec![Tensor::scalar(key)])?,
         };
         let mut arguments = state;
@@ -108,6 +109,7 @@ impl Groups {
 impl Iterate for Groups {
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
         while let Some(input) = &mut self.input {
+            // The whole input is read within one request.
             run.limits.check()?;
             match input.next(run)? {
                 Some(element) => self.reduce(element, run)?,

@@ -128,6 +128,7 @@ impl Groups {
             Some(&size) => size,
             None => {
                 let size = self.functions.window_size.integer(run, vec![Tensor::scalar(key)])?;
+                // A size of 0 would let the group grow to the end of the input.
                 let positive = u64::try_from(size).ok().filter(|&size| size > 0);
                 let wrong = || format!("Window size must be greater than zero, but got {size}.");
                 let size = positive.ok_or_else(|| Error::invalid_argument(wrong()))?;
@@ -215,6 +216,8 @@ impl Iterate for Groups {
         self.current = from.option(|from| {
             let key = from.integer()?;
             let elements = from.list(Reader::element)?;
+            // Random operations in `reduce_func` itself start from their seeds in this call; their states are
+            // restored after it.
             let mut current = self.reduce(key, elements.into(), run)?;
             current.source.restore(from, &run.inner())?;
             run.kept.restore(current.dataset.as_ref(), from)?;

@@ -48,6 +48,7 @@ impl<T: Send + 'static> Growing<T> {
     ) {
         // The closure keeps the list itself alive, also after its iterator is gone.
         let (list, count) = (self.clone(), self.lock().len());
+        // Items up to the count never change, so the lock is needed for the vector's memory only.
         to.later(move |to| to.list(list.lock()[..count].iter(), &write));
     }
 }

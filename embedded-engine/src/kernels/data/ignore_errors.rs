@@ -63,6 +63,7 @@ struct Whole {
 
 impl Iterate for Whole {
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
+        // Counted for each request: an element in between proves that the input works.
         let mut left = IN_A_ROW;
         loop {
             match self.input.next(run) {

@@ -67,6 +67,7 @@ fn make(build: &Build<'_, '_>) -> Result<Shared> {
     if calls != -1 && calls <= 0 {
         return Err(Error::invalid_argument("num_parallel_calls must be greater than zero."));
     }
+    // -1 asks for any length; the order depends on it, so it is the same on all machines.
     let cycle = match build.int("cycle_length")? {
         -1 => AUTO_CYCLE,
         _ => {
@@ -174,6 +175,7 @@ impl Interleaved {
     /// Reads ahead if the next element of the current place was not read yet.
     fn read_ahead(&mut self, run: &Run<'_>) {
         if self.inputs.reads_ahead() && self.places[self.current].as_ref().is_some_and(Opened::is_empty) {
+            // The inputs that will fill the empty places are read in the same burst.
             let empty = self.places.iter().filter(|place| place.is_none()).count();
             self.inputs.read(self.places.iter_mut().flatten(), empty, run);
         }
@@ -232,6 +234,7 @@ impl Iterate for Interleaved {
             } else {
                 self.go_on();
             }
+            // Places without datasets are passed in this loop, and empty datasets are opened in it.
             run.limits.check()?;
         }
     }
@@ -247,6 +250,7 @@ impl Iterate for Interleaved {
     fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
         let (current, count) = (from.size()?, from.number()?);
         let places = from.list(|from| from.option(|from| self.inputs.restored(from, run)))?;
+        // The cycle length is an input, which another run may give differently.
         if places.len() != self.places.len() || current >= places.len() {
             return Err(damaged());
         }

@@ -155,6 +155,7 @@ impl IteratorResource {
     /// The error of `limits` if the run ends first; none without limits, which a checkpoint uses.
     fn take(&self, limits: Option<&Limits<'_>>) -> Result<Taken<'_>> {
         let mut state = self.state();
+        // A step that takes long does not hold the lock: only the place says that the iterator is in use.
         while matches!(state.live, Place::Taken) {
             if let Some(limits) = limits {
                 limits.check()?;
@@ -178,6 +179,7 @@ impl IteratorResource {
     /// `InvalidArgument` if dtypes or shapes do not fit; errors of the datasets themselves.
     pub(super) fn make(&self, dataset: &Handle, origin: &str, caller: &Caller<'_>) -> Result<()> {
         element::check_types(&self.types, &self.shapes, &dataset.types, &dataset.shapes)?;
+        // Made first: an error leaves the old iterator, which other steps may use meanwhile.
         let live = Live::make(dataset, origin, caller)?;
         self.take(Some(caller.limits))?.replace(Some(live), caller.limits);
         Ok(())
@@ -210,6 +212,8 @@ impl IteratorResource {
     pub(super) fn poll(&self, factory: Option<&Arc<dyn Body>>, caller: &Caller<'_>) -> Result<Polled> {
         let mut taken = self.ready(factory, caller)?;
         let live = taken.live()?;
+        // On demand the thread makes an element only while a step waits, so a look at the channel finds
+        // nothing.
         let ahead = match &live.front {
             Front::Ahead(ahead, _) if !ahead.is_on_demand() => ahead,
             // No other operation of the step runs while its element is made.
@@ -299,6 +303,8 @@ impl IteratorResource {
                         operation for this iterator before restoring it.";
             return Err(Error::new(Code::FailedPrecondition, text));
         }
+        // The pipeline as text decides: two runs of one operation make datasets that are equal but not the
+        // same.
         let own = taken.live.as_ref().filter(|live| live.chain() == chain(dataset.dataset.as_ref()));
         let (dataset, origin) = own.map_or((dataset, ""), |live| (&live.dataset, &live.origin));
         let mut live = Live::make(dataset, origin, caller)?;
@@ -382,6 +388,7 @@ impl Live {
     fn next(&mut self, caller: &Caller<'_>) -> Result<Option<Element>> {
         match &mut self.front {
             Front::Step(producer) => {
+                // Counted before the call: a replay repeats a request that failed.
                 self.calls += 1;
                 producer.next(caller)
             }
@@ -453,6 +460,7 @@ impl Live {
         to.text(self.origin.as_bytes());
         to.text(self.chain().as_bytes());
         to.number(self.calls);
+        // What cannot be written is replayed; the count of requests and the beginning suffice for that.
         let states = self.states();
         to.flag(states.is_ok());
         to.raw(&states.unwrap_or_default());
@@ -535,6 +543,7 @@ pub(super) struct Position(pub(super) Arc<IteratorResource>);
 impl OpState for Position {
     /// Returns the position as bytes, or no bytes as long as the iterator is not initialized.
     fn export(&self) -> Vec<u8> {
+        // No step has requested an element since the restore, so the iterator still stands there.
         if let Some(restored) = &self.0.state().restored {
             return restored.clone();
         }

@@ -284,6 +284,7 @@ fn iterator(context: &KernelContext<'_>, input: usize) -> Result<Arc<Session>> {
 fn shared(spec: &NodeSpec<'_>) -> Result<(Tensor, Arc<Session>)> {
     let Node { types, shapes, .. } = Node::of(spec.operation)?;
     let (container, name) = (spec.str("container").unwrap_or_default(), resource_name(spec));
+    // Made once for the session, whichever of its operations runs first.
     let make = || Session::new(IteratorResource::new(container, &name, types.clone(), shapes.clone()));
     let tensor = spec.resources.handle(KIND, container, &name, make);
     let session = tensor.to_handle::<Session>();
@@ -357,6 +358,7 @@ fn from_string(context: &KernelContext<'_>, types: &[DType], shapes: &[PartialSh
     }
     let found = context.environment.resources.find(KIND, &handle.container, &handle.name);
     let found = found.and_then(|tensor| Some((tensor.to_handle::<Session>()?, tensor)));
+    // A handle of a session that has ended may have the same name; the number never is the same.
     let Some((session, tensor)) = found.filter(|(session, _)| session.resource.id == handle.hash_code) else {
         let text = format!(
             "Container localhost does not exist. (Could not find resource: iterator '{}' is of another session)",
@@ -364,6 +366,7 @@ fn from_string(context: &KernelContext<'_>, types: &[DType], shapes: &[PartialSh
         );
         return Err(Error::new(Code::NotFound, text));
     };
+    // Empty attributes stand for any elements (D-1).
     if !types.is_empty() {
         element::check_types(types, shapes, &session.resource.types, &session.resource.shapes)?;
     }

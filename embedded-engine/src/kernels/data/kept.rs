@@ -49,6 +49,7 @@ impl Kept {
         // The address identifies the origin: a weak reference keeps the allocation, so no other dataset can
         // get it.
         let key = Arc::as_ptr(origin).addr();
+        // A state has the type of its origin, so the downcast does not fail for an address in the table.
         let found = table.entries.get(&key).and_then(|entry| entry.state.clone().downcast().ok());
         if let Some(state) = found {
             return state;

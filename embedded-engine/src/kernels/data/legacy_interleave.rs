@@ -156,6 +156,7 @@ impl Iterate for Interleaved {
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
         if !self.is_filled {
             self.is_filled = true;
+            // In order of the places, whatever is read ahead: it decides which input is where.
             for place in 0..self.places.len() {
                 self.places[place] = self.open(run);
             }
@@ -169,6 +170,7 @@ impl Iterate for Interleaved {
             match std::mem::replace(&mut self.places[self.current], Place::Empty) {
                 Place::Open(mut opened) => {
                     let given = opened.next(run);
+                    // Put back before the outcome is examined, so that an error leaves the place open.
                     if !matches!(given, Ok(None)) {
                         self.places[self.current] = Place::Open(opened);
                     }

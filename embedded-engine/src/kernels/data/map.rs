@@ -57,6 +57,7 @@ pub(super) fn of(build: &Build<'_, '_>, parallel_calls: usize) -> Result<Map> {
     let function = build.function("f", "other_arguments")?;
     let keeps_count = build.is_set("preserve_cardinality");
     let by_number = build.is_set("_random_access");
+    // Random operations in a function must be called in the order of the elements to be repeatable.
     let parallel_calls = if function.body.is_pure() { parallel_calls } else { 1 };
     Ok(Map { input: build.input()?, function, keeps_count, by_number, parallel_calls })
 }
@@ -96,6 +97,7 @@ impl Map {
     /// is that of the element in the map, for messages.
     pub(super) fn mapped(&self, run: &Run<'_>, element: Element, number: u64) -> Result<Option<Element>> {
         match self.function.call_for(run, element, number) {
+            // A function ends its dataset in this way in TensorFlow, too.
             Err(error) if error.code() == Code::OutOfRange => {
                 if self.keeps_count {
                     let text = format!("Function invocation produced OutOfRangeError: {}", error.message());

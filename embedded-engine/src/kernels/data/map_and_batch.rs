@@ -96,6 +96,7 @@ impl Iterate for MappedBatches {
         let (mut elements, mut failed, mut taken) = (Vec::new(), None, 0);
         // Calls that may not run in parallel are made one by one, so that none is made after an end.
         let at_once = if self.map.parallel_calls == 1 { 1 } else { self.size };
+        // Usually one round; a function that is called one by one takes a round for each element.
         while taken < self.size && !self.ended {
             let (mut drawn, mut asked) = (Vec::new(), 0);
             while asked < at_once && !self.ended {
@@ -128,6 +129,7 @@ impl Iterate for MappedBatches {
         if let Some(error) = failed {
             return Err(error);
         }
+        // After all calls: the batch is consumed whatever is wrong with it.
         check(&elements)?;
         if elements.is_empty() || taken < self.size && self.drop_remainder {
             return Ok(None);

@@ -45,6 +45,7 @@ fn make(build: &Build<'_, '_>) -> Result<Shared> {
     let shapes = build.tensors("padded_shapes").iter().map(integers).collect::<Result<Vec<_>>>()?;
     let padding = build.tensors("padding_values");
     for (place, (value, dtype)) in padding.iter().zip(&build.node.types).enumerate() {
+        // A tensor of one element passes, whatever its rank is.
         if value.elements() != 1 || value.dtype() != *dtype {
             let text =
                 format!("All padding values must be scalars of the component's type; number {place} is not");
@@ -144,6 +145,7 @@ impl Rules {
                 target.fill(padding.unwrap_or_default());
                 for (number, part) in parts.iter().enumerate() {
                     let target = &mut target[number * size..(number + 1) * size];
+                    // Runs of the innermost dimension are contiguous in both, so whole runs are copied.
                     place(<T as Moved>::elements(part)?, part.shape().dims(), &inner, &mut |at, run| {
                         target[at..at + run.len()].clone_from_slice(run);
                     });

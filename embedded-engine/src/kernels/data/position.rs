@@ -58,6 +58,7 @@ impl Writer {
     ///
     /// The first error of a part, such as [`unsavable`].
     pub(super) fn bytes(&self) -> Result<Vec<u8>> {
+        // A lower bound: the sizes of referred values are known only while they are written.
         let mut all = Vec::with_capacity(self.bytes.len());
         let mut done = 0;
         for (place, later) in &self.later {
@@ -250,6 +251,7 @@ impl<'a> Reader<'a> {
     /// [`damaged`] for an unknown dtype, an overflowing shape, or counts beyond the bytes that are left.
     pub(super) fn tensor(&mut self) -> Result<Tensor> {
         let number = i32::try_from(self.integer()?).map_err(|_| damaged())?;
+        // Numbers are TensorFlow's, which never change.
         let dtype = DType::from_number(number).ok_or_else(damaged)?;
         let rank = self.size()?;
         // Each size takes eight bytes, so a rank above the bytes left is damage; without the check it would

@@ -64,6 +64,7 @@ struct Draws(Words);
 
 impl Iterate for Draws {
     fn next(&mut self, _: &Run<'_>) -> Result<Option<Element>> {
+        // Words are unsigned; as `int64` all of them are non-negative.
         Ok(Some(vec![Tensor::scalar(i64::from(self.0.next_word()))]))
     }
 

@@ -84,6 +84,7 @@ impl Dataset for Range {
     }
 
     fn row(&self, _: &Run<'_>, place: u64) -> Result<Element> {
+        // Wrapping is exact: the true value lies between two 64-bit numbers, whatever the product is.
         let value = self.start.wrapping_add(self.step.wrapping_mul(place.cast_signed()));
         Ok(vec![number(self.dtype, value)?])
     }

@@ -62,6 +62,7 @@ impl ReadAhead {
         inputs: Option<usize>,
     ) -> Result<ReadAhead> {
         let has_datasets = build.handle("input_dataset")?.types.contains(&DType::Variant);
+        // More threads than the session has would only wait for each other.
         let threads = threads.min(build.context.pool().threads());
         if threads <= 1 || has_datasets || !function.makes_independent_datasets() {
             return Ok(ReadAhead::NONE);
@@ -111,6 +112,7 @@ impl Inputs {
         match input.next(run)? {
             Some(element) => Inner::make(&self.function, element, run).map(|inner| Some(Opened::new(inner))),
             None => {
+                // Dropped, and so remembered: an ended iterator is not asked again.
                 self.input = None;
                 Ok(None)
             }
@@ -176,6 +178,7 @@ impl Inputs {
     pub(super) fn restored(&self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<Opened> {
         let mut inner = Inner::restored(&self.function, from, run)?;
         for _ in 0..from.number()? {
+            // At most the elements of one burst.
             run.limits.check()?;
             // An element that failed then fails again; its error was already reported.
             let _ = inner.source.next(&run.inner());
@@ -216,6 +219,7 @@ impl Opened {
     /// Returns true if there is room for elements worth a burst. Nothing is read after an end or an error that was not taken.
     fn is_due(&self, ahead: &ReadAhead) -> bool {
         let goes_on = self.read.back().is_none_or(|last| matches!(last, Ok(Some(_))));
+        // Half of a burst: with less room a burst would cost more for waking threads than it saves.
         goes_on && self.read.len() <= ahead.elements / 2
     }
 

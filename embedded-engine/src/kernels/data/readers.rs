@@ -173,6 +173,7 @@ impl Iterate for Reading {
     fn save(&self, to: &mut Writer) -> Result<()> {
         to.number(self.at as u64);
         to.option(self.open.as_ref(), |to, records| {
+            // The name guards against a list of files that has changed in the meantime.
             to.text(&self.files.names[self.at]);
             records.print().save(to);
             to.number(records.offset());
@@ -203,6 +204,7 @@ impl Iterate for Reading {
                 );
                 return Err(Error::new(Code::FailedPrecondition, text));
             }
+            // A compressed file is opened at its beginning, and its records are passed one by one.
             let start = if format.seeks() { offset } else { format.start(self.at) };
             let mut records = format.open(now, start, run)?;
             records.print().check(print, now)?;

@@ -140,6 +140,7 @@ fn part(batch: &Element, start: usize, end: usize) -> Result<Element> {
 impl Batches {
     /// Returns the next part of a batch; takes a batch from the input for the first part.
     fn split(&mut self, replicas: usize, run: &Run<'_>) -> Result<Option<Element>> {
+        // The old batch is replaced only when all of its parts were returned, also the empty ones.
         if self.turn.is_multiple_of(replicas) {
             self.batch = self.input.next(run)?;
             self.start = 0;
@@ -176,6 +177,7 @@ impl Batches {
                 (self.batch, self.start) = (Some(batch), end);
             }
         }
+        // Nothing at all is the end; a part of a batch is one unless remainders are dropped.
         if missing == size || missing > 0 && drop_remainder {
             return Ok(None);
         }

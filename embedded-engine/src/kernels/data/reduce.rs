@@ -134,6 +134,7 @@ fn to_records(context: &mut KernelContext<'_>) -> Result<()> {
     let failed = |error: &dyn std::fmt::Display| {
         Error::new(Code::Unknown, format!("could not write '{}': {error}", path.display()))
     };
+    // Before the file is created: a refused path leaves nothing behind.
     context.files().check_write(&path)?;
     let create = || File::create(&path).map(BufWriter::new).map_err(|error| failed(&error));
     let level = flate2::Compression::default();

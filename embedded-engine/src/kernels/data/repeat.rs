@@ -55,6 +55,7 @@ impl Dataset for Repeat {
     }
 
     fn iterate(&self, run: &Run<'_>) -> Result<Source> {
+        // A count of 0 has no element, and so no use for seeds.
         let is_rewritten = run.rewrites && self.count != Some(0);
         if is_rewritten && let Some(repeated) = self.input.iterate_repeated(run, self.count) {
             return repeated;

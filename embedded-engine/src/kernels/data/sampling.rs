@@ -77,6 +77,7 @@ impl Iterate for Sampled {
         while let Some(element) = self.input.next(run)? {
             // The low bits of a word are those of a number between 1 and 2.
             let bits = self.words.next_word() & 0x007f_ffff | 0x3f80_0000;
+            // The difference is exact, so the comparison is TensorFlow's to the last bit.
             if f32::from_bits(bits) - 1.0 < self.rate {
                 return Ok(Some(element));
             }

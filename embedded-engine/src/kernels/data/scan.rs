@@ -99,6 +99,7 @@ impl Iterate for Scanned {
             return Err(Error::invalid_argument(text));
         }
         let outputs = results.split_off(self.state.len());
+        // Only now: every error before leaves the old state (D-10).
         self.state = results;
         Ok(Some(outputs))
     }

@@ -130,6 +130,7 @@ impl Iterate for Part {
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
         if self.before > 0 {
             let passed = self.input.skip(run, self.before)?;
+            // The count is not reduced: after the end every request finds too few again.
             if passed < self.before {
                 return Ok(None);
             }

@@ -202,6 +202,7 @@ impl Sparse {
             while next < all && indices[next * rank] == row as i64 {
                 next += 1;
             }
+            // The first coordinate is the number of the row, which the row itself does not have.
             let coordinates =
                 (first..next).flat_map(|place| indices[place * rank + 1..(place + 1) * rank].to_vec());
             rows.push(Sparse {

@@ -60,6 +60,7 @@ struct TakenWhile {
 impl Iterate for TakenWhile {
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
         let Some(input) = &mut self.input else { return Ok(None) };
+        // An error of the predicate returns here and leaves the input open.
         let element = match input.next(run)? {
             Some(element) if self.predicate.truth(run, element.clone())? => Some(element),
             _ => None,

@@ -70,6 +70,7 @@ impl Iterate for Rows {
                     format!("Input tensors to unbatch must have the same 0th dimension, not {counts:?}");
                 return Err(Error::invalid_argument(text));
             }
+            // Assigned only after all checks, so a refused element is skipped as a whole.
             (self.batch, self.count, self.next) = (batch, count, 0);
         }
         self.next += 1;

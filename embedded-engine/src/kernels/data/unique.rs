@@ -72,6 +72,7 @@ impl Iterate for Distinct {
             // Written as for a position, with dtype and shape.
             let mut key = Writer::default();
             key.element(&element)?;
+            // One allocation serves the set and the list.
             let key: Arc<[u8]> = key.bytes()?.into();
             if self.seen.insert(key.clone()) {
                 self.order.push(key);

@@ -151,6 +151,7 @@ impl Windows {
     fn shift(&mut self, run: &Run<'_>) {
         let shift = self.rules.shift;
         let missing = shift.saturating_sub(self.held.len());
+        // Overlapping windows keep the elements behind the shift.
         self.held.drain(..shift.min(self.held.len()));
         for _ in 0..missing {
             if self.take(run).is_none() {

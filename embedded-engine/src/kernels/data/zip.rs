@@ -76,6 +76,8 @@ impl Iterate for Zipped {
             match input.next(run) {
                 Ok(Some(part)) => element.extend(part),
                 Ok(None) => {
+                    // Inputs that were asked before this one have lost an element, so there is nothing to go
+                    // on with.
                     self.inputs.clear();
                     return Ok(None);
                 }

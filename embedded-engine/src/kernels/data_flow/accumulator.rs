@@ -206,6 +206,7 @@ fn apply<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
     }
     let buffers = context.buffers();
     accumulator.state.with(|state| {
+        // A late gradient is no error: its worker was slower than the others (see the module).
         if step < state.step {
             return Ok(());
         }
@@ -377,6 +378,7 @@ impl Job<Gathered> for Take {
 
     fn undo(&mut self, state: &mut Gathered) {
         // Gradients that arrived meanwhile belong to a later step, for which the taken ones are out of date: then these are dropped.
+        // The step goes back as well, so that workers of the abandoned step may still apply.
         if let Some((count, sum)) = self.taken.take().filter(|_| state.sum.is_none()) {
             state.count = count;
             state.sum = Some(sum);
@@ -418,6 +420,7 @@ fn deliver<T: Number>(
         }
         Sum::Rows(Rows { indices, counts, mut values }) => {
             let width: usize = values.shape()[1..].iter().product();
+            // Chunks of width 0 would panic.
             if !accumulator.sums && width > 0 {
                 let rows = values.make_mut::<T>(buffers)?.chunks_exact_mut(width);
                 for (row, &count) in rows.zip(&counts) {

@@ -167,6 +167,7 @@ fn make(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
         state: Arc::new(Monitor::new(state())),
     };
     let handle = spec.resources.handle("barrier", container, &name, make);
+    // The capacity is always -1, so types and shapes are all that can differ.
     let agrees = |known: &Barrier| known.dtypes == dtypes && known.shapes == shapes;
     if !handle.as_handle::<Barrier>().is_some_and(agrees) {
         let text = format!("shared barrier '{name}' exists with other components");
@@ -282,6 +283,7 @@ impl Job<State> for Take {
             if !state.closed {
                 return None;
             }
+            // Without small batches all of the requested elements must at least exist in part.
             let enough = if self.small { ready > 0 || self.waits && total > 0 } else { total >= self.count };
             if !enough {
                 let text = format!(

@@ -112,6 +112,7 @@ impl OpState for Consumed {
             );
             return Err(Error::new(Code::FailedPrecondition, text));
         };
+        // Taken counts from the beginning of the pipeline, so a further checkpoint is right at once.
         *count = Count { taken: position, missing };
         Ok(())
     }

@@ -76,6 +76,7 @@ pub(super) fn register(registry: &mut Registry) {
         registry.add(op_type, |spec| {
             let area = Area::of(spec)?;
             Ok(boxed(move |_| {
+                // Tensors are freed after the lock was released.
                 let dropped = area.items.with(std::mem::take);
                 drop(dropped);
                 Ok(())
@@ -214,6 +215,7 @@ impl Job<Items> for Put {
         if !self.area.bounds.has_room(items.complete.len(), items.bytes, self.bytes) {
             return None;
         }
+        // Checked before anything changes: a refused put leaves the parts that others have put.
         let known = items.incomplete.get(&self.key);
         let twice = self.parts.keys().find(|&place| known.is_some_and(|known| known.contains_key(place)));
         if let Some(place) = twice {

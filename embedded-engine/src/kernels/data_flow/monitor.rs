@@ -142,6 +142,7 @@ impl<S> Drop for Waiting<S> {
         let (job, outcome) = self.job.get_mut();
         let mut inner = self.monitor.lock();
         inner.waiting.retain(|(number, _)| *number != self.number);
+        // Delivered outcomes were taken out of the cell, and failed ones have changed nothing.
         if let Some(Ok(())) = outcome {
             job.undo(&mut inner.state);
             inner.wake();

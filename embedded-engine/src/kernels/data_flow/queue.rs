@@ -93,6 +93,7 @@ impl QueueSpec {
         if min < 0 {
             return Err(Error::invalid_argument(format!("min_after_dequeue {min} must be >= 0")));
         }
+        // An unbounded queue has room for any reserve.
         if self.kind == Kind::RandomShuffle && capacity >= 0 && min >= capacity {
             return Err(Error::invalid_argument(format!(
                 "min_after_dequeue {min} must be < capacity {capacity}"
@@ -290,6 +291,7 @@ impl Queue {
         count: usize,
         buffers: &BufferPool,
     ) -> Source<Element> {
+        // In these the rows of a batch leave together, so it does not stay for the sake of one row.
         let in_order = matches!(self.spec.kind, Kind::Fifo | Kind::PaddingFifo);
         let buffers = buffers.clone();
         Source::Many(Box::new((0..count).map(move |row| {

@@ -116,6 +116,7 @@ impl Sparse {
         let indices = self.indices.as_slice::<i64>()?;
         let count = usize::try_from(self.dims[0])
             .map_err(|_| Error::invalid_argument(format!("a shape with negative sizes: {:?}", self.dims)))?;
+        // Rows without values have no entry, however many the shape claims.
         let mut places: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (place, row) in indices.chunks_exact(rank).enumerate() {
             self.check_row(place, indices)?;

@@ -185,6 +185,7 @@ impl Job<Items> for Put {
         if !self.area.limits.has_room(items.list.len(), items.bytes, self.bytes) {
             return None;
         }
+        // Undoing finds the element by this number, whatever was taken in front of it.
         self.number = Some(items.next);
         items.bytes += self.bytes;
         items.list.push_back((items.next, self.bytes, std::mem::take(&mut self.values)));

@@ -42,6 +42,8 @@ impl<E> Window<E> {
     /// Draws an element: fills the window from the rest, then removes one at random, whose place the last one
     /// takes.
     fn pop(&mut self) -> Option<Numbered<E>> {
+        // Filled late: while the queue is open, the same elements are drawn from however far the threads have
+        // come.
         let missing = self.size.saturating_sub(self.oldest.len()).min(self.rest.len());
         self.oldest.extend(self.rest.drain(..missing));
         let bound = u32::try_from(self.oldest.len()).unwrap_or(u32::MAX);

@@ -175,6 +175,7 @@ impl Records for OfFile {
         let mut record = memory::filled(0u8, size)?;
         self.bytes.read_exact(&mut record).map_err(|error| self.unreadable(&error))?;
         self.offset += self.format.record;
+        // The body is a multiple of the record, so this never goes below 0.
         self.left = Some(left - self.format.record);
         Ok(Some(text(record)))
     }

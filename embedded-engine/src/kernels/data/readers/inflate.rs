@@ -163,6 +163,7 @@ impl Read for Inflated {
                     self.at = 0;
                     break;
                 }
+                // Looked at after the blocks: those before the end are still read.
                 if state.ended {
                     return Ok(0);
                 }

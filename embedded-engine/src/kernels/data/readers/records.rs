@@ -105,6 +105,7 @@ impl Records for OfFile {
             Ok(Some(record)) => Ok(Some(text(record))),
             Ok(None) => self.failure.check(&self.name).map(|()| None),
             Err(error) => {
+                // What looks like a cut record is a cut file: TensorFlow's message is another one then.
                 if matches!(error, RecordError::Truncated { .. }) && self.failure.is_cut() {
                     let (name, offset) = (String::from_utf8_lossy(&self.name), self.offset());
                     let text =

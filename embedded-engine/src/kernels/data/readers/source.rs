@@ -117,6 +117,7 @@ pub(super) fn open(name: &Bytes, compression: Compression, offset: u64, run: &Ru
         file.seek(SeekFrom::Start(offset)).map_err(said)?;
         return Ok(Opened { bytes: Box::new(file), print, failure });
     }
+    // Checked here for TensorFlow's message, which does not depend on the decoder.
     if !compression.fits(&start) {
         failure.set(io::Error::new(
             io::ErrorKind::InvalidData,
@@ -124,6 +125,7 @@ pub(super) fn open(name: &Bytes, compression: Compression, offset: u64, run: &Ru
         ));
         return Ok(Opened { bytes: Box::new(io::empty()), print, failure });
     }
+    // The fingerprint has read the first bytes.
     file.seek(SeekFrom::Start(0)).map_err(said)?;
     let mut bytes: Box<dyn Read + Send> =
         Box::new(UntilFailure { bytes: compression.reader(file), failure: failure.clone() });
