@@ -1,4 +1,32 @@
 //! Image files: PNG, JPEG, GIF and BMP.
+//!
+//! # Semantics
+//!
+//! The decoders take a scalar string, the file, and return pixels `[height, width, channels]`. The attribute
+//! `channels` is 0 (those of the file, the default), 1, 3 or 4.
+//!
+//! | op type | reads | dtypes | result |
+//! | --- | --- | --- | --- |
+//! | `DecodePng` | PNG, JPEG, GIF of one frame | `uint8`, `uint16` | as above |
+//! | `DecodeJpeg` | the same | `uint8` | as above |
+//! | `DecodeAndCropJpeg` | JPEG, with a window `[y, x, height, width]` as second input | `uint8` | the window |
+//! | `DecodeGif` | GIF; PNG and JPEG as one frame | `uint8` | `[frames, height, width, 3]` |
+//! | `DecodeBmp` | BMP | `uint8` | as above |
+//! | `DecodeImage` | all four | `uint8`, `uint16`, `float32` | as above; of a GIF all frames if `expand_animations` (default true), otherwise the first |
+//! | `ExtractJpegShape` | JPEG | `int32`, `int64` | `[height, width, channels]` |
+//! | `EncodePng` | `[..., height, width, channels]` with 1 to 4 channels | `uint8`, `uint16` | files, `[...]` |
+//! | `EncodeJpeg`, `EncodeJpegVariableQuality` | `[height, width, 1 or 3]` | `uint8` | a file |
+//!
+//! The content decides about the format, not the op type's name: the first bytes are looked at. Channels that
+//! a file does not have are made by rules of the formats: gray is repeated, colors become a brightness, and
+//! an opaque alpha is added.
+//!
+//! Files that are damaged, of another format, empty or too large (see `picture.rs`), attributes out of range,
+//! and wrong shapes are `InvalidArgument`. TensorFlow's formats JPEG XL and WebP are not read. The pixels of
+//! JPEG files differ from TensorFlow's by a few units, as the libraries round differently, and files that are
+//! encoded do not have its bytes.
+//!
+//! Each file is decoded in one thread. All memory is checked against the limits before it is taken.
 
 mod bmp;
 mod gif;
@@ -14,6 +42,7 @@ use picture::Picture;
 use session_core::{Error, Result};
 use tensor::{Bytes, DType, Shape, Tensor, memory};
 
+/// Registers the op types. Attributes are read and checked when the plan is compiled.
 pub(super) fn register(registry: &mut Registry) {
     registry.add("DecodePng", |spec| {
         let (channels, dtype) = (channels(spec)?, spec.dtype("dtype")?);
@@ -94,6 +123,8 @@ pub(super) fn register(registry: &mut Registry) {
 }
 
 /// A format, by the first bytes of a file.
+///
+/// The formats that are read.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Format {
     Png,
@@ -103,6 +134,7 @@ enum Format {
 }
 
 impl Format {
+    /// Returns the format of a file, or `None` if its first bytes are those of no known one.
     fn of(data: &[u8]) -> Option<Format> {
         const STARTS: [(&[u8], Format); 4] = [
             (b"\x89PNG\r\n\x1a\n", Format::Png),
@@ -114,6 +146,8 @@ impl Format {
     }
 }
 
+/// Returns the error for a file of another format than `expected`, which is named with its article. An
+/// unknown format has TensorFlow's message.
 fn not_expected(found: Option<Format>, expected: &str) -> Error {
     Error::invalid_argument(match found {
         Some(Format::Png) => format!("expected {expected}, found a PNG file"),
@@ -126,6 +160,7 @@ fn not_expected(found: Option<Format>, expected: &str) -> Error {
     })
 }
 
+/// Returns the attribute `channels`. Fails for other numbers than 0, 1, 3 and 4, when the plan is compiled.
 fn channels(spec: &NodeSpec<'_>) -> Result<usize> {
     match spec.int("channels")? {
         channels @ (0 | 1 | 3 | 4) => Ok(channels as usize),
@@ -133,6 +168,7 @@ fn channels(spec: &NodeSpec<'_>) -> Result<usize> {
     }
 }
 
+/// Checks the number of channels for a GIF file, which has three.
 fn check_gif(channels: usize) -> Result<()> {
     match channels {
         0 | 3 => Ok(()),
@@ -140,13 +176,15 @@ fn check_gif(channels: usize) -> Result<()> {
     }
 }
 
-/// Decodes what has one frame.
+/// Decodes a PNG or JPEG file, or a GIF file of one frame. BMP files are refused: only two op types read
+/// them. Samples of 16 bits are kept if `dtype` is wider than `uint8`.
 fn still(data: &[u8], channels: usize, dtype: DType, options: &JpegOptions) -> Result<Picture> {
     match Format::of(data) {
         Some(Format::Png) => png::decode(data, channels, dtype != DType::UInt8),
         Some(Format::Jpeg) => jpeg::decode(data, channels, options),
         Some(Format::Gif) => {
             check_gif(channels)?;
+            // Two frames are enough to see that there is more than one.
             let picture = gif::decode(data, 2)?;
             if picture.frames > 1 {
                 let text = "Got 2 or more frames, but animated GIF files can only be decoded by DecodeGif or DecodeImage";
@@ -158,7 +196,7 @@ fn still(data: &[u8], channels: usize, dtype: DType, options: &JpegOptions) -> R
     }
 }
 
-/// Returns the file that input 0 holds.
+/// Returns the file that input 0 holds, without a copy. Fails unless it is a scalar.
 fn contents(context: &KernelContext<'_>) -> Result<Bytes> {
     match (context.input(0).shape().dims(), context.input(0).as_strings()?) {
         ([], [contents]) => Ok(contents.clone()),
@@ -169,6 +207,7 @@ fn contents(context: &KernelContext<'_>) -> Result<Bytes> {
     }
 }
 
+/// Returns the kernel of an op type whose only input is a file and whose only output is `decode` of it.
 fn decoder(decode: impl Fn(&[u8]) -> Result<Tensor> + Send + Sync + 'static) -> Result<Box<dyn Kernel>> {
     Ok(boxed(move |context| {
         let image = decode(&contents(context)?)?;
@@ -177,7 +216,9 @@ fn decoder(decode: impl Fn(&[u8]) -> Result<Tensor> + Send + Sync + 'static) -> 
     }))
 }
 
-/// Encodes each image of a batch of any rank.
+/// Encodes each image of a batch of any rank. Delivers the files as strings with the shape of the batch.
+/// Images have 1 to 4 channels and at least one pixel; `compression` is -1 for the library's choice, or 0 to
+/// 9.
 fn encode_each(context: &mut KernelContext<'_>, compression: i64) -> Result<()> {
     let image = context.input(0).clone();
     let &[ref batch @ .., height, width, channels] = image.shape().dims() else {
@@ -199,6 +240,7 @@ fn encode_each(context: &mut KernelContext<'_>, compression: i64) -> Result<()> 
     Ok(())
 }
 
+/// Delivers the JPEG file of one image.
 fn encode_jpeg(context: &mut KernelContext<'_>, options: &jpeg::EncodeOptions) -> Result<()> {
     let image = context.input(0).clone();
     let &[height, width, channels] = image.shape().dims() else {

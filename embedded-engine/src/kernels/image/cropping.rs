@@ -2,9 +2,24 @@
 //!
 //! # Semantics
 //!
-//! Boxes are `[y1, x1, y2, x2]` in fractions of the image, where 1 is the last pixel (`size - 1`) and not the edge
-//! behind it. `y1 > y2` flips the crop. Places outside of the image have the value `extrapolation_value`. A crop of
-//! one row or column is taken from the middle of its box. The result is `float32` for all dtypes of images.
+//! | op type | inputs | result |
+//! | --- | --- | --- |
+//! | `CropAndResize` | `image` `[n, h, w, c]` of real numbers, `boxes` `[k, 4]`, `box_ind` `[k]`, `crop_size` `[2]` | `float32`, `[k, crop_size, c]` |
+//! | `CropAndResizeGradImage` | `grads`, `boxes`, `box_ind`, `image_size` `[4]` | dtype `T`, `image_size` |
+//! | `CropAndResizeGradBoxes` | `grads`, `image`, `boxes`, `box_ind` | `float32`, `[k, 4]` |
+//!
+//! Boxes are `[y1, x1, y2, x2]` in fractions of the image, where 1 is the last pixel (`size - 1`) and not the
+//! edge behind it; `box_ind` has the image of each. `y1 > y2` flips the crop. Places outside of the image
+//! have the value `extrapolation_value` (default 0) and no gradient, and so have places that are NaN;
+//! TensorFlow refuses boxes that are not finite. A crop of one row or column is taken from the middle of its
+//! box. `method` is `bilinear` (default), which weighs the four pixels around a place, or `nearest`. The
+//! gradient of the boxes is that of `bilinear`.
+//!
+//! `box_ind` out of range is `OutOfRange`; shapes that do not fit, and sizes that are not positive, are
+//! `InvalidArgument`.
+//!
+//! Crops are computed in parallel, one box in a thread; the gradients add in the order of the boxes in one
+//! thread, in `float32`.
 
 use crate::dispatch::check_real;
 use crate::kernel::{KernelContext, NodeSpec};
@@ -37,6 +52,7 @@ pub(super) fn register(registry: &mut Registry) {
     });
 }
 
+/// Returns true for the method `nearest`. Fails for an unknown one.
 fn is_nearest(spec: &NodeSpec<'_>) -> Result<bool> {
     match spec.str("method")? {
         "bilinear" => Ok(false),
@@ -48,12 +64,18 @@ fn is_nearest(spec: &NodeSpec<'_>) -> Result<bool> {
 }
 
 /// The boxes of an operation: `[y1, x1, y2, x2]` each, and the image that each is in.
+///
+/// All images exist.
 struct Boxes<'a> {
+    /// The corners of the boxes, four numbers for each.
     corners: &'a [f32],
+    /// The image of each box.
     images: &'a [i32],
 }
 
 impl<'a> Boxes<'a> {
+    /// Reads boxes from input `input` and their images from the next one. Fails if their shapes do not fit,
+    /// and for an image that is not one of `batch`.
     fn of(context: &'a KernelContext<'_>, input: usize, batch: usize) -> Result<Boxes<'a>> {
         let (boxes, images) = (context.input(input).shape(), context.input(input + 1).shape());
         match (boxes.dims(), images.dims()) {
@@ -77,11 +99,13 @@ impl<'a> Boxes<'a> {
         }
     }
 
+    /// Returns the image of a box.
     fn image(&self, index: usize) -> usize {
         self.images[index] as usize
     }
 
-    /// Returns the places along one axis of an image (0 for rows) of a box's pixels.
+    /// Returns the places along one axis of an image (0 for rows) of a box's pixels. `axis` is 0 for rows and
+    /// 1 for columns, `image` the size of the image and `crop` that of the crop.
     fn axis(&self, index: usize, axis: usize, image: usize, crop: usize) -> Axis {
         let (from, to) = (self.corners[4 * index + axis], self.corners[4 * index + 2 + axis]);
         let last = (image - 1) as f32;
@@ -93,32 +117,40 @@ impl<'a> Boxes<'a> {
 }
 
 /// The places of a crop's pixels along one axis of an image.
+///
+/// Pixel `i` of the crop is at `start + i * step`, in pixels of the image.
 #[derive(Clone, Copy)]
 struct Axis {
+    /// The place of the first pixel.
     start: f32,
+    /// The distance of two pixels, negative for a flipped box.
     step: f32,
+    /// The last place that is in the image.
     last: f32,
 }
 
 impl Axis {
-    /// Returns the place of a pixel, if it is in the image.
+    /// Returns the place of a pixel, if it is in the image. A place that is NaN is not.
     fn place(self, pixel: usize) -> Option<f32> {
         Some(self.start + pixel as f32 * self.step).filter(|place| (0.0..=self.last).contains(place))
     }
 }
 
-/// The two pixels around a place, and the share of the second.
+/// Returns the two pixels around a place in the image, and the share of the second. At a pixel both are the
+/// same one.
 fn around(place: f32) -> (usize, usize, f32) {
     (place.floor() as usize, place.ceil() as usize, place - place.floor())
 }
 
-/// Images as single-precision numbers.
+/// Returns the images of an input as single-precision numbers. The copy costs as much as one crop of a whole
+/// image.
 fn singles(context: &KernelContext<'_>, input: usize) -> Result<Vec<f32>> {
     let mut values = memory::filled(0f32, context.input(input).elements())?;
     elementwise::cast_values(context.pool(), context.values(input)?, values.as_mut_slice().into());
     Ok(values)
 }
 
+/// Delivers the crops.
 fn crop(context: &mut KernelContext<'_>, nearest: bool, outside: f32) -> Result<()> {
     let [batch, height, width, depth] = image_dims(context.input(0).shape())?;
     let [crop_height, crop_width] = new_size(context, 3)?;
@@ -154,7 +186,8 @@ fn crop(context: &mut KernelContext<'_>, nearest: bool, outside: f32) -> Result<
     })
 }
 
-/// Returns the sizes of gradients that fit boxes: of a crop, and of the channels.
+/// Returns the sizes of gradients that fit boxes: of a crop, and of the channels. They are those of input 0.
+/// Fails unless there is one gradient for each box, with `depth` channels.
 fn gradient_dims(context: &KernelContext<'_>, boxes: &Boxes<'_>, depth: usize) -> Result<[usize; 2]> {
     match context.input(0).shape().dims() {
         &[count, height, width, channels]
@@ -173,6 +206,8 @@ fn gradient_dims(context: &KernelContext<'_>, boxes: &Boxes<'_>, depth: usize) -
     }
 }
 
+/// Delivers the gradient with respect to the images: each element goes to the pixels that its place was made
+/// of, by their shares.
 fn gradient_of_images(context: &mut KernelContext<'_>, nearest: bool, dtype: DType) -> Result<()> {
     let sizes = context.ints(3)?;
     let sizes: Option<Vec<usize>> =
@@ -212,6 +247,8 @@ fn gradient_of_images(context: &mut KernelContext<'_>, nearest: bool, dtype: DTy
     })
 }
 
+/// Delivers the gradient with respect to the corners: the slope of the image at each place, times the
+/// derivative of the place with respect to the corners.
 fn gradient_of_boxes(context: &mut KernelContext<'_>) -> Result<()> {
     let [batch, height, width, depth] = image_dims(context.input(1).shape())?;
     let values = singles(context, 1)?;
@@ -242,6 +279,7 @@ fn gradient_of_boxes(context: &mut KernelContext<'_>) -> Result<()> {
             let (mut along_y, mut along_x) = (0.0, 0.0);
             for (c, gradient) in gradient.iter().enumerate() {
                 let pixel = |y: usize, x: usize| image[(y * width + x) * depth + c];
+                // The four pixels around: `a` and `b` above, `c` and `d` below.
                 let (a, b, c, d) =
                     (pixel(top, left), pixel(top, right), pixel(bottom, left), pixel(bottom, right));
                 along_y += ((1.0 - share_x) * (c - a) + share_x * (d - b)) * gradient;

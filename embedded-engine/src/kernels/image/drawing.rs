@@ -1,4 +1,15 @@
 //! Boxes drawn into images.
+//!
+//! # Semantics
+//!
+//! `DrawBoundingBoxes` takes `images` `[n, h, w, c]` of `float32` or `float16` with 1, 3 or 4 channels, and
+//! `boxes` `[n, k, 4]`, each `[y1, x1, y2, x2]` in fractions of the last row and column. It returns the
+//! images with the outlines of the boxes, one pixel wide. V2 has a third input, `colors` `[m, c or more]`,
+//! which are used in turn; an empty one stands for the table of ten colors. Later boxes cover earlier ones.
+//!
+//! The part of a box outside of the image is not drawn, nor is one whose first corner is behind the second.
+//! Shapes that do not fit are `InvalidArgument`. The images are copied, and the outlines painted in one
+//! thread.
 
 use crate::kernel::KernelContext;
 use crate::kernels::math::boxed;
@@ -13,12 +24,13 @@ pub(super) fn register(registry: &mut Registry) {
     }
 }
 
-/// The colors of boxes without others: red, green, blue, and alpha.
+/// The colors of boxes without others: red, green, blue, and alpha. Ten of them, which are TensorFlow's.
 const COLORS: [f32; 40] = [
     1.0, 1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.5, 0.0, 0.5, 1.0, 0.5,
     0.5, 0.0, 1.0, 0.5, 0.0, 0.0, 1.0, 0.0, 0.0, 0.5, 1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0, 1.0, 1.0,
 ];
 
+/// Delivers the images with the boxes.
 fn draw(context: &mut KernelContext<'_>) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let [batch, height, width, depth] = image_dims(&shape)?;
@@ -36,6 +48,7 @@ fn draw(context: &mut KernelContext<'_>) -> Result<()> {
     };
     let (mut colors, mut stride) = (COLORS.to_vec(), 4);
     if depth == 1 {
+        // Gray images are painted white, in the first component, whatever the color.
         colors.chunks_exact_mut(stride).for_each(|color| color[0] = 1.0);
     }
     if context.num_inputs() > 2 {
@@ -58,6 +71,7 @@ fn draw(context: &mut KernelContext<'_>) -> Result<()> {
         for (at, corner) in corners.chunks_exact(4).enumerate() {
             let color = &colors[at % boxes % (colors.len() / stride) * stride..][..depth];
             let image = &mut output[at / boxes * height * width * depth..][..height * width * depth];
+            // Truncated toward zero, so a place less than one pixel before the image counts as in it.
             let place = |fraction: f32, size: usize| (fraction * (size - 1) as f32) as i64;
             let (top, left) = (place(corner[0], height), place(corner[1], width));
             let (bottom, right) = (place(corner[2], height), place(corner[3], width));

@@ -1,4 +1,22 @@
 //! Windows into images, at places that a model chooses.
+//!
+//! # Semantics
+//!
+//! `ExtractGlimpse` takes `input` `[n, h, w, c]`, `size` `[2]` and `offsets` `[n, 2]`, `(y, x)` for each
+//! image, all but `size` in `float32`, and returns `[n, size, c]`. Attributes: `centered` and `normalized`
+//! (default true) state what offsets are relative to and in which unit; `noise` is `uniform` (default),
+//! `gaussian` or `zero` and fills the part of a window that lies outside of the image. `uniform_noise`
+//! (default true) with another `noise` is an error.
+//!
+//! The first row of a window, for an image of `size` rows and a window of `window` rows:
+//!
+//! | | both centered and normalized | centered only | normalized only | neither |
+//! | --- | --- | --- | --- | --- |
+//! | V1 | `(offset + 1) size / 2 - window / 2` | `(offset + size) / 2 - window / 2` | `offset size - window / 2` | `offset - window / 2` |
+//! | V2 | the same | `offset + size / 2` | `offset size` | `offset` |
+//!
+//! Rounded toward zero. A size of 0 gives an empty result; other ranks and offsets of another shape are
+//! `InvalidArgument`. One thread. Noise is not seeded: each run and each session draws other numbers.
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
@@ -15,28 +33,40 @@ pub(crate) fn register(registry: &mut Registry) {
 }
 
 /// The meaning of offsets that are not both centered and normalized differs.
+///
+/// V2 corrects the first one, which stays as it was for old graphs.
 #[derive(Clone, Copy, PartialEq)]
 enum Version {
+    /// Halves offsets that are centered, and takes them for the middle of the window.
     One,
+    /// Takes offsets for the first row and column, unless they are both centered and normalized.
     Two,
 }
 
 /// The values of a window beyond the border of an image.
 enum Beyond {
+    /// Zeros, without a random number.
     Zeros,
-    /// Numbers between the least and the most of the image.
+    /// Numbers between the least and the most of the image. The generator is that of the operation.
     Uniform(RandomOp),
     /// Numbers with the mean and deviation of the image, none outside of its least and most.
     Normal(RandomOp),
 }
 
+/// The attributes of an operation.
 struct Glimpses {
+    /// The op type.
     version: Version,
+    /// True if offsets are from the middle of the image, false if they are from its upper left corner.
     centered: bool,
+    /// True if offsets are in units of the image (of half of it if they are centered), false if they are in
+    /// pixels.
     normalized: bool,
+    /// The values outside of the image.
     beyond: Beyond,
 }
 
+/// Returns the kernel. Fails for noise that does not exist, when the plan is compiled.
 fn glimpses(spec: &NodeSpec<'_>, version: Version) -> Result<Box<dyn Kernel>> {
     let (uniform, noise) = (spec.bool("uniform_noise")?, spec.str("noise")?);
     if uniform && noise != "uniform" {
@@ -59,6 +89,8 @@ fn glimpses(spec: &NodeSpec<'_>, version: Version) -> Result<Box<dyn Kernel>> {
 }
 
 impl Glimpses {
+    /// Delivers the windows: each is filled with the values for outside, and the pixels that exist are copied
+    /// over them.
     fn run(&self, context: &mut KernelContext<'_>) -> Result<()> {
         let &[batch, height, width, depth] = context.input(0).shape().dims() else {
             let text = format!(
@@ -97,7 +129,7 @@ impl Glimpses {
         })
     }
 
-    /// Returns the first row or column of a window.
+    /// Returns the first row or column of a window. It may be negative or behind the image.
     fn start(&self, offset: f32, size: usize, window: usize) -> i64 {
         let (size, window) = (size as f32, window as f32);
         let mut start = if self.normalized { offset * size } else { offset };
@@ -111,7 +143,9 @@ impl Glimpses {
         start as i64
     }
 
-    /// Returns random numbers for all glimpses; none where nothing is random.
+    /// Returns random numbers for all glimpses; none where nothing is random. There are `count` of them,
+    /// uniform from 0 to 1 or normal. They are drawn for all pixels, so the stream does not depend on the
+    /// offsets.
     fn noise(&self, context: &KernelContext<'_>, count: usize) -> Result<Vec<f32>> {
         let (state, fill): (_, fn(&mut _, &mut [f32], &_)) = match &self.beyond {
             Beyond::Zeros => return Ok(Vec::new()),
@@ -123,6 +157,8 @@ impl Glimpses {
         Ok(noise)
     }
 
+    /// Fills a window with the values for outside of an image, which scales the numbers of `noise`. Images
+    /// without pixels have no range, and their windows are zeros.
     fn fill(&self, image: &[f32], noise: &[f32], glimpse: &mut [f32]) {
         if image.is_empty() || matches!(self.beyond, Beyond::Zeros) {
             glimpse.fill(0.0);

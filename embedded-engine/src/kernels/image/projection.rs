@@ -2,9 +2,25 @@
 //!
 //! # Semantics
 //!
-//! A transformation has eight numbers: the result pixel `(x, y)` is read at `((a0 x + a1 y + a2) / k, (b0 x + b1 y +
-//! b2) / k)` with `k = c0 x + c1 y + 1`. Places outside of the image are filled according to `fill_mode`: a constant,
-//! the reflected image, the repeated one, or the nearest pixel.
+//! `ImageProjectiveTransformV2` takes `images` `[n, h, w, c]` of real numbers, `transforms` `[1 or n, 8]`
+//! (`float32`) and `output_shape` `[2]`; V3 has the scalar `fill_value`, too. The result has the dtype of the
+//! images.
+//!
+//! A transformation has eight numbers: the result pixel `(x, y)` is read at
+//! `((a0 x + a1 y + a2) / k, (b0 x + b1 y + b2) / k)` with `k = c0 x + c1 y + 1`. So it maps the result to
+//! the image, and `[1, 0, 1, 0, 1, 0, 0, 0]` moves the image to the left by one pixel. Pixels with `k = 0`
+//! have the fill value. `interpolation` is `NEAREST` or `BILINEAR`. Places outside of the image are filled
+//! according to `fill_mode` (default `CONSTANT`):
+//!
+//! | mode | `[a b c d]` continues as |
+//! | --- | --- |
+//! | `CONSTANT` | `fill_value`, which is 0 in V2 |
+//! | `NEAREST` | `a a a`, `d d d` |
+//! | `REFLECT` | `c b a`, `d c b` |
+//! | `WRAP` | `b c d`, `a b c` |
+//!
+//! Shapes that do not fit and unknown modes are `InvalidArgument`. Computed in `float32` in one thread;
+//! integers are truncated toward zero.
 
 use crate::dispatch::check_real;
 use crate::kernel::{KernelContext, NodeSpec};
@@ -25,6 +41,7 @@ pub(super) fn register(registry: &mut Registry) {
     }
 }
 
+/// Returns true for the interpolation `NEAREST`. Fails for an unknown one.
 fn is_nearest(spec: &NodeSpec<'_>) -> Result<bool> {
     match spec.str("interpolation")? {
         "NEAREST" => Ok(true),
@@ -38,13 +55,18 @@ fn is_nearest(spec: &NodeSpec<'_>) -> Result<bool> {
 /// The continuation of an image over its edge.
 #[derive(Clone, Copy, PartialEq)]
 enum Edge {
+    /// Pixels outside have a value of their own.
     Constant,
+    /// The pixel at the edge is repeated.
     Nearest,
+    /// The image is mirrored at its edges, the last pixel twice.
     Reflect,
+    /// The image is repeated.
     Wrap,
 }
 
 impl Edge {
+    /// Returns the continuation of this name, or an error.
     fn of(name: &str) -> Result<Edge> {
         Ok(match name {
             "CONSTANT" => Edge::Constant,
@@ -58,7 +80,9 @@ impl Edge {
         })
     }
 
-    /// Returns the place in an image of this size that stands for a place anywhere.
+    /// Returns the place in an image of this size that stands for a place anywhere. `Constant` leaves it
+    /// where it is. The formulas are TensorFlow's, including that of `Wrap`, which counts periods of `last`
+    /// and moves by the length.
     fn place(self, place: f32, size: usize) -> f32 {
         let (length, last) = (size as f32, (size - 1) as f32);
         let moved = match self {
@@ -83,6 +107,7 @@ impl Edge {
     }
 }
 
+/// Delivers the transformed images.
 fn transform(context: &mut KernelContext<'_>, nearest: bool, edge: Edge) -> Result<()> {
     let [batch, height, width, depth] = image_dims(context.input(0).shape())?;
     let [new_height, new_width] = new_size(context, 2)?;
@@ -111,6 +136,7 @@ fn transform(context: &mut KernelContext<'_>, nearest: bool, edge: Edge) -> Resu
         let from_x = edge.place((t[0] * x + t[1] * y + t[2]) / projection, width);
         let from_y = edge.place((t[3] * x + t[4] * y + t[5]) / projection, height);
         let read = |y: f32, x: f32, c: usize| {
+            // NaN is in no range, so a transformation with NaN gives the fill value.
             let inside = (0.0..height as f32).contains(&y) && (0.0..width as f32).contains(&x);
             if inside { values[((n * height + y as usize) * width + x as usize) * depth + c] } else { fill }
         };

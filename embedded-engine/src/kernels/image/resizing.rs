@@ -2,10 +2,27 @@
 //!
 //! # Semantics
 //!
-//! `ResizeArea` averages the pixels that a result pixel covers. `ResizeBicubic` has TensorFlow's two variants of
-//! centers (`half_pixel_centers`), which differ in the parameter of the cubic as well: -0.75 without and -0.5 with
-//! half-pixel centers. `ScaleAndTranslate` takes scale and shift of each axis and one of several kernels; with
-//! `antialias` the kernel is widened when the image shrinks.
+//! | op type | inputs | result |
+//! | --- | --- | --- |
+//! | `ResizeArea`, `ResizeBicubic` | `images` `[n, h, w, c]` of real numbers, `size` `[2]` | `float32`, `[n, size, c]` |
+//! | `ResizeBicubicGrad` | `grads` (`float32`), `original_image` (`float32`, `float64`) | dtype and shape of the image |
+//! | `ScaleAndTranslate` | `images`, `size`, `scale` `[2]`, `translation` `[2]` | `float32`, `[n, size, c]` |
+//! | `ScaleAndTranslateGrad` | `grads`, `original_image`, `scale`, `translation` | `float32`, the shape of the image |
+//!
+//! `ResizeArea` averages the pixels that a result pixel covers. `ResizeBicubic` has TensorFlow's two variants
+//! of centers (`half_pixel_centers`), which differ in the parameter of the cubic as well: -0.75 without and
+//! -0.5 with half-pixel centers. `ScaleAndTranslate` takes scale and shift of each axis and one of several
+//! kernels (`kernel_type`, default `lanczos3`); with `antialias` (default true) the kernel is widened when
+//! the image shrinks. Result pixels that come from outside of the image are 0.
+//!
+//! Images without pixels, sizes and scales that are not positive, and unknown kernels are `InvalidArgument`.
+//!
+//! # Algorithm
+//!
+//! All of them are separable: `spans.rs` computes for each axis the source pixels of each result pixel with
+//! their weights. The images are `float32` throughout. Rows are combined first, then columns; threads share
+//! the rows of the result. Gradients are summed in double precision in one thread, in the order of `grads`.
+//! Bits do not depend on the number of threads.
 
 use super::spans::{Filter, Spans};
 use crate::dispatch::check_real;
@@ -62,7 +79,8 @@ pub(super) fn register(registry: &mut Registry) {
     });
 }
 
-/// Returns the kernel of an operation whose spans follow from the sizes alone.
+/// Returns the kernel of an operation whose spans follow from the sizes alone. `spans` gets the old and the
+/// new size of an axis.
 fn resized(
     spec: &NodeSpec<'_>,
     spans: fn(&mut Watch<'_>, Scaler, usize, usize) -> Result<Spans>,
@@ -81,6 +99,8 @@ fn resized(
     }))
 }
 
+/// Returns the spans of `ScaleAndTranslate` along both axes. `old` and `new` are heights and widths; scale
+/// and translation are inputs 2 and 3. Fails for a scale that is not positive, NaN included.
 fn translated(
     context: &KernelContext<'_>,
     filter: Filter,
@@ -103,7 +123,7 @@ fn translated(
     ])
 }
 
-/// Each pixel of the result from those of input 0 that its spans name, rows first.
+/// Delivers each pixel of the result as a sum of those of input 0 that its spans name, rows first.
 fn gather(context: &mut KernelContext<'_>, [rows, columns]: &[Spans; 2]) -> Result<()> {
     let [batch, height, width, depth] = image_dims(context.input(0).shape())?;
     let (new_height, new_width) = (rows.len(), columns.len());
@@ -113,6 +133,7 @@ fn gather(context: &mut KernelContext<'_>, [rows, columns]: &[Spans; 2]) -> Resu
         let row = width * depth;
         for_chunks(context.pool(), output, new_width * depth, |at, output| {
             let (image, y) = (&input[at / new_height * height * row..][..height * row], at % new_height);
+            // One row of the image, combined from several: the columns below read it `len` times.
             let mut mixed = vec![0f32; row];
             for (source, weight) in rows.at(y) {
                 let source = &image[source * row..][..row];
@@ -130,7 +151,8 @@ fn gather(context: &mut KernelContext<'_>, [rows, columns]: &[Spans; 2]) -> Resu
     })
 }
 
-/// Each gradient of input 0 goes to the pixels of input 1 that its spans name.
+/// Delivers the gradient: each one of input 0 goes to the pixels of input 1 that its spans name, by the
+/// products of their weights.
 fn spread(context: &mut KernelContext<'_>, [rows, columns]: &[Spans; 2], dtype: DType) -> Result<()> {
     let shape = context.input(1).shape().clone();
     let ([batch, height, width, depth], [new_height, new_width]) = gradient_dims(context)?;

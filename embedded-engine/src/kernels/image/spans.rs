@@ -1,4 +1,8 @@
 //! The pixels along one axis that each pixel of a resized image is made of, with their weights.
+//!
+//! Places are computed in `float32`, as in TensorFlow: at the edge of a pixel the result depends on their
+//! rounding. The cost is one evaluation of the filter for each source pixel of each result pixel along the
+//! axis, which is little next to the images.
 
 use crate::kernel::Watch;
 use crate::kernels::nn::Scaler;
@@ -6,15 +10,18 @@ use session_core::{Error, Result};
 use std::f32::consts::PI;
 use tensor::memory;
 
-/// For each pixel of the result, a run of source pixels. A pixel may occur several times.
+/// For each pixel of the result, a run of source pixels. A pixel may occur several times. Weights need not
+/// add up to 1. A pixel of the result without parts is 0.
 pub(super) struct Spans {
     /// The sources and weights of all pixels, one after the other.
     parts: Vec<(usize, f32)>,
-    /// The end of each pixel's parts.
+    /// The end of each pixel's parts. They rise; the parts of pixel `i` begin where those of `i - 1` end.
     ends: Vec<usize>,
 }
 
 impl Spans {
+    /// Returns the spans of `count` pixels. `write(pixel, parts)` adds the parts of one pixel to an empty
+    /// list. Fails when memory or the run ends.
     fn of(
         watch: &mut Watch<'_>,
         count: usize,
@@ -37,13 +44,15 @@ impl Spans {
         self.ends.len()
     }
 
-    /// Returns the sources of a pixel with their weights.
+    /// Returns the sources of a pixel with their weights. In the order of the source.
     pub(super) fn at(&self, pixel: usize) -> impl Iterator<Item = (usize, f32)> + '_ {
         let start = if pixel == 0 { 0 } else { self.ends[pixel - 1] };
         self.parts[start..self.ends[pixel]].iter().copied()
     }
 
-    /// The mean over the pixels that the pixel of the result covers, each by the part that is covered.
+    /// Returns the mean over the pixels that each pixel of the result covers, each weighed by the part that
+    /// is covered. Pixel `i` covers `scale * i` to `scale * (i + 1)`: 3 pixels that become 2 have the weights
+    /// `[2/3, 1/3]` and `[1/3, 2/3]`.
     pub(super) fn area(watch: &mut Watch<'_>, scale: f32, old: usize, new: usize) -> Result<Spans> {
         Spans::of(watch, new, |at, parts| {
             let (from, to) = (at as f32 * scale, (at + 1) as f32 * scale);
@@ -58,18 +67,22 @@ impl Spans {
                 };
                 parts.push((inside(source, old), covered / scale));
             }
+            // Rounding of a tiny scale may leave no pixel between both ends.
             if parts.is_empty() {
                 parts.push((inside(from.floor() as i64, old), 1.0));
             }
         })
     }
 
-    /// Four pixels by a cubic polynomial, which is looked up in a table of 1024 steps as in the original. With centers at
-    /// half pixels the polynomial is Keys', and pixels outside do not count; else the pixel at the edge is repeated.
+    /// Returns four pixels around each place, weighed by a cubic polynomial, which is looked up in a table of
+    /// 1024 steps as in the original. With centers at half pixels the polynomial is Keys', and pixels outside
+    /// do not count; else the pixel at the edge is repeated.
     pub(super) fn bicubic(watch: &mut Watch<'_>, scaler: Scaler, old: usize, new: usize) -> Result<Spans> {
         const STEPS: f32 = 1024.0;
         let keys = scaler.half_pixel_centers;
         let a = if keys { -0.5 } else { -0.75 };
+        // Weights for distances below 1 and, in `far`, below 2. Evaluated in double precision and rounded
+        // once, as the entries of the table are.
         let near = |step: f32| {
             let x = f64::from(step / STEPS);
             (((a + 2.0) * x - (a + 3.0)) * x * x + 1.0) as f32
@@ -96,7 +109,9 @@ impl Spans {
         })
     }
 
-    /// The pixels under a filter around the place that the pixel at `p` comes from, `(p - by) / scale`.
+    /// Returns the pixels under a filter around the place that the pixel at `p` comes from,
+    /// `(p - by) / scale`, with weights that add up to 1. With `antialias` and a scale below 1 the filter is
+    /// as wide as the result's pixels, otherwise as those of the image.
     pub(super) fn translated(
         watch: &mut Watch<'_>,
         filter: Filter,
@@ -111,6 +126,7 @@ impl Spans {
         let reach = filter.radius() * width;
         Spans::of(watch, new, |at, parts| {
             let sample = (at as f32 + 0.5) * inverse - inverse * by;
+            // The pixel comes from outside of the image and stays without parts.
             if !(0.0..=old as f32).contains(&sample) {
                 return;
             }
@@ -123,11 +139,12 @@ impl Spans {
     }
 }
 
+/// Returns the pixel of an image of this size that is nearest to a place.
 fn inside(place: i64, size: usize) -> usize {
     place.clamp(0, size as i64 - 1) as usize
 }
 
-/// Divides weights by their sum; where that is 0 nothing remains.
+/// Divides weights by their sum; where that is 0 nothing remains. The bound keeps the quotients finite.
 fn normalize(parts: &mut Vec<(usize, f32)>) {
     let sum: f32 = parts.iter().map(|(_, weight)| weight).sum();
     if sum.abs() >= 1000.0 * f32::MIN_POSITIVE {
@@ -138,17 +155,26 @@ fn normalize(parts: &mut Vec<(usize, f32)>) {
 }
 
 /// A function of the distance of a source pixel.
+///
+/// Distances are in pixels, times the width of the filter. All are symmetric.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Filter {
+    /// A sinc in the window of a wider sinc, of this radius.
     Lanczos(f32),
+    /// A Gaussian of the deviation 0.5, cut off at 1.5.
     Gaussian,
+    /// The pixel within a half; two of them count half each where the place is on their border.
     Box,
+    /// Linear interpolation.
     Triangle,
+    /// The cubic of Keys, which interpolates.
     KeysCubic,
+    /// The cubic of Mitchell and Netravali, which blurs a little and rings less.
     MitchellCubic,
 }
 
 impl Filter {
+    /// Returns the filter of a `kernel_type`, or an error.
     pub(super) fn of(name: &str) -> Result<Filter> {
         Ok(match name {
             "lanczos1" => Filter::Lanczos(1.0),
@@ -163,6 +189,8 @@ impl Filter {
         })
     }
 
+    /// Returns the distance from which on the weight is 0. That of the box is larger than needed, as in
+    /// TensorFlow.
     fn radius(self) -> f32 {
         match self {
             Filter::Lanczos(radius) => radius,
@@ -172,6 +200,7 @@ impl Filter {
         }
     }
 
+    /// Returns the weight of a pixel at this distance.
     fn weight(self, distance: f32) -> f32 {
         let x = distance.abs();
         match self {

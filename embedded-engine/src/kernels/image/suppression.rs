@@ -2,11 +2,38 @@
 //!
 //! # Semantics
 //!
-//! Boxes are considered from the highest score on. A box is selected if its overlap (intersection over union) with no
-//! selected box exceeds `iou_threshold`. Corners may be given in any order. Later versions add a lowest score (V3),
-//! padding to the maximum number (V4), and soft suppression (V5), which reduces scores by a Gaussian of the overlap
-//! instead of removing boxes. `CombinedNonMaxSuppression` works on each class separately and merges the results of a
-//! batch.
+//! | op type | inputs | outputs |
+//! | --- | --- | --- |
+//! | `NonMaxSuppression` | `boxes` `[n, 4]`, `scores` `[n]`, `max_output_size` | `[m]`, indices as `int32` |
+//! | V2 | and `iou_threshold` (before, an attribute) | the same |
+//! | V3 | and `score_threshold` | the same |
+//! | V4 | the same | and the number of valid indices |
+//! | V5 | and `soft_nms_sigma` | indices, their scores, and the number |
+//! | `NonMaxSuppressionWithOverlaps` | `overlaps` `[n, n]`, `scores`, `max_output_size`, thresholds | `[m]` |
+//! | `CombinedNonMaxSuppression` | `boxes` `[batch, n, 1 or classes, 4]`, `scores` `[batch, n, classes]`, sizes, thresholds | boxes, scores, classes, and their number |
+//!
+//! Boxes are considered from the highest score on; of equal scores the lower index comes first. A box is
+//! selected if its overlap (intersection over union) with no selected box exceeds `iou_threshold`, and its
+//! score is above `score_threshold`. Corners may be given in any order; a box without area overlaps nothing.
+//! Scores that are NaN are never selected.
+//!
+//! `pad_to_max_output_size` (V4, V5) fills the indices with zeros. Soft suppression multiplies scores by
+//! `e^(-overlap^2 / (2 sigma))` for each selected box instead of removing boxes; a sigma of 0 is the hard
+//! form.
+//!
+//! `CombinedNonMaxSuppression` works on each class separately, selects at most `max_output_size_per_class` of
+//! each, and merges the best `max_total_size` of an image. Missing ones are zeros; with `pad_per_class` there
+//! are at most as many as classes times their maximum. `clip_boxes` (default true) limits the coordinates to
+//! \[0, 1\].
+//!
+//! Thresholds of overlap outside of \[0, 1\], negative sizes and shapes that do not fit are
+//! `InvalidArgument`. `float16` is computed in `float32`.
+//!
+//! # Algorithm
+//!
+//! A heap of candidates, each compared with the selected boxes: `n log n` steps and at most `n m` overlaps,
+//! in one thread. Each candidate remembers how many selected boxes it has been compared with, so that soft
+//! suppression compares each pair once.
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
@@ -73,6 +100,7 @@ struct Thresholds {
 }
 
 impl Thresholds {
+    /// Returns the hard form without a lowest score. Fails for an overlap outside of \[0, 1\].
     fn new(overlap: f32) -> Result<Thresholds> {
         if (0.0..=1.0).contains(&overlap) {
             return Ok(Thresholds { overlap, score: f32::MIN, sigma: 0.0 });
@@ -80,25 +108,30 @@ impl Thresholds {
         Err(Error::invalid_argument(format!("iou_threshold must be in [0, 1], got {overlap}")))
     }
 
+    /// Sets the lowest score.
     fn score(self, score: f32) -> Thresholds {
         Thresholds { score, ..self }
     }
 }
 
+/// Returns the scalar in an input.
 fn number(context: &KernelContext<'_>, input: usize) -> Result<f32> {
     Ok(context.input(input).value::<f32>()?)
 }
 
+/// Returns the size in an input. Fails for a negative one.
 fn count(context: &KernelContext<'_>, input: usize) -> Result<usize> {
     let count = context.int(input)?;
     usize::try_from(count)
         .map_err(|_| Error::invalid_argument(format!("max_output_size must be non-negative, got {count}")))
 }
 
-/// A box that may be chosen.
+/// A box that may be chosen, with its score after the suppression so far.
 #[derive(Clone, Copy, PartialEq)]
 struct Candidate {
+    /// The current score. It is never NaN, as NaN is above no threshold.
     score: f32,
+    /// The number of the box.
     index: usize,
     /// The number of chosen boxes that it has been compared with.
     compared: usize,
@@ -120,7 +153,9 @@ impl Ord for Candidate {
     }
 }
 
-/// Selects up to `most` boxes, the best first, and returns the index and score of each.
+/// Selects up to `most` boxes, the best first, and returns the index and score of each. `overlap(a, b)`
+/// returns the overlap of two boxes. At most `most` boxes are returned, fewer if scores run out. Fails when
+/// the run ends.
 fn choose(
     context: &KernelContext<'_>,
     scores: &[f32],
@@ -151,6 +186,8 @@ fn choose(
             }
         }
         candidate.compared = chosen.len();
+        // Nothing has reduced the score, so no other candidate is better; otherwise the box goes back to its
+        // new place in the heap.
         if candidate.score == before {
             chosen.push((candidate.index, candidate.score));
         } else {
@@ -160,7 +197,8 @@ fn choose(
     Ok(chosen)
 }
 
-/// Intersection over union of two boxes, whose corners may be any two opposite ones.
+/// Returns intersection over union of two boxes `[y1, x1, y2, x2]`, whose corners may be any two opposite
+/// ones. A box without area has none.
 fn overlap(a: &[f32], b: &[f32]) -> f32 {
     let ordered = |b: &[f32]| [b[0].min(b[2]), b[1].min(b[3]), b[0].max(b[2]), b[1].max(b[3])];
     let area = |b: [f32; 4]| (b[2] - b[0]) * (b[3] - b[1]);
@@ -173,6 +211,7 @@ fn overlap(a: &[f32], b: &[f32]) -> f32 {
     height * width / (area(a) + area(b) - height * width)
 }
 
+/// Selects among the boxes of input 0 by the scores of input 1, at most as many as input 2 says.
 fn of_boxes(context: &KernelContext<'_>, thresholds: Thresholds) -> Result<Vec<(usize, f32)>> {
     let (shape, given) = (context.input(0).shape(), context.input(1).shape());
     match (shape.dims(), given.dims()) {
@@ -187,13 +226,15 @@ fn of_boxes(context: &KernelContext<'_>, thresholds: Thresholds) -> Result<Vec<(
     choose(context, context.slice::<f32>(1)?, count(context, 2)?, thresholds, overlap)
 }
 
+/// Delivers the indices of the selected boxes as output 0.
 fn indices(context: &mut KernelContext<'_>, found: &[(usize, f32)]) -> Result<()> {
     let indices = memory::collected(found.iter().map(|&(index, _)| index as i32))?;
     context.set(0, Tensor::from(indices));
     Ok(())
 }
 
-/// Returns the kernel that also counts, and may fill up to the largest number.
+/// Returns the kernel that also counts, and may fill up to the largest number. Output 0 are the indices, the
+/// last output their number before the padding; with `scored`, the form V5, output 1 are the scores.
 fn padded(spec: &NodeSpec<'_>, scored: bool) -> Result<Box<dyn Kernel>> {
     let pad = spec.bool("pad_to_max_output_size")?;
     let kernel = move |context: &mut KernelContext<'_>| {
@@ -221,6 +262,7 @@ fn padded(spec: &NodeSpec<'_>, scored: bool) -> Result<Box<dyn Kernel>> {
     halves(spec, boxed(kernel))
 }
 
+/// Selects by a matrix of overlaps of any kind, which need not be below 1, so the threshold is not checked.
 fn of_overlaps(context: &mut KernelContext<'_>) -> Result<()> {
     let (shape, given) = (context.input(0).shape(), context.input(1).shape());
     let boxes = match (shape.dims(), given.dims()) {
@@ -237,7 +279,7 @@ fn of_overlaps(context: &mut KernelContext<'_>) -> Result<()> {
     indices(context, &found)
 }
 
-/// The best boxes over all classes of each image.
+/// Delivers the best boxes over all classes of each image, their scores, classes and number.
 fn combined(context: &mut KernelContext<'_>, pad: bool, clip: bool) -> Result<()> {
     let (shape, given) = (context.input(0).shape().clone(), context.input(1).shape().clone());
     let (batch, boxes, kinds, classes) = match (shape.dims(), given.dims()) {
@@ -279,6 +321,7 @@ fn combined(context: &mut KernelContext<'_>, pad: bool, clip: bool) -> Result<()
             let chosen = choose(context, &of_class, each, thresholds, overlap)?;
             found.extend(chosen.into_iter().map(|(index, score)| (score, class, index)));
         }
+        // Stable: of equal scores the lower class comes first, and within it the earlier choice.
         found.sort_by(|a, b| b.0.total_cmp(&a.0));
         found.truncate(total);
         valid[image] = found.len() as i32;

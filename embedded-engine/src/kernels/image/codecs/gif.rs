@@ -1,4 +1,7 @@
 //! GIF files.
+//!
+//! A frame is a rectangle of indices into its own palette, or that of the file. The library decompresses
+//! frames; they are put together here, by the rules of TensorFlow, which differ from those of browsers.
 
 use super::picture::{MOST, Picture, Samples, checked_size};
 use gif::{ColorOutput, DecodeOptions, Frame, MemoryLimit};
@@ -6,12 +9,15 @@ use session_core::{Error, Result};
 use std::num::NonZeroU64;
 use tensor::memory;
 
+/// Returns the error for a file that the library cannot read, with the library's as its source.
 fn damaged(error: gif::DecodingError) -> Error {
     Error::invalid_argument("Invalid GIF data").with_source(error)
 }
 
-/// Decodes up to `most` frames. As in the original, a picture is as large as the largest frame, transparent pixels show
-/// the frame before, whatever its disposal is, and a file that ends early has the frames that are complete.
+/// Decodes up to `most` frames. As in the original, a picture is as large as the largest frame, transparent
+/// pixels show the frame before, whatever its disposal is, and a file that ends early has the frames that are
+/// complete. The result has 3 channels of 8 bits. Fails if not even the first frame is complete, or if the
+/// frames together are larger than `MOST`.
 pub(super) fn decode(data: &[u8], most: usize) -> Result<Picture> {
     let mut options = DecodeOptions::new();
     options.set_color_output(ColorOutput::Indexed);
@@ -49,7 +55,8 @@ pub(super) fn decode(data: &[u8], most: usize) -> Result<Picture> {
     Ok(Picture { frames: frames.len(), height, width, channels: 3, samples: Samples::Bytes(pixels) })
 }
 
-/// Draws the part of a frame that lies in the picture. Indices without a color are black.
+/// Draws the part of a frame that lies in the picture. Indices without a color are black. `picture` holds the
+/// frame before, `[height, width, 3]`, and keeps it where the frame is transparent.
 fn draw(frame: &Frame<'_>, palette: &[u8], picture: &mut [u8], [height, width]: [usize; 2]) {
     let (top, left, columns) = (usize::from(frame.top), usize::from(frame.left), usize::from(frame.width));
     if columns == 0 {

@@ -1,4 +1,8 @@
 //! JPEG files.
+//!
+//! The library decodes whole files. A reduction (`ratio`) is made afterwards, by means over squares of
+//! pixels; TensorFlow's library reduces while it decodes, with nearly the same result. Chroma is upsampled by
+//! the library; `fancy_upscaling` and `dct_method` have no effect, and `acceptable_fraction` is not read.
 
 use super::picture::{MOST, Picture, Samples, checked_size};
 use crate::kernel::NodeSpec;
@@ -9,9 +13,13 @@ use tensor::{Bytes, memory};
 
 /// Options of decoding. The method of the cosine transform is the library's, whose results are within a few units of the
 /// original's.
+///
+/// The default is the whole size, without a recovery.
 #[derive(Clone, Copy)]
 pub(super) struct JpegOptions {
+    /// The factor by which both sides are reduced: 1, 2, 4 or 8.
     ratio: usize,
+    /// True to accept a file that ends early; the missing part is what the library makes of it.
     recover: bool,
 }
 
@@ -22,6 +30,7 @@ impl Default for JpegOptions {
 }
 
 impl JpegOptions {
+    /// Reads the attributes. Fails for a ratio or a method that TensorFlow does not know.
     pub(super) fn of(spec: &NodeSpec<'_>) -> Result<JpegOptions> {
         let ratio = match spec.int("ratio")? {
             ratio @ (1 | 2 | 4 | 8) => ratio as usize,
@@ -42,10 +51,12 @@ impl JpegOptions {
     }
 }
 
+/// Returns the error for a file that the library cannot read, with the library's as its source.
 fn damaged(error: jpeg_decoder::Error) -> Error {
     Error::invalid_argument("Invalid JPEG data or crop window").with_source(error)
 }
 
+/// Returns a decoder that has read the header and takes no more memory than `MOST` for its result.
 fn opened(data: &[u8]) -> Result<Decoder<&[u8]>> {
     let mut decoder = Decoder::new(data);
     decoder.set_max_decoding_buffer_size(MOST);
@@ -53,14 +64,16 @@ fn opened(data: &[u8]) -> Result<Decoder<&[u8]>> {
     Ok(decoder)
 }
 
-/// Returns height, width and channels. A file in four colors is decoded to three.
+/// Returns height, width and channels. A file in four colors is decoded to three. The channels are 1, 3 or 4,
+/// as in the file. Only the header is read.
 pub(super) fn sizes(data: &[u8]) -> Result<[usize; 3]> {
     let decoder = opened(data)?;
     let info = decoder.info().ok_or_else(|| Error::invalid_argument("Invalid JPEG data: no frame"))?;
     Ok([info.height.into(), info.width.into(), info.pixel_format.pixel_bytes()])
 }
 
-/// Decodes to 1 or 3 channels; those of the file for 0.
+/// Decodes to 1 or 3 channels; those of the file for 0. With `recover`, a file that ends early is decoded as
+/// far as it goes; if that fails as well, the error is that of the first attempt.
 pub(super) fn decode(data: &[u8], channels: usize, options: &JpegOptions) -> Result<Picture> {
     match decode_whole(data, channels, options.ratio) {
         Err(error) if options.recover && error.code() == Code::InvalidArgument => {
@@ -72,6 +85,8 @@ pub(super) fn decode(data: &[u8], channels: usize, options: &JpegOptions) -> Res
     }
 }
 
+/// Decodes a file and reduces it by `ratio`. Gray is repeated for 3 channels, colors become brightness for 1,
+/// and four inks become three colors.
 fn decode_whole(data: &[u8], channels: usize, ratio: usize) -> Result<Picture> {
     let mut decoder = opened(data)?;
     let [height, width, own] = sizes(data)?;
@@ -93,6 +108,7 @@ fn decode_whole(data: &[u8], channels: usize, ratio: usize) -> Result<Picture> {
         PixelFormat::RGB24 => (3, pixels),
         PixelFormat::CMYK32 => {
             let color = |ink: &[u8]| {
+                // Inks take light away one after the other; black covers all.
                 let over = 255 - u16::from(ink[3]);
                 [0, 1, 2].map(|at| (over * (255 - u16::from(ink[at])) / 255) as u8)
             };
@@ -105,7 +121,8 @@ fn decode_whole(data: &[u8], channels: usize, ratio: usize) -> Result<Picture> {
     reduced(&samples, [height, width, own], ratio)
 }
 
-/// The mean of each square of pixels.
+/// Returns the mean of each square of `ratio` pixels, rounded to the nearest number. Squares at the end may
+/// be smaller: 5 pixels by 2 are 3.
 fn reduced(samples: &[u8], [height, width, channels]: [usize; 3], ratio: usize) -> Result<Picture> {
     let (rows, columns) = (height.div_ceil(ratio), width.div_ceil(ratio));
     let mut means = memory::reserve(rows * columns * channels)?;
@@ -120,23 +137,32 @@ fn reduced(samples: &[u8], [height, width, channels]: [usize; 3], ratio: usize) 
     Ok(Picture { frames: 1, height: rows, width: columns, channels, samples: Samples::Bytes(means) })
 }
 
-/// Returns the brightness of a color.
+/// Returns the brightness of a color. In 16-bit fixed point, with the weights 0.299, 0.587 and 0.114 of the
+/// format's own conversion.
 fn luma(color: &[u8]) -> u8 {
     let [r, g, b] = [color[0], color[1], color[2]].map(u32::from);
     ((19595 * r + 38470 * g + 7471 * b + 32768) >> 16) as u8
 }
 
-/// Options of encoding.
+/// Options of encoding, which are TensorFlow's attributes.
 pub(super) struct EncodeOptions {
+    /// The layout that is expected: `grayscale`, `rgb`, or empty for that of the image.
     format: String,
+    /// The quality, from 0 to 100.
     quality: u8,
+    /// True for a file that is shown coarsely first.
     progressive: bool,
+    /// True for Huffman tables of this image: a smaller file for more time.
     optimize: bool,
+    /// True to store colors at half the resolution in both directions.
     downsample: bool,
+    /// The number of pixels in an inch or centimeter, which viewers may look at.
     density: PixelDensity,
+    /// An XMP packet, which goes into an application segment unless it is empty.
     metadata: Vec<u8>,
 }
 
+/// Returns a quality of 0 to 100, or an error.
 fn checked_quality(quality: i64) -> Result<u8> {
     match u8::try_from(quality).ok().filter(|&quality| quality <= 100) {
         Some(quality) => Ok(quality),
@@ -145,6 +171,7 @@ fn checked_quality(quality: i64) -> Result<u8> {
 }
 
 impl EncodeOptions {
+    /// Returns the defaults of all attributes with this quality.
     pub(super) fn with_quality(quality: i64) -> Result<EncodeOptions> {
         Ok(EncodeOptions {
             format: String::new(),
@@ -157,6 +184,7 @@ impl EncodeOptions {
         })
     }
 
+    /// Reads the attributes. Fails for a quality or a density out of range.
     pub(super) fn of(spec: &NodeSpec<'_>) -> Result<EncodeOptions> {
         let dots = |name: &str| -> Result<u16> {
             let dots = spec.int(name)?;
@@ -181,6 +209,8 @@ impl EncodeOptions {
         })
     }
 
+    /// Returns the file of an image of one or three channels by rows. Fails for other channels, a side of 0
+    /// or more than 65535 pixels, and a packet that is too long for a segment.
     pub(super) fn encode(&self, pixels: &[u8], [height, width, channels]: [usize; 3]) -> Result<Bytes> {
         let color = match (self.format.as_str(), channels) {
             ("" | "grayscale", 1) => ColorType::Luma,

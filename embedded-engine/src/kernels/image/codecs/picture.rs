@@ -1,29 +1,37 @@
-//! Decoded pixels.
+//! Decoded pixels, between a file and a tensor.
 
 use session_core::{Error, Result};
 use tensor::{DType, Shape, Tensor, memory};
 
-/// The largest number of samples that a file may decode to. The original has limits of this size; a small file must not
-/// be able to request more.
+/// The largest number of samples that a file may decode to. The original has limits of this size; a small
+/// file must not be able to request more. In samples, of one or two bytes.
 pub(super) const MOST: usize = 1 << 29;
 
 /// The samples of a picture.
 pub(super) enum Samples {
+    /// Samples of 8 bits, of any format.
     Bytes(Vec<u8>),
     /// Samples of 16 bits, of a PNG file.
     Words(Vec<u16>),
 }
 
-/// One frame or several, each of rows of pixels of channels.
+/// One frame or several, each of rows of pixels of channels. There are `frames * height * width * channels`
+/// samples.
 pub(super) struct Picture {
+    /// The number of frames; 1 for all formats but GIF.
     pub(super) frames: usize,
+    /// The number of rows, at least 1.
     pub(super) height: usize,
+    /// The number of pixels in a row, at least 1.
     pub(super) width: usize,
+    /// The number of samples of a pixel, 1 to 4.
     pub(super) channels: usize,
+    /// The samples, row by row, pixel by pixel.
     pub(super) samples: Samples,
 }
 
-/// Returns an error for sizes that no picture of this program has; else the number of samples.
+/// Returns the number of samples of a picture of these sizes. Fails if it is empty, larger than [`MOST`], or
+/// larger than the memory limit allows: headers are checked before memory is taken for what they promise.
 pub(super) fn checked_size(frames: usize, height: usize, width: usize, channels: usize) -> Result<usize> {
     let size = [height, width, channels].into_iter().try_fold(frames, usize::checked_mul);
     match size.filter(|&size| size <= MOST && height > 0 && width > 0) {
@@ -41,7 +49,9 @@ pub(super) fn checked_size(frames: usize, height: usize, width: usize, channels:
 }
 
 impl Picture {
-    /// Returns the tensor of the pixels, with an axis of frames or without.
+    /// Returns the tensor of the pixels, with an axis of frames or without. Floats are from 0 to 1. A sample
+    /// of 8 bits becomes one of 16 by a shift, as in TensorFlow; only PNG files are widened by 257. Fails for
+    /// other dtypes, and for words as `uint8`.
     pub(super) fn tensor(self, dtype: DType, frames: bool) -> Result<Tensor> {
         let dims = [self.frames, self.height, self.width, self.channels];
         let shape = Shape::new(if frames { &dims } else { &dims[1..] });
@@ -63,7 +73,8 @@ impl Picture {
         })
     }
 
-    /// Returns the part in a window `[y, x, height, width]`.
+    /// Returns the part in a window `[y, x, height, width]`. Fails for a window that is empty or partly
+    /// outside, and for samples of 16 bits, which JPEG files do not have.
     pub(super) fn cropped(self, window: &[i64]) -> Result<Picture> {
         let (Samples::Bytes(bytes), [y, x, height, width]) = (self.samples, window) else {
             return Err(Error::invalid_argument(format!("crop_window must have 4 numbers, got {window:?}")));

@@ -1,4 +1,7 @@
 //! PNG files.
+//!
+//! The library expands palettes and samples of less than 8 bits; channels and widths are converted here, by
+//! the rules of libpng that TensorFlow relies on.
 
 use super::picture::{MOST, Picture, Samples, checked_size};
 use png::{BitDepth, ColorType, Compression, Limits, Transformations};
@@ -6,17 +9,22 @@ use session_core::{Error, Result};
 use std::io::Cursor;
 use tensor::{Bytes, memory};
 
+/// Returns the error for a file that the library cannot read, with the library's as its source.
 fn damaged(error: png::DecodingError) -> Error {
     Error::invalid_argument("Invalid PNG data").with_source(error)
 }
 
-/// Decodes to samples of 8 or 16 bits, with the channels of the file for 0.
+/// Decodes to samples of 8 or 16 bits, with the channels of the file for 0. With `wide` samples have 16 bits:
+/// those of 8 are multiplied by 257, so 255 becomes 65535. Without it, samples of 16 bits lose the lower
+/// byte.
 pub(super) fn decode(data: &[u8], channels: usize, wide: bool) -> Result<Picture> {
     let mut decoder = png::Decoder::new_with_limits(Cursor::new(data), Limits { bytes: MOST });
     decoder.set_transformations(Transformations::EXPAND);
     let mut reader = decoder.read_info().map_err(damaged)?;
     let info = reader.info();
     let (height, width) = (info.height as usize, info.width as usize);
+    // The transparent color of a gray or RGB file adds no channel to those of the file, unlike that of a
+    // palette.
     let own = match (info.color_type, info.trns.is_some()) {
         (ColorType::Indexed, true) => 4,
         (ColorType::Indexed, false) => 3,
@@ -54,8 +62,10 @@ pub(super) fn decode(data: &[u8], channels: usize, wide: bool) -> Result<Picture
     Ok(Picture { frames: 1, height, width, channels: wanted, samples })
 }
 
-/// A sample of a PNG file.
+/// A sample of a PNG file, of 8 or 16 bits.
 trait Sample: Copy + Default + PartialEq {
+    /// Returns the brightness of red, green and blue. The widths differ in their rounding, as they do in
+    /// libpng.
     fn gray(color: [Self; 3]) -> Self;
 }
 
@@ -75,7 +85,8 @@ impl Sample for u16 {
     }
 }
 
-/// Pixels of some channels as pixels of others.
+/// Returns pixels of `from` channels as pixels of `to` channels, 1 to 4 both. A missing alpha is `opaque`;
+/// one that is not wanted is dropped.
 fn converted<S: Sample>(samples: &[S], [from, to]: [usize; 2], opaque: S) -> Result<Vec<S>> {
     let mut converted = memory::reserve(samples.len() / from * to)?;
     for pixel in samples.chunks_exact(from) {
@@ -98,7 +109,9 @@ fn converted<S: Sample>(samples: &[S], [from, to]: [usize; 2], opaque: S) -> Res
     Ok(converted)
 }
 
-/// Encodes pixels in the byte order of the machine.
+/// Returns the file of an image by rows, of 1 to 4 channels. With `wide` samples have 16 bits in the byte
+/// order of the machine. `compression` is zlib's level, which is mapped to the four of the library; it
+/// changes the size of the file and no pixel.
 pub(super) fn encode(
     pixels: &[u8],
     [height, width, channels]: [usize; 3],
@@ -122,6 +135,7 @@ pub(super) fn encode(
         7..=9 => Compression::High,
         _ => Compression::Balanced,
     });
+    // The format is big-endian.
     let swapped: Vec<u8>;
     let pixels = if wide {
         let words = pixels.chunks_exact(2).map(|pair| u16::from_ne_bytes([pair[0], pair[1]]).to_be_bytes());
