@@ -1,4 +1,15 @@
 //! Printing of texts: to the log, or to the end of a file.
+//!
+//! # Semantics
+//!
+//! `PrintV2` takes a scalar string and has no outputs. The attribute `output_stream` is `stdout`, `stderr`,
+//! `log(info)`, `log(warning)`, `log(error)` or `file://` and a path; others are `InvalidArgument` when the
+//! plan is compiled. The attribute `end` follows the text in a file, and is not written to a log, which has
+//! lines of its own.
+//!
+//! Unlike TensorFlow, nothing goes to standard output or standard error: they belong to the program, whose
+//! logger decides where the texts appear. A file is opened, appended to and closed in each run, and is
+//! created if it is missing. Its folder must exist.
 
 use super::escaped_lines;
 use crate::kernels::io::path;
@@ -9,6 +20,7 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+/// Registers `PrintV2`.
 pub(super) fn register(registry: &mut Registry) {
     registry
         .add("PrintV2", |spec| {
@@ -43,10 +55,12 @@ pub(super) fn register(registry: &mut Registry) {
 enum Stream {
     /// Standard output and standard error belong to the program; their texts go to its log.
     Log(log::Level),
+    /// Texts are appended to this file.
     File(PathBuf),
 }
 
 impl Stream {
+    /// Returns the stream of the attribute `output_stream`.
     fn of(name: &str) -> Result<Stream> {
         Ok(match name {
             "stdout" | "stderr" | "log(info)" => Stream::Log(log::Level::Info),
@@ -66,6 +80,8 @@ impl Stream {
     }
 }
 
+/// Returns the error for a file that cannot be opened or written, with the code of the operating system's
+/// error.
 fn failed(file: &std::path::Path, error: io::Error) -> Error {
     let code = match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Code::NotFound,

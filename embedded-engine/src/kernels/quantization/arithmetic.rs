@@ -1,4 +1,19 @@
 //! Sums, products and normalization of integers that stand for numbers.
+//!
+//! # Semantics
+//!
+//! | op type | input | output | range of the output |
+//! | --- | --- | --- | --- |
+//! | `QuantizedAdd` | `quint8`, broadcast | `qint32` | `2^14` times the larger magnitude of the inputs' ends |
+//! | `QuantizedMul` | `quint8`, broadcast | `qint32` | the product of both steps times the integers of the dtype |
+//! | `QuantizedBatchNormWithGlobalNormalization` | `quint8` | `qint32` | from `-2^20` to `2^20` |
+//! | `QuantizedInstanceNorm` | `quint8` | `quint8` | given, or that of the results |
+//! | `QuantizedResizeBilinear` | `quint8`, `qint32` or `float32` | like the input | that of the input |
+//!
+//! The ranges are further inputs: minimum and maximum of each quantized input, in the order of the inputs.
+//! Other dtypes are `Unimplemented`, as TensorFlow has no kernels for them. Shapes that do not broadcast,
+//! images that are not of rank 4, and a range whose maximum is not larger than its minimum are
+//! `InvalidArgument`. Results outside the dtype are clamped.
 
 use super::ranges::{Integers, Range};
 use crate::dispatch::unsupported;
@@ -10,6 +25,7 @@ use compute::elementwise::Broadcast;
 use session_core::{Error, Result};
 use tensor::{DType, Shape, Tensor, memory};
 
+/// Registers the op types. Dtypes are attributes and are checked when the plan is compiled.
 pub(super) fn register(registry: &mut Registry) {
     registry.add("QuantizedAdd", |spec| {
         let [x, y, output] = pair_kinds(spec)?;
@@ -41,6 +57,7 @@ pub(super) fn register(registry: &mut Registry) {
     });
     registry.add("QuantizedResizeBilinear", |spec| {
         let (scaler, dtype) = (Scaler::of(spec), spec.dtype("T")?);
+        // A resize of plain floats that passes a range on, as the definition allows.
         if dtype == DType::Float32 {
             return Ok(boxed(move |context| {
                 let range = Range::of_inputs(context, 2)?;
@@ -61,16 +78,22 @@ pub(super) fn register(registry: &mut Registry) {
 }
 
 /// Returns the integers of a dtype if it is the one that TensorFlow has a kernel for.
+///
+/// Fails with `Unimplemented` for any other.
 fn only(dtype: DType, supported: DType) -> Result<Integers> {
     if dtype == supported { Integers::of(dtype) } else { Err(unsupported(dtype)) }
 }
 
+/// Returns the integers of both operands and of the result.
 fn pair_kinds(spec: &NodeSpec<'_>) -> Result<[Integers; 3]> {
     let kind = |attr: &str, supported| only(spec.dtype(attr)?, supported);
     Ok([kind("T1", DType::QUInt8)?, kind("T2", DType::QUInt8)?, kind("Toutput", DType::QInt32)?])
 }
 
 /// Returns the shape of a result and the integers of both inputs in that shape.
+///
+/// Each vector has as many elements as the shape, in row-major order, so that pairs of elements meet at one
+/// index.
 fn broadcast(context: &KernelContext<'_>, kinds: [Integers; 2]) -> Result<(Shape, [Vec<i64>; 2])> {
     let shapes = [context.input(0).shape(), context.input(1).shape()];
     let plan = Broadcast::new(shapes.map(Shape::dims)).map_err(|error| incompatible(&error))?;
@@ -82,6 +105,8 @@ fn broadcast(context: &KernelContext<'_>, kinds: [Integers; 2]) -> Result<(Shape
 }
 
 /// Returns the ranges of both inputs, neither of which is empty.
+///
+/// The ranges are the inputs 2 and 3, and 4 and 5.
 fn pair_ranges(context: &KernelContext<'_>) -> Result<[Range; 2]> {
     let ranges = [Range::of_inputs(context, 2)?, Range::of_inputs(context, 4)?];
     check_width(ranges[0], ["min_x", "max_x"])?;
@@ -90,6 +115,8 @@ fn pair_ranges(context: &KernelContext<'_>) -> Result<[Range; 2]> {
 }
 
 /// Refuses a range that is empty, whose ends have these names.
+///
+/// A range of equal ends is refused as well, since the step between integers would be 0.
 fn check_width(Range { least, most }: Range, [low, high]: [&str; 2]) -> Result<()> {
     if most > least {
         return Ok(());
@@ -97,6 +124,10 @@ fn check_width(Range { least, most }: Range, [low, high]: [&str; 2]) -> Result<(
     Err(Error::invalid_argument(format!("{high} must be larger than {low}: {most} and {least}")))
 }
 
+/// Delivers sums of two tensors.
+///
+/// Both operands are moved to the range of the sum and added there as integers. The move is linear: an
+/// integer `q` is at `place(0) + q * step`, with `step` the difference of the places of 1 and 0.
 fn add(context: &mut KernelContext<'_>, kinds: [Integers; 2], output: Integers) -> Result<()> {
     let ranges = pair_ranges(context)?;
     let (shape, [x, y]) = broadcast(context, kinds)?;
@@ -110,6 +141,7 @@ fn add(context: &mut KernelContext<'_>, kinds: [Integers; 2], output: Integers) 
         (place(0), place(1) - place(0))
     });
     // TensorFlow moves a single number by itself.
+    // Its rounding differs from the linear form in the last integer.
     let single = [0, 1].map(|input| context.input(input).elements() == 1);
     let moved = |input: usize, value: i64| {
         let (zero, step): (i64, i64) = places[input];
@@ -126,6 +158,8 @@ fn add(context: &mut KernelContext<'_>, kinds: [Integers; 2], output: Integers) 
     Ok(())
 }
 
+/// Delivers products `(x - zero_x) * (y - zero_y)` of integers, which stand for multiples of the product of
+/// both steps. The zero points are the integers that stand for 0.
 fn multiply(context: &mut KernelContext<'_>, kinds: [Integers; 2], output: Integers) -> Result<()> {
     let ranges = pair_ranges(context)?;
     let (shape, [x, y]) = broadcast(context, kinds)?;
@@ -139,6 +173,10 @@ fn multiply(context: &mut KernelContext<'_>, kinds: [Integers; 2], output: Integ
 }
 
 /// Normalizes in fixed point: ten bits after the point, and numbers up to a million.
+///
+/// Each of the inputs `t`, `m`, `v`, `beta`, `gamma` comes with its range, so they are the inputs 0, 3, 6, 9
+/// and 12. The last four have one number for each channel. The result is `(t - m) * scale + beta` with
+/// `scale = 1 / sqrt(v + epsilon)`, times `gamma` if `scales` is true.
 fn batch_norm(
     context: &mut KernelContext<'_>,
     input: Integers,
@@ -167,6 +205,7 @@ fn batch_norm(
     for channel in 0..depth {
         let scale = 1.0 / (variances[channel] + epsilon).sqrt();
         let scale = if scales { scale * gammas[channel] } else { scale };
+        // The mean is folded into the offset, so each pixel takes one product and one sum.
         factors.push((fixed(scale), fixed(betas[channel] - means[channel] * scale)));
     }
     let (given, one) = (Range::of_inputs(context, 1)?, fixed(1.0));
@@ -185,15 +224,22 @@ fn batch_norm(
 
 /// The options of a normalization of each channel of each image.
 struct InstanceNorm {
+    /// The integers of input and output.
     kind: Integers,
     /// The range of the result; without one it is what the numbers need.
     given: Option<Range>,
+    /// Added to the variance.
     epsilon: f32,
     /// The least width of a range that the numbers determine.
     separation: f32,
 }
 
 impl InstanceNorm {
+    /// Delivers `(x - mean) / sqrt(variance + epsilon)`, with mean and variance over the pixels of a channel
+    /// of one image.
+    ///
+    /// Input 0 has the shape `[batch, height, width, depth]`. The statistics are those of the integers, in
+    /// double precision; `step` converts them, and the offset of the range cancels out.
     fn run(&self, context: &mut KernelContext<'_>) -> Result<()> {
         let given = Range::of_inputs(context, 1)?;
         check_width(given, ["x_min", "x_max"])?;
@@ -223,6 +269,7 @@ impl InstanceNorm {
         let range = self.given.unwrap_or_else(|| {
             let least = numbers.iter().copied().fold(f32::INFINITY, f32::min);
             let most = numbers.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            // The folds have no result without numbers.
             if numbers.is_empty() {
                 return Range { least: 0.0, most: self.separation };
             }
@@ -237,6 +284,12 @@ impl InstanceNorm {
 }
 
 /// Resizes images in fixed point.
+///
+/// `bits` is the number of fractional bits of a pixel's share: 7 for 8-bit integers, 30 for 32-bit ones.
+/// Products of an integer and a share fit 64 bits.
+///
+/// For each result pixel the two neighbors along x are mixed in both rows, and these two along y. Adding half
+/// of `one` before the last division rounds to nearest.
 fn resize(context: &mut KernelContext<'_>, kind: Integers, scaler: Scaler, bits: u32) -> Result<()> {
     let range = Range::of_inputs(context, 2)?;
     let [batch, height, width, depth] = image_dims(context.input(0).shape())?;

@@ -5,6 +5,19 @@
 //! The range is shifted slightly so that 0 is represented exactly. A number is rounded to the nearest of `2^num_bits`
 //! steps in the range, or `2^num_bits - 1` with `narrow_range`, and clamped to it. The gradient passes inside of the
 //! range and is 0 beyond; what is beyond counts for the minimum or the maximum.
+//!
+//! The op types take `float32` of any shape. The range is two attributes (`Args`), two scalar inputs
+//! (`Vars`), or two vectors with one entry for each index of the last axis (`PerChannel`). `num_bits` is 2
+//! to 16. The gradients have the incoming gradient and the forward input as their first inputs; `Vars` and
+//! `PerChannel` also return the gradients of the minimum and the maximum.
+//!
+//! ```text
+//! FakeQuantWithMinMaxArgs, min -6, max 6, num_bits 2:   the grid is -8, -4, 0, 4;   [-7, 0.1, 9] -> [-8, 0, 4]
+//! ```
+//!
+//! A range of 0 to 0 gives zeros, with a gradient that passes everywhere. Input and gradient of different
+//! shapes are `InvalidArgument`, and so is a minimum that is not less than the maximum where both are
+//! attributes. Gradients of the ends are added in the order of the elements.
 
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
@@ -12,6 +25,7 @@ use crate::registry::Registry;
 use session_core::{Error, Result};
 use tensor::{Shape, Tensor};
 
+/// Registers the op types. Grids of constant ranges are computed when the plan is compiled.
 pub(super) fn register(registry: &mut Registry) {
     registry.add("FakeQuantWithMinMaxArgs", |spec| {
         let steps = Steps::of(spec)?;
@@ -56,6 +70,7 @@ pub(super) fn register(registry: &mut Registry) {
     }
 }
 
+/// Fails unless the gradient and the forward input have the same shape.
 fn check_same(context: &KernelContext<'_>) -> Result<()> {
     let (gradients, inputs) = (context.input(0).shape(), context.input(1).shape());
     if gradients == inputs {
@@ -67,13 +82,18 @@ fn check_same(context: &KernelContext<'_>) -> Result<()> {
 }
 
 /// The integers that represent numbers.
+///
+/// Kept as floats, because all arithmetic with them is in single precision, as in TensorFlow.
 #[derive(Clone, Copy)]
 struct Steps {
+    /// 0, or 1 for a narrow range.
     first: f32,
+    /// `2^num_bits - 1`.
     last: f32,
 }
 
 impl Steps {
+    /// Reads `num_bits` and `narrow_range`.
     fn of(spec: &NodeSpec<'_>) -> Result<Steps> {
         let bits = spec.int("num_bits")?;
         if !(2..=16).contains(&bits) {
@@ -85,6 +105,7 @@ impl Steps {
         Ok(Steps { first, last: ((1u32 << bits) - 1) as f32 })
     }
 
+    /// Returns the grid of the attributes `min` and `max`.
     fn fixed(self, spec: &NodeSpec<'_>) -> Result<Grid> {
         let (least, most) = (spec.float("min")?, spec.float("max")?);
         if least < most {
@@ -94,6 +115,9 @@ impl Steps {
     }
 
     /// Returns one grid, or one for each channel, from the ranges in two inputs.
+    ///
+    /// `values` is the number of the input with the numbers and `ranges` that of the minima, which the maxima
+    /// follow. `each` asks for a range for each index of the last axis.
     fn grids(
         self,
         context: &KernelContext<'_>,
@@ -122,6 +146,9 @@ impl Steps {
     }
 
     /// Moves a range so that 0 is one of the numbers.
+    ///
+    /// The zero point is the integer nearest to where 0 lies; the ends are then recomputed from it, which
+    /// shifts the range by at most half a step.
     fn grid(self, least: f32, most: f32) -> Grid {
         if least == 0.0 && most == 0.0 {
             return Grid { least: 0.0, most: 0.0, step: 0.0, zero: 0.0 };
@@ -134,16 +161,22 @@ impl Steps {
 }
 
 /// Numbers at equal distances.
+///
+/// A number of the grid is `(integer - zero) * step`, between `least` and `most`.
 #[derive(Clone, Copy)]
 struct Grid {
+    /// The lowest number of the grid.
     least: f32,
+    /// The highest number of the grid.
     most: f32,
+    /// The distance between neighbors; 0 for the range from 0 to 0.
     step: f32,
     /// The number of the step that is 0.
     zero: f32,
 }
 
 impl Grid {
+    /// Returns the number of the grid that is nearest; halves are rounded up.
     fn rounded(self, x: f32) -> f32 {
         if self.step == 0.0 {
             return 0.0;
@@ -152,11 +185,13 @@ impl Grid {
         (above * (1.0 / self.step) - self.zero + 0.5).floor() * self.step
     }
 
+    /// Returns true if a number is not clamped, so that its gradient passes.
     fn holds(self, x: f32) -> bool {
         self.step == 0.0 || (x >= self.least && x <= self.most)
     }
 }
 
+/// Delivers input 0 on the grid: a single one, or that of the element's channel.
 fn round(context: &mut KernelContext<'_>, grids: &[Grid]) -> Result<()> {
     let shape = context.input(0).shape().clone();
     context.produce::<f32>(0, shape, |context, output| {
@@ -168,6 +203,9 @@ fn round(context: &mut KernelContext<'_>, grids: &[Grid]) -> Result<()> {
 }
 
 /// The gradients of numbers in the range, and those of its ends: the sums over the numbers beyond.
+///
+/// Output 0 is the gradient of the numbers; outputs 1 and 2, of the shape of the ranges, are the sums for the
+/// minimum and the maximum. No element counts for both.
 fn gradients(context: &mut KernelContext<'_>, grids: &[Grid]) -> Result<()> {
     let (shape, ends) = (context.input(0).shape().clone(), context.input(2).shape().clone());
     let (mut below, mut above) = (vec![0f32; grids.len()], vec![0f32; grids.len()]);

@@ -3,6 +3,21 @@
 //! A quantized tensor has three parts: integers, and the numbers that the smallest and the largest integer represent.
 //! Products of 8-bit integers are added up in 32 bits, and the range of the result follows from those of the
 //! operands. Zero points are subtracted before the multiplication.
+//!
+//! # Semantics
+//!
+//! - `QuantizedMatMul` and `QuantizedConv2D` multiply 8-bit integers and return `qint32`, together with the
+//!   range in which a sum of products has the right value: the product of both steps, times the integers of
+//!   `qint32`.
+//! - `QuantizedBiasAdd` adds a bias of one integer for each channel, in a range wide enough for `2^17` times
+//!   the larger magnitude of both.
+//! - `QuantizedRelu` and `QuantizedRelu6` clamp at the integers that stand for 0 and 6. The range does not
+//!   change.
+//! - `QuantizedReshape` forwards the range. `QuantizedConcat` converts all parts to a common range, which
+//!   includes 0.
+//!
+//! The ranges of inputs are scalars, in pairs behind the data. Inputs whose shapes do not fit are
+//! `InvalidArgument`; output dtypes other than `qint32` are `Unimplemented`.
 
 use super::ranges::{Integers, Range};
 use crate::dispatch::unsupported;
@@ -16,6 +31,7 @@ use compute::matmul::Epilogue;
 use session_core::{Error, Result};
 use tensor::{DType, Shape, Tensor, memory};
 
+/// Registers the op types.
 pub(super) fn register(registry: &mut Registry) {
     registry.add("QuantizedMatMul", |spec| {
         let kinds = product_kinds(spec, "T1", "T2", "Toutput")?;
@@ -49,6 +65,9 @@ pub(super) fn register(registry: &mut Registry) {
 }
 
 /// Returns the dtypes of two factors, whose product is of 32 bits.
+///
+/// The arguments are the names of the attributes with the dtypes. Fails with `Unimplemented` unless the
+/// product is `qint32`.
 fn product_kinds(spec: &NodeSpec<'_>, a: &str, b: &str, output: &str) -> Result<[Integers; 2]> {
     match spec.dtype(output)? {
         DType::QInt32 => Ok([Integers::of(spec.dtype(a)?)?, Integers::of(spec.dtype(b)?)?]),
@@ -57,6 +76,9 @@ fn product_kinds(spec: &NodeSpec<'_>, a: &str, b: &str, output: &str) -> Result<
 }
 
 /// Returns the numbers of a factor in steps from 0, exactly: doubles hold the products of any that are summed here.
+///
+/// `range` is that of the input. An 8-bit factor is within -255 to 255, so sums of up to `2^37` products are
+/// exact.
 fn factor(context: &KernelContext<'_>, input: usize, kind: Integers, range: Range) -> Result<Vec<f64>> {
     let zero = kind.quantized(range, 0.0);
     let values = kind.read(context.input(input))?;
@@ -64,6 +86,8 @@ fn factor(context: &KernelContext<'_>, input: usize, kind: Integers, range: Rang
 }
 
 /// Delivers sums of products in steps of both factors.
+///
+/// Sets the integers as output 0 and their range as outputs 1 and 2. Sums outside of 32 bits are clamped.
 fn deliver(
     context: &mut KernelContext<'_>,
     shape: Shape,
@@ -79,6 +103,7 @@ fn deliver(
     Ok(())
 }
 
+/// Delivers the product of two matrices, either of which may be transposed. The ranges are the inputs 2 to 5.
 fn product(context: &mut KernelContext<'_>, kinds: [Integers; 2], [of_a, of_b]: [bool; 2]) -> Result<()> {
     let ranges = [Range::of_inputs(context, 2)?, Range::of_inputs(context, 4)?];
     let (&[a_rows, a_columns], &[b_rows, b_columns]) =
@@ -102,6 +127,8 @@ fn product(context: &mut KernelContext<'_>, kinds: [Integers; 2], [of_a, of_b]: 
     for (row, sums) in sums.chunks_exact_mut(columns.max(1)).enumerate() {
         watch.tick(inner.saturating_mul(columns))?;
         for k in 0..inner {
+            // A plain loop over rows, the inner dimension and columns: contiguous in the result, and fast
+            // enough for the rare use.
             let left = if of_a { a[k * rows + row] } else { a[row * inner + k] };
             for (column, sum) in sums.iter_mut().enumerate() {
                 *sum += left * if of_b { b[column * inner + k] } else { b[k * columns + column] };
@@ -111,6 +138,10 @@ fn product(context: &mut KernelContext<'_>, kinds: [Integers; 2], [of_a, of_b]: 
     deliver(context, Shape::from([rows, columns]), &sums, kinds, ranges)
 }
 
+/// Delivers a convolution of images in NHWC with a filter `[height, width, in, out]`, through the convolution
+/// of doubles.
+///
+/// Padding adds zeros, which are zeros here too, because zero points are subtracted first.
 fn convolve(context: &mut KernelContext<'_>, kinds: [Integers; 2], window: &Window) -> Result<()> {
     let ranges = [Range::of_inputs(context, 2)?, Range::of_inputs(context, 4)?];
     let (shape, groups) = window.convolution(context.input(0).shape(), context.input(1).shape())?;
@@ -129,6 +160,8 @@ fn convolve(context: &mut KernelContext<'_>, kinds: [Integers; 2], window: &Wind
     deliver(context, Shape::from([shape.batch, shape.out_h, shape.out_w, shape.out_c]), &sums, kinds, ranges)
 }
 
+/// Delivers input 0 with the vector in input 1 added along the last axis. Both are converted to the output's
+/// range first and added as integers.
 fn add_bias(context: &mut KernelContext<'_>, [input, bias, output]: [Integers; 3]) -> Result<()> {
     let (of_input, of_bias) = (Range::of_inputs(context, 2)?, Range::of_inputs(context, 4)?);
     let shape = context.input(0).shape().clone();
@@ -159,6 +192,9 @@ fn add_bias(context: &mut KernelContext<'_>, [input, bias, output]: [Integers; 3
 }
 
 /// Returns the kernel that cuts off what is below 0, and above a number.
+///
+/// `most` is the upper bound as a number, or `None`. Input and output may have different dtypes; the integers
+/// are then clamped to the output's.
 fn activation(spec: &NodeSpec<'_>, most: Option<f32>) -> Result<Box<dyn Kernel>> {
     let (from, to) = (Integers::of(spec.dtype("Tinput")?)?, Integers::of(spec.dtype("out_type")?)?);
     Ok(boxed(move |context| {
@@ -175,6 +211,9 @@ fn activation(spec: &NodeSpec<'_>, most: Option<f32>) -> Result<Box<dyn Kernel>>
 }
 
 /// Joins tensors in the range that all of theirs lie in.
+///
+/// The inputs are the axis, the parts, their minima and their maxima. Integers of a part that has the common
+/// range already are not changed.
 fn concat(context: &mut KernelContext<'_>, kind: Integers) -> Result<()> {
     let count = (context.num_inputs() - 1) / 3;
     let ranges = (0..count)
@@ -187,6 +226,7 @@ fn concat(context: &mut KernelContext<'_>, kind: Integers) -> Result<()> {
             Ok(Range { least, most })
         })
         .collect::<Result<Vec<Range>>>()?;
+    // From 0, so that the common range contains it.
     let least = ranges.iter().map(|range| range.least).fold(0.0, f32::min);
     let most = ranges.iter().map(|range| range.most).fold(f32::MIN, f32::max);
     let range = Range { least, most };

@@ -1,4 +1,17 @@
 //! Conversions between numbers and the integers that represent them.
+//!
+//! # Semantics
+//!
+//! - `QuantizeV2` converts `float32` to integers and returns the range that it used; `Dequantize` converts
+//!   back to `float32` or `bfloat16`. The attribute `mode` selects one of three mappings ([`Mode`]). `axis`
+//!   selects an axis whose slices have ranges of their own, with -1 for none.
+//! - `QuantizeV2` widens a range so that it contains 0 and is at least `ensure_minimum_range` wide, relative
+//!   to its ends and to 1.
+//! - `Requantize` converts integers of one range to those of another, given as inputs. `RequantizationRange`
+//!   returns the range that is used, and `QuantizeDownAndShrinkRange` does both.
+//!
+//! Numbers outside the range are clamped. A range whose maximum is less than its minimum, one with a NaN,
+//! numbers of ranges that do not fit the axis, and `HALF_TO_EVEN` without `SCALED` are `InvalidArgument`.
 
 use crate::dispatch::unsupported;
 use crate::kernel::{KernelContext, NodeSpec};
@@ -7,6 +20,7 @@ use crate::registry::Registry;
 use session_core::{Error, Result};
 use tensor::{DType, Shape, Tensor, bf16, memory};
 
+/// Registers the op types. Attributes are read when the plan is compiled.
 pub(super) fn register(registry: &mut Registry) {
     registry.add("QuantizeV2", |spec| {
         let quantizer = Quantizer::of(spec, Integers::of(spec.dtype("T")?)?)?;
@@ -43,6 +57,8 @@ pub(super) fn register(registry: &mut Registry) {
 }
 
 /// The integers of a quantized dtype.
+///
+/// All arithmetic is in `i64`, which holds the values of every quantized dtype and their differences.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Integers {
     /// The quantized dtype.
@@ -55,6 +71,8 @@ pub(super) struct Integers {
 
 impl Integers {
     /// Returns the range of a quantized dtype.
+    ///
+    /// Other dtypes are `Unimplemented`.
     pub(super) fn of(dtype: DType) -> Result<Integers> {
         let (low, high) = match dtype {
             DType::QInt8 => (i8::MIN.into(), i8::MAX.into()),
@@ -68,12 +86,18 @@ impl Integers {
     }
 
     /// Returns the number of integers.
+    ///
+    /// It is 256 for 8 bits; a double holds it exactly for all dtypes.
     fn count(self) -> f64 {
         (self.high - self.low + 1) as f64
     }
 
     /// Reads the numbers of a tensor.
+    ///
+    /// The tensor has the dtype of `self`. Copies into `i64`, eight times the memory of 8-bit integers.
     pub(super) fn read(self, tensor: &Tensor) -> Result<Vec<i64>> {
+        // The quantized dtypes have no Rust type of their own, so tensors of them are read and written as
+        // bytes.
         let bytes = tensor.as_bytes()?;
         Ok(match self.dtype {
             DType::QInt8 => memory::collected(bytes.iter().map(|&byte| byte.cast_signed().into()))?,
@@ -93,9 +117,12 @@ impl Integers {
     }
 
     /// Returns a tensor of integers, which are cut off where they do not fit.
+    ///
+    /// `values` yields as many numbers as the shape has elements.
     pub(super) fn write(self, shape: Shape, values: impl Iterator<Item = i64>) -> Result<Tensor> {
         let mut bytes = memory::reserve(shape.elements().saturating_mul(self.dtype.size()))?;
         for value in values {
+            // After the clamp, the casts below keep all bits that count.
             let value = value.clamp(self.low, self.high);
             match self.dtype.size() {
                 1 => bytes.push(value as u8),
@@ -107,16 +134,25 @@ impl Integers {
     }
 
     /// Returns the distance of the numbers that neighboring integers stand for.
+    ///
+    /// A range of equal ends has a step of 0.
     pub(super) fn step(self, range: Range) -> f32 {
         ((f64::from(range.most) - f64::from(range.least)) / (self.high - self.low) as f64) as f32
     }
 
     /// Returns the range in steps, a little wider than it is.
+    ///
+    /// A range has one step less than it has integers; TensorFlow's `MIN_FIRST` formulas divide by the number
+    /// of integers and therefore stretch it.
     fn spread(self, range: Range) -> f64 {
         (f64::from(range.most) - f64::from(range.least)) * (self.count() / (self.count() - 1.0))
     }
 
     /// Returns the integer for a number, whether or not the dtype has it.
+    ///
+    /// Rounds the number and the lower end to steps separately and takes the difference, as TensorFlow's
+    /// `FloatToQuantizedUnclamped` does, so that 0 is mapped to the same integer wherever the range begins.
+    /// An empty range gives 0.
     pub(super) fn quantized(self, range: Range, x: f32) -> i64 {
         if range.least == range.most {
             return 0;
@@ -126,11 +162,16 @@ impl Integers {
     }
 
     /// Returns the number that an integer stands for.
+    ///
+    /// It is the inverse of `quantized` up to rounding: `least + (integer - low) * step`, with the lower end
+    /// moved to a multiple of the step.
     pub(super) fn number(self, range: Range, integer: i64) -> f32 {
         if range.least == range.most {
             return range.least;
         }
         let scale = self.spread(range) / self.count();
+        // The lower end is rounded in single precision, the sum formed in double precision; the last bit
+        // depends on it.
         let single = scale as f32;
         let least = (range.least / single).round() * single;
         (f64::from(least) + (integer - self.low) as f64 * scale) as f32
@@ -138,6 +179,8 @@ impl Integers {
 }
 
 /// The numbers that integers stand for.
+///
+/// It need not contain 0, and its ends may be equal.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Range {
     /// The number that the least integer represents.
@@ -148,6 +191,9 @@ pub(super) struct Range {
 
 impl Range {
     /// Returns the range in two inputs.
+    ///
+    /// The inputs are `input` and the next one, `float32` tensors of one element of any rank. Their order is
+    /// not checked.
     pub(super) fn of_inputs(context: &KernelContext<'_>, input: usize) -> Result<Range> {
         let (&[least], &[most]) = (context.slice::<f32>(input)?, context.slice::<f32>(input + 1)?) else {
             return Err(Error::invalid_argument("the ends of a range must each be one number"));
@@ -156,6 +202,8 @@ impl Range {
     }
 
     /// Delivers the range as two outputs.
+    ///
+    /// The outputs are 1 and 2, behind the integers.
     pub(super) fn deliver(self, context: &mut KernelContext<'_>) {
         context.set(1, Tensor::scalar(self.least));
         context.set(2, Tensor::scalar(self.most));
@@ -163,6 +211,8 @@ impl Range {
 }
 
 /// Returns the range that the integers of input 0 use, with 0.
+///
+/// Returns `[0, 0]` without elements. The upper end is not raised to 0, as in TensorFlow.
 fn used_range(context: &KernelContext<'_>, from: Integers) -> Result<Range> {
     let range = Range::of_inputs(context, 1)?;
     let values = from.read(context.input(0))?;
@@ -171,6 +221,9 @@ fn used_range(context: &KernelContext<'_>, from: Integers) -> Result<Range> {
 }
 
 /// Changes integers that stand for numbers of one range to those for another.
+///
+/// The given range is in the inputs 1 and 2; `range` is the new one, which is delivered together with the
+/// integers.
 pub(super) fn requantize(
     context: &mut KernelContext<'_>,
     from: Integers,
@@ -198,9 +251,12 @@ enum Mode {
 }
 
 /// The options of an operation between numbers and integers.
+///
+/// The same type serves both directions; `half_to_even` and `width` have no meaning when converting back.
 struct Quantizer {
     /// The integers.
     integers: Integers,
+    /// The mapping.
     mode: Mode,
     /// True to round halves to even numbers.
     half_to_even: bool,
@@ -214,6 +270,9 @@ struct Quantizer {
 
 impl Quantizer {
     /// Reads the attributes.
+    ///
+    /// Fails with `InvalidArgument` for an axis below -1, or for a rounding mode that the mapping does not
+    /// have.
     fn of(spec: &NodeSpec<'_>, integers: Integers) -> Result<Quantizer> {
         let mode = match spec.str("mode")? {
             "MIN_COMBINED" => Mode::MinCombined,
@@ -238,6 +297,9 @@ impl Quantizer {
     }
 
     /// Returns the range of each slice along the axis, and the number of elements after that.
+    ///
+    /// The ends are the inputs 1 and 2. Without an axis there is one range. Fails if their number is not that
+    /// of the slices, or if a range is not valid.
     fn ranges(&self, context: &KernelContext<'_>) -> Result<(Vec<Range>, usize)> {
         let shape = context.input(0).shape();
         let (least, most) = (context.slice::<f32>(1)?, context.slice::<f32>(2)?);
@@ -272,11 +334,16 @@ impl Quantizer {
     }
 
     /// Returns the least integer that is used.
+    ///
+    /// For `narrow_range` that is one more than the least of the dtype.
     fn lowest(&self) -> i64 {
         self.integers.low + i64::from(self.narrow)
     }
 
     /// Quantizes a tensor.
+    ///
+    /// Delivers the integers of input 0 and the ends of the ranges that were used, in the shape of the given
+    /// ends.
     fn quantize(&self, context: &mut KernelContext<'_>) -> Result<()> {
         let (given, inner) = self.ranges(context)?;
         let integers = self.integers;
@@ -288,6 +355,8 @@ impl Quantizer {
             let most = most.max(least + width).max(0.0);
             let (scale, range) = match self.mode {
                 Mode::Scaled => {
+                    // The scale that maps the end of the range to the integer, if both are on the same side
+                    // of 0.
                     let side = |integer: i64, end: f32| {
                         let integer = integer as f32;
                         if integer * end > 0.0 { integer / end } else { f32::MAX }
@@ -300,6 +369,7 @@ impl Quantizer {
             scales.push(scale);
             ranges.push(range);
         }
+        // Signed integers begin at minus half of their number.
         let half = if integers.low < 0 { (integers.count() / 2.0) as f32 } else { 0.0 };
         let quantized = |(at, &x): (usize, &f32)| {
             let slice = at / inner % ranges.len();
@@ -325,6 +395,9 @@ impl Quantizer {
     }
 
     /// Converts a quantized tensor back.
+    ///
+    /// Delivers the numbers that the integers of input 0 stand for, as `float32` or, with the attribute
+    /// `dtype`, as `bfloat16`.
     fn dequantize(&self, context: &mut KernelContext<'_>, dtype: DType) -> Result<()> {
         let (ranges, inner) = self.ranges(context)?;
         let integers = self.integers;
@@ -338,6 +411,7 @@ impl Quantizer {
                 }
                 Mode::MinFirst => integers.number(range, integer),
                 Mode::Scaled if integers.low < 0 => {
+                    // The larger of the two scales, which `quantize` used.
                     let sides = (range.least / self.lowest() as f32).max(range.most / integers.high as f32);
                     integer as f32 * sides
                 }

@@ -2,6 +2,24 @@
 //!
 //! With `signed_input` the scale is symmetric around 0. The range is given or is that of the values. Rounding is half
 //! to even or half up, by the attribute `round_mode`. The gradient of V4 passes inside of the range only.
+//!
+//! # Semantics
+//!
+//! The op types take floats (narrow ones are computed in `float32`) and return them rounded to multiples of a
+//! scale. V2 and later take the ends of the range as inputs 1 and 2, and V3 takes the number of bits as input
+//! 3; the first version has all three as attributes. With `axis`, each slice along it has a range and scale
+//! of its own.
+//!
+//! The integers are `-2^(bits-1)` to `2^(bits-1) - 1`, with `narrow_range` without the least one, or `0` to
+//! `2^bits - 1` without a sign. The scale is the smaller one of those that map the ends of the range to the
+//! ends of the integers. With `range_given` numbers outside are clamped first.
+//!
+//! ```text
+//! QuantizeAndDequantizeV2 of [-1, 0.3, 2], signed, 3 bits:   integers -4 to 3, scale 3 / 2   ->   [-1.333, 0, 2]
+//! ```
+//!
+//! A minimum above the maximum, a number of bits out of range, and ends that do not fit the axis are
+//! `InvalidArgument`. Everything is one or two passes on the calling thread.
 
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
@@ -10,6 +28,7 @@ use compute::math::Real;
 use session_core::{Error, Result};
 use tensor::{Element, Shape, memory};
 
+/// Registers the op types. The versions share a kernel; what differs is where they have their parameters.
 pub(super) fn register(registry: &mut Registry) {
     for op_type in [
         "QuantizeAndDequantize",
@@ -28,6 +47,7 @@ pub(super) fn register(registry: &mut Registry) {
     });
 }
 
+/// Returns the attribute `axis`, which older versions lack, or `None` for -1.
 fn axis(spec: &NodeSpec<'_>) -> Result<Option<usize>> {
     match spec.int("axis").unwrap_or(-1) {
         -1 => Ok(None),
@@ -37,18 +57,26 @@ fn axis(spec: &NodeSpec<'_>) -> Result<Option<usize>> {
     }
 }
 
+/// The attributes of any version.
 struct Rounding {
+    /// True if integers below 0 are used.
     signed: bool,
+    /// True to leave out the least integer.
     narrow: bool,
+    /// True if the range is given and not that of the values.
     given: bool,
+    /// True to round halves up instead of to even.
     half_up: bool,
+    /// The axis whose slices have ranges of their own.
     axis: Option<usize>,
-    /// `None` if they are an input.
+    /// `None` if they are an input. The number of bits.
     bits: Option<i64>,
+    /// The ends of the first version, which are attributes; `None` if they are inputs.
     range: Option<[f64; 2]>,
 }
 
 impl Rounding {
+    /// Reads the attributes that the version has.
     fn of(spec: &NodeSpec<'_>) -> Result<Rounding> {
         let first = spec.operation.op_type() == "QuantizeAndDequantize";
         let range = [spec.float("input_min"), spec.float("input_max")];
@@ -67,6 +95,8 @@ impl Rounding {
     }
 
     /// Returns the least and the largest integer.
+    ///
+    /// As floats: a double does not hold the largest integer of more than 53 bits exactly, as in TensorFlow.
     fn integers(&self, context: &KernelContext<'_>) -> Result<[f64; 2]> {
         let bits = match self.bits {
             Some(bits) => bits,
@@ -87,6 +117,8 @@ impl Rounding {
 }
 
 /// The sizes before, along and after an axis; without one all is after.
+///
+/// Fails with `InvalidArgument` for an axis that the shape does not have.
 fn around(shape: &Shape, axis: Option<usize>) -> Result<[usize; 3]> {
     match axis {
         None => Ok([1, 1, shape.elements()]),
@@ -99,6 +131,10 @@ fn around(shape: &Shape, axis: Option<usize>) -> Result<[usize; 3]> {
     }
 }
 
+/// Delivers input 0 rounded to the scale of its slice.
+///
+/// The scale is a number of steps per unit; its inverse is computed from the same quotient, not from the
+/// scale, so that the end of the range is reproduced exactly.
 fn round<T: Element + Real>(context: &mut KernelContext<'_>, rounding: &Rounding) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let [_, slices, inner] = around(&shape, rounding.axis)?;
@@ -116,6 +152,7 @@ fn round<T: Element + Real>(context: &mut KernelContext<'_>, rounding: &Rounding
             least.iter().zip(most).map(|(&least, &most)| [least, most]).collect()
         }
         (false, _) => {
+            // Without an element, a slice has the range from 0 to 0.
             let mut ranges: Vec<Option<[T; 2]>> = memory::filled(None, slices)?;
             for (at, &x) in values.iter().enumerate() {
                 let range = &mut ranges[at / inner.max(1) % slices];
@@ -140,6 +177,7 @@ fn round<T: Element + Real>(context: &mut KernelContext<'_>, rounding: &Rounding
         // The side that needs the smaller scale decides, so that all numbers of the range fit.
         let side = |integer: T, end: T| (integer * end > zero).then(|| integer / end);
         let (of_least, of_most) = (side(low, *least), side(high, *most));
+        // A side that maps to no integer, such as a negative end without a sign, does not count.
         let first = match (of_least, of_most) {
             (Some(of_least), Some(of_most)) => of_least < of_most,
             (Some(_), None) => true,
@@ -176,6 +214,9 @@ fn round<T: Element + Real>(context: &mut KernelContext<'_>, rounding: &Rounding
 }
 
 /// Gradients pass within the range; its ends have none.
+///
+/// Inputs are the gradient, the forward input and the ends of its range. Outputs 1 and 2, the gradients of
+/// the ends, are zeros: the op type promises them, and TensorFlow returns zeros as well.
 fn gradients<T: Element + Real>(context: &mut KernelContext<'_>, axis: Option<usize>) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let (least_shape, most_shape) = (context.input(2).shape().clone(), context.input(3).shape().clone());

@@ -2,6 +2,22 @@
 //!
 //! Rows are padded with `default_value`, or truncated to the requested shape. The partition types state how each
 //! ragged axis is described: by row splits, by the row of each value, or, for the first axis, by the number of rows.
+//!
+//! # Semantics
+//!
+//! `RaggedTensorToTensor` has the inputs `shape`, `values`, `default_value` and one partition for each name
+//! in `row_partition_types`. The result has one axis more than there are ragged axes, followed by the axes of
+//! a value.
+//!
+//! - `shape` is a vector with a size for each axis, -1 for as large as needed; or the scalar -1, for all.
+//! - The default is broadcast to a value. The first partition is `FIRST_DIM_SIZE` (followed by row ids) or
+//!   `ROW_SPLITS`; the others are splits or row ids.
+//! - Partitions that contradict each other, row ids that fall, and shapes of another rank are
+//!   `InvalidArgument`.
+//!
+//! ```text
+//! values [1, 2, 3], splits [0, 1, 3], default 9:   shape -1 -> [[1, 9], [2, 3]]   shape [3, 1] -> [[1], [2], [9]]
+//! ```
 
 use super::{row_of, splits};
 use crate::kernel::{KernelContext, NodeSpec};
@@ -11,6 +27,7 @@ use crate::registry::Registry;
 use session_core::{AttrValue, Error, Result};
 use tensor::{Shape, Tensor, memory};
 
+/// Registers `RaggedTensorToTensor`.
 pub(super) fn register(registry: &mut Registry) {
     registry.add("RaggedTensorToTensor", |spec| {
         let partitions = partitions(spec)?;
@@ -21,14 +38,16 @@ pub(super) fn register(registry: &mut Registry) {
 /// The form in which the rows of an axis are given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Partition {
-    /// The number of rows of the outermost axis.
+    /// The number of rows of the outermost axis. A scalar.
     FirstDimSize,
-    /// The row of each value.
+    /// The row of each value. Ascending, not strictly.
     ValueRowIds,
-    /// The first value of each row, and the end of the last.
+    /// The first value of each row, and the end of the last. One more than there are rows.
     RowSplits,
 }
 
+/// Returns the attribute `row_partition_types`. Fails unless there is one for each input and their order
+/// describes rows.
 fn partitions(spec: &NodeSpec<'_>) -> Result<Vec<Partition>> {
     let wrong = || Error::value("attribute 'row_partition_types' is not a list of strings");
     let names = spec.attr("row_partition_types")?.as_list().ok_or_else(wrong)?;
@@ -55,7 +74,9 @@ fn partitions(spec: &NodeSpec<'_>) -> Result<Vec<Partition>> {
     Ok(found)
 }
 
-/// The lengths of the rows of an axis, of which there are this many.
+/// Returns the lengths of the rows of an axis, of which there are `rows`.
+///
+/// Fails if the splits or the row ids in `input` do not fit that number.
 fn lengths(
     context: &KernelContext<'_>,
     input: usize,
@@ -83,12 +104,18 @@ fn lengths(
     Ok(lengths)
 }
 
+/// Delivers the dense tensor.
+///
+/// Each axis turns the places of its rows into the places of the next axis' rows, so that after the last one
+/// every value has its place in the result, or none if it was cut off. The result is then filled row by row
+/// from the values or the default.
 fn to_tensor(context: &mut KernelContext<'_>, partitions: &[Partition]) -> Result<()> {
     let values = context.input(1);
     if values.shape().rank() == 0 {
         return Err(Error::invalid_argument("the values of a ragged tensor must not be a scalar"));
     }
     let (width, inner) = row_of(values);
+    // The number of rows of the outermost axis.
     let first = match partitions[0] {
         Partition::FirstDimSize => usize::try_from(context.int(3)?)
             .map_err(|_| Error::invalid_argument("the number of rows must not be negative"))?,
@@ -118,6 +145,7 @@ fn to_tensor(context: &mut KernelContext<'_>, partitions: &[Partition]) -> Resul
     for (lengths, &size) in all.iter().zip(&dims[1..]) {
         let mut next = memory::reserve(lengths.iter().sum())?;
         for (place, &length) in places.iter().zip(lengths) {
+            // A value is cut off if its row was, or if its column is outside the requested size.
             next.extend((0..length).map(|column| Some((*place)? * size + column).filter(|_| column < size)));
         }
         places = next;
@@ -131,13 +159,17 @@ fn to_tensor(context: &mut KernelContext<'_>, partitions: &[Partition]) -> Resul
         }
     }
     let filler = filler(context, &inner)?;
+    // Row 0 of the second source is the default.
     let sources_of = |row: usize| Some(sources[row].map_or((1, 0), |row| (0, row)));
     let result = arrange(context, &[context.input(1), &filler], Shape::from(dims), width, &sources_of, None)?;
     context.set(0, result);
     Ok(())
 }
 
-/// The sizes of the result: those requested, or the least that hold everything.
+/// Returns the sizes of the result: those requested, or the least that hold everything.
+///
+/// `natural` are the latter; the first `ragged` axes may be requested larger or smaller, the axes of a value
+/// may not.
 fn wanted(context: &KernelContext<'_>, natural: &[usize], ragged: usize) -> Result<Vec<usize>> {
     let asked = context.ints(0)?;
     if context.input(0).shape().rank() == 0 {
@@ -166,7 +198,10 @@ fn wanted(context: &KernelContext<'_>, natural: &[usize], ragged: usize) -> Resu
     asked.iter().zip(natural).enumerate().map(size).collect()
 }
 
-/// A row of default values, of the sizes of a row of the values.
+/// Returns a row of default values, of the sizes of a row of the values.
+///
+/// The default is aligned with the last axes and repeated along those of size 1. Fails if it does not
+/// broadcast.
 fn filler(context: &KernelContext<'_>, inner: &[usize]) -> Result<Tensor> {
     let given = context.input(2);
     let dims = given.shape().dims().to_vec();

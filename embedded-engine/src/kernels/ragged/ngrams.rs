@@ -2,6 +2,20 @@
 //!
 //! Each row is padded on both sides with `pad_width` copies of the pads; a width of -1 means the longest n-gram minus
 //! 1. With `preserve_short_sequences` a row that is too short for every n-gram yields one with all of its strings.
+//!
+//! # Semantics
+//!
+//! `StringNGrams` takes strings and the splits of their rows, and returns joined strings and new splits. Per
+//! row, the n-grams of the first width in `ngram_widths` come first, then those of the next.
+//!
+//! A pad is never an n-gram by itself: at most `width - 1` pads are used on each side, whatever `pad_width`
+//! is. A row without strings has n-grams of pads only if the pads of both sides reach each other.
+//!
+//! ```text
+//! [a, b, c], width 2, pads L and R, pad_width -1   ->   [L a, a b, b c, c R]
+//! ```
+//!
+//! Widths below 1 are `InvalidArgument`, and so are splits that do not end with the number of strings.
 
 use super::{indices, splits};
 use crate::kernel::{KernelContext, NodeSpec};
@@ -10,6 +24,7 @@ use crate::registry::Registry;
 use session_core::{AttrValue, Error, Result};
 use tensor::{Bytes, DType, Tensor, memory};
 
+/// Registers `StringNGrams`.
 pub(super) fn register(registry: &mut Registry) {
     registry.add("StringNGrams", |spec| {
         let rules = Rules::of(spec)?;
@@ -17,20 +32,27 @@ pub(super) fn register(registry: &mut Registry) {
     });
 }
 
+/// The attributes of a kernel.
 struct Rules {
+    /// The bytes between the strings of a run.
     separator: Bytes,
+    /// The string in front of a row.
     left_pad: Bytes,
+    /// The string behind a row.
     right_pad: Bytes,
-    /// The numbers of strings in a run.
+    /// The numbers of strings in a run. Each is at least 1.
     widths: Vec<usize>,
     /// The number of pads at each end; `None` for one less than the width.
     pad: Option<usize>,
-    /// Makes one run of all strings of a row that is too short for any.
+    /// Makes one run of all strings of a row that is too short for any. The attribute
+    /// `preserve_short_sequences`.
     keeps_short: bool,
+    /// The dtype of the splits, `int32` or `int64`.
     splits: DType,
 }
 
 impl Rules {
+    /// Reads the attributes.
     fn of(spec: &NodeSpec<'_>) -> Result<Rules> {
         let text = |name: &str| match spec.attr(name)? {
             AttrValue::String(text) => Ok(text.clone()),
@@ -50,17 +72,19 @@ impl Rules {
         })
     }
 
-    /// The number of pads at each end for runs of this width, of which at least one string is none.
+    /// Returns the number of pads at each end for runs of this width. At least one string of a run is no pad.
     fn pad(&self, width: usize) -> usize {
         self.pad.unwrap_or(usize::MAX).min(width - 1)
     }
 
-    /// The number of runs of this width in a row.
+    /// Returns the number of runs of this width in a row of `row` strings.
     fn count(&self, row: usize, width: usize) -> usize {
         (row + 2 * self.pad(width) + 1).saturating_sub(width)
     }
 
     /// Joins the strings of a run that begins `start` places after the first pad on the left.
+    ///
+    /// `start + width` is at most the number of strings and pads of the row.
     fn run(&self, row: &[Bytes], start: usize, width: usize) -> Bytes {
         let pad = self.pad(width);
         let part = |place: usize| match place.checked_sub(pad) {
@@ -72,6 +96,7 @@ impl Rules {
     }
 }
 
+/// Delivers the runs of all rows and their splits.
 fn ngrams(context: &mut KernelContext<'_>, rules: &Rules) -> Result<()> {
     let data = context.input(0).as_strings()?;
     let splits = splits(context, 1)?;

@@ -1,4 +1,17 @@
 //! Ragged tensors as variants: the form in which they pass through datasets, arrays and lists.
+//!
+//! # Semantics
+//!
+//! - `RaggedTensorToVariant` wraps a ragged tensor in one variant, or with `batched_input` in a vector of
+//!   variants, one for each row of the outermost axis.
+//! - `RaggedTensorFromVariant` reverses either. A tensor of variants with `d` axes adds these as `d` outer
+//!   ragged axes; `output_ragged_rank` must be `input_ragged_rank + d`.
+//! - `RaggedTensorToVariantGradient` puts the gradients of the rows together again, in the shape
+//!   `dense_values_shape`.
+//!
+//! A variant shares its tensors, except that the splits of rows are recomputed to begin at 0. The values of a
+//! row are a slice of all values. Variants of another kind, and dtypes or ranks other than the attributes
+//! state, are `InvalidArgument`.
 
 use super::{nested, row_of};
 use crate::kernel::KernelContext;
@@ -11,6 +24,7 @@ use session_core::{Error, Result};
 use std::sync::Arc;
 use tensor::{DType, Shape, Tensor, memory};
 
+/// Registers the op types.
 pub(super) fn register(registry: &mut Registry) {
     registry.add("RaggedTensorToVariant", |spec| {
         let rank = spec.operation.num_inputs() - 1;
@@ -31,9 +45,14 @@ pub(super) fn register(registry: &mut Registry) {
 }
 
 /// A ragged tensor: the splits of each ragged axis, the outermost first, and the values. Without splits it is a dense tensor.
+///
+/// The splits belong together: each ends with the number of rows of the next axis, the last with that of the
+/// values. Kernels check this before they build one.
 #[derive(Clone)]
 pub(in crate::kernels) struct Ragged {
+    /// All of one dtype.
     splits: Vec<Tensor>,
+    /// Its first axis is counted by the innermost splits.
     values: Tensor,
 }
 
@@ -43,6 +62,7 @@ impl Ragged {
         Ragged { splits: vec![splits], values }
     }
 
+    /// Wraps it in a scalar variant.
     pub(in crate::kernels) fn into_tensor(self) -> Tensor {
         Tensor::from_handle(DType::Variant, Arc::new(self))
     }
@@ -57,12 +77,16 @@ impl Ragged {
 }
 
 /// Returns a ragged tensor of the same form with zeros.
+///
+/// The splits are shared.
 pub(in crate::kernels) fn zeros(ragged: &Ragged) -> Result<Ragged> {
     let values = Tensor::zeros(ragged.values.dtype(), ragged.values.shape().clone())?;
     Ok(Ragged { splits: ragged.splits.clone(), values })
 }
 
 /// Returns the sum of two ragged tensors of the same form.
+///
+/// Fails with `InvalidArgument` unless the splits are equal.
 pub(in crate::kernels) fn added(
     context: &KernelContext<'_>,
     ragged: &Ragged,
@@ -75,6 +99,7 @@ pub(in crate::kernels) fn added(
     Ok(Ragged { splits: ragged.splits.clone(), values })
 }
 
+/// `rank` is the number of splits, which are the inputs before the values. `dtype` is that of the splits.
 fn to_variant(context: &mut KernelContext<'_>, rank: usize, is_batched: bool, dtype: DType) -> Result<()> {
     let nested = nested(context, rank, rank)?;
     let values = context.input(rank).clone();
@@ -89,6 +114,7 @@ fn to_variant(context: &mut KernelContext<'_>, rank: usize, is_batched: bool, dt
             let dims = values.shape().get(1..).map(Shape::new).unwrap_or_default();
             return Ok(Ragged { splits: Vec::new(), values: values.rows(row, row + 1)?.reshaped(dims)? });
         };
+        // The rows of each axis that belong to this row, from the outermost axis inward.
         let (mut start, mut end) = (outer[row], outer[row + 1]);
         let mut splits = Vec::with_capacity(inner.len());
         for axis in inner {
@@ -109,10 +135,13 @@ struct Wanted {
     input: i64,
     /// The number of ragged axes of the output.
     output: i64,
+    /// The dtype of the values.
     values: DType,
+    /// The dtype of all splits.
     splits: DType,
 }
 
+/// Delivers the splits, the outermost first, and the values.
 fn from_variant(context: &mut KernelContext<'_>, wanted: &Wanted) -> Result<()> {
     let (items, dims) = variant_batch::parts::<Ragged>(context.input(0), "ragged tensors")?;
     let depth = dims.len() as i64;
@@ -139,6 +168,8 @@ fn from_variant(context: &mut KernelContext<'_>, wanted: &Wanted) -> Result<()> 
 
 impl Wanted {
     /// Checks a variant, which must have `rank` ragged axes.
+    ///
+    /// The texts are TensorFlow's, with two blanks between sentences.
     fn check(&self, item: &Ragged, rank: usize) -> Result<()> {
         let text = if item.splits.len() != rank {
             format!(
@@ -158,6 +189,12 @@ impl Wanted {
     }
 
     /// Returns variants as one ragged tensor, whose outer axes are the dimensions of the variants.
+    ///
+    /// `items` are in row-major order of `dims`, which is not empty. `rank` is the number of ragged axes of
+    /// each item.
+    ///
+    /// The outer splits are regular except for the innermost of them, which counts the rows of each item. The
+    /// items' own splits are joined axis by axis.
     fn nested(&self, items: &[&Ragged], dims: &[usize], rank: usize) -> Result<Ragged> {
         let mut splits = Vec::with_capacity(dims.len() + rank);
         let mut groups = 1usize;
@@ -190,6 +227,8 @@ impl Wanted {
 }
 
 /// Returns the splits of rows of these lengths.
+///
+/// For `[2, 0, 1]` these are `[0, 2, 2, 3]`.
 fn ends(lengths: impl ExactSizeIterator<Item = usize>) -> Result<Vec<usize>> {
     let mut ends = memory::reserve(lengths.len() + 1)?;
     let mut end = 0;
@@ -202,6 +241,8 @@ fn ends(lengths: impl ExactSizeIterator<Item = usize>) -> Result<Vec<usize>> {
 }
 
 /// Returns the values of all items, one after the other.
+///
+/// Without items, a vector of no values. Fails if the shapes of a value differ.
 fn joined(items: &[&Ragged], dtype: DType) -> Result<Tensor> {
     let Some(first) = items.first() else { return Ok(Tensor::zeros(dtype, [0])?) };
     let (_, inner) = row_of(&first.values);
@@ -220,6 +261,9 @@ fn joined(items: &[&Ragged], dtype: DType) -> Result<Tensor> {
 }
 
 /// Returns the values of the gradient of a `RaggedTensorToVariant`.
+///
+/// Input 0 holds the variants, input 2 the shape. Rows of dense values have lost an axis, which they get back
+/// before they are joined.
 fn gradient(context: &mut KernelContext<'_>, dtype: DType) -> Result<()> {
     let (items, dims) = variant_batch::parts::<Ragged>(context.input(0), "ragged tensors")?;
     let sizes =

@@ -2,6 +2,18 @@
 //!
 //! The variable is a vector of three `int64`. An operation reads the counter, advances it by the blocks that it
 //! reserves, and writes it back, all under the lock of the variable, so two operations never draw the same numbers.
+//!
+//! # Semantics
+//!
+//! - `StatefulUniform`, `StatefulStandardNormalV2`, `StatefulTruncatedNormal`, `StatefulUniformFullInt` and
+//!   `StatefulUniformInt` have the inputs `resource`, `algorithm` and `shape`, and the last one also the
+//!   limits. They draw the numbers that a generator with that state gives and leave the state behind them.
+//! - `RngSkip` advances the state by `delta` elements, 256 blocks each. `RngReadAndSkip` also returns the
+//!   state before.
+//!
+//! An uninitialized variable is `FailedPrecondition`. A state of another dtype or of fewer than three numbers
+//! is `InvalidArgument`, an algorithm other than Philox `Unimplemented`. Further elements of the state are
+//! not touched. Operations on the same generator exclude each other for the time that they draw.
 
 use super::keyed::{BLOCKS, fill_full};
 use super::{Fill, between, check_philox, shape};
@@ -13,6 +25,7 @@ use compute::random::{self, Generator};
 use session_core::{Error, Result};
 use tensor::{DType, Element, Tensor};
 
+/// Registers the op types. Their definitions are stateful, so they are ordered and not folded.
 pub(super) fn register(registry: &mut Registry) {
     registry.add("RngReadAndSkip", |_| {
         Ok(boxed(|context| {
@@ -61,12 +74,20 @@ pub(super) fn register(registry: &mut Registry) {
 }
 
 /// The state as the variable holds it.
+///
+/// The generator has the key first, the variable has it last.
 fn words(generator: &Generator) -> [i64; 3] {
     let [key, low, high] = generator.to_words();
     [low, high, key].map(u64::cast_signed)
 }
 
 /// Calls a function with the generator of input 0 and stores its new state. Meanwhile nothing else draws from it.
+///
+/// The state is stored only if `work` succeeds. `work` must not use the variable itself, whose lock is held.
+///
+/// # Errors
+/// `FailedPrecondition` if the variable is not initialized, `InvalidArgument` if its value is not a state,
+/// and the errors of `work`.
 fn with_state<R>(
     context: &mut KernelContext<'_>,
     work: impl FnOnce(&mut KernelContext<'_>, &mut Generator) -> Result<R>,
@@ -89,11 +110,14 @@ fn with_state<R>(
     let [low, high, key] = [state[0], state[1], state[2]].map(i64::cast_unsigned);
     let mut generator = Generator::from_words([key, low, high]);
     let result = work(context, &mut generator)?;
+    // In place unless a read of the same step still holds the value.
     let buffers = context.buffers();
     value.make_mut::<i64>(buffers)?[..3].copy_from_slice(&words(&generator));
     Ok(result)
 }
 
+/// Returns a kernel that checks the algorithm in input 1 and draws a tensor of the shape in input 2. `draw`
+/// fills it.
 fn drawn<T: Element>(
     draw: impl Fn(&KernelContext<'_>, &mut Generator, &mut [T]) -> Result<()> + Send + Sync + 'static,
 ) -> Box<dyn Kernel> {
@@ -106,6 +130,7 @@ fn drawn<T: Element>(
     })
 }
 
+/// Returns the kernel of a distribution without parameters.
 fn filled<T: Element>(fill: Fill<T>) -> Box<dyn Kernel> {
     drawn(move |context, generator, output| {
         fill(generator, output, context.pool());

@@ -4,6 +4,28 @@
 //!
 //! `r, u = sigmoid([x, h] w_ru + b_ru)`, `c = tanh([x, r * h] w_c + b_c)`, `h' = u * h + (1 - u) * c`. All
 //! intermediate values are outputs, because the gradient operation needs them.
+//!
+//! # Semantics
+//!
+//! `GRUBlockCell` has the inputs `x` `[batch, depth]`, `h_prev` `[batch, units]`, `w_ru`
+//! `[depth + units, 2 units]`, `w_c` `[depth + units, units]`, `b_ru` and `b_c`, and returns `r`, `u`, `c`,
+//! `h`. Shapes that do not fit are `InvalidArgument`. `float16` and `bfloat16` are computed in `float32`;
+//! `float64` is `Unimplemented`.
+//!
+//! `GRUBlockCellGrad` adds `r`, `u`, `c` and the gradient `g` of `h`. With `k = r * h`, the gradients of the
+//! sums before the activations are
+//!
+//! ```text
+//! d_c = g (1 - u) (1 - c^2)      d_u = g (h - c) u (1 - u)      d_k = d_c w_c_h^T      d_r = d_k h r (1 - r)
+//! d_x = d_c w_c_x^T + [d_r, d_u] w_ru_x^T                       d_h = g u + d_k r + [d_r, d_u] w_ru_h^T
+//! ```
+//!
+//! where `w_x` are the rows of a weight for `x` and `w_h` those for the state. It returns `d_x`, `d_h`, `d_c`
+//! and `[d_r, d_u]`; the gradient function in `ops` computes the gradients of the weights and biases from the
+//! last two.
+//!
+//! The weights are split at row `depth` and multiplied separately, so `x` and the state are never joined. The
+//! products use the thread pool.
 
 use super::{Products, check, deliver, elements, fresh};
 use crate::kernel::KernelContext;
@@ -14,6 +36,7 @@ use compute::matmul::Product;
 use compute::recurrent::{gru_gates, gru_gates_gradient, gru_output, gru_output_gradient};
 use session_core::{Error, Result};
 
+/// Registers the cell and its gradient.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("GRUBlockCell", |spec| single(spec, boxed(step)));
     registry.add("GRUBlockCellGrad", |spec| single(spec, boxed(gradient)));
@@ -22,8 +45,11 @@ pub(crate) fn register(registry: &mut Registry) {
 /// The sizes of a step.
 #[derive(Clone, Copy)]
 struct Sizes {
+    /// The number of examples.
     batch: usize,
+    /// The size of an input.
     depth: usize,
+    /// The number of units.
     units: usize,
 }
 
@@ -49,6 +75,7 @@ impl Sizes {
     }
 }
 
+/// Delivers the gates, the candidate and the new state.
 fn step(context: &mut KernelContext<'_>) -> Result<()> {
     let Sizes { batch, depth, units } = Sizes::of(context)?;
     let mut outputs = fresh::<5>(context, &[batch, units])?;
@@ -67,11 +94,13 @@ fn step(context: &mut KernelContext<'_>) -> Result<()> {
     products.with_bias(&Product::new(batch, depth, units), x, candidate_x, inputs.slice(5)?, candidate)?;
     products.multiply(&Product::new(batch, units, units).accumulate(), kept, candidate_h, candidate)?;
     gru_output(pool, update, state, candidate, output);
+    // The state times the reset gate is needed only for the product above.
     let [reset, update, candidate, output, _] = outputs;
     deliver(context, [reset, update, candidate, output]);
     Ok(())
 }
 
+/// Delivers the gradients of the input, the state, and the sums of candidate and gates.
 fn gradient(context: &mut KernelContext<'_>) -> Result<()> {
     let Sizes { batch, depth, units } = Sizes::of(context)?;
     for input in 6..10 {
@@ -93,6 +122,7 @@ fn gradient(context: &mut KernelContext<'_>) -> Result<()> {
     let (candidate_x, candidate_h) = inputs.slice::<f32>(3)?.split_at(depth * units);
     gru_output_gradient(pool, units, [update, candidate, state, grad], candidate_grad, gates_grad);
     let back = |from: usize, to: usize| Product::new(batch, from, to).transpose_b();
+    // First those through the candidate; the reset gate's gradient needs the result.
     products.multiply(&back(units, units), candidate_grad, candidate_h, kept_grad)?;
     products.multiply(&back(units, depth), candidate_grad, candidate_x, x_grad)?;
     gru_gates_gradient(pool, units, [reset, update, state, kept_grad, grad], gates_grad, state_grad);

@@ -8,6 +8,32 @@
 //! The four gates are column blocks of one product. Their order is `icfo` in the first version and `ifco` in the second one
 //! (input, candidate, forget, output). With peepholes the gates see the memory; `forget_bias` is added to the forget gate, and
 //! `cell_clip` limits the memory. `seq_len_max` ends a sequence early; later steps are zeros.
+//!
+//! # Semantics
+//!
+//! | op type | inputs | outputs |
+//! | --- | --- | --- |
+//! | `LSTMBlockCell` | `x`, `cs_prev`, `h_prev`, `w`, `wci`, `wcf`, `wco`, `b` | `i`, `cs`, `f`, `o`, `ci`, `co`, `h` |
+//! | `BlockLSTM*` | `seq_len_max`, then as above | as above, for all steps |
+//! | `LSTMBlockCellGrad` | those of the cell, its outputs but `h`, gradients of `cs` and `h` | gradients of `cs_prev`, the gates' sums, the peepholes |
+//! | `BlockLSTMGrad*` | those of the sequence, its outputs, gradients of `cs` and `h` | gradients of all inputs but `seq_len_max` |
+//!
+//! `x` is `[batch, depth]`, or `[steps, batch, depth]` for a sequence; states are `[batch, units]`, `w` is
+//! `[depth + units, 4 units]`. A step computes
+//!
+//! ```text
+//! i = sigmoid(x_i + wci cs_prev)    ci = tanh(x_c)    f = sigmoid(x_f + wcf cs_prev + forget_bias)
+//! cs = clip(ci i + cs_prev f)       o = sigmoid(x_o + wco cs)    co = tanh(cs)    h = o co
+//! ```
+//!
+//! with the blocks `x_i`, `x_c`, `x_f`, `x_o` of `[x, h_prev] w + b`. The gradient ignores clipping, as in
+//! TensorFlow. Without peepholes their weights may have any shape, and their gradients are zeros.
+//!
+//! Shapes that do not fit, and a `seq_len_max` that is negative or above the steps of `x`, are
+//! `InvalidArgument`. The dtypes are `float32` and, computed in it, `float16`.
+//!
+//! The matrix products use the thread pool, and each is the same for any number of threads. Gradients of
+//! weights and biases are sums over all steps and examples in a fixed order.
 
 use super::{Products, check, deliver, elements, fresh};
 use crate::dispatch::unsupported;
@@ -20,6 +46,7 @@ use compute::recurrent::{GateOrder, Lstm, LstmStep, lstm, lstm_gradient};
 use session_core::{Error, Result};
 use tensor::DType;
 
+/// Registers cells, sequences and their gradients, in both orders of the gates.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("LSTMBlockCell", |spec| {
         let form = Form::of(spec, GateOrder::Icfo)?;
@@ -36,6 +63,8 @@ pub(crate) fn register(registry: &mut Registry) {
 }
 
 /// Makes the kernel for a sequence.
+///
+/// The order of the gates is all that distinguishes the versions.
 fn make_sequence(spec: &NodeSpec<'_>, order: GateOrder) -> Result<Box<dyn Kernel>> {
     let form = Form::of(spec, order)?;
     single(spec, boxed(move |context| sequence(context, form)))
@@ -48,6 +77,8 @@ fn make_sequence_gradient(spec: &NodeSpec<'_>, order: GateOrder) -> Result<Box<d
 }
 
 /// The kernel as it is, or for numbers of 16 bits.
+///
+/// Other dtypes are `Unimplemented`.
 fn single(spec: &NodeSpec<'_>, kernel: Box<dyn Kernel>) -> Result<Box<dyn Kernel>> {
     match spec.dtype("T")? {
         DType::Float32 => Ok(kernel),
@@ -57,6 +88,8 @@ fn single(spec: &NodeSpec<'_>, kernel: Box<dyn Kernel>) -> Result<Box<dyn Kernel
 }
 
 /// The attributes of a cell.
+///
+/// It is fixed when the kernel is made.
 #[derive(Clone, Copy)]
 struct Form {
     /// The order of the gates in the weights.
@@ -71,6 +104,8 @@ struct Form {
 
 impl Form {
     /// Reads the attributes.
+    ///
+    /// Gradients have no `forget_bias` and read it as 0: the gates after their activations are inputs.
     fn of(spec: &NodeSpec<'_>, order: GateOrder) -> Result<Form> {
         let number = |name: &str| if spec.attr(name).is_ok() { spec.float(name) } else { Ok(0.0) };
         Ok(Form {
@@ -89,9 +124,11 @@ impl Form {
 }
 
 /// The sizes of an operation.
+///
+/// All have been checked against the shapes of all inputs.
 #[derive(Clone, Copy)]
 struct Sizes {
-    /// The number of time steps.
+    /// The number of time steps. 1 for a single step.
     steps: usize,
     /// The number of examples.
     batch: usize,
@@ -103,6 +140,9 @@ struct Sizes {
 
 impl Sizes {
     /// Reads the sizes off the inputs, which begin with `x` at this place, and checks that they fit together.
+    ///
+    /// `x` is 0 for a single step and 1 for a sequence, whose first input is the length; all other inputs
+    /// follow at fixed distances.
     fn of(context: &KernelContext<'_>, x: usize, form: Form) -> Result<Sizes> {
         let (input, memory) = (context.input(x).shape(), context.input(x + 1).shape());
         let (steps, batch, depth) = match (input.dims(), x) {
@@ -116,6 +156,7 @@ impl Sizes {
         let units = memory.dims().last().copied().unwrap_or(0);
         check("cs_prev", memory, &[batch, units])?;
         check("h_prev", context.input(x + 2).shape(), &[batch, units])?;
+        // The sizes come from shapes, which may be absurd as long as a dimension is 0.
         let gates = units.checked_mul(4).ok_or_else(|| Error::invalid_argument("too many units"))?;
         check("w", context.input(x + 3).shape(), &[depth.saturating_add(units), gates])?;
         check("b", context.input(x + 7).shape(), &[gates])?;
@@ -133,6 +174,8 @@ impl Sizes {
     }
 
     /// Checks that inputs have the shape of a state for each step.
+    ///
+    /// `inputs` is a range of input numbers. For a single step the shape has no axis of steps.
     fn check_steps(
         self,
         context: &KernelContext<'_>,
@@ -148,11 +191,16 @@ impl Sizes {
 }
 
 /// Returns the peephole weights of the three gates.
+///
+/// `x` as in `Sizes::of`. Unused ones may be empty.
 fn peepholes<'a>(inputs: Inputs<'a>, x: usize) -> Result<[&'a [f32]; 3]> {
     Ok([inputs.slice(x + 4)?, inputs.slice(x + 5)?, inputs.slice(x + 6)?])
 }
 
 /// Computes one time step.
+///
+/// Delivers `i, cs, f, o, ci, co, h`. The weights are split at row `depth`: the first part multiplies the
+/// input, the second part the state.
 fn step(context: &mut KernelContext<'_>, form: Form) -> Result<()> {
     let sizes = Sizes::of(context, 0, form)?;
     let Sizes { batch, depth, units, .. } = sizes;
@@ -174,6 +222,9 @@ fn step(context: &mut KernelContext<'_>, form: Form) -> Result<()> {
 }
 
 /// Computes the gradient of one time step.
+///
+/// Delivers the gradients of the memory before the step, of the sums of the gates, and of the peepholes. That
+/// of `x` and the weights is left to the gradient function in `ops`, which computes it from the sums.
 fn step_gradient(context: &mut KernelContext<'_>, form: Form) -> Result<()> {
     let sizes = Sizes::of(context, 0, form)?;
     let Sizes { batch, units, .. } = sizes;
@@ -200,6 +251,8 @@ fn step_gradient(context: &mut KernelContext<'_>, form: Form) -> Result<()> {
 }
 
 /// The outputs of the forward operation but the last, which are inputs of its gradient from this place.
+///
+/// They are `i, cs, f, o, ci, co`.
 fn kept<'a>(inputs: Inputs<'a>, first: usize) -> Result<[&'a [f32]; 6]> {
     let mut all: [&[f32]; 6] = [&[]; 6];
     for (place, slice) in all.iter_mut().enumerate() {
@@ -209,8 +262,13 @@ fn kept<'a>(inputs: Inputs<'a>, first: usize) -> Result<[&'a [f32]; 6]> {
 }
 
 /// Adds the gradients of the weights of the memory: those of the gates' sums times the memory that the gates saw.
+///
+/// `gates` are the gradients of the sums, a row of `4 units` for each example. Input and forget gate see the
+/// memory `before` the step, the output gate that `behind` it. Adds to the three `sums`, in the order of
+/// `wci`, `wcf`, `wco`.
 fn add_peepholes(cell: &Lstm, gates: &[f32], before: &[f32], behind: &[f32], sums: &mut [&mut [f32]; 3]) {
     let units = cell.units;
+    // The place of the forget gate among the four; input and output are first and last in both orders.
     let forget = if cell.order == GateOrder::Icfo { 2 } else { 1 };
     for (row, gates) in gates.chunks_exact((4 * units).max(1)).enumerate() {
         let of_row = row * units..(row + 1) * units;
@@ -222,6 +280,8 @@ fn add_peepholes(cell: &Lstm, gates: &[f32], before: &[f32], behind: &[f32], sum
 }
 
 /// Returns the number of steps to be taken.
+///
+/// That is input 0, `seq_len_max`.
 fn taken(context: &KernelContext<'_>, steps: usize) -> Result<usize> {
     let longest = context.int(0)?;
     usize::try_from(longest).ok().filter(|&taken| taken <= steps).ok_or_else(|| {
@@ -232,6 +292,9 @@ fn taken(context: &KernelContext<'_>, steps: usize) -> Result<usize> {
 }
 
 /// Computes a sequence, whose examples may have different lengths.
+///
+/// Delivers the outputs of all steps. `seq_len_max` applies to all examples alike; what is behind the length
+/// of a shorter example is computed and must be ignored by its user.
 fn sequence(context: &mut KernelContext<'_>, form: Form) -> Result<()> {
     let sizes = Sizes::of(context, 1, form)?;
     let Sizes { steps, batch, depth, units } = sizes;
@@ -244,6 +307,7 @@ fn sequence(context: &mut KernelContext<'_>, form: Form) -> Result<()> {
     let mut products = Products { pool, scratch };
     let (of_x, of_h) = inputs.slice::<f32>(4)?.split_at(depth * 4 * units);
     let gates = elements(&mut sums);
+    // The rows of all steps are contiguous, so one product serves all.
     let x = &inputs.slice::<f32>(1)?[..taken * batch * depth];
     let by_input = Product::new(taken * batch, depth, 4 * units);
     products.with_bias(&by_input, x, of_x, inputs.slice(8)?, gates)?;
@@ -259,6 +323,7 @@ fn sequence(context: &mut KernelContext<'_>, form: Form) -> Result<()> {
                 let (before, rest) = slice.split_at_mut(step * state);
                 (&*before, &mut rest[..state])
             });
+        // The state before the first step is an input, later ones are the previous step's outputs.
         let last = step.checked_sub(1).map(|step| step * state);
         let memory = last.map_or(first_memory, |at| &memory[at..]);
         let output = last.map_or(first_output, |at| &output[at..]);
@@ -272,6 +337,12 @@ fn sequence(context: &mut KernelContext<'_>, form: Form) -> Result<()> {
 }
 
 /// Computes the gradient of a sequence, from the last time step to the first.
+///
+/// Delivers the gradients of `x`, the first state, the weights, the peepholes and the bias.
+///
+/// Going backward, each step adds the gradients of its own outputs to those that come from the next step.
+/// Only the product that leads to the previous output is done step by step; `gates` keeps the gradients of
+/// all sums, and the gradients of `x` and `w` are single products of it at the end.
 fn sequence_gradient(context: &mut KernelContext<'_>, form: Form) -> Result<()> {
     let sizes = Sizes::of(context, 1, form)?;
     let Sizes { steps, batch, depth, units } = sizes;
@@ -323,6 +394,8 @@ fn sequence_gradient(context: &mut KernelContext<'_>, form: Form) -> Result<()> 
     products.multiply(&Product::new(taken * batch, 4 * units, depth).transpose_b(), gates, by_x, in_steps)?;
     let (weights_x, weights_h) = elements(&mut of_weights).split_at_mut(depth * 4 * units);
     products.multiply(&Product::new(depth, taken * batch, 4 * units).transpose_a(), x, gates, weights_x)?;
+    // The state that multiplies the weights is an input in the first step, and the outputs shifted by one
+    // step in the later ones.
     let (first, later) = gates.split_at(4 * state.min(taken * state));
     let of_first = Product::new(units, batch.min(taken * batch), 4 * units).transpose_a();
     products.multiply(&of_first, &first_output[..first.len() / 4], first, weights_h)?;
@@ -331,6 +404,7 @@ fn sequence_gradient(context: &mut KernelContext<'_>, form: Form) -> Result<()> 
     products.multiply(&of_later, &outputs[..later.len() / 4], later, weights_h)?;
     let bias = elements(&mut of_bias);
     bias.fill(0.0);
+    // In the order of steps and examples, on one thread: the sum's bits must not depend on the pool.
     for row in gates.chunks_exact((4 * units).max(1)) {
         bias.iter_mut().zip(row).for_each(|(sum, gate)| *sum += gate);
     }

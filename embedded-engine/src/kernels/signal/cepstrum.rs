@@ -3,6 +3,18 @@
 //!
 //! The defaults are TensorFlow's: 40 channels between 20 and 4000 Hz, 13 coefficients. Energies below 1e-12 are
 //! raised to it before the logarithm.
+//!
+//! # Semantics
+//!
+//! `Mfcc` takes a spectrogram `[channels, frames, bins]` of squared magnitudes and the sample rate, an
+//! `int32`, and returns `[channels, frames, coefficients]`. Fewer than two bins, a sample rate that is not
+//! positive, an upper limit above half the sample rate, and more coefficients than bands are
+//! `InvalidArgument`.
+//!
+//! Per frame, each bin adds its magnitude to the two bands whose centers it lies between, in proportion to
+//! its nearness on the mel scale. Coefficient `k` of `n` bands is
+//! `sqrt(2 / n) * sum_b log(energy_b) cos(pi k (b + 1/2) / n)`. All of it is computed in double precision,
+//! frame by frame on the calling thread.
 
 use crate::kernel::KernelContext;
 use crate::kernels::math::boxed;
@@ -11,6 +23,7 @@ use session_core::{Error, Result};
 use std::f64::consts::PI;
 use tensor::memory;
 
+/// Registers `Mfcc`.
 pub(super) fn register(registry: &mut Registry) {
     registry.add("Mfcc", |spec| {
         let options = Options {
@@ -32,27 +45,36 @@ pub(super) fn register(registry: &mut Registry) {
     });
 }
 
+/// Returns a positive count. The upper bound of `2^20` keeps tables of a damaged graph small.
 fn count(count: i64) -> Result<usize> {
     usize::try_from(count).ok().filter(|count| (1..=1 << 20).contains(count)).ok_or_else(|| {
         Error::invalid_argument(format!("counts of bands and coefficients must be positive, got {count}"))
     })
 }
 
+/// The attributes of a kernel.
 struct Options {
+    /// The upper end of the last band in Hz.
     upper: f64,
+    /// The lower end of the first band in Hz.
     lower: f64,
+    /// The number of bands.
     bands: usize,
+    /// The number of coefficients, at most that of the bands.
     coefficients: usize,
 }
 
 /// The least energy of a band, so that its logarithm is finite.
 const FLOOR: f64 = 1e-12;
 
+/// Returns the place of a frequency in Hz on the mel scale, on which equal distances sound alike.
 fn mel(frequency: f64) -> f64 {
     1127.0 * (frequency / 700.0).ln_1p()
 }
 
 /// The part of each frequency in the band that falls there; the rest is in the next one, which rises.
+///
+/// It depends on the number of bins and the sample rate, which are known in the run only.
 struct Bands {
     /// The first frequency that counts.
     first: usize,
@@ -61,6 +83,8 @@ struct Bands {
 }
 
 impl Bands {
+    /// `bins` is the number of frequencies from 0 to half of `sample_rate`. Band `b` has its center at `b`
+    /// spacings above the lower limit.
     fn new(options: &Options, bins: usize, sample_rate: f64) -> Result<Bands> {
         let (low, high) = (mel(options.lower), mel(options.upper));
         let spacing = (high - low) / (options.bands + 1) as f64;
@@ -76,6 +100,7 @@ impl Bands {
             );
             return Err(Error::invalid_argument(text));
         }
+        // Both bins and centers ascend, so one pass assigns all.
         let mut band = 0;
         let shares = (first..=last.max(first)).filter(|&bin| bin <= last).map(|bin| {
             let place = mel(bin as f64 * per_bin);
@@ -87,6 +112,7 @@ impl Bands {
         Ok(Bands { first, shares: shares.collect() })
     }
 
+    /// `spectrum` has the squared magnitudes of one frame. Band `band - 1` falls where band `band` rises.
     fn energies(&self, spectrum: &[f32], energies: &mut [f64]) {
         energies.fill(0.0);
         for (&squared, &(band, share)) in spectrum[self.first.min(spectrum.len())..].iter().zip(&self.shares)
@@ -103,6 +129,8 @@ impl Bands {
     }
 }
 
+/// Delivers the coefficients. Cosines are computed once per run: each frame then is a product with that
+/// matrix.
 fn run(context: &mut KernelContext<'_>, options: &Options) -> Result<()> {
     let &[channels, frames, bins] = context.input(0).shape().dims() else {
         let text = format!("spectrogram must be 3-dimensional, got shape {}", context.input(0).shape());
@@ -120,6 +148,7 @@ fn run(context: &mut KernelContext<'_>, options: &Options) -> Result<()> {
         let (coefficient, band) = (at / options.bands, at % options.bands);
         scale * (coefficient as f64 * PI / options.bands as f64 * (band as f64 + 0.5)).cos()
     };
+    // The table is checked on its own; attributes may ask for a large one.
     memory::check(options.coefficients.saturating_mul(options.bands).saturating_mul(8))?;
     let cosines = memory::collected((0..options.coefficients * options.bands).map(cosine))?;
     context.produce::<f32>(0, [channels, frames, options.coefficients], |context, output| {

@@ -5,6 +5,19 @@
 //! The transforms run along the last one, two or three axes; others are a batch. Inverse transforms divide by the
 //! number of elements. `RFFT` takes real numbers and returns the `n / 2 + 1` frequencies that are not conjugates of
 //! others; `fft_length` pads with zeros or truncates. Lengths need not be powers of two.
+//!
+//! - `FFT*` and `IFFT*` keep the shape, `complex64` or `complex128`. The `Batch*` names are older ones.
+//! - `IRFFT` takes the first `n / 2 + 1` frequencies of each row and returns `n` real numbers; the imaginary
+//!   parts of the constant and, for even `n`, the highest frequency have no influence.
+//! - `fft_length` has a length for each transformed axis. `RFFT` needs an input at least as large (the
+//!   padding is done by the graph), and takes the beginning of each axis. A length of 0 gives an empty
+//!   result.
+//! - Too low a rank, and lengths that are negative or too large, are `InvalidArgument`.
+//!
+//! A transform of `n` elements along one axis takes `n log n` steps for every `n`, prime ones included. The
+//! library `rustfft` plans each length once; plans are kept in the kernel. Rows are transformed one after the
+//! other on the calling thread, so results do not depend on the pool. They agree with TensorFlow's to
+//! rounding, not in every bit.
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
@@ -15,6 +28,7 @@ use session_core::{Error, Result};
 use std::sync::{Mutex, PoisonError};
 use tensor::{Complex, DType, Element, Shape, memory};
 
+/// Registers the op types of all ranks.
 pub(super) fn register(registry: &mut Registry) {
     const FORWARD: FftDirection = FftDirection::Forward;
     const INVERSE: FftDirection = FftDirection::Inverse;
@@ -38,9 +52,13 @@ trait Part: Element + FftNum + Real {}
 impl<T: Element + FftNum + Real> Part for T {}
 
 /// Transforms, with the plans for the lengths that have come so far.
+///
+/// A kernel has one for each direction it uses. Lengths may change from run to run, so plans are made when a
+/// length first occurs.
 struct Transform<T: Part> {
     /// Guards the plans while one is looked up or made.
     planner: Mutex<FftPlanner<T>>,
+    /// Forward or inverse; neither divides.
     direction: FftDirection,
 }
 
@@ -48,11 +66,15 @@ impl<T: Part> Transform<T>
 where
     Complex<T>: Element,
 {
+    /// Returns transforms without any plan.
     fn new(direction: FftDirection) -> Transform<T> {
         Transform { planner: Mutex::new(FftPlanner::new()), direction }
     }
 
     /// Transforms the last axes of an array in place. An inverse is divided by the number of elements.
+    ///
+    /// `lengths` are the sizes of the last axes of `values`, which may be any number of such arrays. The axes
+    /// are transformed one after the other, which is the same as all at once.
     fn run(&self, context: &KernelContext<'_>, values: &mut [Complex<T>], lengths: &[usize]) -> Result<()> {
         let elements: usize = lengths.iter().product();
         if elements == 0 || values.is_empty() {
@@ -69,6 +91,9 @@ where
     }
 
     /// Transforms along one axis, whose elements are `stride` apart.
+    ///
+    /// `values` consists of blocks of `length * stride` elements. Nothing is divided. Fails if the memory
+    /// limit does not allow the working memory.
     fn along(
         &self,
         context: &KernelContext<'_>,
@@ -88,6 +113,8 @@ where
         let mut watch = context.watch();
         for block in values.chunks_exact_mut(length * stride) {
             watch.tick(block.len())?;
+            // Rows are in place; along other axes a line is copied out and back, because the library wants
+            // contiguous elements.
             if stride == 1 {
                 plan.process_with_scratch(block, &mut scratch);
                 continue;
@@ -104,6 +131,8 @@ where
 }
 
 /// Returns the axes before the last ones, and the last ones.
+///
+/// Fails with `InvalidArgument` if there are fewer than `axes`.
 fn split(shape: &Shape, axes: usize) -> Result<(&[usize], &[usize])> {
     match shape.rank().checked_sub(axes) {
         Some(before) => Ok(shape.split_at(before)),
@@ -114,6 +143,8 @@ fn split(shape: &Shape, axes: usize) -> Result<(&[usize], &[usize])> {
 }
 
 /// Returns the lengths in input 1.
+///
+/// There must be `axes` of them, none negative.
 fn lengths(context: &KernelContext<'_>, axes: usize) -> Result<Vec<usize>> {
     let lengths = context.ints(1)?;
     let known: Option<Vec<usize>> = lengths.iter().map(|&length| usize::try_from(length).ok()).collect();
@@ -122,6 +153,7 @@ fn lengths(context: &KernelContext<'_>, axes: usize) -> Result<Vec<usize>> {
     })
 }
 
+/// Fails if an axis of the input is shorter than needed.
 fn check_lengths(given: &[usize], needed: &[usize]) -> Result<()> {
     if given.iter().zip(needed).any(|(given, needed)| given < needed) {
         let text = format!(
@@ -133,6 +165,9 @@ fn check_lengths(given: &[usize], needed: &[usize]) -> Result<()> {
 }
 
 /// Copies the beginning of each of the last axes to an array of other sizes, each row by `copy`.
+///
+/// `from_sizes` and `to_sizes` are the sizes of the last axes of both, of one rank; any number of such arrays
+/// follow each other. Rows of `to` beyond `from` are not touched, so their caller fills them first.
 fn copy_rows<A: Copy, B>(
     from: &[A],
     from_sizes: &[usize],
@@ -151,6 +186,8 @@ fn copy_rows<A: Copy, B>(
     let (from_rows_count, to_rows_count): (usize, usize) =
         (from_rows.iter().product(), to_rows.iter().product());
     for (at, row) in to.chunks_exact_mut(to_row).enumerate() {
+        // The coordinates of the row in its array, from the last axis to the first, and the row of `from`
+        // that has the same ones.
         let (block, mut rest) = (at / to_rows_count, at % to_rows_count);
         let (mut place, mut stride, mut inside) = (block * from_rows_count, 1, true);
         for (&size, &given) in to_rows.iter().zip(from_rows).rev() {
@@ -164,10 +201,12 @@ fn copy_rows<A: Copy, B>(
     }
 }
 
+/// Returns the error for dtypes that do not belong together.
 fn unsupported(dtype: DType) -> Error {
     crate::dispatch::unsupported(dtype)
 }
 
+/// Returns the kernel of `FFT*` or `IFFT*`, which works in the output.
 fn between_complex(spec: &NodeSpec<'_>, axes: usize, direction: FftDirection) -> Result<Box<dyn Kernel>> {
     fn made<T: Part>(axes: usize, direction: FftDirection) -> Box<dyn Kernel>
     where
@@ -190,7 +229,10 @@ fn between_complex(spec: &NodeSpec<'_>, axes: usize, direction: FftDirection) ->
     }
 }
 
-/// Half of the frequencies of real numbers: the others are their conjugates.
+/// Returns the kernel of `RFFT*`, which keeps half of the frequencies of real numbers: the others are their
+/// conjugates.
+///
+/// The numbers are transformed as complex ones with imaginary parts of 0.
 fn of_reals(spec: &NodeSpec<'_>, axes: usize) -> Result<Box<dyn Kernel>> {
     fn made<T: Part>(axes: usize) -> Box<dyn Kernel>
     where
@@ -224,6 +266,10 @@ fn of_reals(spec: &NodeSpec<'_>, axes: usize) -> Result<Box<dyn Kernel>> {
     }
 }
 
+/// Returns the kernel of `IRFFT*`.
+///
+/// A full spectrum is built from the half: along the last axis frequency `n - k` is the conjugate of
+/// frequency `k`. The result is divided by the number of elements at once.
 fn to_reals(spec: &NodeSpec<'_>, axes: usize) -> Result<Box<dyn Kernel>> {
     fn made<T: Part>(axes: usize) -> Box<dyn Kernel>
     where
@@ -244,6 +290,8 @@ fn to_reals(spec: &NodeSpec<'_>, axes: usize) -> Result<Box<dyn Kernel>> {
                 to.copy_from_slice(&from[..to.len()]);
             });
             // The other axes first: afterwards each row is the half of a row with conjugates.
+            // The conjugates of an array of several axes are mirrored along all of them; after the inverse
+            // transforms of the others only the last one is left.
             let outer_size: usize = lengths[..axes - 1].iter().product();
             for axis in (0..axes - 1).rev() {
                 outer.along(context, &mut half, halved[axis], halved[axis + 1..].iter().product())?;

@@ -2,6 +2,15 @@
 //!
 //! Windows of `window_size` samples, each `stride` after the previous one, are weighted by a Hann window and padded
 //! to the next power of two. The result is the magnitude of each frequency, or its square.
+//!
+//! # Semantics
+//!
+//! `AudioSpectrogram` takes samples `[samples, channels]` of `float32` and returns
+//! `[channels, frames, bins]`, where `bins` is half the padded window plus 1 and `frames` the number of
+//! windows that fit entirely. Audio shorter than a window has no frames. A `window_size` below 2 and a
+//! `stride` below 1 are `InvalidArgument`.
+//!
+//! Each window takes one transform in double precision, window by window on the calling thread.
 
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
@@ -12,6 +21,7 @@ use std::f64::consts::TAU;
 use std::sync::Arc;
 use tensor::{Complex, memory};
 
+/// Registers `AudioSpectrogram`.
 pub(super) fn register(registry: &mut Registry) {
     registry.add("AudioSpectrogram", |spec| {
         let spectrogram = Spectrogram::of(spec)?;
@@ -19,15 +29,21 @@ pub(super) fn register(registry: &mut Registry) {
     });
 }
 
+/// Window and transform depend on attributes only and are made once.
 struct Spectrogram {
-    /// The weights of a window: Hann's.
+    /// The weights of a window: Hann's. The periodic form, as in TensorFlow: the weight after the last one
+    /// would be that of the first.
     window: Vec<f64>,
+    /// The number of samples from one window to the next.
     stride: usize,
+    /// True for squared magnitudes, which `Mfcc` expects.
     squared: bool,
+    /// Its length is that of the window, rounded up to a power of two.
     transform: Arc<dyn Fft<f64>>,
 }
 
 impl Spectrogram {
+    /// Fails for sizes out of range; the upper bound of `2^28` samples is an hour and a half at 48 kHz.
     fn of(spec: &NodeSpec<'_>) -> Result<Spectrogram> {
         let size = |name: &str, least: usize| {
             let size = spec.int(name)?;
@@ -36,6 +52,7 @@ impl Spectrogram {
             })
         };
         let (length, stride) = (size("window_size", 2)?, size("stride", 1)?);
+        // The window, the transform's tables and its working memory, estimated before they are made.
         memory::check(16 * size_of::<Complex<f64>>() * length)?;
         let weight = |at: usize| 0.5 - 0.5 * (TAU * at as f64 / length as f64).cos();
         Ok(Spectrogram {
@@ -46,6 +63,8 @@ impl Spectrogram {
         })
     }
 
+    /// Delivers the spectrogram. Real samples fill the real parts; only the first half of the frequencies is
+    /// kept, since the others mirror it.
     fn run(&self, context: &mut KernelContext<'_>) -> Result<()> {
         let &[length, channels] = context.input(0).shape().dims() else {
             let text = format!("input must be 2-dimensional, got shape {}", context.input(0).shape());

@@ -2,6 +2,18 @@
 //!
 //! Samples become floats in \[-1, 1\) by division by 32768; encoding rounds and clamps. Chunks other than the format
 //! and the data are skipped.
+//!
+//! # Semantics
+//!
+//! - `DecodeWav` takes the content of a file as a scalar string and returns samples `[samples, channels]` of
+//!   `float32` and the sample rate. `desired_channels` and `desired_samples` that are not -1 determine the
+//!   shape: missing samples are zeros, missing channels repeat the last one, and what is too much is dropped.
+//! - `EncodeWav` takes samples `[samples, channels]` and a sample rate, and returns the file. A value of 1 is
+//!   clamped to 32767.
+//!
+//! Files that are not RIFF WAVE with PCM samples of 16 bits, that are cut off, or whose header contradicts
+//! itself are `InvalidArgument`. Sizes in a file are checked against what is there before anything is read or
+//! allocated.
 
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
@@ -9,8 +21,10 @@ use crate::registry::Registry;
 use session_core::{Error, Result};
 use tensor::{Tensor, memory};
 
+/// Registers the two op types.
 pub(super) fn register(registry: &mut Registry) {
     registry.add("DecodeWav", |spec| {
+        // -1 and other negative numbers mean as many as the file has.
         let wanted = |name: &str| Ok::<_, Error>(usize::try_from(spec.int(name)?).ok());
         let (channels, samples) = (wanted("desired_channels")?, wanted("desired_samples")?);
         Ok(boxed(move |context| decode(context, channels, samples)))
@@ -20,15 +34,20 @@ pub(super) fn register(registry: &mut Registry) {
 
 /// The samples of a file, of all channels in turn.
 struct Wav<'a> {
+    /// At least 1.
     channels: usize,
+    /// Samples per second of each channel.
     sample_rate: i32,
+    /// Whole frames of `2 * channels` bytes, little-endian.
     samples: &'a [u8],
 }
 
+/// Returns the error for an invalid file.
 fn bad(what: impl AsRef<str>) -> Error {
     Error::invalid_argument(format!("Bad WAV file: {}", what.as_ref()))
 }
 
+/// Takes bytes off the front of `rest`. Fails if there are fewer; `what` completes the sentence.
 fn take<'a>(rest: &mut &'a [u8], count: usize, what: &str) -> Result<&'a [u8]> {
     let (taken, left) = rest
         .split_at_checked(count)
@@ -37,12 +56,14 @@ fn take<'a>(rest: &mut &'a [u8], count: usize, what: &str) -> Result<&'a [u8]> {
     Ok(taken)
 }
 
+/// Takes an unsigned little-endian integer of `N` bytes, at most 4.
 fn number<const N: usize>(rest: &mut &[u8], what: &str) -> Result<u32> {
     let bytes = take(rest, N, what)?;
     Ok(bytes.iter().rev().fold(0, |number, &byte| number << 8 | u32::from(byte)))
 }
 
 impl<'a> Wav<'a> {
+    /// Reads the header and finds the data. Nothing is copied.
     fn parse(file: &'a [u8]) -> Result<Wav<'a>> {
         let mut rest = file;
         if take(&mut rest, 4, "the header")? != b"RIFF" {
@@ -73,6 +94,7 @@ impl<'a> Wav<'a> {
         if u64::from(per_second) != u64::from(per_sample) * u64::from(sample_rate.cast_unsigned()) {
             return Err(bad(format!("Bad bytes per second in WAV header: {per_second}")));
         }
+        // An extension of no bytes, which some programs write for PCM as well.
         if size == 18 {
             take(&mut rest, 2, "the size of the extension")?;
         }
@@ -94,6 +116,7 @@ impl<'a> Wav<'a> {
     }
 }
 
+/// Delivers the samples and the rate. `None` stands for the number in the file.
 fn decode(context: &mut KernelContext<'_>, channels: Option<usize>, samples: Option<usize>) -> Result<()> {
     let contents = match (context.input(0).shape().dims(), context.input(0).as_strings()?) {
         ([], [contents]) => contents.clone(),
@@ -121,6 +144,8 @@ fn decode(context: &mut KernelContext<'_>, channels: Option<usize>, samples: Opt
     Ok(())
 }
 
+/// Delivers a file with one format and one data chunk. Fails if a size does not fit the fields of the header,
+/// which have 16 and 32 bits.
 fn encode(context: &mut KernelContext<'_>) -> Result<()> {
     let &[samples, channels] = context.input(0).shape().dims() else {
         let text = format!("audio must be 2-dimensional, got shape {}", context.input(0).shape());
@@ -153,6 +178,7 @@ fn encode(context: &mut KernelContext<'_>) -> Result<()> {
     file.extend(b"\x10\0data");
     file.extend((size - 36).to_le_bytes());
     for &sample in context.slice::<f32>(0)? {
+        // The clamp also covers 1.0, which has no 16-bit value.
         let scaled = (sample * 32768.0).round().clamp(f32::from(i16::MIN), f32::from(i16::MAX));
         file.extend((scaled as i16).to_le_bytes());
     }

@@ -2,6 +2,24 @@
 //!
 //! Each combination of one value per feature is joined to a string, or hashed to a bucket. The hash is FarmHash's
 //! fingerprint of each part, combined in order, so buckets equal TensorFlow's and models can be exchanged.
+//!
+//! # Semantics
+//!
+//! - `SparseCross` takes sparse inputs (all indices, then all values, then all shapes) and dense ones, each
+//!   of rank 2, and returns one sparse tensor of rank 2. `SparseCrossV2` and `SparseCrossHashed` add scalars
+//!   at the end: the separator, or the number of buckets, `strong_hash` and the salt.
+//! - Row `e` of the result has one value for each combination of a value from row `e` of every input; the
+//!   last input changes fastest. An example in which one input is empty has no combinations.
+//! - Values are strings or `int64`. Joined as text, integers are decimal; the separator of the first version
+//!   is `_X_`.
+//! - 0 buckets stand for `i64::MAX` of them.
+//!
+//! ```text
+//! dense [[a, b]] and [[c]], not hashed   ->   [0, 0]: a_X_c, [0, 1]: b_X_c
+//! ```
+//!
+//! Ranks other than 2, batches of different sizes, indices out of range and too many combinations are
+//! `InvalidArgument`. Examples are crossed one after the other; the cost is that of the result.
 
 use super::Coordinates;
 use crate::kernel::{KernelContext, NodeSpec};
@@ -11,6 +29,8 @@ use crate::registry::Registry;
 use session_core::{Code, Error, Result};
 use tensor::{Bytes, DType, Tensor, memory};
 
+/// Registers the three op types. For the newer two, buckets and separators are inputs and are read in each
+/// run.
 pub(super) fn register(registry: &mut Registry) {
     registry.add("SparseCross", |spec| {
         let rules = Rules::of(spec)?;
@@ -42,6 +62,9 @@ pub(super) fn register(registry: &mut Registry) {
 }
 
 /// Returns the numbers of sparse and of dense inputs, before which as many others stand at the end.
+///
+/// Returns sparse and dense counts. The attribute `N` is the number of sparse inputs, of three tensors each.
+/// Fails if the operation has fewer inputs than that.
 fn inputs(spec: &NodeSpec<'_>, others: usize) -> Result<(usize, usize)> {
     let sparse = usize::try_from(spec.int("N")?).map_err(|_| Error::value("N must not be negative"))?;
     let listed = sparse.checked_mul(3).and_then(|listed| listed.checked_add(others));
@@ -59,10 +82,13 @@ fn single<'c>(context: &'c KernelContext<'_>, input: usize) -> Result<&'c Tensor
     Err(Error::invalid_argument(format!("input {input} must be one value, got shape {}", tensor.shape())))
 }
 
+/// The inputs that an op type crosses, and the form of its results.
 struct Rules {
     /// The number of sparse inputs.
     sparse: usize,
+    /// The number of dense inputs, which follow the sparse ones.
     dense: usize,
+    /// The form of the results.
     kind: Kind,
 }
 
@@ -77,6 +103,7 @@ enum Kind {
 }
 
 impl Rules {
+    /// Reads the attributes of `SparseCross`. Fails if the dtype of the output does not belong to the form.
     fn of(spec: &NodeSpec<'_>) -> Result<Rules> {
         let (sparse, dense) = inputs(spec, 0)?;
         let buckets = u64::try_from(spec.int("num_buckets")?)
@@ -94,12 +121,17 @@ impl Rules {
 }
 
 /// The features of each example in one input.
+///
+/// Both variants have a row for each example, with the values in the order of the input.
 enum Column {
+    /// Integers, widened to `int64`.
     Numbers(Vec<Vec<i64>>),
+    /// Strings, which share their bytes with the input.
     Texts(Vec<Vec<Bytes>>),
 }
 
 impl Column {
+    /// Returns the number of values that an example has.
     fn len(&self, example: usize) -> usize {
         match self {
             Column::Numbers(rows) => rows[example].len(),
@@ -108,6 +140,8 @@ impl Column {
     }
 
     /// Returns a feature as a number, that of a text its fingerprint.
+    ///
+    /// Used by the first version, which takes integers as they are.
     fn number(&self, example: usize, place: usize) -> u64 {
         match self {
             Column::Numbers(rows) => rows[example][place].cast_unsigned(),
@@ -116,7 +150,10 @@ impl Column {
     }
 
     /// Returns the hash of a feature. A number of a dense input is its own; of one of a sparse input, TensorFlow takes the lower half.
+    ///
+    /// `is_sparse` is true for a sparse input. Dense integers with a strong hash are `Unimplemented`.
     fn hash(&self, example: usize, place: usize, keys: Option<[u64; 2]>, is_sparse: bool) -> Result<u64> {
+        // The cast truncates, as the original does.
         let half = |number: i64| (number as i32).to_le_bytes();
         Ok(match (self, keys) {
             (Column::Texts(rows), None) => fingerprint64(&rows[example][place]),
@@ -131,6 +168,7 @@ impl Column {
         })
     }
 
+    /// Returns a feature as text.
     fn text(&self, example: usize, place: usize) -> Bytes {
         match self {
             Column::Numbers(rows) => rows[example][place].to_string().into_bytes().into(),
@@ -140,6 +178,8 @@ impl Column {
 }
 
 /// Sorts the values of an input by example.
+///
+/// `examples` has the number of the example of each value; all are below `batch`.
 fn column(context: &KernelContext<'_>, input: usize, examples: &[usize], batch: usize) -> Result<Column> {
     let value = context.input(input);
     if value.dtype() == DType::String {
@@ -152,6 +192,8 @@ fn column(context: &KernelContext<'_>, input: usize, examples: &[usize], batch: 
     Ok(Column::Numbers(rows))
 }
 
+/// Delivers indices, values and shape of the crossed tensor. The shape is the batch and the most combinations
+/// of an example.
 fn cross(context: &mut KernelContext<'_>, rules: &Rules) -> Result<()> {
     let count = rules.sparse;
     let sparse: Vec<Coordinates> =
@@ -188,6 +230,7 @@ fn cross(context: &mut KernelContext<'_>, rules: &Rules) -> Result<()> {
     let (mut indices, mut numbers, mut texts, mut longest) = (Vec::new(), Vec::new(), Vec::new(), 0);
     for example in 0..batch {
         let lengths: Vec<usize> = columns.iter().map(|column| column.len(example)).collect();
+        // Counted before anything is made: the product of many lengths may be huge.
         let combinations = lengths.iter().try_fold(1usize, |all, &length| all.checked_mul(length));
         let combinations =
             combinations.ok_or_else(|| Error::invalid_argument("there are too many combinations"))?;
@@ -235,12 +278,14 @@ fn cross(context: &mut KernelContext<'_>, rules: &Rules) -> Result<()> {
 }
 
 /// Returns the bucket of a hash; for 0 buckets the hash itself, without its sign.
+///
+/// The result is never negative.
 fn bucket(hash: u64, buckets: u64) -> i64 {
     let buckets = if buckets > 0 { buckets } else { i64::MAX.cast_unsigned() };
     (hash % buckets).cast_signed()
 }
 
-/// One fingerprint of two, whose values never change.
+/// Returns the fingerprint of two fingerprints, as TensorFlow's `FingerprintCat64`. Its values never change.
 fn joined(first: u64, second: u64) -> u64 {
     const FACTOR: u64 = 0xc6a4_a793_5bd1_e995;
     let mixed = |value: u64| value ^ (value >> 47);

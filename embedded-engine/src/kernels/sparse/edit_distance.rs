@@ -2,6 +2,19 @@
 //!
 //! The distance is Levenshtein's: insertions, deletions and replacements count 1 each. With `normalize` it is divided
 //! by the length of the truth; for an empty truth it is 0 or infinity.
+//!
+//! # Semantics
+//!
+//! `EditDistance` takes two sparse tensors, the hypothesis (inputs 0 to 2: indices, values, shape) and the
+//! truth (inputs 3 to 5), of one rank. Each group of values with equal coordinates before the last axis is a
+//! sequence. The result is a dense `float32` tensor over those axes, as large as the larger of both in each.
+//! Sequences that both tensors lack have distance 0.
+//!
+//! The values may have any dtype and, `complex128` excepted, are compared by their bits, so 0.0 and -0.0
+//! differ and equal NaNs do not. Ranks that differ or are 0, and indices out of range, are `InvalidArgument`.
+//!
+//! A pair of sequences takes time in proportion to the product of their lengths and memory for one row of the
+//! table.
 
 use super::Coordinates;
 use crate::kernel::KernelContext;
@@ -12,6 +25,7 @@ use session_core::{Error, Result};
 use std::collections::BTreeMap;
 use tensor::Shape;
 
+/// Registers `EditDistance`.
 pub(super) fn register(registry: &mut Registry) {
     registry.add("EditDistance", |spec| {
         let normalize = spec.bool("normalize")?;
@@ -20,8 +34,12 @@ pub(super) fn register(registry: &mut Registry) {
 }
 
 /// The sequences of a sparse tensor, by the coordinates before the last axis: the places of their values.
+///
+/// A sequence without values has no entry. The order of the map makes the loop deterministic.
 type Sequences = BTreeMap<Vec<usize>, Vec<usize>>;
 
+/// Groups the values of a tensor whose rank is at least 1. Within a sequence they keep the order of the
+/// input; the last coordinate is not looked at.
 fn sequences(given: &Coordinates) -> Sequences {
     let mut sequences = Sequences::new();
     for (place, row) in given.rows.iter().enumerate() {
@@ -30,6 +48,7 @@ fn sequences(given: &Coordinates) -> Sequences {
     sequences
 }
 
+/// Delivers the distances. `normalize` divides each by the length of the truth.
 fn edit_distance<T: Moved + PartialEq>(context: &mut KernelContext<'_>, normalize: bool) -> Result<()> {
     let (guess, truth) = (Coordinates::of(context, 0, 1, 2)?, Coordinates::of(context, 3, 4, 5)?);
     if guess.dims.len() != truth.dims.len() || guess.dims.is_empty() {
@@ -60,7 +79,10 @@ fn edit_distance<T: Moved + PartialEq>(context: &mut KernelContext<'_>, normaliz
     })
 }
 
-/// The least number of insertions, deletions and replacements that make one sequence of places the other.
+/// Returns the least number of insertions, deletions and replacements that make one sequence the other.
+///
+/// `from` and `to` are places in the first and the second slice of `values`. After `i` steps, entry `j` of
+/// the row is the distance between the first `i` values of one and the first `j` of the other.
 fn levenshtein<T: PartialEq>(values: [&[T]; 2], from: &[usize], to: &[usize]) -> usize {
     let mut before: Vec<usize> = (0..=to.len()).collect();
     for (i, &a) in from.iter().enumerate() {

@@ -2,6 +2,17 @@
 //!
 //! A reference is the handle of a variable as any other. Where an operation wants its value, the compiler puts a read
 //! in between.
+//!
+//! # Semantics
+//!
+//! - `VariableV2` and `Variable` return the handle of a variable that the session keeps under its name and
+//!   container. It begins without a value.
+//! - `TemporaryVariable` makes a new variable in each run. It begins with zeros if the attribute `shape` is
+//!   fully known, and without a value otherwise. `DestroyTemporaryVariable` takes its value out.
+//! - `RefSelect` forwards the reference that its index names, and fails with `InvalidArgument` for another
+//!   number. `RefIdentity` forwards the only one.
+//!
+//! Reading a variable without a value is `FailedPrecondition`.
 
 use super::{resource_name, variable};
 use crate::kernel::{Kernel, NodeSpec, gives};
@@ -12,6 +23,7 @@ use session_core::{Error, Result};
 use std::sync::Arc;
 use tensor::{DType, Tensor};
 
+/// Registers the op types. The assignments to references are registered together with those to resources.
 pub(crate) fn register(registry: &mut Registry) {
     for op_type in ["VariableV2", "Variable"] {
         registry.add_handle(op_type, make_variable);
@@ -20,6 +32,8 @@ pub(crate) fn register(registry: &mut Registry) {
         let (name, dtype) = (resource_name(spec), spec.dtype("dtype")?);
         let shape = spec.operation.output_infos()[0].shape.to_shape();
         Ok(boxed(move |context| {
+            // Not one of the session's: the value lives as long as a step holds the handle, so concurrent
+            // steps have separate ones.
             let variable = Variable::new(&name);
             if let Some(shape) = &shape {
                 *variable.lock() = Some(Tensor::zeros(dtype, shape.clone())?);
@@ -57,6 +71,8 @@ pub(crate) fn register(registry: &mut Registry) {
         .shares(Shares::Inputs);
 }
 
+/// The variable is created or found when the plan is compiled, so that every plan of the session has the same
+/// handle.
 fn make_variable(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let name = resource_name(spec);
     let container = spec.str("container").unwrap_or_default();

@@ -1,4 +1,28 @@
 //! Rows of variables, written by index; counters.
+//!
+//! # Semantics
+//!
+//! | op types | indices name | equal indices |
+//! | --- | --- | --- |
+//! | `ScatterUpdate` | rows of the first axis | the last update counts |
+//! | `ScatterAdd`, `Sub`, `Mul`, `Div`, `Min`, `Max` | rows of the first axis | applied in order |
+//! | `ScatterNdUpdate` | slices by coordinates | the last update counts |
+//! | `ScatterNdAdd`, `Sub`, `Min`, `Max` | slices by coordinates | applied in order |
+//!
+//! Each exists with the prefix `Resource` for handles and without it for references. Input 0 is the variable,
+//! input 1 the indices, input 2 the updates: one for each index, or, for rows of the first axis, also one
+//! scalar for all.
+//!
+//! - An index out of range, updates of another shape, a scalar variable and updates of another dtype are
+//!   `InvalidArgument`. Nothing is written then.
+//! - An uninitialized variable is `FailedPrecondition`.
+//! - Integers wrap. `Min` and `Max` return NaN if the update is NaN, while TensorFlow keeps the element.
+//! - `CountUpTo` returns the value before it adds 1. At `limit` it fails with `OutOfRange` and leaves the
+//!   variable alone.
+//!
+//! The lock of the variable is held throughout, so other steps see all updates of an operation or none. The
+//! value is changed in place unless something else, such as a read of the same step, holds it; then it is
+//! copied first. Updates of a row are applied in the order of the indices for any number of threads.
 
 use super::shared_variable;
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
@@ -10,6 +34,7 @@ use compute::elementwise::{self, BinaryKernel, BinaryOp, Element as _, layout};
 use session_core::{Code, Error, Result};
 use tensor::{DType, Element, Shape, Tensor, memory};
 
+/// Registers each op type in both forms, which differ only in how a graph refers to the variable.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add_both(["ResourceScatterUpdate", "ScatterUpdate"], |_| Ok(boxed(update_rows)));
     for op_type in [
@@ -33,6 +58,8 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
+/// Returns the kernel of an op type that combines rows with updates. The operation follows from the name.
+/// Dtypes without it are `Unimplemented`.
 fn make_merge(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let name = spec.operation.op_type();
     let op = match name.trim_start_matches("Resource").trim_start_matches("Scatter") {
@@ -54,6 +81,9 @@ fn make_merge(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
 }
 
 /// Returns the rows of the first axis that input 1 names. A single value may stand for the updates of all of them.
+///
+/// `target` is the shape of the variable. Fails if an index is out of range or if updates that are not a
+/// scalar do not fit.
 fn first_axis(context: &KernelContext<'_>, target: &Shape) -> Result<Rows> {
     let Some((&size, row)) = target.split_first() else {
         return Err(Error::invalid_argument("a scalar variable has no rows to update"));
@@ -74,6 +104,9 @@ fn first_axis(context: &KernelContext<'_>, target: &Shape) -> Result<Rows> {
 }
 
 /// Overwrites rows; the last update of a row stays.
+///
+/// Delivers nothing for the resource form. In the reference form the output is the variable itself, which the
+/// compiler connects.
 fn update_rows(context: &mut KernelContext<'_>) -> Result<()> {
     let variable = shared_variable(context, 0)?;
     let mut value = variable.lock();
@@ -97,6 +130,7 @@ fn update_rows(context: &mut KernelContext<'_>) -> Result<()> {
     })
 }
 
+/// A handle does not carry the dtype of its variable, so the graph could not check it.
 fn check_dtype(variable: DType, updates: DType) -> Result<()> {
     if variable == updates {
         return Ok(());
@@ -104,6 +138,7 @@ fn check_dtype(variable: DType, updates: DType) -> Result<()> {
     Err(Error::invalid_argument(format!("a variable of {variable} cannot take updates of {updates}")))
 }
 
+/// Overwrites slices at coordinates. The new value is built in one pass and replaces the old one.
 fn update_slices(context: &mut KernelContext<'_>) -> Result<()> {
     let variable = shared_variable(context, 0)?;
     let mut value = variable.lock();
@@ -114,6 +149,9 @@ fn update_slices(context: &mut KernelContext<'_>) -> Result<()> {
 }
 
 /// Merges updates into rows of a variable.
+///
+/// `kernel` combines an element with its update, in this order. `by_coordinates` selects the form of the
+/// indices.
 fn merge<T: Element + elementwise::Element>(
     context: &mut KernelContext<'_>,
     kernel: BinaryKernel<T>,
@@ -123,6 +161,7 @@ fn merge<T: Element + elementwise::Element>(
         let updates = context.slice::<T>(2)?;
         let repeated;
         let updates = if context.input(2).shape().rank() == 0 && named.shape.rank() > 0 {
+            // One update for all rows is written out, since the loop wants a row for each index.
             repeated = memory::filled(updates[0], named.shape.elements())?;
             &repeated
         } else {
@@ -135,6 +174,8 @@ fn merge<T: Element + elementwise::Element>(
 }
 
 /// Calls `work` with a variable's value and the rows of it that input 1 names.
+///
+/// Holds the lock while `work` runs. `work` is not called if the indices or updates do not fit.
 fn with_rows(
     context: &KernelContext<'_>,
     by_coordinates: bool,
@@ -154,11 +195,14 @@ fn with_rows(
 }
 
 /// Returns the value and adds 1 to it, until it reaches the limit.
+///
+/// The variable is a scalar `int32` or `int64`; the output has its dtype.
 fn count_up_to(context: &mut KernelContext<'_>, limit: i64) -> Result<()> {
     let variable = shared_variable(context, 0)?;
     let before = {
         let mut value = variable.lock();
         let value = value.as_mut().ok_or_else(|| variable.uninitialized())?;
+        // Shares the memory: the next value is a new tensor, not a change of this one.
         let before = value.clone();
         let count = if value.dtype() == DType::Int32 {
             value.value::<i32>()?.into()

@@ -1,21 +1,33 @@
 //! FarmHash's 64-bit fingerprint, whose values never change.
+//!
+//! This is `farmhash::Fingerprint64`, which TensorFlow uses for `StringToHashBucketFast` and crossed
+//! features. Models and data depend on its values: a bucket that a feature was trained in must be found again
+//! by any program. Nothing here may be simplified in a way that changes a bit.
+//!
+//! Strings are hashed by one of four formulas, for up to 16, 32 and 64 bytes and beyond. All arithmetic
+//! wraps, and words are little-endian on every machine.
 
+/// The constants are odd numbers with well-mixed bits, from the original.
 const K0: u64 = 0xc3a5_c85c_97cb_3127;
 const K1: u64 = 0xb492_b66f_be98_f273;
 const K2: u64 = 0x9ae1_6a3b_2f90_404f;
 
+/// Reads 8 bytes at a place, which must exist.
 fn fetch64(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]))
 }
 
+/// Reads 4 bytes at a place, which must exist.
 fn fetch32(bytes: &[u8], at: usize) -> u64 {
     u32::from_le_bytes(std::array::from_fn(|i| bytes[at + i])).into()
 }
 
+/// Folds the upper bits, which a product has mixed best, into the lower ones.
 fn shift_mix(value: u64) -> u64 {
     value ^ (value >> 47)
 }
 
+/// Returns the hash of two words, which `mul` distinguishes by the length of the string.
 fn hash16(u: u64, v: u64, mul: u64) -> u64 {
     let a = (u ^ v).wrapping_mul(mul);
     let a = a ^ (a >> 47);
@@ -23,6 +35,8 @@ fn hash16(u: u64, v: u64, mul: u64) -> u64 {
     (b ^ (b >> 47)).wrapping_mul(mul)
 }
 
+/// Returns the fingerprint of 0 to 16 bytes. The words at both ends overlap for lengths between, so that each
+/// byte counts.
 fn up_to_16(s: &[u8]) -> u64 {
     let len = s.len();
     if len >= 8 {
@@ -41,12 +55,14 @@ fn up_to_16(s: &[u8]) -> u64 {
     if len == 0 {
         return K2;
     }
+    // The first, middle and last of 1 to 3 bytes.
     let (a, b, c) = (u64::from(s[0]), u64::from(s[len >> 1]), u64::from(s[len - 1]));
     let y = a + (b << 8);
     let z = len as u64 + (c << 2);
     shift_mix(y.wrapping_mul(K2) ^ z.wrapping_mul(K0)).wrapping_mul(K2)
 }
 
+/// Returns the fingerprint of 17 to 32 bytes: two words from either end.
 fn up_to_32(s: &[u8]) -> u64 {
     let len = s.len();
     let mul = K2.wrapping_add(len as u64 * 2);
@@ -59,6 +75,7 @@ fn up_to_32(s: &[u8]) -> u64 {
     hash16(first, second, mul)
 }
 
+/// Returns the fingerprint of 33 to 64 bytes: four words from either end.
 fn up_to_64(s: &[u8]) -> u64 {
     let len = s.len();
     let mul = K2.wrapping_add(len as u64 * 2);
@@ -77,7 +94,8 @@ fn up_to_64(s: &[u8]) -> u64 {
     hash16(first, second, mul)
 }
 
-/// 32 bytes from `at` on, mixed into two seeds.
+/// Returns 32 bytes from `at` on, mixed into two seeds. Fast and weak on its own; the loop feeds its result
+/// through further products.
 fn weak(s: &[u8], at: usize, a: u64, b: u64) -> (u64, u64) {
     let [w, x, y, z] = [0, 8, 16, 24].map(|offset| fetch64(s, at + offset));
     let a = a.wrapping_add(w);
@@ -88,6 +106,9 @@ fn weak(s: &[u8], at: usize, a: u64, b: u64) -> (u64, u64) {
 }
 
 /// Returns the fingerprint of a string.
+///
+/// Beyond 64 bytes a state of 56 bytes passes over blocks of 64 bytes, and then over the last 64 bytes, which
+/// overlap the block before.
 pub(in crate::kernels) fn fingerprint64(s: &[u8]) -> u64 {
     let len = s.len();
     match len {
@@ -102,6 +123,7 @@ pub(in crate::kernels) fn fingerprint64(s: &[u8]) -> u64 {
     let mut z = shift_mix(y.wrapping_mul(K2).wrapping_add(113)).wrapping_mul(K2);
     let (mut v, mut w) = ((0u64, 0u64), (0u64, 0u64));
     x = x.wrapping_mul(K2).wrapping_add(fetch64(s, 0));
+    // A length that is a multiple of 64 leaves its last block to the final step.
     let end = (len - 1) / 64 * 64;
     let last = len - 64;
     let mut at = 0;
@@ -121,6 +143,7 @@ pub(in crate::kernels) fn fingerprint64(s: &[u8]) -> u64 {
         std::mem::swap(&mut z, &mut x);
         at += 64;
     }
+    // The last block has a factor of its own that depends on the state.
     let mul = K1.wrapping_add((z & 0xff) << 1);
     let at = last;
     w.0 = w.0.wrapping_add((len as u64 - 1) & 63);

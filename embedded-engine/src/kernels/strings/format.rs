@@ -2,6 +2,26 @@
 //!
 //! `precision`, `width`, `fill` and the flags `scientific` and `shortest` select the conversion. Without them floats
 //! have six decimals, as with C's `%f`.
+//!
+//! # Semantics
+//!
+//! `AsString` takes a tensor of numbers, `bool` or strings and returns strings of the same shape.
+//!
+//! | dtype | text |
+//! | --- | --- |
+//! | floats | `%f`, with `scientific` `%e`, with `shortest` `%g`; `nan`, `inf`, `-inf` |
+//! | integers | decimal; `precision`, `scientific` and `shortest` are refused |
+//! | `bool` | `true` or `false`, without a width |
+//! | strings | as they are, filled up to the width |
+//!
+//! `fill` is a blank or empty for blanks on the left, `0` for zeros behind the sign, `+` for a sign in front
+//! of positive numbers as well, `-` for blanks on the right. Floats narrower than `float64` are converted
+//! first, so they show the digits of their exact value. Combinations that C does not have are
+//! `InvalidArgument` when the plan is compiled.
+//!
+//! ```text
+//! width 8, fill 0, precision 2: [1.5, -2]   ->   ["00001.50", "-0002.00"]
+//! ```
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
@@ -9,6 +29,7 @@ use crate::registry::Registry;
 use session_core::{Error, Result};
 use tensor::{Bytes, DType, Tensor, memory};
 
+/// Registers `AsString`.
 pub(super) fn register(registry: &mut Registry) {
     registry.add("AsString", as_string);
 }
@@ -16,11 +37,12 @@ pub(super) fn register(registry: &mut Registry) {
 /// The format of a number.
 #[derive(Clone, Debug)]
 struct Format {
-    /// The number of digits after the point.
+    /// The number of digits after the point. For `Shortest` the number of significant digits, of which there
+    /// is at least one.
     precision: usize,
     /// The notation of numbers.
     notation: Notation,
-    /// The minimum width; shorter texts are filled up.
+    /// The minimum width; shorter texts are filled up. In bytes.
     width: usize,
     /// The way in which short texts are filled up.
     fill: Fill,
@@ -29,11 +51,11 @@ struct Format {
 /// The notations of floats.
 #[derive(Clone, Copy, Debug)]
 enum Notation {
-    /// Without an exponent.
+    /// Without an exponent. `%f`.
     Fixed,
-    /// With an exponent.
+    /// With an exponent. `%e`.
     Scientific,
-    /// The shorter of both.
+    /// The shorter of both. `%g`.
     Shortest,
 }
 
@@ -42,7 +64,7 @@ enum Notation {
 enum Fill {
     /// Blanks before the text.
     Before,
-    /// Zeros after the sign.
+    /// Zeros after the sign. Not for NaN and infinities.
     Zeros,
     /// A sign also before positive numbers.
     Signed,
@@ -51,6 +73,9 @@ enum Fill {
 }
 
 /// Makes the kernel.
+///
+/// Fails with `InvalidArgument` for contradicting attributes, with `Unimplemented` for complex numbers and
+/// handles.
 fn as_string(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let dtype = spec.input_dtype(0);
     let (scientific, shortest) = (spec.bool("scientific")?, spec.bool("shortest")?);
@@ -93,6 +118,9 @@ fn as_string(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
 }
 
 /// Formats all elements of a tensor.
+///
+/// `least` is the number of bytes that each text has at least; it is checked against the memory limit before
+/// the first text is made, since a width or precision may be huge.
 fn written<T: tensor::Element>(
     context: &mut KernelContext<'_>,
     least: usize,
@@ -106,6 +134,8 @@ fn written<T: tensor::Element>(
 }
 
 /// Integers are formatted from their own text and are not converted.
+///
+/// An `i64` beyond `2^53` would change its digits on the way through `f64`.
 trait AsFloat {
     /// True for floats.
     const IS_FLOAT: bool;
@@ -142,22 +172,29 @@ to_float! {
 }
 
 /// Returns a float as `f64`; `None` for integers.
+///
+/// Selects between the two ways in [`Format::number`].
 fn f64_of<T: AsFloat>(value: T) -> Option<f64> {
     T::IS_FLOAT.then(|| value.to_float())
 }
 
 impl Format {
     /// Returns the bytes that every finite number takes at least.
+    ///
+    /// An upper bound is not known before formatting.
     fn least(&self) -> usize {
         let digits = if matches!(self.notation, Notation::Shortest) { 0 } else { self.precision };
         self.width.max(digits)
     }
 
     /// `integer` is the text of a number that is not a float.
+    ///
+    /// Returns the text of a number, filled up to the width. `float` is its value if it is a float.
     fn number(&self, integer: &str, float: Option<f64>) -> Result<Bytes> {
         let (text, finite): (Bytes, bool) = match float {
             None => (Bytes::copy_from_slice(integer.as_bytes()), true),
             Some(value) if value.is_nan() => {
+                // C prints the sign of a NaN.
                 (if value.is_sign_negative() { "-nan" } else { "nan" }.into(), false)
             }
             Some(value) if value.is_infinite() => (if value < 0.0 { "-inf" } else { "inf" }.into(), false),
@@ -170,6 +207,8 @@ impl Format {
     }
 
     /// Formats a float.
+    ///
+    /// The value is finite. Precisions beyond `DIGITS` are completed by zeros, which need not be computed.
     fn digits(&self, value: f64) -> Result<Bytes> {
         let precision = self.precision.min(DIGITS);
         let text = match self.notation {
@@ -182,6 +221,8 @@ impl Format {
     }
 
     /// Fills up the text of a number. NaN and infinities are never filled with zeros.
+    ///
+    /// `finite` is false for text that is not digits.
     fn padded(&self, text: &[u8], finite: bool) -> Result<Bytes> {
         let missing = self.width.saturating_sub(text.len());
         match self.fill {
@@ -198,9 +239,13 @@ impl Format {
 }
 
 /// More digits than any double has after its decimal point; from there on there are zeros.
+///
+/// The smallest subnormal number has 1074 of them.
 const DIGITS: usize = 1100;
 
 /// Returns the text with a byte inserted `count` times at a position.
+///
+/// Memory is requested at once and checked, so an absurd width is an error.
 fn with_run(text: &[u8], at: usize, byte: u8, count: usize) -> Result<Bytes> {
     let mut out = memory::reserve(text.len().saturating_add(count))?;
     out.extend_from_slice(&text[..at]);
@@ -210,6 +255,8 @@ fn with_run(text: &[u8], at: usize, byte: u8, count: usize) -> Result<Bytes> {
 }
 
 /// `%e`: an exponent of at least two digits.
+///
+/// Rust writes `1e5` where C writes `1e+05`.
 fn scientific(value: f64, precision: usize) -> String {
     let text = format!("{value:.precision$e}");
     let (digits, exponent) = text.split_once('e').expect("this notation has an exponent");
@@ -221,7 +268,11 @@ fn scientific(value: f64, precision: usize) -> String {
 }
 
 /// `%g`: without zeros at the end, and with an exponent only where it saves room.
+///
+/// `precision` is the number of significant digits, at least 1. As in C, an exponent is used below -4 and
+/// from `precision` on: 1e10 is `1e+10` with 6 digits and `10000000000` with 12.
 pub(super) fn shortest(value: f64, precision: usize) -> String {
+    // The exponent after rounding decides: 999999.5 has 7 digits with a precision of 6.
     let rounded = scientific(value, precision - 1);
     let (digits, exponent) = rounded.split_once('e').expect("this notation has an exponent");
     let power: i64 = exponent.parse().expect("an exponent is a number");

@@ -2,6 +2,24 @@
 //!
 //! `StringJoin` broadcasts scalars. `ReduceJoin` joins along axes in the given order; `UnsortedSegmentJoin` joins the
 //! strings of each segment in the order of their occurrence.
+//!
+//! # Semantics
+//!
+//! - `StringJoin` takes any number of tensors of one shape, or scalars, and joins element by element with
+//!   `separator`.
+//! - `ReduceJoin` takes axes as input 1, which may be negative, each at most once. Without axes the strings
+//!   are returned as they are. `keep_dims` keeps axes of size 1. An axis without elements gives empty
+//!   strings.
+//! - `UnsortedSegmentJoin` has the segment ids as input 1, whose shape is a prefix of that of the strings,
+//!   and the number of segments as input 2. A segment without members is empty. Negative ids are
+//!   `InvalidArgument`, as are those that are too large.
+//!
+//! ```text
+//! ReduceJoin of [[a, b], [c, d]]:   axes [0, 1] -> "acbd"   axes [1, 0] -> "abcd"   axes [0] -> ["ac", "bd"]
+//! ```
+//!
+//! The length of each result is computed first, so a string is allocated once, and the memory limit is
+//! checked for it.
 
 use crate::kernel::KernelContext;
 use crate::kernels::math::{axis, boxed};
@@ -9,6 +27,7 @@ use crate::registry::Registry;
 use session_core::{Error, Result};
 use tensor::{Bytes, Shape, Tensor, memory};
 
+/// Registers the three op types.
 pub(super) fn register(registry: &mut Registry) {
     registry.add("StringJoin", |spec| {
         let separator = spec.str("separator")?.to_owned();
@@ -24,11 +43,12 @@ pub(super) fn register(registry: &mut Registry) {
     });
 }
 
-/// Each pair of strings joined.
+/// Delivers pairs of strings joined: the sum of two string tensors, for `Add` and `AddV2`.
 pub(in crate::kernels) fn add(context: &mut KernelContext<'_>) -> Result<()> {
     join(context, b"")
 }
 
+/// Fails with `InvalidArgument` if two inputs that are not scalars have different shapes.
 fn join(context: &mut KernelContext<'_>, separator: &[u8]) -> Result<()> {
     let inputs = (0..context.num_inputs()).map(|index| context.input(index));
     let mut shape = Shape::scalar();
@@ -56,6 +76,8 @@ fn join(context: &mut KernelContext<'_>, separator: &[u8]) -> Result<()> {
 }
 
 /// Joins the strings, or rows of them, of each segment, in their order.
+///
+/// The rows of a segment are joined column by column.
 fn segments(context: &mut KernelContext<'_>, separator: &[u8]) -> Result<()> {
     let (inputs, ids) = (context.input(0).shape().clone(), context.input(1).shape().clone());
     let count = usize::try_from(context.int(2)?)
@@ -66,6 +88,7 @@ fn segments(context: &mut KernelContext<'_>, separator: &[u8]) -> Result<()> {
     }
     let inner = &inputs.dims()[ids.rank()..];
     let width: usize = inner.iter().product();
+    // The rows of each segment, in the order of the input.
     let mut members = memory::filled(Vec::new(), count)?;
     for (row, id) in context.ints(1)?.into_iter().enumerate() {
         let segment = usize::try_from(id).ok().and_then(|id| members.get_mut(id));
@@ -90,6 +113,9 @@ fn segments(context: &mut KernelContext<'_>, separator: &[u8]) -> Result<()> {
 }
 
 /// Joins along axes, the one listed first varying fastest.
+///
+/// The strings to join are at the sums of one offset of the kept axes and each offset of the others. Both
+/// lists are built by adding one axis after the other.
 fn reduce(context: &mut KernelContext<'_>, separator: &[u8], keep: bool) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let strings = context.input(0).as_strings()?;
@@ -113,6 +139,7 @@ fn reduce(context: &mut KernelContext<'_>, separator: &[u8], keep: bool) -> Resu
         }
         Ok(offsets)
     };
+    // The axis added last varies fastest, and that is the first one listed.
     let inner = offsets(&axes.iter().rev().copied().collect::<Vec<_>>())?;
     let joined = memory::try_collected(
         offsets(&kept)?
@@ -127,6 +154,9 @@ fn reduce(context: &mut KernelContext<'_>, separator: &[u8], keep: bool) -> Resu
 }
 
 /// Strings with a separator between them.
+///
+/// Returns strings with a separator between them. The parts are walked twice, for the length and for the
+/// bytes.
 fn with_separator<'a>(
     parts: impl ExactSizeIterator<Item = &'a Bytes> + Clone,
     separator: &[u8],

@@ -2,6 +2,13 @@
 //!
 //! Blanks around a number are allowed. Text that is not a number of the dtype is an `InvalidArgument` error that
 //! quotes it.
+//!
+//! # Semantics
+//!
+//! `StringToNumber` converts strings of any shape to `out_type`: `float32`, `float64`, `int32`, `int64`,
+//! `uint32` or `uint64`. Integers are decimal with an optional sign and must fit; floats may be decimal,
+//! hexadecimal (`0x1.8p3`), `inf`, `infinity` or `nan` in any case. `DecodeCSV` reads its fields by the same
+//! functions.
 
 use crate::kernel::KernelContext;
 use crate::kernels::math::boxed;
@@ -10,6 +17,7 @@ use session_core::{Error, Result};
 use std::str::FromStr;
 use tensor::{DType, Element, Tensor, memory};
 
+/// Registers `StringToNumber`. Other dtypes are `Unimplemented`.
 pub(super) fn register(registry: &mut Registry) {
     registry.add("StringToNumber", |spec| match spec.dtype("out_type")? {
         DType::Float32 => Ok(boxed(|context| numbers::<f32>(context, float))),
@@ -22,6 +30,7 @@ pub(super) fn register(registry: &mut Registry) {
     });
 }
 
+/// Delivers the numbers; the first string that is none ends the operation.
 fn numbers<T: Element>(context: &mut KernelContext<'_>, read: fn(&[u8]) -> Option<T>) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let numbers = context.input(0).as_strings()?.iter().map(|text| {
@@ -36,7 +45,10 @@ fn numbers<T: Element>(context: &mut KernelContext<'_>, read: fn(&[u8]) -> Optio
 }
 
 /// A number that [`float`] reads.
+///
+/// Decimal text is rounded once, to the type itself; hexadecimal text goes through `f64`.
 pub(in crate::kernels) trait Float: FromStr {
+    /// Rounds to the type.
     fn from_f64(value: f64) -> Self;
 }
 
@@ -53,18 +65,24 @@ impl Float for f64 {
 }
 
 /// Returns an integer with white space around it, or nothing for another text or one that does not fit.
+///
+/// Unsigned types accept a plus sign but no minus sign.
 pub(in crate::kernels) fn integer<T: FromStr>(text: &[u8]) -> Option<T> {
     std::str::from_utf8(text).ok()?.trim_ascii().parse().ok()
 }
 
 /// Returns a decimal or hexadecimal number, an infinity or not a number, with white space around it. Those
 /// too large are infinite.
+///
+/// Text that is not UTF-8 is none of these.
 pub(in crate::kernels) fn float<T: Float>(text: &[u8]) -> Option<T> {
     let text = std::str::from_utf8(text).ok()?.trim_ascii();
     text.parse().ok().or_else(|| hexadecimal(text).map(T::from_f64))
 }
 
-/// `0x1.8p3` and its like.
+/// Returns a number like `0x1.8p3`, with an optional sign: the hexadecimal digits times a power of two.
+///
+/// The exponent may be absent. `None` for any other text, and for a number without digits.
 fn hexadecimal(text: &str) -> Option<f64> {
     let (negative, text) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -83,6 +101,7 @@ fn hexadecimal(text: &str) -> Option<f64> {
     for digit in whole.chars().chain(fraction.chars()) {
         value = value * 16.0 + f64::from(digit.to_digit(16)?);
     }
+    // Each digit behind the point was read as one in front of it.
     let scale = exponent.saturating_sub(4 * i32::try_from(fraction.len()).ok()?);
     let value = value * 2f64.powi(scale);
     Some(if negative { -value } else { value })

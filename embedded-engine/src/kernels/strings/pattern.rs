@@ -2,6 +2,18 @@
 //!
 //! Matching takes time that is linear in the text, for any pattern. `RegexReplace` inserts groups by `\0` to `\9` in the rewrite,
 //! and replaces all matches or the first one.
+//!
+//! # Semantics
+//!
+//! - `RegexFullMatch` returns for each string whether the pattern matches all of it. `RegexReplace` replaces
+//!   matches, all of them or with `replace_global` false the first.
+//! - The `Static` forms have pattern and rewrite as attributes and compile them once; the others have them as
+//!   scalar inputs and compile them in each run.
+//! - Strings are bytes; the pattern is UTF-8, and its classes match characters. A backslash in the rewrite
+//!   that no digit follows makes the next character literal.
+//!
+//! Invalid patterns are `InvalidArgument`, for attributes when the plan is compiled. The library is the
+//! `regex` crate. Its syntax is close to RE2's but has a few forms more, which are accepted here.
 
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
@@ -10,6 +22,7 @@ use regex::bytes::Regex;
 use session_core::{Error, Result};
 use tensor::{Tensor, memory};
 
+/// Registers the four op types.
 pub(super) fn register(registry: &mut Registry) {
     registry.add("StaticRegexFullMatch", |spec| {
         let pattern = whole(spec.str("pattern")?)?;
@@ -36,10 +49,12 @@ pub(super) fn register(registry: &mut Registry) {
     });
 }
 
+/// Returns the attribute `replace_global`.
 fn replaces_all(spec: &NodeSpec<'_>) -> Result<bool> {
     spec.bool("replace_global")
 }
 
+/// Returns the one string of an input as text, which must be UTF-8.
 fn pattern(context: &KernelContext<'_>, input: usize) -> Result<String> {
     match context.input(input).as_strings()? {
         [text] => String::from_utf8(text.to_vec())
@@ -48,17 +63,23 @@ fn pattern(context: &KernelContext<'_>, input: usize) -> Result<String> {
     }
 }
 
+/// The message has the pattern, its source the place of the error.
 fn compiled(pattern: &str) -> Result<Regex> {
     Regex::new(pattern)
         .map_err(|error| Error::invalid_argument(format!("Invalid pattern: {pattern}")).with_source(error))
 }
 
 /// Returns the pattern for a whole text.
+///
+/// If the wrapped pattern is not valid, the pattern is compiled alone, so that the message shows what the
+/// user wrote.
 fn whole(pattern: &str) -> Result<Regex> {
     compiled(&format!("^(?:{pattern})$")).or_else(|_| compiled(pattern))
 }
 
-/// `\1` names a group in RE2's rewrites, `${1}` here.
+/// Translates a rewrite of RE2 for the library: `\1` names a group there, `${1}` here.
+///
+/// A dollar sign is doubled, as it would begin a name. A backslash at the end stays.
 fn rewrite(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut characters = text.chars();
@@ -76,6 +97,7 @@ fn rewrite(text: &str) -> String {
     out
 }
 
+/// Delivers a `bool` for each string.
 fn matches(context: &mut KernelContext<'_>, pattern: &Regex) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let found = memory::collected(context.input(0).as_strings()?.iter().map(|text| pattern.is_match(text)))?;
@@ -83,6 +105,8 @@ fn matches(context: &mut KernelContext<'_>, pattern: &Regex) -> Result<()> {
     Ok(())
 }
 
+/// Delivers the strings with matches replaced. A string without a match is shared, not copied. Empty matches
+/// count: `x*` replaced by `-` makes `abc` `-a-b-c-`.
 fn replace(context: &mut KernelContext<'_>, pattern: &Regex, rewrite: &str, all: bool) -> Result<()> {
     super::map(context, |text| {
         let (mut out, mut end) = (Vec::new(), 0);
@@ -96,6 +120,7 @@ fn replace(context: &mut KernelContext<'_>, pattern: &Regex, rewrite: &str, all:
             found.expand(rewrite.as_bytes(), &mut out);
             end = whole.end();
         }
+        // No match, or an empty one at the start that was replaced by nothing.
         if end == 0 && out.is_empty() {
             return Ok(text.clone());
         }

@@ -3,6 +3,24 @@
 //! `StringSplit` treats each character of its delimiter as a delimiter of its own, and drops empty strings with `skip_empty`. V2 splits at
 //! the whole separator, or at runs of whitespace if it is empty. `Substr` broadcasts positions and lengths; a position beyond the
 //! end is an error, and a length is cut at the end.
+//!
+//! # Semantics
+//!
+//! - `StringSplit` and `StringSplitV2` take a vector of strings and a delimiter, and return the parts as a
+//!   sparse tensor: indices `[row, part]`, values, and the shape `[rows, most parts]`.
+//! - An empty delimiter of `StringSplit` splits into single bytes. An empty string has no parts.
+//! - `maxsplit` of V2 limits the number of splits, not of parts; a negative number is no limit. With a
+//!   separator an empty string has one, empty, part.
+//! - `Substr` takes strings, positions and lengths, which broadcast together. A negative position counts from
+//!   the end. The end itself is a valid position. With `unit` `UTF8_CHAR` both count characters.
+//!
+//! ```text
+//! StringSplitV2 of "a  b c" by "", maxsplit 1   ->   "a", "b c"
+//! Substr of "hello" at -3, length 2             ->   "ll"
+//! ```
+//!
+//! Parts are slices of the strings and share their memory. Inputs of another rank and positions out of range
+//! are `InvalidArgument`.
 
 use super::is_utf8;
 use crate::kernel::KernelContext;
@@ -11,6 +29,7 @@ use crate::registry::Registry;
 use session_core::{Error, Result};
 use tensor::{Bytes, Shape, Tensor, memory};
 
+/// Registers the three op types.
 pub(super) fn register(registry: &mut Registry) {
     registry.add("StringSplit", |spec| {
         let skip_empty = spec.bool("skip_empty")?;
@@ -36,6 +55,8 @@ pub(super) fn register(registry: &mut Registry) {
 }
 
 /// Returns the one string of an input.
+///
+/// Returns a delimiter or separator, whatever its rank.
 fn single(context: &KernelContext<'_>, input: usize) -> Result<Bytes> {
     match context.input(input).as_strings()? {
         [text] => Ok(text.clone()),
@@ -43,7 +64,7 @@ fn single(context: &KernelContext<'_>, input: usize) -> Result<Bytes> {
     }
 }
 
-/// One row of a sparse tensor for each string.
+/// Delivers the parts of each string of input 0, which `parts` finds, as one row of a sparse tensor.
 fn split(context: &mut KernelContext<'_>, parts: impl Fn(&Bytes) -> Result<Vec<Bytes>>) -> Result<()> {
     let input = context.input(0);
     if input.shape().rank() != 1 {
@@ -67,6 +88,8 @@ fn split(context: &mut KernelContext<'_>, parts: impl Fn(&Bytes) -> Result<Vec<B
     Ok(())
 }
 
+/// Returns the parts between bytes out of `delimiters`. `skip_empty` leaves out parts without bytes; without
+/// it, two neighboring delimiters have one between them.
 fn at_any(text: &Bytes, delimiters: &[u8], skip_empty: bool) -> Result<Vec<Bytes>> {
     if text.is_empty() {
         return Ok(Vec::new());
@@ -78,6 +101,8 @@ fn at_any(text: &Bytes, delimiters: &[u8], skip_empty: bool) -> Result<Vec<Bytes
     memory::try_collected(parts.map(|part| Ok(text.slice_ref(part))))
 }
 
+/// Returns the parts between occurrences of a separator that is not empty, of which at most `limit` are split
+/// at.
 fn at_separator(text: &Bytes, separator: &[u8], limit: usize) -> Result<Vec<Bytes>> {
     let (mut parts, mut start) = (Vec::new(), 0);
     while parts.len() < limit {
@@ -93,6 +118,8 @@ fn at_separator(text: &Bytes, separator: &[u8], limit: usize) -> Result<Vec<Byte
     Ok(parts)
 }
 
+/// Returns the parts between runs of ASCII white space. White space at both ends is dropped, except behind
+/// the last split if `limit` ends the search.
 fn at_white_space(text: &Bytes, limit: usize) -> Result<Vec<Bytes>> {
     if limit == 0 {
         return Ok(vec![text.clone()]);
@@ -112,6 +139,7 @@ fn at_white_space(text: &Bytes, limit: usize) -> Result<Vec<Bytes>> {
     Ok(parts)
 }
 
+/// Delivers a part of each string.
 fn substr(context: &mut KernelContext<'_>, characters: bool) -> Result<()> {
     let (texts, places, lengths) = (context.input(0), context.ints(1)?, context.ints(2)?);
     let places_shape = context.input(1).shape();
@@ -128,6 +156,7 @@ fn substr(context: &mut KernelContext<'_>, characters: bool) -> Result<()> {
     Ok(())
 }
 
+/// Returns the shape that both shapes broadcast to, aligned at their last dimensions.
 fn broadcast(a: &Shape, b: &Shape) -> Result<Shape> {
     let rank = a.rank().max(b.rank());
     let dim =
@@ -141,6 +170,9 @@ fn broadcast(a: &Shape, b: &Shape) -> Result<Shape> {
 }
 
 /// Returns for each element of a shape the corresponding element of a shape that is broadcast to it.
+///
+/// For `narrow` `[2, 1]` and `shape` `[2, 3]` these are `[0, 0, 0, 1, 1, 1]`. Shapes of lower rank are
+/// repeated along the missing axes.
 fn places_in(narrow: &Shape, shape: &Shape) -> Result<Vec<usize>> {
     let mut places = vec![0];
     for (index, &size) in shape.iter().enumerate() {
@@ -154,7 +186,11 @@ fn places_in(narrow: &Shape, shape: &Shape) -> Result<Vec<usize>> {
     Ok(places)
 }
 
+/// Returns the part of a string from `place` on, of `len` bytes or `characters`. A negative length counts
+/// as 0. Fails if the position is outside of the string.
 fn part(text: &Bytes, place: i64, len: i64, characters: bool) -> Result<Bytes> {
+    // The first byte of each character and the end of the text; bytes that continue a character are skipped,
+    // whether or not the text is valid.
     let starts: Option<Vec<usize>> = characters
         .then(|| (0..text.len()).filter(|&at| text[at] & 0xc0 != 0x80).chain([text.len()]).collect());
     let whole = starts.as_ref().map_or(text.len(), |starts| starts.len() - 1);

@@ -1,4 +1,18 @@
 //! Texts with tensors in them.
+//!
+//! # Semantics
+//!
+//! `StringFormat` takes any number of tensors and returns a scalar string: the attribute `template` with its
+//! placeholders replaced by the tensors, in order. As many tensors as placeholders are required, which is
+//! checked when the plan is compiled.
+//!
+//! Tensors are written in nested brackets, with `summarize` elements at either end of each axis and dots
+//! between; a negative number shows all. Strings are quoted and escaped. Floats have the fewest digits that
+//! read back as the same number, tried with 6 and 9 (`float64`: 15 and 17).
+//!
+//! ```text
+//! template "x {} y", [1, 2, 3, 4, 5, 6, 7, 8], summarize 2   ->   x [1 2 ... 7 8] y
+//! ```
 
 use super::format::shortest;
 use crate::kernel::KernelContext;
@@ -7,11 +21,13 @@ use crate::registry::Registry;
 use session_core::{Error, Result};
 use tensor::{DType, Tensor, bf16, f16};
 
+/// Registers `StringFormat`.
 pub(super) fn register(registry: &mut Registry) {
     registry.add("StringFormat", |spec| {
         let (template, placeholder) = (spec.str("template")?.to_owned(), spec.str("placeholder")?.to_owned());
         let summarize = usize::try_from(spec.int("summarize")?).ok();
         let mut parts: Vec<String> = vec![template];
+        // Nothing is a placeholder if it is empty.
         if !placeholder.is_empty() {
             parts = parts[0].split(&placeholder).map(str::to_owned).collect();
         }
@@ -30,6 +46,8 @@ pub(super) fn register(registry: &mut Registry) {
 }
 
 /// Returns the parts of a template with a tensor after each but the last.
+///
+/// `parts` has one part more than there are inputs.
 fn filled(context: &KernelContext<'_>, parts: &[String], summarize: Option<usize>) -> Result<Vec<u8>> {
     let mut text = parts[0].clone().into_bytes();
     for (input, part) in parts[1..].iter().enumerate() {
@@ -43,13 +61,20 @@ fn filled(context: &KernelContext<'_>, parts: &[String], summarize: Option<usize
 }
 
 /// A tensor that is written as text: of each axis as many elements at either end.
+///
+/// The writer walks the axes recursively, from the outermost inward.
 struct Printed<'t> {
+    /// The whole tensor; its elements are found by a row-major index.
     tensor: &'t Tensor,
+    /// Its shape.
     dims: &'t [usize],
+    /// The number of elements at either end; at most that of all elements, so that doubling it cannot
+    /// overflow.
     ends: usize,
 }
 
 impl Printed<'_> {
+    /// Appends the part of the tensor that begins at element `place` and has the axes from `axis` on.
     fn print(&self, text: &mut Vec<u8>, axis: usize, place: usize) -> Result<()> {
         let Some(&size) = self.dims.get(axis) else {
             match self.ends {
@@ -71,6 +96,7 @@ impl Printed<'_> {
             self.space(text, axis);
             text.extend(b"...");
         }
+        // Without dots the second half begins where the first ended.
         for index in self.ends.max(size.saturating_sub(self.ends))..size {
             self.space(text, axis);
             self.print(text, axis + 1, place + index * step)?;
@@ -80,6 +106,8 @@ impl Printed<'_> {
     }
 
     /// Within rows a space, between them line ends, and as many spaces as brackets are open.
+    ///
+    /// `axis` is that of the elements to separate. Deeper tensors are separated by more line ends.
     fn space(&self, text: &mut Vec<u8>, axis: usize) {
         let inner = self.dims.len() - 1 - axis;
         if inner == 0 {
@@ -92,6 +120,8 @@ impl Printed<'_> {
 }
 
 /// Returns an element as text, a string in quotation marks.
+///
+/// `place` is a row-major index.
 fn element(tensor: &Tensor, place: usize) -> Result<Vec<u8>> {
     let dtype = tensor.dtype();
     let text = match dtype {
@@ -111,6 +141,8 @@ fn element(tensor: &Tensor, place: usize) -> Result<Vec<u8>> {
 }
 
 /// Returns the shortest of the two precisions that gives the number back.
+///
+/// Six digits are enough for most numbers in programs, nine for every `float32`.
 fn single(value: f32) -> String {
     if !value.is_finite() {
         return unusual(value.into());
@@ -119,6 +151,7 @@ fn single(value: f32) -> String {
     if short.parse() == Ok(value) { short } else { shortest(value.into(), 9) }
 }
 
+/// Works as `single`, with the 15 and 17 digits of `float64`.
 fn double(value: f64) -> String {
     if !value.is_finite() {
         return unusual(value);
@@ -127,11 +160,14 @@ fn double(value: f64) -> String {
     if short.parse() == Ok(value) { short } else { shortest(value, 17) }
 }
 
+/// Returns the text of an infinity or NaN, whose sign is not shown.
 fn unusual(value: f64) -> String {
     if value.is_nan() { "nan".to_owned() } else { value.to_string() }
 }
 
 /// Returns a text in quotation marks, with escapes as in C; bytes beyond ASCII stay.
+///
+/// Control characters are octal escapes of three digits.
 fn quoted(text: &[u8]) -> Vec<u8> {
     let mut quoted = vec![b'"'];
     for &byte in text {

@@ -2,6 +2,23 @@
 //!
 //! Invalid bytes are replaced, skipped, or an error, by the attribute `errors`. Control characters are replaced on
 //! request.
+//!
+//! # Semantics
+//!
+//! - `UnicodeDecode` returns row splits and the numbers of the characters as `int32`,
+//!   `UnicodeDecodeWithOffsets` also the place of the first byte of each as `int64`. Strings of any shape are
+//!   flattened.
+//! - `UnicodeEncode` takes numbers and row splits, and returns a string for each row.
+//! - `UnicodeTranscode` reads and writes again, in the same shape.
+//!
+//! `input_encoding` is UTF-8 or ASCII, which is read as UTF-8; others are `Unimplemented`. `output_encoding`
+//! is `UTF-8`, `UTF-16-BE` or `UTF-32-BE`, without a byte order mark. With `errors` `strict`, invalid input
+//! is `InvalidArgument`; `replace` puts `replacement_char` in its place, one for each invalid sequence;
+//! `ignore` leaves it out.
+//!
+//! ```text
+//! UnicodeDecodeWithOffsets of "a\xff\xc3\xa9"   ->   97, 65533, 233 at 0, 1, 2
+//! ```
 
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
@@ -9,6 +26,7 @@ use crate::registry::Registry;
 use session_core::{Code, Error, Result};
 use tensor::{Bytes, DType, Tensor, memory};
 
+/// Registers the four op types.
 pub(super) fn register(registry: &mut Registry) {
     for op_type in ["UnicodeDecode", "UnicodeDecodeWithOffsets"] {
         registry.add(op_type, |spec| {
@@ -38,12 +56,17 @@ pub(super) fn register(registry: &mut Registry) {
 /// The treatment of bytes and numbers that are not characters.
 #[derive(Clone, Copy)]
 enum Errors {
+    /// An error.
     Strict,
+    /// Replaced by this character.
     Replace(char),
+    /// Left out.
     Ignore,
 }
 
 impl Errors {
+    /// Reads the attributes `errors` and `replacement_char`. The latter must be a character, not a surrogate
+    /// or a number beyond U+10FFFF.
     fn of(spec: &NodeSpec<'_>) -> Result<Errors> {
         Ok(match spec.str("errors")? {
             "strict" => Errors::Strict,
@@ -61,6 +84,8 @@ impl Errors {
     }
 
     /// Returns the character that replaces an invalid one, if there is one.
+    ///
+    /// `None` leaves it out. Fails for `Strict`.
     fn instead(self) -> Result<Option<char>> {
         match self {
             Errors::Strict => Err(Error::invalid_argument("Invalid formatting on input string")),
@@ -73,11 +98,14 @@ impl Errors {
 /// The way to read strings.
 #[derive(Clone, Copy)]
 struct Reader {
+    /// The treatment of invalid bytes.
     errors: Errors,
+    /// True if characters up to U+001F are treated as invalid.
     replaces_control: bool,
 }
 
 impl Reader {
+    /// Fails with `Unimplemented` for encodings other than UTF-8.
     fn of(spec: &NodeSpec<'_>) -> Result<Reader> {
         let encoding = spec.str("input_encoding")?;
         if !matches!(encoding.to_ascii_uppercase().as_str(), "UTF-8" | "UTF8" | "US-ASCII" | "ASCII") {
@@ -88,6 +116,9 @@ impl Reader {
     }
 
     /// Returns the characters of a string, each with the place of its first byte.
+    ///
+    /// Fails if the string is not valid and errors are strict. Memory is reserved for one character per byte,
+    /// the most there can be.
     fn characters(&self, text: &[u8]) -> Result<Vec<(char, usize)>> {
         let mut characters = memory::reserve(text.len())?;
         let mut at = 0;
@@ -98,6 +129,7 @@ impl Reader {
                 characters.extend(read.map(|character| (character, at + place)));
             }
             at += chunk.valid().len();
+            // An incomplete sequence counts as one invalid character, however many bytes it has.
             if !chunk.invalid().is_empty() {
                 characters.extend(self.errors.instead()?.map(|character| (character, at)));
                 at += chunk.invalid().len();
@@ -107,6 +139,7 @@ impl Reader {
     }
 }
 
+/// Delivers the splits, the numbers, and with `offsets` the places of all strings together.
 fn decode(context: &mut KernelContext<'_>, reader: &Reader, splits: DType, offsets: bool) -> Result<()> {
     let (mut numbers, mut starts, mut made) = (Vec::new(), Vec::new(), vec![0]);
     for text in context.input(0).as_strings()? {
@@ -131,12 +164,16 @@ fn decode(context: &mut KernelContext<'_>, reader: &Reader, splits: DType, offse
 /// The form in which characters are written.
 #[derive(Clone, Copy)]
 enum Form {
+    /// One to four bytes.
     Utf8,
+    /// One or two units of two bytes, the upper byte first.
     Utf16,
+    /// Four bytes, the upper one first.
     Utf32,
 }
 
 impl Form {
+    /// Reads the attribute `output_encoding`.
     fn of(spec: &NodeSpec<'_>) -> Result<Form> {
         Ok(match spec.str("output_encoding")? {
             "UTF-16-BE" => Form::Utf16,
@@ -145,6 +182,7 @@ impl Form {
         })
     }
 
+    /// Appends a character.
     fn write(self, character: char, to: &mut Vec<u8>) {
         match self {
             Form::Utf8 => to.extend(character.encode_utf8(&mut [0; 4]).as_bytes()),
@@ -156,6 +194,7 @@ impl Form {
     }
 }
 
+/// Delivers a string for each row of numbers. Numbers that are not characters are treated as `errors` states.
 fn encode(context: &mut KernelContext<'_>, errors: Errors, form: Form) -> Result<()> {
     let numbers = context.ints(0)?;
     let splits = crate::kernels::ragged::splits(context, 1)?;
