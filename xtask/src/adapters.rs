@@ -21,6 +21,7 @@ pub(crate) fn adapters(names: &[String]) -> Result<()> {
     }
     let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
     for (name, licenses) in ADAPTERS.into_iter().filter(|(name, _)| wanted(name)) {
+        // With dev-dependencies: their licenses concern those who run the tests.
         let edges = ["tree", "--prefix", "none", "--edges", "normal,build,dev", "--format", "{p}|{l}"];
         let tree = command(name, &edges).output()?;
         ensure!(tree.status.success(), "{name}: {}", String::from_utf8_lossy(&tree.stderr));
@@ -51,6 +52,7 @@ pub(crate) fn example(name: &str, example: &str, release: bool) -> Result<PathBu
 /// Returns the folder of build outputs, which all adapters share.
 fn target() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    // Below the target folder, so that `cargo clean` removes it.
     target.join("adapters")
 }
 

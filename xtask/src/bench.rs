@@ -123,9 +123,11 @@ fn parse(args: &[String]) -> Result<Options> {
 
 fn run(workload: &Workload, options: &Options, lines: &mut Vec<String>) -> Result<()> {
     let program = if workload.ours.is_empty() { PathBuf::new() } else { build(workload.name)? };
+    // The machine's peak puts the rates of the training workloads into proportion.
     let peak = if workload.name == "w4" { Some(build("peak")?) } else { None };
     let threads: &[&str] = if matches!(workload.name, "w4" | "w1") { &["1", "2"] } else { &["2"] };
     for threads in threads {
+        // Some cases have a program on one side only.
         for case in 0..workload.ours.len().max(workload.theirs.len()) {
             // Close to each row: the clock of a machine changes within minutes.
             if let Some(peak) = &peak {
@@ -164,6 +166,7 @@ fn build(name: &str) -> Result<PathBuf> {
     let cargo =
         || if package == "monitored-candle" { adapters::command("candle", &args) } else { cargo(&args) };
     section(&format!("build {name}"), cargo())?;
+    // The same again for the messages: nothing is left to build.
     let mut command = cargo();
     let output = command.args(["--message-format", "json"]).output()?;
     let messages = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -183,6 +186,7 @@ fn collect(mut command: Command, threads: &str, options: &Options, lines: &mut V
     }
     let output = command.output().with_context(|| format!("{command:?}"))?;
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    // Programs may print other lines as well.
     for line in printed.lines().filter(|line| line.starts_with('{')) {
         say(line);
         lines.push(line.to_owned());

@@ -127,6 +127,7 @@ pub(crate) fn check() -> Result<()> {
             None => problems.push(format!("{name} is not in {TABLE}: cargo xtask docs --write")),
         }
     }
+    // A crate that was renamed must not lose its row unnoticed.
     let gone = held.keys().filter(|name| !sources.contains_key(**name));
     problems.extend(gone.map(|name| format!("{TABLE} has {name}, which is not a crate of the workspace")));
     if !problems.is_empty() {

@@ -120,7 +120,9 @@ fn uses(source: &Path) -> Result<BTreeMap<String, BTreeSet<String>>> {
         };
         let mut found = BTreeSet::new();
         look_into(&path, &mut found)?;
+        // A module may use itself.
         found.remove(&module);
+        // A file and a folder of one name are one module.
         uses.entry(module).or_insert_with(BTreeSet::new).append(&mut found);
     }
     Ok(uses)

@@ -32,14 +32,17 @@ pub(crate) fn rules(arguments: &[String]) -> Result<()> {
     let mut tests = BTreeMap::new();
     for entry in fs::read_dir(&root)? {
         let path = entry?.path();
+        // All crates but the facade are folders of the workspace.
         if path.join("Cargo.toml").is_file() {
             collect(&root, &path, &mut tests)?;
         }
     }
+    // The facade's own tests.
     collect(&root, &root.join("tests"), &mut tests)?;
     let list = fs::read_to_string(root.join("docs/rules.tsv")).context("docs/rules.tsv cannot be read")?;
     let (page, without) = table(&list, &tests)?;
     let path = root.join("docs/rules.md");
+    // Even where a rule lacks a test, since the page shows it.
     if write {
         fs::write(&path, &page)?;
     }
@@ -56,6 +59,7 @@ pub(crate) fn rules(arguments: &[String]) -> Result<()> {
 /// Finds the tests in the sources below a folder, by the rules in their names.
 fn collect(root: &Path, folder: &Path, tests: &mut BTreeMap<u32, Vec<Cited>>) -> Result<()> {
     let mut entries: Vec<_> = fs::read_dir(folder)?.collect::<std::io::Result<_>>()?;
+    // In order, so that the page does not depend on the file system.
     entries.sort_by_key(fs::DirEntry::path);
     for path in entries.into_iter().map(|entry| entry.path()) {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();

@@ -19,6 +19,7 @@ pub(crate) fn say(text: &str) {
 
 /// Returns a cargo command in the workspace.
 pub(crate) fn cargo(args: &[&str]) -> Command {
+    // The cargo that runs this program, so that all use one toolchain.
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let mut command = Command::new(cargo);
     command.args(args).current_dir(root());

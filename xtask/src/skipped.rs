@@ -15,6 +15,7 @@ pub(crate) struct Skipped {
 impl Skipped {
     /// Creates an empty list for one run.
     pub(crate) fn new() -> Result<Skipped> {
+        // With the number of the process, because several runs may share the target folder.
         let list = root().join("target").join(format!("skipped-tests-{}", std::process::id()));
         fs::create_dir_all(root().join("target"))?;
         fs::write(&list, "").with_context(|| format!("{} cannot be written", list.display()))?;

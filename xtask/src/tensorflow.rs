@@ -17,6 +17,7 @@ fn environment() -> PathBuf {
 /// Returns a Python that has TensorFlow: the one that `MONITORED_SESSION_TF_PYTHON` names, or the one installed here.
 pub(crate) fn python() -> Option<PathBuf> {
     let named = std::env::var_os("MONITORED_SESSION_TF_PYTHON").map(PathBuf::from);
+    // A Python that is named is not checked: a wrong name must fail, and not skip tests.
     named.or_else(|| Some(environment().join("bin").join("python")).filter(|python| python.exists()))
 }
 
@@ -37,6 +38,7 @@ pub(crate) fn install() -> Result<()> {
     let import = format!(
         "import importlib.metadata as m; assert m.version('tensorflow-cpu') == '{VERSION}'; m.version('tensorboard')"
     );
+    // Another release is replaced, and what is missing is added.
     if python.exists() && exists(&python.to_string_lossy(), &["-c", &import]) {
         say(&format!("TensorFlow {VERSION} is in {}", environment.display()));
         return Ok(());

@@ -22,12 +22,14 @@ const ALONE: [&str; 9] = [
 pub(crate) fn test() -> Result<()> {
     let skipped = Skipped::new()?;
     let outcome = all(&skipped);
+    // After a failure, too: the number shows how much the run covers.
     skipped.report();
     outcome
 }
 
 fn all(skipped: &Skipped) -> Result<()> {
     tensorflow::report();
+    // First the checks that take seconds.
     section("format", cargo(&["fmt", "--all", "--check"]))?;
     layers::check()?;
     features::check()?;
@@ -40,6 +42,7 @@ fn all(skipped: &Skipped) -> Result<()> {
         cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]),
     )?;
     tests(skipped)?;
+    // `cargo nextest` runs no doctests.
     section("doctests", cargo(&["test", "--quiet", "--workspace", "--all-features", "--doc"]))?;
     let mut pages = cargo(&["doc", "--workspace", "--all-features", "--no-deps", "--quiet"]);
     pages.env("RUSTDOCFLAGS", "-D warnings");
@@ -98,6 +101,7 @@ pub(crate) fn ci() -> Result<()> {
 /// Packs every crate that can be published, to the last check before an upload.
 fn packages() -> std::process::Command {
     let mut command = cargo(&["package", "--quiet", "--workspace", "--no-verify", "--allow-dirty"]);
+    // These are not published.
     command.args(["--exclude", "xtask", "--exclude", "model"]);
     command
 }

@@ -21,6 +21,7 @@ pub(crate) fn timings(arguments: &[String]) -> Result<()> {
         [flag] if flag == "--all" => true,
         other => bail!("no option {}; there is --all", other.join(" ")),
     };
+    // A folder of its own, so that the build begins with nothing.
     let folder = target().join("timings");
     if folder.exists() {
         std::fs::remove_dir_all(&folder)?;
@@ -38,9 +39,11 @@ pub(crate) fn timings(arguments: &[String]) -> Result<()> {
             test.stdout(std::process::Stdio::null());
             test
         };
+        // Builds everything, so that the next run shows the cost of the change alone.
         timed(&format!("tests of {package}, to begin with"), run())?;
         let changed = Changed::new(&root().join(file))?;
         timed(&format!("the same after a line of {file} changed"), run())?;
+        // Restores the file before the next one changes.
         drop(changed);
     }
     if all {
@@ -79,6 +82,7 @@ struct Changed {
 impl Changed {
     fn new(path: &Path) -> Result<Changed> {
         let before = std::fs::read_to_string(path).with_context(|| format!("{}", path.display()))?;
+        // An empty line changes the file, but not the program.
         std::fs::write(path, format!("\n{before}"))?;
         Ok(Changed { path: path.to_owned(), before })
     }

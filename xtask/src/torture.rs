@@ -101,6 +101,7 @@ impl Torture {
     fn run(&mut self, folder: &Path) -> Result<()> {
         let calm = folder.join("calm");
         let begun = Instant::now();
+        // Its time determines when to kill the others, and its result is what they must reach.
         self.to_the_end(&calm)?;
         let whole = begun.elapsed();
         say(&format!("input {}: uninterrupted: {:.2} s", self.input, whole.as_secs_f64()));
@@ -110,6 +111,7 @@ impl Torture {
             let mut here = 0;
             // The end of the training ends the round; the last kill lets it come to its end.
             while kills < self.plan.kills {
+                // Early, because a resumed training has less left and takes less time.
                 let pause = whole.mul_f64(0.6 * self.next());
                 if !self.kill_after(&killed, pause)? {
                     break;
@@ -164,6 +166,7 @@ impl Torture {
     fn kill_after(&self, directory: &Path, pause: Duration) -> Result<bool> {
         let mut running = Running(self.training(directory).spawn()?);
         let begun = Instant::now();
+        // Looks again and again, because a training that ends meanwhile ends the round.
         while begun.elapsed() < pause {
             if let Some(status) = running.0.try_wait()? {
                 ensure!(status.success(), "the training in {} ended with {status}", directory.display());

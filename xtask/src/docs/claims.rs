@@ -17,6 +17,7 @@ pub(super) fn check(root: &Path) -> Result<usize> {
         count += 1;
         problems.extend(problems_of(claim, shown_by, &commands, read));
     }
+    // A page in another form would pass otherwise.
     if count == 0 {
         problems.push("the table has no rows".to_owned());
     }
@@ -40,6 +41,7 @@ fn problems_of(
     read: impl Fn(&str) -> Option<String>,
 ) -> Vec<String> {
     let mut problems = Vec::new();
+    // Names stand between backticks, which makes them every second part.
     let names: Vec<&str> = shown_by.split('`').skip(1).step_by(2).collect();
     if names.is_empty() {
         problems.push(format!("'{claim}' names neither a test nor a command"));

@@ -41,6 +41,7 @@ impl Source {
         let entries =
             fs::read_dir(folder).with_context(|| format!("{} cannot be listed", folder.display()))?;
         let mut paths: Vec<_> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+        // In order, so that the lists do not depend on the file system.
         paths.sort();
         for path in paths {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -111,6 +112,7 @@ impl Source {
             } else if line.starts_with("#[") || line.starts_with("#![") {
                 self.code += 1;
                 hidden |= line.contains("doc(hidden)");
+                // An attribute may take several lines.
                 let mut end = line;
                 while !end.ends_with(']')
                     && let Some((_, next)) = lines.next()
@@ -123,6 +125,7 @@ impl Source {
                 if in_trait == Some(indent) {
                     in_trait = None;
                 }
+                // The formatter indents the methods of a trait by four.
                 if let Some(kind) = public(line, in_trait.is_some_and(|outer| indent == outer + 4))
                     && !hidden
                 {
@@ -158,6 +161,7 @@ fn skip_item<'a>(lines: &mut impl Iterator<Item = (usize, &'a str)>) {
             Some(closing) if line == closing => return,
             Some(_) => {}
             None if line.trim_start().starts_with("#[") => {}
+            // The formatter puts the closing brace below the beginning of the item.
             None if line.ends_with('{') => {
                 let indent = line.len() - line.trim_start().len();
                 closing = Some(format!("{}}}", &line[..indent]));
@@ -187,6 +191,7 @@ fn public(line: &str, is_method: bool) -> Option<&str> {
 /// Returns true if documentation has an example that is compiled.
 fn has_example(documentation: &[&str]) -> bool {
     let fences = documentation.iter().filter_map(|line| line.trim().strip_prefix("```"));
+    // Every second fence closes an example.
     fences.step_by(2).any(|info| !info.contains("ignore") && !info.contains("text"))
 }
 

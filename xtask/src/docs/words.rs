@@ -50,6 +50,7 @@ pub(crate) fn avoided(line: &str) -> impl Iterator<Item = (&'static str, &'stati
         .filter(|word| !word.is_empty())
         .map(str::to_lowercase)
         .collect();
+    // Spaces at both ends, so that the first and the last word are found, too.
     let line = format!(" {} ", words.join(" "));
     AVOIDED.into_iter().filter(move |(word, _)| line.contains(&format!(" {word} ")))
 }
