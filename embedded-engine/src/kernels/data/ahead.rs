@@ -265,6 +265,7 @@ impl Ahead {
 }
 
 impl Drop for Ahead {
+    /// Interrupts the thread and returns at once; [`end`](Ahead::end) waits for it.
     fn drop(&mut self) {
         self.channel.interrupt();
     }
@@ -373,6 +374,7 @@ impl Channel {
 struct Ended<'c>(&'c Channel);
 
 impl Drop for Ended<'_> {
+    /// Marks the channel as ended, also while the thread panics, so that no step waits for ever.
     fn drop(&mut self) {
         let mut buffer = self.0.lock();
         buffer.ended = true;

@@ -57,6 +57,8 @@ impl Dataset for AssertCardinality {
         vec![&self.input]
     }
 
+    /// Returns the expected number: elements that contradict it are errors, so it holds for whoever reads to
+    /// the end.
     fn cardinality(&self) -> i64 {
         self.expected
     }
@@ -90,6 +92,8 @@ impl Counted {
 }
 
 impl Iterate for Counted {
+    /// Passes an element on and counts it. An element that fails is not counted; one too many is lost with
+    /// its error.
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
         match self.input.next(run)? {
             Some(element) => {

@@ -140,6 +140,8 @@ impl Dataset for Cache {
         self.input.cardinality()
     }
 
+    /// Makes an iterator that neither opens the input nor looks at the cache before its first element: which
+    /// of the two it needs may depend on an epoch that is still running.
     fn iterate(&self, run: &Run<'_>) -> Result<Source> {
         let (dataset, place) = (self.input.clone(), self.place.of_iterator(run.kept));
         Ok(Box::new(Cached { dataset, place, mode: Mode::Undecided }))
@@ -209,6 +211,8 @@ impl Cached {
 }
 
 impl Iterate for Cached {
+    /// Returns the next element in the mode that the first request has chosen. An error of the input leaves
+    /// the mode, so the next request continues with the element after it; the cache then lacks one.
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
         if matches!(self.mode, Mode::Undecided) {
             self.mode = self.decide(run)?;
@@ -437,6 +441,7 @@ impl ToFile {
 }
 
 impl Drop for ToFile {
+    /// Removes the lock file, and before it the files of a cache that was not finished.
     fn drop(&mut self) {
         // Removes its unfinished files, before another iterator may begin.
         self.writer = None;

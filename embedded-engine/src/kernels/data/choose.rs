@@ -73,6 +73,8 @@ struct Chosen {
 }
 
 impl Iterate for Chosen {
+    /// Draws choices until an input gives an element. An error of the selector or of the chosen input is
+    /// returned, and the choice is used up.
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
         loop {
             let Some((Some(selector), inputs)) = self.inputs.split_first_mut() else { return Ok(None) };

@@ -63,6 +63,7 @@ impl Dataset for Concatenate {
         Some(self.inputs[0].rows()?.saturating_add(self.inputs[1].rows()?))
     }
 
+    /// Returns an element of the first input, or of the second one for numbers behind it.
     fn row(&self, run: &Run<'_>, number: u64) -> Result<Element> {
         let first = self.inputs[0].rows().unwrap_or(0);
         match number.checked_sub(first) {
@@ -100,6 +101,7 @@ impl Iterate for Both {
         to.option(self.input.as_ref(), |to, input| input.save(to))
     }
 
+    /// Opens the input with the saved number, which is not necessarily the first one.
     fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
         self.at = from.size()?;
         self.input = from.option(|from| {

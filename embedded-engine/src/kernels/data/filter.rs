@@ -67,6 +67,8 @@ struct Filtered {
 }
 
 impl Iterate for Filtered {
+    /// Takes elements until the predicate holds for one. The call of the predicate is part of the request:
+    /// there is no reading ahead.
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
         while let Some(mut element) = self.input.next(run)? {
             // The element is cloned by reference counts; the function consumes its arguments.

@@ -69,6 +69,8 @@ struct Flattened {
 }
 
 impl Iterate for Flattened {
+    /// Returns the next element of the inner dataset, and opens the next one when it ends. Inner datasets run
+    /// with [`Run::inner`], so nothing in them is rewritten.
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
         loop {
             if let Some(inner) = &mut self.inner {

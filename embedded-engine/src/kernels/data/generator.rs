@@ -72,6 +72,7 @@ struct Generating {
 }
 
 impl Iterate for Generating {
+    /// Calls `next_func`, before the first element also `init_func`, and at the end `finalize_func`.
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
         if self.is_over {
             return Ok(None);
@@ -100,6 +101,7 @@ impl Iterate for Generating {
         Err(unsavable("generator"))
     }
 
+    /// Fails as [`save`](Iterate::save) does; no position of a generator exists.
     fn restore(&mut self, _: &mut Reader<'_>, _: &Run<'_>) -> Result<()> {
         Err(unsavable("generator"))
     }

@@ -157,6 +157,8 @@ impl Groups {
 }
 
 impl Iterate for Groups {
+    /// Returns the elements of the present group, then reads the input until another group is full; after the
+    /// end of the input the groups that are left follow.
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
         loop {
             run.limits.check()?;

@@ -54,6 +54,7 @@ impl<T: Send + 'static> Growing<T> {
 }
 
 impl<T> Clone for Growing<T> {
+    /// Returns the same list, not a copy of it.
     fn clone(&self) -> Growing<T> {
         Growing(self.0.clone())
     }

@@ -62,6 +62,7 @@ struct Whole {
 }
 
 impl Iterate for Whole {
+    /// Requests elements until one does not fail, at most [`IN_A_ROW`] times.
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
         // Counted for each request: an element in between proves that the input works.
         let mut left = IN_A_ROW;

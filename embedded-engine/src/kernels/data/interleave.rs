@@ -140,6 +140,7 @@ impl Dataset for Interleave {
         vec![&self.input]
     }
 
+    /// Reserves memory for all places, and opens none of them; an impossible `cycle_length` fails here.
     fn iterate(&self, run: &Run<'_>) -> Result<Source> {
         let mut places = memory::reserve(self.cycle)?;
         places.resize_with(self.cycle, || None);
@@ -197,6 +198,9 @@ impl Interleaved {
 }
 
 impl Iterate for Interleaved {
+    /// Goes from place to place until one has an element: an open place is read, an empty one filled, and the
+    /// end is reached when all places are empty and no inputs are left. Reading ahead only fills buffers of
+    /// the places in between.
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
         loop {
             self.read_ahead(run);

@@ -355,6 +355,8 @@ impl Taken<'_> {
 }
 
 impl Drop for Taken<'_> {
+    /// Puts the iterator back, and wakes one waiter. After a panic the iterator is dropped: it counts as not
+    /// initialized.
     fn drop(&mut self) {
         // A panic may leave the dataset half changed.
         let live = self.live.take().filter(|_| !std::thread::panicking());

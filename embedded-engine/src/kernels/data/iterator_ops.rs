@@ -248,6 +248,7 @@ impl Wait for Waiting {
         self.channel.is_ready()
     }
 
+    /// Takes the element and sets the outputs. Blocks in the rare case that another step has taken it.
     fn finish(&mut self, context: &mut KernelContext<'_>) -> Result<()> {
         // Another step may have taken what was there; then this one waits here for the element after it.
         let element = self.iterator.next(context)?;
@@ -308,6 +309,8 @@ impl Kernel for OneShotMaker {
         Ok(())
     }
 
+    /// Gives the iterator its factory and outputs the handle; the factory is called by the first request for
+    /// an element.
     fn run_with(&self, context: &mut KernelContext<'_>, functions: &[Arc<dyn Body>]) -> Result<()> {
         if let Some(factory) = functions.first() {
             // Kernels of several plans share the iterator; the first factory counts, and all are the same

@@ -153,6 +153,8 @@ impl Interleaved {
 }
 
 impl Iterate for Interleaved {
+    /// Fills all places at the first request, then goes from place to place until one has an element or an
+    /// error.
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
         if !self.is_filled {
             self.is_filled = true;

@@ -127,10 +127,13 @@ impl Dataset for Mapping {
         Ok(Box::new(Mapped { input: self.0.input.iterate(run)?, map: self.0.clone(), number: 0 }))
     }
 
+    /// Returns the input's number where the function allows access by index.
     fn rows(&self) -> Option<u64> {
         self.0.input.rows().filter(|_| self.0.by_number)
     }
 
+    /// Calls the function for one element. An end that it signals is an error here: there is no order in
+    /// which to end.
     fn row(&self, run: &Run<'_>, number: u64) -> Result<Element> {
         let element = self.0.input.row(run, number)?;
         let missing = || Error::invalid_argument(format!("there is no element number {number}"));
@@ -153,6 +156,7 @@ struct Mapped {
 }
 
 impl Iterate for Mapped {
+    /// Calls the function on this thread, whatever number of parallel calls is requested.
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
         let Some(element) = self.input.next(run)? else { return Ok(None) };
         // Counted before the call, so that an error does not repeat the number.
@@ -160,6 +164,7 @@ impl Iterate for Mapped {
         self.map.mapped(run, element, self.number - 1)
     }
 
+    /// Leaves the call to the caller if calls may run in parallel, and otherwise makes it.
     fn draw(&mut self, run: &Run<'_>) -> Result<Option<Drawn>> {
         // A function with side effects is called now: its state must be in the position that is noted after
         // the draw.

@@ -92,6 +92,9 @@ struct MappedBatches {
 }
 
 impl Iterate for MappedBatches {
+    /// Collects one batch in rounds: it draws as many elements as are missing, calls the function
+    /// for all of them, and adds the results in order. Results behind an end that the function signals are
+    /// dropped.
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
         let (mut elements, mut failed, mut taken) = (Vec::new(), None, 0);
         // Calls that may not run in parallel are made one by one, so that none is made after an end.

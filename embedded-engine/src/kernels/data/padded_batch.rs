@@ -108,6 +108,8 @@ struct PaddedBatches {
 }
 
 impl Iterate for PaddedBatches {
+    /// Collects elements as [`batch`](super::batch) does; ranks and sizes are compared when all of them are
+    /// there.
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
         let mut elements = Vec::new();
         while (elements.len() as u64) < self.rules.size {

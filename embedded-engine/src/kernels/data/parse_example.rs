@@ -76,6 +76,8 @@ struct Parsing {
 }
 
 impl Iterate for Parsing {
+    /// Parses the next element. One that has other components than a single one is `InvalidArgument`, and
+    /// lost.
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
         let Some(element) = self.input.next(run)? else { return Ok(None) };
         let [examples] = element.as_slice() else {

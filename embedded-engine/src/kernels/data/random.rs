@@ -44,11 +44,13 @@ impl Dataset for Random {
         INFINITE
     }
 
+    /// Begins with the dataset's seeds, or with a new pair for each iterator where that is requested.
     fn iterate(&self, run: &Run<'_>) -> Result<Source> {
         let (seed, seed2) = self.seeds.of_iterator(run.kept).next();
         Ok(Box::new(Draws(Words::new(Generator::new(seed, seed2)))))
     }
 
+    /// Writes the seeds of later iterators.
     fn save(&self, kept: &Kept, to: &mut Writer) -> Result<()> {
         self.seeds.of_iterator(kept).save(to);
         Ok(())

@@ -71,6 +71,7 @@ impl Dataset for Range {
         "Range"
     }
 
+    /// Returns the number of elements; one above the largest `int64` is reported as that.
     fn cardinality(&self) -> i64 {
         i64::try_from(self.count).unwrap_or(i64::MAX)
     }

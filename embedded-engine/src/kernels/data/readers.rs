@@ -133,6 +133,8 @@ struct Reading {
 }
 
 impl Iterate for Reading {
+    /// Returns the next record of the open file; opens the next file at the end of one. What an error does to
+    /// the file is the format's decision.
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
         loop {
             let Files { names, format } = &self.files;

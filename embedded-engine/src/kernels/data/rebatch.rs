@@ -212,6 +212,8 @@ impl Batches {
 }
 
 impl Iterate for Batches {
+    /// Returns the next batch according to the rule. The next size is that of the turn, which only complete
+    /// batches advance.
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
         match self.rule.clone() {
             Rule::Split(replicas) => self.split(replicas, run),

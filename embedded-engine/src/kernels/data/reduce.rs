@@ -102,6 +102,7 @@ impl Kernel for Reduce {
         self.run_with(context, &[])
     }
 
+    /// Iterates over the dataset and outputs the last state, after a check of its dtypes and shapes.
     fn run_with(&self, context: &mut KernelContext<'_>, functions: &[Arc<dyn Body>]) -> Result<()> {
         let build = Build { node: &self.node, names: &["f"], functions, context };
         let (dataset, function) = (build.input()?, build.function("f", "other_arguments")?);

@@ -45,6 +45,7 @@ impl Dataset for Repeat {
         vec![&self.input]
     }
 
+    /// Returns `epochs * elements`; unknown numbers stay unknown, and too large ones are the largest `int64`.
     fn cardinality(&self) -> i64 {
         match (self.input.cardinality(), self.count) {
             (0, _) | (_, Some(0)) => 0,
@@ -96,6 +97,8 @@ impl Iterate for Repeated {
         self.draw(run)?.map_or(Ok(None), |drawn| drawn.finish(run))
     }
 
+    /// Draws from the present epoch, and begins the next one at its end. Calls of maps in the input are
+    /// passed on, so that they still run in parallel.
     fn draw(&mut self, run: &Run<'_>) -> Result<Option<Drawn>> {
         while !self.is_over() {
             let input = match &mut self.input {
@@ -128,6 +131,8 @@ impl Iterate for Repeated {
         to.option(self.input.as_ref(), |to, input| input.save(to))
     }
 
+    /// Makes a new iterator for the present epoch and moves it to its position; earlier epochs are not read
+    /// again.
     fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
         (self.epoch, self.given) = (from.number()?, from.flag()?);
         self.input = from.option(|from| {

@@ -52,6 +52,7 @@ impl Dataset for Sampling {
         Ok(Box::new(Sampled { input: self.input.iterate(run)?, rate: self.rate, words }))
     }
 
+    /// Writes the seeds of later iterators.
     fn save(&self, kept: &Kept, to: &mut Writer) -> Result<()> {
         self.seeds.of_iterator(kept).save(to);
         Ok(())

@@ -86,6 +86,8 @@ struct Scanned {
 }
 
 impl Iterate for Scanned {
+    /// Calls the function with the state and the next element, and splits its results into the next state and
+    /// the output.
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
         let Some(element) = self.input.next(run)? else { return Ok(None) };
         let mut arguments = self.state.clone();

@@ -127,6 +127,7 @@ struct Part {
 }
 
 impl Iterate for Part {
+    /// Skips the elements of the other shards, then returns the next one.
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
         if self.before > 0 {
             let passed = self.input.skip(run, self.before)?;

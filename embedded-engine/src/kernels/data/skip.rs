@@ -74,6 +74,7 @@ struct Skipped {
 }
 
 impl Iterate for Skipped {
+    /// Skips what is to be skipped at the first request; an input that ends meanwhile is at its end for good.
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
         let Some(left) = self.left else { return Ok(None) };
         if left > 0 {

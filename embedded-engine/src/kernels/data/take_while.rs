@@ -58,6 +58,7 @@ struct TakenWhile {
 }
 
 impl Iterate for TakenWhile {
+    /// Returns the next element if the predicate holds for it; otherwise drops the input.
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
         let Some(input) = &mut self.input else { return Ok(None) };
         // An error of the predicate returns here and leaves the input open.

@@ -57,6 +57,7 @@ struct Rows {
 }
 
 impl Iterate for Rows {
+    /// Returns the next row of the present element; takes elements until one has rows.
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
         while self.next == self.count {
             run.limits.check()?;

@@ -67,6 +67,7 @@ struct Distinct {
 }
 
 impl Iterate for Distinct {
+    /// Takes elements until one was not seen before. One lookup in a hash table for each.
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
         while let Some(element) = self.input.next(run)? {
             // Written as for a position, with dtype and shape.
@@ -91,6 +92,7 @@ impl Iterate for Distinct {
         self.input.save(to)
     }
 
+    /// Restores the list and, from it, the table.
     fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
         let seen: Vec<Arc<[u8]>> = from.list(|from| Ok(from.bytes()?.into()))?;
         (self.seen, self.order) = (seen.iter().cloned().collect(), Growing::new(seen));

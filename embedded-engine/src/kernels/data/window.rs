@@ -95,6 +95,8 @@ impl Dataset for Window {
         vec![&self.input]
     }
 
+    /// Returns the number of windows of `n` elements: `ceil(n / shift)`, or without remainders
+    /// `(n - span) / shift + 1` if there are at least `span`, and 0 otherwise.
     fn cardinality(&self) -> i64 {
         let all = self.input.cardinality();
         let (shift, span) = (self.rules.shift as i64, self.rules.span() as i64);
@@ -162,6 +164,7 @@ impl Windows {
 }
 
 impl Iterate for Windows {
+    /// Reads up to the last element of the window, chooses every `stride`-th one, and moves on by `shift`.
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
         let (span, stride) = (self.rules.span(), self.rules.stride);
         while self.held.len() < span {

@@ -39,6 +39,7 @@ impl Dataset for Zip {
         self.inputs.iter().collect()
     }
 
+    /// Returns the smallest number of the inputs; infinite ones do not count unless all are.
     fn cardinality(&self) -> i64 {
         let all = self.inputs.iter().map(|input| input.cardinality());
         all.fold(INFINITE, |least, count| match (least, count) {
@@ -70,6 +71,7 @@ struct Zipped {
 }
 
 impl Iterate for Zipped {
+    /// Requests one element of each input in order, and stops at the first end.
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
         let (mut element, mut failed) = (Element::new(), None);
         for input in &mut self.inputs {

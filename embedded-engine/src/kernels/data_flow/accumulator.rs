@@ -366,6 +366,7 @@ struct Take {
 }
 
 impl Job<Gathered> for Take {
+    /// Takes count and sum if there are enough gradients, and begins the next step.
     fn attempt(&mut self, state: &mut Gathered) -> Option<Result<()>> {
         if state.count < self.required {
             return None;
@@ -376,6 +377,8 @@ impl Job<Gathered> for Take {
         Some(Ok(()))
     }
 
+    /// Puts count and sum back and returns to the step before, unless gradients of the next step have
+    /// arrived.
     fn undo(&mut self, state: &mut Gathered) {
         // Gradients that arrived meanwhile belong to a later step, for which the taken ones are out of date: then these are dropped.
         // The step goes back as well, so that workers of the abandoned step may still apply.

@@ -300,10 +300,12 @@ impl Job<State> for Take {
         Some(Ok(()))
     }
 
+    /// Puts the elements back; their places order them among those that became complete meanwhile.
     fn undo(&mut self, state: &mut State) {
         state.ready.extend(self.taken.drain(..));
     }
 
+    /// Outputs the numbers, the keys, and the components, each stacked into one tensor.
     fn deliver(&mut self, context: &mut KernelContext<'_>) -> Result<()> {
         let numbers: Vec<i64> = self.taken.iter().map(|((number, _), _)| *number).collect();
         let keys: Vec<Bytes> = self.taken.iter().map(|(_, element)| element.key.clone()).collect();

@@ -432,6 +432,8 @@ impl<E> Attempt<E> {
 }
 
 impl<E> Drop for Attempt<E> {
+    /// Undoes the attempt, wherever it is: waiting in a line, half done at its head, or done and not
+    /// delivered. Serves the others after that.
     fn drop(&mut self) {
         let Some(ticket) = self.ticket.take() else { return };
         let mut state = self.queue.lock();

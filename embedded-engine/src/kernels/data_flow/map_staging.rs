@@ -243,6 +243,8 @@ impl Job<Items> for Put {
         Some(Ok(()))
     }
 
+    /// Removes the parts that this operation has put in, as far as they are still there. A complete element
+    /// becomes incomplete again.
     fn undo(&mut self, items: &mut Items) {
         let Some(mut parts) = items.incomplete.remove(&self.key).or_else(|| items.complete.remove(&self.key))
         else {
@@ -288,6 +290,7 @@ impl Job<Items> for Get {
         Some(Ok(()))
     }
 
+    /// Puts the parts back under their key; a look has changed nothing.
     fn undo(&mut self, items: &mut Items) {
         if self.manner == Manner::Peek {
             return;
@@ -300,6 +303,7 @@ impl Job<Items> for Get {
         }
     }
 
+    /// Outputs the parts in the order of their indices, without a requested key preceded by the key.
     fn deliver(&mut self, context: &mut KernelContext<'_>) -> Result<()> {
         let mut first = 0;
         if let (Manner::TakeAny, Some(key)) = (self.manner, self.key) {

@@ -108,6 +108,8 @@ struct Waiting<S> {
 }
 
 impl<S> Wait for Waiting<S> {
+    /// Attempts the job again, and registers the calling thread if it still has to wait. Returns true once it
+    /// is done or has failed.
     fn is_done(&self) -> bool {
         let (job, outcome) = &mut *self.job.borrow_mut();
         if outcome.is_some() {
@@ -124,6 +126,7 @@ impl<S> Wait for Waiting<S> {
         outcome.is_some()
     }
 
+    /// Delivers the outputs of a job that was done, or returns its error.
     fn finish(&mut self, context: &mut KernelContext<'_>) -> Result<()> {
         let (job, outcome) = self.job.get_mut();
         let text = "the outcome of an operation was requested before it was available";

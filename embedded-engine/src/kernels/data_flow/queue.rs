@@ -325,6 +325,7 @@ impl RandomDraw {
 }
 
 impl Draw for RandomDraw {
+    /// Returns the next word modulo `bound`, as TensorFlow does.
     fn below(&mut self, bound: u32) -> u32 {
         self.0.below(bound)
     }

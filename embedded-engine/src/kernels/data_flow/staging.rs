@@ -181,6 +181,7 @@ struct Put {
 }
 
 impl Job<Items> for Put {
+    /// Appends the element and numbers it, or waits for room.
     fn attempt(&mut self, items: &mut Items) -> Option<Result<()>> {
         if !self.area.limits.has_room(items.list.len(), items.bytes, self.bytes) {
             return None;
@@ -221,6 +222,7 @@ struct Get {
 }
 
 impl Job<Items> for Get {
+    /// Removes the oldest element, or waits for one.
     fn attempt(&mut self, items: &mut Items) -> Option<Result<()>> {
         let item = items.list.pop_front()?;
         items.bytes -= item.1;
@@ -228,6 +230,7 @@ impl Job<Items> for Get {
         Some(Ok(()))
     }
 
+    /// Puts the element back in front, before those that were younger.
     fn undo(&mut self, items: &mut Items) {
         if let Some(item) = self.item.take() {
             items.bytes += item.1;
@@ -258,6 +261,7 @@ struct Peek {
 }
 
 impl Job<Items> for Peek {
+    /// Notes the components of the element, which share their memory with it.
     fn attempt(&mut self, items: &mut Items) -> Option<Result<()>> {
         self.values.clone_from(&items.list.get(self.index)?.2);
         Some(Ok(()))

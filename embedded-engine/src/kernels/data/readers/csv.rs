@@ -142,6 +142,8 @@ impl Format for Csv {
         error.code() == Code::InvalidArgument
     }
 
+    /// Opens a file, and passes its header if it is opened at its beginning. A file without a header line is
+    /// `InvalidArgument`.
     fn open(&self, name: &Bytes, offset: u64, run: &Run<'_>) -> Result<Box<dyn Records>> {
         let opened = open(name, self.0.compression, offset, run)?;
         let mut file = OfFile {

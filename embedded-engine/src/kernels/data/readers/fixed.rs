@@ -79,6 +79,7 @@ impl Format for FixedLength {
         self.compression == Compression::None
     }
 
+    /// Opens a file, checks the size of a plain one, and passes the header if it is opened at its beginning.
     fn open(&self, name: &Bytes, offset: u64, run: &Run<'_>) -> Result<Box<dyn Records>> {
         let opened = open(name, self.compression, offset, run)?;
         let (print, failure) = (opened.print, opened.failure);
@@ -165,6 +166,8 @@ impl OfFile {
 }
 
 impl Records for OfFile {
+    /// Returns the next record. Of a plain file as many as the size has promised: one that shrinks meanwhile
+    /// cannot be read.
     fn next(&mut self) -> Result<Option<Element>> {
         let Some(left) = self.left else { return self.next_unknown() };
         if left == 0 {

@@ -134,6 +134,8 @@ struct Ended<'s> {
 }
 
 impl Drop for Ended<'_> {
+    /// Notes a panic, then marks the end, in this order: the reader asks for the error when it has seen the
+    /// end.
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.failure.set(io::Error::other("the thread that inflates the file has panicked"));
@@ -154,6 +156,8 @@ struct Inflated {
 }
 
 impl Read for Inflated {
+    /// Returns bytes of the present block, or waits for the next one. No bytes are the end of the file, or
+    /// the place where it fails.
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         while self.at == self.block.len() {
             let mut state = self.shared.lock();
@@ -183,6 +187,7 @@ impl Read for Inflated {
 }
 
 impl Drop for Inflated {
+    /// Lets the thread end after the block that it inflates; does not wait for it.
     fn drop(&mut self) {
         self.shared.stop();
     }

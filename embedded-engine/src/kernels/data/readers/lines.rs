@@ -69,6 +69,7 @@ struct OfFile {
 }
 
 impl Records for OfFile {
+    /// Returns the bytes up to the next LF or the end of the file, without LF and CR.
     fn next(&mut self) -> Result<Option<Element>> {
         let mut line = Vec::new();
         let read = self.lines.read_until(b'\n', &mut line).map_err(|error| {

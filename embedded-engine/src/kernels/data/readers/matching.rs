@@ -62,6 +62,7 @@ impl Dataset for Unmatched {
 }
 
 impl Iterate for Unmatched {
+    /// Fails with the patterns, as often as it is called.
     fn next(&mut self, _: &Run<'_>) -> Result<Option<Element>> {
         let patterns = self.patterns.iter().map(|pattern| String::from_utf8_lossy(pattern));
         let patterns = patterns.collect::<Vec<_>>().join("', '");

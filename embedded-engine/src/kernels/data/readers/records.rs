@@ -100,6 +100,7 @@ struct OfFile {
 }
 
 impl Records for OfFile {
+    /// Returns the next record, whose checksums were verified. After an error the caller closes the file.
     fn next(&mut self) -> Result<Option<Element>> {
         match self.records.next_record() {
             Ok(Some(record)) => Ok(Some(text(record))),

@@ -195,6 +195,7 @@ struct UntilFailure<R> {
 }
 
 impl<R: Read> Read for UntilFailure<R> {
+    /// Reads bytes; an error is noted and looks like the end.
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match self.bytes.read(into) {
             // Interrupted reads are repeated by the caller.
