@@ -98,6 +98,7 @@ pub fn assert_global_step(variable: &Variable) -> Result<()> {
             "global step '{name}' does not have integer type: {dtype}"
         )));
     }
+    // A shape not fully known, as of a restored graph, gets the benefit of the doubt.
     if shape.is_fully_known() && shape.rank() != Some(0) {
         return Err(Error::type_mismatch(format!("global step '{name}' is not scalar: {shape}")));
     }
@@ -127,6 +128,7 @@ pub fn global_step_read(graph: &Graph) -> Result<Option<Output>> {
     }
     let Some(variable) = global_step(graph)? else { return Ok(None) };
     let read = make_read(&variable)?.within(&variable.graph());
+    // Later calls find this read, so that all that fetch the step in one run get the same number.
     graph.add_to_collection(&GLOBAL_STEP_READ, read.clone())?;
     Ok(Some(read))
 }
@@ -146,6 +148,7 @@ pub fn global_step_read(graph: &Graph) -> Result<Option<Output>> {
 pub fn increment_global_step(graph: &Graph, increment: i64) -> Operation {
     match find(graph) {
         Some(variable) => {
+            // A trailing slash names a scope exactly, without a number to keep it apart.
             let scoped = graph.scope(&format!("{}/", variable.name()));
             variable.assign_add(number(&scoped, variable.dtype(), increment))
         }
@@ -169,6 +172,7 @@ pub fn evaluate(session: &dyn Session, variable: &Variable) -> Result<i64> {
 /// Returns the builder with the read that hooks share before it, if it is the global step that is assigned.
 pub(crate) fn ordered_after_read(builder: OpBuilder, variable: &Variable) -> OpBuilder {
     let graph = variable.graph();
+    // Other variables are not read in every step, and nothing can be ordered in a finished graph.
     if graph.is_finalized() || find(&graph).as_ref() != Some(variable) {
         return builder;
     }
@@ -186,12 +190,15 @@ fn find(graph: &Graph) -> Option<Variable> {
     let mut listed = graph.collection(&GLOBAL_STEP);
     match listed.len() {
         0 => {
+            // A model written by hand may have made its step as an ordinary variable; TensorFlow
+            // accepts it by its name alone.
             let mut variables = graph.collection(&VARIABLES);
             variables.extend(graph.collection(&LOCAL_VARIABLES));
             variables.into_iter().find(|variable| variable.name() == NAME)
         }
         1 => listed.pop(),
         _ => {
+            // As in TensorFlow, which finds none rather than choose one.
             log::error!("Multiple tensors in global_step collection.");
             None
         }
@@ -200,6 +207,7 @@ fn find(graph: &Graph) -> Option<Variable> {
 
 #[track_caller]
 fn make(graph: &Graph) -> Variable {
+    // The name is the same from within any scope, as checkpoints list the step under it.
     let top = graph.scope("");
     let builder = VariableBuilder::new(&top).exact_name(NAME).trainable(false).collection(&GLOBAL_STEP);
     builder.initializer(Shape::scalar(), DType::Int64, &zeros()).build()
@@ -220,6 +228,7 @@ fn make_read(variable: &Variable) -> Result<Output> {
     }
     let builder = scope.op(&READ_VARIABLE_OP).name("cached_read").input(variable.handle());
     let builder = builder.attr("dtype", variable.dtype());
+    // An engine that knows this attribute answers the read before the variable is initialized.
     let builder = match variable.initial_value().constant_value() {
         Some(value) => builder.attr("_initial_value", value.clone()),
         None => builder,

@@ -42,11 +42,15 @@ impl Schedule {
     #[track_caller]
     fn new(name: &str, rate: Scalar, step: &Output) -> Schedule {
         let scope = Composite::new(&step.graph(), name);
+        // A rate given as an output decides the dtype of the schedule; a number becomes the 32-bit float that
+        // TensorFlow makes of a Python number.
         let dtype = match &rate {
             Scalar::Number(_) => DType::Float32,
             Scalar::Output(output) => output.dtype(),
         };
         let rate = scope.enter(rate.to_output(&scope.graph().named("learning_rate"), dtype));
+        // All arithmetic is in the dtype of the rate. 64-bit steps lose digits in 32-bit floats from
+        // 2^24 steps on, as in TensorFlow.
         let step = if step.dtype() == dtype { scope.enter(step) } else { cast(scope.enter(step), dtype) };
         let step = scope.enter(step);
         Schedule { scope, dtype, rate, step }
@@ -128,6 +132,7 @@ pub fn exponential_decay(
     decay: Decay,
 ) -> Output {
     let schedule = Schedule::new("ExponentialDecay", learning_rate.into(), global_step.as_output());
+    // A rate of decay below 1 takes the same share off the learning rate in each period.
     let passed = schedule.passed(decay_steps.into(), decay);
     let base = schedule.scalar("decay_rate", decay_rate.into());
     schedule.scaled(&pow(base, passed))
@@ -178,6 +183,7 @@ pub fn inverse_time_decay(
     let schedule = Schedule::new("InverseTimeDecay", learning_rate.into(), global_step.as_output());
     let passed = schedule.passed(decay_steps.into(), decay);
     let growth = mul(schedule.scalar("decay_rate", decay_rate.into()), passed);
+    // Not a power: the rate is halved after one period at a decay rate of 1, and has a third left after two.
     let divisor = add(schedule.number(1.0), growth);
     schedule.scope.leave(real_div(schedule.scope.enter_last(&schedule.rate), divisor))
 }
@@ -204,9 +210,12 @@ pub fn piecewise_constant(global_step: impl AsOutput, boundaries: &[i64], values
         inner.add_error(Error::value(text));
     }
     let rate_of = |value: f64| number(inner, DType::Float32, value);
+    // Built from the last value to the first, so that the outermost selection is that of the lowest boundary
+    // and a step takes the first value whose boundary it has not passed.
     let mut rate = rate_of(values.last().copied().unwrap_or(0.0));
     for (&boundary, &value) in boundaries.iter().zip(values).rev() {
         let limit = number(inner, step.dtype(), boundary);
+        // A boundary belongs to the value before it.
         let here = less_equal(scope.enter(step), limit);
         rate = select(here, rate_of(value), rate);
     }
@@ -239,12 +248,15 @@ pub fn polynomial_decay(
     let (step, steps) = match after {
         AfterDecay::Hold => (minimum(&schedule.step, &steps), steps),
         AfterDecay::Cycle => {
+            // Rounding up counts the cycle under way. Step 0 would be in cycle 0, of no steps,
+            // and is counted with the first.
             let begun = equal(&schedule.step, schedule.number(0.0));
             let cycles = select(begun, schedule.number(1.0), ceil(real_div(&schedule.step, &steps)));
             (schedule.step.clone(), mul(steps, cycles))
         }
     };
     let end = schedule.scalar("end_learning_rate", end_learning_rate.into());
+    // The share of steps left, which the power bends; the end rate is reached where it is 0.
     let left = sub(schedule.number(1.0), real_div(step, steps));
     let left = pow(left, schedule.scalar("power", power.into()));
     let above = mul(sub(&schedule.rate, &end), left);
@@ -270,6 +282,7 @@ pub fn cosine_decay(
 ) -> Output {
     let schedule = Schedule::new("CosineDecay", learning_rate.into(), global_step.as_output());
     let steps = schedule.scalar("decay_steps", decay_steps.into());
+    // Past its last step the cosine would rise again.
     let passed = real_div(minimum(&schedule.step, &steps), steps);
     let wave = half_cosine(&schedule, &passed);
     let factor = above_floor(&schedule, &wave, alpha);
@@ -322,10 +335,12 @@ pub fn cosine_decay_restarts(
         let shrink = schedule.number(1.0 - t_mul);
         let terms = real_div(log(sub(&one, mul(&completed, &shrink))), log(&factor));
         let restarts = floor(terms);
+        // The length of the period under way, in units of the first one, and the sum of those before it.
         let length = pow(&factor, &restarts);
         let before = real_div(sub(&one, &length), &shrink);
         (restarts, real_div(sub(&completed, before), length))
     };
+    // Each restart begins at a lower rate than the one before if `m_mul` is below 1.
     let peak = pow(schedule.number(m_mul), restarts);
     let wave = mul(peak, half_cosine(&schedule, &fraction));
     let factor = above_floor(&schedule, &wave, alpha);
@@ -459,6 +474,7 @@ pub fn linear_warmup(
 ) -> Output {
     let schedule = Schedule::new("LinearWarmup", learning_rate.into(), global_step.as_output());
     let steps = schedule.scalar("warmup_steps", warmup_steps.into());
+    // The first step has number 0; counted from 1, it is not trained with a rate of 0.
     let next = add(&schedule.step, schedule.number(1.0));
     let factor = minimum(real_div(next, steps), schedule.number(1.0));
     schedule.scaled(&factor)

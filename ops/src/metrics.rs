@@ -99,6 +99,7 @@ pub fn accuracy(labels: impl AsOutput, predictions: impl AsOutput) -> Metric {
     let labels = if labels.dtype() == predictions.dtype() {
         scope.enter(labels)
     } else {
+        // Labels take the dtype of the predictions, as only equal dtypes can be compared.
         cast(scope.enter(labels), predictions.dtype())
     };
     let hits = cast(equal(scope.enter(predictions), labels), DType::Float32);
@@ -114,10 +115,13 @@ fn mean_in(name: &str, values: &Output, weights: Option<&Output>) -> Metric {
 
 fn mean_over(scope: &Composite, values: &Output, weights: Option<&Output>) -> Metric {
     let inner = scope.graph();
+    // Floats also for the count, as weights need not be whole.
     let (total, count) = (accumulator(inner, "total"), accumulator(inner, "count"));
     let (sum, number) = match weights {
         None => (reduce_sum(values, ..), cast(size(values), DType::Float32)),
         Some(weights) => {
+            // A weight for several values counts once for each of them, so that the weights are
+            // spread before they are summed.
             let weights = mul(cast_to_float(scope, weights), ones_like(values));
             (reduce_sum(mul(values, &weights), ..), reduce_sum(weights, ..))
         }
@@ -191,6 +195,7 @@ fn hits_of(
     let quotient = |graph: &Graph, name: &str| {
         let hits = hits.read(graph);
         let all = add(&hits, misses.read(graph));
+        // Without any positive, the quotient is 0.
         div_no_nan(hits.within(&graph.named(name)), all)
     };
     metric(&scope, &[hit, missed], quotient)
@@ -251,6 +256,8 @@ fn metric(scope: &Composite, updates: &[Operation], value: impl Fn(&Graph, &str)
     let inner = scope.graph();
     Metric {
         value: scope.leave(value(inner, "value")),
+        // The same formula twice: this one reads the variables after the updates, which it waits for, whereas
+        // `value` reads them as they are and changes nothing.
         update_op: scope.leave(value(&inner.control_dependencies(updates), "update_op")),
     }
 }

@@ -285,8 +285,7 @@ pub fn random_uniform_int(
     let shape = shape_output(inner, shape.into());
     let bound = |name: &str, value: i64| number(&inner.named(name), dtype, value);
     let (low, high) = (bound("min", minval), bound("max", maxval));
-    // After the constants: without an own seed, the number of operations so far
-    // is the seed, as in TensorFlow.
+    // An operation without a seed of its own takes the next number of the graph's count of random operations.
     let seeds = get_seed(graph, seed);
     let builder = inner.named_as_scope().op(&RANDOM_UNIFORM_INT).input(&shape).input(&low).input(&high);
     scope.leave(builder.attr("seed", seeds.0).attr("seed2", seeds.1).finish_output())

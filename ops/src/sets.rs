@@ -30,6 +30,7 @@ const SET_ATTRS: &str = "set_operation: string, validate_indices: bool = true, \
                          T: {int8, int16, int32, int64, uint8, uint16, string}";
 
 fn dense_shape(context: &mut ShapeContext<'_>) -> Result<()> {
+    // Both sets have the same rank, and the result is sparse: the kernel counts its elements.
     let rank = context.input(0).rank();
     set_outputs(context, rank);
     Ok(())

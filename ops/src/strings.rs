@@ -55,6 +55,7 @@ op_defs! {
 
 fn joined_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let mut joined = PartialShape::scalar();
+    // Scalars are joined to every element of the others, which must agree in shape.
     for input in context.inputs() {
         match (input.shape().rank(), joined.rank()) {
             (Some(0), _) => {}
@@ -83,6 +84,7 @@ fn reduced_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 
 fn split_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     context.input_of_rank(0, 1)?;
+    // A sparse matrix with a row for each string and a column for each piece.
     context.set(0, PartialShape::from([None, Some(2)]));
     context.set(1, PartialShape::of_rank(1));
     context.set(2, PartialShape::from([2]));
@@ -145,6 +147,7 @@ pub fn reduce_join(inputs: impl AsOutput, axes: impl Into<ReductionAxes>, separa
         Axes::Listed(axes) => axes,
         Axes::All => {
             let rank = inputs.as_output().shape().rank().unwrap_or(0);
+            // Descending, so that the last axis varies fastest, as in TensorFlow.
             Ints::from((0..rank).rev().collect::<Vec<usize>>())
         }
     };
@@ -235,6 +238,7 @@ impl AsStringOptions {
 #[must_use]
 #[track_caller]
 pub fn as_string(input: impl AsOutput, options: &AsStringOptions) -> Output {
+    // -1 leaves the choice to the kernel.
     let int = |value: Option<usize>| value.and_then(|value| i64::try_from(value).ok()).unwrap_or(-1);
     on(&input, &AS_STRING)
         .attr("precision", int(options.precision))

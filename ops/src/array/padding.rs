@@ -46,6 +46,7 @@ fn paddings(context: &ShapeContext<'_>) -> Result<(Option<usize>, Option<Vec<i64
 fn padded_shape(context: &mut ShapeContext<'_>, change: fn(usize, i64) -> Option<usize>) -> Result<()> {
     let input = context.input(0);
     let (Some(rank), values) = paddings(context)? else { return Ok(()) };
+    // Paddings known only in the run leave no size known.
     let shape = match values {
         None => PartialShape::of_rank(rank),
         Some(values) => {
@@ -76,6 +77,8 @@ fn mirror_pad_grad_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 fn pad_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let mut result = vec![None; op.num_inputs()];
     let Some(grad) = &grads[0] else { return Ok(result) };
+    // The gradient of the border is dropped: what lies behind the numbers in the first
+    // column of the paddings is kept.
     let begin = match static_value::ints(&op.input(1)) {
         Some(paddings) => Ints::from(paddings.iter().copied().step_by(2).collect::<Vec<i64>>()),
         None => {

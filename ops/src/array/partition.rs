@@ -40,6 +40,7 @@ fn row_shape(data: &PartialShape, indices: &PartialShape) -> Result<PartialShape
 /// Infers the shape of the result.
 fn dynamic_partition_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let row = row_shape(&context.input(0), &context.input(1))?;
+    // How many rows go to each part is known only in the run.
     let shape = PartialShape::of_rank(1).concat(&row);
     (0..context.outputs()).for_each(|index| context.set(index, shape.clone()));
     Ok(())
@@ -57,6 +58,7 @@ fn dynamic_stitch_shape(context: &mut ShapeContext<'_>) -> Result<()> {
         .map(|index| shapes::ints(context, index))
         .collect::<Option<Vec<_>>>()
         .map(|all| all.concat());
+    // Rows up to the largest index are made, also those that no index names.
     let rows = indices.and_then(|all| usize::try_from(all.into_iter().max().map_or(0, |last| last + 1)).ok());
     context.set(0, PartialShape::from([rows]).concat(&row));
     Ok(())
@@ -69,6 +71,7 @@ fn dynamic_partition_gradient(op: &Operation, grads: &[Option<Output>]) -> Resul
     }
     let (data, partitions) = (op.input(0), op.input(1));
     let count = size(&partitions);
+    // Partitioned like the data, the places of the elements tell where each gradient belongs.
     let numbers =
         reshape(range(scalar_like(&count, 0.0), &count, scalar_like(&count, 1.0)), shape_of(&partitions));
     let parts = op.attr("num_partitions").and_then(AttrValue::as_int).unwrap_or(0);
@@ -83,6 +86,8 @@ fn dynamic_partition_gradient(op: &Operation, grads: &[Option<Output>]) -> Resul
 
 /// Builds the gradient.
 fn dynamic_stitch_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    // An index listed twice keeps the row that was written last, but its gradient
+    // goes to both, as in TensorFlow.
     let inputs = op.inputs();
     let mut result = vec![None; inputs.len()];
     let Some(grad) = &grads[0] else { return Ok(result) };

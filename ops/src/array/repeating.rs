@@ -47,6 +47,7 @@ fn tile_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let rank =
         shapes::merge_ranks("the rank of the input and the multiples", input.rank(), multiples.dim(0))?;
     let Some(rank) = rank else { return Ok(()) };
+    // A multiple that is not known leaves only its own axis unknown.
     let multiples = static_value::partial_ints(&context.inputs()[1]).unwrap_or_else(|| vec![None; rank]);
     if let Some(multiple) = multiples.iter().flatten().find(|&&multiple| multiple < 0) {
         return Err(Error::value(format!("multiples must not be negative ({multiple})")));
@@ -65,6 +66,7 @@ fn reverse_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (tensor, dims) = (context.input(0), context.input_of_rank(1, 1)?);
     let rank =
         shapes::merge_ranks("the rank of the tensor and the size of dims", tensor.rank(), dims.dim(0))?;
+    // The flags tell the rank if the tensor does not.
     context.set(0, if tensor.rank().is_some() { tensor } else { rank.map_or(tensor, PartialShape::of_rank) });
     Ok(())
 }
@@ -115,6 +117,8 @@ fn tile_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<
     let Some(rank) = input.shape().rank().or(multiples.shape().dim(0)) else {
         return Err(op.place(Error::value("the gradient needs to know the rank of the input")));
     };
+    // Each axis becomes two, the copies and the elements of one copy, so that a sum over the first
+    // of each pair adds the copies.
     let sizes = match (static_value::ints(&multiples), input.shape().to_shape()) {
         (Some(multiples), Some(shape)) => {
             let pairs = multiples
@@ -139,6 +143,7 @@ fn tile_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<
 
 /// Builds the gradient.
 fn reverse_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    // Reversed once more, everything is where it was.
     let again = |grad: &Output| grad.graph().op(&REVERSE).input(grad).input(op.input(1)).finish_output();
     Ok(vec![grads[0].as_ref().map(again), None])
 }
@@ -165,6 +170,7 @@ fn reverse_sequence_gradient(op: &Operation, grads: &[Option<Output>]) -> Result
 
 /// Builds the gradient.
 fn roll_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    // Rolled the other way.
     let back = |grad: &Output| {
         grad.graph().op(&ROLL).input(grad).input(neg(op.input(1))).input(op.input(2)).finish_output()
     };
@@ -264,6 +270,8 @@ pub fn repeat(input: impl AsOutput, repeats: usize, axis: i64) -> Output {
     let multiples: Vec<i64> = (0..=rank)
         .map(|at| if at == index + 1 { i64::try_from(repeats).unwrap_or(i64::MAX) } else { 1 })
         .collect();
+    // Copies along an axis of their own, put behind the repeated one and then joined with it: each
+    // element stands next to its copies.
     let tiled = tile(added, multiples);
     let sizes = match joined_size(input.shape(), index, repeats) {
         Some(sizes) => Ints::from(sizes),

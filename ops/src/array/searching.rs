@@ -63,6 +63,7 @@ fn where_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 /// Infers the shape of the result.
 fn unique_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let x = context.input_of_rank(0, 1)?;
+    // How many values differ is known only in the run.
     let distinct = PartialShape::of_rank(1);
     context.set(0, distinct.clone());
     context.set(1, x);
@@ -99,6 +100,7 @@ fn unravel_index_shape(context: &mut ShapeContext<'_>) -> Result<()> {
                 "the indices must be a scalar or a vector, not of rank {rank}"
             )));
         }
+        // A column of coordinates for each index.
         Some(_) => context.set(0, PartialShape::from([sizes.dim(0)]).concat(&places)),
         None => {}
     }
@@ -118,6 +120,7 @@ fn list_diff_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 fn bound_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (sorted, values) = (context.input_of_rank(0, 2)?, context.input_of_rank(1, 2)?);
     shapes::merge_dims("the rows of sorted_inputs and of values", sorted.dim(0), values.dim(0))?;
+    // One place for each value, whatever was searched.
     context.set(0, values);
     Ok(())
 }
@@ -209,6 +212,7 @@ pub fn boolean_mask(tensor: impl AsOutput, mask: impl AsOutput) -> Output {
         return scope.leave(tensor);
     };
     let flat_mask = if axes == 1 { mask.clone() } else { reshape(&mask, [-1]) };
+    // Positions come as a matrix, with a column for each axis of the mask: here one.
     let places = squeeze(where_true(flat_mask), [1]);
     let rows = if axes == 1 { tensor } else { joined_axes(&tensor, axes) };
     scope.leave(gather(rows, places))
@@ -216,6 +220,7 @@ pub fn boolean_mask(tensor: impl AsOutput, mask: impl AsOutput) -> Output {
 
 /// Returns the first axes joined into one.
 fn joined_axes(tensor: &Output, axes: usize) -> Output {
+    // Sizes of the axes behind those of the mask; the first size, -1, is worked out in the run.
     let rest = tensor.shape().rank().map(|rank| tensor.shape().range(axes, rank));
     if let Some(rest) = rest.and_then(|rest| rest.to_shape()) {
         let sizes =

@@ -111,6 +111,7 @@ impl Queue {
         let record_error = |error: Error| graph.add_error(error.with_phase(Phase::Build));
         let Some(first) = queues.first() else {
             record_error(Error::type_mismatch("A list of queues expected"));
+            // The recorded error keeps the graph from being finished; any queue will do until then.
             return super::FifoQueue::new(&graph, -1, DType::Float32).build();
         };
         for other in &queues[1..] {
@@ -135,6 +136,7 @@ impl Queue {
             }
         }
         let handles: Vec<Output> = queues.iter().map(|queue| queue.handle.within(&graph)).collect();
+        // Handles of the old kind are references, which cannot be stacked.
         let handle = if first.handle.is_ref() {
             graph.op(&REF_SELECT).input(index).input_list(handles).finish_output()
         } else {
@@ -396,6 +398,7 @@ impl Queue {
     #[track_caller]
     pub fn summarize_fullness(&self) -> Option<Output> {
         let capacity = self.handle.operation().attr("capacity")?.as_int().filter(|&capacity| capacity > 0)?;
+        // Without a limit (a negative capacity) or at a capacity of 0 there is no fraction.
         let name = format!("queue/{}/fraction_of_{capacity}_full", self.name());
         let graph = self.handle.graph().root();
         let size = self.within(&graph).size();
@@ -462,12 +465,14 @@ impl Queue {
     ) -> Operation {
         let graph = self.handle.graph();
         let scope = Composite::new(&graph, &self.default_name(suffix));
+        // The components are converted in the scope; the operation itself bears the name of the scope.
         let handle = scope.enter_last(&self.handle);
         let builder = handle.graph().op(self.def(new, old)).input(&handle);
         let values = match self.ordered(components).and_then(|values| self.converted(values)) {
             Ok(values) => values,
             Err(error) => return builder.error(error).finish(),
         };
+        // Constants need not wait for what the enqueuing waits for.
         let place = scope.graph().without_control_dependencies();
         let input =
             |(index, value): (usize, Value)| value.to_output(&place.named(&format!("component_{index}")));
@@ -496,6 +501,8 @@ impl Queue {
                     let place = values.iter().position(|(known, _)| known == name)?;
                     Some(values.swap_remove(place).1)
                 };
+                // Components in the order of the names, which need not be the order given; none
+                // may be missing or left over.
                 let ordered: Option<Vec<Value>> = names.iter().map(&mut take).collect();
                 let text = || format!("the names of the components must be {names:?}");
                 ordered.filter(|values| values.len() == given).ok_or_else(|| Error::value(text()))
@@ -509,6 +516,7 @@ impl Queue {
 
     #[track_caller]
     fn take(&self, new: &'static OpDef, old: &'static OpDef, suffix: &str, count: Option<Ints>) -> Dequeued {
+        // Only a number known while building can be compared with the capacity.
         let asked = match count {
             Some(Ints::Scalar(count)) => Some(count),
             _ => None,

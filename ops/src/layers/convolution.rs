@@ -17,11 +17,13 @@ fn channels_of<const N: usize>(
 ) -> (usize, usize) {
     let channels = known_size(scope, inputs, convolution.order().channels_from_end(N + 2));
     let groups = convolution.group_count();
+    // Each group has channels and filters of its own.
     if groups == 0 || !channels.is_multiple_of(groups) || !filters.is_multiple_of(groups) {
         let text = format!(
             "{channels} channels and {filters} filters cannot be divided into {groups} groups of equal size"
         );
         scope.graph().add_error(Error::value(text));
+        // The rest is built as if there were one group; the error is reported when the graph is finished.
         return (channels, channels);
     }
     (channels, channels / groups)
@@ -134,14 +136,17 @@ fn transposed_shape<const N: usize>(
     filters: usize,
 ) -> Ints {
     let graph = scope.graph();
+    // Sizes are 32-bit numbers, as `shape` gives them.
     let number = |value: usize| constant(graph, i32::try_from(value).unwrap_or(i32::MAX));
     let first = usize::try_from(convolution.order().first_spatial()).unwrap_or(1);
     let known = |axis: usize| inputs.shape().dim(axis);
     let size = |i: usize| known(first + i).map(|size| convolution.transposed_size(i, size, kernel_size[i]));
     let sizes: Option<Vec<usize>> = (0..N).map(size).collect();
+    // A shape known in full is one constant; otherwise only its unknown sizes are computed in each run.
     if let (Some(batch), Some(sizes)) = (known(0), &sizes) {
         let mut all = vec![batch];
         all.extend(sizes);
+        // Channels come after the spatial axes or before them, depending on the order of the axes.
         all.insert(if first == 1 { N + 1 } else { 1 }, filters);
         return all.into();
     }
@@ -188,6 +193,7 @@ pub fn conv2d_transpose(
     let scope = Composite::layer(&inputs.graph(), "conv2d_transpose");
     let channels = transposed_channels(&scope, inputs, &convolution);
     let [rows, columns] = kernel_size;
+    // Filters before channels: the kernel is that of the convolution whose gradient this is.
     let kernel = options.kernel(&scope, &[rows, columns, filters, channels], inputs);
     let inputs = scope.enter(inputs);
     let sizes = transposed_shape(&scope, &inputs, kernel_size, &convolution, filters);
@@ -293,6 +299,7 @@ pub fn separable_conv2d(
         depthwise(&scope, inputs, kernel_size, depth_multiplier, convolution, options);
     let shape = [1, 1, channels.saturating_mul(depth_multiplier), filters];
     let pointwise = options.kernel_named(&scope, "pointwise_kernel", &shape, inputs);
+    // A window of one element needs no padding.
     let mix = ConvOptions::default().padding(Padding::Valid).data_format(convolution.order());
     let result = nn::conv2d_with(&depthwise, &pointwise, mix);
     options.finish(&scope, result, filters, convolution.order())
@@ -308,6 +315,7 @@ fn depthwise(
     options: &LayerOptions,
 ) -> (usize, Output) {
     let channels = known_size(scope, inputs, convolution.order().channels_from_end(4));
+    // Each channel has `depth_multiplier` filters and is not mixed with others.
     let shape = [rows, columns, channels, depth_multiplier];
     let kernel = options.kernel_named(scope, "depthwise_kernel", &shape, inputs);
     (channels, nn::depthwise_conv2d(scope.enter(inputs), &kernel, convolution))

@@ -110,6 +110,7 @@ impl NormOptions {
             builder.initializer(sizes, inputs.dtype(), initializer).build()
         };
         let (center, scale) = (self.center, self.scale);
+        // `gamma` starts at 1 and `beta` at 0, so that the layer at first only normalizes.
         [center.then(|| make("beta", &zeros())), scale.then(|| make("gamma", &ones()))]
     }
 
@@ -156,6 +157,7 @@ pub fn layer_norm(inputs: impl AsOutput, options: &NormOptions) -> Output {
     let [beta, gamma] = options.parameters(&scope, inputs, sizes.dims());
     let inputs = scope.enter(inputs);
     let (mean, variance) = moments(&inputs, keep_dims((norm as i64..rank as i64).collect::<Vec<i64>>()));
+    // Half precision rounds 1e-12 to 0, which would not keep a variance of 0 from dividing by 0.
     let narrow = inputs.dtype().size() == 2;
     let epsilon = options.epsilon.unwrap_or(if narrow { 1e-3 } else { 1e-12 });
     let [beta, gamma] = [&beta, &gamma].map(|variable| variable.as_ref().map(AsOutput::as_output));
@@ -235,6 +237,7 @@ fn normed_in_groups(
     let (x, axes) = match split {
         Some(split) => {
             let at = if last { rank - 1 } else { 1 };
+            // Channels become two axes, the groups and the channels of each.
             let shaped = reshape(&inputs, sizes_with(&inputs, at, &split));
             let axes: Vec<i64> = (1..=rank as i64).filter(|&axis| axis != at as i64).collect();
             (shaped, axes)
@@ -266,6 +269,7 @@ fn normed_in_groups(
 fn sizes_with(inputs: &Output, at: usize, sizes: &[i64]) -> crate::Ints {
     let known = inputs.shape().sizes().unwrap_or_default();
     let (before, after) = (&known[..at], &known[at + 1..]);
+    // One unknown size may stay -1; reshaping works it out from the number of elements.
     if before.iter().chain(after).filter(|&&size| size < 0).count() <= 1 {
         return crate::Ints::Vector([before, sizes, after].concat());
     }

@@ -149,6 +149,7 @@ fn sample(
 ) -> Candidates {
     let graph = classes.graph();
     let (seed, seed2) = get_seed(&graph, options.seed);
+    // The attribute must have a number; an unknown one is taken for 1.
     let truths = classes.shape().dim(1).unwrap_or(1);
     let builder = graph.op(def).input(classes).attr("num_true", truths).attr("num_sampled", num_sampled);
     let builder = builder.attr("unique", options.unique).attr("range_max", range_max);

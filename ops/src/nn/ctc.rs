@@ -57,6 +57,7 @@ fn loss_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let batch =
         shapes::merge_dims("the batch of inputs and of sequence_length", inputs.dim(1), lengths.dim(0))?;
     context.set(0, PartialShape::from([batch]));
+    // The second output holds the derivative by every input, computed together with the loss.
     context.set(1, inputs);
     Ok(())
 }
@@ -66,6 +67,7 @@ fn decoder_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let lengths = context.input_of_rank(1, 1)?;
     let batch =
         shapes::merge_dims("the batch of inputs and of sequence_length", inputs.dim(1), lengths.dim(0))?;
+    // One sparse tensor for the batch: as many places as labels were decoded, known only in the run.
     context.set(0, PartialShape::from([None, Some(2)]));
     context.set(1, PartialShape::from([None]));
     context.set(2, PartialShape::from([Some(2)]));
@@ -78,6 +80,7 @@ fn beams_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let lengths = context.input_of_rank(1, 1)?;
     let batch =
         shapes::merge_dims("the batch of inputs and of sequence_length", inputs.dim(1), lengths.dim(0))?;
+    // The search keeps `beam_width` candidates and cannot yield more paths than those.
     let (paths, width) = (int_attr(context, "top_paths")?, int_attr(context, "beam_width")?);
     if paths > width {
         return Err(Error::value(format!(
@@ -92,6 +95,8 @@ fn beams_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 
 /// Returns the gradient of the loss: the operation computes it along with the loss.
 fn loss_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    // The kernel of the loss has already computed the derivative; only the incoming
+    // gradient of each example is missing.
     let of_inputs = grads[0].as_ref().map(|grad| mul(expand_dims(grad, -1), op.output(1)));
     Ok(vec![of_inputs, None, None, None])
 }
@@ -220,6 +225,7 @@ pub fn ctc_beam_search_decoder(
     let builder = builder.attr("beam_width", options.beam_width).attr("top_paths", options.top_paths);
     let operation = builder.attr("merge_repeated", options.merge_repeated).finish();
     let paths = options.top_paths;
+    // Outputs are listed by kind: all lists of indices, then all of values, then all of shapes.
     let path = |path: usize| SparseTensor::of(&operation, [path, paths + path, 2 * paths + path]);
     ((0..paths).map(path).collect(), operation.output(3 * paths))
 }

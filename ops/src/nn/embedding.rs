@@ -44,6 +44,7 @@ impl Table for Variable {
     #[track_caller]
     fn rows(&self, ids: &Output) -> Output {
         if self.is_resource() {
+            // Only the rows asked for are read; a gather from the value would copy the whole table first.
             let handle = self.handle().within(&ids.graph());
             crate::state::resource_gather(handle, ids, self.dtype())
         } else {
@@ -121,6 +122,7 @@ pub fn embedding_lookup_partitioned<T: Table>(
     ids: impl AsOutput,
     strategy: PartitionStrategy,
 ) -> Output {
+    // TensorFlow builds a plain lookup for a single part, without partitions to stitch.
     if let [only] = params {
         return embedding_lookup(only, ids);
     }
@@ -135,9 +137,12 @@ pub fn embedding_lookup_partitioned<T: Table>(
         PartitionStrategy::Mod => by_remainder(&flat, params.len()),
         PartitionStrategy::Div => by_order(&flat, params),
     };
+    // Numbers of parts are 32-bit whatever the dtype of the identifiers.
     let part = cast(part, DType::Int32);
     let count = size(&flat);
     let numbers = range(scalar_like(&count, 0.0), &count, scalar_like(&count, 1.0));
+    // The rows to read of each part, and where each stands among the identifiers: the second list
+    // puts the rows back in order.
     let wanted = dynamic_partition(place, &part, params.len());
     let order = dynamic_partition(numbers, &part, params.len());
     let found: Vec<Output> = params.iter().zip(&wanted).map(|(part, ids)| part.rows(ids)).collect();
@@ -159,8 +164,11 @@ fn by_order<T: Table>(ids: &Output, params: &[T]) -> (Output, Output) {
     let parts = scalar_like(ids, params.len() as f64);
     let (least, extra) = (floor_div(&rows, &parts), floor_mod(&rows, &parts));
     let one = scalar_like(ids, 1.0);
+    // The first `extra` parts hold one row more than the others, and the rows up to `in_longer` lie in them.
     let more = add(&least, &one);
     let in_longer = mul(&extra, &more);
+    // Each formula is right for its own parts and never greater than the right number for the others, so that
+    // the greater of both is right. Division by at least 1, for a table with fewer rows than parts.
     let part = maximum(floor_div(ids, &more), floor_div(sub(ids, &extra), maximum(&least, &one)));
     let longer = less(ids, in_longer);
     let place = select(longer, floor_mod(ids, more), floor_mod(sub(ids, &extra), maximum(least, one)));
@@ -169,6 +177,7 @@ fn by_order<T: Table>(ids: &Output, params: &[T]) -> (Output, Output) {
 
 /// Returns the rows of all parts together.
 fn total_rows<T: Table>(ids: &Output, params: &[T]) -> Output {
+    // A number known while building is a constant; otherwise the parts are measured in each run.
     let known = params.iter().try_fold(0usize, |sum, part| sum.checked_add(part.table_shape().dim(0)?));
     if let Some(rows) = known {
         return scalar_like(ids, rows as f64);
@@ -186,6 +195,7 @@ fn whole_shape(ids: &Output, table: &PartialShape, found: &[Output]) -> crate::I
     if let Some(known) = ids.shape().concat(&row).to_shape() {
         return known.into();
     }
+    // Any part found has the sizes of a row, even if it was asked for none.
     let row = strided_slice(shape(&found[0]), &[Index::from(1..)]);
     concat(&[shape(ids), row], 0).into()
 }

@@ -103,7 +103,9 @@ pub fn embedding_lookup_sparse<T: Table>(
 ) -> Output {
     let scope = Composite::new(&sp_ids.values.graph(), "embedding_lookup_sparse");
     let indices = scope.enter(&sp_ids.indices);
+    // The first column of the indices: the example that an identifier belongs to.
     let of_example = cast(strided_slice(indices, &[Index::from(..), Index::At(0)]), DType::Int32);
+    // An identifier that occurs in several examples is looked up, and its norm limited, once.
     let (ids, places) = unique(scope.enter(&sp_ids.values));
     let mut rows = embedding_lookup_partitioned(params, ids, options.partition_strategy);
     if let Some(limit) = options.max_norm {
@@ -132,12 +134,14 @@ fn weighted(
     combiner: Combiner,
 ) -> Output {
     let all = gather(rows, places);
+    // One weight per row, shaped to multiply all numbers of the row.
     let weights = cast(scope.enter(weights), all.dtype());
     let ones = vec![1i64; all.shape().rank().unwrap_or(2).saturating_sub(1)];
     let columns: Vec<i64> = [-1].into_iter().chain(ones).collect();
     let sum = segment_sum(mul(all, reshape(&weights, columns.clone())), of_example);
     let by = |total: Output| real_div(&sum, reshape(total, columns.clone()));
     match combiner {
+        // A sum keeps the scale of the weights; the other two divide it out.
         Combiner::Sum => sum,
         Combiner::Mean => by(segment_sum(&weights, of_example)),
         Combiner::SqrtN => by(sqrt(segment_sum(square(&weights), of_example))),
@@ -148,6 +152,7 @@ fn weighted(
 fn limited(rows: &Output, limit: f64) -> Output {
     let axes: Vec<i64> = (1..rows.shape().rank().unwrap_or(2) as i64).collect();
     let squares = reduce_sum(square(rows), keep_dims(axes));
+    // A row of zeros has an infinite factor, which the minimum below makes 1.
     let factor = mul(rsqrt(&squares), scalar_like(rows, limit));
     mul(rows, minimum(factor, scalar_like(rows, 1.0)))
 }

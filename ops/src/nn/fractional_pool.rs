@@ -58,11 +58,13 @@ fn pooled_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     if ratios[0] != 1.0 || ratios[3] != 1.0 {
         return Err(Error::value("pooling_ratio is 1 for the batch and the channels, which are not pooled"));
     }
+    // In 32-bit floats, as the kernel computes: another width could round a size to a different whole number.
     let sizes: Vec<Option<usize>> = ratios
         .iter()
         .enumerate()
         .map(|(axis, ratio)| Some((input.dim(axis)? as f32 / ratio).floor() as usize))
         .collect();
+    // The sequences list where the regions begin, and the end of the last.
     context.set(1, PartialShape::from([sizes[1].map(|size| size + 1)]));
     context.set(2, PartialShape::from([sizes[2].map(|size| size + 1)]));
     context.set(0, PartialShape::from(sizes));
@@ -88,6 +90,7 @@ fn overlapping(op: &Operation) -> bool {
 
 fn mean_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None]) };
+    // A mean needs only the shape of its input, a maximum also the values, to find where they were equal.
     let sizes = crate::array::shaping::shape_as(op.input(0), DType::Int64);
     let builder = op.graph().op(&FRACTIONAL_AVG_POOL_GRAD).input(sizes).input(grad);
     let builder = builder.input(op.output(1)).input(op.output(2));
@@ -158,6 +161,7 @@ fn pool(
     options: FractionalPoolOptions,
 ) -> FractionalPool {
     let graph = value.graph();
+    // Only a deterministic operation may have seeds; the kernel refuses others unless both are 0.
     let (seed, seed2) = match options.seed {
         Some(_) => get_seed(&graph, options.seed),
         None => (0, 0),

@@ -26,6 +26,7 @@ fn regression_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 
 /// Each element of a segment is the mean of its inputs, so each input has the mean of the gradients of its segment.
 fn regression_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    // Whole numbers carry no gradient.
     let Some(grad) = grads[0].as_ref().filter(|_| op.input(0).dtype().is_floating()) else {
         return Ok(vec![None]);
     };
@@ -35,6 +36,8 @@ fn regression_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<O
     let graph = grad.graph();
     // Rows one behind the other, each with segments of its own.
     let sizes = shape(grad);
+    // A segment has one value, the mean of its members, so that each member has the
+    // mean of the segment's gradients.
     let width = strided_slice(&sizes, &[Index::At(-1)]);
     let rows = reduce_prod(strided_slice(&sizes, &[Index::from(..-1)]), ..);
     let starts = mul(range(constant(&graph, 0i32), &rows, constant(&graph, 1i32)), &width);
@@ -63,6 +66,7 @@ fn regression_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<O
 #[track_caller]
 pub fn isotonic_regression(inputs: impl AsOutput) -> (Output, Output) {
     let inputs = inputs.as_output();
+    // Means of whole numbers need not be whole.
     let dtype = if inputs.dtype().is_floating() { inputs.dtype() } else { DType::Float64 };
     let made = inputs.graph().op(&ISOTONIC_REGRESSION).input(inputs).attr("output_dtype", dtype).finish();
     (made.output(0), made.output(1))
@@ -79,6 +83,7 @@ pub fn isotonic_regression(inputs: impl AsOutput) -> (Output, Output) {
 #[must_use]
 #[track_caller]
 pub fn isotonic_regression_increasing(inputs: impl AsOutput) -> (Output, Output) {
+    // Negated, a rising sequence falls.
     let (found, segments) = isotonic_regression(crate::math::neg(inputs));
     (crate::math::neg(found), segments)
 }

@@ -36,6 +36,7 @@ fn dilated_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let windows = Windows::new(spatial(context, "strides")?, str_attr(context, "padding"));
     let windows = windows.dilated(spatial(context, "rates")?);
     let size = |axis: usize| windows.count(&input, axis, filter.dim(axis - 1));
+    // Axes of images and filters differ by one: a filter has no axis of examples.
     let (rows, columns) = (size(1)?, size(2)?);
     context.set(0, PartialShape::from([input.dim(0), rows, columns, depth]));
     Ok(())
@@ -66,6 +67,7 @@ fn of_filter(context: &mut ShapeContext<'_>) -> Result<()> {
 
 fn dilation_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 2]) };
+    // One operation for each input; both find the places of the maxima again.
     let of = |def: &'static OpDef| {
         let builder = grad.graph().op(def).input(op.input(0)).input(op.input(1)).input(grad);
         Some(copied_attrs(builder, op, &["strides", "rates", "padding"]).finish_output())
@@ -151,6 +153,8 @@ pub fn dilation2d(input: impl AsOutput, filter: impl AsOutput, options: Dilation
 #[track_caller]
 pub fn erosion2d(value: impl AsOutput, kernel: impl AsOutput, options: DilationOptions) -> Output {
     let scope = crate::composite::Composite::new(&value.as_output().graph(), "erosion2d");
+    // Erosion is the minimum of the differences, which is the negated maximum of negated values plus the
+    // kernel; the kernel is mirrored, as dilation reads it from the other end.
     let mirrored = reverse(scope.enter(kernel), [0, 1]);
     let dilated = dilation2d(neg(scope.enter(value)), mirrored, options);
     scope.leave(neg(scope.enter_last(dilated)))

@@ -46,6 +46,7 @@ fn top_k_v2_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 
 fn largest(context: &mut ShapeContext<'_>, k: Option<i64>) -> Result<()> {
     let input = shapes::at_least_rank(context, 0, 1)?;
+    // A number unknown while building is checked by the kernel.
     let k = k.map(|k| usize::try_from(k).map_err(|_| Error::value(format!("k must not be negative ({k})"))));
     let k = k.transpose()?;
     let Some(rank) = input.rank() else { return Ok(()) };
@@ -81,6 +82,7 @@ fn nth_element_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<
     let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
     let found = equal(expand_dims(op.output(0), -1), op.input(0));
     let found = cast(found, grad.dtype());
+    // Elements equal to the one found share its gradient equally, as none of them is preferred.
     let share = real_div(&found, reduce_sum(&found, keep_dims(-1)));
     Ok(vec![Some(mul(share, expand_dims(grad, -1))), None])
 }
@@ -95,7 +97,10 @@ pub(super) fn top_k_gradient(op: &Operation, grads: &[Option<Output>]) -> Result
     let last = strided_slice(&sizes, &[Index::At(-1)]);
     let count = reduce_prod(&sizes, ..);
     let k = strided_slice(shape(&indices), &[Index::At(-1)]);
+    // One row per list of elements, whatever the axes before the last.
     let rows = reshape(&indices, crate::array::joining::stack(&[scalar_like(&k, -1.0), k], 0));
+    // The place of each row's first element in the flattened input; what was not found gets a
+    // gradient of 0 from the scattering.
     let starts = range(scalar_like(&count, 0.0), &count, &last);
     let numbers = reshape(add(rows, expand_dims(starts, -1)), [-1]);
     let flat = scatter_nd(expand_dims(numbers, -1), reshape(grad, [-1]), reshape(count, [1]));
@@ -136,6 +141,7 @@ pub fn in_top_k(predictions: impl AsOutput, targets: impl AsOutput, k: i64) -> O
     let builder =
         predictions.as_output().graph().op(&IN_TOP_K_V2).default_name("in_top_k").input(predictions);
     let builder = builder.input(targets);
+    // Both inputs have one dtype, that of the targets.
     match i32::try_from(k) {
         Ok(k) if !wide => builder.constant(k).finish_output(),
         _ => builder.constant(k).finish_output(),

@@ -94,6 +94,7 @@ pub fn sampled_softmax_loss<W: Table, B: Table>(
     let scope = Composite::new(&inputs.as_output().graph(), "sampled_softmax_loss");
     let sampled = Sampled { scope: &scope, options, num_sampled, num_classes, remove_by_default: true };
     let (logits, labels) = sampled.logits(weights, biases, labels.as_output(), inputs.as_output());
+    // Labels get no gradient.
     scope.leave(softmax_cross_entropy_with_logits(stop_gradient(labels), logits))
 }
 
@@ -128,6 +129,7 @@ pub fn nce_loss<W: Table, B: Table>(
     let scope = Composite::new(&inputs.as_output().graph(), "nce_loss");
     let sampled = Sampled { scope: &scope, options, num_sampled, num_classes, remove_by_default: false };
     let (logits, labels) = sampled.logits(weights, biases, labels.as_output(), inputs.as_output());
+    // Each class, true or sampled, is a question of its own, answered by yes or no.
     scope.leave(reduce_sum(sigmoid_cross_entropy_with_logits(labels, logits), 1))
 }
 
@@ -161,6 +163,7 @@ impl Sampled<'_> {
         let labels = cast(scope.enter(labels), DType::Int64);
         let drawn = self.sample(&labels);
         let flat = reshape(&labels, [-1]);
+        // True classes first: their number is known only in the run if the batch is.
         let ids = concat(&[flat.clone(), drawn.sampled.clone()], 0);
         let strategy = self.options.partition_strategy;
         let (count, sampled_count) = (shape(&flat), self.num_sampled as i64);
@@ -190,10 +193,13 @@ impl Sampled<'_> {
         if self.options.remove_accidental_hits.unwrap_or(self.remove_by_default) {
             of_sampled = add(&of_sampled, self.hits(&labels, &drawn.sampled, of_sampled.dtype()));
         }
+        // A class drawn often would be pushed down often; the logarithm of how often it
+        // is expected makes up for it.
         let expected = |count: &Output, logits: &Output| log(cast(count, logits.dtype()));
         of_truths = sub(&of_truths, expected(&drawn.true_expected_count, &of_truths));
         of_sampled = sub(&of_sampled, expected(&drawn.sampled_expected_count, &of_sampled));
 
+        // Several true classes share a probability of 1.
         let share = constant(graph, scalar_tensor(of_truths.dtype(), truths as f64));
         let labels = concat(&[real_div(ones_like(&of_truths), share), zeros_like(&of_sampled)], 1);
         (concat(&[of_truths, of_sampled], 1), labels)
@@ -201,11 +207,14 @@ impl Sampled<'_> {
 
     fn sample(&self, labels: &Output) -> Candidates {
         let drawn = self.options.sampled_values.clone().unwrap_or_else(|| {
+            // Distinct classes, and small numbers more often: classes are expected in
+            // descending order of their frequency.
             let options = SamplerOptions::default().unique(true);
             let options = self.options.seed.map_or(options, |seed| options.seed(seed));
             let range_max = i64::try_from(self.num_classes).unwrap_or(i64::MAX);
             log_uniform_candidate_sampler(labels, self.num_sampled, range_max, options)
         });
+        // The loss does not train through the choice of the classes.
         let constant = |output: &Output| stop_gradient(self.scope.enter(output));
         Candidates {
             sampled: cast(constant(&drawn.sampled), DType::Int64),

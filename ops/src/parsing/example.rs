@@ -36,10 +36,13 @@ fn parsed_shapes(context: &mut ShapeContext<'_>) -> Result<()> {
     let Some((batch, rank)) = batch(context)? else { return Ok(()) };
     let (sparse, ragged) = (count(context, "sparse_types"), count(context, "ragged_value_types"));
     let dense = shapes(context, "dense_shapes");
+    // Sparse values have one more axis than the batch: the place in the list of the feature.
     set_sparse_lists(context, 0, sparse, Some(rank + 1));
     for (index, shape) in dense.iter().enumerate() {
         context.set(3 * sparse + index, batch.concat(shape));
     }
+    // Outputs follow in the order of the specification: three lists of sparse parts, the
+    // dense values, the ragged ones.
     let (first, splits) = (3 * sparse + dense.len(), row_splits(&batch));
     for index in 0..ragged {
         context.set(first + index, PartialShape::of_rank(1));
@@ -260,10 +263,13 @@ fn parse(
     features: &[(&str, FeatureSpec)],
     leave: impl Fn(Output) -> Output,
 ) -> Parsed {
+    // Names sorted, as in TensorFlow, so that the order in which features are
+    // listed does not change the graph.
     let mut sorted: Vec<&(&str, FeatureSpec)> = features.iter().collect();
     sorted.sort_by_key(|(name, _)| *name);
     let (sparse, dense): (Vec<_>, Vec<_>) =
         sorted.into_iter().partition(|(_, spec)| matches!(spec.form, Form::Sparse));
+    // The operation takes a default for each dense feature; an empty one says that the feature is required.
     let defaults: Vec<Output> = dense.iter().map(|(name, spec)| default(graph, name, spec)).collect();
     let types = |list: &[&(&str, FeatureSpec)]| {
         AttrValue::List(list.iter().map(|(_, spec)| AttrValue::Type(spec.dtype)).collect())
@@ -273,6 +279,7 @@ fn parse(
             .expect("one string for each")
     };
     let shapes = dense.iter().map(|(_, spec)| AttrValue::Shape(spec.shape())).collect();
+    // Neither names for messages nor ragged features.
     let none = || Tensor::zeros(DType::String, [0]).expect("no elements");
     let builder = graph.op(&PARSE_EXAMPLE_V2).input(serialized).constant(none());
     let operation = builder
@@ -315,6 +322,7 @@ impl FeatureSpec {
 
 /// Returns the default of a dense feature: no elements where there is none.
 fn default(graph: &Graph, name: &str, spec: &FeatureSpec) -> Output {
+    // Constants do not wait for what the scope's operations wait for.
     let constants = graph.without_control_dependencies();
     let given = match &spec.form {
         Form::Fixed { default, .. } => default,
@@ -329,6 +337,7 @@ fn default(graph: &Graph, name: &str, spec: &FeatureSpec) -> Output {
     }
     match (&spec.form, given) {
         (Form::Fixed { shape, .. }, Some(value)) => {
+            // Characters that a name of an operation must not have become underscores, as in TensorFlow.
             let key: String = name
                 .chars()
                 .map(|c| if c.is_ascii_alphanumeric() || c == '_' || c == '.' { c } else { '_' })

@@ -20,6 +20,7 @@ op_defs! {
 
 fn wav_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     must_be_scalar(context, 0)?;
+    // -1, for all there are, is no size: the shape is known in the run.
     let size = |name: &str| Ok(usize::try_from(int_attr(context, name)?).ok());
     let (samples, channels): (_, Result<_>) = (size("desired_samples")?, size("desired_channels"));
     let channels = channels?;
@@ -43,6 +44,8 @@ fn spectrogram_shape(context: &mut ShapeContext<'_>) -> Result<()> {
         .zip(stride?)
         .zip(input.dim(0))
         .map(|((window, stride), length)| length.checked_sub(window).map_or(0, |rest| rest / stride + 1));
+    // The transform has the next power of two as its length; the frequencies beyond
+    // half of it repeat the others.
     let bins = window.and_then(usize::checked_next_power_of_two).map(|size| size / 2 + 1);
     context.set(0, PartialShape::from([input.dim(1), frames, bins]));
     Ok(())
@@ -107,6 +110,7 @@ pub fn encode_wav(audio: impl AsOutput, sample_rate: impl AsOutput) -> Output {
 pub fn audio_spectrogram(input: impl AsOutput, window_size: i64, stride: i64) -> Output {
     let builder = input.as_output().graph().op(&AUDIO_SPECTROGRAM).input(input);
     let builder = builder.attr("window_size", window_size).attr("stride", stride);
+    // Squares, which `mfcc` expects.
     builder.attr("magnitude_squared", true).finish_output()
 }
 

@@ -66,6 +66,7 @@ fn sized(context: &mut ShapeContext<'_>, axes: usize, halved: bool) -> Result<()
     let lengths = shapes::ints(context, 1);
     let length = |axis: usize| {
         let length = usize::try_from(*lengths.as_ref()?.get(axis)?).ok()?;
+        // Of real numbers, the negative frequencies repeat the others and are left out.
         Some(if halved && axis + 1 == axes && length > 0 { length / 2 + 1 } else { length })
     };
     let last: Vec<Option<usize>> = (0..axes).map(length).collect();
@@ -89,6 +90,8 @@ fn apply(def: &'static OpDef, x: &Output) -> Output {
 }
 
 fn forward(grads: &[Option<Output>], axes: usize, back: &'static OpDef) -> Result<Vec<Option<Output>>> {
+    // The inverse transform divides by the number of elements, which the transpose
+    // of the forward one does not.
     let gradient = |grad: &Output| apply(back, grad) * product(&last_sizes(grad, axes), grad.dtype());
     Ok(vec![grads[0].as_ref().map(gradient)])
 }
@@ -109,9 +112,11 @@ fn of_reals(
 ) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
     let (x, lengths) = (op.input(0), op.input(1));
+    // The frequencies left out have no gradient; with zeros for them, a complex transform goes back.
     let last = strided_slice(&lengths, &[Index::from(-1..)]);
     let whole = padded(grad, &lacking(&last, &last_sizes(grad, 1)), 1);
     let spread = real(apply(back, &whole) * product(&lengths, grad.dtype()));
+    // Input cut off by a shorter transform gets zeros; zeros that a longer one added are cut off.
     let spread = padded(&spread, &lacking(&last_sizes(&x, axes), &lengths), axes);
     Ok(vec![Some(slice(&spread, zeros_like(shape(&x)), shape(&x))), None])
 }
@@ -160,6 +165,7 @@ fn to_reals(
     let (x, lengths, graph) = (op.input(0), op.input(1), grad.graph());
     let number = |value: f64| constant(&graph, scalar_tensor(grad.dtype(), value));
     let odd = floor_mod(strided_slice(&lengths, &[Index::from(-1..)]), constant(&graph, 2i32));
+    // Each frequency stands for its negative as well, except the first one and, for even lengths, the last.
     let twice = fill(sub(last_sizes(&x, 1), constant(&graph, 2i32)) + &odd, number(2.0));
     let once = fill(sub(constant(&graph, 1i32), &odd), number(1.0));
     let mask = concat(&[fill([1i32], number(1.0)), twice, once], 0);

@@ -109,6 +109,8 @@ impl VariableExt for Variable {
     #[track_caller]
     fn read(&self, graph: &Graph) -> Output {
         let handle = self.handle().within(graph);
+        // A resource is read when this operation runs; a reference variable is the tensor itself,
+        // which an identity passes on.
         if self.is_resource() {
             return read_variable_op(handle, self.dtype());
         }
@@ -170,6 +172,7 @@ impl VariableExt for Variable {
 
     fn colocated(&self, graph: &Graph) -> Graph {
         match self.handle().operation().device() {
+            // Without a device there is nothing to move to.
             "" => graph.clone(),
             device => graph.device(device),
         }
@@ -188,7 +191,9 @@ fn update(
     resource: &'static OpDef,
     reference: &'static OpDef,
 ) -> Operation {
+    // Both kinds of variables have assignments that take the variable first and the value second.
     let def = if variable.is_resource() { resource } else { reference };
+    // The operation is built with the value as given, so that the error names its place.
     let (value, problem) = match value.clone().for_dtype(variable.dtype()) {
         Ok(value) => (value, None),
         Err(error) => {
@@ -200,8 +205,10 @@ fn update(
         Value::Output(output) => variable.colocated(&output.graph()),
         Value::Tensor(_) => variable.handle().graph(),
     };
+    // An assignment to the global step waits for the read that the hooks share.
     let builder = ordered_after_read(place.op(def), variable).input(variable.handle());
     let builder = match def.signature().attr("validate_shape") {
+        // Only a variable that knows its shape refuses values of others.
         Some(_) => builder.attr("validate_shape", AttrValue::Bool(variable.shape().is_fully_known())),
         None => builder,
     };
