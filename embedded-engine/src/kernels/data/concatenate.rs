@@ -46,6 +46,7 @@ impl Dataset for Concatenate {
         self.inputs.iter().collect()
     }
 
+    /// Returns the sum of both numbers, at most the largest `int64`.
     fn cardinality(&self) -> i64 {
         match (self.inputs[0].cardinality(), self.inputs[1].cardinality()) {
             // An infinite input hides whatever the other one is, even if that is unknown.

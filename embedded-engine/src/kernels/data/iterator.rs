@@ -228,10 +228,11 @@ impl IteratorResource {
     /// Takes the iterator out at the position where it is to continue: makes it with the factory if there is
     /// none, applies a restored position of the same origin, and starts the thread that works ahead.
     ///
-    /// After a failed factory or restore the restored position stays, and the next request tries again.
+    /// A position that could not be applied stays, and the next request tries again; so does one of another
+    /// origin, whose initializer has not run yet.
     fn ready(&self, factory: Option<&Arc<dyn Body>>, caller: &Caller<'_>) -> Result<Taken<'_>> {
         let mut taken = self.take(Some(caller.limits))?;
-        // Taken out while it is applied; each path below that does not succeed puts it back.
+        // Taken out while it is applied, and put back if it cannot be.
         let restored = self.state().restored.take();
         if taken.live.is_none() {
             let Some(factory) = factory else {
@@ -266,7 +267,7 @@ impl IteratorResource {
         Ok(taken)
     }
 
-    /// Returns the number of elements that are made ahead of the steps, and the limit, if any are. None while
+    /// Returns the number of elements that are made ahead of the steps, and the limit, if any are. `None` while
     /// a step has the iterator.
     pub(super) fn stats(&self) -> Option<QueueStats> {
         let state = self.state();

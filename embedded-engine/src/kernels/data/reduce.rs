@@ -61,6 +61,9 @@ pub(super) fn register(registry: &mut Registry) {
 }
 
 /// Calls a closure for each element until the closure returns false, the dataset ends, or an error occurs.
+///
+/// The dataset is rewritten as the outermost level of an iterator is (D-15), and begins with fresh states in
+/// each run.
 fn whole(
     context: &KernelContext<'_>,
     dataset: &Shared,
@@ -79,7 +82,8 @@ fn whole(
     Ok(())
 }
 
-/// Sets the outputs to the components of an element, after a check against the declared dtypes and shapes.
+/// Sets the outputs to the components of an element, after a check against the declared dtypes and shapes
+/// (D-22).
 fn deliver(
     context: &mut KernelContext<'_>,
     types: &[DType],

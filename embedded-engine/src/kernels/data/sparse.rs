@@ -31,7 +31,8 @@ use tensor::{DType, Tensor, memory};
 
 pub(super) const OPS: &[Op] = &[Op { types: &["SparseTensorSliceDataset"], functions: &[], make: slices }];
 
-/// Registers the op types that are not datasets.
+/// Registers the op types that are not datasets. Serialized sparse tensors are refused when the kernel is
+/// made, before any step.
 pub(super) fn register(registry: &mut Registry) {
     registry.add("SerializeSparse", |spec| {
         only_variants(spec, "out_type")?;
@@ -166,7 +167,8 @@ fn given(context: &KernelContext<'_>) -> Result<Sparse> {
 }
 
 impl Sparse {
-    /// Checks that there is one row of coordinates for each value, as long as the shape.
+    /// Checks that there is one row of coordinates for each value, as long as the shape. The coordinates
+    /// themselves are not compared with the shape.
     fn check(&self) -> Result<()> {
         let (count, rank) = (self.values.elements(), self.shape.len());
         if self.values.shape().rank() != 1 || self.indices.shape()[..] != [count, rank] {
@@ -224,6 +226,14 @@ impl Sparse {
 
 /// Returns all tensors of a batch as one with the dimensions of the batch in front. `items` are the batch's
 /// elements in row-major order of `dims`; `dtype` is that of the values of a batch without elements.
+///
+/// ```text
+/// values at [0], [2] of shape [3]  and  [1] of shape [4]  in a batch of [2]:   [0 0], [0 2], [1 1] of shape [2, 4]
+/// ```
+///
+/// # Errors
+///
+/// `InvalidArgument` for different ranks.
 fn joined(items: &[&Sparse], dims: &[usize], dtype: DType) -> Result<Sparse> {
     if let ([one], []) = (items, dims) {
         return Ok((*one).clone());

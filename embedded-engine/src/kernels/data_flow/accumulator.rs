@@ -82,7 +82,7 @@ struct Accumulator {
     name: String,
     /// The dtype of the gradients.
     dtype: DType,
-    /// The static shape of the gradients.
+    /// The static shape of the gradients; unknown sizes are those of the first gradient after each take.
     shape: PartialShape,
     /// True if the gradients are rows with indices.
     sparse: bool,
@@ -95,9 +95,9 @@ struct Accumulator {
 /// The gradients applied since the last one was taken.
 #[derive(Default)]
 struct Gathered {
-    /// Gradients of steps before this one come too late.
+    /// The step of the accumulator. Gradients of steps before this one come too late.
     step: i64,
-    /// The number of gradients in the sum.
+    /// The number of gradients in the sum, which a take compares with what it requires.
     count: i64,
     /// The sum; `None` before the first gradient.
     sum: Option<Sum>,
@@ -108,11 +108,13 @@ struct Gathered {
 enum Sum {
     /// The sum of whole tensors.
     Dense(Tensor),
-    /// The sums of rows.
+    /// The sums of rows, for sparse gradients.
     Rows(Rows),
 }
 
-/// Rows that were summed, and the number of rows in each sum.
+/// Rows that were summed, and the number of rows in each sum. With gradients of the rows `{1: a, 4: b}` and
+/// `{4: c}` the indices are `[1, 4]`, the counts `[1, 2]` and the values `[a, b + c]`, so the means are
+/// `[a, (b + c) / 2]`.
 #[derive(Clone)]
 struct Rows {
     /// The indices of the rows, in ascending order.
@@ -123,7 +125,13 @@ struct Rows {
     values: Tensor,
 }
 
-/// Makes the kernel that creates an accumulator, or finds the one of its shared name, which must agree with the attributes.
+/// Makes the kernel that creates an accumulator, or finds the one of its shared name, which must agree with
+/// the attributes.
+///
+/// # Errors
+///
+/// `InvalidArgument` for an accumulator of another dtype, shape, form or reduction, or an unknown
+/// `reduction_type`.
 fn make(spec: &NodeSpec<'_>, sparse: bool) -> Result<Box<dyn Kernel>> {
     let (name, dtype) = (resource_name(spec), spec.dtype("dtype")?);
     let container = spec.str("container").unwrap_or_default();
@@ -361,7 +369,7 @@ struct Take {
     accumulator: Arc<Accumulator>,
     /// The number of gradients that a take waits for.
     required: i64,
-    /// The count and sum that were taken, to be put back if the step fails.
+    /// The count and sum that were taken, to be put back if the step ends before they were delivered.
     taken: Option<(i64, Sum)>,
 }
 

@@ -116,7 +116,7 @@ struct State {
     cancelled: bool,
     /// The number of the next insertion that brings a key. TensorFlow counts from the smallest integer, and a take returns the number.
     next: i64,
-    /// The number of elements that were completed so far.
+    /// The number of elements that were completed so far, which orders those of one insertion.
     completed: u64,
 }
 
@@ -137,6 +137,11 @@ struct Incomplete {
 }
 
 /// Makes the kernel that creates a barrier, or finds the one of its shared name.
+///
+/// # Errors
+///
+/// `InvalidArgument` for shapes that are not fully known, a capacity other than -1, and a barrier of other
+/// components.
 fn make(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let name = resource_name(spec);
     let container = spec.str("container").unwrap_or_default();
@@ -188,6 +193,11 @@ impl Barrier {
     }
 
     /// Returns the index of the component if the values are valid for this many keys.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument`, in this order: an index outside of the components, another dtype, another number of
+    /// rows than keys, rows of another shape.
     fn check(&self, component: i64, keys: usize, values: &Tensor) -> Result<usize> {
         let count = self.dtypes.len();
         let place = usize::try_from(component).ok().filter(|&place| place < count);

@@ -56,6 +56,7 @@ fn inner_shape(spec: &QueueSpec, index: usize, elements: &[Element]) -> Vec<usiz
 }
 
 /// Copies components into a new batch, each into its own row, with zeros around those that are smaller.
+/// `inner` is the shape of a row, in which each component fits.
 fn stack_bits<'a, T: Bits + Default>(
     parts: impl Iterator<Item = &'a Component>,
     batch: &mut Tensor,

@@ -1,7 +1,26 @@
 //! A queue of a session: what is declared of it, and what it holds.
 //!
-//! The four kinds (S-220) share the lines of waiting operations (`bounded.rs`) and differ in the order in
-//! which elements leave (`store.rs`) and in whether batches are padded (`batch.rs`).
+//! # Semantics
+//!
+//! | op type, also with `V2` | order in which elements leave | batches |
+//! | --- | --- | --- |
+//! | `FIFOQueue` | that of their insertion (S-247) | shapes must be known |
+//! | `PaddingFIFOQueue` | that of their insertion | smaller elements are padded (S-249) |
+//! | `RandomShuffleQueue` | random, from at least `min_after_dequeue` + 1 elements while it is open (S-248) | as `FIFOQueue` |
+//! | `PriorityQueue` | ascending priority, equal ones as inserted | as `FIFOQueue`; the priority is component 0 (S-250) |
+//!
+//! Attributes: `component_types`; `shapes`, one for each component, or none to allow any shape and no
+//! batches; `capacity`, negative for no limit; `container` and `shared_name`; of a shuffling queue also
+//! `min_after_dequeue`, `seed`, `seed2`. Two operations of one `shared_name` must agree in all of them
+//! (S-229).
+//!
+//! Shapes and dtypes of elements are checked when they are put in, so that nothing in a queue can fail later,
+//! except for batches of shapes that are not known. Equal seeds give equal orders for equal sequences of
+//! insertions and requests. With the attribute `_replayable` a shuffling queue draws from a fixed number of
+//! elements instead, and the order does not depend on how full it is.
+//!
+//! The kinds share the lines of waiting operations (`bounded.rs`) and differ in their stores (`store.rs`).
+//! The content of a queue is not part of checkpoints; see `consumed.rs` for how a resumed run continues.
 
 use super::PRIORITY;
 use super::bounded::{Bounded, Source};
@@ -15,7 +34,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use tensor::{BufferPool, DType, Tensor};
 
-/// One element: its components.
+/// One element: its components in the order of the declaration, the priority first where there is one.
 pub(super) type Element = SmallVec<[Component; 1]>;
 
 /// The kinds of queues.
@@ -23,11 +42,13 @@ pub(super) type Element = SmallVec<[Component; 1]>;
 pub(super) enum Kind {
     /// First in, first out.
     Fifo,
-    /// First in, first out; elements of a batch are padded to one shape.
+    /// First in, first out; elements of a batch are padded to one shape, so shapes may have unknown sizes of
+    /// a known rank.
     PaddingFifo,
-    /// Elements are drawn at random.
+    /// Elements are drawn at random, from all that are held or from a window of the oldest.
     RandomShuffle,
-    /// The element with the smallest number comes first.
+    /// The element with the smallest number comes first. The number is the first component, an `int64`
+    /// scalar.
     Priority,
 }
 
@@ -48,9 +69,9 @@ impl Kind {
 pub(super) struct QueueSpec {
     /// The kind of the queue.
     kind: Kind,
-    /// The priority's included.
+    /// The dtypes of the components, the priority's included.
     dtypes: Vec<DType>,
-    /// The priority's included; absent when any shapes are allowed.
+    /// The static shapes of the components, the priority's included; `None` when any shapes are allowed.
     shapes: Option<Vec<PartialShape>>,
     /// The maximum number of elements; a negative one is unlimited, and 0 blocks each enqueue (S-223).
     capacity: i64,
@@ -123,6 +144,7 @@ impl QueueSpec {
     }
 
     /// Refuses a batch that could never be taken: a priority queue hands out a batch when it holds all of it.
+    /// Other queues fill a batch over time, beyond their capacity.
     pub(super) fn check_count(&self, count: usize) -> Result<()> {
         match usize::try_from(self.capacity) {
             Ok(capacity) if self.kind == Kind::Priority && count > capacity => {
@@ -144,7 +166,7 @@ impl QueueSpec {
         &self.dtypes
     }
 
-    /// Returns the declared shape of a component.
+    /// Returns the declared shape of a component, or `None` where any is allowed.
     pub(super) fn shape(&self, index: usize) -> Option<&PartialShape> {
         self.shapes.as_ref()?.get(index)
     }
@@ -200,7 +222,7 @@ impl QueueSpec {
     }
 }
 
-/// A queue.
+/// A queue, found by its name for the life of a session.
 pub(super) struct Queue {
     /// The name, for messages.
     name: String,
@@ -234,7 +256,8 @@ impl Queue {
         format!("{} '{}'", self.spec.kind.name(), self.name)
     }
 
-    /// Returns its title and how full it is.
+    /// Returns its title and how full it is, for messages about waits:
+    /// `FIFOQueue 'name' (size 0, capacity 10)`.
     pub(super) fn status(&self) -> String {
         let size = self.elements.size();
         match self.spec.capacity {
@@ -243,7 +266,7 @@ impl Queue {
         }
     }
 
-    /// Returns the counts that a program can query.
+    /// Returns the counts that a program can query, all of one moment.
     pub(super) fn stats(&self) -> QueueStats {
         let (size, closed, [pending_enqueues, pending_dequeues]) = self.elements.status();
         let capacity = usize::try_from(self.spec.capacity).ok();

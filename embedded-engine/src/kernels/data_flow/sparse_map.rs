@@ -1,5 +1,13 @@
 //! Sparse tensors kept aside while their numbers go through a queue (S-267).
 //!
+//! A queue stacks dense elements of one shape. A sparse tensor has no fixed shape, so a map keeps it under a
+//! number, the number goes through the queue as an `int64` scalar, and a batch of numbers becomes one sparse
+//! tensor of one more dimension:
+//!
+//! ```text
+//!  sparse ──Add──► 7 ──enqueue──► queue ──dequeue_many──► [7, 8] ──TakeMany──► sparse of shape [2, ...]
+//! ```
+//!
 //! # Semantics
 //!
 //! Each op has the attributes `container` and `shared_name`, which name the map; without the latter the
@@ -14,9 +22,14 @@
 //!   `dtype`. Removes the sparse tensors and outputs them as one, with the place in the vector as the first
 //!   dimension; sizes are the largest of all parts.
 //!
+//! # Errors
+//!
 //! A number that is not in the map, or twice in the vector, another dtype, and different ranks are
-//! `InvalidArgument`, and nothing is removed then. Numbers count from 0 in each map and are not used again.
-//! What is never taken stays until the session ends; nothing is part of checkpoints.
+//! `InvalidArgument`, and nothing is removed then. More than 2^32 entries of a first dimension are
+//! `ResourceExhausted`.
+//!
+//! Numbers count from 0 in each map and are not used again. What is never taken stays until the session ends;
+//! nothing is part of checkpoints.
 
 use crate::kernel::KernelContext;
 use crate::kernels::array::arrange;
@@ -68,7 +81,7 @@ pub(super) fn register(registry: &mut Registry) {
     });
 }
 
-/// One sparse tensor.
+/// One sparse tensor. Tensors are shared with the step that added it.
 #[derive(Clone)]
 struct Sparse {
     /// One row of coordinates for each value.
@@ -189,7 +202,8 @@ struct Kept {
 }
 
 impl SparseMap {
-    /// Returns the map under the name given by the operation or its attribute.
+    /// Returns the map under the name given by the operation or its attribute, made by whichever operation
+    /// comes first.
     fn of(spec: &crate::kernel::NodeSpec<'_>) -> Result<Arc<SparseMap>> {
         let name = resource_name(spec);
         let container = spec.str("container").unwrap_or_default();
@@ -217,7 +231,9 @@ impl SparseMap {
         parts.into_iter().map(&mut add).collect()
     }
 
-    /// Adds several sparse tensors. Those without values get their handles after the others, as in TensorFlow.
+    /// Adds several sparse tensors, and returns their numbers in the order of the rows. Those without values
+    /// get their numbers after the others, as in TensorFlow: of three rows whose second one is empty, the
+    /// numbers are 0, 2, 1.
     fn add_rows(&self, rows: Vec<Sparse>) -> Vec<i64> {
         let mut handles = vec![0; rows.len()];
         let (empty, filled): (Vec<_>, Vec<_>) =
@@ -231,7 +247,8 @@ impl SparseMap {
         handles
     }
 
-    /// Removes and returns all of these sparse tensors, or none.
+    /// Removes and returns all of these sparse tensors, or none: the first one that is missing, of another
+    /// dtype or of another rank is an error, and the map stays as it was.
     fn take(&self, handles: &[i64], dtype: DType) -> Result<Vec<Sparse>> {
         let mut kept = self.lock();
         // All of them are checked before the first one is removed.

@@ -249,6 +249,10 @@ impl OfFile {
 
     /// Reads the next field into `into`, and returns how it ends. A fault is returned as its text; the field
     /// is passed all the same, except that a missing closing quote has used up the file.
+    ///
+    /// ```text
+    /// a,"b,""c""",d     gives   a | b,"c" | d
+    /// ```
     fn field(&mut self, into: &mut Vec<u8>) -> Result<(Option<&'static str>, End)> {
         let mut wrong = None;
         if self.rules.quotes && self.peek()? == Some(b'"') {
@@ -338,7 +342,10 @@ impl Records for OfFile {
     }
 }
 
-/// Returns the value of a field as a scalar of its default's dtype, or the text of its fault.
+/// Returns the value of a field as a scalar of its default's dtype, or the text of its fault. `place` is the
+/// number of the field among the given ones, for messages.
+///
+/// Numbers are parsed by the functions of `StringToNumber`; text that these refuse is a fault.
 fn value(field: &[u8], default: &Tensor, na_value: &[u8], place: usize) -> Result<Tensor, String> {
     if field.is_empty() || field == na_value {
         // A default of shape `[1]` gives a scalar, as all fields are.
