@@ -213,6 +213,8 @@ impl<'a> Builder<'a> {
             let operation = self.graph.operation_by_id(id);
             let operation =
                 operation.ok_or_else(|| Error::value("a fetch is not an operation of this graph"))?;
+            // A stack and not recursion: graphs that are unrolled over time are tens of thousands of
+            // operations deep.
             let inputs = operation.input_endpoints().iter();
             pending.extend(inputs.filter(|input| !self.feed_index.contains_key(input)).map(|input| input.op));
             pending.extend(operation.control_input_ids());
@@ -287,6 +289,7 @@ impl<'a> Builder<'a> {
                 users.entry(before).or_default().push(operation.id());
             }
         }
+        // Sorted by id, which makes the order, and with it every plan, the same in every process.
         let mut ready: BTreeSet<OpId> =
             operations.keys().copied().filter(|id| !waits.contains_key(id)).collect();
         let mut order = Vec::with_capacity(operations.len());
@@ -368,6 +371,7 @@ impl<'a> Builder<'a> {
             }
             _ => {}
         }
+        // From here on the operation gets a node, or is folded.
         let (inputs, control) = operands.all();
         let callees = self.callees(operation, op)?;
         if callees.as_ref().is_some_and(|callees| callees.call.is_some()) {

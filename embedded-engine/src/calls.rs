@@ -88,6 +88,7 @@ impl<'p> Calls<'p> {
                 (State::Counted { next: start, limit, delta }, 3)
             }
         };
+        // Taken and not shared: a function whose argument nothing else holds may write to it.
         let values = (first..context.num_inputs()).map(|input| context.take(input)).collect();
         Ok(Calls { call, state, values, answer: Vec::new(), frames: Box::new([None, None]), current: 0 })
     }
@@ -121,6 +122,7 @@ impl<'p> Calls<'p> {
         let body = body.ok_or_else(|| Error::invalid_argument("there are no branches"))?;
         body.check_arguments(self.values.len())?;
         self.current = usize::from(matches!(self.state, State::Round));
+        // The same frame for each iteration: taking one from the plan would lock a list every time.
         let (_, frame) = self.frames[self.current].get_or_insert_with(|| (body, body.frame()));
         match self.state {
             // The body needs the values once more.
@@ -150,6 +152,8 @@ impl<'p> Calls<'p> {
         let place = &mut self.frames[self.current];
         let Some((body, frame)) = place else { return Ok(()) };
         let asks = matches!(self.state, State::Condition);
+        // Both lists are empty at this point: filling the frame has drained the one, and the decision the
+        // other.
         body.take_results(frame, if asks { &mut self.answer } else { &mut self.values })?;
         if frame.reordered {
             *place = None;

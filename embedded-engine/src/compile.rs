@@ -94,6 +94,7 @@ pub(crate) fn compile(
     compilation.missing.check()?;
     let mut plan = emit(ir, &compilation.bodies)?;
     plan.folded += compilation.bodies.values().map(|body| body.folded).sum::<usize>();
+    // Not before the check for missing kernels: the plans in `bodies` may have gaps until then.
     functions.keep(&compilation.bodies);
     Ok(plan)
 }
@@ -149,6 +150,7 @@ impl Compilation<'_> {
         loop {
             let callees = stack.last_mut().map_or(&mut called, |top| &mut top.callees);
             if let Some((name, caller)) = callees.pop() {
+                // Several functions may call one; the first of them has compiled it.
                 if self.bodies.contains_key(&name) {
                     continue;
                 }
@@ -157,6 +159,7 @@ impl Compilation<'_> {
                     continue;
                 }
                 let place = |error: Error| caller.place(error).with_phase(Phase::Run);
+                // A function that is still open is on the stack, so this call leads back to it.
                 if !open.insert(name.clone()) {
                     let text = format!("function '{name}' calls itself, which this engine does not run");
                     return Err(place(Error::new(Code::Unimplemented, text)));
@@ -164,6 +167,8 @@ impl Compilation<'_> {
                 let ir = self.lower_function(&name).map_err(place)?;
                 stack.push(Opened { callees: calls(&ir), name, caller, ir });
             } else if let Some(Opened { name, caller, ir, .. }) = stack.pop() {
+                // All callees have plans now. An operation without a kernel becomes an empty step, and the
+                // compilation fails later.
                 let plan = emit(ir, &self.bodies)?;
                 if plan.depth > MAX_DEPTH {
                     let text =

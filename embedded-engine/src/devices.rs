@@ -73,6 +73,7 @@ impl Devices {
             return Err(Error::invalid_argument(text));
         }
         if self.log {
+            // Soft placement puts everything else on the first CPU.
             let index = if let Asked::Processor(index) = asked { index } else { 0 };
             log::info!(
                 "{}: ({}): /job:localhost/replica:0/task:0/device:CPU:{index}",

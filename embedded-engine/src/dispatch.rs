@@ -144,6 +144,7 @@ macro_rules! for_dtype {
 /// use `T`.
 pub(crate) fn check_number(dtype: tensor::DType) -> session_core::Result<()> {
     for_dtype!(number dtype, T => {
+        // Uses the alias, about which the compiler would warn otherwise.
         let _: [T; 0] = [];
         Ok(())
     })

@@ -106,6 +106,7 @@ fn waits(ir: &Ir, index: usize, bodies: &Bodies) -> bool {
 fn is_pure(node: &IrNode, bodies: &Bodies) -> bool {
     let mut called = node.callees.iter().flat_map(|callees| &callees.functions);
     let describes = |operation: &Operation| facts(operation).is_some_and(|op| op.describes);
+    // Nodes that the compiler made record no effect of their own, so their operations are asked as well.
     let has_effect = node.has_effect || node.operations.iter().any(has_effect);
     let acts = node.reads || node.waits || has_effect && !node.operations.iter().all(describes);
     !acts && called.all(|name| bodies.get(name).is_some_and(|body| body.pure))
@@ -165,6 +166,7 @@ impl Emitter<'_> {
             let text = format!("'{name}' is inside of the loop of frame '{frame}' and cannot be fetched");
             return Err(Error::value(text));
         }
+        // Assigned even if nothing in the plan computes the value, as for a feed that is fetched.
         let slots: Vec<u32> = values.into_iter().map(|value| self.slot(value)).collect();
         self.kept.extend(&slots);
         Ok(slots)
@@ -328,6 +330,7 @@ impl Emitter<'_> {
         // A loop may carry a value that nothing reads any more after folding or fusion.
         nexts.retain(|&slot| slot != UNUSED);
         outputs.retain(|&slot| slot != UNUSED);
+        // The end of an iteration looks at these slots, so only the heads may empty them.
         self.kept.extend(&nexts);
         // Only now: the body must see the slots above as kept.
         let (body, outer) = self.block(frame)?;
@@ -405,6 +408,7 @@ fn mark_last_uses(steps: &mut [Step], keep: impl Fn(u32) -> bool) {
     let mut later: FxHashSet<u32> = FxHashSet::default();
     // By slot, how often a step has it as an input, where that is its last use.
     let mut uses: FxHashMap<u32, usize> = FxHashMap::default();
+    // Backwards, the first use that is seen is the last one.
     for step in steps.iter_mut().rev() {
         uses.clear();
         for input in &step.inputs {

@@ -74,6 +74,7 @@ impl<'p> Run<'p, '_> {
                 let began = self.elapsed();
                 kernel.run(&mut self.context(step, frame))?;
                 step.release(frame);
+                // After the release, which empties inputs only: the outputs are still there to be measured.
                 self.record(step, frame, began);
             }
             Action::Holder(holder) => {
@@ -173,6 +174,8 @@ impl<'p> Run<'p, '_> {
     /// # Errors
     /// The limits of the run, which are checked in each iteration even if its steps are all dead.
     pub(crate) fn begin_round(&mut self, body: &'p Loop, frame: &mut Frame) -> Result<bool> {
+        // A loop that carries nothing has no heads and runs its body once.
+        // A loop that carries nothing has no heads and runs its body once.
         let mut begins = body.heads.is_empty();
         for head in &body.heads {
             begins |= self.step(head, frame)?;

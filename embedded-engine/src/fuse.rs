@@ -139,6 +139,8 @@ fn fusion(operation: &Operation) -> Option<Fusion> {
 /// of them waited for.
 fn join(source: &IrNode, node: &IrNode, inputs: Vec<Value>, kernel: Box<dyn Kernel>) -> IrNode {
     let operations = source.operations.iter().chain(&node.operations).cloned().collect();
+    // The product waits for more than before, namely for what the second operation waited for, which cannot
+    // lead back to it.
     let control = source.control.iter().chain(&node.control).copied().collect();
     IrNode::joined(operations, inputs, control, node.outputs, Some(kernel))
 }

@@ -196,6 +196,7 @@ impl NodeSpec<'_> {
         if index < self.operation.num_inputs() {
             return self.operation.input(index).dtype();
         }
+        // No kernel is generic over variants, so a maker that gets this one reports it instead of guessing.
         self.dtype("T").unwrap_or(DType::Variant)
     }
 }
@@ -283,6 +284,8 @@ impl<'a> KernelContext<'a> {
     /// Panics if the kernel has taken the input before.
     #[inline]
     pub(crate) fn input(&self, index: usize) -> &Tensor {
+        // A dead input keeps its step from running, so an empty slot is a fault of the compiler and not of
+        // the graph.
         let slot = self.inputs[index].slot;
         self.slots[slot as usize].as_ref().expect("producers run before their consumers")
     }
@@ -316,6 +319,8 @@ impl<'a> KernelContext<'a> {
     pub(crate) fn take(&mut self, index: usize) -> Tensor {
         let Input { slot, last } = self.inputs[index];
         let slot = &mut self.slots[slot as usize];
+        // A clone shares the elements, and writing to shared elements copies them: a kernel need not know
+        // which case it is.
         let value = if last { slot.take() } else { slot.clone() };
         value.expect("producers run before their consumers")
     }
@@ -335,6 +340,7 @@ impl<'a> KernelContext<'a> {
             DType::Int8 => Ok(tensor.value::<i8>()?.into()),
             DType::Int16 => Ok(tensor.value::<i16>()?.into()),
             DType::Int32 => Ok(tensor.value::<i32>()?.into()),
+            // Any other dtype fails here, with an error that names it.
             _ => Ok(tensor.value::<i64>()?),
         }
     }
@@ -355,6 +361,7 @@ impl<'a> KernelContext<'a> {
     /// Delivers a count as output 0, an `int32`. A count beyond its range is delivered as the largest
     /// `int32`.
     pub(crate) fn set_count(&mut self, count: impl TryInto<i32>) {
+        // A count beyond `int32` cannot be expressed; the largest one is nearer to it than a wrapped one.
         self.set(0, Tensor::scalar(count.try_into().unwrap_or(i32::MAX)));
     }
 
@@ -468,6 +475,7 @@ impl<'a> KernelContext<'a> {
         run: &dyn Fn(&mut KernelContext<'_>) -> Result<()>,
     ) -> Result<Tensor> {
         let output = inputs.len() as u32;
+        // All at their last use: the caller gave the tensors away, so the inner kernel may write in place.
         let places: Vec<Input> = (0..output).map(|slot| Input { slot, last: true }).collect();
         let mut slots: Vec<Option<Tensor>> = inputs.into_iter().map(Some).chain([None]).collect();
         run(&mut KernelContext {
@@ -574,6 +582,8 @@ pub(crate) fn integers(tensor: &Tensor) -> Result<Vec<i64>> {
     fn wide<T: Element + Into<i64>>(tensor: &Tensor) -> Result<Vec<i64>> {
         Ok(memory::collected(tensor.as_slice::<T>()?.iter().map(|&value| value.into()))?)
     }
+    // One conversion for each width that TensorFlow's ops have as index inputs; the last arm also reports
+    // wrong dtypes.
     match tensor.dtype() {
         DType::Int8 => wide::<i8>(tensor),
         DType::Int16 => wide::<i16>(tensor),

@@ -97,6 +97,7 @@ pub fn missing_kernels_for<'o>(
             }
         }
     }
+    // Functions are visited once each, also if they call themselves.
     while let Some(function) = called.pop() {
         if names.insert(function.name().to_owned()) {
             missing.look_into(&graph, &function);

@@ -217,6 +217,7 @@ impl Plan {
     /// Returns a frame in which all slots are empty except those of constants. An old frame is taken if there
     /// is one.
     pub(crate) fn frame(&self) -> Frame {
+        // The list needs no bound: it has never more frames than runs were active at once.
         let used = self.frames.used.lock().unwrap_or_else(PoisonError::into_inner).pop();
         used.unwrap_or_else(|| {
             let mut slots = vec![None; self.slots];
@@ -266,6 +267,7 @@ impl Plan {
             let missing = || Error::invalid_argument(format!("Retval[{index}] does not have value"));
             results.push(value.ok_or_else(missing)?);
         }
+        // After everything else: a reference shows what the whole step wrote.
         for (index, operation) in &self.late {
             let value = &mut results[first + index];
             *value =
@@ -288,6 +290,7 @@ impl Plan {
     /// Keeps the frame of a completed run for another one, unless steps ran out of order. Must not be called
     /// after an error.
     pub(crate) fn keep(&self, frame: Frame) {
+        // Cleaning such a frame would cost as much as making a new one, and it is rare.
         if !frame.reordered {
             self.frames.used.lock().unwrap_or_else(PoisonError::into_inner).push(frame);
         }
@@ -358,6 +361,7 @@ impl Loop {
     ///
     /// `round` is the number of iterations before this one, and is increased.
     pub(crate) fn end_round(&self, round: &mut u64, frame: &mut Frame) -> bool {
+        // From the second iteration on, a value that is not constant in the loop no longer exists.
         if *round == 0 {
             self.first_only.iter().for_each(|&slot| frame.clear(slot));
         }

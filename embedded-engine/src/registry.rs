@@ -249,6 +249,8 @@ impl Registry {
     /// every test in a debug build.
     fn insert<const N: usize>(&mut self, op_types: [&'static str; N], op: OpType) -> Added<'_, N> {
         for op_type in op_types {
+            // All facts are plain data, so each op type gets a copy of its own, which later facts change
+            // alone.
             let previous = self.0.insert(op_type, OpType { ..op });
             debug_assert!(previous.is_none(), "{op_type} is registered twice");
         }
@@ -348,6 +350,7 @@ impl<const N: usize> Added<'_, N> {
 /// An operation with an effect runs in every step that needs it, is never folded, and stays even if nothing
 /// reads its outputs.
 pub(crate) fn has_effect(operation: &Operation) -> bool {
+    // Without a definition nothing is known about an operation, which may then do anything.
     operation
         .def()
         .is_none_or(|def| def.is_stateful() || def.signature().inputs.iter().any(|input| input.is_ref))

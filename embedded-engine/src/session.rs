@@ -120,11 +120,13 @@ impl EmbeddedSession {
         if let Some(plan) = self.inner.plans.find(key) {
             return Ok(plan);
         }
+        // Only a new plan needs the key as a value; every other run compares it in place.
         let owned = key.to_owned();
         let Inner { environment, functions, devices, optimize, .. } = self.inner.as_ref();
         let limits = self.inner.limits_of_compilation(options);
         let (library, limits, optimize) = (&self.graph, &limits, *optimize);
         let shared = Shared { library, environment, limits, devices, optimize };
+        // No lock is held: other threads keep running their plans meanwhile.
         let plan = Arc::new(compile(&self.graph, &owned, functions, &shared)?);
         Ok(self.inner.plans.add(owned, plan))
     }
@@ -141,6 +143,7 @@ impl Inner {
     /// Ends all runs and drops plans, resources and unused memory. May be called repeatedly, and while runs
     /// are active.
     fn close(&self) {
+        // First, so that running steps end and background threads see it before what they use is dropped.
         self.closed.cancel();
         // Plans hold handles, handles hold variables: both are dropped. A step that runs at this moment keeps its own plan.
         self.plans.clear();
@@ -206,6 +209,7 @@ impl Inner {
     fn limits_of_compilation<'l>(&'l self, options: &'l RunOptions) -> Limits<'l> {
         let mut limits = Limits::new(&self.closed, options, self.timeout);
         let least = Instant::now().checked_add(COMPILATION);
+        // Only a deadline is extended; a cancellation and the end of the session still end the compilation.
         limits.deadline = limits.deadline.and_then(|deadline| Some(deadline.max(least?)));
         limits
     }
@@ -220,6 +224,7 @@ impl Session for EmbeddedSession {
         if self.is_closed() {
             return Err(closed());
         }
+        // S-32: after the check for a closed session, which also holds for an empty list (S-53).
         if step.fetches.is_empty() && step.targets.is_empty() {
             return self.run_nothing();
         }
@@ -234,6 +239,7 @@ impl Session for EmbeddedSession {
         }
         let StepSignature { fetches, targets, feeds } = signature;
         let key = KeyRef { fetches, targets, feeds: Feeds::Names(feeds) };
+        // A callable serves runs with any options, so none of them may limit its compilation.
         let plan = self.plan(key, &RunOptions::default())?;
         Ok(Callable::new(CompiledStep { inner: self.inner.clone(), plan, graph: self.graph.clone() }))
     }
@@ -290,6 +296,7 @@ impl PreparedStep for CompiledStep {
         metadata: Option<&mut RunMetadata>,
     ) -> Result<Vec<Tensor>> {
         debug_assert!(!self.graph.is_empty());
+        // S-54: not the error of a run in a closed session.
         if self.inner.closed.is_cancelled() {
             return Err(closed_callable());
         }

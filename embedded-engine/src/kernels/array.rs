@@ -38,6 +38,8 @@ pub(crate) use mirror::{edge, mirror_pad};
 pub(crate) use shape::{reshape, shape_tensor};
 
 /// Registers the op types of all files of this folder.
+///
+/// `arrange` and `handles` have no op types of their own.
 pub(crate) fn register(registry: &mut Registry) {
     blocks::register(registry);
     coordinates::register(registry);

@@ -1,4 +1,10 @@
 //! The selection of one of an operation's functions: `If`, `Case`.
+//!
+//! # Semantics
+//!
+//! `If` takes a condition of any shape: a scalar is false if it is 0, `false` or the empty string, and
+//! another tensor is false if it has no elements. The condition of a `While` follows the same rule. `Case`
+//! takes the number of a branch; one that is negative or too large means the last branch.
 
 use crate::kernel::KernelContext;
 use crate::registry::Call;
@@ -6,6 +12,11 @@ use session_core::Result;
 use tensor::{DType, Element, Tensor};
 
 /// Returns the index of the function that an `If` or a `Case` with this many functions calls, according to input 0.
+///
+/// The result is less than `branches`, or 0 if there are none.
+///
+/// # Errors
+/// `Unimplemented` for a condition whose dtype has no truth value, such as a complex number.
 pub(crate) fn branch(call: Call, branches: usize, context: &KernelContext<'_>) -> Result<usize> {
     let last = branches.saturating_sub(1);
     match call {
@@ -18,6 +29,8 @@ pub(crate) fn branch(call: Call, branches: usize, context: &KernelContext<'_>) -
 }
 
 /// Returns true for a scalar other than 0, false and the empty string, and for another tensor with elements.
+///
+/// NaN is true, because it differs from 0.
 pub(crate) fn is_true(value: &Tensor) -> Result<bool> {
     fn differs<T: Element + Default + PartialEq>(value: &Tensor) -> Result<bool> {
         Ok(value.value::<T>()? != T::default())

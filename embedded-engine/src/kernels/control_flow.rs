@@ -4,6 +4,21 @@
 //! input does not run, and its outputs are dead too; a `Merge` passes on whichever of its inputs is not. Each loop
 //! is a frame, which values enter and leave by `Enter` and `Exit`, and `NextIteration` hands them from one round to the
 //! next.
+//!
+//! # Semantics
+//!
+//! | op | inputs | outputs |
+//! | --- | --- | --- |
+//! | `Switch` | value, condition (`bool` scalar) | the value as output 0 or 1; the other one is dead |
+//! | `Merge` | values of which one is alive | the value, and the number of its input (`int32`) |
+//! | `Enter`, `Exit`, `NextIteration` | value | the value, in another frame or iteration |
+//! | `PartitionedCall`, `If`, `Case`, `While`, `For` | arguments | results of functions (`calls.rs`) |
+//! | `NoOp`, `ControlTrigger` | | nothing; they order others |
+//! | `Assert` | condition, data | nothing; `InvalidArgument` with the data if the condition is false |
+//! | `Print` | value, data | the value; the data goes to the log |
+//!
+//! The forms with `Ref` and `Stateful` or `Stateless` are the same. If several inputs of a `Merge` are alive,
+//! which a valid graph excludes, the first one counts.
 
 mod printing;
 
@@ -15,6 +30,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tensor::Tensor;
 use tensor::text::escaped;
 
+/// Registers the op types, with the role that each has for the compiler. Kernels of control flow only move
+/// values; guards decide what runs.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add_compiled(["Placeholder", "PlaceholderV2"], Role::Placeholder);
     registry.add_compiled(["NoOp"], Role::Order);
@@ -39,10 +56,12 @@ pub(crate) fn register(registry: &mut Registry) {
     registry
         .add("Print", |spec| {
             let message = spec.str("message")?.to_owned();
+            // A negative limit does not convert: there is none.
             let first = u64::try_from(spec.int("first_n")?).ok();
             let printed = AtomicU64::new(0);
             Ok(boxed(move |context| {
                 // Counted only where there is a limit; a negative one is none.
+                // Counted in the kernel, so per plan and not per session: a new set of fetches prints again.
                 if first.is_none_or(|first| printed.fetch_add(1, Ordering::Relaxed) < first) {
                     let shown: Vec<String> =
                         (1..context.num_inputs()).map(|i| format!("[{}]", context.input(i))).collect();
@@ -57,12 +76,13 @@ pub(crate) fn register(registry: &mut Registry) {
     printing::register(registry);
 }
 
-/// Returns a printed text without anything that a terminal obeys, except for its line ends.
+/// Returns a text without control characters, except for its line ends: the texts of a graph must not command
+/// the terminal.
 fn escaped_lines(text: &str) -> String {
     text.split('\n').map(|line| escaped(line).to_string()).collect::<Vec<_>>().join("\n")
 }
 
-/// Fails with the data given when the condition does not hold.
+/// Fails with the data (inputs 1 and on) if the condition is false.
 fn assert_true(context: &mut KernelContext<'_>) -> Result<()> {
     if context.input(0).value::<bool>()? {
         return Ok(());
@@ -72,6 +92,8 @@ fn assert_true(context: &mut KernelContext<'_>) -> Result<()> {
     Err(Error::invalid_argument(format!("assertion failed: {}", data.join(" "))))
 }
 
+/// Delivers input 0 as the output that the condition selects. The other output stays empty, which makes it
+/// dead.
 fn switch(context: &mut KernelContext<'_>) -> Result<()> {
     let taken = usize::from(context.input(1).value::<bool>()?);
     let value = context.take(0);
@@ -79,6 +101,8 @@ fn switch(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Delivers the input that is alive. At the head of a loop that is the initial value first, and then the
+/// loop-carried one, whose slots are emptied by turns.
 fn merge(context: &mut KernelContext<'_>) -> Result<()> {
     let there = context.inputs.iter().position(|input| context.slots[input.slot as usize].is_some());
     let index = there.ok_or_else(|| Error::runtime("a merge without an input"))?;
@@ -90,6 +114,7 @@ fn merge(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Delivers input 0 as output 0, without a copy.
 fn pass_on(context: &mut KernelContext<'_>) -> Result<()> {
     let value = context.take(0);
     context.set(0, value);

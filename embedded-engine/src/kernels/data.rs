@@ -3,6 +3,18 @@
 //! A dataset is a description, made when its operation runs, of which a session may make any number of iterators. An iterator
 //! yields elements in TensorFlow's order and can save its position ([`Iterate::save`]), so that a resumed run continues with
 //! the very next element.
+//!
+//! # Adding a dataset
+//!
+//! 1. A file with the state of the dataset, which implements the trait `Dataset`, and that of its iterator,
+//!    which implements `Iterate`.
+//! 2. A list `OPS` with the op types, how each is built from its inputs and attributes, and the attributes
+//!    that name functions. Add it to [`ops`].
+//! 3. `save` and `restore` of the position, so that a resumed iterator returns the next element.
+//!
+//! Dataset ops are registered as *changing*, because a dataset is an object and not a value to fold, and as
+//! *describing*, because making one opens nothing and draws nothing: their outputs may be built again at any
+//! time.
 
 mod ahead;
 mod assertions;
@@ -63,6 +75,8 @@ use build::Op;
 pub(in crate::kernels) use element::name;
 pub(crate) use iterator_ops::iterator_stats;
 
+/// Registers the datasets of all files, and the operations on datasets and iterators that are no datasets
+/// themselves.
 pub(crate) fn register(registry: &mut Registry) {
     for op in ops() {
         for &op_type in op.types {
@@ -81,7 +95,7 @@ pub(crate) fn register(registry: &mut Registry) {
     wrappers::register(registry);
 }
 
-/// The op types that make datasets.
+/// Returns the op types that make datasets, with the way to build each.
 fn ops() -> impl Iterator<Item = &'static Op> {
     [
         assertions::OPS,

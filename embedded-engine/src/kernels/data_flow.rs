@@ -2,6 +2,36 @@
 //!
 //! Operations that may wait return a `Wait` (see `kernel.rs`); two mechanisms complete it. Queues serve waiting operations in the order of
 //! their arrival (`bounded.rs`). The other resources wake all waiting operations, and each tries again (`monitor.rs`).
+//!
+//! # Semantics of queues
+//!
+//! | op | inputs | result |
+//! | --- | --- | --- |
+//! | `FIFOQueueV2`, `PaddingFIFOQueueV2`, `RandomShuffleQueueV2`, `PriorityQueueV2` | | a handle |
+//! | `QueueEnqueueV2` | handle, components | nothing; waits for room |
+//! | `QueueEnqueueManyV2` | handle, batches of components | nothing; the rows enter as there is room, which is not atomic (S-233) |
+//! | `QueueDequeueV2` | handle | the components of one element; waits for one |
+//! | `QueueDequeueManyV2`, `QueueDequeueUpToV2` | handle, count | the components of `count` elements, stacked |
+//! | `QueueCloseV2`, `QueueSizeV2`, `QueueIsClosedV2` | handle | nothing, an `int32`, a `bool`; none of them waits |
+//!
+//! The versions without `V2` are the same. A dequeue of 0 elements returns empty batches at once. `UpTo`
+//! returns fewer elements only from a closed queue (S-238).
+//!
+//! Errors: `Cancelled` for an enqueue to a closed queue (S-243) and for one that a close cancels (S-242);
+//! `OutOfRange` for a dequeue from a closed queue with too few elements (S-245); `InvalidArgument` for
+//! components that do not fit the queue, a negative count, and a queue whose attributes differ from those of
+//! the operation that created it (S-229); the limits of the run for a wait.
+//!
+//! Two differences from TensorFlow: a close does not wait for pending enqueues, which are still served (S-241),
+//! and closing a closed queue is no error (S-244).
+//!
+//! # How an operation waits
+//!
+//! ```text
+//! begin ──► the queue serves it at once ──► outputs
+//!    └────► it stands in line: `Waiting` ──► is_done ──► finish ──► outputs
+//!                 └─ dropped: it leaves the line, and a dequeue gives back what it had taken
+//! ```
 
 mod accumulator;
 mod barrier;
@@ -89,12 +119,16 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
-/// Returns the handle of a queue of the session. A wrong handle is reported when it is used (S-224, S-229).
+/// Returns the kernel that gives the handle of a queue of the session, created at the first use of its name.
+///
+/// Attributes that make no queue, or that differ from those of the existing one, are an error when the
+/// operation runs and not when it is compiled (S-224, S-229).
 fn make_queue(spec: &NodeSpec<'_>, kind: Kind) -> Result<Box<dyn Kernel>> {
     let name = resource_name(spec);
     let container = spec.str("container").unwrap_or_default();
     let wanted = QueueSpec::of(spec, kind)?;
     if let Err(error) = wanted.check() {
+        // A plan that contains the operation but does not run it, such as in a branch, must compile.
         return Ok(boxed(move |_| Err(error.clone())));
     }
     let handle = spec.resources.handle("queue", container, &name, || Queue::new(&name, wanted.clone()));
@@ -105,7 +139,8 @@ fn make_queue(spec: &NodeSpec<'_>, kind: Kind) -> Result<Box<dyn Kernel>> {
     Ok(gives(handle))
 }
 
-/// Returns the session's queues as they are at this moment.
+/// Returns the sizes and counts of the session's queues as they are at this moment, sorted by container and
+/// name.
 pub(crate) fn queue_stats(resources: &Resources) -> Vec<QueueStats> {
     resources
         .of_kind("queue")
@@ -122,11 +157,17 @@ fn queue(context: &KernelContext<'_>) -> Result<Arc<Queue>> {
 
 /// The queue of the first input, for kernels that need it in every step. Nearly always it is the same one: then its count of
 /// references, which the threads on both sides would fight for, is not touched.
+///
+/// Empty until the first run. The queue is kept alive by the kernel as long as the plan exists.
 #[derive(Default)]
 struct QueueInput(OnceLock<Arc<Queue>>);
 
 impl QueueInput {
-    /// Returns the queue of the handle, which is looked up once for a handle that never changes.
+    /// Returns the queue of input 0. A handle that is the same in every step, as almost all are, costs one
+    /// comparison.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if the input is not the handle of a queue.
     #[inline]
     fn get(&self, context: &KernelContext<'_>) -> Result<Cow<'_, Arc<Queue>>> {
         if let (Some(known), Some(given)) = (self.0.get(), context.input(0).as_handle::<Queue>())
@@ -144,12 +185,12 @@ impl QueueInput {
 struct Enqueue {
     /// The queue.
     queue: QueueInput,
-    /// True to enqueue the rows of the inputs as elements.
+    /// True if the rows of the inputs are the elements, and false if the inputs are one element.
     many: bool,
 }
 
 impl Enqueue {
-    /// Makes the kernel.
+    /// Returns the kernel that enqueues one element, or with `many` the rows of a batch.
     fn kernel(many: bool) -> Box<dyn Kernel> {
         Box::new(Enqueue { queue: QueueInput::default(), many })
     }
@@ -162,8 +203,11 @@ impl Kernel for Enqueue {
 
     fn begin(&self, context: &mut KernelContext<'_>) -> Result<Option<Box<dyn Wait>>> {
         let queue = self.queue.get(context)?;
+        // Taken: at its last use a value then belongs to the queue alone, and its consumer may write in place.
         let components: SmallVec<[Tensor; 1]> =
             (1..context.num_inputs()).map(|index| context.take(index)).collect();
+        // Checked before the element stands in line, so that a wrong one is an error at once, whatever the
+        // queue holds.
         queue.spec.check_element(&components, self.many).map_err(|error| queue.refused(&error))?;
         let (source, asked) = if self.many {
             let count =
@@ -183,13 +227,14 @@ impl Kernel for Enqueue {
     }
 }
 
-/// The kernel of the dequeue operations.
+/// The kernel of the dequeue operations, which return one element, or several as one batch.
 struct Dequeue {
     /// The queue.
     queue: QueueInput,
-    /// The form of the request.
+    /// One element, or several.
     form: Form,
-    /// Counts them, where a restored run continues exactly.
+    /// Counts the elements that steps took, for an input that a restored run continues exactly; `None` for
+    /// other queues.
     consumed: Option<Arc<Consumed>>,
 }
 
@@ -215,11 +260,14 @@ impl Kernel for Dequeue {
             Asked::DequeueUpTo(count) => (count, true),
             _ => (1, false),
         };
+        // S-237: also on a closed queue, and without a place in the line.
         if count == 0 {
             return deliver(context, &queue, asked, Ok(SmallVec::new())).map(|()| None);
         }
         queue.spec.check_count(count)?;
         let consumed = self.consumed.clone();
+        // Elements that steps before a restore had seen are skipped here, by the first dequeue, and not by
+        // the pipeline, whose threads have begun already.
         if let Some(consumed) = &consumed {
             consumed.catch_up(|missing| leave_out(context.limits, &queue, missing))?;
         }
@@ -237,12 +285,16 @@ impl Kernel for Dequeue {
 }
 
 impl Dequeue {
-    /// Makes the kernel.
+    /// Returns the kernel, with the count that checkpoints keep if the operation has one.
     fn kernel(spec: &NodeSpec<'_>, form: Form) -> Result<Box<dyn Kernel>> {
         Ok(Box::new(Dequeue { queue: QueueInput::default(), form, consumed: Consumed::of(spec)? }))
     }
 
-    /// Returns the request, with the number of elements from the input.
+    /// Returns the request, with the number of elements from input 1.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a negative number, and for a queue whose elements have no shape that could be
+    /// stacked.
     fn asked(&self, context: &KernelContext<'_>, queue: &Queue) -> Result<Asked> {
         let Form::Many { up_to } = self.form else { return Ok(Asked::Dequeue) };
         queue.spec.check_batches().map_err(|error| queue.refused(&error))?;
@@ -255,7 +307,7 @@ impl Dequeue {
     }
 }
 
-/// The request of an operation to a queue.
+/// The request of an operation to a queue, for carrying it out and for messages.
 #[derive(Clone, Copy, Debug)]
 enum Asked {
     /// One element is enqueued.
@@ -272,6 +324,8 @@ enum Asked {
 
 impl Asked {
     /// Describes the request for messages.
+    ///
+    /// The title or the status of the queue follows: `dequeue of 5 elements from FIFOQueue 'q'`.
     fn describe(self) -> String {
         match self {
             Asked::Enqueue => "enqueue of 1 element to".to_owned(),
@@ -284,13 +338,15 @@ impl Asked {
 }
 
 /// A queue whose elements an operation takes one by one on its way, such as the names of files.
+///
+/// Readers of files use it: the queue has one string component.
 pub(crate) struct Feed(Arc<Queue>);
 
-/// One component of one element, which is there or not yet.
+/// An element of a [`Feed`], which is there or not yet.
 pub(crate) enum Next {
     /// The value is known.
     Here(Tensor),
-    /// The value comes from a queue.
+    /// The value arrives when the dequeue in progress is done.
     Later(Coming),
 }
 
@@ -298,17 +354,24 @@ pub(crate) enum Next {
 pub(crate) struct Coming {
     /// The waiting attempt.
     attempt: Attempt<Element>,
-    /// The component to take from the element.
+    /// The queue, from which the next value is taken afterwards.
     feed: Feed,
 }
 
 impl Feed {
     /// Returns the queue of an input.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if the input is not the handle of a queue.
     pub(crate) fn of(context: &KernelContext<'_>, input: usize) -> Result<Feed> {
         context.shared_handle(input, "a queue").map(Feed)
     }
 
     /// Takes an element, or begins to.
+    ///
+    /// # Errors
+    /// `OutOfRange` from a closed queue without elements, and `InvalidArgument` for elements of several
+    /// components.
     pub(crate) fn next(&self) -> Result<Next> {
         match self.0.elements.dequeue(1, false) {
             Started::Done(outcome) => self.one(outcome).map(Next::Here),
@@ -316,12 +379,16 @@ impl Feed {
         }
     }
 
-    /// Takes an element, and blocks the thread until it arrives. For steps in which nothing else can run meanwhile.
+    /// Takes an element, and blocks the thread until it arrives. For kernels that run where nothing can be
+    /// suspended.
+    ///
+    /// # Errors
+    /// Those of [`next`](Self::next), and the limits of the run.
     pub(crate) fn wait(&self, limits: &Limits<'_>) -> Result<Tensor> {
         self.one(Ok(take_now(limits, &self.0, 1, Asked::Dequeue)?))
     }
 
-    /// Returns the component of the single element of an outcome.
+    /// Returns the component of the single element of an outcome, or the error with which the dequeue ended.
     fn one(&self, outcome: Outcome<Element>) -> Result<Tensor> {
         let taken = outcome.map_err(|failure| self.0.failed(failure, Asked::Dequeue))?;
         let mut components = taken.into_iter().flat_map(|(_, element)| element);
@@ -336,12 +403,15 @@ impl Feed {
 }
 
 impl Coming {
-    /// Returns true if no wait is needed.
+    /// Returns true if [`take`](Self::take) has a value or an error to return.
     pub(crate) fn is_here(&self) -> bool {
         self.attempt.is_done()
     }
 
     /// Returns the component, once, after it is there; and the queue for more.
+    ///
+    /// # Errors
+    /// Those of the dequeue, and `Internal` if the value is not there or was taken before.
     pub(crate) fn take(&mut self) -> Result<(Tensor, &Feed)> {
         let text = "the outcome of a dequeue was requested before it was available";
         let outcome = self.attempt.poll().ok_or_else(|| Error::new(Code::Internal, text))?;
@@ -354,7 +424,8 @@ impl Coming {
     }
 }
 
-/// Takes elements, and blocks the thread until they arrive. For steps in which nothing else can run meanwhile.
+/// Takes `count` elements, and blocks the thread until they arrive. `asked` says whether fewer are accepted
+/// from a closed queue, and is named in errors.
 fn take_now(
     limits: &Limits<'_>,
     queue: &Queue,
@@ -375,6 +446,12 @@ fn take_now(
 }
 
 /// Takes elements that steps before a restore had taken, some of `missing`, and drops them.
+///
+/// Returns the number of elements that were dropped; the caller asks again until none are missing.
+///
+/// # Errors
+/// `FailedPrecondition` if the input ends too early: the files or the pipeline have changed since the
+/// checkpoint.
 fn leave_out(limits: &Limits<'_>, queue: &Queue, missing: usize) -> Result<usize> {
     // One by one where elements cannot be stacked; in both cases few at a time, so that no more is requested of the queue
     // than it can hold.
@@ -391,7 +468,8 @@ fn leave_out(limits: &Limits<'_>, queue: &Queue, missing: usize) -> Result<usize
     })
 }
 
-/// Sets the outputs of a dequeue.
+/// Sets the outputs of a queue operation, or returns the error with which it ended. An enqueue has no
+/// outputs.
 fn deliver(
     context: &mut KernelContext<'_>,
     queue: &Queue,
@@ -414,6 +492,8 @@ fn deliver(
 }
 
 /// An operation that waits for room or elements.
+///
+/// Dropping it before it is done takes the attempt out of its line.
 struct Waiting {
     /// The waiting attempt.
     attempt: Attempt<Element>,
@@ -421,7 +501,7 @@ struct Waiting {
     queue: Arc<Queue>,
     /// The request.
     asked: Asked,
-    /// The count of the elements that steps took, which checkpoints keep.
+    /// The count of the elements that steps took; `None` for enqueues and for queues that are not counted.
     consumed: Option<Arc<Consumed>>,
 }
 
@@ -433,6 +513,7 @@ impl Wait for Waiting {
     fn finish(&mut self, context: &mut KernelContext<'_>) -> Result<()> {
         let text = "the outcome of a queue operation was requested before it was available";
         let outcome = self.attempt.poll().ok_or_else(|| Error::new(Code::Internal, text))?;
+        // Only now: elements of a step that fails while it waits were not consumed.
         Consumed::note(self.consumed.as_ref(), &outcome);
         deliver(context, &self.queue, self.asked, outcome)
     }
@@ -443,6 +524,9 @@ impl Wait for Waiting {
 }
 
 /// Runs a kernel that may wait where nothing else can run meanwhile.
+///
+/// This is `run` for kernels that implement `begin`. Functions of datasets and folded operations end up here;
+/// it cannot end if only a later operation of the same step would complete the wait.
 pub(crate) fn run_to_end(kernel: &dyn Kernel, context: &mut KernelContext<'_>) -> Result<()> {
     let Some(mut wait) = kernel.begin(context)? else { return Ok(()) };
     let limits: &Limits<'_> = context.limits;
@@ -451,10 +535,12 @@ pub(crate) fn run_to_end(kernel: &dyn Kernel, context: &mut KernelContext<'_>) -
 }
 
 /// The dtype of a priority.
+///
+/// The first component of an element of a `PriorityQueue`.
 const PRIORITY: DType = DType::Int64;
 
 impl Queue {
-    /// Creates the error for an invalid enqueue or dequeue, with the name of the queue.
+    /// Returns the error of an invalid enqueue or dequeue, with the name of the queue.
     fn refused(&self, error: &Error) -> Error {
         Error::new(error.code(), format!("{} (in {})", error.message(), self.title()))
     }

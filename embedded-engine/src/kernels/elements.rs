@@ -1,4 +1,9 @@
 //! Tensors as lists of equal elements: stacked, concatenated, split, and summed. Queues, tensor lists, and datasets share these functions.
+//!
+//! # Memory
+//!
+//! Stacking and joining copy each element once, on one thread. Splitting copies nothing: rows and pieces are
+//! views that keep the whole tensor alive, which is right for lists that are consumed soon.
 
 use crate::kernel::KernelContext;
 use crate::kernels::array::arrange;
@@ -8,6 +13,12 @@ use session_core::{Error, PartialShape, Result};
 use tensor::{DType, Shape, Tensor, memory};
 
 /// Stacks elements along a new first axis, with zeros for missing ones. All present elements have this shape.
+///
+/// Elements of shape `[2]` and a missing one give a tensor of shape `[n, 2]`, in which the missing row is 0.
+/// The shape of variants is that of the present ones, which must be all.
+///
+/// # Errors
+/// `InvalidArgument` for an element of another shape, and for missing variants.
 pub(crate) fn stacked(
     context: &KernelContext<'_>,
     dtype: DType,
@@ -24,6 +35,7 @@ pub(crate) fn stacked(
         let text = format!("elements of shapes {shape} and {} cannot be stacked", other.shape());
         return Err(Error::invalid_argument(text));
     }
+    // Without a source `arrange` could not tell the dtype.
     if elements.iter().all(Option::is_none) {
         return Ok(Tensor::zeros(dtype, whole)?);
     }
@@ -37,6 +49,12 @@ pub(crate) fn stacked(
 }
 
 /// Returns the tensors joined along their first axis.
+///
+/// `rest` is the shape of a row, which all parts have. Parts of 2 and 3 rows give 5. No parts give a tensor
+/// of no rows.
+///
+/// # Errors
+/// `InvalidArgument` for a scalar, and for a part with other rows.
 pub(crate) fn joined(
     context: &KernelContext<'_>,
     dtype: DType,
@@ -65,6 +83,9 @@ pub(crate) fn joined(
 }
 
 /// Returns the rows of a tensor, each of the shape of the other axes. They share its memory.
+///
+/// # Errors
+/// `InvalidArgument` for a scalar.
 pub(crate) fn unstacked(tensor: &Tensor) -> Result<Vec<Tensor>> {
     if tensor.dtype() == DType::Variant {
         return variant_batch::unstack(tensor);
@@ -75,7 +96,11 @@ pub(crate) fn unstacked(tensor: &Tensor) -> Result<Vec<Tensor>> {
     memory::try_collected((0..count).map(|row| Ok(tensor.rows(row, row + 1)?.reshaped(rest)?)))
 }
 
-/// Pieces of a tensor of these numbers of rows.
+/// Returns the pieces of a tensor of these numbers of rows, in order: `[2, 1]` of 3 rows are rows 0 and 1,
+/// and row 2.
+///
+/// # Errors
+/// `InvalidArgument` for a scalar, a negative length, and lengths that do not add up to the number of rows.
 pub(crate) fn split(tensor: &Tensor, lengths: &[i64]) -> Result<Vec<Tensor>> {
     let rows = tensor.shape().first().copied();
     let rows = rows.ok_or_else(|| Error::invalid_argument("a scalar cannot be split"))?;
@@ -83,6 +108,7 @@ pub(crate) fn split(tensor: &Tensor, lengths: &[i64]) -> Result<Vec<Tensor>> {
     let mut pieces = memory::reserve(lengths.len())?;
     for &length in lengths {
         let end = usize::try_from(length).ok().and_then(|length| start.checked_add(length));
+        // A sum of lengths that overflows is as wrong as one beyond the rows.
         let end = end.filter(|&end| end <= rows).ok_or_else(|| wrong_lengths(lengths, rows))?;
         pieces.push(tensor.rows(start, end)?);
         start = end;
@@ -90,16 +116,24 @@ pub(crate) fn split(tensor: &Tensor, lengths: &[i64]) -> Result<Vec<Tensor>> {
     if start == rows { Ok(pieces) } else { Err(wrong_lengths(lengths, rows)) }
 }
 
+/// Returns the error for lengths that do not divide a tensor of `rows` rows.
 fn wrong_lengths(lengths: &[i64], rows: usize) -> Error {
     Error::invalid_argument(format!("lengths {lengths:?} do not add up to {rows} rows"))
 }
 
 /// Returns the sum of two tensors of numbers of one shape, in place where nothing shares the first.
+///
+/// The result has the memory of `to` if nothing shares it, and otherwise a copy from the pool. Large sums use
+/// the thread pool; each element is one addition, so the bits are the same.
+///
+/// # Errors
+/// `InvalidArgument` for other shapes, and `Unimplemented` for dtypes that are no numbers.
 pub(crate) fn sum(context: &KernelContext<'_>, mut to: Tensor, more: &Tensor) -> Result<Tensor> {
     if to.shape() != more.shape() {
         let text = format!("elements of shapes {} and {} cannot be added", to.shape(), more.shape());
         return Err(Error::invalid_argument(text));
     }
+    // Both as vectors: equal shapes need no broadcast, and one dimension is the fastest plan.
     let plan = Broadcast::new([&[to.elements()], &[to.elements()]]);
     let plan = plan.map_err(|error| Error::runtime(error.to_string()))?;
     for_dtype!(number to.dtype(), T => {
@@ -112,6 +146,8 @@ pub(crate) fn sum(context: &KernelContext<'_>, mut to: Tensor, more: &Tensor) ->
 }
 
 /// Returns the shape given by a tensor of sizes, with -1 for unknown ones. A scalar -1 means an unknown rank.
+///
+/// `[2, -1]` is two rows of unknown length, and an empty vector a scalar.
 pub(crate) fn declared_shape(context: &KernelContext<'_>, input: usize) -> Result<PartialShape> {
     let sizes = context.ints(input)?;
     if context.input(input).shape().rank() == 0 {

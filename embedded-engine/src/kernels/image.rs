@@ -1,4 +1,8 @@
 //! Images: files of pictures, other sizes, parts, boxes.
+//!
+//! Codecs are behind the feature `images`, because their libraries are large. Without it their op types are
+//! registered all the same, with kernels that name the feature, so that a graph with them reports what is
+//! missing and why. Resizing and drawing need no library.
 
 #[cfg(feature = "images")]
 mod codecs;
@@ -12,6 +16,7 @@ mod suppression;
 
 use crate::registry::Registry;
 
+/// Registers the op types of all files of this folder.
 pub(crate) fn register(registry: &mut Registry) {
     #[cfg(feature = "images")]
     codecs::register(registry);

@@ -1,4 +1,8 @@
 //! Arithmetic, comparisons, products, reductions, segments.
+//!
+//! A kernel of this folder checks shapes and dtypes, allocates, and calls `compute`, which has the loops.
+//! Reductions add in an order that depends on shapes only, so their bits do not depend on the number of
+//! threads.
 
 mod banded;
 mod bessel;
@@ -29,6 +33,8 @@ pub(crate) use elementwise::{boxed, incompatible, repeated};
 pub(crate) use product::conjugated;
 pub(crate) use reduction::axis;
 
+/// Registers the op types of all files of this folder; `chain` has none, since chains are made by the
+/// compiler.
 pub(crate) fn register(registry: &mut Registry) {
     banded::register(registry);
     bessel::register(registry);

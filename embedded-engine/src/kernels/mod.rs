@@ -4,6 +4,21 @@
 //! is written here is the part that needs tensors: shapes, dtypes, broadcasting, in-place writes, and errors that name sizes.
 //!
 //! The conformance suite of `ops` runs every kernel on samples that TensorFlow computed, for all dtypes that the definition allows.
+//!
+//! # Where things are
+//!
+//! | file | contains |
+//! | --- | --- |
+//! | `array/arrange.rs` | the general way to move rows of tensors |
+//! | `chunks.rs` | parts of slices for several threads |
+//! | `elements.rs` | tensors as lists of elements: stacking, joining, splitting |
+//! | `moved.rs` | kernels that are compiled by the width of an element |
+//! | `widened.rs` | 16-bit floats in kernels for `f32` |
+//! | `variant_batch.rs`, `variants.rs` | tensors of variants, and sums of what is inside |
+//! | `branches.rs` | the choice of a branch |
+//!
+//! A family is a file with a folder of the same name. The file registers the folder's files; a file of the
+//! folder registers its own op types.
 
 mod array;
 mod branches;
@@ -51,8 +66,10 @@ pub(crate) use math::{Chain, MAX_INPUTS, Member, Source};
 pub(crate) use moved::Moved;
 pub(crate) use state::{read_reference, referenced, variable_sizes};
 
-/// Returns the op types that this engine runs.
+/// Returns the op types that this engine runs. The table is built at the first call and is the same for all
+/// sessions of the process.
 pub(crate) fn registry() -> &'static Registry {
+    // Once per process and not per session: the table never changes.
     static REGISTRY: OnceLock<Registry> = OnceLock::new();
     REGISTRY.get_or_init(|| {
         let mut registry = Registry::default();
@@ -61,12 +78,13 @@ pub(crate) fn registry() -> &'static Registry {
     })
 }
 
-/// Returns the facts of an operation's op type, if this engine runs it by itself.
+/// Returns the facts of an operation's op type, or `None` if this engine has no kernel for it. The op type
+/// may then still be the name of a function.
 pub(crate) fn facts(operation: &Operation) -> Option<&'static OpType> {
     registry().find(operation.op_type())
 }
 
-/// Lists the kernels of all families.
+/// Registers all families. Their order does not matter: an op type is registered by one of them only.
 fn register(registry: &mut Registry) {
     array::register(registry);
     control_flow::register(registry);

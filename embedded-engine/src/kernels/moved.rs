@@ -1,6 +1,22 @@
 //! Elements that a kernel moves without interpreting them: the bits of numbers, and strings.
 //!
 //! Gathers, transposes, and slices are instantiated once per bit width instead of once per dtype, which keeps the program small.
+//!
+//! `Bytes` is the one type that is not a fixed number of bits: strings are cloned handles, from ordinary
+//! memory instead of the pool.
+//!
+//! # Example
+//!
+//! ```text
+//! for_dtype!(moved dtype, T => Ok(boxed(reverse::<T>)))       // u8, u16, u32, u64, Complex<f64>, Bytes
+//!
+//! context.produce_moved::<T>(0, dtype, shape, |context, output| {
+//!     let input = context.moved::<T>(0)?;
+//!     ...
+//! })
+//! ```
+//!
+//! A `float32` thereby is a `u32` in the loop. NaN and negative zeros keep their bits.
 
 use crate::kernel::KernelContext;
 use session_core::{Error, Result};
@@ -8,12 +24,18 @@ use tensor::{Bits, Bytes, Complex, DType, Shape, Tensor, memory};
 
 impl KernelContext<'_> {
     /// Returns the elements of an input that are only moved.
+    ///
+    /// # Errors
+    /// An error if the width of the dtype is not that of `T`.
     #[inline]
     pub(crate) fn moved<T: Moved>(&self, index: usize) -> Result<&[T]> {
         T::elements(self.input(index))
     }
 
-    /// Returns the element of an input of one.
+    /// Returns the single element of an input.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for an input of none or several elements.
     pub(crate) fn moved_value<T: Moved>(&self, index: usize) -> Result<T> {
         match self.moved::<T>(index)? {
             [value] => Ok(value.clone()),
@@ -22,6 +44,8 @@ impl KernelContext<'_> {
     }
 
     /// Works as [`produce`](Self::produce), for kernels that move elements without looking at them.
+    ///
+    /// `dtype` must have the width of `T`; nothing else connects the two. `write` must set every element.
     pub(crate) fn produce_moved<T: Moved>(
         &mut self,
         output: usize,
@@ -37,10 +61,16 @@ impl KernelContext<'_> {
 
 /// An element that is copied as it is. [`for_dtype!`](crate::kernels) finds the type of a dtype with `moved`.
 pub(crate) trait Moved: Clone + Default + Send + Sync + 'static {
-    /// Returns the elements of a tensor.
+    /// Returns the elements of a tensor in row-major order.
+    ///
+    /// # Errors
+    /// An error if the width of the dtype is not that of the type.
     fn elements(tensor: &Tensor) -> Result<&[Self]>;
 
-    /// Returns a new tensor that `write` fills; its elements are arbitrary before.
+    /// Returns a new tensor that `write` fills; its elements are arbitrary before, or empty strings.
+    ///
+    /// # Errors
+    /// `ResourceExhausted`, and those of `write`.
     fn made(
         context: &KernelContext<'_>,
         dtype: DType,
@@ -48,7 +78,11 @@ pub(crate) trait Moved: Clone + Default + Send + Sync + 'static {
         write: impl FnOnce(&mut [Self]) -> Result<()>,
     ) -> Result<Tensor>;
 
-    /// Calls `write` to change some elements of a value, which is copied first if it is shared.
+    /// Calls `write` to change some elements of a value. The value is copied first if something else shares
+    /// it, so others never see the change.
+    ///
+    /// # Errors
+    /// `ResourceExhausted`, and those of `write`, after which the value may be changed in part.
     fn changed(
         context: &KernelContext<'_>,
         value: &mut Tensor,
@@ -56,6 +90,7 @@ pub(crate) trait Moved: Clone + Default + Send + Sync + 'static {
     ) -> Result<()>;
 }
 
+/// Sixteen bytes are moved as a complex number, the only plain type of that width.
 macro_rules! bits {
     ($($type:ty),*) => {$(
         impl Moved for $type {
@@ -90,6 +125,8 @@ macro_rules! bits {
 
 bits!(u8, u16, u32, u64, Complex<f64>);
 
+/// Calls `write` with the elements of a tensor that has one owner and the width of `T`, which both callers
+/// ensure.
 fn write_bits<T: Bits>(tensor: &mut Tensor, write: impl FnOnce(&mut [T]) -> Result<()>) -> Result<()> {
     tensor.write_bits(write).expect("new memory has one owner, its elements the right size")
 }

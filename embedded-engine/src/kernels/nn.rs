@@ -2,6 +2,9 @@
 //!
 //! Kernels are written for channels last (NHWC), the layout in which a convolution is a product of contiguous rows. Other layouts are
 //! transposed.
+//!
+//! Gradients are registered in the file of the operation that they belong to. Attributes such as strides and
+//! paddings are checked when the kernel is made; sizes of windows against those of images when it runs.
 
 mod batch_norm;
 mod beams;
@@ -33,6 +36,7 @@ pub(crate) use bias::channels_first;
 pub(crate) use images::{Scaler, bilinear, gradient_dims, image_dims, new_size, new_size_or_none};
 pub(crate) use window::Window;
 
+/// Registers the op types of all files of this folder. `window` has none.
 pub(crate) fn register(registry: &mut Registry) {
     batch_norm::register(registry);
     beams::register(registry);

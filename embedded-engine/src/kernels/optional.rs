@@ -1,4 +1,11 @@
 //! Values that may be missing.
+//!
+//! # Semantics
+//!
+//! `OptionalFromValue` packs its inputs into one variant, `OptionalNone` makes an empty one.
+//! `OptionalHasValue` returns a `bool`, and `OptionalGetValue` the components: `InvalidArgument` if there are
+//! none, or if number, dtypes or shapes differ from the attributes (D-26). Components have any dtype and are
+//! shared, not copied. Sums and zeros of optional values are in `variants.rs`.
 
 use crate::kernel::KernelContext;
 use crate::kernels::data::name;
@@ -8,9 +15,10 @@ use session_core::{Error, PartialShape, Result};
 use std::sync::Arc;
 use tensor::{DType, Tensor};
 
-/// Several values, or none.
+/// The components of a value, or `None`. It is what the variant's handle refers to.
 pub(super) struct Optional(pub(super) Option<Vec<Tensor>>);
 
+/// Registers the op types.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("OptionalFromValue", |_| {
         Ok(boxed(|context| {
@@ -36,6 +44,7 @@ pub(crate) fn register(registry: &mut Registry) {
         let types = spec.attr("output_types")?.as_types().unwrap_or_default();
         let shapes = spec.attr("output_shapes")?.as_shapes().unwrap_or_default();
         Ok(boxed(move |context| {
+            // The components are cloned handles: the optional value may be read again.
             let values = optional(context)?.0.clone();
             let values =
                 values.ok_or_else(|| Error::invalid_argument("The given optional does not have a value."))?;
@@ -46,7 +55,8 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
-/// D-26.
+/// Returns an error, in TensorFlow's words, if the components differ from those that the attributes declare
+/// (D-26).
 fn check(values: &[Tensor], types: &[DType], shapes: &[PartialShape]) -> Result<()> {
     if values.len() != types.len() {
         let text = format!("The given optional has {} components, expected {}", values.len(), types.len());
@@ -61,6 +71,7 @@ fn check(values: &[Tensor], types: &[DType], shapes: &[PartialShape]) -> Result<
             );
             return Err(Error::invalid_argument(text));
         }
+        // Variants and handles have a shape of their own only inside; the attribute says nothing about that.
         let has_shape = dtype.is_plain() || *dtype == DType::String;
         if has_shape && !shape.is_compatible_with(value.shape().dims()) {
             let text = format!(
@@ -73,10 +84,12 @@ fn check(values: &[Tensor], types: &[DType], shapes: &[PartialShape]) -> Result<
     Ok(())
 }
 
+/// Delivers an optional value as output 0.
 fn give(context: &mut KernelContext<'_>, values: Option<Vec<Tensor>>) {
     context.set(0, Tensor::from_handle(DType::Variant, Arc::new(Optional(values))));
 }
 
+/// Returns the optional value of input 0.
 fn optional<'c>(context: &'c KernelContext<'_>) -> Result<&'c Optional> {
     context.input(0).as_handle().ok_or_else(|| Error::invalid_argument("input 0 is not an optional value"))
 }

@@ -1,4 +1,20 @@
 //! Ragged tensors: values with the splits of their rows, one list of splits for each ragged axis, the outermost first.
+//!
+//! # Semantics
+//!
+//! Splits are `int32` or `int64` and begin with 0: `[0, 2, 2, 5]` are rows of 2, 0 and 3 values. Further axes
+//! of the values are uniform.
+//!
+//! | op | result |
+//! | --- | --- |
+//! | `RaggedTensorToSparse` | indices, values and shape; the ragged sizes are those of the longest row |
+//! | `RaggedGather` | the rows of some indices, which may have any rank |
+//! | `RaggedFillEmptyRows` | values sorted by row, with the default for rows without one; a mask, and where each value went |
+//! | `RaggedRange` | one row of numbers per start, limit and step |
+//!
+//! All splits are checked: they begin with 0, do not fall, and end with the number of rows of the next level.
+//! Otherwise, and for indices outside of the rows, the error is `InvalidArgument`. Values of any dtype are
+//! moved without being looked at. Everything runs on one thread, in the order of the rows.
 
 mod dense;
 mod ngrams;
@@ -13,11 +29,13 @@ use tensor::{DType, Shape, Tensor, memory};
 
 pub(in crate::kernels) use variant::{Ragged, added, zeros};
 
+/// Registers the op types of this file and of the folder.
 pub(crate) fn register(registry: &mut Registry) {
     dense::register(registry);
     ngrams::register(registry);
     variant::register(registry);
     registry.add("RaggedTensorToSparse", |spec| {
+        // The splits of all ragged axes come first; their number is part of the definition.
         let rank = spec.operation.num_inputs() - 1;
         Ok(boxed(move |context| to_sparse(context, rank)))
     });
@@ -37,7 +55,13 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
-/// Sorts values by their rows and gives each empty row one value.
+/// Sorts values by their rows and gives each empty row the default value (input 3).
+///
+/// Rows `[2, 0]` of 3 with values `[1, 2]` and the default 9 give values `[2, 9, 1]` and the map `[2, 0]`.
+///
+/// # Errors
+/// `InvalidArgument` for different numbers of rows and values, a negative number of rows, and a row outside
+/// of it.
 fn fill_empty_rows(context: &mut KernelContext<'_>) -> Result<()> {
     let (given, values) = (context.ints(0)?, context.input(1).elements());
     if given.len() != values {
@@ -70,6 +94,7 @@ fn fill_empty_rows(context: &mut KernelContext<'_>) -> Result<()> {
             places.push((1, 0));
         }
     }
+    // As a second source of rows: `arrange` then moves values of any dtype.
     let default = context.input(3).clone().reshaped([1])?;
     let sources = [context.input(1), &default];
     let values = arrange(context, &sources, Shape::from([rows.len()]), 1, &|row| Some(places[row]), None)?;
@@ -81,7 +106,10 @@ fn fill_empty_rows(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The splits of rows in an input, checked: from 0, never falling.
+/// Returns the splits of rows in an input, checked: they begin with 0 and never fall. There is at least one.
+///
+/// # Errors
+/// `InvalidArgument` in TensorFlow's words.
 pub(in crate::kernels) fn splits(context: &KernelContext<'_>, input: usize) -> Result<Vec<usize>> {
     let given = context.ints(input)?;
     let splits: Option<Vec<usize>> = given.iter().map(|&split| usize::try_from(split).ok()).collect();
@@ -109,12 +137,16 @@ pub(in crate::kernels) fn splits(context: &KernelContext<'_>, input: usize) -> R
     })
 }
 
-/// The splits of all axes, checked against one another and against the number of values.
+/// Returns the splits of all axes, the outermost first, checked against one another and against the number of
+/// values.
+///
+/// The first `rank` inputs are the splits, and input `values` the values, which have at least one axis.
 fn nested(context: &KernelContext<'_>, rank: usize, values: usize) -> Result<Vec<Vec<usize>>> {
     let all: Vec<Vec<usize>> = (0..rank).map(|input| splits(context, input)).collect::<Result<_>>()?;
     let rows = context.input(values).shape().dims().first().copied();
     let rows =
         rows.ok_or_else(|| Error::invalid_argument("the values of a ragged tensor must not be a scalar"))?;
+    // The last split of a level counts the rows of the next one.
     let inner = all.iter().skip(1).map(|splits| splits.len() - 1).chain([rows]);
     for (splits, rows) in all.iter().zip(inner) {
         let last = splits.last().copied().unwrap_or(0);
@@ -128,7 +160,10 @@ fn nested(context: &KernelContext<'_>, rank: usize, values: usize) -> Result<Vec
     Ok(all)
 }
 
-/// Integers as a tensor of an index dtype.
+/// Returns integers as a tensor of an index dtype.
+///
+/// # Errors
+/// `InvalidArgument` if one does not fit `int32`.
 pub(in crate::kernels) fn indices(values: Vec<usize>, dtype: DType) -> Result<Tensor> {
     let count = values.len();
     if dtype == DType::Int32 {
@@ -140,12 +175,17 @@ pub(in crate::kernels) fn indices(values: Vec<usize>, dtype: DType) -> Result<Te
     Ok(Tensor::from_vec(wide, [count])?)
 }
 
-/// The number of elements of a row of the values, and the sizes of its axes.
+/// Returns the number of elements of a row of the values, and the sizes of its axes: 12 and `[3, 4]` for
+/// values `[n, 3, 4]`.
 fn row_of(values: &Tensor) -> (usize, Vec<usize>) {
     let inner = values.shape().dims().get(1..).unwrap_or_default().to_vec();
     (inner.iter().product(), inner)
 }
 
+/// Delivers a ragged tensor as a sparse one: coordinates, values and dense shape. Splits `[0, 2, 3]` give the
+/// coordinates `[0, 0]`, `[0, 1]`, `[1, 0]` and the shape `[2, 2]`.
+///
+/// Level by level, the coordinates of each row are extended by the number within the row.
 fn to_sparse(context: &mut KernelContext<'_>, rank: usize) -> Result<()> {
     let nested = nested(context, rank, rank)?;
     let values = context.input(rank);
@@ -176,6 +216,7 @@ fn to_sparse(context: &mut KernelContext<'_>, rank: usize) -> Result<()> {
         }
     }
     let shape: Vec<i64> = dims.iter().map(|&size| size as i64).collect();
+    // The values are in the order of the coordinates already.
     let flat_values = context.input(rank).clone().reshaped([count])?;
     context.set(0, Tensor::from_vec(flat, [count, axes])?);
     context.set(1, flat_values);
@@ -183,7 +224,11 @@ fn to_sparse(context: &mut KernelContext<'_>, rank: usize) -> Result<()> {
     Ok(())
 }
 
-/// Rows of a ragged tensor by their numbers.
+/// Delivers the rows of a ragged tensor that the indices name. Output splits are those of the uniform axes of
+/// the indices, then those of the rows; indices of shape `[2, 3]` add one level of rows of 3.
+///
+/// # Errors
+/// `InvalidArgument` for an index outside of the rows.
 fn gather(context: &mut KernelContext<'_>, rank: usize) -> Result<()> {
     let nested = nested(context, rank, rank)?;
     let dtype = context.input(0).dtype();
@@ -215,6 +260,7 @@ fn gather(context: &mut KernelContext<'_>, rank: usize) -> Result<()> {
         }
         context.set(output, indices(made, dtype)?);
         output += 1;
+        // The rows of the next level, which the splits of this one name.
         rows = next;
     }
     let values = context.input(rank);
@@ -225,13 +271,17 @@ fn gather(context: &mut KernelContext<'_>, rank: usize) -> Result<()> {
     Ok(())
 }
 
-/// Numbers that can be counted up.
+/// Numbers that `RaggedRange` counts with: `i64` for all integers, and `f64` for all floats.
 trait Countable: Copy + PartialOrd + Default {
+    /// Returns the numbers of an input.
     fn of(context: &KernelContext<'_>, input: usize) -> Result<Vec<Self>>;
     /// The number of steps from `start` to `limit`.
+    ///
+    /// From 2 to 7 by 2 there are 3: 2, 4, 6. None if the direction is away from the limit.
     fn steps(start: Self, limit: Self, delta: Self) -> Option<usize>;
-    /// The value after some steps, as a double.
+    /// Returns `start + delta * steps`, computed at once and not by repeated addition.
     fn after(start: Self, delta: Self, steps: usize) -> Self;
+    /// Returns numbers as a tensor of the op's dtype.
     fn tensor(values: Vec<Self>, dtype: DType) -> Result<Tensor>;
 }
 
@@ -241,6 +291,7 @@ impl Countable for i64 {
     }
 
     fn steps(start: i64, limit: i64, delta: i64) -> Option<usize> {
+        // The distance between two `i64` does not fit into one.
         let distance = i128::from(limit) - i128::from(start);
         let delta = i128::from(delta);
         if distance == 0 || (distance < 0) != (delta < 0) {
@@ -250,6 +301,7 @@ impl Countable for i64 {
     }
 
     fn after(start: i64, delta: i64, steps: usize) -> i64 {
+        // Results before the limit do not overflow; wrapping only keeps a debug build from checking.
         start.wrapping_add(delta.wrapping_mul(steps as i64))
     }
 
@@ -270,6 +322,7 @@ impl Countable for f64 {
 
     fn steps(start: f64, limit: f64, delta: f64) -> Option<usize> {
         let steps = ((limit - start) / delta).ceil();
+        // NaN in a row makes it empty; TensorFlow refuses it.
         if steps.is_nan() || steps <= 0.0 {
             return Some(0);
         }
@@ -294,7 +347,11 @@ impl Countable for f64 {
     }
 }
 
-/// One row of numbers for each start, limit and step.
+/// Delivers one row of numbers for each start, limit and step. Scalars hold for all rows; the other inputs
+/// have one number per row.
+///
+/// # Errors
+/// `InvalidArgument` for inputs of different lengths, a step of 0, and a range of too many elements.
 fn range<T: Countable>(context: &mut KernelContext<'_>, dtype: DType) -> Result<()> {
     let given: Vec<Vec<T>> = (0..3).map(|input| T::of(context, input)).collect::<Result<_>>()?;
     let scalars: Vec<bool> = (0..3).map(|input| context.input(input).shape().rank() == 0).collect();

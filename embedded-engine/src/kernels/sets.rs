@@ -1,7 +1,24 @@
 //! Sets along the last axis: differences, intersections, unions, sizes.
 //!
 //! Sets are the last axis of tensors, or the values of sparse tensors, whose other axes must be equal. Results are
-//! sparse and sorted. Duplicates count once. With `validate_indices` the order of sparse inputs is checked.
+//! sparse and sorted. Duplicates count once.
+//!
+//! # Semantics
+//!
+//! | op | inputs | result |
+//! | --- | --- | --- |
+//! | `DenseToDenseSetOperation` | two dense tensors | a sparse tensor |
+//! | `DenseToSparseSetOperation` | a dense and a sparse one | the same |
+//! | `SparseToSparseSetOperation` | two sparse ones | the same |
+//! | `SetSize` | a sparse tensor | the number of different values per set, `int32` |
+//!
+//! `set_operation` is `a-b`, `b-a`, `intersection` or `union`, in any case. Members are strings or integers
+//! of up to 64 bits but `uint32` and `uint64`. The last size of the result is that of the largest set. Sets
+//! `[[1, 2, 2]]` and `[[2, 3, 4]]` with `a-b` give `[[1]]`.
+//!
+//! Errors are `InvalidArgument`: scalars, other axes that differ, and an index outside of the shape. The
+//! attribute `validate_indices` has no effect: any order of sparse indices is accepted, where TensorFlow
+//! refuses an unsorted one. Everything runs on one thread; the cost is n log n.
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec, values};
 use crate::kernels::math::boxed;
@@ -13,6 +30,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use tensor::{Bytes, DType, Shape, Tensor, memory};
 
+/// The dtype is checked when the kernel is made.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("DenseToDenseSetOperation", |spec| operation(spec, [Form::Dense, Form::Dense]));
     registry.add("DenseToSparseSetOperation", |spec| operation(spec, [Form::Dense, Form::Sparse]));
@@ -64,6 +82,9 @@ enum Combine {
 }
 
 /// Makes the kernel of an operation on sets in two forms.
+///
+/// # Errors
+/// `InvalidArgument` for another `set_operation`, and `Unimplemented` for other dtypes.
 fn operation(spec: &NodeSpec<'_>, forms: [Form; 2]) -> Result<Box<dyn Kernel>> {
     let combine = match spec.str("set_operation")?.to_lowercase().as_str() {
         "a-b" => Combine::FirstMinusSecond,
@@ -82,10 +103,12 @@ fn operation(spec: &NodeSpec<'_>, forms: [Form; 2]) -> Result<Box<dyn Kernel>> {
 }
 
 /// The member type of sets: strings, or integers of any dtype, as the widest.
+///
+/// Integers are widened to compile the sets once for all of them.
 trait Member: Ord + Clone + 'static {
-    /// Returns the elements of a tensor.
+    /// Returns the elements of a tensor, without a copy if they are members already.
     fn of(tensor: &Tensor) -> Result<Cow<'_, [Self]>>;
-    /// Makes a tensor of members.
+    /// Returns members as a vector of the dtype of the operation, from which they came.
     fn tensor(values: Vec<Self>, dtype: DType) -> Result<Tensor>;
 }
 
@@ -136,6 +159,9 @@ impl<M: Member> Sets<M> {
     }
 
     /// Reads the rows of a dense tensor.
+    ///
+    /// For `[[1, 2], [2, 2]]` these are the sets `{1, 2}` at `[0]` and `{2}` at `[1]`. With a last axis of
+    /// size 0 there are none.
     fn dense(tensor: &Tensor) -> Result<Sets<M>> {
         let Some((&size, outer)) = tensor.shape().split_last() else {
             return Err(Error::invalid_argument("a set needs at least one axis"));
@@ -143,12 +169,19 @@ impl<M: Member> Sets<M> {
         let mut sets = Sets { outer: outer.to_vec(), by_place: BTreeMap::new() };
         let members = M::of(tensor)?;
         for (number, members) in members.chunks_exact(size.max(1)).enumerate() {
+            // Collecting into a set drops duplicates and sorts the members.
             sets.by_place.insert(place_of(number, outer), members.iter().cloned().collect());
         }
         Ok(sets)
     }
 
     /// Reads the rows of a sparse tensor.
+    ///
+    /// The last coordinate only tells values apart; its own value does not matter.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a scalar, a negative size, indices of another shape, and an index outside of the
+    /// shape.
     fn sparse(indices: &Tensor, values: &Tensor, sizes: &[i64]) -> Result<Sets<M>> {
         let Some((_, outer)) = sizes.split_last() else {
             return Err(Error::invalid_argument("a set needs at least one axis"));
@@ -196,6 +229,9 @@ fn combine_sets<M: Member>(combine: Combine, a: &BTreeSet<M>, b: &BTreeSet<M>) -
 }
 
 /// Combines all sets of two inputs, and returns a sparse tensor.
+///
+/// The coordinates of the result are those of the set and the number of the member in it, in ascending order
+/// of both.
 fn combined<M: Member>(context: &mut KernelContext<'_>, forms: [Form; 2], combine: Combine) -> Result<()> {
     let dtype = context.input(if matches!(forms[0], Form::Dense) { 0 } else { 1 }).dtype();
     let a = Sets::<M>::read(context, forms[0], 0)?;
@@ -204,6 +240,7 @@ fn combined<M: Member>(context: &mut KernelContext<'_>, forms: [Form; 2], combin
         let text = format!("Mismatched group shapes {:?} and {:?}", a.outer, b.outer);
         return Err(Error::invalid_argument(text));
     }
+    // A set that only one input has is combined with an empty one.
     let none = BTreeSet::new();
     let places: BTreeSet<&Vec<i64>> = a.by_place.keys().chain(b.by_place.keys()).collect();
     let (mut indices, mut values, mut largest) = (Vec::new(), Vec::new(), 0);
@@ -225,7 +262,8 @@ fn combined<M: Member>(context: &mut KernelContext<'_>, forms: [Form; 2], combin
     Ok(())
 }
 
-/// Counts the members of each set.
+/// Delivers the number of different members of each set, in the shape of the axes before the last. Absent
+/// sets have 0.
 fn sizes<M: Member>(context: &mut KernelContext<'_>) -> Result<()> {
     let sets = Sets::<M>::read(context, Form::Sparse, 0)?;
     context.produce::<i32>(0, Shape::new(&sets.outer), |_, output| {

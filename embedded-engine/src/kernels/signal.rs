@@ -1,4 +1,7 @@
 //! Signals: Fourier transforms, and features of audio.
+//!
+//! Transforms are behind the feature `fft`, because of the library that computes them. Without it their op
+//! types are registered with kernels that name the feature.
 
 mod cepstrum;
 #[cfg(feature = "fft")]
@@ -9,6 +12,7 @@ mod wav;
 
 use crate::registry::Registry;
 
+/// Registers the op types of all files of this folder.
 pub(crate) fn register(registry: &mut Registry) {
     cepstrum::register(registry);
     wav::register(registry);

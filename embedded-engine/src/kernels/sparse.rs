@@ -5,6 +5,40 @@
 //! Most operations require coordinates in row-major order without duplicates, as TensorFlow's do, and some check it.
 //! `SparseReorder` establishes the order. Values that become 0 stay stored. A coordinate outside of the dense shape
 //! is an `InvalidArgument` error that names it.
+//!
+//! # Operations
+//!
+//! A sparse tensor is three inputs: indices `[n, rank]` (`int64`), values `[n]`, and the dense shape `[rank]`
+//! (`int64`).
+//!
+//! | op | further inputs | result |
+//! | --- | --- | --- |
+//! | `SparseTensorDenseMatMul` | dense matrix | a dense matrix; `adjoint_a` and `adjoint_b` transpose |
+//! | `SparseReorder` | | indices and values in row-major order; equal coordinates keep their order |
+//! | `SparseReshape` | indices, shape, new shape | new indices and the new shape; one -1 is inferred |
+//! | `SparseFillEmptyRows` | default | the tensor with the default in column 0 of each empty row, a mask, and where each value went |
+//! | `SparseConcat`, `SparseSplit` | | joined along `concat_dim`, or `num_split` parts |
+//! | `SparseSlice` | start, size | the values inside, shifted; sizes beyond the end are cut |
+//! | `SparseAdd` | another one, threshold | the sums; `SparseAddGrad` and `SparseSliceGrad` map gradients back |
+//! | `SparseSparseMaximum`, `SparseSparseMinimum` | another one | the union of coordinates; a missing value is 0 |
+//! | `SparseReduceSum` | axes | a dense tensor |
+//! | `SparseSoftmax` | | values; the softmax of the stored values of each row along the last axis |
+//! | `SparseTensorDenseAdd` | dense | a dense tensor |
+//! | `SparseDenseCwiseAdd`, `...Mul`, `...Div` | dense | values only; the dense tensor is broadcast, the sparse one is not |
+//!
+//! Sums and products are for `float32` and `float64`, extremes for real numbers, and what only moves values
+//! for all dtypes. NaN spreads as the arithmetic has it. A division by 0 gives infinity or NaN, where
+//! TensorFlow refuses a dense 0.
+//!
+//! Differences in `SparseAdd`: the threshold also drops values that only one summand has, and in
+//! `SparseReduceSum` an empty list of axes reduces all of them; TensorFlow keeps such values and reduces
+//! nothing.
+//!
+//! # Cost
+//!
+//! Everything runs on one thread. Coordinates are read into one small list per value, which is simple and
+//! slow: these operations handle features of examples, not large matrices. What needs an order sorts, or uses
+//! an ordered map: n log n.
 
 mod cross;
 mod edit_distance;
@@ -19,6 +53,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::{Add, Div, Mul};
 use tensor::{Element, Shape, Tensor, memory};
 
+/// Dtypes are checked here, so that those without a kernel are listed before the first step.
 pub(crate) fn register(registry: &mut Registry) {
     cross::register(registry);
     edit_distance::register(registry);
@@ -74,16 +109,23 @@ pub(crate) fn register(registry: &mut Registry) {
     }
 }
 
-/// The coordinates of one sparse tensor, checked against its shape.
+/// The coordinates of one sparse tensor, checked against its shape. Their order and duplicates are not
+/// checked.
 struct Coordinates {
-    /// The coordinates of the elements.
+    /// The coordinates of each value, as many as there are axes.
     rows: Vec<Vec<usize>>,
-    /// The sizes of the dense shape.
+    /// The dense shape.
     dims: Vec<usize>,
 }
 
 impl Coordinates {
     /// Reads coordinates and shape from two inputs, and checks that there is a row of coordinates for each value.
+    ///
+    /// The arguments are the numbers of the inputs.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a negative size, indices of another shape, and the first coordinates outside of
+    /// the shape.
     fn of(context: &KernelContext<'_>, indices: usize, values: usize, shape: usize) -> Result<Coordinates> {
         let dims = sizes(context, shape)?;
         let given = context.input(indices).shape();
@@ -95,6 +137,7 @@ impl Coordinates {
         }
         let flat = context.ints(indices)?;
         let mut rows = memory::reserve(count)?;
+        // A tensor of rank 0 has one value at most and no coordinates; `chunks` needs a length of at least 1.
         for (i, row) in flat.chunks(dims.len().max(1)).enumerate().take(count) {
             let inside =
                 |(&index, &size): (&i64, &usize)| usize::try_from(index).ok().filter(|&index| index < size);
@@ -107,6 +150,8 @@ impl Coordinates {
     }
 
     /// Returns the place of each row in the dense tensor.
+    ///
+    /// The places count elements in row-major order: coordinates `[1, 2]` of shape `[2, 3]` give 5.
     fn places(&self) -> Result<Vec<usize>> {
         let place =
             |row: &Vec<usize>| row.iter().zip(&self.dims).fold(0, |place, (&i, &size)| place * size + i);
@@ -114,26 +159,29 @@ impl Coordinates {
     }
 }
 
-/// Returns an input that is a dense shape.
+/// Returns an input that is a dense shape, or a list of starts or sizes.
+///
+/// # Errors
+/// `InvalidArgument` for a negative number.
 fn sizes(context: &KernelContext<'_>, input: usize) -> Result<Vec<usize>> {
     let sizes: Option<Vec<usize>> =
         context.ints(input)?.into_iter().map(|size| usize::try_from(size).ok()).collect();
     sizes.ok_or_else(|| Error::invalid_argument("a shape must not have negative sizes"))
 }
 
-/// Coordinates as a tensor.
+/// Returns coordinates as a tensor of shape `[rows, rank]`.
 fn coordinates(rows: &[Vec<usize>], rank: usize) -> Result<Tensor> {
     let mut flat = memory::reserve(rows.len().saturating_mul(rank))?;
     flat.extend(rows.iter().flatten().map(|&index| index as i64));
     Ok(Tensor::from_vec(flat, [rows.len(), rank])?)
 }
 
-/// Returns a dense shape as a tensor.
+/// Returns a dense shape as a tensor of `int64`.
 fn shape_tensor(dims: &[usize]) -> Tensor {
     Tensor::from(dims.iter().map(|&size| size as i64).collect::<Vec<i64>>())
 }
 
-/// Some of the values, in this order.
+/// Returns the values of input `values` with these numbers, in this order.
 fn picked(context: &KernelContext<'_>, values: usize, order: &[usize]) -> Result<Tensor> {
     arrange(
         context,
@@ -145,7 +193,12 @@ fn picked(context: &KernelContext<'_>, values: usize, order: &[usize]) -> Result
     )
 }
 
-/// Multiplies a sparse matrix by a dense one.
+/// Multiplies a sparse matrix by a dense one, value by value in their stored order: each adds
+/// `value * b[k, :]` to row `r` of the result, for `(r, k)` its coordinates. The cost is that of the stored
+/// values times the columns of the result.
+///
+/// # Errors
+/// `InvalidArgument` for operands that are no matrices, and for inner sizes that differ.
 fn matmul<T>(context: &mut KernelContext<'_>, [adjoint_a, adjoint_b]: [bool; 2]) -> Result<()>
 where
     T: Element + Add<Output = T> + Mul<Output = T>,
@@ -167,6 +220,7 @@ where
         let mut watch = context.watch();
         for (row, &value) in a.rows.iter().zip(values) {
             watch.tick(width)?;
+            // Only real dtypes come here, so the adjoint is the transpose.
             let (r, k) = if adjoint_a { (row[1], row[0]) } else { (row[0], row[1]) };
             for (j, out) in output[r * width..][..width].iter_mut().enumerate() {
                 let other = if adjoint_b { b[j * b1 + k] } else { b[k * width + j] };
@@ -177,7 +231,7 @@ where
     })
 }
 
-/// Sorts the elements by their coordinates.
+/// Sorts the elements by their coordinates. Equal coordinates stay, in their order.
 fn reorder(context: &mut KernelContext<'_>) -> Result<()> {
     let given = Coordinates::of(context, 0, 1, 2)?;
     let mut order = memory::collected(0..given.rows.len())?;
@@ -189,7 +243,12 @@ fn reorder(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Changes the dense shape, and the coordinates with it.
+/// Changes the dense shape, and the coordinates with it: each keeps its place in row-major order. The values
+/// are not an input.
+///
+/// # Errors
+/// `InvalidArgument` for a new shape of another number of elements, for several -1, and for a shape of too
+/// many elements.
 fn reshape(context: &mut KernelContext<'_>) -> Result<()> {
     let dims = sizes(context, 1)?;
     let too_large = || Error::invalid_argument(format!("a sparse tensor of shape {dims:?} is too large"));
@@ -207,6 +266,8 @@ fn reshape(context: &mut KernelContext<'_>) -> Result<()> {
     })?;
     let mut rows = Vec::new();
     for row in context.ints(0)?.chunks(dims.len().max(1)) {
+        // Coordinates outside of the shape are not refused here, as in TensorFlow; wrapping keeps them from
+        // being a panic.
         let mut place = row.iter().zip(&dims).fold(0usize, |place, (&i, &size)| {
             place.wrapping_mul(size).wrapping_add(usize::try_from(i).unwrap_or(0))
         });
@@ -222,7 +283,11 @@ fn reshape(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Adds a default element to each empty row.
+/// Adds a value in column 0 to each row without one, where a row is one index of the first axis. Output 3 has
+/// the new number of each given value.
+///
+/// Rows `[0, 2]` of 4 with values `[a, b]` and the default `d` become `[a, d, b, d]`, with `[0, 2]` as the
+/// map.
 fn fill_empty_rows(context: &mut KernelContext<'_>) -> Result<()> {
     let given = Coordinates::of(context, 0, 1, 2)?;
     let Some(&count) = given.dims.first() else {
@@ -257,7 +322,8 @@ fn fill_empty_rows(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Computes the gradient with respect to the values and the default.
+/// Computes the gradients of the values and of the default from the map (input 0) and the gradient of the
+/// result (input 1): a value has that at its new place, and the default the sum of all other places.
 fn fill_empty_rows_gradient<T: Element + Add<Output = T>>(context: &mut KernelContext<'_>) -> Result<()> {
     let reverse = context.ints(0)?;
     let gradient = context.slice::<T>(1)?;
@@ -270,6 +336,7 @@ fn fill_empty_rows_gradient<T: Element + Add<Output = T>>(context: &mut KernelCo
         used[index] = true;
         values.push(gradient[index]);
     }
+    // Places that no value maps to were filled with the default.
     let rest = gradient.iter().zip(used).filter(|(_, used)| !used);
     let default = rest.fold(T::default(), |sum, (&value, _)| sum + value);
     context.set(0, Tensor::from(values));
@@ -277,7 +344,11 @@ fn fill_empty_rows_gradient<T: Element + Add<Output = T>>(context: &mut KernelCo
     Ok(())
 }
 
-/// Joins sparse tensors along an axis.
+/// Joins sparse tensors along an axis, whose sizes add up. The inputs are all indices, then all values, then
+/// all shapes. The result is in row-major order if the parts are.
+///
+/// # Errors
+/// `InvalidArgument` for shapes that differ in another axis, and for an axis that does not exist.
 fn concat(context: &mut KernelContext<'_>, along: i64, count: usize) -> Result<()> {
     let parts: Vec<Coordinates> =
         (0..count).map(|i| Coordinates::of(context, i, count + i, 2 * count + i)).collect::<Result<_>>()?;
@@ -301,6 +372,7 @@ fn concat(context: &mut KernelContext<'_>, along: i64, count: usize) -> Result<(
     if let Some(size) = dims.get_mut(along) {
         *size = start;
     }
+    // By coordinates, and then by part, so equal coordinates within a part keep their order.
     all.sort();
     let sources: Vec<&Tensor> = (0..count).map(|i| context.input(count + i)).collect();
     let values = arrange(context, &sources, Shape::from([all.len()]), 1, &|row| Some(all[row].1), None)?;
@@ -311,7 +383,8 @@ fn concat(context: &mut KernelContext<'_>, along: i64, count: usize) -> Result<(
     Ok(())
 }
 
-/// Returns a part of a sparse tensor.
+/// Returns the part of a sparse tensor from `start` (input 3) with `size` (input 4). A start beyond the end
+/// gives an empty part.
 fn slice(context: &mut KernelContext<'_>) -> Result<()> {
     let given = Coordinates::of(context, 0, 1, 2)?;
     let (start, size) = (sizes(context, 3)?, sizes(context, 4)?);
@@ -339,7 +412,8 @@ fn slice(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Returns the parts along an axis: the first are larger by one where the size does not divide.
+/// Returns the parts along an axis (input 0). If the size is no multiple of their number, the first ones are
+/// larger by one: 5 in 3 parts is 2, 2, 1.
 fn split(context: &mut KernelContext<'_>, parts: usize) -> Result<()> {
     let given = Coordinates::of(context, 1, 2, 3)?;
     let along = axis(context.int(0)?, given.dims.len())?;
@@ -353,6 +427,7 @@ fn split(context: &mut KernelContext<'_>, parts: usize) -> Result<()> {
     for part in 0..parts {
         let range = begin(part)..begin(part + 1);
         let (mut rows, mut order) = (Vec::new(), Vec::new());
+        // One pass for each part: there are few parts, and the order within each stays.
         for (i, row) in given.rows.iter().enumerate().filter(|(_, row)| range.contains(&row[along])) {
             let mut row = row.clone();
             row[along] -= range.start;
@@ -369,7 +444,8 @@ fn split(context: &mut KernelContext<'_>, parts: usize) -> Result<()> {
     Ok(())
 }
 
-/// Returns a function of the elements of two sparse tensors, where either has a value.
+/// Returns a function of the elements of two sparse tensors, at all coordinates where either has a value; the
+/// missing one is 0. The result is sorted. Of duplicates the last one counts.
 fn extreme<T: Element>(context: &mut KernelContext<'_>, function: fn(T, T) -> T) -> Result<()> {
     let (a, b) = (Coordinates::of(context, 0, 1, 2)?, Coordinates::of(context, 3, 4, 5)?);
     if a.dims != b.dims {
@@ -391,7 +467,8 @@ fn extreme<T: Element>(context: &mut KernelContext<'_>, function: fn(T, T) -> T)
     Ok(())
 }
 
-/// Adds two sparse tensors. Sums that are smaller than the threshold are left out.
+/// Adds two sparse tensors. Sums whose absolute value is less than the threshold (input 6) are left out, and
+/// so are those that are NaN. The result is sorted.
 fn add<T: Element + Add<Output = T> + PartialOrd + compute::math::Real>(
     context: &mut KernelContext<'_>,
 ) -> Result<()> {
@@ -417,6 +494,11 @@ fn add<T: Element + Add<Output = T> + PartialOrd + compute::math::Real>(
 }
 
 /// Returns the rows of an input that holds coordinates.
+///
+/// For gradients, which look rows up by their numbers and need no shape.
+///
+/// # Errors
+/// `InvalidArgument` for a tensor that is no matrix.
 fn rows_of(context: &KernelContext<'_>, input: usize) -> Result<(Vec<i64>, usize)> {
     match context.input(input).shape().dims() {
         &[count, rank] if rank > 0 || count == 0 => Ok((context.ints(input)?, rank)),
@@ -427,6 +509,8 @@ fn rows_of(context: &KernelContext<'_>, input: usize) -> Result<(Vec<i64>, usize
 }
 
 /// Returns the value of each row among others, whose values are input 0, and zero for rows that are not among them.
+///
+/// `rows` and `known` are flat lists of coordinates, `rank` numbers each.
 fn looked_up(context: &KernelContext<'_>, rows: &[i64], known: &[i64], rank: usize) -> Result<Tensor> {
     let known: HashMap<&[i64], usize> = known.chunks(rank.max(1)).zip(0..).collect();
     let places: Vec<Option<usize>> = rows.chunks(rank.max(1)).map(|row| known.get(row).copied()).collect();
@@ -434,12 +518,15 @@ fn looked_up(context: &KernelContext<'_>, rows: &[i64], known: &[i64], rank: usi
     arrange(context, &[context.input(0)], Shape::from([places.len()]), 1, &place, None)
 }
 
-/// Computes the gradients of the values of both summands: those of the sums that they are part of. Sums below the threshold are missing.
+/// Computes the gradients of the values of both summands: those of the sums that they are part of, and 0 for
+/// sums below the threshold, which have no gradient. Inputs: the gradient, the indices of both summands, and
+/// those of the sums.
 fn add_gradient(context: &mut KernelContext<'_>) -> Result<()> {
     let (sums, rank) = rows_of(context, 3)?;
     check_gradient(context, sums.len(), rank)?;
     let mut found = Vec::with_capacity(2);
     for input in [1, 2] {
+        // Ranks are compared first: coordinates of another length would be found by accident.
         let (rows, own) = rows_of(context, input)?;
         if own != rank {
             return Err(Error::invalid_argument(format!(
@@ -455,6 +542,8 @@ fn add_gradient(context: &mut KernelContext<'_>) -> Result<()> {
 }
 
 /// Checks that there is one gradient for each of the rows.
+///
+/// `numbers` is the length of the flat list of their coordinates.
 fn check_gradient(context: &KernelContext<'_>, numbers: usize, rank: usize) -> Result<()> {
     let (count, given) = (numbers.checked_div(rank).unwrap_or(0), context.input(0).shape());
     if given[..] != [count] {
@@ -464,7 +553,9 @@ fn check_gradient(context: &KernelContext<'_>, numbers: usize, rank: usize) -> R
     Ok(())
 }
 
-/// Computes the gradient of the values that a slice was taken from: zero outside of the slice.
+/// Computes the gradient of the values that a slice was taken from: that of the value in the slice, and 0 for
+/// values outside of it. Inputs: the gradient, the indices before the slice, its start, and the indices after
+/// it.
 fn slice_gradient(context: &mut KernelContext<'_>) -> Result<()> {
     let ((mut rows, rank), start) = (rows_of(context, 1)?, context.ints(2)?);
     let (cut, own) = rows_of(context, 3)?;
@@ -474,6 +565,7 @@ fn slice_gradient(context: &mut KernelContext<'_>) -> Result<()> {
         return Err(Error::invalid_argument(text));
     }
     check_gradient(context, cut.len(), rank)?;
+    // Shifted by the start, a row inside of the slice has the very coordinates of the result.
     for (at, start) in rows.iter_mut().zip(start.iter().cycle()) {
         *at = at.wrapping_sub(*start);
     }
@@ -482,7 +574,8 @@ fn slice_gradient(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Sums over some axes.
+/// Sums over the axes in input 3, or over all if it is empty. Axes may be negative. Values are added in their
+/// stored order.
 fn reduce_sum<T: Element + Add<Output = T>>(context: &mut KernelContext<'_>, keep: bool) -> Result<()> {
     let given = Coordinates::of(context, 0, 1, 2)?;
     let rank = given.dims.len();
@@ -498,6 +591,7 @@ fn reduce_sum<T: Element + Add<Output = T>>(context: &mut KernelContext<'_>, kee
     context.produce::<T>(0, out, |context, output| {
         output.fill(T::default());
         for (row, &value) in given.rows.iter().zip(context.slice::<T>(1)?) {
+            // Sizes of 1 in the result do not change the place.
             let place = kept.iter().fold(0, |place, &axis| place * given.dims[axis] + row[axis]);
             output[place] = output[place] + value;
         }
@@ -505,7 +599,8 @@ fn reduce_sum<T: Element + Add<Output = T>>(context: &mut KernelContext<'_>, kee
     })
 }
 
-/// Computes the softmax of the stored values along the last axis.
+/// Computes the softmax of the stored values along the last axis; absent values count as minus infinity. Any
+/// order of the values is accepted.
 fn softmax<T>(context: &mut KernelContext<'_>) -> Result<()>
 where
     T: Element
@@ -522,6 +617,7 @@ where
     context.produce::<T>(0, [given.rows.len()], |context, output| {
         let values = context.slice::<T>(1)?;
         for members in groups.values() {
+            // Subtracted before `exp`, so that large values do not overflow; a NaN stays one through the sum.
             let largest =
                 members.iter().fold(values[members[0]], |a, &i| if values[i] > a { values[i] } else { a });
             let sum = members.iter().fold(T::default(), |sum, &i| {
@@ -534,7 +630,8 @@ where
     })
 }
 
-/// Adds a sparse tensor to a dense one.
+/// Adds a sparse tensor to a dense one of the same shape, in place if nothing shares the dense one.
+/// Duplicates add up.
 fn dense_add<T: Element + Add<Output = T>>(context: &mut KernelContext<'_>) -> Result<()> {
     let given = Coordinates::of(context, 0, 1, 2)?;
     let mut sum = context.take(3);
@@ -552,6 +649,8 @@ fn dense_add<T: Element + Add<Output = T>>(context: &mut KernelContext<'_>) -> R
 }
 
 /// Makes the kernel of an operation of a sparse and a dense tensor.
+///
+/// The op type selects addition, multiplication or division; one function then serves all of them.
 fn make_with_dense(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let op_type = spec.operation.op_type().to_owned();
     for_dtype!(wide spec.input_dtype(1), T => {
@@ -564,7 +663,12 @@ fn make_with_dense(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     })
 }
 
-/// Combines each value with the element of a dense tensor, which is broadcast to the sparse one's shape.
+/// Combines each stored value with the element of a dense tensor (input 3), which is broadcast to the sparse
+/// one's shape. The output has the values only: absent ones stay absent.
+///
+/// # Errors
+/// `InvalidArgument` for a dense tensor of higher rank, or of a size that is neither 1 nor that of the sparse
+/// tensor.
 fn with_dense<T: Element>(context: &mut KernelContext<'_>, function: fn(T, T) -> T) -> Result<()> {
     let given = Coordinates::of(context, 0, 1, 2)?;
     let dense = context.input(3).shape().clone();

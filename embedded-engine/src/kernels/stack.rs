@@ -1,4 +1,13 @@
 //! Stacks of tensors, in which a loop leaves what its gradient needs.
+//!
+//! # Semantics
+//!
+//! `StackV2` takes the largest size (negative: none) and returns a new stack; `StackPushV2` appends its value
+//! and also returns it; `StackPopV2` removes the last value and returns it; `StackCloseV2` drops all values.
+//! Elements have any dtype and shape. A push onto a full stack and a pop from an empty one are
+//! `InvalidArgument`. The order of pushes and pops is that of the graph's control edges. Versions without
+//! `V2` are the same, and the oldest has no limit. Memory is never swapped out: the attribute `swap_memory`
+//! has no effect.
 
 use crate::kernel::KernelContext;
 use crate::kernels::math::boxed;
@@ -11,16 +20,20 @@ use tensor::{DType, Tensor};
 ///
 /// The lock guards the values; nothing is computed under it.
 struct Stack {
+    /// The values, the last one on top.
     values: Mutex<Vec<Tensor>>,
+    /// The number of values beyond which a push fails; `None` for no limit.
     limit: Option<usize>,
 }
 
 impl Stack {
+    /// Locks the values. Tensors are shared handles, so what happens under the lock is short.
     fn lock(&self) -> MutexGuard<'_, Vec<Tensor>> {
         self.values.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// Registers the op types of both versions.
 pub(crate) fn register(registry: &mut Registry) {
     // The first version has no limit as an input.
     registry.add_both(["StackV2", "Stack"], |_| {
@@ -36,16 +49,19 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add_both(["StackCloseV2", "StackClose"], |_| {
         Ok(boxed(|context| {
             let values = std::mem::take(&mut *stack(context)?.lock());
+            // The lock is released before: freeing many tensors takes time.
             drop(values);
             Ok(())
         }))
     });
 }
 
+/// Returns the stack of input 0.
 fn stack<'c>(context: &'c KernelContext<'_>) -> Result<&'c Stack> {
     context.handle(0, "a stack")
 }
 
+/// Appends input 1, which is also the output, so that the operations that use the value wait for the push.
 fn push(context: &mut KernelContext<'_>) -> Result<()> {
     let value = context.take(1);
     {
@@ -61,6 +77,7 @@ fn push(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Removes and returns the last value.
 fn pop(context: &mut KernelContext<'_>) -> Result<()> {
     let value = stack(context)?.lock().pop();
     let value =

@@ -2,6 +2,23 @@
 //!
 //! A read shares the tensor of the variable. An assignment replaces it; an update writes in place if nothing else holds the tensor, and copies
 //! it otherwise (copy on write). This makes snapshots for fetches and checkpoints free.
+//!
+//! # Semantics
+//!
+//! | op | inputs | result |
+//! | --- | --- | --- |
+//! | `VarHandleOp` | | the handle of the variable of a name, created without a value |
+//! | `ReadVariableOp` | handle | the value, shared; `FailedPrecondition` before the first assignment (S-28) |
+//! | `VarIsInitializedOp` | handle | `bool` |
+//! | `AssignVariableOp`, `Assign` | handle, value | replaces the value; the shape must fit the declared one |
+//! | `AssignAddVariableOp`, `AssignSubVariableOp` | handle, delta | adds or subtracts elementwise; shapes must be equal |
+//! | `VariableShape` | handle | the shape of the value, `int32` or `int64` |
+//! | `DestroyResourceOp` | handle | the variable loses its value |
+//! | `DisableCopyOnRead` | handle | nothing; reads never copy here |
+//!
+//! Names without `Resource` or `Variable` take a reference, which is the same handle. Integers wrap around.
+//! Sums run on the calling thread under the variable's lock, so concurrent updates are never lost; their
+//! order is that of arrival.
 
 mod reference;
 mod scatter;
@@ -13,6 +30,7 @@ use session_core::{AttrValue, Error, PartialShape, Result};
 use std::sync::Arc;
 use tensor::{DType, Tensor};
 
+/// Registers the op types of this file and of the folder.
 pub(crate) fn register(registry: &mut Registry) {
     reference::register(registry);
     scatter::register(registry);
@@ -49,6 +67,8 @@ pub(crate) fn register(registry: &mut Registry) {
 }
 
 /// Returns the name under which a session keeps a resource: the shared one, or the operation's.
+///
+/// Two operations of one shared name use one resource.
 pub(crate) fn resource_name(spec: &NodeSpec<'_>) -> String {
     match spec.str("shared_name") {
         Ok(name) if !name.is_empty() => name.to_owned(),
@@ -57,6 +77,9 @@ pub(crate) fn resource_name(spec: &NodeSpec<'_>) -> String {
 }
 
 /// Returns the variable of a handle input.
+///
+/// # Errors
+/// `InvalidArgument` if the input is not the handle of a variable.
 pub(crate) fn variable<'c>(context: &'c KernelContext<'_>, input: usize) -> Result<&'c Variable> {
     context.handle(input, "a variable")
 }
@@ -66,21 +89,24 @@ pub(crate) fn shared_variable(context: &KernelContext<'_>, input: usize) -> Resu
     context.shared_handle(input, "a variable")
 }
 
-/// Returns the value of the variable of input 0.
+/// Returns the value of the variable of input 0. The tensor is shared: a later update copies it if it is
+/// still in use.
 fn read_variable(context: &mut KernelContext<'_>) -> Result<()> {
     let value = variable(context, 0)?.read()?;
     context.set(0, value);
     Ok(())
 }
 
-/// Returns the value of input 0: that of the variable, or the value itself where it is not a reference.
+/// Returns the value of input 0 for the reads that the compiler inserts: that of the variable, or the input
+/// itself if it is not a reference. A `Merge` may output either.
 pub(crate) fn read_reference(context: &mut KernelContext<'_>) -> Result<()> {
     let value = context.take(0);
     context.set(0, referenced(value)?);
     Ok(())
 }
 
-/// The variables that have values, with the bytes of those.
+/// Returns the names of the resource variables that have values, with the bytes of these, for reports of
+/// memory use.
 pub(crate) fn variable_sizes(resources: &Resources) -> Vec<(String, usize)> {
     let handles = resources.of_kind("variable");
     let variables = handles.iter().filter_map(|handle| handle.as_handle::<Variable>());
@@ -89,7 +115,11 @@ pub(crate) fn variable_sizes(resources: &Resources) -> Vec<(String, usize)> {
         .collect()
 }
 
-/// The value that a reference refers to; what may be a reference and is a value is that value.
+/// Returns the value that a reference refers to. A tensor that may be a reference and is a plain value is
+/// returned as it is.
+///
+/// # Errors
+/// `FailedPrecondition` for a variable without a value.
 pub(crate) fn referenced(value: Tensor) -> Result<Tensor> {
     match value.as_handle::<Variable>() {
         Some(variable) => variable.read(),
@@ -97,21 +127,31 @@ pub(crate) fn referenced(value: Tensor) -> Result<Tensor> {
     }
 }
 
+/// Returns true if the variable of input 0 has a value.
 fn is_initialized(context: &mut KernelContext<'_>) -> Result<()> {
     let initialized = variable(context, 0)?.lock().is_some();
     context.set(0, Tensor::from(initialized));
     Ok(())
 }
 
+/// Takes the value away. The variable stays in the session, so that handles remain valid and an initializer
+/// can set it again.
 fn destroy(context: &mut KernelContext<'_>) -> Result<()> {
     let old = variable(context, 0)?.lock().take();
+    // Outside the lock, as everywhere: freeing a large value takes time.
     drop(old);
     Ok(())
 }
 
-/// Assigning checks the declared shape, also for resource variables (unlike the original, Q-47).
+/// Makes the kernel of an assignment. The declared shape is checked also for resource variables, unlike in
+/// TensorFlow.
+///
+/// A reference is assigned without a check if `validate_shape` is false. The dtype was checked when the graph
+/// was built.
 fn make_assign(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let target = spec.operation.input(0);
+    // A handle that comes through a function or a branch has no declaration to look at; its assignment is not
+    // checked.
     let declared = match target.operation().attr("shape") {
         _ if target.is_ref() && !spec.bool("validate_shape")? => PartialShape::unknown(),
         _ if target.is_ref() => target.shape().clone(),
@@ -135,8 +175,14 @@ fn make_assign(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     }))
 }
 
-/// Adds to or subtracts from a variable, in place where nothing shares its value.
+/// Adds to or subtracts from a variable, in place if nothing shares its value.
+///
+/// # Errors
+/// `FailedPrecondition` for a variable without a value, and `InvalidArgument` for another shape or a dtype
+/// that is no number.
 fn update(context: &mut KernelContext<'_>, add: bool) -> Result<()> {
+    // Before the lock, and as the last use if it is: `w += w_read` must not keep the old value shared during
+    // the update.
     let delta = context.take(1);
     let variable = shared_variable(context, 0)?;
     let mut value = variable.lock();

@@ -2,6 +2,20 @@
 //!
 //! Strings are bytes. Operations with the attribute `encoding` or `unit` treat them as UTF-8 where it states so: then
 //! lengths and positions are characters, and letters beyond ASCII change their case.
+//!
+//! # Semantics
+//!
+//! | op | attributes | result |
+//! | --- | --- | --- |
+//! | `StringLower`, `StringUpper` | `encoding`: empty for ASCII, or `utf-8` | other letters; with `utf-8` invalid bytes become U+FFFD |
+//! | `StringStrip` | | without spaces, tabs, line ends and form feeds at both ends |
+//! | `StringLength` | `unit`: `BYTE` or `UTF8_CHAR` | lengths, `int32` |
+//! | `StringToHashBucketFast` | `num_buckets` | FarmHash fingerprint, modulo |
+//! | `StringToHashBucket` | `num_buckets` | MurmurHash64A with TensorFlow's seed, modulo; not stable by its own definition |
+//! | `StringToHashBucketStrong` | `num_buckets`, `key` of 2 | SipHash-2-4 under the key, modulo |
+//!
+//! Outputs have the shape of the input; empty tensors and empty strings are fine. Bad attributes are errors
+//! when the kernel is made. Everything runs on one thread.
 
 mod farm_hash;
 mod format;
@@ -21,6 +35,7 @@ pub(in crate::kernels) use join::add;
 use session_core::{Code, Error, Result};
 use tensor::{Bytes, DType, Tensor, memory};
 
+/// Registers the op types of this file and of the folder.
 pub(crate) fn register(registry: &mut Registry) {
     format::register(registry);
     join::register(registry);
@@ -36,6 +51,7 @@ pub(crate) fn register(registry: &mut Registry) {
         changed(spec.str("encoding")?, char::to_uppercase, u8::to_ascii_uppercase)
     });
     registry.add("StringStrip", |_| {
+        // A part of the same memory: stripping copies no bytes.
         Ok(boxed(|context| map(context, |text| Ok(text.slice_ref(text.trim_ascii())))))
     });
     registry.add("StringLength", |spec| {
@@ -88,6 +104,8 @@ pub(crate) fn register(registry: &mut Registry) {
 }
 
 /// Returns MurmurHash64A with TensorFlow's seed, whose values never change.
+///
+/// Words are read as little-endian on every machine, so buckets are portable.
 fn murmur_hash(text: &[u8]) -> u64 {
     const FACTOR: u64 = 0xc6a4_a793_5bd1_e995;
     const SEED: u64 = 0x00de_cafc_affe;
@@ -106,7 +124,8 @@ fn murmur_hash(text: &[u8]) -> u64 {
     hash ^ (hash >> 47)
 }
 
-/// Returns SipHash-2-4, whose values never change.
+/// Returns SipHash-2-4 under a key of two words. The standard library's hasher is that very function, and its
+/// values never change.
 #[allow(deprecated)] // for hash maps; here the algorithm itself is requested
 pub(in crate::kernels) fn sip_hash(text: &[u8], [first, second]: [u64; 2]) -> u64 {
     let mut hasher = std::hash::SipHasher::new_with_keys(first, second);
@@ -114,17 +133,19 @@ pub(in crate::kernels) fn sip_hash(text: &[u8], [first, second]: [u64; 2]) -> u6
     std::hash::Hasher::finish(&hasher)
 }
 
-/// Returns true if lengths count characters.
+/// Returns true if `unit` asks for characters rather than bytes.
 fn is_utf8(unit: &str) -> bool {
     unit == "UTF8_CHAR"
 }
 
-/// Bytes, or characters: all bytes but those that continue one.
+/// Returns the number of bytes, or of characters: all bytes but those that continue one. Invalid UTF-8 is
+/// counted by the same rule.
 fn length(text: &[u8], characters: bool) -> usize {
+    // Bytes `10xxxxxx` continue a character in UTF-8.
     if characters { text.iter().filter(|&&byte| byte & 0xc0 != 0x80).count() } else { text.len() }
 }
 
-/// Each string of the first input made into another.
+/// Delivers the strings of input 0, each changed by a function. The first error ends the loop.
 fn map(context: &mut KernelContext<'_>, change: impl Fn(&Bytes) -> Result<Bytes>) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let strings = memory::try_collected(context.input(0).as_strings()?.iter().map(change))?;
@@ -132,6 +153,11 @@ fn map(context: &mut KernelContext<'_>, change: impl Fn(&Bytes) -> Result<Bytes>
     Ok(())
 }
 
+/// Makes the kernel that changes the case of letters: by `character` for the encoding `utf-8`, and otherwise
+/// byte by byte.
+///
+/// # Errors
+/// `Value` for another encoding.
 fn changed<I: Iterator<Item = char> + 'static>(
     encoding: &str,
     character: fn(char) -> I,
@@ -144,6 +170,7 @@ fn changed<I: Iterator<Item = char> + 'static>(
         "utf-8" => Ok(boxed(move |context| {
             map(context, |text| {
                 let text = String::from_utf8_lossy(text);
+                // One letter may become several, such as `ß` in upper case.
                 Ok(text.chars().flat_map(character).collect::<String>().into())
             })
         })),
@@ -151,7 +178,7 @@ fn changed<I: Iterator<Item = char> + 'static>(
     }
 }
 
-/// Returns a dtype that an operation does not take.
+/// Returns the error for a dtype that an operation on strings does not take.
 fn unsupported(what: &str, dtype: DType) -> Error {
     Error::new(Code::Unimplemented, format!("the embedded engine does not support {what} for {dtype}"))
 }

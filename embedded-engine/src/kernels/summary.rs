@@ -2,6 +2,19 @@
 //!
 //! The messages are those of TensorFlow, byte for byte: histograms with its bucket limits, images as PNG, audio as
 //! WAV of 16 bits. Tags of batches are numbered, such as `image/0`.
+//!
+//! # Semantics
+//!
+//! | op | inputs | values in the summary |
+//! | --- | --- | --- |
+//! | `ScalarSummary` | tags, values of as many elements | one scalar per tag, as `float32` |
+//! | `HistogramSummary` | tag, values | one histogram; NaN and infinities are an error |
+//! | `ImageSummary` | tag, images `[batch, height, width, channels]` | up to `max_images` PNGs |
+//! | `AudioSummary`, `AudioSummaryV2` | tag, audio `[batch, frames, channels]`, (rate) | up to `max_outputs` WAVs |
+//! | `MergeSummary` | serialized summaries | all of their values; one tag twice is an error |
+//!
+//! The output is one string, a serialized `Summary`. Errors are `InvalidArgument` and name the tag. NaN is a
+//! legal scalar.
 
 use crate::kernel::KernelContext;
 use crate::kernels::math::boxed;
@@ -10,6 +23,7 @@ use session_core::{Code, Error, Result};
 use summary::{Histogram, Summary, SummaryError, Value};
 use tensor::{Bytes, DType, Tensor};
 
+/// Registers the op types; attributes that limit counts are read when the kernel is made.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("ScalarSummary", |_| Ok(boxed(scalar)));
     registry.add("HistogramSummary", |_| Ok(boxed(histogram)));
@@ -48,11 +62,16 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
+/// Returns the error for a value that cannot be summarized, with the tag.
 fn refused(tag: &str, error: SummaryError) -> Error {
     Error::invalid_argument(format!("summary '{tag}': {error}")).with_source(error)
 }
 
-/// Returns a scalar string input.
+/// Returns the tag in a scalar string. Bytes that are not UTF-8 are replaced, because an event file must be
+/// readable.
+///
+/// # Errors
+/// `InvalidArgument` for a tensor that has not exactly one element.
 fn text(tensor: &Tensor) -> Result<String> {
     match tensor.as_strings()? {
         [text] => Ok(String::from_utf8_lossy(text).into_owned()),
@@ -60,7 +79,8 @@ fn text(tensor: &Tensor) -> Result<String> {
     }
 }
 
-/// One value for each tag.
+/// Delivers a summary with one value for each tag. Tags and values may have any shape, and are paired in
+/// row-major order.
 fn scalar(context: &mut KernelContext<'_>) -> Result<()> {
     let (tags, values) = (context.input(0), context.input(1));
     if tags.elements() != values.elements() {
@@ -68,6 +88,7 @@ fn scalar(context: &mut KernelContext<'_>) -> Result<()> {
         return Err(Error::invalid_argument(text));
     }
     let mut summary = Summary::default();
+    // Through `f64`, which holds every dtype but the largest integers; the message has an `f32`.
     for (tag, value) in tags.as_strings()?.iter().zip(numbers(values)?) {
         summary = summary.with(Value::scalar(String::from_utf8_lossy(tag), value as f32));
     }
@@ -75,7 +96,11 @@ fn scalar(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Returns the elements of any real dtype.
+/// Returns the elements of a real dtype as `f64`. 64-bit integers may be rounded; a summary has only `f32`
+/// anyway.
+///
+/// # Errors
+/// `Unimplemented` for other dtypes.
 fn numbers(tensor: &Tensor) -> Result<Vec<f64>> {
     macro_rules! widen {
         ($($dtype:ident: $type:ty, |$x:ident| $wide:expr;)*) => {
@@ -101,6 +126,7 @@ fn numbers(tensor: &Tensor) -> Result<Vec<f64>> {
     }
 }
 
+/// Delivers a summary with a histogram of all elements of input 1.
 fn histogram(context: &mut KernelContext<'_>) -> Result<()> {
     let tag = text(context.input(0))?;
     let histogram = Histogram::of_tensor(context.input(1)).map_err(|error| refused(&tag, error))?;
@@ -109,6 +135,10 @@ fn histogram(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Delivers a summary with the values of all summaries in all inputs, in their order.
+///
+/// # Errors
+/// `InvalidArgument` for bytes that are no summary, and for a tag that occurs twice.
 fn merge(context: &mut KernelContext<'_>) -> Result<()> {
     let mut parts = Vec::new();
     for i in 0..context.num_inputs() {

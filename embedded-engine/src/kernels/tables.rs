@@ -6,6 +6,28 @@
 //! returns the default. `MutableHashTable` can be changed, exported and imported, and is saved with the model. Lines
 //! of a text file become entries by column numbers, where -2 is the whole line and -1 the line number. Tables are
 //! shared by name within a session.
+//!
+//! # Operations
+//!
+//! | op | inputs | result |
+//! | --- | --- | --- |
+//! | `HashTableV2`, `MutableHashTableV2`, `...OfTensorsV2`, `MutableDenseHashTableV2` | (empty and deleted key) | a handle |
+//! | `AnonymousHashTable` and its like | (empty and deleted key) | a handle of a new table in each run |
+//! | `InitializeTableV2` | handle, keys, values | fills a fixed table |
+//! | `InitializeTableFromTextFileV2` | handle, file name | fills a fixed table from a file |
+//! | `LookupTableFindV2` | handle, keys, default | the values; the default for missing keys |
+//! | `LookupTableInsertV2`, `LookupTableRemoveV2` | handle, keys, (values) | changes a mutable table |
+//! | `LookupTableExportV2`, `LookupTableImportV2` | handle, (keys, values) | reads or replaces the whole content |
+//! | `LookupTableSizeV2` | handle | the number of entries, `int64` |
+//!
+//! Keys are integers, floats or strings, and compared by their bytes: `0.0` and `-0.0` are two keys, and a
+//! NaN equals itself if its bits do. Values have any dtype. Names without `V2` are the same operations.
+//! Exports are sorted by the bytes of the keys, so that checkpoints of equal tables are equal; TensorFlow's
+//! order differs.
+//!
+//! Errors: `FailedPrecondition` for a lookup before the initialization, and for other content later;
+//! `InvalidArgument` for dtypes and shapes that do not fit, one key with two values in an initializer, the
+//! reserved keys of a dense table, and lines with too few columns; `NotFound` for a missing file.
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec, gives};
 use crate::kernels::array::arrange;
@@ -23,16 +45,23 @@ use tensor::{Bytes, DType, Shape, Tensor, memory};
 ///
 /// The lock guards the entries; many look up at the same time.
 struct Table {
+    /// The name, the dtypes and the shape of a value.
     kind: Kind,
     /// The entries; `None` before the initialization. Lookups of several steps share the lock.
+    ///
+    /// A fixed table is `None` before its initialization; a mutable one always has entries.
     entries: RwLock<Option<Entries>>,
     /// The keys of a dense table that stand for empty places and for removed entries.
+    ///
+    /// Known once the operation that creates the table has run; never set for other tables.
     reserved: OnceLock<[Bytes; 2]>,
 }
 
-/// Values by the bytes of their keys.
+/// Values by the bytes of their keys. Each value is a small tensor, often a view of the one that was
+/// inserted.
 type Entries = FxHashMap<Bytes, Tensor>;
 
+/// The flag of the makers says whether a table is fixed.
 pub(crate) fn register(registry: &mut Registry) {
     for op_type in ["HashTableV2", "HashTable"] {
         registry.add_handle(op_type, |spec| make_table(spec, true));
@@ -66,6 +95,7 @@ pub(crate) fn register(registry: &mut Registry) {
         Ok(boxed(|context| {
             let table = table(context)?;
             table.check_keys(context.input(1))?;
+            // Later values replace earlier ones, also within one call.
             let entries = table.entries_of(context.input(1), context.input(2), false)?;
             table.change(|all| all.extend(entries))
         }))
@@ -104,13 +134,18 @@ struct Kind {
     key: DType,
     /// The dtype of the values.
     value: DType,
-    /// The shape of a value.
+    /// The shape of a value; a scalar for most tables.
     shape: Shape,
     /// True if the table is filled once, by an initializer, instead of growing.
     is_fixed: bool,
 }
 
 impl Kind {
+    /// Reads the attributes of a table's operation.
+    ///
+    /// # Errors
+    /// `Value` for a shape with unknown sizes, and `Unimplemented` for keys that are not integers, floats or
+    /// strings.
     fn of(spec: &NodeSpec<'_>, name: String, is_fixed: bool) -> Result<Kind> {
         let (key, value) = (spec.dtype("key_dtype")?, spec.dtype("value_dtype")?);
         let shape = spec.operation.attr("value_shape").and_then(|shape| shape.as_shape());
@@ -126,14 +161,15 @@ impl Kind {
         Ok(Kind { name, key, value, shape, is_fixed })
     }
 
-    /// Returns a new table of this kind.
+    /// Returns a new table of this kind, empty and, if it is fixed, not initialized.
     fn table(&self) -> Table {
         let entries = RwLock::new((!self.is_fixed).then(Entries::default));
         Table { kind: self.clone(), entries, reserved: OnceLock::new() }
     }
 }
 
-/// Makes the kernel that creates a table, or finds the one of its shared name.
+/// Makes the kernel that gives the handle of a table of the session. A dense table also has its two reserved
+/// keys as inputs, which are only known when the operation runs.
 fn make_table(spec: &NodeSpec<'_>, is_fixed: bool) -> Result<Box<dyn Kernel>> {
     let shared = spec.bool("use_node_name_sharing").unwrap_or(false);
     let name = if shared { spec.operation.name().to_owned() } else { resource_name(spec) };
@@ -166,10 +202,14 @@ fn make_anonymous(spec: &NodeSpec<'_>, is_fixed: bool) -> Result<Box<dyn Kernel>
 }
 
 /// Keeps the two inputs as the keys of a dense table that stand for no entry.
+///
+/// # Errors
+/// `InvalidArgument` if the two keys are equal, or differ from those of the first run.
 fn reserve(context: &KernelContext<'_>, table: &Table) -> Result<()> {
     let key =
         |input: usize| Ok::<_, Error>(keys(context.input(input))?.into_iter().next().unwrap_or_default());
     let reserved = [key(0)?, key(1)?];
+    // The first run decides. Runs at the same moment agree with it or fail.
     let known = table.reserved.get_or_init(|| reserved.clone());
     if *known != reserved || reserved[0] == reserved[1] {
         let text =
@@ -180,6 +220,8 @@ fn reserve(context: &KernelContext<'_>, table: &Table) -> Result<()> {
 }
 
 /// Returns true for the handle of a table whose entries never change once it is initialized.
+///
+/// Functions of datasets may read such a table ahead of the steps.
 pub(super) fn is_fixed(handle: &Tensor) -> bool {
     handle.as_handle::<Table>().is_some_and(|table| table.kind.is_fixed)
 }
@@ -189,11 +231,12 @@ fn table<'c>(context: &'c KernelContext<'_>) -> Result<&'c Table> {
     context.handle(0, "a table")
 }
 
-/// Each element's bytes.
+/// Returns the bytes of each element, in the order of the machine; the strings themselves for strings.
 fn keys(tensor: &Tensor) -> Result<Vec<Bytes>> {
     if tensor.dtype() == DType::String {
         return Ok(tensor.as_strings()?.to_vec());
     }
+    // Bytes as keys make the table independent of the dtype, and compile once.
     let size = tensor.dtype().size().max(1);
     Ok(memory::collected(tensor.as_bytes()?.chunks_exact(size).map(Bytes::copy_from_slice))?)
 }
@@ -219,6 +262,11 @@ impl Table {
     }
 
     /// Returns the entries that keys and values make. With `strict`, one key must not have two values.
+    ///
+    /// The keys have any shape; the values have that shape followed by that of a value.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for other dtypes or shapes, and with `strict` for one key with two values.
     fn entries_of(&self, given: &Tensor, values: &Tensor, strict: bool) -> Result<Entries> {
         let expected: Vec<usize> = given.shape().iter().chain(self.kind.shape.iter()).copied().collect();
         if given.dtype() != self.kind.key
@@ -254,8 +302,12 @@ impl Table {
     }
 
     /// Sets the entries once. A second time is allowed if they are the same.
+    ///
+    /// # Errors
+    /// `FailedPrecondition` if the table has other entries already.
     fn initialize(&self, entries: Entries) -> Result<()> {
         let mut all = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        // Two initializers of one table may both run; equal content makes that harmless.
         match &*all {
             Some(known) if *known != entries => {
                 let text = format!("Table '{}' was already initialized with different data.", self.kind.name);
@@ -269,6 +321,9 @@ impl Table {
     }
 
     /// Changes the entries of a table that steps may change.
+    ///
+    /// # Errors
+    /// `Unimplemented` for a fixed table, as in TensorFlow.
     fn change(&self, change: impl FnOnce(&mut Entries)) -> Result<()> {
         if self.kind.is_fixed {
             let text = format!("table '{}' is filled once, by its initializer", self.kind.name);
@@ -280,8 +335,10 @@ impl Table {
     }
 }
 
-/// Returns the values of keys, or the default.
+/// Returns the values of the keys in input 1, and the default for those that are missing. The result has the
+/// shape of the keys followed by that of a value.
 fn find(context: &mut KernelContext<'_>) -> Result<()> {
+    // The read lock must end before the output is set, because the table is borrowed from the context.
     let found = {
         let (table, wanted, default) = (table(context)?, context.input(1), context.input(2));
         if wanted.dtype() != table.kind.key
@@ -306,6 +363,7 @@ fn find(context: &mut KernelContext<'_>) -> Result<()> {
             Error::new(Code::FailedPrecondition, format!("Table '{}' not initialized.", table.kind.name))
         })?;
         let shape: Shape = wanted.shape().iter().chain(table.kind.shape.iter()).copied().collect();
+        // There are no rows from which `arrange` could take the dtype.
         if wanted.elements() == 0 {
             Tensor::zeros(table.kind.value, shape)?
         } else {
@@ -318,7 +376,8 @@ fn find(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Returns all keys and values.
+/// Returns all keys and values, sorted by the bytes of the keys. A dense table exports its entries only,
+/// without reserved keys.
 fn export(context: &mut KernelContext<'_>) -> Result<()> {
     let (keys, values) = {
         let table = table(context)?;
@@ -352,7 +411,8 @@ enum Column {
     Field(usize),
 }
 
-/// Reads an attribute that selects a column.
+/// Reads an attribute that selects a column: -2 is the whole line, -1 the line number, and others count
+/// fields from 0.
 fn column(spec: &NodeSpec<'_>, name: &str) -> Result<Column> {
     match spec.int(name)? {
         -2 => Ok(Column::Line),
@@ -366,7 +426,11 @@ fn column(spec: &NodeSpec<'_>, name: &str) -> Result<Column> {
     }
 }
 
-/// Makes the kernel that fills a table from a file.
+/// Makes the kernel that fills a table from a file of UTF-8 lines.
+///
+/// `vocab_size` of -1 takes all lines; otherwise there must be at least as many after `offset` skipped ones.
+/// Line numbers count from the first line that is taken; TensorFlow skips nothing and adds `offset` to the
+/// line numbers. The file is read when the operation runs, with the permission of the session's file policy.
 fn make_from_file(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let columns = [column(spec, "key_index")?, column(spec, "value_index")?];
     let size = usize::try_from(spec.int("vocab_size")?).ok();
@@ -383,6 +447,7 @@ fn make_from_file(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
             Error::new(code, format!("table '{}' cannot read {}", table.kind.name, path.display()))
                 .with_source(error)
         })?;
+        // All lines are kept in memory: a vocabulary is small next to the table that it becomes.
         let lines: Vec<&str> = text.lines().skip(skipped).take(size.unwrap_or(usize::MAX)).collect();
         if let Some(size) = size.filter(|&size| size != lines.len()) {
             let text =
@@ -396,12 +461,12 @@ fn make_from_file(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     }))
 }
 
-/// Returns the error for a line with too few fields.
+/// Returns the error for a line with too few fields. `line` counts the lines that were taken, from 0.
 fn short(path: &std::path::Path, line: usize) -> Error {
     Error::invalid_argument(format!("line {} of {} has too few columns", line + 1, path.display()))
 }
 
-/// One column of all lines, or the line that has not got it.
+/// Returns one column of all lines as texts, or the number of the first line that lacks it.
 fn cells(lines: &[&str], column: Column, delimiter: &str) -> std::result::Result<Vec<String>, usize> {
     let cell = |(number, line): (usize, &&str)| match column {
         Column::Line => Ok((*line).to_owned()),
@@ -412,6 +477,12 @@ fn cells(lines: &[&str], column: Column, delimiter: &str) -> std::result::Result
 }
 
 /// Converts the cells of a column to a dtype.
+///
+/// Blanks around a number are ignored.
+///
+/// # Errors
+/// `InvalidArgument` for a cell that is not a number, and `Unimplemented` for dtypes other than strings,
+/// `int32`, `int64`, `float32` and `float64`.
 fn parsed(cells: &[String], dtype: DType) -> Result<Tensor> {
     if dtype == DType::String {
         return Ok(Tensor::from_strings(cells.to_vec(), [cells.len()])?);

@@ -3,6 +3,33 @@
 //! Unlike a tensor list, an array is a shared object that its operations change. Their order follows from the *flow*, a number without
 //! meaning that each write passes on. The array of gradients is found by the array and the name of the `gradients` call (`source`): all
 //! reads of the forward pass write their gradients into the same one, which adds them up.
+//!
+//! # Semantics
+//!
+//! | op | inputs | result |
+//! | --- | --- | --- |
+//! | `TensorArrayV3` | size | handle and flow; attributes below |
+//! | `TensorArrayWriteV3` | handle, index, value, flow | flow |
+//! | `TensorArrayReadV3` | handle, index, flow | the element |
+//! | `TensorArrayGatherV3` | handle, indices, flow | the elements, stacked |
+//! | `TensorArrayScatterV3` | handle, indices, value, flow | flow; row n of the value is written to the n-th of the indices |
+//! | `TensorArrayConcatV3` | handle, flow | all elements, joined along their first axes, and their lengths (`int64`) |
+//! | `TensorArraySplitV3` | handle, value, lengths, flow | flow; piece n is written to index n |
+//! | `TensorArraySizeV3` | handle, flow | the size, `int32` |
+//! | `TensorArrayCloseV3` | handle | nothing; the elements are dropped |
+//! | `TensorArrayGradV3`, `TensorArrayGradWithShape` | handle, flow, (sizes) | the array of gradients and a flow |
+//!
+//! Attributes: `dynamic_size` (false) lets a write beyond the end make the array longer; `clear_after_read`
+//! (true) drops an element when it is read; `identical_element_shapes` (false) makes the first write
+//! determine the shape of all. The versions without `V3` are the same; `Pack` and `Unpack` are a gather and a
+//! scatter of everything.
+//!
+//! Errors are `InvalidArgument` with the name of the array: an index outside of it, a second write or a write
+//! after a read, a second read of a cleared element, a dtype or shape that does not fit, and an unwritten
+//! element of unknown shape. An element that was never written reads as zeros if its shape is known.
+//!
+//! Dtypes are any, strings and variants included; gradients must be numbers or variants that can be added.
+//! Everything runs on one thread, and writes add up in the order in which they run.
 
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::elements::{joined, split, stacked, sum, unstacked};
@@ -15,7 +42,8 @@ use tensor::{DType, Shape, Tensor, memory};
 
 /// One array, which exists as long as the step that made it.
 ///
-/// The lock guards the elements and the table of gradients; sums are computed under it, and nothing else is locked.
+/// The lock guards the elements and the table of gradients; sums are computed under it, and nothing else is
+/// locked. Handles and arrays of gradients share it.
 struct TensorArray {
     /// The name, for messages.
     name: String,
@@ -26,6 +54,8 @@ struct TensorArray {
     /// True if all elements have one shape, which the first write determines.
     identical: bool,
     /// True for gradients: an element that is written several times is the sum of the values. Other arrays refuse a second write.
+    ///
+    /// Set for arrays of gradients only.
     adds: bool,
     /// The guarded part.
     inner: Mutex<Inner>,
@@ -35,9 +65,10 @@ struct TensorArray {
 struct Inner {
     /// The elements.
     elements: Vec<Element>,
-    /// True if a write beyond the end makes the array longer.
+    /// True if a write beyond the end makes the array longer. An array stops growing when its gradients are
+    /// first requested.
     grows: bool,
-    /// The static shape that each element must fit.
+    /// The static shape that each element must fit. With identical shapes, the first write narrows it.
     shape: PartialShape,
     /// The gradient arrays by the `source` of the operation that requests them.
     gradients: BTreeMap<String, Arc<TensorArray>>,
@@ -46,16 +77,20 @@ struct Inner {
 /// One element.
 #[derive(Clone, Default)]
 struct Element {
-    /// The value, unless it was not written yet or was dropped by a read.
+    /// The value; `None` if it was not written yet or was dropped by a read.
     value: Option<Tensor>,
-    /// Known after a write. An element of a gradient has the shape of the forward element, so that it reads as zeros if nothing is written.
+    /// The shape, known after a write. An element of a gradient has the shape of the forward element from the
+    /// beginning, so that it reads as zeros if nothing is written.
     shape: Option<Shape>,
-    /// True after a write.
+    /// True after a write, also once the value was dropped. Other arrays than those of gradients refuse
+    /// another write then.
     written: bool,
-    /// True after a read.
+    /// True after a read. No write is accepted then: it would come too late for the reader.
     read: bool,
 }
 
+/// Op types of three generations share their kernels. The older ones have a string as the handle in their
+/// definitions, which makes no difference here.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add_all(["TensorArrayV3", "TensorArrayV2", "TensorArray"], |spec| {
         let settings = Settings::of(spec)?;
@@ -102,6 +137,7 @@ pub(crate) fn register(registry: &mut Registry) {
         let shape = shape_attr(spec, "element_shape")?;
         Ok(boxed(move |context| {
             let array = array(context)?;
+            // The size is only known when the operation runs.
             let all: Vec<i64> = (0..array.lock().elements.len() as i64).collect();
             gather(context, &array, &all, &shape)
         }))
@@ -110,6 +146,7 @@ pub(crate) fn register(registry: &mut Registry) {
         Ok(boxed(|context| {
             let rows = unstacked(context.input(1))?;
             let array = array(context)?;
+            // All room at once, so that a failed allocation leaves no element written.
             array.fit(rows.len())?;
             for (index, row) in rows.into_iter().enumerate() {
                 array.write(context, index as i64, row)?;
@@ -147,7 +184,7 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
-/// The attributes of an array's operation.
+/// The attributes of an array's operation, from which each run of it makes a new array.
 struct Settings {
     /// The name, for messages.
     name: String,
@@ -164,7 +201,7 @@ struct Settings {
 }
 
 impl Settings {
-    /// Reads the attributes.
+    /// Reads the attributes. Those that the first releases did not have take their defaults.
     fn of(spec: &NodeSpec<'_>) -> Result<Settings> {
         let name = spec.str("tensor_array_name").unwrap_or_default();
         let name = if name.is_empty() { spec.operation.name() } else { name };
@@ -178,7 +215,7 @@ impl Settings {
         })
     }
 
-    /// Makes an array of a size.
+    /// Makes an array of `size` unwritten elements.
     fn array(&self, size: usize) -> Result<TensorArray> {
         let inner = Inner {
             elements: memory::filled(Element::default(), size)?,
@@ -197,7 +234,7 @@ impl Settings {
     }
 }
 
-/// Returns an attribute that is a shape.
+/// Returns an attribute that is a shape; an absent one is an unknown shape.
 fn shape_attr(spec: &NodeSpec<'_>, name: &str) -> Result<PartialShape> {
     match spec.operation.attr(name) {
         Some(AttrValue::Shape(shape)) => Ok(shape.clone()),
@@ -206,14 +243,14 @@ fn shape_attr(spec: &NodeSpec<'_>, name: &str) -> Result<PartialShape> {
     }
 }
 
-/// Checks a size, which must not be negative.
+/// Converts a size, which must be from 0 to the largest `int32`.
 fn size(size: i64) -> Result<usize> {
     let small = usize::try_from(size).ok().filter(|&size| size <= i32::MAX as usize);
     small.ok_or_else(|| Error::invalid_argument(format!("Size should be >= 0, got {size}")))
 }
 
-/// Sets the outputs of an operation that creates an array: its handle, and the flow that orders its operations. The operations of
-/// TensorFlow's first releases have no flow there.
+/// Sets the outputs of an operation that creates an array: its handle, and the flow, which is 0. The
+/// operations of TensorFlow's first releases have no flow there.
 fn give(context: &mut KernelContext<'_>, array: Arc<TensorArray>) {
     context.set(0, Tensor::from_handle(DType::Resource, array));
     if context.num_outputs() > 1 {
@@ -221,7 +258,8 @@ fn give(context: &mut KernelContext<'_>, array: Arc<TensorArray>) {
     }
 }
 
-/// Returns the flow, a scalar without meaning: its edges order the operations on an array.
+/// Returns the flow, input `input`, as output 0. Its value means nothing: the edge makes what follows wait
+/// for the change.
 fn pass_flow(context: &mut KernelContext<'_>, input: usize) {
     let flow = context.take(input);
     context.set(0, flow);
@@ -232,18 +270,20 @@ fn array(context: &KernelContext<'_>) -> Result<Arc<TensorArray>> {
     context.shared_handle(0, "a TensorArray")
 }
 
-/// Makes the kernel that returns the array of gradients, and creates it at the first request of a `source`. With `with_shape`, input 2 has
-/// sizes that gradients have in front of those of the elements.
+/// Makes the kernel that returns the array of gradients, and creates it at the first request of a `source`.
+/// With `with_shape`, input 2 has sizes that gradients have in front of those of the elements.
 fn make_gradient(spec: &NodeSpec<'_>, with_shape: bool) -> Result<Box<dyn crate::kernel::Kernel>> {
     let source = spec.str("source")?.to_owned();
     Ok(boxed(move |context| {
         let of = array(context)?;
         let before = if with_shape { context.ints(2)? } else { Vec::new() };
         let before: Vec<usize> = before.into_iter().map(size).collect::<Result<_>>()?;
+        // The lock ends before the output is set.
         let gradient = {
             let mut inner = of.lock();
             // The array of gradients is created with the size of now, so the array must not grow any more.
             inner.grows = false;
+            // Under the lock: two reads that request the array at the same time must get the same one.
             match inner.gradients.get(&source).cloned() {
                 Some(made) => made,
                 None => {
@@ -264,7 +304,8 @@ impl TensorArray {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Creates the array of gradients, of the same size; `before` are sizes in front of those of the elements.
+    /// Creates the array of gradients, of the same size, with the shapes of the elements written so far.
+    /// `inner` is the locked part of `self`.
     fn gradient(&self, inner: &Inner, source: &str, before: &[usize]) -> Result<TensorArray> {
         let longer = |shape: &Shape| -> Shape { before.iter().chain(shape.iter()).copied().collect() };
         let element =
@@ -286,12 +327,13 @@ impl TensorArray {
         })
     }
 
-    /// Makes an error that names the array.
+    /// Returns an `InvalidArgument` error that names the array.
     fn error(&self, text: &str) -> Error {
         Error::invalid_argument(format!("TensorArray {}: {text}", self.name))
     }
 
-    /// Makes room for this many elements, if allowed.
+    /// Makes an array that grows at least `count` long; another one stays as it is, and a write beyond its
+    /// end fails.
     fn fit(&self, count: usize) -> Result<()> {
         let mut inner = self.lock();
         if inner.grows && inner.elements.len() < count {
@@ -301,6 +343,9 @@ impl TensorArray {
     }
 
     /// Writes an element, or adds to one of a gradient.
+    ///
+    /// # Errors
+    /// See the module. Nothing is written then, except that a failed sum leaves the element without a value.
     fn write(&self, context: &KernelContext<'_>, index: i64, value: Tensor) -> Result<()> {
         if value.dtype() != self.dtype {
             return Err(self.error(&format!("a value of {} in an array of {}", value.dtype(), self.dtype)));
@@ -322,6 +367,7 @@ impl TensorArray {
             if place > i32::MAX as usize {
                 return Err(self.error(&format!("Tried to write to index {index}")));
             }
+            // Elements in between are unwritten and read as zeros if their shape becomes known.
             memory::resize(&mut inner.elements, place + 1, Element::default())?;
         }
         let element = &mut inner.elements[place];
@@ -335,6 +381,7 @@ impl TensorArray {
                 "Could not write to TensorArray index {index} because it has already been written to"
             )));
         }
+        // Also for a sum, whose summands have one shape.
         element.shape = Some(value.shape().clone());
         if self.identical {
             inner.shape = PartialShape::from(value.shape());
@@ -348,6 +395,8 @@ impl TensorArray {
     }
 
     /// Reads an element. One of a gradient that was not written is zeros.
+    ///
+    /// An element that was read is marked, and dropped if the array clears elements after reads.
     fn read(&self, index: i64) -> Result<Tensor> {
         let mut inner = self.lock();
         let inner = &mut *inner;
@@ -376,6 +425,7 @@ impl TensorArray {
                 Tensor::zeros(self.dtype, shape)?
             }
         };
+        // Kept also if the value stays: gradients must not change once something has seen them.
         element.read = true;
         if self.clear_after_read {
             element.value = None;
@@ -383,7 +433,11 @@ impl TensorArray {
         Ok(value)
     }
 
-    /// Returns the shape of the elements of an array without elements, from the array and the operation.
+    /// Returns the shape that elements would have, for the result of stacking none of them. It is merged from
+    /// the array's shape and the one that the operation declares.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if they contradict each other or leave a size open.
     fn empty_shape(&self, declared: &PartialShape) -> Result<Shape> {
         let known = self.lock().shape.merge(declared);
         let shape = known.and_then(|known| known.to_shape());
@@ -391,7 +445,8 @@ impl TensorArray {
     }
 }
 
-/// Stacks the elements of some indices.
+/// Stacks the elements of some indices in their order. Each counts as read; an index that occurs twice fails
+/// if reads clear the element.
 fn gather(
     context: &mut KernelContext<'_>,
     array: &TensorArray,
@@ -408,7 +463,7 @@ fn gather(
     Ok(())
 }
 
-/// Writes each row of a tensor to an index.
+/// Writes row n of input 2 to index n of input 1. Rows are views of the tensor and are not copied.
 fn scatter(context: &mut KernelContext<'_>) -> Result<()> {
     let (indices, rows) = (context.ints(1)?, unstacked(context.input(2))?);
     if indices.len() != rows.len() {
@@ -423,7 +478,11 @@ fn scatter(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Joins the elements along their first axes.
+/// Joins all elements along their first axes, whose sizes may differ, and returns the sizes as output 1.
+///
+/// # Errors
+/// `InvalidArgument` for a scalar element, elements that differ beyond the first axis, and an empty array of
+/// unknown shape.
 fn concat(context: &mut KernelContext<'_>, declared: &PartialShape) -> Result<()> {
     let array = array(context)?;
     let count = array.lock().elements.len();

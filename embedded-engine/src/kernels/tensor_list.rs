@@ -1,6 +1,26 @@
 //! Lists of tensors as values: every change returns a new list, and is made in place if nothing else holds the old one.
 //!
 //! Loops accumulate their intermediate values for gradients in such lists.
+//!
+//! # Semantics
+//!
+//! A list is a variant: copying it copies a reference, and what an operation returns is independent of its
+//! input. Indices and sizes are `int32`; shapes are inputs, with -1 for an unknown size and a scalar -1 for
+//! an unknown rank. An element that was never set reads as zeros of the merged shape of the list, the
+//! request, and another element; if that leaves a size open, it is an error.
+//!
+//! | op | result |
+//! | --- | --- |
+//! | `EmptyTensorList`, `TensorListReserve` | a list of no elements, or of a number of unset ones |
+//! | `TensorListSetItem`, `TensorListGetItem` | one element; setting may grow the list (`resize_if_index_out_of_bounds`) |
+//! | `TensorListPushBack`, `TensorListPopBack` | a longer or shorter list; popping also returns the element |
+//! | `TensorListStack`, `TensorListGather` | all elements, or those of some indices, along a new first axis |
+//! | `TensorListConcat`, `TensorListConcatV2` | elements joined along their first axes, with their lengths |
+//! | `TensorListFromTensor`, `TensorListScatter*`, `TensorListSplit` | a list of rows or pieces, which share the tensor's memory |
+//! | `TensorListLength`, `TensorListElementShape`, `TensorListResize`, `TensorListConcatLists` | as named |
+//!
+//! Errors about inputs are `InvalidArgument`. Elements have any dtype, variants included. Everything runs on one
+//! thread.
 
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::elements::{declared_shape, joined, split, stacked, unstacked};
@@ -11,6 +31,8 @@ use std::sync::Arc;
 use tensor::{DType, Shape, Tensor, memory};
 
 /// A list. An element that was never set has no value, and reads as zeros if its shape is known.
+///
+/// Every element that is set fits `dtype` and `shape`, which hold for the whole life of the list.
 #[derive(Clone)]
 pub(super) struct TensorList {
     /// The dtype of the elements.
@@ -19,7 +41,7 @@ pub(super) struct TensorList {
     shape: PartialShape,
     /// The elements; `None` for those that were not set.
     pub(super) elements: Vec<Option<Tensor>>,
-    /// The most elements that a push may lead to, or `None` for no limit.
+    /// The number of elements beyond which a push fails; `None` for no limit. Other operations ignore it.
     limit: Option<usize>,
 }
 
@@ -82,7 +104,7 @@ pub(crate) fn register(registry: &mut Registry) {
     register_many(registry);
 }
 
-/// Operations on many elements at once.
+/// Registers the operations on many elements at once.
 fn register_many(registry: &mut Registry) {
     registry.add("TensorListScatter", |_| Ok(boxed(|context| scatter(context, false))));
     registry.add("TensorListScatterV2", |_| Ok(boxed(|context| scatter(context, true))));
@@ -126,13 +148,14 @@ fn register_many(registry: &mut Registry) {
     });
 }
 
-/// Returns a number of elements. TensorFlow counts them with 32 bits, so no graph can rely on more.
+/// Returns a number of elements, from 0 to the largest `int32`. TensorFlow counts them with 32 bits, so no
+/// graph can rely on more.
 fn count(count: i64) -> Result<usize> {
     let small = usize::try_from(count).ok().filter(|&count| count <= i32::MAX as usize);
     small.ok_or_else(|| Error::invalid_argument(format!("a list cannot have {count} elements")))
 }
 
-/// Sets the list as the output.
+/// Sets the list as output 0.
 fn give(context: &mut KernelContext<'_>, list: TensorList) {
     context.set(0, Tensor::from_handle(DType::Variant, Arc::new(list)));
 }
@@ -142,13 +165,16 @@ fn not_a_list(input: usize) -> Error {
     Error::invalid_argument(format!("input {input} is not a list of tensors"))
 }
 
-/// Returns the list of an input.
+/// Returns the list of an input for reading.
 fn list<'c>(context: &'c KernelContext<'_>, input: usize) -> Result<&'c TensorList> {
     context.input(input).as_handle().ok_or_else(|| not_a_list(input))
 }
 
 /// Returns a list to be changed: the same one if nothing else holds it, otherwise a copy. In a loop that appends, nothing else does, so
 /// each iteration costs one element and not the whole list.
+///
+/// # Errors
+/// `InvalidArgument` if the input is not a list.
 fn take(context: &mut KernelContext<'_>, input: usize) -> Result<TensorList> {
     let value = context.take(input);
     let list: Arc<TensorList> = value.to_handle().ok_or_else(|| not_a_list(input))?;
@@ -158,7 +184,11 @@ fn take(context: &mut KernelContext<'_>, input: usize) -> Result<TensorList> {
 }
 
 impl TensorList {
-    /// Sets an element. With `grows`, an index past the end makes the list longer, with unset elements before it.
+    /// Sets an element. With `grows`, an index past the end makes the list longer, with unset elements before
+    /// it.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for an index outside of the list, and for an element that does not fit.
     fn set(&mut self, index: i64, item: Tensor, grows: bool) -> Result<()> {
         let size = self.elements.len();
         let place = usize::try_from(index).ok().filter(|&place| place < size || grows);
@@ -166,6 +196,7 @@ impl TensorList {
             let text = format!("Trying to modify element {index} in a list with {size} elements");
             Error::invalid_argument(text)
         })?;
+        // Before the list grows, so that a rejected element leaves it as it was.
         self.check(&item)?;
         if place >= size {
             memory::resize(&mut self.elements, count(index)? + 1, None)?;
@@ -174,7 +205,8 @@ impl TensorList {
         Ok(())
     }
 
-    /// Sets the elements of some indices.
+    /// Sets `rows[n]` as the element of index `indices[n]`. An index past the end makes the list longer; of
+    /// two equal indices the later one counts.
     fn set_rows(&mut self, indices: &[i64], rows: Vec<Tensor>) -> Result<()> {
         if indices.len() != rows.len() {
             let text = format!("{} indices for {} values", indices.len(), rows.len());
@@ -183,7 +215,7 @@ impl TensorList {
         indices.iter().zip(rows).try_for_each(|(&index, row)| self.set(index, row, true))
     }
 
-    /// Checks the dtype and shape of an element.
+    /// Returns an error if an element has not the dtype of the list or does not fit its shape.
     fn check(&self, item: &Tensor) -> Result<()> {
         if item.dtype() != self.dtype {
             let text = format!("a value of {} in a list of {}", item.dtype(), self.dtype);
@@ -198,9 +230,13 @@ impl TensorList {
 
     /// Returns the shape of elements, merged from the requested shape, the shape of the list, and that of a
     /// present element.
+    ///
+    /// Shape `[2, ?]` of the list and `[?, 3]` of the request give `[2, 3]`. The present element is only
+    /// looked at if a size is still open.
     fn known_shape(&self, declared: &PartialShape) -> Result<PartialShape> {
         let text = || format!("the list has elements of shape {}, but {declared} was requested", self.shape);
         let known = self.shape.merge(declared).ok_or_else(|| Error::invalid_argument(text()))?;
+        // A list of unknown shape takes that of its elements, as TensorFlow does for unset ones.
         match self.elements.iter().flatten().next() {
             Some(element) if known.to_shape().is_none() => Ok(known
                 .merge(&PartialShape::from(element.shape()))
@@ -219,6 +255,8 @@ impl TensorList {
     }
 
     /// Returns an element; zeros for one that was not set.
+    ///
+    /// `declared` is the shape that the operation requests; it only matters for an element that was not set.
     fn get(&self, index: i64, declared: &PartialShape) -> Result<Tensor> {
         let size = self.elements.len();
         let place = usize::try_from(index).ok().and_then(|place| self.elements.get(place));
@@ -233,14 +271,15 @@ impl TensorList {
     }
 }
 
-/// Returns the element of an index.
+/// Returns the element of the index in input 1. It shares the list's memory.
 fn get_item(context: &mut KernelContext<'_>) -> Result<()> {
     let item = list(context, 0)?.get(context.int(1)?, &declared_shape(context, 2)?)?;
     context.set(0, item);
     Ok(())
 }
 
-/// Stacks all elements.
+/// Stacks all elements, unset ones as zeros. `expected` is the number of elements that the attribute
+/// `num_elements` requires, if it does.
 fn stack(context: &mut KernelContext<'_>, expected: Option<usize>) -> Result<()> {
     let declared = declared_shape(context, 1)?;
     let list = list(context, 0)?;
@@ -256,7 +295,7 @@ fn stack(context: &mut KernelContext<'_>, expected: Option<usize>) -> Result<()>
     Ok(())
 }
 
-/// Stacks the elements of some indices.
+/// Stacks the elements of the indices in input 1, in their order. An index may occur several times.
 fn gather(context: &mut KernelContext<'_>) -> Result<()> {
     let (indices, declared) = (context.ints(1)?, declared_shape(context, 2)?);
     let list = list(context, 0)?;
@@ -266,7 +305,7 @@ fn gather(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Appends an element.
+/// Appends the element of input 1. In place, if nothing else holds the list.
 fn push_back(context: &mut KernelContext<'_>) -> Result<()> {
     let item = context.take(1);
     let mut list = take(context, 0)?;
@@ -279,7 +318,7 @@ fn push_back(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Removes the last element.
+/// Returns the list without its last element, and that element; zeros for one that was not set.
 fn pop_back(context: &mut KernelContext<'_>) -> Result<()> {
     let declared = declared_shape(context, 1)?;
     let mut list = take(context, 0)?;
@@ -292,7 +331,8 @@ fn pop_back(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Returns the static shape of the elements.
+/// Returns the static shape of the elements as a tensor: -1 for an unknown size, and a scalar -1 for an
+/// unknown rank.
 fn element_shape(context: &mut KernelContext<'_>, dtype: DType) -> Result<()> {
     let shape = &list(context, 0)?.shape;
     let size = |dim: Option<usize>| dim.and_then(|dim| i64::try_from(dim).ok()).unwrap_or(-1);
@@ -318,6 +358,7 @@ fn scatter(context: &mut KernelContext<'_>, sized: bool) -> Result<()> {
         Err(_) => count(indices.iter().max().map_or(0, |&last| last.saturating_add(1)))?,
     };
     let mut list = TensorList { dtype, shape, elements: memory::filled(None, size)?, limit: None };
+    // `set_rows` would make the list longer instead.
     if let Some(index) = indices.iter().find(|&&index| index < 0 || index >= size as i64) {
         let text = format!("Trying to scatter to element {index} of a list with {size} elements");
         return Err(Error::invalid_argument(text));
@@ -329,6 +370,9 @@ fn scatter(context: &mut KernelContext<'_>, sized: bool) -> Result<()> {
 
 /// Concatenates elements along their first axis. With `by_input` (the second version of the op) the lengths of unset elements are an input,
 /// in their order; the first version has none, and an unset element is an error.
+///
+/// The sizes beyond the first axis come from the first element that is set, or else from the list and the
+/// request.
 fn make_concat(spec: &NodeSpec<'_>, by_input: bool) -> Result<Box<dyn crate::kernel::Kernel>> {
     let attr = spec.operation.attr("element_shape").and_then(|shape| shape.as_shape()).cloned();
     Ok(boxed(move |context| {
@@ -347,6 +391,7 @@ fn make_concat(spec: &NodeSpec<'_>, by_input: bool) -> Result<Box<dyn crate::ker
                 "the shape of the elements of the list is not fully known beyond the first axis",
             )
         })?;
+        // The lengths are those of the unset elements only, one after the other.
         let mut unset = missing.into_iter();
         let mut parts = memory::reserve(list.elements.len())?;
         for element in &list.elements {

@@ -9,6 +9,47 @@
 //! if a row occurs several times, its updates follow each other in the order of the indices. Hyperparameters are
 //! scalars and may change in each step. An update whose variables are not initialized is a `FailedPrecondition` error
 //! that names the variable.
+//!
+//! # Inputs
+//!
+//! The dense forms take the variables, then the parameters, and the gradient where the table has `g`. Op
+//! types are named without `Resource`, though some exist only with it; both kinds of variables have the same
+//! inputs. All variables and the gradient have one shape and one dtype: `float16`, `bfloat16`, `float32` or
+//! `float64`.
+//!
+//! | op type | variables | parameters |
+//! | --- | --- | --- |
+//! | `ApplyGradientDescent` | weights | rate, g |
+//! | `ApplyMomentum`, `ApplyKerasMomentum` | weights, accumulator | rate, g, momentum |
+//! | `ApplyAdam` | weights, m, v | `beta1_power`, `beta2_power`, rate, beta1, beta2, epsilon, g |
+//! | `ApplyAdamWithAmsgrad` | weights, m, v, largest v | the same |
+//! | `ApplyAdaMax` | weights, m, v | `beta1_power`, rate, beta1, beta2, epsilon, g |
+//! | `ApplyRMSProp` | weights, ms, mom | rate, rho, momentum, epsilon, g |
+//! | `ApplyCenteredRMSProp` | weights, mg, ms, mom | the same |
+//! | `ApplyAdagrad`, `ApplyAdagradV2` | weights, accumulator | rate, (V2: epsilon), g |
+//! | `ApplyAdadelta` | weights, accumulator, updates | rate, rho, epsilon, g |
+//! | `ApplyFtrl`, `ApplyFtrlV2` | weights, accumulator, linear | g, rate, l1, l2, (V2: shrinkage), power |
+//! | `ApplyAddSign` | weights, m | rate, alpha, `sign_decay`, beta, g |
+//! | `ApplyPowerSign` | weights, m | rate, `log_base`, `sign_decay`, beta, g |
+//! | `ApplyProximalAdagrad` | weights, accumulator | rate, l1, l2, g |
+//! | `ApplyProximalGradientDescent` | weights | rate, l1, l2, g |
+//! | `ApplyAdagradDA` | weights, sums, squares | g, rate, l1, l2, step (`int64`) |
+//!
+//! A sparse form has its indices (`int32` or `int64`, rank 1) right after the gradient, which has one row for
+//! each of them: `SparseApplyMomentum` takes rate, g, indices, momentum.
+//!
+//! # Errors and order
+//!
+//! Parameters and shapes are checked before anything changes: `InvalidArgument` for shapes that differ, an
+//! index outside of the weights, and one variable in two places. NaN in a gradient is not looked for; it
+//! spreads into the weights. The dense forms divide the elements over the pool, and each element is computed
+//! alone, so bits do not depend on the number of threads. The sparse forms run on one thread, in the order of
+//! the indices. The outputs of the reference forms are handles, which the compiler provides.
+//!
+//! # Adding a rule
+//!
+//! The formula goes to `compute::optimizer`, as a type that implements `Rule`. Here it needs one
+//! registration, which lists the numbers of its parameters, counted after the variables.
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
@@ -24,6 +65,8 @@ use session_core::{Error, Result};
 use std::sync::{Arc, MutexGuard};
 use tensor::{Element, Tensor};
 
+/// The numbers given to `dense` are those of the variables, and `dense_after` also takes the input of a
+/// gradient that is not the last.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add_both(["ResourceApplyGradientDescent", "ApplyGradientDescent"], |spec| {
         for_dtype!(float spec.dtype("T")?, T => {
@@ -145,8 +188,14 @@ pub(crate) fn register(registry: &mut Registry) {
     register_sparse(registry);
 }
 
-/// Adam whose divisor never shrinks.
+/// Updates by Adam with a divisor that never shrinks, where `largest` is the greatest `v` so far:
+///
+/// ```text
+/// m += (g - m) * (1 - beta1)     v += (g^2 - v) * (1 - beta2)     largest = max(largest, v)
+/// weights -= rate * sqrt(1 - beta2_power) / (1 - beta1_power) * m / (sqrt(largest) + epsilon)
+/// ```
 fn amsgrad<T: Element + Weight>(context: &mut KernelContext<'_>) -> Result<()> {
+    // Written out and not as a rule of `compute`: it is rare, and one thread suffices.
     let parameters = Parameters { context, first: 4 };
     let scalar = |index: usize| -> Result<T::Number> { Ok(parameters.scalar::<T>(index)?.load()) };
     let (beta1_power, beta2_power, rate) = (scalar(0)?, scalar(1)?, scalar(2)?);
@@ -163,6 +212,7 @@ fn amsgrad<T: Element + Weight>(context: &mut KernelContext<'_>) -> Result<()> {
             let (gradient, old_m, old_v) = (gradient.load(), m[i].load(), v[i].load());
             let new_m = old_m + (gradient - old_m) * (one - beta1);
             let new_v = old_v + (gradient * gradient - old_v) * (one - beta2);
+            // With NaN in `v` the other operand wins; the weight is NaN all the same, through `m`.
             let divisor = new_v.max(largest[i].load());
             weights[i] = T::store(weights[i].load() - step * new_m / (divisor.sqrt() + epsilon));
             (m[i], v[i], largest[i]) = (T::store(new_m), T::store(new_v), T::store(divisor));
@@ -171,7 +221,9 @@ fn amsgrad<T: Element + Weight>(context: &mut KernelContext<'_>) -> Result<()> {
     })
 }
 
-/// Updates of the rows that an input names.
+/// Registers updates of the rows that an input names. The numbers given to `sparse` are those of the
+/// variables and of the input with the gradient; parameters are counted after the variables, so the gradient
+/// and the indices are among them.
 fn register_sparse(registry: &mut Registry) {
     registry.add_both(["ResourceSparseApplyMomentum", "SparseApplyMomentum"], |spec| {
         let use_nesterov = spec.bool("use_nesterov")?;
@@ -247,6 +299,8 @@ fn register_sparse(registry: &mut Registry) {
     });
 }
 
+/// Makes the kernel of FTRL for rows, whose gradient and indices come before its parameters. `with_shrinkage`
+/// is the second version.
 fn make_sparse_ftrl(spec: &NodeSpec<'_>, with_shrinkage: bool) -> Result<Box<dyn Kernel>> {
     let multiply_linear_by_lr = spec.bool("multiply_linear_by_lr").unwrap_or(false);
     for_dtype!(float spec.dtype("T")?, T => Ok(sparse::<T>(3, 3, move |i| {
@@ -261,11 +315,14 @@ fn make_sparse_ftrl(spec: &NodeSpec<'_>, with_shrinkage: bool) -> Result<Box<dyn
     })))
 }
 
-/// The rule of an update, made of its parameters.
+/// Makes the rule of an update from its parameters. Called in each run, because parameters such as a learning
+/// rate may change.
 type MakeRule<T> = dyn Fn(Parameters<'_, '_>) -> Result<Box<dyn Update<T>>> + Send + Sync;
 
 /// Returns an update of `count` variables in the rows that the input after the gradient names; `gradient`
 /// counts all inputs.
+///
+/// The indices are the input after `gradient`.
 fn sparse<T: Element>(
     count: usize,
     gradient: usize,
@@ -283,6 +340,7 @@ fn sparse_by<T: Element>(count: usize, gradient: usize, rule: Box<MakeRule<T>>) 
         let indices = context.ints(gradient + 1)?;
         let gradient = context.input(gradient);
         with_variables(context, count, &mut |values, variables| {
+            // Under the locks: another step may have assigned a value of another shape before.
             let row = check_rows(&values, variables, gradient, indices.len())?;
             let state = slices::<T>(context, values)?;
             rule.apply_sparse(row, state, gradient.as_slice()?, &indices).map_err(super::array::outside)
@@ -291,6 +349,8 @@ fn sparse_by<T: Element>(count: usize, gradient: usize, rule: Box<MakeRule<T>>) 
 }
 
 /// Returns the elements of a row, if all slots have the weights' shape and the gradient has a row for each index.
+///
+/// For weights of shape `[5, 2, 3]`, three indices and a gradient of shape `[3, 2, 3]`, the result is 6.
 fn check_rows(
     values: &[&mut Tensor],
     variables: &[Arc<Variable>],
@@ -319,6 +379,8 @@ fn check_rows(
     Ok(row.iter().product())
 }
 
+/// Makes the kernel of Adagrad. `with_epsilon` is the second version. Both leave the accumulator alone if
+/// `update_slots` is false.
 fn make_adagrad(spec: &NodeSpec<'_>, with_epsilon: bool) -> Result<Box<dyn Kernel>> {
     let update_slots = spec.bool("update_slots").unwrap_or(true);
     for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T>(2, move |i| {
@@ -327,7 +389,8 @@ fn make_adagrad(spec: &NodeSpec<'_>, with_epsilon: bool) -> Result<Box<dyn Kerne
     })))
 }
 
-/// FTRL takes the gradient before its parameters.
+/// Makes the kernel of FTRL, whose gradient comes before its parameters. `with_shrinkage` is the second
+/// version.
 fn make_ftrl(spec: &NodeSpec<'_>, with_shrinkage: bool) -> Result<Box<dyn Kernel>> {
     let multiply_linear_by_lr = spec.bool("multiply_linear_by_lr").unwrap_or(false);
     for_dtype!(float spec.dtype("T")?, T => Ok(dense_after::<T>(3, 3, move |i| {
@@ -345,13 +408,19 @@ fn make_ftrl(spec: &NodeSpec<'_>, with_shrinkage: bool) -> Result<Box<dyn Kernel
 }
 
 /// The inputs of an update after its variables.
+///
+/// Parameter n is input `first + n`; a gradient or indices between the parameters count as well.
 #[derive(Clone, Copy)]
 struct Parameters<'a, 'c> {
+    /// The step.
     context: &'a KernelContext<'c>,
+    /// The number of variables, which is the input of parameter 0.
     first: usize,
 }
 
 impl Parameters<'_, '_> {
+    /// Returns a parameter. A tensor with another number of elements than one, or of another dtype, is an
+    /// error.
     fn scalar<T: Element>(&self, index: usize) -> Result<T> {
         Ok(self.context.input(self.first + index).value()?)
     }
@@ -375,6 +444,8 @@ fn dense_after<T: Element>(
 }
 
 /// Works as [`dense`] and [`dense_after`], compiled for each dtype and not for each rule.
+///
+/// `gradient` is the number of an input, or `None` for the last one.
 fn dense_by<T: Element>(count: usize, gradient: Option<usize>, rule: Box<MakeRule<T>>) -> Box<dyn Kernel> {
     boxed(move |context| {
         let gradient = gradient.unwrap_or_else(|| context.num_inputs() - 1);
@@ -382,13 +453,14 @@ fn dense_by<T: Element>(count: usize, gradient: Option<usize>, rule: Box<MakeRul
     })
 }
 
-/// Updates the variables of the first `count` inputs.
+/// Updates the variables of the first `count` inputs by the dense rule. `gradient` counts all inputs.
 fn apply<T: Element>(
     context: &mut KernelContext<'_>,
     count: usize,
     gradient: usize,
     rule: &MakeRule<T>,
 ) -> Result<()> {
+    // Before the locks, so that a bad parameter does not delay other steps.
     let rule = rule(Parameters { context, first: count })?;
     let gradient = context.input(gradient);
     with_variables(context, count, &mut |values, variables| {
@@ -398,7 +470,8 @@ fn apply<T: Element>(
     })
 }
 
-/// Returns the elements of variables, each with memory of its own from here on.
+/// Returns the elements of variables for writing. A value that something else holds, such as a fetch or a
+/// checkpoint, is copied here first.
 fn slices<'a, T: Element>(
     context: &KernelContext<'_>,
     values: Vec<&'a mut Tensor>,
@@ -407,6 +480,9 @@ fn slices<'a, T: Element>(
 }
 
 /// Requires that the weights and all slots have the gradient's shape.
+///
+/// # Errors
+/// `InvalidArgument` with the name of the first variable that differs.
 fn check_shapes(values: &[&mut Tensor], variables: &[Arc<Variable>], gradient: &Tensor) -> Result<()> {
     for (value, variable) in values.iter().zip(variables) {
         if value.shape() != gradient.shape() {
@@ -424,6 +500,13 @@ fn check_shapes(values: &[&mut Tensor], variables: &[Arc<Variable>], gradient: &
 
 /// Locks the variables of the first `count` inputs, always in the order of their addresses, so that steps in different
 /// threads never wait for each other in a circle. `work` is called once. Compiled for no dtype.
+///
+/// The values are in the order of the inputs, whatever the order of the locks. `work` must not lock a
+/// variable.
+///
+/// # Errors
+/// `InvalidArgument` for one variable in two places, `FailedPrecondition` for one without a value (S-28), and
+/// those of `work`.
 fn with_variables(
     context: &KernelContext<'_>,
     count: usize,
@@ -432,10 +515,12 @@ fn with_variables(
     let variables = (0..count).map(|i| shared_variable(context, i)).collect::<Result<Vec<_>>>()?;
     let mut order: Vec<usize> = (0..variables.len()).collect();
     order.sort_by_key(|&i| Arc::as_ptr(&variables[i]));
+    // The second lock of one variable would wait for the first for ever.
     if order.windows(2).any(|pair| Arc::ptr_eq(&variables[pair[0]], &variables[pair[1]])) {
         return Err(Error::invalid_argument("one variable is used as two slots of an update"));
     }
     let mut guards: Vec<Option<MutexGuard<'_, Option<Tensor>>>> = variables.iter().map(|_| None).collect();
+    // All locks are taken before any value is looked at, so the update is atomic for other steps.
     for i in order {
         guards[i] = Some(variables[i].lock());
     }

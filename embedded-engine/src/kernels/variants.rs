@@ -1,4 +1,13 @@
 //! Operations on the values inside variants: lists of tensors, optional values and ragged tensors.
+//!
+//! # Semantics
+//!
+//! These are `ZerosLike` and `AddN` for the dtype `variant`, which gradients of loops and conditionals need.
+//! Both go into lists, optional values, ragged tensors and batches, down to tensors of numbers. Zeros have
+//! the same structure. Summands must have the same structure: lists of one length, optional values that both
+//! have values or both have none. An unset element of a list counts as zero. Other variants, and structures
+//! that differ, are `InvalidArgument`. Additions are made in place where nothing else holds the first
+//! summand.
 
 use super::optional::Optional;
 use super::ragged::{self, Ragged};
@@ -10,17 +19,22 @@ use session_core::{Error, Result};
 use std::sync::Arc;
 use tensor::{DType, Tensor};
 
+/// Returns a scalar variant that is a handle of a value.
 fn variant<V: std::any::Any + Send + Sync>(value: V) -> Tensor {
     Tensor::from_handle(DType::Variant, Arc::new(value))
 }
 
 /// Delivers a variant of the same form with zeros inside.
+///
+/// # Errors
+/// `InvalidArgument` for a variant of another type.
 pub(crate) fn zeros_like(context: &mut KernelContext<'_>) -> Result<()> {
     let zeros = zeros(&context.take(0))?;
     context.set(0, zeros);
     Ok(())
 }
 
+/// Returns zeros in the structure of a value, recursively. Unset elements stay unset.
 fn zeros(value: &Tensor) -> Result<Tensor> {
     if value.dtype() != DType::Variant {
         return Ok(Tensor::zeros(value.dtype(), value.shape().clone())?);
@@ -48,7 +62,7 @@ fn zeros(value: &Tensor) -> Result<Tensor> {
     ))
 }
 
-/// Adds variants value by value.
+/// Delivers the sum of all inputs, added from the left.
 pub(crate) fn add(context: &mut KernelContext<'_>) -> Result<()> {
     let mut total = context.take(0);
     for input in 1..context.num_inputs() {
@@ -59,11 +73,13 @@ pub(crate) fn add(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Returns the sum of two values of one structure, recursively.
 fn added(context: &KernelContext<'_>, to: Tensor, more: &Tensor) -> Result<Tensor> {
     if to.dtype() != DType::Variant {
         return sum(context, to, more);
     }
     if let (Some(list), Some(more)) = (to.to_handle::<TensorList>(), more.as_handle::<TensorList>()) {
+        // Otherwise the tensor's own reference would make `unwrap_or_clone` copy the list.
         drop(to);
         return Ok(variant(added_lists(context, Arc::unwrap_or_clone(list), more)?));
     }
@@ -85,6 +101,7 @@ fn added(context: &KernelContext<'_>, to: Tensor, more: &Tensor) -> Result<Tenso
     ))
 }
 
+/// Returns the sum of two lists, element by element. Where only one has an element, that is the sum.
 fn added_lists(context: &KernelContext<'_>, mut list: TensorList, more: &TensorList) -> Result<TensorList> {
     if list.elements.len() != more.elements.len() {
         let text = format!(
@@ -95,6 +112,7 @@ fn added_lists(context: &KernelContext<'_>, mut list: TensorList, more: &TensorL
         return Err(Error::invalid_argument(text));
     }
     for (element, more) in list.elements.iter_mut().zip(&more.elements) {
+        // An element that was never set has no gradient yet: the other one is the sum.
         let Some(more) = more else { continue };
         *element = Some(match element.take() {
             None => more.clone(),
@@ -104,6 +122,7 @@ fn added_lists(context: &KernelContext<'_>, mut list: TensorList, more: &TensorL
     Ok(list)
 }
 
+/// Returns the sum of two optional values, component by component; none for two without value.
 fn added_optionals(
     context: &KernelContext<'_>,
     values: Option<Vec<Tensor>>,
