@@ -20,8 +20,8 @@ use tensor::{Shape, Tensor};
 /// stands for padding.
 pub(crate) type Place = Option<(usize, usize)>;
 
-/// Returns a tensor whose row `i` (of `width` elements) is the one that `place(i)` names, or is filled with `filler` (zeros
-/// without one). All sources have one dtype; `place` names rows that exist.
+/// Returns a tensor whose row `i` (of `width` elements) is the one that `place(i)` names, or is filled with
+/// `filler` (zeros without one). All sources have one dtype; `place` names rows that exist.
 ///
 /// The elements of `shape` must be a multiple of `width`; `place` is called once for each row, in order from
 /// row 0. A `width` of 0 makes a result without elements and never calls `place`. `filler` has one element of

@@ -1,19 +1,20 @@
 //! Blocks of rows and columns, moved into channels or into the batch and back; patches of images.
 //!
-//! Each operation is a function from a row of the result to a row of the input, or to none where the result is padded; `arrange` copies the
-//! rows. A row is what stays together: the channels of a pixel, or the axes after the blocks.
+//! Each operation is a function from a row of the result to a row of the input, or to none where the result
+//! is padded; `arrange` copies the rows. A row is what stays together: the channels of a pixel, or the axes
+//! after the blocks.
 //!
 //! # Semantics
 //!
-//! - `SpaceToDepth` and `DepthToSpace` move blocks of `block_size` by `block_size` pixels into channels and back. The
-//!   channels of a result pixel are ordered by the row in the block, the column in the block, and the source channel,
-//!   which is the order of attribute `data_format` NHWC.
-//! - `SpaceToBatchND` pads first, then splits each spatial dimension into the position of the block and the position
-//!   in it; the positions in the block become the slowest part of the batch. `BatchToSpaceND` reverses that and
-//!   crops.
+//! - `SpaceToDepth` and `DepthToSpace` move blocks of `block_size` by `block_size` pixels into channels and
+//!   back. The channels of a result pixel are ordered by the row in the block, the column in the block, and
+//!   the source channel, which is the order of attribute `data_format` NHWC.
+//! - `SpaceToBatchND` pads first, then splits each spatial dimension into the position of the block and the
+//!   position in it; the positions in the block become the slowest part of the batch. `BatchToSpaceND`
+//!   reverses that and crops.
 //! - `SpaceToBatch` and `BatchToSpace` are the older forms for two spatial dimensions.
-//! - `ExtractImagePatches` writes the pixels of each patch into the channels, row by row. Its gradient, built in
-//!   `ops`, adds up what arrives at all patches that a pixel is part of.
+//! - `ExtractImagePatches` writes the pixels of each patch into the channels, row by row. Its gradient, built
+//!   in `ops`, adds up what arrives at all patches that a pixel is part of.
 //!
 //! Nothing is computed, so all dtypes are moved by the size of their elements.
 //!

@@ -2,13 +2,14 @@
 //!
 //! # Semantics
 //!
-//! The last axis of `indices` holds coordinates into the first axes of the tensor; what remains of the tensor's shape
-//! is a slice. `GatherNd` reads slices, the others write them.
+//! The last axis of `indices` holds coordinates into the first axes of the tensor; what remains of the
+//! tensor's shape is a slice. `GatherNd` reads slices, the others write them.
 //!
-//! - An index out of range is an error that names its position among the indices, as on TensorFlow's CPU kernels.
+//! - An index out of range is an error that names its position among the indices, as on TensorFlow's CPU
+//!   kernels.
 //! - `ScatterNd` begins with zeros and adds slices with equal coordinates.
-//! - `TensorScatterUpdate` with equal coordinates keeps the last slice, in the order of the indices. The variants
-//!   `Add`, `Sub`, `Min` and `Max` combine them.
+//! - `TensorScatterUpdate` with equal coordinates keeps the last slice, in the order of the indices. The
+//!   variants `Add`, `Sub`, `Min` and `Max` combine them.
 //! - Updates happen in the order of the indices, so the bits do not depend on the number of threads.
 //!
 //! The depth of the coordinates, the size of the last axis of `indices`, may be 0 to the rank of the tensor:
@@ -73,8 +74,7 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("TensorScatterSub", |spec| {
         let dtype = spec.input_dtype(0);
         if dtype.is_integer() {
-            // Unsigned differences wrap as in TensorFlow, where `kept - update` would panic in builds with
-            // overflow checks.
+            // Differences wrap as in TensorFlow; `kept - update` would panic in builds with overflow checks.
             return for_dtype!(@arms dtype, T => Ok(boxed(|context| tensor_scatter::<T>(context, T::wrapping_sub))),
                 Int8: i8, Int16: i16, Int32: i32, Int64: i64, UInt8: u8, UInt16: u16, UInt32: u32, UInt64: u64);
         }
@@ -153,8 +153,7 @@ pub(crate) fn rows(indices: &Tensor, target: &Shape) -> Result<Rows> {
     let (dims, row) = target.split_at(depth);
     let shape = outer.iter().chain(row).copied().collect();
     let (dims, width) = (dims.to_vec(), row.iter().product());
-    // In a target without elements the widths and row numbers mean nothing: a coordinate might count rows of
-    // no elements.
+    // A target without elements has no rows to name, whatever their numbers would be.
     if target.elements() == 0 {
         return match indices.elements() {
             0 => Ok(Rows { rows: Vec::new(), dims, width, shape }),
@@ -310,8 +309,8 @@ fn tensor_scatter_update(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// `data` with the slices that input `indices` names overwritten by those of input `updates`; the last update of a
-/// slice stays.
+/// `data` with the slices that input `indices` names overwritten by those of input `updates`; the last update
+/// of a slice stays.
 ///
 /// `indices` and `updates` are the numbers of the inputs. The result is a new tensor unless there is nothing
 /// to write; then `data` itself is shared. It is filled in one pass that takes each row from `data` or from

@@ -2,16 +2,16 @@
 //!
 //! # Semantics
 //!
-//! Matrices are the last two axes; the axes before them are a stack. `k` counts diagonals from the main one, positive
-//! above it. A single `k` stands for one diagonal, a pair for a band.
+//! Matrices are the last two axes; the axes before them are a stack. `k` counts diagonals from the main one,
+//! positive above it. A single `k` stands for one diagonal, a pair for a band.
 //!
-//! The versions differ in the form of bands. `MatrixDiag` and `MatrixDiagPart` know the main diagonal only. In V2 and
-//! V3 a band has one more axis, from the upper diagonal to the lower one, and shorter diagonals are padded. V2 aligns
-//! all of them to the left; V3 has the attribute `align`, whose default, `RIGHT_LEFT`, aligns the upper ones to the
-//! right and the lower ones to the left.
+//! The versions differ in the form of bands. `MatrixDiag` and `MatrixDiagPart` know the main diagonal only.
+//! In V2 and V3 a band has one more axis, from the upper diagonal to the lower one, and shorter diagonals are
+//! padded. V2 aligns all of them to the left; V3 has the attribute `align`, whose default, `RIGHT_LEFT`,
+//! aligns the upper ones to the right and the lower ones to the left.
 //!
-//! `MatrixBandPart` keeps `num_lower` diagonals below and `num_upper` above the main one; a negative number keeps all
-//! of that side.
+//! `MatrixBandPart` keeps `num_lower` diagonals below and `num_upper` above the main one; a negative number
+//! keeps all of that side.
 //!
 //! The inputs of V2 and V3 are the matrices or diagonals, then `k`, and for `MatrixDiag` also `num_rows` and
 //! `num_cols`; the padding value comes last. Older forms have the first input only, or two for

@@ -38,6 +38,7 @@ fn many(what: &str) -> Error {
 /// matter, because the inputs are scalars.
 pub(super) fn pack() -> Result<Box<dyn Kernel>> {
     Ok(boxed(|context| {
+        // A list in a list would need a shape of its own, which a list does not have.
         let handles: Vec<Tensor> = (0..context.num_inputs()).map(|index| context.take(index)).collect();
         if handles.iter().any(|handle| handle.as_handle::<Handles>().is_some()) {
             return Err(many("packed"));
@@ -61,6 +62,7 @@ pub(super) fn gather() -> Result<Box<dyn Kernel>> {
             handle.cloned().ok_or_else(|| outside(IndexError { position, index, limit }))
         });
         let chosen = chosen.collect::<Result<Vec<Tensor>>>()?;
+        // Operations on resources understand a single handle; a list is understood by these kernels alone.
         let result = match (context.input(1).shape().rank(), chosen.as_slice()) {
             (0, [one]) => one.clone(),
             _ => list(chosen),

@@ -2,10 +2,10 @@
 //!
 //! # Semantics
 //!
-//! - `GatherV2` replaces the axis `axis` of the parameters by the axes of the indices behind the first `batch_dims`.
-//!   An index out of range is an error on the CPU, and that of `ResourceGather` names the variable.
-//! - `OneHot` inserts a new axis of length `depth` at `axis`. An index out of range is not an error: all its values
-//!   are `off_value`.
+//! - `GatherV2` replaces the axis `axis` of the parameters by the axes of the indices behind the first
+//!   `batch_dims`. An index out of range is an error, as on TensorFlow's CPU kernels.
+//! - `OneHot` inserts a new axis of length `depth` at `axis`. An index out of range is not an error: all its
+//!   values are `off_value`.
 //! - `Range` has `ceil((limit - start) / delta)` elements, each computed as `start + i * delta`, so errors of
 //!   rounding do not add up. A `delta` of 0, and one that leads away from `limit`, are errors.
 //!
@@ -68,6 +68,7 @@ pub(crate) fn outside(error: IndexError) -> Error {
 fn gather(spec: &NodeSpec<'_>, batch_dims: i64, with_axis: bool) -> Result<Box<dyn Kernel>> {
     let indices = spec.input_dtype(1);
     if spec.input_dtype(0) == DType::Resource {
+        // Handles are not elements of a buffer but one list.
         return super::handles::gather();
     }
     for_dtype!(moved spec.input_dtype(0), T => for_dtype!(index indices, I => {

@@ -2,10 +2,11 @@
 //!
 //! # Semantics
 //!
-//! - `ConcatV2` and `Concat` join along an axis that exists; all other sizes must be equal. The older form has the
-//!   axis as its first input.
+//! - `ConcatV2` and `Concat` join along an axis that exists; all other sizes must be equal. The older form
+//!   has the axis as its first input.
 //! - `Pack` and `Unpack` add and remove an axis.
-//! - `Split` cuts into `num_split` equal parts, `SplitV` into given sizes, of which one may be -1 for the rest.
+//! - `Split` cuts into `num_split` equal parts, `SplitV` into given sizes, of which one may be -1 for the
+//!   rest.
 //! - `ConcatOffset` returns the place of each part in the joined tensor, which gradients need.
 //!
 //! Sizes and axes may be inputs; all are checked in each run, also where the graph already knew them.
@@ -112,10 +113,11 @@ fn concat(spec: &NodeSpec<'_>, dtype: DType, first: usize, axis_input: usize) ->
     for_dtype!(moved dtype, T => Ok(boxed(move |context| run_concat::<T>(context, first, count, axis_input))))
 }
 
-/// Returns the axis in input `axis_input`, and the shape of the `count` tensors from input `first` on when they are joined along it.
+/// Returns the axis in input `axis_input`, and the shape of the `count` tensors from input `first` on when
+/// they are joined along it.
 ///
-/// The shape equals that of the inputs except along the axis, where it is their sum. `QuantizedConcat` uses it
-/// as well.
+/// The shape equals that of the inputs except along the axis, where it is their sum. `QuantizedConcat` uses
+/// it as well.
 ///
 /// # Errors
 /// `InvalidArgument` if the axis is out of range, which it always is for scalars, if ranks or other
@@ -221,6 +223,7 @@ fn unpack<T: Moved>(context: &mut KernelContext<'_>, at: i64) -> Result<()> {
     split::<T>(context, 0, at, &vec![1; count])?;
     let dims: Shape = (0..shape.rank()).filter(|&d| d != at).map(|d| shape[d]).collect();
     for i in 0..count {
+        // `None` for an output that nothing uses.
         if let Some(part) = context.take_output(i) {
             let part = part.reshaped(dims.clone())?;
             context.set(i, part);

@@ -4,7 +4,8 @@
 //!
 //! - `Transpose` takes a permutation of all axes. `ConjugateTranspose` conjugates complex numbers as well.
 //! - `Tile` repeats the tensor along each axis; 0 repetitions make an empty tensor.
-//! - `Pad` surrounds with zeros, `PadV2` with a given value. Both take pairs of counts, which must not be negative.
+//! - `Pad` surrounds with zeros, `PadV2` with a given value. Both take pairs of counts, which must not be
+//!   negative.
 //! - `ReverseV2` takes a list of axes, each at most once.
 //! - `InvertPermutation` requires each number from 0 on exactly once.
 //!
@@ -70,7 +71,7 @@ fn transpose<T: Moved>(context: &mut KernelContext<'_>) -> Result<()> {
     if order.len() != rank || seen.contains(&false) {
         return Err(Error::invalid_argument(format!("{order:?} is not a permutation of {rank} dimensions")));
     }
-    // Frequent in imported graphs, which transpose between layouts that turn out to be the same.
+    // Nothing moves, so the input is shared.
     if order.iter().enumerate().all(|(i, &at)| i == at) {
         let value = context.take(0);
         context.set(0, value);

@@ -3,11 +3,12 @@
 //! # Semantics
 //!
 //! - `LinSpace` computes `start + i * (stop - start) / (num - 1)`; the last element is `stop` itself.
-//! - `Empty` returns zeros here, also without the attribute `init`: memory of other tensors must not become visible.
-//! - `Bitcast` reinterprets the bytes. If the new dtype is smaller, an axis is added; if it is larger, the last axis
-//!   must have as many elements as fit into one and disappears.
-//! - `CheckNumerics` fails with `InvalidArgument` if an element is NaN or infinite; the message of the attribute
-//!   comes first. V2 distinguishes the two infinities.
+//! - `Empty` returns zeros here, also without the attribute `init`: memory of other tensors must not become
+//!   visible.
+//! - `Bitcast` reinterprets the bytes. If the new dtype is smaller, an axis is added; if it is larger, the
+//!   last axis must have as many elements as fit into one and disappears.
+//! - `CheckNumerics` fails with `InvalidArgument` if an element is NaN or infinite; the message of the
+//!   attribute comes first. V2 distinguishes the two infinities.
 //!
 //! - `Empty` takes the shape as an input and the attribute `dtype`. `DeepCopy` returns a copy that shares
 //!   nothing with its input.
@@ -82,6 +83,7 @@ where
         .ok_or_else(|| Error::invalid_argument(format!("Requires num > 0: {count}")))?;
     let [start, stop] = ends;
     context.produce::<T>(0, [count], |context, output| {
+        // A single number has no step, and `count - 1` would divide by 0.
         let step = if count > 1 { (stop - start) / (count - 1) as f64 } else { 0.0 };
         let mut values = memory::collected((0..count).map(|i| start + step * i as f64))?;
         if count > 1 {

@@ -2,9 +2,9 @@
 //!
 //! # Semantics
 //!
-//! `MirrorPad` with the mode `REFLECT` does not repeat the border itself, so at most `size - 1` elements can be added
-//! on a side; `SYMMETRIC` repeats it, and at most `size` can be added. `MirrorPadGrad` adds each padded element's
-//! gradient to that of the element it was copied from.
+//! `MirrorPad` with the mode `REFLECT` does not repeat the border itself, so at most `size - 1` elements can
+//! be added on a side; `SYMMETRIC` repeats it, and at most `size` can be added. `MirrorPadGrad` adds each
+//! padded element's gradient to that of the element it was copied from.
 //!
 //! Input 0 has any rank and dtype (the gradient: any numeric dtype), input 1 the paddings of shape
 //! `[rank, 2]`. Larger paddings than the mode allows, negative ones, and other modes are `InvalidArgument`.
@@ -41,7 +41,8 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
-/// Returns the number of elements that next to the border are not repeated: 1 for a reflection, 0 for a symmetric border.
+/// Returns the number of elements that next to the border are not repeated: 1 for a reflection, 0 for a
+/// symmetric border.
 pub(crate) fn edge(spec: &NodeSpec<'_>) -> Result<usize> {
     match spec.str("mode")? {
         "REFLECT" => Ok(1),
@@ -117,6 +118,7 @@ fn mirror_pad_grad(context: &mut KernelContext<'_>, edge: usize) -> Result<()> {
     let padded = context.input(0).shape().clone();
     let pads = borders(context, padded.rank())?;
     let inner = |(&size, pad): (&usize, &[usize; 2])| size.checked_sub(pad[0])?.checked_sub(pad[1]);
+    // A gradient that is smaller than its paddings has no original.
     let shape: Option<Shape> = padded.iter().zip(&pads).map(inner).collect();
     let shape = shape.ok_or_else(|| {
         Error::invalid_argument(format!("paddings {pads:?} exceed the shape {padded} of the gradient"))

@@ -3,8 +3,8 @@
 //! # Semantics
 //!
 //! `DynamicPartition` sends the slice of each index `i` to output `partitions[i]` and keeps their order.
-//! `DynamicStitch` writes slices to the places that its indices name; if an index occurs twice, the last one counts.
-//! Places that no index names are zeros here and undefined in TensorFlow.
+//! `DynamicStitch` writes slices to the places that its indices name; if an index occurs twice, the last one
+//! counts. Places that no index names are zeros here and undefined in TensorFlow.
 //!
 //! The partitions and indices are `int32` and may have any rank; their shape is a prefix of the data's shape,
 //! and what remains is the shape of a row.
@@ -65,7 +65,8 @@ fn dynamic_partition(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Writes rows to the positions that indices state. The last row for an index wins; positions without a row are zero.
+/// Writes rows to the positions that indices state. The last row for an index wins; positions without a row
+/// are zero.
 ///
 /// The first half of the inputs are the indices, the second half the data, in pairs.
 ///

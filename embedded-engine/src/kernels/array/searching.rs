@@ -3,11 +3,11 @@
 //! # Semantics
 //!
 //! - `Where` returns the coordinates of elements that are not zero, in row-major order, as `int64`.
-//! - `Unique` keeps the order of first occurrences, and returns for each element the place of its value. V2 compares whole
-//!   slices along an axis.
+//! - `Unique` keeps the order of first occurrences, and returns for each element the place of its value. V2
+//!   compares whole slices along an axis.
 //! - `LowerBound` and `UpperBound` search in sorted rows, without checking that they are sorted.
-//! - `ListDiff` returns the elements of the first vector that the second one lacks, with their positions, and keeps
-//!   duplicates.
+//! - `ListDiff` returns the elements of the first vector that the second one lacks, with their positions, and
+//!   keeps duplicates.
 //! - `UnravelIndex` converts positions to coordinates of a shape; a position out of range is an error.
 //!
 //! Equality here is that of bytes, with one exception for -0.0, so that one hash table serves all dtypes.
@@ -101,7 +101,7 @@ fn unravel_index<T: Element + TryFrom<usize>>(context: &mut KernelContext<'_>) -
 fn not_zero(context: &KernelContext<'_>, input: usize) -> Result<Vec<bool>> {
     let mut holds = memory::filled(false, context.input(input).elements())?;
     match context.values(input)? {
-        // As a truth value, a complex number is its real part.
+        // A cast to `bool` would look at the real part alone.
         Values::Complex64(z) => {
             holds.iter_mut().zip(z).for_each(|(holds, z)| *holds = z.re != 0.0 || z.im != 0.0)
         }
@@ -136,8 +136,8 @@ fn find(context: &mut KernelContext<'_>) -> Result<()> {
 
 /// Rows under which equal ones are equal bytes.
 ///
-/// Numbers are compared by their bits, except that the two zeros of floats are one: a NaN equals itself, as in no
-/// arithmetic, but as a set of values needs it.
+/// Numbers are compared by their bits, except that the two zeros of floats are one: a NaN equals itself, as
+/// in no arithmetic, but as a set of values needs it.
 ///
 /// A float tensor is copied only if it has a -0.0; otherwise the bytes are those of the tensor.
 struct Keys<'a> {
@@ -256,7 +256,8 @@ fn unique(context: &mut KernelContext<'_>, dtype: DType, has_axis: bool, with_co
     Ok(())
 }
 
-/// Returns the first position of each distinct key, the index of the distinct key for each key, and the counts.
+/// Returns the first position of each distinct key, the index of the distinct key for each key, and the
+/// counts.
 ///
 /// For keys `a b a` the three results are `[0, 1]`, `[0, 1, 0]` and `[2, 1]`. `watch` ends it when the run is
 /// cancelled or out of time.

@@ -2,12 +2,14 @@
 //!
 //! # Semantics
 //!
-//! Shapes are returned as `int32` or `int64`, according to `out_type`; a size that does not fit an `int32` is an
-//! error. `Reshape`, `ExpandDims` and `Squeeze` share the memory of their input. One size of `Reshape` may be -1,
-//! which is computed from the others; it is an error if they are all 0 or do not divide the number of elements.
+//! Shapes are returned as `int32` or `int64`, according to `out_type`; a size that does not fit an `int32` is
+//! an error. `Reshape`, `ExpandDims` and `Squeeze` share the memory of their input. One size of `Reshape` may
+//! be -1, which is computed from the others; it is an error if they are all 0 or do not divide the number of
+//! elements.
 //!
-//! `BroadcastGradientArgs` returns the axes over which the gradients of two broadcast operands are summed. It is the
-//! run-time form of what the gradient functions in `ops` compute while the graph is built if shapes are known.
+//! `BroadcastGradientArgs` returns the axes over which the gradients of two broadcast operands are summed. It
+//! is the run-time form of what the gradient functions in `ops` compute while the graph is built if shapes
+//! are known.
 //!
 //! Details:
 //!
@@ -18,8 +20,8 @@
 //! - `EnsureShape` returns its input if its shape is compatible with the attribute, and fails with
 //!   `InvalidArgument` otherwise.
 //! - `Identity` and the other forwarding op types usually need no step: the compiler connects their consumers
-//!   to their inputs. Their kernels run only for an operation with control inputs, or for one that others wait
-//!   for in a branch that may not be taken.
+//!   to their inputs. Their kernels run only for an operation with control inputs, or for one that others
+//!   wait for in a branch that may not be taken.
 //! - `Fill` and `BroadcastTo` take the shape as an input; a negative size is an error.
 //! - `ZerosLike` of a variant is the zero of its kind, such as an empty list. `OnesLike` converts 1 to the
 //!   dtype and has no strings.
@@ -218,7 +220,8 @@ pub(crate) fn reshape(context: &mut KernelContext<'_>) -> Result<()> {
     if sizes.iter().filter(|&&size| size == -1).count() > 1 || sizes.iter().any(|&size| size < -1) {
         return Err(Error::invalid_argument(format!("at most one size may be -1, and none less: {sizes:?}")));
     }
-    // The size that is left open follows from the others; where one of those is 0, from the sizes that are not.
+    // The size that is left open follows from the others; where one of those is 0, from the sizes that are
+    // not.
     let known = sizes.iter().filter(|&&size| size > 0);
     let known = known.map(|&size| size as usize).collect::<Shape>().elements();
     let empty = elements == 0 && sizes.contains(&0);
@@ -302,6 +305,9 @@ fn broadcast_to<T: Moved>(context: &mut KernelContext<'_>) -> Result<()> {
 ///
 /// An axis is listed for an operand that has size 1 there or lacks it. The shapes are not checked for
 /// compatibility: the operands were broadcast before.
+///
+/// For equal shapes TensorFlow returns empty lists; here each axis of size 1 is listed, which leads to the
+/// same gradient.
 fn broadcast_gradient_args<T: Element + TryFrom<i64>>(context: &mut KernelContext<'_>) -> Result<()> {
     let shapes = [shape_input(context, 0)?, shape_input(context, 1)?];
     let rank = shapes[0].rank().max(shapes[1].rank());
@@ -311,8 +317,8 @@ fn broadcast_gradient_args<T: Element + TryFrom<i64>>(context: &mut KernelContex
         if axis < missing { 1 } else { shapes[operand][axis - missing] }
     };
     for operand in 0..2 {
-        // Where both are 1, summing over one element changes nothing; it is done in both, as in TensorFlow, so that
-        // dimensions that one operand lacks are counted.
+        // Where both are 1, summing over one element changes nothing; it is done in both, as in TensorFlow,
+        // so that dimensions that one operand lacks are counted.
         let summed = (0..rank).filter(|&axis| dim(operand, axis) == 1);
         let axes: Option<Vec<T>> = summed.map(|axis| T::try_from(axis as i64).ok()).collect();
         let axes = axes.ok_or_else(|| Error::invalid_argument("too many axes"))?;

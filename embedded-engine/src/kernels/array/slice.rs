@@ -2,12 +2,13 @@
 //!
 //! # Semantics
 //!
-//! `StridedSlice` implements Python's slices. Bit masks state for each entry whether its begin or end is ignored,
-//! whether it is an ellipsis, a new axis, or an index that removes its axis. Begin and end are clamped to the axis,
-//! so a slice may be empty, but an index that removes its axis must be in range. The strides may be negative.
+//! `StridedSlice` implements Python's slices. Bit masks state for each entry whether its begin or end is
+//! ignored, whether it is an ellipsis, a new axis, or an index that removes its axis. Begin and end are
+//! clamped to the axis, so a slice may be empty, but an index that removes its axis must be in range. The
+//! strides may be negative.
 //!
-//! `StridedSliceAssign` writes to the same places of a variable, and `StridedSliceGrad` of a tensor of zeros. `Slice`
-//! is the simple form, where a size of -1 stands for the rest of the axis.
+//! `StridedSliceAssign` writes to the same places of a variable, and `StridedSliceGrad` of a tensor of zeros.
+//! `Slice` is the simple form, where a size of -1 stands for the rest of the axis.
 //!
 //! In `StridedSlice` each entry of `begin`, `end` and `strides` (inputs 1 to 3, vectors of one length) is one
 //! part of a Python index, and bit `i` of each mask describes entry `i`:

@@ -34,6 +34,7 @@ pub(super) fn register(registry: &mut Registry) {
                 };
                 match &stream {
                     Stream::Log(level) => {
+                        // Escaped, so that a text cannot control the terminal that shows the log.
                         log::log!(*level, "{}", escaped_lines(&String::from_utf8_lossy(text)));
                     }
                     Stream::File(file) => {

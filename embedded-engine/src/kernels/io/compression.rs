@@ -64,7 +64,8 @@ impl Compression {
         }
     }
 
-    /// Returns true if a file that begins with these bytes may be compressed in this way. A short file may have no more bytes.
+    /// Returns true if a file that begins with these bytes may be compressed in this way. A short file may
+    /// have no more bytes.
     ///
     /// `start` are the first bytes of a file. No bytes at all fit everything, because an empty file is one
     /// without records. A single byte cannot be a ZLIB header, which has two.

@@ -145,7 +145,8 @@ pub(super) fn failed(action: &str, path: &Path, error: io::Error) -> Error {
     Error::new(code, format!("could not {action} '{}'", path.display())).with_source(error)
 }
 
-/// Appends the paths that match a pattern. Folders that cannot be read have no files; those that may not be are errors.
+/// Appends the paths that match a pattern. Folders that cannot be read have no files; those that may not be
+/// are errors.
 ///
 /// Paths are appended in the order in which folders list them; callers sort. A pattern without wildcards
 /// matches itself if it exists. Both the folders that are listed and the paths that are returned are checked

@@ -103,7 +103,8 @@ const STATE_BYTES: usize = 1 + 4 * 8;
 const VERSION: u8 = 1;
 
 impl IndexState {
-    /// Locks the place. A panic under the lock cannot leave the position half advanced, so poisoning is ignored.
+    /// Locks the place. A panic under the lock cannot leave the position half advanced, so poisoning is
+    /// ignored.
     fn lock(&self) -> MutexGuard<'_, Place> {
         self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -135,6 +136,7 @@ impl OpState for IndexState {
         };
         *self.lock() = Place {
             position: word(0),
+            // All bits set means that no step had run; no limit is as large, since limits come from an `i64`.
             limit: Some(word(1)).filter(|&limit| limit != u64::MAX),
             seeds: [word(2).cast_signed(), word(3).cast_signed()],
             permutation: None,
@@ -161,6 +163,7 @@ fn batch(context: &mut KernelContext<'_>, order: &Order, state: &IndexState) -> 
         place.fill(order, limit, indices);
         Ok(())
     })?;
+    // Only after the output exists: a batch that cannot be allocated is not consumed.
     place.position += count;
     Ok(())
 }

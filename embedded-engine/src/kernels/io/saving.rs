@@ -133,8 +133,8 @@ fn writable(context: &KernelContext<'_>) -> Result<PathBuf> {
 
 /// Writes the tensors from input 3 on as a checkpoint of the V2 format.
 ///
-/// Names and tensors are matched by position. Files get their names when all are complete, so a reader sees an
-/// older checkpoint of this prefix or the whole new one.
+/// Names and tensors are matched by position. Files get their names when all are complete, so a reader sees
+/// an older checkpoint of this prefix or the whole new one.
 fn save(context: &mut KernelContext<'_>) -> Result<()> {
     let prefix = writable(context)?;
     let mut writer = BundleWriter::create(&prefix)?;
@@ -154,6 +154,7 @@ fn save(context: &mut KernelContext<'_>) -> Result<()> {
 /// so that the tensors begin one input later.
 fn save_v1(context: &mut KernelContext<'_>, sliced: bool) -> Result<()> {
     let path = writable(context)?;
+    // Without specifications, the tensors begin right behind the names.
     let first = if sliced { 3 } else { 2 };
     let count = context.num_inputs() - first;
     let named: Vec<Named> = if sliced {
@@ -264,8 +265,8 @@ enum Source {
 }
 
 impl Source {
-    /// Opens a checkpoint all of whose files may be read: one of the V2 format, or else one of the V1 format, whose files
-    /// the path may be a pattern of.
+    /// Opens a checkpoint all of whose files may be read: one of the V2 format, or else one of the V1 format,
+    /// whose files the path may be a pattern of.
     ///
     /// A missing checkpoint is reported as one of the V2 format, which is what a new program expects.
     fn open(path: &str, files: &FileAccess) -> Result<Source> {

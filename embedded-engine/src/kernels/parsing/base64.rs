@@ -1,7 +1,7 @@
 //! Bytes as web-safe base64 text.
 //!
-//! The alphabet is the one for URLs, with `-` and `_`. Padding is written with the attribute `pad` and optional when
-//! reading. Other characters are an error.
+//! The alphabet is the one for URLs, with `-` and `_`. Padding is written with the attribute `pad` and
+//! optional when reading. Other characters are an error.
 //!
 //! ```text
 //! EncodeBase64 of "ab"     ->   "YWI", with pad "YWI="

@@ -2,9 +2,9 @@
 //!
 //! # Semantics
 //!
-//! One record per string. A field may be quoted (`use_quote_delim`); quotes in it are doubled. An empty field, or one
-//! that equals `na_value`, has the default of its column; a column without a default is required. `select_cols` picks
-//! columns in ascending order. Errors name the record and the field.
+//! One record per string. A field may be quoted (`use_quote_delim`); quotes in it are doubled. An empty
+//! field, or one that equals `na_value`, has the default of its column; a column without a default is
+//! required. `select_cols` picks columns in ascending order. Errors name the record and the field.
 //!
 //! - Input 0 holds the records, of any shape; the other inputs are the defaults, one for each column, with
 //!   one element or none. Output `i` has the shape of the records and the dtype of default `i`: `float32`,
@@ -72,6 +72,7 @@ fn decode(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
         delimiter,
         quotes: spec.bool("use_quote_delim")?,
         na_value: Bytes::copy_from_slice(spec.str("na_value")?.as_bytes()),
+        // None is dropped: negative ones were refused above.
         columns: columns.into_iter().filter_map(|column| usize::try_from(column).ok()).collect(),
     };
     Ok(boxed(move |context| run(context, &format)))
@@ -80,6 +81,7 @@ fn decode(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
 /// Delivers the columns. Nothing is delivered if one record is wrong.
 fn run(context: &mut KernelContext<'_>, format: &Format) -> Result<()> {
     let records = context.input(0).clone();
+    // The defaults are inputs and may differ from run to run.
     let mut columns: Vec<Column> = (1..context.num_inputs())
         .map(|input| Column::new(context.input(input), records.elements()))
         .collect::<Result<_>>()?;
@@ -239,6 +241,8 @@ fn fields<'a>(line: &'a [u8], format: &Format) -> Result<Vec<Cow<'a, [u8]>>> {
 fn quoted(rest: &[u8], delimiter: u8) -> Result<(Cow<'_, [u8]>, usize)> {
     let (mut field, mut at) = (Vec::new(), 1);
     while at < rest.len() {
+        // The pair decides: a doubled quote is one quote, and a single one ends the field only where the
+        // field may end.
         match (rest[at], rest.get(at + 1)) {
             (b'"', Some(b'"')) => {
                 field.push(b'"');

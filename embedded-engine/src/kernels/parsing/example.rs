@@ -2,11 +2,11 @@
 //!
 //! # Semantics
 //!
-//! A dense feature has the same number of values in each example, or, with an unknown first dimension, any number,
-//! padded with its default to the longest. A missing dense feature has its default; without one it is an error that
-//! names the feature and the example. Sparse and ragged features may be missing. A feature that occurs twice counts
-//! as its last occurrence. Examples are parsed one after the other, without intermediate messages: values are read
-//! from the bytes where they lie.
+//! A dense feature has the same number of values in each example, or, with an unknown first dimension, any
+//! number, padded with its default to the longest. A missing dense feature has its default; without one it is
+//! an error that names the feature and the example. Sparse and ragged features may be missing. A feature that
+//! occurs twice counts as its last occurrence. Examples are parsed one after the other, without intermediate
+//! messages: values are read from the bytes where they lie.
 //!
 //! | op type | serialized | keys | defaults begin at input |
 //! | --- | --- | --- | --- |
@@ -125,7 +125,8 @@ pub(super) fn list_of_keys(spec: &NodeSpec<'_>, name: &str) -> Result<Vec<Bytes>
 }
 
 impl Keys {
-    /// Returns those that attributes list; `prefix` begins the names of the attributes. Only the newest spellings have ragged ones.
+    /// Returns those that attributes list; `prefix` begins the names of the attributes. Only the newest
+    /// spellings have ragged ones.
     ///
     /// `prefix` is empty for examples, and `context_` or `feature_list_` for sequence examples.
     pub(super) fn of(spec: &NodeSpec<'_>, prefix: &str) -> Result<Keys> {
@@ -317,7 +318,8 @@ fn fill(columns: &mut [Column<'_>], messages: &[Bytes], names: &[Bytes], is_alon
         let row = Row { index, name, message, is_alone };
         // Collected first and pushed afterwards, since a later occurrence may replace an earlier one.
         found.fill(None);
-        // Examples of one file usually have their features in the same order, so the search starts after the last one found.
+        // Examples of one file usually have their features in the same order, so the search starts after the
+        // last one found.
         let mut next = 0;
         let scanned = scan(message, |key, feature| {
             let count = columns.len();

@@ -233,6 +233,7 @@ impl<'a> Column<'a> {
     ///
     /// Memory is reserved for columns of fixed rows only; other rows have unknown lengths.
     pub(super) fn new(key: &'a [u8], dtype: DType, form: Form, examples: usize) -> Result<Column<'a>> {
+        // The others have as many values as their messages say.
         let each = if let Form::Fixed { elements, .. } = &form { *elements } else { 0 };
         let values = Values::new(dtype, examples.saturating_mul(each))?;
         Ok(Column { key, dtype, form, values, ends: Vec::new() })
@@ -345,6 +346,7 @@ impl<'a> Column<'a> {
         let longest = row_lengths(&self.ends).max().unwrap_or(0) as i64;
         let mut indices = memory::reserve(count * 2)?;
         for (row, len) in row_lengths(&self.ends).enumerate() {
+            // Without a batch there is one row, whose number is not a coordinate.
             for column in 0..len {
                 if has_batch {
                     indices.push(row as i64);

@@ -1,7 +1,8 @@
 //! Raw numbers, compressed strings, sparse tensors made dense.
 //!
-//! - `DecodeRaw` reinterprets the bytes of strings of equal length as numbers, in little-endian order unless stated otherwise.
-//!   `DecodePaddedRaw` accepts different lengths, and pads with zeros or truncates to `fixed_length`.
+//! - `DecodeRaw` reinterprets the bytes of strings of equal length as numbers, in little-endian order unless
+//!   stated otherwise. `DecodePaddedRaw` accepts different lengths, and pads with zeros or truncates to
+//!   `fixed_length`.
 //! - `DecodeCompressed` inflates ZLIB or GZIP.
 //! - `SparseToDense` checks that indices are sorted and unique unless `validate_indices` is false.
 //!
@@ -154,6 +155,7 @@ fn dense<T: Moved>(context: &mut KernelContext<'_>, validate: bool) -> Result<()
     let (shape, places) = places(context, validate)?;
     let dtype = context.input(2).dtype();
     context.produce_moved::<T>(0, dtype, shape, |context, output| {
+        // The default first, since the indices need not cover the result.
         output.fill(context.moved_value(3)?);
         let values = context.moved::<T>(2)?;
         for (index, &place) in places.iter().enumerate() {

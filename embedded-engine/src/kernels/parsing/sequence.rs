@@ -1,7 +1,8 @@
 //! `ParseSequenceExample`, `ParseSequenceExampleV2`, `ParseSingleSequenceExample`.
 //!
-//! Context features are parsed like those of an example. Each feature list adds an axis for its frames, padded to the
-//! longest in the batch; the lengths are outputs. A missing list is an error unless the attributes allow it.
+//! Context features are parsed like those of an example. Each feature list adds an axis for its frames,
+//! padded to the longest in the batch; the lengths are outputs. A missing list is an error unless the
+//! attributes allow it.
 //!
 //! # Semantics
 //!
@@ -172,7 +173,7 @@ impl SequenceTypes {
 
     /// Delivers the context, then the lists.
     fn parse(&self, context: &mut KernelContext<'_>, request: &Request<'_>) -> Result<()> {
-        // TensorFlow checks this first, so its error wins over those of the data.
+        // Before the data, so that this error does not depend on the messages.
         check_distinct("Context feature", request.context)?;
         check_distinct("Feature list", request.lists)?;
         self.context.parse(context, request.context, &request.names, request.defaults)?;

@@ -1,7 +1,7 @@
 //! Tensors as serialized `TensorProto`s.
 //!
-//! The message is TensorFlow's `TensorProto`. `ParseTensor` requires the dtype of the attribute. Lengths in the
-//! message are checked before memory is reserved.
+//! The message is TensorFlow's `TensorProto`. `ParseTensor` requires the dtype of the attribute. Lengths in
+//! the message are checked before memory is reserved.
 //!
 //! `SerializeTensor` takes a tensor of any shape and of any dtype with elements of one size, or strings, and
 //! returns a scalar string. `ParseTensor` is its inverse: it takes a scalar string and returns a tensor of

@@ -128,6 +128,10 @@ fn check_width(Range { least, most }: Range, [low, high]: [&str; 2]) -> Result<(
 ///
 /// Both operands are moved to the range of the sum and added there as integers. The move is linear: an
 /// integer `q` is at `place(0) + q * step`, with `step` the difference of the places of 1 and 0.
+///
+/// With `r` the larger magnitude of both ranges, the result has the range from `-2^14 r` to `2^14 r`,
+/// whatever the inputs are. An input takes about 18 of the 32 bits; the others are room for further
+/// additions.
 fn add(context: &mut KernelContext<'_>, kinds: [Integers; 2], output: Integers) -> Result<()> {
     let ranges = pair_ranges(context)?;
     let (shape, [x, y]) = broadcast(context, kinds)?;
@@ -140,8 +144,8 @@ fn add(context: &mut KernelContext<'_>, kinds: [Integers; 2], output: Integers) 
         let place = |integer| output.quantized(range, kinds[input].number(ranges[input], integer));
         (place(0), place(1) - place(0))
     });
-    // TensorFlow moves a single number by itself.
-    // Its rounding differs from the linear form in the last integer.
+    // TensorFlow moves a single number by itself, with a rounding that differs from the linear form in the
+    // last integer.
     let single = [0, 1].map(|input| context.input(input).elements() == 1);
     let moved = |input: usize, value: i64| {
         let (zero, step): (i64, i64) = places[input];
@@ -160,6 +164,10 @@ fn add(context: &mut KernelContext<'_>, kinds: [Integers; 2], output: Integers) 
 
 /// Delivers products `(x - zero_x) * (y - zero_y)` of integers, which stand for multiples of the product of
 /// both steps. The zero points are the integers that stand for 0.
+///
+/// No rounding takes place: the step of the result is the product of both steps, so the product of the
+/// integers is exact. The range follows from that step and the integers of `qint32`, whether or not the
+/// results use it.
 fn multiply(context: &mut KernelContext<'_>, kinds: [Integers; 2], output: Integers) -> Result<()> {
     let ranges = pair_ranges(context)?;
     let (shape, [x, y]) = broadcast(context, kinds)?;

@@ -2,9 +2,9 @@
 //!
 //! # Semantics
 //!
-//! The range is shifted slightly so that 0 is represented exactly. A number is rounded to the nearest of `2^num_bits`
-//! steps in the range, or `2^num_bits - 1` with `narrow_range`, and clamped to it. The gradient passes inside of the
-//! range and is 0 beyond; what is beyond counts for the minimum or the maximum.
+//! The range is shifted slightly so that 0 is represented exactly. A number is rounded to the nearest of
+//! `2^num_bits` steps in the range, or `2^num_bits - 1` with `narrow_range`, and clamped to it. The gradient
+//! passes inside of the range and is 0 beyond; what is beyond counts for the minimum or the maximum.
 //!
 //! The op types take `float32` of any shape. The range is two attributes (`Args`), two scalar inputs
 //! (`Vars`), or two vectors with one entry for each index of the last axis (`PerChannel`). `num_bits` is 2
@@ -12,7 +12,8 @@
 //! `PerChannel` also return the gradients of the minimum and the maximum.
 //!
 //! ```text
-//! FakeQuantWithMinMaxArgs, min -6, max 6, num_bits 2:   the grid is -8, -4, 0, 4;   [-7, 0.1, 9] -> [-8, 0, 4]
+//! FakeQuantWithMinMaxArgs, min -6, max 6, num_bits 2
+//! grid: -8, -4, 0, 4     [-7, 0.1, 9]   ->   [-8, 0, 4]
 //! ```
 //!
 //! A range of 0 to 0 gives zeros, with a gradient that passes everywhere. Input and gradient of different
@@ -106,6 +107,9 @@ impl Steps {
     }
 
     /// Returns the grid of the attributes `min` and `max`.
+    ///
+    /// Fails with `InvalidArgument` unless the minimum is less than the maximum. Ranges from inputs are not
+    /// checked in this way, as in TensorFlow.
     fn fixed(self, spec: &NodeSpec<'_>) -> Result<Grid> {
         let (least, most) = (spec.float("min")?, spec.float("max")?);
         if least < most {
@@ -149,13 +153,23 @@ impl Steps {
     ///
     /// The zero point is the integer nearest to where 0 lies; the ends are then recomputed from it, which
     /// shifts the range by at most half a step.
+    ///
+    /// Formulas, with `first` and `last` the ends of the integers:
+    ///
+    /// ```text
+    /// step = (most - least) / (last - first)      zero' = clamp(round(first - least / step), first, last)
+    /// least' = (first - zero') step               most' = (last - zero') step
+    /// ```
     fn grid(self, least: f32, most: f32) -> Grid {
         if least == 0.0 && most == 0.0 {
             return Grid { least: 0.0, most: 0.0, step: 0.0, zero: 0.0 };
         }
         let step = (most - least) / (self.last - self.first);
+        // Clamped for ranges that do not contain 0, which are then shifted until they do.
         let zero = (self.first - least / step).round().clamp(self.first, self.last);
         let (least, most) = ((self.first - zero) * step, (self.last - zero) * step);
+        // Recomputed from the shifted end, as TensorFlow does; it differs from the number above where that
+        // was not an integer in single precision.
         Grid { least, most, step, zero: (-least / step + 0.5).floor() }
     }
 }
@@ -178,10 +192,13 @@ struct Grid {
 impl Grid {
     /// Returns the number of the grid that is nearest; halves are rounded up.
     fn rounded(self, x: f32) -> f32 {
+        // The range from 0 to 0, in which every number becomes 0.
         if self.step == 0.0 {
             return 0.0;
         }
         let above = x.max(self.least).min(self.most) - self.least;
+        // Multiplied by the inverse and rounded by `floor`, as TensorFlow does; a division would differ in
+        // the last bit.
         (above * (1.0 / self.step) - self.zero + 0.5).floor() * self.step
     }
 
@@ -212,6 +229,7 @@ fn gradients(context: &mut KernelContext<'_>, grids: &[Grid]) -> Result<()> {
     context.produce::<f32>(0, shape, |context, output| {
         let pairs = context.slice::<f32>(0)?.iter().zip(context.slice::<f32>(1)?);
         for (at, (out, (&gradient, &x))) in output.iter_mut().zip(pairs).enumerate() {
+            // The channel is the last axis, so it is the remainder of the index; a single grid serves all.
             let channel = at % grids.len();
             let grid = grids[channel];
             *out = if grid.holds(x) { gradient } else { 0.0 };

@@ -1,8 +1,8 @@
 //! Products, biases and activations of integers that stand for numbers.
 //!
-//! A quantized tensor has three parts: integers, and the numbers that the smallest and the largest integer represent.
-//! Products of 8-bit integers are added up in 32 bits, and the range of the result follows from those of the
-//! operands. Zero points are subtracted before the multiplication.
+//! A quantized tensor has three parts: integers, and the numbers that the smallest and the largest integer
+//! represent. Products of 8-bit integers are added up in 32 bits, and the range of the result follows from
+//! those of the operands. Zero points are subtracted before the multiplication.
 //!
 //! # Semantics
 //!
@@ -75,10 +75,14 @@ fn product_kinds(spec: &NodeSpec<'_>, a: &str, b: &str, output: &str) -> Result<
     }
 }
 
-/// Returns the numbers of a factor in steps from 0, exactly: doubles hold the products of any that are summed here.
+/// Returns the numbers of a factor in steps from 0, exactly: doubles hold the products of any that are summed
+/// here.
 ///
 /// `range` is that of the input. An 8-bit factor is within -255 to 255, so sums of up to `2^37` products are
 /// exact.
+///
+/// The zero point is the integer that stands for 0; it need not be within the dtype if the range does not
+/// contain 0.
 fn factor(context: &KernelContext<'_>, input: usize, kind: Integers, range: Range) -> Result<Vec<f64>> {
     let zero = kind.quantized(range, 0.0);
     let values = kind.read(context.input(input))?;
@@ -162,6 +166,9 @@ fn convolve(context: &mut KernelContext<'_>, kinds: [Integers; 2], window: &Wind
 
 /// Delivers input 0 with the vector in input 1 added along the last axis. Both are converted to the output's
 /// range first and added as integers.
+///
+/// The result has the range from `-2^17 r` to `2^17 r`, with `r` the larger magnitude of both ranges. Fails
+/// with `InvalidArgument` unless the bias is a vector of as many integers as the last axis has.
 fn add_bias(context: &mut KernelContext<'_>, [input, bias, output]: [Integers; 3]) -> Result<()> {
     let (of_input, of_bias) = (Range::of_inputs(context, 2)?, Range::of_inputs(context, 4)?);
     let shape = context.input(0).shape().clone();
@@ -199,6 +206,7 @@ fn activation(spec: &NodeSpec<'_>, most: Option<f32>) -> Result<Box<dyn Kernel>>
     let (from, to) = (Integers::of(spec.dtype("Tinput")?)?, Integers::of(spec.dtype("out_type")?)?);
     Ok(boxed(move |context| {
         let range = Range::of_inputs(context, 1)?;
+        // Clamped to the dtype, since 0 or 6 may lie outside the range.
         let bound = |x: f32| from.quantized(range, x).clamp(from.low, from.high);
         let (low, high) = (bound(0.0), most.map_or(from.high, bound));
         let values = from.read(context.input(0))?;
@@ -241,6 +249,7 @@ fn concat(context: &mut KernelContext<'_>, kind: Integers) -> Result<()> {
         let row: usize = shape[axis..].iter().product();
         parts.push((row, values.into_iter().map(moved).collect::<Vec<i64>>()));
     }
+    // Without elements there is no row to take from any part.
     let outer: usize = if joined.elements() == 0 { 0 } else { joined[..axis].iter().product() };
     let values = (0..outer).flat_map(|at| {
         parts.iter().flat_map(move |(row, values)| values[at * row..][..*row].iter().copied())

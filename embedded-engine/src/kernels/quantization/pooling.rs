@@ -48,6 +48,7 @@ fn pool(context: &mut KernelContext<'_>, kind: Integers, window: &Window, larges
         };
         let rows = span(y, shape.stride_h, shape.pad_top, shape.window_h, shape.in_h);
         let columns = span(x, shape.stride_w, shape.pad_left, shape.window_w, shape.in_w);
+        // The least integer of the dtype, which every pixel is at least.
         let (mut most, mut sum, mut cells) = (kind.low, 0, 0);
         for y in rows {
             for x in columns.clone() {

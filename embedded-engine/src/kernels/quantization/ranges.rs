@@ -344,9 +344,18 @@ impl Quantizer {
     ///
     /// Delivers the integers of input 0 and the ends of the ranges that were used, in the shape of the given
     /// ends.
+    ///
+    /// With `low` and `high` the ends of the integers and `least` and `most` those of the widened range:
+    ///
+    /// | mode | integer for `x` |
+    /// | --- | --- |
+    /// | `MIN_COMBINED` | `round((x - least) (high - low) / (most - least))`, minus half of the count for signed dtypes |
+    /// | `MIN_FIRST` | [`Integers::quantized`] |
+    /// | `SCALED` | `round(x s)` with the largest `s` that maps the range into the integers |
     fn quantize(&self, context: &mut KernelContext<'_>) -> Result<()> {
         let (given, inner) = self.ranges(context)?;
         let integers = self.integers;
+        // One entry for each slice; without an axis a single one.
         let (mut ranges, mut scales) = (memory::reserve(given.len())?, memory::reserve(given.len())?);
         for Range { least, most } in given {
             // The range has 0 in it, and is never so narrow that its ends are one number.
@@ -372,6 +381,7 @@ impl Quantizer {
         // Signed integers begin at minus half of their number.
         let half = if integers.low < 0 { (integers.count() / 2.0) as f32 } else { 0.0 };
         let quantized = |(at, &x): (usize, &f32)| {
+            // The axis varies once for every `inner` elements.
             let slice = at / inner % ranges.len();
             let (range, scale) = (ranges[slice], scales[slice]);
             let inside = x.max(range.least).min(range.most);

@@ -1,7 +1,8 @@
 //! Numbers that are rounded to steps of a scale and back.
 //!
-//! With `signed_input` the scale is symmetric around 0. The range is given or is that of the values. Rounding is half
-//! to even or half up, by the attribute `round_mode`. The gradient of V4 passes inside of the range only.
+//! With `signed_input` the scale is symmetric around 0. The range is given or is that of the values. Rounding
+//! is half to even or half up, by the attribute `round_mode`. The gradient of V4 passes inside of the range
+//! only.
 //!
 //! # Semantics
 //!
@@ -15,7 +16,8 @@
 //! ends of the integers. With `range_given` numbers outside are clamped first.
 //!
 //! ```text
-//! QuantizeAndDequantizeV2 of [-1, 0.3, 2], signed, 3 bits:   integers -4 to 3, scale 3 / 2   ->   [-1.333, 0, 2]
+//! QuantizeAndDequantizeV2 of [-1, 0.3, 2], signed, 3 bits
+//! integers: -4 to 3     scale: 3 / 2     result: [-1.333, 0, 2]
 //! ```
 //!
 //! A minimum above the maximum, a number of bits out of range, and ends that do not fit the axis are
@@ -198,8 +200,10 @@ fn round<T: Element + Real>(context: &mut KernelContext<'_>, rounding: &Rounding
     let (given, half_up) = (rounding.given, rounding.half_up);
     context.produce::<T>(0, shape, |context, output| {
         for (at, (out, &x)) in output.iter_mut().zip(context.slice::<T>(0)?).enumerate() {
+            // The range of the first version is one for all slices.
             let slice = if ranges.len() == 1 { 0 } else { at / inner.max(1) % slices };
             let ((scale, inverse), [least, most]) = (scales[slice], ranges[slice]);
+            // A range of the values themselves clamps nothing, and NaN fails both comparisons and stays.
             let x = match given {
                 true if x < least => least,
                 true if x > most => most,

@@ -1,7 +1,8 @@
 //! Ragged tensors filled up to dense ones.
 //!
-//! Rows are padded with `default_value`, or truncated to the requested shape. The partition types state how each
-//! ragged axis is described: by row splits, by the row of each value, or, for the first axis, by the number of rows.
+//! Rows are padded with `default_value`, or truncated to the requested shape. The partition types state how
+//! each ragged axis is described: by row splits, by the row of each value, or, for the first axis, by the
+//! number of rows.
 //!
 //! # Semantics
 //!
@@ -16,7 +17,8 @@
 //!   `InvalidArgument`.
 //!
 //! ```text
-//! values [1, 2, 3], splits [0, 1, 3], default 9:   shape -1 -> [[1, 9], [2, 3]]   shape [3, 1] -> [[1], [2], [9]]
+//! values [1, 2, 3], splits [0, 1, 3], default 9
+//! shape -1   ->   [[1, 9], [2, 3]]     shape [3, 1]   ->   [[1], [2], [9]]
 //! ```
 
 use super::{row_of, splits};
@@ -121,6 +123,7 @@ fn to_tensor(context: &mut KernelContext<'_>, partitions: &[Partition]) -> Resul
             .map_err(|_| Error::invalid_argument("the number of rows must not be negative"))?,
         _ => splits(context, 3)?.len() - 1,
     };
+    // The number of rows is not a partition of values.
     let skipped = usize::from(partitions[0] == Partition::FirstDimSize);
     let mut rows = first;
     let mut all = Vec::new();
@@ -130,6 +133,7 @@ fn to_tensor(context: &mut KernelContext<'_>, partitions: &[Partition]) -> Resul
         all.push(lengths);
     }
     let count = values.shape().dims()[0];
+    // Values behind those of the last row are allowed and ignored.
     if rows > count {
         return Err(Error::invalid_argument(format!(
             "the rows have {rows} values, and only {count} are given"

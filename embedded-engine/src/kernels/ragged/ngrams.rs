@@ -1,7 +1,9 @@
 //! Runs of neighboring strings.
 //!
-//! Each row is padded on both sides with `pad_width` copies of the pads; a width of -1 means the longest n-gram minus
-//! 1. With `preserve_short_sequences` a row that is too short for every n-gram yields one with all of its strings.
+//! Each row is padded on both sides with `pad_width` copies of the pads; a width of -1 means the longest
+//! n-gram minus
+//! 1. With `preserve_short_sequences` a row that is too short for every n-gram yields one with all of its
+//!    strings.
 //!
 //! # Semantics
 //!
@@ -87,6 +89,7 @@ impl Rules {
     /// `start + width` is at most the number of strings and pads of the row.
     fn run(&self, row: &[Bytes], start: usize, width: usize) -> Bytes {
         let pad = self.pad(width);
+        // Places count from the first pad on the left.
         let part = |place: usize| match place.checked_sub(pad) {
             None => &self.left_pad,
             Some(place) => row.get(place).unwrap_or(&self.right_pad),

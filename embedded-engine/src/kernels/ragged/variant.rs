@@ -44,7 +44,8 @@ pub(super) fn register(registry: &mut Registry) {
     });
 }
 
-/// A ragged tensor: the splits of each ragged axis, the outermost first, and the values. Without splits it is a dense tensor.
+/// A ragged tensor: the splits of each ragged axis, the outermost first, and the values. Without splits it is
+/// a dense tensor.
 ///
 /// The splits belong together: each ends with the number of rows of the next axis, the last with that of the
 /// values. Kernels check this before they build one.
@@ -154,6 +155,7 @@ fn from_variant(context: &mut KernelContext<'_>, wanted: &Wanted) -> Result<()> 
         return Err(Error::invalid_argument(text));
     }
     for item in &items {
+        // All are checked before any is joined, so that errors name the first that is wrong.
         wanted.check(item, rank as usize)?;
     }
     let found =
@@ -200,6 +202,7 @@ impl Wanted {
         let mut groups = 1usize;
         for pair in dims.windows(2) {
             groups = groups.saturating_mul(pair[0]);
+            // Each group has as many rows as the dimension states.
             let even = (0..groups + 1).map(|group| group.saturating_mul(pair[1]));
             splits.push(super::indices(memory::collected(even)?, self.splits)?);
         }

@@ -1,8 +1,8 @@
 //! Random numbers of a seed, or of a key and a counter, in the inputs.
 //!
-//! Stateless operations have no stream: equal inputs draw equal numbers in every run. The first forms scramble two
-//! seeds into key and counter; the V2 forms take key, counter and algorithm as inputs. Only Philox is available, as
-//! on TensorFlow's CPU.
+//! Stateless operations have no stream: equal inputs draw equal numbers in every run. The first forms
+//! scramble two seeds into key and counter; the V2 forms take key, counter and algorithm as inputs. Only
+//! Philox is available, as on TensorFlow's CPU.
 //!
 //! # Semantics
 //!
@@ -74,6 +74,7 @@ pub(super) fn register(registry: &mut Registry) {
     registry.add("StatelessRandomGetKeyCounterAlg", |_| {
         Ok(boxed(|context| {
             key_and_counter(context)?;
+            // Outputs 0 and 1 are the key and the counter.
             context.set(2, Tensor::from(PHILOX));
             Ok(())
         }))

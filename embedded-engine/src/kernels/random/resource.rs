@@ -1,7 +1,8 @@
 //! Random generators whose state is a variable: the two halves of the counter, then the key.
 //!
-//! The variable is a vector of three `int64`. An operation reads the counter, advances it by the blocks that it
-//! reserves, and writes it back, all under the lock of the variable, so two operations never draw the same numbers.
+//! The variable is a vector of three `int64`. An operation reads the counter, advances it by the blocks that
+//! it reserves, and writes it back, all under the lock of the variable, so two operations never draw the same
+//! numbers.
 //!
 //! # Semantics
 //!
@@ -31,6 +32,7 @@ pub(super) fn register(registry: &mut Registry) {
         Ok(boxed(|context| {
             check_philox(context.int(1)?)?;
             let delta = context.input(2).value::<u64>()?;
+            // The result is the state before the step, which the caller then draws from.
             let words = with_state(context, |_, generator| {
                 let before = words(generator);
                 generator.skip(delta.wrapping_mul(BLOCKS));
@@ -81,7 +83,8 @@ fn words(generator: &Generator) -> [i64; 3] {
     [low, high, key].map(u64::cast_signed)
 }
 
-/// Calls a function with the generator of input 0 and stores its new state. Meanwhile nothing else draws from it.
+/// Calls a function with the generator of input 0 and stores its new state. Meanwhile nothing else draws from
+/// it.
 ///
 /// The state is stored only if `work` succeeds. `work` must not use the variable itself, whose lock is held.
 ///

@@ -65,6 +65,7 @@ impl Sizes {
             )));
         };
         check("h_prev", context.input(1).shape(), &[batch, units])?;
+        // The sizes come from shapes, which may be absurd as long as a dimension is 0.
         let both = units.checked_mul(2).ok_or_else(|| Error::invalid_argument("too many units"))?;
         let rows = depth.saturating_add(units);
         check("w_ru", context.input(2).shape(), &[rows, both])?;

@@ -1,13 +1,14 @@
 //! Long short-term memory, a step at a time and over whole sequences.
 //!
-//! The inputs of all steps of a sequence go through one product before the first step, and the gradients of the weights come
-//! from one product of all steps after the last: a step itself has the product of its state.
+//! The inputs of all steps of a sequence go through one product before the first step, and the gradients of
+//! the weights come from one product of all steps after the last: a step itself has the product of its state.
 //!
 //! # Formulas
 //!
-//! The four gates are column blocks of one product. Their order is `icfo` in the first version and `ifco` in the second one
-//! (input, candidate, forget, output). With peepholes the gates see the memory; `forget_bias` is added to the forget gate, and
-//! `cell_clip` limits the memory. `seq_len_max` ends a sequence early; later steps are zeros.
+//! The four gates are column blocks of one product. Their order is `icfo` in the first version and `ifco` in
+//! the second one (input, candidate, forget, output). With peepholes the gates see the memory; `forget_bias`
+//! is added to the forget gate, and `cell_clip` limits the memory. `seq_len_max` ends a sequence early; later
+//! steps are zeros.
 //!
 //! # Semantics
 //!
@@ -261,7 +262,8 @@ fn kept<'a>(inputs: Inputs<'a>, first: usize) -> Result<[&'a [f32]; 6]> {
     Ok(all)
 }
 
-/// Adds the gradients of the weights of the memory: those of the gates' sums times the memory that the gates saw.
+/// Adds the gradients of the weights of the memory: those of the gates' sums times the memory that the gates
+/// saw.
 ///
 /// `gates` are the gradients of the sums, a row of `4 units` for each example. Input and forget gate see the
 /// memory `before` the step, the output gate that `behind` it. Adds to the three `sums`, in the order of
@@ -331,6 +333,7 @@ fn sequence(context: &mut KernelContext<'_>, form: Form) -> Result<()> {
         products.multiply(&by_state, output, of_h, gates)?;
         lstm(pool, &cell, gates, memory, peepholes, [i, cs, f, o, ci, co, h]);
     }
+    // New memory has arbitrary contents, and the steps that were not taken are outputs, too.
     slices.iter_mut().for_each(|slice| slice[taken * state..].fill(0.0));
     deliver(context, outputs);
     Ok(())

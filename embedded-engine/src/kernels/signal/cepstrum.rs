@@ -1,8 +1,8 @@
-//! Mel-frequency cepstral coefficients: of the energies in bands of equal width on the mel scale, the cosine transform of
-//! their logarithms.
+//! Mel-frequency cepstral coefficients: of the energies in bands of equal width on the mel scale, the cosine
+//! transform of their logarithms.
 //!
-//! The defaults are TensorFlow's: 40 channels between 20 and 4000 Hz, 13 coefficients. Energies below 1e-12 are
-//! raised to it before the logarithm.
+//! The defaults are TensorFlow's: 40 channels between 20 and 4000 Hz, 13 coefficients. Energies below 1e-12
+//! are raised to it before the logarithm.
 //!
 //! # Semantics
 //!
@@ -78,7 +78,8 @@ fn mel(frequency: f64) -> f64 {
 struct Bands {
     /// The first frequency that counts.
     first: usize,
-    /// For each frequency, the number of its falling band, from 1 (0 is before the first), and the share in that.
+    /// For each frequency, the number of its falling band, from 1 (0 is before the first), and the share in
+    /// that.
     shares: Vec<(usize, f64)>,
 }
 
@@ -91,6 +92,7 @@ impl Bands {
         let center = |band: usize| low + spacing * band as f64;
         // The constant part is always left out.
         let per_bin = 0.5 * sample_rate / (bins - 1) as f64;
+        // TensorFlow's rounding: the bins between both limits, of which the first is never the constant part.
         let (first, last) = ((1.5 + options.lower / per_bin) as usize, (options.upper / per_bin) as usize);
         if last >= bins {
             let text = format!(
@@ -122,6 +124,7 @@ impl Bands {
             if band > 0 {
                 energies[band - 1] += falling;
             }
+            // Behind the last center there is no band that rises.
             if let Some(rising) = energies.get_mut(band) {
                 *rising += magnitude - falling;
             }

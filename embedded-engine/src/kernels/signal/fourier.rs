@@ -2,9 +2,9 @@
 //!
 //! # Semantics
 //!
-//! The transforms run along the last one, two or three axes; others are a batch. Inverse transforms divide by the
-//! number of elements. `RFFT` takes real numbers and returns the `n / 2 + 1` frequencies that are not conjugates of
-//! others; `fft_length` pads with zeros or truncates. Lengths need not be powers of two.
+//! The transforms run along the last one, two or three axes; others are a batch. Inverse transforms divide by
+//! the number of elements. `RFFT` takes real numbers and returns the `n / 2 + 1` frequencies that are not
+//! conjugates of others; `fft_length` pads with zeros or truncates. Lengths need not be powers of two.
 //!
 //! - `FFT*` and `IFFT*` keep the shape, `complex64` or `complex128`. The `Batch*` names are older ones.
 //! - `IRFFT` takes the first `n / 2 + 1` frequencies of each row and returns `n` real numbers; the imaginary
@@ -145,6 +145,8 @@ fn split(shape: &Shape, axes: usize) -> Result<(&[usize], &[usize])> {
 /// Returns the lengths in input 1.
 ///
 /// There must be `axes` of them, none negative.
+///
+/// A scalar counts as one length.
 fn lengths(context: &KernelContext<'_>, axes: usize) -> Result<Vec<usize>> {
     let lengths = context.ints(1)?;
     let known: Option<Vec<usize>> = lengths.iter().map(|&length| usize::try_from(length).ok()).collect();
@@ -168,6 +170,9 @@ fn check_lengths(given: &[usize], needed: &[usize]) -> Result<()> {
 ///
 /// `from_sizes` and `to_sizes` are the sizes of the last axes of both, of one rank; any number of such arrays
 /// follow each other. Rows of `to` beyond `from` are not touched, so their caller fills them first.
+///
+/// `copy` gets a whole row of each. With sizes `[2, 3]` and `[3, 2]` it is called for the first two rows of
+/// `to`, each with 3 elements of `from` and 2 of `to`.
 fn copy_rows<A: Copy, B>(
     from: &[A],
     from_sizes: &[usize],
@@ -243,6 +248,7 @@ fn of_reals(spec: &NodeSpec<'_>, axes: usize) -> Result<Box<dyn Kernel>> {
             let (shape, lengths) = (context.input(0).shape().clone(), lengths(context, axes)?);
             let (batch, given) = split(&shape, axes)?;
             check_lengths(given, &lengths)?;
+            // A transform of no elements has no frequency, not even the constant one.
             let mut halved = lengths.clone();
             halved[axes - 1] = if lengths[axes - 1] == 0 { 0 } else { lengths[axes - 1] / 2 + 1 };
             let dims = |last: &[usize]| batch.iter().chain(last).copied().collect::<Shape>();
@@ -289,9 +295,8 @@ fn to_reals(spec: &NodeSpec<'_>, axes: usize) -> Result<Box<dyn Kernel>> {
             copy_rows(context.slice::<Complex<T>>(0)?, given, &mut half, &halved, |from, to| {
                 to.copy_from_slice(&from[..to.len()]);
             });
-            // The other axes first: afterwards each row is the half of a row with conjugates.
-            // The conjugates of an array of several axes are mirrored along all of them; after the inverse
-            // transforms of the others only the last one is left.
+            // The other axes first: afterwards each row is the half of a row with conjugates. Before that,
+            // conjugates are mirrored along all axes at once.
             let outer_size: usize = lengths[..axes - 1].iter().product();
             for axis in (0..axes - 1).rev() {
                 outer.along(context, &mut half, halved[axis], halved[axis + 1..].iter().product())?;
@@ -300,6 +305,8 @@ fn to_reals(spec: &NodeSpec<'_>, axes: usize) -> Result<Box<dyn Kernel>> {
             if last > 0 {
                 for (row, half) in rows.chunks_exact_mut(last).zip(half.chunks_exact(last / 2 + 1)) {
                     for (at, value) in row.iter_mut().enumerate() {
+                        // For an even length, the frequency in the middle is its own conjugate and occurs
+                        // once.
                         *value = if at <= last / 2 { half[at] } else { half[last - at].conj() };
                     }
                 }

@@ -1,7 +1,7 @@
 //! Magnitudes of the frequencies in windows of audio.
 //!
-//! Windows of `window_size` samples, each `stride` after the previous one, are weighted by a Hann window and padded
-//! to the next power of two. The result is the magnitude of each frequency, or its square.
+//! Windows of `window_size` samples, each `stride` after the previous one, are weighted by a Hann window and
+//! padded to the next power of two. The result is the magnitude of each frequency, or its square.
 //!
 //! # Semantics
 //!
@@ -79,6 +79,8 @@ impl Spectrogram {
             let (audio, mut watch) = (context.slice::<f32>(0)?, context.watch());
             for (at, output) in output.chunks_exact_mut(bins).enumerate() {
                 watch.tick(size)?;
+                // Frames of a channel follow each other in the output; samples of all channels alternate in
+                // the input.
                 let (channel, start) = (at / frames, at % frames * self.stride);
                 values.fill(Complex::default());
                 for (at, weight) in self.window.iter().enumerate() {

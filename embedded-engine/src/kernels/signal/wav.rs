@@ -1,7 +1,7 @@
 //! WAV files of 16-bit samples.
 //!
-//! Samples become floats in \[-1, 1\) by division by 32768; encoding rounds and clamps. Chunks other than the format
-//! and the data are skipped.
+//! Samples become floats in \[-1, 1\) by division by 32768; encoding rounds and clamps. Chunks other than the
+//! format and the data are skipped.
 //!
 //! # Semantics
 //!
@@ -64,6 +64,16 @@ fn number<const N: usize>(rest: &mut &[u8], what: &str) -> Result<u32> {
 
 impl<'a> Wav<'a> {
     /// Reads the header and finds the data. Nothing is copied.
+    ///
+    /// The layout of a file, with numbers of 2 and 4 bytes in little-endian order:
+    ///
+    /// ```text
+    /// "RIFF" size "WAVE"
+    /// "fmt " 16 or 18, format 1, channels, rate, bytes per second, bytes per frame, bits per sample [, 0]
+    /// further chunks: four letters, size, content; one of them is "data"
+    /// ```
+    ///
+    /// Fails with `InvalidArgument` for anything else, for a second `data` chunk and for a file without one.
     fn parse(file: &'a [u8]) -> Result<Wav<'a>> {
         let mut rest = file;
         if take(&mut rest, 4, "the header")? != b"RIFF" {
@@ -109,6 +119,7 @@ impl<'a> Wav<'a> {
             if samples.is_some() {
                 return Err(bad("More than one data chunk found in WAV"));
             }
+            // A frame that is cut off within its channels is dropped.
             samples = Some(take(&mut rest, size / (2 * channels) * 2 * channels, "the samples")?);
         }
         let samples = samples.ok_or_else(|| bad("No data chunk found in WAV"))?;

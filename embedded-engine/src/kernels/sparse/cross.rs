@@ -1,7 +1,8 @@
 //! Combinations of the features of examples.
 //!
-//! Each combination of one value per feature is joined to a string, or hashed to a bucket. The hash is FarmHash's
-//! fingerprint of each part, combined in order, so buckets equal TensorFlow's and models can be exchanged.
+//! Each combination of one value per feature is joined to a string, or hashed to a bucket. The hash is
+//! FarmHash's fingerprint of each part, combined in order, so buckets equal TensorFlow's and models can be
+//! exchanged.
 //!
 //! # Semantics
 //!
@@ -55,6 +56,7 @@ pub(super) fn register(registry: &mut Registry) {
             let &[key, other] = context.slice::<i64>(first + 2)? else {
                 return Err(Error::invalid_argument("salt must have 2 elements"));
             };
+            // The salt has no effect without `strong_hash`, as in TensorFlow.
             let keys = strong.then_some([key.cast_unsigned(), other.cast_unsigned()]);
             cross(context, &Rules { sparse, dense, kind: Kind::Hashes { buckets, keys } })
         }))
@@ -98,7 +100,8 @@ enum Kind {
     Texts(Bytes),
     /// A number of a bucket, or any for 0, that begins with a key.
     Keyed { key: u64, buckets: u64 },
-    /// The same, which begins with the first feature. Features are hashed with these keys, or else by their fingerprints.
+    /// The same, which begins with the first feature. Features are hashed with these keys, or else by their
+    /// fingerprints.
     Hashes { buckets: u64, keys: Option<[u64; 2]> },
 }
 
@@ -149,7 +152,8 @@ impl Column {
         }
     }
 
-    /// Returns the hash of a feature. A number of a dense input is its own; of one of a sparse input, TensorFlow takes the lower half.
+    /// Returns the hash of a feature. A number of a dense input is its own; of one of a sparse input,
+    /// TensorFlow takes the lower half.
     ///
     /// `is_sparse` is true for a sparse input. Dense integers with a strong hash are `Unimplemented`.
     fn hash(&self, example: usize, place: usize, keys: Option<[u64; 2]>, is_sparse: bool) -> Result<u64> {

@@ -1,7 +1,7 @@
 //! The number of changes between sequences.
 //!
-//! The distance is Levenshtein's: insertions, deletions and replacements count 1 each. With `normalize` it is divided
-//! by the length of the truth; for an empty truth it is 0 or infinity.
+//! The distance is Levenshtein's: insertions, deletions and replacements count 1 each. With `normalize` it is
+//! divided by the length of the truth; for an empty truth it is 0 or infinity.
 //!
 //! # Semantics
 //!
@@ -59,9 +59,11 @@ fn edit_distance<T: Moved + PartialEq>(context: &mut KernelContext<'_>, normaliz
     let dims: Vec<usize> = guess.dims.iter().zip(&truth.dims).take(outer).map(|(a, b)| *a.max(b)).collect();
     let (guesses, truths) = (sequences(&guess), sequences(&truth));
     context.produce::<f32>(0, Shape::from(dims.clone()), |context, output| {
+        // Coordinates without a sequence on either side are not visited below.
         output.fill(0.0);
         let values = [context.moved::<T>(1)?, context.moved::<T>(4)?];
         let mut watch = context.watch();
+        // A sequence that one side lacks is compared with an empty one.
         let keys: std::collections::BTreeSet<&Vec<usize>> = guesses.keys().chain(truths.keys()).collect();
         for key in keys {
             let of = |all: &Sequences| all.get(key).cloned().unwrap_or_default();
@@ -84,6 +86,7 @@ fn edit_distance<T: Moved + PartialEq>(context: &mut KernelContext<'_>, normaliz
 /// `from` and `to` are places in the first and the second slice of `values`. After `i` steps, entry `j` of
 /// the row is the distance between the first `i` values of one and the first `j` of the other.
 fn levenshtein<T: PartialEq>(values: [&[T]; 2], from: &[usize], to: &[usize]) -> usize {
+    // From an empty sequence, each value of the other is an insertion.
     let mut before: Vec<usize> = (0..=to.len()).collect();
     for (i, &a) in from.iter().enumerate() {
         let mut row = Vec::with_capacity(before.len());

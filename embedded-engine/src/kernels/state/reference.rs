@@ -1,7 +1,7 @@
 //! Reference variables: TensorFlow's first kind, whose operations pass on a reference to the variable itself.
 //!
-//! A reference is the handle of a variable as any other. Where an operation wants its value, the compiler puts a read
-//! in between.
+//! A reference is the handle of a variable as any other. Where an operation wants its value, the compiler
+//! puts a read in between.
 //!
 //! # Semantics
 //!

@@ -62,6 +62,7 @@ pub(crate) fn register(registry: &mut Registry) {
 /// Dtypes without it are `Unimplemented`.
 fn make_merge(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let name = spec.operation.op_type();
+    // The names of the two families and of both kinds of variables differ in their prefixes only.
     let op = match name.trim_start_matches("Resource").trim_start_matches("Scatter") {
         "Add" | "NdAdd" => BinaryOp::Add,
         "Sub" | "NdSub" => BinaryOp::Sub,
@@ -80,7 +81,8 @@ fn make_merge(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     })
 }
 
-/// Returns the rows of the first axis that input 1 names. A single value may stand for the updates of all of them.
+/// Returns the rows of the first axis that input 1 names. A single value may stand for the updates of all of
+/// them.
 ///
 /// `target` is the shape of the variable. Fails if an index is out of range or if updates that are not a
 /// scalar do not fit.
@@ -114,6 +116,7 @@ fn update_rows(context: &mut KernelContext<'_>) -> Result<()> {
     let named = first_axis(context, value.shape())?;
     let updates = context.input(2);
     check_dtype(value.dtype(), updates.dtype())?;
+    // All have been checked, so that nothing fails once the first row has been written.
     let indices = named.numbers()?;
     let scalar = updates.shape().rank() == 0;
     for_dtype!(moved value.dtype(), T => {

@@ -1,7 +1,7 @@
 //! Numbers as text, as C's `printf` writes them.
 //!
-//! `precision`, `width`, `fill` and the flags `scientific` and `shortest` select the conversion. Without them floats
-//! have six decimals, as with C's `%f`.
+//! `precision`, `width`, `fill` and the flags `scientific` and `shortest` select the conversion. Without them
+//! floats have six decimals, as with C's `%f`.
 //!
 //! # Semantics
 //!

@@ -1,7 +1,7 @@
 //! Strings joined.
 //!
-//! `StringJoin` broadcasts scalars. `ReduceJoin` joins along axes in the given order; `UnsortedSegmentJoin` joins the
-//! strings of each segment in the order of their occurrence.
+//! `StringJoin` broadcasts scalars. `ReduceJoin` joins along axes in the given order; `UnsortedSegmentJoin`
+//! joins the strings of each segment in the order of their occurrence.
 //!
 //! # Semantics
 //!

@@ -1,7 +1,7 @@
 //! Text as numbers.
 //!
-//! Blanks around a number are allowed. Text that is not a number of the dtype is an `InvalidArgument` error that
-//! quotes it.
+//! Blanks around a number are allowed. Text that is not a number of the dtype is an `InvalidArgument` error
+//! that quotes it.
 //!
 //! # Semantics
 //!

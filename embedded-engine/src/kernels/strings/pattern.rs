@@ -1,7 +1,7 @@
 //! Regular expressions, in RE2's syntax.
 //!
-//! Matching takes time that is linear in the text, for any pattern. `RegexReplace` inserts groups by `\0` to `\9` in the rewrite,
-//! and replaces all matches or the first one.
+//! Matching takes time that is linear in the text, for any pattern. `RegexReplace` inserts groups by `\0` to
+//! `\9` in the rewrite, and replaces all matches or the first one.
 //!
 //! # Semantics
 //!

@@ -1,8 +1,8 @@
 //! Strings split and cut.
 //!
-//! `StringSplit` treats each character of its delimiter as a delimiter of its own, and drops empty strings with `skip_empty`. V2 splits at
-//! the whole separator, or at runs of whitespace if it is empty. `Substr` broadcasts positions and lengths; a position beyond the
-//! end is an error, and a length is cut at the end.
+//! `StringSplit` treats each character of its delimiter as a delimiter of its own, and drops empty strings
+//! with `skip_empty`. V2 splits at the whole separator, or at runs of whitespace if it is empty. `Substr`
+//! broadcasts positions and lengths; a position beyond the end is an error, and a length is cut at the end.
 //!
 //! # Semantics
 //!
@@ -110,6 +110,7 @@ fn at_separator(text: &Bytes, separator: &[u8], limit: usize) -> Result<Vec<Byte
         else {
             break;
         };
+        // Room for this part and for the rest.
         memory::grow(&mut parts, 2)?;
         parts.push(text.slice(start..start + found));
         start += found + separator.len();

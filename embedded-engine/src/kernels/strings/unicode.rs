@@ -1,7 +1,8 @@
-//! Strings and the numbers of their characters. Strings are UTF-8; numbers are also written as UTF-16 and UTF-32.
+//! Strings and the numbers of their characters. Strings are UTF-8; numbers are also written as UTF-16 and
+//! UTF-32.
 //!
-//! Invalid bytes are replaced, skipped, or an error, by the attribute `errors`. Control characters are replaced on
-//! request.
+//! Invalid bytes are replaced, skipped, or an error, by the attribute `errors`. Control characters are
+//! replaced on request.
 //!
 //! # Semantics
 //!
@@ -147,6 +148,7 @@ fn decode(context: &mut KernelContext<'_>, reader: &Reader, splits: DType, offse
         memory::grow(&mut numbers, characters.len())?;
         memory::grow(&mut starts, characters.len())?;
         for (character, start) in characters {
+            // Characters end at U+10FFFF, so the sign is never set.
             numbers.push(u32::from(character).cast_signed());
             starts.push(start as i64);
         }
