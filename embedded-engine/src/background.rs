@@ -1,4 +1,5 @@
-//! The threads that work for a session in the background, such as those that make elements of datasets ahead of the steps.
+//! The threads that work for a session in the background, such as those that make elements of datasets ahead
+//! of the steps.
 //!
 //! They belong to the session rather than to a step: closing the session asks them to end and joins them.
 //!
@@ -37,7 +38,8 @@ struct Shared {
 /// when the next thread is spawned or all are joined.
 #[derive(Default)]
 struct Running {
-    /// The number of the next thread. Numbers are not reused, so a thread that ends removes its own entry only.
+    /// The number of the next thread. Numbers are not reused, so a thread that ends removes its own entry
+    /// only.
     next: u64,
     /// What each running thread does, by its number, in the words that `join` reports. Empty if no thread
     /// runs.

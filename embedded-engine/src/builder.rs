@@ -1,30 +1,32 @@
-//! The first pass of the compiler: from a graph and a set of fetches, targets, and feeds to the intermediate form.
+//! The first pass of the compiler: from a graph and a set of fetches, targets, and feeds to the intermediate
+//! form.
 //!
 //! In this order it
 //!
 //! 1. collects the operations that the fetches and targets need, up to the feeds (S-48);
 //! 2. determines which outputs are references to variables (see `references.rs`);
-//! 3. adds the operations one after the other, each after its inputs. An operation becomes a node, or it disappears: a constant, a shape that
-//!    is known, and a stateless operation on constants are replaced by their value, and an operation that only forwards its input is replaced
-//!    by the input;
+//! 3. adds the operations one after the other, each after its inputs. An operation becomes a node, or it
+//!    disappears: a constant, a shape that is known, and a stateless operation on constants are replaced by
+//!    their value, and an operation that only forwards its input is replaced by the input;
 //! 4. connects the inputs that loops feed back, which did not exist when the operation was added.
 //!
-//! In graphs with conditionals or loops, fewer operations are removed. A value that is computed in a branch may be dead, so an operation on it must
-//! not be replaced by a constant, and an operation that others wait for must be able to tell whether it ran.
+//! In graphs with conditionals or loops, fewer operations are removed. A value that is computed in a branch
+//! may be dead, so an operation on it must not be replaced by a constant, and an operation that others wait
+//! for must be able to tell whether it ran.
 //!
-//! Operations without a kernel are collected rather than reported one by one; the build continues with nodes that cannot run, so that the
-//! error lists all of them.
+//! Operations without a kernel are collected rather than reported one by one; the build continues with nodes
+//! that cannot run, so that the error lists all of them.
 //!
 //! # Order of the work
 //!
-//! Operations are visited depth first from the fetches and targets, without recursion, so that graphs of any depth
-//! fit the stack. A node is created when all of its inputs have nodes. Operations that only forward their inputs
-//! (`Identity` and its like) get no node: their outputs are the values of their inputs, and their control inputs are
-//! handed to their users.
+//! Operations are visited depth first from the fetches and targets, without recursion, so that graphs of any
+//! depth fit the stack. A node is created when all of its inputs have nodes. Operations that only forward
+//! their inputs (`Identity` and its like) and have no control inputs get no node: their outputs are the
+//! values of their inputs, and who waits for them waits for those.
 //!
-//! Everything that a later pass needs to know about an operation is recorded in its node here: its kernel, its role,
-//! its variables, and the functions that it calls. Later passes do not look at the graph again, except for
-//! attributes.
+//! Everything that a later pass needs to know about an operation is recorded in its node here: its kernel,
+//! its role, its variables, and the functions that it calls. Later passes do not look at the graph again,
+//! except for attributes.
 
 mod fold;
 mod reads;
@@ -62,7 +64,8 @@ pub(crate) struct Shared<'a> {
     pub(crate) optimize: bool,
 }
 
-/// Builds the intermediate form of a step's own graph, or of the body of a function. If kernels are missing, the caller must not use it.
+/// Builds the intermediate form of a step's own graph, or of the body of a function. If kernels are missing,
+/// the caller must not use it.
 ///
 /// `graph` is the session's graph or the body of the function of that name; `key` has its fetches, targets
 /// and feeds. Operations without a kernel go to `missing`; the result is complete in form all the same, so
@@ -121,8 +124,8 @@ struct Builder<'a> {
     /// The values of outputs that no node of their operation computes: constants, forwarded inputs, and
     /// references.
     replaced: FxHashMap<Endpoint, Value>,
-    /// The outputs that are references to variables, or may be. Empty in graphs of resource variables, for which
-    /// the work with references is skipped.
+    /// The outputs that are references to variables, or may be. Empty in graphs of resource variables, for
+    /// which the work with references is skipped.
     references: FxHashSet<Endpoint>,
     /// The node that a reference must be read after: the update that returned it.
     after: FxHashMap<Endpoint, usize>,
@@ -334,8 +337,8 @@ impl<'a> Builder<'a> {
     /// Adds the node of an operation whose inputs have nodes.
     ///
     /// # Errors
-    /// Errors of the kernel's constructor, such as an attribute that it does not accept. A missing kernel is recorded
-    /// instead.
+    /// Errors of the kernel's constructor, such as an attribute that it does not accept. A missing kernel is
+    /// recorded instead.
     ///
     /// The cases, in the order in which they are tried: an unfed placeholder is an error; a constant becomes
     /// a value; an operation that only forwards is replaced by its inputs; a shape that is known becomes a
@@ -400,7 +403,8 @@ impl<'a> Builder<'a> {
                     .as_deref()
                     .is_some_and(|made| folds && self.folded(operation, &inputs, &control, made));
                 if !folded {
-                    // Without a kernel it is used as a placeholder until the list of missing kernels is complete.
+                    // Without a kernel it is used as a placeholder until the list of missing kernels is
+                    // complete.
                     self.push(
                         operation,
                         IrNode { callees, ..IrNode::of(operation, inputs, control, kernel) },
@@ -498,7 +502,8 @@ impl<'a> Builder<'a> {
         Ok(Some(Callees { call: Some(call), functions }))
     }
 
-    /// Adds the node of an operation. An output or argument that is a reference represents the variable that it refers to.
+    /// Adds the node of an operation. An output or argument that is a reference represents the variable that
+    /// it refers to.
     ///
     /// Control flow operations and forwarding ones keep their nodes as the source of their outputs: at run
     /// time the handle itself passes through them, or does not if it is dead.
@@ -548,7 +553,8 @@ impl<'a> Builder<'a> {
         if let Value::Constant(index) = value { Some(self.constants[index as usize].clone()) } else { None }
     }
 
-    /// Returns the nodes that an operation must wait for in addition to those of its inputs. Constants are always ready, so they are left out.
+    /// Returns the nodes that an operation must wait for in addition to those of its inputs. Constants are
+    /// always ready, so they are left out.
     ///
     /// An operation that was forwarded is represented by the nodes that compute its inputs. The list may
     /// contain a node twice.

@@ -1,11 +1,11 @@
 //! The functions that one operation runs, in sequence, and its results.
 //!
-//! Conditionals, loops, and plain calls differ only in the functions that they call next. This module is a state machine that names the next
-//! function and fills its frame, until there is none and the results are the outputs. The executors run the functions, so a function can be
-//! suspended in the middle.
+//! Conditionals, loops, and plain calls differ only in the functions that they call next. This module is a
+//! state machine that names the next function and fills its frame, until there is none and the results are
+//! the outputs. The executors run the functions, so a function can be suspended in the middle.
 //!
-//! **Cost.** A round of a loop takes no lock and allocates nothing of its own: the frames of the condition and the body stay with the loop
-//! until it ends, and one list holds the values that go around.
+//! **Cost.** A round of a loop takes no lock and allocates nothing of its own: the frames of the condition
+//! and the body stay with the loop until it ends, and one list holds the values that go around.
 //!
 //! # States
 //!
@@ -40,7 +40,8 @@ pub(crate) struct Calls<'p> {
     /// The result of the condition; empty except between the end of a condition and the decision. Kept as a
     /// list to reuse its memory.
     answer: Vec<Tensor>,
-    /// The functions that were called, with their frames: the condition and the body of a loop, or a single one.
+    /// The functions that were called, with their frames: the condition and the body of a loop, or a single
+    /// one.
     // Boxed: functions nest deeply, and each level is a frame of the stack.
     /// The frames of the two functions of a loop, kept from iteration to iteration.
     frames: Box<[Option<(&'p Plan, Frame)>; 2]>,

@@ -1,12 +1,12 @@
-//! Elementwise operations that are fused: activations, gates, losses, normalizations, and their gradients. They then pass through memory once
-//! instead of once per operation.
+//! Elementwise operations that are fused: activations, gates, losses, normalizations, and their gradients.
+//! They then pass through memory once instead of once per operation.
 //!
-//! A chain has one last operation and any number before it. A result in the middle that other operations need too becomes an output of the
-//! chain, provided that nothing can notice that it is available later than before: all its users come after the end of the chain, and it
-//! is alive exactly when the end is.
+//! A chain has one last operation and any number before it. A result in the middle that other operations need
+//! too becomes an output of the chain, provided that nothing can notice that it is available later than
+//! before: all its users come after the end of the chain, and it is alive exactly when the end is.
 //!
-//! A chain is worth it because these operations are limited by memory bandwidth: each one alone reads and writes whole tensors for a few
-//! instructions per element.
+//! A chain is worth it because these operations are limited by memory bandwidth: each one alone reads and
+//! writes whole tensors for a few instructions per element.
 //!
 //! # Which operations
 //!
@@ -30,7 +30,8 @@
 //!
 //! # Cost
 //!
-//! The search from one end visits at most `MAX_MEMBERS` members and their inputs. Sets of events have numbers, so comparing two lives is comparing two numbers.
+//! The search from one end visits at most `MAX_MEMBERS` members and their inputs. Sets of events have
+//! numbers, so comparing two lives is comparing two numbers.
 
 use crate::flow::Flow;
 use crate::ir::{Ir, IrNode, Value, producer};
@@ -43,8 +44,8 @@ use tensor::DType;
 /// The maximum number of operations in a chain. The search compares candidates with all members, so the
 /// square of this bounds its cost.
 const MAX_MEMBERS: usize = 32;
-/// The minimum number of elements of a result for which a chain is worthwhile: the start of a chain costs more than the passes that it
-/// saves for smaller ones.
+/// The minimum number of elements of a result for which a chain is worthwhile: the start of a chain costs
+/// more than the passes that it saves for smaller ones.
 const LEAST_ELEMENTS: usize = 512;
 
 /// Joins elementwise operations into chains.
@@ -60,8 +61,8 @@ pub(crate) fn join(ir: &mut Ir) {
     }
     let mut search = Search { users: users(ir), life: life(ir), eligible, taken: FxHashSet::default() };
     let mut renamed: FxHashMap<usize, Renamed> = FxHashMap::default();
-    // From the end of the graph: the last operation of a chain is the one whose result is needed outside, and everything before it can
-    // only be found by going back.
+    // From the end of the graph: the last operation of a chain is the one whose result is needed outside, and
+    // everything before it can only be found by going back.
     for end in (0..ir.nodes.len()).rev() {
         let Some(members) = search.members(ir, end) else { continue };
         let Some((node, outputs)) = search.joined(ir, &members) else { continue };
@@ -167,7 +168,8 @@ fn life(ir: &Ir) -> Vec<u32> {
     for (index, node) in ir.nodes.iter().enumerate() {
         let mut life = 0;
         match node.flow {
-            // Values that a loop passes to its next round enter here; those that enter the loop are alive in each of its rounds.
+            // Values that a loop passes to its next round enter here; those that enter the loop are alive in
+            // each of its rounds.
             Some(Flow::Merge | Flow::Exit) => life = lives.event((index, 0)),
             Some(Flow::Enter { .. }) => {}
             _ => {
@@ -247,7 +249,8 @@ impl Lives {
         union.sort_unstable();
         union.dedup();
         if union.len() > MAX_EVENTS {
-            // One event stands for all of them, or the sets of a long line of calls would grow with its square.
+            // One event stands for all of them, or the sets of a long line of calls would grow with its
+            // square.
             union = vec![(usize::MAX, self.sets.len() as u32)];
         }
         let number = self.number(union);

@@ -1,10 +1,12 @@
 //! The compiler's driver: from a graph and a set of fetches, targets, and feeds to a plan.
 //!
-//! `build` creates the intermediate form, passes optimize it, and `emit` turns it into a plan. A function is compiled once for all its
-//! callers, after the functions that it calls. The order is found with an explicit stack, because the nesting of functions in a file is
-//! not limited. A function that calls itself is an error.
+//! `build` creates the intermediate form, passes optimize it, and `emit` turns it into a plan. A function is
+//! compiled once for all its callers, after the functions that it calls. The order is found with an explicit
+//! stack, because the nesting of functions in a file is not limited. A function that calls itself is an
+//! error.
 //!
-//! Plans of functions are kept as weak references: the plans of steps own them, so a function is kept as long as some step needs it.
+//! Plans of functions are kept as weak references: the plans of steps own them, so a function is kept as long
+//! as some step needs it.
 //!
 //! # Stages
 //!
@@ -13,9 +15,9 @@
 //!    │ a graph becomes nodes  │ passes over nodes   │ an order │ numbered slots
 //! ```
 //!
-//! A function is compiled on demand, once per session. Callees come first, so a call can refer to a finished plan; a
-//! function that calls itself, directly or through others, is an error that names the chain of calls. Missing kernels
-//! of all functions are collected before the first error is returned.
+//! A function is compiled on demand, once per session. Callees come first, so a call can refer to a finished
+//! plan; a function that calls itself, directly or through others, is an error that names the chain of calls.
+//! Missing kernels of all functions are collected before the first error is returned.
 //!
 //! # Why the stages are in this order
 //!

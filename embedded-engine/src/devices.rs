@@ -1,6 +1,7 @@
 //! The devices of a session: CPUs, all of them this process.
 //!
-//! A graph may place operations on devices by name. The names are checked as TensorFlow checks them; placement has no other effect.
+//! A graph may place operations on devices by name. The names are checked as TensorFlow checks them;
+//! placement has no other effect.
 //!
 //! # Semantics
 //!

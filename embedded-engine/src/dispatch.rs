@@ -1,8 +1,8 @@
 //! Dispatch from a dtype, which is known when a plan is compiled, to code for its Rust type.
 //!
-//! Kernels are generic over the element type. `for_dtype!` instantiates them for the listed dtypes and selects one when the kernel is made, so
-//! a step does not branch on the dtype. Each instantiation costs compile time and code size: kernels that only move elements use the bit
-//! width instead (`moved.rs`).
+//! Kernels are generic over the element type. `for_dtype!` instantiates them for the listed dtypes and
+//! selects one when the kernel is made, so a step does not branch on the dtype. Each instantiation costs
+//! compile time and code size: kernels that only move elements use the bit width instead (`moved.rs`).
 //!
 //! # Lists of dtypes
 //!
@@ -38,7 +38,8 @@ pub(crate) fn without_feature(feature: &str) -> Error {
     )
 }
 
-/// Evaluates an expression with `$T` standing for the Rust type of a dtype out of a list; other dtypes are an error.
+/// Evaluates an expression with `$T` standing for the Rust type of a dtype out of a list; other dtypes are an
+/// error.
 ///
 /// The body must be a `Result`; it is instantiated once per dtype in the list, so it should be one call of a
 /// generic function. With `widened` the first argument is the `NodeSpec`, from which the adapter takes

@@ -1,17 +1,18 @@
 //! The last pass of the compiler: from the intermediate form to a plan.
 //!
-//! It orders the nodes of each frame, assigns a numbered slot to each value, and marks the last use of each slot. A kernel may take the value of
-//! a last use out of the frame and, if nothing else shares its elements, write its result in place; otherwise the slot is emptied after the
-//! step.
+//! It orders the nodes of each frame, assigns a numbered slot to each value, and marks the last use of each
+//! slot. A kernel may take the value of a last use out of the frame and, if nothing else shares its elements,
+//! write its result in place; otherwise the slot is emptied after the step.
 //!
-//! Loops need three exceptions. Values that enter a loop are kept until the last iteration. Loop-carried values are emptied by the merge at the
-//! head of the loop. Values of an outer frame are inputs of the loop as a whole, so that they outlive all iterations.
+//! Loops need three exceptions. Values that enter a loop are kept until the last iteration. Loop-carried
+//! values are emptied by the merge at the head of the loop. Values of an outer frame are inputs of the loop
+//! as a whole, so that they outlive all iterations.
 //!
 //! # Slots
 //!
-//! A slot holds one value of a frame. Constants have slots of their own, which a frame fills once. For every input of
-//! a step the emitter records whether it is the last use: then the kernel owns the value, may write in place, and the
-//! slot is empty afterwards. Fetched values and loop-carried values are never a last use.
+//! A slot holds one value of a frame. Constants have slots of their own, which a frame fills once. For every
+//! input of a step the emitter records whether it is the last use: then the kernel owns the value, may write
+//! in place, and the slot is empty afterwards. Fetched values and loop-carried values are never a last use.
 //!
 //! # Control flow
 //!
@@ -99,7 +100,8 @@ fn waits(ir: &Ir, index: usize, bodies: &Bodies) -> bool {
     node.waits || called.filter_map(|name| bodies.get(name)).any(|body| body.block.waits())
 }
 
-/// Returns true if a node, with the functions that it calls, computes its outputs from its inputs and does nothing else.
+/// Returns true if a node, with the functions that it calls, computes its outputs from its inputs and does
+/// nothing else.
 ///
 /// Reading a variable is enough to make it impure, because the result depends on when it runs. An op that is
 /// stateful by definition and only describes what others do later counts as pure.
@@ -139,8 +141,8 @@ struct Emitter<'b> {
     slots: Slots,
     /// The frame that each slot belongs to; constants belong to none.
     owners: FxHashMap<u32, usize>,
-    /// The slots to which last uses do not apply: those of fetches, of values that enter a loop, and of loop-carried
-    /// values.
+    /// The slots to which last uses do not apply: those of fetches, of values that enter a loop, and of
+    /// loop-carried values.
     kept: FxHashSet<u32>,
     /// The number of uses of each value, fetches included. Values that nothing uses are absent and get no
     /// slot.
@@ -400,7 +402,8 @@ fn last_fetches(slots: &[u32], constants: &FxHashSet<u32>) -> Vec<Input> {
     inputs
 }
 
-/// Marks the last use of each slot. A value that a step has as an input twice is not marked, because the kernel needs both.
+/// Marks the last use of each slot. A value that a step has as an input twice is not marked, because the
+/// kernel needs both.
 ///
 /// `keep` returns true for slots that must stay filled: constants, fetches, and values of other frames. Where
 /// a value is an input twice, the step only releases it.

@@ -17,8 +17,8 @@ use std::sync::Arc;
 /// # Ok::<(), session_core::Error>(())
 /// ```
 ///
-/// The target of a session is empty or `local`. Another one, such as `grpc://host:port`, is a `NotFound` error; the crate
-/// `tensorflow-engine` has sessions on other machines.
+/// The target of a session is empty or `local`. Another one, such as `grpc://host:port`, is a `NotFound`
+/// error; the crate `tensorflow-engine` has sessions on other machines.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EmbeddedEngine;
 

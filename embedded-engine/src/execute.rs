@@ -1,11 +1,13 @@
 //! The executor for blocks without waits: a loop over steps.
 //!
-//! This is the code that every step of every training runs, and most of its cost is the dispatch of small kernels. Therefore it has no queue of
-//! ready operations, no locks, and no reference counts per value: the order was fixed by the compiler, the values lie in numbered slots, and a
-//! block without conditionals has no guards to check. Work is divided inside kernels, over the pool, rather than between operations.
+//! This is the code that every step of every training runs, and most of its cost is the dispatch of small
+//! kernels. Therefore it has no queue of ready operations, no locks, and no reference counts per value: the
+//! order was fixed by the compiler, the values lie in numbered slots, and a block without conditionals has no
+//! guards to check. Work is divided inside kernels, over the pool, rather than between operations.
 //!
-//! A block without guards, waits and calls is a loop over its kernels. Everything else costs only the steps that have
-//! it: a guard is one test, a call runs another block, and a step that has to wait leaves this loop (`suspend.rs`).
+//! A block without guards, waits and calls is a loop over its kernels. Everything else costs only the steps
+//! that have it: a guard is one test, a call runs another block, and a step that has to wait leaves this loop
+//! (`suspend.rs`).
 //!
 //! # What a step does
 //!
@@ -106,7 +108,8 @@ impl<'p> Run<'p, '_> {
         step.note(frame, false);
     }
 
-    /// Returns the kernel's view of a step: its inputs and outputs in this frame, and what it may use of the session.
+    /// Returns the kernel's view of a step: its inputs and outputs in this frame, and what it may use of the
+    /// session.
     #[inline]
     pub(crate) fn context<'c>(&'c self, step: &'c Step, frame: &'c mut Frame) -> KernelContext<'c> {
         KernelContext {

@@ -1,8 +1,8 @@
-//! Fusion of products and convolutions with the bias and the ReLU that follow them. Each result is then touched once, while it is in a
-//! register, instead of three times in memory.
+//! Fusion of products and convolutions with the bias and the ReLU that follow them. Each result is then
+//! touched once, while it is in a register, instead of three times in memory.
 //!
-//! A pattern is fused only if the values in the middle have no other use. The registry declares the part that an op type plays in a pattern,
-//! so a new kernel takes part without a change here.
+//! A pattern is fused only if the values in the middle have no other use. The registry declares the part that
+//! an op type plays in a pattern, so a new kernel takes part without a change here.
 //!
 //! # Patterns
 //!
@@ -18,7 +18,8 @@
 //! # Why here
 //!
 //! The pass runs right after the builder, while each node still is one operation; `chains.rs` would otherwise
-//! take the addition and the ReLU. The fused node takes the place of the last operation. By then all inputs exist, and nothing else could have seen the values in the middle.
+//! take the addition and the ReLU. The fused node takes the place of the last operation. By then all inputs
+//! exist, and nothing else could have seen the values in the middle.
 
 use crate::ir::{Ir, IrNode, Value, producer};
 use crate::kernel::{Environment, Kernel, NodeSpec};

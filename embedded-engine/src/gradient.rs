@@ -1,4 +1,5 @@
-//! The gradients of functions, for the operation `SymbolicGradient` of old programs: the gradient is built when the plan is compiled.
+//! The gradients of functions, for the operation `SymbolicGradient` of old programs: the gradient is built
+//! when the plan is compiled.
 //!
 //! # Semantics
 //!
@@ -17,8 +18,8 @@ use session_core::{Error, Function, Graph, Output, Result};
 /// function of a graph has a colon in its name.
 const GRADIENT_OF: &str = "gradient:";
 
-/// Returns the name under which the gradient of a function is compiled. It takes the function's arguments and the gradients of its
-/// results, and returns the gradients of the arguments.
+/// Returns the name under which the gradient of a function is compiled. It takes the function's arguments and
+/// the gradients of its results, and returns the gradients of the arguments.
 ///
 /// For example `gradient:square` for a function `square` without a registered gradient.
 pub(crate) fn callee(library: &Graph, function: &str) -> String {

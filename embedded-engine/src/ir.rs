@@ -1,7 +1,8 @@
 //! The intermediate form of the compiler: the nodes of a step, and the values that they exchange.
 //!
-//! It is a graph without names. Each value is an output of a node, a feed, or a constant; each node has a kernel, the functions that it
-//! calls, or nothing but an effect on the order. Passes mark nodes as removed rather than moving others, so that node numbers stay valid.
+//! It is a graph without names. Each value is an output of a node, a feed, or a constant; each node has a
+//! kernel, the functions that it calls, or nothing but an effect on the order. Passes mark nodes as removed
+//! rather than moving others, so that node numbers stay valid.
 //!
 //! # Invariants
 //!

@@ -1,8 +1,9 @@
 //! Kernels: the code that runs one operation, and its view of the step.
 //!
-//! A kernel is made once per plan from the attributes of its operation (`MakeKernel`), so everything that depends on attributes and dtypes alone
-//! is decided there. It runs once per step, possibly in several threads at the same time, and therefore keeps no state of its own: state
-//! belongs to the session (`Resources`), working memory to the frame (`Scratch`).
+//! A kernel is made once per plan from the attributes of its operation (`MakeKernel`), so everything that
+//! depends on attributes and dtypes alone is decided there. It runs once per step, possibly in several
+//! threads at the same time, and therefore keeps no state of its own: state belongs to the session
+//! (`Resources`), working memory to the frame (`Scratch`).
 //!
 //! ```text
 //! fn run(&self, context: &mut KernelContext<'_>) -> Result<()> {
@@ -11,7 +12,8 @@
 //! }
 //! ```
 //!
-//! Shapes are checked here, although the graph was checked when it was built: a dimension may be unknown until a feed arrives.
+//! Shapes are checked here, although the graph was checked when it was built: a dimension may be unknown
+//! until a feed arrives.
 //!
 //! # Contract
 //!
@@ -35,7 +37,8 @@ use std::any::Any;
 use std::sync::Arc;
 use tensor::{BufferPool, DType, Element, Shape, Tensor, TensorError, memory};
 
-/// Runs one operation of a plan. It is made once per plan and called in every step, possibly by several threads at the same time.
+/// Runs one operation of a plan. It is made once per plan and called in every step, possibly by several
+/// threads at the same time.
 ///
 /// Closures of the form `Fn(&mut KernelContext) -> Result<()>` are kernels, which is what most op types
 /// register.
@@ -47,8 +50,8 @@ pub(crate) trait Kernel: Send + Sync {
     /// `ResourceExhausted` if memory is short.
     fn run(&self, context: &mut KernelContext<'_>) -> Result<()>;
 
-    /// Works as `run`, but returns a wait instead of blocking; the step continues with everything that does not depend on the operation. Called
-    /// for op types that are registered as waiting.
+    /// Works as `run`, but returns a wait instead of blocking; the step continues with everything that does
+    /// not depend on the operation. Called for op types that are registered as waiting.
     ///
     /// The default suits op types that never wait. An implementation that returns a wait must have registered
     /// it where the other side finds it, and must have taken from the context everything that `finish` needs:
@@ -57,7 +60,8 @@ pub(crate) trait Kernel: Send + Sync {
         self.run(context).map(|()| None)
     }
 
-    /// Works as `run`, for op types that hold functions. The functions come in the order in which the registration names their attributes.
+    /// Works as `run`, for op types that hold functions. The functions come in the order in which the
+    /// registration names their attributes.
     ///
     /// `functions` are compiled plans of the session. A kernel may keep clones of them in a resource, as
     /// datasets do, and call them in later steps.
@@ -106,8 +110,8 @@ impl<F: Fn(&mut KernelContext<'_>) -> Result<()> + Send + Sync> Kernel for F {
 
 /// A wait of a step. If it is dropped before completion, the operation has had no effect.
 ///
-/// The implementation must not miss a wakeup: the thread that completes the wait does so under the lock under which `is_done` looks, and unparks
-/// the thread afterwards.
+/// The implementation must not miss a wakeup: the thread that completes the wait does so under the lock under
+/// which `is_done` looks, and unparks the thread afterwards.
 ///
 /// Only the thread of the run calls these methods. Completion comes from other threads, from later operations
 /// of the same step, or from a cancellation, which the kernel turns into a result that `finish` reports.
@@ -461,7 +465,8 @@ impl<'a> KernelContext<'a> {
         &self.environment.pool
     }
 
-    /// Runs another kernel on these tensors, for operations that consist of several, and returns its first output.
+    /// Runs another kernel on these tensors, for operations that consist of several, and returns its first
+    /// output.
     ///
     /// The tensors become the inputs 0 to n - 1 of the inner kernel, each at its last use; output 0 is
     /// requested and all others do not exist. The inner kernel uses the same scratch memory, so the caller
@@ -493,7 +498,8 @@ impl<'a> KernelContext<'a> {
             .ok_or_else(|| Error::new(session_core::Code::Internal, "a kernel did not deliver its output"))
     }
 
-    /// Returns a counter that checks the limits of the run once in a while, for kernels that process many elements one by one.
+    /// Returns a counter that checks the limits of the run once in a while, for kernels that process many
+    /// elements one by one.
     ///
     /// Kernels that hand large blocks to `compute` do not need it: their time is bounded by memory, and the
     /// executor checks between operations.

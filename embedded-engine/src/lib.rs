@@ -15,38 +15,43 @@
 //! # Ok::<(), session_core::Error>(())
 //! ```
 //!
-//! Programs use it through the traits `Engine` and `Session` of the crate `session-core`; monitored sessions use it by default.
+//! Programs use it through the traits `Engine` and `Session` of the crate `session-core`; monitored sessions
+//! use it by default.
 //!
 //! # Plans
 //!
-//! The first run with a set of fetches and feeds compiles a **plan**; later runs with the same set only execute it. The compiler
+//! The first run with a set of fetches and feeds compiles a **plan**; later runs with the same set only
+//! execute it. The compiler
 //!
 //! 1. collects the operations that the fetches need, up to the feeds;
 //! 2. folds stateless operations on constants, and removes operations that only forward their input;
-//! 3. fuses products and convolutions with the bias and activation after them, and elementwise operations into chains that pass
-//!    through memory once;
-//! 4. orders the operations so that reads of a variable come before its updates where the graph leaves that open: the updates can
-//!    then work in place;
+//! 3. fuses products and convolutions with the bias and activation after them, and elementwise operations
+//!    into chains that pass through memory once;
+//! 4. orders the operations so that reads of a variable come before its updates where the graph leaves that
+//!    open: the updates can then work in place;
 //! 5. numbers the values, and marks the last use of each.
 //!
-//! A session keeps the plans that it uses; the ones that have not been used for longest are dropped. Functions are compiled once,
-//! however often they are called. `SessionConfig::optimize(false)` turns folding and fusion off.
+//! A session keeps the plans that it uses; the ones that have not been used for longest are dropped.
+//! Functions are compiled once, however often they are called. `SessionConfig::optimize(false)` turns folding
+//! and fusion off.
 //!
 //! # Memory
 //!
-//! Values are dropped at their last use, and their buffers return to a pool of the session, so a steady step allocates no large
-//! buffers. A kernel that holds the last reference to an input writes its result in place. Variables are copy-on-write: an update
-//! copies a variable only if something else holds its value, such as a fetch or a checkpoint that is being written. An allocation that
-//! fails is `ResourceExhausted` with the operation and the size; `SessionConfig::memory_limit` sets a limit below the machine's.
+//! Values are dropped at their last use, and their buffers return to a pool of the session, so a steady step
+//! allocates no large buffers. A kernel that holds the last reference to an input writes its result in place.
+//! Variables are copy-on-write: an update copies a variable only if something else holds its value, such as a
+//! fetch or a checkpoint that is being written. An allocation that fails is `ResourceExhausted` with the
+//! operation and the size; `SessionConfig::memory_limit` sets a limit below the machine's.
 //!
 //! # Threads
 //!
 //! The thread that calls `run` executes the plan. Kernels divide large work over a pool of
-//! `SessionConfig::intra_op_parallelism_threads` threads, in which the calling thread takes part. Results do not depend on the number of
-//! threads. Several threads may run one session at once.
+//! `SessionConfig::intra_op_parallelism_threads` threads, in which the calling thread takes part. Results do
+//! not depend on the number of threads. Several threads may run one session at once.
 //!
-//! An operation that waits for another thread, such as a dequeue, does not hold the step: everything that does not depend on it continues.
-//! The thread sleeps only when nothing else can run. A time limit or a cancellation ends the wait without an effect.
+//! An operation that waits for another thread, such as a dequeue, does not hold the step: everything that
+//! does not depend on it continues. The thread sleeps only when nothing else can run. A time limit or a
+//! cancellation ends the wait without an effect.
 //!
 //! # Features
 //!
@@ -59,8 +64,8 @@
 //!
 //! # Limits
 //!
-//! Devices are CPUs. Before a step runs, operations without a kernel
-//! are listed, all at once, with the reason; [`missing_kernels`] lists them for a whole graph. [`op_types`] has all op types with the dtypes
+//! Devices are CPUs. Before a step runs, operations without a kernel are listed, all at once, with the
+//! reason; [`missing_kernels`] lists them for a whole graph. [`op_types`] has all op types with the dtypes
 //! that they take.
 //!
 //! # For contributors
@@ -73,9 +78,9 @@
 //! | understand a step | `plan.rs` (its form), `execute.rs` (without waits), `suspend.rs` (with waits) |
 //! | add a dataset | `kernels/data.rs`: the traits of datasets and iterators |
 //!
-//! The rules that hold everywhere: a kernel reports bad input as an error and never panics; memory that input determines is requested by the
-//! functions that may fail (`tensor::memory`); no lock is held while code of the program runs; and results depend neither on the number of
-//! threads nor on timing.
+//! The rules that hold everywhere: a kernel reports bad input as an error and never panics; memory that input
+//! determines is requested by the functions that may fail (`tensor::memory`); no lock is held while code of
+//! the program runs; and results depend neither on the number of threads nor on timing.
 
 #[macro_use]
 mod dispatch;

@@ -1,7 +1,7 @@
 //! The conditions that end a run early: a time limit, a cancellation, the end of the session.
 //!
-//! They are checked before every operation, in every iteration, and within long kernels. Reading the clock is avoided unless the run has a time
-//! limit.
+//! They are checked before every operation, in every iteration, and within long kernels. Reading the clock is
+//! avoided unless the run has a time limit.
 //!
 //! # Order of the checks
 //!

@@ -17,7 +17,8 @@ use std::fmt;
 use std::sync::Arc;
 
 /// Returns true if this engine supports an op type. Unsupported dtypes and attributes are reported per
-/// operation, by [`missing_kernels`], and so is the feature of this crate that an op type needs and that is off.
+/// operation, by [`missing_kernels`], and so is the feature of this crate that an op type needs and that is
+/// off.
 ///
 /// ```
 /// assert!(embedded_engine::supports("MatMul") && embedded_engine::supports("While"));
@@ -28,8 +29,8 @@ pub fn supports(op_type: &str) -> bool {
     registry().find(op_type).is_some_and(|op| !op.lacks_feature)
 }
 
-/// Returns true for an op type whose operations open files: those that read or write them, and readers and datasets, which open them
-/// later. Each asks the session's [`FileAccess`](session_core::FileAccess) first.
+/// Returns true for an op type whose operations open files: those that read or write them, and readers and
+/// datasets, which open them later. Each asks the session's [`FileAccess`](session_core::FileAccess) first.
 ///
 /// ```
 /// assert!(embedded_engine::accesses_files("ReadFile") && embedded_engine::accesses_files("TextLineDataset"));
@@ -40,8 +41,8 @@ pub fn accesses_files(op_type: &str) -> bool {
     registry().find(op_type).is_some_and(|op| op.accesses_files)
 }
 
-/// Returns the operations of a graph, and of the functions of its library, that this engine cannot run because of their type, a
-/// dtype or an attribute: all of them, whether a step would need them or not.
+/// Returns the operations of a graph, and of the functions of its library, that this engine cannot run
+/// because of their type, a dtype or an attribute: all of them, whether a step would need them or not.
 ///
 /// ```
 /// use session_core::{DType, Graph, OutputInfo, PartialShape};
@@ -63,8 +64,8 @@ pub fn missing_kernels(graph: &Graph) -> Missing {
     missing
 }
 
-/// Returns the unsupported operations among these, their dependencies, and the functions that they call. Operations
-/// that only compute an output that is `fed` are not needed.
+/// Returns the unsupported operations among these, their dependencies, and the functions that they call.
+/// Operations that only compute an output that is `fed` are not needed.
 ///
 /// ```
 /// use session_core::{DType, Graph};

@@ -1,7 +1,8 @@
 //! The compiled form of a step.
 //!
-//! A plan is a block: steps in a fixed order. A step is an operation, or it contains its own block: the iterations of a loop, which run in
-//! the frame of the plan, or the plan of a function, which has its own frame.
+//! A plan is a block: steps in a fixed order. A step is an operation, or it contains its own block: the
+//! iterations of a loop, which run in the frame of the plan, or the plan of a function, which has its own
+//! frame.
 //!
 //! ```text
 //! Plan ── Block ── Step: kernel          reads and writes slots of the frame
@@ -9,14 +10,16 @@
 //!                  Step: loop ── Block   enters, heads, body; the same frame
 //! ```
 //!
-//! **Slots.** Every value of a run has a numbered slot in the `Frame`. An empty slot of a value that should exist is a *dead* value: its branch
-//! was not taken. Steps that may be dead have a `Guard`, which decides at run time whether they run.
+//! **Slots.** Every value of a run has a numbered slot in the `Frame`. An empty slot of a value that should
+//! exist is a *dead* value: its branch was not taken. Steps that may be dead have a `Guard`, which decides at
+//! run time whether they run.
 //!
-//! **Frames are reused.** A finished run leaves its frame to the next one, with all slots empty except those of constants. This holds because
-//! every slot is emptied at its last use. Steps that ran out of order (see `suspend.rs`) may leave values behind; their frame is dropped.
+//! **Frames are reused.** A finished run leaves its frame to the next one, with all slots empty except those
+//! of constants. This holds because every slot is emptied at its last use. Steps that ran out of order (see
+//! `suspend.rs`) may leave values behind; their frame is dropped.
 //!
-//! **Plans are shared.** Several threads may run one plan at the same time, each with its own frame. Nothing in a plan changes after it
-//! was emitted, except for the list of frames.
+//! **Plans are shared.** Several threads may run one plan at the same time, each with its own frame. Nothing
+//! in a plan changes after it was emitted, except for the list of frames.
 //!
 //! # Invariants
 //!
@@ -324,7 +327,8 @@ impl Step {
         Step { action: Action::Order, inputs, outputs, release, operations, guard, waits: false }
     }
 
-    /// Returns true if the step runs: its inputs exist (or one of them, where that is enough), and the steps that it waits for have run.
+    /// Returns true if the step runs: its inputs exist (or one of them, where that is enough), and the steps
+    /// that it waits for have run.
     ///
     /// For a step without a guard it is one test. An input that was used up looks like a dead one, which is
     /// why no step is asked twice.

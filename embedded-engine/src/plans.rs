@@ -1,10 +1,11 @@
 //! The cache of a session's plans.
 //!
-//! A program usually runs a few different steps many times. A program that requests ever new combinations of fetches and feeds would fill the
-//! memory with plans and with the constants that were folded for them. Beyond a limit, the plans that have not been used for longest are
-//! dropped.
+//! A program usually runs a few different steps many times. A program that requests ever new combinations of
+//! fetches and feeds would fill the memory with plans and with the constants that were folded for them.
+//! Beyond a limit, the plans that have not been used for longest are dropped.
 //!
-//! A lookup is on the path of every step: it takes a shared lock, hashes the ids of fetches and feeds, and allocates nothing.
+//! A lookup is on the path of every step: it takes a shared lock, hashes the ids of fetches and feeds, and
+//! allocates nothing.
 //!
 //! # Clock
 //!
@@ -108,8 +109,9 @@ impl Table {
         Some(entry.plan.clone())
     }
 
-    /// Makes room for one more plan, and returns the plans that are dropped. This is the clock algorithm: a plan that was used since the
-    /// hand passed it last is kept for another turn, so recent use counts without a list that each lookup would have to reorder.
+    /// Makes room for one more plan, and returns the plans that are dropped. This is the clock algorithm: a
+    /// plan that was used since the hand passed it last is kept for another turn, so recent use counts
+    /// without a list that each lookup would have to reorder.
     fn give_up(&mut self) -> Vec<Arc<Entry>> {
         let mut given_up = Vec::new();
         while self.all.len() >= PLANS || self.folded > FOLDED {
@@ -184,8 +186,8 @@ impl KeyRef<'_> {
 
     /// Returns true if a stored key has the same fetches, targets and feeds in the same order.
     fn equals(self, key: &PlanKey) -> bool {
-        // One by one: these lists are short and were just written in smaller pieces than a comparison of memory reads,
-        // which then waits for them.
+        // One by one: these lists are short and were just written in smaller pieces than a comparison of
+        // memory reads, which then waits for them.
         same(&key.fetches, self.fetches)
             && same(&key.targets, self.targets)
             && key.feeds.len() == self.feeds.len()

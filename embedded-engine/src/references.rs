@@ -1,15 +1,17 @@
 //! References to variables: which outputs of a graph stand for a variable itself.
 //!
-//! In TensorFlow, reading a reference variable copies nothing. An `Identity` of it, such as the `read` of every TensorFlow 1 variable, shares
-//! the memory of the variable, so its users see what an update wrote if they run after it. The same holds for branches of a `Switch` that it
-//! passes through, for a `Merge`, for the way into a loop and out of it, and for a function that returns its argument. Moving averages that
-//! are computed after a training step rely on this.
+//! In TensorFlow, reading a reference variable copies nothing. An `Identity` of it, such as the `read` of
+//! every TensorFlow 1 variable, shares the memory of the variable, so its users see what an update wrote if
+//! they run after it. The same holds for branches of a `Switch` that it passes through, for a `Merge`, for
+//! the way into a loop and out of it, and for a function that returns its argument. Moving averages that are
+//! computed after a training step rely on this.
 //!
-//! Here such an output is the handle of the variable, and the value is read where an operation needs it, after everything that the operation
-//! waits for. The result of an update is the same handle as its input. A fetched reference is read after the step.
+//! Here such an output is the handle of the variable, and the value is read where an operation needs it,
+//! after everything that the operation waits for. The result of an update is the same handle as its input. A
+//! fetched reference is read after the step.
 //!
-//! Queues, stacks, arrays of tensors, and other variables receive a value. In TensorFlow they share the variable's memory as well, so the
-//! content of a queue would change with each update.
+//! Queues, stacks, arrays of tensors, and other variables receive a value. In TensorFlow they share the
+//! variable's memory as well, so the content of a queue would change with each update.
 //!
 //! # Example
 //!
@@ -33,8 +35,8 @@ use session_core::{ArgType, AttrValue, Endpoint, Function, Graph, OpId, Operatio
 use std::collections::BTreeMap;
 use tensor::DType;
 
-/// Returns the outputs, of these operations, that are references or may be: those that are declared as such, and those that pass
-/// one on.
+/// Returns the outputs, of these operations, that are references or may be: those that are declared as such,
+/// and those that pass one on.
 ///
 /// `operations` are those that the plan needs; `is_fed` cuts the graph, because the value of a fed output is
 /// never a reference. Handles of resources are values, not references. A graph without references costs one
@@ -115,7 +117,8 @@ pub(crate) fn passes(operation: &Operation, library: &Graph) -> Vec<(Endpoint, u
     }
 }
 
-/// Returns, for each output of an `If` or `Case` that a branch may forward unchanged, the forwarded input of each branch.
+/// Returns, for each output of an `If` or `Case` that a branch may forward unchanged, the forwarded input of
+/// each branch.
 ///
 /// The inner lists have one entry per branch: the endpoint of the forwarded argument, or `None` if the branch
 /// computes the result. Outputs that no branch forwards are absent.

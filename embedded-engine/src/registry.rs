@@ -7,11 +7,12 @@
 //! registry.add_both(["QueueDequeueV2", "QueueDequeue"], dequeue).waits();
 //! ```
 //!
-//! Facts that the definition of an op type states are not repeated: an op is stateful by its definition, and takes references by its
-//! signature.
+//! Facts that the definition of an op type states are not repeated: an op is stateful by its definition, and
+//! takes references by its signature.
 //!
-//! A missing fact costs speed at worst, with two exceptions. An op type that may block must be registered as waiting, or its steps could wait
-//! for themselves. An op type whose result changes although it is stateless must be registered as changing, or it is folded.
+//! A missing fact costs speed at worst, with two exceptions. An op type that may block must be registered as
+//! waiting, or its steps could wait for themselves. An op type whose result changes although it is stateless
+//! must be registered as changing, or it is folded.
 //!
 //! # Adding an op type
 //!
@@ -38,8 +39,8 @@ pub(crate) struct OpType {
     /// The role of the op in a plan, which decides whether it gets a node.
     pub(crate) role: Role,
     /// True if the op only reads the variables of its handles. Reads are put before updates of the same
-    /// variable where the graph leaves the order open. A function with a read is not pure, because its results
-    /// depend on when it is called.
+    /// variable where the graph leaves the order open. A function with a read is not pure, because its
+    /// results depend on when it is called.
     pub(crate) reads: bool,
     /// True if the operation may have to wait for another thread: its kernel begins and returns a wait. The
     /// step is then run by `suspend.rs`.
@@ -64,7 +65,8 @@ pub(crate) struct OpType {
     /// True if it opens files, or describes what opens them later. Tools that inspect graphs from elsewhere
     /// use it (`accesses_files`).
     pub(crate) accesses_files: bool,
-    /// True if a feature of this crate that is off would bring its kernel; the kernel registered instead reports which feature.
+    /// True if a feature of this crate that is off would bring its kernel; the kernel registered instead
+    /// reports which feature.
     pub(crate) lacks_feature: bool,
 }
 
@@ -144,8 +146,8 @@ pub(crate) enum Shares {
 /// The part of an op type in the fusion of a product or convolution with the operations that follow it.
 #[derive(Clone, Copy)]
 pub(crate) enum Fusion {
-    /// A product: this makes the kernel that adds a bias, and that cuts off what is negative where asked to. None where it
-    /// cannot.
+    /// A product: this makes the kernel that adds a bias, and that cuts off what is negative where asked to.
+    /// None where it cannot.
     ///
     /// The flag asks for the ReLU. The inputs of the fused kernel are those of the product and then the bias.
     Product(fn(&NodeSpec<'_>, bool) -> Option<Result<Box<dyn Kernel>>>),
@@ -207,8 +209,8 @@ impl Registry {
         self.insert([op_type], OpType::new(Some(make), Role::Compute))
     }
 
-    /// Works as [`add`](Registry::add), for two op types of one kernel: an update of a variable by its handle and that by
-    /// reference, or two versions.
+    /// Works as [`add`](Registry::add), for two op types of one kernel: an update of a variable by its handle
+    /// and that by reference, or two versions.
     pub(crate) fn add_both(&mut self, op_types: [&'static str; 2], make: MakeKernel) -> Added<'_, 2> {
         self.add_all(op_types, make)
     }
@@ -224,8 +226,8 @@ impl Registry {
 
     /// Adds an op type that returns the handle of something that the session keeps.
     ///
-    /// The compiler runs the kernel once and treats the handle as a constant, so that the scheduler knows which
-    /// variable a read or update concerns.
+    /// The compiler runs the kernel once and treats the handle as a constant, so that the scheduler knows
+    /// which variable a read or update concerns.
     pub(crate) fn add_handle(&mut self, op_type: &'static str, make: MakeKernel) -> Added<'_, 1> {
         self.insert([op_type], OpType::new(Some(make), Role::Handle))
     }
@@ -344,8 +346,8 @@ impl<const N: usize> Added<'_, N> {
     }
 }
 
-/// Returns true if an operation has an effect other than computing its outputs: its definition is stateful, it takes a reference, or it has
-/// no definition.
+/// Returns true if an operation has an effect other than computing its outputs: its definition is stateful,
+/// it takes a reference, or it has no definition.
 ///
 /// An operation with an effect runs in every step that needs it, is never folded, and stays even if nothing
 /// reads its outputs.

@@ -1,8 +1,10 @@
-//! The state of a session between steps: variables, other resources such as queues, and the state of stateful operations.
+//! The state of a session between steps: variables, other resources such as queues, and the state of stateful
+//! operations.
 //!
-//! Resources are found by kind, container, and name; operations hold handles to them. The state of an operation, such as the position of
-//! a random stream, is found by the name of the operation, and checkpoints store it with the variables (`export_state`). A state that is
-//! restored before its operation exists waits until the operation is created.
+//! Resources are found by kind, container, and name; operations hold handles to them. The state of an
+//! operation, such as the position of a random stream, is found by the name of the operation, and checkpoints
+//! store it with the variables (`export_state`). A state that is restored before its operation exists waits
+//! until the operation is created.
 //!
 //! # Locks
 //!
@@ -23,13 +25,14 @@ use tensor::{DType, Tensor};
 
 /// The value of one variable: a tensor that snapshots share, or `None` while uninitialized.
 ///
-/// The lock guards the value. A kernel that updates variables holds the locks of all of them while it computes, taken
-/// in the order of their addresses, and calls nothing that takes another one.
+/// The lock guards the value. A kernel that updates variables holds the locks of all of them while it
+/// computes, taken in the order of their addresses, and calls nothing that takes another one.
 #[derive(Debug)]
 pub(crate) struct Variable {
     /// The name of the variable, for errors and for reports of memory use.
     name: String,
-    /// The value; `None` before the first assignment. The lock is held while a kernel updates the value in place.
+    /// The value; `None` before the first assignment. The lock is held while a kernel updates the value in
+    /// place.
     value: Mutex<Option<Tensor>>,
 }
 
@@ -86,8 +89,8 @@ pub(crate) trait OpState: Any + Send + Sync {
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 }
 
-/// States of operations in functions that belong to the caller of the functions rather than to the session: each iterator over a
-/// dataset has its own.
+/// States of operations in functions that belong to the caller of the functions rather than to the session:
+/// each iterator over a dataset has its own.
 #[derive(Default)]
 pub(crate) struct Instance {
     /// Guards the table, not the states. Sorted, so that an export is deterministic.
@@ -98,7 +101,8 @@ pub(crate) struct Instance {
 }
 
 impl Instance {
-    /// Returns the state of the operation with a name. At its first use the state is created, from restored bytes if there are any.
+    /// Returns the state of the operation with a name. At its first use the state is created, from restored
+    /// bytes if there are any.
     ///
     /// # Errors
     /// `InvalidArgument` if the name has a state of another type, and whatever the import of restored bytes
@@ -169,8 +173,8 @@ struct States {
 }
 
 impl Resources {
-    /// Returns the handle of a shared resource, made at the first use of its name. `kind` keeps the names of different kinds
-    /// apart.
+    /// Returns the handle of a shared resource, made at the first use of its name. `kind` keeps the names of
+    /// different kinds apart.
     ///
     /// `make` runs under the lock of the table and must neither look up resources nor run code of the
     /// program. Two operations with the same kind, container and name share one resource, as in TensorFlow.

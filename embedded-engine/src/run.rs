@@ -90,8 +90,8 @@ impl Plan {
     /// The error with the operation and the place in the program where it was created; that of the innermost
     /// function wins.
     fn run_block<'p>(&'p self, run: &mut Run<'p, '_>, frame: &mut crate::plan::Frame) -> Result<()> {
-        // One catch for the whole step: a kernel that panics (a broken invariant of ours) fails the step, not the
-        // program, and the run knows which one it was.
+        // One catch for the whole step: a kernel that panics (a broken invariant of ours) fails the step, not
+        // the program, and the run knows which one it was.
         let ran = catch_unwind(AssertUnwindSafe(|| {
             if self.block.waits() {
                 run.whole_block(&self.block, frame)
@@ -115,8 +115,8 @@ impl Plan {
     /// Checks values that are given by position against the dtypes and shapes of their placeholders.
     ///
     /// # Errors
-    /// `InvalidArgument` for a missing value (S-66), and a `Type` or `Value` error for one whose dtype or shape
-    /// does not fit. Values beyond the last feed are not looked at.
+    /// `InvalidArgument` for a missing value (S-66), and a `Type` or `Value` error for one whose dtype or
+    /// shape does not fit. Values beyond the last feed are not looked at.
     pub(crate) fn check_feeds(&self, values: &[Tensor]) -> Result<()> {
         if let Some(missing) = self.fed.get(values.len()) {
             // S-66: a missing value shows as a placeholder that is not fed.

@@ -1,11 +1,13 @@
 //! The order in which the operations of a plan run.
 //!
-//! Data and control edges are mandatory. Beyond that, operations run in the order in which the graph was built, which is deterministic and keeps
-//! values alive for a short time. If the graph does not order a read and an update of a variable, the read comes first. It then sees the value
-//! from before the step (TensorFlow leaves this to chance), and the update owns the value and writes in place.
+//! Data and control edges are mandatory. Beyond that, operations run in the order in which the graph was
+//! built, which is deterministic and keeps values alive for a short time. If the graph does not order a read
+//! and an update of a variable, the read comes first. It then sees the value from before the step (TensorFlow
+//! leaves this to chance), and the update owns the value and writes in place.
 //!
-//! These preferences are *wishes*: they may contradict each other or the mandatory order, and are then ignored. The search for reads that may
-//! come before an update is bounded, so that compile time stays linear in the size of a large graph.
+//! These preferences are *wishes*: they may contradict each other or the mandatory order, and are then
+//! ignored. The search for reads that may come before an update is bounded, so that compile time stays linear
+//! in the size of a large graph.
 //!
 //! # Example
 //!
@@ -35,7 +37,8 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use tensor::DType;
 
-/// Nodes that should run before others if possible: all of `before` ahead of any of `after`. `after` may contain nodes of other frames; the caller leaves those out.
+/// Nodes that should run before others if possible: all of `before` ahead of any of `after`. `after` may
+/// contain nodes of other frames; the caller leaves those out.
 #[derive(Debug, Default)]
 pub(crate) struct Wish {
     /// The nodes that should run first: readers of a variable, and the nodes that use what was read.
@@ -55,8 +58,9 @@ struct Uses {
 
 /// Returns the wishes that reads precede updates. The nodes in `before` of one wish belong to the same frame.
 ///
-/// A reader that waits for no update of anything can always come before all updates of its variable. One that waits for some
-/// update may wait for the very one: that is looked for as long as it stays cheap, and not wished for beyond that.
+/// A reader that waits for no update of anything can always come before all updates of its variable. One that
+/// waits for some update may wait for the very one: that is looked for as long as it stays cheap, and not
+/// wished for beyond that.
 ///
 /// `home` returns the frame in which a node runs. Only variables with readers and updates give wishes.
 pub(crate) fn wishes(ir: &Ir, home: impl Fn(usize) -> usize) -> Vec<Wish> {
@@ -102,8 +106,8 @@ pub(crate) fn wishes(ir: &Ir, home: impl Fn(usize) -> usize) -> Vec<Wish> {
     wishes
 }
 
-/// The number of search steps for each node and edge of a plan. It bounds the cost of compiling graphs in which everything depends on
-/// updates; beyond it, reads are ordered by the graph alone.
+/// The number of search steps for each node and edge of a plan. It bounds the cost of compiling graphs in
+/// which everything depends on updates; beyond it, reads are ordered by the graph alone.
 const SEARCHED: usize = 64;
 
 /// Returns the variables that constant handles name, each with its readers and its updates.
@@ -146,8 +150,9 @@ fn variable(ir: &Ir, mut value: Value) -> Option<*const Variable> {
     None
 }
 
-/// Returns true if a node forwards its first input, which may be a reference, unchanged. A node that forwards the handle of a resource counts
-/// as an update, because whatever uses the handle further on may update the resource.
+/// Returns true if a node forwards its first input, which may be a reference, unchanged. A node that forwards
+/// the handle of a resource counts as an update, because whatever uses the handle further on may update the
+/// resource.
 fn passes_reference(ir: &Ir, node: usize) -> bool {
     let operation = ir.nodes[node].operation();
     let is_resource = operation.output_infos().first().is_none_or(|info| info.dtype == DType::Resource);
@@ -194,7 +199,8 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Returns the nodes, up to the last one given, that depend on a node. Returns `None` when the limit is reached.
+    /// Returns the nodes, up to the last one given, that depend on a node. Returns `None` when the limit is
+    /// reached.
     ///
     /// The result contains `from` itself. It is complete for nodes up to `last` only.
     fn reached(&mut self, from: usize, last: usize) -> Option<FxHashSet<usize>> {
@@ -222,8 +228,8 @@ pub(crate) struct Edges {
     pub(crate) wishes: Vec<usize>,
 }
 
-/// Returns an order of these items, which are given in the order of the graph, that respects all hard edges and as many soft ones as
-/// possible.
+/// Returns an order of these items, which are given in the order of the graph, that respects all hard edges
+/// and as many soft ones as possible.
 ///
 /// The result also contains wishes that were met, at the place where they were. Edges with an end that is not
 /// among the items are ignored. Kahn's algorithm with three queues; the cost is that of the edges times the
@@ -283,8 +289,8 @@ struct Waits {
     done: bool,
 }
 
-/// The items that may be next, in three classes of decreasing urgency. An item may be in two of the heaps; the second
-/// one is then skipped.
+/// The items that may be next, in three classes of decreasing urgency. An item may be in two of the heaps;
+/// the second one is then skipped.
 #[derive(Default)]
 struct Ready {
     /// The number of items that are not wishes; places from this on are wishes.
@@ -315,8 +321,9 @@ impl Ready {
         }
     }
 
-    /// Returns the next item: a wish that is fulfilled; otherwise the first item, in the order of the graph, whose wishes are fulfilled; otherwise
-    /// the first item that only wishes hold, since wishes may contradict each other.
+    /// Returns the next item: a wish that is fulfilled; otherwise the first item, in the order of the graph,
+    /// whose wishes are fulfilled; otherwise the first item that only wishes hold, since wishes may
+    /// contradict each other.
     fn pop(&mut self, nodes: &[Waits]) -> Option<usize> {
         if let Some(place) = self.met.pop() {
             return Some(place);

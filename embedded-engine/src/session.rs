@@ -1,11 +1,12 @@
-//! A session of the embedded engine: the variables of a graph, its compiled plans, and the threads that work for it.
+//! A session of the embedded engine: the variables of a graph, its compiled plans, and the threads that work
+//! for it.
 //!
-//! Several threads may run steps of a session at the same time. They share everything except frames. Closing a session cancels its running
-//! steps and drops plans and resources.
+//! Several threads may run steps of a session at the same time. They share everything except frames. Closing
+//! a session cancels its running steps and drops plans and resources.
 //!
-//! A run looks its plan up by fetches, targets and feeds, compiles it if it is new, and executes it in a frame.
-//! Frames are reused: a plan keeps those of finished runs, so a steady run allocates no table of slots. Several
-//! threads may run the same plan at once, each in its own frame.
+//! A run looks its plan up by fetches, targets and feeds, compiles it if it is new, and executes it in a
+//! frame. Frames are reused: a plan keeps those of finished runs, so a steady run allocates no table of
+//! slots. Several threads may run the same plan at once, each in its own frame.
 //!
 //! # Locks and threads
 //!
@@ -43,8 +44,8 @@ use tensor::{BufferPool, Tensor, memory::Size};
 /// takes seconds, once.
 const COMPILATION: Duration = Duration::from_secs(5);
 
-/// The time that a closing session waits for its background threads, which end at once unless the program's own code blocks them.
-/// [`Session::join_threads`] waits longer.
+/// The time that a closing session waits for its background threads, which end at once unless the program's
+/// own code blocks them. [`Session::join_threads`] waits longer.
 const GRACE: Duration = Duration::from_millis(100);
 
 /// One session: the values of a graph's variables, and its compiled plans.
@@ -145,7 +146,8 @@ impl Inner {
     fn close(&self) {
         // First, so that running steps end and background threads see it before what they use is dropped.
         self.closed.cancel();
-        // Plans hold handles, handles hold variables: both are dropped. A step that runs at this moment keeps its own plan.
+        // Plans hold handles, handles hold variables: both are dropped. A step that runs at this moment keeps
+        // its own plan.
         self.plans.clear();
         self.environment.resources.clear();
         self.environment.buffers.trim();
@@ -179,8 +181,12 @@ impl Inner {
 
     /// Describes how the session's memory is used, the largest variables first.
     ///
-    /// For example `allocated when the step ran out of memory: 2 variables of 1.5 GiB ('w' 1.0 GiB, 'b' 512.0 MiB);
-    /// the session's pool holds 3.0 GiB, of which 1.0 GiB are not in use`. At most 20 variables are named.
+    /// ```text
+    /// allocated when the step ran out of memory: 2 variables of 1.5 GiB ('w' 1.0 GiB, 'b' 512.0 MiB);
+    /// the session's pool holds 3.0 GiB, of which 1.0 GiB are not in use
+    /// ```
+    ///
+    /// At most 20 variables are named.
     fn allocations(&self) -> String {
         const LISTED: usize = 20;
         let Environment { buffers, resources, .. } = &self.environment;

@@ -1,9 +1,11 @@
-//! The executor for blocks in which something may wait for another thread, or for another part of the same step.
+//! The executor for blocks in which something may wait for another thread, or for another part of the same
+//! step.
 //!
-//! A block runs in its order as long as nothing waits. An operation that waits is suspended, as is a loop in the middle of an iteration, or a
-//! function in the middle of its body, and everything that depends on it is deferred; the rest continues. The thread sleeps only if nothing in
-//! any block can run. A loop that fills a queue and another one that empties it therefore alternate within one step, and no thread but the
-//! caller's is occupied.
+//! A block runs in its order as long as nothing waits. An operation that waits is suspended, as is a loop in
+//! the middle of an iteration, or a function in the middle of its body, and everything that depends on it is
+//! deferred; the rest continues. The thread sleeps only if nothing in any block can run. A loop that fills a
+//! queue and another one that empties it therefore alternate within one step, and no thread but the caller's
+//! is occupied.
 //!
 //! ```text
 //!   dequeue  ──►  matmul  ──►  assign        dequeue waits: it is suspended
@@ -11,14 +13,14 @@
 //!   enqueue                    read          enqueue continues, and may complete the dequeue
 //! ```
 //!
-//! The dependencies include the order that the schedule gave to reads and updates of a variable, so that the results of a step do not depend
-//! on which operation waited for which.
+//! The dependencies include the order that the schedule gave to reads and updates of a variable, so that the
+//! results of a step do not depend on which operation waited for which.
 //!
-//! **Cost.** While nothing is suspended, no bookkeeping happens. A suspended step costs its own outgoing edges, regardless of the size of the
-//! block.
+//! **Cost.** While nothing is suspended, no bookkeeping happens. A suspended step costs its own outgoing
+//! edges, regardless of the size of the block.
 //!
-//! **Memory.** The plan empties a slot at the last use *in its order*. A deferred step runs later than that, so its inputs are kept for it and
-//! put back into their slots when it runs.
+//! **Memory.** The plan empties a slot at the last use *in its order*. A deferred step runs later than that,
+//! so its inputs are kept for it and put back into their slots when it runs.
 //!
 //! # States of a step
 //!
@@ -67,8 +69,8 @@ struct Running<'p> {
     /// For each step, the number of edges that lead to it from steps that are suspended or deferred. Empty
     /// until a step is suspended, so that blocks without waits pay nothing.
     held_by: Vec<u32>,
-    /// The deferred steps, each with the inputs that it had when the block passed it: the steps that run before it may be the last
-    /// users of these values, and would drop them.
+    /// The deferred steps, each with the inputs that it had when the block passed it: the steps that run
+    /// before it may be the last users of these values, and would drop them.
     held: FxHashMap<u32, Kept>,
     /// The deferred steps that nothing holds any more, the first of the block on top.
     ready: BinaryHeap<Reverse<u32>>,
@@ -159,7 +161,8 @@ impl<'p> Running<'p> {
             // from the slots when its turn comes.
             *left -= 1;
             let Some(kept) = self.held.get_mut(&dependent.step) else { continue };
-            // The value of the suspended step arrives only now; its slot may be emptied by a user that runs before this one.
+            // The value of the suspended step arrives only now; its slot may be emptied by a user that runs
+            // before this one.
             if dependent.slot != UNUSED
                 && let Some(value) = &frame.slots[dependent.slot as usize]
             {
@@ -184,7 +187,8 @@ impl<'p> Running<'p> {
 }
 
 impl State<'_> {
-    /// Returns true if the step can resume: its wait is done, or something inside its loop or function can resume.
+    /// Returns true if the step can resume: its wait is done, or something inside its loop or function can
+    /// resume.
     fn can_go_on(&self) -> bool {
         match self {
             State::Operation(wait, _) => wait.is_done(),
@@ -201,7 +205,8 @@ fn keep(step: &Step, frame: &Frame) -> Kept {
     step.inputs.iter().filter_map(|input| value(input.slot)).collect()
 }
 
-/// Puts kept inputs back into slots that were emptied meanwhile. Returns these slots, which are emptied again after the step.
+/// Puts kept inputs back into slots that were emptied meanwhile. Returns these slots, which are emptied again
+/// after the step.
 ///
 /// A slot that is filled has the same value, or that of the suspended step that has just arrived, and stays
 /// as it is.
@@ -282,7 +287,8 @@ impl<'p> Run<'p, '_> {
             running.next += 1;
             if running.held_by.get(index as usize).is_some_and(|&edges| edges > 0) {
                 running.defer(index, frame);
-                // Out of order, the last use of a value may come before another one, so values may be left in the frame: it is not used again.
+                // Out of order, the last use of a value may come before another one, so values may be left in
+                // the frame: it is not used again.
                 frame.reordered = true;
             } else if let Some(waiting) = self.begin(index, running.step(index), &Kept::new(), frame)? {
                 running.hold(index);
@@ -350,7 +356,8 @@ impl<'p> Run<'p, '_> {
                 self.record(step, frame, began);
             }
             Action::Loop(body) => {
-                // A step that runs while the loop is suspended may be the last user of a value that the loop needs.
+                // A step that runs while the loop is suspended may be the last user of a value that the loop
+                // needs.
                 let kept = keep(step, frame);
                 self.enter(body, step, frame)?;
                 let mut number = 0;
@@ -387,7 +394,8 @@ impl<'p> Run<'p, '_> {
             }
             (Action::Loop(body), State::Loop(mut round, mut number)) => {
                 let filled = put_back(&waiting.kept, frame);
-                // The slots are emptied before the error is returned, so that the frame stays consistent until it is dropped.
+                // The slots are emptied before the error is returned, so that the frame stays consistent
+                // until it is dropped.
                 let ended = self.rounds_on(body, &mut number, &mut round, frame);
                 if matches!(ended, Ok(true)) {
                     self.leave(body, step, frame);

@@ -1,4 +1,5 @@
-//! Waiting for other threads: the calling thread parks until one of the step's waits is complete or a limit of the run is reached.
+//! Waiting for other threads: the calling thread parks until one of the step's waits is complete or a limit
+//! of the run is reached.
 //!
 //! # No missed wakeup
 //!

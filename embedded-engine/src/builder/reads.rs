@@ -1,7 +1,9 @@
-//! The operands of operations: where a value is wanted and a reference arrives, a read of the variable is inserted.
+//! The operands of operations: where a value is wanted and a reference arrives, a read of the variable is
+//! inserted.
 //!
-//! A read is shared by all users that wait for the same nodes. It comes after everything that its user waits for, so the user sees the
-//! updates that the graph orders before it, as in TensorFlow, where a reference is the memory of the variable.
+//! A read is shared by all users that wait for the same nodes. It comes after everything that its user waits
+//! for, so the user sees the updates that the graph orders before it, as in TensorFlow, where a reference is
+//! the memory of the variable.
 //!
 //! # Three kinds of inputs
 //!
@@ -54,8 +56,8 @@ impl Operands {
 const VIEWS: u32 = 16;
 
 impl Builder<'_> {
-    /// Maps each output of an operation that forwards an input reference to that reference, to be read after its
-    /// node.
+    /// Maps each output of an operation that forwards an input reference to that reference, to be read after
+    /// its node.
     ///
     /// `index` is the node of the operation, and `taken` says which inputs it takes as references. An op that
     /// takes and returns a reference, such as `AssignAdd`, returns its first input; its result is the same
@@ -207,7 +209,8 @@ impl Builder<'_> {
         self.push_node(IrNode::joined(operations, vec![reference], vec![after], 1, Some(kernel)), false)
     }
 
-    /// Reads the inputs of an operation that it wants as values, after whatever it waits for that may change them.
+    /// Reads the inputs of an operation that it wants as values, after whatever it waits for that may change
+    /// them.
     ///
     /// `wanted` has the positions of these inputs, ascending. Nodes that cannot change a variable are not
     /// waited for, so most reads of a step wait for nothing and are shared.

@@ -11,7 +11,8 @@ use crate::registry::Call;
 use session_core::Result;
 use tensor::{DType, Element, Tensor};
 
-/// Returns the index of the function that an `If` or a `Case` with this many functions calls, according to input 0.
+/// Returns the index of the function that an `If` or a `Case` with this many functions calls, according to
+/// input 0.
 ///
 /// The result is less than `branches`, or 0 if there are none.
 ///

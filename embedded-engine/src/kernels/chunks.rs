@@ -9,8 +9,8 @@
 use compute::Pool;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-/// Calls `work(i, part)` for each part of `length` elements, in any order, several at once. A lock for each part records
-/// in safe code that no two threads get the same one; no thread ever waits for it.
+/// Calls `work(i, part)` for each part of `length` elements, in any order, several at once. A lock for each
+/// part records in safe code that no two threads get the same one; no thread ever waits for it.
 ///
 /// The last part is shorter if the length is no multiple; a length of 0 counts as 1. The calling thread takes
 /// part, and the function returns when all parts are done.

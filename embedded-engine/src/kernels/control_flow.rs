@@ -1,9 +1,9 @@
 //! Kernels that order, check, select, and repeat other operations.
 //!
-//! A value is dead when the branch that would compute it is not taken: its slot stays empty. An operation with a dead
-//! input does not run, and its outputs are dead too; a `Merge` passes on whichever of its inputs is not. Each loop
-//! is a frame, which values enter and leave by `Enter` and `Exit`, and `NextIteration` hands them from one round to the
-//! next.
+//! A value is dead when the branch that would compute it is not taken: its slot stays empty. An operation
+//! with a dead input does not run, and its outputs are dead too; a `Merge` passes on whichever of its inputs
+//! is not. Each loop is a frame, which values enter and leave by `Enter` and `Exit`, and `NextIteration`
+//! hands them from one round to the next.
 //!
 //! # Semantics
 //!

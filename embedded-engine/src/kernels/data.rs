@@ -1,8 +1,8 @@
 //! Datasets and their iterators.
 //!
-//! A dataset is a description, made when its operation runs, of which a session may make any number of iterators. An iterator
-//! yields elements in TensorFlow's order and can save its position ([`Iterate::save`]), so that a resumed run continues with
-//! the very next element.
+//! A dataset is a description, made when its operation runs, of which a session may make any number of
+//! iterators. An iterator yields elements in TensorFlow's order and can save its position
+//! ([`Iterate::save`]), so that a resumed run continues with the very next element.
 //!
 //! # Adding a dataset
 //!

@@ -1,7 +1,8 @@
 //! Queues, barriers, accumulators, and staging areas: resources that pass values between steps and threads.
 //!
-//! Operations that may wait return a `Wait` (see `kernel.rs`); two mechanisms complete it. Queues serve waiting operations in the order of
-//! their arrival (`bounded.rs`). The other resources wake all waiting operations, and each tries again (`monitor.rs`).
+//! Operations that may wait return a `Wait` (see `kernel.rs`); two mechanisms complete it. Queues serve
+//! waiting operations in the order of their arrival (`bounded.rs`). The other resources wake all waiting
+//! operations, and each tries again (`monitor.rs`).
 //!
 //! # Semantics of queues
 //!
@@ -22,8 +23,8 @@
 //! components that do not fit the queue, a negative count, and a queue whose attributes differ from those of
 //! the operation that created it (S-229); the limits of the run for a wait.
 //!
-//! Two differences from TensorFlow: a close does not wait for pending enqueues, which are still served (S-241),
-//! and closing a closed queue is no error (S-244).
+//! Two differences from TensorFlow: a close does not wait for pending enqueues, which are still served
+//! (S-241), and closing a closed queue is no error (S-244).
 //!
 //! # How an operation waits
 //!
@@ -155,8 +156,8 @@ fn queue(context: &KernelContext<'_>) -> Result<Arc<Queue>> {
     context.shared_handle(0, "a queue")
 }
 
-/// The queue of the first input, for kernels that need it in every step. Nearly always it is the same one: then its count of
-/// references, which the threads on both sides would fight for, is not touched.
+/// The queue of the first input, for kernels that need it in every step. Nearly always it is the same one:
+/// then its count of references, which the threads on both sides would fight for, is not touched.
 ///
 /// Empty until the first run. The queue is kept alive by the kernel as long as the plan exists.
 #[derive(Default)]
@@ -203,7 +204,8 @@ impl Kernel for Enqueue {
 
     fn begin(&self, context: &mut KernelContext<'_>) -> Result<Option<Box<dyn Wait>>> {
         let queue = self.queue.get(context)?;
-        // Taken: at its last use a value then belongs to the queue alone, and its consumer may write in place.
+        // Taken: at its last use a value then belongs to the queue alone, and its consumer may write in
+        // place.
         let components: SmallVec<[Tensor; 1]> =
             (1..context.num_inputs()).map(|index| context.take(index)).collect();
         // Checked before the element stands in line, so that a wrong one is an error at once, whatever the
@@ -453,8 +455,8 @@ fn take_now(
 /// `FailedPrecondition` if the input ends too early: the files or the pipeline have changed since the
 /// checkpoint.
 fn leave_out(limits: &Limits<'_>, queue: &Queue, missing: usize) -> Result<usize> {
-    // One by one where elements cannot be stacked; in both cases few at a time, so that no more is requested of the queue
-    // than it can hold.
+    // One by one where elements cannot be stacked; in both cases few at a time, so that no more is requested
+    // of the queue than it can hold.
     take_now(limits, queue, 1, Asked::DequeueUpTo(1)).map(|taken| taken.len()).map_err(|error| {
         let text = format!(
             "the input ends before the position of the checkpoint: {missing} elements of {} are missing",

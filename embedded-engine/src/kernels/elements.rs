@@ -1,4 +1,5 @@
-//! Tensors as lists of equal elements: stacked, concatenated, split, and summed. Queues, tensor lists, and datasets share these functions.
+//! Tensors as lists of equal elements: stacked, concatenated, split, and summed. Queues, tensor lists, and
+//! datasets share these functions.
 //!
 //! # Memory
 //!

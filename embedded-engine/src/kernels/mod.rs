@@ -1,9 +1,11 @@
 //! The kernels: one file for each op family, named like the file in `ops` that defines the ops.
 //!
-//! Each file has a `register` function, which adds its op types to the registry. A kernel that works on elements calls the crate `compute`; what
-//! is written here is the part that needs tensors: shapes, dtypes, broadcasting, in-place writes, and errors that name sizes.
+//! Each file has a `register` function, which adds its op types to the registry. A kernel that works on
+//! elements calls the crate `compute`; what is written here is the part that needs tensors: shapes, dtypes,
+//! broadcasting, in-place writes, and errors that name sizes.
 //!
-//! The conformance suite of `ops` runs every kernel on samples that TensorFlow computed, for all dtypes that the definition allows.
+//! The conformance suite of `ops` runs every kernel on samples that TensorFlow computed, for all dtypes that
+//! the definition allows.
 //!
 //! # Where things are
 //!

@@ -1,6 +1,7 @@
 //! Elements that a kernel moves without interpreting them: the bits of numbers, and strings.
 //!
-//! Gathers, transposes, and slices are instantiated once per bit width instead of once per dtype, which keeps the program small.
+//! Gathers, transposes, and slices are instantiated once per bit width instead of once per dtype, which keeps
+//! the program small.
 //!
 //! `Bytes` is the one type that is not a fixed number of bits: strings are cloned handles, from ordinary
 //! memory instead of the pool.

@@ -1,7 +1,7 @@
 //! Layers of neural networks: biases, convolutions, pooling, softmax and its losses.
 //!
-//! Kernels are written for channels last (NHWC), the layout in which a convolution is a product of contiguous rows. Other layouts are
-//! transposed.
+//! Kernels are written for channels last (NHWC), the layout in which a convolution is a product of contiguous
+//! rows. Other layouts are transposed.
 //!
 //! Gradients are registered in the file of the operation that they belong to. Attributes such as strides and
 //! paddings are checked when the kernel is made; sizes of windows against those of images when it runs.

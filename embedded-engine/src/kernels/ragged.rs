@@ -1,4 +1,5 @@
-//! Ragged tensors: values with the splits of their rows, one list of splits for each ragged axis, the outermost first.
+//! Ragged tensors: values with the splits of their rows, one list of splits for each ragged axis, the
+//! outermost first.
 //!
 //! # Semantics
 //!

@@ -7,9 +7,9 @@
 //! # Which numbers are drawn
 //!
 //! For seeds `(seed, seed2)` the key of the Philox generator is `seed` and its counter begins at
-//! `seed2 * 2^64`. An execution with `n` outputs reserves 256 blocks for each of them in distributions that reject,
-//! and otherwise as many as it needs, exactly as TensorFlow's CPU kernels do. If both seeds are 0, they are
-//! drawn from the entropy of the system when the plan that contains the operation is compiled.
+//! `seed2 * 2^64`. An execution with `n` outputs reserves 256 blocks for each of them in distributions that
+//! reject, and otherwise as many as it needs, exactly as TensorFlow's CPU kernels do. If both seeds are 0,
+//! they are drawn from the entropy of the system when the plan that contains the operation is compiled.
 //!
 //! # Semantics
 //!
@@ -170,8 +170,8 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
-/// The state of one random operation; it goes into checkpoints, so that a resumed run draws the numbers that an
-/// uninterrupted one would have drawn.
+/// The state of one random operation; it goes into checkpoints, so that a resumed run draws the numbers that
+/// an uninterrupted one would have drawn.
 ///
 /// The lock guards the generator, which a step advances by what it draws.
 ///

@@ -1,7 +1,7 @@
 //! Sets along the last axis: differences, intersections, unions, sizes.
 //!
-//! Sets are the last axis of tensors, or the values of sparse tensors, whose other axes must be equal. Results are
-//! sparse and sorted. Duplicates count once.
+//! Sets are the last axis of tensors, or the values of sparse tensors, whose other axes must be equal.
+//! Results are sparse and sorted. Duplicates count once.
 //!
 //! # Semantics
 //!

@@ -2,9 +2,9 @@
 //!
 //! # Semantics
 //!
-//! Most operations require coordinates in row-major order without duplicates, as TensorFlow's do, and some check it.
-//! `SparseReorder` establishes the order. Values that become 0 stay stored. A coordinate outside of the dense shape
-//! is an `InvalidArgument` error that names it.
+//! Most operations require coordinates in row-major order without duplicates, as TensorFlow's do, and some
+//! check it. `SparseReorder` establishes the order. Values that become 0 stay stored. A coordinate outside of
+//! the dense shape is an `InvalidArgument` error that names it.
 //!
 //! # Operations
 //!
@@ -119,7 +119,8 @@ struct Coordinates {
 }
 
 impl Coordinates {
-    /// Reads coordinates and shape from two inputs, and checks that there is a row of coordinates for each value.
+    /// Reads coordinates and shape from two inputs, and checks that there is a row of coordinates for each
+    /// value.
     ///
     /// The arguments are the numbers of the inputs.
     ///
@@ -508,7 +509,8 @@ fn rows_of(context: &KernelContext<'_>, input: usize) -> Result<(Vec<i64>, usize
     }
 }
 
-/// Returns the value of each row among others, whose values are input 0, and zero for rows that are not among them.
+/// Returns the value of each row among others, whose values are input 0, and zero for rows that are not among
+/// them.
 ///
 /// `rows` and `known` are flat lists of coordinates, `rank` numbers each.
 fn looked_up(context: &KernelContext<'_>, rows: &[i64], known: &[i64], rank: usize) -> Result<Tensor> {

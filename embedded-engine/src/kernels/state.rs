@@ -1,7 +1,8 @@
 //! Variables: handles, reads, and assignments.
 //!
-//! A read shares the tensor of the variable. An assignment replaces it; an update writes in place if nothing else holds the tensor, and copies
-//! it otherwise (copy on write). This makes snapshots for fetches and checkpoints free.
+//! A read shares the tensor of the variable. An assignment replaces it; an update writes in place if nothing
+//! else holds the tensor, and copies it otherwise (copy on write). This makes snapshots for fetches and
+//! checkpoints free.
 //!
 //! # Semantics
 //!

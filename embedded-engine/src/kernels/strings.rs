@@ -1,7 +1,7 @@
 //! Byte strings: joined, split, cut, formatted, read as numbers.
 //!
-//! Strings are bytes. Operations with the attribute `encoding` or `unit` treat them as UTF-8 where it states so: then
-//! lengths and positions are characters, and letters beyond ASCII change their case.
+//! Strings are bytes. Operations with the attribute `encoding` or `unit` treat them as UTF-8 where it states
+//! so: then lengths and positions are characters, and letters beyond ASCII change their case.
 //!
 //! # Semantics
 //!

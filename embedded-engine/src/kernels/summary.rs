@@ -1,7 +1,7 @@
 //! Summaries: what is seen of a step, serialized for event files.
 //!
-//! The messages are those of TensorFlow, byte for byte: histograms with its bucket limits, images as PNG, audio as
-//! WAV of 16 bits. Tags of batches are numbered, such as `image/0`.
+//! The messages are those of TensorFlow, byte for byte: histograms with its bucket limits, images as PNG,
+//! audio as WAV of 16 bits. Tags of batches are numbered, such as `image/0`.
 //!
 //! # Semantics
 //!

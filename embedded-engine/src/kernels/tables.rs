@@ -2,10 +2,10 @@
 //!
 //! # Semantics
 //!
-//! A table is initialized once; initializing it again with other content is an error. Looking up a missing key
-//! returns the default. `MutableHashTable` can be changed, exported and imported, and is saved with the model. Lines
-//! of a text file become entries by column numbers, where -2 is the whole line and -1 the line number. Tables are
-//! shared by name within a session.
+//! A table is initialized once; initializing it again with other content is an error. Looking up a missing
+//! key returns the default. `MutableHashTable` can be changed, exported and imported, and is saved with the
+//! model. Lines of a text file become entries by column numbers, where -2 is the whole line and -1 the line
+//! number. Tables are shared by name within a session.
 //!
 //! # Operations
 //!

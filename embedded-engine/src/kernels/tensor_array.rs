@@ -1,8 +1,9 @@
 //! Arrays of tensors that a step writes and reads by index, and the arrays of their gradients.
 //!
-//! Unlike a tensor list, an array is a shared object that its operations change. Their order follows from the *flow*, a number without
-//! meaning that each write passes on. The array of gradients is found by the array and the name of the `gradients` call (`source`): all
-//! reads of the forward pass write their gradients into the same one, which adds them up.
+//! Unlike a tensor list, an array is a shared object that its operations change. Their order follows from the
+//! *flow*, a number without meaning that each write passes on. The array of gradients is found by the array
+//! and the name of the `gradients` call (`source`): all reads of the forward pass write their gradients into
+//! the same one, which adds them up.
 //!
 //! # Semantics
 //!
@@ -53,7 +54,8 @@ struct TensorArray {
     clear_after_read: bool,
     /// True if all elements have one shape, which the first write determines.
     identical: bool,
-    /// True for gradients: an element that is written several times is the sum of the values. Other arrays refuse a second write.
+    /// True for gradients: an element that is written several times is the sum of the values. Other arrays
+    /// refuse a second write.
     ///
     /// Set for arrays of gradients only.
     adds: bool,

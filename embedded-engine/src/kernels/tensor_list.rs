@@ -1,4 +1,5 @@
-//! Lists of tensors as values: every change returns a new list, and is made in place if nothing else holds the old one.
+//! Lists of tensors as values: every change returns a new list, and is made in place if nothing else holds
+//! the old one.
 //!
 //! Loops accumulate their intermediate values for gradients in such lists.
 //!
@@ -19,8 +20,8 @@
 //! | `TensorListFromTensor`, `TensorListScatter*`, `TensorListSplit` | a list of rows or pieces, which share the tensor's memory |
 //! | `TensorListLength`, `TensorListElementShape`, `TensorListResize`, `TensorListConcatLists` | as named |
 //!
-//! Errors about inputs are `InvalidArgument`. Elements have any dtype, variants included. Everything runs on one
-//! thread.
+//! Errors about inputs are `InvalidArgument`. Elements have any dtype, variants included. Everything runs on
+//! one thread.
 
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::elements::{declared_shape, joined, split, stacked, unstacked};
@@ -170,8 +171,8 @@ fn list<'c>(context: &'c KernelContext<'_>, input: usize) -> Result<&'c TensorLi
     context.input(input).as_handle().ok_or_else(|| not_a_list(input))
 }
 
-/// Returns a list to be changed: the same one if nothing else holds it, otherwise a copy. In a loop that appends, nothing else does, so
-/// each iteration costs one element and not the whole list.
+/// Returns a list to be changed: the same one if nothing else holds it, otherwise a copy. In a loop that
+/// appends, nothing else does, so each iteration costs one element and not the whole list.
 ///
 /// # Errors
 /// `InvalidArgument` if the input is not a list.
@@ -347,8 +348,8 @@ fn element_shape(context: &mut KernelContext<'_>, dtype: DType) -> Result<()> {
     Ok(())
 }
 
-/// Makes a list from rows and their indices. Its length is input 3 if `sized` and the input is not negative, otherwise it ends at the
-/// largest index.
+/// Makes a list from rows and their indices. Its length is input 3 if `sized` and the input is not negative,
+/// otherwise it ends at the largest index.
 fn scatter(context: &mut KernelContext<'_>, sized: bool) -> Result<()> {
     let (rows, indices) = (unstacked(context.input(0))?, context.ints(1)?);
     let (dtype, shape) = (context.input(0).dtype(), declared_shape(context, 2)?);
@@ -368,8 +369,9 @@ fn scatter(context: &mut KernelContext<'_>, sized: bool) -> Result<()> {
     Ok(())
 }
 
-/// Concatenates elements along their first axis. With `by_input` (the second version of the op) the lengths of unset elements are an input,
-/// in their order; the first version has none, and an unset element is an error.
+/// Concatenates elements along their first axis. With `by_input` (the second version of the op) the lengths
+/// of unset elements are an input, in their order; the first version has none, and an unset element is an
+/// error.
 ///
 /// The sizes beyond the first axis come from the first element that is set, or else from the list and the
 /// request.

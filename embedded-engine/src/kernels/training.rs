@@ -1,14 +1,14 @@
 //! The training operations of optimizers: one pass over a weight, its slots, and its gradient, in place.
 //!
-//! An operation locks all its variables, in the order of their addresses, and updates them together, so that no other step sees a weight
-//! without its slots.
+//! An operation locks all its variables, in the order of their addresses, and updates them together, so that
+//! no other step sees a weight without its slots.
 //!
 //! # Semantics
 //!
-//! The formulas are TensorFlow's (see `compute::optimizer`). The sparse forms update the rows that the indices name;
-//! if a row occurs several times, its updates follow each other in the order of the indices. Hyperparameters are
-//! scalars and may change in each step. An update whose variables are not initialized is a `FailedPrecondition` error
-//! that names the variable.
+//! The formulas are TensorFlow's (see `compute::optimizer`). The sparse forms update the rows that the
+//! indices name; if a row occurs several times, its updates follow each other in the order of the indices.
+//! Hyperparameters are scalars and may change in each step. An update whose variables are not initialized is
+//! a `FailedPrecondition` error that names the variable.
 //!
 //! # Inputs
 //!
@@ -332,8 +332,8 @@ fn sparse<T: Element>(
     sparse_by(count, gradient, rule)
 }
 
-/// Works as [`sparse`], compiled for each dtype and not for each rule: a closure is generic over all that the function is
-/// in which it stands.
+/// Works as [`sparse`], compiled for each dtype and not for each rule: a closure is generic over all that the
+/// function is in which it stands.
 fn sparse_by<T: Element>(count: usize, gradient: usize, rule: Box<MakeRule<T>>) -> Box<dyn Kernel> {
     boxed(move |context| {
         let rule = rule(Parameters { context, first: count })?;
@@ -348,7 +348,8 @@ fn sparse_by<T: Element>(count: usize, gradient: usize, rule: Box<MakeRule<T>>) 
     })
 }
 
-/// Returns the elements of a row, if all slots have the weights' shape and the gradient has a row for each index.
+/// Returns the elements of a row, if all slots have the weights' shape and the gradient has a row for each
+/// index.
 ///
 /// For weights of shape `[5, 2, 3]`, three indices and a gradient of shape `[3, 2, 3]`, the result is 6.
 fn check_rows(
@@ -434,7 +435,8 @@ fn dense<T: Element>(
     dense_by(count, None, Box::new(rule) as Box<MakeRule<T>>)
 }
 
-/// Returns an update of `count` variables whose gradient is an input before the last; `gradient` counts all inputs.
+/// Returns an update of `count` variables whose gradient is an input before the last; `gradient` counts all
+/// inputs.
 fn dense_after<T: Element>(
     count: usize,
     gradient: usize,
@@ -498,8 +500,8 @@ fn check_shapes(values: &[&mut Tensor], variables: &[Arc<Variable>], gradient: &
     Ok(())
 }
 
-/// Locks the variables of the first `count` inputs, always in the order of their addresses, so that steps in different
-/// threads never wait for each other in a circle. `work` is called once. Compiled for no dtype.
+/// Locks the variables of the first `count` inputs, always in the order of their addresses, so that steps in
+/// different threads never wait for each other in a circle. `work` is called once. Compiled for no dtype.
 ///
 /// The values are in the order of the inputs, whatever the order of the locks. `work` must not lock a
 /// variable.

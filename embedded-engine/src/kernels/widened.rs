@@ -1,4 +1,5 @@
-//! 16-bit floats in kernels that compute in single precision: the input is widened, the result is rounded once.
+//! 16-bit floats in kernels that compute in single precision: the input is widened, the result is rounded
+//! once.
 //!
 //! TensorFlow computes these operations in `f32` as well, so that intermediate results do not overflow or
 //! lose bits. Only inputs and outputs of 16 bits are converted; indices, shapes and masks pass through.
@@ -14,7 +15,8 @@ use compute::elementwise::{self, CastTo};
 use session_core::Result;
 use tensor::{DType, Element, Tensor, bf16, f16};
 
-/// A kernel for `float32` whose inputs of 16 bits are widened before, and whose results are rounded once after.
+/// A kernel for `float32` whose inputs of 16 bits are widened before, and whose results are rounded once
+/// after.
 struct Widened {
     /// The kernel for `float32`.
     kernel: Box<dyn Kernel>,
