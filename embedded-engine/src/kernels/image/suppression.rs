@@ -95,7 +95,8 @@ struct Thresholds {
     overlap: f32,
     /// Scores must be above it.
     score: f32,
-    /// The width of soft suppression. If above 0, an overlap reduces the score of a box instead of removing it.
+    /// The width of soft suppression. If above 0, an overlap reduces the score of a box instead of removing
+    /// it.
     sigma: f32,
 }
 

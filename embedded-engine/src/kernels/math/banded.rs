@@ -2,9 +2,9 @@
 //!
 //! # Semantics
 //!
-//! `BandedTriangularSolve` takes each row of the bands as one diagonal, from top right to bottom left; element `i` belongs to row `i` of the
-//! matrix, and elements outside of the matrix are ignored. `adjoint` solves with the conjugate transpose. A zero on the main diagonal is an error.
-//! Leading axes are broadcast.
+//! `BandedTriangularSolve` takes each row of the bands as one diagonal, from top right to bottom left;
+//! element `i` belongs to row `i` of the matrix, and elements outside of the matrix are ignored. `adjoint`
+//! solves with the conjugate transpose. A zero on the main diagonal is an error. Leading axes are broadcast.
 //!
 //! | input or attribute | meaning |
 //! | --- | --- |
@@ -20,6 +20,12 @@
 //!
 //! Substitution costs `2 n k columns` operations for each matrix, in the precision of the dtype and in one
 //! thread.
+//!
+//! ```text
+//! lower, bands [[1, 2, 3], [?, 4, 5]]  are  [1 0 0]      upper, bands [[4, 5, ?], [1, 2, 3]]  are  [1 4 0]
+//!                                           [4 2 0]                                                [0 2 5]
+//!                                           [0 5 3]                                                [0 0 3]
+//! ```
 
 use super::elementwise::{boxed, incompatible};
 use super::linear::Number;

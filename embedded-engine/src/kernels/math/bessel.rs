@@ -1,7 +1,7 @@
 //! Bessel functions of orders 0 and 1, computed in double precision, whatever the dtype.
 //!
-//! The variants with an `e` are scaled exponentially: `I0e(x) = e^-|x| I0(x)`, `K0e(x) = e^x K0(x)`. The functions
-//! `Y` and `K` are minus infinity and infinity at 0 and, as in TensorFlow, for negative numbers.
+//! The variants with an `e` are scaled exponentially: `I0e(x) = e^-|x| I0(x)`, `K0e(x) = e^x K0(x)`. The
+//! functions `Y` and `K` are minus infinity and infinity at 0 and, as in TensorFlow, for negative numbers.
 //!
 //! # Semantics
 //!
@@ -16,6 +16,8 @@ use super::special::one;
 use crate::registry::Registry;
 use std::f64::consts::PI;
 
+/// Registers the op types, for all floats. `J` and `Y` are the functions of `libm`; the modified ones are
+/// computed here, as `libm` has none.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("BesselI0", |spec| one(spec.input_dtype(0), |x| i_scaled(x, 0) * x.abs().exp()));
     registry.add("BesselI1", |spec| one(spec.input_dtype(0), |x| i_scaled(x, 1) * x.abs().exp()));
@@ -89,6 +91,7 @@ fn k_scaled(x: f64, order: u8) -> f64 {
     if x.is_nan() || x.is_infinite() {
         return if x.is_nan() { x } else { 0.0 };
     }
+    // The integrand decays slowly near 0, so the integral would need many terms.
     if x < 1.0 {
         return k_near_zero(x, order) * x.exp();
     }

@@ -1,7 +1,8 @@
 //! Several elementwise operations in one pass over memory.
 //!
-//! The kernel is a small program over blocks of elements that fit in the first-level cache: each instruction is one of `compute`'s functions
-//! over a block. The results equal those of the single operations bit by bit, because the same functions compute them.
+//! The kernel is a small program over blocks of elements that fit in the first-level cache: each instruction
+//! is one of `compute`'s functions over a block. The results equal those of the single operations bit by bit,
+//! because the same functions compute them.
 //!
 //! # Semantics
 //!
@@ -12,6 +13,15 @@
 //!
 //! Parallel over blocks of the result. Bits depend neither on the number of threads nor on the form that ran:
 //! the program and `run_apart` call the same loops.
+//!
+//! ```text
+//! y = relu(x * w + b)             x [64, 100], w [100], b [64, 1]
+//!
+//! inputs        x: Full           w: Row            b: Column             row length 100
+//! instructions  0: Mul(x, w)      1: Add(#0, b)     2: Relu(#1)           output: #2
+//! ```
+//!
+//! Each block of elements passes through all three instructions before the next one is read.
 
 use super::elementwise::{apply_binary, apply_unary, check_summands};
 use crate::kernel::{Kernel, KernelContext};
@@ -27,9 +37,10 @@ pub(crate) const MAX_INPUTS: usize = 12;
 
 /// The kernel of a chain of elementwise operations of `f32`.
 ///
-/// Shapes are known when it runs. Where each input has the shape of the result, or is a row, a column or a single number
-/// of it, and the result of each operation has that shape, a program computes all of them block by block. Other shapes are left to
-/// the operations' own kernels, one after the other, with the same bits and with their own errors.
+/// Shapes are known when it runs. Where each input has the shape of the result, or is a row, a column or a
+/// single number of it, and the result of each operation has that shape, a program computes all of them block
+/// by block. Other shapes are left to the operations' own kernels, one after the other, with the same bits
+/// and with their own errors.
 ///
 /// A program depends on the kinds of the inputs, not on sizes, so a batch of another size needs no new one.
 pub(crate) struct Chain {
@@ -37,7 +48,8 @@ pub(crate) struct Chain {
     members: Vec<Member>,
     /// The members whose results are the outputs.
     outputs: Vec<usize>,
-    /// Guards the programs made so far, by the kinds of the inputs; `None` where there is none. Few: most steps see one.
+    /// Guards the programs made so far, by the kinds of the inputs; `None` where there is none. Few: most
+    /// steps see one.
     programs: Mutex<Vec<(Kinds, Option<Arc<Program>>)>>,
 }
 
@@ -61,6 +73,8 @@ pub(crate) enum Source {
 }
 
 /// The relation of each input to the result. Absent inputs are `None`.
+///
+/// A fixed array rather than a vector, so that comparing and storing a key allocates nothing.
 type Kinds = [Option<InputKind>; MAX_INPUTS];
 
 impl Chain {
@@ -132,6 +146,7 @@ impl Chain {
             if extents.fold(Extent::default(), Extent::with) != Extent::FULL {
                 return None;
             }
+            // A sum of several operands has several instructions; its result is that of the last one.
             results.push(instructions.len() - 1);
         }
         let outputs: Vec<usize> = self.outputs.iter().map(|&member| results[member]).collect();
@@ -177,8 +192,10 @@ fn sum(context: &KernelContext<'_>, first: Tensor, others: Vec<Tensor>) -> Resul
     })
 }
 
+/// Runs the program for the shapes of this step, or the members' own kernels if there is none.
 impl Kernel for Chain {
     fn run(&self, context: &mut KernelContext<'_>) -> Result<()> {
+        // Taken, not borrowed: at its last use an input may be overwritten by output 0.
         let mut inputs: Vec<Tensor> = (0..context.num_inputs()).map(|input| context.take(input)).collect();
         let Some((mut kinds, row)) = kinds(&inputs) else { return self.run_apart(context, &inputs) };
         // A result is written over an input that nothing else holds.
@@ -191,6 +208,8 @@ impl Kernel for Chain {
         if let Some(input) = free {
             kinds[input] = Some(InputKind::InPlace(0));
         }
+        // Compiled once for each combination of kinds and then found in a short list. Two threads may find it
+        // missing at the same time; the lock is held while it is made, so it is made once.
         let Some(program) = self.program(&kinds) else { return self.run_apart(context, &inputs) };
         let shape = largest(&inputs).map(|input| input.shape().clone()).unwrap_or_default();
         let mut outputs: Vec<Tensor> = Vec::with_capacity(self.outputs.len());
@@ -248,6 +267,7 @@ fn kinds(inputs: &[Tensor]) -> Option<(Kinds, usize)> {
             *kind = Some(InputKind::Scalar);
             continue;
         }
+        // Leading ones do not matter for a row: `[1, 1, 3]` is repeated like `[3]`.
         let tail = &dims[dims.iter().take_while(|&&dim| dim == 1).count()..];
         let (found, split) = if shape.ends_with(tail) {
             (InputKind::Row, shape.len() - tail.len())
@@ -259,6 +279,7 @@ fn kinds(inputs: &[Tensor]) -> Option<(Kinds, usize)> {
             (InputKind::Column, head)
         };
         let len: usize = shape[split..].iter().product();
+        // A program walks over all operands with one row length.
         if *row.get_or_insert(len) != len {
             return None;
         }

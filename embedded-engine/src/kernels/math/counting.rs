@@ -22,6 +22,13 @@
 //!
 //! Counting costs a pass over the values. `Bincount` may use several threads, each for its own bins, so bits
 //! do not depend on their number; the other kernels use one.
+//!
+//! ```text
+//! Bincount        [1, 1, 5], size 3, no weights             -> [0, 2, 0]
+//! Bincount        [1, 1, 5], size 3, weights [1, 2, 3]      -> [0, 3, 0]
+//! DenseBincount   [[0, 1], [1, 1]], size 2                  -> [[1, 1], [0, 2]]
+//! HistogramFixedWidth  [-1, 0.2, 0.7, 9], range [0, 1], 2 bins  -> [2, 2]
+//! ```
 
 use super::elementwise::boxed;
 use crate::dispatch::check_real;
@@ -47,6 +54,7 @@ pub(crate) fn register(registry: &mut Registry) {
         let boundaries =
             spec.attr("boundaries")?.as_list().map(|list| list.iter().map(AttrValue::as_float).collect());
         let wrong = || Error::value("attribute 'boundaries' is not a list of numbers");
+        // One attribute that is no number makes the whole list wrong.
         let boundaries: Vec<f32> = boundaries.flatten().ok_or_else(wrong)?;
         if !boundaries.is_sorted() {
             return Err(Error::invalid_argument("expected sorted boundaries"));
@@ -150,6 +158,7 @@ where
 {
     let Bins { size, places, bins } = Bins::of(context)?;
     let given = context.slice::<T>(2)?;
+    // Without weights each value counts as one; with them, the kept ones follow the kept values.
     let mut weights = memory::filled(one::<T>(context), places.len())?;
     if !given.is_empty() {
         for (weight, place) in weights.iter_mut().zip(places) {
@@ -219,6 +228,7 @@ fn histogram(context: &mut KernelContext<'_>, out: DType) -> Result<()> {
         return Err(Error::invalid_argument(text));
     }
     let mut counts = memory::filled(0usize, bins)?;
+    // Not 0: the bounds were checked to be in order.
     let step = (high - low) / bins as f64;
     for value in context.doubles(0)? {
         let bin = ((value.clamp(low, high) - low) / step).floor() as usize;

@@ -17,6 +17,11 @@
 //! Computed in double precision from a Schur decomposition `A = Q T Q'` (`schur.rs`): the values are the
 //! diagonal of `T`, and each vector is the solution of a triangular system, turned by `Q`. The cost grows
 //! with `n^3`. Matrices follow one after the other in one thread.
+//!
+//! ```text
+//! [[0, -1], [1, 0]]  ->  values [-i, i] in some order, vectors [1, i] / sqrt(2) and [1, -i] / sqrt(2)
+//! [[3, 0], [0, -1]]  ->  values [-1, 3], vectors [0, 1] and [1, 0]
+//! ```
 
 use super::elementwise::boxed;
 use super::linear::{Number as Field, square};
@@ -50,6 +55,7 @@ fn eig<T: Field, C: Field>(context: &mut KernelContext<'_>, with_vectors: bool) 
         let schur = Schur::of(&mut watch, &matrix, n)?.ok_or_else(|| {
             Error::invalid_argument("Eigen decomposition was not successful. The input might not be valid.")
         })?;
+        // The diagonal in the order in which the sweeps left it.
         let value = |at: usize| schur.triangle[at * n + at];
         let mut order: Vec<usize> = (0..n).collect();
         // The sort is stable, so values of equal size stay in the order of the diagonal, and equal inputs
@@ -89,6 +95,7 @@ fn vector(watch: &mut Watch<'_>, schur: &Schur, place: usize) -> Result<Vec<Numb
         // Of two eigenvalues that are equal, the vectors are nearly equal.
         in_triangle[row] = sum / if gap.norm() < smallest { Number::from(smallest) } else { gap };
     }
+    // From the coordinates of the Schur vectors to those of the matrix.
     let turned = |row: &[Number]| -> Number { row.iter().zip(&in_triangle).map(|(a, b)| a * b).sum() };
     let mut vector = memory::collected(schur.vectors.chunks_exact(n.max(1)).map(turned))?;
     let length = vector.iter().map(|z| z.norm_sqr()).sum::<f64>().sqrt();

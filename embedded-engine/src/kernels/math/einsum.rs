@@ -2,11 +2,11 @@
 //!
 //! # Semantics
 //!
-//! An equation such as `ij,jk->ik` names the axes of the operands and of the result. An axis that occurs in one
-//! operand only, and not in the result, is summed first. An axis that occurs twice in one operand stands for the
-//! diagonal. `...` stands for any number of axes, which are broadcast. The axes of two operands then fall into four
-//! groups: batch axes, axes of the first, axes of the second, and contracted axes; transposing them into this order
-//! makes the operation a stack of matrix products.
+//! An equation such as `ij,jk->ik` names the axes of the operands and of the result. An axis that occurs in
+//! one operand only, and not in the result, is summed first. An axis that occurs twice in one operand stands
+//! for the diagonal. `...` stands for any number of axes, which are broadcast. The axes of two operands then
+//! fall into four groups: batch axes, axes of the first, axes of the second, and contracted axes; transposing
+//! them into this order makes the operation a stack of matrix products.
 //!
 //! One or two operands of one dtype are accepted, of `float32`, `float64`, 16-bit floats, `int32`, `int64` or
 //! complex numbers; three or more are `Unimplemented` (TensorFlow's op has the same limit). The equation must
@@ -29,6 +29,19 @@
 //! One copy of each operand, a product of matrices for each element of the batch, and a copy of the result.
 //! The products run in parallel with bits that do not depend on the number of threads; the copies run in one
 //! thread and check the limits of the run.
+//!
+//! # The parts of a run
+//!
+//! `make` parses the equation into a [`Side`] for each operand and the result. In each step a [`Plan`] is
+//! made from the shapes: the axes by operand, their sizes, and a [`Packing`] for each operand. `packed`
+//! copies an operand, `product` multiplies, and the last loop of `einsum` copies into the result:
+//!
+//! ```text
+//! bij,kj->bki   a [2, 3, 4], b [5, 4]
+//!
+//! j is contracted, b and i are rows, k is a column; no axis is in all three, so there is one product:
+//! [b i, j] x [j, k] = [6, 4] x [4, 5], computed as [b, i, k] and copied to [b, k, i]
+//! ```
 
 use super::elementwise::boxed;
 use crate::kernel::{Kernel, KernelContext, NodeSpec, no_room};
@@ -70,8 +83,8 @@ struct Side {
 }
 
 impl Side {
-    /// Parses one side of an equation. It accepts any characters: the op's shape function in `ops` has checked
-    /// the equation when the graph was built.
+    /// Parses one side of an equation. It accepts any characters: the op's shape function in `ops` has
+    /// checked the equation when the graph was built.
     fn parse(text: &str) -> Side {
         let letters = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect();
         match text.split_once("...") {
@@ -122,6 +135,9 @@ type Sizes = BTreeMap<Axis, usize>;
 
 /// Delivers the result: packs the operands, multiplies them, and scatters the product into the order of the
 /// result.
+///
+/// `sides` are those of the operands, in the order of the inputs. The copy visits the result's axes in order,
+/// once for the places in the result and once for those in the product.
 fn einsum<T>(context: &mut KernelContext<'_>, sides: &[Side], output: &Side) -> Result<()>
 where
     T: Element + matmul::Element + Add<Output = T> + Mul<Output = T>,
@@ -137,6 +153,8 @@ where
         _ => return Err(Error::invalid_argument("there is nothing to multiply")),
     };
     let Plan { out_dims, dims, from, to, .. } = plan;
+    // Two walks with different strides over the same axes; the places of the first are kept, as both cannot
+    // be walked at the same time.
     let mut places = memory::reserve(elements(dims.iter().copied()))?;
     walk(context, &dims, &to, &mut |place| places.push(place))?;
     context.produce::<T>(0, out_dims, |context, output| {
@@ -268,6 +286,8 @@ impl Plan {
         let choose = |wanted: &dyn Fn(&Axis) -> bool| -> Vec<Axis> {
             sizes.keys().copied().filter(|axis| wanted(axis)).collect()
         };
+        // The four groups of axes. The remaining axes, those of one operand alone that the result lacks, are
+        // summed by the packing.
         let stack = choose(&|axis| a.contains(axis) && b.contains(axis) && result.contains(axis));
         let inner = choose(&|axis| a.contains(axis) && b.contains(axis) && !result.contains(axis));
         let rows = choose(&|axis| a.contains(axis) && !b.contains(axis) && result.contains(axis));

@@ -2,13 +2,14 @@
 //!
 //! # Semantics
 //!
-//! Operands are broadcast by aligning their last axes; sizes must be equal or 1. Integer arithmetic wraps, and
-//! division by zero is an `InvalidArgument` error. Floating-point operations follow IEEE 754. 16-bit types are
-//! computed in `float32` and rounded after each operation.
+//! Operands are broadcast by aligning their last axes; sizes must be equal or 1. Integer arithmetic wraps,
+//! and division by zero is an `InvalidArgument` error. Floating-point operations follow IEEE 754. 16-bit
+//! types are computed in `float32` and rounded after each operation.
 //!
-//! `Cast` truncates floats toward zero. Numbers beyond the range of an integer dtype, and NaN, are undefined in
-//! TensorFlow; here they become the nearest limit, and 0. Complex numbers lose their imaginary part. `Select`
-//! requires equal shapes, or a vector as condition for rows; `SelectV2` broadcasts all three operands.
+//! `Cast` truncates floats toward zero. Numbers beyond the range of an integer dtype, and NaN, are undefined
+//! in TensorFlow; here they become the nearest limit, and 0. Complex numbers lose their imaginary part.
+//! `Select` requires equal shapes, or a vector as condition for rows; `SelectV2` broadcasts all three
+//! operands.
 //!
 //! | op types | inputs | result |
 //! | --- | --- | --- |
@@ -36,6 +37,26 @@
 //! of the session's pool. Empty operands cost no work and are no error. Each element is computed by one
 //! thread from its own operands, so the bits depend neither on the number of threads nor on whether the
 //! result was written in place. All loops except those of strings and handles run in parallel.
+//!
+//! # Examples
+//!
+//! ```text
+//! Add   [[1, 2, 3], [4, 5, 6]]  [10, 20, 30]      -> [[11, 22, 33], [14, 25, 36]]
+//! Add   [[1], [2]]              [10, 20, 30]      -> [[11, 21, 31], [12, 22, 32]]
+//! Add   [1, 2]                  [10, 20, 30]      -> InvalidArgument
+//! Cast  [-1.5, 1.5, NaN, 1e20] to int32           -> [-1, 1, 0, 2147483647]
+//! Select    [true, false]  [[1, 2], [3, 4]]  [[5, 6], [7, 8]]  -> [[1, 2], [7, 8]]
+//! SelectV2  [true, false]  [[1, 2], [3, 4]]  [[5, 6], [7, 8]]  -> [[1, 6], [3, 8]]
+//! ```
+//!
+//! The last two lines are the reason for two versions: the vector chooses rows in the first and columns in
+//! the second.
+//!
+//! # Adding an op
+//!
+//! A function of one or two numbers needs its formula in `compute::elementwise` and its definition in the
+//! crate `ops`. The loops of `register` find it by its name, and so does the compiler, which lets it take
+//! part in chains.
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::Moved;
@@ -149,12 +170,16 @@ fn alpha(operation: &Operation) -> Option<f32> {
 }
 
 /// Returns the loop of an operation of one operand, with its parameter, if there is one for the type.
+///
+/// The name of the op type is that of the operation in `compute`, or one of its aliases there.
 fn unary_kernel<T: elementwise::Element>(operation: &Operation) -> Option<UnaryKernel<T>> {
     let kernel = T::unary(UnaryOp::from_name(operation.op_type())?)?;
     Some(alpha(operation).map_or(kernel, |alpha| kernel.with_alpha(alpha)))
 }
 
 /// Returns the loop of an operation of two operands, with its parameter, if there is one for the type.
+///
+/// Works as [`unary_kernel`] with two operands of one type.
 fn binary_kernel<T: elementwise::Element>(operation: &Operation) -> Option<BinaryKernel<T>> {
     let kernel = T::binary(BinaryOp::from_name(operation.op_type())?)?;
     Some(alpha(operation).map_or(kernel, |alpha| kernel.with_alpha(alpha)))
@@ -202,6 +227,7 @@ pub(super) fn apply_unary<T: Element + elementwise::Element>(
 /// not arithmetic.
 fn make_binary(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let dtype = spec.input_dtype(0);
+    // Only the oldest version of the op takes strings; the definition of `AddV2` does not.
     if dtype == DType::String && spec.operation.op_type() == "Add" {
         return Ok(boxed(crate::kernels::strings::add));
     }
@@ -235,6 +261,7 @@ pub(super) fn apply_binary<T: Element + elementwise::Element>(
     mut b: Tensor,
 ) -> Result<Tensor> {
     let pool = context.pool();
+    // The steps go from cheap to expensive: no plan and no memory, no plan, no memory, both.
     if let Some(side) = flat(a.shape(), b.shape()) {
         if side != Side::Right
             && let Some(data) = a.as_mut_slice::<T>()
@@ -286,8 +313,9 @@ enum Side {
     Both,
 }
 
-/// Returns the operand whose shape the result has, if no other operand has to be repeated than one of a single element. Such
-/// operands need no [`Broadcast`], and making one takes longer than adding two numbers: a loop does little else.
+/// Returns the operand whose shape the result has, if no other operand has to be repeated than one of a
+/// single element. Such operands need no [`Broadcast`], and making one takes longer than adding two numbers:
+/// a loop does little else.
 fn flat(a: &Shape, b: &Shape) -> Option<Side> {
     // The rank is compared, too: `[1, 1]` and `[3]` broadcast to `[1, 3]`, which is the shape of neither.
     let single =
@@ -315,6 +343,7 @@ fn with_shape(tensor: Tensor, shape: &[usize]) -> Result<Tensor> {
 fn make_compare(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let dtype = spec.input_dtype(0);
     let op = CompareOp::from_name(spec.operation.op_type()).ok_or_else(|| unsupported(spec, dtype))?;
+    // Strings have no loop in `compute`, which knows numbers only.
     if dtype == DType::String {
         return match op {
             CompareOp::Equal => Ok(boxed(|context| compare_strings(context, true))),
@@ -390,6 +419,8 @@ fn make_test(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
 /// not read.
 fn make_cast(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let (from, to) = (spec.input_dtype(0), spec.dtype("DstT")?);
+    // Graphs contain such casts where a model was written for several dtypes; a clone of the tensor shares
+    // its memory.
     if from == to {
         return Ok(boxed(|context| {
             let value = context.take(0);
@@ -450,7 +481,8 @@ fn select_v2<T: Moved + elementwise::Element>(context: &mut KernelContext<'_>) -
     })
 }
 
-/// Selects by the older rules: the condition has the shape of the values, is a scalar, or is a vector that selects rows.
+/// Selects by the older rules: the condition has the shape of the values, is a scalar, or is a vector that
+/// selects rows.
 ///
 /// Of equal ranks a vector condition is elementwise: only for values of rank 2 or more it chooses rows. For
 /// example, a condition `[true, false]` and values of shape `[2, 3]` give row 0 of `t` above row 1 of `e`.
@@ -462,6 +494,8 @@ fn select_v1<T: Moved + elementwise::Element>(context: &mut KernelContext<'_>) -
             format!("'then' and 'else' must have the same shape: {values} and {}", context.input(2).shape());
         return Err(Error::invalid_argument(text));
     }
+    // A condition of the length of the values' first axis, turned into `[rows, 1, 1, ...]`, which broadcasts
+    // along the row.
     let chooses_rows = condition.rank() == 1 && values.rank() > 1 && values.first() == condition.first();
     let condition: Shape = if chooses_rows {
         std::iter::once(values[0]).chain(std::iter::repeat_n(1, values.rank() - 1)).collect()
@@ -491,6 +525,8 @@ fn chosen_by(condition: &Shape, values: &Shape) -> Result<()> {
 
 /// Delivers `max(min(t, clip_value_max), clip_value_min)`. The lower bound is applied last, so it wins where
 /// the bounds are in the wrong order. Bounds are scalars or of the shape of `t`; NaN in `t` stays NaN.
+///
+/// For example, `[-3, 0.5, 7]` between 0 and 1 gives `[0, 0.5, 1]`.
 fn clip_by_value<T: Element + elementwise::Element>(context: &mut KernelContext<'_>) -> Result<()> {
     let unsupported = || Error::new(Code::Unimplemented, "no clipping for this dtype");
     let least = T::binary(BinaryOp::Minimum).ok_or_else(unsupported)?;
@@ -507,6 +543,8 @@ fn clip_by_value<T: Element + elementwise::Element>(context: &mut KernelContext<
         }
         Broadcast::new([shape.dims(), bound.dims()]).map_err(|error| incompatible(&error))
     };
+    // Both bounds are checked before anything is written, so an error does not depend on which one is applied
+    // first.
     let (low, high) = (plan(1, context)?, plan(2, context)?);
     context.produce::<T>(0, shape.clone(), |context, output| {
         least.run(context.pool(), &high, context.slice(0)?, context.slice(2)?, output).map_err(arithmetic)?;
@@ -514,8 +552,8 @@ fn clip_by_value<T: Element + elementwise::Element>(context: &mut KernelContext<
     })
 }
 
-/// Selects among strings or handles: one value or the other by a single condition, or each string by its own condition.
-/// The older form's vector of conditions chooses among rows.
+/// Selects among strings or handles: one value or the other by a single condition, or each string by its own
+/// condition. The older form's vector of conditions chooses among rows.
 ///
 /// Inputs are strings, variants or handles, whose elements cannot be copied by width. A scalar condition
 /// moves one of the values as a whole, so a handle keeps its identity.

@@ -12,6 +12,10 @@
 //! computed in the precision of their dtype by `compute::qr`, which shares the columns of one matrix among
 //! threads; complex ones are computed in double precision in one thread. Bits do not depend on the number of
 //! threads.
+//!
+//! ```text
+//! Qr [[3, 1], [4, 2]]  ->  q [[-0.6, -0.8], [-0.8, 0.6]],  r [[-5, -2.2], [0, 0.4]]
+//! ```
 
 use super::elementwise::boxed;
 use super::linear::{last_two, work};
@@ -42,6 +46,7 @@ fn qr<T: Element + Real + matmul::Real>(context: &mut KernelContext<'_>, full: b
     let (stack, [rows, columns]) = last_two(&shape)?;
     let width = if full { rows } else { rows.min(columns) };
     let stacked = |matrix: [usize; 2]| stack.iter().copied().chain(matrix).collect::<Shape>();
+    // Written completely by the factorization, so they need not be zeroed.
     let (mut q, mut r) =
         (context.allocate::<T>(stacked([rows, width]))?, context.allocate::<T>(stacked([width, columns]))?);
     let (q_out, r_out) = (q.as_mut_slice().expect("new memory"), r.as_mut_slice().expect("new memory"));
@@ -91,6 +96,7 @@ where
             reflections.push(reflection);
         }
         let mut q = memory::filled(Number::new(0.0, 0.0), rows * width)?;
+        // The first columns of the identity, which the reflections turn into those of `q`.
         (0..width).for_each(|k| q[k * width + k] = Number::new(1.0, 0.0));
         for reflection in reflections.iter().rev() {
             watch.tick(rows.saturating_mul(width))?;

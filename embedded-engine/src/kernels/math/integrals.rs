@@ -17,6 +17,7 @@ use crate::registry::Registry;
 use std::f64::consts::{FRAC_PI_2, PI};
 use tensor::Complex;
 
+/// Registers the op types, for all floats: [`one`] widens and rounds.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("Dawsn", |spec| one(spec.input_dtype(0), dawson));
     registry.add("Expint", |spec| one(spec.input_dtype(0), expint));
@@ -32,6 +33,7 @@ fn dawson(x: f64) -> f64 {
     // Half the distance of the Gaussians, which are at odd multiples of it.
     const STEP: f64 = 0.2;
     let magnitude = x.abs();
+    // The sum of Gaussians cancels near 0, where the result is about `x` itself.
     if magnitude < 0.5 {
         let (mut term, mut sum) = (x, x);
         for k in 1..24 {
@@ -65,6 +67,8 @@ fn expint(x: f64) -> f64 {
     if x < 0.0 || !x.is_finite() {
         return f64::NAN;
     }
+    // The power series has terms up to `e^x / x`, all positive, so it is accurate at any size, but needs `x`
+    // terms and more.
     if x > 40.0 {
         let (mut term, mut sum) = (1.0, 1.0);
         for k in 1..=40 {
@@ -95,6 +99,7 @@ fn fresnel(x: f64) -> Complex<f64> {
     let magnitude = x.abs();
     let found = if x.is_nan() {
         Complex::new(f64::NAN, f64::NAN)
+    // The continued fraction converges slowly below.
     } else if magnitude < 1.5 {
         // The integral of e^(i z) over t, where z is pi/2 t t.
         let z = Complex::new(0.0, FRAC_PI_2 * magnitude * magnitude);

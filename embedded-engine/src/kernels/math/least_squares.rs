@@ -16,6 +16,13 @@
 //!
 //! Computed in double precision and rounded once, one system after the other in one thread. Normal equations
 //! square the condition of the matrix, which double precision makes up for in a result of `float32` only.
+//!
+//! ```text
+//! matrix [[1], [1]], rhs [[1], [3]]                    -> [[2]], the mean
+//! matrix [[1], [1]], rhs [[1], [3]], l2_regularizer 2  -> [[1]]
+//! matrix [[1, 1]], rhs [[2]]                           -> [[1], [1]], the shortest of many
+//! matrix [[0], [0]], rhs [[1], [3]]                    -> InvalidArgument with fast, [[0]] without
+//! ```
 
 use super::elementwise::boxed;
 use super::spectral::singular;
@@ -108,6 +115,7 @@ impl System {
         let (rows, columns) = (self.rows, self.columns);
         let tall = rows >= columns;
         let n = rows.min(columns);
+        // The matrix with the unknowns of the smaller system first: its transpose if it is tall.
         let at = |i: usize, k: usize| {
             if tall { self.matrix[k * columns + i] } else { self.matrix[i * columns + k] }
         };
@@ -118,6 +126,7 @@ impl System {
             for j in 0..=i {
                 gram[i * n + j] = (0..length).map(|k| at(i, k) * at(j, k)).sum();
             }
+            // This also lifts singular matrices off zero, for which the message recommends it.
             gram[i * n + i] += l2;
         }
         for i in 0..n {

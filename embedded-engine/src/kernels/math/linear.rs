@@ -33,6 +33,14 @@
 //! for each right-hand side, in the precision of the dtype. Matrices are processed one after the other in one
 //! thread, so bits depend on nothing but the input. The limits of the run are checked once per row of an
 //! elimination.
+//!
+//! ```text
+//! MatrixDeterminant      [[1, 2], [3, 4]]                 -> -2
+//! LogMatrixDeterminant   [[1, 2], [3, 4]]                 -> sign -1, ln 2
+//! MatrixSolve            [[2, 0], [0, 4]]  [[2], [4]]     -> [[1], [1]]
+//! Cholesky               [[4, 2], [2, 5]]                 -> [[2, 0], [1, 2]]
+//! Lu                     [[0, 1], [2, 0]]                 -> [[2, 0], [0, 1]], rows [1, 0]
+//! ```
 
 use super::elementwise::boxed;
 use super::product::stack_index;
@@ -49,6 +57,8 @@ pub(super) trait Number:
     Element + Copy + PartialEq + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self>
 {
     /// True if the numbers have an imaginary part.
+    ///
+    /// It decides whether a result with an imaginary part is a result at all; see `matrix_functions.rs`.
     const IS_COMPLEX: bool;
 
     /// Converts a real number.
@@ -56,6 +66,8 @@ pub(super) trait Number:
     /// Returns the number in double precision.
     fn widened(self) -> Complex<f64>;
     /// Returns the nearest number; of a real type, that of the real part.
+    ///
+    /// Rounds once, to the precision of the type.
     fn narrowed(number: Complex<f64>) -> Self;
     /// Returns the complex conjugate.
     fn conjugate(self) -> Self;
@@ -185,6 +197,8 @@ pub(super) fn work(stack: usize, width: usize) -> usize {
 /// With `P` as the exchanges, `P A = L U`. Element `(i, j)` of `values` is that of `U` for `i <= j` and that
 /// of `L` otherwise. A singular matrix has a zero on the diagonal; columns below a zero pivot are left as
 /// they are.
+///
+/// `values` takes the memory of the matrix once more; nothing is written over the input.
 struct Lu<T> {
     /// The number of rows and columns.
     n: usize,
@@ -205,6 +219,8 @@ impl<T: Number> Lu<T> {
         let at = |i: usize, j: usize| if adjoint { matrix[j * n + i].conjugate() } else { matrix[i * n + j] };
         let mut values = memory::collected((0..n * n).map(|place| at(place / n, place % n)))?;
         let (mut rows, mut swaps) = (memory::collected(0..n)?, 0usize);
+        // Column by column: the pivot is the largest element on and below the diagonal. Without the exchange,
+        // a small pivot would make factors that swamp the other elements.
         for k in 0..n {
             let mut pivot = k;
             for i in k + 1..n {
@@ -225,6 +241,7 @@ impl<T: Number> Lu<T> {
             }
             for i in k + 1..n {
                 watch.tick(n)?;
+                // The factor is the element of `L`; it is stored where the elimination leaves a zero.
                 let factor = values[i * n + k] / diagonal;
                 values[i * n + k] = factor;
                 for j in k + 1..n {
@@ -261,6 +278,8 @@ impl<T: Number> Lu<T> {
     }
 
     /// Returns an error for a singular matrix.
+    ///
+    /// Only for ops that report it: a determinant of 0 is a result.
     fn check(&self) -> Result<()> {
         match is_singular(&self.values, self.n) {
             true => Err(Error::invalid_argument("Input matrix is not invertible.")),
@@ -277,12 +296,15 @@ impl<T: Number> Lu<T> {
         let n = self.n;
         for column in 0..columns {
             for i in 0..n {
+                // Forward, with the right-hand side in the order of the exchanged rows. The diagonal of `L`
+                // is 1, so nothing is divided.
                 let before = (0..i).fold(right(self.rows[i], column), |sum, j| {
                     sum - self.values[i * n + j] * out[j * columns + column]
                 });
                 out[i * columns + column] = before;
             }
             for i in (0..n).rev() {
+                // Backward, with the diagonal of `U`.
                 let sum = (i + 1..n).fold(out[i * columns + column], |sum, j| {
                     sum - self.values[i * n + j] * out[j * columns + column]
                 });
@@ -336,6 +358,7 @@ fn log_determinant<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
 fn factorized<T: Number>(context: &mut KernelContext<'_>, index: DType) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let (count, n) = square(&shape)?;
+    // The permutations of all matrices one after the other, in the order of the second output.
     let mut rows = memory::reserve(count.saturating_mul(n))?;
     context.produce::<T>(0, shape.clone(), |context, output| {
         let (matrices, mut watch) = (context.slice::<T>(0)?, context.watch());
@@ -478,6 +501,7 @@ fn cholesky<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let (stack, n) = square(&shape)?;
     context.produce::<T>(0, shape, |context, output| {
+        // The upper triangle stays zero, and the memory is arbitrary before.
         output.fill(T::default());
         let (matrices, mut watch) = (context.slice::<T>(0)?, context.watch());
         for s in 0..work(stack, n) {

@@ -2,8 +2,9 @@
 //!
 //! # Semantics
 //!
-//! `MatrixSquareRoot` and `MatrixLogarithm` return principal values. Where there are none, as for the root of a real matrix with a negative
-//! eigenvalue or the logarithm of a singular one, all elements of the result are NaN. Computed in double precision.
+//! `MatrixSquareRoot` and `MatrixLogarithm` return principal values. Where there are none, as for the root of
+//! a real matrix with a negative eigenvalue or the logarithm of a singular one, all elements of the result
+//! are NaN. Computed in double precision.
 //!
 //! Both take stacks `[..., n, n]` and return the same shape and dtype: `MatrixSquareRoot` of `float32`,
 //! `float64` and complex numbers, `MatrixLogarithm` of complex numbers only. Matrices that are not square are
@@ -12,6 +13,12 @@
 //! With `A = Q T Q'` a function of `A` is `Q f(T) Q'`, and `f(T)` of an upper triangle is an upper triangle.
 //! Each costs on the order of `n^3` operations (for the logarithm times the number of square roots), one
 //! matrix after the other in one thread.
+//!
+//! ```text
+//! MatrixSquareRoot  [[4, 0], [0, 9]]    -> [[2, 0], [0, 3]]
+//! MatrixSquareRoot  [[-1, 0], [0, -1]]  -> NaN (of a complex dtype: i on the diagonal)
+//! MatrixLogarithm   the identity        -> zeros
+//! ```
 
 use super::elementwise::boxed;
 use super::linear::{Number as Field, square};
@@ -129,6 +136,7 @@ fn logarithm(watch: &mut Watch<'_>, triangle: &[Number], n: usize) -> Result<Vec
         let part = product(watch, n, |i, k| rest[i * n + k], |k, j| factor[k * n + j])?;
         sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part * weight);
     }
+    // The logarithm of a square root is half the logarithm.
     sum.iter_mut().for_each(|z| *z *= f64::from(halvings).exp2());
     // The diagonal is known as well as can be.
     (0..n).for_each(|at| sum[at * n + at] = triangle[at * n + at].ln());

@@ -16,6 +16,14 @@
 //!
 //! Shapes that do not fit are `InvalidArgument`. Empty inputs give empty outputs. `Complex` and `Cross` run
 //! in parallel; the other kernels use one thread.
+//!
+//! ```text
+//! ApproximateEqual   [1.0, 2.0]  [1.5, 2.6], tolerance 0.5       -> [true, false]
+//! NextAfter          [0.0]  [1.0]                                -> [1e-45] (the smallest subnormal number)
+//! Cross              [[1, 0, 0]]  [[0, 1, 0]]                    -> [[0, 0, 1]]
+//! CumulativeLogsumexp  [0, 0, 0]                                 -> [0, ln 2, ln 3]
+//! Complex            [1, 2]  [3, 4]                              -> [1 + 3i, 2 + 4i]
+//! ```
 
 use super::elementwise::{boxed, incompatible, widened};
 use super::reduction::axis;
@@ -26,6 +34,7 @@ use compute::math::Real;
 use session_core::{Code, Error, Result};
 use tensor::{Element, Shape, memory};
 
+/// Registers the op types. `Cross` takes all real dtypes, the others `float32` and `float64`.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("ApproximateEqual", |spec| {
         let tolerance = spec.float("tolerance")?;
@@ -59,6 +68,7 @@ fn same_shape(context: &KernelContext<'_>) -> Result<Shape> {
 /// Delivers for each pair whether it differs by at most `tolerance`, which is rounded to the dtype first.
 fn approximate_equal<T: Element + Real>(context: &mut KernelContext<'_>, tolerance: f32) -> Result<()> {
     let shape = same_shape(context)?;
+    // The attribute is a `float32`, so for `float64` 0.1 means 0.10000000149, as in TensorFlow.
     let tolerance = T::of(tolerance.into());
     context.produce::<bool>(0, shape, |context, output| {
         let (a, b) = (context.slice::<T>(0)?, context.slice::<T>(1)?);
@@ -130,6 +140,7 @@ fn cross_kernel<T: Element + elementwise::Element>() -> Result<Box<dyn Kernel>> 
             let (a, b, pool) = (context.slice::<T>(0)?, context.slice::<T>(1)?, context.pool());
             let plan = Broadcast::new([&[a.len()], &[b.len()]]);
             let plan = plan.map_err(|error| incompatible(&error))?;
+            // Products and differences never fail; the loops share the signature of division.
             let failed = |error: elementwise::ArithmeticError| Error::invalid_argument(error.to_string());
             let mut second = memory::filled(T::default(), a.len())?;
             times.run(pool, &plan, &rotated(a, 1)?, &rotated(b, 2)?, output).map_err(failed)?;
@@ -169,6 +180,7 @@ fn cumulative_logsumexp<T: Element + Real>(
     };
     context.produce::<T>(0, shape, |context, output| {
         let input = context.slice::<T>(0)?;
+        // `max(1)` for an empty axis, which has no lines.
         for line in 0..input.len() / along.max(1) {
             let (outer, column) = (line / inner, line % inner);
             let mut sum = lowest;

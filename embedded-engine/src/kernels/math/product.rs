@@ -2,10 +2,10 @@
 //!
 //! # Semantics
 //!
-//! `MatMul` takes two matrices, each possibly transposed. The batch forms take stacks: `BatchMatMul` of equal shapes,
-//! V2 and V3 with broadcasting of the axes before the last two; `adj_x` and `adj_y` conjugate complex operands as
-//! well as they transpose. An inner size of 0 yields zeros. A bias and an activation that follow are fused by the
-//! compiler (`fuse.rs`) and applied to each tile of the result while it is in registers.
+//! `MatMul` takes two matrices, each possibly transposed. The batch forms take stacks: `BatchMatMul` of equal
+//! shapes, V2 and V3 with broadcasting of the axes before the last two; `adj_x` and `adj_y` conjugate complex
+//! operands as well as they transpose. An inner size of 0 yields zeros. A bias and an activation that follow
+//! are fused by the compiler (`fuse.rs`) and applied to each tile of the result while it is in registers.
 //!
 //! | op type | inputs | attributes | result |
 //! | --- | --- | --- | --- |
@@ -21,6 +21,13 @@
 //! other dtypes; `2 m k n` operations. It divides one product over threads; a stack is a sequence of
 //! products. The order of additions depends on the sizes only, so the bits do not depend on the number of
 //! threads. They may differ from TensorFlow's in the last digits, as its own bits differ between processors.
+//!
+//! ```text
+//! MatMul       [[1, 2], [3, 4]]  [[5], [6]]                        -> [[17], [39]]
+//! MatMul       [[1, 3], [2, 4]]  [[5], [6]], transpose_a           -> the same
+//! BatchMatMul  [5, 1, 2, 3]  [4, 3, 7] (shapes)                    -> [5, 4, 2, 7]
+//! MatMul       [2, 0]  [0, 3] (shapes)                             -> zeros of shape [2, 3]
+//! ```
 
 use super::elementwise::{apply_unary, boxed};
 use crate::kernel::{Kernel, KernelContext, NodeSpec, no_room};
@@ -30,6 +37,8 @@ use compute::matmul::{self, Epilogue, Product, Real};
 use session_core::{Error, Result};
 use tensor::{DType, Element, Shape, Tensor, memory};
 
+/// Registers the op types. `MatMul` is the start of a fusion, for which the compiler asks [`fused`] for a
+/// kernel. `BatchMatMulV3` with two dtypes is refused when the plan is compiled.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("MatMul", |spec| {
         let transposed = transposed(spec)?;
@@ -56,6 +65,8 @@ fn transposed(spec: &NodeSpec<'_>) -> Result<[bool; 2]> {
 }
 
 /// Returns the conjugates of complex numbers; other tensors are their own conjugates.
+///
+/// The conjugates are written over the tensor if nothing else holds it.
 pub(crate) fn conjugated(context: &KernelContext<'_>, tensor: Tensor) -> Result<Tensor> {
     let dtype = tensor.dtype();
     if !dtype.is_complex() {
@@ -90,6 +101,7 @@ fn matmul<T: Element + matmul::Element>(
     let product = matmul_sizes(context.input(0).shape(), context.input(1).shape(), transposed)?;
     let mut output = context.allocate::<T>([product.m, product.n])?;
     let pool = context.pool();
+    // The packed blocks need working memory of the frame while the inputs are borrowed.
     let (inputs, scratch) = context.split();
     let c = output.as_mut_slice::<T>().expect("new memory has one owner");
     matmul::matmul(pool, scratch, &product, inputs.slice(0)?, inputs.slice(1)?, c).map_err(no_room)?;
@@ -176,6 +188,7 @@ fn batch<T: Element + matmul::Element>(context: &mut KernelContext<'_>, transpos
     let (len_a, len_b, len_c) = (product.m * product.k, product.k * product.n, product.m * product.n);
     let out = output.as_mut_slice::<T>().expect("new memory has one owner");
     for (i, c) in out.chunks_exact_mut(len_c.max(1)).enumerate() {
+        // Matrices of the stacks by the broadcast of their axes; the memory of a repeated one is read again.
         let (i, j) =
             (stack_index(stacks.output_shape(), stack_a, i), stack_index(stacks.output_shape(), stack_b, i));
         let (x, y) = (&x[i * len_a..][..len_a], &y[j * len_b..][..len_b]);

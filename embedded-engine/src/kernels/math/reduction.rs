@@ -23,6 +23,20 @@
 //! Sums add in a fixed order of groups that depends on the shape only, so their bits depend neither on
 //! threads nor on the run; 16-bit floats are added in `float32`. Running sums follow the axis in one chain.
 //! All run in parallel.
+//!
+//! # Examples
+//!
+//! ```text
+//! Sum    [[1, 2], [3, 4]]  axes [0]                -> [4, 6]
+//! Sum    [[1, 2], [3, 4]]  axes [-1], keep_dims    -> [[3], [7]]
+//! Mean   [-3, -4] (int32)  axes [0]                -> -3
+//! ArgMax [[1, 5, 5]]       dimension 1             -> [1]
+//! Cumsum [1, 2, 3]         reverse, exclusive      -> [5, 3, 0]
+//! ```
+//!
+//! # Adding a reduction
+//!
+//! `ReduceOp` in `compute` lists them with their formulas; `register` adds each under its name.
 
 use super::elementwise::boxed;
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
@@ -34,6 +48,7 @@ use compute::reduce::{
 use session_core::{Code, Error, Result};
 use tensor::{DType, Element, Shape};
 
+/// Registers the op types. `L2Loss` is a reduction in `compute`, but its op has no axes.
 pub(crate) fn register(registry: &mut Registry) {
     for op in ReduceOp::ALL.iter().filter(|&&op| op != ReduceOp::L2Loss) {
         registry.add(op.name(), make_reduce);
@@ -71,6 +86,7 @@ pub(crate) fn axis(axis: i64, rank: usize) -> Result<usize> {
 
 /// Returns the kernel of a reduction. Dtypes without it, like `Max` of complex numbers, are `Unimplemented`.
 fn make_reduce(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
+    // Some op types of the list lack the attribute.
     let keep_dims = spec.bool("keep_dims").unwrap_or(false);
     let dtype = spec.input_dtype(0);
     let unsupported = || Error::new(Code::Unimplemented, format!("no such reduction of {dtype}"));
@@ -112,6 +128,7 @@ fn reduction(
 ) -> Result<Option<(ReducePlan, Shape)>> {
     let shape = context.input(0).shape();
     let axes = context.ints(1)?.into_iter().map(|at| axis(at, shape.rank())).collect::<Result<Vec<_>>>()?;
+    // An error as in TensorFlow, although the set of axes would be clear.
     if let Some(twice) = (1..axes.len()).find(|&i| axes[..i].contains(&axes[i])) {
         let text = format!("Invalid reduction arguments: Axes contains duplicate dimension: {}", axes[twice]);
         return Err(Error::invalid_argument(text));
@@ -120,6 +137,7 @@ fn reduction(
     if axes.is_empty() && keeps {
         return Ok(None);
     }
+    // A reduced axis stays as 1 or disappears; the others keep their size.
     let kept = |(i, &dim): (usize, &usize)| match axes.contains(&i) {
         true => keep_dims.then_some(1),
         false => Some(dim),

@@ -14,7 +14,9 @@ use tensor::{Complex, memory};
 /// The arithmetic of the decomposition, for real matrices, too: their eigenvalues may be complex.
 pub(super) type Number = Complex<f64>;
 
+/// Written out, as the type's constructors are not constant.
 pub(super) const ZERO: Number = Complex { re: 0.0, im: 0.0 };
+/// The multiplicative identity; see `ZERO`.
 pub(super) const ONE: Number = Complex { re: 1.0, im: 0.0 };
 
 /// The most sweeps for one eigenvalue; a few are enough.
@@ -34,7 +36,9 @@ pub(super) struct Schur {
 /// A rotation of two rows, `[[cosine, sine], [-sine', cosine]]`, where `'` conjugates and
 /// `cosine^2 + |sine|^2 = 1`.
 struct Rotation {
+    /// Real and not negative: the phase is in the sine.
     cosine: f64,
+    /// Complex, with the phase that turns the second number against the first.
     sine: Number,
 }
 
@@ -170,6 +174,8 @@ impl Schur {
         if sweeps.is_multiple_of(10) {
             return d + c.norm();
         }
+        // The eigenvalues of the block are `d` plus both roots of a quadratic; the smaller addition is the
+        // nearer value.
         let half = (a - d) / 2.0;
         let root = (half * half + b * c).sqrt();
         let (one, other) = (half + root, half - root);
@@ -183,6 +189,7 @@ impl Schur {
         let (mut x, mut y) = (self.at(first, first) - shift, self.at(first + 1, first));
         for place in first..last {
             let rotation = Rotation::of(x, y);
+            // The element that is chased is left of the diagonal, except in the first rotation.
             let from = if place > first { place - 1 } else { first };
             self.rotate(&rotation, place, from, (place + 3).min(last + 1));
             if place > first {

@@ -31,6 +31,14 @@
 //! `Sparse` forms are computed in `float32`. Each thread owns a range of segments of the sums, products and
 //! extremes and adds what belongs there, so bits do not depend on the number of threads. The `Sparse` forms
 //! use one thread. The cost is one pass over the rows that occur.
+//!
+//! ```text
+//! SegmentMean            [1, 2, 6]  ids [0, 0, 2]                        -> [1.5, 0, 6]
+//! UnsortedSegmentSum     [1, 2, 6]  ids [2, -1, 0], 4 segments           -> [6, 0, 1, 0]
+//! UnsortedSegmentProd    [1, 2, 6]  ids [2, 2, 0], 3 segments            -> [6, 1, 2]
+//! SparseSegmentSum       [1, 2, 6]  indices [2, 0, 2], ids [0, 0, 1]     -> [7, 6]
+//! SparseSegmentMeanGrad  [4, 3]     indices [0, 0, 1], ids [0, 0, 1], 3 rows  -> [4, 3, 0]
+//! ```
 
 use super::elementwise::boxed;
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
@@ -245,8 +253,10 @@ where
 {
     let cannot = || Error::new(Code::Unimplemented, format!("no mean of {}", T::NAME));
     let division = T::binary(BinaryOp::Div).ok_or_else(cannot)?;
+    // One count for all elements of a row.
     let plan = Broadcast::new([&[segments.width], &[1]])
         .map_err(|error| super::elementwise::incompatible(&error))?;
+    // Rows are short, and handing each to threads would cost more than the division.
     let pool = compute::Pool::single();
     let mut watch = context.watch();
     for (row, count) in sums.chunks_exact_mut(segments.width.max(1)).zip(segments.counts()?) {
@@ -276,6 +286,8 @@ fn fold<T: Element + elementwise::Element>(
     let cannot = || Error::new(Code::Unimplemented, format!("no {op:?} of segments of {}", T::NAME));
     let kernel = T::binary(op).ok_or_else(cannot)?;
     context.produce::<T>(0, segments.shape.clone(), |context, output| {
+        // Extremes and products have no loop of their own for segments: they are scattered onto the start
+        // value.
         output.fill(start);
         let (width, data) = (segments.width, context.slice::<T>(0)?);
         if segments.ids.iter().any(|&id| id < 0) {
@@ -291,6 +303,7 @@ fn fold<T: Element + elementwise::Element>(
         } else {
             layout::scatter(context.pool(), kernel, width, output, &segments.ids, data).map_err(outside)?;
         }
+        // NaN would be unequal to itself and fill every time, but no start value is NaN.
         if empty != start {
             let mut watch = context.watch();
             for (row, count) in output.chunks_exact_mut(width.max(1)).zip(segments.counts()?) {
@@ -383,6 +396,7 @@ fn rows(shape: &Shape) -> Result<(usize, &[usize])> {
 fn sparse<T: Element + Real>(context: &mut KernelContext<'_>, share: Share) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let (size, rest) = rows(&shape)?;
+    // Also a check that the ids rise, which the forms with a given number need as well.
     let least = sorted_count(&context.ints(2)?)?;
     let segments = match context.num_inputs() {
         // Only the forms `WithNumSegments` have a fourth input.
@@ -459,6 +473,7 @@ fn sparse_gradient_rows<T: Element + Real>(context: &mut KernelContext<'_>, shar
     let size = usize::try_from(size)
         .map_err(|_| Error::invalid_argument(format!("dense_output_dim0 must not be negative: {size}")))?;
     let (entries, counts) = entries(context, size, segments)?;
+    // The rows that occur, each once; entries look theirs up by binary search.
     let mut chosen = memory::collected(entries.iter().map(|[index, _]| *index))?;
     chosen.sort_unstable();
     chosen.dedup();

@@ -23,6 +23,12 @@
 //! ignores negative values, which TensorFlow refuses.
 //!
 //! Weights of a bin are added in the order of the values, in one thread.
+//!
+//! ```text
+//! SparseBincount           values [1, 1] in rows 0 and 2 of 3, size 2   -> [[0, 1], [0, 0], [0, 1]]
+//! RaggedBincount           [[1, 1], [], [0]], size 2                    -> [[0, 2], [0, 0], [1, 0]]
+//! DenseCountSparseOutput   [3, 3, 1], minlength 6                       -> [1]: 1, [3]: 2 of shape [6]
+//! ```
 
 use super::counting::{count, one, size};
 use super::elementwise::boxed;
@@ -33,6 +39,7 @@ use session_core::{Error, Result};
 use std::collections::BTreeMap;
 use tensor::{Element, Shape, Tensor, memory};
 
+/// Registers the op types. The three forms of values are read by [`Given`]; the rest is common to them.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("SparseBincount", |spec| {
         let binary = spec.bool("binary_output")?;
@@ -208,6 +215,7 @@ fn counter(
     given: fn(&KernelContext<'_>) -> Result<Given>,
 ) -> Result<Box<dyn Kernel>> {
     let binary = spec.bool("binary_output")?;
+    // The default, -1, is no limit.
     let limit = |name: &str| Ok::<_, Error>(spec.int(name).ok().filter(|&limit| limit >= 0));
     let (least, most) = (limit("minlength")?, limit("maxlength")?);
     for_dtype!(@arms spec.dtype("output_type")?, T => Ok(boxed(move |context: &mut KernelContext<'_>| {

@@ -30,6 +30,10 @@ use compute::math::Real;
 use session_core::Result;
 use tensor::{Complex, DType, Element, Shape, memory};
 
+/// Registers the op types. The parts of complex numbers are here, too, as functions of one number with
+/// another dtype.
+///
+/// A further function needs its formula in double precision and a line here, with [`one`] or [`several`].
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("Digamma", |spec| one(spec.input_dtype(0), digamma));
     registry.add("Erfinv", |spec| one(spec.input_dtype(0), erfinv));
@@ -93,6 +97,8 @@ fn several_of<const N: usize>(
         let plan = Broadcast::new([&dims[..], &context.input(input).shape()[..]]);
         dims = Shape::new(plan.map_err(|error| incompatible(&error))?.output_shape());
     }
+    // The operands at full size and in double precision: simple, at a cost that is small next to the
+    // functions.
     let mut columns: Vec<Vec<f64>> = Vec::with_capacity(N);
     for input in 0..N {
         columns.push(repeated(context, context.input(input).shape(), &context.doubles(input)?, &dims)?);
@@ -115,6 +121,7 @@ fn digamma(x: f64) -> f64 {
         if x == x.floor() {
             return f64::NAN;
         }
+        // The tangent has the period 1 in `x`; the fraction keeps its argument small and exact.
         let part = std::f64::consts::PI * (x - x.floor());
         return digamma(1.0 - x) - std::f64::consts::PI / part.tan();
     }
@@ -166,6 +173,7 @@ fn zeta(x: f64, q: f64) -> f64 {
     if x < 1.0 || x.is_nan() || q.is_nan() {
         return f64::NAN;
     }
+    // The base `q + n` is negative for the first terms.
     if q <= 0.0 {
         let is_pole = q == q.floor() && x == x.floor() && x % 2.0 == 0.0;
         if q == q.floor() || x != x.floor() {
@@ -175,6 +183,7 @@ fn zeta(x: f64, q: f64) -> f64 {
     let mut sum = q.powf(-x);
     let (mut a, mut i) = (q, 0);
     let mut term;
+    // The remainder's series is asymptotic: it needs a base of 9 or more for the last digit.
     while i < 9 || a <= 9.0 {
         i += 1;
         a += 1.0;
@@ -328,8 +337,9 @@ fn slope_series(a: f64, x: f64, first: f64) -> f64 {
     sum * (x.ln() - digamma(a + 1.0)) + slope
 }
 
-/// Returns how far a gamma-distributed sample `x` moves with the shape `a` at the same probability of smaller samples: minus the
-/// slope of that probability by `a`, over the density `a / x` times the factor of the series.
+/// Returns how far a gamma-distributed sample `x` moves with the shape `a` at the same probability of smaller
+/// samples: minus the slope of that probability by `a`, over the density `a / x` times the factor of the
+/// series.
 fn gamma_sample_slope(a: f64, x: f64) -> f64 {
     if a.is_nan() || x.is_nan() || x < 0.0 || a <= 0.0 {
         return f64::NAN;
@@ -351,6 +361,7 @@ fn betainc(a: f64, b: f64, x: f64) -> f64 {
     if x == 0.0 || x == 1.0 {
         return x;
     }
+    // The common factor, in logarithms, as gamma functions overflow early.
     let front =
         (Real::lgamma(a + b) - Real::lgamma(a) - Real::lgamma(b) + a * x.ln() + b * (-x).ln_1p()).exp();
     if x < (a + 1.0) / (a + b + 2.0) {

@@ -1,12 +1,12 @@
-//! Eigenvalues of symmetric matrices, and singular values, by rotations of two columns at a time (Jacobi's method), in double
-//! precision.
+//! Eigenvalues of symmetric matrices, and singular values, by rotations of two columns at a time (Jacobi's
+//! method), in double precision.
 //!
 //! # Semantics
 //!
 //! Eigenvalues are in ascending order, singular values in descending order. Only the lower triangle is read.
-//! Eigenvectors are determined up to their sign, and those of equal eigenvalues up to a rotation, so comparisons with
-//! TensorFlow use the reconstructed matrix. `SelfAdjointEig` returns values and vectors in one tensor; V2 returns
-//! two.
+//! Eigenvectors are determined up to their sign, and those of equal eigenvalues up to a rotation, so
+//! comparisons with TensorFlow use the reconstructed matrix. `SelfAdjointEig` returns values and vectors in
+//! one tensor; V2 returns two.
 //!
 //! | op type | input | outputs |
 //! | --- | --- | --- |
@@ -23,6 +23,14 @@
 //! Jacobi's method converges quadratically: a few rounds over all pairs of columns, each on the order of
 //! `n^3` operations. It was chosen for its accuracy, small singular values included, and its fixed order:
 //! bits depend on the input only. One matrix follows the other in one thread.
+//!
+//! ```text
+//! SelfAdjointEigV2  [[2, 1], [1, 2]]   -> values [1, 3], vectors [1, -1] and [1, 1] over sqrt(2), up to signs
+//! Svd               [[3, 0], [0, -2]]  -> s [3, 2], u and v with columns of length one, u s v' = the matrix
+//! ```
+//!
+//! The same decompositions serve `MatrixSolveLs` (`least_squares.rs`) and complex matrices
+//! (`spectral/hermitian.rs`).
 
 mod hermitian;
 
@@ -97,6 +105,7 @@ impl Columns {
         &self.values[column * self.rows..][..self.rows]
     }
 
+    /// Returns the elements of a column, to be changed.
     fn column_mut(&mut self, column: usize) -> &mut [f64] {
         &mut self.values[column * self.rows..][..self.rows]
     }
@@ -155,6 +164,7 @@ fn decompose(
         }
     }
     let mut vectors = Columns::identity(size)?;
+    // The measure for what counts as zero; rotations do not change it.
     let norm = dot(&matrix.values, &matrix.values).sqrt();
     for _ in 0..ROUNDS {
         let mut rotated = false;
@@ -162,11 +172,13 @@ fn decompose(
             watch.tick(size.saturating_mul(size))?;
             for q in p + 1..size {
                 let c = matrix.values[q * size + p];
+                // A hundredth of a rounding error, so that the sum over all elements stays below one.
                 if c.abs() <= f64::EPSILON * 1e-2 * norm {
                     continue;
                 }
                 rotated = true;
                 let (cosine, sine) = rotation(matrix.values[p * size + p], matrix.values[q * size + q], c);
+                // From both sides: columns here, rows in the loop below.
                 matrix.rotate(p, q, cosine, sine);
                 for column in 0..size {
                     let (a, b) = (matrix.values[column * size + p], matrix.values[column * size + q]);

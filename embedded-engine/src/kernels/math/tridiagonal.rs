@@ -15,6 +15,12 @@
 //!
 //! The elimination costs about `8 n` operations and `5 n k` for the right-hand sides, in the precision of the
 //! dtype, one system after the other in one thread.
+//!
+//! ```text
+//! diagonals [[1, 1, ?], [2, 2, 2], [?, 1, 1]]  are  [2 1 0]
+//!                                                   [1 2 1]
+//!                                                   [0 1 2]
+//! ```
 
 use super::elementwise::boxed;
 use super::linear::last_two;
@@ -24,6 +30,8 @@ use compute::math::Real;
 use session_core::{Error, Result};
 use tensor::{Element, memory};
 
+/// Registers the op types. The combination of attributes that TensorFlow refuses is refused when the plan is
+/// compiled.
 pub(crate) fn register(registry: &mut Registry) {
     registry
         .add("TridiagonalMatMul", |spec| for_dtype!(wide spec.input_dtype(0), T => Ok(boxed(product::<T>))));
@@ -124,6 +132,8 @@ fn eliminate<T: Element + Real>(
         |pivot: T| if pivot.abs() < least { if pivot < zero { zero - least } else { least } } else { pivot };
     for i in 0..n.saturating_sub(1) {
         let mut below = matrix[2 * n + i + 1];
+        // The row below has the larger pivot. It brings its superdiagonal along, which is two columns right
+        // of the diagonal here.
         if pivoting && main[i].abs() < below.abs() {
             std::mem::swap(&mut main[i], &mut below);
             let next = main[i + 1];

@@ -1,8 +1,8 @@
 //! The beam search decoder of connectionist temporal classification.
 //!
-//! Each frame extends every sequence of the beam by every class; a sequence keeps separate probabilities for ending
-//! in a blank and for ending in its last label. The `beam_width` most probable sequences stay. With `merge_repeated`
-//! equal neighbors in the *output* are merged, which is TensorFlow's (unusual) meaning.
+//! Each frame extends every sequence of the beam by every class; a sequence keeps separate probabilities for
+//! ending in a blank and for ending in its last label. The `beam_width` most probable sequences stay. With
+//! `merge_repeated` equal neighbors in the *output* are merged, which is TensorFlow's (unusual) meaning.
 //!
 //! # Semantics
 //!
@@ -69,7 +69,8 @@ struct Wanted {
     merge: bool,
 }
 
-/// The logarithms of the probability of a label sequence, and of its parts that end with a blank or with a label.
+/// The logarithms of the probability of a label sequence, and of its parts that end with a blank or with a
+/// label.
 ///
 /// A repeated label continues a path that ends with the label, but begins a second label after a blank; hence
 /// the two parts.
@@ -245,8 +246,8 @@ struct Decoded {
     longest: usize,
 }
 
-/// Returns the logarithm of the sum of two numbers that are given by theirs. As in TensorFlow, the correction is of single
-/// precision for both dtypes, which decides between sequences that are nearly as likely.
+/// Returns the logarithm of the sum of two numbers that are given by theirs. As in TensorFlow, the correction
+/// is of single precision for both dtypes, which decides between sequences that are nearly as likely.
 fn log_add(a: f64, b: f64) -> f64 {
     let (low, high) = if a < b { (a, b) } else { (b, a) };
     if low == NEVER { high } else { high + f64::from(((low - high) as f32).exp().ln_1p()) }

@@ -11,8 +11,8 @@ use jpeg_encoder::{ColorType, Encoder, PixelDensity, PixelDensityUnit, SamplingF
 use session_core::{Code, Error, Result};
 use tensor::{Bytes, memory};
 
-/// Options of decoding. The method of the cosine transform is the library's, whose results are within a few units of the
-/// original's.
+/// Options of decoding. The method of the cosine transform is the library's, whose results are within a few
+/// units of the original's.
 ///
 /// The default is the whole size, without a recovery.
 #[derive(Clone, Copy)]

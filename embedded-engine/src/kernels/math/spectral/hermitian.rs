@@ -5,6 +5,13 @@
 //! eigenvalues and singular values is one of the complex matrix, twice, and its vectors are the real and
 //! imaginary parts of complex ones. That costs more operations than complex rotations and needs no second
 //! implementation of the method.
+//!
+//! ```text
+//! [[2, i], [-i, 2]]  becomes  [2  0  0 -1]      with the eigenvalues 1, 1, 3, 3 instead of 1, 3
+//!                             [0  2  1  0]
+//!                             [0  1  2  0]
+//!                             [-1 0  0  2]
+//! ```
 
 use super::super::linear::last_two;
 use super::{decompose, deliver, singular, square};
@@ -117,7 +124,8 @@ fn vectors<'c>(columns: impl Iterator<Item = &'c [f64]>, size: usize) -> Result<
     Ok(basis)
 }
 
-/// Computes the eigenvalues, in ascending order, and the eigenvectors of Hermitian matrices, of which only the lower triangles are read.
+/// Computes the eigenvalues, in ascending order, and the eigenvectors of Hermitian matrices, of which only
+/// the lower triangles are read.
 pub(super) fn eigen<C: Element + CastTo<Number>>(
     context: &mut KernelContext<'_>,
     with_vectors: bool,
@@ -186,6 +194,8 @@ where
         let mut of_short = vectors((0..2 * short).map(|column| of_short.column(column)), short)?;
         let mut of_long = Basis::new(long);
         let least = found.first().copied().unwrap_or(0.0) * f64::EPSILON * long as f64;
+        // Images of vectors whose singular value is 0 in effect are rounding errors; the basis is completed
+        // instead.
         let nonzero = found.iter().take_while(|value| **value > least).count();
         for vector in of_short.values.chunks_exact(short.max(1)).take(nonzero) {
             let image = |row: usize| -> Number {
