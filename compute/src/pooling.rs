@@ -67,6 +67,8 @@ impl PoolShape {
         self.batch * self.out_h * self.out_w * self.channels
     }
 
+    /// # Panics
+    /// Panics if a number of elements differs from that of the shape, or if a stride is 0.
     fn check(&self, input: usize, output: usize) {
         assert_eq!(input, self.input_len(), "elements of the input of {self:?}");
         assert_eq!(output, self.output_len(), "elements of the output of {self:?}");
@@ -84,6 +86,7 @@ impl PoolShape {
     }
 
     /// Returns true if every input pixel is in exactly one window.
+    /// Then windows neither overlap nor leave a gap, so a gradient can be assigned instead of added.
     const fn tiles(&self) -> bool {
         self.stride_h == self.window_h
             && self.stride_w == self.window_w
@@ -104,8 +107,10 @@ impl PoolShape {
 }
 
 /// Returns the part of `start - pad .. start - pad + window` that lies in `0..size`.
+/// `clip(0, 3, 1, 5)` is `0..2`.
 #[inline(always)]
 fn clip(start: usize, window: usize, pad: usize, size: usize) -> Range<usize> {
+    // Saturating, since a window may lie in the padding as a whole: the range is then empty.
     let end = (start + window).saturating_sub(pad).min(size);
     start.saturating_sub(pad).min(end)..end
 }
@@ -123,16 +128,20 @@ mod sealed {
     use crate::elementwise::{self, Loops};
     use half::{bf16, f16};
 
+    /// What the kernels of maximum pooling and its gradient need of a number.
     pub trait Element: Sized {
         /// The least finite value.
         const LOWEST: Self;
+        /// The number 0.
         const ZERO: Self;
         /// True for the types whose windows a program waits for: their loops are compiled for every instruction set and
         /// for groups of channels.
         const HOT: bool;
+        /// Returns the sum, by which overlapping windows add their gradients; integers wrap.
         fn plus(self, other: Self) -> Self;
     }
 
+    /// Implements the trait by lines of `type: lowest value, zero, |a, b| sum;`.
     macro_rules! element {
         ($($type:ty: $lowest:expr, $zero:expr, |$a:ident, $b:ident| $plus:expr;)*) => {$(
             impl Element for $type {
@@ -162,7 +171,9 @@ mod sealed {
         u64: u64::MIN, 0, |a, b| a.wrapping_add(b);
     }
 
+    /// Numbers with a mean.
     pub trait Average: Element {
+        /// Returns the number divided by `count`, which is not 0.
         fn over(self, count: usize) -> Self;
     }
     impl Average for f32 {
@@ -288,6 +299,9 @@ pub fn average_pool_gradient<T: AverageElement>(
 const GRAIN: usize = 1 << 15;
 
 /// Shares the output's rows, numbered through all images, out among the threads.
+///
+/// `work` gets the numbers of some rows and their part of the output. Every row is computed by one thread, so
+/// the number of threads has no influence on the bits.
 fn rows_of_output<T: Send>(
     pool: &Pool,
     shape: &PoolShape,
@@ -298,6 +312,7 @@ fn rows_of_output<T: Send>(
     if output.is_empty() {
         return;
     }
+    // Parts are measured by what they read, which is most of the cost.
     let read = (shape.window_h * shape.window_w * row).max(1);
     let step = GRAIN.div_ceil(read);
     let rows = shape.batch * shape.out_h;
@@ -312,6 +327,8 @@ fn rows_of_output<T: Send>(
 }
 
 /// Shares the input's images out among the threads: windows of one image may overlap.
+///
+/// `work` gets the number of an image and its part of the gradient.
 fn images_of_input<T: Send>(
     pool: &Pool,
     shape: &PoolShape,
@@ -322,6 +339,7 @@ fn images_of_input<T: Send>(
     if input.is_empty() {
         return;
     }
+    // Whole images: the windows of one image may overlap, those of two never do.
     let step = GRAIN.div_ceil(image);
     let input = SharedSlice::new(input);
     pool.run(shape.batch.div_ceil(step), |item| {
@@ -335,6 +353,9 @@ fn images_of_input<T: Send>(
 
 /// Calls the function for all channels: in groups of sixteen (an AVX-512 register of `f32`, the only hot type), of four, and
 /// single ones.
+///
+/// `by_lanes!(channels, function, arguments...)` calls `function::<T, L>(channel, arguments...)` for `L`
+/// channels from `channel` on. With 20 channels of `f32`, the groups begin at channels 0 and 16.
 macro_rules! by_lanes {
     ($channels:expr, $function:ident, $($argument:expr),*) => {
         let channels = $channels;
@@ -358,6 +379,7 @@ macro_rules! by_lanes {
 use by_lanes;
 
 /// `L` elements from `at` on.
+/// As an array, they are a vector for the compiler.
 #[inline(always)]
 fn lanes<T: Copy, const L: usize>(from: &[T], at: usize) -> [T; L] {
     std::array::from_fn(|l| from[at..at + L][l])

@@ -49,6 +49,7 @@ pub fn qr<T: Real + matmul::Real>(
     let width = if q.len() == rows * rows { rows } else { inner };
     assert_eq!(q.len(), rows * width, "an orthogonal matrix of {rows} rows");
     assert_eq!(r.len(), width * columns, "a triangular matrix of {columns} columns");
+    // Without rows or columns there are no reflections, and their product is the identity.
     if matrix.is_empty() {
         for (i, row) in q.chunks_exact_mut(width.max(1)).enumerate() {
             (0..width).for_each(|j| row[j] = T::of(if i == j { 1.0 } else { 0.0 }));
@@ -82,6 +83,8 @@ pub fn qr<T: Real + matmul::Real>(
 }
 
 /// Writes the columns of a matrix with rows of `width` as rows.
+///
+/// `to` has as many elements as the matrix.
 fn transpose<T: Real>(matrix: &[T], width: usize, to: &mut [T]) {
     for (j, row) in to.chunks_exact_mut(matrix.len() / width).enumerate() {
         row.iter_mut().zip(matrix.iter().skip(j).step_by(width)).for_each(|(to, &from)| *to = from);
@@ -90,13 +93,19 @@ fn transpose<T: Real>(matrix: &[T], width: usize, to: &mut [T]) {
 
 /// Turns a vector into the reflection that makes all but its first element zero: that element becomes the result, the
 /// others the reflection's vector after its leading 1. Returns the factor of the reflection, 0 for none.
+///
+/// For `[3, 4]` the length is 5: the vector becomes `[-5, 0.5]`, and the factor is 1.6. Applied to `[3, 4]`,
+/// it gives `3 - 1.6 * (3 + 0.5 * 4) = -5` and `4 - 0.5 * 8 = 0`.
 fn reflection<T: Real>(vector: &mut [T]) -> T {
     let Some((first, tail)) = vector.split_first_mut() else { return T::default() };
     let squares = dot(tail, tail);
+    // Zeros already. LAPACK does not reflect either, so the diagonal keeps its sign.
     if squares == T::default() {
         return T::default();
     }
     let length = (*first * *first + squares).sqrt();
+    // The sign opposite to that of the first element: the divisor is then a sum of magnitudes, in which
+    // nothing cancels.
     let result = if *first >= T::default() { -length } else { length };
     let divisor = *first - result;
     tail.iter_mut().for_each(|x| *x = *x / divisor);
@@ -106,6 +115,10 @@ fn reflection<T: Real>(vector: &mut [T]) -> T {
 }
 
 /// Applies a reflection of the elements from `k` on to columns of `rows` elements.
+///
+/// The reflection maps a vector `x` to `x - factor * v * (v . x)`, where `v` is 0 before `k`, 1 at `k`, and
+/// `tail` behind it. Columns are divided among the threads; each is computed as a whole, so the bits do not
+/// depend on their number.
 fn reflect<T: Real>(pool: &Pool, rows: usize, k: usize, tail: &[T], factor: T, columns: &mut [T]) {
     let count = columns.len() / rows;
     if factor == T::default() {
@@ -122,6 +135,7 @@ fn reflect<T: Real>(pool: &Pool, rows: usize, k: usize, tail: &[T], factor: T, c
 }
 
 /// Returns the sum of products, in several sums that the processor adds up at once.
+/// The order of the additions depends on the length alone.
 fn dot<T: Real>(a: &[T], b: &[T]) -> T {
     const LANES: usize = 16;
     let mut sums = [T::default(); LANES];

@@ -56,6 +56,7 @@ const CLASS: usize = 1_200;
 
 /// Runs the work, compiled for this CPU for the type whose exponential is vectorized.
 fn execute<T: Float>(work: impl Vectorised) {
+    // The exponential of `f64` is a call, which takes as long for any instruction set.
     if const { matches!(T::LOOPS, Loops::All) } {
         vectorised(work);
     } else {
@@ -64,6 +65,7 @@ fn execute<T: Float>(work: impl Vectorised) {
 }
 
 /// Returns the number of rows, which must be whole.
+/// Without classes there are none.
 fn rows_of(len: usize, classes: usize) -> usize {
     let rows = len.checked_div(classes).unwrap_or(0);
     assert_eq!(len, rows * classes, "logits of rows of {classes}");
@@ -108,6 +110,8 @@ fn log_softmax_of<T: Float>(pool: &Pool, classes: usize, logits: &[T], output: &
 }
 
 /// Divides rows among threads.
+///
+/// Rows do not affect each other, so the bits do not depend on the number of threads.
 fn each_part<T: Float>(
     pool: &Pool,
     classes: usize,
@@ -164,6 +168,7 @@ impl<T: Float> Emit<T> for LogSoftmax<'_, T> {
         let rows = self.output[range].chunks_exact_mut(width).zip(logits);
         for ((output, logits), (&max, &log)) in rows.zip(part.maxima.iter().zip(part.logs)) {
             for (out, &x) in output.iter_mut().zip(logits) {
+                // In this order: the sum of `max` and `log` would lose the digits of a small logarithm.
                 *out = T::store((x.load() - max) - log);
             }
         }
@@ -237,6 +242,7 @@ impl<T: Float> Emit<T> for DenseLoss<'_, T> {
         let rows = labels.chunks_exact(width).zip(logits.chunks_exact(width));
         let per_row = part.maxima.iter().zip(part.logs).zip(&mut self.loss[part.rows]);
         for ((labels, logits), ((&max, &log), loss)) in rows.zip(per_row) {
+            // A long row comes in parts, of which the first begins the sum.
             let before = if part.cols.start == 0 { T::Wide::of(0.0) } else { self.total };
             self.total = before + cross_entropy(labels, logits, max, log);
             *loss = T::store(self.total);
@@ -249,9 +255,12 @@ impl<T: Float> Emit<T> for DenseLoss<'_, T> {
 }
 
 /// Returns the sum of `label * (log - (logit - max))`, in several chains.
+///
+/// That is `-sum label * log_softmax`. The number of chains is fixed, and with it the order of the additions.
 #[inline(always)]
 fn cross_entropy<T: Float>(labels: &[T], logits: &[T], max: T::Wide, log: T::Wide) -> T::Wide {
     const CHAINS: usize = 16;
+    // A label of 0 does not hide a logit of minus infinity: their product is NaN.
     let term = |label: T, logit: T| label.load() * (log - (logit.load() - max));
     let mut chains = [T::Wide::of(0.0); CHAINS];
     let (mut labels, mut logits) = (labels.chunks_exact(CHAINS), logits.chunks_exact(CHAINS));
@@ -342,6 +351,7 @@ impl<T: Float> Emit<T> for SparseLoss<'_, T> {
         let width = part.cols.len();
         for (i, row) in part.rows.enumerate() {
             let label = self.labels[row] as usize;
+            // Of a long row, one part only has the label.
             if part.cols.contains(&label) {
                 let shifted = self.logits[row * self.classes + label].load() - part.maxima[i];
                 self.loss[row] = T::store(part.logs[i] - shifted);

@@ -104,6 +104,17 @@ named_ops! {
 
 /// Makes, from formulas, a module with one type for each operation, and in it the function `find`
 /// that finds the kernel of an operation.
+///
+/// Each line is `Name [cost] |x, y| formula;`, with `|x, y, alpha|` for a formula that has a parameter. The cost
+/// is in picoseconds for an element. `Mul [CHEAP] |x, y| x * y;` expands to
+///
+/// ```text
+/// pub(super) struct Mul;
+/// impl<T: Real> BinaryFn<T> for Mul {
+///     const PICOSECONDS: usize = CHEAP;
+///     fn call(x: T, y: T, _alpha: f32) -> T { x * y }
+/// }
+/// ```
 macro_rules! binary_ops {
     ($(#[$meta:meta])* mod $module:ident<T: $bound:ident>;
      $($op:ident [$cost:expr] |$x:ident, $y:ident $(, $alpha:ident)?| $body:expr;)*) => {
@@ -298,11 +309,17 @@ binary_ops! {
 }
 
 /// Checks that no divisor is 0.
+///
+/// # Errors
+/// [`ArithmeticError::DivisionByZero`] if one is.
 fn nonzero<T: Integer>(divisors: &[T]) -> Result<(), ArithmeticError> {
     if divisors.contains(&T::ZERO) { Err(ArithmeticError::DivisionByZero) } else { Ok(()) }
 }
 
 /// Checks that no exponent is negative.
+///
+/// # Errors
+/// [`ArithmeticError::NegativeExponent`] if one is.
 fn nonnegative<T: Integer>(exponents: &[T]) -> Result<(), ArithmeticError> {
     if exponents.iter().any(|&y| y < T::ZERO) { Err(ArithmeticError::NegativeExponent) } else { Ok(()) }
 }
@@ -318,6 +335,8 @@ pub(super) fn narrow<H: Narrow>(op: BinaryOp) -> Option<BinaryKernel<H>> {
 }
 
 /// Returns the kernel of an operation for integers.
+///
+/// Divisions, remainders and powers get a check of the right operand, which runs before anything is written.
 pub(super) fn integer<T: Integer>(op: BinaryOp) -> Option<BinaryKernel<T>> {
     // The loops cannot fail: a scan of the right operand takes a fraction of the time of the divisions, and
     // an error then leaves the output as it was.

@@ -167,6 +167,7 @@ impl<T, R> fmt::Debug for BinaryKernel<T, R> {
 }
 
 /// Rows of `cols` results each. Operands' rows are neighbors or one repeated value, but not both repeated.
+/// The last row may be shorter than `cols`. Inlined into one function for each instruction set.
 #[inline(always)]
 fn zip_rows_body<T: Element, R: Element, O: BinaryFn<T, R>>(
     alpha: f32,
@@ -207,6 +208,7 @@ dispatch! {
 }
 
 /// The loop of a function; see [`lines_only`] for what it takes.
+/// It picks the copy for the widest instruction set that is compiled for the type and that the CPU has.
 fn zip_rows<T: Element, R: Element, O: BinaryFn<T, R>>(
     context: Context,
     a: Rows<'_, T>,
@@ -249,6 +251,7 @@ const fn lines_only<T: Element>(picoseconds: usize) -> bool {
 }
 
 /// Copies both operands to blocks of neighbors, and runs the loop on those.
+/// Any strides are allowed here, since only `line` sees them.
 fn zip_lines<T: Element, R: Element>(
     run: Run<T, R>,
     context: Context,
@@ -457,6 +460,7 @@ impl<T: Element, R: Element> BinaryKernel<T, R> {
 }
 
 /// Computes a range of rows of the output.
+/// `output` begins at `range.start`.
 fn run_range<T: Element, R: Element>(
     kernel: &BinaryKernel<T, R>,
     plan: &Broadcast<2>,
@@ -477,6 +481,7 @@ fn run_range<T: Element, R: Element>(
     });
 }
 
+/// Computes all results of operands that need no plan, divided among the threads of `pool`.
 fn run_flat<T: Element, R: Element>(
     kernel: &BinaryKernel<T, R>,
     pool: &Pool,

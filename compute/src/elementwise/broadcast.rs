@@ -157,6 +157,9 @@ impl<const N: usize> Broadcast<N> {
     }
 
     /// Fills `dims` and `strides`, innermost dimension first, and then turns them around.
+    ///
+    /// Shapes `[2, 3, 4]` and `[4]` become dimensions `[6, 4]` with strides `[4, 1]` and `[0, 1]`: the second
+    /// operand is one row that is used six times.
     fn merge(&mut self, shapes: &[&[usize]; N]) {
         let mut steps = [1; N];
         for i in (0..self.shape_rank).rev() {
@@ -230,6 +233,8 @@ impl<const N: usize> Broadcast<N> {
 
     /// Visits the output elements of `range` in order, in pieces of at most `longest` elements (or one
     /// row's part when rows are longer).
+    ///
+    /// With rows of 4, the range `2..14` is visited as `2..4`, `4..12` (two rows) and `12..14`.
     pub(crate) fn pieces(&self, range: Range<usize>, longest: usize, mut visit: impl FnMut(Piece<N>)) {
         let (cols, rows) = (self.cols(), self.dims[self.rank - 2]);
         let mut at = range.start;
@@ -272,6 +277,11 @@ fn check_size(shape: &[usize]) -> Result<(), BroadcastError> {
 }
 
 /// Returns the shape to which all operands broadcast.
+///
+/// # Errors
+/// [`BroadcastError::RankTooHigh`] for the first operand with too many dimensions, and
+/// [`BroadcastError::Incompatible`] for the first dimension that does not fit those of the operands before
+/// it.
 fn output_shape<const N: usize>(
     shapes: &[&[usize]; N],
 ) -> Result<([usize; MAX_RANK], usize), BroadcastError> {

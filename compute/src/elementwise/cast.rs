@@ -100,6 +100,7 @@ dispatch_avx2! {
 }
 
 /// Converts a slice on one thread.
+/// Both have the same length.
 fn cast_all<S: CastTo<D>, D: Element>(input: &[S], output: &mut [D]) {
     // There are 225 pairs of types; loops for AVX2 exist for those that are common in large tensors.
     if const { !matches!(S::LOOPS, Loops::Baseline) && !matches!(D::LOOPS, Loops::Baseline) } {
@@ -112,6 +113,9 @@ fn cast_all<S: CastTo<D>, D: Element>(input: &[S], output: &mut [D]) {
 }
 
 /// Converts one value; the target type selects the conversion.
+///
+/// Types are of four kinds, which makes 16 rules for 225 pairs: `plain` types are converted by `as`, `narrow`
+/// ones are the floats of 16 bits, `truth` is `bool`, and `complex` numbers consist of two plain parts.
 macro_rules! convert {
     // Complex sources.
     ($x:ident: complex => complex $d:ty) => {
@@ -217,6 +221,9 @@ casts! {
 }
 
 /// Picks the loop of two types.
+///
+/// The first function finds the type of the input and the second that of the output, so there are two
+/// `match`es of 15 arms instead of one of 225.
 macro_rules! cast_parts {
     ($($variant:ident),*) => {
         /// Casts on the calling thread.

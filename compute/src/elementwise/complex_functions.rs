@@ -20,6 +20,8 @@
 use num_complex::Complex;
 
 /// Functions of complex numbers of one precision.
+///
+/// `functions!(single, f32)` makes a module `single` of functions of `Complex<f32>`.
 macro_rules! functions {
     ($module:ident, $part:ident) => {
         pub(super) mod $module {
@@ -213,6 +215,10 @@ macro_rules! functions {
             }
 
             /// The square root with a real part that is not negative.
+            ///
+            /// An infinite imaginary part makes both parts infinite, even if the real part is NaN. Otherwise,
+            /// an infinite real part makes the result infinite along the real axis (if it is positive) or
+            /// along the imaginary one.
             pub(in super::super) fn sqrt(z: Complex<$part>) -> Complex<$part> {
                 if z.re.is_finite() && z.im.is_finite() {
                     root(z)
@@ -272,6 +278,7 @@ macro_rules! functions {
 
             /// The product of numbers that may be infinite: an infinity times a number that is not zero is one, whatever is
             /// unknown of the parts.
+            /// Otherwise it is the plain product.
             fn product(x: Complex<$part>, y: Complex<$part>) -> Complex<$part> {
                 // Annex G of the C standard: only a product of two NaNs is in doubt.
                 let plain = x * y;

@@ -11,6 +11,10 @@ use std::f64::consts::{FRAC_PI_2, LN_2};
 const FAR: f64 = 4.0 / f64::EPSILON;
 
 /// The principal inverse cosine.
+///
+/// With `a` and `b` the roots of `1 - z` and `1 + z`, it is `2 atan(re a / re b) + i asinh(im(conj(b) a))`.
+/// The branch cuts are the real axis beyond -1 and 1, continuous from the side that the sign of a zero
+/// imaginary part names.
 pub(super) fn acos(z: Complex<f64>) -> Complex<f64> {
     let (x, y) = (z.re, z.im);
     if !x.is_finite() || !y.is_finite() {
@@ -36,6 +40,9 @@ pub(super) fn acosh(z: Complex<f64>) -> Complex<f64> {
 }
 
 /// The principal inverse hyperbolic sine.
+///
+/// With `a` and `b` the roots of `1 - iz` and `1 + iz`, the parts are `asinh(im(conj(a) b))` and
+/// `atan2(im z, re(a b))`.
 pub(super) fn asinh(z: Complex<f64>) -> Complex<f64> {
     let (x, y) = (z.re, z.im);
     if !x.is_finite() || !y.is_finite() {
@@ -47,6 +54,9 @@ pub(super) fn asinh(z: Complex<f64>) -> Complex<f64> {
 }
 
 /// The principal inverse hyperbolic tangent.
+///
+/// It is computed for a real part that is not negative, and given the sign of the real part afterwards: the
+/// function is odd.
 pub(super) fn atanh(z: Complex<f64>) -> Complex<f64> {
     let (x, y) = (z.re.abs(), z.im);
     if x.is_nan() || y.is_nan() || x > FAR || y.abs() > FAR {

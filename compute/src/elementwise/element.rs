@@ -270,6 +270,7 @@ pub(crate) trait ComplexNumber:
 }
 
 /// Implements functions by those of a module for one precision.
+/// `single` and `double` are instances of the module of formulas.
 macro_rules! complex_functions {
     ($functions:ident: $($name:ident),*) => {$(
         fn $name(self) -> Self {
@@ -326,6 +327,10 @@ complex_numbers!(f32: single, f64: double);
 
 // Never inlined: the tables, and the loops that they name, are compiled in this crate and nowhere else.
 /// Implements [`Element`] by the tables of kernels for a kind of numbers.
+///
+/// A line is `type => name, instruction sets, table;`. The table is the name of the function that finds a
+/// kernel in each of the modules `unary`, `binary`, `compare`, `compare::test` and `reduce`: `real`,
+/// `narrow`, `integer`, `truth` or `complex`.
 macro_rules! elements {
     ($($type:ty => $name:literal, $loops:ident, $table:ident;)*) => {$(
         impl sealed::Sealed for $type {

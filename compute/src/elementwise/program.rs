@@ -196,6 +196,9 @@ impl Program {
     }
 
     /// Evaluates the elements of `range`, which are all of `outputs`.
+    ///
+    /// A block has at most 1024 elements: whole rows if a row fits into one, and otherwise a part of one row.
+    /// `scratch` has a block of memory for each slot.
     fn run_part(
         &self,
         row: usize,
@@ -289,6 +292,7 @@ impl Block<'_> {
     }
 
     /// Runs a function of one operand.
+    /// An operand that is one number, or one for each row, is computed once and then repeated.
     fn run_unary(&self, kernel: UnaryKernel<f32>, x: Source, output: &mut [f32]) {
         let x = self.rows(x, output.len());
         if x.inner == 0 {
@@ -322,6 +326,9 @@ impl<'a> Block<'a> {
     }
 
     /// Returns the operand's elements for this block of `len`.
+    ///
+    /// What is laid out like the output starts at the block; a row of numbers starts at the block's column, a
+    /// column of numbers at its row.
     fn rows(&self, source: Source, len: usize) -> Rows<'_, f32> {
         let full = |data| Rows { data, outer: self.cols, inner: 1 };
         match source {

@@ -44,6 +44,8 @@ pub fn select<T: Element>(
 }
 
 /// One row; the operands are repeated (step 0), or walked through in steps.
+/// Element `i` of an operand is at `i` times its step. Operands have at least as many elements as that takes
+/// for the row.
 fn select_row<T: Element>(condition: &[bool], a: &[T], b: &[T], steps: [usize; 3], output: &mut [T]) {
     match steps {
         // One condition for the whole row, as for a mask of rows: a copy.

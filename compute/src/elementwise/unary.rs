@@ -13,6 +13,9 @@ use super::{UnaryFn, UnaryKernel};
 use crate::math::Real;
 
 /// Names an enumeration's values after TensorFlow's operations.
+///
+/// In addition to the enumeration, this makes `ALL`, `name` and `from_name`. A line `Reciprocal | "Inv",`
+/// gives a second name that `from_name` knows.
 macro_rules! named_ops {
     ($(#[$meta:meta])* $enum:ident { $($(#[$doc:meta])* $op:ident $(| $alias:literal)*,)* }) => {
         $(#[$meta])*
@@ -147,6 +150,9 @@ pub(crate) const SELU_SCALE_ALPHA: f64 = 1.758_099_340_847_376_8;
 
 /// Makes, from formulas, a module with one type for each operation, and in it the function `find`
 /// that finds the kernel of an operation.
+///
+/// Each line is `Name [cost] |x| formula;`, with `|x, alpha|` for a formula that has a parameter. The cost is in
+/// picoseconds for an element, of the vectorized loop where there is one.
 macro_rules! unary_ops {
     ($(#[$meta:meta])* mod $module:ident<T: $bound:ident>;
      $($op:ident [$cost:expr] |$x:ident $(, $alpha:ident)?| $body:expr;)*) => {

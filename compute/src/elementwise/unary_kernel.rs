@@ -118,6 +118,7 @@ dispatch_avx2! {
 }
 
 /// `output[i] = O(input[i])`.
+/// Picks the loop for the widest instruction set that is compiled for the type and that the CPU has.
 fn map<T: Element, R: Element, O: UnaryFn<T, R>>(context: Context, input: &[T], output: &mut [R]) {
     // Only functions of a few vector instructions gain from a loop for each instruction set; a call takes as
     // long in all of them.

@@ -7,6 +7,8 @@ use half::{bf16, f16};
 use num_complex::Complex;
 
 /// Makes the enums of slices of all dtypes.
+///
+/// Each line names a variant and the type of its elements.
 macro_rules! values {
     ($($variant:ident: $type:ty,)*) => {
         /// Elements of any type: what a function takes that picks its loop itself, so that callers need not be compiled
@@ -54,6 +56,9 @@ macro_rules! values {
             }
 
             /// Returns the elements before `at`, and the others.
+            ///
+            /// # Panics
+            /// Panics if `at` is beyond the end.
             pub(crate) fn split_at(self, at: usize) -> (Self, Self) {
                 match self {
                     $(Values::$variant(values) => {
@@ -80,6 +85,9 @@ macro_rules! values {
             }
 
             /// Returns the elements before `at`, and the others.
+            ///
+            /// # Panics
+            /// Panics if `at` is beyond the end.
             pub(crate) fn split_at(self, at: usize) -> (Self, Self) {
                 match self {
                     $(ValuesMut::$variant(values) => {

@@ -12,6 +12,7 @@ use std::ops::Range;
 pub(crate) const PART_NANOSECONDS: usize = 12_000;
 
 /// Returns the number of units that of `picoseconds` each make a part worth splitting off.
+/// At 150 picoseconds these are 80 000 units.
 pub(crate) const fn units_per_part(picoseconds: usize) -> usize {
     let picoseconds = if picoseconds == 0 { 1 } else { picoseconds };
     let units = PART_NANOSECONDS * 1000 / picoseconds;
@@ -22,6 +23,8 @@ pub(crate) const fn units_per_part(picoseconds: usize) -> usize {
 /// than `least` units, each but the last a multiple of `align` long.
 ///
 /// Not generic over the work: a copy for every kernel would double the library.
+///
+/// For 10 units, 4 threads, an `align` of 4 and a `least` of 1, the ranges are `0..4`, `4..8` and `8..10`.
 pub(crate) fn split(
     pool: &Pool,
     units: usize,

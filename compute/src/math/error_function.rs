@@ -55,21 +55,29 @@ fn polynomial<const N: usize>(coefficients: &[f64; N], x: f64) -> f64 {
 }
 
 /// e^x for x from -700 to 0, to about 10 digits.
+///
+/// `x = n ln 2 + r` with an integer `n`, so the result is `e^r` with `n` added to its exponent. It serves
+/// `e^(-x^2)` only, for which ten digits are enough: the result is rounded to `f32`.
 #[inline(always)]
 fn exp(x: f64) -> f64 {
     /// 1.5 * 2^52: adding and subtracting it rounds to the nearest integer.
     const ROUND: f64 = 6_755_399_441_055_744.0;
+    // The integer ends up in the lowest bits of the sum. A cast would saturate, which vector instructions do
+    // not.
     let shifted = x * std::f64::consts::LOG2_E + ROUND;
     let r = x - (shifted - ROUND) * std::f64::consts::LN_2;
     let n = shifted.to_bits().wrapping_sub(ROUND.to_bits());
+    // Times 2^n, in the bits of the exponent: from -700 on, the result is a normal number.
     f64::from_bits(polynomial(&EXP, r).to_bits().wrapping_add(n << 52))
 }
 
 /// erfc(x) for x from 0 on.
+/// NaN stays NaN.
 #[inline(always)]
 fn tail(x: f64) -> f64 {
     // Beyond this the result is 0 in `f32`.
     let x = if x > 10.2 { 10.2 } else { x };
+    // The quotient maps 0 to -1 and 10.2 to 0.46, so that one polynomial serves the whole range.
     exp(-x * x) * polynomial(&TAIL, (x - 3.75) / (x + 3.75)) / (1.0 + 2.0 * x)
 }
 
@@ -82,6 +90,7 @@ fn tail(x: f64) -> f64 {
 #[must_use]
 pub fn erf(x: f32) -> f32 {
     let magnitude = f64::from(x.abs());
+    // Both are computed for every element: a branch would keep loops from being vectorized.
     let small = magnitude * polynomial(&SMALL, magnitude * magnitude);
     let large = 1.0 - tail(magnitude);
     let y = if magnitude < 1.0 { small } else { large };

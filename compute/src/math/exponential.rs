@@ -10,16 +10,22 @@ const LN2_HIGH: f32 = 0.693_359_4;
 const LN2_LOW: f32 = -2.121_944_4e-4;
 
 /// 2^n for n from -126 to 127.
+/// It has a fraction of 0, so only the exponent is put together.
 #[inline(always)]
 fn power_of_two(n: i32) -> f32 {
     f32::from_bits((n.wrapping_add(127) as u32) << 23)
 }
 
 /// Splits `x = n ln 2 + r` with |r| at most (ln 2) / 2, and returns n and r.
+///
+/// For an `x` that is infinite, NaN, or so large that `n` leaves the range of exponents, `n` is meaningless:
+/// callers limit `x` before or replace their results.
 #[inline(always)]
 fn reduce(x: f32) -> (i32, f32) {
     let shifted = x * LOG2_E + ROUND;
     let n = shifted - ROUND;
+    // The first product is exact, so only its last digits are missing from the difference, which the second
+    // one supplies.
     let r = (x - n * LN2_HIGH) - n * LN2_LOW;
     ((shifted.to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32), r)
 }
@@ -71,18 +77,24 @@ fn clamp(x: f32, low: f32, high: f32) -> f32 {
 #[inline(always)]
 #[must_use]
 pub fn expm1(x: f32) -> f32 {
+    // Beyond these the result is -1 or infinity anyway, and the power of two below would run over.
     let (n, r) = reduce(clamp(x, -18.0, 89.0));
     let y = exp_tail(r) * (r * r) + r;
     // 2^n (y + 1) - 1, with one factor 2 kept back so that 2^128 does not overflow too early.
     let half = power_of_two(n.wrapping_sub(1));
     let result = (half * y + (half - 0.5)) * 2.0;
+    // Keeps the sign of a zero.
     if x == 0.0 { x } else { result }
 }
 
 /// Returns the logarithm of a positive, finite `x`, as the sum of an exponent's part and the rest.
+///
+/// `x = 2^e (1 + f)` with `1 + f` between the roots of 1/2 and 2, so the logarithm is `e ln 2 + ln(1 + f)`
+/// and nothing cancels for an `x` near 1, where `e` is 0.
 #[inline(always)]
 fn ln_positive(x: f32) -> f32 {
     const SQRT_HALF: u32 = 0x3f35_04f3;
+    // Times 2^23, subnormal numbers have an exponent like all others.
     let tiny = x < f32::MIN_POSITIVE;
     let scaled = if tiny { x * 8_388_608.0 } else { x };
     let bits = scaled.to_bits().wrapping_add(1f32.to_bits() - SQRT_HALF);
@@ -145,6 +157,7 @@ pub fn log1p(x: f32) -> f32 {
 #[inline(always)]
 #[must_use]
 pub fn sigmoid(x: f32) -> f32 {
+    // No case for large magnitudes: `exp` becomes infinity there, whose reciprocal is 0.
     1.0 / (1.0 + exp(-x))
 }
 

@@ -5,6 +5,13 @@ use crate::elementwise::{Element, Narrow};
 use half::{bf16, f16};
 
 /// A floating-point type together with the type in which it is computed: itself, or `f32` for 16-bit types.
+///
+/// | stored | computed |
+/// | --- | --- |
+/// | `f32`, `f64` | as they are |
+/// | `f16`, `bf16` | `f32` |
+///
+/// A kernel that loads, computes and stores is the same for all four types, and rounds once for each result.
 pub trait Float: Element {
     /// The type in which functions are computed.
     type Wide: Real + Float<Wide = Self::Wide>;
@@ -20,6 +27,7 @@ pub trait Float: Element {
 }
 
 /// Implements the floating types.
+/// A list of types shares the type of the computation and the conversions.
 macro_rules! floats {
     ($($type:ty),* => $wide:ty, $rounds:literal, |$x:ident| $load:expr, |$y:ident| $store:expr) => {$(
         impl Float for $type {

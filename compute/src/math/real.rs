@@ -5,12 +5,13 @@ use super::exponential::{exp, expm1, ln, log1p, sigmoid, softplus, tanh};
 use crate::elementwise::Element;
 use std::ops::{Add, Div, Mul, Neg, Rem, Sub};
 
-/// Returns the area cosine, or NaN below 1, where the library's functions return numbers although there is no result.
+/// Returns the inverse hyperbolic cosine, or NaN below 1, where the library's functions return numbers although
+/// there is no result.
 fn acosh_f32(x: f32) -> f32 {
     if x < 1.0 { f32::NAN } else { libm::acoshf(x) }
 }
 
-/// The inverse hyperbolic cosine, computed in double precision.
+/// Returns the same in double precision.
 fn acosh_f64(x: f64) -> f64 {
     if x < 1.0 { f64::NAN } else { libm::acosh(x) }
 }
@@ -102,6 +103,7 @@ pub trait Real:
 }
 
 /// Implements functions by those of the standard library.
+/// Those that IEEE 754 does not define may have other last bits on other platforms.
 macro_rules! platform_functions {
     ($($name:ident),*) => {$(
         #[inline(always)]
@@ -112,6 +114,7 @@ macro_rules! platform_functions {
 }
 
 /// Implements functions by other ones, whose paths are given.
+/// They are written in Rust, so they have the same bits on every platform.
 macro_rules! library_functions {
     ($($name:ident => $function:path),* $(,)?) => {$(
         #[inline(always)]

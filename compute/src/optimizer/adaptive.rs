@@ -61,6 +61,7 @@ impl<T: Weight> Rule<T, 3> for Adam<T> {
 
     fn prepare(self) -> Self::Prepared {
         let one = T::Number::of(1.0);
+        // Once for all weights: the correction of both means is a factor of the step.
         let corrected = (one - self.beta2_power.load()).sqrt() / (one - self.beta1_power.load());
         AdamStep {
             rest1: one - self.beta1.load(),
@@ -85,6 +86,8 @@ impl<T: Weight> Rule<T, 3> for Adam<T> {
 /// `weight -= learning_rate / (1 - beta1_power) * m / (v + epsilon)`.
 ///
 /// State: weights, m, v.
+///
+/// The maximum bounds the gradients seen so far, with a decay, so `v` needs no correction for its start at 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdaMax<T> {
     /// The learning rate.
@@ -116,6 +119,7 @@ impl<T: Weight> Rule<T, 3> for AdaMax<T> {
         gradient: T::Number,
     ) -> [T::Number; 3] {
         let m = m + (gradient - m) * rest1;
+        // A NaN gradient gets into the slot: `Number::max` returns its argument where the comparison fails.
         let v = (beta2 * v).max(gradient.abs());
         [weight - alpha * (m / (v + epsilon)), m, v]
     }
@@ -163,6 +167,8 @@ impl<T: Weight> Rule<T, 3> for RmsProp<T> {
 /// `mean_square - mean_gradient^2 + epsilon`.
 ///
 /// State: weights, mean gradients, mean squares, moments.
+///
+/// Steps are longer than those of [`RmsProp`] where gradients agree, since their variance is then small.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CenteredRmsProp<T> {
     /// The learning rate.
@@ -192,6 +198,7 @@ impl<T: Weight> Rule<T, 4> for CenteredRmsProp<T> {
     ) -> [T::Number; 4] {
         let mean_square = mean_square + (gradient * gradient - mean_square) * rest;
         let mean_gradient = mean_gradient + (gradient - mean_gradient) * rest;
+        // The variance may round to a little below 0, which `epsilon` has to outweigh.
         let denominator = (mean_square - mean_gradient * mean_gradient) + epsilon;
         let moment = moment * momentum + (gradient * learning_rate) / denominator.sqrt();
         [weight - moment, mean_gradient, mean_square, moment]
@@ -229,6 +236,7 @@ impl<T: Weight> Rule<T, 2> for Adagrad<T> {
         let accumulator = if update_slots { accumulator + gradient * gradient } else { accumulator };
         let step = match epsilon {
             Some(epsilon) => gradient * learning_rate / (accumulator.sqrt() + epsilon),
+            // TensorFlow multiplies by a reciprocal root, whose bits differ from those of a quotient.
             None => gradient * learning_rate * (T::Number::of(1.0) / accumulator.sqrt()),
         };
         [weight - step, accumulator]
@@ -238,6 +246,10 @@ impl<T: Weight> Rule<T, 2> for Adagrad<T> {
 /// Adagrad with dual averaging (Duchi, Hazan and Singer, 2011), for sparse linear models.
 ///
 /// State: weights, gradient accumulators, squared gradient accumulators.
+///
+/// With `sum += gradient` and `squares += gradient^2` after step `t`, the new weight is `-learning_rate *
+/// shrink(sum, l1 * t) / (l2 * t * learning_rate + sqrt(squares))`, where `shrink` moves a number towards 0
+/// by a distance, at most up to 0. The old weight has no influence.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdagradDa<T> {
     /// The learning rate.
@@ -266,6 +278,7 @@ impl<T: Weight> Rule<T, 3> for AdagradDa<T> {
         gradient: T::Number,
     ) -> [T::Number; 3] {
         let zero = T::Number::of(0.0);
+        // The new weight follows from the sums alone; the old one is not read.
         let sum = sum + gradient;
         let squares = squares + gradient * gradient;
         let shrunk = if l1 > zero { sum.sign() * (sum.abs() - l1).max(zero) } else { sum };
@@ -304,6 +317,7 @@ impl<T: Weight> Rule<T, 3> for Adadelta<T> {
         gradient: T::Number,
     ) -> [T::Number; 3] {
         let accumulator = accumulator * rho + gradient * gradient * rest;
+        // The ratio of the roots gives the step the unit of the weights, whatever the unit of the gradient.
         let scale = (updates + epsilon).sqrt() * (T::Number::of(1.0) / (accumulator + epsilon).sqrt());
         let update = scale * gradient;
         [weight - update * learning_rate, accumulator, updates * rho + update * update * rest]

@@ -57,6 +57,7 @@ impl<T: Weight> Rule<T, 2> for Momentum<T> {
     ) -> [T::Number; 2] {
         let accumulator = accumulator * momentum + gradient;
         let step = if use_nesterov {
+            // TensorFlow's order of the factors, on which the last bits depend.
             gradient * learning_rate + accumulator * momentum * learning_rate
         } else {
             accumulator * learning_rate

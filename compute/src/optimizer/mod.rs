@@ -22,9 +22,9 @@
 //! the same names do the same.
 //!
 //! The formulas are TensorFlow's, operation by operation, for `f32` and `f64`; the types of 16 bits are
-//! rounded after each operation, as there. New weights and slots below the smallest normal number become
-//! 0: TensorFlow's threads run in that mode, and slots that decay through the subnormal range would
-//! make every later step many times slower.
+//! rounded after each operation, as there. New weights and slots of `f32` and `f64` below the smallest normal
+//! number become 0: TensorFlow's threads run in that mode, and slots that decay through the subnormal range
+//! would make every later step many times slower.
 //!
 //! ```
 //! use compute::{Pool, optimizer::{self, Momentum}};
@@ -87,6 +87,7 @@ impl<T: Weight, R: Rule<T, N>, const N: usize> Vectorised for Sweep<'_, T, R, N>
         let Sweep { prepared, mut state, gradient } = self;
         let len = gradient.len();
         for slice in &mut state {
+            // All of one length: the compiler then leaves the checks of indices out of the loop.
             *slice = &mut std::mem::take(slice)[..len];
         }
         for i in 0..len {
@@ -161,6 +162,7 @@ pub fn apply_sparse<T: Weight, R: Rule<T, N>, I: Index, const N: usize>(
     }
     check_rows(&lengths, gradient.len(), inner, indices)?;
     let prepared = rule.prepare();
+    // One row after the other: the second update of a row needs the slots that the first one left.
     for (i, index) in indices.iter().enumerate() {
         let at = index.to_i64() as usize * inner;
         let gradient = &gradient[i * inner..(i + 1) * inner];

@@ -7,6 +7,7 @@ use super::{Number, Rule, Weight};
 #[inline(always)]
 fn proximal<N: Number>(x: N, rate: N, l1: N, l2: N) -> N {
     let zero = N::of(0.0);
+    // Without a penalty, `x` stays as it is. The formula would turn NaN, whose sign is 0, into 0.
     let shrunk = if l1 > zero { x.sign() * (x.abs() - rate * l1).max(zero) } else { x };
     shrunk / (N::of(1.0) + rate * l2)
 }
@@ -74,6 +75,19 @@ impl<T: Weight> Rule<T, 2> for ProximalAdagrad<T> {
 /// Follow the regularized leader (McMahan and others, 2013).
 ///
 /// State: weights, accumulators, linear terms.
+///
+/// With `p = -learning_rate_power`, `g = gradient + 2 * l2_shrinkage * weight` and `new = accumulator +
+/// gradient^2`:
+///
+/// ```text
+/// linear += g - (new^p - accumulator^p) / learning_rate * weight
+/// quadratic = new^p / learning_rate + 2 * l2
+/// weight = if |linear| > l1 { (l1 * sign(linear) - linear) / quadratic } else { 0 }
+/// accumulator = new
+/// ```
+///
+/// With `multiply_linear_by_lr`, the linear term, its penalty and the quadratic term are all multiplied by
+/// the learning rate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ftrl<T> {
     /// The learning rate.
@@ -135,6 +149,7 @@ impl<T: Weight> Rule<T, 3> for Ftrl<T> {
         [weight, accumulator, linear]: [T::Number; 3],
         gradient: T::Number,
     ) -> [T::Number; 3] {
+        // Roots are vectorized and powers are not. TensorFlow has the same case, so the bits agree.
         let raised = |x: T::Number| if p.is_root { x.sqrt() } else { x.pow(p.power) };
         let shrunk = gradient + p.twice_shrinkage * weight;
         let new_accumulator = accumulator + gradient * gradient;
@@ -146,6 +161,7 @@ impl<T: Weight> Rule<T, 3> for Ftrl<T> {
             (linear + (shrunk - growth / p.learning_rate * weight), new_scale / p.learning_rate + p.twice_l2)
         };
         let step = (p.l1 * linear.sign() - linear) / quadratic;
+        // Within the penalty the best weight is exactly 0, which makes the model sparse.
         let weight = if linear.abs() > p.l1 { step } else { T::Number::of(0.0) };
         [weight, new_accumulator, linear]
     }

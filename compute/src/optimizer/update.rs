@@ -42,12 +42,17 @@ pub trait Update<T> {
 }
 
 /// Returns the weights and the slots of a rule of `N`.
+///
+/// # Panics
+/// Panics if there are more or fewer.
 fn exactly<T, const N: usize>(state: Vec<&mut [T]>) -> [&mut [T]; N] {
     let found = state.len();
     state.try_into().unwrap_or_else(|_| panic!("a rule of {N} arrays is given {found}"))
 }
 
 /// Implements the update for several types of weights.
+///
+/// The list of rules is implemented for each of the four types of weights.
 macro_rules! updates {
     ($($rule:ident),*) => {
         updates!(@ f32: $($rule),*);
@@ -57,6 +62,8 @@ macro_rules! updates {
     };
     (@ $type:ty: $($rule:ident),*) => {$(
         impl Update<$type> for $rule<$type> {
+            // Never inlined, so that the loops are compiled in this crate, for all instruction sets, and
+            // nowhere else.
             #[inline(never)]
             fn apply(&self, pool: &Pool, state: Vec<&mut [$type]>, gradient: &[$type]) {
                 apply(pool, *self, exactly(state), gradient);

@@ -14,7 +14,8 @@
 //!
 //! # Subnormal numbers
 //!
-//! Numbers below the smallest normal one are stored as 0, as TensorFlow's threads do by a flag of the processor.
+//! Numbers of `f32` and `f64` below the smallest normal one are stored as 0, as TensorFlow's threads do by a flag of
+//! the processor.
 //! Means of gradients decay towards 0 and would otherwise become subnormal, and operations on such numbers take many
 //! times as long.
 
@@ -63,6 +64,7 @@ pub trait Number:
     #[inline(always)]
     fn sign(self) -> Self {
         let zero = Self::of(0.0);
+        // Two selections instead of branches. The sign of NaN is 0.
         let sign = if self > zero { Self::of(1.0) } else { zero };
         if self < zero { Self::of(-1.0) } else { sign }
     }
@@ -87,6 +89,7 @@ macro_rules! weights {
 
             #[inline(always)]
             fn store(number: $type) -> $type {
+                // NaN fails the comparison and is stored.
                 if number.abs() < <$type>::MIN_POSITIVE { 0.0 } else { number }
             }
         }
@@ -123,6 +126,8 @@ macro_rules! weights {
 weights!(f32, f64);
 
 /// A 16-bit number that is held as an `f32` and rounded after each operation.
+///
+/// The number is always one that the 16-bit type has; negation and `abs` need no rounding for that.
 #[derive(Debug)]
 pub struct Rounded<H>(f32, PhantomData<H>);
 
@@ -207,6 +212,7 @@ impl<H: Narrow> Number for Rounded<H> {
 }
 
 /// Implements the weights of 16 bits.
+/// Numbers below the smallest normal one are stored as they are.
 macro_rules! narrow_weights {
     ($($type:ty),*) => {$(
         impl Weight for $type {

@@ -24,6 +24,7 @@ dispatch! {
 }
 
 /// The means of `L` channels.
+/// `cells` are the places of the window in `input`, each of them that of channel 0.
 #[inline(always)]
 fn means<T: AverageElement, const L: usize>(channel: usize, input: &[T], cells: &[usize], output: &mut [T]) {
     let plus = |sum: [T; L], cell: usize| {
@@ -35,6 +36,7 @@ fn means<T: AverageElement, const L: usize>(channel: usize, input: &[T], cells: 
         [a, b, c, d] => plus(plus(plus(plus([T::ZERO; L], a), b), c), d),
         _ => cells.iter().fold([T::ZERO; L], |sum, &cell| plus(sum, cell)),
     };
+    // A window in the padding has no cells, and its sum of 0 is its mean.
     let count = cells.len().max(1);
     output[channel..channel + L].copy_from_slice(&sum.map(|x| x.over(count)));
 }
@@ -44,6 +46,7 @@ dispatch! {
     pub(super) fn gradient<T: AverageElement>(shape: &PoolShape, gradient: &[T], to: &mut [T]) {
         let channels = shape.channels;
         let cells = &mut Vec::with_capacity(shape.window_h.min(shape.in_h) * shape.window_w.min(shape.in_w));
+        // Windows may overlap, so shares are added.
         to.fill(T::ZERO);
         for (pixel, gradient) in gradient.chunks_exact(channels).enumerate() {
             shape.cells(pixel / shape.out_w, pixel % shape.out_w, cells);

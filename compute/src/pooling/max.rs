@@ -49,6 +49,7 @@ fn rows_body<T: PoolElement>(shape: &PoolShape, input: &[T], rows: Range<usize>,
 /// The maxima of `L` channels.
 #[inline(always)]
 fn maxima<T: PoolElement, const L: usize>(channel: usize, input: &[T], cells: &[usize], output: &mut [T]) {
+    // A comparison rather than `max`: it is false for NaN, which therefore replaces nothing.
     let greater = |best: [T; L], cell: usize| {
         let x = lanes::<T, L>(input, cell + channel);
         std::array::from_fn(|l| if x[l] > best[l] { x[l] } else { best[l] })
@@ -83,6 +84,7 @@ fn gradient_body<T: PoolElement>(shape: &PoolShape, input: &[T], gradient: &[T],
     let channels = shape.channels;
     let cells = &mut Vec::with_capacity(shape.window_h.min(shape.in_h) * shape.window_w.min(shape.in_w));
     let tiles = shape.tiles();
+    // Windows that tile the image assign every cell; clearing it first would be a second pass over memory.
     if !tiles {
         to.fill(T::ZERO);
     }
@@ -97,14 +99,18 @@ fn gradient_body<T: PoolElement>(shape: &PoolShape, input: &[T], gradient: &[T],
 }
 
 /// Returns, for each of `L` channels, the cell of the window that holds the first maximum.
+/// The result is a number within `cells`; without cells it is 0.
 #[inline(always)]
 fn firsts<T: PoolElement, const L: usize>(channel: usize, input: &[T], cells: &[usize]) -> [u32; L] {
     let Some((&first, rest)) = cells.split_first() else { return [0; L] };
     let mut best = lanes::<T, L>(input, first + channel);
+    // Numbers within the window instead of places in the image, so that 32 bits suffice and a vector holds as
+    // many as of `f32`.
     let mut place = [0; L];
     for (n, &cell) in (1..).zip(rest) {
         let x = lanes::<T, L>(input, cell + channel);
         for l in 0..L {
+            // Not `>=`: the first of equal cells stays.
             let greater = x[l] > best[l];
             best[l] = if greater { x[l] } else { best[l] };
             place[l] = if greater { n } else { place[l] };
@@ -114,6 +120,7 @@ fn firsts<T: PoolElement, const L: usize>(channel: usize, input: &[T], cells: &[
 }
 
 /// Sets the cells of a window that overlaps no other.
+/// The first maximum gets the gradient, and all other cells get 0.
 #[inline(always)]
 fn give_first<T: PoolElement, const L: usize>(
     channel: usize,
@@ -133,6 +140,7 @@ fn give_first<T: PoolElement, const L: usize>(
 }
 
 /// Adds to the cells of a window.
+/// The gradient is added to the first maximum; other cells stay as they are.
 #[inline(always)]
 fn add_to_first<T: PoolElement, const L: usize>(
     channel: usize,

@@ -5,6 +5,9 @@ use super::{bits, normal, philox};
 
 /// Uniform and normal numbers from one sequence of blocks. Each block gives two numbers of one kind,
 /// the second of which is used first.
+///
+/// A number takes as many draws as the rejections require. Every output element has a sequence of its own,
+/// 256 blocks long, so elements can be computed in any order.
 pub(super) struct Draws {
     /// The source of blocks.
     generator: Generator,
@@ -31,6 +34,8 @@ impl Draws {
 
     /// Draws a uniform number in \[0, 1).
     pub(super) fn uniform(&mut self) -> f64 {
+        // Both kinds share the blocks, but each keeps the rest of its own: TensorFlow's two distributions do
+        // the same.
         let generator = &mut self.generator;
         self.uniform.next(|| {
             let [a, b, c, d] = block(generator);
@@ -57,6 +62,7 @@ impl Pair {
 }
 
 /// Returns the next block of four words.
+/// The generator moves on to the one after it.
 fn block(generator: &mut Generator) -> [u32; 4] {
     let next = generator.reserve(1);
     philox::block(next.key, next.counter)

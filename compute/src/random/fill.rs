@@ -50,6 +50,7 @@ pub(super) trait Distribution: Sync {
 /// The caller advances its generator by the number of blocks that it reserved; the state here is a copy.
 pub(super) fn fill<D: Distribution>(dist: &D, generator: Generator, out: &mut [D::Item], pool: &Pool) {
     for_parts(out, GRAIN, pool, |from, part| {
+        // Exact: parts begin at multiples of `GRAIN`, which `PER_BLOCK` divides.
         let blocks = (from / D::PER_BLOCK) as u64;
         fill_part::<D>(dist, generator.ahead(blocks.wrapping_mul(D::STRIDE)), part);
     });
@@ -81,6 +82,7 @@ dispatch! {
             let whole = out.len() / D::PER_BLOCK;
             let (full, rest) = out.split_at_mut(whole * D::PER_BLOCK);
             dist.convert(at, &words[..whole], full);
+            // Only the last block of an output can be incomplete.
             if !rest.is_empty() {
                 let mut last = [D::Item::default(); 4];
                 let last = &mut last[..D::PER_BLOCK];

@@ -10,7 +10,7 @@
 //! The coefficients are those of Arm's optimized routines (Copyright 2017-2018 Arm Limited,
 //! SPDX-License-Identifier: MIT), from which the library's functions come.
 
-/// `1 / c` and `ln c` for a point `c` in each sixteenth of \[0.6999, 1.3999), in units of 2⁻⁴
+/// `1 / c` for a point `c` in each sixteenth of \[0.6999, 1.3999), in units of 2⁻⁴
 /// of the exponent.
 const LN_INVERSE: [f64; 16] = [
     f64::from_bits(0x3FF6_61EC_79F8_F3BE),
@@ -30,7 +30,7 @@ const LN_INVERSE: [f64; 16] = [
     f64::from_bits(0x3FE8_86E6_0378_41ED),
     f64::from_bits(0x3FE7_67DC_F553_4862),
 ];
-/// The logarithm of the center of each interval of the table.
+/// `ln c` for the same points.
 const LN_CENTER: [f64; 16] = [
     f64::from_bits(0xBFD5_7BF7_808C_AADE),
     f64::from_bits(0xBFD2_BEF0_A7C0_6DDB),
@@ -57,15 +57,21 @@ const LN: [f64; 3] = [
 ];
 
 /// Returns the natural logarithm of a positive, normal, finite number.
+///
+/// `x = 2^e c (1 + r)` with a point `c` of the table, so the logarithm is `e ln 2 + ln c + ln(1 + r)`, the
+/// last part by a polynomial.
 #[inline(always)]
 pub(super) fn ln(x: f32) -> f32 {
     const START: u32 = 0x3F33_0000;
     let bits = x.to_bits();
+    // From 0.7 instead of 1/2 or 1 on: 1 is then the center of its interval, and numbers near it lose no
+    // digits.
     let offset = bits.wrapping_sub(START);
     let i = (offset >> 19) as usize % 16;
     let exponent = offset as i32 >> 23;
     let z = f64::from(f32::from_bits(bits.wrapping_sub(offset & 0xFF80_0000)));
     let r = z * LN_INVERSE[i] - 1.0;
+    // The library's order of additions. Any other would change the last bit of some numbers.
     let head = LN_CENTER[i] + f64::from(exponent) * std::f64::consts::LN_2;
     let r2 = r * r;
     let tail = (LN[1] * r + LN[0]) + LN[2] * r2;
@@ -87,6 +93,9 @@ const COS: [f64; 4] = [
 ];
 
 /// Returns the sine and the cosine of an angle in \[0, 2π\].
+///
+/// The angle is reduced to at most an eighth of a turn from the nearest multiple of a quarter. Odd multiples
+/// exchange the two functions, and the quarter gives their signs.
 #[inline(always)]
 pub(super) fn sin_cos(angle: f32) -> (f32, f32) {
     use std::f64::consts::{FRAC_2_PI, FRAC_PI_2};

@@ -49,6 +49,7 @@ pub(super) fn for_columns<T: Send>(
     for_parts(out, GRAIN, pool, |from, part| {
         for (i, out) in (from..).zip(part) {
             let (row, column) = (i / columns, i % columns);
+            // TensorFlow draws all numbers of one parameter before those of the next.
             *out = value(column, (column * rows + row) as u64);
         }
     });
@@ -56,7 +57,11 @@ pub(super) fn for_columns<T: Send>(
 
 /// Draws one number by Marsaglia and Tsang's method. Shapes below 1 are raised by 1 and scaled by a power of a
 /// uniform number.
+///
+/// With `d = alpha - 1/3` and `c = 1 / sqrt(9 d)`, a candidate is `d (1 + c x)^3` for a normal number `x`. At
+/// least 95 of 100 are accepted.
 fn sample(alpha: f64, mut draws: Draws) -> f64 {
+    // The exponential distribution takes one draw. The logarithm is of 1 minus the number, which is never 0.
     if alpha == 1.0 {
         return -(-draws.uniform()).ln_1p();
     }
@@ -64,6 +69,7 @@ fn sample(alpha: f64, mut draws: Draws) -> f64 {
     let boosted = alpha < 1.0;
     let d = alpha + if boosted { 2.0 / 3.0 } else { -1.0 / 3.0 };
     let c = 1.0 / 3.0 / d.sqrt();
+    // The root of a negative number: no candidate would ever be accepted.
     if c.is_nan() {
         return f64::NAN;
     }

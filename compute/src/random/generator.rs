@@ -59,6 +59,8 @@ impl Generator {
     #[must_use]
     pub fn stateless(seed: [i64; 2]) -> Generator {
         let seeds = u128::from(seed[0] as u64) | u128::from(seed[1] as u64) << 64;
+        // The first half of the block is the key, the second the upper half of the counter, which counts from
+        // 0 in the lower half.
         let [a, b, c, d] = philox::block(STATELESS_KEY, seeds).map(u128::from);
         Generator { key: (a | b << 32) as u64, counter: c << 64 | d << 96 }
     }

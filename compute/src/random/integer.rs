@@ -29,6 +29,7 @@ pub fn fill_uniform_int<T: Integer>(
     out: &mut [T],
     pool: &Pool,
 ) -> Result<(), EmptyRange> {
+    // Nothing is drawn, so the range may be empty too.
     if out.is_empty() {
         return Ok(());
     }

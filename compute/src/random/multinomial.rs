@@ -69,8 +69,11 @@ fn row_len(len: usize, rows: usize) -> usize {
 }
 
 /// Writes the running sums of the unnormalized probabilities.
+/// Logits that are not finite add nothing. The largest one adds 1.
 fn accumulate<L: Copy + Into<f64>>(logits: &[L], sums: &mut [f64]) {
     let finite = |&x: &L| Some(x.into()).filter(|x: &f64| x.is_finite());
+    // Subtracted before the exponential, so that the largest term is 1 and the sum neither overflows nor
+    // vanishes.
     let max = logits.iter().filter_map(finite).fold(f64::MIN, f64::max);
     let mut sum = 0.0;
     for (out, logit) in sums.iter_mut().zip(logits) {
@@ -80,10 +83,14 @@ fn accumulate<L: Copy + Into<f64>>(logits: &[L], sums: &mut [f64]) {
 }
 
 /// Draws samples of one row by bisection in the cumulative probabilities.
+///
+/// A sample takes two words and, for `n` classes, about `log2 n` comparisons.
 fn draw<C: Class>(words: &mut Words, cumulative: &[f64], out: &mut [C]) {
     let total = cumulative.last().copied().unwrap_or(0.0);
     for out in out {
         let target = words.next_f64() * total;
+        // Classes of probability 0 add nothing to the sum before them and are passed over. If all are such,
+        // so is the last.
         *out = C::from_usize(cumulative.partition_point(|&sum| sum <= target));
     }
 }

@@ -33,19 +33,25 @@ pub fn fill_normal<T: super::Real>(generator: &mut Generator, out: &mut [T], poo
 /// Least uniform number of which the logarithm is taken.
 pub(super) const LEAST: f32 = 1e-7;
 
-/// Two independent normal numbers.
+/// Returns two independent normal numbers.
+///
+/// With uniform numbers `u` and `v` from the words, they are `sin(2πv)` and `cos(2πv)` times `sqrt(-2 ln u)`.
 #[inline(always)]
 pub(super) fn pair_f32(word0: u32, word1: u32) -> [f32; 2] {
     let u = bits::unit_f32(word0);
+    // The logarithm of 0 would make the number infinite.
     let u = if u < LEAST { LEAST } else { u };
+    // TensorFlow multiplies by `2.0f * M_PI`, which is a double in C++: the product is rounded once.
     let angle = (std::f64::consts::TAU * f64::from(bits::unit_f32(word1))) as f32;
     let radius = (-2.0 * ln(u)).sqrt();
     let (sin, cos) = sin_cos(angle);
     [sin * radius, cos * radius]
 }
 
-/// Two independent normal numbers.
+/// Returns two independent normal numbers in double precision.
+/// Works as [`pair_f32`], with the platform's functions: two words for each uniform number.
 pub(super) fn pair_f64(words: [u32; 4]) -> [f64; 2] {
+    // The same limit for doubles, although they have smaller numbers: it is TensorFlow's.
     let u = bits::unit_f64(words[0], words[1]).max(1e-7);
     let angle = std::f64::consts::TAU * bits::unit_f64(words[2], words[3]);
     let radius = (-2.0 * u.ln()).sqrt();

@@ -1,9 +1,6 @@
 //! The Philox 4x32 generator with ten rounds (Salmon and others, "Parallel random numbers: as easy as
-//! 1, 2, 3"): a keyed bijection of 128-bit counters. Block `n` of the sequence costs the same as
-//! block 0, so any part of an output can be computed by any thread.
-//!
-//! The generator of Salmon and others (2011), in the variant with four words and ten rounds. It is a function of a
-//! key and a counter without further state, so any part of the sequence can be computed on its own.
+//! 1, 2, 3", 2011): a keyed bijection of 128-bit counters, without further state. Block `n` of the sequence
+//! costs the same as block 0, so any part of an output can be computed by any thread.
 
 /// The number of rounds.
 const ROUNDS: usize = 10;
@@ -36,6 +33,9 @@ pub(super) fn blocks(key: u64, counter: u128, stride: u64, words: &mut [[u32; 4]
 }
 
 /// Encrypts a counter.
+///
+/// Each of ten rounds multiplies two of the four words, mixes the upper halves of the products with the other
+/// two words and the key, and changes the key. The result is a bijection of the counter for each key.
 #[inline(always)]
 fn rounds(key: u64, low: u64, high: u64) -> [u32; 4] {
     let mut key = [key as u32, (key >> 32) as u32];

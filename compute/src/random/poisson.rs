@@ -50,6 +50,9 @@ fn sample(rate: f64, largest: f64, draws: Draws) -> f64 {
 }
 
 /// Counts uniform numbers until their product is at most `exp(-rate)`.
+///
+/// It takes about `rate + 1` draws, hence the limit of 10. A rate below 0 has a limit above 1, so the count
+/// is 0.
 fn by_product(rate: f64, mut draws: Draws) -> f64 {
     let limit = (-rate).exp();
     let mut product = draws.uniform();
@@ -66,8 +69,12 @@ fn by_product(rate: f64, mut draws: Draws) -> f64 {
 const ATTEMPTS: usize = 1000;
 
 /// Draws a number with a large rate by Hörmann's transformed rejection (1993).
+///
+/// The number of draws hardly depends on the rate. A candidate above `largest` is rejected, and `largest` is
+/// the result when no candidate is accepted.
 fn by_rejection(rate: f64, largest: f64, mut draws: Draws) -> f64 {
     let log_rate = rate.ln();
+    // Hörmann's constants, which he fitted for rates of 10 and more.
     let b = 0.931 + 2.53 * rate.sqrt();
     let a = -0.059 + 0.02483 * b;
     let inverse_alpha = 1.1239 + 1.1328 / (b - 3.4);
@@ -80,6 +87,7 @@ fn by_rejection(rate: f64, largest: f64, mut draws: Draws) -> f64 {
         if k > largest {
             continue;
         }
+        // Most candidates are accepted here, without a logarithm.
         if us >= 0.07 && v <= accepted_at_once {
             return k;
         }

@@ -41,6 +41,7 @@ pub fn op_seeds(graph_seed: Option<i64>, op_seed: Option<i64>, last_op_id: i64) 
         (None, Some(op)) => (DEFAULT_GRAPH_SEED, op),
         (Some(graph), Some(op)) => (graph, op),
     };
+    // TensorFlow does this in Python, whose remainders are never negative.
     match (seed.rem_euclid(MODULUS), seed2.rem_euclid(MODULUS)) {
         (0, 0) => (0, MODULUS),
         seeds => seeds,

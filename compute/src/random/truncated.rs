@@ -60,6 +60,9 @@ impl Distribution for Truncated<f32> {
 }
 
 /// Moves the accepted elements to the front and draws the others from `generator`.
+///
+/// A group `[0.5, 2.5, -1, -3]` keeps 0.5 and -1 as its first two elements; the others are the first two that
+/// are accepted of the following blocks.
 #[cold]
 #[inline(never)]
 fn replace_f32(mut generator: Generator, group: &mut [f32; 4]) {

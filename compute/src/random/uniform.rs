@@ -74,6 +74,7 @@ impl Distribution for Uniform<bf16> {
     #[inline(always)]
     fn convert(&self, _: Generator, blocks: &[[u32; 4]], out: &mut [bf16]) {
         for (out, &word) in out.iter_mut().zip(blocks.as_flattened()) {
+            // A multiple of 2⁻⁷ below 1 has only zeros in the lower half of its `f32`, so nothing is rounded.
             *out = bf16::from_bits((bits::unit_for_bf16(word).to_bits() >> 16) as u16);
         }
     }

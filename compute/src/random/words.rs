@@ -98,6 +98,8 @@ impl Words {
     #[must_use]
     pub fn from_bytes(bytes: [u8; Self::BYTES]) -> Words {
         let generator = Generator::from_bytes(std::array::from_fn(|i| bytes[i]));
+        // The state is that after the current block, which is therefore computed again instead of being
+        // stored.
         let block = philox::block(generator.key, generator.counter.wrapping_sub(1));
         Words { generator, block, used: bytes[Generator::BYTES].min(4) }
     }

@@ -29,10 +29,11 @@ pub fn gru_gates(pool: &Pool, units: usize, sums: &[f32], state: &[f32], outputs
 }
 
 dispatch! {
-    /// Computes the gates of one example, and the reset state that the candidate is computed from.
+    /// Computes the gates of some rows, and the state times the reset gate, from which the candidate is computed.
     fn gates(units: usize, sums: &[f32], state: &[f32], outputs: [&mut [f32]; 3]) {
         let [reset, update, kept] = outputs;
         for row in 0..state.len().checked_div(units).unwrap_or(0) {
+            // Slices of one length, so that the loop below needs no checks and is vectorized.
             let (sum_r, sum_u) = sums[2 * row * units..][..2 * units].split_at(units);
             let own = row * units..(row + 1) * units;
             let (state, reset) = (&state[own.clone()], &mut reset[own.clone()]);
@@ -65,12 +66,14 @@ pub fn gru_output(pool: &Pool, update: &[f32], state: &[f32], candidate: &mut [f
 }
 
 dispatch! {
-    /// Computes the candidate and the new state of one example.
+    /// Computes the candidates and the new states of some elements; rows do not matter here.
     fn blend(update: &[f32], state: &[f32], candidate: &mut [f32], output: &mut [f32]) {
         let n = output.len();
         let (update, state, candidate) = (&update[..n], &state[..n], &mut candidate[..n]);
         for k in 0..n {
             candidate[k] = Real::tanh(candidate[k]);
+            // As in `GRUBlockCell`, the update gate keeps the old state. Other descriptions exchange the gate
+            // and its complement.
             output[k] = update[k] * state[k] + (1.0 - update[k]) * candidate[k];
         }
     }
@@ -98,7 +101,7 @@ pub fn gru_output_gradient(
 }
 
 dispatch! {
-    /// Computes the gradients of the candidate's sum and of the update gate of one example.
+    /// Computes the gradients of the candidate's sum and of the update gate's sum, for some rows.
     fn output_gradient(units: usize, inputs: [&[f32]; 4], candidate_sum: &mut [f32], sums: &mut [f32]) {
         for row in 0..candidate_sum.len().checked_div(units).unwrap_or(0) {
             let own = row * units..(row + 1) * units;
@@ -135,7 +138,7 @@ pub fn gru_gates_gradient(
 }
 
 dispatch! {
-    /// Computes the gradients of the gates' sums and of the previous state of one example.
+    /// Computes the gradients of the reset gate's sum and of the previous state, for some rows.
     fn gates_gradient(units: usize, inputs: [&[f32]; 5], sums: &mut [f32], state_grad: &mut [f32]) {
         for row in 0..state_grad.len().checked_div(units).unwrap_or(0) {
             let own = row * units..(row + 1) * units;

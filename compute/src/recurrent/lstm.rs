@@ -25,6 +25,14 @@ impl GateOrder {
 }
 
 /// The properties of an LSTM cell.
+///
+/// With the sums of the gates `i`, `c`, `f`, `o`, the cell state `s` before the step and, with peepholes,
+/// their weights `p`:
+///
+/// ```text
+/// s' = clip(sigmoid(i + p_i s) * tanh(c) + sigmoid(f + forget_bias + p_f s) * s)
+/// h  = sigmoid(o + p_o s') * tanh(s')
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Lstm {
     /// The number of units.
@@ -43,7 +51,11 @@ pub struct Lstm {
 const UNIT: usize = 3_000;
 
 impl Lstm {
-    /// Returns the weights of the gates' views of the memory, of which a cell without them reads what it likes.
+    /// Returns the peephole weights of the input, forget and output gates, each as long as a row. For a cell without
+    /// peepholes these are parts of `other`, which the loops do not use.
+    ///
+    /// # Panics
+    /// Panics if the cell has peepholes and a slice of weights is not as long as a row.
     fn peepholes<'a>(&self, weights: [&'a [f32]; 3], other: &'a [f32]) -> [&'a [f32]; 3] {
         if self.use_peephole {
             weights
@@ -51,6 +63,7 @@ impl Lstm {
                 .for_each(|weights| assert_eq!(weights.len(), self.units, "a weight for each unit"));
             weights
         } else {
+            // Any numbers will do, since they are not used: the loop only needs slices of this length.
             [other.get(..self.units).unwrap_or_default(); 3]
         }
     }
@@ -98,7 +111,7 @@ pub fn lstm(
 }
 
 dispatch! {
-    /// Computes one example: gates, memory and output.
+    /// Computes some rows: gates, cell state and output. `memory` is the cell state before the step.
     fn forward(cell: Lstm, sums: &[f32], memory: &[f32], peepholes: [&[f32]; 3], outputs: [&mut [f32]; 7]) {
         let units = cell.units;
         let [i, cs, f, o, ci, co, h] = outputs;
@@ -126,6 +139,8 @@ dispatch! {
                     memory = if memory < -cell.cell_clip { -cell.cell_clip } else { memory };
                 }
                 if cell.use_peephole {
+                    // The output gate sees the new cell state, after clipping; the other gates saw the old
+                    // one.
                     at_o += memory * w_o[k];
                 }
                 let (seen, output) = (Real::tanh(memory), Real::sigmoid(at_o));
@@ -175,7 +190,7 @@ pub fn lstm_gradient(
 }
 
 dispatch! {
-    /// Computes the gradients of one example.
+    /// Computes the gradients of some rows. `kept` are the outputs of the step, without the last one.
     fn backward(
         cell: Lstm,
         before: &[f32],

@@ -21,6 +21,7 @@ pub trait Ranked: Element {
 }
 
 /// Implements the order of a type.
+/// A line is `type => key, least key, largest key, |x| key of x;`.
 macro_rules! ranked {
     ($($type:ty => $key:ty, $least:expr, $largest:expr, |$x:ident| $lift:expr;)*) => {$(
         impl Ranked for $type {
@@ -149,6 +150,12 @@ pub fn arg_min<T: Ranked, I: IndexOut>(
 }
 
 /// Searches along a dimension, for the largest or the smallest element.
+///
+/// `better(x, best)` is true if `x` replaces `best`; it is false for equal keys, so the first of several
+/// wins. `start` is finite, so a row of nothing but NaN and the worst infinity yields position 0.
+///
+/// # Errors
+/// [`ArgError`] if the dimension is empty and the output is not.
 fn search<T: Ranked, I: IndexOut>(
     pool: &Pool,
     shape: ArgShape,
@@ -163,6 +170,7 @@ fn search<T: Ranked, I: IndexOut>(
     if axis == 0 && !output.is_empty() {
         return Err(ArgError);
     }
+    // 1 ns an element: each comparison waits for the one before.
     split_output(pool, output, 1, units_per_part(1_000 * axis), |range, output| {
         for (at, output) in range.zip(output) {
             let from = at / inner * axis * inner + at % inner;

@@ -79,7 +79,7 @@ scans!(i8, i16, i32, i64, u8, u16, u32, u64 => Self, <Self as Integer>::ZERO, <S
 scans!(Complex<f32>, Complex<f64> => Self, <Self as ComplexNumber>::ZERO, <Self as ComplexNumber>::ONE,
     |x| x, |s| s, |a, b| a + b, a * b;);
 
-/// Running sums along a dimension.
+/// Computes running sums along a dimension.
 ///
 /// ```
 /// use compute::{Pool, reduce::{CumulativeShape, cumulative_sum}};
@@ -115,6 +115,9 @@ pub fn cumulative_product<T: Scan>(pool: &Pool, shape: CumulativeShape, input: &
 const COLUMNS: usize = 64;
 
 /// Computes the running totals along a dimension.
+///
+/// `start` is the total of nothing, and `merge` adds an element to a total. Threads share the outer
+/// dimensions; the totals along the axis are computed in order.
 fn scan<T: Scan>(
     pool: &Pool,
     shape: CumulativeShape,
@@ -150,6 +153,8 @@ fn scan_columns<T: Scan>(
 ) {
     let CumulativeShape { axis, inner, exclusive, reverse, .. } = shape;
     let width = COLUMNS.min(inner - column);
+    // Within a column each addition waits for the one before. Columns do not, so a row of them is added in
+    // vectors.
     let mut sums = [start; COLUMNS];
     for i in 0..axis {
         let row = if reverse { axis - 1 - i } else { i };

@@ -18,6 +18,8 @@ const WIDE: usize = 64;
 const SMALL: usize = 8;
 
 /// Folds `data` to one value, [`CHUNK`] elements at a time.
+///
+/// Below 128 elements, a chunk has 8 chains, and otherwise 64.
 #[inline(always)]
 pub(crate) fn fold_slice<T: Element, F: Fold<T>>(data: &[T]) -> F::Accumulator {
     let mut total = F::identity();
@@ -124,6 +126,7 @@ impl<T: Element, F: Fold<T>> Vectorised for With<F, FoldColumns<'_, T, F::Accumu
         let width = totals.len();
         let mut chains = [F::identity(); COLUMNS];
         let chains = &mut chains[..width];
+        // Sums of 64 rows each, added up afterwards: a single chain over a long column would lose digits.
         for block in (0..rows).step_by(ROWS) {
             chains.fill(F::identity());
             for row in block..rows.min(block + ROWS) {

@@ -139,6 +139,7 @@ impl<T: Element, A: Copy + Send + Sync> Steps<T, A> {
 
     /// Divides the work, and folds each part.
     fn reduce(&self, pool: &Pool, plan: &ReducePlan, input: &[T], output: &mut [T]) {
+        // The final value of nothing: NaN for a mean, 0 for a sum.
         if input.is_empty() {
             let mut nothing = [T::default()];
             (self.finish)(&[self.identity], 0, &mut nothing);
@@ -153,6 +154,7 @@ impl<T: Element, A: Copy + Send + Sync> Steps<T, A> {
     /// The elements that make one value are runs of neighbors.
     fn reduce_rows(&self, pool: &Pool, plan: &ReducePlan, input: &[T], output: &mut [T]) {
         let count = plan.count();
+        // 5 ns for a row, however short.
         let least = units_per_part(count.saturating_mul(ELEMENT) + 5_000);
         let plain = plan.gone.inner() == count && plan.kept.single_stride().is_some();
         if plain && count <= CHUNK {
@@ -168,6 +170,8 @@ impl<T: Element, A: Copy + Send + Sync> Steps<T, A> {
             });
             return;
         }
+        // If there are few values, the threads share the groups of each. Groups are the same in either case,
+        // and so are the bits.
         let few = output.len() < 2 * pool.threads();
         split_output(if few { &SINGLE } else { pool }, output, 1, least, |range, output| {
             let inside = if few { pool } else { &SINGLE };
@@ -179,8 +183,13 @@ impl<T: Element, A: Copy + Send + Sync> Steps<T, A> {
     }
 
     /// One value, from groups of consecutive chunks.
+    ///
+    /// `input` starts at the first element of the value. A chunk is up to 8192 neighbors; up to 64 groups of
+    /// chunks are folded, on several threads if there is enough work, and merged in order.
     fn reduce_value(&self, pool: &Pool, plan: &ReducePlan, input: &[T]) -> A {
         let inner = plan.gone.inner();
+        // A chunk never crosses a gap in memory; a group is a number of chunks that depends on the shape
+        // alone.
         let per_run = inner.div_ceil(CHUNK);
         let chunks = plan.count() / inner * per_run;
         let per_group = chunks.div_ceil(GROUPS);
@@ -205,6 +214,8 @@ impl<T: Element, A: Copy + Send + Sync> Steps<T, A> {
         let (count, width) = (plan.count(), plan.kept.inner());
         let outer = plan.kept.outer();
         let least = units_per_part(count.saturating_mul(ELEMENT));
+        // Narrow rows are not divided: they are folded side by side, in an order that must not depend on the
+        // threads.
         let align = if width <= COLUMNS { width } else { 64 };
         let few = output.len() < 2 * pool.threads() * align;
         split_output(if few { &SINGLE } else { pool }, output, align, least, |range, output| {
@@ -224,8 +235,12 @@ impl<T: Element, A: Copy + Send + Sync> Steps<T, A> {
     }
 
     /// A set of neighboring columns, from groups of consecutive rows.
+    ///
+    /// `data` starts at the first element of the set, `width` is the length of a whole row, and `totals` has
+    /// an element for each column. Up to 8 groups of at least 512 rows are folded and merged in order.
     fn reduce_column_set(&self, pool: &Pool, plan: &ReducePlan, data: &[T], width: usize, totals: &mut [A]) {
         let (rows, columns) = (plan.count(), totals.len());
+        // Enough rows for merging the groups to be a small part of the work.
         let per_group = rows.div_ceil(COLUMN_GROUPS).max(512);
         let mut groups = [[self.identity; COLUMNS]; COLUMN_GROUPS];
         let groups = &mut groups[..rows.div_ceil(per_group)];
@@ -260,6 +275,7 @@ impl<T: Element, A: Copy + Send + Sync> Steps<T, A> {
             return;
         }
         let (inner, outer) = (plan.gone.inner(), plan.gone.outer());
+        // Of the innermost reduced dimension, since merged dimensions have sizes above 1.
         let stride = plan.gone.offset(1);
         let mut at = range.start;
         while at < range.end {
@@ -271,6 +287,9 @@ impl<T: Element, A: Copy + Send + Sync> Steps<T, A> {
     }
 
     /// Neighboring rows of few columns: several make one long row, whose columns are folded together last.
+    ///
+    /// Rows of 10 are folded as rows of 250, in which each column occurs 25 times; the 25 parts are merged
+    /// afterwards.
     fn fold_narrow_rows(&self, data: &[T], width: usize, rows: usize, totals: &mut [A]) {
         let together = (COLUMNS / width).min(rows);
         let mut wide = [self.identity; COLUMNS];

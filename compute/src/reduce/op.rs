@@ -35,6 +35,9 @@ named_ops! {
 
 /// Defines a reduction by four expressions: the result for no elements, the result of one element, the combination of
 /// two results, and the final value.
+/// `Sum<T: Float> over T::Wide: zero, |x| x.load(), |a, b| a + b, |s, n| T::store(s);` reads: sums of a type
+/// are kept in its wide type, begin with zero, take each element as it is loaded, and are rounded when they
+/// are stored. `n` is the number of elements.
 macro_rules! folds {
     ($($name:ident<T: $bound:ident> over $acc:ty: $identity:expr, |$x:ident| $lift:expr, |$a:ident, $b:ident| $merge:expr, |$s:ident, $n:ident| $finish:expr;)*) => {$(
         /// The operation as a type, so that each has a loop of its own.
@@ -73,6 +76,7 @@ folds! {
     Mean<T: Float> over T::Wide: T::Wide::of(0.0), |x| x.load(), |a, b| a + b,
         |s, n| T::store(s / T::Wide::of(n as f64));
     Prod<T: Float> over T::Wide: T::Wide::of(1.0), |x| x.load(), |a, b| a * b, |s, n| T::store(s);
+    // Comparisons with NaN are false, so a NaN in `b` is returned without a test of its own.
     Max<T: Float> over T::Wide: T::Wide::of(f64::NEG_INFINITY), |x| x.load(),
         |a, b| if a > b || a.is_nan() { a } else { b }, |s, n| T::store(s);
     Min<T: Float> over T::Wide: T::Wide::of(f64::INFINITY), |x| x.load(),
@@ -88,6 +92,7 @@ folds! {
     IntegerMax<T: Integer> over T: T::LEAST, |x| x, |a, b| a.max(b), |s, n| s;
     IntegerMin<T: Integer> over T: T::LARGEST, |x| x, |a, b| a.min(b), |s, n| s;
 
+    // Without short cuts, which would be branches in the loops.
     All<T: Truth> over bool: true, |x| x.into(), |a, b| a & b, |s, n| T::from(s);
     Any<T: Truth> over bool: false, |x| x.into(), |a, b| a | b, |s, n| T::from(s);
 

@@ -44,7 +44,7 @@ impl Dims {
     /// No dimensions, which is one combination of indices.
     const NONE: Dims = Dims { rank: 0, sizes: [1; MAX_RANK], strides: [0; MAX_RANK] };
 
-    /// Adds a dimension inside of the others.
+    /// Appends a dimension. While `merge` works, the order is innermost first, so it lies around the others.
     fn push(&mut self, size: usize, stride: usize) {
         (self.sizes[self.rank], self.strides[self.rank]) = (size, stride);
         self.rank += 1;
@@ -67,6 +67,7 @@ impl Dims {
     }
 
     /// Returns the offset of the `index`th combination of indices.
+    /// Indices count in the order of the dimensions, the last one fastest.
     pub(super) fn offset(&self, mut index: usize) -> usize {
         let mut offset = 0;
         for i in (0..self.rank).rev() {
@@ -142,15 +143,20 @@ impl ReducePlan {
     }
 
     /// Merges neighbors that are contiguous in the input.
+    ///
+    /// Of a shape `[2, 3, 4, 5]` reduced over the last two axes, one dimension of 6 with a stride of 20
+    /// stays, and one of 20 neighbors is reduced.
     fn merge(&mut self) {
         let mut stride = 1;
         let mut last: Option<bool> = None;
         for i in (0..self.rank).rev() {
             let (size, gone) = (self.shape[i], self.reduced[i]);
+            // Whether it is reduced or not, it moves nothing.
             if size == 1 {
                 continue;
             }
             let dims = if gone { &mut self.gone } else { &mut self.kept };
+            // Contiguous in the input, because at most dimensions of 1 lie between them.
             if last == Some(gone) {
                 dims.sizes[dims.rank - 1] *= size;
             } else {

@@ -187,6 +187,9 @@ impl<T: Float, E: Emit<T>> Sweep<'_, T, E> {
 }
 
 /// The softmax across columns of [`ROWS`] numbers, of which the first `lanes` count.
+///
+/// Column `c` holds the logits of class `c` for all rows of a group, and afterwards the probabilities. Lanes
+/// beyond the last row hold what an earlier group left; their results are not read.
 #[inline(always)]
 fn softmax_columns<W: Real>(columns: &mut [W], lanes: usize, per_row: &mut PerRow<W>) {
     let PerRow { maxima, sums, logs } = per_row;
@@ -194,6 +197,7 @@ fn softmax_columns<W: Real>(columns: &mut [W], lanes: usize, per_row: &mut PerRo
     maxima.fill(W::of(f64::NEG_INFINITY));
     for column in columns.chunks_exact(ROWS) {
         for (max, &x) in maxima.iter_mut().zip(column) {
+            // A NaN stays, since no later number is greater.
             *max = if x > *max || x.is_nan() { x } else { *max };
         }
     }
@@ -207,6 +211,7 @@ fn softmax_columns<W: Real>(columns: &mut [W], lanes: usize, per_row: &mut PerRo
     }
     ln_all(sums, logs);
     for sum in &mut *sums {
+        // One division for a row, and products for its elements.
         *sum = W::of(1.0) / *sum;
     }
     for column in columns.chunks_exact_mut(ROWS) {

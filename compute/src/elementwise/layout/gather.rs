@@ -54,6 +54,9 @@ pub(super) fn checked<I: Index>(index: I, position: usize, limit: usize) -> Resu
 }
 
 /// Checks all indices before any row is copied, so that an error leaves the output unchanged.
+///
+/// # Errors
+/// [`IndexError`] for the first index that is negative, or not below `limit`.
 pub(super) fn check_all<I: Index>(indices: &[I], limit: usize) -> Result<(), IndexError> {
     let bad = indices.iter().position(|&index| checked(index, 0, limit).is_err());
     bad.map_or(Ok(()), |position| checked(indices[position], position, limit).map(|_| ()))

@@ -183,6 +183,10 @@ fn check_rows(inner: usize, data: usize, indices: usize, updates: usize) -> usiz
 }
 
 /// Each thread owns a range of rows and looks for its indices, so that no two write the same row.
+///
+/// Indices outside of all rows are left out; callers check them where they are errors. The cost of looking at
+/// the indices is that of all indices for each thread, which is small against the updates unless rows are
+/// very short.
 fn merge_rows<T: Element, I: Index>(
     pool: &Pool,
     kernel: BinaryKernel<T>,

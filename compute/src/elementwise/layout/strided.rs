@@ -21,6 +21,9 @@ pub struct StridedRegion<'a> {
 
 impl StridedRegion<'_> {
     /// Walks through the array (array 0) and the dense selection (array 1), and where it starts.
+    ///
+    /// # Panics
+    /// Panics if the ranks differ or are too high, or if the region exceeds the shape.
     fn walk(&self) -> (usize, Walk) {
         let rank = self.shape.len();
         assert!(rank <= MAX_RANK, "rank {rank} is more than {MAX_RANK}");

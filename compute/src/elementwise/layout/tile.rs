@@ -27,6 +27,9 @@ pub fn tile<T: Clone>(shape: &[usize], repeats: &[usize], input: &[T], output: &
 }
 
 /// Fills `output` with its first repetition, and repeats that.
+///
+/// `output` is the part that belongs to `input`, with the repetitions of all dimensions from this one on;
+/// neither is empty.
 fn tile_dimension<T: Clone>(shape: &[usize], repeats: &[usize], input: &[T], output: &mut [T]) {
     let Some((&size, inner_shape)) = shape.split_first() else {
         output.clone_from_slice(input);

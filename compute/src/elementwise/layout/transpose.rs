@@ -68,6 +68,9 @@ fn permuted(shape: &[usize], permutation: &[usize]) -> Walk {
 }
 
 /// Transposes one part of the output.
+///
+/// `input` starts at the element that is the first of `output`. If a dimension other than the last is
+/// contiguous in the input, it and the last one are a plane, and the others are loops around it.
 fn transpose_part<T: Clone>(walk: &Walk, input: &[T], output: &mut [T]) {
     let (dims, [from, to]) = walk.parts();
     let last = dims.len() - 1;

@@ -8,6 +8,10 @@ use crate::elementwise::MAX_RANK;
 
 /// The common dimensions of two arrays and the distance of neighbors in each, merged where both walk
 /// straight on.
+///
+/// The transposition of `[2, 3, 4]` to `[3, 2, 4]` walks dimensions `[3, 2, 4]`, with strides `[4, 12, 1]` in
+/// the input and `[8, 4, 1]` in the output. The copy of rows 1 and 2 out of `[5, 4]` walks a single dimension
+/// of 8.
 #[derive(Clone, Debug)]
 pub(super) struct Walk {
     /// The number of merged dimensions, at least 1.
@@ -48,6 +52,7 @@ impl Walk {
     }
 
     /// Adds a dimension inside those so far.
+    /// It is merged with the last one if both arrays continue without a gap.
     fn push_inner(&mut self, size: usize, strides: [isize; 2]) {
         // Nothing moves along it, and its stride may be anything.
         if size == 1 {
@@ -94,6 +99,8 @@ impl Walk {
     }
 
     /// Visits every row, in the order of the dimensions, from these starts on.
+    ///
+    /// The starts are places in the two arrays, so that a part of a walk can begin in the middle of one.
     pub(super) fn rows(&self, starts: [usize; 2], mut visit: impl FnMut(Row)) {
         if self.len() == 0 {
             return;
@@ -137,7 +144,7 @@ pub(super) fn dense_strides(shape: &[usize]) -> [isize; MAX_RANK] {
     strides
 }
 
-/// Copies one row.
+/// Copies one row: neighbors as a block, a repeated element by filling, and any other row element by element.
 ///
 /// # Panics
 /// When the row leaves a slice.

@@ -110,6 +110,10 @@ fn operands(instruction: &Instruction) -> [Operand; 2] {
 }
 
 /// Checks that every reference leads to an input or an earlier result.
+///
+/// # Errors
+/// [`ProgramError::Operand`] for the first instruction that refers to nothing, [`ProgramError::Output`] for
+/// the first output or input in place of one that does, and [`ProgramError::TooLarge`] for too many outputs.
 fn check(inputs: &[InputKind], instructions: &[Instruction], outputs: &[usize]) -> Result<(), ProgramError> {
     for (i, instruction) in instructions.iter().enumerate() {
         let exists = |operand: &Operand| match *operand {
@@ -136,6 +140,14 @@ fn check(inputs: &[InputKind], instructions: &[Instruction], outputs: &[usize]) 
 }
 
 /// Assigns a slot to every result, and reuses slots that are no longer needed.
+///
+/// `tanh(2 x + y)` becomes, with `x` and `y` as inputs 0 and 1:
+///
+/// ```text
+/// 0: Mul Input(0) Constant(2.0)   -> slot 0
+/// 1: Add Result(0) Input(1)       -> slot 1, because slot 0 is read here
+/// 2: Tanh Result(1)               -> output 0
+/// ```
 struct Allocation {
     /// The last instruction that reads each result; beyond all for those that are copied at the end.
     last_use: Vec<usize>,
@@ -199,6 +211,9 @@ impl Allocation {
     }
 
     /// Returns a free slot for a result.
+    ///
+    /// # Errors
+    /// [`ProgramError::TooLarge`] if all slots hold values that are still needed.
     fn slot(&mut self, i: usize) -> Result<usize, ProgramError> {
         // A slot that is read by this very instruction is not free for its result.
         let until = self.last_use[i];
