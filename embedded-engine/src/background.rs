@@ -41,7 +41,7 @@ struct Running {
     /// The number of the next thread. Numbers are not reused, so a thread that ends removes its own entry
     /// only.
     next: u64,
-    /// What each running thread does, by its number, in the words that `join` reports. Empty if no thread
+    /// The work of each running thread, by its number, in the words that `join` reports. Empty if no thread
     /// runs.
     by_number: BTreeMap<u64, String>,
     /// The handles of all threads that have not been joined yet, including some that have ended.

@@ -11,12 +11,12 @@
 //! # Stages
 //!
 //! ```text
-//! builder ──► fuse ──► chains ──► frames ──► schedule ──► emit
-//!    │ a graph becomes nodes  │ passes over nodes   │ an order │ numbered slots
+//! builder ──────────► fuse ──► chains ──► sweep ──► frames ──► schedule ──► emit
+//! a graph to nodes    passes over nodes             an order                numbered slots
 //! ```
 //!
 //! A function is compiled on demand, once per session. Callees come first, so a call can refer to a finished
-//! plan; a function that calls itself, directly or through others, is an error that names the chain of calls.
+//! plan; a function that calls itself, directly or through others, is an error that names it.
 //! Missing kernels of all functions are collected before the first error is returned.
 //!
 //! # Why the stages are in this order

@@ -152,7 +152,7 @@ impl NodeSpec<'_> {
     pub(crate) fn state<S: OpState>(&self, make: impl FnOnce() -> S) -> Result<Arc<S>> {
         let name = self.operation.name();
         match self.function {
-            // Operations of different bodies may have one name; no operation of a graph has a colon in its.
+            // Operations of different bodies may have one name. Names of operations contain no colon.
             Some(function) => self.resources.state(&format!("{function}:{name}"), make),
             None => self.resources.state(name, make),
         }

@@ -23,7 +23,7 @@
 //!
 //! # Invariants
 //!
-//! - **Slots.** A slot belongs to one value for the whole plan; values do not share slots, also if their
+//! - **Slots.** A slot belongs to one value for the whole plan; values do not share slots, even if their
 //!   lives do not overlap. At most one step writes it, except for loops, which write it once per iteration.
 //! - **Order.** Steps are in an order in which every producer comes before its users. Running them in this
 //!   order, one after the other, is always right; another order is right if it respects `Block::dependents`.

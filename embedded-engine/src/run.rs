@@ -116,7 +116,7 @@ impl Plan {
     ///
     /// # Errors
     /// `InvalidArgument` for a missing value (S-66), and a `Type` or `Value` error for one whose dtype or
-    /// shape does not fit. Values beyond the last feed are not looked at.
+    /// shape does not fit. Values beyond the last feed are ignored.
     pub(crate) fn check_feeds(&self, values: &[Tensor]) -> Result<()> {
         if let Some(missing) = self.fed.get(values.len()) {
             // S-66: a missing value shows as a placeholder that is not fed.

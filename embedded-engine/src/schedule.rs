@@ -58,9 +58,7 @@ struct Uses {
 
 /// Returns the wishes that reads precede updates. The nodes in `before` of one wish belong to the same frame.
 ///
-/// A reader that waits for no update of anything can always come before all updates of its variable. One that
-/// waits for some update may wait for the very one: that is looked for as long as it stays cheap, and not
-/// wished for beyond that.
+/// A reader that waits for no update of anything can always come before all updates of its variable. One that waits for some update may wait for an update of its own variable: a bounded search finds out, and beyond the bound nothing is wished for.
 ///
 /// `home` returns the frame in which a node runs. Only variables with readers and updates give wishes.
 pub(crate) fn wishes(ir: &Ir, home: impl Fn(usize) -> usize) -> Vec<Wish> {
@@ -82,7 +80,7 @@ pub(crate) fn wishes(ir: &Ir, home: impl Fn(usize) -> usize) -> Vec<Wish> {
         let mut early: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         let mut late = Vec::new();
         for &reader in &readers {
-            // Who uses what was read should be through as well.
+            // The users of the value as well: until they have run, they share its elements.
             for node in std::iter::once(reader).chain(consumers[reader].iter().copied()) {
                 if own.contains(&node) {
                     continue;

@@ -119,7 +119,7 @@ pub(in crate::kernels) fn splits(context: &KernelContext<'_>, input: usize) -> R
         let falls = given.windows(2).position(|pair| pair[0] > pair[1]);
         let text = match (given.first(), falls) {
             (None, _) => "ragged splits must have at least one splits, but is empty".to_owned(),
-            // The number of blanks is the original's.
+            // The two blanks are TensorFlow's.
             (Some(first), _) if *first != 0 => {
                 format!("first element of ragged splits  must be 0 but is {first}")
             }

@@ -180,7 +180,7 @@ fn make_assign(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
 ///
 /// # Errors
 /// `FailedPrecondition` for a variable without a value, and `InvalidArgument` for another shape or a dtype
-/// that is no number.
+/// that is not numeric.
 fn update(context: &mut KernelContext<'_>, add: bool) -> Result<()> {
     // Before the lock, and as the last use if it is: `w += w_read` must not keep the old value shared during
     // the update.

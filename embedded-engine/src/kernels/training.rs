@@ -522,7 +522,7 @@ fn with_variables(
         return Err(Error::invalid_argument("one variable is used as two slots of an update"));
     }
     let mut guards: Vec<Option<MutexGuard<'_, Option<Tensor>>>> = variables.iter().map(|_| None).collect();
-    // All locks are taken before any value is looked at, so the update is atomic for other steps.
+    // All locks are taken before any value is read, so the update is atomic for other steps.
     for i in order {
         guards[i] = Some(variables[i].lock());
     }
