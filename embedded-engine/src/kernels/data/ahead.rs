@@ -23,6 +23,18 @@
 //!   advised to initialize the iterator.
 //! - The session's cancellation and a dropped [`Ahead`] interrupt the element that is being made. It is
 //!   dropped, and nobody misses it: positions are those of delivered elements.
+//!
+//! # Cancellation and time limits
+//!
+//! | what ends | consequence |
+//! | --- | --- |
+//! | the run that waits | it returns its error; the element is still made, and the next run takes it |
+//! | the session | the element is interrupted, the thread ends |
+//! | the iterator, by an initializer | the element is interrupted; the step waits up to a second for the thread |
+//!
+//! Limits of a run never reach the thread: it works for whichever run comes next. A pipeline without a
+//! prefetch gets a thread of capacity 0 when a run has a limit, for the same reason: an element whose step
+//! has given up must not be lost.
 
 use super::dataset::{Drawn, Run, Shared, Source, finish_all};
 use super::element::Element;

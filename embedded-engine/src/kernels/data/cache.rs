@@ -44,6 +44,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tensor::text::escaped;
 use tensor::{DType, Tensor};
 
+/// The op types. `CacheDatasetV2` has the resource `cache`, and is what functions of TensorFlow 2 contain
+/// (D-3).
 pub(super) const OPS: &[Op] = &[Op { types: &["CacheDataset", "CacheDatasetV2"], functions: &[], make }];
 
 /// Registers the ops that create and delete caches in memory.

@@ -20,6 +20,7 @@ use super::position::{Reader, Writer};
 use session_core::{Error, Result};
 use std::sync::Arc;
 
+/// The op types. The predicate of the second kind is no function, so it holds none.
 pub(super) const OPS: &[Op] = &[
     Op { types: &["FilterDataset", "ParallelFilterDataset"], functions: &["predicate"], make },
     Op { types: &["FilterByLastComponentDataset"], functions: &[], make: by_last_component },

@@ -26,6 +26,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tensor::Tensor;
 
+/// The op types. Clients of today still write the `Experimental` one (D-3).
 pub(super) const OPS: &[Op] = &[Op {
     types: &["GroupByReducerDataset", "ExperimentalGroupByReducerDataset"],
     functions: &["key_func", "init_func", "reduce_func", "finalize_func"],
@@ -81,7 +82,6 @@ impl Dataset for GroupByReducer {
 /// An iterator.
 struct Groups {
     /// The iterator over the input; `None` after its end, when results are returned.
-    /// `None` after its end.
     input: Option<Source>,
     /// The functions.
     functions: Arc<Functions>,

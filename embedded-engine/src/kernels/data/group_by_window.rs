@@ -29,6 +29,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tensor::{DType, Tensor};
 
+/// The op types. Bucketing by sequence length consists of them (D-64).
 pub(super) const OPS: &[Op] = &[Op {
     types: &["GroupByWindowDataset", "ExperimentalGroupByWindowDataset"],
     functions: &["key_func", "reduce_func", "window_size_func"],

@@ -39,6 +39,8 @@ use session_core::{Error, Result};
 use std::sync::Arc;
 use tensor::memory;
 
+/// The op types with the order of D-40. The first parallel form (`ParallelInterleaveDataset`) has another
+/// order, see `legacy_interleave.rs`.
 pub(super) const OPS: &[Op] = &[Op {
     types: &[
         "InterleaveDataset",

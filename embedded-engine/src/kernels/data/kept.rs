@@ -26,7 +26,6 @@ struct Table {
     /// The entries by the address of the dataset's own state, which stays taken as long as an entry refers to it.
     entries: FxHashMap<usize, Entry>,
     /// Entries of datasets that are gone are removed when there are as many entries.
-    /// Entries of datasets that are gone are removed when there are as many entries.
     limit: usize,
 }
 

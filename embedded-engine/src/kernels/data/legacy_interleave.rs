@@ -28,6 +28,7 @@ use session_core::{Error, Result};
 use std::sync::Arc;
 use tensor::memory;
 
+/// The op types with the order of D-42: `parallel_interleave`, and several parallel readers of records (D-3).
 pub(super) const OPS: &[Op] = &[Op {
     types: &[
         "ParallelInterleaveDataset",

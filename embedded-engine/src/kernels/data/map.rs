@@ -30,6 +30,8 @@ use super::position::{Reader, Writer};
 use session_core::{Code, Error, Result};
 use std::sync::Arc;
 
+/// The op types. `num_parallel_calls` is `int32` in `ParallelMapDataset` and `int64` in `V2` (D-1).
+/// TensorFlow itself has no kernel for `ExperimentalMapDataset`.
 pub(super) const OPS: &[Op] = &[Op {
     types: &["MapDataset", "ExperimentalMapDataset", "ParallelMapDataset", "ParallelMapDatasetV2"],
     functions: &["f"],

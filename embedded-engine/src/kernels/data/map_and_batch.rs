@@ -29,6 +29,7 @@ use session_core::{Error, Result};
 use std::sync::Arc;
 use tensor::Tensor;
 
+/// The op types. Clients no longer write them; TensorFlow's rewriting does, which here happens in `batch.rs`.
 pub(super) const OPS: &[Op] =
     &[Op { types: &["MapAndBatchDataset", "ExperimentalMapAndBatchDataset"], functions: &["f"], make }];
 

@@ -36,6 +36,7 @@ use session_core::{Code, Error, Result};
 use std::sync::Arc;
 use tensor::{Shape, Tensor};
 
+/// The op types. Those before about TensorFlow 1.12 have no `drop_remainder` (D-4).
 pub(super) const OPS: &[Op] =
     &[Op { types: &["PaddedBatchDataset", "PaddedBatchDatasetV2"], functions: &[], make }];
 

@@ -13,6 +13,15 @@
 //!
 //! Positions are part of the sidecar next to a checkpoint. They come from files, so [`Reader`] trusts none of
 //! the counts: it compares each with the bytes that are left before it reserves memory.
+//!
+//! The states of `Range > Map > Take` with a count of 10, after six elements:
+//!
+//! ```text
+//!  04 00 00 00 00 00 00 00     Take: the elements left
+//!  06 00 00 00 00 00 00 00     Map: the elements so far
+//!  06 00 00 00 00 00 00 00     Range: the number of the next element
+//!  00 00 00 00 00 00 00 00     operations in functions: none
+//! ```
 
 use session_core::{Code, Error, Result};
 use std::sync::Arc;

@@ -21,6 +21,7 @@ use session_core::Result;
 use std::sync::Arc;
 use tensor::Tensor;
 
+/// The op types. `RandomDatasetV2` has a seed generator and may draw new seeds for each iterator.
 pub(super) const OPS: &[Op] =
     &[Op { types: &["RandomDataset", "RandomDatasetV2", "ExperimentalRandomDataset"], functions: &[], make }];
 

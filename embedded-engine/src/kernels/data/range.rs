@@ -17,6 +17,7 @@ use session_core::{Error, Result};
 use std::sync::Arc;
 use tensor::{DType, Tensor};
 
+/// The op type; also a part of `enumerate`, which zips it with the input (D-3).
 pub(super) const OPS: &[Op] = &[Op { types: &["RangeDataset"], functions: &[], make }];
 
 /// Makes the dataset.

@@ -75,7 +75,6 @@ impl ReadAhead {
 /// The inputs that have no place yet: the datasets of further elements of the input.
 pub(super) struct Inputs {
     /// The iterator over the arguments of the function; `None` after its end.
-    /// `None` after its end.
     input: Option<Source>,
     /// Makes a dataset of an element of the input.
     function: Function,

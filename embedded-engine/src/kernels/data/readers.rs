@@ -40,6 +40,7 @@ use source::Print;
 use std::sync::Arc;
 use tensor::{Bytes, Tensor};
 
+/// The op types. They are registered as opening files, so that a graph can be refused before it runs.
 pub(super) const OPS: &[Op] = &[
     Op { types: &["TFRecordDataset", "TFRecordDatasetV2"], functions: &[], make: records::make },
     Op { types: &["TextLineDataset"], functions: &[], make: lines::make },

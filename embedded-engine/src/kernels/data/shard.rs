@@ -23,6 +23,7 @@ use super::position::{Reader, Writer};
 use session_core::{Code, Error, Result};
 use std::sync::Arc;
 
+/// The op types. TensorFlow's distribution strategies insert the second one.
 pub(super) const OPS: &[Op] = &[
     Op { types: &["ShardDataset"], functions: &[], make },
     Op { types: &["AutoShardDataset", "ExperimentalAutoShardDataset"], functions: &[], make: auto },

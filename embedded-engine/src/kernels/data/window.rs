@@ -130,7 +130,6 @@ impl Rules {
 /// An iterator.
 struct Windows {
     /// The iterator over the input; `None` after its end.
-    /// `None` after its end.
     input: Option<Source>,
     /// The form of the windows.
     rules: Rules,

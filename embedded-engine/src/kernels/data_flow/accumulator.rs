@@ -29,6 +29,16 @@
 //! over the gradients that have it, not over all of them.
 //!
 //! The content is a resource of the session and not part of checkpoints.
+//!
+//! # Example
+//!
+//! ```text
+//!  apply(step 0, 2)     sum 2, count 1
+//!  apply(step 0, 4)     sum 6, count 2
+//!  take(2)              outputs 3; the accumulator is at step 1
+//!  apply(step 0, 9)     dropped: too late
+//!  apply(step 1, 5)     sum 5, count 1
+//! ```
 
 use super::monitor::{Job, Monitor, begin, begins};
 use crate::kernel::{Kernel, KernelContext, NodeSpec, gives};

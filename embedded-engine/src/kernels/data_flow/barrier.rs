@@ -24,6 +24,15 @@
 //! order of the insertions that brought their keys, and only those of one insertion in the order of their
 //! completion. A take that a run abandons puts its elements back at their places. The content is not part of
 //! checkpoints.
+//!
+//! # Example
+//!
+//! ```text
+//!  insert(component 0, keys [x, y])      incomplete: x y, of insertion 0
+//!  insert(component 0, keys [z])         incomplete: x y z, of which z is of insertion 1
+//!  insert(component 1, keys [z, y])      ready: y z, ordered by insertion and not by completion
+//!  take(2)                               y z
+//! ```
 
 use super::monitor::{Job, Monitor, begin, begins};
 use crate::kernel::{Kernel, KernelContext, NodeSpec, gives};

@@ -25,6 +25,19 @@
 //! enqueue-many removes what it has put in, as far as nobody took it; in TensorFlow it stays (S-233). A plain
 //! close returns at once and lets pending enqueues finish; TensorFlow's waits for them (S-241). A second
 //! close is no error (S-244).
+//!
+//! # Example
+//!
+//! A queue of capacity 2 holds `a b`, and nobody waits.
+//!
+//! ```text
+//!  enqueue(c)           no room: attempt E1
+//!  enqueue(d)           behind E1: attempt E2
+//!  dequeue(3)           takes a b; E1 fills in c and E2 fills in d, both end; takes c: done at once
+//!  dequeue(2)           takes d, and waits for one more: attempt D1
+//!  size                 0, although d has not been delivered
+//!  dropped: D1          d is put back in front
+//! ```
 
 use super::store::{Numbered, Store};
 use super::sync::{Arc, AtomicBool, Mutex, MutexGuard, Ordering, Thread, current, lock};

@@ -303,7 +303,7 @@ impl Job<Items> for Get {
         }
     }
 
-    /// Outputs the parts in the order of their indices, without a requested key preceded by the key.
+    /// Outputs the parts in the order of their indices; an operation without a key outputs the key first.
     fn deliver(&mut self, context: &mut KernelContext<'_>) -> Result<()> {
         let mut first = 0;
         if let (Manner::TakeAny, Some(key)) = (self.manner, self.key) {

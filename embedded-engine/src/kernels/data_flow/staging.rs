@@ -8,7 +8,7 @@
 //! - `Stage`: input `values`, a list. Appends an element; waits while the area is full. An element larger
 //!   than the whole limit is `ResourceExhausted`.
 //! - `Unstage`: removes and outputs the first element; waits for one. `StagePeek`: input `index`; outputs
-//!   that element and leaves it in the area, and waits until there are as many.
+//!   that element and leaves it in the area; waits until there is one at that place.
 //! - `StageSize`: the number of elements. `StageClear`: drops all of them.
 //!
 //! An element whose dtypes are not those of the operation that takes it is `InvalidArgument`, and lost.
