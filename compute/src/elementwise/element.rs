@@ -180,8 +180,7 @@ macro_rules! integers {
             #[inline(always)]
             fn mean(sum: i64, count: usize) -> Self {
                 let count = count.max(1);
-                // The sum of a `u64` may not fit an `i64`, so its bits are read as what they were added up
-                // as.
+                // For unsigned types the bits are those of a `u64`: their sum may not fit an `i64`.
                 if Self::MIN == 0 { (sum as u64 / count as u64) as Self } else { (sum / count as i64) as Self }
             }
 

@@ -122,8 +122,6 @@ impl Walk {
                 // One step on, or back to the start of this dimension before the next one outwards is moved.
                 let by = if forward { 1 } else { 1 - self.dims[i] as isize };
                 for k in 0..2 {
-                    // Wrapping: after the last row, a negative stride leads in front of the array, where
-                    // nothing is read.
                     at[k] = at[k].wrapping_add_signed(by * self.strides[k][i]);
                 }
                 if forward {
@@ -157,6 +155,8 @@ pub(super) fn copy_row<T: Clone>(row: Row, from: &[T], to: &mut [T]) {
             let mut a = a;
             for to in &mut to[b..b + len] {
                 to.clone_from(&from[a]);
+                // Wrapping, since a negative step leads from the first element of an array to in front of it,
+                // where nothing is read any more.
                 a = a.wrapping_add_signed(step);
             }
         }
