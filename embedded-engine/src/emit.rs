@@ -45,8 +45,8 @@ pub(crate) type Bodies = FxHashMap<String, Arc<Plan>>;
 
 /// Builds the plan. `bodies` holds the plans of all functions that the nodes call.
 ///
-/// Removed nodes are not referred to, and the kernels of the others move into the plan. A node whose kernel is
-/// missing becomes a step that does nothing; the caller then fails the compilation.
+/// Removed nodes are not referred to, and the kernels of the others move into the plan. A node whose kernel
+/// is missing becomes a step that does nothing; the caller then fails the compilation.
 ///
 /// # Errors
 /// Structures of loops that this engine does not run (`frames.rs`), a fetch from inside a loop, and cycles.

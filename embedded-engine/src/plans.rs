@@ -168,6 +168,7 @@ impl Feeds<'_> {
         }
     }
 
+    /// Returns the fed outputs in order, whatever form they come in.
     fn iter(self) -> impl Iterator<Item = Endpoint> {
         (0..self.len()).map(move |index| self.get(index))
     }

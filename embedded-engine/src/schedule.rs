@@ -58,7 +58,9 @@ struct Uses {
 
 /// Returns the wishes that reads precede updates. The nodes in `before` of one wish belong to the same frame.
 ///
-/// A reader that waits for no update of anything can always come before all updates of its variable. One that waits for some update may wait for an update of its own variable: a bounded search finds out, and beyond the bound nothing is wished for.
+/// A reader that waits for no update of anything can always come before all updates of its variable. One that
+/// waits for some update may wait for an update of its own variable: a bounded search finds out, and beyond
+/// the bound nothing is wished for.
 ///
 /// `home` returns the frame in which a node runs. Only variables with readers and updates give wishes.
 pub(crate) fn wishes(ir: &Ir, home: impl Fn(usize) -> usize) -> Vec<Wish> {

@@ -226,6 +226,7 @@ impl Session for EmbeddedSession {
         &self.graph
     }
 
+    /// Runs a step. The plan is looked up by the key, compiled if it is new, and run on the calling thread.
     fn execute(&self, step: &Step<'_>, metadata: Option<&mut RunMetadata>) -> Result<Vec<Tensor>> {
         if self.is_closed() {
             return Err(closed());
@@ -239,6 +240,7 @@ impl Session for EmbeddedSession {
         self.inner.run(&plan, step.feeds.iter().map(|(_, value)| value), step.options, metadata)
     }
 
+    /// Compiles the plan of a signature and returns it as a callable, which does not look it up again.
     fn prepare(&self, signature: &StepSignature) -> Result<Callable> {
         if self.is_closed() {
             return Err(closed());
@@ -264,6 +266,7 @@ impl Session for EmbeddedSession {
         self.inner.closed.is_cancelled()
     }
 
+    /// Returns the states of operations that a resumed run needs; see [`Resources::export_states`].
     fn export_state(&self) -> Result<Vec<(String, Vec<u8>)>> {
         let replayed = crate::kernels::replayed(&self.graph);
         let mut states = self.inner.environment.resources.export_states();

@@ -9,7 +9,7 @@
 //! 1. A file with the state of the dataset, which implements the trait `Dataset`, and that of its iterator,
 //!    which implements `Iterate`.
 //! 2. A list `OPS` with the op types, how each is built from its inputs and attributes, and the attributes
-//!    that name functions. Add it to [`ops`].
+//!    that name functions. Add it to the function `ops`.
 //! 3. `save` and `restore` of the position, so that a resumed iterator returns the next element.
 //!
 //! Dataset ops are registered as *changing*, because a dataset is an object and not a value to fold, and as

@@ -128,7 +128,7 @@ fn wrong_lengths(lengths: &[i64], rows: usize) -> Error {
 /// the thread pool; each element is one addition, so the bits are the same.
 ///
 /// # Errors
-/// `InvalidArgument` for other shapes, and `Unimplemented` for dtypes that are no numbers.
+/// `InvalidArgument` for other shapes, and `Unimplemented` for dtypes that are not numeric.
 pub(crate) fn sum(context: &KernelContext<'_>, mut to: Tensor, more: &Tensor) -> Result<Tensor> {
     if to.shape() != more.shape() {
         let text = format!("elements of shapes {} and {} cannot be added", to.shape(), more.shape());

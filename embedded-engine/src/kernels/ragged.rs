@@ -15,7 +15,7 @@
 //!
 //! All splits are checked: they begin with 0, do not fall, and end with the number of rows of the next level.
 //! Otherwise, and for indices outside of the rows, the error is `InvalidArgument`. Values of any dtype are
-//! moved without being looked at. Everything runs on one thread, in the order of the rows.
+//! moved without being interpreted. Everything runs on one thread, in the order of the rows.
 
 mod dense;
 mod ngrams;
@@ -276,9 +276,9 @@ fn gather(context: &mut KernelContext<'_>, rank: usize) -> Result<()> {
 trait Countable: Copy + PartialOrd + Default {
     /// Returns the numbers of an input.
     fn of(context: &KernelContext<'_>, input: usize) -> Result<Vec<Self>>;
-    /// The number of steps from `start` to `limit`.
+    /// Returns the number of steps from `start` to `limit`, or `None` if there are too many.
     ///
-    /// From 2 to 7 by 2 there are 3: 2, 4, 6. None if the direction is away from the limit.
+    /// From 2 to 7 by 2 there are 3: 2, 4, 6. There are none if the direction is away from the limit.
     fn steps(start: Self, limit: Self, delta: Self) -> Option<usize>;
     /// Returns `start + delta * steps`, computed at once and not by repeated addition.
     fn after(start: Self, delta: Self, steps: usize) -> Self;

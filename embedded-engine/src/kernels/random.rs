@@ -23,9 +23,10 @@
 //! | `Stateless...` | the same, and a seed of two integers | the same numbers for the same seed, always |
 //! | `Stateless...V2` | the same, and key, counter and algorithm | the same for Philox; others are `Unimplemented` |
 //!
-//! Errors are `InvalidArgument`: a negative size, `low >= high`, logits that are no matrix, a negative number
-//! of samples, no classes, a seed that has not two elements. An empty output draws nothing in `Multinomial`,
-//! `RandomGamma` and `RandomPoissonV2`. Logits and rates are computed in `float64`, whatever their dtype.
+//! Errors are `InvalidArgument`: a negative size, `low >= high`, logits that are not a matrix, a negative
+//! number of samples, no classes, a seed that has not two elements. An empty output draws nothing in
+//! `Multinomial`, `RandomGamma` and `RandomPoissonV2`. Logits and rates are computed in `float64`, whatever
+//! their dtype.
 //!
 //! # State
 //!
@@ -433,7 +434,7 @@ fn poisson<T: Element + random::Count>(
 /// of logits count.
 ///
 /// # Errors
-/// `InvalidArgument` for logits that are no matrix, a negative number of samples, and no classes where
+/// `InvalidArgument` for logits that are not a matrix, a negative number of samples, and no classes where
 /// samples are requested.
 fn multinomial<C: Element + random::Class>(
     context: &mut KernelContext<'_>,

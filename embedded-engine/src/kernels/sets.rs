@@ -30,7 +30,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use tensor::{Bytes, DType, Shape, Tensor, memory};
 
-/// The dtype is checked when the kernel is made.
+/// Registers the op types. The dtype is checked when the kernel is made.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("DenseToDenseSetOperation", |spec| operation(spec, [Form::Dense, Form::Dense]));
     registry.add("DenseToSparseSetOperation", |spec| operation(spec, [Form::Dense, Form::Sparse]));

@@ -2,9 +2,9 @@
 //!
 //! # Semantics
 //!
-//! Most operations require coordinates in row-major order without duplicates, as TensorFlow's do, and some
-//! check it. `SparseReorder` establishes the order. Values that become 0 stay stored. A coordinate outside of
-//! the dense shape is an `InvalidArgument` error that names it.
+//! Most operations require coordinates in row-major order without duplicates, as TensorFlow's do, which is
+//! not checked here. `SparseReorder` establishes the order. Values that become 0 stay stored. A coordinate
+//! outside of the dense shape is an `InvalidArgument` error that names it.
 //!
 //! # Operations
 //!
@@ -53,7 +53,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::{Add, Div, Mul};
 use tensor::{Element, Shape, Tensor, memory};
 
-/// Dtypes are checked here, so that those without a kernel are listed before the first step.
+/// Registers the op types of this file and of the folder. Dtypes are checked here, so that those without a
+/// kernel are listed before the first step.
 pub(crate) fn register(registry: &mut Registry) {
     cross::register(registry);
     edit_distance::register(registry);
@@ -199,7 +200,7 @@ fn picked(context: &KernelContext<'_>, values: usize, order: &[usize]) -> Result
 /// values times the columns of the result.
 ///
 /// # Errors
-/// `InvalidArgument` for operands that are no matrices, and for inner sizes that differ.
+/// `InvalidArgument` for operands that are not matrices, and for inner sizes that differ.
 fn matmul<T>(context: &mut KernelContext<'_>, [adjoint_a, adjoint_b]: [bool; 2]) -> Result<()>
 where
     T: Element + Add<Output = T> + Mul<Output = T>,
@@ -499,7 +500,7 @@ fn add<T: Element + Add<Output = T> + PartialOrd + compute::math::Real>(
 /// For gradients, which look rows up by their numbers and need no shape.
 ///
 /// # Errors
-/// `InvalidArgument` for a tensor that is no matrix.
+/// `InvalidArgument` for a tensor that is not a matrix.
 fn rows_of(context: &KernelContext<'_>, input: usize) -> Result<(Vec<i64>, usize)> {
     match context.input(input).shape().dims() {
         &[count, rank] if rank > 0 || count == 0 => Ok((context.ints(input)?, rank)),

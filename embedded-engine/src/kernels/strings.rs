@@ -11,7 +11,7 @@
 //! | `StringStrip` | | without spaces, tabs, line ends and form feeds at both ends |
 //! | `StringLength` | `unit`: `BYTE` or `UTF8_CHAR` | lengths, `int32` |
 //! | `StringToHashBucketFast` | `num_buckets` | FarmHash fingerprint, modulo |
-//! | `StringToHashBucket` | `num_buckets` | MurmurHash64A with TensorFlow's seed, modulo; not stable by its own definition |
+//! | `StringToHashBucket` | `num_buckets` | MurmurHash64A with TensorFlow's seed, modulo |
 //! | `StringToHashBucketStrong` | `num_buckets`, `key` of 2 | SipHash-2-4 under the key, modulo |
 //!
 //! Outputs have the shape of the input; empty tensors and empty strings are fine. Bad attributes are errors

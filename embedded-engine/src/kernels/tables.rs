@@ -61,7 +61,7 @@ struct Table {
 /// inserted.
 type Entries = FxHashMap<Bytes, Tensor>;
 
-/// The flag of the makers says whether a table is fixed.
+/// Registers the op types. The flag of the makers is true for tables that are filled once.
 pub(crate) fn register(registry: &mut Registry) {
     for op_type in ["HashTableV2", "HashTable"] {
         registry.add_handle(op_type, |spec| make_table(spec, true));

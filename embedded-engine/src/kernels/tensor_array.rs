@@ -91,8 +91,8 @@ struct Element {
     read: bool,
 }
 
-/// Op types of three generations share their kernels. The older ones have a string as the handle in their
-/// definitions, which makes no difference here.
+/// Registers the op types, of which three generations share their kernels. The older ones have a string as
+/// the handle in their definitions, which makes no difference here.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add_all(["TensorArrayV3", "TensorArrayV2", "TensorArray"], |spec| {
         let settings = Settings::of(spec)?;

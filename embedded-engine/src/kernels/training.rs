@@ -65,8 +65,8 @@ use session_core::{Error, Result};
 use std::sync::{Arc, MutexGuard};
 use tensor::{Element, Tensor};
 
-/// The numbers given to `dense` are those of the variables, and `dense_after` also takes the input of a
-/// gradient that is not the last.
+/// Registers the op types. The numbers given to `dense` are those of the variables, and `dense_after` also
+/// takes the input of a gradient that is not the last.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add_both(["ResourceApplyGradientDescent", "ApplyGradientDescent"], |spec| {
         for_dtype!(float spec.dtype("T")?, T => {
