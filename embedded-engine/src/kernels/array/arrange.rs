@@ -35,6 +35,7 @@ pub(crate) type Place = Option<(usize, usize)>;
 /// `InvalidArgument` if there is no source or if `filler` has no element, the dtype error of a source that
 /// differs from the first, `ResourceExhausted` if the memory limit does not allow the result, and the error
 /// of the run's limits if it ends meanwhile.
+///
 /// # Panics
 /// Panics if `place` names a source or a row that does not exist.
 pub(crate) fn arrange(

@@ -298,7 +298,7 @@ fn extract_image_patches(context: &mut KernelContext<'_>, window: &Window) -> Re
         let mut at = [0; 5];
         unravel(i, &[batch, out_h, out_w, window_h, window_w], &mut at);
         let [n, y, x, dy, dx] = at;
-        // `top` and `left` are the paddings before the image: a position in them underflows, one behind the
+        // `top` and `left` are the paddings before the image: a position in them underflows, one beyond the
         // image is filtered.
         let y = (y * stride_h + dy * rate_h).checked_sub(top).filter(|&y| y < height)?;
         let x = (x * stride_w + dx * rate_w).checked_sub(left).filter(|&x| x < width)?;

@@ -108,8 +108,8 @@ pub(crate) struct Rows {
     pub(crate) rows: Vec<usize>,
     /// The leading dimensions that coordinates count.
     pub(crate) dims: Vec<usize>,
-    /// The number of elements in a row. It is 1 for coordinates of single elements, and 0 if a dimension
-    /// behind the coordinates is 0.
+    /// The number of elements in a row. It is 1 for coordinates of single elements, and 0 if a dimension of
+    /// the slice is 0.
     pub(crate) width: usize,
     /// The shape of what the coordinates name. That is the shape of the indices without its last axis,
     /// followed by the dimensions that coordinates do not count.
@@ -309,8 +309,8 @@ fn tensor_scatter_update(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// `data` with the slices that input `indices` names overwritten by those of input `updates`; the last update
-/// of a slice stays.
+/// Returns `data` with the slices that input `indices` names overwritten by those of input `updates`; the
+/// last update of a slice stays.
 ///
 /// `indices` and `updates` are the numbers of the inputs. The result is a new tensor unless there is nothing
 /// to write; then `data` itself is shared. It is filled in one pass that takes each row from `data` or from

@@ -29,7 +29,7 @@
 //!   `InvalidArgument`, except that the main one of a matrix without elements is empty.
 //! - `MatrixDiag` makes the smallest matrix that holds the band, square if neither side is given (-1). Too
 //!   small a size is `InvalidArgument`.
-//! - `MatrixSetDiag` keeps all elements off the band and ignores the padding of the given diagonals.
+//! - `MatrixSetDiag` keeps all elements outside the band and ignores the padding of the given diagonals.
 //! - `Diag` and `DiagPart` work on tensors of any rank: the axes are duplicated, or two equal halves of them
 //!   become one.
 //! - All dtypes are accepted. Elements are copied one at a time on the calling thread, so the cost is that of
@@ -245,9 +245,7 @@ impl Band {
         stack.iter().copied().chain(count).chain([self.longest]).collect()
     }
 
-    /// Returns the position of a matrix element among the diagonals, if it is on one of them.
-    ///
-    /// Returns `None` for an element off the band.
+    /// Returns the position of a matrix element among the diagonals, or `None` if it is outside the band.
     fn place(&self, row: usize, column: usize) -> Option<usize> {
         let diagonal = column as i64 - row as i64;
         if diagonal < self.range[0] || diagonal > self.range[1] {

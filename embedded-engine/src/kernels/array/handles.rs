@@ -28,7 +28,7 @@ fn list(handles: Vec<Tensor>) -> Tensor {
 }
 
 /// Returns the error for a handle that is not a list, or a list where a single handle is expected. `what` is
-/// a past participle.
+/// the verb of the message, such as "packed".
 fn many(what: &str) -> Error {
     let text = format!("handles can be {what} in one list only");
     Error::new(session_core::Code::Unimplemented, text)

@@ -2,7 +2,7 @@
 //!
 //! # Semantics
 //!
-//! - `GatherV2` replaces the axis `axis` of the parameters by the axes of the indices behind the first
+//! - `GatherV2` replaces the axis `axis` of the parameters by the axes of the indices after the first
 //!   `batch_dims`. An index out of range is an error, as on TensorFlow's CPU kernels.
 //! - `OneHot` inserts a new axis of length `depth` at `axis`. An index out of range is not an error: all its
 //!   values are `off_value`.
@@ -21,7 +21,7 @@
 //!   read.
 //! - All indices of a gather are checked before the first row is copied. The copy is split over the thread
 //!   pool by rows; each row is written by one thread, so the result does not depend on their number.
-//! - Empty indices give an empty result, whatever the parameters are.
+//! - Empty indices give an empty result, even if the axis has no elements.
 //! - `Range` computes in `f64` for all dtypes and converts each element, so integers beyond 2^53 are rounded.
 
 use crate::dispatch::check_real;
@@ -163,7 +163,7 @@ fn one_hot<T: Moved, I: Element + Index>(context: &mut KernelContext<'_>, at: i6
 ///
 /// The count is `ceil((limit - start) / delta)`, so `0, 1, 0.4` gives `[0, 0.4, 0.8]`. Fails with
 /// `InvalidArgument` if an input is not a scalar, if `delta` is 0 or points away from `limit`, or if the
-/// count is not finite, which also covers inputs that are NaN or infinite.
+/// count is not finite, as for a NaN or an infinite limit.
 fn range(context: &mut KernelContext<'_>) -> Result<()> {
     let dtype = context.input(0).dtype();
     let value = |i: usize, context: &KernelContext<'_>| -> Result<f64> {

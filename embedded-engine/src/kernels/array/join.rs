@@ -11,8 +11,8 @@
 //!
 //! Sizes and axes may be inputs; all are checked in each run, also where the graph already knew them.
 //! Negative axes count from the end (for `Pack` from the end of the result's axes). Fails with
-//! `InvalidArgument` if shapes differ off the axis, if a dimension does not divide evenly, or if the sizes of
-//! `SplitV` do not add up.
+//! `InvalidArgument` if shapes differ along another axis, if a dimension does not divide evenly, or if the
+//! sizes of `SplitV` do not add up.
 //!
 //! All dtypes are joined and split by their bits. Tensors of variants, such as batches of sparse tensors,
 //! support `Pack` and `Unpack` along axis 0; handles of resources support `Pack` alone (`handles.rs`).

@@ -1,22 +1,19 @@
-//! Tensors made from little: ramps, copies, other views of the same bytes; values that are checked.
+//! Tensors made from a few numbers; copies, and other views of the same bytes; checks of values.
 //!
 //! # Semantics
 //!
-//! - `LinSpace` computes `start + i * (stop - start) / (num - 1)`; the last element is `stop` itself.
-//! - `Empty` returns zeros here, also without the attribute `init`: memory of other tensors must not become
-//!   visible.
+//! - `LinSpace` computes `start + i * (stop - start) / (num - 1)` in `f64` and converts; the last element is
+//!   `stop` itself. `num` is at least 1; `start` alone is returned for 1.
+//! - `Empty` takes the shape as an input. It returns zeros here, also without the attribute `init`: memory of
+//!   other tensors must not become visible. `DeepCopy` returns a copy that shares nothing with its input.
 //! - `Bitcast` reinterprets the bytes. If the new dtype is smaller, an axis is added; if it is larger, the
 //!   last axis must have as many elements as fit into one and disappears.
 //! - `CheckNumerics` fails with `InvalidArgument` if an element is NaN or infinite; the message of the
 //!   attribute comes first. V2 distinguishes the two infinities.
-//!
-//! - `Empty` takes the shape as an input and the attribute `dtype`. `DeepCopy` returns a copy that shares
-//!   nothing with its input.
 //! - `GuaranteeConst` and a passed check return their input itself, without a copy.
 //! - `ParallelConcat` joins tensors of one row each; its attribute `shape` is not read. TensorFlow writes the
 //!   rows in parallel as they arrive, which has no equivalent here: the kernel runs once all inputs are
 //!   present.
-//! - `LinSpace` computes in `f64` and converts, for `num` of at least 1; `start` alone is returned for 1.
 
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;

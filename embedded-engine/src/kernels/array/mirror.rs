@@ -51,8 +51,6 @@ pub(crate) fn edge(spec: &NodeSpec<'_>) -> Result<usize> {
     }
 }
 
-/// Returns the borders before and after each axis.
-///
 /// Returns pairs of `[before, after]`, one for each of the `rank` axes, or `InvalidArgument` if input 1 has
 /// another shape or negative numbers.
 fn borders(context: &KernelContext<'_>, rank: usize) -> Result<Vec<[usize; 2]>> {

@@ -1,4 +1,4 @@
-//! Axes turned round and shifted.
+//! Axes reversed and shifted.
 //!
 //! # Semantics
 //!
@@ -16,7 +16,7 @@
 //! Roll of [0, 1, 2, 3, 4] by 2                                               ->   [3, 4, 0, 1, 2]
 //! ```
 //!
-//! Each kernel maps a place of the result to its source; axes behind the last one that changes are moved as
+//! Each kernel maps a place of the result to its source; axes after the last one that changes are moved as
 //! whole rows.
 
 use super::arrange::{arrange, ravel, unravel};
@@ -52,7 +52,7 @@ fn reverse_sequence(context: &mut KernelContext<'_>, sequence: i64, batch: i64) 
         let text = format!("seq_lens {wrong} is not in [0, {}]", shape[sequence]);
         return Err(Error::invalid_argument(text));
     }
-    // Axes behind both are moved together, as the row of `arrange`.
+    // Axes after both are moved together, as the row of `arrange`.
     let (outer, inner) = shape.split_at(sequence.max(batch) + 1);
     let place = |i: usize| {
         let mut at = vec![0; outer.len()];

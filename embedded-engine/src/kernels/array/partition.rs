@@ -1,4 +1,4 @@
-//! Rows dealt out to several tensors and gathered back.
+//! Rows distributed to several tensors and gathered back.
 //!
 //! # Semantics
 //!

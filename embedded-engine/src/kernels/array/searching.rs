@@ -134,10 +134,10 @@ fn find(context: &mut KernelContext<'_>) -> Result<()> {
     })
 }
 
-/// Rows under which equal ones are equal bytes.
+/// The rows of a tensor as keys of a hash table: equal rows have equal bytes.
 ///
-/// Numbers are compared by their bits, except that the two zeros of floats are one: a NaN equals itself, as
-/// in no arithmetic, but as a set of values needs it.
+/// Numbers are compared by their bits, except that the two zeros of floats are one: a NaN equals itself,
+/// unlike in arithmetic, because a set of values needs that.
 ///
 /// A float tensor is copied only if it has a -0.0; otherwise the bytes are those of the tensor.
 struct Keys<'a> {
@@ -150,7 +150,7 @@ struct Keys<'a> {
 }
 
 impl<'a> Keys<'a> {
-    /// `width` is the number of elements in a row, so the tensor is a sequence of rows to compare.
+    /// Returns the keys of a tensor that consists of rows of `width` elements.
     fn new(tensor: &'a Tensor, width: usize) -> Result<Keys<'a>> {
         if tensor.dtype() == DType::String {
             return Ok(Keys { bytes: Cow::Borrowed(&[]), strings: tensor.as_strings()?, width });
@@ -186,8 +186,8 @@ impl<'a> Keys<'a> {
     }
 }
 
-/// The hash is computed over the bytes, or over each string with its length, so rows of strings cannot be
-/// confused by their boundaries.
+/// A row as a key. The hash is computed over the bytes, or over each string with its length, so that rows of
+/// strings cannot be confused by their boundaries.
 #[derive(PartialEq, Eq, Hash)]
 enum Key<'a> {
     Plain(&'a [u8]),

@@ -20,7 +20,7 @@
 //! | `new_axis_mask` | the entry inserts an axis of size 1 and consumes none |
 //! | `shrink_axis_mask` | the entry selects one index and removes the axis; an index out of range is an error |
 //!
-//! The axes behind the last entry are taken whole. `x[1:, ..., 0]` of shape `[3, 4, 5]` is begin `[1, 0, 0]`,
+//! The axes after the last entry are taken whole. `x[1:, ..., 0]` of shape `[3, 4, 5]` is begin `[1, 0, 0]`,
 //! end `[0, 0, 1]`, strides `[1, 1, 1]`, `end_mask` 1, `ellipsis_mask` 2 and `shrink_axis_mask` 4, and has
 //! the shape `[2, 4]`.
 //!
@@ -162,7 +162,7 @@ impl Masks {
         let mut selection =
             Selection { begin: vec![], strides: vec![], sizes: vec![], result: Shape::scalar() };
         let mut result = Vec::new();
-        // Adds axes that are taken whole, for an ellipsis and for the axes behind the last entry.
+        // Adds axes that are taken whole, for an ellipsis and for the axes after the last entry.
         let whole = |selection: &mut Selection, result: &mut Vec<usize>, count: usize| {
             for _ in 0..count {
                 let dim = shape[selection.sizes.len()];

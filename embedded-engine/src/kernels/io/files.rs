@@ -8,15 +8,14 @@
 //!   sorted by bytes. Each path is listed once per pattern that it matches.
 //! - `ImmutableConst` reads a tensor of the attributes `dtype` and `shape` from the file
 //!   `memory_region_name`, in the byte order of the machine. A longer file is accepted, a shorter one is
-//!   `Internal`, as in TensorFlow. It is read in each step rather than mapped.
+//!   `Internal`. It is read in each step rather than mapped.
 //!
 //! Patterns apply to the components of a path one by one: `*` is any sequence of bytes, `?` one byte, `[a-c]`
-//! a byte of a class, `[!a]` or `[^a]` a byte off it, and a backslash takes the next byte literally. No
+//! a byte of a class, `[!a]` or `[^a]` a byte outside it, and a backslash takes the next byte literally. No
 //! pattern crosses a `/`, and names that begin with a dot match like any others.
 //!
 //! A file that the session's `FileAccess` does not allow is an error before it is opened. Errors of the
-//! operating system carry the code that TensorFlow gives them (`failed`) and the error itself as their
-//! source.
+//! operating system carry the matching code (`failed`) and the error itself as their source.
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
@@ -179,7 +178,7 @@ pub(in crate::kernels) fn matching(
     Ok(())
 }
 
-/// Returns the folder that is opened to list the entries behind a prefix: the working directory if the prefix
+/// Returns the folder that is opened to list the entries of a prefix: the working directory if the prefix
 /// is empty.
 fn opened(folder: &Path) -> &Path {
     if folder.as_os_str().is_empty() { Path::new(".") } else { folder }

@@ -43,9 +43,9 @@ pub(super) fn register(registry: &mut Registry) {
 
 /// The attributes of the operation.
 struct Order {
-    /// At least 1.
+    /// The number of examples in a batch, at least 1.
     batch_size: u64,
-    /// `None` for an input without end.
+    /// The number of epochs; `None` for an input without end.
     num_epochs: Option<u64>,
     /// True for an order of its own in each epoch.
     shuffle: bool,
@@ -76,13 +76,13 @@ impl Order {
 
 /// The progress of the steps.
 struct IndexState {
-    /// The operation's.
+    /// The name of the operation.
     name: String,
     /// A step takes its numbers under the lock, and calls nothing else.
     place: Mutex<Place>,
 }
 
-/// All of it is replaced when a state is imported.
+/// The position, and what the numbers at it depend on. All of it is replaced when a state is imported.
 struct Place {
     /// The number of examples produced, over all epochs. `position / limit` is the epoch, `position % limit`
     /// the place in it.
@@ -97,7 +97,7 @@ struct Place {
 
 /// Version, position, limit (all bits set for none), seeds.
 ///
-/// The layout of an exported state: little-endian words of 8 bytes behind the version.
+/// The layout of an exported state: little-endian words of 8 bytes after the version.
 const STATE_BYTES: usize = 1 + 4 * 8;
 /// The version of that layout. States of other versions are refused.
 const VERSION: u8 = 1;

@@ -73,7 +73,7 @@ pub(super) struct Network {
     limit: u64,
     /// The bits of the lower half, and of both.
     low_bits: u32,
-    /// The ones of the upper half, which has as many bits as the lower one or one more.
+    /// The mask of the upper half, which has as many bits as the lower one or one more.
     high_mask: u64,
 }
 

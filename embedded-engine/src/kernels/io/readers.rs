@@ -127,7 +127,7 @@ struct Reader {
 /// The guarded part of a reader.
 #[derive(Default)]
 struct State {
-    /// The file that is read at present. `None` between two files.
+    /// The file that is being read; `None` between two files.
     work: Option<Work>,
     /// Names that were taken while another file was open, by threads that read at the same time. They are
     /// read in this order before another name is dequeued. A restored state begins with the interrupted file
@@ -191,8 +191,6 @@ fn reader(context: &KernelContext<'_>) -> Result<Arc<Reader>> {
     context.shared_handle(0, "a reader")
 }
 
-/// Makes the kernel that returns a count.
-///
 /// Returns the kernel whose output is one number of the reader's state.
 fn counted(count: fn(&State) -> i64) -> Result<Box<dyn Kernel>> {
     Ok(boxed(move |context| {
@@ -202,9 +200,7 @@ fn counted(count: fn(&State) -> i64) -> Result<Box<dyn Kernel>> {
     }))
 }
 
-/// The next record, or some.
-///
-/// The kernel of both reads.
+/// The kernel of `ReaderRead` and `ReaderReadUpTo`.
 struct Read {
     /// True for several records at a time.
     up_to: bool,

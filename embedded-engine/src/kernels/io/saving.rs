@@ -154,7 +154,7 @@ fn save(context: &mut KernelContext<'_>) -> Result<()> {
 /// so that the tensors begin one input later.
 fn save_v1(context: &mut KernelContext<'_>, sliced: bool) -> Result<()> {
     let path = writable(context)?;
-    // Without specifications, the tensors begin right behind the names.
+    // Without specifications, the tensors begin right after the names.
     let first = if sliced { 3 } else { 2 };
     let count = context.num_inputs() - first;
     let named: Vec<Named> = if sliced {

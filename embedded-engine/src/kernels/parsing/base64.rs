@@ -40,8 +40,8 @@ fn map(context: &mut KernelContext<'_>, change: impl Fn(&[u8]) -> Result<Vec<u8>
     Ok(())
 }
 
-/// Each 3 bytes are 4 digits. A last part of 1 or 2 bytes is 2 or 3 digits, and with `pad` as many `=` as
-/// complete the 4.
+/// Returns the digits of some bytes. Each 3 bytes are 4 digits. A last part of 1 or 2 bytes is 2 or 3 digits,
+/// and with `pad` as many `=` as complete the 4.
 fn encoded(bytes: &[u8], pad: bool) -> Result<Vec<u8>> {
     let mut text = memory::reserve(bytes.len().div_ceil(3) * 4)?;
     for part in bytes.chunks(3) {

@@ -13,7 +13,7 @@
 //!   record that is empty or holds only line ends has no fields.
 //! - Numbers may be surrounded by blanks; strings keep theirs. Line ends may be in quoted fields only, so a
 //!   record ends without one.
-//! - A quote in a field without quotes and text behind a closing quote are errors. With `use_quote_delim`
+//! - A quote in a field without quotes and text after a closing quote are errors. With `use_quote_delim`
 //!   false, quotes are ordinary characters.
 //! - All errors of the data are `InvalidArgument`, in TensorFlow's words. Those of attributes are reported
 //!   when the plan is compiled.
@@ -39,13 +39,13 @@ pub(super) fn register(registry: &mut Registry) {
 
 /// The attributes of a kernel, checked.
 struct Format {
-    /// A single byte, `field_delim`.
+    /// The byte between fields, `field_delim`.
     delimiter: u8,
     /// True if fields may be quoted.
     quotes: bool,
     /// The text of a missing field, in addition to the empty one.
     na_value: Bytes,
-    /// Ascending; all columns when empty.
+    /// The columns to return, ascending; all columns if it is empty.
     columns: Vec<usize>,
 }
 
@@ -106,7 +106,7 @@ fn run(context: &mut KernelContext<'_>, format: &Format) -> Result<()> {
 struct Column {
     /// The values in the order of the records.
     values: Values,
-    /// A tensor of one element, or `None` if the column is required.
+    /// The default, a tensor of one element, or `None` if the column is required.
     default: Option<Tensor>,
 }
 
@@ -125,9 +125,9 @@ enum Values {
 }
 
 impl Column {
-    /// `default` is the input of the column, from which its dtype is taken; memory for `rows` values is
-    /// reserved. Fails with `Unimplemented` for another dtype and with `InvalidArgument` for a default of
-    /// several elements.
+    /// Returns an empty column. `default` is its input, from which its dtype is taken; memory for `rows`
+    /// values is reserved. Fails with `Unimplemented` for another dtype and with `InvalidArgument` for a
+    /// default of several elements.
     fn new(default: &Tensor, rows: usize) -> Result<Column> {
         let values = match default.dtype() {
             DType::Float32 => Values::Floats(memory::reserve(rows)?),
@@ -187,7 +187,7 @@ impl Values {
         Ok(())
     }
 
-    /// `shape` has as many elements as there are values.
+    /// Returns the values as a tensor of this shape, which has as many elements.
     fn into_tensor(self, shape: Shape) -> Result<Tensor> {
         Ok(match self {
             Values::Floats(values) => Tensor::from_vec(values, shape)?,

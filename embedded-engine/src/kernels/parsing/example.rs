@@ -86,7 +86,7 @@ fn parse_single(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
 
 /// The dtypes and shapes of all features.
 ///
-/// Shared with sequence examples, which have two of them. The vectors of a kind have one length (`check`).
+/// Sequence examples have two of them. The vectors of a kind have one length (`check`).
 pub(super) struct Types {
     /// The dtypes of the sparse features.
     pub(super) sparse: Vec<DType>,
@@ -372,8 +372,8 @@ impl Parser {
     /// Returns the features of a batch, a vector of serialized examples, in the ascending order of their
     /// keys. `defaults` has one tensor for each dense feature.
     ///
-    /// It runs the same code as the op types in a frame of its own, whose slots are the inputs and behind
-    /// them the outputs.
+    /// It runs the same code as the op types in a frame of its own, whose slots are the inputs, followed by
+    /// the outputs.
     pub(in crate::kernels) fn parse(
         &self,
         caller: &Caller<'_>,

@@ -19,8 +19,8 @@ pub(super) enum Form {
     /// Any number of blocks of a fixed number of values, padded with the default. A row is padded to the
     /// longest of the batch, with the single element of `padding`. `block` is at least 1.
     Sequence { block: usize, padding: Tensor },
-    /// Any number of values. This is the form of sparse and ragged features, where examples without the
-    /// feature have an empty row.
+    /// Any number of values, as sparse and ragged features have. An example without the feature has an empty
+    /// row.
     Rows,
 }
 
@@ -34,16 +34,14 @@ pub(super) struct Column<'a> {
     dtype: DType,
     /// The form of the output.
     form: Form,
-    /// The values so far. All examples one after the other.
+    /// The values so far, all examples one after the other.
     values: Values,
     /// The end of each example's values. Not stored if all have the same number. Ascending; example `i` has
     /// the values from `ends[i - 1]`, or 0, to `ends[i]`.
     ends: Vec<usize>,
 }
 
-/// The values of features of one kind.
-///
-/// The three kinds of the message `Feature`.
+/// The values of features of one kind, of which the message `Feature` has three.
 pub(super) enum Values {
     /// Values of `float32`.
     Floats(Vec<f32>),

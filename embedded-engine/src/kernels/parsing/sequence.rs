@@ -126,7 +126,7 @@ fn parse_single(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
 struct SequenceTypes {
     /// Features outside the lists.
     context: Types,
-    /// The shapes are those of one step.
+    /// The lists of features. The shapes are those of one step.
     lists: Types,
 }
 
@@ -215,7 +215,7 @@ impl SequenceTypes {
         Ok(lists)
     }
 
-    /// Sets the outputs behind those of the context. `batch` is the shape of the input.
+    /// Sets the outputs that follow those of the context. `batch` is the shape of the input.
     fn deliver(&self, context: &mut KernelContext<'_>, lists: Vec<List<'_>>, batch: &[usize]) -> Result<()> {
         let Types { sparse, dense, ragged, .. } = &self.context;
         let first = 3 * sparse.len() + dense.len() + 2 * ragged.len();
@@ -302,7 +302,7 @@ struct List<'k> {
     dtype: DType,
     /// The shape of each step of a dense list.
     step: Option<Shape>,
-    /// Always true for sparse and ragged lists.
+    /// True if an example may lack the list, which is always so for sparse and ragged lists.
     may_lack: bool,
     /// Values of all steps of all examples.
     values: Values,

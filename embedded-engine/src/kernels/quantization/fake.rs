@@ -87,9 +87,9 @@ fn check_same(context: &KernelContext<'_>) -> Result<()> {
 /// Kept as floats, because all arithmetic with them is in single precision, as in TensorFlow.
 #[derive(Clone, Copy)]
 struct Steps {
-    /// 0, or 1 for a narrow range.
+    /// The least integer: 0, or 1 for a narrow range.
     first: f32,
-    /// `2^num_bits - 1`.
+    /// The largest integer, `2^num_bits - 1`.
     last: f32,
 }
 
@@ -222,7 +222,8 @@ fn round(context: &mut KernelContext<'_>, grids: &[Grid]) -> Result<()> {
 /// The gradients of numbers in the range, and those of its ends: the sums over the numbers beyond.
 ///
 /// Output 0 is the gradient of the numbers; outputs 1 and 2, of the shape of the ranges, are the sums for the
-/// minimum and the maximum. No element counts for both.
+/// minimum and the maximum. No element counts for both. NaN is clamped to the minimum, while TensorFlow keeps
+/// it.
 fn gradients(context: &mut KernelContext<'_>, grids: &[Grid]) -> Result<()> {
     let (shape, ends) = (context.input(0).shape().clone(), context.input(2).shape().clone());
     let (mut below, mut above) = (vec![0f32; grids.len()], vec![0f32; grids.len()]);

@@ -16,7 +16,7 @@
 //! - `QuantizedReshape` forwards the range. `QuantizedConcat` converts all parts to a common range, which
 //!   includes 0.
 //!
-//! The ranges of inputs are scalars, in pairs behind the data. Inputs whose shapes do not fit are
+//! The ranges of inputs are scalars, in pairs after the data. Inputs whose shapes do not fit are
 //! `InvalidArgument`; output dtypes other than `qint32` are `Unimplemented`.
 
 use super::ranges::{Integers, Range};

@@ -201,9 +201,7 @@ impl Range {
         Ok(Range { least, most })
     }
 
-    /// Delivers the range as two outputs.
-    ///
-    /// The outputs are 1 and 2, behind the integers.
+    /// Delivers the ends of the range as outputs 1 and 2, which follow the integers.
     pub(super) fn deliver(self, context: &mut KernelContext<'_>) {
         context.set(1, Tensor::scalar(self.least));
         context.set(2, Tensor::scalar(self.most));

@@ -71,7 +71,7 @@ struct Rounding {
     half_up: bool,
     /// The axis whose slices have ranges of their own.
     axis: Option<usize>,
-    /// `None` if they are an input. The number of bits.
+    /// The number of bits; `None` if it is an input.
     bits: Option<i64>,
     /// The ends of the first version, which are attributes; `None` if they are inputs.
     range: Option<[f64; 2]>,

@@ -40,11 +40,11 @@ pub(super) fn register(registry: &mut Registry) {
 /// The form in which the rows of an axis are given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Partition {
-    /// The number of rows of the outermost axis. A scalar.
+    /// The number of rows of the outermost axis, a scalar.
     FirstDimSize,
-    /// The row of each value. Ascending, not strictly.
+    /// The row of each value, in ascending order.
     ValueRowIds,
-    /// The first value of each row, and the end of the last. One more than there are rows.
+    /// The first value of each row, and the end of the last: one more than there are rows.
     RowSplits,
 }
 
@@ -108,9 +108,9 @@ fn lengths(
 
 /// Delivers the dense tensor.
 ///
-/// Each axis turns the places of its rows into the places of the next axis' rows, so that after the last one
-/// every value has its place in the result, or none if it was cut off. The result is then filled row by row
-/// from the values or the default.
+/// Each axis turns the places of its rows into the places of the rows of the next axis, so that after the
+/// last one every value has its place in the result, or none if it was cut off. The result is then filled row
+/// by row from the values or the default.
 fn to_tensor(context: &mut KernelContext<'_>, partitions: &[Partition]) -> Result<()> {
     let values = context.input(1);
     if values.shape().rank() == 0 {
@@ -133,7 +133,7 @@ fn to_tensor(context: &mut KernelContext<'_>, partitions: &[Partition]) -> Resul
         all.push(lengths);
     }
     let count = values.shape().dims()[0];
-    // Values behind those of the last row are allowed and ignored.
+    // Values after those of the last row are allowed and ignored.
     if rows > count {
         return Err(Error::invalid_argument(format!(
             "the rows have {rows} values, and only {count} are given"

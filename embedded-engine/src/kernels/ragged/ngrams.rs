@@ -1,9 +1,8 @@
 //! Runs of neighboring strings.
 //!
-//! Each row is padded on both sides with `pad_width` copies of the pads; a width of -1 means the longest
-//! n-gram minus
-//! 1. With `preserve_short_sequences` a row that is too short for every n-gram yields one with all of its
-//!    strings.
+//! Each row is padded on both sides with `pad_width` copies of the pads; with -1 as many as an n-gram has
+//! strings, less one. With `preserve_short_sequences` a row that is too short for every n-gram yields one
+//! with all of its strings.
 //!
 //! # Semantics
 //!
@@ -38,16 +37,15 @@ pub(super) fn register(registry: &mut Registry) {
 struct Rules {
     /// The bytes between the strings of a run.
     separator: Bytes,
-    /// The string in front of a row.
+    /// The string before a row.
     left_pad: Bytes,
-    /// The string behind a row.
+    /// The string after a row.
     right_pad: Bytes,
     /// The numbers of strings in a run. Each is at least 1.
     widths: Vec<usize>,
     /// The number of pads at each end; `None` for one less than the width.
     pad: Option<usize>,
-    /// Makes one run of all strings of a row that is too short for any. The attribute
-    /// `preserve_short_sequences`.
+    /// True to make one run of all strings of a row that is too short for any (`preserve_short_sequences`).
     keeps_short: bool,
     /// The dtype of the splits, `int32` or `int64`.
     splits: DType,

@@ -51,9 +51,9 @@ pub(super) fn register(registry: &mut Registry) {
 /// values. Kernels check this before they build one.
 #[derive(Clone)]
 pub(in crate::kernels) struct Ragged {
-    /// All of one dtype.
+    /// The splits of each ragged axis, all of one dtype.
     splits: Vec<Tensor>,
-    /// Its first axis is counted by the innermost splits.
+    /// The values, whose first axis the innermost splits count.
     values: Tensor,
 }
 
@@ -100,7 +100,8 @@ pub(in crate::kernels) fn added(
     Ok(Ragged { splits: ragged.splits.clone(), values })
 }
 
-/// `rank` is the number of splits, which are the inputs before the values. `dtype` is that of the splits.
+/// Delivers a ragged tensor as a variant, or as one variant for each row. `rank` is the number of splits,
+/// which are the inputs before the values. `dtype` is that of the splits.
 fn to_variant(context: &mut KernelContext<'_>, rank: usize, is_batched: bool, dtype: DType) -> Result<()> {
     let nested = nested(context, rank, rank)?;
     let values = context.input(rank).clone();

@@ -8,7 +8,7 @@
 //!
 //! - `StatefulUniform`, `StatefulStandardNormalV2`, `StatefulTruncatedNormal`, `StatefulUniformFullInt` and
 //!   `StatefulUniformInt` have the inputs `resource`, `algorithm` and `shape`, and the last one also the
-//!   limits. They draw the numbers that a generator with that state gives and leave the state behind them.
+//!   limits. They draw the numbers that a generator with that state gives, and advance the state.
 //! - `RngSkip` advances the state by `delta` elements, 256 blocks each. `RngReadAndSkip` also returns the
 //!   state before.
 //!

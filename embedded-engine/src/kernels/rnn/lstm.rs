@@ -129,7 +129,7 @@ impl Form {
 /// All have been checked against the shapes of all inputs.
 #[derive(Clone, Copy)]
 struct Sizes {
-    /// The number of time steps. 1 for a single step.
+    /// The number of time steps, 1 for a single step.
     steps: usize,
     /// The number of examples.
     batch: usize,
@@ -266,8 +266,8 @@ fn kept<'a>(inputs: Inputs<'a>, first: usize) -> Result<[&'a [f32]; 6]> {
 /// saw.
 ///
 /// `gates` are the gradients of the sums, a row of `4 units` for each example. Input and forget gate see the
-/// memory `before` the step, the output gate that `behind` it. Adds to the three `sums`, in the order of
-/// `wci`, `wcf`, `wco`.
+/// memory `before` the step, the output gate the memory after it (`behind`). Adds to the three `sums`, in the
+/// order of `wci`, `wcf`, `wco`.
 fn add_peepholes(cell: &Lstm, gates: &[f32], before: &[f32], behind: &[f32], sums: &mut [&mut [f32]; 3]) {
     let units = cell.units;
     // The place of the forget gate among the four; input and output are first and last in both orders.
@@ -295,8 +295,8 @@ fn taken(context: &KernelContext<'_>, steps: usize) -> Result<usize> {
 
 /// Computes a sequence, whose examples may have different lengths.
 ///
-/// Delivers the outputs of all steps. `seq_len_max` applies to all examples alike; what is behind the length
-/// of a shorter example is computed and must be ignored by its user.
+/// Delivers the outputs of all steps. `seq_len_max` applies to all examples alike; the steps after the end of
+/// a shorter example are computed and must be ignored by its user.
 fn sequence(context: &mut KernelContext<'_>, form: Form) -> Result<()> {
     let sizes = Sizes::of(context, 1, form)?;
     let Sizes { steps, batch, depth, units } = sizes;

@@ -84,8 +84,8 @@ struct Bands {
 }
 
 impl Bands {
-    /// `bins` is the number of frequencies from 0 to half of `sample_rate`. Band `b` has its center at `b`
-    /// spacings above the lower limit.
+    /// Returns the bands for a spectrum. `bins` is the number of frequencies from 0 to half of `sample_rate`.
+    /// Band `b` has its center at `b` spacings above the lower limit.
     fn new(options: &Options, bins: usize, sample_rate: f64) -> Result<Bands> {
         let (low, high) = (mel(options.lower), mel(options.upper));
         let spacing = (high - low) / (options.bands + 1) as f64;
@@ -114,7 +114,8 @@ impl Bands {
         Ok(Bands { first, shares: shares.collect() })
     }
 
-    /// `spectrum` has the squared magnitudes of one frame. Band `band - 1` falls where band `band` rises.
+    /// Computes the energies of one frame, whose squared magnitudes are `spectrum`. Band `band - 1` falls
+    /// where band `band` rises.
     fn energies(&self, spectrum: &[f32], energies: &mut [f64]) {
         energies.fill(0.0);
         for (&squared, &(band, share)) in spectrum[self.first.min(spectrum.len())..].iter().zip(&self.shares)

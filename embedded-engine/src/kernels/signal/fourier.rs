@@ -51,7 +51,7 @@ trait Part: Element + FftNum + Real {}
 
 impl<T: Element + FftNum + Real> Part for T {}
 
-/// Transforms, with the plans for the lengths that have come so far.
+/// Transforms in one direction, with the plans for the lengths so far.
 ///
 /// A kernel has one for each direction it uses. Lengths may change from run to run, so plans are made when a
 /// length first occurs.
@@ -144,9 +144,7 @@ fn split(shape: &Shape, axes: usize) -> Result<(&[usize], &[usize])> {
 
 /// Returns the lengths in input 1.
 ///
-/// There must be `axes` of them, none negative.
-///
-/// A scalar counts as one length.
+/// There must be `axes` of them, none negative. A scalar counts as one length.
 fn lengths(context: &KernelContext<'_>, axes: usize) -> Result<Vec<usize>> {
     let lengths = context.ints(1)?;
     let known: Option<Vec<usize>> = lengths.iter().map(|&length| usize::try_from(length).ok()).collect();

@@ -29,7 +29,7 @@ pub(super) fn register(registry: &mut Registry) {
     });
 }
 
-/// Window and transform depend on attributes only and are made once.
+/// The window and the transform, which depend on attributes only and are made once.
 struct Spectrogram {
     /// The weights of a window: Hann's. The periodic form, as in TensorFlow: the weight after the last one
     /// would be that of the first.
@@ -38,12 +38,13 @@ struct Spectrogram {
     stride: usize,
     /// True for squared magnitudes, which `Mfcc` expects.
     squared: bool,
-    /// Its length is that of the window, rounded up to a power of two.
+    /// The transform, whose length is that of the window, rounded up to a power of two.
     transform: Arc<dyn Fft<f64>>,
 }
 
 impl Spectrogram {
-    /// Fails for sizes out of range; the upper bound of `2^28` samples is an hour and a half at 48 kHz.
+    /// Reads the attributes. Fails for sizes out of range; the upper bound of `2^28` samples is an hour and a
+    /// half at 48 kHz.
     fn of(spec: &NodeSpec<'_>) -> Result<Spectrogram> {
         let size = |name: &str, least: usize| {
             let size = spec.int(name)?;

@@ -34,11 +34,11 @@ pub(super) fn register(registry: &mut Registry) {
 
 /// The samples of a file, of all channels in turn.
 struct Wav<'a> {
-    /// At least 1.
+    /// The number of channels, at least 1.
     channels: usize,
-    /// Samples per second of each channel.
+    /// The number of samples per second of each channel.
     sample_rate: i32,
-    /// Whole frames of `2 * channels` bytes, little-endian.
+    /// The samples: whole frames of `2 * channels` bytes, little-endian.
     samples: &'a [u8],
 }
 

@@ -63,10 +63,9 @@ pub(super) fn register(registry: &mut Registry) {
     });
 }
 
-/// Returns the numbers of sparse and of dense inputs, before which as many others stand at the end.
-///
-/// Returns sparse and dense counts. The attribute `N` is the number of sparse inputs, of three tensors each.
-/// Fails if the operation has fewer inputs than that.
+/// Returns the numbers of sparse and of dense inputs, which `others` further inputs follow. /// /// The
+/// attribute `N` is the number of sparse inputs, of three tensors each. Fails if the operation has fewer
+/// inputs than that.
 fn inputs(spec: &NodeSpec<'_>, others: usize) -> Result<(usize, usize)> {
     let sparse = usize::try_from(spec.int("N")?).map_err(|_| Error::value("N must not be negative"))?;
     let listed = sparse.checked_mul(3).and_then(|listed| listed.checked_add(others));
@@ -98,10 +97,10 @@ struct Rules {
 enum Kind {
     /// The texts of the features with a separator between them.
     Texts(Bytes),
-    /// A number of a bucket, or any for 0, that begins with a key.
+    /// The number of a bucket, by a hash that begins with `key`. 0 buckets give the hash itself.
     Keyed { key: u64, buckets: u64 },
-    /// The same, which begins with the first feature. Features are hashed with these keys, or else by their
-    /// fingerprints.
+    /// As `Keyed`, by a hash that begins with the first feature. Features are hashed with `keys`, or without
+    /// them by their fingerprints.
     Hashes { buckets: u64, keys: Option<[u64; 2]> },
 }
 

@@ -35,7 +35,8 @@ pub(super) fn register(registry: &mut Registry) {
 
 /// The sequences of a sparse tensor, by the coordinates before the last axis: the places of their values.
 ///
-/// A sequence without values has no entry. The order of the map makes the loop deterministic.
+/// A sequence without values has no entry. The map is ordered, so that sequences are compared in a fixed
+/// order.
 type Sequences = BTreeMap<Vec<usize>, Vec<usize>>;
 
 /// Groups the values of a tensor whose rank is at least 1. Within a sequence they keep the order of the

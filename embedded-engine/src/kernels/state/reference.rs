@@ -71,8 +71,8 @@ pub(crate) fn register(registry: &mut Registry) {
         .shares(Shares::Inputs);
 }
 
-/// The variable is created or found when the plan is compiled, so that every plan of the session has the same
-/// handle.
+/// Returns the kernel of a variable. It is created or found when the plan is compiled, so that every plan of
+/// the session has the same handle.
 fn make_variable(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let name = resource_name(spec);
     let container = spec.str("container").unwrap_or_default();

@@ -133,7 +133,8 @@ fn update_rows(context: &mut KernelContext<'_>) -> Result<()> {
     })
 }
 
-/// A handle does not carry the dtype of its variable, so the graph could not check it.
+/// Fails unless the updates have the dtype of the variable. A handle does not carry the dtype of its
+/// variable, so the graph could not check it.
 fn check_dtype(variable: DType, updates: DType) -> Result<()> {
     if variable == updates {
         return Ok(());

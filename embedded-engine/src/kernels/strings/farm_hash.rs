@@ -7,7 +7,7 @@
 //! Strings are hashed by one of four formulas, for up to 16, 32 and 64 bytes and beyond. All arithmetic
 //! wraps, and words are little-endian on every machine.
 
-/// The constants are odd numbers with well-mixed bits, from the original.
+/// The first of three constants of the original, odd numbers with well-mixed bits.
 const K0: u64 = 0xc3a5_c85c_97cb_3127;
 const K1: u64 = 0xb492_b66f_be98_f273;
 const K2: u64 = 0x9ae1_6a3b_2f90_404f;
@@ -35,8 +35,7 @@ fn hash16(u: u64, v: u64, mul: u64) -> u64 {
     (b ^ (b >> 47)).wrapping_mul(mul)
 }
 
-/// Returns the fingerprint of 0 to 16 bytes. The words at both ends overlap for lengths between, so that each
-/// byte counts.
+/// Returns the fingerprint of 0 to 16 bytes. The words at both ends may overlap, so that each byte counts.
 fn up_to_16(s: &[u8]) -> u64 {
     let len = s.len();
     if len >= 8 {

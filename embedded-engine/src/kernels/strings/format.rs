@@ -14,7 +14,7 @@
 //! | `bool` | `true` or `false`, without a width |
 //! | strings | as they are, filled up to the width |
 //!
-//! `fill` is a blank or empty for blanks on the left, `0` for zeros behind the sign, `+` for a sign in front
+//! `fill` is a blank or empty for blanks on the left, `0` for zeros after the sign, `+` for a sign in front
 //! of positive numbers as well, `-` for blanks on the right. Floats narrower than `float64` are converted
 //! first, so they show the digits of their exact value. Combinations that C does not have are
 //! `InvalidArgument` when the plan is compiled.
@@ -51,11 +51,11 @@ struct Format {
 /// The notations of floats.
 #[derive(Clone, Copy, Debug)]
 enum Notation {
-    /// Without an exponent. `%f`.
+    /// Without an exponent, as `%f`.
     Fixed,
-    /// With an exponent. `%e`.
+    /// With an exponent, as `%e`.
     Scientific,
-    /// The shorter of both. `%g`.
+    /// The shorter of both, as `%g`.
     Shortest,
 }
 
@@ -133,7 +133,7 @@ fn written<T: tensor::Element>(
     Ok(())
 }
 
-/// Integers are formatted from their own text and are not converted.
+/// A number that is converted if it is a float. Integers are formatted from their own text.
 ///
 /// An `i64` beyond `2^53` would change its digits on the way through `f64`.
 trait AsFloat {
@@ -187,9 +187,8 @@ impl Format {
         self.width.max(digits)
     }
 
-    /// `integer` is the text of a number that is not a float.
-    ///
-    /// Returns the text of a number, filled up to the width. `float` is its value if it is a float.
+    /// Returns the text of a number, filled up to the width. `float` is its value if it is a float, `integer`
+    /// its text otherwise.
     fn number(&self, integer: &str, float: Option<f64>) -> Result<Bytes> {
         let (text, finite): (Bytes, bool) = match float {
             None => (Bytes::copy_from_slice(integer.as_bytes()), true),

@@ -48,7 +48,8 @@ pub(in crate::kernels) fn add(context: &mut KernelContext<'_>) -> Result<()> {
     join(context, b"")
 }
 
-/// Fails with `InvalidArgument` if two inputs that are not scalars have different shapes.
+/// Delivers the inputs joined, with a separator between them. Fails with `InvalidArgument` if two inputs that
+/// are not scalars have different shapes.
 fn join(context: &mut KernelContext<'_>, separator: &[u8]) -> Result<()> {
     let inputs = (0..context.num_inputs()).map(|index| context.input(index));
     let mut shape = Shape::scalar();
@@ -153,8 +154,6 @@ fn reduce(context: &mut KernelContext<'_>, separator: &[u8], keep: bool) -> Resu
     Ok(())
 }
 
-/// Strings with a separator between them.
-///
 /// Returns strings with a separator between them. The parts are walked twice, for the length and for the
 /// bytes.
 fn with_separator<'a>(

@@ -101,7 +101,7 @@ fn hexadecimal(text: &str) -> Option<f64> {
     for digit in whole.chars().chain(fraction.chars()) {
         value = value * 16.0 + f64::from(digit.to_digit(16)?);
     }
-    // Each digit behind the point was read as one in front of it.
+    // Each digit after the point was read as one in front of it.
     let scale = exponent.saturating_sub(4 * i32::try_from(fraction.len()).ok()?);
     let value = value * 2f64.powi(scale);
     Some(if negative { -value } else { value })

@@ -13,7 +13,7 @@
 //!   that no digit follows makes the next character literal.
 //!
 //! Invalid patterns are `InvalidArgument`, for attributes when the plan is compiled. The library is the
-//! `regex` crate. Its syntax is close to RE2's but has a few forms more, which are accepted here.
+//! `regex` crate. Its syntax is close to RE2's but has a few more forms, which are accepted here.
 
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
@@ -63,7 +63,7 @@ fn pattern(context: &KernelContext<'_>, input: usize) -> Result<String> {
     }
 }
 
-/// The message has the pattern, its source the place of the error.
+/// Returns a compiled pattern. The message of an error has the pattern, its source the place.
 fn compiled(pattern: &str) -> Result<Regex> {
     Regex::new(pattern)
         .map_err(|error| Error::invalid_argument(format!("Invalid pattern: {pattern}")).with_source(error))

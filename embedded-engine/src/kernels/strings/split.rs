@@ -54,9 +54,7 @@ pub(super) fn register(registry: &mut Registry) {
     });
 }
 
-/// Returns the one string of an input.
-///
-/// Returns a delimiter or separator, whatever its rank.
+/// Returns the delimiter or separator in an input, which must be one string.
 fn single(context: &KernelContext<'_>, input: usize) -> Result<Bytes> {
     match context.input(input).as_strings()? {
         [text] => Ok(text.clone()),
@@ -119,8 +117,8 @@ fn at_separator(text: &Bytes, separator: &[u8], limit: usize) -> Result<Vec<Byte
     Ok(parts)
 }
 
-/// Returns the parts between runs of ASCII white space. White space at both ends is dropped, except behind
-/// the last split if `limit` ends the search.
+/// Returns the parts between runs of ASCII white space. White space at both ends is dropped, except after the
+/// last split if `limit` ends the search.
 fn at_white_space(text: &Bytes, limit: usize) -> Result<Vec<Bytes>> {
     if limit == 0 {
         return Ok(vec![text.clone()]);

@@ -66,7 +66,7 @@ fn filled(context: &KernelContext<'_>, parts: &[String], summarize: Option<usize
 struct Printed<'t> {
     /// The whole tensor; its elements are found by a row-major index.
     tensor: &'t Tensor,
-    /// Its shape.
+    /// The shape of the tensor.
     dims: &'t [usize],
     /// The number of elements at either end; at most that of all elements, so that doubling it cannot
     /// overflow.
