@@ -107,7 +107,7 @@ impl Producer {
                     drawn.push(element);
                     states.push(self.states());
                 }
-                // The position after an error or an end, from which a restored run goes on behind it.
+                // The position after an error or an end, from which a restored run continues after it.
                 end => {
                     last = Some(Made { given: end.map(|_: Option<Drawn>| None), states: self.states() });
                     break;
@@ -386,7 +386,7 @@ impl Channel {
 struct Ended<'c>(&'c Channel);
 
 impl Drop for Ended<'_> {
-    /// Marks the channel as ended, also while the thread panics, so that no step waits for ever.
+    /// Marks the channel as ended, also while the thread panics, so that no step waits forever.
     fn drop(&mut self) {
         let mut buffer = self.0.lock();
         buffer.ended = true;

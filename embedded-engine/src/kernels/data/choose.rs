@@ -6,7 +6,7 @@
 //!   `stop_on_empty_dataset` (false). Each element of the selector, one integer, names the input that gives
 //!   the next element. If that input is at its end the choice is skipped and the next one drawn; with
 //!   `stop_on_empty_dataset` it is the end. The end also comes with that of the selector or of all inputs. A
-//!   choice outside of the inputs is `InvalidArgument` for that request; the next one draws again.
+//!   choice outside the inputs is `InvalidArgument` for that request; the next one draws again.
 //! - `ChooseFastestDataset`: input `input_datasets`, a list. TensorFlow measures which is fastest; all of
 //!   them yield the same elements, so the first one is taken here.
 //!
@@ -78,7 +78,7 @@ impl Iterate for Chosen {
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
         loop {
             let Some((Some(selector), inputs)) = self.inputs.split_first_mut() else { return Ok(None) };
-            // An endless selector would otherwise be drawn for ever.
+            // An endless selector would otherwise be drawn forever.
             if inputs.iter().all(Option::is_none) {
                 self.inputs.clear();
                 return Ok(None);

@@ -64,7 +64,7 @@ impl Dataset for Concatenate {
         Some(self.inputs[0].rows()?.saturating_add(self.inputs[1].rows()?))
     }
 
-    /// Returns an element of the first input, or of the second one for numbers behind it.
+    /// Returns an element of the first input, or of the second one for larger numbers.
     fn row(&self, run: &Run<'_>, number: u64) -> Result<Element> {
         let first = self.inputs[0].rows().unwrap_or(0);
         match number.checked_sub(first) {

@@ -23,7 +23,7 @@ use super::position::{Reader, Writer, unsavable};
 use session_core::{Code, Result};
 use std::sync::Arc;
 
-/// The op type. Clients write it inside of a `FlatMapDataset` for `from_generator` (D-3).
+/// The op type. Clients write it inside a `FlatMapDataset` for `from_generator` (D-3).
 pub(super) const OPS: &[Op] =
     &[Op { types: &["GeneratorDataset"], functions: &["init_func", "next_func", "finalize_func"], make }];
 

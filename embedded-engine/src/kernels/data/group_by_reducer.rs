@@ -108,7 +108,7 @@ impl Groups {
 
 impl Iterate for Groups {
     /// Reads the whole input at the first request, then returns the results by key. A group is removed before
-    /// `finalize_func` is called, so that an error does not return for ever.
+    /// `finalize_func` is called, so that an error does not return forever.
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
         while let Some(input) = &mut self.input {
             // The whole input is read within one request.

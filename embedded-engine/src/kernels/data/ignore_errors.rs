@@ -8,7 +8,7 @@
 //! the run.
 //!
 //! TensorFlow never gives up; here an input that fails 2^20 times in a row returns its error, so that a
-//! missing file does not keep a step without a deadline for ever.
+//! missing file does not keep a step without a deadline forever.
 //!
 //! Cardinality: unknown. Position: the input's.
 

@@ -15,7 +15,7 @@
 //! parallel forms: `cycle_length` 10, calls as threads. More calls than a given cycle length are
 //! `InvalidArgument`. The order never depends on threads: `deterministic` and `sloppy` are not read.
 //!
-//! After an error of an inner dataset or of `f` the next request goes on behind it; the two forms differ in
+//! After an error of an inner dataset or of `f` the next request continues after it; the two forms differ in
 //! what an error counts as, see [`Errors`].
 //!
 //! # Parallel forms

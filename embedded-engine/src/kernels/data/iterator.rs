@@ -446,8 +446,8 @@ impl Live {
         chain(self.dataset.dataset.as_ref())
     }
 
-    /// Returns the bytes of everything in it, if all of it can be written. Of an iterator that works ahead,
-    /// the states after the last element that a step took.
+    /// Returns the bytes of everything in it, if all of it can be written. For an iterator that works ahead,
+    /// these are the states after the last element that a step took.
     fn states(&self) -> Result<Vec<u8>> {
         match &self.front {
             Front::Step(producer) => producer.states()?.bytes(),

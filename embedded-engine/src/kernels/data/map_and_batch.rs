@@ -5,8 +5,8 @@
 //! Inputs: `input_dataset`, `other_arguments`, `batch_size` (greater than zero), `num_parallel_calls`,
 //! `drop_remainder`. Attributes `f`, `preserve_cardinality` as of `MapDataset`. The batches are those of a
 //! map followed by a batch, except after errors: an error of any element fails its whole batch, and later
-//! batches are unaffected (D-12). Of several errors the first one in the order of the elements is returned.
-//! Unequal shapes have another message (D-13).
+//! batches are unaffected (D-12). If several elements fail, the error of the first one is returned. Unequal
+//! shapes have another message (D-13).
 //!
 //! ```text
 //! range(5) with an error at 2, batch_size 2:   [0, 1], error, [4]       (map, then batch: [0, 1], error, [3, 4])
@@ -69,8 +69,7 @@ impl Dataset for MapAndBatch {
     }
 }
 
-/// Returns an iterator over batches of what a map yields, for this op and for a `BatchDatasetV2` behind a
-/// map.
+/// Returns an iterator over batches of what a map yields, for this op and for a `BatchDatasetV2` after a map.
 pub(super) fn fused(map: &Arc<Map>, size: u64, drop_remainder: bool, run: &Run<'_>) -> Result<Source> {
     let input = map.input.iterate(run)?;
     Ok(Box::new(MappedBatches { input, map: map.clone(), size, drop_remainder, number: 0, ended: false }))
@@ -93,9 +92,8 @@ struct MappedBatches {
 }
 
 impl Iterate for MappedBatches {
-    /// Collects one batch in rounds: it draws as many elements as are missing, calls the function
-    /// for all of them, and adds the results in order. Results behind an end that the function signals are
-    /// dropped.
+    /// Collects one batch in rounds: it draws as many elements as are missing, calls the function for all of
+    /// them, and adds the results in order. Results after an end that the function signals are dropped.
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
         let (mut elements, mut failed, mut taken) = (Vec::new(), None, 0);
         // Calls that may not run in parallel are made one by one, so that none is made after an end.

@@ -19,7 +19,7 @@
 //!   `InvalidArgument` from the initializer.
 //! - An element of another rank than the padded shape: `InvalidArgument`.
 //! - An element that is larger than a given size: `DataLoss`. The batch is lost, as with every error; the
-//!   next one begins behind it.
+//!   next one begins after it.
 //!
 //! Batches, remainders and ends are those of `batch.rs`; there is no fused form. Position: the input's. The
 //! cost is two writes for each element of the batch: the padding, then the values over it.

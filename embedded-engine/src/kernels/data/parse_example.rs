@@ -9,7 +9,7 @@
 //! Each element becomes one of the features: dense ones as tensors, sparse ones as one variant each, ragged
 //! ones as variants. Components are in the ascending order of the features' keys, whatever their kinds. A
 //! message that cannot be parsed fails the whole element (`InvalidArgument`), and the next request continues
-//! behind it.
+//! after it.
 //!
 //! Cardinality and position: the input's.
 

@@ -76,7 +76,7 @@ impl Writer {
             match later {
                 Later::Value(tensor) => write_value(&mut all, tensor)?,
                 Later::Part(part) => {
-                    // Parts may have parts of their own: the buffer of a shuffle inside of a cache.
+                    // Parts may have parts of their own: the buffer of a shuffle inside a cache.
                     let mut to = Writer::default();
                     part(&mut to)?;
                     all.extend(to.bytes()?);
@@ -133,7 +133,7 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// `Unimplemented` for handles and variants, such as datasets inside of elements: they have no bytes.
+    /// `Unimplemented` for handles and variants, such as datasets inside elements: they have no bytes.
     pub(super) fn tensor(&mut self, tensor: &Tensor) -> Result<()> {
         let is_string = tensor.dtype() == DType::String;
         if !tensor.dtype().is_plain() && !is_string {
@@ -307,7 +307,7 @@ impl<'a> Reader<'a> {
 }
 
 /// Returns the error for bytes that are not a position of this iterator: `DataLoss`. It also stands for
-/// states that cannot occur, such as an index outside of a buffer that was restored.
+/// states that cannot occur, such as an index outside a buffer that was restored.
 pub(super) fn damaged() -> Error {
     Error::new(
         Code::DataLoss,

@@ -2,17 +2,17 @@
 //!
 //! # Semantics
 //!
-//! All of them have an input `filenames` (strings of any shape; of `MatchingFilesDataset` patterns), and most
-//! `compression_type` ("", "GZIP", "ZLIB") and `buffer_size`, which changes nothing in the elements. The
+//! All of them have an input `filenames` (strings of any shape; patterns for `MatchingFilesDataset`), and
+//! most `compression_type` ("", "GZIP", "ZLIB") and `buffer_size`, which changes nothing in the elements. The
 //! files are read in order, each opened when it is reached. The formats differ in how they split the bytes of
 //! a file, and in what an error costs:
 //!
 //! | format | damaged record | file that cannot be opened |
 //! | --- | --- | --- |
-//! | `TFRecord` | the rest of the file is given up | the same error for ever; a folder is passed by |
-//! | `TextLine` | the same error for ever | the same error for ever |
-//! | `FixedLengthRecord` | the same error for ever | the same error for ever |
-//! | `CSV` | the next record follows | the same error for ever; a missing header is passed by |
+//! | `TFRecord` | the rest of the file is given up | the same error forever; a folder is passed by |
+//! | `TextLine` | the same error forever | the same error forever |
+//! | `FixedLengthRecord` | the same error forever | the same error forever |
+//! | `CSV` | the next record follows | the same error forever; a missing header is passed by |
 //!
 //! Every path is subject to the session's policy for files. Cardinality: unknown.
 //!
@@ -94,8 +94,8 @@ trait Records: Send {
     /// Returns the next record, or `None` at the end of the file.
     fn next(&mut self) -> Result<Option<Element>>;
 
-    /// Returns the start of the next record, in an uncompressed file. Of a compressed one it is a number that
-    /// nobody uses.
+    /// Returns the start of the next record, in an uncompressed file. For a compressed one the number has no
+    /// meaning.
     fn offset(&self) -> u64;
 
     /// Returns the fingerprint of the file at the time it was opened.

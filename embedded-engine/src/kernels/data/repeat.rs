@@ -7,7 +7,7 @@
 //! cache is read from the second epoch on. An endless repeat ends after an epoch without elements. Errors
 //! count as elements: they come again in each epoch (D-10).
 //!
-//! Directly behind a shuffle it becomes one shuffled and repeated dataset outside of functions (D-15, D-34).
+//! Directly after a shuffle it becomes one shuffled and repeated dataset outside functions (D-15, D-34).
 //!
 //! Cardinality: the product; 0 if the input is known to be empty. Position: the number of the epoch, whether
 //! it has given an element, then, if an epoch has begun, the position of its iterator.

@@ -10,7 +10,7 @@
 //!   together are the input.
 //!
 //! Elements of other shards are skipped without being made where the input allows it ([`Iterate::skip`]). The
-//! error of a skipped element is returned, and the next request skips the full number again behind it, as in
+//! error of a skipped element is returned, and the next request skips the full number again after it, as in
 //! TensorFlow: `range(10)` with an error at 1, 3 shards, index 0 gives 0, error, 4, 7.
 //!
 //! Cardinality: known if the input's is. Random access: element `n` is the input's `n * num_shards + index`.
@@ -139,8 +139,7 @@ impl Iterate for Part {
             self.before = 0;
         }
         let element = self.input.next(run)?;
-        // Elements behind the last one are skipped by the next request only: nothing is read before it is
-        // needed.
+        // Elements after this one are skipped by the next request only: nothing is read before it is needed.
         if element.is_some() {
             self.before = self.shards - 1;
         }

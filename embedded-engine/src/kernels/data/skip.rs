@@ -4,7 +4,7 @@
 //!
 //! Inputs: `input_dataset`, `count` (`int64`): the number of elements to leave out, negative for all. They
 //! are skipped with the first request, without being made where the input allows it. The error of a skipped
-//! element is returned, and the next request skips the full number again behind it, as in TensorFlow:
+//! element is returned, and the next request skips the full number again after it, as in TensorFlow:
 //! `range(10)` with an error at 1 and a count of 3 gives error, 5, 6 and so on.
 //!
 //! Cardinality: known if the input's is. Random access: element `n` is the input's `n + count`. Position: the

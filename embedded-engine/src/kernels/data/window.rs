@@ -15,8 +15,8 @@
 //! ```
 //!
 //! Elements that overlapping windows share are read once and kept. An element that fails makes the windows
-//! that contain it fail; of `SlidingWindowDataset` it is left out after its error was returned. Elements that
-//! a shift skips may fail unnoticed.
+//! that contain it fail; `SlidingWindowDataset` returns its error and leaves it out. Elements that a shift
+//! skips may fail unnoticed.
 //!
 //! Cardinality: known if the input's is. Position: the elements held, then whether the input is open and its
 //! position. It cannot be written while a failed element is held.
@@ -152,7 +152,7 @@ impl Windows {
     fn shift(&mut self, run: &Run<'_>) {
         let shift = self.rules.shift;
         let missing = shift.saturating_sub(self.held.len());
-        // Overlapping windows keep the elements behind the shift.
+        // Overlapping windows keep the elements after the shift.
         self.held.drain(..shift.min(self.held.len()));
         for _ in 0..missing {
             if self.take(run).is_none() {

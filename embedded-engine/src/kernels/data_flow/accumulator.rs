@@ -421,7 +421,7 @@ impl Job<Gathered> for Take {
     }
 }
 
-/// Divides by the counts if means are requested, and sets the outputs. Runs outside of the lock.
+/// Divides by the counts if means are requested, and sets the outputs. Runs outside the lock.
 ///
 /// A sparse result has the indices, the rows, and a shape whose first size is the declared number of rows, or
 /// -1.

@@ -205,7 +205,7 @@ impl Barrier {
     ///
     /// # Errors
     ///
-    /// `InvalidArgument`, in this order: an index outside of the components, another dtype, another number of
+    /// `InvalidArgument`, in this order: an index outside the components, another dtype, another number of
     /// rows than keys, rows of another shape.
     fn check(&self, component: i64, keys: usize, values: &Tensor) -> Result<usize> {
         let count = self.dtypes.len();

@@ -8,8 +8,8 @@
 //!
 //! - `MapStage`: inputs `key` (one `int64`), `indices` (ascending), `values`. Adds the parts with these
 //!   indices to the element; the element is complete with its last part. Waits while the area is full. A part
-//!   that is already there is `InvalidArgument`; of a key whose complete element is still in the area, the
-//!   second element is dropped once it is complete.
+//!   that is already there is `InvalidArgument`; a second element of a key whose complete element is still in
+//!   the area is dropped once it is complete.
 //! - `MapPeek`, `MapUnstage`: inputs `key`, `indices`. Wait until the element is complete, then output these
 //!   parts; `MapUnstage` removes them, and the element with its last part.
 //! - `MapUnstageNoKey`: input `indices`. The same for the complete element with the smallest key, whose key

@@ -5,7 +5,7 @@
 //! suffices where few wait at a time. It promises no order among waiting operations.
 //!
 //! An operation is a [`Job`]: it attempts to change the state under the lock, and delivers its outputs
-//! outside of it. A job that was done and not delivered, because the run ended, is undone.
+//! outside it. A job that was done and not delivered, because the run ended, is undone.
 
 use super::sync::{Arc, Mutex, MutexGuard, Thread, current, lock};
 use crate::kernel::{Kernel, KernelContext, Wait};

@@ -10,7 +10,7 @@
 //! | `PriorityQueue` | ascending priority, equal ones as inserted | as `FIFOQueue`; the priority is component 0 (S-250) |
 //!
 //! Attributes: `component_types`; `shapes`, one for each component, or none to allow any shape and no
-//! batches; `capacity`, negative for no limit; `container` and `shared_name`; of a shuffling queue also
+//! batches; `capacity`, negative for no limit; `container` and `shared_name`; for a shuffling queue also
 //! `min_after_dequeue`, `seed`, `seed2`. Two operations of one `shared_name` must agree in all of them
 //! (S-229).
 //!

@@ -16,7 +16,7 @@
 //! - `AddSparseToTensorsMap`: inputs `sparse_indices` `[n, rank]`, `sparse_values` `[n]`, `sparse_shape`
 //!   `[rank]`. Keeps the sparse tensor, and outputs its number, an `int64` scalar.
 //! - `AddManySparseToTensorsMap`: the same inputs, of rank 2 at least. Keeps each entry of the first
-//!   dimension, and outputs their numbers. Coordinates must lie inside of the shape and be in ascending
+//!   dimension, and outputs their numbers. Coordinates must lie inside the shape and be in ascending
 //!   order, each once.
 //! - `TakeManySparseFromTensorsMap`: input `sparse_handles`, a vector of at least one number; attribute
 //!   `dtype`. Removes the sparse tensors and outputs them as one, with the place in the vector as the first
@@ -162,8 +162,7 @@ impl Sparse {
         (0..count).map(one).collect()
     }
 
-    /// Checks that the coordinates of a value lie inside of the shape and behind those of the value before
-    /// it.
+    /// Checks that the coordinates of a value lie within the shape and after those of the value before it.
     fn check_row(&self, place: usize, indices: &[i64]) -> Result<()> {
         let rank = self.dims.len();
         let row = &indices[place * rank..(place + 1) * rank];

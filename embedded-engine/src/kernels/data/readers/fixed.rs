@@ -6,13 +6,12 @@
 //! `buffer_size` (0 or more), in `V2` also `compression_type`. Each element is a string of `record_bytes`
 //! bytes of the part between header and footer.
 //!
-//! That part must be a multiple of the record. Of a plain file this is checked when it is opened
-//! (`InvalidArgument`, for ever); of a compressed one, whose size is not known before, at its end
-//! (`DataLoss`, after the whole records). A file without bytes has no records if there is neither header nor
-//! footer; one that is shorter than both fails with TensorFlow's message, whose length has wrapped around
-//! below zero.
+//! That part must be a multiple of the record. A plain file is checked when it is opened (`InvalidArgument`,
+//! again for every request); a compressed one, whose size is unknown until then, at its end (`DataLoss`,
+//! after the whole records). A file without bytes has no records if there is neither header nor footer; one
+//! that is shorter than both fails with TensorFlow's message, whose length has wrapped around below zero.
 //!
-//! Position: see [`super`]. An offset after 0 is behind the header.
+//! Position: see [`super`]. An offset other than 0 is past the header.
 
 use super::source::{Failure, Print, compression, open};
 use super::{Files, Format, Records, check_buffer, text};
@@ -166,8 +165,8 @@ impl OfFile {
 }
 
 impl Records for OfFile {
-    /// Returns the next record. Of a plain file as many as the size has promised: one that shrinks meanwhile
-    /// cannot be read.
+    /// Returns the next record. A plain file has as many as its size has promised, so one that shrinks
+    /// meanwhile is an error.
     fn next(&mut self) -> Result<Option<Element>> {
         let Some(left) = self.left else { return self.next_unknown() };
         if left == 0 {

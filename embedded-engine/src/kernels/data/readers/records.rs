@@ -10,7 +10,7 @@
 //!
 //! A damaged record is `DataLoss`: "corrupted record at" the offset of the record (length) or 12 more (data),
 //! "truncated record at" an offset for data that ends early. The rest of the file is given up, since lengths
-//! behind the damage mean nothing, and the next request opens the next file. A file that ends within the 12
+//! after the damage mean nothing, and the next request opens the next file. A file that ends within the 12
 //! bytes of a length ends silently. Cut compressed files give what is whole, then `DataLoss`.
 //!
 //! Position: see [`super`].

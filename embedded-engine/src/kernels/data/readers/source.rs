@@ -50,7 +50,7 @@ impl Print {
     }
 
     /// Refuses a file that is another one than when the position was saved: `FailedPrecondition`. A change
-    /// behind the first bytes that keeps the length is not noticed.
+    /// after the first bytes that keeps the length is not noticed.
     pub(super) fn check(self, saved: Print, name: &[u8]) -> Result<()> {
         if self == saved {
             return Ok(());
