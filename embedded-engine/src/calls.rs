@@ -40,10 +40,9 @@ pub(crate) struct Calls<'p> {
     /// The result of the condition; empty except between the end of a condition and the decision. Kept as a
     /// list to reuse its memory.
     answer: Vec<Tensor>,
-    /// The functions that were called, with their frames: the condition and the body of a loop, or a single
-    /// one.
+    /// The functions that were called, with their frames, which are kept from iteration to iteration: the
+    /// condition and the body of a loop, or a single one.
     // Boxed: functions nest deeply, and each level is a frame of the stack.
-    /// The frames of the two functions of a loop, kept from iteration to iteration.
     frames: Box<[Option<(&'p Plan, Frame)>; 2]>,
     /// The place in `frames` of the function that runs: 1 for the body of a `While`, and otherwise 0.
     current: usize,

@@ -178,7 +178,6 @@ impl<'p> Run<'p, '_> {
     /// The limits of the run, which are checked in each iteration even if its steps are all dead.
     pub(crate) fn begin_round(&mut self, body: &'p Loop, frame: &mut Frame) -> Result<bool> {
         // A loop that carries nothing has no heads and runs its body once.
-        // A loop that carries nothing has no heads and runs its body once.
         let mut begins = body.heads.is_empty();
         for head in &body.heads {
             begins |= self.step(head, frame)?;

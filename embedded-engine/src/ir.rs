@@ -56,7 +56,7 @@ pub(crate) struct IrNode {
     /// The number of outputs; a chain has one for each member whose result is needed outside.
     pub(crate) outputs: usize,
     /// The kernel. Absent for operations that only order others, for calls, and for operations whose kernel
-    /// is missing: with one of those the compilation fails before the node is emitted.
+    /// is missing, with which the compilation fails in the end.
     pub(crate) kernel: Option<Box<dyn Kernel>>,
     /// The functions that it runs or that its kernel keeps; `None` for all other nodes.
     pub(crate) callees: Option<Callees>,

@@ -174,7 +174,8 @@ pub(crate) enum Elementwise {
 }
 
 impl OpType {
-    /// Returns the facts of an op type about which nothing else is known: the safe choice for each.
+    /// Returns the facts of an op type about which nothing else is declared. The module names the two facts
+    /// whose absence is not safe.
     fn new(make: Option<MakeKernel>, role: Role) -> OpType {
         let (reads, waits, changes, describes) = (false, false, false, false);
         let (fusion, elementwise, holds) = (None, None, &[][..]);
@@ -358,8 +359,8 @@ pub(crate) fn has_effect(operation: &Operation) -> bool {
         .is_none_or(|def| def.is_stateful() || def.signature().inputs.iter().any(|input| input.is_ref))
 }
 
-/// Returns true if the only effect of an operation is to draw random numbers. Random ops
-/// have an attribute `seed2`; so has the shuffling queue, which counts as a handle before this is asked.
+/// Returns true if the only effect of an operation is to draw random numbers. Random ops have an
+/// attribute `seed2`; so has the shuffling queue, which counts as a handle before this is asked.
 pub(crate) fn draws(operation: &Operation) -> bool {
     operation.attr("seed2").is_some()
 }

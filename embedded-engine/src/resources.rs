@@ -201,8 +201,8 @@ impl Resources {
     pub(crate) fn of_kind(&self, kind: &str) -> Vec<Tensor> {
         let first = format!("{kind}\0");
         let table = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
-        // A range of the sorted table: all keys of a kind are neighbors, and the NUL keeps `Queue` from
-        // matching `QueueRunner`.
+        // A range of the sorted table: all keys of a kind are neighbors, and the NUL keeps one kind
+        // from matching another that begins with it.
         let all = table.range(first.clone()..).take_while(|(key, _)| key.starts_with(&first));
         all.map(|(_, handle)| handle.clone()).collect()
     }

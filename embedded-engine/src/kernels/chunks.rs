@@ -12,8 +12,8 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 /// Calls `work(i, part)` for each part of `length` elements, in any order, several at once. A lock for each
 /// part records in safe code that no two threads get the same one; no thread ever waits for it.
 ///
-/// The last part is shorter if the length is no multiple; a length of 0 counts as 1. The calling thread takes
-/// part, and the function returns when all parts are done.
+/// The last part is shorter if `output` is not a multiple of `length`; a length of 0 counts as 1. The calling
+/// thread takes part, and the function returns when all parts are done.
 pub(super) fn for_chunks<T: Send>(
     pool: &Pool,
     output: &mut [T],
@@ -30,7 +30,7 @@ pub(super) fn for_chunks<T: Send>(
 
 /// Returns the results of `work` for each of `count` parts, in order: the same for any number of threads.
 ///
-/// Parts may be computed several at once. The results are all there when the iterator is returned.
+/// Several parts may be computed at the same time. All results are there when the iterator is returned.
 pub(super) fn for_parts<R: Send + Sync>(
     pool: &Pool,
     count: usize,

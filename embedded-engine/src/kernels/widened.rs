@@ -25,7 +25,7 @@ struct Widened {
 }
 
 /// Returns the kernel of an operation on 16-bit floats, made of the one that runs it on `float32`. That
-/// kernel must not wait and hold no functions.
+/// kernel must neither wait nor hold functions.
 pub(crate) fn widened(spec: &NodeSpec<'_>, kernel: Box<dyn Kernel>) -> Box<dyn Kernel> {
     let outputs = spec.operation.output_infos().iter().map(|info| info.dtype).collect();
     Box::new(Widened { kernel, outputs })
