@@ -91,6 +91,16 @@ impl MetaGraphOptions {
     }
 
     /// Adds an asset, given by the string constant of the graph that holds its path. The file is copied into the model. Default: none.
+    ///
+    /// ```
+    /// use ops::array::constant;
+    /// use saved_model::MetaGraphOptions;
+    /// use session_core::{Graph, Tensor};
+    /// let graph = Graph::new();
+    /// let path = constant(&graph.named("vocabulary"), Tensor::string("words.txt"));
+    /// let options = MetaGraphOptions::new().asset(&path);
+    /// # let _ = options;
+    /// ```
     #[must_use]
     pub fn asset(mut self, path: &Output) -> MetaGraphOptions {
         self.assets.push(path.clone());
@@ -99,6 +109,15 @@ impl MetaGraphOptions {
 
     /// Sets the operation that runs after the variables are restored whenever the model is loaded, such as the initializer of its tables.
     /// Default: none.
+    ///
+    /// ```
+    /// use ops::variables::tables_initializer;
+    /// use saved_model::MetaGraphOptions;
+    /// let graph = session_core::Graph::new();
+    /// // ... the model, with its lookup tables ...
+    /// let options = MetaGraphOptions::new().init_op(&tables_initializer(&graph));
+    /// # let _ = options;
+    /// ```
     #[must_use]
     pub fn init_op(mut self, operation: &Operation) -> MetaGraphOptions {
         self.init_op = Some(operation.clone());
@@ -107,6 +126,18 @@ impl MetaGraphOptions {
 
     /// Sets the saver, which determines the variables that are stored, and their names. Default: all global variables and tables, under their
     /// own names.
+    ///
+    /// ```
+    /// use checkpoint::{GraphSaver, SaverOptions};
+    /// use ops::variables::variable;
+    /// use saved_model::MetaGraphOptions;
+    /// let graph = session_core::Graph::new();
+    /// let w = variable(&graph.named("w"), 1.0f32);
+    /// let saver = GraphSaver::of(vec![w.saved_as("weights")], SaverOptions::new())?;
+    /// let options = MetaGraphOptions::new().saver(&saver);
+    /// # let _ = options;
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     pub fn saver(mut self, saver: &GraphSaver) -> MetaGraphOptions {
         self.saver = Some(saver.clone());
@@ -199,6 +230,19 @@ impl SavedModelBuilder {
     /// Creates the folder of a SavedModel. Readers do not take it for a model until [`save`](SavedModelBuilder::save) has written
     /// `saved_model.pb`.
     ///
+    /// ```
+    /// use saved_model::SavedModelBuilder;
+    /// use session_core::Code;
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let folder = folder.path().join("export");
+    /// let builder = SavedModelBuilder::new(&folder)?;
+    /// assert!(folder.is_dir());
+    /// # let _ = builder;
+    /// let error = SavedModelBuilder::new(".").unwrap_err(); // this folder has files
+    /// assert_eq!(error.code(), Code::AlreadyExists);
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// `AlreadyExists` if the folder is not empty; errors of the operating system.
     pub fn new(folder: impl AsRef<Path>) -> Result<SavedModelBuilder> {
@@ -251,6 +295,27 @@ impl SavedModelBuilder {
     }
 
     /// Adds another meta graph over the same variables, such as the training graph next to the inference graph.
+    ///
+    /// ```
+    /// use embedded_engine::EmbeddedEngine;
+    /// use ops::variables::{global_variables_initializer, variable};
+    /// use saved_model::{MetaGraphOptions, SavedModelBuilder, SavedModelFolder, tags};
+    /// use session_core::{Engine, Graph, SessionConfig, SessionExt};
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let folder = folder.path().join("export");
+    /// let graph = Graph::new();
+    /// let _w = variable(&graph.named("w"), 3.0f32);
+    /// let init = global_variables_initializer(&graph);
+    /// let session = EmbeddedEngine::new().new_session(&graph, "", &SessionConfig::default())?;
+    /// session.run(&init, ())?;
+    ///
+    /// let mut builder = SavedModelBuilder::new(&folder)?;
+    /// builder.add_meta_graph_and_variables(&*session, [tags::SERVING], &MetaGraphOptions::new())?;
+    /// builder.add_meta_graph(&graph, [tags::TRAINING], &MetaGraphOptions::new())?;
+    /// builder.save()?;
+    /// assert_eq!(SavedModelFolder::open(&folder)?.meta_graphs().count(), 2);
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// A runtime error before [`add_meta_graph_and_variables`](SavedModelBuilder::add_meta_graph_and_variables); otherwise its errors.

@@ -78,6 +78,13 @@ impl CheckpointExport {
     }
 
     /// Sets the tags of the meta graph. Default: `serve`.
+    ///
+    /// ```
+    /// use saved_model::{CheckpointExport, MetaGraphOptions, tags};
+    /// # let graph = session_core::Graph::new();
+    /// let export = CheckpointExport::new(&graph, MetaGraphOptions::new()).tags([tags::SERVING, tags::GPU]);
+    /// # let _ = export;
+    /// ```
     #[must_use]
     pub fn tags(mut self, tags: impl IntoIterator<Item = impl Into<String>>) -> CheckpointExport {
         self.tags = tags.into_iter().map(Into::into).collect();
@@ -122,6 +129,16 @@ impl CheckpointExport {
 
     /// Sets the options of the restore, such as other names in the checkpoint. A variable that the checkpoint lacks is an error in any case,
     /// because an exported model has no other source of values. Default: [`RestoreOptions::new`].
+    ///
+    /// ```
+    /// use checkpoint::RestoreOptions;
+    /// use saved_model::{CheckpointExport, MetaGraphOptions};
+    /// # let graph = session_core::Graph::new();
+    /// // The variable `w` of the graph is `encoder/w` in the checkpoints.
+    /// let options = RestoreOptions::new().rename("w", "encoder/w");
+    /// let export = CheckpointExport::new(&graph, MetaGraphOptions::new()).restore_options(options);
+    /// # let _ = export;
+    /// ```
     #[must_use]
     pub fn restore_options(mut self, options: RestoreOptions) -> CheckpointExport {
         self.restore = options;

@@ -39,6 +39,14 @@ pub struct SavedModelFolder {
 impl SavedModelFolder {
     /// Reads `saved_model.pb`, or else `saved_model.pbtxt`, of a folder.
     ///
+    /// ```
+    /// use saved_model::SavedModelFolder;
+    /// # let path = "tests/fixtures/dense/model";
+    /// let folder = SavedModelFolder::open(path)?;
+    /// assert_eq!(folder.meta_graphs().count(), 1);
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// `NotFound` for a folder without either, `DataLoss` for a file that is not a SavedModel, and errors of the operating system.
     pub fn open(path: impl AsRef<Path>) -> Result<SavedModelFolder> {
@@ -113,6 +121,14 @@ impl SavedModelFolder {
 
     /// Returns the meta graph to use if the caller names none: the only one, or else the one with the single tag `serve`.
     ///
+    /// ```
+    /// use saved_model::SavedModelFolder;
+    /// # let path = "tests/fixtures/several_tags/model";
+    /// let folder = SavedModelFolder::open(path)?;
+    /// assert_eq!(folder.default_meta_graph()?.tags(), ["serve"]);
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// A value error if several meta graphs remain, and for a model without meta graphs.
     pub fn default_meta_graph(&self) -> Result<TaggedGraph<'_>> {
@@ -143,6 +159,16 @@ impl SavedModelFolder {
 }
 
 /// A meta graph of a SavedModel, with its tags. See [`SavedModelFolder::meta_graph`].
+///
+/// ```
+/// use saved_model::SavedModelFolder;
+/// # let path = "tests/fixtures/dense/model";
+/// let folder = SavedModelFolder::open(path)?;
+/// let meta_graph = folder.meta_graph(["serve"])?;
+/// let signature = &meta_graph.message().signature_def["serving_default"];
+/// assert_eq!(signature.method_name, "tensorflow/serving/predict");
+/// # Ok::<(), session_core::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct TaggedGraph<'f> {
     /// The folder.
@@ -171,6 +197,17 @@ impl<'f> TaggedGraph<'f> {
     }
 
     /// Returns the files that the model needs, each with the tensor that is fed its path.
+    ///
+    /// ```
+    /// use saved_model::SavedModelFolder;
+    /// # let path = "tests/fixtures/table_asset/model";
+    /// let folder = SavedModelFolder::open(path)?;
+    /// for asset in folder.meta_graph(["serve"])?.assets()? {
+    ///     println!("{} is read from {}", asset.tensor, asset.path.display());
+    /// }
+    /// # assert_eq!(folder.meta_graph(["serve"])?.assets()?.len(), 2);
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// `DataLoss` for a collection of assets with other content, `InvalidArgument` for a file name that leads out of the folder.

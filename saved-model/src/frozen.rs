@@ -51,6 +51,16 @@ impl FrozenGraph {
 
     /// Works as [`load`](FrozenGraph::load), with options. The graph may read the files in the folder of its own file.
     ///
+    /// ```
+    /// use saved_model::{FrozenGraph, LoadOptions};
+    /// use session_core::SessionConfig;
+    /// # let path = "tests/fixtures/frozen_dense/graph.pb";
+    /// let options = LoadOptions::new().config(SessionConfig::with_threads(1));
+    /// let graph = FrozenGraph::load_with(path, &options)?;
+    /// # let _ = graph;
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`load`](FrozenGraph::load).
     pub fn load_with(path: impl AsRef<Path>, options: &LoadOptions) -> Result<FrozenGraph> {
@@ -99,6 +109,17 @@ impl FrozenGraph {
     }
 
     /// Returns the outputs that can be fed: the placeholders.
+    ///
+    /// ```
+    /// use saved_model::FrozenGraph;
+    /// # let path = "tests/fixtures/frozen_dense/graph.pb";
+    /// let graph = FrozenGraph::load(path)?;
+    /// for input in graph.inputs() {
+    ///     println!("{}: {} {}", input.name(), input.dtype(), input.shape());
+    /// }
+    /// # assert_eq!(graph.inputs().len(), 2);
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     pub fn inputs(&self) -> Vec<Output> {
         graph_inputs(self.imported.operations())
@@ -120,6 +141,14 @@ impl FrozenGraph {
     }
 
     /// Returns the tensor with this name, with or without `:0`.
+    ///
+    /// ```
+    /// use saved_model::FrozenGraph;
+    /// # let path = "tests/fixtures/frozen_dense/graph.pb";
+    /// let graph = FrozenGraph::load(path)?;
+    /// assert_eq!(graph.tensor("relu")?, graph.tensor("relu:0")?);
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// A key error for an unknown name; the message suggests the most similar one.
@@ -183,6 +212,15 @@ pub fn find_tensor(graph: &Graph, name: &str) -> Result<Output> {
 
 /// Returns the operation of a graph with this name, or with an output of this name.
 ///
+/// ```
+/// use saved_model::find_operation;
+/// let graph = session_core::Graph::new();
+/// let logits = ops::array::constant(&graph.named("logits"), 1f32);
+/// assert_eq!(&find_operation(&graph, "logits")?, logits.operation());
+/// assert_eq!(&find_operation(&graph, "logits:0")?, logits.operation());
+/// # Ok::<(), session_core::Error>(())
+/// ```
+///
 /// # Errors
 /// A key error for an unknown name; the message suggests the most similar one.
 pub fn find_operation(graph: &Graph, name: &str) -> Result<Operation> {
@@ -207,6 +245,16 @@ pub fn operation_name(name: &str) -> &str {
 }
 
 /// Returns the outputs that can be fed: the placeholders among these operations.
+///
+/// ```
+/// use ops::array::placeholder;
+/// use saved_model::graph_inputs;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = placeholder(&graph.named("x"), DType::Float32, [None]);
+/// let _y = &x * 2f32;
+/// assert_eq!(graph_inputs(&graph.operations()), [x]);
+/// ```
 #[must_use]
 pub fn graph_inputs(operations: &[Operation]) -> Vec<Output> {
     let is_input = |op: &&Operation| {
@@ -217,6 +265,16 @@ pub fn graph_inputs(operations: &[Operation]) -> Vec<Output> {
 }
 
 /// Returns the outputs that are probably of interest: those that no other operation reads.
+///
+/// ```
+/// use ops::array::placeholder;
+/// use saved_model::graph_outputs;
+/// use session_core::{DType, Graph};
+/// let graph = Graph::new();
+/// let x = placeholder(&graph.named("x"), DType::Float32, [None]);
+/// let y = &x * 2f32;
+/// assert_eq!(graph_outputs(&graph.operations()), [y]);
+/// ```
 #[must_use]
 pub fn graph_outputs(operations: &[Operation]) -> Vec<Output> {
     let read: HashSet<_> = operations

@@ -81,6 +81,15 @@ impl SavedModel {
 
     /// Loads a meta graph of an [open folder](SavedModelFolder).
     ///
+    /// ```
+    /// use saved_model::{LoadOptions, SavedModel, SavedModelFolder};
+    /// # let path = "tests/fixtures/several_tags/model";
+    /// let folder = SavedModelFolder::open(path)?;
+    /// let model = SavedModel::of(folder.default_meta_graph()?, &LoadOptions::new())?;
+    /// assert_eq!(model.tags(), ["serve"]);
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Those of [`load`](SavedModel::load).
     pub fn of(meta_graph: TaggedGraph<'_>, options: &LoadOptions) -> Result<SavedModel> {
@@ -146,6 +155,14 @@ impl SavedModel {
     }
 
     /// Returns the names of the signatures, sorted.
+    ///
+    /// ```
+    /// use saved_model::SavedModel;
+    /// # let folder = "tests/fixtures/several_tags/model";
+    /// let model = SavedModel::load(folder, ["serve", "double"])?;
+    /// assert_eq!(model.signature_names().collect::<Vec<_>>(), ["serving_default", "sum"]);
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     pub fn signature_names(&self) -> impl Iterator<Item = &str> {
         self.signatures.keys().map(String::as_str)
     }
@@ -175,6 +192,16 @@ impl SavedModel {
     }
 
     /// Closes the session, which all signatures share. Later calls of a signature fail.
+    ///
+    /// ```
+    /// use saved_model::SavedModel;
+    /// # let folder = "tests/fixtures/dense/model";
+    /// let model = SavedModel::load(folder, ["serve"])?;
+    /// let signature = model.signature("serving_default")?;
+    /// model.close()?;
+    /// assert!(signature.run([("x", [[5.1f32, 3.5, 1.4, 0.2]])]).is_err());
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Those of [`Session::close`].

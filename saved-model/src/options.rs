@@ -32,6 +32,17 @@ impl LoadOptions {
     }
 
     /// Sets the engine that runs the model. Default: the embedded engine, with the feature `embedded`.
+    ///
+    /// ```
+    /// use embedded_engine::EmbeddedEngine;
+    /// use saved_model::{LoadOptions, SavedModel};
+    /// use std::sync::Arc;
+    /// # let folder = "tests/fixtures/dense/model";
+    /// let options = LoadOptions::new().engine(Arc::new(EmbeddedEngine::new()));
+    /// let model = SavedModel::load_with(folder, ["serve"], &options)?;
+    /// # model.close()?;
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     pub fn engine(mut self, engine: Arc<dyn Engine>) -> LoadOptions {
         self.engine = Some(engine);
@@ -55,6 +66,12 @@ impl LoadOptions {
     }
 
     /// Allows the model to read and write files in a folder. It may be called several times. Default: reading in the folder of the model.
+    ///
+    /// ```
+    /// use saved_model::LoadOptions;
+    /// let options = LoadOptions::new().allow_files("/var/lookup").allow_files("/tmp/results");
+    /// # let _ = options;
+    /// ```
     #[must_use]
     pub fn allow_files(mut self, folder: impl Into<PathBuf>) -> LoadOptions {
         self.allowed.push(folder.into());

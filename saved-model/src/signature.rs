@@ -322,6 +322,15 @@ impl Signature {
 
     /// Returns the tensor of the graph for an input or one of its components, by any name that [`run`](Signature::run) accepts.
     ///
+    /// ```
+    /// use saved_model::SavedModel;
+    /// # let folder = "tests/fixtures/dense/model";
+    /// let model = SavedModel::load(folder, ["serve"])?;
+    /// let signature = model.signature("serving_default")?;
+    /// assert_eq!(signature.input_tensor("x")?.name(), "x:0");
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// A key error for an unknown name, which suggests the most similar one; a value error for a composite input as a whole.
     pub fn input_tensor(&self, name: &str) -> Result<&Output> {
@@ -398,6 +407,20 @@ impl Signature {
     }
 
     /// Works as [`run`](Signature::run), with options, and records metadata of the run.
+    ///
+    /// ```
+    /// use saved_model::SavedModel;
+    /// use session_core::{RunMetadata, RunOptions};
+    /// use std::time::Duration;
+    /// # let folder = "tests/fixtures/dense/model";
+    /// let model = SavedModel::load(folder, ["serve"])?;
+    /// let signature = model.signature("serving_default")?;
+    /// let options = RunOptions::with_timeout(Duration::from_secs(60));
+    /// let mut metadata = RunMetadata::default();
+    /// let answer = signature.run_with([("x", [[5.1f32, 3.5, 1.4, 0.2]])], &options, Some(&mut metadata))?;
+    /// println!("{} in {:?}", answer.tensor("probabilities")?, metadata.elapsed);
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Those of [`run`](Signature::run).

@@ -78,6 +78,13 @@ impl SignatureValue {
     }
 
     /// Returns the tensors of the value, in the order of its [`Layout`](crate::Layout).
+    ///
+    /// ```
+    /// use saved_model::SignatureValue;
+    /// use session_core::Tensor;
+    /// let value = SignatureValue::sparse([[0i64, 1], [1, 2]], [1.0f32, 2.0], [2i64, 6]);
+    /// assert_eq!(value.components()[0], &Tensor::from([1.0f32, 2.0])); // the values come first
+    /// ```
     #[must_use]
     pub fn components(&self) -> Vec<&Tensor> {
         match self {
@@ -122,6 +129,17 @@ pub struct SignatureOutputs {
 impl SignatureOutputs {
     /// Returns the value of an output.
     ///
+    /// ```
+    /// use saved_model::SavedModel;
+    /// # let folder = "tests/fixtures/dense/model";
+    /// let model = SavedModel::load(folder, ["serve"])?;
+    /// let outputs = model.signature("serving_default")?.run([("x", [[5.1f32, 3.5, 1.4, 0.2]])])?;
+    /// assert_eq!(outputs.get("logits")?.components().len(), 1);
+    /// let error = outputs.get("logit").unwrap_err();
+    /// assert!(error.to_string().contains("is 'logits' meant?"), "{error}");
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// A key error for a name that the signature does not have.
     pub fn get(&self, name: &str) -> Result<&SignatureValue> {
@@ -133,6 +151,15 @@ impl SignatureOutputs {
     }
 
     /// Returns the tensor of a dense output.
+    ///
+    /// ```
+    /// use saved_model::SavedModel;
+    /// # let folder = "tests/fixtures/dense/model";
+    /// let model = SavedModel::load(folder, ["serve"])?;
+    /// let outputs = model.signature("serving_default")?.run([("x", [[5.1f32, 3.5, 1.4, 0.2]])])?;
+    /// assert_eq!(outputs.tensor("probabilities")?.shape().to_string(), "[1,3]");
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// A key error for an unknown name; a type error for a sparse or ragged output.

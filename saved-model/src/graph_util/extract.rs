@@ -55,6 +55,20 @@ pub fn extract_sub_graph(graph: &GraphDef, outputs: &[&str]) -> Result<GraphDef>
 /// Returns the part of a graph between inputs and outputs. Inputs become placeholders of the same name, dtype and shape, so the nodes
 /// before them are not needed.
 ///
+/// ```
+/// use graph_def::proto::GraphDef;
+/// use saved_model::graph_util::strip_unused;
+/// let graph = GraphDef::from_text(
+///     "node { name: 'file' op: 'ReadFile' input: 'name' } node { name: 'name' op: 'Placeholder' }
+///      node { name: 'x' op: 'DecodeRaw' input: 'file' attr { key: 'out_type' value { type: DT_FLOAT } } }
+///      node { name: 'y' op: 'Neg' input: 'x' }",
+/// )?;
+/// let part = strip_unused(&graph, &["x"], &["y"])?;
+/// let nodes: Vec<(&str, &str)> = part.node.iter().map(|node| (node.name.as_str(), node.op.as_str())).collect();
+/// assert_eq!(nodes, [("x", "Placeholder"), ("y", "Neg")]);
+/// # Ok::<(), session_core::Error>(())
+/// ```
+///
 /// # Errors
 /// As [`extract_sub_graph`]; a value error for an input whose dtype is unknown.
 pub fn strip_unused(graph: &GraphDef, inputs: &[&str], outputs: &[&str]) -> Result<GraphDef> {

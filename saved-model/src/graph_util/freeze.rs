@@ -13,6 +13,15 @@ use session_core::{Error, Output, Result, Session, SessionExt, Tensor, Variable}
 use std::collections::{HashMap, HashSet};
 
 /// A source of the values of variables: a checkpoint or a session.
+///
+/// ```
+/// use checkpoint::CheckpointReader;
+/// use saved_model::graph_util::VariableValues;
+/// # let prefix = "tests/fixtures/frozen_dense/source";
+/// let values = CheckpointReader::open(prefix)?.values(&["b".to_owned(), "a".to_owned()])?;
+/// assert_eq!(values.len(), 2);
+/// # Ok::<(), session_core::Error>(())
+/// ```
 pub trait VariableValues {
     /// Returns the values of the variables with these names, in this order.
     ///
@@ -70,6 +79,12 @@ impl FreezeOptions {
     }
 
     /// Selects these variables only; the others stay variables.
+    ///
+    /// ```
+    /// use saved_model::graph_util::FreezeOptions;
+    /// let weights = FreezeOptions::new().only(["dense/kernel", "dense/bias"]);
+    /// # let _ = weights;
+    /// ```
     #[must_use]
     pub fn only(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> FreezeOptions {
         self.only = Some(names.into_iter().map(Into::into).collect());
