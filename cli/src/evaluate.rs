@@ -3,7 +3,7 @@
 //! The work is done by `monitored::Evaluation`, in a session that is separate from the training's. This module maps
 //! options to it.
 //!
-//! Local variables, which streaming metrics use, are initialized anew for each checkpoint. The session reads the
+//! Local variables, which streaming metrics use, are initialized again for each checkpoint. The session reads the
 //! training's folder and writes nothing into it, so it may run at any time next to the training.
 //!
 //! With feeds and without `--steps`, the number of runs follows from the number of rows, so that each row counts

@@ -36,6 +36,16 @@ impl Dataset {
     /// The embedded engine makes calls for all elements of a [`batch`](Dataset::batch) after it, and for those that a
     /// [`prefetch`](Dataset::prefetch) makes in advance. A function with random operations, or one that changes something, is called
     /// for one element after another, as its results depend on the order.
+    ///
+    /// ```
+    /// use dataset::Dataset;
+    /// use session_core::Graph;
+    ///
+    /// let graph = Graph::new();
+    /// let squares = Dataset::range(&graph, 0, 5, 1).parallel_map(2, |_, element| vec![&element[0] * &element[0]]);
+    /// assert_eq!(squares.variant().operation().op_type(), "ParallelMapDatasetV2");
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn parallel_map(
@@ -250,6 +260,20 @@ impl Dataset {
 
     /// Passes a state from element to element: the function that a closure builds gets the state and the element, and returns the next
     /// state and the components of the result.
+    ///
+    /// ```
+    /// use dataset::Dataset;
+    /// use ops::array::constant;
+    /// use session_core::Graph;
+    ///
+    /// let graph = Graph::new();
+    /// let sums = Dataset::range(&graph, 1, 5, 1).scan(&[constant(&graph, 0i64)], |_, state, element| {
+    ///     let sum = &state[0] + &element[0];
+    ///     (vec![sum.clone()], vec![sum])
+    /// }); // 1, 3, 6, 10
+    /// assert_eq!(sums.components().len(), 1);
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn scan(

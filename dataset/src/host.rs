@@ -66,6 +66,18 @@ impl Dataset {
     }
 
     /// Transforms each element by a Rust closure, which gets the values of its components and returns those of these components.
+    ///
+    /// ```
+    /// use dataset::{Compression, Dataset};
+    /// use session_core::{DType, Graph, OutputInfo, PartialShape, Tensor};
+    ///
+    /// let graph = Graph::new();
+    /// let length = OutputInfo { dtype: DType::Int64, shape: PartialShape::scalar(), is_ref: false };
+    /// let lines = Dataset::text_line(&graph, &["words.txt"], Compression::None);
+    /// let lengths = lines.map_host([length], |values| Ok(vec![Tensor::scalar(values[0].as_strings()?[0].len() as i64)]));
+    /// assert_eq!(lengths.components()[0].dtype, DType::Int64);
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn map_host(
@@ -84,6 +96,19 @@ impl Dataset {
     /// Creates a dataset of the items of a Rust iterator, which `open` creates for each epoch. After a restore it runs again from its
     /// beginning, and the elements that steps have taken are dropped; [`from_rows`](Dataset::from_rows) continues at once. An iterator
     /// that panics fails one step and is at its end.
+    ///
+    /// ```
+    /// use dataset::Dataset;
+    /// use session_core::{DType, Graph, OutputInfo, PartialShape, Tensor};
+    ///
+    /// let graph = Graph::new();
+    /// let number = OutputInfo { dtype: DType::Int64, shape: PartialShape::scalar(), is_ref: false };
+    /// let powers = Dataset::from_generator(&graph, [number], || {
+    ///     (0u32..10).map(|exponent| Ok(vec![Tensor::scalar(1i64 << exponent)]))
+    /// });
+    /// assert_eq!(powers.components()[0].dtype, DType::Int64);
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn from_generator<I>(

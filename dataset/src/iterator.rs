@@ -108,6 +108,24 @@ impl Iterator {
 
     /// Creates an iterator that is the one that the value of `string_handle` [names](Iterator::string_handle). A step that feeds one name
     /// trains, and a step that feeds another validates.
+    ///
+    /// ```
+    /// use dataset::{Dataset, Iterator};
+    /// use ops::array::placeholder;
+    /// use session_core::{DType, Graph, PartialShape};
+    ///
+    /// let graph = Graph::new();
+    /// let numbers = Dataset::range(&graph, 0, 10, 1);
+    /// let train = numbers.repeat(None).make_initializable_iterator();
+    /// let test = numbers.take(3).make_initializable_iterator();
+    /// let (train, test) = (train.string_handle(), test.string_handle()); // their values are fed to `handle`
+    ///
+    /// let handle = placeholder(&graph.named("handle"), DType::String, PartialShape::scalar());
+    /// let x = Iterator::from_string_handle(&handle, numbers.components().to_vec()).get_next().remove(0);
+    /// assert_eq!(x.dtype(), DType::Int64);
+    /// # let _ = (train, test);
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn from_string_handle(string_handle: &Output, components: Vec<OutputInfo>) -> Iterator {

@@ -122,6 +122,18 @@ fn one(components: &mut std::slice::Iter<'_, Output>) -> Output {
 
 impl Nested {
     /// Returns parts in a row.
+    ///
+    /// ```
+    /// use dataset::nest::{Nested, Structure};
+    /// use ops::array::constant;
+    /// use session_core::{DType, Graph};
+    ///
+    /// let graph = Graph::new();
+    /// let pair = Nested::tuple([constant(&graph, 1.0f32), constant(&graph, 2i64)]);
+    /// assert_eq!(pair.structure(), Structure::Tuple(vec![Structure::Tensor, Structure::Tensor]));
+    /// assert_eq!(pair[1].output().dtype(), DType::Int64);
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     pub fn tuple<P: Into<Nested>>(parts: impl IntoIterator<Item = P>) -> Nested {
         Nested::Tuple(parts.into_iter().map(Into::into).collect())
@@ -208,6 +220,18 @@ impl Nested {
     }
 
     /// Returns the part of a name, if there is one.
+    ///
+    /// ```
+    /// use dataset::nest::Nested;
+    /// use ops::array::constant;
+    /// use session_core::Graph;
+    ///
+    /// let graph = Graph::new();
+    /// let example = Nested::map([("label", constant(&graph, 1i64))]);
+    /// assert!(example.get("label").is_some());
+    /// assert!(example.get("image").is_none());
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Nested> {
         if let Nested::Map(parts) = self { parts.get(name) } else { None }

@@ -200,6 +200,17 @@ impl Dataset {
     }
 
     /// Works as [`shuffle`](Dataset::shuffle), with the same order in each epoch: TensorFlow's `reshuffle_each_iteration=False`.
+    ///
+    /// ```
+    /// use dataset::Dataset;
+    /// use session_core::Graph;
+    ///
+    /// let graph = Graph::new();
+    /// let numbers = Dataset::range(&graph, 0, 100, 1).shuffle_once(100, Some(7));
+    /// let (test, train) = (numbers.take(20), numbers.skip(20)); // the same split in each epoch
+    /// # let _ = (test, train);
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn shuffle_once(&self, buffer_size: u64, seed: Option<i64>) -> Dataset {
@@ -316,6 +327,17 @@ impl Dataset {
     /// The thread makes the elements of the whole pipeline, so a prefetch belongs at its end. One further inside lets the engine
     /// make one element in advance. A pipeline that reads variables or queues is not run in advance, because its elements depend
     /// on what the steps do.
+    ///
+    /// ```
+    /// use dataset::{Dataset, Remainder};
+    /// use session_core::Graph;
+    ///
+    /// let graph = Graph::new();
+    /// let numbers = Dataset::range(&graph, 0, 1000, 1);
+    /// let batches = numbers.shuffle(1000, Some(7)).repeat(None).batch(32, Remainder::Drop).prefetch(2);
+    /// assert_eq!(batches.variant().operation().op_type(), "PrefetchDataset");
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn prefetch(&self, buffer_size: u64) -> Dataset {
@@ -323,6 +345,17 @@ impl Dataset {
     }
 
     /// Keeps the elements of the first epoch in memory for the following ones.
+    ///
+    /// ```
+    /// use dataset::{Compression, Dataset};
+    /// use session_core::Graph;
+    ///
+    /// let graph = Graph::new();
+    /// // The file is read once; each epoch has an order of its own.
+    /// let words = Dataset::text_line(&graph, &["words.txt"], Compression::None).cache().shuffle(1000, Some(7)).repeat(3);
+    /// # let _ = words;
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn cache(&self) -> Dataset {
@@ -392,6 +425,16 @@ impl Dataset {
     }
 
     /// Returns each distinct element once. Elements have one component, which is `int32`, `int64` or string.
+    ///
+    /// ```
+    /// use dataset::Dataset;
+    /// use session_core::Graph;
+    ///
+    /// let graph = Graph::new();
+    /// let remainders = Dataset::range(&graph, 0, 10, 1).map(|_, x| vec![&x[0] % 3i64]).unique(); // 0, 1, 2
+    /// assert_eq!(remainders.variant().operation().op_type(), "UniqueDataset");
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn unique(&self) -> Dataset {

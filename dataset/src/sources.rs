@@ -161,6 +161,17 @@ impl Dataset {
     }
 
     /// Creates a dataset of records of `record_bytes` bytes each, between a header and a footer, which are skipped.
+    ///
+    /// ```
+    /// use dataset::{Compression, Dataset};
+    /// use session_core::Graph;
+    ///
+    /// let graph = Graph::new();
+    /// // Images of 28 by 28 bytes, after a header of 16 bytes.
+    /// let images = Dataset::fixed_length_record(&graph, &["images.idx"], 28 * 28, 16, 0, Compression::None);
+    /// assert_eq!(images.components().len(), 1);
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn fixed_length_record(
@@ -197,6 +208,18 @@ impl Dataset {
     }
 
     /// Works as [`csv`](Dataset::csv), for files whose first line names the columns and is skipped: TensorFlow's `header=True`.
+    ///
+    /// ```
+    /// use dataset::Dataset;
+    /// use session_core::{DType, Graph, Tensor};
+    ///
+    /// let graph = Graph::new();
+    /// // The second column requires a value, and the first one is 0 where it has none.
+    /// let defaults = [Tensor::from([0.0f32]), Tensor::from(Vec::<i64>::new())];
+    /// let rows = Dataset::csv_with_header(&graph, &["train.csv"], &defaults);
+    /// assert_eq!(rows.components()[1].dtype, DType::Int64);
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn csv_with_header(graph: &Graph, files: &[&str], defaults: &[Tensor]) -> Dataset {
@@ -220,6 +243,16 @@ impl Dataset {
     }
 
     /// Creates a dataset of the names of the files that match a pattern, sorted. [`shuffle`](Dataset::shuffle) mixes them.
+    ///
+    /// ```
+    /// use dataset::Dataset;
+    /// use session_core::{DType, Graph};
+    ///
+    /// let graph = Graph::new();
+    /// let files = Dataset::list_files(&graph, "train-*.tfrecord").shuffle(16, Some(7));
+    /// assert_eq!(files.components()[0].dtype, DType::String);
+    /// # graph.finalize().unwrap();
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn list_files(graph: &Graph, pattern: &str) -> Dataset {

@@ -10,6 +10,12 @@ use ops::{array, math};
 use session_core::{DType, Error, Graph, Output, PartialShape, Tensor};
 
 /// Options of [`Dataset::bucket_by_sequence_length`].
+///
+/// ```
+/// use dataset::{BucketOptions, Remainder};
+/// let options = BucketOptions::default().remainder(Remainder::Drop).pad_to_bucket_boundary(true);
+/// assert_ne!(options, BucketOptions::default());
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BucketOptions {
     remainder: Remainder,

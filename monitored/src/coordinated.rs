@@ -150,7 +150,7 @@ impl CoordinatedSession {
         // They are named in the log.
         let options = JoinOptions::default().stop_grace_period(self.grace).ignore_live_threads(true);
         let joined = self.coordinator.join_with(&self.threads, &options);
-        // A lost peer cannot be told to close, which is worth a message. Other errors mostly say that the
+        // A lost peer learns nothing of the closing, which is worth a message. Other errors mostly say that the
         // session is closed already.
         if let Err(error) = self.hooked.raw().close() {
             if error.is_recoverable() {

@@ -105,6 +105,16 @@ impl EvalSpec {
     }
 
     /// Adds an exporter, which is offered each checkpoint after its evaluation. Default: none.
+    ///
+    /// ```
+    /// use monitored::{EvalSpec, Evaluation, LatestExporter};
+    /// use std::collections::BTreeMap;
+    /// # let graph = session_core::Graph::new();
+    /// # let loss = ops::array::constant(&graph, 0.5f32);
+    /// let evaluation = Evaluation::new(&graph).final_ops(BTreeMap::from([("loss", loss)]));
+    /// let latest = LatestExporter::new("latest", |_checkpoint, folder| Ok(std::fs::create_dir(folder)?));
+    /// let spec = EvalSpec::new(evaluation).exporter(latest);
+    /// ```
     #[must_use]
     pub fn exporter(mut self, exporter: impl Exporter + 'static) -> EvalSpec {
         self.exporters.push(Box::new(exporter));

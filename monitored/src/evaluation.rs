@@ -167,6 +167,14 @@ impl<F: Fetch> Evaluation<F> {
     /// Sets the operations to run again and again, such as the updates of metrics. The runs continue until a hook such as
     /// [`StopAfterNEvalsHook`](hooks::StopAfterNEvalsHook) requests a stop, the graph's input ends, or
     /// [`feed_fn`](Evaluation::feed_fn) returns `None`. Default: only the final operations run.
+    ///
+    /// ```
+    /// use monitored::Evaluation;
+    /// # let graph = session_core::Graph::new();
+    /// # let loss = ops::array::constant(&graph, 0.5f32);
+    /// let mean = ops::metrics::mean(&loss);
+    /// let evaluation = Evaluation::new(&graph).eval_ops(mean.update_op).final_ops(mean.value);
+    /// ```
     pub fn eval_ops(mut self, eval_ops: impl Fetch + Send + 'static) -> Self {
         self.setup.eval_ops = Some(Box::new(move |session, feeds| session.run(&eval_ops, feeds).map(drop)));
         self
@@ -180,6 +188,17 @@ impl<F: Fetch> Evaluation<F> {
 
     /// Sets the function that returns the feeds of each run of the evaluation operations, counted from 0 in each evaluation.
     /// `None` ends the evaluation's runs. Default: none.
+    ///
+    /// ```
+    /// use monitored::Evaluation;
+    /// use ops::array::placeholder;
+    /// use session_core::{DType, Graph};
+    /// let graph = Graph::new();
+    /// let x = placeholder(&graph.named("x"), DType::Float32, [None]);
+    /// let batches = [[1f32, 2.0], [3.0, 6.0]];
+    /// let evaluation = Evaluation::new(&graph)
+    ///     .feed_fn(move |run| Ok(batches.get(run as usize).map(|&batch| vec![(x.clone(), batch.into())])));
+    /// ```
     pub fn feed_fn(
         mut self,
         feeds: impl FnMut(u64) -> Result<Option<Vec<(Output, Tensor)>>> + Send + 'static,
@@ -214,6 +233,13 @@ impl<F: Fetch> Evaluation<F> {
 
     /// Writes the graph's summaries into this directory after each evaluation, at the step of the checkpoint. Default: none
     /// are written. The graph needs a global step.
+    ///
+    /// ```
+    /// use monitored::Evaluation;
+    /// # let graph = session_core::Graph::new();
+    /// # let error = ops::array::constant(&graph, 0.5f32);
+    /// let evaluation = Evaluation::new(&graph).summary_dir("run/eval").summary_scalar("error", &error);
+    /// ```
     pub fn summary_dir(mut self, directory: impl Into<PathBuf>) -> Self {
         self.setup.summary_dir = Some(directory.into());
         self
@@ -227,6 +253,14 @@ impl<F: Fetch> Evaluation<F> {
 
     /// Sets the handle that stops everything: the wait for a checkpoint at once, an evaluation after its current run, or
     /// within it by [`interrupt`](StopHandle::interrupt). Default: a new handle.
+    ///
+    /// ```
+    /// use monitored::Evaluation;
+    /// use queue_runner::StopHandle;
+    /// # let graph = session_core::Graph::new();
+    /// let stop = StopHandle::new(); // a clone goes to the thread that stops the evaluation
+    /// let evaluation = Evaluation::new(&graph).stop_handle(&stop);
+    /// ```
     pub fn stop_handle(mut self, stop: &StopHandle) -> Self {
         self.setup.stop = stop.clone();
         self
@@ -262,6 +296,41 @@ where
 {
     /// Evaluates the checkpoint with this prefix. Returns `None` if the [stop handle](Evaluation::stop_handle) ended the
     /// evaluation before its end; nothing partial is returned or written then.
+    ///
+    /// ```
+    /// # #[cfg(feature = "embedded")] {
+    /// use checkpoint::latest_checkpoint;
+    /// use monitored::Evaluation;
+    /// use ops::global_step::get_or_create_global_step;
+    /// use ops::variables::variable;
+    /// use session_core::Graph;
+    /// # use hooks::{CheckpointSaverHook, StopAtStepHook};
+    /// # use monitored::SingularMonitoredSession;
+    /// # use ops::variables::VariableExt as _;
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let directory = directory.path();
+    /// # let graph = Graph::new();
+    /// # let _w = variable(&graph.named("w"), 3f32);
+    /// # let train = get_or_create_global_step(&graph).assign_add(1i64);
+    /// # SingularMonitoredSession::builder(&graph)
+    /// #     .hook(CheckpointSaverHook::every_steps(directory, 2))
+    /// #     .hook(StopAtStepHook::last_step(2))
+    /// #     .scoped(|session| {
+    /// #         while !session.should_stop() {
+    /// #             session.run(&train, ())?;
+    /// #         }
+    /// #         Ok(())
+    /// #     })?;
+    /// let graph = Graph::new();
+    /// let w = variable(&graph.named("w"), 0f32);
+    /// get_or_create_global_step(&graph);
+    /// let mut evaluation = Evaluation::new(&graph).final_ops(w);
+    /// let newest = latest_checkpoint(directory)?.expect("the training has saved");
+    /// let evaluated = evaluation.evaluate_once(newest)?.expect("nothing stops it");
+    /// assert_eq!((evaluated.step, evaluated.values.value::<f32>()?), (Some(2), 3.0));
+    /// # }
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Those of building a [`SingularMonitoredSession`], such as for a missing or damaged checkpoint; of the runs and hooks;

@@ -27,6 +27,26 @@ pub struct Candidate<'e> {
 /// [`LatestExporter`], [`BestExporter`] and [`FinalExporter`] are the usual ones. They call a function that writes one model:
 /// it receives the prefix of the checkpoint and a folder that does not exist yet. `CheckpointExport` of the crate `saved-model`
 /// is such a function for SavedModels.
+///
+/// ```
+/// use monitored::{Candidate, Exporter};
+/// use session_core::Result;
+/// use std::path::{Path, PathBuf};
+///
+/// /// Prints the metrics and exports nothing.
+/// struct Print;
+///
+/// impl Exporter for Print {
+///     fn name(&self) -> &str {
+///         "print"
+///     }
+///
+///     fn export(&mut self, _export_path: &Path, candidate: &Candidate<'_>) -> Result<Option<PathBuf>> {
+///         println!("step {}: {:?}", candidate.step, candidate.metrics);
+///         Ok(None)
+///     }
+/// }
+/// ```
 pub trait Exporter: Send {
     /// Returns the name, which is that of the folder of the exports.
     fn name(&self) -> &str;

@@ -44,6 +44,13 @@ impl StepRandom {
     }
 
     /// Returns the numbers of another stream of the same step, from its start, whatever was drawn here.
+    ///
+    /// ```
+    /// use monitored::StepRandom;
+    /// let random = StepRandom::new(7, 100);
+    /// let (mut first, mut second) = (random.stream(0), random.stream(1)); // one for each thread
+    /// assert_ne!(first.next_u64(), second.next_u64());
+    /// ```
     #[must_use]
     pub fn stream(&self, number: u64) -> StepRandom {
         StepRandom { key: keyed(self.key, number), counter: 0 }
@@ -64,6 +71,12 @@ impl StepRandom {
     }
 
     /// Draws a number from 0 (included) to 1 (excluded).
+    ///
+    /// ```
+    /// use monitored::StepRandom;
+    /// let x = StepRandom::new(7, 100).uniform();
+    /// assert!((0.0..1.0).contains(&x));
+    /// ```
     #[inline]
     pub fn uniform(&mut self) -> f64 {
         // The upper 53 bits, as many as the result has, so that all results are equally spaced.
@@ -78,6 +91,12 @@ impl StepRandom {
     }
 
     /// Draws a number below `limit`, each equally likely; 0 for a limit of 0.
+    ///
+    /// ```
+    /// use monitored::StepRandom;
+    /// let die = 1 + StepRandom::new(7, 100).below(6);
+    /// assert!((1..=6).contains(&die));
+    /// ```
     pub fn below(&mut self, limit: u64) -> u64 {
         // Lemire's method: results that would make some numbers more likely are drawn again.
         let mut product = u128::from(self.next_u64()) * u128::from(limit);
@@ -91,6 +110,14 @@ impl StepRandom {
     }
 
     /// Puts elements in random order.
+    ///
+    /// ```
+    /// use monitored::StepRandom;
+    /// let mut rows = [0, 1, 2, 3];
+    /// StepRandom::new(7, 100).shuffle(&mut rows);
+    /// rows.sort_unstable();
+    /// assert_eq!(rows, [0, 1, 2, 3]);
+    /// ```
     pub fn shuffle<T>(&mut self, elements: &mut [T]) {
         for last in (1..elements.len()).rev() {
             elements.swap(last, self.below(last as u64 + 1) as usize);

@@ -33,6 +33,20 @@ impl<'c> HostStep<'c> {
     /// Returns the rows of this step's batch from a data set of `rows` rows: shuffled in each epoch, each row once per epoch,
     /// continuing across the ends of epochs. The batch depends only on the seed and the number of the step, so a resumed run continues
     /// with the next rows. Empty for a data set without rows.
+    ///
+    /// ```
+    /// use hooks::StopAtStepHook;
+    /// use monitored::HostTraining;
+    ///
+    /// let images = vec![[0f32; 16]; 100];
+    /// let training = HostTraining::new().seed(7).hook(StopAtStepHook::last_step(10));
+    /// training.run(move |step| {
+    ///     let batch: Vec<&[f32; 16]> = step.batch(images.len(), 32).into_iter().map(|row| &images[row]).collect();
+    ///     assert_eq!(batch.len(), 32);
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     #[must_use]
     pub fn batch(&self, rows: usize, size: usize) -> Vec<usize> {
         if rows == 0 {
@@ -83,6 +97,12 @@ impl Metrics {
     }
 
     /// Adds a number.
+    ///
+    /// ```
+    /// use monitored::Metrics;
+    /// let metrics = Metrics::new().with("loss", 0.25f32).with("rows", 32);
+    /// assert_eq!(metrics.get("rows"), Some(32.0));
+    /// ```
     #[must_use]
     pub fn with(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<f64>) -> Metrics {
         self.0.push((name.into(), value.into()));

@@ -121,6 +121,17 @@ impl HostTraining {
     }
 
     /// Saves an object and restores it, under a name that prefixes those of its tensors; see [`SavedObject`]. Default: none.
+    ///
+    /// ```
+    /// use monitored::HostTraining;
+    /// use session_core::Tensor;
+    /// use std::collections::BTreeMap;
+    /// use std::sync::{Arc, Mutex};
+    ///
+    /// let weights = Arc::new(Mutex::new(BTreeMap::from([("w".to_owned(), Tensor::from([0.0f32; 3]))])));
+    /// let training = HostTraining::new().saved_object("model", &weights); // the tensor `model/w` of checkpoints
+    /// # drop(training);
+    /// ```
     pub fn saved_object<T>(self, name: impl Into<String>, object: &Arc<Mutex<T>>) -> Self
     where
         T: SaveSource + RestoreTarget + Send + 'static,
@@ -136,6 +147,12 @@ impl HostTraining {
     }
 
     /// Declares the names of the metrics that each step returns. Hooks fetch them by these names, and each is a summary. Default: none.
+    ///
+    /// ```
+    /// use monitored::HostTraining;
+    /// let training = HostTraining::new().metrics(["loss", "accuracy"]);
+    /// # drop(training);
+    /// ```
     pub fn metrics<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.metrics.extend(names.into_iter().map(Into::into));
         self
@@ -177,6 +194,16 @@ impl HostTraining {
 
     /// Calls the step until a stop is requested, and closes the session on every way out. The value is the number of completed steps;
     /// `None` if an interruption or the end of the input ended the loop.
+    ///
+    /// ```
+    /// use hooks::StopAtStepHook;
+    /// use monitored::HostTraining;
+    ///
+    /// let training = HostTraining::new().metrics(["loss"]).hook(StopAtStepHook::last_step(3));
+    /// let finished = training.run(|step| Ok([("loss", 1.0 / (step.number() + 1) as f64)]))?;
+    /// assert_eq!(finished.value, Some(3));
+    /// # Ok::<(), session_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// The errors of [`build`](HostTraining::build), of [`HostSession::step`], and of the last save.

@@ -15,6 +15,15 @@ use std::path::PathBuf;
 use std::sync::PoisonError;
 
 /// Describes the training, and its length, for [`train_and_evaluate`].
+///
+/// ```
+/// use monitored::{MonitoredTrainingSession, TrainSpec};
+/// # let graph = session_core::Graph::new();
+/// # let train_op = graph.undefined_op("NoOp").name("train").finish();
+/// let session = MonitoredTrainingSession::builder(&graph).checkpoint_dir("run").save_checkpoint_steps(1000);
+/// let train = TrainSpec::new(session, train_op).max_steps(10_000);
+/// # drop(train);
+/// ```
 pub struct TrainSpec {
     session: TrainingSessionBuilder,
     step: TrainFn,

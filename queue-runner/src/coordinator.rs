@@ -514,7 +514,7 @@ impl Coordinator {
         // The scope of the standard library waits for all threads, also if the block fails.
         let outcome = thread::scope(|threads| {
             let scope = Scope { coordinator: self.clone(), threads };
-            // Caught here, so that the other threads are told to stop before the scope waits for them.
+            // Caught here, so that the other threads are stopped before the scope waits for them.
             let outcome = catch_unwind(AssertUnwindSafe(|| block(&scope))).unwrap_or_else(|payload| {
                 Err(Error::from_panic("the block of a coordinator's scope", payload.as_ref()))
             });

@@ -290,7 +290,7 @@ pub trait SessionExt: Session {
         fetch.expand(&mut list)?;
         for (index, feed) in feeds.iter().enumerate() {
             check_key(self.graph(), feed)?;
-            // By position a second value could not be told from the first, unlike in a dictionary.
+            // By position a second value would be indistinguishable from the first, unlike in a dictionary.
             if feeds[..index].contains(feed) {
                 return Err(Error::value(format!("'{}' is fed twice", feed.name())));
             }

@@ -1,6 +1,6 @@
 //! The path of a model: the folder of a SavedModel, or a graph file.
 //!
-//! The two kinds are told apart by the path alone: a folder, or a file with a name that only SavedModels have. No
+//! The path alone tells the two kinds apart: a folder, or a file with a name that only SavedModels have. No
 //! content is read, so that an error about the content comes from the reader of that kind.
 
 use std::path::{Path, PathBuf};
