@@ -27,6 +27,17 @@
 //! encoded do not have its bytes.
 //!
 //! Each file is decoded in one thread. All memory is checked against the limits before it is taken.
+//!
+//! # Adding a format
+//!
+//! A format is a module with `decode`, which returns a [`Picture`], a variant of [`Format`] with its first
+//! bytes, and an arm in `still` or in `DecodeImage`. Its crate belongs to the feature `images`.
+//!
+//! | file | asked for 1 | asked for 3 | asked for 4 |
+//! | --- | --- | --- | --- |
+//! | gray | as it is (BMP: an error) | repeated | repeated, opaque (JPEG: an error) |
+//! | color | brightness (BMP, GIF: an error) | as it is | opaque (JPEG, GIF: an error) |
+//! | with alpha | brightness (BMP: an error) | without alpha | as it is |
 
 mod bmp;
 mod gif;
@@ -57,6 +68,7 @@ pub(super) fn register(registry: &mut Registry) {
         Ok(boxed(move |context| {
             let window = context.ints(1)?;
             let data = contents(context)?;
+            // TensorFlow's op skips the decoding of rows outside of the window; only JPEG allows that.
             if Format::of(&data) != Some(Format::Jpeg) {
                 return Err(Error::invalid_argument("a part is only cut out of JPEG files"));
             }
@@ -232,6 +244,7 @@ fn encode_each(context: &mut KernelContext<'_>, compression: i64) -> Result<()> 
     }
     let (bytes, wide) = (image.as_bytes()?, image.dtype() == DType::UInt16);
     let size = height * width * channels * image.dtype().size();
+    // The images of the batch lie one after the other, each of `size` bytes.
     let files = bytes
         .chunks_exact(size)
         .map(|image| png::encode(image, [height, width, channels], wide, compression));

@@ -20,6 +20,14 @@
 //!
 //! Crops are computed in parallel, one box in a thread; the gradients add in the order of the boxes in one
 //! thread, in `float32`.
+//!
+//! ```text
+//! image [[1, 2, 3], [4, 5, 6], [7, 8, 9]], crop_size [2, 2], extrapolation_value -1
+//!
+//! box [0, 0, 0.5, 0.5]       [[1, 2], [4, 5]]       the last pixel is at 0.5 * (3 - 1) = 1
+//! box [0.5, 0.5, 1.5, 1.5]   [[5, -1], [-1, -1]]    places beyond 2 are outside
+//! box [1, 1, 0, 0]           [[9, 7], [3, 1]]       flipped in both directions
+//! ```
 
 use crate::dispatch::check_real;
 use crate::kernel::{KernelContext, NodeSpec};
@@ -31,6 +39,8 @@ use compute::elementwise;
 use session_core::{Code, Error, Result};
 use tensor::{DType, Shape, memory};
 
+/// Registers the op types. Images are read as `float32` whatever their dtype, so there is one kernel for each
+/// op.
 pub(super) fn register(registry: &mut Registry) {
     registry.add("CropAndResize", |spec| {
         check_real(spec.input_dtype(0))?;
@@ -106,6 +116,8 @@ impl<'a> Boxes<'a> {
 
     /// Returns the places along one axis of an image (0 for rows) of a box's pixels. `axis` is 0 for rows and
     /// 1 for columns, `image` the size of the image and `crop` that of the crop.
+    ///
+    /// A crop of one pixel is at the middle of the box, without a step.
     fn axis(&self, index: usize, axis: usize, image: usize, crop: usize) -> Axis {
         let (from, to) = (self.corners[4 * index + axis], self.corners[4 * index + 2 + axis]);
         let last = (image - 1) as f32;
@@ -151,6 +163,8 @@ fn singles(context: &KernelContext<'_>, input: usize) -> Result<Vec<f32>> {
 }
 
 /// Delivers the crops.
+///
+/// Each box is one part of the output. A pixel is outside if its row or its column is.
 fn crop(context: &mut KernelContext<'_>, nearest: bool, outside: f32) -> Result<()> {
     let [batch, height, width, depth] = image_dims(context.input(0).shape())?;
     let [crop_height, crop_width] = new_size(context, 3)?;
@@ -168,6 +182,7 @@ fn crop(context: &mut KernelContext<'_>, nearest: bool, outside: f32) -> Result<
                     out.fill(outside);
                     continue;
                 };
+                // The rounding never leaves the image, as the place is at most its last pixel.
                 if nearest {
                     out.copy_from_slice(pixel(y.round() as usize, x.round() as usize));
                     continue;
@@ -249,6 +264,13 @@ fn gradient_of_images(context: &mut KernelContext<'_>, nearest: bool, dtype: DTy
 
 /// Delivers the gradient with respect to the corners: the slope of the image at each place, times the
 /// derivative of the place with respect to the corners.
+///
+/// ```text
+/// y(row) = y1 last + row (y2 - y1) last / (crop - 1)      dy/dy1 = last - row last / (crop - 1)
+///                                                         dy/dy2 = row last / (crop - 1)
+/// ```
+///
+/// Both are half of `last` for a crop of one row.
 fn gradient_of_boxes(context: &mut KernelContext<'_>) -> Result<()> {
     let [batch, height, width, depth] = image_dims(context.input(1).shape())?;
     let values = singles(context, 1)?;

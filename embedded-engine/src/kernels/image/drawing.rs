@@ -10,6 +10,13 @@
 //! The part of a box outside of the image is not drawn, nor is one whose first corner is behind the second.
 //! Shapes that do not fit are `InvalidArgument`. The images are copied, and the outlines painted in one
 //! thread.
+//!
+//! ```text
+//! image 4 x 4 of zeros, box [0, 0, 0.7, 0.7]    1 1 1 0      0.7 * (4 - 1) = 2.1, so rows and columns 0 to 2
+//!                                               1 0 1 0
+//!                                               1 1 1 0
+//!                                               0 0 0 0
+//! ```
 
 use crate::kernel::KernelContext;
 use crate::kernels::math::boxed;
@@ -18,6 +25,7 @@ use crate::kernels::widened::single;
 use crate::registry::Registry;
 use session_core::{Error, Result};
 
+/// Registers both versions, which differ in the input with the colors.
 pub(super) fn register(registry: &mut Registry) {
     for op_type in ["DrawBoundingBoxes", "DrawBoundingBoxesV2"] {
         registry.add(op_type, |spec| single(spec, boxed(draw)));

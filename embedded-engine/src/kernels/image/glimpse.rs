@@ -17,6 +17,13 @@
 //!
 //! Rounded toward zero. A size of 0 gives an empty result; other ranks and offsets of another shape are
 //! `InvalidArgument`. One thread. Noise is not seeded: each run and each session draws other numbers.
+//!
+//! ```text
+//! image [1, 2, 3, 4], size [1, 2], noise zero
+//!
+//! V2, neither centered nor normalized, offset (0, 3)    [4, 0]
+//! V1, centered and normalized, offset (0, 0)            [2, 3]
+//! ```
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
@@ -27,6 +34,8 @@ use compute::random;
 use session_core::{Error, Result};
 use tensor::memory;
 
+/// Registers both versions. They count as changing, as noise differs from run to run; the definition does not
+/// say so.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("ExtractGlimpse", |spec| glimpses(spec, Version::One)).changes();
     registry.add("ExtractGlimpseV2", |spec| glimpses(spec, Version::Two)).changes();
@@ -74,6 +83,7 @@ fn glimpses(spec: &NodeSpec<'_>, version: Version) -> Result<Box<dyn Kernel>> {
             "The uniform_noise and noise could not be specified at the same time",
         ));
     }
+    // The state of the random stream is created only if there is one.
     let beyond = match noise {
         "uniform" => Beyond::Uniform(unseeded(spec)?),
         "gaussian" => Beyond::Normal(unseeded(spec)?),
@@ -104,6 +114,7 @@ impl Glimpses {
             let text = format!("offsets must be [{batch}, 2], not {}", context.input(2).shape());
             return Err(Error::invalid_argument(text));
         }
+        // Drawn before the output is borrowed.
         let noise = self.noise(context, batch * rows * columns * depth)?;
         context.produce::<f32>(0, [batch, rows, columns, depth], |context, output| {
             let (images, offsets) = (context.slice::<f32>(0)?, context.slice::<f32>(2)?);
@@ -130,6 +141,8 @@ impl Glimpses {
     }
 
     /// Returns the first row or column of a window. It may be negative or behind the image.
+    ///
+    /// The columns of both versions are in the table at the top of the file.
     fn start(&self, offset: f32, size: usize, window: usize) -> i64 {
         let (size, window) = (size as f32, window as f32);
         let mut start = if self.normalized { offset * size } else { offset };
@@ -173,6 +186,7 @@ impl Glimpses {
         let mean = image.iter().sum::<f32>() / image.len() as f32;
         let variance = image.iter().map(|x| (x - mean).powi(2)).sum::<f32>() / image.len() as f32;
         let deviation = variance.sqrt();
+        // Cut off at the image's own range, as in TensorFlow, so noise does not stand out.
         glimpse.iter_mut().zip(noise).for_each(|(out, x)| *out = (mean + x * deviation).max(least).min(most));
     }
 }

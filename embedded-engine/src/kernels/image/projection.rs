@@ -21,6 +21,17 @@
 //!
 //! Shapes that do not fit and unknown modes are `InvalidArgument`. Computed in `float32` in one thread;
 //! integers are truncated toward zero.
+//!
+//! ```text
+//! images [1, 2, 3], read at x - 3, nine pixels
+//!
+//! CONSTANT, fill_value 9   9 9 9 | 1 2 3 | 9 9 9
+//! NEAREST                  1 1 1 | 1 2 3 | 3 3 3
+//! REFLECT                  3 2 1 | 1 2 3 | 3 2 1
+//! WRAP                     3 3 3 | 1 2 3 | 1 1 1
+//! ```
+//!
+//! `WRAP` repeats the image exactly only next to its edges; farther outside it follows TensorFlow's formula.
 
 use crate::dispatch::check_real;
 use crate::kernel::{KernelContext, NodeSpec};
@@ -31,6 +42,7 @@ use compute::elementwise;
 use session_core::{Error, Result};
 use tensor::{Shape, memory};
 
+/// Registers both versions, which differ in the input with the fill value.
 pub(super) fn register(registry: &mut Registry) {
     for op_type in ["ImageProjectiveTransformV2", "ImageProjectiveTransformV3"] {
         registry.add(op_type, |spec| {
@@ -81,8 +93,8 @@ impl Edge {
     }
 
     /// Returns the place in an image of this size that stands for a place anywhere. `Constant` leaves it
-    /// where it is. The formulas are TensorFlow's, including that of `Wrap`, which counts periods of `last`
-    /// and moves by the length.
+    /// where it is. The formulas are TensorFlow's, including that of `Wrap`, which counts periods of `last`,
+    /// moves by the length, and is then clamped.
     fn place(self, place: f32, size: usize) -> f32 {
         let (length, last) = (size as f32, (size - 1) as f32);
         let moved = match self {
@@ -111,6 +123,7 @@ impl Edge {
 fn transform(context: &mut KernelContext<'_>, nearest: bool, edge: Edge) -> Result<()> {
     let [batch, height, width, depth] = image_dims(context.input(0).shape())?;
     let [new_height, new_width] = new_size(context, 2)?;
+    // Copied, as the output is produced while they are read; there are eight numbers for each image.
     let transforms = match context.input(1).shape().dims() {
         &[count, 8] if count == 1 || count == batch => context.slice::<f32>(1)?.to_vec(),
         _ => {
@@ -128,6 +141,7 @@ fn transform(context: &mut KernelContext<'_>, nearest: bool, edge: Edge) -> Resu
         let (n, y, x) =
             (at / new_width / new_height, (at / new_width % new_height) as f32, (at % new_width) as f32);
         let t = &transforms[if transforms.len() > 8 { 8 * n } else { 0 }..][..8];
+        // A point at infinity has no place; dividing would make an infinity or NaN of it.
         let projection = t[6] * x + t[7] * y + 1.0;
         if projection == 0.0 {
             out.fill(fill);
@@ -135,6 +149,8 @@ fn transform(context: &mut KernelContext<'_>, nearest: bool, edge: Edge) -> Resu
         }
         let from_x = edge.place((t[0] * x + t[1] * y + t[2]) / projection, width);
         let from_y = edge.place((t[3] * x + t[4] * y + t[5]) / projection, height);
+        // Each of the four pixels may be outside on its own, so the edge of a constant continuation is
+        // blended with the fill value.
         let read = |y: f32, x: f32, c: usize| {
             // NaN is in no range, so a transformation with NaN gives the fill value.
             let inside = (0.0..height as f32).contains(&y) && (0.0..width as f32).contains(&x);

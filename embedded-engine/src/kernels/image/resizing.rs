@@ -23,6 +23,12 @@
 //! their weights. The images are `float32` throughout. Rows are combined first, then columns; threads share
 //! the rows of the result. Gradients are summed in double precision in one thread, in the order of `grads`.
 //! Bits do not depend on the number of threads.
+//!
+//! ```text
+//! ResizeArea         [0, 3, 6]   2 pixels                    [1, 5]
+//! ResizeBicubic      [0, 4]      4 pixels                    [0, 2, 4, 4.375]
+//! ScaleAndTranslate  [1, 3]      4 pixels, scale 2, box      [1, 1, 3, 3]
+//! ```
 
 use super::spans::{Filter, Spans};
 use crate::dispatch::check_real;
@@ -35,6 +41,8 @@ use compute::elementwise;
 use session_core::{Error, Result};
 use tensor::{DType, memory};
 
+/// Registers the op types. The spans of the first three follow from the sizes; those of the others from
+/// inputs of each step.
 pub(super) fn register(registry: &mut Registry) {
     registry.add("ResizeArea", |spec| {
         check_real(spec.input_dtype(0))?;
@@ -101,6 +109,8 @@ fn resized(
 
 /// Returns the spans of `ScaleAndTranslate` along both axes. `old` and `new` are heights and widths; scale
 /// and translation are inputs 2 and 3. Fails for a scale that is not positive, NaN included.
+///
+/// Translations are in pixels of the result, scales in pixels of the result for each pixel of the image.
 fn translated(
     context: &KernelContext<'_>,
     filter: Filter,
@@ -124,12 +134,16 @@ fn translated(
 }
 
 /// Delivers each pixel of the result as a sum of those of input 0 that its spans name, rows first.
+///
+/// The cost is `new_height * (width * rows + new_width * columns) * channels` per image, with `rows` and
+/// `columns` as the sources of a pixel along each axis.
 fn gather(context: &mut KernelContext<'_>, [rows, columns]: &[Spans; 2]) -> Result<()> {
     let [batch, height, width, depth] = image_dims(context.input(0).shape())?;
     let (new_height, new_width) = (rows.len(), columns.len());
     let mut input = memory::filled(0f32, context.input(0).elements())?;
     elementwise::cast_values(context.pool(), context.values(0)?, input.as_mut_slice().into());
     context.produce::<f32>(0, [batch, new_height, new_width, depth], |context, output| {
+        // Elements of a row of the old image.
         let row = width * depth;
         for_chunks(context.pool(), output, new_width * depth, |at, output| {
             let (image, y) = (&input[at / new_height * height * row..][..height * row], at % new_height);
@@ -157,6 +171,7 @@ fn spread(context: &mut KernelContext<'_>, [rows, columns]: &[Spans; 2], dtype: 
     let shape = context.input(1).shape().clone();
     let ([batch, height, width, depth], [new_height, new_width]) = gradient_dims(context)?;
     let gradients = context.slice::<f32>(0)?;
+    // In double precision: many gradients may go to one pixel of an image that was enlarged.
     let mut spread = memory::filled(0f64, batch * height * width * depth)?;
     for (at, gradient) in gradients.chunks_exact(depth.max(1)).enumerate() {
         let (n, y, x) = (at / new_width / new_height, at / new_width % new_height, at % new_width);

@@ -3,6 +3,18 @@
 //! Places are computed in `float32`, as in TensorFlow: at the edge of a pixel the result depends on their
 //! rounding. The cost is one evaluation of the filter for each source pixel of each result pixel along the
 //! axis, which is little next to the images.
+//!
+//! ```text
+//! bicubic, 2 pixels become 4 (scale 0.5), pixel 1 is at 0.5:
+//!
+//! source   -1 -> 0     0         1         2 -> 1       outside pixels are those at the edge
+//! weight   -0.09375    0.59375   0.59375   -0.09375
+//! ```
+//!
+//! # Adding a filter
+//!
+//! A kernel of `ScaleAndTranslate` is a variant of [`Filter`] with its name in [`Filter::of`], its reach in
+//! `radius` and its values in `weight`; nothing else depends on it.
 
 use crate::kernel::Watch;
 use crate::kernels::nn::Scaler;
@@ -14,6 +26,8 @@ use tensor::memory;
 /// add up to 1. A pixel of the result without parts is 0.
 pub(super) struct Spans {
     /// The sources and weights of all pixels, one after the other.
+    ///
+    /// One list for all pixels instead of a vector for each: images have thousands of rows.
     parts: Vec<(usize, f32)>,
     /// The end of each pixel's parts. They rise; the parts of pixel `i` begin where those of `i - 1` end.
     ends: Vec<usize>,
@@ -57,6 +71,7 @@ impl Spans {
         Spans::of(watch, new, |at, parts| {
             let (from, to) = (at as f32 * scale, (at + 1) as f32 * scale);
             for source in from.floor() as i64..to.ceil() as i64 {
+                // The part of the source pixel within the result pixel; at the ends only a part of it counts.
                 let (start, end) = (source as f32, (source + 1) as f32);
                 let covered = if start < from {
                     if end > to { scale } else { end - from }
@@ -94,6 +109,7 @@ impl Spans {
         let scale = scaler.scale(old, new);
         Spans::of(watch, new, |at, parts| {
             let place = scaler.place(at, scale);
+            // The index into the table of the original, which rounds half to even.
             let step = ((place - place.floor()) * STEPS).round_ties_even();
             let first = place.floor() as i64 - 1;
             let weights = [far(step), near(step), near(STEPS - step), far(STEPS - step)];
@@ -130,6 +146,7 @@ impl Spans {
             if !(0.0..=old as f32).contains(&sample) {
                 return;
             }
+            // Centers of pixels are at halves.
             let first = inside((sample - reach - 0.5).ceil() as i64, old);
             let last = inside((sample + reach - 0.5).floor() as i64, old);
             let weight = |source: usize| filter.weight((source as f32 + 0.5 - sample) * (1.0 / width));
@@ -201,6 +218,17 @@ impl Filter {
     }
 
     /// Returns the weight of a pixel at this distance.
+    ///
+    /// ```text
+    /// Lanczos r       r sin(pi x) sin(pi x / r) / (pi x)^2       0 <= x <= r
+    /// Gaussian        e^(-2 x^2)                                 x < 1.5
+    /// Box             1, at 0.5 one half                         x <= 0.5
+    /// Triangle        1 - x                                      x <= 1
+    /// KeysCubic       1.5 x^3 - 2.5 x^2 + 1                      x < 1
+    ///                 -0.5 x^3 + 2.5 x^2 - 4 x + 2               x < 2
+    /// MitchellCubic   7/6 x^3 - 2 x^2 + 8/9                      x < 1
+    ///                 -7/18 x^3 + 2 x^2 - 10/3 x + 16/9          x < 2
+    /// ```
     fn weight(self, distance: f32) -> f32 {
         let x = distance.abs();
         match self {

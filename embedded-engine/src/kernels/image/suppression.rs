@@ -34,6 +34,14 @@
 //! A heap of candidates, each compared with the selected boxes: `n log n` steps and at most `n m` overlaps,
 //! in one thread. Each candidate remembers how many selected boxes it has been compared with, so that soft
 //! suppression compares each pair once.
+//!
+//! ```text
+//! boxes  0: [0, 0, 1, 1]   1: [0, 0, 1, 0.9]   2: [2, 2, 3, 3]      scores 0.9, 0.8, 0.7
+//! overlap of 0 and 1: 0.9
+//!
+//! V3, iou_threshold 0.5                  [0, 2]          1 overlaps 0 too much
+//! V5, the same, soft_nms_sigma 0.5       [0, 2, 1]       1 keeps 0.8 e^-0.81 = 0.356
+//! ```
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
@@ -44,6 +52,8 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use tensor::{DType, Tensor, memory};
 
+/// Registers the op types. Later versions add inputs behind those of the earlier ones, so the numbers of the
+/// inputs are common to all.
 pub(super) fn register(registry: &mut Registry) {
     registry.add("NonMaxSuppression", |spec| {
         let overlap = spec.float("iou_threshold")?;
@@ -82,6 +92,8 @@ pub(super) fn register(registry: &mut Registry) {
 }
 
 /// Returns the kernel for boxes, scores or thresholds of 16 bits.
+///
+/// Both attributes are looked at, since boxes and thresholds have dtypes of their own in later versions.
 fn halves(spec: &NodeSpec<'_>, kernel: Box<dyn Kernel>) -> Result<Box<dyn Kernel>> {
     let narrow =
         ["T", "T_threshold"].iter().any(|name| spec.dtype(name).is_ok_and(|dtype| dtype == DType::Float16));
@@ -167,6 +179,7 @@ fn choose(
     let kept = |(index, &score): (usize, &f32)| {
         (score > thresholds.score).then_some(Candidate { score, index, compared: 0 })
     };
+    // A heap, as usually only some of the boxes are looked at before enough are chosen.
     let mut candidates: BinaryHeap<Candidate> = scores.iter().enumerate().filter_map(kept).collect();
     let mut chosen: Vec<(usize, f32)> = Vec::new();
     let (soft, mut watch) = (thresholds.sigma > 0.0, context.watch());
@@ -186,6 +199,7 @@ fn choose(
                 continue 'candidates;
             }
         }
+        // Boxes chosen later are compared when the candidate comes up again.
         candidate.compared = chosen.len();
         // Nothing has reduced the score, so no other candidate is better; otherwise the box goes back to its
         // new place in the heap.
@@ -200,10 +214,13 @@ fn choose(
 
 /// Returns intersection over union of two boxes `[y1, x1, y2, x2]`, whose corners may be any two opposite
 /// ones. A box without area has none.
+///
+/// `[0, 0, 1, 1]` and `[0, 0, 1, 0.9]` have an overlap of 0.9.
 fn overlap(a: &[f32], b: &[f32]) -> f32 {
     let ordered = |b: &[f32]| [b[0].min(b[2]), b[1].min(b[3]), b[0].max(b[2]), b[1].max(b[3])];
     let area = |b: [f32; 4]| (b[2] - b[0]) * (b[3] - b[1]);
     let (a, b) = (ordered(a), ordered(b));
+    // The union might be 0, and the quotient NaN.
     if area(a) <= 0.0 || area(b) <= 0.0 {
         return 0.0;
     }
@@ -281,6 +298,9 @@ fn of_overlaps(context: &mut KernelContext<'_>) -> Result<()> {
 }
 
 /// Delivers the best boxes over all classes of each image, their scores, classes and number.
+///
+/// Inputs are boxes, scores, the maximum for each class, that for an image, and both thresholds. Boxes of one
+/// kind serve all classes.
 fn combined(context: &mut KernelContext<'_>, pad: bool, clip: bool) -> Result<()> {
     let (shape, given) = (context.input(0).shape().clone(), context.input(1).shape().clone());
     let (batch, boxes, kinds, classes) = match (shape.dims(), given.dims()) {
@@ -302,8 +322,10 @@ fn combined(context: &mut KernelContext<'_>, pad: bool, clip: bool) -> Result<()
         .filter(|&total| total > 0)
         .ok_or_else(|| Error::invalid_argument("max_total_size must be > 0"))?;
     let thresholds = Thresholds::new(number(context, 4)?)?.score(number(context, 5)?);
+    // Without `pad_per_class` the result has its full size even if there are fewer boxes.
     let total = if pad { each.saturating_mul(classes).min(total) } else { total };
     let rows = batch.saturating_mul(total);
+    // The largest of the vectors below, which is checked before any of them is made.
     memory::check(rows.saturating_mul(16))?;
     let (mut best_boxes, mut best_scores) =
         (memory::filled(0f32, rows.saturating_mul(4))?, memory::filled(0f32, rows)?);

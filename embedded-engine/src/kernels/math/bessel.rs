@@ -11,6 +11,10 @@
 //! `BesselY1` of 0, where this file returns minus infinity.
 //!
 //! Results of 16 and 32 bits are rounded once, from double precision.
+//!
+//! ```text
+//! at 1:   I0 1.2661   I1 0.5652   J0 0.7652   K0 0.4210   Y0 0.0883
+//! ```
 
 use super::special::one;
 use crate::registry::Registry;

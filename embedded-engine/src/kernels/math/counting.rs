@@ -173,6 +173,8 @@ where
 
 /// Delivers the counts or sums of weights of `DenseBincount`. A vector and a scalar are one row, and their
 /// output has rank 1.
+///
+/// Weights must have exactly the shape of the values, unlike those of `Bincount`.
 fn dense_bincount<T>(context: &mut KernelContext<'_>, binary: bool) -> Result<()>
 where
     T: Element + elementwise::Element + std::ops::AddAssign,
@@ -213,6 +215,9 @@ where
 
 /// Delivers the counts of `HistogramFixedWidth`. The bin of a value is `floor((value - low) / step)`,
 /// computed in double precision for every dtype.
+///
+/// Counts are kept as `usize` and converted at the end. Fails for a range that is not two numbers in order,
+/// and for `nbins` below 1.
 fn histogram(context: &mut KernelContext<'_>, out: DType) -> Result<()> {
     let bins = context.int(2)?;
     let bins = usize::try_from(bins).ok().filter(|&bins| bins > 0).ok_or_else(|| {

@@ -41,6 +41,8 @@ pub(crate) fn register(registry: &mut Registry) {
 }
 
 /// Delivers `q` and `r` of real matrices.
+///
+/// `full` selects the sizes. Real matrices need no working memory beyond the scratch of the frame.
 fn qr<T: Element + Real + matmul::Real>(context: &mut KernelContext<'_>, full: bool) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let (stack, [rows, columns]) = last_two(&shape)?;
@@ -71,6 +73,9 @@ fn qr<T: Element + Real + matmul::Real>(context: &mut KernelContext<'_>, full: b
 
 /// Delivers `q` and `r` of complex matrices. Each column's reflection clears it below the diagonal; `q` is
 /// the product of their adjoints, applied to the identity from the last to the first.
+///
+/// A copy of each matrix in double precision becomes `r` in place; elements below its diagonal are not copied
+/// to the output, which is zero there.
 fn complex_qr<C: Element + CastTo<Number>>(context: &mut KernelContext<'_>, full: bool) -> Result<()>
 where
     Number: CastTo<C>,

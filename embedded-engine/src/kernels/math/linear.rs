@@ -179,6 +179,8 @@ pub(super) fn last_two(shape: &Shape) -> Result<(&[usize], [usize; 2])> {
 
 /// Returns the number of matrices in a stack and their size: `(20, 3)` for `[5, 4, 3, 3]`. Fails if the last
 /// two sizes differ or the rank is below 2.
+///
+/// It accepts a stack of any number of axes, also none.
 pub(super) fn square(shape: &Shape) -> Result<(usize, usize)> {
     match shape.dims() {
         [stack @ .., rows, columns] if rows == columns => Ok((stack.iter().product(), *rows)),
@@ -434,6 +436,8 @@ fn make_triangular(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
 
 /// Delivers the solutions for triangular matrices; the stacks of both inputs are broadcast, unlike those of
 /// `MatrixSolve`.
+///
+/// `lower` states which triangle is stored, `adjoint` whether it is applied as its conjugate transpose.
 fn triangular<T: Number>(context: &mut KernelContext<'_>, lower: bool, adjoint: bool) -> Result<()> {
     let (matrix, right) = (context.input(0).shape().clone(), context.input(1).shape().clone());
     let (_, n) = square(&matrix)?;
@@ -497,6 +501,10 @@ fn solve_triangle<T: Number>(
 /// Delivers the lower triangle `L` of `A = L L'` for each matrix, column by column within each row: `n^3 / 3`
 /// operations. Elements above the diagonal of the input are not read, and the diagonal's imaginary part is
 /// ignored.
+///
+/// ```text
+/// l_ij = (a_ij - sum over k < j of l_ik conj(l_jk)) / l_jj      l_ii = sqrt(a_ii - sum of |l_ik|^2)
+/// ```
 fn cholesky<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let (stack, n) = square(&shape)?;

@@ -74,6 +74,9 @@ fn of_triangles<T: Field>(context: &mut KernelContext<'_>, function: OfTriangle)
 
 /// Returns the square root of an upper triangle by columns: the diagonal holds the roots of the diagonal, and
 /// every other element `(i, j)` solves `r_ii r_ij + r_ij r_jj + sum of r_ik r_kj between = t_ij`.
+///
+/// Fails only when the run ends. Two zeros on the diagonal with a nonzero element between them have no root;
+/// the quotient is not finite.
 fn root(watch: &mut Watch<'_>, triangle: &[Number], n: usize) -> Result<Vec<Number>> {
     let mut root = memory::filled(ZERO, n.saturating_mul(n))?;
     for column in 0..n {

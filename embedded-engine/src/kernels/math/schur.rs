@@ -42,6 +42,7 @@ struct Rotation {
     sine: Number,
 }
 
+/// Rotations are applied in pairs, to rows and, inverted, to columns.
 impl Rotation {
     /// Returns the rotation that makes the second of two numbers zero. It keeps the phase of the first one.
     /// For two zeros it is the identity.

@@ -156,6 +156,14 @@ limits!(floats f32, f64, tensor::f16, tensor::bf16);
 limits!(integers i8, i16, i32, i64, u8, u16, u32, u64);
 
 /// Makes the kernel of a maximum or minimum. `op` is `Maximum` or `Minimum`.
+///
+/// ```text
+///              start of the fold       segments without rows
+/// sorted       -infinity               0
+/// unsorted     the least finite        the least finite
+/// ```
+///
+/// for maxima; for minima with the opposite signs.
 fn make_extreme(spec: &NodeSpec<'_>, op: BinaryOp) -> Result<Box<dyn Kernel>> {
     let folding = Folding::of(spec);
     let end = usize::from(op == BinaryOp::Minimum);
@@ -181,6 +189,7 @@ struct Segments {
     width: usize,
 }
 
+/// Both ways to read them, from sorted ids and from a given number.
 impl Segments {
     /// Reads and checks the numbers of the segments. From inputs 0 and 1, and 2 unless they are sorted. Fails
     /// if the shape of `data` does not begin with that of the ids, if sorted ids are not a vector that rises
@@ -275,6 +284,9 @@ where
 
 /// Folds the rows of each segment with an operation, starting from its neutral element. `start` is what every
 /// segment is folded from, `empty` what segments without rows hold. Both differ for sorted extremes.
+///
+/// Serves products and extremes. Rows of negative ids, which only the `Unsorted` forms have, are left out by
+/// a copy of the others.
 fn fold<T: Element + elementwise::Element>(
     context: &mut KernelContext<'_>,
     folding: Folding,
@@ -393,6 +405,8 @@ fn rows(shape: &Shape) -> Result<(usize, &[usize])> {
 
 /// Folds rows of a table that indices select, without a copy of the rows. First sums are made, which are then
 /// multiplied by the weight of the segment: the other order would round once per row.
+///
+/// The number of segments is input 3 if there is one, otherwise the last id plus one.
 fn sparse<T: Element + Real>(context: &mut KernelContext<'_>, share: Share) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let (size, rest) = rows(&shape)?;

@@ -179,6 +179,8 @@ fn check_weights(context: &KernelContext<'_>, input: usize, values: usize) -> Re
 
 /// Delivers the sums of the weights (1 without any) of the values below the size. Binary output only records
 /// whether there are any. `weights` is the input with them. The result is output 0.
+///
+/// Values may be negative only for `SparseBincount`, and are skipped like those above `size`.
 fn bins<T>(
     context: &mut KernelContext<'_>,
     given: &Given,
@@ -209,6 +211,8 @@ where
 
 /// Returns a kernel that delivers counts as a sparse tensor. `weights` is the input with them, and `given`
 /// reads the values. A negative limit, the default, is none.
+///
+/// `minlength` and `maxlength` are read here. The dtype of the counts, `output_type`, is that of the weights.
 fn counter(
     spec: &NodeSpec<'_>,
     weights: usize,

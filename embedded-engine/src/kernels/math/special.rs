@@ -20,6 +20,14 @@
 //! accurate than TensorFlow's in single precision, within the bounds that the tests state. Each element is
 //! computed on its own in one thread; the functions cost some tens to hundreds of operations, close to the
 //! edges more.
+//!
+//! ```text
+//! Digamma 1            -0.5772        Igamma 2, 1            0.2642 = 1 - 2 / e
+//! Erfinv 0.5            0.4769        Igammac 2, 1           0.7358 = 2 / e
+//! Zeta 2, 1             1.6449        IgammaGradA 2, 1      -0.2762
+//! Polygamma 1, 1        1.6449        RandomGammaGrad 2, 1   0.7508
+//! Betainc 2, 3, 0.5     0.6875
+//! ```
 
 use super::elementwise::{boxed, incompatible, repeated};
 use crate::dispatch::check_float;
@@ -116,6 +124,13 @@ const FAR: f64 = 10.0;
 
 /// Returns the logarithmic derivative of the gamma function. Negative numbers are reflected, small ones moved
 /// beyond [`FAR`] by `psi(x) = psi(x + 1) - 1 / x`; there the asymptotic series takes over.
+///
+/// ```text
+/// psi(x) = psi(1 - x) - pi / tan(pi x)                    for x < 0
+/// psi(x) = ln x - 1 / (2 x) - sum of B_2k / (2 k x^2k)    for x >= 10, seven terms
+/// ```
+///
+/// Infinity stays infinity, and NaN stays NaN.
 fn digamma(x: f64) -> f64 {
     if x <= 0.0 {
         if x == x.floor() {
@@ -151,6 +166,12 @@ fn digamma(x: f64) -> f64 {
 /// For `q <= 0` some base is negative. An integer `q` has a pole, infinity for even `x` and NaN otherwise;
 /// for other `q` the result is NaN unless `x` is an integer. These are the conventions of Cephes, which
 /// TensorFlow has, too.
+///
+/// ```text
+/// sum of (q + n)^-x for n <= N,  + a^(1 - x) / (x - 1) - a^-x / 2 + sum of x (x + 1) ... B_2k / (2 k)! a^-(x + 2k - 1)
+/// ```
+///
+/// with `a` as the last base, which is counted with half its weight in the second part.
 fn zeta(x: f64, q: f64) -> f64 {
     // `(2 k)!` over Bernoulli's numbers `B_2k`.
     const TERMS: [f64; 12] = [
@@ -215,6 +236,8 @@ fn zeta(x: f64, q: f64) -> f64 {
 
 /// Returns the `n`-th derivative of `digamma` at `x`, `(-1)^(n + 1) n! zeta(n + 1, x)`; for `n` of 0
 /// `digamma` itself.
+///
+/// `n` must be an integer of 0 or more, otherwise the result is NaN.
 fn polygamma(n: f64, x: f64) -> f64 {
     if n < 0.0 || n != n.floor() {
         return f64::NAN;
@@ -239,6 +262,8 @@ fn gamma_factor(a: f64, x: f64) -> f64 {
 
 /// Returns the regularized lower incomplete gamma function `P(a, x)`. Beyond its turning point, `x > a`, one
 /// minus the fraction of the upper one converges faster than the series.
+///
+/// 0 for `x = 0` and for an infinite `a`, 1 for an infinite `x`.
 fn igamma(a: f64, x: f64) -> f64 {
     if a.is_nan() || x.is_nan() || x < 0.0 || a <= 0.0 {
         return f64::NAN;
@@ -254,6 +279,8 @@ fn igamma(a: f64, x: f64) -> f64 {
 
 /// Returns the regularized upper incomplete gamma function `Q(a, x) = 1 - P(a, x)`, without a cancellation
 /// where it is small.
+///
+/// 1 for `x = 0` and for an infinite `a`, 0 for an infinite `x`.
 fn igammac(a: f64, x: f64) -> f64 {
     if a.is_nan() || x.is_nan() || x < 0.0 || a <= 0.0 {
         return f64::NAN;
@@ -268,6 +295,9 @@ fn igammac(a: f64, x: f64) -> f64 {
 }
 
 /// Returns `P(a, x)` as a power series, the sum of `x^n / ((a + 1) ... (a + n))` times [`gamma_factor`].
+///
+/// All terms are positive, so nothing cancels, and they fall from the start, as the caller keeps `x` below
+/// `a + 1`.
 fn lower_series(a: f64, x: f64) -> f64 {
     let (mut term, mut sum, mut r) = (1.0, 1.0, a);
     for _ in 0..ROUNDS {
@@ -282,6 +312,10 @@ fn lower_series(a: f64, x: f64) -> f64 {
 }
 
 /// Returns `Q(a, x)` by Lentz's evaluation of its continued fraction.
+///
+/// ```text
+/// Q(a, x) = x^a e^-x / gamma(a) * 1 / (x + 1 - a - 1 (1 - a) / (x + 3 - a - 2 (2 - a) / (x + 5 - a - ...)))
+/// ```
 fn upper_fraction(a: f64, x: f64) -> f64 {
     // Stands in for a denominator of 0, from which the method recovers in the next step.
     let tiny = 1e-300;
@@ -322,6 +356,11 @@ fn igamma_slope(a: f64, x: f64) -> f64 {
 /// Returns the slope of the lower incomplete gamma function by `a`, as a series whose first term is given.
 /// With `first` as the common factor `x^a e^-x / gamma(a + 1)` this is `dP/da`; with 1 it is that slope over
 /// the factor.
+///
+/// ```text
+/// P(a, x)  = sum of t_n,  t_n = first * x^n / ((a + 1) ... (a + n))
+/// dP/da    = P (ln x - psi(a + 1)) - sum of t_n (1 / (a + 1) + ... + 1 / (a + n))
+/// ```
 fn slope_series(a: f64, x: f64, first: f64) -> f64 {
     let (mut term, mut sum, mut slope, mut harmonic, mut r) = (first, first, 0.0, 0.0, a);
     for _ in 0..ROUNDS {
@@ -340,6 +379,8 @@ fn slope_series(a: f64, x: f64, first: f64) -> f64 {
 /// Returns how far a gamma-distributed sample `x` moves with the shape `a` at the same probability of smaller
 /// samples: minus the slope of that probability by `a`, over the density `a / x` times the factor of the
 /// series.
+///
+/// For large `x`, where the series overflows, `ln x - psi(a)` is the ratio's leading term.
 fn gamma_sample_slope(a: f64, x: f64) -> f64 {
     if a.is_nan() || x.is_nan() || x < 0.0 || a <= 0.0 {
         return f64::NAN;
@@ -354,6 +395,8 @@ fn gamma_sample_slope(a: f64, x: f64) -> f64 {
 
 /// Returns the regularized incomplete beta function `I_x(a, b)`: by a continued fraction that converges fast
 /// below the mean of the distribution, and above it by the symmetry `I_x(a, b) = 1 - I_(1-x)(b, a)`.
+///
+/// The bounds 0 and 1 of `x` return themselves; NaN and everything outside of the domain give NaN.
 fn betainc(a: f64, b: f64, x: f64) -> f64 {
     if !(a > 0.0 && b > 0.0 && (0.0..=1.0).contains(&x)) {
         return f64::NAN;

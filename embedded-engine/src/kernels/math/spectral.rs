@@ -60,6 +60,8 @@ pub(crate) fn register(registry: &mut Registry) {
 }
 
 /// Returns the kernel of `Svd`: for complex numbers by `hermitian.rs`, for 16-bit floats by way of `float32`.
+///
+/// `full_matrices` without `compute_uv` has no effect.
 fn make_svd(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let (vectors, full) = (spec.bool("compute_uv")?, spec.bool("full_matrices")?);
     let dtype = spec.input_dtype(0);
@@ -124,6 +126,10 @@ impl Columns {
 /// Returns cosine and sine of the rotation that makes the pair of a symmetric matrix `[[a, c], [c, b]]`
 /// diagonal. `c` must not be 0. The smaller of the two possible angles is taken, at most 45 degrees, without
 /// which the rounds may not converge.
+///
+/// ```text
+/// tan 2 angle = 2 c / (b - a),   t = sign / (|s| + sqrt(s^2 + 1)) for s = (b - a) / (2 c)
+/// ```
 fn rotation(a: f64, b: f64, c: f64) -> (f64, f64) {
     let slope = (b - a) / (2.0 * c);
     let tangent = slope.signum() / (slope.abs() + slope.hypot(1.0));
@@ -145,6 +151,9 @@ fn not_finite() -> Error {
 /// returns elements with `column <= row`; vector `i` of length one belongs to value `i`. Rotations for each
 /// pair of rows and columns make the off-diagonal element zero, until all are within rounding of zero
 /// compared with the norm. Fails for numbers that are not finite.
+///
+/// The lower triangle is mirrored into a full matrix first. A round is a rotation for each pair of columns
+/// that is not orthogonal yet. A result after `ROUNDS` rounds is returned as it is.
 fn decompose(
     watch: &mut Watch<'_>,
     lower: impl Fn(usize, usize) -> f64,
@@ -291,6 +300,9 @@ fn transpose<T: Real>(matrix: &Columns, columns: usize, out: &mut [T]) {
 }
 
 /// Delivers the singular values of each matrix and, if `vectors`, both sides' vectors, all of them if `full`.
+///
+/// A wide matrix is decomposed as its transpose, with both sides exchanged. Vectors belong to their value by
+/// position; where a value is 0 in effect, its long vector is a completion.
 fn svd<T: Element + Real + CastTo<f64>>(
     context: &mut KernelContext<'_>,
     vectors: bool,
@@ -343,6 +355,8 @@ fn svd<T: Element + Real + CastTo<f64>>(
 /// One-sided Jacobi: columns are rotated in pairs until all are at right angles, as if the Gram matrix were
 /// made diagonal without being computed, which would lose the small values. The lengths of the columns are
 /// the singular values then.
+///
+/// Rank and completion are the caller's: `complete` adds vectors where all of a side are wanted.
 pub(super) fn singular(
     watch: &mut Watch<'_>,
     value: impl Fn(usize, usize) -> f64,

@@ -21,6 +21,11 @@
 //!                                                   [1 2 1]
 //!                                                   [0 1 2]
 //! ```
+//!
+//! ```text
+//! TridiagonalMatMul  that matrix  [[1], [1], [1]]  ->  [[3], [4], [3]]
+//! TridiagonalSolve   that matrix  [[3], [4], [3]]  ->  [[1], [1], [1]]
+//! ```
 
 use super::elementwise::boxed;
 use super::linear::last_two;
@@ -51,6 +56,9 @@ pub(crate) fn register(registry: &mut Registry) {
 
 /// Delivers the products of `TridiagonalMatMul`: row `i` is `main_i x_i + above_i x_(i+1) + below_i x_(i-1)`,
 /// added in this order.
+///
+/// Each of the three diagonals must be `[..., 1, n]` with the stack of `rhs`, otherwise the shapes do not
+/// fit.
 fn product<T: Element + Real>(context: &mut KernelContext<'_>) -> Result<()> {
     let rhs = context.input(3).shape().clone();
     let (stack, [n, columns]) = last_two(&rhs)?;
@@ -115,6 +123,9 @@ fn solve<T: Element + Real>(context: &mut KernelContext<'_>, pivoting: bool, lea
 /// Solves one system in place. `matrix` holds the three diagonals, `out` the right-hand sides `[n, columns]`
 /// and then the solutions. A row exchange fills a second diagonal above the main one, so the upper triangle
 /// has three. Without any pivot of exactly 0 the solution is written, otherwise NaN.
+///
+/// `least` is 0 without `perturb_singular`; a pivot nearer to zero than `least` becomes `least` with its
+/// sign.
 fn eliminate<T: Element + Real>(
     matrix: &[T],
     columns: usize,

@@ -19,6 +19,7 @@ use crate::kernels::math::boxed;
 use crate::registry::Registry;
 use session_core::{Error, Result};
 
+/// Registers the op type, which belongs to `tf.contrib.seq2seq` in TensorFlow 1.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("GatherTree", |_| Ok(boxed(gather_tree)));
 }
@@ -41,6 +42,7 @@ fn gather_tree(context: &mut KernelContext<'_>) -> Result<()> {
         return Err(Error::invalid_argument(text));
     }
     let lengths = context.ints(2)?;
+    // The dtype of the input is `int32`, so this always fits.
     let end = i32::try_from(context.int(3)?).unwrap_or(i32::MAX);
     context.produce::<i32>(0, shape, |context, output| {
         let (ids, parents) = (context.slice::<i32>(0)?, context.slice::<i32>(1)?);

@@ -10,6 +10,11 @@
 //! The sum is written over `value` if nothing else holds it. Both run in parallel, and the order of the
 //! gradient's sum depends on the shape only, so bits do not depend on the number of threads. After a product
 //! or convolution the compiler fuses the addition (`fuse.rs`).
+//!
+//! ```text
+//! BiasAdd      [[1, 2], [3, 4]]  [10, 20]          -> [[11, 22], [13, 24]]
+//! BiasAddGrad  [[1, 2], [3, 4]]                    -> [4, 6]
+//! ```
 
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
@@ -18,6 +23,7 @@ use compute::elementwise::{self, ChannelLayout};
 use session_core::{Error, Result};
 use tensor::{Element, Shape};
 
+/// Registers the op types. The addition is what a product or convolution before it absorbs.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("BiasAdd", |spec| {
         let channels_first = channels_first(spec);

@@ -18,6 +18,17 @@
 //! more classes than `range_max` are `InvalidArgument`. True classes are not checked against the range.
 //!
 //! The generator belongs to the session and is part of its exported state.
+//!
+//! ```text
+//! LogUniformCandidateSampler, range_max 3, 2 samples
+//!
+//! class                    0             1                  2
+//! probability              ln 2 / ln 4   ln 1.5 / ln 4      ln (4 / 3) / ln 4
+//!                          0.5           0.292              0.208
+//! expected in 2 draws      1             0.585              0.415
+//! ```
+//!
+//! A further sampler is a [`Distribution`] with a line in `register`.
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
@@ -28,6 +39,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use session_core::{Error, Result};
 use tensor::{Tensor, memory};
 
+/// Registers the op types. Attributes are checked when the plan is compiled.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("UniformCandidateSampler", |spec| {
         let range = range(spec)?;
@@ -64,7 +76,7 @@ fn range(spec: &NodeSpec<'_>) -> Result<u64> {
         .ok_or_else(|| Error::invalid_argument(format!("range_max must be positive, not {range}")))
 }
 
-/// The distribution from which classes are drawn.
+/// The distribution from which classes are drawn. It is fixed when the plan is compiled.
 trait Distribution: Send + Sync + 'static {
     /// Draws a class with some of the random words, one or more at a time.
     fn draw(&self, words: &mut Words) -> u64;
@@ -208,6 +220,7 @@ fn all(context: &mut KernelContext<'_>, count: usize, truths: usize) -> Result<(
 /// Delivers the examples, positions and weights of the accidental hits, by example and then by true class.
 fn accidental_hits(context: &mut KernelContext<'_>, truths: usize) -> Result<()> {
     check_truths(context, truths)?;
+    // Of a class that was sampled twice, the map keeps the later position.
     let places: FxHashMap<i64, i64> =
         context.slice::<i64>(1)?.iter().enumerate().map(|(place, &class)| (class, place as i64)).collect();
     let (mut rows, mut ids) = (Vec::new(), Vec::new());
@@ -217,6 +230,7 @@ fn accidental_hits(context: &mut KernelContext<'_>, truths: usize) -> Result<()>
             ids.push(*place);
         }
     }
+    // Not minus infinity: the logit that it is added to stays finite, as in TensorFlow.
     let weights = memory::filled(-f32::MAX, ids.len())?;
     context.set(0, Tensor::from(rows));
     context.set(1, Tensor::from(ids));

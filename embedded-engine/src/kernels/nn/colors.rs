@@ -19,6 +19,13 @@
 //!
 //! 16-bit floats are computed in `float32`. Threads share pixels or, for the contrast, images; each result
 //! depends on one of them only.
+//!
+//! ```text
+//! RGBToHSV          [1, 0.5, 0]                         [1/12, 1, 1]
+//! AdjustHue         [1, 0.5, 0], delta 1/3              [0, 1, 0.5]
+//! AdjustSaturation  [1, 0.5, 0], scale 0.5              [1, 0.75, 0.5]
+//! AdjustContrastv2  [1, 3] in one channel, factor 2     [0, 4]
+//! ```
 
 use crate::kernel::KernelContext;
 use crate::kernels::chunks::for_chunks;
@@ -30,6 +37,7 @@ use compute::math::Real;
 use session_core::{Error, Result};
 use tensor::{Element, Shape};
 
+/// Registers the op types. The first version of the contrast takes all real dtypes, later ones floats.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("AdjustContrast", |spec| {
         for_dtype!(real spec.input_dtype(0), T => Ok(boxed(|context| {
@@ -184,6 +192,8 @@ fn to_rgb<T: Real>([hue, saturation, value]: [T; 3]) -> [T; 3] {
             x
         }
     };
+    // Red by its distance from cyan, green and blue by the distances from their own hues, in sixths of the
+    // circle.
     let shares = [
         within((hue - T::of(3.0)).abs() - one),
         within(two - (hue - two).abs()),

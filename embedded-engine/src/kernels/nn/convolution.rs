@@ -28,6 +28,14 @@
 //! Convolutions and `AvgPool` compute 16-bit floats in `float32`; `MaxPool` takes all real dtypes. Parallel,
 //! with bits that do not depend on the number of threads. A bias and an activation that follow a convolution
 //! are fused by the compiler.
+//!
+//! ```text
+//! input 3 x 3 [[1, 2, 3], [4, 5, 6], [7, 8, 9]], window 2 x 2, stride 2
+//!
+//! MaxPool  VALID   [[5]]
+//! MaxPool  SAME    [[5, 6], [8, 9]]        one zero of padding at the end of each axis
+//! AvgPool  SAME    [[3, 4.5], [7.5, 9]]    divided by 4, 2, 2 and 1 elements
+//! ```
 
 use super::groups::by_groups;
 use super::window::{Window, sizes};
@@ -119,10 +127,12 @@ pub(super) fn forward<T: Element + Real>(
         let text = format!("a bias of shape {} does not fit {channels} channels", context.input(2).shape());
         return Err(Error::invalid_argument(text));
     }
+    // A clone, which shares the elements: the inputs are borrowed again below.
     let bias = fused.is_some().then(|| context.input(2).clone());
     let bias = bias.as_ref().map(Tensor::as_slice::<T>).transpose()?;
     let out = output.as_mut_slice::<T>().expect("new memory has one owner");
     by_groups(context, groups, [0, 1], (out, channels), |pool, scratch, group, [input, filter], out| {
+        // Each group has its own output channels, and so its own part of the bias.
         let bias = bias.map(|bias| &bias[group * shape.out_c..][..shape.out_c]);
         let epilogue = Epilogue { bias, relu: fused == Some(true) };
         conv::forward(pool, scratch, &shape, input, filter, epilogue, out)

@@ -32,6 +32,13 @@
 //! Forward and backward recursions over `2 labels + 1` places in logarithms and double precision, one example
 //! after the other in one thread; `time * labels` steps, each with up to three exponentials. The gradient,
 //! `softmax - posterior`, is an output of the same operation, so a training step runs the recursions once.
+//!
+//! ```text
+//! two classes, one label [0], the blank is 1, two time steps of equal probabilities
+//!
+//! alignments    0 0   0 blank   blank 0        3 of 4, so the loss is -ln 0.75 = 0.288
+//! places        blank 0 blank                  start at place 0 or 1, end at place 1 or 2
+//! ```
 
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
@@ -134,6 +141,7 @@ where
 {
     let frames = Frames::of(context, 3)?;
     let blank = if rules.blank_first { 0 } else { frames.classes - 1 };
+    // All labels are checked before the first recursion runs.
     let labels = labels(context, &frames, blank)?;
     let mut inputs = memory::filled(0f64, context.input(0).elements())?;
     compute::elementwise::cast(context.pool(), context.slice::<T>(0)?, &mut inputs);
@@ -145,6 +153,7 @@ where
         // Equal neighbors need a blank between them, which takes a time step of its own.
         let repeats = labels.windows(2).filter(|pair| rules.merge_repeated && pair[0] == pair[1]).count();
         if labels.len() + repeats > time {
+            // Examples without time steps are padding of the batch, and never an error.
             if rules.ignore_longer || time == 0 {
                 continue;
             }
@@ -154,6 +163,7 @@ where
             );
             return Err(Error::invalid_argument(text));
         }
+        // One row for each step of this example only; batches have steps beyond its length.
         let logs: Vec<Vec<f64>> =
             (0..time).map(|step| log_softmax(&inputs[frames.row(step, example)])).collect();
         let path = Path::new(&labels, blank, rules.merge_repeated);
@@ -218,6 +228,7 @@ pub(super) fn log_softmax(row: &[f64]) -> Vec<f64> {
 
 /// Returns the logarithm of the sum of two numbers that are given by theirs. Minus infinity stands for 0.
 fn log_add(a: f64, b: f64) -> f64 {
+    // The larger one is factored out, so the exponential is at most 1.
     let (low, high) = if a < b { (a, b) } else { (b, a) };
     if low == f64::NEG_INFINITY { high } else { high + (low - high).exp().ln_1p() }
 }
@@ -297,6 +308,7 @@ impl Path {
             let reach = |place: usize| {
                 let stay = if self.stays(place) { from(place) } else { f64::NEG_INFINITY };
                 let next = if place + 1 < count { log_add(stay, from(place + 1)) } else { stay };
+                // The rule is that of the place that is reached.
                 let skip = place + 2 < count && self.skips(place + 2);
                 if skip { log_add(next, from(place + 2)) } else { next }
             };

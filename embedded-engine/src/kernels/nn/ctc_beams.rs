@@ -21,6 +21,13 @@
 //! grows by every label, as long as the result is among the `beam_width` most probable. Costs
 //! `time * beam_width * classes` steps for each example, one after the other in one thread. The order of the
 //! steps decides between sequences of equal probability.
+//!
+//! ```text
+//! one label and the blank with probabilities 0.6 and 0.4 in two frames, beam_width 2
+//!
+//! after frame 1    [0]: 0.6        []: 0.4
+//! after frame 2    [0]: 0.84 = 0.6 0.6 + 0.6 0.4 + 0.4 0.6        []: 0.16
+//! ```
 
 use super::ctc::{Frames, log_softmax};
 use crate::kernel::{KernelContext, Watch};
@@ -151,6 +158,7 @@ impl Beam {
         // The beam is sorted anew by the probabilities after the frame.
         let branches = std::mem::take(&mut self.leaves);
         for &branch in &branches {
+            // In a loop of its own, since children read what their parents had before the frame.
             self.entries[branch].before = self.entries[branch].after;
         }
         for &branch in &branches {
@@ -171,6 +179,7 @@ impl Beam {
             self.push(branch);
         }
         for branch in branches {
+            // No extension is likelier than what it extends, so the labels need not be tried.
             if !self.takes(self.entries[branch].before.total) {
                 continue;
             }
@@ -199,6 +208,7 @@ impl Beam {
         if self.leaves.len() == self.width
             && let Some(dropped) = self.leaves.pop()
         {
+            // Out of the beam, so it may be pushed again later.
             self.entries[dropped].after = Chance::NONE;
         }
         let after = Chance { total, blank: NEVER, label: total };

@@ -15,6 +15,7 @@ use crate::registry::Registry;
 use session_core::{Error, Result};
 use tensor::Tensor;
 
+/// Registers both op types. The positions of the first are computed when the plan is compiled.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("DataFormatDimMap", |spec| {
         let Formats { from, to } = Formats::of(spec)?;
@@ -58,6 +59,8 @@ struct Formats {
 }
 
 /// Returns the position of an axis in a format that contains it.
+///
+/// 0 for an axis that is missing, which [`Formats::of`] excludes.
 fn place(axis: &u8, format: &[u8]) -> usize {
     format.iter().position(|other| other == axis).unwrap_or_default()
 }
@@ -88,6 +91,8 @@ impl Formats {
     /// Returns for each row of the result the row that it is: of a row for each axis, or for each axis of
     /// space. `dims` is the shape of the input, whose first size must be the number of axes or of axes of
     /// space.
+    ///
+    /// For `NHWC` to `NCHW` these are `[0, 3, 1, 2]`, and `[0, 1]` for the axes of space alone.
     fn sources(&self, dims: &[usize]) -> Result<Vec<usize>> {
         let (all, spatial) = (self.from.len(), self.from.len() - 2);
         let rows = match *dims {

@@ -15,6 +15,10 @@
 //! channels, which are contiguous in images and filters: `2 n oh ow rows columns c multiplier` operations.
 //! Threads share rows of the result, or images for the gradients; the filter's gradient adds the sums of the
 //! images in their order, so bits do not depend on the number of threads.
+//!
+//! ```text
+//! one pixel with channels [1, 10], filter [[1, 2], [3, 4]] (2 channels, multiplier 2)  ->  [1, 2, 30, 40]
+//! ```
 
 use super::window::{Window, sizes};
 use crate::kernel::KernelContext;
@@ -26,6 +30,8 @@ use compute::math::Real;
 use session_core::{Error, Result};
 use tensor::{Element, Shape};
 
+/// Registers the op types. The dtype is that of the images or, where input 0 is a vector of sizes, that of
+/// the filter.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("DepthwiseConv2dNative", |spec| {
         let window = Window::of_convolution(spec)?;
@@ -42,6 +48,8 @@ pub(crate) fn register(registry: &mut Registry) {
 }
 
 /// The sizes of a depthwise convolution.
+///
+/// Derived from the shapes in each step.
 struct Depthwise {
     /// The shape of a convolution whose filters have one channel each; `out_c` counts all of them.
     shape: ConvShape,
@@ -86,6 +94,7 @@ impl Depthwise {
     fn row(&self, oy: usize, mut visit: impl FnMut(usize, usize, usize)) {
         let s = &self.shape;
         for fy in 0..s.filter_h {
+            // Above the image the subtraction fails, below it the filter does.
             let y = (oy * s.stride_h + fy * s.dilation_h).checked_sub(s.pad_top).filter(|&y| y < s.in_h);
             let Some(y) = y else { continue };
             for ox in 0..s.out_w {
@@ -141,6 +150,7 @@ fn forward<T: Element + Real>(context: &mut KernelContext<'_>, window: &Window) 
             let (n, oy) = (row / s.out_h, row % s.out_h);
             let image = &input[n * s.in_h * s.in_w * channels..];
             sizes.row(oy, |to, from, place| {
+                // `row` counts pixels of the image; this thread has one row of them.
                 let to = to - oy * s.out_w;
                 let output = &mut output[to * s.out_c..][..s.out_c];
                 let (input, filter) =
@@ -178,6 +188,8 @@ fn input_gradient<T: Element + Real>(context: &mut KernelContext<'_>, window: &W
 }
 
 /// Delivers the gradient with respect to the filter.
+///
+/// The sums of each image take memory of the size of the filter, for all images at the same time.
 fn filter_gradient<T: Element + Real>(context: &mut KernelContext<'_>, window: &Window) -> Result<()> {
     let dims = sizes(context, 1)?;
     let sizes = Depthwise::new(window, context.input(0).shape(), &dims)?;

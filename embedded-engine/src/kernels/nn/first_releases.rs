@@ -18,6 +18,7 @@ use compute::math::Real;
 use session_core::{Error, Result};
 use tensor::{DType, Element};
 
+/// Registers the op types.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("BatchNormWithGlobalNormalization", |spec| {
         let (epsilon, scaled) = (spec.float("variance_epsilon")?, spec.bool("scale_after_normalization")?);

@@ -19,6 +19,13 @@
 //! maximum only as the first element of its region.
 //!
 //! Each element is read once, or twice where regions overlap, in one thread.
+//!
+//! ```text
+//! five elements [0, 1, 2, 3, 4], ratio 2: floor(5 / 2) = 2 regions of 2 and 3 elements, in random order
+//!
+//! borders [0, 3, 5]                  means [1, 3.5]      maxima [2, 4]
+//! the same, overlapping              means [1.5, 3.5]    maxima [3, 4]
+//! ```
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
@@ -29,6 +36,7 @@ use session_core::{AttrValue, Error, Result};
 use std::ops::Range;
 use tensor::{Element, Shape, Tensor, memory};
 
+/// Registers the op types, for the dtypes that TensorFlow's definitions allow.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("FractionalAvgPool", |spec| pooling(spec, false));
     registry.add("FractionalMaxPool", |spec| pooling(spec, true));
@@ -82,6 +90,7 @@ fn pooling(spec: &NodeSpec<'_>, maximum: bool) -> Result<Box<dyn Kernel>> {
     let ratios: Vec<f32> = list.iter().filter_map(AttrValue::as_float).collect();
     let [1.0, rows, columns, 1.0] = ratios[..] else { return Err(wrong()) };
     let (deterministic, seeds) = (spec.bool("deterministic")?, (spec.int("seed")?, spec.int("seed2")?));
+    // TensorFlow's rule: seeds would promise a sequence that the attribute does not keep.
     if !deterministic && seeds != (0, 0) {
         return Err(Error::invalid_argument("Both seed and seed2 should be 0 if deterministic is false."));
     }
@@ -206,6 +215,7 @@ impl Grid {
     /// Returns the region between two borders of an axis of this size. The end is cut off at the size, as the
     /// last region has no element to share. Fails for a region that is empty or begins before 0.
     fn region(&self, borders: &[i64], at: usize, size: usize) -> Result<Range<usize>> {
+        // Saturated, as borders come from an input.
         let end = borders[at + 1].saturating_add(i64::from(self.overlapping));
         let range = usize::try_from(borders[at]).ok().zip(usize::try_from(end).ok());
         let range = range.map(|(start, end)| start..end.min(size)).filter(|range| !range.is_empty());

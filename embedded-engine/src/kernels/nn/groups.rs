@@ -13,6 +13,9 @@ use tensor::Element;
 /// The last axes of all three contain the channels of the groups one after another. Calls `compute` for each
 /// group with its index, its channels of both inputs, and its part of the output; all are contiguous. A
 /// single group is not copied. Fails if memory is refused.
+///
+/// `first` and `second` are numbers of inputs, `width` is the number of channels of the output, and `groups`
+/// divides the channels of all three.
 pub(super) fn by_groups<T: Element>(
     context: &mut KernelContext<'_>,
     groups: usize,
@@ -21,12 +24,14 @@ pub(super) fn by_groups<T: Element>(
     compute: impl Fn(&Pool, &mut Scratch, usize, [&[T]; 2], &mut [T]) -> Result<(), OutOfMemory>,
 ) -> Result<()> {
     let pool = context.pool();
+    // The usual case, in which the channels of the group are all channels.
     if groups == 1 {
         let (inputs, scratch) = context.split();
         let operands = [inputs.slice(first)?, inputs.slice(second)?];
         return compute(pool, scratch, 0, operands, output).map_err(no_room);
     }
     let widths = [first, second].map(|input| context.input(input).shape().last().copied().unwrap_or(1));
+    // One buffer for each operand, reused by all groups.
     let part = |len: usize| context.allocate::<T>([len / groups]);
     let (mut a, mut b) = (part(context.input(first).elements())?, part(context.input(second).elements())?);
     let mut c = part(output.len())?;

@@ -19,6 +19,14 @@
 //! places are computed in `float32`, as TensorFlow does: those at the edge of a pixel depend on it. A few
 //! operations for each element; the gradient of the nearest neighbor adds in the order of `grads`. All run in
 //! one thread.
+//!
+//! ```text
+//! [0, 4] becomes four pixels       places               ResizeBilinear        ResizeNearestNeighbor
+//!
+//! neither                          0, 0.5, 1, 1.5       [0, 2, 4, 4]          [0, 0, 4, 4]
+//! align_corners                    0, 1/3, 2/3, 1       [0, 4/3, 8/3, 4]      [0, 0, 4, 4]
+//! half_pixel_centers               -0.25, 0.25, ...     [0, 1, 3, 4]          [0, 0, 4, 4]
+//! ```
 
 use crate::dispatch::check_real;
 use crate::kernel::{KernelContext, NodeSpec};
@@ -30,6 +38,7 @@ use compute::math::Real;
 use session_core::{Error, Result};
 use tensor::{Element, Shape, memory};
 
+/// Registers the op types. Gradients differ in what they read: an image for its dtype and shape, or a size.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("ResizeBilinear", |spec| {
         let scaler = Scaler::of(spec);
@@ -195,6 +204,7 @@ pub(crate) fn bilinear(context: &mut KernelContext<'_>, scaler: Scaler) -> Resul
                 [pixel(y.upper, x.lower), pixel(y.upper, x.upper)],
             );
             for (c, out) in out.iter_mut().enumerate() {
+                // In this form equal pixels give exactly their value, whatever the share.
                 let along = |[left, right]: [&[f32]; 2]| left[c] + (right[c] - left[c]) * x.share;
                 let (top, bottom) = (along(top), along(bottom));
                 *out = top + (bottom - top) * y.share;
@@ -216,6 +226,7 @@ fn bilinear_gradient<T: Element + Real>(context: &mut KernelContext<'_>, scaler:
         for (i, gradient) in gradients.chunks_exact(depth.max(1)).enumerate() {
             let (n, y, x) =
                 (i / new_width / new_height, &rows[i / new_width % new_height], &columns[i % new_width]);
+            // The transposed operation: the weights of the four pixels are products of those along both axes.
             for (to_y, share_y) in [(y.lower, 1.0 - y.share), (y.upper, y.share)] {
                 for (to_x, share_x) in [(x.lower, 1.0 - x.share), (x.upper, x.share)] {
                     let pixel = &mut output[((n * height + to_y) * width + to_x) * depth..][..depth];

@@ -17,6 +17,7 @@ use compute::elementwise::CastTo;
 use session_core::Result;
 use tensor::{DType, Tensor, memory};
 
+/// Registers the op type. The dtype of the result need not be that of the input.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("IsotonicRegression", |spec| {
         let dtype = spec.dtype("output_dtype")?;
@@ -26,6 +27,8 @@ pub(crate) fn register(registry: &mut Registry) {
 }
 
 /// A run of elements that have the same result.
+///
+/// Sum and number, from which the mean follows, so two segments merge without their elements.
 struct Segment {
     /// The sum of the elements.
     sum: f64,
@@ -54,6 +57,7 @@ fn regression(context: &mut KernelContext<'_>, dtype: DType) -> Result<()> {
         let mut segments: Vec<Segment> = memory::reserve(width)?;
         for &value in row {
             let mut last = Segment { sum: value, count: 1 };
+            // A segment that swallows its predecessor may now be larger than the one before that.
             while let Some(before) = segments.pop_if(|before| before.mean() < last.mean()) {
                 last = Segment { sum: before.sum + last.sum, count: before.count + last.count };
             }

@@ -17,6 +17,10 @@
 //!
 //! Shapes that do not fit are `InvalidArgument`. `2 n oh ow rows columns c` operations in one thread, for the
 //! gradients as well: they look for the maxima again.
+//!
+//! ```text
+//! image [[1, 2], [3, 4]], filter [[0, 1]], VALID  ->  [[3], [5]]     max(1 + 0, 2 + 1), max(3 + 0, 4 + 1)
+//! ```
 
 use super::window::Window;
 use crate::kernel::{KernelContext, NodeSpec};
@@ -25,6 +29,7 @@ use crate::registry::Registry;
 use session_core::{Error, Result};
 use tensor::{Element, Shape};
 
+/// Registers the op types. Both gradients share a kernel.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("Dilation2D", |spec| {
         let window = Window::of_dilation(spec)?;
@@ -170,6 +175,7 @@ impl Geometry {
                                 let Some(place) = self.place([n, y, x], [dy, dx]) else { continue };
                                 let element = (dy * columns + dx) * self.depth + channel;
                                 let sum = image[place + channel].plus(filter[element]);
+                                // Strictly larger, so the first of equal sums stays.
                                 if best.is_none_or(|(_, _, most)| sum > most) {
                                     best = Some((place + channel, element, sum));
                                 }

@@ -9,6 +9,13 @@
 //! `InvalidArgument`. A negative base has no power, so the result is NaN then, as in TensorFlow.
 //!
 //! Each pixel on its own in one thread, with `2 radius + 2` additions for each channel, and the power.
+//!
+//! ```text
+//! channels [1, 2, 3], radius 1, bias, alpha and beta 1
+//!
+//! bases     1 + 1 + 4 = 6     1 + 1 + 4 + 9 = 15     1 + 4 + 9 = 14
+//! results   1 / 6             2 / 15                 3 / 14
+//! ```
 
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
@@ -18,6 +25,7 @@ use session_core::{Error, Result};
 use std::ops::Range;
 use tensor::{Shape, memory};
 
+/// Registers the op types.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("LRN", |spec| {
         let rule = Rule::of(spec)?;
@@ -77,6 +85,8 @@ fn channels(shape: &Shape) -> Result<usize> {
 
 /// Returns room for one pixel of an output; none where the output has no pixels, however many channels it
 /// has.
+///
+/// `output` is the whole output.
 fn scratch(channels: usize, output: &[f32]) -> Result<Vec<f32>> {
     Ok(memory::filled(0.0, channels.min(output.len()))?)
 }
@@ -116,6 +126,7 @@ fn gradient(context: &mut KernelContext<'_>, rule: Rule) -> Result<()> {
             let (dy, x, y) = (&dy[at.clone()], &x[at.clone()], &y[at]);
             rule.norms(x, &mut norms);
             for c in 0..channels {
+                // `y` instead of `x` times the power, which the forward op has computed already.
                 shares[c] = dy[c] * y[c] / norms[c];
             }
             for c in 0..channels {

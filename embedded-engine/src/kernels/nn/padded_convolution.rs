@@ -16,11 +16,13 @@ use crate::kernels::math::boxed;
 use crate::kernels::widened::single;
 use crate::registry::Registry;
 
+/// Registers the op types, each a sequence of kernels that run nested.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("FusedPadConv2D", |spec| {
         let (window, edge) = (Window::of_convolution(spec)?, edge(spec)?);
         for_dtype!(widened spec, spec.input_dtype(0), T => Ok(boxed(move |context| {
             let [images, paddings, filter] = [0, 1, 2].map(|input| context.take(input));
+            // Moved into the nested kernel, which may write over images that nothing else holds.
             let padded = context.nested(vec![images, paddings], &|context| mirror_pad(context, edge))?;
             let output =
                 context.nested(vec![padded, filter], &|context| forward::<T>(context, &window, None))?;

@@ -15,6 +15,10 @@
 //!
 //! All real dtypes are accepted. Positions outside of the images and shapes that do not fit are
 //! `InvalidArgument`. One pass over the windows in one thread, and another one over their maxima.
+//!
+//! ```text
+//! [[1, 2, 3], [4, 5, 6], [7, 8, 9]], window 2 x 2, stride 1, VALID  ->  [[5, 6], [8, 9]] at [[4, 5], [7, 8]]
+//! ```
 
 use super::convolution::{check_pooled, pooled};
 use super::window::Window;
@@ -28,6 +32,7 @@ use compute::pooling::PoolShape;
 use session_core::{Error, Result};
 use tensor::{DType, Shape, Tensor, memory};
 
+/// Registers the op types. The window comes from attributes, or from inputs in the V2 form.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("MaxPoolWithArgmax", |spec| {
         let window = Window::of_pooling(spec)?;
@@ -69,6 +74,8 @@ fn places(shape: &PoolShape, input: &Tensor) -> Result<Vec<usize>> {
 /// Works as [`places`], compiled for no dtype: `greater` compares the elements at two positions. The search
 /// compares at most as often as elements are read, so the call through a pointer is bearable and saves a copy
 /// of the code for each dtype.
+///
+/// Positions are in the order of the result: image, row, column, channel.
 fn places_by(shape: &PoolShape, greater: &dyn Fn(usize, usize) -> bool) -> Result<Vec<usize>> {
     let s = shape;
     let mut places = memory::reserve(s.batch * s.out_h * s.out_w * s.channels)?;
@@ -83,6 +90,7 @@ fn places_by(shape: &PoolShape, greater: &dyn Fn(usize, usize) -> bool) -> Resul
         let columns = clip(ox * s.stride_w, s.window_w, s.pad_left, s.in_w);
         let first = places.len();
         let pixel = |y: usize, x: usize| ((n * s.in_h + y) * s.in_w + x) * s.channels;
+        // The first element of the window is the maximum so far, also if it is NaN.
         places.extend((0..s.channels).map(|c| pixel(rows.start, columns.start) + c));
         for (y, x) in rows.flat_map(|y| columns.clone().map(move |x| (y, x))) {
             for (c, place) in places[first..].iter_mut().enumerate() {
@@ -133,6 +141,7 @@ fn gradient_with_argmax(context: &mut KernelContext<'_>, window: &Window, with_b
         let image = (shape.in_h * shape.in_w * shape.channels) as i64;
         let per_image = (shape.out_h * shape.out_w * shape.channels).max(1);
         for (i, place) in places.iter_mut().enumerate() {
+            // Positions come from a graph, which may have computed them in any way.
             if !(0..image).contains(place) {
                 let text = format!("argmax[{i}] = {place} is not in an image of {image} elements");
                 return Err(Error::invalid_argument(text));
@@ -150,6 +159,8 @@ fn gradient_with_argmax(context: &mut KernelContext<'_>, window: &Window, with_b
 
 /// Computes the gradient of the gradient: the elements at the positions of the maxima. `orig_output` in input
 /// 1 is not read.
+///
+/// The window must be that of the forward op. Input 2 is the gradient with respect to the first gradient.
 fn second_gradient(context: &mut KernelContext<'_>, window: &Window) -> Result<()> {
     let (input, gradient): (Tensor, Tensor) = (context.input(0).clone(), context.input(2).clone());
     let shape = window.pooling(input.shape())?;

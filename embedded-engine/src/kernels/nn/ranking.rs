@@ -19,6 +19,12 @@
 //! shapes that do not fit. All real dtypes are accepted.
 //!
 //! A row costs a selection in linear time and a sort of the `k` elements that it left. One thread.
+//!
+//! ```text
+//! TopKV2      [3, 1, 3, 2], k 2                          [3, 3] at [0, 2]
+//! NthElement  [3, 1, 4, 2], n 1                          2, with reverse 3
+//! InTopK      [[1, 2, 2]], targets [1], k 1              [true], as no prediction is above 2
+//! ```
 
 use crate::dispatch::check_real;
 use crate::kernel::KernelContext;
@@ -29,6 +35,7 @@ use compute::elementwise::{Values, cast_values};
 use session_core::{Error, Result};
 use tensor::{DType, Shape, Tensor, memory};
 
+/// Registers the op types. `k` is an attribute in the first version and an input in the second.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("TopKV2", |spec| {
         let index = spec.dtype("index_type").unwrap_or(DType::Int32);
@@ -59,12 +66,18 @@ pub(crate) fn register(registry: &mut Registry) {
 /// Returns a number for each element, in the opposite order of the elements; NaN comes last. So elements of
 /// all dtypes are sorted by one compiled sort. Equal keys are equal elements. Floats are widened to
 /// `float64`, which keeps their order.
+///
+/// ```text
+/// floats    positive: all bits but the sign inverted      negative: the bits as they are      NaN: the largest key
+/// integers  widened to 64 bits, the sign bit flipped, all bits inverted
+/// ```
 fn falling(context: &KernelContext<'_>, input: usize) -> Result<Vec<u64>> {
     const SIGN: u64 = 1 << 63;
     let (pool, values, dtype) = (context.pool(), context.values(input)?, context.input(input).dtype());
     if dtype.is_floating() {
         let mut wide = memory::filled(0.0f64, values.len())?;
         cast_values(pool, values, wide.as_mut_slice().into());
+        // Adding 0 turns minus zero into zero.
         let key = |x: f64| match (x.is_nan(), (x + 0.0).to_bits()) {
             // Every NaN is one, whatever its sign and payload.
             (true, _) => u64::MAX,
@@ -110,6 +123,7 @@ pub(super) fn top_k(context: &mut KernelContext<'_>, k: i64, index: DType) -> Re
     for row in keys.chunks_exact(columns.max(1)) {
         watch.tick(columns)?;
         order.clear();
+        // Positions break ties in favor of the lower one.
         order.extend(row.iter().copied().zip(0..));
         if k < columns && k > 0 {
             // Pairs of key and position are distinct, so the unstable selection and sort have one result.
@@ -141,6 +155,8 @@ fn index_tensor(places: &[usize], dtype: DType) -> Result<Tensor> {
 
 /// Delivers the element of each row that would be at position `n` if the row were sorted. With `reverse` the
 /// order is descending.
+///
+/// The selection takes linear time on average and reorders only a copy.
 fn nth_element(context: &mut KernelContext<'_>, reverse: bool) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let (columns, rows) = last_axis(&shape)?;

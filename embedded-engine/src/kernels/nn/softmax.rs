@@ -18,6 +18,11 @@
 //!
 //! Parallel over rows. A row is always computed in the same order, so bits do not depend on the number of
 //! threads.
+//!
+//! ```text
+//! Softmax                                [0, 0, ln 2]               [0.25, 0.25, 0.5]
+//! SparseSoftmaxCrossEntropyWithLogits    [[0, 0]], labels [1]       loss [ln 2], backprop [[0.5, -0.5]]
+//! ```
 
 use crate::kernel::KernelContext;
 use crate::kernels::math::boxed;
@@ -27,6 +32,7 @@ use compute::softmax::{self, Logits};
 use session_core::{Error, Result};
 use tensor::{Element, Shape, Tensor};
 
+/// Registers the op types.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("Softmax", |spec| {
         for_dtype!(widened spec, spec.input_dtype(0), T => Ok(boxed(|context| rows::<T>(context, softmax::softmax::<T>))))
@@ -71,6 +77,7 @@ fn matrix(shape: &Shape) -> Result<[usize; 2]> {
 fn dense<T: Element + Logits + elementwise::Element>(context: &mut KernelContext<'_>) -> Result<()> {
     let shape = broadcast(context.input(0).shape(), context.input(1).shape())?;
     let [rows, classes] = matrix(&shape)?;
+    // Usually both have that shape and are shared; only broadcasting copies.
     let (logits, labels) = (spread::<T>(context, 0, &shape)?, spread::<T>(context, 1, &shape)?);
     let (mut loss, mut backprop) = (context.allocate::<T>([rows])?, context.allocate::<T>([rows, classes])?);
     let loss_out = loss.as_mut_slice().expect("new memory has one owner");

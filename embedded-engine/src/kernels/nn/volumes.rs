@@ -29,6 +29,23 @@
 //! operations, in parallel. Gradients are the transposed products; that of the input adds the rows of the
 //! product into the volume. Pooling visits the elements of the windows in one thread. Bits do not depend on
 //! the number of threads.
+//!
+//! ```text
+//! ExtractVolumePatches  [1, 2, 3] along the columns, windows of 2, VALID       -> [[1, 2], [2, 3]]
+//! Conv3D                the same windows times a filter [10, 1]                -> [12, 23]
+//! ```
+//!
+//! ```text
+//! one row [1, 2, 3] along the columns, windows of 2 with a stride of 2, SAME
+//!
+//! MaxPool3D      [2, 3]               gradient of [10, 20]   [0, 10, 20]
+//! AvgPool3D      [1.5, 3]             gradient of [10, 20]   [5, 5, 20]
+//! ```
+//!
+//! # Memory
+//!
+//! The matrix of windows has `places * points * channels` elements. It is reserved with an error if memory is
+//! refused, one volume at a time.
 
 use crate::dispatch::unsupported;
 use crate::kernel::{Kernel, KernelContext, NodeSpec, no_room};
@@ -86,6 +103,8 @@ struct Slide {
     /// The dilations along depth, height and width.
     dilations: [usize; 3],
     /// True for the padding `SAME`, false for `VALID`.
+    ///
+    /// Both are computed along each axis on its own.
     same: bool,
 }
 
@@ -110,6 +129,8 @@ impl Slide {
     }
 
     /// Reads the attributes of an extraction of patches.
+    ///
+    /// The op has neither dilations nor a layout.
     fn of_patches(spec: &NodeSpec<'_>) -> Result<Slide> {
         Ok(Slide {
             size: spatial(spec, "ksizes")?,
@@ -122,6 +143,11 @@ impl Slide {
     /// Returns the positions of windows of these sizes in a volume. `volume` is the shape of a batch,
     /// `window` the sizes along depth, rows and columns. Fails for another rank than 5, and for windows that
     /// do not fit.
+    ///
+    /// ```text
+    /// SAME    out = ceil(size / stride),  pad = max(0, (out - 1) stride + reach - size) / 2
+    /// VALID   out = (size - reach) / stride + 1,  pad = 0
+    /// ```
     fn over(&self, volume: &[usize], window: [usize; 3]) -> Result<Grid> {
         let &[batch, d, h, w, channels] = volume else {
             return Err(Error::invalid_argument(format!("a volume must be 5-dimensional, not {volume:?}")));
@@ -190,11 +216,15 @@ struct Grid {
 
 impl Grid {
     /// Returns the number of places of a window in one volume.
+    ///
+    /// It is 0 if one size of the output is.
     fn places(&self) -> usize {
         self.out.iter().product()
     }
 
     /// Returns the points of a window, saturated: those of pooling come from attributes.
+    ///
+    /// A convolution's points are bounded by the elements of its filter.
     fn points(&self) -> usize {
         self.window.iter().fold(1, |points, &size| points.saturating_mul(size))
     }
@@ -208,11 +238,14 @@ impl Grid {
     /// coordinate of the output along the axis. The range is empty for a window that lies in the padding.
     fn inside(&self, axis: usize, place: usize) -> Range<usize> {
         let (start, dilation) = (place * self.slide.strides[axis], self.slide.dilations[axis]);
+        // The first point at or after a position; dilated points may step over it.
         let before = |position: usize| position.saturating_sub(start).div_ceil(dilation);
         before(self.pad[axis])..before(self.pad[axis] + self.volume[axis]).min(self.window[axis])
     }
 
     /// Returns the elements of one volume.
+    ///
+    /// With all its channels.
     fn len(&self) -> usize {
         self.volume.iter().product::<usize>() * self.channels
     }
@@ -244,6 +277,9 @@ impl Grid {
 
     /// Returns the windows of one volume as the rows of a matrix. The matrix is
     /// `[places, points * channels]`; what lies in the padding is zero.
+    ///
+    /// Row `p` holds the points of the window at place `p`, each with its channels, in the order of the
+    /// filter's elements: the product with the filter as `[points * channels, out]` is the convolution.
     fn rows<T: Copy + Default>(&self, volume: &[T]) -> Result<Vec<T>> {
         let (points, channels) = (self.points(), self.channels);
         let size = self.places().checked_mul(points).and_then(|size| size.checked_mul(channels));
@@ -320,6 +356,9 @@ fn check_gradient(grid: &Grid, out: usize, gradient: &Shape) -> Result<()> {
 }
 
 /// Computes the gradient with respect to the input. Inputs are sizes, filter and gradient.
+///
+/// The product of gradient and transposed filter is the gradient of the matrix of windows; elements that
+/// several windows have in common add up.
 fn to_input<T: Element + matmul::Element + Add<Output = T>>(
     context: &mut KernelContext<'_>,
     slide: &Slide,
@@ -359,6 +398,8 @@ fn to_input<T: Element + matmul::Element + Add<Output = T>>(
 
 /// Computes the gradient with respect to the filter. Inputs are volumes, sizes of the filter and gradient.
 /// The products of the volumes are added in their order.
+///
+/// The product of the transposed matrix of windows and the gradient has the shape of the filter.
 fn to_filter<T: Element + matmul::Element + Add<Output = T>>(
     context: &mut KernelContext<'_>,
     slide: &Slide,
@@ -393,14 +434,24 @@ fn to_filter<T: Element + matmul::Element + Add<Output = T>>(
 #[derive(Clone, Copy)]
 enum Pool {
     /// The largest element of each window.
+    ///
+    /// `MaxPool3D`.
     Max,
     /// The mean of each window.
+    ///
+    /// `AvgPool3D`.
     Average,
     /// The gradient of the largest elements.
+    ///
+    /// `MaxPool3DGrad`; it has the maxima found again.
     MaxGradient,
     /// The gradient of that gradient.
+    ///
+    /// `MaxPool3DGradGrad`.
     MaxSecondGradient,
     /// The gradient of the means.
+    ///
+    /// `AvgPool3DGrad`, whose input is a shape instead of the volumes.
     AverageGradient,
 }
 
@@ -466,6 +517,7 @@ fn pooled<T: Pooled>(context: &mut KernelContext<'_>, slide: &Slide, max: bool) 
             grid.visit(|place, _, start| {
                 let pairs = out[place * channels..][..channels].iter_mut().zip(&volume[start..]);
                 pairs.for_each(|(to, &from)| {
+                    // NaN is larger than nothing, so it never becomes the maximum.
                     *to = if !max {
                         *to + from
                     } else if from > *to {
@@ -511,6 +563,8 @@ fn largest<T: Pooled>(grid: &Grid, volume: &[T]) -> Result<Vec<Option<usize>>> {
 
 /// Computes the gradient, which goes to the first largest element of each window. Inputs are volumes, pooled
 /// volumes, which are not read, and the gradient.
+///
+/// Windows that overlap may give their gradients to the same element.
 fn max_gradient<T: Pooled>(context: &mut KernelContext<'_>, slide: &Slide) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let grid = slide.over(&shape, slide.size)?;

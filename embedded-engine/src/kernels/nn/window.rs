@@ -11,6 +11,16 @@
 //!
 //! For example, 5 elements with a window of 3 and a stride of 2 give 2 places with `VALID`, and 3 with
 //! `SAME`, which pads 1 on both sides.
+//!
+//! ```text
+//! channels [1, 2, 3, 4], filter [1, 1, 2, 2] = [[1, 10], [1, 10]]      -> [1 + 2, 10 * 3 + 10 * 4] = [3, 70]
+//! ```
+//!
+//! The input has twice the channels of the filter, so there are two groups: channels 0 and 1 make output 0,
+//! channels 2 and 3 output 1.
+//!
+//! Errors of this file are `InvalidArgument`, except for NCHW, which is `Unimplemented`. Sizes are checked
+//! against overflow, as attributes and inputs may hold any number.
 
 use super::bias::channels_first;
 use crate::kernel::{KernelContext, NodeSpec};
@@ -26,8 +36,12 @@ pub(crate) struct Window {
     /// them.
     size: [usize; 2],
     /// The strides along rows and columns.
+    ///
+    /// At least 1.
     strides: [usize; 2],
     /// The dilations along rows and columns.
+    ///
+    /// At least 1; always 1 for pooling.
     dilations: [usize; 2],
     /// The rule for the padding, which depends on the image.
     padding: Padding,
@@ -42,6 +56,8 @@ pub(crate) enum Padding {
     /// the padding is at the end.
     Same,
     /// `[before, after]` for height and width.
+    ///
+    /// The padding may be larger than the window.
     Explicit([[usize; 2]; 2]),
 }
 
@@ -125,6 +141,10 @@ impl Window {
     /// Returns the output size and the padding before, along one axis. `axis` is 0 for rows and 1 for
     /// columns, `input` the size of the image and `window` that of the filter. Fails if the window does not
     /// fit.
+    ///
+    /// ```text
+    /// along(0, 5, 3) with stride 2    Valid (2, 0)    Same (3, 1)    Explicit [1, 1] (3, 1)
+    /// ```
     pub(crate) fn along(&self, axis: usize, input: usize, window: usize) -> Result<(usize, usize)> {
         let (stride, dilation) = (self.strides[axis], self.dilations[axis]);
         // A window whose reach overflows is larger than any input.
@@ -153,6 +173,7 @@ impl Window {
             }
             Padding::Same => {
                 let output = input.div_ceil(stride);
+                // What the last window reaches beyond the image, or 0 if strides leave gaps.
                 let needed = (output.saturating_sub(1) * stride).saturating_add(reach).saturating_sub(input);
                 Ok((output, needed / 2))
             }
@@ -163,11 +184,15 @@ impl Window {
     /// channels as the filter takes, each group of them is convolved by itself, with a part of the filter's
     /// output channels. The geometry is that of one group. `input` and `filter` are shapes. Fails for another
     /// rank than 4, for channels that do not divide into groups, and for a window that does not fit.
+    ///
+    /// `in_c` and `out_c` of the result are those of one group. A filter without input channels fits only an
+    /// input without channels.
     pub(crate) fn convolution(&self, input: &[usize], filter: &[usize]) -> Result<(ConvShape, usize)> {
         let (&[batch, in_h, in_w, in_c], &[filter_h, filter_w, depth, out_c]) = (input, filter) else {
             let text = format!("input and filter must be 4-dimensional: {input:?} and {filter:?}");
             return Err(Error::invalid_argument(text));
         };
+        // Equal depths first: both may be 0, for which a quotient does not exist.
         let groups = match in_c.checked_div(depth) {
             _ if in_c == depth => 1,
             Some(groups) if groups > 0 && in_c == groups * depth => groups,

@@ -18,6 +18,9 @@ fn field<const N: usize>(data: &[u8], at: usize) -> Result<[u8; N]> {
 
 /// Decodes to 3 or 4 channels; those of the file for 0. The indices of a palette are taken for gray. Fails
 /// for other numbers of bits, for one channel, and for a file that is shorter than its pixels.
+///
+/// `channels` is 0, 3 or 4. With 4, pixels without alpha are opaque; with 3, alpha is dropped. A start that
+/// lies in the header is accepted, as nothing else is known about it.
 pub(super) fn decode(data: &[u8], channels: usize) -> Result<Picture> {
     let start = u32::from_le_bytes(field(data, 10)?) as usize;
     let (width, height) = (i32::from_le_bytes(field(data, 18)?), i32::from_le_bytes(field(data, 22)?));

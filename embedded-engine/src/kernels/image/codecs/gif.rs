@@ -18,8 +18,15 @@ fn damaged(error: gif::DecodingError) -> Error {
 /// pixels show the frame before, whatever its disposal is, and a file that ends early has the frames that are
 /// complete. The result has 3 channels of 8 bits. Fails if not even the first frame is complete, or if the
 /// frames together are larger than `MOST`.
+///
+/// ```text
+/// frame 1    its pixels at its place in a picture as large as the largest frame, black elsewhere
+/// frame n    the picture before, with the opaque pixels of the frame at its place
+/// ```
 pub(super) fn decode(data: &[u8], most: usize) -> Result<Picture> {
     let mut options = DecodeOptions::new();
+    // Indices rather than colors: the transparent index differs from frame to frame, and a frame is a quarter
+    // of the size.
     options.set_color_output(ColorOutput::Indexed);
     options.set_memory_limit(MemoryLimit::Bytes(NonZeroU64::new(MOST as u64).unwrap_or(NonZeroU64::MIN)));
     let mut decoder = options.read_info(data).map_err(damaged)?;
@@ -45,6 +52,7 @@ pub(super) fn decode(data: &[u8], most: usize) -> Result<Picture> {
     let picture = height * width * 3;
     for (at, frame) in frames.iter().enumerate() {
         if at > 0 {
+            // The frame begins as a copy of the one before.
             pixels.copy_within((at - 1) * picture..at * picture, at * picture);
         }
         let palette = frame.palette.as_deref().or(global.as_deref());
@@ -59,6 +67,7 @@ pub(super) fn decode(data: &[u8], most: usize) -> Result<Picture> {
 /// frame before, `[height, width, 3]`, and keeps it where the frame is transparent.
 fn draw(frame: &Frame<'_>, palette: &[u8], picture: &mut [u8], [height, width]: [usize; 2]) {
     let (top, left, columns) = (usize::from(frame.top), usize::from(frame.left), usize::from(frame.width));
+    // `chunks_exact` does not accept 0.
     if columns == 0 {
         return;
     }

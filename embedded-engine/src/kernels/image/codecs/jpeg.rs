@@ -74,6 +74,9 @@ pub(super) fn sizes(data: &[u8]) -> Result<[usize; 3]> {
 
 /// Decodes to 1 or 3 channels; those of the file for 0. With `recover`, a file that ends early is decoded as
 /// far as it goes; if that fails as well, the error is that of the first attempt.
+///
+/// Four channels are an error, as is brightness of a file in four inks. 16 bits a sample and arithmetic
+/// coding, which the library lacks, are errors, too.
 pub(super) fn decode(data: &[u8], channels: usize, options: &JpegOptions) -> Result<Picture> {
     match decode_whole(data, channels, options.ratio) {
         Err(error) if options.recover && error.code() == Code::InvalidArgument => {
@@ -94,6 +97,7 @@ fn decode_whole(data: &[u8], channels: usize, ratio: usize) -> Result<Picture> {
         let text = format!("a JPEG file of {own} channels cannot be decoded to {channels}");
         return Err(Error::invalid_argument(text));
     }
+    // Before the decoder takes memory, by the header alone.
     checked_size(1, height, width, own)?;
     let pixels = decoder.decode().map_err(damaged)?;
     let info = decoder.info().ok_or_else(|| Error::invalid_argument("Invalid JPEG data: no frame"))?;
@@ -123,6 +127,8 @@ fn decode_whole(data: &[u8], channels: usize, ratio: usize) -> Result<Picture> {
 
 /// Returns the mean of each square of `ratio` pixels, rounded to the nearest number. Squares at the end may
 /// be smaller: 5 pixels by 2 are 3.
+///
+/// `samples` are `[height, width, channels]`. The sizes of the result are rounded up.
 fn reduced(samples: &[u8], [height, width, channels]: [usize; 3], ratio: usize) -> Result<Picture> {
     let (rows, columns) = (height.div_ceil(ratio), width.div_ceil(ratio));
     let mut means = memory::reserve(rows * columns * channels)?;
@@ -132,6 +138,7 @@ fn reduced(samples: &[u8], [height, width, channels]: [usize; 3], ratio: usize) 
         let count = (ys.len() * xs.len()) as u32;
         let row = |y: usize| xs.clone().map(move |x| u32::from(samples[(y * width + x) * channels + c]));
         let sum: u32 = ys.flat_map(row).sum();
+        // Rounded to the nearest.
         means.push(((sum + count / 2) / count) as u8);
     }
     Ok(Picture { frames: 1, height: rows, width: columns, channels, samples: Samples::Bytes(means) })
@@ -211,6 +218,8 @@ impl EncodeOptions {
 
     /// Returns the file of an image of one or three channels by rows. Fails for other channels, a side of 0
     /// or more than 65535 pixels, and a packet that is too long for a segment.
+    ///
+    /// The pixels are `uint8`. The quality scales the library's quantization tables.
     pub(super) fn encode(&self, pixels: &[u8], [height, width, channels]: [usize; 3]) -> Result<Bytes> {
         let color = match (self.format.as_str(), channels) {
             ("" | "grayscale", 1) => ColorType::Luma,
@@ -242,6 +251,7 @@ impl EncodeOptions {
         encoder.set_optimized_huffman_tables(self.optimize);
         encoder.set_density(self.density);
         if !self.metadata.is_empty() {
+            // The identifier of XMP packets in an application segment.
             let segment = [b"http://ns.adobe.com/xap/1.0/\0", self.metadata.as_slice()].concat();
             encoder.add_app_segment(1, segment).map_err(failed)?;
         }

@@ -12,6 +12,8 @@ pub(super) enum Samples {
     /// Samples of 8 bits, of any format.
     Bytes(Vec<u8>),
     /// Samples of 16 bits, of a PNG file.
+    ///
+    /// In the byte order of the machine.
     Words(Vec<u16>),
 }
 
@@ -52,6 +54,12 @@ impl Picture {
     /// Returns the tensor of the pixels, with an axis of frames or without. Floats are from 0 to 1. A sample
     /// of 8 bits becomes one of 16 by a shift, as in TensorFlow; only PNG files are widened by 257. Fails for
     /// other dtypes, and for words as `uint8`.
+    ///
+    /// ```text
+    /// samples    uint8      uint16          float32
+    /// 8 bits     as is      times 256       times 1 / 255
+    /// 16 bits    error      as is           times 1 / 65535
+    /// ```
     pub(super) fn tensor(self, dtype: DType, frames: bool) -> Result<Tensor> {
         let dims = [self.frames, self.height, self.width, self.channels];
         let shape = Shape::new(if frames { &dims } else { &dims[1..] });

@@ -17,6 +17,15 @@ fn damaged(error: png::DecodingError) -> Error {
 /// Decodes to samples of 8 or 16 bits, with the channels of the file for 0. With `wide` samples have 16 bits:
 /// those of 8 are multiplied by 257, so 255 becomes 65535. Without it, samples of 16 bits lose the lower
 /// byte.
+///
+/// ```text
+/// file          uint8                 uint16, float32 (before the division)
+/// 1 to 8 bits   as expanded           times 257
+/// 16 bits       the upper byte        as it is
+/// ```
+///
+/// Fails for damaged files, and for those whose pixels exceed `MOST`. An animation is read up to its first
+/// frame.
 pub(super) fn decode(data: &[u8], channels: usize, wide: bool) -> Result<Picture> {
     let mut decoder = png::Decoder::new_with_limits(Cursor::new(data), Limits { bytes: MOST });
     decoder.set_transformations(Transformations::EXPAND);
@@ -34,6 +43,7 @@ pub(super) fn decode(data: &[u8], channels: usize, wide: bool) -> Result<Picture
     // An opaque pixel has the largest sample of the file, even if samples have few bits.
     let opaque = ((1u32 << info.bit_depth as u8) - 1) as u16;
     checked_size(1, height, width, 4)?;
+    // After the expansion; the header's color type and depth are those of the file.
     let (color, depth) = reader.output_color_type();
     let size = reader.output_buffer_size().filter(|&size| size <= 2 * MOST);
     let size = size.ok_or_else(|| Error::invalid_argument("a PNG file is too large to be decoded"))?;
@@ -70,6 +80,8 @@ trait Sample: Copy + Default + PartialEq {
 }
 
 /// The parts of red, green and blue in gray, in units of 1/32768: as the reference library rounds them.
+///
+/// They add up to 32768, so white stays white.
 const SHARES: [u64; 3] = [9797, 19234, 3737];
 
 impl Sample for u8 {
@@ -112,6 +124,8 @@ fn converted<S: Sample>(samples: &[S], [from, to]: [usize; 2], opaque: S) -> Res
 /// Returns the file of an image by rows, of 1 to 4 channels. With `wide` samples have 16 bits in the byte
 /// order of the machine. `compression` is zlib's level, which is mapped to the four of the library; it
 /// changes the size of the file and no pixel.
+///
+/// An alpha channel is written as it is. Fails only for sides beyond 32 bits and if the library refuses.
 pub(super) fn encode(
     pixels: &[u8],
     [height, width, channels]: [usize; 3],

@@ -26,6 +26,8 @@ type Number = Complex<f64>;
 /// Orthonormal complex vectors, each a column.
 ///
 /// Column `i` is `values[i * rows..][..rows]`.
+///
+/// At most `rows` vectors fit; [`add`](Basis::add) leaves out what depends on the others.
 struct Basis {
     /// The length of each vector.
     rows: usize,
@@ -92,6 +94,8 @@ impl Basis {
 
 /// Returns an element of the real matrix `[[A, -B], [B, A]]` of a complex matrix `A + iB` of
 /// `[rows, columns]`, which acts on real and imaginary parts as the complex one does.
+///
+/// `[rows, columns]` are the sizes of the complex matrix; `row` and `column` go up to twice as far.
 fn doubled(
     row: usize,
     column: usize,
@@ -126,6 +130,9 @@ fn vectors<'c>(columns: impl Iterator<Item = &'c [f64]>, size: usize) -> Result<
 
 /// Computes the eigenvalues, in ascending order, and the eigenvectors of Hermitian matrices, of which only
 /// the lower triangles are read.
+///
+/// Every second of the real eigenvalues is one of the complex matrix. The imaginary parts of the diagonal are
+/// ignored.
 pub(super) fn eigen<C: Element + CastTo<Number>>(
     context: &mut KernelContext<'_>,
     with_vectors: bool,
@@ -159,6 +166,9 @@ where
 }
 
 /// Singular values, falling, and the vectors of both sides.
+///
+/// Vectors of the shorter side come from the real decomposition; those of the longer side are their images
+/// under the matrix, scaled to length one, so both sides have matching phases.
 pub(super) fn svd<C: Element + CastTo<Number>>(
     context: &mut KernelContext<'_>,
     with_vectors: bool,
