@@ -33,6 +33,7 @@ pub(crate) struct Found {
 /// A folder that was given, by its canonical path.
 #[derive(Clone, Debug)]
 pub(crate) struct Root {
+    /// The canonical path, without links and `..`.
     pub(crate) path: PathBuf,
     /// The prefix of the names of its runs, if there are several roots.
     prefix: Option<String>,

@@ -3,6 +3,13 @@
 //! Writers disagree on the form. TensorFlow 1 and torch write bucket limits and counts, in which the outermost
 //! buckets reach to infinity. TensorFlow 2 writes a tensor of rows. Both are reduced to [`Buckets`], which the
 //! answers distribute over common bins, so that the histograms of a tag at all steps share one axis.
+//!
+//! # Common bins
+//!
+//! `rebinned` treats the values of a bucket as spread evenly over its width: a bin `[start, end]` receives
+//! `count (min(right, end) - max(left, start)) / (right - left)` of a bucket `[left, right]` that it
+//! overlaps. So the counts of all bins add up to the count of the buckets between the two ends. A bucket
+//! within one bin, or one without width, goes to that bin as a whole.
 
 use crate::stored;
 use summary::{Value, ValueData};

@@ -3,6 +3,11 @@
 //! Both styles of TensorFlow are read: TensorFlow 1 writes one image or clip per value, TensorFlow 2 a tensor of
 //! strings with several of them. The bytes stay encoded: the browser decodes them. They are only served if their
 //! first bytes are those of a known format, because a browser could otherwise be made to interpret them as a page.
+//!
+//! # Form in tensors
+//!
+//! - Images are a vector of strings: width and height as decimal numbers, then the encoded images.
+//! - Audio is a vector of encoded clips, or a matrix with two columns: a clip and its label in each row.
 
 use crate::stored;
 use bytes::Bytes;

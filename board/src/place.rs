@@ -53,6 +53,7 @@ pub(crate) struct Places {
 const KEPT: usize = 1024;
 
 impl Default for Places {
+    /// Returns an empty list, which keeps every place until it is halved for the first time.
     fn default() -> Places {
         Places { places: Vec::new(), last: None, every: 1, total: 0 }
     }

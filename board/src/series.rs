@@ -44,6 +44,7 @@ pub(crate) struct Series {
 }
 
 impl Default for Series {
+    /// Returns an empty series, which keeps all points until it is halved for the first time.
     fn default() -> Series {
         Series { points: Vec::new(), open: Vec::new(), group: 2, total: 0 }
     }
@@ -52,6 +53,7 @@ impl Default for Series {
 /// The points of a series that are to be shown.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct View {
+    /// The points: in the order of the axis for a range, otherwise in the order of the files.
     pub(crate) points: Vec<Point>,
     /// The number of points of the whole series in the files.
     pub(crate) total: u64,
@@ -220,6 +222,7 @@ fn extremes(group: &[Point], kept: &mut Vec<Point>) {
 pub(crate) struct Numbers<I>(pub(crate) I);
 
 impl<I: Iterator<Item = f64> + Clone> Serialize for Numbers<I> {
+    /// Writes a list without knowing its length, because the numbers are computed while they are written.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut list = serializer.serialize_seq(None)?;
         for number in self.0.clone() {

@@ -50,6 +50,7 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// ```
 #[derive(Debug)]
 pub struct Server {
+    /// The state, which the threads of connections and the thread that reloads share.
     board: Arc<Board>,
     /// The socket, which listens from the construction on, so that the address is known before the server runs.
     listener: TcpListener,

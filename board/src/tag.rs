@@ -109,6 +109,7 @@ impl Tag {
         }
     }
 
+    /// Returns the memory that the kept values of all kinds take, in bytes.
     pub(crate) fn kept_bytes(&self) -> usize {
         self.kinds.iter().map(|(_, data)| data.kept_bytes()).sum()
     }
@@ -133,6 +134,7 @@ impl Data {
         }
     }
 
+    /// Returns the memory that the kept values take, in bytes.
     pub(crate) fn kept_bytes(&self) -> usize {
         match self {
             Data::Scalars(series) => series.kept() * size_of::<Point>(),

@@ -11,8 +11,11 @@ use std::process::Command;
 
 /// The programs of a workload, ours and TensorFlow's, for one number of threads.
 struct Workload {
+    /// The name that the command line takes.
     name: &'static str,
+    /// The arguments of our program, one string for each case.
     ours: &'static [&'static str],
+    /// The script of TensorFlow's side and its arguments, for each case.
     theirs: &'static [&'static [&'static str]],
 }
 
@@ -23,6 +26,7 @@ impl Workload {
     }
 }
 
+/// All workloads, in the order in which they run.
 const WORKLOADS: [Workload; 10] = [
     Workload { name: "w1", ours: &[""], theirs: &[&["w1_tf.py"]] },
     // The same loop with a model of candle, by hand and under a session.
@@ -79,10 +83,15 @@ const WORKLOADS: [Workload; 10] = [
     },
 ];
 
+/// The arguments of the command.
 struct Options {
+    /// The workloads to run; all if there is none.
     workloads: Vec<String>,
+    /// A Python with TensorFlow; without one only our programs run.
     python: Option<PathBuf>,
+    /// The number of rounds, as the programs read it from the environment. They have a default of their own.
     rounds: Option<String>,
+    /// The file to which the JSON lines are written.
     out: Option<PathBuf>,
 }
 
@@ -102,6 +111,7 @@ pub(crate) fn bench(args: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// Reads the arguments of the command.
 fn parse(args: &[String]) -> Result<Options> {
     let mut options =
         Options { workloads: Vec::new(), python: tensorflow::python(), rounds: None, out: None };
@@ -121,6 +131,7 @@ fn parse(args: &[String]) -> Result<Options> {
     Ok(options)
 }
 
+/// Runs the cases of a workload, ours and TensorFlow's in turn, so that both meet the same machine.
 fn run(workload: &Workload, options: &Options, lines: &mut Vec<String>) -> Result<()> {
     let program = if workload.ours.is_empty() { PathBuf::new() } else { build(workload.name)? };
     // The machine's peak puts the rates of the training workloads into proportion.

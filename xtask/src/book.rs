@@ -48,6 +48,7 @@ pub(crate) fn links() -> Result<()> {
     Ok(())
 }
 
+/// Returns a path as messages show it: relative to the workspace.
 fn shown(path: &Path) -> String {
     path.strip_prefix(root()).unwrap_or(path).display().to_string()
 }

@@ -47,12 +47,14 @@ pub(crate) fn check_licenses(tree: &str, also: &[&str]) -> Result<()> {
 
 /// The licenses and duplicates that `deny.toml` accepts.
 struct Accepted {
+    /// The licenses that dependencies may have.
     licenses: BTreeSet<String>,
     /// `name@version` of the crates that may be there in a second version.
     duplicates: BTreeSet<String>,
 }
 
 impl Accepted {
+    /// Reads `deny.toml` line by line, which is enough for its two lists.
     fn read() -> Result<Accepted> {
         let text = fs::read_to_string(root().join("deny.toml")).context("deny.toml")?;
         let list = |key: &str| {
@@ -76,6 +78,7 @@ fn allows(allowed: &BTreeSet<String>, expression: &str) -> bool {
     any(allowed, &words, &mut at) && at == words.len()
 }
 
+/// Reads alternatives, joined by `OR`, and returns true if one of them is met.
 fn any(allowed: &BTreeSet<String>, words: &[&str], at: &mut usize) -> bool {
     let mut met = all(allowed, words, at);
     while words.get(*at) == Some(&"OR") {
@@ -85,6 +88,7 @@ fn any(allowed: &BTreeSet<String>, words: &[&str], at: &mut usize) -> bool {
     met
 }
 
+/// Reads conditions, joined by `AND`, and returns true if all of them are met.
 fn all(allowed: &BTreeSet<String>, words: &[&str], at: &mut usize) -> bool {
     let mut met = one(allowed, words, at);
     while words.get(*at) == Some(&"AND") {
@@ -94,6 +98,7 @@ fn all(allowed: &BTreeSet<String>, words: &[&str], at: &mut usize) -> bool {
     met
 }
 
+/// Reads a license, of one or several words, or an expression in parentheses.
 fn one(allowed: &BTreeSet<String>, words: &[&str], at: &mut usize) -> bool {
     if words.get(*at) == Some(&"(") {
         *at += 1;
@@ -170,6 +175,7 @@ fn sources(package: &Package) -> Result<(Vec<String>, Vec<String>)> {
     Ok((library, tests))
 }
 
+/// Adds the texts of the source files below a folder. A folder that does not exist has none.
 fn read(folder: &Path, texts: &mut Vec<String>) -> Result<()> {
     let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
     for entry in entries {

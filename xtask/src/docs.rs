@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 /// The file that holds the figures reached.
 const TABLE: &str = "docs/documentation.tsv";
 
+/// The text for other arguments.
 const USAGE: &str = "docs takes --stats, --check, --write, or --places CRATE";
 
 /// The figures of one crate.

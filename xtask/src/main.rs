@@ -21,6 +21,7 @@ mod torture;
 
 use anyhow::{Result, bail};
 
+/// The commands, as `cargo xtask` prints them.
 const HELP: &str = "\
 cargo xtask COMMAND
 
@@ -50,6 +51,7 @@ cargo xtask COMMAND
   ci                   what a submission must pass: tensorflow, test, and the slow suites
 ";
 
+/// Runs the command that the first argument names.
 fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
     let command = args.next().unwrap_or_default();

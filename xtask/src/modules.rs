@@ -80,6 +80,8 @@ pub(crate) fn problems() -> Result<Vec<String>> {
     Ok(compare(&TABLE, &mut used))
 }
 
+/// Returns what contradicts a table. The modules that it names are taken out of `used`, so that the others
+/// remain.
 fn compare(table: &[(&str, &[&str])], used: &mut BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
     let mut problems = Vec::new();
     let mut above: BTreeSet<&str> = BTreeSet::new();
@@ -128,6 +130,7 @@ fn uses(source: &Path) -> Result<BTreeMap<String, BTreeSet<String>>> {
     Ok(uses)
 }
 
+/// Adds the modules that a file or the files of a folder name.
 fn look_into(path: &Path, found: &mut BTreeSet<String>) -> Result<()> {
     if path.is_dir() {
         for entry in fs::read_dir(path)? {

@@ -7,6 +7,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
+/// The beginning of the page.
 const HEAD: &str = "\
 # The rules of TensorFlow and their tests
 
@@ -17,7 +18,9 @@ names of tests; `cargo xtask rules` reports outdated lines and rules without a t
 
 /// A test whose name cites the rules that it checks.
 struct Cited {
+    /// The name of the function.
     name: String,
+    /// The path of its file, relative to the workspace.
     file: String,
 }
 

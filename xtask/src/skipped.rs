@@ -9,6 +9,7 @@ use std::process::Command;
 
 /// A list to which skipped tests add themselves.
 pub(crate) struct Skipped {
+    /// The file to which tests append a line each time they are skipped.
     list: PathBuf,
 }
 

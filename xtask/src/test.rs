@@ -27,6 +27,7 @@ pub(crate) fn test() -> Result<()> {
     outcome
 }
 
+/// Runs the checks in order; the first that fails ends the run.
 fn all(skipped: &Skipped) -> Result<()> {
     tensorflow::report();
     // First the checks that take seconds.
@@ -53,6 +54,7 @@ fn all(skipped: &Skipped) -> Result<()> {
     Ok(())
 }
 
+/// Runs unit and integration tests with `cargo nextest`, or with `cargo test` where it is not installed.
 fn tests(skipped: &Skipped) -> Result<()> {
     let features = ["--workspace", "--all-features", "--lib", "--bins", "--tests", "--examples"];
     let mut args = if exists("cargo", &["nextest", "--version"]) {

@@ -59,10 +59,12 @@ pub(crate) fn timings(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// Returns the folder of build outputs.
 fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
+/// Runs a command and prints its time.
 fn timed(what: &str, mut command: Command) -> Result<()> {
     let start = Instant::now();
     let status = command.status().with_context(|| format!("{command:?} could not be started"))?;
@@ -75,11 +77,14 @@ fn timed(what: &str, mut command: Command) -> Result<()> {
 
 /// A source file with one more line at its beginning, as it was before when dropped.
 struct Changed {
+    /// The file.
     path: PathBuf,
+    /// The content to restore.
     before: String,
 }
 
 impl Changed {
+    /// Adds a line at the beginning of a file.
     fn new(path: &Path) -> Result<Changed> {
         let before = std::fs::read_to_string(path).with_context(|| format!("{}", path.display()))?;
         // An empty line changes the file, but not the program.
@@ -89,6 +94,7 @@ impl Changed {
 }
 
 impl Drop for Changed {
+    /// Restores the content. A failure is printed, since the file is one of the sources.
     fn drop(&mut self) {
         if let Err(error) = std::fs::write(&self.path, &self.before) {
             say(&format!("{} has an empty first line now: {error}", self.path.display()));

@@ -9,9 +9,13 @@ use std::time::{Duration, Instant};
 
 /// The parameters of a torture run.
 struct Plan {
+    /// The number of kills for each source of batches.
     kills: u32,
+    /// The number of steps of a training.
     steps: u32,
+    /// The seed of the moments of the kills.
     seed: u64,
+    /// True to build the training with optimizations.
     release: bool,
     /// The sources of the training's batches, used in turn.
     inputs: Vec<String>,
@@ -21,6 +25,7 @@ struct Plan {
 const INPUTS: [&str; 7] = ["hook", "slices", "records", "host", "interleaved", "rows", "generator"];
 
 impl Plan {
+    /// Reads the arguments of the command.
     fn parse(arguments: &[String]) -> Result<Plan> {
         let inputs = INPUTS.map(str::to_owned).to_vec();
         let mut plan = Plan { kills: 5, steps: 400, seed: 1, release: false, inputs };
@@ -52,6 +57,7 @@ impl Plan {
 struct Running(Child);
 
 impl Drop for Running {
+    /// Kills the process and waits for it, so that no training outlives a failed run.
     fn drop(&mut self) {
         // It may have ended.
         let _ = self.0.kill();
@@ -61,11 +67,15 @@ impl Drop for Running {
 
 /// The program, and the numbers that determine when to kill it.
 struct Torture {
+    /// The training program, which also compares folders.
     program: PathBuf,
     /// The training, if it is a separate program.
     candle: Option<PathBuf>,
+    /// The parameters.
     plan: Plan,
+    /// The state of the random numbers.
     numbers: u64,
+    /// The current source of batches.
     input: String,
 }
 
@@ -98,6 +108,7 @@ pub(crate) fn torture(arguments: &[String]) -> Result<()> {
 }
 
 impl Torture {
+    /// Tortures trainings with one source of batches, until the number of kills is reached.
     fn run(&mut self, folder: &Path) -> Result<()> {
         let calm = folder.join("calm");
         let begun = Instant::now();
@@ -142,6 +153,7 @@ impl Torture {
         ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
     }
 
+    /// Returns the command that runs or resumes a training in a folder.
     fn training(&self, directory: &Path) -> Command {
         let candle = self.candle.as_ref().filter(|_| self.input == "candle");
         let mut command = Command::new(candle.unwrap_or(&self.program));
@@ -156,6 +168,7 @@ impl Torture {
         command
     }
 
+    /// Runs a training until it completes.
     fn to_the_end(&self, directory: &Path) -> Result<()> {
         let status = self.training(directory).status()?;
         ensure!(status.success(), "the training in {} ended with {status}", directory.display());
@@ -179,6 +192,7 @@ impl Torture {
         Ok(true)
     }
 
+    /// Fails if a killed training differs in the end from an uninterrupted one.
     fn compare(&self, calm: &Path, killed: &Path) -> Result<()> {
         let output =
             Command::new(&self.program).arg("--compare").arg(calm).arg("--with").arg(killed).output()?;

@@ -2,6 +2,13 @@
 //!
 //! A graph is parsed once and cached, together with the shapes that the shape functions of the op library infer.
 //! Requests then lay out one scope at a time.
+//!
+//! # Cache
+//!
+//! One graph is kept, the last one: a reader opens scope after scope of the same graph. Its key is the name
+//! of the run and the place of the graph in the files, so a graph that a resumed training writes again
+//! replaces it. Requests for graphs wait for each other, and the second of two for the same graph finds it
+//! parsed.
 
 use super::{Answer, Query};
 use crate::Error;

@@ -23,6 +23,7 @@ struct Curves(Vec<(String, View)>);
 struct Curve<'a>(&'a View);
 
 impl Serialize for Curves {
+    /// Writes an object with a curve for each run.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.0.len()))?;
         for (run, view) in &self.0 {
@@ -33,6 +34,7 @@ impl Serialize for Curves {
 }
 
 impl Serialize for Curve<'_> {
+    /// Writes `steps`, `walls` and `values` of equal length, then `total` and `sampled`.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let points = self.0.points.iter();
         let steps: Vec<i64> = points.clone().map(|point| point.step).collect();

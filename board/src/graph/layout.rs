@@ -61,7 +61,9 @@ pub(crate) struct Picture {
     pub(crate) places: Vec<Rect>,
     /// The points that each edge goes through.
     pub(crate) lines: Vec<Vec<(f64, f64)>>,
+    /// The width of the picture, with its margins.
     pub(crate) width: f64,
+    /// The height of the picture, with its margins and the part that is set aside.
     pub(crate) height: f64,
     /// The upper edge of the part that is set aside, if there is one.
     pub(crate) aside: Option<f64>,
@@ -70,9 +72,13 @@ pub(crate) struct Picture {
 /// A box: its left upper corner, its width and its height.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Rect {
+    /// The left edge.
     pub(crate) x: f64,
+    /// The upper edge.
     pub(crate) y: f64,
+    /// The distance from the left edge to the right one.
     pub(crate) width: f64,
+    /// The distance from the upper edge to the lower one.
     pub(crate) height: f64,
 }
 
@@ -108,6 +114,7 @@ struct Slot {
     item: Option<usize>,
     /// The layer, counted from the top.
     layer: usize,
+    /// The width of the box; [`CROSSING`] for an edge.
     width: f64,
     /// The horizontal center, relative to the middle of the picture.
     center: f64,

@@ -1,4 +1,12 @@
 //! Positions of values on an axis, and its ticks.
+//!
+//! A position is linear in the value, or in its logarithm: `(value - from) / (to - from)`, limited to the
+//! range from 0 to 1. Ticks are multiples of a step of the form 1, 2 or 5 times a power of ten, the least
+//! that yields no more than the requested number of intervals. On a logarithmic axis the step is a whole
+//! number of powers of ten.
+//!
+//! Differences of ends are computed of their halves, because the difference of two finite numbers may be
+//! infinite.
 
 /// An axis from its least to its largest value.
 #[derive(Clone, Copy, Debug)]

@@ -18,7 +18,9 @@ const HALF: f64 = 1.1;
 
 /// The image, as rows of red, green and blue bytes.
 struct Canvas {
+    /// The number of pixels in a row.
     width: usize,
+    /// The number of rows.
     height: usize,
     /// Three bytes for each pixel, row by row from the top.
     pixels: Vec<u8>,

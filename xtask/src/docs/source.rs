@@ -37,6 +37,7 @@ impl Source {
         Ok(source)
     }
 
+    /// Adds the counts of a folder and the folders in it.
     fn folder(&mut self, root: &Path, krate: &Path, folder: &Path, others: &[&Path]) -> Result<()> {
         let entries =
             fs::read_dir(folder).with_context(|| format!("{} cannot be listed", folder.display()))?;
@@ -146,6 +147,7 @@ impl Source {
         Ok(())
     }
 
+    /// Notes documentation whose first line has no verb or noun at its head.
     fn head(&mut self, text: &str, place: &str, number: usize) {
         if is_headless(text.trim()) {
             self.headless.push(format!("{place}:{}: {}", number + 1, text.trim()));
