@@ -8,9 +8,10 @@
 //! and the largest integer of the dtype stand for. Every op type takes and returns all three. The conversions
 //! are in `ranges`, and all other files use them.
 //!
-//! These kernels reproduce TensorFlow's reference implementation to the last integer, including its choices
-//! of precision (single or double) at each step. They run on the calling thread except for the convolution,
-//! and are meant to run imported models correctly, not quickly.
+//! These kernels follow TensorFlow's reference formulas, including their choices of precision (single or
+//! double) at each step. Results agree exactly or within one integer; the recorded tests state which. They
+//! run on the calling thread except for the convolution, and are meant to run imported models correctly, not
+//! quickly.
 
 mod arithmetic;
 mod fake;

@@ -10,6 +10,9 @@
 //! Unlike TensorFlow, nothing goes to standard output or standard error: they belong to the program, whose
 //! logger decides where the texts appear. A file is opened, appended to and closed in each run, and is
 //! created if it is missing. Its folder must exist.
+//!
+//! Printing has an effect, so the operation is stateful: it runs once for each step in which it is a target
+//! or a control input of something that runs.
 
 use super::escaped_lines;
 use crate::kernels::io::path;

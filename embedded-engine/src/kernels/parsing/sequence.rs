@@ -25,6 +25,17 @@
 //!
 //! The message is scanned twice, once for each part. TensorFlow's names of the attributes differ between the
 //! versions; the values are equal.
+//!
+//! Where the three op types have their parameters:
+//!
+//! | op type | keys | optional dense lists | defaults of the context begin at input |
+//! | --- | --- | --- | --- |
+//! | `ParseSequenceExample` | attributes `context_*_keys`, `feature_list_*_keys` | attribute, by key | 2 |
+//! | `ParseSequenceExampleV2` | inputs 2 to 7, a vector for each form | input 8, a `bool` for each list | 9 |
+//! | `ParseSingleSequenceExample` | one scalar input for each key | input 1, by key | after the keys |
+//!
+//! The attributes `Ncontext_*` and `Nfeature_list_*` repeat the number of dtypes. A graph in which they
+//! differ is refused when the plan is compiled, because outputs are counted by one and filled by the other.
 
 use super::example::{Keys, Types, list_of_keys};
 use super::feature::{Row, Values, row_lengths};
@@ -295,6 +306,9 @@ fn read(lists: &mut [List<'_>], messages: &[Bytes], names: &[Bytes], is_alone: b
 /// The steps of one list of features so far.
 ///
 /// Values of all examples lie in one vector, with two levels of ends: those of steps and those of examples.
+///
+/// With two examples of two steps and one step, which have 1, 2 and 1 values, `ends` is `[1, 3, 4]` and
+/// `steps` is `[2, 3]`.
 struct List<'k> {
     /// The key of the list.
     key: &'k [u8],

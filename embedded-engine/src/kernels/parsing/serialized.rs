@@ -51,6 +51,9 @@ fn serialize(context: &mut KernelContext<'_>) -> Result<()> {
 }
 
 /// Delivers the tensor in the string of input 0, which must be a scalar.
+///
+/// The string is shared with the decoder, not copied. The shape is that of the message; the definition cannot
+/// know it.
 fn parse(context: &mut KernelContext<'_>, dtype: DType) -> Result<()> {
     let input = context.input(0);
     let [bytes] = input.as_strings()? else { return Err(not_scalar(input)) };

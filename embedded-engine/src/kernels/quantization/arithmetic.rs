@@ -185,6 +185,10 @@ fn multiply(context: &mut KernelContext<'_>, kinds: [Integers; 2], output: Integ
 /// Each of the inputs `t`, `m`, `v`, `beta`, `gamma` comes with its range, so they are the inputs 0, 3, 6, 9
 /// and 12. The last four have one number for each channel. The result is `(t - m) * scale + beta` with
 /// `scale = 1 / sqrt(v + epsilon)`, times `gamma` if `scales` is true.
+///
+/// All quantities are integers of one range, from `-2^20` to `2^20` in 32 bits, of which a product is shifted
+/// back by dividing by the integer of 1. Numbers outside that range are clamped when they are converted;
+/// products wrap, as they do in TensorFlow.
 fn batch_norm(
     context: &mut KernelContext<'_>,
     input: Integers,
@@ -298,6 +302,9 @@ impl InstanceNorm {
 ///
 /// For each result pixel the two neighbors along x are mixed in both rows, and these two along y. Adding half
 /// of `one` before the last division rounds to nearest.
+///
+/// Inputs are the images, the new height and width, and the two ends of the range. The result has the dtype
+/// of the input and the same range, since a mean of two integers stands for the mean of their numbers.
 fn resize(context: &mut KernelContext<'_>, kind: Integers, scaler: Scaler, bits: u32) -> Result<()> {
     let range = Range::of_inputs(context, 2)?;
     let [batch, height, width, depth] = image_dims(context.input(0).shape())?;

@@ -92,6 +92,10 @@ fn factor(context: &KernelContext<'_>, input: usize, kind: Integers, range: Rang
 /// Delivers sums of products in steps of both factors.
 ///
 /// Sets the integers as output 0 and their range as outputs 1 and 2. Sums outside of 32 bits are clamped.
+///
+/// With steps `s_a` and `s_b` of the factors, an integer `q` of the result stands for `q s_a s_b`, so the
+/// range is `s_a s_b` times the ends of `qint32`. Two `quint8` factors from 0 to 1 have the range from
+/// -33025.5 to 33025.5.
 fn deliver(
     context: &mut KernelContext<'_>,
     shape: Shape,
@@ -108,6 +112,10 @@ fn deliver(
 }
 
 /// Delivers the product of two matrices, either of which may be transposed. The ranges are the inputs 2 to 5.
+///
+/// Input 0 is `[rows, inner]`, or `[inner, rows]` if `of_a` is true; input 1 is `[inner, columns]`, or the
+/// transpose if `of_b` is true. Fails with `InvalidArgument` for other ranks and for inner dimensions that
+/// differ.
 fn product(context: &mut KernelContext<'_>, kinds: [Integers; 2], [of_a, of_b]: [bool; 2]) -> Result<()> {
     let ranges = [Range::of_inputs(context, 2)?, Range::of_inputs(context, 4)?];
     let (&[a_rows, a_columns], &[b_rows, b_columns]) =

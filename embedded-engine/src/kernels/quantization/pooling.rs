@@ -5,7 +5,8 @@
 //! `QuantizedMaxPool` and `QuantizedAvgPool` take images in NHWC and the two ends of their range, and return
 //! the same three. Since the mapping from integers to numbers is increasing and linear, maximum and mean of
 //! the integers stand for those of the numbers. Padding does not take part: the mean is over the pixels
-//! inside the image. The mean is truncated to an integer, as in TensorFlow.
+//! inside the image. The mean is truncated to an integer, while TensorFlow rounds it to the nearest, halves
+//! to even.
 
 use super::ranges::{Integers, Range};
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
@@ -29,6 +30,9 @@ fn pooled(spec: &NodeSpec<'_>, largest: bool) -> Result<Box<dyn Kernel>> {
 
 /// Delivers one window after another. The limits of the run are checked in between, because large windows
 /// make few results expensive.
+///
+/// The inputs are the images and the two ends of the range. Rows and columns of a window are cut off at the
+/// borders of the image, so a window never counts padding; `cells` is the number of pixels that remain.
 fn pool(context: &mut KernelContext<'_>, kind: Integers, window: &Window, largest: bool) -> Result<()> {
     let range = Range::of_inputs(context, 1)?;
     let shape = window.pooling(context.input(0).shape())?;

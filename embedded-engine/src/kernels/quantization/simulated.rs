@@ -98,7 +98,7 @@ impl Rounding {
 
     /// Returns the least and the largest integer.
     ///
-    /// As floats: a double does not hold the largest integer of more than 53 bits exactly, as in TensorFlow.
+    /// As floats: a double does not hold the largest integer of more than 53 bits exactly.
     fn integers(&self, context: &KernelContext<'_>) -> Result<[f64; 2]> {
         let bits = match self.bits {
             Some(bits) => bits,
@@ -121,6 +121,8 @@ impl Rounding {
 /// The sizes before, along and after an axis; without one all is after.
 ///
 /// Fails with `InvalidArgument` for an axis that the shape does not have.
+///
+/// For the shape `[2, 3, 4]` and axis 1 they are `[2, 3, 4]`; without an axis `[1, 1, 24]`.
 fn around(shape: &Shape, axis: Option<usize>) -> Result<[usize; 3]> {
     match axis {
         None => Ok([1, 1, shape.elements()]),
@@ -137,6 +139,10 @@ fn around(shape: &Shape, axis: Option<usize>) -> Result<[usize; 3]> {
 ///
 /// The scale is a number of steps per unit; its inverse is computed from the same quotient, not from the
 /// scale, so that the end of the range is reproduced exactly.
+///
+/// The range of each slice is completed to one that the integers fill exactly: the side that decides the
+/// scale keeps its end, and the other end moves to what its last integer stands for. For the range `[-1, 2]`
+/// and the integers -4 to 3 the scale is 1.5, and the range becomes `[-2.667, 2]`.
 fn round<T: Element + Real>(context: &mut KernelContext<'_>, rounding: &Rounding) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let [_, slices, inner] = around(&shape, rounding.axis)?;

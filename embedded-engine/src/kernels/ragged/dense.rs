@@ -50,6 +50,9 @@ enum Partition {
 
 /// Returns the attribute `row_partition_types`. Fails unless there is one for each input and their order
 /// describes rows.
+///
+/// An op with one ragged axis has either `ROW_SPLITS`, or `FIRST_DIM_SIZE` and `VALUE_ROWIDS`: row ids alone
+/// would not tell how many empty rows follow the last value.
 fn partitions(spec: &NodeSpec<'_>) -> Result<Vec<Partition>> {
     let wrong = || Error::value("attribute 'row_partition_types' is not a list of strings");
     let names = spec.attr("row_partition_types")?.as_list().ok_or_else(wrong)?;
@@ -111,6 +114,15 @@ fn lengths(
 /// Each axis turns the places of its rows into the places of the rows of the next axis, so that after the
 /// last one every value has its place in the result, or none if it was cut off. The result is then filled row
 /// by row from the values or the default.
+///
+/// An example with two ragged axes: splits `[0, 2, 3]` and `[0, 1, 1, 4]` describe two rows of 2 and 1 inner
+/// rows of 1, 0 and 3 values, and the natural shape is `[2, 2, 3]`.
+///
+/// ```text
+/// rows of axis 0         places 0, 1
+/// rows of axis 1         places 0, 1, 2      (row 1 of axis 0 begins at 1 * 2)
+/// values                 places 0, 6, 7, 8   (row 2 of axis 1 begins at 2 * 3)
+/// ```
 fn to_tensor(context: &mut KernelContext<'_>, partitions: &[Partition]) -> Result<()> {
     let values = context.input(1);
     if values.shape().rank() == 0 {

@@ -12,6 +12,11 @@
 //! A variant shares its tensors, except that the splits of rows are recomputed to begin at 0. The values of a
 //! row are a slice of all values. Variants of another kind, and dtypes or ranks other than the attributes
 //! state, are `InvalidArgument`.
+//!
+//! ```text
+//! splits [0, 2, 3], values [1, 2, 3]   ->   a variant of splits [0, 2, 3], or with batched_input
+//!                                           variants of the values [1, 2] and [3], without splits
+//! ```
 
 use super::{nested, row_of};
 use crate::kernel::KernelContext;
@@ -102,6 +107,9 @@ pub(in crate::kernels) fn added(
 
 /// Delivers a ragged tensor as a variant, or as one variant for each row. `rank` is the number of splits,
 /// which are the inputs before the values. `dtype` is that of the splits.
+///
+/// The inner splits of a row are the part of the splits of each axis that lies within the row, with its first
+/// number subtracted. The values are a slice of the values of all rows.
 fn to_variant(context: &mut KernelContext<'_>, rank: usize, is_batched: bool, dtype: DType) -> Result<()> {
     let nested = nested(context, rank, rank)?;
     let values = context.input(rank).clone();
@@ -144,6 +152,9 @@ struct Wanted {
 }
 
 /// Delivers the splits, the outermost first, and the values.
+///
+/// Fails with `InvalidArgument` if the ranks in the attributes and the dimensions of the variants do not add
+/// up, or if a variant has another form than the attributes state.
 fn from_variant(context: &mut KernelContext<'_>, wanted: &Wanted) -> Result<()> {
     let (items, dims) = variant_batch::parts::<Ragged>(context.input(0), "ragged tensors")?;
     let depth = dims.len() as i64;

@@ -18,6 +18,11 @@
 //! library `rustfft` plans each length once; plans are kept in the kernel. Rows are transformed one after the
 //! other on the calling thread, so results do not depend on the pool. They agree with TensorFlow's to
 //! rounding, not in every bit.
+//!
+//! ```text
+//! RFFT of [1, 2, 3, 4]            ->   [10, -2 + 2i, -2]
+//! IRFFT of [10, -2 + 2i, -2]      ->   [1, 2, 3, 4]
+//! ```
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
@@ -210,6 +215,8 @@ fn unsupported(dtype: DType) -> Error {
 }
 
 /// Returns the kernel of `FFT*` or `IFFT*`, which works in the output.
+///
+/// The output is a copy of the input, transformed in place along the last `axes` axes.
 fn between_complex(spec: &NodeSpec<'_>, axes: usize, direction: FftDirection) -> Result<Box<dyn Kernel>> {
     fn made<T: Part>(axes: usize, direction: FftDirection) -> Box<dyn Kernel>
     where
@@ -236,6 +243,10 @@ fn between_complex(spec: &NodeSpec<'_>, axes: usize, direction: FftDirection) ->
 /// conjugates.
 ///
 /// The numbers are transformed as complex ones with imaginary parts of 0.
+///
+/// The steps are: copy each row, as far as `fft_length` reaches, into an array of complex numbers; transform
+/// it in place; copy the first `n / 2 + 1` numbers of each row to the output. The array has two numbers for
+/// each element.
 fn of_reals(spec: &NodeSpec<'_>, axes: usize) -> Result<Box<dyn Kernel>> {
     fn made<T: Part>(axes: usize) -> Box<dyn Kernel>
     where

@@ -128,6 +128,9 @@ impl<'a> Wav<'a> {
 }
 
 /// Delivers the samples and the rate. `None` stands for the number in the file.
+///
+/// Output 0 has the shape `[samples, channels]`; frames beyond the end of the file are zeros. Sizes from
+/// attributes are checked by the allocation of the output.
 fn decode(context: &mut KernelContext<'_>, channels: Option<usize>, samples: Option<usize>) -> Result<()> {
     let contents = match (context.input(0).shape().dims(), context.input(0).as_strings()?) {
         ([], [contents]) => contents.clone(),
@@ -157,6 +160,8 @@ fn decode(context: &mut KernelContext<'_>, channels: Option<usize>, samples: Opt
 
 /// Delivers a file with one format and one data chunk. Fails if a size does not fit the fields of the header,
 /// which have 16 and 32 bits.
+///
+/// The header is that of 44 bytes: RIFF and WAVE, a format chunk of 16 bytes with format 1, and a data chunk.
 fn encode(context: &mut KernelContext<'_>) -> Result<()> {
     let &[samples, channels] = context.input(0).shape().dims() else {
         let text = format!("audio must be 2-dimensional, got shape {}", context.input(0).shape());

@@ -155,6 +155,9 @@ impl Column {
     /// TensorFlow takes the lower half.
     ///
     /// `is_sparse` is true for a sparse input. Dense integers with a strong hash are `Unimplemented`.
+    ///
+    /// A sparse integer is hashed by its lower 4 bytes, a string by all of its bytes. `keys` selects the
+    /// strong hash.
     fn hash(&self, example: usize, place: usize, keys: Option<[u64; 2]>, is_sparse: bool) -> Result<u64> {
         // The cast truncates, as the original does.
         let half = |number: i64| (number as i32).to_le_bytes();
@@ -197,6 +200,10 @@ fn column(context: &KernelContext<'_>, input: usize, examples: &[usize], batch: 
 
 /// Delivers indices, values and shape of the crossed tensor. The shape is the batch and the most combinations
 /// of an example.
+///
+/// The features of each input are sorted by example first. Then the combinations of an example are counted in
+/// a mixed base, whose digits are the places of the features in their inputs and whose bases are the numbers
+/// of features.
 fn cross(context: &mut KernelContext<'_>, rules: &Rules) -> Result<()> {
     let count = rules.sparse;
     let sparse: Vec<Coordinates> =

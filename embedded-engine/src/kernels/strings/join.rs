@@ -79,6 +79,9 @@ fn join(context: &mut KernelContext<'_>, separator: &[u8]) -> Result<()> {
 /// Joins the strings, or rows of them, of each segment, in their order.
 ///
 /// The rows of a segment are joined column by column.
+///
+/// Ids of shape `[n]` and strings of shape `[n, w]` give `[num_segments, w]`; entry `[s, c]` joins the
+/// strings of column `c` whose id is `s`.
 fn segments(context: &mut KernelContext<'_>, separator: &[u8]) -> Result<()> {
     let (inputs, ids) = (context.input(0).shape().clone(), context.input(1).shape().clone());
     let count = usize::try_from(context.int(2)?)
@@ -117,6 +120,9 @@ fn segments(context: &mut KernelContext<'_>, separator: &[u8]) -> Result<()> {
 ///
 /// The strings to join are at the sums of one offset of the kept axes and each offset of the others. Both
 /// lists are built by adding one axis after the other.
+///
+/// For `[[a, b], [c, d]]` and axes `[0]` the kept offsets are `[0, 1]` and the joined ones `[0, 2]`, which
+/// gives `ac` and `bd`.
 fn reduce(context: &mut KernelContext<'_>, separator: &[u8], keep: bool) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let strings = context.input(0).as_strings()?;

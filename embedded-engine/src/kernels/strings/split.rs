@@ -63,6 +63,9 @@ fn single(context: &KernelContext<'_>, input: usize) -> Result<Bytes> {
 }
 
 /// Delivers the parts of each string of input 0, which `parts` finds, as one row of a sparse tensor.
+///
+/// Fails with `InvalidArgument` unless input 0 is a vector. The shape of the sparse tensor is
+/// `[rows, most parts of a row]`.
 fn split(context: &mut KernelContext<'_>, parts: impl Fn(&Bytes) -> Result<Vec<Bytes>>) -> Result<()> {
     let input = context.input(0);
     if input.shape().rank() != 1 {
@@ -139,6 +142,9 @@ fn at_white_space(text: &Bytes, limit: usize) -> Result<Vec<Bytes>> {
 }
 
 /// Delivers a part of each string.
+///
+/// Inputs 1 and 2, positions and lengths, must have the same shape, which broadcasts with that of the
+/// strings.
 fn substr(context: &mut KernelContext<'_>, characters: bool) -> Result<()> {
     let (texts, places, lengths) = (context.input(0), context.ints(1)?, context.ints(2)?);
     let places_shape = context.input(1).shape();

@@ -57,11 +57,11 @@ pub(super) fn register(registry: &mut Registry) {
 /// The treatment of bytes and numbers that are not characters.
 #[derive(Clone, Copy)]
 enum Errors {
-    /// An error.
+    /// They are an error.
     Strict,
-    /// Replaced by this character.
+    /// They are replaced by this character.
     Replace(char),
-    /// Left out.
+    /// They are left out.
     Ignore,
 }
 
@@ -120,6 +120,9 @@ impl Reader {
     ///
     /// Fails if the string is not valid and errors are strict. Memory is reserved for one character per byte,
     /// the most there can be.
+    ///
+    /// Bytes are decoded as UTF-8, and each maximal invalid part of a sequence counts as one invalid
+    /// character.
     fn characters(&self, text: &[u8]) -> Result<Vec<(char, usize)>> {
         let mut characters = memory::reserve(text.len())?;
         let mut at = 0;
