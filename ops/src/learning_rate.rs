@@ -367,13 +367,14 @@ pub fn linear_cosine_decay(
     beta: f64,
 ) -> Output {
     let schedule = Schedule::new("LinearCosineDecay", learning_rate.into(), global_step.as_output());
-    let (linear, cosine) = linear_and_cosine(&schedule, decay_steps.into(), num_periods);
+    let decay_steps = schedule.scalar("decay_steps", decay_steps.into());
+    let (linear, cosine) = linear_and_cosine(&schedule, &decay_steps, num_periods);
     let factor = add(mul(add(schedule.number(alpha), linear), cosine), schedule.number(beta));
     schedule.scaled(&factor)
 }
 
 /// Works as [`linear_cosine_decay`], with noise on the linear part whose variance is
-/// `initial_variance / (1 + step) ^ variance_decay`.
+/// `initial_variance / (1 + min(step, decay_steps)) ^ variance_decay`.
 ///
 /// ```
 /// # use ops::{global_step::get_or_create_global_step, learning_rate::*};
@@ -395,8 +396,11 @@ pub fn noisy_linear_cosine_decay(
     beta: f64,
 ) -> Output {
     let schedule = Schedule::new("NoisyLinearCosineDecay", learning_rate.into(), global_step.as_output());
-    let (linear, cosine) = linear_and_cosine(&schedule, decay_steps.into(), num_periods);
-    let later = pow(add(schedule.number(1.0), &schedule.step), schedule.number(noise.variance_decay));
+    let decay_steps = schedule.scalar("decay_steps", decay_steps.into());
+    let (linear, cosine) = linear_and_cosine(&schedule, &decay_steps, num_periods);
+    // The variance stays what it is at the end of the decay.
+    let step = minimum(&schedule.step, &decay_steps);
+    let later = pow(add(schedule.number(1.0), step), schedule.number(noise.variance_decay));
     let stddev = sqrt(real_div(schedule.number(noise.initial_variance), later));
     let drawn = random_normal(schedule.graph(), [0usize; 0], 0.0, &stddev, schedule.dtype, noise.seed);
     let linear = add(linear, drawn);
@@ -447,10 +451,9 @@ impl NoiseOptions {
     }
 }
 
-fn linear_and_cosine(schedule: &Schedule, decay_steps: Scalar, num_periods: f64) -> (Output, Output) {
-    let steps = schedule.scalar("decay_steps", decay_steps);
-    let step = minimum(&schedule.step, &steps);
-    let linear = real_div(sub(&steps, &step), &steps);
+fn linear_and_cosine(schedule: &Schedule, steps: &Output, num_periods: f64) -> (Output, Output) {
+    let step = minimum(&schedule.step, steps);
+    let linear = real_div(sub(steps, &step), steps);
     let periods = mul(schedule.number(2.0 * num_periods), real_div(step, steps));
     (linear, half_cosine(schedule, &periods))
 }

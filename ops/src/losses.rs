@@ -682,8 +682,8 @@ fn total_of(graph: &Graph, all: &[Output]) -> Output {
     sum_of(&named, all)
 }
 
-/// Returns the sum, built in the scope and under the pending name of `graph`. A
-/// single loss needs no operation.
+/// Returns the sum, built in the scope and under the pending name of `graph`. Of a single loss it is an `Identity`, if
+/// there is a name.
 #[track_caller]
 fn sum_of(graph: &Graph, losses: &[Output]) -> Output {
     let mut losses = losses.to_vec();

@@ -95,14 +95,10 @@ pub fn weighted_mean(values: impl AsOutput, weights: impl AsOutput) -> Metric {
 pub fn accuracy(labels: impl AsOutput, predictions: impl AsOutput) -> Metric {
     let predictions = predictions.as_output();
     let scope = Composite::new(&predictions.graph(), "accuracy");
-    let labels = labels.as_output();
-    let labels = if labels.dtype() == predictions.dtype() {
-        scope.enter(labels)
-    } else {
-        // Labels take the dtype of the predictions, as only equal dtypes can be compared.
-        cast(scope.enter(labels), predictions.dtype())
-    };
-    let hits = cast(equal(scope.enter(predictions), labels), DType::Float32);
+    let labels = scope.enter(labels.as_output());
+    // Predictions take the dtype of the labels, as in TensorFlow: a prediction of 0.7 is a hit for label 0.
+    let predictions = cast(scope.enter(predictions), labels.dtype());
+    let hits = cast(equal(predictions, labels), DType::Float32);
     mean_over(&scope, &scope.enter(hits), None)
 }
 
@@ -128,8 +124,8 @@ fn mean_over(scope: &Composite, values: &Output, weights: Option<&Output>) -> Me
     };
     let updates = [total.assign_add(scope.enter(sum)), count.assign_add(scope.enter(number))];
     let quotient = |graph: &Graph, name: &str| {
-        // At least one element, so that a sum of nothing is a mean of 0.
-        let count = maximum(count.read(graph), constant(inner, 1.0f32));
+        // Negative weights may sum to less than 0; the mean is 0 then, as it is without any element.
+        let count = maximum(count.read(graph), constant(inner, 0.0f32));
         div_no_nan(total.read(graph).within(&graph.named(name)), count)
     };
     metric(scope, &updates, quotient)

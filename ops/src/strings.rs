@@ -3,7 +3,10 @@
 pub(crate) mod unicode;
 
 use crate::arguments::{Axes, Ints, ReductionAxes};
+use crate::array::{constant, range, rank};
+use crate::composite::unnamed;
 use crate::library::op_defs;
+use crate::math::binary::sub;
 use crate::parsing::SparseTensor;
 use crate::shapes::{self, broadcast_shapes, unchanged};
 use session_core::{AsOutput, DType, OpBuilder, OpDef, Output, PartialShape, Result, ShapeContext};
@@ -143,16 +146,23 @@ pub fn string_join<O: AsOutput>(inputs: &[O], separator: &str) -> Output {
 #[track_caller]
 pub fn reduce_join(inputs: impl AsOutput, axes: impl Into<ReductionAxes>, separator: &str) -> Output {
     let ReductionAxes { axes, keep_dims } = axes.into();
-    let axes = match axes {
-        Axes::Listed(axes) => axes,
-        Axes::All => {
-            let rank = inputs.as_output().shape().rank().unwrap_or(0);
-            // Descending, so that the last axis varies fastest, as in TensorFlow.
-            Ints::from((0..rank).rev().collect::<Vec<usize>>())
-        }
+    let builder = on(&inputs, &REDUCE_JOIN);
+    // All axes in descending order, so that the last one varies fastest, as in TensorFlow.
+    let builder = match (axes, inputs.as_output().shape().rank()) {
+        (Axes::Listed(axes), _) => axes.input_of(builder),
+        (Axes::All, Some(rank)) => Ints::from((0..rank).rev().collect::<Vec<usize>>()).input_of(builder),
+        (Axes::All, None) => builder.input(descending_axes(inputs.as_output())),
     };
-    let builder = axes.input_of(on(&inputs, &REDUCE_JOIN));
     builder.attr("separator", separator).attr("keep_dims", keep_dims).finish_output()
+}
+
+/// Returns the axes of a tensor whose rank is known only when the graph runs, the last one first.
+#[track_caller]
+fn descending_axes(input: &Output) -> Output {
+    let input = input.within(&unnamed(&input.graph()));
+    let graph = input.graph();
+    let (last, minus_one) = (sub(rank(&input), constant(&graph, 1i32)), constant(&graph, -1i32));
+    range(last, &minus_one, &minus_one)
 }
 
 /// Options of [`as_string`].

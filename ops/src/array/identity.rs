@@ -82,6 +82,13 @@ pub fn identity(input: impl AsOutput) -> Output {
     input.as_output().graph().op(&IDENTITY).input(input).finish_output()
 }
 
+/// Returns a tensor for which a function needs no operation. A name that was set for the result goes to an `Identity`, as
+/// in TensorFlow; otherwise the next operation built on the handle would take it.
+#[track_caller]
+pub(crate) fn same_tensor(input: &Output) -> Output {
+    if input.graph().pending_name().is_some() { identity(input) } else { input.clone() }
+}
+
 /// Returns the same tensors, all of which exist before any of the results does.
 ///
 /// ```

@@ -2,6 +2,7 @@
 
 use super::constants::zeros_like;
 use super::graph_of;
+use super::identity::same_tensor;
 use super::shaping::shape_n;
 use super::slicing::slice;
 use crate::arguments::Ints;
@@ -312,7 +313,7 @@ pub fn concat<O: AsOutput>(values: &[O], axis: impl Into<Ints>) -> Output {
     let graph = graph_of(values);
     // The operation needs two inputs at least.
     if let [only] = values {
-        return only.as_output().clone();
+        return same_tensor(only.as_output());
     }
     axis.into().input_of(graph.op(&CONCAT_V2).default_name("concat").input_list(values)).finish_output()
 }

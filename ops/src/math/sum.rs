@@ -1,5 +1,6 @@
 //! Sums of several tensors of one shape.
 
+use crate::array::identity::same_tensor;
 use crate::library::op_defs;
 use crate::shapes::{self, same};
 use session_core::{AsOutput, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
@@ -44,7 +45,7 @@ fn add_n_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option
 pub fn add_n<O: AsOutput>(inputs: &[O]) -> Output {
     let graph = crate::array::graph_of(inputs);
     match inputs {
-        [only] => only.as_output().clone(),
+        [only] => same_tensor(only.as_output()),
         _ => graph.op(&ADD_N).input_list(inputs).finish_output(),
     }
 }
@@ -67,7 +68,7 @@ pub fn add_n<O: AsOutput>(inputs: &[O]) -> Output {
 pub fn accumulate_n<O: AsOutput>(inputs: &[O]) -> Output {
     let graph = crate::array::graph_of(inputs);
     if let [only] = inputs {
-        return only.as_output().clone();
+        return same_tensor(only.as_output());
     }
     let known = |shape: PartialShape, input: &O| shape.merge(input.as_output().shape()).unwrap_or_default();
     let shape = inputs.iter().fold(PartialShape::unknown(), known);

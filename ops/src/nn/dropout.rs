@@ -2,6 +2,7 @@
 
 use crate::arguments::Ints;
 use crate::array::constants::scalar_like;
+use crate::array::identity::same_tensor;
 use crate::composite::Composite;
 use crate::gradients::broadcasting::shape_of;
 use crate::math::binary::mul;
@@ -56,7 +57,7 @@ pub fn dropout_with(x: impl AsOutput, rate: f64, noise_shape: Option<Ints>, seed
         return x.clone();
     }
     if rate == 0.0 {
-        return x.clone();
+        return same_tensor(x);
     }
     let scope = Composite::new(&x.graph(), "dropout");
     let x = scope.enter(x);
