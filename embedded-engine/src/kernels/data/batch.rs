@@ -85,6 +85,11 @@ struct Batches {
 
 impl Iterate for Batches {
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
+        if let Some(batch) = self.input.next_batch(run, self.size) {
+            let (batch, count) = batch?;
+            let is_batch = count == self.size || (count > 0 && !self.drop_remainder);
+            return Ok(is_batch.then_some(batch));
+        }
         let mut elements = Vec::new();
         while (elements.len() as u64) < self.size {
             run.check_at(elements.len() as u64)?;

@@ -102,6 +102,13 @@ pub(super) trait Dataset: Send + Sync {
         Err(Error::invalid_argument(format!("{} has no element number {number}", self.name())))
     }
 
+    /// Returns tensors of which row `n` is component by component the element of number `n`, if there are any.
+    /// Then iterators can copy a batch at once ([`Iterate::next_batch`]) and no element can fail. None of the
+    /// tensors is a variant, whose rows are not elements side by side.
+    fn components(&self) -> Option<&[Tensor]> {
+        None
+    }
+
     /// Writes the state that iterators leave for later ones over this dataset: the seed generator of a
     /// shuffle, the elements of a cache in memory. Only this dataset's own; [`Kept::save`] visits the inputs.
     fn save(&self, kept: &Kept, to: &mut Writer) -> Result<()> {
@@ -155,6 +162,16 @@ pub(super) trait Iterate: Send {
     /// Long loops inside call `run.limits.check()`, so that a run ends within its deadline although the
     /// iterator finds no element.
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>>;
+
+    /// Returns up to `size` next elements stacked under a new first dimension, and their number, which is smaller
+    /// only at the end. `None` if elements are to be taken one by one, which depends on the pipeline only and not
+    /// on its position.
+    ///
+    /// A batch of rows of large tensors then costs a copy of each row, without a tensor for each of them.
+    fn next_batch(&mut self, run: &Run<'_>, size: u64) -> Option<Result<(Element, u64)>> {
+        let _ = (run, size);
+        None
+    }
 
     /// Takes the next element out of the input, and leaves calls of pure functions that may run in parallel
     /// to the code that [finishes](Drawn::finish) it. Then the iterator has the same position as after

@@ -6,7 +6,10 @@
 
 use crate::kernel::Environment;
 use crate::kernels::Moved;
+use crate::kernels::array::outside;
 use crate::kernels::variant_batch::{self, Variants};
+use compute::Pool;
+use compute::elementwise::layout::{self, GatherShape};
 use session_core::{Error, PartialShape, Result};
 use tensor::{BufferPool, DType, Shape, Tensor, memory};
 
@@ -81,6 +84,26 @@ fn stacked(parts: &[&Tensor], buffers: &BufferPool) -> Result<Tensor> {
             target.clone_from_slice(<T as Moved>::elements(part)?);
         }
         Ok(())
+    }))
+}
+
+/// Copies rows of a component in the order of their numbers, under a new first dimension: what [`stack`] makes of
+/// [`row`]s. The component is a plain tensor or has strings.
+///
+/// # Errors
+///
+/// `InvalidArgument` for a number that is not below [`rows`].
+pub(super) fn gather(component: &Tensor, numbers: &[i64], environment: &Environment) -> Result<Tensor> {
+    let Some((&rows, inner)) = component.shape().split_first() else {
+        return Err(Error::invalid_argument("a scalar has no rows"));
+    };
+    let shape: Shape = [numbers.len()].into_iter().chain(inner.iter().copied()).collect();
+    let sizes = GatherShape { batch: 1, outer: 1, axis: rows, inner: inner.iter().product() };
+    let dtype = component.dtype();
+    for_dtype!(moved dtype, T => <T as Filled>::filled(&environment.buffers, dtype, shape, |target| {
+        // On this thread: the others belong to the steps that use earlier batches.
+        layout::gather(&Pool::single(), sizes, <T as Moved>::elements(component)?, numbers, target)
+            .map_err(outside)
     }))
 }
 

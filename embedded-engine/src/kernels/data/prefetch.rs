@@ -16,6 +16,7 @@ use super::dataset::{Dataset, Run, Shared, Source};
 use super::element::Element;
 use session_core::{Error, Result};
 use std::sync::Arc;
+use tensor::Tensor;
 
 pub(super) const OPS: &[Op] = &[Op { types: &["PrefetchDataset"], functions: &[], make }];
 
@@ -77,5 +78,9 @@ impl Dataset for Prefetch {
 
     fn row(&self, run: &Run<'_>, number: u64) -> Result<Element> {
         self.input.row(run, number)
+    }
+
+    fn components(&self) -> Option<&[Tensor]> {
+        self.input.components()
     }
 }

@@ -9,7 +9,7 @@
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, INFINITE, Iterate, Run, Shared, Source, UNKNOWN};
-use super::element::Element;
+use super::element::{self, Element};
 use super::kept::Kept;
 use super::position::{Reader, Writer, damaged};
 use super::ring::{Ring, View};
@@ -265,6 +265,20 @@ impl Shuffled {
         Ok(Some((chosen, start)))
     }
 
+    /// Draws the numbers of up to `size` elements, and copies these rows of the components.
+    fn gathered(&mut self, run: &Run<'_>, size: u64) -> Result<(Element, u64)> {
+        let mut numbers: Vec<i64> = Vec::new();
+        while (numbers.len() as u64) < size {
+            run.check_at(numbers.len() as u64)?;
+            let Some((chosen, start)) = self.choose(run)? else { break };
+            let Buffer::Numbers(ring, _) = &mut self.buffer else { return Err(damaged()) };
+            numbers.push(ring.take(chosen, start)?.cast_signed());
+        }
+        let components = self.dataset.components().unwrap_or_default().iter();
+        let batch = components.map(|component| element::gather(component, &numbers, run.environment));
+        Ok((batch.collect::<Result<_>>()?, numbers.len() as u64))
+    }
+
     /// Begins the slice of the next epoch, unless this was the last one.
     fn end_epoch(&mut self) {
         self.epoch += 1;
@@ -310,6 +324,11 @@ impl Iterate for Shuffled {
                 self.dataset.row(run, number).map(Some)
             }
         }
+    }
+
+    fn next_batch(&mut self, run: &Run<'_>, size: u64) -> Option<Result<(Element, u64)>> {
+        self.dataset.components()?;
+        Some(self.gathered(run, size))
     }
 
     fn skip(&mut self, run: &Run<'_>, count: u64) -> Result<u64> {

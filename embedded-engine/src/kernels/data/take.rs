@@ -6,6 +6,7 @@ use super::element::Element;
 use super::position::{Reader, Writer};
 use session_core::Result;
 use std::sync::Arc;
+use tensor::Tensor;
 
 pub(super) const OPS: &[Op] = &[Op { types: &["TakeDataset"], functions: &[], make }];
 
@@ -49,6 +50,10 @@ impl Dataset for Take {
 
     fn row(&self, run: &Run<'_>, number: u64) -> Result<Element> {
         self.input.row(run, number)
+    }
+
+    fn components(&self) -> Option<&[Tensor]> {
+        self.input.components()
     }
 }
 

@@ -6,6 +6,7 @@ use super::element::{self, Element};
 use super::position::{Reader, Writer};
 use session_core::{Error, Result};
 use std::sync::Arc;
+use tensor::{DType, Tensor};
 
 pub(super) const OPS: &[Op] = &[
     Op { types: &["TensorDataset"], functions: &[], make: tensors },
@@ -95,6 +96,11 @@ impl Dataset for Slices {
         let number = usize::try_from(number).map_err(|_| Error::invalid_argument("no such slice"))?;
         self.components.iter().map(|component| element::row(component, number)).collect()
     }
+
+    fn components(&self) -> Option<&[Tensor]> {
+        let stacks = |component: &Tensor| component.dtype().is_plain() || component.dtype() == DType::String;
+        self.components.iter().all(stacks).then_some(self.components.as_slice())
+    }
 }
 
 /// Yields the elements of a dataset with random access.
@@ -111,6 +117,17 @@ impl<D: Dataset> Iterate for ByNumber<D> {
         let number = self.next;
         self.next += 1;
         self.dataset.row(run, number).map(Some)
+    }
+
+    /// Neighboring rows share the memory of the tensors, so a batch of them is not copied.
+    fn next_batch(&mut self, run: &Run<'_>, size: u64) -> Option<Result<(Element, u64)>> {
+        let components = self.dataset.components()?;
+        let first = self.next;
+        let end = first.saturating_add(size).min(self.dataset.rows().unwrap_or(0)).max(first);
+        self.next = end;
+        let part = |component: &Tensor| Ok(component.rows(first as usize, end as usize)?);
+        let batch = run.limits.check().and_then(|()| components.iter().map(part).collect());
+        Some(batch.map(|batch| (batch, end - first)))
     }
 
     fn skip(&mut self, _: &Run<'_>, count: u64) -> Result<u64> {
