@@ -1,4 +1,28 @@
 //! `BatchDataset` (D-12, D-13, D-61).
+//!
+//! # Semantics
+//!
+//! Inputs: `input_dataset`, `batch_size` (`int64`, greater than zero, else `InvalidArgument` from the
+//! initializer), except in `BatchDataset` also `drop_remainder` (`bool`). `ParallelBatchDataset` gives the
+//! same batches; its `num_parallel_calls` and the attributes `parallel_copy` and `deterministic` are not
+//! read.
+//!
+//! Each component of a batch has the elements' shape under a new first dimension. The last batch may be
+//! smaller, unless `drop_remainder` is set; an input without elements gives no batch. Shapes that differ
+//! within a batch are `InvalidArgument`; that batch is lost, and the next one begins after it.
+//!
+//! An error of the input is returned at once, and what was collected for the batch is lost (D-12):
+//!
+//! ```text
+//! range(6) with an error at 2, batch_size 3:   error, [3, 4, 5]
+//! the same, map and batch fused:               error, [3, 4, 5]
+//! range(5) with an error at 2, batch_size 2:   [0, 1], error, [3, 4]     fused: [0, 1], error, [4]
+//! ```
+//!
+//! A `BatchDatasetV2` directly after a map becomes `MapAndBatch` outside functions (D-15).
+//!
+//! Random access: batch `n` holds the elements `n * batch_size` and following of an input with random access.
+//! Position: the input's, since nothing is held between two batches.
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, Iterate, Run, Shared, Source};
@@ -8,9 +32,12 @@ use super::position::{Reader, Writer};
 use session_core::Result;
 use std::sync::Arc;
 
+/// The op types. `BatchDataset` is that of graphs before about TensorFlow 1.12, without `drop_remainder`
+/// (D-4); only `BatchDatasetV2` is fused with a map.
 pub(super) const OPS: &[Op] =
     &[Op { types: &["BatchDataset", "BatchDatasetV2", "ParallelBatchDataset"], functions: &[], make }];
 
+/// Makes the dataset.
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
     let size = size(build, "Batch size must be greater than zero.")?;
     let drop_remainder = build.bool_or("drop_remainder", false)?;
@@ -18,12 +45,13 @@ fn make(build: &Build<'_, '_>) -> Result<Shared> {
     Ok(Arc::new(Batch { input: build.input()?, size, drop_remainder, fuses }))
 }
 
-/// The size of batches.
+/// Returns the input `batch_size`, or `InvalidArgument` with this text for a size below 1.
 pub(super) fn size(build: &Build<'_, '_>, otherwise: &str) -> Result<u64> {
     build.positive("batch_size", |_| otherwise)
 }
 
-/// Returns the number of batches of a number of elements. A negative number is returned unchanged.
+/// Returns the number of batches of a number of elements: rounded up, or down if the remainder is dropped. A
+/// negative number, infinite or unknown, is returned unchanged.
 pub(super) fn batches(elements: i64, size: u64, drop_remainder: bool) -> i64 {
     match u64::try_from(elements) {
         Ok(elements) if drop_remainder => (elements / size).cast_signed(),
@@ -32,11 +60,15 @@ pub(super) fn batches(elements: i64, size: u64, drop_remainder: bool) -> i64 {
     }
 }
 
+/// The dataset.
 struct Batch {
+    /// The dataset whose elements are batched.
     input: Shared,
+    /// The number of elements of a batch.
     size: u64,
+    /// True if a last batch of fewer elements is left out.
     drop_remainder: bool,
-    /// True if it is fused with a preceding map. TensorFlow rewrites one spelling only.
+    /// True if it is fused with a preceding map. TensorFlow rewrites one spelling only (D-15).
     fuses: bool,
 }
 
@@ -77,9 +109,13 @@ impl Dataset for Batch {
     }
 }
 
+/// An iterator.
 struct Batches {
+    /// The iterator over the input.
     input: Source,
+    /// The number of elements of a batch.
     size: u64,
+    /// True if a last batch of fewer elements is left out.
     drop_remainder: bool,
 }
 
@@ -102,6 +138,7 @@ impl Iterate for Batches {
         element::stack(&elements, run.environment).map(Some)
     }
 
+    /// Skips batches by skipping elements, without stacking them; one of unequal shapes is thus no error.
     fn skip(&mut self, run: &Run<'_>, count: u64) -> Result<u64> {
         let passed = self.input.skip(run, count.saturating_mul(self.size))?;
         Ok(if self.drop_remainder { passed / self.size } else { passed.div_ceil(self.size) })

@@ -24,6 +24,19 @@
 //! The elements and their order do not depend on the number of threads. Parallel work is limited to calls of
 //! pure functions ([`Drawn`]) and to independent inputs of an interleave (`read_ahead`); results are
 //! collected in the order of the elements.
+//!
+//! # Adding a dataset
+//!
+//! - Write a file with an [`Op`](super::build::Op) list, and add the list to `ops` in `data.rs`. The op types
+//!   need definitions in the crate `ops` as well.
+//! - Check scalar inputs in `make`. Hold inputs as [`Shared`], and list all of them in [`Dataset::inputs`].
+//! - Implement [`Iterate`] so that an error leaves the iterator after the failed element, and call
+//!   `limits.check` in each loop that may pass many elements.
+//! - Write everything that the next element depends on in [`Iterate::save`], and read it in
+//!   [`Iterate::restore`] in the same order. State that outlives an iterator goes through [`Kept`].
+//! - Pass on [`Iterate::draw`], [`Iterate::skip`], [`Dataset::rows`] and [`Dataset::row`] where the elements
+//!   are the input's.
+//! - Test that a position after each element continues with the next one, in the step and ahead of it.
 
 use super::element::Element;
 use super::kept::Kept;
@@ -79,9 +92,8 @@ pub(super) trait Dataset: Send + Sync {
 
     /// Makes an iterator at the first element.
     ///
-    /// Draws the seeds of the iterator from `run.kept`, so the second iterator that one epoch after another
-    /// makes over the same dataset has other seeds (D-32). Fails if the input cannot be opened; files are
-    /// opened later, with their first element.
+    /// Draws the seeds of the iterator from `run.kept`: each epoch makes an iterator of its own, and has
+    /// other seeds than the one before (D-32). Files are opened later, with their first element.
     fn iterate(&self, run: &Run<'_>) -> Result<Source>;
 
     /// Returns the number of elements that can be accessed by index, if any can. Each is the same whenever it
@@ -189,7 +201,7 @@ pub(super) trait Iterate: Send {
     /// # Errors
     ///
     /// The error of a skipped element ends the call, and the number skipped before it is lost, as in
-    /// TensorFlow: the callers `skip` and `shard` then begin to count again behind the failed element.
+    /// TensorFlow: the callers `skip` and `shard` then begin to count again after the failed element.
     fn skip(&mut self, run: &Run<'_>, count: u64) -> Result<u64> {
         for passed in 0..count {
             run.check_at(passed)?;
@@ -223,6 +235,7 @@ pub(super) struct Drawn {
 }
 
 impl From<Element> for Drawn {
+    /// Returns an element for which nothing is left to be called.
     fn from(element: Element) -> Drawn {
         Drawn { element, calls: Vec::new() }
     }
@@ -248,6 +261,7 @@ impl Drawn {
         for (map, number) in self.calls {
             match map.mapped(run, element, number)? {
                 Some(mapped) => element = mapped,
+                // The remaining maps never see an element that has become an end.
                 None => return Ok(None),
             }
         }
@@ -400,6 +414,8 @@ pub(super) fn restore_open(input: &mut Option<Source>, from: &mut Reader<'_>, ru
 /// A prefetch in the middle of a pipeline therefore moves the whole pipeline to the thread: its position is
 /// then one, and not one for each side of a buffer.
 pub(super) fn buffer_size(dataset: &dyn Dataset) -> usize {
+    // A prefetch inside another dataset asks for a thread too, but its own size would count other
+    // elements.
     let inside = || dataset.inputs().into_iter().any(|input| buffer_size(input.as_ref()) > 0);
     dataset.buffer_size().unwrap_or_else(|| usize::from(inside()))
 }

@@ -141,6 +141,7 @@ macro_rules! bits {
 bits!(u8, u16, u32, u64, tensor::Complex<f64>);
 
 impl Filled for tensor::Bytes {
+    /// Creates a tensor of strings, which are empty before `write`. Strings do not come from the pool.
     fn filled(
         _: &BufferPool,
         _: DType,

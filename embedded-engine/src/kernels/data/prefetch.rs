@@ -69,6 +69,7 @@ impl Dataset for Prefetch {
     }
 
     fn buffer_size(&self) -> Option<usize> {
+        // Also if another prefetch lies further inside: the last one of the pipeline counts.
         Some(self.size)
     }
 

@@ -1,11 +1,38 @@
 //! `ShuffleDataset`, `ShuffleAndRepeatDataset` (D-30 to D-37).
 //!
-//! The buffer is a ring in which consecutive epochs occupy consecutive *slices*. An element is drawn from the oldest slice that is not empty: its
-//! place is refilled with the first element of the slice, which then begins one place later. So a draw moves one element, the order is
-//! TensorFlow's, and elements of two epochs are never mixed, although the next epoch is read before the previous one is used up.
+//! # Semantics
 //!
-//! Of an input with random access the ring holds indices, and an element is read when it is drawn: a large buffer costs 8 bytes an element, and
-//! so does its position in a checkpoint.
+//! Inputs: `input_dataset`, `buffer_size` (greater than zero, or -2 for the whole input), `seed` and `seed2`,
+//! in `V2` and `V3` a `seed_generator`, of `ShuffleAndRepeatDataset` also `count` (greater than zero, or -1).
+//! Attribute `reshuffle_each_iteration` (true). The order is TensorFlow's, bit by bit, for the same seeds;
+//! `(0, 0)` are random seeds. Errors of the input come while the buffer is filled, before the elements that
+//! it holds.
+//!
+//! # Algorithm
+//!
+//! The buffer is a ring in which consecutive epochs occupy consecutive *slices*. An element is drawn from the
+//! oldest slice that is not empty: its place is refilled with the first element of the slice, which then
+//! begins one place later. So a draw moves one element, the order is TensorFlow's, and elements of two epochs
+//! are never mixed, although the next epoch is read before the previous one is used up.
+//!
+//! ```text
+//!  ring    [ . . c b | d e f . ]     slices: epoch 1 = 2..4, epoch 2 = 4..7
+//!  draw    start + word mod (end - start) = 3:   b, and c moves to place 3
+//! ```
+//!
+//! Of an input with random access the ring holds indices, and an element is read when it is drawn: a large
+//! buffer costs 8 bytes an element, and so does its position in a checkpoint.
+//!
+//! # Example
+//!
+//! `range(10)` with a buffer of 4 and the seeds 87654321 and 1 is 0 4 5 1 2 7 9 8 6 3 in the first epoch, and
+//! 2 1 3 4 6 8 7 9 5 0 in the second one (D-37).
+//!
+//! # Position
+//!
+//! The random numbers, the number of epochs read, whether any element was read, the slices with their
+//! elements or indices, and the input's position. The seeds of later epochs are a state of the dataset. The
+//! content of the buffer is written from a [`View`] when a checkpoint requests it.
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, INFINITE, Iterate, Run, Shared, Source, UNKNOWN};
@@ -19,6 +46,8 @@ use session_core::{AttrValue, Error, Result};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+/// The op types. `V2` and `V3` take a seed generator; those of functions of TensorFlow 2 pass an empty one
+/// (D-3).
 pub(super) const OPS: &[Op] = &[
     Op { types: &["ShuffleDataset", "ShuffleDatasetV2", "ShuffleDatasetV3"], functions: &[], make: shuffle },
     Op {
@@ -28,10 +57,12 @@ pub(super) const OPS: &[Op] = &[
     },
 ];
 
+/// Makes the dataset of one epoch.
 fn shuffle(build: &Build<'_, '_>) -> Result<Shared> {
     make(build, "Shuffle", Some(1))
 }
 
+/// Makes the dataset of several epochs.
 fn shuffle_and_repeat(build: &Build<'_, '_>) -> Result<Shared> {
     let count = build.int("count")?;
     if count < -1 || count == 0 {
@@ -72,7 +103,7 @@ struct Shuffle {
 }
 
 impl Shuffle {
-    /// Makes an iterator over a number of epochs.
+    /// Makes an iterator over a number of epochs. Draws the seeds of the first one.
     fn shuffled(&self, run: &Run<'_>, count: Option<u64>) -> Source {
         let seeds = self.seeds.of_iterator(run.kept);
         let draws = draws(&seeds);
@@ -118,11 +149,14 @@ impl Dataset for Shuffle {
         Ok(self.shuffled(run, self.count))
     }
 
+    /// Repeats by reading on into the next epoch, as `ShuffleAndRepeatDataset` does. The order is that of
+    /// shuffle and repeat (D-34).
     fn iterate_repeated(&self, run: &Run<'_>, count: Option<u64>) -> Option<Result<Source>> {
         // Without a limit the buffer would hold several epochs.
         (self.count == Some(1) && self.capacity != u64::MAX).then(|| Ok(self.shuffled(run, count)))
     }
 
+    /// Writes the seeds of later epochs, which are drawn by iterators that do not exist yet.
     fn save(&self, kept: &Kept, to: &mut Writer) -> Result<()> {
         self.seeds.of_iterator(kept).save(to);
         Ok(())
@@ -133,7 +167,7 @@ impl Dataset for Shuffle {
     }
 }
 
-/// Returns the random numbers of the next epoch, from new seeds.
+/// Returns the random numbers of the next epoch, from new seeds (D-32).
 fn draws(seeds: &SeedGenerator) -> Words {
     let (seed, seed2) = seeds.next();
     Words::new(Generator::new(seed, seed2))
@@ -143,7 +177,8 @@ fn draws(seeds: &SeedGenerator) -> Words {
 /// otherwise fill the buffer with many epochs.
 const SLICES: usize = 3;
 
-/// The places of one epoch's elements in the buffer. Places are counted on and on; the ring wraps them around.
+/// The places of one epoch's elements in the buffer. Places are counted on and on; the ring wraps them
+/// around.
 #[derive(Clone, Copy, Default)]
 struct Slice {
     /// The place of the first element.
@@ -199,7 +234,8 @@ enum Buffer {
 }
 
 impl Shuffled {
-    /// Reads elements until the buffer is full, the input is over, or enough epochs have begun.
+    /// Reads elements until the buffer is full, the input is over, or enough epochs have begun. An error
+    /// leaves what was read, and the next request goes on.
     fn fill(&mut self, run: &Run<'_>) -> Result<()> {
         while self.held < self.capacity {
             if self.held > 0 && self.slices.len() > SLICES {
@@ -208,6 +244,7 @@ impl Shuffled {
             match &mut self.input {
                 Input::Over => return Ok(()),
                 Input::Next => {
+                    // Each epoch has a new iterator, whose seeds further inside are new too.
                     self.input = match &self.buffer {
                         Buffer::Numbers(..) => Input::Number(0),
                         Buffer::Elements(_) => Input::Elements(self.dataset.iterate(run)?),
@@ -225,6 +262,7 @@ impl Shuffled {
                     *next += count;
                     self.held += count;
                     self.given |= count > 0;
+                    // With a full buffer the end is noticed with the next request, as it is with an iterator.
                     if *next == *rows && self.held < self.capacity {
                         self.end_epoch();
                     }
@@ -247,7 +285,8 @@ impl Shuffled {
         Ok(())
     }
 
-    /// Draws the place of the next element; also returns that of the first one.
+    /// Draws the place of the next element; also returns that of the first one of its slice. Removes it from
+    /// the slice: the caller takes it from the ring.
     fn choose(&mut self, run: &Run<'_>) -> Result<Option<(u64, u64)>> {
         self.fill(run)?;
         if self.held == 0 {
@@ -255,9 +294,11 @@ impl Shuffled {
         }
         while self.slices.front().is_some_and(|slice| slice.start == slice.end) {
             self.slices.pop_front();
+            // New seeds for each epoch, when its first element is drawn and not when it is read (D-34).
             self.draws = draws(&self.seeds);
         }
         let slice = self.slices.front_mut().ok_or_else(damaged)?;
+        // TensorFlow's modulo, with its slight bias: D-33 is about the very elements.
         let chosen = slice.start + u64::from(self.draws.next_word()) % (slice.end - slice.start);
         let start = slice.start;
         slice.start += 1;
@@ -293,12 +334,14 @@ impl Shuffled {
         }
         self.input = Input::Next;
         let end = self.slices.back().map_or(0, |slice| slice.end);
+        // The new slice begins where the last one ends, so places never overlap.
         self.slices.push_back(Slice { start: end, end });
     }
 }
 
-/// Writes the content of the buffer, epoch by epoch, from a view: the position is written when a checkpoint requests it, and steps may have
-/// drawn elements meanwhile.
+/// Writes the content of the buffer, epoch by epoch: the number of slices, then of each the number of
+/// elements and the elements. It is read from a view: the position is written when a checkpoint requests it,
+/// and steps may have drawn elements meanwhile.
 fn save_slices<T: Clone>(
     to: &mut Writer,
     slices: &VecDeque<Slice>,
@@ -315,6 +358,8 @@ fn save_slices<T: Clone>(
 }
 
 impl Iterate for Shuffled {
+    /// Draws a place and returns what is there. An error of an element with random access is found now, when
+    /// it has left the buffer.
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
         let Some((chosen, start)) = self.choose(run)? else { return Ok(None) };
         match &mut self.buffer {
@@ -331,6 +376,7 @@ impl Iterate for Shuffled {
         Some(self.gathered(run, size))
     }
 
+    /// Skips elements by drawing them: of an input with random access none is read.
     fn skip(&mut self, run: &Run<'_>, count: u64) -> Result<u64> {
         for passed in 0..count {
             run.check_at(passed)?;
@@ -343,6 +389,14 @@ impl Iterate for Shuffled {
         Ok(count)
     }
 
+    /// Writes the random numbers, the epoch, the flag, the slices, then the source:
+    ///
+    /// | number | source | then |
+    /// | --- | --- | --- |
+    /// | 0 | an epoch is to begin | |
+    /// | 1 | over | |
+    /// | 2 | by index | the index of the next element |
+    /// | 3 | an iterator | its position |
     fn save(&self, to: &mut Writer) -> Result<()> {
         to.raw(&self.draws.to_bytes());
         to.number(self.epoch);
@@ -378,6 +432,8 @@ impl Iterate for Shuffled {
         Ok(())
     }
 
+    /// Fills the ring from place 0 on, whatever the places were: the order depends on the places relative to
+    /// their slice only.
     fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
         self.draws = words(from)?;
         (self.epoch, self.given) = (from.number()?, from.flag()?);

@@ -1,4 +1,13 @@
 //! `TakeDataset` (D-60).
+//!
+//! # Semantics
+//!
+//! Inputs: `input_dataset`, `count` (`int64`): the number of elements to pass on, negative for all. Errors
+//! are not counted: `range(10)` with an error at 1 and a count of 3 gives 0, error, 2, 3. After the last
+//! element the input is asked no more, so a cache in it stays unfinished.
+//!
+//! Cardinality: known if the input's is; `count` of an infinite input. Random access as the input. Position:
+//! the elements left, -1 for no limit, then the input's.
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, Drawn, INFINITE, Iterate, Run, Shared, Source};
@@ -10,14 +19,18 @@ use tensor::Tensor;
 
 pub(super) const OPS: &[Op] = &[Op { types: &["TakeDataset"], functions: &[], make }];
 
+/// Makes the dataset.
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
     // A negative count takes all.
     let count = u64::try_from(build.int("count")?).ok();
     Ok(Arc::new(Take { input: build.input()?, count }))
 }
 
+/// The dataset.
 struct Take {
+    /// The dataset whose first elements are passed on.
     input: Shared,
+    /// The number of elements; `None` for all.
     count: Option<u64>,
 }
 
@@ -57,8 +70,11 @@ impl Dataset for Take {
     }
 }
 
+/// An iterator.
 struct Taken {
+    /// The iterator over the input.
     input: Source,
+    /// The number of elements still to pass on; `None` for no limit, 0 after the end.
     left: Option<u64>,
 }
 
@@ -67,6 +83,7 @@ impl Iterate for Taken {
         self.draw(run)?.map_or(Ok(None), |drawn| drawn.finish(run))
     }
 
+    /// Draws from the input while elements are left to take. An error is returned without being counted.
     fn draw(&mut self, run: &Run<'_>) -> Result<Option<Drawn>> {
         if self.left == Some(0) {
             return Ok(None);
@@ -76,6 +93,7 @@ impl Iterate for Taken {
         Ok(drawn)
     }
 
+    /// Skips at most the elements that are left to take.
     fn skip(&mut self, run: &Run<'_>, count: u64) -> Result<u64> {
         let passed = self.input.skip(run, count.min(self.left.unwrap_or(u64::MAX)))?;
         if let Some(left) = &mut self.left {

@@ -1,4 +1,16 @@
 //! `TensorDataset`, `TensorSliceDataset`, `ListDataset`; elements that were collected.
+//!
+//! # Semantics
+//!
+//! - `TensorDataset`: input `components`, a list. One element with these components.
+//! - `TensorSliceDataset`: input `components`, a list of tensors of equal first dimension, else
+//!   `InvalidArgument` from the initializer, as for a scalar. Element `n` has row `n` of each, which shares
+//!   the tensor's memory.
+//! - `ListDataset`: input `tensors`, the components of all elements one after another; there are as many
+//!   components as `output_types`.
+//!
+//! The values are those of this run of the operation (D-6). Cardinality: known. Random access. Position: the
+//! number of the next element; the values are not part of it, since the operation runs again.
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, Iterate, Run, Shared, Source};
@@ -14,10 +26,12 @@ pub(super) const OPS: &[Op] = &[
     Op { types: &["ListDataset"], functions: &[], make: list },
 ];
 
+/// Makes the dataset of one element.
 fn tensors(build: &Build<'_, '_>) -> Result<Shared> {
     Ok(Arc::new(Rows { name: "Tensor", elements: vec![build.tensors("components")].into() }))
 }
 
+/// Makes the dataset of the rows of tensors.
 fn slices(build: &Build<'_, '_>) -> Result<Shared> {
     let components = build.tensors("components");
     let counts: Option<Vec<usize>> = components.iter().map(element::rows).collect();
@@ -29,7 +43,7 @@ fn slices(build: &Build<'_, '_>) -> Result<Shared> {
     Ok(Arc::new(Slices { components, count: count as u64 }))
 }
 
-/// Elements one after another, the components of all in one list.
+/// Makes the dataset of a list of elements, the components of all in one list.
 fn list(build: &Build<'_, '_>) -> Result<Shared> {
     let (tensors, width) = (build.tensors("tensors"), build.node.types.len());
     if width == 0 || tensors.len() % width != 0 {
@@ -40,9 +54,11 @@ fn list(build: &Build<'_, '_>) -> Result<Shared> {
     Ok(Arc::new(Rows { name: "List", elements: elements.into() }))
 }
 
-/// Elements that are given as tensors.
+/// Elements that are given as tensors. Also the dataset of a window and of a full group.
 pub(super) struct Rows {
+    /// TensorFlow's name for its iterator.
     pub(super) name: &'static str,
+    /// The elements in order.
     pub(super) elements: Arc<[Element]>,
 }
 
@@ -69,8 +85,11 @@ impl Dataset for Rows {
     }
 }
 
+/// The rows of tensors.
 struct Slices {
+    /// The tensors, which all have `count` rows.
     components: Element,
+    /// The number of rows.
     count: u64,
 }
 
@@ -103,13 +122,16 @@ impl Dataset for Slices {
     }
 }
 
-/// Yields the elements of a dataset with random access.
+/// Yields the elements of a dataset with random access, in order. Skipping costs nothing.
 pub(super) struct ByNumber<D> {
+    /// The dataset; [`Dataset::rows`] is known.
     pub(super) dataset: D,
+    /// The number of the next element, which is the whole position.
     pub(super) next: u64,
 }
 
 impl<D: Dataset> Iterate for ByNumber<D> {
+    /// Returns the element with the next number. An element that fails is passed by, as with every dataset.
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
         if self.next >= self.dataset.rows().unwrap_or(0) {
             return Ok(None);
