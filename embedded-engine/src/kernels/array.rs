@@ -8,8 +8,6 @@
 //! - through `arrange`, which asks a closure for the source of each row of the result, where the pattern is
 //!   irregular or rare;
 //! - not at all, where the result is the input under another shape.
-//!
-//! New op types begin with `arrange`; a loop in `compute` is justified by a measurement.
 
 mod arrange;
 mod blocks;

@@ -28,8 +28,8 @@ use session_core::{Code, Error, Result};
 use std::any::Any;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Registers `IndexBatch`. Its state is created together with the kernel, so that a checkpoint taken before
-/// the first step contains it.
+/// Registers `IndexBatch`. The state is looked up when the kernel is created, not in each run; plans with the
+/// same operation share it.
 pub(super) fn register(registry: &mut Registry) {
     registry.add("IndexBatch", |spec| {
         let order = Order::new(spec)?;

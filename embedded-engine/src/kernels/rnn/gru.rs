@@ -9,8 +9,7 @@
 //!
 //! `GRUBlockCell` has the inputs `x` `[batch, depth]`, `h_prev` `[batch, units]`, `w_ru`
 //! `[depth + units, 2 units]`, `w_c` `[depth + units, units]`, `b_ru` and `b_c`, and returns `r`, `u`, `c`,
-//! `h`. Shapes that do not fit are `InvalidArgument`. `float16` and `bfloat16` are computed in `float32`;
-//! `float64` is `Unimplemented`.
+//! `h`. Shapes that do not fit are `InvalidArgument`. The definition allows `float32` only.
 //!
 //! `GRUBlockCellGrad` adds `r`, `u`, `c` and the gradient `g` of `h`. With `k = r * h`, the gradients of the
 //! sums before the activations are

@@ -106,7 +106,8 @@ struct Form {
 impl Form {
     /// Reads the attributes.
     ///
-    /// Gradients have no `forget_bias` and read it as 0: the gates after their activations are inputs.
+    /// V2 and the gradients have no `forget_bias`, which is 0 then; gradients do not need it, because the
+    /// gates after their activations are inputs.
     fn of(spec: &NodeSpec<'_>, order: GateOrder) -> Result<Form> {
         let number = |name: &str| if spec.attr(name).is_ok() { spec.float(name) } else { Ok(0.0) };
         Ok(Form {
