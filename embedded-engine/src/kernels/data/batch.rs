@@ -120,9 +120,13 @@ struct Batches {
 }
 
 impl Iterate for Batches {
+    /// Returns the next batch, at once where the input can copy the rows of tensors, and otherwise element by
+    /// element. Both ways give the same batches and positions; elements that may fail are always taken one by
+    /// one.
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
         if let Some(batch) = self.input.next_batch(run, self.size) {
             let (batch, count) = batch?;
+            // Fewer elements than requested are the end of the input, so a short batch is the last one.
             let is_batch = count == self.size || (count > 0 && !self.drop_remainder);
             return Ok(is_batch.then_some(batch));
         }

@@ -4,6 +4,9 @@
 //! The operation that made a dataset holds an *origin* of such state. It is never changed: each iterator of
 //! the session forks its own state from the origin at the first use. Two iterators that one initialized
 //! dataset serves thus see the same epochs, and a position contains all state that its elements depend on.
+//!
+//! A function may make datasets in each call, each with an origin of its own. Entries whose dataset is gone
+//! are removed from time to time, so the table stays as large as twice the number of live datasets.
 
 use super::dataset::Dataset;
 use super::position::{Reader, Writer};

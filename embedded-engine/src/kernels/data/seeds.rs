@@ -14,6 +14,12 @@
 //! words, which are its own pair of seeds; without reshuffling it gets `(seed, seed2)` itself. `(0, 0)`
 //! stands for seeds that were not given and is replaced by a random pair once, when the dataset is made, so
 //! that all epochs follow from one pair.
+//!
+//! # Example
+//!
+//! The words over the seeds 7 and 3 are 2545112793, 531643458, 698849000, 2576041488 and so on (D-37). The
+//! first epoch of a shuffle with these seeds therefore draws from a generator over (2545112793, 531643458),
+//! the second one from one over (698849000, 2576041488).
 
 use super::build::Build;
 use super::kept::Kept;

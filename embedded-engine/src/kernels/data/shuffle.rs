@@ -311,6 +311,7 @@ impl Shuffled {
         let mut numbers: Vec<i64> = Vec::new();
         while (numbers.len() as u64) < size {
             run.check_at(numbers.len() as u64)?;
+            // An end within the batch leaves it shorter, and the next request finds nothing.
             let Some((chosen, start)) = self.choose(run)? else { break };
             let Buffer::Numbers(ring, _) = &mut self.buffer else { return Err(damaged()) };
             numbers.push(ring.take(chosen, start)?.cast_signed());
@@ -371,6 +372,8 @@ impl Iterate for Shuffled {
         }
     }
 
+    /// Draws numbers as [`next`](Iterate::next) does, then copies all rows together. Only over tensors, of
+    /// which no row fails: a batch is drawn as a whole.
     fn next_batch(&mut self, run: &Run<'_>, size: u64) -> Option<Result<(Element, u64)>> {
         self.dataset.components()?;
         Some(self.gathered(run, size))

@@ -65,6 +65,8 @@ impl Dataset for Take {
         self.input.row(run, number)
     }
 
+    /// Returns the input's tensors, which may have more rows than this dataset; users compare with
+    /// [`rows`](Dataset::rows).
     fn components(&self) -> Option<&[Tensor]> {
         self.input.components()
     }

@@ -116,6 +116,7 @@ impl Dataset for Slices {
         self.components.iter().map(|component| element::row(component, number)).collect()
     }
 
+    /// Returns the tensors, unless one of them holds variants, whose rows do not lie side by side.
     fn components(&self) -> Option<&[Tensor]> {
         let stacks = |component: &Tensor| component.dtype().is_plain() || component.dtype() == DType::String;
         self.components.iter().all(stacks).then_some(self.components.as_slice())
@@ -146,6 +147,7 @@ impl<D: Dataset> Iterate for ByNumber<D> {
         let components = self.dataset.components()?;
         let first = self.next;
         let end = first.saturating_add(size).min(self.dataset.rows().unwrap_or(0)).max(first);
+        // Moved before the rows are cut: they are below the number of rows, so none of them fails.
         self.next = end;
         let part = |component: &Tensor| Ok(component.rows(first as usize, end as usize)?);
         let batch = run.limits.check().and_then(|()| components.iter().map(part).collect());
