@@ -307,7 +307,8 @@ impl Wait for WaitsForName {
 }
 
 impl Reader {
-    /// The next records, at least one: more as long as the file has them; none when the next name is needed.
+    /// Reads the next records, at least one, and more as long as the file has them; none when the next name
+    /// is needed.
     ///
     /// `limit` is at least 1. An error that comes after some records is kept for the next call.
     fn read(&self, limit: usize, with_keys: bool, files: &FileAccess) -> Result<Vec<Record>> {

@@ -340,7 +340,7 @@ fn fill(columns: &mut [Column<'_>], messages: &[Bytes], names: &[Bytes], is_alon
     Ok(())
 }
 
-/// Reads examples for datasets, which take whole batches of them.
+/// A parser of examples for datasets, which take whole batches of them.
 ///
 /// `ParseExampleDataset` has the attributes of `ParseSingleExample` and the outputs of `ParseExampleV2`, in
 /// another order.

@@ -83,7 +83,7 @@ impl Values {
         }
     }
 
-    /// TensorFlow's words for the lists that hold them.
+    /// Returns TensorFlow's word for the list that holds the values.
     fn list(&self) -> &'static str {
         match self {
             Values::Floats(_) => "float_list",
@@ -92,7 +92,7 @@ impl Values {
         }
     }
 
-    /// TensorFlow's word for one of them.
+    /// Returns TensorFlow's word for one of the values.
     fn of(&self) -> &'static str {
         match self {
             Values::Floats(_) => "float",

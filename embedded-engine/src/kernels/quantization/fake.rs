@@ -219,7 +219,8 @@ fn round(context: &mut KernelContext<'_>, grids: &[Grid]) -> Result<()> {
     })
 }
 
-/// The gradients of numbers in the range, and those of its ends: the sums over the numbers beyond.
+/// Delivers the gradients of the numbers in the range, and those of its ends: the sums over the numbers
+/// beyond.
 ///
 /// Output 0 is the gradient of the numbers; outputs 1 and 2, of the shape of the ranges, are the sums for the
 /// minimum and the maximum. No element counts for both. NaN is clamped to the minimum, while TensorFlow keeps

@@ -118,7 +118,7 @@ impl Rounding {
     }
 }
 
-/// The sizes before, along and after an axis; without one all is after.
+/// Returns the sizes before, along and after an axis; without one, all is after.
 ///
 /// Fails with `InvalidArgument` for an axis that the shape does not have.
 ///

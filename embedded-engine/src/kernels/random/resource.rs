@@ -75,7 +75,7 @@ pub(super) fn register(registry: &mut Registry) {
     });
 }
 
-/// The state as the variable holds it.
+/// Returns the state as the variable holds it.
 ///
 /// The generator has the key first, the variable has it last.
 fn words(generator: &Generator) -> [i64; 3] {

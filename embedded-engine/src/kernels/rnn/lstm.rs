@@ -77,7 +77,7 @@ fn make_sequence_gradient(spec: &NodeSpec<'_>, order: GateOrder) -> Result<Box<d
     single(spec, boxed(move |context| sequence_gradient(context, form)))
 }
 
-/// The kernel as it is, or for numbers of 16 bits.
+/// Returns the kernel as it is for `float32`, and with conversions around it for `float16`.
 ///
 /// Other dtypes are `Unimplemented`.
 fn single(spec: &NodeSpec<'_>, kernel: Box<dyn Kernel>) -> Result<Box<dyn Kernel>> {
@@ -252,7 +252,8 @@ fn step_gradient(context: &mut KernelContext<'_>, form: Form) -> Result<()> {
     Ok(())
 }
 
-/// The outputs of the forward operation but the last, which are inputs of its gradient from this place.
+/// Returns the outputs of the forward operation but the last, which are inputs of its gradient from `first`
+/// on.
 ///
 /// They are `i, cs, f, o, ci, co`.
 fn kept<'a>(inputs: Inputs<'a>, first: usize) -> Result<[&'a [f32]; 6]> {

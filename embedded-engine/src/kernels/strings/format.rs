@@ -253,7 +253,7 @@ fn with_run(text: &[u8], at: usize, byte: u8, count: usize) -> Result<Bytes> {
     Ok(out.into())
 }
 
-/// `%e`: an exponent of at least two digits.
+/// Formats as `%e`, with an exponent of at least two digits.
 ///
 /// Rust writes `1e5` where C writes `1e+05`.
 fn scientific(value: f64, precision: usize) -> String {
@@ -266,7 +266,7 @@ fn scientific(value: f64, precision: usize) -> String {
     format!("{digits}e{sign}{exponent:0>2}")
 }
 
-/// `%g`: without zeros at the end, and with an exponent only where it saves room.
+/// Formats as `%g`, without zeros at the end, and with an exponent only where it saves room.
 ///
 /// `precision` is the number of significant digits, at least 1. As in C, an exponent is used below -4 and
 /// from `precision` on: 1e10 is `1e+10` with 6 digits and `10000000000` with 12.

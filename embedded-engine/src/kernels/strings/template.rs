@@ -105,7 +105,8 @@ impl Printed<'_> {
         Ok(())
     }
 
-    /// Within rows a space, between them line ends, and as many spaces as brackets are open.
+    /// Appends what separates two elements: a space within rows, and between them line ends and as many
+    /// spaces as brackets are open.
     ///
     /// `axis` is that of the elements to separate. Deeper tensors are separated by more line ends.
     fn space(&self, text: &mut Vec<u8>, axis: usize) {
