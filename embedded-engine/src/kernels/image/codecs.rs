@@ -5,26 +5,30 @@
 //! The decoders take a scalar string, the file, and return pixels `[height, width, channels]`. The attribute
 //! `channels` is 0 (those of the file, the default), 1, 3 or 4.
 //!
-//! | op type | reads | dtypes | result |
-//! | --- | --- | --- | --- |
-//! | `DecodePng` | PNG, JPEG, GIF of one frame | `uint8`, `uint16` | as above |
-//! | `DecodeJpeg` | the same | `uint8` | as above |
-//! | `DecodeAndCropJpeg` | JPEG, with a window `[y, x, height, width]` as second input | `uint8` | the window |
-//! | `DecodeGif` | GIF; PNG and JPEG as one frame | `uint8` | `[frames, height, width, 3]` |
-//! | `DecodeBmp` | BMP | `uint8` | as above |
-//! | `DecodeImage` | all four | `uint8`, `uint16`, `float32` | as above; of a GIF all frames if `expand_animations` (default true), otherwise the first |
-//! | `ExtractJpegShape` | JPEG | `int32`, `int64` | `[height, width, channels]` |
-//! | `EncodePng` | `[..., height, width, channels]` with 1 to 4 channels | `uint8`, `uint16` | files, `[...]` |
-//! | `EncodeJpeg`, `EncodeJpegVariableQuality` | `[height, width, 1 or 3]` | `uint8` | a file |
+//! - `DecodePng` reads PNG, JPEG and GIF of one frame, as `uint8` or `uint16`.
+//! - `DecodeJpeg` reads the same, as `uint8`.
+//! - `DecodeAndCropJpeg` reads JPEG as `uint8` and returns the window `[y, x, height, width]` that the second
+//!   input states.
+//! - `DecodeGif` reads GIF, and PNG and JPEG as one frame, and returns `[frames, height, width, 3]` of
+//!   `uint8`.
+//! - `DecodeBmp` reads BMP as `uint8`.
+//! - `DecodeImage` reads all four formats as `uint8`, `uint16` or `float32`; of a GIF it returns all frames
+//!   if `expand_animations` (default true), otherwise the first.
+//! - `ExtractJpegShape` reads the header of a JPEG file and returns `[height, width, channels]` as `int32` or
+//!   `int64`.
+//! - `EncodePng` takes `[..., height, width, channels]` of `uint8` or `uint16` with 1 to 4 channels and
+//!   returns files, `[...]`.
+//! - `EncodeJpeg` and `EncodeJpegVariableQuality` take `[height, width, channels]` of `uint8` with 1 or 3
+//!   channels and return a file.
 //!
 //! The content decides about the format, not the op type's name: the first bytes are looked at. Channels that
 //! a file does not have are made by rules of the formats: gray is repeated, colors become a brightness, and
 //! an opaque alpha is added.
 //!
 //! Files that are damaged, of another format, empty or too large (see `picture.rs`), attributes out of range,
-//! and wrong shapes are `InvalidArgument`. TensorFlow's formats JPEG XL and WebP are not read. The pixels of
-//! JPEG files differ from TensorFlow's by a few units, as the libraries round differently, and files that are
-//! encoded do not have its bytes.
+//! and wrong shapes are `InvalidArgument`. TensorFlow's formats JPEG XL and `WebP` are not read. The pixels
+//! of JPEG files differ from TensorFlow's by a few units, as the libraries round differently, and files that
+//! are encoded do not have its bytes.
 //!
 //! Each file is decoded in one thread. All memory is checked against the limits before it is taken.
 //!

@@ -2,11 +2,11 @@
 //!
 //! # Semantics
 //!
-//! | op type | inputs | result |
-//! | --- | --- | --- |
-//! | `CropAndResize` | `image` `[n, h, w, c]` of real numbers, `boxes` `[k, 4]`, `box_ind` `[k]`, `crop_size` `[2]` | `float32`, `[k, crop_size, c]` |
-//! | `CropAndResizeGradImage` | `grads`, `boxes`, `box_ind`, `image_size` `[4]` | dtype `T`, `image_size` |
-//! | `CropAndResizeGradBoxes` | `grads`, `image`, `boxes`, `box_ind` | `float32`, `[k, 4]` |
+//! - `CropAndResize` takes `image` `[n, h, w, c]` of real numbers, `boxes` `[k, 4]`, `box_ind` `[k]` and
+//!   `crop_size` `[2]` and returns `float32`, `[k, crop_size, c]`.
+//! - `CropAndResizeGradImage` takes `grads`, `boxes`, `box_ind` and `image_size` `[4]` and returns dtype `T`
+//!   and that shape.
+//! - `CropAndResizeGradBoxes` takes `grads`, `image`, `boxes` and `box_ind` and returns `float32`, `[k, 4]`.
 //!
 //! Boxes are `[y1, x1, y2, x2]` in fractions of the image, where 1 is the last pixel (`size - 1`) and not the
 //! edge behind it; `box_ind` has the image of each. `y1 > y2` flips the crop. Places outside of the image

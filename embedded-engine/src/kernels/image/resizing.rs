@@ -2,12 +2,14 @@
 //!
 //! # Semantics
 //!
-//! | op type | inputs | result |
-//! | --- | --- | --- |
-//! | `ResizeArea`, `ResizeBicubic` | `images` `[n, h, w, c]` of real numbers, `size` `[2]` | `float32`, `[n, size, c]` |
-//! | `ResizeBicubicGrad` | `grads` (`float32`), `original_image` (`float32`, `float64`) | dtype and shape of the image |
-//! | `ScaleAndTranslate` | `images`, `size`, `scale` `[2]`, `translation` `[2]` | `float32`, `[n, size, c]` |
-//! | `ScaleAndTranslateGrad` | `grads`, `original_image`, `scale`, `translation` | `float32`, the shape of the image |
+//! - `ResizeArea` and `ResizeBicubic` take `images` `[n, h, w, c]` of real numbers and `size` `[2]` and
+//!   return `float32`, `[n, size, c]`.
+//! - `ResizeBicubicGrad` takes `grads` (`float32`) and `original_image` (`float32`, `float64`) and returns
+//!   dtype and shape of the image.
+//! - `ScaleAndTranslate` takes `images`, `size`, `scale` `[2]` and `translation` `[2]` and returns `float32`,
+//!   `[n, size, c]`.
+//! - `ScaleAndTranslateGrad` takes `grads`, `original_image`, `scale` and `translation` and returns `float32`
+//!   in the shape of the image.
 //!
 //! `ResizeArea` averages the pixels that a result pixel covers. `ResizeBicubic` has TensorFlow's two variants
 //! of centers (`half_pixel_centers`), which differ in the parameter of the cubic as well: -0.75 without and

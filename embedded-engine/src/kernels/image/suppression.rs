@@ -2,15 +2,17 @@
 //!
 //! # Semantics
 //!
-//! | op type | inputs | outputs |
-//! | --- | --- | --- |
-//! | `NonMaxSuppression` | `boxes` `[n, 4]`, `scores` `[n]`, `max_output_size` | `[m]`, indices as `int32` |
-//! | V2 | and `iou_threshold` (before, an attribute) | the same |
-//! | V3 | and `score_threshold` | the same |
-//! | V4 | the same | and the number of valid indices |
-//! | V5 | and `soft_nms_sigma` | indices, their scores, and the number |
-//! | `NonMaxSuppressionWithOverlaps` | `overlaps` `[n, n]`, `scores`, `max_output_size`, thresholds | `[m]` |
-//! | `CombinedNonMaxSuppression` | `boxes` `[batch, n, 1 or classes, 4]`, `scores` `[batch, n, classes]`, sizes, thresholds | boxes, scores, classes, and their number |
+//! - `NonMaxSuppression` takes `boxes` `[n, 4]`, `scores` `[n]` and `max_output_size` and returns indices
+//!   `[m]` as `int32`; `iou_threshold` is an attribute.
+//! - V2 has `iou_threshold` as an input.
+//! - V3 adds the input `score_threshold`.
+//! - V4 returns the number of valid indices, too.
+//! - V5 adds the input `soft_nms_sigma` and returns indices, their scores, and the number.
+//! - `NonMaxSuppressionWithOverlaps` takes `overlaps` `[n, n]` instead of boxes, `scores`, `max_output_size`
+//!   and both thresholds, and returns indices `[m]`.
+//! - `CombinedNonMaxSuppression` takes `boxes` `[batch, n, 1 or classes, 4]`, `scores` `[batch, n, classes]`,
+//!   two maximum sizes and two thresholds, and returns boxes, scores, classes, and their number for each
+//!   image.
 //!
 //! Boxes are considered from the highest score on; of equal scores the lower index comes first. A box is
 //! selected if its overlap (intersection over union) with no selected box exceeds `iou_threshold`, and its

@@ -6,12 +6,11 @@
 //! element `i` belongs to row `i` of the matrix, and elements outside of the matrix are ignored. `adjoint`
 //! solves with the conjugate transpose. A zero on the main diagonal is an error. Leading axes are broadcast.
 //!
-//! | input or attribute | meaning |
-//! | --- | --- |
-//! | `matrix` | `[..., k, n]`: `k` diagonals of a triangle of size `n`, `k >= 1` |
-//! | `rhs` | `[..., n, columns]` |
-//! | `lower` (default true) | the first row is the main diagonal and the others are below it; otherwise the last row is the main one |
-//! | `adjoint` (default false) | see above |
+//! - `matrix`: `[..., k, n]`: `k` diagonals of a triangle of size `n`, `k >= 1`.
+//! - `rhs`: `[..., n, columns]`.
+//! - `lower` (default true): true if the first row is the main diagonal and the others are below it;
+//!   otherwise the last row is the main one.
+//! - `adjoint` (default false): true to solve with the conjugate transpose.
 //!
 //! The result is `[..., n, columns]`, of `float32`, `float64` or complex numbers. For example,
 //! `[[1, 2], [0, 3]]` with `lower` is the matrix `[[1, 0], [3, 2]]`: the 0 would be left of its first row and

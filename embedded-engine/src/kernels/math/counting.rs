@@ -54,7 +54,7 @@ pub(crate) fn register(registry: &mut Registry) {
         let boundaries =
             spec.attr("boundaries")?.as_list().map(|list| list.iter().map(AttrValue::as_float).collect());
         let wrong = || Error::value("attribute 'boundaries' is not a list of numbers");
-        // One attribute that is no number makes the whole list wrong.
+        // A single element that is not a float makes the whole list wrong.
         let boundaries: Vec<f32> = boundaries.flatten().ok_or_else(wrong)?;
         if !boundaries.is_sorted() {
             return Err(Error::invalid_argument("expected sorted boundaries"));

@@ -11,17 +11,17 @@
 //! `Select` requires equal shapes, or a vector as condition for rows; `SelectV2` broadcasts all three
 //! operands.
 //!
-//! | op types | inputs | result |
-//! | --- | --- | --- |
-//! | `UnaryOp::ALL`, `Inv`, `Rint` | `x` | dtype and shape of `x` |
-//! | `BinaryOp::ALL`, `AddV2`, `RealDiv`, `TruncateMod`, `InvGrad` | `x`, `y` of one dtype | that dtype, broadcast shape |
-//! | `CompareOp::ALL` | `x`, `y` of one dtype | `bool`, broadcast shape |
-//! | `TestOp::ALL` | a float `x` | `bool`, shape of `x` |
-//! | `Cast` | `x`; attributes `SrcT`, `DstT` | dtype `DstT`, shape of `x` |
-//! | `AddN`, `AccumulateNV2` | one or more summands of one shape | their shape |
-//! | `Select` | `condition`, `t`, `e` with `t` and `e` of one shape | shape of `t` |
-//! | `SelectV2` | `condition`, `t`, `e` | broadcast shape of all three |
-//! | `ClipByValue` | `t`, `clip_value_min`, `clip_value_max` | shape of `t` |
+//! - The operations of `UnaryOp::ALL`, `Inv` and `Rint` take `x` and return a tensor of its dtype and shape.
+//! - The operations of `BinaryOp::ALL`, `AddV2`, `RealDiv`, `TruncateMod` and `InvGrad` take `x` and `y` of
+//!   one dtype and return that dtype in the broadcast shape.
+//! - The operations of `CompareOp::ALL` take `x` and `y` of one dtype and return `bool` in the broadcast
+//!   shape.
+//! - The operations of `TestOp::ALL` take a float `x` and return `bool` in its shape.
+//! - `Cast` takes `x` of the dtype `SrcT` and returns its elements as `DstT`.
+//! - `AddN` and `AccumulateNV2` take one or more summands of one shape and return their sum.
+//! - `Select` takes `condition`, `t` and `e`, the last two of one shape, which the result has.
+//! - `SelectV2` takes the same and broadcasts all three.
+//! - `ClipByValue` takes `t`, `clip_value_min` and `clip_value_max` and returns the shape of `t`.
 //!
 //! # Errors
 //!

@@ -5,12 +5,12 @@
 //! Each op type maps a float tensor to one of the same dtype and shape, element by element in one thread.
 //! Results are rounded once, from double precision. NaN stays NaN.
 //!
-//! | op type | function | at the edges |
-//! | --- | --- | --- |
-//! | `Dawsn` | `e^(-x^2)` times the integral of `e^(t^2)` from 0 to `x` | 0 at infinities |
-//! | `Expint` | the integral of `e^t / t` from minus infinity to `x` | minus infinity at 0, NaN for negative numbers and infinity |
-//! | `FresnelCos`, `FresnelSin` | the integral of `cos` or `sin` of `pi/2 t^2` from 0 to `x` | plus or minus 0.5 at infinities |
-//! | `Spence` | the integral of `-ln(t) / (t - 1)` from 1 to `x` | NaN for negative numbers and infinity |
+//! - `Dawsn` is `e^(-x^2)` times the integral of `e^(t^2)` from 0 to `x`, and 0 at infinities.
+//! - `Expint` is the integral of `e^t / t` from minus infinity to `x`: minus infinity at 0, NaN for negative
+//!   numbers and infinity.
+//! - `FresnelCos` and `FresnelSin` are the integrals of `cos` and `sin` of `pi/2 t^2` from 0 to `x`, plus or
+//!   minus 0.5 at infinities.
+//! - `Spence` is the integral of `-ln(t) / (t - 1)` from 1 to `x`, NaN for negative numbers and infinity.
 //!
 //! ```text
 //! at 1:   Dawsn 0.5381   Expint 1.8951   FresnelCos 0.7799   FresnelSin 0.4383      at 2:   Spence -0.8225

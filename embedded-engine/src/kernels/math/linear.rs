@@ -5,15 +5,15 @@
 //! The last two axes are matrices, the others a stack. All op types take `float32`, `float64` and complex
 //! numbers.
 //!
-//! | op type | inputs | outputs |
-//! | --- | --- | --- |
-//! | `MatrixDeterminant` | `[..., n, n]` | `[...]` |
-//! | `LogMatrixDeterminant` | `[..., n, n]` | sign and logarithm of the absolute value, each `[...]` |
-//! | `MatrixInverse` | `[..., n, n]` | `[..., n, n]` |
-//! | `MatrixSolve` | `[..., n, n]` and `[..., n, k]` with equal stacks | `[..., n, k]` |
-//! | `MatrixTriangularSolve` | the same with broadcast stacks | `[..., n, k]` |
-//! | `Cholesky` | `[..., n, n]` | a lower triangle `[..., n, n]` |
-//! | `Lu` | `[..., n, n]` | both factors `[..., n, n]`, and the permutation `[..., n]` of dtype `output_idx_type` |
+//! - `MatrixDeterminant` takes `[..., n, n]` and returns `[...]`.
+//! - `LogMatrixDeterminant` takes the same and returns the sign and the logarithm of the absolute value, each
+//!   `[...]`.
+//! - `MatrixInverse` takes the same and returns the same shape.
+//! - `MatrixSolve` takes `[..., n, n]` and `[..., n, k]` with equal stacks and returns `[..., n, k]`.
+//! - `MatrixTriangularSolve` takes the same but broadcasts the stacks.
+//! - `Cholesky` takes `[..., n, n]` and returns a lower triangle of that shape.
+//! - `Lu` takes `[..., n, n]` and returns both factors `[..., n, n]`, and the permutation `[..., n]` of dtype
+//!   `output_idx_type`.
 //!
 //! The forms with `Batch` in front are older names of the same. A matrix that is not invertible is an
 //! `InvalidArgument` error for `MatrixInverse`, `MatrixSolve`, `MatrixTriangularSolve` and `Lu`; its

@@ -7,11 +7,12 @@
 //! operands as well as they transpose. An inner size of 0 yields zeros. A bias and an activation that follow
 //! are fused by the compiler (`fuse.rs`) and applied to each tile of the result while it is in registers.
 //!
-//! | op type | inputs | attributes | result |
-//! | --- | --- | --- | --- |
-//! | `MatMul` | `a`: `[m, k]`, `b`: `[k, n]` | `transpose_a`, `transpose_b` | `[m, n]` |
-//! | `SparseMatMul` | the same, each `float32` or `bfloat16` | the same; `a_is_sparse`, `b_is_sparse` are ignored | `float32`, `[m, n]` |
-//! | `BatchMatMul`, `BatchMatMulV2`, `BatchMatMulV3` | `x`: `[..., m, k]`, `y`: `[..., k, n]` | `adj_x`, `adj_y` | `[..., m, n]` |
+//! - `MatMul` takes `a` `[m, k]` and `b` `[k, n]` and returns `[m, n]`. With `transpose_a` or `transpose_b`
+//!   the operand is stored transposed.
+//! - `SparseMatMul` takes the same, each `float32` or `bfloat16`, and returns `float32`. `a_is_sparse` and
+//!   `b_is_sparse` are ignored.
+//! - `BatchMatMul`, V2 and V3 take `x` `[..., m, k]` and `y` `[..., k, n]` with `adj_x` and `adj_y`, and
+//!   return `[..., m, n]`.
 //!
 //! An operand of rank 0 or 1 and unequal inner sizes are `InvalidArgument`. NaN and infinities spread as in
 //! the formula; zeros are multiplied like other numbers, also by `SparseMatMul`. `BatchMatMulV3` with two

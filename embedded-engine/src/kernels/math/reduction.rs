@@ -2,12 +2,14 @@
 //!
 //! # Semantics
 //!
-//! | op types | inputs | attributes | result |
-//! | --- | --- | --- | --- |
-//! | `Sum`, `Mean`, `Prod`, `Max`, `Min`, `All`, `Any`, `EuclideanNorm` | `input`, `reduction_indices` | `keep_dims` (default false) | the axes that are left |
-//! | `L2Loss` | a float `t` | | a scalar, half the sum of squares |
-//! | `ArgMax`, `ArgMin` | `input`, scalar `dimension` | `output_type` (default `int64`) | all axes but that one |
-//! | `Cumsum`, `Cumprod` | `x`, scalar `axis` | `exclusive`, `reverse` (default false) | the shape of `x` |
+//! - `Sum`, `Mean`, `Prod`, `Max`, `Min`, `All`, `Any` and `EuclideanNorm` take `input` and
+//!   `reduction_indices` and return the axes that are left; with `keep_dims` (default false) reduced axes
+//!   stay as 1.
+//! - `L2Loss` takes a float `t` and returns a scalar, half the sum of the squares.
+//! - `ArgMax` and `ArgMin` take `input` and the scalar `dimension` and return all axes but that one, as
+//!   `output_type` (default `int64`).
+//! - `Cumsum` and `Cumprod` take `x` and the scalar `axis`, with `exclusive` and `reverse` (default false),
+//!   and return the shape of `x`.
 //!
 //! - Axes count from the end if negative. The list of a reduction may be empty, which forwards the input
 //!   (`EuclideanNorm` returns the absolute values), but an axis that occurs twice, like one out of range, is

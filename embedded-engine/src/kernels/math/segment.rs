@@ -5,14 +5,15 @@
 //! A row is what `data` has at one index of its first axis, or at one position of `segment_ids` for the
 //! `Unsorted` forms, whose ids may have several axes. Ids are `int32` or `int64`.
 //!
-//! | op types | inputs | result |
-//! | --- | --- | --- |
-//! | `SegmentSum`, `Mean`, `Prod`, `Max`, `Min` | `data` `[n, ...]`, ascending `segment_ids` `[n]` | `[last id + 1, ...]` |
-//! | `UnsortedSegmentSum`, `Prod`, `Max`, `Min` | `data`, `segment_ids` (a prefix of its shape), `num_segments` | `[num_segments, ...]` |
-//! | `SparseSegmentSum`, `Mean`, `SqrtN` | `data` `[n, ...]`, `indices` `[k]`, ascending `segment_ids` `[k]` | `[last id + 1, ...]` |
-//! | the same with `WithNumSegments` | and `num_segments` | `[num_segments, ...]` |
-//! | their `Grad` | `grad`, `indices`, `segment_ids`, `output_dim0` | `[output_dim0, ...]` |
-//! | their `GradV2` | the same | the rows that occur, and their indices |
+//! - `SegmentSum`, `Mean`, `Prod`, `Max` and `Min` take `data` `[n, ...]` and ascending `segment_ids` `[n]`
+//!   and return `[last id + 1, ...]`.
+//! - `UnsortedSegmentSum`, `Prod`, `Max` and `Min` take `data`, `segment_ids` whose shape is a prefix of its
+//!   shape, and `num_segments`, and return `[num_segments, ...]`.
+//! - `SparseSegmentSum`, `Mean` and `SqrtN` take `data` `[n, ...]`, `indices` `[k]` and ascending
+//!   `segment_ids` `[k]` and return `[last id + 1, ...]`.
+//! - The same with `WithNumSegments` take `num_segments`, too, and return `[num_segments, ...]`.
+//! - Their `Grad` take `grad`, `indices`, `segment_ids` and `output_dim0` and return `[output_dim0, ...]`.
+//! - Their `GradV2` take the same and return the rows that occur, and their indices.
 //!
 //! For example, `SegmentSum` of `[1, 2, 4]` with ids `[0, 0, 2]` is `[3, 0, 4]`.
 //!

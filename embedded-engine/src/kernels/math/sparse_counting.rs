@@ -5,13 +5,13 @@
 //! All take non-negative integers, `weights` that are empty or as many as the integers, and `binary_output`
 //! (default false), with which a count is 1 for any positive number and weights are ignored.
 //!
-//! | op type | inputs | outputs |
-//! | --- | --- | --- |
-//! | `SparseBincount` | `indices`, `values`, `dense_shape`, `size`, `weights` | `[rows, size]`, or `[size]` for a vector |
-//! | `RaggedBincount` | `splits`, `values`, `size`, `weights` | `[rows, size]` |
-//! | `DenseCountSparseOutput` | `values`, `weights` | a sparse tensor |
-//! | `SparseCountSparseOutput` | `indices`, `values`, `dense_shape`, `weights` | a sparse tensor |
-//! | `RaggedCountSparseOutput` | `splits`, `values`, `weights` | a sparse tensor |
+//! - `SparseBincount` takes `indices`, `values`, `dense_shape`, `size` and `weights` and returns
+//!   `[rows, size]`, or `[size]` for a vector.
+//! - `RaggedBincount` takes `splits`, `values`, `size` and `weights` and returns `[rows, size]`.
+//! - `DenseCountSparseOutput` takes `values` and `weights` and returns a sparse tensor.
+//! - `SparseCountSparseOutput` takes `indices`, `values`, `dense_shape` and `weights` and returns a sparse
+//!   tensor.
+//! - `RaggedCountSparseOutput` takes `splits`, `values` and `weights` and returns a sparse tensor.
 //!
 //! The first two ignore values of `size` and above. The sparse results list the values that occur, by row and
 //! then by value: `[[1, 1], [0, 1]]` gives indices `[[0, 1], [1, 0], [1, 1]]` and values `[2, 1, 1]`. Values

@@ -168,7 +168,9 @@ fn digamma(x: f64) -> f64 {
 /// TensorFlow has, too.
 ///
 /// ```text
-/// sum of (q + n)^-x for n <= N,  + a^(1 - x) / (x - 1) - a^-x / 2 + sum of x (x + 1) ... B_2k / (2 k)! a^-(x + 2k - 1)
+/// sum of (q + n)^-x for n <= N
+///   + a^(1 - x) / (x - 1) - a^-x / 2
+///   + sum of x (x + 1) ... (x + 2k - 2) B_2k / (2 k)! a^-(x + 2k - 1)
 /// ```
 ///
 /// with `a` as the last base, which is counted with half its weight in the second part.

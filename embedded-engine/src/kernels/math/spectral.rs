@@ -25,7 +25,7 @@
 //! bits depend on the input only. One matrix follows the other in one thread.
 //!
 //! ```text
-//! SelfAdjointEigV2  [[2, 1], [1, 2]]   -> values [1, 3], vectors [1, -1] and [1, 1] over sqrt(2), up to signs
+//! SelfAdjointEigV2  [[2, 1], [1, 2]]   -> values [1, 3], vectors [1, -1] and [1, 1], each over sqrt(2)
 //! Svd               [[3, 0], [0, -2]]  -> s [3, 2], u and v with columns of length one, u s v' = the matrix
 //! ```
 //!

@@ -4,13 +4,16 @@
 //!
 //! Images have any number of axes before the last, which holds the channels.
 //!
-//! | op type | inputs | result |
-//! | --- | --- | --- |
-//! | `RGBToHSV`, `HSVToRGB` | floats `[..., 3]` | hue, saturation and value, or red, green and blue |
-//! | `AdjustHue` | floats `[..., 3]`, scalar `delta` | the hue turned by this fraction of the circle |
-//! | `AdjustSaturation` | floats `[..., 3]`, scalar `scale` | the saturation multiplied and kept in \[0, 1\] |
-//! | `AdjustContrastv2` | floats `[..., rows, columns, channels]`, scalar `contrast_factor` | `(x - mean) * factor + mean` |
-//! | `AdjustContrast` | numbers, the same, and bounds | the same as `float32`, kept within the bounds |
+//! - `RGBToHSV` and `HSVToRGB` take floats `[..., 3]` and return hue, saturation and value, or red, green and
+//!   blue.
+//! - `AdjustHue` takes floats `[..., 3]` and the scalar `delta` and turns the hue by this fraction of the
+//!   circle.
+//! - `AdjustSaturation` takes floats `[..., 3]` and the scalar `scale`, multiplies the saturation and keeps
+//!   it in \[0, 1\].
+//! - `AdjustContrastv2` takes floats `[..., rows, columns, channels]` and the scalar `contrast_factor` and
+//!   returns `(x - mean) * factor + mean`.
+//! - `AdjustContrast` takes real numbers, the factor and two bounds, and returns the same as `float32`, kept
+//!   within the bounds.
 //!
 //! Hue, saturation and value are in \[0, 1\] for colors in that range; other numbers are not clipped. Black
 //! has hue and saturation 0, and all grays have hue 0. The mean of the contrast is that of each channel of

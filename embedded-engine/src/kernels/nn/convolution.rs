@@ -2,14 +2,17 @@
 //!
 //! # Semantics
 //!
-//! | op types | inputs | result |
-//! | --- | --- | --- |
-//! | `Conv2D` | `input` `[n, h, w, c]`, `filter` `[rows, columns, c / groups, out]` | `[n, oh, ow, out]` |
-//! | `Conv2DBackpropInput` | `input_sizes`, `filter`, `out_backprop` | the shape of the input |
-//! | `Conv2DBackpropFilter` | `input`, `filter_sizes`, `out_backprop` | the shape of the filter |
-//! | `MaxPool`, `MaxPoolV2`, `AvgPool` | `input` `[n, h, w, c]`; V2: `ksize`, `strides` | `[n, oh, ow, c]` |
-//! | `MaxPoolGrad`, `MaxPoolGradV2` | `orig_input`, `orig_output`, `grad`; V2: the same two | the shape of the input |
-//! | `AvgPoolGrad` | `orig_input_shape`, `grad` | that shape |
+//! - `Conv2D` takes `input` `[n, h, w, c]` and `filter` `[rows, columns, c / groups, out]` and returns
+//!   `[n, oh, ow, out]`.
+//! - `Conv2DBackpropInput` takes `input_sizes`, `filter` and `out_backprop` and returns the shape of the
+//!   input.
+//! - `Conv2DBackpropFilter` takes `input`, `filter_sizes` and `out_backprop` and returns the shape of the
+//!   filter.
+//! - `MaxPool` and `AvgPool` take `input` `[n, h, w, c]` and return `[n, oh, ow, c]`; `MaxPoolV2` has `ksize`
+//!   and `strides` as inputs.
+//! - `MaxPoolGrad` takes `orig_input`, `orig_output` and `grad` and returns the shape of the input; V2 has
+//!   the same two inputs more.
+//! - `AvgPoolGrad` takes `orig_input_shape` and `grad` and returns that shape.
 //!
 //! `SAME` pads so that the output has `ceil(size / stride)` elements, with the odd zero at the end; `VALID`
 //! does not pad; `EXPLICIT` takes the numbers of the attribute. A filter with fewer input channels than the

@@ -3,10 +3,11 @@
 //!
 //! # Semantics
 //!
-//! | op type | inputs | outputs |
-//! | --- | --- | --- |
-//! | `CTCLoss`, `CTCLossV2` | `inputs` `[time, batch, classes]`, `labels_indices` `[n, 2]`, `labels_values` `[n]`, `sequence_length` `[batch]` | `loss` `[batch]`, `gradient` of the shape of `inputs` |
-//! | `CTCGreedyDecoder` | `inputs`, `sequence_length` | sparse classes (indices, values, shape), `log_probability` `[batch, 1]` |
+//! - `CTCLoss` and `CTCLossV2` take `inputs` `[time, batch, classes]`, `labels_indices` `[n, 2]`,
+//!   `labels_values` `[n]` and `sequence_length` `[batch]`, and return `loss` `[batch]` and `gradient` of the
+//!   shape of `inputs`.
+//! - `CTCGreedyDecoder` takes `inputs` and `sequence_length` and returns sparse classes (indices, values,
+//!   shape) and `log_probability` `[batch, 1]`.
 //!
 //! `inputs` are logits, `float32` or `float64`. The blank is the last class, in V2 the first; the decoder has
 //! the attribute `blank_index` (default -1, counted from the end). The loss is minus the logarithm of the

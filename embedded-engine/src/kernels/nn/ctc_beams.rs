@@ -155,7 +155,7 @@ impl Beam {
     /// Fails only when the run ends or memory does.
     fn step(&mut self, logs: &[f64], watch: &mut Watch<'_>) -> Result<()> {
         let Some((&of_blank, of_labels)) = logs.split_last() else { return Ok(()) };
-        // The beam is sorted anew by the probabilities after the frame.
+        // The beam is sorted again, by the probabilities after the frame.
         let branches = std::mem::take(&mut self.leaves);
         for &branch in &branches {
             // In a loop of its own, since children read what their parents had before the frame.

@@ -2,11 +2,10 @@
 //!
 //! # Semantics
 //!
-//! | op type | inputs | outputs |
-//! | --- | --- | --- |
-//! | `MaxPoolWithArgmax` | `input` `[n, h, w, c]` | `output` and `argmax`, `[n, oh, ow, c]` |
-//! | `MaxPoolGradWithArgmax` | `input`, `grad`, `argmax` | the shape of the input |
-//! | `MaxPoolGradGrad`, `MaxPoolGradGradV2` | `orig_input`, `orig_output`, `grad` of the shape of the input; V2: `ksize`, `strides` | `[n, oh, ow, c]` |
+//! - `MaxPoolWithArgmax` takes `input` `[n, h, w, c]` and returns `output` and `argmax`, `[n, oh, ow, c]`.
+//! - `MaxPoolGradWithArgmax` takes `input`, `grad` and `argmax` and returns the shape of the input.
+//! - `MaxPoolGradGrad` takes `orig_input`, `orig_output` and `grad` of the shape of the input and returns
+//!   `[n, oh, ow, c]`; V2 has `ksize` and `strides` as inputs.
 //!
 //! Positions are flat indices into one image, `(y * width + x) * channels + c`, or into the whole batch with
 //! `include_batch_in_index` (default false), of dtype `Targmax`. Of equal elements the first in row-major

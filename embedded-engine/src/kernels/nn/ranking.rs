@@ -2,11 +2,11 @@
 //!
 //! # Semantics
 //!
-//! | op type | inputs | outputs |
-//! | --- | --- | --- |
-//! | `TopKV2` | `input` `[..., n]`, `k` | the `k` largest elements and their indices, `[..., k]` |
-//! | `NthElement` | `input` `[..., n]`, scalar `n` | `[...]` |
-//! | `InTopK`, `InTopKV2` | `predictions` `[rows, classes]` (`float32`), `targets` `[rows]`; V2: `k` | `[rows]` of `bool` |
+//! - `TopKV2` takes `input` `[..., n]` and `k` and returns the `k` largest elements and their indices,
+//!   `[..., k]`.
+//! - `NthElement` takes `input` `[..., n]` and the scalar `n` and returns `[...]`.
+//! - `InTopK` takes `predictions` `[rows, classes]` (`float32`) and `targets` `[rows]` and returns `[rows]`
+//!   of `bool`; V2 has `k` as an input.
 //!
 //! `TopKV2` returns the `k` largest elements of each row in descending order; of equal elements, the one with
 //! the lower index comes first, and the zeros of both signs are equal. NaN comes last. Indices have the dtype
@@ -68,8 +68,10 @@ pub(crate) fn register(registry: &mut Registry) {
 /// `float64`, which keeps their order.
 ///
 /// ```text
-/// floats    positive: all bits but the sign inverted      negative: the bits as they are      NaN: the largest key
-/// integers  widened to 64 bits, the sign bit flipped, all bits inverted
+/// positive floats    all bits but the sign inverted
+/// negative floats    the bits as they are
+/// NaN                the largest key
+/// integers           widened to 64 bits, the sign bit flipped, all bits inverted
 /// ```
 fn falling(context: &KernelContext<'_>, input: usize) -> Result<Vec<u64>> {
     const SIGN: u64 = 1 << 63;

@@ -2,11 +2,11 @@
 //!
 //! # Semantics
 //!
-//! | op type | inputs | outputs |
-//! | --- | --- | --- |
-//! | `Softmax`, `LogSoftmax` | `logits` `[..., classes]` | the shape of the logits |
-//! | `SoftmaxCrossEntropyWithLogits` | `features` `[batch, classes]`, `labels`, broadcast against each other | `loss` `[batch]`, `backprop` `[batch, classes]` |
-//! | `SparseSoftmaxCrossEntropyWithLogits` | `features` `[batch, classes]`, `labels` `[batch]` (`int32`, `int64`) | the same |
+//! - `Softmax` and `LogSoftmax` take `logits` `[..., classes]` and return their shape.
+//! - `SoftmaxCrossEntropyWithLogits` takes `features` `[batch, classes]` and `labels`, broadcast against each
+//!   other, and returns `loss` `[batch]` and `backprop` `[batch, classes]`.
+//! - `SparseSoftmaxCrossEntropyWithLogits` takes `features` `[batch, classes]` and `labels` `[batch]`
+//!   (`int32`, `int64`) and returns the same.
 //!
 //! With `p` as the softmax, the loss of a row is minus the sum of `labels * ln p`, and `backprop` is
 //! `p - labels`. The losses return their gradient as a second output, because it needs the same exponentials.
