@@ -13,6 +13,11 @@
 //!
 //! A file is written under a temporary name first, and a SavedModel into an empty folder only. An export that fails
 //! leaves no model that looks complete.
+//!
+//! # Names
+//!
+//! A tensor without a key is called by the last part of its operation's name: `--input layer/x:0` is `x` in
+//! the signature. In a frozen graph keys have no effect, since tensors keep their names.
 
 use crate::model::folder::{folder_of, saved_model, tags_of};
 use crate::model::graph_file::import;

@@ -13,6 +13,14 @@
 //!
 //! The operations of a model may read the folder of the model and of its checkpoint. Further folders have to be
 //! allowed, because a model from elsewhere should not read or write the user's files.
+//!
+//! # Values of variables
+//!
+//! | model | values | initialized besides |
+//! |---|---|---|
+//! | a SavedModel | its own | as its init op says |
+//! | a graph file without `--checkpoint` | constants; in repeated runs also the initializers of the graph | in repeated runs local variables, tables, iterators |
+//! | a graph file with `--checkpoint` | the checkpoint | local variables and tables; in repeated runs iterators |
 
 use crate::iterators::{initializers, take_input};
 use crate::model::folder::{folder_of, saved_model, tags_of};

@@ -11,6 +11,19 @@
 //! With `--tolerance`, the difference is absolute, and NaN equals NaN. Numbers are compared as `f64`, which
 //! represents every integer up to 2^53; larger integers that differ by less than their spacing count as equal only
 //! with a tolerance, since without one their bits are compared first.
+//!
+//! # Output
+//!
+//! One line for each tensor that differs, in the order of the names of the first checkpoint, then the tensors
+//! that only the second one has:
+//!
+//! | line | meaning |
+//! |---|---|
+//! | `w: only in A` | the other checkpoint has no tensor of this name |
+//! | `w: dtype float32 against float64` | elements are not compared, and neither are they if shapes differ |
+//! | `w: 3 of 10 elements differ, by up to 0.5` | the largest absolute difference, without those to NaN |
+//! | `w: 1 of 4 strings differ` | strings have no size of a difference |
+//! | `w: bytes differ` | a tensor of a dtype that cannot be read |
 
 use super::row::Row;
 use crate::output::{Failure, Outcome, Result};

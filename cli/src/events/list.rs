@@ -10,6 +10,13 @@
 //!
 //! A damaged event is skipped, and a damaged record ends its file. Both are reported after the list, and the exit
 //! code is then 1. A file that ends within an event is not damaged: its training may still be running.
+//!
+//! # Output
+//!
+//! A table with a line for each tag and kind: the number of values, and the first and the last step. A tag
+//! with values of two kinds has two lines. The line below it counts files, tags, starts and checkpoints of
+//! sessions, graphs, and runs with recorded metadata. With `--json` the same is one object, with the files,
+//! the session logs one by one, and the offsets at which files end within an event.
 
 use super::run::{Unreadable, each_event};
 use crate::output::{Result, write_json};

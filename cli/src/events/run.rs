@@ -2,6 +2,15 @@
 //!
 //! Files are visited in the order of their names, which begin with the time of their creation. Events are handed over
 //! one at a time, so the memory does not depend on the size of the files.
+//!
+//! # Parts that cannot be read
+//!
+//! | found | consequence |
+//! |---|---|
+//! | a file ends within an event | reported with its offset; not damage, since its training may still be running |
+//! | an event that cannot be decoded | damage; the next event is read |
+//! | a record with a wrong checksum | damage; the rest of the file is not read, because lengths are not reliable any more |
+//! | a file that cannot be opened | damage; the other files are read |
 
 use crate::output::{Outcome, chain};
 use std::io::{self, Write};

@@ -8,8 +8,18 @@
 //! decimal digits that identify the stored `f32` or `f64`, so a value can be compared with another program's. Points
 //! that a restart replaced are left out.
 //!
-//! With `--json` there is one object whose points have the key `value`, `histogram`, `image`, `audio`, `tensor`,
-//! `unreadable` or `other`. NaN and infinities are strings, since JSON has no numbers for them.
+//! With `--json` there is one object. NaN and infinities are strings, since JSON has no numbers for them. The last key
+//! of each point names the kind of its value:
+//!
+//! | key | content |
+//! |---|---|
+//! | `value` | the number of a scalar |
+//! | `histogram` | `limits` and `counts` of the buckets, and `min`, `max`, `num`, `sum` and `sum_squares` |
+//! | `image` | `width`, `height` and the number of encoded `bytes` |
+//! | `audio` | `sample_rate`, `channels` and `frames` |
+//! | `tensor` | `dtype`, `shape`, and `strings` if these are its elements |
+//! | `unreadable` | the error of a tensor that is damaged |
+//! | `other` | nothing, for a kind that is not known |
 
 use super::run::each_event;
 use crate::output::{Result, write_json};

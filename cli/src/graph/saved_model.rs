@@ -3,6 +3,19 @@
 //! Each meta graph has its own tags, signatures and assets, and is imported into a graph of its own. A signature that
 //! names a missing tensor is shown with its error, so that the others can still be read. An asset that the graph
 //! needs but the folder lacks is marked as missing, since loading the model would fail with it.
+//!
+//! # Output
+//!
+//! Each meta graph begins with a line of its tags and the version of TensorFlow that wrote it. The parts of
+//! `show` follow, and then the assets: the name of the file, and the tensor that is fed its path.
+//!
+//! A row of a signature has the side, the name, dtype and shape, and the tensor of the graph. A sparse or
+//! composite value has a head row without a tensor, and a row for each component, such as `x/values`.
+//! `optional` marks an input that a call may omit.
+//!
+//! With `--json` there is one object with the list `meta_graphs`. In a signature, a dense value has the key
+//! `tensor` and others have `components`; a signature whose tensors are not found has `error` instead of
+//! inputs and outputs.
 
 use super::show::Summary;
 use crate::model::graph_file::import;

@@ -17,6 +17,13 @@
 //!
 //! Everything is collected in a [`Summary`] first, from which the text and the JSON object are written, so both have
 //! the same content.
+//!
+//! # Columns
+//!
+//! - Inputs and outputs have a name, a dtype and a shape. A shape has `?` for an unknown size.
+//! - Variables also have their kind, `resource` or `reference`, then `trained` and `local` where that is so.
+//! - Collections have the number and the kind of their items.
+//! - A missing op type has the names of up to three operations, and the number of the others.
 
 use super::pipelines::pipelines;
 use super::saved_model::{self, SignatureSummary};

@@ -105,8 +105,7 @@ impl InputArgument {
             }
             Source::Bytes(file) => {
                 let bytes = std::fs::read(file)?;
-                // A batch of one, where the input is a list.
-                // A file of bytes is one element, in as many dimensions as the input has.
+                // One element, in as many dimensions as the input has: a batch of one, where that is a list.
                 let dims = vec![1; shape.rank().unwrap_or(0)];
                 match dtype {
                     DType::String => Ok(Tensor::from_strings([bytes], dims)?),

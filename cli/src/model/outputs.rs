@@ -3,6 +3,20 @@
 //! An output with a file is written in the form of its extension: `.npy` keeps dtype and shape, `.json` the shape,
 //! and `.txt` neither. All outputs without a file are printed after the last file was written; a file that cannot be
 //! written ends the command before.
+//!
+//! # Forms
+//!
+//! | extension | content | not kept |
+//! |---|---|---|
+//! | `.npy` | NumPy's format | - |
+//! | `.json` | nested arrays | the dtype, and the shape behind a dimension of 0 |
+//! | `.txt` | a line for each element of a vector, or for each row of a matrix | the dtype, and blanks between strings of a row |
+//!
+//! Numbers can be read again by `inputs`, in any of the forms. A tensor of more than two dimensions has no
+//! form as text.
+//!
+//! Printed values have a line with name, dtype and shape; a value of several lines follows on the next ones.
+//! With `--json` there is one object, with the names as its keys.
 
 use super::{json, npy};
 use crate::output::write_json;

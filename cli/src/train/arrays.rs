@@ -18,6 +18,18 @@
 //! allocated.
 //!
 //! A `.npz` archive is searched by name, and only the requested arrays are read.
+//!
+//! # Layout of a `.npy` file
+//!
+//! | bytes | content |
+//! |---|---|
+//! | 6 | `\x93NUMPY` |
+//! | 2 | the major version, 1 to 3, and the minor version |
+//! | 2 or 4 | the length of the header, little-endian: 2 bytes in version 1, 4 in the others |
+//! | length | a Python dictionary with `descr` (the kind of elements), `fortran_order` and `shape` |
+//! | the rest | the elements |
+//!
+//! Versions differ in that length, and in version 3 the header is UTF-8.
 
 use monitored_session::session_core::{Code, Error};
 use std::fmt;

@@ -9,6 +9,9 @@
 //! continues with the first row, so all batches have the same size. Arrays stay in memory as a whole, and a batch
 //! within an array shares its memory.
 //!
+//! With 10 rows and batches of 4, the steps from 0 on take the rows 0-3, 4-7, 8-1 (8, 9, 0, 1), 2-5 and 6-9,
+//! and then the same again.
+//!
 //! # Conversions
 //!
 //! NumPy's default dtypes are wider than those of most placeholders, so arrays are converted. Floats are rounded to
