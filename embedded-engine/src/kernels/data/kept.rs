@@ -6,7 +6,8 @@
 //! dataset serves thus see the same epochs, and a position contains all state that its elements depend on.
 //!
 //! A function may make datasets in each call, each with an origin of its own. Entries whose dataset is gone
-//! are removed from time to time, so the table stays as large as twice the number of live datasets.
+//! are removed from time to time, so the table has at most 32 entries, or about twice as many as there are
+//! live datasets.
 
 use super::dataset::Dataset;
 use super::position::{Reader, Writer};
