@@ -26,7 +26,7 @@
 //!
 //! Errors are `InvalidArgument`: a stride of 0, more entries than axes, an index out of range, and for
 //! `Slice` a piece that is not inside the tensor. Copies are divided among the threads; assignments and
-//! gradients run on the calling thread.
+//! gradients run on the calling thread. Tensors have up to 8 axes, the limit of the loops.
 
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::Moved;
