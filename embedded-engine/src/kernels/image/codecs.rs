@@ -138,9 +138,7 @@ pub(super) fn register(registry: &mut Registry) {
     });
 }
 
-/// A format, by the first bytes of a file.
-///
-/// The formats that are read.
+/// A format that is read, recognized by the first bytes of a file.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Format {
     Png,

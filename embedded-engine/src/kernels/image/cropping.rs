@@ -73,9 +73,7 @@ fn is_nearest(spec: &NodeSpec<'_>) -> Result<bool> {
     }
 }
 
-/// The boxes of an operation: `[y1, x1, y2, x2]` each, and the image that each is in.
-///
-/// All images exist.
+/// The boxes of an operation: `[y1, x1, y2, x2]` each, and the image that each is in. All images exist.
 struct Boxes<'a> {
     /// The corners of the boxes, four numbers for each.
     corners: &'a [f32],
@@ -115,9 +113,8 @@ impl<'a> Boxes<'a> {
     }
 
     /// Returns the places along one axis of an image (0 for rows) of a box's pixels. `axis` is 0 for rows and
-    /// 1 for columns, `image` the size of the image and `crop` that of the crop.
-    ///
-    /// A crop of one pixel is at the middle of the box, without a step.
+    /// 1 for columns, `image` the size of the image and `crop` that of the crop. A crop of one pixel is at
+    /// the middle of the box, without a step.
     fn axis(&self, index: usize, axis: usize, image: usize, crop: usize) -> Axis {
         let (from, to) = (self.corners[4 * index + axis], self.corners[4 * index + 2 + axis]);
         let last = (image - 1) as f32;
@@ -128,9 +125,8 @@ impl<'a> Boxes<'a> {
     }
 }
 
-/// The places of a crop's pixels along one axis of an image.
-///
-/// Pixel `i` of the crop is at `start + i * step`, in pixels of the image.
+/// The places of a crop's pixels along one axis of an image. Pixel `i` of the crop is at `start + i * step`,
+/// in pixels of the image.
 #[derive(Clone, Copy)]
 struct Axis {
     /// The place of the first pixel.

@@ -41,9 +41,8 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("ExtractGlimpseV2", |spec| glimpses(spec, Version::Two)).changes();
 }
 
-/// The meaning of offsets that are not both centered and normalized differs.
-///
-/// V2 corrects the first one, which stays as it was for old graphs.
+/// The meaning of offsets that are not both centered and normalized differs. V2 corrects the first one, which
+/// stays as it was for old graphs.
 #[derive(Clone, Copy, PartialEq)]
 enum Version {
     /// Halves offsets that are centered, and takes them for the middle of the window.
@@ -140,9 +139,8 @@ impl Glimpses {
         })
     }
 
-    /// Returns the first row or column of a window. It may be negative or behind the image.
-    ///
-    /// The columns of both versions are in the table at the top of the file.
+    /// Returns the first row or column of a window. It may be negative or behind the image. The columns of
+    /// both versions are in the table at the top of the file.
     fn start(&self, offset: f32, size: usize, window: usize) -> i64 {
         let (size, window) = (size as f32, window as f32);
         let mut start = if self.normalized { offset * size } else { offset };

@@ -171,9 +171,8 @@ fn normalize(parts: &mut Vec<(usize, f32)>) {
     }
 }
 
-/// A function of the distance of a source pixel.
-///
-/// Distances are in pixels, times the width of the filter. All are symmetric.
+/// A function of the distance of a source pixel. Distances are in pixels, times the width of the filter. All
+/// are symmetric.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Filter {
     /// A sinc in the window of a wider sinc, of this radius.

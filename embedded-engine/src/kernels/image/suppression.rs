@@ -215,9 +215,7 @@ fn choose(
 }
 
 /// Returns intersection over union of two boxes `[y1, x1, y2, x2]`, whose corners may be any two opposite
-/// ones. A box without area has none.
-///
-/// `[0, 0, 1, 1]` and `[0, 0, 1, 0.9]` have an overlap of 0.9.
+/// ones. A box without area has none. `[0, 0, 1, 1]` and `[0, 0, 1, 0.9]` have an overlap of 0.9.
 fn overlap(a: &[f32], b: &[f32]) -> f32 {
     let ordered = |b: &[f32]| [b[0].min(b[2]), b[1].min(b[3]), b[0].max(b[2]), b[1].max(b[3])];
     let area = |b: [f32; 4]| (b[2] - b[0]) * (b[3] - b[1]);

@@ -76,9 +76,7 @@ fn solve<T: Number>(context: &mut KernelContext<'_>, lower: bool, adjoint: bool)
     })
 }
 
-/// A triangular matrix, or its adjoint.
-///
-/// Elements outside of the `k` diagonals are 0 and are never asked for.
+/// A triangular matrix, or its adjoint. Elements outside of the `k` diagonals are 0 and are never asked for.
 struct Banded<'a, T> {
     /// The diagonals, `k` rows of `n` elements; the element of row `i` of the matrix is at position `i` of
     /// its diagonal.

@@ -172,9 +172,7 @@ where
 }
 
 /// Delivers the counts or sums of weights of `DenseBincount`. A vector and a scalar are one row, and their
-/// output has rank 1.
-///
-/// Weights must have exactly the shape of the values, unlike those of `Bincount`.
+/// output has rank 1. Weights must have exactly the shape of the values, unlike those of `Bincount`.
 fn dense_bincount<T>(context: &mut KernelContext<'_>, binary: bool) -> Result<()>
 where
     T: Element + elementwise::Element + std::ops::AddAssign,

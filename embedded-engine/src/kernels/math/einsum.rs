@@ -390,7 +390,7 @@ fn strides_of(order: &[Axis], axes: &[Axis], shape: &[usize]) -> Vec<usize> {
 
 /// Visits all places in row-major order. Calls `visit` with the offset of each place, the sum over the axes
 /// of index times stride: `dims = [2, 2]` with strides `[1, 10]` visits 0, 10, 1, 11. Without axes there is
-/// one place, at 0; a size of 0 visits none. Fails when the run ends.
+/// one place, at 0; a size of 0 visits none. Fails if the run is ended.
 fn walk(
     context: &KernelContext<'_>,
     dims: &[usize],

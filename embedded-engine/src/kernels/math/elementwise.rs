@@ -177,9 +177,8 @@ fn unary_kernel<T: elementwise::Element>(operation: &Operation) -> Option<UnaryK
     Some(alpha(operation).map_or(kernel, |alpha| kernel.with_alpha(alpha)))
 }
 
-/// Returns the loop of an operation of two operands, with its parameter, if there is one for the type.
-///
-/// Works as [`unary_kernel`] with two operands of one type.
+/// Returns the loop of an operation of two operands, with its parameter, if there is one for the type. Both
+/// operands and the result have that type.
 fn binary_kernel<T: elementwise::Element>(operation: &Operation) -> Option<BinaryKernel<T>> {
     let kernel = T::binary(BinaryOp::from_name(operation.op_type())?)?;
     Some(alpha(operation).map_or(kernel, |alpha| kernel.with_alpha(alpha)))
@@ -300,9 +299,7 @@ pub(super) fn apply_binary<T: Element + elementwise::Element>(
     })
 }
 
-/// The operand whose shape the result has.
-///
-/// `Both` means equal shapes, so either operand may be overwritten.
+/// The operand whose shape the result has. `Both` means equal shapes, so either operand may be overwritten.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Side {
     /// The result has the shape of the left operand; the right one has a single element.
@@ -524,9 +521,8 @@ fn chosen_by(condition: &Shape, values: &Shape) -> Result<()> {
 }
 
 /// Delivers `max(min(t, clip_value_max), clip_value_min)`. The lower bound is applied last, so it wins where
-/// the bounds are in the wrong order. Bounds are scalars or of the shape of `t`; NaN in `t` stays NaN.
-///
-/// For example, `[-3, 0.5, 7]` between 0 and 1 gives `[0, 0.5, 1]`.
+/// the bounds are in the wrong order. Bounds are scalars or of the shape of `t`; NaN in `t` stays NaN. For
+/// example, `[-3, 0.5, 7]` between 0 and 1 gives `[0, 0.5, 1]`.
 fn clip_by_value<T: Element + elementwise::Element>(context: &mut KernelContext<'_>) -> Result<()> {
     let unsupported = || Error::new(Code::Unimplemented, "no clipping for this dtype");
     let least = T::binary(BinaryOp::Minimum).ok_or_else(unsupported)?;
@@ -543,8 +539,7 @@ fn clip_by_value<T: Element + elementwise::Element>(context: &mut KernelContext<
         }
         Broadcast::new([shape.dims(), bound.dims()]).map_err(|error| incompatible(&error))
     };
-    // Both bounds are checked before anything is written, so an error does not depend on which one is applied
-    // first.
+    // Both bounds are checked before anything is written.
     let (low, high) = (plan(1, context)?, plan(2, context)?);
     context.produce::<T>(0, shape.clone(), |context, output| {
         least.run(context.pool(), &high, context.slice(0)?, context.slice(2)?, output).map_err(arithmetic)?;

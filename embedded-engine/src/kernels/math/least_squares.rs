@@ -91,9 +91,8 @@ where
     })
 }
 
-/// One matrix and its right-hand sides.
-///
-/// All sizes are positive. Both arrays are row-major copies in double precision.
+/// One matrix and its right-hand sides. All sizes are positive. Both arrays are row-major copies in double
+/// precision.
 struct System {
     /// The matrix `A`, `[rows, columns]`.
     matrix: Vec<f64>,
@@ -160,9 +159,8 @@ impl System {
         if tall { Ok(solution) } else { self.transposed_times(&solution) }
     }
 
-    /// Returns the transposed matrix times `[rows, width]`.
-    ///
-    /// The result is `[columns, width]`, by sums over the rows in their order.
+    /// Returns the transposed matrix times `[rows, width]`. The result is `[columns, width]`, by sums over
+    /// the rows in their order.
     fn transposed_times(&self, x: &[f64]) -> Result<Vec<f64>> {
         let mut product = memory::filled(0.0, self.columns * self.width)?;
         for (row, x) in self.matrix.chunks_exact(self.columns).zip(x.chunks_exact(self.width)) {

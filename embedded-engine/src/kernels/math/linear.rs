@@ -65,9 +65,8 @@ pub(super) trait Number:
     fn of(number: f64) -> Self;
     /// Returns the number in double precision.
     fn widened(self) -> Complex<f64>;
-    /// Returns the nearest number; of a real type, that of the real part.
-    ///
-    /// Rounds once, to the precision of the type.
+    /// Returns the nearest number; of a real type, that of the real part. Rounds once, to the precision of
+    /// the type.
     fn narrowed(number: Complex<f64>) -> Self;
     /// Returns the complex conjugate.
     fn conjugate(self) -> Self;
@@ -178,9 +177,7 @@ pub(super) fn last_two(shape: &Shape) -> Result<(&[usize], [usize; 2])> {
 }
 
 /// Returns the number of matrices in a stack and their size: `(20, 3)` for `[5, 4, 3, 3]`. Fails if the last
-/// two sizes differ or the rank is below 2.
-///
-/// It accepts a stack of any number of axes, also none.
+/// two sizes differ or the rank is below 2. It accepts a stack of any number of axes, also none.
 pub(super) fn square(shape: &Shape) -> Result<(usize, usize)> {
     match shape.dims() {
         [stack @ .., rows, columns] if rows == columns => Ok((stack.iter().product(), *rows)),
@@ -214,7 +211,7 @@ struct Lu<T> {
 
 impl<T: Number> Lu<T> {
     /// Decomposes a matrix, or its adjoint. `matrix` has `n * n` elements by rows. Ties between pivots go to
-    /// the upper row. Fails only if memory or time of the run ends.
+    /// the upper row. Fails only if the run is ended or memory is refused.
     fn of(watch: &mut Watch<'_>, matrix: &[T], n: usize, adjoint: bool) -> Result<Lu<T>> {
         // A matrix without elements still costs a call.
         watch.tick(1)?;
@@ -254,9 +251,8 @@ impl<T: Number> Lu<T> {
         Ok(Lu { n, values, rows, swaps })
     }
 
-    /// Returns the product of the diagonal, with the sign of the exchanges.
-    ///
-    /// For `n = 0` this is 1. Large matrices may overflow; `log_determinant` does not.
+    /// Returns the product of the diagonal, with the sign of the exchanges. For `n = 0` this is 1. Large
+    /// matrices may overflow; `log_determinant` does not.
     fn determinant(&self) -> T {
         let sign = if self.swaps.is_multiple_of(2) { T::of(1.0) } else { T::of(-1.0) };
         (0..self.n).fold(sign, |product, i| product * self.values[i * self.n + i])
@@ -279,9 +275,7 @@ impl<T: Number> Lu<T> {
         }
     }
 
-    /// Returns an error for a singular matrix.
-    ///
-    /// Only for ops that report it: a determinant of 0 is a result.
+    /// Returns an error for a singular matrix. Only for ops that report it: a determinant of 0 is a result.
     fn check(&self) -> Result<()> {
         match is_singular(&self.values, self.n) {
             true => Err(Error::invalid_argument("Input matrix is not invertible.")),

@@ -40,7 +40,7 @@ pub(crate) fn register(registry: &mut Registry) {
 }
 
 /// A function of an upper triangle, by rows. It takes and returns `[n, n]`. Results that do not exist are
-/// NaN; it fails only when the run ends or memory does.
+/// NaN; it fails only if the run is ended or memory is refused.
 type OfTriangle = fn(&mut Watch<'_>, &[Number], usize) -> Result<Vec<Number>>;
 
 /// Delivers the function of each matrix of input 0. A result of a real matrix is real, or the imaginary parts
@@ -75,8 +75,8 @@ fn of_triangles<T: Field>(context: &mut KernelContext<'_>, function: OfTriangle)
 /// Returns the square root of an upper triangle by columns: the diagonal holds the roots of the diagonal, and
 /// every other element `(i, j)` solves `r_ii r_ij + r_ij r_jj + sum of r_ik r_kj between = t_ij`.
 ///
-/// Fails only when the run ends. Two zeros on the diagonal with a nonzero element between them have no root;
-/// the quotient is not finite.
+/// Fails only if the run is ended. Two zeros on the diagonal with a nonzero element between them have no
+/// root; the quotient is not finite.
 fn root(watch: &mut Watch<'_>, triangle: &[Number], n: usize) -> Result<Vec<Number>> {
     let mut root = memory::filled(ZERO, n.saturating_mul(n))?;
     for column in 0..n {

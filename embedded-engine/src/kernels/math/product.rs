@@ -65,9 +65,8 @@ fn transposed(spec: &NodeSpec<'_>) -> Result<[bool; 2]> {
     Ok([spec.bool("transpose_a")?, spec.bool("transpose_b")?])
 }
 
-/// Returns the conjugates of complex numbers; other tensors are their own conjugates.
-///
-/// The conjugates are written over the tensor if nothing else holds it.
+/// Returns the conjugates of complex numbers; other tensors are their own conjugates. The conjugates are
+/// written over the tensor if nothing else holds it.
 pub(crate) fn conjugated(context: &KernelContext<'_>, tensor: Tensor) -> Result<Tensor> {
     let dtype = tensor.dtype();
     if !dtype.is_complex() {

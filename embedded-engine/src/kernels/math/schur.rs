@@ -80,7 +80,8 @@ impl Rotation {
 
 impl Schur {
     /// Decomposes a matrix of `size * size` numbers by rows. Returns `None` if one of them is not finite, or
-    /// in the exceptional case that the sweeps do not converge. Fails when the run ends or memory does.
+    /// in the exceptional case that the sweeps do not converge. Fails if the run is ended or memory is
+    /// refused.
     pub(super) fn of(watch: &mut Watch<'_>, matrix: &[Number], size: usize) -> Result<Option<Schur>> {
         // A matrix without elements is work, too.
         watch.tick(1)?;

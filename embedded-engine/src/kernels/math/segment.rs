@@ -110,7 +110,7 @@ struct Folding {
 }
 
 impl Folding {
-    /// Returns the way of an op type. From its name: `Unsorted` in front, `Mean` at the end.
+    /// Reads both from the name of the op type: `Unsorted` in front, `Mean` at the end.
     fn of(spec: &NodeSpec<'_>) -> Folding {
         let name = spec.operation.op_type();
         Folding { sorted: !name.starts_with("Unsorted"), mean: name.ends_with("Mean") }
@@ -178,9 +178,8 @@ fn make_extreme(spec: &NodeSpec<'_>, op: BinaryOp) -> Result<Box<dyn Kernel>> {
     })
 }
 
-/// The segments of the rows of input 0.
-///
-/// The ids are below the number of segments only after the fold has checked them.
+/// The segments of the rows of input 0. The ids are below the number of segments only after the fold has
+/// checked them.
 struct Segments {
     /// The segment of each row; a negative one drops the row.
     ids: Vec<i64>,
@@ -190,11 +189,10 @@ struct Segments {
     width: usize,
 }
 
-/// Both ways to read them, from sorted ids and from a given number.
 impl Segments {
-    /// Reads and checks the numbers of the segments. From inputs 0 and 1, and 2 unless they are sorted. Fails
-    /// if the shape of `data` does not begin with that of the ids, if sorted ids are not a vector that rises
-    /// from 0 or more, or if the number of segments is negative.
+    /// Reads and checks the ids from inputs 0 and 1, and the number of segments from input 2 unless they are
+    /// sorted. Fails if the shape of `data` does not begin with that of the ids, if sorted ids are not a
+    /// vector that rises from 0 or more, or if the number of segments is negative.
     fn of(context: &KernelContext<'_>, sorted: bool) -> Result<Segments> {
         let (data, ids) = (context.input(0).shape(), context.input(1).shape());
         let rows = if sorted { ids.rank() == 1 } else { true };
@@ -227,8 +225,8 @@ fn number_of_segments(context: &KernelContext<'_>) -> Result<usize> {
     usize::try_from(context.int(2)?).map_err(|_| Error::invalid_argument("num_segments must be non-negative"))
 }
 
-/// Returns the number of segments whose numbers rise. That is the last id plus one, and 0 without ids. Fails
-/// if ids descend or the first one is negative.
+/// Returns the number of segments of ascending ids: the last id plus one, and 0 without ids. Fails if ids
+/// descend or the first one is negative.
 fn sorted_count(ids: &[i64]) -> Result<usize> {
     if ids.first().is_some_and(|&id| id < 0) {
         return Err(Error::invalid_argument(format!("segment ids must be >= 0: {}", ids[0])));
@@ -344,7 +342,7 @@ enum Share {
 }
 
 impl Share {
-    /// Returns the weight of an op type. From its name, which is that of the forward op or of a gradient.
+    /// Reads the weight from the name of the op type, the forward op or a gradient.
     fn of(spec: &NodeSpec<'_>) -> Share {
         let name = spec.operation.op_type();
         if name.contains("Mean") {

@@ -65,15 +65,12 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("RaggedCountSparseOutput", |spec| counter(spec, 2, Given::ragged));
 }
 
-/// The values of a tensor by row.
-///
-/// `places` and `values` have one entry for each value, in the order of the input.
+/// The values of a tensor by row. `places` and `values` have one entry for each value, in the order of the
+/// input.
 struct Given {
     /// The number of rows. `None` for a vector, all of whose values are counted together.
     rows: Option<usize>,
-    /// The row of each value.
-    ///
-    /// The row of each value; 0 for a vector.
+    /// The row of each value. The row of each value; 0 for a vector.
     places: Vec<usize>,
     /// The values, not checked yet for negative ones.
     values: Vec<i64>,

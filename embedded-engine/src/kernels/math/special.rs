@@ -237,9 +237,7 @@ fn zeta(x: f64, q: f64) -> f64 {
 }
 
 /// Returns the `n`-th derivative of `digamma` at `x`, `(-1)^(n + 1) n! zeta(n + 1, x)`; for `n` of 0
-/// `digamma` itself.
-///
-/// `n` must be an integer of 0 or more, otherwise the result is NaN.
+/// `digamma` itself. `n` must be an integer of 0 or more, otherwise the result is NaN.
 fn polygamma(n: f64, x: f64) -> f64 {
     if n < 0.0 || n != n.floor() {
         return f64::NAN;
@@ -263,9 +261,8 @@ fn gamma_factor(a: f64, x: f64) -> f64 {
 }
 
 /// Returns the regularized lower incomplete gamma function `P(a, x)`. Beyond its turning point, `x > a`, one
-/// minus the fraction of the upper one converges faster than the series.
-///
-/// 0 for `x = 0` and for an infinite `a`, 1 for an infinite `x`.
+/// minus the fraction of the upper one converges faster than the series. 0 for `x = 0` and for an infinite
+/// `a`, 1 for an infinite `x`.
 fn igamma(a: f64, x: f64) -> f64 {
     if a.is_nan() || x.is_nan() || x < 0.0 || a <= 0.0 {
         return f64::NAN;
@@ -280,9 +277,7 @@ fn igamma(a: f64, x: f64) -> f64 {
 }
 
 /// Returns the regularized upper incomplete gamma function `Q(a, x) = 1 - P(a, x)`, without a cancellation
-/// where it is small.
-///
-/// 1 for `x = 0` and for an infinite `a`, 0 for an infinite `x`.
+/// where it is small. 1 for `x = 0` and for an infinite `a`, 0 for an infinite `x`.
 fn igammac(a: f64, x: f64) -> f64 {
     if a.is_nan() || x.is_nan() || x < 0.0 || a <= 0.0 {
         return f64::NAN;

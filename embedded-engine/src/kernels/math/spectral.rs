@@ -60,7 +60,6 @@ pub(crate) fn register(registry: &mut Registry) {
 }
 
 /// Returns the kernel of `Svd`: for complex numbers by `hermitian.rs`, for 16-bit floats by way of `float32`.
-///
 /// `full_matrices` without `compute_uv` has no effect.
 fn make_svd(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let (vectors, full) = (spec.bool("compute_uv")?, spec.bool("full_matrices")?);
@@ -74,9 +73,7 @@ fn make_svd(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
 /// The most rounds over all pairs of columns; a few are enough.
 const ROUNDS: usize = 60;
 
-/// A matrix by columns.
-///
-/// Rotations work on columns, which are contiguous here.
+/// A matrix by columns. Rotations work on columns, which are contiguous here.
 pub(super) struct Columns {
     /// The length of a column.
     rows: usize,

@@ -64,9 +64,8 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
-/// The rules by which paths yield labels.
-///
-/// The first three are attributes, the last one follows from the op type.
+/// The rules by which paths yield labels. The first three are attributes, the last one follows from the op
+/// type.
 #[derive(Clone, Copy)]
 struct Rules {
     /// True to merge repeated labels before the loss is computed.

@@ -8,7 +8,7 @@
 //!
 //! `CTCBeamSearchDecoder` takes `inputs` `[time, batch, classes]`, logits of `float32` or `float64` with the
 //! blank as the last class, and `sequence_length` `[batch]`. It returns `top_paths` sparse tensors: first all
-//! indices `[n, 2]`, then all values `[n]`, then all shapes `[2]`, and at last `log_probability`
+//! indices `[n, 2]`, then all values `[n]`, then all shapes `[2]`, and finally `log_probability`
 //! `[batch, top_paths]`, the most probable path first.
 //!
 //! More paths than the beam is wide, and an example with fewer sequences than `top_paths` (as one of length
@@ -63,9 +63,7 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
-/// The attributes of the decoder.
-///
-/// All are positive, and `paths` is at most `width`.
+/// The attributes of the decoder. All are positive, and `paths` is at most `width`.
 #[derive(Clone, Copy)]
 struct Wanted {
     /// The number of label sequences that are kept after each frame.
@@ -152,7 +150,7 @@ impl Beam {
     }
 
     /// Adds a frame: the logarithms of the probabilities of the classes, the last of which is the blank.
-    /// Fails only when the run ends or memory does.
+    /// Fails only if the run is ended or memory is refused.
     fn step(&mut self, logs: &[f64], watch: &mut Watch<'_>) -> Result<()> {
         let Some((&of_blank, of_labels)) = logs.split_last() else { return Ok(()) };
         // The beam is sorted again, by the probabilities after the frame.
@@ -243,9 +241,8 @@ impl Beam {
     }
 }
 
-/// The sparse form of one of the label sequences of each example.
-///
-/// There is one for each path, filled example by example.
+/// The sparse form of one of the label sequences of each example. There is one for each path, filled example
+/// by example.
 #[derive(Default)]
 struct Decoded {
     /// The example and the position of each label, two numbers for each.

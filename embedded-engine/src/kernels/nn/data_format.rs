@@ -48,9 +48,7 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
-/// Two orders of the same axes, a letter for each.
-///
-/// Both have the same letters, each once.
+/// Two orders of the same axes, a letter for each. Both have the same letters, each once.
 struct Formats {
     /// The letters of `src_format`.
     from: Vec<u8>,
@@ -58,9 +56,8 @@ struct Formats {
     to: Vec<u8>,
 }
 
-/// Returns the position of an axis in a format that contains it.
-///
-/// 0 for an axis that is missing, which [`Formats::of`] excludes.
+/// Returns the position of an axis in a format that contains it. 0 for an axis that is missing, which
+/// [`Formats::of`] excludes.
 fn place(axis: &u8, format: &[u8]) -> usize {
     format.iter().position(|other| other == axis).unwrap_or_default()
 }

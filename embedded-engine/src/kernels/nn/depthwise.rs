@@ -47,9 +47,7 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
-/// The sizes of a depthwise convolution.
-///
-/// Derived from the shapes in each step.
+/// The sizes of a depthwise convolution. Derived from the shapes in each step.
 struct Depthwise {
     /// The shape of a convolution whose filters have one channel each; `out_c` counts all of them.
     shape: ConvShape,

@@ -161,9 +161,7 @@ fn alternating(sizes: &mut [usize], size: usize, generator: &mut Generator) {
     }
 }
 
-/// The regions of an image.
-///
-/// Regions along both axes, of which every pair is a pooled element.
+/// The regions of an image. Regions along both axes, of which every pair is a pooled element.
 struct Grid {
     /// The borders along the rows; one more than there are regions.
     rows: Vec<i64>,

@@ -75,7 +75,7 @@ pub(crate) struct Between {
     pub(crate) lower: usize,
     /// The pixel after the place; the last one if the place is beyond it.
     pub(crate) upper: usize,
-    /// The weight of `upper`, of 0 up to 1. That of `lower` is the rest.
+    /// The weight of `upper`, from 0 up to 1. That of `lower` is the rest.
     pub(crate) share: f32,
 }
 

@@ -82,9 +82,7 @@ macro_rules! numbers {
 numbers!(floats f32, f64, tensor::f16, tensor::bf16);
 numbers!(integers i8, i16, i32, i64, u8, u16, u32, u64);
 
-/// The sizes of images, filter and result, and the movement of the filter.
-///
-/// Pairs are along rows and columns.
+/// The sizes of images, filter and result, and the movement of the filter. Pairs are along rows and columns.
 struct Geometry {
     /// The number of images.
     batch: usize,
@@ -150,7 +148,7 @@ impl Geometry {
 
     /// Calls `each` with each element of the result, and the first pair of elements of image and filter that
     /// has the largest sum. A pair is the position in the images, the position in the filter, and the sum;
-    /// `None` for a window without pixels. Elements come in row-major order. Fails when the run ends.
+    /// `None` for a window without pixels. Elements come in row-major order. Fails if the run is ended.
     fn largest<T: Number>(
         &self,
         context: &KernelContext<'_>,

@@ -84,9 +84,7 @@ fn channels(shape: &Shape) -> Result<usize> {
 }
 
 /// Returns room for one pixel of an output; none where the output has no pixels, however many channels it
-/// has.
-///
-/// `output` is the whole output.
+/// has. `output` is the whole output.
 fn scratch(channels: usize, output: &[f32]) -> Result<Vec<f32>> {
     Ok(memory::filled(0.0, channels.min(output.len()))?)
 }

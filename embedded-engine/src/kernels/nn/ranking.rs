@@ -156,9 +156,7 @@ fn index_tensor(places: &[usize], dtype: DType) -> Result<Tensor> {
 }
 
 /// Delivers the element of each row that would be at position `n` if the row were sorted. With `reverse` the
-/// order is descending.
-///
-/// The selection takes linear time on average and reorders only a copy.
+/// order is descending. The selection takes linear time on average and reorders only a copy.
 fn nth_element(context: &mut KernelContext<'_>, reverse: bool) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let (columns, rows) = last_axis(&shape)?;

@@ -73,7 +73,7 @@ fn matrix(shape: &Shape) -> Result<[usize; 2]> {
     }
 }
 
-/// Delivers the losses for labels that are probabilities. They need not add up to 1, and nobody checks it.
+/// Delivers the losses for labels that are probabilities. They need not add up to 1; this is not checked.
 fn dense<T: Element + Logits + elementwise::Element>(context: &mut KernelContext<'_>) -> Result<()> {
     let shape = broadcast(context.input(0).shape(), context.input(1).shape())?;
     let [rows, classes] = matrix(&shape)?;

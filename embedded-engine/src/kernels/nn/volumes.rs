@@ -91,8 +91,8 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("AvgPool3DGrad", |spec| make_pool(spec, 1, Pool::AverageGradient));
 }
 
-/// The movement of a window over a volume: `[depth, height, width]` each. What an operation's attributes say;
-/// [`Grid`] is what follows for a volume.
+/// The movement of a window over a volume: `[depth, height, width]` each. It follows from the attributes
+/// alone; a [`Grid`] adds the sizes of a volume.
 #[derive(Clone, Debug)]
 struct Slide {
     /// The sizes of the window of a pooling or of patches; 0 for a convolution, which takes those of its
@@ -102,9 +102,7 @@ struct Slide {
     strides: [usize; 3],
     /// The dilations along depth, height and width.
     dilations: [usize; 3],
-    /// True for the padding `SAME`, false for `VALID`.
-    ///
-    /// Both are computed along each axis on its own.
+    /// True for the padding `SAME`, false for `VALID`. Both are computed along each axis on its own.
     same: bool,
 }
 
@@ -128,9 +126,7 @@ impl Slide {
         })
     }
 
-    /// Reads the attributes of an extraction of patches.
-    ///
-    /// The op has neither dilations nor a layout.
+    /// Reads the attributes of an extraction of patches. The op has neither dilations nor a layout.
     fn of_patches(spec: &NodeSpec<'_>) -> Result<Slide> {
         Ok(Slide {
             size: spatial(spec, "ksizes")?,
@@ -215,16 +211,13 @@ struct Grid {
 }
 
 impl Grid {
-    /// Returns the number of places of a window in one volume.
-    ///
-    /// It is 0 if one size of the output is.
+    /// Returns the number of places of a window in one volume. It is 0 if one size of the output is.
     fn places(&self) -> usize {
         self.out.iter().product()
     }
 
-    /// Returns the points of a window, saturated: those of pooling come from attributes.
-    ///
-    /// A convolution's points are bounded by the elements of its filter.
+    /// Returns the points of a window, saturated: those of pooling come from attributes. A convolution's
+    /// points are bounded by the elements of its filter.
     fn points(&self) -> usize {
         self.window.iter().fold(1, |points, &size| points.saturating_mul(size))
     }
@@ -243,9 +236,7 @@ impl Grid {
         before(self.pad[axis])..before(self.pad[axis] + self.volume[axis]).min(self.window[axis])
     }
 
-    /// Returns the elements of one volume.
-    ///
-    /// With all its channels.
+    /// Returns the elements of one volume. With all its channels.
     fn len(&self) -> usize {
         self.volume.iter().product::<usize>() * self.channels
     }
@@ -254,7 +245,7 @@ impl Grid {
     /// where its channels begin. Places come in row-major order, and the points of each in row-major order.
     /// The last argument is an offset into one volume.
     fn visit(&self, mut visit: impl FnMut(usize, [usize; 3], usize)) {
-        // Otherwise the walk over places would have nothing to show, and might be long.
+        // Without elements there is nothing to visit, but there may be very many places.
         if self.len() == 0 {
             return;
         }
@@ -428,36 +419,24 @@ fn to_filter<T: Element + matmul::Element + Add<Output = T>>(
     Ok(())
 }
 
-/// The operations of pooling.
-///
-/// Each op type is one of them.
+/// The operations of pooling. Each op type is one of them.
 #[derive(Clone, Copy)]
 enum Pool {
-    /// The largest element of each window.
-    ///
-    /// `MaxPool3D`.
+    /// The largest element of each window. `MaxPool3D`.
     Max,
-    /// The mean of each window.
-    ///
-    /// `AvgPool3D`.
+    /// The mean of each window. `AvgPool3D`.
     Average,
-    /// The gradient of the largest elements.
-    ///
-    /// `MaxPool3DGrad`; it has the maxima found again.
+    /// The gradient of the largest elements. `MaxPool3DGrad`; it has the maxima found again.
     MaxGradient,
-    /// The gradient of that gradient.
-    ///
-    /// `MaxPool3DGradGrad`.
+    /// The gradient of that gradient. `MaxPool3DGradGrad`.
     MaxSecondGradient,
-    /// The gradient of the means.
-    ///
-    /// `AvgPool3DGrad`, whose input is a shape instead of the volumes.
+    /// The gradient of the means. `AvgPool3DGrad`, whose input is a shape instead of the volumes.
     AverageGradient,
 }
 
-/// Makes the kernel of an operation of pooling. `values` is the input whose shape is that of the values.
-/// `Unimplemented` where the dtypes of inputs and result differ, which the definition of `MaxPool3DGrad`
-/// allows.
+/// Makes the kernel of an operation of pooling. `values` is the input whose dtype is that of the result.
+/// Fails as `Unimplemented` if the dtypes of inputs and result differ, which the definition of
+/// `MaxPool3DGrad` allows.
 fn make_pool(spec: &NodeSpec<'_>, values: usize, pool: Pool) -> Result<Box<dyn Kernel>> {
     let slide = Slide::of(spec, "")?;
     if spec.input_dtype(values) != spec.operation.output(0).dtype()
@@ -476,9 +455,7 @@ fn make_pool(spec: &NodeSpec<'_>, values: usize, pool: Pool) -> Result<Box<dyn K
     })
 }
 
-/// The number type of pooling.
-///
-/// Implemented for `f32` and `f64`; 16-bit floats are widened before.
+/// The number type of pooling. Implemented for `f32` and `f64`; 16-bit floats are widened before.
 trait Pooled: Element + Copy + PartialOrd + Add<Output = Self> + Div<Output = Self> {
     /// The number that is below all others.
     const LOWEST: Self;
@@ -517,7 +494,7 @@ fn pooled<T: Pooled>(context: &mut KernelContext<'_>, slide: &Slide, max: bool) 
             grid.visit(|place, _, start| {
                 let pairs = out[place * channels..][..channels].iter_mut().zip(&volume[start..]);
                 pairs.for_each(|(to, &from)| {
-                    // NaN is larger than nothing, so it never becomes the maximum.
+                    // No comparison with NaN is true, so it never becomes the maximum.
                     *to = if !max {
                         *to + from
                     } else if from > *to {
@@ -537,8 +514,7 @@ fn pooled<T: Pooled>(context: &mut KernelContext<'_>, slide: &Slide, max: bool) 
     })
 }
 
-/// Returns the number of points that of each window lie in the volume. Dilations do not occur in pooling, so
-/// these are the elements that a mean is over.
+/// Returns, for each window, the number of its points that lie in the volume, which a mean is divided by.
 fn counts(grid: &Grid) -> Result<Vec<usize>> {
     let mut counts = memory::filled(0, grid.places())?;
     grid.visit(|place, _, _| counts[place] += 1);
@@ -562,9 +538,8 @@ fn largest<T: Pooled>(grid: &Grid, volume: &[T]) -> Result<Vec<Option<usize>>> {
 }
 
 /// Computes the gradient, which goes to the first largest element of each window. Inputs are volumes, pooled
-/// volumes, which are not read, and the gradient.
-///
-/// Windows that overlap may give their gradients to the same element.
+/// volumes, which are not read, and the gradient. Windows that overlap may give their gradients to the same
+/// element.
 fn max_gradient<T: Pooled>(context: &mut KernelContext<'_>, slide: &Slide) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let grid = slide.over(&shape, slide.size)?;

@@ -35,13 +35,9 @@ pub(crate) struct Window {
     /// The sizes of the window for pooling and patches; 0 for a convolution or dilation, whose filter has
     /// them.
     size: [usize; 2],
-    /// The strides along rows and columns.
-    ///
-    /// At least 1.
+    /// The strides along rows and columns. At least 1.
     strides: [usize; 2],
-    /// The dilations along rows and columns.
-    ///
-    /// At least 1; always 1 for pooling.
+    /// The dilations along rows and columns. At least 1; always 1 for pooling.
     dilations: [usize; 2],
     /// The rule for the padding, which depends on the image.
     padding: Padding,
@@ -55,9 +51,7 @@ pub(crate) enum Padding {
     /// As much padding as makes the output as large as the input, divided by the stride. The odd element of
     /// the padding is at the end.
     Same,
-    /// `[before, after]` for height and width.
-    ///
-    /// The padding may be larger than the window.
+    /// `[before, after]` for height and width. The padding may be larger than the window.
     Explicit([[usize; 2]; 2]),
 }
 

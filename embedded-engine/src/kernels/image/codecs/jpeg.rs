@@ -12,9 +12,7 @@ use session_core::{Code, Error, Result};
 use tensor::{Bytes, memory};
 
 /// Options of decoding. The method of the cosine transform is the library's, whose results are within a few
-/// units of the original's.
-///
-/// The default is the whole size, without a recovery.
+/// units of the original's. The default is the whole size, without a recovery.
 #[derive(Clone, Copy)]
 pub(super) struct JpegOptions {
     /// The factor by which both sides are reduced: 1, 2, 4 or 8.
@@ -217,9 +215,8 @@ impl EncodeOptions {
     }
 
     /// Returns the file of an image of one or three channels by rows. Fails for other channels, a side of 0
-    /// or more than 65535 pixels, and a packet that is too long for a segment.
-    ///
-    /// The pixels are `uint8`. The quality scales the library's quantization tables.
+    /// or more than 65535 pixels, and a packet that is too long for a segment. The pixels are `uint8`. The
+    /// quality scales the library's quantization tables.
     pub(super) fn encode(&self, pixels: &[u8], [height, width, channels]: [usize; 3]) -> Result<Bytes> {
         let color = match (self.format.as_str(), channels) {
             ("" | "grayscale", 1) => ColorType::Luma,

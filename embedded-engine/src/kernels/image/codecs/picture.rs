@@ -11,9 +11,7 @@ pub(super) const MOST: usize = 1 << 29;
 pub(super) enum Samples {
     /// Samples of 8 bits, of any format.
     Bytes(Vec<u8>),
-    /// Samples of 16 bits, of a PNG file.
-    ///
-    /// In the byte order of the machine.
+    /// Samples of 16 bits, of a PNG file. In the byte order of the machine.
     Words(Vec<u16>),
 }
 

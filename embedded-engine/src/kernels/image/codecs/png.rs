@@ -79,9 +79,8 @@ trait Sample: Copy + Default + PartialEq {
     fn gray(color: [Self; 3]) -> Self;
 }
 
-/// The parts of red, green and blue in gray, in units of 1/32768: as the reference library rounds them.
-///
-/// They add up to 32768, so white stays white.
+/// The parts of red, green and blue in gray, in units of 1/32768: as the reference library rounds them. They
+/// add up to 32768, so white stays white.
 const SHARES: [u64; 3] = [9797, 19234, 3737];
 
 impl Sample for u8 {

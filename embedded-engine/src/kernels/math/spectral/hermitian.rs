@@ -23,9 +23,7 @@ use tensor::{Complex, Element, memory};
 /// The arithmetic of the vectors, whatever the dtype.
 type Number = Complex<f64>;
 
-/// Orthonormal complex vectors, each a column.
-///
-/// Column `i` is `values[i * rows..][..rows]`.
+/// Orthonormal complex vectors, each a column. Column `i` is `values[i * rows..][..rows]`.
 ///
 /// At most `rows` vectors fit; [`add`](Basis::add) leaves out what depends on the others.
 struct Basis {
