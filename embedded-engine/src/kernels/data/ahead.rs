@@ -17,12 +17,12 @@
 //!
 //! # Ends
 //!
-//! - An end or an error is an outcome like an element. After an end the thread rests until a step asks again,
-//!   because whoever reads on expects another end, and an endless loop over ends would never fill the buffer.
+//! - An end or an error is an outcome like an element. After an end the thread rests until a step asks again;
+//!   otherwise it would fill the buffer with ends.
 //! - A panic ends the thread; the step that takes its place in the buffer gets the error, and later ones are
 //!   advised to initialize the iterator.
 //! - The session's cancellation and a dropped [`Ahead`] interrupt the element that is being made. It is
-//!   dropped, and nobody misses it: positions are those of delivered elements.
+//!   dropped and made again later, since positions are those of delivered elements.
 //!
 //! # Cancellation and time limits
 //!

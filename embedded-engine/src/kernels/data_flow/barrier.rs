@@ -6,7 +6,7 @@
 //!   (-1), `container`, `shared_name`. Outputs the handle.
 //! - `BarrierInsertMany`: inputs handle, `keys` (strings), `values`, whose first dimension is that of the
 //!   keys; attribute `component_index`. Inserts one component of all keys, or none: a key that has the
-//!   component already, twice the same key, or a closed barrier fail before anything changes.
+//!   component already, a key that occurs twice, and a closed barrier are errors before anything changes.
 //! - `BarrierTakeMany`: inputs handle, `num_elements`; attributes `allow_small_batch`, `wait_for_incomplete`.
 //!   Waits for as many complete elements, then outputs `indices` (the numbers of the insertions that brought
 //!   the keys), `keys`, and each component stacked.

@@ -53,7 +53,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// Returns its name in messages, the original's.
+    /// Returns TensorFlow's name for the kind, for messages.
     fn name(self) -> &'static str {
         match self {
             Kind::Fifo => "FIFOQueue",
@@ -298,7 +298,7 @@ impl Queue {
             let min = |spec: &QueueSpec| spec.min_after_dequeue.to_string();
             return differs("min_after_dequeue", min(known), min(wanted));
         }
-        // Without seeds, elements keep the order in which they arrived.
+        // An operation without seeds asks for no order in particular.
         if wanted.seeds != (0, 0) && known.seeds != wanted.seeds {
             let seeds = |spec: &QueueSpec| format!("({}, {})", spec.seeds.0, spec.seeds.1);
             return differs("random seeds", seeds(known), seeds(wanted));
