@@ -35,7 +35,7 @@ pub(super) struct Spans {
 
 impl Spans {
     /// Returns the spans of `count` pixels. `write(pixel, parts)` adds the parts of one pixel to an empty
-    /// list. Fails when memory or the run ends.
+    /// list. Fails if the run is ended or memory is refused.
     fn of(
         watch: &mut Watch<'_>,
         count: usize,
@@ -58,7 +58,7 @@ impl Spans {
         self.ends.len()
     }
 
-    /// Returns the sources of a pixel with their weights. In the order of the source.
+    /// Returns the sources of a pixel with their weights, from the first to the last.
     pub(super) fn at(&self, pixel: usize) -> impl Iterator<Item = (usize, f32)> + '_ {
         let start = if pixel == 0 { 0 } else { self.ends[pixel - 1] };
         self.parts[start..self.ends[pixel]].iter().copied()

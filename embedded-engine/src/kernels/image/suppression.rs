@@ -169,8 +169,8 @@ impl Ord for Candidate {
 }
 
 /// Selects up to `most` boxes, the best first, and returns the index and score of each. `overlap(a, b)`
-/// returns the overlap of two boxes. At most `most` boxes are returned, fewer if scores run out. Fails when
-/// the run ends.
+/// returns the overlap of two boxes. At most `most` boxes are returned, fewer if scores run out. Fails if the
+/// run is ended.
 fn choose(
     context: &KernelContext<'_>,
     scores: &[f32],

@@ -260,7 +260,8 @@ pub(super) fn apply_binary<T: Element + elementwise::Element>(
     mut b: Tensor,
 ) -> Result<Tensor> {
     let pool = context.pool();
-    // The steps go from cheap to expensive: no plan and no memory, no plan, no memory, both.
+    // From the cheapest form to the most expensive: in place without a plan, without a plan, in place, and
+    // new memory with a plan.
     if let Some(side) = flat(a.shape(), b.shape()) {
         if side != Side::Right
             && let Some(data) = a.as_mut_slice::<T>()

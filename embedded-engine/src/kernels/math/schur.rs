@@ -14,9 +14,9 @@ use tensor::{Complex, memory};
 /// The arithmetic of the decomposition, for real matrices, too: their eigenvalues may be complex.
 pub(super) type Number = Complex<f64>;
 
-/// Written out, as the type's constructors are not constant.
+/// The number 0.
 pub(super) const ZERO: Number = Complex { re: 0.0, im: 0.0 };
-/// The multiplicative identity; see `ZERO`.
+/// The number 1.
 pub(super) const ONE: Number = Complex { re: 1.0, im: 0.0 };
 
 /// The most sweeps for one eigenvalue; a few are enough.

@@ -342,8 +342,8 @@ impl Path {
     }
 }
 
-/// Delivers the most likely class of each frame, with repeats merged if requested, and without blanks.
-/// Delivers the sparse result and the negated sums of logits.
+/// Delivers the most likely class of each frame in sparse form, with repeats merged if requested and without
+/// blanks, and the negated sums of their logits.
 fn decode<T: Element + PartialOrd + CastTo<f64>>(
     context: &mut KernelContext<'_>,
     merge: bool,

@@ -62,8 +62,8 @@ fn opened(data: &[u8]) -> Result<Decoder<&[u8]>> {
     Ok(decoder)
 }
 
-/// Returns height, width and channels. A file in four colors is decoded to three. The channels are 1, 3 or 4,
-/// as in the file. Only the header is read.
+/// Returns height, width and channels of a file, of which only the header is read. A file of four channels is
+/// decoded to three.
 pub(super) fn sizes(data: &[u8]) -> Result<[usize; 3]> {
     let decoder = opened(data)?;
     let info = decoder.info().ok_or_else(|| Error::invalid_argument("Invalid JPEG data: no frame"))?;
