@@ -192,6 +192,8 @@ fn check_gif(channels: usize) -> Result<()> {
 
 /// Decodes a PNG or JPEG file, or a GIF file of one frame. BMP files are refused: only two op types read
 /// them. Samples of 16 bits are kept if `dtype` is wider than `uint8`.
+///
+/// `data` is the file and `channels` the attribute; `options` apply to JPEG files only.
 fn still(data: &[u8], channels: usize, dtype: DType, options: &JpegOptions) -> Result<Picture> {
     match Format::of(data) {
         Some(Format::Png) => png::decode(data, channels, dtype != DType::UInt8),

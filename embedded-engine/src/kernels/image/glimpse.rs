@@ -141,6 +141,9 @@ impl Glimpses {
 
     /// Returns the first row or column of a window. It may be negative or behind the image. The columns of
     /// both versions are in the table at the top of the file.
+    ///
+    /// `offset` is that of the image along the axis, `size` the size of the image and `window` that of the
+    /// window.
     fn start(&self, offset: f32, size: usize, window: usize) -> i64 {
         let (size, window) = (size as f32, window as f32);
         let mut start = if self.normalized { offset * size } else { offset };
@@ -170,6 +173,8 @@ impl Glimpses {
 
     /// Fills a window with the values for outside of an image, which scales the numbers of `noise`. Images
     /// without pixels have no range, and their windows are zeros.
+    ///
+    /// `image` has all pixels of one image; `noise` has a number for each element of `glimpse`, or is empty.
     fn fill(&self, image: &[f32], noise: &[f32], glimpse: &mut [f32]) {
         if image.is_empty() || matches!(self.beyond, Beyond::Zeros) {
             glimpse.fill(0.0);

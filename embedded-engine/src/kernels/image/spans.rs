@@ -67,6 +67,8 @@ impl Spans {
     /// Returns the mean over the pixels that each pixel of the result covers, each weighed by the part that
     /// is covered. Pixel `i` covers `scale * i` to `scale * (i + 1)`: 3 pixels that become 2 have the weights
     /// `[2/3, 1/3]` and `[1/3, 2/3]`.
+    ///
+    /// `scale` is `old` over `new`, or the ratio of the distances between the corners.
     pub(super) fn area(watch: &mut Watch<'_>, scale: f32, old: usize, new: usize) -> Result<Spans> {
         Spans::of(watch, new, |at, parts| {
             let (from, to) = (at as f32 * scale, (at + 1) as f32 * scale);
@@ -92,6 +94,8 @@ impl Spans {
     /// Returns four pixels around each place, weighed by a cubic polynomial, which is looked up in a table of
     /// 1024 steps as in the original. With centers at half pixels the polynomial is Keys', and pixels outside
     /// do not count; else the pixel at the edge is repeated.
+    ///
+    /// `scaler` has the attributes, `old` and `new` are the sizes of the axis.
     pub(super) fn bicubic(watch: &mut Watch<'_>, scaler: Scaler, old: usize, new: usize) -> Result<Spans> {
         const STEPS: f32 = 1024.0;
         let keys = scaler.half_pixel_centers;
@@ -128,6 +132,8 @@ impl Spans {
     /// Returns the pixels under a filter around the place that the pixel at `p` comes from,
     /// `(p - by) / scale`, with weights that add up to 1. With `antialias` and a scale below 1 the filter is
     /// as wide as the result's pixels, otherwise as those of the image.
+    ///
+    /// `old` and `new` are the sizes of the axis; `scale` is positive.
     pub(super) fn translated(
         watch: &mut Watch<'_>,
         filter: Filter,

@@ -171,6 +171,8 @@ impl Ord for Candidate {
 /// Selects up to `most` boxes, the best first, and returns the index and score of each. `overlap(a, b)`
 /// returns the overlap of two boxes. At most `most` boxes are returned, fewer if scores run out. Fails if the
 /// run is ended.
+///
+/// `scores` has one for each box; `thresholds` states the hard or the soft form.
 fn choose(
     context: &KernelContext<'_>,
     scores: &[f32],

@@ -81,6 +81,9 @@ impl Chain {
     /// A chain of these members, in an order in which operands come first. `None` when it is too large for
     /// one pass. The program for inputs that all have the full shape is made here, both as the test whether
     /// the chain fits the limits of a `Program` and since most steps need it.
+    ///
+    /// `members` are in topological order, `outputs` are positions in it, and `inputs` is the number of
+    /// inputs, at most [`MAX_INPUTS`]. A member refers to inputs and to members before it only.
     pub(crate) fn new(members: Vec<Member>, outputs: Vec<usize>, inputs: usize) -> Option<Chain> {
         let mut kinds = [None; MAX_INPUTS];
         kinds.get_mut(..inputs)?.fill(Some(InputKind::Full));

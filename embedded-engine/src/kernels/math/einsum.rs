@@ -206,6 +206,9 @@ struct Packing {
 
 impl Plan {
     /// Plans an equation for the shapes of the operands. Fails if shapes and equation do not fit.
+    ///
+    /// `shapes` and `sides` belong to the operands, in the order of the inputs; `output` is the side of the
+    /// result. The plan holds no elements and is discarded after the step.
     fn new(shapes: &[&Shape], sides: &[Side], output: &Side) -> Result<Plan> {
         let mut sizes = Sizes::new();
         let mut operands = Vec::with_capacity(sides.len());

@@ -253,6 +253,9 @@ fn binary<T: Element + elementwise::Element>(
 /// Operands of equal shapes, and an operand of one element, need no broadcast plan (see `flat`) and are tried
 /// first. A result that has the shape of no operand, as of `[2, 1]` and `[3]`, goes to new memory. Fails if
 /// the shapes do not broadcast or the arithmetic of integers fails.
+///
+/// `kernel` is the loop for the dtype of `a` and `b`. Each operand must be the caller's own reference, so
+/// that the last one to a tensor is recognized.
 pub(super) fn apply_binary<T: Element + elementwise::Element>(
     context: &KernelContext<'_>,
     kernel: &BinaryKernel<T>,

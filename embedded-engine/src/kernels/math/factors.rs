@@ -136,6 +136,9 @@ struct Reflection {
 impl Reflection {
     /// Returns the reflection that makes the elements of column `k` below the diagonal zero, and that on the
     /// diagonal real.
+    ///
+    /// `matrix` is `[rows, columns]` by rows, and `k` is below both. A column that is already zero below the
+    /// diagonal, with a real diagonal, gives the identity.
     fn of(matrix: &[Number], rows: usize, columns: usize, k: usize) -> Result<Reflection> {
         let mut vector = memory::collected((k..rows).map(|row| matrix[row * columns + k]))?;
         let top = vector[0];
@@ -153,6 +156,9 @@ impl Reflection {
     }
 
     /// Applies the reflection, or its adjoint, to the columns of a matrix from `from` on.
+    ///
+    /// `matrix` has `columns` columns and at least as many rows as the vector reaches. `adjoint` conjugates
+    /// the share.
     fn apply(&self, matrix: &mut [Number], columns: usize, from: usize, adjoint: bool) {
         let share = if adjoint { self.share.conj() } else { self.share };
         for column in from..columns {

@@ -148,6 +148,8 @@ fn logarithm(watch: &mut Watch<'_>, triangle: &[Number], n: usize) -> Result<Vec
 
 /// Returns the inverse of `1 + t X` for an upper triangle. By back substitution, column by column. `X` is
 /// small, so the diagonal of `1 + t X` has no zero.
+///
+/// `x` is `[n, n]` by rows, `t` a point of the quadrature. Only the upper triangle is read and written.
 fn inverse(watch: &mut Watch<'_>, x: &[Number], n: usize, t: f64) -> Result<Vec<Number>> {
     let mut found = memory::filled(ZERO, x.len())?;
     for column in 0..n {

@@ -102,6 +102,9 @@ fn make_reduce(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
 }
 
 /// Delivers the reduction of input 0 over the axes in input 1.
+///
+/// `kernel` is the loop for the dtype; `keep_dims` keeps reduced axes as 1; `keeps` states that the reduction
+/// of one element is that element, so a reduction over no axis is its input.
 fn run_reduce<T: Element + elementwise::Element>(
     context: &mut KernelContext<'_>,
     kernel: &ReduceKernel<T>,
@@ -192,6 +195,8 @@ fn make_cumulative(spec: &NodeSpec<'_>, sum: bool) -> Result<Box<dyn Kernel>> {
 }
 
 /// Delivers running sums or products along the axis in input 1.
+///
+/// `sum` selects sums or products; `exclusive` leaves out the element itself; `reverse` begins at the end.
 fn run_cumulative<T: Element + Scan>(
     context: &mut KernelContext<'_>,
     sum: bool,

@@ -59,7 +59,7 @@ impl Rotation {
     }
 
     /// Rotates rows `row` and `row + 1`, from a column on. Elements left of `from` are zero in both rows, or
-    /// are not to be changed.
+    /// are not to be changed. `matrix` is square with `size` columns, by rows; `row + 1` is a row of it.
     fn rows(&self, matrix: &mut [Number], size: usize, row: usize, from: usize) {
         let (upper, lower) = matrix[row * size..].split_at_mut(size);
         for (x, y) in upper[from..].iter_mut().zip(&mut lower[from..size]) {
@@ -68,7 +68,8 @@ impl Rotation {
     }
 
     /// Rotates columns `column` and `column + 1` back, in the first rows. Rows from `rows` on are zero in
-    /// both columns and left alone.
+    /// both columns and left alone. `matrix` is square with `size` columns, by rows; `column + 1` is a column
+    /// of it.
     fn columns(&self, matrix: &mut [Number], size: usize, column: usize, rows: usize) {
         for row in matrix.chunks_exact_mut(size).take(rows) {
             let (x, y) = (row[column], row[column + 1]);

@@ -286,6 +286,8 @@ where
 ///
 /// Serves products and extremes. Rows of negative ids, which only the `Unsorted` forms have, are left out by
 /// a copy of the others.
+///
+/// `folding` states where the number of segments comes from; `op` is `Mul`, `Maximum` or `Minimum`.
 fn fold<T: Element + elementwise::Element>(
     context: &mut KernelContext<'_>,
     folding: Folding,

@@ -178,6 +178,9 @@ fn check_weights(context: &KernelContext<'_>, input: usize, values: usize) -> Re
 /// whether there are any. `weights` is the input with them. The result is output 0.
 ///
 /// Values may be negative only for `SparseBincount`, and are skipped like those above `size`.
+///
+/// `given` holds rows and values, `size` is the number of bins of a row, and `binary` the attribute
+/// `binary_output`.
 fn bins<T>(
     context: &mut KernelContext<'_>,
     given: &Given,
@@ -241,6 +244,9 @@ fn check_counted(context: &KernelContext<'_>, weights: usize, given: &Given) -> 
 /// Delivers indices, counts and shape of the sparse result as outputs 0 to 2. A sorted map brings them into
 /// the order of the indices, at a cost of `n log n` for `n` values. `least` and `most` are `minlength` and
 /// `maxlength`.
+///
+/// `given` holds rows and values, `weights` is the input with them, and `binary` the attribute
+/// `binary_output`.
 fn counts<T>(
     context: &mut KernelContext<'_>,
     given: &Given,

@@ -413,6 +413,8 @@ fn betainc(a: f64, b: f64, x: f64) -> f64 {
 
 /// Returns the continued fraction of the incomplete beta function by Lentz's method, an even and an odd step
 /// in each round.
+///
+/// `a` and `b` are positive and `x` is below the mean of the distribution, where the fraction converges fast.
 fn beta_fraction(a: f64, b: f64, x: f64) -> f64 {
     let tiny = 1e-300;
     let away = |value: f64| if value.abs() < tiny { tiny } else { value };

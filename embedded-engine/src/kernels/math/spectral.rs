@@ -110,7 +110,7 @@ impl Columns {
     }
 
     /// Rotates two columns, the first before the second. `p < q`. With `c` and `s` they become `c p - s q`
-    /// and `s p + c q`.
+    /// and `s p + c q`. `cosine` and `sine` are those of [`rotation`].
     fn rotate(&mut self, p: usize, q: usize, cosine: f64, sine: f64) {
         let (before, behind) = self.values.split_at_mut(q * self.rows);
         let first = &mut before[p * self.rows..][..self.rows];
@@ -238,6 +238,8 @@ fn deliver<T: Element, const N: usize>(
 
 /// Decomposes each matrix of input 0. Calls `take` with the number of the matrix, its eigenvalues in
 /// ascending order, and its vectors.
+///
+/// `count` is the number of matrices and `size` that of each; `take` is called in the order of the stack.
 fn each<T: Element + Real + CastTo<f64>>(
     context: &KernelContext<'_>,
     count: usize,

@@ -212,6 +212,9 @@ fn forward(context: &mut KernelContext<'_>, settings: Settings) -> Result<()> {
 /// Returns the running moments after this batch; the variance among them is the unbiased one. `pixels` is the
 /// number of pixels of the batch, `factor` the share of the batch. With a factor of 1 the old moments are not
 /// read, since they may be empty.
+///
+/// `mean` and `variance` are the moments of the batch, the latter biased. The results are the running mean
+/// and variance, in this order.
 fn running(
     context: &KernelContext<'_>,
     pixels: usize,

@@ -174,7 +174,11 @@ fn sampler(spec: &NodeSpec<'_>, distribution: impl Distribution, range: u64) -> 
 /// the generator counts blocks of four.
 const WORDS_PER_SAMPLE: u64 = 2048;
 
-/// Returns the classes, and the number of draws that they took.
+/// Returns `count` classes, and the number of draws that they took.
+///
+/// Each draw takes some of `words`, which never run out. With `unique` a class that was drawn before is drawn
+/// again; the caller has checked that `distribution` has enough of them. Fails if the run is ended, as rare
+/// classes may take very many draws.
 fn draw(
     context: &KernelContext<'_>,
     distribution: &dyn Distribution,

@@ -248,6 +248,8 @@ struct Path {
 
 impl Path {
     /// Inserts the blanks. Two labels make five places; no labels make one.
+    ///
+    /// `labels` are classes other than `blank`; `merge_repeated` is the attribute `ctc_merge_repeated`.
     fn new(labels: &[usize], blank: usize, merge_repeated: bool) -> Path {
         let mut classes = vec![blank; 2 * labels.len() + 1];
         classes.iter_mut().skip(1).step_by(2).zip(labels).for_each(|(class, &label)| *class = label);

@@ -191,7 +191,7 @@ impl Beam {
 
     /// Adds the sequence of an entry and one more label to the beam, if it is likely enough and not in it.
     /// `log` is the logarithm of the probability of the label in this frame. The last sequence of a full beam
-    /// makes room.
+    /// makes room. `branch` is the entry that is extended, `label` a class other than the blank.
     fn grow(&mut self, branch: usize, label: usize, log: f64) -> Result<()> {
         let known = self.children.get(&(branch, label)).copied();
         if known.is_some_and(|child| self.entries[child].after.total > NEVER) {

@@ -57,6 +57,8 @@ struct Depthwise {
 
 impl Depthwise {
     /// Returns the sizes for these shapes of image and filter. Fails if they do not fit.
+    ///
+    /// `window` has the strides, `input` is the shape of the images and `filter` that of the filter.
     fn new(window: &Window, input: &[usize], filter: &[usize]) -> Result<Depthwise> {
         let &[filter_h, filter_w, channels, multiplier] = filter else {
             return Err(Error::invalid_argument(format!("filter must be 4-dimensional: {filter:?}")));

@@ -118,6 +118,8 @@ fn unfit(shape: &Shape) -> Error {
 /// Returns the borders of a random division of an axis of `size` elements: 0, the ends of all regions but the
 /// last, and `size`. Without a remainder all regions are equal and no random number is drawn. The ratio is
 /// divided in `float32`, as it is an attribute of that precision.
+///
+/// `generator` advances by one block for `pseudo_random` sizes, and by one for four regions otherwise.
 fn borders(generator: &mut Generator, size: usize, ratio: f32, pseudo_random: bool) -> Result<Vec<i64>> {
     let count = (size as f32 / ratio).floor() as usize;
     if count == 0 {
@@ -146,6 +148,9 @@ fn borders(generator: &mut Generator, size: usize, ratio: f32, pseudo_random: bo
 /// Fills in sizes that follow from one random number `u` for all regions: region `i` ends before the first
 /// whole number from `a (i + u)` on, for the ratio `a`. The number is limited so that the first and the last
 /// region are at most one larger than the others.
+///
+/// `sizes` has an element for each region and holds the smaller size of all; `size` is that of the axis. One
+/// number is drawn from `generator`.
 fn alternating(sizes: &mut [usize], size: usize, generator: &mut Generator) {
     let count = sizes.len();
     let (smallest, ratio) = (size / count, size as f64 / count as f64);
@@ -212,6 +217,9 @@ impl Grid {
 
     /// Returns the region between two borders of an axis of this size. The end is cut off at the size, as the
     /// last region has no element to share. Fails for a region that is empty or begins before 0.
+    ///
+    /// `at` is the number of the region, `borders` are those along the axis, and `size` is the number of its
+    /// elements.
     fn region(&self, borders: &[i64], at: usize, size: usize) -> Result<Range<usize>> {
         // Saturated, as borders come from an input.
         let end = borders[at + 1].saturating_add(i64::from(self.overlapping));
@@ -263,7 +271,8 @@ fn largest<T: Number>(values: &[T], region: &mut dyn Iterator<Item = usize>) -> 
     region.fold(first, |best, place| if values[place] > values[best] { place } else { best })
 }
 
-/// Delivers the pooled images and the borders.
+/// Delivers the pooled images and the borders. `grid` divides images of the sizes `images`; `maximum` selects
+/// maxima or means.
 fn pool<T: Number>(context: &mut KernelContext<'_>, images: Images, grid: Grid, maximum: bool) -> Result<()> {
     context.produce::<T>(0, grid.pooled(images).shape(), |context, output| {
         let values = context.slice::<T>(0)?;

@@ -53,6 +53,9 @@ pub(super) fn by_groups<T: Element>(
 
 /// Copies one group's channels out of rows of `width`. Of 6 channels in 3 groups, group 1 has channels 2 and
 /// 3.
+///
+/// `rows` are pixels of `width` channels, `group` is one of `groups`, and `to` has room for its channels of
+/// all pixels.
 fn gather<T: Element>(rows: &[T], width: usize, groups: usize, group: usize, to: &mut [T]) {
     let part = width / groups;
     for (to, from) in to.chunks_exact_mut(part.max(1)).zip(rows.chunks_exact(width.max(1))) {

@@ -108,7 +108,8 @@ fn at_places(context: &KernelContext<'_>, values: &Tensor, places: &[usize], sha
     arrange(context, &[values], shape, 1, &|row| Some((0, places[row])), None)
 }
 
-/// Delivers the maxima, copied from their positions, and the positions.
+/// Delivers the maxima, copied from their positions, and the positions. With `with_batch` positions count
+/// through the whole batch; `dtype` is theirs.
 fn with_argmax(
     context: &mut KernelContext<'_>,
     window: &Window,

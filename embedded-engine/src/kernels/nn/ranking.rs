@@ -97,7 +97,8 @@ fn falling(context: &KernelContext<'_>, input: usize) -> Result<Vec<u64>> {
     Ok(memory::collected(wide.into_iter().map(|x| !(x as u64 ^ SIGN)))?)
 }
 
-/// Returns the element at each of these places, as a tensor of that shape. Input `input` is read.
+/// Returns the element at each of these places, as a tensor of that shape. Input `input` is read. `places`
+/// are flat positions in the input, one for each element of `shape`.
 fn at_places(context: &KernelContext<'_>, input: usize, places: &[usize], shape: Shape) -> Result<Tensor> {
     arrange(context, &[context.input(input)], shape, 1, &|i| Some((0, places[i])), None)
 }

@@ -336,7 +336,8 @@ fn sizes(context: &KernelContext<'_>, input: usize) -> Result<Vec<usize>> {
     sizes.ok_or_else(|| Error::invalid_argument("sizes must not be negative"))
 }
 
-/// Checks that a gradient has the shape of the output. `out` is the number of its channels.
+/// Checks that a gradient has the shape of the output. `out` is the number of its channels. `grid` has the
+/// sizes of the windows, and `gradient` is the shape that was found.
 fn check_gradient(grid: &Grid, out: usize, gradient: &Shape) -> Result<()> {
     let [d, h, w] = grid.out;
     if gradient[..] == [grid.batch, d, h, w, out] {

@@ -75,6 +75,8 @@ pub(super) fn sizes(data: &[u8]) -> Result<[usize; 3]> {
 ///
 /// Four channels are an error, as is brightness of a file in four inks. 16 bits a sample and arithmetic
 /// coding, which the library lacks, are errors, too.
+///
+/// `data` is the file, `channels` the attribute, and `options` hold the reduction and the recovery.
 pub(super) fn decode(data: &[u8], channels: usize, options: &JpegOptions) -> Result<Picture> {
     match decode_whole(data, channels, options.ratio) {
         Err(error) if options.recover && error.code() == Code::InvalidArgument => {

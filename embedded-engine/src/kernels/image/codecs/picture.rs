@@ -32,6 +32,9 @@ pub(super) struct Picture {
 
 /// Returns the number of samples of a picture of these sizes. Fails if it is empty, larger than [`MOST`], or
 /// larger than the memory limit allows: headers are checked before memory is taken for what they promise.
+///
+/// `frames` is the number of frames of a GIF file, otherwise 1; `height`, `width` and `channels` come from a
+/// header.
 pub(super) fn checked_size(frames: usize, height: usize, width: usize, channels: usize) -> Result<usize> {
     let size = [height, width, channels].into_iter().try_fold(frames, usize::checked_mul);
     match size.filter(|&size| size <= MOST && height > 0 && width > 0) {

@@ -26,6 +26,8 @@ fn damaged(error: png::DecodingError) -> Error {
 ///
 /// Fails for damaged files, and for those whose pixels exceed `MOST`. An animation is read up to its first
 /// frame.
+///
+/// `data` is the file and `channels` the attribute of the op.
 pub(super) fn decode(data: &[u8], channels: usize, wide: bool) -> Result<Picture> {
     let mut decoder = png::Decoder::new_with_limits(Cursor::new(data), Limits { bytes: MOST });
     decoder.set_transformations(Transformations::EXPAND);
