@@ -91,10 +91,12 @@ impl Journal {
             return Journal::default();
         }
         let text = std::str::from_utf8(bytes).unwrap_or_default();
-        // A journal of a later version has another title. It is neither read nor overwritten.
-        let Some(lines) = text.strip_prefix(TITLE) else {
+        // A journal of a later version has another title. It is neither read nor overwritten. The whole line is
+        // compared, because version 10 begins like version 1.
+        let (title, lines) = text.split_once('\n').unwrap_or((text, ""));
+        if title != TITLE {
             return Journal { foreign: true, ..Journal::default() };
-        };
+        }
         let mut journal = Journal::default();
         for line in lines.lines() {
             // A line that cannot be read proves nothing.
@@ -274,6 +276,7 @@ mod tests {
     #[test]
     fn a_file_of_another_program_is_recognized() {
         assert!(Journal::parse(b"dear diary").foreign);
+        assert!(Journal::parse(format!("{TITLE}0\n").as_bytes()).foreign, "a later version");
         assert!(!Journal::parse(&[0; 30]).foreign && !Journal::parse(b"").foreign);
     }
 }

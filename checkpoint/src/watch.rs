@@ -30,13 +30,13 @@ pub struct WatchOptions {
     stop: Option<Stop>,
 }
 
-/// Decides when to stop waiting.
+/// Decides when to stop waiting. Its `Debug` form does not call the function, which belongs to the user.
 #[derive(Clone)]
 struct Stop(Arc<dyn Fn() -> bool + Send + Sync>);
 
 impl fmt::Debug for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Stop").field(&(self.0)()).finish()
+        f.debug_struct("Stop").finish_non_exhaustive()
     }
 }
 

@@ -339,7 +339,8 @@ impl BundleWriter {
         for shard in &mut self.shards {
             // Everything is in the file before the sync, which is the last call that a `WriteFile` allows.
             shard.flush()?;
-            if self.options.durable {
+            // A file that is written past the page cache has its last block and its length only after a sync.
+            if self.options.durable || self.options.hint.direct {
                 shard.file.sync().map_err(Error::io("write", shard.path.target()))?;
             }
         }

@@ -130,7 +130,8 @@ pub trait ReadFile: fmt::Debug + Send + Sync {
 
 /// A file that is being written from its beginning to its end.
 pub trait WriteFile: fmt::Debug + Send {
-    /// Appends bytes.
+    /// Appends bytes. They are in the file, for other readers too, once this returns, unless the file was created with
+    /// [`WriteHint::direct`]: then it is complete only after [`sync`](WriteFile::sync).
     ///
     /// # Errors
     /// As reported by the system. After an error the file is of no use.

@@ -14,9 +14,8 @@
 //!
 //! # Subnormal numbers
 //!
-//! Numbers of `f32` and `f64` below the smallest normal one are stored as 0, as TensorFlow's threads do by a flag of
-//! the processor.
-//! Means of gradients decay towards 0 and would otherwise become subnormal, and operations on such numbers take many
+//! Numbers of `f32`, `f64` and `bf16` below the smallest normal one are stored as 0, as TensorFlow's threads do by a flag
+//! of the processor; those of `f16` are normal numbers of `f32`, in which they are computed, and stay. Means of gradients decay towards 0 and would otherwise become subnormal, and operations on such numbers take many
 //! times as long.
 
 use crate::elementwise::{Element, Narrow};
@@ -212,7 +211,8 @@ impl<H: Narrow> Number for Rounded<H> {
 }
 
 /// Implements the weights of 16 bits.
-/// Numbers below the smallest normal one are stored as they are.
+/// Numbers below the smallest normal `f32` are stored as 0, which concerns `bf16` only: it has the exponents of `f32`,
+/// and the smallest `f16` is a normal `f32`.
 macro_rules! narrow_weights {
     ($($type:ty),*) => {$(
         impl Weight for $type {
@@ -225,7 +225,7 @@ macro_rules! narrow_weights {
 
             #[inline(always)]
             fn store(number: Rounded<$type>) -> $type {
-                <$type>::narrow(number.0)
+                <$type>::narrow(<f32 as Weight>::store(number.0))
             }
         }
     )*};

@@ -75,7 +75,7 @@ impl NativeTensor {
         match value.dtype() {
             DType::String => NativeTensor::of_strings(api, value),
             DType::Resource | DType::Variant => match value.to_handle::<NativeTensor>() {
-                Some(handle) => Ok(handle.same()),
+                Some(handle) => handle.same(),
                 None => Err(Error::value("a handle of another engine means nothing to TensorFlow")),
             },
             _ => NativeTensor::of_plain(api, value),
@@ -165,17 +165,20 @@ impl NativeTensor {
 
     /// Returns another handle with a scalar handle's serialized content.
     /// Feeding a handle hands it over, and the tensor of the program must stay usable for the next run.
-    fn same(&self) -> NativeTensor {
+    fn same(&self) -> Result<NativeTensor> {
         let bytes = self.bytes();
-        // SAFETY: a handle is a scalar whose content is plain bytes; the copy has room for them.
+        // SAFETY: the dtype of a tensor that exists; a scalar has no dimensions to point to.
         let pointer = unsafe {
             let dtype = (self.api.TF_TensorType)(self.pointer);
-            let pointer = (self.api.TF_AllocateTensor)(dtype, std::ptr::null(), 0, bytes.len());
-            let start = (self.api.TF_TensorData)(pointer).cast::<u8>();
-            std::ptr::copy_nonoverlapping(bytes.as_ptr(), start, bytes.len());
-            pointer
+            (self.api.TF_AllocateTensor)(dtype, std::ptr::null(), 0, bytes.len())
         };
-        NativeTensor { api: self.api, pointer }
+        let copy = NativeTensor::checked(self.api, pointer, &Shape::default())?;
+        // SAFETY: a handle is a scalar whose content is plain bytes; the copy has room for them.
+        unsafe {
+            let start = (self.api.TF_TensorData)(copy.pointer).cast::<u8>();
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), start, bytes.len());
+        }
+        Ok(copy)
     }
 
     /// Returns the elements as bytes.

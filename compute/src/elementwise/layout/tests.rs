@@ -1,7 +1,7 @@
 use super::*;
 use crate::Pool;
 use crate::elementwise::tests::{Numbers, pools};
-use crate::elementwise::{BinaryOp, Element};
+use crate::elementwise::{BinaryOp, BroadcastError, Element};
 
 /// Returns the indices of the `flat`th element of an array.
 fn indices(mut flat: usize, shape: &[usize]) -> Vec<usize> {
@@ -164,6 +164,9 @@ fn broadcasting_to_a_shape_repeats() {
     assert_eq!(output, [1, 1, 2, 2, 3, 3, 1, 1, 2, 2, 3, 3]);
     assert!(broadcast_to(&Pool::single(), &[2], &[1], &[1, 2], &mut [0]).is_err());
     assert!(broadcast_to(&Pool::single(), &[1, 1], &[1], &[1], &mut [0]).is_err());
+    let error = broadcast_to(&Pool::single(), &[1, 3], &[1, 1], &[1, 2, 3], &mut [0]).unwrap_err();
+    let expected = BroadcastError::Incompatible { operand: 1, dimension_from_end: 0, size: 3, expected: 1 };
+    assert_eq!(error, expected);
     let mut large = vec![0; 200_000];
     broadcast_to(&Pool::new(3).unwrap(), &[2], &[100_000, 2], &[7, 8], &mut large).unwrap();
     assert!(large.chunks(2).all(|pair| pair == [7, 8]));

@@ -72,13 +72,15 @@ pub fn broadcast_to<T: Clone + Send + Sync>(
     // Only for its checks. The copy below also takes elements that are not numbers.
     let plan = Broadcast::new([target, shape])?;
     if plan.output_shape() != target {
-        let size = shape.first().copied().unwrap_or(1);
-        return Err(BroadcastError::Incompatible {
-            operand: 1,
-            dimension_from_end: shape.len().saturating_sub(1),
-            size,
-            expected: target.len().checked_sub(shape.len()).map_or(1, |missing| target[missing]),
-        });
+        // The first dimension from the end that the target lacks or has with another size.
+        let expected = |from_end: usize| target.iter().rev().nth(from_end).copied().unwrap_or(1);
+        let differs = |&(from_end, &size): &(usize, &usize)| {
+            from_end >= target.len() || (size != 1 && size != expected(from_end))
+        };
+        let found = shape.iter().rev().enumerate().find(differs);
+        let (dimension_from_end, &size) = found.unwrap_or((0, &1));
+        let expected = expected(dimension_from_end);
+        return Err(BroadcastError::Incompatible { operand: 1, dimension_from_end, size, expected });
     }
     assert_eq!(input.len(), plan.operand_len(1), "input");
     assert_eq!(output.len(), plan.len(), "output");
