@@ -47,6 +47,7 @@ use reads::Operands;
 use rustc_hash::{FxHashMap, FxHashSet};
 use session_core::{AttrValue, Code, Endpoint, Error, Graph, OpId, Operation, Output, Phase, Result};
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use tensor::Tensor;
 
 /// The state that one compilation shares among the step's own graph and the functions that it calls.
@@ -239,7 +240,11 @@ impl<'a> Builder<'a> {
             if number % UNWATCHED == 0 {
                 self.shared.limits.check()?;
             }
-            self.add(&operation).map_err(|error| operation.place(error).with_phase(Phase::Run))?;
+            // A panic names the operation, such as one in the maker of its kernel. The builder is not used
+            // afterwards.
+            let added = catch_unwind(AssertUnwindSafe(|| self.add(&operation)));
+            let added = added.unwrap_or_else(|payload| Err(Error::from_panic("the compiler", &*payload)));
+            added.map_err(|error| operation.place(error).with_phase(Phase::Run))?;
         }
         // Only now do the nodes at the end of the loops exist.
         for (operation, input, endpoint) in std::mem::take(&mut self.coming_round) {

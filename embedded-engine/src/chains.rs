@@ -112,8 +112,8 @@ fn rename(ir: &mut Ir, renamed: &FxHashMap<usize, Renamed>) {
 /// it is fused already, it controls what runs, some tensor is not `float32`, it has too many inputs, or it is
 /// small.
 fn function(node: &IrNode) -> Option<Elementwise> {
-    let is_one = !node.removed && node.operations.len() == 1 && node.outputs == 1 && node.flow.is_none();
-    let operation = node.operations.first().filter(|_| is_one)?;
+    let is_one = !node.removed && node.outputs == 1 && node.flow.is_none();
+    let operation = node.computed().filter(|_| is_one)?;
     let floats = |output: &session_core::Output| output.dtype() == DType::Float32;
     let all_floats =
         operation.inputs().iter().all(floats) && operation.output_infos()[0].dtype == DType::Float32;

@@ -40,6 +40,7 @@ use crate::plan::{Plan, PlanKey};
 use crate::registry::{Role, draws, has_effect};
 use rustc_hash::FxHashSet;
 use session_core::{Code, Error, Function, Graph, OpId, Operation, Phase, Result};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// The maximum depth of nested function calls. Each level occupies stack space of a thread while it runs. A
@@ -77,13 +78,22 @@ impl Functions {
 /// # Errors
 /// Those of [`build`] and [`emit`]; `Unimplemented` with all operations without a kernel, in the step and in
 /// functions; `Unimplemented` for a recursive function; `ResourceExhausted` for calls that are nested too
-/// deeply; `Runtime` for an empty graph (S-52).
+/// deeply; `Runtime` for an empty graph (S-52); `Internal` for a panic, after which the session goes on.
 pub(crate) fn compile(
     graph: &Graph,
     key: &PlanKey,
     functions: &Functions,
     shared: &Shared<'_>,
 ) -> Result<Plan> {
+    // A panic is a broken invariant of the compiler. Nothing of a failed compilation is kept, and locks that
+    // it poisoned are used on.
+    let compiled = catch_unwind(AssertUnwindSafe(|| plan(graph, key, functions, shared)));
+    compiled
+        .unwrap_or_else(|payload| Err(Error::from_panic("the compiler", &*payload).with_phase(Phase::Run)))
+}
+
+/// Does the work of [`compile`], and may panic.
+fn plan(graph: &Graph, key: &PlanKey, functions: &Functions, shared: &Shared<'_>) -> Result<Plan> {
     graph.check()?;
     if graph.is_empty() {
         return Err(Error::runtime("the graph is empty: there is nothing to run"));

@@ -42,7 +42,7 @@ pub(crate) fn fuse(ir: &mut Ir, environment: &Environment) {
         let alone = |value: Value| {
             producer(value).filter(|before| uses.get(&value) == Some(&1) && !waited_for.contains(before))
         };
-        let joined = match fusion(ir.nodes[index].operation()) {
+        let joined = match ir.nodes[index].computed().and_then(fusion) {
             Some(Fusion::Bias) => join_bias(ir, index, true, &alone, environment),
             Some(Fusion::Sum) => join_bias(ir, index, false, &alone, environment),
             Some(Fusion::Relu) => join_relu(ir, index, &alone, environment),
@@ -81,12 +81,11 @@ fn join_bias(
         let Some(before) = alone(node.inputs[product]) else { continue };
         let source = &ir.nodes[before];
         // A product that has a bias already takes no second one.
-        if source.operations.len() != 1
-            || !(is_bias_add || is_row(&operation.input(bias), source.operation()))
-        {
+        let Some(multiplied) = source.computed() else { continue };
+        if !(is_bias_add || is_row(&operation.input(bias), multiplied)) {
             continue;
         }
-        if let Some(Ok(kernel)) = fused_kernel(source.operation(), false, environment) {
+        if let Some(Ok(kernel)) = fused_kernel(multiplied, false, environment) {
             let mut inputs = source.inputs.clone();
             inputs.push(node.inputs[bias]);
             return Some((before, join(source, node, inputs, kernel)));

@@ -46,8 +46,8 @@ pub(crate) enum Value {
 /// One operation of a plan in the making, or several that were fused, or one that the compiler has added.
 pub(crate) struct IrNode {
     /// The operations it stands for, in the order in which they would run; the first names it in messages.
-    /// Nodes that the compiler adds have the operation on whose behalf they exist. Never empty for a node
-    /// that may fail.
+    /// Nodes that the compiler adds have the operation on whose behalf they exist, which they need not
+    /// compute; see [`computed`](Self::computed). Never empty for a node that may fail.
     pub(crate) operations: Vec<Operation>,
     /// The values that the kernel takes, lists flattened, in the order of the op's signature.
     pub(crate) inputs: Vec<Value>,
@@ -68,6 +68,9 @@ pub(crate) struct IrNode {
     ///
     /// Used by the schedule, and for the purity of functions.
     pub(crate) reads: bool,
+    /// True if the compiler added it on behalf of an operation, such as a read of a reference. Its inputs and
+    /// outputs are its own, not those of the operation.
+    pub(crate) is_added: bool,
     /// True if it may have to wait for another thread.
     ///
     /// This is about the operation itself; whether a called function waits is known once its plan exists.
@@ -106,7 +109,19 @@ impl IrNode {
         }
     }
 
-    /// Returns a node without effect that represents several operations, or none.
+    /// Returns a node without effect that the compiler adds on behalf of an operation, without computing that
+    /// operation.
+    pub(crate) fn added(
+        operations: Vec<Operation>,
+        inputs: Vec<Value>,
+        control: Vec<usize>,
+        outputs: usize,
+        kernel: Option<Box<dyn Kernel>>,
+    ) -> IrNode {
+        IrNode { is_added: true, ..IrNode::joined(operations, inputs, control, outputs, kernel) }
+    }
+
+    /// Returns a node without effect that computes several operations, or one.
     pub(crate) fn joined(
         operations: Vec<Operation>,
         inputs: Vec<Value>,
@@ -114,7 +129,7 @@ impl IrNode {
         outputs: usize,
         kernel: Option<Box<dyn Kernel>>,
     ) -> IrNode {
-        let (has_effect, reads, waits, removed) = (false, false, false, false);
+        let (has_effect, reads, is_added, waits, removed) = (false, false, false, false, false);
         let (callees, flow) = (None, None);
         IrNode {
             operations,
@@ -126,6 +141,7 @@ impl IrNode {
             has_effect,
             flow,
             reads,
+            is_added,
             waits,
             removed,
         }
@@ -135,6 +151,17 @@ impl IrNode {
     /// without operations.
     pub(crate) fn operation(&self) -> &Operation {
         &self.operations[0]
+    }
+
+    /// Returns the operation that the node computes: its inputs and outputs are those of the operation. `None`
+    /// for fused nodes and for nodes that the compiler added.
+    ///
+    /// Passes that look for op types must ask this and not [`operation`](Self::operation).
+    pub(crate) fn computed(&self) -> Option<&Operation> {
+        match self.operations.as_slice() {
+            [operation] if !self.is_added => Some(operation),
+            _ => None,
+        }
     }
 
     /// Returns the nodes whose outputs it takes, repeated if it takes several.

@@ -80,6 +80,36 @@ fn reads_follow_the_edges_of_the_graph() {
     assert_eq!(value(&session, &v).unwrap(), [4.0, 5.0]);
 }
 
+/// An operation that fuses with others reads both operands after two updates, for which one node stands.
+#[test]
+fn operations_that_fuse_wait_for_several_updates() {
+    let one = |graph: &Graph, name: &str, shape: &[usize], value: Tensor| {
+        let v = variable(graph, name, shape);
+        let assigned = assign(&v, &constant(graph, value));
+        (v, assigned.operation().clone())
+    };
+    let graph = Graph::new();
+    let (a, first) = one(&graph, "a", &[1, 2], Tensor::from([[1f32, 2.0]]));
+    let (b, second) = one(&graph, "b", &[2], Tensor::from([10f32, 20.0]));
+    let after = graph.control_dependencies([&first, &second]);
+    for (op_type, expected) in
+        [("AddV2", [11.0, 22.0]), ("Add", [11.0, 22.0]), ("BiasAdd", [11.0, 22.0]), ("Mul", [10.0, 40.0])]
+    {
+        let sum = op(&after, op_type).input(&a).input(&b).finish_output();
+        let relu = op(&graph, "Relu").input(&sum).finish_output();
+        let session = session(&graph);
+        assert_eq!(value(&session, &sum).unwrap(), expected, "{op_type}");
+        assert_eq!(value(&session, &relu).unwrap(), expected, "{op_type}");
+    }
+    // The product reads its operands behind such a node, and is fused all the same.
+    let (w, third) = one(&graph, "w", &[2, 2], Tensor::from([[1f32, -1.0], [0.0, 3.0]]));
+    let after = graph.control_dependencies([&first, &second, &third]);
+    let product = op(&after, "MatMul").input(&a).input(&w).finish_output();
+    let sum = op(&after, "BiasAdd").input(&product).input(&b).finish_output();
+    let relu = op(&after, "Relu").input(&sum).finish_output();
+    assert_eq!(value(&session(&graph), &relu).unwrap(), [11.0, 25.0]);
+}
+
 #[test]
 fn an_update_of_constants_is_not_done_while_compiling() {
     let graph = Graph::new();

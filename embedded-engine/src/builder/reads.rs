@@ -132,7 +132,7 @@ impl Builder<'_> {
             context.set(0, value);
             Ok(())
         });
-        let node = IrNode::joined(vec![operation.clone()], values, vec![index], 1, Some(kernel));
+        let node = IrNode::added(vec![operation.clone()], values, vec![index], 1, Some(kernel));
         let given = self.push_node(node, false);
         let result = Endpoint { op: operation.id(), index: output };
         self.replaced.insert(result, given);
@@ -206,7 +206,7 @@ impl Builder<'_> {
             Ok(())
         });
         let operations = vec![operation.clone()];
-        self.push_node(IrNode::joined(operations, vec![reference], vec![after], 1, Some(kernel)), false)
+        self.push_node(IrNode::added(operations, vec![reference], vec![after], 1, Some(kernel)), false)
     }
 
     /// Reads the inputs of an operation that it wants as values, after whatever it waits for that may change
@@ -234,7 +234,7 @@ impl Builder<'_> {
         before.dedup();
         if before.len() > 1 && wanted.len() > 1 {
             // One node stands for all of them.
-            let node = IrNode::joined(vec![operation.clone()], Vec::new(), before, 0, None);
+            let node = IrNode::added(vec![operation.clone()], Vec::new(), before, 0, None);
             self.push_node(node, false);
             before = vec![self.nodes.len() - 1];
         }
@@ -264,7 +264,7 @@ impl Builder<'_> {
         }
         let source: Vec<Operation> = self.graph.operation_by_id(endpoint.op).into_iter().collect();
         let kernel: Box<dyn Kernel> = Box::new(|context: &mut KernelContext<'_>| read_reference(context));
-        let node = IrNode::joined(source, vec![value], key.1.clone(), 1, Some(kernel));
+        let node = IrNode::added(source, vec![value], key.1.clone(), 1, Some(kernel));
         let read = self.push_node(IrNode { reads: true, ..node }, false);
         self.reads.insert(key, read);
         Ok(read)
