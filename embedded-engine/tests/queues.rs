@@ -440,9 +440,21 @@ fn s_241_q_56_a_close_does_not_wait_for_pending_enqueues_which_are_served() {
     waiting.join().unwrap().unwrap();
     assert_eq!(session.run(&dequeue, ()).unwrap(), Tensor::from(2.0f32));
     assert_eq!(session.run(&dequeue, ()).unwrap_err().code(), Code::OutOfRange);
-    // S-244, where TensorFlow fails without cancel.
-    session.run(&queue.close(), ()).unwrap();
-    session.run(&queue.close_and_cancel_pending_enqueues(), ()).unwrap();
+}
+
+#[test]
+fn s_244_q_56_closing_a_closed_queue_is_no_error() {
+    let graph = Graph::new();
+    let queue = fifo(&graph, 1);
+    let session = session(&graph);
+    session.run(&queue.enqueue(1.0f32), ()).unwrap();
+    for _ in 0..2 {
+        // TensorFlow's second close without cancel ends with Cancelled.
+        session.run(&queue.close(), ()).unwrap();
+        session.run(&queue.close_and_cancel_pending_enqueues(), ()).unwrap();
+    }
+    assert_eq!(session.run(&queue.enqueue(2.0f32), ()).unwrap_err().code(), Code::Cancelled);
+    assert_eq!(drain(&*session, &queue), [1.0]);
 }
 
 #[test]

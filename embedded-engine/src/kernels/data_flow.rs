@@ -24,7 +24,7 @@
 //! the operation that created it (S-229); the limits of the run for a wait.
 //!
 //! Two differences from TensorFlow: a close does not wait for pending enqueues, which are still served
-//! (S-241), and closing a closed queue is no error (S-244).
+//! (S-241), and closing a closed queue is no error (S-244, Q-56).
 //!
 //! # How an operation waits
 //!

@@ -24,7 +24,7 @@
 //! A dequeue-many that is abandoned puts its elements back; TensorFlow loses them (S-239). An abandoned
 //! enqueue-many removes what it has put in, as far as nobody took it; in TensorFlow it stays (S-233). A plain
 //! close returns at once and lets pending enqueues finish; TensorFlow's waits for them (S-241). A second
-//! close is no error (S-244).
+//! close is no error (S-244, Q-56).
 //!
 //! # Example
 //!
