@@ -8,11 +8,14 @@
 //! | op | attributes | result |
 //! | --- | --- | --- |
 //! | `StringLower`, `StringUpper` | `encoding`: empty for ASCII, or `utf-8` | other letters; with `utf-8` invalid bytes become U+FFFD |
-//! | `StringStrip` | | without spaces, tabs, line ends and form feeds at both ends |
+//! | `StringStrip` | | without white space at both ends |
 //! | `StringLength` | `unit`: `BYTE` or `UTF8_CHAR` | lengths, `int32` |
 //! | `StringToHashBucketFast` | `num_buckets` | FarmHash fingerprint, modulo |
 //! | `StringToHashBucket` | `num_buckets` | MurmurHash64A with TensorFlow's seed, modulo |
 //! | `StringToHashBucketStrong` | `num_buckets`, `key` of 2 | SipHash-2-4 under the key, modulo |
+//!
+//! White space is what C's `isspace` accepts, here and where text is split or read as a number: spaces, tabs,
+//! line ends, form feeds and vertical tabs.
 //!
 //! Outputs have the shape of the input; empty tensors and empty strings are fine. Bad attributes are errors
 //! when the kernel is made. Everything runs on one thread.
@@ -52,7 +55,7 @@ pub(crate) fn register(registry: &mut Registry) {
     });
     registry.add("StringStrip", |_| {
         // A part of the same memory: stripping copies no bytes.
-        Ok(boxed(|context| map(context, |text| Ok(text.slice_ref(text.trim_ascii())))))
+        Ok(boxed(|context| map(context, |text| Ok(text.slice_ref(trimmed(text))))))
     });
     registry.add("StringLength", |spec| {
         let characters = is_utf8(spec.str("unit")?);
@@ -131,6 +134,22 @@ pub(in crate::kernels) fn sip_hash(text: &[u8], [first, second]: [u64; 2]) -> u6
     let mut hasher = std::hash::SipHasher::new_with_keys(first, second);
     std::hash::Hasher::write(&mut hasher, text);
     std::hash::Hasher::finish(&hasher)
+}
+
+/// Returns true for white space. Unlike `u8::is_ascii_whitespace`, this includes the vertical tab.
+fn is_space(byte: &u8) -> bool {
+    matches!(byte, b' ' | b'\t'..=b'\r')
+}
+
+/// Returns the text without white space at its start.
+fn trimmed_start(text: &[u8]) -> &[u8] {
+    &text[text.iter().position(|byte| !is_space(byte)).unwrap_or(text.len())..]
+}
+
+/// Returns the text without white space at both ends.
+fn trimmed(text: &[u8]) -> &[u8] {
+    let text = trimmed_start(text);
+    &text[..text.iter().rposition(|byte| !is_space(byte)).map_or(0, |last| last + 1)]
 }
 
 /// Returns true if `unit` asks for characters rather than bytes.

@@ -5,7 +5,7 @@
 //! A table is initialized once; initializing it again with other content is an error. Looking up a missing
 //! key returns the default. `MutableHashTable` can be changed, exported and imported, and is saved with the
 //! model. Lines of a text file become entries by column numbers, where -2 is the whole line and -1 the line
-//! number. Tables are shared by name within a session.
+//! number, counted from `offset`. Tables are shared by name within a session.
 //!
 //! # Operations
 //!
@@ -25,21 +25,23 @@
 //! Exports are sorted by the bytes of the keys, so that checkpoints of equal tables are equal; TensorFlow's
 //! order differs.
 //!
-//! Errors: `FailedPrecondition` for a lookup before the initialization, and for other content later;
-//! `InvalidArgument` for dtypes and shapes that do not fit, one key with two values in an initializer, the
-//! reserved keys of a dense table, and lines with too few columns; `NotFound` for a missing file.
+//! Errors: `FailedPrecondition` for a lookup before the initialization, for other content later, and for one
+//! key with two values in an initializer; `InvalidArgument` for dtypes and shapes that do not fit, the
+//! reserved keys of a dense table, and empty lines and lines with too few columns; `OutOfRange` for a file
+//! without lines; `NotFound` for a missing file.
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec, gives};
 use crate::kernels::array::arrange;
 use crate::kernels::elements::stacked;
 use crate::kernels::math::boxed;
 use crate::kernels::state::resource_name;
+use crate::kernels::strings::number::{float, integer};
 use crate::registry::Registry;
 use rustc_hash::FxHashMap;
 use session_core::{Code, Error, Result};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
-use tensor::{Bytes, DType, Shape, Tensor, memory};
+use tensor::{Bytes, DType, Element, Shape, Tensor, memory};
 
 /// One table.
 ///
@@ -266,7 +268,8 @@ impl Table {
     /// The keys have any shape; the values have that shape followed by that of a value.
     ///
     /// # Errors
-    /// `InvalidArgument` for other dtypes or shapes, and with `strict` for one key with two values.
+    /// `InvalidArgument` for other dtypes or shapes, and with `strict` `FailedPrecondition` for one key with two
+    /// values.
     fn entries_of(&self, given: &Tensor, values: &Tensor, strict: bool) -> Result<Entries> {
         let expected: Vec<usize> = given.shape().iter().chain(self.kind.shape.iter()).copied().collect();
         if given.dtype() != self.kind.key
@@ -294,7 +297,7 @@ impl Table {
             if twice {
                 let text =
                     format!("HashTable '{}' has different value for same key at {row}", self.kind.name);
-                return Err(Error::invalid_argument(text));
+                return Err(Error::new(Code::FailedPrecondition, text));
             }
             entries.insert(key, value);
         }
@@ -405,7 +408,7 @@ fn export(context: &mut KernelContext<'_>) -> Result<()> {
 enum Column {
     /// The whole line.
     Line,
-    /// The number of the line, counted from 0.
+    /// The number of the line, counted from the attribute `offset`.
     Number,
     /// A field of the line.
     Field(usize),
@@ -426,71 +429,146 @@ fn column(spec: &NodeSpec<'_>, name: &str) -> Result<Column> {
     }
 }
 
-/// Makes the kernel that fills a table from a file of UTF-8 lines.
+/// The form of a file that fills a table.
+struct Format {
+    /// The columns of the keys and of the values.
+    columns: [Column; 2],
+    /// The number of lines that become entries; `None` for all of them.
+    size: Option<usize>,
+    /// The byte between two fields.
+    delimiter: u8,
+    /// The number of the first line, for columns of line numbers.
+    first: i64,
+}
+
+/// Makes the kernel that fills a table from a file of lines, which end with a newline or with a carriage
+/// return and a newline.
 ///
-/// `vocab_size` of -1 takes all lines; otherwise there must be at least as many after `offset` skipped ones.
-/// Line numbers count from the first line that is taken; TensorFlow skips nothing and adds `offset` to the
-/// line numbers. The file is read when the operation runs, with the permission of the session's file policy.
+/// `vocab_size` of -1 takes all lines; otherwise it takes that many, and the file must have them. `offset` is
+/// the number of the first line and skips nothing. The file is read when the operation runs, with the
+/// permission of the session's file policy.
+///
+/// # Errors
+/// `InvalidArgument` for a delimiter other than one byte.
 fn make_from_file(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
-    let columns = [column(spec, "key_index")?, column(spec, "value_index")?];
-    let size = usize::try_from(spec.int("vocab_size")?).ok();
-    let delimiter = spec.str("delimiter").unwrap_or("\t").to_owned();
-    let skipped = usize::try_from(spec.int("offset").unwrap_or(0)).unwrap_or(0);
+    let delimiter = spec.str("delimiter").unwrap_or("\t");
+    let &[delimiter] = delimiter.as_bytes() else {
+        return Err(Error::invalid_argument(format!("delimiter must be one byte, not '{delimiter}'")));
+    };
+    let format = Format {
+        columns: [column(spec, "key_index")?, column(spec, "value_index")?],
+        size: usize::try_from(spec.int("vocab_size")?).ok(),
+        delimiter,
+        first: spec.int("offset").unwrap_or(0),
+    };
     Ok(boxed(move |context| {
         let table = table(context)?;
         let name = context.input(1).as_strings()?.first().cloned().unwrap_or_default();
         let path = PathBuf::from(String::from_utf8_lossy(&name).into_owned());
         context.files().check_read(&path)?;
-        let text = std::fs::read_to_string(&path).map_err(|error| {
+        let text = std::fs::read(&path).map_err(|error| {
             let missing = error.kind() == std::io::ErrorKind::NotFound;
             let code = if missing { Code::NotFound } else { Code::Unknown };
             Error::new(code, format!("table '{}' cannot read {}", table.kind.name, path.display()))
                 .with_source(error)
         })?;
-        // All lines are kept in memory: a vocabulary is small next to the table that it becomes.
-        let lines: Vec<&str> = text.lines().skip(skipped).take(size.unwrap_or(usize::MAX)).collect();
-        if let Some(size) = size.filter(|&size| size != lines.len()) {
-            let text =
-                format!("Invalid vocab_size in {}: expected {size} but got {}", path.display(), lines.len());
-            return Err(Error::invalid_argument(text));
-        }
-        let [keys, values] = columns.map(|column| cells(&lines, column, &delimiter));
-        let keys = parsed(&keys.map_err(|line| short(&path, line))?, table.kind.key)?;
-        let values = parsed(&values.map_err(|line| short(&path, line))?, table.kind.value)?;
-        table.initialize(table.entries_of(&keys, &values, true)?)
+        let filled = format.entries(table, &Bytes::from(text)).and_then(|entries| table.initialize(entries));
+        filled.map_err(|error| {
+            error.context(format!("table '{}' cannot be filled from {}", table.kind.name, path.display()))
+        })
     }))
 }
 
-/// Returns the error for a line with too few fields. `line` counts the lines that were taken, from 0.
-fn short(path: &std::path::Path, line: usize) -> Error {
-    Error::invalid_argument(format!("line {} of {} has too few columns", line + 1, path.display()))
-}
-
-/// Returns one column of all lines as texts, or the number of the first line that lacks it.
-fn cells(lines: &[&str], column: Column, delimiter: &str) -> std::result::Result<Vec<String>, usize> {
-    let cell = |(number, line): (usize, &&str)| match column {
-        Column::Line => Ok((*line).to_owned()),
-        Column::Number => Ok(number.to_string()),
-        Column::Field(field) => line.split(delimiter).nth(field).map(str::to_owned).ok_or(number),
-    };
-    lines.iter().enumerate().map(cell).collect()
-}
-
-/// Converts the cells of a column to a dtype.
-///
-/// Blanks around a number are ignored.
-///
-/// # Errors
-/// `InvalidArgument` for a cell that is not a number, and `Unimplemented` for dtypes other than strings,
-/// `int32`, `int64`, `float32` and `float64`.
-fn parsed(cells: &[String], dtype: DType) -> Result<Tensor> {
-    if dtype == DType::String {
-        return Ok(Tensor::from_strings(cells.to_vec(), [cells.len()])?);
+impl Format {
+    /// Returns the entries of a table that the content of a file makes.
+    ///
+    /// # Errors
+    /// `OutOfRange` for no lines, and `InvalidArgument` for fewer lines than requested, an empty line, a line
+    /// with too few columns, and a column that does not fit the dtype of the table.
+    fn entries(&self, table: &Table, text: &Bytes) -> Result<Entries> {
+        let dtypes = [table.kind.key, table.kind.value];
+        for (what, (column, dtype)) in ["key", "value"].iter().zip(self.columns.iter().zip(dtypes)) {
+            let (fits, column) = match column {
+                Column::Line => (dtype == DType::String || dtype.is_integer(), "the whole line"),
+                Column::Number => (dtype == DType::Int64, "the line number"),
+                Column::Field(_) => (true, "a field"),
+            };
+            if !fits {
+                return Err(Error::invalid_argument(format!("{column} cannot be a {what} of {dtype}")));
+            }
+        }
+        let lines: Vec<&[u8]> = lines(text).take(self.size.unwrap_or(usize::MAX)).collect();
+        if lines.is_empty() && self.size.is_none_or(|size| size == 0) {
+            return Err(Error::new(Code::OutOfRange, "there are no lines"));
+        }
+        if let Some(size) = self.size.filter(|&size| size != lines.len()) {
+            let text = format!("Invalid vocab_size: expected {size} but got {}", lines.len());
+            return Err(Error::invalid_argument(text));
+        }
+        if let Some(number) = lines.iter().position(|line| line.is_empty()) {
+            return Err(Error::invalid_argument(format!("line {} is empty", number + 1)));
+        }
+        let keys = self.column(text, &lines, self.columns[0], dtypes[0])?;
+        let values = self.column(text, &lines, self.columns[1], dtypes[1])?;
+        table.entries_of(&keys, &values, true)
     }
-    for_dtype!(@arms dtype, T => {
-        let number = |cell: &String| {
-            cell.trim().parse::<T>().map_err(|_| Error::invalid_argument(format!("'{cell}' is not a {dtype}")))
+
+    /// Returns one column of all lines as a tensor. Strings share the memory of the file's content.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a line with too few columns, a field that is not a number of the dtype, and a
+    /// dtype other than strings, `int32`, `int64`, `float32` and `float64`.
+    fn column(&self, text: &Bytes, lines: &[&[u8]], column: Column, dtype: DType) -> Result<Tensor> {
+        let field = |number: usize| match column {
+            Column::Field(field) => {
+                let mut fields = lines[number].split(|&byte| byte == self.delimiter);
+                fields.nth(field).ok_or_else(|| {
+                    let text = format!("line {} has too few columns: {} are needed", number + 1, field + 1);
+                    Error::invalid_argument(text)
+                })
+            }
+            Column::Line | Column::Number => Ok(lines[number]),
         };
-        Ok(Tensor::from(cells.iter().map(number).collect::<Result<Vec<T>>>()?))
-    }, Int32: i32, Int64: i64, Float32: f32, Float64: f64)
+        /// Returns the numbers of all fields.
+        fn numbers<'f, T: Element>(
+            count: usize,
+            field: impl Fn(usize) -> Result<&'f [u8]>,
+            read: fn(&[u8]) -> Option<T>,
+        ) -> Result<Tensor> {
+            let number = |line: usize| {
+                let field = field(line)?;
+                read(field).ok_or_else(|| {
+                    let field = String::from_utf8_lossy(field);
+                    let text = format!("field '{field}' in line {} is not a valid {}", line + 1, T::DTYPE);
+                    Error::invalid_argument(text)
+                })
+            };
+            Ok(Tensor::from(memory::try_collected::<_, Error>((0..count).map(number))?))
+        }
+        let count = lines.len();
+        match (column, dtype) {
+            (Column::Number, _) => {
+                let numbers = (0..count).map(|number| self.first.wrapping_add(number as i64));
+                Ok(Tensor::from(memory::collected(numbers)?))
+            }
+            (_, DType::String) => {
+                let strings = (0..count).map(|number| Ok::<_, Error>(text.slice_ref(field(number)?)));
+                let strings: Vec<Bytes> = memory::try_collected(strings)?;
+                Ok(Tensor::from_strings(strings, [count])?)
+            }
+            (_, DType::Int32) => numbers::<i32>(count, field, integer),
+            (_, DType::Int64) => numbers::<i64>(count, field, integer),
+            (_, DType::Float32) => numbers::<f32>(count, field, float),
+            (_, DType::Float64) => numbers::<f64>(count, field, float),
+            _ => Err(Error::invalid_argument(format!("a field of a line cannot be a {dtype}"))),
+        }
+    }
+}
+
+/// Returns the lines of a text, without the newlines and a carriage return before each. Text after the last
+/// newline is a line, too.
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let text = text.strip_suffix(b"\n").map_or((text, !text.is_empty()), |text| (text, true));
+    let lines = text.1.then(|| text.0.split(|&byte| byte == b'\n'));
+    lines.into_iter().flatten().map(|line| line.strip_suffix(b"\r").unwrap_or(line))
 }

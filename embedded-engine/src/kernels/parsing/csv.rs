@@ -11,8 +11,9 @@
 //!   `float64`, `int32`, `int64` or string.
 //! - A record must have exactly as many fields as there are columns, or, with `select_cols`, all of these. A
 //!   record that is empty or holds only line ends has no fields.
-//! - Numbers may be surrounded by blanks; strings keep theirs. Line ends may be in quoted fields only, so a
-//!   record ends without one.
+//! - Numbers may be surrounded by blanks; strings keep theirs. Line ends before a field are skipped, and if
+//!   nothing follows them there is no such field. Other line ends may be in quoted fields only, so a record
+//!   ends without one.
 //! - A quote in a field without quotes and text after a closing quote are errors. With `use_quote_delim`
 //!   false, quotes are ordinary characters.
 //! - All errors of the data are `InvalidArgument`, in TensorFlow's words. Those of attributes are reported
@@ -207,10 +208,16 @@ fn fields<'a>(line: &'a [u8], format: &Format) -> Result<Vec<Cow<'a, [u8]>>> {
     let (mut fields, mut rest, mut column) = (Vec::new(), line, 0);
     let wanted = |column: usize| format.columns.is_empty() || format.columns.binary_search(&column).is_ok();
     let is_line_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
-    if rest.is_empty() || rest.iter().all(is_line_end) {
+    if rest.is_empty() {
         return Ok(fields);
     }
     loop {
+        let skipped = rest.iter().take_while(|byte| is_line_end(byte)).count();
+        // An empty rest without line ends is the empty field after the last delimiter.
+        if skipped > 0 && skipped == rest.len() {
+            return Ok(fields);
+        }
+        rest = &rest[skipped..];
         let (field, len) = match rest.first() {
             Some(b'"') if format.quotes => quoted(rest, format.delimiter)?,
             _ => {

@@ -10,6 +10,7 @@
 //! hexadecimal (`0x1.8p3`), `inf`, `infinity` or `nan` in any case. `DecodeCSV` reads its fields by the same
 //! functions.
 
+use super::trimmed;
 use crate::kernel::KernelContext;
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
@@ -68,7 +69,7 @@ impl Float for f64 {
 ///
 /// Unsigned types accept a plus sign but no minus sign.
 pub(in crate::kernels) fn integer<T: FromStr>(text: &[u8]) -> Option<T> {
-    std::str::from_utf8(text).ok()?.trim_ascii().parse().ok()
+    std::str::from_utf8(trimmed(text)).ok()?.parse().ok()
 }
 
 /// Returns a decimal or hexadecimal number, an infinity or not a number, with white space around it. Those
@@ -76,8 +77,8 @@ pub(in crate::kernels) fn integer<T: FromStr>(text: &[u8]) -> Option<T> {
 ///
 /// Text that is not UTF-8 is none of these.
 pub(in crate::kernels) fn float<T: Float>(text: &[u8]) -> Option<T> {
-    let text = std::str::from_utf8(text).ok()?.trim_ascii();
-    text.parse().ok().or_else(|| hexadecimal(text).map(T::from_f64))
+    let text = std::str::from_utf8(trimmed(text)).ok()?;
+    text.parse().ok().or_else(|| hexadecimal(text).or_else(|| payload(text)).map(T::from_f64))
 }
 
 /// Returns a number like `0x1.8p3`, with an optional sign: the hexadecimal digits times a power of two.
@@ -90,7 +91,7 @@ fn hexadecimal(text: &str) -> Option<f64> {
     };
     let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"))?;
     let (digits, exponent) = match digits.split_once(['p', 'P']) {
-        Some((digits, exponent)) => (digits, exponent.parse::<i32>().ok()?),
+        Some((digits, exponent)) => (digits, clamped(exponent)?),
         None => (digits, 0),
     };
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
@@ -103,6 +104,31 @@ fn hexadecimal(text: &str) -> Option<f64> {
     }
     // Each digit after the point was read as one in front of it.
     let scale = exponent.saturating_sub(4 * i32::try_from(fraction.len()).ok()?);
-    let value = value * 2f64.powi(scale);
+    // Times a power of two that is infinite, this would be NaN.
+    if value == 0.0 {
+        return Some(if negative { -value } else { value });
+    }
+    // In two factors: one alone may be too small for a number that is not.
+    let value = value * 2f64.powi(scale / 2) * 2f64.powi(scale - scale / 2);
     Some(if negative { -value } else { value })
+}
+
+/// Returns a decimal exponent, clamped to one beyond the range of all floats.
+fn clamped(exponent: &str) -> Option<i32> {
+    const BEYOND: i64 = 1 << 20;
+    match exponent.parse::<i64>() {
+        Ok(exponent) => Some(exponent.clamp(-BEYOND, BEYOND) as i32),
+        Err(error) => match error.kind() {
+            std::num::IntErrorKind::PosOverflow => Some(BEYOND as i32),
+            std::num::IntErrorKind::NegOverflow => Some(-BEYOND as i32),
+            _ => None,
+        },
+    }
+}
+
+/// Returns not a number for text like `nan(1)`, whose payload of letters, digits and underscores is ignored.
+fn payload(text: &str) -> Option<f64> {
+    let (name, payload) = text.strip_suffix(')')?.split_once('(')?;
+    let is_plain = payload.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    name.parse::<f64>().ok().filter(|name| name.is_nan() && is_plain)
 }

@@ -22,7 +22,7 @@
 //! Parts are slices of the strings and share their memory. Inputs of another rank and positions out of range
 //! are `InvalidArgument`.
 
-use super::is_utf8;
+use super::{is_space, is_utf8, trimmed_start};
 use crate::kernel::KernelContext;
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
@@ -120,18 +120,18 @@ fn at_separator(text: &Bytes, separator: &[u8], limit: usize) -> Result<Vec<Byte
     Ok(parts)
 }
 
-/// Returns the parts between runs of ASCII white space. White space at both ends is dropped, except after the
+/// Returns the parts between runs of white space. White space at both ends is dropped, except after the
 /// last split if `limit` ends the search.
 fn at_white_space(text: &Bytes, limit: usize) -> Result<Vec<Bytes>> {
     if limit == 0 {
         return Ok(vec![text.clone()]);
     }
-    let (mut parts, mut rest) = (Vec::new(), text.trim_ascii_start());
+    let (mut parts, mut rest) = (Vec::new(), trimmed_start(text));
     while !rest.is_empty() {
-        let end = rest.iter().position(u8::is_ascii_whitespace).unwrap_or(rest.len());
+        let end = rest.iter().position(is_space).unwrap_or(rest.len());
         memory::grow(&mut parts, 2)?;
         parts.push(text.slice_ref(&rest[..end]));
-        rest = rest[end..].trim_ascii_start();
+        rest = trimmed_start(&rest[end..]);
         if parts.len() == limit {
             // After the last split comes the rest, though it may be empty.
             parts.push(text.slice_ref(rest));
