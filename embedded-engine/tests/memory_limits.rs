@@ -5,9 +5,11 @@
 
 use embedded_engine::EmbeddedEngine;
 use ops::array::{constant, fill, placeholder, shape};
+use ops::library;
 use ops::nn::{Padding, conv2d};
 use session_core::{
-    Code, DType, Engine, Error, Graph, Output, RunOptions, Session, SessionConfig, SessionExt,
+    Code, DType, Engine, Error, Graph, OpLibrary as _, Output, PartialShape, RunOptions, Session,
+    SessionConfig, SessionExt,
 };
 use std::sync::Arc;
 use tensor::memory;
@@ -132,4 +134,23 @@ fn a_report_lists_the_uses_of_memory() {
     );
     let error = session.run(&a, [(&size, [4 * MIB as i32])]).unwrap_err();
     assert!(!error.to_string().contains("weights"), "{error}");
+}
+
+#[test]
+fn a_report_lists_variables_of_both_kinds() {
+    let graph = Graph::new();
+    let value = constant(&graph, vec![1.0f32; 64]);
+    let op = |op_type: &str| graph.op(library().find(op_type).unwrap());
+    let reference = op("VariableV2").name("reference").attr("shape", PartialShape::from(&[64usize][..]));
+    let reference = reference.attr("dtype", DType::Float32).finish_output();
+    let assigned = op("Assign").input(&reference).input(&value).finish();
+    let resource = ops::variables::VariableBuilder::new(&graph);
+    let resource = resource.exact_name("resource").initial_value(&value).build();
+    let (a, size) = zeros(&graph);
+    let session = limited(&graph, 3 * MIB);
+    session.run([resource.initializer(), &assigned], ()).unwrap();
+    let options = RunOptions::default().report_tensor_allocations_upon_oom(true);
+    let error = session.run_with(&a, [(&size, [4 * MIB as i32])], &options, None).unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("2 variables of 512 bytes ('reference' 256 bytes, 'resource' 256 bytes)"), "{text}");
 }

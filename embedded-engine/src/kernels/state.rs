@@ -31,6 +31,9 @@ use session_core::{AttrValue, Error, PartialShape, Result};
 use std::sync::Arc;
 use tensor::{DType, Tensor};
 
+/// The kind under which a session keeps resource variables.
+const VARIABLE: &str = "variable";
+
 /// Registers the op types of this file and of the folder.
 pub(crate) fn register(registry: &mut Registry) {
     reference::register(registry);
@@ -38,7 +41,7 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add_handle("VarHandleOp", |spec| {
         let name = resource_name(spec);
         let container = spec.str("container").unwrap_or_default();
-        let handle = spec.resources.handle("variable", container, &name, || Variable::new(&name));
+        let handle = spec.resources.handle(VARIABLE, container, &name, || Variable::new(&name));
         Ok(gives(handle))
     });
     registry.add("ReadVariableOp", |_| Ok(Box::new(read_variable))).reads();
@@ -106,10 +109,10 @@ pub(crate) fn read_reference(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Returns the names of the resource variables that have values, with the bytes of these, for reports of
-/// memory use.
+/// Returns the names of the session's variables that have values, resource and reference variables, with the
+/// bytes of these, for reports of memory use.
 pub(crate) fn variable_sizes(resources: &Resources) -> Vec<(String, usize)> {
-    let handles = resources.of_kind("variable");
+    let handles = [VARIABLE, reference::REFERENCE].map(|kind| resources.of_kind(kind)).concat();
     let variables = handles.iter().filter_map(|handle| handle.as_handle::<Variable>());
     variables
         .filter_map(|variable| Some((variable.name().to_owned(), variable.lock().as_ref()?.byte_len())))

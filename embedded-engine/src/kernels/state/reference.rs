@@ -23,6 +23,10 @@ use session_core::{Error, Result};
 use std::sync::Arc;
 use tensor::{DType, Tensor};
 
+/// The kind under which a session keeps reference variables. A resource variable of the same name is another
+/// variable.
+pub(super) const REFERENCE: &str = "reference";
+
 /// Registers the op types. The assignments to references are registered together with those to resources.
 pub(crate) fn register(registry: &mut Registry) {
     for op_type in ["VariableV2", "Variable"] {
@@ -76,6 +80,6 @@ pub(crate) fn register(registry: &mut Registry) {
 fn make_variable(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let name = resource_name(spec);
     let container = spec.str("container").unwrap_or_default();
-    let handle = spec.resources.handle("reference", container, &name, || Variable::new(&name));
+    let handle = spec.resources.handle(REFERENCE, container, &name, || Variable::new(&name));
     Ok(gives(handle))
 }
