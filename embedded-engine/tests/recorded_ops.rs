@@ -265,3 +265,8 @@ fn counts_and_crosses_are_tensorflows() {
 fn operations_of_frozen_graphs_are_tensorflows() {
     play("frozen");
 }
+
+#[test]
+fn edges_are_tensorflows() {
+    play("edges");
+}

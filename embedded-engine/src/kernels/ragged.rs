@@ -26,7 +26,7 @@ use crate::kernels::array::arrange;
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
 use session_core::{Error, Result};
-use tensor::{DType, Shape, Tensor, memory};
+use tensor::{DType, Element, Shape, Tensor, memory};
 
 pub(in crate::kernels) use variant::{Ragged, added, zeros};
 
@@ -47,12 +47,8 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("RaggedFillEmptyRows", |_| Ok(boxed(fill_empty_rows)));
     registry.add("RaggedRange", |spec| {
         let splits = spec.dtype("Tsplits")?;
-        match spec.dtype("T")? {
-            DType::Float32 | DType::Float64 | DType::BFloat16 => {
-                Ok(boxed(move |context| range::<f64>(context, splits)))
-            }
-            _ => Ok(boxed(move |context| range::<i64>(context, splits))),
-        }
+        for_dtype!(@arms spec.dtype("T")?, T => Ok(boxed(move |context| range::<T>(context, splits))),
+            Float32: f32, Float64: f64, BFloat16: tensor::bf16, Int32: i32, Int64: i64)
     });
 }
 
@@ -272,89 +268,75 @@ fn gather(context: &mut KernelContext<'_>, rank: usize) -> Result<()> {
     Ok(())
 }
 
-/// Numbers that `RaggedRange` counts with: `i64` for all integers, and `f64` for all floats.
-trait Countable: Copy + PartialOrd + Default {
-    /// Returns the numbers of an input.
-    fn of(context: &KernelContext<'_>, input: usize) -> Result<Vec<Self>>;
-    /// Returns the number of steps from `start` to `limit`, or `None` if there are too many.
+/// Numbers that `RaggedRange` counts with. Floats count in their own precision, in which the number of steps
+/// and each sum are rounded.
+trait Countable: Element + PartialOrd {
+    /// Returns the number of steps from `start` to `limit`; `None` if there are too many, or if one of the
+    /// three is NaN.
     ///
     /// From 2 to 7 by 2 there are 3: 2, 4, 6. There are none if the direction is away from the limit.
     fn steps(start: Self, limit: Self, delta: Self) -> Option<usize>;
-    /// Returns `start + delta * steps`, computed at once and not by repeated addition.
-    fn after(start: Self, delta: Self, steps: usize) -> Self;
-    /// Returns numbers as a tensor of the op's dtype.
-    fn tensor(values: Vec<Self>, dtype: DType) -> Result<Tensor>;
+    /// Returns the number after `value`.
+    fn next(value: Self, delta: Self) -> Self;
 }
 
-impl Countable for i64 {
-    fn of(context: &KernelContext<'_>, input: usize) -> Result<Vec<i64>> {
-        context.ints(input)
-    }
-
-    fn steps(start: i64, limit: i64, delta: i64) -> Option<usize> {
-        // The distance between two `i64` does not fit into one.
-        let distance = i128::from(limit) - i128::from(start);
-        let delta = i128::from(delta);
-        if distance == 0 || (distance < 0) != (delta < 0) {
-            return Some(0);
-        }
-        usize::try_from((distance.abs() + delta.abs() - 1) / delta.abs()).ok()
-    }
-
-    fn after(start: i64, delta: i64, steps: usize) -> i64 {
-        // Results before the limit do not overflow; wrapping only keeps a debug build from checking.
-        start.wrapping_add(delta.wrapping_mul(steps as i64))
-    }
-
-    fn tensor(values: Vec<i64>, dtype: DType) -> Result<Tensor> {
-        let count = values.len();
-        if dtype == DType::Int32 {
-            let narrow = memory::collected(values.into_iter().map(|value| value as i32))?;
-            return Ok(Tensor::from_vec(narrow, [count])?);
-        }
-        Ok(Tensor::from_vec(values, [count])?)
-    }
-}
-
-impl Countable for f64 {
-    fn of(context: &KernelContext<'_>, input: usize) -> Result<Vec<f64>> {
-        context.doubles(input)
-    }
-
-    fn steps(start: f64, limit: f64, delta: f64) -> Option<usize> {
-        let steps = ((limit - start) / delta).ceil();
-        // NaN in a row makes it empty; TensorFlow refuses it.
-        if steps.is_nan() || steps <= 0.0 {
-            return Some(0);
-        }
-        (steps < usize::MAX as f64).then_some(steps as usize)
-    }
-
-    fn after(start: f64, delta: f64, steps: usize) -> f64 {
-        start + delta * steps as f64
-    }
-
-    fn tensor(values: Vec<f64>, dtype: DType) -> Result<Tensor> {
-        let count = values.len();
-        Ok(match dtype {
-            DType::Float32 => {
-                Tensor::from_vec(memory::collected(values.into_iter().map(|value| value as f32))?, [count])?
+macro_rules! countable_integers {
+    ($($type:ty),*) => {$(
+        impl Countable for $type {
+            fn steps(start: $type, limit: $type, delta: $type) -> Option<usize> {
+                // The distance between two `i64` does not fit into one.
+                let distance = i128::from(limit) - i128::from(start);
+                let delta = i128::from(delta);
+                if distance == 0 || (distance < 0) != (delta < 0) {
+                    return Some(0);
+                }
+                usize::try_from((distance.abs() + delta.abs() - 1) / delta.abs()).ok()
             }
-            DType::BFloat16 => {
-                Tensor::from_vec(memory::collected(values.into_iter().map(tensor::bf16::from_f64))?, [count])?
+
+            fn next(value: $type, delta: $type) -> $type {
+                // Numbers before the limit do not overflow; the one after the last, which is not used, may.
+                value.wrapping_add(delta)
             }
-            _ => Tensor::from_vec(values, [count])?,
-        })
-    }
+        }
+    )*};
 }
+countable_integers!(i32, i64);
+
+macro_rules! countable_floats {
+    ($($type:ty),*) => {$(
+        impl Countable for $type {
+            fn steps(start: $type, limit: $type, delta: $type) -> Option<usize> {
+                let steps = f64::from((limit - start) / delta).ceil();
+                if steps <= 0.0 {
+                    return Some(0);
+                }
+                // False for NaN, too, which has no number of steps.
+                (steps < usize::MAX as f64).then_some(steps as usize)
+            }
+
+            fn next(value: $type, delta: $type) -> $type {
+                value + delta
+            }
+        }
+    )*};
+}
+countable_floats!(f32, f64, tensor::bf16);
 
 /// Delivers one row of numbers for each start, limit and step. Scalars hold for all rows; the other inputs
-/// have one number per row.
+/// have one number per row. Each number is the sum of the one before it and the step, rounded.
 ///
 /// # Errors
-/// `InvalidArgument` for inputs of different lengths, a step of 0, and a range of too many elements.
+/// `InvalidArgument` for inputs of higher rank and of different lengths, a step of 0, NaN, and a range of too
+/// many elements.
 fn range<T: Countable>(context: &mut KernelContext<'_>, dtype: DType) -> Result<()> {
-    let given: Vec<Vec<T>> = (0..3).map(|input| T::of(context, input)).collect::<Result<_>>()?;
+    for (input, name) in ["starts", "limits", "deltas"].iter().enumerate() {
+        let shape = context.input(input).shape();
+        if shape.rank() > 1 {
+            let text = format!("{name} must be a scalar or vector, got shape {shape}");
+            return Err(Error::invalid_argument(text));
+        }
+    }
+    let given: Vec<&[T]> = (0..3).map(|input| context.slice::<T>(input)).collect::<Result<_>>()?;
     let scalars: Vec<bool> = (0..3).map(|input| context.input(input).shape().rank() == 0).collect();
     let rows = given.iter().zip(&scalars).find(|(_, scalar)| !**scalar).map_or(1, |(given, _)| given.len());
     if (0..3).any(|input| !scalars[input] && given[input].len() != rows) {
@@ -366,14 +348,18 @@ fn range<T: Countable>(context: &mut KernelContext<'_>, dtype: DType) -> Result<
         if delta == T::default() {
             return Err(Error::invalid_argument("Requires delta != 0"));
         }
-        let steps = T::steps(start, limit, delta)
-            .ok_or_else(|| Error::invalid_argument("the range has too many elements"))?;
+        let steps = T::steps(start, limit, delta).ok_or_else(|| {
+            Error::invalid_argument(format!("row {row} of the range has too many elements or NaN"))
+        })?;
         memory::grow(&mut values, steps)?;
-        values.extend((0..steps).map(|step| T::after(start, delta, step)));
+        let mut value = start;
+        for _ in 0..steps {
+            values.push(value);
+            value = T::next(value, delta);
+        }
         made.push(values.len());
     }
-    let of = context.input(0).dtype();
     context.set(0, indices(made, dtype)?);
-    context.set(1, T::tensor(values, of)?);
+    context.set(1, Tensor::from(values));
     Ok(())
 }

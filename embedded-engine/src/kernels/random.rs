@@ -434,8 +434,8 @@ fn poisson<T: Element + random::Count>(
 /// of logits count.
 ///
 /// # Errors
-/// `InvalidArgument` for logits that are not a matrix, a negative number of samples, and no classes where
-/// samples are requested.
+/// `InvalidArgument` for logits that are not a matrix, a number of samples that is negative or not a scalar,
+/// and no classes, even if there are no rows or samples.
 fn multinomial<C: Element + random::Class>(
     context: &mut KernelContext<'_>,
     generator: &mut Generator,
@@ -444,10 +444,14 @@ fn multinomial<C: Element + random::Class>(
         let text = format!("logits should be a matrix, got shape {}", context.input(0).shape());
         return Err(Error::invalid_argument(text));
     };
+    if context.input(1).shape().rank() != 0 {
+        let text = format!("num_samples should be a scalar, got shape {}", context.input(1).shape());
+        return Err(Error::invalid_argument(text));
+    }
     let samples = context.int(1)?;
     let samples = usize::try_from(samples)
         .map_err(|_| Error::invalid_argument(format!("num_samples should be nonnegative, got {samples}")))?;
-    if classes == 0 && rows > 0 && samples > 0 {
+    if classes == 0 {
         return Err(Error::invalid_argument("num_classes should be positive, got 0"));
     }
     // Sums of probabilities are compared with uniform doubles, as in TensorFlow, so narrower sums would pick

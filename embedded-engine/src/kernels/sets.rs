@@ -16,9 +16,9 @@
 //! of up to 64 bits but `uint32` and `uint64`. The last size of the result is that of the largest set. Sets
 //! `[[1, 2, 2]]` and `[[2, 3, 4]]` with `a-b` give `[[1]]`.
 //!
-//! Errors are `InvalidArgument`: scalars, other axes that differ, and an index outside of the shape. The
-//! attribute `validate_indices` has no effect: any order of sparse indices is accepted, where TensorFlow
-//! refuses an unsorted one. Everything runs on one thread; the cost is n log n.
+//! Errors are `InvalidArgument`: tensors of fewer than two axes, other axes that differ, an index outside of
+//! the shape, and with `validate_indices` sparse indices that are out of order or repeated. Without it, any
+//! order is accepted. Everything runs on one thread; the cost is n log n.
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec, values};
 use crate::kernels::math::boxed;
@@ -27,17 +27,24 @@ use compute::Pool;
 use compute::elementwise::cast_values;
 use session_core::{Error, Result};
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use tensor::{Bytes, DType, Shape, Tensor, memory};
 
 /// Registers the op types. The dtype is checked when the kernel is made.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("DenseToDenseSetOperation", |spec| operation(spec, [Form::Dense, Form::Dense]));
-    registry.add("DenseToSparseSetOperation", |spec| operation(spec, [Form::Dense, Form::Sparse]));
-    registry.add("SparseToSparseSetOperation", |spec| operation(spec, [Form::Sparse, Form::Sparse]));
-    registry.add("SetSize", |spec| match spec.dtype("T")? {
-        DType::String => Ok(boxed(sizes::<Bytes>)),
-        dtype => check_member(dtype).map(|()| boxed(sizes::<i64>)),
+    registry.add("DenseToSparseSetOperation", |spec| operation(spec, [Form::Dense, Form::sparse(spec)?]));
+    registry.add("SparseToSparseSetOperation", |spec| operation(spec, [Form::sparse(spec)?; 2]));
+    registry.add("SetSize", |spec| {
+        let form = Form::sparse(spec)?;
+        match spec.dtype("T")? {
+            DType::String => Ok(boxed(move |context| sizes::<Bytes>(context, form))),
+            dtype => {
+                check_member(dtype)?;
+                Ok(boxed(move |context| sizes::<i64>(context, form)))
+            }
+        }
     });
 }
 
@@ -54,16 +61,21 @@ fn check_member(dtype: DType) -> Result<()> {
 enum Form {
     /// One tensor, whose rows are the sets.
     Dense,
-    /// Indices, values, dense shape.
-    Sparse,
+    /// Indices, values, dense shape. With `sorted`, the indices must be in ascending order.
+    Sparse { sorted: bool },
 }
 
 impl Form {
+    /// Returns the form of sparse sets, whose order is checked if `validate_indices` is set.
+    fn sparse(spec: &NodeSpec<'_>) -> Result<Form> {
+        Ok(Form::Sparse { sorted: spec.bool("validate_indices")? })
+    }
+
     /// Returns the number of inputs of the form.
     fn inputs(self) -> usize {
         match self {
             Form::Dense => 1,
-            Form::Sparse => 3,
+            Form::Sparse { .. } => 3,
         }
     }
 }
@@ -152,8 +164,9 @@ impl<M: Member> Sets<M> {
     fn read(context: &KernelContext<'_>, form: Form, first: usize) -> Result<Sets<M>> {
         match form {
             Form::Dense => Sets::dense(context.input(first)),
-            Form::Sparse => {
-                Sets::sparse(context.input(first), context.input(first + 1), &context.ints(first + 2)?)
+            Form::Sparse { sorted } => {
+                let (indices, values) = (context.input(first), context.input(first + 1));
+                Sets::sparse(indices, values, &context.ints(first + 2)?, sorted)
             }
         }
     }
@@ -163,9 +176,9 @@ impl<M: Member> Sets<M> {
     /// For `[[1, 2], [2, 2]]` these are the sets `{1, 2}` at `[0]` and `{2}` at `[1]`. With a last axis of
     /// size 0 there are none.
     fn dense(tensor: &Tensor) -> Result<Sets<M>> {
-        let Some((&size, outer)) = tensor.shape().split_last() else {
-            return Err(Error::invalid_argument("a set needs at least one axis"));
-        };
+        let dims = tensor.shape().dims();
+        check_rank(dims.len())?;
+        let (size, outer) = (dims[dims.len() - 1], &dims[..dims.len() - 1]);
         let mut sets = Sets { outer: outer.to_vec(), by_place: BTreeMap::new() };
         let members = M::of(tensor)?;
         for (number, members) in members.chunks_exact(size.max(1)).enumerate() {
@@ -180,12 +193,11 @@ impl<M: Member> Sets<M> {
     /// The last coordinate only tells values apart; its own value does not matter.
     ///
     /// # Errors
-    /// `InvalidArgument` for a scalar, a negative size, indices of another shape, and an index outside of the
-    /// shape.
-    fn sparse(indices: &Tensor, values: &Tensor, sizes: &[i64]) -> Result<Sets<M>> {
-        let Some((_, outer)) = sizes.split_last() else {
-            return Err(Error::invalid_argument("a set needs at least one axis"));
-        };
+    /// `InvalidArgument` for fewer than two axes, a negative size, indices of another shape, an index outside
+    /// of the shape, and with `sorted` an index that is not greater than the one before it.
+    fn sparse(indices: &Tensor, values: &Tensor, sizes: &[i64], sorted: bool) -> Result<Sets<M>> {
+        check_rank(sizes.len())?;
+        let outer = &sizes[..sizes.len() - 1];
         let size = |&size: &i64| {
             usize::try_from(size).map_err(|_| Error::invalid_argument(format!("a set has the size {size}")))
         };
@@ -196,16 +208,35 @@ impl<M: Member> Sets<M> {
             let text = format!("{} values with indices in {} axes", values.len(), sizes.len());
             return Err(Error::invalid_argument(text));
         }
-        for (index, value) in indices.chunks_exact(sizes.len()).zip(&*values) {
+        let mut before: Option<&[i64]> = None;
+        for (number, (index, value)) in indices.chunks_exact(sizes.len()).zip(&*values).enumerate() {
+            let refused =
+                |what: String| Error::invalid_argument(format!("indices[{number}] = {index:?} {what}"));
             if index.iter().zip(sizes).any(|(index, size)| !(0..*size).contains(index)) {
-                let text = format!("index {index:?} is out of bounds of the shape {sizes:?}");
-                return Err(Error::invalid_argument(text));
+                return Err(refused(format!("is out of bounds of the shape {sizes:?}")));
+            }
+            match before.filter(|_| sorted).map(|before| before.cmp(index)) {
+                Some(Ordering::Greater) => {
+                    let text = "is out of order: sort sparse indices with SparseReorder, or set \
+                                validate_indices to false";
+                    return Err(refused(text.to_owned()));
+                }
+                Some(Ordering::Equal) => return Err(refused("is repeated".to_owned())),
+                _ => before = Some(index),
             }
             let place = index[..outer.len()].to_vec();
             sets.by_place.entry(place).or_default().insert(value.clone());
         }
         Ok(sets)
     }
+}
+
+/// Refuses tensors of fewer than two axes: sets are rows.
+fn check_rank(rank: usize) -> Result<()> {
+    if rank < 2 {
+        return Err(Error::invalid_argument(format!("sets need a tensor of rank 2 or more, not {rank}")));
+    }
+    Ok(())
 }
 
 /// Returns the indices of the `number`th place of these sizes.
@@ -264,8 +295,8 @@ fn combined<M: Member>(context: &mut KernelContext<'_>, forms: [Form; 2], combin
 
 /// Delivers the number of different members of each set, in the shape of the axes before the last. Absent
 /// sets have 0.
-fn sizes<M: Member>(context: &mut KernelContext<'_>) -> Result<()> {
-    let sets = Sets::<M>::read(context, Form::Sparse, 0)?;
+fn sizes<M: Member>(context: &mut KernelContext<'_>, form: Form) -> Result<()> {
+    let sets = Sets::<M>::read(context, form, 0)?;
     context.produce::<i32>(0, Shape::new(&sets.outer), |_, output| {
         for (number, size) in output.iter_mut().enumerate() {
             let members = sets.by_place.get(&place_of(number, &sets.outer));

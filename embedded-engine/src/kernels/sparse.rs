@@ -19,20 +19,15 @@
 //! | `SparseFillEmptyRows` | default | the tensor with the default in column 0 of each empty row, a mask, and where each value went |
 //! | `SparseConcat`, `SparseSplit` | | joined along `concat_dim`, or `num_split` parts |
 //! | `SparseSlice` | start, size | the values inside, shifted; sizes beyond the end are cut |
-//! | `SparseAdd` | another one, threshold | the sums; `SparseAddGrad` and `SparseSliceGrad` map gradients back |
+//! | `SparseAdd` | another one, threshold | the sums, those below the threshold left out; `SparseAddGrad` and `SparseSliceGrad` map gradients back |
 //! | `SparseSparseMaximum`, `SparseSparseMinimum` | another one | the union of coordinates; a missing value is 0 |
-//! | `SparseReduceSum` | axes | a dense tensor |
+//! | `SparseReduceSum` | axes | a dense tensor; no axes reduce nothing |
 //! | `SparseSoftmax` | | values; the softmax of the stored values of each row along the last axis |
 //! | `SparseTensorDenseAdd` | dense | a dense tensor |
 //! | `SparseDenseCwiseAdd`, `...Mul`, `...Div` | dense | values only; the dense tensor is broadcast, the sparse one is not |
 //!
 //! Sums and products are for `float32` and `float64`, extremes for real numbers, and what only moves values
-//! for all dtypes. NaN spreads as the arithmetic has it. A division by 0 gives infinity or NaN, where
-//! TensorFlow refuses a dense 0.
-//!
-//! Differences in `SparseAdd`: the threshold also drops values that only one summand has, and in
-//! `SparseReduceSum` an empty list of axes reduces all of them; TensorFlow keeps such values and reduces
-//! nothing.
+//! for all dtypes. NaN spreads as the arithmetic has it. A division by a dense 0 is `InvalidArgument`.
 //!
 //! # Cost
 //!
@@ -49,6 +44,7 @@ use crate::kernels::array::arrange;
 use crate::kernels::math::{axis, boxed};
 use crate::registry::Registry;
 use session_core::{Error, Result};
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::{Add, Div, Mul};
 use tensor::{Element, Shape, Tensor, memory};
@@ -249,16 +245,17 @@ fn reorder(context: &mut KernelContext<'_>) -> Result<()> {
 /// are not an input.
 ///
 /// # Errors
-/// `InvalidArgument` for a new shape of another number of elements, for several -1, and for a shape of too
-/// many elements.
+/// `InvalidArgument` for a new shape of another number of elements, for several -1, for -1 next to a size of
+/// 0, and for a shape of too many elements.
 fn reshape(context: &mut KernelContext<'_>) -> Result<()> {
     let dims = sizes(context, 1)?;
     let too_large = || Error::invalid_argument(format!("a sparse tensor of shape {dims:?} is too large"));
     let total = Shape::new(&dims).checked_elements().ok_or_else(too_large)?;
     let asked = context.ints(2)?;
     let known = asked.iter().filter_map(|&size| usize::try_from(size).ok()).collect::<Shape>().elements();
-    let rest = total.checked_div(known).unwrap_or(0);
-    let size = |&size: &i64| if size == -1 { Some(rest) } else { usize::try_from(size).ok() };
+    // A size of 0 next to -1 leaves the latter open.
+    let rest = total.checked_div(known);
+    let size = |&size: &i64| if size == -1 { rest } else { usize::try_from(size).ok() };
     let new: Option<Vec<usize>> = asked.iter().map(size).collect();
     let new = new.filter(|new| {
         Shape::new(new).elements() == total && asked.iter().filter(|&&size| size == -1).count() <= 1
@@ -469,8 +466,11 @@ fn extreme<T: Element>(context: &mut KernelContext<'_>, function: fn(T, T) -> T)
     Ok(())
 }
 
-/// Adds two sparse tensors. Sums whose absolute value is less than the threshold (input 6) are left out, and
-/// so are those that are NaN. The result is sorted.
+/// Adds two sparse tensors. Sums of two values are left out unless their absolute value is at least the
+/// threshold (input 6), so NaN is, too. Values that only one summand has are kept, whatever they are.
+///
+/// Both lists are read in their order: the result is sorted if they are, and duplicates are added pair by
+/// pair.
 fn add<T: Element + Add<Output = T> + PartialOrd + compute::math::Real>(
     context: &mut KernelContext<'_>,
 ) -> Result<()> {
@@ -480,15 +480,32 @@ fn add<T: Element + Add<Output = T> + PartialOrd + compute::math::Real>(
         return Err(Error::invalid_argument(text));
     }
     let threshold = context.input(6).value::<T>()?;
-    let mut sums: BTreeMap<&Vec<usize>, T> = BTreeMap::new();
-    for (rows, values) in [(&a.rows, context.slice::<T>(1)?), (&b.rows, context.slice::<T>(4)?)] {
-        for (row, &value) in rows.iter().zip(values) {
-            sums.entry(row).and_modify(|sum| *sum = *sum + value).or_insert(value);
+    let most = a.rows.len().saturating_add(b.rows.len());
+    let (mut rows, mut values) = (memory::reserve(most)?, memory::reserve(most)?);
+    {
+        let mut first = a.rows.iter().zip(context.slice::<T>(1)?).peekable();
+        let mut second = b.rows.iter().zip(context.slice::<T>(4)?).peekable();
+        loop {
+            let order = match (first.peek(), second.peek()) {
+                (Some((a, _)), Some((b, _))) => a.cmp(b),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (None, None) => break,
+            };
+            let left = if order.is_le() { first.next() } else { None };
+            let right = if order.is_ge() { second.next() } else { None };
+            let (row, value) = match (left, right) {
+                (Some((row, &a)), Some((_, &b))) => match a + b {
+                    sum if sum.abs() >= threshold => (row, sum),
+                    _ => continue,
+                },
+                (Some((row, &value)), None) | (None, Some((row, &value))) => (row, value),
+                (None, None) => break,
+            };
+            rows.push(row.clone());
+            values.push(value);
         }
     }
-    sums.retain(|_, sum| sum.abs() >= threshold);
-    let rows: Vec<Vec<usize>> = sums.keys().map(|row| (*row).clone()).collect();
-    let values: Vec<T> = sums.into_values().collect();
     context.set(0, coordinates(&rows, a.dims.len())?);
     context.set(1, Tensor::from(values));
     context.set(2, shape_tensor(&a.dims));
@@ -577,12 +594,12 @@ fn slice_gradient(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Sums over the axes in input 3, or over all if it is empty. Axes may be negative. Values are added in their
+/// Sums over the axes in input 3; without any, the result is the tensor in dense form. Axes may be negative. Values are added in their
 /// stored order.
 fn reduce_sum<T: Element + Add<Output = T>>(context: &mut KernelContext<'_>, keep: bool) -> Result<()> {
     let given = Coordinates::of(context, 0, 1, 2)?;
     let rank = given.dims.len();
-    let mut reduced = vec![context.input(3).elements() == 0; rank];
+    let mut reduced = vec![false; rank];
     for along in context.ints(3)? {
         reduced[axis(along, rank)?] = true;
     }
@@ -657,10 +674,10 @@ fn dense_add<T: Element + Add<Output = T>>(context: &mut KernelContext<'_>) -> R
 fn make_with_dense(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let op_type = spec.operation.op_type().to_owned();
     for_dtype!(wide spec.input_dtype(1), T => {
-        let function: fn(T, T) -> T = match op_type.as_str() {
-            "SparseDenseCwiseAdd" => |a, b| a + b,
-            "SparseDenseCwiseMul" => |a, b| a * b,
-            _ => |a, b| a / b,
+        let function: fn(T, T) -> Option<T> = match op_type.as_str() {
+            "SparseDenseCwiseAdd" => |a, b| Some(a + b),
+            "SparseDenseCwiseMul" => |a, b| Some(a * b),
+            _ => |a, b| (b != T::default()).then(|| a / b),
         };
         Ok(boxed(move |context| with_dense::<T>(context, function)))
     })
@@ -671,8 +688,8 @@ fn make_with_dense(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
 ///
 /// # Errors
 /// `InvalidArgument` for a dense tensor of higher rank, or of a size that is neither 1 nor that of the sparse
-/// tensor.
-fn with_dense<T: Element>(context: &mut KernelContext<'_>, function: fn(T, T) -> T) -> Result<()> {
+/// tensor, and for a pair without a result, which is a division by 0.
+fn with_dense<T: Element>(context: &mut KernelContext<'_>, function: fn(T, T) -> Option<T>) -> Result<()> {
     let given = Coordinates::of(context, 0, 1, 2)?;
     let dense = context.input(3).shape().clone();
     let first = given.dims.len().checked_sub(dense.rank());
@@ -690,7 +707,10 @@ fn with_dense<T: Element>(context: &mut KernelContext<'_>, function: fn(T, T) ->
                 .iter()
                 .zip(&row[first..])
                 .fold(0, |place, (&size, &i)| place * size + if size == 1 { 0 } else { i });
-            *out = function(value, others[place]);
+            *out = function(value, others[place]).ok_or_else(|| {
+                let text = format!("SparseDenseCwiseDiv cannot divide the value at {row:?} by a dense zero");
+                Error::invalid_argument(text)
+            })?;
         }
         Ok(())
     })

@@ -7,7 +7,7 @@
 //!
 //! | op | inputs | values in the summary |
 //! | --- | --- | --- |
-//! | `ScalarSummary` | tags, values of as many elements | one scalar per tag, as `float32` |
+//! | `ScalarSummary` | tags, values of the same shape | one scalar per tag, as `float32` |
 //! | `HistogramSummary` | tag, values | one histogram; NaN and infinities are an error |
 //! | `ImageSummary` | tag, images `[batch, height, width, channels]` | up to `max_images` PNGs |
 //! | `AudioSummary`, `AudioSummaryV2` | tag, audio `[batch, frames, channels]`, (rate) | up to `max_outputs` WAVs |
@@ -71,19 +71,22 @@ fn refused(tag: &str, error: SummaryError) -> Error {
 /// readable.
 ///
 /// # Errors
-/// `InvalidArgument` for a tensor that has not exactly one element.
+/// `InvalidArgument` for a tensor that is not a scalar.
 fn text(tensor: &Tensor) -> Result<String> {
     match tensor.as_strings()? {
-        [text] => Ok(String::from_utf8_lossy(text).into_owned()),
+        [text] if tensor.shape().rank() == 0 => Ok(String::from_utf8_lossy(text).into_owned()),
         _ => Err(Error::invalid_argument(format!("a tag must be a scalar, not of shape {}", tensor.shape()))),
     }
 }
 
-/// Delivers a summary with one value for each tag. Tags and values may have any shape, and are paired in
-/// row-major order.
+/// Delivers a summary with one value for each tag. Tags and values have the same shape, which may be any, and
+/// are paired in row-major order.
+///
+/// # Errors
+/// `InvalidArgument` for different shapes.
 fn scalar(context: &mut KernelContext<'_>) -> Result<()> {
     let (tags, values) = (context.input(0), context.input(1));
-    if tags.elements() != values.elements() {
+    if tags.shape() != values.shape() {
         let text = format!("tags and values are not the same shape: {} and {}", tags.shape(), values.shape());
         return Err(Error::invalid_argument(text));
     }

@@ -1,0 +1,164 @@
+"""Edges of operations on sparse and ragged tensors, sets, text, and summaries: writes `edges.json.gz`.
+
+    python make_edges.py      (tensorflow 2.21.0)
+"""
+
+from recorder import Recorder, np, tf
+
+run = Recorder()
+F = np.float32
+D = np.float64
+I = np.int64
+N = np.int32
+NAN, INF = float("nan"), float("inf")
+
+
+def strings(*values):
+    return tf.constant(list(values), tf.string)
+
+
+def column(values):
+    return I(values).reshape(-1, 1)
+
+
+# Sums of sparse tensors: the threshold is for values that both have.
+for a, b, threshold in (
+    ([(0, 0.1), (1, 5)], [(1, -4.95), (2, NAN)], 0.2),
+    ([(0, NAN)], [(0, 1)], 0.2),
+    ([(0, NAN)], [(0, 1)], 0),
+    ([(0, 1), (1, 2)], [(0, -1)], 0),
+    ([(0, 1), (1, 2)], [(0, 1)], 2),
+    ([(0, 1), (1, 1)], [(0, 1)], NAN),
+    ([(0, 1), (0, 2)], [(0, 4)], 0),
+    ([(0, 1), (0, 2)], [(0, 4), (0, 8)], 0),
+    ([(1, 1), (0, 2)], [(0, 4)], 0),
+    ([], [(0, 4), (2, 0)], 1),
+    ([], [], 1),
+):
+    for dtype in (F, D):
+        one, two = ((column([i for i, _ in x]), dtype([v for _, v in x]), I([3])) for x in (a, b))
+        run("SparseAdd", *one, *two, dtype(threshold))
+
+# Sums over axes.
+POINTS = (I([[1, 0], [0, 1], [0, 1]]), F([1, 2, 4]), I([2, 3]))
+for axes in ([], [0], [1], [-1], [0, 1], [0, 0], [0, -2], [5], [-3]):
+    for keep in (False, True):
+        run("SparseReduceSum", *POINTS, N(axes), keep_dims=keep)
+run("SparseReduceSum", *POINTS, N(1), keep_dims=False)
+run("SparseReduceSum", np.zeros((0, 2), I), F([]), I([2, 2]), N([]), keep_dims=False)
+run("SparseReduceSum", np.zeros((0, 2), I), F([]), I([2, 2]), N([0]), keep_dims=False)
+
+# Sparse tensors with dense ones.
+for op in ("SparseDenseCwiseAdd", "SparseDenseCwiseMul", "SparseDenseCwiseDiv"):
+    for dtype in (F, D):
+        for dense in ([1, 0], [1, 2], [0], [2], [1, -0.0], [1, NAN], [1, INF]):
+            run(op, column([0, 1]), dtype([1, 2]), I([2]), dtype(dense))
+    run(op, column([0]), F([1]), I([2]), F([1, 0]))
+    run(op, column([]), F([]), I([2]), F([1, 0]))
+    run(op, I([[0, 1]]), F([1]), I([2, 2]), F([0, 2]))
+
+# Shapes.
+for old, new in (
+    ([0, 2], [-1, 0]), ([0, 2], [-1, 2]), ([0, 2], [0, 5]), ([0, 2], [-1]), ([0], [-1, 0]), ([2, 2], [-1, 0]),
+    ([2, 3], [-1, 4]), ([2, 2], [-1, -1]), ([2, 2], [-2, 2]), ([2, 2], [4]), ([0, 2], [3, 0]), ([0, 2], [0, 0, -1]),
+    ([2, 2], [5]), ([0, 2], [1]), ([1], []), ([2, 3], [-1]),
+):
+    run("SparseReshape", np.zeros((0, len(old)), I), I(old), I(new))
+run("SparseReshape", I([[0, 2], [1, 1]]), I([2, 3]), I([3, -1]))
+
+# Sets.
+DENSE = I([[1, 2], [3, 4]])
+for indices, values in (
+    ([[0, 0], [1, 0]], [1, 3]), ([[1, 0], [0, 0]], [3, 1]), ([[0, 1], [0, 0]], [3, 1]), ([[0, 0], [0, 0]], [3, 1]),
+    ([[0, 0], [2, 0]], [3, 1]), ([[0, 0], [0, 5]], [3, 1]), ([[0, 0], [1, 0], [0, 1]], [1, 3, 2]), ([[-1, 0]], [3]),
+):
+    sparse = (I(indices), I(values), I([2, 2]))
+    run("DenseToSparseSetOperation", DENSE, *sparse, set_operation="a-b", validate_indices=True)
+    run("SparseToSparseSetOperation", *sparse, *sparse, set_operation="union", validate_indices=True)
+    run("SetSize", *sparse, validate_indices=True)
+for validate in (True, False):
+    run("DenseToSparseSetOperation", DENSE, I([[0, 0], [1, 0]]), I([1, 3]), I([2, 2]), set_operation="b-a", validate_indices=validate)
+    run("SetSize", I([[0, 0], [1, 0], [1, 1]]), I([1, 3, 3]), I([3, 2]), validate_indices=validate)
+    run("SetSize", column([0, 1]), I([1, 3]), I([2]), validate_indices=validate)
+run("DenseToDenseSetOperation", I([1, 2]), I([2]), set_operation="union")
+run("DenseToSparseSetOperation", DENSE, column([0, 1]), I([1, 3]), I([2]), set_operation="union")
+
+# White space is what `isspace` of C accepts.
+SPACES = [b" ", b"\t", b"\n", b"\v", b"\f", b"\r"]
+OTHERS = [b"\0", b"\x08", b"\x0e", b"\x1c", b"\x1f", b"\x7f", b"\x85", b"\xa0", b"\xe2\x80\x83"]
+for space in SPACES + OTHERS:
+    run("StringStrip", strings(space + b"a" + space + b"b" + space, space, b""))
+    for sep in (b"", b" "):
+        run("StringSplitV2", strings(space + b"a" + space + space + b"b" + space, space), tf.constant(sep), maxsplit=-1)
+        run("StringSplitV2", strings(space + b"a" + space + space + b"b" + space, space), tf.constant(sep), maxsplit=1)
+    for dtype in (tf.float32, tf.float64, tf.int32, tf.int64, tf.uint32, tf.uint64):
+        run("StringToNumber", strings(space + b"5" + space), out_type=dtype)
+    for default in (F([0]), D([0]), N([0]), I([0])):
+        run("DecodeCSV", strings(space + b"5"), [tf.constant(default)])
+        run("DecodeCSV", strings(b'"5' + space + b'"'), [tf.constant(default)])
+        run("DecodeCSV", strings(b"5" + space), [tf.constant(default)])
+
+# Line ends before the fields of a record.
+for record in (
+    b"", b"\n", b"\na", b"\n\r\na", b"a\n", b"a\n,b", b"a,\nb", b"a,\n", b"a,\n\n", b"a,\n,", b"\n,b", b",\n", b"a,", b",", b'\n"a"',
+    b'"a"\n', b'a,\n"b"', b' "a"', b'"a\nb",c', b'\n"a\n"', b'"a""b",c', b'"a"b,c', b'"a', b'a"b,c', b'"",c', b'"a",', b",a\r",
+):
+    for count in (1, 2):
+        for quotes in (True, False):
+            run("DecodeCSV", strings(record), [strings("d")] * count, use_quote_delim=quotes)
+
+# Numbers.
+for text in (
+    b"", b" ", b"-", b"+", b"+5", b"-5", b"--5", b"+ 5", b"- 5", b"-0", b"0x", b"0X1", b"0x.", b"0x.8", b"0x1p3", b"0x1.8p",
+    b"0x1.8p3", b"-0x1p-3", b"0x1P+3", b"0x1p 3", b"0x10000000000000001", b"0x1.0000010p0", b"0x1.000001000001p0",
+    b"0x1p-1074", b"0x1.8p-1073", b"0x18p-1078", b"0x1p2000", b"0x1p-2000", b"0x1p99999999999", b"0x1p-99999999999", b"0x0p99999999999",
+    b"inf", b"+inf", b"-INFINITY", b"infi", b"nan", b"NAN", b"-nan", b"nan(5)", b"nan(a_b)", b"nan()", b"nan(", b"nan(-)", b"inf(5)",
+    b"1e400", b"1e-400", b"-1e400", b"1e5", b"1E5", b"1e", b"1e+", b"1e+5", b"e5", b".5", b"5.", b".", b"1_0", b"1,0", b"5\0", b"1d5", b"1f",
+    b"5 5", b"00005", b"2147483647", b"2147483648", b"-2147483648", b"-2147483649", b"4294967295", b"4294967296",
+    b"9223372036854775807", b"9223372036854775808", b"18446744073709551615", b"18446744073709551616",
+    b"1.00000017881393432617187499", b"3.4028236e38", b"1.4e-45", b"5e-324", b"\xff5",
+):
+    for dtype in (tf.float32, tf.float64, tf.int32, tf.int64, tf.uint32, tf.uint64):
+        run("StringToNumber", strings(text), out_type=dtype)
+
+# Summaries: tags and values of one shape, and scalar tags.
+A, AB = tf.constant("a"), strings("a", "b")
+for tags, values in (
+    (A, F(2)), (A, F([2])), (strings("a"), F(2)), (strings("a"), F([2])), (AB, F([2, 3])), (AB, F([2])), (AB, F(2)),
+    (tf.reshape(AB, [1, 2]), F([2, 3])), (tf.reshape(AB, [1, 2]), F([[2], [3]])), (tf.reshape(AB, [1, 2]), F([[2, 3]])),
+    (tf.zeros([0], tf.string), F([])), (tf.zeros([0, 1], tf.string), F([])),
+):
+    run("ScalarSummary", tags, values)
+for tag in (strings("a"), tf.constant([["a"]])):
+    run("HistogramSummary", tag, F([1]))
+    run("AudioSummaryV2", tag, np.zeros((1, 1, 1), F), F(1))
+
+# Ragged ranges.
+for start, limit, delta in (
+    (0, NAN, 1), (NAN, 1, 1), (0, 1, NAN), (0, 0, NAN), (1, 0, NAN), (0, INF, 1), (0, -INF, 1), (0, 1, INF), (INF, 1, 1),
+    (INF, INF, 1), (-INF, 1, 1), (1, 0, INF), (5, 1, 1), (5, 1, -INF), (0, 1, 0), (0, 1, -0.0), (0, 1e30, 1), (0, 1, 0.3), (0, 10, 0.1),
+    (1, -1, -0.07),
+):
+    for dtype in (F, D):
+        run("RaggedRange", dtype(start), dtype(limit), dtype(delta))
+for start, limit, delta in ((0, 10, 0.1), (0, 0.3, 0.1), (0, 0.7, 0.1), (3, 0, -0.1), (0, 200, 1), (256, 260, 1), (-1, 1, 0.01)):
+    for dtype in (F, D):
+        run("RaggedRange", dtype(start), dtype(limit), dtype(delta))
+for start, limit, delta in ((0, 7, 3), (7, 0, -3), (-2147483648, 2147483647, 2000000000), (0, 7, -1), (3, 3, 1), (0, 1, 0)):
+    for dtype in (N, I):
+        run("RaggedRange", dtype(start), dtype(limit), dtype(delta))
+run("RaggedRange", F([0, 0]), F([NAN, 1]), F(1))
+run("RaggedRange", F([0]), F([1, 2]), F(1))
+run("RaggedRange", F([[0]]), F([[1]]), F(1))
+run("RaggedRange", F([]), F([]), F(1))
+run("RaggedRange", N([0, 5]), N([3, 0]), N([1, -2]))
+
+# Samples of no classes.
+for rows, classes, samples in ((2, 0, 0), (2, 0, 1), (0, 0, 0), (0, 0, 1), (0, 2, 1), (2, 2, 0), (2, 2, -1)):
+    for out in (N, I):
+        run("Multinomial", np.zeros((rows, classes), F), N(samples), seed=1, seed2=2, output_dtype=tf.as_dtype(out))
+        run("StatelessMultinomial", np.zeros((rows, classes), F), N(samples), I([1, 2]), output_dtype=tf.as_dtype(out))
+run("Multinomial", np.zeros((2, 2), F), N([1]), seed=1, seed2=2)
+run("Multinomial", np.zeros(2, F), N(1), seed=1, seed2=2)
+
+run.write("edges")
