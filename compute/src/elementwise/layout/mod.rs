@@ -12,6 +12,7 @@
 //! | [`scatter`], [`scatter_update`] | `ScatterAdd` and its like; `ScatterUpdate` |
 //! | [`scatter_nd`], [`scatter_values`] | `ScatterNd` |
 //! | [`unsorted_segment_sum`] | `UnsortedSegmentSum`, `SegmentSum`; the gradient of [`gather`] |
+//! | [`unsorted_segment_fold`] | `UnsortedSegmentMax`, `SegmentMax` and their like |
 //! | [`one_hot`] | `OneHot` |
 //!
 //! Everything that only copies takes any `T: Clone`, so also strings.
@@ -28,7 +29,9 @@ mod walk;
 pub use gather::{GatherShape, Index, IndexError, gather, gather_nd};
 pub use join::{concat, split};
 pub use one_hot::one_hot;
-pub use scatter::{scatter, scatter_nd, scatter_update, scatter_values, unsorted_segment_sum};
+pub use scatter::{
+    scatter, scatter_nd, scatter_update, scatter_values, unsorted_segment_fold, unsorted_segment_sum,
+};
 pub use strided::{StridedRegion, pad, strided_assign, strided_slice};
 pub use tile::{broadcast_to, tile};
 pub use transpose::transpose;

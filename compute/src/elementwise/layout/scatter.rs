@@ -11,6 +11,7 @@ use std::ops::Range;
 /// in order, so the result does not depend on the number of threads.
 ///
 /// With the kernel of [`BinaryOp::Add`] this is `ScatterAdd`; the kernels of `Sub`, `Mul`, `Div`, `Minimum`, and `Maximum` give the others.
+/// With an `inner` of 0 there is nothing to merge, and no index is checked: the number of rows is not known.
 ///
 /// ```
 /// use compute::{Pool, elementwise::{BinaryOp, Element, layout::scatter}};
@@ -34,13 +35,14 @@ pub fn scatter<T: Element, I: Index>(
     indices: &[I],
     updates: &[T],
 ) -> Result<(), IndexError> {
-    let rows = check_rows(inner, data.len(), indices.len(), updates.len());
+    let Some(rows) = check_rows(inner, data.len(), indices.len(), updates.len()) else { return Ok(()) };
     check_all(indices, rows)?;
     merge_rows(pool, kernel, inner, data, indices, updates);
     Ok(())
 }
 
-/// Replaces row `indices[i]` of `data` by `updates[i]`. The last update of a row wins.
+/// Replaces row `indices[i]` of `data` by `updates[i]`. The last update of a row wins. With an `inner` of 0 nothing is replaced and no index
+/// is checked.
 ///
 /// ```
 /// use compute::elementwise::layout::scatter_update;
@@ -61,7 +63,7 @@ pub fn scatter_update<T: Clone, I: Index>(
     indices: &[I],
     updates: &[T],
 ) -> Result<(), IndexError> {
-    let rows = check_rows(inner, data.len(), indices.len(), updates.len());
+    let Some(rows) = check_rows(inner, data.len(), indices.len(), updates.len()) else { return Ok(()) };
     check_all(indices, rows)?;
     // On one thread, in order: the last update of a row wins.
     for (i, index) in indices.iter().enumerate() {
@@ -136,7 +138,7 @@ pub fn scatter_values(
 }
 
 /// Adds up the rows of `data` that belong to the same segment: `output[segments[i]] += data[i]`, starting with zeros. Rows with a negative
-/// segment are left out. This is also the gradient of a gather along the first dimension.
+/// segment are left out. This is also the gradient of a gather along the first dimension. With an `inner` of 0 no segment is checked.
 ///
 /// ```
 /// use compute::{Pool, elementwise::layout::unsorted_segment_sum};
@@ -158,15 +160,54 @@ pub fn unsorted_segment_sum<T: Element, I: Index>(
     segments: &[I],
     output: &mut [T],
 ) -> Result<(), IndexError> {
-    let rows = check_rows(inner, output.len(), segments.len(), data.len());
     output.fill(T::default());
-    // Negative segments are left out, so only the upper limit is an error.
-    let large = |segment: &I| segment.to_i64() >= 0 && segment.to_i64() as u64 >= rows as u64;
-    if let Some(position) = segments.iter().position(large) {
-        return Err(IndexError { position, index: segments[position].to_i64(), limit: rows });
-    }
+    let Some(rows) = check_rows(inner, output.len(), segments.len(), data.len()) else { return Ok(()) };
+    check_segments(segments, rows)?;
     merge_rows(pool, addition::<T>(), inner, output, segments, data);
     Ok(())
+}
+
+/// Folds the rows of `data` that belong to the same segment into the row of `output`, element by element and in order:
+/// `output[segments[i]] = fold(output[segments[i]], data[i])`. Rows with a negative segment are left out. With an `inner` of 0 no segment
+/// is checked.
+///
+/// ```
+/// use compute::{Pool, elementwise::layout::unsorted_segment_fold};
+/// let mut largest = [f32::MIN; 2];
+/// let larger = |a, b| if a > b { a } else { b };
+/// unsorted_segment_fold(&Pool::single(), 1, &[1.0, 2.0, 4.0], &[1, -1, 1], &mut largest, larger)?;
+/// assert_eq!(largest, [f32::MIN, 4.0]);
+/// # Ok::<(), compute::elementwise::layout::IndexError>(())
+/// ```
+///
+/// # Errors
+/// [`IndexError`] for the first segment that is too large. Nothing is changed then.
+///
+/// # Panics
+/// Panics if `output` does not consist of whole rows, or if `data` does not have a row for each segment.
+pub fn unsorted_segment_fold<T: Element, I: Index>(
+    pool: &Pool,
+    inner: usize,
+    data: &[T],
+    segments: &[I],
+    output: &mut [T],
+    fold: impl Fn(T, T) -> T + Sync,
+) -> Result<(), IndexError> {
+    let Some(rows) = check_rows(inner, output.len(), segments.len(), data.len()) else { return Ok(()) };
+    check_segments(segments, rows)?;
+    merge_rows_with(pool, inner, output, segments, data, |row, update| {
+        row.iter_mut().zip(update).for_each(|(to, &from)| *to = fold(*to, from));
+    });
+    Ok(())
+}
+
+/// Fails for a segment from `rows` on. Negative segments are left out, so only the upper limit is an error.
+fn check_segments<I: Index>(segments: &[I], rows: usize) -> Result<(), IndexError> {
+    let large = |segment: &I| segment.to_i64() >= 0 && segment.to_i64() as u64 >= rows as u64;
+    match segments.iter().position(large) {
+        Some(position) => Err(IndexError { position, index: segments[position].to_i64(), limit: rows }),
+        None => Ok(()),
+    }
 }
 
 /// Returns the kernel of the addition.
@@ -174,19 +215,15 @@ fn addition<T: Element>() -> BinaryKernel<T> {
     T::binary(BinaryOp::Add).unwrap_or_else(|| panic!("{} cannot be added", T::NAME))
 }
 
-/// Returns the number of rows that `data` has.
-fn check_rows(inner: usize, data: usize, indices: usize, updates: usize) -> usize {
+/// Returns the number of rows that `data` has. Returns `None` for rows without elements, whose number is not known.
+fn check_rows(inner: usize, data: usize, indices: usize, updates: usize) -> Option<usize> {
     assert_eq!(updates, indices * inner, "updates of {indices} rows of {inner}");
-    let rows = data.checked_div(inner).unwrap_or(0);
-    assert_eq!(data, rows * inner, "data of rows of {inner}");
+    let rows = data.checked_div(inner);
+    assert_eq!(data, rows.unwrap_or(0) * inner, "data of rows of {inner}");
     rows
 }
 
-/// Each thread owns a range of rows and looks for its indices, so that no two write the same row.
-///
-/// Indices outside of all rows are left out; callers check them where they are errors. The cost of looking at
-/// the indices is that of all indices for each thread, which is small against the updates unless rows are
-/// very short.
+/// Merges updates into the rows that indices select, by the kernel of an operation. See [`merge_rows_with`].
 fn merge_rows<T: Element, I: Index>(
     pool: &Pool,
     kernel: BinaryKernel<T>,
@@ -194,6 +231,23 @@ fn merge_rows<T: Element, I: Index>(
     data: &mut [T],
     indices: &[I],
     updates: &[T],
+) {
+    merge_rows_with(pool, inner, data, indices, updates, |row, update| merge_row(kernel, row, update));
+}
+
+/// Calls `merge` with each update and its row, in the order of the updates. Each thread owns a range of rows and looks for its indices, so
+/// that no two write the same row.
+///
+/// Indices outside of all rows are left out; callers check them where they are errors. The cost of looking at
+/// the indices is that of all indices for each thread, which is small against the updates unless rows are
+/// very short.
+fn merge_rows_with<T: Element, I: Index>(
+    pool: &Pool,
+    inner: usize,
+    data: &mut [T],
+    indices: &[I],
+    updates: &[T],
+    merge: impl Fn(&mut [T], &[T]) + Sync,
 ) {
     if data.is_empty() || indices.is_empty() {
         return;
@@ -213,11 +267,7 @@ fn merge_rows<T: Element, I: Index>(
                 let index = index.to_i64();
                 if index >= owned.start as i64 && index < owned.end as i64 {
                     let at = index as usize - owned.start;
-                    merge_row(
-                        kernel,
-                        &mut data[at * inner..(at + 1) * inner],
-                        &updates[i * inner..(i + 1) * inner],
-                    );
+                    merge(&mut data[at * inner..(at + 1) * inner], &updates[i * inner..(i + 1) * inner]);
                 }
             }
         },

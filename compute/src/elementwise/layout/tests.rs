@@ -259,6 +259,20 @@ fn negative_segments_are_left_out() {
     let mut sums = [9; 2];
     unsorted_segment_sum(&Pool::single(), 1, &[1, 2, 3], &[1i32, -1, 1], &mut sums).unwrap();
     assert_eq!(sums, [0, 4]);
+    let mut most = [0; 2];
+    unsorted_segment_fold(&Pool::single(), 1, &[1, 2, 3], &[1i32, -1, 1], &mut most, Ord::max).unwrap();
+    assert_eq!(most, [0, 3]);
+    let error = unsorted_segment_fold(&Pool::single(), 1, &[1], &[2i32], &mut most, Ord::max).unwrap_err();
+    assert_eq!(error, IndexError { position: 0, index: 2, limit: 2 });
+}
+
+#[test]
+fn rows_without_elements_have_any_number() {
+    let (pool, none, add) = (Pool::single(), &[0.0f32; 0], f32::binary(BinaryOp::Add).unwrap());
+    assert_eq!(unsorted_segment_sum(&pool, 0, none, &[0i32, 7], &mut []), Ok(()));
+    assert_eq!(unsorted_segment_fold(&pool, 0, none, &[0i32, 7], &mut [], f32::max), Ok(()));
+    assert_eq!(scatter(&pool, add, 0, &mut [], &[0i32, 7], none), Ok(()));
+    assert_eq!(scatter_update(0, &mut [], &[0i32, 7], none), Ok(()));
 }
 
 #[test]
