@@ -23,8 +23,11 @@
 //!   descend, ids from `num_segments` on, and indices outside of `data` are `InvalidArgument`.
 //! - `Mean` divides by the number of rows of the segment, `SqrtN` by its square root. Means of integers are
 //!   rounded toward 0.
-//! - Integers wrap. NaN makes sums, products and extremes of its segment NaN; TensorFlow's `SegmentMax` and
-//!   `SegmentMin` may drop it.
+//! - A row without elements has no values to fold: ids of the `Unsorted` forms are not checked then.
+//! - Integers wrap. NaN makes sums and products of its segment NaN. An extreme is NaN only if the last row of
+//!   its segment is: rows are compared in their order, and of two that are not ordered the later one stays, so
+//!   the maximum of `[3, NaN, 1]` is 1. TensorFlow's `SegmentMax` and `SegmentMin` skip NaN where a row fills
+//!   the vectors of the CPU, and follow the same rule elsewhere.
 //!
 //! # Order and threads
 //!
@@ -63,7 +66,7 @@ pub(crate) fn register(registry: &mut Registry) {
             let folding = Folding::of(spec);
             for_dtype!(number spec.input_dtype(0), T => {
                 let one = from_f64::<T>(1.0);
-                Ok(boxed(move |context| fold::<T>(context, folding, BinaryOp::Mul, one, one)))
+                Ok(boxed(move |context| product::<T>(context, folding, one)))
             })
         });
     }
@@ -167,14 +170,19 @@ limits!(integers i8, i16, i32, i64, u8, u16, u32, u64);
 /// for maxima; for minima with the opposite signs.
 fn make_extreme(spec: &NodeSpec<'_>, op: BinaryOp) -> Result<Box<dyn Kernel>> {
     let folding = Folding::of(spec);
-    let end = usize::from(op == BinaryOp::Minimum);
+    let least = op == BinaryOp::Minimum;
     for_dtype!(real spec.input_dtype(0), T => {
         // Sorted segments that are empty hold zeros; unsorted ones the least (or largest) finite number.
         // A fold starts from infinity even where an empty segment holds a finite number: sorted segments may
         // consist of infinities.
+        let end = usize::from(least);
         let [start, empty] =
             if folding.sorted { [T::ALL[end], T::default()] } else { [T::FINITE[end], T::FINITE[end]] };
-        Ok(boxed(move |context| fold::<T>(context, folding, op, start, empty)))
+        Ok(boxed(move |context| match least {
+            // The later of two numbers that are not ordered stays, which makes each a single instruction.
+            false => extremes::<T>(context, folding, |a, b| if a > b { a } else { b }, [start, empty]),
+            true => extremes::<T>(context, folding, |a, b| if a < b { a } else { b }, [start, empty]),
+        }))
     })
 }
 
@@ -281,30 +289,23 @@ where
     Ok(())
 }
 
-/// Folds the rows of each segment with an operation, starting from its neutral element. `start` is what every
-/// segment is folded from, `empty` what segments without rows hold. Both differ for sorted extremes.
+/// Computes products. Segments without rows hold `one`. `folding` states where the number of segments comes
+/// from.
 ///
-/// Serves products and extremes. Rows of negative ids, which only the `Unsorted` forms have, are left out by
-/// a copy of the others.
-///
-/// `folding` states where the number of segments comes from; `op` is `Mul`, `Maximum` or `Minimum`.
-fn fold<T: Element + elementwise::Element>(
+/// Rows of negative ids, which only the `Unsorted` form has, are left out by a copy of the others.
+fn product<T: Element + elementwise::Element>(
     context: &mut KernelContext<'_>,
     folding: Folding,
-    op: BinaryOp,
-    start: T,
-    empty: T,
+    one: T,
 ) -> Result<()> {
     let segments = Segments::of(context, folding.sorted)?;
-    let cannot = || Error::new(Code::Unimplemented, format!("no {op:?} of segments of {}", T::NAME));
-    let kernel = T::binary(op).ok_or_else(cannot)?;
+    let cannot = || Error::new(Code::Unimplemented, format!("no product of segments of {}", T::NAME));
+    let kernel = T::binary(BinaryOp::Mul).ok_or_else(cannot)?;
     context.produce::<T>(0, segments.shape.clone(), |context, output| {
-        // Extremes and products have no loop of their own for segments: they are scattered onto the start
-        // value.
-        output.fill(start);
+        // Products have no loop of their own for segments: they are scattered onto the start value.
+        output.fill(one);
         let (width, data) = (segments.width, context.slice::<T>(0)?);
         if segments.ids.iter().any(|&id| id < 0) {
-            // Rows of a negative segment are left out.
             // `layout::scatter` refuses negative indices, since other ops do not allow them; the rows are
             // copied without those.
             let kept = || (0..segments.ids.len()).filter(|&i| segments.ids[i] >= 0);
@@ -312,10 +313,27 @@ fn fold<T: Element + elementwise::Element>(
             let mut rows = memory::reserve(kept().count() * width)?;
             ids.extend(kept().map(|i| segments.ids[i]));
             kept().for_each(|i| rows.extend_from_slice(&data[i * width..][..width]));
-            layout::scatter(context.pool(), kernel, width, output, &ids, &rows).map_err(outside)?;
+            layout::scatter(context.pool(), kernel, width, output, &ids, &rows).map_err(outside)
         } else {
-            layout::scatter(context.pool(), kernel, width, output, &segments.ids, data).map_err(outside)?;
+            layout::scatter(context.pool(), kernel, width, output, &segments.ids, data).map_err(outside)
         }
+    })
+}
+
+/// Computes maxima or minima. `later` returns the extreme of the rows so far and the next one. `start` is what
+/// every segment is folded from, `empty` what segments without rows hold; they differ for sorted ids.
+fn extremes<T: Element + elementwise::Element>(
+    context: &mut KernelContext<'_>,
+    folding: Folding,
+    later: impl Fn(T, T) -> T + Sync,
+    [start, empty]: [T; 2],
+) -> Result<()> {
+    let segments = Segments::of(context, folding.sorted)?;
+    context.produce::<T>(0, segments.shape.clone(), |context, output| {
+        output.fill(start);
+        let (width, data) = (segments.width, context.slice::<T>(0)?);
+        layout::unsorted_segment_fold(context.pool(), width, data, &segments.ids, output, later)
+            .map_err(outside)?;
         // NaN would be unequal to itself and fill every time, but no start value is NaN.
         if empty != start {
             let mut watch = context.watch();
