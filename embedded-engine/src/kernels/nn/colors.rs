@@ -211,6 +211,8 @@ fn to_rgb<T: Real>([hue, saturation, value]: [T; 3]) -> [T; 3] {
 fn with_hue(color: [f32; 3], delta: f32) -> [f32; 3] {
     let [least, most] = range(color);
     let hue = (hue(color) + delta * 6.0).rem_euclid(6.0);
+    // The remainder of a tiny negative number is rounded up to 6, which is the hue 0 again.
+    let hue = if hue == 6.0 { 0.0 } else { hue };
     let sector = hue.floor();
     let share = hue - sector;
     let rising = least + share * (most - least);
