@@ -160,6 +160,10 @@ impl Reflection {
     /// `matrix` has `columns` columns and at least as many rows as the vector reaches. `adjoint` conjugates
     /// the share.
     fn apply(&self, matrix: &mut [Number], columns: usize, from: usize, adjoint: bool) {
+        // The identity leaves NaN and infinities where they are.
+        if self.share == Number::new(0.0, 0.0) {
+            return;
+        }
         let share = if adjoint { self.share.conj() } else { self.share };
         for column in from..columns {
             let place = |row: usize| (self.first + row) * columns + column;

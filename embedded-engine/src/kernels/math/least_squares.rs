@@ -12,7 +12,8 @@
 //!   `l2_regularizer` is checked and not used.
 //!
 //! Shapes that do not fit are `InvalidArgument`; results with a size of 0 in `m`, `n` or `k` are zeros.
-//! Numbers that are not finite are an error without `fast`; with it a matrix with NaN lacks rank.
+//! A matrix with numbers that are not finite is an error without `fast`, where some of TensorFlow's results are
+//! numbers; with it NaN spreads, as in TensorFlow.
 //!
 //! Computed in double precision and rounded once, one system after the other in one thread. Normal equations
 //! square the condition of the matrix, which double precision makes up for in a result of `float32` only.
@@ -25,7 +26,7 @@
 //! ```
 
 use super::elementwise::boxed;
-use super::spectral::singular;
+use super::spectral::{not_finite, singular};
 use crate::kernel::{KernelContext, Watch};
 use crate::registry::Registry;
 use compute::elementwise::CastTo;
@@ -136,10 +137,10 @@ impl System {
                 let rest = (0..j).fold(gram[i * n + j], |sum, k| sum - gram[i * n + k] * gram[j * n + k]);
                 gram[i * n + j] = if i != j {
                     rest / gram[j * n + j]
-                } else if rest > 0.0 {
-                    rest.sqrt()
-                } else {
+                } else if rest <= 0.0 {
                     return Err(lacks_rank());
+                } else {
+                    rest.sqrt()
                 };
             }
         }
@@ -182,7 +183,8 @@ impl System {
         let value = |row: usize, column: usize| {
             if tall { self.matrix[row * columns + column] } else { self.matrix[column * columns + row] }
         };
-        let (values, long, short) = singular(watch, value, rows.max(columns), rows.min(columns))?;
+        let (values, long, short) =
+            singular(watch, value, rows.max(columns), rows.min(columns))?.ok_or_else(not_finite)?;
         let (left, right) = if tall { (&long, &short) } else { (&short, &long) };
         let rank = long.len();
         let mut solution = memory::filled(0.0, columns * width)?;

@@ -16,16 +16,17 @@
 //!   `output_idx_type`.
 //!
 //! The forms with `Batch` in front are older names of the same. A matrix that is not invertible is an
-//! `InvalidArgument` error for `MatrixInverse`, `MatrixSolve`, `MatrixTriangularSolve` and `Lu`; its
-//! determinant is 0, and `LogMatrixDeterminant` returns a sign of 0 and minus infinity. The determinant of a
-//! matrix of size 0 is 1. `Cholesky` reads the lower triangle only, writes zeros above the diagonal and fails
-//! if a pivot is not positive, which includes NaN. `MatrixTriangularSolve` reads the triangle that `lower`
-//! (default true) names and ignores the other. With `adjoint` (default false) the conjugate transpose is
+//! `InvalidArgument` error for `MatrixInverse`, `MatrixSolve` and `Lu`; its determinant is 0, and
+//! `LogMatrixDeterminant` returns a sign of 0 and minus infinity. The determinant of a matrix of size 0 is 1.
+//! `Cholesky` reads the lower triangle only and writes zeros above the diagonal. A matrix with a pivot of 0 or
+//! less has no factor, and its lower triangle becomes NaN as in TensorFlow, which returns zeros for a complex
+//! one. `MatrixTriangularSolve` reads the triangle that `lower` (default true) names and ignores the other; it
+//! divides by the diagonal even where that is 0. With `adjoint` (default false) the conjugate transpose is
 //! used.
 //!
-//! Only a pivot that is exactly 0 counts as singular: nearly singular matrices give large numbers, and NaN
-//! spreads. TensorFlow differs where numbers are not finite: `MatrixInverse` of NaN is an error there,
-//! `Cholesky` of NaN is NaN, and `LogMatrixDeterminant` of an infinite diagonal has the sign 1.
+//! Only a pivot that is exactly 0 counts as singular, and as in TensorFlow a first pivot that is NaN: nearly
+//! singular matrices give large numbers, and NaN spreads elsewhere. Infinite pivots count with their signs, so
+//! `LogMatrixDeterminant` of the diagonal `[inf, -1]` is the sign -1 and infinity.
 //!
 //! # Algorithm
 //!
@@ -74,6 +75,9 @@ pub(super) trait Number:
     fn magnitude(self) -> f64;
     /// Returns the real part.
     fn real_part(self) -> f64;
+    /// Returns the number divided by its absolute value, and 0 for 0. Infinities of real numbers have the sign
+    /// 1 or -1.
+    fn sign(self) -> Self;
 }
 
 /// Implements the numbers.
@@ -105,6 +109,10 @@ macro_rules! numbers {
             fn real_part(self) -> f64 {
                 f64::from(self)
             }
+
+            fn sign(self) -> $real {
+                if self == 0.0 { 0.0 } else { self.signum() }
+            }
         }
 
         impl Number for Complex<$real> {
@@ -132,6 +140,11 @@ macro_rules! numbers {
 
             fn real_part(self) -> f64 {
                 f64::from(self.re)
+            }
+
+            fn sign(self) -> Complex<$real> {
+                let length = Complex::new(self.norm(), 0.0);
+                if length.re == 0.0 { self } else { self / length }
             }
         }
     )*};
@@ -194,8 +207,7 @@ pub(super) fn work(stack: usize, width: usize) -> usize {
 /// A matrix as a product of triangles, rows exchanged so that pivots are large.
 ///
 /// With `P` as the exchanges, `P A = L U`. Element `(i, j)` of `values` is that of `U` for `i <= j` and that
-/// of `L` otherwise. A singular matrix has a zero on the diagonal; columns below a zero pivot are left as
-/// they are.
+/// of `L` otherwise. A singular matrix has a zero on the diagonal; the column below it is 0, too.
 ///
 /// `values` takes the memory of the matrix once more; nothing is written over the input.
 struct Lu<T> {
@@ -233,15 +245,13 @@ impl<T: Number> Lu<T> {
                 swaps += 1;
             }
             let diagonal = values[k * n + k];
-            // The column is 0 from here on, so there is nothing to eliminate. The zero on the diagonal marks
-            // the matrix as singular.
-            if diagonal == T::default() {
-                continue;
-            }
             for i in k + 1..n {
                 watch.tick(n)?;
-                // The factor is the element of `L`; it is stored where the elimination leaves a zero.
-                let factor = values[i * n + k] / diagonal;
+                // The factor is the element of `L`; it is stored where the elimination leaves a zero. Below a
+                // zero pivot the column is 0 already. Its multiples of the pivot's row are subtracted all the
+                // same, as NaN and infinities of that row spread.
+                let element = values[i * n + k];
+                let factor = if diagonal == T::default() { element } else { element / diagonal };
                 values[i * n + k] = factor;
                 for j in k + 1..n {
                     values[i * n + j] = values[i * n + j] - factor * values[k * n + j];
@@ -259,20 +269,14 @@ impl<T: Number> Lu<T> {
     }
 
     /// Returns the sign of the determinant, and the logarithm of its absolute value. For complex numbers the
-    /// sign is a number of absolute value 1. The logarithms are added in double precision. A singular matrix,
-    /// and one with infinite or NaN pivots, has the sign 0.
+    /// sign is a number of absolute value 1. The logarithms are added in double precision. A singular matrix
+    /// has the sign 0 and the logarithm minus infinity; one with NaN has NaN for both.
     fn log_determinant(&self) -> (T, T) {
         let sign = if self.swaps.is_multiple_of(2) { T::of(1.0) } else { T::of(-1.0) };
         let diagonal = (0..self.n).map(|i| self.values[i * self.n + i]);
-        let (sign, log) = diagonal.fold((sign, 0.0), |(sign, log), pivot| {
-            (sign * (pivot / T::of(pivot.magnitude())), log + pivot.magnitude().ln())
-        });
-        // A singular matrix has no sign.
-        if log.is_finite() {
-            (sign, T::of(log))
-        } else {
-            (T::default(), T::of(if log > 0.0 { f64::INFINITY } else { f64::NEG_INFINITY }))
-        }
+        let (sign, log) = diagonal
+            .fold((sign, 0.0), |(sign, log), pivot| (sign * pivot.sign(), log + pivot.magnitude().ln()));
+        (sign, T::of(log))
     }
 
     /// Returns an error for a singular matrix. Only for ops that report it: a determinant of 0 is a result.
@@ -310,9 +314,10 @@ impl<T: Number> Lu<T> {
     }
 }
 
-/// Returns true if a triangle has a zero on its diagonal.
+/// Returns true if a triangle has a zero on its diagonal, or NaN as its first element. This is TensorFlow's
+/// test: the least absolute value of the diagonal must be positive, and no later number is less than a NaN.
 fn is_singular<T: Number>(triangle: &[T], n: usize) -> bool {
-    (0..n).any(|i| triangle[i * n + i] == T::default())
+    n > 0 && triangle[0].magnitude().is_nan() || (0..n).any(|i| triangle[i * n + i] == T::default())
 }
 
 /// Delivers the determinant of each matrix of input 0. A determinant of size 0 is a product of nothing, so
@@ -452,7 +457,7 @@ fn triangular<T: Number>(context: &mut KernelContext<'_>, lower: bool, adjoint: 
         for (s, out) in output.chunks_exact_mut(size.max(1)).enumerate() {
             let matrix = &matrices[stack_index(result, stack, s) * n * n..][..n * n];
             let side = &sides[stack_index(result, of_right, s) * size..][..size];
-            solve_triangle((matrix, n, lower, adjoint), side, columns, out)?;
+            solve_triangle((matrix, n, lower, adjoint), side, columns, out);
         }
         Ok(())
     })
@@ -465,17 +470,14 @@ fn unfit(matrix: &Shape, right: &Shape) -> Error {
 }
 
 /// Solves one system by substitution, forward for a lower triangle and the adjoint of an upper one, backward
-/// otherwise. `out` is `[n, columns]` by rows. Only the elements of the triangle are read; a zero on the
-/// diagonal is `InvalidArgument`.
+/// otherwise. `out` is `[n, columns]` by rows. Only the elements of the triangle are read. A zero on the
+/// diagonal gives infinities and NaN.
 fn solve_triangle<T: Number>(
     (matrix, n, lower, adjoint): (&[T], usize, bool, bool),
     right: &[T],
     columns: usize,
     out: &mut [T],
-) -> Result<()> {
-    if is_singular(matrix, n) {
-        return Err(Error::invalid_argument("Input matrix is not invertible."));
-    }
+) {
     let at = |i: usize, j: usize| if adjoint { matrix[j * n + i].conjugate() } else { matrix[i * n + j] };
     // The adjoint of a lower triangle is an upper one.
     let forward = lower != adjoint;
@@ -489,12 +491,11 @@ fn solve_triangle<T: Number>(
             out[i * columns + column] = sum / at(i, i);
         }
     }
-    Ok(())
 }
 
 /// Delivers the lower triangle `L` of `A = L L'` for each matrix, column by column within each row: `n^3 / 3`
 /// operations. Elements above the diagonal of the input are not read, and the diagonal's imaginary part is
-/// ignored.
+/// ignored. The triangle of a matrix that is not positive definite is NaN.
 ///
 /// ```text
 /// l_ij = (a_ij - sum over k < j of l_ik conj(l_jk)) / l_jj      l_ii = sqrt(a_ii - sum of |l_ik|^2)
@@ -509,22 +510,28 @@ fn cholesky<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
         for s in 0..work(stack, n) {
             watch.tick(1)?;
             let (matrix, out) = (&matrices[s * n * n..][..n * n], &mut output[s * n * n..][..n * n]);
-            for i in 0..n {
-                for j in 0..=i {
-                    watch.tick(j)?;
-                    let first = matrix[i * n + j];
-                    let sum = (0..j).fold(first, |sum, k| sum - out[i * n + k] * out[j * n + k].conjugate());
-                    out[i * n + j] = if i != j {
-                        sum / out[j * n + j]
-                    } else if sum.real_part() > 0.0 {
-                        T::of(sum.real_part().sqrt())
-                    } else {
-                        let text = "Cholesky decomposition was not successful. The input might not be valid.";
-                        return Err(Error::invalid_argument(text));
-                    };
-                }
+            if !factor(&mut watch, matrix, n, out)? {
+                (0..n).for_each(|i| out[i * n..][..=i].fill(T::of(f64::NAN)));
             }
         }
         Ok(())
     })
+}
+
+/// Writes the Cholesky factor of one matrix below and on the diagonal of `out`. Returns false for a pivot that
+/// is 0 or less; NaN is not, and spreads.
+fn factor<T: Number>(watch: &mut Watch<'_>, matrix: &[T], n: usize, out: &mut [T]) -> Result<bool> {
+    for i in 0..n {
+        for j in 0..=i {
+            watch.tick(j)?;
+            let first = matrix[i * n + j];
+            let sum = (0..j).fold(first, |sum, k| sum - out[i * n + k] * out[j * n + k].conjugate());
+            out[i * n + j] = match i == j {
+                true if sum.real_part() <= 0.0 => return Ok(false),
+                true => T::of(sum.real_part().sqrt()),
+                false => sum / out[j * n + j],
+            };
+        }
+    }
+    Ok(true)
 }

@@ -16,9 +16,10 @@
 //!
 //! With `full_matrices` (default false) `u` is `[..., m, m]` and `v` is `[..., n, n]`. Without `compute_v` or
 //! `compute_uv` (default true) the vectors have shape `[0]`. All take floats, V2 and `Svd` complex numbers,
-//! too; the `Batch` forms are older names. Numbers that are not finite are `InvalidArgument`, also for `Svd`,
-//! where TensorFlow returns NaN. Empty matrices give empty results, except that `full_matrices` returns an
-//! identity for the side that is not empty.
+//! too; the `Batch` forms are older names. All results of `Svd` are NaN for a matrix with numbers that are not
+//! finite; TensorFlow returns zeros for complex ones. Eigenvalues of such a matrix are `InvalidArgument`, where
+//! TensorFlow returns some if only the diagonal is not finite. Empty matrices give empty results, except that
+//! `full_matrices` returns an identity for the side that is not empty.
 //!
 //! Jacobi's method converges quadratically: a few rounds over all pairs of columns, each on the order of
 //! `n^3` operations. It was chosen for its accuracy, small singular values included, and its fixed order:
@@ -140,7 +141,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// Returns the error for a matrix with NaN or infinities, on which the rotations would not end.
-fn not_finite() -> Error {
+pub(super) fn not_finite() -> Error {
     Error::invalid_argument("a matrix with numbers that are not finite has no decomposition")
 }
 
@@ -327,7 +328,16 @@ fn svd<T: Element + Real + CastTo<f64>>(
         let value = |row: usize, column: usize| -> f64 {
             CastTo::cast(if tall { matrix[row * columns + column] } else { matrix[column * columns + row] })
         };
-        let (singular, mut long, mut short) = singular(&mut watch, value, rows.max(columns), inner)?;
+        let found = singular(&mut watch, value, rows.max(columns), inner)?;
+        let Some((singular, mut long, mut short)) = found else {
+            let nan = T::of(f64::NAN);
+            values[at * inner..][..inner].fill(nan);
+            if vectors {
+                left[at * rows * left_width..][..rows * left_width].fill(nan);
+                right[at * columns * right_width..][..columns * right_width].fill(nan);
+            }
+            continue;
+        };
         values[at * inner..][..inner].iter_mut().zip(&singular).for_each(|(to, &from)| *to = T::of(from));
         if vectors {
             let (of_left, of_right) = if tall { (&mut long, &mut short) } else { (&mut short, &mut long) };
@@ -349,7 +359,7 @@ fn svd<T: Element + Real + CastTo<f64>>(
 /// Returns the singular values of a matrix of no more columns than rows, falling, with the vectors of both
 /// sides. `value(row, column)` returns the elements. The first result has all `columns` values; the second
 /// has the vectors of length `rows` of the values that are not 0 in effect, so it may have fewer columns; the
-/// third has all vectors of length `columns`.
+/// third has all vectors of length `columns`. Returns `None` for numbers that are not finite.
 ///
 /// One-sided Jacobi: columns are rotated in pairs until all are at right angles, as if the Gram matrix were
 /// made diagonal without being computed, which would lose the small values. The lengths of the columns are
@@ -361,7 +371,7 @@ pub(super) fn singular(
     value: impl Fn(usize, usize) -> f64,
     rows: usize,
     columns: usize,
-) -> Result<(Vec<f64>, Columns, Columns)> {
+) -> Result<Option<(Vec<f64>, Columns, Columns)>> {
     // A matrix without elements still costs a call.
     watch.tick(1)?;
     let mut matrix = Columns::zeros(rows, columns)?;
@@ -371,7 +381,7 @@ pub(super) fn singular(
         }
     }
     if matrix.values.iter().any(|value| !value.is_finite()) {
-        return Err(not_finite());
+        return Ok(None);
     }
     let mut other = Columns::identity(columns)?;
     for _ in 0..ROUNDS {
@@ -407,7 +417,7 @@ pub(super) fn singular(
     for &at in order.iter().take_while(|&&at| norms[at] > least) {
         long.values.extend(matrix.column(at).iter().map(|value| value / norms[at]));
     }
-    Ok((order.iter().map(|&at| norms[at]).collect(), long, short))
+    Ok(Some((order.iter().map(|&at| norms[at]).collect(), long, short)))
 }
 
 /// Adds columns at right angles to all before, until there are `columns`. Takes the unit vectors one by one,

@@ -166,7 +166,8 @@ where
 /// Singular values, falling, and the vectors of both sides.
 ///
 /// Vectors of the shorter side come from the real decomposition; those of the longer side are their images
-/// under the matrix, scaled to length one, so both sides have matching phases.
+/// under the matrix, scaled to length one, so both sides have matching phases. All results are NaN for a matrix
+/// with numbers that are not finite.
 pub(super) fn svd<C: Element + CastTo<Number>>(
     context: &mut KernelContext<'_>,
     with_vectors: bool,
@@ -193,7 +194,15 @@ where
             false => matrix[column * columns + row].cast().conj(),
         };
         let real = |row: usize, column: usize| doubled(row, column, [long, short], value);
-        let (found, _, of_short) = singular(&mut watch, real, 2 * long, 2 * short)?;
+        let Some((found, _, of_short)) = singular(&mut watch, real, 2 * long, 2 * short)? else {
+            let nan: C = Number::new(f64::NAN, f64::NAN).cast();
+            values.extend(std::iter::repeat_n(nan, inner));
+            if with_vectors {
+                left[at * rows * left_width..][..rows * left_width].fill(nan);
+                right[at * columns * right_width..][..columns * right_width].fill(nan);
+            }
+            continue;
+        };
         let found: Vec<f64> = found.iter().step_by(2).copied().collect();
         values.extend(found.iter().map(|&value| Number::new(value, 0.0).cast()));
         if !with_vectors {
