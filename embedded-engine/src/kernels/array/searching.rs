@@ -348,7 +348,9 @@ fn bounds<T: PartialOrd>(
 ) -> Result<Vec<usize>> {
     let place = |(i, value): (usize, &T)| {
         let row = &sorted[i / count * width..][..width];
-        row.partition_point(|x| if behind { x <= value } else { x < value })
+        // As in TensorFlow, NaN is behind all numbers, and none is less than it.
+        let is_behind = |x: &T| x > value;
+        row.partition_point(|x| if behind { !is_behind(x) } else { x < value })
     };
     Ok(memory::collected(values.iter().enumerate().map(place))?)
 }

@@ -11,14 +11,11 @@
 //!   positive count and ignores the weights.
 //! - `HistogramFixedWidth` takes `values`, `value_range` (`[low, high]` with `low < high`) and `nbins > 0`.
 //!   Its bins have equal width; values beyond the range, infinities included, count in the first and the last
-//!   bin. The attribute `dtype` (default `int32`) is that of the counts.
+//!   bin; NaN is `InvalidArgument`. The attribute `dtype` (default `int32`) is that of the counts.
 //! - `Bucketize` returns for each value, as `int32`, the number of `boundaries` (attribute, ascending) that
-//!   are not greater: boundaries `[0, 10]` give 0 for -1, 1 for 0, and 2 for 10.
+//!   are not greater: boundaries `[0, 10]` give 0 for -1, 1 for 0, and 2 for 10. NaN is above all boundaries.
 //! - `PopulationCount` returns the number of bits that are 1 as `uint8`, of integers in two's complement: 8
 //!   for -1 as `int8`.
-//!
-//! TensorFlow treats NaN in another way: it is an error for `HistogramFixedWidth`, where this file counts it
-//! in the first bin, and is above all boundaries for `Bucketize`, where it is below all here.
 //!
 //! Counting costs a pass over the values. `Bincount` may use several threads, each for its own bins, so bits
 //! do not depend on their number; the other kernels use one.
@@ -215,7 +212,7 @@ where
 /// computed in double precision for every dtype.
 ///
 /// Counts are kept as `usize` and converted at the end. Fails for a range that is not two numbers in order,
-/// and for `nbins` below 1.
+/// for `nbins` below 1, and for NaN.
 fn histogram(context: &mut KernelContext<'_>, out: DType) -> Result<()> {
     let bins = context.int(2)?;
     let bins = usize::try_from(bins).ok().filter(|&bins| bins > 0).ok_or_else(|| {
@@ -234,6 +231,9 @@ fn histogram(context: &mut KernelContext<'_>, out: DType) -> Result<()> {
     // Not 0: the bounds were checked to be in order.
     let step = (high - low) / bins as f64;
     for value in context.doubles(0)? {
+        if value.is_nan() {
+            return Err(Error::invalid_argument("Histogram values must not contain NaN"));
+        }
         let bin = ((value.clamp(low, high) - low) / step).floor() as usize;
         // `high` itself, and rounding just below it, would be one bin too far.
         counts[bin.min(bins - 1)] += 1;
@@ -243,14 +243,16 @@ fn histogram(context: &mut KernelContext<'_>, out: DType) -> Result<()> {
     Ok(())
 }
 
-/// Delivers, for each value, the number of boundaries that are at most the value. By binary search; integers
-/// are compared as doubles.
+/// Delivers, for each value, the number of boundaries that are not greater than the value, which are all for
+/// NaN. By binary search; integers are compared as doubles.
 fn bucketize(context: &mut KernelContext<'_>, boundaries: &[f32]) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let values = context.doubles(0)?;
     context.produce::<i32>(0, shape, |_, output| {
         for (out, value) in output.iter_mut().zip(values) {
-            *out = boundaries.partition_point(|&boundary| f64::from(boundary) <= value) as i32;
+            // Not `<=`, which is false for NaN.
+            let is_greater = |&boundary: &f32| f64::from(boundary) > value;
+            *out = boundaries.partition_point(|boundary| !is_greater(boundary)) as i32;
         }
         Ok(())
     })

@@ -19,8 +19,8 @@
 //! the result is `maxlength`, or the largest value plus one, but at least `minlength`.
 //!
 //! Splits must begin with 0, not decrease, and end with the number of values. Violations, indices outside of
-//! the shape, dense values of a rank above 2 and negative values are `InvalidArgument`; only `SparseBincount`
-//! ignores negative values, which TensorFlow refuses.
+//! the shape, dense values of a rank above 2 and negative values are `InvalidArgument`. Only `SparseBincount`
+//! of more than one axis ignores negative values, as in TensorFlow.
 //!
 //! Weights of a bin are added in the order of the values, in one thread.
 //!
@@ -46,6 +46,10 @@ pub(crate) fn register(registry: &mut Registry) {
         for_dtype!(number spec.dtype("T")?, T => Ok(boxed(move |context| {
             let size = size(context, 3)?;
             let given = Given::sparse(context, 4)?;
+            // TensorFlow counts a vector like `Bincount`, and only there looks for negative values.
+            if given.rows.is_none() && given.values.iter().any(|&value| value < 0) {
+                return Err(Error::invalid_argument("Input arr must be non-negative!"));
+            }
             bins::<T>(context, &given, size, 4, binary)
         })))
     });
@@ -177,7 +181,7 @@ fn check_weights(context: &KernelContext<'_>, input: usize, values: usize) -> Re
 /// Delivers the sums of the weights (1 without any) of the values below the size. Binary output only records
 /// whether there are any. `weights` is the input with them. The result is output 0.
 ///
-/// Values may be negative only for `SparseBincount`, and are skipped like those above `size`.
+/// Values may be negative only for `SparseBincount` of several axes, and are skipped like those from `size` on.
 ///
 /// `given` holds rows and values, `size` is the number of bins of a row, and `binary` the attribute
 /// `binary_output`.
