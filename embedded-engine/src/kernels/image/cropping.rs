@@ -10,13 +10,12 @@
 //!
 //! Boxes are `[y1, x1, y2, x2]` in fractions of the image, where 1 is the last pixel (`size - 1`) and not the
 //! edge behind it; `box_ind` has the image of each. `y1 > y2` flips the crop. Places outside of the image
-//! have the value `extrapolation_value` (default 0) and no gradient, and so have places that are NaN;
-//! TensorFlow refuses boxes that are not finite. A crop of one row or column is taken from the middle of its
-//! box. `method` is `bilinear` (default), which weighs the four pixels around a place, or `nearest`. The
+//! have the value `extrapolation_value` (default 0) and no gradient, and so have places that are NaN. A crop
+//! of one row or column is taken from the middle of its box. `method` is `bilinear` (default), which weighs the four pixels around a place, or `nearest`. The
 //! gradient of the boxes is that of `bilinear`.
 //!
-//! `box_ind` out of range is `OutOfRange`; shapes that do not fit, and sizes that are not positive, are
-//! `InvalidArgument`.
+//! `box_ind` out of range is `OutOfRange`; shapes that do not fit, sizes that are not positive, and for
+//! `CropAndResize` boxes that are not finite are `InvalidArgument`.
 //!
 //! Crops are computed in parallel, one box in a thread; the gradients add in the order of the boxes in one
 //! thread, in `float32`.
@@ -107,6 +106,18 @@ impl<'a> Boxes<'a> {
         }
     }
 
+    /// Fails for a corner that is NaN or infinite. Gradients need no such check: their places outside of the
+    /// image get none.
+    fn check_finite(&self) -> Result<()> {
+        match self.corners.iter().position(|corner| !corner.is_finite()) {
+            None => Ok(()),
+            Some(at) => {
+                let text = format!("box {} must be finite, has a corner at {}", at / 4, self.corners[at]);
+                Err(Error::invalid_argument(text))
+            }
+        }
+    }
+
     /// Returns the image of a box.
     fn image(&self, index: usize) -> usize {
         self.images[index] as usize
@@ -165,7 +176,9 @@ fn crop(context: &mut KernelContext<'_>, nearest: bool, outside: f32) -> Result<
     let [batch, height, width, depth] = image_dims(context.input(0).shape())?;
     let [crop_height, crop_width] = new_size(context, 3)?;
     let values = singles(context, 0)?;
-    let count = Boxes::of(context, 1, batch)?.images.len();
+    let boxes = Boxes::of(context, 1, batch)?;
+    boxes.check_finite()?;
+    let count = boxes.images.len();
     context.produce::<f32>(0, [count, crop_height, crop_width, depth], |context, output| {
         let boxes = Boxes::of(context, 1, batch)?;
         for_chunks(context.pool(), output, crop_height * crop_width * depth, |index, output| {

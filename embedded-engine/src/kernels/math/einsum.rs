@@ -21,8 +21,8 @@
 //! | `...i,i->...` | `[5, 4, n]`, `[n]` | `[5, 4]` |
 //!
 //! Sizes of one letter must be equal; a letter does not broadcast, and only the axes of an ellipsis stretch
-//! from 1. An operand without the axes of the equation, and a result with an axis that no operand has, are
-//! `InvalidArgument`. Empty sums are 0.
+//! from 1. An operand without the axes of the equation, a result with an axis that no operand has, and one
+//! without the ellipsis for the axes that operands broadcast are `InvalidArgument`. Empty sums are 0.
 //!
 //! # Cost
 //!
@@ -101,11 +101,16 @@ impl Side {
         if extra > 0 && !self.ellipsis {
             return None;
         }
+        Some(self.axes_with(extra))
+    }
+
+    /// Returns the axes of an operand whose ellipsis stands for `extra` axes.
+    fn axes_with(&self, extra: usize) -> Vec<Axis> {
         let letters = |letters: &[char]| letters.iter().map(|&c| Axis::Letter(c)).collect::<Vec<_>>();
         let mut axes = letters(&self.before);
         axes.extend((0..extra).rev().map(Axis::Broadcast));
         axes.extend(letters(&self.after));
-        Some(axes)
+        axes
     }
 }
 
@@ -233,10 +238,12 @@ impl Plan {
             operands.push(axes);
         }
         let broadcast = sizes.keys().filter(|axis| matches!(axis, Axis::Broadcast(_))).count();
+        if broadcast > 0 && !output.ellipsis {
+            let text = format!("the operands broadcast {broadcast} axes, but the result has no ellipsis");
+            return Err(Error::invalid_argument(text));
+        }
         // The ellipsis of the result stands for all broadcast axes of the operands, the longest of theirs.
-        let rank = output.before.len() + output.after.len() + if output.ellipsis { broadcast } else { 0 };
-        let result =
-            output.axes(rank).ok_or_else(|| Error::invalid_argument("the result lacks the ellipsis"))?;
+        let result = output.axes_with(broadcast);
         if let Some(axis) = result.iter().find(|axis| !sizes.contains_key(axis)) {
             return Err(Error::invalid_argument(format!("axis {axis:?} of the result is in no input")));
         }

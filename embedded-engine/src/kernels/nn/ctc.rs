@@ -20,9 +20,9 @@
 //!   instead of an error.
 //!
 //! A label that is the blank or no class, a length outside of the time steps, and an example with too few
-//! time steps are `InvalidArgument`. Examples of length 0 have a loss of 0. An example without labels has the
-//! loss of the path of blanks, where TensorFlow reports an error. Time steps after the length of an example
-//! have no gradient.
+//! time steps are `InvalidArgument`. For `CTCLoss` so are an example without labels, an empty batch, and
+//! inputs without time steps. For `CTCLossV2` an example without labels has the loss of the path of blanks,
+//! and one of length 0 a loss of 0. Time steps after the length of an example have no gradient.
 //!
 //! The decoder takes the most likely class of each step, merges repeats if `merge_repeated`, and leaves
 //! blanks out. Its `log_probability` is the sum of the largest logits, negated, without a normalization, as
@@ -140,9 +140,17 @@ where
     f64: CastTo<T>,
 {
     let frames = Frames::of(context, 3)?;
+    if !rules.blank_first && (frames.batch == 0 || frames.time == 0) {
+        let text =
+            format!("inputs must have examples and time steps, not shape {}", context.input(0).shape());
+        return Err(Error::invalid_argument(text));
+    }
     let blank = if rules.blank_first { 0 } else { frames.classes - 1 };
     // All labels are checked before the first recursion runs.
     let labels = labels(context, &frames, blank)?;
+    if let Some(example) = labels.iter().position(|labels| !rules.blank_first && labels.is_empty()) {
+        return Err(Error::invalid_argument(format!("example {example} has no labels")));
+    }
     let mut inputs = memory::filled(0f64, context.input(0).elements())?;
     compute::elementwise::cast(context.pool(), context.slice::<T>(0)?, &mut inputs);
     let (mut found, mut gradient) =
@@ -153,8 +161,8 @@ where
         // Equal neighbors need a blank between them, which takes a time step of its own.
         let repeats = labels.windows(2).filter(|pair| rules.merge_repeated && pair[0] == pair[1]).count();
         if labels.len() + repeats > time {
-            // Examples without time steps are padding of the batch, and never an error.
-            if rules.ignore_longer || time == 0 {
+            // Examples without time steps may be padding of the batch.
+            if rules.ignore_longer || rules.blank_first && time == 0 {
                 continue;
             }
             let text = format!(
