@@ -15,8 +15,9 @@
 //!
 //! The gradients take the borders as inputs, `FractionalAvgPoolGrad` with the shape of the images,
 //! `FractionalMaxPoolGrad` with the images. Of equal maxima, the first one has the gradient; means spread
-//! theirs evenly. Borders that do not rise or lie outside of the images are `InvalidArgument`. NaN is a
-//! maximum only as the first element of its region.
+//! theirs evenly. Borders that do not rise or lie outside of the images are `InvalidArgument`. Maxima pass over
+//! NaN; a region without an element above the least finite number has that number as its maximum, and its
+//! first element has the gradient.
 //!
 //! Each element is read once, or twice where regions overlap, in one thread.
 //!
@@ -56,6 +57,8 @@ pub(crate) fn register(registry: &mut Registry) {
 
 /// A number that is pooled; means are computed in double precision.
 trait Number: Element + Copy + PartialOrd {
+    /// The least finite number, the maximum of a region without a larger one.
+    const LOWEST: Self;
     /// Returns the number in double precision; large `int64` numbers are rounded.
     fn to_double(self) -> f64;
     /// Returns the number of the type; of an integer type, the one toward 0.
@@ -67,6 +70,8 @@ trait Number: Element + Copy + PartialOrd {
 macro_rules! numbers {
     ($($type:ty: $plus:expr),*) => {$(
         impl Number for $type {
+            const LOWEST: $type = <$type>::MIN;
+
             fn to_double(self) -> f64 {
                 self as f64
             }
@@ -264,11 +269,15 @@ impl Grid {
     }
 }
 
-/// Returns the place of the first of the largest elements. Returns 0 for an empty region, which `region` has
-/// excluded.
-fn largest<T: Number>(values: &[T], region: &mut dyn Iterator<Item = usize>) -> usize {
-    let first = region.next().unwrap_or_default();
-    region.fold(first, |best, place| if values[place] > values[best] { place } else { best })
+/// Returns the place and the value of the first of the largest elements. They are the first place and the least
+/// finite number if no element is larger. Returns the place 0 for an empty region, which `region` has excluded.
+fn largest<T: Number>(values: &[T], region: &mut dyn Iterator<Item = usize>) -> (usize, T) {
+    let mut region = region.peekable();
+    let first = region.peek().copied().unwrap_or_default();
+    region.fold((first, T::LOWEST), |(best, most), place| match values[place] > most {
+        true => (place, values[place]),
+        false => (best, most),
+    })
 }
 
 /// Delivers the pooled images and the borders. `grid` divides images of the sizes `images`; `maximum` selects
@@ -278,7 +287,7 @@ fn pool<T: Number>(context: &mut KernelContext<'_>, images: Images, grid: Grid, 
         let values = context.slice::<T>(0)?;
         grid.visit(images, |place, region| {
             output[place] = match maximum {
-                true => values[largest(values, region)],
+                true => largest(values, region).1,
                 false => {
                     let (sum, count) = region
                         .fold((0.0, 0.0), |(sum, count), at| (sum + values[at].to_double(), count + 1.0));
@@ -332,7 +341,7 @@ fn maximum_gradient<T: Number>(context: &mut KernelContext<'_>, overlapping: boo
         let (values, grads) = (context.slice::<T>(0)?, context.slice::<T>(2)?);
         output.fill(T::default());
         grid.visit(images, |place, region| {
-            let at = largest(values, region);
+            let (at, _) = largest(values, region);
             output[at] = output[at].plus(grads[place]);
         })
     })

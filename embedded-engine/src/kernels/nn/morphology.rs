@@ -10,10 +10,10 @@
 //! output[n, y, x, c] = max over (i, j) of input[n, y * stride + i * rate - pad, ...] + filter[i, j, c]
 //! ```
 //!
-//! Padding takes no part; a window without any pixel has the least finite number. `Dilation2DBackpropInput`
-//! and `BackpropFilter` take the gradient of the result as a third input. They add each of its elements to
-//! the first pair of pixel and filter element that attains the maximum. Integer sums wrap. NaN is passed over
-//! unless it is the first pair of its window, whose result is NaN then; TensorFlow passes over all.
+//! Padding takes no part, and NaN is passed over. A window without a sum above the least finite number has that
+//! number, also if its pixels are minus infinity. `Dilation2DBackpropInput` and `BackpropFilter` take the
+//! gradient of the result as a third input. They add each of its elements to the first pair of pixel and filter
+//! element that attains the maximum, or to the first pair of a window without such a sum. Integer sums wrap.
 //!
 //! Shapes that do not fit are `InvalidArgument`. `2 n oh ow rows columns c` operations in one thread, for the
 //! gradients as well: they look for the maxima again.
@@ -147,8 +147,8 @@ impl Geometry {
     }
 
     /// Calls `each` with each element of the result, and the first pair of elements of image and filter that
-    /// has the largest sum. A pair is the position in the images, the position in the filter, and the sum;
-    /// `None` for a window without pixels. Elements come in row-major order. Fails if the run is ended.
+    /// has the largest sum. A pair is the position in the images, the position in the filter, and the sum,
+    /// which is at least the least finite number; `None` for a window without pixels. Elements come in row-major order. Fails if the run is ended.
     fn largest<T: Number>(
         &self,
         context: &KernelContext<'_>,
@@ -173,9 +173,12 @@ impl Geometry {
                                 let Some(place) = self.place([n, y, x], [dy, dx]) else { continue };
                                 let element = (dy * columns + dx) * self.depth + channel;
                                 let sum = image[place + channel].plus(filter[element]);
-                                // Strictly larger, so the first of equal sums stays.
-                                if best.is_none_or(|(_, _, most)| sum > most) {
+                                // Strictly larger, so the first of equal sums stays and NaN replaces none.
+                                let most = best.map_or(T::LOWEST, |(_, _, most)| most);
+                                if sum > most {
                                     best = Some((place + channel, element, sum));
+                                } else if best.is_none() {
+                                    best = Some((place + channel, element, T::LOWEST));
                                 }
                             }
                         }

@@ -18,9 +18,9 @@
 //! Padding, strides and dilations have the meaning of two dimensions, without `EXPLICIT`. Layouts with the
 //! channels first are `Unimplemented`, and so are strides or windows over batch or channels. Shapes that do
 //! not fit, and windows that are larger than the volume without padding, are `InvalidArgument`. Means divide
-//! by the number of elements that are not padding. Of equal maxima the first has the gradient. A window of
-//! which all elements are NaN or minus infinity has minus infinity as its maximum, where TensorFlow has the
-//! least finite number.
+//! by the number of elements that are not padding. Of equal maxima the first has the gradient. Maxima pass over
+//! NaN. A window of which all elements are NaN or minus infinity has the least finite number as its maximum,
+//! and no gradient, as in TensorFlow with oneDNN.
 //!
 //! # Algorithm
 //!
@@ -458,21 +458,21 @@ fn make_pool(spec: &NodeSpec<'_>, values: usize, pool: Pool) -> Result<Box<dyn K
 
 /// The number type of pooling. Implemented for `f32` and `f64`; 16-bit floats are widened before.
 trait Pooled: Element + Copy + PartialOrd + Add<Output = Self> + Div<Output = Self> {
-    /// The number that is below all others.
+    /// The least finite number, the maximum of a window without a larger number.
     const LOWEST: Self;
     /// Converts the number of elements of a window.
     fn count(count: usize) -> Self;
 }
 
 impl Pooled for f32 {
-    const LOWEST: f32 = f32::NEG_INFINITY;
+    const LOWEST: f32 = f32::MIN;
     fn count(count: usize) -> f32 {
         count as f32
     }
 }
 
 impl Pooled for f64 {
-    const LOWEST: f64 = f64::NEG_INFINITY;
+    const LOWEST: f64 = f64::MIN;
     fn count(count: usize) -> f64 {
         count as f64
     }
@@ -523,14 +523,15 @@ fn counts(grid: &Grid) -> Result<Vec<usize>> {
 }
 
 /// Returns the place of the first largest element of each window and channel in one volume; none of windows
-/// without elements. Positions are offsets into the volume.
+/// without an element above the least finite number, such as those of NaN alone. Positions are offsets into
+/// the volume.
 fn largest<T: Pooled>(grid: &Grid, volume: &[T]) -> Result<Vec<Option<usize>>> {
     let channels = grid.channels;
     let mut best: Vec<Option<usize>> = memory::filled(None, grid.places() * channels)?;
     grid.visit(|place, _, start| {
         for channel in 0..channels {
             let best = &mut best[place * channels + channel];
-            if best.is_none_or(|known| volume[start + channel] > volume[known]) {
+            if volume[start + channel] > best.map_or(T::LOWEST, |known| volume[known]) {
                 *best = Some(start + channel);
             }
         }
