@@ -7,8 +7,8 @@
 //!
 //! Each op type maps one float tensor to one of the same dtype and shape, element by element in one thread.
 //! NaN stays NaN. `J` and `Y` are NaN at infinities and `K` is 0 at infinity; `I` itself is NaN there, since
-//! the scaled function is 0 and its factor infinite. In single precision TensorFlow returns NaN for
-//! `BesselY1` of 0, where this file returns minus infinity.
+//! the scaled function is 0 and its factor infinite. `BesselY1` of 0 is minus infinity in `float64` and, as
+//! in TensorFlow, NaN in the narrower dtypes.
 //!
 //! Results of 16 and 32 bits are rounded once, from double precision.
 //!
@@ -19,6 +19,7 @@
 use super::special::one;
 use crate::registry::Registry;
 use std::f64::consts::PI;
+use tensor::DType;
 
 /// Registers the op types, for all floats. `J` and `Y` are the functions of `libm`; the modified ones are
 /// computed here, as `libm` has none.
@@ -34,7 +35,10 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add("BesselK0e", |spec| one(spec.input_dtype(0), |x| k_scaled(x, 0)));
     registry.add("BesselK1e", |spec| one(spec.input_dtype(0), |x| k_scaled(x, 1)));
     registry.add("BesselY0", |spec| one(spec.input_dtype(0), |x| of_second_kind(x, libm::y0)));
-    registry.add("BesselY1", |spec| one(spec.input_dtype(0), |x| of_second_kind(x, libm::y1)));
+    registry.add("BesselY1", |spec| match spec.input_dtype(0) {
+        DType::Float64 => one(DType::Float64, y1),
+        narrower => one(narrower, |x| if x == 0.0 { f64::NAN } else { y1(x) }),
+    });
 }
 
 /// Applies a function that oscillates, so it has no sign at infinity and is NaN there.
@@ -48,14 +52,22 @@ fn of_second_kind(x: f64, function: fn(f64) -> f64) -> f64 {
     if x <= 0.0 { f64::NEG_INFINITY } else { oscillating(x, function) }
 }
 
+/// Returns the Bessel function of the second kind of order 1.
+fn y1(x: f64) -> f64 {
+    of_second_kind(x, libm::y1)
+}
+
 /// Returns `e^-|x| I(x)` of order 0 or 1: the mean of `e^(|x| (cos t - 1)) cos(n t)` over a circle. A sum at
 /// equal distances of a smooth periodic function converges faster than any power of the distance, so it is
-/// exact to the last digit.
+/// exact to the last digit. Near 0 the terms of order 1 cancel, so it is the power series there.
 fn i_scaled(x: f64, order: u8) -> f64 {
     if x.is_nan() {
         return x;
     }
     let magnitude = x.abs();
+    if order == 1 && magnitude < 1.0 {
+        return i1_near_zero(x) * (-magnitude).exp();
+    }
     // The number of points would grow with the root of `x`. Two terms of the asymptotic series leave an error
     // of `x^-2`, below `1e-12`.
     if magnitude > 1e6 {
@@ -76,6 +88,17 @@ fn i_scaled(x: f64, order: u8) -> f64 {
         .sum();
     let value = sum / points as f64;
     if order == 1 { value.copysign(x) } else { value }
+}
+
+/// Returns `I1(x)` for absolute values below 1: the sum of `(x / 2)^(2k + 1) / (k! (k + 1)!)`, whose terms all
+/// have the sign of `x`. Twelve of them are more than double precision needs.
+fn i1_near_zero(x: f64) -> f64 {
+    let square = 0.25 * x * x;
+    let (sum, _) = (1..12).fold((0.5 * x, 0.5 * x), |(sum, term), k| {
+        let term = term * square / f64::from(k * (k + 1));
+        (sum + term, term)
+    });
+    sum
 }
 
 /// Returns `K(x)` of order 0 or 1: the scaled function times `e^-x`, or infinity where that is infinite.
