@@ -36,7 +36,9 @@ fn tensor(recorded: &Value) -> Tensor {
 fn attribute(value: &Value, kind: AttrKind) -> AttrValue {
     match value {
         Value::Bool(value) => AttrValue::Bool(*value),
-        Value::Number(number) if kind == AttrKind::Float => AttrValue::Float(number.as_f64().unwrap() as f32),
+        Value::Number(number) if kind == AttrKind::Float || number.is_f64() => {
+            AttrValue::Float(number.as_f64().unwrap() as f32)
+        }
         Value::Number(number) => AttrValue::Int(number.as_i64().unwrap()),
         Value::String(text) => AttrValue::from(text.as_str()),
         Value::Array(values) => AttrValue::List(values.iter().map(|value| attribute(value, kind)).collect()),
@@ -259,6 +261,11 @@ fn texts_are_tensorflows() {
 #[test]
 fn counts_and_crosses_are_tensorflows() {
     play("counts");
+}
+
+#[test]
+fn boundaries_are_tensorflows() {
+    play("boundaries");
 }
 
 #[test]

@@ -10,7 +10,7 @@ import json
 import os
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import op_def_registry
@@ -58,7 +58,10 @@ class Recorder:
         case = {"op": op, "inputs": [[encode(v) for v in i] if isinstance(i, list) else encode(i) for i in inputs]}
         case["attrs"] = {name: attribute(value) for name, value in attrs.items()}
         try:
-            outputs = getattr(tf.raw_ops, op)(**{arg.name: i for arg, i in zip(definition.input_arg, inputs)}, **attrs)
+            function = getattr(tf.raw_ops, op)
+            # Reductions have another name for their axes there.
+            names = [arg.name.replace("reduction_indices", "axis") for arg in definition.input_arg]
+            outputs = function(**dict(zip(names, inputs)), **attrs)
             outputs = tf.nest.flatten(outputs)
             case["outputs"] = [encode(v) if keep is None or at in keep else None for at, v in enumerate(outputs)]
             case["tolerance"] = tolerance
