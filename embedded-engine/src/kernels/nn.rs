@@ -1,8 +1,8 @@
 //! Layers of neural networks: biases, convolutions, pooling, softmax and its losses.
 //!
 //! Kernels are written for channels last (NHWC), the layout in which a convolution is a product of contiguous
-//! rows. Biases take the channels first as well. Convolutions, pooling and batch normalization of such layouts
-//! are `Unimplemented`; on CPUs, TensorFlow has the former two only with oneDNN, the latter always.
+//! rows. Biases take the channels first as well. Convolutions, pooling and batch normalization of such
+//! layouts are `Unimplemented`; on CPUs, TensorFlow has the former two only with oneDNN, the latter always.
 //!
 //! Gradients are registered in the file of the operation that they belong to. Attributes such as strides and
 //! paddings are checked when the kernel is made; sizes of windows against those of images when it runs.

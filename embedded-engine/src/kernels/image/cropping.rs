@@ -11,8 +11,8 @@
 //! Boxes are `[y1, x1, y2, x2]` in fractions of the image, where 1 is the last pixel (`size - 1`) and not the
 //! edge behind it; `box_ind` has the image of each. `y1 > y2` flips the crop. Places outside of the image
 //! have the value `extrapolation_value` (default 0) and no gradient, and so have places that are NaN. A crop
-//! of one row or column is taken from the middle of its box. `method` is `bilinear` (default), which weighs the four pixels around a place, or `nearest`. The
-//! gradient of the boxes is that of `bilinear`.
+//! of one row or column is taken from the middle of its box. `method` is `bilinear` (default), which weighs
+//! the four pixels around a place, or `nearest`. The gradient of the boxes is that of `bilinear`.
 //!
 //! `box_ind` out of range is `OutOfRange`; shapes that do not fit, sizes that are not positive, and for
 //! `CropAndResize` boxes that are not finite are `InvalidArgument`.

@@ -90,8 +90,8 @@ fn i_scaled(x: f64, order: u8) -> f64 {
     if order == 1 { value.copysign(x) } else { value }
 }
 
-/// Returns `I1(x)` for absolute values below 1: the sum of `(x / 2)^(2k + 1) / (k! (k + 1)!)`, whose terms all
-/// have the sign of `x`. Twelve of them are more than double precision needs.
+/// Returns `I1(x)` for absolute values below 1: the sum of `(x / 2)^(2k + 1) / (k! (k + 1)!)`, whose terms
+/// all have the sign of `x`. Twelve of them are more than double precision needs.
 fn i1_near_zero(x: f64) -> f64 {
     let square = 0.25 * x * x;
     let (sum, _) = (1..12).fold((0.5 * x, 0.5 * x), |(sum, term), k| {

@@ -11,8 +11,8 @@
 //! - without `fast` the shortest `x` of the least `|A x - b|`, by singular values, for any rank;
 //!   `l2_regularizer` is checked and not used.
 //!
-//! Shapes that do not fit are `InvalidArgument`; results with a size of 0 in `m`, `n` or `k` are zeros.
-//! A matrix with numbers that are not finite is an error without `fast`, where some of TensorFlow's results are
+//! Shapes that do not fit are `InvalidArgument`; results with a size of 0 in `m`, `n` or `k` are zeros. A
+//! matrix with numbers that are not finite is an error without `fast`, where some of TensorFlow's results are
 //! numbers; with it NaN spreads, as in TensorFlow.
 //!
 //! Computed in double precision and rounded once, one system after the other in one thread. Normal equations

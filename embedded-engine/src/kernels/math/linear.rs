@@ -18,15 +18,15 @@
 //! The forms with `Batch` in front are older names of the same. A matrix that is not invertible is an
 //! `InvalidArgument` error for `MatrixInverse`, `MatrixSolve` and `Lu`; its determinant is 0, and
 //! `LogMatrixDeterminant` returns a sign of 0 and minus infinity. The determinant of a matrix of size 0 is 1.
-//! `Cholesky` reads the lower triangle only and writes zeros above the diagonal. A matrix with a pivot of 0 or
-//! less has no factor, and its lower triangle becomes NaN as in TensorFlow, which returns zeros for a complex
-//! one. `MatrixTriangularSolve` reads the triangle that `lower` (default true) names and ignores the other; it
-//! divides by the diagonal even where that is 0. With `adjoint` (default false) the conjugate transpose is
-//! used.
+//! `Cholesky` reads the lower triangle only and writes zeros above the diagonal. A matrix with a pivot of 0
+//! or less has no factor, and its lower triangle becomes NaN as in TensorFlow, which returns zeros for a
+//! complex one. `MatrixTriangularSolve` reads the triangle that `lower` (default true) names and ignores the
+//! other; it divides by the diagonal even where that is 0. With `adjoint` (default false) the conjugate
+//! transpose is used.
 //!
 //! Only a pivot that is exactly 0 counts as singular, and as in TensorFlow a first pivot that is NaN: nearly
-//! singular matrices give large numbers, and NaN spreads elsewhere. Infinite pivots count with their signs, so
-//! `LogMatrixDeterminant` of the diagonal `[inf, -1]` is the sign -1 and infinity.
+//! singular matrices give large numbers, and NaN spreads elsewhere. Infinite pivots count with their signs,
+//! so `LogMatrixDeterminant` of the diagonal `[inf, -1]` is the sign -1 and infinity.
 //!
 //! # Algorithm
 //!
@@ -75,8 +75,8 @@ pub(super) trait Number:
     fn magnitude(self) -> f64;
     /// Returns the real part.
     fn real_part(self) -> f64;
-    /// Returns the number divided by its absolute value, and 0 for 0. Infinities of real numbers have the sign
-    /// 1 or -1.
+    /// Returns the number divided by its absolute value, and 0 for 0. Infinities of real numbers have the
+    /// sign 1 or -1.
     fn sign(self) -> Self;
 }
 
@@ -518,8 +518,8 @@ fn cholesky<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
     })
 }
 
-/// Writes the Cholesky factor of one matrix below and on the diagonal of `out`. Returns false for a pivot that
-/// is 0 or less; NaN is not, and spreads.
+/// Writes the Cholesky factor of one matrix below and on the diagonal of `out`. Returns false for a pivot
+/// that is 0 or less; NaN is not, and spreads.
 fn factor<T: Number>(watch: &mut Watch<'_>, matrix: &[T], n: usize, out: &mut [T]) -> Result<bool> {
     for i in 0..n {
         for j in 0..=i {

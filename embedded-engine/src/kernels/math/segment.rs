@@ -25,9 +25,9 @@
 //!   rounded toward 0.
 //! - A row without elements has no values to fold: ids of the `Unsorted` forms are not checked then.
 //! - Integers wrap. NaN makes sums and products of its segment NaN. An extreme is NaN only if the last row of
-//!   its segment is: rows are compared in their order, and of two that are not ordered the later one stays, so
-//!   the maximum of `[3, NaN, 1]` is 1. TensorFlow's `SegmentMax` and `SegmentMin` skip NaN where a row fills
-//!   the vectors of the CPU, and follow the same rule elsewhere.
+//!   its segment is: rows are compared in their order, and of two that are not ordered the later one stays,
+//!   so the maximum of `[3, NaN, 1]` is 1. TensorFlow's `SegmentMax` and `SegmentMin` skip NaN where a row
+//!   fills the vectors of the CPU, and follow the same rule elsewhere.
 //!
 //! # Order and threads
 //!
@@ -320,8 +320,8 @@ fn product<T: Element + elementwise::Element>(
     })
 }
 
-/// Computes maxima or minima. `later` returns the extreme of the rows so far and the next one. `start` is what
-/// every segment is folded from, `empty` what segments without rows hold; they differ for sorted ids.
+/// Computes maxima or minima. `later` returns the extreme of the rows so far and the next one. `start` is
+/// what every segment is folded from, `empty` what segments without rows hold; they differ for sorted ids.
 fn extremes<T: Element + elementwise::Element>(
     context: &mut KernelContext<'_>,
     folding: Folding,

@@ -181,7 +181,8 @@ fn check_weights(context: &KernelContext<'_>, input: usize, values: usize) -> Re
 /// Delivers the sums of the weights (1 without any) of the values below the size. Binary output only records
 /// whether there are any. `weights` is the input with them. The result is output 0.
 ///
-/// Values may be negative only for `SparseBincount` of several axes, and are skipped like those from `size` on.
+/// Values may be negative only for `SparseBincount` of several axes, and are skipped like those from `size`
+/// on.
 ///
 /// `given` holds rows and values, `size` is the number of bins of a row, and `binary` the attribute
 /// `binary_output`.

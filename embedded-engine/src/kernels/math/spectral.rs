@@ -16,10 +16,10 @@
 //!
 //! With `full_matrices` (default false) `u` is `[..., m, m]` and `v` is `[..., n, n]`. Without `compute_v` or
 //! `compute_uv` (default true) the vectors have shape `[0]`. All take floats, V2 and `Svd` complex numbers,
-//! too; the `Batch` forms are older names. All results of `Svd` are NaN for a matrix with numbers that are not
-//! finite; TensorFlow returns zeros for complex ones. Eigenvalues of such a matrix are `InvalidArgument`, where
-//! TensorFlow returns some if only the diagonal is not finite. Empty matrices give empty results, except that
-//! `full_matrices` returns an identity for the side that is not empty.
+//! too; the `Batch` forms are older names. All results of `Svd` are NaN for a matrix with numbers that are
+//! not finite; TensorFlow returns zeros for complex ones. Eigenvalues of such a matrix are `InvalidArgument`,
+//! where TensorFlow returns some if only the diagonal is not finite. Empty matrices give empty results,
+//! except that `full_matrices` returns an identity for the side that is not empty.
 //!
 //! Jacobi's method converges quadratically: a few rounds over all pairs of columns, each on the order of
 //! `n^3` operations. It was chosen for its accuracy, small singular values included, and its fixed order:

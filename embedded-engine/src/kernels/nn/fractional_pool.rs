@@ -15,9 +15,9 @@
 //!
 //! The gradients take the borders as inputs, `FractionalAvgPoolGrad` with the shape of the images,
 //! `FractionalMaxPoolGrad` with the images. Of equal maxima, the first one has the gradient; means spread
-//! theirs evenly. Borders that do not rise or lie outside of the images are `InvalidArgument`. Maxima pass over
-//! NaN; a region without an element above the least finite number has that number as its maximum, and its
-//! first element has the gradient.
+//! theirs evenly. Borders that do not rise or lie outside of the images are `InvalidArgument`. Maxima pass
+//! over NaN; a region without an element above the least finite number has that number as its maximum, and
+//! its first element has the gradient.
 //!
 //! Each element is read once, or twice where regions overlap, in one thread.
 //!
@@ -269,8 +269,9 @@ impl Grid {
     }
 }
 
-/// Returns the place and the value of the first of the largest elements. They are the first place and the least
-/// finite number if no element is larger. Returns the place 0 for an empty region, which `region` has excluded.
+/// Returns the place and the value of the first of the largest elements. They are the first place and the
+/// least finite number if no element is larger. Returns the place 0 for an empty region, which `region` has
+/// excluded.
 fn largest<T: Number>(values: &[T], region: &mut dyn Iterator<Item = usize>) -> (usize, T) {
     let mut region = region.peekable();
     let first = region.peek().copied().unwrap_or_default();

@@ -10,10 +10,11 @@
 //! output[n, y, x, c] = max over (i, j) of input[n, y * stride + i * rate - pad, ...] + filter[i, j, c]
 //! ```
 //!
-//! Padding takes no part, and NaN is passed over. A window without a sum above the least finite number has that
-//! number, also if its pixels are minus infinity. `Dilation2DBackpropInput` and `BackpropFilter` take the
-//! gradient of the result as a third input. They add each of its elements to the first pair of pixel and filter
-//! element that attains the maximum, or to the first pair of a window without such a sum. Integer sums wrap.
+//! Padding takes no part, and NaN is passed over. A window without a sum above the least finite number has
+//! that number, also if its pixels are minus infinity. `Dilation2DBackpropInput` and `BackpropFilter` take
+//! the gradient of the result as a third input. They add each of its elements to the first pair of pixel and
+//! filter element that attains the maximum, or to the first pair of a window without such a sum. Integer sums
+//! wrap.
 //!
 //! Shapes that do not fit are `InvalidArgument`. `2 n oh ow rows columns c` operations in one thread, for the
 //! gradients as well: they look for the maxima again.
@@ -148,7 +149,8 @@ impl Geometry {
 
     /// Calls `each` with each element of the result, and the first pair of elements of image and filter that
     /// has the largest sum. A pair is the position in the images, the position in the filter, and the sum,
-    /// which is at least the least finite number; `None` for a window without pixels. Elements come in row-major order. Fails if the run is ended.
+    /// which is at least the least finite number; `None` for a window without pixels. Elements come in
+    /// row-major order. Fails if the run is ended.
     fn largest<T: Number>(
         &self,
         context: &KernelContext<'_>,

@@ -18,9 +18,9 @@
 //! Padding, strides and dilations have the meaning of two dimensions, without `EXPLICIT`. Layouts with the
 //! channels first are `Unimplemented`, and so are strides or windows over batch or channels. Shapes that do
 //! not fit, and windows that are larger than the volume without padding, are `InvalidArgument`. Means divide
-//! by the number of elements that are not padding. Of equal maxima the first has the gradient. Maxima pass over
-//! NaN. A window of which all elements are NaN or minus infinity has the least finite number as its maximum,
-//! and no gradient, as in TensorFlow with oneDNN.
+//! by the number of elements that are not padding. Of equal maxima the first has the gradient. Maxima pass
+//! over NaN. A window of which all elements are NaN or minus infinity has the least finite number as its
+//! maximum, and no gradient, as in TensorFlow with oneDNN.
 //!
 //! # Algorithm
 //!

@@ -166,8 +166,8 @@ where
 /// Singular values, falling, and the vectors of both sides.
 ///
 /// Vectors of the shorter side come from the real decomposition; those of the longer side are their images
-/// under the matrix, scaled to length one, so both sides have matching phases. All results are NaN for a matrix
-/// with numbers that are not finite.
+/// under the matrix, scaled to length one, so both sides have matching phases. All results are NaN for a
+/// matrix with numbers that are not finite.
 pub(super) fn svd<C: Element + CastTo<Number>>(
     context: &mut KernelContext<'_>,
     with_vectors: bool,
