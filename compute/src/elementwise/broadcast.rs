@@ -1,15 +1,18 @@
 //! Broadcasting: the mapping from output elements to operand elements.
 
+use super::PerDim;
 use std::fmt;
 use std::ops::Range;
 
-/// The highest rank of a tensor that the kernels take.
+/// The number of dimensions that plans hold, after neighboring dimensions are merged. Arrays may have more, as
+/// long as no more remain.
 pub const MAX_RANK: usize = 8;
 
 /// The alignment of `N` operands of different shapes, by the rules of NumPy and TensorFlow: shapes are
 /// aligned at their last dimension, and a dimension that is 1 or missing is repeated.
 ///
-/// Built once for given shapes and used for any number of calls. Building allocates nothing.
+/// Built once for given shapes and used for any number of calls. Building allocates nothing for operands of up to
+/// [`MAX_RANK`] dimensions.
 ///
 /// ```
 /// use compute::elementwise::Broadcast;
@@ -21,9 +24,7 @@ pub const MAX_RANK: usize = 8;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broadcast<const N: usize> {
     /// The sizes of the output.
-    shape: [usize; MAX_RANK],
-    /// The number of its dimensions.
-    shape_rank: usize,
+    shape: PerDim<usize>,
     /// Dimensions after merging, outermost first; at least two, so that every kernel sees rows.
     dims: [usize; MAX_RANK],
     /// The number of dimensions after merging.
@@ -51,9 +52,9 @@ pub enum BroadcastError {
         /// The size of the dimension in the operands before.
         expected: usize,
     },
-    /// More dimensions than [`MAX_RANK`].
+    /// More dimensions than [`MAX_RANK`] remain after neighboring ones are merged.
     RankTooHigh {
-        /// The operand.
+        /// The operand with the most dimensions.
         operand: usize,
         /// The rank of the operand.
         rank: usize,
@@ -71,7 +72,11 @@ impl fmt::Display for BroadcastError {
                  is {size}, the others have {expected}"
             ),
             BroadcastError::RankTooHigh { operand, rank } => {
-                write!(f, "operand {operand} has rank {rank}, more than {MAX_RANK}")
+                write!(
+                    f,
+                    "operand {operand} has rank {rank}, and more than {MAX_RANK} of its dimensions are broadcast \
+                     differently from their neighbors"
+                )
             }
             BroadcastError::TooLarge => f.write_str("the operands broadcast to a shape that is too large"),
         }
@@ -97,25 +102,24 @@ impl<const N: usize> Broadcast<N> {
     /// # Errors
     /// [`BroadcastError`] if the shapes are incompatible, have too many dimensions, or are too large.
     pub fn new(shapes: [&[usize]; N]) -> Result<Self, BroadcastError> {
-        let (shape, shape_rank) = output_shape(&shapes)?;
-        check_size(&shape[..shape_rank])?; // no operand has larger sizes
+        let shape = output_shape(&shapes)?;
+        check_size(&shape)?; // no operand has larger sizes
         let mut plan = Broadcast {
+            len: shape.iter().product(),
             shape,
-            shape_rank,
             dims: [1; MAX_RANK],
             rank: 0,
             strides: [[0; MAX_RANK]; N],
-            len: shape[..shape_rank].iter().product(),
             operand_lens: shapes.map(|shape| shape.iter().product()),
         };
-        plan.merge(&shapes);
+        plan.merge(&shapes)?;
         Ok(plan)
     }
 
     /// Returns the shape of the result.
     #[must_use]
     pub fn output_shape(&self) -> &[usize] {
-        &self.shape[..self.shape_rank]
+        &self.shape
     }
 
     /// Returns the number of elements of the result.
@@ -160,20 +164,24 @@ impl<const N: usize> Broadcast<N> {
     ///
     /// Shapes `[2, 3, 4]` and `[4]` become dimensions `[6, 4]` with strides `[4, 1]` and `[0, 1]`: the second
     /// operand is one row that is used six times.
-    fn merge(&mut self, shapes: &[&[usize]; N]) {
+    ///
+    /// # Errors
+    /// [`BroadcastError::RankTooHigh`] if more than [`MAX_RANK`] dimensions remain.
+    fn merge(&mut self, shapes: &[&[usize]; N]) -> Result<(), BroadcastError> {
         let mut steps = [1; N];
-        for i in (0..self.shape_rank).rev() {
+        for i in (0..self.shape.len()).rev() {
             let size = self.shape[i];
             let mut strides = [0; N];
             for (k, shape) in shapes.iter().enumerate() {
-                let missing = self.shape_rank - shape.len();
+                let missing = self.shape.len() - shape.len();
                 let own = if i < missing { 1 } else { shape[i - missing] };
                 // With a stride of 0 an operand stays where it is: kernels know no other form of repetition.
                 strides[k] = if own == 1 { 0 } else { steps[k] };
                 steps[k] *= own;
             }
-            if size != 1 {
-                self.push_outer(size, strides);
+            if size != 1 && !self.push_outer(size, strides) {
+                let operand = shapes.iter().position(|shape| shape.len() == self.shape.len()).unwrap_or(0);
+                return Err(BroadcastError::RankTooHigh { operand, rank: self.shape.len() });
             }
         }
         // An empty dimension can push nothing useful, but rows must not have length 0.
@@ -182,10 +190,12 @@ impl<const N: usize> Broadcast<N> {
         }
         self.dims[..self.rank].reverse();
         self.strides.iter_mut().for_each(|strides| strides[..self.rank].reverse());
+        Ok(())
     }
 
-    /// Adds a dimension around those so far, merged into the last when every operand walks straight on.
-    fn push_outer(&mut self, size: usize, strides: [usize; N]) {
+    /// Adds a dimension around those so far, merged into the last when every operand walks straight on. Returns
+    /// false if there is no place for it.
+    fn push_outer(&mut self, size: usize, strides: [usize; N]) -> bool {
         if let Some(last) = self.rank.checked_sub(1) {
             // If one step outwards is as far as all steps inwards, both are one longer dimension. Fewer and
             // longer rows mean fewer calls.
@@ -195,10 +205,14 @@ impl<const N: usize> Broadcast<N> {
             };
             if (0..N).all(straight) {
                 self.dims[last] *= size;
-                return;
+                return true;
             }
         }
+        if self.rank == MAX_RANK {
+            return false;
+        }
         self.push(size, strides);
+        true
     }
 
     /// Returns true if operand `k` is repeated along both or neither of the last dimension and one of `stride`.
@@ -279,17 +293,11 @@ fn check_size(shape: &[usize]) -> Result<(), BroadcastError> {
 /// Returns the shape to which all operands broadcast.
 ///
 /// # Errors
-/// [`BroadcastError::RankTooHigh`] for the first operand with too many dimensions, and
 /// [`BroadcastError::Incompatible`] for the first dimension that does not fit those of the operands before
 /// it.
-fn output_shape<const N: usize>(
-    shapes: &[&[usize]; N],
-) -> Result<([usize; MAX_RANK], usize), BroadcastError> {
-    if let Some(operand) = shapes.iter().position(|shape| shape.len() > MAX_RANK) {
-        return Err(BroadcastError::RankTooHigh { operand, rank: shapes[operand].len() });
-    }
+fn output_shape<const N: usize>(shapes: &[&[usize]; N]) -> Result<PerDim<usize>, BroadcastError> {
     let rank = shapes.iter().map(|shape| shape.len()).max().unwrap_or(0);
-    let mut sizes = [1; MAX_RANK];
+    let mut sizes = PerDim::filled(1, rank);
     for (operand, shape) in shapes.iter().enumerate() {
         let missing = rank - shape.len();
         for (i, &size) in shape.iter().enumerate() {
@@ -306,5 +314,5 @@ fn output_shape<const N: usize>(
             }
         }
     }
-    Ok((sizes, rank))
+    Ok(sizes)
 }

@@ -1,6 +1,6 @@
 //! Plans of reductions: the mapping from elements to results.
 
-use crate::elementwise::MAX_RANK;
+use crate::elementwise::{MAX_RANK, PerDim};
 use std::fmt;
 
 /// The dimensions of a reduction; neighbors that are treated alike are merged. It is created once for a shape and allocates nothing.
@@ -16,11 +16,9 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReducePlan {
     /// The shape of the input.
-    shape: [usize; MAX_RANK],
+    shape: PerDim<usize>,
     /// True for each reduced axis.
-    reduced: [bool; MAX_RANK],
-    /// The number of dimensions.
-    rank: usize,
+    reduced: PerDim<bool>,
     /// The dimensions that stay, outermost first.
     pub(super) kept: Dims,
     /// The dimensions that are reduced, outermost first.
@@ -44,10 +42,15 @@ impl Dims {
     /// No dimensions, which is one combination of indices.
     const NONE: Dims = Dims { rank: 0, sizes: [1; MAX_RANK], strides: [0; MAX_RANK] };
 
-    /// Appends a dimension. While `merge` works, the order is innermost first, so it lies around the others.
-    fn push(&mut self, size: usize, stride: usize) {
+    /// Appends a dimension, or returns false if there is no place for it. While `merge` works, the order is
+    /// innermost first, so it lies around the others.
+    fn push(&mut self, size: usize, stride: usize) -> bool {
+        if self.rank == MAX_RANK {
+            return false;
+        }
         (self.sizes[self.rank], self.strides[self.rank]) = (size, stride);
         self.rank += 1;
+        true
     }
 
     /// Elements in all.
@@ -87,7 +90,7 @@ impl Dims {
     }
 }
 
-/// The error of an axis that the shape does not have, or of a rank above [`MAX_RANK`].
+/// The error of an axis that the shape does not have, or of too many dimensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReduceError {
@@ -98,7 +101,7 @@ pub enum ReduceError {
         /// The number of them.
         rank: usize,
     },
-    /// More dimensions than [`MAX_RANK`].
+    /// More than [`MAX_RANK`] dimensions stay, or are reduced, after neighboring ones are merged.
     RankTooHigh {
         /// The number of dimensions.
         rank: usize,
@@ -109,7 +112,10 @@ impl fmt::Display for ReduceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ReduceError::Axis { axis, rank } => write!(f, "axis {axis} of a tensor of rank {rank}"),
-            ReduceError::RankTooHigh { rank } => write!(f, "rank {rank} is more than {MAX_RANK}"),
+            ReduceError::RankTooHigh { rank } => write!(
+                f,
+                "a tensor of rank {rank} has more than {MAX_RANK} separate groups of axes to reduce or to keep"
+            ),
         }
     }
 }
@@ -123,33 +129,28 @@ impl ReducePlan {
     /// [`ReduceError`] if there is no such dimension, or if there are too many.
     pub fn new(shape: &[usize], axes: &[usize]) -> Result<ReducePlan, ReduceError> {
         let rank = shape.len();
-        if rank > MAX_RANK {
-            return Err(ReduceError::RankTooHigh { rank });
-        }
         let mut plan = ReducePlan {
-            shape: [1; MAX_RANK],
-            reduced: [false; MAX_RANK],
-            rank,
+            shape: PerDim::filled(1, rank),
+            reduced: PerDim::filled(false, rank),
             kept: Dims::NONE,
             gone: Dims::NONE,
             inner_gone: true,
         };
-        plan.shape[..rank].copy_from_slice(shape);
+        plan.shape.copy_from_slice(shape);
         for &axis in axes {
-            *plan.reduced[..rank].get_mut(axis).ok_or(ReduceError::Axis { axis, rank })? = true;
+            *plan.reduced.get_mut(axis).ok_or(ReduceError::Axis { axis, rank })? = true;
         }
-        plan.merge();
-        Ok(plan)
+        if plan.merge() { Ok(plan) } else { Err(ReduceError::RankTooHigh { rank }) }
     }
 
     /// Merges neighbors that are contiguous in the input.
     ///
     /// Of a shape `[2, 3, 4, 5]` reduced over the last two axes, one dimension of 6 with a stride of 20
-    /// stays, and one of 20 neighbors is reduced.
-    fn merge(&mut self) {
+    /// stays, and one of 20 neighbors is reduced. Returns false if too many dimensions remain.
+    fn merge(&mut self) -> bool {
         let mut stride = 1;
         let mut last: Option<bool> = None;
-        for i in (0..self.rank).rev() {
+        for i in (0..self.shape.len()).rev() {
             let (size, gone) = (self.shape[i], self.reduced[i]);
             // Whether it is reduced or not, it moves nothing.
             if size == 1 {
@@ -159,8 +160,8 @@ impl ReducePlan {
             // Contiguous in the input, because at most dimensions of 1 lie between them.
             if last == Some(gone) {
                 dims.sizes[dims.rank - 1] *= size;
-            } else {
-                dims.push(size, stride);
+            } else if !dims.push(size, stride) {
+                return false;
             }
             if last.is_none() {
                 self.inner_gone = gone;
@@ -172,12 +173,13 @@ impl ReducePlan {
             dims.sizes[..dims.rank].reverse();
             dims.strides[..dims.rank].reverse();
         }
+        true
     }
 
     /// Returns the number of elements of the input.
     #[must_use]
     pub fn input_len(&self) -> usize {
-        self.shape[..self.rank].iter().product()
+        self.shape.iter().product()
     }
 
     /// Returns the number of elements of the result.
@@ -194,7 +196,7 @@ impl ReducePlan {
 
     /// Returns the dimensions of the result. Reduced dimensions are left out, or have size 1 if `keep_dims`.
     pub fn output_shape(&self, keep_dims: bool) -> impl Iterator<Item = usize> + '_ {
-        (0..self.rank).filter_map(move |i| match (self.reduced[i], keep_dims) {
+        (0..self.shape.len()).filter_map(move |i| match (self.reduced[i], keep_dims) {
             (false, _) => Some(self.shape[i]),
             (true, true) => Some(1),
             (true, false) => None,

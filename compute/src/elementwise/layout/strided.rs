@@ -2,7 +2,7 @@
 
 use super::walk::{Row, Walk, copy_row, dense_strides};
 use crate::Pool;
-use crate::elementwise::MAX_RANK;
+use crate::elementwise::PerDim;
 use crate::elementwise::work::{split_outputs, units_per_part};
 
 /// A regular selection of the elements of an array: in each dimension, `sizes[i]` indices that start at `begin[i]` and are `strides[i]` apart.
@@ -23,10 +23,9 @@ impl StridedRegion<'_> {
     /// Walks through the array (array 0) and the dense selection (array 1), and where it starts.
     ///
     /// # Panics
-    /// Panics if the ranks differ or are too high, or if the region exceeds the shape.
+    /// Panics if the ranks differ, or if the region exceeds the shape.
     fn walk(&self) -> (usize, Walk) {
         let rank = self.shape.len();
-        assert!(rank <= MAX_RANK, "rank {rank} is more than {MAX_RANK}");
         assert!(
             self.begin.len() == rank && self.strides.len() == rank && self.sizes.len() == rank,
             "parts of the region differ in rank"
@@ -47,8 +46,7 @@ impl StridedRegion<'_> {
             start += self.begin[i] * steps[i] as usize;
             steps[i] *= self.strides[i];
         }
-        let dense = dense_strides(self.sizes);
-        (start, Walk::new(self.sizes, &steps[..rank], &dense[..rank]))
+        (start, Walk::new(self.sizes, &steps, &dense_strides(self.sizes)))
     }
 
     /// Returns the number of elements of the array.
@@ -130,19 +128,14 @@ pub fn pad<T: Clone>(
     output: &mut [T],
 ) {
     let rank = shape.len();
-    assert!(rank <= MAX_RANK, "rank {rank} is more than {MAX_RANK}");
     assert!(before.len() == rank && after.len() == rank, "paddings of {rank} dimensions");
-    let mut padded = [1; MAX_RANK];
+    let mut padded = PerDim::filled(1, rank);
     for i in 0..rank {
         padded[i] = before[i] + shape[i] + after[i];
     }
     // Everything, also what is overwritten: a loop for the frame alone would be long and save little.
     output.fill(value.clone());
-    let region = StridedRegion {
-        shape: &padded[..rank],
-        begin: before,
-        strides: &[1; MAX_RANK][..rank],
-        sizes: shape,
-    };
+    let strides = PerDim::filled(1, rank);
+    let region = StridedRegion { shape: &padded, begin: before, strides: &strides, sizes: shape };
     strided_assign(region, input, output);
 }

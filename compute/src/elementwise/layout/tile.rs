@@ -3,7 +3,7 @@
 use super::walk::{Walk, copy_row, dense_strides};
 use crate::Pool;
 use crate::elementwise::work::{split_outputs, units_per_part};
-use crate::elementwise::{Broadcast, BroadcastError, MAX_RANK};
+use crate::elementwise::{Broadcast, BroadcastError, PerDim};
 
 /// Writes `input`, of shape `shape`, `repeats[i]` times over along each dimension `i`.
 ///
@@ -89,11 +89,11 @@ pub fn broadcast_to<T: Clone + Send + Sync>(
     }
     let rank = target.len();
     let own = dense_strides(shape);
-    let mut from = [0; MAX_RANK];
+    let mut from = PerDim::filled(0, rank);
     for i in 0..shape.len() {
         from[rank - shape.len() + i] = if shape[i] == 1 { 0 } else { own[i] };
     }
-    let walk = Walk::new(target, &from[..rank], &dense_strides(target)[..rank]);
+    let walk = Walk::new(target, &from, &dense_strides(target));
     let (outer, width) = (walk.outer_len(), walk.len() / walk.outer_len());
     split_outputs(pool, outer, 1, units_per_part(200 * width), [(output, width)], |range, [output]| {
         let start = range.start * walk.outer_stride(0) as usize;

@@ -10,7 +10,7 @@
 
 use super::walk::{Walk, copy_row, dense_strides};
 use crate::Pool;
-use crate::elementwise::MAX_RANK;
+use crate::elementwise::PerDim;
 use crate::elementwise::work::{split_outputs, units_per_part};
 
 /// Elements along the side of a square that is turned in one go; two squares fit the nearest cache.
@@ -27,8 +27,8 @@ const TILE: usize = 32;
 /// ```
 ///
 /// # Panics
-/// When `permutation` is not one of `shape`'s dimensions, the rank is above [`MAX_RANK`], or a slice
-/// does not have as many elements as the shape.
+/// When `permutation` is not one of `shape`'s dimensions, or a slice does not have as many elements as the
+/// shape.
 pub fn transpose<T: Clone + Send + Sync>(
     pool: &Pool,
     shape: &[usize],
@@ -54,17 +54,16 @@ pub fn transpose<T: Clone + Send + Sync>(
 /// Returns the output's dimensions, walked through input (array 0) and output (array 1).
 fn permuted(shape: &[usize], permutation: &[usize]) -> Walk {
     let rank = shape.len();
-    assert!(rank <= MAX_RANK, "rank {rank} is more than {MAX_RANK}");
     assert_eq!(permutation.len(), rank, "permutation of {rank} dimensions");
     let strides = dense_strides(shape);
-    let (mut dims, mut from, mut seen) = ([1; MAX_RANK], [0; MAX_RANK], [false; MAX_RANK]);
+    let (mut dims, mut from) = (PerDim::filled(1, rank), PerDim::filled(0, rank));
+    let mut seen = PerDim::filled(false, rank);
     for (i, &p) in permutation.iter().enumerate() {
         assert!(p < rank && !seen[p], "{permutation:?} is not a permutation");
         seen[p] = true;
         (dims[i], from[i]) = (shape[p], strides[p]);
     }
-    let to = dense_strides(&dims[..rank]);
-    Walk::new(&dims[..rank], &from[..rank], &to[..rank])
+    Walk::new(&dims, &from, &dense_strides(&dims))
 }
 
 /// Transposes one part of the output.
@@ -77,17 +76,8 @@ fn transpose_part<T: Clone>(walk: &Walk, input: &[T], output: &mut [T]) {
     match from.iter().position(|&stride| stride == 1) {
         Some(unit) if unit != last => {
             // All dimensions but the two whose order matters for the caches.
-            let others = |values: &[isize]| -> [isize; MAX_RANK] {
-                let mut left = [0; MAX_RANK];
-                let kept = values.iter().enumerate().filter(|&(i, _)| i != unit && i != last);
-                kept.zip(&mut left).for_each(|((_, &value), left)| *left = value);
-                left
-            };
-            let mut sizes = [1; MAX_RANK];
-            let kept = dims.iter().enumerate().filter(|&(i, _)| i != unit && i != last);
-            kept.zip(&mut sizes).for_each(|((_, &size), left)| *left = size);
-            let count = last - 1;
-            let outer = Walk::new(&sizes[..count], &others(from)[..count], &others(to)[..count]);
+            let outer =
+                Walk::new(&others(dims, unit, last), &others(from, unit, last), &others(to, unit, last));
             let plane = Plane {
                 rows: dims[unit],
                 cols: dims[last],
@@ -105,6 +95,14 @@ fn transpose_part<T: Clone>(walk: &Walk, input: &[T], output: &mut [T]) {
         // Rows stay rows, or no dimension is contiguous in the input.
         _ => walk.rows([0, 0], |row| copy_row(row, input, output)),
     }
+}
+
+/// Returns the values of all dimensions but `unit` and the last one.
+fn others<T: Copy + Default>(values: &[T], unit: usize, last: usize) -> PerDim<T> {
+    let mut left = PerDim::filled(T::default(), last - 1);
+    let kept = values.iter().enumerate().filter(|&(i, _)| i != unit && i != last);
+    left.iter_mut().zip(kept).for_each(|(left, (_, &value))| *left = value);
+    left
 }
 
 /// A transposition of two dimensions: element (r, c) goes from `r + c * from_col` to `r * to_row + c`.

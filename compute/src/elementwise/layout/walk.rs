@@ -4,7 +4,7 @@
 //! differently. They differ only in the strides, so they share this walk. Merging neighboring dimensions makes rows
 //! longer: a transposition that keeps the last two of four dimensions becomes one of three.
 
-use crate::elementwise::MAX_RANK;
+use crate::elementwise::PerDim;
 
 /// The common dimensions of two arrays and the distance of neighbors in each, merged where both walk
 /// straight on.
@@ -16,10 +16,10 @@ use crate::elementwise::MAX_RANK;
 pub(super) struct Walk {
     /// The number of merged dimensions, at least 1.
     rank: usize,
-    /// The sizes of the merged dimensions, outermost first.
-    dims: [usize; MAX_RANK],
+    /// The sizes of the merged dimensions, outermost first; only the first `rank` are in use.
+    dims: PerDim<usize>,
     /// The strides of both arrays, in elements. They may be negative or 0.
-    strides: [[isize; MAX_RANK]; 2],
+    strides: [PerDim<isize>; 2],
 }
 
 /// A row of the innermost dimension.
@@ -35,18 +35,19 @@ pub(super) struct Row {
 
 impl Walk {
     /// # Panics
-    /// When the slices differ in length or are longer than [`MAX_RANK`].
+    /// When the slices differ in length.
     pub(super) fn new(dims: &[usize], a: &[isize], b: &[isize]) -> Walk {
-        assert!(dims.len() <= MAX_RANK, "rank {} is more than {MAX_RANK}", dims.len());
         assert!(dims.len() == a.len() && dims.len() == b.len(), "dimensions and strides differ in number");
-        let mut walk = Walk { rank: 0, dims: [1; MAX_RANK], strides: [[0; MAX_RANK]; 2] };
+        let rank = dims.len().max(1);
+        let strides = PerDim::filled(0, rank);
+        let mut walk = Walk { rank: 0, dims: PerDim::filled(1, rank), strides: [strides.clone(), strides] };
         for i in 0..dims.len() {
             walk.push_inner(dims[i], [a[i], b[i]]);
         }
         // A single element is a row of one.
         if walk.rank == 0 {
             walk.rank = 1;
-            walk.strides = [[1; MAX_RANK]; 2];
+            walk.strides.iter_mut().for_each(|strides| strides[0] = 1);
         }
         walk
     }
@@ -106,8 +107,10 @@ impl Walk {
             return;
         }
         let inner = self.rank - 1;
-        let (len, steps) = (self.dims[inner], [self.strides[0][inner], self.strides[1][inner]]);
-        let mut index = [0; MAX_RANK];
+        let (dims, strides) = self.parts();
+        let (len, steps) = (dims[inner], [strides[0][inner], strides[1][inner]]);
+        let mut index = PerDim::filled(0, self.rank);
+        let index = &mut index[..];
         let mut at = starts;
         loop {
             visit(Row { starts: at, len, steps });
@@ -118,11 +121,11 @@ impl Walk {
                 }
                 i -= 1;
                 index[i] += 1;
-                let forward = index[i] < self.dims[i];
+                let forward = index[i] < dims[i];
                 // One step on, or back to the start of this dimension before the next one outwards is moved.
-                let by = if forward { 1 } else { 1 - self.dims[i] as isize };
+                let by = if forward { 1 } else { 1 - dims[i] as isize };
                 for k in 0..2 {
-                    at[k] = at[k].wrapping_add_signed(by * self.strides[k][i]);
+                    at[k] = at[k].wrapping_add_signed(by * strides[k][i]);
                 }
                 if forward {
                     break;
@@ -133,9 +136,9 @@ impl Walk {
     }
 }
 
-/// Returns the strides of a dense array of this shape, in its first places.
-pub(super) fn dense_strides(shape: &[usize]) -> [isize; MAX_RANK] {
-    let mut strides = [1; MAX_RANK];
+/// Returns the strides of a dense array of this shape.
+pub(super) fn dense_strides(shape: &[usize]) -> PerDim<isize> {
+    let mut strides = PerDim::filled(1, shape.len());
     for i in (1..shape.len()).rev() {
         strides[i - 1] = strides[i] * shape[i] as isize;
     }
