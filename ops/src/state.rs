@@ -235,6 +235,9 @@ fn gather_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     if params.rank().is_some_and(|rank| rank <= batch) {
         return Err(Error::value(format!("cannot gather from a variable of shape {params}")));
     }
+    if indices.rank().is_some_and(|rank| rank < batch) {
+        return Err(Error::value(format!("indices of shape {indices} do not have {batch} batch dimensions")));
+    }
     let Some(rank) = params.rank() else { return Ok(()) };
     // The batch axes of indices are those of the variable, and must not appear twice in the result.
     let indices = if batch == 0 { indices } else { indices.range(batch, usize::MAX) };

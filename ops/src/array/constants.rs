@@ -4,7 +4,8 @@ use crate::arguments::Ints;
 use crate::library::op_defs;
 use crate::shapes::{self, shape_from};
 use session_core::{AsOutput, Error, Graph, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
-use tensor::{DType, Number, Tensor};
+use std::fmt::Display;
+use tensor::{DType, Number, Tensor, bf16, f16};
 
 op_defs! {
     CONST: OpDef::new("Const", "-> output: dtype")
@@ -122,24 +123,52 @@ fn range_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     for index in 0..3 {
         shapes::must_be_scalar(context, index)?;
     }
-    let number = |index: usize| {
-        let ints = || shapes::int(context, index).map(|value| value as f64);
-        context.constant(index).and_then(|value| value.as_scalar_f64().ok()).or_else(ints)
-    };
-    let size = match (number(0), number(1), number(2)) {
-        (Some(start), Some(limit), Some(delta)) => Some(range_size(start, limit, delta)?),
+    let ints = [0, 1, 2].map(|index| shapes::int(context, index));
+    let floats = [0, 1, 2].map(|index| context.constant(index)?.as_scalar_f64().ok());
+    let size = match (ints, floats) {
+        ([Some(start), Some(limit), Some(delta)], _) => Some(range_of_ints(start, limit, delta)?),
+        (_, [Some(start), Some(limit), Some(delta)]) => {
+            let dtype = context.constant(0).map_or(DType::Float64, |start| start.dtype());
+            Some(range_of_floats(start, limit, delta, dtype)?)
+        }
         _ => None,
     };
     context.set(0, PartialShape::from([size]));
     Ok(())
 }
 
-/// Returns the number of elements of a range, rounded up.
-fn range_size(start: f64, limit: f64, delta: f64) -> Result<usize> {
-    if delta == 0.0 || (start < limit && delta < 0.0) || (start > limit && delta > 0.0) {
-        return Err(Error::value(format!("no steps of {delta} lead from {start} to {limit}")));
+/// Returns the number of elements of a range of integers, rounded up.
+fn range_of_ints(start: i64, limit: i64, delta: i64) -> Result<usize> {
+    check_range(start, limit, delta, 0)?;
+    // The difference of two numbers of 64 bits may need one bit more.
+    let count = (i128::from(limit) - i128::from(start)).unsigned_abs().div_ceil(delta.unsigned_abs().into());
+    usize::try_from(count).map_err(|_| Error::value(format!("a range of {count} elements is too long")))
+}
+
+/// Returns the number of elements of a range of floats, rounded up. It is computed in their dtype, as when the
+/// graph runs: the quotient may round to an integer.
+fn range_of_floats(start: f64, limit: f64, delta: f64, dtype: DType) -> Result<usize> {
+    check_range(start, limit, delta, 0.0)?;
+    let round = |x: f64| match dtype {
+        DType::Float32 => f64::from(x as f32),
+        DType::Float16 => f16::from_f64(x).to_f64(),
+        DType::BFloat16 => bf16::from_f64(x).to_f64(),
+        _ => x,
+    };
+    let count = round(round(limit - start) / delta).ceil();
+    if count.is_finite() && count < usize::MAX as f64 {
+        return Ok(count as usize);
     }
-    Ok(((limit - start) / delta).ceil() as usize)
+    Err(Error::value(format!("a range from {start} to {limit} by {delta} is too long")))
+}
+
+/// Fails if `delta` is 0 or leads away from `limit`. NaN leads nowhere.
+fn check_range<N: PartialOrd + Display>(start: N, limit: N, delta: N, zero: N) -> Result<()> {
+    let leads = if delta > zero { start <= limit } else { delta < zero && start >= limit };
+    if leads {
+        return Ok(());
+    }
+    Err(Error::value(format!("no steps of {delta} lead from {start} to {limit}")))
 }
 
 /// Infers the number of elements of evenly spaced numbers.
