@@ -16,9 +16,10 @@
 //! - An index out of range, updates of another shape, a scalar variable and updates of another dtype are
 //!   `InvalidArgument`. Nothing is written then.
 //! - An uninitialized variable is `FailedPrecondition`.
-//! - Integers wrap. `Min` and `Max` return NaN if the update is NaN, while TensorFlow keeps the element.
+//! - Integers wrap. `Min` and `Max` keep the element if it or the update is NaN.
+//! - `Div` refuses updates of 0: of integers in both forms, and of any dtype for handles, as TensorFlow does.
 //! - `CountUpTo` returns the value before it adds 1. At `limit` it fails with `OutOfRange` and leaves the
-//!   variable alone.
+//!   variable alone. A limit that is not a number of the dtype is refused when the plan is compiled.
 //!
 //! The lock of the variable is held throughout, so other steps see all updates of an operation or none. The
 //! value is changed in place unless something else, such as a read of the same step, holds it; then it is
@@ -30,7 +31,7 @@ use crate::kernels::Moved as _;
 use crate::kernels::array::{Rows, check_updates, outside, rows, updated};
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
-use compute::elementwise::{self, BinaryKernel, BinaryOp, Element as _, layout};
+use compute::elementwise::{self, BinaryFn, BinaryKernel, BinaryOp, Element as _, layout};
 use session_core::{Code, Error, Result};
 use tensor::{DType, Element, Shape, Tensor, memory};
 
@@ -54,8 +55,37 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add_both(["ResourceScatterNdUpdate", "ScatterNdUpdate"], |_| Ok(boxed(update_slices)));
     registry.add_both(["ResourceCountUpTo", "CountUpTo"], |spec| {
         let limit = spec.int("limit")?;
+        if spec.dtype("T")? == DType::Int32 && i32::try_from(limit).is_err() {
+            return Err(Error::invalid_argument(format!("the limit {limit} is out of range for int32")));
+        }
         Ok(boxed(move |context| count_up_to(context, limit)))
     });
+}
+
+/// The lesser of an element and an update; the element if one of them is NaN.
+#[derive(Clone, Copy, Default)]
+struct Lesser;
+
+impl<T: elementwise::Element + PartialOrd> BinaryFn<T> for Lesser {
+    const PICOSECONDS: usize = 100;
+
+    #[inline(always)]
+    fn call(element: T, update: T, _alpha: f32) -> T {
+        if update < element { update } else { element }
+    }
+}
+
+/// The greater of an element and an update; the element if one of them is NaN.
+#[derive(Clone, Copy, Default)]
+struct Greater;
+
+impl<T: elementwise::Element + PartialOrd> BinaryFn<T> for Greater {
+    const PICOSECONDS: usize = 100;
+
+    #[inline(always)]
+    fn call(element: T, update: T, _alpha: f32) -> T {
+        if update > element { update } else { element }
+    }
 }
 
 /// Returns the kernel of an op type that combines rows with updates. The operation follows from the name.
@@ -75,9 +105,19 @@ fn make_merge(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let unsupported =
         || Error::new(Code::Unimplemented, format!("the embedded engine has no {name} for {dtype}"));
     let by_coordinates = name.contains("Nd");
+    if dtype.is_floating() && matches!(op, BinaryOp::Minimum | BinaryOp::Maximum) {
+        // The operations of `compute` return NaN where one of the operands is NaN.
+        return for_dtype!(float dtype, T => {
+            let least = op == BinaryOp::Minimum;
+            let kernel =
+                if least { BinaryKernel::<T>::new::<Lesser>() } else { BinaryKernel::<T>::new::<Greater>() };
+            Ok(boxed(move |context| merge::<T>(context, kernel, by_coordinates, false)))
+        });
+    }
+    let refuses_zero = op == BinaryOp::Div && (dtype.is_integer() || name.starts_with("Resource"));
     for_dtype!(number dtype, T => {
         let kernel = T::binary(op).ok_or_else(unsupported)?;
-        Ok(boxed(move |context| merge::<T>(context, kernel, by_coordinates)))
+        Ok(boxed(move |context| merge::<T>(context, kernel, by_coordinates, refuses_zero)))
     })
 }
 
@@ -155,14 +195,18 @@ fn update_slices(context: &mut KernelContext<'_>) -> Result<()> {
 /// Merges updates into rows of a variable.
 ///
 /// `kernel` combines an element with its update, in this order. `by_coordinates` selects the form of the
-/// indices.
+/// indices. With `refuses_zero`, an update of 0 is `InvalidArgument`.
 fn merge<T: Element + elementwise::Element>(
     context: &mut KernelContext<'_>,
     kernel: BinaryKernel<T>,
     by_coordinates: bool,
+    refuses_zero: bool,
 ) -> Result<()> {
     with_rows(context, by_coordinates, &|value, named| {
         let updates = context.slice::<T>(2)?;
+        if refuses_zero && updates.contains(&T::default()) {
+            return Err(Error::invalid_argument("updates must not contain 0"));
+        }
         let repeated;
         let updates = if context.input(2).shape().rank() == 0 && named.shape.rank() > 0 {
             // One update for all rows is written out, since the loop wants a row for each index.
