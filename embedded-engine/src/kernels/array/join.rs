@@ -18,8 +18,7 @@
 //! support `Pack` and `Unpack` along axis 0; handles of resources support `Pack` alone (`handles.rs`).
 //!
 //! Joins are one pass over the output, divided among threads by rows of the dimensions before the axis.
-//! Splits copy each part; a part is never a view of the input. They support up to 8 axes, the limit of the
-//! loops.
+//! Splits copy each part; a part is never a view of the input.
 //!
 //! ```text
 //! ConcatV2 of [[1, 2], [3, 4]] and [[5], [6]] along axis 1   ->   [[1, 2, 5], [3, 4, 6]]

@@ -15,7 +15,7 @@
 //!
 //! The loops are in `compute::elementwise::layout`. `Transpose` and `ReverseV2` divide the output among the
 //! threads of the pool; `Tile` and `Pad` run on the calling thread. A transpose that moves no axis shares its
-//! input. Transposes and reversals support up to 8 axes, the limit of the loops.
+//! input. Tensors may have any number of axes.
 //!
 //! Sizes of results are checked for overflow before memory is allocated, since repetitions and paddings may
 //! come from a feed.
@@ -154,11 +154,14 @@ fn pad<T: Moved>(context: &mut KernelContext<'_>, with_value: bool) -> Result<()
 }
 
 /// Delivers input 0 with the elements along the axes in input 1 in reverse order. An axis that is listed
-/// twice is reversed once; TensorFlow refuses it.
+/// twice is `InvalidArgument`.
 fn reverse<T: Moved>(context: &mut KernelContext<'_>) -> Result<()> {
     let dtype = context.input(0).dtype();
     let shape = context.input(0).shape().clone();
     let axes = context.ints(1)?.into_iter().map(|at| axis(at, shape.rank())).collect::<Result<Vec<_>>>()?;
+    if let Some(twice) = (1..axes.len()).find(|&i| axes[..i].contains(&axes[i])) {
+        return Err(Error::invalid_argument(format!("axis {} specified more than once", axes[twice])));
+    }
     let backwards = |i: usize| axes.contains(&i) && shape[i] > 0;
     // A region that starts at the last element and has a stride of -1. An axis without elements has no last
     // one.

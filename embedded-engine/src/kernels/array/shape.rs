@@ -31,7 +31,7 @@
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::Moved;
-use crate::kernels::math::{axis, boxed};
+use crate::kernels::math::{axis, boxed, incompatible};
 use crate::kernels::random::shape as shape_input;
 use crate::kernels::variant_batch::{reshaped, shape_of};
 use crate::registry::{Registry, Role, Shares};
@@ -150,7 +150,7 @@ pub(crate) fn register(registry: &mut Registry) {
         Ok(boxed(move |context| {
             let (a, b) = (shape_input(context, 0)?, shape_input(context, 1)?);
             let plan = elementwise::Broadcast::new([a.dims(), b.dims()]);
-            let plan = plan.map_err(|error| Error::invalid_argument(error.to_string()))?;
+            let plan = plan.map_err(|error| incompatible(&error))?;
             let shape = shape_tensor(&Shape::new(plan.output_shape()), dtype)?;
             context.set(0, shape);
             Ok(())
@@ -294,7 +294,7 @@ fn broadcast_to<T: Moved>(context: &mut KernelContext<'_>) -> Result<()> {
     context.produce_moved::<T>(0, dtype, target.clone(), |context, output| {
         let input = context.moved::<T>(0)?;
         elementwise::layout::broadcast_to(context.pool(), &shape, &target, input, output)
-            .map_err(|error| Error::invalid_argument(format!("Incompatible shapes: {error}")))
+            .map_err(|error| incompatible(&error))
     })
 }
 
@@ -303,11 +303,8 @@ fn broadcast_to<T: Moved>(context: &mut KernelContext<'_>) -> Result<()> {
 /// Inputs are the two shapes; the outputs are vectors of axes of the broadcast shape, ascending. For `[2, 3]`
 /// and `[3]` they are `[]` and `[0]`.
 ///
-/// An axis is listed for an operand that has size 1 there or lacks it. The shapes are not checked for
-/// compatibility: the operands were broadcast before.
-///
-/// For equal shapes TensorFlow returns empty lists; here each axis of size 1 is listed, which leads to the
-/// same gradient.
+/// An axis is listed for an operand that has size 1 there or lacks it. Of equal shapes no axis is listed. Fails
+/// with `InvalidArgument` if the shapes cannot be broadcast.
 fn broadcast_gradient_args<T: Element + TryFrom<i64>>(context: &mut KernelContext<'_>) -> Result<()> {
     let shapes = [shape_input(context, 0)?, shape_input(context, 1)?];
     let rank = shapes[0].rank().max(shapes[1].rank());
@@ -316,6 +313,19 @@ fn broadcast_gradient_args<T: Element + TryFrom<i64>>(context: &mut KernelContex
         let missing = rank - shapes[operand].rank();
         if axis < missing { 1 } else { shapes[operand][axis - missing] }
     };
+    let differ = |axis: usize| {
+        let [a, b] = [dim(0, axis), dim(1, axis)];
+        a != b && a != 1 && b != 1
+    };
+    if (0..rank).any(differ) {
+        let text = format!("Incompatible shapes: {} vs. {}", shapes[0], shapes[1]);
+        return Err(Error::invalid_argument(text));
+    }
+    if shapes[0] == shapes[1] {
+        context.set(0, Tensor::from(Vec::<T>::new()));
+        context.set(1, Tensor::from(Vec::<T>::new()));
+        return Ok(());
+    }
     for operand in 0..2 {
         // Where both are 1, summing over one element changes nothing; it is done in both, as in TensorFlow,
         // so that dimensions that one operand lacks are counted.

@@ -26,7 +26,7 @@
 //!
 //! Errors are `InvalidArgument`: a stride of 0, more entries than axes, an index out of range, and for
 //! `Slice` a piece that is not inside the tensor. Copies are divided among the threads; assignments and
-//! gradients run on the calling thread. Tensors have up to 8 axes, the limit of the loops.
+//! gradients run on the calling thread. Tensors may have any number of axes.
 
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::Moved;
@@ -235,11 +235,12 @@ fn one_axis(
         if open_begin { if stride > 0 { low } else { high } } else { from_front(begin).clamp(low, high) };
     let last = if open_end { if stride > 0 { high } else { low } } else { from_front(end).clamp(low, high) };
     let span = if stride > 0 { last - first } else { first - last };
-    let count = if span <= 0 { 0 } else { (span - 1) / stride.abs() + 1 };
+    let count = if span <= 0 { 0 } else { (span - 1) as u64 / stride.unsigned_abs() + 1 };
     // An empty selection may have begun at -1 or at `length`, which is no index.
     let first = if count == 0 { 0 } else { first as usize };
-    let stride = isize::try_from(stride)
-        .map_err(|_| Error::invalid_argument("a stride exceeds the size of memory"))?;
+    // With several indices the stride is less than the axis. With one it is not used and may be anything, but
+    // its product with the distance of neighbors must not overflow.
+    let stride = if count > 1 { stride as isize } else { 1 };
     Ok((first, stride, count as usize))
 }
 

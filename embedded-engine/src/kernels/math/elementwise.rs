@@ -152,8 +152,11 @@ pub(crate) fn repeated<T: Element + elementwise::Element>(
     Ok(wide)
 }
 
-/// Returns an error for shapes that do not fit together.
+/// Returns an error for shapes that do not fit together, or whose dimensions are too many to be broadcast.
 pub(crate) fn incompatible(error: &BroadcastError) -> Error {
+    if let BroadcastError::RankTooHigh { .. } = error {
+        return Error::new(Code::Unimplemented, error.to_string());
+    }
     Error::invalid_argument(format!("Incompatible shapes: {error}"))
 }
 

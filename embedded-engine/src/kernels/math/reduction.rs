@@ -45,7 +45,7 @@ use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::registry::Registry;
 use compute::elementwise::{self, Element as _};
 use compute::reduce::{
-    self, ArgShape, CumulativeShape, IndexOut, Ranked, ReduceKernel, ReduceOp, ReducePlan, Scan,
+    self, ArgShape, CumulativeShape, IndexOut, Ranked, ReduceError, ReduceKernel, ReduceOp, ReducePlan, Scan,
 };
 use session_core::{Code, Error, Result};
 use tensor::{DType, Element, Shape};
@@ -74,7 +74,13 @@ pub(crate) fn register(registry: &mut Registry) {
 
 /// Returns the plan for a reduction of `shape` over `axes`, which are distinct and in range.
 fn plan(shape: &[usize], axes: &[usize]) -> Result<ReducePlan> {
-    ReducePlan::new(shape, axes).map_err(|error| Error::invalid_argument(error.to_string()))
+    ReducePlan::new(shape, axes).map_err(|error| {
+        let code = match error {
+            ReduceError::RankTooHigh { .. } => Code::Unimplemented,
+            _ => Code::InvalidArgument,
+        };
+        Error::new(code, error.to_string())
+    })
 }
 
 /// Returns an axis counted from either end. For a rank of 3, -1 is 2. Fails for an axis that a tensor of this
