@@ -10,17 +10,17 @@
 //!   keeps duplicates.
 //! - `UnravelIndex` converts positions to coordinates of a shape; a position out of range is an error.
 //!
-//! Equality here is that of bytes, with one exception for -0.0, so that one hash table serves all dtypes.
-//! Consequently a NaN equals a NaN with the same bits: `Unique` returns it once, while TensorFlow returns
-//! every NaN, and `ListDiff` drops a NaN that the second vector has, while TensorFlow keeps it.
+//! Equality in `Unique` and `ListDiff` is that of numbers: 0.0 equals -0.0 for `float32` and `float64`, and a NaN
+//! equals nothing, so that `Unique` returns every NaN and `ListDiff` keeps all. As in TensorFlow, the zeros of
+//! 16-bit floats differ.
 //!
 //! - `Where` takes any numeric dtype or `bool`; NaN counts as not zero, and so does a complex number of which
 //!   one part is not zero. The result has the shape `[count, rank]`.
 //! - `UniqueV2` without an axis takes a vector. `UniqueWithCounts*` add a third output. The dtype of indices
 //!   and counts is the attribute `out_idx`.
 //! - `LowerBound` and `UpperBound` take matrices with the same number of rows and return, for each value, the
-//!   index of the first element that is not less than it, or greater than it. A NaN among the values has
-//!   place 0 in both.
+//!   index of the first element that is not less than it, or greater than it. For NaN, `LowerBound` returns 0
+//!   and `UpperBound` the length of the row.
 //! - `UnravelIndex` returns `[rank, count]`: a row for each dimension.
 //!
 //! All run on the calling thread. `Unique` and `ListDiff` are linear in the number of bytes; searches are
@@ -35,7 +35,7 @@ use compute::elementwise::{Values, cast_values};
 use rustc_hash::{FxHashMap, FxHashSet};
 use session_core::{Error, Result};
 use std::borrow::Cow;
-use tensor::{DType, Element, Shape, Tensor, memory};
+use tensor::{DType, Element, Shape, Tensor, bf16, f16, memory};
 
 /// Registers the op types. The number of outputs states whether counts are wanted, so both forms share a
 /// kernel.
@@ -136,8 +136,8 @@ fn find(context: &mut KernelContext<'_>) -> Result<()> {
 
 /// The rows of a tensor as keys of a hash table: equal rows have equal bytes.
 ///
-/// Numbers are compared by their bits, except that the two zeros of floats are one: a NaN equals itself,
-/// unlike in arithmetic, because a set of values needs that.
+/// The two zeros of `float32` and `float64` have the same bytes here; a row with a NaN has no key, since it equals
+/// no row.
 ///
 /// A float tensor is copied only if it has a -0.0; otherwise the bytes are those of the tensor.
 struct Keys<'a> {
@@ -147,19 +147,21 @@ struct Keys<'a> {
     strings: &'a [tensor::Bytes],
     /// Bytes, or strings, in a row.
     width: usize,
+    /// The dtype of the elements.
+    dtype: DType,
 }
 
 impl<'a> Keys<'a> {
     /// Returns the keys of a tensor that consists of rows of `width` elements.
     fn new(tensor: &'a Tensor, width: usize) -> Result<Keys<'a>> {
-        if tensor.dtype() == DType::String {
-            return Ok(Keys { bytes: Cow::Borrowed(&[]), strings: tensor.as_strings()?, width });
+        let dtype = tensor.dtype();
+        if dtype == DType::String {
+            return Ok(Keys { bytes: Cow::Borrowed(&[]), strings: tensor.as_strings()?, width, dtype });
         }
-        let size = tensor.dtype().size();
+        let size = dtype.size();
         let mut bytes = tensor.to_le_bytes()?;
-        if tensor.dtype().is_floating() {
-            // In little-endian order the sign is in the last byte. Complex numbers are not floating point
-            // here and keep their signs.
+        if matches!(dtype, DType::Float32 | DType::Float64) {
+            // In little-endian order the sign is in the last byte. Complex numbers keep their signs.
             let negative_zero = |element: &[u8]| {
                 element.split_last().is_some_and(|(&last, rest)| last == 0x80 && rest.iter().all(|&b| b == 0))
             };
@@ -171,18 +173,26 @@ impl<'a> Keys<'a> {
                 }
             }
         }
-        Ok(Keys { bytes, strings: &[], width: width * size })
+        Ok(Keys { bytes, strings: &[], width: width * size, dtype })
     }
 
-    /// Returns the key of a row, which borrows from the tensor: nothing is copied into the hash table.
-    fn row(&self, row: usize) -> Key<'_> {
+    /// Returns the key of a row, or `None` if the row has a NaN. The key borrows from the tensor: nothing is
+    /// copied into the hash table.
+    fn row(&self, row: usize) -> Option<Key<'_>> {
         let range = row * self.width..(row + 1) * self.width;
         // A string tensor without elements has no rows to ask for, or rows of width 0, which are all equal.
-        if self.strings.is_empty() {
-            Key::Plain(&self.bytes[range])
-        } else {
-            Key::Strings(&self.strings[range])
+        if !self.strings.is_empty() {
+            return Some(Key::Strings(&self.strings[range]));
         }
+        let bytes = &self.bytes[range];
+        let has_nan = match self.dtype {
+            DType::Float32 => bytes.as_chunks().0.iter().any(|&x| f32::from_le_bytes(x).is_nan()),
+            DType::Float64 => bytes.as_chunks().0.iter().any(|&x| f64::from_le_bytes(x).is_nan()),
+            DType::Float16 => bytes.as_chunks().0.iter().any(|&x| f16::from_le_bytes(x).is_nan()),
+            DType::BFloat16 => bytes.as_chunks().0.iter().any(|&x| bf16::from_le_bytes(x).is_nan()),
+            _ => false,
+        };
+        (!has_nan).then_some(Key::Plain(bytes))
     }
 }
 
@@ -259,10 +269,11 @@ fn unique(context: &mut KernelContext<'_>, dtype: DType, has_axis: bool, with_co
 /// Returns the first position of each distinct key, the index of the distinct key for each key, and the
 /// counts.
 ///
-/// For keys `a b a` the three results are `[0, 1]`, `[0, 1, 0]` and `[2, 1]`. `watch` ends it when the run is
+/// For keys `a b a` the three results are `[0, 1]`, `[0, 1, 0]` and `[2, 1]`. What has no key is distinct from
+/// everything. `watch` ends it when the run is
 /// cancelled or out of time.
 fn distinct<'k>(
-    keys: impl ExactSizeIterator<Item = Key<'k>>,
+    keys: impl ExactSizeIterator<Item = Option<Key<'k>>>,
     mut watch: Watch<'_>,
 ) -> Result<(Vec<usize>, Vec<usize>, Vec<usize>)> {
     // The fast hash has no protection against chosen collisions. They would only slow the step down, and
@@ -272,11 +283,15 @@ fn distinct<'k>(
     let mut indices = memory::reserve(keys.len())?;
     let (mut firsts, mut counts) = (Vec::new(), Vec::new());
     for (row, key) in keys.enumerate() {
-        let number = *numbers.entry(key).or_insert_with(|| {
+        let mut add = || {
             firsts.push(row);
             counts.push(0);
             firsts.len() - 1
-        });
+        };
+        let number = match key {
+            Some(key) => *numbers.entry(key).or_insert_with(add),
+            None => add(),
+        };
         indices.push(number);
         counts[number] += 1;
         watch.tick(1)?;
@@ -296,8 +311,9 @@ fn list_diff(context: &mut KernelContext<'_>, dtype: DType) -> Result<()> {
     }
     let kept: Vec<usize> = {
         let (keys, others) = (Keys::new(&x, 1)?, Keys::new(&y, 1)?);
-        let others: FxHashSet<Key<'_>> = (0..y.elements()).map(|row| others.row(row)).collect();
-        (0..x.elements()).filter(|&row| !others.contains(&keys.row(row))).collect()
+        let others: FxHashSet<Key<'_>> = (0..y.elements()).filter_map(|row| others.row(row)).collect();
+        let is_other = |row: usize| keys.row(row).is_some_and(|key| others.contains(&key));
+        (0..x.elements()).filter(|&row| !is_other(row)).collect()
     };
     let rest = arrange(context, &[&x], Shape::from([kept.len()]), 1, &|i| Some((0, kept[i])), None)?;
     context.set(0, rest);

@@ -162,7 +162,7 @@ impl Steps {
     /// ```
     fn grid(self, least: f32, most: f32) -> Grid {
         if least == 0.0 && most == 0.0 {
-            return Grid { least: 0.0, most: 0.0, step: 0.0, zero: 0.0 };
+            return Grid { least: 0.0, most: 0.0, step: 0.0, zero: 0.0, only_zero: true };
         }
         let step = (most - least) / (self.last - self.first);
         // Clamped for ranges that do not contain 0, which are then shifted until they do.
@@ -170,7 +170,7 @@ impl Steps {
         let (least, most) = ((self.first - zero) * step, (self.last - zero) * step);
         // Recomputed from the shifted end, as TensorFlow does; it differs from the number above where that
         // was not an integer in single precision.
-        Grid { least, most, step, zero: (-least / step + 0.5).floor() }
+        Grid { least, most, step, zero: (-least / step + 0.5).floor(), only_zero: false }
     }
 }
 
@@ -183,20 +183,24 @@ struct Grid {
     least: f32,
     /// The highest number of the grid.
     most: f32,
-    /// The distance between neighbors; 0 for the range from 0 to 0.
+    /// The distance between neighbors.
     step: f32,
     /// The number of the step that is 0.
     zero: f32,
+    /// True for the range from 0 to 0, in which every number becomes 0.
+    only_zero: bool,
 }
 
 impl Grid {
-    /// Returns the number of the grid that is nearest; halves are rounded up.
+    /// Returns the number of the grid that is nearest; halves are rounded up. NaN stays NaN.
     fn rounded(self, x: f32) -> f32 {
-        // The range from 0 to 0, in which every number becomes 0.
-        if self.step == 0.0 {
+        if self.only_zero {
             return 0.0;
         }
-        let above = x.max(self.least).min(self.most) - self.least;
+        // `min` and `max` return the other number for NaN. The minimum comes last, so that it wins where a range
+        // is reversed.
+        let clamped = if x.is_nan() { x } else { x.min(self.most).max(self.least) };
+        let above = clamped - self.least;
         // Multiplied by the inverse and rounded by `floor`, as TensorFlow does; a division would differ in
         // the last bit.
         (above * (1.0 / self.step) - self.zero + 0.5).floor() * self.step
@@ -204,7 +208,7 @@ impl Grid {
 
     /// Returns true if a number is not clamped, so that its gradient passes.
     fn holds(self, x: f32) -> bool {
-        self.step == 0.0 || (x >= self.least && x <= self.most)
+        self.only_zero || (x >= self.least && x <= self.most)
     }
 }
 
@@ -223,8 +227,7 @@ fn round(context: &mut KernelContext<'_>, grids: &[Grid]) -> Result<()> {
 /// beyond.
 ///
 /// Output 0 is the gradient of the numbers; outputs 1 and 2, of the shape of the ranges, are the sums for the
-/// minimum and the maximum. No element counts for both. NaN is clamped to the minimum, while TensorFlow keeps
-/// it.
+/// minimum and the maximum. No element counts for both, and NaN for none of the three.
 fn gradients(context: &mut KernelContext<'_>, grids: &[Grid]) -> Result<()> {
     let (shape, ends) = (context.input(0).shape().clone(), context.input(2).shape().clone());
     let (mut below, mut above) = (vec![0f32; grids.len()], vec![0f32; grids.len()]);
@@ -235,9 +238,9 @@ fn gradients(context: &mut KernelContext<'_>, grids: &[Grid]) -> Result<()> {
             let channel = at % grids.len();
             let grid = grids[channel];
             *out = if grid.holds(x) { gradient } else { 0.0 };
-            if grid.step != 0.0 && x < grid.least {
+            if !grid.only_zero && x < grid.least {
                 below[channel] += gradient;
-            } else if grid.step != 0.0 && x > grid.most {
+            } else if !grid.only_zero && x > grid.most {
                 above[channel] += gradient;
             }
         }

@@ -5,8 +5,8 @@
 //! `QuantizedMaxPool` and `QuantizedAvgPool` take images in NHWC and the two ends of their range, and return
 //! the same three. Since the mapping from integers to numbers is increasing and linear, maximum and mean of
 //! the integers stand for those of the numbers. Padding does not take part: the mean is over the pixels
-//! inside the image. The mean is truncated to an integer, while TensorFlow rounds it to the nearest, halves
-//! to even.
+//! inside the image. The mean is truncated to an integer, as by TensorFlow's portable kernel; its oneDNN kernel
+//! rounds to the nearest, halves to even.
 
 use super::ranges::{Integers, Range};
 use crate::kernel::{Kernel, KernelContext, NodeSpec};

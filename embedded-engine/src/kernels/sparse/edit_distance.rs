@@ -10,15 +10,14 @@
 //! sequence. The result is a dense `float32` tensor over those axes, as large as the larger of both in each.
 //! Sequences that both tensors lack have distance 0.
 //!
-//! The values may have any dtype and, `complex128` excepted, are compared by their bits, so 0.0 and -0.0
-//! differ and equal NaNs do not. Ranks that differ or are 0, and indices out of range, are `InvalidArgument`.
+//! The values may have any dtype. Floats and complex numbers are compared as numbers: 0.0 equals -0.0, and NaN
+//! differs from NaN. Ranks that differ or are less than 2, and indices out of range, are `InvalidArgument`.
 //!
 //! A pair of sequences takes time in proportion to the product of their lengths and memory for one row of the
 //! table.
 
 use super::Coordinates;
 use crate::kernel::KernelContext;
-use crate::kernels::Moved;
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
 use session_core::{Error, Result};
@@ -29,7 +28,21 @@ use tensor::Shape;
 pub(super) fn register(registry: &mut Registry) {
     registry.add("EditDistance", |spec| {
         let normalize = spec.bool("normalize")?;
-        for_dtype!(moved spec.input_dtype(1), T => Ok(boxed(move |context| edit_distance::<T>(context, normalize))))
+        let dtype = spec.input_dtype(1);
+        if dtype.is_floating() {
+            for_dtype!(float dtype, T => Ok(boxed(move |context| {
+                edit_distance::<T>(context, normalize, |context, input| context.slice::<T>(input))
+            })))
+        } else if dtype.is_complex() {
+            for_dtype!(complex dtype, T => Ok(boxed(move |context| {
+                edit_distance::<T>(context, normalize, |context, input| context.slice::<T>(input))
+            })))
+        } else {
+            // Equal elements have equal bits.
+            for_dtype!(moved dtype, T => Ok(boxed(move |context| {
+                edit_distance::<T>(context, normalize, |context, input| context.moved::<T>(input))
+            })))
+        }
     });
 }
 
@@ -39,7 +52,7 @@ pub(super) fn register(registry: &mut Registry) {
 /// order.
 type Sequences = BTreeMap<Vec<usize>, Vec<usize>>;
 
-/// Groups the values of a tensor whose rank is at least 1. Within a sequence they keep the order of the
+/// Groups the values of a tensor. Within a sequence they keep the order of the
 /// input; the last coordinate is not looked at.
 fn sequences(given: &Coordinates) -> Sequences {
     let mut sequences = Sequences::new();
@@ -49,11 +62,16 @@ fn sequences(given: &Coordinates) -> Sequences {
     sequences
 }
 
-/// Delivers the distances. `normalize` divides each by the length of the truth.
-fn edit_distance<T: Moved + PartialEq>(context: &mut KernelContext<'_>, normalize: bool) -> Result<()> {
+/// Delivers the distances. `normalize` divides each by the length of the truth; `read` returns the values of an
+/// input.
+fn edit_distance<T: PartialEq>(
+    context: &mut KernelContext<'_>,
+    normalize: bool,
+    read: for<'a> fn(&'a KernelContext<'_>, usize) -> Result<&'a [T]>,
+) -> Result<()> {
     let (guess, truth) = (Coordinates::of(context, 0, 1, 2)?, Coordinates::of(context, 3, 4, 5)?);
-    if guess.dims.len() != truth.dims.len() || guess.dims.is_empty() {
-        let text = format!("the shapes {:?} and {:?} must have one rank, at least 1", guess.dims, truth.dims);
+    if guess.dims.len() != truth.dims.len() || guess.dims.len() < 2 {
+        let text = format!("the shapes {:?} and {:?} must have one rank, at least 2", guess.dims, truth.dims);
         return Err(Error::invalid_argument(text));
     }
     let outer = guess.dims.len() - 1;
@@ -62,7 +80,7 @@ fn edit_distance<T: Moved + PartialEq>(context: &mut KernelContext<'_>, normaliz
     context.produce::<f32>(0, Shape::from(dims.clone()), |context, output| {
         // Coordinates without a sequence on either side are not visited below.
         output.fill(0.0);
-        let values = [context.moved::<T>(1)?, context.moved::<T>(4)?];
+        let values = [read(context, 1)?, read(context, 4)?];
         let mut watch = context.watch();
         // A sequence that one side lacks is compared with an empty one.
         let keys: std::collections::BTreeSet<&Vec<usize>> = guesses.keys().chain(truths.keys()).collect();
