@@ -71,10 +71,11 @@ fn compiled(pattern: &str) -> Result<Regex> {
 
 /// Returns the pattern for a whole text.
 ///
-/// If the wrapped pattern is not valid, the pattern is compiled alone, so that the message shows what the
-/// user wrote.
+/// The pattern is compiled alone first: `a)(?:b` is valid only inside a group. In a pattern with `(?x)` that ends
+/// with a comment, the group ends on the next line, which is not part of the comment.
 fn whole(pattern: &str) -> Result<Regex> {
-    compiled(&format!("^(?:{pattern})$")).or_else(|_| compiled(pattern))
+    compiled(pattern)?;
+    compiled(&format!("^(?:{pattern})$")).or_else(|_| compiled(&format!("^(?:{pattern}\n)$")))
 }
 
 /// Translates a rewrite of RE2 for the library: `\1` names a group there, `${1}` here.
