@@ -269,6 +269,11 @@ fn boundaries_are_tensorflows() {
 }
 
 #[test]
+fn arguments_at_their_edges_are_tensorflows() {
+    play("arguments");
+}
+
+#[test]
 fn operations_of_frozen_graphs_are_tensorflows() {
     play("frozen");
 }

@@ -18,6 +18,8 @@ from tensorflow.python.framework import op_def_registry
 tf.config.threading.set_intra_op_parallelism_threads(1)
 tf.config.threading.set_inter_op_parallelism_threads(1)
 HERE = os.path.dirname(os.path.abspath(__file__))
+# Arguments that have another name in Python than in the definition.
+RENAMED = {"split_dim": "axis", "reduction_indices": "axis"}
 BITS = {tf.qint8: tf.int8, tf.quint8: tf.uint8, tf.qint32: tf.int32, tf.qint16: tf.int16, tf.quint16: tf.uint16}
 
 
@@ -59,8 +61,7 @@ class Recorder:
         case["attrs"] = {name: attribute(value) for name, value in attrs.items()}
         try:
             function = getattr(tf.raw_ops, op)
-            # Reductions have another name for their axes there.
-            names = [arg.name.replace("reduction_indices", "axis") for arg in definition.input_arg]
+            names = [RENAMED.get(arg.name, arg.name) for arg in definition.input_arg]
             outputs = function(**dict(zip(names, inputs)), **attrs)
             outputs = tf.nest.flatten(outputs)
             case["outputs"] = [encode(v) if keep is None or at in keep else None for at, v in enumerate(outputs)]
