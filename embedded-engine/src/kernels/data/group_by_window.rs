@@ -20,6 +20,7 @@
 use super::build::{Build, Op};
 use super::dataset::{Dataset, Handle, Iterate, Run, Shared, Source, restore_open, save_open};
 use super::element::Element;
+use super::flat_map::{restored_states, save_states};
 use super::function::Function;
 use super::kept::Kept;
 use super::position::{Reader, Writer};
@@ -94,6 +95,8 @@ impl Dataset for GroupByWindow {
 /// The dataset that was made from a group. The elements are kept, because a restored position makes the
 /// dataset again from them.
 struct Current {
+    /// The states of random operations from before the call, of which the dataset may be made.
+    before: Vec<(String, Vec<u8>)>,
     /// The key of the group.
     key: i64,
     /// The elements of the group.
@@ -139,7 +142,7 @@ impl Groups {
         };
         let group = self.groups.entry(key).or_default();
         group.push(element);
-        Ok((group.len() as u64 == size).then_some(key))
+        Ok((group.len() as u64 >= size).then_some(key))
     }
 
     /// Calls `reduce_func` for a group.
@@ -150,10 +153,12 @@ impl Groups {
         // The group holds values only; whether the functions follow the steps is known from their captured
         // inputs.
         let group = Handle { dataset, types, shapes, follows_steps: false };
+        // Taken before the call, because the call itself may draw random numbers.
+        let before = run.instance.export();
         let dataset =
             self.functions.reduce.dataset(run, vec![Tensor::scalar(key), group.into_tensor()])?.dataset;
         let source = dataset.iterate(&run.inner())?;
-        Ok(Current { key, elements, dataset, kept: run.kept.clone(), source })
+        Ok(Current { before, key, elements, dataset, kept: run.kept.clone(), source })
     }
 }
 
@@ -190,8 +195,8 @@ impl Iterate for Groups {
         }
     }
 
-    /// Writes four parts: the groups by key, the sizes by key, the group that is returned (key, elements,
-    /// position, state of the dataset) if there is one, and the input.
+    /// Writes four parts: the groups by key, the sizes by key, the group that is returned (states before the
+    /// call, key, elements, position, state of the dataset) if there is one, and the input.
     fn save(&self, to: &mut Writer) -> Result<()> {
         to.list(self.groups.iter(), |to, (&key, elements)| {
             to.integer(key);
@@ -203,6 +208,7 @@ impl Iterate for Groups {
             Ok(())
         })?;
         to.option(self.current.as_ref(), |to, current| {
+            save_states(&current.before, to)?;
             to.integer(current.key);
             to.list(current.elements.iter(), |to, element| to.element(element))?;
             current.source.save(to)?;
@@ -217,10 +223,10 @@ impl Iterate for Groups {
         let sizes = from.list(|from| Ok((from.integer()?, from.number()?)))?;
         (self.groups, self.sizes) = (groups.into_iter().collect(), sizes.into_iter().collect());
         self.current = from.option(|from| {
+            // Those of the present moment are restored after this call.
+            run.instance.import(restored_states(from)?);
             let key = from.integer()?;
             let elements = from.list(Reader::element)?;
-            // Random operations in `reduce_func` itself start from their seeds in this call; their states are
-            // restored after it.
             let mut current = self.reduce(key, elements.into(), run)?;
             current.source.restore(from, &run.inner())?;
             run.kept.restore(current.dataset.as_ref(), from)?;
