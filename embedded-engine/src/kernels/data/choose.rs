@@ -125,6 +125,9 @@ impl Iterate for Chosen {
                 Ok(input)
             })
         })?;
+        if !self.inputs.is_empty() && inputs.next().is_some() {
+            return Err(damaged());
+        }
         Ok(())
     }
 }

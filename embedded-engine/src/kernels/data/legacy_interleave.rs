@@ -125,7 +125,8 @@ impl Interleaved {
     /// Counts an element of the current place.
     fn count(&mut self) {
         self.count += 1;
-        if self.count == self.block {
+        // A position may come from a dataset with longer blocks.
+        if self.count >= self.block {
             self.go_on();
         }
     }

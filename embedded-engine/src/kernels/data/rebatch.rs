@@ -22,7 +22,7 @@ use super::batch::size;
 use super::build::{Build, Op, positive};
 use super::dataset::{Dataset, Iterate, Run, Shared, Source};
 use super::element::{self, Element};
-use super::position::{Reader, Writer};
+use super::position::{Reader, Writer, damaged};
 use super::sparse;
 use crate::kernel::integers;
 use session_core::{Error, Result};
@@ -234,6 +234,11 @@ impl Iterate for Batches {
     fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
         self.batch = from.option(Reader::element)?;
         (self.start, self.turn) = (from.size()?, from.size()?);
+        if let Some(batch) = &self.batch
+            && self.start > rows(batch)?
+        {
+            return Err(damaged());
+        }
         self.input.restore(from, run)
     }
 }

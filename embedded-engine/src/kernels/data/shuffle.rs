@@ -461,18 +461,24 @@ impl Iterate for Shuffled {
             self.slices.push_back(Slice { start, end });
         }
         self.held = end;
-        if self.held > self.capacity {
+        // There is always a slice for the elements that are read next.
+        if self.held > self.capacity || self.slices.is_empty() {
             return Err(damaged());
         }
-        self.input = match from.number()? {
-            0 => Input::Next,
-            1 => Input::Over,
-            2 => Input::Number(from.number()?),
-            _ => {
+        self.input = match (from.number()?, &self.buffer) {
+            (0, _) => Input::Next,
+            (1, _) => Input::Over,
+            (2, Buffer::Numbers(_, rows)) => match from.number()? {
+                next if next <= *rows => Input::Number(next),
+                // The input had more elements when the position was written.
+                _ => return Err(damaged()),
+            },
+            (3, Buffer::Elements(_)) => {
                 let mut input = self.dataset.iterate(run)?;
                 input.restore(from, run)?;
                 Input::Elements(input)
             }
+            _ => return Err(damaged()),
         };
         Ok(())
     }

@@ -145,8 +145,10 @@ impl<D: Dataset> Iterate for ByNumber<D> {
     /// Neighboring rows share the memory of the tensors, so a batch of them is not copied.
     fn next_batch(&mut self, run: &Run<'_>, size: u64) -> Option<Result<(Element, u64)>> {
         let components = self.dataset.components()?;
-        let first = self.next;
-        let end = first.saturating_add(size).min(self.dataset.rows().unwrap_or(0)).max(first);
+        let rows = self.dataset.rows().unwrap_or(0);
+        // A position may come from a dataset with more rows.
+        let first = self.next.min(rows);
+        let end = first.saturating_add(size).min(rows);
         // Moved before the rows are cut: they are below the number of rows, so none of them fails.
         self.next = end;
         let part = |component: &Tensor| Ok(component.rows(first as usize, end as usize)?);

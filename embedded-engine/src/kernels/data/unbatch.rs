@@ -12,7 +12,7 @@
 use super::build::{Build, Op};
 use super::dataset::{Dataset, Iterate, Run, Shared, Source};
 use super::element::{self, Element};
-use super::position::{Reader, Writer};
+use super::position::{Reader, Writer, damaged};
 use session_core::{Error, Result};
 use std::sync::Arc;
 
@@ -91,6 +91,11 @@ impl Iterate for Rows {
     fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
         self.batch = from.option(Reader::element)?.unwrap_or_default();
         (self.count, self.next) = (from.size()?, from.size()?);
+        let left = self.next < self.count;
+        let fits = self.batch.iter().all(|component| element::rows(component) == Some(self.count));
+        if left == self.batch.is_empty() || self.next > self.count || !fits {
+            return Err(damaged());
+        }
         self.input.restore(from, run)
     }
 }

@@ -13,7 +13,7 @@
 use super::build::{Build, Op};
 use super::dataset::{Dataset, INFINITE, Iterate, Run, Shared, Source, UNKNOWN};
 use super::element::Element;
-use super::position::{Reader, Writer};
+use super::position::{Reader, Writer, damaged};
 use session_core::Result;
 use std::sync::Arc;
 
@@ -101,10 +101,14 @@ impl Iterate for Zipped {
         let inputs = std::mem::take(&mut self.inputs);
         let mut inputs = inputs.into_iter();
         self.inputs = from.list(|from| {
-            let mut input = inputs.next().ok_or_else(super::position::damaged)?;
+            let mut input = inputs.next().ok_or_else(damaged)?;
             input.restore(from, run)?;
             Ok(input)
         })?;
+        // After the end there are none; fewer would be elements that lack components.
+        if !self.inputs.is_empty() && inputs.next().is_some() {
+            return Err(damaged());
+        }
         Ok(())
     }
 }
