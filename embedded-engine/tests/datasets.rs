@@ -11,7 +11,7 @@ use session_core::{
     SessionConfig, SessionExt, Tensor,
 };
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 fn session(graph: &Graph) -> Arc<dyn Session> {
     let session = EmbeddedEngine::new().new_session(graph, "", &SessionConfig::with_threads(1)).unwrap();
@@ -297,4 +297,82 @@ fn a_closure_that_panics_in_a_map_fails_the_step_and_names_the_element() {
     let error = take().unwrap_err().chain();
     assert!(error.contains("panicked: out of luck") && error.contains("element 1"), "{error}");
     assert_eq!([take().unwrap(), take().unwrap()], [2, 0], "the iterator continues");
+}
+
+#[test]
+fn a_restored_position_outlives_a_factory_that_fails() {
+    let fails = Arc::new(AtomicBool::new(false));
+    let program = || {
+        let graph = Graph::new();
+        let fails = fails.clone();
+        let iterator = Iterator::one_shot(&graph, |graph| {
+            let numbers = host_func(graph).output(DType::Int64, [6]).call(move |_, _| {
+                if fails.swap(false, Ordering::Relaxed) {
+                    return Err(Error::runtime("not yet"));
+                }
+                Ok(vec![Tensor::from([0i64, 1, 2, 3, 4, 5])])
+            });
+            Dataset::from_tensor_slices(graph, numbers.outputs())
+        });
+        let next = iterator.get_next().remove(0);
+        (session(&graph), next)
+    };
+    let (cut, next) = program();
+    assert_eq!([numbers(cut.as_ref(), &next), numbers(cut.as_ref(), &next)], [[0], [1]]);
+    let state = cut.export_state().unwrap();
+    let (resumed, next) = program();
+    resumed.import_state(&state).unwrap();
+    fails.store(true, Ordering::Relaxed);
+    let error = resumed.run(&next, ()).unwrap_err();
+    assert!(error.chain().contains("not yet"), "{}", error.chain());
+    assert_eq!(resumed.export_state().unwrap(), state, "a checkpoint meanwhile has the position");
+    assert_eq!(all(resumed.as_ref(), &next), [2, 3, 4, 5]);
+}
+
+#[test]
+fn a_group_that_depends_on_random_numbers_resumes_with_the_same_ones() {
+    let program = || {
+        let graph = Graph::new();
+        let groups = Dataset::range(&graph, 0, 12, 1).group_by_window(
+            |_, x| &x[0] % 2i64,
+            |graph, _, group| {
+                let noise = ops::random::random_uniform_int(graph, [1i64], 0, 1000, DType::Int64, Some(3));
+                group.map(|_, x| vec![&x[0] * 1000i64 + ops::array::reshape(&noise, Vec::<i64>::new())])
+            },
+            |graph, _| ops::array::constant(graph, 3i64),
+        );
+        let next = groups.make_initializable_iterator().get_next().remove(0);
+        (session(&graph), next)
+    };
+    let (whole, next) = program();
+    let expected = all(whole.as_ref(), &next);
+    assert_eq!(expected.len(), 12);
+    for place in 0..=12 {
+        let (cut, next) = program();
+        let begin: Vec<i64> = (0..place).flat_map(|_| numbers(cut.as_ref(), &next)).collect();
+        let (resumed, next) = program();
+        resumed.import_state(&cut.export_state().unwrap()).unwrap();
+        assert_eq!([begin, all(resumed.as_ref(), &next)].concat(), expected, "cut at {place}");
+    }
+}
+
+#[test]
+fn a_position_of_a_larger_dataset_is_refused() {
+    let program = |rows: i64, seed: i64| {
+        let graph = Graph::new();
+        let shuffled = Dataset::range(&graph, 0, rows, 1).shuffle(3, Some(seed));
+        let next = shuffled.make_initializable_iterator().get_next().remove(0);
+        (session(&graph), next)
+    };
+    // Some seeds leave no element in the buffer that the smaller dataset lacks.
+    for seed in 1..20 {
+        let (cut, next) = program(100, seed);
+        (0..24).for_each(|_| drop(numbers(cut.as_ref(), &next)));
+        let (resumed, next) = program(25, seed);
+        resumed.import_state(&cut.export_state().unwrap()).unwrap();
+        for _ in 0..2 {
+            let error = resumed.run(&next, ()).unwrap_err();
+            assert_eq!(error.code(), Code::DataLoss, "seed {seed}: {}", error.chain());
+        }
+    }
 }

@@ -74,9 +74,9 @@ pub(super) struct IteratorResource {
 struct State {
     /// The iterator, unless a step works with it.
     live: Place,
-    /// The position from a checkpoint, until the iterator moves there. Exported as it is if a checkpoint is
-    /// written before.
-    restored: Option<Vec<u8>>,
+    /// The position from a checkpoint, until the iterator has moved there. Exported as it is if a checkpoint is
+    /// written before. Shared, so that a step that moves the iterator does not copy it.
+    restored: Option<Arc<[u8]>>,
 }
 
 /// The place of the iterator, which one step at a time may take.
@@ -232,36 +232,31 @@ impl IteratorResource {
     /// origin, whose initializer has not run yet.
     fn ready(&self, factory: Option<&Arc<dyn Body>>, caller: &Caller<'_>) -> Result<Taken<'_>> {
         let mut taken = self.take(Some(caller.limits))?;
-        // Taken out while it is applied, and put back if it cannot be.
-        let restored = self.state().restored.take();
         if taken.live.is_none() {
-            let Some(factory) = factory else {
-                self.state().restored = restored;
-                return Err(uninitialized());
-            };
-            let made = factory.call(caller, Vec::new())?;
+            let made = factory.ok_or_else(uninitialized)?.call(caller, Vec::new())?;
             let made = made
                 .first()
                 .ok_or_else(|| Error::invalid_argument("a dataset factory must return a dataset"))?;
             taken.live = Some(Box::new(Live::make(Handle::of(made)?, "", caller)?));
         }
         let live = taken.live()?;
-        if let Some(position) = restored {
-            if origin_of(&position)? == live.origin {
-                live.go_to(&position, caller).map_err(|error| {
-                    // Every request fails until it can go there.
-                    self.state().restored = Some(position);
-                    let text = format!(
-                        "iterator '{}' cannot continue at its saved position: {}",
-                        self.name,
-                        error.message()
-                    );
-                    error.context(text)
-                })?;
-            } else {
-                // That of another dataset, which is not initialized yet.
-                self.state().restored = Some(position);
-            }
+        // It stays in its place until the iterator is there: every request fails until it can go there, and a
+        // checkpoint that is written meanwhile has it.
+        let restored = self.state().restored.clone();
+        // That of another origin is for a dataset that is not initialized yet.
+        if let Some(position) = restored
+            && origin_of(&position)? == live.origin
+        {
+            live.go_to(&position, caller).map_err(|error| {
+                let text = format!(
+                    "iterator '{}' cannot continue at its saved position: {}",
+                    self.name,
+                    error.message()
+                );
+                error.context(text)
+            })?;
+            // One that was restored meanwhile is another one.
+            self.state().restored.take_if(|now| Arc::ptr_eq(now, &position));
         }
         live.work_ahead(&self.name, caller);
         Ok(taken)
@@ -311,6 +306,8 @@ impl IteratorResource {
         let mut live = Live::make(dataset, origin, caller)?;
         live.go_to(position, caller)?;
         taken.replace(Some(live), caller.limits);
+        // A position from a checkpoint would otherwise be applied after this one.
+        self.state().restored = None;
         Ok(())
     }
 }
@@ -530,8 +527,11 @@ fn replay(source: &mut Source, calls: u64, run: &Run<'_>) -> Result<()> {
     let mut said = Instant::now();
     for call in 0..calls {
         run.limits.check()?;
-        // An element that failed then fails again; its error was already reported.
-        let _ = source.next(run);
+        // An element that failed then fails again; its error was already reported. The end of the run is another
+        // error, which leaves the iterator before the element.
+        if source.next(run).is_err() {
+            run.limits.check()?;
+        }
         if said.elapsed() > PATIENCE {
             log::info!("an input without random access goes to where it stood: {call} of {calls} elements");
             said = Instant::now();
@@ -548,7 +548,7 @@ impl OpState for Position {
     fn export(&self) -> Vec<u8> {
         // No step has requested an element since the restore, so the iterator still stands there.
         if let Some(restored) = &self.0.state().restored {
-            return restored.clone();
+            return restored.to_vec();
         }
         let Ok(taken) = self.0.take(None) else { return Vec::new() };
         let position = taken.live.as_ref().map(|live| live.position());
@@ -557,7 +557,7 @@ impl OpState for Position {
 
     /// Notes the position for the next request; no bytes stand for an iterator that was not initialized.
     fn import(&self, bytes: &[u8]) -> Result<()> {
-        self.0.state().restored = (!bytes.is_empty()).then(|| bytes.to_vec());
+        self.0.state().restored = (!bytes.is_empty()).then(|| bytes.into());
         Ok(())
     }
 
