@@ -29,6 +29,7 @@ use crate::kernels::state::resource_name;
 use crate::registry::Registry;
 use session_core::{AttrValue, Error, Result};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use tensor::{DType, Tensor};
 
@@ -57,8 +58,9 @@ pub(super) fn register(registry: &mut Registry) {
                     }
                     let bytes = area.bounds.check(&values)?;
                     let parts = parts.into_iter().zip(values).collect();
-                    let put = Put { area: area.clone(), key, parts, bytes, count, done: Vec::new() };
-                    begin(&area.items, put, context)
+                    let (area, dropped) = (area.clone(), Parts::new());
+                    let items = area.items.clone();
+                    begin(&items, Put { area, key, parts, bytes, count, number: 0, dropped }, context)
                 }))
             })
             .waits();
@@ -105,7 +107,7 @@ fn take(spec: &NodeSpec<'_>, manner: Manner) -> Result<Box<dyn crate::kernel::Ke
         };
         let places = area.places(context, indices)?;
         let dtypes = dtypes.clone();
-        let job = Get { area: area.clone(), dtypes, manner, key, places, values: Vec::new() };
+        let job = Get { area: area.clone(), dtypes, manner, key, places, taken: Vec::new() };
         begin(&area.items, job, context)
     }))
 }
@@ -120,8 +122,21 @@ struct Area {
     items: Arc<Monitor<Items>>,
 }
 
-/// The parts of an element, of which some may be missing.
-type Parts = BTreeMap<usize, Tensor>;
+/// The parts of an element by their indices, of which some may be missing.
+type Parts = BTreeMap<usize, Part>;
+
+/// A part of an element.
+struct Part {
+    /// The number of the operation that put it in, by which the operation finds it to take it back.
+    put: u64,
+    /// The value.
+    value: Tensor,
+}
+
+/// Returns the bytes of some parts.
+fn bytes(parts: &Parts) -> usize {
+    parts.values().map(|part| part.value.byte_len()).sum()
+}
 
 /// The elements of an area.
 #[derive(Default)]
@@ -132,6 +147,8 @@ struct Items {
     incomplete: BTreeMap<i64, Parts>,
     /// The bytes of all parts.
     bytes: usize,
+    /// The number of the next operation that puts parts in.
+    next: u64,
 }
 
 impl Area {
@@ -182,14 +199,16 @@ struct Put {
     area: Arc<Area>,
     /// The key of the element.
     key: i64,
-    /// The parts that are added.
-    parts: Parts,
+    /// The parts that are added, by their indices.
+    parts: BTreeMap<usize, Tensor>,
     /// The bytes of the parts.
     bytes: usize,
     /// The number of components of a complete element.
     count: usize,
-    /// The indices of the components that have been put in.
-    done: Vec<usize>,
+    /// The number of the operation, once it has put the parts in.
+    number: u64,
+    /// The parts of earlier operations that were dropped because the key has a complete element.
+    dropped: Parts,
 }
 
 /// A job that returns parts of an element, once it is complete.
@@ -204,8 +223,8 @@ struct Get {
     key: Option<i64>,
     /// The requested parts.
     places: Vec<usize>,
-    /// The values that were taken, to be put back if the step fails.
-    values: Vec<Tensor>,
+    /// The parts that were taken, to be put back if the step fails.
+    taken: Vec<Part>,
 }
 
 impl Job<Items> for Put {
@@ -225,36 +244,46 @@ impl Job<Items> for Put {
             return Some(Err(Error::invalid_argument(text)));
         }
         let mut parts = items.incomplete.remove(&self.key).unwrap_or_default();
-        self.done = self.parts.keys().copied().collect();
-        parts.append(&mut self.parts);
+        self.number = items.next;
+        items.next += 1;
+        let added = std::mem::take(&mut self.parts).into_iter();
+        parts.extend(added.map(|(place, value)| (place, Part { put: self.number, value })));
         if parts.len() < self.count {
             items.bytes += self.bytes;
             items.incomplete.insert(self.key, parts);
-        } else if let std::collections::btree_map::Entry::Vacant(entry) = items.complete.entry(self.key) {
+        } else if let Entry::Vacant(entry) = items.complete.entry(self.key) {
             items.bytes += self.bytes;
             entry.insert(parts);
         } else {
             // The existing entry stays, as in TensorFlow.
             // The parts of earlier operations had been counted, this operation's not yet.
-            let put_before = parts.iter().filter(|(place, _)| !self.done.contains(place));
-            items.bytes -= put_before.map(|(_, part)| part.byte_len()).sum::<usize>();
-            self.done.clear();
+            parts.retain(|_, part| part.put != self.number);
+            items.bytes -= bytes(&parts);
+            self.dropped = parts;
         }
         Some(Ok(()))
     }
 
-    /// Removes the parts that this operation has put in, as far as they are still there. A complete element
-    /// becomes incomplete again.
+    /// Removes the parts that this operation has put in, as far as they are still there. An element that was
+    /// complete becomes incomplete, and parts that were dropped with this operation's are put back, unless
+    /// another element of the key was begun meanwhile.
     fn undo(&mut self, items: &mut Items) {
-        let Some(mut parts) = items.incomplete.remove(&self.key).or_else(|| items.complete.remove(&self.key))
-        else {
-            return;
-        };
-        for part in self.done.iter().filter_map(|place| parts.remove(place)) {
-            items.bytes -= part.byte_len();
+        let mut rest = std::mem::take(&mut self.dropped);
+        items.bytes += bytes(&rest);
+        let is_own = |parts: &Parts| parts.values().any(|part| part.put == self.number);
+        for table in [&mut items.incomplete, &mut items.complete] {
+            if table.get(&self.key).is_some_and(is_own) {
+                let mut parts = table.remove(&self.key).unwrap_or_default();
+                let all = bytes(&parts);
+                parts.retain(|_, part| part.put != self.number);
+                items.bytes -= all - bytes(&parts);
+                rest.append(&mut parts);
+            }
         }
-        if !parts.is_empty() {
-            items.incomplete.insert(self.key, parts);
+        if !rest.is_empty() && !items.incomplete.contains_key(&self.key) {
+            items.incomplete.insert(self.key, rest);
+        } else {
+            items.bytes -= bytes(&rest);
         }
     }
 
@@ -279,27 +308,32 @@ impl Job<Items> for Get {
         // An undone take without a key must know which element it took.
         self.key = Some(key);
         if self.manner == Manner::Peek {
-            self.values = self.places.iter().filter_map(|place| parts.get(place).cloned()).collect();
+            let parts = self.places.iter().filter_map(|place| parts.get(place));
+            self.taken = parts.map(|part| Part { put: part.put, value: part.value.clone() }).collect();
             return Some(Ok(()));
         }
-        self.values = self.places.iter().filter_map(|place| parts.remove(place)).collect();
-        items.bytes -= self.values.iter().map(Tensor::byte_len).sum::<usize>();
+        self.taken = self.places.iter().filter_map(|place| parts.remove(place)).collect();
+        items.bytes -= self.taken.iter().map(|part| part.value.byte_len()).sum::<usize>();
         if parts.is_empty() {
             items.complete.remove(&key);
         }
         Some(Ok(()))
     }
 
-    /// Puts the parts back under their key; a look has changed nothing.
+    /// Puts the parts back under their key, unless another element of the key has them meanwhile; a look has
+    /// changed nothing.
     fn undo(&mut self, items: &mut Items) {
         if self.manner == Manner::Peek {
             return;
         }
         // The element may have lost its last part, and then is made again.
         let parts = items.complete.entry(self.key.unwrap_or_default()).or_default();
-        for (&place, value) in self.places.iter().zip(self.values.drain(..)) {
-            items.bytes += value.byte_len();
-            parts.insert(place, value);
+        for (&place, part) in self.places.iter().zip(self.taken.drain(..)) {
+            let bytes = part.value.byte_len();
+            if let Entry::Vacant(entry) = parts.entry(place) {
+                entry.insert(part);
+                items.bytes += bytes;
+            }
         }
     }
 
@@ -310,7 +344,8 @@ impl Job<Items> for Get {
             context.set(0, Tensor::scalar(key));
             first = 1;
         }
-        give(context, first, &mut self.values, &self.dtypes, &self.area.title())
+        let mut values = self.taken.drain(..).map(|part| part.value).collect();
+        give(context, first, &mut values, &self.dtypes, &self.area.title())
     }
 
     fn describe(&self) -> String {
@@ -318,5 +353,78 @@ impl Job<Items> for Get {
             Some(key) => format!("get of key {key} from {}", self.area.title()),
             None => format!("get from {}, which is empty", self.area.title()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An area without limits.
+    fn area() -> Arc<Area> {
+        let bounds = Bounds { capacity: 0, bytes: 0 };
+        Arc::new(Area { name: "area".to_owned(), bounds, items: Arc::new(Monitor::new(Items::default())) })
+    }
+
+    /// A put of parts with these indices into elements of two parts.
+    fn put(area: &Arc<Area>, key: i64, places: &[usize]) -> Put {
+        let parts: BTreeMap<usize, Tensor> =
+            places.iter().map(|&place| (place, Tensor::scalar(place as i64))).collect();
+        let (area, bytes) = (area.clone(), 8 * parts.len());
+        Put { area, key, parts, bytes, count: 2, number: 0, dropped: Parts::new() }
+    }
+
+    /// The parts of each element, complete and incomplete, and the bytes of all.
+    fn content(items: &Items) -> [Vec<(i64, Vec<usize>)>; 2] {
+        let held = items.complete.values().chain(items.incomplete.values());
+        assert_eq!(items.bytes, held.map(bytes).sum::<usize>());
+        let list = |table: &BTreeMap<i64, Parts>| {
+            table.iter().map(|(&key, parts)| (key, parts.keys().copied().collect())).collect()
+        };
+        [list(&items.complete), list(&items.incomplete)]
+    }
+
+    #[test]
+    fn an_undone_put_takes_back_its_own_parts_only() {
+        let (area, mut items) = (area(), Items::default());
+        let done = |items: &mut Items, places: &[usize]| {
+            let mut put = put(&area, 5, places);
+            put.attempt(items).unwrap().unwrap();
+            put
+        };
+        done(&mut items, &[0, 1]);
+        // The complete element stays, and the second one is dropped.
+        let mut second = done(&mut items, &[0, 1]);
+        assert_eq!(content(&items), [vec![(5, vec![0, 1])], vec![]]);
+        second.undo(&mut items);
+        assert_eq!(content(&items), [vec![(5, vec![0, 1])], vec![]]);
+        // Parts of an earlier operation come back when the put that dropped them is undone.
+        done(&mut items, &[1]);
+        let mut last = done(&mut items, &[0]);
+        assert_eq!(content(&items), [vec![(5, vec![0, 1])], vec![]]);
+        last.undo(&mut items);
+        assert_eq!(content(&items), [vec![(5, vec![0, 1])], vec![(5, vec![1])]]);
+        // Unless the key has another element by then.
+        let mut last = done(&mut items, &[0]);
+        done(&mut items, &[0]);
+        last.undo(&mut items);
+        assert_eq!(content(&items), [vec![(5, vec![0, 1])], vec![(5, vec![0])]]);
+    }
+
+    #[test]
+    fn an_undone_put_makes_its_element_incomplete() {
+        let (area, mut items) = (area(), Items::default());
+        put(&area, 5, &[1]).attempt(&mut items).unwrap().unwrap();
+        let mut last = put(&area, 5, &[0]);
+        last.attempt(&mut items).unwrap().unwrap();
+        assert_eq!(content(&items), [vec![(5, vec![0, 1])], vec![]]);
+        last.undo(&mut items);
+        assert_eq!(content(&items), [vec![], vec![(5, vec![1])]]);
+        // Another element of the key was begun while this one was complete.
+        let mut whole = put(&area, 6, &[0, 1]);
+        whole.attempt(&mut items).unwrap().unwrap();
+        put(&area, 6, &[0]).attempt(&mut items).unwrap().unwrap();
+        whole.undo(&mut items);
+        assert_eq!(content(&items), [vec![], vec![(5, vec![1]), (6, vec![0])]]);
     }
 }
