@@ -6,8 +6,8 @@ use embedded_engine::EmbeddedEngine;
 use ops::array::{constant, placeholder};
 use ops::data_flow::{Barrier, ConditionalAccumulator, Reduction, SparseConditionalAccumulator, StagingArea};
 use session_core::{
-    CancellationToken, Code, DType, Engine, Error, Graph, Operation, Output, PartialShape, RunOptions,
-    Session, SessionConfig, SessionExt, Tensor,
+    CancellationToken, Code, DType, Engine, Error, Graph, OpLibrary as _, Operation, Output, PartialShape,
+    RunOptions, Session, SessionConfig, SessionExt, Tensor,
 };
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -114,6 +114,49 @@ fn operations_wait_for_gradients() {
     // In one step, the taking first.
     let (indices, values, _) = session.run((&indices, &values, &apply_rows), ()).unwrap();
     assert_eq!((indices, values), (Tensor::from([3i64]), Tensor::from([[1.0f32, 2.0]])));
+}
+
+#[test]
+fn gradients_of_another_kind_are_refused() {
+    let graph = Graph::new();
+    let op = |op_type: &str| graph.op(ops::library().find(op_type).unwrap());
+    let accumulator = |op_type: &str, name: &str| {
+        let made = op(op_type).attr("dtype", DType::Float32).attr("shape", PartialShape::unknown());
+        made.attr("shared_name", name).finish_output()
+    };
+    let dense = accumulator("ConditionalAccumulator", "dense");
+    let rows = accumulator("SparseConditionalAccumulator", "rows");
+    let step = constant(&graph, 0i64);
+    let values = |dtype: DType| constant(&graph, Tensor::zeros(dtype, [1, 2]).unwrap());
+    let apply = |handle: &Output, dtype: DType| {
+        op("AccumulatorApplyGradient").input(handle).input(&step).input(values(dtype)).finish()
+    };
+    let apply_rows = |handle: &Output, dtype: DType| {
+        let indices = constant(&graph, Tensor::from([0i64]));
+        let shape = constant(&graph, Tensor::from([1i64, 2]));
+        let applied = op("SparseAccumulatorApplyGradient").input(handle).input(&step).input(indices);
+        applied.input(values(dtype)).input(shape).attr("has_known_shape", true).finish()
+    };
+    let count = |handle: &Output| op("AccumulatorNumAccumulated").input(handle).finish_output();
+    let (dense_count, rows_count) = (count(&dense), count(&rows));
+    let refused = [
+        (
+            apply(&dense, DType::Float64),
+            "a dense gradient of float64 is applied to dense gradients of float32",
+        ),
+        (apply_rows(&dense, DType::Float32), "a sparse gradient of float32 is applied to dense gradients"),
+        (apply(&rows, DType::Float32), "a dense gradient of float32 is applied to sparse gradients"),
+        (apply_rows(&rows, DType::Float64), "a sparse gradient of float64 is applied to sparse gradients"),
+    ];
+    let accepted = [apply(&dense, DType::Float32), apply_rows(&rows, DType::Float32)];
+    let session = session(&graph);
+    session.run(((), &accepted), ()).unwrap();
+    for (operation, reason) in &refused {
+        let error = session.run(((), operation), ()).unwrap_err();
+        assert_eq!(error.code(), Code::InvalidArgument, "{error}");
+        assert!(error.message().contains(reason), "{error}");
+    }
+    assert_eq!([int(&*session, &dense_count), int(&*session, &rows_count)], [1, 1]);
 }
 
 #[test]

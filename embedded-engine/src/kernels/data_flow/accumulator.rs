@@ -182,6 +182,17 @@ impl Accumulator {
     fn wrong(&self, text: String) -> Error {
         Error::invalid_argument(format!("{text} (in accumulator '{}')", self.name))
     }
+
+    /// Checks that gradients of this dtype and form can be applied, or taken as `what` says: "applied to".
+    fn check(&self, dtype: DType, sparse: bool, what: &str) -> Result<()> {
+        if self.dtype == dtype && self.sparse == sparse {
+            return Ok(());
+        }
+        let form = |sparse: bool| if sparse { "sparse" } else { "dense" };
+        let (given, own) = (form(sparse), form(self.sparse));
+        let text = format!("a {given} gradient of {dtype} is {what} {own} gradients of {}", self.dtype);
+        Err(self.wrong(text))
+    }
 }
 
 /// A number that means can be taken of: the floating-point dtypes.
@@ -212,11 +223,12 @@ numbers!(
 ///
 /// # Errors
 ///
-/// `InvalidArgument` for a shape that does not fit the declared one, or the first gradient's where that is
-/// open. The sum is unchanged.
+/// `InvalidArgument` for another dtype, for sparse gradients, and for a shape that does not fit the declared
+/// one, or the first gradient's where that is open. The sum is unchanged.
 fn apply<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
     let accumulator = accumulator(context)?;
     let (step, gradient) = (context.int(1)?, context.take(2));
+    accumulator.check(gradient.dtype(), false, "applied to")?;
     let shape = gradient.shape().clone();
     if !accumulator.shape.is_compatible_with(&shape) {
         let text = format!("Shape mismatch: expected {}, got {shape}", accumulator.shape);
@@ -245,12 +257,13 @@ fn apply<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
     })
 }
 
-/// Adds a sparse gradient, after a check of its rows against its indices, its declared shape, and the
-/// accumulator's shape. The sum is unchanged after an error.
+/// Adds a sparse gradient, after a check of its dtype and of its rows against its indices, its declared shape,
+/// and the accumulator's shape. The sum is unchanged after an error.
 fn apply_sparse<T: Number>(context: &mut KernelContext<'_>, known_shape: bool) -> Result<()> {
     let accumulator = accumulator(context)?;
     let step = context.int(1)?;
     let (indices, values) = (context.input(2), context.input(3));
+    accumulator.check(values.dtype(), true, "applied to")?;
     if indices.shape().rank() != 1 {
         let text = format!("Input indices should be vector but received shape: {}", indices.shape());
         return Err(accumulator.wrong(text));
@@ -362,12 +375,7 @@ fn take(spec: &NodeSpec<'_>, sparse: bool) -> Result<Box<dyn Kernel>> {
             let text = format!("Argument num_required must be positive, but was {required}");
             return Err(accumulator.wrong(text));
         }
-        if accumulator.dtype != dtype || accumulator.sparse != sparse {
-            let kind = if accumulator.sparse { "sparse" } else { "dense" };
-            let text =
-                format!("a gradient of {dtype} is requested from {kind} gradients of {}", accumulator.dtype);
-            return Err(accumulator.wrong(text));
-        }
+        accumulator.check(dtype, sparse, "requested from")?;
         let state = accumulator.state.clone();
         begin(&state, Take { accumulator, required, taken: None }, context)
     }))
