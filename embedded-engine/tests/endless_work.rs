@@ -23,7 +23,7 @@ const HUGE: u64 = 1 << 62;
 
 #[test]
 fn endless_datasets_are_cut_off_while_an_element_is_made() {
-    let kinds: [(&str, fn(Dataset) -> Dataset); 5] = [
+    let kinds: [(&str, fn(Dataset) -> Dataset); 7] = [
         ("skip", |endless| endless.skip(HUGE)),
         ("shuffle", |endless| endless.shuffle(HUGE, Some(1))),
         ("shuffle and skip", |endless| endless.shuffle(2, Some(1)).skip(HUGE)),
@@ -31,6 +31,8 @@ fn endless_datasets_are_cut_off_while_an_element_is_made() {
         ("padded batch", |endless| {
             endless.padded_batch(HUGE, &[session_core::PartialShape::scalar()], Remainder::Keep)
         }),
+        ("window", |endless| endless.window(HUGE, 1, 1, Remainder::Keep)),
+        ("shift of a window", |endless| endless.window(1, HUGE, 1, Remainder::Keep)),
     ];
     for (kind, build) in kinds {
         let graph = Graph::new();
@@ -40,6 +42,8 @@ fn endless_datasets_are_cut_off_while_an_element_is_made() {
         let options = RunOptions::with_timeout(Duration::from_millis(20));
         let error = session.run_with(&next, (), &options, None).unwrap_err();
         assert_eq!(error.code(), Code::DeadlineExceeded, "{kind}: {error}");
+        session.close().unwrap();
+        assert!(session.join_threads(Duration::from_secs(60)).is_empty(), "{kind} ends with its session");
     }
 }
 

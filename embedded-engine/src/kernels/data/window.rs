@@ -19,10 +19,10 @@
 //! skips may fail unnoticed.
 //!
 //! Cardinality: known if the input's is. Position: the elements held, then whether the input is open and its
-//! position. It cannot be written while a failed element is held.
+//! position. It cannot be written while a failed element is held, or after a run ended within a shift.
 
 use super::build::{Build, Op};
-use super::dataset::{Dataset, Handle, INFINITE, Iterate, Run, Shared, Source, restore_open, save_open};
+use super::dataset::{Dataset, Handle, Iterate, Run, Shared, Source, restore_open, save_open};
 use super::element::{self, Element};
 use super::position::{Reader, Writer, unsavable};
 use super::tensors::Rows;
@@ -98,25 +98,19 @@ impl Dataset for Window {
     /// Returns the number of windows of `n` elements: `ceil(n / shift)`, or without remainders
     /// `(n - span) / shift + 1` if there are at least `span`, and 0 otherwise.
     fn cardinality(&self) -> i64 {
-        let all = self.input.cardinality();
-        let (shift, span) = (self.rules.shift as i64, self.rules.span() as i64);
-        match all {
-            INFINITE => INFINITE,
-            all if all < 0 => all,
-            all if self.rules.drop_remainder => {
-                if all < span {
-                    0
-                } else {
-                    (all - span) / shift + 1
-                }
-            }
-            all => (all + shift - 1) / shift,
-        }
+        let Ok(all) = u64::try_from(self.input.cardinality()) else { return self.input.cardinality() };
+        let (shift, span) = (self.rules.shift as u64, self.rules.span() as u64);
+        let windows = if self.rules.drop_remainder {
+            all.checked_sub(span).map_or(0, |rest| rest / shift + 1)
+        } else {
+            all.div_ceil(shift)
+        };
+        windows.cast_signed()
     }
 
     fn iterate(&self, run: &Run<'_>) -> Result<Source> {
         let input = Some(self.input.iterate(run)?);
-        Ok(Box::new(Windows { input, rules: self.rules, held: VecDeque::new() }))
+        Ok(Box::new(Windows { input, rules: self.rules, held: VecDeque::new(), window: None, missing: 0 }))
     }
 }
 
@@ -136,53 +130,66 @@ struct Windows {
     /// The elements from the first one of the next window on. An element that failed is kept as its error: a window that contains it fails, and
     /// the others do not.
     held: VecDeque<Result<Element>>,
+    /// The window that was chosen, until the shift to the next one is complete. `None` between two requests,
+    /// unless the end of a run has interrupted the shift.
+    window: Option<Result<Vec<Element>>>,
+    /// The elements of the input that the shift still drops.
+    missing: usize,
 }
 
 impl Windows {
     /// Takes an element of the input, failed or not; `None` at the end, when the iterator is dropped.
-    fn take(&mut self, run: &Run<'_>) -> Option<Result<Element>> {
-        let taken = self.input.as_mut()?.next(run).transpose();
-        if taken.is_none() {
-            self.input = None;
+    ///
+    /// # Errors
+    ///
+    /// The end of the run, which is not the error of an element.
+    fn take(&mut self, run: &Run<'_>) -> Result<Option<Result<Element>>> {
+        run.limits.check()?;
+        let Some(input) = &mut self.input else { return Ok(None) };
+        let taken = input.next(run).transpose();
+        match &taken {
+            Some(Err(_)) => run.limits.check()?,
+            Some(Ok(_)) => {}
+            None => self.input = None,
         }
-        taken
+        Ok(taken)
     }
 
-    /// Moves to the next window. A shift beyond the elements that are held drops elements of the input, failed ones too.
-    fn shift(&mut self, run: &Run<'_>) {
-        let shift = self.rules.shift;
-        let missing = shift.saturating_sub(self.held.len());
+    /// Chooses every `stride`-th element of the window, and begins the shift to the next one. A shift beyond the
+    /// elements that are held drops elements of the input, failed ones too.
+    fn choose(&mut self) {
+        let Rules { size, shift, stride, .. } = self.rules;
+        let chosen = self.held.iter().take(self.rules.span()).step_by(stride).take(size);
+        self.window = Some(chosen.cloned().collect());
+        self.missing = shift.saturating_sub(self.held.len());
         // Overlapping windows keep the elements after the shift.
         self.held.drain(..shift.min(self.held.len()));
-        for _ in 0..missing {
-            if self.take(run).is_none() {
-                break;
-            }
-        }
     }
 }
 
 impl Iterate for Windows {
     /// Reads up to the last element of the window, chooses every `stride`-th one, and moves on by `shift`.
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
-        let (span, stride) = (self.rules.span(), self.rules.stride);
-        while self.held.len() < span {
-            run.limits.check()?;
-            match self.take(run) {
-                // A failed element is not part of a window of tensors.
-                Some(Err(error)) if self.rules.stacks => return Err(error),
-                Some(taken) => self.held.push_back(taken),
-                None => break,
+        if self.window.is_none() {
+            let span = self.rules.span();
+            while self.held.len() < span {
+                match self.take(run)? {
+                    // A failed element is not part of a window of tensors.
+                    Some(Err(error)) if self.rules.stacks => return Err(error),
+                    Some(taken) => self.held.push_back(taken),
+                    None => break,
+                }
             }
+            if self.held.is_empty() || self.held.len() < span && self.rules.drop_remainder {
+                return Ok(None);
+            }
+            self.choose();
         }
-        if self.held.is_empty() || self.held.len() < span && self.rules.drop_remainder {
-            return Ok(None);
-        }
-        let chosen = self.held.iter().take(span).step_by(stride).take(self.rules.size);
-        let window: Result<Vec<Element>> = chosen.cloned().collect();
         // Before the window's error is returned, so that the next request has the next window.
-        self.shift(run);
-        let window = window?;
+        while self.missing > 0 && self.take(run)?.is_some() {
+            self.missing -= 1;
+        }
+        let window = self.window.take().unwrap_or_else(|| Ok(Vec::new()))?;
         if self.rules.stacks {
             return element::stack(&window, run.environment).map(Some);
         }
@@ -199,6 +206,9 @@ impl Iterate for Windows {
     }
 
     fn save(&self, to: &mut Writer) -> Result<()> {
+        if self.window.is_some() {
+            return Err(unsavable("window whose shift was interrupted"));
+        }
         to.list(self.held.iter(), |to, held| match held {
             Ok(element) => to.element(element),
             Err(_) => Err(unsavable("failed element")),
