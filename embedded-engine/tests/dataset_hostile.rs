@@ -5,7 +5,8 @@ use dataset::{BucketOptions, Compression, Dataset, Remainder};
 use embedded_engine::EmbeddedEngine;
 use session_core::keys::TABLE_INITIALIZERS;
 use session_core::{
-    Code, DType, Engine, Error, Graph, OutputInfo, PartialShape, Result, SessionConfig, SessionExt, Tensor,
+    Code, DType, Engine, Error, Graph, OpLibrary as _, OutputInfo, PartialShape, Result, SessionConfig,
+    SessionExt, Tensor,
 };
 use std::fs;
 use std::io::Write as _;
@@ -254,6 +255,54 @@ fn a_generator_that_panics_fails_one_step() {
         Dataset::from_generator(&graph, [int64(PartialShape::scalar())], || -> Trap { panic!("shut") });
     let error = refused(&graph, &unopened);
     assert!(error.chain().contains("panicked: shut"), "{}", error.chain());
+}
+
+#[test]
+fn an_input_that_cannot_be_opened_fails_every_request() {
+    let graph = Graph::new();
+    let cycled = five(&graph).interleave(1 << 40, 1, |graph, _| five(graph));
+    let found = steps(&graph, &Dataset::range(&graph, 0, 2, 1).concatenate(&cycled));
+    assert_eq!(found.len(), 12);
+    for (number, given) in found.into_iter().enumerate() {
+        match given {
+            Ok(value) => assert_eq!((number < 2, value.value::<i64>().unwrap()), (true, number as i64)),
+            Err(error) => assert_eq!((number >= 2, error.code()), (true, Code::ResourceExhausted)),
+        }
+    }
+}
+
+#[test]
+fn padded_shapes_that_no_memory_holds_are_refused() {
+    for shape in [[1i64 << 40, 1 << 40], [1 << 32, 1 << 32], [i64::MAX, 2], [1 << 62, 4]] {
+        let graph = Graph::new();
+        let matrices = five(&graph).map(|_, x| vec![ops::array::fill([1i64, 1], &x[0])]);
+        let padded = matrices.padded_batch(2, &[PartialShape::from_sizes(shape)], Remainder::Keep);
+        let error = refused(&graph, &padded);
+        assert_eq!(error.code(), Code::ResourceExhausted, "{shape:?}: {}", error.chain());
+    }
+}
+
+#[test]
+fn windows_of_extreme_sizes_are_counted() {
+    let large = i64::MAX as u64;
+    for (size, shift, stride, remainder, expected) in [
+        (2, large, 1, Remainder::Keep, 1),
+        (2, large, 1, Remainder::Drop, 1),
+        (large, 1, 1, Remainder::Keep, 5),
+        (large, 1, large, Remainder::Keep, 5),
+        (large, 1, large, Remainder::Drop, 0),
+        (2, 2, large, Remainder::Drop, 0),
+        (5, large, 1, Remainder::Drop, 1),
+        (6, 1, 1, Remainder::Drop, 0),
+    ] {
+        let graph = Graph::new();
+        let windows = five(&graph).window(size, shift, stride, remainder);
+        let op = graph.op(ops::library().find("DatasetCardinality").unwrap());
+        let count = op.input(&windows).finish_output();
+        let session = EmbeddedEngine::new().new_session(&graph, "", &SessionConfig::with_threads(1)).unwrap();
+        let found: i64 = session.run(&count, ()).unwrap().value().unwrap();
+        assert_eq!(found, expected, "size {size}, shift {shift}, stride {stride}, {remainder:?}");
+    }
 }
 
 #[test]

@@ -217,3 +217,12 @@ fn blocks_that_make_a_side_too_long_are_refused() {
     };
     fails("ExtractImagePatches", &[floats(&[0, 2, 2, 1 << 20])], &patches, "");
 }
+
+#[test]
+fn sparse_tensors_that_memory_cannot_hold_are_refused() {
+    let rows = |count: i64| [of(DType::Int64, &[0, 2]), floats(&[0]), Tensor::from([count, 2])];
+    gives("AddManySparseToTensorsMap", &rows(1000), &plain, &[&[1000]]);
+    for count in [1 << 40, i64::MAX] {
+        fails("AddManySparseToTensorsMap", &rows(count), &plain, "memory");
+    }
+}

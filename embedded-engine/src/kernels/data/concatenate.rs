@@ -7,7 +7,7 @@
 //! theirs. The second input is opened when the first one has ended.
 //!
 //! Cardinality: the sum; infinite if either is, unknown if either is. Random access if both have it.
-//! Position: the number of the input that is read, then its position; 2 and none at the end.
+//! Position: the number of the input that is read, then its position if it is open; 2 and none at the end.
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, INFINITE, Iterate, Run, Shared, Source, UNKNOWN};
@@ -78,21 +78,25 @@ impl Dataset for Concatenate {
 struct Both {
     /// The inputs, of which the second one is opened later.
     datasets: [Shared; 2],
-    /// The index of the input that is being read.
+    /// The index of the input that is being read; 2 after the end of the last one.
     at: usize,
-    /// The iterator over the input at `at`; `None` after the end of the last one.
+    /// The iterator over the input at `at`; `None` while it is not open.
     input: Option<Source>,
 }
 
 impl Iterate for Both {
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
-        while let Some(input) = &mut self.input {
+        while let Some(dataset) = self.datasets.get(self.at) {
+            // One that cannot be opened is tried again by the next request.
+            let input = match &mut self.input {
+                Some(input) => input,
+                none => none.insert(dataset.iterate(run)?),
+            };
             if let Some(element) = input.next(run)? {
                 return Ok(Some(element));
             }
-            // The iterator is replaced before the next element is requested, so only one input is ever open.
-            self.at += 1;
-            self.input = self.datasets.get(self.at).map(|next| next.iterate(run)).transpose()?;
+            // The iterator is dropped before the next one is made, so only one input is ever open.
+            (self.at, self.input) = (self.at + 1, None);
         }
         Ok(None)
     }

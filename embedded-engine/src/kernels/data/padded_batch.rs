@@ -138,10 +138,18 @@ impl Rules {
     fn batch(&self, elements: &[Element], environment: &Environment) -> Result<Element> {
         let component = |component: usize| {
             let parts: Vec<&Tensor> = elements.iter().filter_map(|element| element.get(component)).collect();
+            let missing =
+                || Error::invalid_argument(format!("an element has no component {component} to pad"));
+            let first = *parts.first().ok_or_else(missing)?;
             let inner = self.inner(component, &parts)?;
             let shape: Shape = [parts.len()].into_iter().chain(inner.iter().copied()).collect();
-            let size: usize = inner.iter().product();
-            let (dtype, padding) = (parts[0].dtype(), &self.padding[component]);
+            // The sizes are numbers of the graph, so they need not be those of any tensor.
+            let size = Shape::from(inner.as_slice()).checked_elements().ok_or_else(|| {
+                let text =
+                    format!("no tensor is as large as the padded shape {inner:?} of component {component}");
+                Error::new(Code::ResourceExhausted, text)
+            })?;
+            let (dtype, padding) = (first.dtype(), &self.padding[component]);
             for_dtype!(moved dtype, T => <T as Filled>::filled(&environment.buffers, dtype, shape, |target| {
                 let padding = <T as Moved>::elements(padding)?.first().cloned();
                 // Memory of the pool holds older values, so all of it is filled.

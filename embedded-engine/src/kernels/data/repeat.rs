@@ -107,13 +107,17 @@ impl Iterate for Repeated {
             };
             match input.draw(run) {
                 Ok(None) => {
-                    // An endless one over nothing is at its end.
+                    // An endless one over nothing is at its end; a further request looks again from the beginning.
                     if self.count.is_none() && !self.given {
+                        self.input = None;
                         return Ok(None);
                     }
-                    (self.epoch, self.given) = (self.epoch + 1, false);
+                    // The iterator has ended also if the next one cannot be made: the next request tries again.
+                    (self.epoch, self.given, self.input) = (self.epoch + 1, false, None);
                     // The next epoch begins at once: the seeds that it draws are then part of the position.
-                    self.input = if self.is_over() { None } else { Some(self.dataset.iterate(run)?) };
+                    if !self.is_over() {
+                        self.input = Some(self.dataset.iterate(run)?);
+                    }
                     run.limits.check()?;
                 }
                 other => {

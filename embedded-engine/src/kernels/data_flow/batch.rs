@@ -62,6 +62,7 @@ fn stack_bits<'a, T: Bits + Default>(
     batch: &mut Tensor,
     inner: &[usize],
 ) -> Result<()> {
+    // The batch has these sizes, so their product is that of a tensor.
     let size: usize = inner.iter().product();
     let written = batch.write_bits::<T, Result<()>>(|target| {
         for (index, part) in parts.enumerate() {
@@ -87,8 +88,9 @@ fn stack_strings<'a>(
     shape: Shape,
     inner: &[usize],
 ) -> Result<Tensor> {
-    let size: usize = inner.iter().product();
+    // First: the largest sizes of several elements may be those of no tensor.
     let mut strings = memory::filled(Bytes::new(), shape.elements())?;
+    let size: usize = inner.iter().product();
     for (index, part) in parts.enumerate() {
         let target = &mut strings[index * size..(index + 1) * size];
         place(part.strings()?, part.dims(), inner, &mut |at, run| {

@@ -25,7 +25,7 @@
 //! # Errors
 //!
 //! A number that is not in the map, or twice in the vector, another dtype, and different ranks are
-//! `InvalidArgument`, and nothing is removed then. More than 2^32 entries of a first dimension are
+//! `InvalidArgument`, and nothing is removed then. More entries of a first dimension than memory can hold are
 //! `ResourceExhausted`.
 //!
 //! Numbers count from 0 in each map and are not used again. What is never taken stays until the session ends;
@@ -40,7 +40,7 @@ use rustc_hash::FxHashSet;
 use session_core::{Error, Result};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use tensor::{DType, Shape, Tensor};
+use tensor::{DType, Shape, Tensor, memory};
 
 /// Registers the op types. None of them waits: the numbers come through a queue that does.
 pub(super) fn register(registry: &mut Registry) {
@@ -89,7 +89,7 @@ struct Sparse {
     /// The values, in the order of the coordinates.
     values: Tensor,
     /// The dense shape.
-    dims: Vec<i64>,
+    dims: Arc<[i64]>,
 }
 
 impl Sparse {
@@ -115,11 +115,11 @@ impl Sparse {
         if dims.len() != rank {
             return wrong(format!("indices of rank {rank} for a shape of rank {}", dims.len()));
         }
-        Ok(Sparse { indices: indices.clone(), values: values.clone(), dims })
+        Ok(Sparse { indices: indices.clone(), values: values.clone(), dims: dims.into() })
     }
 
     /// Returns one sparse tensor for each entry of the first dimension, without that dimension. Entries
-    /// without values are empty.
+    /// without values are one empty tensor, so that each costs a few numbers.
     fn into_rows(self, context: &KernelContext<'_>) -> Result<Vec<Sparse>> {
         let rank = self.dims.len();
         if rank <= 1 {
@@ -135,14 +135,11 @@ impl Sparse {
             self.check_row(place, indices)?;
             places.entry(row[0] as usize).or_default().push(place);
         }
-        let dims = &self.dims[1..];
-        // The shape is a claim of the input; without a limit it would decide about memory.
-        if self.dims[0] > MOST_ROWS {
-            let text = format!("{} sparse tensors do not fit into memory", self.dims[0]);
-            return Err(Error::new(session_core::Code::ResourceExhausted, text));
-        }
-        let one = |row: usize| {
-            let chosen = places.get(&row).map_or(&[][..], Vec::as_slice);
+        // The shape is a claim of the input; without this check it would decide about memory. An entry is in this
+        // list, in another one while it gets its number, and in the map.
+        memory::check(count.saturating_mul(3 * size_of::<(usize, Sparse)>()))?;
+        let dims: Arc<[i64]> = self.dims[1..].into();
+        let one = |chosen: &[usize]| -> Result<Sparse> {
             let part: Vec<i64> = chosen
                 .iter()
                 .flat_map(|&place| &indices[place * rank + 1..(place + 1) * rank])
@@ -157,16 +154,23 @@ impl Sparse {
                 None,
             )?;
             let indices = Tensor::from_vec(part, [chosen.len(), rank - 1])?;
-            Ok(Sparse { indices, values, dims: dims.to_vec() })
+            Ok(Sparse { indices, values, dims: dims.clone() })
         };
-        (0..count).map(one).collect()
+        let (empty, mut rows) = (one(&[])?, memory::reserve(count)?);
+        for row in 0..count {
+            if row.is_multiple_of(1024) {
+                context.limits.check()?;
+            }
+            rows.push(places.get(&row).map_or_else(|| Ok(empty.clone()), |chosen| one(chosen))?);
+        }
+        Ok(rows)
     }
 
     /// Checks that the coordinates of a value lie within the shape and after those of the value before it.
     fn check_row(&self, place: usize, indices: &[i64]) -> Result<()> {
         let rank = self.dims.len();
         let row = &indices[place * rank..(place + 1) * rank];
-        if row.iter().zip(&self.dims).any(|(&index, &size)| index < 0 || index >= size) {
+        if row.iter().zip(self.dims.iter()).any(|(&index, &size)| index < 0 || index >= size) {
             let text =
                 format!("indices[{place}] = {row:?} is out of bounds: need 0 <= index < {:?}", self.dims);
             return Err(Error::invalid_argument(text));
@@ -179,9 +183,6 @@ impl Sparse {
         Ok(())
     }
 }
-
-/// The limit for the rows of a batch.
-const MOST_ROWS: i64 = 1 << 32;
 
 /// The map that is kept under one name.
 struct SparseMap {
@@ -288,7 +289,7 @@ fn deliver(context: &mut KernelContext<'_>, parts: &[Sparse]) -> Result<()> {
     let mut dims = vec![0i64; rank];
     let (mut indices, mut places) = (Vec::new(), Vec::new());
     for (number, part) in parts.iter().enumerate() {
-        dims.iter_mut().zip(&part.dims).for_each(|(size, own)| *size = (*size).max(*own));
+        dims.iter_mut().zip(part.dims.iter()).for_each(|(size, own)| *size = (*size).max(*own));
         let own = part.indices.as_slice::<i64>()?;
         for value in 0..part.values.elements() {
             indices.push(number as i64);
