@@ -164,6 +164,8 @@ impl Iterate for Reading {
                     if format.gives_up() {
                         (self.open, self.at) = (None, self.at + 1);
                     }
+                    // The end of the session interrupts a read, which is no fault of the file.
+                    run.limits.check()?;
                     return Err(error);
                 }
             }

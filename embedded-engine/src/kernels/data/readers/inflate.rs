@@ -167,12 +167,13 @@ impl Read for Inflated {
                     self.at = 0;
                     break;
                 }
-                // Looked at after the blocks: those before the end are still read.
-                if state.ended {
-                    return Ok(0);
-                }
+                // Looked at after the blocks: those before the end are still read. A thread that was stopped has
+                // ended as well, and not at the end of the file.
                 if state.stopped {
                     return Err(io::Error::other("the session has been closed"));
+                }
+                if state.ended {
+                    return Ok(0);
                 }
                 state = self.shared.wait(state);
             }
