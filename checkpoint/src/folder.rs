@@ -140,7 +140,7 @@ impl Folder {
         if journal.mark.is_none() {
             journal.mark = Some(Mark::new());
             // On disk before the first unfinished file is created, so that after a crash every such file can
-            // be told by its name.
+            // be recognized by its name.
             journal.begin(storage, &self.path, durable)?;
         }
         Ok(journal)

@@ -128,7 +128,7 @@ mod sealed {
     use crate::elementwise::{self, Loops};
     use half::{bf16, f16};
 
-    /// What the kernels of maximum pooling and its gradient need of a number.
+    /// A number as the kernels of maximum pooling and its gradient need it.
     pub trait Element: Sized {
         /// The least finite value.
         const LOWEST: Self;

@@ -21,10 +21,9 @@
 
 use crate::kernel::KernelContext;
 use crate::kernels::{branch, is_true};
-use crate::plan::{Call, Frame, Plan};
+use crate::plan::{Call, Frame, Plan, Values};
 use crate::registry;
 use session_core::{Error, Result};
-use std::borrow::Cow;
 use tensor::Tensor;
 
 /// The progress of an operation that runs functions. It is created when the step begins and dropped when it
@@ -35,11 +34,12 @@ pub(crate) struct Calls<'p> {
     /// The function that is called next.
     state: State,
     /// The arguments of the next function or, after the last one, the outputs. While a condition is
-    /// evaluated, they stay here for the body.
-    values: Vec<Tensor>,
-    /// The result of the condition; empty except between the end of a condition and the decision. Kept as a
+    /// evaluated, they stay here for the body. Nothing is missing; a value is `None` for a moment only, when it is in the
+    /// frame of a function.
+    values: Values,
+    /// The result of the condition; `None` except between the end of a condition and the decision. Kept as a
     /// list to reuse its memory.
-    answer: Vec<Tensor>,
+    answer: Values,
     /// The functions that were called, with their frames, which are kept from iteration to iteration: the
     /// condition and the body of a loop, or a single one.
     // Boxed: functions nest deeply, and each level is a frame of the stack.
@@ -89,7 +89,7 @@ impl<'p> Calls<'p> {
             }
         };
         // Taken and not shared: a function whose argument nothing else holds may write to it.
-        let values = (first..context.num_inputs()).map(|input| context.take(input)).collect();
+        let values = (first..context.num_inputs()).map(|input| Some(context.take(input))).collect();
         Ok(Calls { call, state, values, answer: Vec::new(), frames: Box::new([None, None]), current: 0 })
     }
 
@@ -114,7 +114,7 @@ impl<'p> Calls<'p> {
                 *next = next.saturating_add(*delta);
                 // Inserted at the front in each iteration: loops carry few values, and moving their handles
                 // is cheap.
-                self.values.insert(0, Tensor::from(number));
+                self.values.insert(0, Some(Tensor::from(number)));
                 self.call.bodies.first()
             }
             State::Done => return Ok(None),
@@ -126,8 +126,8 @@ impl<'p> Calls<'p> {
         let (_, frame) = self.frames[self.current].get_or_insert_with(|| (body, body.frame()));
         match self.state {
             // The body needs the values once more.
-            State::Condition => body.fill(frame, self.values.iter().map(Cow::Borrowed)),
-            _ => body.fill(frame, self.values.drain(..).map(Cow::Owned)),
+            State::Condition => body.lend(frame, &self.values),
+            _ => body.give(frame, &mut self.values),
         }
         Ok(Some(body))
     }
@@ -154,15 +154,17 @@ impl<'p> Calls<'p> {
         let asks = matches!(self.state, State::Condition);
         // Both lists are empty at this point: filling the frame has drained the one, and the decision the
         // other.
-        body.take_results(frame, if asks { &mut self.answer } else { &mut self.values })?;
+        body.take_back(frame, if asks { &mut self.answer } else { &mut self.values })?;
         if frame.reordered {
             *place = None;
         }
         match self.state {
             State::Condition => {
-                let answer = self.answer.pop();
+                let answer = self.answer.last_mut().filter(|answer| answer.is_some());
                 let answer = answer.ok_or_else(|| Error::invalid_argument("a condition without result"))?;
-                self.state = if is_true(&answer)? { State::Round } else { State::Done };
+                let is_true = answer.as_ref().map_or(Ok(false), is_true);
+                *answer = None;
+                self.state = if is_true? { State::Round } else { State::Done };
             }
             State::Round => self.state = State::Condition,
             State::Counted { .. } => {}
@@ -183,7 +185,9 @@ impl<'p> Calls<'p> {
             let text = format!("a function returns {results} results instead of {outputs}");
             return Err(Error::invalid_argument(text));
         }
-        self.values.into_iter().enumerate().for_each(|(output, value)| context.set(output, value));
+        for (output, value) in self.values.into_iter().enumerate() {
+            value.into_iter().for_each(|value| context.set(output, value));
+        }
         self.frames.into_iter().flatten().for_each(|(body, frame)| body.keep(frame));
         Ok(())
     }

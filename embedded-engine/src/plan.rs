@@ -39,6 +39,7 @@ use crate::registry;
 use compute::Scratch;
 use session_core::{Error, OpId, Operation, Output, Phase, Result};
 use std::borrow::Cow;
+use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 use tensor::Tensor;
 
@@ -208,6 +209,9 @@ pub(crate) struct Frame {
     pub(crate) reordered: bool,
 }
 
+/// Values that functions hand to each other, each `None` while a frame has it.
+pub(crate) type Values = Vec<Option<Tensor>>;
+
 /// Frames of finished runs, for reuse.
 #[derive(Default)]
 pub(crate) struct Frames {
@@ -231,28 +235,44 @@ impl Plan {
         })
     }
 
-    /// Prepares a frame of the plan for a run with these values of its feeds.
-    ///
-    /// `feeds` come in the order of the key. Values of feeds that nothing needs are dropped. All flags are
-    /// reset.
-    pub(crate) fn fill<'t>(&self, frame: &mut Frame, feeds: impl Iterator<Item = Cow<'t, Tensor>>) {
-        // A frame that is filled again for the next round of a loop still has the flags of the last one.
+    /// Returns a frame with the values of the feeds, in the order of the key. Values of feeds that nothing needs are dropped.
+    pub(crate) fn fed<'t>(&self, feeds: impl Iterator<Item = Cow<'t, Tensor>>) -> Frame {
+        let mut frame = self.frame();
         frame.flags.fill(false);
         for (slot, value) in self.feeds.iter().zip(feeds) {
             if let Some(slot) = slot {
                 frame.slots[*slot as usize] = Some(value.into_owned());
             }
         }
-    }
-
-    /// Returns a frame with the values of the feeds, in the order of the key.
-    pub(crate) fn fed<'t>(&self, feeds: impl Iterator<Item = Cow<'t, Tensor>>) -> Frame {
-        let mut frame = self.frame();
-        self.fill(&mut frame, feeds);
         frame
     }
 
-    /// Appends the fetched values of a completed run, which leaves the frame ready for another one.
+    /// Prepares a frame for a call with these arguments, and takes them out of the list. All flags are reset: a frame that is
+    /// filled again for the next round of a loop still has those of the last one.
+    ///
+    /// Values are exchanged and not moved through a variable: the processor would wait for such copies, and a loop over
+    /// numbers does little else.
+    pub(crate) fn give(&self, frame: &mut Frame, values: &mut Values) {
+        frame.flags.fill(false);
+        for (slot, value) in self.feeds.iter().zip(values) {
+            if let Some(slot) = slot {
+                mem::swap(&mut frame.slots[*slot as usize], value);
+            }
+            *value = None;
+        }
+    }
+
+    /// Prepares a frame as [`give`](Plan::give) does; the values stay in the list.
+    pub(crate) fn lend(&self, frame: &mut Frame, values: &Values) {
+        frame.flags.fill(false);
+        for (slot, value) in self.feeds.iter().zip(values) {
+            if let Some(slot) = slot {
+                frame.slots[*slot as usize].clone_from(value);
+            }
+        }
+    }
+
+    /// Replaces the values of a list by the fetched values of a completed run, which leaves the frame ready for another one.
     ///
     /// References among them are read now. If the function fails, values may have been moved out, and the
     /// frame must not be kept.
@@ -260,21 +280,23 @@ impl Plan {
     /// # Errors
     /// `InvalidArgument` for a fetch whose branch was not taken, and `FailedPrecondition` for a reference to
     /// an uninitialized variable.
-    pub(crate) fn take_results(&self, frame: &mut Frame, results: &mut Vec<Tensor>) -> Result<()> {
-        let first = results.len();
-        results.reserve(self.fetches.len());
-        for (index, fetch) in self.fetches.iter().enumerate() {
+    pub(crate) fn take_back(&self, frame: &mut Frame, values: &mut Values) -> Result<()> {
+        values.resize(self.fetches.len(), None);
+        for (index, (fetch, value)) in self.fetches.iter().zip(values.iter_mut()).enumerate() {
             let slot = &mut frame.slots[fetch.slot as usize];
-            let value = if fetch.last { slot.take() } else { slot.clone() };
-            // Computed, fed or constant, unless it belongs to a branch that was not taken.
-            let missing = || Error::invalid_argument(format!("Retval[{index}] does not have value"));
-            results.push(value.ok_or_else(missing)?);
+            if fetch.last {
+                *value = None;
+                mem::swap(slot, value);
+            } else {
+                value.clone_from(slot);
+            }
+            if value.is_none() {
+                return Err(dead(index));
+            }
         }
-        // After everything else: a reference shows what the whole step wrote.
         for (index, operation) in &self.late {
-            let value = &mut results[first + index];
-            *value =
-                referenced(value.clone()).map_err(|error| operation.place(error).with_phase(Phase::Run))?;
+            let read = |value| read_late(value, operation);
+            values[*index] = values[*index].take().map(read).transpose()?;
         }
         Ok(())
     }
@@ -282,10 +304,17 @@ impl Plan {
     /// Collects the fetched values of a completed run.
     ///
     /// # Errors
-    /// Those of `take_results`; the frame is then dropped.
+    /// Those of [`take_back`](Plan::take_back); the frame is then dropped.
     pub(crate) fn results(&self, mut frame: Frame) -> Result<Vec<Tensor>> {
-        let mut fetched = Vec::new();
-        self.take_results(&mut frame, &mut fetched)?;
+        let mut fetched = Vec::with_capacity(self.fetches.len());
+        for (index, fetch) in self.fetches.iter().enumerate() {
+            let slot = &mut frame.slots[fetch.slot as usize];
+            let value = if fetch.last { slot.take() } else { slot.clone() };
+            fetched.push(value.ok_or_else(|| dead(index))?);
+        }
+        for (index, operation) in &self.late {
+            fetched[*index] = read_late(fetched[*index].clone(), operation)?;
+        }
         self.keep(frame);
         Ok(fetched)
     }
@@ -311,6 +340,18 @@ impl Plan {
         }
         Ok(())
     }
+}
+
+/// Returns the error of a fetch without a value: computed, fed and constant ones have one, unless they belong to a branch
+/// that was not taken.
+#[cold]
+fn dead(fetch: usize) -> Error {
+    Error::invalid_argument(format!("Retval[{fetch}] does not have value"))
+}
+
+/// Reads a fetched reference, after everything else: it shows what the whole step wrote.
+fn read_late(value: Tensor, operation: &Operation) -> Result<Tensor> {
+    referenced(value).map_err(|error| operation.place(error).with_phase(Phase::Run))
 }
 
 impl Block {

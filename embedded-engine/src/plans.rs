@@ -40,8 +40,8 @@ pub(crate) struct Plans {
 /// The plans with their order of use.
 #[derive(Default)]
 struct Table {
-    /// The entries by the hash of their keys. Entries with equal hashes share a list and are told apart by
-    /// their keys.
+    /// The entries by the hash of their keys. Entries with equal hashes share a list, in which their keys
+    /// distinguish them.
     by_hash: FxHashMap<u64, Vec<Arc<Entry>>>,
     /// All entries with their hashes. The front is where the hand of the clock is.
     all: VecDeque<(u64, Arc<Entry>)>,

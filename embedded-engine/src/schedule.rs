@@ -112,7 +112,7 @@ const SEARCHED: usize = 64;
 
 /// Returns the variables that constant handles name, each with its readers and its updates.
 ///
-/// Variables are told apart by the address of their resource: two handles of one name are one variable.
+/// Variables are distinguished by the address of their resource: two handles of one name are one variable.
 fn uses(ir: &Ir) -> Vec<Uses> {
     let mut places: FxHashMap<*const Variable, usize> = FxHashMap::default();
     let mut uses: Vec<Uses> = Vec::new();

@@ -152,5 +152,8 @@ fn a_report_lists_variables_of_both_kinds() {
     let options = RunOptions::default().report_tensor_allocations_upon_oom(true);
     let error = session.run_with(&a, [(&size, [4 * MIB as i32])], &options, None).unwrap_err();
     let text = error.to_string();
-    assert!(text.contains("2 variables of 512 bytes ('reference' 256 bytes, 'resource' 256 bytes)"), "{text}");
+    assert!(
+        text.contains("2 variables of 512 bytes ('reference' 256 bytes, 'resource' 256 bytes)"),
+        "{text}"
+    );
 }

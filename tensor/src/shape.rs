@@ -1,7 +1,8 @@
 //! The shape of a tensor.
 
-use smallvec::SmallVec;
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 
 /// The size of a tensor along each dimension, all known. A scalar has no dimensions.
@@ -13,26 +14,46 @@ use std::ops::Deref;
 /// assert_eq!(shape.elements(), 6);
 /// assert_eq!(shape.to_string(), "[2,3]");
 /// ```
-#[derive(PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
-pub struct Shape(SmallVec<[usize; INLINE]>);
+#[derive(Clone)]
+pub struct Shape(Dims);
 
 /// The highest rank that needs no allocation.
 const INLINE: usize = 4;
 
-impl Clone for Shape {
-    /// Every clone of a tensor clones its shape. This version copies a few words in registers, whereas the general one clones each
-    /// dimension and checks the capacity for each, and a copy of a variable length is a call.
+/// The dimensions. A vector with room inside would serve, but every clone of a tensor clones its shape and every kernel
+/// compares some: an array of fixed length is copied and compared in registers, without a call.
+#[derive(Clone)]
+enum Dims {
+    /// Up to [`INLINE`] dimensions. Those after the rank are 0, so that equal shapes have equal arrays.
+    Inline { rank: Rank, dims: [usize; INLINE] },
+    /// More of them.
+    Boxed(Box<[usize]>),
+}
+
+/// A rank up to [`INLINE`], in a whole word: copies of a shape read words, and a word of which single bytes were just
+/// written would have to wait for the store. The other values of the word tell the variants of [`Dims`] apart.
+#[derive(Clone, Copy, PartialEq)]
+#[repr(usize)]
+enum Rank {
+    Zero,
+    One,
+    Two,
+    Three,
+    Four,
+}
+
+impl Rank {
+    /// Returns the rank, or `None` above [`INLINE`].
     #[inline]
-    fn clone(&self) -> Shape {
-        let dims: [usize; INLINE] = match *self.0 {
-            [] => [0; INLINE],
-            [a] => [a, 0, 0, 0],
-            [a, b] => [a, b, 0, 0],
-            [a, b, c] => [a, b, c, 0],
-            [a, b, c, d] => [a, b, c, d],
-            _ => return Shape(self.0.clone()),
-        };
-        Shape(SmallVec::from_buf_and_len(dims, self.0.len()))
+    fn new(rank: usize) -> Option<Rank> {
+        Some(match rank {
+            0 => Rank::Zero,
+            1 => Rank::One,
+            2 => Rank::Two,
+            3 => Rank::Three,
+            4 => Rank::Four,
+            _ => return None,
+        })
     }
 }
 
@@ -44,20 +65,24 @@ impl Shape {
     /// ```
     #[must_use]
     pub const fn scalar() -> Shape {
-        Shape(SmallVec::new_const())
+        Shape(Dims::Inline { rank: Rank::Zero, dims: [0; INLINE] })
     }
 
     /// Creates a shape from its dimensions.
     #[must_use]
     #[inline]
     pub fn new(dims: &[usize]) -> Shape {
-        Shape(SmallVec::from_slice(dims))
+        let Some(rank) = Rank::new(dims.len()) else { return Shape(Dims::Boxed(dims.into())) };
+        let mut inline = [0; INLINE];
+        inline[..dims.len()].copy_from_slice(dims);
+        Shape(Dims::Inline { rank, dims: inline })
     }
 
     /// Returns the number of dimensions.
     #[must_use]
+    #[inline]
     pub fn rank(&self) -> usize {
-        self.0.len()
+        self.dims().len()
     }
 
     /// Returns the size along each dimension.
@@ -68,7 +93,10 @@ impl Shape {
     #[must_use]
     #[inline]
     pub fn dims(&self) -> &[usize] {
-        &self.0
+        match &self.0 {
+            Dims::Inline { rank, dims } => &dims[..*rank as usize],
+            Dims::Boxed(dims) => dims,
+        }
     }
 
     /// Returns the product of all dimensions: 1 for a scalar. A product over `usize::MAX`, which no tensor in
@@ -97,16 +125,55 @@ impl Shape {
     #[must_use]
     #[inline]
     pub fn checked_elements(&self) -> Option<usize> {
-        let nonzero = self.0.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim.max(1)))?;
-        let elements = if self.0.contains(&0) { 0 } else { nonzero };
+        let nonzero = self.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim.max(1)))?;
+        let elements = if self.contains(&0) { 0 } else { nonzero };
         (nonzero <= isize::MAX as usize).then_some(elements)
+    }
+}
+
+impl Default for Shape {
+    fn default() -> Shape {
+        Shape::scalar()
+    }
+}
+
+impl PartialEq for Shape {
+    #[inline]
+    fn eq(&self, other: &Shape) -> bool {
+        match (&self.0, &other.0) {
+            (Dims::Inline { rank, dims }, Dims::Inline { rank: other, dims: others }) => {
+                rank == other && dims == others
+            }
+            _ => self.dims() == other.dims(),
+        }
+    }
+}
+
+impl Eq for Shape {}
+
+impl Hash for Shape {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.dims().hash(state);
+    }
+}
+
+impl PartialOrd for Shape {
+    fn partial_cmp(&self, other: &Shape) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Shape {
+    fn cmp(&self, other: &Shape) -> Ordering {
+        self.dims().cmp(other.dims())
     }
 }
 
 impl Deref for Shape {
     type Target = [usize];
+    #[inline]
     fn deref(&self) -> &[usize] {
-        &self.0
+        self.dims()
     }
 }
 
@@ -130,7 +197,10 @@ impl<const N: usize> From<&[usize; N]> for Shape {
 
 impl From<Vec<usize>> for Shape {
     fn from(dims: Vec<usize>) -> Shape {
-        Shape(SmallVec::from_vec(dims))
+        match Rank::new(dims.len()) {
+            Some(_) => Shape::new(&dims),
+            None => Shape(Dims::Boxed(dims.into())),
+        }
     }
 }
 
@@ -142,7 +212,16 @@ impl From<&Shape> for Shape {
 
 impl FromIterator<usize> for Shape {
     fn from_iter<I: IntoIterator<Item = usize>>(dims: I) -> Shape {
-        Shape(dims.into_iter().collect())
+        let (mut rank, mut inline) = (0, [0; INLINE]);
+        let mut dims = dims.into_iter();
+        for dim in dims.by_ref() {
+            match inline.get_mut(rank) {
+                Some(place) => *place = dim,
+                None => return Shape(Dims::Boxed(inline.into_iter().chain([dim]).chain(dims).collect())),
+            }
+            rank += 1;
+        }
+        Shape::new(&inline[..rank])
     }
 }
 
@@ -161,7 +240,7 @@ impl<const N: usize> PartialEq<[usize; N]> for Shape {
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[")?;
-        for (i, dim) in self.0.iter().enumerate() {
+        for (i, dim) in self.iter().enumerate() {
             if i > 0 {
                 f.write_str(",")?;
             }
@@ -180,6 +259,23 @@ impl fmt::Debug for Shape {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shapes_of_any_rank_are_built_and_compared() {
+        for rank in 0..8 {
+            let dims: Vec<usize> = (1..=rank).collect();
+            let shape = Shape::new(&dims);
+            assert_eq!((shape.dims(), shape.rank()), (dims.as_slice(), rank));
+            assert_eq!(Shape::from(dims.clone()), shape);
+            let collected: Shape = dims.iter().copied().collect();
+            assert_eq!((&collected, &shape.clone()), (&shape, &shape));
+            let mut longer = dims.clone();
+            longer.push(0);
+            assert!(Shape::from(longer) > shape, "a prefix is less");
+        }
+        assert!(Shape::from([2]) != Shape::from([2, 0]) && Shape::default() != Shape::from([0]));
+        assert_eq!(size_of::<Shape>(), (INLINE + 1) * size_of::<usize>());
+    }
 
     #[test]
     fn elements_are_counted() {

@@ -79,7 +79,7 @@ struct Gradient<'a, T: 'static> {
     partial: SharedSlice<'a, T>,
 }
 
-/// The memory of one worker. It is part of the caller's scratch memory, and is filled anew for each chunk.
+/// The memory of one worker. It is part of the caller's scratch memory, and is filled again for each chunk.
 struct Copies<'a, T> {
     /// Some rows of the input with their padding.
     padded: &'a mut [T],

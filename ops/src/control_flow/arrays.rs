@@ -31,7 +31,7 @@ pub struct TensorArray {
     /// A tensor list: a scalar of dtype `variant`.
     handle: Output,
     dtype: DType,
-    /// What all elements have in common; an element whose shape contradicts it is a build error.
+    /// The part of the shape that all elements have in common; an element whose shape contradicts it is a build error.
     element_shape: PartialShape,
     /// The number of elements when the graph is built; `None` if it is computed or can grow.
     size: Option<usize>,

@@ -105,7 +105,7 @@ fn show(axes: &[Axis]) -> String {
 struct Sizes {
     /// The size of each letter, inner `None` where it is unknown.
     labels: BTreeMap<char, Option<usize>>,
-    /// What all ellipses so far broadcast to; `None` before the first one.
+    /// The shape that all ellipses so far broadcast to; `None` before the first one.
     ellipsis: Option<PartialShape>,
 }
 

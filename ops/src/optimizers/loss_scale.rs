@@ -29,7 +29,7 @@ pub struct LossScale {
     change: Option<Change>,
 }
 
-/// How a dynamic scale adapts: it is multiplied by `multiplier` (above 1) after `increment_period` (at least
+/// The adaptation of a dynamic scale: it is multiplied by `multiplier` (above 1) after `increment_period` (at least
 /// 1) good steps in a row, and divided by it after a bad one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Change {

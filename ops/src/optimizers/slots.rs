@@ -38,7 +38,7 @@ pub struct OptimizerSettings {
     made: Mutex<Made>,
 }
 
-/// What the optimizer has created. A slot is never removed, so `in_order` and
+/// The variables that the optimizer has created. A slot is never removed, so `in_order` and
 /// `slots` hold the same variables.
 #[derive(Default)]
 struct Made {

@@ -37,7 +37,7 @@ pub struct Helper {
     scheduling_seed: Option<i64>,
 }
 
-/// Where the inputs of steps come from.
+/// The source of the inputs of steps.
 ///
 /// - `Given`: `inputs` as they are, and as an array of steps; `mixed` for scheduled sampling.
 /// - `Written`: the embedding of the word that the step before wrote, the most likely

@@ -116,7 +116,7 @@ pub struct VariableBuilder<'a> {
     location: &'static Location<'static>,
 }
 
-/// Where the initial value comes from: nowhere yet, a value, or an initializer for a shape and dtype
+/// The source of the initial value: none yet, a value, or an initializer for a shape and dtype
 /// (`None` for the dtype's default).
 enum Source<'a> {
     Missing,

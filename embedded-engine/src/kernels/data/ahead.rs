@@ -159,10 +159,10 @@ pub(super) struct Channel {
     stop: CancellationToken,
 }
 
-/// What the thread and the steps tell each other.
+/// The elements and requests that pass between the thread and the steps.
 #[derive(Default)]
 struct Buffer {
-    /// What was made and not taken, oldest first. May exceed the capacity by the parallel calls of one burst.
+    /// The elements that were made and not taken, oldest first. May exceed the capacity by the parallel calls of one burst.
     elements: VecDeque<Made>,
     /// An end was made, after which nothing is made until the next request.
     rests: bool,

@@ -196,7 +196,7 @@ impl Inputs {
 pub(super) struct Opened {
     /// The iterator over the input, which is `read.len()` elements ahead of what was taken.
     inner: Inner,
-    /// What was read and not taken, oldest first. An end or error is the last one.
+    /// The elements that were read and not taken, oldest first. An end or error is the last one.
     read: VecDeque<Given>,
     /// The number of elements, ends and errors that were read in bursts. Without reading ahead it stays 0.
     count: u64,
