@@ -180,7 +180,9 @@ impl Inputs {
             // At most the elements of one burst.
             run.limits.check()?;
             // An element that failed then fails again; its error was already reported.
-            let _ = inner.source.next(&run.inner());
+            if inner.source.next(&run.inner()).is_err() {
+                run.limits.check()?;
+            }
         }
         Ok(Opened::new(inner))
     }
