@@ -56,6 +56,7 @@ pub(crate) fn emit(mut ir: Ir, bodies: &Bodies) -> Result<Plan> {
     let called = ir.live().flat_map(|(_, node)| &node.callees).flat_map(|callees| &callees.functions);
     let depth = called.filter_map(|name| bodies.get(name)).map(|body| body.depth).max().unwrap_or(0);
     let pure = ir.live().all(|(_, node)| is_pure(node, bodies));
+    let ends = ir.live().any(|(_, node)| may_end(node, bodies));
     let (fed, known) = (std::mem::take(&mut ir.fed), std::mem::take(&mut ir.known));
     let mut emitter = Emitter {
         edges: frames.edges(&ir)?,
@@ -87,6 +88,7 @@ pub(crate) fn emit(mut ir: Ir, bodies: &Bodies) -> Result<Plan> {
         flags: flags.len(),
         depth: depth + 1,
         pure,
+        ends,
         frames: plan::Frames::default(),
     })
 }
@@ -112,6 +114,13 @@ fn is_pure(node: &IrNode, bodies: &Bodies) -> bool {
     let has_effect = node.has_effect || node.operations.iter().any(has_effect);
     let acts = node.reads || node.waits || has_effect && !node.operations.iter().all(describes);
     !acts && called.all(|name| bodies.get(name).is_some_and(|body| body.pure))
+}
+
+/// Returns true if a node, or a function that it calls, may fail with `OutOfRange` although it is stateless.
+fn may_end(node: &IrNode, bodies: &Bodies) -> bool {
+    let mut called = node.callees.iter().flat_map(|callees| &callees.functions);
+    node.operations.iter().any(|operation| facts(operation).is_some_and(|op| op.ends))
+        || called.any(|name| bodies.get(name).is_some_and(|body| body.ends))
 }
 
 /// Returns a flag for each node that others wait for without needing a value. The flags are numbered in the

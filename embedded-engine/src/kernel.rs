@@ -86,6 +86,10 @@ pub(crate) trait Body: Send + Sync {
     ///
     /// Datasets call a pure function ahead of time and in several threads, and any other one in order.
     fn is_pure(&self) -> bool;
+
+    /// Returns true if a call may fail with `OutOfRange`, which is an end in the function of a map. False is only
+    /// certain for a pure function.
+    fn may_end(&self) -> bool;
 }
 
 /// The caller of a function: the session, the limits of the run, and the owner of the states of random

@@ -74,6 +74,9 @@ pub(crate) struct Plan {
     /// True if the results depend only on the feeds and nothing else changes: no variables, no random
     /// numbers, no waits, no files.
     pub(crate) pure: bool,
+    /// True if an operation of it, or of a function that it calls, may fail with `OutOfRange` although it is
+    /// stateless.
+    pub(crate) ends: bool,
     /// Frames of finished runs. There are as many as runs were active at the same time.
     pub(crate) frames: Frames,
 }
@@ -455,6 +458,7 @@ pub(crate) mod tests {
             folded,
             depth: 1,
             pure: true,
+            ends: false,
             frames: Frames::default(),
         })
     }

@@ -10,9 +10,10 @@
 //! Facts that the definition of an op type states are not repeated: an op is stateful by its definition, and
 //! takes references by its signature.
 //!
-//! A missing fact costs speed at worst, with two exceptions. An op type that may block must be registered as
+//! A missing fact costs speed at worst, with three exceptions. An op type that may block must be registered as
 //! waiting, or its steps could wait for themselves. An op type whose result changes although it is stateless
-//! must be registered as changing, or it is folded.
+//! must be registered as changing, or it is folded. A stateless op type that may fail with `OutOfRange` must be
+//! registered as ending, or an epoch of a parallel map does not end there.
 //!
 //! # Adding an op type
 //!
@@ -62,6 +63,9 @@ pub(crate) struct OpType {
     /// The attributes that name functions which its kernel keeps, to call them later. They are compiled with
     /// the plan and passed to `run_with` in this order.
     pub(crate) holds: &'static [&'static str],
+    /// True if the kernel may fail with `OutOfRange`, with which the function of a map ends its dataset. Only
+    /// needed for ops that a pure function may contain: others are called in the order of the elements.
+    pub(crate) ends: bool,
     /// True if it opens files, or describes what opens them later. Tools that inspect graphs from elsewhere
     /// use it (`accesses_files`).
     pub(crate) accesses_files: bool,
@@ -174,12 +178,12 @@ pub(crate) enum Elementwise {
 }
 
 impl OpType {
-    /// Returns the facts of an op type about which nothing else is declared. The module names the two facts
+    /// Returns the facts of an op type about which nothing else is declared. The module names the three facts
     /// whose absence is not safe.
     fn new(make: Option<MakeKernel>, role: Role) -> OpType {
         let (reads, waits, changes, describes) = (false, false, false, false);
         let (fusion, elementwise, holds) = (None, None, &[][..]);
-        let (shares, accesses_files, lacks_feature) = (Shares::Nothing, false, false);
+        let (shares, ends, accesses_files, lacks_feature) = (Shares::Nothing, false, false, false);
         OpType {
             make,
             role,
@@ -191,6 +195,7 @@ impl OpType {
             fusion,
             elementwise,
             holds,
+            ends,
             accesses_files,
             lacks_feature,
         }
@@ -311,6 +316,11 @@ impl<const N: usize> Added<'_, N> {
     /// function that makes a dataset then still counts as pure.
     pub(crate) fn describes(self) -> Self {
         self.each(|op| op.describes = true)
+    }
+
+    /// Declares that the op may fail with `OutOfRange` although it is stateless.
+    pub(crate) fn ends(self) -> Self {
+        self.each(|op| op.ends = true)
     }
 
     /// Declares that outputs share the memory of inputs.

@@ -34,6 +34,10 @@ impl Body for Plan {
     fn is_pure(&self) -> bool {
         self.pure
     }
+
+    fn may_end(&self) -> bool {
+        self.ends
+    }
 }
 
 impl Plan {

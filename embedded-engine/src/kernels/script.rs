@@ -19,10 +19,12 @@ use tensor::Tensor;
 
 /// Registers the three op types, whose kernels are the same.
 pub(crate) fn register(registry: &mut Registry) {
-    registry.add_all(["PyFunc", "PyFuncStateless", "EagerPyFunc"], |spec| {
+    let closures = registry.add_all(["PyFunc", "PyFuncStateless", "EagerPyFunc"], |spec| {
         let function = HostCall::new(spec)?;
         Ok(boxed(move |context| function.run(context)))
     });
+    // A closure may return any error, that of the end of its input included.
+    closures.ends();
 }
 
 /// One operation's call of its closure, with what errors say about it.

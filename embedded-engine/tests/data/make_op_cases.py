@@ -304,6 +304,41 @@ def op_functions(z):
 
 
 @folder
+def op_ends(z):
+    """Functions that signal the end of their dataset, in the order of the elements and in parallel."""
+    def ending(x, at):
+        # A box of an image that does not exist is an error of the same code as an end.
+        box = tf.reshape(tf.where(tf.equal(x, at), [1], [0]), [1])
+        pixel = tf.image.crop_and_resize(tf.reshape(tf.cast(x, F32), [1, 1, 1, 1]), [[0.0] * 4], box, [1, 1])
+        return tf.cast(tf.reshape(pixel, []), I64)
+    second, first = function(lambda x: ending(x, 2), SCALAR), function(lambda x: ending(x, 0), SCALAR)
+    maps = {"MapDataset": {}, "ParallelMapDataset": dict(num_parallel_calls=2), "ParallelMapDatasetV2": dict(num_parallel_calls=n(2))}
+    for op, calls in maps.items():
+        def ended(d, f=second, **more):
+            return dataset(op, SCALAR, input_dataset=var(d), other_arguments=[], f=f, **calls, **more)
+        five = D.range(5)
+        z.add(f"{op}", lambda: ended(five))
+        z.add(f"{op} that preserves the cardinality", lambda: ended(five, preserve_cardinality=True))
+        z.add(f"{op} of {op}", lambda: ended(ended(five, function(lambda x: x + 1, SCALAR))))
+        # TensorFlow leaves out a repeat of one epoch, and with it the end of that epoch.
+        for count in (2, -1):
+            z.add(f"{op} repeated {count}", lambda: ended(five).repeat(count))
+            z.add(f"{op} without elements repeated {count}", lambda: ended(five, first).repeat(count))
+        for count in (2, 3, 4):
+            z.add(f"{op} take {count}", lambda: ended(five).take(count))
+        z.add(f"{op} take repeated", lambda: ended(five).take(4).repeat(3))
+        z.add(f"{op} repeated take", lambda: ended(five).repeat(3).take(5))
+        z.add(f"{op} repeated mapped", lambda: dataset(op, SCALAR, input_dataset=var(ended(five).repeat(2)), other_arguments=[], f=function(lambda x: x + 10, SCALAR), **calls))
+        z.add(f"{op} skip", lambda: ended(five).skip(1).repeat(2))
+        z.add(f"{op} concatenate", lambda: ended(five).concatenate(D.range(10, 12)))
+        z.add(f"{op} cache", lambda: ended(five).cache().repeat(2))
+        z.add(f"{op} prefetch", lambda: ended(five).prefetch(2).repeat(2))
+        z.add(f"{op} filter", lambda: ended(five).filter(lambda x: x < 9).repeat(2))
+        z.add(f"{op} shuffle", lambda: ended(five).shuffle(3, seed=5).repeat(2))
+        z.add(f"{op} zip", lambda: v1.data.Dataset.zip((ended(five), D.range(9))).repeat(2))
+
+
+@folder
 def op_wrappers(z):
     """What hands elements on as they are."""
     some = {name: z.inputs.all[name] for name in ("empty", "several", "failing")}

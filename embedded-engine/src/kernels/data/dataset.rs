@@ -255,13 +255,13 @@ impl Drawn {
     }
 
     /// Makes the calls, each with the result of the one before. `None` stands for an end that a function
-    /// signals with `OutOfRange`; the remaining calls are not made then.
+    /// signals with `OutOfRange`; only `map_and_batch` defers calls that may do so, as its last ones.
     pub(super) fn finish(self, run: &Run<'_>) -> Result<Option<Element>> {
         let mut element = self.element;
         for (map, number) in self.calls {
             match map.mapped(run, element, number)? {
                 Some(mapped) => element = mapped,
-                // The remaining maps never see an element that has become an end.
+                // A map that may end makes its calls when elements are drawn (`map::of`).
                 None => return Ok(None),
             }
         }

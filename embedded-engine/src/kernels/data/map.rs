@@ -15,7 +15,9 @@
 //! # Parallel calls
 //!
 //! Only pure functions are called in parallel: TensorFlow promises no order of random numbers in a parallel
-//! map (D-17), and this crate gives the same elements for any number of threads. Calls run in parallel where
+//! map (D-17), and this crate gives the same elements for any number of threads. A function that may signal an
+//! end is called in order, too, so that a repeat after the map begins its next epoch there, as in TensorFlow,
+//! whatever number of calls is requested. Calls run in parallel where
 //! elements are made ahead (`ahead.rs`) or collected into batches (`map_and_batch.rs`), by way of [`Drawn`];
 //! a plain request calls the function itself.
 //!
@@ -54,13 +56,16 @@ pub(super) fn parallel_calls(build: &Build<'_, '_>) -> Result<usize> {
 }
 
 /// Returns the map of an operation that requests a number of calls at the same time. Functions that are not
-/// pure are called in the order of the elements, whatever is requested.
+/// pure, or that may signal an end, are called in the order of the elements, whatever is requested.
 pub(super) fn of(build: &Build<'_, '_>, parallel_calls: usize) -> Result<Map> {
     let function = build.function("f", "other_arguments")?;
     let keeps_count = build.is_set("preserve_cardinality");
     let by_number = build.is_set("_random_access");
-    // Random operations in a function must be called in the order of the elements to be repeatable.
-    let parallel_calls = if function.body.is_pure() { parallel_calls } else { 1 };
+    // Random operations in a function must be called in the order of the elements to be repeatable. A function
+    // that may signal the end must have been called before the next element is taken: a repeat begins another
+    // epoch there.
+    let in_order = !function.body.is_pure() || !keeps_count && function.body.may_end();
+    let parallel_calls = if in_order { 1 } else { parallel_calls };
     Ok(Map { input: build.input()?, function, keeps_count, by_number, parallel_calls })
 }
 
@@ -76,7 +81,8 @@ pub(super) struct Map {
     /// True if elements can be accessed by index, for functions that return the same for a number whenever
     /// they are called. Set by an attribute of the crate `dataset`; TensorFlow's graphs do not have it.
     by_number: bool,
-    /// The number of calls that may run at the same time; 1 for a function that is not pure.
+    /// The number of calls that may run at the same time; 1 for a function that is not pure or may signal an
+    /// end.
     pub(super) parallel_calls: usize,
 }
 

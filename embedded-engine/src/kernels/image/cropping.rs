@@ -59,6 +59,8 @@ pub(super) fn register(registry: &mut Registry) {
         check_real(spec.input_dtype(1))?;
         Ok(boxed(gradient_of_boxes))
     });
+    // A box of an image that does not exist is `OutOfRange`.
+    registry.of(["CropAndResize", "CropAndResizeGradImage", "CropAndResizeGradBoxes"]).ends();
 }
 
 /// Returns true for the method `nearest`. Fails for an unknown one.
