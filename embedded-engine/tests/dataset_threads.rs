@@ -207,6 +207,30 @@ fn a_thread_that_does_not_end_is_named() {
     assert!(session.join_threads(Duration::from_secs(60)).is_empty());
 }
 
+#[test]
+fn a_step_that_waits_while_its_session_closes_is_cancelled() {
+    for _ in 0..20 {
+        let graph = Graph::new();
+        let (begins, began) = channel();
+        let endless = Dataset::range(&graph, 0, 3, 1).repeat(None).map_host([number()], move |values| {
+            let _ = begins.send(());
+            Ok(values.to_vec())
+        });
+        let never = endless.filter(|graph, x| ops::math::less(&x[0], ops::array::constant(graph, 0i64)));
+        let next = next(&never.prefetch(1));
+        let session = session(&graph);
+        let waiting = thread::spawn({
+            let session = session.clone();
+            move || session.run(&next, ())
+        });
+        // The thread has begun, and so has the step that started it.
+        began.recv().unwrap();
+        session.close().unwrap();
+        let error = waiting.join().unwrap().unwrap_err();
+        assert_eq!(error.code(), Code::Cancelled, "{error}");
+    }
+}
+
 /// Returns true if a thread that prefetches is alive in this process.
 #[cfg(target_os = "linux")]
 fn is_prefetching() -> bool {

@@ -243,12 +243,13 @@ impl Ahead {
             if let Some(made) = channel.pop(&mut buffer) {
                 return Ok(made);
             }
+            // First: the end of the session ends the thread as well, and is the reason then.
+            limits.check()?;
             if buffer.ended {
                 return Err(Error::runtime(
                     "no more elements are made after a panic: initialize the iterator again",
                 ));
             }
-            limits.check()?;
             buffer = channel.made.wait_timeout(buffer, PAUSE).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
