@@ -175,6 +175,21 @@ fn scatter_updates_and_counting_are_supported() {
 }
 
 #[test]
+fn extremes_keep_elements_whose_update_is_nan() {
+    let graph = Graph::new();
+    let indices = constant(&graph, [0i32, 1, 2, 3, 3]);
+    let updates = constant(&graph, [f32::NAN, 0.0, f32::NAN, f32::NAN, 5.0]);
+    for (op_type, last) in [("ScatterMin", 4.0), ("ScatterMax", 5.0)] {
+        let v = variable(&graph, op_type, &[4]);
+        let init = assign(&v, &constant(&graph, [1f32, f32::NAN, f32::INFINITY, 4.0]));
+        let update = op(&graph, op_type).input(&init).input(&indices).input(&updates).finish_output();
+        let found = value(&session(&graph), &update).unwrap();
+        assert_eq!((found[0], found[2], found[3]), (1.0, f32::INFINITY, last), "{op_type}");
+        assert!(found[1].is_nan(), "{op_type}");
+    }
+}
+
+#[test]
 fn training_updates_are_those_of_resource_variables() {
     let graph = Graph::new();
     let v = variable(&graph, "v", &[2]);

@@ -1,9 +1,9 @@
-"""Edges of operations on sparse and ragged tensors, sets, text, and summaries: writes `edges.json.gz`.
+"""Edges of operations on sparse and ragged tensors, sets, text, summaries, ranges, and NaN: writes `edges.json.gz`.
 
     python make_edges.py      (tensorflow 2.21.0)
 """
 
-from recorder import Recorder, np, tf
+from recorder import Recorder, np, quantized, tf
 
 run = Recorder()
 F = np.float32
@@ -141,7 +141,8 @@ for start, limit, delta in (
 ):
     for dtype in (F, D):
         run("RaggedRange", dtype(start), dtype(limit), dtype(delta))
-for start, limit, delta in ((0, 10, 0.1), (0, 0.3, 0.1), (0, 0.7, 0.1), (3, 0, -0.1), (0, 200, 1), (256, 260, 1), (-1, 1, 0.01)):
+RANGES = ((0, 10, 0.1), (0, 0.3, 0.1), (0, 0.7, 0.1), (3, 0, -0.1), (0, 200, 1), (256, 260, 1), (-1, 1, 0.01), (0, 0, 1), (0, 1, -1))
+for start, limit, delta in RANGES:
     for dtype in (F, D):
         run("RaggedRange", dtype(start), dtype(limit), dtype(delta))
 for start, limit, delta in ((0, 7, 3), (7, 0, -3), (-2147483648, 2147483647, 2000000000), (0, 7, -1), (3, 3, 1), (0, 1, 0)):
@@ -153,6 +154,22 @@ run("RaggedRange", F([[0]]), F([[1]]), F(1))
 run("RaggedRange", F([]), F([]), F(1))
 run("RaggedRange", N([0, 5]), N([3, 0]), N([1, -2]))
 
+# Ranges and evenly spaced numbers.
+for start, limit, delta in RANGES:
+    for dtype in (tf.float32, tf.float64, tf.bfloat16, tf.float16):
+        run("Range", *(tf.constant(x, dtype) for x in (start, limit, delta)))
+    for dtype in (F, D):
+        run("LinSpace", dtype(start), dtype(limit), N(30))
+for count in (-1, 0, 1, 2, 7):
+    run("LinSpace", F(-1), F(2), N(count))
+for start, limit, delta in ((0, 7, 3), (7, 0, -3), (0, 7, -1), (3, 3, 1), (0, 1, 0), (5, 2, 1), (-2147483648, 2147483647, 1000000000)):
+    for dtype in (N, I):
+        run("Range", dtype(start), dtype(limit), dtype(delta))
+run("Range", I(2**53), I(2**53 + 7), I(2))
+for start, limit, delta in ((0, NAN, 1), (NAN, 1, 1), (0, 1, NAN), (0, INF, 1), (0, 1, INF), (-INF, 1, 1), (1, 0, -INF)):
+    for dtype in (F, D):
+        run("Range", dtype(start), dtype(limit), dtype(delta))
+
 # Samples of no classes.
 for rows, classes, samples in ((2, 0, 0), (2, 0, 1), (0, 0, 0), (0, 0, 1), (0, 2, 1), (2, 2, 0), (2, 2, -1)):
     for out in (N, I):
@@ -160,5 +177,70 @@ for rows, classes, samples in ((2, 0, 0), (2, 0, 1), (0, 0, 0), (0, 0, 1), (0, 2
         run("StatelessMultinomial", np.zeros((rows, classes), F), N(samples), I([1, 2]), output_dtype=tf.as_dtype(out))
 run("Multinomial", np.zeros((2, 2), F), N([1]), seed=1, seed2=2)
 run("Multinomial", np.zeros(2, F), N(1), seed=1, seed2=2)
+
+# NaN equals nothing, and both zeros are equal, except in TensorFlow's hash tables of halves.
+for dtype in (F, D, np.float16):
+    zeros = [1, 1] if dtype == np.float16 else [0.0, -0.0]
+    values = dtype([NAN, 1, NAN, *zeros, 1, INF, -INF, INF])
+    for op in ("Unique", "UniqueWithCounts"):
+        run(op, values)
+    for op in ("UniqueV2", "UniqueWithCountsV2"):
+        run(op, values, I([]))
+        run(op, values, I([0]))
+    run("UniqueV2", dtype([[NAN, 1], [NAN, 1], [zeros[0], 2], [zeros[1], 2]]), I([0]))
+    run("UniqueV2", dtype([[NAN, 1, 1], [2, 3, 3]]), I([1]))
+    run("ListDiff", values, dtype([1, NAN, zeros[1]]))
+    run("ListDiff", values, dtype([zeros[1]]))
+
+# Axes that are listed twice.
+for axes in ([0, 0], [0, -2], [1, 0], [], [2], [-3]):
+    run("ReverseV2", F([[1, 2], [3, 4]]), N(axes))
+
+# Counts.
+run("SparseBincount", I([[0, 0], [2, 1]]), I([3, -3]), I([3, 2]), I(5), F([]))
+run("HistogramFixedWidth", F([NAN, 1, 2]), F([0, 3]), N(3), dtype=tf.int32)
+run("HistogramFixedWidth", F([INF, -INF, 2]), F([0, 3]), N(3), dtype=tf.int32)
+for bounds in ((0, NAN), (NAN, 1), (1, 1), (2, 1)):
+    run("HistogramFixedWidth", F([1, 2]), F(bounds), N(3), dtype=tf.int64)
+for dtype in (F, D):
+    run("Bucketize", dtype([NAN, -NAN, INF, -INF, 0, 5, 10, 11]), boundaries=[0.0, 10.0])
+    run("Bucketize", dtype([NAN, 1]), boundaries=[])
+
+# Boxes that are not finite.
+IMAGE = F(np.arange(9)).reshape(1, 3, 3, 1)
+for box in ([0, 0, NAN, 1], [0, 0, INF, 1], [-INF, 0, 1, 1], [0, 0, 1, 1]):
+    for method in ("bilinear", "nearest"):
+        run("CropAndResize", IMAGE, F([box]), N([0]), N([2, 2]), method=method, extrapolation_value=-1.0)
+
+# NaN in pools, clamps and extremes.
+for pair in ([NAN, 1], [1, NAN], [NAN, NAN], [-INF, -INF], [NAN, -INF], [INF, NAN]):
+    run("MaxPool", F(pair).reshape(1, 1, 2, 1), ksize=[1, 1, 2, 1], strides=[1, 1, 2, 1], padding="VALID")
+run("FakeQuantWithMinMaxArgsGradient", F([1, 2, 3, 4]), F([NAN, -9, 9, 1]))
+run("FakeQuantWithMinMaxVarsGradient", F([1, 2, 3, 4]), F([NAN, -9, 9, 1]), F(-6), F(6))
+run("FakeQuantWithMinMaxVarsPerChannelGradient", F([[1, 2], [3, 4]]), F([[NAN, -9], [9, NAN]]), F([-6, -6]), F([6, 6]))
+run("FakeQuantWithMinMaxArgs", F([NAN, INF, -INF, 9]))
+run("FakeQuantWithMinMaxVars", F([NAN, INF, -INF, 9]), F(-6), F(6))
+for op in ("TensorScatterMin", "TensorScatterMax"):
+    for have, update in ((1, NAN), (NAN, 1), (NAN, NAN)):
+        run(op, F([have, 5]), column([0]), F([update]))
+for op in ("SegmentMax", "SegmentMin", "SegmentSum"):
+    run(op, F([1, NAN, 2, NAN, NAN]), N([0, 0, 1, 1, 2]))
+for op in ("UnsortedSegmentMax", "UnsortedSegmentMin"):
+    run(op, F([1, NAN, 2, NAN, NAN]), N([0, 0, 1, 1, 2]), N(4))
+for op in ("ArgMax", "ArgMin"):
+    for row in ([1, NAN, 2], [NAN, 1, 2], [NAN, NAN, NAN], [INF, -INF, NAN]):
+        run(op, F(row), N(0))
+for op in ("Maximum", "Minimum"):
+    run(op, F([1, NAN, NAN, 0.0, -0.0]), F([NAN, 1, NAN, -0.0, 0.0]))
+for op in ("Relu", "Relu6", "Elu", "Selu", "Softplus", "Softsign", "LeakyRelu", "Sign", "Round", "Rint"):
+    run(op, F([NAN, INF, -INF, -0.0, 0.5, 1.5, 2.5, -0.5]), tolerance=1e-6)
+run("ClipByValue", F([NAN, 1, 9, -9]), F(-1), F(1))
+run("InTopKV2", F([[1, NAN, 3]]), N([2]), N(1))
+
+# Means of integers round halves to even.
+for values in ([1, 2], [2, 3], [0, 1], [254, 255], [1, 1, 2], [0, 0, 1], [1, 2, 2]):
+    for dtype, shift in ((tf.quint8, 0), (tf.qint8, -128)):
+        image = quantized(np.array(values).reshape(1, 1, -1, 1) + shift, dtype)
+        run("QuantizedAvgPool", image, F(0), F(255), ksize=[1, 1, len(values), 1], strides=[1, 1, 1, 1], padding="VALID")
 
 run.write("edges")

@@ -2,8 +2,8 @@
 //!
 //! # Semantics
 //!
-//! - `LinSpace` computes `start + i * (stop - start) / (num - 1)` in `f64` and converts; the last element is
-//!   `stop` itself. `num` is at least 1; `start` alone is returned for 1.
+//! - `LinSpace` computes `start + i * ((stop - start) / (num - 1))` in its dtype; the last element is `stop`
+//!   itself. `num` is at least 1; `start` alone is returned for 1.
 //! - `Empty` takes the shape as an input. It returns zeros here, also without the attribute `init`: memory of
 //!   other tensors must not become visible. `DeepCopy` returns a copy that shares nothing with its input.
 //! - `Bitcast` reinterprets the bytes. If the new dtype is smaller, an axis is added; if it is larger, the
@@ -21,6 +21,7 @@ use crate::kernels::random::shape as shape_input;
 use crate::registry::{Registry, Shares};
 use compute::elementwise::CastTo;
 use session_core::{Error, Result};
+use std::ops::{Add, Div, Mul, Sub};
 use tensor::{DType, Element, Shape, Tensor, memory};
 
 /// Registers the op types. Those that return their input's memory declare it, because that is visible if the
@@ -68,26 +69,24 @@ pub(crate) fn register(registry: &mut Registry) {
 fn lin_space<T>(context: &mut KernelContext<'_>) -> Result<()>
 where
     f64: CastTo<T>,
-    T: Element + compute::elementwise::Element + CastTo<f64>,
+    T: Element + Add<Output = T> + Sub<Output = T> + Mul<Output = T> + Div<Output = T>,
 {
-    let mut ends = [0f64; 2];
-    let given = [context.input(0).value::<T>()?, context.input(1).value::<T>()?];
-    compute::elementwise::cast(context.pool(), &given, &mut ends);
+    let (start, stop) = (context.input(0).value::<T>()?, context.input(1).value::<T>()?);
     let count = context.int(2)?;
     let count = usize::try_from(count)
         .ok()
         .filter(|&count| count > 0)
         .ok_or_else(|| Error::invalid_argument(format!("Requires num > 0: {count}")))?;
-    let [start, stop] = ends;
-    context.produce::<T>(0, [count], |context, output| {
-        // A single number has no step, and `count - 1` would divide by 0.
-        let step = if count > 1 { (stop - start) / (count - 1) as f64 } else { 0.0 };
-        let mut values = memory::collected((0..count).map(|i| start + step * i as f64))?;
+    context.produce::<T>(0, [count], |_, output| {
+        let number = |integer: usize| CastTo::<T>::cast(integer as f64);
+        output[0] = start;
         if count > 1 {
+            let step = (stop - start) / number(count - 1);
+            let between = output.iter_mut().enumerate();
+            between.for_each(|(i, value)| *value = start + step * number(i));
             // The product need not round to `stop`.
-            values[count - 1] = stop;
+            output[count - 1] = stop;
         }
-        compute::elementwise::cast(context.pool(), &values, output);
         Ok(())
     })
 }
