@@ -50,24 +50,61 @@ pub(crate) trait Kernel: Send + Sync {
     /// `ResourceExhausted` if memory is short.
     fn run(&self, context: &mut KernelContext<'_>) -> Result<()>;
 
-    /// Works as `run`, but returns a wait instead of blocking; the step continues with everything that does
-    /// not depend on the operation. Called for op types that are registered as waiting.
-    ///
-    /// The default suits op types that never wait. An implementation that returns a wait must have registered
-    /// it where the other side finds it, and must have taken from the context everything that `finish` needs:
-    /// the inputs may be gone by then.
-    fn begin(&self, context: &mut KernelContext<'_>) -> Result<Option<Box<dyn Wait>>> {
-        self.run(context).map(|()| None)
+    /// Returns what the kernel can do besides running to its end. There are more than a thousand types of
+    /// kernels, and each has its own copy of a default method, so this is the only one and returns a constant.
+    fn ability(&self) -> Ability<'_> {
+        Ability::Runs
     }
+}
 
-    /// Works as `run`, for op types that hold functions. The functions come in the order in which the
-    /// registration names their attributes.
+/// What a kernel can do besides running to its end.
+pub(crate) enum Ability<'k> {
+    /// Nothing.
+    Runs,
+    /// The kernel can return a wait instead of blocking.
+    Begins(&'k dyn Begin),
+    /// The kernel calls functions of the graph.
+    Holds(&'k dyn Hold),
+}
+
+/// A kernel of an op type that is registered as waiting.
+pub(crate) trait Begin {
+    /// Works as `run`, but returns a wait instead of blocking; the step continues with everything that does
+    /// not depend on the operation.
+    ///
+    /// An implementation that returns a wait must have registered it where the other side finds it, and must
+    /// have taken from the context everything that `finish` needs: the inputs may be gone by then.
+    fn begin(&self, context: &mut KernelContext<'_>) -> Result<Option<Box<dyn Wait>>>;
+}
+
+/// A kernel of an op type that holds functions.
+pub(crate) trait Hold {
+    /// Works as `run`. The functions come in the order in which the registration names their attributes.
     ///
     /// `functions` are compiled plans of the session. A kernel may keep clones of them in a resource, as
     /// datasets do, and call them in later steps.
-    fn run_with(&self, context: &mut KernelContext<'_>, functions: &[Arc<dyn Body>]) -> Result<()> {
-        let _ = functions;
-        self.run(context)
+    fn run_with(&self, context: &mut KernelContext<'_>, functions: &[Arc<dyn Body>]) -> Result<()>;
+}
+
+impl<'k> dyn Kernel + 'k {
+    /// Begins the operation; without a wait it is complete.
+    pub(crate) fn begin(&self, context: &mut KernelContext<'_>) -> Result<Option<Box<dyn Wait>>> {
+        match self.ability() {
+            Ability::Begins(kernel) => kernel.begin(context),
+            Ability::Runs | Ability::Holds(_) => self.run(context).map(|()| None),
+        }
+    }
+
+    /// Runs the operation with the functions that its registration names.
+    pub(crate) fn run_with(
+        &self,
+        context: &mut KernelContext<'_>,
+        functions: &[Arc<dyn Body>],
+    ) -> Result<()> {
+        match self.ability() {
+            Ability::Holds(kernel) => kernel.run_with(context, functions),
+            Ability::Runs | Ability::Begins(_) => self.run(context),
+        }
     }
 }
 

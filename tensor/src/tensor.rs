@@ -412,13 +412,27 @@ impl Tensor {
     /// from `T` in size. Bools that are nonzero afterward become `true`.
     #[inline]
     pub fn write_bits<T: Bits, R>(&mut self, write: impl FnOnce(&mut [T]) -> R) -> Option<R> {
-        let fits = self.dtype.size() == size_of::<T>();
-        let result = write(buffer::elements_mut(self.plain_bytes_mut(fits, size_of::<T>())?));
-        if self.dtype == DType::Bool {
-            let bytes = self.plain_bytes_mut(true, 1)?;
-            bytes.iter_mut().for_each(|byte| *byte = u8::from(*byte != 0));
+        let result = write(buffer::elements_mut(self.bits_mut(size_of::<T>())?));
+        if size_of::<T>() == 1 {
+            self.normalize_bools();
         }
         Some(result)
+    }
+
+    /// Returns the bytes for writing if elements have this size. Compiled once, for [`write_bits`](Tensor::write_bits) has many instances.
+    #[inline(never)]
+    fn bits_mut(&mut self, size: usize) -> Option<&mut [u8]> {
+        self.plain_bytes_mut(self.dtype.size() == size, size)
+    }
+
+    /// Makes bools that are neither 0 nor 1 `true`.
+    #[inline(never)]
+    fn normalize_bools(&mut self) {
+        if self.dtype == DType::Bool
+            && let Some(bytes) = self.plain_bytes_mut(true, 1)
+        {
+            bytes.iter_mut().for_each(|byte| *byte = u8::from(*byte != 0));
+        }
     }
 
     /// Returns true if [`as_mut_slice`](Tensor::as_mut_slice) with the right type would return the elements.

@@ -50,7 +50,7 @@ mod sync;
 
 pub(crate) use consumed::replayed;
 
-use crate::kernel::{Kernel, KernelContext, MakeKernel, NodeSpec, Wait, gives};
+use crate::kernel::{Ability, Begin, Kernel, KernelContext, MakeKernel, NodeSpec, Wait, gives};
 use crate::kernels::math::boxed;
 use crate::kernels::state::resource_name;
 use crate::limits::Limits;
@@ -202,6 +202,12 @@ impl Kernel for Enqueue {
         run_to_end(self, context)
     }
 
+    fn ability(&self) -> Ability<'_> {
+        Ability::Begins(self)
+    }
+}
+
+impl Begin for Enqueue {
     fn begin(&self, context: &mut KernelContext<'_>) -> Result<Option<Box<dyn Wait>>> {
         let queue = self.queue.get(context)?;
         // Taken: at its last use a value then belongs to the queue alone, and its consumer may write in
@@ -254,6 +260,12 @@ impl Kernel for Dequeue {
         run_to_end(self, context)
     }
 
+    fn ability(&self) -> Ability<'_> {
+        Ability::Begins(self)
+    }
+}
+
+impl Begin for Dequeue {
     fn begin(&self, context: &mut KernelContext<'_>) -> Result<Option<Box<dyn Wait>>> {
         let queue = self.queue.get(context)?;
         let asked = self.asked(context, &queue)?;

@@ -443,6 +443,17 @@ fn split(context: &mut KernelContext<'_>, parts: usize) -> Result<()> {
     Ok(())
 }
 
+/// Returns the different rows of two operands in order, and the number that each row of either has among them.
+fn merged(a: &[Vec<usize>], b: &[Vec<usize>]) -> (Vec<Vec<usize>>, [Vec<usize>; 2]) {
+    let mut numbers: BTreeMap<&Vec<usize>, usize> = a.iter().chain(b).map(|row| (row, 0)).collect();
+    for (number, of_row) in numbers.values_mut().enumerate() {
+        *of_row = number;
+    }
+    let of = |rows: &[Vec<usize>]| rows.iter().map(|row| numbers[row]).collect();
+    let places = [of(a), of(b)];
+    (numbers.into_keys().cloned().collect(), places)
+}
+
 /// Returns a function of the elements of two sparse tensors, at all coordinates where either has a value; the
 /// missing one is 0. The result is sorted. Of duplicates the last one counts.
 fn extreme<T: Element>(context: &mut KernelContext<'_>, function: fn(T, T) -> T) -> Result<()> {
@@ -451,16 +462,11 @@ fn extreme<T: Element>(context: &mut KernelContext<'_>, function: fn(T, T) -> T)
         let text = format!("operands' shapes do not match: {:?} and {:?}", a.dims, b.dims);
         return Err(Error::invalid_argument(text));
     }
-    let mut pairs: BTreeMap<&Vec<usize>, [T; 2]> = BTreeMap::new();
-    for (side, (rows, values)) in
-        [(&a.rows, context.slice::<T>(1)?), (&b.rows, context.slice::<T>(4)?)].into_iter().enumerate()
-    {
-        for (row, &value) in rows.iter().zip(values) {
-            pairs.entry(row).or_default()[side] = value;
-        }
-    }
-    let rows: Vec<Vec<usize>> = pairs.keys().map(|row| (*row).clone()).collect();
-    let values: Vec<T> = pairs.into_values().map(|[a, b]| function(a, b)).collect();
+    let (rows, [in_a, in_b]) = merged(&a.rows, &b.rows);
+    let (mut values, mut others) = (vec![T::default(); rows.len()], vec![T::default(); rows.len()]);
+    in_a.iter().zip(context.slice::<T>(1)?).for_each(|(&at, &value)| values[at] = value);
+    in_b.iter().zip(context.slice::<T>(4)?).for_each(|(&at, &value)| others[at] = value);
+    values.iter_mut().zip(&others).for_each(|(value, &other)| *value = function(*value, other));
     context.set(0, coordinates(&rows, a.dims.len())?);
     context.set(1, Tensor::from(values));
     Ok(())

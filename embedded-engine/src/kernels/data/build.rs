@@ -8,7 +8,7 @@ use super::cache::Memory;
 use super::dataset::{Handle, Shared};
 use super::function::Function;
 use super::seeds::SeedGenerator;
-use crate::kernel::{Body, Kernel, KernelContext, NodeSpec};
+use crate::kernel::{Ability, Body, Hold, Kernel, KernelContext, NodeSpec};
 use crate::kernels::tables;
 use rustc_hash::FxHashMap;
 use session_core::{ArgType, AttrValue, Error, Operation, PartialShape, Result};
@@ -62,6 +62,12 @@ impl Kernel for Maker {
         self.run_with(context, &[])
     }
 
+    fn ability(&self) -> Ability<'_> {
+        Ability::Holds(self)
+    }
+}
+
+impl Hold for Maker {
     /// Makes the dataset with the compiled functions, and outputs its handle with the declared dtypes and
     /// shapes.
     fn run_with(&self, context: &mut KernelContext<'_>, functions: &[Arc<dyn Body>]) -> Result<()> {

@@ -29,7 +29,7 @@ use super::build::Node;
 use super::dataset::Handle;
 use super::element::{self, Element};
 use super::iterator::{IteratorResource, Polled, Position};
-use crate::kernel::{Body, Kernel, KernelContext, NodeSpec, Wait, gives};
+use crate::kernel::{Ability, Begin, Body, Hold, Kernel, KernelContext, NodeSpec, Wait, gives};
 use crate::kernels::math::boxed;
 use crate::kernels::optional::Optional;
 use crate::kernels::state::resource_name;
@@ -221,6 +221,12 @@ impl Kernel for GetNext {
         (self.deliver)(self, context, element)
     }
 
+    fn ability(&self) -> Ability<'_> {
+        Ability::Begins(self)
+    }
+}
+
+impl Begin for GetNext {
     /// Takes an element that is made already, or returns a wait for it.
     fn begin(&self, context: &mut KernelContext<'_>) -> Result<Option<Box<dyn Wait>>> {
         let iterator = iterator(context, 0)?;
@@ -309,6 +315,12 @@ impl Kernel for OneShotMaker {
         Ok(())
     }
 
+    fn ability(&self) -> Ability<'_> {
+        Ability::Holds(self)
+    }
+}
+
+impl Hold for OneShotMaker {
     /// Gives the iterator its factory and outputs the handle; the factory is called by the first request for
     /// an element.
     fn run_with(&self, context: &mut KernelContext<'_>, functions: &[Arc<dyn Body>]) -> Result<()> {

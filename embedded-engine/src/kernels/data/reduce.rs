@@ -20,7 +20,7 @@ use super::build::{Build, Node};
 use super::dataset::{Handle, Run, Shared};
 use super::element::{self, Element};
 use super::kept::Kept;
-use crate::kernel::{Body, Kernel, KernelContext};
+use crate::kernel::{Ability, Body, Hold, Kernel, KernelContext};
 use crate::kernels::io::path;
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
@@ -106,6 +106,12 @@ impl Kernel for Reduce {
         self.run_with(context, &[])
     }
 
+    fn ability(&self) -> Ability<'_> {
+        Ability::Holds(self)
+    }
+}
+
+impl Hold for Reduce {
     /// Iterates over the dataset and outputs the last state, after a check of its dtypes and shapes.
     fn run_with(&self, context: &mut KernelContext<'_>, functions: &[Arc<dyn Body>]) -> Result<()> {
         let build = Build { node: &self.node, names: &["f"], functions, context };

@@ -8,7 +8,7 @@
 //! outside it. A job that was done and not delivered, because the run ended, is undone.
 
 use super::sync::{Arc, Mutex, MutexGuard, Thread, current, lock};
-use crate::kernel::{Kernel, KernelContext, Wait};
+use crate::kernel::{Ability, Begin, Kernel, KernelContext, Wait};
 use session_core::{Code, Error, Result};
 use std::cell::RefCell;
 use tensor::{DType, Tensor};
@@ -172,6 +172,15 @@ where
         super::run_to_end(self, context)
     }
 
+    fn ability(&self) -> Ability<'_> {
+        Ability::Begins(self)
+    }
+}
+
+impl<F> Begin for Begins<F>
+where
+    F: Fn(&mut KernelContext<'_>) -> Result<Option<Box<dyn Wait>>>,
+{
     fn begin(&self, context: &mut KernelContext<'_>) -> Result<Option<Box<dyn Wait>>> {
         (self.0)(context)
     }

@@ -24,7 +24,7 @@
 
 use super::Compression;
 use super::format::{FixedLength, Format, Record, Work};
-use crate::kernel::{Kernel, KernelContext, MakeKernel, NodeSpec, UNUSED, Wait, gives};
+use crate::kernel::{Ability, Begin, Kernel, KernelContext, MakeKernel, NodeSpec, UNUSED, Wait, gives};
 use crate::kernels::data_flow::{Coming, Feed, Next, run_to_end};
 use crate::kernels::math::boxed;
 use crate::kernels::state::resource_name;
@@ -211,6 +211,12 @@ impl Kernel for Read {
         run_to_end(self, context)
     }
 
+    fn ability(&self) -> Ability<'_> {
+        Ability::Begins(self)
+    }
+}
+
+impl Begin for Read {
     /// Reads from the open file if it can, and otherwise asks the queue for the next name, without waiting
     /// for it.
     fn begin(&self, context: &mut KernelContext<'_>) -> Result<Option<Box<dyn Wait>>> {

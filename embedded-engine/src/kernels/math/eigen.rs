@@ -26,6 +26,7 @@
 use super::elementwise::boxed;
 use super::linear::{Number as Field, square};
 use super::schur::{Number, ONE, Schur, ZERO};
+use super::spectral::rising;
 use crate::kernel::{KernelContext, Watch};
 use crate::registry::Registry;
 use session_core::{Error, Result};
@@ -33,47 +34,60 @@ use tensor::{Shape, Tensor, memory};
 
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("Eig", |spec| {
-        let vectors = spec.bool("compute_v")?;
-        for_dtype!(field spec.input_dtype(0), T => {
-            for_dtype!(complex spec.dtype("Tout")?, C => {
-                Ok(boxed(move |context| eig::<T, C>(context, vectors)))
-            })
-        })
+        let with_vectors = spec.bool("compute_v")?;
+        let widened = for_dtype!(field spec.input_dtype(0), T => Ok(widened::<T> as Widened))?;
+        let narrowed = for_dtype!(complex spec.dtype("Tout")?, C => Ok(narrowed::<C> as Narrowed))?;
+        Ok(boxed(move |context| eig(context, with_vectors, widened, narrowed)))
     });
 }
 
-/// Delivers values and vectors. `T` is the dtype of the matrices, `C` the complex dtype of the results.
-fn eig<T: Field, C: Field>(context: &mut KernelContext<'_>, with_vectors: bool) -> Result<()> {
+/// Returns the matrices of input 0 in double precision.
+type Widened = fn(&KernelContext<'_>) -> Result<Vec<Number>>;
+
+/// Returns a tensor of numbers in the precision of the output.
+type Narrowed = fn(&[Number], Shape) -> Result<Tensor>;
+
+fn widened<T: Field>(context: &KernelContext<'_>) -> Result<Vec<Number>> {
+    Ok(memory::collected(context.slice::<T>(0)?.iter().map(|&x| x.widened()))?)
+}
+
+fn narrowed<C: Field>(numbers: &[Number], shape: Shape) -> Result<Tensor> {
+    Ok(Tensor::from_vec(memory::collected(numbers.iter().map(|&z| C::narrowed(z)))?, shape)?)
+}
+
+/// Delivers values and vectors.
+fn eig(
+    context: &mut KernelContext<'_>,
+    with_vectors: bool,
+    widened: Widened,
+    narrowed: Narrowed,
+) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let (count, n) = square(&shape)?;
-    let matrices = context.slice::<T>(0)?;
+    let matrices = widened(context)?;
     let mut watch = context.watch();
-    let mut values: Vec<C> = memory::reserve(count.saturating_mul(n))?;
-    let mut vectors: Vec<C> = memory::reserve(if with_vectors { matrices.len() } else { 0 })?;
+    let mut values = memory::reserve(count.saturating_mul(n))?;
+    let mut vectors = memory::reserve(if with_vectors { matrices.len() } else { 0 })?;
     for s in 0..count {
-        let matrix = memory::collected(matrices[s * n * n..][..n * n].iter().map(|&x| x.widened()))?;
-        let schur = Schur::of(&mut watch, &matrix, n)?.ok_or_else(|| {
+        let schur = Schur::of(&mut watch, &matrices[s * n * n..][..n * n], n)?.ok_or_else(|| {
             Error::invalid_argument("Eigen decomposition was not successful. The input might not be valid.")
         })?;
         // The diagonal in the order in which the sweeps left it.
         let value = |at: usize| schur.triangle[at * n + at];
-        let mut order: Vec<usize> = (0..n).collect();
-        // The sort is stable, so values of equal size stay in the order of the diagonal, and equal inputs
-        // give equal bits.
-        order.sort_by(|&a, &b| value(a).norm().total_cmp(&value(b).norm()));
-        values.extend(order.iter().map(|&at| C::narrowed(value(at))));
+        let norms: Vec<f64> = (0..n).map(|at| value(at).norm()).collect();
+        // Values of equal size stay in the order of the diagonal, so equal inputs give equal bits.
+        let order = rising(&norms);
+        values.extend(order.iter().map(|&at| value(at)));
         if with_vectors {
             let columns = memory::try_collected(order.iter().map(|&at| vector(&mut watch, &schur, at)))?;
             for row in 0..n {
-                vectors.extend(columns.iter().map(|column| C::narrowed(column[row])));
+                vectors.extend(columns.iter().map(|column| column[row]));
             }
         }
     }
     let rows: Shape = shape[..shape.rank() - 1].iter().copied().collect();
-    context.set(0, Tensor::from_vec(values, rows)?);
-    let vectors =
-        if with_vectors { Tensor::from_vec(vectors, shape)? } else { Tensor::from_vec(vectors, [0])? };
-    context.set(1, vectors);
+    context.set(0, narrowed(&values, rows)?);
+    context.set(1, narrowed(&vectors, if with_vectors { shape } else { Shape::from([0]) })?);
     Ok(())
 }
 

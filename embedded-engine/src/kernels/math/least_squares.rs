@@ -184,7 +184,7 @@ impl System {
             if tall { self.matrix[row * columns + column] } else { self.matrix[column * columns + row] }
         };
         let (values, long, short) =
-            singular(watch, value, rows.max(columns), rows.min(columns))?.ok_or_else(not_finite)?;
+            singular(watch, &value, rows.max(columns), rows.min(columns))?.ok_or_else(not_finite)?;
         let (left, right) = if tall { (&long, &short) } else { (&short, &long) };
         let rank = long.len();
         let mut solution = memory::filled(0.0, columns * width)?;

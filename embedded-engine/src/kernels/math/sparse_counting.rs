@@ -264,7 +264,8 @@ where
     f64: elementwise::CastTo<T>,
 {
     let one = one::<T>(context);
-    let mut counts: BTreeMap<(usize, i64), T> = BTreeMap::new();
+    let mut counts: Vec<T> = Vec::new();
+    let mut places: BTreeMap<(usize, i64), usize> = BTreeMap::new();
     let mut end = 0;
     let weights = context.slice::<T>(weights)?;
     for (at, (&row, &value)) in given.places.iter().zip(&given.values).enumerate() {
@@ -272,19 +273,23 @@ where
             continue;
         }
         end = end.max(value);
-        count(counts.entry((row, value)).or_default(), weights.get(at), one, binary);
+        let place = *places.entry((row, value)).or_insert(counts.len());
+        if place == counts.len() {
+            counts.push(T::default());
+        }
+        count(&mut counts[place], weights.get(at), one, binary);
     }
     // A vector without elements counts as one with a 0.
     let width = most.unwrap_or_else(|| end.saturating_add(1).max(least.unwrap_or(0)));
     let rank = 1 + usize::from(given.rows.is_some());
     let mut indices = memory::reserve(counts.len().saturating_mul(rank))?;
     let mut values: Vec<T> = memory::reserve(counts.len())?;
-    for ((row, value), count) in counts {
+    for ((row, value), place) in places {
         if given.rows.is_some() {
             indices.push(row as i64);
         }
         indices.push(value);
-        values.push(count);
+        values.push(counts[place]);
     }
     let shape: Vec<i64> = given.rows.map(|rows| rows as i64).into_iter().chain([width]).collect();
     let count = values.len();

@@ -145,6 +145,13 @@ pub(super) fn not_finite() -> Error {
     Error::invalid_argument("a matrix with numbers that are not finite has no decomposition")
 }
 
+/// Returns the places of the values in ascending order, equal ones in their own.
+pub(super) fn rising(values: &[f64]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
+    order
+}
+
 /// Returns the eigenvalues of a symmetric matrix, rising, with the vectors as columns. `lower(row, column)`
 /// returns elements with `column <= row`; vector `i` of length one belongs to value `i`. Rotations for each
 /// pair of rows and columns make the off-diagonal element zero, until all are within rounding of zero
@@ -154,7 +161,7 @@ pub(super) fn not_finite() -> Error {
 /// that is not orthogonal yet. A result after `ROUNDS` rounds is returned as it is.
 fn decompose(
     watch: &mut Watch<'_>,
-    lower: impl Fn(usize, usize) -> f64,
+    lower: &dyn Fn(usize, usize) -> f64,
     size: usize,
 ) -> Result<(Vec<f64>, Columns)> {
     // A matrix without elements still costs a call.
@@ -200,8 +207,7 @@ fn decompose(
         }
     }
     let values: Vec<f64> = (0..size).map(|at| matrix.values[at * size + at]).collect();
-    let mut order: Vec<usize> = (0..size).collect();
-    order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
+    let order = rising(&values);
     let mut sorted = Columns::zeros(size, size)?;
     for (to, &from) in order.iter().enumerate() {
         sorted.column_mut(to).copy_from_slice(vectors.column(from));
@@ -245,14 +251,14 @@ fn each<T: Element + Real + CastTo<f64>>(
     context: &KernelContext<'_>,
     count: usize,
     size: usize,
-    mut take: impl FnMut(usize, &[f64], &Columns),
+    take: &mut dyn FnMut(usize, &[f64], &Columns),
 ) -> Result<()> {
     let values = context.slice::<T>(0)?;
     let mut watch = context.watch();
     for at in 0..work(count, size) {
         let matrix = &values[at * size * size..][..size * size];
         let lower = |row: usize, column: usize| CastTo::cast(matrix[row * size + column]);
-        let (eigenvalues, vectors) = decompose(&mut watch, lower, size)?;
+        let (eigenvalues, vectors) = decompose(&mut watch, &lower, size)?;
         take(at, &eigenvalues, &vectors);
     }
     Ok(())
@@ -266,7 +272,7 @@ fn eigen<T: Element + Real + CastTo<f64>>(context: &mut KernelContext<'_>, vecto
     if vectors {
         columns = memory::filled(T::default(), count * size * size)?;
     }
-    each::<T>(context, count, size, |at, eigenvalues, found| {
+    each::<T>(context, count, size, &mut |at, eigenvalues, found| {
         let out = &mut values[at * size..][..size];
         out.iter_mut().zip(eigenvalues).for_each(|(to, &from)| *to = T::of(from));
         if vectors {
@@ -281,7 +287,7 @@ fn eigen_stacked<T: Element + Real + CastTo<f64>>(context: &mut KernelContext<'_
     let (stack, size) = square(context.input(0).shape())?;
     let count = stack.iter().product::<usize>();
     let mut rows = memory::filled(T::default(), count * (size + 1) * size)?;
-    each::<T>(context, count, size, |at, eigenvalues, found| {
+    each::<T>(context, count, size, &mut |at, eigenvalues, found| {
         let out = &mut rows[at * (size + 1) * size..][..(size + 1) * size];
         let (first, rest) = out.split_at_mut(size);
         first.iter_mut().zip(eigenvalues).for_each(|(to, &from)| *to = T::of(from));
@@ -328,7 +334,7 @@ fn svd<T: Element + Real + CastTo<f64>>(
         let value = |row: usize, column: usize| -> f64 {
             CastTo::cast(if tall { matrix[row * columns + column] } else { matrix[column * columns + row] })
         };
-        let found = singular(&mut watch, value, rows.max(columns), inner)?;
+        let found = singular(&mut watch, &value, rows.max(columns), inner)?;
         let Some((singular, mut long, mut short)) = found else {
             let nan = T::of(f64::NAN);
             values[at * inner..][..inner].fill(nan);
@@ -368,7 +374,7 @@ fn svd<T: Element + Real + CastTo<f64>>(
 /// Rank and completion are the caller's: `complete` adds vectors where all of a side are wanted.
 pub(super) fn singular(
     watch: &mut Watch<'_>,
-    value: impl Fn(usize, usize) -> f64,
+    value: &dyn Fn(usize, usize) -> f64,
     rows: usize,
     columns: usize,
 ) -> Result<Option<(Vec<f64>, Columns, Columns)>> {
@@ -405,8 +411,8 @@ pub(super) fn singular(
         }
     }
     let norms: Vec<f64> = (0..columns).map(|at| dot(matrix.column(at), matrix.column(at)).sqrt()).collect();
-    let mut order: Vec<usize> = (0..columns).collect();
-    order.sort_by(|&a, &b| norms[b].total_cmp(&norms[a]));
+    let negated: Vec<f64> = norms.iter().map(|norm| -norm).collect();
+    let order = rising(&negated);
     // Values below the rounding errors of the largest one, by which the direction of a column is arbitrary.
     let least = norms.iter().copied().fold(0.0, f64::max) * f64::EPSILON * rows as f64;
     let (mut long, mut short) = (Columns::zeros(rows, 0)?, Columns::zeros(columns, 0)?);

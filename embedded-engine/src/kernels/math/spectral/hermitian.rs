@@ -98,7 +98,7 @@ fn doubled(
     row: usize,
     column: usize,
     [rows, columns]: [usize; 2],
-    value: impl Fn(usize, usize) -> Number,
+    value: &dyn Fn(usize, usize) -> Number,
 ) -> f64 {
     match (row < rows, column < columns) {
         (true, true) => value(row, column).re,
@@ -151,8 +151,8 @@ where
             std::cmp::Ordering::Less => matrix[column * size + row].cast().conj(),
             std::cmp::Ordering::Equal => Number::new(matrix[row * size + row].cast().re, 0.0),
         };
-        let lower = |row: usize, column: usize| doubled(row, column, [size, size], value);
-        let (found, real) = decompose(&mut watch, lower, 2 * size)?;
+        let lower = |row: usize, column: usize| doubled(row, column, [size, size], &value);
+        let (found, real) = decompose(&mut watch, &lower, 2 * size)?;
         // Each eigenvalue occurs twice, and they are sorted.
         values.extend(found.iter().step_by(2).map(|&value| Number::new(value, 0.0).cast()));
         if with_vectors {
@@ -193,8 +193,8 @@ where
             true => matrix[row * columns + column].cast(),
             false => matrix[column * columns + row].cast().conj(),
         };
-        let real = |row: usize, column: usize| doubled(row, column, [long, short], value);
-        let Some((found, _, of_short)) = singular(&mut watch, real, 2 * long, 2 * short)? else {
+        let real = |row: usize, column: usize| doubled(row, column, [long, short], &value);
+        let Some((found, _, of_short)) = singular(&mut watch, &real, 2 * long, 2 * short)? else {
             let nan: C = Number::new(f64::NAN, f64::NAN).cast();
             values.extend(std::iter::repeat_n(nan, inner));
             if with_vectors {
