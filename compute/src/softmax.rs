@@ -64,6 +64,35 @@ fn execute<T: Float>(work: impl Vectorised) {
     }
 }
 
+/// Computes an output from each row.
+fn sweep<T: Float>(classes: usize, logits: &[T], emit: impl Emit<T>) {
+    execute::<T>(Sweep { classes, logits, emit: &mut Dispatched(emit) });
+}
+
+/// An output that is compiled for this CPU. Mark its `emit` `#[inline(always)]`.
+struct Dispatched<E>(E);
+
+impl<T: Float, E: Emit<T>> Emit<T> for Dispatched<E> {
+    fn emit(&mut self, part: Part<'_, T::Wide>) {
+        execute::<T>(Emission::<T, E> { emit: &mut self.0, part });
+    }
+}
+
+/// One call of [`Emit::emit`].
+struct Emission<'a, T: Float, E> {
+    /// The output.
+    emit: &'a mut E,
+    /// The argument.
+    part: Part<'a, T::Wide>,
+}
+
+impl<T: Float, E: Emit<T>> Vectorised for Emission<'_, T, E> {
+    #[inline(always)]
+    fn run(self) {
+        self.emit.emit(self.part);
+    }
+}
+
 /// Returns the number of rows, which must be whole.
 /// Without classes there are none.
 fn rows_of(len: usize, classes: usize) -> usize {
@@ -83,7 +112,7 @@ pub fn softmax<T: Logits>(pool: &Pool, classes: usize, logits: &[T], output: &mu
 /// [`softmax`] for a type with its own loops.
 fn softmax_of<T: Float>(pool: &Pool, classes: usize, logits: &[T], output: &mut [T]) {
     each_part(pool, classes, logits, output, |logits, output| {
-        execute::<T>(Sweep { classes, logits, emit: Softmax { classes, output } })
+        sweep(classes, logits, Softmax { classes, output });
     });
 }
 
@@ -105,7 +134,7 @@ pub fn log_softmax<T: Logits>(pool: &Pool, classes: usize, logits: &[T], output:
 /// [`log_softmax`] for a type with its own loops.
 fn log_softmax_of<T: Float>(pool: &Pool, classes: usize, logits: &[T], output: &mut [T]) {
     each_part(pool, classes, logits, output, |logits, output| {
-        execute::<T>(Sweep { classes, logits, emit: LogSoftmax { classes, logits, output } })
+        sweep(classes, logits, LogSoftmax { classes, logits, output });
     });
 }
 
@@ -214,7 +243,7 @@ fn cross_entropy_of<T: Float>(
         let part = range.start * classes..range.end * classes;
         let (logits, labels) = (&logits[part.clone()], &labels[part]);
         let emit = DenseLoss { classes, logits, labels, loss, backprop, total: T::Wide::of(0.0) };
-        execute::<T>(Sweep { classes, logits, emit });
+        sweep(classes, logits, emit);
     });
 }
 
@@ -322,8 +351,7 @@ fn sparse_cross_entropy_of<T: Float>(
     split_outputs(pool, rows, 1, units_per_part(CLASS * classes), outputs, |range, [loss, backprop]| {
         let labels = &labels[range.clone()];
         let logits = &logits[range.start * classes..range.end * classes];
-        let emit = SparseLoss { classes, logits, labels, loss, backprop };
-        execute::<T>(Sweep { classes, logits, emit });
+        sweep(classes, logits, SparseLoss { classes, logits, labels, loss, backprop });
     });
 }
 

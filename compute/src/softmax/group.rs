@@ -41,20 +41,20 @@ pub(super) struct Part<'a, W> {
     pub(super) logs: &'a [W],
 }
 
-/// The output computed from each row. Mark `emit` `#[inline(always)]`.
+/// The output computed from each row. It is called once for some hundred numbers, so all outputs share one copy of the passes.
 pub(super) trait Emit<T: Float> {
     /// Writes the outputs for some rows, or for a part of one.
     fn emit(&mut self, part: Part<'_, T::Wide>);
 }
 
 /// A pass over all rows of `logits`.
-pub(super) struct Sweep<'a, T, E> {
+pub(super) struct Sweep<'a, T: Float> {
     /// The length of a row.
     pub(super) classes: usize,
     /// The rows.
     pub(super) logits: &'a [T],
     /// The consumer of the results.
-    pub(super) emit: E,
+    pub(super) emit: &'a mut dyn Emit<T>,
 }
 
 /// One number for each row of a group.
@@ -67,7 +67,7 @@ struct PerRow<W> {
     logs: [W; ROWS],
 }
 
-impl<T: Float, E: Emit<T>> Vectorised for Sweep<'_, T, E> {
+impl<T: Float> Vectorised for Sweep<'_, T> {
     #[inline(always)]
     fn run(mut self) {
         let zero = T::Wide::of(0.0);
@@ -81,7 +81,7 @@ impl<T: Float, E: Emit<T>> Vectorised for Sweep<'_, T, E> {
     }
 }
 
-impl<T: Float, E: Emit<T>> Sweep<'_, T, E> {
+impl<T: Float> Sweep<'_, T> {
     /// Works on groups of short rows, transposed.
     ///
     /// A group of up to 64 rows is copied into columns. Each step of a loop then handles one class of 16 rows, so the
