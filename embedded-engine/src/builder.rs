@@ -298,8 +298,8 @@ impl<'a> Builder<'a> {
             }
         }
         // Sorted by id, which makes the order, and with it every plan, the same in every process.
-        let mut ready: BTreeSet<OpId> =
-            operations.keys().copied().filter(|id| !waits.contains_key(id)).collect();
+        let mut ready: BTreeSet<OpId> = BTreeSet::new();
+        ready.extend(operations.keys().copied().filter(|id| !waits.contains_key(id)));
         let mut order = Vec::with_capacity(operations.len());
         while let Some(id) = ready.pop_first() {
             order.push(operations[&id].clone());

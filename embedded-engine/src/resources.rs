@@ -140,7 +140,9 @@ impl Instance {
         // Kernels of a running iteration may still hold the old states; they keep counting in values that
         // nothing exports any more.
         states.clear();
-        *self.restored() = exported.into_iter().collect();
+        let mut restored = self.restored();
+        restored.clear();
+        restored.extend(exported);
     }
 
     /// Locks the table of live states. Always taken before the table of restored ones.

@@ -120,7 +120,7 @@ pub fn arg_max<T: Ranked, I: IndexOut>(
     input: &[T],
     output: &mut [I],
 ) -> Result<(), ArgError> {
-    search(pool, shape, input, output, T::LEAST, |x, best| x > best)
+    search(pool, shape, input, output, T::LEAST, greater::<T::Key>)
 }
 
 /// Writes the position of the first smallest element along a dimension. NaN is skipped, as in TensorFlow; if nothing else is left, the
@@ -146,7 +146,19 @@ pub fn arg_min<T: Ranked, I: IndexOut>(
     input: &[T],
     output: &mut [I],
 ) -> Result<(), ArgError> {
-    search(pool, shape, input, output, T::LARGEST, |x, best| x < best)
+    search(pool, shape, input, output, T::LARGEST, less::<T::Key>)
+}
+
+/// Returns true if `x` replaces the largest key so far.
+#[inline(always)]
+fn greater<K: PartialOrd>(x: K, best: K) -> bool {
+    x > best
+}
+
+/// Returns true if `x` replaces the smallest key so far.
+#[inline(always)]
+fn less<K: PartialOrd>(x: K, best: K) -> bool {
+    x < best
 }
 
 /// Searches along a dimension, for the largest or the smallest element.
@@ -174,14 +186,26 @@ fn search<T: Ranked, I: IndexOut>(
     split_output(pool, output, 1, units_per_part(1_000 * axis), |range, output| {
         for (at, output) in range.zip(output) {
             let from = at / inner * axis * inner + at % inner;
-            let (mut best, mut place) = (start, 0);
-            for (i, &x) in input[from..].iter().step_by(inner).take(axis).enumerate() {
-                if better(x.key(), best) {
-                    (best, place) = (x.key(), i);
-                }
-            }
-            *output = I::from_usize(place);
+            *output = I::from_usize(place(&input[from..], axis, inner, start, better));
         }
     });
     Ok(())
+}
+
+/// Searches some elements, `step` apart. Not compiled for each type of positions.
+#[inline(never)]
+fn place<T: Ranked>(
+    input: &[T],
+    count: usize,
+    step: usize,
+    start: T::Key,
+    better: impl Fn(T::Key, T::Key) -> bool,
+) -> usize {
+    let (mut best, mut place) = (start, 0);
+    for (i, &x) in input.iter().step_by(step).take(count).enumerate() {
+        if better(x.key(), best) {
+            (best, place) = (x.key(), i);
+        }
+    }
+    place
 }

@@ -21,7 +21,7 @@ mod saving;
 use crate::registry::Registry;
 
 pub(crate) use compression::Compression;
-pub(in crate::kernels) use files::{matching, path};
+pub(in crate::kernels) use files::{matching, path, read_up_to};
 
 /// Registers the op types of all files of this folder. `compression`, `format` and `permutation` have none.
 pub(crate) fn register(registry: &mut Registry) {

@@ -182,8 +182,10 @@ impl<M: Member> Sets<M> {
         let mut sets = Sets { outer: outer.to_vec(), by_place: BTreeMap::new() };
         let members = M::of(tensor)?;
         for (number, members) in members.chunks_exact(size.max(1)).enumerate() {
-            // Collecting into a set drops duplicates and sorts the members.
-            sets.by_place.insert(place_of(number, outer), members.iter().cloned().collect());
+            // A set drops duplicates and sorts the members.
+            let mut set = BTreeSet::new();
+            set.extend(members.iter().cloned());
+            sets.by_place.insert(place_of(number, outer), set);
         }
         Ok(sets)
     }
@@ -273,7 +275,8 @@ fn combined<M: Member>(context: &mut KernelContext<'_>, forms: [Form; 2], combin
     }
     // A set that only one input has is combined with an empty one.
     let none = BTreeSet::new();
-    let places: BTreeSet<&Vec<i64>> = a.by_place.keys().chain(b.by_place.keys()).collect();
+    let mut places: BTreeSet<&Vec<i64>> = BTreeSet::new();
+    places.extend(a.by_place.keys().chain(b.by_place.keys()));
     let (mut indices, mut values, mut largest) = (Vec::new(), Vec::new(), 0);
     for place in places {
         let [a, b] = [&a, &b].map(|sets| sets.by_place.get(place).unwrap_or(&none));

@@ -445,7 +445,8 @@ fn split(context: &mut KernelContext<'_>, parts: usize) -> Result<()> {
 
 /// Returns the different rows of two operands in order, and the number that each row of either has among them.
 fn merged(a: &[Vec<usize>], b: &[Vec<usize>]) -> (Vec<Vec<usize>>, [Vec<usize>; 2]) {
-    let mut numbers: BTreeMap<&Vec<usize>, usize> = a.iter().chain(b).map(|row| (row, 0)).collect();
+    let mut numbers: BTreeMap<&Vec<usize>, usize> = BTreeMap::new();
+    a.iter().chain(b).for_each(|row| _ = numbers.insert(row, 0));
     for (number, of_row) in numbers.values_mut().enumerate() {
         *of_row = number;
     }

@@ -131,7 +131,9 @@ impl Iterate for Groups {
     }
 
     fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
-        self.states = from.list(|from| Ok((from.integer()?, from.element()?)))?.into_iter().collect();
+        let states = from.list(|from| Ok((from.integer()?, from.element()?)))?;
+        self.states.clear();
+        self.states.extend(states);
         restore_open(&mut self.input, from, run)
     }
 }

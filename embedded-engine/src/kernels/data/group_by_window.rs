@@ -221,7 +221,10 @@ impl Iterate for Groups {
     fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
         let groups = from.list(|from| Ok((from.integer()?, from.list(Reader::element)?)))?;
         let sizes = from.list(|from| Ok((from.integer()?, from.number()?)))?;
-        (self.groups, self.sizes) = (groups.into_iter().collect(), sizes.into_iter().collect());
+        self.groups.clear();
+        self.groups.extend(groups);
+        self.sizes.clear();
+        self.sizes.extend(sizes);
         self.current = from.option(|from| {
             // Those of the present moment are restored after this call.
             run.instance.import(restored_states(from)?);

@@ -56,7 +56,7 @@ impl Compression {
             let before = out.len();
             memory::grow(&mut out, PIECE)
                 .map_err(|error| io::Error::new(io::ErrorKind::OutOfMemory, error))?;
-            reader.by_ref().take(PIECE as u64).read_to_end(&mut out)?;
+            super::files::read_up_to(&mut reader, PIECE as u64, &mut out)?;
             // A piece without a byte is the end; a short piece may be followed by more.
             if out.len() == before {
                 return Ok(out);

@@ -23,7 +23,7 @@ use crate::registry::Registry;
 use session_core::{Code, Error, FileAccess, PartialShape, Result};
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{self, Read as _};
+use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use tensor::{Bytes, DType, Tensor};
@@ -82,9 +82,9 @@ fn immutable(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     Ok(boxed(move |context| {
         context.files().check_read(&file)?;
         let mut bytes = Vec::new();
-        let opened = fs::File::open(&file).map_err(|error| failed("open", &file, error))?;
+        let mut opened = fs::File::open(&file).map_err(|error| failed("open", &file, error))?;
         // As much as is there, so that an attribute alone costs no memory.
-        opened.take(size as u64).read_to_end(&mut bytes).map_err(|error| failed("read", &file, error))?;
+        read_up_to(&mut opened, size as u64, &mut bytes).map_err(|error| failed("read", &file, error))?;
         if bytes.len() < size {
             let text = format!(
                 "'{}' has {} bytes; a tensor of {dtype} of shape {shape} needs {size}",
@@ -127,6 +127,15 @@ fn single(context: &KernelContext<'_>, input: usize) -> Result<Bytes> {
 /// Any bytes are a path on Unix; nothing is checked or normalized.
 pub(in crate::kernels) fn path(name: &[u8]) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(name))
+}
+
+/// Appends the next bytes of a reader, of which there may be fewer, and returns their number. Compiled once for all readers.
+pub(in crate::kernels) fn read_up_to(
+    reader: &mut dyn Read,
+    limit: u64,
+    into: &mut Vec<u8>,
+) -> io::Result<usize> {
+    reader.take(limit).read_to_end(into)
 }
 
 /// Converts an operating system error on a file into an error with the matching code.

@@ -12,7 +12,7 @@
 //! are read at once: their content is one shared buffer, and records are slices of it without a copy.
 
 use super::Compression;
-use super::files::{failed, path};
+use super::files::{failed, path, read_up_to};
 use crate::kernel::NodeSpec;
 use session_core::{Code, Error, FileAccess, Result};
 use std::fs::{self, File};
@@ -166,7 +166,7 @@ impl Work {
                 // The first bytes are read separately and put in front again, because a pipe could not be
                 // rewound.
                 let mut start = Vec::new();
-                let first = file.by_ref().take(FileKind::START as u64).read_to_end(&mut start);
+                let first = read_up_to(&mut file, FileKind::START as u64, &mut start);
                 first.map_err(|error| failed("read", &path, error))?;
                 if !compression.fits(&start) {
                     return Err(otherwise_compressed(*compression, &path, &start));

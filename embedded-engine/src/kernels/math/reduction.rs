@@ -176,20 +176,33 @@ fn run_arg<T: Element + Ranked, I: Element + IndexOut>(
     context: &mut KernelContext<'_>,
     largest: bool,
 ) -> Result<()> {
-    let shape = context.input(0).shape().clone();
-    let at = axis(context.int(1)?, shape.rank())?;
-    let [outer, along, inner] = around(&shape, at);
-    let output: Shape = shape.iter().enumerate().filter(|&(i, _)| i != at).map(|(_, &dim)| dim).collect();
+    let (sizes, output) = arg_shapes(context)?;
     context.produce::<I>(0, output, |context, output| {
-        let sizes = ArgShape { outer, axis: along, inner };
         let input = context.slice::<T>(0)?;
         let found = if largest {
             reduce::arg_max(context.pool(), sizes, input, output)
         } else {
             reduce::arg_min(context.pool(), sizes, input, output)
         };
-        found.map_err(|_| Error::invalid_argument(format!("Reduction axis {at} is empty in shape {shape}")))
+        found.map_err(|_| empty_axis(context))
     })
+}
+
+/// Returns the sizes around the axis in input 1, and the shape of the result.
+fn arg_shapes(context: &KernelContext<'_>) -> Result<(ArgShape, Shape)> {
+    let shape = context.input(0).shape();
+    let at = axis(context.int(1)?, shape.rank())?;
+    let [outer, along, inner] = around(shape, at);
+    let output: Shape = shape.iter().enumerate().filter(|&(i, _)| i != at).map(|(_, &dim)| dim).collect();
+    Ok((ArgShape { outer, axis: along, inner }, output))
+}
+
+fn empty_axis(context: &KernelContext<'_>) -> Error {
+    let shape = context.input(0).shape();
+    match context.int(1).and_then(|at| axis(at, shape.rank())) {
+        Ok(at) => Error::invalid_argument(format!("Reduction axis {at} is empty in shape {shape}")),
+        Err(error) => error,
+    }
 }
 
 /// Returns the kernel of `Cumsum`, or `Cumprod` if `sum` is false.

@@ -145,7 +145,7 @@ pub(super) fn not_finite() -> Error {
     Error::invalid_argument("a matrix with numbers that are not finite has no decomposition")
 }
 
-/// Returns the places of the values in ascending order, equal ones in their own.
+/// Returns the places of the values in ascending order. Equal values stay in the order of their places.
 pub(super) fn rising(values: &[f64]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));

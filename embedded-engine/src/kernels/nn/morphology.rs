@@ -154,7 +154,7 @@ impl Geometry {
     fn largest<T: Number>(
         &self,
         context: &KernelContext<'_>,
-        mut each: impl FnMut(usize, Option<(usize, usize, T)>),
+        each: &mut dyn FnMut(usize, Option<(usize, usize, T)>),
     ) -> Result<()> {
         // A result without channels or columns must not walk a batch of any size.
         if self.result().elements() == 0 {
@@ -198,7 +198,7 @@ impl Geometry {
 fn dilate<T: Number>(context: &mut KernelContext<'_>, window: &Window) -> Result<()> {
     let geometry = Geometry::of(context, window)?;
     context.produce::<T>(0, geometry.result(), |context, output| {
-        geometry.largest::<T>(context, |at, best| output[at] = best.map_or(T::LOWEST, |(_, _, sum)| sum))
+        geometry.largest::<T>(context, &mut |at, best| output[at] = best.map_or(T::LOWEST, |(_, _, sum)| sum))
     })
 }
 
@@ -215,7 +215,7 @@ fn gradient<T: Number>(context: &mut KernelContext<'_>, window: &Window, of_filt
     context.produce::<T>(0, shape, |context, output| {
         output.fill(T::default());
         let gradients = context.slice::<T>(2)?;
-        geometry.largest::<T>(context, |at, best| {
+        geometry.largest::<T>(context, &mut |at, best| {
             if let Some((pixel, element, _)) = best {
                 let to = if of_filter { element } else { pixel };
                 output[to] = output[to].plus(gradients[at]);

@@ -18,7 +18,7 @@ use super::{Files, Format, Records, check_buffer, text};
 use crate::kernels::data::build::Build;
 use crate::kernels::data::dataset::{Run, Shared};
 use crate::kernels::data::element::Element;
-use crate::kernels::io::Compression;
+use crate::kernels::io::{Compression, read_up_to};
 use session_core::{Code, Error, Result};
 use std::collections::VecDeque;
 use std::io::{self, BufReader, Read};
@@ -146,7 +146,7 @@ impl OfFile {
         let wanted = self.format.record.saturating_add(self.format.footer);
         let missing = wanted.saturating_sub(self.ahead.len() as u64);
         let mut more = Vec::new();
-        let read = self.bytes.by_ref().take(missing).read_to_end(&mut more);
+        let read = read_up_to(&mut self.bytes, missing, &mut more);
         read.map_err(|error| self.unreadable(&error))?;
         self.ahead.extend(more);
         if (self.ahead.len() as u64) < wanted {

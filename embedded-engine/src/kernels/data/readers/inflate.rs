@@ -7,6 +7,7 @@
 
 use super::source::Failure;
 use crate::kernels::data::dataset::Run;
+use crate::kernels::io::read_up_to;
 use session_core::CancellationToken;
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -102,7 +103,7 @@ impl Shared {
         while let Some(mut block) = self.room() {
             block.clear();
             // Errors are left in the failure, and reported after the bytes before them.
-            let read = inflating.by_ref().take(BLOCK as u64).read_to_end(&mut block);
+            let read = read_up_to(&mut inflating, BLOCK as u64, &mut block);
             self.lock().full.push_back(block);
             self.changed.notify_all();
             // Fewer bytes than requested are the end of the file.

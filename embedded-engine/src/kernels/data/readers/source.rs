@@ -7,7 +7,7 @@
 use super::inflate;
 use crate::kernels::data::dataset::Run;
 use crate::kernels::data::position::{Reader, Writer};
-use crate::kernels::io::{Compression, path};
+use crate::kernels::io::{Compression, path, read_up_to};
 use session_core::{Code, Error, Result};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -108,7 +108,7 @@ pub(super) fn open(name: &Bytes, compression: Compression, offset: u64, run: &Ru
         return Err(Error::new(Code::FailedPrecondition, format!("{shown}; Is a directory")));
     }
     let mut start = Vec::new();
-    file.by_ref().take(LOOK as u64).read_to_end(&mut start).map_err(said)?;
+    read_up_to(&mut file, LOOK as u64, &mut start).map_err(said)?;
     let print = Print { length: data.len(), start: hash(&start) };
     let failure = Failure::default();
     // A compressed file without any bytes is one without records.
