@@ -16,8 +16,8 @@
 //!
 //! Boxes are considered from the highest score on; of equal scores the lower index comes first. A box is
 //! selected if its overlap (intersection over union) with no selected box exceeds `iou_threshold`, and its
-//! score is above `score_threshold`. Corners may be given in any order; a box without area overlaps nothing.
-//! Scores that are NaN are never selected.
+//! score is above `score_threshold`. Corners may be given in any order; a box without area overlaps nothing,
+//! and one whose first corner has NaN overlaps every box with an area. Scores that are NaN are never selected.
 //!
 //! `pad_to_max_output_size` (V4, V5) fills the indices with zeros. Soft suppression multiplies scores by
 //! `e^(-overlap^2 / (2 sigma))` for each selected box instead of removing boxes; a sigma of 0 is the hard
@@ -196,10 +196,11 @@ fn choose(
             let overlap = overlap(candidate.index, other);
             if soft {
                 candidate.score *= (-0.5 / thresholds.sigma * overlap * overlap).exp();
-            } else if overlap > thresholds.overlap {
-                continue 'candidates;
             }
-            if candidate.score <= thresholds.score {
+            // The overlap of a box with NaN is NaN, which is not within the threshold and gives no score
+            // above the other.
+            let (is_within, is_above) = (overlap <= thresholds.overlap, candidate.score > thresholds.score);
+            if !is_above || !soft && !is_within {
                 continue 'candidates;
             }
         }
@@ -219,16 +220,20 @@ fn choose(
 /// Returns intersection over union of two boxes `[y1, x1, y2, x2]`, whose corners may be any two opposite
 /// ones. A box without area has none. `[0, 0, 1, 1]` and `[0, 0, 1, 0.9]` have an overlap of 0.9.
 fn overlap(a: &[f32], b: &[f32]) -> f32 {
-    let ordered = |b: &[f32]| [b[0].min(b[2]), b[1].min(b[3]), b[0].max(b[2]), b[1].max(b[3])];
+    // A second corner of NaN counts as the first one; a first corner of NaN makes the area NaN.
+    let least = |a: f32, b: f32| if b < a { b } else { a };
+    let most = |a: f32, b: f32| if a < b { b } else { a };
+    let ordered = |b: &[f32]| [least(b[0], b[2]), least(b[1], b[3]), most(b[0], b[2]), most(b[1], b[3])];
     let area = |b: [f32; 4]| (b[2] - b[0]) * (b[3] - b[1]);
     let (a, b) = (ordered(a), ordered(b));
+    let areas = [area(a), area(b)];
     // The union might be 0, and the quotient NaN.
-    if area(a) <= 0.0 || area(b) <= 0.0 {
+    if areas.iter().any(|&area| area <= 0.0) {
         return 0.0;
     }
     let height = (a[2].min(b[2]) - a[0].max(b[0])).max(0.0);
     let width = (a[3].min(b[3]) - a[1].max(b[1])).max(0.0);
-    height * width / (area(a) + area(b) - height * width)
+    height * width / (areas[0] + areas[1] - height * width)
 }
 
 /// Selects among the boxes of input 0 by the scores of input 1, at most as many as input 2 says.
