@@ -88,7 +88,10 @@ fn adjust_contrast<T: Element + CastTo<f32>>(
             let means: Vec<f32> = means.into_iter().map(|sum| (sum / pixels as f64) as f32).collect();
             for pixel in image.chunks_exact_mut(channels) {
                 for (x, mean) in pixel.iter_mut().zip(&means) {
-                    *x = ((*x - mean) * factor + mean).min(most).max(least);
+                    // Not `min` and `max`, which would turn NaN into a bound.
+                    let moved = (*x - mean) * factor + mean;
+                    let moved = if moved > most { most } else { moved };
+                    *x = if moved < least { least } else { moved };
                 }
             }
         });
@@ -227,8 +230,8 @@ fn with_hue(color: [f32; 3], delta: f32) -> [f32; 3] {
     }
 }
 
-/// Returns the color with its saturation multiplied, and kept between 0 and 1.
+/// Returns the color with its saturation multiplied, and kept between 0 and 1; a product of NaN counts as 0.
 fn with_saturation(color: [f32; 3], scale: f32) -> [f32; 3] {
     let [hue, saturation, value] = to_hsv(color);
-    to_rgb([hue, (saturation * scale).clamp(0.0, 1.0), value])
+    to_rgb([hue, (saturation * scale).max(0.0).min(1.0), value])
 }
