@@ -34,7 +34,9 @@ mod window;
 use crate::registry::Registry;
 
 pub(crate) use bias::channels_first;
-pub(crate) use images::{Scaler, bilinear, gradient_dims, image_dims, new_size, new_size_or_none};
+pub(crate) use images::{
+    Scaler, bilinear, gradient_dims, image_dims, new_size, new_size_or_none, resized_dims,
+};
 pub(crate) use window::Window;
 
 /// Registers the op types of all files of this folder. `window` has none.

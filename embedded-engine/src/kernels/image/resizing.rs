@@ -17,7 +17,8 @@
 //! kernels (`kernel_type`, default `lanczos3`); with `antialias` (default true) the kernel is widened when
 //! the image shrinks. Result pixels that come from outside of the image are 0.
 //!
-//! Images without pixels, sizes and scales that are not positive, and unknown kernels are `InvalidArgument`.
+//! Images without pixels or channels, sizes and scales that are not positive, and unknown kernels are
+//! `InvalidArgument`.
 //!
 //! # Algorithm
 //!
@@ -37,7 +38,7 @@ use crate::dispatch::check_real;
 use crate::kernel::{KernelContext, NodeSpec, Watch};
 use crate::kernels::chunks::for_chunks;
 use crate::kernels::math::boxed;
-use crate::kernels::nn::{Scaler, gradient_dims, image_dims, new_size};
+use crate::kernels::nn::{Scaler, gradient_dims, image_dims, new_size, resized_dims};
 use crate::registry::Registry;
 use compute::elementwise;
 use session_core::{Error, Result};
@@ -72,7 +73,7 @@ pub(super) fn register(registry: &mut Registry) {
         check_real(spec.input_dtype(0))?;
         let (filter, antialias) = (Filter::of(spec.str("kernel_type")?)?, spec.bool("antialias")?);
         Ok(boxed(move |context| {
-            let [_, height, width, _] = image_dims(context.input(0).shape())?;
+            let [_, height, width, _] = resized_dims(context.input(0).shape())?;
             let new = new_size(context, 1)?;
             let spans = translated(context, filter, antialias, [height, width], new)?;
             gather(context, &spans)
@@ -97,10 +98,10 @@ fn resized(
 ) -> Result<Box<dyn crate::kernel::Kernel>> {
     let scaler = Scaler::of(spec);
     Ok(boxed(move |context| {
-        let [batch, height, width, depth] = image_dims(context.input(0).shape())?;
+        let [batch, height, width, depth] = resized_dims(context.input(0).shape())?;
         let [new_height, new_width] = new_size(context, 1)?;
-        if batch == 0 || depth == 0 {
-            // Images of any size without pixels need no weights.
+        if batch == 0 {
+            // No images of any size need no weights.
             return context.produce::<f32>(0, [batch, new_height, new_width, depth], |_, _| Ok(()));
         }
         let mut watch = context.watch();

@@ -15,10 +15,10 @@
 //! the place, with the border pixels repeated outward. `ResizeNearestNeighbor` rounds half away from zero
 //! with `align_corners` and down otherwise. Gradients distribute each value in the same proportions.
 //!
-//! Images without pixels, new sizes that are not positive, and a rank other than 4 are `InvalidArgument`. All
-//! places are computed in `float32`, as TensorFlow does: those at the edge of a pixel depend on it. A few
-//! operations for each element; the gradient of the nearest neighbor adds in the order of `grads`. All run in
-//! one thread.
+//! Images without pixels or channels, new sizes that are not positive, and a rank other than 4 are
+//! `InvalidArgument`; gradients may lack channels. All places are computed in `float32`, as TensorFlow does:
+//! those at the edge of a pixel depend on it. A few operations for each element; the gradient of the nearest
+//! neighbor adds in the order of `grads`. All run in one thread.
 //!
 //! ```text
 //! [0, 4] becomes four pixels       places               ResizeBilinear        ResizeNearestNeighbor
@@ -158,6 +158,15 @@ pub(crate) fn image_dims(shape: &Shape) -> Result<[usize; 4]> {
     Ok(dims)
 }
 
+/// Returns batch, height, width and channels of images to be resized. Fails as [`image_dims`] does, and for
+/// images without channels.
+pub(crate) fn resized_dims(shape: &Shape) -> Result<[usize; 4]> {
+    match image_dims(shape)? {
+        [.., 0] => Err(Error::invalid_argument(format!("images must have channels: {shape}"))),
+        dims => Ok(dims),
+    }
+}
+
 /// Returns height and width from an input, either of which may be 0. Fails for negative numbers and for other
 /// than two.
 pub(crate) fn new_size_or_none(context: &KernelContext<'_>, input: usize) -> Result<[usize; 2]> {
@@ -189,7 +198,7 @@ pub(crate) fn new_size(context: &KernelContext<'_>, input: usize) -> Result<[usi
 /// Delivers the images of input 0 in the size of input 1, as `float32` for every dtype. Also runs inside
 /// `FusedResizeAndPadConv2D`.
 pub(crate) fn bilinear(context: &mut KernelContext<'_>, scaler: Scaler) -> Result<()> {
-    let [batch, height, width, depth] = image_dims(context.input(0).shape())?;
+    let [batch, height, width, depth] = resized_dims(context.input(0).shape())?;
     let [new_height, new_width] = new_size(context, 1)?;
     let mut input = memory::filled(0f32, context.input(0).elements())?;
     elementwise::cast_values(context.pool(), context.values(0)?, input.as_mut_slice().into());
@@ -242,7 +251,7 @@ fn bilinear_gradient<T: Element + Real>(context: &mut KernelContext<'_>, scaler:
 
 /// Delivers the images of input 0 in the size of input 1. Pixels are moved as they are, whatever their dtype.
 fn nearest(context: &mut KernelContext<'_>, scaler: Scaler) -> Result<()> {
-    let [batch, height, width, depth] = image_dims(context.input(0).shape())?;
+    let [batch, height, width, depth] = resized_dims(context.input(0).shape())?;
     let [new_height, new_width] = new_size(context, 1)?;
     let (rows, columns) = (scaler.nearest(height, new_height)?, scaler.nearest(width, new_width)?);
     let place = |i: usize| {

@@ -12,8 +12,9 @@
 //! order counts. A window whose first element is NaN has that as its maximum; other NaN are passed over.
 //! `MaxPoolGradGrad` reads the second gradient at the position of each maximum.
 //!
-//! All real dtypes are accepted. Positions outside of the images and shapes that do not fit are
-//! `InvalidArgument`. One pass over the windows in one thread, and another one over their maxima.
+//! All real dtypes are accepted. Positions outside of the images, shapes that do not fit, and an empty input
+//! of `MaxPoolWithArgmax` are `InvalidArgument`. One pass over the windows in one thread, and another one
+//! over their maxima.
 //!
 //! ```text
 //! [[1, 2, 3], [4, 5, 6], [7, 8, 9]], window 2 x 2, stride 1, VALID  ->  [[5, 6], [8, 9]] at [[4, 5], [7, 8]]
@@ -117,6 +118,10 @@ fn with_argmax(
     dtype: DType,
 ) -> Result<()> {
     let input = context.input(0).clone();
+    if input.elements() == 0 {
+        let text = format!("input must not be empty, got shape {}", input.shape());
+        return Err(Error::invalid_argument(text));
+    }
     let shape = window.pooling(input.shape())?;
     let places = places(&shape, &input)?;
     let largest = at_places(context, &input, &places, pooled(&shape))?;
