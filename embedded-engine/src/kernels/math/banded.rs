@@ -111,10 +111,11 @@ impl<T: Number> Banded<'_, T> {
 
     /// Solves for `columns` right-hand sides by substitution, from the top for a lower triangle and the
     /// adjoint of an upper one, else from the bottom. `right` and `out` are `[n, columns]` by rows. Fails for
-    /// a zero on the main diagonal.
+    /// a zero on the main diagonal, and for NaN in its first place, as other solvers do.
     fn solve(&self, watch: &mut Watch<'_>, right: &[T], columns: usize, out: &mut [T]) -> Result<()> {
         let (n, reach) = (self.n, self.k - 1);
-        if (0..n).any(|i| self.band(0, i) == T::default()) {
+        let starts_with_nan = n > 0 && self.band(0, 0).magnitude().is_nan();
+        if starts_with_nan || (0..n).any(|i| self.band(0, i) == T::default()) {
             return Err(Error::invalid_argument("Input matrix is not invertible."));
         }
         let forward = self.lower != self.adjoint;

@@ -12,7 +12,8 @@
 //! | `Ndtri` | `p` | 0 to 1 | infinities at both ends, NaN outside |
 //! | `Igamma`, `Igammac` | `a`, `x` | `a > 0`, `x >= 0` | NaN outside; they add up to 1 |
 //! | `IgammaGradA`, `RandomGammaGrad` | `a`, `x` | the same | NaN outside |
-//! | `Zeta` | `x`, `q` | `x > 1`, `q > 0` | infinity for `x = 1`, NaN for `x < 1`; see [`zeta`] for `q <= 0` |
+//! | `Zeta` | `x`, `q` | `x > 1`, `q > 0` | infinity for `x = 1`, NaN for `x < 1`; see [`zeta`] for `q <= 0`
+//! |
 //! | `Polygamma` | `a`, `x` | integers `a >= 0` | NaN for other `a` |
 //! | `Betainc` | `a`, `b`, `x` | `a, b > 0`, `x` of 0 to 1 | NaN outside |
 //!
@@ -203,6 +204,10 @@ fn zeta(x: f64, q: f64) -> f64 {
             return if is_pole { f64::INFINITY } else { f64::NAN };
         }
     }
+    // Every term is 0; the remainder's would be NaN.
+    if q == f64::INFINITY {
+        return 0.0;
+    }
     let mut sum = q.powf(-x);
     let (mut a, mut i) = (q, 0);
     let mut term;
@@ -261,13 +266,16 @@ fn gamma_factor(a: f64, x: f64) -> f64 {
 }
 
 /// Returns the regularized lower incomplete gamma function `P(a, x)`. Beyond its turning point, `x > a`, one
-/// minus the fraction of the upper one converges faster than the series. 0 for `x = 0` and for an infinite
-/// `a`, 1 for an infinite `x`.
+/// minus the fraction of the upper one converges faster than the series. 0 for an infinite `a` and, as in
+/// TensorFlow whatever `a` is, for `x = 0`; 1 for an infinite `x`.
 fn igamma(a: f64, x: f64) -> f64 {
+    if x == 0.0 {
+        return 0.0;
+    }
     if a.is_nan() || x.is_nan() || x < 0.0 || a <= 0.0 {
         return f64::NAN;
     }
-    if x == 0.0 || a.is_infinite() {
+    if a.is_infinite() {
         return 0.0;
     }
     if x.is_infinite() {
@@ -282,11 +290,11 @@ fn igammac(a: f64, x: f64) -> f64 {
     if a.is_nan() || x.is_nan() || x < 0.0 || a <= 0.0 {
         return f64::NAN;
     }
-    if x == 0.0 || a.is_infinite() {
-        return 1.0;
-    }
     if x.is_infinite() {
         return 0.0;
+    }
+    if x == 0.0 || a.is_infinite() {
+        return 1.0;
     }
     if x > 1.0 && x > a { upper_fraction(a, x) } else { 1.0 - lower_series(a, x) }
 }
@@ -338,12 +346,15 @@ fn upper_fraction(a: f64, x: f64) -> f64 {
 }
 
 /// Returns the derivative of the lower function by its first argument: of its series, term by term. NaN
-/// outside of the domain, 0 at both ends.
+/// outside of the domain, 0 for an infinite `a` and at both ends.
 fn igamma_slope(a: f64, x: f64) -> f64 {
+    if x == 0.0 {
+        return 0.0;
+    }
     if a.is_nan() || x.is_nan() || x < 0.0 || a <= 0.0 {
         return f64::NAN;
     }
-    if x == 0.0 || x.is_infinite() {
+    if a.is_infinite() || x.is_infinite() {
         return 0.0;
     }
     // All terms carry the factor, so that none is too large where it is tiny.
