@@ -19,14 +19,14 @@
 //! - `ignore_longer_outputs_than_inputs` gives examples with too many labels a loss of 0 and no gradient,
 //!   instead of an error.
 //!
-//! A label that is the blank or no class, a length outside of the time steps, and an example with too few
-//! time steps are `InvalidArgument`. For `CTCLoss` so are an example without labels, an empty batch, and
-//! inputs without time steps. For `CTCLossV2` an example without labels has the loss of the path of blanks,
-//! and one of length 0 a loss of 0. Time steps after the length of an example have no gradient.
+//! Inputs without elements, a label that is the blank or no class, a length outside of the time steps, and an
+//! example with too few time steps are `InvalidArgument`. For `CTCLoss` so is an example without labels. For
+//! `CTCLossV2` it has the loss of the path of blanks, and an example of length 0 a loss of 0. Time steps
+//! after the length of an example have no gradient.
 //!
 //! The decoder takes the most likely class of each step, merges repeats if `merge_repeated`, and leaves
 //! blanks out. Its `log_probability` is the sum of the largest logits, negated, without a normalization, as
-//! in TensorFlow. Of equal logits the first counts.
+//! in TensorFlow. Of equal logits the first counts, and a class 0 of NaN is the most likely.
 //!
 //! # Algorithm
 //!
@@ -103,15 +103,16 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    /// Reads the sizes of the inputs. `lengths` is the number of the input with the lengths. Fails unless
-    /// there is one from 0 to `time` for each example.
+    /// Reads the sizes of the inputs, none of which may be 0. `lengths` is the number of the input with the
+    /// lengths. Fails unless there is one from 0 to `time` for each example.
     pub(super) fn of(context: &KernelContext<'_>, lengths: usize) -> Result<Frames> {
         let &[time, batch, classes] = context.input(0).shape().dims() else {
             let text = format!("inputs must have 3 axes: {}", context.input(0).shape());
             return Err(Error::invalid_argument(text));
         };
-        if classes == 0 {
-            return Err(Error::invalid_argument("inputs must have at least one class, the blank"));
+        if context.input(0).elements() == 0 {
+            let text = format!("inputs must not be empty, got shape {}", context.input(0).shape());
+            return Err(Error::invalid_argument(text));
         }
         let length = |length: i64| {
             usize::try_from(length).ok().filter(|&length| length <= time).ok_or_else(|| {
@@ -140,11 +141,6 @@ where
     f64: CastTo<T>,
 {
     let frames = Frames::of(context, 3)?;
-    if !rules.blank_first && (frames.batch == 0 || frames.time == 0) {
-        let text =
-            format!("inputs must have examples and time steps, not shape {}", context.input(0).shape());
-        return Err(Error::invalid_argument(text));
-    }
     let blank = if rules.blank_first { 0 } else { frames.classes - 1 };
     // All labels are checked before the first recursion runs.
     let labels = labels(context, &frames, blank)?;
@@ -392,9 +388,13 @@ where
     })
 }
 
-/// Returns the first of the largest elements, and its value. A row of NaN has the class 0 and minus infinity.
+/// Returns the first of the largest elements, and its value. A row that begins with NaN has the class 0 and
+/// NaN.
 fn largest(row: &[f64]) -> (i64, f64) {
-    row.iter().enumerate().fold((0, f64::NEG_INFINITY), |best, (class, &value)| {
-        if value > best.1 { (class as i64, value) } else { best }
-    })
+    row.iter().enumerate().fold(
+        (0, row[0]),
+        |best, (class, &value)| {
+            if value > best.1 { (class as i64, value) } else { best }
+        },
+    )
 }
