@@ -4,7 +4,8 @@
     python make_boundaries.py      (tensorflow 2.21.0)
 
 Left out are inputs on which TensorFlow itself crashes (boxes with NaN in the gradients of `CropAndResize`, infinite ranges of
-`HistogramFixedWidth`), results that depend on the width of the CPU's vectors (`SegmentMax` of wide rows with NaN), and complex
+`HistogramFixedWidth`) or does not end (`AdjustHue` of infinities, soft suppression of boxes
+with NaN), results that depend on the width of the CPU's vectors (`SegmentMax` of wide rows with NaN), and complex
 factors, of which TensorFlow returns zeros where those of real numbers are NaN.
 """
 
@@ -33,6 +34,11 @@ for color in ([1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1], [0, 0, 0], [1, 0, 1e-9
     run("RGBToHSV", F([color]), tolerance=1e-6)
 for hue in (0, 1, 1 - 1e-7, 1 / 6, 0.5):
     run("HSVToRGB", F([[hue, 1, 1], [hue, 0.5, 1]]), tolerance=1e-6)
+
+    for scale in (0, -1, 2, nan, inf, -inf):
+        run("AdjustSaturation", F([[color]]), F(scale), tolerance=1e-6)
+for value in (nan, inf):
+    run("AdjustContrastv2", F([[[value], [1]]]), F(2))
 
 # Rows without elements.
 for op in ("SegmentSum", "SegmentMean", "SegmentProd", "SegmentMax", "SegmentMin"):
@@ -151,6 +157,8 @@ for dtype in (F, D, C, Z):
     run("SelfAdjointEigV2", dtype([[1, 0], [nan, 1]]))
     run("SelfAdjointEigV2", dtype([[nan, 0], [0, 1]]))
     run("Eig", dtype([[1, 0], [nan, 1]]), Tout=tf.as_dtype(np.result_type(dtype, C)))
+    run("BandedTriangularSolve", dtype([[nan, 1], [1, 1]]), dtype([[1], [1]]))
+    run("BandedTriangularSolve", dtype([[1, 0], [1, 1]]), dtype([[1], [1]]))
 run("TridiagonalSolve", F([[1, 1], [nan, 1], [1, 1]]), F([[1], [1]]))
 run("MatrixSquareRoot", C([[nan, 0], [0, 1]]))
 
@@ -162,6 +170,12 @@ for op in ("I0", "I1", "I0e", "I1e", "J0", "J1", "K0", "K1", "K0e", "K1e", "Y0",
 for x in (1e-300, -1e-30, 1e-7, -0.01, 0.5, 0.999, 1.0):
     run("BesselI1", D([x]), tolerance=1e-14 * abs(x))
     run("BesselI1e", D([x]), tolerance=1e-14 * abs(x))
+
+SHAPES = [0, 0, 1, -1, inf, 1, nan, 1, 2, 0, -inf, -1, nan, 1e-3, inf]
+PLACES = [0, 1, 0, 1, 1, inf, 1, nan, 3, inf, 1, 0.5, 0, inf, inf]
+for dtype in (F, D):
+    for op in ("Igamma", "Igammac", "IgammaGradA", "Polygamma", "Zeta"):
+        run(op, dtype(SHAPES), dtype(PLACES), tolerance=1e-6)
 
 # Windows.
 WINDOWS = ([nan, 1, 2, 3], [1, nan, 2, 3], [3, 2, 1, nan], [3, nan, 1, 2], [nan] * 4, [-inf] * 4, [-inf, nan, -inf, nan])
@@ -180,6 +194,8 @@ for window in WINDOWS:
             run("MaxPool", np.repeat(x, 9, 3), **slide)
         run("MaxPoolGrad", x, tf.raw_ops.MaxPool(input=x, **slide), one, **slide)
         run("MaxPoolWithArgmax", x, **slide)
+        run("MaxPoolWithArgmax", x[:0], **slide)
+        run("MaxPoolWithArgmax", x[..., :0], **slide)
         if dtype is not H:
             ratio = [1.0, 1.9, 1.9, 1.0]
             run("FractionalMaxPool", x, pooling_ratio=ratio, seed=1, seed2=1, deterministic=True, keep=[0])
@@ -198,6 +214,21 @@ for box in ([nan, 0, 1, 1], [0, 0, inf, 1], [-inf, 0, 1, 1], [0, nan, 1, 1], [0,
     run("CropAndResize", image, F([[0, 0, 1, 1], box]), N([5, 0]), N([2, 2]))
     run("CropAndResize", image, F([box]), N([0]), N([0, 2]))
 
+for op in ("ResizeBilinear", "ResizeNearestNeighbor", "ResizeArea", "ResizeBicubic"):
+    for shape in ((0, 3, 3, 1), (1, 3, 3, 0), (1, 0, 3, 1)):
+        run(op, zeros(*shape), N([2, 2]))
+run("ScaleAndTranslate", zeros(1, 3, 3, 0), N([2, 2]), F([1, 1]), F([0, 0]))
+run("ResizeBilinearGrad", zeros(1, 2, 2, 0), zeros(1, 3, 3, 0))
+run("ResizeNearestNeighborGrad", zeros(1, 2, 2, 0), N([3, 3]))
+BOXES = F([[0, 0, 1, 1], [0, 0, 1, 0.9], [2, 2, 3, 3]])
+for first in ([nan, 0, 1, 1], [0, 0, nan, 1], [0, 0, 1, 1], [0, 0, 0, 0]):
+    boxes = np.concatenate([F([first]), BOXES])
+    for scores in ([4, 3, 2, 1], [1, 2, 3, 4], [nan, 2, 3, inf], [1, -inf, 3, nan]):
+        run("NonMaxSuppressionV3", boxes, F(scores), N(4), F(0.5), F(0))
+        if np.isfinite(first).all():
+            run("NonMaxSuppressionV2", boxes, F(scores), N(4), F(0.5))
+            run("NonMaxSuppressionV5", boxes, F(scores), N(4), F(0.5), F(0), F(0.5), tolerance=1e-5)
+
 # Labels.
 three = zeros(2, 2, 3)
 for ignore in (False, True):
@@ -214,6 +245,10 @@ for ignore in (False, True):
         run("CTCLoss", three, indices, N(values), N(lengths), ignore_longer_outputs_than_inputs=ignore, tolerance=1e-6)
 run("CTCLoss", zeros(2, 0, 3), zeros(0, 2, dtype=I), N([]), N([]))
 run("CTCLoss", zeros(0, 1, 3), I([[0, 0]]), N([0]), N([0]))
+
+run("CTCGreedyDecoder", F([[[nan, 1, 0]], [[0, nan, 1]], [[1, 0, nan]]]), N([3]))
+for shape in ((0, 1, 3), (2, 0, 3)):
+    run("CTCGreedyDecoder", zeros(*shape), zeros(shape[1], dtype=N))
 
 # Equations, whose ellipses only runs can count.
 ones = lambda *shape: tf.ones(shape)
