@@ -15,7 +15,8 @@
 //! element, or the group, that it was called for.
 //!
 //! Memory: all groups that are not full. Cardinality: unknown. Position: the elements of all groups, the
-//! sizes, the group that is returned at present with its iterator, and the input's.
+//! sizes, the group that is returned at present with its iterator and the states of random operations before
+//! its call of `reduce_func`, and the input's.
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, Handle, Iterate, Run, Shared, Source, restore_open, save_open};
