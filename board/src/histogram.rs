@@ -39,7 +39,8 @@ impl Buckets {
                 let count = histogram.num;
                 let mean = (count > 0.0).then(|| histogram.sum / count);
                 // The first and the last bucket reach to infinity; the values do not.
-                let inside = |limit: f64| limit.clamp(histogram.min, histogram.max);
+                // Not `clamp`, which panics if a file states a minimum that is NaN or above the maximum.
+                let inside = |limit: f64| limit.max(histogram.min).min(histogram.max);
                 let mut left = f64::NEG_INFINITY;
                 let mut buckets = Vec::new();
                 for (&limit, &count) in histogram.limits.iter().zip(&histogram.counts) {
@@ -146,6 +147,11 @@ mod tests {
 
     #[test]
     fn malformed_histograms_are_handled() {
+        for (min, max) in [(f64::NAN, f64::NAN), (2.0, 1.0)] {
+            let mut histogram = Histogram::of([1.0, 2.0]).unwrap();
+            (histogram.min, histogram.max) = (min, max);
+            assert!(!Buckets::of(&Value::histogram("h", histogram)).unwrap().buckets.is_empty());
+        }
         let one = Buckets::of(&Value::histogram("h", Histogram::of([2.0, 2.0]).unwrap())).unwrap();
         assert_eq!(one.rebinned(2.0, 2.0, 4), [2.0, 0.0, 0.0, 0.0]);
         let none = Buckets::of(&Value::histogram("h", Histogram::of([]).unwrap())).unwrap();

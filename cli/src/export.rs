@@ -126,6 +126,10 @@ impl Arguments {
                         return Err(Error::value(text).into());
                     }
                 }
+                if self.frozen && self.tags.is_some() {
+                    let text = format!("'{}' is a graph file, which has no tags", self.meta.display());
+                    return Err(Error::value(text).into());
+                }
                 match self.frozen {
                     true => self.freeze(message, checkpoint)?,
                     false => self.save(&message, checkpoint)?,

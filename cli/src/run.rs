@@ -194,11 +194,7 @@ impl Arguments {
 
     /// Runs a graph file once: a frozen graph, or one with a checkpoint.
     fn of_graph(&self, message: MetaGraphDef) -> std::result::Result<Vec<(String, Tensor)>, Error> {
-        if self.tags.is_some() || self.signature.is_some() {
-            let text =
-                format!("'{}' is a graph file, which has neither tags nor signatures", self.model.display());
-            return Err(Error::value(text));
-        }
+        self.check_graph_options()?;
         match &self.checkpoint {
             // With a checkpoint the file is a meta graph; without one it must hold its values.
             Some(prefix) => {
@@ -210,6 +206,16 @@ impl Arguments {
                 self.fetched(graph.session(), &|name| graph.tensor(name))
             }
         }
+    }
+
+    /// Checks that no option is given that only a SavedModel has.
+    fn check_graph_options(&self) -> std::result::Result<(), Error> {
+        if self.tags.is_some() || self.signature.is_some() {
+            let text =
+                format!("'{}' is a graph file, which has neither tags nor signatures", self.model.display());
+            return Err(Error::value(text));
+        }
+        Ok(())
     }
 
     /// A session of a meta graph with the variables of a checkpoint.
@@ -243,6 +249,7 @@ impl Arguments {
 
     /// Runs a graph again and again: initializes its variables, or loads them, and its tables and iterators.
     fn repeated(&self, message: &MetaGraphDef, out: &mut dyn Write) -> Result {
+        self.check_graph_options()?;
         let meta = self.imported(message)?;
         let graph = &meta.graph;
         let request = self.request(&|name| find_tensor(graph, name))?;
@@ -254,6 +261,10 @@ impl Arguments {
         let (local, iterators) = (local_init_op(graph), initializers(graph, &operations));
         // Without an input that ends, the loop would never end.
         let limit = self.times.or((!take_input(&operations)).then_some(1));
+        if !self.outputs.is_empty() && (self.json_lines || limit != Some(1)) {
+            let text = "--output writes the tensor of one run; name tensors of repeated runs with --fetch and --json-lines";
+            return Err(Error::value(text).into());
+        }
         let session = self.session(graph)?;
         match &self.checkpoint {
             Some(prefix) => {

@@ -1,4 +1,4 @@
-//! The width of the terminal.
+//! The width of the terminal, and whether it shows colors.
 //!
 //! Plots and progress lines are as wide as the terminal. In a pipe there is none, and `COLUMNS` or the usual width
 //! decides, so that the output of a script does not depend on the window in which it was started.
@@ -8,6 +8,11 @@ pub(crate) fn columns() -> usize {
     let stated = || std::env::var("COLUMNS").ok()?.parse().ok();
     // A width of 0 is what some terminals report when they do not know it.
     measured().or_else(stated).filter(|&columns| columns > 0).unwrap_or(80)
+}
+
+/// Returns true unless the variable `NO_COLOR` is set. See no-color.org: any value counts, unless it is empty.
+pub(crate) fn wants_color() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Returns the width of the terminal; `None` if the output is not one.

@@ -89,11 +89,11 @@ impl Arguments {
         if let Some(tag) = status.iter().find_map(|status| status.tag.clone())
             && let Ok(plot) = board::Plot::of(board, &[tag])
         {
-            lines.extend(
-                plot.terminal(columns.saturating_sub(1), 14, TerminalColors::TrueColor)
-                    .lines()
-                    .map(str::to_owned),
-            );
+            let colors = match terminal::wants_color() {
+                true => TerminalColors::TrueColor,
+                false => TerminalColors::None,
+            };
+            lines.extend(plot.terminal(columns.saturating_sub(1), 14, colors).lines().map(str::to_owned));
         }
         // Moves up to the first line of the previous output, which is then overwritten line by line without a
         // flicker.

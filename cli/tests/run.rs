@@ -355,3 +355,19 @@ fn a_graph_with_an_iterator_runs_until_its_input_ends() {
     }
     assert_eq!(lines(&["--times", "2"]), all[..2]);
 }
+
+#[test]
+fn options_that_repeated_runs_do_not_follow_are_refused() {
+    let folder = pipeline("slices_oneshot");
+    let output = tempfile::tempdir().unwrap();
+    let file = format!("x={}", output.path().join("x.npy").display());
+    for (option, value, words) in [
+        ("--signature", "serving_default", "neither tags nor signatures"),
+        ("--tags", "serve", "neither tags nor signatures"),
+        ("--output", file.as_str(), "--output writes the tensor of one run"),
+    ] {
+        let answer = run_in(&folder, &[&"run", &"pipeline.meta", &"--times", &"2", &option, &value]);
+        assert_ne!(answer.code, 0, "{option}");
+        assert!(answer.errors.contains(words), "{option}: {}", answer.errors);
+    }
+}

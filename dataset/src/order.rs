@@ -2,8 +2,8 @@
 
 use crate::Dataset;
 use crate::elements::Spec;
-use crate::op::op;
-use session_core::{AsOutput, Graph, OpBuilder, Output, PartialShape, Tensor};
+use crate::op::{invalid, op};
+use session_core::{AsOutput, Error, Graph, OpBuilder, Output, PartialShape, Tensor};
 
 /// The graph seed that an operation with its own seed takes where the graph has none.
 const DEFAULT_GRAPH_SEED: i64 = 87_654_321;
@@ -383,6 +383,11 @@ impl Dataset {
     #[must_use]
     #[track_caller]
     pub fn concatenate(&self, other: &Dataset) -> Dataset {
+        let (first, second) = (self.spec.dtypes(), other.spec.dtypes());
+        if first != second {
+            let text = format!("datasets of elements {first:?} and {second:?} cannot be concatenated");
+            return invalid(&self.graph(), "ConcatenateDataset", self.spec.clone(), Error::value(text));
+        }
         Dataset::described(self.op("ConcatenateDataset").input(other), self.spec.relaxed(&other.spec))
     }
 

@@ -50,6 +50,15 @@ fn int64(shape: impl Into<PartialShape>) -> OutputInfo {
 }
 
 #[test]
+fn datasets_of_other_dtypes_are_not_concatenated() {
+    let graph = Graph::new();
+    let words = Dataset::from_tensors(&graph, [ops::array::constant(&graph, "a")]);
+    let _ = five(&graph).concatenate(&words);
+    let error = graph.finalize().unwrap_err();
+    assert!(error.message().contains("cannot be concatenated"), "{error}");
+}
+
+#[test]
 fn unbounded_sizes_take_all_elements() {
     let transform = |size: u64, name: &str, make: &dyn Fn(&Dataset, u64) -> Dataset| {
         let graph = Graph::new();

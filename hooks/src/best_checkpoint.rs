@@ -52,6 +52,8 @@ pub struct BestCheckpointHook {
     folder: TrainingFolder,
     /// The best value of this run, which the next save point saves.
     found: Option<(i64, f64)>,
+    /// True from the restore of a state until the session that it belongs to is created.
+    restored: bool,
 }
 
 type State = (Option<f64>, Option<i64>);
@@ -76,6 +78,7 @@ impl BestCheckpointHook {
             dry: false,
             folder: TrainingFolder::default(),
             found: None,
+            restored: false,
         }
     }
 
@@ -172,8 +175,12 @@ impl SessionRunHook for BestCheckpointHook {
     }
 
     fn after_create_session(&mut self, session: &dyn Session, _: &Coordinator) -> Result<()> {
-        // A value that was found but not saved belongs to the variables of the lost session.
+        // A value that was found but not saved belongs to the variables of the lost session; so does the best value, if no
+        // checkpoint was restored.
         self.found = None;
+        if !std::mem::take(&mut self.restored) {
+            self.best = None;
+        }
         self.watched.cadence.session_created(session)
     }
 
@@ -225,7 +232,7 @@ impl SessionRunHook for BestCheckpointHook {
 
     fn load_state(&mut self, state: &[u8]) -> Result<()> {
         let (best, last): State = sidecar::decode(state).map_err(Error::from)?;
-        self.best = best;
+        (self.best, self.restored) = (best, true);
         self.watched.cadence.restore(last);
         Ok(())
     }

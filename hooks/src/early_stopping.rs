@@ -40,6 +40,8 @@ pub struct EarlyStoppingHook {
     patience: u32,
     min_delta: f64,
     progress: Progress,
+    /// True from the restore of a state until the session that it belongs to is created.
+    restored: bool,
 }
 
 /// The state in the checkpoint, a tuple: the best value, its step, the number of checks since, and the step of the last
@@ -69,6 +71,7 @@ impl EarlyStoppingHook {
             patience: 10,
             min_delta: 0.0,
             progress: Progress::default(),
+            restored: false,
         }
     }
 
@@ -148,6 +151,10 @@ impl SessionRunHook for EarlyStoppingHook {
     }
 
     fn after_create_session(&mut self, session: &dyn Session, _: &Coordinator) -> Result<()> {
+        if !std::mem::take(&mut self.restored) {
+            // A recovery without a checkpoint begins again; the progress was that of the lost session.
+            self.progress = Progress::default();
+        }
         self.watched.cadence.session_created(session)
     }
 
@@ -189,6 +196,7 @@ impl SessionRunHook for EarlyStoppingHook {
     fn load_state(&mut self, state: &[u8]) -> Result<()> {
         let (best, best_step, waited, last): State = sidecar::decode(state).map_err(Error::from)?;
         self.progress = Progress { best, best_step, waited };
+        self.restored = true;
         self.watched.cadence.restore(last);
         Ok(())
     }

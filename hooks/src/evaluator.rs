@@ -201,6 +201,10 @@ fn put(session: &dyn Session, variables: &[Variable], values: Vec<Tensor>) -> Re
 }
 
 impl SessionRunHook for EvaluatorHook {
+    fn dry_run(&mut self) {
+        self.target.discard();
+    }
+
     fn begin(&mut self, graph: &Graph) -> Result<()> {
         let mut weights = self.weights.iter().flat_map(|(own, other)| [own, other]);
         // In `begin`, where the error names the hook, rather than at the first evaluation, which may be

@@ -1,7 +1,7 @@
 //! The fill of queues and iterators.
 
 use crate::cadence::Cadence;
-use crate::events::{EventTarget, flush};
+use crate::events::{EventTarget, flush, flush_before_checkpoint};
 use crate::{Clock, SecondOrStepTimer, SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues};
 use session_core::{Graph, Result, RunMetadata, Session};
 use std::path::Path;
@@ -119,5 +119,14 @@ impl SessionRunHook for InputSummaryHook {
 
     fn end(&mut self, _: &dyn Session) -> Result<()> {
         flush(self.writer.as_deref())
+    }
+
+    fn save_state(&self) -> Option<Vec<u8>> {
+        flush_before_checkpoint(self.writer.as_deref());
+        self.cadence.save_state()
+    }
+
+    fn load_state(&mut self, state: &[u8]) -> Result<()> {
+        self.cadence.load_state(state)
     }
 }

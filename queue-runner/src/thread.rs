@@ -102,7 +102,7 @@ enum Life {
     /// Made, not started.
     Waiting(Body),
     Running(Option<JoinHandle<()>>),
-    /// Started elsewhere, so that only polling shows whether it ended.
+    /// Started elsewhere, so that only polling shows whether it ended. `None` while another thread joins it.
     Foreign(Option<Box<dyn Foreign>>),
     Ended(Option<JoinHandle<()>>),
 }
@@ -267,7 +267,7 @@ impl ManagedThread {
     pub fn is_alive(&self) -> bool {
         match &lock(&self.0.state).life {
             Life::Running(_) => true,
-            Life::Foreign(handle) => handle.as_ref().is_some_and(|handle| !handle.is_finished()),
+            Life::Foreign(handle) => handle.as_ref().is_none_or(|handle| !handle.is_finished()),
             Life::Waiting(_) | Life::Ended(_) => false,
         }
     }
@@ -325,7 +325,7 @@ impl ManagedThread {
     fn wait(&self, deadline: Option<Instant>) -> bool {
         let mut state = lock(&self.0.state);
         // Without a deadline the thread can be joined, which needs no polling.
-        if let (Life::Foreign(handle), None) = (&mut state.life, deadline) {
+        if let (Life::Foreign(handle @ Some(_)), None) = (&mut state.life, deadline) {
             let handle = handle.take();
             drop(state);
             self.0.reap_foreign(handle);
@@ -333,10 +333,11 @@ impl ManagedThread {
         }
         loop {
             let pause = match &state.life {
-                Life::Waiting(_) | Life::Ended(_) | Life::Foreign(None) => return true,
+                Life::Waiting(_) | Life::Ended(_) => return true,
                 Life::Foreign(Some(handle)) if handle.is_finished() => return true,
                 Life::Foreign(Some(_)) => Some(FOREIGN_POLL),
-                Life::Running(_) => None,
+                // Whoever joins a foreign thread announces its end.
+                Life::Running(_) | Life::Foreign(None) => None,
             };
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             if left.is_some_and(|left| left.is_zero()) {

@@ -160,9 +160,13 @@ impl Graph {
         // At most one owner per graph is alive; each handle shares it.
         let known = shared.owner.read().unwrap_or_else(PoisonError::into_inner).upgrade();
         let owner = known.unwrap_or_else(|| {
-            let owner = Arc::new(Owner(shared.clone()));
-            *shared.owner.write().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&owner);
-            owner
+            let mut place = shared.owner.write().unwrap_or_else(PoisonError::into_inner);
+            // Another thread may have made one meanwhile.
+            place.upgrade().unwrap_or_else(|| {
+                let owner = Arc::new(Owner(shared.clone()));
+                *place = Arc::downgrade(&owner);
+                owner
+            })
         });
         Graph { shared, context, owner: Some(owner) }
     }
@@ -215,8 +219,8 @@ impl Graph {
             unfetchable: state.unfetchable.clone(),
             functions: state.functions.clone(),
         };
-        drop(state);
         let restricted = self.shared.restricted.load(Ordering::Relaxed);
+        drop(state);
         let shared = Shared {
             state: RwLock::new(copy),
             owner: RwLock::default(),
@@ -808,8 +812,9 @@ impl Graph {
         if let Err(error) = output.check_belongs_to(self) {
             return self.add_error_of_both(&output.graph(), error);
         }
-        self.shared.write().unfeedable.insert(output.endpoint());
-        // After the set has the element: whoever sees the flag must find it.
+        let mut state = self.shared.write();
+        state.unfeedable.insert(output.endpoint());
+        // After the set has the element: whoever sees the flag must find it. Under the lock, so that a copy has both.
         self.shared.restricted.store(true, Ordering::Release);
     }
 
@@ -827,7 +832,8 @@ impl Graph {
         if let Err(error) = operation.check_belongs_to(self) {
             return self.add_error_of_both(&operation.graph(), error);
         }
-        self.shared.write().unfetchable.insert(operation.id());
+        let mut state = self.shared.write();
+        state.unfetchable.insert(operation.id());
         self.shared.restricted.store(true, Ordering::Release);
     }
 

@@ -42,12 +42,18 @@ impl Board {
     pub(super) fn checkpoints(&self, query: &Query<'_>) -> Result<Answer, Error> {
         let shown = self.named(query.need("run")?)?;
         let folder = folder(&shown)?;
+        let state_file = folder.join("checkpoint");
         let (state, problem) = match get_checkpoint_state(folder, None) {
+            _ if state_file.exists() && !is_inside(&state_file, &shown.root) => (
+                CheckpointState::default(),
+                Some(format!("{} leads out of the folder", state_file.display())),
+            ),
             // A state file that is damaged hides the roles of the checkpoints, and not the checkpoints.
             Ok(state) => (state.unwrap_or_default(), None),
             Err(error) => (CheckpointState::default(), Some(error.to_string())),
         };
-        let found = checkpoints_in(folder).map_err(|error| Error::NotFound(error.to_string()))?;
+        let mut found = checkpoints_in(folder).map_err(|error| Error::NotFound(error.to_string()))?;
+        found.retain(|prefix| leads_out(prefix, &shown).is_none());
         let rows: Vec<Json> = found.iter().map(|prefix| row(prefix, &state)).collect();
         // Checkpoints that the state file lists though they are gone.
         let gone = state.all_model_checkpoint_paths.iter();
@@ -128,14 +134,16 @@ impl Board {
         let found = checkpoints_in(folder).map_err(|error| Error::NotFound(error.to_string()))?;
         let prefix = found.into_iter().find(|prefix| same_name(prefix, name));
         let prefix = prefix.ok_or_else(|| Error::NotFound(format!("there is no checkpoint '{name}'")))?;
-        // All files of the prefix, because each of them may be a link.
-        for (path, _) in files(&prefix) {
-            if !is_inside(&path, &shown.root) {
-                return Err(Error::NotFound(format!("{} leads out of the folder", path.display())));
-            }
+        if let Some(path) = leads_out(&prefix, &shown) {
+            return Err(Error::NotFound(format!("{} leads out of the folder", path.display())));
         }
         CheckpointReader::open(&prefix).map_err(|error| Error::NotFound(error.to_string()))
     }
+}
+
+/// Returns the first file of a checkpoint that is a link out of the board's folder. Each of its files may be one.
+fn leads_out(prefix: &Path, shown: &Shown) -> Option<PathBuf> {
+    files(prefix).into_iter().map(|(path, _)| path).find(|path| !is_inside(path, &shown.root))
 }
 
 /// Returns the folder of a run, which may also be a single event file.

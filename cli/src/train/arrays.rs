@@ -36,7 +36,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-use tensor::{DType, FileKind, Tensor, TensorError};
+use tensor::{DType, FileKind, Tensor, TensorError, memory};
 
 /// The reason why an array cannot be read.
 #[derive(Debug)]
@@ -298,8 +298,8 @@ impl Header {
         }
         let strings = match self.elements {
             Elements::Numbers(dtype) => return Ok(Tensor::from_le_bytes(dtype, self.shape.clone(), data)?),
-            // Strings of width 0 have no bytes to cut into pieces.
-            _ if data.is_empty() => vec![Vec::new(); count.unwrap_or(0)],
+            // Strings of width 0 have no bytes to cut into pieces, so the data does not bound their number.
+            _ if data.is_empty() => memory::filled(Vec::new(), count.unwrap_or(0))?,
             Elements::Bytes(width) => data.chunks_exact(width).map(|bytes| filled(bytes).to_vec()).collect(),
             Elements::Text(width) => data.chunks_exact(4 * width).map(text).collect::<Result<_, _>>()?,
         };

@@ -24,6 +24,21 @@ fn saves_whenever_the_metric_reaches_a_new_best() {
 }
 
 #[test]
+fn a_recovery_without_a_checkpoint_forgets_the_best_value() {
+    let (program, folder) = (Program::new(), tempfile::tempdir().unwrap());
+    let mut driver = program.start(BestCheckpointHook::new(folder.path(), &program.loss, Better::Lower));
+    program.set(&program.loss, 1f32);
+    driver.runs(2);
+    program.set_step(0);
+    driver.create(&[]).unwrap();
+    program.set(&program.loss, 5f32);
+    driver.run().unwrap();
+    program.set(&program.loss, 4f32);
+    driver.run().unwrap();
+    assert_eq!(newest(folder.path()).unwrap(), "best.ckpt-2");
+}
+
+#[test]
 fn a_resumed_training_keeps_the_best_value() {
     let (program, folder) = (Program::new(), tempfile::tempdir().unwrap());
     let hook = |program: &Program| {

@@ -89,6 +89,18 @@ fn an_interrupted_training_stops_at_the_same_step() {
 }
 
 #[test]
+fn a_recovery_without_a_checkpoint_forgets_the_progress() {
+    let program = Program::new();
+    let mut driver = program.start(EarlyStoppingHook::new("loss", Better::Lower).patience(2));
+    program.set(&program.loss, 1f32);
+    driver.runs(2);
+    program.set_step(0);
+    driver.create(&[]).unwrap();
+    program.set(&program.loss, 5f32);
+    assert_eq!(driver.runs(9), 3, "5 is the best value of the new session, and then not better twice");
+}
+
+#[test]
 fn invalid_configurations_are_errors() {
     let hook = || EarlyStoppingHook::new("nothing", Better::Lower);
     assert!(hook().begin(&Graph::new()).unwrap_err().message().contains("global step"));

@@ -31,6 +31,19 @@ fn evaluates_every_n_steps_and_at_the_end() {
 }
 
 #[test]
+fn a_dry_run_evaluates_without_writing() {
+    let (program, folder) = (Program::new(), tempfile::tempdir().unwrap());
+    let hook = EvaluatorHook::every_steps(1, |_| Ok(vec![("accuracy".to_owned(), 0.5)]));
+    let mut driver = program.drive(vec![Box::new(hook.output_dir(folder.path().join("events")))]);
+    driver.hooks[0].dry_run();
+    driver.begin().unwrap();
+    driver.create(&[]).unwrap();
+    driver.runs(2);
+    driver.end().unwrap();
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+}
+
+#[test]
 fn a_resumed_training_evaluates_at_the_same_steps() {
     let lines = Lines::default();
     let hook = |program: &Program| {
