@@ -601,8 +601,8 @@ fn slice_gradient(context: &mut KernelContext<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Sums over the axes in input 3; without any, the result is the tensor in dense form. Axes may be negative. Values are added in their
-/// stored order.
+/// Sums over the axes in input 3; without any, the result is the tensor in dense form. Axes may be negative.
+/// Values are added in their stored order.
 fn reduce_sum<T: Element + Add<Output = T>>(context: &mut KernelContext<'_>, keep: bool) -> Result<()> {
     let given = Coordinates::of(context, 0, 1, 2)?;
     let rank = given.dims.len();
@@ -628,6 +628,9 @@ fn reduce_sum<T: Element + Add<Output = T>>(context: &mut KernelContext<'_>, kee
 
 /// Computes the softmax of the stored values along the last axis; absent values count as minus infinity. Any
 /// order of the values is accepted.
+///
+/// # Errors
+/// `InvalidArgument` for fewer than two axes.
 fn softmax<T>(context: &mut KernelContext<'_>) -> Result<()>
 where
     T: Element
@@ -638,7 +641,11 @@ where
         + std::ops::Sub<Output = T>,
 {
     let given = Coordinates::of(context, 0, 1, 2)?;
-    let group = |row: &[usize]| row[..row.len().saturating_sub(1)].to_vec();
+    if given.dims.len() < 2 {
+        let text = format!("a softmax needs a sparse tensor of rank 2 or more, not {}", given.dims.len());
+        return Err(Error::invalid_argument(text));
+    }
+    let group = |row: &[usize]| row[..row.len() - 1].to_vec();
     let mut groups: BTreeMap<Vec<usize>, Vec<usize>> = BTreeMap::new();
     given.rows.iter().enumerate().for_each(|(i, row)| groups.entry(group(row)).or_default().push(i));
     context.produce::<T>(0, [given.rows.len()], |context, output| {

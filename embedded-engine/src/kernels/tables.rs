@@ -268,8 +268,8 @@ impl Table {
     /// The keys have any shape; the values have that shape followed by that of a value.
     ///
     /// # Errors
-    /// `InvalidArgument` for other dtypes or shapes, and with `strict` `FailedPrecondition` for one key with two
-    /// values.
+    /// `InvalidArgument` for other dtypes or shapes, and `FailedPrecondition` with `strict` for one key with
+    /// two values.
     fn entries_of(&self, given: &Tensor, values: &Tensor, strict: bool) -> Result<Entries> {
         let expected: Vec<usize> = given.shape().iter().chain(self.kind.shape.iter()).copied().collect();
         if given.dtype() != self.kind.key

@@ -243,4 +243,84 @@ for values in ([1, 2], [2, 3], [0, 1], [254, 255], [1, 1, 2], [0, 0, 1], [1, 2, 
         image = quantized(np.array(values).reshape(1, 1, -1, 1) + shift, dtype)
         run("QuantizedAvgPool", image, F(0), F(255), ksize=[1, 1, len(values), 1], strides=[1, 1, 1, 1], padding="VALID")
 
+# Further operations on sparse tensors.
+def sparse(indices, values, shape, dtype=F):
+    return I(indices).reshape(len(values), len(shape)), dtype(values), I(shape)
+
+
+SORTED = sparse([[0, 1], [1, 0], [1, 2]], [1, 2, 3], [2, 3])
+UNSORTED = sparse([[1, 2], [0, 1], [1, 0], [0, 1]], [3, 1, 2, 7], [2, 3])
+OUTSIDE = sparse([[0, 1], [5, 0]], [1, 2], [2, 3])
+NEGATIVE = sparse([[0, 1], [-1, 0]], [1, 2], [2, 3])
+NOTHING = sparse([], [], [2, 3])
+VECTOR = sparse([[0], [2]], [1, NAN], [4])
+ALL = (SORTED, UNSORTED, NOTHING, VECTOR)
+for given in ALL:
+    run("SparseReorder", *given)
+for given in ALL:
+    run("SparseFillEmptyRows", *given, F(9))
+    if given is not UNSORTED:
+        run("SparseSoftmax", *given, tolerance=1e-6)
+    for start, size in (([0, 0], [2, 3]), ([1, 1], [5, 5]), ([3, 0], [1, 1]), ([0, 0], [0, 3]), ([0], [2])):
+        run("SparseSlice", *given, I(start), I(size))
+for first, second in ((SORTED, SORTED), (SORTED, UNSORTED), (SORTED, NOTHING), (SORTED, VECTOR)):
+    for op in ("SparseSparseMaximum", "SparseSparseMinimum"):
+        if second is not UNSORTED:
+            run(op, *first, *second)
+    for axis in (0, 1, -1, 2, -3):
+        run("SparseConcat", *([tf.constant(x) for x in pair] for pair in zip(first, second)), concat_dim=axis)
+for given in (SORTED, UNSORTED, NOTHING, OUTSIDE):
+    run("SparseTensorDenseAdd", *given, np.ones((2, 3), F))
+    run("SparseTensorDenseAdd", *given, np.ones((3, 2), F))
+    run("SparseTensorDenseMatMul", *given, F([[1, 2], [3, 4], [5, NAN]]))
+    run("SparseTensorDenseMatMul", *given, F([[1, 2], [3, 4]]), adjoint_a=True)
+    run("SparseTensorDenseMatMul", *given, F([[1, 2, 3], [3, 4, 5]]), adjoint_b=True)
+    run("SparseTensorDenseMatMul", *given, F([[1, 2], [3, 4]]))
+for given in (SORTED, UNSORTED, NOTHING, OUTSIDE, NEGATIVE):
+    for validate in (True, False):
+        if validate or given is not NEGATIVE:
+            run("SparseToDense", given[0], given[2], given[1], F(-1), validate_indices=validate)
+run("SparseToDense", I(1), I([3]), F(5), F(-1))
+run("SparseToDense", I([0, 2]), I([3]), F(5), F(-1))
+run("SparseToDense", I([0, 2]), I([3]), F([5, 6, 7]), F(-1))
+run("SparseToDense", I([[0, 2]]), I([3]), F([5]), F(-1))
+for map_, gradient in (([0, 2], [1, 2, 3]), ([], [1, 2]), ([0, 5], [1, 2]), ([-1], [1, 2]), ([0, 0], [1, 2, 4])):
+    run("SparseFillEmptyRowsGrad", I(map_), F(gradient))
+
+# Ragged tensors.
+for splits in ([0, 2, 2, 3], [0, 2, 1, 3], [1, 2, 3], [0, 2], [0, 4], [], [0]):
+    run("RaggedTensorToSparse", [tf.constant(I(splits))], F([1, 2, 3]))
+for indices in ([], [2, 0, 2], [3], [-1], [[0, 1], [2, 2]]):
+    run("RaggedGather", [tf.constant(I([0, 2, 2, 3]))], F([1, 2, 3]), I(indices), OUTPUT_RAGGED_RANK=2 if np.ndim(indices) == 2 else 1)
+for rows, values, count in (([0, 2], [1, 2], 3), ([2, 0], [1, 2], 3), ([], [], 2), ([0, 3], [1, 2], 3), ([0], [1, 2], 3), ([0, -1], [1, 2], 3)):
+    run("RaggedFillEmptyRows", I(rows), F(values), I(count), F(9))
+
+# Text.
+TEXTS = strings(b"", b"a", "aäb".encode(), b"abc", b"a\xffb")
+for position, length in ((0, 1), (1, 2), (-1, 1), (-3, 2), (0, -1), (0, 0), (5, 1), (1, 100)):
+    for unit in ("BYTE", "UTF8_CHAR"):
+        run("Substr", TEXTS[1:], N(position), N(length), unit=unit)
+        run("Substr", TEXTS[4], N(position), N(length), unit=unit)
+        run("Substr", strings(b"", b""), N(position), N(length), unit=unit)
+run("Substr", tf.reshape(TEXTS[1:], [2, 2]), N([0, 1]), N([1, 1]))
+run("Substr", TEXTS[3], N([0, 1]), N([1, 2]))
+run("Substr", TEXTS[3], N([0, 1]), N([1]))
+for delimiter in (b"", b"a", b"ab", b"b"):
+    for skip in (True, False):
+        run("StringSplit", strings(b"", b"a", b"abcab", b"bab", b"\xc3\xa4b"), tf.constant(delimiter), skip_empty=skip)
+    for limit in (-1, 0, 1, 2):
+        run("StringSplitV2", strings(b"", b"a", b"abcab", b"bab", b"aaa"), tf.constant(delimiter), maxsplit=limit)
+run("StringSplitV2", tf.constant("a b"), tf.constant(""))
+run("StringSplitV2", strings("a b"), strings(" "))
+for encoding in ("", "utf-8", "latin"):
+    run("StringUpper", TEXTS[:4], encoding=encoding)
+    run("StringLower", strings("ABC", "ÄÖ", "İ"), encoding=encoding)
+for unit in ("BYTE", "UTF8_CHAR"):
+    run("StringLength", TEXTS, unit=unit)
+run("StringJoin", [strings("a", "b"), tf.constant("c")], separator="-")
+run("StringJoin", [strings("a", "b"), strings("c")], separator="-")
+run("UnsortedSegmentJoin", strings("a", "b", "c"), N([1, 0, 1]), N(3), separator="-")
+run("UnsortedSegmentJoin", strings("a", "b", "c"), N([1, 0, 3]), N(3), separator="-")
+run("UnsortedSegmentJoin", strings("a", "b", "c"), N([1, 0, -1]), N(3), separator="-")
+
 run.write("edges")

@@ -12,7 +12,8 @@
 //! - `maxsplit` of V2 limits the number of splits, not of parts; a negative number is no limit. With a
 //!   separator an empty string has one, empty, part.
 //! - `Substr` takes strings, positions and lengths, which broadcast together. A negative position counts from
-//!   the end. The end itself is a valid position. With `unit` `UTF8_CHAR` both count characters.
+//!   the end. The end itself is a valid position. With `unit` `UTF8_CHAR` both count characters. A negative
+//!   length gives an empty string for characters, and for bytes everything up to the end.
 //!
 //! ```text
 //! StringSplitV2 of "a  b c" by "", maxsplit 1   ->   "a", "b c"
@@ -54,11 +55,14 @@ pub(super) fn register(registry: &mut Registry) {
     });
 }
 
-/// Returns the delimiter or separator in an input, which must be one string.
+/// Returns the delimiter or separator in an input, which must be a scalar.
 fn single(context: &KernelContext<'_>, input: usize) -> Result<Bytes> {
     match context.input(input).as_strings()? {
-        [text] => Ok(text.clone()),
-        other => Err(Error::invalid_argument(format!("delimiter must be one string, not {}", other.len()))),
+        [text] if context.input(input).shape().rank() == 0 => Ok(text.clone()),
+        _ => {
+            let text = format!("delimiter must be a scalar, got shape {}", context.input(input).shape());
+            Err(Error::invalid_argument(text))
+        }
     }
 }
 
@@ -191,8 +195,8 @@ fn places_in(narrow: &Shape, shape: &Shape) -> Result<Vec<usize>> {
     Ok(places)
 }
 
-/// Returns the part of a string from `place` on, of `len` bytes or `characters`. A negative length counts
-/// as 0. Fails if the position is outside of the string.
+/// Returns the part of a string from `place` on, of `len` bytes or `characters`. A negative length is none
+/// for characters, and no limit for bytes. Fails if the position is outside of the string.
 fn part(text: &Bytes, place: i64, len: i64, characters: bool) -> Result<Bytes> {
     // The first byte of each character and the end of the text; bytes that continue a character are skipped,
     // whether or not the text is valid.
@@ -205,7 +209,8 @@ fn part(text: &Bytes, place: i64, len: i64, characters: bool) -> Result<Bytes> {
     };
     let start = if place < 0 { place + whole as i64 } else { place };
     let start = usize::try_from(start).ok().filter(|&start| start <= whole).ok_or_else(outside)?;
-    let end = start.saturating_add(usize::try_from(len).unwrap_or(0)).min(whole);
+    let negative = if characters { 0 } else { usize::MAX };
+    let end = start.saturating_add(usize::try_from(len).unwrap_or(negative)).min(whole);
     let at = |place: usize| starts.as_ref().map_or(place, |starts| starts[place]);
     Ok(text.slice(at(start)..at(end)))
 }
