@@ -150,4 +150,62 @@ TEXTS = tf.constant(["a", "b", "ab", "ba", "a\n", "\na", "aa", ""])
 for pattern in ("a)(?:b", "(?:a", "a|b", "(?i)A", "^a$", "a\n", "(?m)a$", "a*?", "(a|ab)(b|c)?", "(?P<x>a)b", "", "a\\z", "a$\n", "(?m)a$\n", "a # c", "a\\", ")", "(?s).", "."):
     run("StaticRegexFullMatch", TEXTS, pattern=pattern)
     run("RegexFullMatch", TEXTS, pattern)
+
+# Repeated axes and sizes.
+x = F([[1, 2], [3, 4]])
+for op in ("Sum", "Max", "Min", "Mean", "Prod", "Any", "All"):
+    for axes in ([0, 0], [0, -2], [1, 0], [-1]):
+        run(op, x > 2 if op[0] == "A" else x, axes)
+for sizes in ([-1, -1], [-1, 2], [2, -1], [0, 2], [1, -2], [3, -1], [1, 2]):
+    run("SplitV", F([1, 2]), sizes, 0, num_split=2)
+run("SplitV", F([]), [-1, -1], 0, num_split=2)
+run("SplitV", F([1, 2]), [2, -1, -1], 0, num_split=3)
+for shapes in (([2, 3], [2, 4]), ([2, 3], [5, 3]), ([2, 3], [2, 3, 1])):
+    for axis in (0, 1, -1, 2, -3):
+        run("ConcatOffset", axis, [tf.constant(shape) for shape in shapes])
+for permutation in ([1, 1], [1, 0], [0, 2], [-1, 0], []):
+    run("InvertPermutation", np.int32(permutation))
+for shift in (4, -4, 0):
+    run("Roll", F([1, 2, 3]), I(shift), 0)
+run("Fill", [-1], F(1))
+run("OneHot", [0], -1, F(1), F(0))
+
+# Other ranges.
+for starts, limits, deltas in (([2**53 + 1], [2**53 + 4], [1]), ([-(2**63)], [2**63 - 1], [2**62]), ([5, 0], [0, 5], [-2, 2]), ([0], [5], [0]), ([0], [5], [-1]), ([2**63 - 1], [-(2**63)], [-(2**62)])):
+    run("RaggedRange", I(starts), I(limits), I(deltas))
+for dtype in (F, np.float64):
+    for starts, limits, deltas in (([0], [1.2], [0.4]), ([0], [2.1], [0.7]), ([1], [0], [-0.1]), ([0], [1], [0.1]), ([0], [1], [-1]), ([0], [1], [0])):
+        run("RaggedRange", dtype(starts), dtype(limits), dtype(deltas))
+    for start, stop, count in ((0, 1, 4), (0, 1, 7), (1, 3e38, 4), (nan, 3, 3), (0, 1, 1), (0.1, 0.7, 7), (0, inf, 3), (5, -5, 11)):
+        for index in (np.int32, I):
+            run("LinSpace", dtype(start), dtype(stop), index(count))
+run("LinSpace", F(0), F(1), np.int32(0))
+
+# Dtypes of axes and positions.
+for dtype in (np.int16, np.int32, I):
+    run("StridedSlice", F([1, 2, 3]), dtype([0]), dtype([2]), dtype([1]))
+for dtype in (np.int32, I):
+    run("ArgMax", x, dtype(0))
+    run("ArgMin", x, dtype(-1))
+for dtype in (tf.int16, tf.uint16, tf.int32, tf.int64):
+    run("ArgMax", x, 0, output_type=dtype)
+
+# NaN.
+nans = F([[nan, 1], [1, nan], [nan, nan], [-0.0, 0.0]])
+for op in ("Max", "Min", "ArgMax", "ArgMin", "Sum", "Prod"):
+    run(op, nans, 1)
+for op in ("Maximum", "Minimum"):
+    run(op, F([nan, 1, nan]), F([1, nan, nan]))
+for op in ("Relu", "Relu6", "Sign", "Elu", "Selu"):
+    run(op, F([nan, -0.0, 7]))
+for least, most in ((0, 2), (nan, 2), (0, nan), (3, 2)):
+    run("ClipByValue", F([nan, 1, 5, inf]), F(least), F(most))
+    run("ClipByValue", F([nan, 1, 5, inf]), F([least] * 4), F([most] * 4))
+    run("ClipByValue", HALF([nan, 1, 5, inf]), HALF(least), HALF(most))
+run("Bucketize", F([nan, 1, 0, 5, inf, -inf, -0.0]), boundaries=[0.0, 1.0, 2.0])
+run("HistogramFixedWidth", F([1, 0, 5, inf, -inf]), F([0, 4]), np.int32(4))
+run("InTopKV2", F([[nan, 1, 3], [1, 2, 3]]), np.int32([1, 2]), np.int32(1))
+run("ApproximateEqual", F([nan, 1, inf]), F([nan, 1, inf]))
+run("DynamicStitch", [tf.constant([0, 0])], [tf.constant([1.0, 2.0])])
+run("Bincount", [1, 2, -1], 3, F([]))
 run.write("arguments")

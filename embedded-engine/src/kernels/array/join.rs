@@ -234,9 +234,8 @@ fn unpack<T: Moved>(context: &mut KernelContext<'_>, at: i64) -> Result<()> {
 
 /// Splits input 0 along the axis in input 2 into the sizes in input 1, of which one may be -1.
 ///
-/// Fails with `InvalidArgument` if the number of sizes is not that of the outputs, or if the sizes do not add
-/// up to the dimension. Two sizes of -1 both stand for the rest, so their sum is too large unless the rest is
-/// empty; TensorFlow refuses them in that case as well.
+/// Fails with `InvalidArgument` if the number of sizes is not that of the outputs, if several are -1, or if the
+/// sizes do not add up to the dimension.
 fn split_v<T: Moved>(context: &mut KernelContext<'_>) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let at = axis(context.int(2)?, shape.rank())?;
@@ -247,6 +246,9 @@ fn split_v<T: Moved>(context: &mut KernelContext<'_>) -> Result<()> {
             sizes.len(),
             context.outputs.len()
         )));
+    }
+    if sizes.iter().filter(|&&size| size == -1).count() > 1 {
+        return Err(Error::invalid_argument(format!("size_splits can have only one -1: {sizes:?}")));
     }
     // Saturating, because the sizes come from a tensor; a saturated sum fails the comparison below.
     let known = sizes.iter().filter(|&&size| size >= 0).fold(0i64, |sum, &size| sum.saturating_add(size));
@@ -284,9 +286,9 @@ fn split<T: Moved>(context: &mut KernelContext<'_>, input: usize, at: usize, siz
 /// Delivers the offset of each of several concatenated tensors.
 ///
 /// Input 0 is the axis, the others are the shapes of the tensors, as vectors of `int32` or `int64`. Output
-/// `i` is zero except along the axis, where it is the sum of the sizes of tensors `0..i`. The shapes are not
-/// compared; the join itself reports those that do not fit.
-fn concat_offset<T: Element + AddAssign>(context: &mut KernelContext<'_>) -> Result<()> {
+/// `i` is zero except along the axis, where it is the sum of the sizes of tensors `0..i`. Shapes that cannot be
+/// joined are `InvalidArgument`.
+fn concat_offset<T: Element + AddAssign + PartialEq>(context: &mut KernelContext<'_>) -> Result<()> {
     let count = context.num_inputs() - 1;
     let rank = context.input(1).elements();
     let at = axis(context.int(0)?, rank)?;
@@ -294,8 +296,14 @@ fn concat_offset<T: Element + AddAssign>(context: &mut KernelContext<'_>) -> Res
     for i in 0..count {
         let mut begin = memory::filled(T::default(), rank)?;
         begin[at] = offset;
-        let sizes = context.input(i + 1).as_slice::<T>()?;
-        offset += sizes.get(at).copied().unwrap_or_default();
+        let (first, sizes) = (context.input(1).as_slice::<T>()?, context.input(i + 1).as_slice::<T>()?);
+        if sizes.len() != rank || (0..rank).any(|d| d != at && sizes[d] != first[d]) {
+            let text = format!(
+                "All dimensions except {at} must match: input {i} has shape {sizes:?}, not {first:?}"
+            );
+            return Err(Error::invalid_argument(text));
+        }
+        offset += sizes[at];
         context.set(i, Tensor::from_vec(begin, [rank])?);
     }
     Ok(())

@@ -2,8 +2,8 @@
 //!
 //! # Semantics
 //!
-//! - `LinSpace` computes `start + i * ((stop - start) / (num - 1))` in its dtype; the last element is `stop`
-//!   itself. `num` is at least 1; `start` alone is returned for 1.
+//! - `LinSpace` computes `start + i * ((stop - start) / (num - 1))` in its dtype; the first element is
+//!   `start` itself, the last one `stop`. `num` is at least 1; `start` alone is returned for 1.
 //! - `Empty` takes the shape as an input. It returns zeros here, also without the attribute `init`: memory of
 //!   other tensors must not become visible. `DeepCopy` returns a copy that shares nothing with its input.
 //! - `Bitcast` reinterprets the bytes. If the new dtype is smaller, an axis is added; if it is larger, the
@@ -82,7 +82,8 @@ where
         output[0] = start;
         if count > 1 {
             let step = (stop - start) / number(count - 1);
-            let between = output.iter_mut().enumerate();
+            // Without the first number, which an infinite step would make NaN.
+            let between = output.iter_mut().enumerate().skip(1);
             between.for_each(|(i, value)| *value = start + step * number(i));
             // The product need not round to `stop`.
             output[count - 1] = stop;

@@ -62,8 +62,8 @@ use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::Moved;
 use crate::registry::{Elementwise, Fusion, Registry};
 use compute::elementwise::{
-    self, ArithmeticError, BinaryKernel, BinaryOp, Broadcast, BroadcastError, CompareOp, Element as _,
-    TestOp, UnaryKernel, UnaryOp,
+    self, ArithmeticError, BinaryFn, BinaryKernel, BinaryOp, Broadcast, BroadcastError, CompareOp,
+    Element as _, TestOp, UnaryKernel, UnaryOp,
 };
 use session_core::{AttrValue, Code, Error, Operation, Result};
 use tensor::{DType, Element, Shape, Tensor, memory};
@@ -527,13 +527,40 @@ fn chosen_by(condition: &Shape, values: &Shape) -> Result<()> {
     )))
 }
 
+/// The lesser of two numbers; the first if one of them is NaN.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Lesser;
+
+impl<T: elementwise::Element + PartialOrd> BinaryFn<T> for Lesser {
+    const PICOSECONDS: usize = 100;
+
+    #[inline(always)]
+    fn call(x: T, y: T, _alpha: f32) -> T {
+        if y < x { y } else { x }
+    }
+}
+
+/// The greater of two numbers; the first if one of them is NaN.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Greater;
+
+impl<T: elementwise::Element + PartialOrd> BinaryFn<T> for Greater {
+    const PICOSECONDS: usize = 100;
+
+    #[inline(always)]
+    fn call(x: T, y: T, _alpha: f32) -> T {
+        if y > x { y } else { x }
+    }
+}
+
 /// Delivers `max(min(t, clip_value_max), clip_value_min)`. The lower bound is applied last, so it wins where
-/// the bounds are in the wrong order. Bounds are scalars or of the shape of `t`; NaN in `t` stays NaN. For
-/// example, `[-3, 0.5, 7]` between 0 and 1 gives `[0, 0.5, 1]`.
-fn clip_by_value<T: Element + elementwise::Element>(context: &mut KernelContext<'_>) -> Result<()> {
-    let unsupported = || Error::new(Code::Unimplemented, "no clipping for this dtype");
-    let least = T::binary(BinaryOp::Minimum).ok_or_else(unsupported)?;
-    let most = T::binary(BinaryOp::Maximum).ok_or_else(unsupported)?;
+/// the bounds are in the wrong order. Bounds are scalars or of the shape of `t`; NaN in `t` stays NaN, and a
+/// bound that is NaN is none. For example, `[-3, 0.5, 7]` between 0 and 1 gives `[0, 0.5, 1]`.
+fn clip_by_value<T>(context: &mut KernelContext<'_>) -> Result<()>
+where
+    T: Element + elementwise::Element + PartialOrd,
+{
+    let (least, most) = (BinaryKernel::<T>::new::<Lesser>(), BinaryKernel::<T>::new::<Greater>());
     let shape = context.input(0).shape().clone();
     let plan = |bound: usize, context: &KernelContext<'_>| {
         let bound = context.input(bound).shape();

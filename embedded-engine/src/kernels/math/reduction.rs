@@ -167,7 +167,8 @@ fn around(shape: &Shape, axis: usize) -> [usize; 3] {
 fn make_arg(spec: &NodeSpec<'_>, largest: bool) -> Result<Box<dyn Kernel>> {
     let out = spec.dtype("output_type").unwrap_or(DType::Int64);
     for_dtype!(real spec.input_dtype(0), T => {
-        for_dtype!(index out, I => Ok(boxed(move |context| run_arg::<T, I>(context, largest))))
+        for_dtype!(@arms out, I => Ok(boxed(move |context| run_arg::<T, I>(context, largest))),
+            Int16: i16, UInt16: u16, Int32: i32, Int64: i64)
     })
 }
 

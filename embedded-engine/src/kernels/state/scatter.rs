@@ -29,9 +29,9 @@ use super::shared_variable;
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::Moved as _;
 use crate::kernels::array::{Rows, check_updates, outside, rows, updated};
-use crate::kernels::math::boxed;
+use crate::kernels::math::{Greater, Lesser, boxed};
 use crate::registry::Registry;
-use compute::elementwise::{self, BinaryFn, BinaryKernel, BinaryOp, Element as _, layout};
+use compute::elementwise::{self, BinaryKernel, BinaryOp, Element as _, layout};
 use session_core::{Code, Error, Result};
 use tensor::{DType, Element, Shape, Tensor, memory};
 
@@ -60,32 +60,6 @@ pub(crate) fn register(registry: &mut Registry) {
         }
         Ok(boxed(move |context| count_up_to(context, limit)))
     });
-}
-
-/// The lesser of an element and an update; the element if one of them is NaN.
-#[derive(Clone, Copy, Default)]
-struct Lesser;
-
-impl<T: elementwise::Element + PartialOrd> BinaryFn<T> for Lesser {
-    const PICOSECONDS: usize = 100;
-
-    #[inline(always)]
-    fn call(element: T, update: T, _alpha: f32) -> T {
-        if update < element { update } else { element }
-    }
-}
-
-/// The greater of an element and an update; the element if one of them is NaN.
-#[derive(Clone, Copy, Default)]
-struct Greater;
-
-impl<T: elementwise::Element + PartialOrd> BinaryFn<T> for Greater {
-    const PICOSECONDS: usize = 100;
-
-    #[inline(always)]
-    fn call(element: T, update: T, _alpha: f32) -> T {
-        if update > element { update } else { element }
-    }
 }
 
 /// Returns the kernel of an op type that combines rows with updates. The operation follows from the name.
