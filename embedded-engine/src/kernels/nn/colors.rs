@@ -233,5 +233,7 @@ fn with_hue(color: [f32; 3], delta: f32) -> [f32; 3] {
 /// Returns the color with its saturation multiplied, and kept between 0 and 1; a product of NaN counts as 0.
 fn with_saturation(color: [f32; 3], scale: f32) -> [f32; 3] {
     let [hue, saturation, value] = to_hsv(color);
-    to_rgb([hue, (saturation * scale).max(0.0).min(1.0), value])
+    let scaled = saturation * scale;
+    let saturation = if scaled.is_nan() { 0.0 } else { scaled.clamp(0.0, 1.0) };
+    to_rgb([hue, saturation, value])
 }
