@@ -279,8 +279,7 @@ fn concat_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 fn reduce_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (sizes, axes) = (shapes::ints(context, 2), shapes::ints(context, 3));
     let (Some(sizes), Some(axes)) = (sizes, axes) else { return Ok(()) };
-    // No axes means all of them here, unlike in dense reductions: TensorFlow's default.
-    let mut reduced = vec![axes.is_empty(); sizes.len()];
+    let mut reduced = vec![false; sizes.len()];
     for axis in axes {
         reduced[shapes::axis_index(axis, sizes.len())?] = true;
     }

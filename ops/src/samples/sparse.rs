@@ -117,6 +117,7 @@ const SPARSE: &[Sample] = rows! {
     "SparseReduceSum" => |i| sum(i, &[1], false);
     "SparseReduceSum kept" => |i| sum(i, &[-2], true);
     "SparseReduceSum of all" => |i| sum(i, &[0, 1], false);
+    "SparseReduceSum of none" => |i| sum(i, &[], false);
     "SparseReduceSum computed" => |i| {
         let (a, axes) = (Sparse::of(i), i.other([0i32]));
         [a.input_of(i.op("SparseReduceSum")).input(axes).finish_output()]

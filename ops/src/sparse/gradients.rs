@@ -146,14 +146,11 @@ pub(super) fn reduce_sum_gradient(op: &Operation, grads: &[Option<Output>]) -> R
     only::<4>(1, Some(gather_nd(reshape(grad, kept), minimum(indices, last))))
 }
 
-/// Returns the shape of a sum that has size 1 along what was summed. Without axes, that is everything.
+/// Returns the shape of a sum that has size 1 along what was summed. Without axes, that is nothing.
 fn kept_shape(op: &Operation) -> Result<Output> {
     let (sizes, axes) = (op.input(2), op.input(3));
     let graph = sizes.graph();
     if let (Some(mut sizes), Some(axes)) = (static_value::ints(&sizes), static_value::ints(&axes)) {
-        if axes.is_empty() {
-            sizes.fill(1);
-        }
         for axis in axes {
             let axis = axis_index(axis, sizes.len())?;
             sizes[axis] = 1;
@@ -162,11 +159,7 @@ fn kept_shape(op: &Operation) -> Result<Output> {
     }
     // A shape that is computed: the same with operations.
     let rank = strided_slice(shape(&sizes), &[Index::At(0)]);
-    let axes = match axes.shape().dim(0) {
-        Some(0) => range(constant(&graph, 0i32), &rank, constant(&graph, 1i32)),
-        _ => reshape(axes, [-1]),
-    };
-    Ok(kept_sizes(&cast(sizes, DType::Int32), &rank, &axes))
+    Ok(kept_sizes(&cast(sizes, DType::Int32), &rank, &reshape(axes, [-1])))
 }
 
 /// Returns `(grad - sum(grad * y)) * y`, with the sum over the entries of each row of the last axis.
