@@ -57,7 +57,7 @@ pub(crate) trait Kernel: Send + Sync {
     }
 }
 
-/// What a kernel can do besides running to its end.
+/// The abilities of a kernel beyond running to its end.
 pub(crate) enum Ability<'k> {
     /// Nothing.
     Runs,
