@@ -360,7 +360,7 @@ fn a_graph_with_an_iterator_runs_until_its_input_ends() {
 fn options_that_repeated_runs_do_not_follow_are_refused() {
     let folder = pipeline("slices_oneshot");
     let output = tempfile::tempdir().unwrap();
-    let file = format!("x={}", output.path().join("x.npy").display());
+    let file = format!("IteratorGetNext={}", output.path().join("x.npy").display());
     for (option, value, words) in [
         ("--signature", "serving_default", "neither tags nor signatures"),
         ("--tags", "serve", "neither tags nor signatures"),

@@ -273,7 +273,9 @@ mod tests {
             longer.push(0);
             assert!(Shape::from(longer) > shape, "a prefix is less");
         }
-        assert!(Shape::from([2]) != Shape::from([2, 0]) && Shape::default() != Shape::from([0]));
+        assert_ne!(Shape::from([2]), [2, 0]);
+        assert_ne!(Shape::new(&[2]), Shape::new(&[2, 0]));
+        assert_ne!(Shape::default(), Shape::new(&[0]));
         assert_eq!(size_of::<Shape>(), (INLINE + 1) * size_of::<usize>());
     }
 
