@@ -297,7 +297,7 @@ fn check_size(shape: &[usize]) -> Result<(), BroadcastError> {
 /// it.
 fn output_shape<const N: usize>(shapes: &[&[usize]; N]) -> Result<PerDim<usize>, BroadcastError> {
     let rank = shapes.iter().map(|shape| shape.len()).max().unwrap_or(0);
-    let mut sizes = PerDim::filled(1, rank);
+    let mut sizes = PerDim::from_elem(1, rank);
     for (operand, shape) in shapes.iter().enumerate() {
         let missing = rank - shape.len();
         for (i, &size) in shape.iter().enumerate() {

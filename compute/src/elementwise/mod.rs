@@ -57,7 +57,6 @@ pub(crate) mod element;
 mod fill;
 pub mod layout;
 mod narrow;
-mod per_dim;
 mod program;
 mod select;
 mod unary;
@@ -75,7 +74,6 @@ pub use complex_part::{ComplexPart, complex, complex_part};
 pub use element::{Element, Loops};
 pub use fill::{add_n, fill};
 pub use narrow::Narrow;
-pub(crate) use per_dim::PerDim;
 pub use program::{InputKind, Instruction, Operand, Program, ProgramError};
 pub use select::select;
 pub use unary::UnaryOp;
@@ -85,6 +83,10 @@ pub use values::{Values, ValuesMut};
 
 #[allow(unused_imports)] // for the links above
 use crate::reduce::{ReduceKernel, ReduceOp};
+
+/// A value for each dimension. Plans are made in every step, so the usual ranks must not allocate; higher ones only have
+/// to work.
+pub(crate) type PerDim<T> = smallvec::SmallVec<[T; MAX_RANK]>;
 
 #[cfg(test)]
 pub(crate) mod tests;

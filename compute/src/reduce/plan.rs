@@ -130,8 +130,8 @@ impl ReducePlan {
     pub fn new(shape: &[usize], axes: &[usize]) -> Result<ReducePlan, ReduceError> {
         let rank = shape.len();
         let mut plan = ReducePlan {
-            shape: PerDim::filled(1, rank),
-            reduced: PerDim::filled(false, rank),
+            shape: PerDim::from_elem(1, rank),
+            reduced: PerDim::from_elem(false, rank),
             kept: Dims::NONE,
             gone: Dims::NONE,
             inner_gone: true,

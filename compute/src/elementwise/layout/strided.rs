@@ -129,13 +129,13 @@ pub fn pad<T: Clone>(
 ) {
     let rank = shape.len();
     assert!(before.len() == rank && after.len() == rank, "paddings of {rank} dimensions");
-    let mut padded = PerDim::filled(1, rank);
+    let mut padded = PerDim::from_elem(1, rank);
     for i in 0..rank {
         padded[i] = before[i] + shape[i] + after[i];
     }
     // Everything, also what is overwritten: a loop for the frame alone would be long and save little.
     output.fill(value.clone());
-    let strides = PerDim::filled(1, rank);
+    let strides = PerDim::from_elem(1, rank);
     let region = StridedRegion { shape: &padded, begin: before, strides: &strides, sizes: shape };
     strided_assign(region, input, output);
 }

@@ -89,7 +89,7 @@ pub fn broadcast_to<T: Clone + Send + Sync>(
     }
     let rank = target.len();
     let own = dense_strides(shape);
-    let mut from = PerDim::filled(0, rank);
+    let mut from = PerDim::from_elem(0, rank);
     for i in 0..shape.len() {
         from[rank - shape.len() + i] = if shape[i] == 1 { 0 } else { own[i] };
     }

@@ -56,8 +56,8 @@ fn permuted(shape: &[usize], permutation: &[usize]) -> Walk {
     let rank = shape.len();
     assert_eq!(permutation.len(), rank, "permutation of {rank} dimensions");
     let strides = dense_strides(shape);
-    let (mut dims, mut from) = (PerDim::filled(1, rank), PerDim::filled(0, rank));
-    let mut seen = PerDim::filled(false, rank);
+    let (mut dims, mut from) = (PerDim::from_elem(1, rank), PerDim::from_elem(0, rank));
+    let mut seen = PerDim::from_elem(false, rank);
     for (i, &p) in permutation.iter().enumerate() {
         assert!(p < rank && !seen[p], "{permutation:?} is not a permutation");
         seen[p] = true;
@@ -99,7 +99,7 @@ fn transpose_part<T: Clone>(walk: &Walk, input: &[T], output: &mut [T]) {
 
 /// Returns the values of all dimensions but `unit` and the last one.
 fn others<T: Copy + Default>(values: &[T], unit: usize, last: usize) -> PerDim<T> {
-    let mut left = PerDim::filled(T::default(), last - 1);
+    let mut left = PerDim::from_elem(T::default(), last - 1);
     let kept = values.iter().enumerate().filter(|&(i, _)| i != unit && i != last);
     left.iter_mut().zip(kept).for_each(|(left, (_, &value))| *left = value);
     left

@@ -39,8 +39,9 @@ impl Walk {
     pub(super) fn new(dims: &[usize], a: &[isize], b: &[isize]) -> Walk {
         assert!(dims.len() == a.len() && dims.len() == b.len(), "dimensions and strides differ in number");
         let rank = dims.len().max(1);
-        let strides = PerDim::filled(0, rank);
-        let mut walk = Walk { rank: 0, dims: PerDim::filled(1, rank), strides: [strides.clone(), strides] };
+        let strides = PerDim::from_elem(0, rank);
+        let mut walk =
+            Walk { rank: 0, dims: PerDim::from_elem(1, rank), strides: [strides.clone(), strides] };
         for i in 0..dims.len() {
             walk.push_inner(dims[i], [a[i], b[i]]);
         }
@@ -109,7 +110,7 @@ impl Walk {
         let inner = self.rank - 1;
         let (dims, strides) = self.parts();
         let (len, steps) = (dims[inner], [strides[0][inner], strides[1][inner]]);
-        let mut index = PerDim::filled(0, self.rank);
+        let mut index = PerDim::from_elem(0, self.rank);
         let index = &mut index[..];
         let mut at = starts;
         loop {
@@ -138,7 +139,7 @@ impl Walk {
 
 /// Returns the strides of a dense array of this shape.
 pub(super) fn dense_strides(shape: &[usize]) -> PerDim<isize> {
-    let mut strides = PerDim::filled(1, shape.len());
+    let mut strides = PerDim::from_elem(1, shape.len());
     for i in (1..shape.len()).rev() {
         strides[i - 1] = strides[i] * shape[i] as isize;
     }
