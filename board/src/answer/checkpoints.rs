@@ -20,7 +20,7 @@ use crate::histogram::Buckets;
 use crate::run::is_inside;
 use crate::series::number;
 use checkpoint::{
-    CheckpointReader, CheckpointState, checkpoints_in, get_checkpoint_state, read_session_state,
+    CheckpointReader, CheckpointState, STATE_FILE, checkpoints_in, get_checkpoint_state, read_session_state,
 };
 use serde_json::{Value as Json, json};
 use std::fs;
@@ -42,19 +42,24 @@ impl Board {
     pub(super) fn checkpoints(&self, query: &Query<'_>) -> Result<Answer, Error> {
         let shown = self.named(query.need("run")?)?;
         let folder = folder(&shown)?;
-        let state_file = folder.join("checkpoint");
-        let (state, problem) = match get_checkpoint_state(folder, None) {
-            _ if state_file.exists() && !is_inside(&state_file, &shown.root) => (
-                CheckpointState::default(),
-                Some(format!("{} leads out of the folder", state_file.display())),
-            ),
+        let state_file = folder.join(STATE_FILE);
+        let state = match state_file.exists() && !is_inside(&state_file, &shown.root) {
+            true => Err(outside(&state_file).to_string()),
+            false => get_checkpoint_state(folder, None).map_err(|error| error.to_string()),
+        };
+        let (state, problem) = match state {
             // A state file that is damaged hides the roles of the checkpoints, and not the checkpoints.
             Ok(state) => (state.unwrap_or_default(), None),
-            Err(error) => (CheckpointState::default(), Some(error.to_string())),
+            Err(problem) => (CheckpointState::default(), Some(problem)),
         };
         let mut found = checkpoints_in(folder).map_err(|error| Error::NotFound(error.to_string()))?;
-        found.retain(|prefix| leads_out(prefix, &shown).is_none());
-        let rows: Vec<Json> = found.iter().map(|prefix| row(prefix, &state)).collect();
+        let mut rows: Vec<Json> = Vec::new();
+        found.retain(|prefix| {
+            let files = files(prefix);
+            let is_shown = leads_out(&files, &shown).is_none();
+            rows.extend(is_shown.then(|| row(prefix, &files, &state)));
+            is_shown
+        });
         // Checkpoints that the state file lists though they are gone.
         let gone = state.all_model_checkpoint_paths.iter();
         let gone = gone.filter(|path| !found.iter().any(|prefix| same_name(prefix, path))).map(name);
@@ -134,16 +139,21 @@ impl Board {
         let found = checkpoints_in(folder).map_err(|error| Error::NotFound(error.to_string()))?;
         let prefix = found.into_iter().find(|prefix| same_name(prefix, name));
         let prefix = prefix.ok_or_else(|| Error::NotFound(format!("there is no checkpoint '{name}'")))?;
-        if let Some(path) = leads_out(&prefix, &shown) {
-            return Err(Error::NotFound(format!("{} leads out of the folder", path.display())));
+        if let Some(path) = leads_out(&files(&prefix), &shown) {
+            return Err(outside(path));
         }
         CheckpointReader::open(&prefix).map_err(|error| Error::NotFound(error.to_string()))
     }
 }
 
 /// Returns the first file of a checkpoint that is a link out of the board's folder. Each of its files may be one.
-fn leads_out(prefix: &Path, shown: &Shown) -> Option<PathBuf> {
-    files(prefix).into_iter().map(|(path, _)| path).find(|path| !is_inside(path, &shown.root))
+fn leads_out<'f>(files: &'f [(PathBuf, u64)], shown: &Shown) -> Option<&'f Path> {
+    files.iter().map(|(path, _)| path.as_path()).find(|path| !is_inside(path, &shown.root))
+}
+
+/// Returns the error of a link out of the board's folder.
+fn outside(path: &Path) -> Error {
+    Error::NotFound(format!("{} leads out of the folder", path.display()))
 }
 
 /// Returns the folder of a run, which may also be a single event file.
@@ -179,8 +189,7 @@ fn files(prefix: &Path) -> Vec<(PathBuf, u64)> {
 
 /// Describes a checkpoint: its step, size and time, and its role for the saver, which the state file and its notes
 /// record. A checkpoint that cannot be opened has the field `error`.
-fn row(prefix: &Path, state: &CheckpointState) -> Json {
-    let files = files(prefix);
+fn row(prefix: &Path, files: &[(PathBuf, u64)], state: &CheckpointState) -> Json {
     let index = checkpoint::index_path(prefix);
     let modified = fs::metadata(&index).and_then(|info| info.modified()).ok();
     let modified = modified.and_then(|time| Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs_f64()));
