@@ -14,7 +14,7 @@
 use crate::listener::wait_while_read;
 use crate::output::{Outcome, Result};
 use crate::terminal;
-use board::{Board, Status, TerminalColors};
+use board::{Board, Status};
 use std::io::{self, IsTerminal as _, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -89,11 +89,8 @@ impl Arguments {
         if let Some(tag) = status.iter().find_map(|status| status.tag.clone())
             && let Ok(plot) = board::Plot::of(board, &[tag])
         {
-            let colors = match terminal::wants_color() {
-                true => TerminalColors::TrueColor,
-                false => TerminalColors::None,
-            };
-            lines.extend(plot.terminal(columns.saturating_sub(1), 14, colors).lines().map(str::to_owned));
+            let plot = plot.terminal(columns.saturating_sub(1), 14, terminal::colors());
+            lines.extend(plot.lines().map(str::to_owned));
         }
         // Moves up to the first line of the previous output, which is then overwritten line by line without a
         // flicker.

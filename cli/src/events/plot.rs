@@ -8,8 +8,8 @@
 
 use crate::output::{Outcome, Result};
 use crate::terminal;
-use board::{Board, Error, Plot, TerminalColors};
-use std::io::{self, IsTerminal as _, Write};
+use board::{Board, Error, Plot};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
@@ -54,9 +54,7 @@ impl Arguments {
             // Limits keep a mistyped size from filling the memory, and a plot recognizable.
             let columns = self.width.map_or_else(terminal::columns, |width| width as usize).clamp(20, 1000);
             let rows = self.height.map_or(20, |height| height as usize).clamp(5, 1000);
-            let in_color = io::stdout().is_terminal() && terminal::wants_color();
-            let colors = if in_color { TerminalColors::TrueColor } else { TerminalColors::None };
-            out.write_all(plot.terminal(columns, rows, colors).as_bytes())?;
+            out.write_all(plot.terminal(columns, rows, terminal::colors()).as_bytes())?;
         }
         Ok(Outcome::Good)
     }
