@@ -29,7 +29,7 @@ mod tridiagonal;
 use crate::registry::Registry;
 
 pub(crate) use chain::{Chain, MAX_INPUTS, Member, Source};
-pub(crate) use elementwise::{Greater, Lesser, boxed, incompatible, repeated};
+pub(crate) use elementwise::{Greater, Lesser, boxed, greater, incompatible, lesser, repeated};
 pub(crate) use product::conjugated;
 pub(crate) use reduction::axis;
 

@@ -46,7 +46,7 @@
 //! ```
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
-use crate::kernels::math::boxed;
+use crate::kernels::math::{boxed, greater, lesser};
 use crate::kernels::widened::widened;
 use crate::registry::Registry;
 use session_core::{Error, Result};
@@ -221,9 +221,8 @@ fn choose(
 /// ones. A box without area has none. `[0, 0, 1, 1]` and `[0, 0, 1, 0.9]` have an overlap of 0.9.
 fn overlap(a: &[f32], b: &[f32]) -> f32 {
     // A second corner of NaN counts as the first one; a first corner of NaN makes the area NaN.
-    let least = |a: f32, b: f32| if b < a { b } else { a };
-    let most = |a: f32, b: f32| if a < b { b } else { a };
-    let ordered = |b: &[f32]| [least(b[0], b[2]), least(b[1], b[3]), most(b[0], b[2]), most(b[1], b[3])];
+    let ordered =
+        |b: &[f32]| [lesser(b[0], b[2]), lesser(b[1], b[3]), greater(b[0], b[2]), greater(b[1], b[3])];
     let area = |b: [f32; 4]| (b[2] - b[0]) * (b[3] - b[1]);
     let (a, b) = (ordered(a), ordered(b));
     let areas = [area(a), area(b)];

@@ -527,7 +527,20 @@ fn chosen_by(condition: &Shape, values: &Shape) -> Result<()> {
     )))
 }
 
-/// The lesser of two numbers; the first if one of them is NaN.
+/// Returns the lesser of two numbers, and the first if one of them is NaN: C++'s `min`, which TensorFlow uses where
+/// [`f32::min`] would replace NaN.
+#[inline(always)]
+pub(crate) fn lesser<T: PartialOrd>(x: T, y: T) -> T {
+    if y < x { y } else { x }
+}
+
+/// Returns the greater of two numbers, as [`lesser`] does.
+#[inline(always)]
+pub(crate) fn greater<T: PartialOrd>(x: T, y: T) -> T {
+    if y > x { y } else { x }
+}
+
+/// The function [`lesser`].
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Lesser;
 
@@ -536,11 +549,11 @@ impl<T: elementwise::Element + PartialOrd> BinaryFn<T> for Lesser {
 
     #[inline(always)]
     fn call(x: T, y: T, _alpha: f32) -> T {
-        if y < x { y } else { x }
+        lesser(x, y)
     }
 }
 
-/// The greater of two numbers; the first if one of them is NaN.
+/// The function [`greater`].
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Greater;
 
@@ -549,7 +562,7 @@ impl<T: elementwise::Element + PartialOrd> BinaryFn<T> for Greater {
 
     #[inline(always)]
     fn call(x: T, y: T, _alpha: f32) -> T {
-        if y > x { y } else { x }
+        greater(x, y)
     }
 }
 

@@ -32,7 +32,7 @@
 
 use crate::kernel::KernelContext;
 use crate::kernels::chunks::for_chunks;
-use crate::kernels::math::boxed;
+use crate::kernels::math::{boxed, greater, lesser};
 use crate::kernels::widened::single;
 use crate::registry::Registry;
 use compute::elementwise::{self, CastTo};
@@ -89,9 +89,7 @@ fn adjust_contrast<T: Element + CastTo<f32>>(
             for pixel in image.chunks_exact_mut(channels) {
                 for (x, mean) in pixel.iter_mut().zip(&means) {
                     // Not `min` and `max`, which would turn NaN into a bound.
-                    let moved = (*x - mean) * factor + mean;
-                    let moved = if moved > most { most } else { moved };
-                    *x = if moved < least { least } else { moved };
+                    *x = greater(lesser((*x - mean) * factor + mean, most), least);
                 }
             }
         });
