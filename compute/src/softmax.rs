@@ -285,7 +285,7 @@ impl<T: Float> Emit<T> for DenseLoss<'_, T> {
 
 /// Returns the sum of `label * (log - (logit - max))`, in several chains.
 ///
-/// That is `-sum label * log_softmax`. The number of chains is fixed, and with it the order of the additions.
+/// This equals `-sum(label * log_softmax)`. The number of chains, and with it the order of the additions, is fixed.
 #[inline(always)]
 fn cross_entropy<T: Float>(labels: &[T], logits: &[T], max: T::Wide, log: T::Wide) -> T::Wide {
     const CHAINS: usize = 16;

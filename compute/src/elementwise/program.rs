@@ -327,8 +327,8 @@ impl<'a> Block<'a> {
 
     /// Returns the operand's elements for this block of `len`.
     ///
-    /// What is laid out like the output starts at the block; a row of numbers starts at the block's column, a
-    /// column of numbers at its row.
+    /// A source with the layout of the output starts at the block, a row of numbers at the block's column, and a column
+    /// of numbers at its row.
     fn rows(&self, source: Source, len: usize) -> Rows<'_, f32> {
         let full = |data| Rows { data, outer: self.cols, inner: 1 };
         match source {

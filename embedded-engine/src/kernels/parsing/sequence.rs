@@ -26,7 +26,7 @@
 //! The message is scanned twice, once for each part. TensorFlow's names of the attributes differ between the
 //! versions; the values are equal.
 //!
-//! Where the three op types have their parameters:
+//! The three op types receive their parameters in different places:
 //!
 //! | op type | keys | optional dense lists | defaults of the context begin at input |
 //! | --- | --- | --- | --- |

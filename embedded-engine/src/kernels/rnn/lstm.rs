@@ -283,9 +283,7 @@ fn add_peepholes(cell: &Lstm, gates: &[f32], before: &[f32], behind: &[f32], sum
     }
 }
 
-/// Returns the number of steps to be taken.
-///
-/// That is input 0, `seq_len_max`.
+/// Returns the number of steps to take: input 0, `seq_len_max`.
 fn taken(context: &KernelContext<'_>, steps: usize) -> Result<usize> {
     let longest = context.int(0)?;
     usize::try_from(longest).ok().filter(|&taken| taken <= steps).ok_or_else(|| {

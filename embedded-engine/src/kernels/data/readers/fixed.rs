@@ -6,10 +6,11 @@
 //! `buffer_size` (0 or more), in `V2` also `compression_type`. Each element is a string of `record_bytes`
 //! bytes of the part between header and footer.
 //!
-//! That part must be a multiple of the record. A plain file is checked when it is opened (`InvalidArgument`,
-//! again for every request); a compressed one, whose size is unknown until then, at its end (`DataLoss`,
-//! after the whole records). A file without bytes has no records if there is neither header nor footer; one
-//! that is shorter than both fails with TensorFlow's message, whose length has wrapped around below zero.
+//! The length of that part must be a multiple of `record_bytes`. A plain file is checked when it is
+//! opened (`InvalidArgument`, again for every request); a compressed one, whose size is unknown until
+//! then, at its end (`DataLoss`, after the whole records). A file without bytes has no records if there
+//! is neither header nor footer; one that is shorter than both fails with TensorFlow's message, whose
+//! length has wrapped around below zero.
 //!
 //! Position: see [`super`]. An offset other than 0 is past the header.
 
