@@ -29,15 +29,6 @@ pub(crate) fn unsupported(dtype: DType) -> Error {
     Error::new(Code::Unimplemented, format!("dtype {dtype} is not supported"))
 }
 
-/// Returns the error for an op type whose kernel a cargo feature of this crate brings.
-#[allow(dead_code)] // with all features nothing is missing
-pub(crate) fn without_feature(feature: &str) -> Error {
-    Error::new(
-        Code::Unimplemented,
-        format!("it needs the feature `{feature}` of the engine, which is off in this program"),
-    )
-}
-
 /// Evaluates an expression with `$T` standing for the Rust type of a dtype out of a list; other dtypes are an
 /// error.
 ///

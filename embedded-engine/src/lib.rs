@@ -57,10 +57,18 @@
 //!
 //! | feature | default | purpose |
 //! | --- | --- | --- |
-//! | `images` | no | operations on PNG, JPEG, GIF and BMP files |
-//! | `fft` | no | Fourier transforms, and the audio operations on them |
+//! | `all-ops` | no | all of the following |
+//! | `ctc` | no | connectionist temporal classification |
+//! | `fft` | no | Fourier transforms and audio |
+//! | `images` | no | files of images, their parts, sizes and colors, boxes, dilation, fractional pooling |
+//! | `linalg` | no | linear systems, decompositions and functions of matrices |
+//! | `quantization` | no | numbers of few bits |
+//! | `regex` | no | regular expressions |
+//! | `staging` | no | staging areas and barriers |
+//! | `volumes` | no | convolutions and pooling of volumes |
 //!
-//! Without a feature its operations are listed as missing, with the feature's name.
+//! Few programs need these op types, and all would wait for their compilation. Without its feature an
+//! operation is listed as missing, with the feature's name; [`feature_of`] returns it, too.
 //!
 //! # Limits
 //!
@@ -81,6 +89,9 @@
 //! The rules that hold everywhere: a kernel reports bad input as an error and never panics; memory that input
 //! determines is requested by the functions that may fail (`tensor::memory`); no lock is held while code of
 //! the program runs; and results depend neither on the number of threads nor on timing.
+
+// Some helpers are there for families that a feature brings.
+#![cfg_attr(not(feature = "all-ops"), allow(dead_code, unused_imports, unused_macro_rules))]
 
 #[macro_use]
 mod dispatch;
@@ -116,7 +127,9 @@ mod suspend;
 mod waiting;
 
 pub use engine::EmbeddedEngine;
-pub use missing::{Missing, MissingKernel, accesses_files, missing_kernels, missing_kernels_for, supports};
+pub use missing::{
+    Missing, MissingKernel, accesses_files, feature_of, missing_kernels, missing_kernels_for, supports,
+};
 
 /// Runs the program of the front page.
 #[cfg(doctest)]

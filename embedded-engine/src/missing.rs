@@ -26,7 +26,19 @@ use std::sync::Arc;
 /// ```
 #[must_use]
 pub fn supports(op_type: &str) -> bool {
-    registry().find(op_type).is_some_and(|op| !op.lacks_feature)
+    registry().find(op_type).is_some_and(|op| !op.is_left_out)
+}
+
+/// Returns the feature of this crate that brings the kernel of an op type, whether it is on or off. `None` if
+/// the kernel needs no feature, and for op types that this engine does not have.
+///
+/// ```
+/// assert_eq!(embedded_engine::feature_of("Conv3D"), Some("volumes"));
+/// assert_eq!(embedded_engine::feature_of("Conv2D"), None);
+/// ```
+#[must_use]
+pub fn feature_of(op_type: &str) -> Option<&'static str> {
+    registry().find(op_type).and_then(|op| op.feature)
 }
 
 /// Returns true for an op type whose operations open files: those that read or write them, and readers and

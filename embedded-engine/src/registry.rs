@@ -69,9 +69,10 @@ pub(crate) struct OpType {
     /// True if it opens files, or describes what opens them later. Tools that inspect graphs from elsewhere
     /// use it (`accesses_files`).
     pub(crate) accesses_files: bool,
-    /// True if a feature of this crate that is off would bring its kernel; the kernel registered instead
-    /// reports which feature.
-    pub(crate) lacks_feature: bool,
+    /// The feature of this crate that brings its kernel. `None` if the kernel is always there.
+    pub(crate) feature: Option<&'static str>,
+    /// True if that feature is off. What is registered then is a maker that returns an error with its name.
+    pub(crate) is_left_out: bool,
 }
 
 /// The role of an op type for the compiler.
@@ -183,7 +184,8 @@ impl OpType {
     fn new(make: Option<MakeKernel>, role: Role) -> OpType {
         let (reads, waits, changes, describes) = (false, false, false, false);
         let (fusion, elementwise, holds) = (None, None, &[][..]);
-        let (shares, ends, accesses_files, lacks_feature) = (Shares::Nothing, false, false, false);
+        let (shares, ends, accesses_files) = (Shares::Nothing, false, false);
+        let (feature, is_left_out) = (None, false);
         OpType {
             make,
             role,
@@ -197,7 +199,8 @@ impl OpType {
             holds,
             ends,
             accesses_files,
-            lacks_feature,
+            feature,
+            is_left_out,
         }
     }
 
@@ -263,6 +266,41 @@ impl Registry {
             debug_assert!(previous.is_none(), "{op_type} is registered twice");
         }
         Added { registry: self, op_types }
+    }
+
+    /// Registers families of op types that a feature of this crate brings.
+    #[allow(dead_code)] // without features there are none
+    pub(crate) fn of_feature<const N: usize>(
+        &mut self,
+        feature: &'static str,
+        families: [fn(&mut Registry); N],
+    ) {
+        let others = std::mem::take(&mut self.0);
+        families.into_iter().for_each(|register| register(self));
+        self.0.values_mut().for_each(|op| op.feature = Some(feature));
+        for (op_type, op) in others {
+            let previous = self.0.insert(op_type, op);
+            debug_assert!(previous.is_none(), "{op_type} is registered twice");
+        }
+    }
+
+    /// Adds an op type that a feature brings, with a maker that reports it, unless the feature is on and the op
+    /// type already here.
+    pub(crate) fn leave_out(&mut self, op_type: &'static str, feature: &'static str, make: MakeKernel) {
+        self.0.entry(op_type).or_insert_with(|| OpType {
+            feature: Some(feature),
+            is_left_out: true,
+            ..OpType::new(Some(make), Role::Compute)
+        });
+    }
+
+    /// Returns all op types that features bring, each with its feature, in alphabetical order.
+    #[cfg(test)]
+    pub(crate) fn of_features(&self) -> Vec<(&'static str, &'static str)> {
+        let found = self.0.iter().filter_map(|(op_type, op)| Some((*op_type, op.feature?)));
+        let mut found: Vec<_> = found.collect();
+        found.sort_unstable();
+        found
     }
 
     /// Returns the facts of an op type, or `None` if this engine has no kernel for it.
@@ -331,12 +369,6 @@ impl<const N: usize> Added<'_, N> {
     /// Declares that the op opens files, or describes what opens them later.
     pub(crate) fn accesses_files(self) -> Self {
         self.each(|op| op.accesses_files = true)
-    }
-
-    /// Declares that the kernel is missing because the crate was built without its feature.
-    #[cfg(not(all(feature = "images", feature = "fft")))]
-    pub(crate) fn lacks_feature(self) -> Self {
-        self.each(|op| op.lacks_feature = true)
     }
 
     /// Declares the attributes with functions that the kernel calls itself.

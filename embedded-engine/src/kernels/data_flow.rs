@@ -35,15 +35,18 @@
 //! ```
 
 mod accumulator;
+#[cfg(feature = "staging")]
 mod barrier;
 mod batch;
 mod bounded;
 mod component;
 mod consumed;
+#[cfg(feature = "staging")]
 mod map_staging;
 mod monitor;
 mod queue;
 mod sparse_map;
+#[cfg(feature = "staging")]
 mod staging;
 mod store;
 mod sync;
@@ -107,10 +110,9 @@ pub(crate) fn register(registry: &mut Registry) {
         }))
     });
     accumulator::register(registry);
-    barrier::register(registry);
-    map_staging::register(registry);
+    #[cfg(feature = "staging")]
+    registry.of_feature("staging", [barrier::register, map_staging::register, staging::register]);
     sparse_map::register(registry);
-    staging::register(registry);
     registry.add_both(["QueueIsClosedV2", "QueueIsClosed"], |_| {
         Ok(boxed(|context| {
             let closed = queue(context)?.elements.is_closed();

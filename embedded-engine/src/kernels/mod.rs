@@ -13,6 +13,7 @@
 //! | --- | --- |
 //! | `array/arrange.rs` | the general way to move rows of tensors |
 //! | `chunks.rs` | parts of slices for several threads |
+//! | `features.rs` | op types that features of this crate bring |
 //! | `elements.rs` | tensors as lists of elements: stacking, joining, splitting |
 //! | `moved.rs` | kernels that are compiled by the width of an element |
 //! | `widened.rs` | 16-bit floats in kernels for `f32` |
@@ -29,6 +30,8 @@ mod control_flow;
 mod data;
 mod data_flow;
 mod elements;
+mod features;
+#[cfg(feature = "images")]
 mod image;
 mod io;
 mod math;
@@ -36,12 +39,14 @@ mod moved;
 mod nn;
 mod optional;
 mod parsing;
+#[cfg(feature = "quantization")]
 mod quantization;
 mod ragged;
 mod random;
 mod rnn;
 mod script;
 mod sets;
+#[cfg(feature = "fft")]
 mod signal;
 mod sparse;
 mod stack;
@@ -92,19 +97,22 @@ fn register(registry: &mut Registry) {
     control_flow::register(registry);
     data::register(registry);
     data_flow::register(registry);
-    image::register(registry);
+    #[cfg(feature = "images")]
+    registry.of_feature("images", [image::register]);
     io::register(registry);
     math::register(registry);
     nn::register(registry);
     optional::register(registry);
     parsing::register(registry);
-    quantization::register(registry);
+    #[cfg(feature = "quantization")]
+    registry.of_feature("quantization", [quantization::register]);
     ragged::register(registry);
     random::register(registry);
     rnn::register(registry);
     script::register(registry);
     sets::register(registry);
-    signal::register(registry);
+    #[cfg(feature = "fft")]
+    registry.of_feature("fft", [signal::register]);
     sparse::register(registry);
     stack::register(registry);
     state::register(registry);
@@ -114,4 +122,5 @@ fn register(registry: &mut Registry) {
     tensor_array::register(registry);
     tensor_list::register(registry);
     training::register(registry);
+    features::leave_out(registry);
 }

@@ -11,23 +11,29 @@ mod batch_norm;
 mod beams;
 mod bias;
 mod candidate;
+#[cfg(feature = "images")]
 mod colors;
 mod convolution;
+#[cfg(feature = "ctc")]
 mod ctc;
+#[cfg(feature = "ctc")]
 mod ctc_beams;
 mod data_format;
 mod depthwise;
 mod first_releases;
+#[cfg(feature = "images")]
 mod fractional_pool;
 mod groups;
 mod images;
 mod isotonic;
+#[cfg(feature = "images")]
 mod morphology;
 mod normalization;
 mod padded_convolution;
 mod pool_places;
 mod ranking;
 mod softmax;
+#[cfg(feature = "volumes")]
 mod volumes;
 mod window;
 
@@ -45,21 +51,21 @@ pub(crate) fn register(registry: &mut Registry) {
     beams::register(registry);
     bias::register(registry);
     candidate::register(registry);
-    colors::register(registry);
     convolution::register(registry);
-    ctc::register(registry);
-    ctc_beams::register(registry);
     data_format::register(registry);
     depthwise::register(registry);
     first_releases::register(registry);
-    fractional_pool::register(registry);
     images::register(registry);
     isotonic::register(registry);
-    morphology::register(registry);
     normalization::register(registry);
     padded_convolution::register(registry);
     pool_places::register(registry);
     ranking::register(registry);
     softmax::register(registry);
-    volumes::register(registry);
+    #[cfg(feature = "ctc")]
+    registry.of_feature("ctc", [ctc::register, ctc_beams::register]);
+    #[cfg(feature = "images")]
+    registry.of_feature("images", [colors::register, fractional_pool::register, morphology::register]);
+    #[cfg(feature = "volumes")]
+    registry.of_feature("volumes", [volumes::register]);
 }

@@ -24,6 +24,7 @@ mod farm_hash;
 mod format;
 mod join;
 pub(super) mod number;
+#[cfg(feature = "regex")]
 mod pattern;
 mod split;
 mod template;
@@ -43,7 +44,8 @@ pub(crate) fn register(registry: &mut Registry) {
     format::register(registry);
     join::register(registry);
     number::register(registry);
-    pattern::register(registry);
+    #[cfg(feature = "regex")]
+    registry.of_feature("regex", [pattern::register]);
     split::register(registry);
     template::register(registry);
     unicode::register(registry);

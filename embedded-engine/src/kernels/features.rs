@@ -1,0 +1,54 @@
+//! The op types that features of this crate bring.
+//!
+//! Few programs need them, and everyone would wait for them: half of the time to compile this crate. Without
+//! its feature an op type is registered all the same, with a maker that names the feature, so that a graph
+//! with it reports what is missing and why.
+//!
+//! A family belongs to a feature where it is registered (`Registry::of_feature`). The names of its op types are
+//! also in `features.tsv`, because a family that is not compiled cannot list them. With all features the test
+//! below compares the two; it writes the file when the test of the page of op types writes the page.
+
+use super::registry;
+use crate::kernel::{Kernel, NodeSpec};
+use crate::registry::Registry;
+use session_core::{Code, Error, Result};
+
+/// One line for each op type: its name and its feature, separated by a tab.
+const OP_TYPES: &str = include_str!("features.tsv");
+
+/// Registers the op types of features that are off.
+pub(super) fn leave_out(registry: &mut Registry) {
+    for (op_type, feature) in OP_TYPES.lines().filter_map(|line| line.split_once('\t')) {
+        registry.leave_out(op_type, feature, refuse);
+    }
+}
+
+/// The maker of the kernels that were left out.
+///
+/// # Errors
+/// Always, with `Unimplemented` and the name of the feature.
+fn refuse(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
+    let facts = registry().find(spec.operation.op_type());
+    let feature = facts.and_then(|op| op.feature).unwrap_or_default();
+    Err(Error::new(
+        Code::Unimplemented,
+        format!("it needs the feature `{feature}` of the engine, which is off in this program"),
+    ))
+}
+
+#[cfg(all(test, feature = "all-ops"))]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn the_list_of_op_types_behind_features_is_current() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/kernels/features.tsv");
+        let lines = registry().of_features().into_iter().map(|(op_type, feature)| format!("{op_type}\t{feature}\n"));
+        let current: String = lines.collect();
+        if std::env::var_os("EMBEDDED_ENGINE_WRITE_OP_PAGE").is_some() {
+            std::fs::write(&path, &current).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), current, "EMBEDDED_ENGINE_WRITE_OP_PAGE=1 writes it");
+    }
+}
