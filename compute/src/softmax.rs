@@ -60,8 +60,14 @@ fn execute<T: Float>(work: impl Vectorised) {
     if const { matches!(T::LOOPS, Loops::All) } {
         vectorised(work);
     } else {
-        work.run();
+        portable(work);
     }
+}
+
+/// Runs the work as it is. It is compiled once and not into each of its callers.
+#[inline(never)]
+fn portable(work: impl Vectorised) {
+    work.run();
 }
 
 /// Computes an output from each row.

@@ -18,6 +18,7 @@
 use super::generator::Generator;
 use super::philox;
 use crate::Pool;
+use crate::elementwise::Narrow;
 use crate::parallel::SharedSlice;
 
 /// Blocks that are generated and turned into numbers at a time: small enough for the nearest cache.
@@ -56,6 +57,25 @@ pub(super) fn fill<D: Distribution>(dist: &D, generator: Generator, out: &mut [D
     });
 }
 
+/// Fills `out` with numbers of `f32`, rounded. What is compiled for each instruction set is only the loop of `f32`.
+pub(super) fn fill_narrow<D: Distribution<Item = f32>, H: Narrow>(
+    dist: &D,
+    generator: Generator,
+    out: &mut [H],
+    pool: &Pool,
+) {
+    for_parts(out, GRAIN, pool, |from, part| {
+        let mut wide = [0.0; BATCH * 4];
+        let mut blocks = (from / D::PER_BLOCK) as u64;
+        for part in part.chunks_mut(BATCH * D::PER_BLOCK) {
+            let wide = &mut wide[..part.len()];
+            fill_part::<D>(dist, generator.ahead(blocks.wrapping_mul(D::STRIDE)), wide);
+            H::narrow_slice(wide, part);
+            blocks += BATCH as u64;
+        }
+    });
+}
+
 /// Calls `work(start, part)` for parts of `out` that begin at multiples of `grain`, in no order.
 pub(super) fn for_parts<T: Send>(
     out: &mut [T],
@@ -81,14 +101,15 @@ dispatch! {
             philox::blocks(at.key, at.counter, D::STRIDE, words);
             let whole = out.len() / D::PER_BLOCK;
             let (full, rest) = out.split_at_mut(whole * D::PER_BLOCK);
-            dist.convert(at, &words[..whole], full);
-            // Only the last block of an output can be incomplete.
-            if !rest.is_empty() {
-                let mut last = [D::Item::default(); 4];
-                let last = &mut last[..D::PER_BLOCK];
-                dist.convert(at.ahead(whole as u64 * D::STRIDE), &words[whole..], last);
-                rest.copy_from_slice(&last[..rest.len()]);
+            let mut last = [D::Item::default(); 4];
+            // Only the last block of an output can be incomplete. One call for both, which is compiled once.
+            let (whole_words, last_word) = words.split_at(whole);
+            let ahead = at.ahead(whole as u64 * D::STRIDE);
+            let last_numbers = &mut last[..if rest.is_empty() { 0 } else { D::PER_BLOCK }];
+            for (at, words, numbers) in [(at, whole_words, full), (ahead, last_word, last_numbers)] {
+                dist.convert(at, words, numbers);
             }
+            rest.copy_from_slice(&last[..rest.len()]);
             at = at.ahead(BATCH as u64 * D::STRIDE);
         }
     }

@@ -1,10 +1,7 @@
 //! Standard normal numbers by the method of Box and Muller.
 
-use half::slice::HalfFloatSliceExt;
-use half::{bf16, f16};
-
 use super::bits;
-use super::fill::{BATCH, Distribution};
+use super::fill::Distribution;
 use super::float_math::{ln, sin_cos};
 use super::generator::Generator;
 use crate::Pool;
@@ -93,21 +90,3 @@ impl Distribution for Normal<f64> {
         }
     }
 }
-
-/// Implements the 16-bit types by rounding `f32` numbers.
-macro_rules! rounded_from_f32 {
-    ($($half:ty),*) => {$(
-        impl Distribution for Normal<$half> {
-            type Item = $half;
-            const PER_BLOCK: usize = 4;
-
-            #[inline(always)]
-            fn convert(&self, _: Generator, blocks: &[[u32; 4]], out: &mut [$half]) {
-                let mut wide = [0.0; BATCH * 4];
-                convert_f32(blocks, &mut wide[..out.len()]);
-                out.convert_from_f32_slice(&wide[..out.len()]);
-            }
-        }
-    )*};
-}
-rounded_from_f32!(f16, bf16);

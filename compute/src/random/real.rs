@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use half::{bf16, f16};
 
-use super::fill::fill;
+use super::fill::{fill, fill_narrow};
 use super::generator::Generator;
 use super::normal::Normal;
 use super::truncated::Truncated;
@@ -32,9 +32,9 @@ pub(super) mod sealed {
     }
 }
 
-/// Implements a type of random real numbers.
+/// Implements a type of random real numbers: the type whose normal numbers are its own, and what fills with them.
 macro_rules! real {
-    ($($t:ty: $from_f64:expr),*) => {$(
+    ($($t:ty: $wide:ty, $fill:ident, $from_f64:expr;)*) => {$(
         impl Real for $t {}
         impl sealed::Real for $t {
             fn fill_uniform(start: Generator, out: &mut [$t], pool: &Pool) {
@@ -42,11 +42,11 @@ macro_rules! real {
             }
 
             fn fill_normal(start: Generator, out: &mut [$t], pool: &Pool) {
-                fill(&Normal::<$t>(PhantomData), start, out, pool);
+                $fill(&Normal::<$wide>(PhantomData), start, out, pool);
             }
 
             fn fill_truncated_normal(start: Generator, out: &mut [$t], pool: &Pool) {
-                fill(&Truncated::<$t>(PhantomData), start, out, pool);
+                $fill(&Truncated::<$wide>(PhantomData), start, out, pool);
             }
 
             fn into_f64(self) -> f64 {
@@ -61,8 +61,8 @@ macro_rules! real {
     )*};
 }
 real!(
-    f16: |x| f16::from_f32(x as f32),
-    bf16: |x| bf16::from_f32(x as f32),
-    f32: |x| x as f32,
-    f64: |x| x
+    f16: f32, fill_narrow, |x| f16::from_f32(x as f32);
+    bf16: f32, fill_narrow, |x| bf16::from_f32(x as f32);
+    f32: f32, fill, |x| x as f32;
+    f64: f64, fill, |x| x;
 );

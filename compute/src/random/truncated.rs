@@ -8,10 +8,7 @@
 
 use std::marker::PhantomData;
 
-use half::slice::HalfFloatSliceExt;
-use half::{bf16, f16};
-
-use super::fill::{BATCH, Distribution};
+use super::fill::Distribution;
 use super::generator::Generator;
 use super::{normal, philox};
 use crate::Pool;
@@ -113,23 +110,3 @@ fn draw_f64(mut generator: Generator, mut words: [u32; 4], group: &mut [f64; 2])
         words = philox::block(next.key, next.counter);
     }
 }
-
-/// Implements the 16-bit types by rounding `f32` numbers.
-macro_rules! rounded_from_f32 {
-    ($($half:ty),*) => {$(
-        impl Distribution for Truncated<$half> {
-            type Item = $half;
-            const PER_BLOCK: usize = 4;
-            const STRIDE: u64 = Truncated::<f32>::STRIDE;
-
-            #[inline(always)]
-            fn convert(&self, origin: Generator, blocks: &[[u32; 4]], out: &mut [$half]) {
-                let mut wide = [0.0; BATCH * 4];
-                let wide = &mut wide[..out.len()];
-                Truncated::<f32>(PhantomData).convert(origin, blocks, wide);
-                out.convert_from_f32_slice(wide);
-            }
-        }
-    )*};
-}
-rounded_from_f32!(f16, bf16);

@@ -91,6 +91,12 @@ const GROUPS: usize = 64;
 /// The same for a set of columns.
 const COLUMN_GROUPS: usize = 8;
 
+/// Returns partial results of columns. A function of its own, because the compiler unrolls the loop in each place.
+#[inline(never)]
+fn repeated<A: Copy>(value: A) -> [A; COLUMNS] {
+    [value; COLUMNS]
+}
+
 /// Reduces with the loops of one operation.
 fn reduce<T: Element, F: Fold<T>>(pool: &Pool, plan: &ReducePlan, input: &[T], output: &mut [T]) {
     Steps::<T, F::Accumulator>::of::<F>().reduce(pool, plan, input, output);
@@ -225,7 +231,7 @@ impl<T: Element, A: Copy + Send + Sync> Steps<T, A> {
                 let columns = COLUMNS.min(width - at % width).min(range.end - at);
                 let data = &input[outer.offset(at / width) + at % width..];
                 let output = &mut output[at - range.start..][..columns];
-                let mut totals = [self.identity; COLUMNS];
+                let mut totals = repeated(self.identity);
                 let totals = &mut totals[..columns];
                 self.reduce_column_set(inside, plan, data, width, totals);
                 (self.finish)(totals, count, output);
@@ -238,11 +244,12 @@ impl<T: Element, A: Copy + Send + Sync> Steps<T, A> {
     ///
     /// `data` starts at the first element of the set, `width` is the length of a whole row, and `totals` has
     /// an element for each column. Up to 8 groups of at least 512 rows are folded and merged in order.
+    #[inline(never)]
     fn reduce_column_set(&self, pool: &Pool, plan: &ReducePlan, data: &[T], width: usize, totals: &mut [A]) {
         let (rows, columns) = (plan.count(), totals.len());
         // Enough rows for merging the groups to be a small part of the work.
         let per_group = rows.div_ceil(COLUMN_GROUPS).max(512);
-        let mut groups = [[self.identity; COLUMNS]; COLUMN_GROUPS];
+        let mut groups = [repeated(self.identity); COLUMN_GROUPS];
         let groups = &mut groups[..rows.div_ceil(per_group)];
         let least = units_per_part(per_group * columns * ELEMENT);
         split_output(pool, groups, 1, least, |range, groups| {
@@ -257,6 +264,7 @@ impl<T: Element, A: Copy + Send + Sync> Steps<T, A> {
     }
 
     /// Folds the rows of `range` into `totals`.
+    #[inline(never)]
     fn fold_rows_into(
         &self,
         plan: &ReducePlan,
@@ -292,7 +300,7 @@ impl<T: Element, A: Copy + Send + Sync> Steps<T, A> {
     /// afterwards.
     fn fold_narrow_rows(&self, data: &[T], width: usize, rows: usize, totals: &mut [A]) {
         let together = (COLUMNS / width).min(rows);
-        let mut wide = [self.identity; COLUMNS];
+        let mut wide = repeated(self.identity);
         let long = together * width;
         let wide = &mut wide[..long];
         (self.columns)(data, rows / together, long, wide);
