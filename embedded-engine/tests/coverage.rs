@@ -5,27 +5,9 @@ use ops::library;
 use session_core::{AttrValue, DType, Graph, OpLibrary as _, OutputInfo, PartialShape};
 
 /// Op types that are defined, so that graphs with them can be read and written, and that this engine does not run.
-#[cfg(all(feature = "images", feature = "fft"))]
 const LACKING: [&str; 4] = ["Abort", "ParameterizedTruncatedNormal", "TensorSummaryV2", "TensorSummary"];
 
 #[test]
-fn op_types_of_a_feature_are_supported_if_it_is_on() {
-    for (op_type, feature, is_on) in
-        [("FFT", "fft", cfg!(feature = "fft")), ("DecodePng", "images", cfg!(feature = "images"))]
-    {
-        assert_eq!(embedded_engine::supports(op_type), is_on, "{op_type}");
-        let graph = Graph::new();
-        let dtype = if op_type == "FFT" { DType::Complex64 } else { DType::String };
-        let input = ops::array::placeholder(&graph, dtype, PartialShape::unknown());
-        let _ = graph.op(library().find(op_type).unwrap()).input(input).finish();
-        let missing = embedded_engine::missing_kernels(&graph);
-        let named = missing.iter().any(|lack| lack.reason.is_some_and(|reason| reason.contains(feature)));
-        assert_eq!(named, !is_on, "{missing}");
-    }
-}
-
-#[test]
-#[cfg(all(feature = "images", feature = "fft"))]
 fn every_defined_op_type_runs_but_those_listed() {
     let defined: Vec<&str> = library().iter().map(|def| def.name()).collect();
     let lacking: Vec<&str> =

@@ -1,5 +1,4 @@
 //! Files of pictures that are damaged, or claim sizes that they do not have, are errors; what is encoded is decoded again.
-#![cfg(feature = "images")]
 #![allow(clippy::unwrap_used)] // a panic is the report
 
 use embedded_engine::EmbeddedEngine;

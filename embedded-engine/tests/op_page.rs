@@ -12,7 +12,7 @@ const HEAD: &str = "# Op types
 
 The op types of TensorFlow that the engine runs, by the modules of the crate `ops`. `T` and other capital names are attributes: a
 dtype, or for `N * T` the number of tensors. An attribute without a list of dtypes takes all of them. A stateful op runs once for each
-step that needs it and is never folded into a constant. `missing_kernels` reports the operations of a graph that are not supported,
+step that needs it and is never folded into a constant. An op type with a feature runs where the feature of this crate is on. `missing_kernels` reports the operations of a graph that are not supported,
 among them those whose dtype or attributes a kernel does not take.
 ";
 
@@ -52,6 +52,9 @@ fn entry(def: &OpDef) -> String {
         (false, true) => ", differentiable",
         (false, false) => "",
     });
+    if let Some(feature) = embedded_engine::feature_of(def.name()) {
+        write!(text, ", feature `{feature}`").unwrap();
+    }
     text.push('\n');
     signature.attrs.iter().filter_map(dtypes).for_each(|line| text.push_str(&line));
     text

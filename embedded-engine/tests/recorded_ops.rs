@@ -177,7 +177,6 @@ fn play(name: &str) {
 }
 
 #[test]
-#[cfg(feature = "images")]
 fn images_are_tensorflows() {
     play("images");
 }
@@ -185,7 +184,6 @@ fn images_are_tensorflows() {
 /// The decoder is another one than TensorFlow's (libjpeg-turbo). By default that takes a fast transform of low precision; with
 /// `INTEGER_ACCURATE` the two only round at other places.
 #[test]
-#[cfg(feature = "images")]
 fn decoded_jpegs_differ_from_tensorflows_within_bounds() {
     let cases = cases("images");
     for (method, most_beyond_one, mean_bound, bound) in
@@ -223,7 +221,6 @@ fn boxes_are_tensorflows() {
 }
 
 #[test]
-#[cfg(feature = "fft")]
 fn signals_are_tensorflows() {
     play("signals");
 }

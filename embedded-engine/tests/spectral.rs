@@ -65,7 +65,6 @@ fn eigenvectors_make_up_the_matrix() {
     }
 }
 
-#[cfg(feature = "fft")]
 #[test]
 fn transforms_of_length_zero_are_empty() {
     use session_core::{DType, OutputInfo, PartialShape};

@@ -32,6 +32,13 @@ pub(crate) fn check() -> Result<()> {
     Ok(())
 }
 
+/// Returns the features of a crate of the workspace.
+pub(crate) fn of(name: &str) -> Result<Vec<String>> {
+    let metadata = MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec()?;
+    let package = metadata.packages.iter().find(|package| package.name.as_str() == name);
+    Ok(package.with_context(|| format!("{name} is a member"))?.features.keys().cloned().collect())
+}
+
 /// Returns where the README's table differs from the manifest.
 fn compare(facade: &Package) -> Result<Vec<String>> {
     let readme = fs::read_to_string(root().join("README.md"))?;

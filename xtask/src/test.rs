@@ -87,6 +87,10 @@ pub(crate) fn ci() -> Result<()> {
         "the facade with its default features",
         cargo(&["test", "--quiet", "-p", "monitored-session", "--tests"]),
     )?;
+    for feature in features::of("embedded-engine")? {
+        let check = cargo(&["check", "--quiet", "-p", "embedded-engine", "--features", &feature]);
+        section(&format!("embedded-engine with {feature}"), check)?;
+    }
     section("packages", packages())?;
     if exists("cargo", &["deny", "--version"]) {
         section("deny", cargo(&["deny", "check"]))?;

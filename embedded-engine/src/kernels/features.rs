@@ -32,11 +32,11 @@ fn refuse(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let feature = facts.and_then(|op| op.feature).unwrap_or_default();
     Err(Error::new(
         Code::Unimplemented,
-        format!("it needs the feature `{feature}` of the engine, which is off in this program"),
+        format!("it needs the feature `{feature}` of embedded-engine or monitored-session, which is off in this program"),
     ))
 }
 
-#[cfg(all(test, feature = "all-ops"))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::path::Path;
