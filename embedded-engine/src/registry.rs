@@ -294,15 +294,6 @@ impl Registry {
         });
     }
 
-    /// Returns all op types that features bring, each with its feature, in alphabetical order.
-    #[cfg(test)]
-    pub(crate) fn of_features(&self) -> Vec<(&'static str, &'static str)> {
-        let found = self.0.iter().filter_map(|(op_type, op)| Some((*op_type, op.feature?)));
-        let mut found: Vec<_> = found.collect();
-        found.sort_unstable();
-        found
-    }
-
     /// Returns the facts of an op type, or `None` if this engine has no kernel for it.
     pub(crate) fn find(&self, op_type: &str) -> Option<&OpType> {
         self.0.get(op_type)

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // a panic is the report
 
 use session_core::{ArgDef, ArgType, AttrDef, Gradient, OpDef};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -70,18 +71,35 @@ fn page() -> String {
     page
 }
 
-#[test]
-fn the_page_of_op_types_is_current() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/ops.md");
-    let page = page();
+/// Returns a line for each op type that a feature brings, in alphabetical order: its name and the feature.
+fn features() -> String {
+    let defs = ops::library().iter();
+    let of_features = defs.filter_map(|def| Some((def.name(), embedded_engine::feature_of(def.name())?)));
+    let sorted: BTreeMap<&str, &str> = of_features.collect();
+    sorted.into_iter().map(|(op_type, feature)| format!("{op_type}\t{feature}\n")).collect()
+}
+
+/// Compares a file of this crate, or writes it.
+fn check(file: &str, current: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     if std::env::var_os(WRITE).is_some() {
-        std::fs::write(&path, &page).unwrap();
+        std::fs::write(&path, current).unwrap();
     }
     let found = std::fs::read_to_string(&path).unwrap();
-    let different = found.lines().zip(page.lines()).find(|(found, current)| found != current);
+    let different = found.lines().zip(current.lines()).find(|(found, current)| found != current);
     assert!(
-        found == page,
+        found == current,
         "{}: run this test with {WRITE}=1; first difference: {different:?}",
         path.display()
     );
+}
+
+#[test]
+fn the_page_of_op_types_is_current() {
+    check("docs/ops.md", &page());
+}
+
+#[test]
+fn the_list_of_op_types_behind_features_is_current() {
+    check("src/kernels/features.tsv", &features());
 }

@@ -5,8 +5,8 @@
 //! with it reports what is missing and why.
 //!
 //! A family belongs to a feature where it is registered (`Registry::of_feature`). The names of its op types are
-//! also in `features.tsv`, because a family that is not compiled cannot list them. With all features the test
-//! below compares the two; it writes the file when the test of the page of op types writes the page.
+//! also in `features.tsv`, because a family that is not compiled cannot list them. The test `op_page` compares the
+//! two, and writes the file with the page of op types.
 
 use super::registry;
 use crate::kernel::{Kernel, NodeSpec};
@@ -32,23 +32,8 @@ fn refuse(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let feature = facts.and_then(|op| op.feature).unwrap_or_default();
     Err(Error::new(
         Code::Unimplemented,
-        format!("it needs the feature `{feature}` of embedded-engine or monitored-session, which is off in this program"),
+        format!(
+            "it needs the feature `{feature}` of embedded-engine or monitored-session, which is off in this program"
+        ),
     ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::path::Path;
-
-    #[test]
-    fn the_list_of_op_types_behind_features_is_current() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/kernels/features.tsv");
-        let lines = registry().of_features().into_iter().map(|(op_type, feature)| format!("{op_type}\t{feature}\n"));
-        let current: String = lines.collect();
-        if std::env::var_os("EMBEDDED_ENGINE_WRITE_OP_PAGE").is_some() {
-            std::fs::write(&path, &current).unwrap();
-        }
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), current, "EMBEDDED_ENGINE_WRITE_OP_PAGE=1 writes it");
-    }
 }
