@@ -173,7 +173,7 @@ pub fn evaluate(session: &dyn Session, variable: &Variable) -> Result<i64> {
 pub(crate) fn ordered_after_read(builder: OpBuilder, variable: &Variable) -> OpBuilder {
     let graph = variable.graph();
     // Other variables are not read in every step, and nothing can be ordered in a finished graph.
-    if graph.is_finalized() || find(&graph).as_ref() != Some(variable) {
+    if graph.is_finalized() || !is_global_step(&graph, variable) {
         return builder;
     }
     match global_step_read(&graph) {
@@ -184,6 +184,13 @@ pub(crate) fn ordered_after_read(builder: OpBuilder, variable: &Variable) -> OpB
             builder
         }
     }
+}
+
+/// Returns true if a variable is the graph's global step. It is asked for every assignment, so it looks through all variables only where the
+/// name decides.
+fn is_global_step(graph: &Graph, variable: &Variable) -> bool {
+    let may_be = variable.name() == NAME || !graph.collection(&GLOBAL_STEP).is_empty();
+    may_be && find(graph).as_ref() == Some(variable)
 }
 
 fn find(graph: &Graph) -> Option<Variable> {

@@ -2,7 +2,9 @@
 
 use crate::shell::{cargo, exists, section};
 use crate::skipped::Skipped;
-use crate::{adapters, board, book, dependencies, docs, features, fuzz, layers, rules, tensorflow, torture};
+use crate::{
+    adapters, board, book, dependencies, docs, features, fuzz, layers, rules, scale, tensorflow, torture,
+};
 use anyhow::Result;
 
 /// Crates that people take alone: each builds without its default features and without the rest of the workspace.
@@ -101,6 +103,7 @@ pub(crate) fn ci() -> Result<()> {
     adapters::adapters(&["candle".to_owned()])?;
     torture::torture(&["--input".to_owned(), "candle".to_owned()])?;
     model("10000")?;
+    scale::scale()?;
     fuzz::fuzz(&["--seconds".to_owned(), "10".to_owned()])
 }
 

@@ -15,31 +15,46 @@ const CONTROL_FLOW: [&str; 7] =
 /// whenever variables are initialized together. Global variables are initialized or restored before local
 /// ones, so the initial value of a local variable reads them directly.
 pub(super) fn initialized(value: &Output, scope: &Graph, local: bool) -> Output {
+    if value.operation().error().is_some() {
+        return value.clone();
+    }
+    // Most values read no variable, and need no table of all of them.
+    let ancestors = ancestors(value);
+    if !ancestors.iter().any(reads_a_variable) {
+        return value.clone();
+    }
     let graph = value.graph();
     // Variables of both kinds, unless the value is for a local one: global ones have their values by then.
     let mut replaceable = graph.collection(&LOCAL_VARIABLES);
     if !local {
         replaceable.extend(graph.collection(&VARIABLES));
     }
-    if replaceable.is_empty() || value.operation().error().is_some() {
-        return value.clone();
+    let by_handle =
+        replaceable.into_iter().map(|variable| (variable.handle().endpoint(), variable)).collect();
+    Copier { by_handle, scope, made: HashMap::new() }.copy(value, ancestors).unwrap_or_else(|| value.clone())
+}
+
+/// Returns true for an operation that may be the read of a variable.
+fn reads_a_variable(operation: &Operation) -> bool {
+    match operation.op_type() {
+        "ReadVariableOp" => true,
+        // A reference variable is read by an `Identity` of its reference.
+        "Identity" => operation.input(0).is_ref(),
+        _ => false,
     }
-    let by_handle: HashMap<Endpoint, &Variable> =
-        replaceable.iter().map(|variable| (variable.handle().endpoint(), variable)).collect();
-    Copier { by_handle, scope, made: HashMap::new() }.copy(value).unwrap_or_else(|| value.clone())
 }
 
 struct Copier<'a> {
-    by_handle: HashMap<Endpoint, &'a Variable>,
+    by_handle: HashMap<Endpoint, Variable>,
     scope: &'a Graph,
     /// The replacements of original outputs.
     made: HashMap<Endpoint, Output>,
 }
 
 impl Copier<'_> {
-    fn copy(mut self, value: &Output) -> Option<Output> {
-        // One pass is enough: the inputs of an operation come before it.
-        for operation in ancestors(value) {
+    /// Copies what depends on a replaced read. One pass over the ancestors is enough: the inputs of an operation come before it.
+    fn copy(mut self, value: &Output, ancestors: Vec<Operation>) -> Option<Output> {
+        for operation in ancestors {
             if let Some(variable) = self.read_variable(&operation) {
                 // The initial value of the other variable has been rewritten when that variable was built.
                 self.made.insert(operation.output(0).endpoint(), variable.initial_value().clone());
@@ -57,13 +72,8 @@ impl Copier<'_> {
 
     /// Returns the variable whose value the operation reads.
     fn read_variable(&self, operation: &Operation) -> Option<&Variable> {
-        let reads = match operation.op_type() {
-            "ReadVariableOp" => true,
-            // A reference variable is read by an `Identity` of its reference.
-            "Identity" => operation.input(0).is_ref(),
-            _ => false,
-        };
-        if reads { self.by_handle.get(operation.input_endpoints().first()?).copied() } else { None }
+        let read = reads_a_variable(operation).then(|| operation.input_endpoints().first())??;
+        self.by_handle.get(read)
     }
 
     fn copy_operation(&mut self, operation: &Operation) {
