@@ -89,6 +89,7 @@ pub(crate) fn ci() -> Result<()> {
         "the facade with its default features",
         cargo(&["test", "--quiet", "-p", "monitored-session", "--tests"]),
     )?;
+    // Each by itself: a helper that families of two features share must not be compiled with one of them only.
     for feature in features::of("embedded-engine")? {
         let check = cargo(&["check", "--quiet", "-p", "embedded-engine", "--features", &feature]);
         section(&format!("embedded-engine with {feature}"), check)?;
@@ -103,6 +104,7 @@ pub(crate) fn ci() -> Result<()> {
     adapters::adapters(&["candle".to_owned()])?;
     torture::torture(&["--input".to_owned(), "candle".to_owned()])?;
     model("10000")?;
+    // A cost that grows with the square of a graph is invisible at the sizes of tests.
     scale::scale()?;
     fuzz::fuzz(&["--seconds".to_owned(), "10".to_owned()])
 }
