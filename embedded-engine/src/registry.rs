@@ -31,7 +31,12 @@ use session_core::{Operation, Result};
 /// The op types that this engine runs, by name. Built once per process and never changed afterwards
 /// (`kernels::registry`).
 #[derive(Default)]
-pub(crate) struct Registry(FxHashMap<&'static str, OpType>);
+pub(crate) struct Registry {
+    /// The facts of each op type.
+    op_types: FxHashMap<&'static str, OpType>,
+    /// The feature to which the op types belong that are being added.
+    feature: Option<&'static str>,
+}
 
 /// The facts of one op type. Everything else that the compiler uses is in the definition of the op.
 pub(crate) struct OpType {
@@ -262,32 +267,27 @@ impl Registry {
         for op_type in op_types {
             // All facts are plain data, so each op type gets a copy of its own, which later facts change
             // alone.
-            let previous = self.0.insert(op_type, OpType { ..op });
+            let previous = self.op_types.insert(op_type, OpType { feature: self.feature, ..op });
             debug_assert!(previous.is_none(), "{op_type} is registered twice");
         }
         Added { registry: self, op_types }
     }
 
     /// Registers families of op types that a feature of this crate brings.
-    #[allow(dead_code)] // without features there are none
     pub(crate) fn of_feature<const N: usize>(
         &mut self,
         feature: &'static str,
         families: [fn(&mut Registry); N],
     ) {
-        let others = std::mem::take(&mut self.0);
+        self.feature = Some(feature);
         families.into_iter().for_each(|register| register(self));
-        self.0.values_mut().for_each(|op| op.feature = Some(feature));
-        for (op_type, op) in others {
-            let previous = self.0.insert(op_type, op);
-            debug_assert!(previous.is_none(), "{op_type} is registered twice");
-        }
+        self.feature = None;
     }
 
     /// Adds an op type that a feature brings, with a maker that reports it, unless the feature is on and the op
     /// type already here.
     pub(crate) fn leave_out(&mut self, op_type: &'static str, feature: &'static str, make: MakeKernel) {
-        self.0.entry(op_type).or_insert_with(|| OpType {
+        self.op_types.entry(op_type).or_insert_with(|| OpType {
             feature: Some(feature),
             is_left_out: true,
             ..OpType::new(Some(make), Role::Compute)
@@ -296,7 +296,7 @@ impl Registry {
 
     /// Returns the facts of an op type, or `None` if this engine has no kernel for it.
     pub(crate) fn find(&self, op_type: &str) -> Option<&OpType> {
-        self.0.get(op_type)
+        self.op_types.get(op_type)
     }
 }
 
@@ -312,7 +312,7 @@ impl<const N: usize> Added<'_, N> {
     /// Changes the facts of all of these op types.
     fn each(self, change: impl Fn(&mut OpType)) -> Self {
         for op_type in self.op_types {
-            self.registry.0.get_mut(op_type).into_iter().for_each(&change);
+            self.registry.op_types.get_mut(op_type).into_iter().for_each(&change);
         }
         self
     }
