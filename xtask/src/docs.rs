@@ -5,9 +5,8 @@ mod claims;
 mod source;
 mod words;
 
-use crate::shell::{root, say};
+use crate::shell::{members, root, say};
 use anyhow::{Context, Result, bail};
-use cargo_metadata::MetadataCommand;
 use source::Source;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -144,7 +143,7 @@ pub(crate) fn check() -> Result<()> {
 
 /// Scans all crates of the workspace.
 fn sources() -> Result<BTreeMap<String, Source>> {
-    let metadata = MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec()?;
+    let metadata = members()?;
     let folders: BTreeMap<String, PathBuf> = metadata
         .packages
         .iter()

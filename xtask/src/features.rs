@@ -1,8 +1,8 @@
 //! Features of the facade: the README's table is its manifest's, and its defaults bring what its crates do by default.
 
-use crate::shell::{cargo, root, say};
+use crate::shell::{cargo, members, root, say};
 use anyhow::{Context, Result, bail};
-use cargo_metadata::{MetadataCommand, Package};
+use cargo_metadata::Package;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
@@ -11,7 +11,7 @@ const FACADE: &str = "monitored-session";
 
 /// Checks both.
 pub(crate) fn check() -> Result<()> {
-    let metadata = MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec()?;
+    let metadata = members()?;
     let members: BTreeMap<&str, &Package> =
         metadata.packages.iter().map(|package| (package.name.as_str(), package)).collect();
     let facade = members.get(FACADE).context("the facade is a member")?;
@@ -34,7 +34,7 @@ pub(crate) fn check() -> Result<()> {
 
 /// Returns the features of a crate of the workspace.
 pub(crate) fn of(name: &str) -> Result<Vec<String>> {
-    let metadata = MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec()?;
+    let metadata = members()?;
     let package = metadata.packages.iter().find(|package| package.name.as_str() == name);
     Ok(package.with_context(|| format!("{name} is a member"))?.features.keys().cloned().collect())
 }

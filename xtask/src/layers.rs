@@ -1,9 +1,9 @@
 //! The dependency table of `ARCHITECTURE.md`, checked against `cargo metadata`.
 
 use crate::modules;
-use crate::shell::{root, say};
+use crate::shell::{members, say};
 use anyhow::{Result, bail};
-use cargo_metadata::{DependencyKind, MetadataCommand, Package};
+use cargo_metadata::{DependencyKind, Package};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Each crate with the crates of this workspace that it depends on (dev-dependencies aside).
@@ -111,7 +111,7 @@ const LIGHT: [(&str, &[&str]); 3] = [
 
 /// Checks the table.
 pub(crate) fn check() -> Result<()> {
-    let metadata = MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec()?;
+    let metadata = members()?;
     let members: BTreeMap<&str, &Package> =
         metadata.packages.iter().map(|package| (package.name.as_str(), package)).collect();
     let table: BTreeMap<&str, &[&str]> = TABLE.iter().copied().collect();

@@ -1,6 +1,7 @@
 //! Running other programs, and saying so.
 
 use anyhow::{Context, Result, bail};
+use cargo_metadata::{Metadata, MetadataCommand};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,6 +10,11 @@ use std::time::Instant;
 /// Returns the top of the workspace.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
+}
+
+/// Returns cargo's metadata of the workspace's crates, without their dependencies.
+pub(crate) fn members() -> Result<Metadata> {
+    Ok(MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec()?)
 }
 
 /// Prints text as it is.
