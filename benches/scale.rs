@@ -1,4 +1,4 @@
-//! The growth of costs with the size of a graph: each case at three sizes, with the exponent from the smallest to the largest. An
+//! The growth of costs with the size of a graph: each case at three sizes, with the exponent from the middle one to the largest. An
 //! exponent near 1 means that the cost grows with the work; the program fails if one exceeds [`LIMIT`].
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic reports the failure, and the output is meant to be read
 

@@ -447,13 +447,12 @@ impl<'a> VariableBuilder<'a> {
         // Only named variables are shared; a number would decide by the order of building.
         let name = self.exact_name.as_ref().filter(|_| reuse != Reuse::No)?;
         let full = self.full_name(name);
-        // Variables are found by their collections, so unlisted ones are never shared. The first request of a name looks
-        // through none of them.
-        let is_new = self.graph.operation(&full).is_err();
-        let known = [VARIABLES, LOCAL_VARIABLES].into_iter().filter(|_| !is_new);
-        let found = known
-            .flat_map(|key| self.graph.collection(&key))
-            .find(|variable| variable.handle().operation().name() == full);
+        // Variables are found by their collections, so unlisted ones are never shared. A name that is not taken needs no search.
+        let found = self.graph.operation(&full).ok().and_then(|taken| {
+            let keys = [VARIABLES, LOCAL_VARIABLES];
+            let mut known = keys.iter().flat_map(|key| self.graph.collection(key));
+            known.find(|variable| *variable.handle().operation() == taken)
+        });
         match &found {
             Some(variable) => self.check_shared(variable, &full),
             None if reuse == Reuse::Yes => {

@@ -72,8 +72,10 @@ impl Copier<'_> {
 
     /// Returns the variable whose value the operation reads.
     fn read_variable(&self, operation: &Operation) -> Option<&Variable> {
-        let read = reads_a_variable(operation).then(|| operation.input_endpoints().first())??;
-        self.by_handle.get(read)
+        if !reads_a_variable(operation) {
+            return None;
+        }
+        self.by_handle.get(operation.input_endpoints().first()?)
     }
 
     fn copy_operation(&mut self, operation: &Operation) {
