@@ -51,10 +51,13 @@ pub(super) trait Distribution: Sync {
 /// The caller advances its generator by the number of blocks that it reserved; the state here is a copy.
 pub(super) fn fill<D: Distribution>(dist: &D, generator: Generator, out: &mut [D::Item], pool: &Pool) {
     for_parts(out, GRAIN, pool, |from, part| {
-        // Exact: parts begin at multiples of `GRAIN`, which `PER_BLOCK` divides.
-        let blocks = (from / D::PER_BLOCK) as u64;
-        fill_part::<D>(dist, generator.ahead(blocks.wrapping_mul(D::STRIDE)), part);
+        fill_part::<D>(dist, before::<D>(generator, from), part);
     });
+}
+
+/// Returns the state before the block of an element. Parts and batches begin at multiples of `PER_BLOCK`.
+fn before<D: Distribution>(generator: Generator, element: usize) -> Generator {
+    generator.ahead(((element / D::PER_BLOCK) as u64).wrapping_mul(D::STRIDE))
 }
 
 /// Fills `out` with numbers of `f32`, rounded. What is compiled for each instruction set is only the loop of `f32`.
@@ -66,12 +69,11 @@ pub(super) fn fill_narrow<D: Distribution<Item = f32>, H: Narrow>(
 ) {
     for_parts(out, GRAIN, pool, |from, part| {
         let mut wide = [0.0; BATCH * 4];
-        let mut blocks = (from / D::PER_BLOCK) as u64;
-        for part in part.chunks_mut(BATCH * D::PER_BLOCK) {
+        let batch = BATCH * D::PER_BLOCK;
+        for (index, part) in part.chunks_mut(batch).enumerate() {
             let wide = &mut wide[..part.len()];
-            fill_part::<D>(dist, generator.ahead(blocks.wrapping_mul(D::STRIDE)), wide);
+            fill_part::<D>(dist, before::<D>(generator, from + index * batch), wide);
             H::narrow_slice(wide, part);
-            blocks += BATCH as u64;
         }
     });
 }

@@ -32,7 +32,7 @@ pub(super) mod sealed {
     }
 }
 
-/// Implements a type of random real numbers: the type whose normal numbers are its own, and what fills with them.
+/// Implements a type of random real numbers. Its normal numbers are drawn as the second type, by the function.
 macro_rules! real {
     ($($t:ty: $wide:ty, $fill:ident, $from_f64:expr;)*) => {$(
         impl Real for $t {}

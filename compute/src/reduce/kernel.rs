@@ -91,7 +91,7 @@ const GROUPS: usize = 64;
 /// The same for a set of columns.
 const COLUMN_GROUPS: usize = 8;
 
-/// Returns partial results of columns. A function of its own, because the compiler unrolls the loop in each place.
+/// Returns the same value for each column. A function of its own, because the compiler would unroll the loop at each call.
 #[inline(never)]
 fn repeated<A: Copy>(value: A) -> [A; COLUMNS] {
     [value; COLUMNS]
