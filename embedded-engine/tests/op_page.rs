@@ -13,8 +13,9 @@ const HEAD: &str = "# Op types
 
 The op types of TensorFlow that the engine runs, by the modules of the crate `ops`. `T` and other capital names are attributes: a
 dtype, or for `N * T` the number of tensors. An attribute without a list of dtypes takes all of them. A stateful op runs once for each
-step that needs it and is never folded into a constant. An op type with a feature runs where the feature of this crate is on. `missing_kernels` reports the operations of a graph that are not supported,
-among them those whose dtype or attributes a kernel does not take.
+step that needs it and is never folded into a constant. An op type with a feature runs where this feature of the crate is on.
+`missing_kernels` reports the operations of a graph that are not supported, among them those whose dtype or attributes a kernel does
+not take.
 ";
 
 fn type_of(argument: &ArgType) -> String {

@@ -1,6 +1,6 @@
 //! The op types that features of this crate bring.
 //!
-//! Few programs need them, and everyone would wait for them: half of the time to compile this crate. Without
+//! Few programs need them, and everyone would wait for their compilation: a third of this crate's code. Without
 //! its feature an op type is registered all the same, with a maker that names the feature, so that a graph
 //! with it reports what is missing and why.
 //!
@@ -8,7 +8,7 @@
 //! also in `features.tsv`, because a family that is not compiled cannot list them. The test `op_page` compares the
 //! two, and writes the file with the page of op types.
 
-use super::registry;
+use super::facts;
 use crate::kernel::{Kernel, NodeSpec};
 use crate::registry::Registry;
 use session_core::{Code, Error, Result};
@@ -28,8 +28,7 @@ pub(super) fn leave_out(registry: &mut Registry) {
 /// # Errors
 /// Always, with `Unimplemented` and the name of the feature.
 fn refuse(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
-    let facts = registry().find(spec.operation.op_type());
-    let feature = facts.and_then(|op| op.feature).unwrap_or_default();
+    let feature = facts(spec.operation).and_then(|op| op.feature).unwrap_or_default();
     Err(Error::new(
         Code::Unimplemented,
         format!(

@@ -1,7 +1,7 @@
 //! Images: files of pictures, other sizes, parts, boxes.
 //!
 //! The family is behind the feature `images`, because the libraries of its codecs are large and few models need it.
-//! What sizes of images models with convolutions need is in `nn`.
+//! The resizing that convolutional models need is in `nn`.
 
 mod codecs;
 mod cropping;

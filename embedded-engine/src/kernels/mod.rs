@@ -13,8 +13,8 @@
 //! | --- | --- |
 //! | `array/arrange.rs` | the general way to move rows of tensors |
 //! | `chunks.rs` | parts of slices for several threads |
-//! | `features.rs` | op types that features of this crate bring |
 //! | `elements.rs` | tensors as lists of elements: stacking, joining, splitting |
+//! | `features.rs` | op types that features of this crate bring |
 //! | `moved.rs` | kernels that are compiled by the width of an element |
 //! | `widened.rs` | 16-bit floats in kernels for `f32` |
 //! | `variant_batch.rs`, `variants.rs` | tensors of variants, and sums of what is inside |
@@ -122,5 +122,8 @@ fn register(registry: &mut Registry) {
     tensor_array::register(registry);
     tensor_list::register(registry);
     training::register(registry);
-    features::leave_out(registry);
+    // With all features nothing is left out, and what features bring is only what was registered for them above.
+    if !cfg!(feature = "all-ops") {
+        features::leave_out(registry);
+    }
 }
