@@ -5,17 +5,9 @@
 #![cfg(all(feature = "tensorflow", feature = "embedded"))]
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic reports the failure, and the output is meant to be read
 
-#[path = "distributed/cluster.rs"]
 mod cluster;
-#[path = "distributed/failures.rs"]
 mod failures;
-#[path = "support/parts.rs"]
-mod parts;
-#[path = "support/python.rs"]
-mod python;
-#[path = "distributed/roles.rs"]
 mod roles;
-#[path = "distributed/training.rs"]
 mod training;
 
 /// The entry point of a started process; without a role it does nothing.

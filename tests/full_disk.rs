@@ -72,7 +72,7 @@ fn train(kind: &str, folder: &Path, last: i64, limited: bool) -> ChildOutput {
     let limit = if limited { "trap '' XFSZ; ulimit -f 1024; " } else { "" };
     let mut command = Command::new("sh");
     command.arg("-c").arg(format!("{limit}exec \"$@\"")).arg("sh").arg(std::env::current_exe().unwrap());
-    command.args(["--exact", "child", "--nocapture", "--test-threads", "1"]);
+    command.args(["--exact", "full_disk::child", "--nocapture", "--test-threads", "1"]);
     command.env(LOOP, kind).env(FOLDER, folder).env(LAST, last.to_string()).output().unwrap()
 }
 

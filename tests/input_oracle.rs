@@ -5,9 +5,7 @@
 #![cfg(feature = "embedded")]
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic reports the failure, and the output is meant to be read
 
-#[path = "support/python.rs"]
-mod python;
-
+use crate::python::python;
 use graph_def::{export_meta_graph, write_meta_graph};
 use monitored_session::ops::array::constant;
 use monitored_session::ops::io::{Compression, Reader};
@@ -20,7 +18,6 @@ use monitored_session::queue_runner::input::*;
 use monitored_session::queue_runner::{JoinOptions, start_queue_runners};
 use monitored_session::summary::example::Example;
 use monitored_session::summary::record::RecordWriter;
-use python::python;
 use serde_json::{Value as Json, json};
 use std::path::Path;
 use std::process::Command;

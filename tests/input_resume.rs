@@ -111,7 +111,7 @@ fn write_records(folder: &Path) {
 /// Runs the child until it has written a number of lines, then kills it. Returns the elements of each step, and true if it ended.
 fn run_child(folder: &Path, kind: &str, lines: usize) -> (BTreeMap<i64, String>, bool) {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child", "--nocapture", "--test-threads=1"])
+        .args(["--exact", "input_resume::child", "--nocapture", "--test-threads=1"])
         .env(FOLDER, folder)
         .env(KIND, kind)
         .stdout(Stdio::piped())

@@ -1,4 +1,5 @@
 //! A hook tested through the facade alone, without an engine.
+#![cfg(feature = "mock")]
 #![allow(clippy::unwrap_used)] // a test may
 
 use monitored_session::prelude::*;

@@ -3,16 +3,13 @@
 #![cfg(feature = "embedded")]
 #![allow(clippy::unwrap_used)] // helpers of tests
 
-#[path = "support/parts.rs"]
-mod parts;
-
+use crate::parts::{Model, model};
 use monitored_session::checkpoint::{CheckpointReader, GraphSaver, RestoreOptions, SaverOptions};
 use monitored_session::ops::initializers;
 use monitored_session::ops::optimizers::*;
 use monitored_session::ops::variables::{self, VariableBuilder};
 use monitored_session::prelude::*;
 use monitored_session::session_core::SliceInfo;
-use parts::{Model, model};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;

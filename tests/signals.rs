@@ -225,7 +225,7 @@ fn child() {
 
 fn start(kind: &str, phase: &str, folder: &Path) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "child", "--nocapture", "--test-threads", "1"]);
+    command.args(["--exact", "signals::child", "--nocapture", "--test-threads", "1"]);
     command.env(LOOP, kind).env(PHASE, phase).env(FOLDER, folder).stdout(Stdio::piped()).spawn().unwrap()
 }
 

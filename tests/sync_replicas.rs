@@ -3,9 +3,7 @@
 #![cfg(feature = "embedded")]
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic reports the failure, and the output is meant to be read
 
-#[path = "support/python.rs"]
-mod python;
-
+use crate::python::python;
 use monitored_session::ops::data_flow::FifoQueue;
 use monitored_session::ops::optimizers::{
     AdamOptimizer, ExponentialMovingAverage, GradientDescentOptimizer, Optimizer, SyncReplicasOptimizer,
@@ -269,9 +267,9 @@ fn the_numbers_are_those_of_tensorflow() {
     #[cfg(feature = "tensorflow")]
     match TensorFlowEngine::new() {
         Ok(engine) => assert_close(&trained(Arc::new(engine)), &found),
-        Err(error) => python::skipped(error),
+        Err(error) => crate::python::skipped(error),
     }
-    let Some(python) = python::python() else { return };
+    let Some(python) = python() else { return };
     let output = Command::new(python).args(["-c", SCRIPT]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let expected: Vec<Vec<f32>> = serde_json::from_slice(&output.stdout).unwrap();

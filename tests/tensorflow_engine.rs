@@ -3,9 +3,7 @@
 #![cfg(all(feature = "tensorflow", feature = "embedded"))]
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic reports the failure, and the output is meant to be read
 
-#[path = "support/skipped.rs"]
-mod skipped;
-
+use crate::python::skipped;
 use monitored_session::checkpoint::CheckpointReader;
 use monitored_session::ops::{array, data_flow, global_step, math, nn, optimizers::*, variables};
 use monitored_session::prelude::*;
@@ -18,7 +16,7 @@ fn tensorflow() -> Option<Arc<dyn Engine>> {
     match TensorFlowEngine::new() {
         Ok(engine) => Some(Arc::new(engine)),
         Err(error) => {
-            skipped::skipped(error);
+            skipped(error);
             None
         }
     }

@@ -1,5 +1,6 @@
 //! Training here and in TensorFlow is the same: equal initial values and data, 100 steps of each optimizer, equal losses
 //! and final variables, slots and global step included. The golden files come from `golden/make_training_golden.py`.
+#![cfg(feature = "embedded")]
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic reports the failure, and the output is meant to be read
 
 #[path = "../benches/support/mod.rs"]

@@ -2,9 +2,7 @@
 //! checkpoints that it trained load by name.
 #![allow(clippy::unwrap_used)] // a panic is the report
 
-#[path = "../../tests/support/python.rs"]
-mod python;
-
+use crate::python::python;
 use embedded_engine::EmbeddedEngine;
 use ops::array::{constant, placeholder};
 use ops::rnn::{
@@ -153,7 +151,7 @@ fn check_model<C: RnnCell>(cell: &C, prefix: &Path, expected: &Value) {
 
 #[test]
 fn operations_are_tensorflows_and_load_its_checkpoints() {
-    let Some(python) = python::python() else { return };
+    let Some(python) = python() else { return };
     let folder = tempfile::tempdir().unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/block_cells.py");
     let output = Command::new(python).arg(script).arg(folder.path()).output().unwrap();

@@ -1,8 +1,7 @@
 //! Elementwise operations that run in one pass have the bits, shapes and errors of those that run one by one.
 #![allow(clippy::unwrap_used)] // a panic is the report
 
-mod graphs;
-
+use crate::graphs;
 use embedded_engine::EmbeddedEngine;
 use ops::array::placeholder;
 use ops::keep_dims;

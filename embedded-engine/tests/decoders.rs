@@ -1,9 +1,7 @@
 //! Attention and decoders: variables and results are those of the formulas (`oracle/decoders.py`).
 #![allow(clippy::unwrap_used)] // a panic is the report
 
-#[path = "../../tests/support/python.rs"]
-mod python;
-
+use crate::python::python;
 use embedded_engine::EmbeddedEngine;
 use ops::array::constant;
 use ops::gradients;
@@ -137,7 +135,7 @@ fn session(graph: &Graph) -> Arc<dyn Session> {
 
 #[test]
 fn attention_and_decoders_follow_the_formulas() {
-    let Some(python) = python::python() else { return };
+    let Some(python) = python() else { return };
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/decoders.py");
     let output = Command::new(python).arg(script).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -2,9 +2,7 @@
 //! of the file, and with gradients that TensorFlow adds to it. The losses are those of the training here (`oracle/train_exported.py`).
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 
-#[path = "../../tests/support/python.rs"]
-mod python;
-
+use crate::python::python;
 use embedded_engine::EmbeddedEngine;
 use graph_def::{export_meta_graph, write_meta_graph};
 use ops::array::{constant, identity};
@@ -201,7 +199,7 @@ fn train(name: &str, build: Build, folder: &Path) -> Vec<f64> {
 
 #[test]
 fn tensorflow_trains_exported_models_as_they_are_trained_here() {
-    let Some(python) = python::python() else { return };
+    let Some(python) = python() else { return };
     let folder = tempfile::tempdir().unwrap();
     for form in FORMS {
         std::fs::create_dir(folder.path().join(form)).unwrap();

@@ -2,8 +2,7 @@
 //! conditionals of TensorFlow 1, functional ones, arrays and recurrent nets.
 #![allow(clippy::unwrap_used)] // a panic is the report
 
-mod graphs;
-
+use crate::graphs;
 use embedded_engine::EmbeddedEngine;
 use ops::gradients;
 use session_core::{Code, DType, Engine, Graph, Output, Session, SessionConfig, SessionExt, Tensor};

@@ -2,9 +2,7 @@
 //! (`oracle/layers.py`).
 #![allow(clippy::unwrap_used)] // a panic is the report
 
-#[path = "../../tests/support/python.rs"]
-mod python;
-
+use crate::python::python;
 use embedded_engine::EmbeddedEngine;
 use ops::array::constant;
 use ops::gradients;
@@ -205,7 +203,7 @@ fn close(found: &[f64], expected: &Value, tolerance: f64, what: &str) {
 }
 
 fn ask() -> Option<Value> {
-    let python = python::python()?;
+    let python = python()?;
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/layers.py");
     let output = Command::new(python).arg(script).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

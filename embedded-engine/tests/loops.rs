@@ -1,8 +1,7 @@
 //! Events that end a loop before its condition does, and their errors.
 #![allow(clippy::unwrap_used)] // a panic is the report
 
-mod graphs;
-
+use crate::graphs;
 use embedded_engine::EmbeddedEngine;
 use session_core::{
     CancellationToken, Code, Engine, Graph, Result, RunOptions, Session, SessionConfig, SessionExt, Step,

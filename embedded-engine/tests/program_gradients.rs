@@ -2,10 +2,9 @@
 //! variable that TensorFlow trains in them: those that it recorded as `gradient_of_NAME`, and those that its optimizers are given.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 
-mod graphs;
-
+use crate::graphs;
+use crate::graphs::{difference, tensor};
 use embedded_engine::EmbeddedEngine;
-use graphs::{difference, tensor};
 use ops::gradients;
 use session_core::{
     Code, Engine, Graph, Operation, Output, Result, Session, SessionConfig, SessionExt, Tensor,

@@ -1,9 +1,7 @@
 //! Recurrent cells and nets: variables, outputs, states and gradients are those of TensorFlow 1 (`oracle/rnn.py`).
 #![allow(clippy::unwrap_used)] // a panic is the report
 
-#[path = "../../tests/support/python.rs"]
-mod python;
-
+use crate::python::python;
 use embedded_engine::EmbeddedEngine;
 use ops::array::{concat, constant, stack, unstack};
 use ops::control_flow::Structure;
@@ -111,7 +109,7 @@ fn close(found: &[f64], expected: &Value, what: &str) {
 
 #[test]
 fn cells_and_nets_are_tensorflows() {
-    let Some(python) = python::python() else { return };
+    let Some(python) = python() else { return };
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/rnn.py");
     let output = Command::new(python).arg(script).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

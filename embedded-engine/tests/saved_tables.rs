@@ -1,9 +1,7 @@
 //! Lookup tables in checkpoints, here and in TensorFlow.
 #![allow(clippy::unwrap_used)] // a test may
 
-#[path = "../../tests/support/python.rs"]
-mod python;
-
+use crate::python::python;
 use checkpoint::bundle::BundleReader;
 use checkpoint::{GraphSaver, RestoreOptions, SaverOptions};
 use embedded_engine::EmbeddedEngine;
@@ -11,7 +9,6 @@ use graph_def::{ImportOptions, export_meta_graph, import_meta_graph_def, read_me
 use ops::array::constant;
 use ops::tables::MutableHashTable;
 use ops::variables::variable;
-use python::python;
 use session_core::{
     DType, Engine, Graph, Operation, Output, Session, SessionConfig, SessionExt, Tensor, keys,
 };

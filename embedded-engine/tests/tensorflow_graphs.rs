@@ -2,10 +2,9 @@
 //! `graphs/make_programs.py`).
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report, and what is printed is meant to be seen
 
-mod graphs;
-
+use crate::graphs;
+use crate::graphs::{difference, tensor};
 use embedded_engine::EmbeddedEngine;
-use graphs::{difference, tensor};
 use serde_json::Value;
 use session_core::{Engine, Graph, Operation, Output, Result, Session, SessionConfig, SessionExt, Tensor};
 use std::sync::Arc;

@@ -3,8 +3,7 @@
 //! them is among the graphs of `tensorflow_graphs.rs`.
 #![allow(clippy::unwrap_used)] // a panic is the report
 
-mod graphs;
-
+use crate::graphs;
 use embedded_engine::EmbeddedEngine;
 use ops::array::{constant, placeholder};
 use ops::data_flow::FifoQueue;

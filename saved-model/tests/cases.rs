@@ -2,14 +2,12 @@
 //! the same form.
 #![allow(clippy::unwrap_used)] // a test may
 
-mod support;
-
+use crate::support::{array, cases, difference, json, strings};
 use checkpoint::CheckpointReader;
 use saved_model::{FrozenGraph, Layout, SavedModel, SavedModelFolder, SignatureTensor, SignatureValue};
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use support::{array, cases, difference, json, strings};
 use tensor::Tensor;
 
 #[test]

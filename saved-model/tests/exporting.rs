@@ -1,8 +1,7 @@
 //! SavedModels of checkpoints, and graphs for inference whose variables come from one.
 #![allow(clippy::unwrap_used)] // a test may
 
-mod support;
-
+use crate::support::{array, case, difference, json};
 use checkpoint::{GraphSaver, RestoreOptions, SaverOptions};
 use embedded_engine::EmbeddedEngine;
 use ops::array::placeholder;
@@ -16,7 +15,6 @@ use session_core::{
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use support::{array, case, difference, json};
 
 fn session(graph: &Graph) -> Arc<dyn Session> {
     EmbeddedEngine::new().new_session(graph, "", &SessionConfig::default()).unwrap()

@@ -1,8 +1,7 @@
 //! Graphs are cut down to what TensorFlow cuts them down to.
 #![allow(clippy::unwrap_used)] // a test may
 
-mod support;
-
+use crate::support::{array, case, difference, json};
 use checkpoint::CheckpointReader;
 use embedded_engine::EmbeddedEngine;
 use graph_def::proto::{FunctionDef, GraphDef, NodeDef};
@@ -20,7 +19,6 @@ use session_core::{
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
-use support::{array, case, difference, json};
 
 fn graph(name: &str) -> GraphDef {
     read_graph_file(case(name)).unwrap().graph_def.unwrap()
@@ -302,7 +300,7 @@ versions { producer: 1395 }"#;
         .map(|function| function.signature.as_ref().unwrap().name.as_str())
         .collect();
     assert_eq!(bodies.len(), 4, "{bodies:?}");
-    if let Some(python) = support::python() {
+    if let Some(python) = crate::support::python() {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/run_frozen.py");
         let output = Command::new(python).arg(script).arg(&path).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -1,8 +1,7 @@
 //! Models that were made to do harm, or that something made unusable: each is refused with a typed error that names the file or the item.
 #![allow(clippy::unwrap_used)] // a test may
 
-mod support;
-
+use crate::support::{case, copy};
 use checkpoint::bundle::{BundleReader, BundleWriter};
 use graph_def::proto::{
     AnyList, AttrValue, Collection, CollectionDef, CompositeTensor, CooSparse, FunctionDef, MetaGraphDef,
@@ -13,7 +12,6 @@ use session_core::{Code, DType, Error, Result, Tensor};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use support::{case, copy};
 use tempfile::TempDir;
 
 /// A copy of a recorded model.

@@ -1,8 +1,7 @@
 //! Loading: what is requested wrongly, what is damaged, and what would lead out of the folder.
 #![allow(clippy::unwrap_used)] // a test may
 
-mod support;
-
+use crate::support::{case, copy};
 use graph_def::proto::{
     AnyList, AssetFileDef, Collection, CollectionDef, FunctionDef, MetaGraphDef, NodeList,
     SavedModel as Message, TensorInfo, TensorInfoEncoding, Value,
@@ -12,7 +11,6 @@ use session_core::{Code, Error, ErrorKind, SessionExt, Tensor};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use support::{case, copy};
 
 fn dense() -> SavedModel {
     SavedModel::load(case("dense/model"), [tags::SERVING]).unwrap()

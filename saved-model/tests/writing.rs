@@ -1,8 +1,7 @@
 //! A written model is one for TensorFlow, too: both its loaders return the same numbers.
 #![allow(clippy::unwrap_used)] // a test may
 
-mod support;
-
+use crate::support::python;
 use embedded_engine::EmbeddedEngine;
 use graph_def::proto::{GraphDef, SavedModel as Message};
 use graph_def::{ImportOptions, import_graph_def};
@@ -19,7 +18,6 @@ use session_core::{
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use support::python;
 
 fn session(graph: &Graph) -> Arc<dyn Session> {
     let init = global_variables_initializer(graph);

@@ -66,7 +66,7 @@ impl Process {
         folder: &Path,
     ) -> Process {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "process", "--nocapture", "--quiet"]);
+        command.args(["--exact", "distributed::process", "--nocapture", "--quiet"]);
         command.env("DISTRIBUTED_ROLE", role).env("DISTRIBUTED_FOLDER", folder);
         Process::of(command, cluster, job, index, format!("{role} {job}/{index}"))
     }

@@ -1,6 +1,6 @@
 //! The errors that a client sees: the rows of the published table.
 
-use crate::cluster::{Process, available, cluster};
+use super::cluster::{Process, available, cluster};
 use monitored_session::ops::variables;
 use monitored_session::prelude::*;
 use monitored_session::tensorflow_engine::{ClusterSpec, Library, ReplicaDeviceSetter, Server};

@@ -1,9 +1,9 @@
 //! A training with one parameter server and two workers, each of which dies once.
 
-use crate::cluster::{Process, available, cluster, cluster_of};
+use super::cluster::{Process, available, cluster, cluster_of};
+use super::roles::{SAVE_STEPS, saved_step};
 use crate::parts::model;
 use crate::python::python;
-use crate::roles::{SAVE_STEPS, saved_step};
 use monitored_session::ops::optimizers::*;
 use monitored_session::prelude::*;
 

@@ -1,4 +1,5 @@
 //! A model with a partitioned variable, for every optimizer.
+#![allow(clippy::unwrap_used)] // a test may
 
 use monitored_session::ops::variables::{self, VariableBuilder};
 use monitored_session::ops::{array, initializers, math, optimizers::*};

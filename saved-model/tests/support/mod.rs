@@ -1,4 +1,5 @@
 //! Shared code of several test files: the recorded cases, and reading them.
+#![allow(clippy::unwrap_used)] // a test may
 #![allow(dead_code, unused_imports)] // each test file uses its part
 
 #[path = "../../../tests/support/python.rs"]

@@ -1,0 +1,65 @@
+//! The tests of the engine in one program, which is linked once and not 57 times.
+//!
+//! A test that changes its process has a program of its own: `steady_step` counts allocations, `data_pipelines` works in other
+//! folders.
+
+mod allocations;
+mod block_cells;
+mod candidates;
+mod chains;
+mod conformance;
+mod contradictions;
+mod coverage;
+mod custom_gradients;
+mod dataset_batches;
+mod dataset_cuts;
+mod dataset_hostile;
+mod dataset_threads;
+mod dataset_transformations;
+mod datasets;
+mod decoders;
+mod dtypes;
+mod edges;
+mod endless_work;
+mod exported_models;
+mod extreme_sizes;
+mod file_access;
+mod first_releases;
+mod functions;
+mod generators;
+mod gradients;
+mod gradients_of_state;
+mod graphs;
+mod host_functions;
+mod image_files;
+mod imported_gradients;
+mod imported_op_types;
+mod indices;
+mod input_golden;
+mod layers;
+mod loops;
+mod memory_limits;
+mod model_features;
+mod op_page;
+mod optimizer_formulas;
+mod optimizer_wrappers;
+mod options;
+mod program_gradients;
+#[path = "../../tests/support/python.rs"]
+mod python;
+mod queues;
+mod ragged;
+mod readers;
+mod recorded_ops;
+mod reference_variables;
+mod rnn;
+mod saved_tables;
+mod second_derivatives;
+mod sets_and_sequences;
+mod spectral;
+mod tensorflow_graphs;
+mod text_tables;
+mod v1_checkpoints;
+mod variants;
+mod waiting_areas;
+mod waiting_loops;
