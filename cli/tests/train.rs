@@ -37,7 +37,9 @@ fn train(name: &str, folder: &Path, steps: &str) -> Answer {
 
 /// Trains the MLP of a file in `folder/run`, with more arguments.
 fn train_file(meta: &Path, folder: &Path, steps: &str, more: &[&str]) -> Answer {
-    let (x, y) = examples(folder);
+    // Not in `folder`, in which another task of a cluster may start at the same time.
+    let feeds = tempfile::tempdir().unwrap();
+    let (x, y) = examples(feeds.path());
     let (x, y) = (format!("x={}", x.display()), format!("y:0={}", y.display()));
     let mut arguments: Vec<&dyn AsRef<OsStr>> = vec![
         &"train",

@@ -78,6 +78,19 @@ impl Product {
         Product { accumulate: true, ..self }
     }
 
+    /// Returns true if each sum is computed in one stretch. [`accumulate`](Self::accumulate) then has the bits of a product and an
+    /// addition; a longer sum is cut, and each part is added to `c` by itself.
+    ///
+    /// ```
+    /// use compute::matmul::Product;
+    /// assert!(Product::new(384, 32, 1024).transpose_a().is_one_stretch());
+    /// assert!(!Product::new(32, 1024, 384).is_one_stretch());
+    /// ```
+    #[must_use]
+    pub const fn is_one_stretch(&self) -> bool {
+        self.k <= blocked::depth(self)
+    }
+
     /// Panics if the length of a slice contradicts the product.
     fn check<T>(&self, a: &[T], b: &[T], c: &[T]) {
         assert_eq!(a.len(), self.m * self.k, "elements of a in {self:?}");

@@ -1,5 +1,6 @@
-//! Fusion of products and convolutions with the bias and the ReLU that follow them. Each result is then
-//! touched once, while it is in a register, instead of three times in memory.
+//! Fusion of products and convolutions with the bias and the ReLU that follow them, and of products with the
+//! sums that they belong to. Each result is then touched once, while it is in a register, instead of three
+//! times in memory.
 //!
 //! A pattern is fused only if the values in the middle have no other use. The registry declares the part that
 //! an op type plays in a pattern, so a new kernel takes part without a change here.
@@ -9,6 +10,8 @@
 //! ```text
 //! MatMul / Conv2D ──► BiasAdd, or Add of a row        product with bias
 //!                 └─► BiasAdd, or Add ──► Relu        product with bias and ReLU
+//! MatMul          ──► Add of a matrix                 product that is added to the matrix
+//! MatMul, MatMul… ──► AddN                            products, each added to the one before
 //! ```
 //!
 //! The pass goes through the nodes in order and joins each with its producer, so the ReLU finds a product
@@ -24,7 +27,7 @@
 use crate::ir::{Ir, IrNode, Value, producer};
 use crate::kernel::{Environment, Kernel, NodeSpec};
 use crate::kernels::facts;
-use crate::registry::Fusion;
+use crate::registry::{Addition, Fusion, Then};
 use rustc_hash::FxHashSet;
 use session_core::{Operation, Result};
 
@@ -42,9 +45,16 @@ pub(crate) fn fuse(ir: &mut Ir, environment: &Environment) {
         let alone = |value: Value| {
             producer(value).filter(|before| uses.get(&value) == Some(&1) && !waited_for.contains(before))
         };
+        // What a sum is added to is overwritten, which nothing else may need. Constants are shared by all steps.
+        let free = |value: Value| uses.get(&value) == Some(&1) && !matches!(value, Value::Constant(_));
         let joined = match ir.nodes[index].computed().and_then(fusion) {
             Some(Fusion::Bias) => join_bias(ir, index, true, &alone, environment),
-            Some(Fusion::Sum) => join_bias(ir, index, false, &alone, environment),
+            Some(Fusion::Sum) => join_bias(ir, index, false, &alone, environment)
+                .or_else(|| join_sum(ir, index, &alone, &free, environment)),
+            Some(Fusion::Summands) => {
+                join_summands(ir, index, &alone, &free, environment);
+                None
+            }
             Some(Fusion::Relu) => join_relu(ir, index, &alone, environment),
             Some(Fusion::Product(_)) | None => None,
         };
@@ -85,13 +95,90 @@ fn join_bias(
         if !(is_bias_add || is_row(&operation.input(bias), multiplied)) {
             continue;
         }
-        if let Some(Ok(kernel)) = fused_kernel(multiplied, false, environment) {
+        if let Some(Ok(kernel)) = fused_kernel(multiplied, Then::Bias, environment) {
             let mut inputs = source.inputs.clone();
             inputs.push(node.inputs[bias]);
             return Some((before, join(source, node, inputs, kernel)));
         }
     }
     None
+}
+
+/// Fuses `product + matrix`, where `index` is the addition.
+///
+/// The product is added to the elements of the matrix, so nothing else may need those; `free` tells.
+fn join_sum(
+    ir: &Ir,
+    index: usize,
+    alone: &impl Fn(Value) -> Option<usize>,
+    free: &impl Fn(Value) -> bool,
+    environment: &Environment,
+) -> Joined {
+    let node = &ir.nodes[index];
+    for [product, matrix] in [[0, 1], [1, 0]] {
+        let (Some(before), true) = (alone(node.inputs[product]), free(node.inputs[matrix])) else { continue };
+        let source = &ir.nodes[before];
+        let addition =
+            Addition { operation: node.operation().clone(), product_first: product == 0, broadcasts: true };
+        let Some(multiplied) = source.computed() else { continue };
+        if !is_alike(&node.operation().input(matrix), multiplied) {
+            continue;
+        }
+        if let Some(Ok(kernel)) = fused_kernel(multiplied, Then::Sum(addition), environment) {
+            let inputs = source.inputs.iter().copied().chain([node.inputs[matrix]]).collect();
+            return Some((before, join(source, node, inputs, kernel)));
+        }
+    }
+    None
+}
+
+/// Fuses a sum of products, where `index` is the sum: each product but the first is added to the one before,
+/// and the last takes the place of the sum. The first summand may be any value.
+///
+/// Leaves all as it is unless every summand can take part: `AddN` adds from the first to the last, and only
+/// all of them in the order of the graph have its bits.
+fn join_summands(
+    ir: &mut Ir,
+    index: usize,
+    alone: &impl Fn(Value) -> Option<usize>,
+    free: &impl Fn(Value) -> bool,
+    environment: &Environment,
+) {
+    let node = &ir.nodes[index];
+    let [first, others @ ..] = node.inputs.as_slice() else { return };
+    if others.is_empty() || !free(*first) {
+        return;
+    }
+    let mut sum = *first;
+    let mut fused: Vec<(usize, IrNode)> = Vec::with_capacity(others.len());
+    for (&summand, position) in others.iter().zip(1..) {
+        let Some(before) = alone(summand) else { return };
+        let source = &ir.nodes[before];
+        // What is added to comes first in the graph, so that numbers stay an order.
+        let (Some(multiplied), true) = (source.computed(), producer(sum) < Some(before)) else { return };
+        let addition =
+            Addition { operation: node.operation().clone(), product_first: false, broadcasts: false };
+        let Some(Ok(kernel)) = fused_kernel(multiplied, Then::Sum(addition), environment) else { return };
+        let inputs = source.inputs.iter().copied().chain([sum]).collect();
+        fused.push(if position == others.len() {
+            (index, join(source, node, inputs, kernel))
+        } else {
+            let (operations, control) = (source.operations.clone(), source.control.clone());
+            (before, IrNode::joined(operations, inputs, control, source.outputs, Some(kernel)))
+        });
+        sum = summand;
+    }
+    for (place, node) in fused {
+        ir.nodes[place] = node;
+    }
+    if let Some(last) = producer(sum) {
+        ir.nodes[last].removed = true;
+    }
+}
+
+/// Returns true unless a matrix and a product have different shapes for certain.
+fn is_alike(matrix: &session_core::Output, product: &Operation) -> bool {
+    matrix.shape().merge(&product.output_infos()[0].shape).is_some()
 }
 
 /// Returns true if an operand of an addition has rank 1 and the length of the product's rows, both known.
@@ -110,24 +197,25 @@ fn join_relu(
     let node = &ir.nodes[index];
     let before = alone(node.inputs[0])?;
     let source = &ir.nodes[before];
-    if source.operations.len() != 2 {
-        return None;
-    }
-    let kernel = fused_kernel(source.operation(), true, environment)?.ok()?;
+    let [product, addition] = source.operations.as_slice() else { return None };
+    // The addition may also be that of a matrix.
+    let is_bias = matches!(fusion(addition), Some(Fusion::Bias))
+        || addition.inputs().iter().any(|operand| is_row(operand, product));
+    let kernel = fused_kernel(product, Then::BiasRelu, environment).filter(|_| is_bias)?.ok()?;
     Some((before, join(source, node, source.inputs.clone(), kernel)))
 }
 
-/// Returns the kernel of a product with bias and activation, if the product's kernel supports them.
+/// Returns the kernel of a product with what follows it, if the product's kernel supports that.
 ///
 /// `None` if the operation is no product or its attributes exclude fusion, and an error if its attributes are
 /// wrong; both leave the nodes as they are, so that the error is reported by the unfused kernel.
 fn fused_kernel(
     product: &Operation,
-    relu: bool,
+    then: Then,
     environment: &Environment,
 ) -> Option<Result<Box<dyn Kernel>>> {
     let Some(Fusion::Product(make)) = fusion(product) else { return None };
-    make(&NodeSpec { operation: product, function: None, resources: &environment.resources }, relu)
+    make(&NodeSpec { operation: product, function: None, resources: &environment.resources }, then)
 }
 
 /// Returns the role of an operation in a fusion, as its registration declares it.

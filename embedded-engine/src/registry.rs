@@ -156,17 +156,40 @@ pub(crate) enum Shares {
 /// The part of an op type in the fusion of a product or convolution with the operations that follow it.
 #[derive(Clone, Copy)]
 pub(crate) enum Fusion {
-    /// A product: this makes the kernel that adds a bias, and that cuts off what is negative where asked to.
-    /// None where it cannot.
+    /// A product: this makes the kernel that also does what follows. None where it cannot.
     ///
-    /// The flag asks for the ReLU. The inputs of the fused kernel are those of the product and then the bias.
-    Product(fn(&NodeSpec<'_>, bool) -> Option<Result<Box<dyn Kernel>>>),
+    /// The inputs of the fused kernel are those of the product, and then the other operand of the addition.
+    Product(fn(&NodeSpec<'_>, Then) -> Option<Result<Box<dyn Kernel>>>),
     /// Adds its second input to each row of its first.
     Bias,
-    /// Adds its inputs, one of which may be a bias.
+    /// Adds its two inputs, one of which may be a bias.
     Sum,
+    /// Adds any number of inputs of one shape, from the first to the last.
+    Summands,
     /// Replaces negative elements by zero.
     Relu,
+}
+
+/// What a fused product does with its result.
+#[derive(Clone)]
+pub(crate) enum Then {
+    /// Adds a bias to each row.
+    Bias,
+    /// Adds a bias to each row and replaces negative elements by zero.
+    BiasRelu,
+    /// Adds a tensor of its shape.
+    Sum(Addition),
+}
+
+/// The addition after a product.
+#[derive(Clone)]
+pub(crate) struct Addition {
+    /// The operation, whose errors have its name.
+    pub(crate) operation: Operation,
+    /// True if the product is the left operand, which messages name first.
+    pub(crate) product_first: bool,
+    /// True if operands of other shapes are broadcast.
+    pub(crate) broadcasts: bool,
 }
 
 /// A function of single elements, several of which may run in one pass over memory.

@@ -1,13 +1,16 @@
-//! Elementwise operations that run in one pass have the bits, shapes and errors of those that run one by one.
+//! Elementwise operations that run in one pass, and products that are added to others, have the bits, shapes and
+//! errors of those that run one by one.
 #![allow(clippy::unwrap_used)] // a panic is the report
 
 use crate::graphs;
 use embedded_engine::EmbeddedEngine;
-use ops::array::placeholder;
+use ops::array::{constant, placeholder};
 use ops::keep_dims;
-use ops::math::{add_n, reduce_mean, reduce_sum, rsqrt, sigmoid, square, tanh};
+use ops::math::{MatMulOptions, add_n, matmul_with, reduce_mean, reduce_sum, rsqrt, sigmoid, square, tanh};
+use ops::nn::relu;
 use session_core::{
-    Code, DType, Engine, Graph, Output, RunMetadata, RunOptions, Session, SessionConfig, SessionExt, Tensor,
+    Code, DType, Engine, Graph, Output, PartialShape, RunMetadata, RunOptions, Session, SessionConfig,
+    SessionExt, Tensor,
 };
 use std::sync::Arc;
 
@@ -141,4 +144,98 @@ fn a_recurrent_net_of_tensorflow_1_runs_the_same() {
         session.run(&out, feeds.clone()).unwrap()
     };
     assert_eq!(bits(&[run(true)]), bits(&[run(false)]));
+}
+
+/// Products `[rows, inner] x [inner, 24]` of placeholders, the first operand of one possibly transposed.
+fn products(graph: &Graph, count: usize, inner: usize) -> (Vec<Output>, Vec<(Output, Tensor)>) {
+    let mut feeds = Vec::new();
+    let mut operand = |name: String, shape: [usize; 2]| {
+        let operand = placeholder(&graph.named(name.as_str()), DType::Float32, shape);
+        feeds.push((operand.clone(), floats(shape, feeds.len() + 1)));
+        operand
+    };
+    let products = (0..count).map(|i| {
+        let left = operand(format!("a{i}"), [inner, 40]);
+        let right = operand(format!("b{i}"), [inner, 24]);
+        matmul_with(left, right, MatMulOptions::default().transpose_a(true))
+    });
+    (products.collect(), feeds)
+}
+
+#[test]
+fn sums_of_products_have_the_bits_of_their_operations() {
+    // One step of a sum, one stretch, and three.
+    for inner in [1, 40, 700] {
+        let graph = Graph::new();
+        let (products, feeds) = products(&graph, 4, inner);
+        let sum = add_n(&products);
+        agree(&graph, std::slice::from_ref(&sum), &feeds);
+        let names = joined(&session(&graph, 1, true), &[sum], &feeds);
+        assert_eq!(names, ["MatMul+AddN"], "the others add to the one before");
+    }
+}
+
+#[test]
+fn a_sum_of_products_keeps_what_others_need() {
+    let graph = Graph::new();
+    let (products, feeds) = products(&graph, 3, 40);
+    let sum = add_n(&products);
+    // A summand that is fetched is not overwritten, whichever it is.
+    for summand in &products {
+        agree(&graph, &[sum.clone(), summand.clone()], &feeds);
+    }
+    // The order of the graph is not that of the sum.
+    let turned: Vec<Output> = products.iter().rev().cloned().collect();
+    agree(&graph, &[add_n(&turned)], &feeds);
+    // A summand that is no product, first and last; a product that is added to itself.
+    let other = tanh(&products[2]);
+    for summands in [[&other, &products[0], &products[1]], [&products[0], &products[1], &other]] {
+        agree(&graph, &[add_n(&summands.map(Clone::clone))], &feeds);
+    }
+    agree(&graph, &[&products[0] + &products[0]], &feeds);
+    agree(&graph, &[add_n(&[products[1].clone(), products[1].clone()])], &feeds);
+}
+
+#[test]
+fn a_product_is_added_to_a_matrix_of_any_origin() {
+    let graph = Graph::new();
+    let (products, mut feeds) = products(&graph, 2, 40);
+    let fed = placeholder(&graph.named("fed"), DType::Float32, [40, 24]);
+    let unknown = placeholder(&graph.named("unknown"), DType::Float32, PartialShape::unknown());
+    let constant = constant(&graph, floats([40, 24], 9));
+    feeds.push((fed.clone(), floats([40, 24], 10)));
+    let sums = [
+        (&products[0] + &products[1], "MatMul+AddV2"),
+        (&fed + &products[0], "MatMul+AddV2"),
+        (&products[0] + tanh(&fed), "MatMul+AddV2"),
+        // Relu follows, which only a bias lets into the product.
+        (relu(&tanh(&fed) + &products[0]), "MatMul+AddV2"),
+    ];
+    for (sum, name) in sums {
+        agree(&graph, std::slice::from_ref(&sum), &feeds);
+        assert_eq!(joined(&session(&graph, 1, true), &[sum], &feeds), [name]);
+    }
+    let sum = &constant + &products[0];
+    agree(&graph, std::slice::from_ref(&sum), &feeds);
+    assert!(joined(&session(&graph, 1, true), &[sum], &feeds).is_empty(), "all steps share the constant");
+    for shape in [vec![40, 24], vec![1, 24], vec![24], vec![40, 1], vec![], vec![2, 1, 1]] {
+        let value = floats([shape.iter().product(), 1], 11).reshaped(shape).unwrap();
+        let feeds = [feeds.clone(), vec![(unknown.clone(), value)]].concat();
+        agree(&graph, &[&unknown + &products[0], &products[1] + &unknown], &feeds);
+    }
+}
+
+#[test]
+fn an_error_of_a_fused_sum_names_the_addition() {
+    let graph = Graph::new();
+    let (products, feeds) = products(&graph, 1, 40);
+    let unknown = placeholder(&graph.named("unknown"), DType::Float32, PartialShape::unknown());
+    let sums = [(&products[0] + &unknown, "AddV2"), (add_n(&[unknown.clone(), products[0].clone()]), "AddN")];
+    let feeds = [feeds, vec![(unknown, floats([3, 24], 1))]].concat();
+    for (sum, name) in sums {
+        let run = |optimize| session(&graph, 1, optimize).run(&sum, feeds.clone()).unwrap_err();
+        let (apart, fused) = (run(false), run(true));
+        assert_eq!((fused.code(), fused.node()), (Code::InvalidArgument, Some(name)), "{fused}");
+        assert_eq!(fused.to_string(), apart.to_string());
+    }
 }

@@ -44,7 +44,7 @@ use crate::{OutOfMemory, Pool, Scratch};
 ///
 /// For the same memory, few steps let more columns be packed at a time: what is read of a row of `b` is
 /// longer. When `b` is transposed it is the steps that follow each other in memory.
-const fn depth(product: &Product) -> usize {
+pub(super) const fn depth(product: &Product) -> usize {
     if product.transpose_b { 512 } else { 256 }
 }
 

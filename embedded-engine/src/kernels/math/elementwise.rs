@@ -95,7 +95,7 @@ pub(crate) fn register(registry: &mut Registry) {
             dtype => for_dtype!(number dtype, T => Ok(boxed(add_n::<T>))),
         });
     }
-    registry.of(["AddN", "AccumulateNV2"]).chains(|_| Some(Elementwise::Sum));
+    registry.of(["AddN", "AccumulateNV2"]).chains(|_| Some(Elementwise::Sum)).fuses(Fusion::Summands);
     // Selection never looks at the values, so one loop for each width of elements serves all dtypes of that
     // width.
     registry.add("SelectV2", |spec| match spec.input_dtype(1) {

@@ -4,8 +4,9 @@
 //!
 //! `MatMul` takes two matrices, each possibly transposed. The batch forms take stacks: `BatchMatMul` of equal
 //! shapes, V2 and V3 with broadcasting of the axes before the last two; `adj_x` and `adj_y` conjugate complex
-//! operands as well as they transpose. An inner size of 0 yields zeros. A bias and an activation that follow
-//! are fused by the compiler (`fuse.rs`) and applied to each tile of the result while it is in registers.
+//! operands as well as they transpose. An inner size of 0 yields zeros. A bias and an activation that follow,
+//! or the addition of another matrix, are fused by the compiler (`fuse.rs`) and applied to each tile of the
+//! result while it is in registers.
 //!
 //! - `MatMul` takes `a` `[m, k]` and `b` `[k, n]` and returns `[m, n]`. With `transpose_a` or `transpose_b`
 //!   the operand is stored transposed.
@@ -30,10 +31,10 @@
 //! MatMul       [2, 0]  [0, 3] (shapes)                             -> zeros of shape [2, 3]
 //! ```
 
-use super::elementwise::{apply_unary, boxed};
+use super::elementwise::{apply_binary, apply_unary, boxed, check_summands};
 use crate::kernel::{Kernel, KernelContext, NodeSpec, no_room};
-use crate::registry::{Fusion, Registry};
-use compute::elementwise::{Broadcast, Element as _, UnaryOp};
+use crate::registry::{Addition, Fusion, Registry, Then};
+use compute::elementwise::{self, BinaryOp, Broadcast, Element as _, UnaryOp};
 use compute::matmul::{self, Epilogue, Product, Real};
 use session_core::{Error, Result};
 use tensor::{DType, Element, Shape, Tensor, memory};
@@ -99,14 +100,23 @@ fn matmul<T: Element + matmul::Element>(
     transposed: [bool; 2],
 ) -> Result<()> {
     let product = matmul_sizes(context.input(0).shape(), context.input(1).shape(), transposed)?;
+    let output = multiplied::<T>(context, &product)?;
+    context.set(0, output);
+    Ok(())
+}
+
+/// Returns the product of inputs 0 and 1.
+fn multiplied<T: Element + matmul::Element>(
+    context: &mut KernelContext<'_>,
+    product: &Product,
+) -> Result<Tensor> {
     let mut output = context.allocate::<T>([product.m, product.n])?;
     let pool = context.pool();
     // The packed blocks need working memory of the frame while the inputs are borrowed.
     let (inputs, scratch) = context.split();
     let c = output.as_mut_slice::<T>().expect("new memory has one owner");
-    matmul::matmul(pool, scratch, &product, inputs.slice(0)?, inputs.slice(1)?, c).map_err(no_room)?;
-    context.set(0, output);
-    Ok(())
+    matmul::matmul(pool, scratch, product, inputs.slice(0)?, inputs.slice(1)?, c).map_err(no_room)?;
+    Ok(output)
 }
 
 /// Delivers the product in single precision of matrices that may be `bfloat16`, each on its own. The widened
@@ -127,15 +137,56 @@ fn as_single(tensor: &Tensor) -> Result<Tensor> {
     Ok(Tensor::from_vec(memory::collected(values)?, tensor.shape().clone())?)
 }
 
-/// Returns the kernel that a `MatMul` with the `BiasAdd` after it, and the `Relu` after that if `relu`, is
-/// replaced by. `None` for dtypes without a fused loop, whose operations stay apart.
-fn fused(spec: &NodeSpec<'_>, relu: bool) -> Option<Result<Box<dyn Kernel>>> {
+/// Returns the kernel that a `MatMul` with what follows it is replaced by. `None` for dtypes without a fused
+/// loop, whose operations stay apart.
+fn fused(spec: &NodeSpec<'_>, then: Then) -> Option<Result<Box<dyn Kernel>>> {
     let transposed = transposed(spec);
     match spec.input_dtype(0) {
-        DType::Float32 => Some(transposed.map(|transposed| matmul_fused::<f32>(transposed, relu))),
-        DType::Float64 => Some(transposed.map(|transposed| matmul_fused::<f64>(transposed, relu))),
+        DType::Float32 => Some(transposed.map(|transposed| fused_of::<f32>(transposed, then))),
+        DType::Float64 => Some(transposed.map(|transposed| fused_of::<f64>(transposed, then))),
         _ => None,
     }
+}
+
+/// Works as [`fused`] for a dtype.
+fn fused_of<T: Element + Real + elementwise::Element>(transposed: [bool; 2], then: Then) -> Box<dyn Kernel> {
+    match then {
+        Then::Bias => matmul_fused::<T>(transposed, false),
+        Then::BiasRelu => matmul_fused::<T>(transposed, true),
+        Then::Sum(addition) => boxed(move |context| matmul_added::<T>(context, transposed, &addition)),
+    }
+}
+
+/// Delivers a product and the sum of it and input 2. Such sums are the gradients of weights that are used more
+/// than once, in the steps of a recurrent network.
+///
+/// The product is added to the elements of input 2 while it is in registers, if nothing else holds them and
+/// the bits are those of a product and an addition; otherwise it is an addition after a product.
+fn matmul_added<T: Element + Real + elementwise::Element>(
+    context: &mut KernelContext<'_>,
+    transposed: [bool; 2],
+    addition: &Addition,
+) -> Result<()> {
+    let product = matmul_sizes(context.input(0).shape(), context.input(1).shape(), transposed)?;
+    let mut sum = context.take(2);
+    if sum.shape().dims() == [product.m, product.n]
+        && product.is_one_stretch()
+        && let Some(c) = sum.as_mut_slice::<T>()
+    {
+        let pool = context.pool();
+        let (inputs, scratch) = context.split();
+        let product = product.accumulate();
+        matmul::matmul(pool, scratch, &product, inputs.slice(0)?, inputs.slice(1)?, c).map_err(no_room)?;
+        context.set(0, sum);
+        return Ok(());
+    }
+    let product = multiplied::<T>(context, &product)?;
+    let (left, right) = if addition.product_first { (product, sum) } else { (sum, product) };
+    let fits = if addition.broadcasts { Ok(()) } else { check_summands(left.shape(), right.shape()) };
+    let add = T::binary(BinaryOp::Add).expect("floats can be added");
+    let sum = fits.and_then(|()| apply_binary(context, &add, left, right));
+    context.set(0, sum.map_err(|error| addition.operation.place(error))?);
+    Ok(())
 }
 
 /// Returns a dense layer in one pass: product, bias, and ReLU if requested. Inputs: a, b, bias.

@@ -44,7 +44,7 @@ use super::groups::by_groups;
 use super::window::{Window, sizes};
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
-use crate::registry::{Fusion, Registry};
+use crate::registry::{Fusion, Registry, Then};
 use compute::conv::{self, ConvShape};
 use compute::matmul::{Epilogue, Real};
 use compute::pooling::{self, AverageElement, PoolElement, PoolShape};
@@ -100,9 +100,14 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
-/// Returns the kernel that a `Conv2D` with the `BiasAdd` after it, and the `Relu` after that if `relu`, is
-/// replaced by. `None` for dtypes without a fused loop.
-fn fused(spec: &NodeSpec<'_>, relu: bool) -> Option<Result<Box<dyn Kernel>>> {
+/// Returns the kernel that a `Conv2D` with the `BiasAdd` after it, and possibly the `Relu` after that, is
+/// replaced by. `None` for dtypes without a fused loop, and for sums.
+fn fused(spec: &NodeSpec<'_>, then: Then) -> Option<Result<Box<dyn Kernel>>> {
+    let relu = match then {
+        Then::Bias => false,
+        Then::BiasRelu => true,
+        Then::Sum(_) => return None,
+    };
     match spec.input_dtype(0) {
         DType::Float32 => Some(conv2d_fused::<f32>(spec, relu)),
         DType::Float64 => Some(conv2d_fused::<f64>(spec, relu)),
