@@ -108,9 +108,9 @@ struct Builder<'a> {
     fed: Vec<Output>,
     /// The position of each fed output in the key.
     feed_index: FxHashMap<Endpoint, u32>,
-    /// The operations needed, in the order of their ids, which is the order in which they were created. Empty
-    /// once they are being added.
-    operations: BTreeMap<OpId, Operation>,
+    /// The operations needed, with the facts of their op types, in the order of their ids, which is the order
+    /// in which they were created. Empty once they are being added.
+    operations: Vec<(Operation, Option<&'static OpType>)>,
     /// The nodes so far, in topological order.
     nodes: Vec<IrNode>,
     /// The values of constants, folded ones among them. [`Value::Constant`] counts in this list.
@@ -181,7 +181,7 @@ impl<'a> Builder<'a> {
             missing,
             fed: key.feeds.iter().map(find).collect::<Result<_>>()?,
             feed_index: key.feeds.iter().enumerate().map(|(i, &endpoint)| (endpoint, i as u32)).collect(),
-            operations: BTreeMap::new(),
+            operations: Vec::new(),
             nodes: Vec::new(),
             constants: Vec::new(),
             folded: 0,
@@ -210,8 +210,9 @@ impl<'a> Builder<'a> {
         let fetched = self.key.fetches.iter().filter(|fetch| !self.feed_index.contains_key(fetch));
         let mut pending: Vec<OpId> =
             fetched.map(|fetch| fetch.op).chain(self.key.targets.iter().copied()).collect();
+        let mut found: FxHashSet<OpId> = FxHashSet::default();
         while let Some(id) = pending.pop() {
-            if self.operations.contains_key(&id) {
+            if !found.insert(id) {
                 continue;
             }
             let operation = self.graph.operation_by_id(id);
@@ -222,27 +223,30 @@ impl<'a> Builder<'a> {
             let inputs = operation.input_endpoints().iter();
             pending.extend(inputs.filter(|input| !self.feed_index.contains_key(input)).map(|input| input.op));
             pending.extend(operation.control_input_ids());
-            self.operations.insert(id, operation);
+            let op = facts(&operation);
+            self.operations.push((operation, op));
         }
+        self.operations.sort_by_cached_key(|(operation, _)| operation.id());
         Ok(())
     }
 
     /// Adds all operations, connects loops, resolves fetches and targets, and returns the intermediate form.
     fn finish(mut self) -> Result<Ir> {
-        if self.operations.values().any(|operation| Flow::of(operation).is_some()) {
-            let waited_for = self.operations.values().flat_map(|operation| operation.control_input_ids());
+        if self.operations.iter().any(|(operation, op)| Flow::of(operation, *op).is_some()) {
+            let waited_for = self.operations.iter().flat_map(|(operation, _)| operation.control_input_ids());
             self.waited_for = waited_for.copied().collect();
         }
         let feeds = &self.feed_index;
+        let operations = self.operations.iter().map(|(operation, _)| operation);
         self.references =
-            references(&self.operations, self.shared.library, |endpoint| feeds.contains_key(&endpoint));
-        for (number, operation) in self.inputs_first()?.into_iter().enumerate() {
+            references(operations, self.shared.library, |endpoint| feeds.contains_key(&endpoint));
+        for (number, (operation, op)) in self.inputs_first()?.into_iter().enumerate() {
             if number % UNWATCHED == 0 {
                 self.shared.limits.check()?;
             }
             // A panic names the operation, such as one in the maker of its kernel. The builder is not used
             // afterwards.
-            let added = catch_unwind(AssertUnwindSafe(|| self.add(&operation)));
+            let added = catch_unwind(AssertUnwindSafe(|| self.add(&operation, op)));
             let added = added.unwrap_or_else(|payload| Err(Error::from_panic("the compiler", &*payload)));
             added.map_err(|error| operation.place(error).with_phase(Phase::Run))?;
         }
@@ -283,15 +287,27 @@ impl<'a> Builder<'a> {
     ///
     /// # Errors
     /// `Unimplemented` for a cycle that has no such edge.
-    fn inputs_first(&mut self) -> Result<Vec<Operation>> {
+    fn inputs_first(&mut self) -> Result<Vec<(Operation, Option<&'static OpType>)>> {
         let operations = std::mem::take(&mut self.operations);
+        // Of most graphs it need not be computed.
+        let is_in_order = |(operation, _): &(Operation, _)| {
+            let inputs = operation.input_endpoints().iter().filter(|input| !self.is_fed(**input));
+            let mut befores =
+                inputs.map(|input| input.op).chain(operation.control_input_ids().iter().copied());
+            befores.all(|before| before < operation.id())
+        };
+        if operations.iter().all(is_in_order) {
+            return Ok(operations);
+        }
+        let mut operations: BTreeMap<OpId, _> =
+            operations.into_iter().map(|entry| (entry.0.id(), entry)).collect();
         let mut waits: FxHashMap<OpId, usize> = FxHashMap::default();
         let mut users: FxHashMap<OpId, Vec<OpId>> = FxHashMap::default();
-        for operation in operations.values() {
+        for (operation, _) in operations.values() {
             let joins = joins(operation);
             let inputs = operation.input_endpoints().iter().filter(|input| !self.is_fed(**input));
             let inputs = inputs.map(|input| input.op);
-            let inputs = inputs.filter(|op| !(joins && hands_on(&operations[op])));
+            let inputs = inputs.filter(|op| !(joins && hands_on(&operations[op].0)));
             for before in inputs.chain(operation.control_input_ids().iter().copied()) {
                 *waits.entry(operation.id()).or_insert(0) += 1;
                 users.entry(before).or_default().push(operation.id());
@@ -302,7 +318,7 @@ impl<'a> Builder<'a> {
         ready.extend(operations.keys().copied().filter(|id| !waits.contains_key(id)));
         let mut order = Vec::with_capacity(operations.len());
         while let Some(id) = ready.pop_first() {
-            order.push(operations[&id].clone());
+            order.extend(operations.remove(&id));
             for user in users.remove(&id).unwrap_or_default() {
                 let left = waits.entry(user).or_insert(1);
                 *left -= 1;
@@ -311,7 +327,7 @@ impl<'a> Builder<'a> {
                 }
             }
         }
-        if order.len() < operations.len() {
+        if !operations.is_empty() {
             return Err(Error::new(Code::Unimplemented, "the graph has a loop without 'NextIteration'"));
         }
         Ok(order)
@@ -350,9 +366,8 @@ impl<'a> Builder<'a> {
     /// value; a call of functions becomes a node without a kernel; a kernel is made and, if possible, run at
     /// once; otherwise the operation becomes a node. Control inputs prevent the replacement by a value, since
     /// a node that waits for nothing could be used before them.
-    fn add(&mut self, operation: &Operation) -> Result<()> {
+    fn add(&mut self, operation: &Operation, op: Option<&'static OpType>) -> Result<()> {
         self.shared.devices.place(operation)?;
-        let op = facts(operation);
         let operands = self.operands(operation, op)?;
         match op.map(|op| op.role) {
             Some(Role::Placeholder) => return Err(unfed(operation)),
@@ -362,7 +377,7 @@ impl<'a> Builder<'a> {
                 self.replace(operation, vec![value]);
                 return Ok(());
             }
-            role if self.is_passed_on(operation, role, &operands) => {
+            _ if self.is_passed_on(operation, op, &operands) => {
                 self.pass_on(operation, operands);
                 return Ok(());
             }
@@ -383,7 +398,7 @@ impl<'a> Builder<'a> {
         let (inputs, control) = operands.all();
         let callees = self.callees(operation, op)?;
         if callees.as_ref().is_some_and(|callees| callees.call.is_some()) {
-            self.push(operation, IrNode { callees, ..IrNode::of(operation, inputs, control, None) });
+            self.push(operation, IrNode { callees, ..IrNode::of(operation, op, inputs, control, None) });
             return Ok(());
         }
         match op {
@@ -406,20 +421,20 @@ impl<'a> Builder<'a> {
                 let folds = callees.is_none();
                 let folded = kernel
                     .as_deref()
-                    .is_some_and(|made| folds && self.folded(operation, &inputs, &control, made));
+                    .is_some_and(|made| folds && self.folded(operation, op, &inputs, &control, made));
                 if !folded {
                     // Without a kernel it is used as a placeholder until the list of missing kernels is
                     // complete.
                     self.push(
                         operation,
-                        IrNode { callees, ..IrNode::of(operation, inputs, control, kernel) },
+                        IrNode { callees, ..IrNode::of(operation, op, inputs, control, kernel) },
                     );
                 }
             }
-            Some(_) => self.push(operation, IrNode::of(operation, inputs, control, None)),
+            Some(_) => self.push(operation, IrNode::of(operation, op, inputs, control, None)),
             None => {
                 self.missing.add(operation, self.function, None);
-                self.push(operation, IrNode::of(operation, inputs, control, None));
+                self.push(operation, IrNode::of(operation, op, inputs, control, None));
             }
         }
         Ok(())
@@ -427,15 +442,15 @@ impl<'a> Builder<'a> {
 
     /// Returns true if an operation may be replaced by its inputs: it has no control inputs, and nothing
     /// needs to know whether it ran.
-    fn is_passed_on(&self, operation: &Operation, role: Option<Role>, operands: &Operands) -> bool {
+    fn is_passed_on(&self, operation: &Operation, op: Option<&OpType>, operands: &Operands) -> bool {
         let Operands { values, control, .. } = operands;
         // A value that never changes enters a loop as it is. A reference does change.
         let is_reference = self.references.contains(&Endpoint { op: operation.id(), index: 0 });
         let constant = !is_reference
-            && matches!(Flow::of(operation), Some(Flow::Enter { is_constant: true, .. }))
+            && matches!(Flow::of(operation, op), Some(Flow::Enter { is_constant: true, .. }))
             && values.iter().all(|input| matches!(input, Value::Constant(_)));
         // Where some operations do not run, those that others wait for must tell whether they did.
-        let passes = role == Some(Role::PassOn)
+        let passes = op.is_some_and(|op| op.role == Role::PassOn)
             && !(self.waited_for.contains(&operation.id()) && self.is_conditional(values, control));
         control.is_empty() && (constant || passes)
     }
@@ -519,7 +534,7 @@ impl<'a> Builder<'a> {
         // Another thread may update a variable while the operation waits, and a function may update it in its
         // body.
         let changes = node.waits || node.callees.is_some() || taken.is_some() && !node.reads;
-        let is_node = node.flow.is_some() || facts(operation).is_some_and(|op| op.role == Role::PassOn);
+        let is_node = node.flow.is_some() || node.op.is_some_and(|op| op.role == Role::PassOn);
         self.push_node(node, changes);
         if !self.references.is_empty() && !is_node {
             self.pass_references(operation, index, taken.as_deref());

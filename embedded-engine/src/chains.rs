@@ -35,7 +35,7 @@
 
 use crate::flow::Flow;
 use crate::ir::{Ir, IrNode, Value, producer};
-use crate::kernels::{Chain, MAX_INPUTS, Member, Source, facts};
+use crate::kernels::{Chain, MAX_INPUTS, Member, Source};
 use crate::registry::Elementwise;
 use rustc_hash::{FxHashMap, FxHashSet};
 use session_core::PartialShape;
@@ -114,13 +114,14 @@ fn rename(ir: &mut Ir, renamed: &FxHashMap<usize, Renamed>) {
 fn function(node: &IrNode) -> Option<Elementwise> {
     let is_one = !node.removed && node.outputs == 1 && node.flow.is_none();
     let operation = node.computed().filter(|_| is_one)?;
+    let elementwise = node.op?.elementwise?;
     let floats = |output: &session_core::Output| output.dtype() == DType::Float32;
     let all_floats =
         operation.inputs().iter().all(floats) && operation.output_infos()[0].dtype == DType::Float32;
     if !all_floats || node.inputs.len() > MAX_INPUTS || is_small(shape(node)) {
         return None;
     }
-    facts(operation)?.elementwise?(operation)
+    elementwise(operation)
 }
 
 /// Returns the static shape of a node's only output.

@@ -32,10 +32,10 @@ use crate::kernel::Body;
 use crate::kernel::{Input, UNUSED};
 use crate::kernels::facts;
 use crate::plan::{self, Action, Block, Call, Dependent, Guard, Holder, Loop, Plan, Step};
-use crate::registry::{Role, has_effect};
+use crate::registry::{OpType, Role, has_effect};
 use crate::schedule::{self, Edges};
 use rustc_hash::{FxHashMap, FxHashSet};
-use session_core::{Error, Operation, Result};
+use session_core::{Error, Result};
 use std::sync::Arc;
 
 /// The plans of functions, by their names.
@@ -109,17 +109,22 @@ fn waits(ir: &Ir, index: usize, bodies: &Bodies) -> bool {
 /// stateful by definition and only describes what others do later counts as pure.
 fn is_pure(node: &IrNode, bodies: &Bodies) -> bool {
     let mut called = node.callees.iter().flat_map(|callees| &callees.functions);
-    let describes = |operation: &Operation| facts(operation).is_some_and(|op| op.describes);
     // Nodes that the compiler made record no effect of their own, so their operations are asked as well.
     let has_effect = node.has_effect || node.operations.iter().any(has_effect);
-    let acts = node.reads || node.waits || has_effect && !node.operations.iter().all(describes);
+    let acts =
+        node.reads || node.waits || has_effect && !ops(node).all(|op| op.is_some_and(|op| op.describes));
     !acts && called.all(|name| bodies.get(name).is_some_and(|body| body.pure))
+}
+
+/// Returns the facts of the operations of a node; `None` for op types that the engine does not know.
+fn ops(node: &IrNode) -> impl Iterator<Item = Option<&'static OpType>> {
+    std::iter::once(node.op).chain(node.operations.iter().skip(1).map(facts))
 }
 
 /// Returns true if a node, or a function that it calls, may fail with `OutOfRange` although it is stateless.
 fn may_end(node: &IrNode, bodies: &Bodies) -> bool {
     let mut called = node.callees.iter().flat_map(|callees| &callees.functions);
-    node.operations.iter().any(|operation| facts(operation).is_some_and(|op| op.ends))
+    ops(node).any(|op| op.is_some_and(|op| op.ends))
         || called.any(|name| bodies.get(name).is_some_and(|body| body.ends))
 }
 
@@ -136,7 +141,7 @@ fn flags(ir: &Ir) -> FxHashMap<usize, u32> {
 
 /// The state of the last stage, in which a graph of nodes becomes blocks of steps.
 struct Emitter<'b> {
-    /// The intermediate form. Nodes lose their kernels and functions when their step is made.
+    /// The intermediate form. Nodes lose their content when their step is made.
     ir: Ir,
     /// The plans of the functions that the nodes call or hold.
     bodies: &'b Bodies,
@@ -279,7 +284,8 @@ impl Emitter<'_> {
             // of a kernel that is missing.
             (None, _) => return Step::order(guard),
         };
-        let (operations, inputs) = (node.operations.clone(), node.inputs.clone());
+        let operations = std::mem::take(&mut node.operations);
+        let inputs = std::mem::take(&mut node.inputs);
         let outputs = node.outputs;
         Step {
             action,
@@ -303,7 +309,7 @@ impl Emitter<'_> {
         let node = &self.ir.nodes[index];
         // A trigger and a merge wait until those before them are through, whether they ran or not.
         let is_merge = node.flow == Some(Flow::Merge);
-        let heeds = !is_merge && facts(node.operation()).is_none_or(|op| op.role != Role::Trigger);
+        let heeds = !is_merge && node.op.is_none_or(|op| op.role != Role::Trigger);
         let controls = node.control.iter().filter(|_| heeds);
         Some(Guard {
             controls: controls.filter_map(|before| self.flags.get(before).copied()).collect(),

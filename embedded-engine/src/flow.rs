@@ -8,7 +8,7 @@
 //! dead: that is why fewer operations are folded and why a chain has members of one life only.
 
 use crate::kernels::facts;
-use crate::registry::Control;
+use crate::registry::{Control, OpType};
 use session_core::Operation;
 
 /// The effect of an operation on control flow. In contrast to [`Control`] it carries the attributes that the
@@ -35,10 +35,10 @@ pub(crate) enum Flow {
 }
 
 impl Flow {
-    /// Returns the effect of an operation on control flow, or `None` if it has none. An `Enter` without a
-    /// frame name counts as having none.
-    pub(crate) fn of(operation: &Operation) -> Option<Flow> {
-        Some(match facts(operation)?.control()? {
+    /// Returns the effect of an operation with these facts on control flow, or `None` if it has none. An
+    /// `Enter` without a frame name counts as having none.
+    pub(crate) fn of(operation: &Operation, op: Option<&OpType>) -> Option<Flow> {
+        Some(match op?.control()? {
             Control::Switch => Flow::Switch,
             Control::Merge => Flow::Merge,
             Control::Enter => Flow::Enter {

@@ -47,7 +47,7 @@ pub(crate) fn fuse(ir: &mut Ir, environment: &Environment) {
         };
         // What a sum is added to is overwritten, which nothing else may need. Constants are shared by all steps.
         let free = |value: Value| uses.get(&value) == Some(&1) && !matches!(value, Value::Constant(_));
-        let joined = match ir.nodes[index].computed().and_then(fusion) {
+        let joined = match ir.nodes[index].computed_op().and_then(|op| op.fusion) {
             Some(Fusion::Bias) => join_bias(ir, index, true, &alone, environment),
             Some(Fusion::Sum) => join_bias(ir, index, false, &alone, environment)
                 .or_else(|| join_sum(ir, index, &alone, &free, environment)),

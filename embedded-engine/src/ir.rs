@@ -27,7 +27,7 @@
 use crate::flow::Flow;
 use crate::kernel::Kernel;
 use crate::kernels::facts;
-use crate::registry::{Call, has_effect};
+use crate::registry::{Call, OpType, has_effect};
 use rustc_hash::FxHashMap;
 use session_core::{Operation, Output};
 use tensor::Tensor;
@@ -49,6 +49,9 @@ pub(crate) struct IrNode {
     /// Nodes that the compiler adds have the operation on whose behalf they exist, which they need not
     /// compute; see [`computed`](Self::computed). Never empty for a node that may fail.
     pub(crate) operations: Vec<Operation>,
+    /// The facts of [`operation`](Self::operation), which passes ask for often; `None` if the engine does not
+    /// know its op type.
+    pub(crate) op: Option<&'static OpType>,
     /// The values that the kernel takes, lists flattened, in the order of the op's signature.
     pub(crate) inputs: Vec<Value>,
     /// Nodes that must have run before, in addition to those of the inputs. May contain duplicates.
@@ -95,17 +98,18 @@ impl IrNode {
     /// state.
     pub(crate) fn of(
         operation: &Operation,
+        op: Option<&'static OpType>,
         inputs: Vec<Value>,
         control: Vec<usize>,
         kernel: Option<Box<dyn Kernel>>,
     ) -> IrNode {
-        let op = facts(operation);
+        let outputs = operation.num_outputs();
         IrNode {
-            flow: Flow::of(operation),
+            flow: Flow::of(operation, op),
             has_effect: has_effect(operation),
             reads: op.is_some_and(|op| op.reads),
             waits: op.is_some_and(|op| op.waits),
-            ..IrNode::joined(vec![operation.clone()], inputs, control, operation.num_outputs(), kernel)
+            ..IrNode::known(vec![operation.clone()], op, inputs, control, outputs, kernel)
         }
     }
 
@@ -129,10 +133,24 @@ impl IrNode {
         outputs: usize,
         kernel: Option<Box<dyn Kernel>>,
     ) -> IrNode {
+        let op = operations.first().and_then(facts);
+        IrNode::known(operations, op, inputs, control, outputs, kernel)
+    }
+
+    /// Works as [`joined`](Self::joined), with the facts of the first operation.
+    fn known(
+        operations: Vec<Operation>,
+        op: Option<&'static OpType>,
+        inputs: Vec<Value>,
+        control: Vec<usize>,
+        outputs: usize,
+        kernel: Option<Box<dyn Kernel>>,
+    ) -> IrNode {
         let (has_effect, reads, is_added, waits, removed) = (false, false, false, false, false);
         let (callees, flow) = (None, None);
         IrNode {
             operations,
+            op,
             inputs,
             control,
             outputs,
@@ -162,6 +180,11 @@ impl IrNode {
             [operation] if !self.is_added => Some(operation),
             _ => None,
         }
+    }
+
+    /// Returns the facts of [`computed`](Self::computed).
+    pub(crate) fn computed_op(&self) -> Option<&'static OpType> {
+        self.op.filter(|_| self.computed().is_some())
     }
 
     /// Returns the nodes whose outputs it takes, repeated if it takes several.

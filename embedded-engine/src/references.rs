@@ -31,7 +31,7 @@
 use crate::kernels::facts;
 use crate::registry::{Call, Control, Role, Shares};
 use rustc_hash::{FxHashMap, FxHashSet};
-use session_core::{ArgType, AttrValue, Endpoint, Function, Graph, OpId, Operation};
+use session_core::{ArgType, AttrValue, Endpoint, Function, Graph, Operation};
 use std::collections::BTreeMap;
 use tensor::DType;
 
@@ -41,13 +41,17 @@ use tensor::DType;
 /// `operations` are those that the plan needs; `is_fed` cuts the graph, because the value of a fed output is
 /// never a reference. Handles of resources are values, not references. A graph without references costs one
 /// pass over its outputs.
-pub(crate) fn references(
-    operations: &BTreeMap<OpId, Operation>,
+pub(crate) fn references<'a>(
+    operations: impl Iterator<Item = &'a Operation> + Clone,
     library: &Graph,
     is_fed: impl Fn(Endpoint) -> bool,
 ) -> FxHashSet<Endpoint> {
     let mut found = FxHashSet::default();
-    for operation in operations.values() {
+    // A definition is shared by the operations of its type, so it is read faster than the outputs.
+    let returns_any = |operation: &&Operation| {
+        operation.def().is_none_or(|def| def.signature().outputs.iter().any(|output| output.is_ref))
+    };
+    for operation in operations.clone().filter(returns_any) {
         for (index, info) in operation.output_infos().iter().enumerate() {
             let endpoint = Endpoint { op: operation.id(), index: index as u32 };
             if info.is_ref && info.dtype != DType::Resource && !is_fed(endpoint) {
@@ -59,7 +63,7 @@ pub(crate) fn references(
         return found;
     }
     let mut passed: FxHashMap<Endpoint, Vec<Endpoint>> = FxHashMap::default();
-    for operation in operations.values() {
+    for operation in operations {
         for (input, output) in passes(operation, library) {
             passed.entry(input).or_default().push(Endpoint { op: operation.id(), index: output });
         }

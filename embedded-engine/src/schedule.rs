@@ -28,11 +28,10 @@
 //! |after|.
 
 use crate::ir::{Ir, Value};
-use crate::kernels::facts;
 use crate::registry::{Control, Role};
 use crate::resources::Variable;
 use rustc_hash::{FxHashMap, FxHashSet};
-use session_core::{Code, Error, Result};
+use session_core::{Code, Error, OutputInfo, Result};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use tensor::DType;
@@ -154,15 +153,14 @@ fn variable(ir: &Ir, mut value: Value) -> Option<*const Variable> {
 /// the handle of a resource counts as an update, because whatever uses the handle further on may update the
 /// resource.
 fn passes_reference(ir: &Ir, node: usize) -> bool {
-    let operation = ir.nodes[node].operation();
-    let is_resource = operation.output_infos().first().is_none_or(|info| info.dtype == DType::Resource);
-    !is_resource
-        && !ir.nodes[node].reads
-        && facts(operation).is_some_and(|op| match op.role {
-            Role::PassOn => true,
-            Role::Control(control) => !matches!(control, Control::Merge | Control::NextIteration),
-            _ => false,
-        })
+    let node = &ir.nodes[node];
+    let passes = node.op.is_some_and(|op| match op.role {
+        Role::PassOn => true,
+        Role::Control(control) => !matches!(control, Control::Merge | Control::NextIteration),
+        _ => false,
+    });
+    let is_value = |info: &OutputInfo| info.dtype != DType::Resource;
+    passes && !node.reads && node.operation().output_infos().first().is_some_and(is_value)
 }
 
 /// Returns for each node the nodes that wait for it, within the iteration; repeated if a node uses several of

@@ -42,7 +42,7 @@ const TABLE: [(&str, &[&str]); 31] = [
     ),
     ("fuse", &["kernel", "registry", "kernels", "ir"]),
     ("chains", &["registry", "kernels", "flow", "ir"]),
-    ("schedule", &["resources", "registry", "kernels", "ir"]),
+    ("schedule", &["resources", "registry", "ir"]),
     ("frames", &["flow", "ir", "schedule"]),
     ("emit", &["kernel", "registry", "kernels", "flow", "ir", "plan", "schedule", "frames"]),
     (

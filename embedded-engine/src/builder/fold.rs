@@ -17,8 +17,7 @@
 use super::{Builder, Shared};
 use crate::ir::Value;
 use crate::kernel::{Input, Kernel, KernelContext, scratch};
-use crate::kernels::facts;
-use crate::registry::{Role, has_effect};
+use crate::registry::{OpType, Role, has_effect};
 use session_core::{Code, Error, Operation, Result};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tensor::{DType, Tensor};
@@ -36,11 +35,12 @@ impl Builder<'_> {
     pub(super) fn folded(
         &mut self,
         operation: &Operation,
+        op: Option<&OpType>,
         inputs: &[Value],
         control: &[usize],
         kernel: &dyn Kernel,
     ) -> bool {
-        let Some(op) = facts(operation).filter(|op| op.control().is_none()) else { return false };
+        let Some(op) = op.filter(|op| op.control().is_none()) else { return false };
         let stateless = !has_effect(operation) && !op.changes;
         let small =
             operation.output_infos().iter().all(|info| info.shape.elements().is_none_or(|n| n <= FOLD_LIMIT));
