@@ -170,7 +170,7 @@ pub(crate) enum Fusion {
     Relu,
 }
 
-/// What a fused product does with its result.
+/// The operation that a fused product includes.
 #[derive(Clone)]
 pub(crate) enum Then {
     /// Adds a bias to each row.
