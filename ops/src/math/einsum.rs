@@ -61,7 +61,8 @@ impl Equation {
         };
         let inputs = inputs.split(',').map(axes).collect::<Result<Vec<Axes>>>()?;
         let output = axes(output)?;
-        let known = |axis: &Axis| inputs.iter().any(|input| input.contains(axis));
+        // An ellipsis of the result alone stands for no axes.
+        let known = |axis: &Axis| *axis == Axis::Ellipsis || inputs.iter().any(|input| input.contains(axis));
         if let Some(axis) = output.iter().find(|axis| !known(axis)) {
             return Err(Error::value(format!(
                 "the result of '{text}' has an axis {} that no input has",
@@ -105,7 +106,7 @@ fn show(axes: &[Axis]) -> String {
 struct Sizes {
     /// The size of each letter, inner `None` where it is unknown.
     labels: BTreeMap<char, Option<usize>>,
-    /// The shape that all ellipses so far broadcast to; `None` before the first one.
+    /// The shape that all ellipses so far broadcast to; `None` before the first one, which then stands for no axes.
     ellipsis: Option<PartialShape>,
 }
 
@@ -154,7 +155,7 @@ impl Sizes {
             Axis::Label(label) => {
                 shape.concat(&PartialShape::from([self.labels.get(label).copied().flatten()]))
             }
-            Axis::Ellipsis => shape.concat(&self.ellipsis.clone().unwrap_or_default()),
+            Axis::Ellipsis => shape.concat(&self.ellipsis.clone().unwrap_or_else(PartialShape::scalar)),
         })
     }
 }
@@ -211,7 +212,8 @@ fn gradient_of(op: &Operation, grad: &Output, equation: &Equation, index: usize)
         .collect();
     let input = op.input(index);
     // The axes of an ellipsis in other operands must be part of a result, which is then summed over them.
-    let foreign = equation.output.contains(&Axis::Ellipsis) && !own.contains(&Axis::Ellipsis);
+    let broadcasts = equation.inputs.iter().any(|input| input.contains(&Axis::Ellipsis));
+    let foreign = broadcasts && equation.output.contains(&Axis::Ellipsis) && !own.contains(&Axis::Ellipsis);
     let front = if foreign { "..." } else { "" };
     let product = einsum(&format!("{}->{front}{}", named.join(","), show(&kept)), &operands);
     let product = if foreign { without_front(&product, kept.len()) } else { product };

@@ -264,6 +264,8 @@ const EINSUMS: &[Sample] = rows! {
     "Einsum broadcast" => |i| einsum_of(i, "...ij,...jk->...ik", &[&[2, 1, 2, 3], &[4, 3, 2]]);
     "Einsum with an ellipsis of one" => |i| einsum_of(i, "...i,ij->...j", &[&[2, 3, 4], &[4, 2]]);
     "Einsum with an ellipsis and an axis of one operand" => |i| einsum_of(i, "...i,xij->...j", &[&[2, 3], &[5, 3, 2]]);
+    "Einsum with an ellipsis of the result" => |i| einsum_of(i, "j,k->...jk", &[&[3], &[4]]);
+    "Einsum of one with an ellipsis of the result" => |i| einsum_of(i, "jk->...kj", &[&[3, 2]]);
     "Einsum to a scalar" => |i| einsum_of(i, "i,i->", &[&[4], &[4]]);
 };
 
