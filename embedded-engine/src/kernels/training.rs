@@ -62,6 +62,7 @@ use compute::optimizer::{
     Update, Weight,
 };
 use session_core::{Error, Result};
+use smallvec::SmallVec;
 use std::sync::{Arc, MutexGuard};
 use tensor::{Element, Tensor};
 
@@ -472,12 +473,13 @@ fn apply<T: Element>(
     })
 }
 
+/// The locked values of an update, in the order of its inputs. No rule has more than a weight and three slots, and an update
+/// of a few numbers would spend most of its time on lists in memory.
+type Values<'a> = SmallVec<[&'a mut Tensor; 4]>;
+
 /// Returns the elements of variables for writing. A value that something else holds, such as a fetch or a
 /// checkpoint, is copied here first.
-fn slices<'a, T: Element>(
-    context: &KernelContext<'_>,
-    values: Vec<&'a mut Tensor>,
-) -> Result<Vec<&'a mut [T]>> {
+fn slices<'a, T: Element>(context: &KernelContext<'_>, values: Values<'a>) -> Result<Vec<&'a mut [T]>> {
     values.into_iter().map(|value| Ok(value.make_mut::<T>(context.buffers())?)).collect()
 }
 
@@ -512,21 +514,23 @@ fn check_shapes(values: &[&mut Tensor], variables: &[Arc<Variable>], gradient: &
 fn with_variables(
     context: &KernelContext<'_>,
     count: usize,
-    work: &mut dyn FnMut(Vec<&mut Tensor>, &[Arc<Variable>]) -> Result<()>,
+    work: &mut dyn FnMut(Values<'_>, &[Arc<Variable>]) -> Result<()>,
 ) -> Result<()> {
-    let variables = (0..count).map(|i| shared_variable(context, i)).collect::<Result<Vec<_>>>()?;
-    let mut order: Vec<usize> = (0..variables.len()).collect();
+    let variables: SmallVec<[_; 4]> =
+        (0..count).map(|i| shared_variable(context, i)).collect::<Result<_>>()?;
+    let mut order: SmallVec<[usize; 4]> = (0..variables.len()).collect();
     order.sort_by_key(|&i| Arc::as_ptr(&variables[i]));
     // The second lock of one variable would wait for the first for ever.
     if order.windows(2).any(|pair| Arc::ptr_eq(&variables[pair[0]], &variables[pair[1]])) {
         return Err(Error::invalid_argument("one variable is used as two slots of an update"));
     }
-    let mut guards: Vec<Option<MutexGuard<'_, Option<Tensor>>>> = variables.iter().map(|_| None).collect();
+    let mut guards: SmallVec<[Option<MutexGuard<'_, Option<Tensor>>>; 4]> =
+        variables.iter().map(|_| None).collect();
     // All locks are taken before any value is read, so the update is atomic for other steps.
     for i in order {
         guards[i] = Some(variables[i].lock());
     }
-    let mut values = Vec::with_capacity(guards.len());
+    let mut values = Values::new();
     for (guard, variable) in guards.iter_mut().zip(&variables) {
         let value = guard.as_mut().and_then(|guard| guard.as_mut());
         values.push(value.ok_or_else(|| variable.uninitialized())?);
