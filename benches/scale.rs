@@ -19,9 +19,11 @@ const SIZES: [usize; 3] = [1_000, 10_000, 100_000];
 /// The largest exponent of a case. Caches and sorting add up to 0.35 to that of the work; a cost that is quadratic at this size has 2.
 const LIMIT: f64 = 1.7;
 
-/// The exponent above which a case is measured again, and how often: a machine that was busy with something else during one of
-/// the runs is not a cost of the graph.
+/// The exponent above which a case is measured again: a machine that was busy with something else during one of the runs is not
+/// a cost of the graph.
 const DOUBTFUL: f64 = 1.4;
+
+/// The number of times that a doubtful case is measured again.
 const REPEATS: usize = 3;
 
 /// One case: prepares a graph of a size, and returns the function to time.
@@ -79,6 +81,7 @@ const CASES: &[Case] = &[
         let session = session(&graph);
         Box::new(move || {
             saver.restore(&*session, &prefix, &RestoreOptions::new()).unwrap();
+            // The folder exists until the case is dropped.
             let _ = &folder;
         })
     }),

@@ -220,8 +220,7 @@ impl<'a> Builder<'a> {
                 operation.ok_or_else(|| Error::value("a fetch is not an operation of this graph"))?;
             // A stack and not recursion: graphs that are unrolled over time are tens of thousands of
             // operations deep.
-            let inputs = operation.input_endpoints().iter();
-            pending.extend(inputs.filter(|input| !self.feed_index.contains_key(input)).map(|input| input.op));
+            pending.extend(self.sources(&operation));
             pending.extend(operation.control_input_ids());
             let op = facts(&operation);
             self.operations.push((operation, op));
@@ -291,9 +290,7 @@ impl<'a> Builder<'a> {
         let operations = std::mem::take(&mut self.operations);
         // Of most graphs it need not be computed.
         let is_in_order = |(operation, _): &(Operation, _)| {
-            let inputs = operation.input_endpoints().iter().filter(|input| !self.is_fed(**input));
-            let mut befores =
-                inputs.map(|input| input.op).chain(operation.control_input_ids().iter().copied());
+            let mut befores = self.sources(operation).chain(operation.control_input_ids().iter().copied());
             befores.all(|before| before < operation.id())
         };
         if operations.iter().all(is_in_order) {
@@ -305,9 +302,7 @@ impl<'a> Builder<'a> {
         let mut users: FxHashMap<OpId, Vec<OpId>> = FxHashMap::default();
         for (operation, _) in operations.values() {
             let joins = joins(operation);
-            let inputs = operation.input_endpoints().iter().filter(|input| !self.is_fed(**input));
-            let inputs = inputs.map(|input| input.op);
-            let inputs = inputs.filter(|op| !(joins && hands_on(&operations[op].0)));
+            let inputs = self.sources(operation).filter(|op| !(joins && hands_on(&operations[op].0)));
             for before in inputs.chain(operation.control_input_ids().iter().copied()) {
                 *waits.entry(operation.id()).or_insert(0) += 1;
                 users.entry(before).or_default().push(operation.id());
@@ -331,6 +326,11 @@ impl<'a> Builder<'a> {
             return Err(Error::new(Code::Unimplemented, "the graph has a loop without 'NextIteration'"));
         }
         Ok(order)
+    }
+
+    /// Returns the operations whose outputs an operation takes, without those of fed outputs.
+    fn sources(&self, operation: &Operation) -> impl Iterator<Item = OpId> {
+        operation.input_endpoints().iter().filter(|input| !self.is_fed(**input)).map(|input| input.op)
     }
 
     /// Returns true if an output is a value that is given from outside.

@@ -192,9 +192,10 @@ impl Builder<'_> {
     ///
     /// The second input of a `Switch` is its condition, whose value is needed even if it is a reference.
     fn passes_reference(&self, operation: &Operation, index: usize) -> bool {
-        let output = if Flow::of(operation, facts(operation)).is_some() { 0 } else { index as u32 };
+        let flow = Flow::of(operation, facts(operation));
+        let output = if flow.is_some() { 0 } else { index as u32 };
         self.references.contains(&Endpoint { op: operation.id(), index: output })
-            && (index == 0 || Flow::of(operation, facts(operation)) != Some(Flow::Switch))
+            && (index == 0 || flow != Some(Flow::Switch))
     }
 
     /// Returns the reference as the output of a new node that runs after `after`. The handle is the same;
