@@ -1,6 +1,6 @@
 //! The page of `monitored board` in a real browser.
 
-use crate::shell::{cargo, exists, section};
+use crate::shell::{cargo_workspace, exists, section};
 use anyhow::{Result, bail};
 use std::path::Path;
 
@@ -21,9 +21,8 @@ pub(crate) fn board(args: &[String]) -> Result<()> {
         );
     }
     // One browser at a time: each takes a core and some hundred megabytes.
-    let mut tests =
-        cargo(&["test", "--package", "monitored-board", "--all-features", "--test", "browser", "--"]);
-    tests.args(["--ignored", "--test-threads=1"]);
+    let mut tests = cargo_workspace("test");
+    tests.args(["--test", "browser", "--", "--ignored", "--test-threads=1"]);
     if let Some(folder) = screenshots {
         tests.env("BOARD_SCREENSHOTS", folder);
     }

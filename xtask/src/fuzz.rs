@@ -1,22 +1,17 @@
 //! Damaged files for every reader, and operations by chance for the engine, for a while. A finding names its seed.
 
-use crate::shell::{cargo, section};
+use crate::shell::{cargo_workspace, section};
 use anyhow::Result;
 
-/// The programs: their crates and names. Each knows some of the targets and passes over the others.
-const PROGRAMS: [(&str, &str); 4] = [
-    ("monitored-checkpoint", "fuzz_formats"),
-    ("graph-def", "fuzz_graphs"),
-    ("saved-model", "fuzz_models"),
-    ("embedded-engine", "fuzz_ops"),
-];
+/// The programs. Each knows some of the targets and passes over the others.
+const PROGRAMS: [&str; 4] = ["fuzz_formats", "fuzz_graphs", "fuzz_models", "fuzz_ops"];
 
 /// Passes its arguments on to the fuzzing programs; see there.
 pub(crate) fn fuzz(arguments: &[String]) -> Result<()> {
-    for (name, example) in PROGRAMS {
-        let mut command = cargo(&["run", "--quiet", "--release", "-p", name, "--all-features"]);
-        command.args(["--example", example, "--"]).args(arguments);
-        section("fuzz", command)?;
+    for example in PROGRAMS {
+        let mut command = cargo_workspace("run");
+        command.args(["--release", "--example", example, "--"]).args(arguments);
+        section(example, command)?;
     }
     Ok(())
 }

@@ -38,7 +38,8 @@ cargo xtask COMMAND
                        the workloads w1 w2 w3 w4 w5 w6 (all without names) in release mode, as JSON lines, in turn with
                        TensorFlow where a Python with it is found
   fuzz [--seconds N]   feed damaged files to every reader for N seconds each (default: 10)
-  scale                costs at three sizes of a graph, each with its exponent (about a minute after the build)
+  scale [--release]    costs at three sizes of a graph, each with its exponent (about two minutes after the build), in the
+                       profile of benchmarks or in that of `cargo run --release`, which is compiled sooner
   timings [--all]      how long people wait: the first example from nothing and the size of its program, and a changed line of a
                        kernel until its tests have run; with --all also `cargo xtask test` from nothing
   torture [--kills N] [--steps N] [--seed N] [--release]
@@ -68,7 +69,7 @@ fn main() -> Result<()> {
         "book" => book::book(),
         "bench" => bench::bench(&rest),
         "model" => test::model(rest.first().map_or("10000", String::as_str)),
-        "scale" => scale::scale(),
+        "scale" => scale::scale(&rest),
         "fuzz" => fuzz::fuzz(&rest),
         "timings" => timings::timings(&rest),
         "torture" => torture::torture(&rest),

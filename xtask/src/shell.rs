@@ -32,6 +32,12 @@ pub(crate) fn cargo(args: &[&str]) -> Command {
     command
 }
 
+/// Returns a cargo command for targets of the whole workspace with all features: what `cargo xtask test` has compiled. With the
+/// features that one package needs, its dependencies would be compiled again.
+pub(crate) fn cargo_workspace(command: &str) -> Command {
+    cargo(&[command, "--quiet", "--workspace", "--all-features"])
+}
+
 /// Runs a command as a named section, with its time.
 pub(crate) fn section(name: &str, mut command: Command) -> Result<()> {
     say(&format!("==> {name}"));

@@ -1,6 +1,6 @@
 //! The test command and what CI adds to it.
 
-use crate::shell::{cargo, exists, section};
+use crate::shell::{cargo, cargo_workspace, exists, section};
 use crate::skipped::Skipped;
 use crate::{
     adapters, board, book, dependencies, docs, features, fuzz, layers, rules, scale, tensorflow, torture,
@@ -75,7 +75,8 @@ fn tests(skipped: &Skipped) -> Result<()> {
 
 /// Runs the model-checked tests with this many interleavings of each program.
 pub(crate) fn model(iterations: &str) -> Result<()> {
-    let mut command = cargo(&["test", "--quiet", "-p", "model"]);
+    let mut command = cargo_workspace("test");
+    command.args(["--test", "loom_*", "--test", "shuttle_*"]);
     command.env("MODEL_ITERATIONS", iterations);
     section("model", command)
 }
@@ -105,7 +106,7 @@ pub(crate) fn ci() -> Result<()> {
     torture::torture(&["--input".to_owned(), "candle".to_owned()])?;
     model("10000")?;
     // A cost that grows with the square of a graph is invisible at the sizes of tests.
-    scale::scale()?;
+    scale::scale(&["--release".to_owned()])?;
     fuzz::fuzz(&["--seconds".to_owned(), "10".to_owned()])
 }
 

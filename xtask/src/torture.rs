@@ -1,7 +1,7 @@
 //! Kills a training at random moments until it completes, and compares the result with an uninterrupted run.
 
 use crate::adapters;
-use crate::shell::{cargo, root, say, section};
+use crate::shell::{cargo_workspace, root, say, section};
 use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -82,8 +82,8 @@ struct Torture {
 /// Trains once without interruption, then again and again with kills, and compares what is left.
 pub(crate) fn torture(arguments: &[String]) -> Result<()> {
     let plan = Plan::parse(arguments)?;
-    let mut build = cargo(&["build", "--quiet", "--example", "torture"]);
-    build.args(plan.release.then_some("--release"));
+    let mut build = cargo_workspace("build");
+    build.args(["--example", "torture"]).args(plan.release.then_some("--release"));
     section("build the training", build)?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     let profile = if plan.release { "release" } else { "debug" };
