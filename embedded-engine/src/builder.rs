@@ -211,6 +211,7 @@ impl<'a> Builder<'a> {
         let mut pending: Vec<OpId> =
             fetched.map(|fetch| fetch.op).chain(self.key.targets.iter().copied()).collect();
         let mut found: FxHashSet<OpId> = FxHashSet::default();
+        found.reserve(pending.len());
         while let Some(id) = pending.pop() {
             if !found.insert(id) {
                 continue;
@@ -239,7 +240,10 @@ impl<'a> Builder<'a> {
         let operations = self.operations.iter().map(|(operation, _)| operation);
         self.references =
             references(operations, self.shared.library, |endpoint| feeds.contains_key(&endpoint));
-        for (number, (operation, op)) in self.inputs_first()?.into_iter().enumerate() {
+        let operations = self.inputs_first()?;
+        self.node_of.reserve(operations.len());
+        self.nodes.reserve(operations.len());
+        for (number, (operation, op)) in operations.into_iter().enumerate() {
             if number % UNWATCHED == 0 {
                 self.shared.limits.check()?;
             }

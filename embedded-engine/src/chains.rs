@@ -365,7 +365,7 @@ impl Search {
         let outputs: Vec<usize> = (0..members.len()).rev().filter(is_needed).collect();
         let operations = kernels.iter().map(|member| member.operation.clone()).collect();
         let chain = Chain::new(kernels, outputs.clone(), inputs.len())?;
-        let node = IrNode::joined(operations, inputs, control, outputs.len(), Some(Box::new(chain)));
+        let node = IrNode::joined(operations, inputs.into(), control, outputs.len(), Some(Box::new(chain)));
         Some((node, outputs.into_iter().map(|place| members[place]).collect()))
     }
 }

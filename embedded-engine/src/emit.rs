@@ -27,7 +27,7 @@
 
 use crate::flow::Flow;
 use crate::frames::{Frames, ROOT};
-use crate::ir::{Callees, Ir, IrNode, Value, producer};
+use crate::ir::{Callees, Ir, IrNode, Numbers, Value, producer};
 use crate::kernel::Body;
 use crate::kernel::{Input, UNUSED};
 use crate::kernels::facts;
@@ -36,7 +36,9 @@ use crate::registry::{OpType, Role, has_effect};
 use crate::schedule::{self, Edges};
 use rustc_hash::{FxHashMap, FxHashSet};
 use session_core::{Error, Result};
+use smallvec::SmallVec;
 use std::sync::Arc;
+use tensor::Tensor;
 
 /// The plans of functions, by their names.
 ///
@@ -57,14 +59,13 @@ pub(crate) fn emit(mut ir: Ir, bodies: &Bodies) -> Result<Plan> {
     let depth = called.filter_map(|name| bodies.get(name)).map(|body| body.depth).max().unwrap_or(0);
     let pure = ir.live().all(|(_, node)| is_pure(node, bodies));
     let ends = ir.live().any(|(_, node)| may_end(node, bodies));
+    let (needed, slots) = (ir.uses(), Slots::new(&ir));
     let (fed, known) = (std::mem::take(&mut ir.fed), std::mem::take(&mut ir.known));
     let mut emitter = Emitter {
         edges: frames.edges(&ir)?,
         flags: if has_flow { flags(&ir) } else { FxHashMap::default() },
-        needed: ir.uses(),
-        slots: Slots::default(),
-        owners: FxHashMap::default(),
-        kept: FxHashSet::default(),
+        needed,
+        slots,
         bodies,
         has_flow,
         waits,
@@ -77,10 +78,10 @@ pub(crate) fn emit(mut ir: Ir, bodies: &Bodies) -> Result<Plan> {
     let Emitter { slots, ir, flags, .. } = emitter;
     Ok(Plan {
         block,
-        constants: slots.constants(&ir),
+        constants: slots.constants(ir.constants),
         feeds: (0..fed.len()).map(|i| slots.known(Value::Feed(i as u32))).collect(),
         fed,
-        fetches: last_fetches(&fetches, &slots.constant_slots()),
+        fetches: last_fetches(&fetches, &slots),
         late: ir.late,
         known,
         folded: ir.folded,
@@ -153,14 +154,8 @@ struct Emitter<'b> {
     flags: FxHashMap<usize, u32>,
     /// The slots assigned so far.
     slots: Slots,
-    /// The frame that each slot belongs to; constants belong to none.
-    owners: FxHashMap<u32, usize>,
-    /// The slots to which last uses do not apply: those of fetches, of values that enter a loop, and of
-    /// loop-carried values.
-    kept: FxHashSet<u32>,
-    /// The number of uses of each value, fetches included. Values that nothing uses are absent and get no
-    /// slot.
-    needed: FxHashMap<Value, usize>,
+    /// The number of uses of each value, fetches included. Values that nothing uses get no slot.
+    needed: Numbers,
     /// True if there are operations that may not run.
     has_flow: bool,
     /// True if there are operations that may wait.
@@ -184,30 +179,25 @@ impl Emitter<'_> {
         }
         // Assigned even if nothing in the plan computes the value, as for a feed that is fetched.
         let slots: Vec<u32> = values.into_iter().map(|value| self.slot(value)).collect();
-        self.kept.extend(&slots);
+        slots.iter().for_each(|&slot| self.slots.keep(slot));
         Ok(slots)
     }
 
     /// Returns the slot of a value, and notes the frame that it belongs to. The first call for a value
     /// assigns the slot.
     fn slot(&mut self, value: Value) -> u32 {
-        let slot = self.slots.of(value);
-        match value {
-            Value::Node(node, _) => {
-                self.owners.insert(slot, self.frames.visible(node));
-            }
-            Value::Feed(_) => {
-                self.owners.insert(slot, ROOT);
-            }
-            Value::Constant(_) => {}
-        }
-        slot
+        let owner = match value {
+            Value::Node(node, _) => Some(self.frames.visible(node)),
+            Value::Feed(_) => Some(ROOT),
+            Value::Constant(_) => None,
+        };
+        self.slots.of(value, owner)
     }
 
     /// Returns the slot of an output, or [`UNUSED`] if nothing reads it.
     fn output(&mut self, node: usize, output: usize) -> u32 {
         let value = Value::Node(node, output as u32);
-        if self.needed.contains_key(&value) { self.slot(value) } else { UNUSED }
+        if self.needed[value] > 0 { self.slot(value) } else { UNUSED }
     }
 
     /// Returns the steps of a frame, and the slots of the frames around it that they need. Inner loops become
@@ -223,7 +213,8 @@ impl Emitter<'_> {
         let edges = self.edges.remove(&frame).unwrap_or_default();
         let order = schedule::order(&items, &edges)?;
         let mut steps = Vec::with_capacity(order.len());
-        let mut places = FxHashMap::default();
+        // The items of the steps.
+        let mut items = Vec::with_capacity(order.len());
         for item in order {
             let (nodes, first_wish) = (self.ir.nodes.len(), self.frames.first_wish());
             // The three ranges of items; see `frames.rs`.
@@ -238,19 +229,18 @@ impl Emitter<'_> {
             if step.guard.is_none() && !self.waits && matches!(step.action, Action::Order) {
                 continue;
             }
-            places.insert(item, steps.len() as u32);
+            items.push(item);
             steps.push(step);
         }
         let mut outer = Vec::new();
         let mut seen = FxHashSet::default();
         for input in steps.iter().flat_map(|step| &step.inputs) {
-            let owner = self.owners.get(&input.slot);
-            if owner.is_some_and(|&owner| owner != frame) && seen.insert(input.slot) {
+            let owner = self.slots.owner(input.slot);
+            if owner.is_some_and(|owner| owner != frame) && seen.insert(input.slot) {
                 outer.push(input.slot);
             }
         }
-        let (owners, kept) = (&self.owners, &self.kept);
-        mark_last_uses(&mut steps, |slot| owners.get(&slot) != Some(&frame) || kept.contains(&slot));
+        mark_last_uses(&mut steps, &self.slots, frame);
         // An `Enter` is the first user in the loop of a value from outside. Where the loop is its last user
         // in the block, the `Enter` may take it.
         for step in &mut steps {
@@ -260,7 +250,7 @@ impl Emitter<'_> {
             }
         }
         let waits = steps.iter().any(|step| step.waits);
-        let dependents = waits.then(|| dependents(&steps, &places, &edges));
+        let dependents = waits.then(|| dependents(&steps, &items, &edges));
         Ok((Block { steps, dependents }, outer))
     }
 
@@ -291,7 +281,7 @@ impl Emitter<'_> {
             action,
             inputs: inputs.into_iter().map(|value| Input { slot: self.slot(value), last: false }).collect(),
             outputs: (0..outputs).map(|output| self.output(index, output)).collect(),
-            release: Vec::new(),
+            release: SmallVec::new(),
             operations,
             guard,
             waits,
@@ -302,7 +292,7 @@ impl Emitter<'_> {
     ///
     /// A plain step heeds its control nodes: it is dead if one of them did not run. A `Merge` and a
     /// `ControlTrigger` only come after theirs.
-    fn guard(&self, index: usize) -> Option<Guard> {
+    fn guard(&self, index: usize) -> Option<Box<Guard>> {
         if !self.has_flow {
             return None;
         }
@@ -311,12 +301,12 @@ impl Emitter<'_> {
         let is_merge = node.flow == Some(Flow::Merge);
         let heeds = !is_merge && node.op.is_none_or(|op| op.role != Role::Trigger);
         let controls = node.control.iter().filter(|_| heeds);
-        Some(Guard {
+        Some(Box::new(Guard {
             controls: controls.filter_map(|before| self.flags.get(before).copied()).collect(),
             flag: self.flags.get(&index).copied(),
             any: is_merge,
             keeps: self.frames.is_exit[index],
-        })
+        }))
     }
 
     /// Returns the step of a whole loop, made from the nodes of its frame: `Enter` nodes and the merges at
@@ -325,12 +315,12 @@ impl Emitter<'_> {
         let nodes = self.frames.members[frame].clone();
         let (mut enters, mut heads) = (Vec::new(), Vec::new());
         let (mut entered, mut first_only, mut nexts) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut outputs, mut exits) = (Vec::new(), Vec::new());
+        let (mut outputs, mut exits) = (SmallVec::new(), Vec::new());
         for &node in &nodes {
             match self.ir.nodes[node].flow {
                 Some(Flow::Enter { is_constant, .. }) => {
                     let slot = self.slot(Value::Node(node, 0));
-                    self.kept.insert(slot);
+                    self.slots.keep(slot);
                     entered.push(slot);
                     first_only.extend((!is_constant).then_some(slot));
                     enters.push(self.step(node));
@@ -346,17 +336,17 @@ impl Emitter<'_> {
         }
         // A loop may carry a value that nothing reads any more after folding or fusion.
         nexts.retain(|&slot| slot != UNUSED);
-        outputs.retain(|&slot| slot != UNUSED);
+        outputs.retain(|slot| *slot != UNUSED);
         // The end of an iteration looks at these slots, so only the heads may empty them.
-        self.kept.extend(&nexts);
+        nexts.iter().for_each(|&slot| self.slots.keep(slot));
         // Only now: the body must see the slots above as kept.
         let (body, outer) = self.block(frame)?;
-        let mut inputs: Vec<Input> = enters.iter().map(|enter| enter.inputs[0]).collect();
+        let mut inputs: SmallVec<[Input; 2]> = enters.iter().map(|enter| enter.inputs[0]).collect();
         inputs.extend(outer.into_iter().map(|slot| Input { slot, last: false }));
         let waits = body.waits();
         let body = Loop { enters, heads, body, nexts, first_only, entered, exits };
         let action = Action::Loop(Box::new(body));
-        let (release, operations) = (Vec::new(), Vec::new());
+        let (release, operations) = (SmallVec::new(), SmallVec::new());
         Ok(Step { action, inputs, outputs, release, operations, guard: None, waits })
     }
 
@@ -368,7 +358,7 @@ impl Emitter<'_> {
         let values = self.ir.nodes[index].inputs.clone();
         let mut step = self.step(index);
         for (input, value) in step.inputs.iter_mut().zip(values) {
-            input.last = self.needed.get(&value) == Some(&1);
+            input.last = self.needed[value] == 1;
         }
         step
     }
@@ -376,9 +366,10 @@ impl Emitter<'_> {
 
 /// Returns, for each step, the steps that must run after it if steps run out of order.
 ///
-/// `places` has the number of each item's step. The edges are those of the schedule, wishes included, and one
+/// `items` has the item of each step. The edges are those of the schedule, wishes included, and one
 /// for each value. A preference that the order could not satisfy leads backwards and does not count.
-fn dependents(steps: &[Step], places: &FxHashMap<usize, u32>, edges: &Edges) -> Vec<Vec<Dependent>> {
+fn dependents(steps: &[Step], items: &[usize], edges: &Edges) -> Vec<Vec<Dependent>> {
+    let places: FxHashMap<usize, u32> = items.iter().copied().zip(0..).collect();
     let mut dependents: Vec<Vec<Dependent>> = vec![Vec::new(); steps.len()];
     for (before, after) in edges.hard.iter().chain(&edges.soft) {
         if let (Some(&before), Some(&after)) = (places.get(before), places.get(after))
@@ -408,11 +399,12 @@ fn dependents(steps: &[Step], places: &FxHashMap<usize, u32>, edges: &Edges) -> 
 
 /// Returns the slots of the fetches. Of several fetches of one slot, the last one moves the value out of the
 /// frame and the others share it. A constant is never moved out.
-fn last_fetches(slots: &[u32], constants: &FxHashSet<u32>) -> Vec<Input> {
-    let mut seen = FxHashSet::default();
-    let last = |slot: u32, seen: &mut FxHashSet<u32>| seen.insert(slot) && !constants.contains(&slot);
+fn last_fetches(fetches: &[u32], slots: &Slots) -> Vec<Input> {
+    let mut seen = vec![false; slots.count()];
+    let mut last =
+        |slot: u32| !std::mem::replace(&mut seen[slot as usize], true) && slots.owner(slot).is_some();
     let mut inputs: Vec<Input> =
-        slots.iter().rev().map(|&slot| Input { slot, last: last(slot, &mut seen) }).collect();
+        fetches.iter().rev().map(|&slot| Input { slot, last: last(slot) }).collect();
     inputs.reverse();
     inputs
 }
@@ -420,10 +412,11 @@ fn last_fetches(slots: &[u32], constants: &FxHashSet<u32>) -> Vec<Input> {
 /// Marks the last use of each slot. A value that a step has as an input twice is not marked, because the
 /// kernel needs both.
 ///
-/// `keep` returns true for slots that must stay filled: constants, fetches, and values of other frames. Where
-/// a value is an input twice, the step only releases it.
-fn mark_last_uses(steps: &mut [Step], keep: impl Fn(u32) -> bool) {
-    let mut later: FxHashSet<u32> = FxHashSet::default();
+/// The steps are those of a frame. Slots that must stay filled are not marked either: constants, fetches, and
+/// values of other frames. Where a value is an input twice, the step only releases it.
+fn mark_last_uses(steps: &mut [Step], slots: &Slots, frame: usize) {
+    let keeps = |slot: u32| slots.owner(slot) != Some(frame) || slots.is_kept(slot);
+    let mut later = vec![false; slots.count()];
     // By slot, how often a step has it as an input, where that is its last use.
     let mut uses: FxHashMap<u32, usize> = FxHashMap::default();
     // Backwards, the first use that is seen is the last one.
@@ -432,7 +425,7 @@ fn mark_last_uses(steps: &mut [Step], keep: impl Fn(u32) -> bool) {
         for input in &step.inputs {
             if let Some(count) = uses.get_mut(&input.slot) {
                 *count += 1;
-            } else if !keep(input.slot) && later.insert(input.slot) {
+            } else if !keeps(input.slot) && !std::mem::replace(&mut later[input.slot as usize], true) {
                 uses.insert(input.slot, 1);
                 step.release.push(input.slot);
             }
@@ -444,41 +437,66 @@ fn mark_last_uses(steps: &mut [Step], keep: impl Fn(u32) -> bool) {
 }
 
 /// The slots of a plan. They are numbered in the order in which values are first used.
-#[derive(Default)]
 struct Slots {
-    /// The slot of each value that has one.
-    by_value: FxHashMap<Value, u32>,
+    /// The slot of each value, or [`UNUSED`].
+    by_value: Numbers,
+    /// What is known of each slot.
+    slots: Vec<Slot>,
+}
+
+/// What is known of a slot.
+struct Slot {
+    /// The frame that the slot belongs to; `None` for a constant.
+    owner: Option<usize>,
+    /// True if last uses do not apply to it: it is that of a fetch, of a value that enters a loop, or of a
+    /// loop-carried value.
+    is_kept: bool,
 }
 
 impl Slots {
-    /// Returns the slot of a value, which is assigned at its first use.
-    fn of(&mut self, value: Value) -> u32 {
-        let next = self.by_value.len() as u32;
-        *self.by_value.entry(value).or_insert(next)
+    /// Returns no slots, for the values of a graph.
+    fn new(ir: &Ir) -> Slots {
+        Slots { by_value: Numbers::new(ir, UNUSED), slots: Vec::new() }
+    }
+
+    /// Returns the slot of a value, which is assigned at its first use and belongs to a frame.
+    fn of(&mut self, value: Value, owner: Option<usize>) -> u32 {
+        let slot = &mut self.by_value[value];
+        if *slot == UNUSED {
+            *slot = self.slots.len() as u32;
+            self.slots.push(Slot { owner, is_kept: false });
+        }
+        *slot
     }
 
     /// Returns the slot of a value, or `None` if nothing uses the value.
     fn known(&self, value: Value) -> Option<u32> {
-        self.by_value.get(&value).copied()
+        Some(self.by_value[value]).filter(|&slot| slot != UNUSED)
+    }
+
+    /// Keeps the value of a slot beyond its last use.
+    fn keep(&mut self, slot: u32) {
+        self.slots[slot as usize].is_kept = true;
+    }
+
+    /// Returns true if a slot is filled beyond the last use of its value.
+    fn is_kept(&self, slot: u32) -> bool {
+        self.slots[slot as usize].is_kept
+    }
+
+    /// Returns the frame of a slot; `None` for that of a constant.
+    fn owner(&self, slot: u32) -> Option<usize> {
+        self.slots[slot as usize].owner
     }
 
     /// Returns the number of slots.
     fn count(&self) -> usize {
-        self.by_value.len()
+        self.slots.len()
     }
 
-    /// Returns the slots that hold constants.
-    fn constant_slots(&self) -> FxHashSet<u32> {
-        let constants = self.by_value.iter().filter(|(value, _)| matches!(value, Value::Constant(_)));
-        constants.map(|(_, &slot)| slot).collect()
-    }
-
-    /// Returns the constants that are used, with their slots, in no particular order.
-    fn constants(&self, ir: &Ir) -> Vec<(u32, tensor::Tensor)> {
-        let entry = |(value, &slot): (&Value, &u32)| match value {
-            Value::Constant(index) => Some((slot, ir.constants[*index as usize].clone())),
-            _ => None,
-        };
-        self.by_value.iter().filter_map(entry).collect()
+    /// Returns the constants that are used, with their slots.
+    fn constants(&self, constants: Vec<Tensor>) -> Vec<(u32, Tensor)> {
+        let slots = (0..).map(|index| self.known(Value::Constant(index)));
+        constants.into_iter().zip(slots).filter_map(|(value, slot)| Some((slot?, value))).collect()
     }
 }

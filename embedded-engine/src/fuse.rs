@@ -24,7 +24,7 @@
 //! take the addition and the ReLU. The fused node takes the place of the last operation. By then all inputs
 //! exist, and nothing else could have seen the values in the middle.
 
-use crate::ir::{Ir, IrNode, Value, producer};
+use crate::ir::{Ir, IrNode, Value, Values, producer};
 use crate::kernel::{Environment, Kernel, NodeSpec};
 use crate::kernels::facts;
 use crate::registry::{Addition, Fusion, Then};
@@ -43,10 +43,10 @@ pub(crate) fn fuse(ir: &mut Ir, environment: &Environment) {
     let uses = ir.uses();
     for index in 0..ir.nodes.len() {
         let alone = |value: Value| {
-            producer(value).filter(|before| uses.get(&value) == Some(&1) && !waited_for.contains(before))
+            producer(value).filter(|before| uses[value] == 1 && !waited_for.contains(before))
         };
         // What a sum is added to is overwritten, which nothing else may need. Constants are shared by all steps.
-        let free = |value: Value| uses.get(&value) == Some(&1) && !matches!(value, Value::Constant(_));
+        let free = |value: Value| uses[value] == 1 && !matches!(value, Value::Constant(_));
         let joined = match ir.nodes[index].computed_op().and_then(|op| op.fusion) {
             Some(Fusion::Bias) => join_bias(ir, index, true, &alone, environment),
             Some(Fusion::Sum) => join_bias(ir, index, false, &alone, environment)
@@ -225,7 +225,7 @@ fn fusion(operation: &Operation) -> Option<Fusion> {
 
 /// Returns the node that replaces a product and the operation after it. It waits for everything that either
 /// of them waited for.
-fn join(source: &IrNode, node: &IrNode, inputs: Vec<Value>, kernel: Box<dyn Kernel>) -> IrNode {
+fn join(source: &IrNode, node: &IrNode, inputs: Values, kernel: Box<dyn Kernel>) -> IrNode {
     let operations = source.operations.iter().chain(&node.operations).cloned().collect();
     // The product waits for more than before, namely for what the second operation waited for, which cannot
     // lead back to it.

@@ -28,8 +28,9 @@ use crate::flow::Flow;
 use crate::kernel::Kernel;
 use crate::kernels::facts;
 use crate::registry::{Call, OpType, has_effect};
-use rustc_hash::FxHashMap;
 use session_core::{Operation, Output};
+use smallvec::SmallVec;
+use std::ops::{Index, IndexMut};
 use tensor::Tensor;
 
 /// The source of a value.
@@ -43,17 +44,23 @@ pub(crate) enum Value {
     Constant(u32),
 }
 
+/// The operations that a node stands for. Most have one, which needs no memory of its own.
+pub(crate) type Operations = SmallVec<[Operation; 1]>;
+
+/// The inputs of a node, which most often are few.
+pub(crate) type Values = SmallVec<[Value; 2]>;
+
 /// One operation of a plan in the making, or several that were fused, or one that the compiler has added.
 pub(crate) struct IrNode {
     /// The operations it stands for, in the order in which they would run; the first names it in messages.
     /// Nodes that the compiler adds have the operation on whose behalf they exist, which they need not
     /// compute; see [`computed`](Self::computed). Never empty for a node that may fail.
-    pub(crate) operations: Vec<Operation>,
+    pub(crate) operations: Operations,
     /// The facts of [`operation`](Self::operation), which passes ask for often; `None` if the engine does not
     /// know its op type.
     pub(crate) op: Option<&'static OpType>,
     /// The values that the kernel takes, lists flattened, in the order of the op's signature.
-    pub(crate) inputs: Vec<Value>,
+    pub(crate) inputs: Values,
     /// Nodes that must have run before, in addition to those of the inputs. May contain duplicates.
     pub(crate) control: Vec<usize>,
     /// The number of outputs; a chain has one for each member whose result is needed outside.
@@ -99,7 +106,7 @@ impl IrNode {
     pub(crate) fn of(
         operation: &Operation,
         op: Option<&'static OpType>,
-        inputs: Vec<Value>,
+        inputs: Values,
         control: Vec<usize>,
         kernel: Option<Box<dyn Kernel>>,
     ) -> IrNode {
@@ -109,15 +116,15 @@ impl IrNode {
             has_effect: has_effect(operation),
             reads: op.is_some_and(|op| op.reads),
             waits: op.is_some_and(|op| op.waits),
-            ..IrNode::known(vec![operation.clone()], op, inputs, control, outputs, kernel)
+            ..IrNode::known(Operations::from_elem(operation.clone(), 1), op, inputs, control, outputs, kernel)
         }
     }
 
     /// Returns a node without effect that the compiler adds on behalf of an operation, without computing that
     /// operation.
     pub(crate) fn added(
-        operations: Vec<Operation>,
-        inputs: Vec<Value>,
+        operations: Operations,
+        inputs: Values,
         control: Vec<usize>,
         outputs: usize,
         kernel: Option<Box<dyn Kernel>>,
@@ -127,8 +134,8 @@ impl IrNode {
 
     /// Returns a node without effect that computes several operations, or one.
     pub(crate) fn joined(
-        operations: Vec<Operation>,
-        inputs: Vec<Value>,
+        operations: Operations,
+        inputs: Values,
         control: Vec<usize>,
         outputs: usize,
         kernel: Option<Box<dyn Kernel>>,
@@ -139,9 +146,9 @@ impl IrNode {
 
     /// Works as [`joined`](Self::joined), with the facts of the first operation.
     fn known(
-        operations: Vec<Operation>,
+        operations: Operations,
         op: Option<&'static OpType>,
-        inputs: Vec<Value>,
+        inputs: Values,
         control: Vec<usize>,
         outputs: usize,
         kernel: Option<Box<dyn Kernel>>,
@@ -228,11 +235,11 @@ impl Ir {
     }
 
     /// Returns the number of uses of each value by live nodes and fetches. A value that a node takes twice
-    /// has two uses; values without a use are absent.
-    pub(crate) fn uses(&self) -> FxHashMap<Value, usize> {
-        let mut uses = FxHashMap::default();
-        for value in self.live().flat_map(|(_, node)| &node.inputs).chain(&self.fetches) {
-            *uses.entry(*value).or_insert(0) += 1;
+    /// has two uses.
+    pub(crate) fn uses(&self) -> Numbers {
+        let mut uses = Numbers::new(self, 0);
+        for &value in self.live().flat_map(|(_, node)| &node.inputs).chain(&self.fetches) {
+            uses[value] += 1;
         }
         uses
     }
@@ -272,6 +279,65 @@ impl Ir {
     /// backwards.
     pub(crate) fn hands_on(&self, index: usize) -> bool {
         self.nodes[index].flow == Some(Flow::NextIteration)
+    }
+}
+
+/// A number for each value of a graph: of its uses, or of its slot. A list rather than a map: a large graph has
+/// an entry for most values, and they are asked for in the order of the nodes.
+///
+/// Valid until a node gets another number of outputs.
+pub(crate) struct Numbers {
+    /// For each node, the place of its first output; then the place after the outputs of all nodes.
+    firsts: Vec<u32>,
+    /// The number of feeds, whose places are behind those of all outputs and before those of constants.
+    feeds: u32,
+    /// The numbers by place.
+    numbers: Vec<u32>,
+}
+
+impl Numbers {
+    /// Returns the same number for all values.
+    pub(crate) fn new(ir: &Ir, number: u32) -> Numbers {
+        let mut firsts = Vec::with_capacity(ir.nodes.len() + 1);
+        let mut next = 0;
+        for node in &ir.nodes {
+            firsts.push(next);
+            next += node.outputs as u32;
+        }
+        firsts.push(next);
+        let feeds = ir.fed.len() as u32;
+        let count = next as usize + ir.fed.len() + ir.constants.len();
+        Numbers { firsts, feeds, numbers: vec![number; count] }
+    }
+
+    /// Returns the place of a value. Panics for an output that the node does not have.
+    fn place(&self, value: Value) -> usize {
+        let outputs = self.firsts[self.firsts.len() - 1];
+        let place = match value {
+            Value::Node(node, output) => {
+                let place = self.firsts[node] + output;
+                assert!(place < self.firsts[node + 1], "a node has an output for each of its values");
+                place
+            }
+            Value::Feed(feed) => outputs + feed,
+            Value::Constant(constant) => outputs + self.feeds + constant,
+        };
+        place as usize
+    }
+}
+
+impl Index<Value> for Numbers {
+    type Output = u32;
+
+    fn index(&self, value: Value) -> &u32 {
+        &self.numbers[self.place(value)]
+    }
+}
+
+impl IndexMut<Value> for Numbers {
+    fn index_mut(&mut self, value: Value) -> &mut u32 {
+        let place = self.place(value);
+        &mut self.numbers[place]
     }
 }
 

@@ -38,6 +38,7 @@ use crate::kernels::referenced;
 use crate::registry;
 use compute::Scratch;
 use session_core::{Error, OpId, Operation, Output, Phase, Result};
+use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -105,17 +106,17 @@ pub(crate) struct Step {
     pub(crate) action: Action,
     /// The slots of the inputs. For a loop: those of the values that enter it, then those of the values
     /// around it that its iterations use.
-    pub(crate) inputs: Vec<Input>,
+    pub(crate) inputs: SmallVec<[Input; 2]>,
     /// The slots of the outputs, [`UNUSED`] for those that nothing reads. For a loop: those of the values
     /// that leave it.
-    pub(crate) outputs: Vec<u32>,
+    pub(crate) outputs: SmallVec<[u32; 4]>,
     /// The slots whose values nothing needs after this step. A kernel that took a value has emptied its slot
     /// already.
-    pub(crate) release: Vec<u32>,
+    pub(crate) release: SmallVec<[u32; 4]>,
     /// The operations of the step, for messages and traces: several if they were fused, none for a loop.
-    pub(crate) operations: Vec<Operation>,
+    pub(crate) operations: SmallVec<[Operation; 1]>,
     /// The condition under which the step runs; `None` if it always runs.
-    pub(crate) guard: Option<Guard>,
+    pub(crate) guard: Option<Box<Guard>>,
     /// True if the step may have to wait for another thread.
     ///
     /// This includes loops and calls whose body may wait. It does not mean that the step waits in every run.
@@ -366,9 +367,16 @@ impl Block {
 
 impl Step {
     /// Returns a step that does nothing, to be waited for.
-    pub(crate) fn order(guard: Option<Guard>) -> Step {
-        let (inputs, outputs, release, operations) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Step { action: Action::Order, inputs, outputs, release, operations, guard, waits: false }
+    pub(crate) fn order(guard: Option<Box<Guard>>) -> Step {
+        Step {
+            action: Action::Order,
+            inputs: SmallVec::new(),
+            outputs: SmallVec::new(),
+            release: SmallVec::new(),
+            operations: SmallVec::new(),
+            guard,
+            waits: false,
+        }
     }
 
     /// Returns true if the step runs: its inputs exist (or one of them, where that is enough), and the steps
@@ -387,7 +395,7 @@ impl Step {
     /// Records whether the step ran, if others wait for it.
     #[inline]
     pub(crate) fn note(&self, frame: &mut Frame, alive: bool) {
-        if let Some(Guard { flag: Some(flag), keeps, .. }) = &self.guard
+        if let Some(Guard { flag: Some(flag), keeps, .. }) = self.guard.as_deref()
             && (alive || !keeps)
         {
             frame.flags[*flag as usize] = alive;

@@ -160,7 +160,7 @@ impl Instance {
 #[derive(Default)]
 pub(crate) struct Resources {
     /// The handle of each resource by `kind NUL container NUL name`. Guards the table, not the values.
-    by_name: Mutex<BTreeMap<String, Tensor>>,
+    by_name: Mutex<FxHashMap<String, Tensor>>,
     /// The states of operations. Guards the table, not the states.
     states: Mutex<States>,
 }
@@ -201,12 +201,13 @@ impl Resources {
 
     /// Returns the handles of all resources of one kind, sorted by container and name.
     pub(crate) fn of_kind(&self, kind: &str) -> Vec<Tensor> {
+        // The NUL keeps one kind from matching another that begins with it.
         let first = format!("{kind}\0");
         let table = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
-        // A range of the sorted table: all keys of a kind are neighbors, and the NUL keeps one kind
-        // from matching another that begins with it.
-        let all = table.range(first.clone()..).take_while(|(key, _)| key.starts_with(&first));
-        all.map(|(_, handle)| handle.clone()).collect()
+        let mut all: Vec<(&String, &Tensor)> =
+            table.iter().filter(|(key, _)| key.starts_with(&first)).collect();
+        all.sort_unstable_by_key(|(key, _)| *key);
+        all.into_iter().map(|(_, handle)| handle.clone()).collect()
     }
 
     /// Returns the state of the operation with a name. It is created at its first use, from restored bytes if

@@ -35,7 +35,7 @@ pub(crate) fn tensor_to_proto(tensor: &Tensor) -> Result<Bytes> {
 
 /// Converts the attributes of an operation or function.
 pub(crate) fn attrs_to_proto(attrs: &Attrs) -> Result<BTreeMap<String, proto::AttrValue>> {
-    attrs.iter().map(|(name, value)| Ok((name.clone(), attr_to_proto(name, value)?))).collect()
+    attrs.iter().map(|(name, value)| Ok((name.to_owned(), attr_to_proto(name, value)?))).collect()
 }
 
 /// Converts the value of one attribute; `name` is for errors.

@@ -101,7 +101,9 @@ impl<'a> Definitions<'a> {
 fn with_defaults(attrs: &Attrs, defaults: impl IntoIterator<Item = (String, AttrValue)>) -> Attrs {
     let mut filled = attrs.clone();
     for (name, default) in defaults {
-        filled.entry(name).or_insert(default);
+        if !filled.contains_key(&name) {
+            filled.insert(name, default);
+        }
     }
     filled
 }

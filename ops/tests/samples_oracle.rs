@@ -49,7 +49,7 @@ fn attr(value: &AttrValue) -> Json {
 
 fn node(operation: &Operation) -> Json {
     let attrs: Map<String, Json> =
-        operation.attrs().iter().map(|(name, value)| (name.clone(), attr(value))).collect();
+        operation.attrs().iter().map(|(name, value)| (name.to_owned(), attr(value))).collect();
     let control = operation.control_inputs();
     let control = control.iter().map(|before| format!("^{}", before.name()));
     let inputs: Vec<String> = operation.inputs().iter().map(Output::name).chain(control).collect();

@@ -1,7 +1,8 @@
 //! Attributes of operations.
 
 use crate::PartialShape;
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::ops::Index;
 use tensor::{Bytes, DType, Tensor};
 
 /// The value of an attribute, as in TensorFlow's graph files.
@@ -38,10 +39,178 @@ pub enum AttrValue {
 ///
 /// ```
 /// use session_core::{AttrValue, Attrs};
-/// let attrs = Attrs::from([("N".to_owned(), AttrValue::Int(2))]);
+/// let mut attrs = Attrs::from([("T", AttrValue::Int(1)), ("N", AttrValue::Int(2))]);
 /// assert_eq!(attrs["N"].as_int(), Some(2));
+/// assert_eq!(attrs.insert("N", AttrValue::Int(3)), Some(AttrValue::Int(2)));
+/// assert_eq!(attrs.keys().collect::<Vec<_>>(), ["N", "T"]);
 /// ```
-pub type Attrs = BTreeMap<String, AttrValue>;
+#[derive(Clone, Default, PartialEq)]
+pub struct Attrs {
+    /// A list, because operations have few attributes: the smallest node of a tree has room for eleven, a kilobyte for each
+    /// operation of a graph. Names that a definition has are borrowed from it.
+    entries: Vec<Entry>,
+}
+
+impl Attrs {
+    /// Returns no attributes.
+    #[must_use]
+    pub const fn new() -> Attrs {
+        Attrs { entries: Vec::new() }
+    }
+
+    /// Returns no attributes, with room for this many.
+    pub(crate) fn with_capacity(capacity: usize) -> Attrs {
+        Attrs { entries: Vec::with_capacity(capacity) }
+    }
+
+    /// Gives back the room for further attributes.
+    pub(crate) fn shrink_to_fit(&mut self) {
+        self.entries.shrink_to_fit();
+    }
+
+    /// Returns the number of attributes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Returns true if there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Returns the place of a name, or the place at which it would be inserted.
+    fn find(&self, name: &str) -> Result<usize, usize> {
+        for (place, (own, _)) in self.entries.iter().enumerate() {
+            match (**own).cmp(name) {
+                std::cmp::Ordering::Less => {}
+                std::cmp::Ordering::Equal => return Ok(place),
+                std::cmp::Ordering::Greater => return Err(place),
+            }
+        }
+        Err(self.entries.len())
+    }
+
+    /// Returns the value of an attribute.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&AttrValue> {
+        // Not sorted search: most names differ in their length, which is compared without a look at the bytes.
+        self.entries.iter().find(|(own, _)| own == name).map(|(_, value)| value)
+    }
+
+    /// Returns the value of an attribute, to be changed.
+    pub fn get_mut(&mut self, name: &str) -> Option<&mut AttrValue> {
+        self.entries.iter_mut().find(|(own, _)| own == name).map(|(_, value)| value)
+    }
+
+    /// Returns true if there is an attribute of this name.
+    #[must_use]
+    pub fn contains_key(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// Sets an attribute, and returns the value that it had.
+    pub fn insert(&mut self, name: impl Into<Cow<'static, str>>, value: AttrValue) -> Option<AttrValue> {
+        let name = name.into();
+        match self.find(&name) {
+            Ok(place) => Some(std::mem::replace(&mut self.entries[place].1, value)),
+            Err(place) => {
+                self.entries.insert(place, (name, value));
+                None
+            }
+        }
+    }
+
+    /// Removes an attribute, and returns its value.
+    pub fn remove(&mut self, name: &str) -> Option<AttrValue> {
+        self.find(name).ok().map(|place| self.entries.remove(place).1)
+    }
+
+    /// Keeps the attributes for which `keep` returns true.
+    pub fn retain(&mut self, mut keep: impl FnMut(&str, &mut AttrValue) -> bool) {
+        self.entries.retain_mut(|(name, value)| keep(name, value));
+    }
+
+    /// Returns the attributes in the order of their names.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &AttrValue)> {
+        self.into_iter()
+    }
+
+    /// Returns the names in their order.
+    pub fn keys(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.iter().map(|(name, _)| name)
+    }
+
+    /// Returns the values in the order of their names.
+    pub fn values(&self) -> impl ExactSizeIterator<Item = &AttrValue> {
+        self.iter().map(|(_, value)| value)
+    }
+
+    /// Returns the values in the order of their names, to be changed.
+    pub fn values_mut(&mut self) -> impl ExactSizeIterator<Item = &mut AttrValue> {
+        self.entries.iter_mut().map(|(_, value)| value)
+    }
+}
+
+impl std::fmt::Debug for Attrs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+/// Panics for a name that is not there.
+impl Index<&str> for Attrs {
+    type Output = AttrValue;
+
+    fn index(&self, name: &str) -> &AttrValue {
+        self.get(name).unwrap_or_else(|| panic!("there is no attribute '{name}'"))
+    }
+}
+
+/// Of several values of one name, the last one counts.
+impl<K: Into<Cow<'static, str>>> Extend<(K, AttrValue)> for Attrs {
+    fn extend<I: IntoIterator<Item = (K, AttrValue)>>(&mut self, attrs: I) {
+        for (name, value) in attrs {
+            self.insert(name, value);
+        }
+    }
+}
+
+impl<K: Into<Cow<'static, str>>> FromIterator<(K, AttrValue)> for Attrs {
+    fn from_iter<I: IntoIterator<Item = (K, AttrValue)>>(attrs: I) -> Attrs {
+        let mut collected = Attrs::new();
+        collected.extend(attrs);
+        collected
+    }
+}
+
+impl<K: Into<Cow<'static, str>>, const N: usize> From<[(K, AttrValue); N]> for Attrs {
+    fn from(attrs: [(K, AttrValue); N]) -> Attrs {
+        attrs.into_iter().collect()
+    }
+}
+
+/// An attribute as it is kept.
+type Entry = (Cow<'static, str>, AttrValue);
+
+impl<'a> IntoIterator for &'a Attrs {
+    type Item = (&'a str, &'a AttrValue);
+    type IntoIter = std::iter::Map<std::slice::Iter<'a, Entry>, fn(&'a Entry) -> Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.entries.iter().map(|(name, value)| (name, value))
+    }
+}
+
+impl IntoIterator for Attrs {
+    type Item = Entry;
+    type IntoIter = std::vec::IntoIter<Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.entries.into_iter()
+    }
+}
 
 macro_rules! attr_from {
     ($($type:ty => |$value:ident| $make:expr;)*) => {$(

@@ -83,7 +83,8 @@ impl OpBuilder {
             name: graph.context.name.clone(),
             absolute: false,
             arguments: Vec::new(),
-            attrs: Attrs::new(),
+            // As many as the operation will have in most cases.
+            attrs: Attrs::with_capacity(def.map_or(0, |def| def.signature().attrs.len())),
             control_inputs: graph.context.control_inputs.clone(),
             device: None,
             described: Vec::new(),
@@ -152,19 +153,32 @@ impl OpBuilder {
     /// assert_eq!(op.attr("seconds").unwrap().as_int(), Some(3));
     /// ```
     pub fn attr(mut self, name: &str, value: impl Into<AttrValue>) -> Self {
-        self.attrs.insert(name.to_owned(), value.into());
+        let name = self.attr_name(name).unwrap_or_else(|| Cow::Owned(name.to_owned()));
+        self.attrs.insert(name, value.into());
         self
+    }
+
+    /// Returns the name of an attribute as the definition has it, so that operations need no copies of it.
+    fn attr_name(&self, name: &str) -> Option<Cow<'static, str>> {
+        let known = self.def?.signature().attrs.iter().find(|attr| attr.name == name)?;
+        Some(Cow::Borrowed(&known.name))
     }
 
     /// Sets several attributes.
     ///
     /// ```
     /// use session_core::{AttrValue, Graph};
-    /// let attrs = [("seconds".to_owned(), AttrValue::Int(3))];
+    /// let attrs = [("seconds", AttrValue::Int(3))];
     /// assert!(Graph::new().undefined_op("Sleep").attrs(attrs).finish().attr("seconds").is_some());
     /// ```
-    pub fn attrs(mut self, attrs: impl IntoIterator<Item = (String, AttrValue)>) -> Self {
-        self.attrs.extend(attrs);
+    pub fn attrs<K: Into<Cow<'static, str>>>(
+        mut self,
+        attrs: impl IntoIterator<Item = (K, AttrValue)>,
+    ) -> Self {
+        for (name, value) in attrs {
+            let name = name.into();
+            self.attrs.insert(self.attr_name(&name).unwrap_or(name), value);
+        }
         self
     }
 
@@ -467,6 +481,7 @@ impl OpBuilder {
             None => std::mem::take(&mut self.described),
         };
         self.enter_container();
+        self.attrs.shrink_to_fit();
         let inputs: Vec<Endpoint> = self.all_inputs().map(Output::endpoint).collect();
         let device = self.device.unwrap_or_else(|| self.graph.context.device.clone());
         // Empty until `set_inputs`. `OnceLock` rather than a lock: the inputs are read in every compilation
@@ -663,7 +678,7 @@ impl Operation {
 }
 
 /// Sets the attributes that follow from an argument, or checks them against it.
-fn bind(attrs: &mut Attrs, arg: &ArgDef, argument: &Argument) -> Result<()> {
+fn bind(attrs: &mut Attrs, arg: &'static ArgDef, argument: &Argument) -> Result<()> {
     match (&arg.arg_type, argument) {
         (ArgType::Repeated(count, each), Argument::Many(outputs)) => {
             agree(attrs, count, AttrValue::from(outputs.len()), &arg.name)?;
@@ -695,7 +710,7 @@ fn bind(attrs: &mut Attrs, arg: &ArgDef, argument: &Argument) -> Result<()> {
     }
 }
 
-fn bind_one(attrs: &mut Attrs, arg_type: &ArgType, name: &str, output: &Output) -> Result<()> {
+fn bind_one(attrs: &mut Attrs, arg_type: &'static ArgType, name: &str, output: &Output) -> Result<()> {
     match arg_type {
         ArgType::Attr(attr) => agree(attrs, attr, AttrValue::Type(output.dtype()), name),
         ArgType::Fixed(dtype) if *dtype == output.dtype() => Ok(()),
@@ -709,11 +724,11 @@ fn bind_one(attrs: &mut Attrs, arg_type: &ArgType, name: &str, output: &Output) 
     }
 }
 
-fn agree(attrs: &mut Attrs, attr: &str, value: AttrValue, input: &str) -> Result<()> {
+fn agree(attrs: &mut Attrs, attr: &'static str, value: AttrValue, input: &str) -> Result<()> {
     match attrs.get(attr) {
         // The first input with this attribute decides, as in TensorFlow, so the message blames the later one.
         None => {
-            attrs.insert(attr.to_owned(), value);
+            attrs.insert(attr, value);
             Ok(())
         }
         Some(known) if *known == value => Ok(()),
@@ -738,13 +753,13 @@ fn show(value: &AttrValue) -> String {
 }
 
 /// Fills in the default, or checks the value that was given or inferred.
-fn check_attr(attrs: &mut Attrs, def: &AttrDef) -> Result<()> {
+fn check_attr(attrs: &mut Attrs, def: &'static AttrDef) -> Result<()> {
     if let Some(value) = attrs.get(&def.name) {
         return def.check(value);
     }
     let default = def.default.clone();
     let default = default.ok_or_else(|| Error::value(format!("attribute '{}' is missing", def.name)))?;
-    attrs.insert(def.name.clone(), default);
+    attrs.insert(def.name.as_str(), default);
     Ok(())
 }
 

@@ -24,9 +24,15 @@ use std::sync::{Arc, OnceLock};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Variable {
+    /// Shared, because savers and collections hand out lists of all variables.
+    inner: Arc<Inner>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Inner {
     name: String,
     parts: VariableParts,
-    /// The initializer that replaced the first one, shared by all clones.
+    /// The initializer that replaced the first one, shared by all clones and by the variants under another key or scope.
     replaced: Arc<Replaced>,
 }
 
@@ -112,7 +118,7 @@ impl Variable {
     pub fn new(parts: VariableParts) -> Variable {
         // Taken now: `saved_as` changes the name of the copy while the operation keeps its own.
         let name = parts.handle.operation().name().to_owned();
-        Variable { name, parts, replaced: Arc::default() }
+        Variable { inner: Arc::new(Inner { name, parts, replaced: Arc::default() }) }
     }
 
     /// Returns the name, without `:0`: the key in checkpoints.
@@ -132,7 +138,7 @@ impl Variable {
     /// ```
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        &self.inner.name
     }
 
     /// Returns the variable with another key in checkpoints, for savers whose names differ from those of the
@@ -154,9 +160,10 @@ impl Variable {
     #[must_use]
     pub fn saved_as(mut self, key: impl Into<String>) -> Variable {
         // All slices of a partitioned variable share one key, so the whole is renamed.
-        match &mut self.parts.slice {
+        let inner = Arc::make_mut(&mut self.inner);
+        match &mut inner.parts.slice {
             Some(slice) => slice.full_name = key.into(),
-            None => self.name = key.into(),
+            None => inner.name = key.into(),
         }
         self
     }
@@ -179,7 +186,7 @@ impl Variable {
     /// ```
     #[must_use]
     pub fn key(&self) -> &str {
-        self.parts.slice.as_ref().map_or(&self.name, |slice| &slice.full_name)
+        self.inner.parts.slice.as_ref().map_or(&self.inner.name, |slice| &slice.full_name)
     }
 
     /// Returns the variable with the scope, device, and control inputs of another handle, which operations
@@ -187,16 +194,17 @@ impl Variable {
     #[must_use]
     pub fn within(&self, graph: &Graph) -> Variable {
         let mut variable = self.clone();
+        let parts = &mut Arc::make_mut(&mut variable.inner).parts;
         // Initializer and initial value stay outside: they are shared by all sessions and depend on no scope.
-        variable.parts.handle = variable.parts.handle.within(graph);
-        variable.parts.snapshot = variable.parts.snapshot.within(graph);
+        parts.handle = parts.handle.within(graph);
+        parts.snapshot = parts.snapshot.within(graph);
         variable
     }
 
     /// Returns the graph that the variable belongs to.
     #[must_use]
     pub fn graph(&self) -> Graph {
-        self.parts.handle.graph()
+        self.inner.parts.handle.graph()
     }
 
     /// Returns the resource handle, or the reference of a reference variable.
@@ -216,13 +224,13 @@ impl Variable {
     /// ```
     #[must_use]
     pub fn handle(&self) -> &Output {
-        &self.parts.handle
+        &self.inner.parts.handle
     }
 
     /// Returns the operation that assigns the initial value.
     #[must_use]
     pub fn initializer(&self) -> &Operation {
-        self.replaced.last().1.map_or(&self.parts.initializer, |last| &last.initializer)
+        self.inner.replaced.last().1.map_or(&self.inner.parts.initializer, |last| &last.initializer)
     }
 
     /// Replaces the initializer and the initial value of this variable and of all its clones, such as those in the graph's
@@ -237,7 +245,7 @@ impl Variable {
         let (initializer, initial_value) = match foreign {
             None => (initializer.clone(), initial_value.clone()),
             Some((operation, error)) => {
-                let error = Error::value(format!("the initializer of '{}': {}", self.name, error.message()));
+                let error = Error::value(format!("the initializer of '{}': {}", self.inner.name, error.message()));
                 if operation.error().is_none() {
                     graph.add_error_of_both(&operation.graph(), error.clone());
                 }
@@ -249,7 +257,7 @@ impl Variable {
         };
         let mut replacement = Replacement { initializer, initial_value, next: Box::default() };
         // Another thread may have replaced it in between; the later one counts.
-        while let Err(again) = self.replaced.last().0.0.set(replacement) {
+        while let Err(again) = self.inner.replaced.last().0.0.set(replacement) {
             replacement = again;
         }
     }
@@ -257,7 +265,7 @@ impl Variable {
     /// Returns the initial value. Feeding it and running the initializer sets the variable.
     #[must_use]
     pub fn initial_value(&self) -> &Output {
-        self.replaced.last().1.map_or(&self.parts.initial_value, |last| &last.initial_value)
+        self.inner.replaced.last().1.map_or(&self.inner.parts.initial_value, |last| &last.initial_value)
     }
 
     /// Returns a read of the value.
@@ -277,7 +285,7 @@ impl Variable {
     /// ```
     #[must_use]
     pub fn snapshot(&self) -> &Output {
-        &self.parts.snapshot
+        &self.inner.parts.snapshot
     }
 
     /// Returns true if optimizers train the variable.
@@ -297,19 +305,19 @@ impl Variable {
     /// ```
     #[must_use]
     pub fn is_trainable(&self) -> bool {
-        self.parts.trainable
+        self.inner.parts.trainable
     }
 
     /// Returns true for a resource variable, and false for a reference variable.
     #[must_use]
     pub fn is_resource(&self) -> bool {
-        self.parts.handle.dtype() == DType::Resource
+        self.inner.parts.handle.dtype() == DType::Resource
     }
 
     /// Returns the position in a partitioned variable, if this is a slice of one.
     #[must_use]
     pub fn slice(&self) -> Option<&SliceInfo> {
-        self.parts.slice.as_ref()
+        self.inner.parts.slice.as_ref()
     }
 
     /// Returns the dtype of the value.
@@ -329,7 +337,7 @@ impl Variable {
     /// ```
     #[must_use]
     pub fn dtype(&self) -> DType {
-        self.parts.snapshot.dtype()
+        self.inner.parts.snapshot.dtype()
     }
 
     /// Returns the known shape of the value.
@@ -349,6 +357,6 @@ impl Variable {
     /// ```
     #[must_use]
     pub fn shape(&self) -> &PartialShape {
-        self.parts.snapshot.shape()
+        self.inner.parts.snapshot.shape()
     }
 }

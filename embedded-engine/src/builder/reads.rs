@@ -23,18 +23,19 @@
 
 use super::Builder;
 use crate::flow::{Flow, hands_on, joins};
-use crate::ir::{IrNode, Value, producer};
+use crate::ir::{IrNode, Operations, Value, Values, producer};
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::{branch, facts, read_reference};
 use crate::references::{passed_by_branches, passes, taken};
 use crate::registry::{Call, OpType, Role, Shares};
 use session_core::{Endpoint, Operation, Result};
+use smallvec::smallvec;
 
 /// The inputs of an operation, and everything else that it must wait for.
 pub(super) struct Operands {
     /// The values of the inputs, with reads instead of references where values are wanted. An input from
     /// the end of a loop is `Node(usize::MAX, 0)` until the loop is closed.
-    pub(super) values: Vec<Value>,
+    pub(super) values: Values,
     /// The nodes that it waits for by its control inputs.
     pub(super) control: Vec<usize>,
     /// The nodes that it waits for because references that it takes must be read, or updated, after them.
@@ -43,7 +44,7 @@ pub(super) struct Operands {
 
 impl Operands {
     /// Returns the values, and all further nodes to wait for.
-    pub(super) fn all(mut self) -> (Vec<Value>, Vec<usize>) {
+    pub(super) fn all(mut self) -> (Values, Vec<usize>) {
         self.control.append(&mut self.after);
         (self.values, self.control)
     }
@@ -115,7 +116,7 @@ impl Builder<'_> {
         // After the condition and the result, the references, and for each branch which of them it returns.
         let Some(&condition) = operation.input_endpoints().first() else { return };
         let Ok(condition) = self.value(condition) else { return };
-        let mut values = vec![condition, Value::Node(index, output)];
+        let mut values: Values = smallvec![condition, Value::Node(index, output)];
         let mut places = vec![1; branches];
         for (place, input) in places.iter_mut().zip(inputs) {
             let reference = input.filter(|input| self.references.contains(input));
@@ -132,7 +133,7 @@ impl Builder<'_> {
             context.set(0, value);
             Ok(())
         });
-        let node = IrNode::added(vec![operation.clone()], values, vec![index], 1, Some(kernel));
+        let node = IrNode::added(smallvec![operation.clone()], values, vec![index], 1, Some(kernel));
         let given = self.push_node(node, false);
         let result = Endpoint { op: operation.id(), index: output };
         self.replaced.insert(result, given);
@@ -149,7 +150,7 @@ impl Builder<'_> {
     pub(super) fn operands(&mut self, operation: &Operation, op: Option<&OpType>) -> Result<Operands> {
         let endpoints = operation.input_endpoints();
         let mut operands = Operands {
-            values: Vec::with_capacity(endpoints.len()),
+            values: Values::with_capacity(endpoints.len()),
             control: self.control(operation),
             after: Vec::new(),
         };
@@ -206,8 +207,8 @@ impl Builder<'_> {
             context.set(0, value);
             Ok(())
         });
-        let operations = vec![operation.clone()];
-        self.push_node(IrNode::added(operations, vec![reference], vec![after], 1, Some(kernel)), false)
+        let operations = smallvec![operation.clone()];
+        self.push_node(IrNode::added(operations, smallvec![reference], vec![after], 1, Some(kernel)), false)
     }
 
     /// Reads the inputs of an operation that it wants as values, after whatever it waits for that may change
@@ -235,7 +236,7 @@ impl Builder<'_> {
         before.dedup();
         if before.len() > 1 && wanted.len() > 1 {
             // One node stands for all of them.
-            let node = IrNode::added(vec![operation.clone()], Vec::new(), before, 0, None);
+            let node = IrNode::added(smallvec![operation.clone()], Values::new(), before, 0, None);
             self.push_node(node, false);
             before = vec![self.nodes.len() - 1];
         }
@@ -263,9 +264,9 @@ impl Builder<'_> {
         if let Some(&known) = self.reads.get(&key) {
             return Ok(known);
         }
-        let source: Vec<Operation> = self.graph.operation_by_id(endpoint.op).into_iter().collect();
+        let source: Operations = self.graph.operation_by_id(endpoint.op).into_iter().collect();
         let kernel: Box<dyn Kernel> = Box::new(|context: &mut KernelContext<'_>| read_reference(context));
-        let node = IrNode::added(source, vec![value], key.1.clone(), 1, Some(kernel));
+        let node = IrNode::added(source, smallvec![value], key.1.clone(), 1, Some(kernel));
         let read = self.push_node(IrNode { reads: true, ..node }, false);
         self.reads.insert(key, read);
         Ok(read)
@@ -277,12 +278,12 @@ impl Builder<'_> {
     /// The error of the maker of the view's kernel.
     fn view(&mut self, operation: &Operation, before: &[usize]) -> Result<Value> {
         let inputs = operation.input_endpoints().iter().map(|&input| self.read(input, before));
-        let inputs = inputs.collect::<Result<Vec<_>>>()?;
+        let inputs = inputs.collect::<Result<Values>>()?;
         let resources = &self.shared.environment.resources;
         let spec = NodeSpec { operation, function: self.function, resources };
         let kernel = facts(operation).and_then(|op| op.make).map(|make| make(&spec)).transpose()?;
         // The reads wait for the nodes, so the view need not.
-        Ok(self.push_node(IrNode::joined(vec![operation.clone()], inputs, Vec::new(), 1, kernel), false))
+        Ok(self.push_node(IrNode::joined(smallvec![operation.clone()], inputs, Vec::new(), 1, kernel), false))
     }
 
     /// Returns the value of a fetch. A reference is fetched as it is and read when the step is over: in

@@ -134,7 +134,7 @@ fn make_queue(spec: &NodeSpec<'_>, kind: Kind) -> Result<Box<dyn Kernel>> {
         // A plan that contains the operation but does not run it, such as in a branch, must compile.
         return Ok(boxed(move |_| Err(error.clone())));
     }
-    let handle = spec.resources.handle("queue", container, &name, || Queue::new(&name, wanted.clone()));
+    let handle = spec.resources.handle("queue", container, name, || Queue::new(name, wanted.clone()));
     let known = handle.as_handle::<Queue>().map(|queue| queue.agrees_with(&wanted));
     if let Some(Err(error)) = known {
         return Ok(boxed(move |_| Err(error.clone())));

@@ -41,7 +41,7 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add_handle("VarHandleOp", |spec| {
         let name = resource_name(spec);
         let container = spec.str("container").unwrap_or_default();
-        let handle = spec.resources.handle(VARIABLE, container, &name, || Variable::new(&name));
+        let handle = spec.resources.handle(VARIABLE, container, name, || Variable::new(name));
         Ok(gives(handle))
     });
     registry.add("ReadVariableOp", |_| Ok(Box::new(read_variable))).reads();
@@ -73,10 +73,10 @@ pub(crate) fn register(registry: &mut Registry) {
 /// Returns the name under which a session keeps a resource: the shared one, or the operation's.
 ///
 /// Two operations of one shared name use one resource.
-pub(crate) fn resource_name(spec: &NodeSpec<'_>) -> String {
+pub(crate) fn resource_name<'s>(spec: &'s NodeSpec<'_>) -> &'s str {
     match spec.str("shared_name") {
-        Ok(name) if !name.is_empty() => name.to_owned(),
-        _ => spec.operation.name().to_owned(),
+        Ok(name) if !name.is_empty() => name,
+        _ => spec.operation.name(),
     }
 }
 

@@ -174,8 +174,8 @@ impl Kind {
 /// keys as inputs, which are only known when the operation runs.
 fn make_table(spec: &NodeSpec<'_>, is_fixed: bool) -> Result<Box<dyn Kernel>> {
     let shared = spec.bool("use_node_name_sharing").unwrap_or(false);
-    let name = if shared { spec.operation.name().to_owned() } else { resource_name(spec) };
-    let kind = Kind::of(spec, name, is_fixed)?;
+    let name = if shared { spec.operation.name() } else { resource_name(spec) };
+    let kind = Kind::of(spec, name.to_owned(), is_fixed)?;
     let container = spec.str("container").unwrap_or_default();
     let handle = spec.resources.handle("table", container, &kind.name, || kind.table());
     if spec.operation.num_inputs() < 2 {

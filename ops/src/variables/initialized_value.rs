@@ -108,12 +108,11 @@ fn ancestors(value: &Output) -> Vec<Operation> {
 fn rebuilt(operation: &Operation, inputs: Vec<Output>, scope: &Graph) -> Operation {
     // The last part of the name: the scope of the copy is that of the initializer.
     let own_name = operation.name().rsplit('/').next().unwrap_or(operation.name());
-    let attrs = operation.attrs().iter().map(|(name, value)| (name.clone(), value.clone()));
     let builder = match operation.def() {
         Some(def) => scope.op(def),
         None => scope.undefined_op(operation.op_type()),
     };
-    let mut builder = builder.name(own_name).attrs(attrs).location(operation.location());
+    let mut builder = builder.name(own_name).attrs(operation.attrs().clone()).location(operation.location());
     // Without a definition the outputs cannot be inferred and are copied from the original.
     let Some(def) = operation.def() else {
         for info in operation.output_infos() {

@@ -292,8 +292,8 @@ fn shared(spec: &NodeSpec<'_>) -> Result<(Tensor, Arc<Session>)> {
     let Node { types, shapes, .. } = Node::of(spec.operation)?;
     let (container, name) = (spec.str("container").unwrap_or_default(), resource_name(spec));
     // Made once for the session, whichever of its operations runs first.
-    let make = || Session::new(IteratorResource::new(container, &name, types.clone(), shapes.clone()));
-    let tensor = spec.resources.handle(KIND, container, &name, make);
+    let make = || Session::new(IteratorResource::new(container, name, types.clone(), shapes.clone()));
+    let tensor = spec.resources.handle(KIND, container, name, make);
     let session = tensor.to_handle::<Session>();
     let session = session.ok_or_else(|| Error::invalid_argument(format!("'{name}' is not an iterator")))?;
     element::check_types(&session.resource.types, &session.resource.shapes, &types, &shapes)?;

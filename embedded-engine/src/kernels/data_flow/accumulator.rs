@@ -154,14 +154,14 @@ fn make(spec: &NodeSpec<'_>, sparse: bool) -> Result<Box<dyn Kernel>> {
         }
     };
     let make = || Accumulator {
-        name: name.clone(),
+        name: name.to_owned(),
         dtype,
         shape: shape.clone(),
         sparse,
         sums,
         state: Arc::new(Monitor::new(Gathered::default())),
     };
-    let handle = spec.resources.handle("accumulator", container, &name, make);
+    let handle = spec.resources.handle("accumulator", container, name, make);
     let agrees = |known: &Accumulator| {
         known.dtype == dtype && known.shape == shape && known.sparse == sparse && known.sums == sums
     };

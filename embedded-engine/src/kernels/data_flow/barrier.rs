@@ -175,12 +175,12 @@ fn make(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
         completed: 0,
     };
     let make = || Barrier {
-        name: name.clone(),
+        name: name.to_owned(),
         dtypes: dtypes.clone(),
         shapes: shapes.clone(),
         state: Arc::new(Monitor::new(state())),
     };
-    let handle = spec.resources.handle("barrier", container, &name, make);
+    let handle = spec.resources.handle("barrier", container, name, make);
     // The capacity is always -1, so types and shapes are all that can differ.
     let agrees = |known: &Barrier| known.dtypes == dtypes && known.shapes == shapes;
     if !handle.as_handle::<Barrier>().is_some_and(agrees) {

@@ -23,8 +23,10 @@ const ATTRIBUTE: &str = "_replayed";
 /// Returns the operations of a graph whose state is reset after a restore. Their threads have run ahead of
 /// the steps, so their state does not match the consumed elements.
 pub(crate) fn replayed(graph: &Graph) -> FxHashSet<String> {
-    let lists = graph.operations();
-    let lists = lists.iter().filter_map(|operation| operation.attr(ATTRIBUTE).and_then(AttrValue::as_list));
+    let mut dequeues = graph.operations();
+    dequeues.retain(|operation| operation.op_type().starts_with("QueueDequeue"));
+    let lists =
+        dequeues.iter().filter_map(|operation| operation.attr(ATTRIBUTE).and_then(AttrValue::as_list));
     lists.flatten().filter_map(AttrValue::as_str).map(str::to_owned).collect()
 }
 

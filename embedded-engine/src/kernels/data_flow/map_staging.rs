@@ -156,8 +156,8 @@ impl Area {
     fn of(spec: &NodeSpec<'_>) -> Result<Arc<Area>> {
         let (name, bounds) = (resource_name(spec), Bounds::of(spec)?);
         let container = spec.attr("container").ok().and_then(AttrValue::as_str).unwrap_or_default();
-        let make = || Area { name: name.clone(), bounds, items: Arc::new(Monitor::new(Items::default())) };
-        let handle = spec.resources.handle("map staging area", container, &name, make);
+        let make = || Area { name: name.to_owned(), bounds, items: Arc::new(Monitor::new(Items::default())) };
+        let handle = spec.resources.handle("map staging area", container, name, make);
         handle
             .to_handle()
             .ok_or_else(|| Error::invalid_argument(format!("'{name}' is not a map staging area")))

@@ -207,8 +207,8 @@ impl SparseMap {
     fn of(spec: &crate::kernel::NodeSpec<'_>) -> Result<Arc<SparseMap>> {
         let name = resource_name(spec);
         let container = spec.str("container").unwrap_or_default();
-        let make = || SparseMap { name: name.clone(), kept: Mutex::default() };
-        let handle = spec.resources.handle("sparse tensors", container, &name, make);
+        let make = || SparseMap { name: name.to_owned(), kept: Mutex::default() };
+        let handle = spec.resources.handle("sparse tensors", container, name, make);
         handle
             .to_handle()
             .ok_or_else(|| Error::invalid_argument(format!("'{name}' is not a map of sparse tensors")))

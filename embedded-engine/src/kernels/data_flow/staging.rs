@@ -157,8 +157,8 @@ impl Area {
     fn of(spec: &NodeSpec<'_>) -> Result<Arc<Area>> {
         let (name, limits) = (resource_name(spec), Bounds::of(spec)?);
         let container = spec.attr("container").ok().and_then(AttrValue::as_str).unwrap_or_default();
-        let make = || Area { name: name.clone(), limits, items: Arc::new(Monitor::new(Items::default())) };
-        let handle = spec.resources.handle("staging area", container, &name, make);
+        let make = || Area { name: name.to_owned(), limits, items: Arc::new(Monitor::new(Items::default())) };
+        let handle = spec.resources.handle("staging area", container, name, make);
         handle.to_handle().ok_or_else(|| Error::invalid_argument(format!("'{name}' is not a staging area")))
     }
 

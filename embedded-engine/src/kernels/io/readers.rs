@@ -177,8 +177,8 @@ impl Reader {
 fn make(spec: &NodeSpec<'_>, format: Format) -> Result<Box<dyn Kernel>> {
     let container = spec.str("container").unwrap_or_default();
     let name = resource_name(spec);
-    let make = || Reader { name: name.clone(), format: format.clone(), state: Mutex::default() };
-    let handle = spec.resources.handle("reader", container, &name, make);
+    let make = || Reader { name: name.to_owned(), format: format.clone(), state: Mutex::default() };
+    let handle = spec.resources.handle("reader", container, name, make);
     if handle.as_handle::<Reader>().is_none_or(|reader| reader.format != format) {
         let text = format!("shared reader '{name}' exists as another kind of reader");
         return Err(Error::invalid_argument(text));

@@ -33,7 +33,7 @@ pub(crate) fn register(registry: &mut Registry) {
         registry.add_handle(op_type, make_variable);
     }
     registry.add("TemporaryVariable", |spec| {
-        let (name, dtype) = (resource_name(spec), spec.dtype("dtype")?);
+        let (name, dtype) = (resource_name(spec).to_owned(), spec.dtype("dtype")?);
         let shape = spec.operation.output_infos()[0].shape.to_shape();
         Ok(boxed(move |context| {
             // Not one of the session's: the value lives as long as a step holds the handle, so concurrent
@@ -80,6 +80,6 @@ pub(crate) fn register(registry: &mut Registry) {
 fn make_variable(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let name = resource_name(spec);
     let container = spec.str("container").unwrap_or_default();
-    let handle = spec.resources.handle(REFERENCE, container, &name, || Variable::new(&name));
+    let handle = spec.resources.handle(REFERENCE, container, name, || Variable::new(name));
     Ok(gives(handle))
 }
