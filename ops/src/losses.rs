@@ -37,7 +37,7 @@
 //! `float32` also for `float64` inputs.
 
 use crate::array::constants::number;
-use crate::array::{constant, ones_like, scalar_tensor, shape, size, zeros_like};
+use crate::array::{constant, ones_like, scalar_tensor, shape, size, squeeze, zeros_like};
 use crate::composite::Composite;
 use crate::math::{
     abs, add, add_n, cast, div_no_nan, log, minimum, mul, neg, not_equal, real_div, reduce_sum,
@@ -49,7 +49,7 @@ use crate::nn::{
 };
 use crate::regularizers::{Regularizer, l1_regularizer, l2_regularizer};
 use session_core::keys::{LOSSES, REGULARIZATION_LOSSES};
-use session_core::{AsOutput, CollectionKey, DType, Error, Graph, Output};
+use session_core::{AsOutput, CollectionKey, DType, Error, Graph, Output, PartialShape};
 
 /// The reduction of the losses of all elements to one number.
 ///
@@ -192,6 +192,12 @@ fn reduced(scope: &Composite, losses: Output, options: &LossOptions) -> Output {
         true => scope.enter(weights),
         false => cast(scope.enter(weights), dtype),
     });
+    if let Some(weights) = &weights
+        && !fits(weights.shape(), losses.shape())
+    {
+        let (weights, losses) = (weights.shape(), losses.shape());
+        inner.add_error(Error::value(format!("weights of shape {weights} for losses of shape {losses}")));
+    }
     let weighted = match &weights {
         Some(weights) => mul(&losses, weights),
         None => losses.clone(),
@@ -217,6 +223,29 @@ fn reduced(scope: &Composite, losses: Output, options: &LossOptions) -> Output {
         inner.add_error(error);
     }
     loss
+}
+
+/// Returns true unless weights certainly do not fit losses: they are a scalar, or have as many axes, each of size 1 or of that of
+/// the losses. Broadcasting alone would also accept weights for which each loss counts several times.
+fn fits(weights: &PartialShape, losses: &PartialShape) -> bool {
+    match (weights.sizes(), losses.sizes()) {
+        (Some([]), _) | (None, _) | (_, None) => true,
+        (Some(weights), Some(losses)) => {
+            // An unknown size is -1.
+            let fits = |(&weight, &loss)| weight <= 1 && weight != 0 || loss == -1 || loss == weight;
+            weights.len() == losses.len() && weights.iter().zip(losses).all(fits)
+        }
+    }
+}
+
+/// Returns a tensor without its last axis, of size 1, if it has one axis more than `rank`.
+fn squeezed(scope: &Composite, tensor: &Output, rank: Option<usize>) -> Output {
+    let shape = tensor.shape();
+    let has_one_more = rank.is_some_and(|rank| shape.rank() == Some(rank + 1));
+    match has_one_more && shape.dim_from_end(0).is_none_or(|size| size == 1) {
+        true => squeeze(scope.enter(tensor), [-1]),
+        false => tensor.clone(),
+    }
 }
 
 /// Returns the divisor of the weighted sum.
@@ -470,9 +499,13 @@ pub fn sparse_softmax_cross_entropy_with(
     let scope = Composite::new(&logits.as_output().graph(), "sparse_softmax_cross_entropy_loss");
     // TensorFlow's name for the cross entropies of elements.
     let inner = scope.graph().named("xentropy");
-    let losses =
-        sparse_softmax_cross_entropy_with_logits(labels.as_output(), logits.as_output().within(&inner));
-    reduced(&scope, scope.enter(losses), options)
+    // Columns of labels and of weights are accepted as well.
+    let rank = logits.as_output().shape().rank().and_then(|rank| rank.checked_sub(1));
+    let labels = squeezed(&scope, labels.as_output(), rank);
+    let mut options = options.clone();
+    options.weights = options.weights.map(|weights| squeezed(&scope, &weights, rank));
+    let losses = sparse_softmax_cross_entropy_with_logits(labels, logits.as_output().within(&inner));
+    reduced(&scope, scope.enter(losses), &options)
 }
 
 /// Returns the cross entropy of logits against probabilities, such as one-hot labels, in the last dimension.

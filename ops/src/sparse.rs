@@ -64,8 +64,7 @@ op_defs! {
         .not_differentiable();
     SPARSE_SPLIT: OpDef::new("SparseSplit", "split_dim: int64, indices: int64, values: T, shape: int64 -> output_indices: num_split * int64, output_values: num_split * T, output_shape: num_split * int64")
         .attrs("num_split: int >= 1, T: type")
-        .shape(split_shape)
-        .not_differentiable();
+        .shape(split_shape);
     SPARSE_SPARSE_MAXIMUM: OpDef::new("SparseSparseMaximum", EXTREME).attrs("T: realnumbertype")
         .shape(extreme_shape)
         .not_differentiable();

@@ -350,8 +350,8 @@ fn gather_gradient(operation: &Operation, grads: &[Option<Output>]) -> Result<Ve
             Ints::from(strided_slice(sizes, &[Index::At(0)]))
         }
     };
-    // Indices are not differentiable. Optimizers recognize `UnsortedSegmentSum`
-    // as rows and update only those.
+    // Indices are not differentiable. Optimizers recognize `UnsortedSegmentSum` as rows (`IndexedSlices::of`) and update only
+    // those.
     Ok(vec![Some(unsorted_segment_sum(&grad, &indices, rows)), None])
 }
 

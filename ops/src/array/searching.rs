@@ -20,28 +20,23 @@ op_defs! {
         .not_differentiable();
     UNIQUE: OpDef::new("Unique", "x: T -> y: T, idx: out_idx")
         .attrs("T: type, out_idx: indextype = int32")
-        .shape(unique_shape)
-        .not_differentiable();
+        .shape(unique_shape);
     UNIQUE_V2: OpDef::new("UniqueV2", "x: T, axis: Taxis -> y: T, idx: out_idx")
         .attrs("T: type, Taxis: indextype = int64, out_idx: indextype = int32")
-        .shape(unique_v2_shape)
-        .not_differentiable();
+        .shape(unique_v2_shape);
     UNIQUE_WITH_COUNTS: OpDef::new("UniqueWithCounts", "x: T -> y: T, idx: out_idx, count: out_idx")
         .attrs("T: type, out_idx: indextype = int32")
-        .shape(unique_shape)
-        .not_differentiable();
+        .shape(unique_shape);
     UNIQUE_WITH_COUNTS_V2: OpDef::new("UniqueWithCountsV2", "x: T, axis: Taxis -> y: T, idx: out_idx, count: out_idx")
         .attrs("T: type, Taxis: indextype = int64, out_idx: indextype = int32")
-        .shape(unique_v2_shape)
-        .not_differentiable();
+        .shape(unique_v2_shape);
     UNRAVEL_INDEX: OpDef::new("UnravelIndex", "indices: Tidx, dims: Tidx -> output: Tidx")
         .attrs("Tidx: indextype = int32")
         .shape(unravel_index_shape)
         .not_differentiable();
     LIST_DIFF: OpDef::new("ListDiff", "x: T, y: T -> out: T, idx: out_idx")
         .attrs("T: type, out_idx: indextype = int32")
-        .shape(list_diff_shape)
-        .not_differentiable();
+        .shape(list_diff_shape);
     LOWER_BOUND: bound("LowerBound");
     UPPER_BOUND: bound("UpperBound");
 }

@@ -71,8 +71,7 @@ op_defs! {
              type: {bfloat16, half, float, double, int64, int32, uint8, uint16, uint32, uint64, int8, int16, \
              complex64, complex128, qint8, quint8, qint16, quint16, qint32}",
         )
-        .shape(bitcast_shape)
-        .not_differentiable();
+        .shape(bitcast_shape);
 }
 
 /// Infers the shape of the result.

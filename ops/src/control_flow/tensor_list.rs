@@ -9,12 +9,13 @@
 
 use crate::arguments::vector;
 use crate::array::constants::zeros_like;
-use crate::array::shaping::shape;
+use crate::array::searching::unique;
+use crate::array::shaping::{shape, size};
 use crate::array::slicing::{Index, strided_slice};
 use crate::library::op_defs;
 use crate::math::segment::unsorted_segment_sum;
 use crate::shapes::{at_least_rank, int_attr, shape_from};
-use session_core::{Graph, OpBuilder, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
+use session_core::{DType, Graph, OpBuilder, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
 use tensor::Tensor;
 
 op_defs! {
@@ -55,7 +56,7 @@ op_defs! {
         .attrs("element_dtype: type, shape_type: indextype").shape(handles).gradient(split_gradient);
     TENSOR_LIST_RESIZE: OpDef::new("TensorListResize", "input_handle: variant, size: int32 -> output_handle: variant").shape(handles).gradient(resize_gradient);
     TENSOR_LIST_CONCAT_LISTS: OpDef::new("TensorListConcatLists", "input_a: variant, input_b: variant -> output: variant")
-        .attrs("element_dtype: type").shape(handles);
+        .attrs("element_dtype: type").shape(handles).not_differentiable();
 }
 
 /// The shape of elements as an operation's input: a vector, or -1 where not even the rank is known.
@@ -175,13 +176,20 @@ fn set_item_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
 /// reads add up element by element.
 fn get_item_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
-    let (graph, list) = (op.graph(), op.input(0));
-    // An unwritten element of a reserved list counts as zero, so nothing else is filled.
-    let length = graph.op(&TENSOR_LIST_LENGTH).input(&list).finish_output();
-    let reserve = shape_input(graph.op(&TENSOR_LIST_RESERVE), grad).input(length);
-    let zeros = reserve.attr("element_dtype", grad.dtype()).finish_output();
+    let graph = op.graph();
+    let zeros = zeros_of(&graph, &op.input(0), grad.dtype());
     let builder = graph.op(&TENSOR_LIST_SET_ITEM).input(zeros).input(op.input(1)).input(grad);
     Ok(vec![Some(builder.finish_output()), None, None])
+}
+
+/// Returns a list of zeros, as long as another one and for elements of the same shape: unwritten elements count as zeros.
+///
+/// The shape is that of the other list's elements and not that of one of them, which may have different shapes.
+fn zeros_of(graph: &Graph, list: &Output, dtype: DType) -> Output {
+    let shape = graph.op(&TENSOR_LIST_ELEMENT_SHAPE).input(list).attr("shape_type", DType::Int32);
+    let length = graph.op(&TENSOR_LIST_LENGTH).input(list).finish_output();
+    let reserve = graph.op(&TENSOR_LIST_RESERVE).input(shape.finish_output()).input(length);
+    reserve.attr("element_dtype", dtype).finish_output()
 }
 
 /// Returns the gradient of the list: the rows of `grad` as its elements.
@@ -226,11 +234,10 @@ fn pop_back_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
 /// returns 10, and this returns 11.
 fn gather_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
-    let graph = op.graph();
-    let length = graph.op(&TENSOR_LIST_LENGTH).input(op.input(0)).finish_output();
-    // Elements that no index names receive zeros, which `unsorted_segment_sum` fills in.
-    let rows = unsorted_segment_sum(grad, op.input(1), &length);
-    let builder = part_shape_input(graph.op(&TENSOR_LIST_FROM_TENSOR).input(rows), grad);
+    let (graph, zeros) = (op.graph(), zeros_of(&op.graph(), &op.input(0), grad.dtype()));
+    let (indices, places) = unique(op.input(1));
+    let rows = unsorted_segment_sum(grad, places, size(&indices));
+    let builder = graph.op(&TENSOR_LIST_SCATTER_INTO_EXISTING_LIST).input(zeros).input(rows).input(indices);
     Ok(vec![Some(builder.finish_output()), None, None])
 }
 

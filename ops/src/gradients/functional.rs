@@ -7,6 +7,7 @@
 use super::extract::Part;
 use super::{GradientOptions, carries_gradients, flow_back};
 use crate::array::constants::{PLACEHOLDER, constant, fill, placeholder, scalar_tensor, zeros, zeros_like};
+use crate::array::shaping::shape;
 use crate::state::{handle_attrs, variable_of, variable_shape};
 use session_core::{
     AttrValue, DType, Endpoint, Error, Function, Graph, OpId, Operation, Output, OutputInfo, PartialShape,
@@ -89,6 +90,16 @@ impl Work {
     pub(super) fn zeros(&self, argument: &Output, dtype: DType, like: Option<&Output>) -> Output {
         let scope = self.graph.scope("gradients");
         zeros_for(&scope, argument, dtype, like)
+    }
+
+    /// Zeros of this dtype and the shape of an argument, of which the gradient then needs no more than the shape.
+    pub(super) fn zeros_of_shape(&self, argument: &Output, dtype: DType) -> Output {
+        let scope = self.graph.scope("gradients");
+        match argument.shape().to_shape() {
+            Some(_) => zeros_for(&scope, argument, dtype, None),
+            None if argument.dtype() == DType::Resource => zeros_for(&scope, argument, dtype, None),
+            None => fill(shape(argument.within(&scope)), constant(&scope, scalar_tensor(dtype, 0.0))),
+        }
     }
 
     /// Returns the operations that belong to the forward function: those of the body, what they need by now,

@@ -1,8 +1,10 @@
 //! Gradients of which only some rows are nonzero.
 
 use crate::array::joining::concat;
-use crate::array::shaping::reshape;
-use session_core::Output;
+use crate::array::searching::unique;
+use crate::array::shaping::{reshape, size};
+use crate::math::unsorted_segment_sum;
+use session_core::{Graph, Output};
 
 /// Some rows of a larger tensor whose other rows are zero, such as the gradient of a lookup. Rows with the same index add up.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,6 +62,24 @@ impl IndexedSlices {
                 IndexedSlices::join(&parts?)
             }
             _ => None,
+        }
+    }
+
+    /// Returns the same rows, those of one index added, so that each index occurs once.
+    pub(crate) fn summed(&self, graph: &Graph) -> IndexedSlices {
+        let (indices, places) = unique(self.indices.within(graph));
+        let values = unsorted_segment_sum(self.values.within(graph), places, size(&indices));
+        IndexedSlices { values, indices, rows: self.rows.clone() }
+    }
+
+    /// Returns a gradient with each of its numbers changed, such as scaled: rows stay rows, so that optimizers still update those
+    /// alone. As in TensorFlow, rows of one index are changed before they are added.
+    pub(crate) fn map(gradient: &Output, change: impl FnOnce(&Output) -> Output) -> Output {
+        match IndexedSlices::of(gradient) {
+            None => change(gradient),
+            Some(IndexedSlices { values, indices, rows }) => {
+                unsorted_segment_sum(change(&values), indices, rows)
+            }
         }
     }
 

@@ -107,7 +107,11 @@ impl Round {
             let argument = &work.arguments[j];
             // A variable that the body overwrites passes nothing to the iteration before, but the
             // backward loop needs a value.
-            let zeros = || work.zeros(argument, argument.dtype(), Some(given));
+            let zeros = || match argument.dtype() {
+                DType::Variant => work.zeros(argument, DType::Variant, Some(given)),
+                // Of the argument's shape, from which that of the result may differ.
+                dtype => work.zeros_of_shape(argument, dtype),
+            };
             results.push(found[j].clone().unwrap_or_else(zeros));
         }
         // Handles of other resources than variables have no gradients.

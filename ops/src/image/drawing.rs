@@ -8,7 +8,7 @@ op_defs! {
     DRAW_BOUNDING_BOXES: OpDef::new("DrawBoundingBoxes", "images: T, boxes: float -> output: T")
         .attrs("T: {float, half} = float").shape(drawn).not_differentiable();
     DRAW_BOUNDING_BOXES_V2: OpDef::new("DrawBoundingBoxesV2", "images: T, boxes: float, colors: float -> output: T")
-        .attrs("T: {float, half} = float").shape(drawn).not_differentiable();
+        .attrs("T: {float, half} = float").shape(drawn);
 }
 
 fn drawn(context: &mut ShapeContext<'_>) -> Result<()> {

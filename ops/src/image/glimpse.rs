@@ -30,7 +30,7 @@ const OPTIONS: &str =
 
 op_defs! {
     EXTRACT_GLIMPSE: OpDef::new("ExtractGlimpse", GLIMPSE).attrs(OPTIONS).shape(glimpse).not_differentiable();
-    EXTRACT_GLIMPSE_V2: OpDef::new("ExtractGlimpseV2", GLIMPSE).attrs(OPTIONS).shape(glimpse).not_differentiable();
+    EXTRACT_GLIMPSE_V2: OpDef::new("ExtractGlimpseV2", GLIMPSE).attrs(OPTIONS).shape(glimpse);
 }
 
 fn glimpse(context: &mut ShapeContext<'_>) -> Result<()> {

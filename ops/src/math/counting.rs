@@ -15,8 +15,7 @@ op_defs! {
         .shape(bincount_shape);
     DENSE_BINCOUNT: OpDef::new("DenseBincount", "input: Tidx, size: Tidx, weights: T -> output: T")
         .attrs("Tidx: indextype, T: {int32, int64, float, double}, binary_output: bool = false")
-        .shape(dense_bincount_shape)
-        .not_differentiable();
+        .shape(dense_bincount_shape);
     HISTOGRAM_FIXED_WIDTH: OpDef::new("HistogramFixedWidth", "values: T, value_range: T, nbins: int32 -> out: dtype")
         .attrs("T: {int32, int64, float, double}, dtype: indextype = int32")
         .shape(histogram_shape)

@@ -28,26 +28,26 @@ const COUNTS: &str = "T: indextype, minlength: int >= -1 = -1, maxlength: int >=
 
 op_defs! {
     SPARSE_BINCOUNT: OpDef::new("SparseBincount", "indices: int64, values: Tidx, dense_shape: int64, size: Tidx, weights: T -> output: T")
-        .attrs(BINS).shape(sparse_bins).not_differentiable();
+        .attrs(BINS).shape(sparse_bins);
     RAGGED_BINCOUNT: OpDef::new("RaggedBincount", "splits: int64, values: Tidx, size: Tidx, weights: T -> output: T")
-        .attrs(BINS).shape(ragged_bins).not_differentiable();
+        .attrs(BINS).shape(ragged_bins);
     DENSE_COUNT_SPARSE_OUTPUT: OpDef::new(
             "DenseCountSparseOutput",
             "values: T, weights: output_type -> output_indices: int64, output_values: output_type, output_dense_shape: int64",
         )
-        .attrs(COUNTS).shape(dense_counts).not_differentiable();
+        .attrs(COUNTS).shape(dense_counts);
     SPARSE_COUNT_SPARSE_OUTPUT: OpDef::new(
             "SparseCountSparseOutput",
             "indices: int64, values: T, dense_shape: int64, weights: output_type -> \
              output_indices: int64, output_values: output_type, output_dense_shape: int64",
         )
-        .attrs(COUNTS).shape(sparse_counts).not_differentiable();
+        .attrs(COUNTS).shape(sparse_counts);
     RAGGED_COUNT_SPARSE_OUTPUT: OpDef::new(
             "RaggedCountSparseOutput",
             "splits: int64, values: T, weights: output_type -> \
              output_indices: int64, output_values: output_type, output_dense_shape: int64",
         )
-        .attrs(COUNTS).shape(ragged_counts).not_differentiable();
+        .attrs(COUNTS).shape(ragged_counts);
 }
 
 /// Returns the number of bins, if the scalar input is known.

@@ -25,13 +25,19 @@ op_defs! {
         .gradient(bias_add_grad_gradient);
 }
 
-/// Returns the axis of channels: the last one, or the third from the end of a batch of planes.
+/// Returns the axis of channels: the last one, or the one after the batch.
 fn channel_axis(format: &str, rank: usize) -> usize {
-    if format == "NCHW" { rank.saturating_sub(3).max(1).min(rank - 1) } else { rank - 1 }
+    if format == "NCHW" { 1 } else { rank - 1 }
+}
+
+/// Returns the shape of an input with channels. With the channels after the batch it has at least one axis of places.
+fn channelled(context: &ShapeContext<'_>) -> Result<PartialShape> {
+    let least = if shapes::str_attr(context, "data_format") == "NCHW" { 3 } else { 2 };
+    shapes::at_least_rank(context, 0, least)
 }
 
 fn bias_add_shape(context: &mut ShapeContext<'_>) -> Result<()> {
-    let (value, bias) = (shapes::at_least_rank(context, 0, 2)?, context.input_of_rank(1, 1)?);
+    let (value, bias) = (channelled(context)?, context.input_of_rank(1, 1)?);
     let Some(rank) = value.rank() else { return Ok(()) };
     let axis = channel_axis(shapes::str_attr(context, "data_format"), rank);
     let size = match (value.dim(axis), bias.dim(0)) {
@@ -46,7 +52,7 @@ fn bias_add_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 }
 
 fn bias_add_grad_shape(context: &mut ShapeContext<'_>) -> Result<()> {
-    let value = shapes::at_least_rank(context, 0, 2)?;
+    let value = channelled(context)?;
     let format = shapes::str_attr(context, "data_format");
     let size = value.rank().and_then(|rank| value.dim(channel_axis(format, rank)));
     context.set(0, PartialShape::from([size]));

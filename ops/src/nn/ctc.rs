@@ -5,7 +5,7 @@ use crate::library::op_defs;
 use crate::math::binary::mul;
 use crate::parsing::SparseTensor;
 use crate::shapes::{self, int_attr};
-use session_core::{AsOutput, Error, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
+use session_core::{AsOutput, Code, Error, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
 
 op_defs! {
     CTC_LOSS: OpDef::new(
@@ -95,6 +95,9 @@ fn beams_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 
 /// Returns the gradient of the loss: the operation computes it along with the loss.
 fn loss_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    if grads.get(1).is_some_and(Option::is_some) {
+        return Err(Error::new(Code::Unimplemented, "the CTC loss has no second derivative"));
+    }
     // The kernel of the loss has already computed the derivative; only the incoming
     // gradient of each example is missing.
     let of_inputs = grads[0].as_ref().map(|grad| mul(expand_dims(grad, -1), op.output(1)));

@@ -8,7 +8,7 @@ use crate::array::shaping::reshape;
 use crate::array::slicing::{Index, strided_slice};
 use crate::composite::Composite;
 use crate::keep_dims;
-use crate::math::binary::{minimum, mul, real_div};
+use crate::math::binary::{div_no_nan, minimum, mul};
 use crate::math::cast::cast;
 use crate::math::reduce::reduce_sum;
 use crate::math::segment::{segment_sum, sparse_segment_mean, sparse_segment_sqrt_n, sparse_segment_sum};
@@ -139,7 +139,8 @@ fn weighted(
     let ones = vec![1i64; all.shape().rank().unwrap_or(2).saturating_sub(1)];
     let columns: Vec<i64> = [-1].into_iter().chain(ones).collect();
     let sum = segment_sum(mul(all, reshape(&weights, columns.clone())), of_example);
-    let by = |total: Output| real_div(&sum, reshape(total, columns.clone()));
+    // The weights of an example may add up to 0, or there may be none.
+    let by = |total: Output| div_no_nan(&sum, reshape(total, columns.clone()));
     match combiner {
         // A sum keeps the scale of the weights; the other two divide it out.
         Combiner::Sum => sum,

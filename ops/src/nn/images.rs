@@ -27,7 +27,8 @@ op_defs! {
         .gradient(resize_bilinear_gradient);
     RESIZE_BILINEAR_GRAD: OpDef::new("ResizeBilinearGrad", "grads: float, original_image: T -> output: T")
         .attrs("T: {float, bfloat16, half, double}, align_corners: bool = false, half_pixel_centers: bool = false")
-        .shape(second_input_shape);
+        .shape(second_input_shape)
+        .not_differentiable();
     RESIZE_NEAREST_NEIGHBOR: OpDef::new("ResizeNearestNeighbor", "images: T, size: int32 -> resized_images: T")
         .attrs(
             "T: {int8, uint8, int16, uint16, int32, int64, half, float, double, bfloat16}, \

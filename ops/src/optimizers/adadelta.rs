@@ -2,8 +2,10 @@
 
 use super::{Optimizer, OptimizerSettings, UpdateScope};
 use crate::scalar::Scalar;
-use crate::training::{APPLY_ADADELTA, RESOURCE_APPLY_ADADELTA};
-use session_core::{Operation, Output, Variable};
+use crate::training::{
+    APPLY_ADADELTA, RESOURCE_APPLY_ADADELTA, RESOURCE_SPARSE_APPLY_ADADELTA, SPARSE_APPLY_ADADELTA,
+};
+use session_core::{OpBuilder, Operation, Output, Variable};
 
 /// Adadelta (Zeiler): scales the gradient by the ratio of the running magnitudes of earlier steps and of the
 /// gradient. Its slots are `accum` (the variable `<name>/Adadelta`) and `accum_update` (`<name>/Adadelta_1`).
@@ -88,9 +90,15 @@ impl Optimizer for AdadeltaOptimizer {
         let rate = scope.hyperparameter("lr", &self.learning_rate, dtype);
         let rho = scope.hyperparameter("rho", &self.rho, dtype);
         let epsilon = scope.hyperparameter("epsilon", &self.epsilon, dtype);
-        let builder = scope.update_of(variable, &RESOURCE_APPLY_ADADELTA, &APPLY_ADADELTA);
+        let (builder, gradient) = scope.update_by(
+            gradient,
+            variable,
+            [&RESOURCE_APPLY_ADADELTA, &APPLY_ADADELTA],
+            [&RESOURCE_SPARSE_APPLY_ADADELTA, &SPARSE_APPLY_ADADELTA],
+        );
         let builder =
             builder.input(scope.slot(variable, "accum")).input(scope.slot(variable, "accum_update"));
-        builder.input(rate).input(rho).input(epsilon).input(gradient).finish()
+        let builder = builder.input(rate).input(rho).input(epsilon);
+        gradient.into_iter().fold(builder, OpBuilder::input).finish()
     }
 }

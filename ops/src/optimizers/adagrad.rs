@@ -3,8 +3,10 @@
 use super::{Optimizer, OptimizerSettings, UpdateScope};
 use crate::initializers::constant;
 use crate::scalar::Scalar;
-use crate::training::{APPLY_ADAGRAD, RESOURCE_APPLY_ADAGRAD};
-use session_core::{Operation, Output, Variable};
+use crate::training::{
+    APPLY_ADAGRAD, RESOURCE_APPLY_ADAGRAD, RESOURCE_SPARSE_APPLY_ADAGRAD, SPARSE_APPLY_ADAGRAD,
+};
+use session_core::{OpBuilder, Operation, Output, Variable};
 
 /// Adagrad (Duchi, Hazan, and Singer): divides the gradient by the square root of the sum of all its squares
 /// so far. The sum is the slot `accumulator`, the variable `<name>/Adagrad`.
@@ -73,7 +75,13 @@ impl Optimizer for AdagradOptimizer {
 
     fn update(&self, scope: &UpdateScope<'_>, gradient: &Output, variable: &Variable) -> Operation {
         let rate = scope.hyperparameter("learning_rate", &self.learning_rate, variable.dtype());
-        let builder = scope.update_of(variable, &RESOURCE_APPLY_ADAGRAD, &APPLY_ADAGRAD);
-        builder.input(scope.slot(variable, "accumulator")).input(rate).input(gradient).finish()
+        let (builder, gradient) = scope.update_by(
+            gradient,
+            variable,
+            [&RESOURCE_APPLY_ADAGRAD, &APPLY_ADAGRAD],
+            [&RESOURCE_SPARSE_APPLY_ADAGRAD, &SPARSE_APPLY_ADAGRAD],
+        );
+        let builder = builder.input(scope.slot(variable, "accumulator")).input(rate);
+        gradient.into_iter().fold(builder, OpBuilder::input).finish()
     }
 }

@@ -1,6 +1,7 @@
 //! Limiting gradients.
 
 use super::GradientAndVariable;
+use crate::IndexedSlices;
 use crate::array::{constant, identity, scalar_tensor, stack};
 use crate::composite::Composite;
 use crate::keep_dims;
@@ -12,7 +13,8 @@ use session_core::{AsOutput, Error, Graph, Output, Result};
 pub use crate::math::clip_by_value;
 
 /// Returns the square root of the sum of the squares of all elements of all tensors. `None` entries are skipped. Without any tensor it
-/// returns `None`.
+/// returns `None`. Of gradients of lookups the elements of the [rows](IndexedSlices) count, before those of one index are added, as in
+/// TensorFlow.
 ///
 /// ```
 /// # use ops::array::constant;
@@ -29,7 +31,10 @@ pub fn global_norm(tensors: &[Option<Output>]) -> Option<Output> {
     let scope = Composite::new(&first.graph(), "global_norm");
     // `L2Loss` is half the sum of squares; TensorFlow computes the norm in this way,
     // and the names match its graphs.
-    let halves: Vec<Output> = tensors.iter().flatten().map(|tensor| l2_loss(scope.enter(tensor))).collect();
+    let numbers =
+        |tensor: &Output| IndexedSlices::of(tensor).map_or_else(|| tensor.clone(), |rows| rows.values);
+    let halves: Vec<Output> =
+        tensors.iter().flatten().map(|tensor| l2_loss(scope.enter(numbers(tensor)))).collect();
     let sum = reduce_sum(stack(&halves, 0), ..);
     let two = constant(scope.graph(), scalar_tensor(sum.dtype(), 2.0));
     let square = mul(sum, two);
@@ -69,16 +74,19 @@ pub fn clip_by_global_norm(
     // Infinite or NaN minus itself is NaN, so that a broken gradient shows.
     let factor = add(mul(scope.enter(limit), smaller), sub(&inside, &inside));
     let clip = |(index, tensor): (usize, &Option<Output>)| {
-        let tensor = tensor.as_ref()?;
-        let scaled = mul(scope.enter(tensor), &factor);
-        let named = inner.named(&format!("clip_by_global_norm/_{index}"));
-        Some(scope.leave(identity(scaled.within(&named))))
+        let scale = |tensor: &Output| {
+            let scaled = mul(scope.enter(tensor), &factor);
+            let named = inner.named(&format!("clip_by_global_norm/_{index}"));
+            scope.leave(identity(scaled.within(&named)))
+        };
+        Some(IndexedSlices::map(tensor.as_ref()?, scale))
     };
     let clipped = tensors.iter().enumerate().map(clip).collect();
     Some((clipped, scope.leave(inside)))
 }
 
-/// Returns the tensor, scaled down so that its Euclidean norm is at most `clip_norm`.
+/// Returns the tensor, scaled down so that its Euclidean norm is at most `clip_norm`. The norm of the gradient of a lookup is that of
+/// its [rows](IndexedSlices), as in TensorFlow.
 ///
 /// ```
 /// # use ops::array::constant;
@@ -90,10 +98,15 @@ pub fn clip_by_global_norm(
 #[must_use]
 #[track_caller]
 pub fn clip_by_norm(tensor: impl AsOutput, clip_norm: impl Into<Scalar>) -> Output {
-    let tensor = tensor.as_output();
+    IndexedSlices::map(tensor.as_output(), |tensor| clip_whole_by_norm(tensor, &clip_norm.into()))
+}
+
+/// Does the work of [`clip_by_norm`] for a tensor without rows.
+#[track_caller]
+fn clip_whole_by_norm(tensor: &Output, clip_norm: &Scalar) -> Output {
     let scope = Composite::new(&tensor.graph(), "clip_by_norm");
     let (inner, dtype) = (scope.graph(), tensor.dtype());
-    let limit = clip_norm.into().to_output(&inner.named("clip_norm"), dtype);
+    let limit = clip_norm.to_output(&inner.named("clip_norm"), dtype);
     let tensor = scope.enter(tensor);
     let square = reduce_sum(mul(&tensor, &tensor), keep_dims(..));
     // The root of zero has an infinite gradient, so one is taken in its place.
@@ -158,7 +171,7 @@ impl Clipping {
                     let gradient = gradient.as_ref()?;
                     let high = limit.to_output(&graph.named("clipvalue"), gradient.dtype());
                     let high = high.within(graph);
-                    Some(clip_by_value(gradient, neg(&high), &high))
+                    Some(IndexedSlices::map(gradient, |gradient| clip_by_value(gradient, neg(&high), &high)))
                 })
                 .collect(),
             Clipping::Norm(limit) => {

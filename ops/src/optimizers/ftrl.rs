@@ -3,8 +3,8 @@
 use super::{Optimizer, OptimizerSettings, UpdateScope};
 use crate::initializers::{constant, zeros};
 use crate::scalar::Scalar;
-use crate::training::{APPLY_FTRL, RESOURCE_APPLY_FTRL};
-use session_core::{Operation, Output, Variable};
+use crate::training::{APPLY_FTRL, RESOURCE_APPLY_FTRL, RESOURCE_SPARSE_APPLY_FTRL, SPARSE_APPLY_FTRL};
+use session_core::{OpBuilder, Operation, Output, Variable};
 
 /// FTRL-Proximal (McMahan and others), for sparse linear models.
 ///
@@ -125,9 +125,15 @@ impl Optimizer for FtrlOptimizer {
         let l1 = scope.hyperparameter("l1_regularization_strength", &self.l1, dtype);
         let l2 = scope.hyperparameter("l2_regularization_strength", &self.l2, dtype);
         let power = scope.hyperparameter("learning_rate_power", &self.learning_rate_power, dtype);
-        let builder = scope.update_of(variable, &RESOURCE_APPLY_FTRL, &APPLY_FTRL);
+        let (builder, gradient) = scope.update_by(
+            gradient,
+            variable,
+            [&RESOURCE_APPLY_FTRL, &APPLY_FTRL],
+            [&RESOURCE_SPARSE_APPLY_FTRL, &SPARSE_APPLY_FTRL],
+        );
         let builder = builder.input(scope.slot(variable, "accum")).input(scope.slot(variable, "linear"));
         // The gradient comes before the hyperparameters here.
-        builder.input(gradient).input(rate).input(l1).input(l2).input(power).finish()
+        let builder = gradient.into_iter().fold(builder, OpBuilder::input);
+        builder.input(rate).input(l1).input(l2).input(power).finish()
     }
 }

@@ -1,7 +1,10 @@
 //! Gradient descent.
 
 use super::{Optimizer, OptimizerSettings, UpdateScope};
+use crate::IndexedSlices;
+use crate::math::mul;
 use crate::scalar::Scalar;
+use crate::state::{RESOURCE_SCATTER_SUB, SCATTER_SUB};
 use crate::training::{APPLY_GRADIENT_DESCENT, RESOURCE_APPLY_GRADIENT_DESCENT};
 use session_core::{Operation, Output, Variable};
 
@@ -48,6 +51,11 @@ impl Optimizer for GradientDescentOptimizer {
 
     fn update(&self, scope: &UpdateScope<'_>, gradient: &Output, variable: &Variable) -> Operation {
         let rate = scope.hyperparameter("learning_rate", &self.learning_rate, variable.dtype());
+        if let Some(IndexedSlices { values, indices, .. }) = IndexedSlices::of(gradient) {
+            // Rows of one index are subtracted one after the other.
+            let builder = scope.update_of(variable, &RESOURCE_SCATTER_SUB, &SCATTER_SUB);
+            return builder.input(indices).input(mul(values, rate)).finish();
+        }
         let builder = scope.update_of(variable, &RESOURCE_APPLY_GRADIENT_DESCENT, &APPLY_GRADIENT_DESCENT);
         builder.input(rate).input(gradient).finish()
     }

@@ -3,6 +3,7 @@
 use super::{
     GradientAndVariable, Optimizer, OptimizerSettings, count_up, join_train_ops, record, with_gradient,
 };
+use crate::IndexedSlices;
 use crate::array::constant;
 use crate::array::constants::number;
 use crate::control_flow::{cond, group, no_op};
@@ -193,7 +194,7 @@ impl<T: Optimizer> Optimizer for LossScaleOptimizer<T> {
         };
         let scaled = mul(&wide, self.factor(&scope, wide.dtype()));
         let found = self.optimizer.compute_gradients(&scaled, variables);
-        let unscaled = |gradient: Output| {
+        let unscaled = |gradient: &Output| {
             let inner = gradient.within(&scope);
             // A quotient in 16 bits would lose what the factor has kept from vanishing.
             let wide = if inner.dtype().size() == 2 { cast(&inner, DType::Float32) } else { inner };
@@ -201,7 +202,12 @@ impl<T: Optimizer> Optimizer for LossScaleOptimizer<T> {
             let quotient = real_div(&wide, self.factor(&scope, wide.dtype()));
             cast(quotient, gradient.dtype()).within(&gradient.graph())
         };
-        found.into_iter().map(|(gradient, variable)| (gradient.map(unscaled), variable)).collect()
+        found
+            .into_iter()
+            .map(|(gradient, variable)| {
+                (gradient.map(|gradient| IndexedSlices::map(&gradient, unscaled)), variable)
+            })
+            .collect()
     }
 
     #[track_caller]

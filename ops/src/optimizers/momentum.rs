@@ -2,8 +2,10 @@
 
 use super::{Optimizer, OptimizerSettings, UpdateScope};
 use crate::scalar::Scalar;
-use crate::training::{APPLY_MOMENTUM, RESOURCE_APPLY_MOMENTUM};
-use session_core::{Operation, Output, Variable};
+use crate::training::{
+    APPLY_MOMENTUM, RESOURCE_APPLY_MOMENTUM, RESOURCE_SPARSE_APPLY_MOMENTUM, SPARSE_APPLY_MOMENTUM,
+};
+use session_core::{OpBuilder, Operation, Output, Variable};
 
 /// Gradient descent with momentum: `accumulator = momentum * accumulator + gradient; variable -=
 /// learning_rate * accumulator`. The accumulator is the slot `momentum`, the variable `<name>/Momentum`.
@@ -72,10 +74,15 @@ impl Optimizer for MomentumOptimizer {
         let dtype = variable.dtype();
         let rate = scope.hyperparameter("learning_rate", &self.learning_rate, dtype);
         let momentum = scope.hyperparameter("momentum", &self.momentum, dtype);
-        let builder = scope.update_of(variable, &RESOURCE_APPLY_MOMENTUM, &APPLY_MOMENTUM);
+        let (builder, gradient) = scope.update_by(
+            gradient,
+            variable,
+            [&RESOURCE_APPLY_MOMENTUM, &APPLY_MOMENTUM],
+            [&RESOURCE_SPARSE_APPLY_MOMENTUM, &SPARSE_APPLY_MOMENTUM],
+        );
+        let builder = builder.input(scope.slot(variable, "momentum")).input(rate);
         // The operation takes the gradient before the momentum.
-        let builder =
-            builder.input(scope.slot(variable, "momentum")).input(rate).input(gradient).input(momentum);
+        let builder = gradient.into_iter().fold(builder, OpBuilder::input).input(momentum);
         builder.attr("use_nesterov", self.use_nesterov).finish()
     }
 }

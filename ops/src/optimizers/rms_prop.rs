@@ -5,8 +5,10 @@ use crate::initializers::{ones, zeros};
 use crate::scalar::Scalar;
 use crate::training::{
     APPLY_CENTERED_RMS_PROP, APPLY_RMS_PROP, RESOURCE_APPLY_CENTERED_RMS_PROP, RESOURCE_APPLY_RMS_PROP,
+    RESOURCE_SPARSE_APPLY_CENTERED_RMS_PROP, RESOURCE_SPARSE_APPLY_RMS_PROP, SPARSE_APPLY_CENTERED_RMS_PROP,
+    SPARSE_APPLY_RMS_PROP,
 };
-use session_core::{Operation, Output, Variable};
+use session_core::{OpBuilder, Operation, Output, Variable};
 
 /// RMSProp (Hinton): the gradient is divided by the root of a running mean of its square; if centered, by its running
 /// standard deviation.
@@ -131,14 +133,24 @@ impl Optimizer for RMSPropOptimizer {
         let decay = scope.hyperparameter("decay", &self.decay, dtype);
         let momentum = scope.hyperparameter("momentum", &self.momentum, dtype);
         let epsilon = scope.hyperparameter("epsilon", &self.epsilon, dtype);
-        let builder = if self.centered {
-            let defs = (&RESOURCE_APPLY_CENTERED_RMS_PROP, &APPLY_CENTERED_RMS_PROP);
-            // The centered operation takes the mean of the gradient before the mean square.
-            scope.update_of(variable, defs.0, defs.1).input(scope.slot(variable, "mg"))
+        let (whole, rows): ([_; 2], [_; 2]) = if self.centered {
+            (
+                [&RESOURCE_APPLY_CENTERED_RMS_PROP, &APPLY_CENTERED_RMS_PROP],
+                [&RESOURCE_SPARSE_APPLY_CENTERED_RMS_PROP, &SPARSE_APPLY_CENTERED_RMS_PROP],
+            )
         } else {
-            scope.update_of(variable, &RESOURCE_APPLY_RMS_PROP, &APPLY_RMS_PROP)
+            (
+                [&RESOURCE_APPLY_RMS_PROP, &APPLY_RMS_PROP],
+                [&RESOURCE_SPARSE_APPLY_RMS_PROP, &SPARSE_APPLY_RMS_PROP],
+            )
         };
+        let (mut builder, gradient) = scope.update_by(gradient, variable, whole, rows);
+        // The centered operation takes the mean of the gradient before the mean square.
+        if self.centered {
+            builder = builder.input(scope.slot(variable, "mg"));
+        }
         let builder = builder.input(scope.slot(variable, "rms")).input(scope.slot(variable, "momentum"));
-        builder.input(rate).input(decay).input(momentum).input(epsilon).input(gradient).finish()
+        let builder = builder.input(rate).input(decay).input(momentum).input(epsilon);
+        gradient.into_iter().fold(builder, OpBuilder::input).finish()
     }
 }

@@ -1,6 +1,7 @@
 //! The scope and device of the operations of one training step.
 
 use super::OptimizerSettings;
+use crate::IndexedSlices;
 use crate::initializers::zeros;
 use crate::scalar::Scalar;
 use crate::variables::VariableExt;
@@ -93,6 +94,32 @@ impl<'a> UpdateScope<'a> {
     ) -> OpBuilder {
         let def = if variable.is_resource() { resource } else { reference };
         self.place_of(variable).op(def).input(variable.handle())
+    }
+
+    /// Works as [`update_of`](UpdateScope::update_of), for an operation with a second form that updates some rows. Returns also the
+    /// inputs that are the gradient, in the place of the first form's gradient: for rows, their values and then their indices, each
+    /// once, as TensorFlow hands them to its operations.
+    ///
+    /// `whole` and `rows` have the definitions for resource and reference variables. The rows are taken if the gradient [consists of
+    /// rows](IndexedSlices::of): the other rows then keep their values and their slots, which an update with a gradient of zero would
+    /// change.
+    #[track_caller]
+    pub fn update_by(
+        &self,
+        gradient: &Output,
+        variable: &Variable,
+        whole: [&'static OpDef; 2],
+        rows: [&'static OpDef; 2],
+    ) -> (OpBuilder, Vec<Output>) {
+        let (place, kind) = (self.place_of(variable), usize::from(!variable.is_resource()));
+        let (def, gradient) = match IndexedSlices::of(gradient) {
+            None => (whole[kind], vec![gradient.clone()]),
+            Some(slices) => {
+                let IndexedSlices { values, indices, .. } = slices.summed(&place);
+                (rows[kind], vec![values, indices])
+            }
+        };
+        (place.op(def).input(variable.handle()), gradient)
     }
 
     /// Returns the handle for operations that belong on the device of the variable.

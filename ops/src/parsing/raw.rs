@@ -1,10 +1,14 @@
 //! CSV, raw numbers, and dense tensors from sparse ones.
 
+use crate::array::gathering::gather_nd;
+use crate::array::shaping::reshape;
 use crate::library::op_defs;
+use crate::math::binary::sub;
+use crate::math::reduce::reduce_sum;
 use crate::parsing::SparseTensor;
 use crate::shapes;
 use session_core::{
-    AsOutput, AttrValue, DType, Error, OpDef, Output, PartialShape, Result, ShapeContext, Tensor,
+    AsOutput, AttrValue, DType, Error, OpDef, Operation, Output, PartialShape, Result, ShapeContext, Tensor,
 };
 
 op_defs! {
@@ -24,7 +28,24 @@ op_defs! {
             "sparse_indices: Tindices, output_shape: Tindices, sparse_values: T, default_value: T -> dense: T",
         )
         .attrs("validate_indices: bool = true, T: type, Tindices: indextype")
-        .shape(dense_shape).not_differentiable();
+        .shape(dense_shape).gradient(sparse_to_dense_gradient);
+}
+
+/// Returns the gradients of the values, which are those of their places, and of the default, which are those of all other places.
+///
+/// One value for all places has the sum, which TensorFlow refuses; so does it the indices of a vector that are no matrix.
+fn sparse_to_dense_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let Some(grad) = &grads[0] else { return Ok(vec![None; 4]) };
+    let (indices, values) = (op.input(0), op.input(2));
+    let indices = match indices.shape().rank() {
+        // Each number is the place of a value in a vector.
+        Some(0 | 1) => reshape(&indices, [-1, 1]),
+        _ => indices,
+    };
+    let of_places = gather_nd(grad, &indices);
+    let of_default = sub(reduce_sum(grad, ..), reduce_sum(&of_places, ..));
+    let of_values = if values.shape().rank() == Some(0) { reduce_sum(of_places, ..) } else { of_places };
+    Ok(vec![None, None, Some(of_values), Some(of_default)])
 }
 
 fn csv_shape(context: &mut ShapeContext<'_>) -> Result<()> {

@@ -16,7 +16,7 @@ op_defs! {
         .attrs("dtype: {int32, int64, uint32, uint64} = uint64, Tshape: indextype = int32")
         .shape(given_shape).not_differentiable();
     STATELESS_SHUFFLE: OpDef::new("StatelessShuffle", "value: T, key: uint64, counter: uint64, alg: int32 -> output: T")
-        .attrs("T: type").shape(unchanged).not_differentiable();
+        .attrs("T: type").shape(unchanged);
     STATELESS_RANDOM_GAMMA_V2: OpDef::new("StatelessRandomGammaV2", "shape: T, seed: Tseed, alpha: dtype -> output: dtype")
         .attrs("dtype: {half, float, double}, T: indextype, Tseed: indextype = int64")
         .shape(given_shape).gradient(gamma_gradient);
