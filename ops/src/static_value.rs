@@ -1,7 +1,7 @@
 //! The values of integer tensors as far as they follow from the graph: shapes, axes and sizes that a program
 //! computes from other shapes.
 
-use session_core::{AttrValue, Operation, Output};
+use session_core::{AttrValue, Operation, Output, PartialShape};
 use tensor::{DType, Tensor};
 
 /// Elements row-major, each as far as it is known.
@@ -53,10 +53,33 @@ fn tensor_ints(tensor: &Tensor) -> Option<Vec<i64>> {
 fn evaluate(output: &Output, depth: usize) -> Option<Partial> {
     let op = output.operation();
     let found = if depth == 0 || op.error().is_some() { None } else { by_type(op, output, depth - 1) };
+    let count = output.shape().elements();
+    // Shape functions index the list by what the shape says of its length. In a graph that contradicts itself, which fails when
+    // it runs, the elements might be more or fewer, so they count only where the shape confirms them.
+    let found = found.filter(|values| count == Some(values.len()));
+    // What the dtype cannot hold wraps around or fails when the graph runs.
+    let found = found.map(|values| {
+        let held = |value: &i64| fits(output.dtype(), *value);
+        values.into_iter().map(|value| value.filter(held)).collect()
+    });
     // At least their number may be known.
     found
-        .or_else(|| Some(vec![None; output.shape().elements().filter(|&count| count <= MAX_ELEMENTS)?]))
+        .or_else(|| Some(vec![None; count.filter(|&count| count <= MAX_ELEMENTS)?]))
         .filter(|v| v.len() <= MAX_ELEMENTS)
+}
+
+/// Returns true if an integer dtype holds a number.
+fn fits(dtype: DType, value: i64) -> bool {
+    match dtype {
+        DType::Int8 => i8::try_from(value).is_ok(),
+        DType::Int16 => i16::try_from(value).is_ok(),
+        DType::Int32 => i32::try_from(value).is_ok(),
+        DType::UInt8 => u8::try_from(value).is_ok(),
+        DType::UInt16 => u16::try_from(value).is_ok(),
+        DType::UInt32 => u32::try_from(value).is_ok(),
+        DType::UInt64 => u64::try_from(value).is_ok(),
+        _ => true,
+    }
 }
 
 /// Evaluates one operation. What is not listed here is unknown, which is always a right answer.
@@ -94,7 +117,8 @@ fn by_type(op: &Operation, output: &Output, depth: usize) -> Option<Partial> {
             Some(vec![values.and_then(|values| reduce(op.op_type(), &values))])
         }
         "AddV2" | "Add" | "Sub" | "Mul" | "FloorDiv" | "FloorMod" | "Maximum" | "Minimum" => {
-            elementwise(op.op_type(), &first()?, &evaluate(&op.input(1), depth)?)
+            let (a, b) = (first()?, evaluate(&op.input(1), depth)?);
+            pairs_in_order(op, &a, &b).then(|| elementwise(op.op_type(), &a, &b))?
         }
         _ => None,
     }
@@ -166,6 +190,15 @@ fn reduce(op_type: &str, values: &[i64]) -> Option<i64> {
         "Max" => values.iter().copied().max(),
         _ => values.iter().copied().min(),
     }
+}
+
+/// Returns true if broadcasting pairs the elements of both inputs in the order in which they are listed: with shapes that are
+/// equal, with vectors, and with a single element. A column and a row would pair each element with each.
+fn pairs_in_order(op: &Operation, a: &Partial, b: &Partial) -> bool {
+    let (x, y) = (op.input(0), op.input(1));
+    let (x, y) = (x.shape(), y.shape());
+    let is_vector = |shape: &PartialShape| shape.rank().is_some_and(|rank| rank <= 1);
+    a.len() == 1 || b.len() == 1 || (x == y && x.is_fully_known()) || (is_vector(x) && is_vector(y))
 }
 
 /// Combines elements of two lists of equal length, or of one with a single element.

@@ -43,7 +43,8 @@ op_defs! {
         .not_differentiable();
     LIN_SPACE: OpDef::new("LinSpace", "start: T, stop: T, num: Tidx -> output: T")
         .attrs("T: floattype, Tidx: indextype = int32")
-        .shape(lin_space_shape);
+        .shape(lin_space_shape)
+        .not_differentiable();
     EMPTY: OpDef::new("Empty", "shape: int32 -> output: dtype")
         .attrs("dtype: type, init: bool = false")
         .stateful()

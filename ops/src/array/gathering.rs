@@ -1,12 +1,12 @@
 //! Picking entries by index, and putting entries at indices.
 
 use super::constants::{range, scalar_like, scalar_tensor, zeros_like};
-use super::shaping::{reshape, shape, transpose};
-use super::slicing::{Index, strided_slice};
+use super::shaping::{invert_permutation, rank, reshape, shape, transpose};
+use super::slicing::{Index, slice, strided_slice};
 use crate::arguments::Ints;
 use crate::gradients::broadcasting::shape_of;
 use crate::library::op_defs;
-use crate::math::binary::{add, mul, real_div};
+use crate::math::binary::{add, floor_mod, mul, real_div};
 use crate::math::cast::cast;
 use crate::math::compare::equal;
 use crate::math::reduce::reduce_prod;
@@ -227,28 +227,63 @@ fn gather_v2_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Op
     let (params, indices) = (op.input(0), op.input(1));
     let batch_dims = op.attr("batch_dims").and_then(AttrValue::as_int).unwrap_or(0);
     let axis = static_value::int(&op.input(2));
-    let gradient = match (axis, batch_dims, params.shape().rank(), indices.shape().rank()) {
+    let rank = params.shape().rank();
+    let axis = match (axis, rank) {
+        (Some(axis), Some(rank)) => Some(shapes::axis_index(axis, rank)?),
+        // From the end of an unknown number of axes it is computed.
+        (axis, _) => axis.and_then(|axis| usize::try_from(axis).ok()),
+    };
+    let batch = match (usize::try_from(batch_dims), indices.shape().rank()) {
+        (Ok(batch), _) => batch,
+        (Err(_), Some(rank)) => usize::try_from(batch_dims + rank as i64)
+            .map_err(|_| op.place(Error::value(format!("{batch_dims} batch axes do not fit the indices"))))?,
+        (Err(_), None) => {
+            let text = "there is no gradient of a gather with batch axes counted from the end of indices of unknown rank";
+            return Err(op.place(Error::new(Code::Unimplemented, text)));
+        }
+    };
+    let gradient = match (axis, batch, rank, indices.shape().rank()) {
         // Along the first axis no ranks are needed, and the result is recognized as rows of a table.
         (Some(0), 0, _, _) => scatter_rows(grad, &indices, &params),
-        (Some(axis), 0, Some(rank), Some(_)) => {
-            scatter_along(grad, &indices, &params, shapes::axis_index(axis, rank)?)
-        }
-        (Some(axis), batch, Some(rank), Some(indices_rank)) => {
-            let (axis, batch) =
-                (shapes::axis_index(axis, rank)?, batch + if batch < 0 { indices_rank as i64 } else { 0 });
-            if usize::try_from(batch) != Ok(axis) {
-                return Err(unimplemented(op, "of which the axis is not the first after the batch axes"));
-            }
-            scatter_batches(grad, &indices, &params, axis)
-        }
-        _ => return Err(unimplemented(op, "of unknown ranks along an axis other than the first")),
+        (Some(axis), 0, Some(_), Some(_)) => scatter_along(grad, &indices, &params, axis),
+        (Some(axis), batch, _, _) if axis == batch => scatter_batches(grad, &indices, &shape(&params), batch),
+        _ => scatter_moved(grad, &indices, &params, (&op.input(2), batch)),
     };
     Ok(vec![Some(gradient), None, None])
 }
 
-/// Returns the error for a gather without a gradient here.
-fn unimplemented(op: &Operation, what: &str) -> Error {
-    op.place(Error::new(Code::Unimplemented, format!("there is no gradient of a gather {what}")))
+/// Works as [`scatter_along`] for an axis that is not the first after the batch axes, or that only the run tells: it is moved
+/// there and back by permutations that are computed.
+fn scatter_moved(
+    grad: &Output,
+    indices: &Output,
+    params: &Output,
+    (axis, batch): (&Output, usize),
+) -> Output {
+    let (sizes, rank) = (shape(params), rank(params));
+    let (zero, one) = (scalar_like(&rank, 0.0), scalar_like(&rank, 1.0));
+    // A negative axis counts from the end.
+    let axis = floor_mod(add(cast(axis, DType::Int32), &rank), &rank);
+    let at = reshape(&axis, [1]);
+    let next = add(&at, &one);
+    let outer = slice(&sizes, [0], &at);
+    let inner = slice(&sizes, &next, [-1]);
+    // The axes of the indices are one here. Their number is not left for `reshape` to find, which could not where another
+    // size is 0.
+    let picked = strided_slice(shape(indices), &[Index::from(i64::try_from(batch).unwrap_or(i64::MAX)..)]);
+    let picked = reshape(reduce_prod(picked, ..), [1]);
+    let values = reshape(grad, super::joining::concat(&[outer, picked, inner], 0));
+    let first = scalar_like(&rank, batch as f64);
+    let parts = [
+        range(&zero, &first, &one),
+        at,
+        range(&first, &axis, &one),
+        range(reshape(&next, Ints::Vector(Vec::new())), &rank, &one),
+    ];
+    let forward = super::joining::concat(&parts, 0);
+    let turned = gather(&sizes, &forward);
+    let sum = scatter_batches(&transpose(values, &forward), indices, &turned, batch);
+    reshape(transpose(sum, invert_permutation(forward)), shape_of(params))
 }
 
 /// Works as [`scatter_rows`] for entries along another axis, which is brought to the front and back.
@@ -265,12 +300,12 @@ fn scatter_along(grad: &Output, indices: &Output, params: &Output, axis: usize) 
     transpose(sum, back)
 }
 
-/// Works as [`scatter_rows`] within each batch: batches are joined into one, in which each has its own row numbers.
-fn scatter_batches(grad: &Output, indices: &Output, params: &Output, batch: usize) -> Output {
-    let sizes = shape(params);
+/// Works as [`scatter_rows`] within each batch, for entries of these sizes: batches are joined into one, in which each has its
+/// own row numbers.
+fn scatter_batches(grad: &Output, indices: &Output, sizes: &Output, batch: usize) -> Output {
     let upto = |end: usize| Index::from(..i64::try_from(end).unwrap_or(i64::MAX));
-    let batches = reduce_prod(strided_slice(&sizes, &[upto(batch)]), ..);
-    let rows = strided_slice(&sizes, &[Index::At(i64::try_from(batch).unwrap_or(i64::MAX))]);
+    let batches = reduce_prod(strided_slice(sizes, &[upto(batch)]), ..);
+    let rows = strided_slice(sizes, &[Index::At(i64::try_from(batch).unwrap_or(i64::MAX))]);
     let (zero, one) = (scalar_like(&rows, 0.0), scalar_like(&rows, 1.0));
     // All batches are one table: the index of a row is counted from the beginning of its batch.
     let starts = mul(range(zero, &batches, one), &rows);
@@ -280,9 +315,10 @@ fn scatter_batches(grad: &Output, indices: &Output, params: &Output, batch: usiz
     let per_batch =
         reshape(indices, super::joining::stack(&[batches.clone(), scalar_like(&batches, -1.0)], 0));
     let numbers = reshape(add(per_batch, starts), [-1]);
-    let row = strided_slice(&sizes, &[Index::from(i64::try_from(batch).unwrap_or(i64::MAX) + 1..)]);
+    let row =
+        strided_slice(sizes, &[Index::from(i64::try_from(batch).unwrap_or(i64::MAX).saturating_add(1)..)]);
     let values = reshape(grad, super::joining::concat(&[one_open(&row), row], 0));
-    reshape(unsorted_segment_sum(values, numbers, mul(batches, rows)), shape_of(params))
+    reshape(unsorted_segment_sum(values, numbers, mul(batches, rows)), sizes)
 }
 
 /// Returns a tensor's shape with the dtype of indices into it.

@@ -1,6 +1,6 @@
 //! Operations that forward their input, with a check or without a gradient.
 
-use super::constants::pass_on;
+use super::constants::{pass_on, zeros_like};
 use crate::library::op_defs;
 use crate::shapes::{self, unchanged};
 use session_core::{AsOutput, Error, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
@@ -10,7 +10,7 @@ op_defs! {
     IDENTITY_N: OpDef::new("IdentityN", "input: T -> output: T")
         .attrs("T: list(type) >= 1")
         .shape(shapes::unchanged_all)
-        .gradient(pass_on);
+        .gradient(identity_n_gradient);
     STOP_GRADIENT: OpDef::new("StopGradient", "input: T -> output: T")
         .attrs("T: type")
         .shape(unchanged)
@@ -52,6 +52,20 @@ fn ensure_shape_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let merged = shapes::merge(&context.input(0), &shape)?;
     context.set(0, merged);
     Ok(())
+}
+
+/// Passes the gradients on. An output that nothing used has zeros next to one that has a gradient, as in TensorFlow.
+fn identity_n_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    if grads.iter().all(Option::is_none) {
+        return Ok(grads.to_vec());
+    }
+    let zeros = |output: &Output| {
+        let dtype = output.dtype();
+        (dtype.is_floating() || dtype.is_complex()).then(|| zeros_like(output))
+    };
+    let complete =
+        |(index, grad): (usize, &Option<Output>)| grad.clone().or_else(|| zeros(&op.output(index)));
+    Ok(grads.iter().enumerate().map(complete).collect())
 }
 
 /// Builds the gradient.

@@ -1,7 +1,8 @@
 //! Repeating, reversing and rolling.
 
+use super::constants::{range, scalar_like};
 use super::joining::stack;
-use super::shaping::{reshape, shape, transpose};
+use super::shaping::{reshape, shape, size, transpose};
 use crate::arguments::Ints;
 use crate::gradients::broadcasting::spread_scalar;
 use crate::library::op_defs;
@@ -114,9 +115,7 @@ fn roll_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 fn tile_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
     let (input, multiples) = (op.input(0), op.input(1));
-    let Some(rank) = input.shape().rank().or(multiples.shape().dim(0)) else {
-        return Err(op.place(Error::value("the gradient needs to know the rank of the input")));
-    };
+    let rank = input.shape().rank().or(multiples.shape().dim(0));
     // Each axis becomes two, the copies and the elements of one copy, so that a sum over the first
     // of each pair adds the copies.
     let sizes = match (static_value::ints(&multiples), input.shape().to_shape()) {
@@ -137,7 +136,13 @@ fn tile_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<
         || reshape(grad, sizes.clone()),
         |number| super::shaping::broadcast_to(number, sizes.clone()),
     );
-    let repeats: Vec<usize> = (0..rank).map(|axis| 2 * axis).collect();
+    let repeats = match (rank, sizes) {
+        (None, Ints::Computed(sizes)) => {
+            let first = scalar_like(&sizes, 0.0);
+            Ints::from(range(first, size(&sizes), scalar_like(&sizes, 2.0)))
+        }
+        (rank, _) => Ints::from((0..rank.unwrap_or(0)).map(|axis| 2 * axis).collect::<Vec<usize>>()),
+    };
     Ok(vec![Some(reduce_sum(grad, repeats)), None])
 }
 

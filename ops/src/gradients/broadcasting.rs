@@ -20,17 +20,21 @@ pub(crate) fn shape_of(tensor: &Output) -> Ints {
 /// the gradient of the result. Costs nothing where the static shapes prove that nothing was repeated.
 pub(crate) fn sum_to_input(grad: &Output, input: &Output, others: &[&Output]) -> Output {
     match repeated_axes(grad.shape(), input.shape(), others) {
-        Some(axes) => sum_over(grad, input, &axes),
+        Some((axes, rank)) => sum_over(grad, input, &axes, rank),
         None => sum_over_computed(grad, input),
     }
 }
 
-/// Returns the axes of the result along which the input was, or may harmlessly be taken to be, repeated; `None` when the
-/// static shapes leave that open.
+/// Returns the axes of the result along which the input was, or may harmlessly be taken to be, repeated, and the rank of the
+/// result that they count in; `None` when the static shapes leave that open.
 ///
 /// Axes are matched from the last one, as in broadcasting. For an input `[1, ?]`, a result `[2, 3, 4]` and no
 /// `others`, the answer is `None`: the input's last size may be 1 or 4.
-fn repeated_axes(result: &PartialShape, input: &PartialShape, others: &[&Output]) -> Option<Vec<usize>> {
+fn repeated_axes(
+    result: &PartialShape,
+    input: &PartialShape,
+    others: &[&Output],
+) -> Option<(Vec<usize>, usize)> {
     // The inputs may tell more of the result's shape than its gradient does.
     let whole = match others {
         [] => PartialShape::unknown(),
@@ -61,7 +65,7 @@ fn repeated_axes(result: &PartialShape, input: &PartialShape, others: &[&Output]
             axes.push(rank - 1 - back);
         }
     }
-    Some(axes)
+    Some((axes, rank))
 }
 
 /// Returns true if the size is 1, counted from the last axis, or the axis does not exist.
@@ -69,22 +73,25 @@ fn is_one(shape: &PartialShape, back: usize) -> bool {
     shape.rank().is_some_and(|rank| back >= rank) || shape.dim_from_end(back) == Some(1)
 }
 
-/// Sums `grad` over `axes` and returns it with the shape of `input`. `axes` are the leading axes that `input`
-/// lacks, and those where its size is 1.
-fn sum_over(grad: &Output, input: &Output, axes: &[usize]) -> Output {
+/// Sums `grad`, of a rank that its static shape may not tell, over `axes` and returns it with the shape of `input`. `axes`
+/// are the leading axes that `input` lacks, and those where its size is 1.
+fn sum_over(grad: &Output, input: &Output, axes: &[usize], rank: usize) -> Output {
     if axes.is_empty() {
         return grad.clone();
     }
     let own_rank = input.shape().rank().unwrap_or(0);
-    let added = grad.shape().rank().map_or(0, |rank| rank.saturating_sub(own_rank));
+    let added = rank.saturating_sub(own_rank);
+    // A gradient of unknown rank has a sum of unknown rank, to which the input's shape has to be given back.
+    let ranked = grad.shape().rank().is_some();
     // Equal ranks: keeping the summed axes gives the input's shape without a reshape.
-    if added == 0 {
+    if added == 0 && ranked {
         return reduce_sum(grad, keep_dims(axes));
     }
     let sum = reduce_sum(grad, axes);
     // If only leading axes were summed, the rank is right already; otherwise the axes
     // of size 1 have to come back.
-    if axes.iter().all(|&axis| axis < added) { sum } else { reshape(&sum, shape_of(input)) }
+    let complete = ranked && axes.iter().all(|&axis| axis < added);
+    if complete { sum } else { reshape(&sum, shape_of(input)) }
 }
 
 /// Works as [`sum_over`] where the shapes are only known at run time: `BroadcastGradientArgs` computes the

@@ -198,7 +198,8 @@ fn minimum_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Opti
 
 fn squared_difference_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     opposite(op, grads, |grad| {
-        let (x, y) = (conj_of(&op.input(0)), conj_of(&op.input(1)));
+        let (x, y) = (op.input(0), op.input(1));
+        // `conj(d) d` has twice the difference as its gradient; of complex numbers, too, nothing is conjugated.
         scaled(grad, &mul(scalar_like(&x, 2.0), sub(&x, y)))
     })
 }

@@ -237,29 +237,45 @@ fn without_front(product: &Output, rest: usize) -> Output {
     reduce_sum(product, front)
 }
 
-/// Repeated along the axes that the equation sums over for this operand alone.
+/// Repeated along the axes that the equation sums over for this operand alone, and summed along those of its ellipsis that
+/// were broadcast.
 fn spread(product: &Output, input: &Output, own: &Axes, kept: &Axes) -> Output {
     let sizes = shape(input);
-    let labels = own.iter().filter(|axis| **axis != Axis::Ellipsis).count();
-    let mut parts = Vec::new();
+    let count = |axes: &Axes| axes.iter().filter(|axis| **axis != Axis::Ellipsis).count();
+    // What an ellipsis stands for is broadcast by the other operands: its sizes are those of the product.
+    let broadcast = kept.contains(&Axis::Ellipsis);
+    let front = |of: &Output, labels: usize| {
+        let end = -i64::try_from(labels).unwrap_or(i64::MAX);
+        strided_slice(of, &[Index::Range { begin: None, end: (end != 0).then_some(end), stride: 1 }])
+    };
+    let (mut with_ones, mut whole) = (Vec::new(), Vec::new());
     for (at, axis) in own.iter().enumerate() {
         // Counted from the end: the ellipsis, at the front, has an unknown number of axes.
         let back = i64::try_from(own.len() - at).unwrap_or(i64::MAX);
-        parts.push(match axis {
+        let size = || {
+            let end = (back > 1).then_some(1 - back);
+            strided_slice(&sizes, &[Index::Range { begin: Some(-back), end, stride: 1 }])
+        };
+        let (one, all) = match axis {
             Axis::Ellipsis => {
-                let end = -i64::try_from(labels).unwrap_or(i64::MAX);
-                let end = (end != 0).then_some(end);
-                strided_slice(&sizes, &[Index::Range { begin: None, end, stride: 1 }])
+                let sizes =
+                    if broadcast { front(&shape(product), count(kept)) } else { front(&sizes, count(own)) };
+                (sizes.clone(), sizes)
             }
             Axis::Label(_) if kept.contains(axis) => {
-                let end = (back > 1).then_some(1 - back);
-                strided_slice(&sizes, &[Index::Range { begin: Some(-back), end, stride: 1 }])
+                let size = size();
+                (size.clone(), size)
             }
-            Axis::Label(_) => constant(&product.graph(), [1i32]),
-        });
+            Axis::Label(_) => (constant(&product.graph(), [1i32]), size()),
+        };
+        with_ones.push(one);
+        whole.push(all);
     }
-    let with_ones = reshape(product, concat(&parts, 0));
-    broadcast_to(with_ones, shape_of(input))
+    let with_ones = reshape(product, concat(&with_ones, 0));
+    if !broadcast {
+        return broadcast_to(with_ones, shape_of(input));
+    }
+    sum_to_input(&broadcast_to(with_ones, concat(&whole, 0)), input, &[])
 }
 
 /// Returns the sum of products that an equation such as `ij,jk->ik` names: a letter for each axis of each operand, and those

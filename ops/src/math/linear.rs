@@ -3,7 +3,7 @@
 use super::binary::mul;
 use super::product::{MatMulOptions, matmul, matmul_with, sum_batches};
 use super::unary::neg;
-use crate::array::constants::scalar_like;
+use crate::array::constants::{scalar_like, zeros_like};
 use crate::array::{expand_dims, matrix_band_part, matrix_diag_part, matrix_set_diag, matrix_transpose};
 use crate::library::op_defs;
 use crate::shapes;
@@ -138,10 +138,11 @@ fn determinant_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<
     Ok(vec![grads[0].as_ref().map(|grad| scaled_inverse(op, &mul(grad, op.output(0))))])
 }
 
-/// Builds the gradient of the logarithm; the sign does not change under small changes.
+/// Builds the gradient of the logarithm; the sign does not change under small changes, so that its gradient alone gives zeros.
 fn log_determinant_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     check_real(op)?;
-    Ok(vec![grads[1].as_ref().map(|grad| scaled_inverse(op, grad))])
+    let of_sign = || grads[0].as_ref().map(|_| zeros_like(op.input(0)));
+    Ok(vec![grads[1].as_ref().map(|grad| scaled_inverse(op, grad)).or_else(of_sign)])
 }
 
 fn inverse_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {

@@ -183,8 +183,9 @@ pub(super) fn sum_batches(grad: &Output, input: &Output, other: &Output) -> Outp
     let batch = |shape: &PartialShape| shape.rank().map(|rank| shape.range(0, rank - 2));
     match (batch(input.shape()), batch(other.shape())) {
         (Some(own), Some(others)) if own == others && own.is_fully_known() => grad.clone(),
-        (Some(own), Some(_)) if own.rank() == Some(0) => {
-            let added = grad.shape().rank().unwrap_or(2) - 2;
+        // A gradient of unknown rank may have batch axes, so only the computed sum is right for it.
+        (Some(own), Some(_)) if own.rank() == Some(0) && grad.shape().rank().is_some() => {
+            let added = grad.shape().rank().unwrap_or(2).saturating_sub(2);
             if added == 0 { grad.clone() } else { super::reduce_sum(grad, (0..added).collect::<Vec<_>>()) }
         }
         // The last two axes already have the input's sizes, so they are never summed.

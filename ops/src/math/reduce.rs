@@ -4,13 +4,15 @@ use super::binary::{add, div_no_nan, floor_div, floor_mod, maximum, mul, real_di
 use super::cast::cast;
 use super::compare::{equal, not_equal};
 use super::scan::{CumulativeOptions, cumprod_with};
-use super::unary::{exp, is_finite, log, sqrt, square};
+use super::unary::{conj_of, exp, is_finite, log, sqrt, square};
 use crate::arguments::{Ints, ReductionAxes, keep_dims};
 use crate::array::constants::{constant, fill, range, scalar_like, scalar_tensor, zeros_like};
+use crate::array::gathering::gather;
 use crate::array::identity::stop_gradient;
-use crate::array::joining::stack;
+use crate::array::joining::{concat, stack};
 use crate::array::partition::dynamic_stitch;
-use crate::array::shaping::{broadcast_to, rank, reshape, shape, size, transpose};
+use crate::array::searching::setdiff1d;
+use crate::array::shaping::{broadcast_to, invert_permutation, rank, reshape, shape, size, transpose};
 use crate::array::slicing::slice;
 use crate::composite::Composite;
 use crate::gradients::broadcasting::shape_of;
@@ -225,8 +227,8 @@ fn prod_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<
     let Some(grad) = &grads[0] else { return Ok(vec![None, None]) };
     let reduction = Reduction::of(op)?;
     let (Some(axes), Some(rank)) = (&reduction.known_axes, reduction.input.shape().rank()) else {
-        let text = "the gradient of a product needs to know the rank and the axes";
-        return Err(op.place(Error::new(session_core::Code::Unimplemented, text)));
+        let others = others_computed(&reduction);
+        return Ok(vec![Some(mul(reduction.with_axes(grad), others)), None]);
     };
     // With the reduced axes joined into the first, the rest into the second.
     let rest: Vec<usize> = (0..rank).filter(|axis| !axes.contains(axis)).collect();
@@ -241,15 +243,37 @@ fn prod_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<
         -1 => reshape(&turned, flat_shape(&turned, sorted.len())),
         count => reshape(&turned, [count, if count == 0 { 1 } else { -1 }]),
     };
-    // The product of all other elements as (those before) * (those after), which holds for
-    // zeros too; a quotient would not.
-    let before = cumprod_with(&flat, 0, CumulativeOptions::default().exclusive(true));
-    let after = cumprod_with(&flat, 0, CumulativeOptions::default().exclusive(true).reverse(true));
-    let others = reshape(mul(before, after), shape_of(&turned));
+    let others = reshape(products_of_others(&flat), shape_of(&turned));
     // The inverse of `order`, which moves the axes back.
     let place = |axis: usize| order.iter().position(|&from| from == axis).unwrap_or(axis);
     let others = transpose(others, (0..rank).map(place).collect::<Vec<usize>>());
     Ok(vec![Some(mul(reduction.with_axes(grad), others)), None])
+}
+
+/// Returns for each element of a matrix the product of all others in its column, conjugated as gradients are.
+fn products_of_others(flat: &Output) -> Output {
+    // The product of all other elements as (those before) * (those after), which holds for
+    // zeros too; a quotient would not.
+    let before = cumprod_with(flat, 0, CumulativeOptions::default().exclusive(true));
+    let after = cumprod_with(flat, 0, CumulativeOptions::default().exclusive(true).reverse(true));
+    mul(conj_of(&before), conj_of(&after))
+}
+
+/// Returns for each element of the input the product of all others along the axes, where only the run tells what the axes
+/// are.
+fn others_computed(reduction: &Reduction) -> Output {
+    let (input, sizes) = (&reduction.input, shape(&reduction.input));
+    let (rank, axes) = (rank(input), reshape(cast(&reduction.axes, DType::Int32), [-1]));
+    // Negative axes count from the end.
+    let axes = floor_mod(add(axes, &rank), &rank);
+    let all = range(scalar_like(&rank, 0.0), &rank, scalar_like(&rank, 1.0));
+    let (rest, _) = setdiff1d(all, &axes);
+    let order = concat(&[axes.clone(), rest.clone()], 0);
+    let turned = transpose(input, &order);
+    let product = |axes: &Output| reduce_prod(gather(&sizes, axes), ..);
+    let flat = reshape(&turned, stack(&[product(&axes), product(&rest)], 0));
+    let others = reshape(products_of_others(&flat), shape(&turned));
+    reshape(transpose(others, invert_permutation(order)), shape_of(input))
 }
 
 /// `[product of the first sizes, product of the rest]`, computed.

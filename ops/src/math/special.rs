@@ -1,7 +1,7 @@
 //! Functions of several numbers from statistics and geometry.
 
-use super::binary::{add, mul, sub, xlogy};
-use super::unary::{exp, lgamma, log1p, neg};
+use super::binary::{add, mul, sub, xlog1py, xlogy};
+use super::unary::{exp, lgamma, neg};
 use crate::array::constants::scalar_like;
 use crate::gradients::broadcasting::sum_to_input;
 use crate::library::op_defs;
@@ -102,7 +102,8 @@ fn betainc_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Opti
     let one = || scalar_like(&x, 1.0);
     // In logarithms: the gamma functions themselves overflow at arguments that are not large.
     let beta = sub(add(lgamma(&a), lgamma(&b)), lgamma(add(&a, &b)));
-    let toward_one = mul(sub(&b, one()), log1p(neg(&x)));
+    // `xlogy` and `xlog1py` make the density right at the ends of the interval where `a` or `b` is 1.
+    let toward_one = xlog1py(sub(&b, one()), neg(&x));
     let density = exp(sub(add(toward_one, xlogy(sub(&a, one()), &x)), beta));
     Ok(vec![None, None, Some(sum_to_input(&mul(grad, density), &x, &[&a, &b]))])
 }

@@ -10,6 +10,8 @@ use session_core::{OpBuilder, Operation, Output, Variable};
 /// Adadelta (Zeiler): scales the gradient by the ratio of the running magnitudes of earlier steps and of the
 /// gradient. Its slots are `accum` (the variable `<name>/Adadelta`) and `accum_update` (`<name>/Adadelta_1`).
 ///
+/// A gradient of [rows](crate::IndexedSlices), such as that of a lookup, updates those rows and their slots alone.
+///
 /// ```
 /// use ops::optimizers::{AdadeltaOptimizer, Optimizer};
 /// # use ops::{math::square, variables::variable};

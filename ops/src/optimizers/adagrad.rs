@@ -11,6 +11,8 @@ use session_core::{OpBuilder, Operation, Output, Variable};
 /// Adagrad (Duchi, Hazan, and Singer): divides the gradient by the square root of the sum of all its squares
 /// so far. The sum is the slot `accumulator`, the variable `<name>/Adagrad`.
 ///
+/// A gradient of [rows](crate::IndexedSlices), such as that of a lookup, updates those rows and their slots alone.
+///
 /// ```
 /// use ops::optimizers::{AdagradOptimizer, Optimizer};
 /// # use ops::{math::square, variables::variable};

@@ -10,6 +10,8 @@ use session_core::{OpBuilder, Operation, Output, Variable};
 ///
 /// Its slots are `accum` (the variable `<name>/Ftrl`) and `linear` (`<name>/Ftrl_1`).
 ///
+/// A gradient of [rows](crate::IndexedSlices), such as that of a lookup, updates those rows and their slots alone.
+///
 /// ```
 /// use ops::optimizers::{FtrlOptimizer, Optimizer};
 /// # use ops::{math::square, variables::variable};

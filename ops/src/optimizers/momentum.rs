@@ -10,6 +10,8 @@ use session_core::{OpBuilder, Operation, Output, Variable};
 /// Gradient descent with momentum: `accumulator = momentum * accumulator + gradient; variable -=
 /// learning_rate * accumulator`. The accumulator is the slot `momentum`, the variable `<name>/Momentum`.
 ///
+/// A gradient of [rows](crate::IndexedSlices), such as that of a lookup, updates those rows and their slots alone.
+///
 /// ```
 /// use ops::optimizers::{MomentumOptimizer, Optimizer};
 /// # use ops::{math::square, variables::variable};

@@ -16,6 +16,8 @@ use session_core::{OpBuilder, Operation, Output, Variable};
 /// Its slots are `rms` (the variable `<name>/RMSProp`), `mg` if it is centered, and `momentum`, which are `_1` and
 /// `_2`.
 ///
+/// A gradient of [rows](crate::IndexedSlices), such as that of a lookup, updates those rows and their slots alone.
+///
 /// ```
 /// use ops::optimizers::{RMSPropOptimizer, Optimizer};
 /// # use ops::{math::square, variables::variable};

@@ -423,7 +423,7 @@ impl Accumulator {
             Accumulator::Dense(of, _) => of.take_grad(required),
             Accumulator::Rows(of, _) => {
                 let [indices, values, _] = of.take_grad(required);
-                // Dense from here on: the inner optimizer's operations take whole gradients.
+                // The form in which gradients of lookups are rows, which the inner optimizer takes back from it.
                 let rows = variable.shape().dim(0).map_or(-1, |rows| rows as i64);
                 unsorted_segment_sum(values, indices, rows)
             }

@@ -11,6 +11,7 @@ use crate::array::{
 };
 use crate::gradients::broadcasting::shape_of;
 use crate::math::reduce::kept_sizes;
+use crate::math::unary::conj_of;
 use crate::math::{add_n, cast, minimum, mul, neg, real_div, reduce_sum, square};
 use crate::shapes::axis_index;
 use crate::static_value;
@@ -38,16 +39,19 @@ pub(super) fn matmul_gradient(op: &Operation, grads: &[Option<Output>]) -> Resul
     let builder = builder.input(&indices).input(op.input(1)).input(op.input(2)).input(grad);
     // The same operation with the other side of `A`, so no dense form of `A` exists.
     let product = builder.attr("adjoint_a", !adjoint_a).finish_output();
-    // With `adjoint_b` both the gradient and the rows that are looked up are those of the transposed matrix.
+    // With `adjoint_b` both the gradient and the rows that are looked up are those of the transposed matrix. The rows are
+    // conjugated, which undoes the conjugate of the adjoint.
     let (of_b, columns) = match adjoint_b {
-        true => (matrix_transpose(product), matrix_transpose(b)),
-        false => (product, b),
+        true => (conj_of(&matrix_transpose(product)), matrix_transpose(b)),
+        false => (product, conj_of(&b)),
     };
     let of_axis = |axis: i64| strided_slice(&indices, &[Index::ALL, Index::At(axis)]);
     let (row, column) = if adjoint_a { (1, 0) } else { (0, 1) };
     // A value appears in one row of the product, times one row of the dense matrix.
     let pairs = mul(gather(grad, of_axis(row)), gather(columns, of_axis(column)));
-    Ok(vec![None, Some(reduce_sum(pairs, 1)), None, Some(of_b)])
+    let of_values = reduce_sum(pairs, 1);
+    let of_values = if adjoint_a { conj_of(&of_values) } else { of_values };
+    Ok(vec![None, Some(of_values), None, Some(of_b)])
 }
 
 /// Returns the gradients of both summands' values: each looks up the sum at its own coordinates. An entry
