@@ -403,8 +403,7 @@ fn last_fetches(fetches: &[u32], slots: &Slots) -> Vec<Input> {
     let mut seen = vec![false; slots.count()];
     let mut last =
         |slot: u32| !std::mem::replace(&mut seen[slot as usize], true) && slots.owner(slot).is_some();
-    let mut inputs: Vec<Input> =
-        fetches.iter().rev().map(|&slot| Input { slot, last: last(slot) }).collect();
+    let mut inputs: Vec<Input> = fetches.iter().rev().map(|&slot| Input { slot, last: last(slot) }).collect();
     inputs.reverse();
     inputs
 }

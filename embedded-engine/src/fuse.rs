@@ -42,9 +42,8 @@ pub(crate) fn fuse(ir: &mut Ir, environment: &Environment) {
     // Joining moves uses from one node to another and changes no count of the remaining nodes.
     let uses = ir.uses();
     for index in 0..ir.nodes.len() {
-        let alone = |value: Value| {
-            producer(value).filter(|before| uses[value] == 1 && !waited_for.contains(before))
-        };
+        let alone =
+            |value: Value| producer(value).filter(|before| uses[value] == 1 && !waited_for.contains(before));
         // What a sum is added to is overwritten, which nothing else may need. Constants are shared by all steps.
         let free = |value: Value| uses[value] == 1 && !matches!(value, Value::Constant(_));
         let joined = match ir.nodes[index].computed_op().and_then(|op| op.fusion) {

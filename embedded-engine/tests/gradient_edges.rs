@@ -64,8 +64,9 @@ fn weights_of_a_loss_do_not_spread_the_losses() {
     {
         let graph = Graph::new();
         let zeros = array::zeros(&graph, DType::Float32, losses);
-        let options =
-            LossOptions::default().weights(array::zeros(&graph, DType::Float32, weights)).reduction(Reduction::Sum);
+        let options = LossOptions::default()
+            .weights(array::zeros(&graph, DType::Float32, weights))
+            .reduction(Reduction::Sum);
         let _ = mean_squared_error_with(&zeros, &zeros, &options);
         let error = graph.check().unwrap_err().to_string();
         assert!(error.contains("weights of shape"), "{error}");
@@ -118,7 +119,8 @@ fn examples_whose_weights_add_up_to_zero_have_rows_of_zeros() {
 fn elements_of_different_shapes_have_their_own_gradients() {
     let graph = Graph::new();
     let (a, b) = (constant(&graph, [1.0f32, 2.0]), constant(&graph, [3.0f32, 4.0, 5.0]));
-    let list = TensorArray::new(&graph, DType::Float32, 2, PartialShape::from([None])).write(0, &a).write(1, &b);
+    let list =
+        TensorArray::new(&graph, DType::Float32, 2, PartialShape::from([None])).write(0, &a).write(1, &b);
     let factor = |number: f32| constant(&graph, number);
     let (second, first) = (math::mul(list.read(1), factor(3.0)), math::mul(list.read(0), factor(2.0)));
     let found = gradients(&[second, first], &[&a, &b]).unwrap();
@@ -135,8 +137,7 @@ fn elements_of_different_shapes_have_their_own_gradients() {
 fn a_variable_that_a_loop_overwrites_with_another_shape_passes_zeros_on() {
     let graph = Graph::new();
     let x = constant(&graph, [0.0f32, 1.0, 2.0, 3.0, 4.0]);
-    let options =
-        WhileOptions::new().shape_invariants([PartialShape::scalar(), PartialShape::from([None])]);
+    let options = WhileOptions::new().shape_invariants([PartialShape::scalar(), PartialShape::from([None])]);
     let start = (constant(&graph, 0i32), array::zeros(&graph, DType::Float32, [4]));
     let (_, last) = while_loop_with(
         &graph,

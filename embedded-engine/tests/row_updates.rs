@@ -4,8 +4,8 @@
 
 use embedded_engine::EmbeddedEngine;
 use ops::optimizers::{
-    AdadeltaOptimizer, AdagradOptimizer, FtrlOptimizer, GradientDescentOptimizer, LossScale, LossScaleOptimizer,
-    MomentumOptimizer, Optimizer, RMSPropOptimizer, clip_by_global_norm, clip_by_norm,
+    AdadeltaOptimizer, AdagradOptimizer, FtrlOptimizer, GradientDescentOptimizer, LossScale,
+    LossScaleOptimizer, MomentumOptimizer, Optimizer, RMSPropOptimizer, clip_by_global_norm, clip_by_norm,
 };
 use ops::variables::{VariableBuilder, variable};
 use ops::{array, math};

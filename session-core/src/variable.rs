@@ -245,7 +245,8 @@ impl Variable {
         let (initializer, initial_value) = match foreign {
             None => (initializer.clone(), initial_value.clone()),
             Some((operation, error)) => {
-                let error = Error::value(format!("the initializer of '{}': {}", self.inner.name, error.message()));
+                let error =
+                    Error::value(format!("the initializer of '{}': {}", self.inner.name, error.message()));
                 if operation.error().is_none() {
                     graph.add_error_of_both(&operation.graph(), error.clone());
                 }

@@ -66,20 +66,31 @@ impl IndexedSlices {
     }
 
     /// Returns the same rows, those of one index added, so that each index occurs once.
+    #[track_caller]
     pub(crate) fn summed(&self, graph: &Graph) -> IndexedSlices {
         let (indices, places) = unique(self.indices.within(graph));
         let values = unsorted_segment_sum(self.values.within(graph), places, size(&indices));
         IndexedSlices { values, indices, rows: self.rows.clone() }
     }
 
-    /// Returns a gradient with each of its numbers changed, such as scaled: rows stay rows, so that optimizers still update those
-    /// alone. As in TensorFlow, rows of one index are changed before they are added.
-    pub(crate) fn map(gradient: &Output, change: impl FnOnce(&Output) -> Output) -> Output {
+    /// Returns the numbers of a gradient, with the rows that they belong to if it [consists of rows](IndexedSlices::of).
+    ///
+    /// What changes them one by one, such as a scale, gives them back to [`joined`](IndexedSlices::joined), so that optimizers still
+    /// update rows alone. As in TensorFlow, rows of one index are changed before they are added.
+    #[track_caller]
+    pub(crate) fn split(gradient: &Output) -> (Output, Option<IndexedSlices>) {
         match IndexedSlices::of(gradient) {
-            None => change(gradient),
-            Some(IndexedSlices { values, indices, rows }) => {
-                unsorted_segment_sum(change(&values), indices, rows)
-            }
+            None => (gradient.clone(), None),
+            Some(rows) => (rows.values.clone(), Some(rows)),
+        }
+    }
+
+    /// Returns the gradient of these numbers and the rows that [`split`](IndexedSlices::split) returned.
+    #[track_caller]
+    pub(crate) fn joined(numbers: Output, rows: Option<IndexedSlices>) -> Output {
+        match rows {
+            None => numbers,
+            Some(IndexedSlices { indices, rows, .. }) => unsorted_segment_sum(numbers, indices, rows),
         }
     }
 

@@ -73,15 +73,19 @@ pub fn clip_by_global_norm(
     let smaller = minimum(real_div(scope.enter(&one), &inside), real_div(&one, &limit));
     // Infinite or NaN minus itself is NaN, so that a broken gradient shows.
     let factor = add(mul(scope.enter(limit), smaller), sub(&inside, &inside));
-    let clip = |(index, tensor): (usize, &Option<Output>)| {
-        let scale = |tensor: &Output| {
-            let scaled = mul(scope.enter(tensor), &factor);
-            let named = inner.named(&format!("clip_by_global_norm/_{index}"));
-            scope.leave(identity(scaled.within(&named)))
+    let mut clipped = Vec::with_capacity(tensors.len());
+    // A loop and no closure, so that the operations record the caller.
+    for (index, tensor) in tensors.iter().enumerate() {
+        let Some(tensor) = tensor else {
+            clipped.push(None);
+            continue;
         };
-        Some(IndexedSlices::map(tensor.as_ref()?, scale))
-    };
-    let clipped = tensors.iter().enumerate().map(clip).collect();
+        let (numbers, rows) = IndexedSlices::split(tensor);
+        let scaled = mul(scope.enter(numbers), &factor);
+        let named = inner.named(&format!("clip_by_global_norm/_{index}"));
+        let scaled = scope.leave(identity(scaled.within(&named)));
+        clipped.push(Some(IndexedSlices::joined(scaled, rows)));
+    }
     Some((clipped, scope.leave(inside)))
 }
 
@@ -98,15 +102,10 @@ pub fn clip_by_global_norm(
 #[must_use]
 #[track_caller]
 pub fn clip_by_norm(tensor: impl AsOutput, clip_norm: impl Into<Scalar>) -> Output {
-    IndexedSlices::map(tensor.as_output(), |tensor| clip_whole_by_norm(tensor, &clip_norm.into()))
-}
-
-/// Does the work of [`clip_by_norm`] for a tensor without rows.
-#[track_caller]
-fn clip_whole_by_norm(tensor: &Output, clip_norm: &Scalar) -> Output {
+    let (tensor, rows) = IndexedSlices::split(tensor.as_output());
     let scope = Composite::new(&tensor.graph(), "clip_by_norm");
     let (inner, dtype) = (scope.graph(), tensor.dtype());
-    let limit = clip_norm.to_output(&inner.named("clip_norm"), dtype);
+    let limit = clip_norm.into().to_output(&inner.named("clip_norm"), dtype);
     let tensor = scope.enter(tensor);
     let square = reduce_sum(mul(&tensor, &tensor), keep_dims(..));
     // The root of zero has an infinite gradient, so one is taken in its place.
@@ -115,7 +114,7 @@ fn clip_whole_by_norm(tensor: &Output, clip_norm: &Scalar) -> Output {
     let norm = select(&positive, sqrt(select(&positive, &square, one)), &square);
     // Multiplied before it is divided, as in TensorFlow, so results agree to the last bit.
     let clipped = real_div(mul(&tensor, &limit), maximum(norm, &limit));
-    scope.leave(identity(scope.enter_last(clipped)))
+    IndexedSlices::joined(scope.leave(identity(scope.enter_last(clipped))), rows)
 }
 
 /// The limit that an optimizer puts on the gradients it is given.
@@ -171,7 +170,8 @@ impl Clipping {
                     let gradient = gradient.as_ref()?;
                     let high = limit.to_output(&graph.named("clipvalue"), gradient.dtype());
                     let high = high.within(graph);
-                    Some(IndexedSlices::map(gradient, |gradient| clip_by_value(gradient, neg(&high), &high)))
+                    let (numbers, rows) = IndexedSlices::split(gradient);
+                    Some(IndexedSlices::joined(clip_by_value(numbers, neg(&high), &high), rows))
                 })
                 .collect(),
             Clipping::Norm(limit) => {

@@ -194,20 +194,17 @@ impl<T: Optimizer> Optimizer for LossScaleOptimizer<T> {
         };
         let scaled = mul(&wide, self.factor(&scope, wide.dtype()));
         let found = self.optimizer.compute_gradients(&scaled, variables);
-        let unscaled = |gradient: &Output| {
+        let unscaled = |gradient: Output| {
+            let (gradient, rows) = IndexedSlices::split(&gradient);
             let inner = gradient.within(&scope);
             // A quotient in 16 bits would lose what the factor has kept from vanishing.
             let wide = if inner.dtype().size() == 2 { cast(&inner, DType::Float32) } else { inner };
             // The factor is read again instead of reused: the two dtypes can differ.
             let quotient = real_div(&wide, self.factor(&scope, wide.dtype()));
-            cast(quotient, gradient.dtype()).within(&gradient.graph())
+            let unscaled = cast(quotient, gradient.dtype()).within(&gradient.graph());
+            IndexedSlices::joined(unscaled, rows)
         };
-        found
-            .into_iter()
-            .map(|(gradient, variable)| {
-                (gradient.map(|gradient| IndexedSlices::map(&gradient, unscaled)), variable)
-            })
-            .collect()
+        found.into_iter().map(|(gradient, variable)| (gradient.map(unscaled), variable)).collect()
     }
 
     #[track_caller]
