@@ -439,11 +439,11 @@ fn mark_last_uses(steps: &mut [Step], slots: &Slots, frame: usize) {
 struct Slots {
     /// The slot of each value, or [`UNUSED`].
     by_value: Numbers,
-    /// What is known of each slot.
+    /// The slots, by their numbers.
     slots: Vec<Slot>,
 }
 
-/// What is known of a slot.
+/// One slot: the frame that its value belongs to, and whether it stays.
 struct Slot {
     /// The frame that the slot belongs to; `None` for a constant.
     owner: Option<usize>,

@@ -233,7 +233,7 @@ fn evenly_spaced_numbers_pass_no_gradient_to_their_ends() {
 }
 
 #[test]
-fn a_tensor_that_is_passed_on_beside_a_used_one_has_zeros_as_gradient() {
+fn a_tensor_that_is_passed_on_next_to_a_used_one_has_zeros_as_gradient() {
     let graph = Graph::new();
     let (a, b) = (numbered(&graph, &[2], 1), numbered(&graph, &[3], 3));
     let number = array::constant(&graph, [1i32]);
@@ -256,7 +256,7 @@ fn the_sign_of_a_determinant_has_zeros_as_gradient() {
 }
 
 #[test]
-fn einsum_sums_a_broadcast_ellipsis_beside_an_axis_that_only_one_operand_has() {
+fn einsum_sums_a_broadcast_ellipsis_next_to_an_axis_that_only_one_operand_has() {
     let graph = Graph::new();
     let known = |x: &Output| x.clone();
     for hide in [known, unknown] {

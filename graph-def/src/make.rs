@@ -291,10 +291,10 @@ impl<'a> Maker<'a> {
         }
         let used = self.uses.as_ref().and_then(|uses| uses.get(&index)).cloned().unwrap_or_default();
         let lists = ["Tout", "output_types", "out_types", "component_types", "dtypes", "Toutput_types"];
-        let list = lists.iter().find_map(|name| attrs.get(*name)?.as_types());
+        let list = lists.iter().find_map(|name| attrs.get(name)?.as_types());
         let single = ["dtype", "out_type", "T", "element_dtype", "value_dtype"];
         // Variant where nothing is known, which no kernel takes for numbers.
-        let single = single.iter().find_map(|name| attrs.get(*name)?.as_type()).unwrap_or(DType::Variant);
+        let single = single.iter().find_map(|name| attrs.get(name)?.as_type()).unwrap_or(DType::Variant);
         let names: Vec<&str> = {
             let mut names: Vec<&str> = used.keys().map(|(name, _)| name.as_str()).collect();
             names.dedup();

@@ -69,12 +69,22 @@ impl Attrs {
     }
 
     /// Returns the number of attributes.
+    ///
+    /// ```
+    /// # use session_core::{AttrValue, Attrs};
+    /// # let mut attrs = Attrs::from([("T", AttrValue::Int(1)), ("N", AttrValue::Int(2))]);
+    /// assert_eq!(attrs.len(), 2);
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// Returns true if there are none.
+    ///
+    /// ```
+    /// assert!(session_core::Attrs::new().is_empty());
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
@@ -82,6 +92,7 @@ impl Attrs {
 
     /// Returns the place of a name, or the place at which it would be inserted.
     fn find(&self, name: &str) -> Result<usize, usize> {
+        // From the front, since operations have a handful.
         for (place, (own, _)) in self.entries.iter().enumerate() {
             match (**own).cmp(name) {
                 std::cmp::Ordering::Less => {}
@@ -93,6 +104,13 @@ impl Attrs {
     }
 
     /// Returns the value of an attribute.
+    ///
+    /// ```
+    /// # use session_core::{AttrValue, Attrs};
+    /// # let mut attrs = Attrs::from([("T", AttrValue::Int(1)), ("N", AttrValue::Int(2))]);
+    /// assert_eq!(attrs.get("N"), Some(&AttrValue::Int(2)));
+    /// assert_eq!(attrs.get("n"), None);
+    /// ```
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&AttrValue> {
         // Not sorted search: most names differ in their length, which is compared without a look at the bytes.
@@ -100,17 +118,37 @@ impl Attrs {
     }
 
     /// Returns the value of an attribute, to be changed.
+    ///
+    /// ```
+    /// # use session_core::{AttrValue, Attrs};
+    /// # let mut attrs = Attrs::from([("T", AttrValue::Int(1)), ("N", AttrValue::Int(2))]);
+    /// *attrs.get_mut("N").expect("it is there") = AttrValue::Int(3);
+    /// assert_eq!(attrs["N"].as_int(), Some(3));
+    /// ```
     pub fn get_mut(&mut self, name: &str) -> Option<&mut AttrValue> {
         self.entries.iter_mut().find(|(own, _)| own == name).map(|(_, value)| value)
     }
 
     /// Returns true if there is an attribute of this name.
+    ///
+    /// ```
+    /// # use session_core::{AttrValue, Attrs};
+    /// # let mut attrs = Attrs::from([("T", AttrValue::Int(1)), ("N", AttrValue::Int(2))]);
+    /// assert!(attrs.contains_key("T"));
+    /// ```
     #[must_use]
     pub fn contains_key(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
 
     /// Sets an attribute, and returns the value that it had.
+    ///
+    /// ```
+    /// # use session_core::{AttrValue, Attrs};
+    /// # let mut attrs = Attrs::from([("T", AttrValue::Int(1)), ("N", AttrValue::Int(2))]);
+    /// assert_eq!(attrs.insert("shape", AttrValue::Int(7)), None);
+    /// assert_eq!(attrs.insert("T", AttrValue::Int(4)), Some(AttrValue::Int(1)));
+    /// ```
     pub fn insert(&mut self, name: impl Into<Cow<'static, str>>, value: AttrValue) -> Option<AttrValue> {
         let name = name.into();
         match self.find(&name) {
@@ -123,16 +161,37 @@ impl Attrs {
     }
 
     /// Removes an attribute, and returns its value.
+    ///
+    /// ```
+    /// # use session_core::{AttrValue, Attrs};
+    /// # let mut attrs = Attrs::from([("T", AttrValue::Int(1)), ("N", AttrValue::Int(2))]);
+    /// assert_eq!(attrs.remove("T"), Some(AttrValue::Int(1)));
+    /// assert_eq!(attrs.len(), 1);
+    /// ```
     pub fn remove(&mut self, name: &str) -> Option<AttrValue> {
         self.find(name).ok().map(|place| self.entries.remove(place).1)
     }
 
     /// Keeps the attributes for which `keep` returns true.
+    ///
+    /// ```
+    /// # use session_core::{AttrValue, Attrs};
+    /// # let mut attrs = Attrs::from([("T", AttrValue::Int(1)), ("N", AttrValue::Int(2))]);
+    /// attrs.retain(|name, _| name != "T");
+    /// assert_eq!(attrs.keys().collect::<Vec<_>>(), ["N"]);
+    /// ```
     pub fn retain(&mut self, mut keep: impl FnMut(&str, &mut AttrValue) -> bool) {
         self.entries.retain_mut(|(name, value)| keep(name, value));
     }
 
     /// Returns the attributes in the order of their names.
+    ///
+    /// ```
+    /// # use session_core::{AttrValue, Attrs};
+    /// # let mut attrs = Attrs::from([("T", AttrValue::Int(1)), ("N", AttrValue::Int(2))]);
+    /// let first = attrs.iter().next().expect("there are two");
+    /// assert_eq!(first, ("N", &AttrValue::Int(2)));
+    /// ```
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &AttrValue)> {
         self.into_iter()
     }
@@ -143,6 +202,12 @@ impl Attrs {
     }
 
     /// Returns the values in the order of their names.
+    ///
+    /// ```
+    /// # use session_core::{AttrValue, Attrs};
+    /// # let mut attrs = Attrs::from([("T", AttrValue::Int(1)), ("N", AttrValue::Int(2))]);
+    /// assert_eq!(attrs.values().map(|value| value.as_int()).collect::<Vec<_>>(), [Some(2), Some(1)]);
+    /// ```
     pub fn values(&self) -> impl ExactSizeIterator<Item = &AttrValue> {
         self.iter().map(|(_, value)| value)
     }

@@ -97,8 +97,8 @@ impl<'a> UpdateScope<'a> {
     }
 
     /// Works as [`update_of`](UpdateScope::update_of), for an operation with a second form that updates some rows. Returns also the
-    /// inputs that are the gradient, in the place of the first form's gradient: for rows, their values and then their indices, each
-    /// once, as TensorFlow hands them to its operations.
+    /// inputs that the gradient becomes: itself, or of rows the values and then the indices, each index once, as TensorFlow hands
+    /// them to its operations.
     ///
     /// `whole` and `rows` have the definitions for resource and reference variables. The rows are taken if the gradient [consists of
     /// rows](IndexedSlices::of): the other rows then keep their values and their slots, which an update with a gradient of zero would
