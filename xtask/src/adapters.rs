@@ -1,7 +1,7 @@
 //! Crates that bring in other libraries, each its own workspace, so that other builds do not include them.
 
 use crate::dependencies;
-use crate::shell::{cargo, root, section};
+use crate::shell::{self, cargo, root, section};
 use crate::tensorflow;
 use anyhow::{Result, bail, ensure};
 use std::path::PathBuf;
@@ -51,9 +51,8 @@ pub(crate) fn example(name: &str, example: &str, release: bool) -> Result<PathBu
 
 /// Returns the folder of build outputs, which all adapters share.
 fn target() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     // Below the target folder, so that `cargo clean` removes it.
-    target.join("adapters")
+    shell::target().join("adapters")
 }
 
 /// Returns a cargo command in an adapter.

@@ -1,6 +1,6 @@
 //! TensorFlow itself, as the oracle of the tests.
 
-use crate::shell::{exists, root, say, section};
+use crate::shell::{exists, say, section, target};
 use anyhow::{Result, bail};
 use std::path::PathBuf;
 use std::process::Command;
@@ -10,8 +10,7 @@ const VERSION: &str = "2.21.0";
 
 /// Returns where it is installed: a virtual environment that `cargo clean` removes.
 fn environment() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    target.join("tensorflow").join("venv")
+    target().join("tensorflow").join("venv")
 }
 
 /// Returns a Python that has TensorFlow: the one that `MONITORED_SESSION_TF_PYTHON` names, or the one installed here.

@@ -1,7 +1,7 @@
 //! The time that people wait for the compiler: a newcomer for the first example, an engineer for the tests of
 //! a changed kernel.
 
-use crate::shell::{cargo, root, say};
+use crate::shell::{cargo, root, say, target};
 use crate::tensorflow;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
@@ -57,11 +57,6 @@ pub(crate) fn timings(arguments: &[String]) -> Result<()> {
     }
     std::fs::remove_dir_all(&folder)?;
     Ok(())
-}
-
-/// Returns the folder of build outputs.
-fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
 /// Runs a command and prints its time.

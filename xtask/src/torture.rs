@@ -1,7 +1,7 @@
 //! Kills a training at random moments until it completes, and compares the result with an uninterrupted run.
 
 use crate::adapters;
-use crate::shell::{cargo_workspace, root, say, section};
+use crate::shell::{cargo_workspace, say, section, target};
 use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -85,7 +85,7 @@ pub(crate) fn torture(arguments: &[String]) -> Result<()> {
     let mut build = cargo_workspace("build");
     build.args(["--example", "torture"]).args(plan.release.then_some("--release"));
     section("build the training", build)?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let target = target();
     let profile = if plan.release { "release" } else { "debug" };
     let program = target.join(profile).join("examples/torture");
     let folder = target.join("torture");
