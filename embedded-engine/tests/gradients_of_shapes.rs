@@ -223,13 +223,18 @@ fn sizes_that_overflow_their_dtype_are_not_known() {
 }
 
 #[test]
-fn evenly_spaced_numbers_pass_no_gradient_to_their_ends() {
+fn evenly_spaced_numbers_pass_gradients_to_their_ends() {
     let graph = Graph::new();
     let a = array::constant(&graph, 2.0f64);
+    // As through `tf.linspace`.
     let spaced = array::linspace(&a, math::add(&a, &a), 3);
     let y = math::add(math::reduce_sum(&spaced, ..), &a);
-    check(gradients(&[y], &[&a]).unwrap()[0].as_ref(), &[], &[1.0]);
-    assert!(gradients(&[spaced], &[&a]).unwrap()[0].is_none());
+    check(gradients(&[y], &[&a]).unwrap()[0].as_ref(), &[], &[5.5]);
+    // A list of one number has its start alone.
+    let (start, stop) = (array::constant(&graph, 1.0f64), array::constant(&graph, 7.0f64));
+    let found = gradients(&[array::linspace(&start, &stop, 1)], &[&start, &stop]).unwrap();
+    check(found[0].as_ref(), &[], &[1.0]);
+    check(found[1].as_ref(), &[], &[0.0]);
 }
 
 #[test]

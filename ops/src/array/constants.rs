@@ -2,6 +2,7 @@
 
 use crate::arguments::Ints;
 use crate::library::op_defs;
+use crate::math::{mul, reduce_sum, sub};
 use crate::shapes::{self, shape_from};
 use session_core::{AsOutput, Error, Graph, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
 use std::fmt::Display;
@@ -44,7 +45,7 @@ op_defs! {
     LIN_SPACE: OpDef::new("LinSpace", "start: T, stop: T, num: Tidx -> output: T")
         .attrs("T: floattype, Tidx: indextype = int32")
         .shape(lin_space_shape)
-        .not_differentiable();
+        .gradient(lin_space_gradient);
     EMPTY: OpDef::new("Empty", "shape: int32 -> output: dtype")
         .attrs("dtype: type, init: bool = false")
         .stateful()
@@ -170,6 +171,21 @@ fn check_range<N: PartialOrd + Display>(start: N, limit: N, delta: N, zero: N) -
         return Ok(());
     }
     Err(Error::value(format!("no steps of {delta} lead from {start} to {limit}")))
+}
+
+/// Returns the gradients of the two ends: each number is a mean of both, weighted by its place.
+///
+/// TensorFlow's operation passes no gradient, but its `tf.linspace`, which is made of others, has this one.
+fn lin_space_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
+    let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
+    let graph = grad.graph();
+    let ends = [0.0, 1.0].map(|end| constant(&graph, scalar_tensor(grad.dtype(), end)));
+    let [zero, one] = &ends;
+    // The only number of a list of one is the start.
+    let weights = graph.op(&LIN_SPACE).input(zero).input(one).input(op.input(2)).finish_output();
+    let of_stop = reduce_sum(mul(grad, weights), ..);
+    let of_start = sub(reduce_sum(grad, ..), &of_stop);
+    Ok(vec![Some(of_start), Some(of_stop), None])
 }
 
 /// Infers the number of elements of evenly spaced numbers.

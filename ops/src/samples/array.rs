@@ -32,7 +32,7 @@ const PLAIN: &[Sample] = rows! {
     "OnesLike" => |i| { let x = i.doubles(&[2, 3]); [i.op("OnesLike").input(&x).finish_output(), ones_like(x)] };
     "Range" => |i| { let ends = [i.other(1i32), i.other(9i32), i.other(2i32)]; [range(&ends[0], &ends[1], &ends[2])] };
     "Range known" => |i| [range(i.constant(0.5f32), i.constant(2.0f32), i.constant(0.4f32))];
-    "LinSpace" => |i| { let (a, b) = (i.other(1.0f64), i.other(2.0f64)); [linspace(a, b, 5)] };
+    "LinSpace" => |i| { let (a, b) = (i.doubles(&[]), i.doubles(&[])); [linspace(a, b, 5)] };
     "Empty" but not_numerical => |i| [i.op("Empty").constant([2i32, 3]).attr("dtype", DType::Float32).attr("init", true).finish_output()];
 };
 
