@@ -240,7 +240,7 @@ impl Emitter<'_> {
                 outer.push(input.slot);
             }
         }
-        mark_last_uses(&mut steps, &self.slots, frame);
+        mark_last_uses(&mut steps, &mut self.slots, frame);
         // An `Enter` is the first user in the loop of a value from outside. Where the loop is its last user
         // in the block, the `Enter` may take it.
         for step in &mut steps {
@@ -413,9 +413,7 @@ fn last_fetches(fetches: &[u32], slots: &Slots) -> Vec<Input> {
 ///
 /// The steps are those of a frame. Slots that must stay filled are not marked either: constants, fetches, and
 /// values of other frames. Where a value is an input twice, the step only releases it.
-fn mark_last_uses(steps: &mut [Step], slots: &Slots, frame: usize) {
-    let keeps = |slot: u32| slots.owner(slot) != Some(frame) || slots.is_kept(slot);
-    let mut later = vec![false; slots.count()];
+fn mark_last_uses(steps: &mut [Step], slots: &mut Slots, frame: usize) {
     // By slot, how often a step has it as an input, where that is its last use.
     let mut uses: FxHashMap<u32, usize> = FxHashMap::default();
     // Backwards, the first use that is seen is the last one.
@@ -424,7 +422,7 @@ fn mark_last_uses(steps: &mut [Step], slots: &Slots, frame: usize) {
         for input in &step.inputs {
             if let Some(count) = uses.get_mut(&input.slot) {
                 *count += 1;
-            } else if !keeps(input.slot) && !std::mem::replace(&mut later[input.slot as usize], true) {
+            } else if slots.ends(input.slot, frame) {
                 uses.insert(input.slot, 1);
                 step.release.push(input.slot);
             }
@@ -443,13 +441,15 @@ struct Slots {
     slots: Vec<Slot>,
 }
 
-/// One slot: the frame that its value belongs to, and whether it stays.
+/// One slot: the frame that its value belongs to, and how long it stays.
 struct Slot {
     /// The frame that the slot belongs to; `None` for a constant.
     owner: Option<usize>,
     /// True if last uses do not apply to it: it is that of a fetch, of a value that enters a loop, or of a
     /// loop-carried value.
     is_kept: bool,
+    /// True once the last use of its value is found.
+    has_ended: bool,
 }
 
 impl Slots {
@@ -463,7 +463,7 @@ impl Slots {
         let slot = &mut self.by_value[value];
         if *slot == UNUSED {
             *slot = self.slots.len() as u32;
-            self.slots.push(Slot { owner, is_kept: false });
+            self.slots.push(Slot { owner, is_kept: false, has_ended: false });
         }
         *slot
     }
@@ -478,9 +478,10 @@ impl Slots {
         self.slots[slot as usize].is_kept = true;
     }
 
-    /// Returns true if a slot is filled beyond the last use of its value.
-    fn is_kept(&self, slot: u32) -> bool {
-        self.slots[slot as usize].is_kept
+    /// Returns true if a use in a frame is the last one of a slot, where later uses have been asked about before.
+    fn ends(&mut self, slot: u32, frame: usize) -> bool {
+        let slot = &mut self.slots[slot as usize];
+        slot.owner == Some(frame) && !slot.is_kept && !std::mem::replace(&mut slot.has_ended, true)
     }
 
     /// Returns the frame of a slot; `None` for that of a constant.

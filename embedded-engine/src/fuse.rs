@@ -24,7 +24,7 @@
 //! take the addition and the ReLU. The fused node takes the place of the last operation. By then all inputs
 //! exist, and nothing else could have seen the values in the middle.
 
-use crate::ir::{Ir, IrNode, Value, Values, producer};
+use crate::ir::{InputValues, Ir, IrNode, Value, producer};
 use crate::kernel::{Environment, Kernel, NodeSpec};
 use crate::kernels::facts;
 use crate::registry::{Addition, Fusion, Then};
@@ -224,7 +224,7 @@ fn fusion(operation: &Operation) -> Option<Fusion> {
 
 /// Returns the node that replaces a product and the operation after it. It waits for everything that either
 /// of them waited for.
-fn join(source: &IrNode, node: &IrNode, inputs: Values, kernel: Box<dyn Kernel>) -> IrNode {
+fn join(source: &IrNode, node: &IrNode, inputs: InputValues, kernel: Box<dyn Kernel>) -> IrNode {
     let operations = source.operations.iter().chain(&node.operations).cloned().collect();
     // The product waits for more than before, namely for what the second operation waited for, which cannot
     // lead back to it.

@@ -48,7 +48,7 @@ pub(crate) enum Value {
 pub(crate) type Operations = SmallVec<[Operation; 1]>;
 
 /// The inputs of a node, which most often are few.
-pub(crate) type Values = SmallVec<[Value; 2]>;
+pub(crate) type InputValues = SmallVec<[Value; 2]>;
 
 /// One operation of a plan in the making, or several that were fused, or one that the compiler has added.
 pub(crate) struct IrNode {
@@ -60,7 +60,7 @@ pub(crate) struct IrNode {
     /// know its op type.
     pub(crate) op: Option<&'static OpType>,
     /// The values that the kernel takes, lists flattened, in the order of the op's signature.
-    pub(crate) inputs: Values,
+    pub(crate) inputs: InputValues,
     /// Nodes that must have run before, in addition to those of the inputs. May contain duplicates.
     pub(crate) control: Vec<usize>,
     /// The number of outputs; a chain has one for each member whose result is needed outside.
@@ -106,7 +106,7 @@ impl IrNode {
     pub(crate) fn of(
         operation: &Operation,
         op: Option<&'static OpType>,
-        inputs: Values,
+        inputs: InputValues,
         control: Vec<usize>,
         kernel: Option<Box<dyn Kernel>>,
     ) -> IrNode {
@@ -124,7 +124,7 @@ impl IrNode {
     /// operation.
     pub(crate) fn added(
         operations: Operations,
-        inputs: Values,
+        inputs: InputValues,
         control: Vec<usize>,
         outputs: usize,
         kernel: Option<Box<dyn Kernel>>,
@@ -135,7 +135,7 @@ impl IrNode {
     /// Returns a node without effect that computes several operations, or one.
     pub(crate) fn joined(
         operations: Operations,
-        inputs: Values,
+        inputs: InputValues,
         control: Vec<usize>,
         outputs: usize,
         kernel: Option<Box<dyn Kernel>>,
@@ -148,7 +148,7 @@ impl IrNode {
     fn known(
         operations: Operations,
         op: Option<&'static OpType>,
-        inputs: Values,
+        inputs: InputValues,
         control: Vec<usize>,
         outputs: usize,
         kernel: Option<Box<dyn Kernel>>,

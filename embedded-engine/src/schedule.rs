@@ -238,10 +238,10 @@ pub(crate) struct Edges {
 /// `Unimplemented` if the hard edges contain a cycle.
 pub(crate) fn order(items: &[usize], edges: &Edges) -> Result<Vec<usize>> {
     let all: Vec<usize> = items.iter().chain(&edges.wishes).copied().collect();
-    let mut places = vec![None; all.iter().max().map_or(0, |last| last + 1)];
-    all.iter().enumerate().for_each(|(place, &item)| places[item] = Some(place));
-    let place = |item: usize| places.get(item).copied().flatten();
-    let pair = |&(before, after): &(usize, usize)| Some((place(before)?, place(after)?));
+    // A map and no list by item: there are as many of these as frames, each with a few of the items of the graph.
+    let places: FxHashMap<usize, usize> =
+        all.iter().enumerate().map(|(place, &item)| (item, place)).collect();
+    let pair = |&(before, after): &(usize, usize)| Some((*places.get(&before)?, *places.get(&after)?));
     if edges.wishes.is_empty() && edges.hard.iter().filter_map(pair).all(|(before, after)| before < after) {
         return Ok(all);
     }

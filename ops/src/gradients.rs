@@ -21,6 +21,7 @@ mod reach;
 
 pub(crate) use frames::outside_of_control_flow;
 pub use indexed_slices::IndexedSlices;
+pub(crate) use indexed_slices::summed;
 
 use crate::array::constants::{constant, fill, scalar_tensor, zeros, zeros_like};
 use crate::composite::unnamed;

@@ -232,7 +232,7 @@ fn fits(weights: &PartialShape, losses: &PartialShape) -> bool {
         (Some([]), _) | (None, _) | (_, None) => true,
         (Some(weights), Some(losses)) => {
             // An unknown size is -1.
-            let fits = |(&weight, &loss)| weight <= 1 && weight != 0 || loss == -1 || loss == weight;
+            let fits = |(&weight, &loss)| matches!(weight, -1 | 1) || loss == -1 || loss == weight;
             weights.len() == losses.len() && weights.iter().zip(losses).all(fits)
         }
     }

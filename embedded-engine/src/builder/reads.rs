@@ -23,7 +23,7 @@
 
 use super::Builder;
 use crate::flow::{Flow, hands_on, joins};
-use crate::ir::{IrNode, Operations, Value, Values, producer};
+use crate::ir::{InputValues, IrNode, Operations, Value, producer};
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::{branch, facts, read_reference};
 use crate::references::{passed_by_branches, passes, taken};
@@ -35,7 +35,7 @@ use smallvec::smallvec;
 pub(super) struct Operands {
     /// The values of the inputs, with reads instead of references where values are wanted. An input from
     /// the end of a loop is `Node(usize::MAX, 0)` until the loop is closed.
-    pub(super) values: Values,
+    pub(super) values: InputValues,
     /// The nodes that it waits for by its control inputs.
     pub(super) control: Vec<usize>,
     /// The nodes that it waits for because references that it takes must be read, or updated, after them.
@@ -44,7 +44,7 @@ pub(super) struct Operands {
 
 impl Operands {
     /// Returns the values, and all further nodes to wait for.
-    pub(super) fn all(mut self) -> (Values, Vec<usize>) {
+    pub(super) fn all(mut self) -> (InputValues, Vec<usize>) {
         self.control.append(&mut self.after);
         (self.values, self.control)
     }
@@ -116,7 +116,7 @@ impl Builder<'_> {
         // After the condition and the result, the references, and for each branch which of them it returns.
         let Some(&condition) = operation.input_endpoints().first() else { return };
         let Ok(condition) = self.value(condition) else { return };
-        let mut values: Values = smallvec![condition, Value::Node(index, output)];
+        let mut values: InputValues = smallvec![condition, Value::Node(index, output)];
         let mut places = vec![1; branches];
         for (place, input) in places.iter_mut().zip(inputs) {
             let reference = input.filter(|input| self.references.contains(input));
@@ -150,7 +150,7 @@ impl Builder<'_> {
     pub(super) fn operands(&mut self, operation: &Operation, op: Option<&OpType>) -> Result<Operands> {
         let endpoints = operation.input_endpoints();
         let mut operands = Operands {
-            values: Values::with_capacity(endpoints.len()),
+            values: InputValues::with_capacity(endpoints.len()),
             control: self.control(operation),
             after: Vec::new(),
         };
@@ -236,7 +236,7 @@ impl Builder<'_> {
         before.dedup();
         if before.len() > 1 && wanted.len() > 1 {
             // One node stands for all of them.
-            let node = IrNode::added(smallvec![operation.clone()], Values::new(), before, 0, None);
+            let node = IrNode::added(smallvec![operation.clone()], InputValues::new(), before, 0, None);
             self.push_node(node, false);
             before = vec![self.nodes.len() - 1];
         }
@@ -278,7 +278,7 @@ impl Builder<'_> {
     /// The error of the maker of the view's kernel.
     fn view(&mut self, operation: &Operation, before: &[usize]) -> Result<Value> {
         let inputs = operation.input_endpoints().iter().map(|&input| self.read(input, before));
-        let inputs = inputs.collect::<Result<Values>>()?;
+        let inputs = inputs.collect::<Result<InputValues>>()?;
         let resources = &self.shared.environment.resources;
         let spec = NodeSpec { operation, function: self.function, resources };
         let kernel = facts(operation).and_then(|op| op.make).map(|make| make(&spec)).transpose()?;

@@ -6,10 +6,10 @@ use super::slicing::{Index, slice, strided_slice};
 use crate::arguments::Ints;
 use crate::gradients::broadcasting::shape_of;
 use crate::library::op_defs;
-use crate::math::binary::{add, floor_mod, mul, real_div};
+use crate::math::binary::{add, mul, real_div};
 use crate::math::cast::cast;
 use crate::math::compare::equal;
-use crate::math::reduce::reduce_prod;
+use crate::math::reduce::{from_start, reduce_prod};
 use crate::math::segment::unsorted_segment_sum;
 use crate::math::unary::neg;
 use crate::shapes::{self, shape_from};
@@ -262,8 +262,7 @@ fn scatter_moved(
 ) -> Output {
     let (sizes, rank) = (shape(params), rank(params));
     let (zero, one) = (scalar_like(&rank, 0.0), scalar_like(&rank, 1.0));
-    // A negative axis counts from the end.
-    let axis = floor_mod(add(cast(axis, DType::Int32), &rank), &rank);
+    let axis = from_start(&cast(axis, DType::Int32), &rank);
     let at = reshape(&axis, [1]);
     let next = add(&at, &one);
     let outer = slice(&sizes, [0], &at);

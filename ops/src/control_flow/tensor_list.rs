@@ -9,11 +9,10 @@
 
 use crate::arguments::vector;
 use crate::array::constants::zeros_like;
-use crate::array::searching::unique;
-use crate::array::shaping::{shape, size};
+use crate::array::shaping::shape;
 use crate::array::slicing::{Index, strided_slice};
+use crate::gradients::summed;
 use crate::library::op_defs;
-use crate::math::segment::unsorted_segment_sum;
 use crate::shapes::{at_least_rank, int_attr, shape_from};
 use session_core::{DType, Graph, OpBuilder, OpDef, Operation, Output, PartialShape, Result, ShapeContext};
 use tensor::Tensor;
@@ -235,8 +234,7 @@ fn pop_back_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
 fn gather_gradient(op: &Operation, grads: &[Option<Output>]) -> Grads {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 3]) };
     let (graph, zeros) = (op.graph(), zeros_of(&op.graph(), &op.input(0), grad.dtype()));
-    let (indices, places) = unique(op.input(1));
-    let rows = unsorted_segment_sum(grad, places, size(&indices));
+    let (indices, rows) = summed(op.input(1), grad.clone());
     let builder = graph.op(&TENSOR_LIST_SCATTER_INTO_EXISTING_LIST).input(zeros).input(rows).input(indices);
     Ok(vec![Some(builder.finish_output()), None, None])
 }

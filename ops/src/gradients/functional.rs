@@ -95,11 +95,10 @@ impl Work {
     /// Zeros of this dtype and the shape of an argument, of which the gradient then needs no more than the shape.
     pub(super) fn zeros_of_shape(&self, argument: &Output, dtype: DType) -> Output {
         let scope = self.graph.scope("gradients");
-        match argument.shape().to_shape() {
-            Some(_) => zeros_for(&scope, argument, dtype, None),
-            None if argument.dtype() == DType::Resource => zeros_for(&scope, argument, dtype, None),
-            None => fill(shape(argument.within(&scope)), constant(&scope, scalar_tensor(dtype, 0.0))),
+        if argument.dtype() == DType::Resource || argument.shape().is_fully_known() {
+            return zeros_for(&scope, argument, dtype, None);
         }
+        fill(shape(argument.within(&scope)), constant(&scope, scalar_tensor(dtype, 0.0)))
     }
 
     /// Returns the operations that belong to the forward function: those of the body, what they need by now,

@@ -68,15 +68,14 @@ impl IndexedSlices {
     /// Returns the same rows, those of one index added, so that each index occurs once.
     #[track_caller]
     pub(crate) fn summed(&self, graph: &Graph) -> IndexedSlices {
-        let (indices, places) = unique(self.indices.within(graph));
-        let values = unsorted_segment_sum(self.values.within(graph), places, size(&indices));
+        let (indices, values) = summed(self.indices.within(graph), self.values.within(graph));
         IndexedSlices { values, indices, rows: self.rows.clone() }
     }
 
     /// Returns the numbers of a gradient, with the rows that they belong to if it [consists of rows](IndexedSlices::of).
     ///
-    /// What changes them one by one, such as a scale, gives them back to [`joined`](IndexedSlices::joined), so that optimizers still
-    /// update rows alone. As in TensorFlow, rows of one index are changed before they are added.
+    /// A function that changes each number, such as a limit, passes the new ones to [`joined`](IndexedSlices::joined): the gradient
+    /// still consists of rows then. As in TensorFlow, rows of one index are changed before they are added.
     #[track_caller]
     pub(crate) fn split(gradient: &Output) -> (Output, Option<IndexedSlices>) {
         match IndexedSlices::of(gradient) {
@@ -109,6 +108,14 @@ impl IndexedSlices {
             rows: first.rows.clone(),
         })
     }
+}
+
+/// Returns each index once, and the sum of its rows.
+#[track_caller]
+pub(crate) fn summed(indices: Output, rows: Output) -> (Output, Output) {
+    let (distinct, places) = unique(indices);
+    let sums = unsorted_segment_sum(rows, places, size(&distinct));
+    (distinct, sums)
 }
 
 /// Returns the shape of rows, with an unknown number of rows and the row sizes of the whole tensor.

@@ -106,13 +106,16 @@ fn arg_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Returns axes counted from the start, where the run tells which of them are negative and count from the end.
+pub(crate) fn from_start(axes: &Output, rank: &Output) -> Output {
+    floor_mod(add(axes, rank), rank)
+}
+
 /// Returns sizes with those of the given axes replaced by 1, computed.
 pub(crate) fn kept_sizes(sizes: &Output, rank: &Output, axes: &Output) -> Output {
     let graph = sizes.graph();
     let one = constant(&graph, 1i32);
-    // Negative axes count from the end.
-    let axes = floor_mod(add(axes, rank), rank);
-    let axes = reshape(axes, [-1]);
+    let axes = reshape(from_start(axes, rank), [-1]);
     let ones = fill(shape(&axes), &one);
     let all = range(constant(&graph, 0i32), rank, &one);
     dynamic_stitch(&[all, axes], &[sizes.clone(), ones])
@@ -264,8 +267,7 @@ fn products_of_others(flat: &Output) -> Output {
 fn others_computed(reduction: &Reduction) -> Output {
     let (input, sizes) = (&reduction.input, shape(&reduction.input));
     let (rank, axes) = (rank(input), reshape(cast(&reduction.axes, DType::Int32), [-1]));
-    // Negative axes count from the end.
-    let axes = floor_mod(add(axes, &rank), &rank);
+    let axes = from_start(&axes, &rank);
     let all = range(scalar_like(&rank, 0.0), &rank, scalar_like(&rank, 1.0));
     let (rest, _) = setdiff1d(all, &axes);
     let order = concat(&[axes.clone(), rest.clone()], 0);

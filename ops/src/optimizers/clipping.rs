@@ -31,8 +31,7 @@ pub fn global_norm(tensors: &[Option<Output>]) -> Option<Output> {
     let scope = Composite::new(&first.graph(), "global_norm");
     // `L2Loss` is half the sum of squares; TensorFlow computes the norm in this way,
     // and the names match its graphs.
-    let numbers =
-        |tensor: &Output| IndexedSlices::of(tensor).map_or_else(|| tensor.clone(), |rows| rows.values);
+    let numbers = |tensor: &Output| IndexedSlices::split(tensor).0;
     let halves: Vec<Output> =
         tensors.iter().flatten().map(|tensor| l2_loss(scope.enter(numbers(tensor)))).collect();
     let sum = reduce_sum(stack(&halves, 0), ..);

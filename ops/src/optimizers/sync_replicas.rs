@@ -4,11 +4,11 @@ use super::{
     ExponentialMovingAverage, GradientAndVariable, Optimizer, OptimizerSettings, limited, record,
     with_gradient,
 };
-use crate::array::{constant, fill, gather, size, unique};
+use crate::array::{constant, fill, gather, size};
 use crate::composite::unnamed;
 use crate::control_flow::{group, no_op};
 use crate::data_flow::{ConditionalAccumulator, FifoQueue, Queue, SparseConditionalAccumulator};
-use crate::gradients::IndexedSlices;
+use crate::gradients::{IndexedSlices, summed};
 use crate::math::{cast, neg, unsorted_segment_sum};
 use crate::nn::top_k;
 use crate::variables::{VariableBuilder, VariableExt, global_variables, report_uninitialized};
@@ -445,7 +445,5 @@ fn in_order(graph: &Graph, rows: &IndexedSlices) -> (Output, Output) {
     // By `top_k` of the negated indices: there is no operation that sorts, and
     // TensorFlow's `tf.sort` does the same.
     let (_, order) = top_k(neg(&indices), size(&indices));
-    let (distinct, places) = unique(gather(&indices, &order));
-    let sums = unsorted_segment_sum(gather(rows.values.within(graph), order), places, size(&distinct));
-    (distinct, sums)
+    summed(gather(&indices, &order), gather(rows.values.within(graph), order))
 }

@@ -33,7 +33,7 @@ op_defs! {
 
 /// Returns the gradients of the values, which are those of their places, and of the default, which are those of all other places.
 ///
-/// One value for all places has the sum, which TensorFlow refuses; so does it the indices of a vector that are no matrix.
+/// A single value for all places has the sum of their gradients. The indices of a vector may be a vector. TensorFlow refuses both.
 fn sparse_to_dense_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Option<Output>>> {
     let Some(grad) = &grads[0] else { return Ok(vec![None; 4]) };
     let (indices, values) = (op.input(0), op.input(2));
