@@ -29,7 +29,7 @@ mod slice;
 use crate::registry::Registry;
 
 pub(crate) use arrange::{arrange, ravel, unravel};
-pub(crate) use coordinates::{Rows, check_updates, rows, updated};
+pub(crate) use coordinates::{BadIndices, Rows, check_updates, rows, updated};
 pub(crate) use index::outside;
 pub(crate) use join::joined;
 pub(crate) use mirror::{edge, mirror_pad};

@@ -225,6 +225,27 @@ fn gathering(cases: &mut Vec<Case>) {
     );
     let nothing = Tensor::from_vec(Vec::<i32>::new(), [2, 0]).unwrap();
     cases.push(case("GatherNd", "wholes").arg(spread(F, &[3, 2])).arg(nothing));
+    for policy in ["DEFAULT", "ERROR", "IGNORE", "OTHER"] {
+        let outside = || Tensor::from([[1i32], [4], [-1], [0], [1]]);
+        for dtype in [F, DType::Int64, DType::Bool, DType::String] {
+            let row = case("GatherNd", format!("{dtype} {policy}")).arg(spread(dtype, &[4, 2]));
+            cases.push(row.arg(outside()).attr("bad_indices_policy", policy));
+            let row = case("ScatterNd", format!("{dtype} {policy}")).arg(outside());
+            let row = row.arg(spread(dtype, &[5, 2])).arg(ints(&[4, 2]));
+            cases.push(row.attr("bad_indices_policy", policy));
+        }
+        for op_type in [
+            "TensorScatterUpdate",
+            "TensorScatterAdd",
+            "TensorScatterSub",
+            "TensorScatterMin",
+            "TensorScatterMax",
+            "ScatterNdNonAliasingAdd",
+        ] {
+            let row = case(op_type, policy).arg(spread(F, &[4, 2])).arg(outside());
+            cases.push(row.arg(spread(F, &[5, 2])).attr("bad_indices_policy", policy));
+        }
+    }
     for dtype in everything() {
         let row = case("ScatterNd", format!("{dtype}")).arg(Tensor::from([[2i32], [0], [2]]));
         cases.push(row.arg(spread(dtype, &[3, 2])).arg(ints(&[4, 2])));

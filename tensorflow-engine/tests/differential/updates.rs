@@ -162,10 +162,17 @@ fn optimizers(engines: &Engines, report: &mut Report) {
     }
 }
 
-/// Scatters into variables of both kinds.
+/// Scatters into variables of both kinds, by row and by coordinates.
 fn scatters(engines: &Engines, report: &mut Report) {
     let kinds = ["Update", "Add", "Sub", "Mul", "Div", "Min", "Max"];
-    for kind in kinds {
+    let by_coordinates = ["NdUpdate", "NdAdd", "NdSub", "NdMin", "NdMax"];
+    for (kind, policy) in [
+        kinds.map(|kind| (kind, None)).to_vec(),
+        by_coordinates.map(|kind| (kind, Some(""))).to_vec(),
+        by_coordinates.map(|kind| (kind, Some("IGNORE"))).to_vec(),
+    ]
+    .concat()
+    {
         for (prefix, resource) in [("ResourceScatter", true), ("Scatter", false)] {
             let op_type = format!("{prefix}{kind}");
             let Some(def) = library().find(&op_type) else {
@@ -173,7 +180,7 @@ fn scatters(engines: &Engines, report: &mut Report) {
                 continue;
             };
             for dtype in [DType::Float32, DType::Float64, DType::Int32, DType::Int64, DType::BFloat16] {
-                for indices in [vec![2i32, 0, 2], vec![1], vec![5], vec![-1], vec![]] {
+                for indices in [vec![2i32, 0, 2], vec![1], vec![5], vec![-1], vec![3, -1, 2], vec![]] {
                     let rows = indices.len();
                     let graph = Graph::new();
                     let value = initial(DType::Float64, &[4, 3], 1).to_vec::<f64>().unwrap();
@@ -181,7 +188,9 @@ fn scatters(engines: &Engines, report: &mut Report) {
                     let value = numbers(dtype, &value, &[4, 3]);
                     let updates: Vec<f64> = (0..rows * 3).map(|i| 2.0 + (i % 4) as f64).collect();
                     let updates = ops::array::constant(&graph, numbers(dtype, &updates, &[rows, 3]));
-                    let at = ops::array::constant(&graph, Tensor::from(indices.clone()));
+                    let shape = if policy.is_some() { vec![rows, 1] } else { vec![rows] };
+                    let at = Tensor::from_vec(indices.clone(), shape).unwrap();
+                    let at = ops::array::constant(&graph, at);
                     let (handle, read, init) = if resource {
                         let variable = variable(&graph.named("v"), value);
                         let init = global_variables_initializer(&graph);
@@ -190,8 +199,12 @@ fn scatters(engines: &Engines, report: &mut Report) {
                         let (variable, assign) = reference(&graph, &value);
                         (variable.clone(), ops::array::identity(&variable), assign)
                     };
-                    let operation = graph.op(def).input(&handle).input(&at).input(&updates).finish();
-                    let name = format!("{op_type} {dtype} {indices:?}");
+                    let mut operation = graph.op(def).input(&handle).input(&at).input(&updates);
+                    if let Some(policy) = policy {
+                        operation = operation.attr("bad_indices_policy", policy);
+                    }
+                    let operation = operation.finish();
+                    let name = format!("{op_type} {dtype} {indices:?} {policy:?}");
                     let excuse =
                         DIFFERENT.iter().find(|(row, _)| name.starts_with(row)).map(|(_, reason)| *reason);
                     let pair = match engines.open(&graph) {

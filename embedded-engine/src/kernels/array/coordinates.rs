@@ -6,7 +6,8 @@
 //! tensor's shape is a slice. `GatherNd` reads slices, the others write them.
 //!
 //! - An index out of range is an error that names its position among the indices, as on TensorFlow's CPU
-//!   kernels.
+//!   kernels, unless the attribute `bad_indices_policy` is `IGNORE`: then such an index gathers zeros (or the
+//!   empty string), and its update is left out.
 //! - `ScatterNd` begins with zeros and adds slices with equal coordinates.
 //! - `TensorScatterUpdate` with equal coordinates keeps the last slice, in the order of the indices. The
 //!   variants `Add`, `Sub`, `Min` and `Max` combine them.
@@ -31,7 +32,7 @@
 
 use super::arrange::arrange;
 use crate::dispatch::check_number;
-use crate::kernel::{KernelContext, integers};
+use crate::kernel::{Kernel, KernelContext, NodeSpec, integers, values};
 use crate::kernels::Moved;
 use crate::kernels::math::boxed;
 use crate::kernels::random::shape as shape_input;
@@ -43,59 +44,97 @@ use tensor::{Bytes, DType, Element, Shape, Tensor, memory};
 /// Registers the op types. `ResourceGatherNd` only reads its variable, so that the schedule may place it
 /// before updates of the same step.
 pub(crate) fn register(registry: &mut Registry) {
-    registry.add("GatherNd", |_| {
-        Ok(boxed(|context| {
+    registry.add("GatherNd", |spec| {
+        let bad = BadIndices::of(spec)?;
+        Ok(boxed(move |context| {
             // A clone shares the elements; it ends the borrow of the context that `gather_nd` needs.
             let params = context.input(0).clone();
-            gather_nd(context, &params)
+            gather_nd(context, &params, bad)
         }))
     });
     registry
         .add("ResourceGatherNd", |_| {
             Ok(boxed(|context| {
                 let params = crate::kernels::state::variable(context, 0)?.read()?;
-                gather_nd(context, &params)
+                gather_nd(context, &params, BadIndices::Refused)
             }))
         })
         .reads();
-    registry.add("ScatterNd", |spec| match spec.input_dtype(1) {
-        // Where two updates meet, a truth value holds if one of them does, and strings are joined.
-        DType::Bool => Ok(boxed(|context| scatter_moved::<u8>(context, |to, from| *to |= from))),
-        DType::String => Ok(boxed(|context| scatter_moved::<Bytes>(context, append))),
-        dtype => check_number(dtype).map(|()| boxed(scatter_nd)),
+    registry.add("ScatterNd", |spec| {
+        let bad = BadIndices::of(spec)?;
+        match spec.input_dtype(1) {
+            // Where two updates meet, a truth value holds if one of them does, and strings are joined.
+            DType::Bool => {
+                Ok(boxed(move |context| scatter_moved::<u8>(context, bad, |to, from| *to |= from)))
+            }
+            DType::String => Ok(boxed(move |context| scatter_moved::<Bytes>(context, bad, append))),
+            dtype => check_number(dtype).map(|()| boxed(move |context| scatter_nd(context, bad))),
+        }
     });
     for op_type in ["TensorScatterAdd", "ScatterNdNonAliasingAdd"] {
         registry.add(op_type, |spec| match spec.input_dtype(0) {
             // The sum of truth values holds if one of them does.
-            DType::Bool => Ok(boxed(|context| tensor_scatter::<bool>(context, |kept, update| kept | update))),
-            dtype => for_dtype!(number dtype, T => Ok(boxed(tensor_scatter_add::<T>))),
+            DType::Bool => combined::<bool>(spec, |kept, update| kept | update),
+            dtype => {
+                let bad = BadIndices::of(spec)?;
+                for_dtype!(number dtype, T => {
+                    Ok(boxed(move |context| tensor_scatter_add::<T>(context, bad)))
+                })
+            }
         });
     }
     registry.add("TensorScatterSub", |spec| {
         let dtype = spec.input_dtype(0);
         if dtype.is_integer() {
             // Differences wrap as in TensorFlow; `kept - update` would panic in builds with overflow checks.
-            return for_dtype!(@arms dtype, T => Ok(boxed(|context| tensor_scatter::<T>(context, T::wrapping_sub))),
+            return for_dtype!(@arms dtype, T => combined::<T>(spec, T::wrapping_sub),
                 Int8: i8, Int16: i16, Int32: i32, Int64: i64, UInt8: u8, UInt16: u16, UInt32: u32, UInt64: u64);
         }
-        for_dtype!(float dtype, T => {
-            Ok(boxed(|context| tensor_scatter::<T>(context, |kept, update| kept - update)))
-        })
+        for_dtype!(float dtype, T => combined::<T>(spec, |kept, update| kept - update))
     });
     registry.add("TensorScatterMin", |spec| {
+        // A comparison, not `min`: an update that is NaN leaves the element as it is.
         for_dtype!(real spec.input_dtype(0), T => {
-            // A comparison, not `min`: an update that is NaN leaves the element as it is.
-            let least = |kept: T, update: T| if update < kept { update } else { kept };
-            Ok(boxed(move |context| tensor_scatter::<T>(context, least)))
+            combined::<T>(spec, |kept, update| if update < kept { update } else { kept })
         })
     });
     registry.add("TensorScatterMax", |spec| {
         for_dtype!(real spec.input_dtype(0), T => {
-            let largest = |kept: T, update: T| if update > kept { update } else { kept };
-            Ok(boxed(move |context| tensor_scatter::<T>(context, largest)))
+            combined::<T>(spec, |kept, update| if update > kept { update } else { kept })
         })
     });
-    registry.add("TensorScatterUpdate", |_| Ok(boxed(tensor_scatter_update)));
+    registry.add("TensorScatterUpdate", |spec| {
+        let bad = BadIndices::of(spec)?;
+        Ok(boxed(move |context| tensor_scatter_update(context, bad)))
+    });
+}
+
+/// What becomes of an index that is out of range: the attribute `bad_indices_policy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BadIndices {
+    /// It is an error of the step: `ERROR`, and what `DEFAULT` and the empty string mean without a GPU.
+    Refused,
+    /// It gathers zeros, and its update is left out: `IGNORE`.
+    Skipped,
+}
+
+impl BadIndices {
+    /// Returns the policy of an operation; a name that TensorFlow does not know is `InvalidArgument`.
+    pub(crate) fn of(spec: &NodeSpec<'_>) -> Result<BadIndices> {
+        match spec.str("bad_indices_policy")? {
+            "" | "DEFAULT" | "ERROR" => Ok(BadIndices::Refused),
+            "IGNORE" => Ok(BadIndices::Skipped),
+            other => Err(Error::invalid_argument(format!(
+                "bad_indices_policy is {other:?}, but must be DEFAULT, ERROR or IGNORE"
+            ))),
+        }
+    }
+}
+
+/// Returns the kernel that merges updates into input 0 by `combine`; see [`tensor_scatter`].
+fn combined<T: Element>(spec: &NodeSpec<'_>, combine: fn(T, T) -> T) -> Result<Box<dyn Kernel>> {
+    let bad = BadIndices::of(spec)?;
+    Ok(boxed(move |context| tensor_scatter::<T>(context, bad, combine)))
 }
 
 /// Coordinates into an array, as rows of it.
@@ -103,9 +142,12 @@ pub(crate) fn register(registry: &mut Registry) {
 /// With an array of shape `[2, 3, 4]`, the coordinates `[[1, 2], [0, 0]]` are the rows `[5, 0]` of `width` 4;
 /// `dims` is `[2, 3]`, `shape` `[2, 4]`.
 pub(crate) struct Rows {
-    /// The row of each coordinate. Each is less than the product of `dims`. Equal coordinates are equal rows;
-    /// the order is that of the indices.
+    /// The row of each coordinate that is not skipped. Each is less than the product of `dims`. Equal
+    /// coordinates are equal rows; the order is that of the indices.
     pub(crate) rows: Vec<usize>,
+    /// Where some coordinates are skipped, the positions of the others: `rows[i]` is that of coordinate
+    /// `kept[i]`.
+    kept: Option<Vec<usize>>,
     /// The leading dimensions that coordinates count.
     pub(crate) dims: Vec<usize>,
     /// The number of elements in a row. It is 1 for coordinates of single elements, and 0 if a dimension of
@@ -117,6 +159,28 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
+    /// Returns rows of the first axis, of which there are `size` with the shape `row`.
+    ///
+    /// `shape` is that of the indices and then of a row.
+    pub(crate) fn of_first_axis(rows: Vec<usize>, size: usize, row: &[usize], shape: Shape) -> Rows {
+        Rows { rows, kept: None, dims: vec![size], width: row.iter().product(), shape }
+    }
+
+    /// Returns the updates for the rows, from an input that has one for each index.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if the input has another shape than what the indices name: updates are not broadcast,
+    /// as they are in the `Scatter*` family of variables.
+    pub(crate) fn updates(&self, context: &KernelContext<'_>, input: usize) -> Result<Tensor> {
+        let updates = context.input(input);
+        check_updates(&self.shape, updates.shape())?;
+        let Some(kept) = &self.kept else {
+            return Ok(updates.clone());
+        };
+        let shape = Shape::from([kept.len(), self.width]);
+        arrange(context, &[updates], shape, self.width, &|i| Some((0, kept[i])), None)
+    }
+
     /// Returns the rows as an index dtype.
     ///
     /// The loops in `compute` check indices themselves and therefore want signed ones; these pass the check
@@ -134,9 +198,9 @@ impl Rows {
 ///
 /// # Errors
 /// `InvalidArgument` if `indices` is a scalar, if its last axis is longer than the rank of `target`, if a
-/// coordinate is out of range (the message has the position of the coordinate and its numbers), or if
-/// `target` has no elements although there are indices.
-pub(crate) fn rows(indices: &Tensor, target: &Shape) -> Result<Rows> {
+/// coordinate is out of range (the message has the position of the coordinate and its numbers) and `bad` does
+/// not skip it, or if `target` has no elements although there are indices.
+pub(crate) fn rows(indices: &Tensor, target: &Shape, bad: BadIndices) -> Result<Rows> {
     let Some((&depth, outer)) = indices.shape().split_last() else {
         return Err(Error::invalid_argument("indices must be at least a vector"));
     };
@@ -156,28 +220,41 @@ pub(crate) fn rows(indices: &Tensor, target: &Shape) -> Result<Rows> {
     // A target without elements has no rows to name, whatever their numbers would be.
     if target.elements() == 0 {
         return match indices.elements() {
-            0 => Ok(Rows { rows: Vec::new(), dims, width, shape }),
+            0 => Ok(Rows { rows: Vec::new(), kept: None, dims, width, shape }),
             _ => Err(no_elements(indices.shape(), target)),
         };
     }
     let count: usize = outer.iter().product();
-    let values = integers(indices)?;
+    let numbers = integers(indices)?;
     let mut rows = memory::reserve(count)?;
+    let mut kept: Option<Vec<usize>> = None;
     for i in 0..count {
-        let coordinates = &values[i * depth..(i + 1) * depth];
+        let coordinates = &numbers[i * depth..(i + 1) * depth];
         // `None` after the first index that is out of range; the error below shows the coordinate as a whole.
         let mut at = Some(0);
         for (&index, &size) in coordinates.iter().zip(&dims) {
             let index = usize::try_from(index).ok().filter(|&index| index < size);
             at = at.zip(index).map(|(at, index)| at * size + index);
         }
-        rows.push(at.ok_or_else(|| {
-            Error::invalid_argument(format!(
-                "indices[{i}] = {coordinates:?} does not index into shape {target}"
-            ))
-        })?);
+        match at {
+            Some(row) => {
+                rows.push(row);
+                if let Some(kept) = &mut kept {
+                    kept.push(i);
+                }
+            }
+            // Up to the first that is skipped, all have been kept.
+            None if bad == BadIndices::Skipped => {
+                kept.get_or_insert_with(|| (0..i).collect());
+            }
+            None => {
+                return Err(Error::invalid_argument(format!(
+                    "indices[{i}] = {coordinates:?} does not index into shape {target}"
+                )));
+            }
+        }
     }
-    Ok(Rows { rows, dims, width, shape })
+    Ok(Rows { rows, kept, dims, width, shape })
 }
 
 /// Returns the error for indices into an array without elements, where even a valid row has nothing to read
@@ -190,15 +267,19 @@ fn no_elements(indices: &Shape, target: &Shape) -> Error {
 
 /// Delivers the slices of `params` at the coordinates in input 1: the shape of the indices without its last
 /// axis, then the shape of a slice.
-fn gather_nd(context: &mut KernelContext<'_>, params: &Tensor) -> Result<()> {
+fn gather_nd(context: &mut KernelContext<'_>, params: &Tensor, bad: BadIndices) -> Result<()> {
     let indices = context.input(1);
-    let Rows { rows, width, shape, .. } = rows(indices, params.shape())?;
+    let Rows { rows, kept, width, shape, .. } = rows(indices, params.shape(), bad)?;
     // Of no elements, none can be selected, not even all of them.
     if params.elements() == 0 && indices.shape().iter().rev().skip(1).all(|&size| size > 0) {
         return Err(no_elements(indices.shape(), params.shape()));
     }
     // A row is a slice, so a gather of whole rows costs one copy each.
-    let picked = arrange(context, &[params], shape, width, &|i| Some((0, rows[i])), None)?;
+    let place = |i| match &kept {
+        None => Some((0, rows[i])),
+        Some(kept) => kept.binary_search(&i).ok().map(|at| (0, rows[at])),
+    };
+    let picked = arrange(context, &[params], shape, width, &place, None)?;
     context.set(0, picked);
     Ok(())
 }
@@ -221,28 +302,31 @@ pub(crate) fn check_updates(named: &Shape, updates: &Shape) -> Result<()> {
 ///
 /// Additions are in the order of the indices and in the dtype itself, so `float16` sums round after each
 /// addition.
-fn scatter_nd(context: &mut KernelContext<'_>) -> Result<()> {
+fn scatter_nd(context: &mut KernelContext<'_>, bad: BadIndices) -> Result<()> {
     let (shape, dtype) = (shape_input(context, 2)?, context.input(1).dtype());
-    let named = rows(context.input(0), &shape)?;
-    check_updates(&named.shape, context.input(1).shape())?;
+    let named = rows(context.input(0), &shape, bad)?;
+    let updates = named.updates(context, 1)?;
     let (rows, count) = (named.numbers()?, named.dims.iter().product());
-    context.produce_values(0, dtype, shape, &|context, output| {
-        layout::scatter_values(count, named.width, output, &rows, context.values(1)?)
+    context.produce_values(0, dtype, shape, &|_, output| {
+        layout::scatter_values(count, named.width, output, &rows, values(&updates)?)
             .map_err(super::index::outside)
     })
 }
 
 /// Works as `scatter_nd`, for dtypes without arithmetic: `add` combines the old element with an update,
 /// starting from `false` or the empty string.
-fn scatter_moved<T: Moved>(context: &mut KernelContext<'_>, add: fn(&mut T, &T)) -> Result<()> {
+fn scatter_moved<T: Moved>(
+    context: &mut KernelContext<'_>,
+    bad: BadIndices,
+    add: fn(&mut T, &T),
+) -> Result<()> {
     let shape = shape_input(context, 2)?;
-    let named = rows(context.input(0), &shape)?;
-    check_updates(&named.shape, context.input(1).shape())?;
-    let dtype = context.input(1).dtype();
-    context.produce_moved::<T>(0, dtype, shape, |context, output| {
+    let named = rows(context.input(0), &shape, bad)?;
+    let updates = named.updates(context, 1)?;
+    context.produce_moved::<T>(0, updates.dtype(), shape, |_, output| {
         output.fill(T::default());
         // Slices without elements have a width of 0: then there are no chunks, and nothing is added.
-        let updates = context.moved::<T>(1)?.chunks_exact(named.width.max(1));
+        let updates = T::elements(&updates)?.chunks_exact(named.width.max(1));
         for (&row, update) in named.rows.iter().zip(updates) {
             let slice = &mut output[row * named.width..][..named.width];
             slice.iter_mut().zip(update).for_each(|(to, from)| add(to, from));
@@ -273,12 +357,13 @@ fn add_rows<T: Element + compute::elementwise::Element>(
 /// `bool` takes `tensor_scatter`.
 fn tensor_scatter_add<T: Element + compute::elementwise::Element>(
     context: &mut KernelContext<'_>,
+    bad: BadIndices,
 ) -> Result<()> {
-    let named = rows(context.input(1), context.input(0).shape())?;
-    check_updates(&named.shape, context.input(2).shape())?;
+    let named = rows(context.input(1), context.input(0).shape(), bad)?;
+    let updates = named.updates(context, 2)?;
     // Taken only after all checks, so that a failing step leaves the value where it is.
     let mut data = context.take(0);
-    add_rows(&named, data.make_mut::<T>(context.buffers())?, context.slice(2)?)?;
+    add_rows(&named, data.make_mut::<T>(context.buffers())?, updates.as_slice()?)?;
     context.set(0, data);
     Ok(())
 }
@@ -287,13 +372,17 @@ fn tensor_scatter_add<T: Element + compute::elementwise::Element>(
 ///
 /// `combine` gets the element as it is, including updates of earlier equal coordinates, and the update:
 /// `(kept, update)`.
-fn tensor_scatter<T: Element>(context: &mut KernelContext<'_>, combine: fn(T, T) -> T) -> Result<()> {
-    let named = rows(context.input(1), context.input(0).shape())?;
-    check_updates(&named.shape, context.input(2).shape())?;
+fn tensor_scatter<T: Element>(
+    context: &mut KernelContext<'_>,
+    bad: BadIndices,
+    combine: fn(T, T) -> T,
+) -> Result<()> {
+    let named = rows(context.input(1), context.input(0).shape(), bad)?;
+    let updates = named.updates(context, 2)?;
     let mut data = context.take(0);
     let elements = data.make_mut::<T>(context.buffers())?;
-    let (updates, width) = (context.slice::<T>(2)?, named.width);
-    for (&row, update) in named.rows.iter().zip(updates.chunks_exact(width.max(1))) {
+    let width = named.width;
+    for (&row, update) in named.rows.iter().zip(updates.as_slice::<T>()?.chunks_exact(width.max(1))) {
         let slice = &mut elements[row * width..][..width];
         slice.iter_mut().zip(update).for_each(|(to, &from)| *to = combine(*to, from));
     }
@@ -302,9 +391,9 @@ fn tensor_scatter<T: Element>(context: &mut KernelContext<'_>, combine: fn(T, T)
 }
 
 /// Delivers input 0 with the slices at the coordinates in input 1 replaced by those in input 2.
-fn tensor_scatter_update(context: &mut KernelContext<'_>) -> Result<()> {
+fn tensor_scatter_update(context: &mut KernelContext<'_>, bad: BadIndices) -> Result<()> {
     let data = context.input(0).clone();
-    let updated = updated(context, &data, 1, 2)?;
+    let updated = updated(context, &data, 1, 2, bad)?;
     context.set(0, updated);
     Ok(())
 }
@@ -320,10 +409,10 @@ pub(crate) fn updated(
     data: &Tensor,
     indices: usize,
     updates: usize,
+    bad: BadIndices,
 ) -> Result<Tensor> {
-    let named = rows(context.input(indices), data.shape())?;
-    let updates = context.input(updates);
-    check_updates(&named.shape, updates.shape())?;
+    let named = rows(context.input(indices), data.shape(), bad)?;
+    let updates = named.updates(context, updates)?;
     if named.width == 0 || named.rows.is_empty() {
         return Ok(data.clone());
     }
@@ -333,5 +422,5 @@ pub(crate) fn updated(
         places[row] = (1, i);
     }
     let shape = data.shape().clone();
-    arrange(context, &[data, updates], shape, named.width, &|row| Some(places[row]), None)
+    arrange(context, &[data, &updates], shape, named.width, &|row| Some(places[row]), None)
 }

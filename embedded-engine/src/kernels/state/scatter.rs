@@ -13,7 +13,7 @@
 //! input 1 the indices, input 2 the updates: one for each index, or, for rows of the first axis, also one
 //! scalar for all.
 //!
-//! - An index out of range, updates of another shape, a scalar variable and updates of another dtype are
+//! - An index out of range (unless `bad_indices_policy` of coordinates is `IGNORE`), updates of another shape, a scalar variable and updates of another dtype are
 //!   `InvalidArgument`. Nothing is written then.
 //! - An uninitialized variable is `FailedPrecondition`.
 //! - Integers wrap. `Min` and `Max` keep the element if it or the update is NaN.
@@ -28,7 +28,7 @@
 use super::shared_variable;
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::Moved as _;
-use crate::kernels::array::{Rows, check_updates, outside, rows, updated};
+use crate::kernels::array::{BadIndices, Rows, check_updates, outside, rows, updated};
 use crate::kernels::math::{Greater, Lesser, boxed};
 use crate::registry::Registry;
 use compute::elementwise::{self, BinaryKernel, BinaryOp, Element as _, layout};
@@ -52,7 +52,10 @@ pub(crate) fn register(registry: &mut Registry) {
     ] {
         registry.add_both(op_type, make_merge);
     }
-    registry.add_both(["ResourceScatterNdUpdate", "ScatterNdUpdate"], |_| Ok(boxed(update_slices)));
+    registry.add_both(["ResourceScatterNdUpdate", "ScatterNdUpdate"], |spec| {
+        let bad = BadIndices::of(spec)?;
+        Ok(boxed(move |context| update_slices(context, bad)))
+    });
     registry.add_both(["ResourceCountUpTo", "CountUpTo"], |spec| {
         let limit = spec.int("limit")?;
         if spec.dtype("T")? == DType::Int32 && i32::try_from(limit).is_err() {
@@ -78,7 +81,7 @@ fn make_merge(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let dtype = spec.input_dtype(2);
     let unsupported =
         || Error::new(Code::Unimplemented, format!("the embedded engine has no {name} for {dtype}"));
-    let by_coordinates = name.contains("Nd");
+    let by_coordinates = if name.contains("Nd") { Some(BadIndices::of(spec)?) } else { None };
     if dtype.is_floating() && matches!(op, BinaryOp::Minimum | BinaryOp::Maximum) {
         // The operations of `compute` return NaN where one of the operands is NaN.
         return for_dtype!(float dtype, T => {
@@ -116,7 +119,7 @@ fn first_axis(context: &KernelContext<'_>, target: &Shape) -> Result<Rows> {
     if updates.rank() != 0 {
         check_updates(&shape, updates)?;
     }
-    Ok(Rows { rows: named, dims: vec![size], width: row.iter().product(), shape })
+    Ok(Rows::of_first_axis(named, size, row, shape))
 }
 
 /// Overwrites rows; the last update of a row stays.
@@ -157,32 +160,33 @@ fn check_dtype(variable: DType, updates: DType) -> Result<()> {
 }
 
 /// Overwrites slices at coordinates. The new value is built in one pass and replaces the old one.
-fn update_slices(context: &mut KernelContext<'_>) -> Result<()> {
+fn update_slices(context: &mut KernelContext<'_>, bad: BadIndices) -> Result<()> {
     let variable = shared_variable(context, 0)?;
     let mut value = variable.lock();
     let value = value.as_mut().ok_or_else(|| variable.uninitialized())?;
     check_dtype(value.dtype(), context.input(2).dtype())?;
-    *value = updated(context, value, 1, 2)?;
+    *value = updated(context, value, 1, 2, bad)?;
     Ok(())
 }
 
 /// Merges updates into rows of a variable.
 ///
-/// `kernel` combines an element with its update, in this order. `by_coordinates` selects the form of the
-/// indices. With `refuses_zero`, an update of 0 is `InvalidArgument`.
+/// `kernel` combines an element with its update, in this order. `by_coordinates` is the form of the
+/// indices: what becomes of a coordinate out of range, or `None` for rows of the first axis. With
+/// `refuses_zero`, an update of 0 is `InvalidArgument`.
 fn merge<T: Element + elementwise::Element>(
     context: &mut KernelContext<'_>,
     kernel: BinaryKernel<T>,
-    by_coordinates: bool,
+    by_coordinates: Option<BadIndices>,
     refuses_zero: bool,
 ) -> Result<()> {
-    with_rows(context, by_coordinates, &|value, named| {
-        let updates = context.slice::<T>(2)?;
+    with_rows(context, by_coordinates, &|value, named, given| {
+        let updates = given.as_slice::<T>()?;
         if refuses_zero && updates.contains(&T::default()) {
             return Err(Error::invalid_argument("updates must not contain 0"));
         }
         let repeated;
-        let updates = if context.input(2).shape().rank() == 0 && named.shape.rank() > 0 {
+        let updates = if given.shape().rank() == 0 && named.shape.rank() > 0 {
             // One update for all rows is written out, since the loop wants a row for each index.
             repeated = memory::filled(updates[0], named.shape.elements())?;
             &repeated
@@ -195,25 +199,25 @@ fn merge<T: Element + elementwise::Element>(
     })
 }
 
-/// Calls `work` with a variable's value and the rows of it that input 1 names.
+/// Calls `work` with a variable's value, the rows of it that input 1 names and their updates.
 ///
 /// Holds the lock while `work` runs. `work` is not called if the indices or updates do not fit.
 fn with_rows(
     context: &KernelContext<'_>,
-    by_coordinates: bool,
-    work: &dyn Fn(&mut Tensor, &Rows) -> Result<()>,
+    by_coordinates: Option<BadIndices>,
+    work: &dyn Fn(&mut Tensor, &Rows, &Tensor) -> Result<()>,
 ) -> Result<()> {
     let variable = shared_variable(context, 0)?;
     let mut value = variable.lock();
     let value = value.as_mut().ok_or_else(|| variable.uninitialized())?;
-    let named = if by_coordinates {
-        let named = rows(context.input(1), value.shape())?;
-        check_updates(&named.shape, context.input(2).shape())?;
-        named
-    } else {
-        first_axis(context, value.shape())?
-    };
-    work(value, &named)
+    match by_coordinates {
+        Some(bad) => {
+            let named = rows(context.input(1), value.shape(), bad)?;
+            let updates = named.updates(context, 2)?;
+            work(value, &named, &updates)
+        }
+        None => work(value, &first_axis(context, value.shape())?, context.input(2)),
+    }
 }
 
 /// Returns the value and adds 1 to it, until it reaches the limit.
