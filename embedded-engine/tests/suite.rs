@@ -63,6 +63,7 @@ mod spectral;
 mod tensorflow_graphs;
 mod text_tables;
 mod v1_checkpoints;
+mod variable_edges;
 mod variants;
 mod waiting_areas;
 mod waiting_loops;

@@ -11,10 +11,10 @@
 //! | `VarHandleOp` | | the handle of the variable of a name, created without a value |
 //! | `ReadVariableOp` | handle | the value, shared; `FailedPrecondition` before the first assignment (S-28) |
 //! | `VarIsInitializedOp` | handle | `bool` |
-//! | `AssignVariableOp`, `Assign` | handle, value | replaces the value; the shape must fit the declared one |
+//! | `AssignVariableOp`, `Assign` | handle, value | replaces the value; the shape must fit the declared one, the dtype that of the value |
 //! | `AssignAddVariableOp`, `AssignSubVariableOp` | handle, delta | adds or subtracts elementwise; shapes must be equal |
 //! | `VariableShape` | handle | the shape of the value, `int32` or `int64` |
-//! | `DestroyResourceOp` | handle | the variable loses its value |
+//! | `DestroyResourceOp` | handle | the variable loses its value; `NotFound` without one, unless that is ignored |
 //! | `DisableCopyOnRead` | handle | nothing; reads never copy here |
 //!
 //! Names without `Resource` or `Variable` take a reference, which is the same handle. Integers wrap around.
@@ -27,7 +27,7 @@ mod scatter;
 use crate::kernel::{Kernel, KernelContext, NodeSpec, gives};
 use crate::registry::Registry;
 use crate::resources::{Resources, Variable};
-use session_core::{AttrValue, Error, PartialShape, Result};
+use session_core::{AttrValue, Code, Error, PartialShape, Result};
 use std::sync::Arc;
 use tensor::{DType, Tensor};
 
@@ -44,11 +44,19 @@ pub(crate) fn register(registry: &mut Registry) {
         let handle = spec.resources.handle(VARIABLE, container, name, || Variable::new(name));
         Ok(gives(handle))
     });
-    registry.add("ReadVariableOp", |_| Ok(Box::new(read_variable))).reads();
+    registry
+        .add("ReadVariableOp", |spec| {
+            let dtype = spec.dtype("dtype")?;
+            Ok(Box::new(move |context: &mut KernelContext<'_>| read_variable(context, dtype)))
+        })
+        .reads();
     registry
         .add_both(["VarIsInitializedOp", "IsVariableInitialized"], |_| Ok(Box::new(is_initialized)))
         .reads();
-    registry.add("DestroyResourceOp", |_| Ok(Box::new(destroy)));
+    registry.add("DestroyResourceOp", |spec| {
+        let ignores_missing = spec.bool("ignore_lookup_error")?;
+        Ok(Box::new(move |context: &mut KernelContext<'_>| destroy(context, ignores_missing)))
+    });
     registry.add("DisableCopyOnRead", |_| Ok(Box::new(|_: &mut KernelContext<'_>| Ok(()))));
     registry.add_both(["AssignVariableOp", "Assign"], make_assign);
     registry.add_both(["AssignAddVariableOp", "AssignAdd"], |_| {
@@ -70,12 +78,15 @@ pub(crate) fn register(registry: &mut Registry) {
         .reads();
 }
 
+/// The shared name by which TensorFlow asks for a resource that nothing shares.
+const ANONYMOUS: &str = "cd2c89b7-88b7-44c8-ad83-06c2a9158347";
+
 /// Returns the name under which a session keeps a resource: the shared one, or the operation's.
 ///
 /// Two operations of one shared name use one resource.
 pub(crate) fn resource_name<'s>(spec: &'s NodeSpec<'_>) -> &'s str {
     match spec.str("shared_name") {
-        Ok(name) if !name.is_empty() => name,
+        Ok(name) if !name.is_empty() && name != ANONYMOUS => name,
         _ => spec.operation.name(),
     }
 }
@@ -95,10 +106,21 @@ pub(crate) fn shared_variable(context: &KernelContext<'_>, input: usize) -> Resu
 
 /// Returns the value of the variable of input 0. The tensor is shared: a later update copies it if it is
 /// still in use.
-fn read_variable(context: &mut KernelContext<'_>) -> Result<()> {
-    let value = variable(context, 0)?.read()?;
+///
+/// Two handles of one shared name may declare different dtypes, so the value is compared with `dtype`.
+fn read_variable(context: &mut KernelContext<'_>, dtype: DType) -> Result<()> {
+    let variable = variable(context, 0)?;
+    let value = variable.read()?;
+    if value.dtype() != dtype {
+        return Err(other_dtype("read", variable, value.dtype(), dtype));
+    }
     context.set(0, value);
     Ok(())
+}
+
+/// Returns the error for a variable that holds another dtype than an operation is for.
+fn other_dtype(verb: &str, variable: &Variable, held: DType, wanted: DType) -> Error {
+    Error::invalid_argument(format!("cannot {verb} variable '{}' of {held} as {wanted}", variable.name()))
 }
 
 /// Returns the value of input 0 for the reads that the compiler inserts: that of the variable, or the input
@@ -140,8 +162,15 @@ fn is_initialized(context: &mut KernelContext<'_>) -> Result<()> {
 
 /// Takes the value away. The variable stays in the session, so that handles remain valid and an initializer
 /// can set it again.
-fn destroy(context: &mut KernelContext<'_>) -> Result<()> {
-    let old = variable(context, 0)?.lock().take();
+///
+/// # Errors
+/// `NotFound` for a variable without a value, unless `ignores_missing`.
+fn destroy(context: &mut KernelContext<'_>, ignores_missing: bool) -> Result<()> {
+    let variable = variable(context, 0)?;
+    let old = variable.lock().take();
+    if old.is_none() && !ignores_missing {
+        return Err(Error::new(Code::NotFound, format!("variable '{}' has no value", variable.name())));
+    }
     // Outside the lock, as everywhere: freeing a large value takes time.
     drop(old);
     Ok(())
@@ -150,8 +179,9 @@ fn destroy(context: &mut KernelContext<'_>) -> Result<()> {
 /// Makes the kernel of an assignment. The declared shape is checked also for resource variables, unlike in
 /// TensorFlow.
 ///
-/// A reference is assigned without a check if `validate_shape` is false. The dtype was checked when the graph
-/// was built.
+/// A reference is assigned without a check if `validate_shape` is false; a resource variable with a value keeps
+/// its shape if it is true. The dtype was checked when the graph was built, as far as one handle tells; another
+/// of the same shared name may have given the variable a value of another dtype, which is refused.
 fn make_assign(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let target = spec.operation.input(0);
     // A handle that comes through a function or a branch has no declaration to look at; its assignment is not
@@ -162,6 +192,7 @@ fn make_assign(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
         Some(AttrValue::Shape(shape)) if target.operation().op_type() == "VarHandleOp" => shape.clone(),
         _ => PartialShape::unknown(),
     };
+    let keeps_shape = !target.is_ref() && spec.bool("validate_shape")?;
     Ok(Box::new(move |context: &mut KernelContext<'_>| {
         let value = context.take(1);
         let variable = variable(context, 0)?;
@@ -173,7 +204,22 @@ fn make_assign(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
             );
             return Err(Error::invalid_argument(text));
         }
-        let old = variable.lock().replace(value);
+        let mut held = variable.lock();
+        if let Some(old) = held.as_ref() {
+            if old.dtype() != value.dtype() {
+                return Err(other_dtype("assign to", variable, old.dtype(), value.dtype()));
+            }
+            if keeps_shape && old.shape() != value.shape() {
+                return Err(Error::invalid_argument(format!(
+                    "cannot assign a value of shape {} to variable '{}', which has shape {} and validates it",
+                    value.shape(),
+                    variable.name(),
+                    old.shape()
+                )));
+            }
+        }
+        let old = held.replace(value);
+        drop(held);
         drop(old); // outside the lock
         Ok(())
     }))

@@ -1,10 +1,11 @@
 //! Parts of tensors.
 
+use super::constants::scalar_like;
 use super::joining::concat;
 use super::padding::pad;
-use super::shaping::{reshape, shape};
+use super::shaping::{expand_dims, reshape, shape};
 use crate::arguments::{Ints, matrix};
-use crate::gradients::broadcasting::shape_of;
+use crate::gradients::broadcasting::{shape_of, sum_to_input};
 use crate::library::op_defs;
 use crate::math::binary::sub;
 use crate::shapes::{self, shape_from};
@@ -36,6 +37,16 @@ op_defs! {
     )
     .shape(strided_slice_grad_shape)
     .gradient(strided_slice_grad_gradient);
+    TENSOR_STRIDED_SLICE_UPDATE: OpDef::new(
+        "TensorStridedSliceUpdate",
+        "input: T, begin: Index, end: Index, strides: Index, value: T -> output: T",
+    )
+    .attrs(
+        "T: type, Index: indextype, begin_mask: int32 = 0, end_mask: int32 = 0, ellipsis_mask: int32 = 0, \
+         new_axis_mask: int32 = 0, shrink_axis_mask: int32 = 0",
+    )
+    .shape(shapes::unchanged)
+    .gradient(tensor_strided_slice_update_gradient);
 }
 
 /// Infers the shape of the result.
@@ -314,6 +325,25 @@ fn strided_slice_grad_gradient(op: &Operation, grads: &[Option<Output>]) -> Resu
     let builder = (1..4).fold(builder, |builder, index| builder.input(op.input(index)));
     // The gradient of a gradient of a slice is the slice itself.
     Ok(vec![None, None, None, None, Some(Masks::of(op).attrs_of(builder).finish_output())])
+}
+
+/// The gradient without the part that was replaced, and the part, summed to the value that was broadcast to it.
+fn tensor_strided_slice_update_gradient(
+    op: &Operation,
+    grads: &[Option<Output>],
+) -> Result<Vec<Option<Output>>> {
+    let Some(grad) = &grads[0] else { return Ok(vec![None; 5]) };
+    let bounds =
+        |def| (1..4).fold(grad.graph().op(def).input(grad), |builder, index| builder.input(op.input(index)));
+    let zero = scalar_like(grad, 0.0);
+    let rest = Masks::of(op).attrs_of(bounds(&TENSOR_STRIDED_SLICE_UPDATE).input(zero)).finish_output();
+    let part = Masks::of(op).attrs_of(bounds(&STRIDED_SLICE)).finish_output();
+    // The value may have axes of size 1 in front of those of the part.
+    let added =
+        op.input(4).shape().rank().zip(part.shape().rank()).map_or(0, |(own, rank)| own.saturating_sub(rank));
+    let part = (0..added).fold(part, |part, _| expand_dims(part, 0));
+    let part = sum_to_input(&part, &op.input(4), &[]);
+    Ok(vec![Some(rest), None, None, None, Some(part)])
 }
 
 /// Returns the part that begins at `begin` and has size `size`, a number for each axis; size -1: to the end.

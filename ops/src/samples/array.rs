@@ -117,6 +117,11 @@ const PARTS: &[Sample] = rows! {
         let builder = i.op("StridedSliceGrad").constant([5i32, 3]).constant([1i32]).constant([5i32]);
         [builder.constant([2i32]).input(dy).finish_output()]
     };
+    "TensorStridedSliceUpdate" => |i| {
+        let (x, value) = (i.doubles(&[5, 3]), i.doubles(&[2, 1]));
+        let builder = i.op("TensorStridedSliceUpdate").input(x).constant([1i32]).constant([5i32]);
+        [builder.constant([2i32]).input(value).finish_output()]
+    };
     "Gather" => |i| {
         let (x, at) = (i.doubles(&[4, 3]), i.other([3i32, 0, 3]));
         [i.op("Gather").input(x).input(at).finish_output()]

@@ -160,6 +160,12 @@ fn slicing(cases: &mut Vec<Case>) {
         cases.push(case("Slice", format!("{dtype}")).arg(x()).arg(ints(&[1, 2])).arg(ints(&[2, -1])));
         let row = case("StridedSlice", format!("{dtype}")).arg(x());
         cases.push(row.arg(ints(&[3, 0])).arg(ints(&[0, 5])).arg(ints(&[-2, 3])));
+        // Values of the part's shape, and others that are broadcast to it or are not.
+        for value in [vec![2, 2], vec![2], vec![2, 1], vec![], vec![3], vec![1, 2, 2]] {
+            let row = case("TensorStridedSliceUpdate", format!("{dtype} {value:?}")).arg(x());
+            let row = row.arg(ints(&[3, 0])).arg(ints(&[0, 5])).arg(ints(&[-2, 3]));
+            cases.push(row.arg(spread(dtype, &value)));
+        }
         let row = case("GatherV2", format!("{dtype}")).arg(x()).arg(Tensor::from([[2i64, 0], [1, 1]]));
         cases.push(row.arg(fixed(1i32)));
         cases.push(case("GatherNd", format!("{dtype}")).arg(x()).arg(Tensor::from([[2i32, 0], [3, 4]])));
@@ -187,6 +193,14 @@ fn slicing(cases: &mut Vec<Case>) {
                 cases.push(row.attr("new_axis_mask", new_axis).attr("shrink_axis_mask", shrink));
             }
         }
+    }
+    let row = case("TensorScatterSub", "complex").arg(spread(DType::Complex64, &[4]));
+    cases.push(row.arg(Tensor::from([[2i32], [2]])).arg(spread(DType::Complex64, &[2])));
+    for (shrink, value) in [(1i64, vec![5usize]), (1, vec![]), (0, vec![5]), (1, vec![1, 5])] {
+        let row =
+            case("TensorStridedSliceUpdate", format!("a row, {shrink} {value:?}")).arg(spread(F, &[4, 5]));
+        let row = row.arg(ints(&[-1])).arg(ints(&[4])).arg(ints(&[1])).arg(spread(F, &value));
+        cases.push(row.attr("shrink_axis_mask", shrink));
     }
     let row = case("StridedSlice", "stride zero").arg(spread(F, &[4]));
     cases.push(row.arg(ints(&[0])).arg(ints(&[4])).arg(ints(&[0])));

@@ -90,6 +90,9 @@ pub(crate) fn register(registry: &mut Registry) {
             return for_dtype!(@arms dtype, T => combined::<T>(spec, T::wrapping_sub),
                 Int8: i8, Int16: i16, Int32: i32, Int64: i64, UInt8: u8, UInt16: u16, UInt32: u32, UInt64: u64);
         }
+        if dtype.is_complex() {
+            return for_dtype!(complex dtype, T => combined::<T>(spec, |kept, update| kept - update));
+        }
         for_dtype!(float dtype, T => combined::<T>(spec, |kept, update| kept - update))
     });
     registry.add("TensorScatterMin", |spec| {

@@ -7,7 +7,7 @@
 //! clamped to the axis, so a slice may be empty, but an index that removes its axis must be in range. The
 //! strides may be negative.
 //!
-//! `StridedSliceAssign` writes to the same places of a variable, and `StridedSliceGrad` of a tensor of zeros.
+//! `StridedSliceAssign` writes to the same places of a variable, `TensorStridedSliceUpdate` of a tensor, and `StridedSliceGrad` of a tensor of zeros.
 //! `Slice` is the simple form, where a size of -1 stands for the rest of the axis.
 //!
 //! In `StridedSlice` each entry of `begin`, `end` and `strides` (inputs 1 to 3, vectors of one length) is one
@@ -35,7 +35,7 @@ use crate::kernels::state::shared_variable;
 use crate::registry::Registry;
 use compute::elementwise::layout::{self, StridedRegion};
 use session_core::{Error, Result};
-use tensor::Shape;
+use tensor::{Shape, Tensor};
 
 /// Registers the op types. The assignments to resource and reference variables share a kernel, since both
 /// pass a handle.
@@ -49,6 +49,12 @@ pub(crate) fn register(registry: &mut Registry) {
         let masks = Masks::of(spec)?;
         for_dtype!(moved spec.input_dtype(4), T => {
             Ok(boxed(move |context| strided_slice_assign::<T>(context, masks)))
+        })
+    });
+    registry.add("TensorStridedSliceUpdate", |spec| {
+        let masks = Masks::of(spec)?;
+        for_dtype!(moved spec.input_dtype(0), T => {
+            Ok(boxed(move |context| tensor_strided_slice_update::<T>(context, masks)))
         })
     });
     registry.add("StridedSliceGrad", |spec| {
@@ -259,27 +265,61 @@ fn strided_slice<T: Moved>(context: &mut KernelContext<'_>, masks: Masks) -> Res
 
 /// Writes into a part of a variable, in place where nothing shares its value.
 ///
-/// Input 0 is the variable, input 4 the value, which must have exactly the dtype and shape of the part. The
-/// lock of the variable is held throughout, so other steps see the value before or after the assignment.
-/// Fails with `FailedPrecondition` if the variable is not initialized.
+/// Input 0 is the variable. The lock of the variable is held throughout, so other steps see the value before
+/// or after the assignment. Fails with `FailedPrecondition` if the variable is not initialized.
 fn strided_slice_assign<T: Moved>(context: &mut KernelContext<'_>, masks: Masks) -> Result<()> {
     let variable = shared_variable(context, 0)?;
     let mut value = variable.lock();
     let value = value.as_mut().ok_or_else(|| variable.uninitialized())?;
+    assign_part::<T>(context, masks, value, &format_args!(" of '{}'", variable.name()))
+}
+
+/// Delivers input 0 with the selected part replaced.
+fn tensor_strided_slice_update<T: Moved>(context: &mut KernelContext<'_>, masks: Masks) -> Result<()> {
+    let mut value = context.take(0);
+    assign_part::<T>(context, masks, &mut value, &"")?;
+    context.set(0, value);
+    Ok(())
+}
+
+/// Writes input 4 into the part of `value` that inputs 1 to 3 select.
+///
+/// The part has the dtype of the value; a shape that is not that of the selection is broadcast to it.
+/// `owner` is what an error says after the part.
+fn assign_part<T: Moved>(
+    context: &KernelContext<'_>,
+    masks: Masks,
+    value: &mut Tensor,
+    owner: &dyn std::fmt::Display,
+) -> Result<()> {
     let (shape, part) = (value.shape().clone(), context.input(4));
     let selection = masks.select(&shape, &context.ints(1)?, &context.ints(2)?, &context.ints(3)?)?;
-    if part.dtype() != value.dtype() || part.shape() != &selection.result {
-        let text = format!(
-            "a value of {} {} does not fit the part {} of '{}' of {}",
+    let misfit = || {
+        Error::invalid_argument(format!(
+            "a value of {} {} does not fit the part {}{owner} of {}",
             part.dtype(),
             part.shape(),
             selection.result,
-            variable.name(),
             value.dtype()
-        );
-        return Err(Error::invalid_argument(text));
+        ))
+    };
+    if part.dtype() != value.dtype() {
+        return Err(misfit());
     }
-    let part = T::elements(part)?;
+    let part = if part.shape() == &selection.result {
+        part.clone()
+    } else {
+        T::made(context, part.dtype(), selection.result.clone(), |output| {
+            let wanted = &selection.result;
+            // Axes of size 1 in front of those of the part do not count, as in NumPy.
+            let more = part.shape().rank().saturating_sub(wanted.rank());
+            let more = part.shape()[..more].iter().take_while(|&&size| size == 1).count();
+            let given = &part.shape()[more..];
+            layout::broadcast_to(context.pool(), given, wanted, T::elements(part)?, output)
+                .map_err(|_| misfit())
+        })?
+    };
+    let part = T::elements(&part)?;
     T::changed(context, value, |data| {
         let Selection { begin, strides, sizes, .. } = &selection;
         let region = StridedRegion { shape: &shape, begin, strides, sizes };
