@@ -14,7 +14,7 @@ use crate::math::reduce::reduce_sum;
 use crate::math::unary::conj_of;
 use crate::shapes::{self, broadcast_shapes, merge_dims};
 use session_core::{
-    AsOutput, AttrValue, Code, Error, OpDef, Operation, Output, PartialShape, Result, ShapeContext,
+    AsOutput, AttrValue, Error, OpDef, Operation, Output, PartialShape, Result, ShapeContext,
 };
 use std::collections::BTreeMap;
 
@@ -184,20 +184,41 @@ fn einsum_gradient(op: &Operation, grads: &[Option<Output>]) -> Result<Vec<Optio
     let Some(grad) = &grads[0] else { return Ok(vec![None; op.num_inputs()]) };
     let text = op.attr("equation").and_then(AttrValue::as_str).unwrap_or_default();
     let equation = Equation::parse(text)?;
-    let gradient = |index: usize| gradient_of(op, grad, &equation, index).map(Some);
-    (0..op.num_inputs()).map(gradient).collect()
+    Ok((0..op.num_inputs()).map(|index| Some(gradient_of(op, grad, &equation, index))).collect())
 }
 
-/// Returns the gradient of one operand: the sum of products of the result's gradient and the other operands, over all axes
-/// that this one does not have.
-fn gradient_of(op: &Operation, grad: &Output, equation: &Equation, index: usize) -> Result<Output> {
-    let own = &equation.inputs[index];
-    let twice = |axes: &Axes| (1..axes.len()).any(|at| axes[..at].contains(&axes[at]));
-    if twice(own) || twice(&equation.output) || own.iter().skip(1).any(|axis| *axis == Axis::Ellipsis) {
-        let text =
-            "there is no gradient of an einsum with an axis named twice, or an ellipsis that is not first";
-        return Err(op.place(Error::new(Code::Unimplemented, text)));
+/// Returns the gradient of one operand.
+///
+/// One that names an axis twice, or has its ellipsis behind other axes, is taken to be an einsum itself: of its diagonal with
+/// the ellipsis in front, whose gradient then goes back onto the diagonal and into the order of the operand.
+fn gradient_of(op: &Operation, grad: &Output, equation: &Equation, index: usize) -> Output {
+    let (input, own) = (op.input(index), &equation.inputs[index]);
+    let mut plain = Axes::new();
+    for axis in own {
+        match axis {
+            Axis::Ellipsis => plain.insert(0, *axis),
+            _ if !plain.contains(axis) => plain.push(*axis),
+            Axis::Label(_) => {}
+        }
     }
+    if plain == *own {
+        return gradient_of_plain(op, grad, equation, index, (&input, own));
+    }
+    let (from, to) = (show(own), show(&plain));
+    let diagonal = einsum(&format!("{from}->{to}"), &[input]);
+    let gradient = gradient_of_plain(op, grad, equation, index, (&diagonal, &plain));
+    einsum(&format!("{to}->{from}"), &[gradient])
+}
+
+/// Returns the gradient of `input`, which stands for one operand and has the axes `own`: each once, the ellipsis first. It
+/// is the sum of products of the result's gradient and the other operands, over all axes that this one does not have.
+fn gradient_of_plain(
+    op: &Operation,
+    grad: &Output,
+    equation: &Equation,
+    index: usize,
+    (input, own): (&Output, &Axes),
+) -> Output {
     let others: Vec<usize> = (0..op.num_inputs()).filter(|&other| other != index).collect();
     let elsewhere = |axis: &Axis| {
         equation.output.contains(axis) || others.iter().any(|&other| equation.inputs[other].contains(axis))
@@ -210,7 +231,6 @@ fn gradient_of(op: &Operation, grad: &Output, equation: &Equation, index: usize)
     let named: Vec<String> = std::iter::once(show(&equation.output))
         .chain(others.iter().map(|&other| show(&equation.inputs[other])))
         .collect();
-    let input = op.input(index);
     // The axes of an ellipsis in other operands must be part of a result, which is then summed over them.
     let broadcasts = equation.inputs.iter().any(|input| input.contains(&Axis::Ellipsis));
     let foreign = broadcasts && equation.output.contains(&Axis::Ellipsis) && !own.contains(&Axis::Ellipsis);
@@ -220,9 +240,9 @@ fn gradient_of(op: &Operation, grad: &Output, equation: &Equation, index: usize)
     if kept.len() == own.len() {
         // Only what an ellipsis stands for can have been broadcast.
         let ellipsis = own.first() == Some(&Axis::Ellipsis);
-        return Ok(if ellipsis { sum_to_input(&product, &input, &[]) } else { product });
+        return if ellipsis { sum_to_input(&product, input, &[]) } else { product };
     }
-    Ok(spread(&product, &input, own, &kept))
+    spread(&product, input, own, &kept)
 }
 
 /// Summed over all but the last axes.

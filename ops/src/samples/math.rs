@@ -266,6 +266,11 @@ const EINSUMS: &[Sample] = rows! {
     "Einsum with an ellipsis and an axis of one operand" => |i| einsum_of(i, "...i,xij->...j", &[&[2, 3], &[5, 3, 2]]);
     "Einsum with an ellipsis of the result" => |i| einsum_of(i, "j,k->...jk", &[&[3], &[4]]);
     "Einsum of one with an ellipsis of the result" => |i| einsum_of(i, "jk->...kj", &[&[3, 2]]);
+    "Einsum of a diagonal" => |i| einsum_of(i, "iij,jk->ik", &[&[3, 3, 2], &[2, 4]]);
+    "Einsum of a trace" => |i| einsum_of(i, "ii->", &[&[3, 3]]);
+    "Einsum to a diagonal" => |i| einsum_of(i, "i,j->jii", &[&[3], &[2]]);
+    "Einsum with a last ellipsis" => |i| einsum_of(i, "ij...,jk->k...i", &[&[2, 3, 4], &[3, 5]]);
+    "Einsum with an ellipsis in a diagonal" => |i| einsum_of(i, "i...i,j...->...i", &[&[2, 3, 2], &[4, 1]]);
     "Einsum to a scalar" => |i| einsum_of(i, "i,i->", &[&[4], &[4]]);
 };
 
