@@ -92,6 +92,44 @@ fn a_bias_of_volumes_with_channels_first_is_added_to_their_channels() {
 }
 
 #[test]
+fn weights_that_spread_the_losses_are_refused_by_the_step_where_the_graph_cannot_tell() {
+    type Dims = &'static [usize];
+    // The static shape, that of the step, and whether the weights fit; losses of the shape `[2, 1]`.
+    let cases: [(PartialShape, Dims, bool); 10] = [
+        (PartialShape::unknown(), &[], true),
+        (PartialShape::unknown(), &[2, 1], true),
+        (PartialShape::unknown(), &[1, 1], true),
+        (PartialShape::unknown(), &[2], false),
+        (PartialShape::unknown(), &[1], false),
+        (PartialShape::unknown(), &[2, 1, 1], false),
+        (PartialShape::unknown(), &[2, 2], false),
+        (PartialShape::from([None, None]), &[2, 1], true),
+        (PartialShape::from([None, None]), &[2, 2], false),
+        (PartialShape::from([None, None]), &[1, 1], true),
+    ];
+    for losses in [PartialShape::unknown(), PartialShape::from([None, Some(1)])] {
+        for (declared, dims, fits) in &cases {
+            let graph = Graph::new();
+            let x = array::placeholder(&graph.named("x"), DType::Float32, losses.clone());
+            let weights = array::placeholder(&graph.named("w"), DType::Float32, declared.clone());
+            let options = LossOptions::default().weights(&weights).reduction(Reduction::Sum);
+            let loss = mean_squared_error_with(&x, array::zeros_like(&x), &options);
+            let w = Tensor::full(1.0f32, dims.to_vec());
+            let fed = [(&x, Tensor::from([[1.0f32], [2.0]])), (&weights, w)];
+            let result: Result<Tensor, _> = session(&graph).run(&loss, fed);
+            match result {
+                Ok(loss) => assert!(*fits && loss.value::<f32>().unwrap() == 5.0, "{declared} {dims:?}"),
+                Err(error) => {
+                    let error = error.to_string();
+                    assert!(!fits, "{declared} {dims:?}: {error}");
+                    assert!(error.contains("weights do not fit the losses"), "{declared} {dims:?}: {error}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn examples_whose_weights_add_up_to_zero_have_rows_of_zeros() {
     let graph = Graph::new();
     let table = constant(&graph, [[1.0f32, 2.0], [3.0, 4.0], [5.0, 6.0]]);

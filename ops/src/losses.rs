@@ -30,18 +30,21 @@
 //!
 //! # Errors
 //!
-//! Labels and predictions of incompatible shapes are build errors, as are weights that do not broadcast to the shape of the losses. The
+//! Labels and predictions of incompatible shapes are build errors, as are weights that do not fit the losses: where only a step can tell, it fails. The
 //! mean over an empty batch, or over weights that are all 0, is 0.
 //!
 //! Computed in the dtype of the predictions or logits. TensorFlow's `tf.losses` computes in
 //! `float32` also for `float64` inputs.
 
 use crate::array::constants::number;
-use crate::array::{constant, ones_like, scalar_tensor, shape, size, squeeze, zeros_like};
+use crate::array::{
+    concat, constant, expand_dims, ones_like, scalar_tensor, shape, size, slice, squeeze, zeros_like,
+};
 use crate::composite::Composite;
+use crate::control_flow::{assert_true, checked};
 use crate::math::{
-    abs, add, add_n, cast, div_no_nan, log, minimum, mul, neg, not_equal, real_div, reduce_sum,
-    squared_difference, sub,
+    abs, add, add_n, cast, div_no_nan, equal, log, logical_and, logical_or, minimum, mul, neg, not_equal,
+    real_div, reduce_all, reduce_sum, squared_difference, sub,
 };
 use crate::nn::{
     relu, sigmoid_cross_entropy_with_logits, softmax_cross_entropy_with_logits,
@@ -49,7 +52,7 @@ use crate::nn::{
 };
 use crate::regularizers::{Regularizer, l1_regularizer, l2_regularizer};
 use session_core::keys::{LOSSES, REGULARIZATION_LOSSES};
-use session_core::{AsOutput, CollectionKey, DType, Error, Graph, Output, PartialShape};
+use session_core::{AsOutput, CollectionKey, DType, Error, Graph, Operation, Output, PartialShape};
 
 /// The reduction of the losses of all elements to one number.
 ///
@@ -192,11 +195,17 @@ fn reduced(scope: &Composite, losses: Output, options: &LossOptions) -> Output {
         true => scope.enter(weights),
         false => cast(scope.enter(weights), dtype),
     });
-    if let Some(weights) = &weights
-        && !fits(weights.shape(), losses.shape())
-    {
-        let (weights, losses) = (weights.shape(), losses.shape());
-        inner.add_error(Error::value(format!("weights of shape {weights} for losses of shape {losses}")));
+    let mut losses = losses;
+    if let Some(weights) = &weights {
+        match fits(weights.shape(), losses.shape()) {
+            Some(true) => {}
+            Some(false) => {
+                let (weights, losses) = (weights.shape(), losses.shape());
+                let text = format!("weights of shape {weights} for losses of shape {losses}");
+                inner.add_error(Error::value(text));
+            }
+            None => losses = checked(&losses, &assert_fits(&inner, weights, &losses)),
+        }
     }
     let weighted = match &weights {
         Some(weights) => mul(&losses, weights),
@@ -225,17 +234,49 @@ fn reduced(scope: &Composite, losses: Output, options: &LossOptions) -> Output {
     loss
 }
 
-/// Returns true unless weights certainly do not fit losses: they are a scalar, or have as many axes, each of size 1 or of that of
-/// the losses. Broadcasting alone would also accept weights for which each loss counts several times.
-fn fits(weights: &PartialShape, losses: &PartialShape) -> bool {
-    match (weights.sizes(), losses.sizes()) {
-        (Some([]), _) | (None, _) | (_, None) => true,
-        (Some(weights), Some(losses)) => {
-            // An unknown size is -1.
-            let fits = |(&weight, &loss)| matches!(weight, -1 | 1) || loss == -1 || loss == weight;
-            weights.len() == losses.len() && weights.iter().zip(losses).all(fits)
-        }
+/// Returns whether weights fit losses, or `None` if only a step can tell. They are a scalar, or have as many axes, each of size 1
+/// or of that of the losses. Broadcasting alone would also accept weights for which each loss counts several times.
+fn fits(weights: &PartialShape, losses: &PartialShape) -> Option<bool> {
+    let weights = weights.sizes()?;
+    if weights.is_empty() {
+        return Some(true);
     }
+    let losses = losses.sizes()?;
+    // An unknown size is -1.
+    let axis_fits = |(&weight, &loss): (&i64, &i64)| match (weight, loss) {
+        (1, _) => Some(true),
+        (-1, _) | (_, -1) => None,
+        (weight, loss) => Some(weight == loss),
+    };
+    let axes: Vec<Option<bool>> = weights.iter().zip(losses).map(axis_fits).collect();
+    if weights.len() != losses.len() || axes.contains(&Some(false)) {
+        return Some(false);
+    }
+    axes.iter().all(Option::is_some).then_some(true)
+}
+
+/// Returns an operation that fails unless weights fit losses in the step; see [`fits`].
+fn assert_fits(graph: &Graph, weights: &Output, losses: &Output) -> Operation {
+    // TensorFlow's name for it.
+    let scope = Composite::new(graph, "assert_broadcastable");
+    let (own, whole) = (shape(scope.enter(weights)), shape(scope.enter(losses)));
+    let ones = ones_like(&whole);
+    // Every pair of axes fits: of the same number of axes, or of ones in place of those that a scalar lacks.
+    let known = weights.shape().rank().is_some() && losses.shape().rank().is_some();
+    let (axes, same_rank) = if known {
+        (own.clone(), None)
+    } else {
+        let (own_rank, rank) = (size(&own), size(&whole));
+        let is_scalar = equal(&own_rank, zeros_like(&own_rank));
+        let axes = slice(concat(&[own.clone(), ones.clone()], 0), [0], expand_dims(&rank, 0));
+        (axes, Some(logical_or(is_scalar, equal(own_rank, rank))))
+    };
+    let fit = reduce_all(logical_or(equal(&axes, ones), equal(&axes, &whole)), ..);
+    let fit = same_rank.iter().fold(fit, logical_and);
+    let text = |text: &str| constant(scope.graph(), text);
+    let data =
+        [text("weights do not fit the losses: their shape is"), own, text("that of the losses is"), whole];
+    assert_true(fit, &data, 8)
 }
 
 /// Returns a tensor without its last axis, of size 1, if it has one axis more than `rank`.
