@@ -250,7 +250,9 @@ impl Emitter<'_> {
             }
         }
         let waits = steps.iter().any(|step| step.waits);
-        let dependents = waits.then(|| dependents(&steps, &items, &edges));
+        let wakes =
+            |item: usize| self.ir.nodes.get(item).is_some_and(|node| node.op.is_some_and(|op| op.wakes));
+        let dependents = waits.then(|| dependents(&steps, &items, &edges, wakes));
         Ok((Block { steps, dependents }, outer))
     }
 
@@ -366,17 +368,23 @@ impl Emitter<'_> {
 
 /// Returns, for each step, the steps that must run after it if steps run out of order.
 ///
-/// `items` has the item of each step. The edges are those of the schedule, wishes included, and one
-/// for each value. A preference that the order could not satisfy leads backwards and does not count.
-fn dependents(steps: &[Step], items: &[usize], edges: &Edges) -> Vec<Vec<Dependent>> {
+/// `items` has the item of each step, `wakes` whether that of an operation may end the wait of another. The edges are those of the schedule, and one for each value. A preference
+/// that the order could not satisfy leads backwards and does not count. Nor does one that holds back a step by
+/// which a wait may end: what is to come first may be what waits, and would wait for ever.
+fn dependents(
+    steps: &[Step],
+    items: &[usize],
+    edges: &Edges,
+    wakes: impl Fn(usize) -> bool,
+) -> Vec<Vec<Dependent>> {
     let places: FxHashMap<usize, u32> = items.iter().copied().zip(0..).collect();
+    let forward = |(before, after): &(usize, usize)| {
+        let (before, after) = (*places.get(before)?, *places.get(after)?);
+        (before < after).then_some((before as usize, after))
+    };
     let mut dependents: Vec<Vec<Dependent>> = vec![Vec::new(); steps.len()];
-    for (before, after) in edges.hard.iter().chain(&edges.soft) {
-        if let (Some(&before), Some(&after)) = (places.get(before), places.get(after))
-            && before < after
-        {
-            dependents[before as usize].push(Dependent { step: after, slot: UNUSED });
-        }
+    for (before, step) in edges.hard.iter().filter_map(forward) {
+        dependents[before].push(Dependent { step, slot: UNUSED });
     }
     // Values are edges of their own, since `suspend.rs` must know in which slot the value arrives.
     let mut producers: FxHashMap<u32, u32> = FxHashMap::default();
@@ -392,6 +400,18 @@ fn dependents(steps: &[Step], items: &[usize], edges: &Edges) -> Vec<Vec<Depende
             {
                 dependents[producer as usize].push(Dependent { step: place as u32, slot: input.slot });
             }
+        }
+    }
+    // Whether a step, or one that must run after it, may end a wait: what waits itself may end that of another.
+    let mut leads = vec![false; steps.len()];
+    for (place, step) in steps.iter().enumerate().rev() {
+        leads[place] = step.waits
+            || wakes(items[place])
+            || dependents[place].iter().any(|after| leads[after.step as usize]);
+    }
+    for (before, step) in edges.soft.iter().filter_map(forward) {
+        if !leads[step as usize] {
+            dependents[before].push(Dependent { step, slot: UNUSED });
         }
     }
     dependents

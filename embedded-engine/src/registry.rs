@@ -51,6 +51,8 @@ pub(crate) struct OpType {
     /// True if the operation may have to wait for another thread: its kernel begins and returns a wait. The
     /// step is then run by `suspend.rs`.
     pub(crate) waits: bool,
+    /// True if the operation never waits, but may end the wait of another one.
+    pub(crate) wakes: bool,
     /// True if the outputs may differ between runs although the definition is stateless, such as those that
     /// depend on a file. Such an op is not folded.
     pub(crate) changes: bool,
@@ -210,7 +212,7 @@ impl OpType {
     /// Returns the facts of an op type about which nothing else is declared. The module names the three facts
     /// whose absence is not safe.
     fn new(make: Option<MakeKernel>, role: Role) -> OpType {
-        let (reads, waits, changes, describes) = (false, false, false, false);
+        let (reads, waits, wakes, changes, describes) = (false, false, false, false, false);
         let (fusion, elementwise, holds) = (None, None, &[][..]);
         let (shares, ends, accesses_files) = (Shares::Nothing, false, false);
         let (feature, is_left_out) = (None, false);
@@ -219,6 +221,7 @@ impl OpType {
             role,
             reads,
             waits,
+            wakes,
             changes,
             describes,
             shares,
@@ -357,6 +360,12 @@ impl<const N: usize> Added<'_, N> {
     /// Its kernel must implement `begin`; otherwise it blocks the thread that would have to end the wait.
     pub(crate) fn waits(self) -> Self {
         self.each(|op| op.waits = true)
+    }
+
+    /// Declares that the op may end the wait of another one, and never waits itself. In a step that waits, it
+    /// is not held back for the sake of reads.
+    pub(crate) fn wakes(self) -> Self {
+        self.each(|op| op.wakes = true)
     }
 
     /// Declares that the op may have another result in each run although it is stateless.

@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used)] // helpers of tests
 
 use embedded_engine::EmbeddedEngine;
-use ops::array::placeholder;
+use ops::array::{self, placeholder};
 use ops::control_flow::group;
 use ops::data_flow::{FifoQueue, PaddingFifoQueue, PriorityQueue, Queue, RandomShuffleQueue};
 use ops::library;
+use ops::math::reduce_sum;
+use ops::variables::{VariableExt as _, global_variables_initializer, variable};
 use session_core::{
     CancellationToken, Code, DType, Engine, Error, ErrorKind, Fetch, Graph, OpLibrary, Operation, Output,
     PartialShape, RunMetadata, RunOptions, Session, SessionConfig, SessionExt,
@@ -669,6 +671,31 @@ fn independent_operations_run_before_the_step_waits() {
     session.run(&start, ()).unwrap();
     assert_eq!(waiting.join().unwrap().unwrap().0, Tensor::from(1.0f32));
     assert_eq!(drain(&*session, &first), [2.0]);
+}
+
+#[test]
+fn what_ends_a_wait_is_not_held_back_for_reads_that_wait() {
+    // Reads of a variable come before its updates where they can. Here the product that shares what was read
+    // waits for an operation behind the update.
+    for closes in [false, true] {
+        let graph = Graph::new();
+        let queue = fifo(&graph, 10);
+        let fill = queue.enqueue(5.0f32);
+        let v = variable(&graph.named("v"), Tensor::from(2.0f32));
+        let taken = reduce_sum(queue.dequeue_up_to(3).output(), ..);
+        let product = v.read(&graph) * taken;
+        let update = v.assign_add(array::constant(&graph, 1.0f32));
+        let after = queue.within(&graph.control_dependencies([&update]));
+        let end =
+            if closes { after.close() } else { after.enqueue_many(array::constant(&graph, [3.0f32, 4.0])) };
+        let session = session(&graph);
+        session.run(&global_variables_initializer(&graph), ()).unwrap();
+        session.run(&fill, ()).unwrap();
+        let options = RunOptions::with_timeout(Duration::from_secs(20));
+        let (value, ()) = session.run_with((&product, &end), (), &options, None).unwrap();
+        assert_eq!(value, Tensor::from(if closes { 10.0f32 } else { 24.0 }));
+        assert_eq!(session.run(&v.read(&graph), ()).unwrap(), Tensor::from(3.0f32));
+    }
 }
 
 #[test]

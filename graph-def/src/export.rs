@@ -92,7 +92,7 @@ impl ExportOptions {
         self
     }
 
-    /// Sets whether attributes with the default value of their definition are left out. Readers that do not know an attribute then accept the
+    /// Sets whether attributes with the default value of their definition are left out, also in functions. Readers that do not know an attribute then accept the
     /// graph as long as it has the default. Default: false.
     ///
     /// ```
@@ -152,6 +152,11 @@ impl ExportOptions {
         self.output_shapes
     }
 
+    /// Returns the options for the bodies of functions: as in TensorFlow, only that about default values holds for them.
+    pub(crate) fn of_functions(&self) -> ExportOptions {
+        ExportOptions { strip_defaults: self.strip_defaults, ..ExportOptions::default() }
+    }
+
     /// Returns true if attributes with default values are left out.
     pub(crate) fn strips_defaults(&self) -> bool {
         self.strip_defaults
@@ -191,7 +196,7 @@ pub fn to_graph_def_with(graph: &Graph, options: &ExportOptions) -> Result<Graph
     let operations = graph.operations_from(options.first);
     let node: Result<Vec<NodeDef>> =
         operations.iter().map(|operation| to_node_def(operation, options)).collect();
-    let library = library_to_proto(graph)?;
+    let library = library_to_proto(graph, options)?;
     // What TensorFlow itself writes: a reader that is too old then refuses the file instead of ignoring its
     // functions.
     let min_consumer = if library.is_some() { FUNCTIONS_SINCE } else { 0 };
@@ -200,14 +205,14 @@ pub fn to_graph_def_with(graph: &Graph, options: &ExportOptions) -> Result<Graph
 }
 
 /// Exports all functions of a graph with their gradients; `None` if there are no functions.
-fn library_to_proto(graph: &Graph) -> Result<Option<FunctionDefLibrary>> {
+fn library_to_proto(graph: &Graph, options: &ExportOptions) -> Result<Option<FunctionDefLibrary>> {
     let functions = graph.functions();
     if functions.is_empty() {
         return Ok(None);
     }
     let mut library = FunctionDefLibrary::default();
     for function in &functions {
-        library.function.push(function_to_proto(graph, function)?);
+        library.function.push(function_to_proto(graph, function, options.of_functions())?);
         if let Some(gradient) = function.gradient() {
             library.gradient.push(GradientDef {
                 function_name: function.name().to_owned(),
@@ -222,7 +227,7 @@ fn library_to_proto(graph: &Graph) -> Result<Option<FunctionDefLibrary>> {
 fn to_node_def(operation: &Operation, options: &ExportOptions) -> Result<NodeDef> {
     let mut input: Vec<String> = operation.inputs().iter().map(input_name).collect();
     // TensorFlow's reader requires control inputs after all data inputs.
-    input.extend(control_names(operation));
+    input.extend(control_names(operation, |_| true));
     let mut node = node_without_inputs(operation, options)?;
     node.input = input;
     if options.clear_devices {
@@ -281,10 +286,11 @@ pub(crate) fn input_name(input: &Output) -> String {
     }
 }
 
-/// Returns the control inputs in TensorFlow's order.
-pub(crate) fn control_names(operation: &Operation) -> Vec<String> {
-    let mut names: Vec<String> =
-        operation.control_inputs().iter().map(|input| format!("^{}", input.name())).collect();
+/// Returns the names of the control inputs that count, in TensorFlow's order.
+pub(crate) fn control_names(operation: &Operation, counts: impl Fn(&Operation) -> bool) -> Vec<String> {
+    let inputs = operation.control_inputs();
+    let inputs = inputs.iter().filter(|input| counts(input));
+    let mut names: Vec<String> = inputs.map(|input| format!("^{}", input.name())).collect();
     // Sorted as TensorFlow's exporter does. They are a set, so equal graphs get equal files.
     names.sort_unstable();
     names

@@ -12,8 +12,12 @@ use session_core::{Code, Endpoint, Function, Graph, Operation, Output};
 use std::collections::{HashMap, HashSet};
 
 /// Converts a function to TensorFlow's message. The graph whose library holds it knows the functions that its body calls.
-pub(crate) fn function_to_proto(graph: &Graph, function: &Function) -> Result<FunctionDef> {
-    let body = Body::of(graph, function);
+pub(crate) fn function_to_proto(
+    graph: &Graph,
+    function: &Function,
+    options: ExportOptions,
+) -> Result<FunctionDef> {
+    let body = Body::of(graph, function, options);
     body.to_proto().map_err(|error| error.context(format!("function '{}'", function.name())))
 }
 
@@ -27,14 +31,16 @@ struct Body<'a> {
     arguments: HashMap<Endpoint, String>,
     /// The names of the arguments, in order.
     names: Vec<String>,
+    /// What to write of each node.
+    options: ExportOptions,
 }
 
 impl<'a> Body<'a> {
     /// Chooses the names of the arguments.
-    fn of(graph: &'a Graph, function: &'a Function) -> Body<'a> {
+    fn of(graph: &'a Graph, function: &'a Function, options: ExportOptions) -> Body<'a> {
         let names = argument_names(function);
         let arguments = function.inputs().iter().map(Output::endpoint).zip(names.iter().cloned()).collect();
-        Body { graph, function, arguments, names }
+        Body { graph, function, arguments, names, options }
     }
 
     /// Exports signature, nodes, and results.
@@ -75,14 +81,13 @@ impl<'a> Body<'a> {
 
     /// Exports an operation of the body. In functions, inputs have the form `node:argument:index`.
     fn node(&self, operation: &Operation) -> Result<NodeDef> {
-        let mut node = node_without_inputs(operation, &ExportOptions::default())?;
+        let mut node = node_without_inputs(operation, &self.options)?;
         for input in operation.inputs() {
             node.input.push(self.reference(&input)?);
         }
         // An argument has a value before the body begins, so an edge that waits for it orders nothing and is
         // left out.
-        let is_argument = |name: &String| self.names.iter().any(|known| name[1..] == **known);
-        node.input.extend(control_names(operation).into_iter().filter(|name| !is_argument(name)));
+        node.input.extend(control_names(operation, |input| !self.is_argument(input)));
         Ok(node)
     }
 

@@ -4,6 +4,7 @@
 
 use crate::convert::{attr_from_proto, attrs_from_proto, maybe_ref_dtype};
 use crate::definitions::Definitions;
+use crate::export::ExportOptions;
 use crate::export::OUTPUT_SHAPES;
 use crate::function_export::function_to_proto;
 use crate::nodes::{Input, Nodes, Syntax};
@@ -42,7 +43,8 @@ pub(crate) fn import_library(
 fn add(graph: &Graph, function: Function) -> Result<()> {
     let Some(known) = graph.function(function.name()) else { return graph.add_function(function) };
     // Compared as messages, because two bodies are different graphs, whose operations are never equal.
-    if function_to_proto(graph, &known)? == function_to_proto(graph, &function)? {
+    let message = |function: &Function| function_to_proto(graph, function, ExportOptions::default());
+    if message(&known)? == message(&function)? {
         return Ok(());
     }
     Err(Error::value(format!("the graph already has a different function '{}'", function.name())))

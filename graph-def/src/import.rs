@@ -1,6 +1,7 @@
 //! Import of graphs.
 
 use crate::definitions::Definitions;
+use crate::export::PRODUCER;
 use crate::function_import::import_library;
 use crate::instances::without_parameters;
 use crate::nodes::{Nodes, Syntax};
@@ -302,8 +303,24 @@ pub fn import_graph_def(graph: &Graph, message: &GraphDef, options: &ImportOptio
     })
 }
 
+/// Fails for a graph whose writer says that readers of this version do not understand it.
+fn check_versions(message: &GraphDef) -> Result<()> {
+    let Some(versions) = &message.versions else { return Ok(()) };
+    if versions.min_consumer > PRODUCER {
+        return Err(Error::value(format!(
+            "the graph wants readers of version {} or later, this is version {PRODUCER}",
+            versions.min_consumer
+        )));
+    }
+    if versions.bad_consumers.contains(&PRODUCER) {
+        return Err(Error::value(format!("the graph excludes readers of version {PRODUCER}, which this is")));
+    }
+    Ok(())
+}
+
 /// Imports functions first, then nodes, then the closures of host functions.
 fn import(graph: &Graph, message: &GraphDef, options: &ImportOptions) -> Result<Imported> {
+    check_versions(message)?;
     // Before everything else, so that the rest knows only functions with fixed dtypes.
     let instantiated = without_parameters(message)?;
     let message = instantiated.as_ref().unwrap_or(message);

@@ -4,7 +4,9 @@
 mod support;
 
 use graph_def::proto::{GraphDef, Value};
-use graph_def::{ImportOptions, import_graph_def, to_graph_def, write_graph};
+use graph_def::{
+    ExportOptions, ImportOptions, import_graph_def, to_graph_def, to_graph_def_with, write_graph,
+};
 use session_core::{Code, DType, Graph};
 
 /// `Twice` adds a tensor of any dtype to itself, `Total` adds any number of tensors, `Outer` calls both; `result*` call them.
@@ -153,6 +155,38 @@ fn unbounded_sets_of_parameters_are_an_error() {
     assert_eq!(imported(&call("placeholder: 'P'")).unwrap().functions().len(), 1);
 }
 
+#[test]
+fn default_values_are_left_out_of_functions_too() {
+    let text = r#"
+node { name: "c" op: "Const" attr { key: "dtype" value { type: DT_FLOAT } }
+  attr { key: "value" value { tensor { dtype: DT_FLOAT tensor_shape { dim { size: 1 } dim { size: 1 } } float_val: 7 } } } }
+node { name: "called" op: "Product" input: "c" }
+library { function {
+  signature { name: "Product" input_arg { name: "x" type: DT_FLOAT } output_arg { name: "z" type: DT_FLOAT } }
+  node_def { name: "product" op: "MatMul" input: "x" input: "x" attr { key: "T" value { type: DT_FLOAT } }
+    attr { key: "transpose_b" value { b: true } } }
+  ret { key: "z" value: "product:product:0" }
+} }"#;
+    let graph = imported(text).unwrap();
+    let attrs = |options: &ExportOptions| {
+        let message = to_graph_def_with(&graph, options).unwrap();
+        let names = message.library.as_ref().unwrap().function[0].node_def[0]
+            .attr
+            .keys()
+            .cloned()
+            .collect::<Vec<_>>();
+        let again = Graph::new();
+        import_graph_def(&again, &message, &ImportOptions::default()).unwrap();
+        (names, to_graph_def(&again).unwrap())
+    };
+    let stripped = attrs(&ExportOptions::new().strip_default_attrs(true));
+    assert_eq!(stripped.0, ["T", "transpose_b"]);
+    let all = attrs(&ExportOptions::new());
+    assert!(all.0.contains(&"transpose_a".to_owned()), "{:?}", all.0);
+    // They mean the same.
+    assert_eq!(stripped.1, all.1);
+}
+
 /// Functions of gradients wait for arguments that they do not read.
 #[test]
 fn a_function_may_wait_for_its_argument() {
@@ -172,6 +206,12 @@ library { function {
     // An argument always has a value, so the export leaves the order out.
     let message = to_graph_def(&graph).unwrap();
     assert_eq!(message.library.as_ref().unwrap().function[0].node_def[0].input, ["y"]);
+    // The export gives such a name a form that is valid for an argument.
+    let graph = imported(&text.replace(r#""x" type"#, r#""X" type"#).replace("^x", "^X")).unwrap();
+    let message = to_graph_def(&graph).unwrap();
+    let function = &message.library.as_ref().unwrap().function[0];
+    assert_eq!(function.node_def[0].input, ["y"]);
+    assert_eq!(function.signature.as_ref().unwrap().input_arg[0].name, "x");
     let unknown = imported(&text.replace("^x", "^w")).unwrap_err();
     assert!(unknown.chain().to_string().contains("'w' does not exist"), "{}", unknown.chain());
 }

@@ -122,6 +122,23 @@ fn placeholders_of_old_writers_have_no_shape() {
     assert_eq!([message(24), message(2474)], [Some(0); 2]);
 }
 
+#[test]
+fn a_graph_that_excludes_readers_of_this_version_is_refused() {
+    let error = |versions: &str| {
+        let message = GraphDef::from_text(&format!("versions {{ {versions} }}")).unwrap();
+        graph_def::import_graph_def(&Graph::new(), &message, &ImportOptions::new())
+            .err()
+            .map(|e| e.to_string())
+    };
+    assert!(error("producer: 99999 min_consumer: 99999").unwrap().contains("of version 99999 or later"));
+    assert!(
+        error("producer: 99999 bad_consumers: [7, 2474]")
+            .unwrap()
+            .contains("excludes readers of version 2474")
+    );
+    assert_eq!(error("producer: 99999 min_consumer: 12 bad_consumers: 7"), None);
+}
+
 /// A graph is written without the attributes that have their defaults, also in functions and of types that are not known here.
 #[test]
 fn unknown_types_may_lack_attributes_with_defaults() {

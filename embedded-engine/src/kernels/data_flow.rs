@@ -95,13 +95,15 @@ pub(crate) fn register(registry: &mut Registry) {
             Dequeue::kernel(spec, Form::Many { up_to: true })
         })
         .waits();
-    registry.add_both(["QueueCloseV2", "QueueClose"], |spec| {
-        let cancel = spec.bool("cancel_pending_enqueues")?;
-        Ok(boxed(move |context| {
-            queue(context)?.elements.close(cancel);
-            Ok(())
-        }))
-    });
+    registry
+        .add_both(["QueueCloseV2", "QueueClose"], |spec| {
+            let cancel = spec.bool("cancel_pending_enqueues")?;
+            Ok(boxed(move |context| {
+                queue(context)?.elements.close(cancel);
+                Ok(())
+            }))
+        })
+        .wakes();
     registry.add_both(["QueueSizeV2", "QueueSize"], |_| {
         Ok(boxed(|context| {
             let size = queue(context)?.elements.size();

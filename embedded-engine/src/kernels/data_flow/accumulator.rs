@@ -56,10 +56,12 @@ pub(super) fn register(registry: &mut Registry) {
         registry.add_handle(op_type, |spec| make(spec, false));
     }
     registry.add_handle("SparseConditionalAccumulator", |spec| make(spec, true));
-    registry.add_both(
-        ["AccumulatorApplyGradient", "ResourceAccumulatorApplyGradient"],
-        |spec| for_dtype!(float spec.dtype("dtype")?, T => Ok(boxed(apply::<T>))),
-    );
+    registry
+        .add_both(
+            ["AccumulatorApplyGradient", "ResourceAccumulatorApplyGradient"],
+            |spec| for_dtype!(float spec.dtype("dtype")?, T => Ok(boxed(apply::<T>))),
+        )
+        .wakes();
     registry
         .add_both(["AccumulatorTakeGradient", "ResourceAccumulatorTakeGradient"], |spec| take(spec, false))
         .waits();
@@ -77,12 +79,14 @@ pub(super) fn register(registry: &mut Registry) {
             Ok(())
         }))
     });
-    registry.add("SparseAccumulatorApplyGradient", |spec| {
-        let known = spec.bool("has_known_shape")?;
-        for_dtype!(float spec.dtype("dtype")?, T => {
-            Ok(boxed(move |context| apply_sparse::<T>(context, known)))
+    registry
+        .add("SparseAccumulatorApplyGradient", |spec| {
+            let known = spec.bool("has_known_shape")?;
+            for_dtype!(float spec.dtype("dtype")?, T => {
+                Ok(boxed(move |context| apply_sparse::<T>(context, known)))
+            })
         })
-    });
+        .wakes();
     registry.add("SparseAccumulatorTakeGradient", |spec| take(spec, true)).waits();
 }
 

@@ -48,18 +48,20 @@ use tensor::{Bytes, DType, Tensor};
 /// Registers the op types. Only a take may wait.
 pub(super) fn register(registry: &mut Registry) {
     registry.add_handle("Barrier", make);
-    registry.add("BarrierInsertMany", |spec| {
-        let component = spec.int("component_index")?;
-        Ok(boxed(move |context| {
-            let barrier = barrier(context)?;
-            let (keys, values) = (context.input(1).as_strings()?, context.input(2));
-            let component = barrier.check(component, keys.len(), values)?;
-            // The rows share the memory of the batch, and are cut before the lock is taken.
-            let rows: Vec<Tensor> =
-                (0..keys.len()).map(|row| values.rows(row, row + 1)).collect::<Result<_, _>>()?;
-            barrier.state.with(|state| barrier.insert(state, component, keys, rows))
-        }))
-    });
+    registry
+        .add("BarrierInsertMany", |spec| {
+            let component = spec.int("component_index")?;
+            Ok(boxed(move |context| {
+                let barrier = barrier(context)?;
+                let (keys, values) = (context.input(1).as_strings()?, context.input(2));
+                let component = barrier.check(component, keys.len(), values)?;
+                // The rows share the memory of the batch, and are cut before the lock is taken.
+                let rows: Vec<Tensor> =
+                    (0..keys.len()).map(|row| values.rows(row, row + 1)).collect::<Result<_, _>>()?;
+                barrier.state.with(|state| barrier.insert(state, component, keys, rows))
+            }))
+        })
+        .wakes();
     registry
         .add("BarrierTakeMany", |spec| {
             let (small, waits) = (spec.bool("allow_small_batch")?, spec.bool("wait_for_incomplete")?);
@@ -74,19 +76,21 @@ pub(super) fn register(registry: &mut Registry) {
             }))
         })
         .waits();
-    registry.add("BarrierClose", |spec| {
-        let cancel = spec.bool("cancel_pending_enqueues")?;
-        Ok(boxed(move |context| {
-            barrier(context)?.state.with(|state| {
-                state.closed = true;
-                if cancel {
-                    state.cancelled = true;
-                    state.incomplete.clear();
-                }
-            });
-            Ok(())
-        }))
-    });
+    registry
+        .add("BarrierClose", |spec| {
+            let cancel = spec.bool("cancel_pending_enqueues")?;
+            Ok(boxed(move |context| {
+                barrier(context)?.state.with(|state| {
+                    state.closed = true;
+                    if cancel {
+                        state.cancelled = true;
+                        state.incomplete.clear();
+                    }
+                });
+                Ok(())
+            }))
+        })
+        .wakes();
     registry.add("BarrierReadySize", |_| size(|state| state.ready.len()));
     registry.add("BarrierIncompleteSize", |_| size(|state| state.incomplete.len()));
 }

@@ -75,15 +75,17 @@ pub(super) fn register(registry: &mut Registry) {
         registry.add(op_type, |spec| size(spec, |items| items.incomplete.len()));
     }
     for op_type in ["MapClear", "OrderedMapClear"] {
-        registry.add(op_type, |spec| {
-            let area = Area::of(spec)?;
-            Ok(boxed(move |_| {
-                // Tensors are freed after the lock was released.
-                let dropped = area.items.with(std::mem::take);
-                drop(dropped);
-                Ok(())
-            }))
-        });
+        registry
+            .add(op_type, |spec| {
+                let area = Area::of(spec)?;
+                Ok(boxed(move |_| {
+                    // Tensors are freed after the lock was released.
+                    let dropped = area.items.with(std::mem::take);
+                    drop(dropped);
+                    Ok(())
+                }))
+            })
+            .wakes();
     }
 }
 

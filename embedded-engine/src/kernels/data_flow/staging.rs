@@ -68,18 +68,20 @@ pub(super) fn register(registry: &mut Registry) {
             Ok(())
         }))
     });
-    registry.add("StageClear", |spec| {
-        let area = Area::of(spec)?;
-        Ok(boxed(move |_| {
-            // Tensors are freed after the lock was released.
-            let dropped = area.items.with(|items| {
-                items.bytes = 0;
-                std::mem::take(&mut items.list)
-            });
-            drop(dropped);
-            Ok(())
-        }))
-    });
+    registry
+        .add("StageClear", |spec| {
+            let area = Area::of(spec)?;
+            Ok(boxed(move |_| {
+                // Tensors are freed after the lock was released.
+                let dropped = area.items.with(|items| {
+                    items.bytes = 0;
+                    std::mem::take(&mut items.list)
+                });
+                drop(dropped);
+                Ok(())
+            }))
+        })
+        .wakes();
 }
 
 /// Returns the attribute `dtypes`, which is checked against each element that is taken: the area itself has no dtypes.
