@@ -1,5 +1,6 @@
 //! A disk that becomes full during a save ends a training with an error that names the full disk, for graphs and for plain loops alike. The last
-//! checkpoint stays intact, and the next run continues from it. The training is a child process whose files have a size limit.
+//! checkpoint stays intact, and the next run continues from it. An event file that cannot be written ends nothing. The training is a child
+//! process whose files have a size limit.
 #![cfg(all(unix, feature = "embedded"))]
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is the report; parent and child talk through stdout
 
@@ -7,6 +8,9 @@ use monitored_session::checkpoint::{CheckpointReader, latest_checkpoint, read_al
 use monitored_session::ops::variables::{VariableExt as _, variable};
 use monitored_session::ops::{array, global_step};
 use monitored_session::prelude::*;
+use monitored_session::summary::{
+    Event, EventData, EventReader, EventWriterCache, SessionStatus, Summary, Value, event_files,
+};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output as ChildOutput};
@@ -55,11 +59,43 @@ fn train_host(folder: &Path, last: i64) -> Result<()> {
     finished.map(drop)
 }
 
+/// Trains a small model, and adds more events in its second run than the limited child may write to one file.
+fn train_with_events(folder: &Path, last: i64) -> Result<()> {
+    let graph = Graph::new();
+    let step = global_step::create_global_step(&graph);
+    let train_op = step.assign_add(1i64);
+    let session = MonitoredTrainingSession::builder(&graph)
+        .checkpoint_dir(folder)
+        .save_checkpoint_steps(1)
+        .save_summaries_steps(None)
+        .log_step_count_steps(None)
+        .hook(StopAtStepHook::last_step(last));
+    // The writer that the session's hooks share.
+    let writer = EventWriterCache::shared().get(folder)?;
+    let mut runs = 0;
+    let finished = session.scoped(|session| {
+        while !session.should_stop() {
+            runs += 1;
+            if runs == 2 {
+                let text = "x".repeat(2 << 20);
+                writer.add_summary(Summary::from(Value::text("long", text.as_str())), runs)?;
+            }
+            session.run(&train_op, ())?;
+        }
+        Ok(())
+    });
+    finished.map(drop)
+}
+
 #[test]
 fn child() {
     let (Ok(kind), Some(folder)) = (std::env::var(LOOP), std::env::var_os(FOLDER)) else { return };
     let last = std::env::var(LAST).unwrap().parse().unwrap();
-    let train = if kind == "host" { train_host } else { train_graph };
+    let train = match kind.as_str() {
+        "host" => train_host,
+        "events" => train_with_events,
+        _ => train_graph,
+    };
     match train(Path::new(&folder), last) {
         Ok(()) => println!("\ntrained"),
         Err(error) => println!("\nfailed: {}", error.chain()),
@@ -103,4 +139,26 @@ fn a_full_disk_ends_the_training_and_loses_no_checkpoint() {
     let [graph, host] = &messages;
     assert!(graph.contains("FOLDER") && graph.contains("File too large"), "{graph}");
     assert_eq!(graph, host);
+}
+
+/// Returns the steps of the checkpoints that an event file names, up to its end or its first damage.
+fn announced(file: &Path) -> Vec<i64> {
+    let mut reader = EventReader::open(file).unwrap();
+    let events = std::iter::from_fn(|| reader.next_whole_event().ok().flatten());
+    let is_checkpoint = |event: &Event| match &event.data {
+        Some(EventData::SessionLog(log)) => log.status == SessionStatus::Checkpoint,
+        _ => false,
+    };
+    events.filter(is_checkpoint).map(|event| event.step).collect()
+}
+
+#[test]
+fn an_event_file_that_cannot_be_written_prevents_no_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(outcome(&train("events", folder.path(), 4, true)), "trained");
+    let newest = latest_checkpoint(folder.path()).unwrap().unwrap();
+    assert!(newest.ends_with("model.ckpt-4"), "{newest:?}");
+    // The event of the second step found the first file broken; the next file has it, since it begins before the save.
+    let announced: Vec<_> = event_files(folder.path()).unwrap().iter().map(|file| announced(file)).collect();
+    assert_eq!(announced, [vec![0, 1], vec![2, 3, 4]]);
 }

@@ -238,7 +238,13 @@ impl Board {
             let mut run = shown.run();
             // Halving what is already this small would free almost nothing.
             match run.largest() {
-                Some((bytes, data)) if bytes > 4096 => data.halve(),
+                Some((bytes, data)) if bytes > 4096 => {
+                    data.halve();
+                    // Another round would free nothing, either.
+                    if data.kept_bytes() >= bytes {
+                        return;
+                    }
+                }
                 _ => return,
             }
             // Under the lock that changed the points, so that the number belongs to them.

@@ -35,8 +35,10 @@ pub(crate) struct Point {
 pub(crate) struct Series {
     /// The kept points of full groups, in the order of the files.
     points: Vec<Point>,
-    /// The points of the group that is not full yet.
+    /// The kept points of the group that is not full yet.
     open: Vec<Point>,
+    /// The number of points of that group, kept or not.
+    gathered: usize,
     /// The number of points of which two are kept; 2 keeps all.
     group: usize,
     /// The number of points that were read and not purged, as far as it is known after points were dropped.
@@ -46,7 +48,7 @@ pub(crate) struct Series {
 impl Default for Series {
     /// Returns an empty series, which keeps all points until it is halved for the first time.
     fn default() -> Series {
-        Series { points: Vec::new(), open: Vec::new(), group: 2, total: 0 }
+        Series { points: Vec::new(), open: Vec::new(), gathered: 0, group: 2, total: 0 }
     }
 }
 
@@ -93,9 +95,11 @@ impl Series {
             return;
         }
         self.open.push(point);
-        if self.open.len() == self.group {
+        self.gathered += 1;
+        if self.gathered >= self.group {
             extremes(&self.open, &mut self.points);
             self.open.clear();
+            self.gathered = 0;
         }
     }
 
@@ -108,8 +112,11 @@ impl Series {
     ///
     /// Later points are reduced by the same factor, so old and new parts of a curve have the same resolution. Two
     /// points of every four are kept: the extremes of each group, so a single peak survives any number of halvings.
+    ///
+    /// The open group is reduced as well, since it can be most of the series. Its extremes remain, so they are found
+    /// when the group is full.
     pub(crate) fn halve(&mut self) {
-        self.group *= 2;
+        self.group = self.group.saturating_mul(2);
         let mut kept = Vec::with_capacity(self.points.len() / 2 + 2);
         if let Some((first, rest)) = self.points.split_first() {
             // Curves keep their beginning.
@@ -117,16 +124,29 @@ impl Series {
             rest.chunks(4).for_each(|group| extremes(group, &mut kept));
         }
         self.points = kept;
+        let mut kept = Vec::with_capacity(self.open.len() / 2 + 2);
+        if let Some((last, rest)) = self.open.split_last() {
+            rest.chunks(4).for_each(|group| extremes(group, &mut kept));
+            // Curves end at the last point that was read.
+            kept.push(*last);
+        }
+        self.open = kept;
     }
 
     /// Drops the points of this step and later ones.
     ///
     /// After halvings the number of dropped points is an estimate: each kept point represents half a group.
     pub(crate) fn drop_from(&mut self, first: i64) {
-        let before = self.kept();
+        let (points, open, gathered) = (self.points.len(), self.open.len(), self.gathered);
         self.points.retain(|point| point.step < first);
         self.open.retain(|point| point.step < first);
-        let dropped = (before - self.kept()) * self.group / 2;
+        // Each kept point of the open group represents an equal part of the gathered ones.
+        self.gathered = match open {
+            0 => 0,
+            open => (gathered as u128 * self.open.len() as u128 / open as u128) as usize,
+        };
+        let dropped = (points - self.points.len()).saturating_mul(self.group / 2);
+        let dropped = dropped.saturating_add(gathered - self.gathered);
         self.total = self.total.saturating_sub(dropped as u64).max(self.kept() as u64);
     }
 
@@ -317,6 +337,50 @@ mod tests {
         series.drop_from(2048);
         assert!(steps(&series.view(Axis::Step, None, 1000)).iter().all(|&step| step < 2048));
         assert!((1900..2200).contains(&series.total()), "{}", series.total());
+    }
+
+    #[test]
+    fn halving_reduces_the_open_group_too() {
+        let mut series = series((0..8).map(f64::from));
+        // The group grows beyond all points to come, so these stay in the open one.
+        for _ in 0..200 {
+            series.halve();
+        }
+        for step in 8..1008 {
+            let value = if step == 300 { 9.0 } else { 0.0 };
+            series.push(Point { step, wall: 0.0, value });
+        }
+        assert!(series.kept() > 1000);
+        for _ in 0..4 {
+            series.halve();
+        }
+        assert!(series.kept() < 100, "{}", series.kept());
+        let view = series.view(Axis::Step, None, 1000);
+        let shown = steps(&view);
+        assert!(shown.contains(&300) && shown.last() == Some(&1007), "{shown:?}");
+        assert_eq!(view.total, 1008);
+        series.drop_from(508);
+        assert!((450..600).contains(&series.total()), "{}", series.total());
+        series.drop_from(8);
+        assert!((2..=8).contains(&series.total()), "{}", series.total());
+    }
+
+    #[test]
+    fn a_group_is_full_after_as_many_points_as_before_it_was_halved() {
+        let mut series = series((0..64).map(f64::from));
+        for _ in 0..3 {
+            series.halve();
+        }
+        let push = |series: &mut Series, steps: std::ops::Range<i64>| {
+            steps.for_each(|step| series.push(Point { step, wall: 0.0, value: 0.0 }));
+        };
+        push(&mut series, 64..74);
+        series.halve();
+        assert_eq!((series.group, series.gathered, series.open.len()), (32, 10, 6));
+        push(&mut series, 74..95);
+        assert!(!series.open.is_empty());
+        push(&mut series, 95..96);
+        assert!(series.open.is_empty() && series.total() == 96);
     }
 
     #[test]

@@ -289,6 +289,26 @@ fn memory_is_bounded_whatever_a_file_holds() {
 }
 
 #[test]
+fn a_small_limit_of_memory_ends_every_reload() {
+    let folder = tempfile::tempdir().unwrap();
+    let board = Board::open(&[folder.path()]).unwrap().memory_limit(4000);
+    numbers(folder.path(), "loss", curve(26_384, 7));
+    board.reload();
+    // Most of the later points are in the group that is not full yet.
+    for count in [400, 5000, 3] {
+        let writer = EventWriter::builder().suffix(format!(".{count}")).open(folder.path()).unwrap();
+        for step in 0..count {
+            writer.add_summary(Summary::scalar("loss", 1.0), 30_000 + count * 10 + step).unwrap();
+        }
+        writer.close().unwrap();
+        board.reload();
+    }
+    let answer = ask(&board, "/api/scalars", &[("tag", "loss"), ("points", "100000")]);
+    let steps = answer["."]["steps"].as_array().unwrap();
+    assert!(steps.len() <= 4096 / 24, "{} points", steps.len());
+}
+
+#[test]
 fn a_zoomed_range_has_all_its_points() {
     let folder = tempfile::tempdir().unwrap();
     let values: Vec<f32> = curve(50_000, 3).collect();

@@ -167,7 +167,7 @@ pub fn wait_for_new_checkpoint(
             return Ok(Some(found));
         }
         // TensorFlow gives up before a sleep that would pass the limit instead of sleeping for the rest.
-        let after_sleep = elapsed(options, start) + options.poll;
+        let after_sleep = elapsed(options, start).saturating_add(options.poll);
         if options.timeout.is_some_and(|timeout| after_sleep > timeout) {
             return Ok(None);
         }

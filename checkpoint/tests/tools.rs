@@ -117,6 +117,27 @@ fn s_315_waiting_stops_before_the_limit() {
 }
 
 #[test]
+fn s_315_a_pause_of_any_length_ends_at_the_limit() {
+    /// A clock that goes on at each look.
+    #[derive(Debug, Default)]
+    struct Ticking(Mutex<u64>);
+    impl Clock for Ticking {
+        fn now(&self) -> SystemTime {
+            let mut now = self.0.lock().unwrap();
+            *now += 1;
+            UNIX_EPOCH + Duration::from_secs(*now)
+        }
+        fn sleep(&self, time: Duration) {
+            panic!("slept for {time:?}");
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let options = WatchOptions::new().clock(Arc::new(Ticking::default()));
+    let options = options.poll(Duration::MAX).timeout(Duration::from_secs(60));
+    assert_eq!(wait_for_new_checkpoint(folder.path(), None, &options).unwrap(), None);
+}
+
+#[test]
 fn s_316_the_iterator_yields_each_newest() {
     let folder = tempfile::tempdir().unwrap();
     let (clock, options) = script(folder.path(), &[1000, 2000, 2500, 20_000]);

@@ -371,3 +371,41 @@ fn options_that_repeated_runs_do_not_follow_are_refused() {
         assert!(answer.errors.contains(words), "{option}: {}", answer.errors);
     }
 }
+
+/// Writes a graph of one constant vector.
+fn constant(file: &Path, name: &str, elements: usize) {
+    let attributes = format!(
+        "attr {{ key: \"dtype\" value {{ type: DT_FLOAT }} }} attr {{ key: \"value\" value {{ tensor {{ \
+         dtype: DT_FLOAT tensor_shape {{ dim {{ size: {elements} }} }} float_val: 1.5 }} }} }}"
+    );
+    fs::write(file, format!("node {{ name: \"{name}\" op: \"Const\" {attributes} }}")).unwrap();
+}
+
+#[test]
+fn a_reader_that_closes_a_long_output_is_no_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    // More than the output's buffer holds, so that a write fails while the values are printed.
+    constant(&folder.path().join("big.pbtxt"), "big", 100_000);
+    for form in ["--json", "--json-lines"] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_monitored"));
+        command.current_dir(folder.path()).args(["run", "big.pbtxt", "--fetch", "big", form]);
+        let pipe = std::process::Stdio::piped;
+        let mut child = command.stdout(pipe()).stderr(pipe()).spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), errors.as_str()), (Some(0), ""), "{form}");
+    }
+}
+
+#[test]
+fn a_tensor_can_be_printed_and_written() {
+    let folder = tempfile::tempdir().unwrap();
+    constant(&folder.path().join("x.pbtxt"), "x", 2);
+    let arguments: [&dyn AsRef<std::ffi::OsStr>; 9] =
+        [&"run", &"x.pbtxt", &"--fetch", &"x", &"--output", &"x=a.txt", &"--output", &"x=b.json", &"--json"];
+    let json = printed(&run_in(folder.path(), &arguments));
+    assert_eq!(json["x"], serde_json::json!([1.5, 1.5]));
+    assert_eq!(fs::read_to_string(folder.path().join("a.txt")).unwrap(), "1.5\n1.5\n");
+    assert_eq!(fs::read_to_string(folder.path().join("b.json")).unwrap(), "[1.5,1.5]\n");
+}

@@ -5,9 +5,10 @@ use crate::number::significant;
 use crate::training_folder::TrainingFolder;
 use crate::watched::Watched;
 use crate::{
-    HookState, Metric, Moment, SavePoint, SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues,
+    HookState, Metric, Milestone, Moment, SavePoint, SessionRunArgs, SessionRunContext, SessionRunHook,
+    SessionRunValues,
 };
-use checkpoint::{Better, GraphSaver, SaveOptions, SaverOptions, sidecar};
+use checkpoint::{Better, GraphSaver, SaveOptions, SaverOptions, checkpoint_exists_with, sidecar};
 use queue_runner::{Coordinator, StopHandle};
 use session_core::{Error, Graph, Result, Session};
 use std::path::{Path, PathBuf};
@@ -47,16 +48,23 @@ pub struct BestCheckpointHook {
     better: Better,
     keep: usize,
     saver: Option<GraphSaver>,
+    /// The metric of the best checkpoint.
     best: Option<f64>,
     dry: bool,
     folder: TrainingFolder,
-    /// The best value of this run, which the next save point saves.
+    /// The step and the best value of this run, which the next save point saves.
     found: Option<(i64, f64)>,
+    /// The best value of a restored step, if the restored checkpoint was written before the best one of that step.
+    unsure: Option<(i64, f64)>,
     /// True from the restore of a state until the session that it belongs to is created.
     restored: bool,
 }
 
-type State = (Option<f64>, Option<i64>);
+/// The best value, the step of the last check, and the step and value that were about to be saved.
+type State = (Option<f64>, Option<i64>, Option<(i64, f64)>);
+
+/// The state without a value that was about to be saved.
+type OldState = (Option<f64>, Option<i64>);
 
 impl BestCheckpointHook {
     /// Saves into `directory` whenever the metric improves. `better` sets the direction.
@@ -78,6 +86,7 @@ impl BestCheckpointHook {
             dry: false,
             folder: TrainingFolder::default(),
             found: None,
+            unsure: None,
             restored: false,
         }
     }
@@ -116,8 +125,40 @@ impl BestCheckpointHook {
         self
     }
 
+    /// Returns the saver, which is kept for the life of the hook: its list of recent checkpoints decides which one is
+    /// removed next.
+    fn saver_of(&mut self, point: &SavePoint<'_>) -> GraphSaver {
+        let options = SaverOptions::new().create_directory(true).max_to_keep(self.keep);
+        // The options replace those of the scaffold's saver, whose `max_to_keep` is that of the
+        // training's own checkpoints. The variables and the format remain the scaffold's.
+        let of_session = || match point.saver() {
+            Some(saver) => saver.with_options(options),
+            None => GraphSaver::new(options),
+        };
+        self.saver.get_or_insert_with(of_session).clone()
+    }
+
+    /// Decides whether the best checkpoint of the restored step was written.
+    fn resolve(&mut self, point: &SavePoint<'_>) -> Result<()> {
+        let Some((step, value)) = self.unsure.take() else { return Ok(()) };
+        let saver = self.saver_of(point);
+        let prefix = saver.saver().prefix(self.directory.join(BASENAME), Some(step)).map_err(Error::from)?;
+        // Without the checkpoint, an older one is the best, and the value must be reached again.
+        if checkpoint_exists_with(saver.saver().storage().as_ref(), &prefix) {
+            self.best = Some(value);
+        }
+        Ok(())
+    }
+
+    /// Saves the best checkpoint, whose metric then counts as reached.
     #[cold]
     fn save(&mut self, point: &SavePoint<'_>, step: i64, value: f64) -> Result<()> {
+        self.write(point, step, value)?;
+        self.best = Some(value);
+        Ok(())
+    }
+
+    fn write(&mut self, point: &SavePoint<'_>, step: i64, value: f64) -> Result<()> {
         if self.dry {
             // The best value is still tracked in a dry run, so that the metric is fetched and evaluated
             // exactly as in the training that it stands for.
@@ -127,20 +168,14 @@ impl BestCheckpointHook {
             );
             return Ok(());
         }
-        let options = SaverOptions::new().create_directory(true).max_to_keep(self.keep);
-        // The options replace those of the scaffold's saver, whose `max_to_keep` is that of the
-        // training's own checkpoints. The variables and the format remain the scaffold's.
-        let of_session = || match point.saver() {
-            Some(saver) => saver.with_options(options),
-            None => GraphSaver::new(options),
-        };
-        // The saver is kept for the life of the hook: its list of recent checkpoints decides which one is
-        // removed next.
-        let saver = self.saver.get_or_insert_with(of_session).clone();
-        // The states belong to this checkpoint too, so that a training can be resumed from the best model
-        // and not only from the latest.
-        let states = point.hook_states(self).into_iter();
-        let states = states.map(|HookState { name, bytes }| (name, bytes)).collect();
+        let saver = self.saver_of(point);
+        // In the states of this checkpoint its own metric is the best, since they exist only if it was
+        // written. The states belong to it too, so that a training can be resumed from the best model and not
+        // only from the latest.
+        let before = self.best.replace(value);
+        let states = point.hook_states(self);
+        self.best = before;
+        let states = states.into_iter().map(|HookState { name, bytes }| (name, bytes)).collect();
         let base = self.directory.join(BASENAME);
         let options = SaveOptions::new().metric(value);
         let prefix = saver.save_with(point.session(), base, Some(step), states, options)?;
@@ -164,7 +199,7 @@ impl SessionRunHook for BestCheckpointHook {
 
     fn begin(&mut self, graph: &Graph) -> Result<()> {
         // A hook can be reused for another session, for example in a second training of the same program.
-        self.best = None;
+        (self.best, self.found, self.unsure) = (None, None, None);
         self.watched.begin(graph)?;
         if self.dry {
             // A dry run writes nothing, so it must neither create nor lock a folder that a real training
@@ -179,13 +214,15 @@ impl SessionRunHook for BestCheckpointHook {
         // checkpoint was restored.
         self.found = None;
         if !std::mem::take(&mut self.restored) {
-            self.best = None;
+            (self.best, self.unsure) = (None, None);
         }
         self.watched.cadence.session_created(session)
     }
 
     #[inline]
     fn before_run(&mut self, _: &mut SessionRunContext<'_>) -> Result<Option<SessionRunArgs>> {
+        // The run before may have failed after the value was found. The variables change now.
+        self.found = None;
         Ok(self.watched.before_run())
     }
 
@@ -197,7 +234,6 @@ impl SessionRunHook for BestCheckpointHook {
     ) -> Result<()> {
         let Some((step, value)) = self.watched.after_run(context.session(), values)? else { return Ok(()) };
         if improves(value, self.best, self.better, 0.0) {
-            self.best = Some(value);
             // The checkpoint is not written here: hooks later in the list have not seen this step yet, so
             // their states would be those of the step before.
             self.found = Some((step, value));
@@ -206,6 +242,9 @@ impl SessionRunHook for BestCheckpointHook {
     }
 
     fn at_save_point(&mut self, point: &mut SavePoint<'_>) -> Result<()> {
+        if point.moment() == Moment::Created {
+            return self.resolve(point);
+        }
         match self.found.take() {
             // Only the moment after a step saves. At `End` there is nothing left to save, because every
             // best value was saved at the save point of its own step.
@@ -223,16 +262,35 @@ impl SessionRunHook for BestCheckpointHook {
         Ok(())
     }
 
+    fn on_error(&mut self, _: &Error) {
+        // The run has failed before its save point, so the value is not saved. The states of the hooks may
+        // still be.
+        self.found = None;
+    }
+
+    fn on_milestone(&mut self, milestone: &Milestone<'_>) {
+        match milestone {
+            // As after an error: the last run may have failed by the end of its input.
+            Milestone::Ending { .. } => self.found = None,
+            // A session that a recovery could not replace has no save point any more.
+            Milestone::Abandoned => self.folder.release(),
+            _ => {}
+        }
+    }
+
     fn save_state(&self) -> Option<Vec<u8>> {
-        let state: State = (self.best, self.watched.cadence.last());
+        // Hooks before this one may save the step whose best checkpoint this hook is about to write. Whether
+        // it succeeds is known only to those who look for the checkpoint.
+        let state: State = (self.best, self.watched.cadence.last(), self.found.or(self.unsure));
         // A state that cannot be encoded must not prevent the checkpoint, which is worth more than the
         // comparison.
         sidecar::encode(&state).inspect_err(|error| log::error!("{error}")).ok()
     }
 
     fn load_state(&mut self, state: &[u8]) -> Result<()> {
-        let (best, last): State = sidecar::decode(state).map_err(Error::from)?;
-        (self.best, self.restored) = (best, true);
+        let old = |_| sidecar::decode::<OldState>(state).map(|(best, last)| (best, last, None));
+        let (best, last, found): State = sidecar::decode(state).or_else(old).map_err(Error::from)?;
+        (self.best, self.unsure, self.restored) = (best, found, true);
         self.watched.cadence.restore(last);
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Listeners that take part in saves.
 
 use session_core::{Result, Session};
+use std::path::Path;
 
 /// A listener that a [`CheckpointSaverHook`](crate::CheckpointSaverHook) calls around its saves (S-347). The default of
 /// every method does nothing.
@@ -44,6 +45,13 @@ pub trait CheckpointSaverListener: Send {
         Ok(())
     }
 
+    /// Called with the prefix of the checkpoint of `step`, before [`after_save`](CheckpointSaverListener::after_save). Also called
+    /// when a session is created from the checkpoint that the hook would write, which is then not written again. In a dry run
+    /// there is no checkpoint at the prefix. Beyond TensorFlow.
+    fn on_checkpoint(&mut self, step: i64, prefix: &Path) {
+        let _ = (step, prefix);
+    }
+
     /// Called when the checkpoint of `step` is complete and on disk. Return `true` to request a stop; the other listeners
     /// are called nevertheless.
     ///
@@ -75,6 +83,9 @@ impl<L: CheckpointSaverListener + ?Sized> CheckpointSaverListener for Box<L> {
     }
     fn before_save(&mut self, session: &dyn Session, step: i64) -> Result<()> {
         (**self).before_save(session, step)
+    }
+    fn on_checkpoint(&mut self, step: i64, prefix: &Path) {
+        (**self).on_checkpoint(step, prefix);
     }
     fn after_save(&mut self, session: &dyn Session, step: i64) -> Result<bool> {
         (**self).after_save(session, step)

@@ -1,6 +1,6 @@
 //! Saving checkpoints.
 
-use crate::events::EventTarget;
+use crate::events::{EventTarget, announce_checkpoint, flush_before_checkpoint};
 use crate::graph_files::{GRAPH_FILE, GraphFiles};
 use crate::step::{GlobalStep, begun};
 use crate::training_folder::TrainingFolder;
@@ -8,14 +8,14 @@ use crate::{
     CheckpointSaverListener, Clock, HookState, Milestone, Moment, SavePoint, SecondOrStepTimer,
     SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues,
 };
-use checkpoint::{GraphSaver, SAVERS, SaveOptions, SaverOptions, same_checkpoint};
+use checkpoint::{GraphSaver, SAVERS, SaveOptions, SaverOptions, checkpoint_exists_with, same_checkpoint};
 use queue_runner::StopHandle;
 use session_core::{Error, ErrorKind, Graph, Phase, Result, Session};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use summary::{EventWriter, SessionLog};
+use summary::EventWriter;
 use tensor::text::escaped;
 
 const NAME: &str = "CheckpointSaverHook";
@@ -34,7 +34,7 @@ const NAME: &str = "CheckpointSaverHook";
 /// - After a run in which the step reached the interval (S-343): with an interval of 2 steps, a training from step 0 to 5
 ///   leaves checkpoints of 0, 2, 4 and 5 (S-349). With an interval of time, nothing is saved while the step does not
 ///   change. If runs advance the step by more than one, the largest advance so far decides which runs may reach the
-///   interval. The first large jump may therefore be noticed one run late (see
+///   interval; the first run of a session shows it. A jump that is larger than all before may be noticed one run late (see
 ///   [`steps_per_run`](CheckpointSaverHook::steps_per_run)).
 /// - At a clean end, unless the last step is saved already (S-344). After an error nothing is saved (S-345), unless
 ///   [`save_on_error`](CheckpointSaverHook::save_on_error) is on.
@@ -42,7 +42,8 @@ const NAME: &str = "CheckpointSaverHook";
 /// # The order of one save
 ///
 /// 1. The `before_save` of all listeners.
-/// 2. A flush of the events so far, so that a run that resumes from the checkpoint misses none that are older.
+/// 2. A flush of the events so far, so that a run that resumes from the checkpoint misses none that are older. Errors of the
+///    event file are logged and prevent no save; another event file is then started.
 /// 3. The save itself. It is atomic: the checkpoint exists completely or not at all.
 /// 4. An event `CHECKPOINT` with the checkpoint's path and step, and a flush. TensorFlow's event has no step and stays in
 ///    memory (Q-37).
@@ -64,8 +65,8 @@ const NAME: &str = "CheckpointSaverHook";
 /// # Errors
 ///
 /// `begin`: a runtime error if the graph has no global step; a failed precondition if another training uses the folder; the
-/// errors of the event file. When a session is created: a runtime error if the graph has several savers. Each save: the
-/// errors of [`GraphSaver::save`], of event files, and of listeners. Earlier checkpoints remain.
+/// errors of opening the event file. When a session is created: a runtime error if the graph has several savers. Each save: the
+/// errors of [`GraphSaver::save`] and of listeners. Earlier checkpoints remain.
 ///
 /// ```
 /// use hooks::CheckpointSaverHook;
@@ -89,6 +90,10 @@ pub struct CheckpointSaverHook {
     folder: TrainingFolder,
     /// The largest known advance of the step in one run.
     advance: i64,
+    /// True if `advance` was given, or a run that changed the step has shown it.
+    is_advance_known: bool,
+    /// The step of the new session, as long as no run that changed it has shown the advance.
+    first: Option<i64>,
     found: Option<Found>,
     /// The step before the last run, if the hook follows the step.
     before: Option<i64>,
@@ -165,6 +170,8 @@ impl CheckpointSaverHook {
             dry: false,
             folder: TrainingFolder::default(),
             advance: 1,
+            is_advance_known: false,
+            first: None,
             found: None,
             before: None,
             restored: None,
@@ -261,7 +268,7 @@ impl CheckpointSaverHook {
     }
 
     /// Sets by how much a run may advance the step, for loops that make many steps in one run (S-351). The value only decides
-    /// when the hook reads the step. Default: learned from the runs, starting with 1. Values below 1 count as 1.
+    /// when the hook reads the step. Default: learned from the runs, beginning with the first one. Values below 1 count as 1.
     ///
     /// ```
     /// use hooks::CheckpointSaverHook;
@@ -270,6 +277,7 @@ impl CheckpointSaverHook {
     #[must_use]
     pub fn steps_per_run(mut self, steps: i64) -> CheckpointSaverHook {
         self.advance = steps.max(1);
+        self.is_advance_known = true;
         self
     }
 
@@ -311,15 +319,15 @@ impl CheckpointSaverHook {
         self.directory.join(format!("{}-{step}", self.basename))
     }
 
-    /// Returns true if the session was just restored from the checkpoint that a save of this step would write.
-    fn is_saved(&mut self, saver: &GraphSaver, step: i64) -> Result<bool> {
+    /// Returns the checkpoint that the session was just restored from, if a save of this step would write the same.
+    fn restored_from(&mut self, saver: &GraphSaver, step: i64) -> Result<Option<PathBuf>> {
         // `take`: the comparison holds only for the first save of a session. After further steps the same
         // path would mean different values.
-        let Some(restored) = self.restored.take() else { return Ok(false) };
+        let Some(restored) = self.restored.take() else { return Ok(None) };
         let saver = saver.saver();
         let prefix = saver.prefix(self.base(), Some(step));
         let prefix = prefix.map_err(|error| Error::from(error).with_phase(Phase::Save))?;
-        Ok(same_checkpoint(saver.storage().as_ref(), &restored, &prefix))
+        Ok(Some(restored).filter(|restored| same_checkpoint(saver.storage().as_ref(), restored, &prefix)))
     }
 
     fn created(&mut self, point: &mut SavePoint<'_>) -> Result<()> {
@@ -327,17 +335,21 @@ impl CheckpointSaverHook {
         let step = self.found()?.step.now(point.session())?;
         // The step of a lost session is not the one before the next run.
         self.before = None;
+        // With an interval of time only, the advance decides nothing.
+        self.first = (self.timer.counts_steps() && !self.is_advance_known).then_some(step);
         if self.save_graph_def {
             let writer = begun(&self.found, NAME)?.writer.clone();
             let folder = (!self.dry).then_some(self.directory.as_path());
             self.graph_files.write(point.session().graph(), &saver, (&writer, step), folder)?;
         }
-        if self.is_saved(&saver, step)? && !self.save_after_restore {
-            // Counts as saved, so that a training without a step does not write the same checkpoint at
-            // its end.
-            self.saving = Some(step);
-        } else {
-            self.save(&saver, step, point)?;
+        match self.restored_from(&saver, step)?.filter(|_| !self.save_after_restore) {
+            Some(prefix) => {
+                // Counts as saved, so that a training without a step does not write the same checkpoint at
+                // its end.
+                self.saving = Some(step);
+                self.listeners.iter_mut().for_each(|listener| listener.on_checkpoint(step, &prefix));
+            }
+            None => self.save(&saver, step, point)?,
         }
         // The interval starts at the step of the new session. After a recovery it would otherwise start
         // at a step that is ahead of the session.
@@ -351,6 +363,11 @@ impl CheckpointSaverHook {
         // The step that was fetched with the run may be the one before the update, so the real one is
         // read. This costs a run, which `may_trigger` limits to the neighborhood of the interval.
         let step = self.found()?.step.now(point.session())?;
+        // A run that changes nothing, such as an evaluation, shows no advance.
+        if let Some(first) = self.first.take_if(|first| *first != step) {
+            self.advance = self.advance.max(step.saturating_sub(first));
+            self.is_advance_known = true;
+        }
         if !self.timer.should_trigger(step) {
             return Ok(());
         }
@@ -364,14 +381,12 @@ impl CheckpointSaverHook {
     fn last(&mut self, point: &mut SavePoint<'_>) -> Result<()> {
         let saver = self.saver_of(point)?;
         let step = self.found()?.step.now(point.session())?;
-        // An error of a save in the background is reported by `wait` below, even if the last step counts
-        // as saved.
+        // An error of a save in the background is reported below, even if the last step counts as saved.
         if self.saving != Some(step) {
             self.save(&saver, step, point)?;
             self.timer.update(step);
         }
-        saver.wait()?;
-        self.finish_pending(point)
+        self.finish_pending(&saver, point)
     }
 
     /// Saves as much as possible. The caller already has an error to report.
@@ -394,8 +409,7 @@ impl CheckpointSaverHook {
         // The saver writes one checkpoint at a time. Waiting here keeps the order of events and of calls
         // to listeners equal to the order of steps.
         if self.pending.is_some() {
-            saver.wait()?;
-            self.finish_pending(point)?;
+            self.finish_pending(saver, point)?;
         }
         let session = point.session();
         log::info!("Calling checkpoint listeners before saving checkpoint {step}...");
@@ -405,7 +419,7 @@ impl CheckpointSaverHook {
         log::info!("Saving checkpoints for {step} into {}...", escaped(self.base().display()));
         // Events are flushed before the checkpoint exists: a process that dies in between leaves events
         // that are written again, which TensorBoard tolerates, rather than a gap.
-        self.found()?.writer.flush()?;
+        flush_before_checkpoint(Some(&self.found()?.writer));
         // Set before the files are written, so that a save that failed is not tried again at the same
         // step when the session fails.
         self.saving = Some(step);
@@ -438,14 +452,11 @@ impl CheckpointSaverHook {
 
     /// Announces a complete checkpoint to events and listeners.
     fn saved(&mut self, step: i64, prefix: &Path, point: &mut SavePoint<'_>) -> Result<()> {
-        let writer = &self.found()?.writer;
-        // Paths that are not Unicode are written with replacement characters: the event is for display,
-        // and nothing restores from it.
-        let event = SessionLog::checkpoint(prefix.to_string_lossy());
-        writer.add_session_log(event, step).and_then(|()| writer.flush())?;
+        announce_checkpoint(&self.found()?.writer, prefix, step);
         log::info!("Calling checkpoint listeners after saving checkpoint {step}...");
         let mut stop = false;
         for listener in &mut self.listeners {
+            listener.on_checkpoint(step, prefix);
             // `|=` rather than `||`: every listener is called, also after one that requested a stop.
             stop |= listener.after_save(point.session(), step)?;
         }
@@ -456,11 +467,19 @@ impl CheckpointSaverHook {
         Ok(())
     }
 
-    fn finish_pending(&mut self, point: &mut SavePoint<'_>) -> Result<()> {
-        match self.pending.take() {
-            Some(Pending { step, prefix }) => self.saved(step, &prefix, point),
-            None => Ok(()),
+    /// Waits for the save in the background, and announces its checkpoint if it was written.
+    fn finish_pending(&mut self, saver: &GraphSaver, point: &mut SavePoint<'_>) -> Result<()> {
+        // Taken before the result is known: the saver reports a failure once, and a later call must not take
+        // the checkpoint for a complete one.
+        let pending = self.pending.take();
+        saver.wait()?;
+        let Some(Pending { step, prefix }) = pending else { return Ok(()) };
+        // Another hook of the session may save with the same saver, and got the error of this save.
+        if !checkpoint_exists_with(saver.saver().storage().as_ref(), &prefix) {
+            log::warn!("The checkpoint {} is not there any more.", escaped(prefix.display()));
+            return Ok(());
         }
+        self.saved(step, &prefix, point)
     }
 
     #[cold]
@@ -470,8 +489,7 @@ impl CheckpointSaverHook {
         if saver.saver().is_saving() {
             return Ok(());
         }
-        saver.wait()?;
-        self.finish_pending(point)
+        self.finish_pending(&saver, point)
     }
 }
 
@@ -528,8 +546,8 @@ impl SessionRunHook for CheckpointSaverHook {
                     self.poll_pending(point)?;
                 }
                 // A comparison of two numbers decides for almost all steps; only the few near the
-                // interval read the step.
-                if self.timer.may_trigger(self.before.unwrap_or(0), self.advance) {
+                // interval read the step, and the first one, to learn by how much a run advances it.
+                if self.first.is_some() || self.timer.may_trigger(self.before.unwrap_or(0), self.advance) {
                     return self.due(point);
                 }
                 Ok(())
@@ -561,10 +579,13 @@ impl SessionRunHook for CheckpointSaverHook {
     }
 
     fn on_milestone(&mut self, milestone: &Milestone<'_>) {
-        if let Milestone::Restored(report) = milestone {
+        match milestone {
             // Remembered instead of compared at once: the saver of the session is known only at the save
             // point.
-            self.restored = Some(report.prefix.clone());
+            Milestone::Restored(report) => self.restored = Some(report.prefix.clone()),
+            // A session that a recovery could not replace has no save point any more.
+            Milestone::Abandoned => self.folder.release(),
+            _ => {}
         }
     }
 

@@ -1,9 +1,9 @@
 //! The event files of hooks.
 
-use session_core::Result;
-use std::path::PathBuf;
+use session_core::{Error, Result};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use summary::{EventWriter, EventWriterCache};
+use summary::{EventError, EventWriter, EventWriterCache, SessionLog};
 
 /// The destination of events: a directory, through the writer that all hooks of that directory share (S-374), a given
 /// writer, or nothing.
@@ -42,14 +42,40 @@ pub(crate) fn flush(writer: Option<&EventWriter>) -> Result<()> {
     writer.map_or(Ok(()), |writer| Ok(writer.flush()?))
 }
 
-/// Flushes before a checkpoint: a run that resumes from the checkpoint does not write earlier events again.
+/// Flushes before a checkpoint: a run that resumes from the checkpoint does not write earlier events again. If the event
+/// file cannot be written, another one is started.
 pub(crate) fn flush_before_checkpoint(writer: Option<&EventWriter>) {
+    let Some(writer) = writer else { return };
     // Logged instead of returned: this runs while a checkpoint is written, which is worth more than a few
     // events.
-    if let Err(error) = flush(writer) {
-        log::error!(
-            "could not flush the event file before a checkpoint, so a resumed run may miss events: {}",
-            error.chain()
-        );
+    if succeeds_or_logs(
+        writer.flush(),
+        "flush the event file before a checkpoint, so a resumed run may miss events",
+    ) {
+        return;
+    }
+    // A writer stays failed after its first error. The cause may be gone by now, such as a full disk, and later
+    // events are then not lost.
+    succeeds_or_logs(writer.reopen(), "start another event file");
+}
+
+/// Adds the event of a complete checkpoint, and flushes.
+pub(crate) fn announce_checkpoint(writer: &EventWriter, prefix: &Path, step: i64) {
+    // Paths that are not Unicode are written with replacement characters: the event is for display, and
+    // nothing restores from it.
+    let event = SessionLog::checkpoint(prefix.to_string_lossy());
+    // Logged instead of returned: the checkpoint is complete, whether or not the event file says so.
+    let added = writer.add_session_log(event, step).and_then(|()| writer.flush());
+    succeeds_or_logs(added, "write the event of a checkpoint");
+}
+
+/// Logs the error of an action on an event file. Returns true if the action succeeded.
+pub(crate) fn succeeds_or_logs(outcome: std::result::Result<(), EventError>, action: &str) -> bool {
+    match outcome.map_err(Error::from) {
+        Ok(()) => true,
+        Err(error) => {
+            log::error!("could not {action}: {}", error.chain());
+            false
+        }
     }
 }

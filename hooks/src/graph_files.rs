@@ -1,5 +1,6 @@
 //! The graph in checkpoints and event files.
 
+use crate::events::succeeds_or_logs;
 use checkpoint::GraphSaver;
 use graph_def::{ExportOptions, export_meta_graph, to_graph_def_with, write_graph};
 use session_core::{Graph, Result};
@@ -73,7 +74,9 @@ impl GraphFiles {
         {
             write_graph(folder.join(GRAPH_FILE), &shown)?;
         }
-        writer.add_graph(bytes, step)?;
-        Ok(writer.add_meta_graph(meta, step)?)
+        let added = writer.add_graph(bytes, step).and_then(|()| writer.add_meta_graph(meta, step));
+        // In a recovery the event file may have failed before, which must not prevent the new session.
+        succeeds_or_logs(added, "add the graph to the event file");
+        Ok(())
     }
 }

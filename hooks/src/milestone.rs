@@ -45,6 +45,9 @@ pub enum Milestone<'a> {
         /// The time that each hook took; empty if no run was measured.
         timings: &'a [HookTiming],
     },
+    /// The session was closed without a clean end, and `end` of this hook was not called or failed. No callback follows, so a
+    /// hook releases what it holds.
+    Abandoned,
 }
 
 /// The time that a hook takes in each run.

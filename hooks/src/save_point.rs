@@ -17,8 +17,8 @@ pub enum Moment {
     Step,
     /// The session is about to end cleanly; `end` of all hooks follows.
     End,
-    /// An error ends the session, which is still open. `on_error` of all hooks was called; `end` will not be. The last step may
-    /// have failed halfway. An error that a hook returns now is only logged.
+    /// An error ends the session, which is still open. `on_error` of all hooks was called; `end` of this hook will not be, or has
+    /// failed. The last step may have failed halfway. An error that a hook returns now is only logged.
     Failed,
 }
 

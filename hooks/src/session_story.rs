@@ -286,6 +286,8 @@ impl SessionRunHook for SessionStoryHook {
                 let (source, why) = (reason.source().to_string(), reason.text());
                 self.write_or_log(&json!({"story": "ended", "source": source, "reason": why}), None);
             }
+            // The story has the error that led to it.
+            Milestone::Abandoned => {}
         }
     }
 }

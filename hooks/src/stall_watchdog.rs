@@ -3,7 +3,7 @@
 use crate::sink::LineSink;
 use crate::{SessionRunArgs, SessionRunContext, SessionRunHook, SessionRunValues};
 use queue_runner::{Coordinator, StopHandle};
-use session_core::{Code, Error, Result, Session};
+use session_core::{Code, Error, Graph, Result, Session};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,14 +14,19 @@ use std::time::Duration;
 /// The number of checks per limit: a stall is reported at most one such interval late.
 const CHECKS: u32 = 4;
 
+/// The least time between two checks, so that a very short limit does not occupy a processor.
+const MIN_PAUSE: Duration = Duration::from_millis(1);
+
 /// Reports a stalled training: one in which no run has begun or ended for some time, for example because its input does not
 /// arrive. On request it also ends the training.
 ///
-/// The hook watches from its own thread, from the creation of the session to its end. It reports each stall once.
+/// The hook watches from its own thread, from the creation of the session to its end. It reports each stall once. Limits
+/// below 4 ms count as 4 ms.
 ///
 /// # Errors
 ///
-/// When a session is created: if the thread cannot be started.
+/// `begin`: a value error for a limit of zero, by which every training would be stalled. When a session is created: if
+/// the thread cannot be started.
 ///
 /// ```
 /// use hooks::StallWatchdogHook;
@@ -149,7 +154,7 @@ impl Patrol {
     fn run(mut self, closed: &Receiver<()>) -> Option<LineSink> {
         let mut still = Stillness::default();
         // The wait for the end of the session is also the timer, so `end` wakes the thread at once.
-        while closed.recv_timeout(self.limit / CHECKS) == Err(RecvTimeoutError::Timeout) {
+        while closed.recv_timeout(pause(self.limit)) == Err(RecvTimeoutError::Timeout) {
             if still.check(self.pulse.load(Ordering::Relaxed)) {
                 self.report();
             }
@@ -169,6 +174,11 @@ impl Patrol {
             stop.interrupt(text);
         }
     }
+}
+
+/// Returns the time between two checks.
+fn pause(limit: Duration) -> Duration {
+    (limit / CHECKS).max(MIN_PAUSE)
 }
 
 /// Counts the checks in a row that saw no change.
@@ -195,6 +205,14 @@ impl Stillness {
 impl SessionRunHook for StallWatchdogHook {
     fn attach(&mut self, stop: &StopHandle) {
         self.stop = stop.clone();
+    }
+
+    fn begin(&mut self, _: &Graph) -> Result<()> {
+        if self.limit.is_zero() {
+            let text = "the limit of a StallWatchdogHook is zero, by which every training would be stalled";
+            return Err(Error::value(text));
+        }
+        Ok(())
     }
 
     fn after_create_session(&mut self, _: &dyn Session, _: &Coordinator) -> Result<()> {
@@ -238,6 +256,12 @@ impl fmt::Debug for StallWatchdogHook {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_short_limit_leaves_a_pause_between_checks() {
+        assert_eq!(pause(Duration::from_secs(8)), Duration::from_secs(2));
+        assert_eq!(pause(Duration::from_nanos(3)), MIN_PAUSE);
+    }
 
     #[test]
     fn a_stall_is_reported_once() {

@@ -3,7 +3,7 @@
 use crate::eval_spec::EvalSpec;
 use crate::evaluation::Evaluated;
 use crate::exporter::Candidate;
-use checkpoint::latest_checkpoint;
+use checkpoint::{checkpoint_exists, latest_checkpoint};
 use hooks::{CheckpointSaverListener, SecondOrStepTimer};
 use queue_runner::StopHandle;
 use session_core::{Result, Session};
@@ -46,6 +46,8 @@ pub struct EvaluationListener {
     max_steps: Option<i64>,
     stop: StopHandle,
     dry: bool,
+    /// The step and the prefix of the last checkpoint.
+    saved: Option<(i64, PathBuf)>,
     results: Arc<Mutex<Results>>,
 }
 
@@ -61,6 +63,7 @@ impl EvaluationListener {
             max_steps: None,
             stop: StopHandle::new(),
             dry: false,
+            saved: None,
             results: Arc::default(),
         }
     }
@@ -85,14 +88,23 @@ impl EvaluationListener {
         self.results.clone()
     }
 
+    /// Returns the checkpoint of a step, if it is there.
+    fn checkpoint_of(&self, step: i64) -> Result<Option<PathBuf>> {
+        match &self.saved {
+            // Another program may have removed it.
+            Some((saved, prefix)) if *saved == step => {
+                Ok(Some(prefix.clone()).filter(|prefix| checkpoint_exists(prefix)))
+            }
+            // Whoever called the listener did not name the checkpoint.
+            _ => Ok(latest_checkpoint(&self.directory)?.filter(|newest| is_of(newest, step))),
+        }
+    }
+
     fn evaluate(&mut self, step: i64, is_the_final_export: bool) -> Result<()> {
         // Before the evaluation, so the throttle counts from its beginning, and a failed one is not repeated
         // at once.
         self.timer.update(step);
-        // The listener learns the step and not the path, and another program may have saved into the folder
-        // since.
-        let Some(checkpoint) = latest_checkpoint(&self.directory)?.filter(|newest| is_of(newest, step))
-        else {
+        let Some(checkpoint) = self.checkpoint_of(step)? else {
             let folder = self.directory.display();
             log::warn!("the checkpoint of step {step} is not in '{folder}', and is not evaluated");
             return Ok(());
@@ -130,7 +142,12 @@ impl CheckpointSaverListener for EvaluationListener {
 
     fn begin(&mut self) -> Result<()> {
         self.timer.reset();
+        self.saved = None;
         self.spec.begin(&self.directory)
+    }
+
+    fn on_checkpoint(&mut self, step: i64, prefix: &Path) {
+        self.saved = Some((step, prefix.to_path_buf()));
     }
 
     fn after_save(&mut self, _: &dyn Session, step: i64) -> Result<bool> {

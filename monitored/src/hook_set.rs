@@ -19,6 +19,8 @@ pub(crate) struct HookSet {
     pub(crate) saver: Option<GraphSaver>,
     /// The number of hooks that had `attach` or `begin`: only those receive errors.
     begun: usize,
+    /// The number of hooks whose `end` has succeeded.
+    ended: usize,
     /// True if the hooks must leave no files behind.
     dry: bool,
 }
@@ -143,7 +145,7 @@ impl HookSet {
             }
             names.push(name);
         }
-        HookSet { hooks, names, saver: None, begun: 0, dry }
+        HookSet { hooks, names, saver: None, begun: 0, ended: 0, dry }
     }
 
     /// Iterates over the folders into which hooks save checkpoints.
@@ -176,10 +178,16 @@ impl HookSet {
 
     /// The clean end: a last save point, then `end`.
     pub(crate) fn end(&mut self, session: &dyn Session) -> Result<()> {
-        let HookSet { hooks, names, saver, .. } = self;
+        let HookSet { hooks, names, saver, ended, .. } = self;
         let occasion = Occasion { session, moment: Moment::End, saver: saver.as_ref() };
         save_pass(hooks, names, occasion, |_| ())
-            .and_then(|_| pass(hooks, names, "end", |_, _, hook| hook.end(session)))
+            .and_then(|_| {
+                pass(hooks, names, "end", |index, _, hook| {
+                    hook.end(session)?;
+                    *ended = index + 1;
+                    Ok(())
+                })
+            })
             .map_err(|error| error.with_phase(Phase::Close))
     }
 
@@ -194,17 +202,26 @@ impl HookSet {
 
     /// Reports a milestone to all hooks that have begun. Panics are logged; they do not end the session.
     pub(crate) fn milestone(&mut self, milestone: &Milestone<'_>) {
-        for (hook, name) in self.hooks.iter_mut().zip(&self.names).take(self.begun) {
+        self.milestone_from(0, milestone);
+    }
+
+    /// Reports that the session was closed to the hooks that have begun and have not ended, if there are some.
+    pub(crate) fn abandoned(&mut self) {
+        self.milestone_from(self.ended, &Milestone::Abandoned);
+    }
+
+    fn milestone_from(&mut self, first: usize, milestone: &Milestone<'_>) {
+        for (hook, name) in self.hooks.iter_mut().zip(&self.names).take(self.begun).skip(first) {
             if let Err(payload) = catch_unwind(AssertUnwindSafe(|| hook.on_milestone(milestone))) {
                 error!("{}", panicked(name, "on_milestone", payload.as_ref()).chain());
             }
         }
     }
 
-    /// The last save point before an error closes the session. Failures are logged.
+    /// The last save point before an error closes the session, for the hooks that have not ended. Failures are logged.
     pub(crate) fn failed(&mut self, session: &dyn Session) {
         // One at a time, so that each hook has its save point.
-        for index in 0..self.begun {
+        for index in self.ended..self.begun {
             let HookSet { hooks, names, saver, .. } = self;
             let occasion = Occasion { session, moment: Moment::Failed, saver: saver.as_ref() };
             // All hooks get their save point, even if one fails: this is the last chance to save or to

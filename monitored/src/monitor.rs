@@ -451,6 +451,10 @@ impl Monitor {
         };
         if let Err(error) = &ended {
             self.hooks.on_error(error);
+            // Hooks after the one that failed have missed the end: this is their last chance to save.
+            if let Some(session) = &self.session {
+                self.hooks.failed(&**session.raw());
+            }
         }
         // Whatever `end` did: threads and the session never outlive the monitor.
         let closed = self.shut();
@@ -501,6 +505,8 @@ impl Monitor {
             // The session's own graph, not the current default graph.
             self.graph.unfinalize();
         }
+        // The monitor may live on, and must not keep others from the folder of its training.
+        self.hooks.abandoned();
         match outcome {
             Err(error) if error.is_recoverable() && self.policy.is_some() => {
                 error!("could not close the session cleanly: {}", error.chain());

@@ -125,7 +125,10 @@ impl EventWriter {
             return self.start_with(worker, Box::new(std::io::sink()), PathBuf::new());
         }
         let (output, path) = file::create(&self.directory, &self.options)?;
-        self.start_with(worker, Box::new(output), path)
+        self.start_with(worker, Box::new(output), path.clone()).inspect_err(|_| {
+            // On a full disk it has no event. Each further attempt would leave one more such file.
+            let _ = std::fs::remove_file(&path);
+        })
     }
 
     fn start_with(
@@ -340,7 +343,7 @@ impl EventWriter {
     }
 
     /// Starts another file in the same directory after [`close`](EventWriter::close) or an error. Does
-    /// nothing when the writer is open and well.
+    /// nothing when the writer is open and well. A writer that failed stays failed if no file can be started.
     ///
     /// ```
     /// # use summary::{EventWriter, SessionLog, Summary};
@@ -362,10 +365,17 @@ impl EventWriter {
         if !self.queue.is_ended() {
             return Ok(());
         }
-        if let Err(error) = self.stop(&mut worker) {
+        // Without a thread it has been closed, or an earlier call could not start a file.
+        let failed = self.stop(&mut worker).err().or_else(|| self.queue.take_error());
+        if let Some(error) = &failed {
             warn!("events for {} were lost: {error}", escaped(self.directory.display()));
         }
-        self.start(&mut worker)
+        self.start(&mut worker).inspect_err(|_| {
+            // Events that are added now are lost, too: they must not be taken for those of a closed writer.
+            if let Some(error) = failed {
+                self.queue.end(Err(error));
+            }
+        })
     }
 
     /// Returns true if the writer is closed, or its thread has failed.

@@ -350,6 +350,9 @@ impl BlockBuilder {
         let shared = if self.since_restart < self.interval {
             common_prefix(&self.last_key, key)
         } else {
+            // Fits: an entry of two or more block sizes is alone in its data block, and an index block has an entry of
+            // some bytes for each data block.
+            debug_assert!(u32::try_from(self.bytes.len()).is_ok());
             self.restarts.push(self.bytes.len() as u32);
             self.since_restart = 0;
             0

@@ -131,6 +131,23 @@ fn encoded_slice(slice: &TensorSlice) -> Vec<u8> {
     message
 }
 
+/// The size limit of a protobuf message, in bytes. TensorFlow refuses to write larger slices and cannot read them.
+pub(super) const MAX_MESSAGE: usize = i32::MAX as usize;
+
+/// Returns the length of the value of a slice's key whose numbers take this many bytes.
+pub(super) fn stored_len(name: &str, slice: &TensorSlice, values: usize) -> usize {
+    // The tag of a field up to 15 takes one byte.
+    let field = |len: usize| len.saturating_add(1 + varint_len(len));
+    let parts = [name.len(), encoded_slice(slice).len(), values];
+    field(parts.into_iter().map(field).fold(0, usize::saturating_add))
+}
+
+fn varint_len(number: usize) -> usize {
+    let mut bytes = Vec::new();
+    wire::message::put_varint(&mut bytes, number as u64);
+    bytes.len()
+}
+
 /// Returns the value of a slice's key.
 pub(super) fn encoded_stored(name: &str, slice: &TensorSlice, values: &[u8]) -> Vec<u8> {
     let mut stored = Vec::with_capacity(values.len() + name.len() + 64);
@@ -140,4 +157,23 @@ pub(super) fn encoded_stored(name: &str, slice: &TensorSlice, values: &[u8]) -> 
     let mut message = Vec::with_capacity(stored.len() + 16);
     put_bytes(&mut message, 2, &stored);
     message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_length_of_a_slice_is_known_before_it_is_encoded() {
+        for (slice, len) in [
+            (TensorSlice::whole(0), 0),
+            (TensorSlice::whole(3), 100),
+            (TensorSlice::new([(4, Some(3)), (0, None)]), 127),
+            (TensorSlice::new([(1 << 40, Some(1 << 50))]), 20_000),
+        ] {
+            let encoded = encoded_stored("a/name", &slice, &vec![7; len]);
+            assert_eq!(stored_len("a/name", &slice, len), encoded.len(), "{slice}");
+        }
+        assert_eq!(stored_len("a", &TensorSlice::whole(1), usize::MAX), usize::MAX);
+    }
 }

@@ -35,8 +35,8 @@ impl V1Writer {
     /// Adds a whole tensor.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a name that was added before; [`Error::UnsupportedDType`] for a dtype that the format does
-    /// not have.
+    /// [`Error::Invalid`] for a name that was added before, and for a tensor that takes 2 GiB or more, which the format
+    /// cannot hold; [`Error::UnsupportedDType`] for a dtype that the format does not have.
     pub fn add(&mut self, name: &str, tensor: &Tensor) -> Result<()> {
         self.add_slice(name, tensor.shape(), &TensorSlice::whole(tensor.shape().rank()), tensor)
     }
@@ -45,7 +45,7 @@ impl V1Writer {
     ///
     /// # Errors
     /// As [`add`](V1Writer::add); [`Error::Invalid`] too where the part has another shape, or other parts of the tensor
-    /// have another dtype or full shape.
+    /// have another dtype or full shape, and for a part that takes 2 GiB or more.
     pub fn add_slice(
         &mut self,
         name: &str,
@@ -66,6 +66,7 @@ impl V1Writer {
             dtype,
             format: "a V1 checkpoint",
         })?;
+        check_size(name, message::stored_len(name, slice, values.len()))?;
         let listed = self.listed.entry(name.to_owned());
         let listed = listed.or_insert_with(|| Listed { dtype, shape: full.clone(), slices: Vec::new() });
         if listed.dtype != dtype || listed.shape != *full || listed.slices.contains(slice) {
@@ -81,11 +82,17 @@ impl V1Writer {
     /// Writes the file.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`]; [`Error::Invalid`] where the list of the tensors takes 2 GiB or more.
     pub fn finish(self) -> Result<()> {
+        let list = message::encoded_list(&self.listed);
+        if list.len() > message::MAX_MESSAGE {
+            let text =
+                format!("the list of the tensors is too large for a V1 checkpoint: {} bytes", list.len());
+            return Err(Error::Invalid(text));
+        }
         let size = self.slices.iter().map(|(key, value)| key.len() + value.len() + 16).sum();
         let mut builder = table::TableBuilder::new(size);
-        builder.add(b"", &message::encoded_list(&self.listed));
+        builder.add(b"", &list);
         self.slices.iter().for_each(|(key, value)| builder.add(key, value));
         commit::replace(&self.storage, &self.path, &builder.finish(), true, Mark::new())
     }
@@ -94,4 +101,33 @@ impl V1Writer {
 /// Returns the key of a slice. One that is all along a dimension has no length there.
 pub(super) fn slice_key(name: &str, slice: &TensorSlice) -> Vec<u8> {
     crate::bundle::encode_key(name.as_bytes(), slice)
+}
+
+/// Checks that a slice of this many bytes can be read again.
+fn check_size(name: &str, bytes: usize) -> Result<()> {
+    if bytes <= message::MAX_MESSAGE {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!(
+        "a slice of tensor '{name}' is too large for a V1 checkpoint: it takes {bytes} bytes, and at most {} can be read; \
+         add the tensor in smaller slices, or write a V2 checkpoint",
+        message::MAX_MESSAGE
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slice_that_could_not_be_read_is_refused() {
+        let whole = TensorSlice::whole(1);
+        // What the message has in addition to the numbers, where their length takes five bytes.
+        let other = message::stored_len("w", &whole, 1 << 30) - (1 << 30);
+        let size = |values| message::stored_len("w", &whole, values);
+        check_size("w", size(message::MAX_MESSAGE - other)).unwrap();
+        let error = check_size("w", size(message::MAX_MESSAGE - other + 1)).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("tensor 'w'") && text.contains("2147483648 bytes"), "{text}");
+    }
 }

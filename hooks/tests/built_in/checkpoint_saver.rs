@@ -19,6 +19,18 @@ fn saved(directory: &Path) -> Vec<i64> {
     state.all_model_checkpoint_paths.iter().map(step).collect()
 }
 
+/// Returns the steps and paths of the checkpoints that the event files name.
+fn announced(directory: &Path) -> Vec<(i64, String)> {
+    let events = summary::read_events(directory).unwrap().map(|event| event.unwrap());
+    let checkpoint = |event: summary::Event| match event.data {
+        Some(EventData::SessionLog(log)) if log.status == SessionStatus::Checkpoint => {
+            Some((event.step, log.checkpoint_path))
+        }
+        _ => None,
+    };
+    events.filter_map(checkpoint).collect()
+}
+
 fn state(directory: &Path, step: i64) -> SessionState {
     sidecar::load(directory.join(format!("model.ckpt-{step}"))).unwrap().unwrap()
 }
@@ -121,7 +133,28 @@ fn s_345_the_step_is_not_read_again_when_nothing_is_due() {
     let mut driver = program.start(CheckpointSaverHook::every_steps(&folder, 1000));
     let before = program.fetched(program.step.snapshot());
     driver.runs(100);
-    assert_eq!(program.fetched(program.step.snapshot()), before);
+    let read = program.fetched(program.step.snapshot()) - before;
+    assert_eq!(read, 1, "once, after the first run, to learn by how much a run advances it");
+    let (folder, program) = (tempfile::tempdir().unwrap(), Program::new());
+    let mut driver = program.start(CheckpointSaverHook::every_steps(&folder, 1000).steps_per_run(1));
+    let before = program.fetched(program.step.snapshot());
+    driver.runs(100);
+    assert_eq!(program.fetched(program.step.snapshot()), before, "that was given");
+}
+
+#[test]
+fn s_351_the_first_run_shows_the_advance() {
+    let (folder, program) = (tempfile::tempdir().unwrap(), Program::new());
+    program.world.lock().unwrap().advance = 10;
+    let mut driver = program.start(CheckpointSaverHook::every_steps(&folder, 10));
+    driver.run_target(None).unwrap();
+    driver.runs(3);
+    assert_eq!(saved(folder.path()), [0, 10, 20, 30], "also after a run that does not train");
+    let (folder, program) = (tempfile::tempdir().unwrap(), Program::new().at(7));
+    program.world.lock().unwrap().advance = 3;
+    let mut driver = program.start(CheckpointSaverHook::every_steps(&folder, 6));
+    driver.runs(4);
+    assert_eq!(saved(folder.path()), [7, 13, 19]);
 }
 
 #[test]
@@ -321,15 +354,7 @@ fn s_346_s_350_q_37_the_event_names_the_checkpoint_and_is_on_disk() {
     let mut driver = program.start(CheckpointSaverHook::every_steps(&folder, 2));
     driver.runs(2);
     // The hook still exists, and nothing was closed.
-    let events = summary::read_events(folder.path()).unwrap().map(|event| event.unwrap());
-    let logged: Vec<(i64, String)> = events
-        .filter_map(|event| match event.data {
-            Some(EventData::SessionLog(log)) if log.status == SessionStatus::Checkpoint => {
-                Some((event.step, log.checkpoint_path))
-            }
-            _ => None,
-        })
-        .collect();
+    let logged = announced(folder.path());
     let path = |step: i64| folder.path().join(format!("model.ckpt-{step}")).to_string_lossy().into_owned();
     assert_eq!(logged, [(0, path(0)), (2, path(2))]);
 }
@@ -441,6 +466,44 @@ fn background_failures_are_reported_by_a_later_save_point() {
     std::fs::write(folder.path().join("model.ckpt-1.index/x"), "x").unwrap();
     let failed = (0..2).find_map(|_| driver.run().err()).or_else(|| driver.end().err()).unwrap();
     assert_eq!(failed.phase(), Some(session_core::Phase::Save), "{failed}");
+}
+
+#[test]
+fn a_background_save_that_failed_is_not_announced() {
+    let (folder, program, lines) = (tempfile::tempdir().unwrap(), Program::new(), Lines::default());
+    let hook = CheckpointSaverHook::every_steps(&folder, 1).background(true);
+    let mut driver = program.start(hook.listener(Recorder::new("a", &lines)));
+    std::fs::create_dir(folder.path().join("model.ckpt-1.index")).unwrap();
+    std::fs::write(folder.path().join("model.ckpt-1.index/x"), "x").unwrap();
+    driver.run().unwrap();
+    // Waits for the save of step 1 before it would save step 2.
+    assert_eq!(driver.run().unwrap_err().phase(), Some(session_core::Phase::Save));
+    driver.end().unwrap();
+    let lines = lines.take();
+    let after: Vec<_> = lines.iter().filter(|line| line.starts_with("a.after")).collect();
+    assert_eq!(after, ["a.after 0", "a.after 2"]);
+    assert_eq!(announced(folder.path()).iter().map(|(step, _)| *step).collect::<Vec<_>>(), [0, 2]);
+    assert_eq!(saved(folder.path()), [0, 2]);
+}
+
+#[test]
+fn a_background_save_whose_error_another_hook_got_is_not_announced() {
+    let (folder, program, lines) = (tempfile::tempdir().unwrap(), Program::new(), Lines::default());
+    let saver = GraphSaver::new(SaverOptions::new());
+    let hook = |lines| {
+        let hook = CheckpointSaverHook::every_steps(&folder, 1).saver(saver.clone()).background(true);
+        hook.listener(Recorder::new("a", lines))
+    };
+    let (first, second) = (hook(&lines), hook(&Lines::default()).basename("other"));
+    let mut driver = program.drive(vec![Box::new(first), Box::new(second)]);
+    driver.begin().unwrap();
+    driver.create(&[]).unwrap();
+    std::fs::create_dir(folder.path().join("model.ckpt-1.index")).unwrap();
+    std::fs::write(folder.path().join("model.ckpt-1.index/x"), "x").unwrap();
+    // The second hook waits for the save of the first.
+    driver.run().unwrap_err();
+    driver.end().unwrap();
+    assert!(!lines.take().contains(&"a.after 1".to_owned()));
 }
 
 #[test]

@@ -70,6 +70,24 @@ fn the_endpoint_answers_while_the_hook_exists() {
 }
 
 #[test]
+fn a_request_of_any_usual_length_is_answered() {
+    let program = Program::new();
+    let hook = PrometheusHook::listen("127.0.0.1:0").unwrap();
+    let address = hook.address().unwrap();
+    let mut driver = program.start(hook);
+    driver.run().unwrap();
+    let mut client = TcpStream::connect(address).unwrap();
+    client.write_all(b"GET /metrics HTTP/1.1\r\n").unwrap();
+    for _ in 0..20 {
+        client.write_all(format!("Cookie: {}\r\n", "x".repeat(1000)).as_bytes()).unwrap();
+    }
+    client.write_all(b"\r\n").unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("global_step"), "{answer}");
+}
+
+#[test]
 fn a_dry_run_writes_no_file() {
     let directory = tempfile::tempdir().unwrap();
     let program = Program::new();

@@ -26,6 +26,14 @@ fn a_stall_is_reported_and_interrupted() {
 }
 
 #[test]
+fn a_limit_of_zero_is_refused() {
+    let error = StallWatchdogHook::new(Duration::ZERO).begin(&Program::new().graph).unwrap_err();
+    assert_eq!(error.code(), session_core::Code::InvalidArgument);
+    assert!(error.message().contains("is zero"), "{error}");
+    StallWatchdogHook::new(Duration::from_nanos(1)).begin(&Program::new().graph).unwrap();
+}
+
+#[test]
 fn the_thread_ends_with_the_session_or_the_hook() {
     let program = Program::new();
     let hook = || StallWatchdogHook::new(Duration::from_secs(3600));

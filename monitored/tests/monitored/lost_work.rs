@@ -347,3 +347,105 @@ fn the_step_before_a_recovery_is_known_without_the_lost_session() {
     assert_eq!(recovery.lost_steps(), Some(2));
     session.close().unwrap();
 }
+
+// ---- folders after an end that failed -------------------------------------------------------------------
+
+/// Fails in `end`, or at the save point before it.
+struct FailsAtEnd {
+    in_save_point: bool,
+}
+
+impl ::hooks::SessionRunHook for FailsAtEnd {
+    fn at_save_point(&mut self, point: &mut ::hooks::SavePoint<'_>) -> session_core::Result<()> {
+        match point.moment() {
+            ::hooks::Moment::End if self.in_save_point => Err(Error::value("the last save point failed")),
+            _ => Ok(()),
+        }
+    }
+
+    fn end(&mut self, _: &dyn session_core::Session) -> session_core::Result<()> {
+        Err(Error::value("the end failed"))
+    }
+}
+
+#[test]
+fn a_failed_end_releases_the_folders_of_later_hooks() {
+    let Counting { graph, train_op, loss, .. } = counting();
+    for in_save_point in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let best = folder.path().join("best");
+        let session = || {
+            SingularMonitoredSession::builder(&graph)
+                .hook(FailsAtEnd { in_save_point })
+                .hook(CheckpointSaverHook::every_steps(folder.path(), 10))
+                .hook(BestCheckpointHook::new(&best, &loss, Better::Lower))
+                .build()
+                .unwrap()
+        };
+        let mut first = session();
+        first.run(&train_op, ()).unwrap();
+        assert!(first.close().unwrap_err().message().contains("failed in"));
+        let saved = folder.path().join("model.ckpt-1.index").exists();
+        assert_eq!(
+            saved, !in_save_point,
+            "as in TensorFlow, where hooks after the one that failed have no end"
+        );
+        // The first session still exists.
+        let mut second = session();
+        second.close().unwrap_err();
+        drop(first);
+    }
+}
+
+#[test]
+fn a_last_save_that_failed_releases_the_folder() {
+    let Counting { graph, train_op, .. } = counting();
+    let folder = tempfile::tempdir().unwrap();
+    let session = || {
+        let hook = CheckpointSaverHook::every_steps(folder.path(), 10);
+        SingularMonitoredSession::builder(&graph).hook(hook).build().unwrap()
+    };
+    let mut first = session();
+    first.run(&train_op, ()).unwrap();
+    let obstacle = folder.path().join("model.ckpt-1.index");
+    std::fs::create_dir(&obstacle).unwrap();
+    first.close().unwrap_err();
+    std::fs::remove_dir(&obstacle).unwrap();
+    session().close().unwrap();
+    drop(first);
+}
+
+#[test]
+fn a_failed_end_saves_the_last_step_where_errors_are_to_be_saved() {
+    let Counting { graph, train_op, .. } = counting();
+    let folder = tempfile::tempdir().unwrap();
+    let mut session = SingularMonitoredSession::builder(&graph)
+        .hook(FailsAtEnd { in_save_point: true })
+        .hook(CheckpointSaverHook::every_steps(folder.path(), 10).save_on_error(true))
+        .build()
+        .unwrap();
+    session.run(&train_op, ()).unwrap();
+    session.close().unwrap_err();
+    assert!(latest_checkpoint(folder.path()).unwrap().unwrap().ends_with("model.ckpt-1"));
+}
+
+#[test]
+fn a_recovery_that_failed_releases_the_folder() {
+    let Counting { graph, train_op, .. } = counting();
+    let folder = tempfile::tempdir().unwrap();
+    let session = || {
+        let lost =
+            ClosureHook::new("lost").before_run(|_| Err(Error::new(Code::Unavailable, "a peer is gone")));
+        MonitoredSession::builder(&graph)
+            .recovery(RecoveryPolicy::new().max_attempts(0))
+            .hook(CheckpointSaverHook::every_steps(folder.path(), 10))
+            .hook(lost)
+            .build()
+            .unwrap()
+    };
+    let mut first = session();
+    first.run(&train_op, ()).unwrap_err();
+    first.close().unwrap();
+    let second = session();
+    drop((first, second));
+}

@@ -230,6 +230,26 @@ fn moving_averages_are_swapped_in_for_the_evaluation() {
 }
 
 #[test]
+fn a_saver_with_another_state_file_and_names_is_evaluated() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |last| {
+        let offers = Offers::default();
+        let Counting { graph, train_op, .. } = counting();
+        let saver = GraphSaver::new(SaverOptions::new().state_file("state"));
+        let session = MonitoredTrainingSession::builder(&graph)
+            .checkpoint_dir(folder.path())
+            .save_checkpoint_steps(2)
+            .scaffold(Scaffold::builder().saver(&saver));
+        let eval = EvalSpec::new(evaluation()).throttle(Duration::ZERO).exporter(offers.clone());
+        let done = train_and_evaluate(TrainSpec::new(session, train_op).max_steps(last), eval).unwrap();
+        (done.evaluated.unwrap().step, offers.0.lock().unwrap().clone())
+    };
+    assert_eq!(run(3), (Some(3), vec![(2, false), (3, false), (3, true)]));
+    assert_eq!(run(3), (Some(3), vec![(3, true)]), "restored, and not written again");
+    assert!(!folder.path().join("checkpoint").exists());
+}
+
+#[test]
 fn a_dry_run_evaluates_and_exports_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let (session, train_op) = session(folder.path());

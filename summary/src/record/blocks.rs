@@ -103,22 +103,27 @@ impl<R: Read> BlockReader<R> {
 
     /// Reads until `len` bytes are there; `false` when the input ends before.
     fn fill(&mut self, len: usize) -> Result<bool, RecordError> {
-        while self.block.len() < len && !self.ended {
-            // Memory is taken block by block, not on the word of a length.
-            let mut block = Vec::with_capacity(self.block.len() + BLOCK);
-            block.extend_from_slice(&self.block);
-            let more = self.input.by_ref().take(BLOCK as u64).read_to_end(&mut block);
-            let more = more.map_err(|source| RecordError::Io {
-                place: self.place(),
-                action: "read",
-                source: Arc::new(source),
-            })?;
-            // `read_to_end` returns less only at the end of the input.
-            self.ended = more < BLOCK;
-            // A new allocation for each block: records that were returned share the old one and keep it
-            // alive.
-            self.block = Bytes::from(block);
+        if self.block.len() >= len || self.ended {
+            return Ok(self.block.len() >= len);
         }
+        // A new allocation for each block: records that were returned share the old one and keep it alive.
+        let mut block = Vec::with_capacity(self.block.len() + BLOCK);
+        block.extend_from_slice(&self.block);
+        let mut read = Ok(());
+        while block.len() < len && !self.ended && read.is_ok() {
+            let piece = piece(block.len(), len);
+            block.reserve_exact(piece);
+            // `read_to_end` returns less only at the end of the input.
+            let more = self.input.by_ref().take(piece as u64).read_to_end(&mut block);
+            read = more.map(|more| self.ended = more < piece);
+        }
+        // What was read before an error is kept: the input continues after it.
+        self.block = Bytes::from(block);
+        read.map_err(|source| RecordError::Io {
+            place: self.place(),
+            action: "read",
+            source: Arc::new(source),
+        })?;
         Ok(self.block.len() >= len)
     }
 
@@ -127,10 +132,19 @@ impl<R: Read> BlockReader<R> {
     }
 }
 
+/// Returns the number of bytes to read next when there are `have` of `len`.
+///
+/// Memory grows with what was read, not on the word of a length, which may be damaged. As many bytes as there are, so
+/// that all copies of a long record together are linear in its length.
+fn piece(have: usize, len: usize) -> usize {
+    have.min(len.saturating_sub(have)).max(BLOCK)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::record::{RecordReader, RecordWriter};
+    use std::io;
 
     fn written(lengths: &[usize]) -> Vec<u8> {
         let mut writer = RecordWriter::new(Vec::new());
@@ -186,5 +200,70 @@ mod tests {
         }
         let error = BlockReader::new(&file[..]).with_max_len(2).next_record().unwrap_err();
         assert!(matches!(error, RecordError::TooLong { length: 3, .. }), "{error}");
+    }
+
+    #[test]
+    fn a_long_record_is_copied_in_linear_time() {
+        for len in [BLOCK + 1, 100 * BLOCK, 1 << 30] {
+            let (mut have, mut copied) = (0, 0);
+            while have < len {
+                copied += have;
+                have += piece(have, len);
+            }
+            assert!(copied <= 2 * len && have < len + BLOCK, "{len}: {copied} copied, {have} read");
+        }
+    }
+
+    /// Records the largest read that was requested, and fails once at an offset.
+    struct Input<'f> {
+        rest: &'f [u8],
+        largest: usize,
+        fails_at: Option<usize>,
+    }
+
+    impl Read for Input<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.largest = self.largest.max(buffer.len());
+            let len = buffer.len().min(self.fails_at.unwrap_or(usize::MAX));
+            if len == 0 {
+                self.fails_at = None;
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            let len = self.rest.read(&mut buffer[..len])?;
+            self.fails_at = self.fails_at.map(|at| at - len);
+            Ok(len)
+        }
+    }
+
+    #[test]
+    fn memory_grows_with_what_was_read() {
+        // The header of a record of 1 GiB, of which little is there.
+        let mut file = (1u64 << 30).to_le_bytes().to_vec();
+        file.extend(wire::crc::masked(&file).to_le_bytes());
+        file.resize(1000, 0);
+        let mut reader = BlockReader::new(Input { rest: &file, largest: 0, fails_at: None });
+        let error = reader.next_record().unwrap_err();
+        assert!(matches!(error, RecordError::Truncated { found: 1000, .. }), "{error}");
+        assert!(reader.input.largest <= BLOCK, "{}", reader.input.largest);
+    }
+
+    #[test]
+    fn a_failed_read_loses_nothing() {
+        let file = written(&[5, 3 * BLOCK, 7]);
+        for fails_at in [0, 3, BLOCK, 2 * BLOCK + 9] {
+            let mut reader = BlockReader::new(Input { rest: &file, largest: 0, fails_at: Some(fails_at) });
+            let (mut lengths, mut errors) = (Vec::new(), 0);
+            loop {
+                match reader.next_record() {
+                    Ok(Some(record)) => lengths.push(record.len()),
+                    Ok(None) => break,
+                    Err(error) => {
+                        assert!(matches!(error, RecordError::Io { .. }), "{error}");
+                        errors += 1;
+                    }
+                }
+            }
+            assert_eq!((lengths, errors), (vec![5, 3 * BLOCK, 7], 1), "{fails_at}");
+        }
     }
 }

@@ -258,8 +258,9 @@ impl<R: Read> RecordReader<R> {
             self.buffer.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
         }
-        // Memory grows with what has really been read, whatever length the header states.
-        let wanted = len.min(self.end + TRUSTED).max(PIECE);
+        // Memory grows with what has really been read, whatever length the header states. It doubles, so that
+        // all copies of a long record together are linear in its length.
+        let wanted = len.min(self.end + self.end.max(TRUSTED)).max(PIECE);
         if wanted > self.buffer.len() {
             self.buffer.reserve_exact(wanted - self.buffer.len());
             self.buffer.resize(wanted, 0);

@@ -156,6 +156,28 @@ fn a_writer_that_failed_can_be_reopened() {
 }
 
 #[test]
+fn a_writer_that_cannot_be_reopened_stays_failed() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path().join("run");
+    std::fs::create_dir(&directory).unwrap();
+    let writer = writer(&directory, 10, What::Fail);
+    add(&writer, 0).unwrap();
+    add(&writer, 1).unwrap();
+    assert_full_disk(&writer.flush().unwrap_err());
+    std::fs::remove_dir(&directory).unwrap();
+    for _ in 0..2 {
+        assert!(matches!(writer.reopen(), Err(EventError::File { .. })));
+        assert_full_disk(&add(&writer, 2).unwrap_err());
+        assert_full_disk(&writer.flush().unwrap_err());
+    }
+    std::fs::create_dir(&directory).unwrap();
+    writer.reopen().unwrap();
+    add(&writer, 3).unwrap();
+    writer.close().unwrap();
+    assert_eq!(read_events(&directory).unwrap().count(), 2, "the version and one event");
+}
+
+#[test]
 fn events_before_a_failure_stay_readable() {
     let directory = tempfile::tempdir().unwrap();
     let writer = writer(directory.path(), 10, What::Fail);
