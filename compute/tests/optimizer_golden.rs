@@ -143,6 +143,7 @@ impl Check<'_> {
                     l2_shrinkage: shrinkage.map_or(T::default(), |values| values[0]),
                     learning_rate_power: s("lr_power"),
                     multiply_linear_by_lr: self.is("multiply"),
+                    keeps_nan: false,
                 });
             }
             "PowerSign" => self.rule(PowerSign {

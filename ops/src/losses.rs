@@ -204,7 +204,7 @@ fn reduced(scope: &Composite, losses: Output, options: &LossOptions) -> Output {
                 let text = format!("weights of shape {weights} for losses of shape {losses}");
                 inner.add_error(Error::value(text));
             }
-            None => losses = checked(&losses, &assert_fits(&inner, weights, &losses)),
+            None => losses = checked(&losses, &assert_fits(inner, weights, &losses)),
         }
     }
     let weighted = match &weights {

@@ -21,6 +21,7 @@ use super::unary::{CALL, CHEAP, DIVISION, SELU_SCALE, SELU_SCALE_ALPHA, named_op
 use super::unary_kernel::{Direct, ThroughF32};
 use super::{ArithmeticError, BinaryFn, BinaryKernel};
 use crate::math::Real;
+use std::marker::PhantomData;
 
 named_ops! {
     /// A function of two arguments, with the meaning of TensorFlow's operation of that name.
@@ -329,9 +330,26 @@ pub(super) fn real<T: Real>(op: BinaryOp) -> Option<BinaryKernel<T>> {
     real_ops::find::<T, Direct>(op)
 }
 
+/// [`BinaryOp::FloorDiv`] of 16-bit floats: of the quotient as they have it, as in TensorFlow. That of `f32` may be just
+/// below an integer to which it is rounded.
+#[derive(Clone, Copy, Default)]
+struct NarrowFloorDiv<H>(PhantomData<H>);
+
+impl<H: Narrow> BinaryFn<f32> for NarrowFloorDiv<H> {
+    const PICOSECONDS: usize = DIVISION;
+
+    #[inline(always)]
+    fn call(x: f32, y: f32, _alpha: f32) -> f32 {
+        H::narrow(x / y).widen().floor()
+    }
+}
+
 /// Returns the kernel of an operation for 16-bit floats, which computes in `f32`.
 pub(super) fn narrow<H: Narrow>(op: BinaryOp) -> Option<BinaryKernel<H>> {
-    real_ops::find::<f32, ThroughF32<H>>(op)
+    match op {
+        BinaryOp::FloorDiv => Some(ThroughF32::<H>::make::<NarrowFloorDiv<H>>()),
+        _ => real_ops::find::<f32, ThroughF32<H>>(op),
+    }
 }
 
 /// Returns the kernel of an operation for integers.

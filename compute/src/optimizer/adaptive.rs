@@ -119,8 +119,8 @@ impl<T: Weight> Rule<T, 3> for AdaMax<T> {
         gradient: T::Number,
     ) -> [T::Number; 3] {
         let m = m + (gradient - m) * rest1;
-        // A NaN gradient gets into the slot: `Number::max` returns its argument where the comparison fails.
-        let v = (beta2 * v).max(gradient.abs());
+        // A NaN gradient stays out of the slot: `Number::max` returns its argument where the comparison fails.
+        let v = gradient.abs().max(beta2 * v);
         [weight - alpha * (m / (v + epsilon)), m, v]
     }
 }

@@ -7,8 +7,9 @@ use super::{Number, Rule, Weight};
 #[inline(always)]
 fn proximal<N: Number>(x: N, rate: N, l1: N, l2: N) -> N {
     let zero = N::of(0.0);
-    // Without a penalty, `x` stays as it is. The formula would turn NaN, whose sign is 0, into 0.
-    let shrunk = if l1 > zero { x.sign() * (x.abs() - rate * l1).max(zero) } else { x };
+    // Without a penalty, `x` stays as it is; so does NaN, which the formula would turn into 0.
+    let shrunk = x.sign() * (x.abs() - rate * l1).max(zero);
+    let shrunk = if l1 > zero && x == x { shrunk } else { x };
     shrunk / (N::of(1.0) + rate * l2)
 }
 
@@ -102,6 +103,9 @@ pub struct Ftrl<T> {
     pub learning_rate_power: T,
     /// True if the linear term holds the learning rate as a factor.
     pub multiply_linear_by_lr: bool,
+    /// True if a linear term that is NaN gives a weight that is NaN, as in TensorFlow's updates of rows. Its updates of
+    /// whole variables give 0.
+    pub keeps_nan: bool,
 }
 
 /// The constants of an [`Ftrl`] step.
@@ -122,6 +126,8 @@ pub struct FtrlStep<N> {
     is_root: bool,
     /// True if the linear term holds the learning rate as a factor.
     multiply: bool,
+    /// True if NaN in the linear term is that of the weight.
+    keeps_nan: bool,
 }
 
 impl<T: Weight> Rule<T, 3> for Ftrl<T> {
@@ -140,6 +146,7 @@ impl<T: Weight> Rule<T, 3> for Ftrl<T> {
             power: -self.learning_rate_power.load(),
             is_root: self.learning_rate_power.load() == T::Number::of(-0.5),
             multiply: self.multiply_linear_by_lr,
+            keeps_nan: self.keeps_nan,
         }
     }
 
@@ -163,6 +170,7 @@ impl<T: Weight> Rule<T, 3> for Ftrl<T> {
         let step = (p.l1 * linear.sign() - linear) / quadratic;
         // Within the penalty the best weight is exactly 0, which makes the model sparse.
         let weight = if linear.abs() > p.l1 { step } else { T::Number::of(0.0) };
+        let weight = if p.keeps_nan && linear != linear { linear } else { weight };
         [weight, new_accumulator, linear]
     }
 }

@@ -164,7 +164,7 @@ pub(crate) fn register(registry: &mut Registry) {
     });
     registry.add_both(["ResourceApplyProximalAdagrad", "ApplyProximalAdagrad"], |spec| {
         for_dtype!(float spec.dtype("T")?, T => Ok(dense::<T>(2, |i| {
-            Ok(Box::new(ProximalAdagrad { learning_rate: i.scalar(0)?, l1: i.scalar(1)?, l2: i.scalar(2)? }))
+            Ok(Box::new(ProximalAdagrad { learning_rate: i.positive(0, "learning rate")?, l1: i.scalar(1)?, l2: i.scalar(2)? }))
         })))
     });
     registry.add_both(["ResourceApplyProximalGradientDescent", "ApplyProximalGradientDescent"], |spec| {
@@ -280,7 +280,7 @@ fn register_sparse(registry: &mut Registry) {
         .add_both(["ResourceSparseApplyFtrlV2", "SparseApplyFtrlV2"], |spec| make_sparse_ftrl(spec, true));
     registry.add_both(["ResourceSparseApplyProximalAdagrad", "SparseApplyProximalAdagrad"], |spec| {
         for_dtype!(float spec.dtype("T")?, T => Ok(sparse::<T>(2, 5, |i| {
-            Ok(Box::new(ProximalAdagrad { learning_rate: i.scalar(0)?, l1: i.scalar(1)?, l2: i.scalar(2)? }))
+            Ok(Box::new(ProximalAdagrad { learning_rate: i.positive(0, "learning rate")?, l1: i.scalar(1)?, l2: i.scalar(2)? }))
         })))
     });
     registry.add_both(["ResourceSparseApplyProximalGradientDescent", "SparseApplyProximalGradientDescent"], |spec| {
@@ -305,13 +305,16 @@ fn register_sparse(registry: &mut Registry) {
 fn make_sparse_ftrl(spec: &NodeSpec<'_>, with_shrinkage: bool) -> Result<Box<dyn Kernel>> {
     let multiply_linear_by_lr = spec.bool("multiply_linear_by_lr").unwrap_or(false);
     for_dtype!(float spec.dtype("T")?, T => Ok(sparse::<T>(3, 3, move |i| {
+        // With the factor, TensorFlow looks at neither sign.
+        let learning_rate = if multiply_linear_by_lr { i.scalar(2)? } else { i.positive(2, "learning rate")? };
         Ok(Box::new(Ftrl {
-            learning_rate: i.scalar(2)?,
+            learning_rate,
             l1: i.scalar(3)?,
             l2: i.scalar(4)?,
             l2_shrinkage: if with_shrinkage { i.scalar(5)? } else { T::default() },
             learning_rate_power: i.scalar(if with_shrinkage { 6 } else { 5 })?,
             multiply_linear_by_lr,
+            keeps_nan: true,
         }))
     })))
 }
@@ -405,6 +408,7 @@ fn make_ftrl(spec: &NodeSpec<'_>, with_shrinkage: bool) -> Result<Box<dyn Kernel
             l2_shrinkage,
             learning_rate_power,
             multiply_linear_by_lr,
+            keeps_nan: false,
         }))
     })))
 }
@@ -425,6 +429,15 @@ impl Parameters<'_, '_> {
     /// error.
     fn scalar<T: Element>(&self, index: usize) -> Result<T> {
         Ok(self.context.input(self.first + index).value()?)
+    }
+
+    /// Returns the same, or `InvalidArgument` unless it is above 0. `what` is its name.
+    fn positive<T: Element + PartialOrd + std::fmt::Debug>(&self, index: usize, what: &str) -> Result<T> {
+        let value = self.scalar::<T>(index)?;
+        if value > T::default() {
+            return Ok(value);
+        }
+        Err(Error::invalid_argument(format!("the {what} is not a number above 0: {value:?}")))
     }
 }
 

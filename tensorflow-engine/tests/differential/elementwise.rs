@@ -4,6 +4,8 @@ use crate::cases::{ALL, Case, FLOATS, allowed, case, fixed, numbers, run, spread
 use crate::engines::{Engines, Report};
 use session_core::{DType, Tensor};
 
+const F: DType = DType::Float32;
+
 const INFINITE: f64 = f64::INFINITY;
 
 /// Values at which functions tend to be wrong.
@@ -318,8 +320,99 @@ fn casts(cases: &mut Vec<Case>) {
     }
 }
 
+/// Comparisons of shapes that do not broadcast, and of strings; casts that cut digits off; quotients of few digits.
+fn edges(cases: &mut Vec<Case>) {
+    let shapes: [[&[usize]; 2]; 9] = [
+        [&[1, 1], &[3]],
+        [&[], &[1, 1]],
+        [&[1], &[1, 1]],
+        [&[2, 1], &[3]],
+        [&[3], &[0, 1]],
+        [&[2], &[3]],
+        [&[2, 2], &[2, 2]],
+        [&[0], &[]],
+        [&[0], &[2]],
+    ];
+    for dtype in [F, DType::String] {
+        for [a, b] in shapes {
+            for op_type in ["Equal", "NotEqual"] {
+                for is_error in [true, false] {
+                    let row = case(op_type, format!("{dtype} {a:?} {b:?} {is_error}"));
+                    let row = row.arg(spread(dtype, a)).arg(spread(dtype, b));
+                    cases.push(row.attr("incompatible_shape_error", is_error));
+                }
+            }
+        }
+    }
+    let values = [2.7, -1.7, 0.1, 1e-3, -3e4, f64::NAN, f64::INFINITY, 0.0];
+    for (from, to) in [
+        (DType::Float32, DType::BFloat16),
+        (DType::Float32, DType::Float16),
+        (DType::Float64, DType::Float32),
+        (DType::Float64, DType::BFloat16),
+        (DType::Float16, DType::BFloat16),
+        (DType::BFloat16, DType::Float16),
+        (DType::Complex128, DType::Complex64),
+        (DType::Complex128, DType::Float32),
+        (DType::Float32, DType::Int32),
+    ] {
+        // What an integer of a number without one is, is open.
+        let values = if to == DType::Int32 { &values[..5] } else { &values };
+        let row = case("Cast", format!("{from} to {to} truncated")).attr("DstT", to).attr("Truncate", true);
+        cases.push(row.arg(numbers(from, values, &[values.len()])));
+    }
+    let (mut x, mut y) = (Vec::new(), Vec::new());
+    for i in 0..400 {
+        x.push(f64::from(i % 40) * 7.3 - 100.0);
+        y.push(f64::from(i / 40) * 0.9 - 3.7);
+    }
+    for dtype in [DType::Float16, DType::BFloat16] {
+        for op_type in ["FloorDiv", "FloorMod"] {
+            let row = case(op_type, format!("{dtype} of many")).arg(numbers(dtype, &x, &[400]));
+            cases.push(row.arg(numbers(dtype, &y, &[400])));
+        }
+    }
+}
+
+/// Gradients and losses where several elements are the largest, or labels need more time than there is.
+fn networks(cases: &mut Vec<Case>) {
+    let list = |values: &[i64]| session_core::AttrValue::from(values.to_vec());
+    for (size, stride) in [(2i64, 1i64), (2, 2), (3, 1)] {
+        let volume = numbers(F, &[0.0, 0.0, 1.0, 1.0, 1.0, 0.0], &[1, 1, 1, 6, 1]);
+        let out = ((6 - size) / stride + 1) as usize;
+        let maxima: Vec<f64> = (0..out)
+            .map(|at| {
+                let window = at * stride as usize..at * stride as usize + size as usize;
+                window.map(|i| f64::from(u8::from((2..5).contains(&i)))).fold(0.0, f64::max)
+            })
+            .collect();
+        let gradient: Vec<f64> = (0..out).map(|at| 10f64.powi(at as i32)).collect();
+        let row = case("MaxPool3DGrad", format!("{size} {stride}")).arg(volume);
+        let row =
+            row.arg(numbers(F, &maxima, &[1, 1, 1, out, 1])).arg(numbers(F, &gradient, &[1, 1, 1, out, 1]));
+        let row = row.attr("ksize", list(&[1, 1, 1, size, 1])).attr("strides", list(&[1, 1, 1, stride, 1]));
+        cases.push(row.attr("padding", "VALID"));
+    }
+    for labels in [vec![0i32, 0, 0, 0], vec![0, 0, 1, 1, 0], vec![0, 1, 0, 1, 0, 1, 0], vec![0, 1, 1]] {
+        for ignores in [true, false] {
+            let indices: Vec<i64> = (0..labels.len() as i64).flat_map(|i| [0, i]).collect();
+            let row = case("CTCLoss", format!("{labels:?} {ignores}")).arg(spread(F, &[6, 1, 3]));
+            let row = row.arg(Tensor::from_vec(indices, [labels.len(), 2]).unwrap());
+            let row = row.arg(Tensor::from(labels.clone())).arg(Tensor::from([6i32]));
+            cases.push(row.attr("ignore_longer_outputs_than_inputs", ignores));
+        }
+    }
+    for op_type in ["ResizeBilinear", "ResizeNearestNeighbor", "ResizeBicubic"] {
+        let row =
+            case(op_type, "corners and centers").arg(spread(F, &[1, 4, 5, 1])).arg(Tensor::from([2i32, 3]));
+        cases.push(row.attr("align_corners", true).attr("half_pixel_centers", true));
+    }
+}
+
 pub(crate) fn all(engines: &Engines, report: &mut Report) {
     let mut cases = Vec::new();
+    edges(&mut cases);
+    networks(&mut cases);
     unary(&mut cases);
     binary(&mut cases);
     gradients(&mut cases);

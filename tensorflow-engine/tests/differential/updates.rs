@@ -55,6 +55,16 @@ fn reference(graph: &Graph, value: &Tensor) -> (Output, Operation) {
     (variable, assign)
 }
 
+/// What is unusual about the inputs of an update.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Inputs {
+    Usual,
+    /// The gradient begins with NaN and infinities.
+    SpecialGradient,
+    /// The learning rate is 0.
+    NoRate,
+}
+
 /// The operation on fresh variables, the operations that initialize them, and the outputs that read them.
 struct Update {
     operation: Operation,
@@ -63,7 +73,7 @@ struct Update {
 }
 
 /// Builds an update from its definition: variables where it takes them, gradients, indices and numbers elsewhere.
-fn build(graph: &Graph, def: &'static OpDef, dtype: DType, attrs: &[(&str, bool)]) -> Update {
+fn build(graph: &Graph, def: &'static OpDef, dtype: DType, attrs: &[(&str, bool)], inputs: Inputs) -> Update {
     let (mut initializers, mut values) = (Vec::new(), Vec::new());
     let mut builder = graph.named("update").op(def);
     for (i, arg) in def.signature().inputs.iter().enumerate() {
@@ -84,7 +94,7 @@ fn build(graph: &Graph, def: &'static OpDef, dtype: DType, attrs: &[(&str, bool)
             values.push(ops::array::identity(&variable));
             initializers.push(assign);
         } else {
-            builder = builder.input(ops::array::constant(graph, plain_input(def, &arg.name, dtype)));
+            builder = builder.input(ops::array::constant(graph, plain_input(def, &arg.name, dtype, inputs)));
         }
     }
     for (name, value) in attrs {
@@ -97,8 +107,15 @@ fn is_sparse(def: &OpDef) -> bool {
     def.name().contains("SparseApply")
 }
 
-fn plain_input(def: &OpDef, name: &str, dtype: DType) -> Tensor {
+fn plain_input(def: &OpDef, name: &str, dtype: DType, inputs: Inputs) -> Tensor {
     match name {
+        "grad" | "delta" if inputs == Inputs::SpecialGradient => {
+            let rows = if is_sparse(def) { 3 } else { 4 };
+            let mut values: Vec<f64> = (0..rows * 3).map(|i| 0.3 - (i % 5) as f64 * 0.2).collect();
+            values[..3].copy_from_slice(&[f64::NAN, f64::INFINITY, f64::NEG_INFINITY]);
+            numbers(dtype, &values, &[rows, 3])
+        }
+        "lr" | "alpha" if inputs == Inputs::NoRate => numbers(dtype, &[0.0], &[]),
         "grad" if is_sparse(def) => spread(dtype, &[3, 3]),
         "grad" | "delta" => spread(dtype, &[4, 3]),
         "indices" => Tensor::from([2i32, 0, 3]),
@@ -111,11 +128,18 @@ fn has_attr(def: &OpDef, name: &str) -> bool {
     def.signature().attr(name).is_some_and(|attr| attr.kind == AttrKind::Bool)
 }
 
-fn train(engines: &Engines, report: &mut Report, def: &'static OpDef, dtype: DType, attrs: &[(&str, bool)]) {
-    let name = format!("{} {dtype} {attrs:?}", def.name());
+fn train(
+    engines: &Engines,
+    report: &mut Report,
+    def: &'static OpDef,
+    dtype: DType,
+    attrs: &[(&str, bool)],
+    inputs: Inputs,
+) {
+    let name = format!("{} {dtype} {attrs:?} {inputs:?}", def.name());
     let excuse = DIFFERENT.iter().find(|(row, _)| name.starts_with(row)).map(|(_, reason)| *reason);
     let graph = Graph::new();
-    let update = build(&graph, def, dtype, attrs);
+    let update = build(&graph, def, dtype, attrs, inputs);
     let pair = match engines.open(&graph) {
         Ok(pair) => pair,
         Err(error) => return report.fail(&name, error.to_string()),
@@ -152,10 +176,14 @@ fn is_update(def: &OpDef) -> bool {
 fn optimizers(engines: &Engines, report: &mut Report) {
     for def in library().iter().filter(|def| is_update(def)) {
         for dtype in [DType::Float32, DType::Float64, DType::Float16, DType::BFloat16] {
-            train(engines, report, def, dtype, &[]);
+            train(engines, report, def, dtype, &[], Inputs::Usual);
+            if dtype == DType::Float32 {
+                train(engines, report, def, dtype, &[], Inputs::SpecialGradient);
+                train(engines, report, def, dtype, &[], Inputs::NoRate);
+            }
             for attr in ["use_nesterov", "update_slots", "multiply_linear_by_lr"] {
                 if has_attr(def, attr) {
-                    train(engines, report, def, dtype, &[(attr, attr != "update_slots")]);
+                    train(engines, report, def, dtype, &[(attr, attr != "update_slots")], Inputs::Usual);
                 }
             }
         }

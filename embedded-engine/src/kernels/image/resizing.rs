@@ -56,7 +56,7 @@ pub(super) fn register(registry: &mut Registry) {
         resized(spec, Spans::bicubic)
     });
     registry.add("ResizeBicubicGrad", |spec| {
-        let scaler = Scaler::of(spec);
+        let scaler = Scaler::of(spec)?;
         match spec.input_dtype(1) {
             dtype @ (DType::Float32 | DType::Float64) => Ok(boxed(move |context| {
                 let ([_, height, width, _], [_, new_height, new_width, _]) =
@@ -96,7 +96,7 @@ fn resized(
     spec: &NodeSpec<'_>,
     spans: fn(&mut Watch<'_>, Scaler, usize, usize) -> Result<Spans>,
 ) -> Result<Box<dyn crate::kernel::Kernel>> {
-    let scaler = Scaler::of(spec);
+    let scaler = Scaler::of(spec)?;
     Ok(boxed(move |context| {
         let [batch, height, width, depth] = resized_dims(context.input(0).shape())?;
         let [new_height, new_width] = new_size(context, 1)?;

@@ -58,7 +58,7 @@
 //! crate `ops`. The loops of `register` find it by its name, and so does the compiler, which lets it take
 //! part in chains.
 
-use crate::kernel::{Kernel, KernelContext, NodeSpec};
+use crate::kernel::{Kernel, KernelContext, NodeSpec, values};
 use crate::kernels::Moved;
 use crate::registry::{Elementwise, Fusion, Registry};
 use compute::elementwise::{
@@ -66,7 +66,7 @@ use compute::elementwise::{
     Element as _, TestOp, UnaryKernel, UnaryOp,
 };
 use session_core::{AttrValue, Code, Error, Operation, Result};
-use tensor::{DType, Element, Shape, Tensor, memory};
+use tensor::{Bytes, Complex, DType, Element, Shape, Tensor, f16, memory};
 
 /// Registers the op types of this file, together with what the plan compiler may do with them: `chains` names
 /// the loop that `chain.rs` may run as part of one pass, for `f32`; `fuses` marks the sums and `Relu` that a
@@ -344,14 +344,21 @@ fn with_shape(tensor: Tensor, shape: &[usize]) -> Result<Tensor> {
 
 /// Returns the kernel of a comparison. Strings have only `Equal` and `NotEqual`, complex numbers as well; the
 /// order of other dtypes is that of the numbers, and a comparison with NaN is false except `NotEqual`.
+///
+/// With `incompatible_shape_error` false, which Python's `==` sets, tensors that do not broadcast are unequal
+/// as a whole.
 fn make_compare(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let dtype = spec.input_dtype(0);
     let op = CompareOp::from_name(spec.operation.op_type()).ok_or_else(|| unsupported(spec, dtype))?;
+    // The answer for shapes that do not broadcast, if that is not an error.
+    let otherwise =
+        (!spec.bool("incompatible_shape_error").unwrap_or(true)).then_some(op == CompareOp::NotEqual);
     // Strings have no loop in `compute`, which knows numbers only.
     if dtype == DType::String {
         return match op {
-            CompareOp::Equal => Ok(boxed(|context| compare_strings(context, true))),
-            CompareOp::NotEqual => Ok(boxed(|context| compare_strings(context, false))),
+            CompareOp::Equal | CompareOp::NotEqual => {
+                Ok(boxed(move |context| compare_strings(context, op == CompareOp::Equal, otherwise)))
+            }
             _ => Err(unsupported(spec, dtype)),
         };
     }
@@ -366,7 +373,7 @@ fn make_compare(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
                     kernel.run_flat(context.pool(), a, b, output).map_err(arithmetic)
                 });
             }
-            let plan = Broadcast::new([a, b]).map_err(|error| incompatible(&error))?;
+            let Some(plan) = comparable(context, otherwise)? else { return Ok(()) };
             context.produce::<bool>(0, Shape::new(plan.output_shape()), |context, output| {
                 let (a, b) = (context.slice::<T>(0)?, context.slice::<T>(1)?);
                 kernel.run(context.pool(), &plan, a, b, output).map_err(arithmetic)
@@ -375,25 +382,39 @@ fn make_compare(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     })
 }
 
-/// Delivers the equality of strings, of equal shapes or with a tensor of one string, whose own shape is
-/// ignored then. Unlike numbers, strings are not broadcast along single axes. With `equal` false, delivers
-/// the inequality.
-fn compare_strings(context: &mut KernelContext<'_>, equal: bool) -> Result<()> {
-    let (a, b) = (context.input(0).clone(), context.input(1).clone());
-    let (x, y) = (a.as_strings()?, b.as_strings()?);
-    let shape = match (x.len(), y.len()) {
-        (_, 1) => a.shape().clone(),
-        (1, _) => b.shape().clone(),
-        _ if a.shape() == b.shape() => a.shape().clone(),
-        _ => {
-            return Err(Error::invalid_argument(format!(
-                "Incompatible shapes: {} and {}",
-                a.shape(),
-                b.shape()
-            )));
+/// Returns how inputs 0 and 1 are broadcast. Where they are not and there is an answer for that, it is
+/// delivered and `None` returned.
+fn comparable(context: &mut KernelContext<'_>, otherwise: Option<bool>) -> Result<Option<Broadcast<2>>> {
+    match (Broadcast::new([context.input(0).shape(), context.input(1).shape()]), otherwise) {
+        (Ok(plan), _) => Ok(Some(plan)),
+        (Err(error), None) => Err(incompatible(&error)),
+        (Err(_), Some(answer)) => {
+            context.set(0, Tensor::from(answer));
+            Ok(None)
         }
+    }
+}
+
+/// Delivers the equality of strings, broadcast as numbers are. With `equal` false, delivers the inequality.
+/// `otherwise` is that of shapes that do not broadcast, `None` if they are an error.
+fn compare_strings(context: &mut KernelContext<'_>, equal: bool, otherwise: Option<bool>) -> Result<()> {
+    let Some(plan) = comparable(context, otherwise)? else { return Ok(()) };
+    let shape = Shape::new(plan.output_shape());
+    // One string stands for all; other tensors are spread out first where they have to be.
+    let side = |input: usize| -> Result<Tensor> {
+        let tensor = context.input(input);
+        if tensor.elements() == 1 || *tensor.shape() == shape {
+            return Ok(tensor.clone());
+        }
+        Bytes::made(context, DType::String, shape.clone(), |output| {
+            let strings = tensor.as_strings()?;
+            elementwise::layout::broadcast_to(context.pool(), tensor.shape(), &shape, strings, output)
+                .map_err(|error| incompatible(&error))
+        })
     };
-    context.produce::<bool>(0, shape, |_, output| {
+    let (a, b) = (side(0)?, side(1)?);
+    let (x, y) = (a.as_strings()?, b.as_strings()?);
+    context.produce::<bool>(0, shape.clone(), |_, output| {
         for (i, out) in output.iter_mut().enumerate() {
             *out = (x[if x.len() == 1 { 0 } else { i }] == y[if y.len() == 1 { 0 } else { i }]) == equal;
         }
@@ -419,8 +440,9 @@ fn make_test(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
 }
 
 /// Returns the kernel of `Cast`, which converts by element; a cast to the same dtype forwards its input.
-/// Strings, variants and handles are `Unimplemented`, as they are in TensorFlow. The attribute `Truncate` is
-/// not read.
+/// Strings, variants and handles are `Unimplemented`, as they are in TensorFlow.
+///
+/// With the attribute `Truncate`, digits that a narrower float lacks are cut off and not rounded.
 fn make_cast(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let (from, to) = (spec.input_dtype(0), spec.dtype("DstT")?);
     // Graphs contain such casts where a model was written for several dtypes; a clone of the tensor shares
@@ -438,13 +460,50 @@ fn make_cast(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
             format!("the embedded engine has no Cast of {from} to {to}"),
         ));
     }
+    let lost = if spec.bool("Truncate")? { lost_digits(from, to) } else { 0 };
     Ok(boxed(move |context| {
         let shape = context.input(0).shape().clone();
+        let value = context.input(0);
+        let value = if lost == 0 { value.clone() } else { without_last_digits(value, lost)? };
         context.produce_values(0, to, shape, &|context, output| {
-            elementwise::cast_values(context.pool(), context.values(0)?, output);
+            elementwise::cast_values(context.pool(), values(&value)?, output);
             Ok(())
         })
     }))
+}
+
+/// Returns the number of binary digits that floats of one dtype have behind those of another; 0 for other
+/// conversions, which have no digits to cut off.
+fn lost_digits(from: DType, to: DType) -> u32 {
+    // The digits behind the point of the significand.
+    let digits = |dtype: DType| match dtype {
+        DType::Float64 | DType::Complex128 => Some(52),
+        DType::Float32 | DType::Complex64 => Some(23),
+        DType::Float16 => Some(10),
+        DType::BFloat16 => Some(7),
+        _ => None,
+    };
+    digits(from).zip(digits(to)).map_or(0, |(from, to): (u32, u32)| from.saturating_sub(to))
+}
+
+/// Returns a tensor of floats or complex numbers with the last `digits` of each number 0. NaN stays NaN.
+fn without_last_digits(value: &Tensor, digits: u32) -> Result<Tensor> {
+    fn cut<T: Element>(value: &Tensor, cut: impl Fn(&T) -> T) -> Result<Tensor> {
+        let cut = memory::collected(value.as_slice::<T>()?.iter().map(cut))?;
+        Ok(Tensor::from_vec(cut, value.shape().clone())?)
+    }
+    let single = |x: f32| if x.is_nan() { x } else { f32::from_bits(x.to_bits() & (u32::MAX << digits)) };
+    let double = |x: f64| if x.is_nan() { x } else { f64::from_bits(x.to_bits() & (u64::MAX << digits)) };
+    match value.dtype() {
+        DType::Float32 => cut(value, |&x| single(x)),
+        DType::Float64 => cut(value, |&x| double(x)),
+        DType::Complex64 => cut(value, |x: &Complex<f32>| Complex::new(single(x.re), single(x.im))),
+        DType::Complex128 => cut(value, |x: &Complex<f64>| Complex::new(double(x.re), double(x.im))),
+        _ => cut(
+            value,
+            |&x: &f16| if x.is_nan() { x } else { f16::from_bits(x.to_bits() & (u16::MAX << digits)) },
+        ),
+    }
 }
 
 /// Checks that an operand of a sum has the shape of the first one. `AddN` does not broadcast.

@@ -166,20 +166,28 @@ fn around(shape: &Shape, axis: usize) -> [usize; 3] {
 /// Returns the kernel of `ArgMax`, or `ArgMin` if `largest` is false, for real dtypes.
 fn make_arg(spec: &NodeSpec<'_>, largest: bool) -> Result<Box<dyn Kernel>> {
     let out = spec.dtype("output_type").unwrap_or(DType::Int64);
+    if spec.input_dtype(0) == DType::Bool {
+        // The bytes of truth values are 0 and 1, in that order.
+        return for_dtype!(@arms out, I => Ok(boxed(move |context| {
+            run_arg::<u8, I>(context, largest, |context| context.moved(0))
+        })), Int16: i16, UInt16: u16, Int32: i32, Int64: i64);
+    }
     for_dtype!(real spec.input_dtype(0), T => {
-        for_dtype!(@arms out, I => Ok(boxed(move |context| run_arg::<T, I>(context, largest))),
+        for_dtype!(@arms out, I => Ok(boxed(move |context| run_arg::<T, I>(context, largest, |context| context.slice(0)))),
             Int16: i16, UInt16: u16, Int32: i32, Int64: i64)
     })
 }
 
-/// Delivers the positions along the axis in input 1, as `I`. A position that `I` cannot hold wraps.
+/// Delivers the positions along the axis in input 1, as `I`. A position that `I` cannot hold wraps. `input`
+/// returns the elements of input 0.
 fn run_arg<T: Element + Ranked, I: Element + IndexOut>(
     context: &mut KernelContext<'_>,
     largest: bool,
+    input: for<'c> fn(&'c KernelContext<'_>) -> Result<&'c [T]>,
 ) -> Result<()> {
     let (sizes, output) = arg_shapes(context)?;
     context.produce::<I>(0, output, |context, output| {
-        let input = context.slice::<T>(0)?;
+        let input = input(context)?;
         let found = if largest {
             reduce::arg_max(context.pool(), sizes, input, output)
         } else {

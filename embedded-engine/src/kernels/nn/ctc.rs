@@ -154,8 +154,10 @@ where
     for (example, labels) in labels.into_iter().enumerate() {
         let labels = if rules.collapse_labels { without_repeats(labels) } else { labels };
         let time = frames.lengths[example];
-        // Equal neighbors need a blank between them, which takes a time step of its own.
-        let repeats = labels.windows(2).filter(|pair| rules.merge_repeated && pair[0] == pair[1]).count();
+        // Equal neighbors need a blank between them, which takes a time step of its own. The first release of the
+        // op counts labels alone, as TensorFlow does: without an alignment its loss is infinite.
+        let apart = |pair: &&[usize]| rules.blank_first && rules.merge_repeated && pair[0] == pair[1];
+        let repeats = labels.windows(2).filter(apart).count();
         if labels.len() + repeats > time {
             // Examples without time steps may be padding of the batch.
             if rules.ignore_longer || rules.blank_first && time == 0 {

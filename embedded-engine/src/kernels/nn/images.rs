@@ -41,20 +41,20 @@ use tensor::{Element, Shape, memory};
 /// Registers the op types. Gradients differ in what they read: an image for its dtype and shape, or a size.
 pub(crate) fn register(registry: &mut Registry) {
     registry.add("ResizeBilinear", |spec| {
-        let scaler = Scaler::of(spec);
+        let scaler = Scaler::of(spec)?;
         check_real(spec.input_dtype(0))?;
         Ok(boxed(move |context| bilinear(context, scaler)))
     });
     registry.add("ResizeBilinearGrad", |spec| {
-        let scaler = Scaler::of(spec);
+        let scaler = Scaler::of(spec)?;
         for_dtype!(widened spec, spec.input_dtype(1), T => Ok(boxed(move |context| bilinear_gradient::<T>(context, scaler))))
     });
     registry.add("ResizeNearestNeighbor", |spec| {
-        let scaler = Scaler::of(spec);
+        let scaler = Scaler::of(spec)?;
         Ok(boxed(move |context| nearest(context, scaler)))
     });
     registry.add("ResizeNearestNeighborGrad", |spec| {
-        let scaler = Scaler::of(spec);
+        let scaler = Scaler::of(spec)?;
         check_real(spec.input_dtype(0))?;
         Ok(boxed(move |context| nearest_gradient(context, scaler)))
     });
@@ -80,12 +80,14 @@ pub(crate) struct Between {
 }
 
 impl Scaler {
-    /// Reads the attributes; one that the op type lacks is false.
-    pub(crate) fn of(spec: &NodeSpec<'_>) -> Scaler {
-        Scaler {
-            align_corners: spec.bool("align_corners").unwrap_or(false),
-            half_pixel_centers: spec.bool("half_pixel_centers").unwrap_or(false),
+    /// Reads the attributes; one that the op type lacks is false. Both together are `InvalidArgument`.
+    pub(crate) fn of(spec: &NodeSpec<'_>) -> Result<Scaler> {
+        let [align_corners, half_pixel_centers] =
+            ["align_corners", "half_pixel_centers"].map(|name| spec.bool(name).unwrap_or(false));
+        if align_corners && half_pixel_centers {
+            return Err(Error::invalid_argument("align_corners must be false if half_pixel_centers is true"));
         }
+        Ok(Scaler { align_corners, half_pixel_centers })
     }
 
     /// Returns the ratio of an old size to a new one, neither of which is 0, in single precision. With

@@ -18,7 +18,8 @@
 //! Padding, strides and dilations have the meaning of two dimensions, without `EXPLICIT`. Layouts with the
 //! channels first are `Unimplemented`, and so are strides or windows over batch or channels. Shapes that do
 //! not fit, and windows that are larger than the volume without padding, are `InvalidArgument`. Means divide
-//! by the number of elements that are not padding. Of equal maxima the first has the gradient. Maxima pass
+//! by the number of elements that are not padding. Each of equal maxima has the whole gradient of its window; that of
+//! the gradient is taken from the first. Maxima pass
 //! over NaN. A window of which all elements are NaN or minus infinity has the least finite number as its
 //! maximum, and no gradient, as in TensorFlow with oneDNN.
 //!
@@ -539,25 +540,33 @@ fn largest<T: Pooled>(grid: &Grid, volume: &[T]) -> Result<Vec<Option<usize>>> {
     Ok(best)
 }
 
-/// Computes the gradient, which goes to the first largest element of each window. Inputs are volumes, pooled
-/// volumes, which are not read, and the gradient. Windows that overlap may give their gradients to the same
-/// element.
+/// Computes the gradient, which goes to every element of a window that equals its maximum, as in TensorFlow.
+/// Inputs are volumes, pooled volumes, and the gradient. Windows that overlap may give their gradients to the
+/// same element.
 fn max_gradient<T: Pooled>(context: &mut KernelContext<'_>, slide: &Slide) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let grid = slide.over(&shape, slide.size)?;
-    check_gradient(&grid, grid.channels, context.input(2).shape())?;
-    let size = grid.places() * grid.channels;
+    for input in [1, 2] {
+        check_gradient(&grid, grid.channels, context.input(input).shape())?;
+    }
+    let (channels, size) = (grid.channels, grid.places() * grid.channels);
     context.produce::<T>(0, shape, |context, output| {
         output.fill(T::default());
         let (volumes, gradient) = (context.slice::<T>(0)?, context.slice::<T>(2)?);
+        let pooled = context.slice::<T>(1)?;
         for batch in work(grid.batch, output) {
-            let best = largest(&grid, &volumes[batch * grid.len()..][..grid.len()])?;
+            let volume = &volumes[batch * grid.len()..][..grid.len()];
             let out = &mut output[batch * grid.len()..][..grid.len()];
-            for (best, &gradient) in best.into_iter().zip(&gradient[batch * size..][..size]) {
-                if let Some(best) = best {
-                    out[best] = out[best] + gradient;
+            let part = batch * size..(batch + 1) * size;
+            let (pooled, gradient) = (&pooled[part.clone()], &gradient[part]);
+            grid.visit(|place, _, start| {
+                for channel in 0..channels {
+                    let of_window = place * channels + channel;
+                    if volume[start + channel] == pooled[of_window] {
+                        out[start + channel] = out[start + channel] + gradient[of_window];
+                    }
                 }
-            }
+            });
         }
         Ok(())
     })

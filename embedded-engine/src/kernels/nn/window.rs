@@ -269,6 +269,10 @@ fn spatial(spec: &NodeSpec<'_>, name: &str) -> Result<[usize; 2]> {
 /// batch and channels must be 1.
 fn positive(name: &str, values: &[i64]) -> Result<[usize; 2]> {
     let positive = |value: i64| usize::try_from(value).ok().filter(|&value| value > 0);
+    if values.len() == 4 && values.iter().all(|&value| value > 0) && (values[0] > 1 || values[3] > 1) {
+        let text = format!("the embedded engine has no windows over batch or channels: {name} is {values:?}");
+        return Err(Error::new(Code::Unimplemented, text));
+    }
     match values {
         &[1, h, w, 1] => positive(h).zip(positive(w)).map(|(h, w)| [h, w]),
         _ => None,

@@ -56,7 +56,7 @@ pub(super) fn register(registry: &mut Registry) {
         Ok(boxed(move |context| norm.run(context)))
     });
     registry.add("QuantizedResizeBilinear", |spec| {
-        let (scaler, dtype) = (Scaler::of(spec), spec.dtype("T")?);
+        let (scaler, dtype) = (Scaler::of(spec)?, spec.dtype("T")?);
         // A resize of plain floats that passes a range on, as the definition allows.
         if dtype == DType::Float32 {
             return Ok(boxed(move |context| {
