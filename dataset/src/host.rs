@@ -97,6 +97,9 @@ impl Dataset {
     /// beginning, and the elements that steps have taken are dropped; [`from_rows`](Dataset::from_rows) continues at once. An iterator
     /// that panics fails one step and is at its end.
     ///
+    /// The Rust iterator is dropped at its end, and where its epoch is left before: when a [`take`](Dataset::take) after it ends, when
+    /// the dataset's iterator is initialized again or restored, and with the session.
+    ///
     /// ```
     /// use dataset::Dataset;
     /// use session_core::{DType, Graph, OutputInfo, PartialShape, Tensor};
@@ -140,8 +143,10 @@ impl Dataset {
         };
         let end = define(graph, "Dataset_generator_finalize", &number.arguments(), |body, state| {
             called(body, state, &number.0, false, move |values| {
-                // A generator that is not read to its end would stay otherwise.
-                running.lock().remove(&id(values)?);
+                // A generator that is not read to its end would stay otherwise. Its drop is code of the program,
+                // which runs without the lock.
+                let left = running.lock().remove(&id(values)?);
+                drop(left);
                 // The operation requires a result.
                 Ok(vec![Tensor::scalar(0i64)])
             })

@@ -344,7 +344,8 @@ impl Dataset {
         self.same(self.op("PrefetchDataset").constant(number(buffer_size)))
     }
 
-    /// Keeps the elements of the first epoch in memory for the following ones.
+    /// Keeps the elements of the first epoch in memory for the following ones. An epoch that is cut short leaves nothing behind, so a
+    /// dataset without end is never read from its cache: [`repeat`](Dataset::repeat) it after the cache, not before.
     ///
     /// ```
     /// use dataset::{Compression, Dataset};

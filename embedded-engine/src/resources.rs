@@ -239,10 +239,16 @@ impl Resources {
     /// Returns all states, sorted by name. Those that were restored and not requested since are returned
     /// unchanged.
     pub(crate) fn export_states(&self) -> Vec<(String, Vec<u8>)> {
-        let states = self.states();
-        let live = states.by_name.iter().map(|(name, state)| (name.clone(), state.export()));
-        let mut all: Vec<_> =
-            live.chain(states.restored.iter().map(|(name, bytes)| (name.clone(), bytes.clone()))).collect();
+        let (live, mut all) = {
+            let states = self.states();
+            let live: Vec<_> =
+                states.by_name.iter().map(|(name, state)| (name.clone(), state.clone())).collect();
+            let restored = states.restored.iter().map(|(name, bytes)| (name.clone(), bytes.clone()));
+            (live, restored.collect::<Vec<_>>())
+        };
+        // Without the lock: the state of an iterator waits for the step that works with it, which may look up a
+        // state itself.
+        all.extend(live.into_iter().map(|(name, state)| (name, state.export())));
         all.sort();
         all
     }

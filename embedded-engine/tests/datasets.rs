@@ -222,16 +222,6 @@ fn records_of_several_files_are_interleaved_and_a_changed_file_is_named() {
     assert!(error.code() == Code::FailedPrecondition && error.message().contains("a.rec"), "{error}");
 }
 
-#[test]
-fn a_dataset_without_end_is_not_cached() {
-    let graph = Graph::new();
-    let iterator = Dataset::range(&graph, 0, 3, 1).repeat(None).cache().make_initializable_iterator();
-    let session = EmbeddedEngine::new().new_session(&graph, "", &SessionConfig::with_threads(1)).unwrap();
-    let error = session.run(((), iterator.initializer().unwrap()), ()).unwrap_err();
-    assert_eq!(error.code(), Code::InvalidArgument);
-    assert!(error.message().contains("without end"), "{error}");
-}
-
 /// A dataset whose function calls a closure by its token.
 fn scaled(graph: &Graph, factor: i64) -> Output {
     let dataset = Dataset::range(graph, 0, 4, 1).map(|body, element| {

@@ -13,6 +13,7 @@ mod coverage;
 mod custom_gradients;
 mod dataset_batches;
 mod dataset_cuts;
+mod dataset_edges;
 mod dataset_hostile;
 mod dataset_threads;
 mod dataset_transformations;

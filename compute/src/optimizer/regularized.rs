@@ -9,7 +9,7 @@ fn proximal<N: Number>(x: N, rate: N, l1: N, l2: N) -> N {
     let zero = N::of(0.0);
     // Without a penalty, `x` stays as it is; so does NaN, which the formula would turn into 0.
     let shrunk = x.sign() * (x.abs() - rate * l1).max(zero);
-    let shrunk = if l1 > zero && x == x { shrunk } else { x };
+    let shrunk = if l1 > zero && !x.is_nan() { shrunk } else { x };
     shrunk / (N::of(1.0) + rate * l2)
 }
 
@@ -170,7 +170,7 @@ impl<T: Weight> Rule<T, 3> for Ftrl<T> {
         let step = (p.l1 * linear.sign() - linear) / quadratic;
         // Within the penalty the best weight is exactly 0, which makes the model sparse.
         let weight = if linear.abs() > p.l1 { step } else { T::Number::of(0.0) };
-        let weight = if p.keeps_nan && linear != linear { linear } else { weight };
+        let weight = if p.keeps_nan && linear.is_nan() { linear } else { weight };
         [weight, new_accumulator, linear]
     }
 }

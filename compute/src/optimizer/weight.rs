@@ -68,6 +68,12 @@ pub trait Number:
         if self < zero { Self::of(-1.0) } else { sign }
     }
 
+    /// Returns true for NaN.
+    #[inline(always)]
+    fn is_nan(self) -> bool {
+        self.partial_cmp(&self).is_none()
+    }
+
     /// Returns the larger of this and `y`; `y` when this is NaN.
     #[inline(always)]
     fn max(self, y: Self) -> Self {

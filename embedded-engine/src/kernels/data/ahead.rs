@@ -34,7 +34,8 @@
 //!
 //! Limits of a run never reach the thread: it works for whichever run comes next. A pipeline without a
 //! prefetch gets a thread of capacity 0 when a run has a limit, for the same reason: an element whose step
-//! has given up must not be lost.
+//! has given up must not be lost. So does one whose functions take from queues: the step that requests the
+//! element may be the one that fills the queue, and continues meanwhile.
 
 use super::dataset::{Drawn, Run, Shared, Source, finish_all};
 use super::element::Element;
@@ -166,11 +167,13 @@ struct Buffer {
     elements: VecDeque<Made>,
     /// An end was made, after which nothing is made until the next request.
     rests: bool,
-    /// A step waits for an element, so one is made even with a capacity of 0.
+    /// A step waits for an element, so one is made even with a capacity of 0. Set again by each look that finds
+    /// nothing: of two waiting steps, one may take what was made for both.
     wanted: bool,
     /// The thread makes nothing more. Set when it ends for whatever reason.
     ended: bool,
-    /// Threads of steps to be woken when something is made; each has looked before and found nothing.
+    /// Threads of steps to be woken when something is made, each once; each has looked before and found
+    /// nothing. A thread that is woken in vain is added again by its next look.
     waiting: Vec<Thread>,
 }
 
@@ -260,7 +263,7 @@ impl Ahead {
         let mut buffer = self.channel.lock();
         let made = self.channel.pop(&mut buffer);
         if made.is_none() {
-            buffer.waiting.push(thread::current());
+            buffer.wake_this_thread();
         }
         made
     }
@@ -273,6 +276,23 @@ impl Ahead {
         let mut buffer = channel.lock();
         while !buffer.ended && limits.check().is_ok() && begun.elapsed() < PATIENCE {
             buffer = channel.made.wait_timeout(buffer, PAUSE).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+impl Buffer {
+    /// Asks the thread to continue, also after an end. Returns true if it was not asked before.
+    fn ask(&mut self) -> bool {
+        let is_new = self.rests || !self.wanted;
+        (self.rests, self.wanted) = (false, true);
+        is_new
+    }
+
+    /// Notes the calling thread, to be unparked with the next element.
+    fn wake_this_thread(&mut self) {
+        let this = thread::current();
+        if self.waiting.iter().all(|thread| thread.id() != this.id()) {
+            self.waiting.push(this);
         }
     }
 }
@@ -295,16 +315,25 @@ impl Channel {
     fn pop(&self, buffer: &mut Buffer) -> Option<Made> {
         let made = buffer.elements.pop_front();
         if made.is_none() {
-            (buffer.rests, buffer.wanted) = (false, true);
+            buffer.ask();
         }
         self.room.notify_one();
         made
     }
 
     /// Returns true if there is something to take, or nothing to wait for because the thread has ended.
+    /// Otherwise an element is requested, and this thread is unparked when it is made: another step may have
+    /// taken the one that this thread was woken for.
     pub(super) fn is_ready(&self) -> bool {
-        let buffer = self.lock();
-        !buffer.elements.is_empty() || buffer.ended
+        let mut buffer = self.lock();
+        if !buffer.elements.is_empty() || buffer.ended {
+            return true;
+        }
+        if buffer.ask() {
+            self.room.notify_one();
+        }
+        buffer.wake_this_thread();
+        false
     }
 
     /// Returns the number of elements that are made, and the number that may be made ahead.

@@ -5,10 +5,11 @@
 //! asks the [`Build`] for inputs by name and passes the default of those that older versions lack.
 
 use super::cache::Memory;
-use super::dataset::{Handle, Shared};
+use super::dataset::{Handle, Shared, Ties};
 use super::function::Function;
 use super::seeds::SeedGenerator;
 use crate::kernel::{Ability, Body, Hold, Kernel, KernelContext, NodeSpec};
+use crate::kernels::data_flow::Feed;
 use crate::kernels::tables;
 use rustc_hash::FxHashMap;
 use session_core::{ArgType, AttrValue, Error, Operation, PartialShape, Result};
@@ -74,29 +75,33 @@ impl Hold for Maker {
         let build = Build { node: &self.node, names: self.op.functions, functions, context };
         let dataset = (self.op.make)(&build)?;
         let Node { types, shapes, .. } = &self.node;
-        let follows_steps = (0..context.num_inputs()).any(|input| follows_steps(context.input(input)));
-        let handle = Handle { dataset, types: types.clone(), shapes: shapes.clone(), follows_steps };
+        let own = Ties { has_effects: functions.iter().any(|body| !body.is_pure()), ..Ties::default() };
+        let ties = (0..context.num_inputs()).map(|input| ties(context, input)).fold(own, Ties::and);
+        let handle = Handle { dataset, types: types.clone(), shapes: shapes.clone(), ties };
         context.set(0, handle.into_tensor());
         Ok(())
     }
 }
 
-/// Returns true for a value through which elements depend on what steps change: a resource that they update,
-/// or a dataset over one. Tables are filled once; seeds and caches belong to the datasets.
+/// Returns the ties that an input brings: those of a dataset, or those of a resource that steps update. Tables
+/// are filled once; seeds and caches belong to the datasets.
 ///
-/// Such pipelines make their elements in the steps that take them, also with a prefetch: an element that was
-/// made ahead would see the variable as it was some steps before (D-15).
-fn follows_steps(value: &Tensor) -> bool {
+/// Pipelines that follow the steps make their elements when steps request them, also with a prefetch: an
+/// element that was made ahead would see the variable as it was some steps before (D-15).
+fn ties(context: &KernelContext<'_>, input: usize) -> Ties {
+    let value = context.input(input);
     match value.dtype() {
-        DType::Variant => value.as_handle::<Handle>().is_some_and(|dataset| dataset.follows_steps),
+        DType::Variant => value.as_handle::<Handle>().map(|dataset| dataset.ties).unwrap_or_default(),
         DType::Resource => {
             // An empty handle stands for a dummy: seed generator, memory cache, thread pool.
             let is_own = value.as_handle::<()>().is_some()
                 || value.as_handle::<SeedGenerator>().is_some()
                 || value.as_handle::<Memory>().is_some();
-            !is_own && !tables::is_fixed(value)
+            let follows_steps = !is_own && !tables::is_fixed(value);
+            let awaits_steps = follows_steps && Feed::of(context, input).is_ok();
+            Ties { follows_steps, awaits_steps, has_effects: false }
         }
-        _ => false,
+        _ => Ties::default(),
     }
 }
 
@@ -200,6 +205,11 @@ impl Build<'_, '_> {
     /// Returns the op type.
     pub(super) fn op_type(&self) -> &str {
         self.node.operation.op_type()
+    }
+
+    /// Returns the operation, for messages: `MapDataset 'map'`.
+    pub(super) fn owner(&self) -> String {
+        format!("{} '{}'", self.op_type(), self.node.operation.name())
     }
 
     /// Returns an attribute, or `None` where neither the node nor its op type has one.
@@ -322,7 +332,7 @@ impl Build<'_, '_> {
         Ok(Function {
             body: body.ok_or_else(missing)?,
             captured: self.tensors(captured),
-            owner: format!("{} '{}'", self.op_type(), self.node.operation.name()).into(),
+            owner: self.owner().into(),
         })
     }
 }

@@ -5,7 +5,9 @@
 //! Inputs: `input_dataset`, `filename` (a string scalar; empty for memory), in `CacheDatasetV2` also `cache`,
 //! a resource. The first iterator that reaches the end fills the cache; later ones read from it. Whether an
 //! iterator reads or fills is decided at its first element. An epoch that is cut short leaves nothing behind.
-//! Of an input that fails for an element, the error is passed on, and the cache has the others.
+//! Of an input that fails for an element, the error is passed on, and the cache has the others. An input
+//! without end never fills it: its elements are passed on, and all of them are kept until the iterator ends;
+//! a warning is logged.
 //!
 //! - *In memory*: elements are kept as they are, without a copy. The cache belongs to one initialization of
 //!   an iterator: the next one fills it again. Its content is part of the position, so a checkpoint contains
@@ -17,8 +19,6 @@
 //!
 //! # Errors
 //!
-//! - `InvalidArgument` from the initializer for an input without end, which TensorFlow would keep until
-//!   memory ends.
 //! - `AlreadyExists` if another iterator writes the same files, `NotFound` for a missing folder, with the
 //!   first element.
 //! - The error of the session's policy for files, if it refuses the path.
@@ -71,8 +71,11 @@ pub(super) fn register(registry: &mut Registry) {
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
     let (name, input) = (build.string("filename")?, build.input()?);
     if input.cardinality() == INFINITE {
-        let text = "a dataset without end cannot be cached: take a part of it before";
-        return Err(Error::invalid_argument(text));
+        log::warn!(
+            "the input of {} has no end: its elements are kept and never read again; take a part of it before the cache, or cache \
+             before the repeat",
+            build.owner()
+        );
     }
     // A name wins over a resource in memory, as in TensorFlow.
     let place = if !name.is_empty() {

@@ -10,10 +10,11 @@
 //! - `ChooseFastestDataset`: input `input_datasets`, a list. TensorFlow measures which is fastest; all of
 //!   them yield the same elements, so the first one is taken here.
 //!
-//! Position: for each input, the selector first, whether it is open, and its position.
+//! Cardinality: infinite if an input other than the selector is, else unknown. Position: for each input, the
+//! selector first, whether it is open, and its position.
 
 use super::build::{Build, Op};
-use super::dataset::{Dataset, Iterate, Run, Shared, Source};
+use super::dataset::{Dataset, INFINITE, Iterate, Run, Shared, Source, UNKNOWN};
 use super::element::Element;
 use super::position::{Reader, Writer, damaged};
 use session_core::{Error, Result};
@@ -56,6 +57,12 @@ impl Dataset for Choose {
 
     fn inputs(&self) -> Vec<&Shared> {
         self.inputs.iter().collect()
+    }
+
+    /// Returns TensorFlow's answer, which does not ask the selector.
+    fn cardinality(&self) -> i64 {
+        let is_endless = self.inputs.iter().skip(1).any(|input| input.cardinality() == INFINITE);
+        if is_endless { INFINITE } else { UNKNOWN }
     }
 
     fn iterate(&self, run: &Run<'_>) -> Result<Source> {

@@ -17,7 +17,8 @@
 //!
 //! [`Iterate::next`] returns an error for one element and continues with the element after it (D-10); `None`
 //! is the end, and every later call returns `None` again, except where a function signals the end (see
-//! `map`).
+//! `map`). An error with the code `OutOfRange` is one of an element, too: whoever takes elements out of a
+//! pipeline turns it into `Internal` ([`no_end`]), because a program reads `OutOfRange` as the end of its data.
 //!
 //! # Determinism
 //!
@@ -45,7 +46,7 @@ use super::position::{Reader, Writer};
 use crate::kernel::{Body, Caller, Environment};
 use crate::limits::Limits;
 use crate::resources::Instance;
-use session_core::{Error, PartialShape, Result};
+use session_core::{Code, Error, PartialShape, Result};
 use std::sync::{Arc, Mutex, PoisonError};
 use tensor::{DType, Tensor};
 
@@ -84,7 +85,7 @@ pub(super) trait Dataset: Send + Sync {
 
     /// Returns the number of elements, [`INFINITE`], or [`UNKNOWN`] (D-70), without making any.
     ///
-    /// A known number is exact. It is the result of `DatasetCardinality`, and lets `cache` refuse an input
+    /// A known number is exact. It is the result of `DatasetCardinality`, and lets `cache` warn of an input
     /// without end.
     fn cardinality(&self) -> i64 {
         UNKNOWN
@@ -361,9 +362,31 @@ pub(super) struct Handle {
     pub(super) types: Vec<DType>,
     /// The declared static shapes of the components, as many as dtypes.
     pub(super) shapes: Vec<PartialShape>,
-    /// True if the elements depend on what steps change, such as variables or queues, so that an element is made in the step that
-    /// takes it.
+    /// The relation of the elements to the steps.
+    pub(super) ties: Ties,
+}
+
+/// The relation between the elements of a dataset and the steps of the session.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Ties {
+    /// True if the elements depend on what steps change, such as variables or queues, so that an element is made when a step requests
+    /// it.
     pub(super) follows_steps: bool,
+    /// True if a function takes from a queue, which the very step that requests an element may have to fill.
+    pub(super) awaits_steps: bool,
+    /// True if a function does more than to compute: it may wait for something that another thread does later.
+    pub(super) has_effects: bool,
+}
+
+impl Ties {
+    /// Returns the ties of a dataset that is made of both.
+    pub(super) fn and(self, other: Ties) -> Ties {
+        Ties {
+            follows_steps: self.follows_steps || other.follows_steps,
+            awaits_steps: self.awaits_steps || other.awaits_steps,
+            has_effects: self.has_effects || other.has_effects,
+        }
+    }
 }
 
 impl Handle {
@@ -383,6 +406,23 @@ impl Handle {
     pub(super) fn into_tensor(self) -> Tensor {
         Tensor::from_handle(DType::Variant, Arc::new(self))
     }
+}
+
+/// Returns the error of an element in the form in which it leaves a pipeline: an `OutOfRange` becomes
+/// `Internal`, as in TensorFlow.
+///
+/// A function may fail with that code, for example where it takes from a queue that was closed. A training
+/// loop would take it for the end of the data and leave out the rest in silence. `place` is the iterator or
+/// operation that passes the error on.
+pub(super) fn no_end(error: Error, place: impl std::fmt::Display) -> Error {
+    if error.code() != Code::OutOfRange {
+        return error;
+    }
+    let text = format!(
+        "an element of {place} failed with `OutOfRange`, which stands for the end of the data only and is no error of an element: {}",
+        error.message()
+    );
+    Error::new(Code::Internal, text).with_source(error)
 }
 
 /// Writes an iterator, which is `None` after its end: a flag, then its position.

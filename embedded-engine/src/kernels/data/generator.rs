@@ -9,8 +9,9 @@
 //! called with the state; an error of it is returned instead of the end. Other errors are those of one
 //! element; a failed `init_func` is called again by the next request.
 //!
-//! TensorFlow calls `finalize_func` also when an iterator is dropped before its end. Here it is called at the
-//! end only.
+//! An iterator that is dropped before its end calls `finalize_func`, too: when a `take` ends, with the next
+//! initialization, at the end of the session. The call has states and limits of its own, a second at most;
+//! its error is logged. It is left out in a thread that panics.
 //!
 //! Cardinality: unknown. Position: none can be written, because only the functions know it; a restored
 //! iterator is replayed from its beginning.
@@ -19,9 +20,19 @@ use super::build::{Build, Op};
 use super::dataset::{Dataset, Iterate, Run, Shared, Source};
 use super::element::Element;
 use super::function::Function;
+use super::kept::Kept;
 use super::position::{Reader, Writer, unsavable};
-use session_core::{Code, Result};
-use std::sync::Arc;
+use crate::background::Threads;
+use crate::kernel::Environment;
+use crate::limits::Limits;
+use crate::resources::{Instance, Resources};
+use compute::Pool;
+use session_core::{CancellationToken, Code, Error, FileAccess, Result};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+use tensor::BufferPool;
 
 /// The op type. Clients write it inside a `FlatMapDataset` for `from_generator` (D-3).
 pub(super) const OPS: &[Op] =
@@ -56,7 +67,8 @@ impl Dataset for Generator {
     }
 
     fn iterate(&self, _: &Run<'_>) -> Result<Source> {
-        Ok(Box::new(Generating { functions: self.0.clone(), state: None, number: 0, is_over: false }))
+        let functions = self.0.clone();
+        Ok(Box::new(Generating { functions, state: None, session: None, number: 0, is_over: false }))
     }
 }
 
@@ -66,10 +78,82 @@ struct Generating {
     functions: Arc<Functions>,
     /// The results of `init_func`; `None` before the first request and after the end.
     state: Option<Element>,
+    /// The session, for the call of `finalize_func` outside of a request; set with the state.
+    session: Option<Outside>,
     /// The number of the next element, for messages.
     number: u64,
     /// True after the end, when no function is called any more.
     is_over: bool,
+}
+
+/// The parts of the session that a call of a function outside of a request needs.
+///
+/// The resources hold the iterators of the session, and so this value; a strong reference to them would keep
+/// both alive.
+struct Outside {
+    /// The threads that kernels use.
+    pool: Pool,
+    /// The memory of results.
+    buffers: BufferPool,
+    /// The resources, while the session keeps them.
+    resources: Weak<Resources>,
+    /// The threads in the background.
+    threads: Threads,
+    /// The files that operations may reach.
+    files: FileAccess,
+}
+
+impl Outside {
+    /// Notes the parts of a session.
+    fn of(environment: &Environment) -> Outside {
+        let Environment { pool, buffers, resources, threads, files } = environment.clone();
+        Outside { pool, buffers, resources: Arc::downgrade(&resources), threads, files }
+    }
+
+    /// Returns the session as functions see it, or `None` after it is gone.
+    fn environment(&self) -> Option<Environment> {
+        let Outside { pool, buffers, threads, files, .. } = self;
+        let resources = self.resources.upgrade()?;
+        let (pool, buffers, threads, files) = (pool.clone(), buffers.clone(), threads.clone(), files.clone());
+        Some(Environment { pool, buffers, resources, threads, files })
+    }
+}
+
+/// The time that a call of `finalize_func` outside of a request may take. The end of the session, which may
+/// have come, must not interrupt it, and a step must not wait for it forever.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+impl Generating {
+    /// Calls `finalize_func` outside of a request.
+    fn finalize(&self, state: Element, environment: &Environment) -> Result<()> {
+        let (session, deadline) = (CancellationToken::new(), Instant::now().checked_add(PATIENCE));
+        let limits = &Limits { session: &session, run: None, deadline };
+        let (instance, kept) = (&Instance::default(), &Kept::default());
+        let run = Run { environment, limits, instance, kept, rewrites: false };
+        self.functions.finalize.call(&run, state).map(drop)
+    }
+}
+
+impl Drop for Generating {
+    /// Calls `finalize_func` if the end was not reached: what belongs to the state, such as an open file, would
+    /// stay otherwise.
+    ///
+    /// No lock of the engine is held: iterators are dropped while they are taken out of their resources, or with
+    /// tables that were emptied before.
+    fn drop(&mut self) {
+        let Some(state) = self.state.take() else { return };
+        let Some(environment) = self.session.as_ref().and_then(Outside::environment) else { return };
+        // A second panic would end the process.
+        if thread::panicking() {
+            return;
+        }
+        let called = catch_unwind(AssertUnwindSafe(|| self.finalize(state, &environment)));
+        let called = called.unwrap_or_else(|panic| Err(Error::from_panic("a generator", &*panic)));
+        if let Err(error) = called {
+            let owner = &self.functions.finalize.owner;
+            log::warn!("finalize_func of {owner} failed for an iterator that was left: {}", error.chain());
+        }
+    }
 }
 
 impl Iterate for Generating {
@@ -81,7 +165,11 @@ impl Iterate for Generating {
         // A state is cloned for each call: the values are references to what `init_func` returned.
         let state = match &self.state {
             Some(state) => state.clone(),
-            None => self.state.insert(self.functions.init.call(run, Element::new())?).clone(),
+            None => {
+                let state = self.functions.init.call(run, Element::new())?;
+                self.session = Some(Outside::of(run.environment));
+                self.state.insert(state).clone()
+            }
         };
         let number = self.number;
         self.number += 1;

@@ -11,7 +11,8 @@
 //!
 //! The first request reads the whole input. Then there is one element for each key, in ascending order of the
 //! keys. An error of the input or of a function ends the request and loses the element that it happened at;
-//! the next request reads on. Memory: one state for each key.
+//! the next request reads on. A key exists from its call of `init_func` on, also if `reduce_func` then fails
+//! for its first element. Memory: one state for each key.
 //!
 //! Cardinality: unknown. Position: the keys with their states, then the input's, which costs no replay of
 //! what was read.
@@ -90,13 +91,17 @@ struct Groups {
 }
 
 impl Groups {
-    /// Adds an element to its group. After an error the groups are as before.
+    /// Adds an element to its group. After an error the states are as before, but a new key has the one of
+    /// `init_func`.
     fn reduce(&mut self, element: Element, run: &Run<'_>) -> Result<()> {
         let key = self.functions.key.integer(run, element.clone())?;
         let state = match self.states.get(&key) {
             Some(state) => state.clone(),
-            // Inserted only with the result of `reduce_func`: a key whose first element fails has no group.
-            None => self.functions.init.call(run, vec![Tensor::scalar(key)])?,
+            None => {
+                let state = self.functions.init.call(run, vec![Tensor::scalar(key)])?;
+                // Before `reduce_func` is called: the key has a result although its first element fails.
+                self.states.entry(key).or_insert(state).clone()
+            }
         };
         let mut arguments = state;
         arguments.extend(element);

@@ -14,12 +14,14 @@
 //! groups that are not full follow in the ascending order of their keys. An error of a function loses the
 //! element, or the group, that it was called for.
 //!
-//! Memory: all groups that are not full. Cardinality: unknown. Position: the elements of all groups, the
-//! sizes, the group that is returned at present with its iterator and the states of random operations before
-//! its call of `reduce_func`, and the input's.
+//! Memory: all groups that are not full. Cardinality: infinite if the input's is, else unknown. Position: the
+//! elements of all groups, the sizes, the group that is returned at present with its iterator and the states
+//! of random operations before its call of `reduce_func`, and the input's.
 
 use super::build::{Build, Op};
-use super::dataset::{Dataset, Handle, Iterate, Run, Shared, Source, restore_open, save_open};
+use super::dataset::{
+    Dataset, Handle, INFINITE, Iterate, Run, Shared, Source, Ties, UNKNOWN, restore_open, save_open,
+};
 use super::element::Element;
 use super::flat_map::{restored_states, save_states};
 use super::function::Function;
@@ -80,6 +82,10 @@ impl Dataset for GroupByWindow {
 
     fn inputs(&self) -> Vec<&Shared> {
         vec![&self.input]
+    }
+
+    fn cardinality(&self) -> i64 {
+        if self.input.cardinality() == INFINITE { INFINITE } else { UNKNOWN }
     }
 
     fn iterate(&self, run: &Run<'_>) -> Result<Source> {
@@ -151,9 +157,9 @@ impl Groups {
         let Functions { types, shapes, .. } = self.functions.as_ref();
         let group = Rows { name: "Window", elements: elements.clone() };
         let (dataset, types, shapes) = (Arc::new(group), types.clone(), shapes.clone());
-        // The group holds values only; whether the functions follow the steps is known from their captured
+        // The group holds values only; the ties of the functions are known from themselves and their captured
         // inputs.
-        let group = Handle { dataset, types, shapes, follows_steps: false };
+        let group = Handle { dataset, types, shapes, ties: Ties::default() };
         // Taken before the call, because the call itself may draw random numbers.
         let before = run.instance.export();
         let dataset =

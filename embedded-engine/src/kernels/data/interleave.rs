@@ -27,10 +27,10 @@
 //! # Position
 //!
 //! The current place, its count, each place (whether it is open, and its position), and the inputs that were
-//! opened ahead. Cardinality: unknown.
+//! opened ahead. Cardinality: unknown; of a parallel form infinite if the input's is, as in TensorFlow.
 
 use super::build::{Build, Op};
-use super::dataset::{Dataset, Iterate, Run, Shared, Source};
+use super::dataset::{Dataset, INFINITE, Iterate, Run, Shared, Source, UNKNOWN};
 use super::element::Element;
 use super::function::Function;
 use super::position::{Reader, Writer, damaged};
@@ -140,6 +140,11 @@ impl Dataset for Interleave {
 
     fn inputs(&self) -> Vec<&Shared> {
         vec![&self.input]
+    }
+
+    fn cardinality(&self) -> i64 {
+        let is_endless = self.errors == Errors::Counted && self.input.cardinality() == INFINITE;
+        if is_endless { INFINITE } else { UNKNOWN }
     }
 
     /// Reserves memory for all places, and opens none of them; an impossible `cycle_length` fails here.

@@ -12,6 +12,15 @@
 //! that request elements of one iterator at the same time therefore get different elements, one after the
 //! other, in no promised order (D-23).
 //!
+//! A function of the pipeline may wait for something that only the thread that saves can bring about, such as
+//! an element of a queue. While such an iterator is out, its position before the request is noted in its
+//! place, and a checkpoint holds that one.
+//!
+//! # Errors
+//!
+//! The end is `None`. An error of a pipeline with the code `OutOfRange` would read as the end of the data, so
+//! it becomes `Internal` here ([`no_end`]), for elements as well as for factories and restored positions.
+//!
 //! # Positions
 //!
 //! | value | content |
@@ -31,7 +40,7 @@
 //! keeps waiting.
 
 use super::ahead::{Ahead, Channel, Made, Producer, run};
-use super::dataset::{Handle, Run, Source, buffer_size, chain};
+use super::dataset::{Handle, Run, Shared, Source, buffer_size, chain, no_end};
 use super::element::{self, Element};
 use super::flat_map::restored_states;
 use super::kept::Kept;
@@ -74,6 +83,8 @@ pub(super) struct IteratorResource {
 struct State {
     /// The iterator, unless a step works with it.
     live: Place,
+    /// The place where an iterator stood that a step has taken out, if its pipeline may wait for other threads.
+    noted: Option<Standing>,
     /// The position from a checkpoint, until the iterator has moved there. Exported as it is if a checkpoint is
     /// written before. Shared, so that a step that moves the iterator does not copy it.
     restored: Option<Arc<[u8]>>,
@@ -95,12 +106,12 @@ enum Place {
 pub(super) struct Live {
     /// The operation that made it; empty for one that makes itself. A program may initialize one iterator
     /// from several datasets; the origin tells to which of them a position belongs.
-    origin: String,
+    origin: Arc<str>,
     /// The dataset.
     dataset: Handle,
     /// The state of the dataset before the iterator was made; empty if it cannot be written. A replay starts
     /// from it, because unset seeds are random in each run.
-    begin: Vec<u8>,
+    begin: Arc<[u8]>,
     /// The place where elements are made.
     front: Front,
     /// The number of requests for an element, errors and ends included: a replay repeats as many.
@@ -108,6 +119,21 @@ pub(super) struct Live {
     /// The number of elements that are made ahead of the steps, 0 without a prefetch; `None` if no thread can
     /// be started.
     buffer_size: Option<usize>,
+}
+
+/// The place where an iterator stands, apart from the iterator itself. The values in it are referred to.
+#[derive(Clone)]
+struct Standing {
+    /// The operation that made the iterator.
+    origin: Arc<str>,
+    /// The dataset.
+    dataset: Shared,
+    /// The number of requests for an element.
+    calls: u64,
+    /// The states of everything in the pipeline, if they can be written.
+    states: Result<Writer>,
+    /// The state of the dataset before the iterator was made.
+    begin: Arc<[u8]>,
 }
 
 /// The place where elements are made.
@@ -152,14 +178,12 @@ impl IteratorResource {
     ///
     /// # Errors
     ///
-    /// The error of `limits` if the run ends first; none without limits, which a checkpoint uses.
-    fn take(&self, limits: Option<&Limits<'_>>) -> Result<Taken<'_>> {
+    /// The error of `limits` if the run ends first.
+    fn take(&self, limits: &Limits<'_>) -> Result<Taken<'_>> {
         let mut state = self.state();
         // A step that takes long does not hold the lock: only the place says that the iterator is in use.
         while matches!(state.live, Place::Taken) {
-            if let Some(limits) = limits {
-                limits.check()?;
-            }
+            limits.check()?;
             state = self.back.wait_timeout(state, PAUSE).unwrap_or_else(PoisonError::into_inner).0;
         }
         let live = match std::mem::replace(&mut state.live, Place::Taken) {
@@ -181,13 +205,13 @@ impl IteratorResource {
         element::check_types(&self.types, &self.shapes, &dataset.types, &dataset.shapes)?;
         // Made first: an error leaves the old iterator, which other steps may use meanwhile.
         let live = Live::make(dataset, origin, caller)?;
-        self.take(Some(caller.limits))?.replace(Some(live), caller.limits);
+        self.take(caller.limits)?.replace(Some(live), caller.limits);
         Ok(())
     }
 
     /// Ends the iterator and forgets it; the resource is as new.
     pub(super) fn clear(&self, limits: &Limits<'_>) -> Result<()> {
-        self.take(Some(limits))?.replace(None, limits);
+        self.take(limits)?.replace(None, limits);
         Ok(())
     }
 
@@ -196,32 +220,69 @@ impl IteratorResource {
     ///
     /// # Errors
     ///
-    /// `FailedPrecondition` without dataset and factory (D-20); the error of an element; that of a position
-    /// that the pipeline cannot reach, again for every request.
+    /// `FailedPrecondition` without dataset and factory (D-20); the error of an element, never `OutOfRange`;
+    /// that of a position that the pipeline cannot reach, again for every request.
     pub(super) fn next(
         &self,
         factory: Option<&Arc<dyn Body>>,
         caller: &Caller<'_>,
     ) -> Result<Option<Element>> {
-        self.ready(factory, caller)?.live()?.next(caller)
+        let next = || self.request(&mut self.ready(factory, caller)?, caller);
+        next().map_err(|error| self.no_end(error))
     }
 
     /// Works as [`next`](Self::next) if the element is made already or is made in the step. If not, this
     /// thread is unparked when it is, and the step continues meanwhile with operations that do not need the
     /// element.
     pub(super) fn poll(&self, factory: Option<&Arc<dyn Body>>, caller: &Caller<'_>) -> Result<Polled> {
-        let mut taken = self.ready(factory, caller)?;
-        let live = taken.live()?;
-        // On demand the thread makes an element only while a step waits, so a look at the channel finds
-        // nothing.
-        let ahead = match &live.front {
-            Front::Ahead(ahead, _) if !ahead.is_on_demand() => ahead,
-            // No other operation of the step runs while its element is made.
-            _ => return live.next(caller).map(Polled::Element),
+        let poll = || {
+            let mut taken = self.ready(factory, caller)?;
+            let live = taken.live()?;
+            let ahead = match &live.front {
+                // On demand the thread makes an element only while a step waits. The step goes on only where the
+                // element may need what it does: it would otherwise change variables while a function reads them.
+                Front::Ahead(ahead, _) if !ahead.is_on_demand() || live.dataset.ties.awaits_steps => ahead,
+                // No other operation of the step runs while its element is made.
+                _ => return self.request(&mut taken, caller).map(Polled::Element),
+            };
+            match ahead.poll() {
+                Some(made) => live.given(made).map(Polled::Element),
+                None => Ok(Polled::Later(ahead.channel().clone())),
+            }
         };
-        match ahead.poll() {
-            Some(made) => live.given(made).map(Polled::Element),
-            None => Ok(Polled::Later(ahead.channel().clone())),
+        poll().map_err(|error| self.no_end(error))
+    }
+
+    /// Makes the next element of an iterator that was taken out, and notes the position before where that may
+    /// take until another thread does something.
+    fn request(&self, taken: &mut Taken<'_>, caller: &Caller<'_>) -> Result<Option<Element>> {
+        let live = taken.live()?;
+        if live.dataset.ties.has_effects {
+            let standing = live.standing();
+            self.state().noted = Some(standing);
+        }
+        live.next(caller)
+    }
+
+    /// Returns the error of an element in the form in which a step gets it.
+    fn no_end(&self, error: Error) -> Error {
+        no_end(error, format_args!("iterator '{}'", self.name))
+    }
+
+    /// Returns the place where the iterator stands, or `None` before a dataset was set.
+    ///
+    /// Waits while a step works with the iterator, unless its position was noted: such a step may go on only
+    /// after the checkpoint.
+    fn standing(&self) -> Option<Standing> {
+        let mut state = self.state();
+        loop {
+            match (&state.live, &state.noted) {
+                (Place::Here(live), _) => return Some(live.standing()),
+                (Place::Empty, _) => return None,
+                (Place::Taken, Some(noted)) => return Some(noted.clone()),
+                (Place::Taken, None) => {}
+            }
+            state = self.back.wait_timeout(state, PAUSE).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -231,7 +292,7 @@ impl IteratorResource {
     /// A position that could not be applied stays, and the next request tries again; so does one of another
     /// origin, whose initializer has not run yet.
     fn ready(&self, factory: Option<&Arc<dyn Body>>, caller: &Caller<'_>) -> Result<Taken<'_>> {
-        let mut taken = self.take(Some(caller.limits))?;
+        let mut taken = self.take(caller.limits)?;
         if taken.live.is_none() {
             let made = factory.ok_or_else(uninitialized)?.call(caller, Vec::new())?;
             let made = made
@@ -245,7 +306,7 @@ impl IteratorResource {
         let restored = self.state().restored.clone();
         // That of another origin is for a dataset that is not initialized yet.
         if let Some(position) = restored
-            && origin_of(&position)? == live.origin
+            && *origin_of(&position)? == *live.origin
         {
             live.go_to(&position, caller).map_err(|error| {
                 let text = format!(
@@ -277,9 +338,9 @@ impl IteratorResource {
 
     /// Returns the dataset and the position of the iterator, for `SerializeIterator`.
     pub(super) fn position(&self, limits: &Limits<'_>) -> Result<(Handle, Vec<u8>)> {
-        let mut taken = self.take(Some(limits))?;
+        let mut taken = self.take(limits)?;
         let live = taken.live()?;
-        Ok((live.dataset.clone(), live.position()?))
+        Ok((live.dataset.clone(), live.standing().position()?))
     }
 
     /// Restores the position of another iterator, for `DeserializeIterator`.
@@ -293,7 +354,7 @@ impl IteratorResource {
     /// `FailedPrecondition` for an iterator that was not initialized, or another pipeline than that of the
     /// position.
     pub(super) fn go_to(&self, dataset: &Handle, position: &[u8], caller: &Caller<'_>) -> Result<()> {
-        let mut taken = self.take(Some(caller.limits))?;
+        let mut taken = self.take(caller.limits)?;
         if taken.live.is_none() {
             let text = "Restore() failed because the iterator has not been initialized. Ensure that you have run the initializer \
                         operation for this iterator before restoring it.";
@@ -358,7 +419,14 @@ impl Drop for Taken<'_> {
     fn drop(&mut self) {
         // A panic may leave the dataset half changed.
         let live = self.live.take().filter(|_| !std::thread::panicking());
-        self.resource.state().live = live.map_or(Place::Empty, Place::Here);
+        let live = live.map_or(Place::Empty, Place::Here);
+        let noted = {
+            let mut state = self.resource.state();
+            state.live = live;
+            state.noted.take()
+        };
+        // Dropped without the lock, with the elements that it refers to.
+        drop(noted);
         self.resource.back.notify_one();
     }
 }
@@ -378,9 +446,9 @@ impl Live {
         let (shared, kept, mut begin) = (&dataset.dataset, Kept::default(), Writer::default());
         // A dataset whose state cannot be written is replayed from fresh seeds.
         let begin = kept.save(shared.as_ref(), &mut begin).and_then(|()| begin.bytes()).unwrap_or_default();
-        let buffer_size = if dataset.follows_steps { 0 } else { buffer_size(shared.as_ref()) };
+        let buffer_size = if dataset.ties.follows_steps { 0 } else { buffer_size(shared.as_ref()) };
         let front = Front::Step(Producer::new(shared.clone(), kept, caller)?);
-        let (origin, dataset) = (origin.to_owned(), dataset.clone());
+        let (origin, begin, dataset) = (origin.into(), begin.into(), dataset.clone());
         Ok(Live { origin, dataset, begin, front, calls: 0, buffer_size: Some(buffer_size) })
     }
 
@@ -410,15 +478,15 @@ impl Live {
         made.given
     }
 
-    /// Begins to make elements in a thread, where the pipeline asks for that or the step may end while it
-    /// waits: an element that the step no longer takes is then finished for the next one. Not before a step
-    /// requests an element: what the functions need may be initialized after the iterator.
+    /// Begins to make elements in a thread, where the pipeline asks for that, where an element may need what the
+    /// step does meanwhile, or where the step may end while it waits: an element that the step no longer takes is
+    /// then finished for the next one. Not before a step requests an element: what the functions need may be
+    /// initialized after the iterator.
     ///
     /// If no thread can be started, elements are made in the steps from then on; a warning is logged once.
     fn work_ahead(&mut self, name: &str, caller: &Caller<'_>) {
-        let Some(size) = self.buffer_size.filter(|&size| size > 0 || caller.limits.may_end_early()) else {
-            return;
-        };
+        let is_aside = self.dataset.ties.awaits_steps || caller.limits.may_end_early();
+        let Some(size) = self.buffer_size.filter(|&size| size > 0 || is_aside) else { return };
         if !matches!(self.front, Front::Step(_)) {
             return;
         }
@@ -443,29 +511,21 @@ impl Live {
         chain(self.dataset.dataset.as_ref())
     }
 
-    /// Returns the bytes of everything in it, if all of it can be written. For an iterator that works ahead,
+    /// Returns the states of everything in it, if all of it can be written. For an iterator that works ahead,
     /// these are the states after the last element that a step took.
-    fn states(&self) -> Result<Vec<u8>> {
+    fn states(&self) -> Result<Writer> {
         match &self.front {
-            Front::Step(producer) => producer.states()?.bytes(),
-            Front::Ahead(_, states) => states.as_ref().map_err(Clone::clone)?.bytes(),
+            Front::Step(producer) => producer.states(),
+            Front::Ahead(_, states) => states.clone(),
             Front::Moving => Err(uninitialized()),
         }
     }
 
-    /// Returns the position: the origin and input of the iterator, the number of requests, and the state of
-    /// everything in it if all of it can be serialized.
-    fn position(&self) -> Result<Vec<u8>> {
-        let mut to = Writer::default();
-        to.text(self.origin.as_bytes());
-        to.text(self.chain().as_bytes());
-        to.number(self.calls);
-        // What cannot be written is replayed; the count of requests and the beginning suffice for that.
-        let states = self.states();
-        to.flag(states.is_ok());
-        to.raw(&states.unwrap_or_default());
-        to.text(&self.begin);
-        to.bytes()
+    /// Returns the place where it stands. Values are referred to and not copied.
+    fn standing(&self) -> Standing {
+        let Live { origin, dataset, calls, begin, .. } = self;
+        let (origin, dataset, begin) = (origin.clone(), dataset.dataset.clone(), begin.clone());
+        Standing { origin, dataset, calls: *calls, states: self.states(), begin }
     }
 
     /// Restores a position into an iterator that is at its beginning, and ends the thread that worked ahead.
@@ -490,7 +550,7 @@ impl Live {
         let kept = Kept::default();
         if !has_states {
             // A replay begins with the seeds with which the interrupted run began.
-            self.begin = from.bytes()?.to_vec();
+            self.begin = from.bytes()?.into();
             if !self.begin.is_empty() {
                 kept.restore(dataset.as_ref(), &mut Reader::new(&self.begin))?;
             }
@@ -503,7 +563,7 @@ impl Live {
             producer.source.restore(&mut from, &run)?;
             producer.kept.restore(dataset.as_ref(), &mut from)?;
             producer.instance.import(restored_states(&mut from)?);
-            self.begin = from.bytes()?.to_vec();
+            self.begin = from.bytes()?.into();
             if !from.is_empty() {
                 return Err(damaged());
             }
@@ -513,6 +573,23 @@ impl Live {
         self.calls = calls;
         self.front = Front::Step(producer);
         Ok(())
+    }
+}
+
+impl Standing {
+    /// Returns the position: the origin and pipeline of the iterator, the number of requests, and the state of
+    /// everything in it if all of it can be serialized.
+    fn position(&self) -> Result<Vec<u8>> {
+        let mut to = Writer::default();
+        to.text(self.origin.as_bytes());
+        to.text(chain(self.dataset.as_ref()).as_bytes());
+        to.number(self.calls);
+        // What cannot be written is replayed; the count of requests and the beginning suffice for that.
+        let states = self.states.as_ref().map_err(Clone::clone).and_then(Writer::bytes);
+        to.flag(states.is_ok());
+        to.raw(&states.unwrap_or_default());
+        to.text(&self.begin);
+        to.bytes()
     }
 }
 
@@ -544,15 +621,15 @@ fn replay(source: &mut Source, calls: u64, run: &Run<'_>) -> Result<()> {
 pub(super) struct Position(pub(super) Arc<IteratorResource>);
 
 impl OpState for Position {
-    /// Returns the position as bytes, or no bytes as long as the iterator is not initialized.
+    /// Returns the position as bytes, or no bytes as long as the iterator is not initialized. That of an iterator
+    /// whose step waits for another thread is the one before the element.
     fn export(&self) -> Vec<u8> {
         // No step has requested an element since the restore, so the iterator still stands there.
         if let Some(restored) = &self.0.state().restored {
             return restored.to_vec();
         }
-        let Ok(taken) = self.0.take(None) else { return Vec::new() };
-        let position = taken.live.as_ref().map(|live| live.position());
-        position.and_then(Result::ok).unwrap_or_default()
+        let standing = self.0.standing();
+        standing.and_then(|standing| standing.position().ok()).unwrap_or_default()
     }
 
     /// Notes the position for the next request; no bytes stand for an iterator that was not initialized.

@@ -17,7 +17,8 @@
 //! | `SerializeIterator` | iterator | a variant with dataset and position, without warnings about stateful functions |
 //! | `DeserializeIterator` | iterator, variant | moves the iterator to the position |
 //!
-//! At the end `IteratorGetNext` fails with `OutOfRange` "End of sequence", again in every later step (D-9).
+//! At the end `IteratorGetNext` fails with `OutOfRange` "End of sequence", again in every later step (D-9). An
+//! `OutOfRange` of an element itself, such as that of a closed queue in a filter, is `Internal`.
 //! The element is checked against the attributes `output_types` and `output_shapes` of the get-next operation
 //! after it was taken, so one that does not fit is lost (D-22).
 //!
@@ -262,11 +263,11 @@ impl Wait for Waiting {
     }
 
     fn describe(&self) -> String {
-        let (made, capacity) = self.channel.fill();
-        format!(
-            "next element of iterator '{}' ({made} of {capacity} made ahead)",
-            self.iterator.resource.name
-        )
+        let (name, (made, capacity)) = (&self.iterator.resource.name, self.channel.fill());
+        if capacity == 0 {
+            return format!("next element of iterator '{name}'");
+        }
+        format!("next element of iterator '{name}' ({made} of {capacity} made ahead)")
     }
 }
 

@@ -104,17 +104,23 @@ impl Map {
     /// Returns the result of the function for an element, or `None` if the function signals the end. `number`
     /// is that of the element in the map, for messages.
     pub(super) fn mapped(&self, run: &Run<'_>, element: Element, number: u64) -> Result<Option<Element>> {
-        match self.function.call_for(run, element, number) {
-            // A function ends its dataset in this way in TensorFlow, too.
-            Err(error) if error.code() == Code::OutOfRange => {
-                if self.keeps_count {
-                    let text = format!("Function invocation produced OutOfRangeError: {}", error.message());
-                    return Err(Error::invalid_argument(text));
-                }
-                Ok(None)
+        or_end(self.function.call_for(run, element, number), self.keeps_count)
+    }
+}
+
+/// Returns the result of a function, or `None` where its `OutOfRange` is the end of its dataset. It is
+/// `InvalidArgument` where the dataset has as many elements as its input.
+pub(super) fn or_end(result: Result<Element>, keeps_count: bool) -> Result<Option<Element>> {
+    match result {
+        // A function ends its dataset in this way in TensorFlow, too.
+        Err(error) if error.code() == Code::OutOfRange => {
+            if keeps_count {
+                let text = format!("Function invocation produced OutOfRangeError: {}", error.message());
+                return Err(Error::invalid_argument(text));
             }
-            other => other.map(Some),
+            Ok(None)
         }
+        other => other.map(Some),
     }
 }
 

@@ -14,10 +14,11 @@
 //!
 //! The dataset is iterated within the step, with states of its own: each run begins at the first element,
 //! random operations in functions at their seeds. The step's deadline and cancellation end it between two
-//! elements. Nothing of it is part of a checkpoint.
+//! elements. Nothing of it is part of a checkpoint. An `OutOfRange` of an element is `Internal`; one of the
+//! function of a `ReduceDataset` stays as it is, as in TensorFlow.
 
 use super::build::{Build, Node};
-use super::dataset::{Handle, Run, Shared};
+use super::dataset::{Handle, Run, Shared, Source, chain, no_end};
 use super::element::{self, Element};
 use super::kept::Kept;
 use crate::kernel::{Ability, Body, Hold, Kernel, KernelContext};
@@ -73,7 +74,12 @@ fn whole(
     let (environment, limits) = (context.environment, context.limits);
     let run = Run { environment, limits, instance: &instance, kept: &kept, rewrites: true };
     let mut source = dataset.iterate(&run)?;
-    while let Some(element) = source.next(&run)? {
+    let next = |source: &mut Source| {
+        source
+            .next(&run)
+            .map_err(|error| no_end(error, format_args!("the dataset {}", chain(dataset.as_ref()))))
+    };
+    while let Some(element) = next(&mut source)? {
         if !each(&run, element)? {
             return Ok(());
         }

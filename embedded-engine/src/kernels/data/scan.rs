@@ -7,8 +7,8 @@
 //! results are the next state, the others the element. `[1, 2, 3]` with `f(s, x) = (s + x, s + x)` from 0
 //! gives `[1, 3, 6]`.
 //!
-//! An element that fails leaves the state as it was (D-10). An `OutOfRange` of the function is an end, unless
-//! `preserve_cardinality` is set. Fewer results than the state has components are `InvalidArgument`. Calls
+//! An element that fails leaves the state as it was (D-10). An `OutOfRange` of the function is an end, or
+//! `InvalidArgument` with `preserve_cardinality`. Fewer results than the state has components are `InvalidArgument`. Calls
 //! are never made in parallel, since each needs the state before it.
 //!
 //! Cardinality: the input's with `preserve_cardinality`, else unknown, but infinite stays infinite. Position:
@@ -18,9 +18,9 @@ use super::build::{Build, Op};
 use super::dataset::{Dataset, Iterate, Run, Shared, Source};
 use super::element::Element;
 use super::function::Function;
-use super::map::preserved;
+use super::map::{or_end, preserved};
 use super::position::{Reader, Writer};
-use session_core::{Code, Error, Result};
+use session_core::{Error, Result};
 use std::sync::Arc;
 
 pub(super) const OPS: &[Op] =
@@ -92,10 +92,8 @@ impl Iterate for Scanned {
         let Some(element) = self.input.next(run)? else { return Ok(None) };
         let mut arguments = self.state.clone();
         arguments.extend(element);
-        let mut results = match self.function.call(run, arguments) {
-            Err(error) if error.code() == Code::OutOfRange && !self.keeps_count => return Ok(None),
-            other => other?,
-        };
+        let results = or_end(self.function.call(run, arguments), self.keeps_count)?;
+        let Some(mut results) = results else { return Ok(None) };
         if results.len() < self.state.len() {
             let text = format!("a scan with a state of {} gave {} results", self.state.len(), results.len());
             return Err(Error::invalid_argument(text));

@@ -3,8 +3,10 @@
 //! # Semantics
 //!
 //! - `ShardDataset`: inputs `input_dataset`, `num_shards` (greater than zero), `index` (0 to `num_shards` -
-//!   1). Passes on the elements `index`, `index + num_shards` and so on: `range(7)`, 3 shards, index 1 gives
-//!   `[1, 4]`.
+//!   1); attribute `require_non_empty` (false). Passes on the elements `index`, `index + num_shards` and so on:
+//!   `range(7)`, 3 shards, index 1 gives `[1, 4]`. With `require_non_empty`, a shard that has an element fails
+//!   with `InvalidArgument` before it returns the first one if a later shard would have none, and ends with
+//!   the next request: `range(2)`, 4 shards, index 0. A shard without elements only ends.
 //! - `AutoShardDataset`: inputs `input_dataset`, `num_workers`, `index`. TensorFlow may distribute files
 //!   instead of elements; elements are distributed here under each policy, so that the shards of all workers
 //!   together are the input.
@@ -14,7 +16,8 @@
 //! TensorFlow: `range(10)` with an error at 1, 3 shards, index 0 gives 0, error, 4, 7.
 //!
 //! Cardinality: known if the input's is. Random access: element `n` is the input's `n * num_shards + index`.
-//! Position: the elements to skip before the next one, then the input's.
+//! Position: the elements to skip before the next one, with a flag in the highest bit while the first element
+//! of a `require_non_empty` is still to be checked, then the input's.
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, Iterate, Run, Shared, Source};
@@ -46,7 +49,7 @@ fn make(build: &Build<'_, '_>) -> Result<Shared> {
         let text = format!("Index must be between 0 and {} (currently index = {index}).", shards - 1);
         return Err(Error::invalid_argument(text));
     }
-    of(build, shards, index)
+    of(build, shards, index, build.is_set("require_non_empty"))
 }
 
 /// The number of shards that stands for that of a strategy.
@@ -64,13 +67,13 @@ fn auto(build: &Build<'_, '_>) -> Result<Shared> {
         let text = format!("index must be between 0 and {}, and is {index}", workers - 1);
         return Err(Error::invalid_argument(text));
     }
-    if workers == 1 { build.input() } else { of(build, workers, index) }
+    if workers == 1 { build.input() } else { of(build, workers, index, false) }
 }
 
 /// Makes the dataset; the numbers were checked.
-fn of(build: &Build<'_, '_>, shards: i64, index: i64) -> Result<Shared> {
+fn of(build: &Build<'_, '_>, shards: i64, index: i64, needs_all: bool) -> Result<Shared> {
     let (shards, index) = (shards.cast_unsigned(), index.cast_unsigned());
-    Ok(Arc::new(Shard { input: build.input()?, shards, index }))
+    Ok(Arc::new(Shard { input: build.input()?, shards, index, needs_all }))
 }
 
 /// The dataset.
@@ -81,6 +84,8 @@ struct Shard {
     shards: u64,
     /// The number of this shard, below that of the shards.
     index: u64,
+    /// True if each of the shards must have an element.
+    needs_all: bool,
 }
 
 impl Dataset for Shard {
@@ -100,11 +105,14 @@ impl Dataset for Shard {
     }
 
     fn iterate(&self, run: &Run<'_>) -> Result<Source> {
-        Ok(Box::new(Part { input: self.input.iterate(run)?, shards: self.shards, before: self.index }))
+        let (input, shards, index) = (self.input.iterate(run)?, self.shards, self.index);
+        Ok(Box::new(Part { input, shards, index, before: index, is_unchecked: self.needs_all }))
     }
 
+    /// Allows access by index only where no shard is empty, since that would be an error of the first element.
     fn rows(&self) -> Option<u64> {
-        Some(part(self.input.rows()?, self.shards, self.index))
+        let all = self.input.rows().filter(|&all| !self.needs_all || all >= self.shards)?;
+        Some(part(all, self.shards, self.index))
     }
 
     fn row(&self, run: &Run<'_>, number: u64) -> Result<Element> {
@@ -123,9 +131,17 @@ struct Part {
     input: Source,
     /// The number of shards.
     shards: u64,
+    /// The number of this shard.
+    index: u64,
     /// The elements of other shards before the next one.
     before: u64,
+    /// True until the first element, if the shards after this one must have an element as well.
+    is_unchecked: bool,
 }
+
+/// The flag of a position whose first element is still to be checked. Counts of elements are below it, so a
+/// position without the flag reads as it always did.
+const UNCHECKED: u64 = 1 << 63;
 
 impl Iterate for Part {
     /// Skips the elements of the other shards, then returns the next one.
@@ -142,17 +158,31 @@ impl Iterate for Part {
         // Elements after this one are skipped by the next request only: nothing is read before it is needed.
         if element.is_some() {
             self.before = self.shards - 1;
+            if std::mem::take(&mut self.is_unchecked) {
+                // After an error the first element is lost, and the full number is skipped again.
+                let others = self.shards - 1 - self.index;
+                if self.input.skip(run, others)? < others {
+                    let text = format!(
+                        "a dataset of fewer than {} elements leaves some of its {} shards empty: use fewer shards, or shard elements \
+                         rather than files",
+                        self.shards, self.shards
+                    );
+                    return Err(Error::invalid_argument(text));
+                }
+                self.before = self.index;
+            }
         }
         Ok(element)
     }
 
     fn save(&self, to: &mut Writer) -> Result<()> {
-        to.number(self.before);
+        to.number(self.before | if self.is_unchecked { UNCHECKED } else { 0 });
         self.input.save(to)
     }
 
     fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
-        self.before = from.number()?;
+        let before = from.number()?;
+        (self.before, self.is_unchecked) = (before & !UNCHECKED, before & UNCHECKED != 0);
         self.input.restore(from, run)
     }
 }

@@ -4,10 +4,11 @@
 //!
 //! Inputs: `input_dataset`, `count` (`int64`): the number of elements to pass on, negative for all. Errors
 //! are not counted: `range(10)` with an error at 1 and a count of 3 gives 0, error, 2, 3. After the last
-//! element the input is asked no more, so a cache in it stays unfinished.
+//! element the input is asked no more, so a cache in it stays unfinished. The request that finds the end drops
+//! the input, which closes its files and calls `finalize_func` of generators.
 //!
 //! Cardinality: known if the input's is; `count` of an infinite input. Random access as the input. Position:
-//! the elements left, -1 for no limit, then the input's.
+//! the elements left, -1 for no limit, then the input's; -2 alone after the end.
 
 use super::build::{Build, Op};
 use super::dataset::{Dataset, Drawn, INFINITE, Iterate, Run, Shared, Source};
@@ -54,7 +55,7 @@ impl Dataset for Take {
     }
 
     fn iterate(&self, run: &Run<'_>) -> Result<Source> {
-        Ok(Box::new(Taken { input: self.input.iterate(run)?, left: self.count }))
+        Ok(Box::new(Taken { input: Some(self.input.iterate(run)?), left: self.count }))
     }
 
     fn rows(&self) -> Option<u64> {
@@ -74,11 +75,14 @@ impl Dataset for Take {
 
 /// An iterator.
 struct Taken {
-    /// The iterator over the input.
-    input: Source,
+    /// The iterator over the input; `None` after the end, which closes its files and ends its generators.
+    input: Option<Source>,
     /// The number of elements still to pass on; `None` for no limit, 0 after the end.
     left: Option<u64>,
 }
+
+/// The number in a position after the end, which no position of an input follows.
+const OVER: i64 = -2;
 
 impl Iterate for Taken {
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
@@ -87,17 +91,20 @@ impl Iterate for Taken {
 
     /// Draws from the input while elements are left to take. An error is returned without being counted.
     fn draw(&mut self, run: &Run<'_>) -> Result<Option<Drawn>> {
-        if self.left == Some(0) {
-            return Ok(None);
+        let open = self.input.as_mut().filter(|_| self.left != Some(0));
+        let drawn = open.map_or(Ok(None), |input| input.draw(run))?;
+        if drawn.is_some() {
+            self.left = self.left.map(|left| left - 1);
+        } else {
+            (self.input, self.left) = (None, Some(0));
         }
-        let drawn = self.input.draw(run)?;
-        self.left = if drawn.is_some() { self.left.map(|left| left - 1) } else { Some(0) };
         Ok(drawn)
     }
 
     /// Skips at most the elements that are left to take.
     fn skip(&mut self, run: &Run<'_>, count: u64) -> Result<u64> {
-        let passed = self.input.skip(run, count.min(self.left.unwrap_or(u64::MAX)))?;
+        let Some(input) = &mut self.input else { return Ok(0) };
+        let passed = input.skip(run, count.min(self.left.unwrap_or(u64::MAX)))?;
         if let Some(left) = &mut self.left {
             *left -= passed.min(*left);
         }
@@ -105,12 +112,25 @@ impl Iterate for Taken {
     }
 
     fn save(&self, to: &mut Writer) -> Result<()> {
-        to.integer(self.left.map_or(-1, u64::cast_signed));
-        self.input.save(to)
+        match &self.input {
+            Some(input) => {
+                to.integer(self.left.map_or(-1, u64::cast_signed));
+                input.save(to)
+            }
+            None => {
+                to.integer(OVER);
+                Ok(())
+            }
+        }
     }
 
     fn restore(&mut self, from: &mut Reader<'_>, run: &Run<'_>) -> Result<()> {
-        self.left = u64::try_from(from.integer()?).ok();
-        self.input.restore(from, run)
+        let left = from.integer()?;
+        if left == OVER {
+            (self.input, self.left) = (None, Some(0));
+            return Ok(());
+        }
+        self.left = u64::try_from(left).ok();
+        self.input.as_mut().map_or(Ok(()), |input| input.restore(from, run))
     }
 }

@@ -6,11 +6,12 @@
 //! an element without rows gives nothing. A scalar component, or unequal numbers of rows, are
 //! `InvalidArgument`; that element is lost. Rows share the memory of their element.
 //!
-//! Cardinality: unknown. Position: the present element if rows are left, the number of its rows, the next
+//! Cardinality: infinite if the input's is; known if the input's is and a static shape tells the rows of an
+//! element; else unknown. Position: the present element if rows are left, the number of its rows, the next
 //! row, then the input's.
 
 use super::build::{Build, Op};
-use super::dataset::{Dataset, Iterate, Run, Shared, Source};
+use super::dataset::{Dataset, Handle, Iterate, Run, Shared, Source, UNKNOWN};
 use super::element::{self, Element};
 use super::position::{Reader, Writer, damaged};
 use session_core::{Error, Result};
@@ -21,13 +22,17 @@ pub(super) const OPS: &[Op] =
 
 /// Makes the dataset.
 fn make(build: &Build<'_, '_>) -> Result<Shared> {
-    Ok(Arc::new(Unbatch { input: build.input()? }))
+    let Handle { dataset, shapes, .. } = build.handle("input_dataset")?;
+    let rows = shapes.iter().find_map(|shape| shape.dim(0));
+    Ok(Arc::new(Unbatch { input: dataset, rows }))
 }
 
 /// The dataset.
 struct Unbatch {
     /// The dataset whose elements are cut.
     input: Shared,
+    /// The rows of each element, where the static shape of a component tells them.
+    rows: Option<usize>,
 }
 
 impl Dataset for Unbatch {
@@ -37,6 +42,14 @@ impl Dataset for Unbatch {
 
     fn inputs(&self) -> Vec<&Shared> {
         vec![&self.input]
+    }
+
+    fn cardinality(&self) -> i64 {
+        let rows = self.rows.and_then(|rows| i64::try_from(rows).ok());
+        match self.input.cardinality() {
+            all if all < 0 => all,
+            all => rows.and_then(|rows| all.checked_mul(rows)).unwrap_or(UNKNOWN),
+        }
     }
 
     fn iterate(&self, run: &Run<'_>) -> Result<Source> {

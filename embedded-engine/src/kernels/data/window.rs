@@ -22,7 +22,7 @@
 //! position. It cannot be written while a failed element is held, or after a run ended within a shift.
 
 use super::build::{Build, Op};
-use super::dataset::{Dataset, Handle, Iterate, Run, Shared, Source, restore_open, save_open};
+use super::dataset::{Dataset, Handle, Iterate, Run, Shared, Source, Ties, restore_open, save_open};
 use super::element::{self, Element};
 use super::position::{Reader, Writer, unsavable};
 use super::tensors::Rows;
@@ -200,7 +200,7 @@ impl Iterate for Windows {
             let types = vec![window[0][component].dtype()];
             let rows = Rows { name: "Window", elements: values.into() };
             let (dataset, shapes) = (Arc::new(rows), vec![PartialShape::unknown()]);
-            Handle { dataset, types, shapes, follows_steps: false }.into_tensor()
+            Handle { dataset, types, shapes, ties: Ties::default() }.into_tensor()
         };
         Ok(Some((0..components).map(dataset).collect()))
     }

@@ -5,7 +5,8 @@
 //! Input: `input_datasets`, a list. Element `n` has the components of the inputs' elements `n`, one after
 //! another. Ends with the shortest input; the inputs before it have lost one element then. If inputs fail,
 //! the others still advance, and the error of the first one is returned, so that elements that belong
-//! together stay together.
+//! together stay together. If an input ends in a request in which one before it has failed, the error is
+//! returned, and the end with the next request.
 //!
 //! Cardinality: the least; unknown if any is. Random access if all inputs have it. Position: the number of
 //! inputs, then the position of each; no inputs after the end.
@@ -71,7 +72,7 @@ struct Zipped {
 }
 
 impl Iterate for Zipped {
-    /// Requests one element of each input in order, and stops at the first end.
+    /// Requests one element of each input in order, and stops at the first end. An error before it counts.
     fn next(&mut self, run: &Run<'_>) -> Result<Option<Element>> {
         let (mut element, mut failed) = (Element::new(), None);
         for input in &mut self.inputs {
@@ -81,7 +82,7 @@ impl Iterate for Zipped {
                     // Inputs that were asked before this one have lost an element, so there is nothing to go
                     // on with.
                     self.inputs.clear();
-                    return Ok(None);
+                    break;
                 }
                 // The others lose their elements, too, so that what belongs together stays together.
                 Err(error) => failed = failed.or(Some(error)),

@@ -4,7 +4,7 @@
 //!
 //! Inputs: `filenames`, `compression_type`, `buffer_size` (0 or more). Each line is one element, a string
 //! without its LF. Every CR in it is dropped, as in TensorFlow, also in the middle. The bytes after the last
-//! LF are a line if there are any; empty lines are elements. Bytes need not be UTF-8. A line has no limit but
+//! LF are a line if there are any besides CRs; empty lines are elements. Bytes need not be UTF-8. A line has no limit but
 //! memory.
 //!
 //! Position: see [`super`].
@@ -80,12 +80,17 @@ impl Records for OfFile {
             return self.failure.check(&self.name).map(|()| None);
         }
         self.offset += read as u64;
-        if line.last() == Some(&b'\n') {
+        let has_end = line.last() == Some(&b'\n');
+        if has_end {
             line.pop();
         }
         // A search is faster than the copy, and most lines have none.
         if line.contains(&b'\r') {
             line.retain(|&byte| byte != b'\r');
+            // The rest of a file is a line only if something is left of it.
+            if line.is_empty() && !has_end {
+                return self.failure.check(&self.name).map(|()| None);
+            }
         }
         Ok(Some(text(line)))
     }
