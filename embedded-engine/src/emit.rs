@@ -59,6 +59,7 @@ pub(crate) fn emit(mut ir: Ir, bodies: &Bodies) -> Result<Plan> {
     let depth = called.filter_map(|name| bodies.get(name)).map(|body| body.depth).max().unwrap_or(0);
     let pure = ir.live().all(|(_, node)| is_pure(node, bodies));
     let ends = ir.live().any(|(_, node)| may_end(node, bodies));
+    let blocks = ir.live().any(|(_, node)| may_block(node, bodies));
     let (needed, slots) = (ir.uses(), Slots::new(&ir));
     let (fed, known) = (std::mem::take(&mut ir.fed), std::mem::take(&mut ir.known));
     let mut emitter = Emitter {
@@ -90,6 +91,7 @@ pub(crate) fn emit(mut ir: Ir, bodies: &Bodies) -> Result<Plan> {
         depth: depth + 1,
         pure,
         ends,
+        blocks,
         frames: plan::Frames::default(),
     })
 }
@@ -115,6 +117,14 @@ fn is_pure(node: &IrNode, bodies: &Bodies) -> bool {
     let acts =
         node.reads || node.waits || has_effect && !ops(node).all(|op| op.is_some_and(|op| op.describes));
     !acts && called.all(|name| bodies.get(name).is_some_and(|body| body.pure))
+}
+
+/// Returns true if a node, with the functions that it calls, may block until another thread does something.
+fn may_block(node: &IrNode, bodies: &Bodies) -> bool {
+    let mut called = node.callees.iter().flat_map(|callees| &callees.functions);
+    node.waits
+        || ops(node).any(|op| op.is_some_and(|op| op.calls_program))
+        || called.any(|name| bodies.get(name).is_some_and(|body| body.blocks))
 }
 
 /// Returns the facts of the operations of a node; `None` for op types that the engine does not know.

@@ -127,6 +127,9 @@ pub(crate) trait Body: Send + Sync {
     /// Returns true if a call may fail with `OutOfRange`, which is an end in the function of a map. False is only
     /// certain for a pure function.
     fn may_end(&self) -> bool;
+
+    /// Returns true if a call may block until another thread does something.
+    fn may_block(&self) -> bool;
 }
 
 /// The caller of a function: the session, the limits of the run, and the owner of the states of random

@@ -78,6 +78,8 @@ pub(crate) struct Plan {
     /// True if an operation of it, or of a function that it calls, may fail with `OutOfRange` although it is
     /// stateless.
     pub(crate) ends: bool,
+    /// True if a run may block until another thread does something: an operation waits, or calls the program.
+    pub(crate) blocks: bool,
     /// Frames of finished runs. There are as many as runs were active at the same time.
     pub(crate) frames: Frames,
 }
@@ -467,6 +469,7 @@ pub(crate) mod tests {
             depth: 1,
             pure: true,
             ends: false,
+            blocks: false,
             frames: Frames::default(),
         })
     }

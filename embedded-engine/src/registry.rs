@@ -53,6 +53,8 @@ pub(crate) struct OpType {
     pub(crate) waits: bool,
     /// True if the operation never waits, but may end the wait of another one.
     pub(crate) wakes: bool,
+    /// True if the kernel calls code of the program, which may block until another thread does something.
+    pub(crate) calls_program: bool,
     /// True if the outputs may differ between runs although the definition is stateless, such as those that
     /// depend on a file. Such an op is not folded.
     pub(crate) changes: bool,
@@ -212,7 +214,8 @@ impl OpType {
     /// Returns the facts of an op type about which nothing else is declared. The module names the three facts
     /// whose absence is not safe.
     fn new(make: Option<MakeKernel>, role: Role) -> OpType {
-        let (reads, waits, wakes, changes, describes) = (false, false, false, false, false);
+        let (reads, waits, wakes, calls_program) = (false, false, false, false);
+        let (changes, describes) = (false, false);
         let (fusion, elementwise, holds) = (None, None, &[][..]);
         let (shares, ends, accesses_files) = (Shares::Nothing, false, false);
         let (feature, is_left_out) = (None, false);
@@ -222,6 +225,7 @@ impl OpType {
             reads,
             waits,
             wakes,
+            calls_program,
             changes,
             describes,
             shares,
@@ -366,6 +370,11 @@ impl<const N: usize> Added<'_, N> {
     /// is not held back for the sake of reads.
     pub(crate) fn wakes(self) -> Self {
         self.each(|op| op.wakes = true)
+    }
+
+    /// Declares that the kernel calls code of the program.
+    pub(crate) fn calls_program(self) -> Self {
+        self.each(|op| op.calls_program = true)
     }
 
     /// Declares that the op may have another result in each run although it is stateless.

@@ -38,6 +38,10 @@ impl Body for Plan {
     fn may_end(&self) -> bool {
         self.ends
     }
+
+    fn may_block(&self) -> bool {
+        self.blocks
+    }
 }
 
 impl Plan {

@@ -24,7 +24,7 @@ pub(crate) fn register(registry: &mut Registry) {
         Ok(boxed(move |context| function.run(context)))
     });
     // A closure may return any error, that of the end of its input included.
-    closures.ends();
+    closures.ends().calls_program();
 }
 
 /// One operation's call of its closure, with what errors say about it.

@@ -75,7 +75,7 @@ impl Hold for Maker {
         let build = Build { node: &self.node, names: self.op.functions, functions, context };
         let dataset = (self.op.make)(&build)?;
         let Node { types, shapes, .. } = &self.node;
-        let own = Ties { has_effects: functions.iter().any(|body| !body.is_pure()), ..Ties::default() };
+        let own = Ties { may_block: functions.iter().any(|body| body.may_block()), ..Ties::default() };
         let ties = (0..context.num_inputs()).map(|input| ties(context, input)).fold(own, Ties::and);
         let handle = Handle { dataset, types: types.clone(), shapes: shapes.clone(), ties };
         context.set(0, handle.into_tensor());
@@ -99,7 +99,7 @@ fn ties(context: &KernelContext<'_>, input: usize) -> Ties {
                 || value.as_handle::<Memory>().is_some();
             let follows_steps = !is_own && !tables::is_fixed(value);
             let awaits_steps = follows_steps && Feed::of(context, input).is_ok();
-            Ties { follows_steps, awaits_steps, has_effects: false }
+            Ties { follows_steps, awaits_steps, may_block: false }
         }
         _ => Ties::default(),
     }

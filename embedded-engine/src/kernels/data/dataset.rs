@@ -374,8 +374,8 @@ pub(super) struct Ties {
     pub(super) follows_steps: bool,
     /// True if a function takes from a queue, which the very step that requests an element may have to fill.
     pub(super) awaits_steps: bool,
-    /// True if a function does more than to compute: it may wait for something that another thread does later.
-    pub(super) has_effects: bool,
+    /// True if a function may block until another thread does something.
+    pub(super) may_block: bool,
 }
 
 impl Ties {
@@ -384,7 +384,7 @@ impl Ties {
         Ties {
             follows_steps: self.follows_steps || other.follows_steps,
             awaits_steps: self.awaits_steps || other.awaits_steps,
-            has_effects: self.has_effects || other.has_effects,
+            may_block: self.may_block || other.may_block,
         }
     }
 }

@@ -257,7 +257,7 @@ impl IteratorResource {
     /// take until another thread does something.
     fn request(&self, taken: &mut Taken<'_>, caller: &Caller<'_>) -> Result<Option<Element>> {
         let live = taken.live()?;
-        if live.dataset.ties.has_effects {
+        if live.dataset.ties.may_block {
             let standing = live.standing();
             self.state().noted = Some(standing);
         }
