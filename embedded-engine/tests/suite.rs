@@ -39,6 +39,7 @@ mod imported_gradients;
 mod imported_op_types;
 mod indices;
 mod input_golden;
+mod kernel_edges;
 mod layers;
 mod loops;
 mod memory_limits;

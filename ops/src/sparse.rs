@@ -218,7 +218,8 @@ fn reorder_shape(context: &mut ShapeContext<'_>) -> Result<()> {
 /// Infers one new coordinate for each old one, and the rank from the length of the new shape.
 fn reshape_shape(context: &mut ShapeContext<'_>) -> Result<()> {
     let (indices, new) = (context.input_of_rank(0, 2)?, context.input_of_rank(2, 1)?);
-    context.input_of_rank(1, 1)?;
+    let old = context.input_of_rank(1, 1)?;
+    shapes::merge_dims("the lengths of indices and of the shape", indices.dim(1), old.dim(0))?;
     context.set(0, PartialShape::from([indices.dim(0), new.dim(0)]));
     context.set(1, new);
     Ok(())

@@ -10,6 +10,8 @@ mod arrays;
 mod cases;
 #[path = "differential/compare.rs"]
 mod compare;
+#[path = "differential/containers.rs"]
+mod containers;
 #[path = "differential/control_flow.rs"]
 mod control_flow;
 #[path = "differential/elementwise.rs"]
@@ -41,6 +43,7 @@ const TABLES: &[(&str, fn(&engines::Engines, &mut engines::Report))] = &[
     ("elementwise", elementwise::all),
     ("reductions", reductions::all),
     ("arrays", arrays::all),
+    ("containers", containers::all),
     ("layers", layers::all),
     ("random", random_numbers::all),
     ("updates", updates::all),

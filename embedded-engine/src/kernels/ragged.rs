@@ -9,7 +9,7 @@
 //! | op | result |
 //! | --- | --- |
 //! | `RaggedTensorToSparse` | indices, values and shape; the ragged sizes are those of the longest row |
-//! | `RaggedGather` | the rows of some indices, which may have any rank |
+//! | `RaggedGather` | the rows of some indices, which may have any rank; a scalar gives the content of one row |
 //! | `RaggedFillEmptyRows` | values sorted by row, with the default for rows without one; a mask, and where each value went |
 //! | `RaggedRange` | one row of numbers per start, limit and step |
 //!
@@ -222,15 +222,25 @@ fn to_sparse(context: &mut KernelContext<'_>, rank: usize) -> Result<()> {
 }
 
 /// Delivers the rows of a ragged tensor that the indices name. Output splits are those of the uniform axes of
-/// the indices, then those of the rows; indices of shape `[2, 3]` add one level of rows of 3.
+/// the indices, then those of the rows; indices of shape `[2, 3]` add one level of rows of 3. A scalar index
+/// removes the outermost axis: its row of splits `[0, 2, 3]` is only values.
 ///
 /// # Errors
-/// `InvalidArgument` for an index outside of the rows.
+/// `InvalidArgument` for an index outside of the rows, and for a number of output splits that does not follow
+/// from the ranks.
 fn gather(context: &mut KernelContext<'_>, rank: usize) -> Result<()> {
     let nested = nested(context, rank, rank)?;
     let dtype = context.input(0).dtype();
     let places = context.input(rank + 1);
     let outer = places.shape().dims().to_vec();
+    let levels = context.num_outputs() - 1;
+    if levels + 1 != rank + outer.len() {
+        let text = format!(
+            "OUTPUT_RAGGED_RANK must be PARAMS_RAGGED_RANK plus the rank of indices minus 1: {levels} is not {rank} + {} - 1",
+            outer.len()
+        );
+        return Err(Error::invalid_argument(text));
+    }
     let count = nested[0].len() - 1;
     let mut rows = memory::reserve(places.elements())?;
     for index in context.ints(rank + 1)? {
@@ -248,15 +258,18 @@ fn gather(context: &mut KernelContext<'_>, rank: usize) -> Result<()> {
         context.set(output, indices(memory::collected(even)?, dtype)?);
         output += 1;
     }
-    for splits in &nested {
+    for (level, splits) in nested.iter().enumerate() {
         let (mut made, mut next) = (vec![0], Vec::new());
         for &row in &rows {
             memory::grow(&mut next, splits[row + 1] - splits[row])?;
             next.extend(splits[row]..splits[row + 1]);
             made.push(next.len());
         }
-        context.set(output, indices(made, dtype)?);
-        output += 1;
+        // The row of a scalar index is not split from others.
+        if level > 0 || !outer.is_empty() {
+            context.set(output, indices(made, dtype)?);
+            output += 1;
+        }
         // The rows of the next level, which the splits of this one name.
         rows = next;
     }

@@ -20,14 +20,17 @@
 //! | `SparseConcat`, `SparseSplit` | | joined along `concat_dim`, or `num_split` parts |
 //! | `SparseSlice` | start, size | the values inside, shifted; sizes beyond the end are cut |
 //! | `SparseAdd` | another one, threshold | the sums, those below the threshold left out; `SparseAddGrad` and `SparseSliceGrad` map gradients back |
-//! | `SparseSparseMaximum`, `SparseSparseMinimum` | another one | the union of coordinates; a missing value is 0 |
+//! | `SparseSparseMaximum`, `SparseSparseMinimum` | another one | the union of coordinates; a missing value is 0, and NaN on either side gives NaN |
 //! | `SparseReduceSum` | axes | a dense tensor; no axes reduce nothing |
 //! | `SparseSoftmax` | | values; the softmax of the stored values of each row along the last axis |
 //! | `SparseTensorDenseAdd` | dense | a dense tensor |
 //! | `SparseDenseCwiseAdd`, `...Mul`, `...Div` | dense | values only; the dense tensor is broadcast, the sparse one is not |
 //!
-//! Sums and products are for `float32` and `float64`, extremes for real numbers, and what only moves values
-//! for all dtypes. NaN spreads as the arithmetic has it. A division by a dense 0 is `InvalidArgument`.
+//! Sums are for all numbers, products with dense tensors and extremes for real ones, and what only moves
+//! values for all dtypes. `SparseAdd` is for `float32`, `float64`, signed integers and complex numbers;
+//! `SparseTensorDenseMatMul` for floats, `int32` and complex numbers, whose adjoints are conjugated;
+//! `SparseSoftmax` for floats but `bfloat16`. Integers wrap. NaN spreads as the arithmetic has it. A division
+//! by a dense 0 is `InvalidArgument`.
 //!
 //! # Cost
 //!
@@ -37,17 +40,19 @@
 
 mod cross;
 mod edit_distance;
+mod number;
 
 use crate::dispatch::check_number;
 use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::array::arrange;
 use crate::kernels::math::{axis, boxed};
 use crate::registry::Registry;
+use number::{Number, Summand};
 use session_core::{Error, Result};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
-use std::ops::{Add, Div, Mul};
-use tensor::{Element, Shape, Tensor, memory};
+use std::ops::{Add, Div, Sub};
+use tensor::{Complex, DType, Element, Shape, Tensor, f16, memory};
 
 /// Registers the op types of this file and of the folder. Dtypes are checked here, so that those without a
 /// kernel are listed before the first step.
@@ -56,14 +61,16 @@ pub(crate) fn register(registry: &mut Registry) {
     edit_distance::register(registry);
     registry.add("SparseTensorDenseMatMul", |spec| {
         let adjoint = [spec.bool("adjoint_a")?, spec.bool("adjoint_b")?];
-        for_dtype!(wide spec.input_dtype(1), T => Ok(boxed(move |context| matmul::<T>(context, adjoint))))
+        for_dtype!(@arms spec.input_dtype(1), T => Ok(boxed(move |context| matmul::<T>(context, adjoint))),
+            Float32: f32, Float64: f64, Float16: f16, BFloat16: tensor::bf16, Int32: i32,
+            Complex64: Complex<f32>, Complex128: Complex<f64>)
     });
     registry.add("SparseReorder", |_| Ok(boxed(reorder)));
     registry.add("SparseReshape", |_| Ok(boxed(reshape)));
     registry.add("SparseFillEmptyRows", |_| Ok(boxed(fill_empty_rows)));
     registry.add_both(
         ["SparseFillEmptyRowsGrad", "RaggedFillEmptyRowsGrad"],
-        |spec| for_dtype!(wide spec.input_dtype(1), T => Ok(boxed(fill_empty_rows_gradient::<T>))),
+        |spec| for_dtype!(number spec.input_dtype(1), T => Ok(boxed(fill_empty_rows_gradient::<T>))),
     );
     registry.add("SparseConcat", |spec| {
         let axis = spec.int("concat_dim")?;
@@ -80,30 +87,47 @@ pub(crate) fn register(registry: &mut Registry) {
     });
     registry.add("SparseSparseMaximum", |spec| {
         for_dtype!(real spec.input_dtype(1), T => {
-            Ok(boxed(|context| extreme::<T>(context, |a, b| if b > a { b } else { a })))
+            Ok(boxed(|context| extreme::<T>(context, |a, b| if is_nan(a) || a >= b { a } else { b })))
         })
     });
     registry.add("SparseSparseMinimum", |spec| {
         for_dtype!(real spec.input_dtype(1), T => {
-            Ok(boxed(|context| extreme::<T>(context, |a, b| if b < a { b } else { a })))
+            Ok(boxed(|context| extreme::<T>(context, |a, b| if is_nan(a) || a <= b { a } else { b })))
         })
     });
     registry.add("SparseSlice", |_| Ok(boxed(slice)));
-    registry.add("SparseAdd", |spec| for_dtype!(wide spec.input_dtype(1), T => Ok(boxed(add::<T>))));
+    registry.add("SparseAdd", |spec| {
+        for_dtype!(@arms spec.input_dtype(1), T => Ok(boxed(add::<T>)),
+            Float32: f32, Float64: f64, Int8: i8, Int16: i16, Int32: i32, Int64: i64,
+            Complex64: Complex<f32>, Complex128: Complex<f64>)
+    });
     registry.add("SparseAddGrad", |spec| check_number(spec.input_dtype(0)).map(|()| boxed(add_gradient)));
     registry.add("SparseSliceGrad", |spec| check_number(spec.input_dtype(0)).map(|()| boxed(slice_gradient)));
     registry.add("SparseReduceSum", |spec| {
         let keep = spec.bool("keep_dims")?;
-        for_dtype!(wide spec.input_dtype(1), T => Ok(boxed(move |context| reduce_sum::<T>(context, keep))))
+        for_dtype!(number spec.input_dtype(1), T => Ok(boxed(move |context| reduce_sum::<T>(context, keep))))
     });
-    registry.add("SparseSoftmax", |spec| for_dtype!(wide spec.input_dtype(1), T => Ok(boxed(softmax::<T>))));
+    registry.add("SparseSoftmax", |spec| match spec.input_dtype(1) {
+        DType::Float16 => Ok(boxed(|context| softmax::<f16>(context, |x| f16::from_f32(exp(x.to_f32()))))),
+        dtype => for_dtype!(wide dtype, T => Ok(boxed(|context| softmax::<T>(context, exp)))),
+    });
     registry.add(
         "SparseTensorDenseAdd",
-        |spec| for_dtype!(wide spec.input_dtype(1), T => Ok(boxed(dense_add::<T>))),
+        |spec| for_dtype!(number spec.input_dtype(1), T => Ok(boxed(dense_add::<T>))),
     );
     for op_type in ["SparseDenseCwiseAdd", "SparseDenseCwiseMul", "SparseDenseCwiseDiv"] {
         registry.add(op_type, make_with_dense);
     }
+}
+
+/// Returns true for NaN, which has no order with itself.
+fn is_nan<T: PartialOrd>(x: T) -> bool {
+    x.partial_cmp(&x).is_none()
+}
+
+/// Returns e to this power.
+fn exp<T: compute::math::Real>(x: T) -> T {
+    x.exp()
 }
 
 /// The coordinates of one sparse tensor, checked against its shape. Their order and duplicates are not
@@ -197,10 +221,7 @@ fn picked(context: &KernelContext<'_>, values: usize, order: &[usize]) -> Result
 ///
 /// # Errors
 /// `InvalidArgument` for operands that are not matrices, and for inner sizes that differ.
-fn matmul<T>(context: &mut KernelContext<'_>, [adjoint_a, adjoint_b]: [bool; 2]) -> Result<()>
-where
-    T: Element + Add<Output = T> + Mul<Output = T>,
-{
+fn matmul<T: Number>(context: &mut KernelContext<'_>, [adjoint_a, adjoint_b]: [bool; 2]) -> Result<()> {
     let a = Coordinates::of(context, 0, 1, 2)?;
     let (&[rows, columns], &[b0, b1]) = (a.dims.as_slice(), context.input(3).shape().dims()) else {
         return Err(Error::invalid_argument("both operands must be matrices"));
@@ -218,11 +239,11 @@ where
         let mut watch = context.watch();
         for (row, &value) in a.rows.iter().zip(values) {
             watch.tick(width)?;
-            // Only real dtypes come here, so the adjoint is the transpose.
-            let (r, k) = if adjoint_a { (row[1], row[0]) } else { (row[0], row[1]) };
+            let (r, k, value) =
+                if adjoint_a { (row[1], row[0], value.conjugate()) } else { (row[0], row[1], value) };
             for (j, out) in output[r * width..][..width].iter_mut().enumerate() {
-                let other = if adjoint_b { b[j * b1 + k] } else { b[k * width + j] };
-                *out = *out + value * other;
+                let other = if adjoint_b { b[j * b1 + k].conjugate() } else { b[k * width + j] };
+                *out = out.plus(value.times(other));
             }
         }
         Ok(())
@@ -245,10 +266,17 @@ fn reorder(context: &mut KernelContext<'_>) -> Result<()> {
 /// are not an input.
 ///
 /// # Errors
-/// `InvalidArgument` for a new shape of another number of elements, for several -1, for -1 next to a size of
-/// 0, and for a shape of too many elements.
+/// `InvalidArgument` for coordinates that are not rows of one number per axis, for a new shape of another
+/// number of elements, for several -1, for -1 next to a size of 0, and for a shape of too many elements.
 fn reshape(context: &mut KernelContext<'_>) -> Result<()> {
     let dims = sizes(context, 1)?;
+    let &[count, width] = context.input(0).shape().dims() else {
+        return Err(Error::invalid_argument("Input must be a matrix."));
+    };
+    if width != dims.len() {
+        let text = format!("coordinates of {width} numbers for a tensor of shape {dims:?}");
+        return Err(Error::invalid_argument(text));
+    }
     let too_large = || Error::invalid_argument(format!("a sparse tensor of shape {dims:?} is too large"));
     let total = Shape::new(&dims).checked_elements().ok_or_else(too_large)?;
     let asked = context.ints(2)?;
@@ -263,21 +291,28 @@ fn reshape(context: &mut KernelContext<'_>) -> Result<()> {
     let new = new.ok_or_else(|| {
         Error::invalid_argument(format!("a sparse tensor of shape {dims:?} cannot be reshaped to {asked:?}"))
     })?;
-    let mut rows = Vec::new();
-    for row in context.ints(0)?.chunks(dims.len().max(1)) {
+    // The number of elements of one step along each new axis.
+    let mut strides = vec![1i64; new.len()];
+    for axis in (1..new.len()).rev() {
+        strides[axis - 1] = strides[axis].saturating_mul(new[axis].max(1) as i64);
+    }
+    let given = context.ints(0)?;
+    let mut flat = memory::reserve(count.saturating_mul(new.len()))?;
+    for number in 0..count {
         // Coordinates outside of the shape are not refused here, as in TensorFlow; wrapping keeps them from
         // being a panic.
-        let mut place = row.iter().zip(&dims).fold(0usize, |place, (&i, &size)| {
-            place.wrapping_mul(size).wrapping_add(usize::try_from(i).unwrap_or(0))
-        });
-        let mut index = vec![0; new.len()];
-        for axis in (0..new.len()).rev() {
-            index[axis] = place % new[axis].max(1);
-            place /= new[axis].max(1);
+        let row = &given[number * width..][..width];
+        let mut place = row
+            .iter()
+            .zip(&dims)
+            .fold(0i64, |place, (&i, &size)| place.wrapping_mul(size as i64).wrapping_add(i));
+        for stride in &strides {
+            flat.push(place / stride);
+            place %= stride;
         }
-        rows.push(index);
     }
-    context.set(0, coordinates(&rows, new.len())?);
+    let coordinates = Tensor::from_vec(flat, [count, new.len()])?;
+    context.set(0, coordinates);
     context.set(1, shape_tensor(&new));
     Ok(())
 }
@@ -323,7 +358,7 @@ fn fill_empty_rows(context: &mut KernelContext<'_>) -> Result<()> {
 
 /// Computes the gradients of the values and of the default from the map (input 0) and the gradient of the
 /// result (input 1): a value has that at its new place, and the default the sum of all other places.
-fn fill_empty_rows_gradient<T: Element + Add<Output = T>>(context: &mut KernelContext<'_>) -> Result<()> {
+fn fill_empty_rows_gradient<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
     let reverse = context.ints(0)?;
     let gradient = context.slice::<T>(1)?;
     let mut used = memory::filled(false, gradient.len())?;
@@ -337,7 +372,7 @@ fn fill_empty_rows_gradient<T: Element + Add<Output = T>>(context: &mut KernelCo
     }
     // Places that no value maps to were filled with the default.
     let rest = gradient.iter().zip(used).filter(|(_, used)| !used);
-    let default = rest.fold(T::default(), |sum, (&value, _)| sum + value);
+    let default = rest.fold(T::default(), |sum, (&value, _)| sum.plus(value));
     context.set(0, Tensor::from(values));
     context.set(1, Tensor::scalar(default));
     Ok(())
@@ -478,36 +513,28 @@ fn extreme<T: Element>(context: &mut KernelContext<'_>, function: fn(T, T) -> T)
 ///
 /// Both lists are read in their order: the result is sorted if they are, and duplicates are added pair by
 /// pair.
-fn add<T: Element + Add<Output = T> + PartialOrd + compute::math::Real>(
-    context: &mut KernelContext<'_>,
-) -> Result<()> {
+fn add<T: Summand>(context: &mut KernelContext<'_>) -> Result<()> {
     let (a, b) = (Coordinates::of(context, 0, 1, 2)?, Coordinates::of(context, 3, 4, 5)?);
     if a.dims != b.dims {
         let text = format!("operands' shapes do not match: {:?} and {:?}", a.dims, b.dims);
         return Err(Error::invalid_argument(text));
     }
-    let threshold = context.input(6).value::<T>()?;
-    let most = a.rows.len().saturating_add(b.rows.len());
-    let (mut rows, mut values) = (memory::reserve(most)?, memory::reserve(most)?);
+    let threshold = context.input(6).value::<T::Threshold>()?;
+    let (mut rows, mut values) = (Vec::new(), Vec::new());
     {
-        let mut first = a.rows.iter().zip(context.slice::<T>(1)?).peekable();
-        let mut second = b.rows.iter().zip(context.slice::<T>(4)?).peekable();
-        loop {
-            let order = match (first.peek(), second.peek()) {
-                (Some((a, _)), Some((b, _))) => a.cmp(b),
-                (Some(_), None) => Ordering::Less,
-                (None, Some(_)) => Ordering::Greater,
-                (None, None) => break,
-            };
-            let left = if order.is_le() { first.next() } else { None };
-            let right = if order.is_ge() { second.next() } else { None };
-            let (row, value) = match (left, right) {
-                (Some((row, &a)), Some((_, &b))) => match a + b {
-                    sum if sum.abs() >= threshold => (row, sum),
+        let (first, second) = (context.slice::<T>(1)?, context.slice::<T>(4)?);
+        let pairs = paired(&a.rows, &b.rows)?;
+        memory::grow(&mut rows, pairs.len())?;
+        memory::grow(&mut values, pairs.len())?;
+        for pair in pairs {
+            let (row, value) = match pair {
+                (Some(i), Some(j)) => match first[i].plus(second[j]) {
+                    sum if sum.reaches(threshold) => (&a.rows[i], sum),
                     _ => continue,
                 },
-                (Some((row, &value)), None) | (None, Some((row, &value))) => (row, value),
-                (None, None) => break,
+                (Some(i), None) => (&a.rows[i], first[i]),
+                (None, Some(j)) => (&b.rows[j], second[j]),
+                (None, None) => continue,
             };
             rows.push(row.clone());
             values.push(value);
@@ -517,6 +544,26 @@ fn add<T: Element + Add<Output = T> + PartialOrd + compute::math::Real>(
     context.set(1, Tensor::from(values));
     context.set(2, shape_tensor(&a.dims));
     Ok(())
+}
+
+/// The numbers of two values at one place, of which at least one is there.
+type Pair = (Option<usize>, Option<usize>);
+
+/// Returns the rows of two lists in order, each pair of equal rows once. Both lists are read in their order.
+fn paired(a: &[Vec<usize>], b: &[Vec<usize>]) -> Result<Vec<Pair>> {
+    let mut pairs = memory::reserve(a.len().saturating_add(b.len()))?;
+    let (mut i, mut j) = (0, 0);
+    loop {
+        let order = match (a.get(i), b.get(j)) {
+            (Some(a), Some(b)) => a.cmp(b),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => return Ok(pairs),
+        };
+        pairs.push((order.is_le().then_some(i), order.is_ge().then_some(j)));
+        i += usize::from(order.is_le());
+        j += usize::from(order.is_ge());
+    }
 }
 
 /// Returns the rows of an input that holds coordinates.
@@ -603,7 +650,7 @@ fn slice_gradient(context: &mut KernelContext<'_>) -> Result<()> {
 
 /// Sums over the axes in input 3; without any, the result is the tensor in dense form. Axes may be negative.
 /// Values are added in their stored order.
-fn reduce_sum<T: Element + Add<Output = T>>(context: &mut KernelContext<'_>, keep: bool) -> Result<()> {
+fn reduce_sum<T: Number>(context: &mut KernelContext<'_>, keep: bool) -> Result<()> {
     let given = Coordinates::of(context, 0, 1, 2)?;
     let rank = given.dims.len();
     let mut reduced = vec![false; rank];
@@ -620,25 +667,20 @@ fn reduce_sum<T: Element + Add<Output = T>>(context: &mut KernelContext<'_>, kee
         for (row, &value) in given.rows.iter().zip(context.slice::<T>(1)?) {
             // Sizes of 1 in the result do not change the place.
             let place = kept.iter().fold(0, |place, &axis| place * given.dims[axis] + row[axis]);
-            output[place] = output[place] + value;
+            output[place] = output[place].plus(value);
         }
         Ok(())
     })
 }
 
-/// Computes the softmax of the stored values along the last axis; absent values count as minus infinity. Any
+/// Computes the softmax of the stored values along the last axis, with this exponential function; absent values count as minus infinity. Any
 /// order of the values is accepted.
 ///
 /// # Errors
 /// `InvalidArgument` for fewer than two axes.
-fn softmax<T>(context: &mut KernelContext<'_>) -> Result<()>
+fn softmax<T>(context: &mut KernelContext<'_>, exp: fn(T) -> T) -> Result<()>
 where
-    T: Element
-        + compute::math::Real
-        + PartialOrd
-        + Add<Output = T>
-        + Div<Output = T>
-        + std::ops::Sub<Output = T>,
+    T: Element + PartialOrd + Add<Output = T> + Sub<Output = T> + Div<Output = T>,
 {
     let given = Coordinates::of(context, 0, 1, 2)?;
     if given.dims.len() < 2 {
@@ -655,7 +697,7 @@ where
             let largest =
                 members.iter().fold(values[members[0]], |a, &i| if values[i] > a { values[i] } else { a });
             let sum = members.iter().fold(T::default(), |sum, &i| {
-                output[i] = (values[i] - largest).exp();
+                output[i] = exp(values[i] - largest);
                 sum + output[i]
             });
             members.iter().for_each(|&i| output[i] = output[i] / sum);
@@ -666,7 +708,7 @@ where
 
 /// Adds a sparse tensor to a dense one of the same shape, in place if nothing shares the dense one.
 /// Duplicates add up.
-fn dense_add<T: Element + Add<Output = T>>(context: &mut KernelContext<'_>) -> Result<()> {
+fn dense_add<T: Number>(context: &mut KernelContext<'_>) -> Result<()> {
     let given = Coordinates::of(context, 0, 1, 2)?;
     let mut sum = context.take(3);
     if sum.shape()[..] != given.dims[..] {
@@ -676,7 +718,7 @@ fn dense_add<T: Element + Add<Output = T>>(context: &mut KernelContext<'_>) -> R
     }
     let target = sum.make_mut::<T>(context.buffers())?;
     for (place, &value) in given.places()?.into_iter().zip(context.slice::<T>(1)?) {
-        target[place] = target[place] + value;
+        target[place] = target[place].plus(value);
     }
     context.set(0, sum);
     Ok(())
@@ -687,11 +729,11 @@ fn dense_add<T: Element + Add<Output = T>>(context: &mut KernelContext<'_>) -> R
 /// The op type selects addition, multiplication or division; one function then serves all of them.
 fn make_with_dense(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let op_type = spec.operation.op_type().to_owned();
-    for_dtype!(wide spec.input_dtype(1), T => {
+    for_dtype!(real spec.input_dtype(1), T => {
         let function: fn(T, T) -> Option<T> = match op_type.as_str() {
-            "SparseDenseCwiseAdd" => |a, b| Some(a + b),
-            "SparseDenseCwiseMul" => |a, b| Some(a * b),
-            _ => |a, b| (b != T::default()).then(|| a / b),
+            "SparseDenseCwiseAdd" => |a, b| Some(a.plus(b)),
+            "SparseDenseCwiseMul" => |a, b| Some(a.times(b)),
+            _ => Number::over,
         };
         Ok(boxed(move |context| with_dense::<T>(context, function)))
     })

@@ -4,8 +4,8 @@
 //!
 //! `StackV2` takes the largest size (negative: none) and returns a new stack; `StackPushV2` appends its value
 //! and also returns it; `StackPopV2` removes the last value and returns it; `StackCloseV2` drops all values.
-//! Elements have any dtype and shape. A push onto a full stack and a pop from an empty one are
-//! `InvalidArgument`. The order of pushes and pops is that of the graph's control edges. Versions without
+//! Elements have any shape, and the dtype of the stack. A push onto a full stack, a pop from an empty one, and
+//! another dtype are `InvalidArgument`. The order of pushes and pops is that of the graph's control edges. Versions without
 //! `V2` are the same, and the oldest has no limit. Memory is never swapped out: the attribute `swap_memory`
 //! has no effect.
 
@@ -22,6 +22,8 @@ use tensor::{DType, Tensor};
 struct Stack {
     /// The values, the last one on top.
     values: Mutex<Vec<Tensor>>,
+    /// The dtype of all values.
+    dtype: DType,
     /// The number of values beyond which a push fails; `None` for no limit.
     limit: Option<usize>,
 }
@@ -31,21 +33,34 @@ impl Stack {
     fn lock(&self) -> MutexGuard<'_, Vec<Tensor>> {
         self.values.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Returns an error for a value of another dtype than the stack's.
+    fn check(&self, dtype: DType) -> Result<()> {
+        if dtype != self.dtype {
+            let text = format!("a value of {dtype} on a stack of {}", self.dtype);
+            return Err(Error::invalid_argument(text));
+        }
+        Ok(())
+    }
 }
 
 /// Registers the op types of both versions.
 pub(crate) fn register(registry: &mut Registry) {
     // The first version has no limit as an input.
-    registry.add_both(["StackV2", "Stack"], |_| {
-        Ok(boxed(|context| {
+    registry.add_both(["StackV2", "Stack"], |spec| {
+        let dtype = spec.dtype("elem_type")?;
+        Ok(boxed(move |context| {
             let limit = if context.num_inputs() > 0 { usize::try_from(context.int(0)?).ok() } else { None };
-            let stack = Stack { values: Mutex::default(), limit };
+            let stack = Stack { values: Mutex::default(), dtype, limit };
             context.set(0, Tensor::from_handle(DType::Resource, Arc::new(stack)));
             Ok(())
         }))
     });
     registry.add_both(["StackPushV2", "StackPush"], |_| Ok(boxed(push)));
-    registry.add_both(["StackPopV2", "StackPop"], |_| Ok(boxed(pop)));
+    registry.add_both(["StackPopV2", "StackPop"], |spec| {
+        let dtype = spec.dtype("elem_type")?;
+        Ok(boxed(move |context| pop(context, dtype)))
+    });
     registry.add_both(["StackCloseV2", "StackClose"], |_| {
         Ok(boxed(|context| {
             let values = std::mem::take(&mut *stack(context)?.lock());
@@ -66,6 +81,7 @@ fn push(context: &mut KernelContext<'_>) -> Result<()> {
     let value = context.take(1);
     {
         let stack = stack(context)?;
+        stack.check(value.dtype())?;
         let mut values = stack.lock();
         if stack.limit.is_some_and(|limit| values.len() >= limit) {
             let text = format!("Stack overflowed its max_size ({})", values.len());
@@ -78,8 +94,12 @@ fn push(context: &mut KernelContext<'_>) -> Result<()> {
 }
 
 /// Removes and returns the last value.
-fn pop(context: &mut KernelContext<'_>) -> Result<()> {
-    let value = stack(context)?.lock().pop();
+///
+/// `dtype` is the one that the operation declares for its output.
+fn pop(context: &mut KernelContext<'_>, dtype: DType) -> Result<()> {
+    let stack = stack(context)?;
+    stack.check(dtype)?;
+    let value = stack.lock().pop();
     let value =
         value.ok_or_else(|| Error::new(Code::InvalidArgument, "Stack is empty when calling Pop()"))?;
     context.set(0, value);

@@ -7,7 +7,7 @@
 //!
 //! | op | attributes | result |
 //! | --- | --- | --- |
-//! | `StringLower`, `StringUpper` | `encoding`: empty for ASCII, or `utf-8` | other letters; with `utf-8` invalid bytes become U+FFFD |
+//! | `StringLower`, `StringUpper` | `encoding`: empty for ASCII, or `utf-8` | other letters; with `utf-8` a sigma at the end of a word is a final one, and invalid bytes become U+FFFD |
 //! | `StringStrip` | | without white space at both ends |
 //! | `StringLength` | `unit`: `BYTE` or `UTF8_CHAR` | lengths, `int32` |
 //! | `StringToHashBucketFast` | `num_buckets` | FarmHash fingerprint, modulo |
@@ -26,6 +26,8 @@ mod join;
 pub(super) mod number;
 #[cfg(feature = "regex")]
 mod pattern;
+#[cfg(feature = "regex")]
+mod re2;
 mod split;
 mod template;
 mod unicode;
@@ -49,12 +51,10 @@ pub(crate) fn register(registry: &mut Registry) {
     split::register(registry);
     template::register(registry);
     unicode::register(registry);
-    registry.add("StringLower", |spec| {
-        changed(spec.str("encoding")?, char::to_lowercase, u8::to_ascii_lowercase)
-    });
-    registry.add("StringUpper", |spec| {
-        changed(spec.str("encoding")?, char::to_uppercase, u8::to_ascii_uppercase)
-    });
+    registry
+        .add("StringLower", |spec| changed(spec.str("encoding")?, str::to_lowercase, u8::to_ascii_lowercase));
+    registry
+        .add("StringUpper", |spec| changed(spec.str("encoding")?, str::to_uppercase, u8::to_ascii_uppercase));
     registry.add("StringStrip", |_| {
         // A part of the same memory: stripping copies no bytes.
         Ok(boxed(|context| map(context, |text| Ok(text.slice_ref(trimmed(text))))))
@@ -167,34 +167,26 @@ fn length(text: &[u8], characters: bool) -> usize {
 }
 
 /// Delivers the strings of input 0, each changed by a function. The first error ends the loop.
-fn map(context: &mut KernelContext<'_>, change: impl Fn(&Bytes) -> Result<Bytes>) -> Result<()> {
+fn map(context: &mut KernelContext<'_>, change: impl FnMut(&Bytes) -> Result<Bytes>) -> Result<()> {
     let shape = context.input(0).shape().clone();
     let strings = memory::try_collected(context.input(0).as_strings()?.iter().map(change))?;
     context.set(0, Tensor::from_strings(strings, shape)?);
     Ok(())
 }
 
-/// Makes the kernel that changes the case of letters: by `character` for the encoding `utf-8`, and otherwise
-/// byte by byte.
+/// Makes the kernel that changes the case of letters: by `whole` for the encoding `utf-8`, where it depends on
+/// the letters around, and otherwise byte by byte.
 ///
 /// # Errors
 /// `Value` for another encoding.
-fn changed<I: Iterator<Item = char> + 'static>(
-    encoding: &str,
-    character: fn(char) -> I,
-    byte: fn(&u8) -> u8,
-) -> Result<Box<dyn Kernel>> {
+fn changed(encoding: &str, whole: fn(&str) -> String, byte: fn(&u8) -> u8) -> Result<Box<dyn Kernel>> {
     match encoding {
         "" => Ok(boxed(move |context| {
             map(context, |text| Ok(text.iter().map(byte).collect::<Vec<u8>>().into()))
         })),
-        "utf-8" => Ok(boxed(move |context| {
-            map(context, |text| {
-                let text = String::from_utf8_lossy(text);
-                // One letter may become several, such as `ß` in upper case.
-                Ok(text.chars().flat_map(character).collect::<String>().into())
-            })
-        })),
+        "utf-8" => {
+            Ok(boxed(move |context| map(context, |text| Ok(whole(&String::from_utf8_lossy(text)).into()))))
+        }
         other => Err(Error::value(format!("encoding '{other}' is neither '' nor 'utf-8'"))),
     }
 }

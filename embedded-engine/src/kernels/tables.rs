@@ -22,6 +22,12 @@
 //!
 //! Keys are integers, floats or strings, and compared by their bytes: `0.0` and `-0.0` are two keys, and a
 //! NaN equals itself if its bits do. Values have any dtype. Names without `V2` are the same operations.
+//!
+//! The keys of a dense table are scalars or vectors of one length, like its empty key. Keys that are vectors
+//! are the rows of a matrix. The default of a lookup is one value, or has one for each key: of these,
+//! `MutableHashTable` and its form with tensors take that of the missing key, and the others the first, as in
+//! TensorFlow.
+//!
 //! Exports are sorted by the bytes of the keys, so that checkpoints of equal tables are equal; TensorFlow's
 //! order differs.
 //!
@@ -53,10 +59,19 @@ struct Table {
     ///
     /// A fixed table is `None` before its initialization; a mutable one always has entries.
     entries: RwLock<Option<Entries>>,
-    /// The keys of a dense table that stand for empty places and for removed entries.
+    /// The reserved keys of a dense table.
     ///
     /// Known once the operation that creates the table has run; never set for other tables.
-    reserved: OnceLock<[Bytes; 2]>,
+    reserved: OnceLock<Reserved>,
+}
+
+/// The keys of a dense table that stand for empty places and for removed entries.
+#[derive(Clone, PartialEq)]
+struct Reserved {
+    /// The shape of each key: a scalar, or a vector of at least one element.
+    shape: Shape,
+    /// The empty and the deleted key.
+    keys: [Bytes; 2],
 }
 
 /// Values by the bytes of their keys. Each value is a small tensor, often a view of the one that was
@@ -96,9 +111,9 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add_both(["LookupTableInsertV2", "LookupTableInsert"], |_| {
         Ok(boxed(|context| {
             let table = table(context)?;
-            table.check_keys(context.input(1))?;
             // Later values replace earlier ones, also within one call.
             let entries = table.entries_of(context.input(1), context.input(2), false)?;
+            table.check_keys(entries.keys())?;
             table.change(|all| all.extend(entries))
         }))
     });
@@ -107,13 +122,21 @@ pub(crate) fn register(registry: &mut Registry) {
             let table = table(context)?;
             let mut entries = table.entries_of(context.input(1), context.input(2), table.kind.is_fixed)?;
             // TensorFlow exports dense tables with their empty places.
-            table.reserved.get().into_iter().flatten().for_each(|key| _ = entries.remove(key));
+            let reserved = table.reserved.get().map(|reserved| &reserved.keys);
+            reserved.into_iter().flatten().for_each(|key| _ = entries.remove(key));
             if table.kind.is_fixed { table.initialize(entries) } else { table.change(|all| *all = entries) }
         }))
     });
     registry.add("LookupTableRemoveV2", |_| {
         Ok(boxed(|context| {
-            let (table, keys) = (table(context)?, keys(context.input(1))?);
+            let (table, given) = (table(context)?, context.input(1));
+            if given.dtype() != table.kind.key {
+                let (name, key) = (&table.kind.name, table.kind.key);
+                let text = format!("table '{name}' has keys of {key}, not of {}", given.dtype());
+                return Err(Error::invalid_argument(text));
+            }
+            let (_, keys) = table.keys(given)?;
+            table.check_keys(&keys)?;
             table.change(|all| keys.iter().for_each(|key| drop(all.remove(key))))
         }))
     });
@@ -124,7 +147,10 @@ pub(crate) fn register(registry: &mut Registry) {
             Ok(())
         }))
     });
-    registry.add_both(["LookupTableExportV2", "LookupTableExport"], |_| Ok(boxed(export)));
+    registry.add_both(["LookupTableExportV2", "LookupTableExport"], |spec| {
+        let declared = [spec.dtype("Tkeys")?, spec.dtype("Tvalues")?];
+        Ok(boxed(move |context| export(context, declared)))
+    });
 }
 
 /// The properties of a table that its operation states.
@@ -206,14 +232,26 @@ fn make_anonymous(spec: &NodeSpec<'_>, is_fixed: bool) -> Result<Box<dyn Kernel>
 /// Keeps the two inputs as the keys of a dense table that stand for no entry.
 ///
 /// # Errors
-/// `InvalidArgument` if the two keys are equal, or differ from those of the first run.
+/// `InvalidArgument` if the two keys are equal or have different shapes, for a matrix, and for keys that
+/// differ from those of the first run.
 fn reserve(context: &KernelContext<'_>, table: &Table) -> Result<()> {
+    let [empty, deleted] = [0, 1].map(|input| context.input(input));
+    let shape = empty.shape();
+    if shape.rank() > 1 || shape != deleted.shape() {
+        let text = format!(
+            "Empty and deleted keys of table '{}' must be scalars or vectors of one shape, not {shape} and {}",
+            table.kind.name,
+            deleted.shape()
+        );
+        return Err(Error::invalid_argument(text));
+    }
     let key =
-        |input: usize| Ok::<_, Error>(keys(context.input(input))?.into_iter().next().unwrap_or_default());
-    let reserved = [key(0)?, key(1)?];
+        |tensor| Ok::<_, Error>(rows(tensor, tensor.elements())?.into_iter().next().unwrap_or_default());
+    let reserved = Reserved { shape: shape.clone(), keys: [key(empty)?, key(deleted)?] };
     // The first run decides. Runs at the same moment agree with it or fail.
     let known = table.reserved.get_or_init(|| reserved.clone());
-    if *known != reserved || reserved[0] == reserved[1] {
+    // Vectors without elements are equal, too.
+    if *known != reserved || reserved.keys[0] == reserved.keys[1] {
         let text =
             format!("Empty and deleted keys of table '{}' must differ and stay the same", table.kind.name);
         return Err(Error::invalid_argument(text));
@@ -233,14 +271,40 @@ fn table<'c>(context: &'c KernelContext<'_>) -> Result<&'c Table> {
     context.handle(0, "a table")
 }
 
-/// Returns the bytes of each element, in the order of the machine; the strings themselves for strings.
-fn keys(tensor: &Tensor) -> Result<Vec<Bytes>> {
+/// Returns the bytes of each row of so many elements, in the order of the machine; for rows of one string,
+/// the strings themselves.
+///
+/// Several strings are written with the length of each, so that `[a, bc]` and `[ab, c]` are two keys.
+fn rows(tensor: &Tensor, width: usize) -> Result<Vec<Bytes>> {
     if tensor.dtype() == DType::String {
-        return Ok(tensor.as_strings()?.to_vec());
+        let strings = tensor.as_strings()?;
+        if width == 1 {
+            return Ok(strings.to_vec());
+        }
+        let row = |row: &[Bytes]| {
+            let mut key = Vec::new();
+            for text in row {
+                key.extend_from_slice(&(text.len() as u64).to_ne_bytes());
+                key.extend_from_slice(text);
+            }
+            Bytes::from(key)
+        };
+        return Ok(memory::collected(strings.chunks_exact(width.max(1)).map(row))?);
     }
     // Bytes as keys make the table independent of the dtype, and compile once.
-    let size = tensor.dtype().size().max(1);
+    let size = tensor.dtype().size().saturating_mul(width).max(1);
     Ok(memory::collected(tensor.as_bytes()?.chunks_exact(size).map(Bytes::copy_from_slice))?)
+}
+
+/// Returns the strings of a key that [`rows`] made of several.
+fn strings(mut key: &[u8]) -> Vec<Bytes> {
+    let mut found = Vec::new();
+    while let Some((length, rest)) = key.split_first_chunk() {
+        let length = usize::try_from(u64::from_ne_bytes(*length)).unwrap_or(usize::MAX).min(rest.len());
+        found.push(Bytes::copy_from_slice(&rest[..length]));
+        key = &rest[length..];
+    }
+    found
 }
 
 impl Table {
@@ -250,10 +314,10 @@ impl Table {
     }
 
     /// Refuses the keys of a dense table that stand for no entry.
-    fn check_keys(&self, given: &Tensor) -> Result<()> {
+    fn check_keys<'k>(&self, given: impl IntoIterator<Item = &'k Bytes>) -> Result<()> {
         let Some(reserved) = self.reserved.get() else { return Ok(()) };
-        for key in keys(given)? {
-            if let Some(at) = reserved.iter().position(|reserved| *reserved == key) {
+        for key in given {
+            if let Some(at) = reserved.keys.iter().position(|reserved| reserved == key) {
                 let name = ["empty_key", "deleted_key"][at];
                 let text =
                     format!("Using the {name} as a table key is not allowed: table '{}'", self.kind.name);
@@ -263,15 +327,33 @@ impl Table {
         Ok(())
     }
 
+    /// Returns the keys in a tensor, and their number in each dimension.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for anything but a matrix of rows of the right length, if keys are vectors.
+    fn keys<'t>(&self, given: &'t Tensor) -> Result<(&'t [usize], Vec<Bytes>)> {
+        let shape = self.reserved.get().map(|reserved| reserved.shape.dims()).unwrap_or_default();
+        match (shape, given.shape().dims()) {
+            ([], all) => Ok((all, rows(given, 1)?)),
+            (&[width], all @ &[_, last]) if last == width => Ok((&all[..1], rows(given, width)?)),
+            (_, other) => {
+                let (other, key) = (Shape::new(other), Shape::new(shape));
+                let text = format!("table '{}' has keys of shape {key}, not rows of {other}", self.kind.name);
+                Err(Error::invalid_argument(text))
+            }
+        }
+    }
+
     /// Returns the entries that keys and values make. With `strict`, one key must not have two values.
     ///
-    /// The keys have any shape; the values have that shape followed by that of a value.
+    /// Keys that are scalars have any shape; the values have that shape followed by that of a value.
     ///
     /// # Errors
     /// `InvalidArgument` for other dtypes or shapes, and `FailedPrecondition` with `strict` for one key with
     /// two values.
     fn entries_of(&self, given: &Tensor, values: &Tensor, strict: bool) -> Result<Entries> {
-        let expected: Vec<usize> = given.shape().iter().chain(self.kind.shape.iter()).copied().collect();
+        let (outer, keys) = self.keys(given)?;
+        let expected: Vec<usize> = outer.iter().chain(self.kind.shape.iter()).copied().collect();
         if given.dtype() != self.kind.key
             || values.dtype() != self.kind.value
             || values.shape()[..] != expected[..]
@@ -288,10 +370,10 @@ impl Table {
             );
             return Err(Error::invalid_argument(text));
         }
-        let rows = std::iter::once(given.elements()).chain(self.kind.shape.iter().copied());
+        let rows = std::iter::once(keys.len()).chain(self.kind.shape.iter().copied());
         let values = values.clone().reshaped(rows.collect::<Shape>())?;
         let mut entries = Entries::default();
-        for (row, key) in keys(given)?.into_iter().enumerate() {
+        for (row, key) in keys.into_iter().enumerate() {
             let value = values.rows(row, row + 1)?.reshaped(self.kind.shape.clone())?;
             let twice = entries.get(&key).is_some_and(|known| strict && *known != value);
             if twice {
@@ -339,40 +421,48 @@ impl Table {
 }
 
 /// Returns the values of the keys in input 1, and the default for those that are missing. The result has the
-/// shape of the keys followed by that of a value.
+/// shape of the keys followed by that of a value, and so may the default.
 fn find(context: &mut KernelContext<'_>) -> Result<()> {
     // The read lock must end before the output is set, because the table is borrowed from the context.
     let found = {
         let (table, wanted, default) = (table(context)?, context.input(1), context.input(2));
+        let (outer, keys) = table.keys(wanted)?;
+        let shape: Shape = outer.iter().chain(table.kind.shape.iter()).copied().collect();
         if wanted.dtype() != table.kind.key
             || default.dtype() != table.kind.value
-            || default.shape() != &table.kind.shape
+            || default.shape() != &table.kind.shape && default.shape() != &shape
         {
             let text = format!(
-                "table '{}' of {} to {} {} cannot look up {} with the default {} {}",
+                "table '{}' of {} to {} {} cannot look up {} {} with the default {} {}",
                 table.kind.name,
                 table.kind.key,
                 table.kind.value,
                 table.kind.shape,
                 wanted.dtype(),
+                wanted.shape(),
                 default.dtype(),
                 default.shape()
             );
             return Err(Error::invalid_argument(text));
         }
-        table.check_keys(wanted)?;
+        table.check_keys(&keys)?;
         let entries = table.read();
         let entries = entries.as_ref().ok_or_else(|| {
             Error::new(Code::FailedPrecondition, format!("Table '{}' not initialized.", table.kind.name))
         })?;
-        let shape: Shape = wanted.shape().iter().chain(table.kind.shape.iter()).copied().collect();
         // There are no rows from which `arrange` could take the dtype.
-        if wanted.elements() == 0 {
+        if keys.is_empty() {
             Tensor::zeros(table.kind.value, shape)?
         } else {
-            let keys = keys(wanted)?;
+            // TensorFlow's fixed and dense tables read no further than the first value of the default.
+            let is_by_key = default.shape() != &table.kind.shape
+                && !table.kind.is_fixed
+                && table.reserved.get().is_none();
             let values = memory::collected(keys.iter().map(|key| entries.get(key).unwrap_or(default)))?;
-            arrange(context, &values, shape, table.kind.shape.elements(), &|row| Some((row, 0)), None)?
+            let place = |row: usize| {
+                Some((row, if is_by_key && std::ptr::eq(values[row], default) { row } else { 0 }))
+            };
+            arrange(context, &values, shape, table.kind.shape.elements(), &place, None)?
         }
     };
     context.set(0, found);
@@ -380,23 +470,36 @@ fn find(context: &mut KernelContext<'_>) -> Result<()> {
 }
 
 /// Returns all keys and values, sorted by the bytes of the keys. A dense table exports its entries only,
-/// without reserved keys.
-fn export(context: &mut KernelContext<'_>) -> Result<()> {
+/// without reserved keys. The dtypes are those that the operation declares.
+fn export(context: &mut KernelContext<'_>, declared: [DType; 2]) -> Result<()> {
     let (keys, values) = {
         let table = table(context)?;
+        let kind = &table.kind;
+        if declared != [kind.key, kind.value] {
+            let text = format!(
+                "table '{}' of {} to {} is exported as {} to {}",
+                kind.name, kind.key, kind.value, declared[0], declared[1]
+            );
+            return Err(Error::invalid_argument(text));
+        }
         let entries = table.read();
         let mut sorted: Vec<(&Bytes, &Tensor)> = entries.iter().flatten().collect();
         sorted.sort_by_key(|(key, _)| *key);
-        let keys = if table.kind.key == DType::String {
-            let keys: Vec<Bytes> = sorted.iter().map(|(key, _)| (*key).clone()).collect();
-            let count = keys.len();
-            Tensor::from_strings(keys, [count])?
+        let of_key = table.reserved.get().map(|reserved| reserved.shape.clone()).unwrap_or_default();
+        let shape: Shape = std::iter::once(sorted.len()).chain(of_key.iter().copied()).collect();
+        let keys = if kind.key == DType::String {
+            let keys = sorted.iter().map(|(key, _)| *key);
+            let keys: Vec<Bytes> = match of_key.elements() {
+                1 => keys.cloned().collect(),
+                _ => keys.flat_map(|key| strings(key)).collect(),
+            };
+            Tensor::from_strings(keys, shape)?
         } else {
             let bytes: Vec<u8> = sorted.iter().flat_map(|(key, _)| key.iter().copied()).collect();
-            Tensor::from_bytes(table.kind.key, [sorted.len()], bytes)?
+            Tensor::from_bytes(kind.key, shape, bytes)?
         };
         let values: Vec<Option<Tensor>> = sorted.iter().map(|(_, value)| Some((*value).clone())).collect();
-        (keys, stacked(context, table.kind.value, &values, &table.kind.shape)?)
+        (keys, stacked(context, kind.value, &values, &kind.shape)?)
     };
     context.set(0, keys);
     context.set(1, values);

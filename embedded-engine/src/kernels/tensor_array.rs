@@ -15,7 +15,7 @@
 //! | `TensorArrayGatherV3` | handle, indices, flow | the elements, stacked |
 //! | `TensorArrayScatterV3` | handle, indices, value, flow | flow; row n of the value is written to the n-th of the indices |
 //! | `TensorArrayConcatV3` | handle, flow | all elements, joined along their first axes, and their lengths (`int64`) |
-//! | `TensorArraySplitV3` | handle, value, lengths, flow | flow; piece n is written to index n |
+//! | `TensorArraySplitV3` | handle, value, lengths, flow | flow; piece n is written to index n, and the array has as many elements as there are pieces |
 //! | `TensorArraySizeV3` | handle, flow | the size, `int32` |
 //! | `TensorArrayCloseV3` | handle | nothing; the elements are dropped |
 //! | `TensorArrayGradV3`, `TensorArrayGradWithShape` | handle, flow, (sizes) | the array of gradients and a flow |
@@ -26,8 +26,9 @@
 //! scatter of everything.
 //!
 //! Errors are `InvalidArgument` with the name of the array: an index outside of it, a second write or a write
-//! after a read, a second read of a cleared element, a dtype or shape that does not fit, and an unwritten
-//! element of unknown shape. An element that was never written reads as zeros if its shape is known.
+//! after a read, a second read of a cleared element, a dtype or shape that does not fit (also those that a
+//! read declares), and an unwritten element of unknown shape. An element that was never written reads as
+//! zeros if its shape is known, from the array or from what a gather declares.
 //!
 //! Dtypes are any, strings and variants included; gradients must be numbers or variants that can be added.
 //! Everything runs on one thread, and writes add up in the order in which they run.
@@ -35,6 +36,7 @@
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::elements::{joined, split, stacked, sum, unstacked};
 use crate::kernels::math::boxed;
+use crate::kernels::variant_batch::shape_of;
 use crate::registry::Registry;
 use session_core::{AttrValue, Error, PartialShape, Result};
 use std::collections::BTreeMap;
@@ -114,17 +116,18 @@ pub(crate) fn register(registry: &mut Registry) {
             Ok(())
         }))
     });
-    registry.add_all(["TensorArrayReadV3", "TensorArrayReadV2", "TensorArrayRead"], |_| {
-        Ok(boxed(|context| {
-            let value = array(context)?.read(context.int(1)?)?;
+    registry.add_all(["TensorArrayReadV3", "TensorArrayReadV2", "TensorArrayRead"], |spec| {
+        let dtype = spec.dtype("dtype")?;
+        Ok(boxed(move |context| {
+            let value = array_of(context, dtype)?.read(context.int(1)?, None)?;
             context.set(0, value);
             Ok(())
         }))
     });
     registry.add_all(["TensorArrayGatherV3", "TensorArrayGatherV2", "TensorArrayGather"], |spec| {
-        let shape = shape_attr(spec, "element_shape")?;
+        let (dtype, shape) = (spec.dtype("dtype")?, shape_attr(spec, "element_shape")?);
         Ok(boxed(move |context| {
-            let array = array(context)?;
+            let array = array_of(context, dtype)?;
             gather(context, &array, &context.ints(1)?, &shape)
         }))
     });
@@ -132,13 +135,13 @@ pub(crate) fn register(registry: &mut Registry) {
         Ok(boxed(scatter))
     });
     registry.add_all(["TensorArrayConcatV3", "TensorArrayConcatV2", "TensorArrayConcat"], |spec| {
-        let shape = shape_attr(spec, "element_shape_except0")?;
-        Ok(boxed(move |context| concat(context, &shape)))
+        let (dtype, shape) = (spec.dtype("dtype")?, shape_attr(spec, "element_shape_except0")?);
+        Ok(boxed(move |context| concat(context, dtype, &shape)))
     });
     registry.add("TensorArrayPack", |spec| {
-        let shape = shape_attr(spec, "element_shape")?;
+        let (dtype, shape) = (spec.dtype("dtype")?, shape_attr(spec, "element_shape")?);
         Ok(boxed(move |context| {
-            let array = array(context)?;
+            let array = array_of(context, dtype)?;
             // The size is only known when the operation runs.
             let all: Vec<i64> = (0..array.lock().elements.len() as i64).collect();
             gather(context, &array, &all, &shape)
@@ -162,6 +165,11 @@ pub(crate) fn register(registry: &mut Registry) {
             let pieces = split(context.input(1), &context.ints(2)?)?;
             let array = array(context)?;
             array.fit(pieces.len())?;
+            let size = array.lock().elements.len();
+            if size != pieces.len() {
+                let text = format!("{} lengths for an array of size {size}", pieces.len());
+                return Err(array.error(&text));
+            }
             for (index, piece) in pieces.into_iter().enumerate() {
                 array.write(context, index as i64, piece)?;
             }
@@ -270,6 +278,15 @@ fn pass_flow(context: &mut KernelContext<'_>, input: usize) {
 /// Returns the array of input 0.
 fn array(context: &KernelContext<'_>) -> Result<Arc<TensorArray>> {
     context.shared_handle(0, "a TensorArray")
+}
+
+/// Returns the array of input 0, whose elements must have the dtype that the operation declares.
+fn array_of(context: &KernelContext<'_>, dtype: DType) -> Result<Arc<TensorArray>> {
+    let array = array(context)?;
+    if array.dtype != dtype {
+        return Err(array.error(&format!("a read of {dtype} from an array of {}", array.dtype)));
+    }
+    Ok(array)
 }
 
 /// Makes the kernel that returns the array of gradients, and creates it at the first request of a `source`.
@@ -398,8 +415,9 @@ impl TensorArray {
 
     /// Reads an element. One of a gradient that was not written is zeros.
     ///
-    /// An element that was read is marked, and dropped if the array clears elements after reads.
-    fn read(&self, index: i64) -> Result<Tensor> {
+    /// An element that was read is marked, and dropped if the array clears elements after reads. `declared` is
+    /// the shape that an operation expects of elements; it counts for those that were never written.
+    fn read(&self, index: i64, declared: Option<&PartialShape>) -> Result<Tensor> {
         let mut inner = self.lock();
         let inner = &mut *inner;
         let size = inner.elements.len();
@@ -418,7 +436,8 @@ impl TensorArray {
             Some(value) => value.clone(),
             // An element that was never written reads as zeros if its shape is known.
             None => {
-                let shape = element.shape.clone().or_else(|| inner.shape.to_shape());
+                let declared = || declared.and_then(|declared| inner.shape.merge(declared)?.to_shape());
+                let shape = element.shape.clone().or_else(|| inner.shape.to_shape()).or_else(declared);
                 let shape = shape.ok_or_else(|| {
                     self.error(&format!(
                         "Could not read from index {index}: it was not written and its shape is unknown"
@@ -435,15 +454,13 @@ impl TensorArray {
         Ok(value)
     }
 
-    /// Returns the shape that elements would have, for the result of stacking none of them. It is merged from
-    /// the array's shape and the one that the operation declares.
-    ///
-    /// # Errors
-    /// `InvalidArgument` if they contradict each other or leave a size open.
-    fn empty_shape(&self, declared: &PartialShape) -> Result<Shape> {
-        let known = self.lock().shape.merge(declared);
-        let shape = known.and_then(|known| known.to_shape());
-        shape.ok_or_else(|| self.error("it has no elements, and the shape of elements is not fully known"))
+    /// Returns an error if an element, or what is left of its shape, does not fit what an operation declares.
+    fn check_declared(&self, index: usize, shape: &[usize], declared: &PartialShape) -> Result<()> {
+        if declared.is_compatible_with(shape) {
+            return Ok(());
+        }
+        let shape = Shape::new(shape);
+        Err(self.error(&format!("{declared} is declared, which does not match {shape} at index {index}")))
     }
 }
 
@@ -455,10 +472,20 @@ fn gather(
     indices: &[i64],
     declared: &PartialShape,
 ) -> Result<()> {
-    let elements = memory::try_collected(indices.iter().map(|&index| array.read(index).map(Some)))?;
+    let own = array.lock().shape.clone();
+    let expected = own.merge(declared);
+    let expected = expected
+        .ok_or_else(|| array.error(&format!("{declared} is declared for elements of shape {own}")))?;
+    let elements =
+        memory::try_collected(indices.iter().map(|&index| array.read(index, Some(&expected)).map(Some)))?;
+    for (index, element) in elements.iter().flatten().enumerate() {
+        array.check_declared(index, shape_of(element), &expected)?;
+    }
     let shape = match elements.first() {
         Some(Some(first)) => first.shape().clone(),
-        _ => array.empty_shape(declared)?,
+        _ => expected
+            .to_shape()
+            .ok_or_else(|| array.error("it has no elements, and the shape of elements is not fully known"))?,
     };
     let value = stacked(context, array.dtype, &elements, &shape)?;
     context.set(0, value);
@@ -483,12 +510,17 @@ fn scatter(context: &mut KernelContext<'_>) -> Result<()> {
 /// Joins all elements along their first axes, whose sizes may differ, and returns the sizes as output 1.
 ///
 /// # Errors
-/// `InvalidArgument` for a scalar element, elements that differ beyond the first axis, and an empty array of
-/// unknown shape.
-fn concat(context: &mut KernelContext<'_>, declared: &PartialShape) -> Result<()> {
-    let array = array(context)?;
+/// `InvalidArgument` for a scalar element, elements that differ beyond the first axis or from the declared
+/// shape, and an empty array of unknown shape.
+fn concat(context: &mut KernelContext<'_>, dtype: DType, declared: &PartialShape) -> Result<()> {
+    let array = array_of(context, dtype)?;
     let count = array.lock().elements.len();
-    let parts = memory::try_collected((0..count).map(|index| array.read(index as i64)))?;
+    let parts = memory::try_collected((0..count).map(|index| array.read(index as i64, None)))?;
+    for (index, part) in parts.iter().enumerate() {
+        if let Some(row) = part.shape().get(1..) {
+            array.check_declared(index, row, declared)?;
+        }
+    }
     let rest: Shape = match parts.first() {
         Some(first) => first.shape().iter().skip(1).copied().collect(),
         None => {

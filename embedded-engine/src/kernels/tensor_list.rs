@@ -8,7 +8,8 @@
 //! A list is a variant: copying it copies a reference, and what an operation returns is independent of its
 //! input. Indices and sizes are `int32`; shapes are inputs, with -1 for an unknown size and a scalar -1 for
 //! an unknown rank. An element that was never set reads as zeros of the merged shape of the list, the
-//! request, and another element; if that leaves a size open, it is an error.
+//! request, and the other elements; if that leaves a size open, it is an error. A gather merges the elements
+//! that it gathers, and no others.
 //!
 //! | op | result |
 //! | --- | --- |
@@ -20,12 +21,19 @@
 //! | `TensorListFromTensor`, `TensorListScatter*`, `TensorListSplit` | a list of rows or pieces, which share the tensor's memory |
 //! | `TensorListLength`, `TensorListElementShape`, `TensorListResize`, `TensorListConcatLists` | as named |
 //!
-//! Errors about inputs are `InvalidArgument`. Elements have any dtype, variants included. Everything runs on
-//! one thread.
+//! The length of an unset element in a concatenation is that of its place in `leading_dims`. If these are too
+//! few, it is the first size of the merged shape, or the length that all set elements have. Set elements keep
+//! their own lengths. A declared shape must fit the elements that are joined or stacked, and the rows that
+//! become elements; of the shape for pieces (`TensorListSplit`) the first size is not compared, as in
+//! TensorFlow.
+//!
+//! Errors about inputs are `InvalidArgument`, among them an `element_dtype` that is not the list's. Elements
+//! have any dtype, variants included. Everything runs on one thread.
 
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::elements::{declared_shape, joined, split, stacked, unstacked};
 use crate::kernels::math::boxed;
+use crate::kernels::variant_batch::shape_of;
 use crate::registry::Registry;
 use session_core::{Error, PartialShape, Result};
 use std::sync::Arc;
@@ -33,7 +41,8 @@ use tensor::{DType, Shape, Tensor, memory};
 
 /// A list. An element that was never set has no value, and reads as zeros if its shape is known.
 ///
-/// Every element that is set fits `dtype` and `shape`, which hold for the whole life of the list.
+/// Every element that is set has this dtype and fits `shape`, which hold for the whole life of the list. Only
+/// of pieces of a tensor (`TensorListSplit`) the first size may be another one.
 #[derive(Clone)]
 pub(super) struct TensorList {
     /// The dtype of the elements.
@@ -75,22 +84,34 @@ pub(crate) fn register(registry: &mut Registry) {
             Ok(())
         }))
     });
-    registry.add("TensorListGetItem", |_| Ok(boxed(get_item)));
-    registry.add("TensorListStack", |spec| {
-        let expected = usize::try_from(spec.int("num_elements").unwrap_or(-1)).ok();
-        Ok(boxed(move |context| stack(context, expected)))
+    registry.add("TensorListGetItem", |spec| {
+        let dtype = spec.dtype("element_dtype")?;
+        Ok(boxed(move |context| get_item(context, dtype)))
     });
-    registry.add("TensorListGather", |_| Ok(boxed(gather)));
+    registry.add("TensorListStack", |spec| {
+        let dtype = spec.dtype("element_dtype")?;
+        let expected = usize::try_from(spec.int("num_elements").unwrap_or(-1)).ok();
+        Ok(boxed(move |context| stack(context, dtype, expected)))
+    });
+    registry.add("TensorListGather", |spec| {
+        let dtype = spec.dtype("element_dtype")?;
+        Ok(boxed(move |context| gather(context, dtype)))
+    });
     registry.add("TensorListFromTensor", |_| {
         Ok(boxed(|context| {
-            let elements = unstacked(context.input(0))?.into_iter().map(Some).collect();
-            let dtype = context.input(0).dtype();
-            give(context, TensorList { dtype, shape: declared_shape(context, 1)?, elements, limit: None });
+            let (tensor, shape) = (context.input(0), declared_shape(context, 1)?);
+            check_rows(tensor, &shape)?;
+            let elements = unstacked(tensor)?.into_iter().map(Some).collect();
+            let dtype = tensor.dtype();
+            give(context, TensorList { dtype, shape, elements, limit: None });
             Ok(())
         }))
     });
     registry.add("TensorListPushBack", |_| Ok(boxed(push_back)));
-    registry.add("TensorListPopBack", |_| Ok(boxed(pop_back)));
+    registry.add("TensorListPopBack", |spec| {
+        let dtype = spec.dtype("element_dtype")?;
+        Ok(boxed(move |context| pop_back(context, dtype)))
+    });
     registry.add("TensorListLength", |_| {
         Ok(boxed(|context| {
             let length = list(context, 0)?.elements.len();
@@ -122,8 +143,18 @@ fn register_many(registry: &mut Registry) {
     registry.add("TensorListConcatV2", |spec| make_concat(spec, true));
     registry.add("TensorListSplit", |_| {
         Ok(boxed(|context| {
+            let shape = declared_shape(context, 1)?;
+            let rest = match shape.rank() {
+                Some(0) => {
+                    let text = "TensorListSplit requires element_shape to be at least of rank 1, but saw: []";
+                    return Err(Error::invalid_argument(text));
+                }
+                Some(rank) => shape.range(1, rank),
+                None => PartialShape::unknown(),
+            };
+            check_rows(context.input(0), &rest)?;
             let pieces = split(context.input(0), &context.ints(2)?)?;
-            let (dtype, shape) = (context.input(0).dtype(), declared_shape(context, 1)?);
+            let dtype = context.input(0).dtype();
             let elements = pieces.into_iter().map(Some).collect();
             give(context, TensorList { dtype, shape, elements, limit: None });
             Ok(())
@@ -138,10 +169,17 @@ fn register_many(registry: &mut Registry) {
             Ok(())
         }))
     });
-    registry.add("TensorListConcatLists", |_| {
-        Ok(boxed(|context| {
+    registry.add("TensorListConcatLists", |spec| {
+        let dtype = spec.dtype("element_dtype")?;
+        Ok(boxed(move |context| {
             let more = take(context, 1)?;
             let mut list = take(context, 0)?;
+            list.check_dtype(dtype)?;
+            more.check_dtype(dtype)?;
+            if list.shape != more.shape {
+                let text = format!("lists of elements {} and {} cannot be joined", list.shape, more.shape);
+                return Err(Error::invalid_argument(text));
+            }
             list.elements.extend(more.elements);
             give(context, list);
             Ok(())
@@ -169,6 +207,26 @@ fn not_a_list(input: usize) -> Error {
 /// Returns the list of an input for reading.
 fn list<'c>(context: &'c KernelContext<'_>, input: usize) -> Result<&'c TensorList> {
     context.input(input).as_handle().ok_or_else(|| not_a_list(input))
+}
+
+/// Returns the list of input 0, whose elements must have the dtype that the operation declares.
+fn list_of<'c>(context: &'c KernelContext<'_>, dtype: DType) -> Result<&'c TensorList> {
+    let list = list(context, 0)?;
+    list.check_dtype(dtype)?;
+    Ok(list)
+}
+
+/// Returns an error if the rows of a tensor do not fit the shape that a list declares for its elements. A
+/// tensor without rows is checked, too.
+fn check_rows(tensor: &Tensor, shape: &PartialShape) -> Result<()> {
+    match shape_of(tensor).get(1..) {
+        Some(row) if !shape.is_compatible_with(row) => {
+            let text = format!("a list of elements {shape} from rows of shape {}", Shape::new(row));
+            Err(Error::invalid_argument(text))
+        }
+        // What needs rows refuses a scalar itself.
+        _ => Ok(()),
+    }
 }
 
 /// Returns a list to be changed: the same one if nothing else holds it, otherwise a copy. In a loop that
@@ -216,6 +274,15 @@ impl TensorList {
         indices.iter().zip(rows).try_for_each(|(&index, row)| self.set(index, row, true))
     }
 
+    /// Returns an error if the operation declares another dtype than that of the elements.
+    fn check_dtype(&self, declared: DType) -> Result<()> {
+        if declared != self.dtype {
+            let text = format!("the operation declares elements of {declared}, the list has {}", self.dtype);
+            return Err(Error::invalid_argument(text));
+        }
+        Ok(())
+    }
+
     /// Returns an error if an element has not the dtype of the list or does not fit its shape.
     fn check(&self, item: &Tensor) -> Result<()> {
         if item.dtype() != self.dtype {
@@ -229,28 +296,80 @@ impl TensorList {
         Ok(())
     }
 
-    /// Returns the shape of elements, merged from the requested shape, the shape of the list, and that of a
-    /// present element.
+    /// Returns the shape of the list, merged with the requested one.
+    fn declared(&self, declared: &PartialShape) -> Result<PartialShape> {
+        self.shape.merge(declared).ok_or_else(|| {
+            let text = format!("the list has elements of shape {}, but {declared} was requested", self.shape);
+            Error::invalid_argument(text)
+        })
+    }
+
+    /// Returns the shape of elements, merged from the requested shape, the shape of the list, and those of the
+    /// present elements.
     ///
-    /// Shape `[2, ?]` of the list and `[?, 3]` of the request give `[2, 3]`. The present element is only
+    /// Shape `[2, ?]` of the list and `[?, 3]` of the request give `[2, 3]`. The present elements are only
     /// looked at if a size is still open.
     fn known_shape(&self, declared: &PartialShape) -> Result<PartialShape> {
-        let text = || format!("the list has elements of shape {}, but {declared} was requested", self.shape);
-        let known = self.shape.merge(declared).ok_or_else(|| Error::invalid_argument(text()))?;
-        // A list of unknown shape takes that of its elements, as TensorFlow does for unset ones.
-        match self.elements.iter().flatten().next() {
-            Some(element) if known.to_shape().is_none() => Ok(known
-                .merge(&PartialShape::from(element.shape()))
-                .ok_or_else(|| Error::invalid_argument(text()))?),
-            _ => Ok(known),
+        let known = self.declared(declared)?;
+        if known.is_fully_known() {
+            return Ok(known);
         }
+        // A list of unknown shape takes that of its elements, as TensorFlow does for unset ones.
+        self.elements.iter().flatten().try_fold(known, |known, element| merged(&known, element))
     }
 
     /// Returns the shape of elements, or an error if a size is unknown.
     fn full_shape(&self, declared: &PartialShape) -> Result<Shape> {
-        let known = self.known_shape(declared)?;
-        known.to_shape().ok_or_else(|| {
-            let text = format!("the shape of the list's elements is not fully known: {known}");
+        full(&self.known_shape(declared)?)
+    }
+
+    /// Returns the length of elements that are joined, as far as it is known without `leading_dims`, and the
+    /// shape of their rows.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for scalars, for elements that contradict each other or the declared shape, and for
+    /// rows of an unknown shape.
+    fn shape_of_parts(&self, declared: &PartialShape) -> Result<(Option<usize>, Shape)> {
+        let known = self.declared(declared)?;
+        let scalar =
+            || Error::invalid_argument("Concat requires elements to be at least vectors, found scalars");
+        let mut rows = match known.rank() {
+            Some(0) => return Err(scalar()),
+            Some(rank) => known.range(1, rank),
+            None => PartialShape::unknown(),
+        };
+        // The length of all set elements; two different ones leave it open.
+        let mut common = None;
+        for (place, element) in self.elements.iter().enumerate() {
+            let Some(element) = element else { continue };
+            let (&length, row) = element.shape().split_first().ok_or_else(scalar)?;
+            let fits = known.dim(0).is_none_or(|size| size == length);
+            let merged = rows.merge(&PartialShape::from(row)).filter(|_| fits);
+            rows = merged.ok_or_else(|| {
+                Error::invalid_argument(format!(
+                    "element {place} of shape {} cannot be joined with elements of shape {}",
+                    element.shape(),
+                    PartialShape::from([known.dim(0)]).concat(&rows)
+                ))
+            })?;
+            common = match common {
+                None => Some(Some(length)),
+                Some(other) => Some(other.filter(|&other| other == length)),
+            };
+        }
+        let rest = rows.to_shape().ok_or_else(|| {
+            let text = format!("the shape of the rows of the list's elements is not fully known: {rows}");
+            Error::invalid_argument(text)
+        })?;
+        Ok((known.dim(0).or(common.flatten()), rest))
+    }
+
+    /// Returns the element of an index, or none if it was not set.
+    fn at(&self, index: i64) -> Result<&Option<Tensor>> {
+        let size = self.elements.len();
+        let place = usize::try_from(index).ok().and_then(|place| self.elements.get(place));
+        place.ok_or_else(|| {
+            let text = format!("Trying to access element {index} in a list with {size} elements");
             Error::invalid_argument(text)
         })
     }
@@ -259,31 +378,39 @@ impl TensorList {
     ///
     /// `declared` is the shape that the operation requests; it only matters for an element that was not set.
     fn get(&self, index: i64, declared: &PartialShape) -> Result<Tensor> {
-        let size = self.elements.len();
-        let place = usize::try_from(index).ok().and_then(|place| self.elements.get(place));
-        let element = place.ok_or_else(|| {
-            let text = format!("Trying to access element {index} in a list with {size} elements");
-            Error::invalid_argument(text)
-        })?;
-        match element {
+        match self.at(index)? {
             Some(element) => Ok(element.clone()),
             None => Ok(Tensor::zeros(self.dtype, self.full_shape(declared)?)?),
         }
     }
 }
 
+/// Returns the shape of elements, all of whose sizes must be known.
+fn full(known: &PartialShape) -> Result<Shape> {
+    known.to_shape().ok_or_else(|| {
+        Error::invalid_argument(format!("the shape of the list's elements is not fully known: {known}"))
+    })
+}
+
+/// Returns a shape, merged with that of an element.
+fn merged(known: &PartialShape, element: &Tensor) -> Result<PartialShape> {
+    known.merge(&PartialShape::from(element.shape())).ok_or_else(|| {
+        Error::invalid_argument(format!("an element of shape {} where {known} is expected", element.shape()))
+    })
+}
+
 /// Returns the element of the index in input 1. It shares the list's memory.
-fn get_item(context: &mut KernelContext<'_>) -> Result<()> {
-    let item = list(context, 0)?.get(context.int(1)?, &declared_shape(context, 2)?)?;
+fn get_item(context: &mut KernelContext<'_>, dtype: DType) -> Result<()> {
+    let item = list_of(context, dtype)?.get(context.int(1)?, &declared_shape(context, 2)?)?;
     context.set(0, item);
     Ok(())
 }
 
 /// Stacks all elements, unset ones as zeros. `expected` is the number of elements that the attribute
 /// `num_elements` requires, if it does.
-fn stack(context: &mut KernelContext<'_>, expected: Option<usize>) -> Result<()> {
+fn stack(context: &mut KernelContext<'_>, dtype: DType, expected: Option<usize>) -> Result<()> {
     let declared = declared_shape(context, 1)?;
-    let list = list(context, 0)?;
+    let list = list_of(context, dtype)?;
     if let Some(expected) = expected.filter(|&expected| expected != list.elements.len()) {
         let text = format!(
             "Operation expected a list with {expected} elements but got a list with {}",
@@ -296,12 +423,18 @@ fn stack(context: &mut KernelContext<'_>, expected: Option<usize>) -> Result<()>
     Ok(())
 }
 
-/// Stacks the elements of the indices in input 1, in their order. An index may occur several times.
-fn gather(context: &mut KernelContext<'_>) -> Result<()> {
+/// Stacks the elements of the indices in input 1, in their order. An index may occur several times. Elements
+/// that are not gathered may have other shapes.
+fn gather(context: &mut KernelContext<'_>, dtype: DType) -> Result<()> {
     let (indices, declared) = (context.ints(1)?, declared_shape(context, 2)?);
-    let list = list(context, 0)?;
-    let elements = memory::try_collected(indices.iter().map(|&index| list.get(index, &declared).map(Some)))?;
-    let value = stacked(context, list.dtype, &elements, &list.full_shape(&declared)?)?;
+    let list = list_of(context, dtype)?;
+    let elements = memory::try_collected(indices.iter().map(|&index| list.at(index).cloned()))?;
+    let mut known = list.declared(&declared)?;
+    // The shape of a variant is not that of what it holds.
+    if dtype != DType::Variant {
+        known = elements.iter().flatten().try_fold(known, |known, element| merged(&known, element))?;
+    }
+    let value = stacked(context, list.dtype, &elements, &full(&known)?)?;
     context.set(0, value);
     Ok(())
 }
@@ -320,9 +453,10 @@ fn push_back(context: &mut KernelContext<'_>) -> Result<()> {
 }
 
 /// Returns the list without its last element, and that element; zeros for one that was not set.
-fn pop_back(context: &mut KernelContext<'_>) -> Result<()> {
+fn pop_back(context: &mut KernelContext<'_>, dtype: DType) -> Result<()> {
     let declared = declared_shape(context, 1)?;
     let mut list = take(context, 0)?;
+    list.check_dtype(dtype)?;
     let last = list.elements.len().checked_sub(1);
     let last = last.ok_or_else(|| Error::invalid_argument("Trying to pop from an empty list"))?;
     let item = list.get(last as i64, &declared)?;
@@ -351,8 +485,9 @@ fn element_shape(context: &mut KernelContext<'_>, dtype: DType) -> Result<()> {
 /// Makes a list from rows and their indices. Its length is input 3 if `sized` and the input is not negative,
 /// otherwise it ends at the largest index.
 fn scatter(context: &mut KernelContext<'_>, sized: bool) -> Result<()> {
-    let (rows, indices) = (unstacked(context.input(0))?, context.ints(1)?);
     let (dtype, shape) = (context.input(0).dtype(), declared_shape(context, 2)?);
+    check_rows(context.input(0), &shape)?;
+    let (rows, indices) = (unstacked(context.input(0))?, context.ints(1)?);
     let size = if sized { context.int(3)? } else { -1 };
     let size = match usize::try_from(size) {
         Ok(size) => size,
@@ -370,42 +505,34 @@ fn scatter(context: &mut KernelContext<'_>, sized: bool) -> Result<()> {
 }
 
 /// Concatenates elements along their first axis. With `by_input` (the second version of the op) the lengths
-/// of unset elements are an input, in their order; the first version has none, and an unset element is an
-/// error.
-///
-/// The sizes beyond the first axis come from the first element that is set, or else from the list and the
-/// request.
+/// of unset elements are an input, by the places of the elements; the first version has none, and then some
+/// element must be set.
 fn make_concat(spec: &NodeSpec<'_>, by_input: bool) -> Result<Box<dyn crate::kernel::Kernel>> {
+    let dtype = spec.dtype("element_dtype")?;
     let attr = spec.operation.attr("element_shape").and_then(|shape| shape.as_shape()).cloned();
     Ok(boxed(move |context| {
         let declared = if by_input { declared_shape(context, 1)? } else { attr.clone().unwrap_or_default() };
-        let missing = if by_input { context.ints(2)? } else { Vec::new() };
-        let list = list(context, 0)?;
-        let rest = |shape: PartialShape| shape.rank().map(|rank| shape.range(1.min(rank), rank));
-        let known = rest(list.shape.clone()).zip(rest(declared)).and_then(|(a, b)| a.merge(&b));
-        let known = match list.elements.iter().flatten().next() {
-            Some(first) => rest(PartialShape::from(first.shape())),
-            None => known.or_else(|| rest(list.shape.clone())),
-        };
-        let rest = known.and_then(|known| known.to_shape());
-        let rest = rest.ok_or_else(|| {
-            Error::invalid_argument(
-                "the shape of the elements of the list is not fully known beyond the first axis",
-            )
-        })?;
-        // The lengths are those of the unset elements only, one after the other.
-        let mut unset = missing.into_iter();
+        let lengths = if by_input { context.ints(2)? } else { Vec::new() };
+        let list = list_of(context, dtype)?;
+        let is_unset = list.elements.iter().all(Option::is_none);
+        if !by_input && is_unset && !list.elements.is_empty() {
+            let text = "TensorListConcat cannot join a list of unset elements; TensorListConcatV2 can";
+            return Err(Error::invalid_argument(text));
+        }
+        let (first, rest) = list.shape_of_parts(&declared)?;
         let mut parts = memory::reserve(list.elements.len())?;
-        for element in &list.elements {
+        for (place, element) in list.elements.iter().enumerate() {
             parts.push(match element {
                 Some(element) => element.clone(),
                 None => {
-                    let rows = unset.next().ok_or_else(|| {
-                        Error::invalid_argument(
-                            "an element of the list was not set and its length is not known",
-                        )
+                    let length = lengths.get(place).copied().map(count).transpose()?.or(first);
+                    let length = length.ok_or_else(|| {
+                        Error::invalid_argument(format!(
+                            "element {place} of the list was not set, and leading_dims has only {} elements",
+                            lengths.len()
+                        ))
                     })?;
-                    let shape: Shape = std::iter::once(count(rows)?).chain(rest.iter().copied()).collect();
+                    let shape: Shape = std::iter::once(length).chain(rest.iter().copied()).collect();
                     Tensor::zeros(list.dtype, shape)?
                 }
             });

@@ -5,7 +5,8 @@
 //! - `ReadFile` returns the content of the file whose name is input 0, a single string. `WriteFile` replaces
 //!   the file in input 0 by the content in input 1, and creates the folders that are missing.
 //! - `MatchingFiles` takes any number of patterns and returns the names of all existing paths that match,
-//!   sorted by bytes. Each path is listed once per pattern that it matches.
+//!   sorted by bytes. Each path is listed once per pattern that it matches, and begins as the pattern does; with
+//!   `./` if the pattern's first component has a wildcard.
 //! - `ImmutableConst` reads a tensor of the attributes `dtype` and `shape` from the file
 //!   `memory_region_name`, in the byte order of the machine. A longer file is accepted, a shorter one is
 //!   `Internal`. It is read in each step rather than mapped.
@@ -49,13 +50,15 @@ pub(super) fn register(registry: &mut Registry) {
             Ok(boxed(|context| {
                 let mut found = Vec::new();
                 for pattern in context.input(0).as_strings()? {
-                    matching(&path(pattern), context.files(), &mut found)?;
+                    let mut paths = Vec::new();
+                    matching(&path(pattern), context.files(), &mut paths)?;
+                    let is_bare = parts(pattern).is_some_and(|(folder, _)| folder.is_empty());
+                    let named = |path: PathBuf| if is_bare { Path::new(".").join(path) } else { path };
+                    found.extend(paths.into_iter().map(|path| named(path).into_os_string().into_vec()));
                 }
                 found.sort();
-                let names: Vec<Vec<u8>> =
-                    found.into_iter().map(|path| path.into_os_string().into_vec()).collect();
-                let count = names.len();
-                context.set(0, Tensor::from_strings(names, [count])?);
+                let count = found.len();
+                context.set(0, Tensor::from_strings(found, [count])?);
                 Ok(())
             }))
         })
@@ -161,30 +164,52 @@ pub(super) fn failed(action: &str, path: &Path, error: io::Error) -> Error {
 /// against `files`.
 ///
 /// The candidates grow component by component: after `data/*/part-?` has consumed two components they are all
-/// entries of `data`. So only folders on the way to a match are opened.
+/// entries of `data`. So only folders on the way to a match are opened. What is before the first component with
+/// a wildcard is kept as it is, also `.` in it.
 pub(in crate::kernels) fn matching(
     pattern: &Path,
     files: &FileAccess,
     found: &mut Vec<PathBuf>,
 ) -> Result<()> {
-    let mut candidates = vec![PathBuf::new()];
-    for part in pattern.components() {
-        let part = part.as_os_str();
-        if !part.as_bytes().iter().any(|byte| b"*?[".contains(byte)) {
-            candidates.iter_mut().for_each(|path| path.push(part));
-            continue;
+    let Some((folder, components)) = parts(pattern.as_os_str().as_bytes()) else {
+        return existing(pattern.to_owned(), files, found);
+    };
+    let mut candidates = vec![path(folder)];
+    for part in components.split(|&byte| byte == b'/').filter(|part| !part.is_empty()) {
+        if matches!(part, b"." | b"..") {
+            // Folders do not list these.
+            candidates.clear();
+        } else if !part.iter().any(is_special) {
+            candidates.iter_mut().for_each(|path| path.push(OsStr::from_bytes(part)));
+        } else {
+            // A folder is listed only if it may be read, even if nothing in it would match.
+            candidates.iter().try_for_each(|folder| files.check_read(opened(folder)))?;
+            candidates = candidates.iter().flat_map(|folder| names(folder, part)).collect();
         }
-        // A folder is listed only if it may be read, even if nothing in it would match.
-        candidates.iter().try_for_each(|folder| files.check_read(opened(folder)))?;
-        candidates = candidates.iter().flat_map(|folder| names(folder, part.as_bytes())).collect();
     }
-    for path in candidates {
-        files.check_read(&path)?;
-        if path.exists() {
-            found.push(path);
-        }
+    candidates.into_iter().try_for_each(|path| existing(path, files, found))
+}
+
+/// Appends a path that may be read, if it exists.
+fn existing(path: PathBuf, files: &FileAccess, found: &mut Vec<PathBuf>) -> Result<()> {
+    files.check_read(&path)?;
+    if path.exists() {
+        found.push(path);
     }
     Ok(())
+}
+
+/// Returns true for bytes that have a meaning in a pattern.
+fn is_special(byte: &u8) -> bool {
+    b"*?[\\".contains(byte)
+}
+
+/// Returns the folder before the first component with a wildcard, including its slash, and the rest; `None`
+/// for a pattern without wildcards.
+fn parts(pattern: &[u8]) -> Option<(&[u8], &[u8])> {
+    let special = pattern.iter().position(is_special)?;
+    let folder = pattern[..special].iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
+    Some(pattern.split_at(folder))
 }
 
 /// Returns the folder that is opened to list the entries of a prefix: the working directory if the prefix

@@ -3,7 +3,7 @@
 //! | reader | record | key |
 //! | --- | --- | --- |
 //! | `TFRecordReader` | the payload of a framed record | `<file>:<offset>`, the offset of the record in the inflated content |
-//! | `TextLineReader` | a line without its end (`\n` or `\r\n`) | `<file>:<line>`, from 1, counting skipped lines |
+//! | `TextLineReader` | a line without its end (`\n` or `\r\n`; at the end of the file also `\r`) | `<file>:<line>`, from 1, counting skipped lines |
 //! | `FixedLengthRecordReader` | `record_bytes` bytes | `<file>:<number>`, from 0 |
 //! | `WholeFileReader` | the content of the file | `<file>` |
 //! | `IdentityReader` | the name of the file, which is not opened | `<file>` |
@@ -239,10 +239,15 @@ impl Source {
                 if read.map_err(|error| failed("read", &path(name), error))? == 0 {
                     return Ok(None);
                 }
-                if line.ends_with(b"\n") {
+                let is_whole = line.ends_with(b"\n");
+                if is_whole {
                     line.pop();
-                    if line.ends_with(b"\r") {
-                        line.pop();
+                }
+                if line.ends_with(b"\r") {
+                    line.pop();
+                    // At the end of the file a carriage return alone is no line.
+                    if line.is_empty() && !is_whole {
+                        return Ok(None);
                     }
                 }
                 *number += 1;

@@ -123,8 +123,9 @@ fn decode(context: &mut KernelContext<'_>, dtype: DType, swapped: bool, length: 
 /// A place is a row-major index. Input 0 holds the indices, input 1 the shape, input 2 the values. With
 /// `validate`, places must ascend strictly.
 ///
-/// Fails with `InvalidArgument` if the width of the indices is not the rank of the shape, if the number of
-/// values is neither theirs nor 1, or if an index is out of range, repeated or out of order.
+/// Fails with `InvalidArgument` for indices of a higher rank than 2 and inputs of another rank than the
+/// definition has, if the width of the indices is not the rank of the shape, if the values are neither a scalar
+/// nor one for each index, or if an index is out of range, repeated or out of order.
 fn places(context: &KernelContext<'_>, validate: bool) -> Result<(Shape, Vec<usize>)> {
     let shape: Shape = context
         .ints(1)?
@@ -132,11 +133,23 @@ fn places(context: &KernelContext<'_>, validate: bool) -> Result<(Shape, Vec<usi
         .map(|&size| usize::try_from(size).map_err(|_| Error::invalid_argument("a negative size")))
         .collect::<Result<_>>()?;
     let (indices, given) = (context.ints(0)?, context.input(0).shape());
+    if given.rank() > 2 {
+        let text = format!("sparse_indices should be a scalar, vector, or matrix, got shape {given}");
+        return Err(Error::invalid_argument(text));
+    }
+    for (input, name, rank) in [(1, "output_shape", 1), (3, "default_value", 0)] {
+        if context.input(input).shape().rank() != rank {
+            let found = context.input(input).shape();
+            return Err(Error::invalid_argument(format!(
+                "{name} must be of rank {rank}, not of shape {found}"
+            )));
+        }
+    }
     // Scalars and vectors are coordinates of a one-dimensional tensor.
     let width = if given.rank() == 2 { given[1] } else { 1 };
     let rows = given.first().copied().unwrap_or(1);
     let values = context.input(2);
-    if width != shape.rank() || values.shape().rank() > 0 && values.elements() != rows {
+    if width != shape.rank() || values.shape().rank() > 0 && values.shape()[..] != [rows] {
         let text = format!(
             "indices of shape {given} and values of shape {} for an output of shape {shape}",
             values.shape()

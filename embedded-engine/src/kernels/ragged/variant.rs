@@ -3,7 +3,7 @@
 //! # Semantics
 //!
 //! - `RaggedTensorToVariant` wraps a ragged tensor in one variant, or with `batched_input` in a vector of
-//!   variants, one for each row of the outermost axis.
+//!   variants, one for each row of the outermost axis. A variant without splits may hold a scalar.
 //! - `RaggedTensorFromVariant` reverses either. A tensor of variants with `d` axes adds these as `d` outer
 //!   ragged axes; `output_ragged_rank` must be `input_ragged_rank + d`.
 //! - `RaggedTensorToVariantGradient` puts the gradients of the rows together again, in the shape
@@ -111,7 +111,8 @@ pub(in crate::kernels) fn added(
 /// The inner splits of a row are the part of the splits of each axis that lies within the row, with its first
 /// number subtracted. The values are a slice of the values of all rows.
 fn to_variant(context: &mut KernelContext<'_>, rank: usize, is_batched: bool, dtype: DType) -> Result<()> {
-    let nested = nested(context, rank, rank)?;
+    // Values without splits have no rows to be checked, and may be a scalar.
+    let nested = if rank == 0 && !is_batched { Vec::new() } else { nested(context, rank, rank)? };
     let values = context.input(rank).clone();
     if !is_batched {
         let splits = (0..rank).map(|input| context.input(input).clone()).collect();

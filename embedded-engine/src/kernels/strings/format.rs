@@ -10,12 +10,13 @@
 //! | dtype | text |
 //! | --- | --- |
 //! | floats | `%f`, with `scientific` `%e`, with `shortest` `%g`; `nan`, `inf`, `-inf` |
+//! | complex numbers | the two parts in parentheses, each as a float of the format: `(1.000000,-2.000000)` |
 //! | integers | decimal; `precision`, `scientific` and `shortest` are refused |
 //! | `bool` | `true` or `false`, without a width |
 //! | strings | as they are, filled up to the width |
 //!
-//! `fill` is a blank or empty for blanks on the left, `0` for zeros after the sign, `+` for a sign in front
-//! of positive numbers as well, `-` for blanks on the right. Floats narrower than `float64` are converted
+//! `fill` is empty for blanks on the left, `0` for zeros after the sign, `+` for a sign in front of positive
+//! numbers as well (but unsigned ones), a blank for a blank in the place of that sign, `-` for blanks on the right. Floats narrower than `float64` are converted
 //! first, so they show the digits of their exact value. Combinations that C does not have are
 //! `InvalidArgument` when the plan is compiled.
 //!
@@ -27,7 +28,7 @@ use crate::kernel::{Kernel, KernelContext, NodeSpec};
 use crate::kernels::math::boxed;
 use crate::registry::Registry;
 use session_core::{Error, Result};
-use tensor::{Bytes, DType, Tensor, memory};
+use tensor::{Bytes, Complex, DType, Tensor, memory};
 
 /// Registers `AsString`.
 pub(super) fn register(registry: &mut Registry) {
@@ -66,16 +67,15 @@ enum Fill {
     Before,
     /// Zeros after the sign. Not for NaN and infinities.
     Zeros,
-    /// A sign also before positive numbers.
-    Signed,
+    /// This byte, a plus or a blank, where a negative number has its sign; then blanks before the text.
+    Signed(u8),
     /// Blanks after the text.
     After,
 }
 
 /// Makes the kernel.
 ///
-/// Fails with `InvalidArgument` for contradicting attributes, with `Unimplemented` for complex numbers and
-/// handles.
+/// Fails with `InvalidArgument` for contradicting attributes, with `Unimplemented` for handles.
 fn as_string(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
     let dtype = spec.input_dtype(0);
     let (scientific, shortest) = (spec.bool("scientific")?, spec.bool("shortest")?);
@@ -83,14 +83,17 @@ fn as_string(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
         return Err(Error::invalid_argument("Cannot select both scientific and shortest notation"));
     }
     let precision = spec.int("precision")?;
-    if !dtype.is_floating() && (scientific || shortest || precision > -1) {
+    let has_fraction = dtype.is_floating() || dtype.is_complex();
+    if !has_fraction && (scientific || shortest || precision > -1) {
         let text = format!("precision, scientific and shortest are not supported for datatype {dtype}");
         return Err(Error::invalid_argument(text));
     }
     let fill = match spec.str("fill")? {
-        "" | " " => Fill::Before,
+        "" => Fill::Before,
         "0" => Fill::Zeros,
-        "+" => Fill::Signed,
+        " " | "+" if is_unsigned(dtype) => Fill::Before,
+        " " => Fill::Signed(b' '),
+        "+" => Fill::Signed(b'+'),
         "-" => Fill::After,
         other => return Err(Error::invalid_argument(format!("Fill argument not supported: '{other}'"))),
     };
@@ -100,7 +103,7 @@ fn as_string(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
         _ => Notation::Fixed,
     };
     let format = Format {
-        precision: usize::try_from(precision).unwrap_or(if dtype.is_floating() { 6 } else { 0 }),
+        precision: usize::try_from(precision).unwrap_or(if has_fraction { 6 } else { 0 }),
         notation,
         width: usize::try_from(spec.int("width")?).unwrap_or(0),
         fill,
@@ -111,10 +114,23 @@ fn as_string(spec: &NodeSpec<'_>) -> Result<Box<dyn Kernel>> {
             memory::check(context.input(0).elements().saturating_mul(format.width))?;
             super::map(context, |text| format.padded_text(text))
         })),
+        DType::Complex64 => Ok(boxed(move |context| {
+            written::<Complex<f32>>(context, format.least(), |value| {
+                format.complex(value.re.into(), value.im.into())
+            })
+        })),
+        DType::Complex128 => Ok(boxed(move |context| {
+            written::<Complex<f64>>(context, format.least(), |value| format.complex(value.re, value.im))
+        })),
         _ => for_dtype!(real dtype, T => Ok(boxed(move |context| {
             written::<T>(context, format.least(), |value| format.number(&value.to_string(), f64_of(value)))
         }))),
     }
+}
+
+/// Returns true for integers without a sign, to which C's flags for a sign do not apply.
+fn is_unsigned(dtype: DType) -> bool {
+    matches!(dtype, DType::UInt8 | DType::UInt16 | DType::UInt32 | DType::UInt64)
 }
 
 /// Formats all elements of a tensor.
@@ -200,9 +216,21 @@ impl Format {
             Some(value) => (self.digits(value)?, true),
         };
         match self.fill {
-            Fill::Signed if !text.starts_with(b"-") => self.padded(&with_run(&text, 0, b'+', 1)?, finite),
+            Fill::Signed(sign) if !text.starts_with(b"-") => {
+                self.padded(&with_run(&text, 0, sign, 1)?, finite)
+            }
             _ => self.padded(&text, finite),
         }
+    }
+
+    /// Returns the text of a complex number: both parts are filled up to the width by themselves.
+    fn complex(&self, re: f64, im: f64) -> Result<Bytes> {
+        let [re, im] = [self.number("", Some(re))?, self.number("", Some(im))?];
+        let mut out = memory::reserve(re.len().saturating_add(im.len()).saturating_add(3))?;
+        for part in [&b"("[..], &re, b",", &im, b")"] {
+            out.extend_from_slice(part);
+        }
+        Ok(out.into())
     }
 
     /// Formats a float.

@@ -12,9 +12,10 @@
 //! - `UnicodeEncode` takes numbers and row splits, and returns a string for each row.
 //! - `UnicodeTranscode` reads and writes again, in the same shape.
 //!
-//! `input_encoding` is UTF-8 or ASCII, which is read as UTF-8; others are `Unimplemented`. `output_encoding`
-//! is `UTF-8`, `UTF-16-BE` or `UTF-32-BE`, without a byte order mark. With `errors` `strict`, invalid input
-//! is `InvalidArgument`; `replace` puts `replacement_char` in its place, one for each invalid sequence;
+//! `input_encoding` is UTF-8, or ASCII, of which every byte from 0x80 on is invalid by itself; others are
+//! `Unimplemented`. `output_encoding` is `UTF-8`, `UTF-16-BE` or `UTF-32-BE`, without a byte order mark. With `errors` `strict`, invalid input
+//! is `InvalidArgument`, also a control character in a transcoding with `replace_control_characters`; decoding
+//! replaces that one. `replace` puts `replacement_char` in its place, one for each invalid sequence;
 //! `ignore` leaves it out.
 //!
 //! ```text
@@ -66,22 +67,22 @@ enum Errors {
 }
 
 impl Errors {
-    /// Reads the attributes `errors` and `replacement_char`. The latter must be a character, not a surrogate
-    /// or a number beyond U+10FFFF.
+    /// Reads the attributes `errors` and `replacement_char`.
     fn of(spec: &NodeSpec<'_>) -> Result<Errors> {
         Ok(match spec.str("errors")? {
             "strict" => Errors::Strict,
             "ignore" => Errors::Ignore,
-            _ => {
-                let number = spec.int("replacement_char")?;
-                let character = u32::try_from(number).ok().and_then(char::from_u32);
-                Errors::Replace(character.ok_or_else(|| {
-                    Error::invalid_argument(format!(
-                        "replacement_char {number} is not a valid unicode codepoint"
-                    ))
-                })?)
-            }
+            _ => Errors::replaced(spec)?,
         })
+    }
+
+    /// Reads the attribute `replacement_char`, which must be a character, not a surrogate or a number beyond
+    /// U+10FFFF.
+    fn replaced(spec: &NodeSpec<'_>) -> Result<Errors> {
+        let number = spec.int("replacement_char")?;
+        let character = u32::try_from(number).ok().and_then(char::from_u32);
+        let text = || format!("replacement_char {number} is not a valid unicode codepoint");
+        Ok(Errors::Replace(character.ok_or_else(|| Error::invalid_argument(text()))?))
     }
 
     /// Returns the character that replaces an invalid one, if there is one.
@@ -99,21 +100,43 @@ impl Errors {
 /// The way to read strings.
 #[derive(Clone, Copy)]
 struct Reader {
+    /// True if only bytes below 0x80 are characters.
+    is_ascii: bool,
     /// The treatment of invalid bytes.
     errors: Errors,
-    /// True if characters up to U+001F are treated as invalid.
-    replaces_control: bool,
+    /// The treatment of characters up to U+001F; `None` if they are like others.
+    control: Option<Errors>,
 }
 
 impl Reader {
-    /// Fails with `Unimplemented` for encodings other than UTF-8.
+    /// Fails with `Unimplemented` for encodings other than UTF-8 and ASCII.
     fn of(spec: &NodeSpec<'_>) -> Result<Reader> {
         let encoding = spec.str("input_encoding")?;
-        if !matches!(encoding.to_ascii_uppercase().as_str(), "UTF-8" | "UTF8" | "US-ASCII" | "ASCII") {
-            let text = format!("strings in the encoding '{encoding}' are not read, only UTF-8");
-            return Err(Error::new(Code::Unimplemented, text));
+        let is_ascii = match encoding.to_ascii_uppercase().as_str() {
+            "UTF-8" | "UTF8" => false,
+            "US-ASCII" | "ASCII" => true,
+            _ => {
+                let text = format!("strings in the encoding '{encoding}' are not read, only UTF-8 and ASCII");
+                return Err(Error::new(Code::Unimplemented, text));
+            }
+        };
+        let errors = Errors::of(spec)?;
+        let is_transcoded = spec.operation.op_type() == "UnicodeTranscode";
+        let control = match (spec.bool("replace_control_characters")?, errors) {
+            (false, _) => None,
+            // Only a transcoding refuses them then, as in TensorFlow.
+            (true, Errors::Strict) if !is_transcoded => Some(Errors::replaced(spec)?),
+            (true, errors) => Some(errors),
+        };
+        Ok(Reader { is_ascii, errors, control })
+    }
+
+    /// Returns what is read for a valid character, if anything.
+    fn valid(&self, character: char) -> Result<Option<char>> {
+        match self.control {
+            Some(control) if character <= '\u{1f}' => control.instead(),
+            _ => Ok(Some(character)),
         }
-        Ok(Reader { errors: Errors::of(spec)?, replaces_control: spec.bool("replace_control_characters")? })
     }
 
     /// Returns the characters of a string, each with the place of its first byte.
@@ -121,15 +144,21 @@ impl Reader {
     /// Fails if the string is not valid and errors are strict. Memory is reserved for one character per byte,
     /// the most there can be.
     ///
-    /// Bytes are decoded as UTF-8, and each maximal invalid part of a sequence counts as one invalid
-    /// character.
+    /// Of UTF-8 each maximal invalid part of a sequence counts as one invalid character.
     fn characters(&self, text: &[u8]) -> Result<Vec<(char, usize)>> {
         let mut characters = memory::reserve(text.len())?;
+        if self.is_ascii {
+            for (place, &byte) in text.iter().enumerate() {
+                let read =
+                    if byte.is_ascii() { self.valid(char::from(byte))? } else { self.errors.instead()? };
+                characters.extend(read.map(|character| (character, place)));
+            }
+            return Ok(characters);
+        }
         let mut at = 0;
         for chunk in text.utf8_chunks() {
             for (place, character) in chunk.valid().char_indices() {
-                let is_replaced = self.replaces_control && character <= '\u{1f}';
-                let read = if is_replaced { self.errors.instead()? } else { Some(character) };
+                let read = self.valid(character)?;
                 characters.extend(read.map(|character| (character, at + place)));
             }
             at += chunk.valid().len();
