@@ -16,6 +16,18 @@
 //!
 //! # Control flow
 //!
+//! # What is held back while something waits
+//!
+//! A block that waits knows for each step the steps that must run after it: those that read its values, those
+//! that the graph orders behind it, and, by the wishes of `schedule`, updates of a variable behind its reads.
+//!
+//! ```text
+//! v = read w;  y = v * dequeue q;  u = w += 1;  enqueue q (after u)
+//!
+//! y waits for the dequeue, and the wish puts u behind y. If it counted, u and the enqueue would wait for y,
+//! and y for the enqueue. So wishes do not count for steps behind which a wait may end (`OpType::wakes`).
+//! ```
+//!
 //! A graph without `Flow` nodes has no guards and no flags, and a graph without waits no dependents; both are
 //! decided once for the whole graph. Nodes that only order others become no steps then: their order is
 //! already in the sequence of the steps.

@@ -34,7 +34,7 @@ use compute::elementwise::{Values, ValuesMut, cast_values};
 use compute::{OutOfMemory, Pool, Scratch};
 use session_core::{AttrValue, Error, FileAccess, Operation, Result};
 use std::any::Any;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use tensor::{BufferPool, DType, Element, Shape, Tensor, TensorError, memory};
 
 /// Runs one operation of a plan. It is made once per plan and called in every step, possibly by several
@@ -288,6 +288,39 @@ pub(crate) struct Environment {
     pub(crate) threads: Threads,
     /// The files that operations may reach.
     pub(crate) files: FileAccess,
+}
+
+impl Environment {
+    /// Returns the same without keeping the resources.
+    pub(crate) fn downgrade(&self) -> WeakEnvironment {
+        let Environment { pool, buffers, resources, threads, files } = self.clone();
+        WeakEnvironment { pool, buffers, resources: Arc::downgrade(&resources), threads, files }
+    }
+}
+
+/// The state that kernels share, for a value that the resources themselves hold: a strong reference to them
+/// would keep both alive.
+pub(crate) struct WeakEnvironment {
+    /// The threads among which one kernel divides its work.
+    pool: Pool,
+    /// The memory of results.
+    buffers: BufferPool,
+    /// The resources, while the session keeps them.
+    resources: Weak<Resources>,
+    /// The threads in the background.
+    threads: Threads,
+    /// The files that operations may reach.
+    files: FileAccess,
+}
+
+impl WeakEnvironment {
+    /// Returns the state of the session, or `None` after it is gone.
+    pub(crate) fn upgrade(&self) -> Option<Environment> {
+        let WeakEnvironment { pool, buffers, threads, files, .. } = self;
+        let resources = self.resources.upgrade()?;
+        let (pool, buffers, threads, files) = (pool.clone(), buffers.clone(), threads.clone(), files.clone());
+        Some(Environment { pool, buffers, resources, threads, files })
+    }
 }
 
 /// The step in which a kernel runs, as the kernel sees it.

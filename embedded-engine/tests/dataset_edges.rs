@@ -48,7 +48,7 @@ fn range(graph: &Graph, stop: i64) -> Dataset {
     Dataset::range(graph, 0, stop, 1)
 }
 
-/// The outcomes of so many steps: numbers joined by commas, `end`, or the code of an error.
+/// The outcomes of a number of steps: numbers joined by commas, `end`, or the code of an error.
 fn taken(session: &dyn Session, outputs: &[Output], count: usize) -> Vec<String> {
     let outcome = |_| match session.run(outputs, ()) {
         Ok(values) => {

@@ -31,7 +31,7 @@ struct Body<'a> {
     arguments: HashMap<Endpoint, String>,
     /// The names of the arguments, in order.
     names: Vec<String>,
-    /// What to write of each node.
+    /// The options of the export, as far as they hold for functions.
     options: ExportOptions,
 }
 

@@ -304,6 +304,12 @@ pub fn import_graph_def(graph: &Graph, message: &GraphDef, options: &ImportOptio
 }
 
 /// Fails for a graph whose writer says that readers of this version do not understand it.
+///
+/// The version of a reader is the one that this crate writes as that of the producer. A graph of a later producer
+/// is read as long as it names no later reader.
+///
+/// # Errors
+/// A value error, as in TensorFlow, if `min_consumer` is later than this version, or `bad_consumers` names it.
 fn check_versions(message: &GraphDef) -> Result<()> {
     let Some(versions) = &message.versions else { return Ok(()) };
     if versions.min_consumer > PRODUCER {

@@ -48,6 +48,21 @@ pub trait CheckpointSaverListener: Send {
     /// Called with the prefix of the checkpoint of `step`, before [`after_save`](CheckpointSaverListener::after_save). Also called
     /// when a session is created from the checkpoint that the hook would write, which is then not written again. In a dry run
     /// there is no checkpoint at the prefix. Beyond TensorFlow.
+    ///
+    /// ```
+    /// use hooks::CheckpointSaverListener;
+    /// use std::path::{Path, PathBuf};
+    ///
+    /// /// Knows the newest checkpoint.
+    /// #[derive(Default)]
+    /// struct Newest(Option<PathBuf>);
+    ///
+    /// impl CheckpointSaverListener for Newest {
+    ///     fn on_checkpoint(&mut self, _: i64, prefix: &Path) {
+    ///         self.0 = Some(prefix.to_owned());
+    ///     }
+    /// }
+    /// ```
     fn on_checkpoint(&mut self, step: i64, prefix: &Path) {
         let _ = (step, prefix);
     }

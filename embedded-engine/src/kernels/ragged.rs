@@ -16,6 +16,17 @@
 //! All splits are checked: they begin with 0, do not fall, and end with the number of rows of the next level.
 //! Otherwise, and for indices outside of the rows, the error is `InvalidArgument`. Values of any dtype are
 //! moved without being interpreted. Everything runs on one thread, in the order of the rows.
+//!
+//! # Examples
+//!
+//! ```text
+//! splits [0, 2, 3], values [1, 2, 3]: the rows [1, 2] and [3]
+//!
+//! RaggedGather          indices [1, 0]            -> splits [0, 1, 3], values [3, 1, 2]
+//! RaggedGather          index 1                   -> values [3], no splits
+//! RaggedTensorToSparse                            -> indices [[0, 0], [0, 1], [1, 0]], shape [2, 2]
+//! RaggedRange           starts 0, limits [2, 0, 3]  -> splits [0, 2, 2, 5], values [0, 1, 0, 1, 2]
+//! ```
 
 mod dense;
 mod ngrams;

@@ -37,6 +37,18 @@
 //! Everything runs on one thread. Coordinates are read into one small list per value, which is simple and
 //! slow: these operations handle features of examples, not large matrices. What needs an order sorts, or uses
 //! an ordered map: n log n.
+//!
+//! # Examples
+//!
+//! ```text
+//! a = {[0, 1]: 2, [2, 0]: 3} of shape [3, 2], b = {[0, 1]: -2, [1, 1]: 5}
+//!
+//! SparseAdd             a, b, threshold 1            -> {[1, 1]: 5, [2, 0]: 3}
+//! SparseSparseMaximum   a, b                         -> {[0, 1]: 2, [1, 1]: 5, [2, 0]: 3}
+//! SparseReduceSum       a, axis 1                    -> [2, 0, 3]
+//! SparseReshape         a, to [2, -1]                -> indices [[0, 1], [1, 1]], shape [2, 3]
+//! SparseTensorDenseMatMul  a, [[1, 2], [3, 4]]       -> [[6, 8], [0, 0], [3, 6]]
+//! ```
 
 mod cross;
 mod edit_distance;

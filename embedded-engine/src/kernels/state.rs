@@ -20,6 +20,16 @@
 //! Names without `Resource` or `Variable` take a reference, which is the same handle. Integers wrap around.
 //! Sums run on the calling thread under the variable's lock, so concurrent updates are never lost; their
 //! order is that of arrival.
+//!
+//! # Errors
+//!
+//! - `FailedPrecondition` for a variable without a value, with its name.
+//! - `InvalidArgument` for a value of another shape than the declared one, or, with `validate_shape`, than the value
+//!   has; for a value of another dtype than the variable holds, which several handles of one shared name may
+//!   declare; for a delta of another shape or of a dtype that is not numeric.
+//! - `NotFound` for destroying a variable without a value, unless `ignore_lookup_error` is set.
+//!
+//! A step that fails leaves the variable as it was: everything is checked before the first element changes.
 
 mod reference;
 mod scatter;

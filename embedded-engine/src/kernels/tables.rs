@@ -35,6 +35,20 @@
 //! key with two values in an initializer; `InvalidArgument` for dtypes and shapes that do not fit, the
 //! reserved keys of a dense table, and empty lines and lines with too few columns; `OutOfRange` for a file
 //! without lines; `NotFound` for a missing file.
+//!
+//! # Examples
+//!
+//! ```text
+//! MutableHashTableV2        {1: 10}
+//! LookupTableFindV2         keys [1, 2, 3], default -1         -> [10, -1, -1]
+//! LookupTableFindV2         keys [1, 2, 3], default [7, 8, 9]  -> [10, 8, 9]
+//! LookupTableInsertV2       keys [2], values [20]              -> {1: 10, 2: 20}
+//! LookupTableRemoveV2       keys [1]                           -> {2: 20}
+//!
+//! MutableDenseHashTableV2   empty key [0, 0], deleted key [-1, -1]
+//! LookupTableInsertV2       keys [[1, 2], [3, 4]], values [5, 6]
+//! LookupTableFindV2         keys [[3, 4], [9, 9]], default -1  -> [6, -1]
+//! ```
 
 use crate::kernel::{Kernel, KernelContext, NodeSpec, gives};
 use crate::kernels::array::arrange;
@@ -271,7 +285,7 @@ fn table<'c>(context: &'c KernelContext<'_>) -> Result<&'c Table> {
     context.handle(0, "a table")
 }
 
-/// Returns the bytes of each row of so many elements, in the order of the machine; for rows of one string,
+/// Returns the bytes of each row of a number of elements, in the order of the machine; for rows of one string,
 /// the strings themselves.
 ///
 /// Several strings are written with the length of each, so that `[a, bc]` and `[ab, c]` are two keys.

@@ -32,6 +32,16 @@
 //!
 //! Dtypes are any, strings and variants included; gradients must be numbers or variants that can be added.
 //! Everything runs on one thread, and writes add up in the order in which they run.
+//!
+//! # Examples
+//!
+//! ```text
+//! TensorArrayV3         size 2, of float32
+//! TensorArrayScatterV3  indices [1, 0], [[1, 2], [3, 4]]     -> element 0 is [3, 4], element 1 is [1, 2]
+//! TensorArrayGatherV3   indices [0, 1]                       -> [[3, 4], [1, 2]]
+//! TensorArrayConcatV3                                        -> [3, 4, 1, 2], lengths [2, 2]
+//! TensorArraySplitV3    [1, 2, 3], lengths [1, 2]            -> element 0 is [1], element 1 is [2, 3]
+//! ```
 
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::elements::{joined, split, stacked, sum, unstacked};

@@ -29,6 +29,17 @@
 //!
 //! Errors about inputs are `InvalidArgument`, among them an `element_dtype` that is not the list's. Elements
 //! have any dtype, variants included. Everything runs on one thread.
+//!
+//! # Examples
+//!
+//! ```text
+//! TensorListReserve   3 elements of shape [-1, 1]            -> [unset, unset, unset]
+//! TensorListSetItem   index 1, [[1], [1]]                    -> [unset, [[1], [1]], unset]
+//! TensorListConcatV2  leading_dims [5, 2, 3]                 -> 10 rows, lengths [5, 2, 3]: zeros for both unset ones
+//! TensorListGetItem   index 0, element_shape [4, 1]          -> zeros of shape [4, 1]
+//! TensorListGather    indices [1, 1]                         -> shape [2, 2, 1]
+//! TensorListSplit     [[1], [2], [3]], lengths [1, 2]        -> [[[1]], [[2], [3]]]
+//! ```
 
 use crate::kernel::{KernelContext, NodeSpec};
 use crate::kernels::elements::{declared_shape, joined, split, stacked, unstacked};

@@ -10,7 +10,14 @@ use session_core::{
 };
 
 /// Rows that differ, and why.
-const DIFFERENT: &[(&str, &str)] = &[];
+const DIFFERENT: &[(&str, &str)] = &[
+    ("SparseApplyRMSProp float32 [] SpecialGradient", INFINITE_MEAN),
+    ("ResourceSparseApplyRMSProp float32 [] SpecialGradient", INFINITE_MEAN),
+    ("SparseApplyCenteredRMSProp float32 [] SpecialGradient", INFINITE_MEAN),
+    ("ResourceSparseApplyCenteredRMSProp float32 [] SpecialGradient", INFINITE_MEAN),
+];
+
+const INFINITE_MEAN: &str = "a mean square that was infinite stays so in TensorFlow's rows, and is NaN in its whole variables and here";
 
 /// Steps of each update: some take another way at the first.
 const STEPS: usize = 4;

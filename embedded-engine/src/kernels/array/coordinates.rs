@@ -29,6 +29,16 @@
 //!
 //! The work is one addition or copy per element on the calling thread: parallel updates would need an order
 //! for equal coordinates.
+//!
+//! # Examples
+//!
+//! ```text
+//! GatherNd             [[1, 2], [3, 4]] at [[1, 0], [0, 1]]      -> [3, 2]
+//! GatherNd             the same at [[1], [7]]                    -> an error; [[3, 4], [0, 0]] if IGNORE
+//! ScatterNd            [[0], [2], [0]], [1, 2, 3], shape [4]     -> [4, 0, 2, 0]
+//! TensorScatterUpdate  [1, 2, 3] at [[0], [0]], [8, 9]           -> [9, 2, 3]
+//! TensorScatterMax     [1, 2, 3] at [[0], [1]], [5, 0]           -> [5, 2, 3]
+//! ```
 
 use super::arrange::arrange;
 use crate::dispatch::check_number;
@@ -112,7 +122,7 @@ pub(crate) fn register(registry: &mut Registry) {
     });
 }
 
-/// What becomes of an index that is out of range: the attribute `bad_indices_policy`.
+/// The attribute `bad_indices_policy`: what becomes of an index that is out of range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BadIndices {
     /// It is an error of the step: `ERROR`, and what `DEFAULT` and the empty string mean without a GPU.
@@ -148,7 +158,7 @@ pub(crate) struct Rows {
     /// The row of each coordinate that is not skipped. Each is less than the product of `dims`. Equal
     /// coordinates are equal rows; the order is that of the indices.
     pub(crate) rows: Vec<usize>,
-    /// Where some coordinates are skipped, the positions of the others: `rows[i]` is that of coordinate
+    /// The positions of the coordinates that are not skipped, if some are: `rows[i]` is that of coordinate
     /// `kept[i]`.
     kept: Option<Vec<usize>>,
     /// The leading dimensions that coordinates count.

@@ -22,17 +22,14 @@ use super::element::Element;
 use super::function::Function;
 use super::kept::Kept;
 use super::position::{Reader, Writer, unsavable};
-use crate::background::Threads;
-use crate::kernel::Environment;
+use crate::kernel::{Environment, WeakEnvironment};
 use crate::limits::Limits;
-use crate::resources::{Instance, Resources};
-use compute::Pool;
-use session_core::{CancellationToken, Code, Error, FileAccess, Result};
+use crate::resources::Instance;
+use session_core::{CancellationToken, Code, Error, Result};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
-use tensor::BufferPool;
 
 /// The op type. Clients write it inside a `FlatMapDataset` for `from_generator` (D-3).
 pub(super) const OPS: &[Op] =
@@ -79,44 +76,11 @@ struct Generating {
     /// The results of `init_func`; `None` before the first request and after the end.
     state: Option<Element>,
     /// The session, for the call of `finalize_func` outside of a request; set with the state.
-    session: Option<Outside>,
+    session: Option<WeakEnvironment>,
     /// The number of the next element, for messages.
     number: u64,
     /// True after the end, when no function is called any more.
     is_over: bool,
-}
-
-/// The parts of the session that a call of a function outside of a request needs.
-///
-/// The resources hold the iterators of the session, and so this value; a strong reference to them would keep
-/// both alive.
-struct Outside {
-    /// The threads that kernels use.
-    pool: Pool,
-    /// The memory of results.
-    buffers: BufferPool,
-    /// The resources, while the session keeps them.
-    resources: Weak<Resources>,
-    /// The threads in the background.
-    threads: Threads,
-    /// The files that operations may reach.
-    files: FileAccess,
-}
-
-impl Outside {
-    /// Notes the parts of a session.
-    fn of(environment: &Environment) -> Outside {
-        let Environment { pool, buffers, resources, threads, files } = environment.clone();
-        Outside { pool, buffers, resources: Arc::downgrade(&resources), threads, files }
-    }
-
-    /// Returns the session as functions see it, or `None` after it is gone.
-    fn environment(&self) -> Option<Environment> {
-        let Outside { pool, buffers, threads, files, .. } = self;
-        let resources = self.resources.upgrade()?;
-        let (pool, buffers, threads, files) = (pool.clone(), buffers.clone(), threads.clone(), files.clone());
-        Some(Environment { pool, buffers, resources, threads, files })
-    }
 }
 
 /// The time that a call of `finalize_func` outside of a request may take. The end of the session, which may
@@ -142,7 +106,7 @@ impl Drop for Generating {
     /// tables that were emptied before.
     fn drop(&mut self) {
         let Some(state) = self.state.take() else { return };
-        let Some(environment) = self.session.as_ref().and_then(Outside::environment) else { return };
+        let Some(environment) = self.session.as_ref().and_then(WeakEnvironment::upgrade) else { return };
         // A second panic would end the process.
         if thread::panicking() {
             return;
@@ -167,7 +131,7 @@ impl Iterate for Generating {
             Some(state) => state.clone(),
             None => {
                 let state = self.functions.init.call(run, Element::new())?;
-                self.session = Some(Outside::of(run.environment));
+                self.session = Some(run.environment.downgrade());
                 self.state.insert(state).clone()
             }
         };

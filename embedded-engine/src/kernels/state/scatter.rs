@@ -24,6 +24,17 @@
 //! The lock of the variable is held throughout, so other steps see all updates of an operation or none. The
 //! value is changed in place unless something else, such as a read of the same step, holds it; then it is
 //! copied first. Updates of a row are applied in the order of the indices for any number of threads.
+//!
+//! # Examples
+//!
+//! ```text
+//! v = [[1, 2], [3, 4]]
+//!
+//! ScatterAdd       rows [1, 1], [[1, 1], [2, 2]]    -> [[1, 2], [6, 7]]
+//! ScatterUpdate    rows [0, 0], [[5, 5], [6, 6]]    -> [[6, 6], [3, 4]]
+//! ScatterMul       row 0, scalar 10                 -> [[10, 20], [3, 4]]
+//! ScatterNdSub     [[0, 1], [1, 0]], [1, 1]         -> [[1, 1], [2, 4]]
+//! ```
 
 use super::shared_variable;
 use crate::kernel::{Kernel, KernelContext, NodeSpec};

@@ -16,8 +16,8 @@
 //! | strings | as they are, filled up to the width |
 //!
 //! `fill` is empty for blanks on the left, `0` for zeros after the sign, `+` for a sign in front of positive
-//! numbers as well (but unsigned ones), a blank for a blank in the place of that sign, `-` for blanks on the right. Floats narrower than `float64` are converted
-//! first, so they show the digits of their exact value. Combinations that C does not have are
+//! numbers as well (but unsigned ones), a blank for a blank instead of that sign, `-` for blanks on the right.
+//! Floats narrower than `float64` are converted first, so they show the digits of their exact value. Combinations that C does not have are
 //! `InvalidArgument` when the plan is compiled.
 //!
 //! ```text

@@ -99,7 +99,7 @@ fn library(translated: &str, pattern: &str) -> Result<Regex> {
         .map_err(|error| Error::invalid_argument(format!("Invalid pattern: {pattern}")).with_source(error))
 }
 
-/// What is put in the place of a match.
+/// The text that replaces a match.
 struct Rewrite {
     /// The parts, up to a backslash that is followed by neither a digit nor a backslash.
     parts: Vec<Part>,

@@ -11,9 +11,24 @@
 //! | `\Q...\E`, `\C`, `\123`, `a{b` | literal text, any byte, an octal number, a brace | errors |
 //! | `a**`, `(?x)`, `(?u)` | errors | accepted |
 //!
-//! The translation therefore writes each literal, class and group anew, so that the library sees no form with two
+//! The translation therefore writes each literal, class and group again, so that the library sees no form with two
 //! meanings. Unicode's case folding and classes such as `\pL` are the library's. It knows more names of such
 //! classes than RE2, which are accepted, and refuses surrogates such as `\x{d800}`, which match nothing in RE2.
+//!
+//! # Examples
+//!
+//! ```text
+//! RE2                 the library
+//! \w+\s              [0-9A-Za-z_]+[\t\n\f\r\x20]
+//! \bnew\b            (?-u:\b)new(?-u:\b)
+//! [a&&b]              a class of three characters, with each `&` escaped
+//! \Qa.b\E            a\.b
+//! ```
+//!
+//! # Cost
+//!
+//! A pattern is translated in one pass when its plan is compiled, or in the step if it is an input. The library
+//! compiles the result; matching takes time in proportion to the text, for every pattern.
 
 use std::fmt::Write as _;
 
